@@ -1,0 +1,93 @@
+#include <antiphon/base/files.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <fmt/format.h>
+
+namespace antiphon {
+namespace {
+
+[[noreturn]] void fail_io(ErrorKind kind, std::string_view action, const std::filesystem::path& path) {
+  const int code = errno;
+  fail(kind, fmt::format("cannot {} {}: {}", action, path.string(), std::strerror(code)),
+       code == ENOSPC  ? "free some space on that disk"
+       : code == EACCES ? "check who may read and write there"
+                        : "");
+}
+
+// Closes on every way out.
+struct Descriptor {
+  int fd;
+  explicit Descriptor(int value) : fd(value) {}
+  Descriptor(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+void write_all(int fd, std::string_view bytes, ErrorKind kind, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_io(kind, "write", path);
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path, ErrorKind kind, uint64_t max_bytes) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.fd < 0) fail_io(kind, "open", path);
+  struct stat info{};
+  if (::fstat(file.fd, &info) != 0) fail_io(kind, "look at", path);
+  if (!S_ISREG(info.st_mode)) fail(kind, fmt::format("{} is not a regular file", path.string()));
+  const auto size = static_cast<uint64_t>(info.st_size);
+  if (size > max_bytes) fail(kind, fmt::format("{} has {} bytes; at most {} are allowed", path.string(), size, max_bytes));
+  std::string bytes(size, '\0');
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t n = ::read(file.fd, bytes.data() + done, size - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_io(kind, "read", path);
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+void write_file_atomic(const std::filesystem::path& path, std::string_view bytes, ErrorKind kind) {
+  static std::atomic<unsigned> counter{0};
+  auto temporary = path;
+  temporary += fmt::format(".tmp-{}-{}", ::getpid(), counter++);
+  {
+    Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (file.fd < 0) fail_io(kind, "create", temporary);
+    write_all(file.fd, bytes, kind, temporary);
+    if (::fsync(file.fd) != 0) fail_io(kind, "flush", temporary);
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) fail_io(kind, "rename", temporary);
+}
+
+void sync_path(const std::filesystem::path& path, ErrorKind kind) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.fd < 0) fail_io(kind, "open", path);
+  if (::fsync(file.fd) != 0) fail_io(kind, "flush", path);
+}
+
+std::string content_hash(std::string_view bytes) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+}  // namespace antiphon

@@ -1,0 +1,19 @@
+// One line on stderr that is rewritten in place; on a pipe or in a log file, a line now and then.
+#pragma once
+#include <chrono>
+#include <mutex>
+#include <string_view>
+
+namespace antiphon {
+
+// Guards stderr: progress lines and log messages never interleave.
+std::mutex& terminal_mutex();
+// Call with terminal_mutex held.
+void clear_progress_line();
+
+// Shows `text` at most ten times a second on a terminal, every ten seconds elsewhere; `force` shows it now.
+void show_progress(std::string_view text, bool force = false);
+// Ends the line, so that what was shown last stays.
+void finish_progress();
+
+}  // namespace antiphon

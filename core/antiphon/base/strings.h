@@ -1,0 +1,30 @@
+// Small text helpers.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace antiphon {
+
+std::vector<std::string> split(std::string_view text, char separator);
+std::string join(const std::vector<std::string>& parts, std::string_view separator);
+std::string_view trim(std::string_view text);
+
+// The known name nearest to `name` by edit distance, or "" where none is close enough to be meant.
+std::string nearest(std::string_view name, const std::vector<std::string>& known);
+
+// 134515008 -> "134.5 M"; 1.2e9 -> "1.20 B".
+std::string human_count(double count);
+// 1048576 -> "1.0 MiB".
+std::string human_bytes(double bytes);
+// 3725 -> "1h 02m 05s".
+std::string human_duration(double seconds);
+
+// Whether `text` is well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF).
+bool is_utf8(std::string_view text);
+
+// Shell-style match: `*` any run of characters, `?` one character.
+bool glob_match(std::string_view pattern, std::string_view text);
+
+}  // namespace antiphon

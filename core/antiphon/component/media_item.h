@@ -1,0 +1,33 @@
+// Decoded media, as an encoder's processor receives it.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace antiphon {
+
+enum class Modality { image, audio };
+std::string_view to_string(Modality modality);
+
+// 8-bit RGB, row by row, `rgb.size() == height * width * 3`. Transparency is already blended over white.
+struct Image {
+  int64_t height = 0, width = 0;
+  std::vector<uint8_t> rgb;
+};
+
+// Mono samples in [-1, 1].
+struct Audio {
+  int64_t sample_rate = 0;
+  std::vector<float> samples;
+  double seconds() const { return sample_rate ? static_cast<double>(samples.size()) / static_cast<double>(sample_rate) : 0.0; }
+};
+
+// One decoded item; exactly the member that `modality` names is set.
+struct MediaItem {
+  Modality modality = Modality::image;
+  Image image;
+  Audio audio;
+};
+
+}  // namespace antiphon
