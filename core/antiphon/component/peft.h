@@ -21,9 +21,10 @@ class LinearAdapter {
 class Peft {
  public:
   virtual ~Peft();
-  // Attaches to the sites below `root` that match the targets and returns their paths. Error(config) where a target
-  // matches no site. Parameters are created on the meta device.
-  virtual std::vector<std::string> attach(Module& root) = 0;
+  // Attaches to the sites that match the targets and returns their paths; site paths are the module names of the
+  // Hugging Face model ("model.layers.0.self_attn.q_proj"). Error(config) where a target matches no site.
+  // Parameters are created on the meta device.
+  virtual std::vector<std::string> attach(const std::vector<Site>& sites) = 0;
   // The adapter's parameters, named as in PEFT below "base_model.model.": "<site path>.lora_A.weight".
   virtual Module& module() = 0;
   // PEFT's adapter_config.json for what is attached.
