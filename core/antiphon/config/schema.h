@@ -11,6 +11,7 @@
 #pragma once
 #include <functional>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,16 +26,22 @@ class Problems {
   void add(const Location& where, std::string text, std::string fix = {});
   bool empty() const { return list_.empty(); }
   size_t size() const { return list_.size(); }
-  // Throws one Error(config) that lists all problems, each as "file:line:col: text"; does nothing if there is none.
+  // Throws one Error(config) that lists all problems (the first hundred), each as "file:line:col: text", sorted by
+  // place, each once; does nothing if there is none.
   void throw_if_any() const;
 
  private:
-  struct Problem { Location where; std::string text, fix; };
+  struct Problem {
+    Location where;
+    std::string text, fix;
+    std::string message() const;
+  };
   std::vector<Problem> list_;
 };
 
+// What a value must obey; for a list, each of its elements. nan is never in range.
 struct Rule {
-  bool required = false;
+  bool required = false;                 // must be written: has no default
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
   bool above_min = false;                // min itself is not allowed
@@ -45,11 +52,13 @@ class Schema;
 
 // One key of a table. `set` reports to Problems and leaves the member alone on a bad value.
 struct Field {
-  std::string key, type, doc;  // type: "integer", "number", "boolean", "string", "list of string", "table", …
+  // type: "boolean", "integer", "number" (an integer will do), "string", "any", "list of …" of these,
+  // "table", "optional table", "list of table", "map of table"
+  std::string key, type, doc;
   Rule rule;
   const Schema* nested = nullptr;  // for table, list of tables, map of tables
-  std::function<void(void* object, const Value& value, const std::string& section, Problems&)> set;
-  std::function<Value(const void* object)> get;  // empty Value where an optional member is unset
+  std::function<void(void* object, const Value& value, const std::string& section, Problems&)> set = {};
+  std::function<Value(const void* object)> get = {};  // empty Value where an optional member is unset
 };
 
 // The type-erased half: what generic code (inspect, snapshot, conformance) needs.
@@ -61,18 +70,27 @@ class Schema {
   const std::vector<Field>& fields() const { return fields_; }
   // The defaults as a Value table; required keys are absent.
   virtual Value defaults() const = 0;
-  // Reads `table` into `object`: unknown keys ("did you mean"), types, ranges, missing required keys.
+  // Reads `table` into `object`: unknown keys ("did you mean"), types, ranges, missing required keys. Members whose
+  // key is absent or bad keep their value. A nested table that is absent is read as an empty one. `section` is the
+  // dotted path of the table for messages ("" at the top level, "model.llm.peft.0" in a list).
   void read(void* object, const Value& table, const std::string& section, Problems& problems) const;
+  // What read() reads back to an equal object; unset optional members are left out.
   Value dump(const void* object) const;
-  // [{key, type, default, min, max, choices, required, doc, fields?}], for `inspect --json` and the snapshots.
+  // [{key, type, doc, default?, required?, min? or above?, max?, choices?, fields?}], for `inspect --json` and the
+  // snapshots.
   Value describe() const;
 
  protected:
   void add(Field field);
+  Value without_required(Value defaults) const;
   std::string name_;
   std::vector<Field> fields_;
   // Where set, unknown keys are collected there (a component slot's own options) instead of being errors.
   std::function<Value*(void* object)> rest_;
+
+ private:
+  std::string described(const std::string& section) const;
+  void report_unknown(const std::string& key, const Location& where, const std::string& section, Problems& problems) const;
 };
 
 template <class T>
@@ -82,8 +100,10 @@ class Table : public Schema {
 
   // M: bool, int64_t, double, std::string, std::optional of these, std::vector of these, Value (kept as it is).
   template <class M> Table& field(std::string key, M T::*member, std::string doc, Rule rule = {});
-  // A nested table; a list of tables; a map of tables by name. `schema` must outlive this table.
+  // A nested table (unset where absent, for std::optional); a list of tables; a map of tables by name.
+  // `schema` must outlive this table.
   template <class M> Table& table(std::string key, M T::*member, const Table<M>& schema, std::string doc, Rule rule = {});
+  template <class M> Table& table(std::string key, std::optional<M> T::*member, const Table<M>& schema, std::string doc, Rule rule = {});
   template <class M> Table& tables(std::string key, std::vector<M> T::*member, const Table<M>& schema, std::string doc, Rule rule = {});
   template <class M> Table& map(std::string key, std::map<std::string, M> T::*member, const Table<M>& schema, std::string doc, Rule rule = {});
   // Unknown keys go into `member` (a Value table) unread.
@@ -96,7 +116,7 @@ class Table : public Schema {
   }
   Value defaults() const override {
     const T object{};
-    return dump(&object);
+    return without_required(dump(&object));
   }
 };
 
