@@ -5,11 +5,6 @@
 namespace antiphon::llama {
 namespace {
 
-template <class T>
-void take(const nlohmann::json& json, const char* key, T& target) {
-  if (const auto it = json.find(key); it != json.end() && !it->is_null()) it->get_to(target);
-}
-
 // Up to transformers 4 the keys are `rope_theta` and `rope_scaling`, from 5 on both are in `rope_parameters`.
 void read_rope(const nlohmann::json& json, LlamaOptions& o) {
   take(json, "rope_theta", o.rope_theta);
@@ -31,10 +26,7 @@ void read_rope(const nlohmann::json& json, LlamaOptions& o) {
 
 void LlamaOptions::read_pretrained(const PretrainedConfig& pretrained) {
   const auto& json = pretrained.config;
-  const auto type = json.value("model_type", "");
-  if (type != "llama")
-    fail(ErrorKind::weights, fmt::format("config.json has model_type '{}'; the plugin llama reads 'llama'", type),
-         "name the plugin of that model type, see `antiphon inspect`");
+  expect_model_type(pretrained, "llama", "llama");
   if (const auto act = json.value("hidden_act", "silu"); act != "silu")
     fail(ErrorKind::weights, fmt::format("config.json has hidden_act '{}'; the plugin llama has 'silu' only", act));
   take(json, "vocab_size", vocab_size);
