@@ -92,13 +92,21 @@ bool has_endless_key(std::string_view text) {
   return false;
 }
 
-// "Error while parsing key-value pair: cannot redefine…" -> "in a key-value pair: cannot redefine…".
+// "Error while parsing key-value pair: cannot redefine…" -> " in a key-value pair: cannot redefine…".
 std::string in_our_words(std::string_view description) {
   constexpr std::string_view start = "Error while parsing ";
-  if (!description.starts_with(start)) return std::string(description);
+  if (description == "Encountered invalid utf-8 sequence") return ": the bytes are not UTF-8";
+  if (!description.starts_with(start)) return fmt::format(": {}", description);
   description.remove_prefix(start.size());
-  const bool vowel = std::string_view("aeiou").find(description.front()) != std::string_view::npos;
-  return fmt::format("in {} {}", vowel ? "an" : "a", description);
+  const bool vowel = std::string_view("aeio").find(description.front()) != std::string_view::npos;
+  return fmt::format(" in {} {}", vowel ? "an" : "a", description);
+}
+
+std::string syntax_fix(std::string_view description) {
+  const auto says = [&](std::string_view part) { return description.find(part) != std::string_view::npos; };
+  if (says("control characters")) return "close the quotes on the same line, or write \"\"\" around several lines";
+  if (says("could not determine value type") || says("parsing boolean")) return "put text in quotes; write true and false in small letters";
+  return "";
 }
 
 }  // namespace
@@ -111,8 +119,8 @@ Value parse_toml(std::string_view text, const std::string& source) {
   try {
     return convert_table(toml::parse(text, source), {shared, 1, 1}, 0);
   } catch (const toml::parse_error& error) {
-    fail(ErrorKind::config, fmt::format("{}: not valid TOML {}", location(shared, error.source()).str(),
-                                        in_our_words(error.description())));
+    fail(ErrorKind::config, fmt::format("{}: not valid TOML{}", location(shared, error.source()).str(),
+                                        in_our_words(error.description())), syntax_fix(error.description()));
   }
 }
 

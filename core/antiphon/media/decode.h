@@ -1,0 +1,62 @@
+// From the bytes of a file to pictures and sound.
+//
+// Everything is decoded from memory. What the bytes are is decided by the bytes; a file's name is only asked where
+// the content carries no mark (raw G.722). Formats and codecs are those of a short list, and no decoder can open a
+// file or a connection: a playlist that calls itself a video is refused, not followed.
+// Bad input throws Error(data) in words; nothing here returns an empty result.
+// In a build without FFmpeg (ANTIPHON_FFMPEG=OFF) every decode_ and load_ function throws Error(config).
+// Thread-safe; every call works on one thread.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <antiphon/component/media_item.h>
+#include <antiphon/media/limits.h>
+
+namespace antiphon::media {
+
+// PNG, JPEG, WebP (still) and GIF (first frame). Transparency is blended over white as Pillow's alpha_composite does,
+// gray becomes three equal channels, 16-bit samples keep their high byte, and an EXIF orientation is applied.
+// JPEG and lossy WebP follow the upsampling and colour arithmetic of libjpeg and libwebp, which is what Pillow shows.
+// Embedded colour profiles are not applied (Pillow does not either). A picture that is cut short is an error.
+Image decode_image(std::string_view bytes, const MediaLimits& limits = {});
+
+// Mono sound at `sample_rate` Hz: the mean of all channels, then libswresample. `extension` is the file's ("g722",
+// ".wav"; "" where unknown). A clip of n samples at rate r gives ceil(n * sample_rate / r) samples.
+// Encoder delay and padding are dropped where the file declares them. Damaged packets are left out; nothing but
+// damage is an error, as is a clip without a sample.
+Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view extension = {},
+                   const MediaLimits& limits = {});
+
+// Exactly one of `frames` and `frames_per_second` is set.
+struct VideoOptions {
+  int64_t frames = 0;            // n frames, at the inner points of linspace(0, duration, n + 2)
+  double frames_per_second = 0;  // frames at 0, 1/f, 2/f, ... below the duration
+  int64_t sample_rate = 0;       // also decode the sound, at this rate; 0: no sound
+};
+
+struct VideoFrame {
+  double seconds = 0;  // when this frame comes up, from the start of the video
+  Image image;
+};
+
+struct Video {
+  double seconds = 0;               // from the frames' own times, not from what the header claims
+  std::vector<VideoFrame> frames;   // one for each point in time asked for; a frame may come more than once
+  std::optional<Audio> audio;       // starts with the video; not set where the file has no sound or none was asked for
+};
+
+// The frame of a point in time is the one on screen then: the last that has come up. Colour follows the stream's own
+// declaration, BT.601 limited range where it makes none (as FFmpeg itself). A rotation by quarter turns is applied.
+Video decode_video(std::string_view bytes, const VideoOptions& options, const MediaLimits& limits = {});
+
+// The same from a file; errors name it.
+Image load_image(const std::filesystem::path& path, const MediaLimits& limits = {});
+Audio load_audio(const std::filesystem::path& path, int64_t sample_rate, const MediaLimits& limits = {});
+Video load_video(const std::filesystem::path& path, const VideoOptions& options, const MediaLimits& limits = {});
+
+}  // namespace antiphon::media

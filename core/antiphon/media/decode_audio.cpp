@@ -1,0 +1,37 @@
+#if ANTIPHON_FFMPEG
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
+#include <antiphon/media/container.h>
+#include <antiphon/media/decode.h>
+#include <antiphon/media/resampler.h>
+
+namespace antiphon::media {
+
+Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view extension, const MediaLimits& limits) {
+  const Deadline deadline(limits);
+  Resampler resampler(sample_rate, limits);
+  Container container(bytes, extension, limits, deadline);
+  const AVStream* stream = container.best(AVMEDIA_TYPE_AUDIO);
+  if (!stream) fail(ErrorKind::data, "the file holds no sound");
+  container.select(stream, nullptr);
+  Decoder decoder(*stream->codecpar, stream->time_base, "sound", limits, deadline);
+  const auto add = [&](const AVFrame& frame) { resampler.add(frame); };
+  const Packet packet = make_packet();
+  int64_t packets = 0, damaged = 0;
+  while (container.read(*packet)) {
+    if (packet->stream_index != stream->index) continue;
+    ++packets;
+    damaged += !decoder.decode(packet.get(), add);
+  }
+  damaged += !decoder.decode(nullptr, add);
+  Audio audio{sample_rate, resampler.finish()};
+  if (audio.samples.empty())
+    fail(ErrorKind::data, damaged ? fmt::format("the sound is damaged: none of {} packets could be decoded", packets) : "the sound is empty");
+  if (damaged) log::debug(fmt::format("{} of {} packets of sound are damaged and left out", damaged, packets));
+  return audio;
+}
+
+}  // namespace antiphon::media
+#endif

@@ -1,0 +1,140 @@
+#if ANTIPHON_FFMPEG
+#include <antiphon/media/ffmpeg.h>
+
+#include <cstdarg>
+#include <mutex>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
+#include <antiphon/base/strings.h>
+
+extern "C" {
+#include <libavutil/avstring.h>
+#include <libavutil/mem.h>
+}
+
+namespace antiphon::media {
+namespace {
+
+constexpr const char* kCodecs =
+    "h264,hevc,av1,libdav1d,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpeg4,h263,theora,mjpeg,gif,png,webp,"
+    "aac,mp3,mp3float,mp2,mp2float,mp1,mp1float,flac,alac,vorbis,opus,speex,g722,gsm,gsm_ms,adpcm_ima_wav,adpcm_ms,adpcm_ima_qt,"
+    "pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,"
+    "pcm_alaw,pcm_mulaw";
+
+// Without the usual prefix, which holds an address of the heap.
+void to_debug_log(void*, int level, const char* format, va_list arguments) {
+  if (level > AV_LOG_WARNING) return;
+  char text[512];
+  std::vsnprintf(text, sizeof text, format, arguments);
+  log::debug(fmt::format("ffmpeg: {}", trim(text)));
+}
+
+}  // namespace
+
+void* allocated(void* pointer) {
+  if (!pointer) fail(ErrorKind::memory, "no memory left to decode media");
+  return pointer;
+}
+
+Frame make_frame() { return Frame(static_cast<AVFrame*>(allocated(av_frame_alloc()))); }
+Packet make_packet() { return Packet(static_cast<AVPacket*>(allocated(av_packet_alloc()))); }
+
+void set_up_ffmpeg() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    av_log_set_callback(to_debug_log);
+    av_max_alloc(1 << 30);
+  });
+}
+
+Deadline::Deadline(const MediaLimits& limits)
+    : end_(std::chrono::steady_clock::now() + std::chrono::microseconds(static_cast<int64_t>(limits.wall_seconds * 1e6))),
+      seconds_(limits.wall_seconds) {}
+
+void Deadline::check() const {
+  if (passed()) fail(ErrorKind::data, fmt::format("decoding took longer than the {} s that one item may take", seconds_));
+}
+
+const char* accepted_codecs() { return kCodecs; }
+
+bool listed(const char* name, const char* list) { return av_match_list(name, list, ',') > 0; }
+
+void check_picture_size(int64_t width, int64_t height, const MediaLimits& limits) {
+  if (width <= 0 || height <= 0) fail(ErrorKind::data, fmt::format("the picture's size is {} x {}", width, height));
+  if (width > limits.side || height > limits.side || width * height > limits.pixels)
+    fail(ErrorKind::data, fmt::format("the picture has {} x {} pixels; at most {} a side and {} in all are accepted", width, height,
+                                      limits.side, limits.pixels),
+         "make it smaller");
+}
+
+Decoder::Decoder(const AVCodecParameters& parameters, AVRational time_base, std::string_view what, const MediaLimits& limits,
+                 const Deadline& deadline)
+    : limits_(limits), deadline_(deadline), frame_(make_frame()) {
+  open(parameters.codec_id, &parameters, what);
+  context_->pkt_timebase = time_base;
+}
+
+Decoder::Decoder(AVCodecID codec, const MediaLimits& limits, const Deadline& deadline)
+    : limits_(limits), deadline_(deadline), frame_(make_frame()) {
+  open(codec, nullptr, "picture");
+  context_->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
+}
+
+void Decoder::open(AVCodecID codec, const AVCodecParameters* parameters, std::string_view what) {
+  const AVCodec* decoder = avcodec_find_decoder(codec);
+  if (!decoder || !listed(decoder->name, kCodecs))
+    fail(ErrorKind::data, fmt::format("the {} is coded as {}, which is not accepted", what, avcodec_get_name(codec)),
+         "convert it, for example to H.264 with AAC, to FLAC, or to PNG");
+  context_.reset(static_cast<AVCodecContext*>(allocated(avcodec_alloc_context3(decoder))));
+  if (parameters && avcodec_parameters_to_context(context_.get(), parameters) < 0)
+    fail(ErrorKind::data, fmt::format("the description of the {} is damaged", what));
+  context_->thread_count = 1;
+  context_->max_pixels = limits_.pixels;
+  context_->idct_algo = codec == AV_CODEC_ID_MJPEG ? FF_IDCT_INT : FF_IDCT_AUTO;  // libjpeg's
+  context_->opaque = this;
+  context_->get_buffer2 = get_buffer;
+  if (avcodec_open2(context_.get(), decoder, nullptr) < 0)
+    fail(ErrorKind::data, fmt::format("the {} cannot be decoded: its {} header is damaged", what, decoder->name));
+}
+
+// Called before a decoder has memory for a picture or a stretch of sound, on the thread that decodes.
+int Decoder::get_buffer(AVCodecContext* context, AVFrame* frame, int flags) {
+  auto& self = *static_cast<Decoder*>(context->opaque);
+  // A packet may ask for a few (a picture and its alpha, a lost frame made up); one that asks on and on is an attack.
+  constexpr int64_t most_for_a_packet = 64;
+  if (frame->width > self.limits_.side || frame->height > self.limits_.side)
+    self.refusal_ = fmt::format("the picture has {} x {} pixels; at most {} a side are accepted", frame->width, frame->height, self.limits_.side);
+  else if (++self.pending_buffers_ > most_for_a_packet && frame->width > 0)
+    self.refusal_ = "the picture begins anew again and again";
+  else if (!self.deadline_.passed())
+    return avcodec_default_get_buffer2(context, frame, flags);
+  return AVERROR(EINVAL);
+}
+
+bool Decoder::decode(const AVPacket* packet, const Use& use) {
+  deadline_.check();
+  pending_buffers_ = 0;
+  bool whole = avcodec_send_packet(context_.get(), packet) >= 0;
+  for (int failures = 0; failures < 100;) {
+    const int received = avcodec_receive_frame(context_.get(), frame_.get());
+    if (!refusal_.empty()) fail(ErrorKind::data, refusal_);
+    if (received == AVERROR(EAGAIN) || received == AVERROR_EOF) break;
+    if (received == AVERROR(ENOMEM)) fail(ErrorKind::memory, "no memory left to decode media");
+    if (received < 0) {
+      whole = false;
+      ++failures;
+      continue;
+    }
+    use(*frame_);
+    av_frame_unref(frame_.get());
+    deadline_.check();
+  }
+  deadline_.check();
+  return whole;
+}
+
+}  // namespace antiphon::media
+#endif

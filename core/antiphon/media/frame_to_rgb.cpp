@@ -1,0 +1,154 @@
+#if ANTIPHON_FFMPEG
+#include <antiphon/media/frame_to_rgb.h>
+
+#include <array>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+
+extern "C" {
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+}
+
+namespace antiphon::media {
+namespace {
+
+// Where the red, green, blue and alpha bytes of a packed pixel stand; alpha -1 where there is none. Of a 16-bit sample
+// (big-endian in PNG) the high byte comes first and is the one that counts.
+struct Packing {
+  int bytes;
+  std::array<int, 4> rgba;
+};
+
+std::optional<Packing> packing_of(int format) {
+  switch (format) {
+    case AV_PIX_FMT_RGB24: return Packing{3, {0, 1, 2, -1}};
+    case AV_PIX_FMT_BGR24: return Packing{3, {2, 1, 0, -1}};
+    case AV_PIX_FMT_RGBA: return Packing{4, {0, 1, 2, 3}};
+    case AV_PIX_FMT_BGRA: return Packing{4, {2, 1, 0, 3}};
+    case AV_PIX_FMT_ARGB: return Packing{4, {1, 2, 3, 0}};
+    case AV_PIX_FMT_RGB48BE: return Packing{6, {0, 2, 4, -1}};
+    case AV_PIX_FMT_RGBA64BE: return Packing{8, {0, 2, 4, 6}};
+    case AV_PIX_FMT_GRAY8: return Packing{1, {0, 0, 0, -1}};
+    case AV_PIX_FMT_YA8: return Packing{2, {0, 0, 0, 1}};
+    case AV_PIX_FMT_GRAY16BE: return Packing{2, {0, 0, 0, -1}};
+    case AV_PIX_FMT_YA16BE: return Packing{4, {0, 0, 0, 2}};
+    default: return std::nullopt;
+  }
+}
+
+Plane plane(const AVFrame& frame, int index, int64_t width, int64_t height) {
+  return {frame.data[index], frame.linesize[index], width, height};
+}
+
+Image empty_like(const AVFrame& frame) {
+  return {frame.height, frame.width, std::vector<uint8_t>(static_cast<size_t>(frame.height) * static_cast<size_t>(frame.width) * 3)};
+}
+
+// fill(row of the frame, x, rgb) returns the pixel's alpha.
+template <class Fill>
+Image gather(const AVFrame& frame, Fill&& fill) {
+  Image image = empty_like(frame);
+  std::vector<uint8_t> alpha(static_cast<size_t>(frame.height) * static_cast<size_t>(frame.width));
+  for (int64_t y = 0; y < frame.height; ++y) {
+    const uint8_t* row = frame.data[0] + y * frame.linesize[0];
+    for (int64_t x = 0; x < frame.width; ++x) alpha[y * frame.width + x] = fill(row, x, image.rgb.data() + (y * frame.width + x) * 3);
+  }
+  blend_over_white(image, {alpha.data(), frame.width, frame.width, frame.height});
+  return image;
+}
+
+Image unpack(const AVFrame& frame, const Packing& packing) {
+  return gather(frame, [&](const uint8_t* row, int64_t x, uint8_t* rgb) -> uint8_t {
+    const uint8_t* pixel = row + x * packing.bytes;
+    for (int channel = 0; channel < 3; ++channel) rgb[channel] = pixel[packing.rgba[channel]];
+    return packing.rgba[3] < 0 ? 255 : pixel[packing.rgba[3]];
+  });
+}
+
+Image from_palette(const AVFrame& frame) {
+  const auto* palette = reinterpret_cast<const uint32_t*>(frame.data[1]);
+  return gather(frame, [&](const uint8_t* row, int64_t x, uint8_t* rgb) -> uint8_t {
+    const uint32_t argb = palette[row[x]];
+    rgb[0] = argb >> 16 & 255, rgb[1] = argb >> 8 & 255, rgb[2] = argb & 255;
+    return argb >> 24;
+  });
+}
+
+Image from_bits(const AVFrame& frame) {
+  const uint8_t set = frame.format == AV_PIX_FMT_MONOBLACK ? 255 : 0;
+  return gather(frame, [&](const uint8_t* row, int64_t x, uint8_t* rgb) -> uint8_t {
+    rgb[0] = rgb[1] = rgb[2] = row[x / 8] >> (7 - x % 8) & 1 ? set : 255 - set;
+    return 255;
+  });
+}
+
+// Planes of green, blue and red, as a JPEG without a colour transform has them.
+Image from_planes(const AVFrame& frame) {
+  Image image = empty_like(frame);
+  uint8_t* out = image.rgb.data();
+  for (int64_t y = 0; y < frame.height; ++y)
+    for (int64_t x = 0; x < frame.width; ++x)
+      for (const int index : {2, 0, 1}) *out++ = frame.data[index][y * frame.linesize[index] + x];
+  return image;
+}
+
+Image from_luma_chroma(const AVFrame& frame, const AVPixFmtDescriptor& format, bool webp) {
+  const int64_t width = AV_CEIL_RSHIFT(frame.width, format.log2_chroma_w), height = AV_CEIL_RSHIFT(frame.height, format.log2_chroma_h);
+  const Plane y = plane(frame, 0, frame.width, frame.height), u = plane(frame, 1, width, height), v = plane(frame, 2, width, height);
+  Image image = webp ? webp_to_rgb(y, u, v) : jpeg_to_rgb(y, u, v);
+  // In a JPEG the fourth plane is what is left of a key that is already worked in.
+  if (webp && format.nb_components == 4) blend_over_white(image, plane(frame, 3, frame.width, frame.height));
+  return image;
+}
+
+}  // namespace
+
+Image frame_to_rgb(const AVFrame& frame, ImageFormat format) {
+  if (const auto packing = packing_of(frame.format)) return unpack(frame, *packing);
+  switch (frame.format) {
+    case AV_PIX_FMT_PAL8: return from_palette(frame);
+    case AV_PIX_FMT_MONOBLACK:
+    case AV_PIX_FMT_MONOWHITE: return from_bits(frame);
+    case AV_PIX_FMT_GBRP:
+    case AV_PIX_FMT_GBRAP: return from_planes(frame);
+    default: break;
+  }
+  const AVPixFmtDescriptor* layout = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format));
+  const bool webp = format == ImageFormat::webp;
+  if (layout && layout->nb_components >= 3 && layout->comp[0].depth == 8 && (layout->flags & AV_PIX_FMT_FLAG_PLANAR) &&
+      !(layout->flags & AV_PIX_FMT_FLAG_RGB) && (!webp || (layout->log2_chroma_w == 1 && layout->log2_chroma_h == 1)))
+    return from_luma_chroma(frame, *layout, webp);
+  fail(ErrorKind::data, fmt::format("{} pictures with pixels of the kind {} are not accepted", to_string(format), layout ? layout->name : "unknown"),
+       "save it as 8-bit RGB");
+}
+
+VideoConverter::VideoConverter() = default;
+VideoConverter::~VideoConverter() = default;
+void VideoConverter::FreeScaler::operator()(SwsContext* scaler) const { sws_freeContext(scaler); }
+
+Image VideoConverter::operator()(const AVFrame& frame) {
+  Image image = empty_like(frame);
+  constexpr int exact = SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_BITEXACT;
+  scaler_.reset(sws_getCachedContext(scaler_.release(), frame.width, frame.height, static_cast<AVPixelFormat>(frame.format), frame.width,
+                                     frame.height, AV_PIX_FMT_RGB24, exact, nullptr, nullptr, nullptr));
+  if (!scaler_) fail(ErrorKind::data, "the video's pixels are of a kind that is not accepted", "convert it to H.264 with yuv420p pixels");
+  const int matrix = frame.colorspace == AVCOL_SPC_UNSPECIFIED ? SWS_CS_DEFAULT : frame.colorspace;
+  sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(matrix), frame.color_range == AVCOL_RANGE_JPEG,
+                           sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+  // libswscale writes whole vectors; rows of its own with room at the end keep that within bounds.
+  const int64_t stride = (static_cast<int64_t>(frame.width) * 3 + 63) / 64 * 64 + 64;
+  std::vector<uint8_t> rows(static_cast<size_t>(stride * frame.height));
+  uint8_t* const out[4] = {rows.data()};
+  const int strides[4] = {static_cast<int>(stride)};
+  if (sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, out, strides) != frame.height)
+    fail(ErrorKind::data, "a frame of the video cannot be turned into RGB");
+  for (int64_t y = 0; y < frame.height; ++y)
+    std::copy_n(rows.data() + y * stride, frame.width * 3, image.rgb.data() + y * frame.width * 3);
+  return image;
+}
+
+}  // namespace antiphon::media
+#endif

@@ -1,0 +1,163 @@
+#include <antiphon/media/pixels.h>
+
+#include <algorithm>
+#include <array>
+
+namespace antiphon::media {
+namespace {
+
+using Row = std::vector<uint8_t>;
+
+uint8_t clip(int value) { return static_cast<uint8_t>(std::clamp(value, 0, 255)); }
+
+// Twice as many samples: each 3/4 of its own cell and 1/4 of the neighbour's, the two halves rounded unequally.
+// `scale` is what a cell counts (1 for bytes, 4 for column sums), `up` and `down` the rounding terms.
+template <int kScale, int kUp, int kDown, class Cells>
+void widen(const Cells& cells, int64_t count, Row& out) {
+  constexpr int shift = kScale == 1 ? 2 : 4;
+  for (int64_t i = 0; i < count; ++i) {
+    const int here = cells[i] * 3, left = i ? cells[i - 1] : cells[i], right = i + 1 < count ? cells[i + 1] : cells[i];
+    out[2 * i] = static_cast<uint8_t>((here + left + kUp) >> shift);
+    out[2 * i + 1] = static_cast<uint8_t>((here + right + kDown) >> shift);
+  }
+}
+
+// The rows of one chroma plane at the size of the luma.
+class Upsampler {
+ public:
+  Upsampler(const Plane& plane, const Plane& luma)
+      : plane_(plane), half_width_(plane.width != luma.width && plane.width == (luma.width + 1) / 2),
+        half_height_(plane.height != luma.height && plane.height == (luma.height + 1) / 2),
+        x_factor_((luma.width + plane.width - 1) / plane.width), y_factor_((luma.height + plane.height - 1) / plane.height),
+        sums_(static_cast<size_t>(plane.width)), out_(static_cast<size_t>(std::max(luma.width, 2 * plane.width))) {}
+
+  const uint8_t* row(int64_t y) {
+    const bool smooth_width = half_width_ && plane_.width > 2;  // libjpeg repeats the samples of narrower ones
+    if (half_height_ && (smooth_width || !half_width_)) return smooth_width ? both(y) : tall(y);
+    const uint8_t* in = plane_.row(std::min(y / y_factor_, plane_.height - 1));
+    if (smooth_width)
+      widen<1, 1, 2>(in, plane_.width, out_);
+    else
+      for (size_t x = 0; x < out_.size(); ++x) out_[x] = in[std::min<int64_t>(static_cast<int64_t>(x) / x_factor_, plane_.width - 1)];
+    return out_.data();
+  }
+
+ private:
+  const uint8_t* neighbour(int64_t y) const { return plane_.row(std::clamp<int64_t>(y / 2 + (y % 2 ? 1 : -1), 0, plane_.height - 1)); }
+
+  const uint8_t* tall(int64_t y) {
+    const uint8_t *near = plane_.row(y / 2), *far = neighbour(y);
+    for (int64_t x = 0; x < plane_.width; ++x) out_[x] = static_cast<uint8_t>((near[x] * 3 + far[x] + (y % 2 ? 2 : 1)) >> 2);
+    return out_.data();
+  }
+
+  const uint8_t* both(int64_t y) {
+    const uint8_t *near = plane_.row(y / 2), *far = neighbour(y);
+    for (int64_t x = 0; x < plane_.width; ++x) sums_[x] = near[x] * 3 + far[x];
+    widen<4, 8, 7>(sums_, plane_.width, out_);
+    return out_.data();
+  }
+
+  Plane plane_;
+  bool half_width_, half_height_;
+  int64_t x_factor_, y_factor_;
+  std::vector<int> sums_;
+  Row out_;
+};
+
+// 16 fractional bits: 1.402, 0.34414, 0.71414, 1.772.
+void jpeg_pixel(int y, int cb, int cr, uint8_t* rgb) {
+  cb -= 128, cr -= 128;
+  rgb[0] = clip(y + ((91881 * cr + 32768) >> 16));
+  rgb[1] = clip(y + ((-22554 * cb - 46802 * cr + 32768) >> 16));
+  rgb[2] = clip(y + ((116130 * cb + 32768) >> 16));
+}
+
+// 14 fractional bits, of which 8 fall away in each product.
+void webp_pixel(int y, int u, int v, uint8_t* rgb) {
+  const auto product = [](int value, int factor) { return (value * factor) >> 8; };
+  const int luma = product(y, 19077);
+  rgb[0] = clip((luma + product(v, 26149) - 14234) >> 6);
+  rgb[1] = clip((luma - product(u, 6419) - product(v, 13320) + 8708) >> 6);
+  rgb[2] = clip((luma + product(u, 33050) - 17685) >> 6);
+}
+
+// 9/16 of the nearest cell, 3/16 of the two beside it, 1/16 of the one across, in two rounded steps.
+int webp_mix(int near, int beside, int other_row, int across) {
+  const int sum = near + beside + other_row + across + 8;
+  return (near + ((sum + 2 * (beside + other_row)) >> 3)) >> 1;
+}
+
+void webp_chroma_row(const Plane& plane, int64_t y, Row& out) {
+  const int64_t other = std::clamp<int64_t>(y / 2 + (y % 2 ? 1 : -1), 0, plane.height - 1);
+  const uint8_t *near = plane.row(y / 2), *far = plane.row(other);
+  const auto edge = [&](int64_t x) { return static_cast<uint8_t>((3 * near[x] + far[x] + 2) >> 2); };
+  const int64_t last = plane.width - 1;
+  out[0] = edge(0);
+  for (int64_t x = 0; x < last; ++x) {
+    out[2 * x + 1] = static_cast<uint8_t>(webp_mix(near[x], near[x + 1], far[x], far[x + 1]));
+    out[2 * x + 2] = static_cast<uint8_t>(webp_mix(near[x + 1], near[x], far[x + 1], far[x]));
+  }
+  out[2 * last + 1] = edge(last);
+}
+
+Image empty_like(const Plane& plane) {
+  return {plane.height, plane.width, std::vector<uint8_t>(static_cast<size_t>(plane.height * plane.width * 3))};
+}
+
+}  // namespace
+
+Image jpeg_to_rgb(const Plane& y, const Plane& cb, const Plane& cr) {
+  Image image = empty_like(y);
+  Upsampler blue(cb, y), red(cr, y);
+  uint8_t* out = image.rgb.data();
+  for (int64_t line = 0; line < y.height; ++line) {
+    const uint8_t *luma = y.row(line), *b = blue.row(line), *r = red.row(line);
+    for (int64_t x = 0; x < y.width; ++x, out += 3) jpeg_pixel(luma[x], b[x], r[x], out);
+  }
+  return image;
+}
+
+Image webp_to_rgb(const Plane& y, const Plane& u, const Plane& v) {
+  Image image = empty_like(y);
+  Row us(static_cast<size_t>(2 * u.width)), vs(us.size());
+  uint8_t* out = image.rgb.data();
+  for (int64_t line = 0; line < y.height; ++line) {
+    webp_chroma_row(u, line, us);
+    webp_chroma_row(v, line, vs);
+    const uint8_t* luma = y.row(line);
+    for (int64_t x = 0; x < y.width; ++x, out += 3) webp_pixel(luma[x], us[x], vs[x], out);
+  }
+  return image;
+}
+
+void blend_over_white(Image& image, const Plane& alpha) {
+  uint8_t* out = image.rgb.data();
+  for (int64_t y = 0; y < image.height; ++y) {
+    const uint8_t* opacity = alpha.row(y);
+    for (int64_t x = 0; x < image.width; ++x, out += 3)
+      for (int channel = 0; channel < 3; ++channel) {
+        const int sum = out[channel] * opacity[x] + 255 * (255 - opacity[x]) + 128;
+        out[channel] = static_cast<uint8_t>((sum + (sum >> 8)) >> 8);
+      }
+  }
+}
+
+Image oriented(Image image, int orientation) {
+  if (orientation < 2 || orientation > 8) return image;
+  const bool swapped = orientation >= 5;
+  const bool flip_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+  const bool flip_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  Image out{swapped ? image.width : image.height, swapped ? image.height : image.width, std::vector<uint8_t>(image.rgb.size())};
+  uint8_t* to = out.rgb.data();
+  for (int64_t y = 0; y < out.height; ++y)
+    for (int64_t x = 0; x < out.width; ++x) {
+      // In the source's own axes, mirrored where the orientation says so.
+      const int64_t across = swapped ? y : x, down = swapped ? x : y;
+      const int64_t from_x = flip_x ? image.width - 1 - across : across, from_y = flip_y ? image.height - 1 - down : down;
+      to = std::copy_n(image.rgb.data() + (from_y * image.width + from_x) * 3, 3, to);
+    }
+  return out;
+}
+
+}  // namespace antiphon::media

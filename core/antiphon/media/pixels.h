@@ -1,0 +1,30 @@
+// Decoded planes to 8-bit RGB, with the arithmetic of the libraries that Pillow uses. Knows nothing of FFmpeg.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <antiphon/component/media_item.h>
+
+namespace antiphon::media {
+
+struct Plane {
+  const uint8_t* data = nullptr;
+  int64_t stride = 0, width = 0, height = 0;
+  const uint8_t* row(int64_t y) const { return data + y * stride; }
+};
+
+// Full-range YCbCr as libjpeg does it (jdsample.c with fancy upsampling, jdcolor.c). The chroma planes are the luma's
+// size, halved (rounded up) in one or both directions, or smaller by a whole factor, which is repeated.
+Image jpeg_to_rgb(const Plane& y, const Plane& cb, const Plane& cr);
+
+// Limited-range 4:2:0 as libwebp does it (src/dsp/upsampling.c, yuv.h).
+Image webp_to_rgb(const Plane& y, const Plane& u, const Plane& v);
+
+// Blends `image` over white: PIL.Image.alpha_composite with an opaque white background.
+void blend_over_white(Image& image, const Plane& alpha);
+
+// EXIF orientation 1 to 8: the picture as it is meant to be seen.
+Image oriented(Image image, int orientation);
+
+}  // namespace antiphon::media

@@ -1,0 +1,43 @@
+// Decoded sound of any layout to mono float samples. Internal: included by the .cpp files of this folder only, in
+// builds with FFmpeg.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include <antiphon/media/ffmpeg.h>
+
+extern "C" {
+#include <libavutil/channel_layout.h>
+}
+
+struct SwrContext;
+
+namespace antiphon::media {
+
+class Resampler {
+ public:
+  Resampler(int64_t sample_rate, const MediaLimits& limits);
+  ~Resampler();
+  // Error(data) beyond the limits. A frame of another rate or layout than the last begins a new stretch.
+  void add(const AVFrame& frame);
+  // What is left inside; no `add` after it.
+  std::vector<float> finish();
+
+ private:
+  struct FreeResampler {
+    void operator()(SwrContext* context) const;
+  };
+  void begin(const AVFrame& frame);
+  void end();
+  void convert(const uint8_t** samples, int count, int64_t room);
+
+  int64_t rate_;
+  const MediaLimits& limits_;
+  std::unique_ptr<SwrContext, FreeResampler> context_;
+  int source_rate_ = 0, source_format_ = -1, source_channels_ = 0;
+  int64_t taken_ = 0;     // samples of the current stretch
+  size_t begun_at_ = 0;   // where in out_ the stretch starts
+  std::vector<float> out_;
+};
+
+}  // namespace antiphon::media

@@ -1,0 +1,43 @@
+// Resizing and cropping of 8-bit RGB pictures, and the step to a float tensor.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include <ATen/core/Tensor.h>
+
+#include <antiphon/component/media_item.h>
+
+namespace antiphon::media {
+
+// Pillow's filters; the numbers are those of PIL.Image.Resampling, which preprocessor_config.json stores as `resample`.
+enum class Filter { nearest = 0, lanczos = 1, bilinear = 2, bicubic = 3, box = 4, hamming = 5 };
+std::string_view to_string(Filter filter);
+// Error(config) for a number that is none of them.
+Filter filter_from_number(int64_t number);
+
+struct Size {
+  int64_t height = 0, width = 0;
+  bool operator==(const Size&) const = default;
+};
+
+// Bit for bit what PIL.Image.resize gives (Pillow's src/libImaging/Resample.c): two passes, rows first, each with
+// coefficients of 22 fractional bits and an 8-bit result; the support grows with the factor when shrinking.
+// Error(data) for an empty picture or a size that is not positive.
+Image resize(const Image& image, Size size, Filter filter);
+
+// The size whose shorter edge is `shortest_edge`, the longer one truncated (get_resize_output_image_size of
+// transformers with default_to_square=False). Error(data) where an edge would be 0.
+Size shortest_edge_size(Size size, int64_t shortest_edge);
+
+// The middle of the picture; where it is smaller than asked for, black is added (center_crop of transformers).
+Image center_crop(const Image& image, Size size);
+
+// float32 [3, height, width] on the CPU: (value * scale - mean) / std by channel, rounded as transformers' NumPy code.
+struct Normalization {
+  double scale = 1.0 / 255.0;
+  std::array<double, 3> mean{0, 0, 0}, std{1, 1, 1};
+};
+at::Tensor to_tensor(const Image& image, const Normalization& normalization);
+
+}  // namespace antiphon::media
