@@ -5,7 +5,6 @@
 #pragma once
 #include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
 #include <antiphon/component/connector.h>
@@ -13,15 +12,10 @@
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/loss.h>
 #include <antiphon/component/peft.h>
+#include <antiphon/component/pretrained_config.h>
 #include <antiphon/plugin/registry.h>
 
 namespace antiphon {
-
-// The JSON files of a weights directory; null where there is none.
-struct PretrainedConfig {
-  nlohmann::json config, preprocessor;
-  bool empty() const { return config.is_null(); }
-};
 
 // What one slot of a composition gives to a factory. `resolved` receives the options in force.
 struct BuildContext {
