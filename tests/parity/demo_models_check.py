@@ -152,10 +152,12 @@ def run_backbone(onnx_file, pixels):
     import onnx
     from onnx.reference import ReferenceEvaluator
     model = onnx.load(onnx_file)
-    adds = [node for node in model.graph.node if node.op_type == "Add" and "backbone.layernorm.bias" in node.input]
-    output = adds[0].output[0] if adds else next(node.output[0] for node in model.graph.node
-                                                 if "backbone.layernorm.bias" in node.input)
-    short = onnx.utils.Extractor(model).extract_model([model.graph.input[0].name], [output])
+    nodes = list(model.graph.node)
+    last = next(index for index, node in enumerate(nodes) if "backbone.layernorm.bias" in node.input)
+    output = onnx.helper.make_tensor_value_info(nodes[last].output[0], onnx.TensorProto.FLOAT, None)
+    graph = onnx.helper.make_graph(nodes[:last + 1], "backbone", list(model.graph.input), [output],
+                                   list(model.graph.initializer))
+    short = onnx.helper.make_model(graph, opset_imports=model.opset_import)
     return ReferenceEvaluator(short).run(None, {model.graph.input[0].name: pixels})[0]
 
 
