@@ -23,7 +23,7 @@ from prompts import read_prompts
 from stamps import read_stamps
 from tasks import ASKED, CATEGORY_MINIMUM, SPOKEN, StampTasks, choose, in_hash_order, is_held_out, number, transcribe
 
-VERSION = 1
+VERSION = 2
 TRAIN_SECONDS = 6.0
 HELD_OUT_TRANSCRIPTS = 20
 README = """Made by tools/demo/prepare.sh; not part of Antiphon. Media under media/:

@@ -98,10 +98,11 @@ class StampTasks:
 
     def other(self, stamp, language, salt):
         """A stamp of another thing with a voice in that language."""
+        def same_name(other):
+            return any(other.captions.get(code) == stamp.captions[code] for code in ("en", language)
+                       if code in stamp.captions)
         others = [other for other in self.stamps
-                  if language in other.speech and other.group != stamp.group
-                  and other.captions["en"] != stamp.captions["en"]
-                  and other.captions.get(language) != stamp.captions.get(language)]
+                  if language in other.speech and other.group != stamp.group and not same_name(other)]
         return choose(others, salt, language, stamp.id)
 
     def verdict(self, stamp, said, naming):
