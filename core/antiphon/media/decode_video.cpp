@@ -59,7 +59,7 @@ class Survey {
   }
 
   VideoPlan plan() {
-    if (packets_.empty()) fail(ErrorKind::data, "the video holds no frame");
+    if (std::ranges::none_of(packets_, &VideoPacket::shown)) fail(ErrorKind::data, "the video holds no frame");
     return VideoPlan(std::move(packets_));
   }
 
@@ -80,9 +80,12 @@ class Survey {
 
  private:
   void add_picture(const AVPacket& packet) {
-    const int64_t stamp = packet.pts != AV_NOPTS_VALUE ? packet.pts : packet.dts;
-    if (stamp == AV_NOPTS_VALUE) fail(ErrorKind::data, "the video does not say when its frames come up", "put it into an MP4 or Matroska file");
-    packets_.push_back({stamp, seconds(stamp, *video_), seconds(packet.duration, *video_), (packet.flags & AV_PKT_FLAG_KEY) != 0});
+    int64_t stamp = packet.pts != AV_NOPTS_VALUE ? packet.pts : packet.dts;
+    if (stamp == AV_NOPTS_VALUE) stamp = packets_.empty() ? 0 : packets_.back().stamp + std::max<int64_t>(packet.duration, 1);
+    // A frame of a GIF changes the one before it, although each is marked as a beginning.
+    const bool key = (packet.flags & AV_PKT_FLAG_KEY) != 0 && (packets_.empty() || video_->codecpar->codec_id != AV_CODEC_ID_GIF);
+    const bool shown = (packet.flags & AV_PKT_FLAG_DISCARD) == 0;
+    packets_.push_back({stamp, seconds(stamp, *video_), seconds(packet.duration, *video_), key, shown});
   }
 
   void add_sound(const AVPacket* packet) {

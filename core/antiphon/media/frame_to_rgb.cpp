@@ -47,7 +47,7 @@ Image empty_like(const AVFrame& frame) {
   return {frame.height, frame.width, std::vector<uint8_t>(static_cast<size_t>(frame.height) * static_cast<size_t>(frame.width) * 3)};
 }
 
-// fill(row of the frame, x, rgb) returns the pixel's alpha.
+// fill(row of the frame, x, rgb) sets a pixel and returns its alpha.
 template <class Fill>
 Image gather(const AVFrame& frame, Fill&& fill) {
   Image image = empty_like(frame);

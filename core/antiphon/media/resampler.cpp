@@ -27,7 +27,7 @@ void Resampler::begin(const AVFrame& frame) {
     fail(ErrorKind::data, fmt::format("the sound has {} channels; 1 to {} are accepted", channels, limits_.channels));
   if (frame.sample_rate < 1 || frame.sample_rate > limits_.sample_rate)
     fail(ErrorKind::data, fmt::format("the sound has {} samples a second; at most {} are accepted", frame.sample_rate, limits_.sample_rate));
-  const AVChannelLayout mono = AV_CHANNEL_LAYOUT_MONO;
+  AVChannelLayout mono = AV_CHANNEL_LAYOUT_MONO;
   AVChannelLayout source{};  // which speaker a channel belongs to does not matter for the mean
   av_channel_layout_default(&source, channels);
   if (source.order == AV_CHANNEL_ORDER_UNSPEC) av_channel_layout_from_mask(&source, (uint64_t{1} << channels) - 1);

@@ -1,17 +1,17 @@
 #include <antiphon/media/video_plan.h>
 
 #include <algorithm>
-#include <numeric>
 
 namespace antiphon::media {
 
-VideoPlan::VideoPlan(std::vector<VideoPacket> packets) : packets_(std::move(packets)), by_time_(packets_.size()) {
-  std::iota(by_time_.begin(), by_time_.end(), size_t{0});
+VideoPlan::VideoPlan(std::vector<VideoPacket> packets) : packets_(std::move(packets)) {
+  for (size_t i = 0; i < packets_.size(); ++i)
+    if (packets_[i].shown) by_time_.push_back(i);
   std::ranges::stable_sort(by_time_, {}, [&](size_t i) { return packets_[i].stamp; });
   const VideoPacket &first = packets_[by_time_.front()], &last = packets_[by_time_.back()];
   start_ = first.seconds;
   const double span = last.seconds - first.seconds;
-  const double tail = last.duration > 0 || packets_.size() == 1 ? last.duration : span / static_cast<double>(packets_.size() - 1);
+  const double tail = last.duration > 0 || by_time_.size() == 1 ? last.duration : span / static_cast<double>(by_time_.size() - 1);
   duration_ = span + tail;
 }
 

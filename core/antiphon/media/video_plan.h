@@ -10,11 +10,12 @@ struct VideoPacket {
   double seconds = 0;    // the same in seconds
   double duration = 0;   // in seconds; 0 where not known
   bool key = false;      // decoding may begin here
+  bool shown = true;     // not cut off by an edit list
 };
 
 class VideoPlan {
  public:
-  // The packets in the order of the file (that of decoding); at least one.
+  // The packets in the order of the file (that of decoding), at least one of them shown.
   explicit VideoPlan(std::vector<VideoPacket> packets);
 
   double start() const { return start_; }

@@ -1,0 +1,275 @@
+"""Our media functions against Pillow, NumPy, transformers and the ffmpeg program.
+
+Usage: media_parity.py BUILD_FOLDER     (takes build/bin/media_probe from there)
+"""
+import io
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+build, folder = Path(sys.argv[1]), Path(tempfile.mkdtemp(prefix="media_parity_"))
+probe = subprocess.Popen([build / "bin" / "media_probe"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+rng = np.random.default_rng(7)
+out = folder / "out.bin"
+failures = 0
+
+
+def check(name, ok, note=""):
+    global failures
+    failures += not ok
+    print(("ok    " if ok else "FAIL  ") + name, note)
+
+
+def ask(*words):
+    probe.stdin.write(" ".join(str(w) for w in words) + "\n")
+    probe.stdin.flush()
+    answer = probe.stdout.readline().strip()
+    if answer.startswith("error"):
+        raise RuntimeError(answer)
+    return answer.split()
+
+
+def ffmpeg(*arguments):
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], check=True)
+
+
+def picture(height, width, channels=3):
+    """Smooth colours with edges and some noise: what a photograph asks of a codec."""
+    y, x = np.mgrid[0:height, 0:width]
+    waves = [127 + 120 * np.sin(x / (5 + 3 * c) + y / (9 - c) + c) for c in range(channels)]
+    image = np.stack(waves, -1) + rng.normal(0, 6, (height, width, channels))
+    image[height // 3 : height // 2, width // 4 : width // 2] = 250 - image[height // 3 : height // 2, width // 4 : width // 2]
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def over_white(image):
+    """8 bits, by the high byte; alpha_composite over white."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        high = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+        return np.stack([high] * 3, -1)
+    rgba = image.convert("RGBA")
+    white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+    return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
+
+
+def compare_image(name, data, limit=0, reference=None):
+    path = folder / "picture.bin"
+    path.write_bytes(data)
+    height, width = map(int, ask("image", out, path))
+    ours = np.fromfile(out, np.uint8).reshape(height, width, 3).astype(int)
+    theirs = (over_white(Image.open(io.BytesIO(data))) if reference is None else reference).astype(int)
+    difference = np.abs(ours - theirs).max() if ours.shape == theirs.shape else 999
+    check(f"image {name}", difference <= limit, f"largest difference {difference}, allowed {limit}")
+
+
+def saved(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def images():
+    for height, width in [(61, 83), (1, 1), (64, 48), (5, 2)]:
+        size = f"{width}x{height}"
+        rgb, alpha = picture(height, width), picture(height, width, 4)
+        color, gray = Image.fromarray(rgb), Image.fromarray(rgb[..., 0])
+        compare_image(f"png rgb {size}", saved(color, "PNG"))
+        compare_image(f"png rgba {size}", saved(Image.fromarray(alpha), "PNG"))
+        compare_image(f"png gray {size}", saved(gray, "PNG"))
+        compare_image(f"png gray+alpha {size}", saved(Image.merge("LA", [gray, Image.fromarray(alpha[..., 3])]), "PNG"))
+        compare_image(f"png palette {size}", saved(color.quantize(40), "PNG"))
+        compare_image(f"png 1 bit {size}", saved(gray.convert("1"), "PNG"))
+        compare_image(f"png palette of 4 colours {size}", saved(color.quantize(4), "PNG", bits=2))
+        compare_image(f"png palette with transparency {size}", saved(color.quantize(40), "PNG", transparency=bytes(range(0, 240, 6))))
+        compare_image(f"png rgb with a transparent colour {size}", saved(color, "PNG", transparency=tuple(map(int, rgb[0, 0]))))
+        compare_image(f"png 16-bit gray {size}", saved(Image.fromarray(rgb[..., 0].astype(np.uint16) * 257 - 100), "PNG"))
+        compare_image(f"gif {size}", saved(color.quantize(64), "GIF"))
+        for subsampling in ["4:4:4", "4:2:2", "4:2:0"]:
+            for progressive in [False, True]:
+                data = saved(color, "JPEG", quality=85, subsampling=subsampling, progressive=progressive)
+                compare_image(f"jpeg {subsampling} progressive={progressive} {size}", data, 1)
+        compare_image(f"jpeg gray {size}", saved(gray, "JPEG", quality=90), 1)
+        compare_image(f"jpeg cmyk {size}", saved(color.convert("CMYK"), "JPEG", quality=95), 2)
+        for quality in [30, 90]:
+            compare_image(f"webp lossy {quality} {size}", saved(color, "WEBP", quality=quality))
+        compare_image(f"webp lossy with alpha {size}", saved(Image.fromarray(alpha), "WEBP", quality=80))
+        compare_image(f"webp lossless {size}", saved(color, "WEBP", lossless=True))
+        compare_image(f"webp lossless with alpha {size}", saved(Image.fromarray(alpha), "WEBP", lossless=True, exact=True))
+    color = Image.fromarray(picture(40, 56))
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        compare_image(f"jpeg turned {orientation}", saved(color, "JPEG", exif=exif), 1)
+        compare_image(f"png turned {orientation}", saved(color, "PNG", exif=exif))
+        compare_image(f"webp turned {orientation}", saved(color, "WEBP", lossless=True, exif=exif))
+    wide = picture(20, 30, 4).astype(np.uint16) * 257 - 77  # 16 bits, which Pillow cannot write
+    for name, kind, array in [("rgb", "rgb48le", wide[..., :3]), ("rgba", "rgba64le", wide)]:
+        (folder / "wide.raw").write_bytes(np.ascontiguousarray(array).tobytes())
+        ffmpeg("-f", "rawvideo", "-pix_fmt", kind, "-s", "30x20", "-i", folder / "wide.raw", "-frames:v", 1, folder / "wide.png")
+        high = Image.fromarray((array >> 8).astype(np.uint8))
+        compare_image(f"png 16-bit {name}", (folder / "wide.png").read_bytes(), reference=over_white(high))
+
+
+def resizes():
+    filters = dict(nearest=0, lanczos=1, bilinear=2, bicubic=3, box=4, hamming=5)
+    raw = folder / "raw.rgb"
+    worst = dict.fromkeys(filters, 0)
+    for trial in range(60):
+        height, width, to_height, to_width = (int(v) for v in rng.integers(1, 200, 4))
+        if trial % 5 == 0:
+            to_height, to_width = height, to_width if trial % 2 else width
+        array = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        raw.write_bytes(array.tobytes())
+        for name, number in filters.items():
+            ask("resize", out, raw, height, width, to_height, to_width, number)
+            ours = np.fromfile(out, np.uint8).reshape(to_height, to_width, 3).astype(int)
+            theirs = np.asarray(Image.fromarray(array).resize((to_width, to_height), number)).astype(int)
+            worst[name] = max(worst[name], int(np.abs(ours - theirs).max()))
+    for name, difference in worst.items():
+        check(f"resize {name}, 60 sizes", difference == 0, f"largest difference {difference}")
+    from transformers.image_transforms import center_crop, get_resize_output_image_size, normalize, rescale
+
+    mean, std, worst = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 0
+    for trial in range(20):
+        height, width, edge = (int(v) for v in rng.integers(20, 150, 3))
+        crop = int(edge + rng.integers(-15, 15))
+        array = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        raw.write_bytes(array.tobytes())
+        sizes = tuple(map(int, ask("tensor", out, raw, height, width, edge, crop)))
+        new_height, new_width = get_resize_output_image_size(array, edge, default_to_square=False, input_data_format="channels_last")
+        theirs = np.asarray(Image.fromarray(array).resize((new_width, new_height), Image.BICUBIC))
+        theirs = center_crop(theirs, (crop, crop), input_data_format="channels_last")
+        theirs = normalize(rescale(theirs, 1 / 255), mean, std, input_data_format="channels_last").transpose(2, 0, 1)
+        worst = max(worst, np.abs(np.fromfile(out, np.float32).reshape(sizes) - theirs).max())
+    check("resize, crop, normalise as transformers, 20 sizes", worst == 0, f"largest difference {worst}")
+
+
+def clips():
+    time = np.arange(16000 * 31) / 16000
+    yield "silence", np.zeros(8000, np.float32)
+    yield "sine", (0.5 * np.sin(2 * np.pi * 440 * time[:52345])).astype(np.float32)
+    yield "sweep", (0.3 * np.sin(2 * np.pi * (50 + 120 * time) * time)).astype(np.float32)
+    for length in [201, 400, 1599, 16000, 123457]:
+        yield f"noise of {length}", rng.normal(0, 0.1, length).astype(np.float32)
+    speech = folder / "speech.wav"
+    try:
+        subprocess.run(["espeak-ng", "-w", speech, "The quick brown fox jumps over the lazy dog"], check=True, capture_output=True)
+        ffmpeg("-i", speech, "-ar", 16000, "-f", "f32le", folder / "speech.f32")
+        yield "speech", np.fromfile(folder / "speech.f32", np.float32)
+    except (OSError, subprocess.CalledProcessError):
+        print("      no espeak-ng here: without speech")
+
+
+def mels():
+    from transformers import WhisperFeatureExtractor
+
+    for bands in [80, 128]:
+        extractor = WhisperFeatureExtractor(feature_size=bands)
+        sizes = tuple(map(int, ask("filters", out, bands)))
+        difference = np.abs(np.fromfile(out, np.float32).reshape(sizes).T - extractor.mel_filters).max()
+        check(f"mel filters {bands}", difference < 1e-8, f"largest difference {difference:.1e}")
+        for name, clip in clips():
+            clip.tofile(folder / "clip.f32")
+            for samples in [0, 480000]:
+                padding = dict(padding="max_length") if samples else dict(padding="do_not_pad", truncation=False)
+                theirs = extractor(clip, sampling_rate=16000, return_tensors="np", **padding)["input_features"][0]
+                sizes = tuple(map(int, ask("mel", out, folder / "clip.f32", bands, samples)))
+                ours = np.fromfile(out, np.float32).reshape(sizes)
+                difference = np.abs(ours - theirs).max() if ours.shape == theirs.shape else 999
+                check(f"log-mel {bands}, {name}, {'30 s' if samples else 'own length'}", difference <= 1e-5, f"largest difference {difference:.1e}")
+
+
+def decoded(path, rate):
+    count = int(ask("audio", out, path, rate)[0])
+    ours = np.fromfile(out, np.float32)
+    assert len(ours) == count
+    return ours
+
+
+def sounds():
+    rate, seconds = 44100, 1.5
+    time = np.arange(int(rate * seconds)) / rate
+    wave = 0.4 * np.sin(2 * np.pi * 440 * time)
+    wave.astype(np.float32).tofile(folder / "a.f32")
+    source = ["-f", "f32le", "-ar", rate, "-ac", 1, "-i", folder / "a.f32"]
+    for name, options, limit in [("s16.wav", ["-c:a", "pcm_s16le"], 2e-5), ("s24.wav", ["-c:a", "pcm_s24le"], 2e-7), ("u8.wav", ["-c:a", "pcm_u8"], 5e-3),
+                                 ("f32.wav", ["-c:a", "pcm_f32le"], 0), ("a.flac", [], 2e-5), ("pcm.mkv", ["-c:a", "pcm_s16le"], 2e-5)]:
+        ffmpeg(*source, *options, folder / name)
+        ours = decoded(folder / name, rate)
+        check(f"sound {name}, own rate", len(ours) == len(wave) and np.abs(ours - wave.astype(np.float32)).max() <= limit)
+        for to in [8000, 16000, 22050, 48000]:
+            ours = decoded(folder / name, to)
+            ideal = 0.4 * np.sin(2 * np.pi * 440 * np.arange(len(ours)) / to)
+            error = np.abs(ours - ideal)[200:-200].max()
+            expected = -(-len(wave) * to // rate)
+            check(f"sound {name} at {to} Hz", len(ours) == expected and error < max(2e-4, 1.5 * limit), f"{len(ours)} samples, {expected} expected, error {error:.1e}")
+    high = 0.4 * np.sin(2 * np.pi * 9500 * time)  # above what 16 kHz can hold: must vanish
+    high.astype(np.float32).tofile(folder / "a.f32")
+    ffmpeg(*source, "-c:a", "pcm_f32le", folder / "high.wav")
+    level = np.abs(decoded(folder / "high.wav", 16000))[300:-300].max()
+    check("sound above the band vanishes", level < 4e-4, f"what is left: {20 * np.log10(level / 0.4 + 1e-12):.0f} dB")
+    wave.astype(np.float32).tofile(folder / "a.f32")
+    available = subprocess.run(["ffmpeg", "-hide_banner", "-encoders"], capture_output=True, text=True).stdout
+    for name, encoder, limit in [("a.ogg", "libvorbis", 0.02), ("a.opus", "libopus", 0.02), ("a.mp3", "libmp3lame", 0.02), ("a.m4a", "aac", 0.02), ("a.webm", "libopus", 0.02)]:
+        if encoder not in available:
+            print(f"      this ffmpeg has no {encoder}: without {name}")
+            continue
+        ffmpeg(*source, "-c:a", encoder, "-b:a", "128k", folder / name)
+        ours = decoded(folder / name, 16000)
+        n = min(len(ours), 24000)
+        error = np.abs(ours[:n] - 0.4 * np.sin(2 * np.pi * 440 * np.arange(n) / 16000))[1500:-1500].max()
+        check(f"sound {name}: begins where it should", error < limit and abs(len(ours) - 24000) <= 700, f"{len(ours)} samples, error {error:.1e}")
+    ffmpeg(*source, "-ar", 16000, "-f", "g722", folder / "a.g722")
+    ours = decoded(folder / "a.g722", 16000)
+    lag = int(np.argmax([np.dot(ours[200 + k : 8200 + k], np.sin(2 * np.pi * 440 * np.arange(200, 8200) / 16000)) for k in range(36)]))
+    check("sound a.g722", abs(len(ours) - 24000) <= 2 and abs(np.abs(ours[2000:20000]).max() - 0.4) < 0.03, f"{len(ours)} samples, {lag} late")
+    stereo = np.stack([wave, 0.5 * wave, -0.25 * wave], -1).astype(np.float32)
+    for channels, mean in [(2, 0.75), (3, 1.25 / 3)]:
+        np.ascontiguousarray(stereo[:, :channels]).tofile(folder / "b.f32")
+        ffmpeg("-f", "f32le", "-ar", rate, "-ac", channels, "-i", folder / "b.f32", "-c:a", "pcm_f32le", folder / "b.wav")
+        error = np.abs(decoded(folder / "b.wav", rate) - mean * wave).max()
+        check(f"sound of {channels} channels: their mean", error < 1e-6, f"error {error:.1e}")
+
+
+def videos():
+    frames, height, width, fps = 40, 48, 64, 10
+    shade = (np.arange(frames) * 5 + 30).astype(np.uint8)  # each frame one shade, which tells which it is
+    raw = np.repeat(shade, height * width * 3).tobytes()
+    (folder / "v.rgb").write_bytes(raw)
+    time = np.arange(int(16000 * 4)) / 16000
+    (0.4 * np.sin(2 * np.pi * 440 * time)).astype(np.float32).tofile(folder / "v.f32")
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", fps, "-i", folder / "v.rgb", "-f", "f32le", "-ar", 16000, "-ac", 1, "-i", folder / "v.f32"]
+    available = subprocess.run(["ffmpeg", "-hide_banner", "-encoders"], capture_output=True, text=True).stdout
+    kinds = [("mpeg4.mp4", "mpeg4", ["-g", 7, "-bf", 2, "-c:a", "aac"]), ("x264.mp4", "libx264", ["-g", 7, "-bf", 2, "-pix_fmt", "yuv420p", "-c:a", "aac"]),
+             ("x264.mkv", "libx264", ["-g", 12, "-x264-params", "open-gop=1", "-pix_fmt", "yuv420p", "-c:a", "flac"]), ("vp9.webm", "libvpx-vp9", ["-g", 9, "-c:a", "libopus"]),
+             ("mpeg4.avi", "mpeg4", ["-g", 7, "-c:a", "pcm_s16le"]), ("mjpeg.mov", "mjpeg", ["-c:a", "pcm_s16le"]), ("mpeg1.mpg", "mpeg1video", ["-r", 25, "-g", 7, "-bf", 2, "-c:a", "mp2"]), ("a.gif", "gif", ["-an"])]
+    for name, encoder, options in kinds:
+        if encoder not in available:
+            print(f"      this ffmpeg has no {encoder}: without {name}")
+            continue
+        ffmpeg(*source, "-c:v", encoder, "-q:v", 2, *options, folder / name)
+        for request in [(1, 0), (5, 0), (60, 0), (0, 3), (0, 10)]:
+            answer = ask("video", out, folder / name, *request, 16000)
+            duration, samples, stamps = float(answer[0]), int(answer[3]), [float(v) for v in answer[4:]]
+            n = request[0]
+            wanted = np.linspace(0, duration, n + 2)[1:-1] if n else np.arange(0, duration - 1e-9, 1 / request[1])
+            pixels = np.fromfile(out, np.uint8)[: len(stamps) * height * width * 3].reshape(len(stamps), height, width, 3)
+            seen = (np.median(pixels.reshape(len(stamps), -1), 1) - 30) / 5
+            expected = np.floor(wanted * fps + 1e-6).clip(0, frames - 1)
+            # 25 frames a second show a frame of the tenth of a second somewhat earlier or later
+            slack = 0.6 if "mpeg1" not in name else 1.1
+            right = len(stamps) == len(wanted) and np.abs(seen - expected).max() <= slack
+            sound = samples == 0 if name.endswith("gif") else abs(samples - 64000) < 1600
+            check(f"video {name} {request}", bool(right and sound and abs(duration - 4) < 0.15), f"{duration:.3f} s, {len(stamps)} frames, {samples} samples, off by {np.abs(seen - expected).max() if len(seen) == len(expected) else -1:.2f}")
+
+
+for part in [images, resizes, mels, sounds, videos]:
+    part()
+print("milliseconds: resize 640x480 to 224 bilinear, bicubic; log-mel of 30 s:", *ask("times", out))
+print(f"{failures} failed")
+sys.exit(failures > 0)

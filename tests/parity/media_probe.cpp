@@ -1,0 +1,146 @@
+// Runs the media functions over files for media_parity.py: one request a line on stdin, one line of sizes (or
+// "error TEXT") a request on stdout, the raw result in the file that the request names first.
+//   image OUT FILE | resize OUT FILE HEIGHT WIDTH FILTER | audio OUT FILE RATE | mel OUT FLOATS MELS SAMPLES
+//   filters OUT MELS | tensor OUT FILE EDGE CROP | video OUT FILE FRAMES FPS RATE | times
+#include <chrono>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <sstream>
+
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/files.h>
+#include <antiphon/media/decode.h>
+#include <antiphon/media/log_mel.h>
+#include <antiphon/media/resize.h>
+
+using namespace antiphon;
+using namespace antiphon::media;
+
+namespace {
+
+template <class T>
+void write(const std::string& path, const T* data, size_t count) {
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(count * sizeof(T)));
+}
+
+std::string write_tensor(const std::string& path, const at::Tensor& tensor) {
+  const at::Tensor dense = tensor.contiguous();
+  write(path, dense.const_data_ptr<float>(), static_cast<size_t>(dense.numel()));
+  return fmt::format("{}", fmt::join(dense.sizes().begin(), dense.sizes().end(), " "));
+}
+
+std::string write_image(const std::string& path, const Image& image) {
+  write(path, image.rgb.data(), image.rgb.size());
+  return fmt::format("{} {}", image.height, image.width);
+}
+
+// Bytes of RGB without a header, which need no decoder.
+Image raw_image(const std::string& path, int64_t height, int64_t width) {
+  const std::string bytes = read_file(path, ErrorKind::data);
+  return {height, width, std::vector<uint8_t>(bytes.begin(), bytes.end())};
+}
+
+template <class Body>
+double best_milliseconds(Body&& body) {
+  double best = 1e9;
+  for (int i = 0; i < 20; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    body();
+    best = std::min(best, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  }
+  return best;
+}
+
+std::string image(std::istream& in, const std::string& out) {
+  std::string file;
+  in >> file;
+  return write_image(out, load_image(file));
+}
+
+std::string resize_raw(std::istream& in, const std::string& out) {
+  std::string file;
+  int64_t height, width, filter;
+  Size size;
+  in >> file >> height >> width >> size.height >> size.width >> filter;
+  return write_image(out, resize(raw_image(file, height, width), size, filter_from_number(filter)));
+}
+
+std::string tensor(std::istream& in, const std::string& out) {
+  std::string file;
+  int64_t height, width, edge, crop;
+  in >> file >> height >> width >> edge >> crop;
+  const Image source = raw_image(file, height, width);
+  const Image resized = resize(source, shortest_edge_size({height, width}, edge), Filter::bicubic);
+  return write_tensor(out, to_tensor(center_crop(resized, {crop, crop}), {1.0 / 255, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}}));
+}
+
+std::string audio(std::istream& in, const std::string& out) {
+  std::string file;
+  int64_t rate;
+  in >> file >> rate;
+  const Audio sound = load_audio(file, rate);
+  write(out, sound.samples.data(), sound.samples.size());
+  return std::to_string(sound.samples.size());
+}
+
+std::string mel(std::istream& in, const std::string& out) {
+  std::string file;
+  LogMelOptions options;
+  in >> file >> options.mels >> options.samples;
+  const std::string bytes = read_file(file, ErrorKind::data);
+  return write_tensor(out, log_mel({reinterpret_cast<const float*>(bytes.data()), bytes.size() / 4}, options));
+}
+
+std::string filters(std::istream& in, const std::string& out) {
+  int64_t mels;
+  in >> mels;
+  return write_tensor(out, mel_filters(mels));
+}
+
+// "DURATION HEIGHT WIDTH SAMPLES TIMES…"; the frames, then the samples.
+std::string video(std::istream& in, const std::string& out) {
+  std::string file;
+  VideoOptions options;
+  in >> file >> options.frames >> options.frames_per_second >> options.sample_rate;
+  const Video video = load_video(file, options);
+  std::ofstream to(out, std::ios::binary);
+  std::string line = fmt::format("{} {} {} {}", video.seconds, video.frames[0].image.height, video.frames[0].image.width,
+                                 video.audio ? video.audio->samples.size() : 0);
+  for (const VideoFrame& frame : video.frames) {
+    to.write(reinterpret_cast<const char*>(frame.image.rgb.data()), static_cast<std::streamsize>(frame.image.rgb.size()));
+    line += fmt::format(" {}", frame.seconds);
+  }
+  if (video.audio)
+    to.write(reinterpret_cast<const char*>(video.audio->samples.data()), static_cast<std::streamsize>(video.audio->samples.size() * 4));
+  return line;
+}
+
+std::string times(std::istream&, const std::string&) {
+  const Image source{480, 640, std::vector<uint8_t>(480 * 640 * 3, 77)};
+  const std::vector<float> clip(480000, 0.1F);
+  return fmt::format("{} {} {}", best_milliseconds([&] { resize(source, {224, 224}, Filter::bilinear); }),
+                     best_milliseconds([&] { resize(source, {224, 224}, Filter::bicubic); }), best_milliseconds([&] { log_mel(clip); }));
+}
+
+}  // namespace
+
+int main() {
+  const std::map<std::string, std::function<std::string(std::istream&, const std::string&)>> requests{
+      {"image", image}, {"resize", resize_raw}, {"tensor", tensor}, {"audio", audio},
+      {"mel", mel},     {"filters", filters},   {"video", video},   {"times", times}};
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream in(line);
+    std::string name, out;
+    in >> name >> out;
+    try {
+      std::cout << requests.at(name)(in, out) << std::endl;
+    } catch (const Error& error) {
+      std::cout << "error " << to_string(error.kind()) << ": " << error.message() << std::endl;
+    }
+  }
+}
