@@ -10,6 +10,13 @@
 
 #define ANTIPHON_STRINGIFY_(x) #x
 #define ANTIPHON_STRINGIFY(x) ANTIPHON_STRINGIFY_(x)
+#if defined(__clang__)
+#define ANTIPHON_COMPILER "clang " ANTIPHON_STRINGIFY(__clang_major__)
+#else
+#define ANTIPHON_COMPILER "gcc " ANTIPHON_STRINGIFY(__GNUC__)
+#endif
+#define ANTIPHON_TORCH_VERSION \
+  ANTIPHON_STRINGIFY(TORCH_VERSION_MAJOR) "." ANTIPHON_STRINGIFY(TORCH_VERSION_MINOR) "." ANTIPHON_STRINGIFY(TORCH_VERSION_PATCH)
 #if defined(__SANITIZE_ADDRESS__)
 #define ANTIPHON_BUILD_TYPE "asan"
 #elif defined(NDEBUG)
@@ -40,9 +47,7 @@ struct antiphon_plugin_manifest_t {
   __attribute__((visibility("default"))) extern const antiphon_plugin_manifest_t antiphon_plugin_manifest;        \
   const antiphon_plugin_manifest_t antiphon_plugin_manifest = {                                                   \
       sizeof(antiphon_plugin_manifest_t), ANTIPHON_PLUGIN_ABI, #plugin_name, plugin_version,                      \
-      ANTIPHON_STRINGIFY(TORCH_VERSION_MAJOR) "." ANTIPHON_STRINGIFY(TORCH_VERSION_MINOR) "." ANTIPHON_STRINGIFY( \
-          TORCH_VERSION_PATCH),                                                                                   \
-      "gcc " ANTIPHON_STRINGIFY(__GNUC__), ANTIPHON_STRINGIFY(_GLIBCXX_USE_CXX11_ABI), ANTIPHON_BUILD_TYPE};       \
+      ANTIPHON_TORCH_VERSION, ANTIPHON_COMPILER, ANTIPHON_STRINGIFY(_GLIBCXX_USE_CXX11_ABI), ANTIPHON_BUILD_TYPE};  \
   __attribute__((visibility("default"))) void antiphon_plugin_entry(antiphon::plugin::Registrar& registrar) {     \
     antiphon_plugin_register_(registrar);                                                                         \
   }                                                                                                               \

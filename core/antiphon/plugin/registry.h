@@ -4,6 +4,7 @@
 #include <any>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -41,10 +42,14 @@ class Registry {
   // All or none: a name that is taken is an Error(plugin) that gives both files.
   void add(const std::vector<Entry>& entries);
   // Error(plugin) with the known names and "did you mean" where it is missing. Loads the plugin if it is not yet.
+  // The reference stays good for ever.
   const Entry& find(const std::string& kind, const std::string& name);
   std::vector<Entry> entries() const;
 
  private:
+  const Entry* lookup(const std::string& kind, const std::string& name) const;
+
+  mutable std::mutex mutex_;
   std::map<std::pair<std::string, std::string>, Entry> entries_;
 };
 
