@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <antiphon/text/pattern.h>
 #include <antiphon/text/unicode.h>
 
 namespace antiphon::text {
@@ -25,9 +26,18 @@ size_t spaces_after(std::string_view text, size_t position) {
   return position;
 }
 
+// \w of the Rust crate `regex`: Alphabetic, M, Nd, Pc, Join_Control.
+bool is_word(std::string_view character) {
+  static const auto* word = new Pattern(Pattern::regex("[\\w\\x{200c}\\x{200d}]"));
+  bool found = false;
+  word->for_each_match(character, [&](size_t, size_t) { found = true; });
+  return found;
+}
+
 bool word_touches(std::string_view text, size_t begin, size_t end) {
-  return (begin > 0 && is_word(code_point_at(text, previous_start(text, begin)).value)) ||
-         (end < text.size() && is_word(code_point_at(text, end).value));
+  const size_t before = begin > 0 ? previous_start(text, begin) : 0;
+  return (begin > 0 && is_word(text.substr(before, begin - before))) ||
+         (end < text.size() && is_word(text.substr(end, code_point_at(text, end).length)));
 }
 
 uint64_t edge(uint32_t node, char byte) { return static_cast<uint64_t>(node) << 8 | static_cast<unsigned char>(byte); }

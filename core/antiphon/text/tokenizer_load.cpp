@@ -139,8 +139,12 @@ void Tokenizer::State::index_tokens() {
   }
   special.assign(tokens.size(), false);
   control.assign(tokens.size(), false);
+  auto spelled = tokens;
+  // Decoding gives such a token in its normalized form, as `tokenizers` does.
+  for (const auto& token : added)
+    if (token.normalized) spelled[token.id] = normalizer(token.content);
   bytes.clear();
-  for (const auto& token : tokens) bytes.push_back(alphabet_to_bytes(token).value_or(token));
+  for (const auto& token : spelled) bytes.push_back(alphabet_to_bytes(token).value_or(token));
   std::vector<int32_t> raw_ones, normalized_ones;
   bool makes_control = false;
   // `tokenizers` looks for special tokens first: of two that match the same text, the first one counts.

@@ -151,13 +151,6 @@ bool is_numeric(char32_t c) {
 
 bool is_space(char32_t c) { return u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_WHITE_SPACE); }
 
-bool is_word(char32_t c) {
-  const auto code = static_cast<UChar32>(c);
-  const uint32_t categories = U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK;
-  return u_hasBinaryProperty(code, UCHAR_ALPHABETIC) || (U_MASK(u_charType(code)) & categories) != 0 ||
-         u_hasBinaryProperty(code, UCHAR_JOIN_CONTROL);
-}
-
 size_t incomplete_tail(std::string_view bytes) {
   for (size_t back = 1; back <= 3 && back <= bytes.size(); ++back) {
     const auto tail = bytes.substr(bytes.size() - back);

@@ -28,8 +28,6 @@ void append_utf8(std::string& out, char32_t code_point);
 bool is_numeric(char32_t c);
 // White_Space.
 bool is_space(char32_t c);
-// Alphabetic, M, Nd, Pc or Join_Control.
-bool is_word(char32_t c);
 
 // How many bytes at the end of `bytes` start a character that is not complete yet (0 to 3).
 size_t incomplete_tail(std::string_view bytes);
