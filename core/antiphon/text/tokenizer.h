@@ -1,7 +1,7 @@
 // Byte-level BPE tokenizers out of Hugging Face directories: id for id what `tokenizers` and `transformers` give.
 //
 // Control tokens are the added tokens of the file, except those that are plain characters (only white space, or one
-// ASCII character): these are text. Truncation and padding in the file have no effect, as in transformers.
+// character): these are text. Truncation and padding in the file have no effect, as in transformers.
 #pragma once
 #include <cstdint>
 #include <filesystem>

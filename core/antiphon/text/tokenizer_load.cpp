@@ -17,7 +17,7 @@ constexpr const char* save_again = "save the tokenizer again with AutoTokenizer.
 constexpr const char* named_tokens[] = {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"};
 
 bool is_plain_text(std::string_view content) {
-  if (content.size() == 1) return true;
+  if (content.size() == code_point_at(content, 0).length) return true;
   for (size_t i = 0; i < content.size();) {
     const auto [c, length] = code_point_at(content, i);
     if (!is_space(c)) return false;
