@@ -40,13 +40,14 @@ bool is_inside(const fs::path& file, const fs::path& folder) {
 // Refuses names and links by which an index could have any file of the machine read.
 fs::path shard_path(const fs::path& folder, const std::string& name, const fs::path& index) {
   if (name.empty() || name == "." || name == ".." || name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
-    fail(ErrorKind::weights, fmt::format("{}: '{}' is not the plain name of a file in this folder", index.string(), name), "do not use this model folder");
+    fail(ErrorKind::weights, fmt::format("{}: {} is not the plain name of a file in this folder", index.string(), nlohmann::json(name).dump()), "do not use this model folder");
   }
   const auto path = folder / name;
   if (path.extension() != ".safetensors") fail(ErrorKind::weights, fmt::format("{}: '{}' is not a .safetensors file", index.string(), name));
   std::error_code error;
-  const auto real = fs::canonical(path, error), home = fs::canonical(folder, error);
-  if (error || is_inside(real, home)) return path;  // a missing file is reported with the others
+  if (!fs::exists(path, error)) return path;  // reported with the others that are missing
+  const auto real = fs::canonical(path), home = fs::canonical(folder);
+  if (is_inside(real, home)) return path;
   const bool in_cache = home.parent_path().filename() == "snapshots" && is_inside(real, home.parent_path().parent_path() / "blobs");
   if (!in_cache) fail(ErrorKind::weights, fmt::format("{} is a link to {}, outside the model folder", path.string(), real.string()), "copy the file into the folder");
   return path;

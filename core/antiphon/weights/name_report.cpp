@@ -55,4 +55,11 @@ void fail_names(const NameReport& report, std::string headline) {
   fail(ErrorKind::weights, std::move(headline), hint.empty() ? "check that the weights belong to this component and its options" : hint);
 }
 
+void fail_export(const ExportReport& report, std::string headline) {
+  append(headline, "without a name in the checkpoint", report.unnamed);
+  append(headline, "without values", report.empty_ones);
+  append(headline, "under one name", report.doubled);
+  fail(ErrorKind::weights, std::move(headline), "complete the component's name map, and load or initialise every parameter");
+}
+
 }  // namespace antiphon::weights

@@ -18,4 +18,12 @@ std::string prefix_hint(const NameReport& report);
 // Throws Error(weights): the headline, then up to 20 names of each class with its count.
 [[noreturn]] void fail_names(const NameReport& report, std::string headline);
 
+// What keeps parameters from being saved.
+struct ExportReport {
+  std::vector<std::string> unnamed;     // the map has no checkpoint name
+  std::vector<std::string> empty_ones;  // still on the meta device
+  std::vector<std::string> doubled;     // sentences
+};
+[[noreturn]] void fail_export(const ExportReport& report, std::string headline);
+
 }  // namespace antiphon::weights
