@@ -31,7 +31,8 @@ def load(model_class, folder):
 
 
 def g722(language, prompt):
-    files = sorted((DEBIAN / f"asterisk-core-sounds-{language}-g722").glob(f"usr/share/asterisk/sounds/*/{prompt}.g722"))
+    package = DEBIAN / f"asterisk-core-sounds-{language}-g722"
+    files = sorted(package.glob(f"usr/share/asterisk/sounds/*/{prompt}.g722"))
     if not files:
         raise unittest.SkipTest("the recordings are not there: run tools/demo/prepare.sh")
     command = ["ffmpeg", "-v", "error", "-f", "g722", "-i", str(files[0]), "-ar", "16000", "-f", "f32le", "-"]
@@ -85,8 +86,8 @@ class SmolLm2Test(LoadingTest):
 
 def fuzz_texts():
     rng = random.Random(7)
-    words = ["cat", " the", "don't", "\n\n", "  ", "été", "кошка", "猫", "🐈‍⬛", "I'LL", "\t", "(a)", "x=1;", "<|im_end|>",
-             "<file_sep>", "<|nothing|>", "123", "4", "½", "٣٤", "e\u0301", "ﬁ", "\u00a0", "naïve", "."]
+    words = ["cat", " the", "don't", "\n\n", "  ", "été", "кошка", "猫", "🐈‍⬛", "I'LL", "\t", "(a)", "x=1;",
+             "<|im_end|>", "<file_sep>", "<|nothing|>", "123", "4", "½", "٣٤", "e\u0301", "ﬁ", "\u00a0", "naïve", "."]
     return ["".join(rng.choices(words, k=rng.randint(1, 12))) for _ in range(2000)]
 
 
@@ -109,7 +110,8 @@ class WhisperTest(LoadingTest):
 
     def test_transcripts(self):
         for (language, prompt), expected in self.TRANSCRIPTS.items():
-            features = self.processor(g722(language, prompt), sampling_rate=16000, return_tensors="pt").input_features
+            sound = g722(language, prompt)
+            features = self.processor(sound, sampling_rate=16000, return_tensors="pt").input_features
             ids = self.model.generate(features, language=language, task="transcribe", num_beams=1, do_sample=False)
             self.assertEqual(self.processor.batch_decode(ids, skip_special_tokens=True)[0].strip(), expected)
 

