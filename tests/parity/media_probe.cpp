@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include <ATen/core/Tensor.h>
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>

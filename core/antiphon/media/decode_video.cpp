@@ -128,10 +128,15 @@ class Picker {
   }
 
  private:
-  // Frames come in the order of their times: what is due before this one is the one before.
+  // Not best_effort_timestamp: it gives up the frames' own times where those after a jump come in disorder.
+  static int64_t stamp_of(const AVFrame& frame) { return frame.pts != AV_NOPTS_VALUE ? frame.pts : frame.best_effort_timestamp; }
+
+  // Frames come in the order of their times: what is due before this one is the one before. Only what hangs on frames
+  // from before a jump may come late, broken; it is never wanted.
   void see(AVFrame& frame) {
-    if (frame.best_effort_timestamp == AV_NOPTS_VALUE) return;
-    while (has_last_ && due() && plan_[wanted_[frames_.size()]].stamp < frame.best_effort_timestamp) keep_last();
+    const int64_t stamp = stamp_of(frame);
+    if (stamp == AV_NOPTS_VALUE || (has_last_ && stamp < stamp_of(*last_))) return;
+    while (has_last_ && due() && plan_[wanted_[frames_.size()]].stamp < stamp) keep_last();
     av_frame_unref(last_.get());
     if (av_frame_ref(last_.get(), &frame) < 0) allocated(nullptr);
     has_last_ = true;
@@ -154,7 +159,7 @@ class Picker {
     if (bytes_ > limits_.video_bytes)
       fail(ErrorKind::data, fmt::format("the frames of the video would take more than the {} bytes that are accepted", limits_.video_bytes),
            "ask for fewer frames, or make the video smaller");
-    frames_.push_back({seconds(last_->best_effort_timestamp, stream_) - plan_.start(), image_});
+    frames_.push_back({seconds(stamp_of(*last_), stream_) - plan_.start(), image_});
   }
 
   Container& container_;

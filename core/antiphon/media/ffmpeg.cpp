@@ -75,6 +75,8 @@ Decoder::Decoder(const AVCodecParameters& parameters, AVRational time_base, std:
     : limits_(limits), deadline_(deadline), frame_(make_frame()) {
   open(parameters.codec_id, &parameters, what);
   context_->pkt_timebase = time_base;
+  // Without it H.264 stops giving frames at the end where one of them is thought incomplete after a jump.
+  context_->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
 }
 
 Decoder::Decoder(AVCodecID codec, const MediaLimits& limits, const Deadline& deadline)

@@ -48,7 +48,8 @@ void each_png_chunk(std::string_view bytes, Visit&& visit) {
 }
 
 ImageHeader png_header(std::string_view bytes) {
-  if (bytes.substr(12, 4) != "IHDR") fail(ErrorKind::data, "the PNG does not begin with its header");
+  if (big(bytes, 12, 4) != 0x49484452)  // "IHDR"
+    fail(ErrorKind::data, "the PNG does not begin with its header");
   ImageHeader header{ImageFormat::png, static_cast<int64_t>(big(bytes, 16, 4)), static_cast<int64_t>(big(bytes, 20, 4)), 1};
   each_png_chunk(bytes, [&](std::string_view name, std::string_view content, std::string_view) {
     if (name == "eXIf") header.orientation = orientation_of(content);

@@ -1,8 +1,11 @@
 #include <antiphon/media/log_mel.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -43,6 +46,33 @@ const at::Tensor& window() {
   return *hann;
 }
 
+// The bands of one count, and the bins where each is not zero: all but one in fifty are.
+struct Bank {
+  explicit Bank(int64_t mels) : filters(make_filters(mels)) {
+    const auto* weight = filters.const_data_ptr<float>();
+    for (int64_t mel = 0; mel < mels; ++mel, weight += kBins) {
+      const float* first = std::find_if(weight, weight + kBins, [](float w) { return w > 0; });
+      const float* end = std::find(first, weight + kBins, 0.0F);
+      bins.push_back({first, first - weight, end - first});
+    }
+  }
+  struct Bins {
+    const float* weights;
+    int64_t first, count;
+  };
+  at::Tensor filters;
+  std::vector<Bins> bins;
+};
+
+// Leaked like the window.
+const Bank& bank_of(int64_t mels) {
+  if (mels < 1 || mels > kBins) fail(ErrorKind::config, fmt::format("{} mel bands; 1 to {} are possible", mels, kBins));
+  static auto* mutex = new std::mutex;
+  static auto* banks = new std::map<int64_t, Bank>;
+  const std::lock_guard lock(*mutex);
+  return banks->try_emplace(mels, mels).first->second;
+}
+
 // The clip at the length asked for, mirrored by half a window at both ends.
 at::Tensor padded(std::span<const float> samples, int64_t length) {
   constexpr int64_t edge = kWindow / 2;
@@ -56,28 +86,42 @@ at::Tensor padded(std::span<const float> samples, int64_t length) {
   return out;
 }
 
-}  // namespace
-
-const at::Tensor& mel_filters(int64_t mels) {
-  if (mels < 1 || mels > kBins) fail(ErrorKind::config, fmt::format("{} mel bands; 1 to {} are possible", mels, kBins));
-  static auto* mutex = new std::mutex;
-  static auto* banks = new std::map<int64_t, at::Tensor>;
-  const std::lock_guard lock(*mutex);
-  auto [bank, missing] = banks->try_emplace(mels);
-  if (missing) bank->second = make_filters(mels);
-  return bank->second;
+// The frames of a padded clip under the window, [frames, 400].
+at::Tensor windowed(const at::Tensor& clip, int64_t frames) {
+  const at::Tensor out = at::empty({frames, kWindow}, at::kFloat);
+  const auto *in = clip.const_data_ptr<float>(), *weights = window().const_data_ptr<float>();
+  auto* to = out.data_ptr<float>();
+  for (int64_t frame = 0; frame < frames; ++frame, in += kLogMelHop, to += kWindow)
+    for (int64_t i = 0; i < kWindow; ++i) to[i] = in[i] * weights[i];
+  return out;
 }
 
+// Complex spectra [frames, 201, 2] -> the power in each band, [frames, mels].
+at::Tensor band_power(const at::Tensor& spectra, const Bank& bank) {
+  const int64_t frames = spectra.size(0);
+  const at::Tensor out = at::empty({frames, static_cast<int64_t>(bank.bins.size())}, at::kFloat);
+  const auto* in = spectra.const_data_ptr<float>();
+  auto* to = out.data_ptr<float>();
+  std::array<float, kBins> power;
+  for (int64_t frame = 0; frame < frames; ++frame, in += kBins * 2) {
+    for (int64_t bin = 0; bin < kBins; ++bin) power[bin] = in[2 * bin] * in[2 * bin] + in[2 * bin + 1] * in[2 * bin + 1];
+    for (const auto& [weights, first, count] : bank.bins) *to++ = std::inner_product(weights, weights + count, power.data() + first, 0.0F);
+  }
+  return out;
+}
+
+}  // namespace
+
+const at::Tensor& mel_filters(int64_t mels) { return bank_of(mels).filters; }
+
 at::Tensor log_mel(std::span<const float> samples, const LogMelOptions& options) {
+  const Bank& bank = bank_of(options.mels);
   const int64_t length = options.samples > 0 ? options.samples : static_cast<int64_t>(samples.size());
   if (length <= kWindow / 2)
     fail(ErrorKind::data, fmt::format("a clip of {} samples is too short for a spectrogram; it takes {}", length, kWindow / 2 + 1));
   const at::NoGradGuard no_grad;
-  const int64_t frames = length / kLogMelHop;
-  const at::Tensor windows = padded(samples, length).as_strided({frames, kWindow}, {kLogMelHop, 1}) * window();
-  const at::Tensor spectrum = at::view_as_real(at::fft_rfft(windows));
-  const at::Tensor power = spectrum.square().sum(-1);
-  const at::Tensor log_power = at::matmul(mel_filters(options.mels), power.t()).clamp_min_(1e-10).log10_();
+  const at::Tensor spectra = at::view_as_real(at::fft_rfft(windowed(padded(samples, length), length / kLogMelHop)));
+  const at::Tensor log_power = band_power(spectra.contiguous(), bank).t().contiguous().clamp_min_(1e-10).log10_();
   return log_power.clamp_min_(log_power.max().sub_(8.0)).add_(4.0).div_(4.0);
 }
 

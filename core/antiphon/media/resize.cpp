@@ -143,37 +143,40 @@ ANTIPHON_CLONES void mix_rows(const uint8_t* rows, const int32_t* weights, int64
 }
 
 // The rows [first, end) of `image` at the new width.
-std::vector<uint8_t> resize_rows(const Image& image, int64_t first, int64_t end, int64_t width, Window window) {
+Image resize_rows(const Image& image, int64_t first, int64_t end, int64_t width, Window window) {
   const Taps taps = taps_for(image.width, width, window);
-  std::vector<uint8_t> out(static_cast<size_t>((end - first) * width * 3)), row(static_cast<size_t>(image.width * 3 + 1));
+  const auto length = static_cast<size_t>(image.width * 3);
+  Image out{end - first, width, std::vector<uint8_t>(static_cast<size_t>((end - first) * width * 3))};
+  std::vector<uint8_t> row(length + 1);
   for (int64_t y = first; y < end; ++y) {
-    std::memcpy(row.data(), image.rgb.data() + y * image.width * 3, static_cast<size_t>(image.width * 3));
-    resize_row(row.data(), out.data() + (y - first) * width * 3, taps.spans.data(), taps.weights.data(), taps.stride, width);
+    std::memcpy(row.data(), image.rgb.data() + y * image.width * 3, length);
+    resize_row(row.data(), out.rgb.data() + (y - first) * width * 3, taps.spans.data(), taps.weights.data(), taps.stride, width);
   }
   return out;
 }
 
-Image resize_filtered(const Image& image, Size size, Window window) {
-  Image out{size.height, size.width, {}};
-  if (size.height == image.height) {
-    out.rgb = size.width == image.width ? image.rgb : resize_rows(image, 0, image.height, size.width, window);
-    return out;
-  }
-  const Taps taps = taps_for(image.height, size.height, window);
-  const int64_t first = taps.spans.front().first, end = taps.spans.back().first + taps.spans.back().count;
-  std::vector<uint8_t> narrowed;
-  const uint8_t* rows = image.rgb.data() + first * image.width * 3;
-  if (size.width != image.width) {
-    narrowed = resize_rows(image, first, end, size.width, window);
-    rows = narrowed.data();
-  }
-  const int64_t length = size.width * 3;
-  out.rgb.resize(static_cast<size_t>(size.height * length));
+// `image` begins at row `skipped` of the picture that the taps are made for.
+Image resize_columns(const Image& image, const Taps& taps, int64_t skipped) {
+  const auto height = static_cast<int64_t>(taps.spans.size()), length = image.width * 3;
+  Image out{height, image.width, std::vector<uint8_t>(static_cast<size_t>(height * length))};
   std::vector<int32_t> sums(static_cast<size_t>(length));
-  for (int64_t y = 0; y < size.height; ++y)
-    mix_rows(rows + (taps.spans[y].first - first) * length, taps.weights.data() + y * taps.stride, taps.spans[y].count, length,
+  for (int64_t y = 0; y < height; ++y)
+    mix_rows(image.rgb.data() + (taps.spans[y].first - skipped) * length, taps.weights.data() + y * taps.stride, taps.spans[y].count, length,
              sums.data(), out.rgb.data() + y * length);
   return out;
+}
+
+// Rows first, except (from Pillow 13 on, its pull request 9549) where the height loses more than twice what the width does.
+Image resize_filtered(const Image& image, Size size, Window window) {
+  if (size.height == image.height)
+    return size.width == image.width ? image : resize_rows(image, 0, image.height, size.width, window);
+  const Taps taps = taps_for(image.height, size.height, window);
+  if (size.width == image.width) return resize_columns(image, taps, 0);
+  const int64_t lost = image.height - size.height;
+  if (lost > 0 && lost > 2 * (image.width - size.width))
+    return resize_rows(resize_columns(image, taps, 0), 0, size.height, size.width, window);
+  const int64_t first = taps.spans.front().first, end = taps.spans.back().first + taps.spans.back().count;
+  return resize_columns(resize_rows(image, first, end, size.width, window), taps, first);
 }
 
 // Pillow walks in steps of a double, whose rounding decides ties: the same sum, term by term.

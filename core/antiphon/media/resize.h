@@ -21,8 +21,9 @@ struct Size {
   bool operator==(const Size&) const = default;
 };
 
-// Bit for bit what PIL.Image.resize gives (Pillow's src/libImaging/Resample.c): two passes, rows first, each with
-// coefficients of 22 fractional bits and an 8-bit result; the support grows with the factor when shrinking.
+// Bit for bit what PIL.Image.resize of Pillow 13 gives (src/libImaging/Resample.c): two passes, each with coefficients
+// of 22 fractional bits and an 8-bit result; the support grows with the factor when shrinking. Pillow before 13 differs
+// by rounding where the height shrinks by more than twice what the width does: it takes the rows first there too.
 // Error(data) for an empty picture or a size that is not positive.
 Image resize(const Image& image, Size size, Filter filter);
 
