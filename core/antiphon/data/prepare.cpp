@@ -5,7 +5,6 @@
 
 #include <antiphon/base/files.h>
 #include <antiphon/media/decode.h>
-#include <antiphon/text/prompt.h>
 
 #include <algorithm>
 #include <numeric>
@@ -25,7 +24,7 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns) {
   std::vector<text::Turn> out;
   for (const auto& turn : turns) {
     out.push_back({turn.role, {}});
-    for (const auto& part : turn.parts) out.back().parts.push_back(part.media < 0 ? text::Part::of_text(part.text) : text::Part::of_media(part.media));
+    for (const auto& part : turn.parts) out.back().parts.push_back({part.text, static_cast<int32_t>(part.media)});
   }
   return out;
 }
@@ -34,9 +33,8 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns) {
 
 int64_t Prepared::supervised_count() const { return std::count(supervised.begin(), supervised.end(), true); }
 
-Preparer::Preparer(const graph::MultimodalLm& model, const text::Tokenizer& tokenizer, const text::ChatTemplate& chat_template, const FeatureCache& cache,
-                   const media::MediaLimits& limits, int64_t max_tokens)
-    : model_(model), tokenizer_(tokenizer), template_(chat_template), cache_(cache), limits_(limits), max_tokens_(max_tokens) {}
+Preparer::Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache, const media::MediaLimits& limits, int64_t max_tokens)
+    : model_(model), prompts_(prompts), cache_(cache), limits_(limits), max_tokens_(max_tokens) {}
 
 graph::BatchMedia Preparer::read_media(const Sample& sample, const MediaRef& ref) const {
   const auto& stream = model_.stream_for(ref.modality, ref.stream);
@@ -60,7 +58,8 @@ graph::BatchMedia Preparer::read_media(const Sample& sample, const MediaRef& ref
 
 Prepared Preparer::prepare(const Sample& sample, Purpose purpose) const {
   const bool training = purpose == Purpose::training;
-  const auto prompt = text::build_prompt(tokenizer_, template_, to_prompt_turns(training ? sample.turns : without_answer(sample)), !training);
+  const auto turns = to_prompt_turns(training ? sample.turns : without_answer(sample));
+  const auto prompt = training ? prompts_.training(turns) : prompts_.generation(turns);
   Prepared out;
   out.id = sample.id;
   for (size_t i = 0; i < prompt.ids.size(); ++i) {

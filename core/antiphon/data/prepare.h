@@ -6,8 +6,7 @@
 #include <antiphon/data/sample.h>
 #include <antiphon/graph/multimodal_lm.h>
 #include <antiphon/media/limits.h>
-#include <antiphon/text/chat_template.h>
-#include <antiphon/text/tokenizer.h>
+#include <antiphon/text/prompt.h>
 
 namespace antiphon::data {
 
@@ -26,8 +25,7 @@ enum class Purpose { training, generation };
 class Preparer {
  public:
   // All must outlive this object. `max_tokens`: longer samples are an Error(data), never cut.
-  Preparer(const graph::MultimodalLm& model, const text::Tokenizer& tokenizer, const text::ChatTemplate& chat_template, const FeatureCache& cache,
-           const media::MediaLimits& limits, int64_t max_tokens);
+  Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache, const media::MediaLimits& limits, int64_t max_tokens);
 
   // Called from many threads. Error(data) for whatever is wrong with the sample. For training, the sample needs a
   // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.
@@ -36,8 +34,7 @@ class Preparer {
  private:
   graph::BatchMedia read_media(const Sample& sample, const MediaRef& ref) const;
   const graph::MultimodalLm& model_;
-  const text::Tokenizer& tokenizer_;
-  const text::ChatTemplate& template_;
+  const text::PromptBuilder& prompts_;
   const FeatureCache& cache_;
   media::MediaLimits limits_;
   int64_t max_tokens_;

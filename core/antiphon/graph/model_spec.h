@@ -16,6 +16,12 @@ struct ComponentSpec {
   config::Value options = config::Value::Table{};
 };
 
+inline ComponentSpec trained_slot() {
+  ComponentSpec slot;
+  slot.trainable = true;
+  return slot;
+}
+
 struct LanguageModelSpec {
   std::string plugin, weights;
   std::string tokenizer;   // a directory; empty: `weights`
@@ -26,7 +32,7 @@ struct LanguageModelSpec {
 
 struct StreamSpec {
   config::Value encoder;   // a slot, or a list of slots whose features are joined
-  ComponentSpec connector{.trainable = true};
+  ComponentSpec connector = trained_slot();
 };
 
 struct ModelSpec {
