@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/base/error.h>
 #include <antiphon/base/strings.h>
 
 #include <chrono>

@@ -1,5 +1,6 @@
 // A JSON-lines file with random access to its samples.
 #pragma once
+#include <antiphon/base/error.h>
 #include <antiphon/data/sample.h>
 
 namespace antiphon::data {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
 #include <antiphon/media/decode.h>
 
