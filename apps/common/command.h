@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include <antiphon/base/error.h>
 #include <common/session.h>
 
 namespace antiphon::apps {

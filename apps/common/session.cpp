@@ -1,6 +1,7 @@
 #include <common/session.h>
 
 #include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/Parallel.h>
 #include <c10/core/Device.h>
 #include <dlfcn.h>
@@ -73,7 +74,7 @@ at::Device open_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
   if (!name.starts_with("cuda")) fail(ErrorKind::config, fmt::format("unknown device '{}'", name), "use cpu, cuda or cuda:N");
   if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) fail(ErrorKind::config, "this LibTorch has no CUDA library (libtorch_cuda.so)", "use --device cpu, or a LibTorch built with CUDA");
-  if (!at::hasCUDA() || at::globalContext().getNumGPUs() == 0) fail(ErrorKind::config, fmt::format("device '{}' was asked for and no CUDA device is there", name), "use --device cpu; `antiphon doctor` says more");
+  if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() == 0) fail(ErrorKind::config, fmt::format("device '{}' was asked for and no CUDA device is there", name), "use --device cpu; `antiphon doctor` says more");
   return at::Device(name == "cuda" ? "cuda:0" : name);
 }
 

@@ -1,10 +1,12 @@
 // antiphon doctor: what this machine and this build have.
 #include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <torch/headeronly/version.h>
 
+#include <antiphon/base/error.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/plugin/loader.h>
 #include <antiphon/plugin/manifest.h>
@@ -23,7 +25,7 @@ std::string library_of(const void* symbol) {
 std::string cuda() {
   if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) return "off: this LibTorch has no CUDA library";
   if (!at::hasCUDA()) return "off: libtorch_cuda.so is there, and no CUDA driver or device answers";
-  return fmt::format("{} device(s)", at::globalContext().getNumGPUs());
+  return fmt::format("{} device(s)", at::detail::getCUDAHooks().deviceCount());
 }
 
 std::string nccl() {

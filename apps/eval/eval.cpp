@@ -7,6 +7,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/progress.h>
+#include <antiphon/data/loader.h>
 #include <antiphon/data/manifest.h>
 #include <antiphon/infer/controls.h>
 #include <common/command.h>

@@ -1,6 +1,7 @@
 // antiphon inspect [NAME] [--json]
 #include <fmt/format.h>
 
+#include <antiphon/base/error.h>
 #include <antiphon/plugin/loader.h>
 #include <antiphon/plugin/registry.h>
 #include <common/command.h>

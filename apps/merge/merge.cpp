@@ -1,5 +1,6 @@
 // antiphon merge FILE --output DIR: folds adapters into the language model and writes a Hugging Face directory.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>

@@ -1,8 +1,10 @@
 // antiphon validate FILE…: everything that can be known without loading a weight.
 #include <fmt/format.h>
 
+#include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/plugin/registry.h>
 #include <common/command.h>
 
 namespace antiphon::apps {
