@@ -93,16 +93,19 @@ TEST_CASE("--set refuses") {
   CHECK(refusal("", "'a'\nb=1") == "--set 'a'\nb=1: \"'a'\\nb\" is not a key" + key_fix);
   CHECK(refusal("", "['a']\nb=1") == "--set ['a']\nb=1: \"['a']\\nb\" is not a key" + key_fix);
   CHECK(refusal("", "a[0]=1") == "--set a[0]=1: \"a[0]\" is not a key" + key_fix);
-  const std::string value_fix = " is not a TOML value\n  fix: close quotes and brackets; inside a shell, quote the whole assignment";
+  const std::string value_fix =
+      " is not a TOML value\n  fix: close quotes and brackets; inside a shell, quote the whole assignment";
   CHECK(refusal("", "a=[1, 2") == "--set a=[1, 2: \"[1, 2\"" + value_fix);
   CHECK(refusal("", "a=\"x") == "--set a=\"x: \"\\\"x\"" + value_fix);
   CHECK(refusal("", "a={b}") == "--set a={b}: \"{b}\"" + value_fix);
   CHECK(refusal("", "a=\xff") == "--set a=\xff: the value is not UTF-8 text");
   CHECK(refusal("a = 1", "a.b=2") == "--set a.b=2: 'a' is integer 1 (f.toml:1:1), so it has no 'b'");
-  CHECK(refusal("[t]\na = 'x'", "t.a.b.c=2") == "--set t.a.b.c=2: 't.a' is string \"x\" (f.toml:2:1), so it has no 'b'");
+  CHECK(refusal("[t]\na = 'x'", "t.a.b.c=2") ==
+        "--set t.a.b.c=2: 't.a' is string \"x\" (f.toml:2:1), so it has no 'b'");
   CHECK(refusal("a = [1]", "a.1=2") == "--set a.1=2: 'a' has 1 element(s); there is no index 1");
   CHECK(refusal("a = [1]", "a.b=2") == "--set a.b=2: 'a' is a list, and 'b' is not an index into it\n  fix: write a.0");
-  CHECK(refusal("a = [1]", "a.-1=2") == "--set a.-1=2: 'a' is a list, and '-1' is not an index into it\n  fix: write a.0");
+  CHECK(refusal("a = [1]", "a.-1=2") ==
+        "--set a.-1=2: 'a' is a list, and '-1' is not an index into it\n  fix: write a.0");
   CHECK(refusal("a = [1]", "a.99999999999999999999=2").find("is not an index") != std::string::npos);
   CHECK(refusal("b = [1]", "x.y.0.z=1") == "no error");  // a new table, whose key is "0"
 }
