@@ -33,7 +33,7 @@ void check_set(std::string_view before, const std::string& assignment, std::stri
 
 }  // namespace
 
-TEST_CASE("--set reads TOML values, and plain text where it is none") {
+TEST_CASE("set: reads TOML values, and plain text where it is none") {
   check_set("", "a=1", "a = 1");
   check_set("", " a = 1.5 ", "a = 1.5");
   check_set("", "a=1e-4", "a = 1e-4");
@@ -58,7 +58,7 @@ TEST_CASE("--set reads TOML values, and plain text where it is none") {
   check_set("", "a=1}\nv2 = {b = 2", "a = \"1}\\nv2 = {b = 2\"");
 }
 
-TEST_CASE("--set makes tables on the way and replaces what is there") {
+TEST_CASE("set: makes tables on the way and replaces what is there") {
   check_set("", "train.optimizer.lr=0.1", "[train.optimizer]\nlr = 0.1");
   check_set("[train]\nsteps = 1\nx = 2", "train.steps=5", "[train]\nsteps = 5\nx = 2");
   check_set("a = {b = 1}", "a=3", "a = 3");
@@ -67,21 +67,21 @@ TEST_CASE("--set makes tables on the way and replaces what is there") {
   check_set("", "'a=b'=1", "'a=b' = 1");
 }
 
-TEST_CASE("--set reaches into lists") {
+TEST_CASE("set: reaches into lists") {
   check_set("a = [1, 2, 3]", "a.1=9", "a = [1, 9, 3]");
   check_set("[[a]]\nb = 1\n[[a]]\nb = 2", "a.1.b=9", "[[a]]\nb = 1\n[[a]]\nb = 9");
   check_set("a = [{}]", "a.0.b.c=1", "a = [{b = {c = 1}}]");
   check_set("a = {0 = 'table'}", "a.0=1", "a = {0 = 1}");
 }
 
-TEST_CASE("--set says where a value came from") {
+TEST_CASE("set: says where a value came from") {
   const Value root = with("", "a.b=[1]");
   const Value* value = root.find("a")->find("b");
   CHECK(value->where.str() == "--set a.b");
   CHECK((*value->get_if<Value::Array>())[0].where.str() == "--set a.b");
 }
 
-TEST_CASE("--set refuses") {
+TEST_CASE("set: refuses") {
   CHECK(refusal("", "a") == "--set a: there is no '='\n  fix: write it like --set train.steps=100");
   CHECK(refusal("", "") == "--set : there is no '='\n  fix: write it like --set train.steps=100");
   const std::string key_fix = "\n  fix: write it like train.steps=100 or a.0.b=c";
