@@ -2,7 +2,8 @@
 #                     [LIBRARIES …] [TESTS …] [NOT_INSTALLED] [NO_PCH])
 # builds NAME.so and its sidecar NAME.toml into ${ANTIPHON_PLUGIN_OUTPUT_DIR} (default: <build>/plugins). The target
 # is plugin_NAME; its sources are compiled once, in the object library plugin_NAME_objects, which the unit tests
-# (TESTS, Catch2) link too. PROVIDES defaults to KIND:NAME. NO_PCH is for sources without LibTorch. The same in this tree and from the installed package.
+# (TESTS, Catch2) link too. PROVIDES defaults to KIND:NAME. NO_PCH is for sources without LibTorch.
+# The same in this tree and from the installed package.
 include(GNUInstallDirs)
 find_file(ANTIPHON_MANIFEST_H antiphon/plugin/manifest.h NO_CACHE REQUIRED NO_DEFAULT_PATH
   PATHS ${CMAKE_CURRENT_LIST_DIR}/../core ${ANTIPHON_INCLUDE_DIR})
@@ -72,7 +73,8 @@ endfunction()
 function(antiphon_add_plugin NAME)
   cmake_parse_arguments(P "NOT_INSTALLED;NO_PCH" "KIND;VERSION;DOC" "PROVIDES;SOURCES;LIBRARIES;TESTS" ${ARGN})
   if(P_UNPARSED_ARGUMENTS OR NOT P_KIND OR NOT P_VERSION OR NOT P_SOURCES)
-    message(FATAL_ERROR "antiphon_add_plugin(${NAME} …) needs KIND, VERSION and SOURCES; not understood: '${P_UNPARSED_ARGUMENTS}'")
+    message(FATAL_ERROR "antiphon_add_plugin(${NAME} …) needs KIND, VERSION and SOURCES; "
+      "not understood: '${P_UNPARSED_ARGUMENTS}'")
   endif()
   if(NOT NAME MATCHES "^[a-z][a-z0-9_]*$")
     message(FATAL_ERROR "a plugin's name has small letters, digits and '_': '${NAME}'")

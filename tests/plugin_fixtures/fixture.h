@@ -8,7 +8,8 @@ struct FixtureOptions {
 
 inline const antiphon::config::Schema& fixture_table() {
   using antiphon::config::Table;
-  static const auto* table = new Table<FixtureOptions>(Table<FixtureOptions>("fixture").field("width", &FixtureOptions::width, "width"));
+  static const auto* table =
+      new Table<FixtureOptions>(Table<FixtureOptions>("fixture").field("width", &FixtureOptions::width, "width"));
   return *table;
 }
 

@@ -55,21 +55,22 @@ inline const Table<Eval>& eval_table() {
   return t;
 }
 inline const Table<Model>& model_table() {
-  static const auto t = Table<Model>("llama")
-                            .field("graph", &Model::graph, "which graph", {.choices = {"multimodal_lm", "dual_encoder"}})
-                            .field("hidden_size", &Model::hidden_size, "width", {.min = 1})
-                            .field("layers", &Model::layers, "depth", {.max = 100})
-                            .field("dropout", &Model::dropout, "share", {.min = 0, .max = 0.5})
-                            .field("lr", &Model::lr, "rate", {.min = 0, .above_min = true})
-                            .field("seed", &Model::seed, "seed", {.min = 0})
-                            .field("weights", &Model::weights, "directory")
-                            .field("sizes", &Model::sizes, "sizes", {.min = 1})
-                            .field("betas", &Model::betas, "decays", {.min = 0, .max = 1})
-                            .field("flags", &Model::flags, "flags")
-                            .field("extra", &Model::extra, "anything")
-                            .tables("peft", &Model::peft, peft_table(), "methods")
-                            .map("streams", &Model::streams, slot_table(), "streams by name")
-                            .table("eval", &Model::eval, eval_table(), "evaluation");
+  static const auto t =
+      Table<Model>("llama")
+          .field("graph", &Model::graph, "which graph", {.choices = {"multimodal_lm", "dual_encoder"}})
+          .field("hidden_size", &Model::hidden_size, "width", {.min = 1})
+          .field("layers", &Model::layers, "depth", {.max = 100})
+          .field("dropout", &Model::dropout, "share", {.min = 0, .max = 0.5})
+          .field("lr", &Model::lr, "rate", {.min = 0, .above_min = true})
+          .field("seed", &Model::seed, "seed", {.min = 0})
+          .field("weights", &Model::weights, "directory")
+          .field("sizes", &Model::sizes, "sizes", {.min = 1})
+          .field("betas", &Model::betas, "decays", {.min = 0, .max = 1})
+          .field("flags", &Model::flags, "flags")
+          .field("extra", &Model::extra, "anything")
+          .tables("peft", &Model::peft, peft_table(), "methods")
+          .map("streams", &Model::streams, slot_table(), "streams by name")
+          .table("eval", &Model::eval, eval_table(), "evaluation");
   return t;
 }
 inline const Table<Run>& run_table() {

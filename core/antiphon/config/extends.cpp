@@ -35,12 +35,15 @@ std::vector<Parent> parents(const Value& extends) {
   if (const auto* list = extends.get_if<Value::Array>()) {
     for (const auto& item : *list) {
       const auto* file = item.get_if<std::string>();
-      if (!file) fail(ErrorKind::config, fmt::format("{}: 'extends' lists files as strings, got {}", item.where.str(), in_words(item)));
+      if (!file)
+        fail(ErrorKind::config,
+             fmt::format("{}: 'extends' lists files as strings, got {}", item.where.str(), in_words(item)));
       out.push_back({*file, item.where});
     }
     return out;
   }
-  fail(ErrorKind::config, fmt::format("{}: 'extends' must be a file name or a list of them, got {}", extends.where.str(), in_words(extends)));
+  fail(ErrorKind::config, fmt::format("{}: 'extends' must be a file name or a list of them, got {}",
+                                      extends.where.str(), in_words(extends)));
 }
 
 class Resolver {
@@ -77,7 +80,9 @@ class Resolver {
     const fs::path path = (folder / parent.file).lexically_normal();
     std::error_code ignored;
     if (!fs::exists(path, ignored)) {
-      fail(ErrorKind::config, fmt::format("{}: extends {}, but there is no file {}", parent.where.str(), in_quotes(parent.file), shown(path).string()),
+      fail(ErrorKind::config,
+           fmt::format("{}: extends {}, but there is no file {}", parent.where.str(), in_quotes(parent.file),
+                       shown(path).string()),
            "paths in 'extends' are relative to the file that holds them");
     }
     refuse_cycle(parent, fs::weakly_canonical(path), shown(path).string());
@@ -94,10 +99,12 @@ class Resolver {
     names.push_back(name);
     if (start) {
       const std::vector<std::string> cycle(names.begin() + static_cast<std::ptrdiff_t>(*start), names.end());
-      fail(ErrorKind::config, fmt::format("{}: 'extends' goes in a circle: {}", parent.where.str(), join(cycle, " -> ")));
+      fail(ErrorKind::config,
+           fmt::format("{}: 'extends' goes in a circle: {}", parent.where.str(), join(cycle, " -> ")));
     }
     if (chain_.size() >= longest_chain) {
-      fail(ErrorKind::config, fmt::format("{}: more than {} files extend one another: {}", parent.where.str(), longest_chain, join(names, " -> ")));
+      fail(ErrorKind::config, fmt::format("{}: more than {} files extend one another: {}", parent.where.str(),
+                                          longest_chain, join(names, " -> ")));
     }
   }
 

@@ -2,9 +2,9 @@
 #include <antiphon/base/files.h>
 #include <antiphon/config/value.h>
 
-#include <catch2/catch_test_macros.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon;
 using namespace antiphon::config;
@@ -15,7 +15,8 @@ namespace {
 // A folder of files, with the working directory in it.
 class Folder {
  public:
-  Folder() : before_(fs::current_path()), path_(fs::temp_directory_path() / fmt::format("antiphon-extends-{}", ::getpid())) {
+  Folder()
+      : before_(fs::current_path()), path_(fs::temp_directory_path() / fmt::format("antiphon-extends-{}", ::getpid())) {
     fs::create_directories(path_);
     fs::current_path(path_);
   }
@@ -48,7 +49,9 @@ TEST_CASE("a file extends others, and the last word is its own") {
   Folder folder;
   folder.write("models/base.toml", "a = 1\nb = 1\nc = 1\nd = [1, 2]\n[t]\nx = 1\ny = 1\n");
   folder.write("models/other.toml", "b = 2\nc = 2\n");
-  folder.write("recipes/a.toml", "extends = ['../models/base.toml', '../models/other.toml']\nc = 3\nd = [9]\n[t]\ny = 3\nextends = 'kept'\n");
+  folder.write(
+      "recipes/a.toml",
+      "extends = ['../models/base.toml', '../models/other.toml']\nc = 3\nd = [9]\n[t]\ny = 3\nextends = 'kept'\n");
   const Value tree = load_toml("recipes/a.toml");
   CHECK(same(tree, parse_toml("a = 1\nb = 2\nc = 3\nd = [9]\n[t]\nx = 1\ny = 3\nextends = 'kept'\n", "")));
   CHECK(tree.find("a")->where.str() == "models/base.toml:1:1");
@@ -64,7 +67,8 @@ TEST_CASE("a file extends others, and the last word is its own") {
 TEST_CASE("the same file may be reached twice, however often") {
   Folder folder;
   folder.write("0.toml", "x = 1\n");
-  for (int i = 1; i < 30; ++i) folder.write(fmt::format("{}.toml", i), fmt::format("extends = ['{0}.toml', '{0}.toml']\n", i - 1));
+  for (int i = 1; i < 30; ++i)
+    folder.write(fmt::format("{}.toml", i), fmt::format("extends = ['{0}.toml', '{0}.toml']\n", i - 1));
   CHECK(same(load_toml("29.toml"), parse_toml("x = 1", "")));
 }
 
@@ -73,7 +77,8 @@ TEST_CASE("bad extends are refused") {
   folder.write("a.toml", "\nextends = 'sub/b.toml'\n");
   folder.write("sub/b.toml", "extends = ['c.toml']\n");
   folder.write("sub/c.toml", "x = 1\nextends = '../a.toml'\n");
-  CHECK(refusal("a.toml") == "sub/c.toml:2:1: 'extends' goes in a circle: a.toml -> sub/b.toml -> sub/c.toml -> a.toml");
+  CHECK(refusal("a.toml") ==
+        "sub/c.toml:2:1: 'extends' goes in a circle: a.toml -> sub/b.toml -> sub/c.toml -> a.toml");
   folder.write("self.toml", "extends = 'self.toml'");
   CHECK(refusal("self.toml") == "self.toml:1:1: 'extends' goes in a circle: self.toml -> self.toml");
   folder.write("missing.toml", "extends = [\n'sub/c2.toml']\n");

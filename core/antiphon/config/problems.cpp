@@ -24,7 +24,9 @@ std::string Problems::Problem::message() const {
 void Problems::throw_if_any() const {
   if (empty()) return;
   auto sorted = list_;
-  const auto key = [](const Problem& p) { return std::tuple(p.where.source ? *p.where.source : "", p.where.line, p.where.column); };
+  const auto key = [](const Problem& p) {
+    return std::tuple(p.where.source ? *p.where.source : "", p.where.line, p.where.column);
+  };
   std::stable_sort(sorted.begin(), sorted.end(), [&](const auto& a, const auto& b) { return key(a) < key(b); });
   std::vector<std::string> lines;
   for (const auto& problem : sorted) {

@@ -14,8 +14,9 @@ namespace {
 
 Value round_trip(const Value& value) { return parse_toml(to_toml(value), "round trip"); }
 
-const std::string pieces[] = {"a", "Z", "0", "_", "-", ".", " ", "\"", "'", "\\", "\n", "\t", "\r", "\x01", "\x7f", "#", "=", "[", "]",
-                              "é", "日本", "🎵", "\"\"\"", "'''", "\u2028", "\\u00e9"};
+const std::string pieces[] = {"a",  "Z",  "0",    "_",  "-",      ".",    " ",      "\"",     "'",
+                              "\\", "\n", "\t",   "\r", "\x01",   "\x7f", "#",      "=",      "[",
+                              "]",  "é",  "日本", "🎵",  "\"\"\"", "'''",  "\u2028", "\\u00e9"};
 
 class RandomTrees {
  public:
@@ -37,8 +38,16 @@ class RandomTrees {
   }
 
   double number() {
-    constexpr double special[] = {0.0, -0.0, 1.0, -1e300, 1e22, 5e-324, 0.1, std::numeric_limits<double>::infinity(),
-                                  -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()};
+    constexpr double special[] = {0.0,
+                                  -0.0,
+                                  1.0,
+                                  -1e300,
+                                  1e22,
+                                  5e-324,
+                                  0.1,
+                                  std::numeric_limits<double>::infinity(),
+                                  -std::numeric_limits<double>::infinity(),
+                                  std::numeric_limits<double>::quiet_NaN()};
     const uint64_t bits = random_();
     double any = 0;
     static_assert(sizeof any == sizeof bits);
@@ -151,8 +160,10 @@ TEST_CASE("mutated files give a tree or an error") {
     std::string text = to_toml(RandomTrees(seed).table(0));
     for (int n = 0; n < 3 && !text.empty(); ++n) {
       const size_t at = random() % text.size();
-      if (random() % 2) text[at] = static_cast<char>(random());
-      else text.insert(at, 1, "\"'[]{}=.,\n#\\"[random() % 12]);
+      if (random() % 2)
+        text[at] = static_cast<char>(random());
+      else
+        text.insert(at, 1, "\"'[]{}=.,\n#\\"[random() % 12]);
     }
     try {
       parse_toml(text, "mutated");
@@ -184,8 +195,11 @@ TEST_CASE("nesting is bounded") {
   CHECK(message(dotted(65, "a") + " = 1") == "deep:1:129: nested more than 64 levels deep");
   CHECK(message(dotted(200000, "a") + " = 1") == "deep: a dotted key has more than 1000 parts");
   CHECK(message("x = 'b'\n[" + dotted(200000, " \"a \\\" \" ") + "]") == "deep: a dotted key has more than 1000 parts");
-  CHECK(message("a = " + std::string(60, '[') + std::string(60, ']')) == "no error");
-  CHECK(message("a = " + std::string(100000, '[')).starts_with("deep:1:"));
+  std::string brackets = "a = ";
+  brackets.append(60, '[').append(60, ']');
+  CHECK(message(brackets) == "no error");
+  brackets.assign("a = ").append(100000, '[');
+  CHECK(message(brackets).starts_with("deep:1:"));
   // Many dots that are no key.
   std::string numbers = "a = [0.5";
   for (int i = 0; i < 3000; ++i) numbers += ",0.5";

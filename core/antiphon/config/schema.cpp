@@ -39,7 +39,8 @@ std::string range_text(const Rule& rule) {
 bool in_range(double value, const Rule& rule, const Value& written, const detail::Place& place, Problems& problems) {
   const bool above = rule.above_min ? value > rule.min : value >= rule.min;
   if (above && value <= rule.max) return true;
-  problems.add(written.where, fmt::format("{} must be {}, got {}", subject(place), range_text(rule), scalar_text(written)));
+  problems.add(written.where,
+               fmt::format("{} must be {}, got {}", subject(place), range_text(rule), scalar_text(written)));
   return false;
 }
 
@@ -48,7 +49,8 @@ bool is_choice(const std::string& text, const Value& written, const detail::Plac
   if (choices.empty() || std::find(choices.begin(), choices.end(), text) != choices.end()) return true;
   const std::string near = nearest(text, choices);
   const std::string hint = near.empty() ? "" : fmt::format("; did you mean {}?", in_quotes(near));
-  problems.add(written.where, fmt::format("{} must be one of {}; got {}{}", subject(place), join(choices, ", "), in_words(written), hint));
+  problems.add(written.where, fmt::format("{} must be one of {}; got {}{}", subject(place), join(choices, ", "),
+                                          in_words(written), hint));
   return false;
 }
 
@@ -125,13 +127,15 @@ bool read(const Value& value, Value& out, const Place&, Problems&) {
   return true;
 }
 
-const Value::Array* read_list(const Value& value, const std::string& key, const std::string& section, Problems& problems) {
+const Value::Array* read_list(const Value& value, const std::string& key, const std::string& section,
+                              Problems& problems) {
   const auto* list = value.get_if<Value::Array>();
   if (!list) report_type(value, "a list", fmt::format("'{}'{}", key, in_section(section)), problems);
   return list;
 }
 
-const Value::Table* read_map(const Value& value, const std::string& key, const std::string& section, Problems& problems) {
+const Value::Table* read_map(const Value& value, const std::string& key, const std::string& section,
+                             Problems& problems) {
   const auto* table = value.get_if<Value::Table>();
   if (!table) report_type(value, "a table", fmt::format("'{}'{}", key, in_section(section)), problems);
   return table;
@@ -147,7 +151,8 @@ std::string section_of(const std::string& section, const std::string& key, size_
 Schema::~Schema() = default;
 
 void Schema::add(Field field) {
-  const bool twice = std::any_of(fields_.begin(), fields_.end(), [&](const Field& other) { return other.key == field.key; });
+  const bool twice =
+      std::any_of(fields_.begin(), fields_.end(), [&](const Field& other) { return other.key == field.key; });
   if (twice) fail(ErrorKind::internal, fmt::format("the table '{}' declares the key '{}' twice", name_, field.key));
   fields_.push_back(std::move(field));
 }
@@ -156,7 +161,8 @@ std::string Schema::described(const std::string& section) const {
   return in_section(section) + (name_.empty() ? "" : fmt::format(" ({})", name_));
 }
 
-void Schema::report_unknown(const std::string& key, const Location& where, const std::string& section, Problems& problems) const {
+void Schema::report_unknown(const std::string& key, const Location& where, const std::string& section,
+                            Problems& problems) const {
   std::vector<std::string> known;
   for (const auto& field : fields_) known.push_back(field.key);
   const std::string near = nearest(key, known);
@@ -177,7 +183,8 @@ void Schema::read(void* object, const Value& table, const std::string& section, 
     if (found != members->end()) {
       field.set(object, found->second, section, problems);
     } else if (field.rule.required) {
-      problems.add(table.where, fmt::format("the required key '{}' is missing{}: {}", field.key, described(section), field.doc));
+      problems.add(table.where,
+                   fmt::format("the required key '{}' is missing{}: {}", field.key, described(section), field.doc));
     } else if (field.nested && field.type == "table") {
       field.set(object, Value(Value::Table{}, table.where), section, problems);  // its own required keys are missed
     }
@@ -185,7 +192,8 @@ void Schema::read(void* object, const Value& table, const std::string& section, 
   Value* rest = rest_ ? rest_(object) : nullptr;
   if (rest) *rest = Value(Value::Table{}, table.where);
   for (const auto& [key, value] : *members) {
-    const bool known = std::any_of(fields_.begin(), fields_.end(), [&key = key](const Field& field) { return field.key == key; });
+    const bool known =
+        std::any_of(fields_.begin(), fields_.end(), [&key = key](const Field& field) { return field.key == key; });
     if (known) continue;
     if (rest) {
       (*rest->get_if<Value::Table>())[key] = value;

@@ -41,10 +41,10 @@ class Problems {
 
 // What a value must obey; for a list, each of its elements. nan is never in range.
 struct Rule {
-  bool required = false;                 // must be written: has no default
+  bool required = false;  // must be written: has no default
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
-  bool above_min = false;                // min itself is not allowed
+  bool above_min = false;                 // min itself is not allowed
   std::vector<std::string> choices = {};  // for strings
 };
 
@@ -90,7 +90,8 @@ class Schema {
 
  private:
   std::string described(const std::string& section) const;
-  void report_unknown(const std::string& key, const Location& where, const std::string& section, Problems& problems) const;
+  void report_unknown(const std::string& key, const Location& where, const std::string& section,
+                      Problems& problems) const;
 };
 
 template <class T>
@@ -99,13 +100,19 @@ class Table : public Schema {
   explicit Table(std::string name) : Schema(std::move(name)) {}
 
   // M: bool, int64_t, double, std::string, std::optional of these, std::vector of these, Value (kept as it is).
-  template <class M> Table& field(std::string key, M T::*member, std::string doc, Rule rule = {});
+  template <class M>
+  Table& field(std::string key, M T::*member, std::string doc, Rule rule = {});
   // A nested table (unset where absent, for std::optional); a list of tables; a map of tables by name.
   // `schema` must outlive this table.
-  template <class M> Table& table(std::string key, M T::*member, const Table<M>& schema, std::string doc, Rule rule = {});
-  template <class M> Table& table(std::string key, std::optional<M> T::*member, const Table<M>& schema, std::string doc, Rule rule = {});
-  template <class M> Table& tables(std::string key, std::vector<M> T::*member, const Table<M>& schema, std::string doc, Rule rule = {});
-  template <class M> Table& map(std::string key, std::map<std::string, M> T::*member, const Table<M>& schema, std::string doc, Rule rule = {});
+  template <class M>
+  Table& table(std::string key, M T::*member, const Table<M>& schema, std::string doc, Rule rule = {});
+  template <class M>
+  Table& table(std::string key, std::optional<M> T::*member, const Table<M>& schema, std::string doc, Rule rule = {});
+  template <class M>
+  Table& tables(std::string key, std::vector<M> T::*member, const Table<M>& schema, std::string doc, Rule rule = {});
+  template <class M>
+  Table& map(std::string key, std::map<std::string, M> T::*member, const Table<M>& schema, std::string doc,
+             Rule rule = {});
   // Unknown keys go into `member` (a Value table) unread.
   Table& rest(Value T::*member);
 

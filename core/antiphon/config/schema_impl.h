@@ -19,8 +19,10 @@ bool read(const Value& value, double& out, const Place& place, Problems& problem
 bool read(const Value& value, std::string& out, const Place& place, Problems& problems);
 bool read(const Value& value, Value& out, const Place& place, Problems& problems);
 // The elements of a list, or of a table; nullptr (and a report) where it is none.
-const Value::Array* read_list(const Value& value, const std::string& key, const std::string& section, Problems& problems);
-const Value::Table* read_map(const Value& value, const std::string& key, const std::string& section, Problems& problems);
+const Value::Array* read_list(const Value& value, const std::string& key, const std::string& section,
+                              Problems& problems);
+const Value::Table* read_map(const Value& value, const std::string& key, const std::string& section,
+                             Problems& problems);
 std::string section_of(const std::string& section, const std::string& key);
 std::string section_of(const std::string& section, const std::string& key, size_t index);
 
@@ -40,7 +42,8 @@ bool read(const Value& value, std::vector<M>& out, const Place& place, Problems&
   bool good = true;
   for (const auto& item : *list) {
     M read_out{};
-    good &= read(item, read_out, {place.key + "[" + std::to_string(items.size()) + "]", place.section, place.rule}, problems);
+    good &= read(item, read_out, {place.key + "[" + std::to_string(items.size()) + "]", place.section, place.rule},
+                 problems);
     items.push_back(std::move(read_out));
   }
   if (good) out = std::move(items);
@@ -49,8 +52,8 @@ bool read(const Value& value, std::vector<M>& out, const Place& place, Problems&
 
 inline Value write(const Value& value) { return value; }
 template <class M>
-  requires std::same_as<M, bool> || std::same_as<M, int64_t> || std::same_as<M, double> || std::same_as<M, std::string>
-Value write(const M& value) {
+requires std::same_as<M, bool> || std::same_as<M, int64_t> || std::same_as<M, double> || std::same_as<M, std::string>
+    Value write(const M& value) {
   return Value(value);
 }
 template <class M>
@@ -66,16 +69,36 @@ Value write(const std::vector<M>& list) {
 
 template <class M>
 struct TypeName {
-  static_assert(sizeof(M) == 0, "a member of an options struct is bool, int64_t, double, std::string, config::Value, "
-                                "or std::optional or std::vector of these; use table(), tables(), map() for structs");
+  static_assert(sizeof(M) == 0,
+                "a member of an options struct is bool, int64_t, double, std::string, config::Value, "
+                "or std::optional or std::vector of these; use table(), tables(), map() for structs");
 };
-template <> struct TypeName<bool> { static std::string get() { return "boolean"; } };
-template <> struct TypeName<int64_t> { static std::string get() { return "integer"; } };
-template <> struct TypeName<double> { static std::string get() { return "number"; } };
-template <> struct TypeName<std::string> { static std::string get() { return "string"; } };
-template <> struct TypeName<Value> { static std::string get() { return "any"; } };
-template <class M> struct TypeName<std::optional<M>> : TypeName<M> {};
-template <class M> struct TypeName<std::vector<M>> { static std::string get() { return "list of " + TypeName<M>::get(); } };
+template <>
+struct TypeName<bool> {
+  static std::string get() { return "boolean"; }
+};
+template <>
+struct TypeName<int64_t> {
+  static std::string get() { return "integer"; }
+};
+template <>
+struct TypeName<double> {
+  static std::string get() { return "number"; }
+};
+template <>
+struct TypeName<std::string> {
+  static std::string get() { return "string"; }
+};
+template <>
+struct TypeName<Value> {
+  static std::string get() { return "any"; }
+};
+template <class M>
+struct TypeName<std::optional<M>> : TypeName<M> {};
+template <class M>
+struct TypeName<std::vector<M>> {
+  static std::string get() { return "list of " + TypeName<M>::get(); }
+};
 
 }  // namespace detail
 
@@ -105,7 +128,8 @@ Table<T>& Table<T>::table(std::string key, M T::*member, const Table<M>& schema,
 
 template <class T>
 template <class M>
-Table<T>& Table<T>::table(std::string key, std::optional<M> T::*member, const Table<M>& schema, std::string doc, Rule rule) {
+Table<T>& Table<T>::table(std::string key, std::optional<M> T::*member, const Table<M>& schema, std::string doc,
+                          Rule rule) {
   Field field{key, "optional table", std::move(doc), std::move(rule), &schema};
   field.set = [=, &schema](void* object, const Value& value, const std::string& section, Problems& problems) {
     static_cast<T*>(object)->*member = schema.parse(value, detail::section_of(section, key), problems);
@@ -120,14 +144,16 @@ Table<T>& Table<T>::table(std::string key, std::optional<M> T::*member, const Ta
 
 template <class T>
 template <class M>
-Table<T>& Table<T>::tables(std::string key, std::vector<M> T::*member, const Table<M>& schema, std::string doc, Rule rule) {
+Table<T>& Table<T>::tables(std::string key, std::vector<M> T::*member, const Table<M>& schema, std::string doc,
+                           Rule rule) {
   Field field{key, "list of table", std::move(doc), std::move(rule), &schema};
   field.set = [=, &schema](void* object, const Value& value, const std::string& section, Problems& problems) {
     const auto* list = detail::read_list(value, key, section, problems);
     if (!list) return;
     auto& out = static_cast<T*>(object)->*member;
     out.clear();
-    for (const auto& item : *list) out.push_back(schema.parse(item, detail::section_of(section, key, out.size()), problems));
+    for (const auto& item : *list)
+      out.push_back(schema.parse(item, detail::section_of(section, key, out.size()), problems));
   };
   field.get = [=, &schema](const void* object) {
     Value::Array out;
@@ -140,7 +166,8 @@ Table<T>& Table<T>::tables(std::string key, std::vector<M> T::*member, const Tab
 
 template <class T>
 template <class M>
-Table<T>& Table<T>::map(std::string key, std::map<std::string, M> T::*member, const Table<M>& schema, std::string doc, Rule rule) {
+Table<T>& Table<T>::map(std::string key, std::map<std::string, M> T::*member, const Table<M>& schema, std::string doc,
+                        Rule rule) {
   Field field{key, "map of table", std::move(doc), std::move(rule), &schema};
   field.set = [=, &schema](void* object, const Value& value, const std::string& section, Problems& problems) {
     const auto* entries = detail::read_map(value, key, section, problems);

@@ -28,7 +28,9 @@ plugin = "siglip"
 layer = -2
 [model.eval]
 every = 5
-)", "f"), "", problems);
+)",
+                                               "f"),
+                                    "", problems);
   problems.throw_if_any();
   CHECK(run.model.graph == "dual_encoder");
   CHECK(run.model.hidden_size == 64);

@@ -31,7 +31,9 @@ size_t key_end(const std::string& text) {
 
 // TOML's own rules for keys, quotes and escapes: the key is read as a table of one path.
 std::vector<std::string> key_parts(const std::string& assignment, const std::string& key) {
-  const auto bad = [&] { bad_set(assignment, fmt::format("{} is not a key", in_quotes(key)), "write it like train.steps=100 or a.0.b=c"); };
+  const auto bad = [&] {
+    bad_set(assignment, fmt::format("{} is not a key", in_quotes(key)), "write it like train.steps=100 or a.0.b=c");
+  };
   if (key.find_first_of("\r\n") != std::string::npos) bad();  // else the text could hold more than one key
   Value tree;
   try {
@@ -72,7 +74,8 @@ Value read_value(const std::string& assignment, const std::string& text) {
   if (!is_utf8(text)) bad_set(assignment, "the value is not UTF-8 text");
   if (auto value = toml_value(text)) return *value;
   if (!text.empty() && std::string_view("\"'[{").find(text.front()) != std::string_view::npos) {
-    bad_set(assignment, fmt::format("{} is not a TOML value", in_quotes(text)), "close quotes and brackets; inside a shell, quote the whole assignment");
+    bad_set(assignment, fmt::format("{} is not a TOML value", in_quotes(text)),
+            "close quotes and brackets; inside a shell, quote the whole assignment");
   }
   return Value(text);
 }
@@ -81,13 +84,16 @@ Value& element(Value::Array& list, const std::string& part, const std::string& p
   size_t index = 0;
   const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), index);
   if (error != std::errc() || end != part.data() + part.size()) {
-    bad_set(assignment, fmt::format("'{}' is a list, and '{}' is not an index into it", path, part), fmt::format("write {}.0", path));
+    bad_set(assignment, fmt::format("'{}' is a list, and '{}' is not an index into it", path, part),
+            fmt::format("write {}.0", path));
   }
-  if (index >= list.size()) bad_set(assignment, fmt::format("'{}' has {} element(s); there is no index {}", path, list.size(), part));
+  if (index >= list.size())
+    bad_set(assignment, fmt::format("'{}' has {} element(s); there is no index {}", path, list.size(), part));
   return list[index];
 }
 
-Value& step(Value& at, const std::string& part, const std::string& path, const Location& where, const std::string& assignment) {
+Value& step(Value& at, const std::string& part, const std::string& path, const Location& where,
+            const std::string& assignment) {
   if (at.empty()) at = Value(Value::Table{}, where);
   if (auto* list = at.get_if<Value::Array>()) return element(*list, part, path, assignment);
   auto* table = at.get_if<Value::Table>();

@@ -33,7 +33,7 @@ void check_set(std::string_view before, const std::string& assignment, std::stri
 
 }  // namespace
 
-TEST_CASE("--set reads TOML values, and plain text where it is none") {
+TEST_CASE("set: reads TOML values, and plain text where it is none") {
   check_set("", "a=1", "a = 1");
   check_set("", " a = 1.5 ", "a = 1.5");
   check_set("", "a=1e-4", "a = 1e-4");
@@ -58,7 +58,7 @@ TEST_CASE("--set reads TOML values, and plain text where it is none") {
   check_set("", "a=1}\nv2 = {b = 2", "a = \"1}\\nv2 = {b = 2\"");
 }
 
-TEST_CASE("--set makes tables on the way and replaces what is there") {
+TEST_CASE("set: makes tables on the way and replaces what is there") {
   check_set("", "train.optimizer.lr=0.1", "[train.optimizer]\nlr = 0.1");
   check_set("[train]\nsteps = 1\nx = 2", "train.steps=5", "[train]\nsteps = 5\nx = 2");
   check_set("a = {b = 1}", "a=3", "a = 3");
@@ -67,21 +67,21 @@ TEST_CASE("--set makes tables on the way and replaces what is there") {
   check_set("", "'a=b'=1", "'a=b' = 1");
 }
 
-TEST_CASE("--set reaches into lists") {
+TEST_CASE("set: reaches into lists") {
   check_set("a = [1, 2, 3]", "a.1=9", "a = [1, 9, 3]");
   check_set("[[a]]\nb = 1\n[[a]]\nb = 2", "a.1.b=9", "[[a]]\nb = 1\n[[a]]\nb = 9");
   check_set("a = [{}]", "a.0.b.c=1", "a = [{b = {c = 1}}]");
   check_set("a = {0 = 'table'}", "a.0=1", "a = {0 = 1}");
 }
 
-TEST_CASE("--set says where a value came from") {
+TEST_CASE("set: says where a value came from") {
   const Value root = with("", "a.b=[1]");
   const Value* value = root.find("a")->find("b");
   CHECK(value->where.str() == "--set a.b");
   CHECK((*value->get_if<Value::Array>())[0].where.str() == "--set a.b");
 }
 
-TEST_CASE("--set refuses") {
+TEST_CASE("set: refuses") {
   CHECK(refusal("", "a") == "--set a: there is no '='\n  fix: write it like --set train.steps=100");
   CHECK(refusal("", "") == "--set : there is no '='\n  fix: write it like --set train.steps=100");
   const std::string key_fix = "\n  fix: write it like train.steps=100 or a.0.b=c";
@@ -93,16 +93,19 @@ TEST_CASE("--set refuses") {
   CHECK(refusal("", "'a'\nb=1") == "--set 'a'\nb=1: \"'a'\\nb\" is not a key" + key_fix);
   CHECK(refusal("", "['a']\nb=1") == "--set ['a']\nb=1: \"['a']\\nb\" is not a key" + key_fix);
   CHECK(refusal("", "a[0]=1") == "--set a[0]=1: \"a[0]\" is not a key" + key_fix);
-  const std::string value_fix = " is not a TOML value\n  fix: close quotes and brackets; inside a shell, quote the whole assignment";
+  const std::string value_fix =
+      " is not a TOML value\n  fix: close quotes and brackets; inside a shell, quote the whole assignment";
   CHECK(refusal("", "a=[1, 2") == "--set a=[1, 2: \"[1, 2\"" + value_fix);
   CHECK(refusal("", "a=\"x") == "--set a=\"x: \"\\\"x\"" + value_fix);
   CHECK(refusal("", "a={b}") == "--set a={b}: \"{b}\"" + value_fix);
   CHECK(refusal("", "a=\xff") == "--set a=\xff: the value is not UTF-8 text");
   CHECK(refusal("a = 1", "a.b=2") == "--set a.b=2: 'a' is integer 1 (f.toml:1:1), so it has no 'b'");
-  CHECK(refusal("[t]\na = 'x'", "t.a.b.c=2") == "--set t.a.b.c=2: 't.a' is string \"x\" (f.toml:2:1), so it has no 'b'");
+  CHECK(refusal("[t]\na = 'x'", "t.a.b.c=2") ==
+        "--set t.a.b.c=2: 't.a' is string \"x\" (f.toml:2:1), so it has no 'b'");
   CHECK(refusal("a = [1]", "a.1=2") == "--set a.1=2: 'a' has 1 element(s); there is no index 1");
   CHECK(refusal("a = [1]", "a.b=2") == "--set a.b=2: 'a' is a list, and 'b' is not an index into it\n  fix: write a.0");
-  CHECK(refusal("a = [1]", "a.-1=2") == "--set a.-1=2: 'a' is a list, and '-1' is not an index into it\n  fix: write a.0");
+  CHECK(refusal("a = [1]", "a.-1=2") ==
+        "--set a.-1=2: 'a' is a list, and '-1' is not an index into it\n  fix: write a.0");
   CHECK(refusal("a = [1]", "a.99999999999999999999=2").find("is not an index") != std::string::npos);
   CHECK(refusal("b = [1]", "x.y.0.z=1") == "no error");  // a new table, whose key is "0"
 }

@@ -11,7 +11,9 @@ namespace antiphon::config {
 namespace {
 
 void require_utf8(const std::string& text, const std::string& path) {
-  if (!is_utf8(text)) fail(ErrorKind::config, fmt::format("'{}' holds bytes that are not UTF-8, which TOML cannot hold: {}", path, in_quotes(text)));
+  if (!is_utf8(text))
+    fail(ErrorKind::config,
+         fmt::format("'{}' holds bytes that are not UTF-8, which TOML cannot hold: {}", path, in_quotes(text)));
 }
 
 std::string inline_text(const Value& value, const std::string& path) {
@@ -57,7 +59,8 @@ void write_body(std::string& out, const Value& table, const std::string& path) {
     const std::string inner = key_path(path, key);
     if (is_table(value)) write_section(out, fmt::format("[{}]", inner), value, inner);
     if (!is_list_of_tables(value)) continue;
-    for (const auto& item : *value.get_if<Value::Array>()) write_section(out, fmt::format("[[{}]]", inner), item, inner);
+    for (const auto& item : *value.get_if<Value::Array>())
+      write_section(out, fmt::format("[[{}]]", inner), item, inner);
   }
 }
 

@@ -105,7 +105,8 @@ std::string in_our_words(std::string_view description) {
 std::string syntax_fix(std::string_view description) {
   const auto says = [&](std::string_view part) { return description.find(part) != std::string_view::npos; };
   if (says("control characters")) return "close the quotes on the same line, or write \"\"\" around several lines";
-  if (says("could not determine value type") || says("parsing boolean")) return "put text in quotes; write true and false in small letters";
+  if (says("could not determine value type") || says("parsing boolean"))
+    return "put text in quotes; write true and false in small letters";
   return "";
 }
 
@@ -119,8 +120,9 @@ Value parse_toml(std::string_view text, const std::string& source) {
   try {
     return convert_table(toml::parse(text, source), {shared, 1, 1}, 0);
   } catch (const toml::parse_error& error) {
-    fail(ErrorKind::config, fmt::format("{}: not valid TOML{}", location(shared, error.source()).str(),
-                                        in_our_words(error.description())), syntax_fix(error.description()));
+    fail(ErrorKind::config,
+         fmt::format("{}: not valid TOML{}", location(shared, error.source()).str(), in_our_words(error.description())),
+         syntax_fix(error.description()));
   }
 }
 

@@ -31,13 +31,19 @@ class Value {
   Value() = default;
   // Integers become int64_t, floating point numbers double, anything that a string_view can see a string.
   template <class T>
-    requires std::is_arithmetic_v<T> || std::convertible_to<T, std::string_view> || std::same_as<T, Array> ||
-             std::same_as<T, Table>
-  Value(T value, Location where = {}) : data(stored(std::move(value))), where(std::move(where)) {}
+  requires std::is_arithmetic_v<T> || std::convertible_to<T, std::string_view> || std::same_as<T, Array> ||
+      std::same_as<T, Table>
+      Value(T value, Location where = {}) : data(stored(std::move(value))), where(std::move(where)) {}
 
   bool empty() const { return std::holds_alternative<std::monostate>(data); }
-  template <class T> const T* get_if() const { return std::get_if<T>(&data); }
-  template <class T> T* get_if() { return std::get_if<T>(&data); }
+  template <class T>
+  const T* get_if() const {
+    return std::get_if<T>(&data);
+  }
+  template <class T>
+  T* get_if() {
+    return std::get_if<T>(&data);
+  }
   // "integer", "string", "table", …
   std::string_view type_name() const;
   // The member `key` of a table, or nullptr.

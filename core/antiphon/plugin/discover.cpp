@@ -74,7 +74,9 @@ std::vector<Description> discover() {
     for (const auto& file : plugin_files(folder)) {
       Description plugin = describe(file);
       const auto [first, added] = names.try_emplace(plugin.name, file);
-      if (!added) plugin.refusal = fmt::format("{}: the plugin '{}' is found earlier in the search path, as {}", file.string(), plugin.name, first->second.string());
+      if (!added)
+        plugin.refusal = fmt::format("{}: the plugin '{}' is found earlier in the search path, as {}", file.string(),
+                                     plugin.name, first->second.string());
       found.push_back(std::move(plugin));
     }
   }
@@ -87,7 +89,9 @@ bool load_providing(const std::string& kind, const std::string& component) {
   for (const auto& plugin : discover())
     if (provides(plugin, kind, component) && seen.emplace(plugin.name, true).second) providers.push_back(plugin.file);
   if (providers.size() > 1) {
-    fail(ErrorKind::plugin, fmt::format("the {} '{}' is provided by {} and by {}", kind, component, providers[0].string(), providers[1].string()),
+    fail(ErrorKind::plugin,
+         fmt::format("the {} '{}' is provided by {} and by {}", kind, component, providers[0].string(),
+                     providers[1].string()),
          "take one of them out of the search path");
   }
   if (providers.empty()) return false;

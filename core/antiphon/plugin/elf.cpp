@@ -21,13 +21,15 @@ constexpr uint16_t this_machine = EM_AARCH64;
 #endif
 
 [[noreturn]] void refuse(const std::filesystem::path& file, const std::string& why) {
-  fail(ErrorKind::plugin, fmt::format("{}: {}", file.string(), why), "build it again with antiphon_add_plugin, or copy it again");
+  fail(ErrorKind::plugin, fmt::format("{}: {}", file.string(), why),
+       "build it again with antiphon_add_plugin, or copy it again");
 }
 
 uint64_t size_of(const std::filesystem::path& file) {
   std::error_code error;
   const auto status = std::filesystem::status(file, error);
-  if (!std::filesystem::exists(status)) fail(ErrorKind::plugin, fmt::format("{}: there is no such file", file.string()), "check the path");
+  if (!std::filesystem::exists(status))
+    fail(ErrorKind::plugin, fmt::format("{}: there is no such file", file.string()), "check the path");
   if (!std::filesystem::is_regular_file(status)) refuse(file, "is not a file");
   const uint64_t size = std::filesystem::file_size(file, error);
   if (size == 0) refuse(file, "is empty");
@@ -55,9 +57,12 @@ void check_elf(const std::filesystem::path& file) {
   in.read(reinterpret_cast<char*>(&header), sizeof header);
   if (in.bad() || in.gcount() == 0) refuse(file, "cannot be read");
   if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) refuse(file, "is not an ELF file, so it is no plugin");
-  if (in.gcount() < static_cast<std::streamsize>(sizeof header)) refuse(file, fmt::format("is cut short: it has {} bytes", size));
-  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_machine != this_machine) {
-    refuse(file, fmt::format("is built for another kind of processor (ELF machine {}; this is {})", header.e_machine, this_machine));
+  if (in.gcount() < static_cast<std::streamsize>(sizeof header))
+    refuse(file, fmt::format("is cut short: it has {} bytes", size));
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
+      header.e_machine != this_machine) {
+    refuse(file, fmt::format("is built for another kind of processor (ELF machine {}; this is {})", header.e_machine,
+                             this_machine));
   }
   if (header.e_type != ET_DYN) refuse(file, fmt::format("is not a shared object (ELF type {})", header.e_type));
   if (header.e_phentsize != sizeof(Elf64_Phdr)) refuse(file, "has a damaged ELF header");

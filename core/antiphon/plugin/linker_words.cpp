@@ -24,7 +24,8 @@ bool says(const std::string& text, std::string_view mark) { return text.find(mar
 
 std::string demangled(const std::string& name) {
   int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> plain(abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), &std::free);
+  const std::unique_ptr<char, decltype(&std::free)> plain(abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status),
+                                                          &std::free);
   return status == 0 ? plain.get() : name;
 }
 
@@ -32,10 +33,12 @@ LinkerRefusal in_words(const std::string& text, const std::string& file) {
   if (says(text, ": cannot open shared object file") && !text.starts_with(file)) {
     const std::string library = text.substr(0, text.find(':'));
     return {fmt::format("needs the library {}, which is not found", library),
-            fmt::format("install {}, or put its folder into LD_LIBRARY_PATH; `ldd {}` lists all that it needs", library, file)};
+            fmt::format("install {}, or put its folder into LD_LIBRARY_PATH; `ldd {}` lists all that it needs", library,
+                        file)};
   }
   if (says(text, "undefined symbol: ")) {
-    return {fmt::format("needs the symbol {}, which nothing provides", demangled(after(text, "undefined symbol: ", " \n,"))),
+    return {fmt::format("needs the symbol {}, which nothing provides",
+                        demangled(after(text, "undefined symbol: ", " \n,"))),
             "build it again against this antiphon and LibTorch; link what it uses (antiphon_add_plugin … LIBRARIES)"};
   }
   if (says(text, "version `")) {

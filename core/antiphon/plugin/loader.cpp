@@ -26,7 +26,8 @@ namespace dll = boost::dll;
 using EntryFunction = void(Registrar&);
 constexpr const char* manifest_symbol = "antiphon_plugin_manifest";
 constexpr const char* entry_symbol = "antiphon_plugin_entry";
-constexpr const char* export_fix = "a plugin holds ANTIPHON_PLUGIN(name, version) { … } once, and is built by antiphon_add_plugin";
+constexpr const char* export_fix =
+    "a plugin holds ANTIPHON_PLUGIN(name, version) { … } once, and is built by antiphon_add_plugin";
 
 // Plugins by name. Never destroyed, so that no plugin's code goes away under what still uses it.
 struct Loaded {
@@ -74,17 +75,22 @@ Description read_manifest(const dll::shared_library& library, const fs::path& fi
   out.abi = manifest.abi;
   if (manifest.struct_size != sizeof manifest) {
     check_build(out);
-    refuse(file, fmt::format("its manifest has {} bytes, not {}", manifest.struct_size, sizeof manifest), "build it again against this antiphon");
+    refuse(file, fmt::format("its manifest has {} bytes, not {}", manifest.struct_size, sizeof manifest),
+           "build it again against this antiphon");
   }
-  const char* texts[] = {manifest.name, manifest.version, manifest.torch, manifest.compiler, manifest.cxx_abi, manifest.build};
-  if (std::find(std::begin(texts), std::end(texts), nullptr) != std::end(texts)) refuse(file, "its manifest has an empty member", export_fix);
+  const char* texts[] = {manifest.name,     manifest.version, manifest.torch,
+                         manifest.compiler, manifest.cxx_abi, manifest.build};
+  if (std::find(std::begin(texts), std::end(texts), nullptr) != std::end(texts))
+    refuse(file, "its manifest has an empty member", export_fix);
   out.name = manifest.name, out.version = manifest.version, out.torch = manifest.torch;
   out.compiler = manifest.compiler, out.cxx_abi = manifest.cxx_abi, out.build = manifest.build;
   return out;
 }
 
 void run_entry(const dll::shared_library& library, Registrar& registrar, const fs::path& file) {
-  const auto failed = [&](const std::string& text) { refuse(file, fmt::format("its entry function failed: {}", text), "this is a mistake in the plugin"); };
+  const auto failed = [&](const std::string& text) {
+    refuse(file, fmt::format("its entry function failed: {}", text), "this is a mistake in the plugin");
+  };
   try {
     library.get<EntryFunction>(entry_symbol)(registrar);
   } catch (const Error& error) {
@@ -102,7 +108,8 @@ void check_provided(const std::vector<Entry>& entries, const Description& sideca
   std::sort(registered.begin(), registered.end());
   std::sort(promised.begin(), promised.end());
   if (registered == promised) return;
-  refuse(sidecar.file, fmt::format("it registers [{}], but its sidecar promises [{}]", join(registered, ", "), join(promised, ", ")),
+  refuse(sidecar.file,
+         fmt::format("it registers [{}], but its sidecar promises [{}]", join(registered, ", "), join(promised, ", ")),
          "say what it registers in antiphon_add_plugin(… PROVIDES kind:name …)");
 }
 
@@ -121,7 +128,8 @@ void load_locked(const fs::path& file) {
   check_name(binary);
   check_agreement(sidecar, binary);
   if (const auto other = files.find(binary.name); other != files.end()) {
-    refuse(file, fmt::format("the plugin '{}' is already loaded from {}", binary.name, other->second.string()), "take one of them out of the search path");
+    refuse(file, fmt::format("the plugin '{}' is already loaded from {}", binary.name, other->second.string()),
+           "take one of them out of the search path");
   }
 
   Entry origin;

@@ -11,8 +11,8 @@
 #include <antiphon/plugin/manifest.h>
 #include <antiphon/plugin/registry.h>
 
-#include <catch2/catch_test_macros.hpp>
 #include <fmt/format.h>
+#include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon;
 using namespace antiphon::plugin;
@@ -23,7 +23,8 @@ namespace {
 const std::string this_build = fmt::format("plugin ABI {}", ANTIPHON_PLUGIN_ABI);
 const std::string rebuild = "\n  fix: build it again against this antiphon, or use the antiphon that it was built for";
 const std::string build_again = "\n  fix: build it again with antiphon_add_plugin, or copy it again";
-const std::string export_fix = "\n  fix: a plugin holds ANTIPHON_PLUGIN(name, version) { … } once, and is built by antiphon_add_plugin";
+const std::string export_fix =
+    "\n  fix: a plugin holds ANTIPHON_PLUGIN(name, version) { … } once, and is built by antiphon_add_plugin";
 const std::string mistake = "\n  fix: this is a mistake in the plugin";
 
 fs::path fixture(const std::string& name) { return fs::path(ANTIPHON_BINARY_DIR) / "fixtures" / name / (name + ".so"); }
@@ -35,7 +36,9 @@ struct Scratch {
   ~Scratch() { fs::remove_all(path); }
   static inline int count = 0;
 
-  void write(const std::string& name, std::string_view text) const { write_file_atomic(path / name, text, ErrorKind::data); }
+  void write(const std::string& name, std::string_view text) const {
+    write_file_atomic(path / name, text, ErrorKind::data);
+  }
   // A fixture and its sidecar, under another name if one is given.
   fs::path copy(const std::string& name, const std::string& as = "") const {
     const fs::path to = path / ((as.empty() ? name : as) + ".so");
@@ -90,18 +93,21 @@ TEST_CASE("a good plugin is loaded once") {
 
   Scratch scratch;
   CHECK(refusal(scratch.copy("good")) ==
-        fmt::format("the plugin 'good' is already loaded from {}\n  fix: take one of them out of the search path", fs::canonical(fixture("good")).string()));
+        fmt::format("the plugin 'good' is already loaded from {}\n  fix: take one of them out of the search path",
+                    fs::canonical(fixture("good")).string()));
 }
 
 TEST_CASE("a binary of another build is refused, all differences at once") {
   CHECK(refusal(fixture("wrong_abi")) == fmt::format("built for plugin ABI 999; this is {}{}", this_build, rebuild));
-  CHECK(refusal(fixture("wrong_torch")) == fmt::format("built for LibTorch 1.9.1; this is LibTorch {}{}", ANTIPHON_TORCH_VERSION, rebuild));
+  CHECK(refusal(fixture("wrong_torch")) ==
+        fmt::format("built for LibTorch 1.9.1; this is LibTorch {}{}", ANTIPHON_TORCH_VERSION, rebuild));
   CHECK(refusal(fixture("wrong_several")) ==
         fmt::format("built for plugin ABI 998, LibTorch 1.9.1, compiler clang 99, C++ ABI 0, build type other; "
                     "this is {}, LibTorch {}, compiler {}, C++ ABI 1, build type {}{}",
                     this_build, ANTIPHON_TORCH_VERSION, ANTIPHON_COMPILER, ANTIPHON_BUILD_TYPE, rebuild));
   CHECK(refusal(fixture("wrong_size")) ==
-        fmt::format("its manifest has 128 bytes, not {}\n  fix: build it again against this antiphon", sizeof(antiphon_plugin_manifest_t)));
+        fmt::format("its manifest has 128 bytes, not {}\n  fix: build it again against this antiphon",
+                    sizeof(antiphon_plugin_manifest_t)));
 }
 
 TEST_CASE("a sidecar of another build is refused before the file is opened") {
@@ -109,7 +115,8 @@ TEST_CASE("a sidecar of another build is refused before the file is opened") {
   const auto file = scratch.copy("throws_int");  // opening it and going on would say something else
   scratch.edit("throws_int.toml", fmt::format("abi = {}", ANTIPHON_PLUGIN_ABI), "abi = 997\nnew_key = 1");
   scratch.edit("throws_int.toml", ANTIPHON_TORCH_VERSION, "2.10.0");
-  CHECK(refusal(file) == fmt::format("built for plugin ABI 997, LibTorch 2.10.0; this is {}, LibTorch {}{}", this_build, ANTIPHON_TORCH_VERSION, rebuild));
+  CHECK(refusal(file) == fmt::format("built for plugin ABI 997, LibTorch 2.10.0; this is {}, LibTorch {}{}", this_build,
+                                     ANTIPHON_TORCH_VERSION, rebuild));
 }
 
 TEST_CASE("a file that is no plugin is refused") {
@@ -128,7 +135,8 @@ TEST_CASE("a file that is no plugin is refused") {
 TEST_CASE("a damaged file is refused wherever it is cut") {
   const std::string whole = read_file(fixture("good"), ErrorKind::data);
   Scratch scratch;
-  for (size_t size : {size_t{5}, size_t{63}, size_t{64}, size_t{200}, size_t{4096}, whole.size() / 2, whole.size() - 1}) {
+  for (size_t size :
+       {size_t{5}, size_t{63}, size_t{64}, size_t{200}, size_t{4096}, whole.size() / 2, whole.size() - 1}) {
     scratch.write("good.so", whole.substr(0, size));
     INFO(size);
     CHECK(refusal(scratch.path / "good.so").starts_with(fmt::format("is cut short: it has {} bytes", size)));
@@ -136,7 +144,8 @@ TEST_CASE("a damaged file is refused wherever it is cut") {
   std::string other = whole;
   other[18] = 8, other[19] = 0;  // e_machine: MIPS
   scratch.write("good.so", other);
-  CHECK(refusal(scratch.path / "good.so").starts_with("is built for another kind of processor (ELF machine 8; this is "));
+  CHECK(
+      refusal(scratch.path / "good.so").starts_with("is built for another kind of processor (ELF machine 8; this is "));
   other = whole;
   other[16] = 1;  // e_type: an object file
   scratch.write("good.so", other);
@@ -144,12 +153,14 @@ TEST_CASE("a damaged file is refused wherever it is cut") {
 }
 
 TEST_CASE("what the dynamic linker refuses is said in words") {
-  CHECK(refusal(fixture("undefined_symbol")) ==
-        "needs the symbol elsewhere::function_of_nobody(int), which nothing provides\n"
-        "  fix: build it again against this antiphon and LibTorch; link what it uses (antiphon_add_plugin … LIBRARIES)");
+  CHECK(
+      refusal(fixture("undefined_symbol")) ==
+      "needs the symbol elsewhere::function_of_nobody(int), which nothing provides\n"
+      "  fix: build it again against this antiphon and LibTorch; link what it uses (antiphon_add_plugin … LIBRARIES)");
   CHECK(refusal(fixture("missing_dependency")) ==
         fmt::format("needs the library libantiphon_fixture_gone.so, which is not found\n"
-                    "  fix: install libantiphon_fixture_gone.so, or put its folder into LD_LIBRARY_PATH; `ldd {}` lists all that it needs",
+                    "  fix: install libantiphon_fixture_gone.so, or put its folder into LD_LIBRARY_PATH; `ldd {}` "
+                    "lists all that it needs",
                     fs::canonical(fixture("missing_dependency")).string()));
 }
 
@@ -170,16 +181,19 @@ TEST_CASE("a component is registered once") {
 
 TEST_CASE("names and promises must hold") {
   CHECK(refusal(fixture("other_name")) ==
-        "the plugin is named 'some_name', but its file is named 'other_name'\n  fix: name the file some_name.so, or the plugin 'other_name'");
+        "the plugin is named 'some_name', but its file is named 'other_name'\n  fix: name the file some_name.so, or "
+        "the plugin 'other_name'");
   CHECK(refusal(fixture("other_component")) ==
         "it registers [encoder:something_else], but its sidecar promises [encoder:other_component]\n"
         "  fix: say what it registers in antiphon_add_plugin(… PROVIDES kind:name …)");
   Scratch scratch;
   CHECK(refusal(scratch.copy("good", "better")) ==
-        "the plugin is named 'good', but its file is named 'better'\n  fix: name the file good.so, or the plugin 'better'");
+        "the plugin is named 'good', but its file is named 'better'\n  fix: name the file good.so, or the plugin "
+        "'better'");
   const auto file = scratch.copy("good");
   scratch.edit("good.toml", "version = \"0.1.0\"", "version = \"0.3.0\"");
-  CHECK(refusal(file) == "its sidecar says version 0.3.0, but the binary says version 0.1.0\n  fix: take both from the same build");
+  CHECK(refusal(file) ==
+        "its sidecar says version 0.3.0, but the binary says version 0.1.0\n  fix: take both from the same build");
 }
 
 TEST_CASE("a sidecar that is missing or wrong is refused") {
@@ -187,15 +201,17 @@ TEST_CASE("a sidecar that is missing or wrong is refused") {
   const auto file = scratch.copy("good");
   scratch.edit("good.toml", "version", "versoin");
   const std::string sidecar = (scratch.path / "good.toml").string();
-  CHECK(refusal(file) ==
-        fmt::format("its sidecar cannot be used:\n"
-                    "{0}:1:1: the required key 'version' is missing at the top level (plugin description): its version\n"
-                    "{0}:2:1: unknown key 'versoin' at the top level (plugin description); did you mean 'version'? "
-                    "known: abi, build, compiler, cxx_abi, doc, name, provides, torch, version\n"
-                    "  fix: take it from the build again",
-                    sidecar));
+  CHECK(
+      refusal(file) ==
+      fmt::format("its sidecar cannot be used:\n"
+                  "{0}:1:1: the required key 'version' is missing at the top level (plugin description): its version\n"
+                  "{0}:2:1: unknown key 'versoin' at the top level (plugin description); did you mean 'version'? "
+                  "known: abi, build, compiler, cxx_abi, doc, name, provides, torch, version\n"
+                  "  fix: take it from the build again",
+                  sidecar));
   fs::remove(sidecar);
-  CHECK(refusal(file) == "its sidecar good.toml is missing\n  fix: antiphon_add_plugin writes both; keep them beside each other");
+  CHECK(refusal(file) ==
+        "its sidecar good.toml is missing\n  fix: antiphon_add_plugin writes both; keep them beside each other");
 }
 
 TEST_CASE("components are found and loaded on demand") {
@@ -205,7 +221,8 @@ TEST_CASE("components are found and loaded on demand") {
   second.edit("twin_a.toml", "encoder:twin", "encoder:rival");
   second.edit("other_component.toml", "encoder:other_component", "encoder:rival");
   scratch.write("broken.so", "text");
-  ::setenv("ANTIPHON_PLUGIN_PATH", fmt::format("{}::{}:/nowhere", scratch.path.string(), second.path.string()).c_str(), 1);
+  ::setenv("ANTIPHON_PLUGIN_PATH", fmt::format("{}::{}:/nowhere", scratch.path.string(), second.path.string()).c_str(),
+           1);
   auto& registry = Registry::instance();
   CHECK(search_path()[0] == scratch.path);
   CHECK(search_path()[2] == "/nowhere");
@@ -214,7 +231,8 @@ TEST_CASE("components are found and loaded on demand") {
   for (const auto& plugin : discover())
     if (plugin.file.parent_path() == scratch.path || plugin.file.parent_path() == second.path)
       seen.push_back(plugin.name + (plugin.refusal.empty() ? "" : " refused"));
-  CHECK(seen == std::vector<std::string>{"broken refused", "throws_std", "wanted", "wrong_abi", "other_component", "twin_a", "wanted refused"});
+  CHECK(seen == std::vector<std::string>{"broken refused", "throws_std", "wanted", "wrong_abi", "other_component",
+                                         "twin_a", "wanted refused"});
   const size_t before = registry.entries().size();
   CHECK(registry.find("encoder", "wanted").file == fs::canonical(scratch.path / "wanted.so"));
   CHECK(registry.entries().size() == before + 1);
@@ -231,8 +249,9 @@ TEST_CASE("components are found and loaded on demand") {
   CHECK(message("encoder", "wrong_abi").find("built for plugin ABI 999") != std::string::npos);
   CHECK(message("encoder", "throws_std").find("std::out_of_range: too far") != std::string::npos);
   CHECK(message("encoder", "broken").find("is not an ELF file") != std::string::npos);
-  CHECK(message("encoder", "rival") == fmt::format("the encoder 'rival' is provided by {} and by {}\n  fix: take one of them out of the search path",
-                                                  (second.path / "other_component.so").string(), (second.path / "twin_a.so").string()));
+  CHECK(message("encoder", "rival") ==
+        fmt::format("the encoder 'rival' is provided by {} and by {}\n  fix: take one of them out of the search path",
+                    (second.path / "other_component.so").string(), (second.path / "twin_a.so").string()));
   const std::string unknown = message("encoder", "wannted");
   CHECK(unknown.starts_with("there is no encoder 'wannted'; did you mean 'wanted'? known: "));
   CHECK(unknown.find("/nowhere (not there)") != std::string::npos);

@@ -15,8 +15,9 @@
 #else
 #define ANTIPHON_COMPILER "gcc " ANTIPHON_STRINGIFY(__GNUC__)
 #endif
-#define ANTIPHON_TORCH_VERSION \
-  ANTIPHON_STRINGIFY(TORCH_VERSION_MAJOR) "." ANTIPHON_STRINGIFY(TORCH_VERSION_MINOR) "." ANTIPHON_STRINGIFY(TORCH_VERSION_PATCH)
+#define ANTIPHON_TORCH_VERSION            \
+  ANTIPHON_STRINGIFY(TORCH_VERSION_MAJOR) \
+  "." ANTIPHON_STRINGIFY(TORCH_VERSION_MINOR) "." ANTIPHON_STRINGIFY(TORCH_VERSION_PATCH)
 #if defined(__SANITIZE_ADDRESS__)
 #define ANTIPHON_BUILD_TYPE "asan"
 #elif defined(NDEBUG)
@@ -41,15 +42,20 @@ struct antiphon_plugin_manifest_t {
 
 // ANTIPHON_PLUGIN(name, "0.1.0") { antiphon::register_encoder<…>(registrar, …); }
 // exports the two symbols of a plugin: its manifest and its entry function. Once in each plugin.
-#define ANTIPHON_PLUGIN(plugin_name, plugin_version)                                                              \
-  static void antiphon_plugin_register_(antiphon::plugin::Registrar& registrar);                                  \
-  extern "C" {                                                                                                    \
-  __attribute__((visibility("default"))) extern const antiphon_plugin_manifest_t antiphon_plugin_manifest;        \
-  const antiphon_plugin_manifest_t antiphon_plugin_manifest = {                                                   \
-      sizeof(antiphon_plugin_manifest_t), ANTIPHON_PLUGIN_ABI, #plugin_name, plugin_version,                      \
-      ANTIPHON_TORCH_VERSION, ANTIPHON_COMPILER, ANTIPHON_STRINGIFY(_GLIBCXX_USE_CXX11_ABI), ANTIPHON_BUILD_TYPE};  \
-  __attribute__((visibility("default"))) void antiphon_plugin_entry(antiphon::plugin::Registrar& registrar) {     \
-    antiphon_plugin_register_(registrar);                                                                         \
-  }                                                                                                               \
-  }                                                                                                               \
+#define ANTIPHON_PLUGIN(plugin_name, plugin_version)                                                          \
+  static void antiphon_plugin_register_(antiphon::plugin::Registrar& registrar);                              \
+  extern "C" {                                                                                                \
+  __attribute__((visibility("default"))) extern const antiphon_plugin_manifest_t antiphon_plugin_manifest;    \
+  const antiphon_plugin_manifest_t antiphon_plugin_manifest = {sizeof(antiphon_plugin_manifest_t),            \
+                                                               ANTIPHON_PLUGIN_ABI,                           \
+                                                               #plugin_name,                                  \
+                                                               plugin_version,                                \
+                                                               ANTIPHON_TORCH_VERSION,                        \
+                                                               ANTIPHON_COMPILER,                             \
+                                                               ANTIPHON_STRINGIFY(_GLIBCXX_USE_CXX11_ABI),    \
+                                                               ANTIPHON_BUILD_TYPE};                          \
+  __attribute__((visibility("default"))) void antiphon_plugin_entry(antiphon::plugin::Registrar& registrar) { \
+    antiphon_plugin_register_(registrar);                                                                     \
+  }                                                                                                           \
+  }                                                                                                           \
   static void antiphon_plugin_register_([[maybe_unused]] antiphon::plugin::Registrar& registrar)

@@ -13,7 +13,8 @@ namespace antiphon::plugin {
 namespace {
 
 // Registered or only on disk, of one kind.
-std::vector<std::string> known_names(const std::vector<Entry>& entries, const std::vector<Description>& found, const std::string& kind) {
+std::vector<std::string> known_names(const std::vector<Entry>& entries, const std::vector<Description>& found,
+                                     const std::string& kind) {
   std::set<std::string> names;
   for (const auto& entry : entries)
     if (entry.kind == kind) names.insert(entry.name);
@@ -31,9 +32,11 @@ std::vector<std::string> known_names(const std::vector<Entry>& entries, const st
   if (!near.empty()) text += fmt::format("; did you mean '{}'?", near);
   text += known.empty() ? "; none is known;" : fmt::format("{} known: {};", near.empty() ? ";" : "", join(known, ", "));
   std::vector<std::string> folders;
-  for (const auto& folder : search_path()) folders.push_back(std::filesystem::is_directory(folder) ? folder.string() : folder.string() + " (not there)");
+  for (const auto& folder : search_path())
+    folders.push_back(std::filesystem::is_directory(folder) ? folder.string() : folder.string() + " (not there)");
   text += folders.empty() ? " no folder was searched" : fmt::format(" searched: {}", join(folders, ", "));
-  const auto refused = std::count_if(found.begin(), found.end(), [](const auto& plugin) { return !plugin.refusal.empty(); });
+  const auto refused =
+      std::count_if(found.begin(), found.end(), [](const auto& plugin) { return !plugin.refusal.empty(); });
   if (refused > 0) text += fmt::format("; {} plugin(s) there are refused, `antiphon doctor` says why", refused);
   fail(ErrorKind::plugin, text, "set ANTIPHON_PLUGIN_PATH to the folder of the plugin, or correct the name");
 }
@@ -42,9 +45,11 @@ std::string labelled(const Entry& entry) { return fmt::format("{} '{}'", entry.k
 
 }  // namespace
 
-void Registrar::add(std::string kind, std::string name, std::string doc, const config::Schema& schema, std::any factory) {
+void Registrar::add(std::string kind, std::string name, std::string doc, const config::Schema& schema,
+                    std::any factory) {
   if (kind.empty() || name.empty() || !factory.has_value()) {
-    fail(ErrorKind::plugin, fmt::format("a component needs a kind, a name and a factory; got kind '{}', name '{}'", kind, name));
+    fail(ErrorKind::plugin,
+         fmt::format("a component needs a kind, a name and a factory; got kind '{}', name '{}'", kind, name));
   }
   Entry entry = origin_;
   entry.kind = std::move(kind), entry.name = std::move(name), entry.doc = std::move(doc);
@@ -63,10 +68,13 @@ void Registry::add(const std::vector<Entry>& entries) {
   for (const auto& entry : entries) {
     const auto [other, added] = changed.try_emplace({entry.kind, entry.name}, entry);
     if (added) continue;
-    fail(ErrorKind::plugin, fmt::format("the {} is registered twice: by {} and by {}", labelled(entry), other->second.file.string(), entry.file.string()),
+    fail(ErrorKind::plugin,
+         fmt::format("the {} is registered twice: by {} and by {}", labelled(entry), other->second.file.string(),
+                     entry.file.string()),
          "take one of the two plugins out of the search path, or rename the component");
   }
-  for (const auto& entry : entries) entries_.emplace(std::pair(entry.kind, entry.name), entry);  // others' addresses stay
+  for (const auto& entry : entries)
+    entries_.emplace(std::pair(entry.kind, entry.name), entry);  // others' addresses stay
 }
 
 const Entry* Registry::lookup(const std::string& kind, const std::string& name) const {

@@ -14,11 +14,11 @@ namespace antiphon::plugin {
 
 // One registered component.
 struct Entry {
-  std::string kind;     // "encoder", "connector", "language_model", "loss", "peft"
-  std::string name;     // what TOML says in `plugin = "…"`
-  std::string doc;      // one line
+  std::string kind;                        // "encoder", "connector", "language_model", "loss", "peft"
+  std::string name;                        // what TOML says in `plugin = "…"`
+  std::string doc;                         // one line
   const config::Schema* schema = nullptr;  // lives for ever: plugins are never unloaded
-  std::any factory;     // std::function<…> of the kind
+  std::any factory;                        // std::function<…> of the kind
   std::string plugin, version;
   std::filesystem::path file;
 };

@@ -13,17 +13,17 @@ namespace {
 
 const config::Table<Description>& table() {
   using D = Description;
-  static const auto* table = new config::Table<D>(
-      config::Table<D>("plugin description")
-          .field("name", &D::name, "the plugin's name", {.required = true})
-          .field("version", &D::version, "its version", {.required = true})
-          .field("abi", &D::abi, "plugin ABI number", {.required = true})
-          .field("torch", &D::torch, "LibTorch it was built with", {.required = true})
-          .field("compiler", &D::compiler, "compiler and its major version", {.required = true})
-          .field("cxx_abi", &D::cxx_abi, "_GLIBCXX_USE_CXX11_ABI", {.required = true})
-          .field("build", &D::build, "release, debug or asan", {.required = true})
-          .field("provides", &D::provides, "its components, KIND:NAME", {.required = true})
-          .field("doc", &D::doc, "one line"));
+  static const auto* table =
+      new config::Table<D>(config::Table<D>("plugin description")
+                               .field("name", &D::name, "the plugin's name", {.required = true})
+                               .field("version", &D::version, "its version", {.required = true})
+                               .field("abi", &D::abi, "plugin ABI number", {.required = true})
+                               .field("torch", &D::torch, "LibTorch it was built with", {.required = true})
+                               .field("compiler", &D::compiler, "compiler and its major version", {.required = true})
+                               .field("cxx_abi", &D::cxx_abi, "_GLIBCXX_USE_CXX11_ABI", {.required = true})
+                               .field("build", &D::build, "release, debug or asan", {.required = true})
+                               .field("provides", &D::provides, "its components, KIND:NAME", {.required = true})
+                               .field("doc", &D::doc, "one line"));
   return *table;
 }
 
@@ -70,14 +70,16 @@ void check_build(const Description& theirs) {
   const auto found = differences(theirs, this_build());
   if (found.empty()) return;
   fail(ErrorKind::plugin,
-       fmt::format("{}: built for {}; this is {}", theirs.file.string(), listed(found, &Difference::theirs), listed(found, &Difference::ours)),
+       fmt::format("{}: built for {}; this is {}", theirs.file.string(), listed(found, &Difference::theirs),
+                   listed(found, &Difference::ours)),
        "build it again against this antiphon, or use the antiphon that it was built for");
 }
 
 void check_name(const Description& theirs) {
   const std::string stem = theirs.file.stem().string();
   if (theirs.name == stem) return;
-  fail(ErrorKind::plugin, fmt::format("{}: the plugin is named '{}', but its file is named '{}'", theirs.file.string(), theirs.name, stem),
+  fail(ErrorKind::plugin,
+       fmt::format("{}: the plugin is named '{}', but its file is named '{}'", theirs.file.string(), theirs.name, stem),
        fmt::format("name the file {}.so, or the plugin '{}'", theirs.name, stem));
 }
 
@@ -87,7 +89,8 @@ void check_agreement(const Description& sidecar, const Description& binary) {
   if (sidecar.name != binary.name) found.push_back({"name", sidecar.name, binary.name});
   if (found.empty()) return;
   fail(ErrorKind::plugin,
-       fmt::format("{}: its sidecar says {}, but the binary says {}", binary.file.string(), listed(found, &Difference::theirs), listed(found, &Difference::ours)),
+       fmt::format("{}: its sidecar says {}, but the binary says {}", binary.file.string(),
+                   listed(found, &Difference::theirs), listed(found, &Difference::ours)),
        "take both from the same build");
 }
 
@@ -107,7 +110,8 @@ Description read_sidecar(const std::filesystem::path& file) {
     // Another ABI may have other keys: say that, not what is odd about the keys.
     if (out.abi == this_build().abi || out.abi == 0) problems.throw_if_any();
   } catch (const Error& error) {
-    fail(ErrorKind::plugin, fmt::format("{}: its sidecar cannot be used:\n{}", file.string(), error.what()), "take it from the build again");
+    fail(ErrorKind::plugin, fmt::format("{}: its sidecar cannot be used:\n{}", file.string(), error.what()),
+         "take it from the build again");
   }
   check_build(out);
   check_name(out);
