@@ -1,7 +1,4 @@
 # The safetensors reader against the Python package, and its fuzz target.
-add_executable(safetensors_probe parity/safetensors_probe.cpp)
-target_link_libraries(safetensors_probe PRIVATE antiphon::core)
-antiphon_shares_pch(safetensors_probe)
 if(EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
   add_test(NAME "parity: safetensors"
     COMMAND ${CMAKE_SOURCE_DIR}/.venv/bin/python ${CMAKE_CURRENT_SOURCE_DIR}/parity/safetensors_parity.py $<TARGET_FILE:safetensors_probe>)

@@ -16,7 +16,7 @@ std::string strip(std::string& text, std::string& characters, bool left = true, 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
 #include <antiphon/text/json_fields.h>
-#include <antiphon/text/template_check.h>
+#include <antiphon/text/template_source.h>
 #include <antiphon/text/unicode.h>
 
 namespace antiphon::text {
@@ -189,9 +189,9 @@ ChatTemplate ChatTemplate::from_source(std::string_view source, const std::map<s
   auto state = std::make_shared<State>();
   state->source = std::string(source);
   state->special_tokens = special_tokens;
-  const auto checked = checked_template(source);
+  const auto prepared = prepared_template(source);
   try {
-    state->root = minja::Parser::parse(checked, {.trim_blocks = true, .lstrip_blocks = true, .keep_trailing_newline = false});
+    state->root = minja::Parser::parse(prepared, {.trim_blocks = false, .lstrip_blocks = false, .keep_trailing_newline = true});
   } catch (const std::exception& error) {
     fail(ErrorKind::config, "the chat template is malformed: " + first_line(error.what()), simpler);
   }
