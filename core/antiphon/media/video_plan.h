@@ -1,5 +1,6 @@
 // Which packets of a video must be decoded to see it at some points in time. Knows nothing of FFmpeg.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
