@@ -9,6 +9,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/media/decode.h>
 
 extern "C" {
 #include <libavutil/avstring.h>
@@ -34,6 +35,8 @@ void to_debug_log(void*, int level, const char* format, va_list arguments) {
 }
 
 }  // namespace
+
+std::string backend_version() { return fmt::format("{}", av_version_info()); }
 
 void* allocated(void* pointer) {
   if (!pointer) fail(ErrorKind::memory, "no memory left to decode media");

@@ -15,6 +15,7 @@ namespace {
 Image decode_image(std::string_view, const MediaLimits&) { fail_without("images"); }
 Audio decode_audio(std::string_view, int64_t, std::string_view, const MediaLimits&) { fail_without("sound"); }
 Video decode_video(std::string_view, const VideoOptions&, const MediaLimits&) { fail_without("videos"); }
+std::string backend_version() { return "off: this build has no FFmpeg"; }
 
 }  // namespace antiphon::media
 #endif

@@ -1,0 +1,27 @@
+// How a subcommand joins the program: each apps/<verb>/ defines one function that adds itself.
+#pragma once
+#include <CLI/CLI.hpp>
+
+#include <functional>
+
+#include <antiphon/base/error.h>
+#include <common/session.h>
+
+namespace antiphon::apps {
+
+// Set by the subcommand that was chosen; main runs it. The result is the exit code.
+using Action = std::function<int()>;
+
+void add_train(CLI::App& program, Action& action);
+void add_eval(CLI::App& program, Action& action);
+void add_generate(CLI::App& program, Action& action);
+void add_merge(CLI::App& program, Action& action);
+void add_validate(CLI::App& program, Action& action);
+void add_inspect(CLI::App& program, Action& action);
+void add_conformance(CLI::App& program, Action& action);
+void add_doctor(CLI::App& program, Action& action);
+
+// FILE, --set, --device, --threads.
+void add_session_flags(CLI::App& command, SessionFlags& flags);
+
+}  // namespace antiphon::apps

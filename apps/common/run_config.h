@@ -1,0 +1,27 @@
+// A whole configuration file: model, data, loss, training, precision, generation, evaluation.
+#pragma once
+#include <filesystem>
+
+#include <antiphon/data/options.h>
+#include <antiphon/graph/model_spec.h>
+#include <antiphon/infer/options.h>
+#include <antiphon/train/options.h>
+
+namespace antiphon::apps {
+
+struct RunConfig {
+  graph::ModelSpec model;
+  data::DataOptions data;
+  graph::ComponentSpec loss;
+  train::TrainOptions train;
+  train::PrecisionOptions precision;
+  infer::GenerateOptions generate;
+  infer::EvalOptions eval;
+};
+const config::Table<RunConfig>& run_table();
+
+// Reads a TOML file, or the config.toml of a run folder, and applies the --set assignments. One Error(config) lists
+// all problems of the file; options of components are checked when the model is built.
+RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets);
+
+}  // namespace antiphon::apps

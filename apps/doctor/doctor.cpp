@@ -1,0 +1,64 @@
+// antiphon doctor: what this machine and this build have.
+#include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <torch/headeronly/version.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/media/decode.h>
+#include <antiphon/plugin/loader.h>
+#include <antiphon/plugin/manifest.h>
+#include <common/command.h>
+
+namespace antiphon::apps {
+namespace {
+
+void line(const char* what, const std::string& value) { fmt::print("{:<12} {}\n", what, value); }
+
+std::string library_of(const void* symbol) {
+  Dl_info info{};
+  return dladdr(symbol, &info) && info.dli_fname ? info.dli_fname : "?";
+}
+
+std::string cuda() {
+  if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) return "off: this LibTorch has no CUDA library";
+  if (!at::hasCUDA()) return "off: libtorch_cuda.so is there, and no CUDA driver or device answers";
+  return fmt::format("{} device(s)", at::detail::getCUDAHooks().deviceCount());
+}
+
+std::string nccl() {
+  using Version = int (*)(int*);
+  void* library = dlopen("libnccl.so.2", RTLD_NOW);
+  const auto version_of = library ? reinterpret_cast<Version>(dlsym(library, "ncclGetVersion")) : nullptr;
+  int version = 0;
+  if (!version_of || version_of(&version) != 0) return "off: libnccl.so.2 is not found";
+  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
+int run() {
+  line("antiphon", ANTIPHON_VERSION);
+  line("plugin ABI", fmt::format("{}, {}, build {}", ANTIPHON_PLUGIN_ABI, ANTIPHON_COMPILER, ANTIPHON_BUILD_TYPE));
+  line("LibTorch", fmt::format("{} in {}", TORCH_VERSION, library_of(reinterpret_cast<const void*>(&at::globalContext))));
+  line("CPU", fmt::format("{}, {} threads", at::get_cpu_capability(), at::get_num_threads()));
+  line("CUDA", cuda());
+  line("NCCL", nccl());
+  line("FFmpeg", media::backend_version());
+  for (const auto& folder : plugin::search_path()) line("plugins in", folder.string() + (std::filesystem::is_directory(folder) ? "" : " (not there)"));
+  int refused = 0;
+  for (const auto& found : plugin::discover()) {
+    line(" ", fmt::format("{} {}{}", found.name, found.version, found.refusal.empty() ? "" : ": refused: " + found.refusal));
+    refused += !found.refusal.empty();
+  }
+  return refused ? static_cast<int>(ErrorKind::plugin) : 0;
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& program, Action& action) {
+  auto* command = program.add_subcommand("doctor", "show versions, devices, libraries and plugins; exit code 5 where a plugin is refused");
+  command->callback([&action] { action = run; });
+}
+
+}  // namespace antiphon::apps

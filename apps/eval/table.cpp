@@ -1,0 +1,119 @@
+#include <eval/table.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <antiphon/infer/metrics.h>
+
+namespace antiphon::apps {
+namespace {
+
+using infer::Interval;
+using nlohmann::json;
+
+json interval(const Interval& value) { return {{"mean", value.mean}, {"low", value.low}, {"high", value.high}}; }
+
+// Indices of the samples of each task, "all" among them where there are several.
+std::map<std::string, std::vector<size_t>> by_task(const std::vector<data::Sample>& samples) {
+  std::map<std::string, std::vector<size_t>> tasks;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const auto tag = samples[i].tags.find("task");
+    tasks[tag == samples[i].tags.end() ? "all" : tag->second].push_back(i);
+  }
+  if (tasks.size() > 1)
+    for (size_t i = 0; i < samples.size(); ++i) tasks["all"].push_back(i);
+  return tasks;
+}
+
+struct Scores {
+  std::vector<double> loss, exact, f1, chrf, word_errors, words, character_errors, characters;
+};
+
+Scores collect(const std::vector<data::Sample>& samples, const std::vector<infer::Outcome>& outcomes, const std::vector<size_t>& members) {
+  Scores s;
+  for (const auto i : members) {
+    const auto expected = infer::expected_answer(samples[i]);
+    const auto& predicted = outcomes[i].predicted;
+    const auto words = infer::word_errors(predicted, expected), characters = infer::character_errors(predicted, expected);
+    s.loss.push_back(outcomes[i].loss);
+    s.exact.push_back(infer::exact_match(predicted, expected));
+    s.f1.push_back(infer::token_f1(predicted, expected));
+    s.chrf.push_back(infer::chrf(predicted, expected));
+    s.word_errors.push_back(static_cast<double>(words.errors)), s.words.push_back(static_cast<double>(words.reference));
+    s.character_errors.push_back(static_cast<double>(characters.errors)), s.characters.push_back(static_cast<double>(characters.reference));
+  }
+  return s;
+}
+
+json metrics(const Scores& s, const infer::EvalOptions& options) {
+  const auto seed = static_cast<uint64_t>(options.seed);
+  json out{{"loss", interval(infer::bootstrap(s.loss, options.resamples, seed))}};
+  if (!options.generate) return out;
+  out["accuracy"] = interval(infer::bootstrap(s.exact, options.resamples, seed));
+  out["f1"] = interval(infer::bootstrap(s.f1, options.resamples, seed));
+  out["chrf"] = interval(infer::bootstrap(s.chrf, options.resamples, seed));
+  out["wer"] = interval(infer::bootstrap_ratio(s.word_errors, s.words, options.resamples, seed));
+  out["cer"] = interval(infer::bootstrap_ratio(s.character_errors, s.characters, options.resamples, seed));
+  return out;
+}
+
+// How much worse the control is, with the chance that it is not.
+json compare(const Scores& right, const Scores& control, const infer::EvalOptions& options) {
+  const auto seed = static_cast<uint64_t>(options.seed);
+  const auto paired = [&](const std::vector<double>& a, const std::vector<double>& b) {
+    std::vector<double> difference;
+    for (size_t i = 0; i < a.size(); ++i) difference.push_back(a[i] - b[i]);
+    auto out = interval(infer::bootstrap(difference, options.resamples, seed));
+    out["p"] = infer::sign_flip_p(difference, options.resamples, seed);
+    return out;
+  };
+  json out{{"loss", paired(control.loss, right.loss)}};
+  if (!options.generate) return out;
+  out["accuracy"] = paired(right.exact, control.exact);
+  out["f1"] = paired(right.f1, control.f1);
+  out["chrf"] = paired(right.chrf, control.chrf);
+  return out;
+}
+
+std::string cell(const json& metrics, const char* name, const char* format) {
+  const auto it = metrics.find(name);
+  if (it == metrics.end()) return "";
+  const auto number = [&](const char* key) { return fmt::format(fmt::runtime(format), it->at(key).get<double>()); };
+  return fmt::format("{} [{}, {}]", number("mean"), number("low"), number("high"));
+}
+
+}  // namespace
+
+json score(const std::string& set, const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions, const infer::EvalOptions& options) {
+  json out{{"set", set}, {"samples", samples.size()}, {"tasks", json::object()}};
+  for (const auto& [task, members] : by_task(samples)) {
+    json& entry = out["tasks"][task];
+    entry["samples"] = members.size();
+    const auto right = collect(samples, conditions.front().outcomes, members);
+    for (const auto& condition : conditions) {
+      const auto scores = collect(samples, condition.outcomes, members);
+      entry["conditions"][condition.name] = metrics(scores, options);
+      if (&condition != &conditions.front()) entry["right_better_than"][condition.name] = compare(right, scores, options);
+    }
+  }
+  return out;
+}
+
+void print_scores(const json& set) {
+  fmt::print("\n{} ({} samples; mean [95 % interval])\n", set["set"].get<std::string>(), set["samples"].get<int>());
+  fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", "task", "media", "n", "answer loss", "exact match", "token F1", "chrF", "WER", "loss vs. right, p");
+  for (const auto& [task, entry] : set["tasks"].items()) {
+    for (const char* name : {"right", "shuffled", "shuffled_image", "shuffled_audio", "removed"}) {
+      if (!entry["conditions"].contains(name)) continue;
+      const auto& m = entry["conditions"][name];
+      std::string versus;
+      if (std::string_view(name) != "right") {
+        const auto& difference = entry["right_better_than"][name]["loss"];
+        versus = fmt::format("{:+.3f} p {} {:.1g}", difference["mean"].get<double>(), difference["p"].get<double>() < 2e-4 ? "<" : "=", difference["p"].get<double>() < 2e-4 ? 2e-4 : difference["p"].get<double>());
+      }
+      fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", task, name, entry["samples"].get<int>(), cell(m, "loss", "{:.3f}"), cell(m, "accuracy", "{:.2f}"), cell(m, "f1", "{:.2f}"), cell(m, "chrf", "{:.1f}"), cell(m, "wer", "{:.2f}"), versus);
+    }
+  }
+}
+
+}  // namespace antiphon::apps

@@ -1,0 +1,24 @@
+// The results of an evaluation as a person reads them and as JSON.
+#pragma once
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include <antiphon/infer/evaluate.h>
+
+namespace antiphon::apps {
+
+// One set under one condition: "right", "shuffled", "removed".
+struct Condition {
+  std::string name;
+  std::vector<infer::Outcome> outcomes;
+};
+
+// Scores of each task of a set (and of all together) under each condition, with 95 % intervals; each control is
+// compared with "right" pair by pair.
+nlohmann::json score(const std::string& set, const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions, const infer::EvalOptions& options);
+
+// The table on stdout.
+void print_scores(const nlohmann::json& set);
+
+}  // namespace antiphon::apps

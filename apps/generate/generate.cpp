@@ -1,0 +1,68 @@
+// antiphon generate FILE [--image …] [--audio …] PROMPT
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/infer/generator.h>
+#include <common/command.h>
+
+namespace antiphon::apps {
+namespace {
+
+struct GenerateFlags {
+  SessionFlags session;
+  std::vector<std::string> images, audios;
+  std::string prompt, system, checkpoint;
+};
+
+data::Sample sample_of(const GenerateFlags& flags) {
+  data::Sample sample;
+  sample.id = "prompt";
+  if (!flags.system.empty()) sample.turns.push_back({"system", {{flags.system}}});
+  data::SampleTurn turn{"user", {}};
+  auto add = [&](Modality modality, const std::string& path) {
+    turn.parts.push_back({{}, static_cast<int64_t>(sample.media.size())});
+    sample.media.push_back({modality, path, {}});
+  };
+  for (const auto& path : flags.images) add(Modality::image, path);
+  for (const auto& path : flags.audios) add(Modality::audio, path);
+  if (!flags.prompt.empty()) turn.parts.push_back({flags.prompt});
+  sample.turns.push_back(std::move(turn));
+  return sample;
+}
+
+int run(const GenerateFlags& flags) {
+  Session session(flags.session);
+  const bool is_run = std::filesystem::is_directory(flags.session.file);
+  if (!flags.checkpoint.empty() || is_run) session.load_checkpoint(flags.checkpoint.empty() ? flags.session.file : flags.checkpoint);
+  std::vector<data::Prepared> prompts;
+  prompts.push_back(session.preparer.prepare(sample_of(flags), data::Purpose::generation));
+  text::StreamDecoder decoder(session.tokenizer());
+  const auto write = [](const std::string& text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  };
+  infer::generate(*session.model, std::move(prompts), session.config.generate, session.tokenizer().eos_ids(), [&](size_t, int32_t id) {
+    write(decoder.push(id));
+    return true;
+  });
+  write(decoder.finish() + "\n");
+  return 0;
+}
+
+}  // namespace
+
+void add_generate(CLI::App& program, Action& action) {
+  auto* command = program.add_subcommand("generate", "answer one prompt; tokens are printed as they come");
+  auto flags = std::make_shared<GenerateFlags>();
+  add_session_flags(*command, flags->session);
+  command->add_option("prompt", flags->prompt, "what the user says; media come before it");
+  command->add_option("--image", flags->images, "a picture (may be repeated)")->allow_extra_args(false);
+  command->add_option("--audio", flags->audios, "a recording (may be repeated)")->allow_extra_args(false);
+  command->add_option("--system", flags->system, "a system message");
+  command->add_option("--checkpoint", flags->checkpoint, "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");
+  command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
+}
+
+}  // namespace antiphon::apps

@@ -1,0 +1,75 @@
+// antiphon train FILE [--resume]
+#include <fmt/format.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/base/signals.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/train/trainer.h>
+#include <antiphon/weights/adapter.h>
+#include <antiphon/weights/export.h>
+#include <common/command.h>
+
+namespace antiphon::apps {
+namespace {
+
+struct TrainFlags {
+  SessionFlags session;
+  bool resume = false;
+};
+
+// What another program can use: adapters in PEFT's format, connectors as safetensors.
+void export_parts(Session& session, const std::filesystem::path& folder) {
+  auto& model = *session.model;
+  for (size_t i = 0; i < model.pefts().size(); ++i) {
+    const auto name = model.pefts().size() > 1 ? fmt::format("adapter_{}", i) : "adapter";
+    weights::save_adapter(folder / name, *model.pefts()[i], session.config.model.llm.weights);
+    log::info(fmt::format("adapter in {}", (folder / name).string()));
+  }
+  std::filesystem::create_directories(folder / "connectors");
+  for (const auto& [name, stream] : model.streams()) {
+    const auto path = folder / "connectors" / (name + ".safetensors");
+    weights::save_safetensors(path, weights::checkpoint_tensors(stream->connector().module(), NameMap{{{"{}", "{}"}}, {}}));
+    log::info(fmt::format("connector in {}", path.string()));
+  }
+}
+
+void refuse_leftover(const train::RunFolder& folder, bool resume) {
+  if (resume || !train::latest_checkpoint(folder.checkpoints())) return;
+  fail(ErrorKind::config, fmt::format("{} holds a run with checkpoints", folder.path().string()), "give --resume to go on with it, or another train.output");
+}
+
+int run(const TrainFlags& flags) {
+  install_stop_signals();
+  Session session(flags.session);
+  auto& config = session.config;
+  if (config.train.output.empty()) fail(ErrorKind::config, "train.output is missing", "name the folder of the run, e.g. --set train.output=runs/first");
+  train::RunFolder folder(config.train.output);
+  refuse_leftover(folder, flags.resume);
+  data::Loader loader(config.data, session.preparer, config.train.tokens_per_batch, static_cast<uint64_t>(config.train.seed), [&](const data::BadSample& bad) {
+    log::warning(fmt::format("{}:{}: skipped: {}", bad.file, bad.line, bad.reason));
+    folder.bad_sample(bad);
+  });
+  log::info(fmt::format("data: {} samples in {} sources, {} tokens a batch", loader.rows(), config.data.train.sources.size(), config.train.tokens_per_batch));
+  for (const auto& [name, stream] : session.model->streams()) log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
+  train::Trainer trainer(*session.model, *session.loss, loader, session.cache, folder, config.train);
+  const int64_t step = flags.resume ? trainer.resume() : 0;
+  if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
+  folder.write_config(session.resolved());
+  folder.write_environment(session.device.str());
+  folder.open_logs(step);
+  trainer.run();
+  export_parts(session, folder.path());
+  return 0;
+}
+
+}  // namespace
+
+void add_train(CLI::App& program, Action& action) {
+  auto* command = program.add_subcommand("train", "train what the configuration composes");
+  auto flags = std::make_shared<TrainFlags>();
+  add_session_flags(*command, flags->session);
+  command->add_flag("--resume", flags->resume, "go on from the newest complete checkpoint of train.output");
+  command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
+}
+
+}  // namespace antiphon::apps

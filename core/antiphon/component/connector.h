@@ -1,0 +1,23 @@
+// A connector maps an encoder's vectors to embeddings of the language model.
+#pragma once
+#include <antiphon/component/encoder.h>
+
+namespace antiphon {
+
+class Connector {
+ public:
+  virtual ~Connector();
+  // The counting contract, second half: how many embeddings come out for a part with this grid.
+  // Error(config) where the grid does not suit this connector.
+  virtual TokenGrid output_grid(const TokenGrid& input) const = 0;
+  // features [n, grid.count(), input_size] -> [n, output_grid(grid).count(), output_size].
+  virtual at::Tensor forward(const at::Tensor& features, const TokenGrid& grid) = 0;
+  virtual Module& module() = 0;
+};
+
+// What the graph tells a connector when it builds it.
+struct ConnectorShape {
+  int64_t input_size = 0, output_size = 0;
+};
+
+}  // namespace antiphon

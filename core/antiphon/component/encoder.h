@@ -1,0 +1,39 @@
+// An encoder turns processed media into feature vectors. It is the first half of a stream.
+#pragma once
+#include <antiphon/component/media_item.h>
+#include <antiphon/component/module.h>
+#include <antiphon/component/name_map.h>
+
+namespace antiphon {
+
+// How the output vectors of one part lie: an image's patches in rows and columns, a sequence as one row.
+struct TokenGrid {
+  int64_t rows = 1, columns = 0;
+  int64_t count() const { return rows * columns; }
+  bool operator==(const TokenGrid&) const = default;
+};
+
+class Encoder {
+ public:
+  virtual ~Encoder();
+  virtual Modality modality() const = 0;
+  // Audio encoders: the rate in Hz at which process() wants its samples. Image encoders: 0.
+  virtual int64_t sample_rate() const { return 0; }
+  // Width of an output vector.
+  virtual int64_t output_size() const = 0;
+
+  // Media -> parts (an image, a tile, a window of 30 s), each a float32 CPU tensor without a batch axis. Called from
+  // loader threads: const, thread-safe, reads no parameter. Error(data) where the item cannot be processed.
+  virtual std::vector<at::Tensor> process(const MediaItem& item) const = 0;
+  // A part of the smallest shape that process() may return, for conformance and memory estimates.
+  virtual std::vector<int64_t> example_shape() const = 0;
+  // The counting contract: how many vectors forward() gives for a part of this shape.
+  virtual TokenGrid output_grid(at::IntArrayRef part_shape) const = 0;
+  // parts [n, …part_shape] in the module's dtype -> [n, output_grid().count(), output_size()].
+  virtual at::Tensor forward(const at::Tensor& parts) = 0;
+
+  virtual Module& module() = 0;
+  virtual NameMap name_map() const = 0;
+};
+
+}  // namespace antiphon

@@ -1,0 +1,43 @@
+// The decoder that reads text and media embeddings and gives hidden states.
+#pragma once
+#include <antiphon/component/module.h>
+#include <antiphon/component/name_map.h>
+
+#include <memory>
+
+namespace antiphon {
+
+// Keys and values of the tokens seen so far, preallocated: [layers][rows, kv_heads, capacity, head_size].
+struct KvCache {
+  std::vector<at::Tensor> keys, values;  // one pair a layer
+  std::vector<int64_t> lengths;          // tokens held, one a row
+  int64_t capacity = 0;
+};
+
+// Sequences packed one after the other, without padding.
+struct DecoderInput {
+  at::Tensor x_td;               // [tokens, hidden_size], embeddings in the module's dtype
+  at::Tensor positions_t;        // [tokens] int64
+  std::vector<int64_t> lengths;  // tokens of each sequence; their sum is `tokens`; attention never crosses
+  KvCache* cache = nullptr;      // where set, sequence i continues row rows[i] and is appended to it
+  std::vector<int64_t> rows;
+};
+
+class LanguageModel {
+ public:
+  virtual ~LanguageModel();
+  virtual int64_t hidden_size() const = 0;
+  virtual int64_t vocab_size() const = 0;
+  virtual int64_t max_positions() const = 0;
+  // ids [n] int64 -> [n, hidden_size].
+  virtual at::Tensor embed(const at::Tensor& ids) = 0;
+  // -> [tokens, hidden_size] after the final norm. Lengths of the cache grow by the tokens given.
+  virtual at::Tensor forward(const DecoderInput& input) = 0;
+  // [vocab_size, hidden_size]; logits = hidden · headᵀ.
+  virtual at::Tensor head_weight() = 0;
+  virtual KvCache make_cache(int64_t rows, int64_t capacity) = 0;
+  virtual Module& module() = 0;
+  virtual NameMap name_map() const = 0;
+};
+
+}  // namespace antiphon

@@ -1,0 +1,101 @@
+#include <antiphon/component/module.h>
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+
+namespace antiphon {
+namespace {
+
+void fill(at::Tensor& tensor, Init init, at::Generator& generator) {
+  switch (init) {
+    case Init::zeros: tensor.zero_(); break;
+    case Init::ones: tensor.fill_(1); break;
+    case Init::normal_002: tensor.normal_(0.0, 0.02, generator); break;
+    case Init::linear_uniform: {
+      const double fan_in = static_cast<double>(tensor.numel() / tensor.size(0));
+      const double bound = 1.0 / std::sqrt(fan_in);
+      tensor.uniform_(-bound, bound, generator);
+    }
+  }
+}
+
+}  // namespace
+
+std::string join_path(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : name.empty() ? prefix : prefix + "." + name;
+}
+
+Module::~Module() = default;
+
+void Module::visit(const std::string& prefix, const std::function<void(const std::string&, Module&)>& body) {
+  body(prefix, *this);
+  for (auto& [name, child] : children_) child->visit(join_path(prefix, name), body);
+}
+
+std::vector<Parameter> Module::parameters() {
+  std::vector<Parameter> all;
+  visit("", [&](const std::string& path, Module& module) {
+    for (const auto& own : module.own_) all.push_back({join_path(path, own.name), own.tensor, own.init});
+  });
+  return all;
+}
+
+std::vector<Site> Module::sites() {
+  std::vector<Site> all;
+  visit("", [&](const std::string& path, Module& module) {
+    if (module.linear_) all.push_back({path, module.linear_});
+  });
+  return all;
+}
+
+int64_t Module::parameter_count() {
+  int64_t count = 0;
+  for (const auto& parameter : parameters()) count += parameter.tensor->numel();
+  return count;
+}
+
+int64_t Module::trainable_count() {
+  int64_t count = 0;
+  for (const auto& parameter : parameters())
+    if (parameter.tensor->requires_grad()) count += parameter.tensor->numel();
+  return count;
+}
+
+void Module::set_requires_grad(bool on) {
+  for (auto& parameter : parameters()) parameter.tensor->set_requires_grad(on);
+}
+
+void Module::initialize(uint64_t seed, at::Device device) {
+  c10::AutoGradMode no_grad(false);
+  auto generator = at::detail::createCPUGenerator(seed);
+  for (auto& parameter : parameters()) {
+    if (!parameter.tensor->is_meta()) continue;
+    const bool trainable = parameter.tensor->requires_grad();
+    auto value = at::empty(parameter.tensor->sizes(), parameter.tensor->options().device(at::kCPU).requires_grad(false));
+    fill(value, parameter.init, generator);
+    *parameter.tensor = value.to(device);
+    parameter.tensor->set_requires_grad(trainable);
+  }
+}
+
+void Module::to(at::Device device, at::ScalarType dtype) {
+  c10::AutoGradMode no_grad(false);
+  for (auto& parameter : parameters()) {
+    const bool trainable = parameter.tensor->requires_grad();
+    const auto target = parameter.tensor->is_meta() ? at::Device(at::kMeta) : device;
+    *parameter.tensor = parameter.tensor->detach().to(target, dtype);
+    parameter.tensor->set_requires_grad(trainable);
+  }
+}
+
+void Module::add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init) {
+  tensor = at::empty(shape, at::TensorOptions().device(at::kMeta).dtype(at::kFloat));
+  own_.push_back({std::move(name), &tensor, init});
+}
+
+void Module::add(std::string name, Module& child) { children_.emplace_back(std::move(name), &child); }
+
+}  // namespace antiphon

@@ -1,0 +1,69 @@
+// A tree of named parameters. Components have a Module; layers are Modules.
+//
+// Why not torch::nn::Module: a parameter here is one tensor member that can be replaced in place. Modules are built
+// on the meta device, which costs nothing and gives shapes and counts; weights are then put in without a copy.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace antiphon {
+
+namespace nn { class Linear; }
+
+// How a parameter starts where no checkpoint gives it a value.
+enum class Init { zeros, ones, normal_002, linear_uniform /* U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch.nn.Linear */ };
+
+struct Parameter {
+  std::string name;  // full path from the module that was asked, e.g. "layers.3.self_attn.q_proj.weight"
+  at::Tensor* tensor = nullptr;
+  Init init = Init::zeros;
+};
+
+// A linear layer with its path name: the place that adapters, quantisation and sharding attach to.
+struct Site {
+  std::string path;
+  nn::Linear* linear = nullptr;
+};
+
+class Module {
+ public:
+  Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+  virtual ~Module();
+
+  // Every parameter below this module, in the order of declaration. Buffers that a formula gives (rope tables,
+  // mel filters) are not parameters.
+  std::vector<Parameter> parameters();
+  std::vector<Site> sites();
+  // Number of scalars in all parameters, or in those that require a gradient.
+  int64_t parameter_count();
+  int64_t trainable_count();
+  void set_requires_grad(bool on);
+  // Gives every parameter that is still on the meta device a tensor of its shape, initialised by its Init rule.
+  void initialize(uint64_t seed, at::Device device);
+  // Moves and casts floating parameters in place; meta tensors stay meta.
+  void to(at::Device device, at::ScalarType dtype);
+
+ protected:
+  // Declares `tensor` as parameter `name` of this shape, on the meta device, float32. The tensor must be a member.
+  void add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init);
+  // Declares a child; it must be a member or owned by one, and live as long as this module.
+  void add(std::string name, Module& child);
+
+ private:
+  friend class nn::Linear;
+  void visit(const std::string& prefix, const std::function<void(const std::string&, Module&)>& body);
+  std::vector<Parameter> own_;
+  std::vector<std::pair<std::string, Module*>> children_;
+  nn::Linear* linear_ = nullptr;  // set by nn::Linear on itself
+};
+
+// "layers.3" + "weight" -> "layers.3.weight"; an empty prefix adds no dot.
+std::string join_path(const std::string& prefix, const std::string& name);
+
+}  // namespace antiphon

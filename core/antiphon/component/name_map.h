@@ -1,0 +1,28 @@
+// How the tensors of a Hugging Face checkpoint are called in our modules, in both directions.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace antiphon {
+
+// A dotted name pattern; `{}` stands for one or more whole segments or a part of one, the same text on both sides.
+// {"encoder.layer.{}.attention.attention.query.{}", "layers.{}.self_attn.q_proj.{}"}
+struct NameRule {
+  std::string checkpoint, parameter;
+};
+
+// The first rule that matches wins in either direction, so of several spellings the first is the one written.
+struct NameMap {
+  std::vector<NameRule> rules;
+  // Checkpoint names (globs) that this component does not use, e.g. "model.decoder.*" for an encoder.
+  std::vector<std::string> ignored;
+
+  // The parameter for a checkpoint name; nullopt where no rule matches.
+  std::optional<std::string> to_parameter(const std::string& checkpoint_name) const;
+  // The checkpoint name for a parameter; nullopt where no rule matches.
+  std::optional<std::string> to_checkpoint(const std::string& parameter_name) const;
+  bool ignores(const std::string& checkpoint_name) const;
+};
+
+}  // namespace antiphon

@@ -1,0 +1,19 @@
+#include <antiphon/component/name_map.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+using antiphon::NameMap;
+
+TEST_CASE("a name map works in both directions and writes the first spelling") {
+  const NameMap map{{{"encoder.layer.{}.attention.attention.query.{}", "layers.{}.q_proj.{}"},
+                     {"encoder.layer.{}.attention.q_proj.{}", "layers.{}.q_proj.{}"},
+                     {"layernorm.{}", "norm.{}"}},
+                    {"decoder.*"}};
+  CHECK(map.to_parameter("encoder.layer.11.attention.attention.query.bias") == "layers.11.q_proj.bias");
+  CHECK(map.to_parameter("encoder.layer.0.attention.q_proj.weight") == "layers.0.q_proj.weight");
+  CHECK(map.to_checkpoint("layers.3.q_proj.weight") == "encoder.layer.3.attention.attention.query.weight");
+  CHECK_FALSE(map.to_parameter("encoder.layer.0.mlp.weight"));
+  CHECK_FALSE(map.to_checkpoint("unknown.weight"));
+  CHECK(map.ignores("decoder.layers.0.weight"));
+  CHECK_FALSE(map.ignores("encoder.decoder"));
+}

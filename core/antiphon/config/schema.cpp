@@ -1,0 +1,231 @@
+#include <algorithm>
+#include <cmath>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/config/schema.h>
+#include <antiphon/config/text.h>
+
+#include <fmt/format.h>
+
+namespace antiphon::config {
+namespace {
+
+// " in [model.llm]", or " at the top level".
+std::string in_section(const std::string& section) {
+  return section.empty() ? " at the top level" : fmt::format(" in [{}]", section);
+}
+
+std::string subject(const detail::Place& place) { return fmt::format("'{}'{}", place.key, in_section(place.section)); }
+
+void report_type(const Value& value, std::string_view wanted, const std::string& what, Problems& problems) {
+  problems.add(value.where, fmt::format("{} must be {}, got {}", what, wanted, in_words(value)));
+}
+
+std::string bound(double value) {
+  const bool whole = value == std::floor(value) && std::abs(value) < 1e15;
+  return whole ? fmt::format("{}", static_cast<int64_t>(value)) : fmt::format("{}", value);
+}
+
+std::string range_text(const Rule& rule) {
+  const bool low = std::isfinite(rule.min), high = std::isfinite(rule.max);
+  const std::string from = low ? fmt::format("{} {}", rule.above_min ? "above" : "at least", bound(rule.min)) : "";
+  const std::string to = high ? "at most " + bound(rule.max) : "";
+  if (!low && !high) return "a number";
+  return from + (low && high ? " and " : "") + to;
+}
+
+// nan is outside of every range.
+bool in_range(double value, const Rule& rule, const Value& written, const detail::Place& place, Problems& problems) {
+  const bool above = rule.above_min ? value > rule.min : value >= rule.min;
+  if (above && value <= rule.max) return true;
+  problems.add(written.where,
+               fmt::format("{} must be {}, got {}", subject(place), range_text(rule), scalar_text(written)));
+  return false;
+}
+
+bool is_choice(const std::string& text, const Value& written, const detail::Place& place, Problems& problems) {
+  const auto& choices = place.rule->choices;
+  if (choices.empty() || std::find(choices.begin(), choices.end(), text) != choices.end()) return true;
+  const std::string near = nearest(text, choices);
+  const std::string hint = near.empty() ? "" : fmt::format("; did you mean {}?", in_quotes(near));
+  problems.add(written.where, fmt::format("{} must be one of {}; got {}{}", subject(place), join(choices, ", "),
+                                          in_words(written), hint));
+  return false;
+}
+
+void remove_required(Value& table, const Schema& schema) {
+  for (const auto& field : schema.fields()) {
+    auto& members = *table.get_if<Value::Table>();
+    const auto found = members.find(field.key);
+    if (found == members.end()) continue;
+    if (field.rule.required) {
+      members.erase(found);
+    } else if (field.nested && field.type == "table") {
+      remove_required(found->second, *field.nested);
+    }
+  }
+}
+
+// A bound in the type of its field.
+Value bound_value(double bound, const Field& field) {
+  const bool whole = field.type.ends_with("integer") && std::abs(bound) < 1e15;
+  return whole ? Value(static_cast<int64_t>(bound)) : Value(bound);
+}
+
+Value describe_field(const Field& field, const Value& defaults) {
+  Value::Table out{{"key", field.key}, {"type", field.type}, {"doc", field.doc}};
+  if (field.rule.required) out["required"] = true;
+  if (std::isfinite(field.rule.min)) out[field.rule.above_min ? "above" : "min"] = bound_value(field.rule.min, field);
+  if (std::isfinite(field.rule.max)) out["max"] = bound_value(field.rule.max, field);
+  if (!field.rule.choices.empty()) out["choices"] = detail::write(field.rule.choices);
+  if (field.nested) out["fields"] = field.nested->describe();
+  const Value* value = defaults.find(field.key);
+  if (value && !(field.nested && field.type == "table")) out["default"] = *value;
+  return Value(std::move(out));
+}
+
+}  // namespace
+
+namespace detail {
+
+bool read(const Value& value, bool& out, const Place& place, Problems& problems) {
+  const auto* flag = value.get_if<bool>();
+  if (!flag) return report_type(value, "true or false", subject(place), problems), false;
+  out = *flag;
+  return true;
+}
+
+bool read(const Value& value, int64_t& out, const Place& place, Problems& problems) {
+  const auto* integer = value.get_if<int64_t>();
+  if (!integer) return report_type(value, "an integer", subject(place), problems), false;
+  if (!in_range(static_cast<double>(*integer), *place.rule, value, place, problems)) return false;
+  out = *integer;
+  return true;
+}
+
+bool read(const Value& value, double& out, const Place& place, Problems& problems) {
+  const auto* integer = value.get_if<int64_t>();
+  const auto* number = value.get_if<double>();
+  if (!integer && !number) return report_type(value, "a number", subject(place), problems), false;
+  const double read_out = integer ? static_cast<double>(*integer) : *number;
+  if (!in_range(read_out, *place.rule, value, place, problems)) return false;
+  out = read_out;
+  return true;
+}
+
+bool read(const Value& value, std::string& out, const Place& place, Problems& problems) {
+  const auto* text = value.get_if<std::string>();
+  if (!text) return report_type(value, "a string", subject(place), problems), false;
+  if (!is_choice(*text, value, place, problems)) return false;
+  out = *text;
+  return true;
+}
+
+bool read(const Value& value, Value& out, const Place&, Problems&) {
+  out = Value(value);
+  return true;
+}
+
+const Value::Array* read_list(const Value& value, const std::string& key, const std::string& section,
+                              Problems& problems) {
+  const auto* list = value.get_if<Value::Array>();
+  if (!list) report_type(value, "a list", fmt::format("'{}'{}", key, in_section(section)), problems);
+  return list;
+}
+
+const Value::Table* read_map(const Value& value, const std::string& key, const std::string& section,
+                             Problems& problems) {
+  const auto* table = value.get_if<Value::Table>();
+  if (!table) report_type(value, "a table", fmt::format("'{}'{}", key, in_section(section)), problems);
+  return table;
+}
+
+std::string section_of(const std::string& section, const std::string& key) { return key_path(section, key); }
+std::string section_of(const std::string& section, const std::string& key, size_t index) {
+  return fmt::format("{}.{}", key_path(section, key), index);
+}
+
+}  // namespace detail
+
+Schema::~Schema() = default;
+
+void Schema::add(Field field) {
+  const bool twice =
+      std::any_of(fields_.begin(), fields_.end(), [&](const Field& other) { return other.key == field.key; });
+  if (twice) fail(ErrorKind::internal, fmt::format("the table '{}' declares the key '{}' twice", name_, field.key));
+  fields_.push_back(std::move(field));
+}
+
+std::string Schema::described(const std::string& section) const {
+  return in_section(section) + (name_.empty() ? "" : fmt::format(" ({})", name_));
+}
+
+void Schema::report_unknown(const std::string& key, const Location& where, const std::string& section,
+                            Problems& problems) const {
+  std::vector<std::string> known;
+  for (const auto& field : fields_) known.push_back(field.key);
+  const std::string near = nearest(key, known);
+  const std::string hint = near.empty() ? "" : fmt::format("did you mean '{}'? ", near);
+  std::sort(known.begin(), known.end());
+  const std::string list = known.empty() ? "there are no keys here" : "known: " + join(known, ", ");
+  problems.add(where, fmt::format("unknown key '{}'{}; {}{}", key, described(section), hint, list));
+}
+
+void Schema::read(void* object, const Value& table, const std::string& section, Problems& problems) const {
+  const auto* members = table.get_if<Value::Table>();
+  if (!members) {
+    const std::string what = section.empty() ? "the top level" : fmt::format("[{}]", section);
+    return report_type(table, "a table", what + (name_.empty() ? "" : fmt::format(" ({})", name_)), problems);
+  }
+  for (const auto& field : fields_) {
+    const auto found = members->find(field.key);
+    if (found != members->end()) {
+      field.set(object, found->second, section, problems);
+    } else if (field.rule.required) {
+      problems.add(table.where,
+                   fmt::format("the required key '{}' is missing{}: {}", field.key, described(section), field.doc));
+    } else if (field.nested && field.type == "table") {
+      field.set(object, Value(Value::Table{}, table.where), section, problems);  // its own required keys are missed
+    }
+  }
+  Value* rest = rest_ ? rest_(object) : nullptr;
+  if (rest) *rest = Value(Value::Table{}, table.where);
+  for (const auto& [key, value] : *members) {
+    const bool known =
+        std::any_of(fields_.begin(), fields_.end(), [&key = key](const Field& field) { return field.key == key; });
+    if (known) continue;
+    if (rest) {
+      (*rest->get_if<Value::Table>())[key] = value;
+    } else {
+      report_unknown(key, value.where, section, problems);
+    }
+  }
+}
+
+Value Schema::dump(const void* object) const {
+  Value::Table out;
+  for (const auto& field : fields_) {
+    Value value = field.get(object);
+    if (!value.empty()) out[field.key] = std::move(value);
+  }
+  if (rest_) {
+    const Value* rest = rest_(const_cast<void*>(object));  // only read
+    if (const auto* members = rest->get_if<Value::Table>()) out.insert(members->begin(), members->end());
+  }
+  return Value(std::move(out));
+}
+
+Value Schema::without_required(Value defaults) const {
+  remove_required(defaults, *this);
+  return defaults;
+}
+
+Value Schema::describe() const {
+  const Value plain = defaults();
+  Value::Array out;
+  for (const auto& field : fields_) out.push_back(describe_field(field, plain));
+  return Value(std::move(out));
+}
+
+}  // namespace antiphon::config

@@ -1,0 +1,52 @@
+#include <antiphon/data/feature_cache.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/files.h>
+#include <antiphon/base/log.h>
+#include <antiphon/weights/safetensors.h>
+
+namespace antiphon::data {
+
+FeatureCache::FeatureCache(std::filesystem::path folder, std::map<std::string, std::string> settings) : folder_(std::move(folder)) {
+  for (auto& [stream, text] : settings) settings_[stream] = content_hash(text);
+}
+
+std::string FeatureCache::key(const std::string& stream, std::string_view media_bytes) const {
+  const auto settings = settings_.find(stream);
+  if (!enabled() || settings == settings_.end()) return {};
+  return settings->second.substr(0, 16) + "/" + content_hash(media_bytes);
+}
+
+std::filesystem::path FeatureCache::path(const std::string& key) const { return folder_ / (key + ".safetensors"); }
+
+std::optional<std::vector<at::Tensor>> FeatureCache::load(const std::string& key) const {
+  if (key.empty() || !std::filesystem::exists(path(key))) return std::nullopt;
+  try {
+    const weights::SafetensorsFile file(path(key));
+    std::vector<at::Tensor> parts;
+    for (size_t i = 0; i < file.tensors().size(); ++i) parts.push_back(file.tensor(std::to_string(i)));
+    for (const auto& part : parts)
+      if (part.dim() != 3) return std::nullopt;
+    return parts;
+  } catch (const Error& error) {
+    log::debug(fmt::format("feature cache: {} is made again: {}", path(key).string(), error.message()));
+    return std::nullopt;
+  }
+}
+
+void FeatureCache::store(const std::string& key, const std::vector<at::Tensor>& features) {
+  if (key.empty()) return;
+  try {
+    std::filesystem::create_directories(path(key).parent_path());
+    weights::NamedTensors tensors;
+    for (size_t i = 0; i < features.size(); ++i) tensors.emplace_back(std::to_string(i), features[i].detach());
+    weights::save_safetensors(path(key), tensors, {});
+  } catch (const std::exception& error) {
+    if (!warned_) log::warning(fmt::format("features are not cached: {}", error.what()));
+    warned_ = true;
+  }
+}
+
+}  // namespace antiphon::data

@@ -1,0 +1,33 @@
+// Features of frozen encoders on disk, so that a picture is encoded once and not in every epoch.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace antiphon::data {
+
+class FeatureCache {
+ public:
+  // `settings` by stream name: whatever features depend on besides the media's bytes. An empty folder: no caching.
+  FeatureCache(std::filesystem::path folder, std::map<std::string, std::string> settings);
+
+  bool enabled() const { return !folder_.empty(); }
+  // The name of an item's features; empty where that stream is not cached.
+  std::string key(const std::string& stream, std::string_view media_bytes) const;
+  // Parts [rows, columns, feature_size], or nullopt where they are not there or damaged (then they are made again).
+  std::optional<std::vector<at::Tensor>> load(const std::string& key) const;
+  // Atomic; a full disk is a warning, once, and no error.
+  void store(const std::string& key, const std::vector<at::Tensor>& features);
+
+ private:
+  std::filesystem::path path(const std::string& key) const;
+  std::filesystem::path folder_;
+  std::map<std::string, std::string> settings_;
+  bool warned_ = false;
+};
+
+}  // namespace antiphon::data

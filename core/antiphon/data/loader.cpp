@@ -1,0 +1,148 @@
+#include <antiphon/data/loader.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/strings.h>
+
+#include <chrono>
+
+namespace antiphon::data {
+namespace {
+
+std::vector<Manifest> open_all(const std::vector<SourceOptions>& sources) {
+  std::vector<Manifest> manifests;
+  for (const auto& source : sources) manifests.emplace_back(source.path);
+  return manifests;
+}
+
+SampleOrder order_of(const std::vector<Manifest>& manifests, const DataOptions& options, uint64_t seed) {
+  std::vector<int64_t> sizes;
+  std::vector<double> weights;
+  for (const auto& manifest : manifests) sizes.push_back(manifest.size());
+  for (const auto& source : options.train.sources) weights.push_back(source.weight);
+  return SampleOrder(sizes, weights, seed, options.shuffle);
+}
+
+}  // namespace
+
+Loader::Loader(const DataOptions& options, const Preparer& preparer, int64_t tokens_per_batch, uint64_t seed, OnBad on_bad)
+    : options_(options), preparer_(preparer), budget_(tokens_per_batch), on_bad_(std::move(on_bad)), manifests_(open_all(options.train.sources)), order_(order_of(manifests_, options, seed)) {
+  if (manifests_.empty()) fail(ErrorKind::config, "there is nothing to train on", "add [[data.train.sources]] with a path");
+  next_order_ = order_.state();
+}
+
+Loader::~Loader() {
+  {
+    std::scoped_lock lock(mutex_);
+    stopping_ = true;
+  }
+  room_.notify_all();
+  for (auto& thread : threads_) thread.join();
+}
+
+int64_t Loader::rows() const {
+  int64_t rows = 0;
+  for (const auto& manifest : manifests_) rows += manifest.size();
+  return rows;
+}
+
+std::string Loader::fingerprint() const {
+  std::string text;
+  for (const auto& manifest : manifests_) text += manifest.fingerprint() + " " + manifest.path().filename().string() + "\n";
+  return text;
+}
+
+void Loader::restore(const LoaderState& state) {
+  if (state.order.drawn.size() != manifests_.size()) fail(ErrorKind::weights, "the checkpoint was made with another number of data sources", "restore the [[data.train.sources]] of that run");
+  order_.restore(state.order);
+  next_order_ = state.order;
+  counts_ = state.counts;
+}
+
+void Loader::start() {
+  for (int64_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(); });
+}
+
+void Loader::work() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    room_.wait(lock, [&] { return stopping_ || static_cast<int64_t>(window_.size()) < options_.prefetch; });
+    if (stopping_) return;
+    auto result = std::make_shared<Result>();
+    result->draw = order_.next();
+    window_.push_back(result);
+    lock.unlock();
+    prepare_into(*result);
+    lock.lock();
+    result->ready = true;
+    ready_.notify_all();
+  }
+}
+
+void Loader::prepare_into(Result& result) const {
+  const auto& manifest = manifests_[result.draw.source];
+  result.bad = {manifest.path().string(), "", "", manifest.line(result.draw.index)};
+  try {
+    const auto sample = manifest.sample(result.draw.index);
+    result.bad.id = sample.id;
+    result.prepared = preparer_.prepare(sample, Purpose::training);
+    if (result.prepared->tokens() > budget_) fail(ErrorKind::data, fmt::format("the sample has {} tokens; a batch holds {}", result.prepared->tokens(), budget_), "raise train.tokens_per_batch");
+  } catch (const Error& error) {
+    result.prepared.reset();
+    result.bad.reason = error.what();
+    if (error.kind() != ErrorKind::data) result.failure = std::current_exception();
+  } catch (...) {
+    result.failure = std::current_exception();
+  }
+}
+
+void Loader::note_bad(const BadSample& bad) {
+  ++counts_.bad, ++counts_.consecutive_bad;
+  if (reported_.emplace(bad.file, bad.line).second) on_bad_(bad);
+  const int64_t seen = counts_.good + counts_.bad;
+  const bool too_many = seen >= 200 && static_cast<double>(counts_.bad) > options_.max_bad_fraction * static_cast<double>(seen);
+  if (counts_.consecutive_bad < options_.max_consecutive_bad && !too_many) return;
+  fail(ErrorKind::data, fmt::format("{} of {} samples are bad, the last {} in a row; the last one: {}:{}: {}", counts_.bad, seen, counts_.consecutive_bad, bad.file, bad.line, bad.reason),
+       "mend the data (bad_samples.jsonl lists them), or raise data.max_bad_fraction and data.max_consecutive_bad");
+}
+
+// The next good sample; next_order_ is then the state that draws it again.
+std::optional<Prepared> Loader::take_next() {
+  if (threads_.empty()) start();
+  while (true) {
+    std::shared_ptr<Result> result;
+    {
+      std::unique_lock lock(mutex_);
+      const auto begin = std::chrono::steady_clock::now();
+      ready_.wait(lock, [&] { return !window_.empty() && window_.front()->ready; });
+      waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      result = std::move(window_.front());
+      window_.pop_front();
+    }
+    room_.notify_one();
+    if (result->failure) std::rethrow_exception(result->failure);
+    if (result->prepared) {
+      next_order_ = result->draw.before;
+      return std::move(result->prepared);
+    }
+    note_bad(result->bad);
+  }
+}
+
+graph::Batch Loader::next_batch() {
+  std::vector<Prepared> samples;
+  int64_t tokens = 0;
+  while (true) {
+    auto sample = pending_ ? std::exchange(pending_, std::nullopt) : take_next();
+    if (tokens + sample->tokens() > budget_) {
+      pending_ = std::move(sample);
+      return pack(std::move(samples));
+    }
+    tokens += sample->tokens();
+    ++counts_.good, counts_.consecutive_bad = 0;
+    samples.push_back(std::move(*sample));
+  }
+}
+
+}  // namespace antiphon::data

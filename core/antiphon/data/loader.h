@@ -1,0 +1,90 @@
+// Threads that prepare samples, and batches packed from them in an order that depends on nothing but the seed.
+#pragma once
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include <antiphon/data/manifest.h>
+#include <antiphon/data/options.h>
+#include <antiphon/data/order.h>
+#include <antiphon/data/prepare.h>
+
+namespace antiphon::data {
+
+// A sample that was skipped.
+struct BadSample {
+  std::string file, id, reason;
+  int64_t line = 0;
+};
+
+struct LoaderCounts {
+  int64_t good = 0, bad = 0, consecutive_bad = 0;
+  bool operator==(const LoaderCounts&) const = default;
+};
+
+// What resuming needs: the next batch is the same as it would have been.
+struct LoaderState {
+  OrderState order;
+  LoaderCounts counts;
+};
+
+class Loader {
+ public:
+  using OnBad = std::function<void(const BadSample&)>;
+
+  // `tokens_per_batch` is the budget of one packed batch. `on_bad` is called once for each bad line of the data.
+  Loader(const DataOptions& options, const Preparer& preparer, int64_t tokens_per_batch, uint64_t seed, OnBad on_bad);
+  ~Loader();
+
+  // Before the first next_batch(). Error(weights) where the sources are not those of the state.
+  void restore(const LoaderState& state);
+  // Blocks until it is there. Error(data) where too many samples are bad.
+  graph::Batch next_batch();
+  // The state after the batches handed out so far.
+  LoaderState state() const { return {next_order_, counts_}; }
+  const LoaderCounts& counts() const { return counts_; }
+  int64_t rows() const;         // samples in all sources
+  int64_t epoch_size() const { return order_.epoch_size(); }
+  // Names and hashes of the sources; a resumed run must find the same.
+  std::string fingerprint() const;
+  // Seconds that next_batch() has waited for samples.
+  double waited_seconds() const { return waited_; }
+
+ private:
+  struct Result {
+    Draw draw;
+    std::optional<Prepared> prepared;
+    BadSample bad;
+    bool ready = false;
+    std::exception_ptr failure;  // of a kind that is no fault of the sample
+  };
+  void start();
+  void work();
+  void prepare_into(Result& result) const;
+  std::optional<Prepared> take_next();
+  void note_bad(const BadSample& bad);
+
+  DataOptions options_;
+  const Preparer& preparer_;
+  int64_t budget_;
+  OnBad on_bad_;
+  std::vector<Manifest> manifests_;
+  SampleOrder order_;
+  OrderState next_order_;  // draws the first sample that is not in a batch yet
+  LoaderCounts counts_;
+  std::optional<Prepared> pending_;  // did not fit into the batch before
+  std::set<std::pair<std::string, int64_t>> reported_;
+  double waited_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable room_, ready_;
+  std::deque<std::shared_ptr<Result>> window_;  // in order; some ready, some being worked on
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace antiphon::data

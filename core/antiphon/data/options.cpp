@@ -1,0 +1,45 @@
+#include <antiphon/data/options.h>
+
+namespace antiphon::data {
+namespace {
+
+const config::Table<SourceOptions>& source_table() {
+  using O = SourceOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("source")
+          .field("path", &O::path, "a JSON-lines file", {.required = true})
+          .field("weight", &O::weight, "how often its samples come, relative to those of other sources", {.min = 0, .above_min = true}));
+  return *table;
+}
+
+const config::Table<SplitOptions>& split_table() {
+  static const auto* table = new config::Table<SplitOptions>(
+      config::Table<SplitOptions>("split").tables("sources", &SplitOptions::sources, source_table(), "what is read", {.required = true}));
+  return *table;
+}
+
+// Training may be left out of a file that only evaluates.
+const config::Table<SplitOptions>& train_split_table() {
+  static const auto* table = new config::Table<SplitOptions>(
+      config::Table<SplitOptions>("split").tables("sources", &SplitOptions::sources, source_table(), "what is read"));
+  return *table;
+}
+
+}  // namespace
+
+const config::Table<DataOptions>& data_table() {
+  using O = DataOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("data")
+          .table("train", &O::train, train_split_table(), "samples to train on")
+          .map("eval", &O::eval, split_table(), "named sets of held-out samples")
+          .field("shuffle", &O::shuffle, "a new order every epoch")
+          .field("threads", &O::threads, "threads that read and process samples", {.min = 1, .max = 256})
+          .field("prefetch", &O::prefetch, "samples kept ready", {.min = 1, .max = 100000})
+          .field("feature_cache", &O::feature_cache, "folder for the features of frozen encoders; empty: none")
+          .field("max_consecutive_bad", &O::max_consecutive_bad, "the run stops after so many bad samples in a row", {.min = 1})
+          .field("max_bad_fraction", &O::max_bad_fraction, "the run stops when more than this share of at least 200 samples is bad", {.min = 0, .max = 1}));
+  return *table;
+}
+
+}  // namespace antiphon::data

@@ -1,0 +1,32 @@
+// The [data] part of a configuration.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include <antiphon/config/schema.h>
+
+namespace antiphon::data {
+
+struct SourceOptions {
+  std::string path;
+  double weight = 1.0;
+};
+
+struct SplitOptions {
+  std::vector<SourceOptions> sources;
+};
+
+struct DataOptions {
+  SplitOptions train;
+  std::map<std::string, SplitOptions> eval;
+  bool shuffle = true;
+  int64_t threads = 2, prefetch = 64;
+  std::string feature_cache = ".cache/features";
+  int64_t max_consecutive_bad = 100;
+  double max_bad_fraction = 0.1;
+};
+
+const config::Table<DataOptions>& data_table();
+
+}  // namespace antiphon::data

@@ -1,0 +1,112 @@
+#include <antiphon/data/prepare.h>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/files.h>
+#include <antiphon/media/decode.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace antiphon::data {
+namespace {
+
+// Everything up to the last assistant turn, which is what the model is to write.
+std::vector<SampleTurn> without_answer(const Sample& sample) {
+  auto turns = sample.turns;
+  while (!turns.empty() && turns.back().role != "user") turns.pop_back();
+  if (turns.empty()) fail(ErrorKind::data, "the conversation has no user turn to answer");
+  return turns;
+}
+
+std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns) {
+  std::vector<text::Turn> out;
+  for (const auto& turn : turns) {
+    out.push_back({turn.role, {}});
+    for (const auto& part : turn.parts) out.back().parts.push_back({part.text, static_cast<int32_t>(part.media)});
+  }
+  return out;
+}
+
+}  // namespace
+
+int64_t Prepared::supervised_count() const { return std::count(supervised.begin(), supervised.end(), true); }
+
+Preparer::Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache, const media::MediaLimits& limits, int64_t max_tokens)
+    : model_(model), prompts_(prompts), cache_(cache), limits_(limits), max_tokens_(max_tokens) {}
+
+graph::BatchMedia Preparer::read_media(const Sample& sample, const MediaRef& ref) const {
+  const auto& stream = model_.stream_for(ref.modality, ref.stream);
+  graph::BatchMedia media;
+  media.stream = stream.name(), media.sample_id = sample.id;
+  const auto bytes = read_file(ref.path, ErrorKind::data, limits_.file_bytes);
+  media.cache_key = cache_.key(stream.name(), bytes);
+  if (auto features = cache_.load(media.cache_key)) {
+    media.item = stream.from_features(std::move(*features));
+    return media;
+  }
+  MediaItem item{ref.modality, {}, {}};
+  if (ref.modality == Modality::image) {
+    item.image = media::decode_image(bytes, limits_);
+  } else {
+    item.audio = media::decode_audio(bytes, stream.sample_rate(), ref.path.extension().string(), limits_);
+  }
+  media.item = stream.process(item);
+  return media;
+}
+
+Prepared Preparer::prepare(const Sample& sample, Purpose purpose) const {
+  const bool training = purpose == Purpose::training;
+  const auto turns = to_prompt_turns(training ? sample.turns : without_answer(sample));
+  const auto prompt = training ? prompts_.training(turns) : prompts_.generation(turns);
+  Prepared out;
+  out.id = sample.id;
+  for (size_t i = 0; i < prompt.ids.size(); ++i) {
+    if (prompt.ids[i] >= 0) {
+      out.ids.push_back(prompt.ids[i]);
+      out.supervised.push_back(prompt.supervised[i]);
+      continue;
+    }
+    const auto& ref = sample.media.at(static_cast<size_t>(-1 - prompt.ids[i]));
+    auto media = with_context("reading " + ref.path.string(), [&] { return read_media(sample, ref); });
+    media.position = out.tokens();
+    out.ids.resize(out.ids.size() + static_cast<size_t>(media.item.tokens), 0);
+    out.supervised.resize(out.ids.size(), false);
+    out.media.push_back(std::move(media));
+  }
+  if (out.tokens() > max_tokens_) fail(ErrorKind::data, fmt::format("the sample has {} tokens; at most {} fit", out.tokens(), max_tokens_), "raise train.tokens_per_batch, or shorten the sample: media are never cut");
+  if (training && out.supervised_count() == 0) fail(ErrorKind::data, "the sample has no supervised token", "give it an assistant turn with text");
+  return out;
+}
+
+graph::Batch pack(std::vector<Prepared> samples) {
+  graph::Batch batch;
+  std::vector<int64_t> ids, positions, supervised, labels;
+  for (auto& sample : samples) {
+    const auto offset = static_cast<int64_t>(ids.size()), before = static_cast<int64_t>(labels.size());
+    ids.insert(ids.end(), sample.ids.begin(), sample.ids.end());
+    positions.resize(ids.size());
+    std::iota(positions.begin() + offset, positions.end(), 0);
+    for (int64_t i = 1; i < sample.tokens(); ++i) {
+      if (!sample.supervised[static_cast<size_t>(i)]) continue;
+      supervised.push_back(offset + i - 1);
+      labels.push_back(sample.ids[static_cast<size_t>(i)]);
+    }
+    for (auto& media : sample.media) {
+      media.position += offset;
+      batch.media.push_back(std::move(media));
+    }
+    batch.lengths.push_back(sample.tokens());
+    batch.supervised_counts.push_back(static_cast<int64_t>(labels.size()) - before);
+    batch.sample_ids.push_back(sample.id);
+  }
+  batch.ids_t = at::tensor(ids, at::kLong);
+  batch.positions_t = at::tensor(positions, at::kLong);
+  batch.supervised_n = at::tensor(supervised, at::kLong);
+  batch.labels_n = at::tensor(labels, at::kLong);
+  return batch;
+}
+
+}  // namespace antiphon::data

@@ -1,0 +1,46 @@
+// From a sample to what the model reads: prompt, placeholders counted, labels, processed media.
+#pragma once
+#include <memory>
+
+#include <antiphon/data/feature_cache.h>
+#include <antiphon/data/sample.h>
+#include <antiphon/graph/multimodal_lm.h>
+#include <antiphon/media/limits.h>
+#include <antiphon/text/prompt.h>
+
+namespace antiphon::data {
+
+// One sample, ready to be packed. Positions of media are relative to its first token.
+struct Prepared {
+  std::string id;
+  std::vector<int64_t> ids;          // 0 at media positions
+  std::vector<bool> supervised;      // the token at this position is to be predicted
+  std::vector<graph::BatchMedia> media;
+  int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
+  int64_t supervised_count() const;
+};
+
+enum class Purpose { training, generation };
+
+class Preparer {
+ public:
+  // All must outlive this object. `max_tokens`: longer samples are an Error(data), never cut.
+  Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache, const media::MediaLimits& limits, int64_t max_tokens);
+
+  // Called from many threads. Error(data) for whatever is wrong with the sample. For training, the sample needs a
+  // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.
+  Prepared prepare(const Sample& sample, Purpose purpose) const;
+
+ private:
+  graph::BatchMedia read_media(const Sample& sample, const MediaRef& ref) const;
+  const graph::MultimodalLm& model_;
+  const text::PromptBuilder& prompts_;
+  const FeatureCache& cache_;
+  media::MediaLimits limits_;
+  int64_t max_tokens_;
+};
+
+// Packs prepared samples one after the other. Labels and supervised positions are shifted here, once.
+graph::Batch pack(std::vector<Prepared> samples);
+
+}  // namespace antiphon::data

@@ -1,0 +1,46 @@
+// One record of a data set: a conversation of text and media parts.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <antiphon/component/media_item.h>
+
+namespace antiphon::data {
+
+// A media file that a sample names.
+struct MediaRef {
+  Modality modality = Modality::image;
+  std::filesystem::path path;
+  std::string stream;  // which stream takes it; empty: the one of its modality
+};
+
+struct ContentPart {
+  std::string text;   // used where `media` is negative
+  int64_t media = -1;  // index into Sample::media
+};
+
+struct SampleTurn {
+  std::string role;  // "system", "user", "assistant"
+  std::vector<ContentPart> parts;
+};
+
+struct Sample {
+  std::string id;
+  std::filesystem::path file;  // where it was read, with its line, for messages
+  int64_t line = 0;
+  std::vector<SampleTurn> turns;
+  std::vector<MediaRef> media;
+  std::map<std::string, std::string> tags;  // other members that are plain strings: task, lang, category
+};
+
+// Reads one JSON line. Two layouts are told apart by their keys:
+//   {"messages": [{"role", "content": "…" or [{"type": "text", "text"}, {"type": "image", "image": PATH}, {"type":
+//   "audio", "audio": PATH, "stream"?: NAME}]}]}            (OpenAI, ms-swift; paths in place of URLs)
+//   {"conversations": [{"from": "human"|"gpt"|"system", "value": "… <image> …"}], "image": PATH or [PATH…],
+//   "audio": PATH or [PATH…]}                                (LLaVA, sharegpt)
+// Relative paths are relative to `folder`. Error(data) says what is wrong and what was expected.
+Sample parse_sample(std::string_view line, const std::filesystem::path& folder);
+
+}  // namespace antiphon::data

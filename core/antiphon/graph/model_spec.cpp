@@ -1,0 +1,75 @@
+#include <antiphon/graph/model_spec.h>
+
+namespace antiphon::graph {
+namespace {
+
+config::Table<ComponentSpec> slot(const std::string& name, const std::string& weights_doc) {
+  using S = ComponentSpec;
+  auto table = config::Table<S>(name)
+                   .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`", {.required = true})
+                   .field("weights", &S::weights, weights_doc);
+  return table;
+}
+
+const config::Table<ComponentSpec>& connector_slot() {
+  static const auto* table = [] {
+    auto* t = new config::Table<ComponentSpec>(slot("connector", "a .safetensors file of a trained connector; empty: random"));
+    t->field("trainable", &ComponentSpec::trainable, "train its parameters").rest(&ComponentSpec::options);
+    return t;
+  }();
+  return *table;
+}
+
+const config::Table<ComponentSpec>& peft_slot() {
+  static const auto* table = [] {
+    auto* t = new config::Table<ComponentSpec>(slot("peft", "a PEFT adapter directory to start from; empty: fresh"));
+    t->rest(&ComponentSpec::options);
+    return t;
+  }();
+  return *table;
+}
+
+const config::Table<LanguageModelSpec>& llm_table() {
+  using S = LanguageModelSpec;
+  static const auto* table = new config::Table<S>(
+      config::Table<S>("llm")
+          .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`", {.required = true})
+          .field("weights", &S::weights, "a Hugging Face directory; empty: random")
+          .field("tokenizer", &S::tokenizer, "directory with tokenizer.json; empty: that of `weights`")
+          .field("trainable", &S::trainable, "train its own parameters")
+          .tables("peft", &S::peft, peft_slot(), "adapters on its sites")
+          .rest(&S::options));
+  return *table;
+}
+
+const config::Table<StreamSpec>& stream_table() {
+  using S = StreamSpec;
+  static const auto* table = new config::Table<S>(
+      config::Table<S>("stream")
+          .field("encoder", &S::encoder, "a component {plugin, weights, trainable, …}, or a list of them whose features are joined", {.required = true})
+          .table("connector", &S::connector, connector_slot(), "what maps its features to embeddings", {.required = true}));
+  return *table;
+}
+
+}  // namespace
+
+const config::Table<ComponentSpec>& frozen_slot() {
+  static const auto* table = [] {
+    auto* t = new config::Table<ComponentSpec>(slot("encoder", "a Hugging Face directory; empty: random"));
+    t->field("trainable", &ComponentSpec::trainable, "train its parameters").rest(&ComponentSpec::options);
+    return t;
+  }();
+  return *table;
+}
+
+const config::Table<ModelSpec>& model_table() {
+  using S = ModelSpec;
+  static const auto* table = new config::Table<S>(
+      config::Table<S>("model")
+          .field("graph", &S::graph, "how the parts are put together", {.choices = {"multimodal_lm"}})
+          .table("llm", &S::llm, llm_table(), "the language model", {.required = true})
+          .map("streams", &S::streams, stream_table(), "media -> encoder -> connector -> embeddings, by name"));
+  return *table;
+}
+
+}  // namespace antiphon::graph

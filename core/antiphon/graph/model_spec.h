@@ -1,0 +1,47 @@
+// The [model] part of a configuration.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include <antiphon/config/schema.h>
+
+namespace antiphon::graph {
+
+// One slot. The keys that are not the slot's own are the component's options.
+struct ComponentSpec {
+  std::string plugin;
+  std::string weights;     // a Hugging Face directory, or an adapter's; empty: random
+  bool trainable = false;
+  config::Value options = config::Value::Table{};
+};
+
+inline ComponentSpec trained_slot() {
+  ComponentSpec slot;
+  slot.trainable = true;
+  return slot;
+}
+
+struct LanguageModelSpec {
+  std::string plugin, weights;
+  std::string tokenizer;   // a directory; empty: `weights`
+  bool trainable = false;
+  std::vector<ComponentSpec> peft;
+  config::Value options = config::Value::Table{};
+};
+
+struct StreamSpec {
+  config::Value encoder;   // a slot, or a list of slots whose features are joined
+  ComponentSpec connector = trained_slot();
+};
+
+struct ModelSpec {
+  std::string graph = "multimodal_lm";
+  LanguageModelSpec llm;
+  std::map<std::string, StreamSpec> streams;
+};
+
+const config::Table<ComponentSpec>& frozen_slot();     // encoders: trainable = false by default
+const config::Table<ModelSpec>& model_table();
+
+}  // namespace antiphon::graph

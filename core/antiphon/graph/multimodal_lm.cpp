@@ -1,0 +1,161 @@
+#include <antiphon/graph/multimodal_lm.h>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/graph/slot.h>
+#include <antiphon/nn/linear.h>
+#include <antiphon/weights/adapter.h>
+#include <antiphon/weights/load.h>
+
+namespace antiphon::graph {
+namespace {
+
+void report(const Part& part, const weights::LoadReport& load) {
+  log::info(fmt::format("  {}: applied {}/{} tensors from {}{}", part.path, load.applied, load.total, part.weights,
+                        load.ignored ? fmt::format(" ({} not used by this part)", load.ignored) : ""));
+}
+
+}  // namespace
+
+std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
+  config::Problems problems;
+  auto model = std::make_unique<MultimodalLm>();
+  auto& llm = spec.llm;
+  model->llm_ = build_slot<LanguageModel>("language_model", llm.plugin, llm.weights, llm.options, "model.llm", problems);
+  if (model->llm_) model->llm_->module().set_requires_grad(llm.trainable);
+  const int64_t hidden_size = model->llm_ ? model->llm_->hidden_size() : 0;
+  for (auto& [name, stream_spec] : spec.streams)
+    if (auto stream = Stream::build(name, stream_spec, hidden_size, problems)) model->streams_[name] = std::move(stream);
+  for (size_t i = 0; i < llm.peft.size(); ++i) {
+    auto& slot = llm.peft[i];
+    if (auto peft = build_slot<Peft>("peft", slot.plugin, "", slot.options, fmt::format("model.llm.peft.{}", i), problems)) model->pefts_.push_back(std::move(peft));
+  }
+  model->spec_ = spec;
+  if (model->llm_) model->attach_peft(problems);
+  problems.throw_if_any();
+  return model;
+}
+
+void MultimodalLm::attach_peft(config::Problems& problems) {
+  for (size_t i = 0; i < pefts_.size(); ++i) {
+    try {
+      peft_sites_.push_back(pefts_[i]->attach(sites()).size());
+      pefts_[i]->module().set_requires_grad(true);
+    } catch (const Error& error) {
+      problems.add(spec_.llm.peft[i].options.where, fmt::format("[model.llm.peft.{}] {}", i, error.message()), error.fix());
+    }
+  }
+}
+
+std::vector<Site> MultimodalLm::sites() {
+  auto sites = llm_->module().sites();
+  const auto names = llm_->name_map();
+  const std::string weight = ".weight";
+  for (auto& site : sites)
+    if (const auto name = names.to_checkpoint(site.path + weight)) site.path = name->substr(0, name->size() - weight.size());
+  return sites;
+}
+
+std::vector<Part> MultimodalLm::parts() {
+  std::vector<Part> all{{"llm", spec_.llm.plugin, &llm_->module(), spec_.llm.weights, llm_->name_map()}};
+  for (size_t i = 0; i < pefts_.size(); ++i)
+    all.push_back({fmt::format("llm.peft.{}", i), spec_.llm.peft[i].plugin, &pefts_[i]->module(), spec_.llm.peft[i].weights, {}});
+  for (auto& [name, stream] : streams_) {
+    auto& slots = stream->encoders();
+    for (size_t i = 0; i < slots.size(); ++i) {
+      const auto index = slots.size() > 1 ? fmt::format(".{}", i) : "";
+      all.push_back({fmt::format("streams.{}.encoder{}", name, index), slots[i].spec.plugin, &slots[i].encoder->module(), slots[i].spec.weights, slots[i].encoder->name_map()});
+    }
+    const auto& connector = spec_.streams.at(name).connector;
+    all.push_back({fmt::format("streams.{}.connector", name), connector.plugin, &stream->connector().module(), connector.weights, NameMap{{{"{}", "{}"}}, {}}});
+  }
+  return all;
+}
+
+void MultimodalLm::load(const LoadSettings& settings) {
+  settings_ = settings;
+  uint64_t seed = settings.seed;
+  for (auto& part : parts()) {
+    ++seed;  // a part's start does not depend on which other parts there are weights for
+    const bool adapter = part.path.starts_with("llm.peft.");
+    weights::LoadOptions options;
+    options.device = settings.device, options.frozen_dtype = settings.compute, options.name = part.path;
+    if (!adapter && !part.weights.empty())
+      with_context("loading " + part.path, [&] { report(part, weights::load_parameters(*part.module, weights::Checkpoint(part.weights), part.names, options)); });
+    part.module->initialize(seed, settings.device);
+    if (part.module->trainable_count() == 0) part.module->to(settings.device, settings.compute);
+    if (adapter) {
+      const auto index = static_cast<size_t>(std::stoul(part.path.substr(part.path.rfind('.') + 1)));
+      log::info(fmt::format("  {}: {} attached to {} sites", part.path, part.plugin, peft_sites_[index]));
+      if (!part.weights.empty()) with_context("loading " + part.path, [&] { report(part, weights::load_adapter(part.weights, *pefts_[index])); });
+    } else if (part.weights.empty()) {
+      log::info(fmt::format("  {}: {} parameters, random", part.path, human_count(static_cast<double>(part.module->parameter_count()))));
+    }
+  }
+}
+
+const Stream& MultimodalLm::stream_for(Modality modality, const std::string& wanted) const {
+  const std::string name = wanted.empty() ? std::string(to_string(modality)) : wanted;
+  const Stream* only = nullptr;
+  int found = 0;
+  for (const auto& [key, stream] : streams_) {
+    if (stream->modality() != modality) continue;
+    if (key == name) return *stream;
+    only = stream.get(), ++found;
+  }
+  if (found == 1 && wanted.empty()) return *only;
+  std::vector<std::string> known;
+  for (const auto& [key, stream] : streams_) known.push_back(fmt::format("{} ({})", key, to_string(stream->modality())));
+  fail(ErrorKind::data, fmt::format("the model has no stream '{}' for this {}; it has: {}", name, to_string(modality), known.empty() ? "none" : join(known, ", ")),
+       "add [model.streams." + name + "], or leave such media out of the data");
+}
+
+std::vector<Parameter> MultimodalLm::trainable_parameters() {
+  std::vector<Parameter> all;
+  for (auto& part : parts())
+    for (auto& parameter : part.module->parameters())
+      if (parameter.tensor->requires_grad()) all.push_back({part.path + "/" + parameter.name, parameter.tensor, parameter.init});
+  return all;
+}
+
+void MultimodalLm::encode(Batch& batch) {
+  for (auto& media : batch.media) {
+    with_context("encoding a media item of sample " + media.sample_id, [&] { streams_.at(media.stream)->encode(media.item, settings_.compute, settings_.device); });
+  }
+}
+
+at::Tensor MultimodalLm::embed(const Batch& batch) {
+  auto x = llm_->embed(batch.ids_t.to(settings_.device)).to(settings_.compute);
+  for (const auto& [name, stream] : streams_) {
+    std::vector<const StreamItem*> items;
+    std::vector<at::Tensor> positions;
+    for (const auto& media : batch.media) {
+      if (media.stream != name) continue;
+      items.push_back(&media.item);
+      positions.push_back(at::arange(media.position, media.position + media.item.tokens, at::kLong));
+    }
+    if (items.empty()) continue;
+    const auto rows = stream->connect(items).to(settings_.compute);
+    const auto index = at::cat(positions).to(settings_.device);
+    if (rows.size(0) != index.size(0))
+      fail(ErrorKind::plugin, fmt::format("stream {}: {} placeholder positions and {} embeddings, in the batch of sample {}", name, index.size(0), rows.size(0), batch.sample_ids.front()),
+           "the connector's output_grid() and forward() must agree; run `antiphon conformance` on the plugin");
+    x = x.index_copy(0, index, rows);
+  }
+  return x;
+}
+
+at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::vector<int64_t>& rows) {
+  DecoderInput input;
+  input.x_td = embed(batch);
+  input.positions_t = batch.positions_t.to(settings_.device);
+  input.lengths = batch.lengths;
+  input.cache = cache;
+  input.rows = rows;
+  return llm_->forward(input);
+}
+
+}  // namespace antiphon::graph

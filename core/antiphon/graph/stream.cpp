@@ -1,0 +1,140 @@
+#include <antiphon/graph/stream.h>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <antiphon/component/register.h>
+#include <antiphon/graph/slot.h>
+
+#include <map>
+
+namespace antiphon::graph {
+namespace {
+
+// The slots of `encoder = {…}` or `encoder = [{…}, {…}]`.
+std::vector<ComponentSpec> read_slots(const config::Value& value, const std::string& section, config::Problems& problems) {
+  std::vector<ComponentSpec> slots;
+  if (const auto* list = value.get_if<config::Value::Array>()) {
+    for (size_t i = 0; i < list->size(); ++i) slots.push_back(frozen_slot().parse((*list)[i], fmt::format("{}.{}", section, i), problems));
+    if (list->empty()) problems.add(value.where, fmt::format("[{}] lists no encoder", section), "name at least one");
+    return slots;
+  }
+  slots.push_back(frozen_slot().parse(value, section, problems));
+  return slots;
+}
+
+config::Value write_slots(const std::vector<Stream::EncoderSlot>& slots) {
+  config::Value::Array list;
+  for (const auto& slot : slots) list.push_back(frozen_slot().dump(&slot.spec));
+  return list.size() == 1 ? list.front() : config::Value(std::move(list));
+}
+
+TokenGrid grid_of(const at::Tensor& features) { return {features.size(0), features.size(1)}; }
+
+}  // namespace
+
+std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec, int64_t hidden_size, config::Problems& problems) {
+  const std::string section = "model.streams." + name;
+  auto stream = std::make_unique<Stream>();
+  stream->name_ = name;
+  int64_t width = 0;
+  for (auto& slot : read_slots(spec.encoder, section + ".encoder", problems)) {
+    if (slot.plugin.empty()) return nullptr;
+    auto encoder = build_slot<Encoder>("encoder", slot.plugin, slot.weights, slot.options, section + ".encoder", problems);
+    if (!encoder) return nullptr;
+    if (!stream->encoders_.empty() && encoder->modality() != stream->modality())
+      problems.add(spec.encoder.where, fmt::format("[{}] joins encoders of different modalities", section), "put them into streams of their own");
+    encoder->module().set_requires_grad(slot.trainable);
+    width += encoder->output_size();
+    stream->encoders_.push_back({std::move(slot), std::move(encoder)});
+  }
+  if (stream->encoders_.empty() || !hidden_size || spec.connector.plugin.empty()) return nullptr;
+  stream->connector_ = build_slot<Connector>("connector", spec.connector.plugin, "", spec.connector.options, section + ".connector", problems, ConnectorShape{width, hidden_size});
+  if (!stream->connector_) return nullptr;
+  stream->connector_->module().set_requires_grad(spec.connector.trainable);
+  spec.encoder = write_slots(stream->encoders_);
+  stream->settings_ = config::to_json(spec.encoder, 0);
+  return stream;
+}
+
+bool Stream::encoders_frozen() const {
+  for (const auto& slot : encoders_)
+    if (slot.spec.trainable) return false;
+  return true;
+}
+
+int64_t Stream::tokens_of(const std::vector<TokenGrid>& grids) const {
+  int64_t tokens = 0;
+  for (const auto& grid : grids) tokens += connector_->output_grid(grid).count();
+  return tokens;
+}
+
+StreamItem Stream::process(const MediaItem& media) const {
+  StreamItem item;
+  std::vector<TokenGrid> grids;
+  for (const auto& slot : encoders_) {
+    item.inputs.push_back(slot.encoder->process(media));
+    std::vector<TokenGrid> own;
+    for (const auto& part : item.inputs.back()) own.push_back(slot.encoder->output_grid(part.sizes()));
+    if (item.inputs.size() > 1 && own != grids)
+      fail(ErrorKind::data, fmt::format("stream {}: the encoders {} and {} give different grids for this item, so their features cannot be joined", name_, encoders_[0].spec.plugin, slot.spec.plugin),
+           "choose input sizes that give equal grids");
+    grids = std::move(own);
+  }
+  item.tokens = tokens_of(grids);
+  return item;
+}
+
+StreamItem Stream::from_features(std::vector<at::Tensor> features) const {
+  StreamItem item;
+  std::vector<TokenGrid> grids;
+  for (const auto& part : features) grids.push_back(grid_of(part));
+  item.tokens = tokens_of(grids);
+  item.features = std::move(features);
+  return item;
+}
+
+int64_t Stream::example_tokens() const {
+  const auto& encoder = *encoders_.front().encoder;
+  return connector_->output_grid(encoder.output_grid(encoder.example_shape())).count();
+}
+
+void Stream::encode(StreamItem& item, at::ScalarType dtype, at::Device device) {
+  if (!item.features.empty()) return;
+  c10::AutoGradMode grad(at::GradMode::is_enabled() && !encoders_frozen());
+  for (size_t part = 0; part < item.inputs.front().size(); ++part) {
+    std::vector<at::Tensor> joined;
+    for (size_t i = 0; i < encoders_.size(); ++i) {
+      const auto& input = item.inputs[i][part];
+      const auto grid = encoders_[i].encoder->output_grid(input.sizes());
+      const auto y = encoders_[i].encoder->forward(input.unsqueeze(0).to(device, dtype));
+      if (y.dim() != 3 || y.size(1) != grid.count() || y.size(2) != encoders_[i].encoder->output_size())
+        fail(ErrorKind::plugin, fmt::format("encoder {} announced {} vectors of {} and gave a tensor of shape {}", encoders_[i].spec.plugin, grid.count(), encoders_[i].encoder->output_size(), fmt::join(y.sizes(), "x")),
+             "its output_grid() and forward() must agree; run `antiphon conformance` on the plugin");
+      joined.push_back(y.view({grid.rows, grid.columns, -1}));
+    }
+    item.features.push_back(joined.size() == 1 ? joined[0] : at::cat(joined, -1));
+  }
+}
+
+at::Tensor Stream::connect(const std::vector<const StreamItem*>& items) {
+  std::map<std::pair<int64_t, int64_t>, std::vector<size_t>> groups;  // grid -> indices into `parts`
+  std::vector<at::Tensor> parts;
+  for (const auto* item : items)
+    for (const auto& part : item->features) {
+      groups[{part.size(0), part.size(1)}].push_back(parts.size());
+      parts.push_back(part);
+    }
+  std::vector<at::Tensor> rows(parts.size());
+  for (const auto& [shape, indices] : groups) {
+    const TokenGrid grid{shape.first, shape.second};
+    std::vector<at::Tensor> batch;
+    for (const auto i : indices) batch.push_back(parts[i].reshape({grid.count(), -1}));
+    const auto y = connector_->forward(at::stack(batch), grid);
+    for (size_t j = 0; j < indices.size(); ++j) rows[indices[j]] = y[static_cast<int64_t>(j)];
+  }
+  return at::cat(rows);
+}
+
+}  // namespace antiphon::graph

@@ -1,0 +1,59 @@
+// A stream takes one modality to the language model: media -> processor -> encoder(s) -> connector -> embeddings.
+#pragma once
+#include <memory>
+#include <optional>
+
+#include <antiphon/component/connector.h>
+#include <antiphon/graph/model_spec.h>
+
+namespace antiphon::graph {
+
+// One media item on its way. Either `inputs` (to be encoded) or `features` is set; both go part by part.
+struct StreamItem {
+  std::vector<std::vector<at::Tensor>> inputs;  // [encoder][part], processed, without a batch axis
+  std::vector<at::Tensor> features;             // [part] of [rows, columns, feature_size]
+  int64_t tokens = 0;                           // embeddings that it yields: the counting contract
+};
+
+class Stream {
+ public:
+  struct EncoderSlot {
+    ComponentSpec spec;
+    std::unique_ptr<Encoder> encoder;
+  };
+
+  // Builds the parts on the meta device; options in force are written back into `spec`.
+  // Problems are collected; nullptr where a part could not be built.
+  static std::unique_ptr<Stream> build(const std::string& name, StreamSpec& spec, int64_t hidden_size, config::Problems& problems);
+
+  const std::string& name() const { return name_; }
+  Modality modality() const { return encoders_.front().encoder->modality(); }
+  int64_t sample_rate() const { return encoders_.front().encoder->sample_rate(); }
+  bool encoders_frozen() const;
+  std::vector<EncoderSlot>& encoders() { return encoders_; }
+  const std::vector<EncoderSlot>& encoders() const { return encoders_; }
+  Connector& connector() { return *connector_; }
+  // Identifies what the features of an item depend on besides its bytes: plugins, options, weights, dtype.
+  const std::string& settings() const { return settings_; }
+
+  // Loader threads: decoded media -> parts and their count.
+  StreamItem process(const MediaItem& item) const;
+  // Loader threads: features from a cache -> the item with its count.
+  StreamItem from_features(std::vector<at::Tensor> features) const;
+  // Embeddings that a part of the smallest size yields; for validation.
+  int64_t example_tokens() const;
+
+  // Runs the encoders on items that have no features yet; each part alone, so that the result does not depend on
+  // what else is in the batch. Without autograd where the encoders are frozen.
+  void encode(StreamItem& item, at::ScalarType dtype, at::Device device);
+  // Embeddings of many items, row by row in order: [sum of tokens, hidden_size]. Parts of one shape go together.
+  at::Tensor connect(const std::vector<const StreamItem*>& items);
+
+ private:
+  int64_t tokens_of(const std::vector<TokenGrid>& grids) const;
+  std::string name_, settings_;
+  std::vector<EncoderSlot> encoders_;
+  std::unique_ptr<Connector> connector_;
+};
+
+}  // namespace antiphon::graph

@@ -1,0 +1,50 @@
+#include <antiphon/infer/controls.h>
+
+#include <antiphon/base/error.h>
+
+#include <algorithm>
+#include <random>
+
+namespace antiphon::infer {
+namespace {
+
+struct Slot {
+  size_t sample, media;
+};
+
+void rotate_paths(std::vector<data::Sample>& samples, Modality modality, std::mt19937_64& random) {
+  std::vector<Slot> slots;
+  for (size_t i = 0; i < samples.size(); ++i)
+    for (size_t m = 0; m < samples[i].media.size(); ++m)
+      if (samples[i].media[m].modality == modality) slots.push_back({i, m});
+  if (slots.empty()) return;
+  for (size_t i = slots.size(); i > 1; --i) std::swap(slots[i - 1], slots[random() % i]);
+  std::vector<std::filesystem::path> paths;
+  for (const auto& slot : slots) paths.push_back(samples[slot.sample].media[slot.media].path);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    size_t offset = 1;  // on to the next file that is another one
+    while (offset < slots.size() && paths[(i + offset) % slots.size()] == paths[i]) ++offset;
+    if (offset == slots.size()) fail(ErrorKind::data, "media cannot be shuffled: all samples name " + paths[i].string(), "evaluate more samples, or leave 'shuffled' out of eval.controls");
+    samples[slots[i].sample].media[slots[i].media].path = paths[(i + offset) % slots.size()];
+  }
+}
+
+}  // namespace
+
+std::vector<data::Sample> with_shuffled_media(const std::vector<data::Sample>& samples, uint64_t seed, const std::vector<Modality>& modalities) {
+  auto shuffled = samples;
+  std::mt19937_64 random(seed);
+  for (const auto modality : {Modality::image, Modality::audio})
+    if (modalities.empty() || std::find(modalities.begin(), modalities.end(), modality) != modalities.end()) rotate_paths(shuffled, modality, random);
+  return shuffled;
+}
+
+std::vector<data::Sample> without_media(std::vector<data::Sample> samples) {
+  for (auto& sample : samples) {
+    sample.media.clear();
+    for (auto& turn : sample.turns) std::erase_if(turn.parts, [](const auto& part) { return part.media >= 0; });
+  }
+  return samples;
+}
+
+}  // namespace antiphon::infer

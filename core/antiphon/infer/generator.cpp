@@ -1,0 +1,75 @@
+#include <antiphon/infer/generator.h>
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace antiphon::infer {
+namespace {
+
+at::Tensor logits_of(graph::MultimodalLm& model, const at::Tensor& hidden) {
+  const auto head = model.llm().head_weight();
+  return at::linear(hidden, head.to(hidden.scalar_type()));
+}
+
+// Hidden states of the last token of each prompt.
+at::Tensor prefill(graph::MultimodalLm& model, std::vector<data::Prepared> prompts, KvCache& cache) {
+  auto batch = data::pack(std::move(prompts));
+  model.encode(batch);
+  std::vector<int64_t> rows(batch.lengths.size()), last;
+  std::iota(rows.begin(), rows.end(), 0);
+  int64_t end = 0;
+  for (const int64_t length : batch.lengths) last.push_back((end += length) - 1);
+  return model.forward(batch, &cache, rows).index_select(0, at::tensor(last, at::kLong).to(model.device()));
+}
+
+at::Tensor decode(graph::MultimodalLm& model, const std::vector<int64_t>& ids, const std::vector<int64_t>& rows, KvCache& cache) {
+  DecoderInput input;
+  std::vector<int64_t> positions;
+  for (const int64_t row : rows) positions.push_back(cache.lengths[static_cast<size_t>(row)]);
+  input.x_td = model.llm().embed(at::tensor(ids, at::kLong).to(model.device())).to(model.compute_dtype());
+  input.positions_t = at::tensor(positions, at::kLong).to(model.device());
+  input.lengths.assign(rows.size(), 1);
+  input.cache = &cache, input.rows = rows;
+  return model.llm().forward(input);
+}
+
+}  // namespace
+
+std::vector<std::vector<int32_t>> generate(graph::MultimodalLm& model, std::vector<data::Prepared> prompts, const GenerateOptions& options,
+                                           const std::vector<int32_t>& stop_ids, const OnToken& on_token) {
+  c10::InferenceMode inference;
+  int64_t longest = 0;
+  for (const auto& prompt : prompts) longest = std::max(longest, prompt.tokens());
+  const int64_t capacity = longest + options.max_tokens;
+  if (capacity > model.llm().max_positions())
+    fail(ErrorKind::data, fmt::format("a prompt of {} tokens and an answer of {} exceed the model's context of {}", longest, options.max_tokens, model.llm().max_positions()), "shorten the prompt, or lower generate.max_tokens");
+  auto cache = model.llm().make_cache(static_cast<int64_t>(prompts.size()), capacity);
+  std::vector<std::vector<int32_t>> answers(prompts.size());
+  std::vector<int64_t> rows(prompts.size());
+  std::iota(rows.begin(), rows.end(), 0);
+  auto hidden = prefill(model, std::move(prompts), cache);
+  Sampler sampler(options);
+  for (int64_t step = 0; !rows.empty(); ++step) {
+    const auto ids = sampler.next(logits_of(model, hidden));
+    std::vector<int64_t> open_rows, open_ids;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const auto row = static_cast<size_t>(rows[i]);
+      const auto id = static_cast<int32_t>(ids[i]);
+      if (std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) continue;
+      answers[row].push_back(id);
+      const bool wanted = !on_token || on_token(row, id);
+      if (wanted && step + 1 < options.max_tokens) open_rows.push_back(rows[i]), open_ids.push_back(ids[i]);
+    }
+    rows = std::move(open_rows);
+    if (!rows.empty()) hidden = decode(model, open_ids, rows, cache);
+  }
+  return answers;
+}
+
+}  // namespace antiphon::infer

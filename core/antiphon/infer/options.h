@@ -1,0 +1,28 @@
+// The [generate] and [eval] parts of a configuration.
+#pragma once
+#include <string>
+#include <vector>
+
+#include <antiphon/config/schema.h>
+
+namespace antiphon::infer {
+
+struct GenerateOptions {
+  int64_t max_tokens = 128;
+  double temperature = 0;
+  int64_t top_k = 0;
+  double top_p = 1;
+  int64_t seed = 0;
+};
+
+struct EvalOptions {
+  int64_t batch_size = 16, max_tokens = 64, limit = 0;
+  std::vector<std::string> controls = {"shuffled", "removed"};
+  bool generate = true;
+  int64_t resamples = 10000, seed = 0;
+};
+
+const config::Table<GenerateOptions>& generate_table();
+const config::Table<EvalOptions>& eval_table();
+
+}  // namespace antiphon::infer

@@ -1,0 +1,44 @@
+#include <antiphon/nn/activation.h>
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/strings.h>
+
+namespace antiphon::nn {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct SwigluFunction : torch::autograd::Function<SwigluFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& gate, const at::Tensor& up) {
+    context->save_for_backward({gate, up});
+    return at::silu(gate).mul_(up);
+  }
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const auto &gate = saved[0], &up = saved[1];
+    return {at::silu_backward(grads[0] * up, gate), at::silu(gate).mul_(grads[0])};
+  }
+};
+
+}  // namespace
+
+const std::vector<std::string>& activation_names() {
+  static const auto* names = new std::vector<std::string>{"gelu", "gelu_tanh", "gelu_pytorch_tanh", "gelu_new", "relu", "silu", "swish"};
+  return *names;
+}
+
+at::Tensor activate(const std::string& name, const at::Tensor& x) {
+  if (name == "gelu") return at::gelu(x);
+  if (name == "gelu_tanh" || name == "gelu_pytorch_tanh" || name == "gelu_new") return at::gelu(x, "tanh");
+  if (name == "relu") return at::relu(x);
+  if (name == "silu" || name == "swish") return at::silu(x);
+  fail(ErrorKind::config, "unknown activation '" + name + "'", "use one of: " + join(activation_names(), ", "));
+}
+
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) { return SwigluFunction::apply(gate, up); }
+
+}  // namespace antiphon::nn

@@ -1,0 +1,17 @@
+// Activations by the names that Hugging Face configurations use.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+namespace antiphon::nn {
+
+// "gelu" (erf), "gelu_tanh" (also "gelu_pytorch_tanh", "gelu_new"), "relu", "silu" (also "swish").
+const std::vector<std::string>& activation_names();
+// Error(config) for another name.
+at::Tensor activate(const std::string& name, const at::Tensor& x);
+// silu(gate) · up, one autograd node.
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
+
+}  // namespace antiphon::nn

@@ -1,0 +1,71 @@
+#include <antiphon/nn/decoder.h>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <antiphon/nn/activation.h>
+#include <antiphon/nn/attention.h>
+
+namespace antiphon::nn {
+
+DecoderLayer::DecoderLayer(const DecoderOptions& o)
+    : head_size_(o.head_size),
+      input_norm_(o.hidden_size, o.norm_eps),
+      post_attention_norm_(o.hidden_size, o.norm_eps),
+      q_proj_(o.hidden_size, o.num_heads * o.head_size, o.attention_bias),
+      k_proj_(o.hidden_size, o.num_kv_heads * o.head_size, o.attention_bias),
+      v_proj_(o.hidden_size, o.num_kv_heads * o.head_size, o.attention_bias),
+      o_proj_(o.num_heads * o.head_size, o.hidden_size, o.attention_bias),
+      gate_proj_(o.hidden_size, o.intermediate_size, o.mlp_bias),
+      up_proj_(o.hidden_size, o.intermediate_size, o.mlp_bias),
+      down_proj_(o.intermediate_size, o.hidden_size, o.mlp_bias) {
+  add("input_norm", input_norm_);
+  add("self_attn.q_proj", q_proj_);
+  add("self_attn.k_proj", k_proj_);
+  add("self_attn.v_proj", v_proj_);
+  add("self_attn.o_proj", o_proj_);
+  add("post_attention_norm", post_attention_norm_);
+  add("mlp.gate_proj", gate_proj_);
+  add("mlp.up_proj", up_proj_);
+  add("mlp.down_proj", down_proj_);
+}
+
+at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const {
+  auto heads = [&](const Linear& projection) { return projection.forward(x_td).view({x_td.size(0), -1, head_size_}); };
+  const auto q = apply_rope(heads(q_proj_), rope), k = apply_rope(heads(k_proj_), rope), v = heads(v_proj_);
+  return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer) : packed_attention(q, k, v, input.lengths, true));
+}
+
+at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const {
+  const auto x = x_td + attend(input_norm_.forward(x_td), rope, input, layer);
+  const auto h = post_attention_norm_.forward(x);
+  return x + down_proj_.forward(swiglu(gate_proj_.forward(h), up_proj_.forward(h)));
+}
+
+Decoder::Decoder(const DecoderOptions& options)
+    : options_(options), norm_(options.hidden_size, options.norm_eps), rope_(options.head_size, options.rope_theta, options.rope_scaling) {
+  add("embed_tokens", embed_tokens_, {options.vocab_size, options.hidden_size}, Init::normal_002);
+  for (int64_t i = 0; i < options.num_layers; ++i) {
+    layers_.push_back(std::make_unique<DecoderLayer>(options));
+    add(fmt::format("layers.{}", i), *layers_.back());
+  }
+  add("norm", norm_);
+  if (!options.tie_embeddings) add("lm_head", lm_head_, {options.vocab_size, options.hidden_size}, Init::normal_002);
+}
+
+at::Tensor Decoder::embed(const at::Tensor& ids) const { return at::embedding(embed_tokens_, ids); }
+
+at::Tensor Decoder::forward(const DecoderInput& input) const {
+  const auto rope = rope_.table(input.positions_t, input.x_td.scalar_type());
+  auto x = input.x_td;
+  for (size_t i = 0; i < layers_.size(); ++i) x = layers_[i]->forward(x, rope, input, i);
+  if (input.cache)
+    for (size_t i = 0; i < input.rows.size(); ++i) input.cache->lengths[input.rows[i]] += input.lengths[i];
+  return norm_.forward(x);
+}
+
+KvCache Decoder::make_cache(int64_t rows, int64_t capacity) const {
+  return make_kv_cache(options_.num_layers, rows, options_.num_kv_heads, capacity, options_.head_size, embed_tokens_.options().requires_grad(false));
+}
+
+}  // namespace antiphon::nn

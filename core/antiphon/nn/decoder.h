@@ -1,0 +1,55 @@
+// One causal transformer for all backbones; a plugin turns its config.json into these options.
+#pragma once
+#include <antiphon/component/language_model.h>
+#include <antiphon/nn/linear.h>
+#include <antiphon/nn/norm.h>
+#include <antiphon/nn/rope.h>
+
+#include <memory>
+
+namespace antiphon::nn {
+
+struct DecoderOptions {
+  int64_t vocab_size = 0, hidden_size = 0, intermediate_size = 0;
+  int64_t num_layers = 0, num_heads = 0, num_kv_heads = 0, head_size = 0;
+  int64_t max_positions = 0;
+  double norm_eps = 1e-5;
+  double rope_theta = 10000.0;
+  RopeScaling rope_scaling;
+  bool attention_bias = false, mlp_bias = false;
+  bool tie_embeddings = false;
+};
+
+// Pre-norm block: x + attention(norm(x)), then x + mlp(norm(x)), as in Llama (Touvron et al. 2023).
+class DecoderLayer : public Module {
+ public:
+  explicit DecoderLayer(const DecoderOptions& options);
+  at::Tensor forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const;
+
+ private:
+  at::Tensor attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const;
+  int64_t head_size_;
+  RmsNorm input_norm_, post_attention_norm_;
+  Linear q_proj_, k_proj_, v_proj_, o_proj_, gate_proj_, up_proj_, down_proj_;
+};
+
+// Parameters: embed_tokens, layers.N.{input_norm, self_attn.{q,k,v,o}_proj, post_attention_norm,
+// mlp.{gate,up,down}_proj}, norm, and lm_head where the embeddings are not tied.
+class Decoder : public Module {
+ public:
+  explicit Decoder(const DecoderOptions& options);
+  const DecoderOptions& options() const { return options_; }
+  at::Tensor embed(const at::Tensor& ids) const;
+  at::Tensor forward(const DecoderInput& input) const;
+  at::Tensor head_weight() const { return options_.tie_embeddings ? embed_tokens_ : lm_head_; }
+  KvCache make_cache(int64_t rows, int64_t capacity) const;
+
+ private:
+  DecoderOptions options_;
+  at::Tensor embed_tokens_, lm_head_;
+  std::vector<std::unique_ptr<DecoderLayer>> layers_;
+  RmsNorm norm_;
+  Rope rope_;
+};
+
+}  // namespace antiphon::nn

@@ -1,0 +1,48 @@
+#include <antiphon/nn/encoder_layer.h>
+
+#include <ATen/ATen.h>
+
+#include <antiphon/nn/activation.h>
+
+namespace antiphon::nn {
+
+EncoderLayer::EncoderLayer(const EncoderLayerOptions& o)
+    : options_(o),
+      norm1_(o.hidden_size, o.norm_eps),
+      norm2_(o.hidden_size, o.norm_eps),
+      q_proj_(o.hidden_size, o.hidden_size, true),
+      k_proj_(o.hidden_size, o.hidden_size, o.key_bias),
+      v_proj_(o.hidden_size, o.hidden_size, true),
+      o_proj_(o.hidden_size, o.hidden_size, true),
+      fc1_(o.hidden_size, o.intermediate_size, true),
+      fc2_(o.intermediate_size, o.hidden_size, true) {
+  add("norm1", norm1_);
+  add("self_attn.q_proj", q_proj_);
+  add("self_attn.k_proj", k_proj_);
+  add("self_attn.v_proj", v_proj_);
+  add("self_attn.o_proj", o_proj_);
+  if (o.layer_scale) add("layer_scale1", scale1_, {o.hidden_size}, Init::ones);
+  add("norm2", norm2_);
+  add("mlp.fc1", fc1_);
+  add("mlp.fc2", fc2_);
+  if (o.layer_scale) add("layer_scale2", scale2_, {o.hidden_size}, Init::ones);
+}
+
+at::Tensor EncoderLayer::attend(const at::Tensor& x) const {
+  auto heads = [&](const Linear& projection) {
+    return projection.forward(x).view({x.size(0), x.size(1), options_.num_heads, -1}).transpose(1, 2);
+  };
+  const auto y = at::scaled_dot_product_attention(heads(q_proj_), heads(k_proj_), heads(v_proj_));
+  return o_proj_.forward(y.transpose(1, 2).reshape(x.sizes()));
+}
+
+at::Tensor EncoderLayer::scaled(const at::Tensor& y, const at::Tensor& scale) const {
+  return scale.defined() ? y * like(scale, y) : y;
+}
+
+at::Tensor EncoderLayer::forward(const at::Tensor& x) const {
+  const auto h = x + scaled(attend(norm1_.forward(x)), scale1_);
+  return h + scaled(fc2_.forward(activate(options_.activation, fc1_.forward(norm2_.forward(h)))), scale2_);
+}
+
+}  // namespace antiphon::nn

@@ -1,0 +1,26 @@
+// y = x Wᵀ + b. Every Linear is a site: adapters, quantisation and sharding attach here and nowhere else.
+#pragma once
+#include <antiphon/component/module.h>
+#include <antiphon/component/peft.h>
+
+namespace antiphon::nn {
+
+class Linear : public Module {
+ public:
+  Linear(int64_t in, int64_t out, bool with_bias);
+
+  // x [..., in] -> [..., out] in x's dtype; a parameter of another dtype (a trainable float32 master) is cast.
+  at::Tensor forward(const at::Tensor& x) const;
+
+  int64_t in() const { return weight.size(1); }
+  int64_t out() const { return weight.size(0); }
+
+  at::Tensor weight;  // [out, in]
+  at::Tensor bias;    // [out] or undefined
+  std::shared_ptr<LinearAdapter> adapter;
+};
+
+// `parameter` in the dtype of `x`; differentiable, and no copy where it has it already. Undefined stays undefined.
+at::Tensor like(const at::Tensor& parameter, const at::Tensor& x);
+
+}  // namespace antiphon::nn

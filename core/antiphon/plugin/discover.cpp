@@ -1,0 +1,102 @@
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/plugin/elf.h>
+#include <antiphon/plugin/loader.h>
+#include <antiphon/plugin/sidecar.h>
+
+#include <fmt/format.h>
+
+namespace antiphon::plugin {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The folder of libantiphon.so.
+fs::path library_folder() {
+  Dl_info info{};
+  std::error_code ignored;
+  if (::dladdr(reinterpret_cast<const void*>(&search_path), &info) == 0) return {};
+  return fs::weakly_canonical(info.dli_fname, ignored).parent_path();
+}
+
+std::vector<fs::path> plugin_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().extension() == ".so") files.push_back(it->path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+Description describe(const fs::path& file) {
+  try {
+    check_elf(file);
+    return read_sidecar(file);
+  } catch (const Error& error) {
+    Description refused;
+    refused.name = file.stem().string();
+    refused.file = file;
+    refused.refusal = error.what();
+    return refused;
+  }
+}
+
+bool provides(const Description& plugin, const std::string& kind, const std::string& component) {
+  if (!plugin.refusal.empty() && plugin.provides.empty()) return plugin.name == component;
+  return std::find(plugin.provides.begin(), plugin.provides.end(), kind + ":" + component) != plugin.provides.end();
+}
+
+}  // namespace
+
+std::vector<fs::path> search_path() {
+  std::vector<fs::path> folders;
+  const char* given = std::getenv("ANTIPHON_PLUGIN_PATH");
+  for (const auto& folder : split(given ? given : "", ':'))
+    if (!folder.empty()) folders.emplace_back(folder);
+  const fs::path library = library_folder();
+  std::error_code ignored;
+  for (const auto& folder : {library / "antiphon" / "plugins", library.parent_path() / "plugins"})
+    if (fs::is_directory(folder, ignored)) folders.push_back(folder);
+  return folders;
+}
+
+std::vector<Description> discover() {
+  std::vector<Description> found;
+  std::map<std::string, fs::path> names;
+  for (const auto& folder : search_path()) {
+    for (const auto& file : plugin_files(folder)) {
+      Description plugin = describe(file);
+      const auto [first, added] = names.try_emplace(plugin.name, file);
+      if (!added)
+        plugin.refusal = fmt::format("{}: the plugin '{}' is found earlier in the search path, as {}", file.string(),
+                                     plugin.name, first->second.string());
+      found.push_back(std::move(plugin));
+    }
+  }
+  return found;
+}
+
+bool load_providing(const std::string& kind, const std::string& component) {
+  std::vector<fs::path> providers;
+  std::map<std::string, bool> seen;
+  for (const auto& plugin : discover())
+    if (provides(plugin, kind, component) && seen.emplace(plugin.name, true).second) providers.push_back(plugin.file);
+  if (providers.size() > 1) {
+    fail(ErrorKind::plugin,
+         fmt::format("the {} '{}' is provided by {} and by {}", kind, component, providers[0].string(),
+                     providers[1].string()),
+         "take one of them out of the search path");
+  }
+  if (providers.empty()) return false;
+  load(providers.front());
+  return true;
+}
+
+}  // namespace antiphon::plugin

@@ -1,0 +1,40 @@
+// Finds and opens plugin files. The only code that sees Boost.DLL.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace antiphon::plugin {
+
+// The sidecar NAME.toml beside NAME.so: what the file says of itself, readable without loading it.
+struct Description {
+  std::string name, version, torch, compiler, cxx_abi, build;
+  int64_t abi = 0;
+  std::vector<std::string> provides;  // "encoder:dinov2"
+  std::string doc;
+  std::filesystem::path file;
+  std::string refusal;  // why it would not be loaded; empty where it is fine
+};
+
+// Folders searched, in order: $ANTIPHON_PLUGIN_PATH (colon-separated; kept where it does not exist), then beside
+// libantiphon.so: `<lib>/antiphon/plugins` of an installation, `<lib>/../plugins` of a build tree.
+std::vector<std::filesystem::path> search_path();
+
+// Every plugin of the search path, read from the sidecars; nothing is loaded. Refused ones carry the reason, also
+// where a plugin of the same name stands earlier in the path.
+std::vector<Description> discover();
+
+// Opens a file (rtld_now | rtld_local, never unloaded) and registers what it holds. Order of checks: file exists,
+// whole ELF file for this machine, sidecar (there, right, same build, name equals file name), opens (missing
+// dependency or symbol), manifest and entry symbol, struct size, then ABI number, LibTorch, compiler, C++ ABI and
+// build type all reported together, name equals file name, sidecar agrees, not loaded from elsewhere, entry function
+// inside a try, registers what the sidecar promises, no component twice. Every refusal is an Error(plugin) that names
+// the file, both sides and the fix, and leaves the registry as it was. Loading the same file twice does nothing.
+void load(const std::filesystem::path& file);
+
+// Loads the plugin of the search path that provides `kind:component`. Returns false where none does; one that is there
+// but refused is the Error, and so is a second one of another name.
+bool load_providing(const std::string& kind, const std::string& component);
+
+}  // namespace antiphon::plugin

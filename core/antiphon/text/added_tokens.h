@@ -1,0 +1,61 @@
+// Added tokens of a tokenizer.json: found in the text before the model sees it (as `tokenizers` does it, src/tokenizer/
+// added_vocabulary.rs: leftmost, then longest; first those that match raw text, then those that match normalized text).
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace antiphon::text {
+
+struct AddedToken {
+  int32_t id = -1;
+  std::string content;
+  bool special = false;      // left out by decode
+  bool single_word = false;  // only where no word character touches it
+  bool lstrip = false;       // takes the white space before it
+  bool rstrip = false;       // takes the white space after it
+  bool normalized = true;    // looked for in the normalized text
+};
+
+// Finds a set of strings, leftmost, then longest.
+class TokenFinder {
+ public:
+  // `index` is handed back by search. An empty string is never found.
+  void add(std::string_view text, int32_t index);
+  bool empty() const { return edges_.empty(); }
+  struct Match {
+    size_t begin, end;
+    int32_t index;
+  };
+  // The first match that starts at or after `from`; index -1 where there is none.
+  Match search(std::string_view text, size_t from) const;
+
+ private:
+  std::unordered_map<uint64_t, uint32_t> edges_;  // (node, byte) -> node
+  std::vector<int32_t> ends_{-1};                 // node -> index
+  std::vector<bool> starts_ = std::vector<bool>(256);
+};
+
+// A piece of text: an added token (index into the list given to the splitter), or ordinary text (index -1).
+struct TextPiece {
+  int32_t token;
+  size_t begin, end;
+};
+
+class AddedTokenSplitter {
+ public:
+  AddedTokenSplitter() = default;
+  // Looks for `contents[i]` with the flags of `tokens[i]`, for the indices of `chosen`. `tokens` must outlive this.
+  AddedTokenSplitter(const std::vector<AddedToken>& tokens, const std::vector<int32_t>& chosen,
+                     const std::function<std::string(const AddedToken&)>& content);
+  std::vector<TextPiece> split(std::string_view text, const std::function<bool(const AddedToken&)>& wanted) const;
+
+ private:
+  const std::vector<AddedToken>* tokens_ = nullptr;
+  TokenFinder finder_;
+};
+
+}  // namespace antiphon::text

@@ -1,0 +1,40 @@
+// The byte-level BPE model of a tokenizer.json: vocabulary and merges.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace antiphon::text {
+
+class Bpe {
+ public:
+  // From the object "model". Config error, naming `where`, for other models, byte fallback, dropout, affixes, merges
+  // of unknown tokens, and ids that are negative, taken twice or above 4,194,303.
+  Bpe(const nlohmann::json& model, const std::string& where);
+  ~Bpe();
+  Bpe(Bpe&&) noexcept;
+  Bpe& operator=(Bpe&&) noexcept;
+
+  // Appends the ids of one word (raw bytes). Bytes without a token become the unknown token, or nothing where there is
+  // none (as in `tokenizers`). Ids of `barred` (a flag an id) are not made by merging or looked up whole. Thread-safe.
+  void encode(std::string_view word, std::vector<int32_t>& ids, const std::vector<bool>* barred = nullptr) const;
+
+  // -1 where the vocabulary has no such token. Tokens are in the byte alphabet, as in the file.
+  int32_t id_of(std::string_view token) const;
+  // Indexed by id; "" where the id has no token.
+  const std::vector<std::string>& tokens() const;
+  // Entries, not ids: a vocabulary may have gaps.
+  size_t size() const;
+  // Whether an id can come out of encode.
+  bool reachable(int32_t id) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace antiphon::text

@@ -1,0 +1,66 @@
+#include <antiphon/text/normalizer.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <antiphon/text/json_fields.h>
+#include <antiphon/text/pattern.h>
+#include <antiphon/text/pattern_field.h>
+#include <antiphon/text/unicode.h>
+
+namespace antiphon::text {
+namespace {
+
+std::string replace_all(const Pattern& pattern, const std::string& content, const std::string& text) {
+  std::string out;
+  size_t done = 0;
+  pattern.for_each_match(text, [&](size_t begin, size_t end) {
+    out.append(text, done, begin - done).append(content);
+    done = end;
+  });
+  return out.append(text, done);
+}
+
+}  // namespace
+
+Normalizer::Normalizer(const nlohmann::json& description, const std::string& where) { add(description, where, 0); }
+
+std::string Normalizer::operator()(std::string_view text) const {
+  std::string out(text);
+  for (const auto& step : steps_) out = step(std::move(out));
+  return out;
+}
+
+void Normalizer::add(const nlohmann::json& description, const std::string& where, int depth) {
+  const JsonFields fields(description, where);
+  const auto type = fields.text("type");
+  const auto form = [&](NormalForm form) {
+    fields.only({"type"});
+    steps_.emplace_back([form](std::string text) { return normalize(form, text); });
+  };
+  if (type == "NFC") return form(NormalForm::nfc);
+  if (type == "NFD") return form(NormalForm::nfd);
+  if (type == "NFKC") return form(NormalForm::nfkc);
+  if (type == "NFKD") return form(NormalForm::nfkd);
+  if (type == "Lowercase") {
+    fields.only({"type"});
+    steps_.emplace_back([](std::string text) { return lowercase(text); });
+  } else if (type == "Prepend") {
+    fields.only({"type", "prepend"});
+    steps_.emplace_back([prefix = fields.text("prepend")](std::string text) { return text.empty() ? text : prefix + text; });
+  } else if (type == "Replace") {
+    fields.only({"type", "pattern", "content"});
+    steps_.emplace_back([pattern = pattern_field(fields), content = fields.text("content")](std::string text) {
+      return replace_all(pattern, content, text);
+    });
+  } else if (type == "Sequence") {
+    fields.only({"type", "normalizers"});
+    if (depth > 8) fields.refuse("so deep a Sequence");
+    size_t index = 0;
+    for (const auto& part : fields.array("normalizers")) add(part, fmt::format("{}.normalizers[{}]", where, index++), depth + 1);
+  } else {
+    fields.refuse(fmt::format("the normalizer {}", type));
+  }
+}
+
+}  // namespace antiphon::text

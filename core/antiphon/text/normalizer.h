@@ -1,0 +1,25 @@
+// The normalizers of tokenizer.json: null, NFC, NFD, NFKC, NFKD, Lowercase, Replace, Prepend, Sequence.
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace antiphon::text {
+
+class Normalizer {
+ public:
+  Normalizer() = default;
+  // Config error, naming `where`, for any other type.
+  Normalizer(const nlohmann::json& description, const std::string& where);
+  std::string operator()(std::string_view text) const;
+  bool empty() const { return steps_.empty(); }
+
+ private:
+  void add(const nlohmann::json& description, const std::string& where, int depth);
+  std::vector<std::function<std::string(std::string)>> steps_;
+};
+
+}  // namespace antiphon::text

@@ -1,0 +1,62 @@
+// Conversations as token ids: what a model is trained on and asked with.
+//
+// Text out of data never becomes a control token, whatever it says; everything else is id for id what transformers'
+// apply_chat_template gives. Each assistant turn is tokenized on its own, after what precedes it, and so comes out in
+// training as it does in generation.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <antiphon/text/chat_template.h>
+#include <antiphon/text/data_guard.h>
+#include <antiphon/text/tokenizer.h>
+
+namespace antiphon::text {
+
+// A piece of text, or the place of a media item.
+struct Part {
+  std::string text;
+  int32_t media = -1;  // >= 0: number of the media item; `text` is then unused
+};
+
+struct Turn {
+  std::string role;  // system, developer, user, assistant or tool
+  std::vector<Part> parts;
+};
+
+struct Prompt {
+  // Token ids; the place of media item i is the one entry -1 - i, which the model expands.
+  std::vector<int32_t> ids;
+  // Parallel to ids: what an assistant turn says, up to and including its end-of-turn token (the first of
+  // Tokenizer::eos_ids after the turn's opening; where the template writes none, all that it writes for the turn).
+  std::vector<bool> supervised;
+};
+
+// Immutable; all methods are safe for many threads.
+class PromptBuilder {
+ public:
+  PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template);
+
+  using Time = std::chrono::system_clock::time_point;  // what the template takes for now
+  // The whole conversation. Data error where a turn is malformed, where the template refuses it or loses media; config
+  // error where the template cannot be split into turns.
+  Prompt training(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
+  // The same, and the opening of the assistant's answer to the last turn, which must not be the assistant's.
+  Prompt generation(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
+
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+
+ private:
+  Prompt build(const std::vector<Turn>& turns, bool answer, Time now) const;
+  std::string content_of(const Turn& turn) const;
+  size_t end_of_turn(std::string_view turn) const;
+  void append(std::string_view text, bool supervised, Prompt& prompt) const;
+
+  Tokenizer tokenizer_;
+  ChatTemplate template_;
+  DataGuard guard_;
+};
+
+}  // namespace antiphon::text

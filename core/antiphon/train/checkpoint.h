@@ -1,0 +1,38 @@
+// Checkpoints of a run: complete or not there at all.
+//
+// Written to a temporary folder, flushed, given a manifest of sizes and hashes, renamed to step_N, the parent flushed.
+// A folder without a manifest that fits its files does not exist for resuming.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include <antiphon/weights/safetensors.h>
+
+namespace antiphon::train {
+
+struct CheckpointContent {
+  weights::NamedTensors parameters;  // trained ones, "<part>/<parameter>"
+  weights::NamedTensors state;       // optimizer and random generators
+  nlohmann::json progress;           // step, data position, counts, fingerprints
+};
+
+// Writes <folder>/step_<step>; then removes older ones beyond `keep`. Error(weights) on I/O; the others stay whole.
+std::filesystem::path save_checkpoint(const std::filesystem::path& folder, int64_t step, const CheckpointContent& content, int64_t keep);
+
+// The newest complete one below `folder`; damaged ones are passed over with a warning that names them.
+std::optional<std::filesystem::path> latest_checkpoint(const std::filesystem::path& folder);
+
+// Error(weights) naming the file that is missing or whose size or hash differs.
+void verify_checkpoint(const std::filesystem::path& checkpoint);
+
+struct LoadedCheckpoint {
+  std::map<std::string, at::Tensor> parameters, state;
+  nlohmann::json progress;
+};
+// Verifies, then reads. `with_state`: also the optimizer's.
+LoadedCheckpoint load_checkpoint(const std::filesystem::path& checkpoint, bool with_state);
+
+}  // namespace antiphon::train

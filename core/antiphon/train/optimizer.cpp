@@ -1,0 +1,113 @@
+#include <antiphon/train/optimizer.h>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/strings.h>
+
+#include <cmath>
+#include <numbers>
+
+namespace antiphon::train {
+
+Optimizer::Optimizer(std::vector<Parameter> parameters, const TrainOptions& options) : options_(options.optimizer), parameters_(std::move(parameters)) {
+  if (parameters_.empty()) fail(ErrorKind::config, "no parameter is trainable", "set trainable = true for a part, or add [[model.llm.peft]]");
+  for (const auto& parameter : parameters_) {
+    exp_avg_.push_back(at::zeros_like(*parameter.tensor).detach());
+    exp_avg_sq_.push_back(at::zeros_like(*parameter.tensor).detach());
+    steps_.push_back(at::zeros({}, parameter.tensor->options().dtype(at::kFloat).requires_grad(false)));
+  }
+  assign_groups(options);
+}
+
+void Optimizer::assign_groups(const TrainOptions& options) {
+  for (const auto& group : options.groups) groups_.push_back({group.lr, group.weight_decay, group.match, {}});
+  groups_.push_back({options_.lr, options_.weight_decay, "others", {}});
+  groups_.push_back({options_.lr, 0.0, "others, vectors", {}});
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    size_t chosen = parameters_[i].tensor->dim() > 1 ? groups_.size() - 2 : groups_.size() - 1;
+    for (size_t g = options.groups.size(); g-- > 0;)
+      if (glob_match(options.groups[g].match, parameters_[i].name)) chosen = g;
+    groups_[chosen].members.push_back(i);
+  }
+  for (size_t g = 0; g < options.groups.size(); ++g)
+    if (groups_[g].members.empty())
+      fail(ErrorKind::config, fmt::format("train.groups[{}]: '{}' matches no trainable parameter", g, groups_[g].label), fmt::format("the first parameter is called '{}'", parameters_[0].name));
+}
+
+void Optimizer::step(double lr_ratio) {
+  c10::AutoGradMode no_grad(false);
+  for (const auto& group : groups_) {
+    std::vector<at::Tensor> parameters, gradients, exp_avgs, exp_avg_sqs, steps;
+    for (const auto i : group.members) {
+      const auto& gradient = parameters_[i].tensor->grad();
+      if (!gradient.defined()) continue;
+      parameters.push_back(*parameters_[i].tensor);
+      gradients.push_back(gradient);
+      exp_avgs.push_back(exp_avg_[i]);
+      exp_avg_sqs.push_back(exp_avg_sq_[i]);
+      steps.push_back(steps_[i].add_(1));
+    }
+    if (parameters.empty()) continue;
+    at::_fused_adamw_(parameters, gradients, exp_avgs, exp_avg_sqs, {}, steps, group.lr * lr_ratio, options_.beta1, options_.beta2, group.weight_decay, options_.eps, /*amsgrad=*/false, /*maximize=*/false);
+  }
+  drop_gradients();
+}
+
+double Optimizer::clip(double max_norm) {
+  c10::AutoGradMode no_grad(false);
+  std::vector<at::Tensor> gradients;
+  for (const auto& parameter : parameters_)
+    if (parameter.tensor->grad().defined()) gradients.push_back(parameter.tensor->mutable_grad());
+  if (gradients.empty()) return 0;
+  const double norm = at::stack(at::_foreach_norm(gradients)).to(at::kDouble).norm().item<double>();
+  if (max_norm > 0 && norm > max_norm) at::_foreach_mul_(gradients, max_norm / (norm + 1e-6));
+  return norm;
+}
+
+void Optimizer::drop_gradients() {
+  for (const auto& parameter : parameters_) parameter.tensor->mutable_grad().reset();
+}
+
+std::vector<std::pair<std::string, at::Tensor>> Optimizer::state() const {
+  std::vector<std::pair<std::string, at::Tensor>> all;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    all.emplace_back(parameters_[i].name + "#exp_avg", exp_avg_[i]);
+    all.emplace_back(parameters_[i].name + "#exp_avg_sq", exp_avg_sq_[i]);
+    all.emplace_back(parameters_[i].name + "#step", steps_[i]);
+  }
+  return all;
+}
+
+void Optimizer::restore(const std::map<std::string, at::Tensor>& state) {
+  c10::AutoGradMode no_grad(false);
+  for (auto& [name, tensor] : this->state()) {
+    const auto found = state.find(name);
+    if (found == state.end() || found->second.sizes() != tensor.sizes())
+      fail(ErrorKind::weights, fmt::format("the checkpoint has no optimizer state '{}' of shape [{}]", name, fmt::join(tensor.sizes(), ", ")), "resume with the configuration that the run started with");
+    tensor.copy_(found->second);
+  }
+}
+
+std::string Optimizer::describe() const {
+  std::vector<std::string> lines;
+  for (const auto& group : groups_) {
+    if (group.members.empty()) continue;
+    int64_t count = 0;
+    for (const auto i : group.members) count += parameters_[i].tensor->numel();
+    lines.push_back(fmt::format("{}: {} in {} tensors, lr {:g}, weight decay {:g}", group.label, human_count(static_cast<double>(count)), group.members.size(), group.lr, group.weight_decay));
+  }
+  return join(lines, "; ");
+}
+
+double lr_ratio(const ScheduleOptions& schedule, int64_t step, int64_t steps, double progress) {
+  if (step < schedule.warmup_steps) return static_cast<double>(step + 1) / static_cast<double>(schedule.warmup_steps);
+  if (schedule.name == "constant") return 1.0;
+  const double after = static_cast<double>(step - schedule.warmup_steps), span = static_cast<double>(std::max<int64_t>(1, steps - schedule.warmup_steps));
+  const double done = std::clamp(progress >= 0 ? std::max(progress, after / span) : after / span, 0.0, 1.0);
+  return schedule.min_ratio + (1 - schedule.min_ratio) * 0.5 * (1 + std::cos(std::numbers::pi * done));
+}
+
+}  // namespace antiphon::train

@@ -1,0 +1,48 @@
+// AdamW over groups of parameters, in one fused call a group.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include <antiphon/component/module.h>
+#include <antiphon/train/options.h>
+
+namespace antiphon::train {
+
+class Optimizer {
+ public:
+  // Error(config) where a group matches no parameter.
+  Optimizer(std::vector<Parameter> parameters, const TrainOptions& options);
+
+  // One update with every group's rate times `lr_ratio`, then the gradients are dropped. A parameter without a
+  // gradient is left alone.
+  void step(double lr_ratio);
+  // Scales the gradients so that their joint norm is at most `max_norm` (0: leaves them); returns the norm before.
+  double clip(double max_norm);
+  void drop_gradients();
+
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  // "<parameter>#exp_avg", "<parameter>#exp_avg_sq", "<parameter>#step".
+  std::vector<std::pair<std::string, at::Tensor>> state() const;
+  void restore(const std::map<std::string, at::Tensor>& state);
+  // "lora 3.7 M at 2e-4, …" for the start banner.
+  std::string describe() const;
+
+ private:
+  struct Group {
+    double lr = 0, weight_decay = 0;
+    std::string label;
+    std::vector<size_t> members;
+  };
+  void assign_groups(const TrainOptions& options);
+  OptimizerOptions options_;
+  std::vector<Parameter> parameters_;
+  std::vector<at::Tensor> exp_avg_, exp_avg_sq_, steps_;
+  std::vector<Group> groups_;
+};
+
+// Learning rate relative to the peak after `step` of `steps` updates, or at `progress` in [0, 1] of a run that ends
+// by the clock (negative: by steps).
+double lr_ratio(const ScheduleOptions& schedule, int64_t step, int64_t steps, double progress = -1);
+
+}  // namespace antiphon::train

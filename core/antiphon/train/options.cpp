@@ -1,0 +1,66 @@
+#include <antiphon/train/options.h>
+
+namespace antiphon::train {
+namespace {
+
+const config::Table<OptimizerOptions>& optimizer_table() {
+  using O = OptimizerOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("optimizer")
+          .field("name", &O::name, "AdamW (Loshchilov & Hutter 2019)", {.choices = {"adamw"}})
+          .field("lr", &O::lr, "peak learning rate", {.min = 0, .above_min = true})
+          .field("beta1", &O::beta1, "decay of the first moment", {.min = 0, .max = 1})
+          .field("beta2", &O::beta2, "decay of the second moment", {.min = 0, .max = 1})
+          .field("eps", &O::eps, "added to the root of the second moment", {.min = 0})
+          .field("weight_decay", &O::weight_decay, "decoupled decay; vectors (norms, biases) have none", {.min = 0}));
+  return *table;
+}
+
+const config::Table<GroupOptions>& group_table() {
+  using O = GroupOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("group")
+          .field("match", &O::match, "glob over parameter names, e.g. \"streams.*.connector/*\"", {.required = true})
+          .field("lr", &O::lr, "peak learning rate", {.required = true, .min = 0})
+          .field("weight_decay", &O::weight_decay, "decoupled decay", {.min = 0}));
+  return *table;
+}
+
+const config::Table<ScheduleOptions>& schedule_table() {
+  using O = ScheduleOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("schedule")
+          .field("name", &O::name, "after the warm-up: a half cosine down to min_ratio, or constant", {.choices = {"cosine", "constant"}})
+          .field("warmup_steps", &O::warmup_steps, "steps of linear rise", {.min = 0})
+          .field("min_ratio", &O::min_ratio, "learning rate at the end, relative to the peak", {.min = 0, .max = 1}));
+  return *table;
+}
+
+}  // namespace
+
+const config::Table<TrainOptions>& train_table() {
+  using O = TrainOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("train")
+          .field("output", &O::output, "run folder: configuration, metrics, checkpoints, adapter")
+          .field("steps", &O::steps, "optimizer steps", {.min = 1})
+          .field("max_minutes", &O::max_minutes, "ends the run after this time too, and the schedule follows the clock; 0: no limit", {.min = 0})
+          .field("tokens_per_batch", &O::tokens_per_batch, "budget of one packed batch, media included", {.min = 16})
+          .field("accumulate", &O::accumulate, "batches for one step; the loss is the mean over the supervised tokens of all", {.min = 1})
+          .table("optimizer", &O::optimizer, optimizer_table(), "how parameters are updated")
+          .tables("groups", &O::groups, group_table(), "other settings for some parameters; the first match counts")
+          .table("schedule", &O::schedule, schedule_table(), "learning rate over time")
+          .field("clip_norm", &O::clip_norm, "largest norm of the whole gradient; 0: no clipping", {.min = 0})
+          .field("checkpoint_every", &O::checkpoint_every, "steps between checkpoints", {.min = 1})
+          .field("keep_checkpoints", &O::keep_checkpoints, "older ones are removed", {.min = 1})
+          .field("seed", &O::seed, "of initial values, order and dropout", {.min = 0}));
+  return *table;
+}
+
+const config::Table<PrecisionOptions>& precision_table() {
+  static const auto* table = new config::Table<PrecisionOptions>(
+      config::Table<PrecisionOptions>("precision").field("compute", &PrecisionOptions::compute, "of activations and frozen parameters; trained ones are fp32", {.choices = {"fp32", "bf16"}}));
+  return *table;
+}
+
+}  // namespace antiphon::train

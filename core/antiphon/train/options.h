@@ -1,0 +1,48 @@
+// The [train] and [precision] parts of a configuration.
+#pragma once
+#include <string>
+#include <vector>
+
+#include <antiphon/config/schema.h>
+
+namespace antiphon::train {
+
+struct OptimizerOptions {
+  std::string name = "adamw";
+  double lr = 2e-4, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.0;
+};
+
+// Parameters whose name matches take these in place of the optimizer's own.
+struct GroupOptions {
+  std::string match;
+  double lr = 0;
+  double weight_decay = 0;
+};
+
+struct ScheduleOptions {
+  std::string name = "cosine";
+  int64_t warmup_steps = 0;
+  double min_ratio = 0.0;
+};
+
+struct TrainOptions {
+  std::string output;
+  int64_t steps = 1000;
+  double max_minutes = 0;
+  int64_t tokens_per_batch = 2048, accumulate = 1;
+  OptimizerOptions optimizer;
+  std::vector<GroupOptions> groups;
+  ScheduleOptions schedule;
+  double clip_norm = 1.0;
+  int64_t checkpoint_every = 200, keep_checkpoints = 2;
+  int64_t seed = 0;
+};
+
+struct PrecisionOptions {
+  std::string compute = "fp32";
+};
+
+const config::Table<TrainOptions>& train_table();
+const config::Table<PrecisionOptions>& precision_table();
+
+}  // namespace antiphon::train

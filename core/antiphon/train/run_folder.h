@@ -1,0 +1,38 @@
+// The folder of a run: one process at a time, and everything that the run leaves behind.
+#pragma once
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+
+#include <antiphon/data/loader.h>
+#include <antiphon/train/event_file.h>
+
+namespace antiphon::train {
+
+class RunFolder {
+ public:
+  // Creates it and takes its lock; Error(config) naming the holder where another process has it.
+  explicit RunFolder(std::filesystem::path path);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  // The resolved configuration (config.toml) and what it ran on (env.json).
+  void write_config(const std::string& toml);
+  void write_environment(const std::string& device);
+  // Opens metrics.jsonl and the event file. Lines of steps beyond `step` are from a future that did not happen.
+  void open_logs(int64_t step);
+  void metrics(int64_t step, const std::map<std::string, double>& values);
+  void bad_sample(const data::BadSample& bad);
+
+ private:
+  std::filesystem::path path_;
+  int lock_ = -1;
+  std::ofstream metrics_, bad_samples_;
+  std::unique_ptr<EventFile> events_;
+};
+
+}  // namespace antiphon::train

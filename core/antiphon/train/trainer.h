@@ -1,0 +1,56 @@
+// The training loop.
+#pragma once
+#include <functional>
+
+#include <antiphon/component/loss.h>
+#include <antiphon/data/loader.h>
+#include <antiphon/graph/multimodal_lm.h>
+#include <antiphon/train/checkpoint.h>
+#include <antiphon/train/optimizer.h>
+#include <antiphon/train/run_folder.h>
+
+namespace antiphon::train {
+
+struct StepResult {
+  double loss = 0, gradient_norm = 0;
+  int64_t tokens = 0, supervised = 0, samples = 0;
+  bool skipped = false;  // the gradient was not finite
+};
+
+class Trainer {
+ public:
+  // All must outlive it. `config_hash` ties checkpoints to the configuration.
+  Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache, RunFolder& folder, const TrainOptions& options);
+
+  // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 where there is none.
+  int64_t resume();
+  // Trains to the end, or until a signal: then writes a checkpoint and throws Error(preempted).
+  void run();
+
+ private:
+  StepResult step();
+  void backward(graph::Batch& batch, double normalizer, StepResult& result);
+  double progress() const;
+  void after_step(const StepResult& result, double seconds);
+  void check_finite(const StepResult& result, const std::vector<std::string>& samples);
+  void save();
+
+  graph::MultimodalLm& model_;
+  Loss& loss_;
+  data::Loader& loader_;
+  data::FeatureCache& cache_;
+  RunFolder& folder_;
+  TrainOptions options_;
+  Optimizer optimizer_;
+  int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0;
+  double elapsed_ = 0, loss_average_ = 0;
+  double shown_waited_ = 0;
+};
+
+// Puts a checkpoint's parameters into the model. Error(weights) unless every trained tensor is given and no other.
+void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, at::Tensor>& values);
+
+// Resident memory of this process in bytes.
+double resident_bytes();
+
+}  // namespace antiphon::train

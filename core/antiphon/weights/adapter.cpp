@@ -1,0 +1,96 @@
+#include <antiphon/weights/adapter.h>
+
+#include <unordered_map>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/error.h>
+#include <antiphon/weights/json_file.h>
+
+namespace antiphon::weights {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+const std::string prefix = "base_model.model.";
+constexpr std::string_view config_name = "adapter_config.json", tensors_name = "adapter_model.safetensors";
+
+// The path of an adapter's parameter in the Hugging Face model. Rules name whole parameters ("{}.q_proj.weight"), so
+// the longest leading part that is a module with a weight is translated.
+std::string checkpoint_path(const std::string& name, const NameMap& map) {
+  if (map.rules.empty()) return name;
+  for (size_t dot = name.rfind('.'); dot != std::string::npos && dot > 0; dot = name.rfind('.', dot - 1)) {
+    const auto renamed = map.to_checkpoint(name.substr(0, dot) + ".weight");
+    if (renamed && renamed->ends_with(".weight")) return renamed->substr(0, renamed->size() - 7) + name.substr(dot);
+  }
+  fail(ErrorKind::weights, fmt::format("the adapter's parameter '{}' has no name in the Hugging Face model", name), "add a rule for its layer to the component's name map");
+}
+
+// "x.lora_A.default.weight" -> "x.lora_A.weight", "x.ia3_l.default" -> "x.ia3_l".
+std::string without_adapter_name(std::string key) {
+  constexpr std::string_view name = ".default";
+  const auto at = key.rfind(name);
+  const bool whole = at != std::string::npos && (at + name.size() == key.size() || key[at + name.size()] == '.');
+  return whole ? key.erase(at, name.size()) : key;
+}
+
+// PEFT's keys for the adapter's parameters, and those of the file's keys that mean the same.
+NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map) {
+  NameMap exact;
+  std::unordered_map<std::string, std::string> parameters;
+  for (const auto& parameter : peft.module().parameters()) {
+    const auto key = prefix + checkpoint_path(parameter.name, map);
+    exact.rules.push_back({key, parameter.name});
+    parameters.emplace(key, parameter.name);
+  }
+  for (const auto& key : file.names()) {
+    const auto plain = without_adapter_name(key);
+    const auto found = parameters.find(plain);
+    if (plain != key && found != parameters.end()) exact.rules.push_back({key, found->second});
+  }
+  return exact;
+}
+
+// A setting that is absent, null, false or empty is off.
+json setting(const json& config, const char* key) {
+  const auto found = config.find(key);
+  const bool off = found == config.end() || found->is_null() || *found == false || (found->is_structured() && found->empty());
+  return off ? json() : *found;
+}
+
+// Settings that change what the adapter computes without changing all its shapes.
+void check_config(const json& file, const json& attached, const fs::path& path) {
+  for (const char* key : {"peft_type", "r", "lora_alpha", "use_rslora", "use_dora", "alpha_pattern", "num_virtual_tokens", "modules_to_save"}) {
+    const auto got = setting(file, key), expected = setting(attached, key);
+    if (got == expected) continue;
+    fail(ErrorKind::weights, fmt::format("{}: {} is {}, but the attached adapter has {}", path.string(), key, got.dump(), expected.dump()),
+         "configure the adapter as it was trained");
+  }
+}
+
+}  // namespace
+
+void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_model, const NameMap& map) {
+  NamedTensors tensors;
+  for (const auto& parameter : peft.module().parameters()) tensors.emplace_back(prefix + checkpoint_path(parameter.name, map), *parameter.tensor);
+  if (tensors.empty()) fail(ErrorKind::weights, "no adapter is attached, so none can be saved to " + folder.string());
+  auto config = peft.adapter_config();
+  if (!base_model.empty()) config["base_model_name_or_path"] = base_model;
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail(ErrorKind::weights, fmt::format("cannot create the folder {}: {}", folder.string(), error.message()));
+  save_safetensors(folder / tensors_name, tensors, {{"format", "pt"}});
+  write_json(folder / config_name, config);
+}
+
+LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, const LoadOptions& options) {
+  const auto config = folder / config_name, tensors = folder / tensors_name;
+  if (!fs::exists(config)) fail(ErrorKind::weights, folder.string() + " has no adapter_config.json", "give the folder of a PEFT adapter");
+  check_config(read_json_object(config), peft.adapter_config(), config);
+  const Checkpoint file(fs::exists(tensors) || !fs::exists(folder / "adapter_model.bin") ? tensors : folder / "adapter_model.bin");
+  return load_parameters(peft.module(), file, exact_names(peft, file, map), options);
+}
+
+}  // namespace antiphon::weights

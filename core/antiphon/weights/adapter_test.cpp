@@ -1,0 +1,146 @@
+#include <antiphon/weights/adapter.h>
+#include <antiphon/weights/export.h>
+
+#include <ATen/ATen.h>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/error.h>
+#include <antiphon/weights/test_folder.h>
+
+using namespace antiphon;
+using namespace antiphon::weights;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+class Factors : public Module {
+ public:
+  Factors() {
+    for (size_t i = 0; i < 2; ++i) {
+      add(fmt::format("layers.{}.q_proj.lora_A.weight", i), a_[i], {2, 4}, Init::linear_uniform);
+      add(fmt::format("layers.{}.q_proj.lora_B.weight", i), b_[i], {4, 2}, Init::normal_002);
+    }
+    set_requires_grad(true);
+  }
+  at::Tensor a_[2], b_[2];
+};
+
+class Lora : public Peft {
+ public:
+  std::vector<std::string> attach(Module&) override { return {}; }
+  Module& module() override { return factors; }
+  nlohmann::json adapter_config() const override { return {{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", alpha}, {"target_modules", {"q_proj"}}}; }
+  void merge() override {}
+  Factors factors;
+  double alpha = 4;
+};
+
+const NameMap whole_rules{{{"model.layers.{}.self_attn.q_proj.{}", "layers.{}.q_proj.{}"}}, {}};
+const NameMap exact_rules{{{"model.layers.{}.self_attn.q_proj.weight", "layers.{}.q_proj.weight"}}, {}};
+
+std::string load_error(const TestFolder& folder, const NameMap& map = {}) {
+  Lora lora;
+  try {
+    load_adapter(folder.path(), lora, map);
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::weights);
+    CHECK(lora.factors.a_[0].is_meta());
+    return error.what();
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("an adapter is written under PEFT's names and read back") {
+  for (const auto& map : {NameMap{}, whole_rules, exact_rules}) {
+    const TestFolder folder;
+    Lora saved, loaded;
+    saved.factors.initialize(1, at::kCPU);
+    save_adapter(folder.path(), saved, "org/base", map);
+    const auto key = map.rules.empty() ? "base_model.model.layers.0.q_proj.lora_A.weight" : "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+    CHECK(Checkpoint(folder / "adapter_model.safetensors").contains(key));
+    CHECK(nlohmann::json::parse(folder.read("adapter_config.json")).at("base_model_name_or_path") == "org/base");
+    const auto report = load_adapter(folder.path(), loaded, map);
+    CHECK(report.applied == 4);
+    CHECK(at::equal(loaded.factors.b_[1], saved.factors.b_[1]));
+    CHECK(loaded.factors.b_[1].requires_grad());
+  }
+}
+
+TEST_CASE("keys with the adapter's name are taken") {
+  const TestFolder folder;
+  folder.write("adapter_config.json", R"({"peft_type":"LORA","r":2,"lora_alpha":4.0,"use_dora":false,"alpha_pattern":{},"modules_to_save":null})");
+  NamedTensors tensors;
+  for (int i = 0; i < 2; ++i) {
+    tensors.emplace_back(fmt::format("base_model.model.layers.{}.q_proj.lora_A.default.weight", i), at::ones({2, 4}));
+    tensors.emplace_back(fmt::format("base_model.model.layers.{}.q_proj.lora_B.default.weight", i), at::ones({4, 2}));
+  }
+  save_safetensors(folder / "adapter_model.safetensors", tensors);
+  CHECK(load_error(folder).empty());
+  tensors.emplace_back("base_model.model.layers.0.q_proj.lora_A.weight", at::ones({2, 4}));
+  save_safetensors(folder / "adapter_model.safetensors", tensors);
+  CHECK_THAT(load_error(folder), ContainsSubstring("1 given twice"));
+}
+
+TEST_CASE("an adapter that fits nothing, or in part, or with other settings is refused") {
+  const TestFolder folder;
+  CHECK_THAT(load_error(folder), ContainsSubstring("has no adapter_config.json"));
+  Lora lora;
+  lora.factors.initialize(1, at::kCPU);
+  save_adapter(folder.path(), lora, "", exact_rules);
+  const auto none = load_error(folder);
+  CHECK_THAT(none, ContainsSubstring("adapter: 0 of 4 parameters can be loaded") && ContainsSubstring("4 unexpected"));
+  save_adapter(folder.path(), lora, "");
+  NamedTensors part{{"base_model.model.layers.0.q_proj.lora_A.weight", at::ones({2, 4})}};
+  save_safetensors(folder / "adapter_model.safetensors", part);
+  CHECK_THAT(load_error(folder), ContainsSubstring("1 of 4 parameters") && ContainsSubstring("3 missing"));
+  std::filesystem::remove(folder / "adapter_model.safetensors");
+  CHECK_THAT(load_error(folder), ContainsSubstring("does not exist"));
+  folder.write("adapter_model.bin", "PK");
+  CHECK_THAT(load_error(folder), ContainsSubstring("Python pickle"));
+  folder.write("adapter_config.json", R"({"peft_type":"LORA","r":2,"lora_alpha":8})");
+  CHECK_THAT(load_error(folder), ContainsSubstring("lora_alpha is 8, but the attached adapter has 4"));
+  folder.write("adapter_config.json", R"({"peft_type":"LORA","r":2,"lora_alpha":4,"use_dora":true})");
+  CHECK_THAT(load_error(folder), ContainsSubstring("use_dora is true"));
+}
+
+TEST_CASE("an adapter on a layer that the map does not name is refused") {
+  const TestFolder folder;
+  Lora lora;
+  lora.factors.initialize(1, at::kCPU);
+  CHECK_THROWS_AS(save_adapter(folder.path(), lora, "", NameMap{{{"x", "y"}}, {}}), Error);
+  CHECK(folder.count() == 0);
+}
+
+TEST_CASE("a module is exported under its checkpoint names and loads again") {
+  const TestFolder folder;
+  Factors module, again;
+  module.initialize(3, at::kCPU);
+  save_pretrained(folder.path(), module, whole_rules, {{"model_type", "test"}}, 40);
+  CHECK(nlohmann::json::parse(folder.read("config.json")).at("model_type") == "test");
+  const Checkpoint checkpoint(folder.path());
+  CHECK(checkpoint.contains("model.layers.1.self_attn.q_proj.lora_B.weight"));
+  CHECK(load_parameters(again, checkpoint, whole_rules).applied == 4);
+  CHECK(at::equal(again.a_[1], module.a_[1]));
+}
+
+TEST_CASE("an export that would lose a parameter is refused") {
+  Factors module;
+  const auto text = [&](const NameMap& map) {
+    try {
+      checkpoint_tensors(module, map);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK_THAT(text(whole_rules), ContainsSubstring("0 of 4 parameters can be saved") && ContainsSubstring("4 without values"));
+  module.initialize(3, at::kCPU);
+  CHECK_THAT(text({{{"a.{}", "layers.0.{}"}}, {}}), ContainsSubstring("2 of 4") && ContainsSubstring("layers.1.q_proj.lora_A.weight"));
+  CHECK_THAT(text({{{"a.{}", "layers.0.{}"}, {"a.{}", "layers.1.{}"}}, {}}), ContainsSubstring("2 under one name:\n    a.q_proj.lora_A.weight: from 'layers.0"));
+  CHECK(text(whole_rules).empty());
+}

@@ -1,0 +1,50 @@
+// A model's tensors, wherever they lie: a Hugging Face folder (single file or shards with an index) or one file.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <antiphon/weights/safetensors.h>
+
+namespace antiphon::weights {
+
+class Checkpoint {
+ public:
+  // `path` is a folder with model.safetensors or model.safetensors.index.json, or a .safetensors file.
+  // Error(weights): nothing there, pickle files only, a missing or damaged shard, an index that names files outside
+  // the folder (a Hugging Face cache's links into its own blobs/ are allowed), a tensor in two shards, an index entry
+  // whose shard lacks the tensor.
+  explicit Checkpoint(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  // In the order of files and of offsets within each.
+  const std::vector<std::string>& names() const { return names_; }
+  bool contains(const std::string& name) const { return owner_.contains(name); }
+  const TensorInfo& info(const std::string& name) const { return file_of(name).info(name); }
+  // See SafetensorsFile. The tensors keep their file open.
+  at::Tensor tensor(const std::string& name) const { return file_of(name).tensor(name); }
+  at::Tensor slice(const std::string& name, int64_t begin, int64_t end) const { return file_of(name).slice(name, begin, end); }
+  // Bytes of all tensors.
+  uint64_t total_bytes() const { return total_bytes_; }
+  // What the caller should tell the operator: an index whose metadata.total_size is not the sum (harmless, and found
+  // in published models).
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  void open_folder();
+  void open_shards(const std::filesystem::path& index);
+  void add(const std::filesystem::path& file);
+  const SafetensorsFile& file_of(const std::string& name) const;
+  std::filesystem::path path_;
+  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::vector<std::string> names_, warnings_;
+  std::unordered_map<std::string, const SafetensorsFile*> owner_;
+  uint64_t total_bytes_ = 0;
+};
+
+// Writes model.safetensors, or shards of at most `max_shard_bytes` of tensors (one larger tensor has its own) with
+// model.safetensors.index.json. All files are complete on the disk before the first takes its name; then those of an
+// earlier save that are no part of this one are removed. The folder is created.
+void save_checkpoint(const std::filesystem::path& folder, const NamedTensors& tensors, uint64_t max_shard_bytes = 5'000'000'000);
+
+}  // namespace antiphon::weights

@@ -1,0 +1,41 @@
+#include <antiphon/weights/export.h>
+
+#include <unordered_map>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/error.h>
+#include <antiphon/weights/json_file.h>
+#include <antiphon/weights/name_report.h>
+
+namespace antiphon::weights {
+
+NamedTensors checkpoint_tensors(Module& module, const NameMap& map) {
+  NamedTensors tensors;
+  ExportReport report;
+  std::unordered_map<std::string, std::string> owner;
+  const auto parameters = module.parameters();
+  for (const auto& parameter : parameters) {
+    const auto name = map.to_checkpoint(parameter.name);
+    if (!name) {
+      report.unnamed.push_back(parameter.name);
+    } else if (const auto [place, fresh] = owner.emplace(*name, parameter.name); !fresh) {
+      report.doubled.push_back(fmt::format("{}: from '{}' and '{}'", *name, place->second, parameter.name));
+    } else if (parameter.tensor->is_meta()) {
+      report.empty_ones.push_back(parameter.name);
+    } else {
+      tensors.emplace_back(*name, *parameter.tensor);
+    }
+  }
+  if (tensors.size() != parameters.size()) fail_export(report, fmt::format("{} of {} parameters can be saved", tensors.size(), parameters.size()));
+  return tensors;
+}
+
+void save_pretrained(const std::filesystem::path& folder, Module& module, const NameMap& map, const nlohmann::json& config, uint64_t max_shard_bytes) {
+  save_checkpoint(folder, checkpoint_tensors(module, map), max_shard_bytes);
+  write_json(folder / "config.json", config);
+}
+
+}  // namespace antiphon::weights

@@ -1,0 +1,19 @@
+// Writes a module as a Hugging Face folder that transformers loads.
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+
+#include <antiphon/component/module.h>
+#include <antiphon/component/name_map.h>
+#include <antiphon/weights/checkpoint.h>
+
+namespace antiphon::weights {
+
+// Every parameter of the module under its checkpoint name, in its own dtype. Error(weights) that lists the parameters
+// that the map does not name, those that are still on the meta device, and names that two parameters would take.
+NamedTensors checkpoint_tensors(Module& module, const NameMap& map);
+
+// The tensors (see save_checkpoint()) and config.json.
+void save_pretrained(const std::filesystem::path& folder, Module& module, const NameMap& map, const nlohmann::json& config,
+                     uint64_t max_shard_bytes = 5'000'000'000);
+
+}  // namespace antiphon::weights

@@ -1,0 +1,15 @@
+// JSON files of a model folder, read with limits. Used inside this area and by what reads such files.
+#pragma once
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+
+namespace antiphon::weights {
+
+// The object in a JSON file of at most 100 MB and 64 levels. Error(weights) with file:line:column; repeated keys are
+// an error where `unique_keys` is set, else the last one counts, as in Python.
+nlohmann::json read_json_object(const std::filesystem::path& path, bool unique_keys = false);
+
+// Writes it with two blanks of indentation and a final line end, atomically.
+void write_json(const std::filesystem::path& path, const nlohmann::json& value);
+
+}  // namespace antiphon::weights

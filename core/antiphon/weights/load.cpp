@@ -1,0 +1,106 @@
+#include <antiphon/weights/load.h>
+
+#include <unordered_map>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/component/pretrained.h>
+#include <antiphon/weights/json_file.h>
+#include <antiphon/weights/name_report.h>
+
+namespace antiphon::weights {
+namespace {
+
+using Target = std::pair<Parameter, std::string>;  // a parameter and the checkpoint tensor that it takes
+
+bool is_floating(Dtype dtype) {
+  return dtype == Dtype::F16 || dtype == Dtype::BF16 || dtype == Dtype::F32 || dtype == Dtype::F64;
+}
+
+// Why this tensor cannot become this parameter; empty where it can.
+std::string mismatch(const Parameter& parameter, const TensorInfo& info) {
+  const auto sizes = parameter.tensor->sizes();
+  if (!std::equal(sizes.begin(), sizes.end(), info.shape.begin(), info.shape.end(),
+                  [](int64_t a, uint64_t b) { return static_cast<uint64_t>(a) == b; })) {
+    return fmt::format("{}: expected [{}], got [{}] from '{}'", parameter.name, fmt::join(sizes, ", "), fmt::join(info.shape, ", "), info.name);
+  }
+  if (!is_floating(info.dtype)) return fmt::format("{}: '{}' is {}; F16, BF16, F32 or F64 is expected", parameter.name, info.name, to_string(info.dtype));
+  return {};
+}
+
+struct Plan {
+  std::vector<Target> targets;
+  NameReport report;
+  int64_t ignored = 0;
+};
+
+Plan make_plan(Module& module, const Checkpoint& checkpoint, const NameMap& map) {
+  Plan plan;
+  const auto parameters = module.parameters();
+  std::unordered_map<std::string, std::string> source;  // parameter name -> checkpoint name
+  std::unordered_map<std::string, const Parameter*> known;
+  for (const auto& parameter : parameters) known.emplace(parameter.name, &parameter);
+  for (const auto& name : checkpoint.names()) {
+    if (map.ignores(name)) {
+      ++plan.ignored;
+      continue;
+    }
+    const auto parameter = map.to_parameter(name);
+    if (!parameter || !known.contains(*parameter)) {
+      plan.report.unexpected.push_back(name);
+    } else if (const auto [place, fresh] = source.emplace(*parameter, name); !fresh) {
+      plan.report.doubled.push_back(fmt::format("{}: from '{}' and '{}'", *parameter, place->second, name));
+    }
+  }
+  for (const auto& parameter : parameters) {
+    const auto found = source.find(parameter.name);
+    if (found == source.end()) {
+      plan.report.missing.push_back(map.to_checkpoint(parameter.name).value_or(parameter.name));
+      continue;
+    }
+    auto problem = mismatch(parameter, checkpoint.info(found->second));
+    if (problem.empty()) plan.targets.emplace_back(parameter, found->second);
+    else plan.report.mismatched.push_back(std::move(problem));
+  }
+  return plan;
+}
+
+}  // namespace
+
+void assign_parameter(at::Tensor& parameter, const at::Tensor& value, const LoadOptions& options) {
+  c10::AutoGradMode no_grad(false);
+  const bool trainable = parameter.requires_grad();
+  const auto dtype = (trainable ? options.trainable_dtype : options.frozen_dtype).value_or(value.scalar_type());
+  auto fresh = value.to(options.device, dtype);
+  if (trainable && fresh.is_alias_of(value)) fresh = fresh.clone();
+  parameter = std::move(fresh);
+  parameter.set_requires_grad(trainable);
+}
+
+LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map, const LoadOptions& options) {
+  const auto plan = make_plan(module, checkpoint, map);
+  const auto total = static_cast<int64_t>(plan.targets.size() + plan.report.missing.size() + plan.report.mismatched.size());
+  if (!plan.report.empty()) fail_names(plan.report, fmt::format("{}: {} of {} parameters can be loaded from {}", options.name, plan.targets.size(), total, checkpoint.path().string()));
+  if (total == 0) fail(ErrorKind::weights, fmt::format("{} has no parameters to load from {}", options.name, checkpoint.path().string()));
+  LoadReport report{0, total, plan.ignored, 0};
+  for (const auto& [parameter, name] : plan.targets) {
+    assign_parameter(*parameter.tensor, checkpoint.tensor(name), options);
+    ++report.applied;
+    report.bytes += stored_bytes(*parameter.tensor);
+  }
+  return report;
+}
+
+PretrainedConfig read_pretrained_config(const std::filesystem::path& folder) {
+  PretrainedConfig result;
+  const auto config = folder / "config.json", preprocessor = folder / "preprocessor_config.json";
+  if (std::filesystem::exists(config)) result.config = read_json_object(config);
+  if (std::filesystem::exists(preprocessor)) result.preprocessor = read_json_object(preprocessor);
+  return result;
+}
+
+}  // namespace antiphon::weights

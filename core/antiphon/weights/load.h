@@ -1,0 +1,44 @@
+// Puts a checkpoint's tensors into a module.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+#include <antiphon/component/module.h>
+#include <antiphon/component/name_map.h>
+#include <antiphon/weights/checkpoint.h>
+
+namespace antiphon {
+struct PretrainedConfig;
+}
+
+namespace antiphon::weights {
+
+struct LoadOptions {
+  at::Device device = at::kCPU;
+  // Types for parameters that require no gradient and for those that do; nullopt keeps the checkpoint's.
+  std::optional<at::ScalarType> frozen_dtype = std::nullopt, trainable_dtype = at::kFloat;
+  // Who is loaded, for messages: "model.llm".
+  std::string name = "model";
+};
+
+struct LoadReport {
+  int64_t applied = 0, total = 0;  // parameters; equal, since anything else is an error
+  int64_t ignored = 0;             // checkpoint tensors that the map says are not used
+  uint64_t bytes = 0;              // of the parameters as they are now
+};
+
+// Replaces every parameter of the module (on the meta device or not) by the checkpoint's tensor of that name, keeping
+// requires_grad. A frozen parameter on the CPU whose dtype the file has is a view of the file's mapping; a trainable
+// one has its own memory. Error(weights), before anything is changed, that lists the missing, unexpected, mismatched
+// and doubly given names (20 of each class, and counts) and a prefix that would explain them.
+LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map, const LoadOptions& options = {});
+
+// One parameter's new value; see load_parameters().
+void assign_parameter(at::Tensor& parameter, const at::Tensor& value, const LoadOptions& options);
+
+// config.json and preprocessor_config.json of a folder; null where there is none (or no folder).
+// Error(weights) with file:line:column where one is malformed.
+PretrainedConfig read_pretrained_config(const std::filesystem::path& folder);
+
+}  // namespace antiphon::weights

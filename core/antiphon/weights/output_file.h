@@ -1,0 +1,29 @@
+// A file that appears under its name only when it is complete.
+#pragma once
+#include <filesystem>
+
+namespace antiphon::weights {
+
+class OutputFile {
+ public:
+  // Creates "<path>.tmp-<pid>-<n>". Error(weights).
+  explicit OutputFile(std::filesystem::path path);
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+  // Removes the temporary file unless it was committed.
+  ~OutputFile();
+
+  void write(const void* data, size_t bytes);
+  // Flushes the bytes to the disk; nothing may be written afterwards.
+  void flush();
+  // Renames over the target.
+  void commit();
+
+ private:
+  [[noreturn]] void fail_io(const char* action) const;
+  std::filesystem::path path_, temporary_;
+  int fd_ = -1;
+  bool committed_ = false;
+};
+
+}  // namespace antiphon::weights

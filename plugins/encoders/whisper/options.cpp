@@ -1,0 +1,34 @@
+#include <fmt/format.h>
+
+#include "whisper.h"
+
+namespace antiphon::whisper {
+void WhisperOptions::read_pretrained(const PretrainedConfig& pretrained) {
+  const auto& json = pretrained.config;
+  expect_model_type(pretrained, "whisper", "whisper");
+  take(json, "d_model", hidden_size);
+  take(json, "encoder_layers", num_layers);
+  take(json, "encoder_attention_heads", num_heads);
+  take(json, "encoder_ffn_dim", intermediate_size);
+  take(json, "num_mel_bins", num_mels);
+  take(json, "max_source_positions", max_positions);
+  take(json, "activation_function", activation);
+}
+
+const config::Table<WhisperOptions>& whisper_table() {
+  using O = WhisperOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("whisper")
+          .field("hidden_size", &O::hidden_size, "width", {.min = 1})
+          .field("num_layers", &O::num_layers, "blocks of the checkpoint's encoder", {.min = 1, .max = 1000})
+          .field("num_heads", &O::num_heads, "attention heads", {.min = 1})
+          .field("intermediate_size", &O::intermediate_size, "width of the MLP", {.min = 1})
+          .field("num_mels", &O::num_mels, "mel bands: 80, or 128 from large-v3 on", {.min = 1, .max = 512})
+          .field("max_positions", &O::max_positions, "vectors of a full window; 1500 are 30 s", {.min = 1})
+          .field("activation", &O::activation, "of the MLP and the convolutions")
+          .field("length", &O::length, "window: each window is filled up with silence, as the model was trained; clip: the clip's own length, about ten times cheaper for short clips", {.choices = {"window", "clip"}})
+          .field("layer", &O::layer, "feature layer: -1 is the last with the final norm, -2 the output of the block before, without it; 0 the embedding, n block n"));
+  return *table;
+}
+
+}  // namespace antiphon::whisper

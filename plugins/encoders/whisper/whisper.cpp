@@ -1,0 +1,108 @@
+#include "whisper.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <antiphon/media/log_mel.h>
+#include <antiphon/nn/activation.h>
+#include <antiphon/nn/linear.h>
+
+#include <algorithm>
+
+namespace antiphon::whisper {
+namespace {
+
+// The second convolution has stride 2: one vector for two mel frames, 20 ms.
+constexpr int64_t kSamplesPerVector = 2 * media::kLogMelHop;
+
+int64_t layers_for(const WhisperOptions& o) {
+  const int64_t used = o.layer < 0 ? o.num_layers + 1 + o.layer : o.layer;
+  if (used < 0 || used > o.num_layers)
+    fail(ErrorKind::config, fmt::format("whisper: layer = {} is out of range; the encoder has {} blocks", o.layer, o.num_layers), fmt::format("use -{} to {}", o.num_layers + 1, o.num_layers));
+  return used;
+}
+
+}  // namespace
+
+Whisper::Whisper(const WhisperOptions& options) : options_(options), layers_used_(layers_for(options)) {
+  const int64_t width = options.hidden_size;
+  if (width % options.num_heads != 0) fail(ErrorKind::config, fmt::format("whisper: hidden_size = {} is not a multiple of num_heads = {}", width, options.num_heads));
+  add("conv1.weight", conv1_weight_, {width, options.num_mels, 3}, Init::linear_uniform);
+  add("conv1.bias", conv1_bias_, {width}, Init::zeros);
+  add("conv2.weight", conv2_weight_, {width, width, 3}, Init::linear_uniform);
+  add("conv2.bias", conv2_bias_, {width}, Init::zeros);
+  add("embed_positions.weight", positions_, {options.max_positions, width}, Init::normal_002);
+  nn::EncoderLayerOptions layer;
+  layer.hidden_size = width, layer.intermediate_size = options.intermediate_size, layer.num_heads = options.num_heads;
+  layer.key_bias = false, layer.activation = options.activation;
+  for (int64_t i = 0; i < layers_used_; ++i) {
+    layers_.push_back(std::make_unique<nn::EncoderLayer>(layer));
+    add(fmt::format("layers.{}", i), *layers_.back());
+  }
+  if (layers_used_ == options.num_layers && options.layer == -1) {
+    norm_ = std::make_unique<nn::LayerNorm>(width, 1e-5);
+    add("layer_norm", *norm_);
+  }
+}
+
+int64_t Whisper::sample_rate() const { return media::kLogMelSampleRate; }
+
+std::vector<int64_t> Whisper::example_shape() const {
+  return {options_.num_mels, options_.length == "window" ? 2 * options_.max_positions : 4};
+}
+
+// Audio longer than a window becomes several parts; nothing is cut off.
+std::vector<at::Tensor> Whisper::process(const MediaItem& item) const {
+  if (item.modality != Modality::audio) fail(ErrorKind::data, fmt::format("whisper takes audio and got {}", to_string(item.modality)));
+  if (item.audio.sample_rate != sample_rate()) fail(ErrorKind::data, fmt::format("whisper wants {} Hz and got {} Hz", sample_rate(), item.audio.sample_rate));
+  if (item.audio.samples.empty()) fail(ErrorKind::data, "the audio has no samples");
+  const int64_t window = options_.max_positions * kSamplesPerVector, total = static_cast<int64_t>(item.audio.samples.size());
+  std::vector<at::Tensor> parts;
+  for (int64_t begin = 0; begin < total; begin += window) {
+    const int64_t n = std::min(window, total - begin);
+    const int64_t vectors = options_.length == "window" ? options_.max_positions : std::max<int64_t>(2, (n + kSamplesPerVector - 1) / kSamplesPerVector);
+    const std::span<const float> samples(item.audio.samples.data() + begin, static_cast<size_t>(n));
+    parts.push_back(media::log_mel(samples, {.mels = options_.num_mels, .samples = vectors * kSamplesPerVector}));
+  }
+  return parts;
+}
+
+TokenGrid Whisper::output_grid(at::IntArrayRef part_shape) const {
+  if (part_shape.size() != 2 || part_shape[0] != options_.num_mels || part_shape[1] > 2 * options_.max_positions)
+    fail(ErrorKind::data, fmt::format("whisper: expected a part [{}, at most {}], got [{}]", options_.num_mels, 2 * options_.max_positions, fmt::join(part_shape, ", ")));
+  return {1, (part_shape[1] + 1) / 2};
+}
+
+at::Tensor Whisper::forward(const at::Tensor& parts) {
+  auto convolve = [&](const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride) {
+    return nn::activate("gelu", at::conv1d(x, nn::like(weight, x), nn::like(bias, x), stride, 1));
+  };
+  auto x = convolve(convolve(parts, conv1_weight_, conv1_bias_, 1), conv2_weight_, conv2_bias_, 2).transpose(1, 2);
+  x = x + nn::like(positions_.narrow(0, 0, x.size(1)), x);
+  for (const auto& layer : layers_) x = layer->forward(x);
+  return norm_ ? norm_->forward(x) : x;
+}
+
+NameMap Whisper::name_map() const {
+  NameMap map;
+  // WhisperForConditionalGeneration, then WhisperModel, then a bare encoder.
+  for (const std::string prefix : {"model.encoder.", "encoder.", ""}) {
+    const std::vector<NameRule> rules{{"conv1.{}", "conv1.{}"},
+                                      {"conv2.{}", "conv2.{}"},
+                                      {"embed_positions.weight", "embed_positions.weight"},
+                                      {"layers.{}.self_attn_layer_norm.{}", "layers.{}.norm1.{}"},
+                                      {"layers.{}.final_layer_norm.{}", "layers.{}.norm2.{}"},
+                                      {"layers.{}.self_attn.out_proj.{}", "layers.{}.self_attn.o_proj.{}"},
+                                      {"layers.{}.self_attn.{}", "layers.{}.self_attn.{}"},
+                                      {"layers.{}.fc{}", "layers.{}.mlp.fc{}"},
+                                      {"layer_norm.{}", "layer_norm.{}"}};
+    for (const auto& rule : rules) map.rules.push_back({prefix + rule.checkpoint, rule.parameter});
+    if (!norm_) map.ignored.push_back(prefix + "layer_norm.*");
+    for (int64_t i = layers_used_; i < options_.num_layers; ++i) map.ignored.push_back(fmt::format("{}layers.{}.*", prefix, i));
+  }
+  map.ignored.insert(map.ignored.end(), {"model.decoder.*", "decoder.*", "proj_out.*"});
+  return map;
+}
+
+}  // namespace antiphon::whisper

@@ -1,0 +1,41 @@
+// The encoder of Whisper (Radford et al. 2022; transformers: models/whisper/modeling_whisper.py) with its log-mel.
+#pragma once
+#include <antiphon/component/register.h>
+#include <antiphon/nn/encoder_layer.h>
+
+#include <memory>
+
+namespace antiphon::whisper {
+
+struct WhisperOptions {
+  int64_t hidden_size = 512, num_layers = 6, num_heads = 8, intermediate_size = 2048;
+  int64_t num_mels = 80, max_positions = 1500;
+  std::string activation = "gelu", length = "window";
+  int64_t layer = -1;
+
+  void read_pretrained(const PretrainedConfig& pretrained);
+};
+const config::Table<WhisperOptions>& whisper_table();
+
+class Whisper : public Encoder, private Module {
+ public:
+  explicit Whisper(const WhisperOptions& options);
+  Modality modality() const override { return Modality::audio; }
+  int64_t sample_rate() const override;
+  int64_t output_size() const override { return options_.hidden_size; }
+  std::vector<at::Tensor> process(const MediaItem& item) const override;
+  std::vector<int64_t> example_shape() const override;
+  TokenGrid output_grid(at::IntArrayRef part_shape) const override;
+  at::Tensor forward(const at::Tensor& parts) override;
+  Module& module() override { return *this; }
+  NameMap name_map() const override;
+
+ private:
+  WhisperOptions options_;
+  int64_t layers_used_;
+  at::Tensor conv1_weight_, conv1_bias_, conv2_weight_, conv2_bias_, positions_;
+  std::vector<std::unique_ptr<nn::EncoderLayer>> layers_;
+  std::unique_ptr<nn::LayerNorm> norm_;
+};
+
+}  // namespace antiphon::whisper

@@ -1,0 +1,97 @@
+// Cross entropy over supervised positions, in chunks: no [all positions, vocabulary] tensor is ever alive. The
+// gradient of a chunk is made while its logits are at hand, as in Cut Cross-Entropy (Wijmans et al. 2024).
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <antiphon/component/register.h>
+#include <antiphon/plugin/manifest.h>
+
+namespace antiphon::cross_entropy {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct Chunks {
+  at::Tensor token_loss, grad_hidden, grad_weight;  // gradients of the sum, undefined where not wanted
+};
+
+Chunks run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels, int64_t chunk, bool want_hidden, bool want_weight) {
+  Chunks out{at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat)), {}, {}};
+  if (want_hidden) out.grad_hidden = at::empty_like(hidden);
+  if (want_weight) out.grad_weight = at::zeros(weight.sizes(), weight.options().dtype(at::kFloat));
+  for (int64_t begin = 0; begin < hidden.size(0); begin += chunk) {
+    const int64_t n = std::min(chunk, hidden.size(0) - begin);
+    const auto x = hidden.narrow(0, begin, n);
+    const auto label = labels.narrow(0, begin, n).unsqueeze(1);
+    auto logits = at::mm(x, weight.t()).to(at::kFloat);
+    const auto log_sum = logits.logsumexp(-1, true);
+    out.token_loss.narrow(0, begin, n).copy_((log_sum - logits.gather(1, label)).squeeze(1));
+    if (!want_hidden && !want_weight) continue;
+    auto grad = logits.sub_(log_sum).exp_();
+    grad.scatter_add_(1, label, at::full({n, 1}, -1.0, grad.options()));
+    const auto grad_cast = grad.to(weight.scalar_type());
+    if (want_hidden) {
+      auto target = out.grad_hidden.narrow(0, begin, n);
+      at::mm_out(target, grad_cast, weight);
+    }
+    if (want_weight) out.grad_weight.add_(at::mm(grad_cast.t(), x));
+  }
+  return out;
+}
+
+struct CrossEntropyFunction : torch::autograd::Function<CrossEntropyFunction> {
+  static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels, double normalizer, int64_t chunk) {
+    const auto chunks = run(hidden, weight, labels, chunk, context->needs_input_grad(0), context->needs_input_grad(1));
+    context->save_for_backward({chunks.grad_hidden, chunks.grad_weight});
+    context->saved_data["normalizer"] = normalizer;
+    context->mark_non_differentiable({chunks.token_loss});
+    return {chunks.token_loss.sum().div_(normalizer), chunks.token_loss};
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const auto scale = grads[0] / context->saved_data["normalizer"].toDouble();
+    auto scaled = [&](const at::Tensor& grad) { return grad.defined() ? grad * scale.to(grad.scalar_type()) : grad; };
+    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+struct CrossEntropyOptions {
+  int64_t chunk = 256;
+};
+
+const config::Table<CrossEntropyOptions>& cross_entropy_table() {
+  static const auto* table = new config::Table<CrossEntropyOptions>(
+      config::Table<CrossEntropyOptions>("cross_entropy")
+          .field("chunk", &CrossEntropyOptions::chunk, "positions whose logits are alive at once", {.min = 1}));
+  return *table;
+}
+
+class CrossEntropy : public Loss {
+ public:
+  explicit CrossEntropy(const CrossEntropyOptions& options) : chunk_(options.chunk) {}
+
+  LossOutput forward(const LossInput& input) override {
+    const auto weight = input.head_weight_vd.to(input.hidden_nd.scalar_type());
+    if (!at::GradMode::is_enabled()) {
+      const auto chunks = run(input.hidden_nd, weight, input.labels_n, chunk_, false, false);
+      return {chunks.token_loss.sum().div_(input.normalizer), chunks.token_loss};
+    }
+    const auto out = CrossEntropyFunction::apply(input.hidden_nd, weight, input.labels_n, input.normalizer, chunk_);
+    return {out[0], out[1].detach()};
+  }
+
+ private:
+  int64_t chunk_;
+};
+
+}  // namespace antiphon::cross_entropy
+
+ANTIPHON_PLUGIN(cross_entropy, "0.1.0") {
+  using namespace antiphon::cross_entropy;
+  antiphon::register_loss<CrossEntropy>(registrar, "cross_entropy", "cross entropy over supervised positions, in chunks", cross_entropy_table());
+}

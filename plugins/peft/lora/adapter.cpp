@@ -1,0 +1,70 @@
+#include "adapter.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <antiphon/nn/linear.h>
+
+namespace antiphon::lora {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+at::Tensor rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+
+// Base product and adapter in one node, which keeps x and A x only: no copy of W, no product of its own to store.
+struct LoraFunction : torch::autograd::Function<LoraFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                            const at::Tensor& a, const at::Tensor& b, double scale) {
+    const auto x2 = rows(x);
+    const auto u = at::mm(x2, nn::like(a, x).t());
+    auto y = at::linear(x2, weight, bias);
+    y.addmm_(u, nn::like(b, x).t(), 1, scale);
+    context->save_for_backward({x2, weight, a, b, u});
+    context->saved_data["scale"] = scale;
+    auto shape = x.sizes().vec();
+    shape.back() = weight.size(0);
+    return y.view(shape);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const auto &x = saved[0], &weight = saved[1], &a = saved[2], &b = saved[3], &u = saved[4];
+    const double scale = context->saved_data["scale"].toDouble();
+    const auto g = rows(grads[0]);
+    const auto gu = at::mm(g, nn::like(b, g)).mul_(scale);
+    at::Tensor grad_x;
+    if (context->needs_input_grad(0)) {
+      grad_x = at::mm(g, weight).addmm_(gu, nn::like(a, g));
+      auto shape = grads[0].sizes().vec();
+      shape.back() = weight.size(1);
+      grad_x = grad_x.view(shape);
+    }
+    auto grad_a = at::mm(gu.t(), x).to(a.scalar_type());
+    auto grad_b = at::mm(g.t(), u).mul_(scale).to(b.scalar_type());
+    return {grad_x, at::Tensor(), at::Tensor(), grad_a, grad_b, at::Tensor()};
+  }
+};
+
+}  // namespace
+
+LoraAdapter::LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, double dropout) : scale_(scale), dropout_(dropout) {
+  add("lora_A.weight", a_, {rank, in}, Init::linear_uniform);
+  add("lora_B.weight", b_, {out, rank}, Init::zeros);
+}
+
+at::Tensor LoraAdapter::forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const auto w = nn::like(weight, x), c = nn::like(bias, x);
+  const bool drops = dropout_ > 0 && at::GradMode::is_enabled();
+  if (!drops && !w.requires_grad() && !(c.defined() && c.requires_grad())) return LoraFunction::apply(x, w, c, a_, b_, scale_);
+  const auto branch = drops ? at::dropout(x, dropout_, true) : x;
+  return at::linear(x, w, c) + at::linear(at::linear(branch, nn::like(a_, x)), nn::like(b_, x)) * scale_;
+}
+
+at::Tensor LoraAdapter::merged_weight(const at::Tensor& weight) const {
+  return at::addmm(weight.to(at::kFloat), b_.to(at::kFloat), a_.to(at::kFloat), 1, scale_);
+}
+
+}  // namespace antiphon::lora

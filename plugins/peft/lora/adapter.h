@@ -1,0 +1,18 @@
+// LoRA (Hu et al. 2021): y = W x + scale · B A x with W frozen.
+#pragma once
+#include <antiphon/component/peft.h>
+
+namespace antiphon::lora {
+
+class LoraAdapter : public LinearAdapter, public Module {
+ public:
+  LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, double dropout);
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) override;
+  at::Tensor merged_weight(const at::Tensor& weight) const override;
+
+ private:
+  at::Tensor a_, b_;  // [rank, in], [out, rank]
+  double scale_, dropout_;
+};
+
+}  // namespace antiphon::lora

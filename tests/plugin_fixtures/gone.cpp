@@ -1,0 +1,2 @@
+// A library that is linked and then not shipped.
+void antiphon_fixture_gone() {}
