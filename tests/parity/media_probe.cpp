@@ -25,7 +25,8 @@ namespace {
 
 template <class T>
 void write(const std::string& path, const T* data, size_t count) {
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(count * sizeof(T)));
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(count * sizeof(T)));
 }
 
 std::string write_tensor(const std::string& path, const at::Tensor& tensor) {
@@ -76,7 +77,8 @@ std::string tensor(std::istream& in, const std::string& out) {
   in >> file >> height >> width >> edge >> crop;
   const Image source = raw_image(file, height, width);
   const Image resized = resize(source, shortest_edge_size({height, width}, edge), Filter::bicubic);
-  return write_tensor(out, to_tensor(center_crop(resized, {crop, crop}), {1.0 / 255, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}}));
+  return write_tensor(
+      out, to_tensor(center_crop(resized, {crop, crop}), {1.0 / 255, {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}}));
 }
 
 std::string audio(std::istream& in, const std::string& out) {
@@ -109,22 +111,29 @@ std::string video(std::istream& in, const std::string& out) {
   in >> file >> options.frames >> options.frames_per_second >> options.sample_rate;
   const Video video = load_video(file, options);
   std::ofstream to(out, std::ios::binary);
-  std::string line = fmt::format("{} {} {} {}", video.seconds, video.frames[0].image.height, video.frames[0].image.width,
-                                 video.audio ? video.audio->samples.size() : 0);
+  std::string line = fmt::format("{} {} {} {}", video.seconds, video.frames[0].image.height,
+                                 video.frames[0].image.width, video.audio ? video.audio->samples.size() : 0);
   for (const VideoFrame& frame : video.frames) {
-    to.write(reinterpret_cast<const char*>(frame.image.rgb.data()), static_cast<std::streamsize>(frame.image.rgb.size()));
+    to.write(reinterpret_cast<const char*>(frame.image.rgb.data()),
+             static_cast<std::streamsize>(frame.image.rgb.size()));
     line += fmt::format(" {}", frame.seconds);
   }
   if (video.audio)
-    to.write(reinterpret_cast<const char*>(video.audio->samples.data()), static_cast<std::streamsize>(video.audio->samples.size() * 4));
+    to.write(reinterpret_cast<const char*>(video.audio->samples.data()),
+             static_cast<std::streamsize>(video.audio->samples.size() * 4));
   return line;
 }
 
 std::string times(std::istream&, const std::string&) {
   const Image source{480, 640, std::vector<uint8_t>(480 * 640 * 3, 77)};
   const std::vector<float> clip(480000, 0.1F);
-  return fmt::format("{} {} {}", best_milliseconds([&] { resize(source, {224, 224}, Filter::bilinear); }),
-                     best_milliseconds([&] { resize(source, {224, 224}, Filter::bicubic); }), best_milliseconds([&] { log_mel(clip); }));
+  return fmt::format("{} {} {}", best_milliseconds([&] {
+                       resize(source, {224, 224}, Filter::bilinear);
+                     }),
+                     best_milliseconds([&] {
+                       resize(source, {224, 224}, Filter::bicubic);
+                     }),
+                     best_milliseconds([&] { log_mel(clip); }));
 }
 
 }  // namespace

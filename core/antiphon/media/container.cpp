@@ -18,7 +18,8 @@ namespace antiphon::media {
 namespace {
 
 constexpr const char* kFormats = "mov,mp4,m4a,3gp,matroska,webm,wav,mp3,flac,ogg,gif,mpeg,mpegvideo,avi,g722,aac";
-constexpr const char* kFormatsInWords = "MP4/MOV, Matroska/WebM, WAV, MP3, FLAC, Ogg, AVI, MPEG, GIF, AAC and G.722 are read";
+constexpr const char* kFormatsInWords =
+    "MP4/MOV, Matroska/WebM, WAV, MP3, FLAC, Ogg, AVI, MPEG, GIF, AAC and G.722 are read";
 constexpr int kIoBuffer = 1 << 16;
 
 int refuse_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) { return AVERROR(EACCES); }
@@ -30,12 +31,14 @@ bool names_g722(std::string_view extension) {
 
 }  // namespace
 
-Container::Container(std::string_view bytes, std::string_view extension, const MediaLimits& limits, const Deadline& deadline)
+Container::Container(std::string_view bytes, std::string_view extension, const MediaLimits& limits,
+                     const Deadline& deadline)
     : bytes_(bytes), limits_(limits), deadline_(deadline) {
   set_up_ffmpeg();
   if (bytes.empty()) fail(ErrorKind::data, "no sound or video: the file is empty");
   if (bytes.size() > limits.file_bytes)
-    fail(ErrorKind::data, fmt::format("the file has {} bytes; at most {} are accepted", bytes.size(), limits.file_bytes));
+    fail(ErrorKind::data,
+         fmt::format("the file has {} bytes; at most {} are accepted", bytes.size(), limits.file_bytes));
   auto* buffer = static_cast<unsigned char*>(allocated(av_malloc(kIoBuffer)));
   AVIOContext* io = avio_alloc_context(buffer, kIoBuffer, 0, this, read_bytes, nullptr, seek);
   if (!io) av_free(buffer);
@@ -85,7 +88,9 @@ const AVInputFormat* Container::probe(std::string_view extension) {
   }
   if (score < 0 || !format) fail(ErrorKind::data, "no sound or video: unknown format", kFormatsInWords);
   if (!listed(format->name, kFormats))
-    fail(ErrorKind::data, fmt::format("files of the kind \"{}\" are not accepted", format->long_name ? format->long_name : format->name), kFormatsInWords);
+    fail(ErrorKind::data,
+         fmt::format("files of the kind \"{}\" are not accepted", format->long_name ? format->long_name : format->name),
+         kFormatsInWords);
   return format;
 }
 
@@ -107,7 +112,8 @@ void Container::open(const AVInputFormat* format) {
   context_.reset(context);
   for (unsigned i = 0; i < context_->nb_streams; ++i) {
     const AVCodecParameters& stream = *context_->streams[i]->codecpar;
-    if (stream.codec_type == AVMEDIA_TYPE_VIDEO && stream.width > 0) check_picture_size(stream.width, stream.height, limits_);
+    if (stream.codec_type == AVMEDIA_TYPE_VIDEO && stream.width > 0)
+      check_picture_size(stream.width, stream.height, limits_);
   }
   const int found = avformat_find_stream_info(context_.get(), nullptr);
   deadline_.check();
@@ -121,7 +127,8 @@ void Container::check_streams() const {
     count += type == AVMEDIA_TYPE_VIDEO || type == AVMEDIA_TYPE_AUDIO;
   }
   if (count > limits_.streams)
-    fail(ErrorKind::data, fmt::format("the file holds {} streams of pictures and sound; at most {} are accepted", count, limits_.streams));
+    fail(ErrorKind::data, fmt::format("the file holds {} streams of pictures and sound; at most {} are accepted", count,
+                                      limits_.streams));
 }
 
 AVStream* Container::best(AVMediaType type) const {

@@ -45,9 +45,9 @@ struct VideoFrame {
 };
 
 struct Video {
-  double seconds = 0;               // from the frames' own times, not from what the header claims
-  std::vector<VideoFrame> frames;   // one for each point in time asked for; a frame may come more than once
-  std::optional<Audio> audio;       // starts with the video; not set where the file has no sound or none was asked for
+  double seconds = 0;              // from the frames' own times, not from what the header claims
+  std::vector<VideoFrame> frames;  // one for each point in time asked for; a frame may come more than once
+  std::optional<Audio> audio;      // starts with the video; not set where the file has no sound or none was asked for
 };
 
 // The frame of a point in time is the one on screen then: the last that has come up. Colour follows the stream's own

@@ -28,7 +28,8 @@ Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view
   damaged += !decoder.decode(nullptr, add);
   Audio audio{sample_rate, resampler.finish()};
   if (audio.samples.empty())
-    fail(ErrorKind::data, damaged ? fmt::format("the sound is damaged: none of {} packets could be decoded", packets) : "the sound is empty");
+    fail(ErrorKind::data, damaged ? fmt::format("the sound is damaged: none of {} packets could be decoded", packets)
+                                  : "the sound is empty");
   if (damaged) log::debug(fmt::format("{} of {} packets of sound are damaged and left out", damaged, packets));
   return audio;
 }

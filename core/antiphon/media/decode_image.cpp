@@ -31,12 +31,14 @@ Packet whole_file(std::string_view bytes) {
 
 void check(std::string_view bytes, const ImageHeader& header, const MediaLimits& limits) {
   if (bytes.size() > std::min<uint64_t>(limits.file_bytes, INT32_MAX / 2))
-    fail(ErrorKind::data, fmt::format("the picture's file has {} bytes; at most {} are accepted", bytes.size(), limits.file_bytes));
+    fail(ErrorKind::data,
+         fmt::format("the picture's file has {} bytes; at most {} are accepted", bytes.size(), limits.file_bytes));
   check_picture_size(header.width, header.height, limits);
   constexpr uint8_t start_of_scan = 0xDA;
   if (header.format != ImageFormat::jpeg) return;
   if (const int64_t scans = count_jpeg_markers(bytes, start_of_scan); scans > limits.jpeg_scans)
-    fail(ErrorKind::data, fmt::format("the JPEG has {} scans; at most {} are accepted", scans, limits.jpeg_scans), "save it anew");
+    fail(ErrorKind::data, fmt::format("the JPEG has {} scans; at most {} are accepted", scans, limits.jpeg_scans),
+         "save it anew");
 }
 
 }  // namespace

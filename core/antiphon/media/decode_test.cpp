@@ -62,7 +62,8 @@ TEST_CASE("sound of every format keeps its tone and its length") {
 }
 
 TEST_CASE("the content decides, not the name") {
-  CHECK(decode_audio(fixture("tone.ogg"), 16000, "mp3").samples == decode_audio(fixture("tone.ogg"), 16000, "ogg").samples);
+  CHECK(decode_audio(fixture("tone.ogg"), 16000, "mp3").samples ==
+        decode_audio(fixture("tone.ogg"), 16000, "ogg").samples);
   CHECK(decode_audio(fixture("tone.wav"), 16000, ".g722").samples == decode_audio(fixture("tone.wav"), 16000).samples);
   CHECK(says(refusal([] { decode_image(fixture("tone.wav")); }), "not a picture: unknown format"));
   CHECK(says(refusal([] { decode_audio(fixture("rgba.png"), 16000); }), "not accepted"));
@@ -99,8 +100,12 @@ TEST_CASE("one frame may be asked for more often than there are frames") {
 }
 
 TEST_CASE("every limit is kept and named") {
-  const auto image_under = [](MediaLimits limits) { return refusal([&] { decode_image(fixture("baseline.jpg"), limits); }); };
-  const auto audio_under = [](MediaLimits limits) { return refusal([&] { decode_audio(fixture("tone.flac"), 16000, "", limits); }); };
+  const auto image_under = [](MediaLimits limits) {
+    return refusal([&] { decode_image(fixture("baseline.jpg"), limits); });
+  };
+  const auto audio_under = [](MediaLimits limits) {
+    return refusal([&] { decode_audio(fixture("tone.flac"), 16000, "", limits); });
+  };
   const auto video_under = [](MediaLimits limits, VideoOptions options = {.frames = 3, .sample_rate = 8000}) {
     return refusal([&] { decode_video(fixture("clip.mp4"), options, limits); });
   };

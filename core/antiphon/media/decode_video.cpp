@@ -22,7 +22,8 @@ void check(const VideoOptions& options, const MediaLimits& limits) {
   if ((options.frames > 0) == (options.frames_per_second > 0))
     fail(ErrorKind::config, "frames of a video: give either a number of frames or frames_per_second, above 0");
   if (options.frames > limits.frames)
-    fail(ErrorKind::config, fmt::format("{} frames of a video; at most {} are possible", options.frames, limits.frames));
+    fail(ErrorKind::config,
+         fmt::format("{} frames of a video; at most {} are possible", options.frames, limits.frames));
 }
 
 double seconds(int64_t stamp, const AVStream& stream) { return static_cast<double>(stamp) * av_q2d(stream.time_base); }
@@ -30,7 +31,8 @@ double seconds(int64_t stamp, const AVStream& stream) { return static_cast<doubl
 // Counter-clockwise quarter turns of the display matrix, as the EXIF orientation that undoes them.
 int orientation_of(const AVStream& stream) {
   size_t size = 0;
-  const auto* matrix = reinterpret_cast<const int32_t*>(av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size));
+  const auto* matrix =
+      reinterpret_cast<const int32_t*>(av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size));
   if (!matrix || size < 9 * sizeof(int32_t)) return 1;
   const double degrees = av_display_rotation_get(matrix);
   if (!std::isfinite(degrees)) return 1;
@@ -42,8 +44,10 @@ int orientation_of(const AVStream& stream) {
 class Survey {
  public:
   Survey(Container& container, const VideoOptions& options, const MediaLimits& limits, const Deadline& deadline)
-      : video_(container.best(AVMEDIA_TYPE_VIDEO)), sound_(options.sample_rate > 0 ? container.best(AVMEDIA_TYPE_AUDIO) : nullptr) {
-    if (!video_ || (video_->disposition & AV_DISPOSITION_ATTACHED_PIC)) fail(ErrorKind::data, "the file holds no video");
+      : video_(container.best(AVMEDIA_TYPE_VIDEO)),
+        sound_(options.sample_rate > 0 ? container.best(AVMEDIA_TYPE_AUDIO) : nullptr) {
+    if (!video_ || (video_->disposition & AV_DISPOSITION_ATTACHED_PIC))
+      fail(ErrorKind::data, "the file holds no video");
     container.select(video_, sound_);
     if (sound_) {
       resampler_.emplace(options.sample_rate, limits);
@@ -67,13 +71,16 @@ class Survey {
   std::optional<Audio> audio(double start, int64_t sample_rate) {
     if (!sound_) return std::nullopt;
     Audio audio{sample_rate, resampler_->finish()};
-    const auto late = static_cast<int64_t>(std::llround((sound_start_.value_or(start) - start) * static_cast<double>(sample_rate)));
+    const auto late =
+        static_cast<int64_t>(std::llround((sound_start_.value_or(start) - start) * static_cast<double>(sample_rate)));
     constexpr int64_t most_seconds = 600;
-    if (std::abs(late) > most_seconds * sample_rate) fail(ErrorKind::data, "the video's sound and pictures are far apart in time");
+    if (std::abs(late) > most_seconds * sample_rate)
+      fail(ErrorKind::data, "the video's sound and pictures are far apart in time");
     if (late >= 0)
       audio.samples.insert(audio.samples.begin(), static_cast<size_t>(late), 0.0F);
     else
-      audio.samples.erase(audio.samples.begin(), audio.samples.begin() + std::min(-late, static_cast<int64_t>(audio.samples.size())));
+      audio.samples.erase(audio.samples.begin(),
+                          audio.samples.begin() + std::min(-late, static_cast<int64_t>(audio.samples.size())));
     if (audio.samples.empty()) fail(ErrorKind::data, "the video's sound is empty or damaged");
     return audio;
   }
@@ -81,16 +88,19 @@ class Survey {
  private:
   void add_picture(const AVPacket& packet) {
     int64_t stamp = packet.pts != AV_NOPTS_VALUE ? packet.pts : packet.dts;
-    if (stamp == AV_NOPTS_VALUE) stamp = packets_.empty() ? 0 : packets_.back().stamp + std::max<int64_t>(packet.duration, 1);
+    if (stamp == AV_NOPTS_VALUE)
+      stamp = packets_.empty() ? 0 : packets_.back().stamp + std::max<int64_t>(packet.duration, 1);
     // A frame of a GIF changes the one before it, although each is marked as a beginning.
-    const bool key = (packet.flags & AV_PKT_FLAG_KEY) != 0 && (packets_.empty() || video_->codecpar->codec_id != AV_CODEC_ID_GIF);
+    const bool key =
+        (packet.flags & AV_PKT_FLAG_KEY) != 0 && (packets_.empty() || video_->codecpar->codec_id != AV_CODEC_ID_GIF);
     const bool shown = (packet.flags & AV_PKT_FLAG_DISCARD) == 0;
     packets_.push_back({stamp, seconds(stamp, *video_), seconds(packet.duration, *video_), key, shown});
   }
 
   void add_sound(const AVPacket* packet) {
     decoder_->decode(packet, [&](const AVFrame& frame) {
-      if (!sound_start_ && frame.best_effort_timestamp != AV_NOPTS_VALUE) sound_start_ = seconds(frame.best_effort_timestamp, *sound_);
+      if (!sound_start_ && frame.best_effort_timestamp != AV_NOPTS_VALUE)
+        sound_start_ = seconds(frame.best_effort_timestamp, *sound_);
       resampler_->add(frame);
     });
   }
@@ -105,9 +115,14 @@ class Survey {
 // Second reading: decodes what the plan says and keeps the frames that are wanted.
 class Picker {
  public:
-  Picker(Container& container, const VideoPlan& plan, const std::vector<double>& times, const MediaLimits& limits, const Deadline& deadline)
-      : container_(container), stream_(*container.best(AVMEDIA_TYPE_VIDEO)), plan_(plan), limits_(limits),
-        decoder_(*stream_.codecpar, stream_.time_base, "picture", limits, deadline), orientation_(orientation_of(stream_)),
+  Picker(Container& container, const VideoPlan& plan, const std::vector<double>& times, const MediaLimits& limits,
+         const Deadline& deadline)
+      : container_(container),
+        stream_(*container.best(AVMEDIA_TYPE_VIDEO)),
+        plan_(plan),
+        limits_(limits),
+        decoder_(*stream_.codecpar, stream_.time_base, "picture", limits, deadline),
+        orientation_(orientation_of(stream_)),
         last_(make_frame()) {
     for (const double time : times) wanted_.push_back(plan.packet_at(time));
     needed_ = plan.needed(wanted_);
@@ -123,13 +138,16 @@ class Picker {
       ++index;
     }
     if (frames_.size() < wanted_.size()) close_stretch(needed_.size() - 1);
-    if (frames_.size() < wanted_.size()) fail(ErrorKind::data, "the video is damaged: none of its frames could be decoded");
+    if (frames_.size() < wanted_.size())
+      fail(ErrorKind::data, "the video is damaged: none of its frames could be decoded");
     return std::move(frames_);
   }
 
  private:
   // Not best_effort_timestamp: it gives up the frames' own times where those after a jump come in disorder.
-  static int64_t stamp_of(const AVFrame& frame) { return frame.pts != AV_NOPTS_VALUE ? frame.pts : frame.best_effort_timestamp; }
+  static int64_t stamp_of(const AVFrame& frame) {
+    return frame.pts != AV_NOPTS_VALUE ? frame.pts : frame.best_effort_timestamp;
+  }
 
   // Frames come in the order of their times: what is due before this one is the one before. Only what hangs on frames
   // from before a jump may come late, broken; it is never wanted.
@@ -157,7 +175,9 @@ class Picker {
     converted_ = true;
     bytes_ += image_.rgb.size();
     if (bytes_ > limits_.video_bytes)
-      fail(ErrorKind::data, fmt::format("the frames of the video would take more than the {} bytes that are accepted", limits_.video_bytes),
+      fail(ErrorKind::data,
+           fmt::format("the frames of the video would take more than the {} bytes that are accepted",
+                       limits_.video_bytes),
            "ask for fewer frames, or make the video smaller");
     frames_.push_back({seconds(stamp_of(*last_), stream_) - plan_.start(), image_});
   }
@@ -181,14 +201,18 @@ class Picker {
 std::vector<double> times_of(const VideoOptions& options, double duration, const MediaLimits& limits) {
   std::vector<double> times;
   if (options.frames > 0) {
-    for (int64_t i = 1; i <= options.frames; ++i) times.push_back(duration * static_cast<double>(i) / static_cast<double>(options.frames + 1));
+    for (int64_t i = 1; i <= options.frames; ++i)
+      times.push_back(duration * static_cast<double>(i) / static_cast<double>(options.frames + 1));
     return times;
   }
   const double count = std::ceil(duration * options.frames_per_second - 1e-9);
   if (count > static_cast<double>(limits.frames))
-    fail(ErrorKind::data, fmt::format("{} frames at {} a second; at most {} of a video are accepted", count, options.frames_per_second, limits.frames),
+    fail(ErrorKind::data,
+         fmt::format("{} frames at {} a second; at most {} of a video are accepted", count, options.frames_per_second,
+                     limits.frames),
          "take fewer a second");
-  for (int64_t i = 0; i < std::max<int64_t>(1, static_cast<int64_t>(count)); ++i) times.push_back(static_cast<double>(i) / options.frames_per_second);
+  for (int64_t i = 0; i < std::max<int64_t>(1, static_cast<int64_t>(count)); ++i)
+    times.push_back(static_cast<double>(i) / options.frames_per_second);
   return times;
 }
 
@@ -201,7 +225,9 @@ Video decode_video(std::string_view bytes, const VideoOptions& options, const Me
   Survey survey(first, options, limits, deadline);
   const VideoPlan plan = survey.plan();
   if (!(plan.duration() <= limits.video_seconds))
-    fail(ErrorKind::data, fmt::format("the video lasts {:.1f} s; at most {} s are accepted", plan.duration(), limits.video_seconds), "cut it into pieces");
+    fail(ErrorKind::data,
+         fmt::format("the video lasts {:.1f} s; at most {} s are accepted", plan.duration(), limits.video_seconds),
+         "cut it into pieces");
   Container second(bytes, "", limits, deadline);
   Picker picker(second, plan, times_of(options, plan.duration(), limits), limits, deadline);
   return {plan.duration(), picker.run(), survey.audio(plan.start(), options.sample_rate)};

@@ -21,7 +21,8 @@ namespace {
 
 constexpr const char* kCodecs =
     "h264,hevc,av1,libdav1d,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpeg4,h263,theora,mjpeg,gif,png,webp,"
-    "aac,mp3,mp3float,mp2,mp2float,mp1,mp1float,flac,alac,vorbis,opus,speex,g722,gsm,gsm_ms,adpcm_ima_wav,adpcm_ms,adpcm_ima_qt,"
+    "aac,mp3,mp3float,mp2,mp2float,mp1,mp1float,flac,alac,vorbis,opus,speex,g722,gsm,gsm_ms,adpcm_ima_wav,adpcm_ms,"
+    "adpcm_ima_qt,"
     "pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,"
     "pcm_alaw,pcm_mulaw";
 
@@ -54,11 +55,13 @@ void set_up_ffmpeg() {
 }
 
 Deadline::Deadline(const MediaLimits& limits)
-    : end_(std::chrono::steady_clock::now() + std::chrono::microseconds(static_cast<int64_t>(limits.wall_seconds * 1e6))),
+    : end_(std::chrono::steady_clock::now() +
+           std::chrono::microseconds(static_cast<int64_t>(limits.wall_seconds * 1e6))),
       seconds_(limits.wall_seconds) {}
 
 void Deadline::check() const {
-  if (passed()) fail(ErrorKind::data, fmt::format("decoding took longer than the {} s that one item may take", seconds_));
+  if (passed())
+    fail(ErrorKind::data, fmt::format("decoding took longer than the {} s that one item may take", seconds_));
 }
 
 const char* accepted_codecs() { return kCodecs; }
@@ -68,13 +71,14 @@ bool listed(const char* name, const char* list) { return av_match_list(name, lis
 void check_picture_size(int64_t width, int64_t height, const MediaLimits& limits) {
   if (width <= 0 || height <= 0) fail(ErrorKind::data, fmt::format("the picture's size is {} x {}", width, height));
   if (width > limits.side || height > limits.side || width * height > limits.pixels)
-    fail(ErrorKind::data, fmt::format("the picture has {} x {} pixels; at most {} a side and {} in all are accepted", width, height,
-                                      limits.side, limits.pixels),
+    fail(ErrorKind::data,
+         fmt::format("the picture has {} x {} pixels; at most {} a side and {} in all are accepted", width, height,
+                     limits.side, limits.pixels),
          "make it smaller");
 }
 
-Decoder::Decoder(const AVCodecParameters& parameters, AVRational time_base, std::string_view what, const MediaLimits& limits,
-                 const Deadline& deadline)
+Decoder::Decoder(const AVCodecParameters& parameters, AVRational time_base, std::string_view what,
+                 const MediaLimits& limits, const Deadline& deadline)
     : limits_(limits), deadline_(deadline), frame_(make_frame()) {
   open(parameters.codec_id, &parameters, what);
   context_->pkt_timebase = time_base;
@@ -111,7 +115,8 @@ int Decoder::get_buffer(AVCodecContext* context, AVFrame* frame, int flags) {
   // A packet may ask for a few (a picture and its alpha, a lost frame made up); one that asks on and on is an attack.
   constexpr int64_t most_for_a_packet = 64;
   if (frame->width > self.limits_.side || frame->height > self.limits_.side)
-    self.refusal_ = fmt::format("the picture has {} x {} pixels; at most {} a side are accepted", frame->width, frame->height, self.limits_.side);
+    self.refusal_ = fmt::format("the picture has {} x {} pixels; at most {} a side are accepted", frame->width,
+                                frame->height, self.limits_.side);
   else if (++self.pending_buffers_ > most_for_a_packet && frame->width > 0)
     self.refusal_ = "the picture begins anew again and again";
   else if (!self.deadline_.passed())

@@ -19,7 +19,9 @@ namespace antiphon::media {
 template <auto kFree>
 struct FreeByPointer {
   template <class T>
-  void operator()(T* object) const { kFree(&object); }
+  void operator()(T* object) const {
+    kFree(&object);
+  }
 };
 using CodecContext = std::unique_ptr<AVCodecContext, FreeByPointer<avcodec_free_context>>;
 using Frame = std::unique_ptr<AVFrame, FreeByPointer<av_frame_free>>;
@@ -56,7 +58,8 @@ const char* accepted_codecs();
 class Decoder {
  public:
   // For a stream of a container; Error(data) where the codec is not on the list. `what`: "sound", "picture".
-  Decoder(const AVCodecParameters& parameters, AVRational time_base, std::string_view what, const MediaLimits& limits, const Deadline& deadline);
+  Decoder(const AVCodecParameters& parameters, AVRational time_base, std::string_view what, const MediaLimits& limits,
+          const Deadline& deadline);
   // For a picture without a container.
   Decoder(AVCodecID codec, const MediaLimits& limits, const Deadline& deadline);
   Decoder(const Decoder&) = delete;  // FFmpeg holds its address

@@ -44,7 +44,8 @@ Plane plane(const AVFrame& frame, int index, int64_t width, int64_t height) {
 }
 
 Image empty_like(const AVFrame& frame) {
-  return {frame.height, frame.width, std::vector<uint8_t>(static_cast<size_t>(frame.height) * static_cast<size_t>(frame.width) * 3)};
+  return {frame.height, frame.width,
+          std::vector<uint8_t>(static_cast<size_t>(frame.height) * static_cast<size_t>(frame.width) * 3)};
 }
 
 // fill(row of the frame, x, rgb) sets a pixel and returns its alpha.
@@ -54,7 +55,8 @@ Image gather(const AVFrame& frame, Fill&& fill) {
   std::vector<uint8_t> alpha(static_cast<size_t>(frame.height) * static_cast<size_t>(frame.width));
   for (int64_t y = 0; y < frame.height; ++y) {
     const uint8_t* row = frame.data[0] + y * frame.linesize[0];
-    for (int64_t x = 0; x < frame.width; ++x) alpha[y * frame.width + x] = fill(row, x, image.rgb.data() + (y * frame.width + x) * 3);
+    for (int64_t x = 0; x < frame.width; ++x)
+      alpha[y * frame.width + x] = fill(row, x, image.rgb.data() + (y * frame.width + x) * 3);
   }
   blend_over_white(image, {alpha.data(), frame.width, frame.width, frame.height});
   return image;
@@ -96,8 +98,10 @@ Image from_planes(const AVFrame& frame) {
 }
 
 Image from_luma_chroma(const AVFrame& frame, const AVPixFmtDescriptor& format, bool webp) {
-  const int64_t width = AV_CEIL_RSHIFT(frame.width, format.log2_chroma_w), height = AV_CEIL_RSHIFT(frame.height, format.log2_chroma_h);
-  const Plane y = plane(frame, 0, frame.width, frame.height), u = plane(frame, 1, width, height), v = plane(frame, 2, width, height);
+  const int64_t width = AV_CEIL_RSHIFT(frame.width, format.log2_chroma_w),
+                height = AV_CEIL_RSHIFT(frame.height, format.log2_chroma_h);
+  const Plane y = plane(frame, 0, frame.width, frame.height), u = plane(frame, 1, width, height),
+              v = plane(frame, 2, width, height);
   Image image = webp ? webp_to_rgb(y, u, v) : jpeg_to_rgb(y, u, v);
   // In a JPEG the fourth plane is what is left of a key that is already worked in.
   if (webp && format.nb_components == 4) blend_over_white(image, plane(frame, 3, frame.width, frame.height));
@@ -121,7 +125,9 @@ Image frame_to_rgb(const AVFrame& frame, ImageFormat format) {
   if (layout && layout->nb_components >= 3 && layout->comp[0].depth == 8 && (layout->flags & AV_PIX_FMT_FLAG_PLANAR) &&
       !(layout->flags & AV_PIX_FMT_FLAG_RGB) && (!webp || (layout->log2_chroma_w == 1 && layout->log2_chroma_h == 1)))
     return from_luma_chroma(frame, *layout, webp);
-  fail(ErrorKind::data, fmt::format("{} pictures with pixels of the kind {} are not accepted", to_string(format), layout ? layout->name : "unknown"),
+  fail(ErrorKind::data,
+       fmt::format("{} pictures with pixels of the kind {} are not accepted", to_string(format),
+                   layout ? layout->name : "unknown"),
        "save it as 8-bit RGB");
 }
 
@@ -132,9 +138,12 @@ void VideoConverter::FreeScaler::operator()(SwsContext* scaler) const { sws_free
 Image VideoConverter::operator()(const AVFrame& frame) {
   Image image = empty_like(frame);
   constexpr int exact = SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_BITEXACT;
-  scaler_.reset(sws_getCachedContext(scaler_.release(), frame.width, frame.height, static_cast<AVPixelFormat>(frame.format), frame.width,
-                                     frame.height, AV_PIX_FMT_RGB24, exact, nullptr, nullptr, nullptr));
-  if (!scaler_) fail(ErrorKind::data, "the video's pixels are of a kind that is not accepted", "convert it to H.264 with yuv420p pixels");
+  scaler_.reset(sws_getCachedContext(scaler_.release(), frame.width, frame.height,
+                                     static_cast<AVPixelFormat>(frame.format), frame.width, frame.height,
+                                     AV_PIX_FMT_RGB24, exact, nullptr, nullptr, nullptr));
+  if (!scaler_)
+    fail(ErrorKind::data, "the video's pixels are of a kind that is not accepted",
+         "convert it to H.264 with yuv420p pixels");
   const int matrix = frame.colorspace == AVCOL_SPC_UNSPECIFIED ? SWS_CS_DEFAULT : frame.colorspace;
   sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(matrix), frame.color_range == AVCOL_RANGE_JPEG,
                            sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);

@@ -39,9 +39,10 @@ bool survives(const std::string& name, std::string_view bytes) {
   return false;
 }
 
-const std::vector<std::string> kFiles{"rgba.png",  "baseline.jpg", "progressive.jpg", "lossy_alpha.webp", "lossless.webp", "first.gif",
-                                      "tone.wav",  "tone.flac",    "tone.ogg",        "tone.mp3",         "tone.g722",     "tone.m4a",
-                                      "clip.mp4",  "clip.webm",    "clip.mpg"};
+const std::vector<std::string> kFiles{"rgba.png",      "baseline.jpg", "progressive.jpg", "lossy_alpha.webp",
+                                      "lossless.webp", "first.gif",    "tone.wav",        "tone.flac",
+                                      "tone.ogg",      "tone.mp3",     "tone.g722",       "tone.m4a",
+                                      "clip.mp4",      "clip.webm",    "clip.mpg"};
 
 int64_t resident_bytes() {
   int64_t pages = 0, resident = 0;
@@ -123,7 +124,8 @@ TEST_CASE("noise under every extension") {
 }
 
 TEST_CASE("a header that claims an enormous picture costs no memory") {
-  std::string png = fixture("rgba.png"), jpeg = fixture("baseline.jpg"), gif = fixture("first.gif"), webp = fixture("lossless.webp");
+  std::string png = fixture("rgba.png"), jpeg = fixture("baseline.jpg"), gif = fixture("first.gif"),
+              webp = fixture("lossless.webp");
   png.replace(16, 8, big_endian(60000) + big_endian(60000));
   const size_t frame = jpeg.find(std::string_view("\xFF\xC0", 2));
   REQUIRE(frame != std::string::npos);
@@ -131,7 +133,8 @@ TEST_CASE("a header that claims an enormous picture costs no memory") {
   gif.replace(6, 4, "\xFF\xFF\xFF\xFF");
   webp[21] = webp[22] = webp[23] = '\xFF';
   const int64_t before = resident_bytes();
-  for (const auto& [name, bytes] : std::initializer_list<std::pair<std::string, std::string>>{{"a.png", png}, {"a.jpg", jpeg}, {"a.gif", gif}}) {
+  for (const auto& [name, bytes] :
+       std::initializer_list<std::pair<std::string, std::string>>{{"a.png", png}, {"a.jpg", jpeg}, {"a.gif", gif}}) {
     INFO(name);
     CHECK(says(refusal([&] { decode_image(bytes); }), "are accepted"));
   }
@@ -155,15 +158,19 @@ TEST_CASE("a playlist that calls itself a video opens no other file") {
   REQUIRE(path.size() <= 64);
   path.insert(0, 64 - path.size(), '/');  // more slashes at the root name the same file
   for (size_t at; (at = outside.find(std::string(64, '@'))) != std::string::npos;) outside.replace(at, 64, path);
-  const std::string hls = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\nfile://" + target + "\n#EXTINF:1.0,\n" + target + "\n#EXT-X-ENDLIST\n";
+  const std::string hls = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\nfile://" + target +
+                          "\n#EXTINF:1.0,\n" + target + "\n#EXT-X-ENDLIST\n";
   const std::vector<std::string> playlists{
       hls,
       std::string("GAB2\0\2\0", 7) + hls,
       "ffconcat version 1.0\nfile '" + target + "'\n",
       "ffconcat version 1.0\nfile 'file:" + target + "'\n",
-      "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
-      "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" mediaPresentationDuration=\"PT1S\"><Period><AdaptationSet "
-      "mimeType=\"video/mp4\"><Representation id=\"0\" bandwidth=\"1\"><BaseURL>file://" + target + "</BaseURL></Representation></AdaptationSet></Period></MPD>",
+      "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 "
+      "H264/90000\n",
+      "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" "
+      "mediaPresentationDuration=\"PT1S\"><Period><AdaptationSet "
+      "mimeType=\"video/mp4\"><Representation id=\"0\" bandwidth=\"1\"><BaseURL>file://" +
+          target + "</BaseURL></Representation></AdaptationSet></Period></MPD>",
       "<svg xmlns=\"http://www.w3.org/2000/svg\"><image href=\"file://" + target + "\"/></svg>",
       "file:" + target,
       outside,

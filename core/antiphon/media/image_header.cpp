@@ -13,7 +13,8 @@ constexpr std::string_view kPngMark("\x89PNG\r\n\x1a\n", 8);
 uint64_t number(std::string_view bytes, size_t at, size_t count, bool little) {
   if (at > bytes.size() || bytes.size() - at < count) fail(ErrorKind::data, "the picture ends within its header");
   uint64_t value = 0;
-  for (size_t i = 0; i < count; ++i) value = value << 8 | static_cast<uint8_t>(bytes[at + (little ? count - 1 - i : i)]);
+  for (size_t i = 0; i < count; ++i)
+    value = value << 8 | static_cast<uint8_t>(bytes[at + (little ? count - 1 - i : i)]);
   return value;
 }
 uint64_t big(std::string_view bytes, size_t at, size_t count) { return number(bytes, at, count, false); }
@@ -50,7 +51,8 @@ void each_png_chunk(std::string_view bytes, Visit&& visit) {
 ImageHeader png_header(std::string_view bytes) {
   if (big(bytes, 12, 4) != 0x49484452)  // "IHDR"
     fail(ErrorKind::data, "the PNG does not begin with its header");
-  ImageHeader header{ImageFormat::png, static_cast<int64_t>(big(bytes, 16, 4)), static_cast<int64_t>(big(bytes, 20, 4)), 1};
+  ImageHeader header{ImageFormat::png, static_cast<int64_t>(big(bytes, 16, 4)), static_cast<int64_t>(big(bytes, 20, 4)),
+                     1};
   each_png_chunk(bytes, [&](std::string_view name, std::string_view content, std::string_view) {
     if (name == "eXIf") header.orientation = orientation_of(content);
     return true;
@@ -58,7 +60,9 @@ ImageHeader png_header(std::string_view bytes) {
   return header;
 }
 
-bool is_frame_marker(uint64_t code) { return code >= 0xC0 && code <= 0xCF && code != 0xC4 && code != 0xC8 && code != 0xCC; }
+bool is_frame_marker(uint64_t code) {
+  return code >= 0xC0 && code <= 0xCF && code != 0xC4 && code != 0xC8 && code != 0xCC;
+}
 
 ImageHeader jpeg_header(std::string_view bytes) {
   ImageHeader header{ImageFormat::jpeg, 0, 0, 1};
@@ -72,14 +76,16 @@ ImageHeader jpeg_header(std::string_view bytes) {
     if (code == 0xD9 || code == 0xDA) fail(ErrorKind::data, "the JPEG holds no picture");
     const bool bare = code == 0x01 || (code >= 0xD0 && code <= 0xD8);
     const size_t length = bare ? 0 : big(bytes, at + 2, 2);
-    if (!bare && length < 2) fail(ErrorKind::data, fmt::format("the JPEG is damaged: a segment of {} bytes at byte {}", length, at));
+    if (!bare && length < 2)
+      fail(ErrorKind::data, fmt::format("the JPEG is damaged: a segment of {} bytes at byte {}", length, at));
     if (is_frame_marker(code)) {
       header.height = static_cast<int64_t>(big(bytes, at + 5, 2));
       header.width = static_cast<int64_t>(big(bytes, at + 7, 2));
       return header;
     }
     const std::string_view content = bytes.substr(std::min(at + 4, bytes.size()), length > 2 ? length - 2 : 0);
-    if (code == 0xE1 && content.starts_with(std::string_view("Exif\0\0", 6))) header.orientation = orientation_of(content.substr(6));
+    if (code == 0xE1 && content.starts_with(std::string_view("Exif\0\0", 6)))
+      header.orientation = orientation_of(content.substr(6));
     at += 2 + length;
   }
 }
@@ -95,7 +101,8 @@ ImageHeader webp_header(std::string_view bytes) {
       header.width = static_cast<int64_t>(small(bytes, content + 4, 3)) + 1;
       header.height = static_cast<int64_t>(small(bytes, content + 7, 3)) + 1;
     } else if (name == "ANIM") {
-      fail(ErrorKind::data, "the WebP is an animation, which is not accepted", "save one frame of it as a still picture");
+      fail(ErrorKind::data, "the WebP is an animation, which is not accepted",
+           "save one frame of it as a still picture");
     } else if (name == "VP8 " && !canvas) {
       header.width = static_cast<int64_t>(small(bytes, content + 6, 2) & 0x3FFF);
       header.height = static_cast<int64_t>(small(bytes, content + 8, 2) & 0x3FFF);

@@ -26,7 +26,8 @@ int64_t half(int64_t difference) { return difference >= 0 ? difference / 2 : -((
 Size shortest_edge_size(Size size, int64_t shortest_edge) {
   const int64_t shorter = std::min(size.height, size.width), longer = std::max(size.height, size.width);
   if (shorter <= 0 || shortest_edge <= 0)
-    fail(ErrorKind::data, fmt::format("cannot bring a picture of {} x {} to a shorter edge of {}", size.width, size.height, shortest_edge));
+    fail(ErrorKind::data, fmt::format("cannot bring a picture of {} x {} to a shorter edge of {}", size.width,
+                                      size.height, shortest_edge));
   const auto scaled = static_cast<int64_t>(static_cast<double>(shortest_edge * longer) / static_cast<double>(shorter));
   return size.width <= size.height ? Size{scaled, shortest_edge} : Size{shortest_edge, scaled};
 }
@@ -38,8 +39,8 @@ Image center_crop(const Image& image, Size size) {
   const int64_t top = half(image.height - size.height), left = half(image.width - size.width);
   const int64_t from = std::max<int64_t>(0, left), count = std::min(image.width, left + size.width) - from;
   for (int64_t y = std::max<int64_t>(0, -top); y < size.height && y + top < image.height; ++y)
-    std::memcpy(out.rgb.data() + (y * size.width + from - left) * 3, image.rgb.data() + ((y + top) * image.width + from) * 3,
-                static_cast<size_t>(count * 3));
+    std::memcpy(out.rgb.data() + (y * size.width + from - left) * 3,
+                image.rgb.data() + ((y + top) * image.width + from) * 3, static_cast<size_t>(count * 3));
   return out;
 }
 

@@ -21,7 +21,8 @@ Image load_image(const std::filesystem::path& path, const MediaLimits& limits) {
 
 Audio load_audio(const std::filesystem::path& path, int64_t sample_rate, const MediaLimits& limits) {
   const std::string extension = path.extension().string();
-  return load(path, limits, [&](const std::string& bytes) { return decode_audio(bytes, sample_rate, extension, limits); });
+  return load(path, limits,
+              [&](const std::string& bytes) { return decode_audio(bytes, sample_rate, extension, limits); });
 }
 
 Video load_video(const std::filesystem::path& path, const VideoOptions& options, const MediaLimits& limits) {

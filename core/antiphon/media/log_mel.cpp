@@ -20,7 +20,9 @@ constexpr int64_t kWindow = 400, kBins = kWindow / 2 + 1;
 const double kLogStep = std::log(6.4) / 27.0;  // Slaney: linear to 1 kHz (mel 15), from there 27 mels a factor of 6.4
 
 double mel_to_hertz(double mel) { return mel < 15.0 ? mel * 200.0 / 3.0 : 1000.0 * std::exp(kLogStep * (mel - 15.0)); }
-double hertz_to_mel(double hertz) { return hertz < 1000.0 ? hertz * 3.0 / 200.0 : 15.0 + std::log(hertz / 1000.0) / kLogStep; }
+double hertz_to_mel(double hertz) {
+  return hertz < 1000.0 ? hertz * 3.0 / 200.0 : 15.0 + std::log(hertz / 1000.0) / kLogStep;
+}
 
 at::Tensor make_filters(int64_t mels) {
   constexpr double nyquist = kLogMelSampleRate / 2.0;
@@ -104,8 +106,10 @@ at::Tensor band_power(const at::Tensor& spectra, const Bank& bank) {
   auto* to = out.data_ptr<float>();
   std::array<float, kBins> power;
   for (int64_t frame = 0; frame < frames; ++frame, in += kBins * 2) {
-    for (int64_t bin = 0; bin < kBins; ++bin) power[bin] = in[2 * bin] * in[2 * bin] + in[2 * bin + 1] * in[2 * bin + 1];
-    for (const auto& [weights, first, count] : bank.bins) *to++ = std::inner_product(weights, weights + count, power.data() + first, 0.0F);
+    for (int64_t bin = 0; bin < kBins; ++bin)
+      power[bin] = in[2 * bin] * in[2 * bin] + in[2 * bin + 1] * in[2 * bin + 1];
+    for (const auto& [weights, first, count] : bank.bins)
+      *to++ = std::inner_product(weights, weights + count, power.data() + first, 0.0F);
   }
   return out;
 }
@@ -118,7 +122,8 @@ at::Tensor log_mel(std::span<const float> samples, const LogMelOptions& options)
   const Bank& bank = bank_of(options.mels);
   const int64_t length = options.samples > 0 ? options.samples : static_cast<int64_t>(samples.size());
   if (length <= kWindow / 2)
-    fail(ErrorKind::data, fmt::format("a clip of {} samples is too short for a spectrogram; it takes {}", length, kWindow / 2 + 1));
+    fail(ErrorKind::data,
+         fmt::format("a clip of {} samples is too short for a spectrogram; it takes {}", length, kWindow / 2 + 1));
   const at::NoGradGuard no_grad;
   const at::Tensor spectra = at::view_as_real(at::fft_rfft(windowed(padded(samples, length), length / kLogMelHop)));
   const at::Tensor log_power = band_power(spectra.contiguous(), bank).t().contiguous().clamp_min_(1e-10).log10_();

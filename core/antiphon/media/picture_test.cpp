@@ -1,4 +1,5 @@
-// Resizing, cropping, tensors and spectrograms; tests/parity/media_parity.py compares them with Pillow and transformers.
+// Resizing, cropping, tensors and spectrograms; tests/parity/media_parity.py compares them with Pillow and
+// transformers.
 #include <ATen/ATen.h>
 #include <catch2/generators/catch_generators_all.hpp>
 #include <cmath>
@@ -119,8 +120,11 @@ TEST_CASE("spectrograms of several threads are equal") {
 
 TEST_CASE("plan of a video: what is on screen, and what it takes to decode it") {
   // Decoding order I0 P2 B1 | I5 B3 B4 P6: B3 and B4 come up before the key frame that they follow in the file.
-  const auto packet = [](int64_t stamp, bool key) { return VideoPacket{stamp, static_cast<double>(stamp), 1, key, true}; };
-  const VideoPlan plan({packet(0, true), packet(2, false), packet(1, false), packet(5, true), packet(3, false), packet(4, false), packet(6, false)});
+  const auto packet = [](int64_t stamp, bool key) {
+    return VideoPacket{stamp, static_cast<double>(stamp), 1, key, true};
+  };
+  const VideoPlan plan({packet(0, true), packet(2, false), packet(1, false), packet(5, true), packet(3, false),
+                        packet(4, false), packet(6, false)});
   CHECK(plan.duration() == 7);
   CHECK(plan.packet_at(0.5) == 0);
   CHECK(plan.packet_at(1) == 2);

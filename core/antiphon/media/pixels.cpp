@@ -26,10 +26,13 @@ void widen(const Cells& cells, int64_t count, Row& out) {
 class Upsampler {
  public:
   Upsampler(const Plane& plane, const Plane& luma)
-      : plane_(plane), half_width_(plane.width != luma.width && plane.width == (luma.width + 1) / 2),
+      : plane_(plane),
+        half_width_(plane.width != luma.width && plane.width == (luma.width + 1) / 2),
         half_height_(plane.height != luma.height && plane.height == (luma.height + 1) / 2),
-        x_factor_((luma.width + plane.width - 1) / plane.width), y_factor_((luma.height + plane.height - 1) / plane.height),
-        sums_(static_cast<size_t>(plane.width)), out_(static_cast<size_t>(std::max(luma.width, 2 * plane.width))) {}
+        x_factor_((luma.width + plane.width - 1) / plane.width),
+        y_factor_((luma.height + plane.height - 1) / plane.height),
+        sums_(static_cast<size_t>(plane.width)),
+        out_(static_cast<size_t>(std::max(luma.width, 2 * plane.width))) {}
 
   const uint8_t* row(int64_t y) {
     const bool smooth_width = half_width_ && plane_.width > 2;  // libjpeg repeats the samples of narrower ones
@@ -38,16 +41,20 @@ class Upsampler {
     if (smooth_width)
       widen<1, 1, 2>(in, plane_.width, out_);
     else
-      for (size_t x = 0; x < out_.size(); ++x) out_[x] = in[std::min<int64_t>(static_cast<int64_t>(x) / x_factor_, plane_.width - 1)];
+      for (size_t x = 0; x < out_.size(); ++x)
+        out_[x] = in[std::min<int64_t>(static_cast<int64_t>(x) / x_factor_, plane_.width - 1)];
     return out_.data();
   }
 
  private:
-  const uint8_t* neighbour(int64_t y) const { return plane_.row(std::clamp<int64_t>(y / 2 + (y % 2 ? 1 : -1), 0, plane_.height - 1)); }
+  const uint8_t* neighbour(int64_t y) const {
+    return plane_.row(std::clamp<int64_t>(y / 2 + (y % 2 ? 1 : -1), 0, plane_.height - 1));
+  }
 
   const uint8_t* tall(int64_t y) {
     const uint8_t *near = plane_.row(y / 2), *far = neighbour(y);
-    for (int64_t x = 0; x < plane_.width; ++x) out_[x] = static_cast<uint8_t>((near[x] * 3 + far[x] + (y % 2 ? 2 : 1)) >> 2);
+    for (int64_t x = 0; x < plane_.width; ++x)
+      out_[x] = static_cast<uint8_t>((near[x] * 3 + far[x] + (y % 2 ? 2 : 1)) >> 2);
     return out_.data();
   }
 
@@ -148,13 +155,15 @@ Image oriented(Image image, int orientation) {
   const bool swapped = orientation >= 5;
   const bool flip_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
   const bool flip_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  Image out{swapped ? image.width : image.height, swapped ? image.height : image.width, std::vector<uint8_t>(image.rgb.size())};
+  Image out{swapped ? image.width : image.height, swapped ? image.height : image.width,
+            std::vector<uint8_t>(image.rgb.size())};
   uint8_t* to = out.rgb.data();
   for (int64_t y = 0; y < out.height; ++y)
     for (int64_t x = 0; x < out.width; ++x) {
       // In the source's own axes, mirrored where the orientation says so.
       const int64_t across = swapped ? y : x, down = swapped ? x : y;
-      const int64_t from_x = flip_x ? image.width - 1 - across : across, from_y = flip_y ? image.height - 1 - down : down;
+      const int64_t from_x = flip_x ? image.width - 1 - across : across,
+                    from_y = flip_y ? image.height - 1 - down : down;
       to = std::copy_n(image.rgb.data() + (from_y * image.width + from_x) * 3, 3, to);
     }
   return out;

@@ -14,7 +14,8 @@ namespace antiphon::media {
 
 Resampler::Resampler(int64_t sample_rate, const MediaLimits& limits) : rate_(sample_rate), limits_(limits) {
   if (sample_rate < 1000 || sample_rate > limits.sample_rate)
-    fail(ErrorKind::config, fmt::format("cannot resample to {} Hz; 1000 to {} Hz are possible", sample_rate, limits.sample_rate));
+    fail(ErrorKind::config,
+         fmt::format("cannot resample to {} Hz; 1000 to {} Hz are possible", sample_rate, limits.sample_rate));
 }
 
 Resampler::~Resampler() = default;
@@ -26,20 +27,22 @@ void Resampler::begin(const AVFrame& frame) {
   if (channels < 1 || channels > limits_.channels)
     fail(ErrorKind::data, fmt::format("the sound has {} channels; 1 to {} are accepted", channels, limits_.channels));
   if (frame.sample_rate < 1 || frame.sample_rate > limits_.sample_rate)
-    fail(ErrorKind::data, fmt::format("the sound has {} samples a second; at most {} are accepted", frame.sample_rate, limits_.sample_rate));
+    fail(ErrorKind::data, fmt::format("the sound has {} samples a second; at most {} are accepted", frame.sample_rate,
+                                      limits_.sample_rate));
   AVChannelLayout mono = AV_CHANNEL_LAYOUT_MONO;
   AVChannelLayout source{};  // which speaker a channel belongs to does not matter for the mean
   av_channel_layout_default(&source, channels);
   if (source.order == AV_CHANNEL_ORDER_UNSPEC) av_channel_layout_from_mask(&source, (uint64_t{1} << channels) - 1);
   SwrContext* context = nullptr;
-  swr_alloc_set_opts2(&context, &mono, AV_SAMPLE_FMT_FLT, static_cast<int>(rate_), &source, static_cast<AVSampleFormat>(frame.format),
-                      frame.sample_rate, 0, nullptr);
+  swr_alloc_set_opts2(&context, &mono, AV_SAMPLE_FMT_FLT, static_cast<int>(rate_), &source,
+                      static_cast<AVSampleFormat>(frame.format), frame.sample_rate, 0, nullptr);
   context_.reset(static_cast<SwrContext*>(allocated(context)));
   av_opt_set_int(context, "filter_size", 64, 0);
   av_opt_set_sample_fmt(context, "internal_sample_fmt", AV_SAMPLE_FMT_FLTP, 0);
   const std::vector<double> mean(static_cast<size_t>(channels), 1.0 / channels);
   if (swr_set_matrix(context, mean.data(), channels) < 0 || swr_init(context) < 0)
-    fail(ErrorKind::data, fmt::format("sound of {} channels at {} Hz cannot be resampled", channels, frame.sample_rate));
+    fail(ErrorKind::data,
+         fmt::format("sound of {} channels at {} Hz cannot be resampled", channels, frame.sample_rate));
   source_rate_ = frame.sample_rate, source_format_ = frame.format, source_channels_ = channels;
   taken_ = 0;
   begun_at_ = out_.size();
@@ -56,15 +59,19 @@ void Resampler::convert(const uint8_t** samples, int count, int64_t room) {
 
 void Resampler::add(const AVFrame& frame) {
   if (frame.nb_samples <= 0) return;
-  if (!context_ || frame.sample_rate != source_rate_ || frame.format != source_format_ || frame.ch_layout.nb_channels != source_channels_) {
+  if (!context_ || frame.sample_rate != source_rate_ || frame.format != source_format_ ||
+      frame.ch_layout.nb_channels != source_channels_) {
     end();
     begin(frame);
   }
   taken_ += frame.nb_samples;
-  const double seconds = static_cast<double>(begun_at_) / static_cast<double>(rate_) + static_cast<double>(taken_) / source_rate_;
+  const double seconds =
+      static_cast<double>(begun_at_) / static_cast<double>(rate_) + static_cast<double>(taken_) / source_rate_;
   if (seconds > limits_.audio_seconds)
-    fail(ErrorKind::data, fmt::format("the sound is longer than the {} s that are accepted", limits_.audio_seconds), "cut it into pieces");
-  convert(const_cast<const uint8_t**>(frame.extended_data), frame.nb_samples, swr_get_out_samples(context_.get(), frame.nb_samples));
+    fail(ErrorKind::data, fmt::format("the sound is longer than the {} s that are accepted", limits_.audio_seconds),
+         "cut it into pieces");
+  convert(const_cast<const uint8_t**>(frame.extended_data), frame.nb_samples,
+          swr_get_out_samples(context_.get(), frame.nb_samples));
 }
 
 // The filter's tail may be a sample more or less than the stretch lasted.

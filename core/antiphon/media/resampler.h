@@ -35,8 +35,8 @@ class Resampler {
   const MediaLimits& limits_;
   std::unique_ptr<SwrContext, FreeResampler> context_;
   int source_rate_ = 0, source_format_ = -1, source_channels_ = 0;
-  int64_t taken_ = 0;     // samples of the current stretch
-  size_t begun_at_ = 0;   // where in out_ the stretch starts
+  int64_t taken_ = 0;    // samples of the current stretch
+  size_t begun_at_ = 0;  // where in out_ the stretch starts
   std::vector<float> out_;
 };
 

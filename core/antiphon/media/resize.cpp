@@ -150,7 +150,8 @@ Image resize_rows(const Image& image, int64_t first, int64_t end, int64_t width,
   std::vector<uint8_t> row(length + 1);
   for (int64_t y = first; y < end; ++y) {
     std::memcpy(row.data(), image.rgb.data() + y * image.width * 3, length);
-    resize_row(row.data(), out.rgb.data() + (y - first) * width * 3, taps.spans.data(), taps.weights.data(), taps.stride, width);
+    resize_row(row.data(), out.rgb.data() + (y - first) * width * 3, taps.spans.data(), taps.weights.data(),
+               taps.stride, width);
   }
   return out;
 }
@@ -161,12 +162,13 @@ Image resize_columns(const Image& image, const Taps& taps, int64_t skipped) {
   Image out{height, image.width, std::vector<uint8_t>(static_cast<size_t>(height * length))};
   std::vector<int32_t> sums(static_cast<size_t>(length));
   for (int64_t y = 0; y < height; ++y)
-    mix_rows(image.rgb.data() + (taps.spans[y].first - skipped) * length, taps.weights.data() + y * taps.stride, taps.spans[y].count, length,
-             sums.data(), out.rgb.data() + y * length);
+    mix_rows(image.rgb.data() + (taps.spans[y].first - skipped) * length, taps.weights.data() + y * taps.stride,
+             taps.spans[y].count, length, sums.data(), out.rgb.data() + y * length);
   return out;
 }
 
-// Rows first, except (from Pillow 13 on, its pull request 9549) where the height loses more than twice what the width does.
+// Rows first, except (from Pillow 13 on, its pull request 9549) where the height loses more than twice what the width
+// does.
 Image resize_filtered(const Image& image, Size size, Window window) {
   if (size.height == image.height)
     return size.width == image.width ? image : resize_rows(image, 0, image.height, size.width, window);
@@ -215,7 +217,8 @@ Filter filter_from_number(int64_t number) {
 
 Image resize(const Image& image, Size size, Filter filter) {
   if (image.height <= 0 || image.width <= 0 || size.height <= 0 || size.width <= 0)
-    fail(ErrorKind::data, fmt::format("cannot resize a picture of {} x {} to {} x {}", image.width, image.height, size.width, size.height));
+    fail(ErrorKind::data, fmt::format("cannot resize a picture of {} x {} to {} x {}", image.width, image.height,
+                                      size.width, size.height));
   return filter == Filter::nearest ? resize_nearest(image, size) : resize_filtered(image, size, window_of(filter));
 }
 

@@ -1,16 +1,17 @@
 // Which packets of a video must be decoded to see it at some points in time. Knows nothing of FFmpeg.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 namespace antiphon::media {
 
 struct VideoPacket {
-  int64_t stamp = 0;     // when its frame comes up, in the stream's units
-  double seconds = 0;    // the same in seconds
-  double duration = 0;   // in seconds; 0 where not known
-  bool key = false;      // decoding may begin here
-  bool shown = true;     // not cut off by an edit list
+  int64_t stamp = 0;    // when its frame comes up, in the stream's units
+  double seconds = 0;   // the same in seconds
+  double duration = 0;  // in seconds; 0 where not known
+  bool key = false;     // decoding may begin here
+  bool shown = true;    // not cut off by an edit list
 };
 
 class VideoPlan {
