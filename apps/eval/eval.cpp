@@ -113,6 +113,7 @@ int run(const EvalFlags& flags) {
   if (!predictions) fail(ErrorKind::config, "cannot write " + (output / "predictions.jsonl").string());
   nlohmann::json results = nlohmann::json::array();
   for (const auto& [name, split] : session.config.data.eval) {
+    if (!split.enabled) continue;
     if (!flags.sets.empty() && std::find(flags.sets.begin(), flags.sets.end(), name) == flags.sets.end()) continue;
     results.push_back(evaluate(name, session, predictions));
     print_scores(results.back());

@@ -14,7 +14,9 @@ const config::Table<SourceOptions>& source_table() {
 
 const config::Table<SplitOptions>& split_table() {
   static const auto* table = new config::Table<SplitOptions>(
-      config::Table<SplitOptions>("split").tables("sources", &SplitOptions::sources, source_table(), "what is read", {.required = true}));
+      config::Table<SplitOptions>("split")
+          .field("enabled", &SplitOptions::enabled, "false drops a set that an extended file names")
+          .tables("sources", &SplitOptions::sources, source_table(), "what is read", {.required = true}));
   return *table;
 }
 

@@ -14,6 +14,7 @@ struct SourceOptions {
 };
 
 struct SplitOptions {
+  bool enabled = true;
   std::vector<SourceOptions> sources;
 };
 

@@ -46,6 +46,7 @@ const config::Table<StreamSpec>& stream_table() {
   using S = StreamSpec;
   static const auto* table = new config::Table<S>(
       config::Table<S>("stream")
+          .field("enabled", &S::enabled, "false drops a stream that an extended file composes")
           .field("encoder", &S::encoder, "a component {plugin, weights, trainable, …}, or a list of them whose features are joined", {.required = true})
           .table("connector", &S::connector, connector_slot(), "what maps its features to embeddings", {.required = true}));
   return *table;

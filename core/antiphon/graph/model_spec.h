@@ -31,6 +31,7 @@ struct LanguageModelSpec {
 };
 
 struct StreamSpec {
+  bool enabled = true;     // false drops a stream that an extended file composes
   config::Value encoder;   // a slot, or a list of slots whose features are joined
   ComponentSpec connector = trained_slot();
 };

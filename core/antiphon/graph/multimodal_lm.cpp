@@ -27,6 +27,7 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
   model->llm_ = build_slot<LanguageModel>("language_model", llm.plugin, llm.weights, llm.options, "model.llm", problems);
   if (model->llm_) model->llm_->module().set_requires_grad(llm.trainable);
   const int64_t hidden_size = model->llm_ ? model->llm_->hidden_size() : 0;
+  std::erase_if(spec.streams, [](const auto& entry) { return !entry.second.enabled; });
   for (auto& [name, stream_spec] : spec.streams)
     if (auto stream = Stream::build(name, stream_spec, hidden_size, problems)) model->streams_[name] = std::move(stream);
   for (size_t i = 0; i < llm.peft.size(); ++i) {

@@ -25,7 +25,7 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1], &rstd = saved[2];
-    const auto normalized = x.to(at::kFloat).mul_(rstd);
+    const auto normalized = x.to(at::kFloat) * rstd;  // not in place: in float32 that would be x itself
     const auto grad = grads[0].to(at::kFloat);
     at::Tensor grad_x, grad_weight;
     if (context->needs_input_grad(0)) {
