@@ -1,4 +1,8 @@
 // The program `antiphon`. Results go to stdout, everything else to stderr; exit codes are those of ErrorKind.
+#include <malloc.h>
+
+#include <limits>
+
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
@@ -40,9 +44,18 @@ void add_commands(CLI::App& program, apps::Action& action) {
   apps::add_doctor(program, action);
 }
 
+// Activations come and go with every step: without this, glibc gives each large one back to the kernel and takes it
+// again, page fault by page fault.
+void keep_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  mallopt(M_TOP_PAD, 64 << 20);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   CLI::App program("Antiphon: audio-visual language models, composed from plugins by TOML.");
   program.set_version_flag("--version", "antiphon " ANTIPHON_VERSION);
   program.require_subcommand(1);
