@@ -25,11 +25,11 @@ Chunks run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor&
     const int64_t n = std::min(chunk, hidden.size(0) - begin);
     const auto x = hidden.narrow(0, begin, n);
     const auto label = labels.narrow(0, begin, n).unsqueeze(1);
-    auto logits = at::mm(x, weight.t()).to(at::kFloat);
-    const auto log_sum = logits.logsumexp(-1, true);
-    out.token_loss.narrow(0, begin, n).copy_((log_sum - logits.gather(1, label)).squeeze(1));
+    // By log_softmax, which takes the largest logit off first: log-sum-exp of the plain logits loses their last digits.
+    auto log_probability = at::log_softmax(at::mm(x, weight.t()), -1, at::kFloat);
+    out.token_loss.narrow(0, begin, n).copy_(log_probability.gather(1, label).squeeze(1).neg_());
     if (!want_hidden && !want_weight) continue;
-    auto grad = logits.sub_(log_sum).exp_();
+    auto grad = log_probability.exp_();
     grad.scatter_add_(1, label, at::full({n, 1}, -1.0, grad.options()));
     const auto grad_cast = grad.to(weight.scalar_type());
     if (want_hidden) {
@@ -77,7 +77,8 @@ class CrossEntropy : public Loss {
 
   LossOutput forward(const LossInput& input) override {
     const auto weight = input.head_weight_vd.to(input.hidden_nd.scalar_type());
-    if (!at::GradMode::is_enabled()) {
+    const bool wanted = at::GradMode::is_enabled() && (input.hidden_nd.requires_grad() || weight.requires_grad());
+    if (!wanted) {  // an autograd function without an input to differentiate cannot be asked which ones are
       const auto chunks = run(input.hidden_nd, weight, input.labels_n, chunk_, false, false);
       return {chunks.token_loss.sum().div_(input.normalizer), chunks.token_loss};
     }
