@@ -73,16 +73,58 @@ void refuses_wrong_media(const Encoder& encoder) {
   expect_error(ErrorKind::data, {}, [&] { encoder.output_grid({}); });
 }
 
+at::Tensor batch_of(const std::vector<at::Tensor>& parts) { return at::stack(parts); }
+
 void counts_hold(Encoder& encoder, const Shapes& shapes) {
+  c10::AutoGradMode no_grad(false);
   for (const auto& [shape, part] : shapes)
-    for (const int64_t n : {1, 2}) {
+    for (const size_t n : {1, 2}) {
       const auto grid = encoder.output_grid(shape);
-      const auto y = encoder.forward(part.unsqueeze(0).expand_as(at::empty({n})).contiguous());
-      expect_shape(y, {n, grid.count(), encoder.output_size()}, fmt::format("vectors for {} part(s) [{}], as output_grid() and output_size() say,", n, fmt::join(shape, ", ")));
+      const auto y = encoder.forward(batch_of(std::vector(n, part)));
+      expect_shape(y, {static_cast<int64_t>(n), grid.count(), encoder.output_size()},
+                   fmt::format("an output as output_grid() and output_size() say for {} part(s) [{}],", n, fmt::join(shape, ", ")));
       expect_finite(y, "the vectors");
     }
 }
 
+void batch_is_one_by_one(Encoder& encoder, const Shapes& shapes) {
+  c10::AutoGradMode no_grad(false);
+  for (const auto& [shape, part] : shapes) {
+    const auto other = part + made(shape, 9) * 0.1;
+    const auto together = encoder.forward(batch_of({part, other}));
+    const auto apart = at::cat({encoder.forward(batch_of({part})), encoder.forward(batch_of({other}))});
+    expect_close(together, apart, tolerance, fmt::format("a batch of two parts [{}] against one by one", fmt::join(shape, ", ")));
+  }
+}
+
+// Of the largest part, so that as many paths as can be are taken.
+Network network(const Subject& subject, const Shapes& shapes) {
+  std::shared_ptr<Encoder> encoder = build<Encoder>(subject);
+  at::Tensor largest;
+  for (const auto& [shape, part] : shapes)
+    if (!largest.defined() || part.numel() > largest.numel()) largest = part;
+  const auto parts = batch_of({largest, largest + made(largest.sizes(), 13) * 0.1});
+  Encoder* used = encoder.get();
+  return {encoder, &encoder->module(), [used, parts](at::ScalarType type) { return used->forward(parts.to(type)); }};
+}
+
 }  // namespace
+
+void check_encoder(Report& report, const Subject& subject) {
+  if (!check_options(report, subject, resolver<Encoder>(subject))) return;
+  const auto encoder = build<Encoder>(subject);
+  if (!check_size(report, subject, encoder->module())) return;
+  const auto media = made_media(encoder->modality(), encoder->sample_rate());
+  Processed processed;
+  if (!report.check("process: odd sizes give finite parts", [&] { processed = process_all(*encoder, media); })) return;
+  report.check("process: 4 threads at once give the same", [&] { same_from_threads(*encoder, media, processed.items); });
+  report.check("process: other media, empty ones and wrong shapes are refused as bad data", [&] { refuses_wrong_media(*encoder); });
+  start(encoder->module(), 1);
+  if (!report.check("counting contract: forward() gives what output_grid() says, batch 1 and 2", [&] { counts_hold(*encoder, processed.shapes); })) return;
+  report.check("forward: a batch of two is two of one", [&] { batch_is_one_by_one(*encoder, processed.shapes); });
+  const MakeNetwork make = [&] { return network(subject, processed.shapes); };
+  check_network(report, make);
+  check_name_map(report, make, encoder->name_map());
+}
 
 }  // namespace antiphon::apps::conformance

@@ -1,0 +1,133 @@
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <numeric>
+
+#include "network.h"
+
+namespace antiphon::apps::conformance {
+namespace {
+
+constexpr double tolerance = 1e-4;
+
+at::Tensor some_ids(const LanguageModel& model, int64_t count) { return (at::arange(count, at::kLong) * 7 + 3).remainder(model.vocab_size()); }
+
+// Sequences of these lengths, each from position `past[i]` on.
+DecoderInput input_of(LanguageModel& model, const at::Tensor& ids, const std::vector<int64_t>& lengths, const std::vector<int64_t>& past = {}) {
+  DecoderInput input;
+  std::vector<at::Tensor> positions;
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    const int64_t begin = past.empty() ? 0 : past[i];
+    positions.push_back(at::arange(begin, begin + lengths[i], at::kLong));
+  }
+  input.x_td = model.embed(ids), input.positions_t = at::cat(positions), input.lengths = lengths;
+  return input;
+}
+
+at::Tensor hidden(LanguageModel& model, const at::Tensor& ids) { return model.forward(input_of(model, ids, {ids.size(0)})); }
+
+// `ids` into row `row` of the cache, after what it holds.
+at::Tensor append(LanguageModel& model, KvCache& cache, int64_t row, const at::Tensor& ids) {
+  auto input = input_of(model, ids, {ids.size(0)}, {cache.lengths[static_cast<size_t>(row)]});
+  input.cache = &cache, input.rows = {row};
+  return model.forward(input);
+}
+
+void sizes_hold(LanguageModel& model) {
+  c10::AutoGradMode no_grad(false);
+  const auto ids = some_ids(model, 9);
+  expect(model.max_positions() >= 16, "expected room for 16 positions at least, got {}", model.max_positions());
+  expect_shape(model.embed(ids), {9, model.hidden_size()}, "embeddings [tokens, hidden_size]");
+  expect_shape(model.head_weight(), {model.vocab_size(), model.hidden_size()}, "a head [vocab_size, hidden_size]");
+  expect_shape(hidden(model, ids), {9, model.hidden_size()}, "hidden states [tokens, hidden_size]");
+}
+
+void packed_is_one_by_one(LanguageModel& model) {
+  c10::AutoGradMode no_grad(false);
+  const std::vector<int64_t> lengths{5, 1, 5, 4};
+  const auto ids = some_ids(model, std::accumulate(lengths.begin(), lengths.end(), int64_t{0}));
+  const auto packed = model.forward(input_of(model, ids, lengths));
+  std::vector<at::Tensor> apart;
+  for (const auto& own : ids.split_with_sizes(lengths)) apart.push_back(hidden(model, own));
+  expect_close(packed, at::cat(apart), tolerance, "sequences of 5, 1, 5 and 4 tokens packed against one by one");
+}
+
+void sees_no_future(LanguageModel& model) {
+  c10::AutoGradMode no_grad(false);
+  const auto ids = some_ids(model, 9);
+  auto changed = ids.clone();
+  changed[8] = (ids[8] + 1).remainder(model.vocab_size());
+  expect_close(hidden(model, changed).narrow(0, 0, 8), hidden(model, ids).narrow(0, 0, 8), tolerance, "the first 8 of 9 tokens after a change of the last");
+}
+
+void cache_continues(LanguageModel& model) {
+  c10::AutoGradMode no_grad(false);
+  const auto ids = some_ids(model, 12);
+  const auto whole = hidden(model, ids);
+  for (const std::vector<int64_t>& pieces : {std::vector<int64_t>{12}, {6, 1, 1, 1, 1, 1, 1}, {5, 4, 3}}) {
+    auto cache = model.make_cache(1, 12);
+    std::vector<at::Tensor> out;
+    for (const auto& piece : ids.split_with_sizes(pieces)) out.push_back(append(model, cache, 0, piece));
+    expect_close(at::cat(out), whole, tolerance, fmt::format("12 tokens through the cache in {} piece(s) against all at once", pieces.size()));
+    expect(cache.lengths[0] == 12, "expected the cache to hold 12 tokens, got {}", cache.lengths[0]);
+  }
+}
+
+// Rows of different lengths, one new token each, in both orders.
+void cache_rows_are_independent(LanguageModel& model) {
+  c10::AutoGradMode no_grad(false);
+  const auto ids = some_ids(model, 13), long_ids = ids.narrow(0, 0, 8), short_ids = ids.narrow(0, 8, 5);
+  const auto wanted = at::stack({hidden(model, long_ids)[7], hidden(model, short_ids)[4]});
+  for (const bool swapped : {false, true}) {
+    auto cache = model.make_cache(2, 16);
+    append(model, cache, 0, long_ids.narrow(0, 0, 7));
+    append(model, cache, 1, short_ids.narrow(0, 0, 4));
+    const auto last = swapped ? at::stack({short_ids[4], long_ids[7]}) : at::stack({long_ids[7], short_ids[4]});
+    auto input = input_of(model, last, {1, 1}, swapped ? std::vector<int64_t>{4, 7} : std::vector<int64_t>{7, 4});
+    input.cache = &cache, input.rows = swapped ? std::vector<int64_t>{1, 0} : std::vector<int64_t>{0, 1};
+    const auto y = model.forward(input);
+    expect_close(swapped ? y.flip(0) : y, wanted, tolerance, "one step of two cache rows against all at once");
+  }
+}
+
+void full_cache_is_an_error(LanguageModel& model) {
+  c10::AutoGradMode no_grad(false);
+  auto cache = model.make_cache(1, 4);
+  try {
+    append(model, cache, 0, some_ids(model, 5));
+  } catch (const Error&) {
+    return;
+  }
+  throw Unmet{"expected an antiphon::Error for 5 tokens into a cache of 4, got none"};
+}
+
+Network network(const Subject& subject) {
+  std::shared_ptr<LanguageModel> model = build<LanguageModel>(subject);
+  LanguageModel* used = model.get();
+  return {model, &model->module(), [used](at::ScalarType type) {
+            auto input = input_of(*used, some_ids(*used, 9), {6, 3});
+            input.x_td = input.x_td.to(type);
+            const auto h = used->forward(input);
+            return at::mm(h, used->head_weight().to(h.scalar_type()).t());
+          }};
+}
+
+}  // namespace
+
+void check_language_model(Report& report, const Subject& subject) {
+  if (!check_options(report, subject, resolver<LanguageModel>(subject))) return;
+  const auto model = build<LanguageModel>(subject);
+  if (!check_size(report, subject, model->module())) return;
+  start(model->module(), 1);
+  if (!report.check("shapes: embeddings, hidden states and head are as announced", [&] { sizes_hold(*model); })) return;
+  report.check("attention: packed sequences equal one by one", [&] { packed_is_one_by_one(*model); });
+  report.check("attention: no token sees a later one", [&] { sees_no_future(*model); });
+  report.check("cache: in pieces and token by token equal all at once", [&] { cache_continues(*model); });
+  report.check("cache: rows do not mix", [&] { cache_rows_are_independent(*model); });
+  report.check("cache: more than its capacity is an error", [&] { full_cache_is_an_error(*model); });
+  const MakeNetwork make = [&] { return network(subject); };
+  check_network(report, make);
+  check_name_map(report, make, model->name_map());
+}
+
+}  // namespace antiphon::apps::conformance
