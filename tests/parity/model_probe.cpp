@@ -1,0 +1,162 @@
+// Runs components and whole models for the Python oracles in tests/parity/models.
+//
+// One request a line on stdin as JSON, one answer a line on stdout: what was asked for, or {"error": "…"}. Tensors are
+// read from the safetensors file "inputs" and written to the file "outputs".
+#include "model_probe.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <iostream>
+
+#include <antiphon/base/log.h>
+#include <antiphon/component/register.h>
+#include <antiphon/graph/slot.h>
+#include <antiphon/media/decode.h>
+#include <antiphon/weights/load.h>
+
+namespace antiphon::probe {
+
+config::Value toml(const json& request, const char* key) {
+  return config::parse_toml(request.value(key, ""), key);
+}
+
+at::ScalarType dtype_of(const json& request) { return request.value("dtype", "fp32") == "bf16" ? at::kBFloat16 : at::kFloat; }
+
+void write_outputs(const json& request, NamedTensors tensors) {
+  for (auto& [name, tensor] : tensors) tensor = tensor.detach().contiguous();
+  weights::save_safetensors(request.at("outputs").get<std::string>(), tensors);
+}
+
+void add_gradients(NamedTensors& out, const std::string& prefix, Module& module, const NameMap& names) {
+  for (const auto& parameter : module.parameters()) {
+    if (!parameter.tensor->requires_grad()) continue;
+    const auto& grad = parameter.tensor->grad();
+    out.emplace_back(prefix + names.to_checkpoint(parameter.name).value_or(parameter.name), grad.defined() ? grad : at::zeros_like(*parameter.tensor));
+  }
+}
+
+namespace {
+
+template <class Interface, class... Extra>
+std::unique_ptr<Interface> build(const char* kind, const json& request, Extra... extra) {
+  config::Problems problems;
+  auto options = toml(request, "options");
+  const std::string weights = std::is_same_v<Interface, Encoder> ? request.value("weights", "") : "";
+  auto component = graph::build_slot<Interface>(kind, request.at("plugin").get<std::string>(), weights, options, kind, problems, extra...);
+  problems.throw_if_any();
+  return component;
+}
+
+// Trainable in fp32; a frozen copy in the number format asked for otherwise.
+void load(Module& module, const NameMap& names, const json& request) {
+  const auto dtype = dtype_of(request);
+  module.set_requires_grad(dtype == at::kFloat);
+  weights::LoadOptions options;
+  options.frozen_dtype = dtype;
+  weights::load_parameters(module, weights::Checkpoint(request.at("weights").get<std::string>()), names, options);
+}
+
+json as_json(const TokenGrid& grid) { return {grid.rows, grid.columns}; }
+
+weights::SafetensorsFile inputs_of(const json& request) { return weights::SafetensorsFile(request.at("inputs").get<std::string>()); }
+
+// y and, where "grad" is among the inputs, the gradients of sum(y * grad).
+template <class Forward>
+void run_module(const json& request, Module& module, const NameMap& names, const Forward& forward) {
+  const auto file = inputs_of(request);
+  auto x = file.tensor("x").to(dtype_of(request));
+  const bool backward = file.contains("grad");
+  if (backward) x = x.clone().set_requires_grad(true);
+  const auto y = forward(x);
+  NamedTensors out{{"y", y}};
+  if (backward) {
+    torch::autograd::backward({y}, {file.tensor("grad")});
+    out.emplace_back("grad_x", x.grad());
+    add_gradients(out, "grad:", module, names);
+  }
+  write_outputs(request, std::move(out));
+}
+
+json run_encoder(const json& request) {
+  const auto encoder = build<Encoder>("encoder", request);
+  load(encoder->module(), encoder->name_map(), request);
+  TokenGrid grid;
+  run_module(request, encoder->module(), encoder->name_map(), [&](const at::Tensor& x) {
+    grid = encoder->output_grid(x.sizes().slice(1));
+    return encoder->forward(x);
+  });
+  return {{"grid", as_json(grid)}, {"output_size", encoder->output_size()}};
+}
+
+json run_connector(const json& request) {
+  const ConnectorShape shape{request.at("input_size").get<int64_t>(), request.at("output_size").get<int64_t>()};
+  const auto connector = build<Connector>("connector", request, shape);
+  const NameMap names{{{"{}", "{}"}}, {}};
+  load(connector->module(), names, request);
+  const TokenGrid grid{request.at("rows").get<int64_t>(), request.at("columns").get<int64_t>()};
+  run_module(request, connector->module(), names, [&](const at::Tensor& x) { return connector->forward(x, grid); });
+  return {{"grid", as_json(connector->output_grid(grid))}};
+}
+
+// Media files through the encoder's own processor: "<item>.<part>".
+json run_process(const json& request) {
+  const auto encoder = build<Encoder>("encoder", request);
+  NamedTensors out;
+  json grids = json::array();
+  for (const auto& path : request.at("media")) {
+    MediaItem item;
+    item.modality = encoder->modality();
+    if (item.modality == Modality::image) item.image = media::load_image(path.get<std::string>());
+    else item.audio = media::load_audio(path.get<std::string>(), encoder->sample_rate());
+    grids.push_back(json::array());
+    for (const auto& part : encoder->process(item)) {
+      out.emplace_back(std::to_string(grids.size() - 1) + "." + std::to_string(grids.back().size()), part);
+      grids.back().push_back(as_json(encoder->output_grid(part.sizes())));
+    }
+  }
+  write_outputs(request, std::move(out));
+  return {{"grids", grids}};
+}
+
+json run_loss(const json& request) {
+  const auto loss = build<Loss>("loss", request);
+  const auto file = inputs_of(request);
+  auto leaf = [&](const char* name) { return file.tensor(name).to(dtype_of(request)).clone().set_requires_grad(true); };
+  const LossInput input{leaf("hidden"), leaf("head"), file.tensor("labels"), request.at("normalizer").get<double>()};
+  const auto out = loss->forward(input);
+  torch::autograd::backward({out.loss}, {});
+  write_outputs(request, {{"loss", out.loss}, {"token_loss", out.token_loss_n}, {"grad_hidden", input.hidden_nd.grad()}, {"grad_head", input.head_weight_vd.grad()}});
+  return json::object();
+}
+
+json answer(const std::string& line) {
+  const auto request = json::parse(line);
+  const auto kind = request.at("kind").get<std::string>();
+  if (kind == "encoder") return run_encoder(request);
+  if (kind == "connector") return run_connector(request);
+  if (kind == "process") return run_process(request);
+  if (kind == "loss") return run_loss(request);
+  if (kind == "model") return run_model(request);
+  if (kind == "cached") return run_cached(request);
+  if (kind == "generate") return run_generate(request);
+  fail(ErrorKind::config, "unknown kind '" + kind + "'");
+}
+
+}  // namespace
+}  // namespace antiphon::probe
+
+int main() {
+  using namespace antiphon;
+  log::set_level(log::Level::warning);
+  std::string line;
+  while (std::getline(std::cin, line)) {
+    nlohmann::json result;
+    try {
+      result = probe::answer(line);
+    } catch (const std::exception& error) {
+      result = {{"error", error.what()}};
+    }
+    std::cout << result.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) << std::endl;
+  }
+}

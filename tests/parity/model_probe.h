@@ -1,0 +1,27 @@
+// What the requests of model_probe share.
+#pragma once
+#include <nlohmann/json.hpp>
+
+#include <antiphon/component/module.h>
+#include <antiphon/component/name_map.h>
+#include <antiphon/config/value.h>
+#include <antiphon/weights/safetensors.h>
+
+namespace antiphon::probe {
+
+using nlohmann::json;
+using weights::NamedTensors;
+
+// The TOML text under `key` of the request; an empty table where there is none.
+config::Value toml(const json& request, const char* key);
+at::ScalarType dtype_of(const json& request);  // "dtype": "fp32" (default) or "bf16"
+// Writes the tensors to the request's "outputs".
+void write_outputs(const json& request, NamedTensors tensors);
+// "<prefix><checkpoint name>" -> gradient, for every parameter that requires one.
+void add_gradients(NamedTensors& out, const std::string& prefix, Module& module, const NameMap& names);
+
+json run_model(const json& request);     // forward, loss and gradients of a composition
+json run_cached(const json& request);    // hidden states through the KV cache, in pieces
+json run_generate(const json& request);  // greedy answers
+
+}  // namespace antiphon::probe

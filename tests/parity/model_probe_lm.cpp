@@ -1,0 +1,148 @@
+// Whole models: language models with and without adapters, and compositions with streams.
+#include "model_probe.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <numeric>
+
+#include <antiphon/data/prepare.h>
+#include <antiphon/graph/slot.h>
+#include <antiphon/infer/generator.h>
+#include <antiphon/weights/adapter.h>
+#include <antiphon/weights/export.h>
+
+namespace antiphon::probe {
+namespace {
+
+// The [model] table in "model"; with "merge", adapters are folded in.
+std::unique_ptr<graph::MultimodalLm> load_model(const json& request) {
+  config::Problems problems;
+  auto spec = graph::model_table().parse(toml(request, "model"), "model", problems);
+  problems.throw_if_any();
+  auto model = graph::MultimodalLm::build(spec);
+  model->load({at::kCPU, dtype_of(request), 1});
+  if (request.value("merge", false))
+    for (const auto& peft : model->pefts()) peft->merge();
+  return model;
+}
+
+// Rows of ids; everything after the first of each is supervised.
+std::vector<data::Prepared> from_ids(const json& rows) {
+  std::vector<data::Prepared> prepared;
+  for (const auto& row : rows) {
+    data::Prepared sample;
+    sample.id = std::to_string(prepared.size());
+    sample.ids = row.get<std::vector<int64_t>>();
+    sample.supervised.assign(sample.ids.size(), true);
+    prepared.push_back(std::move(sample));
+  }
+  return prepared;
+}
+
+// "ids": rows of ids; or "samples": lines of a manifest whose paths are relative to "folder".
+std::vector<data::Prepared> prepare(const json& request, graph::MultimodalLm& model, data::Purpose purpose) {
+  if (request.contains("ids")) return from_ids(request.at("ids"));
+  auto tokenizer = text::Tokenizer::load(model.spec().llm.weights);
+  auto chat_template = text::ChatTemplate::load(model.spec().llm.weights, tokenizer.special_tokens());
+  const text::PromptBuilder prompts(std::move(tokenizer), std::move(chat_template));
+  const data::FeatureCache cache("", {});
+  const data::Preparer preparer(model, prompts, cache, {}, model.llm().max_positions());
+  std::vector<data::Prepared> prepared;
+  for (const auto& sample : request.at("samples"))
+    prepared.push_back(preparer.prepare(data::parse_sample(sample.dump(), request.at("folder").get<std::string>()), purpose));
+  return prepared;
+}
+
+at::Tensor logits_of(graph::MultimodalLm& model, const at::Tensor& hidden) {
+  return at::linear(hidden, model.llm().head_weight().to(hidden.scalar_type()));
+}
+
+LossOutput loss_of(graph::MultimodalLm& model, const graph::Batch& batch, const at::Tensor& hidden) {
+  config::Problems problems;
+  config::Value options = config::Value::Table{};
+  const auto loss = graph::build_slot<Loss>("loss", "cross_entropy", "", options, "loss", problems);
+  problems.throw_if_any();
+  return loss->forward({hidden.index_select(0, batch.supervised_n), model.llm().head_weight(), batch.labels_n, static_cast<double>(batch.supervised())});
+}
+
+json described(graph::MultimodalLm& model, const graph::Batch& batch) {
+  json media = json::array(), sites = json::array();
+  for (const auto& item : batch.media) media.push_back({item.stream, item.position, item.item.tokens});
+  for (const auto& site : model.sites()) sites.push_back(site.path);
+  return {{"lengths", batch.lengths}, {"media", media}, {"sites", sites}};
+}
+
+// What the request asks for besides the forward pass.
+void side_effects(const json& request, graph::MultimodalLm& model, NamedTensors& out) {
+  if (request.contains("save_adapter")) weights::save_adapter(request.at("save_adapter").get<std::string>(), *model.pefts().at(0), model.spec().llm.weights);
+  if (request.value("merge", false))
+    for (auto& [name, tensor] : weights::checkpoint_tensors(model.llm().module(), model.llm().name_map())) out.emplace_back("weight:" + name, tensor);
+}
+
+}  // namespace
+
+json run_model(const json& request) {
+  const auto model = load_model(request);
+  auto batch = data::pack(prepare(request, *model, data::Purpose::training));
+  const auto answer = described(*model, batch);
+  model->encode(batch);
+  DecoderInput input;
+  input.x_td = model->embed(batch), input.positions_t = batch.positions_t, input.lengths = batch.lengths;
+  const bool cut = request.value("grad_x", false);  // the embeddings become a leaf
+  if (cut) input.x_td = input.x_td.detach().clone().set_requires_grad(true);
+  const auto hidden = model->llm().forward(input);
+  const auto loss = loss_of(*model, batch, hidden);
+  NamedTensors out{{"ids", batch.ids_t}, {"positions", batch.positions_t}, {"supervised", batch.supervised_n}, {"labels", batch.labels_n}, {"hidden", hidden.clone()},
+                   {"logits", logits_of(*model, hidden)}, {"loss", loss.loss}, {"token_loss", loss.token_loss_n}};
+  if (loss.loss.requires_grad()) {
+    torch::autograd::backward({loss.loss}, {});
+    if (cut) out.emplace_back("grad_x", input.x_td.grad());
+    for (auto& part : model->parts()) add_gradients(out, "grad:" + part.path + ":", *part.module, part.names);
+  }
+  side_effects(request, *model, out);
+  write_outputs(request, std::move(out));
+  return answer;
+}
+
+// "steps": for each call the number of tokens of every sequence (0: not in this call). Hidden states in the order of
+// "ids", as one packed batch would give.
+json run_cached(const json& request) {
+  c10::InferenceMode inference;
+  const auto model = load_model(request);
+  const auto rows = request.at("ids").get<std::vector<std::vector<int64_t>>>();
+  size_t longest = 0;
+  for (const auto& row : rows) longest = std::max(longest, row.size());
+  auto cache = model->llm().make_cache(static_cast<int64_t>(rows.size()), static_cast<int64_t>(longest));
+  std::vector<std::vector<at::Tensor>> hidden(rows.size());
+  for (const auto& step : request.at("steps")) {
+    DecoderInput input;
+    std::vector<int64_t> ids, positions;
+    for (size_t row = 0; row < rows.size(); ++row) {
+      const int64_t n = step.at(row).get<int64_t>(), begin = cache.lengths[row];
+      if (n == 0) continue;
+      ids.insert(ids.end(), rows[row].begin() + begin, rows[row].begin() + begin + n);
+      positions.resize(ids.size());
+      std::iota(positions.end() - n, positions.end(), begin);
+      input.lengths.push_back(n), input.rows.push_back(static_cast<int64_t>(row));
+    }
+    input.x_td = model->llm().embed(at::tensor(ids, at::kLong)).to(model->compute_dtype()), input.positions_t = at::tensor(positions, at::kLong), input.cache = &cache;
+    const auto pieces = model->llm().forward(input).split_with_sizes(input.lengths);
+    for (size_t i = 0; i < pieces.size(); ++i) hidden[static_cast<size_t>(input.rows[i])].push_back(pieces[i]);
+  }
+  std::vector<at::Tensor> joined;
+  for (const auto& pieces : hidden) joined.push_back(at::cat(pieces));
+  write_outputs(request, {{"hidden", at::cat(joined)}});
+  return json::object();
+}
+
+json run_generate(const json& request) {
+  const auto model = load_model(request);
+  infer::GenerateOptions options;
+  options.max_tokens = request.at("max_tokens").get<int64_t>();
+  const auto stop = request.value("stop", std::vector<int32_t>{});
+  return {{"tokens", infer::generate(*model, prepare(request, *model, data::Purpose::generation), options, stop)}};
+}
+
+}  // namespace antiphon::probe

@@ -1,0 +1,81 @@
+"""The program model_probe as a function, and the comparison of tensors."""
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+LIMIT = 1e-5
+
+
+class Bench:
+    def __init__(self, program):
+        self.scratch = tempfile.TemporaryDirectory(prefix="model_parity_")
+        self.folder = Path(self.scratch.name)
+        self.program = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.passed = self.failed = self.folders = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.program.stdin.close()
+        self.program.wait()
+        self.scratch.cleanup()
+
+    def new_folder(self):
+        self.folders += 1
+        path = self.folder / str(self.folders)
+        path.mkdir()
+        return path
+
+    def ask(self, kind, inputs=None, **request):
+        """(answer, tensors). Raises RuntimeError with the probe's error."""
+        folder = self.new_folder()
+        if inputs:
+            save_file({name: tensor.detach().contiguous() for name, tensor in inputs.items()}, folder / "inputs.safetensors")
+            request["inputs"] = str(folder / "inputs.safetensors")
+        outputs = folder / "outputs.safetensors"
+        request = {"kind": kind, "outputs": str(outputs), **{key: str(v) if isinstance(v, Path) else v for key, v in request.items()}}
+        self.program.stdin.write(json.dumps(request) + "\n")
+        self.program.stdin.flush()
+        answer = json.loads(self.program.stdout.readline() or '{"error": "the probe has ended"}')
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer, load_file(outputs) if outputs.exists() else {}
+
+    def check(self, case, ok, note=""):
+        self.passed += bool(ok)
+        self.failed += not ok
+        print(("ok    " if ok else "FAIL  ") + case, note, flush=True)
+
+    def compare(self, case, ours, theirs, limit=LIMIT, scales=None):
+        """Dictionaries of tensors with the same names. `scales`: name -> name of the tensor that gives the unit."""
+        if set(ours) != set(theirs):
+            return self.check(case, False, f"names differ: {sorted(set(ours) ^ set(theirs))[:8]}")
+        worst, worst_name = 0.0, ""
+        for name, expected in theirs.items():
+            got = ours[name]
+            if tuple(got.shape) != tuple(expected.shape):
+                return self.check(case, False, f"{name}: expected {tuple(expected.shape)}, got {tuple(got.shape)}")
+            unit = theirs[(scales or {}).get(name, name)]
+            difference = relative(got, expected, unit)
+            if not difference <= worst:
+                worst, worst_name = difference, name
+        self.check(case, worst <= limit, f"{len(theirs)} tensors, {worst:.1e} {worst_name if worst > limit / 10 else ''}")
+
+
+def relative(ours, theirs, unit=None):
+    unit = theirs if unit is None else unit
+    difference = (ours.detach().double() - theirs.detach().double()).abs().max().item()
+    return difference / max(unit.detach().double().abs().max().item(), 1e-30)
+
+
+def named_gradients(module, rename=lambda name: name):
+    return {rename(name): p.grad for name, p in module.named_parameters() if p.grad is not None}
+
+
+def starting(tensors, prefix):
+    return {name[len(prefix):]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,85 @@
+"""linear, mlp and frame_stack against the same in torch: forward, and gradients of the features and all parameters."""
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+
+from .common import starting
+
+IN, OUT = 12, 20
+ACTIVATIONS = {"gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "relu": F.relu, "silu": F.silu}
+
+
+def layers(widths, prefix, generator):
+    """name -> weights of linear layers through `widths`."""
+    parameters = {}
+    for i, (wide, narrow) in enumerate(zip(widths, widths[1:])):
+        parameters[f"{prefix}{i}.weight"] = torch.randn(narrow, wide, generator=generator) * wide ** -0.5
+        parameters[f"{prefix}{i}.bias"] = 0.3 * torch.randn(narrow, generator=generator)
+    return parameters
+
+
+def mlp(x, parameters, prefix, depth, activation):
+    for i in range(depth):
+        x = F.linear(ACTIVATIONS[activation](x) if i else x, parameters[f"{prefix}{i}.weight"], parameters[f"{prefix}{i}.bias"])
+    return x
+
+
+def pooled(x, rows, columns, by):
+    """Means over by x by squares of the grid, over runs of `by` where there is one row; less at the far edge."""
+    x = x.view(x.shape[0], rows, columns, -1)
+    down = 1 if rows == 1 else by
+    squares = [x[:, r:r + down, c:c + by].mean((1, 2)) for r in range(0, rows, down) for c in range(0, columns, by)]
+    return torch.stack(squares, 1)
+
+
+def stacked(x, factor):
+    short = -x.shape[1] % factor
+    x = torch.cat([x, torch.zeros(x.shape[0], short, x.shape[2])], 1)
+    return torch.stack([torch.cat([x[:, i + j] for j in range(factor)], -1) for i in range(0, x.shape[1], factor)], 1)
+
+
+def compare(bench, case, plugin, options, grid, parameters, forward, expected_grid):
+    generator = torch.Generator().manual_seed(31)
+    x = torch.randn(2, grid[0] * grid[1], IN, generator=generator)
+    leaf = x.clone().requires_grad_(True)
+    leaves = {name: p.clone().requires_grad_(True) for name, p in parameters.items()}
+    y = forward(leaf, leaves)
+    grad = torch.randn(y.shape, generator=generator)
+    y.backward(grad)
+    weights = bench.new_folder() / "connector.safetensors"
+    save_file(parameters, weights)
+    answer, out = bench.ask("connector", {"x": x, "grad": grad}, plugin=plugin, options=options, weights=weights, input_size=IN, output_size=OUT, rows=grid[0], columns=grid[1])
+    theirs = {"y": y, "x": leaf.grad, **{name: p.grad for name, p in leaves.items()}}
+    bench.compare(case, {"y": out["y"], "x": out["grad_x"], **starting(out, "grad:")}, theirs)
+    if answer["grid"] != expected_grid:
+        bench.check(case + ": grid", False, f"expected {expected_grid}, got {answer['grid']}")
+
+
+def run_mlp(bench, generator):
+    for name, depth, hidden, activation, norm, pool, grid, out_grid in [
+            ("depth 1", 1, 0, "gelu", False, 1, [3, 4], [3, 4]), ("depth 2", 2, 0, "gelu", False, 1, [3, 4], [3, 4]),
+            ("depth 3, width 32, relu", 3, 32, "relu", False, 1, [1, 7], [1, 7]), ("silu, norm", 2, 0, "silu", True, 1, [2, 2], [2, 2]),
+            ("gelu_tanh, pool 2, even grid", 2, 0, "gelu_tanh", False, 2, [4, 6], [2, 3]), ("norm, pool 2, odd grid", 2, 0, "gelu", True, 2, [5, 3], [3, 2]),
+            ("pool 3, grid 7 x 8", 1, 0, "gelu", False, 3, [7, 8], [3, 3]), ("pool 4 of a sequence of 10", 2, 0, "gelu", False, 4, [1, 10], [1, 3]),
+            ("pool larger than the grid", 1, 0, "gelu", False, 5, [2, 3], [1, 1])]:
+        parameters = layers([IN] + [hidden or OUT] * (depth - 1) + [OUT], "layers.", generator)
+        if norm:
+            parameters |= {"norm.weight": 1 + 0.3 * torch.randn(IN, generator=generator), "norm.bias": torch.randn(IN, generator=generator)}
+
+        def forward(x, p):
+            x = F.layer_norm(x, (IN,), p["norm.weight"], p["norm.bias"]) if norm else x
+            return mlp(pooled(x, *grid, pool) if pool > 1 else x, p, "layers.", depth, activation)
+        options = f'depth = {depth}\nhidden_size = {hidden}\nactivation = "{activation}"\npool = {pool}\nnorm = "{"layer_norm" if norm else "none"}"'
+        compare(bench, f"mlp {name}", "mlp", options, grid, parameters, forward, out_grid)
+
+
+def run(bench):
+    generator = torch.Generator().manual_seed(32)
+    weight, bias = torch.randn(OUT, IN, generator=generator), torch.randn(OUT, generator=generator)
+    compare(bench, "linear", "linear", "", [3, 5], {"weight": weight, "bias": bias}, lambda x, p: F.linear(x, p["weight"], p["bias"]), [3, 5])
+    compare(bench, "linear without bias", "linear", "bias = false", [1, 5], {"weight": weight}, lambda x, p: F.linear(x, p["weight"]), [1, 5])
+    run_mlp(bench, generator)
+    for factor, depth, hidden, count in [(4, 2, 0, 12), (4, 2, 0, 13), (8, 1, 0, 5), (1, 2, 16, 3), (3, 3, 24, 11)]:
+        parameters = layers([IN * factor] + [hidden or OUT] * (depth - 1) + [OUT], "", generator)
+        compare(bench, f"frame_stack {factor}, depth {depth}, {count} frames", "frame_stack", f"factor = {factor}\ndepth = {depth}\nhidden_size = {hidden}", [1, count], parameters,
+                lambda x, p: mlp(stacked(x, factor), p, "", depth, "gelu"), [1, -(-count // factor)])

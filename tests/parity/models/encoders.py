@@ -1,0 +1,95 @@
+"""dinov2 and whisper: features and the gradient of the input and of every parameter."""
+import shutil
+
+import torch
+from safetensors.torch import save_file
+
+from . import tiny
+from .common import named_gradients, starting
+
+
+def key_bias_scales(names):
+    """A shift of all keys changes no attention weight, so the gradient of a key bias is zero and its rounding is
+    measured by that of its weight."""
+    return {name: name[:-4] + "weight" for name in names if name.endswith("key.bias")}
+
+
+def compare(bench, case, plugin, model, weights, x, options, forward, rename=lambda name: name):
+    model.zero_grad()
+    leaf = x.clone().requires_grad_(True)
+    expected = forward(leaf)
+    grad = torch.randn(expected.shape, generator=torch.Generator().manual_seed(5))
+    expected.backward(grad)
+    answer, out = bench.ask("encoder", {"x": x, "grad": grad}, plugin=plugin, weights=weights, options=options)
+    theirs = {"y": expected, "x": leaf.grad, **named_gradients(model, rename)}
+    bench.compare(case, {"y": out["y"], "x": out["grad_x"], **starting(out, "grad:")}, theirs, scales=key_bias_scales(theirs))
+    return answer
+
+
+def run_dinov2(bench):
+    folder = bench.new_folder()
+    model = tiny.dinov2(folder)
+    renamed = bench.new_folder()
+    shutil.copy(folder / "config.json", renamed)
+    save_file(model.state_dict(), renamed / "model.safetensors")
+    generator = torch.Generator().manual_seed(4)
+
+    def one(name, size, layer, class_token, weights=folder):
+        def forward(x):
+            out = model(x, output_hidden_states=True)
+            y = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
+            return y if class_token else y[:, 1:]
+        x = torch.randn(2, 3, *size, generator=generator)
+        options = f"layer = {layer}\nclass_token = {str(class_token).lower()}"
+        answer = compare(bench, f"dinov2 {name}", "dinov2", model, weights, x, options, forward, tiny.dinov2_old_name)
+        rows, columns = size[0] // 7, size[1] // 7
+        if answer["grid"] != ([1, rows * columns + 1] if class_token else [rows, columns]):
+            bench.check(f"dinov2 {name}: grid", False, answer["grid"])
+
+    one("native grid, layer -1", (28, 28), -1, False)
+    one("native grid, layer -1, class token", (28, 28), -1, True)
+    one("layer -2", (28, 28), -2, False)
+    one("layer -2, class token", (28, 28), -2, True)
+    one("layer 0", (28, 28), 0, True)
+    one("layer 3 (no final norm)", (28, 28), 3, False)
+    one("grid 5 x 5 interpolated", (35, 35), -1, True)
+    one("grid 3 x 6 interpolated", (21, 42), -1, False)
+    one("grid 2 x 1, picture no multiple of a patch", (20, 9), -2, False)
+    one("names of transformers 5 in memory", (28, 28), -1, False, renamed)
+
+
+def run_whisper(bench):
+    generator = torch.Generator().manual_seed(6)
+
+    def one(name, encoder, weights, frames, layer, mels=80):
+        def forward(x):
+            out = encoder(x, output_hidden_states=True)
+            return out.last_hidden_state if layer == -1 else out.hidden_states[layer]
+        x = torch.randn(1, mels, frames, generator=generator)
+        prefix = "model.encoder."
+        answer = compare(bench, f"whisper {name}", "whisper", encoder, weights, x, f"layer = {layer}", forward, lambda key: prefix + key)
+        if answer["grid"] != [1, frames // 2]:
+            bench.check(f"whisper {name}: grid", False, answer["grid"])
+
+    folder = bench.new_folder()
+    encoder = tiny.whisper(folder)
+    for layer in (-1, -2, 0):
+        one(f"window of 2 s, layer {layer}", encoder, folder, 200, layer)
+    bare = bench.new_folder()
+    encoder = tiny.whisper(bare, whole=False, num_mel_bins=128)
+    one("saved without head, 128 mels", encoder, bare, 200, -1, mels=128)
+    # On a clip's own length: the reference is an encoder whose position table is cut to it.
+    cut = tiny.whisper(bench.new_folder(), max_source_positions=37)
+    state = tiny.whisper(folder).state_dict()
+    state["embed_positions.weight"] = state["embed_positions.weight"][:37]
+    cut.load_state_dict(state)
+    x = torch.randn(1, 80, 74, generator=generator)
+    _, out = bench.ask("encoder", {"x": x}, plugin="whisper", weights=folder, options='length = "clip"')
+    bench.compare("whisper clip's own length", out, {"y": cut(x).last_hidden_state})
+    long = bench.new_folder()
+    one("window of 30 s", tiny.whisper(long, max_source_positions=1500), long, 3000, -1)
+
+
+def run(bench):
+    run_dinov2(bench)
+    run_whisper(bench)

@@ -1,0 +1,95 @@
+"""llama: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
+import json
+
+import torch
+import torch.nn.functional as F
+
+from . import tiny
+from .common import named_gradients, starting
+
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+LINEAR = {"rope_type": "linear", "rope_theta": 1000.0, "factor": 2.5}
+VARIANTS = {
+    "grouped queries": {},
+    "all heads": dict(num_key_value_heads=4, tie_word_embeddings=False),
+    "tied embeddings": dict(tie_word_embeddings=True),
+    "biases": dict(attention_bias=True, mlp_bias=True, num_key_value_heads=1),
+    "head_dim 20": dict(head_dim=20),
+    "rope llama3": dict(rope_parameters=LLAMA3),
+    "rope linear": dict(rope_parameters=LINEAR),
+}
+
+
+def rows_of(lengths, vocabulary=96, seed=11):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(vocabulary, (n,), generator=generator).tolist() for n in lengths]
+
+
+def reference(model, rows):
+    """Every sequence alone: hidden states, logits, and the loss over all their positions but each first one."""
+    hidden, logits, losses = [], [], []
+    for row in rows:
+        out = model.model(input_ids=torch.tensor([row])).last_hidden_state[0]
+        hidden.append(out)
+        logits.append(model.lm_head(out))
+        losses.append(F.cross_entropy(logits[-1][:-1].float(), torch.tensor(row[1:], dtype=torch.long), reduction="none"))
+    token_loss = torch.cat(losses)
+    return {"hidden": torch.cat(hidden), "logits": torch.cat(logits), "loss": token_loss.mean(), "token_loss": token_loss}
+
+
+def old_spelling(folder):
+    """config.json as transformers 4 wrote it."""
+    config = json.loads((folder / "config.json").read_text())
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
+    if rope["rope_type"] == "linear":
+        rope["type"] = rope.pop("rope_type")
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def model_table(folder, trainable=True):
+    return f'[llm]\nplugin = "llama"\nweights = "{folder}"\ntrainable = {str(trainable).lower()}\n'
+
+
+def variant(bench, name, changes):
+    folder = bench.new_folder()
+    model = tiny.llama(folder, **changes)
+    rows = rows_of([19, 1, 40, 40, 7])
+    theirs = reference(model, rows)
+    theirs["loss"].backward()
+    gradients = named_gradients(model)
+    for spelling in ["new", "old"] if "rope" in name or not changes else ["new"]:
+        if spelling == "old":
+            old_spelling(folder)
+        _, out = bench.ask("model", model=model_table(folder), ids=rows)
+        case = f"llama {name}" + (" (config of transformers 4)" if spelling == "old" else "")
+        bench.compare(f"{case}: packed", {key: out[key] for key in theirs}, theirs)
+        bench.compare(f"{case}: gradients", starting(out, "grad:llm:"), gradients)
+    steps = [[7, 0, 20, 1, 0], [10, 1, 15, 0, 3]] + [[1, 0, 1, 0, 1]] * 2 + [[0, 0, 3, 39, 1]] + [[0, 0, 0, 0, 1]]
+    _, out = bench.ask("cached", model=model_table(folder), ids=rows, steps=steps)
+    bench.compare(f"llama {name}: cache in pieces", out, {"hidden": theirs["hidden"]})
+    answers(bench, f"llama {name}", model, folder)
+
+
+def greedy(model, prompt, **settings):
+    ids = torch.tensor([prompt])
+    out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=32, do_sample=False, pad_token_id=0, **settings)
+    return out[0, len(prompt):].tolist()
+
+
+def answers(bench, case, model, folder):
+    prompts = rows_of([9, 1, 23, 4], seed=12)
+    expected = [greedy(model, prompt) for prompt in prompts]
+    ask = lambda prompts, **more: bench.ask("generate", model=model_table(folder), ids=prompts, max_tokens=32, **more)[0]["tokens"]
+    bench.check(f"{case}: 32 greedy tokens, 4 prompts together", ask(prompts) == expected)
+    bench.check(f"{case}: 32 greedy tokens, one by one", [ask([prompt])[0] for prompt in prompts] == expected)
+    end = expected[2][9]  # some answers end early, and the others go on
+    ended = [greedy(model, prompt, eos_token_id=end) for prompt in prompts]
+    ended = [answer[:answer.index(end)] if end in answer else answer for answer in ended]
+    bench.check(f"{case}: answers that end early", ask(prompts, stop=[end]) == ended, f"lengths {[len(a) for a in ended]}")
+
+
+def run(bench):
+    for name, changes in VARIANTS.items():
+        variant(bench, name, changes)

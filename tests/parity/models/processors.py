@@ -1,0 +1,85 @@
+"""What an encoder's process() makes of files against BitImageProcessor (the Pillow path) and WhisperFeatureExtractor."""
+import wave
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import BitImageProcessorPil, WhisperFeatureExtractor
+
+from . import tiny
+
+
+def picture(height, width, seed):
+    """Waves with an edge and noise."""
+    y, x = np.mgrid[0:height, 0:width]
+    rng = np.random.default_rng(seed)
+    waves = np.stack([127 + 120 * np.sin(x / (5 + 3 * c) + y / (9 - c) + c) for c in range(3)], -1) + rng.normal(0, 6, (height, width, 3))
+    waves[height // 3: height // 2, width // 4: width // 2] = 250 - waves[height // 3: height // 2, width // 4: width // 2]
+    return waves.clip(0, 255).astype(np.uint8)
+
+
+def write_wav(path, samples):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1), file.setsampwidth(2), file.setframerate(16000)
+        file.writeframes(samples.astype("<i2").tobytes())
+
+
+def speech(seconds, seed):
+    """16-bit samples at 16 kHz: gliding harmonics in bursts, with noise."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * 16000)) / 16000
+    tone = sum(np.sin(2 * np.pi * k * (120 + 30 * np.sin(2 * t)) * t) / k for k in range(1, 9))
+    return (6000 * tone * (np.sin(3 * t) > -0.3) + rng.normal(0, 80, t.shape)).clip(-32768, 32767).astype(np.int16)
+
+
+def images(bench):
+    for name, settings, sizes in [
+            ("defaults of DINOv2", dict(size={"shortest_edge": 256}, crop_size={"height": 224, "width": 224}), [(300, 400), (97, 61), (800, 256), (256, 256)]),
+            ("bilinear, other statistics", dict(size={"shortest_edge": 64}, crop_size={"height": 56, "width": 56}, resample=2, image_mean=[0.5, 0.4, 0.3], image_std=[0.2, 0.3, 0.4]), [(57, 640), (33, 32)]),
+            ("crop larger than the picture", dict(size={"shortest_edge": 40}, crop_size={"height": 56, "width": 56}), [(41, 50), (80, 79)])]:
+        folder = bench.new_folder()
+        tiny.dinov2(folder)
+        defaults = dict(resample=3, image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
+        processor = BitImageProcessorPil(**{**defaults, **settings})
+        processor.save_pretrained(folder)
+        files, expected = [], {}
+        for i, size in enumerate(sizes):
+            files.append(str(folder / f"{i}.png"))
+            Image.fromarray(picture(*size, seed=i)).save(files[-1])
+            expected[f"{i}.0"] = torch.tensor(processor(Image.open(files[-1]), return_tensors="np")["pixel_values"][0])
+        files.append(str(folder / "gray.png"))
+        Image.fromarray(picture(90, 120, 9)[..., 0]).save(files[-1])
+        expected[f"{len(sizes)}.0"] = torch.tensor(processor(Image.open(files[-1]).convert("RGB"), return_tensors="np")["pixel_values"][0])
+        _, out = bench.ask("process", plugin="dinov2", weights=folder, media=files)
+        bench.compare(f"images, {name}", out, expected, limit=1e-6)
+
+
+def sounds(bench):
+    for seconds, mels in [(2, 80), (2, 128), (30, 80)]:
+        folder = bench.new_folder()
+        tiny.whisper(folder, max_source_positions=seconds * 50, num_mel_bins=mels)
+        extractor = WhisperFeatureExtractor(feature_size=mels, chunk_length=seconds)
+        files, windows, clips = [], {}, {}
+        for i, length in enumerate([0.7, seconds, seconds * 2 + 0.53, 0.0131 + seconds]):
+            samples = speech(length, i)
+            files.append(str(folder / f"{i}.wav"))
+            write_wav(files[-1], samples)
+            sound = samples.astype(np.float32) / 32768
+            for part, begin in enumerate(range(0, len(sound), seconds * 16000)):
+                piece = sound[begin: begin + seconds * 16000]
+                windows[f"{i}.{part}"] = torch.tensor(extractor(piece, sampling_rate=16000, return_tensors="np")["input_features"][0])
+                own = dict(padding="longest", pad_to_multiple_of=320, truncation=False)
+                if len(piece) < 640:  # the shortest clip is two vectors
+                    piece = np.pad(piece, (0, 640 - len(piece)))
+                clips[f"{i}.{part}"] = torch.tensor(extractor(piece, sampling_rate=16000, return_tensors="np", **own)["input_features"][0])
+        for length, expected in [("window", windows), ("clip", clips)]:
+            answer, out = bench.ask("process", plugin="whisper", weights=folder, media=files, options=f'length = "{length}"')
+            bench.compare(f"sounds, windows of {seconds} s, {mels} mels, length {length}", out, expected)
+            counts = {f"{i}.{j}": tensor.shape[1] // 2 for i, grids in enumerate(answer["grids"]) for j, tensor in enumerate([expected[f"{i}.{j}"] for j in range(len(grids))])}
+            announced = {f"{i}.{j}": grid[0] * grid[1] for i, grids in enumerate(answer["grids"]) for j, grid in enumerate(grids)}
+            bench.check(f"sounds, windows of {seconds} s, {mels} mels, length {length}: counts", counts == announced)
+
+
+def run(bench):
+    images(bench)
+    sounds(bench)
