@@ -45,10 +45,10 @@ Scores collect(const std::vector<data::Sample>& samples, const std::vector<infer
   return s;
 }
 
-json metrics(const Scores& s, const infer::EvalOptions& options) {
+json metrics(const Scores& s, bool generated, const infer::EvalOptions& options) {
   const auto seed = static_cast<uint64_t>(options.seed);
   json out{{"loss", interval(infer::bootstrap(s.loss, options.resamples, seed))}};
-  if (!options.generate) return out;
+  if (!generated) return out;
   out["accuracy"] = interval(infer::bootstrap(s.exact, options.resamples, seed));
   out["f1"] = interval(infer::bootstrap(s.f1, options.resamples, seed));
   out["chrf"] = interval(infer::bootstrap(s.chrf, options.resamples, seed));
@@ -58,7 +58,7 @@ json metrics(const Scores& s, const infer::EvalOptions& options) {
 }
 
 // How much worse the control is, with the chance that it is not.
-json compare(const Scores& right, const Scores& control, const infer::EvalOptions& options) {
+json compare(const Scores& right, const Scores& control, bool generated, const infer::EvalOptions& options) {
   const auto seed = static_cast<uint64_t>(options.seed);
   const auto paired = [&](const std::vector<double>& a, const std::vector<double>& b) {
     std::vector<double> difference;
@@ -68,7 +68,7 @@ json compare(const Scores& right, const Scores& control, const infer::EvalOption
     return out;
   };
   json out{{"loss", paired(control.loss, right.loss)}};
-  if (!options.generate) return out;
+  if (!generated) return out;
   out["accuracy"] = paired(right.exact, control.exact);
   out["f1"] = paired(right.f1, control.f1);
   out["chrf"] = paired(right.chrf, control.chrf);
@@ -92,8 +92,8 @@ json score(const std::string& set, const std::vector<data::Sample>& samples, con
     const auto right = collect(samples, conditions.front().outcomes, members);
     for (const auto& condition : conditions) {
       const auto scores = collect(samples, condition.outcomes, members);
-      entry["conditions"][condition.name] = metrics(scores, options);
-      if (&condition != &conditions.front()) entry["right_better_than"][condition.name] = compare(right, scores, options);
+      entry["conditions"][condition.name] = metrics(scores, condition.generated, options);
+      if (&condition != &conditions.front()) entry["right_better_than"][condition.name] = compare(right, scores, condition.generated, options);
     }
   }
   return out;

@@ -11,6 +11,7 @@ namespace antiphon::apps {
 // One set under one condition: "right", "shuffled", "removed".
 struct Condition {
   std::string name;
+  bool generated = false;  // whether there are answers
   std::vector<infer::Outcome> outcomes;
 };
 
