@@ -30,6 +30,11 @@ at::Tensor causal_mask(int64_t queries, int64_t keys, at::Device device) {
 
 void append(KvCache& cache, size_t layer, int64_t row, const at::Tensor& k_thd, const at::Tensor& v_thd) {
   const int64_t begin = cache.lengths[row], n = k_thd.size(0);
+  // A new cache has the parameters' dtype; where these are float32 masters of a model that computes in bf16, it follows.
+  if (cache.keys[layer].scalar_type() != k_thd.scalar_type()) {
+    cache.keys[layer] = cache.keys[layer].to(k_thd.scalar_type());
+    cache.values[layer] = cache.values[layer].to(k_thd.scalar_type());
+  }
   cache.keys[layer][row].narrow(1, begin, n).copy_(k_thd.transpose(0, 1));
   cache.values[layer][row].narrow(1, begin, n).copy_(v_thd.transpose(0, 1));
 }
