@@ -34,7 +34,7 @@ void export_parts(Session& session, const std::filesystem::path& folder) {
 }
 
 void refuse_leftover(const train::RunFolder& folder, bool resume) {
-  if (resume || !train::latest_checkpoint(folder.checkpoints())) return;
+  if (resume || !train::has_checkpoints(folder.checkpoints())) return;
   fail(ErrorKind::config, fmt::format("{} holds a run with checkpoints", folder.path().string()), "give --resume to go on with it, or another train.output");
 }
 

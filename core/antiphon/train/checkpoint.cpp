@@ -48,6 +48,50 @@ json read_json(const fs::path& path) {
   return value;
 }
 
+// Newer ones than the step that is being written were passed over when the run was resumed.
+void set_aside(const fs::path& checkpoint) {
+  auto aside = checkpoint;
+  aside += ".damaged";
+  fs::remove_all(aside);
+  fs::rename(checkpoint, aside);
+  log::warning(fmt::format("a damaged checkpoint is set aside as {}", aside.string()));
+}
+
+bool is_complete(const fs::path& checkpoint) {
+  try {
+    verify_checkpoint(checkpoint);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+void write_files(const fs::path& folder, const CheckpointContent& content) {
+  fs::create_directory(folder);
+  weights::save_safetensors(folder / kFiles[0], content.parameters);
+  weights::save_safetensors(folder / kFiles[1], content.state);
+  write_file_atomic(folder / kFiles[2], content.progress.dump(1), ErrorKind::weights);
+  json manifest;
+  for (const char* name : kFiles) manifest[name] = {{"bytes", fs::file_size(folder / name)}, {"xxh3", content_hash(read_file(folder / name, ErrorKind::weights))}};
+  write_file_atomic(folder / "manifest.json", manifest.dump(1), ErrorKind::weights);
+  sync_path(folder, ErrorKind::weights);
+}
+
+fs::path write_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
+  fs::create_directories(folder);
+  remove_leftovers(folder);
+  const auto temporary = folder / fmt::format(".tmp-step_{}-{}", step, ::getpid()), final_path = folder / fmt::format("step_{}", step);
+  for (const auto& other : checkpoints(folder))
+    if (step_of(other) > step || (other == final_path && !is_complete(other))) set_aside(other);
+  if (fs::exists(final_path)) return final_path;
+  write_files(temporary, content);
+  fs::rename(temporary, final_path);
+  sync_path(folder, ErrorKind::weights);
+  const auto all = checkpoints(folder);
+  for (size_t i = static_cast<size_t>(keep); i < all.size(); ++i) fs::remove_all(all[i]);
+  return final_path;
+}
+
 std::map<std::string, at::Tensor> read_tensors(const fs::path& path) {
   const weights::SafetensorsFile file(path);
   std::map<std::string, at::Tensor> tensors;
@@ -58,26 +102,11 @@ std::map<std::string, at::Tensor> read_tensors(const fs::path& path) {
 }  // namespace
 
 fs::path save_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
-  fs::create_directories(folder);
-  remove_leftovers(folder);
-  const auto temporary = folder / fmt::format(".tmp-step_{}-{}", step, ::getpid()), final_path = folder / fmt::format("step_{}", step);
-  if (fs::exists(final_path)) {
-    verify_checkpoint(final_path);
-    return final_path;
+  try {
+    return write_checkpoint(folder, step, content, keep);
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorKind::weights, fmt::format("cannot write a checkpoint below {}: {}: {}", folder.string(), error.path1().string(), error.code().message()), "check who may write there and the space on that disk");
   }
-  fs::create_directory(temporary);
-  weights::save_safetensors(temporary / kFiles[0], content.parameters);
-  weights::save_safetensors(temporary / kFiles[1], content.state);
-  write_file_atomic(temporary / kFiles[2], content.progress.dump(1), ErrorKind::weights);
-  json manifest;
-  for (const char* name : kFiles) manifest[name] = {{"bytes", fs::file_size(temporary / name)}, {"xxh3", content_hash(read_file(temporary / name, ErrorKind::weights))}};
-  write_file_atomic(temporary / "manifest.json", manifest.dump(1), ErrorKind::weights);
-  sync_path(temporary, ErrorKind::weights);
-  fs::rename(temporary, final_path);
-  sync_path(folder, ErrorKind::weights);
-  const auto all = checkpoints(folder);
-  for (size_t i = static_cast<size_t>(keep); i < all.size(); ++i) fs::remove_all(all[i]);
-  return final_path;
 }
 
 void verify_checkpoint(const fs::path& checkpoint) {
@@ -86,13 +115,16 @@ void verify_checkpoint(const fs::path& checkpoint) {
   const auto manifest = read_json(manifest_path);
   for (const char* name : kFiles) {
     const auto file = checkpoint / name;
-    if (!manifest.contains(name)) fail(ErrorKind::weights, fmt::format("{} does not list {}", manifest_path.string(), name), "use another checkpoint of the run");
+    if (!manifest.is_object() || !manifest.contains(name) || !manifest[name].is_object()) fail(ErrorKind::weights, fmt::format("{} does not list {}", manifest_path.string(), name), "use another checkpoint of the run");
     const auto bytes = read_file(file, ErrorKind::weights);
     const auto hash = content_hash(bytes);
-    if (manifest[name].value("bytes", uint64_t{0}) != bytes.size() || manifest[name].value("xxh3", "") != hash)
-      fail(ErrorKind::weights, fmt::format("{} is damaged: expected {} bytes with hash {}, got {} with {}", file.string(), manifest[name]["bytes"].dump(), manifest[name]["xxh3"].dump(), bytes.size(), hash), "use another checkpoint of the run");
+    const json expected{{"bytes", bytes.size()}, {"xxh3", hash}};
+    if (manifest[name] != expected)
+      fail(ErrorKind::weights, fmt::format("{} is damaged: the manifest says {}, the file is {}", file.string(), manifest[name].dump(-1, ' ', true, json::error_handler_t::replace), expected.dump()), "use another checkpoint of the run");
   }
 }
+
+bool has_checkpoints(const fs::path& folder) { return !checkpoints(folder).empty(); }
 
 std::optional<fs::path> latest_checkpoint(const fs::path& folder) {
   for (const auto& candidate : checkpoints(folder)) {

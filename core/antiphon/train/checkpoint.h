@@ -19,11 +19,15 @@ struct CheckpointContent {
   nlohmann::json progress;           // step, data position, counts, fingerprints
 };
 
-// Writes <folder>/step_<step>; then removes older ones beyond `keep`. Error(weights) on I/O; the others stay whole.
+// Writes <folder>/step_<step>; then removes older ones beyond `keep`. Newer ones, which a resumed run has passed over as
+// damaged, are renamed to step_N.damaged. Error(weights) on I/O; the others stay whole.
 std::filesystem::path save_checkpoint(const std::filesystem::path& folder, int64_t step, const CheckpointContent& content, int64_t keep);
 
 // The newest complete one below `folder`; damaged ones are passed over with a warning that names them.
 std::optional<std::filesystem::path> latest_checkpoint(const std::filesystem::path& folder);
+
+// Whether anything is there that calls itself a checkpoint, complete or not.
+bool has_checkpoints(const std::filesystem::path& folder);
 
 // Error(weights) naming the file that is missing or whose size or hash differs.
 void verify_checkpoint(const std::filesystem::path& checkpoint);

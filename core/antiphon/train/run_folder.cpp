@@ -19,7 +19,19 @@ std::string kept_lines(const std::filesystem::path& path, int64_t last_step) {
   std::string kept, line;
   while (std::getline(in, line)) {
     const auto record = nlohmann::json::parse(line, nullptr, false);
-    if (!record.is_discarded() && record.value("step", int64_t{0}) <= last_step) kept += line + "\n";
+    if (record.is_object() && record.value("step", int64_t{0}) <= last_step) kept += line + "\n";
+  }
+  return kept;
+}
+
+// The whole lines; a kill may have cut the last one.
+std::string listed_lines(const std::filesystem::path& path, std::set<std::pair<std::string, int64_t>>& listed) {
+  std::ifstream in(path);
+  std::string kept, line;
+  while (std::getline(in, line)) {
+    const auto record = nlohmann::json::parse(line, nullptr, false);
+    if (!record.is_object()) continue;
+    if (listed.emplace(record.value("file", ""), record.value("line", int64_t{0})).second) kept += line + "\n";
   }
   return kept;
 }
@@ -57,7 +69,9 @@ void RunFolder::open_logs(int64_t step) {
   const auto metrics = path_ / "metrics.jsonl";
   write_file_atomic(metrics, std::filesystem::exists(metrics) ? kept_lines(metrics, step) : "", ErrorKind::config);
   metrics_.open(metrics, std::ios::app);
-  bad_samples_.open(path_ / "bad_samples.jsonl", step > 0 ? std::ios::app : std::ios::trunc);
+  const auto bad_samples = path_ / "bad_samples.jsonl";
+  write_file_atomic(bad_samples, step > 0 ? listed_lines(bad_samples, listed_) : "", ErrorKind::config);
+  bad_samples_.open(bad_samples, std::ios::app);
   events_ = std::make_unique<EventFile>(path_);
 }
 
@@ -70,6 +84,7 @@ void RunFolder::metrics(int64_t step, const std::map<std::string, double>& value
 }
 
 void RunFolder::bad_sample(const data::BadSample& bad) {
+  if (!listed_.emplace(bad.file, bad.line).second) return;
   const nlohmann::json record{{"file", bad.file}, {"line", bad.line}, {"id", bad.id}, {"reason", bad.reason}};
   bad_samples_ << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
   bad_samples_.clear();

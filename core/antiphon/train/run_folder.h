@@ -4,6 +4,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include <antiphon/data/loader.h>
@@ -26,12 +27,14 @@ class RunFolder {
   // Opens metrics.jsonl and the event file. Lines of steps beyond `step` are from a future that did not happen.
   void open_logs(int64_t step);
   void metrics(int64_t step, const std::map<std::string, double>& values);
+  // Listed once, also over several starts of a run.
   void bad_sample(const data::BadSample& bad);
 
  private:
   std::filesystem::path path_;
   int lock_ = -1;
   std::ofstream metrics_, bad_samples_;
+  std::set<std::pair<std::string, int64_t>> listed_;
   std::unique_ptr<EventFile> events_;
 };
 

@@ -48,16 +48,20 @@ double resident_bytes() {
 
 Trainer::Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache, RunFolder& folder, const TrainOptions& options)
     : model_(model), loss_(loss), loader_(loader), cache_(cache), folder_(folder), options_(options), optimizer_(model.trainable_parameters(), options) {
+  auto generator = at::globalContext().defaultGenerator(at::kCPU);
+  generator.set_current_seed(static_cast<uint64_t>(options.seed));  // dropout
   log::info("  optimizer: " + optimizer_.describe());
 }
 
 int64_t Trainer::resume() {
   const auto path = latest_checkpoint(folder_.checkpoints());
+  if (!path && has_checkpoints(folder_.checkpoints()))
+    fail(ErrorKind::weights, fmt::format("none of the checkpoints in {} is complete", folder_.checkpoints().string()), "restore one from a copy, or start a new run in another train.output");
   if (!path) return 0;
   return with_context("resuming from " + path->string(), [&] {
     auto loaded = load_checkpoint(*path, true);
     if (loaded.progress.value("data", "") != loader_.fingerprint())
-      fail(ErrorKind::weights, "the data is not what the run was trained on: its files have changed", "restore them, or start a new run in another train.output");
+      fail(ErrorKind::weights, "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed", "restore them, or start a new run in another train.output");
     restore_parameters(model_, loaded.parameters);
     auto generator = at::globalContext().defaultGenerator(at::kCPU);
     generator.set_state(loaded.state.at("random.cpu").clone());
@@ -103,7 +107,7 @@ void Trainer::backward(graph::Batch& batch, double normalizer, StepResult& resul
   const auto output = loss_.forward(input);
   torch::autograd::backward({output.loss}, {});
   result.loss += output.loss.item<double>();
-  result.tokens += batch.tokens(), result.samples += static_cast<int64_t>(batch.lengths.size());
+  result.tokens += batch.tokens() - batch.padding, result.samples += static_cast<int64_t>(batch.sample_ids.size());
 }
 
 StepResult Trainer::step() {
@@ -121,18 +125,18 @@ StepResult Trainer::step() {
     fail(ErrorKind::memory, fmt::format("out of memory at step {} with {} tokens in a batch; samples: {}", step_ + 1, batches.front().tokens(), sample_list(samples)), "lower train.tokens_per_batch");
   }
   result.gradient_norm = optimizer_.clip(options_.clip_norm);
-  check_finite(result, samples);
-  if (std::isfinite(result.gradient_norm)) {
-    optimizer_.step(lr_ratio(options_.schedule, step_, options_.steps, progress()));
-  } else {
-    result.skipped = true;
+  result.skipped = !std::isfinite(result.gradient_norm) || !std::isfinite(result.loss);
+  count_skipped(result, samples);
+  if (result.skipped) {
     optimizer_.drop_gradients();
+  } else {
+    optimizer_.step(lr_ratio(options_.schedule, step_, options_.steps, progress()));
   }
   return result;
 }
 
-void Trainer::check_finite(const StepResult& result, const std::vector<std::string>& samples) {
-  if (std::isfinite(result.gradient_norm) && std::isfinite(result.loss)) {
+void Trainer::count_skipped(const StepResult& result, const std::vector<std::string>& samples) {
+  if (!result.skipped) {
     not_finite_ = 0;
     return;
   }
@@ -153,7 +157,7 @@ void Trainer::after_step(const StepResult& result, double seconds) {
   const double lr = options_.optimizer.lr * lr_ratio(options_.schedule, step_ - 1, options_.steps, progress());
   folder_.metrics(step_, {{"train/loss", result.loss}, {"train/lr", lr}, {"train/gradient_norm", result.gradient_norm}, {"train/tokens_per_second", rate},
                           {"train/supervised_tokens", static_cast<double>(result.supervised)}, {"train/samples", static_cast<double>(result.samples)},
-                          {"train/step_seconds", seconds}, {"train/data_wait_seconds", waited - shown_waited_}, {"train/memory_bytes", resident_bytes()}, {"train/bad_samples", static_cast<double>(loader_.counts().bad)}});
+                          {"train/step_seconds", seconds}, {"train/data_wait_seconds", waited - shown_waited_}, {"train/memory_bytes", resident_bytes()}, {"train/bad_samples", static_cast<double>(loader_.counts().bad)}, {"train/checkpoint_failures", static_cast<double>(failed_saves_)}});
   shown_waited_ = waited;
   const double by_steps = elapsed_ / static_cast<double>(step_) * static_cast<double>(options_.steps - step_);
   const double left = options_.max_minutes > 0 ? std::min(by_steps, options_.max_minutes * 60 - elapsed_) : by_steps;
@@ -172,6 +176,18 @@ void Trainer::save() {
   log::debug("checkpoint " + path.string());
 }
 
+// A full disk must not end a long run while the next interval may find room; the last checkpoint has to succeed. After
+// a step without a finite gradient the parameters may be spoilt, so the older checkpoints are kept.
+void Trainer::save_if_possible() {
+  if (not_finite_ > 0) return;
+  try {
+    save();
+  } catch (const Error& error) {
+    ++failed_saves_;
+    log::warning(fmt::format("step {}: no checkpoint could be written; the training goes on: {}", step_, error.what()));
+  }
+}
+
 void Trainer::run() {
   while (step_ < options_.steps && progress() < 1) {
     const auto begin = Clock::now();
@@ -182,7 +198,7 @@ void Trainer::run() {
       finish_progress();
       fail(ErrorKind::preempted, fmt::format("stopped by signal {} after step {}; a checkpoint is written", signal, step_), "start the same command with --resume to go on");
     }
-    if (step_ % options_.checkpoint_every == 0) save();
+    if (step_ % options_.checkpoint_every == 0) save_if_possible();
   }
   finish_progress();
   save();

@@ -19,7 +19,7 @@ struct StepResult {
 
 class Trainer {
  public:
-  // All must outlive it. `config_hash` ties checkpoints to the configuration.
+  // All must outlive it. Seeds the generator that dropout draws from.
   Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache, RunFolder& folder, const TrainOptions& options);
 
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 where there is none.
@@ -32,8 +32,9 @@ class Trainer {
   void backward(graph::Batch& batch, double normalizer, StepResult& result);
   double progress() const;
   void after_step(const StepResult& result, double seconds);
-  void check_finite(const StepResult& result, const std::vector<std::string>& samples);
+  void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
   void save();
+  void save_if_possible();
 
   graph::MultimodalLm& model_;
   Loss& loss_;
@@ -42,7 +43,7 @@ class Trainer {
   RunFolder& folder_;
   TrainOptions options_;
   Optimizer optimizer_;
-  int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0;
+  int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
   double elapsed_ = 0, loss_average_ = 0;
   double shown_waited_ = 0;
 };
