@@ -1,5 +1,6 @@
 #include <antiphon/data/feature_cache.h>
 
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
@@ -8,6 +9,19 @@
 #include <antiphon/weights/safetensors.h>
 
 namespace antiphon::data {
+namespace {
+
+// Of all bytes: a damaged file would train on silently otherwise.
+std::string hash_of(const std::vector<at::Tensor>& features) {
+  std::string hashes;
+  for (const auto& part : features) {
+    const auto bytes = part.to(at::kCPU).contiguous();
+    hashes += content_hash({static_cast<const char*>(bytes.const_data_ptr()), static_cast<size_t>(bytes.nbytes())});
+  }
+  return content_hash(hashes);
+}
+
+}  // namespace
 
 FeatureCache::FeatureCache(std::filesystem::path folder, std::map<std::string, std::string> settings) : folder_(std::move(folder)) {
   for (auto& [stream, text] : settings) settings_[stream] = content_hash(text);
@@ -29,6 +43,7 @@ std::optional<std::vector<at::Tensor>> FeatureCache::load(const std::string& key
     for (size_t i = 0; i < file.tensors().size(); ++i) parts.push_back(file.tensor(std::to_string(i)));
     for (const auto& part : parts)
       if (part.dim() != 3) return std::nullopt;
+    if (const auto hash = file.metadata().find("xxh3"); hash == file.metadata().end() || hash->second != hash_of(parts)) return std::nullopt;
     return parts;
   } catch (const Error& error) {
     log::debug(fmt::format("feature cache: {} is made again: {}", path(key).string(), error.message()));
@@ -42,7 +57,7 @@ void FeatureCache::store(const std::string& key, const std::vector<at::Tensor>& 
     std::filesystem::create_directories(path(key).parent_path());
     weights::NamedTensors tensors;
     for (size_t i = 0; i < features.size(); ++i) tensors.emplace_back(std::to_string(i), features[i].detach());
-    weights::save_safetensors(path(key), tensors, {});
+    weights::save_safetensors(path(key), tensors, {{"xxh3", hash_of(features)}});
   } catch (const std::exception& error) {
     if (!warned_) log::warning(fmt::format("features are not cached: {}", error.what()));
     warned_ = true;

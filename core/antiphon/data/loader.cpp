@@ -27,7 +27,7 @@ SampleOrder order_of(const std::vector<Manifest>& manifests, const DataOptions& 
 }  // namespace
 
 Loader::Loader(const DataOptions& options, const Preparer& preparer, int64_t tokens_per_batch, uint64_t seed, OnBad on_bad)
-    : options_(options), preparer_(preparer), budget_(tokens_per_batch), on_bad_(std::move(on_bad)), manifests_(open_all(options.train.sources)), order_(order_of(manifests_, options, seed)) {
+    : options_(options), preparer_(preparer), budget_(tokens_per_batch), seed_(seed), on_bad_(std::move(on_bad)), manifests_(open_all(options.train.sources)), order_(order_of(manifests_, options, seed)) {
   if (manifests_.empty()) fail(ErrorKind::config, "there is nothing to train on", "add [[data.train.sources]] with a path");
   next_order_ = order_.state();
 }
@@ -50,7 +50,7 @@ int64_t Loader::rows() const {
 std::string Loader::fingerprint() const {
   std::string text;
   for (const auto& manifest : manifests_) text += manifest.fingerprint() + " " + manifest.path().filename().string() + "\n";
-  return text;
+  return text + fmt::format("seed {}, {}\n", seed_, options_.shuffle ? "shuffled" : "in order");
 }
 
 void Loader::restore(const LoaderState& state) {
@@ -101,7 +101,8 @@ void Loader::note_bad(const BadSample& bad) {
   ++counts_.bad, ++counts_.consecutive_bad;
   if (reported_.emplace(bad.file, bad.line).second) on_bad_(bad);
   const int64_t seen = counts_.good + counts_.bad;
-  const bool too_many = seen >= 200 && static_cast<double>(counts_.bad) > options_.max_bad_fraction * static_cast<double>(seen);
+  const bool all_bad = static_cast<int64_t>(reported_.size()) == rows() && counts_.consecutive_bad >= rows();
+  const bool too_many = all_bad || (seen >= 200 && static_cast<double>(counts_.bad) > options_.max_bad_fraction * static_cast<double>(seen));
   if (counts_.consecutive_bad < options_.max_consecutive_bad && !too_many) return;
   fail(ErrorKind::data, fmt::format("{} of {} samples are bad, the last {} in a row; the last one: {}:{}: {}", counts_.bad, seen, counts_.consecutive_bad, bad.file, bad.line, bad.reason),
        "mend the data (bad_samples.jsonl lists them), or raise data.max_bad_fraction and data.max_consecutive_bad");
@@ -137,7 +138,7 @@ graph::Batch Loader::next_batch() {
     auto sample = pending_ ? std::exchange(pending_, std::nullopt) : take_next();
     if (tokens + sample->tokens() > budget_) {
       pending_ = std::move(sample);
-      return pack(std::move(samples));
+      return pack(std::move(samples), kPackMultiple);
     }
     tokens += sample->tokens();
     ++counts_.good, counts_.consecutive_bad = 0;

@@ -49,7 +49,7 @@ class Loader {
   const LoaderCounts& counts() const { return counts_; }
   int64_t rows() const;         // samples in all sources
   int64_t epoch_size() const { return order_.epoch_size(); }
-  // Names and hashes of the sources; a resumed run must find the same.
+  // Names and hashes of the sources, and what else their order depends on; a resumed run must find the same.
   std::string fingerprint() const;
   // Seconds that next_batch() has waited for samples.
   double waited_seconds() const { return waited_; }
@@ -71,6 +71,7 @@ class Loader {
   DataOptions options_;
   const Preparer& preparer_;
   int64_t budget_;
+  uint64_t seed_;
   OnBad on_bad_;
   std::vector<Manifest> manifests_;
   SampleOrder order_;

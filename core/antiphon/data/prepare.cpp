@@ -81,7 +81,7 @@ Prepared Preparer::prepare(const Sample& sample, Purpose purpose) const {
   return out;
 }
 
-graph::Batch pack(std::vector<Prepared> samples) {
+graph::Batch pack(std::vector<Prepared> samples, int64_t multiple) {
   graph::Batch batch;
   std::vector<int64_t> ids, positions, supervised, labels;
   for (auto& sample : samples) {
@@ -101,6 +101,14 @@ graph::Batch pack(std::vector<Prepared> samples) {
     batch.lengths.push_back(sample.tokens());
     batch.supervised_counts.push_back(static_cast<int64_t>(labels.size()) - before);
     batch.sample_ids.push_back(sample.id);
+  }
+  const auto tokens = static_cast<int64_t>(ids.size());
+  batch.padding = (multiple - tokens % multiple) % multiple;
+  if (batch.padding > 0) {
+    ids.resize(static_cast<size_t>(tokens + batch.padding), 0);
+    positions.resize(ids.size());
+    std::iota(positions.begin() + tokens, positions.end(), 0);
+    batch.lengths.push_back(batch.padding);
   }
   batch.ids_t = at::tensor(ids, at::kLong);
   batch.positions_t = at::tensor(positions, at::kLong);

@@ -40,7 +40,12 @@ class Preparer {
   int64_t max_tokens_;
 };
 
-// Packs prepared samples one after the other. Labels and supervised positions are shifted here, once.
-graph::Batch pack(std::vector<Prepared> samples);
+// Packs prepared samples one after the other. Labels and supervised positions are shifted here, once. The token axis is
+// filled up to a multiple of `multiple`, as a sequence of its own that nothing looks at: matrix products are compiled
+// for each shape on the CPU, so few shapes are worth a few tokens.
+graph::Batch pack(std::vector<Prepared> samples, int64_t multiple = 1);
+
+// What training and evaluation use.
+inline constexpr int64_t kPackMultiple = 64;
 
 }  // namespace antiphon::data

@@ -20,6 +20,7 @@ const std::string& text_of(const json& object, const char* key, std::string_view
 
 int64_t add_media(Sample& sample, Modality modality, const std::string& path, const std::filesystem::path& folder, std::string stream = {}) {
   if (path.empty()) fail(ErrorKind::data, "a media path is empty");
+  if (path.find('\0') != std::string::npos) fail(ErrorKind::data, "a media path holds a NUL character");
   sample.media.push_back({modality, folder / path, std::move(stream)});
   return static_cast<int64_t>(sample.media.size()) - 1;
 }
