@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <random>
+#include <set>
 
 namespace antiphon::infer {
 namespace {
@@ -12,7 +13,15 @@ struct Slot {
   size_t sample, media;
 };
 
+std::set<std::filesystem::path> own_paths(const data::Sample& sample, Modality modality) {
+  std::set<std::filesystem::path> paths;
+  for (const auto& media : sample.media)
+    if (media.modality == modality) paths.insert(media.path);
+  return paths;
+}
+
 void rotate_paths(std::vector<data::Sample>& samples, Modality modality, std::mt19937_64& random) {
+  const auto originals = samples;
   std::vector<Slot> slots;
   for (size_t i = 0; i < samples.size(); ++i)
     for (size_t m = 0; m < samples[i].media.size(); ++m)
@@ -22,9 +31,10 @@ void rotate_paths(std::vector<data::Sample>& samples, Modality modality, std::mt
   std::vector<std::filesystem::path> paths;
   for (const auto& slot : slots) paths.push_back(samples[slot.sample].media[slot.media].path);
   for (size_t i = 0; i < slots.size(); ++i) {
+    const auto own = own_paths(originals[slots[i].sample], modality);
     size_t offset = 1;  // on to the next file that is another one
-    while (offset < slots.size() && paths[(i + offset) % slots.size()] == paths[i]) ++offset;
-    if (offset == slots.size()) fail(ErrorKind::data, "media cannot be shuffled: all samples name " + paths[i].string(), "evaluate more samples, or leave 'shuffled' out of eval.controls");
+    while (offset < slots.size() && own.contains(paths[(i + offset) % slots.size()])) ++offset;
+    if (offset == slots.size()) fail(ErrorKind::data, "media cannot be shuffled: no other sample names another file than " + paths[i].string(), "evaluate more samples, or leave 'shuffled' out of eval.controls");
     samples[slots[i].sample].media[slots[i].media].path = paths[(i + offset) % slots.size()];
   }
 }
