@@ -70,13 +70,16 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view bytes
   static std::atomic<unsigned> counter{0};
   auto temporary = path;
   temporary += fmt::format(".tmp-{}-{}", ::getpid(), counter++);
-  {
+  try {
     Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     if (file.fd < 0) fail_io(kind, "create", temporary);
     write_all(file.fd, bytes, kind, temporary);
     if (::fsync(file.fd) != 0) fail_io(kind, "flush", temporary);
+    if (::rename(temporary.c_str(), path.c_str()) != 0) fail_io(kind, "rename", temporary);
+  } catch (const Error&) {
+    ::unlink(temporary.c_str());
+    throw;
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) fail_io(kind, "rename", temporary);
 }
 
 void sync_path(const std::filesystem::path& path, ErrorKind kind) {

@@ -23,6 +23,7 @@ void install_stop_signals() {
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is then an error of the write, with a name
 }
 
 int stop_requested() { return requested.load(); }
