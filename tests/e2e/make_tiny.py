@@ -62,7 +62,235 @@ def vocab_size():
     return len(tokenizer["model"]["vocab"]) + len(tokenizer["added_tokens"])
 
 
+
+def write_model(folder, config, tensors):
+    """A Hugging Face directory."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+class Weights:
+    """Random tensors, the same for the same seed."""
+
+    def __init__(self, seed):
+        import numpy
+
+        self.random = numpy.random.default_rng(seed)
+        self.tensors = {}
+
+    def normal(self, name, *shape, std=None):
+        std = std if std is not None else 1 / math.sqrt(math.prod(shape[1:]))
+        self.tensors[name] = (self.random.standard_normal(shape) * std).astype("float32")
+
+    def linear(self, name, rows, columns, bias=True):
+        self.normal(name + ".weight", rows, columns)
+        if bias:
+            self.normal(name + ".bias", rows, std=0.02)
+
+    def norm(self, name, size, bias=True):
+        self.normal(name + ".weight", size, std=0.05)
+        self.tensors[name + ".weight"] += 1
+        if bias:
+            self.normal(name + ".bias", size, std=0.05)
+
+
+def write_llama(folder, seed=1, hidden=32, layers=2):
+    w = Weights(seed)
+    vocab, kv = vocab_size(), hidden // 2
+    w.normal("model.embed_tokens.weight", vocab, hidden, std=0.5)
+    for i in range(layers):
+        at = f"model.layers.{i}."
+        w.norm(at + "input_layernorm", hidden, bias=False)
+        w.norm(at + "post_attention_layernorm", hidden, bias=False)
+        for name, rows, columns in [("self_attn.q_proj", hidden, hidden), ("self_attn.k_proj", kv, hidden), ("self_attn.v_proj", kv, hidden), ("self_attn.o_proj", hidden, hidden),
+                                    ("mlp.gate_proj", 2 * hidden, hidden), ("mlp.up_proj", 2 * hidden, hidden), ("mlp.down_proj", hidden, 2 * hidden)]:
+            w.linear(at + name, rows, columns, bias=False)
+    w.norm("model.norm", hidden, bias=False)
+    w.normal("lm_head.weight", vocab, hidden)
+    write_model(folder, {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": vocab, "hidden_size": hidden, "intermediate_size": 2 * hidden,
+                         "num_hidden_layers": layers, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "rms_norm_eps": 1e-5,
+                         "rope_theta": 10000.0, "tie_word_embeddings": False, "hidden_act": "silu", "eos_token_id": vocab - 1, "torch_dtype": "float32"}, w.tensors)
+    for name in ["tokenizer.json", "tokenizer_config.json"]:
+        (folder / name).write_bytes((TOKENIZER / name).read_bytes())
+
+
+def write_dinov2(folder, seed=2, hidden=16, layers=2):
+    w = Weights(seed)
+    w.normal("embeddings.cls_token", 1, 1, hidden, std=0.1)
+    w.normal("embeddings.mask_token", 1, hidden, std=0.1)
+    w.normal("embeddings.position_embeddings", 1, 5, hidden, std=0.1)
+    w.normal("embeddings.patch_embeddings.projection.weight", hidden, 3, 14, 14)
+    w.normal("embeddings.patch_embeddings.projection.bias", hidden, std=0.02)
+    for i in range(layers):
+        at = f"encoder.layer.{i}."
+        w.norm(at + "norm1", hidden)
+        w.norm(at + "norm2", hidden)
+        for name in ["query", "key", "value"]:
+            w.linear(at + "attention.attention." + name, hidden, hidden)
+        w.linear(at + "attention.output.dense", hidden, hidden)
+        w.normal(at + "layer_scale1.lambda1", hidden, std=1)
+        w.normal(at + "layer_scale2.lambda1", hidden, std=1)
+        w.linear(at + "mlp.fc1", 4 * hidden, hidden)
+        w.linear(at + "mlp.fc2", hidden, 4 * hidden)
+    w.norm("layernorm", hidden)
+    write_model(folder, {"architectures": ["Dinov2Model"], "model_type": "dinov2", "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": 2,
+                         "mlp_ratio": 4, "image_size": 28, "patch_size": 14, "layer_norm_eps": 1e-6, "hidden_act": "gelu"}, w.tensors)
+
+
+def write_whisper(folder, seed=3, hidden=16, layers=2):
+    w = Weights(seed)
+    w.normal("model.encoder.conv1.weight", hidden, 80, 3)
+    w.normal("model.encoder.conv1.bias", hidden, std=0.02)
+    w.normal("model.encoder.conv2.weight", hidden, hidden, 3)
+    w.normal("model.encoder.conv2.bias", hidden, std=0.02)
+    w.normal("model.encoder.embed_positions.weight", 50, hidden, std=0.1)
+    for i in range(layers):
+        at = f"model.encoder.layers.{i}."
+        w.norm(at + "self_attn_layer_norm", hidden)
+        w.norm(at + "final_layer_norm", hidden)
+        for name in ["q_proj", "k_proj", "v_proj", "out_proj"]:
+            w.linear(at + "self_attn." + name, hidden, hidden, bias=name != "k_proj")
+        w.linear(at + "fc1", 2 * hidden, hidden)
+        w.linear(at + "fc2", hidden, 2 * hidden)
+    w.norm("model.encoder.layer_norm", hidden)
+    write_model(folder, {"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper", "d_model": hidden, "encoder_layers": layers,
+                         "encoder_attention_heads": 2, "encoder_ffn_dim": 2 * hidden, "num_mel_bins": 80, "max_source_positions": 50, "activation_function": "gelu"}, w.tensors)
+
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220)}
+PITCHES = {"low": 250, "high": 2000}
+
+
+def png_bytes(rgb, noise, size=32):
+    """A picture of one colour with noise, as an 8-bit RGB png."""
+    rows = bytearray()
+    for _ in range(size):
+        rows.append(0)  # no filter
+        for _ in range(size):
+            rows += bytes(min(255, max(0, c + noise.randrange(-25, 26))) for c in rgb)
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(bytes(rows))) + chunk(b"IEND", b"")
+
+
+def write_wav(path, hertz, noise, seconds=0.2, rate=16000):
+    start = noise.random() * 6.28
+    samples = [int(12000 * math.sin(start + 2 * math.pi * hertz * i / rate) + noise.randrange(-800, 801)) for i in range(int(seconds * rate))]
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(struct.pack(f"<{len(samples)}h", *samples))
+
+
+def message(role, *parts):
+    return {"role": role, "content": list(parts)}
+
+
+def sample(number, folder, noise, kind):
+    """Writes the media of one sample and returns its record: a colour, a pitch, or both are asked for."""
+    colour, pitch = noise.choice(list(COLOURS)), noise.choice(list(PITCHES))
+    parts, answer, question = [], [], []
+    if kind in ("image", "both"):
+        path = f"{folder.name}_{number}.png"
+        (folder.parent / path).write_bytes(png_bytes(COLOURS[colour], noise))
+        parts.append({"type": "image", "image": path})
+        answer.append(colour)
+        question.append("What colour is the picture?")
+    if kind in ("audio", "both"):
+        path = f"{folder.name}_{number}.wav"
+        write_wav(folder.parent / path, PITCHES[pitch] * (1 + 0.1 * noise.random()), noise)
+        parts.append({"type": "audio", "audio": path})
+        answer.append(pitch)
+        question.append("What pitch is the tone?")
+    parts.append({"type": "text", "text": " ".join(question)})
+    return {"id": f"{kind}-{number}", "task": kind, "messages": [message("user", *parts), message("assistant", {"type": "text", "text": " and ".join(answer)})]}
+
+
+def write_set(path, count, seed, kinds=("image", "audio", "both")):
+    """A manifest of `count` samples; the media lie beside it."""
+    noise = random.Random(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    records = [sample(i, path.with_suffix(""), noise, kinds[i % len(kinds)]) for i in range(count)]
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    return records
+
+
+CONFIG = """
+[model.llm]
+plugin = "llama"
+weights = "{root}/models/llama"
+trainable = false
+
+[[model.llm.peft]]
+plugin = "lora"
+rank = 4
+alpha = 8
+dropout = 0.1
+targets = ["q_proj", "v_proj", "down_proj"]
+
+[model.streams.image]
+encoder = {{ plugin = "dinov2", weights = "{root}/models/dinov2", fit = "stretch", input_size = 28 }}
+connector = {{ plugin = "mlp" }}
+
+[model.streams.audio]
+encoder = {{ plugin = "whisper", weights = "{root}/models/whisper", length = "clip" }}
+connector = {{ plugin = "frame_stack", factor = 5 }}
+
+[[data.train.sources]]
+path = "{root}/data/train.jsonl"
+
+[[data.eval.held.sources]]
+path = "{root}/data/held.jsonl"
+
+[data]
+feature_cache = ""
+threads = 2
+prefetch = 8
+
+[train]
+steps = 40
+tokens_per_batch = 256
+checkpoint_every = 5
+
+[train.optimizer]
+lr = 3e-3
+
+[train.schedule]
+warmup_steps = 4
+
+[eval]
+max_tokens = 8
+resamples = 1000
+
+[generate]
+max_tokens = 8
+"""
+
+
+def write_all(root, train=24, held=12):
+    """Models, data and tiny.toml below `root`; returns the path of the TOML file."""
+    root = Path(root)
+    write_llama(root / "models" / "llama")
+    write_dinov2(root / "models" / "dinov2")
+    write_whisper(root / "models" / "whisper")
+    write_set(root / "data" / "train.jsonl", train, seed=11)
+    write_set(root / "data" / "held.jsonl", held, seed=12)
+    path = root / "tiny.toml"
+    path.write_text(CONFIG.format(root=root))
+    return path
+
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] != ["tokenizer"]:
-        sys.exit("usage: make_tiny.py tokenizer")
-    write_tokenizer(TOKENIZER)
+    if sys.argv[1:] == ["tokenizer"]:
+        write_tokenizer(TOKENIZER)
+    elif len(sys.argv) == 2:
+        print(write_all(sys.argv[1]))
+    else:
+        sys.exit("usage: make_tiny.py FOLDER | make_tiny.py tokenizer")

@@ -1,0 +1,97 @@
+"""Drives the program in tests: runs, run folders, what they hold."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import make_tiny
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = os.environ.get("ANTIPHON", str(ROOT / "build" / "bin" / "antiphon"))
+LIMIT = 60  # seconds that one command may take; a hang is a failure
+
+
+def sets(**values):
+    """--set options; `train__steps=3` stands for train.steps=3."""
+    return [word for key, value in values.items() for word in ("--set", f"{key.replace('__', '.')}={value}")]
+
+
+def records(path):
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def losses(run):
+    return {r["step"]: r["train/loss"] for r in records(Path(run) / "metrics.jsonl")}
+
+
+def checkpoints(run):
+    """Names of the checkpoints, newest first."""
+    folders = [p.name for p in (Path(run) / "checkpoints").glob("step_*") if p.name[5:].isdigit()]
+    return sorted(folders, key=lambda name: -int(name[5:]))
+
+
+def checkpoint_state(run):
+    """Everything of the newest checkpoint that resuming reads, but the time that it took."""
+    folder = Path(run) / "checkpoints" / checkpoints(run)[0]
+    progress = json.loads((folder / "progress.json").read_text())
+    del progress["elapsed"]
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ["parameters.safetensors", "state.safetensors"]}
+    return {"name": folder.name, "progress": progress, **digests}
+
+
+class Case(unittest.TestCase):
+    """One folder a class with the tiny fixture: cls.folder, cls.config."""
+
+    TRAIN, HELD = 24, 12
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="antiphon-test-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.config = make_tiny.write_all(cls.folder, cls.TRAIN, cls.HELD)
+
+    def command(self, verb, *args, threads=1):
+        return [PROGRAM, verb, *map(str, args), "--threads", str(threads)]
+
+    def start(self, verb, *args, **options):
+        process = subprocess.Popen(self.command(verb, *args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+        self.addCleanup(lambda: (process.kill(), process.communicate()))
+        return process
+
+    def call(self, verb, *args, code=0, threads=1, **options):
+        """Runs a command to its end, which must be of this exit code."""
+        done = subprocess.run(self.command(verb, *args, threads=threads), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=LIMIT, **options)
+        self.assertEqual(done.returncode, code, f"{verb} {args}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        if code:
+            self.assertIn("error", done.stderr)
+            self.assertNotIn("internal error", done.stderr)
+        return done
+
+    def train(self, run, *args, code=0, config=None, **options):
+        return self.call("train", config or self.config, "--set", f"train.output={run}", *args, code=code, **options)
+
+    def wait_for_step(self, run, step, process):
+        """Until the run's metrics hold `step`, or the process has ended."""
+        path, end = Path(run) / "metrics.jsonl", time.monotonic() + LIMIT
+        while process.poll() is None:
+            if path.exists() and any(f'"step":{step},' in line for line in path.read_text().splitlines()):
+                return
+            self.assertLess(time.monotonic(), end, "the run does not get on")
+            time.sleep(0.002)
+
+    def assert_same_run(self, left, right):
+        """Bit for bit: parameters, optimizer, random generators, data position, and the loss of every step."""
+        self.assertEqual(losses(left), losses(right))
+        self.assertEqual(checkpoint_state(left), checkpoint_state(right))
+
+
+def main():
+    unittest.main(verbosity=2)

@@ -1,0 +1,12 @@
+# Runs of the whole program on tiny models: killed, stopped, fed with damage (tests/faults), and end to end (tests/e2e).
+if(EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
+  file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/faults/*_test.py ${CMAKE_CURRENT_SOURCE_DIR}/e2e/*_test.py)
+  foreach(script ${scripts})
+    cmake_path(GET script PARENT_PATH group)
+    cmake_path(GET group FILENAME group)
+    cmake_path(GET script STEM name)
+    string(REGEX REPLACE "_test$" "" name ${name})
+    add_test(NAME "${group}: ${name}" COMMAND ${CMAKE_SOURCE_DIR}/.venv/bin/python ${script})
+    set_tests_properties("${group}: ${name}" PROPERTIES ENVIRONMENT "ANTIPHON=$<TARGET_FILE:antiphon_program>" TIMEOUT 300)
+  endforeach()
+endif()

@@ -1,0 +1,115 @@
+"""Damaged checkpoints are never chosen, and never stand in the way of the next ones."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+from harness import Case, checkpoints, main, sets
+
+CONSTANT = sets(train__schedule__name="constant", train__tokens_per_batch=96, train__checkpoint_every=4, train__keep_checkpoints=3)
+
+
+def flip(path, share):
+    data = bytearray(path.read_bytes())
+    data[int(share * (len(data) - 1))] ^= 0x10
+    path.write_bytes(data)
+
+
+def truncate(path, share):
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+DAMAGES = {
+    "parameters cut short": lambda c: truncate(c / "parameters.safetensors", 0.7),
+    "parameters empty": lambda c: truncate(c / "parameters.safetensors", 0),
+    "byte of a parameter": lambda c: flip(c / "parameters.safetensors", 0.9),
+    "byte of the header": lambda c: flip(c / "parameters.safetensors", 0.01),
+    "byte of the optimizer": lambda c: flip(c / "state.safetensors", 0.8),
+    "byte of the progress": lambda c: flip(c / "progress.json", 0.5),
+    "no parameters": lambda c: (c / "parameters.safetensors").unlink(),
+    "no optimizer": lambda c: (c / "state.safetensors").unlink(),
+    "no manifest": lambda c: (c / "manifest.json").unlink(),
+    "manifest cut short": lambda c: truncate(c / "manifest.json", 0.5),
+    "manifest of another kind": lambda c: (c / "manifest.json").write_text('{"parameters.safetensors": 3, "state.safetensors": [], "progress.json": "x"}'),
+    "manifest with text for numbers": lambda c: (c / "manifest.json").write_text(json.dumps({n: {"bytes": "1", "xxh3": 2} for n in ["parameters.safetensors", "state.safetensors", "progress.json"]})),
+    "manifest a list": lambda c: (c / "manifest.json").write_text("[]"),
+}
+
+
+class Checkpoints(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.undisturbed, cls.base = cls.folder / "undisturbed", cls.folder / "base"
+        case = cls()
+        case.train(cls.undisturbed, *CONSTANT, *sets(train__steps=16))
+        case.train(cls.base, *CONSTANT, *sets(train__steps=12))
+
+    def runTest(self):
+        pass
+
+    def copy(self, name):
+        run = self.folder / name.replace(" ", "_")
+        shutil.copytree(self.base, run)
+        return run
+
+    def resume(self, run, **options):
+        return self.train(run, "--resume", *CONSTANT, *sets(train__steps=16), **options)
+
+    def test_a_good_one_is_taken(self):
+        run = self.copy("good")
+        self.assertIn("resumed at step 12", self.resume(run).stderr)
+        self.assert_same_run(self.undisturbed, run)
+
+    def test_damaged_ones_are_passed_over(self):
+        for name, damage in DAMAGES.items():
+            with self.subTest(name):
+                run = self.copy(name)
+                damage(run / "checkpoints" / "step_12")
+                text = self.resume(run).stderr
+                self.assertIn("passing over a damaged checkpoint", text)
+                self.assertIn("step_12", text)
+                self.assertIn("resumed at step 8", text)
+                self.assert_same_run(self.undisturbed, run)
+                self.assertEqual(checkpoints(run), ["step_16", "step_12", "step_8"], "the damaged one was written anew")
+
+    def test_leftovers(self):
+        run = self.copy("leftovers")
+        folder = run / "checkpoints"
+        shutil.copytree(folder / "step_12", folder / ".tmp-step_13-99")
+        (folder / "step_99").mkdir()  # a future that is not complete
+        (folder / "step_x").mkdir()
+        (folder / "step_14").write_text("a file")
+        self.assertIn("resumed at step 12", self.resume(run).stderr)
+        self.assert_same_run(self.undisturbed, run)
+        self.assertFalse(list(folder.glob(".tmp-*")))
+        self.assertTrue((folder / "step_99.damaged").is_dir())
+
+    def test_newer_damaged_ones_do_not_push_out_good_ones(self):
+        run = self.copy("newer")
+        for step in [12, 8]:
+            truncate(run / "checkpoints" / f"step_{step}" / "state.safetensors", 0.5)
+        self.train(run, "--resume", *CONSTANT, *sets(train__steps=5, train__keep_checkpoints=1))
+        self.assertEqual(checkpoints(run), ["step_5"])
+
+    def test_all_damaged(self):
+        run = self.copy("all")
+        for folder in (run / "checkpoints").iterdir():
+            truncate(folder / "parameters.safetensors", 0.5)
+        before = sorted(p.name for p in (run / "checkpoints").iterdir())
+        self.assertIn("none of the checkpoints", self.resume(run, code=4).stderr)
+        self.train(run, *CONSTANT, code=2)  # nor is the run overwritten without --resume
+        self.assertEqual(sorted(p.name for p in (run / "checkpoints").iterdir()), before)
+        self.assertIn("no complete checkpoint", self.call("eval", run, code=4).stderr)
+
+    def test_named_damaged_checkpoint_is_an_error(self):
+        run = self.copy("named")
+        flip(run / "checkpoints" / "step_12" / "parameters.safetensors", 0.9)
+        self.assertIn("damaged", self.call("eval", self.config, "--checkpoint", run / "checkpoints" / "step_12", code=4).stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""A run that is killed again and again ends bit for bit as one that is left alone."""
+
+import random
+import signal
+import time
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+from harness import Case, losses, main, sets
+
+STEPS = 130
+COMMON = sets(train__steps=STEPS, train__accumulate=2, train__tokens_per_batch=96, train__checkpoint_every=4)
+
+
+class Resume(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.undisturbed = {}
+
+    def undisturbed_run(self, *args):
+        """One run of these options that nobody kills; made once."""
+        if args not in self.undisturbed:
+            run = self.folder / f"undisturbed_{len(self.undisturbed)}"
+            self.train(run, *COMMON, *args)
+            self.undisturbed[args] = run
+        return self.undisturbed[args]
+
+    def kill_loop(self, run, seed, kills, *args):
+        """Kills after some steps more, sometimes while starting, with 1 or 4 loader threads; then lets it finish."""
+        chance, step, done = random.Random(seed), 0, 0
+        while done < kills:
+            process = self.start("train", self.config, "--resume", *sets(train__output=run, data__threads=chance.choice([1, 4])), *COMMON, *args)
+            if chance.random() < 0.25:
+                time.sleep(chance.random() * 0.4)
+            else:
+                self.wait_for_step(run, step + chance.randrange(1, 12), process)
+                time.sleep(chance.random() * 0.02)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            self.assertEqual(process.returncode, -signal.SIGKILL, "the run ended before it could be killed")
+            done += 1
+            step = max(losses(run), default=0) if (run / "metrics.jsonl").exists() else 0
+        self.train(run, "--resume", *COMMON, *args)
+
+    def test_killed_at_random(self):
+        run = self.folder / "killed"
+        self.kill_loop(run, 1, 10)
+        self.assertEqual(list(losses(run)), list(range(1, STEPS + 1)), "each step is logged once, in order")
+        self.assert_same_run(self.undisturbed_run(), run)
+
+    def test_killed_with_feature_cache(self):
+        cache = sets(data__feature_cache=self.folder / "features")
+        run = self.folder / "killed_cache"
+        self.kill_loop(run, 2, 8, *cache)
+        self.assertTrue(list((self.folder / "features").rglob("*.safetensors")), "features are cached")
+        self.assert_same_run(self.undisturbed_run(), run)
+        warm = self.folder / "warm"
+        self.train(warm, *COMMON, *cache)
+        self.assert_same_run(self.undisturbed_run(), warm)
+
+    def test_killed_in_bf16(self):
+        bf16 = sets(precision__compute="bf16")
+        run = self.folder / "killed_bf16"
+        self.kill_loop(run, 3, 3, *bf16)
+        self.assert_same_run(self.undisturbed_run(*bf16), run)
+        self.assertNotEqual(losses(run), losses(self.undisturbed_run()))
+
+    def test_seed_matters(self):
+        other = self.folder / "other_seed"
+        self.train(other, *COMMON, *sets(train__seed=5, train__steps=3))
+        self.assertNotEqual(losses(other)[1], losses(self.undisturbed_run())[1])
+
+
+if __name__ == "__main__":
+    main()

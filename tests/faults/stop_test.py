@@ -1,0 +1,61 @@
+"""SIGTERM and SIGINT: one checkpoint, exit code 75, and the resumed run is bit for bit the undisturbed one."""
+
+import random
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+from harness import Case, checkpoints, losses, main, sets
+
+STEPS = 60
+COMMON = sets(train__steps=STEPS, train__accumulate=2, train__tokens_per_batch=96, train__checkpoint_every=1000)
+
+
+class Stop(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.undisturbed = cls.folder / "undisturbed"
+        cls().train(cls.undisturbed, *COMMON)
+
+    def runTest(self):
+        pass
+
+    def start_run(self, run):
+        return self.start("train", self.config, "--resume", *sets(train__output=run), *COMMON)
+
+    def stop(self, run, step, number):
+        process = self.start_run(run)
+        self.wait_for_step(run, step, process)
+        process.send_signal(number)
+        _, text = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 75, text)
+        self.assertIn("--resume", text)
+        last = max(losses(run))
+        self.assertEqual(checkpoints(run)[0], f"step_{last}", "the checkpoint is of the last step that was done")
+        return last
+
+    def test_stopped_and_resumed(self):
+        run, chance, step = self.folder / "stopped", random.Random(4), 0
+        for number in [signal.SIGTERM, signal.SIGINT, signal.SIGTERM]:
+            step = self.stop(run, step + chance.randrange(1, 10), number)
+        self.train(run, "--resume", *COMMON)
+        self.assert_same_run(self.undisturbed, run)
+
+    def test_second_signal_ends_at_once(self):
+        run = self.folder / "twice"
+        process = self.start_run(run)
+        self.wait_for_step(run, 3, process)
+        for number in [signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT]:
+            process.send_signal(number)  # stopped, so that both signals wait when it goes on
+        process.communicate(timeout=60)
+        self.assertIn(process.returncode, [128 + signal.SIGINT, 128 + signal.SIGTERM])
+        self.assertEqual(checkpoints(run) if (run / "checkpoints").exists() else [], [], "nothing more was written")
+        self.train(run, "--resume", *COMMON)
+        self.assert_same_run(self.undisturbed, run)
+
+
+if __name__ == "__main__":
+    main()
