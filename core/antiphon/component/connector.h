@@ -10,8 +10,14 @@ class Connector {
   // The counting contract, second half: how many embeddings come out for a part with this grid.
   // Error(config) where the grid does not suit this connector.
   virtual TokenGrid output_grid(const TokenGrid& input) const = 0;
-  // features [n, grid.count(), input_size] -> [n, output_grid(grid).count(), output_size].
-  virtual at::Tensor forward(const at::Tensor& features, const TokenGrid& grid) = 0;
+  // What depends on where a vector lies (pooling, stacking, shuffling): features [n, grid.count(), input_size] ->
+  // [n, output_grid(grid).count(), any width]. Default: as they are.
+  virtual at::Tensor arrange(const at::Tensor& features, const TokenGrid& grid) const;
+  // What is done to each vector alone: rows [m, that width] -> [m, output_size]. The graph gives it all rows of a batch
+  // at once, whatever grids they come from.
+  virtual at::Tensor project(const at::Tensor& rows) = 0;
+  // Both: [n, grid.count(), input_size] -> [n, output_grid(grid).count(), output_size].
+  at::Tensor forward(const at::Tensor& features, const TokenGrid& grid);
   virtual Module& module() = 0;
 };
 

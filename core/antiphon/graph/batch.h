@@ -20,7 +20,8 @@ struct BatchMedia {
 struct Batch {
   at::Tensor ids_t;               // [tokens] int64; 0 at media positions
   at::Tensor positions_t;         // [tokens] int64, from 0 in each sample
-  std::vector<int64_t> lengths;   // tokens of each sample
+  std::vector<int64_t> lengths;   // tokens of each sample; where there is padding, that comes last
+  int64_t padding = 0;            // tokens at the end that belong to no sample
   std::vector<std::string> sample_ids;
   at::Tensor supervised_n;        // [n] int64: positions whose next token is to be predicted
   at::Tensor labels_n;            // [n] int64: those next tokens

@@ -30,6 +30,13 @@ config::Value write_slots(const std::vector<Stream::EncoderSlot>& slots) {
   return list.size() == 1 ? list.front() : config::Value(std::move(list));
 }
 
+// The CPU's matrix products are compiled for each shape: few shapes, few compilations.
+at::Tensor padded_rows(const at::Tensor& rows) {
+  constexpr int64_t kMultiple = 32;
+  const int64_t missing = (kMultiple - rows.size(0) % kMultiple) % kMultiple;
+  return missing ? at::constant_pad_nd(rows, {0, 0, 0, missing}) : rows;
+}
+
 TokenGrid grid_of(const at::Tensor& features) { return {features.size(0), features.size(1)}; }
 
 }  // namespace
@@ -131,10 +138,11 @@ at::Tensor Stream::connect(const std::vector<const StreamItem*>& items) {
     const TokenGrid grid{shape.first, shape.second};
     std::vector<at::Tensor> batch;
     for (const auto i : indices) batch.push_back(parts[i].reshape({grid.count(), -1}));
-    const auto y = connector_->forward(at::stack(batch), grid);
-    for (size_t j = 0; j < indices.size(); ++j) rows[indices[j]] = y[static_cast<int64_t>(j)];
+    const auto arranged = connector_->arrange(at::stack(batch), grid);
+    for (size_t j = 0; j < indices.size(); ++j) rows[indices[j]] = arranged[static_cast<int64_t>(j)];
   }
-  return at::cat(rows);
+  const auto all = at::cat(rows);
+  return connector_->project(padded_rows(all)).narrow(0, 0, all.size(0));
 }
 
 }  // namespace antiphon::graph

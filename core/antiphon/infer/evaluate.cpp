@@ -32,7 +32,7 @@ void Evaluator::keep_features(graph::Batch& batch) const {
 }
 
 void Evaluator::measure(const std::vector<data::Sample>& samples, Outcome* outcomes) const {
-  auto batch = data::pack(prepare(samples, data::Purpose::training));
+  auto batch = data::pack(prepare(samples, data::Purpose::training), data::kPackMultiple);
   keep_features(batch);
   LossInput input;
   input.hidden_nd = model.forward(batch).index_select(0, batch.supervised_n.to(model.device()));

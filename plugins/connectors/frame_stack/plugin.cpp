@@ -32,11 +32,13 @@ class FrameStack : public Connector {
 
   TokenGrid output_grid(const TokenGrid& input) const override { return {1, (input.count() + factor_ - 1) / factor_}; }
 
-  at::Tensor forward(const at::Tensor& features, const TokenGrid& grid) override {
+  at::Tensor arrange(const at::Tensor& features, const TokenGrid& grid) const override {
     const int64_t n = features.size(0), width = features.size(2), tokens = output_grid(grid).count();
     const auto full = at::constant_pad_nd(features, {0, 0, 0, tokens * factor_ - features.size(1)});
-    return mlp_.forward(full.reshape({n, tokens, width * factor_}));
+    return full.reshape({n, tokens, width * factor_});
   }
+
+  at::Tensor project(const at::Tensor& rows) override { return mlp_.forward(rows); }
 
   Module& module() override { return mlp_; }
 

@@ -19,7 +19,7 @@ class LinearConnector : public Connector {
  public:
   LinearConnector(const LinearOptions& options, ConnectorShape shape) : layer_(shape.input_size, shape.output_size, options.bias) {}
   TokenGrid output_grid(const TokenGrid& input) const override { return input; }
-  at::Tensor forward(const at::Tensor& features, const TokenGrid&) override { return layer_.forward(features); }
+  at::Tensor project(const at::Tensor& rows) override { return layer_.forward(rows); }
   Module& module() override { return layer_; }
 
  private:

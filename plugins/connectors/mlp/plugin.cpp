@@ -43,11 +43,12 @@ class MlpConnector : public Connector, private Module {
     return {input.rows == 1 ? 1 : pooled(input.rows, options_.pool), pooled(input.columns, options_.pool)};
   }
 
-  at::Tensor forward(const at::Tensor& features, const TokenGrid& grid) override {
-    auto x = norm_ ? norm_->forward(features) : features;
-    if (options_.pool > 1) x = pool(x, grid);
-    return mlp_.forward(x);
+  at::Tensor arrange(const at::Tensor& features, const TokenGrid& grid) const override {
+    const auto x = norm_ ? norm_->forward(features) : features;
+    return options_.pool > 1 ? pool(x, grid) : x;
   }
+
+  at::Tensor project(const at::Tensor& rows) override { return mlp_.forward(rows); }
 
   Module& module() override { return *this; }
 

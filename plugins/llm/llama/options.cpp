@@ -20,6 +20,8 @@ void read_rope(const nlohmann::json& json, LlamaOptions& o) {
     take(*it, "original_max_position_embeddings", o.rope_original_max_positions);
   }
   if (o.rope_type == "default") o.rope_type = "none";
+  if (o.rope_type != "none" && o.rope_type != "linear" && o.rope_type != "llama3")
+    fail(ErrorKind::weights, fmt::format("config.json has rope scaling '{}'; the plugin llama has 'default', 'linear' and 'llama3'", o.rope_type));
 }
 
 }  // namespace

@@ -17,6 +17,14 @@ struct Chunks {
   at::Tensor token_loss, grad_hidden, grad_weight;  // gradients of the sum, undefined where not wanted
 };
 
+// Rows of the products are filled up to a multiple of this: they are compiled for each shape on the CPU.
+constexpr int64_t kRowMultiple = 32;
+
+at::Tensor filled(const at::Tensor& rows) {
+  const int64_t missing = (kRowMultiple - rows.size(0) % kRowMultiple) % kRowMultiple;
+  return missing ? at::constant_pad_nd(rows, {0, 0, 0, missing}) : rows;
+}
+
 Chunks run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels, int64_t chunk, bool want_hidden, bool want_weight) {
   Chunks out{at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat)), {}, {}};
   if (want_hidden) out.grad_hidden = at::empty_like(hidden);
@@ -31,11 +39,8 @@ Chunks run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor&
     if (!want_hidden && !want_weight) continue;
     auto grad = log_probability.exp_();
     grad.scatter_add_(1, label, at::full({n, 1}, -1.0, grad.options()));
-    const auto grad_cast = grad.to(weight.scalar_type());
-    if (want_hidden) {
-      auto target = out.grad_hidden.narrow(0, begin, n);
-      at::mm_out(target, grad_cast, weight);
-    }
+    const auto grad_cast = filled(grad.to(weight.scalar_type()));
+    if (want_hidden) out.grad_hidden.narrow(0, begin, n).copy_(at::mm(grad_cast, weight).narrow(0, 0, n));
     if (want_weight) out.grad_weight.add_(at::mm(grad_cast.t(), x));
   }
   return out;
