@@ -7,6 +7,9 @@ using namespace antiphon;
 TEST_CASE("nearest finds what was meant and nothing else") {
   CHECK(nearest("hiden_size", {"hidden_size", "num_layers"}) == "hidden_size");
   CHECK(nearest("rnk", {"rank", "alpha"}) == "rank");
+  CHECK(nearest("widht", {"depth", "width"}) == "width");
+  CHECK(nearest("ab", {"ba"}) == "ba");
+  CHECK(nearest("abcd", {"badc"}).empty());
   CHECK(nearest("completely_else", {"rank", "alpha"}).empty());
 }
 
