@@ -5,12 +5,6 @@
 namespace antiphon::apps {
 namespace {
 
-graph::ComponentSpec default_loss() {
-  graph::ComponentSpec loss;
-  loss.plugin = "cross_entropy";
-  return loss;
-}
-
 const config::Table<graph::ComponentSpec>& loss_slot() {
   using S = graph::ComponentSpec;
   static const auto* table = new config::Table<S>(config::Table<S>("loss").field("plugin", &S::plugin, "name of the component, see `antiphon inspect`").rest(&S::options));
@@ -39,7 +33,6 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   for (const auto& assignment : sets) config::apply_set(root, assignment);
   config::Problems problems;
   RunConfig config;
-  config.loss = default_loss();
   run_table().read(&config, root, "", problems);
   problems.throw_if_any();
   return config;

@@ -9,10 +9,16 @@
 
 namespace antiphon::apps {
 
+inline graph::ComponentSpec default_loss() {
+  graph::ComponentSpec loss;
+  loss.plugin = "cross_entropy";
+  return loss;
+}
+
 struct RunConfig {
   graph::ModelSpec model;
   data::DataOptions data;
-  graph::ComponentSpec loss;
+  graph::ComponentSpec loss = default_loss();
   train::TrainOptions train;
   train::PrecisionOptions precision;
   infer::GenerateOptions generate;

@@ -59,10 +59,10 @@ void remove_required(Value& table, const Schema& schema) {
     auto& members = *table.get_if<Value::Table>();
     const auto found = members.find(field.key);
     if (found == members.end()) continue;
-    if (field.rule.required) {
+    if (field.nested && field.type == "table") {
+      remove_required(found->second, *field.nested);  // a table that must be written has members with defaults still
+    } else if (field.rule.required) {
       members.erase(found);
-    } else if (field.nested && field.type == "table") {
-      remove_required(found->second, *field.nested);
     }
   }
 }
@@ -73,15 +73,25 @@ Value bound_value(double bound, const Field& field) {
   return whole ? Value(static_cast<int64_t>(bound)) : Value(bound);
 }
 
+Value describe_fields(const Schema& schema, const Value& defaults);
+
+// The defaults of a nested table are those of the member that holds it, which may differ from its type's own.
 Value describe_field(const Field& field, const Value& defaults) {
   Value::Table out{{"key", field.key}, {"type", field.type}, {"doc", field.doc}};
   if (field.rule.required) out["required"] = true;
   if (std::isfinite(field.rule.min)) out[field.rule.above_min ? "above" : "min"] = bound_value(field.rule.min, field);
   if (std::isfinite(field.rule.max)) out["max"] = bound_value(field.rule.max, field);
   if (!field.rule.choices.empty()) out["choices"] = detail::write(field.rule.choices);
-  if (field.nested) out["fields"] = field.nested->describe();
   const Value* value = defaults.find(field.key);
-  if (value && !(field.nested && field.type == "table")) out["default"] = *value;
+  const bool table = field.nested && field.type == "table";
+  if (field.nested) out["fields"] = table && value ? describe_fields(*field.nested, *value) : field.nested->describe();
+  if (value && !table) out["default"] = *value;
+  return Value(std::move(out));
+}
+
+Value describe_fields(const Schema& schema, const Value& defaults) {
+  Value::Array out;
+  for (const auto& field : schema.fields()) out.push_back(describe_field(field, defaults));
   return Value(std::move(out));
 }
 
@@ -221,11 +231,6 @@ Value Schema::without_required(Value defaults) const {
   return defaults;
 }
 
-Value Schema::describe() const {
-  const Value plain = defaults();
-  Value::Array out;
-  for (const auto& field : fields_) out.push_back(describe_field(field, plain));
-  return Value(std::move(out));
-}
+Value Schema::describe() const { return describe_fields(*this, defaults()); }
 
 }  // namespace antiphon::config
