@@ -25,6 +25,17 @@ fs::path library_folder() {
   return fs::weakly_canonical(info.dli_fname, ignored).parent_path();
 }
 
+// A folder that is named twice would make its plugins look like rivals of themselves.
+std::vector<fs::path> without_repeats(const std::vector<fs::path>& folders) {
+  std::vector<fs::path> kept;
+  for (const auto& folder : folders) {
+    std::error_code ignored;
+    const auto is_this = [&](const fs::path& other) { return other == folder || fs::equivalent(other, folder, ignored); };
+    if (std::none_of(kept.begin(), kept.end(), is_this)) kept.push_back(folder);
+  }
+  return kept;
+}
+
 std::vector<fs::path> plugin_files(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
@@ -64,7 +75,7 @@ std::vector<fs::path> search_path() {
   std::error_code ignored;
   for (const auto& folder : {library / "antiphon" / "plugins", library.parent_path() / "plugins"})
     if (fs::is_directory(folder, ignored)) folders.push_back(folder);
-  return folders;
+  return without_repeats(folders);
 }
 
 std::vector<Description> discover() {
