@@ -1,88 +1,111 @@
 // antiphon inspect [NAME] [--json]
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
+#include <antiphon/base/strings.h>
 #include <antiphon/plugin/loader.h>
 #include <antiphon/plugin/registry.h>
 #include <common/command.h>
+#include <inspect/facts.h>
+#include <inspect/print_options.h>
 
 namespace antiphon::apps {
 namespace {
+
+using config::Value;
 
 struct InspectFlags {
   std::string name;
   bool json = false;
 };
 
-config::Value text(const std::string& value) { return config::Value(value); }
+Value summary(const plugin::Description& found) {
+  Value::Array provides;
+  for (const auto& item : found.provides) provides.emplace_back(item);
+  return Value::Table{{"name", found.name}, {"version", found.version}, {"provides", provides}, {"doc", found.doc}, {"file", found.file.string()}, {"refusal", found.refusal}};
+}
 
 // Reads the sidecars: no plugin is loaded for a list.
 int list(bool json) {
-  config::Value::Array all;
-  for (const auto& found : plugin::discover()) {
-    if (json) {
-      config::Value::Array provides;
-      for (const auto& item : found.provides) provides.push_back(text(item));
-      all.push_back(config::Value::Table{{"name", text(found.name)}, {"version", text(found.version)}, {"provides", provides}, {"doc", text(found.doc)}, {"file", text(found.file.string())}, {"refusal", text(found.refusal)}});
-      continue;
-    }
-    fmt::print("{:<16} {:<8} {:<32} {}\n", found.name, found.version, fmt::join(found.provides, ", "), found.refusal.empty() ? found.doc : "refused: " + found.refusal);
+  const auto all = plugin::discover();
+  if (json) {
+    Value::Array items;
+    for (const auto& found : all) items.push_back(summary(found));
+    fmt::print("{}\n", config::to_json(items));
+    return 0;
   }
-  if (json) fmt::print("{}\n", config::to_json(all));
+  fmt::print("{:<16} {:<8} {:<28} {}\n", "PLUGIN", "VERSION", "PROVIDES", "WHAT IT IS");
+  for (const auto& found : all) {
+    if (found.refusal.empty()) fmt::print("{:<16} {:<8} {:<28} {}\n", found.name, found.version, join(found.provides, ", "), found.doc);
+    else fmt::print("{:<16} refused: {}\n", found.name, found.refusal);
+  }
+  if (all.empty()) log::info("no plugin was found; `antiphon doctor` shows where it looks, ANTIPHON_PLUGIN_PATH adds folders");
+  log::info("`antiphon inspect NAME` shows the options of one, `antiphon inspect config` those of a whole file");
   return 0;
 }
 
-std::string value_text(const config::Value* value) { return value ? config::to_json(*value, 0) : ""; }
-
-void print_fields(const config::Value& fields, int indent) {
-  for (const auto& field : *fields.get_if<config::Value::Array>()) {
-    const auto string_of = [&](const char* key) { const auto* v = field.find(key); return v && v->get_if<std::string>() ? *v->get_if<std::string>() : std::string(); };
-    std::string extra;
-    if (const auto* value = field.find("default")) extra += " = " + value_text(value);
-    if (field.find("required")) extra += " (required)";
-    for (const char* key : {"min", "above", "max", "choices"})
-      if (const auto* value = field.find(key)) extra += fmt::format(", {} {}", key, value_text(value));
-    fmt::print("{:{}}{} ({}){}\n{:{}}    {}\n", "", indent, string_of("key"), string_of("type"), extra, "", indent, string_of("doc"));
-    if (const auto* nested = field.find("fields")) print_fields(*nested, indent + 4);
+// The components that a name means: all of the plugin of that name, or those so called.
+std::vector<const plugin::Entry*> entries_of(const std::string& name) {
+  std::vector<const plugin::Entry*> entries;
+  for (const auto& found : plugin::discover()) {
+    if (!found.refusal.empty()) continue;
+    for (const auto& item : found.provides) {
+      const auto kind = item.substr(0, item.find(':')), component = item.substr(item.find(':') + 1);
+      if (found.name == name || component == name) entries.push_back(&plugin::Registry::instance().find(kind, component));
+    }
   }
+  return entries;
+}
+
+[[noreturn]] void fail_unknown(const std::string& name) {
+  std::vector<std::string> known{"config"};
+  for (const auto& found : plugin::discover()) {
+    if (found.name == name && !found.refusal.empty()) fail(ErrorKind::plugin, found.refusal);
+    known.push_back(found.name);
+  }
+  const auto near = nearest(name, known);
+  fail(ErrorKind::plugin, fmt::format("no plugin or component is called '{}'{}; there are: {}", name, near.empty() ? "" : "; did you mean '" + near + "'?", join(known, ", ")),
+       "`antiphon inspect` lists them; ANTIPHON_PLUGIN_PATH adds folders");
+}
+
+void show_text(const plugin::Entry& entry) {
+  fmt::print("{} {} (plugin {} {})\n  {}\n  file: {}\n", entry.kind, entry.name, entry.plugin, entry.version, entry.doc, entry.file.string());
+  for (const auto& fact : facts_of(entry)) fmt::print("  {}\n", fact);
+  fmt::print("\noptions{}\n", entry.schema->fields().empty() ? ": none" : ", with their defaults:");
+  print_options(*entry.schema);
+}
+
+int show_config(bool json) {
+  if (json) fmt::print("{}\n", config::to_json(run_table().describe()));
+  else print_options(run_table());
+  return 0;
 }
 
 int show(const std::string& name, bool json) {
-  bool found = false;
-  for (const auto& description : plugin::discover()) {
-    for (const auto& item : description.provides) {
-      const auto kind = item.substr(0, item.find(':')), component = item.substr(item.find(':') + 1);
-      if (description.name != name && component != name) continue;
-      const auto& entry = plugin::Registry::instance().find(kind, component);
-      found = true;
-      const auto schema = entry.schema->describe();
-      if (json) {
-        fmt::print("{}\n", config::to_json(config::Value::Table{{"kind", text(kind)}, {"name", text(component)}, {"doc", text(entry.doc)}, {"version", text(entry.version)}, {"options", schema}}));
-      } else {
-        fmt::print("{} {} (plugin {} {}, {})\n  {}\n\noptions:\n", kind, component, entry.plugin, entry.version, entry.file.string(), entry.doc);
-        print_fields(schema, 2);
-      }
-    }
+  if (name == "config") return show_config(json);
+  const auto entries = entries_of(name);
+  if (entries.empty()) fail_unknown(name);
+  if (!json) {
+    for (const auto* entry : entries) show_text(*entry);
+    return 0;
   }
-  if (name == "config") {
-    found = true;
-    const auto schema = run_table().describe();
-    if (json) fmt::print("{}\n", config::to_json(schema));
-    else print_fields(schema, 0);
-  }
-  if (found) return 0;
-  std::vector<std::string> known;
-  for (const auto& description : plugin::discover()) known.push_back(description.name);
-  fail(ErrorKind::plugin, fmt::format("no plugin or component is called '{}'; there are: {}", name, fmt::join(known, ", ")), "`antiphon inspect` lists them; ANTIPHON_PLUGIN_PATH adds folders");
+  Value::Array all;
+  for (const auto* entry : entries)
+    all.push_back(Value::Table{{"kind", entry->kind}, {"name", entry->name}, {"doc", entry->doc}, {"plugin", entry->plugin}, {"version", entry->version}, {"options", entry->schema->describe()}});
+  fmt::print("{}\n", config::to_json(all));
+  return 0;
 }
 
 }  // namespace
 
 void add_inspect(CLI::App& program, Action& action) {
-  auto* command = program.add_subcommand("inspect", "list plugins, or show the options of one; `inspect config`: of a whole file");
+  auto* command = program.add_subcommand("inspect", "list the plugins, or show the options of one");
   auto flags = std::make_shared<InspectFlags>();
-  command->add_option("name", flags->name, "a plugin, a component, or config");
-  command->add_flag("--json", flags->json, "as JSON");
+  command->add_option("name", flags->name, "a plugin or a component; `config` shows the keys of a whole file");
+  command->add_flag("--json", flags->json, "print JSON: a list of plugins, of components with their options, or of keys");
   command->callback([flags, &action] { action = [flags] { return flags->name.empty() ? list(flags->json) : show(flags->name, flags->json); }; });
 }
 
