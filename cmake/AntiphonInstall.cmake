@@ -9,9 +9,10 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/configs)
   install(DIRECTORY ${CMAKE_SOURCE_DIR}/configs DESTINATION ${CMAKE_INSTALL_DATADIR}/antiphon)
 endif()
 configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/antiphonConfig.cmake.in ${CMAKE_BINARY_DIR}/antiphonConfig.cmake
-  INSTALL_DESTINATION ${_package} PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR)
+  INSTALL_DESTINATION ${_package} PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_BINDIR)
 # Plugins are matched exactly, so only the same minor version will do.
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/antiphonConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/antiphonConfig.cmake ${CMAKE_BINARY_DIR}/antiphonConfigVersion.cmake
   ${CMAKE_SOURCE_DIR}/cmake/AntiphonTorch.cmake ${CMAKE_SOURCE_DIR}/cmake/AntiphonPlugin.cmake
-  ${CMAKE_SOURCE_DIR}/cmake/plugin.map ${CMAKE_SOURCE_DIR}/cmake/check_exports.cmake DESTINATION ${_package})
+  ${CMAKE_SOURCE_DIR}/cmake/plugin.map ${CMAKE_SOURCE_DIR}/cmake/check_exports.cmake
+  ${CMAKE_SOURCE_DIR}/cmake/check_schema.cmake DESTINATION ${_package})

@@ -1,0 +1,14 @@
+# The program as a user meets it: conformance, schemas, messages.
+function(antiphon_conformance_fixture NAME)
+  set(ANTIPHON_PLUGIN_OUTPUT_DIR ${CMAKE_BINARY_DIR}/fixtures/conformance/${NAME})
+  antiphon_add_plugin(${NAME} KIND encoder VERSION 0.1.0 DOC "a fixture" SOURCES plugin_fixtures/conformance/${NAME}.cpp NOT_INSTALLED)
+endfunction()
+foreach(name none lying_grid cut_gradient global_generator foreign_exception shared_state unnamed_parameter)
+  antiphon_conformance_fixture(${name})
+endforeach()
+
+set(python ${CMAKE_SOURCE_DIR}/.venv/bin/python)
+if(EXISTS ${python})
+  add_test(NAME "conformance: fixtures" COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/cli/conformance_test.py
+    $<TARGET_FILE:antiphon_program> ${CMAKE_BINARY_DIR}/fixtures/conformance)
+endif()

@@ -1,0 +1,2 @@
+#include "encoder.h"
+ANTIPHON_FIXTURE(lying_grid)

@@ -1,0 +1,2 @@
+#include "encoder.h"
+ANTIPHON_FIXTURE(none)

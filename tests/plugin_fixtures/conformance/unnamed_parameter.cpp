@@ -1,0 +1,2 @@
+#include "encoder.h"
+ANTIPHON_FIXTURE(unnamed_parameter)
