@@ -5,6 +5,7 @@ conformance_test.py ANTIPHON FIXTURES
 
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -69,11 +70,13 @@ class Conformance(unittest.TestCase):
             self.assertIn("fix: ", err)
 
     def test_options_of_another_component(self):
-        file = Path(FIXTURES) / "options.toml"
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        file = Path(folder.name) / "options.toml"
         file.write_text("[encoder.nune]\nwidth = 3\n[encoder.none]\nwidht = 3\n")
         code, out, err = run(FIXTURES / "none" / "none.so", "--options", file)
         self.assertEqual(code, 2)
-        self.assertIn(f"{file}:1:", err)
+        self.assertIn("options.toml:1:", err)
         self.assertIn("it has: encoder.none", err)
         file.write_text("[encoder.none]\nwidht = 3\n")
         code, out, err = run(FIXTURES / "none" / "none.so", "--options", file)
