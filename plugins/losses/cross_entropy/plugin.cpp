@@ -41,7 +41,7 @@ Chunks run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor&
     grad.scatter_add_(1, label, at::full({n, 1}, -1.0, grad.options()));
     const auto grad_cast = filled(grad.to(weight.scalar_type()));
     if (want_hidden) out.grad_hidden.narrow(0, begin, n).copy_(at::mm(grad_cast, weight).narrow(0, 0, n));
-    if (want_weight) out.grad_weight.add_(at::mm(grad_cast.t(), x));
+    if (want_weight) out.grad_weight.add_(at::mm(grad_cast.narrow(0, 0, n).t(), x));
   }
   return out;
 }
