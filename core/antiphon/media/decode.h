@@ -28,7 +28,7 @@ Image decode_image(std::string_view bytes, const MediaLimits& limits = {});
 // Mono sound at `sample_rate` Hz: the mean of all channels, then libswresample. `extension` is the file's ("g722",
 // ".wav"; "" where unknown). A clip of n samples at rate r gives ceil(n * sample_rate / r) samples.
 // Encoder delay and padding are dropped where the file declares them. Damaged packets are left out; nothing but
-// damage is an error, as is a clip without a sample.
+// damage is an error, as is a clip without a sample, or a WAV that is shorter than it says.
 Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view extension = {},
                    const MediaLimits& limits = {});
 

@@ -6,10 +6,12 @@
 #include <antiphon/media/container.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/media/resampler.h>
+#include <antiphon/media/wav_length.h>
 
 namespace antiphon::media {
 
 Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view extension, const MediaLimits& limits) {
+  check_wav_length(bytes);
   const Deadline deadline(limits);
   Resampler resampler(sample_rate, limits);
   Container container(bytes, extension, limits, deadline);

@@ -100,6 +100,19 @@ TEST_CASE("a picture that is cut short is refused, not shown in part") {
   }
 }
 
+TEST_CASE("a WAV that is cut short is refused, one that was recorded into a pipe is not") {
+  std::string wav = fixture("tone.wav");
+  const auto samples = decode_audio(wav, 16000, "wav").samples.size();
+  const std::string message = refusal([&] { decode_audio(std::string_view(wav).substr(0, wav.size() - 2), 16000, "wav"); });
+  CHECK(says(message, "the WAV is cut short"));
+  CHECK(samples > 4);
+  const size_t length = wav.find("data") + 4;
+  for (const auto* unknown : {"\xff\xff\xff\xff", "\x00\xf0\xff\x7f"}) {
+    wav.replace(length, 4, unknown, 4);
+    CHECK(decode_audio(wav, 16000, "wav").samples.size() == samples);
+  }
+}
+
 TEST_CASE("files with flipped bytes") {
   std::mt19937 random(5);
   for (const std::string& name : kFiles) {
