@@ -1,12 +1,9 @@
 // The program `antiphon`. Results go to stdout, everything else to stderr; exit codes are those of ErrorKind.
-#include <malloc.h>
-
-#include <limits>
-
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/heap.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/progress.h>
 #include <common/command.h>
@@ -44,14 +41,6 @@ void add_commands(CLI::App& program, apps::Action& action) {
   apps::add_doctor(program, action);
 }
 
-// Activations come and go with every step: without this, glibc gives each large one back to the kernel and takes it
-// again, page fault by page fault.
-void keep_freed_memory() {
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-  mallopt(M_TOP_PAD, 64 << 20);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -67,8 +56,7 @@ int main(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int code = program.exit(error);
-    return code == 0 ? 0 : static_cast<int>(ErrorKind::config);
+    return apps::report_usage(program, error, argc, argv);
   }
   if (debug) log::set_level(log::Level::debug);
   try {

@@ -1,0 +1,55 @@
+"""Tables for docs/performance.md, out of the rows that run.py measured."""
+
+import statistics
+from dataclasses import dataclass, field
+
+BEGIN, END = "<!-- measured: begin (written by benchmarks/run.py) -->", "<!-- measured: end -->"
+BUSY = 0.10  # others' share of the cores from which on a row is marked
+
+
+@dataclass
+class Row:
+    what: str
+    unit: str
+    better: str  # "higher" or "lower"
+    ours: list = field(default_factory=list)
+    peer: list = field(default_factory=list)
+    others: float = 0.0
+
+    def ratio(self):
+        return statistics.median(self.ours) / statistics.median(self.peer)
+
+    def line(self):
+        mark = " (busy)" if self.others >= BUSY else ""
+        return f"| {self.what}{mark} | {self.unit} | {spread(self.ours)} | {spread(self.peer)} | **{self.ratio():.2f}** | {self.better} | {self.others:.0%} |"
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def spread(values):
+    return f"{number(statistics.median(values))} ({number(min(values))} to {number(max(values))}, n={len(values)})"
+
+
+def table(rows):
+    head = ["| what | unit | Antiphon: median (min to max) | transformers + peft | ours / peer | better is | others' share |", "|---|---|---:|---:|---:|---|---:|"]
+    return "\n".join(head + [row.line() for row in rows])
+
+
+def generated(facts, peak, rows, commands):
+    busy = [row for row in rows if row.others >= BUSY]
+    verdict = f"**The machine was not quiet: in {len(busy)} of {len(rows)} rows, marked (busy), others used {BUSY:.0%} of the cores or more. Trust their ratios little and their figures less.**" if busy else "The machine was quiet."
+    limits = ", ".join(f"{key} {value}" for key, value in peak.items() if key not in ("bench", "threads"))
+    return "\n".join([
+        BEGIN, "", *[f"- {key}: {value}" for key, value in facts.items()], f"- at best this machine does: {limits} (a row: one row times 128 MiB of weights)", "",
+        verdict, "", table(rows), "", "Commands, ours and the peer's in turn (A B A B):", "```sh", *commands, "```", END])
+
+
+def put_in(path, text):
+    """Replaces what stands between the markers of the page."""
+    page = open(path).read()
+    head, rest = page.split(BEGIN, 1)
+    _, tail = rest.split(END, 1)
+    with open(path, "w") as out:
+        out.write(head + text + tail)
