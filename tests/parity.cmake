@@ -1,7 +1,14 @@
-# Our components and models against transformers and peft, live: tests/parity/models/.
+# Live comparisons with the Python libraries: transformers, peft and torch (tests/parity/models/), tokenizers, Pillow.
 target_sources(model_probe PRIVATE parity/model_probe_lm.cpp)
-if(EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
-  add_test(NAME "parity: models"
-    COMMAND ${CMAKE_SOURCE_DIR}/.venv/bin/python ${CMAKE_CURRENT_SOURCE_DIR}/parity/model_parity.py $<TARGET_FILE:model_probe>)
-  set_tests_properties("parity: models" PROPERTIES LABELS parity TIMEOUT 600)
+
+function(antiphon_parity_test NAME SCRIPT)
+  if(EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
+    add_test(NAME "parity: ${NAME}" COMMAND ${CMAKE_SOURCE_DIR}/.venv/bin/python ${CMAKE_CURRENT_SOURCE_DIR}/parity/${SCRIPT} ${ARGN})
+    set_tests_properties("parity: ${NAME}" PROPERTIES LABELS parity TIMEOUT 600)
+  endif()
+endfunction()
+antiphon_parity_test(models model_parity.py $<TARGET_FILE:model_probe>)
+antiphon_parity_test(tokenizers tokenizer_parity.py $<TARGET_FILE:tokenizer_probe>)
+if(ANTIPHON_FFMPEG)
+  antiphon_parity_test(media media_parity.py ${CMAKE_BINARY_DIR})
 endif()

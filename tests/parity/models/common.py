@@ -1,5 +1,6 @@
 """The program model_probe as a function, and the comparison of tensors."""
 import json
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ class Bench:
     def __init__(self, program):
         self.scratch = tempfile.TemporaryDirectory(prefix="model_parity_")
         self.folder = Path(self.scratch.name)
-        self.program = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.program = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         self.passed = self.failed = self.folders = 0
 
     def __enter__(self):

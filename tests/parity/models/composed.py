@@ -1,15 +1,15 @@
 """The graph multimodal_lm, tiny dinov2 + whisper + llama with LoRA, against the same written with transformers, peft
 and torch: ids and their places, hidden states, loss, the gradient of everything that is trained, greedy answers."""
+import wave
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors.torch import save_file
 from transformers import BitImageProcessorPil, WhisperFeatureExtractor
 
-import numpy as np
-import wave
-from PIL import Image
-
-from . import tiny
+from . import bf16, tiny
 from .common import named_gradients, starting
 from .connectors import layers, mlp, pooled, stacked
 from .conversations import SAMPLES, expand, make_tokenizer, named, tokenise, write_media
@@ -23,7 +23,7 @@ class Composition:
     """The reference. Every sample goes through alone."""
 
     def __init__(self, bench, everything):
-        self.folder, self.everything = bench.new_folder(), everything
+        self.folder, self.everything, self.dtype = bench.new_folder(), everything, torch.float32
         for name in ("llm", "image", "audio"):
             (self.folder / name).mkdir()
         write_media(self.folder)
@@ -63,16 +63,27 @@ encoder = {{ plugin = "whisper", weights = "{f}/audio", trainable = {on} }}
 connector = {{ plugin = "frame_stack", weights = "{f}/audio.safetensors", factor = {FACTOR} }}
 """
 
+    def to_bf16(self):
+        """Computes in bf16; adapters and connectors stay float32, as ours are."""
+        self.dtype = torch.bfloat16
+        for module in (self.llm, self.dinov2, self.whisper):
+            for name, parameter in module.named_parameters():
+                if "lora_" not in name:
+                    parameter.data = parameter.data.bfloat16()
+
+    def connector(self, name):
+        return {key: parameter.to(self.dtype) for key, parameter in self.connectors[name].items()}
+
     def embed_media(self, part):
         if part["type"] == "image":
-            pixels = torch.tensor(self.images(Image.open(self.folder / part["image"]), return_tensors="np")["pixel_values"])
+            pixels = torch.tensor(self.images(Image.open(self.folder / part["image"]), return_tensors="np")["pixel_values"]).to(self.dtype)
             features = self.dinov2(pixels, output_hidden_states=True).hidden_states[-2][:, 1:]
-            return mlp(pooled(features, 4, 4, POOL), self.connectors["image"], "layers.", 2, "gelu")[0]
+            return mlp(pooled(features, 4, 4, POOL), self.connector("image"), "layers.", 2, "gelu")[0]
         with wave.open(str(self.folder / part["audio"])) as file:
             samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
         length = WINDOW * 320
-        windows = [self.sounds(samples[i:i + length], sampling_rate=16000, return_tensors="pt")["input_features"] for i in range(0, len(samples), length)]
-        return torch.cat([mlp(stacked(self.whisper(mel).last_hidden_state, FACTOR), self.connectors["audio"], "", 2, "gelu")[0] for mel in windows])
+        windows = [self.sounds(samples[i:i + length], sampling_rate=16000, return_tensors="pt")["input_features"].to(self.dtype) for i in range(0, len(samples), length)]
+        return torch.cat([mlp(stacked(self.whisper(mel).last_hidden_state, FACTOR), self.connector("audio"), "", 2, "gelu")[0] for mel in windows])
 
     def prepare(self, sample, answer=False):
         """(ids, supervised, spans of media, embeddings)"""
@@ -98,7 +109,7 @@ connector = {{ plugin = "frame_stack", weights = "{f}/audio.safetensors", factor
             media += [[stream, sum(lengths) + begin, count] for stream, begin, count in spans]
             logits = base.lm_head(hidden)
             for name, value in dict(ids=ids, positions=torch.arange(len(ids)), supervised=rows + sum(lengths), labels=ids[rows + 1], hidden=hidden, logits=logits,
-                                    token_loss=F.cross_entropy(logits[rows], ids[rows + 1], reduction="none")).items():
+                                    token_loss=F.cross_entropy(logits[rows].float(), ids[rows + 1], reduction="none")).items():
                 parts[name].append(value)
             lengths.append(len(ids))
         theirs = {name: torch.cat(values) for name, values in parts.items()}
@@ -158,6 +169,24 @@ def one_by_one(bench, case, reference, samples, batch):
     bench.compare(case, ours, {name: batch[name] for name in ours}, scales=scales)
 
 
+def in_bf16(bench, reference, samples):
+    """See bf16.py."""
+    outputs = []
+    for half in (False, True):
+        if half:
+            reference.to_bf16()
+        reference.zero_grad()
+        theirs = reference.run(samples)[0]
+        theirs["loss"].backward()
+        outputs.append((theirs, {name: grad.float() for name, grad in reference.gradients().items() if not name.endswith("attention.key.bias")}))
+    (exact, exact_gradients), (theirs, gradients) = outputs
+    _, out = ask(bench, reference, samples, dtype="bf16")
+    what = "everything" if reference.everything else "LoRA and connectors"
+    for name in ("hidden", "token_loss"):
+        bf16.compare(bench, f"composed, {what} trained: {name}", out, theirs, {name: exact[name]})
+    bf16.compare(bench, f"composed, {what} trained: gradients", starting(out, "grad:"), gradients, exact_gradients)
+
+
 def answers(bench, reference):
     expected = []
     with torch.no_grad():
@@ -177,6 +206,8 @@ def run(bench):
     compare(bench, "composed, 1 medium", adapters, [SAMPLES[3]])
     compare(bench, "composed, 3 media", adapters, [SAMPLES[2]])
     answers(bench, adapters)
+    in_bf16(bench, adapters, SAMPLES)
     everything = Composition(bench, everything=True)
     batch = compare(bench, "composed, everything trained", everything, SAMPLES)
     one_by_one(bench, "composed, everything trained: one by one equals the batch", everything, SAMPLES, batch)
+    in_bf16(bench, everything, SAMPLES)

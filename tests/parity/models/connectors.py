@@ -34,7 +34,7 @@ def pooled(x, rows, columns, by):
 
 def stacked(x, factor):
     short = -x.shape[1] % factor
-    x = torch.cat([x, torch.zeros(x.shape[0], short, x.shape[2])], 1)
+    x = torch.cat([x, x.new_zeros(x.shape[0], short, x.shape[2])], 1)
     return torch.stack([torch.cat([x[:, i + j] for j in range(factor)], -1) for i in range(0, x.shape[1], factor)], 1)
 
 

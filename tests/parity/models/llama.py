@@ -90,6 +90,24 @@ def answers(bench, case, model, folder):
     bench.check(f"{case}: answers that end early", ask(prompts, stop=[end]) == ended, f"lengths {[len(a) for a in ended]}")
 
 
+def refusals(bench):
+    """What the plugin does not compute is refused, never computed as something else."""
+    for key, value, word in [("rope_parameters", {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}, "yarn"), ("rope_scaling", {"type": "dynamic", "factor": 2.0}, "dynamic"),
+                             ("hidden_act", "gelu", "gelu"), ("model_type", "mistral", "mistral")]:
+        folder = bench.new_folder()
+        tiny.llama(folder)
+        if key == "rope_scaling":
+            old_spelling(folder)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, key: value}))
+        try:
+            bench.ask("model", model=model_table(folder), ids=[[1, 2, 3]])
+            bench.check(f"llama refuses {key} {value}", False, "it was taken")
+        except RuntimeError as error:
+            bench.check(f"llama refuses {key} {word}", word in str(error), "" if word in str(error) else str(error))
+
+
 def run(bench):
+    refusals(bench)
     for name, changes in VARIANTS.items():
         variant(bench, name, changes)

@@ -10,8 +10,10 @@ def randomise(model, seed):
             noise = torch.randn(parameter.shape, generator=generator)
             if "norm" in name and name.endswith("weight") or "lambda1" in name:
                 parameter.copy_(1 + 0.3 * noise)
-            elif parameter.dim() == 1 or "embed" in name or "token" in name:
+            elif parameter.dim() == 1:
                 parameter.copy_(0.3 * noise)
+            elif "position" in name or "token" in name:  # so that tokens differ: else gradients of keys and queries cancel out
+                parameter.copy_(noise)
             else:
                 parameter.copy_(noise * parameter[0].numel() ** -0.5)
             parameter.requires_grad_(True)
