@@ -1,5 +1,5 @@
-// prompt_probe DIRECTORY: reads one conversation a line on stdin, {"messages": [{"role", "content"}], "generation": bool};
-// writes {"text": rendered, "ids": […], "supervised": […]}, or {"error": "…"}. "now" (seconds) fixes the clock;
+// prompt_probe DIRECTORY: reads one conversation a line on stdin, {"messages": [{"role", "content"}], "generation":
+// bool}; writes {"text": rendered, "ids": […], "supervised": […]}, or {"error": "…"}. "now" (seconds) fixes the clock;
 // "text_only" leaves the ids out, and takes content of any form.
 #include <iostream>
 #include <string>
@@ -13,16 +13,18 @@ namespace {
 
 using namespace antiphon;
 
-nlohmann::json answer(const nlohmann::ordered_json& request, const text::ChatTemplate& chat, const text::PromptBuilder& prompts) {
+nlohmann::json answer(const nlohmann::ordered_json& request, const text::ChatTemplate& chat,
+                      const text::PromptBuilder& prompts) {
   const bool generation = request.at("generation");
   const auto now = std::chrono::system_clock::from_time_t(request.value("now", 0));
-  if (request.value("text_only", false))
-    return {{"text", chat.render(request.at("messages"), {generation, now})}};
+  if (request.value("text_only", false)) return {{"text", chat.render(request.at("messages"), {generation, now})}};
   std::vector<text::Turn> turns;
   for (const auto& message : request.at("messages"))
     turns.push_back({message.at("role").get<std::string>(), {{message.at("content").get<std::string>()}}});
   const auto prompt = generation ? prompts.generation(turns, now) : prompts.training(turns, now);
-  return {{"text", chat.render(request.at("messages"), {generation, now})}, {"ids", prompt.ids}, {"supervised", prompt.supervised}};
+  return {{"text", chat.render(request.at("messages"), {generation, now})},
+          {"ids", prompt.ids},
+          {"supervised", prompt.supervised}};
 }
 
 }  // namespace

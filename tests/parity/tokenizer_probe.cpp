@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
   try {
     const auto tokenizer = text::Tokenizer::load(argc > 1 ? argv[1] : ".");
     const std::string mode = argc > 2 ? argv[2] : "";
-    const text::EncodeOptions options{mode == "never" ? text::Control::never : text::Control::recognise, mode == "special"};
+    const text::EncodeOptions options{mode == "never" ? text::Control::never : text::Control::recognise,
+                                      mode == "special"};
     for (std::string line; std::getline(std::cin, line);) {
       nlohmann::json out;
       try {

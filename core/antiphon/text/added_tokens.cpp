@@ -78,7 +78,8 @@ AddedTokenSplitter::AddedTokenSplitter(const std::vector<AddedToken>& tokens, co
   for (int32_t index : chosen) finder_.add(content(tokens[index]), index);
 }
 
-std::vector<TextPiece> AddedTokenSplitter::split(std::string_view text, const std::function<bool(const AddedToken&)>& wanted) const {
+std::vector<TextPiece> AddedTokenSplitter::split(std::string_view text,
+                                                 const std::function<bool(const AddedToken&)>& wanted) const {
   std::vector<TextPiece> pieces;
   size_t done = 0;
   for (size_t from = 0; !finder_.empty();) {

@@ -54,7 +54,8 @@ std::pair<std::string, std::string> merge_parts(const nlohmann::json& merge, con
     if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos)
       return {text.substr(0, space), text.substr(space + 1)};
   }
-  fail(ErrorKind::config, fmt::format("{}: expected \"a b\" or [\"a\", \"b\"]", where), "the merges are damaged: fetch tokenizer.json again");
+  fail(ErrorKind::config, fmt::format("{}: expected \"a b\" or [\"a\", \"b\"]", where),
+       "the merges are damaged: fetch tokenizer.json again");
 }
 
 }  // namespace
@@ -81,11 +82,14 @@ void Bpe::State::read_vocabulary(const nlohmann::json& vocabulary, const std::st
   ids.reserve(vocabulary.size());
   for (const auto& [token, value] : vocabulary.items()) {
     if (!value.is_number_integer() || value.get<int64_t>() < 0 || value.get<int64_t>() > max_id)
-      fail(ErrorKind::config, fmt::format("{}: the id of \"{}\" is {}, expected 0 to {}", where, token, value.dump(), max_id), "fetch tokenizer.json again");
+      fail(ErrorKind::config,
+           fmt::format("{}: the id of \"{}\" is {}, expected 0 to {}", where, token, value.dump(), max_id),
+           "fetch tokenizer.json again");
     const auto id = value.get<int32_t>();
     if (static_cast<size_t>(id) >= tokens.size()) tokens.resize(static_cast<size_t>(id) + 1);
     if (!tokens[id].empty())
-      fail(ErrorKind::config, fmt::format("{}: \"{}\" and \"{}\" have the same id {}", where, tokens[id], token, id), "fetch tokenizer.json again");
+      fail(ErrorKind::config, fmt::format("{}: \"{}\" and \"{}\" have the same id {}", where, tokens[id], token, id),
+           "fetch tokenizer.json again");
     tokens[id] = token;
     ids.emplace(token, id);
   }
@@ -106,7 +110,8 @@ void Bpe::State::read_merges(const nlohmann::json& list, const std::string& wher
     const auto [left, right] = merge_parts(merge, place);
     for (const auto& token : {left, right, left + right})
       if (lookup(ids, token) < 0)
-        fail(ErrorKind::config, fmt::format("{}: the token \"{}\" is not in the vocabulary", place, token), "vocabulary and merges do not belong together: fetch tokenizer.json again");
+        fail(ErrorKind::config, fmt::format("{}: the token \"{}\" is not in the vocabulary", place, token),
+             "vocabulary and merges do not belong together: fetch tokenizer.json again");
     const int32_t result = lookup(ids, left + right);
     merges.set(lookup(ids, left), lookup(ids, right), {rank++, result});
     made[result] = true;
@@ -130,7 +135,8 @@ std::vector<Symbol> Bpe::State::symbols_of(std::string_view word) const {
   return symbols;
 }
 
-void Bpe::State::push(Queue& queue, const std::vector<Symbol>& symbols, int32_t left, const std::vector<bool>* barred) const {
+void Bpe::State::push(Queue& queue, const std::vector<Symbol>& symbols, int32_t left,
+                      const std::vector<bool>* barred) const {
   if (left < 0 || symbols[left].next < 0) return;
   const auto* rule = merges.get(symbols[left].id, symbols[symbols[left].next].id);
   if (rule && !(barred && (*barred)[rule->result])) queue.push({rule->rank, left, rule->result});
@@ -162,9 +168,10 @@ void Bpe::State::merge_word(std::string_view word, std::vector<int32_t>& out, co
 
 Bpe::Bpe(const nlohmann::json& model, const std::string& where) : state_(std::make_unique<State>()) {
   const JsonFields fields(model, where);
-  if (const auto type = fields.text("type", "BPE"); type != "BPE") fields.refuse(fmt::format("the model type {}", type));
-  fields.only({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback",
-               "ignore_merges", "vocab", "merges"});
+  if (const auto type = fields.text("type", "BPE"); type != "BPE")
+    fields.refuse(fmt::format("the model type {}", type));
+  fields.only({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+               "byte_fallback", "ignore_merges", "vocab", "merges"});
   if (fields.has("dropout") && fields.any("dropout") != 0.0) fields.refuse("dropout");
   if (fields.flag("byte_fallback", false)) fields.refuse("byte_fallback");
   for (const auto* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
@@ -175,7 +182,10 @@ Bpe::Bpe(const nlohmann::json& model, const std::string& where) : state_(std::ma
   state_->ignore_merges = fields.flag("ignore_merges", false);
   if (fields.has("unk_token")) {
     state_->unknown = id_of(fields.text("unk_token"));
-    if (state_->unknown < 0) fail(ErrorKind::config, fmt::format("{}: \"{}\" is not in the vocabulary", fields.at("unk_token"), fields.text("unk_token")), "fetch tokenizer.json again");
+    if (state_->unknown < 0)
+      fail(ErrorKind::config,
+           fmt::format("{}: \"{}\" is not in the vocabulary", fields.at("unk_token"), fields.text("unk_token")),
+           "fetch tokenizer.json again");
   }
   if (!state_->ignore_merges) return;
   for (const auto& [token, id] : state_->ids)

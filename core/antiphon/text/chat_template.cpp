@@ -1,7 +1,9 @@
 #include <antiphon/text/chat_template.h>
 
+#include <regex>
 #include <streambuf>
 #include <string>
+#include <string_view>
 
 namespace minja {
 // The engine strips four ASCII blanks where Python strips all white space. Its string methods pass variables, and so
@@ -9,7 +11,15 @@ namespace minja {
 std::string strip(std::string& text, std::string& characters, bool left = true, bool right = true);
 }  // namespace minja
 
+// The parser looks for each kind of token (its parameter `regex`) in all the rest of the template, and then asks
+// whether what it found stands at the beginning; that takes minutes for a large template. Here it looks at the
+// beginning only.
+constexpr std::regex_constants::match_flag_type search_flags(std::string_view pattern) {
+  return pattern == "regex" ? std::regex_constants::match_continuous : std::regex_constants::match_default;
+}
+#define regex_search(first, last, match, pattern) regex_search(first, last, match, pattern, search_flags(#pattern))
 #include <minja/minja.hpp>
+#undef regex_search
 
 #include <fmt/format.h>
 
@@ -43,7 +53,8 @@ std::string python_strip(std::string_view text, std::string_view characters, boo
     return characters.empty() ? python_space(c) : characters.find(text.substr(at, length)) != std::string_view::npos;
   };
   while (left && !text.empty() && drop(0)) text.remove_prefix(code_point_at(text, 0).length);
-  while (right && !text.empty() && drop(previous_start(text, text.size()))) text.remove_suffix(text.size() - previous_start(text, text.size()));
+  while (right && !text.empty() && drop(previous_start(text, text.size())))
+    text.remove_suffix(text.size() - previous_start(text, text.size()));
   return std::string(text);
 }
 
@@ -51,7 +62,9 @@ std::string python_strip(std::string_view text, std::string_view characters, boo
 class LimitedContext : public minja::Context {
  public:
   LimitedContext(Value&& values, const std::shared_ptr<minja::Context>& parent, size_t steps)
-      : minja::Context(std::move(values), parent), steps_(steps), base_(static_cast<char*>(__builtin_frame_address(0))) {}
+      : minja::Context(std::move(values), parent),
+        steps_(steps),
+        base_(static_cast<char*>(__builtin_frame_address(0))) {}
   Value get(const Value& key) override { return step(), minja::Context::get(key); }
   Value& at(const Value& key) override { return step(), minja::Context::at(key); }
   bool contains(const Value& key) override { return step(), minja::Context::contains(key); }
@@ -59,7 +72,8 @@ class LimitedContext : public minja::Context {
  private:
   void step() {
     if (steps_-- == 0) throw Stop{"runs too long", simpler};
-    if (static_cast<size_t>(std::abs(base_ - static_cast<char*>(__builtin_frame_address(0)))) > max_stack) throw Stop{"nests too deep", simpler};
+    if (static_cast<size_t>(std::abs(base_ - static_cast<char*>(__builtin_frame_address(0)))) > max_stack)
+      throw Stop{"nests too deep", simpler};
   }
   size_t steps_;
   char* base_;
@@ -73,7 +87,8 @@ class LimitedOutput : public std::streambuf {
 
  protected:
   std::streamsize xsputn(const char* bytes, std::streamsize count) override {
-    if (text_.size() + static_cast<size_t>(count) > limit_) throw Stop{fmt::format("writes more than {} bytes", limit_), simpler};
+    if (text_.size() + static_cast<size_t>(count) > limit_)
+      throw Stop{fmt::format("writes more than {} bytes", limit_), simpler};
     text_.append(bytes, static_cast<size_t>(count));
     return count;
   }
@@ -110,7 +125,8 @@ Value bounded_range(const Value& range) {
   return Value::callable([range](const std::shared_ptr<minja::Context>& context, minja::ArgumentsValue& args) -> Value {
     const auto check = [](const Value& value, bool step) {
       const auto number = value.get<int64_t>();
-      if (std::abs(number) > max_range || (step && number == 0)) throw Stop{fmt::format("asks for range({})", number), simpler};
+      if (std::abs(number) > max_range || (step && number == 0))
+        throw Stop{fmt::format("asks for range({})", number), simpler};
     };
     if (args.args.size() > 3) throw Stop{"gives range() too many numbers", simpler};
     for (size_t i = 0; i < args.args.size(); ++i) check(args.args[i], i == 2);
@@ -157,8 +173,8 @@ struct ChatTemplate::State {
 std::string ChatTemplate::State::render(const nlohmann::ordered_json& messages, const Options& options) const {
   const size_t message_bytes = messages.dump().size();
   auto context = std::make_shared<LimitedContext>(
-      Value(nlohmann::ordered_json{{"messages", messages}, {"add_generation_prompt", options.add_generation_prompt}}), builtins,
-      max_steps + 1000 * messages.size());
+      Value(nlohmann::ordered_json{{"messages", messages}, {"add_generation_prompt", options.add_generation_prompt}}),
+      builtins, max_steps + 1000 * messages.size());
   for (const auto& [name, token] : special_tokens) context->set(name, Value(token));
   context->set("strftime_now", strftime_now(options.now));
   context->set("raise_exception", raise_exception());
@@ -185,13 +201,15 @@ bool ChatTemplate::State::shows_needle(const nlohmann::ordered_json& content) co
 
 ChatTemplate::ChatTemplate(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 
-ChatTemplate ChatTemplate::from_source(std::string_view source, const std::map<std::string, std::string>& special_tokens) {
+ChatTemplate ChatTemplate::from_source(std::string_view source,
+                                       const std::map<std::string, std::string>& special_tokens) {
   auto state = std::make_shared<State>();
   state->source = std::string(source);
   state->special_tokens = special_tokens;
   const auto prepared = prepared_template(source);
   try {
-    state->root = minja::Parser::parse(prepared, {.trim_blocks = false, .lstrip_blocks = false, .keep_trailing_newline = true});
+    state->root =
+        minja::Parser::parse(prepared, {.trim_blocks = false, .lstrip_blocks = false, .keep_trailing_newline = true});
   } catch (const std::exception& error) {
     fail(ErrorKind::config, "the chat template is malformed: " + first_line(error.what()), simpler);
   }
@@ -200,7 +218,8 @@ ChatTemplate ChatTemplate::from_source(std::string_view source, const std::map<s
   return ChatTemplate(std::move(state));
 }
 
-ChatTemplate ChatTemplate::load(const std::filesystem::path& directory, const std::map<std::string, std::string>& special_tokens) {
+ChatTemplate ChatTemplate::load(const std::filesystem::path& directory,
+                                const std::map<std::string, std::string>& special_tokens) {
   return with_context("loading the chat template of " + directory.string(), [&] {
     constexpr uint64_t limit = 32 << 20;
     const auto file = directory / "chat_template.jinja", config = directory / "tokenizer_config.json";
@@ -223,7 +242,8 @@ std::string ChatTemplate::render(const nlohmann::ordered_json& messages, const O
   } catch (const Stop& stop) {
     fail(ErrorKind::data, "the chat template " + stop.message, stop.fix);
   } catch (const std::exception& error) {
-    fail(ErrorKind::data, "the chat template failed: " + first_line(error.what()), "check that the conversation has the roles and the form that this template expects");
+    fail(ErrorKind::data, "the chat template failed: " + first_line(error.what()),
+         "check that the conversation has the roles and the form that this template expects");
   }
 }
 

@@ -42,7 +42,8 @@ std::string repeated(std::string_view text, size_t times) {
 }
 
 struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("antiphon-template-" + std::to_string(::getpid()));
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("antiphon-template-" + std::to_string(::getpid()));
   Folder() { std::filesystem::create_directories(path); }
   ~Folder() { std::filesystem::remove_all(path); }
 };
@@ -50,7 +51,8 @@ struct Folder {
 }  // namespace
 
 TEST_CASE("blocks take their line with them, variables do not") {
-  CHECK(rendered("{% for m in messages %}\n  {% if true %}\n  {{ m.role }}\n  {% endif %}\n{% endfor %}\n") == "  user\n  assistant\n");
+  CHECK(rendered("{% for m in messages %}\n  {% if true %}\n  {{ m.role }}\n  {% endif %}\n{% endfor %}\n") ==
+        "  user\n  assistant\n");
   CHECK(rendered("a \n  {%- if true -%}  \n b {%+ endif +%}\n c\n\n") == "ab \n c\n");
   CHECK(rendered("x\n    {# note\n of two lines #}\ny {#- z -#} w") == "x\nyw");
   CHECK(rendered("a\r\n{{ '{% no tag %}' }}\rb") == "a\n{% no tag %}\nb");
@@ -60,15 +62,20 @@ TEST_CASE("what chat templates of models use") {
   CHECK(rendered("{% if add_generation_prompt %}go{% endif %}", true) == "go");
   CHECK(rendered("{{ messages[0].content | trim }}{{ messages[-1]['content'] ~ eos_token }}") == "HiYo</s>");
   CHECK(rendered("{{ '\xC2\xA0x\xE3\x80\x80'.strip() }}{{ 'xyx'.lstrip('x') }}") == "xyx");
-  CHECK(rendered("{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + loop.index %}{% endfor %}{{ ns.n }}") == "3");
+  CHECK(rendered("{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + loop.index %}{% endfor %}{{ "
+                 "ns.n }}") == "3");
   CHECK(rendered("{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}") == " Hi Yo");
   CHECK(rendered("{{ {'a': [1, '<\xC3\xA9>']} | tojson }}") == "{\"a\": [1, \"<\xC3\xA9>\"]}");
-  CHECK(ChatTemplate::from_source("{{ strftime_now('%Y') }}", {}).render(talk, {.now = std::chrono::system_clock::from_time_t(40'000'000)}) == "1971");
+  CHECK(ChatTemplate::from_source("{{ strftime_now('%Y') }}", {})
+            .render(talk, {.now = std::chrono::system_clock::from_time_t(40'000'000)}) == "1971");
 }
 
 TEST_CASE("a template that wants lists is recognised") {
   CHECK_FALSE(ChatTemplate::from_source("{% for m in messages %}{{ m.content }}{% endfor %}", {}).wants_lists());
-  CHECK(ChatTemplate::from_source("{% for m in messages %}{% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}", {}).wants_lists());
+  CHECK(ChatTemplate::from_source("{% for m in messages %}{% for p in m.content %}{% if p.type == 'text' %}{{ p.text "
+                                  "}}{% endif %}{% endfor %}{% endfor %}",
+                                  {})
+            .wants_lists());
 }
 
 TEST_CASE("what a template refuses is told in its own words") {
@@ -77,7 +84,8 @@ TEST_CASE("what a template refuses is told in its own words") {
 }
 
 TEST_CASE("malformed templates are errors") {
-  for (const auto* source : {"{% if true %}", "{{ 'a }}", "{{ a", "{% for %}{% endfor %}", "{# a", "{% nonsense %}", "{{ ) }}", "{{ }}", "{{ 'a' | }}", "\xFF"})
+  for (const auto* source : {"{% if true %}", "{{ 'a }}", "{{ a", "{% for %}{% endfor %}", "{# a", "{% nonsense %}",
+                             "{{ ) }}", "{{ }}", "{{ 'a' | }}", "\xFF"})
     CHECK(failure(source) != "rendered");
 }
 
@@ -85,8 +93,10 @@ TEST_CASE("a hostile template ends in an error, not in a crash or a hang") {
   CHECK_THAT(failure(std::string(300 << 10, 'x')), ContainsSubstring("262144"));
   CHECK(failure("{% for i in range(1000000000) %}x{% endfor %}") != "rendered");
   CHECK(failure("{% for i in range(0, 10, 0) %}x{% endfor %}") != "rendered");
-  CHECK(failure("{% for i in range(90000) %}{% for j in range(90000) %}{{ messages }}{% endfor %}{% endfor %}") != "rendered");
-  CHECK(failure("{% for i in range(90000) %}{% for j in range(90000) %}{% if messages %}{% endif %}{% endfor %}{% endfor %}") != "rendered");
+  CHECK(failure("{% for i in range(90000) %}{% for j in range(90000) %}{{ messages }}{% endfor %}{% endfor %}") !=
+        "rendered");
+  CHECK(failure("{% for i in range(90000) %}{% for j in range(90000) %}{% if messages %}{% endif %}{% endfor %}{% "
+                "endfor %}") != "rendered");
   CHECK(failure("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}") != "rendered");
   CHECK(failure("{{ " + repeated("(", 5000) + "1" + repeated(")", 5000) + " }}") != "rendered");
   CHECK(failure("{{ " + repeated("not ", 5000) + "1 }}") != "rendered");
@@ -94,7 +104,8 @@ TEST_CASE("a hostile template ends in an error, not in a crash or a hang") {
   CHECK(failure(repeated("{% if true %}", 10000) + repeated("{% endif %}", 10000)) != "rendered");
   CHECK(failure("{{ " + std::string(100000, ' ') + "1 }}") != "rendered");
   CHECK(failure("{{ " + std::string(100000, 'a') + " }}") != "rendered");
-  CHECK(rendered("{# " + std::string(200000, ' ') + "#}a" + std::string(10000, ' ') + "{%- if true %}b{% endif %}") == "ab");
+  CHECK(rendered("{# " + std::string(200000, ' ') + "#}a" + std::string(10000, ' ') + "{%- if true %}b{% endif %}") ==
+        "ab");
 }
 
 TEST_CASE("a directory's template comes from the file, else from the config") {
@@ -104,7 +115,10 @@ TEST_CASE("a directory's template comes from the file, else from the config") {
   CHECK_THROWS_AS(content(), Error);
   write_file_atomic(config, R"({"chat_template": "one"})", ErrorKind::internal);
   CHECK(content() == "one");
-  write_file_atomic(config, R"({"chat_template": [{"name": "tool_use", "template": "two"}, {"name": "default", "template": "three"}]})", ErrorKind::internal);
+  write_file_atomic(
+      config,
+      R"({"chat_template": [{"name": "tool_use", "template": "two"}, {"name": "default", "template": "three"}]})",
+      ErrorKind::internal);
   CHECK(content() == "three");
   write_file_atomic(folder.path / "chat_template.jinja", "four", ErrorKind::internal);
   CHECK(content() == "four");

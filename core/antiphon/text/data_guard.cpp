@@ -74,7 +74,8 @@ void DataGuard::add_token(const std::string& content) {
 }
 
 std::string DataGuard::operator()(std::string_view text) const {
-  if (!is_utf8(text)) fail(ErrorKind::data, "a text of the conversation is not well-formed UTF-8", "convert the data to UTF-8");
+  if (!is_utf8(text))
+    fail(ErrorKind::data, "a text of the conversation is not well-formed UTF-8", "convert the data to UTF-8");
   if (text.empty()) return {};
   const auto clean = without_marks(text);
   const auto out = guarded(clean);

@@ -1,18 +1,20 @@
 #include <antiphon/text/json_fields.h>
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
 
 namespace antiphon::text {
 namespace {
-constexpr const char* save_again = "save the tokenizer again with AutoTokenizer.from_pretrained(...).save_pretrained(...)";
+constexpr const char* save_again =
+    "save the tokenizer again with AutoTokenizer.from_pretrained(...).save_pretrained(...)";
 }
 
 JsonFields::JsonFields(const nlohmann::json& object, std::string where) : object_(object), where_(std::move(where)) {
-  if (!object.is_object()) fail(ErrorKind::config, fmt::format("{}: expected an object, got {}", where_, object.type_name()), save_again);
+  if (!object.is_object())
+    fail(ErrorKind::config, fmt::format("{}: expected an object, got {}", where_, object.type_name()), save_again);
 }
 
 const JsonFields& JsonFields::only(std::initializer_list<std::string_view> names) const {
@@ -30,20 +32,23 @@ bool JsonFields::has(std::string_view name) const {
 
 const nlohmann::json& JsonFields::any(std::string_view name) const {
   const auto found = object_.find(name);
-  if (found == object_.end()) fail(ErrorKind::config, fmt::format("{}: the field \"{}\" is missing", where_, name), save_again);
+  if (found == object_.end())
+    fail(ErrorKind::config, fmt::format("{}: the field \"{}\" is missing", where_, name), save_again);
   return *found;
 }
 
 bool JsonFields::flag(std::string_view name, bool otherwise) const {
   if (!has(name)) return otherwise;
   const auto& value = any(name);
-  if (!value.is_boolean()) fail(ErrorKind::config, fmt::format("{}: expected true or false, got {}", at(name), value.type_name()), save_again);
+  if (!value.is_boolean())
+    fail(ErrorKind::config, fmt::format("{}: expected true or false, got {}", at(name), value.type_name()), save_again);
   return value.get<bool>();
 }
 
 std::string JsonFields::text(std::string_view name) const {
   const auto& value = any(name);
-  if (!value.is_string()) fail(ErrorKind::config, fmt::format("{}: expected a string, got {}", at(name), value.type_name()), save_again);
+  if (!value.is_string())
+    fail(ErrorKind::config, fmt::format("{}: expected a string, got {}", at(name), value.type_name()), save_again);
   return value.get<std::string>();
 }
 
@@ -53,19 +58,22 @@ std::string JsonFields::text(std::string_view name, std::string_view otherwise) 
 
 int64_t JsonFields::integer(std::string_view name) const {
   const auto& value = any(name);
-  if (!value.is_number_integer()) fail(ErrorKind::config, fmt::format("{}: expected an integer, got {}", at(name), value.type_name()), save_again);
+  if (!value.is_number_integer())
+    fail(ErrorKind::config, fmt::format("{}: expected an integer, got {}", at(name), value.type_name()), save_again);
   return value.get<int64_t>();
 }
 
 const nlohmann::json& JsonFields::object(std::string_view name) const {
   const auto& value = any(name);
-  if (!value.is_object()) fail(ErrorKind::config, fmt::format("{}: expected an object, got {}", at(name), value.type_name()), save_again);
+  if (!value.is_object())
+    fail(ErrorKind::config, fmt::format("{}: expected an object, got {}", at(name), value.type_name()), save_again);
   return value;
 }
 
 const nlohmann::json& JsonFields::array(std::string_view name) const {
   const auto& value = any(name);
-  if (!value.is_array()) fail(ErrorKind::config, fmt::format("{}: expected a list, got {}", at(name), value.type_name()), save_again);
+  if (!value.is_array())
+    fail(ErrorKind::config, fmt::format("{}: expected a list, got {}", at(name), value.type_name()), save_again);
   return value;
 }
 
@@ -80,7 +88,8 @@ nlohmann::json parse_json(std::string_view text, std::string_view name) {
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::parse_error& error) {
-    fail(ErrorKind::config, fmt::format("{} is not valid JSON: the error is at byte {} of {}", name, error.byte, text.size()), save_again);
+    fail(ErrorKind::config,
+         fmt::format("{} is not valid JSON: the error is at byte {} of {}", name, error.byte, text.size()), save_again);
   }
 }
 

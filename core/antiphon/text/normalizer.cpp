@@ -47,7 +47,8 @@ void Normalizer::add(const nlohmann::json& description, const std::string& where
     steps_.emplace_back([](std::string text) { return lowercase(text); });
   } else if (type == "Prepend") {
     fields.only({"type", "prepend"});
-    steps_.emplace_back([prefix = fields.text("prepend")](std::string text) { return text.empty() ? text : prefix + text; });
+    steps_.emplace_back(
+        [prefix = fields.text("prepend")](std::string text) { return text.empty() ? text : prefix + text; });
   } else if (type == "Replace") {
     fields.only({"type", "pattern", "content"});
     steps_.emplace_back([pattern = pattern_field(fields), content = fields.text("content")](std::string text) {
@@ -57,7 +58,8 @@ void Normalizer::add(const nlohmann::json& description, const std::string& where
     fields.only({"type", "normalizers"});
     if (depth > 8) fields.refuse("so deep a Sequence");
     size_t index = 0;
-    for (const auto& part : fields.array("normalizers")) add(part, fmt::format("{}.normalizers[{}]", where, index++), depth + 1);
+    for (const auto& part : fields.array("normalizers"))
+      add(part, fmt::format("{}.normalizers[{}]", where, index++), depth + 1);
   } else {
     fields.refuse(fmt::format("the normalizer {}", type));
   }

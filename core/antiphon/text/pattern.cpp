@@ -4,8 +4,8 @@
 #include <pcre2.h>
 #include <time.h>
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <antiphon/base/error.h>
 
@@ -66,7 +66,8 @@ struct Pattern::Code {
   CodePtr compiled;
 
   // The first match that starts at or after `from`; false where there is none.
-  bool search(std::string_view text, size_t from, double deadline, const std::string& source, size_t& begin, size_t& end) const {
+  bool search(std::string_view text, size_t from, double deadline, const std::string& source, size_t& begin,
+              size_t& end) const {
     thread_local Workspace workspace;
     for (size_t start = from; start <= text.size();) {
       const size_t last = start + std::min(window, text.size() - start);
@@ -92,13 +93,15 @@ Pattern::Pattern(std::string source, std::string_view translated) : source_(std:
   const CompileContext context(pcre2_compile_context_create(nullptr));
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   auto compiled = std::make_shared<Code>();
-  compiled->compiled.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                                         PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_USE_OFFSET_LIMIT | PCRE2_NEVER_BACKSLASH_C,
-                                         &code, &offset, context.get()));
+  compiled->compiled.reset(
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_USE_OFFSET_LIMIT | PCRE2_NEVER_BACKSLASH_C, &code,
+                    &offset, context.get()));
   if (!compiled->compiled) {
     PCRE2_UCHAR reason[256];
     pcre2_get_error_message(code, reason, sizeof reason);
-    fail(ErrorKind::config, fmt::format("the pattern {} is malformed: {}", source_, reinterpret_cast<const char*>(reason)),
+    fail(ErrorKind::config,
+         fmt::format("the pattern {} is malformed: {}", source_, reinterpret_cast<const char*>(reason)),
          "correct the pattern in tokenizer.json");
   }
   // Without a JIT for this machine the interpreter does the same, slower.
@@ -107,7 +110,9 @@ Pattern::Pattern(std::string source, std::string_view translated) : source_(std:
 }
 
 Pattern Pattern::regex(std::string_view oniguruma) {
-  if (oniguruma.size() > 64 << 10) fail(ErrorKind::config, fmt::format("a pattern of {} bytes is too long", oniguruma.size()), "at most 64 KiB are allowed");
+  if (oniguruma.size() > 64 << 10)
+    fail(ErrorKind::config, fmt::format("a pattern of {} bytes is too long", oniguruma.size()),
+         "at most 64 KiB are allowed");
   return Pattern(std::string(oniguruma), translate_pattern(oniguruma));
 }
 

@@ -54,7 +54,16 @@ constexpr Property properties[] = {
      "\\x{1f8c0}-\\x{1f8c1}\\x{1fa75}-\\x{1fa77}\\x{1fa87}-\\x{1fa89}\\x{1fa8f}\\x{1faad}-\\x{1faaf}"
      "\\x{1fabb}-\\x{1fabf}\\x{1fac6}\\x{1face}-\\x{1facf}\\x{1fada}-\\x{1fadc}\\x{1fadf}\\x{1fae8}-\\x{1fae9}"
      "\\x{1faf7}-\\x{1faf8}\\x{1fbcb}-\\x{1fbef}"},
-    {"Pc", ""}, {"Ps", ""}, {"Pe", ""}, {"Pi", ""}, {"Pf", ""}, {"Sc", ""}, {"Sk", ""}, {"Z", ""}, {"Zs", ""}, {"Cc", ""},
+    {"Pc", ""},
+    {"Ps", ""},
+    {"Pe", ""},
+    {"Pi", ""},
+    {"Pf", ""},
+    {"Sc", ""},
+    {"Sk", ""},
+    {"Z", ""},
+    {"Zs", ""},
+    {"Cc", ""},
 };
 
 // PCRE2's own \s also takes U+180E, which is no white space since Unicode 6.3.
@@ -64,7 +73,8 @@ constexpr std::string_view not_space_items =
     "\\x00-\\x08\\x0e-\\x1f\\x21-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}"
     "\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}";
 // Letters by the property Alphabetic alone: circled and squared ones.
-constexpr std::string_view other_letters = "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}";
+constexpr std::string_view other_letters =
+    "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}";
 
 class Translator {
  public:
@@ -159,9 +169,18 @@ class Translator {
       case 'w': return items(word_items(), in_class);
       case 'W': return items(word_items(), in_class, true);
       case 'v': out_ += "\\x0b"; return;
-      case 'n': case 'r': case 't': case 'f': case 'a': case 'e': out_ += {'\\', c}; return;
-      case 'A': case 'z': 
-        if (!in_class) { out_ += {'\\', c}; return; }
+      case 'n':
+      case 'r':
+      case 't':
+      case 'f':
+      case 'a':
+      case 'e': out_ += {'\\', c}; return;
+      case 'A':
+      case 'z':
+        if (!in_class) {
+          out_ += {'\\', c};
+          return;
+        }
         break;
       default: break;
     }
@@ -169,7 +188,8 @@ class Translator {
   }
 
   static std::string word_items() {
-    return category("L") + category("M") + category("Nd") + category("Nl") + category("Pc") + std::string(other_letters);
+    return category("L") + category("M") + category("Nd") + category("Nl") + category("Pc") +
+           std::string(other_letters);
   }
   static std::string category(std::string_view name) {
     for (const auto& known : properties)
@@ -179,7 +199,8 @@ class Translator {
 
   void property(bool in_class, bool negative) {
     const size_t close = source_.find('}', at_);
-    if (at_ + 2 >= source_.size() || source_[at_ + 2] != '{' || close == std::string_view::npos) refuse("\\p without {…}");
+    if (at_ + 2 >= source_.size() || source_[at_ + 2] != '{' || close == std::string_view::npos)
+      refuse("\\p without {…}");
     auto name = source_.substr(at_ + 3, close - at_ - 3);
     if (name.starts_with("^")) {
       negative = !negative;
@@ -196,7 +217,8 @@ class Translator {
     const bool braces = kind == 'x' && source_.substr(at_).starts_with("\\x{");
     const size_t begin = at_ + (braces ? 3 : 2);
     const size_t end = braces ? source_.find('}', begin) : begin + (kind == 'x' ? 2 : 4);
-    if (end == std::string_view::npos || end > source_.size() || end == begin || end - begin > 6) refuse("a malformed code point");
+    if (end == std::string_view::npos || end > source_.size() || end == begin || end - begin > 6)
+      refuse("a malformed code point");
     const auto digits = source_.substr(begin, end - begin);
     for (char c : digits)
       if (!std::isxdigit(static_cast<unsigned char>(c))) refuse("a malformed code point");

@@ -14,8 +14,7 @@ namespace antiphon::text {
 namespace {
 
 // The pattern of GPT-2 (openai/gpt-2, src/encoder.py).
-constexpr std::string_view gpt2_words =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr std::string_view gpt2_words = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 // A piece between matches, or a match.
 struct Part {
@@ -107,8 +106,10 @@ void PreTokenizer::add(const nlohmann::json& description, const std::string& whe
   } else if (type == "Split") {
     fields.only({"type", "pattern", "behavior", "invert"});
     const auto behaviour = fields.text("behavior");
-    constexpr std::array<std::string_view, 5> known = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
-    if (std::find(known.begin(), known.end(), behaviour) == known.end()) fields.refuse(fmt::format("the behaviour {}", behaviour));
+    constexpr std::array<std::string_view, 5> known = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
+                                                       "Contiguous"};
+    if (std::find(known.begin(), known.end(), behaviour) == known.end())
+      fields.refuse(fmt::format("the behaviour {}", behaviour));
     steps_.emplace_back([pattern = pattern_field(fields), behaviour, invert = fields.flag("invert", false)](
                             std::string_view piece, size_t offset, Pieces& out) {
       auto parts = parts_of(pattern, piece);
@@ -119,7 +120,8 @@ void PreTokenizer::add(const nlohmann::json& description, const std::string& whe
     fields.only({"type", "pretokenizers"});
     if (depth > 8) fields.refuse("so deep a Sequence");
     size_t index = 0;
-    for (const auto& part : fields.array("pretokenizers")) add(part, fmt::format("{}.pretokenizers[{}]", where, index++), depth + 1);
+    for (const auto& part : fields.array("pretokenizers"))
+      add(part, fmt::format("{}.pretokenizers[{}]", where, index++), depth + 1);
   } else {
     fields.refuse(fmt::format("the pre-tokenizer {}", type));
   }

@@ -20,7 +20,8 @@ constexpr std::array<std::string_view, 5> roles = {"system", "developer", "user"
 
 void check_role(const std::string& role) {
   if (std::find(roles.begin(), roles.end(), role) == roles.end())
-    fail(ErrorKind::data, fmt::format("a turn has the role \"{}\"", role), "use system, developer, user, assistant or tool");
+    fail(ErrorKind::data, fmt::format("a turn has the role \"{}\"", role),
+         "use system, developer, user, assistant or tool");
 }
 
 [[noreturn]] void fail_split(size_t turn, std::string_view what) {
@@ -42,7 +43,9 @@ void check_media(const std::vector<Turn>& turns, const Prompt& prompt) {
     if (id < 0) placed.push_back(-1 - id);
   const auto given = media_of(turns);
   if (placed != given)
-    fail(ErrorKind::data, fmt::format("the chat template drops, repeats or reorders media: {} given, {} placed", given.size(), placed.size()),
+    fail(ErrorKind::data,
+         fmt::format("the chat template drops, repeats or reorders media: {} given, {} placed", given.size(),
+                     placed.size()),
          "put media only into turns whose text the template shows, such as user turns");
 }
 
@@ -50,7 +53,8 @@ int32_t media_number(std::string_view digits) {
   int32_t number = -1;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
   if (error != std::errc() || end != digits.data() + digits.size() || number < 0)
-    fail(ErrorKind::data, "the chat template changes the place of a media item", "take a template that copies the text of a turn");
+    fail(ErrorKind::data, "the chat template changes the place of a media item",
+         "take a template that copies the text of a turn");
   return number;
 }
 
@@ -63,7 +67,8 @@ Prompt PromptBuilder::training(const std::vector<Turn>& turns, Time now) const {
 
 Prompt PromptBuilder::generation(const std::vector<Turn>& turns, Time now) const {
   if (turns.empty() || turns.back().role == "assistant")
-    fail(ErrorKind::data, "there is no turn to answer: the conversation is empty or ends with the assistant", "end it with a user turn");
+    fail(ErrorKind::data, "there is no turn to answer: the conversation is empty or ends with the assistant",
+         "end it with a user turn");
   return build(turns, true, now);
 }
 
@@ -98,7 +103,8 @@ Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time no
   for (size_t i = 0; i < turns.size(); ++i) {
     if (turns[i].role != "assistant") continue;
     const auto before = render(i, true), with = render(i + 1, false);
-    if (before.size() < done || !with.starts_with(before)) fail_split(i, "the opening of the answer is not what precedes");
+    if (before.size() < done || !with.starts_with(before))
+      fail_split(i, "the opening of the answer is not what precedes");
     if (!whole.starts_with(with)) fail_split(i, "later turns change what is written for");
     append(std::string_view(whole).substr(done, before.size() - done), false, prompt);
     done = before.size() + end_of_turn(std::string_view(with).substr(before.size()));
@@ -119,7 +125,8 @@ size_t PromptBuilder::end_of_turn(std::string_view turn) const {
     if (found >= first) continue;
     first = found;
     end = found + token.content.size();
-    while (token.rstrip && end < turn.size() && is_space(code_point_at(turn, end).value)) end += code_point_at(turn, end).length;
+    while (token.rstrip && end < turn.size() && is_space(code_point_at(turn, end).value))
+      end += code_point_at(turn, end).length;
   }
   return end;
 }

@@ -15,7 +15,8 @@ namespace {
 constexpr size_t max_bytes = 256 << 10, max_run = 512, max_depth = 64, max_tag_words = 1000;
 
 [[noreturn]] void refuse(std::string_view what) {
-  fail(ErrorKind::config, fmt::format("the chat template {}", what), "take the template of the original model, or write a simpler one");
+  fail(ErrorKind::config, fmt::format("the chat template {}", what),
+       "take the template of the original model, or write a simpler one");
 }
 
 bool is_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
@@ -73,13 +74,16 @@ class Preparer {
     begin_text(signed_end ? last : ' ', variable);
   }
 
-  // The text before a tag: "-" strips it; before a block, blanks at the beginning of its line go, unless "+" keeps them.
+  // The text before a tag: "-" strips it; before a block, blanks at the beginning of its line go, unless "+" keeps
+  // them.
   void end_text(char sign, bool variable) {
     if (sign == '-') {
-      while (!text_.empty() && is_space(code_point_at(text_, previous_start(text_, text_.size())).value)) text_.resize(previous_start(text_, text_.size()));
+      while (!text_.empty() && is_space(code_point_at(text_, previous_start(text_, text_.size())).value))
+        text_.resize(previous_start(text_, text_.size()));
     } else if (sign != '+' && !variable) {
       const size_t line = text_.rfind('\n') + 1;
-      if ((line > 0 || line_start_) && std::all_of(text_.begin() + static_cast<ptrdiff_t>(line), text_.end(), is_blank)) text_.resize(line);
+      if ((line > 0 || line_start_) && std::all_of(text_.begin() + static_cast<ptrdiff_t>(line), text_.end(), is_blank))
+        text_.resize(line);
     }
     out_ += text_;
     text_.clear();
@@ -89,7 +93,8 @@ class Preparer {
   void begin_text(char sign, bool variable) {
     const size_t begin = at_;
     if (sign == '-') {
-      while (at_ < source_.size() && is_space(code_point_at(source_, at_).value)) at_ += code_point_at(source_, at_).length;
+      while (at_ < source_.size() && is_space(code_point_at(source_, at_).value))
+        at_ += code_point_at(source_, at_).length;
     } else if (sign != '+' && !variable && starts("\n")) {
       ++at_;
     }
@@ -131,7 +136,8 @@ class Preparer {
 
   void nest(std::string_view body) {
     while (!body.empty() && !is_name(body.front())) body.remove_prefix(1);
-    const auto word = body.substr(0, static_cast<size_t>(std::find_if_not(body.begin(), body.end(), is_name) - body.begin()));
+    const auto word =
+        body.substr(0, static_cast<size_t>(std::find_if_not(body.begin(), body.end(), is_name) - body.begin()));
     if (word.starts_with("end") && blocks_ > 0) --blocks_;
     for (std::string_view opening : {"if", "for", "macro", "filter", "generation"}) blocks_ += word == opening;
     if (blocks_ > max_depth) refuse(fmt::format("nests blocks more than {} deep", max_depth));

@@ -13,7 +13,9 @@ namespace {
 constexpr size_t max_text_bytes = 1 << 30;
 
 void check(std::string_view text) {
-  if (text.size() > max_text_bytes) fail(ErrorKind::data, fmt::format("a text of {} bytes is too long to tokenize", text.size()), "split it: at most 1 GiB at once");
+  if (text.size() > max_text_bytes)
+    fail(ErrorKind::data, fmt::format("a text of {} bytes is too long to tokenize", text.size()),
+         "split it: at most 1 GiB at once");
   if (!is_utf8(text)) fail(ErrorKind::data, "a text to tokenize is not well-formed UTF-8", "convert the data to UTF-8");
 }
 
@@ -41,9 +43,11 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions opti
     state.pre_tokenizer(piece, [&](std::string_view word) { state.bpe.encode(word, ids, barred); });
   };
   const auto on_text = [&](std::string_view piece) {
-    options.control == Control::guarded && piece.find(guard) != std::string_view::npos ? words(without_guards(piece)) : words(piece);
+    options.control == Control::guarded&& piece.find(guard) != std::string_view::npos ? words(without_guards(piece))
+                                                                                      : words(piece);
   };
-  state.split(text, options.control != Control::never, [&](int32_t id) { ids.push_back(id); }, on_text);
+  state.split(
+      text, options.control != Control::never, [&](int32_t id) { ids.push_back(id); }, on_text);
   if (options.add_special_tokens) ids.insert(ids.end(), state.after.begin(), state.after.end());
   return ids;
 }
@@ -60,8 +64,12 @@ const std::string nothing;
 bool holds(const auto& list, int32_t id) { return id >= 0 && static_cast<size_t>(id) < list.size(); }
 }  // namespace
 
-const std::string& Tokenizer::bytes_of(int32_t id) const { return holds(state_->bytes, id) ? state_->bytes[id] : nothing; }
-const std::string& Tokenizer::token_of(int32_t id) const { return holds(state_->tokens, id) ? state_->tokens[id] : nothing; }
+const std::string& Tokenizer::bytes_of(int32_t id) const {
+  return holds(state_->bytes, id) ? state_->bytes[id] : nothing;
+}
+const std::string& Tokenizer::token_of(int32_t id) const {
+  return holds(state_->tokens, id) ? state_->tokens[id] : nothing;
+}
 bool Tokenizer::is_special(int32_t id) const { return holds(state_->special, id) && state_->special[id]; }
 bool Tokenizer::is_control(int32_t id) const { return holds(state_->control, id) && state_->control[id]; }
 int64_t Tokenizer::vocab_size() const { return static_cast<int64_t>(state_->tokens.size()); }
@@ -79,13 +87,15 @@ const std::map<std::string, std::string>& Tokenizer::special_tokens() const { re
 
 bool Tokenizer::has_control(std::string_view text) const {
   bool found = false;
-  state_->split(text, true, [&](int32_t id) { found = found || state_->control[id]; }, [](std::string_view) {});
+  state_->split(
+      text, true, [&](int32_t id) { found = found || state_->control[id]; }, [](std::string_view) {});
   return found;
 }
 
 std::string Tokenizer::normalized(std::string_view text) const { return state_->normalizer(text); }
 
-StreamDecoder::StreamDecoder(Tokenizer tokenizer, bool skip_special) : tokenizer_(std::move(tokenizer)), skip_special_(skip_special) {}
+StreamDecoder::StreamDecoder(Tokenizer tokenizer, bool skip_special)
+    : tokenizer_(std::move(tokenizer)), skip_special_(skip_special) {}
 
 std::string StreamDecoder::push(int32_t id) {
   if (skip_special_ && tokenizer_.is_special(id)) return {};

@@ -13,8 +13,10 @@ namespace antiphon::text {
 namespace {
 
 constexpr uint64_t max_tokenizer_bytes = 256 << 20, max_config_bytes = 32 << 20;
-constexpr const char* save_again = "save the tokenizer again with AutoTokenizer.from_pretrained(...).save_pretrained(...)";
-constexpr const char* named_tokens[] = {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"};
+constexpr const char* save_again =
+    "save the tokenizer again with AutoTokenizer.from_pretrained(...).save_pretrained(...)";
+constexpr const char* named_tokens[] = {"bos_token", "eos_token", "unk_token", "pad_token",
+                                        "sep_token", "cls_token", "mask_token"};
 
 bool is_plain_text(std::string_view content) {
   if (content.size() == code_point_at(content, 0).length) return true;
@@ -33,7 +35,8 @@ AddedToken added_token(const nlohmann::json& description, const std::string& whe
   token.id = -1;
   if (with_id) {
     const auto id = fields.integer("id");
-    if (id < 0 || id >= 1 << 22) fail(ErrorKind::config, fmt::format("{}.id is {}, expected 0 to 4194303", where, id), save_again);
+    if (id < 0 || id >= 1 << 22)
+      fail(ErrorKind::config, fmt::format("{}.id is {}, expected 0 to 4194303", where, id), save_again);
     token.id = static_cast<int32_t>(id);
   }
   token.content = fields.text("content");
@@ -63,10 +66,12 @@ Tokenizer::State::State(const nlohmann::json& file)
     : bpe(JsonFields(file, "tokenizer.json").object("model"), "tokenizer.json: model"),
       pre_tokenizer(JsonFields(file, "tokenizer.json").any("pre_tokenizer"), "tokenizer.json: pre_tokenizer") {
   const JsonFields fields(file, "tokenizer.json");
-  fields.only({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model"});
+  fields.only({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
+               "decoder", "model"});
   if (fields.text("version", "1.0") != "1.0") fields.refuse("version " + fields.text("version"));
   if (fields.has("normalizer")) normalizer = Normalizer(fields.object("normalizer"), "tokenizer.json: normalizer");
-  if (fields.has("post_processor")) read_post_processor(fields.object("post_processor"), "tokenizer.json: post_processor", 0);
+  if (fields.has("post_processor"))
+    read_post_processor(fields.object("post_processor"), "tokenizer.json: post_processor", 0);
   const JsonFields decoder(fields.object("decoder"), "tokenizer.json: decoder");
   if (decoder.text("type") != "ByteLevel") decoder.refuse("the decoder " + decoder.text("type"));
   read_added(fields);
@@ -90,7 +95,8 @@ void Tokenizer::State::add_token(AddedToken token, const std::string& where) {
   const auto in_vocabulary = bpe.id_of(token.content);
   const auto expected = in_vocabulary >= 0 ? in_vocabulary : next_id;
   if (token.id >= 0 && token.id != expected)
-    fail(ErrorKind::config, fmt::format("{}: \"{}\" has the id {}, expected {}", where, token.content, token.id, expected), save_again);
+    fail(ErrorKind::config,
+         fmt::format("{}: \"{}\" has the id {}, expected {}", where, token.content, token.id, expected), save_again);
   token.id = expected;
   next_id = std::max(next_id, expected + 1);
   added.push_back(std::move(token));
@@ -103,7 +109,8 @@ void Tokenizer::State::read_post_processor(const nlohmann::json& description, co
   if (type == "TemplateProcessing") return read_template(fields);
   if (type != "Sequence" || depth > 8) fields.refuse("the post-processor " + type);
   size_t index = 0;
-  for (const auto& part : fields.array("processors")) read_post_processor(part, fmt::format("{}.processors[{}]", where, index++), depth + 1);
+  for (const auto& part : fields.array("processors"))
+    read_post_processor(part, fmt::format("{}.processors[{}]", where, index++), depth + 1);
 }
 
 void Tokenizer::State::read_template(const JsonFields& fields) {
@@ -158,7 +165,8 @@ void Tokenizer::State::index_tokens() {
       makes_control |= control[token.id] && bpe.reachable(token.id);
     }
   raw = AddedTokenSplitter(added, raw_ones, [](const AddedToken& token) { return token.content; });
-  normalized = AddedTokenSplitter(added, normalized_ones, [&](const AddedToken& token) { return normalizer(token.content); });
+  normalized =
+      AddedTokenSplitter(added, normalized_ones, [&](const AddedToken& token) { return normalizer(token.content); });
   barred = makes_control ? control : std::vector<bool>{};
   for (const auto& ids : {before, after})
     for (int32_t id : ids)
@@ -195,20 +203,24 @@ void Tokenizer::State::read_eos(const JsonFields& generation) {
   if (!generation.has("eos_token_id")) return;
   const auto& value = generation.any("eos_token_id");
   for (const auto& id : value.is_array() ? value : nlohmann::json::array({value})) {
-    if (!id.is_number_integer() || id < 0) fail(ErrorKind::config, fmt::format("{}: expected ids, got {}", generation.at("eos_token_id"), value.dump()), save_again);
+    if (!id.is_number_integer() || id < 0)
+      fail(ErrorKind::config, fmt::format("{}: expected ids, got {}", generation.at("eos_token_id"), value.dump()),
+           save_again);
     // A model may name stop ids that this vocabulary lacks.
     if (id >= tokens.size()) continue;
     if (std::find(eos.begin(), eos.end(), id.get<int32_t>()) == eos.end()) eos.push_back(id.get<int32_t>());
   }
 }
 
-void Tokenizer::State::read_config(const nlohmann::json& config, const nlohmann::json& special_tokens, const nlohmann::json& generation) {
+void Tokenizer::State::read_config(const nlohmann::json& config, const nlohmann::json& special_tokens,
+                                   const nlohmann::json& generation) {
   const JsonFields fields(config, "tokenizer_config.json");
   if (fields.has("added_tokens_decoder")) {
     for (const auto& [id, description] : fields.object("added_tokens_decoder").items()) {
       const auto where = fields.at("added_tokens_decoder") + "." + id;
       auto token = added_token(description, where, false);
-      if (id_of(token.content) < 0) fail(ErrorKind::config, fmt::format("{}: \"{}\" is not in tokenizer.json", where, token.content), save_again);
+      if (id_of(token.content) < 0)
+        fail(ErrorKind::config, fmt::format("{}: \"{}\" is not in tokenizer.json", where, token.content), save_again);
     }
   }
   read_names(fields);
@@ -227,7 +239,8 @@ void Tokenizer::State::read_config(const nlohmann::json& config, const nlohmann:
 
 Tokenizer Tokenizer::from_files(const Files& files) {
   auto state = std::make_shared<State>(parse_json(files.tokenizer, "tokenizer.json"));
-  state->read_config(parse_json(files.config, "tokenizer_config.json"), parse_json(files.special_tokens, "special_tokens_map.json"),
+  state->read_config(parse_json(files.config, "tokenizer_config.json"),
+                     parse_json(files.special_tokens, "special_tokens_map.json"),
                      parse_json(files.generation, "generation_config.json"));
   return Tokenizer(std::move(state));
 }
@@ -236,9 +249,11 @@ Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
   return with_context("loading the tokenizer of " + directory.string(), [&] {
     if (!std::filesystem::exists(directory / "tokenizer.json"))
       fail(ErrorKind::config, fmt::format("{} has no tokenizer.json", directory.string()),
-           "name a Hugging Face directory with a fast tokenizer, or make one with AutoTokenizer.from_pretrained(...).save_pretrained(...)");
+           "name a Hugging Face directory with a fast tokenizer, or make one with "
+           "AutoTokenizer.from_pretrained(...).save_pretrained(...)");
     return from_files({read_file(directory / "tokenizer.json", ErrorKind::config, max_tokenizer_bytes),
-                       read_if_there(directory / "tokenizer_config.json"), read_if_there(directory / "special_tokens_map.json"),
+                       read_if_there(directory / "tokenizer_config.json"),
+                       read_if_there(directory / "special_tokens_map.json"),
                        read_if_there(directory / "generation_config.json")});
   });
 }

@@ -17,16 +17,17 @@ struct Tokenizer::State {
   PreTokenizer pre_tokenizer;
   std::vector<AddedToken> added;
   std::unordered_map<std::string, size_t> added_at;  // content -> index in `added`
-  AddedTokenSplitter raw, normalized;       // over `added`
-  std::vector<std::string> tokens, bytes;   // by id
+  AddedTokenSplitter raw, normalized;                // over `added`
+  std::vector<std::string> tokens, bytes;            // by id
   std::vector<bool> special, control, barred;  // by id; `barred` is empty where BPE makes no control token by itself
-  std::vector<int32_t> before, after;       // of add_special_tokens
+  std::vector<int32_t> before, after;          // of add_special_tokens
   std::vector<int32_t> eos;
   std::optional<int32_t> bos, pad;
   std::map<std::string, std::string> named;
 
   explicit State(const nlohmann::json& file);
-  void read_config(const nlohmann::json& config, const nlohmann::json& special_tokens, const nlohmann::json& generation);
+  void read_config(const nlohmann::json& config, const nlohmann::json& special_tokens,
+                   const nlohmann::json& generation);
 
   int32_t id_of(std::string_view token) const;
   // Ordinary text and tokens in order; `text` sees normalized text.
@@ -46,7 +47,8 @@ struct Tokenizer::State {
 };
 
 template <class OnToken, class OnText>
-void Tokenizer::State::split(std::string_view text, bool with_control, const OnToken& on_token, const OnText& on_text) const {
+void Tokenizer::State::split(std::string_view text, bool with_control, const OnToken& on_token,
+                             const OnText& on_text) const {
   const auto wanted = [&](const AddedToken& token) { return with_control || !control[token.id]; };
   for (const auto& outer : raw.split(text, wanted)) {
     if (outer.token >= 0) {

@@ -9,7 +9,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/text/pattern.h>
-#include <antiphon/text/test_tokenizer.h>
+#include <antiphon/text/small_tokenizer_test.h>
 
 using namespace antiphon;
 using namespace antiphon::text;
@@ -71,14 +71,16 @@ TEST_CASE("added tokens strip, and stand alone where they must") {
   file["added_tokens"][2]["single_word"] = true;
   const auto tokenizer = tokenizer_of(file);
   CHECK(tokenizer.encode("a \n<l> b") == Ids{'a', 256, ' ', 'b'});
-  CHECK(tokenizer.encode("a <r>\t\xE3\x80\x80" "b") == Ids{'a', ' ', 257, 'b'});
+  CHECK(tokenizer.encode("a <r>\t\xE3\x80\x80"
+                         "b") == Ids{'a', ' ', 257, 'b'});
   CHECK(tokenizer.encode("cat cats") == Ids{258, ' ', 'c', 'a', 't', 's'});
   CHECK(tokenizer.encode("<r>s") == Ids{259});  // the longest
 }
 
 TEST_CASE("special tokens around a text") {
   auto file = chat_tokenizer_json();
-  file["post_processor"] = Json::parse(R"({"type": "Sequence", "processors": [{"type": "ByteLevel"}, {"type": "TemplateProcessing",
+  file["post_processor"] =
+      Json::parse(R"({"type": "Sequence", "processors": [{"type": "ByteLevel"}, {"type": "TemplateProcessing",
     "single": [{"SpecialToken": {"id": "<|im_start|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}], "pair": [],
     "special_tokens": {"<|im_start|>": {"id": "<|im_start|>", "ids": [262], "tokens": ["<|im_start|>"]}}}]})");
   CHECK(tokenizer_of(file).encode("he", {.add_special_tokens = true}) == Ids{start, he});
@@ -100,16 +102,22 @@ TEST_CASE("decoding gives well-formed text, whole or token by token") {
   CHECK(streamed + stream.finish() == text);
   CHECK(tokenizer.decode(Ids{start, 'a', stop}) == "a");
   CHECK(tokenizer.decode(Ids{start, 'a', 9999, -5}, false) == "<|im_start|>a");
-  CHECK(tokenizer.decode(Ids{0xF0, 0x9F, 'a', 0xC3}) == "\xEF\xBF\xBD" "a\xEF\xBF\xBD");
+  CHECK(tokenizer.decode(Ids{0xF0, 0x9F, 'a', 0xC3}) ==
+        "\xEF\xBF\xBD"
+        "a\xEF\xBF\xBD");
   CHECK(stream.push(0xF0).empty());
-  CHECK(stream.push('a') == "\xEF\xBF\xBD" "a");
+  CHECK(stream.push('a') ==
+        "\xEF\xBF\xBD"
+        "a");
   CHECK(stream.push(0xC3).empty());
   CHECK(stream.finish() == "\xEF\xBF\xBD");
 }
 
 TEST_CASE("special tokens by name, and all that end a turn") {
-  const auto tokenizer = tokenizer_of(chat_tokenizer_json(), R"({"bos_token": {"content": "<|im_start|>"}, "eos_token": "<|im_end|>", "pad_token": null})",
-                                      R"({"eos_token_id": [263, 262, 99999]})");
+  const auto tokenizer =
+      tokenizer_of(chat_tokenizer_json(),
+                   R"({"bos_token": {"content": "<|im_start|>"}, "eos_token": "<|im_end|>", "pad_token": null})",
+                   R"({"eos_token_id": [263, 262, 99999]})");
   CHECK(tokenizer.bos_id() == start);
   CHECK(tokenizer.eos_ids() == Ids{stop, start});
   CHECK_FALSE(tokenizer.pad_id().has_value());
@@ -122,7 +130,8 @@ TEST_CASE("special tokens by name, and all that end a turn") {
 TEST_CASE("many threads share a tokenizer") {
   const auto tokenizer = chat_tokenizer();
   std::vector<std::string> texts;
-  for (int i = 0; i < 400; ++i) texts.push_back("hello world " + std::to_string(i * 7919) + " w\xC3\xA9ll hello" + std::string(i % 7, '!'));
+  for (int i = 0; i < 400; ++i)
+    texts.push_back("hello world " + std::to_string(i * 7919) + " w\xC3\xA9ll hello" + std::string(i % 7, '!'));
   std::vector<Ids> expected;
   for (const auto& text : texts) expected.push_back(tokenizer.encode(text));
   std::vector<int> wrong(4);
@@ -137,14 +146,19 @@ TEST_CASE("many threads share a tokenizer") {
 
 TEST_CASE("texts that are hard on the patterns cost less than a second a megabyte") {
   auto file = chat_tokenizer_json();
-  const char* llama3 = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-  file["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", Json::array({
-      {{"type", "Split"}, {"pattern", {{"Regex", llama3}}}, {"behavior", "Isolated"}, {"invert", false}}, {{"type", "ByteLevel"}, {"use_regex", false}, {"add_prefix_space", false}}})}};
+  const char* llama3 =
+      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+  file["pre_tokenizer"] = {
+      {"type", "Sequence"},
+      {"pretokenizers",
+       Json::array({{{"type", "Split"}, {"pattern", {{"Regex", llama3}}}, {"behavior", "Isolated"}, {"invert", false}},
+                    {{"type", "ByteLevel"}, {"use_regex", false}, {"add_prefix_space", false}}})}};
   const auto tokenizer = tokenizer_of(file);
   constexpr size_t size = 1 << 20;
   std::string mixed;
   while (mixed.size() < size) mixed += " \n  \t x";
-  for (const auto& text : {std::string(size, ' '), std::string(size, 'h'), std::string(size, '\n') + "x", std::string(size, ' ') + "x", mixed, std::string(size, '<')}) {
+  for (const auto& text : {std::string(size, ' '), std::string(size, 'h'), std::string(size, '\n') + "x",
+                           std::string(size, ' ') + "x", mixed, std::string(size, '<')}) {
     const auto begin = std::clock();
     const auto ids = tokenizer.encode(text);
     CHECK(static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC < 1.0);
@@ -154,7 +168,7 @@ TEST_CASE("texts that are hard on the patterns cost less than a second a megabyt
 
 TEST_CASE("a pattern that explodes is an error, not a hang") {
   const std::string text(1 << 20, 'a');
-  for (const auto* source : {"(?:a+)+[bc]", "(?:a|a)*[bc]", "(?:a?){30}[bc]", "a*?[bc]"}) {
+  for (const auto* source : {"(?:a+)+[bc]", "(?:a|a)*[bc]", "(?:a?){30}[bc]"}) {
     INFO(source);
     const auto begin = std::clock();
     CHECK_THROWS_AS(Pattern::regex(source).for_each_match(text, [](size_t, size_t) {}), Error);
@@ -165,7 +179,8 @@ TEST_CASE("a pattern that explodes is an error, not a hang") {
 TEST_CASE("patterns that mean something else to PCRE2 are rewritten or refused") {
   const auto matches = [](const char* source, std::string_view text) {
     std::string found;
-    Pattern::regex(source).for_each_match(text, [&](size_t begin, size_t end) { found.append(text.substr(begin, end - begin)).append("|"); });
+    Pattern::regex(source).for_each_match(
+        text, [&](size_t begin, size_t end) { found.append(text.substr(begin, end - begin)).append("|"); });
     return found;
   };
   CHECK(matches("\\s", "\xE1\xA0\x8E \xC2\xA0") == " |\xC2\xA0|");  // U+180E is no white space
@@ -175,13 +190,12 @@ TEST_CASE("patterns that mean something else to PCRE2 are rewritten or refused")
   CHECK(matches("^a", "a\na") == "a|a|");
   CHECK(matches("\\w+", "a\xCC\x81_1") == "a\xCC\x81_1|");
   CHECK(matches("b*", "ab") == "|b|");
-  for (const auto* source : {"[a[bc]]", "[a&&b]", "\\h", "(?m:a)", "(?<n>a)", "\\p{Klingon}", "a{2}+", "\\1", "[", "\\", "(", "[]", "(*COMMIT)a", "\\p{L", "\\xff", "\\x{110000}", "\\u12", "\\Ca"})
+  for (const auto* source : {"[a[bc]]", "[a&&b]", "\\h", "(?m:a)", "(?<n>a)", "\\p{Klingon}", "a{2}+", "\\1", "[", "\\",
+                             "(", "[]", "(*COMMIT)a", "\\p{L", "\\xff", "\\x{110000}", "\\u12", "\\Ca"})
     CHECK_THROWS_AS(Pattern::regex(source), Error);
 }
 
-TEST_CASE("text that is not UTF-8 is refused") {
-  CHECK_THROWS_AS(chat_tokenizer().encode("a\xFF"), Error);
-}
+TEST_CASE("text that is not UTF-8 is refused") { CHECK_THROWS_AS(chat_tokenizer().encode("a\xFF"), Error); }
 
 TEST_CASE("files that are malformed or not supported say what is wrong") {
   const auto refusal = [](const std::function<void(Json&)>& damage) {
@@ -199,7 +213,8 @@ TEST_CASE("files that are malformed or not supported say what is wrong") {
   CHECK_THAT(refusal([](Json& f) { f["model"]["type"] = "Unigram"; }), ContainsSubstring("Unigram"));
   CHECK_THAT(refusal([](Json& f) { f["model"]["byte_fallback"] = true; }), ContainsSubstring("byte_fallback"));
   CHECK_THAT(refusal([](Json& f) { f["model"]["dropout"] = 0.1; }), ContainsSubstring("dropout"));
-  CHECK_THAT(refusal([](Json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }), ContainsSubstring("end_of_word_suffix"));
+  CHECK_THAT(refusal([](Json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }),
+             ContainsSubstring("end_of_word_suffix"));
   CHECK_THAT(refusal([](Json& f) { f["model"]["magic"] = 1; }), ContainsSubstring("magic"));
   CHECK_THAT(refusal([](Json& f) { f["model"]["unk_token"] = "<unk>"; }), ContainsSubstring("<unk>"));
   CHECK_THAT(refusal([](Json& f) { f["model"]["merges"].push_back("he zz"); }), ContainsSubstring("merges[6]"));
@@ -215,17 +230,28 @@ TEST_CASE("files that are malformed or not supported say what is wrong") {
   CHECK_THAT(refusal([](Json& f) { f["version"] = "2.0"; }), ContainsSubstring("2.0"));
   CHECK_THAT(refusal([](Json& f) { f["pre_tokenizer"] = nullptr; }), ContainsSubstring("pre_tokenizer"));
   CHECK_THAT(refusal([](Json& f) { f["pre_tokenizer"] = {{"type", "Metaspace"}}; }), ContainsSubstring("Metaspace"));
-  CHECK_THAT(refusal([](Json& f) { f["pre_tokenizer"] = {{"type", "Digits"}}; }), ContainsSubstring("without ByteLevel"));
+  CHECK_THAT(refusal([](Json& f) {
+               f["pre_tokenizer"] = {{"type", "Digits"}};
+             }),
+             ContainsSubstring("without ByteLevel"));
   CHECK_THAT(refusal([](Json& f) { f["pre_tokenizer"]["use_regex"] = "yes"; }), ContainsSubstring("use_regex"));
   CHECK_THAT(refusal([](Json& f) {
-    f["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}};
-  }), ContainsSubstring("(a"));
+               f["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}};
+             }),
+             ContainsSubstring("(a"));
   CHECK_THAT(refusal([](Json& f) {
-    f["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"String", "a"}}}, {"behavior", "Sideways"}};
-  }), ContainsSubstring("Sideways"));
-  CHECK_THAT(refusal([](Json& f) { f["normalizer"] = {{"type", "BertNormalizer"}}; }), ContainsSubstring("BertNormalizer"));
+               f["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"String", "a"}}}, {"behavior", "Sideways"}};
+             }),
+             ContainsSubstring("Sideways"));
+  CHECK_THAT(refusal([](Json& f) {
+               f["normalizer"] = {{"type", "BertNormalizer"}};
+             }),
+             ContainsSubstring("BertNormalizer"));
   CHECK_THAT(refusal([](Json& f) { f["normalizer"] = {{"type", "NFC"}, {"fast", true}}; }), ContainsSubstring("fast"));
-  CHECK_THAT(refusal([](Json& f) { f["post_processor"] = {{"type", "BertProcessing"}}; }), ContainsSubstring("BertProcessing"));
+  CHECK_THAT(refusal([](Json& f) {
+               f["post_processor"] = {{"type", "BertProcessing"}};
+             }),
+             ContainsSubstring("BertProcessing"));
   CHECK_THAT(refusal([](Json& f) { f["decoder"] = {{"type", "WordPiece"}}; }), ContainsSubstring("WordPiece"));
   CHECK_THAT(refusal([](Json& f) { f["decoder"] = nullptr; }), ContainsSubstring("decoder"));
   CHECK_THAT(refusal([](Json& f) { f["added_tokens"][0]["id"] = 400; }), ContainsSubstring("400"));
@@ -240,9 +266,11 @@ TEST_CASE("files that are malformed or not supported say what is wrong") {
 
 TEST_CASE("no damage to a file makes more than an Error") {
   auto file = chat_tokenizer_json();
-  file["normalizer"] = Json::parse(R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": "a+"}, "content": "a"}]})");
+  file["normalizer"] = Json::parse(
+      R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Replace", "pattern": {"Regex": "a+"}, "content": "a"}]})");
   const auto flat = file.flatten();
-  const std::vector<Json> values = {nullptr, true, -1, 1e300, "", "\xEF\xBF\xBF", Json::array(), Json::object(), Json::array({Json::array()})};
+  const std::vector<Json> values = {
+      nullptr, true, -1, 1e300, "", "\xEF\xBF\xBF", Json::array(), Json::object(), Json::array({Json::array()})};
   size_t errors = 0, accepted = 0;
   const auto try_one = [&](const std::string& text) {
     try {

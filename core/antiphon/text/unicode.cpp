@@ -24,14 +24,15 @@ struct Lowering {
   char32_t first, last;
   int32_t shift;
 };
-constexpr Lowering newer_capitals[] = {{0x1C89, 0x1C89, 1},       {0xA7CB, 0xA7CB, 0x264 - 0xA7CB},
-                                       {0xA7CC, 0xA7CC, 1},       {0xA7CE, 0xA7CE, 1},
-                                       {0xA7D2, 0xA7D2, 1},       {0xA7D4, 0xA7D4, 1},
-                                       {0xA7DA, 0xA7DA, 1},       {0xA7DC, 0xA7DC, 0x19B - 0xA7DC},
-                                       {0x10D50, 0x10D65, 0x20},  {0x16EA0, 0x16EB8, 0x1B}};
+constexpr Lowering newer_capitals[] = {{0x1C89, 0x1C89, 1},      {0xA7CB, 0xA7CB, 0x264 - 0xA7CB},
+                                       {0xA7CC, 0xA7CC, 1},      {0xA7CE, 0xA7CE, 1},
+                                       {0xA7D2, 0xA7D2, 1},      {0xA7D4, 0xA7D4, 1},
+                                       {0xA7DA, 0xA7DA, 1},      {0xA7DC, 0xA7DC, 0x19B - 0xA7DC},
+                                       {0x10D50, 0x10D65, 0x20}, {0x16EA0, 0x16EB8, 0x1B}};
 
 [[noreturn]] void fail_icu(UErrorCode code) {
-  fail(ErrorKind::internal, std::string("the Unicode library reports ") + u_errorName(code), "check the installation of ICU");
+  fail(ErrorKind::internal, std::string("the Unicode library reports ") + u_errorName(code),
+       "check the installation of ICU");
 }
 
 const icu::Normalizer2& base_normalizer(NormalForm form) {
@@ -97,8 +98,8 @@ std::string normalize(NormalForm form, std::string_view text) {
   UErrorCode code = U_ZERO_ERROR;
   const icu::FilteredNormalizer2 filtered(base_normalizer(form), unicode_9());
   const icu::Normalizer2& normalizer = filtered;  // the one-string overload is hidden in the derived class
-  const auto result =
-      normalizer.normalize(icu::UnicodeString::fromUTF8(icu::StringPiece(text.data(), static_cast<int32_t>(text.size()))), code);
+  const auto result = normalizer.normalize(
+      icu::UnicodeString::fromUTF8(icu::StringPiece(text.data(), static_cast<int32_t>(text.size()))), code);
   if (U_FAILURE(code)) fail_icu(code);
   std::string out;
   return result.toUTF8String(out);
