@@ -1,6 +1,37 @@
 #include <common/command.h>
 
+#include <fmt/format.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/base/strings.h>
+
 namespace antiphon::apps {
+namespace {
+
+std::string first_word(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i)
+    if (argv[i][0] != '-') return argv[i];
+  return {};
+}
+
+}  // namespace
+
+int report_usage(const CLI::App& program, const CLI::ParseError& error, int argc, char** argv) {
+  if (error.get_exit_code() == 0) return program.exit(error);  // help, version
+  std::vector<std::string> verbs;
+  for (const auto* command : program.get_subcommands([](const CLI::App*) { return true; })) verbs.push_back(command->get_name());
+  const auto word = first_word(argc, argv);
+  const bool known = std::find(verbs.begin(), verbs.end(), word) != verbs.end();
+  if (known) {
+    log::error(fmt::format("{}: {}\n  fix: see `antiphon {} --help`", word, error.what(), word));
+  } else if (word.empty()) {
+    log::error(fmt::format("no command is given; there are: {}\n  fix: see `antiphon --help`", join(verbs, ", ")));
+  } else {
+    const auto near = nearest(word, verbs);
+    log::error(fmt::format("there is no command '{}'{}; there are: {}\n  fix: see `antiphon --help`", word, near.empty() ? "" : "; did you mean '" + near + "'?", join(verbs, ", ")));
+  }
+  return static_cast<int>(ErrorKind::config);
+}
 
 void add_session_flags(CLI::App& command, SessionFlags& flags) {
   command.add_option("file", flags.file, "a TOML configuration, or the folder of a run")->required();

@@ -1,5 +1,7 @@
 #include <common/run_config.h>
 
+#include <fmt/format.h>
+
 #include <antiphon/base/error.h>
 
 namespace antiphon::apps {
@@ -9,6 +11,26 @@ const config::Table<graph::ComponentSpec>& loss_slot() {
   using S = graph::ComponentSpec;
   static const auto* table = new config::Table<S>(config::Table<S>("loss").field("plugin", &S::plugin, "name of the component, see `antiphon inspect`").rest(&S::options));
   return *table;
+}
+
+std::filesystem::path config_file(const std::filesystem::path& file_or_run) {
+  const std::string fix = "name a TOML file, or the folder of a run of `antiphon train`";
+  if (!std::filesystem::exists(file_or_run)) fail(ErrorKind::config, fmt::format("there is no file {}", file_or_run.string()), fix);
+  if (!std::filesystem::is_directory(file_or_run)) return file_or_run;
+  if (!std::filesystem::exists(file_or_run / "config.toml")) fail(ErrorKind::config, fmt::format("the folder {} holds no config.toml", file_or_run.string()), fix);
+  return file_or_run / "config.toml";
+}
+
+// A file of configs/models that holds a stream only is no mistake, but it cannot be run by itself.
+void throw_problems(const config::Problems& problems, const config::Value& root) {
+  const auto* model = root.find("model");
+  const bool fragment = !model || !model->find("llm");
+  try {
+    problems.throw_if_any();
+  } catch (const Error& error) {
+    if (!fragment) throw;
+    fail(error.kind(), error.message(), "a file without [model.llm] is a part: name a file that `extends` it and has one");
+  }
 }
 
 }  // namespace
@@ -27,14 +49,12 @@ const config::Table<RunConfig>& run_table() {
 }
 
 RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets) {
-  auto file = file_or_run;
-  if (std::filesystem::is_directory(file)) file /= "config.toml";
-  auto root = config::load_toml(file);
+  auto root = config::load_toml(config_file(file_or_run));
   for (const auto& assignment : sets) config::apply_set(root, assignment);
   config::Problems problems;
   RunConfig config;
   run_table().read(&config, root, "", problems);
-  problems.throw_if_any();
+  throw_problems(problems, root);
   return config;
 }
 

@@ -4,7 +4,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
-#include <antiphon/plugin/registry.h>
+#include <antiphon/graph/slot.h>
 #include <common/command.h>
 
 namespace antiphon::apps {
@@ -36,14 +36,20 @@ Memory estimate(const RunConfig& config, graph::MultimodalLm& model) {
 }
 
 void describe(const RunConfig& config, graph::MultimodalLm& model) {
-  fmt::print("  {:<28} {:<14} {:>12} {:>12}\n", "part", "plugin", "trained", "frozen");
+  const auto row = [](const std::string& path, const std::string& plugin, double trained, double frozen) {
+    fmt::print("  {:<28} {:<14} {:>12} {:>12}\n", path, plugin, human_count(trained), human_count(frozen));
+  };
+  fmt::print("  {:<28} {:<14} {:>12} {:>12}\n", "PART", "PLUGIN", "TRAINED", "FROZEN");
+  double all_trained = 0, all_frozen = 0;
   for (const auto& part : model.parts()) {
-    const int64_t all = part.module->parameter_count(), trained = part.module->trainable_count();
-    fmt::print("  {:<28} {:<14} {:>12} {:>12}\n", part.path, part.plugin, human_count(static_cast<double>(trained)), human_count(static_cast<double>(all - trained)));
+    const auto all = static_cast<double>(part.module->parameter_count()), trained = static_cast<double>(part.module->trainable_count());
+    row(part.path, part.plugin, trained, all - trained);
+    all_trained += trained, all_frozen += all - trained;
   }
+  row("all", "", all_trained, all_frozen);
   for (const auto& [name, stream] : model.streams()) {
     const auto& encoder = *stream->encoders().front().encoder;
-    fmt::print("  stream {}: {} [{}] -> {} vectors of {} -> {} embeddings of {}\n", name, to_string(stream->modality()), fmt::join(encoder.example_shape(), ", "),
+    fmt::print("  stream {}: smallest part of {} [{}] -> {} vectors of {} -> {} embeddings of {}\n", name, to_string(stream->modality()), fmt::join(encoder.example_shape(), ", "),
                encoder.output_grid(encoder.example_shape()).count(), encoder.output_size(), stream->example_tokens(), model.llm().hidden_size());
   }
   const auto memory = estimate(config, model);
@@ -55,11 +61,17 @@ void warn_missing(const graph::MultimodalLm& model, const std::string& path, con
   if (!weights.empty() && !std::filesystem::exists(weights)) fmt::print("  note: {}: {} is not there yet; its shapes are those of the file and the plugin's defaults\n", path, weights);
 }
 
+void check_loss(RunConfig& config) {
+  config::Problems problems;
+  graph::build_slot<Loss>("loss", config.loss.plugin, "", config.loss.options, "loss", problems);
+  problems.throw_if_any();
+}
+
 void validate(const std::string& file, const ValidateFlags& flags) {
   auto config = read_config(file, flags.sets);
   auto model = graph::MultimodalLm::build(config.model);
   config.model = model->spec();
-  plugin::Registry::instance().find("loss", config.loss.plugin);
+  check_loss(config);
   if (flags.resolved) {
     fmt::print("{}", config::to_toml(run_table().dump(&config)));
     return;
@@ -75,7 +87,9 @@ int run(const ValidateFlags& flags) {
     try {
       validate(file, flags);
     } catch (const Error& error) {
-      log::error(fmt::format("{}: {}", file, error.what()));
+      const std::string text = error.what();
+      const bool placed = text.find(std::filesystem::path(file).filename().string()) != std::string::npos;
+      log::error(fmt::format("{}: {}{}", to_string(error.kind()), placed ? "" : file + ": ", text));
       if (code == 0) code = static_cast<int>(error.kind());
     }
   }

@@ -13,7 +13,11 @@ constexpr size_t most_shown = 100;
 }
 
 void Problems::add(const Location& where, std::string text, std::string fix) {
-  list_.push_back({where, std::move(text), std::move(fix)});
+  add(where, std::move(text), std::move(fix), ErrorKind::config);
+}
+
+void Problems::add(const Location& where, std::string text, std::string fix, ErrorKind kind) {
+  list_.push_back({where, std::move(text), std::move(fix), kind});
 }
 
 std::string Problems::Problem::message() const {
@@ -36,7 +40,8 @@ void Problems::throw_if_any() const {
     if (lines.size() > most_shown) break;
   }
   if (lines.size() > most_shown) lines.back() = fmt::format("… and more: {} problems in all", sorted.size());
-  fail(ErrorKind::config, join(lines, "\n"));
+  const bool alike = std::all_of(list_.begin(), list_.end(), [&](const auto& problem) { return problem.kind == list_.front().kind; });
+  fail(alike ? list_.front().kind : ErrorKind::config, join(lines, "\n"));
 }
 
 }  // namespace antiphon::config

@@ -168,7 +168,8 @@ void Schema::add(Field field) {
 }
 
 std::string Schema::described(const std::string& section) const {
-  return in_section(section) + (name_.empty() ? "" : fmt::format(" ({})", name_));
+  const bool said = name_.empty() || section == name_ || section.ends_with("." + name_);
+  return in_section(section) + (said || section.empty() ? "" : fmt::format(" ({})", name_));
 }
 
 void Schema::report_unknown(const std::string& key, const Location& where, const std::string& section,

@@ -18,22 +18,28 @@
 
 #include <antiphon/config/value.h>
 
+namespace antiphon {
+enum class ErrorKind;
+}
+
 namespace antiphon::config {
 
 // Collects every error of a file, so that a user sees them all at once.
 class Problems {
  public:
   void add(const Location& where, std::string text, std::string fix = {});
+  void add(const Location& where, std::string text, std::string fix, ErrorKind kind);
   bool empty() const { return list_.empty(); }
   size_t size() const { return list_.size(); }
-  // Throws one Error(config) that lists all problems (the first hundred), each as "file:line:col: text", sorted by
-  // place, each once; does nothing if there is none.
+  // Throws one Error that lists all problems (the first hundred), each as "file:line:col: text", sorted by place,
+  // each once; does nothing if there is none. Its kind is theirs where all are of one kind, else config.
   void throw_if_any() const;
 
  private:
   struct Problem {
     Location where;
     std::string text, fix;
+    ErrorKind kind;
     std::string message() const;
   };
   std::vector<Problem> list_;

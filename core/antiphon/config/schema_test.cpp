@@ -57,6 +57,23 @@ every = 5
   CHECK(same(run_table().dump(&again), dumped));
 }
 
+TEST_CASE("problems of one kind keep it, others make an error of the configuration") {
+  const auto kind_of = [](ErrorKind first, ErrorKind second) {
+    Problems problems;
+    problems.add({}, "a", "", first);
+    problems.add({}, "b", "", second);
+    try {
+      problems.throw_if_any();
+    } catch (const Error& error) {
+      return error.kind();
+    }
+    return ErrorKind::internal;
+  };
+  CHECK(kind_of(ErrorKind::plugin, ErrorKind::plugin) == ErrorKind::plugin);
+  CHECK(kind_of(ErrorKind::plugin, ErrorKind::weights) == ErrorKind::config);
+  CHECK(kind_of(ErrorKind::config, ErrorKind::config) == ErrorKind::config);
+}
+
 TEST_CASE("defaults lack what is required and what is unset") {
   const Value defaults = run_table().defaults();
   CHECK(defaults.find("name") == nullptr);

@@ -46,7 +46,7 @@ void MultimodalLm::attach_peft(config::Problems& problems) {
       peft_sites_.push_back(pefts_[i]->attach(sites()).size());
       pefts_[i]->module().set_requires_grad(true);
     } catch (const Error& error) {
-      problems.add(spec_.llm.peft[i].options.where, fmt::format("[model.llm.peft.{}] {}", i, error.message()), error.fix());
+      problems.add(spec_.llm.peft[i].options.where, fmt::format("[model.llm.peft.{}] {}", i, error.message()), error.fix(), error.kind());
     }
   }
 }

@@ -19,7 +19,7 @@ std::unique_ptr<Interface> build_slot(const std::string& kind, const std::string
     return component;
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::internal) throw;
-    problems.add(where, "[" + section + "] " + error.message(), error.fix());
+    problems.add(where, "[" + section + "] " + error.message(), error.fix(), error.kind());
     return nullptr;
   }
 }
