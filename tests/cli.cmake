@@ -12,3 +12,8 @@ if(EXISTS ${python})
   add_test(NAME "conformance: fixtures" COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/cli/conformance_test.py
     $<TARGET_FILE:antiphon_program> ${CMAKE_BINARY_DIR}/fixtures/conformance)
 endif()
+
+# Who includes whom; needs nothing but Python.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_test(NAME includes COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/check_includes.py ${CMAKE_SOURCE_DIR})
+add_test(NAME "tools: check_includes" COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/tools/check_includes_test.py)
