@@ -1,14 +1,50 @@
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "dinov2.h"
 
 namespace antiphon::dinov2 {
 namespace {
 
+// One edge of a square given as {"height", "width"}.
+int64_t square_edge(const nlohmann::json& size, const char* key) {
+  int64_t height = 0, width = 0;
+  take(size, "height", height), take(size, "width", width);
+  if (height != width) fail(ErrorKind::weights, fmt::format("preprocessor_config.json has a {} of {} x {}; the plugin dinov2 makes squares", key, height, width));
+  return height;
+}
+
+// json[key], or `otherwise` where it is absent or null.
+template <class T>
+T taken(const nlohmann::json& json, const char* key, T otherwise) {
+  take(json, key, otherwise);
+  return otherwise;
+}
+
+// Steps that this processor always takes, and takes as they are.
+void check_steps(const nlohmann::json& json) {
+  for (const char* key : {"do_resize", "do_rescale", "do_normalize"})
+    if (!taken(json, key, true)) fail(ErrorKind::weights, fmt::format("preprocessor_config.json has {} = false, which the plugin dinov2 does not support", key));
+  if (const double factor = taken(json, "rescale_factor", 1.0 / 255.0); std::abs(factor * 255.0 - 1.0) > 1e-6)
+    fail(ErrorKind::weights, fmt::format("preprocessor_config.json has rescale_factor = {}; the plugin dinov2 divides by 255", factor));
+}
+
+// As BitImageProcessor and ViTImageProcessor of transformers read it.
 void read_preprocessor(const nlohmann::json& json, Dinov2Options& o) {
   if (json.is_null()) return;
-  if (const auto size = json.find("size"); size != json.end() && size->is_object()) take(*size, "shortest_edge", o.shortest_edge);
-  if (const auto crop = json.find("crop_size"); crop != json.end() && crop->is_object()) take(*crop, "height", o.input_size);
+  check_steps(json);
+  const auto size = json.find("size"), crop = json.find("crop_size");
+  const bool crops = taken(json, "do_center_crop", crop != json.end());
+  if (size != json.end() && size->is_object() && size->contains("height")) {
+    const int64_t edge = square_edge(*size, "size");
+    o.fit = "stretch", o.input_size = edge;
+    if (crops) fail(ErrorKind::weights, "preprocessor_config.json stretches the picture to a square and then crops it, which the plugin dinov2 does not support");
+  } else if (size != json.end() && size->is_object()) {
+    take(*size, "shortest_edge", o.shortest_edge);
+    if (!crops) fail(ErrorKind::weights, "preprocessor_config.json keeps the picture's shape (do_center_crop = false); the plugin dinov2 makes squares");
+  }
+  if (crops && crop != json.end() && crop->is_object()) o.input_size = square_edge(*crop, "crop_size");
   take(json, "resample", o.resample);
   take(json, "image_mean", o.mean);
   take(json, "image_std", o.std);
@@ -19,7 +55,7 @@ void read_preprocessor(const nlohmann::json& json, Dinov2Options& o) {
 void Dinov2Options::read_pretrained(const PretrainedConfig& pretrained) {
   const auto& json = pretrained.config;
   expect_model_type(pretrained, "dinov2", "dinov2");
-  if (json.value("use_swiglu_ffn", false)) fail(ErrorKind::weights, "config.json has use_swiglu_ffn; the plugin dinov2 has the plain MLP (sizes S, B and L) only");
+  if (taken(json, "use_swiglu_ffn", false)) fail(ErrorKind::weights, "config.json has use_swiglu_ffn; the plugin dinov2 has the plain MLP (sizes S, B and L) only");
   take(json, "hidden_size", hidden_size);
   take(json, "num_hidden_layers", num_layers);
   take(json, "num_attention_heads", num_heads);
