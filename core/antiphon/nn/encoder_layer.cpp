@@ -16,6 +16,7 @@ EncoderLayer::EncoderLayer(const EncoderLayerOptions& o)
       o_proj_(o.hidden_size, o.hidden_size, true),
       fc1_(o.hidden_size, o.intermediate_size, true),
       fc2_(o.intermediate_size, o.hidden_size, true) {
+  activate(o.activation, at::empty({0}));  // an unknown name is an error now, and not at the first batch
   add("norm1", norm1_);
   add("self_attn.q_proj", q_proj_);
   add("self_attn.k_proj", k_proj_);
