@@ -1,0 +1,47 @@
+"""A model that sees and hears: it learns to name the colour of a picture and the pitch of a tone, and does so from them."""
+
+import json
+
+from harness import Case, losses, main, sets
+
+STEPS = 250
+COMMON = sets(train__steps=STEPS, train__tokens_per_batch=512, train__checkpoint_every=1000, train__optimizer__lr=1e-2)
+
+
+class Learning(Case):
+    TRAIN, HELD = 120, 36
+
+    def scores(self, run):
+        self.call("eval", run, *sets(eval__resamples=4000))
+        return json.loads((run / "eval" / "results.json").read_text())[0]["tasks"]
+
+    def check_learnt(self, run):
+        loss = list(losses(run).values())
+        self.assertLess(sum(loss[-10:]), 0.5 * sum(loss[:10]))
+        tasks = self.scores(run)
+        self.assertGreaterEqual(tasks["all"]["conditions"]["right"]["accuracy"]["mean"], 0.95)
+        self.assertLess(tasks["all"]["conditions"]["shuffled"]["accuracy"]["mean"], 0.6)
+        self.assertLess(tasks["all"]["conditions"]["removed"]["accuracy"]["mean"], 0.6)
+        for control in ["shuffled", "removed", "shuffled_image", "shuffled_audio"]:
+            self.assertLess(tasks["all"]["right_better_than"][control]["loss"]["p"], 0.001, control)
+            self.assertGreater(tasks["all"]["right_better_than"][control]["loss"]["low"], 0, control)
+        # Each kind of media matters to the questions about it, and not at all to the others.
+        for task, other in [("image", "shuffled_audio"), ("audio", "shuffled_image")]:
+            self.assertEqual(tasks[task]["right_better_than"][other]["loss"]["mean"], 0)
+            self.assertLess(tasks[task]["right_better_than"]["shuffled"]["loss"]["p"], 0.05)
+        for control in ["shuffled_image", "shuffled_audio"]:
+            self.assertLess(tasks["both"]["right_better_than"][control]["loss"]["p"], 0.01)
+
+    def test_in_fp32(self):
+        run = self.folder / "fp32"
+        self.train(run, *COMMON, *sets(data__feature_cache=self.folder / "features"))
+        self.check_learnt(run)
+
+    def test_in_bf16(self):
+        run = self.folder / "bf16"
+        self.train(run, *COMMON, *sets(precision__compute="bf16", data__feature_cache=self.folder / "features"))
+        self.check_learnt(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""train, eval, generate and merge, one after the other, as a user runs them; what they write agrees."""
+
+import json
+import random
+import socket
+import subprocess
+
+import numpy
+from safetensors.numpy import load_file
+
+import make_tiny
+from harness import LIMIT, Case, checkpoints, main, records, sets
+
+
+class Pipeline(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.run_folder = cls.folder / "run"
+        cls().train(cls.run_folder, *sets(train__steps=60, train__optimizer__lr=1e-2))
+
+    def runTest(self):
+        pass
+
+    def config_with(self, name, replacements):
+        text = self.config.read_text()
+        for old, new in replacements:
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def evaluate(self, *args):
+        output = self.folder / f"eval_{len(list(self.folder.glob('eval_*')))}"
+        done = self.call("eval", *args, "--output", output)
+        return json.loads((output / "results.json").read_text())[0], records(output / "predictions.jsonl"), done.stdout
+
+    def test_eval(self):
+        results, predictions, table = self.evaluate(self.run_folder)
+        held = records(self.folder / "data" / "held.jsonl")
+        self.assertEqual(results["samples"], len(held))
+        self.assertEqual(list(results["tasks"]), ["all", "audio", "both", "image"])
+        conditions = ["right", "shuffled", "shuffled_image", "shuffled_audio", "removed"]
+        self.assertEqual([p["media"] for p in predictions], [c for c in conditions for _ in held])
+        for condition in conditions:
+            mine = [p for p in predictions if p["media"] == condition]
+            self.assertEqual([p["id"] for p in mine], [r["id"] for r in held])
+            self.assertEqual([p["expected"] for p in mine], [r["messages"][1]["content"][0]["text"] for r in held])
+            loss = results["tasks"]["all"]["conditions"][condition]["loss"]
+            self.assertAlmostEqual(loss["mean"], numpy.mean([p["loss"] for p in mine]), places=9)
+            self.assertLess(loss["low"], loss["mean"])
+            self.assertGreater(loss["high"], loss["mean"])
+            self.assertIn(condition, table)
+        right = [p for p in predictions if p["media"] == "right"]
+        exact = [p["predicted"].strip() == p["expected"] for p in right]
+        self.assertAlmostEqual(results["tasks"]["all"]["conditions"]["right"]["accuracy"]["mean"], numpy.mean(exact))
+        again, same, _ = self.evaluate(self.run_folder)
+        self.assertEqual((again, same), (results, predictions), "a second evaluation gives the same")
+        one, by_one, _ = self.evaluate(self.run_folder, *sets(eval__batch_size=1))
+        self.assertEqual([p["predicted"] for p in by_one], [p["predicted"] for p in predictions])
+        for left, right in zip(by_one, predictions):
+            self.assertAlmostEqual(left["loss"], right["loss"], places=4)
+
+    def test_eval_of_samples_without_task(self):
+        path = self.folder / "data" / "held.jsonl"
+        lines = records(path)
+        for line in lines[:5]:
+            del line["task"]
+        (self.folder / "data" / "some.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        results, _, _ = self.evaluate(self.config_with("some.toml", [("data/held.jsonl", "data/some.jsonl")]), *sets(eval__generate="false", eval__controls="[]"))
+        self.assertEqual(results["tasks"]["all"]["samples"], len(lines), "each sample counts once")
+
+    def generate(self, *args, **values):
+        return self.call("generate", self.run_folder, *args, *sets(**values)).stdout
+
+    def test_generate(self):
+        _, predictions, _ = self.evaluate(self.run_folder)
+        for number, kind in [(0, "image"), (1, "audio")]:
+            record = records(self.folder / "data" / "held.jsonl")[number]
+            media, text = record["messages"][0]["content"]
+            answer = self.generate(f"--{kind}", self.folder / "data" / media[kind], text["text"])
+            self.assertEqual(answer, predictions[number]["predicted"] + "\n", "generate says what eval says")
+            self.assertEqual(answer, self.generate(f"--{kind}", self.folder / "data" / media[kind], text["text"]))
+        hot = dict(generate__temperature=3, generate__max_tokens=24)
+        first = self.generate("What colour is the picture?", generate__seed=1, **hot)
+        self.assertEqual(first, self.generate("What colour is the picture?", generate__seed=1, **hot))
+        self.assertNotEqual(first, self.generate("What colour is the picture?", generate__seed=2, **hot))
+        cold = self.generate("What colour is the picture?", generate__temperature=3, generate__top_k=1)
+        self.assertEqual(cold, self.generate("What colour is the picture?"), "the likeliest one of one is the greedy one")
+        self.assertIn("context", self.call("generate", self.run_folder, "x", *sets(generate__max_tokens=5000), code=3).stderr)
+        self.assertIn("nowhere.png", self.call("generate", self.run_folder, "--image", self.folder / "nowhere.png", "x", code=3).stderr)
+        self.assertIn("no complete checkpoint", self.call("generate", self.config, "--checkpoint", self.folder, "x", code=4).stderr)
+
+    def test_generate_streams(self):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps each write apart
+        with ours, theirs:
+            ours.settimeout(LIMIT)
+            command = self.command("generate", self.run_folder, "What", *sets(generate__temperature=50, generate__max_tokens=40))
+            process = subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL)
+            theirs.close()
+            writes = list(iter(lambda: ours.recv(4096), b""))
+            self.assertEqual(process.wait(LIMIT), 0)
+        self.assertGreater(len(writes), 10, "each piece of text is written as soon as it is there")
+
+    def test_tensorboard_has_the_metrics(self):
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(self.run_folder))
+        events.Reload()
+        metrics = records(self.run_folder / "metrics.jsonl")
+        self.assertEqual(sorted(events.Tags()["scalars"]), sorted(k for k in metrics[0] if k != "step"))
+        for tag in events.Tags()["scalars"]:
+            points = events.Scalars(tag)
+            self.assertEqual([p.step for p in points], [r["step"] for r in metrics])
+            self.assertEqual([numpy.float32(p.value) for p in points], [numpy.float32(r[tag]) for r in metrics], tag)
+
+    def texts(self):
+        """A manifest of text alone; returns its path and the conversations."""
+        noise = random.Random(7)
+        turns = [[{"role": "user", "content": f"What is {noise.random()}?"}, {"role": "assistant", "content": f"It is {noise.random()}."}] for _ in range(5)]
+        path = self.folder / "data" / "texts.jsonl"
+        path.write_text("".join(json.dumps({"messages": t}) + "\n" for t in turns))
+        return path, turns
+
+    def reference_losses(self, model, turns):
+        """Mean loss of each answer by transformers."""
+        import torch
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(self.folder / "merged")
+        out = []
+        for conversation in turns:
+            opened = tokenizer(tokenizer.apply_chat_template(conversation[:1], tokenize=False, add_generation_prompt=True), add_special_tokens=False)["input_ids"]
+            answer = tokenizer(conversation[1]["content"] + "<|im_end|>", add_special_tokens=False)["input_ids"]
+            with torch.no_grad():
+                logits = model(torch.tensor([opened + answer])).logits[0, len(opened) - 1 : -1].double()
+            out.append(torch.nn.functional.cross_entropy(logits, torch.tensor(answer)).item())
+        return out
+
+    def test_merge(self):
+        merged, (path, turns) = self.folder / "merged", self.texts()
+        self.call("merge", self.run_folder, "--output", merged)
+        text_only = [("data/held.jsonl", "data/texts.jsonl")]
+        _, adapted, _ = self.evaluate(self.config_with("texts.toml", text_only), "--checkpoint", self.run_folder)
+        plain = self.config_with("merged.toml", text_only + [("models/llama", "merged")])
+        text = plain.read_text()
+        start, end = text.index("[[model.llm.peft]]"), text.index("[model.streams.image]")
+        plain.write_text(text[:start] + text[end:])
+        _, ours, _ = self.evaluate(plain)
+        _, base, _ = self.evaluate(self.config_with("base.toml", text_only))
+
+        from peft import PeftModel
+        from transformers import AutoModelForCausalLM
+
+        theirs = self.reference_losses(AutoModelForCausalLM.from_pretrained(merged), turns)
+        base_model = AutoModelForCausalLM.from_pretrained(self.folder / "models" / "llama")
+        by_peft = self.reference_losses(PeftModel.from_pretrained(base_model, self.run_folder / "adapter").eval(), turns)
+        for i, expected in enumerate(theirs):
+            self.assertAlmostEqual(adapted[i]["loss"], expected, delta=2e-5)
+            self.assertAlmostEqual(ours[i]["loss"], expected, delta=2e-5)
+            self.assertAlmostEqual(by_peft[i], expected, delta=2e-5)
+            self.assertGreater(abs(base[i]["loss"] - expected), 1e-3, "the adapter does something")
+
+    def test_merge_needs_weights_and_an_adapter(self):
+        text = self.config.read_text()
+        start, end = text.index("[[model.llm.peft]]"), text.index("[model.streams.image]")
+        config = self.folder / "plain.toml"
+        config.write_text(text[:start] + text[end:])
+        self.assertIn("no adapter", self.call("merge", config, "--output", self.folder / "m", code=2).stderr)
+        shape = "\n".join(f"{k} = {v}" for k, v in dict(vocab_size=make_tiny.vocab_size(), hidden_size=32, intermediate_size=64, num_layers=2, num_heads=4, max_positions=512).items())
+        config.write_text(text.replace(f'weights = "{self.folder}/models/llama"', f'tokenizer = "{make_tiny.TOKENIZER}"\n{shape}'))
+        self.assertIn("weights", self.call("merge", config, "--output", self.folder / "m", code=2).stderr)
+        self.train(self.folder / "random", *sets(train__steps=3), config=config)  # a model out of nothing trains too
+
+
+class Accumulation(Case):
+    def gradients(self, name, **values):
+        """The gradient of the first step, out of the first moment, and the loss."""
+        config = self.folder / "plain.toml"
+        config.write_text(self.config.read_text().replace("dropout = 0.1", "dropout = 0.0").replace("train.jsonl", "even.jsonl"))
+        run = self.folder / name
+        self.train(run, *sets(train__steps=1, train__clip_norm=0, train__optimizer__beta1=0, **values), config=config)
+        state = load_file(run / "checkpoints" / checkpoints(run)[0] / "state.safetensors")
+        return {k: v for k, v in state.items() if k.endswith("#exp_avg")}, records(run / "metrics.jsonl")[0]
+
+    def test_one_batch_of_many_or_many_of_one(self):
+        noise, lines = random.Random(3), []
+        for i in range(8):  # of one length, with answers of different lengths
+            answer = noise.randrange(1, 40)
+            picture = f"train_{3 * i}.png"
+            lines.append({"messages": [make_tiny.message("user", {"type": "image", "image": picture}, {"type": "text", "text": "z" * (50 - answer)}), make_tiny.message("assistant", {"type": "text", "text": "z" * answer})]})
+        (self.folder / "data" / "even.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        one, first = self.gradients("one", train__tokens_per_batch=80, train__accumulate=8)
+        many, second = self.gradients("many", train__tokens_per_batch=8 * 68, train__accumulate=1)
+        self.assertEqual((first["train/samples"], second["train/samples"]), (8, 8))
+        self.assertEqual(first["train/supervised_tokens"], second["train/supervised_tokens"])
+        self.assertAlmostEqual(first["train/loss"], second["train/loss"], delta=1e-6 * first["train/loss"])
+        scale = max(abs(v).max() for v in one.values())
+        self.assertGreater(scale, 0)
+        for name, gradient in one.items():
+            numpy.testing.assert_allclose(gradient, many[name], rtol=0, atol=1e-6 * scale, err_msg=name)
+
+
+if __name__ == "__main__":
+    main()
