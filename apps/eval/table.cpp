@@ -5,6 +5,8 @@
 
 #include <antiphon/infer/metrics.h>
 
+#include <numeric>
+
 namespace antiphon::apps {
 namespace {
 
@@ -13,15 +15,15 @@ using nlohmann::json;
 
 json interval(const Interval& value) { return {{"mean", value.mean}, {"low", value.low}, {"high", value.high}}; }
 
-// Indices of the samples of each task, "all" among them where there are several.
+// Indices of the samples of each task, and of "all". A single task is all.
 std::map<std::string, std::vector<size_t>> by_task(const std::vector<data::Sample>& samples) {
   std::map<std::string, std::vector<size_t>> tasks;
-  for (size_t i = 0; i < samples.size(); ++i) {
-    const auto tag = samples[i].tags.find("task");
-    tasks[tag == samples[i].tags.end() ? "all" : tag->second].push_back(i);
-  }
-  if (tasks.size() > 1)
-    for (size_t i = 0; i < samples.size(); ++i) tasks["all"].push_back(i);
+  for (size_t i = 0; i < samples.size(); ++i)
+    if (const auto tag = samples[i].tags.find("task"); tag != samples[i].tags.end()) tasks[tag->second].push_back(i);
+  if (tasks.size() == 1 && tasks.begin()->second.size() == samples.size()) return tasks;
+  auto& all = tasks["all"];
+  all.resize(samples.size());
+  std::iota(all.begin(), all.end(), 0);
   return tasks;
 }
 

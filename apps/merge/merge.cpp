@@ -17,14 +17,16 @@ struct MergeFlags {
 
 int run(const MergeFlags& flags) {
   Session session(flags.session);
-  const auto& source = session.config.model.llm.weights;
+  const auto& llm = session.config.model.llm;
+  if (llm.weights.empty()) fail(ErrorKind::config, "the language model has no weights to merge into: model.llm.weights is empty", "name the Hugging Face directory that the adapter was trained on");
   if (session.model->pefts().empty()) fail(ErrorKind::config, "the model has no adapter to merge", "add [[model.llm.peft]]");
   if (std::filesystem::is_directory(flags.session.file) || !flags.checkpoint.empty()) session.load_checkpoint(flags.checkpoint.empty() ? flags.session.file : flags.checkpoint);
   for (const auto& peft : session.model->pefts()) peft->merge();
-  const auto config = nlohmann::json::parse(read_file(std::filesystem::path(source) / "config.json", ErrorKind::weights));
+  const auto config = nlohmann::json::parse(read_file(std::filesystem::path(llm.weights) / "config.json", ErrorKind::weights));
   weights::save_pretrained(flags.output, session.model->llm().module(), session.model->llm().name_map(), config);
+  const std::filesystem::path source = llm.tokenizer.empty() ? llm.weights : llm.tokenizer;
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "chat_template.jinja"}) {
-    const auto file = std::filesystem::path(source) / name;
+    const auto file = source / name;
     if (std::filesystem::exists(file)) write_file_atomic(std::filesystem::path(flags.output) / name, read_file(file, ErrorKind::weights), ErrorKind::weights);
   }
   log::info("merged model in " + flags.output);
