@@ -29,8 +29,9 @@ void read_rope(const nlohmann::json& json, LlamaOptions& o) {
 void LlamaOptions::read_pretrained(const PretrainedConfig& pretrained) {
   const auto& json = pretrained.config;
   expect_model_type(pretrained, "llama", "llama");
-  if (const auto act = json.value("hidden_act", "silu"); act != "silu")
-    fail(ErrorKind::weights, fmt::format("config.json has hidden_act '{}'; the plugin llama has 'silu' only", act));
+  std::string activation = "silu";
+  take(json, "hidden_act", activation);
+  if (activation != "silu") fail(ErrorKind::weights, fmt::format("config.json has hidden_act '{}'; the plugin llama has 'silu' only", activation));
   take(json, "vocab_size", vocab_size);
   take(json, "hidden_size", hidden_size);
   take(json, "intermediate_size", intermediate_size);
