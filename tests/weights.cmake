@@ -2,6 +2,7 @@
 if(EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
   add_test(NAME "parity: safetensors"
     COMMAND ${CMAKE_SOURCE_DIR}/.venv/bin/python ${CMAKE_CURRENT_SOURCE_DIR}/parity/safetensors_parity.py $<TARGET_FILE:safetensors_probe>)
+  set_tests_properties("parity: safetensors" PROPERTIES LABELS parity)
 endif()
 
 # The header parser alone: no LibTorch, so that sanitizers see all of it.

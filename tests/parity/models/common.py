@@ -47,6 +47,14 @@ class Bench:
             raise RuntimeError(answer["error"])
         return answer, load_file(outputs) if outputs.exists() else {}
 
+    def refused(self, case, word, kind, **request):
+        """The probe must answer with an error that has the word in it."""
+        try:
+            self.ask(kind, **request)
+            self.check(case, False, "it was taken")
+        except RuntimeError as error:
+            self.check(case, word in str(error), "" if word in str(error) else str(error))
+
     def check(self, case, ok, note=""):
         self.passed += bool(ok)
         self.failed += not ok

@@ -135,6 +135,33 @@ connector = {{ plugin = "frame_stack", weights = "{f}/audio.safetensors", factor
                 parameter.grad = None
 
 
+class Joined(Composition):
+    """One stream of two encoders whose features are joined: the second one has other weights and its own layer."""
+
+    def __init__(self, bench):
+        super().__init__(bench, everything=False)
+        (self.folder / "second").mkdir()
+        self.second = tiny.dinov2(self.folder / "second", seed=9, hidden_size=32)
+        self.images.save_pretrained(self.folder / "second")
+        self.connectors = {"image": layers([80, 48], "layers.", torch.Generator().manual_seed(52))}
+        save_file(self.connectors["image"], self.folder / "image.safetensors")
+        for parameter in self.connectors["image"].values():
+            parameter.requires_grad_(True)
+
+    def table(self):
+        f = self.folder
+        return super().table().split("[streams.image]")[0] + f"""
+[streams.image]
+encoder = [{{ plugin = "dinov2", weights = "{f}/image", layer = -2 }}, {{ plugin = "dinov2", weights = "{f}/second" }}]
+connector = {{ plugin = "mlp", weights = "{f}/image.safetensors", depth = 1 }}
+"""
+
+    def embed_media(self, part):
+        pixels = torch.tensor(self.images(Image.open(self.folder / part["image"]), return_tensors="np")["pixel_values"])
+        features = [self.dinov2(pixels, output_hidden_states=True).hidden_states[-2], self.second(pixels).last_hidden_state]
+        return mlp(torch.cat(features, -1)[:, 1:], self.connectors["image"], "layers.", 1, "gelu")[0]
+
+
 EXACT = ["ids", "positions", "supervised", "labels"]
 NEAR = ["hidden", "logits", "token_loss", "loss"]
 
@@ -207,6 +234,7 @@ def run(bench):
     compare(bench, "composed, 3 media", adapters, [SAMPLES[2]])
     answers(bench, adapters)
     in_bf16(bench, adapters, SAMPLES)
+    compare(bench, "composed, two encoders in a stream", Joined(bench), [SAMPLES[4], SAMPLES[1]])
     everything = Composition(bench, everything=True)
     batch = compare(bench, "composed, everything trained", everything, SAMPLES)
     one_by_one(bench, "composed, everything trained: one by one equals the batch", everything, SAMPLES, batch)

@@ -79,11 +79,7 @@ def refusals(bench, folder):
     for name, table, word in [("another alpha", peft_table(targets, adapter, alpha=13), "lora_alpha"), ("another rank", peft_table(targets, adapter, rank=4), "r is"),
                               ("other targets", peft_table('targets = ["v_proj"]', adapter), "missing"), ("rslora", peft_table(targets + "\nrslora = true", adapter), "use_rslora"),
                               ("no such site", peft_table('targets = ["q_porj"]'), "q_proj")]:
-        try:
-            bench.ask("model", model=model_table(folder, False) + table, ids=[[1, 2, 3]])
-            bench.check(f"lora refuses {name}", False, "it was taken")
-        except RuntimeError as error:
-            bench.check(f"lora refuses {name}", word in str(error), "" if word in str(error) else str(error))
+        bench.refused(f"lora refuses {name}", word, "model", model=model_table(folder, False) + table, ids=[[1, 2, 3]])
 
 
 def run(bench):

@@ -1,10 +1,11 @@
 """What an encoder's process() makes of files against BitImageProcessor (the Pillow path) and WhisperFeatureExtractor."""
+import json
 import wave
 
 import numpy as np
 import torch
 from PIL import Image
-from transformers import BitImageProcessorPil, WhisperFeatureExtractor
+from transformers import BitImageProcessorPil, ViTImageProcessorPil, WhisperFeatureExtractor
 
 from . import tiny
 
@@ -30,6 +31,30 @@ def speech(seconds, seed):
     t = np.arange(int(seconds * 16000)) / 16000
     tone = sum(np.sin(2 * np.pi * k * (120 + 30 * np.sin(2 * t)) * t) / k for k in range(1, 9))
     return (6000 * tone * (np.sin(3 * t) > -0.3) + rng.normal(0, 80, t.shape)).clip(-32768, 32767).astype(np.int16)
+
+
+def stretched(bench):
+    folder = bench.new_folder()
+    tiny.dinov2(folder)
+    processor = ViTImageProcessorPil(size={"height": 42, "width": 42}, resample=2, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    processor.save_pretrained(folder)
+    Image.fromarray(picture(97, 61, 5)).save(folder / "a.png")
+    expected = {"0.0": torch.tensor(processor(Image.open(folder / "a.png"), return_tensors="np")["pixel_values"][0])}
+    _, out = bench.ask("process", plugin="dinov2", weights=folder, media=[str(folder / "a.png")])
+    bench.compare("images, stretched to a square", out, expected, limit=1e-6)
+
+
+def refusals(bench):
+    """Steps of a preprocessor_config.json that ours does not take are refused, never left out."""
+    whole = dict(size={"shortest_edge": 64}, crop_size={"height": 56, "width": 56}, do_center_crop=True)
+    for key, value in [("do_center_crop", False), ("do_normalize", False), ("rescale_factor", 1.0), ("crop_size", {"height": 56, "width": 42})]:
+        folder = bench.new_folder()
+        tiny.dinov2(folder)
+        (folder / "preprocessor_config.json").write_text(json.dumps({**whole, key: value}))
+        bench.refused(f"images refuse {key} = {value}", key.split("_")[0], "process", plugin="dinov2", weights=folder, media=[])
+    folder = bench.new_folder()
+    tiny.dinov2(folder, hidden_act="tanh")
+    bench.refused("dinov2 refuses hidden_act = tanh", "unknown activation 'tanh'", "process", plugin="dinov2", weights=folder, media=[])
 
 
 def images(bench):
@@ -82,4 +107,6 @@ def sounds(bench):
 
 def run(bench):
     images(bench)
+    stretched(bench)
+    refusals(bench)
     sounds(bench)
