@@ -1,0 +1,97 @@
+"""The path of a plugin author: install Antiphon, build examples/plugin-template against the installation, check it, list
+it, and train a model with it. Nothing of Antiphon's own tree is used but the tokenizer of the test data.
+
+template_test.py BUILD_FOLDER CMAKE     (a folder that `ninja` has filled)
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(SOURCE / "tests" / "e2e"))
+import make_tiny  # noqa: E402
+
+BUILD, CMAKE = Path(), "cmake"
+
+
+def run(*command, cwd=None, wanted=0, **environment):
+    env = {k: v for k, v in os.environ.items() if k != "ANTIPHON_PLUGIN_PATH"}
+    done = subprocess.run([str(c) for c in command], cwd=cwd, env={**env, **environment}, capture_output=True, text=True, timeout=500)
+    if done.returncode != wanted:
+        raise AssertionError(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout, done.stderr
+
+
+def run_paths(file):
+    out, _ = run("readelf", "-d", file)
+    return [line.split("[")[1].rstrip("]") for line in out.splitlines() if "RPATH" in line or "RUNPATH" in line]
+
+
+class Template(unittest.TestCase):
+    """Steps in one order: each needs the one before."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.work = BUILD / "template_test"  # always the same place, so that ccache knows the files
+        shutil.rmtree(cls.work, ignore_errors=True)
+        cls.prefix, cls.copy = cls.work / "prefix", cls.work / "mine"
+        cls.program = cls.prefix / "bin" / "antiphon"
+        cls.plugins = cls.copy / "build" / "plugins"
+        run(CMAKE, "--install", BUILD, "--prefix", cls.prefix)
+        shutil.copytree(SOURCE / "examples" / "plugin-template", cls.copy)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.work, ignore_errors=True)
+
+    def test_1_the_installation_stands_alone(self):
+        files = [self.program, *self.prefix.glob("lib*/**/*.so")]
+        self.assertGreater(len(files), 5)
+        for file in files:
+            for path in ":".join(run_paths(file)).split(":"):
+                self.assertFalse(path.startswith(str(BUILD)), f"{file} looks for libraries in the build folder: {path}")
+        out, _ = run(self.program, "inspect", "--json")
+        listed = json.loads(out)
+        self.assertGreaterEqual(len(listed), 8)
+        for plugin in listed:
+            self.assertTrue(plugin["file"].startswith(str(self.prefix.resolve())), plugin["file"])
+            self.assertEqual(plugin["refusal"], "")
+
+    def test_2_the_template_builds_and_passes(self):
+        launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
+        run(CMAKE, "-S", ".", "-B", "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={self.prefix}", *launcher, cwd=self.copy)
+        run(CMAKE, "--build", "build", cwd=self.copy)
+        out, _ = run("ctest", "--test-dir", "build", "--output-on-failure", cwd=self.copy)
+        for name in ["plugin patch_mean: conformance", "plugin patch_mean: exports", "plugin patch_mean: a picture of one colour"]:
+            self.assertIn(name, out)
+        out, _ = run(self.program, "conformance", self.plugins / "patch_mean.so", "--options", self.copy / "conformance.toml")
+        self.assertRegex(out, r"\n[1-9][0-9] passed, 0 failed\n$")
+
+    def test_3_it_is_listed(self):
+        out, _ = run(self.program, "inspect", ANTIPHON_PLUGIN_PATH=str(self.plugins))
+        self.assertRegex(out, r"(?m)^patch_mean +0\.1\.0 +encoder:patch_mean +one vector")
+        out, _ = run(self.program, "inspect", "patch_mean", ANTIPHON_PLUGIN_PATH=str(self.plugins))
+        self.assertIn("hidden_size = 64", out)
+
+    def test_4_it_runs_in_a_composed_model(self):
+        make_tiny.write_set(self.copy / "train.jsonl", 12, seed=3, kinds=["image"])
+        shutil.copytree(make_tiny.TOKENIZER, self.copy / "tokenizer")
+        found = {"ANTIPHON_PLUGIN_PATH": str(self.plugins)}
+        out, _ = run(self.program, "validate", "model.toml", cwd=self.copy, **found)
+        self.assertRegex(out, r"streams\.image\.encoder +patch_mean")
+        run(self.program, "train", "model.toml", cwd=self.copy, **found)
+        steps = [json.loads(line) for line in (self.copy / "run" / "metrics.jsonl").read_text().splitlines()]
+        self.assertEqual([s["step"] for s in steps], [1, 2])
+        self.assertGreater(steps[-1]["train/loss"], 0)
+        _, err = run(self.program, "validate", "model.toml", cwd=self.copy, wanted=5)
+        self.assertIn("there is no encoder 'patch_mean'", err)
+
+
+if __name__ == "__main__":
+    BUILD, CMAKE = Path(sys.argv[1]).resolve(), sys.argv[2]
+    unittest.main(argv=sys.argv[:1])
