@@ -7,6 +7,7 @@
 An area includes itself, the areas below it, and no other of its own level. A plugin includes component and what is
 beside or below text, its own folder, and never another plugin. Nothing includes apps. Boost.DLL is seen by the loader
 alone, toml++ by toml_io.cpp alone. A header of core includes ATen/core/Tensor.h of LibTorch, or what is lighter.
+Headers for tests (testing.h, test_*.h, *_test.h) may include more; only tests include them, and they are not installed.
 
 check_includes.py [ROOT]   exit code 1 and one line a finding
 """
@@ -23,6 +24,7 @@ PLUGIN_LEVEL = LEVEL["text"]
 ONLY = {"boost/dll": {"core/antiphon/plugin/loader.cpp"}, "toml++": {"core/antiphon/config/toml_io.cpp"}}
 # Of LibTorch in public headers: none of these pulls in more than ATen/core/Tensor.h does.
 LIGHT = re.compile(r"^(ATen/core/Tensor\.h|torch/headeronly/.*)$")
+FOR_TESTS = re.compile(r"(^|/)(testing\.h|test_\w+\.h|\w+_test\.(h|cpp))$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 SOURCES = {".h", ".hpp", ".cpp", ".cu", ".cuh"}
 
@@ -57,6 +59,10 @@ def third_party(name, include, where):
     for library, allowed in ONLY.items():
         if include.startswith(library) and name not in allowed:
             return f"only {', '.join(sorted(allowed))} may include <{include}>"
+    if FOR_TESTS.search(name):
+        return None
+    if FOR_TESTS.search(include):
+        return f"<{include}> is for tests only"
     if where == "core" and name.endswith(".h") and re.match(r"^(ATen|torch|c10)/", include) and not LIGHT.match(include):
         return f"a header may include <ATen/core/Tensor.h> of LibTorch and nothing heavier, not <{include}>"
     return None
@@ -65,7 +71,7 @@ def third_party(name, include, where):
 def check_file(root, file):
     name = file.relative_to(root).as_posix()
     parts = name.split("/")
-    test = file.stem.endswith("_test")
+    test = FOR_TESTS.search(name)
     for number, include in includes(file):
         target = area_of(include)
         found = third_party(name, include, parts[0])

@@ -11,6 +11,8 @@ GOOD = {
     "core/antiphon/data/a.cpp": "#include <antiphon/graph/b.h>\n#include <ATen/ATen.h>\n",
     "core/antiphon/graph/b.h": "#include <ATen/core/Tensor.h>\n#include <antiphon/nn/c.h>\n",
     "core/antiphon/nn/c.h": "#include <antiphon/kernels/d.h>\n",
+    "core/antiphon/nn/testing.h": "#include <ATen/ATen.h>\n",
+    "core/antiphon/nn/c_test.cpp": "#include <antiphon/nn/testing.h>\n",
     "core/antiphon/plugin/loader.cpp": "#include <boost/dll/shared_library.hpp>\n",
     "core/antiphon/config/toml_io.cpp": "#include <toml++/toml.h>\n",
     "plugins/llm/x/x.cpp": '#include "x.h"\n#include <antiphon/text/y.h>\n',
@@ -26,6 +28,7 @@ BAD = {
     "core/antiphon/plugin/6.cpp": ("#include <boost/dll/alias.hpp>\n", "only core/antiphon/plugin/loader.cpp may"),
     "core/antiphon/config/7.cpp": ("#include <toml++/toml.h>\n", "only core/antiphon/config/toml_io.cpp may"),
     "core/antiphon/infer/8.cpp": ("#include <common/command.h>\n", "nothing includes apps"),
+    "core/antiphon/nn/11.cpp": ("#include <antiphon/nn/testing.h>\n", "is for tests only"),
     "plugins/llm/x/9.cpp": ("#include <antiphon/graph/b.h>\n", "a plugin must not include graph"),
     "plugins/llm/x/10.cpp": ('#include "../y/y.h"\n', "outside its folder"),
 }
