@@ -10,7 +10,7 @@
 #include <set>
 
 #include <antiphon/media/decode.h>
-#include <antiphon/media/testing.h>
+#include <antiphon/media/media_test.h>
 
 using namespace antiphon;
 using namespace antiphon::media;
