@@ -4,7 +4,7 @@
 #include <numbers>
 
 #include <antiphon/media/decode.h>
-#include <antiphon/media/testing.h>
+#include <antiphon/media/media_test.h>
 
 using namespace antiphon;
 using namespace antiphon::media;

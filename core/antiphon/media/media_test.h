@@ -1,5 +1,6 @@
 // Shared by the tests of this folder.
 #pragma once
+#include <filesystem>
 #include <string>
 
 #include <catch2/catch_test_macros.hpp>
@@ -10,7 +11,7 @@
 namespace antiphon::media {
 
 inline std::string fixture(const std::string& name) {
-  return read_file(std::string(ANTIPHON_SOURCE_DIR) + "/tests/media/" + name, ErrorKind::data);
+  return read_file(std::filesystem::path(ANTIPHON_SOURCE_DIR) / "tests/media" / name, ErrorKind::data);
 }
 
 // The message of the Error(data) that `body` throws; "" where it throws none.
