@@ -1,6 +1,7 @@
 // Chat templates (Jinja) of Hugging Face directories, run by minja (github.com/google/minja) with the settings of
 // transformers' apply_chat_template: trim_blocks, lstrip_blocks, raise_exception, strftime_now, generation blocks,
-// tojson without escapes for HTML. A template is untrusted: its size, steps, nesting and output are limited.
+// tojson without escapes for HTML. A template is untrusted: its size, look-ups, nesting and output are limited; what is
+// not limited is the memory of strings that it builds, and loops over its own literals that look nothing up.
 #pragma once
 #include <chrono>
 #include <filesystem>
@@ -27,8 +28,8 @@ class ChatTemplate {
     bool add_generation_prompt = false;
     std::chrono::system_clock::time_point now = std::chrono::system_clock::now();  // of strftime_now, in local time
   };
-  // `messages`: a list of {"role": …, "content": …}, UTF-8. Data error with the template's own words where it raises
-  // one, where it fails, and where the output passes 1 MiB plus twice the size of the messages.
+  // `messages`: a list of {"role": …, "content": …}, UTF-8. Data error, with the template's own words where it
+  // raises one, where it fails, and where the output passes 1 MiB plus twice the size of the messages.
   std::string render(const nlohmann::ordered_json& messages, const Options& options) const;
 
   // Whether content must be a list of {"type": "text", "text": …}: a plain string would be lost.

@@ -140,7 +140,7 @@ void PreTokenizer::operator()(std::string_view text, const std::function<void(st
 
 void PreTokenizer::emit(std::string_view piece, const std::function<void(std::string_view)>& word) const {
   std::string prefixed;
-  if (add_prefix_space_ && !piece.starts_with(' ')) piece = prefixed = " " + std::string(piece);
+  if (add_prefix_space_ && !piece.starts_with(' ')) piece = prefixed.append(1, ' ').append(piece);
   if (!words_) return word(piece);
   for (const auto& part : parts_of(*words_, piece))
     if (part.begin != part.end) word(piece.substr(part.begin, part.end - part.begin));
