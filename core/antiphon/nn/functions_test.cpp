@@ -1,0 +1,150 @@
+// Layers with a gradient of their own, against the same formula in double precision with autograd's gradient.
+#include <torch/csrc/autograd/autograd.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/nn/activation.h>
+#include <antiphon/nn/linear.h>
+#include <antiphon/nn/mlp.h>
+#include <antiphon/nn/norm.h>
+#include <antiphon/nn/rope.h>
+#include <antiphon/nn/testing.h>
+
+using namespace antiphon;
+using namespace antiphon::nn;
+
+namespace {
+
+using Function = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
+
+std::vector<at::Tensor> gradients(const Function& function, const std::vector<at::Tensor>& inputs, const at::Tensor& upstream) {
+  return torch::autograd::grad({function(inputs)}, inputs, {upstream});
+}
+
+// Value and gradients of `ours` in float32 against `formula` in float64.
+void compare(const Function& ours, const Function& formula, const std::vector<at::Tensor>& inputs) {
+  std::vector<at::Tensor> singles, doubles;
+  for (const auto& input : inputs) {
+    singles.push_back(input.clone().set_requires_grad(true));
+    doubles.push_back(input.to(at::kDouble).set_requires_grad(true));
+  }
+  const auto expected = formula(doubles);
+  CHECK(relative_error(ours(singles).detach(), expected.detach()) < 1e-6);
+  const auto upstream = random(expected.sizes(), 99);
+  const auto got = gradients(ours, singles, upstream), wanted = gradients(formula, doubles, upstream.to(at::kDouble));
+  for (size_t i = 0; i < got.size(); ++i) {
+    INFO("gradient " << i);
+    CHECK(relative_error(got[i], wanted[i]) < 2e-6);
+  }
+}
+
+double frequency(const RopeScaling& scaling, int64_t i, int64_t head_size, double theta) {
+  const double plain = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_size));
+  if (scaling.type == "linear") return plain / scaling.factor;
+  if (scaling.type != "llama3") return plain;
+  const double turns = static_cast<double>(scaling.original_max_positions) * plain / (2 * M_PI);
+  if (turns > scaling.high_freq_factor) return plain;
+  if (turns < scaling.low_freq_factor) return plain / scaling.factor;
+  const double smooth = (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
+  return plain * smooth + plain / scaling.factor * (1 - smooth);
+}
+
+// Pairs (i, i + half) turned as complex numbers.
+at::Tensor turned(const at::Tensor& x, const at::Tensor& angles) {
+  const auto halves = x.chunk(2, -1);
+  const auto cos = angles.cos().unsqueeze(1).to(x.scalar_type()), sin = angles.sin().unsqueeze(1).to(x.scalar_type());
+  return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1);
+}
+
+}  // namespace
+
+TEST_CASE("RmsNorm: value and gradients are those of the formula") {
+  for (const bool trained : {true, false}) {
+    RmsNorm norm(24, 1e-3);
+    norm.initialize(1, at::kCPU);
+    auto& weight = *norm.parameters()[0].tensor;
+    const auto ours = [&](const std::vector<at::Tensor>& in) {
+      weight = trained ? in[1] : random({24}, 5);
+      return norm.forward(in[0]);
+    };
+    const auto formula = [&](const std::vector<at::Tensor>& in) {
+      return in[0] * (in[0].square().mean(-1, true) + 1e-3).rsqrt() * (trained ? in[1] : random({24}, 5).to(at::kDouble));
+    };
+    const std::vector<at::Tensor> both{random({7, 24}, 4) * 3, random({24}, 5)};
+    compare(ours, formula, trained ? both : std::vector<at::Tensor>{both[0]});
+  }
+}
+
+TEST_CASE("RmsNorm in bf16 takes its statistics in float32 and keeps the dtype") {
+  RmsNorm norm(64, 1e-6);
+  norm.initialize(1, at::kCPU);
+  const auto x = (random({5, 64}, 3) * 300).to(at::kBFloat16);
+  const auto y = norm.forward(x);
+  CHECK(y.scalar_type() == at::kBFloat16);
+  const auto x64 = x.to(at::kDouble);
+  CHECK(relative_error(y.detach(), x64 * (x64.square().mean(-1, true) + 1e-6).rsqrt()) < 0.008);
+}
+
+TEST_CASE("swiglu: value and gradients are those of the formula") {
+  const auto ours = [](const std::vector<at::Tensor>& in) { return swiglu(in[0], in[1]); };
+  const auto formula = [](const std::vector<at::Tensor>& in) { return in[0] / (1 + at::exp(-in[0])) * in[1]; };
+  compare(ours, formula, {random({9, 16}, 1) * 4, random({9, 16}, 2)});
+}
+
+TEST_CASE("rope: value and gradients are those of the formula, for every scaling") {
+  const std::vector<int64_t> positions{0, 1, 2, 5, 0, 1, 4095, 100000};
+  const int64_t head_size = 32;
+  const std::vector<RopeScaling> scalings{{}, {.type = "linear", .factor = 4}, {.type = "llama3", .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_positions = 64}};
+  for (const auto& scaling : scalings) {
+    INFO(scaling.type);
+    std::vector<double> angles;
+    for (const auto position : positions)
+      for (int64_t i = 0; i < head_size / 2; ++i) angles.push_back(static_cast<double>(position) * frequency(scaling, i, head_size, 10000));
+    const auto angle = at::tensor(angles, at::kDouble).view({static_cast<int64_t>(positions.size()), head_size / 2});
+    const auto table = Rope(head_size, 10000, scaling).table(at::tensor(positions, at::kLong), at::kFloat);
+    // float32 angles, as transformers computes them: the error of an angle is that of its size.
+    const auto error = (table.cos_td.narrow(1, 0, head_size / 2).to(at::kDouble) - angle.cos()).abs() / (1 + angle);
+    CHECK(error.max().item<double>() < 3e-7);
+    CHECK(at::equal(table.cos_td.narrow(1, 0, 16), table.cos_td.narrow(1, 16, 16)));
+    const auto exact = at::atan2(table.sin_td.narrow(1, 0, 16).to(at::kDouble), table.cos_td.narrow(1, 0, 16).to(at::kDouble));
+    compare([&](const std::vector<at::Tensor>& in) { return apply_rope(in[0], table); }, [&](const std::vector<at::Tensor>& in) { return turned(in[0], exact); },
+            {random({static_cast<int64_t>(positions.size()), 3, head_size}, 8)});
+  }
+}
+
+TEST_CASE("rope: a score depends on the distance alone") {
+  const Rope rope(16, 10000, {});
+  const auto q = random({1, 1, 16}, 1), k = random({1, 1, 16}, 2);
+  const auto at_position = [&](const at::Tensor& x, int64_t position) { return apply_rope(x, rope.table(at::tensor({position}, at::kLong), at::kFloat)).flatten(); };
+  const double near = at_position(q, 7).dot(at_position(k, 3)).item<double>(), far = at_position(q, 207).dot(at_position(k, 203)).item<double>();
+  CHECK(std::abs(near - far) < 1e-4);
+}
+
+TEST_CASE("activations go by the names of Hugging Face") {
+  const auto x = random({50}, 1) * 3;
+  const auto x64 = x.to(at::kDouble);
+  CHECK(relative_error(activate("gelu", x), x64 * 0.5 * (1 + at::erf(x64 / std::sqrt(2.0)))) < 1e-6);
+  CHECK(relative_error(activate("gelu_new", x), 0.5 * x64 * (1 + at::tanh(std::sqrt(2 / M_PI) * (x64 + 0.044715 * x64.pow(3))))) < 1e-6);
+  CHECK(at::equal(activate("relu", x), x.clamp_min(0)));
+  CHECK(relative_error(activate("silu", x), x64 / (1 + at::exp(-x64))) < 1e-6);
+  CHECK(at::equal(activate("swish", x), activate("silu", x)));
+  for (const auto& name : activation_names()) CHECK_NOTHROW(activate(name, x));
+  CHECK_THROWS_AS(activate("selu2", x), Error);
+}
+
+TEST_CASE("a linear layer is x Wt + b, casts its float32 master, and is a site with its path") {
+  Mlp mlp(6, 10, 3, 2, "relu");
+  mlp.initialize(3, at::kCPU);
+  const auto parameters = mlp.parameters();
+  REQUIRE(parameters.size() == 4);
+  CHECK(parameters[0].name == "0.weight");
+  CHECK(parameters[3].name == "1.bias");
+  CHECK(mlp.sites().size() == 2);
+  CHECK(mlp.sites()[1].path == "1");
+  *parameters[1].tensor = random({10}, 4);
+  const auto x = random({2, 5, 6}, 5);
+  const auto expected = at::matmul(at::relu(at::matmul(x, parameters[0].tensor->t()) + *parameters[1].tensor), parameters[2].tensor->t()) + *parameters[3].tensor;
+  CHECK(relative_error(mlp.forward(x).detach(), expected.detach()) < 1e-5);
+  const auto half = mlp.forward(x.to(at::kBFloat16));
+  CHECK(half.scalar_type() == at::kBFloat16);
+  CHECK(relative_error(half.detach(), expected.detach()) < 0.03);
+}
