@@ -204,8 +204,8 @@ TEST_CASE("a sidecar that is missing or wrong is refused") {
   CHECK(
       refusal(file) ==
       fmt::format("its sidecar cannot be used:\n"
-                  "{0}:1:1: the required key 'version' is missing at the top level (plugin description): its version\n"
-                  "{0}:2:1: unknown key 'versoin' at the top level (plugin description); did you mean 'version'? "
+                  "{0}:1:1: the required key 'version' is missing at the top level: its version\n"
+                  "{0}:2:1: unknown key 'versoin' at the top level; did you mean 'version'? "
                   "known: abi, build, compiler, cxx_abi, doc, name, provides, torch, version\n"
                   "  fix: take it from the build again",
                   sidecar));
