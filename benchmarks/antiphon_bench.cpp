@@ -62,7 +62,8 @@ std::unique_ptr<Loss> cross_entropy() {
 // As train::Trainer makes a step, without its clipping (the peer has none either).
 double train_step(graph::MultimodalLm& model, Loss& loss, const graph::Batch& batch, train::Optimizer& optimizer) {
   const auto hidden = model.forward(batch).index_select(0, batch.supervised_n);
-  const auto output = loss.forward({hidden, model.llm().head_weight(), batch.labels_n, static_cast<double>(batch.supervised())});
+  const auto output =
+      loss.forward({hidden, model.llm().head_weight(), batch.labels_n, static_cast<double>(batch.supervised())});
   torch::autograd::backward({output.loss}, {});
   optimizer.step(1.0);
   return output.loss.item<double>();
@@ -83,7 +84,13 @@ void train(const Flags& flags) {
   for (const double wall : walls) rates.push_back(static_cast<double>(batch.tokens()) / wall);
   int64_t trained = 0;
   for (const auto& parameter : optimizer.parameters()) trained += parameter.tensor->numel();
-  emit("train", {{"dtype", flags.dtype}, {"batch", flags.batch}, {"seq", flags.sequence}, {"trainable", trained}, {"loss0", losses.front()}, {"loss_last", losses.back()}},
+  emit("train",
+       {{"dtype", flags.dtype},
+        {"batch", flags.batch},
+        {"seq", flags.sequence},
+        {"trainable", trained},
+        {"loss0", losses.front()},
+        {"loss_last", losses.back()}},
        {{"wall_med_s", walls}, {"tokens_per_s", rates}});
 }
 
@@ -103,7 +110,10 @@ void decode(const Flags& flags) {
   for (const double wall : walls) decode_rates.push_back((kNew - 1) / (wall - median(first)));
   for (const double wall : prefill) prefill_rates.push_back(kLongPrompt / wall);
   emit("decode", {{"dtype", flags.dtype}, {"prompt", kPrompt}, {"new", kNew}},
-       {{"wall_med_s", walls}, {"decode_tok_s", decode_rates}, {"ttft64_s", first}, {"prefill512_tok_s", prefill_rates}});
+       {{"wall_med_s", walls},
+        {"decode_tok_s", decode_rates},
+        {"ttft64_s", first},
+        {"prefill512_tok_s", prefill_rates}});
 }
 
 int run(int argc, char** argv) {
@@ -116,7 +126,8 @@ int run(int argc, char** argv) {
   program.add_option("--threads", flags.threads, "0: as LibTorch chooses");
   program.add_option("--warmup", flags.repeats.warmup)->check(CLI::PositiveNumber);
   program.add_option("--reps", flags.repeats.count)->check(CLI::PositiveNumber);
-  auto* train_command = program.add_subcommand("train", "LoRA r16 on the 7 projections, all positions supervised, fused AdamW");
+  auto* train_command =
+      program.add_subcommand("train", "LoRA r16 on the 7 projections, all positions supervised, fused AdamW");
   train_command->add_option("--batch", flags.batch)->check(CLI::PositiveNumber);
   train_command->add_option("--seq", flags.sequence)->check(CLI::PositiveNumber);
   program.add_subcommand("decode", "greedy, batch 1, KV cache");

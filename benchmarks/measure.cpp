@@ -14,7 +14,8 @@ std::vector<double> repeat(const Repeats& repeats, const std::function<void()>& 
   for (int i = 0; i < repeats.warmup + repeats.count; ++i) {
     const auto begin = std::chrono::steady_clock::now();
     body();
-    if (i >= repeats.warmup) seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    if (i >= repeats.warmup)
+      seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   return seconds;
 }
@@ -25,7 +26,8 @@ double median(std::vector<double> values) {
   return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
-void emit(const std::string& name, nlohmann::json facts, const std::vector<std::pair<std::string, std::vector<double>>>& samples) {
+void emit(const std::string& name, nlohmann::json facts,
+          const std::vector<std::pair<std::string, std::vector<double>>>& samples) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   facts["bench"] = name, facts["side"] = "antiphon";

@@ -17,6 +17,7 @@ std::vector<double> repeat(const Repeats& repeats, const std::function<void()>& 
 double median(std::vector<double> values);
 // Prints one line: name, threads, peak_rss_mib, `facts`, and for each of `samples` its median under its name; the
 // samples themselves stand under "samples".
-void emit(const std::string& name, nlohmann::json facts, const std::vector<std::pair<std::string, std::vector<double>>>& samples);
+void emit(const std::string& name, nlohmann::json facts,
+          const std::vector<std::pair<std::string, std::vector<double>>>& samples);
 
 }  // namespace antiphon::bench

@@ -145,6 +145,8 @@ def main():
     parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--page", default=str(ROOT / "docs/performance.md"))
     options = parser.parse_args()
+    if page.BEGIN not in Path(options.page).read_text():
+        sys.exit(f"run.py: {options.page} has no line '{page.BEGIN}', where the tables are to stand")
     os.environ["HF_HUB_OFFLINE"] = "1"
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         bench = Bench(options, Path(folder))
