@@ -1,0 +1,91 @@
+#include <ATen/ATen.h>
+
+#include <antiphon/base/files.h>
+#include <antiphon/data/feature_cache.h>
+#include <antiphon/weights/test_folder.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace antiphon;
+using namespace antiphon::data;
+using weights::TestFolder;
+
+namespace {
+
+std::vector<at::Tensor> features(at::ScalarType dtype) { return {at::arange(24).reshape({2, 3, 4}).to(dtype), at::arange(4).reshape({1, 1, 4}).to(dtype)}; }
+
+std::filesystem::path only_file(const std::filesystem::path& folder) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
+    if (entry.is_regular_file()) return entry.path();
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("feature cache: a round trip keeps values, dtype, order and number of parts") {
+  TestFolder folder;
+  FeatureCache cache(folder / "cache", {{"image", "settings"}});
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto key = cache.key("image", dtype == at::kFloat ? "a" : "b");
+    CHECK_FALSE(cache.load(key));
+    cache.store(key, features(dtype));
+    const auto loaded = cache.load(key);
+    REQUIRE(loaded);
+    REQUIRE(loaded->size() == 2);
+    for (size_t i = 0; i < 2; ++i) {
+      CHECK((*loaded)[i].scalar_type() == dtype);
+      CHECK(at::equal((*loaded)[i], features(dtype)[i]));
+    }
+  }
+  std::vector<at::Tensor> many;
+  for (int i = 0; i < 12; ++i) many.push_back(at::full({1, 1, 2}, i));
+  cache.store(cache.key("image", "many"), many);
+  const auto loaded = cache.load(cache.key("image", "many"));
+  REQUIRE(loaded);
+  for (int i = 0; i < 12; ++i) CHECK((*loaded)[static_cast<size_t>(i)][0][0][0].item<int>() == i);
+}
+
+TEST_CASE("feature cache: the key depends on content, settings and stream; off and unknown streams have none") {
+  TestFolder folder;
+  const FeatureCache a(folder / "c", {{"image", "one"}, {"depth", "two"}}), b(folder / "c", {{"image", "three"}}), off("", {{"image", "one"}});
+  CHECK(a.key("image", "x") == a.key("image", "x"));
+  CHECK(a.key("image", "x") != a.key("image", "y"));
+  CHECK(a.key("image", "x") != a.key("depth", "x"));
+  CHECK(a.key("image", "x") != b.key("image", "x"));
+  CHECK(a.key("audio", "x").empty());
+  CHECK(off.key("image", "x").empty());
+  CHECK_FALSE(off.enabled());
+}
+
+TEST_CASE("feature cache: any damage is a miss, and what is stored anew is good") {
+  TestFolder folder;
+  FeatureCache cache(folder / "cache", {{"image", "settings"}});
+  const auto key = cache.key("image", "a");
+  cache.store(key, features(at::kFloat));
+  const auto file = only_file(folder / "cache");
+  const auto bytes = read_file(file, ErrorKind::data);
+  const auto put = [&](const std::string& content) { write_file_atomic(file, content, ErrorKind::data); };
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    auto damaged = bytes;
+    damaged[i] = static_cast<char>(damaged[i] ^ 0x10);
+    put(damaged);
+    if (const auto loaded = cache.load(key)) {  // white space of the header
+      REQUIRE(loaded->size() == 2);
+      CHECK(at::equal((*loaded)[0], features(at::kFloat)[0]));
+    }
+  }
+  for (size_t size = 0; size < bytes.size(); size += 5) {
+    put(bytes.substr(0, size));
+    CHECK_FALSE(cache.load(key));
+  }
+  cache.store(key, features(at::kFloat));
+  CHECK(cache.load(key));
+}
+
+TEST_CASE("feature cache: a folder that cannot be written is no error") {
+  TestFolder folder;
+  folder.write("file", "");
+  FeatureCache cache(folder / "file" / "cache", {{"image", "settings"}});
+  CHECK_NOTHROW(cache.store(cache.key("image", "a"), features(at::kFloat)));
+  CHECK_FALSE(cache.load(cache.key("image", "a")));
+}

@@ -1,0 +1,82 @@
+#include <antiphon/data/order.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <map>
+#include <set>
+
+using namespace antiphon::data;
+
+namespace {
+
+std::vector<std::pair<size_t, int64_t>> draws(SampleOrder& order, int n) {
+  std::vector<std::pair<size_t, int64_t>> out;
+  for (int i = 0; i < n; ++i) {
+    const auto draw = order.next();
+    out.emplace_back(draw.source, draw.index);
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("order: each epoch of a source holds each of its samples once, in an order of its own") {
+  SampleOrder order({13, 5}, {1, 2}, 3, true);
+  std::map<std::pair<size_t, int64_t>, std::vector<int64_t>> epochs;
+  for (int i = 0; i < 400; ++i) {
+    const auto draw = order.next();
+    epochs[{draw.source, draw.epoch}].push_back(draw.index);
+  }
+  std::set<std::vector<int64_t>> orders;
+  int complete = 0;
+  for (const auto& [key, indices] : epochs) {
+    const std::set<int64_t> distinct(indices.begin(), indices.end());
+    CHECK(distinct.size() == indices.size());
+    const size_t size = key.first == 0 ? 13 : 5;
+    CHECK(*distinct.rbegin() < static_cast<int64_t>(size));
+    if (indices.size() == size) ++complete;
+    if (key.first == 0 && indices.size() == size) CHECK(orders.insert(indices).second);
+  }
+  CHECK(complete >= static_cast<int>(epochs.size()) - 2);
+}
+
+TEST_CASE("order: at any time each source has had its share, within one sample") {
+  const std::vector<int64_t> sizes{100, 10, 37};
+  const std::vector<double> weights{1, 3, 0.5};
+  SampleOrder order(sizes, weights, 1, true);
+  double total = 0;
+  for (size_t i = 0; i < 3; ++i) total += weights[i] * static_cast<double>(sizes[i]);
+  CHECK(order.epoch_size() == static_cast<int64_t>(total));
+  std::vector<int> counts(3);
+  for (int n = 1; n <= 1000; ++n) {
+    ++counts[order.next().source];
+    for (size_t i = 0; i < 3; ++i) CHECK(std::abs(counts[i] - n * weights[i] * static_cast<double>(sizes[i]) / total) <= 1.5);
+  }
+}
+
+TEST_CASE("order: the seed decides, and without shuffling the files' own order") {
+  SampleOrder a({20}, {1}, 7, true), b({20}, {1}, 7, true), c({20}, {1}, 8, true), high({20}, {1}, 7 + (uint64_t{1} << 40), true), plain({4}, {1}, 7, false);
+  const auto of_a = draws(a, 60);
+  CHECK(of_a == draws(b, 60));
+  CHECK(of_a != draws(c, 60));
+  CHECK(of_a != draws(high, 60));
+  for (int i = 0; i < 12; ++i) CHECK(plain.next().index == i % 4);
+}
+
+TEST_CASE("order: restoring any state draws what would have come") {
+  SampleOrder order({11, 4, 1}, {1, 1, 2}, 5, true);
+  std::vector<OrderState> states;
+  std::vector<std::pair<size_t, int64_t>> all;
+  for (int i = 0; i < 120; ++i) {
+    states.push_back(order.state());
+    const auto draw = order.next();
+    CHECK(draw.before == states.back());
+    all.emplace_back(draw.source, draw.index);
+  }
+  for (size_t from = 0; from < all.size(); from += 7) {
+    SampleOrder again({11, 4, 1}, {1, 1, 2}, 5, true);
+    draws(again, 3);
+    again.restore(states[from]);
+    CHECK(draws(again, static_cast<int>(all.size() - from)) == std::vector(all.begin() + static_cast<long>(from), all.end()));
+  }
+}

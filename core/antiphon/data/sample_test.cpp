@@ -1,0 +1,158 @@
+#include <antiphon/base/error.h>
+#include <antiphon/data/sample.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <random>
+
+using namespace antiphon;
+using namespace antiphon::data;
+using namespace std::string_literals;
+
+namespace {
+
+// The Error(data) of a line, or "" where it is read.
+std::string refusal(std::string_view line) {
+  try {
+    parse_sample(line, "/data");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::data);
+    CHECK_FALSE(error.message().empty());
+    return error.message();
+  }
+  return {};
+}
+
+const std::string kMessages = R"({"id": 7, "task": "caption", "n": 3, "messages": [{"role": "system", "content": "be brief"},
+ {"role": "user", "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "What? <image>"}, {"type": "audio", "audio": "/x/b.wav", "stream": "speech"}]},
+ {"role": "assistant", "content": "A bird."}]})";
+const std::string kLlava = R"({"id": "x", "image": ["a.png", "b.png"], "audio": "c.wav", "conversations": [{"from": "human", "value": "<image>\nand <image><audio> what?"},
+ {"from": "gpt", "value": "An <image> of a bird"}, {"from": "human", "value": "sure?"}, {"from": "gpt", "value": ""}]})";
+
+}  // namespace
+
+TEST_CASE("sample: the layout with messages") {
+  const auto sample = parse_sample(kMessages, "/data");
+  CHECK(sample.id == "7");
+  CHECK(sample.tags == std::map<std::string, std::string>{{"task", "caption"}});
+  REQUIRE(sample.turns.size() == 3);
+  CHECK(sample.turns[0].role == "system");
+  CHECK(sample.turns[0].parts[0].text == "be brief");
+  const auto& parts = sample.turns[1].parts;
+  REQUIRE(parts.size() == 3);
+  CHECK((parts[0].media == 0 && parts[1].media == -1 && parts[2].media == 1));
+  CHECK(parts[1].text == "What? <image>");  // text, not a place
+  REQUIRE(sample.media.size() == 2);
+  CHECK(sample.media[0].path == "/data/a.png");
+  CHECK(sample.media[1].path == "/x/b.wav");
+  CHECK(sample.media[1].modality == Modality::audio);
+  CHECK(sample.media[1].stream == "speech");
+}
+
+TEST_CASE("sample: the layout with conversations") {
+  const auto sample = parse_sample(kLlava, "/data");
+  REQUIRE(sample.turns.size() == 4);
+  CHECK(sample.turns[1].role == "assistant");
+  CHECK(sample.turns[1].parts[0].text == "An <image> of a bird");  // an answer's text is text
+  const auto& parts = sample.turns[0].parts;
+  REQUIRE(parts.size() == 5);
+  CHECK(parts[0].media == 0);
+  CHECK(parts[1].text == "and ");
+  CHECK(parts[2].media == 1);
+  CHECK(parts[3].media == 2);
+  CHECK(parts[4].text == " what?");
+  CHECK(sample.media[1].path == "/data/b.png");
+  CHECK(sample.media[2].modality == Modality::audio);
+  CHECK(sample.turns[3].parts.size() == 1);
+}
+
+TEST_CASE("sample: everything malformed is refused, with what was wrong") {
+  const auto user = [](const std::string& content) { return R"({"messages": [{"role": "user", "content": )" + content + "}]}"; };
+  const auto llava = [](const std::string& rest) { return R"({"conversations": [{"from": "human", "value": "<image>"}])" + rest + "}"; };
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"", "not valid JSON"},
+      {"{", "not valid JSON"},
+      {"{} {}", "not valid JSON"},
+      {"{'messages': []}", "not valid JSON"},
+      {R"({"messages": [],})", "not valid JSON"},
+      {R"({"messages": NaN})", "not valid JSON"},
+      {"\0"s, "not valid JSON"},
+      {R"({"a": "\ud800"})", "not valid JSON"},
+      {std::string(100000, '['), "not valid JSON"},
+      {"{\"messages\": \"\xff\"}", "UTF-8"},
+      {"{\"messages\": \"\xc0\xaf\"}", "UTF-8"},
+      {"\xed\xa0\x80", "UTF-8"},
+      {"null", "null"},
+      {"3", "number"},
+      {"\"text\"", "string"},
+      {"[]", "array"},
+      {"{}", "neither a list 'messages' nor a list 'conversations'"},
+      {R"({"messages": {}})", "neither a list 'messages'"},
+      {R"({"messages": null, "conversations": 3})", "neither a list 'messages'"},
+      {R"({"messages": []})", "the conversation is empty"},
+      {R"({"messages": [3]})", "an element of 'messages'"},
+      {R"({"messages": [{}]})", "'role'"},
+      {R"({"messages": [{"role": 3, "content": "x"}]})", "'role'"},
+      {R"({"messages": [{"role": "user"}]})", "'content'"},
+      {R"({"messages": [{"role": "tool", "content": "x"}]})", "role 'tool' is unknown"},
+      {R"({"messages": [{"role": "", "content": "x"}]})", "role '' is unknown"},
+      {user("null"), "'content' is neither"},
+      {user("{}"), "'content' is neither"},
+      {user("[3]"), "an element of 'content'"},
+      {user("[{}]"), "'type'"},
+      {user(R"([{"type": "video", "video": "x"}])"), "type 'video'"},
+      {user(R"([{"type": "text"}])"), "'text'"},
+      {user(R"([{"type": "text", "text": 3}])"), "'text'"},
+      {user(R"([{"type": "image"}])"), "'image'"},
+      {user(R"([{"type": "image", "image": ""}])"), "path is empty"},
+      {user(R"([{"type": "image", "image": ["a"]}])"), "'image'"},
+      {user(R"([{"type": "image", "image": "a\u0000.png"}])"), "NUL"},
+      {user(R"([{"type": "audio", "audio": "a", "stream": 3}])"), "'stream'"},
+      {R"({"messages": [{"role": "assistant", "content": [{"type": "image", "image": "a"}]}]})", "assistant turn holds media"},
+      {R"({"messages": [{"role": "system", "content": [{"type": "audio", "audio": "a"}]}]})", "system turn holds media"},
+      {R"({"conversations": []})", "the conversation is empty"},
+      {R"({"conversations": ["x"]})", "an element of 'conversations'"},
+      {R"({"conversations": [{"value": "x"}]})", "'from'"},
+      {R"({"conversations": [{"from": "human"}]})", "'value'"},
+      {R"({"conversations": [{"from": "robot", "value": "x"}]})", "role 'robot'"},
+      {llava(""), "more <image> marks"},
+      {llava(R"(, "image": [])"), "more <image> marks"},
+      {llava(R"(, "image": ["a", "b"])"), "2 images"},
+      {llava(R"(, "image": "a", "audio": "b")"), "1 audios"},
+      {llava(R"(, "image": {})"), "neither a path nor a list"},
+      {llava(R"(, "image": ["a", 3])"), "no path"},
+      {llava(R"(, "image": "")"), "path is empty"},
+  };
+  CHECK(cases.size() >= 30);
+  for (const auto& [line, words] : cases) {
+    INFO(line.substr(0, 200));
+    const auto message = refusal(line);
+    INFO(message);
+    CHECK(message.find(words) != std::string::npos);
+  }
+}
+
+TEST_CASE("sample: mutated lines are read or refused, never more") {
+  std::mt19937 random(11);
+  const std::string alphabet = "{}[]\",:\\<>imageudo0123456789 \n\t\xff\xc3\x80" + "\0"s;
+  int read = 0;
+  for (int round = 0; round < 6000; ++round) {
+    std::string line = round % 2 ? kMessages : kLlava;
+    for (int edits = 1 + static_cast<int>(random() % 4); edits > 0; --edits) {
+      const size_t at = random() % line.size(), n = std::min<size_t>(random() % 12, line.size() - at);
+      switch (random() % 4) {
+        case 0: line[at] = alphabet[random() % alphabet.size()]; break;
+        case 1: line.erase(at, n); break;
+        case 2: line.insert(at, 1, alphabet[random() % alphabet.size()]); break;
+        default: line.insert(random() % line.size(), line.substr(at, n));
+      }
+      if (line.empty()) line = "{";
+    }
+    if (!refusal(line).empty()) continue;
+    ++read;
+    const auto sample = parse_sample(line, "/data");
+    for (const auto& turn : sample.turns)
+      for (const auto& part : turn.parts) CHECK(part.media < static_cast<int64_t>(sample.media.size()));
+  }
+  CHECK(read > 100);
+}

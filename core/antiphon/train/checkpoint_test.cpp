@@ -1,0 +1,177 @@
+// Complete or not there: each damage, and each place where writing may be cut off.
+#include <ATen/ATen.h>
+#include <sys/resource.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/files.h>
+#include <antiphon/train/checkpoint.h>
+#include <antiphon/weights/test_folder.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <csignal>
+
+using namespace antiphon;
+using namespace antiphon::train;
+using weights::TestFolder;
+namespace fs = std::filesystem;
+
+namespace {
+
+CheckpointContent content(int64_t step) {
+  const auto value = static_cast<double>(step);
+  return {{{"llm/a", at::full({3, 2}, value)}, {"llm/b", at::full({4}, -value)}}, {{"llm/a#step", at::full({}, value)}, {"random.cpu", at::arange(5, at::kByte)}}, {{"step", step}, {"data", "x"}}};
+}
+
+fs::path save(const TestFolder& folder, int64_t step, int64_t keep = 9) { return save_checkpoint(folder.path(), step, content(step), keep); }
+
+std::string latest(const TestFolder& folder) {
+  const auto path = latest_checkpoint(folder.path());
+  return path ? path->filename().string() : "none";
+}
+
+bool is_refused(const fs::path& checkpoint) {
+  try {
+    verify_checkpoint(checkpoint);
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::weights);
+    CHECK(std::string(error.what()).find(checkpoint.string()) != std::string::npos);
+    return true;
+  }
+  return false;
+}
+
+void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes; }
+
+}  // namespace
+
+TEST_CASE("what is saved is what is loaded") {
+  TestFolder folder;
+  const auto path = save(folder, 7);
+  CHECK(path.filename() == "step_7");
+  const auto loaded = load_checkpoint(path, true);
+  CHECK(at::equal(loaded.parameters.at("llm/a"), at::full({3, 2}, 7.0)));
+  CHECK(loaded.parameters.size() == 2);
+  CHECK(at::equal(loaded.state.at("random.cpu"), at::arange(5, at::kByte)));
+  CHECK(loaded.progress.at("step") == 7);
+  CHECK(load_checkpoint(path, false).state.empty());
+  CHECK(folder.count() == 1);
+}
+
+TEST_CASE("the newest is chosen by its number, and as many as wanted are kept") {
+  TestFolder folder;
+  CHECK(latest(folder) == "none");
+  CHECK_FALSE(has_checkpoints(folder.path()));
+  CHECK(latest_checkpoint(folder / "nowhere") == std::nullopt);
+  for (const int64_t step : {8, 9, 10, 11}) save(folder, step, 2);
+  CHECK(latest(folder) == "step_11");
+  CHECK(folder.count() == 2);
+  CHECK(fs::exists(folder / "step_10"));
+  CHECK(has_checkpoints(folder.path()));
+}
+
+TEST_CASE("every flipped byte and every cut is noticed") {
+  TestFolder folder;
+  const auto path = save(folder, 3);
+  for (const char* name : {"parameters.safetensors", "state.safetensors", "progress.json", "manifest.json"}) {
+    const auto file = path / name;
+    const auto bytes = read_file(file, ErrorKind::weights);
+    // White space of the manifest may change without harm; everything else counts.
+    const bool json = std::string(name) == "manifest.json";
+    int passed = 0;
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      auto damaged = bytes;
+      damaged[i] = static_cast<char>(damaged[i] ^ 0x04);
+      write(file, damaged);
+      const bool refused = is_refused(path);
+      passed += !refused;
+      if (!json) CHECK(refused);
+    }
+    CHECK(passed == 0);
+    for (size_t size = 0; size < bytes.size(); size += 7) {
+      write(file, bytes.substr(0, size));
+      CHECK(is_refused(path));
+    }
+    write(file, bytes + "x");
+    CHECK(is_refused(path));
+    fs::remove(file);
+    CHECK(is_refused(path));
+    write(file, bytes);
+    CHECK_FALSE(is_refused(path));
+  }
+}
+
+TEST_CASE("manifests of odd types are refused in words") {
+  TestFolder folder;
+  const auto path = save(folder, 3);
+  for (const char* text : {"", "null", "3", "[]", "{}", "{\"parameters.safetensors\": 1}", "{\"parameters.safetensors\": {}}", "{\"parameters.safetensors\": {\"bytes\": \"9\", \"xxh3\": 3}}", "{\"parameters.safetensors\": {\"bytes\": -1, \"xxh3\": null}}", "\xff\xfe", "[[[[[[[["}) {
+    INFO(text);
+    write(path / "manifest.json", text);
+    CHECK(is_refused(path));
+  }
+}
+
+TEST_CASE("damaged ones are passed over, set aside when their step comes again, and never push out good ones") {
+  TestFolder folder;
+  for (const int64_t step : {1, 2, 3}) save(folder, step);
+  write(folder / "step_3" / "state.safetensors", "cut");
+  write(folder / "step_2" / "manifest.json", "{}");
+  fs::create_directories(folder / "step_5");
+  fs::create_directories(folder / ".tmp-step_4-1");
+  fs::create_directories(folder / "step_7x");
+  folder.write("step_9", "a file");
+  CHECK(latest(folder) == "step_1");
+  save(folder, 2, 1);
+  CHECK(latest(folder) == "step_2");
+  CHECK_FALSE(fs::exists(folder / "step_1"));
+  CHECK_FALSE(fs::exists(folder / ".tmp-step_4-1"));
+  for (const char* name : {"step_2.damaged", "step_3.damaged", "step_5.damaged", "step_7x"}) CHECK(fs::exists(folder / name));
+  save(folder, 3, 1);
+  CHECK(latest(folder) == "step_3");
+}
+
+TEST_CASE("saving a step that is there and whole changes nothing") {
+  TestFolder folder;
+  const auto path = save(folder, 4);
+  const auto before = fs::last_write_time(path / "manifest.json");
+  CHECK(save(folder, 4) == path);
+  CHECK(fs::last_write_time(path / "manifest.json") == before);
+}
+
+TEST_CASE("wherever the writing ends, the one before stays the latest and the next save succeeds") {
+  struct sigaction ignored{}, kept_action{};
+  ignored.sa_handler = SIG_IGN;
+  sigaction(SIGXFSZ, &ignored, &kept_action);
+  rlimit kept{};
+  getrlimit(RLIMIT_FSIZE, &kept);
+  int failures = 0;
+  for (rlim_t limit = 0; limit < 1200; limit += 8) {  // files of up to this size can be written
+    TestFolder folder;
+    save(folder, 1);
+    const rlimit tight{limit, kept.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &tight);
+    bool saved = true;
+    ErrorKind kind = ErrorKind::weights;
+    try {
+      save(folder, 2);
+    } catch (const Error& error) {
+      saved = false, kind = error.kind();
+    }
+    setrlimit(RLIMIT_FSIZE, &kept);
+    failures += !saved;
+    CHECK(kind == ErrorKind::weights);
+    CHECK(latest(folder) == (saved ? "step_2" : "step_1"));
+    save(folder, 2);
+    CHECK(latest(folder) == "step_2");
+    CHECK(folder.count() == 2);
+  }
+  sigaction(SIGXFSZ, &kept_action, nullptr);
+  CHECK(failures > 20);
+  CHECK(failures < 150);
+}
+
+TEST_CASE("a folder that cannot be made is an error in words") {
+  TestFolder folder;
+  folder.write("file", "");
+  CHECK_THROWS_AS(save_checkpoint(folder / "file", 1, content(1), 1), Error);
+}
