@@ -18,6 +18,14 @@ void report(const Part& part, const weights::LoadReport& load) {
                         load.ignored ? fmt::format(" ({} not used by this part)", load.ignored) : ""));
 }
 
+// For messages: the samples whose media go through a stream.
+std::string samples_of(const Batch& batch, const std::string& stream) {
+  std::string text;
+  for (const auto& media : batch.media)
+    if (media.stream == stream && text.size() < 200) text += (text.empty() ? "sample " : ", ") + media.sample_id;
+  return text;
+}
+
 }  // namespace
 
 std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
@@ -139,11 +147,10 @@ at::Tensor MultimodalLm::embed(const Batch& batch) {
       positions.push_back(at::arange(media.position, media.position + media.item.tokens, at::kLong));
     }
     if (items.empty()) continue;
-    const auto rows = stream->connect(items).to(settings_.compute);
+    const auto rows = with_context("embedding media of " + samples_of(batch, name), [&] { return stream->connect(items); }).to(settings_.compute);
     const auto index = at::cat(positions).to(settings_.device);
     if (rows.size(0) != index.size(0))
-      fail(ErrorKind::plugin, fmt::format("stream {}: {} placeholder positions and {} embeddings, in the batch of sample {}", name, index.size(0), rows.size(0), batch.sample_ids.front()),
-           "the connector's output_grid() and forward() must agree; run `antiphon conformance` on the plugin");
+      fail(ErrorKind::internal, fmt::format("stream {}: {} placeholder positions and {} embeddings, in {}", name, index.size(0), rows.size(0), samples_of(batch, name)));
     x = x.index_copy(0, index, rows);
   }
   return x;

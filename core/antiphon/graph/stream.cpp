@@ -44,7 +44,7 @@ TokenGrid grid_of(const at::Tensor& features) { return {features.size(0), featur
 std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec, int64_t hidden_size, config::Problems& problems) {
   const std::string section = "model.streams." + name;
   auto stream = std::make_unique<Stream>();
-  stream->name_ = name;
+  stream->name_ = name, stream->hidden_size_ = hidden_size;
   int64_t width = 0;
   for (auto& slot : read_slots(spec.encoder, section + ".encoder", problems)) {
     if (slot.plugin.empty()) return nullptr;
@@ -82,6 +82,7 @@ StreamItem Stream::process(const MediaItem& media) const {
   std::vector<TokenGrid> grids;
   for (const auto& slot : encoders_) {
     item.inputs.push_back(slot.encoder->process(media));
+    if (item.inputs.back().empty()) fail(ErrorKind::plugin, fmt::format("encoder {} gave no part for a media item", slot.spec.plugin), "its process() must give at least one part, or throw; run `antiphon conformance` on the plugin");
     std::vector<TokenGrid> own;
     for (const auto& part : item.inputs.back()) own.push_back(slot.encoder->output_grid(part.sizes()));
     if (item.inputs.size() > 1 && own != grids)
@@ -139,10 +140,22 @@ at::Tensor Stream::connect(const std::vector<const StreamItem*>& items) {
     std::vector<at::Tensor> batch;
     for (const auto i : indices) batch.push_back(parts[i].reshape({grid.count(), -1}));
     const auto arranged = connector_->arrange(at::stack(batch), grid);
+    check_connector(arranged.dim() == 3 && arranged.size(1) == connector_->output_grid(grid).count(), arranged,
+                    fmt::format("{} embeddings for a grid of {} x {}", connector_->output_grid(grid).count(), grid.rows, grid.columns));
     for (size_t j = 0; j < indices.size(); ++j) rows[indices[j]] = arranged[static_cast<int64_t>(j)];
   }
   const auto all = at::cat(rows);
-  return connector_->project(padded_rows(all)).narrow(0, 0, all.size(0));
+  const auto padded = padded_rows(all);
+  const auto y = connector_->project(padded);
+  check_connector(y.dim() == 2 && y.size(0) == padded.size(0) && y.size(1) == hidden_size_, y, fmt::format("{} rows of {}", padded.size(0), hidden_size_));
+  return y.narrow(0, 0, all.size(0));
+}
+
+// Part by part, since one that gives too much and one that gives too little would make a sum that fits.
+void Stream::check_connector(bool good, const at::Tensor& got, const std::string& expected) const {
+  if (good) return;
+  fail(ErrorKind::plugin, fmt::format("stream {}: the connector announced {} and gave a tensor of shape {}", name_, expected, fmt::join(got.sizes(), "x")),
+       "its output_grid(), arrange() and project() must agree; run `antiphon conformance` on the plugin");
 }
 
 }  // namespace antiphon::graph

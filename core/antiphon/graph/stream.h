@@ -47,11 +47,14 @@ class Stream {
   // what else is in the batch. Without autograd where the encoders are frozen.
   void encode(StreamItem& item, at::ScalarType dtype, at::Device device);
   // Embeddings of many items, row by row in order: [sum of tokens, hidden_size]. Parts of one shape go together.
+  // Error(plugin) where the connector gives another number or width than it announced.
   at::Tensor connect(const std::vector<const StreamItem*>& items);
 
  private:
   int64_t tokens_of(const std::vector<TokenGrid>& grids) const;
+  void check_connector(bool good, const at::Tensor& got, const std::string& expected) const;
   std::string name_, settings_;
+  int64_t hidden_size_ = 0;
   std::vector<EncoderSlot> encoders_;
   std::unique_ptr<Connector> connector_;
 };
