@@ -58,10 +58,15 @@ void FeatureCache::store(const std::string& key, const std::vector<at::Tensor>& 
     weights::NamedTensors tensors;
     for (size_t i = 0; i < features.size(); ++i) tensors.emplace_back(std::to_string(i), features[i].detach());
     weights::save_safetensors(path(key), tensors, {{"xxh3", hash_of(features)}});
-  } catch (const std::exception& error) {
-    if (!warned_) log::warning(fmt::format("features are not cached: {}", error.what()));
-    warned_ = true;
+  } catch (const Error& error) {
+    warn_once(error.message());
+  } catch (const std::filesystem::filesystem_error& error) {
+    warn_once(error.path1().string() + ": " + error.code().message());
   }
+}
+
+void FeatureCache::warn_once(const std::string& reason) {
+  if (!std::exchange(warned_, true)) log::warning("features are not cached: " + reason);
 }
 
 }  // namespace antiphon::data

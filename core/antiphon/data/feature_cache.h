@@ -25,6 +25,7 @@ class FeatureCache {
 
  private:
   std::filesystem::path path(const std::string& key) const;
+  void warn_once(const std::string& reason);
   std::filesystem::path folder_;
   std::map<std::string, std::string> settings_;
   bool warned_ = false;

@@ -61,7 +61,10 @@ at::Tensor decode_step(const at::Tensor& q_thd, const DecoderInput& input, size_
     const auto length = at::tensor(lengths, at::kLong).to(q_thd.device());
     mask = at::arange(*longest, length.options()).unsqueeze(0).lt(length.unsqueeze(1)).unsqueeze(1).unsqueeze(1);
   }
-  return as_rows(attend(q_thd.unsqueeze(2), pick(cache.keys[layer]), pick(cache.values[layer]), mask, false));
+  // With one query each, the heads that share a key head are its queries: several times faster than repeating keys.
+  const auto k = pick(cache.keys[layer]), v = pick(cache.values[layer]);
+  const auto q = q_thd.reshape({q_thd.size(0), k.size(1), -1, q_thd.size(2)});
+  return attend(q, k, v, mask, false).reshape({q_thd.size(0), -1});
 }
 
 }  // namespace

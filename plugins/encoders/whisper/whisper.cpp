@@ -52,6 +52,11 @@ std::vector<int64_t> Whisper::example_shape() const {
   return {options_.num_mels, options_.length == "window" ? 2 * options_.max_positions : 4};
 }
 
+int64_t Whisper::clip_vectors(int64_t samples) const {
+  const int64_t step = kSamplesPerVector * options_.multiple;
+  return std::min(options_.max_positions, std::max<int64_t>(2, (samples + step - 1) / step * options_.multiple));
+}
+
 // Audio longer than a window becomes several parts; nothing is cut off.
 std::vector<at::Tensor> Whisper::process(const MediaItem& item) const {
   if (item.modality != Modality::audio) fail(ErrorKind::data, fmt::format("whisper takes audio and got {}", to_string(item.modality)));
@@ -61,7 +66,7 @@ std::vector<at::Tensor> Whisper::process(const MediaItem& item) const {
   std::vector<at::Tensor> parts;
   for (int64_t begin = 0; begin < total; begin += window) {
     const int64_t n = std::min(window, total - begin);
-    const int64_t vectors = options_.length == "window" ? options_.max_positions : std::max<int64_t>(2, (n + kSamplesPerVector - 1) / kSamplesPerVector);
+    const int64_t vectors = options_.length == "window" ? options_.max_positions : clip_vectors(n);
     const std::span<const float> samples(item.audio.samples.data() + begin, static_cast<size_t>(n));
     parts.push_back(media::log_mel(samples, {.mels = options_.num_mels, .samples = vectors * kSamplesPerVector}));
   }

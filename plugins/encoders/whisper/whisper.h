@@ -11,7 +11,7 @@ struct WhisperOptions {
   int64_t hidden_size = 512, num_layers = 6, num_heads = 8, intermediate_size = 2048;
   int64_t num_mels = 80, max_positions = 1500;
   std::string activation = "gelu", length = "window";
-  int64_t layer = -1;
+  int64_t layer = -1, multiple = 1;
 
   void read_pretrained(const PretrainedConfig& pretrained);
 };
@@ -31,6 +31,7 @@ class Whisper : public Encoder, private Module {
   NameMap name_map() const override;
 
  private:
+  int64_t clip_vectors(int64_t samples) const;
   WhisperOptions options_;
   int64_t layers_used_;
   at::Tensor conv1_weight_, conv1_bias_, conv2_weight_, conv2_bias_, positions_;

@@ -1,0 +1,279 @@
+// Batches out of threads, on components of a few lines: the same batches whatever the threads do, and none lost.
+#include <antiphon/base/log.h>
+#include <antiphon/data/loader.h>
+#include <antiphon/graph/test_model.h>
+#include <antiphon/media/decode.h>
+#include <antiphon/weights/test_folder.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <map>
+#include <set>
+
+using namespace antiphon;
+using namespace antiphon::data;
+using weights::TestFolder;
+
+namespace {
+
+const bool quiet = (log::set_level(log::Level::error), true);
+
+std::string line(const std::string& id, const std::string& question, const std::string& answer = "yes") {
+  return R"({"id": ")" + id + R"(", "messages": [{"role": "user", "content": ")" + question + R"("}, {"role": "assistant", "content": ")" + answer + "\"}]}\n";
+}
+
+std::string image_line(const std::string& id, const std::string& path) {
+  return R"({"id": ")" + id + R"(", "messages": [{"role": "user", "content": [{"type": "image", "image": ")" + path + R"("}]}, {"role": "assistant", "content": "yes"}]})" + "\n";
+}
+
+// n samples of lengths that differ.
+std::string lines(const std::string& name, int n) {
+  std::string out;
+  for (int i = 0; i < n; ++i) out += line(name + std::to_string(i), std::string(static_cast<size_t>(1 + i * 7 % 23), 'z'));
+  return out;
+}
+
+struct Setup {
+  explicit Setup(const std::string& toml = graph::testing::kTwoStreams) : model(graph::testing::test_model(toml)), prompts(make_prompts()), cache("", {}), preparer(*model, prompts, cache, {}, 200) {}
+
+  static text::PromptBuilder make_prompts() {
+    const std::filesystem::path folder = std::string(ANTIPHON_SOURCE_DIR) + "/tests/e2e/tiny/tokenizer";
+    auto tokenizer = text::Tokenizer::load(folder);
+    auto chat_template = text::ChatTemplate::load(folder, tokenizer.special_tokens());
+    return {std::move(tokenizer), std::move(chat_template)};
+  }
+
+  DataOptions options(const std::vector<std::pair<std::string, double>>& sources) {
+    DataOptions o;
+    for (const auto& [content, weight] : sources) {
+      const auto name = "set" + std::to_string(o.train.sources.size()) + ".jsonl";
+      folder.write(name, content);
+      o.train.sources.push_back({(folder / name).string(), weight});
+    }
+    return o;
+  }
+
+  std::unique_ptr<Loader> loader(const DataOptions& o, int64_t budget = 128, uint64_t seed = 1) {
+    return std::make_unique<Loader>(o, preparer, budget, seed, [this](const BadSample& bad) { listed.push_back(bad); });
+  }
+
+  TestFolder folder;
+  std::unique_ptr<graph::MultimodalLm> model;
+  text::PromptBuilder prompts;
+  FeatureCache cache;
+  Preparer preparer;
+  std::vector<BadSample> listed;
+};
+
+using Ids = std::vector<std::vector<std::string>>;
+
+Ids batches(Loader& loader, int n) {
+  Ids out;
+  for (int i = 0; i < n; ++i) out.push_back(loader.next_batch().sample_ids);
+  return out;
+}
+
+template <class Body>
+std::optional<Error> failure(Body&& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+TEST_CASE("loader: the batches do not depend on threads and read-ahead") {
+  Setup setup;
+  auto o = setup.options({{lines("a", 30), 1}, {lines("b", 7) + "broken\n", 2}});
+  o.max_bad_fraction = 1;
+  std::optional<Ids> first;
+  for (const int64_t threads : {1, 2, 7})
+    for (const int64_t prefetch : {1, 3, 100}) {
+      o.threads = threads, o.prefetch = prefetch;
+      const auto got = batches(*setup.loader(o), 40);
+      if (!first) first = got;
+      CHECK(got == *first);
+    }
+  CHECK(batches(*setup.loader(o, 128, 2), 40) != *first);
+}
+
+TEST_CASE("loader: a batch keeps to its budget, is filled as far as the next sample allows, and no sample is lost or repeated") {
+  Setup setup;
+  auto o = setup.options({{lines("a", 50), 1}});
+  auto loader = setup.loader(o, 100);
+  std::map<std::string, int64_t> seen, tokens_of;
+  int64_t before = 0, drawn = 0;
+  while (drawn < 500) {
+    const auto batch = loader->next_batch();
+    const int64_t tokens = batch.tokens() - batch.padding;
+    CHECK(tokens <= 100);
+    CHECK(batch.tokens() % kPackMultiple == 0);
+    REQUIRE(batch.lengths.size() == batch.sample_ids.size() + (batch.padding > 0));
+    if (before > 0) CHECK(before + batch.lengths[0] > 100);
+    before = tokens;
+    for (size_t i = 0; i < batch.sample_ids.size(); ++i) {
+      ++seen[batch.sample_ids[i]], ++drawn;
+      tokens_of[batch.sample_ids[i]] = batch.lengths[i];
+    }
+    CHECK(batch.supervised() > 0);
+    CHECK(loader->counts().good == drawn);
+  }
+  CHECK(seen.size() == 50);
+  for (const auto& [id, count] : seen) CHECK(std::abs(count - static_cast<double>(drawn) / 50) <= 1);
+  CHECK(loader->rows() == 50);
+}
+
+TEST_CASE("loader: restored after any batch, the rest is the same") {
+  Setup setup;
+  auto o = setup.options({{lines("a", 12) + "broken\n" + lines("c", 5), 1}, {lines("b", 5), 3}});
+  o.max_bad_fraction = 1, o.threads = 3;
+  auto whole = setup.loader(o);
+  std::vector<LoaderState> states{whole->state()};
+  Ids all;
+  for (int i = 0; i < 25; ++i) {
+    all.push_back(whole->next_batch().sample_ids);
+    states.push_back(whole->state());
+  }
+  for (size_t from = 0; from < all.size(); from += 3) {
+    auto again = setup.loader(o);
+    again->restore(states[from]);
+    CHECK(batches(*again, static_cast<int>(all.size() - from)) == Ids(all.begin() + static_cast<long>(from), all.end()));
+    CHECK(again->counts() == states.back().counts);
+    CHECK(again->state().order == states.back().order);
+  }
+  auto other = setup.loader(setup.options({{lines("a", 3), 1}}));
+  const auto error = failure([&] { other->restore(states[2]); });
+  REQUIRE(error);
+  CHECK(error->kind() == ErrorKind::weights);
+}
+
+TEST_CASE("loader: bad samples are skipped, counted each time and listed once") {
+  Setup setup;
+  auto o = setup.options({{line("good", "z") + "broken\n" + line("long", std::string(120, 'z')) + image_line("gone", "nowhere.png") + line("too long", std::string(300, 'z')), 1}});
+  o.max_bad_fraction = 1;
+  auto loader = setup.loader(o, 64);
+  for (int i = 0; i < 12; ++i)
+    for (const auto& id : loader->next_batch().sample_ids) CHECK(id == "good");
+  REQUIRE(setup.listed.size() == 4);
+  std::map<int64_t, BadSample> by_line;
+  for (const auto& bad : setup.listed) by_line[bad.line] = bad;
+  CHECK(by_line.at(2).reason.find("JSON") != std::string::npos);
+  CHECK(by_line.at(3).reason.find("a batch holds 64") != std::string::npos);
+  CHECK(by_line.at(4).reason.find("nowhere.png") != std::string::npos);
+  CHECK(by_line.at(5).reason.find("at most 200 fit") != std::string::npos);
+  CHECK(by_line.at(4).id == "gone");
+  CHECK(by_line.at(3).file == (setup.folder / "set0.jsonl").string());
+  CHECK(loader->counts().bad > 40);
+}
+
+TEST_CASE("loader: the limits stop it, in time and in words") {
+  Setup setup;
+  const auto run = [&](DataOptions o) {
+    auto loader = setup.loader(o);
+    const auto error = failure([&] { batches(*loader, 10000); });
+    REQUIRE(error);
+    CHECK(error->kind() == ErrorKind::data);
+    return std::pair(error->message(), loader->counts());
+  };
+  auto o = setup.options({{"x\nx\nx\nx\n", 1}});
+  o.max_consecutive_bad = 3;
+  CHECK(run(o).second.consecutive_bad == 3);
+  o.max_consecutive_bad = 1000000000, o.max_bad_fraction = 1;
+  CHECK(run(o).second.bad == 4);  // all there are: a set without a good sample never hangs
+  o = setup.options({{lines("a", 8) + "x\nx\n", 1}});
+  o.max_bad_fraction = 0.15;
+  const auto counts = run(o).second;
+  CHECK(counts.good + counts.bad >= 200);  // judged from here on, at the next bad one
+  CHECK(counts.good + counts.bad < 220);
+}
+
+TEST_CASE("loader: an error that is no fault of the data ends the run, from any thread") {
+  if (!media::backend_version().starts_with("FFmpeg")) SKIP("built without FFmpeg");
+  for (const std::string fault : {"plugin", "foreign"}) {
+    Setup setup("llm = { plugin = \"test_lm\" }\nstreams.image = { encoder = { plugin = \"test_pixels\", fault = \"" + fault + "\" }, connector = { plugin = \"test_linear\" } }");
+    auto o = setup.options({{image_line("i", std::string(ANTIPHON_SOURCE_DIR) + "/tests/media/rgba.png"), 1}});
+    o.threads = 4;
+    auto loader = setup.loader(o);
+    if (fault == "plugin") {
+      const auto error = failure([&] { loader->next_batch(); });
+      REQUIRE(error);
+      CHECK(error->kind() == ErrorKind::plugin);
+    } else {
+      CHECK_THROWS_AS(loader->next_batch(), std::runtime_error);
+    }
+    CHECK(setup.listed.empty());
+  }
+}
+
+TEST_CASE("loader: it ends while threads are at work, and before it began") {
+  Setup setup;
+  auto o = setup.options({{lines("a", 50), 1}});
+  o.threads = 8, o.prefetch = 1000;
+  setup.loader(o);
+  for (int i = 0; i < 20; ++i) setup.loader(o)->next_batch();
+}
+
+TEST_CASE("loader: the fingerprint is of the files, the seed and the shuffling") {
+  Setup setup;
+  auto o = setup.options({{lines("a", 5), 1}});
+  const auto first = setup.loader(o)->fingerprint();
+  CHECK(setup.loader(o)->fingerprint() == first);
+  CHECK(setup.loader(o, 128, 2)->fingerprint() != first);
+  o.shuffle = false;
+  CHECK(setup.loader(o)->fingerprint() != first);
+  o = setup.options({{lines("a", 6), 1}});
+  CHECK(setup.loader(o)->fingerprint() != first);
+  const auto error = failure([&] { setup.loader(DataOptions{}); });
+  REQUIRE(error);
+  CHECK(error->kind() == ErrorKind::config);
+}
+
+TEST_CASE("preparing: media take the places that they announce, between the text before and after") {
+  if (!media::backend_version().starts_with("FFmpeg")) SKIP("built without FFmpeg");
+  Setup setup;
+  Sample sample;
+  sample.media = {{Modality::image, std::string(ANTIPHON_SOURCE_DIR) + "/tests/media/rgba.png", ""}};
+  sample.turns = {{"user", {{"ab", -1}, {"", 0}, {"cd", -1}}}, {"assistant", {{"red", -1}}}};
+  Preparer roomy(*setup.model, setup.prompts, setup.cache, {}, 100000);
+  const auto prepared = roomy.prepare(sample, Purpose::training);
+  REQUIRE(prepared.media.size() == 1);
+  const auto& media = prepared.media[0];
+  CHECK(media.item.tokens == 24 * 32);
+  const auto ids = [&](int64_t begin, int64_t end) { return setup.prompts.tokenizer().decode(std::vector<int32_t>(prepared.ids.begin() + begin, prepared.ids.begin() + end), false); };
+  CHECK(ids(0, media.position).ends_with("user\nab"));
+  CHECK(ids(media.position + media.item.tokens, prepared.tokens()).starts_with("cd<|im_end|>"));
+  for (int64_t i = 0; i < media.item.tokens; ++i) CHECK_FALSE(prepared.supervised[static_cast<size_t>(media.position + i)]);
+  CHECK(failure([&] { setup.preparer.prepare(sample, Purpose::training); })->message().find("at most 200 fit") != std::string::npos);
+}
+
+TEST_CASE("preparing: supervised positions are the answers, labels the tokens that follow") {
+  Setup setup;
+  Sample sample;
+  sample.id = "s";
+  sample.media = {{Modality::image, "/nowhere.png", ""}};
+  sample.turns = {{"user", {{"", 0}, {"What", -1}}}, {"assistant", {{"red", -1}}}, {"user", {{"sure?", -1}}}, {"assistant", {{"green", -1}}}};
+  CHECK(failure([&] { setup.preparer.prepare(sample, Purpose::training); })->kind() == ErrorKind::data);
+  sample.turns[0].parts.erase(sample.turns[0].parts.begin());
+  sample.media.clear();
+  const auto prepared = setup.preparer.prepare(sample, Purpose::training);
+  std::vector<int32_t> answers;
+  for (size_t i = 0; i < prepared.ids.size(); ++i)
+    if (prepared.supervised[i]) answers.push_back(static_cast<int32_t>(prepared.ids[i]));
+  CHECK(setup.prompts.tokenizer().decode(answers, false) == "red<|im_end|>green<|im_end|>");
+  auto batch = pack({prepared, prepared}, 64);
+  CHECK(batch.supervised() == 2 * prepared.supervised_count());
+  CHECK(batch.supervised_counts == std::vector<int64_t>(2, prepared.supervised_count()));
+  for (int64_t i = 0; i < batch.supervised(); ++i) {  // the label is the token after its position
+    const auto position = batch.supervised_n[i].item<int64_t>();
+    CHECK(batch.labels_n[i].item<int64_t>() == batch.ids_t[position + 1].item<int64_t>());
+    CHECK(batch.positions_t[position].item<int64_t>() + 1 < prepared.tokens());
+  }
+  const auto open = setup.preparer.prepare(sample, Purpose::generation);
+  CHECK(open.tokens() < prepared.tokens());
+  CHECK(setup.prompts.tokenizer().decode(std::vector<int32_t>(open.ids.end() - 3, open.ids.end()), false).ends_with("assistant\n"));
+  sample.turns = {{"assistant", {{"alone", -1}}}};
+  CHECK(failure([&] { setup.preparer.prepare(sample, Purpose::generation); })->kind() == ErrorKind::data);
+}
