@@ -1,5 +1,5 @@
 # Runs of the whole program on tiny models: killed, stopped, fed with damage (tests/faults), and end to end (tests/e2e).
-if(EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
+if(ANTIPHON_FFMPEG AND EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
   file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/faults/*_test.py ${CMAKE_CURRENT_SOURCE_DIR}/e2e/*_test.py)
   foreach(script ${scripts})
     cmake_path(GET script PARENT_PATH group)
