@@ -59,7 +59,7 @@ Image load_image(const std::filesystem::path& path, const MediaLimits& limits = 
 Audio load_audio(const std::filesystem::path& path, int64_t sample_rate, const MediaLimits& limits = {});
 Video load_video(const std::filesystem::path& path, const VideoOptions& options, const MediaLimits& limits = {});
 
-// "FFmpeg 5.1.9" or why there is none; for `antiphon doctor`.
+// Its version, "5.1.9-0+deb12u1", or "off: …" and why; for `antiphon doctor`.
 std::string backend_version();
 
 }  // namespace antiphon::media
