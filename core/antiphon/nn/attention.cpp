@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/nn/short_attention.h>
 
 #include <numeric>
 
@@ -71,6 +72,7 @@ at::Tensor decode_step(const at::Tensor& q_thd, const DecoderInput& input, size_
 
 at::Tensor packed_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                             const std::vector<int64_t>& lengths, bool causal) {
+  if (causal && fits_short_attention(q_thd, lengths)) return short_attention(q_thd, k_thd, v_thd, lengths);
   std::vector<at::Tensor> outputs;
   int64_t begin = 0;
   for (size_t i = 0; i < lengths.size();) {

@@ -2,6 +2,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/nn/attention.h>
 #include <antiphon/nn/decoder.h>
+#include <antiphon/nn/short_attention.h>
 #include <antiphon/nn/testing.h>
 
 #include <numeric>
@@ -53,6 +54,28 @@ TEST_CASE("packed attention stays within each sequence") {
     const auto in = random_heads(std::accumulate(lengths.begin(), lengths.end(), int64_t{0}), 1);
     for (const bool causal : {true, false}) CHECK(relative_error(packed_attention(in.q, in.k, in.v, lengths, causal), naive(in, lengths, causal)) < 1e-5);
   }
+}
+
+TEST_CASE("short sequences: values and gradients are those of the sequences one by one, in buckets of several sizes") {
+  const std::vector<int64_t> lengths{5, 33, 32, 1, 70, 200, 33};
+  const auto in = random_heads(std::accumulate(lengths.begin(), lengths.end(), int64_t{0}), 7);
+  const auto weights = random({in.q.size(0), 32}, 11);
+  auto gradients = [&](auto dtype, auto attention) {
+    std::vector<at::Tensor> inputs{in.q.to(dtype).detach().set_requires_grad(true), in.k.to(dtype).detach().set_requires_grad(true), in.v.to(dtype).detach().set_requires_grad(true)};
+    (attention(Heads{inputs[0], inputs[1], inputs[2]}) * weights).sum().backward();
+    return std::vector<at::Tensor>{inputs[0].grad(), inputs[1].grad(), inputs[2].grad()};
+  };
+  REQUIRE(fits_short_attention(in.q, lengths));
+  const auto got = gradients(at::kFloat, [&](const Heads& h) { return short_attention(h.q, h.k, h.v, lengths); });
+  const auto expected = gradients(at::kDouble, [&](const Heads& h) { return naive(h, lengths, true); });
+  for (size_t i = 0; i < 3; ++i) CHECK(relative_error(got[i], expected[i]) < 1e-5);
+}
+
+TEST_CASE("a sequence too long for the short path goes another way, with the same result") {
+  const std::vector<int64_t> lengths{300, 4};
+  const auto in = random_heads(304, 3);
+  CHECK_FALSE(fits_short_attention(in.q, lengths));
+  CHECK(relative_error(packed_attention(in.q, in.k, in.v, lengths, true), naive(in, lengths, true)) < 1e-5);
 }
 
 TEST_CASE("cached attention with rows of mixed lengths is attention over all that a row has seen") {

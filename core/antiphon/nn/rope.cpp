@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <antiphon/kernels/for_rows.h>
+
 #include <cmath>
 #include <numbers>
 
@@ -18,7 +20,17 @@ float llama3_scaled(float frequency, const RopeScaling& s) {
   return static_cast<float>((1 - smooth) * frequency / s.factor + smooth * frequency);
 }
 
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, double sign) {
+// x [tokens, heads, head_size]; cos, sin [tokens, head_size].
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos_td, const at::Tensor& sin_td, double sign) {
+  if (kernels::fits(x) && x.is_contiguous() && cos_td.is_contiguous() && sin_td.is_contiguous() && cos_td.scalar_type() == x.scalar_type()) {
+    auto y = at::empty_like(x);
+    kernels::for_rows(x, x.size(0), x.size(1) * x.size(2), [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
+      using T = decltype(type);
+      kernel.rope(kernels::data<T>(x), kernels::data<T>(cos_td), kernels::data<T>(sin_td), kernels::data<T>(y), begin, end, x.size(1), x.size(2), static_cast<float>(sign));
+    });
+    return y;
+  }
+  const auto cos = cos_td.unsqueeze(1), sin = sin_td.unsqueeze(1);
   const int64_t half = x.size(-1) / 2;
   auto y = x * cos;
   y.narrow(-1, 0, half).addcmul_(x.narrow(-1, half, half), sin.narrow(-1, 0, half), -sign);
@@ -34,7 +46,7 @@ struct RopeFunction : torch::autograd::Function<RopeFunction> {
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list grads) {
     const auto saved = context->get_saved_variables();
-    return {rotate(grads[0], saved[0], saved[1], -1), at::Tensor(), at::Tensor()};
+    return {rotate(grads[0].contiguous(), saved[0], saved[1], -1), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -57,7 +69,7 @@ RopeTable Rope::table(const at::Tensor& positions_t, at::ScalarType dtype) const
 }
 
 at::Tensor apply_rope(const at::Tensor& x_thd, const RopeTable& table) {
-  return RopeFunction::apply(x_thd, table.cos_td.unsqueeze(1), table.sin_td.unsqueeze(1));
+  return RopeFunction::apply(x_thd, table.cos_td, table.sin_td);
 }
 
 }  // namespace antiphon::nn
