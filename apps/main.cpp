@@ -26,7 +26,9 @@ int report_foreign(const std::exception& error, bool debug) {
     log::error("out of memory\n  fix: lower train.tokens_per_batch or eval.batch_size, or use a smaller model");
     return static_cast<int>(ErrorKind::memory);
   }
-  log::error(debug ? fmt::format("internal error: {}", error.what()) : "internal error: something failed that should not\n  fix: run the command again with --debug and report what it prints");
+  log::error(debug ? fmt::format("internal error: {}", error.what())
+                   : "internal error: something failed that should not\n  fix: run the command again with --debug and "
+                     "report what it prints");
   return static_cast<int>(ErrorKind::internal);
 }
 

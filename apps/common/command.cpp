@@ -19,7 +19,8 @@ std::string first_word(int argc, char** argv) {
 int report_usage(const CLI::App& program, const CLI::ParseError& error, int argc, char** argv) {
   if (error.get_exit_code() == 0) return program.exit(error);  // help, version
   std::vector<std::string> verbs;
-  for (const auto* command : program.get_subcommands([](const CLI::App*) { return true; })) verbs.push_back(command->get_name());
+  for (const auto* command : program.get_subcommands([](const CLI::App*) { return true; }))
+    verbs.push_back(command->get_name());
   const auto word = first_word(argc, argv);
   const bool known = std::find(verbs.begin(), verbs.end(), word) != verbs.end();
   if (known) {
@@ -28,14 +29,17 @@ int report_usage(const CLI::App& program, const CLI::ParseError& error, int argc
     log::error(fmt::format("no command is given; there are: {}\n  fix: see `antiphon --help`", join(verbs, ", ")));
   } else {
     const auto near = nearest(word, verbs);
-    log::error(fmt::format("there is no command '{}'{}; there are: {}\n  fix: see `antiphon --help`", word, near.empty() ? "" : "; did you mean '" + near + "'?", join(verbs, ", ")));
+    log::error(fmt::format("there is no command '{}'{}; there are: {}\n  fix: see `antiphon --help`", word,
+                           near.empty() ? "" : "; did you mean '" + near + "'?", join(verbs, ", ")));
   }
   return static_cast<int>(ErrorKind::config);
 }
 
 void add_session_flags(CLI::App& command, SessionFlags& flags) {
   command.add_option("file", flags.file, "a TOML configuration, or the folder of a run")->required();
-  command.add_option("--set", flags.sets, "override one value: --set train.steps=10 (may be repeated)")->type_name("KEY=VALUE")->allow_extra_args(false);
+  command.add_option("--set", flags.sets, "override one value: --set train.steps=10 (may be repeated)")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   command.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
   command.add_option("--threads", flags.threads, "threads for computing; 0: all cores")->capture_default_str();
 }

@@ -21,7 +21,8 @@ void add_inspect(CLI::App& program, Action& action);
 void add_conformance(CLI::App& program, Action& action);
 void add_doctor(CLI::App& program, Action& action);
 
-// One line and where to read on, for a command line that is not understood; help and version are printed. The exit code.
+// One line and where to read on, for a command line that is not understood; help and version are printed. The exit
+// code.
 int report_usage(const CLI::App& program, const CLI::ParseError& error, int argc, char** argv);
 
 // FILE, --set, --device, --threads.

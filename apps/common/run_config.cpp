@@ -9,15 +9,20 @@ namespace {
 
 const config::Table<graph::ComponentSpec>& loss_slot() {
   using S = graph::ComponentSpec;
-  static const auto* table = new config::Table<S>(config::Table<S>("loss").field("plugin", &S::plugin, "name of the component, see `antiphon inspect`").rest(&S::options));
+  static const auto* table =
+      new config::Table<S>(config::Table<S>("loss")
+                               .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`")
+                               .rest(&S::options));
   return *table;
 }
 
 std::filesystem::path config_file(const std::filesystem::path& file_or_run) {
   const std::string fix = "name a TOML file, or the folder of a run of `antiphon train`";
-  if (!std::filesystem::exists(file_or_run)) fail(ErrorKind::config, fmt::format("there is no file {}", file_or_run.string()), fix);
+  if (!std::filesystem::exists(file_or_run))
+    fail(ErrorKind::config, fmt::format("there is no file {}", file_or_run.string()), fix);
   if (!std::filesystem::is_directory(file_or_run)) return file_or_run;
-  if (!std::filesystem::exists(file_or_run / "config.toml")) fail(ErrorKind::config, fmt::format("the folder {} holds no config.toml", file_or_run.string()), fix);
+  if (!std::filesystem::exists(file_or_run / "config.toml"))
+    fail(ErrorKind::config, fmt::format("the folder {} holds no config.toml", file_or_run.string()), fix);
   return file_or_run / "config.toml";
 }
 
@@ -29,7 +34,8 @@ void throw_problems(const config::Problems& problems, const config::Value& root)
     problems.throw_if_any();
   } catch (const Error& error) {
     if (!fragment) throw;
-    fail(error.kind(), error.message(), "a file without [model.llm] is a part: name a file that `extends` it and has one");
+    fail(error.kind(), error.message(),
+         "a file without [model.llm] is a part: name a file that `extends` it and has one");
   }
 }
 
@@ -37,14 +43,15 @@ void throw_problems(const config::Problems& problems, const config::Value& root)
 
 const config::Table<RunConfig>& run_table() {
   using C = RunConfig;
-  static const auto* table = new config::Table<C>(config::Table<C>("configuration")
-                                                      .table("model", &C::model, graph::model_table(), "what is composed", {.required = true})
-                                                      .table("data", &C::data, data::data_table(), "what it reads")
-                                                      .table("loss", &C::loss, loss_slot(), "what is minimised")
-                                                      .table("train", &C::train, train::train_table(), "how it is trained")
-                                                      .table("precision", &C::precision, train::precision_table(), "number formats")
-                                                      .table("generate", &C::generate, infer::generate_table(), "how answers are written")
-                                                      .table("eval", &C::eval, infer::eval_table(), "how it is evaluated"));
+  static const auto* table =
+      new config::Table<C>(config::Table<C>("configuration")
+                               .table("model", &C::model, graph::model_table(), "what is composed", {.required = true})
+                               .table("data", &C::data, data::data_table(), "what it reads")
+                               .table("loss", &C::loss, loss_slot(), "what is minimised")
+                               .table("train", &C::train, train::train_table(), "how it is trained")
+                               .table("precision", &C::precision, train::precision_table(), "number formats")
+                               .table("generate", &C::generate, infer::generate_table(), "how answers are written")
+                               .table("eval", &C::eval, infer::eval_table(), "how it is evaluated"));
   return *table;
 }
 

@@ -12,10 +12,10 @@ namespace antiphon::apps {
 
 // Options that these subcommands share.
 struct SessionFlags {
-  std::string file;                // a TOML file or a run folder
-  std::vector<std::string> sets;   // --set a.b=c
-  std::string device = "cpu";      // cpu, cuda, cuda:N
-  int threads = 0;                 // 0: all cores
+  std::string file;               // a TOML file or a run folder
+  std::vector<std::string> sets;  // --set a.b=c
+  std::string device = "cpu";     // cpu, cuda, cuda:N
+  int threads = 0;                // 0: all cores
 };
 
 // Reads the configuration, builds the model, loads its weights. Members are in the order of dependence.

@@ -23,8 +23,11 @@ struct ConformanceFlags {
 };
 
 const std::map<std::string, CheckKind>& kinds() {
-  static const std::map<std::string, CheckKind> all{
-      {"encoder", check_encoder}, {"connector", check_connector}, {"language_model", check_language_model}, {"loss", check_loss}, {"peft", check_peft}};
+  static const std::map<std::string, CheckKind> all{{"encoder", check_encoder},
+                                                    {"connector", check_connector},
+                                                    {"language_model", check_language_model},
+                                                    {"loss", check_loss},
+                                                    {"peft", check_peft}};
   return all;
 }
 
@@ -45,11 +48,13 @@ config::Value read_options(const std::string& file, const std::vector<plugin::En
   config::Problems problems;
   for (const auto& [kind, components] : *root.get_if<config::Value::Table>()) {
     const auto* table = components.get_if<config::Value::Table>();
-    if (!table) problems.add(components.where, fmt::format("'{}' must be a table [kind.name]", kind));
+    if (!table)
+      problems.add(components.where, fmt::format("'{}' must be a table [kind.name]", kind));
     else
       for (const auto& [name, options] : *table)
         if (std::find(known.begin(), known.end(), kind + "." + name) == known.end())
-          problems.add(options.where, fmt::format("[{}.{}] is no component of this plugin; it has: {}", kind, name, join(known, ", ")));
+          problems.add(options.where, fmt::format("[{}.{}] is no component of this plugin; it has: {}", kind, name,
+                                                  join(known, ", ")));
   }
   problems.throw_if_any();
   return root;
@@ -83,7 +88,8 @@ void check_component(Report& report, const plugin::Entry& entry, const config::V
   report.heading(fmt::format("{} {} with {}", entry.kind, entry.name, in_short(options)));
   const auto found = kinds().find(entry.kind);
   if (found == kinds().end()) {
-    report.check("kind: one that antiphon knows", [&] { throw Unmet{"expected encoder, connector, language_model, loss or peft, got " + entry.kind}; });
+    report.check("kind: one that antiphon knows",
+                 [&] { throw Unmet{"expected encoder, connector, language_model, loss or peft, got " + entry.kind}; });
     return;
   }
   const GlobalState state;
@@ -101,7 +107,9 @@ void check_component(Report& report, const plugin::Entry& entry, const config::V
 
 int run(const ConformanceFlags& flags) {
   const auto entries = entries_of(flags.file);
-  if (entries.empty()) fail(ErrorKind::plugin, flags.file + ": registers no component", "register one in ANTIPHON_PLUGIN(name, version) { … }");
+  if (entries.empty())
+    fail(ErrorKind::plugin, flags.file + ": registers no component",
+         "register one in ANTIPHON_PLUGIN(name, version) { … }");
   const auto options = read_options(flags.options, entries);
   Report report;
   report.heading(fmt::format("plugin {} {} ({})", entries.front().plugin, entries.front().version, flags.file));
@@ -115,10 +123,17 @@ int run(const ConformanceFlags& flags) {
 }  // namespace
 
 void add_conformance(CLI::App& program, Action& action) {
-  auto* command = program.add_subcommand("conformance", "run the checks that every plugin must pass; exit code 5 where one fails");
+  auto* command =
+      program.add_subcommand("conformance", "run the checks that every plugin must pass; exit code 5 where one fails");
   auto flags = std::make_shared<ConformanceFlags>();
-  command->add_option("plugin", flags->file, "the plugin's .so file, with its .toml beside it")->required()->type_name("PLUGIN.so");
-  command->add_option("--options", flags->options, "options that make the components small, as tables [kind.name]: [encoder.dinov2]; a list [[kind.name]] is run one by one")->type_name("FILE.toml");
+  command->add_option("plugin", flags->file, "the plugin's .so file, with its .toml beside it")
+      ->required()
+      ->type_name("PLUGIN.so");
+  command
+      ->add_option("--options", flags->options,
+                   "options that make the components small, as tables [kind.name]: [encoder.dinov2]; a list "
+                   "[[kind.name]] is run one by one")
+      ->type_name("FILE.toml");
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

@@ -18,14 +18,18 @@ std::vector<TokenGrid> accepted_grids(const Connector& connector) {
   for (const auto& grid : all_grids) {
     try {
       const auto out = connector.output_grid(grid);
-      expect(out.rows >= 1 && out.columns >= 1, "expected at least one embedding for a grid of {}, got {}", text(grid), text(out));
+      expect(out.rows >= 1 && out.columns >= 1, "expected at least one embedding for a grid of {}, got {}", text(grid),
+             text(out));
       grids.push_back(grid);
     } catch (const Error& error) {
-      expect(error.kind() == ErrorKind::config, "expected a grid of {} to be taken or refused with kind 'config', got kind '{}'", text(grid), to_string(error.kind()));
+      expect(error.kind() == ErrorKind::config,
+             "expected a grid of {} to be taken or refused with kind 'config', got kind '{}'", text(grid),
+             to_string(error.kind()));
       refusals = error.what();
     }
   }
-  expect(!grids.empty(), "expected one of the grids 1 x 7, 1 x 8, 4 x 4, 5 x 3, 1 x 1 to be taken, all are refused: {}", refusals);
+  expect(!grids.empty(), "expected one of the grids 1 x 7, 1 x 8, 4 x 4, 5 x 3, 1 x 1 to be taken, all are refused: {}",
+         refusals);
   return grids;
 }
 
@@ -36,7 +40,8 @@ void counts_hold(Connector& connector, const std::vector<TokenGrid>& grids) {
   for (const auto& grid : grids)
     for (const int64_t n : {1, 2}) {
       const auto y = connector.forward(features(n, grid), grid);
-      expect_shape(y, {n, connector.output_grid(grid).count(), shape.output_size}, fmt::format("an output as output_grid() says for {} part(s) of {},", n, text(grid)));
+      expect_shape(y, {n, connector.output_grid(grid).count(), shape.output_size},
+                   fmt::format("an output as output_grid() says for {} part(s) of {},", n, text(grid)));
     }
 }
 
@@ -44,15 +49,18 @@ void batch_is_one_by_one(Connector& connector, const std::vector<TokenGrid>& gri
   c10::AutoGradMode no_grad(false);
   for (const auto& grid : grids) {
     const auto x = features(2, grid);
-    const auto apart = at::cat({connector.forward(x.narrow(0, 0, 1), grid), connector.forward(x.narrow(0, 1, 1), grid)});
-    expect_close(connector.forward(x, grid), apart, 1e-4, fmt::format("a batch of two of {} against one by one", text(grid)));
+    const auto apart =
+        at::cat({connector.forward(x.narrow(0, 0, 1), grid), connector.forward(x.narrow(0, 1, 1), grid)});
+    expect_close(connector.forward(x, grid), apart, 1e-4,
+                 fmt::format("a batch of two of {} against one by one", text(grid)));
   }
 }
 
 void passes_gradient(Connector& connector, const TokenGrid& grid) {
   const auto x = features(1, grid).requires_grad_(true);
   connector.forward(x, grid).sum().backward();
-  expect(x.grad().defined() && x.grad().abs().max().item<double>() > 0, "expected a gradient on the encoder's vectors, so that the encoder can be trained, got none");
+  expect(x.grad().defined() && x.grad().abs().max().item<double>() > 0,
+         "expected a gradient on the encoder's vectors, so that the encoder can be trained, got none");
 }
 
 }  // namespace
@@ -62,16 +70,20 @@ void check_connector(Report& report, const Subject& subject) {
   const auto connector = build<Connector>(subject, shape);
   if (!check_size(report, subject, connector->module())) return;
   std::vector<TokenGrid> grids;
-  if (!report.check("grids: each is taken or refused by output_grid()", [&] { grids = accepted_grids(*connector); })) return;
+  if (!report.check("grids: each is taken or refused by output_grid()", [&] { grids = accepted_grids(*connector); }))
+    return;
   start(connector->module(), 1);
-  if (!report.check("counting contract: forward() gives what output_grid() says, batch 1 and 2", [&] { counts_hold(*connector, grids); })) return;
+  if (!report.check("counting contract: forward() gives what output_grid() says, batch 1 and 2",
+                    [&] { counts_hold(*connector, grids); }))
+    return;
   report.check("forward: a batch of two is two of one", [&] { batch_is_one_by_one(*connector, grids); });
   report.check("gradient: reaches the input", [&] { passes_gradient(*connector, grids.front()); });
   check_network(report, [&]() -> Network {
     std::shared_ptr<Connector> fresh = build<Connector>(subject, shape);
     Connector* used = fresh.get();
     const auto grid = grids.front();
-    return {fresh, &fresh->module(), [used, grid](at::ScalarType type) { return used->forward(features(2, grid).to(type), grid); }};
+    return {fresh, &fresh->module(),
+            [used, grid](at::ScalarType type) { return used->forward(features(2, grid).to(type), grid); }};
   });
 }
 

@@ -27,7 +27,9 @@ Processed process_all(const Encoder& encoder, const std::vector<NamedMedia>& med
     Parts parts = encoder.process(item);
     expect(!parts.empty(), "expected at least one part of the {}, got none", name);
     for (const auto& part : parts) {
-      expect(part.device().is_cpu() && part.scalar_type() == at::kFloat, "expected float32 parts on the CPU of the {}, got {} on {}", name, at::toString(part.scalar_type()), part.device().str());
+      expect(part.device().is_cpu() && part.scalar_type() == at::kFloat,
+             "expected float32 parts on the CPU of the {}, got {} on {}", name, at::toString(part.scalar_type()),
+             part.device().str());
       expect_finite(part, "the parts of the " + name);
       out.shapes.emplace(part.sizes().vec(), part);
     }
@@ -50,10 +52,14 @@ void same_from_threads(const Encoder& encoder, const std::vector<NamedMedia>& me
     });
   for (auto& thread : threads) thread.join();
   for (const auto& result : results) {
-    expect(result.size() == wanted.size(), "expected {} items out of each of 4 threads, one of them failed", wanted.size());
+    expect(result.size() == wanted.size(), "expected {} items out of each of 4 threads, one of them failed",
+           wanted.size());
     for (size_t i = 0; i < wanted.size(); ++i) {
-      expect(result[i].size() == wanted[i].size(), "expected {} parts of the {} in every thread, got {}", wanted[i].size(), media[i].name, result[i].size());
-      for (size_t j = 0; j < wanted[i].size(); ++j) expect(at::equal(result[i][j], wanted[i][j]), "expected the same parts of the {} in 4 threads at once", media[i].name);
+      expect(result[i].size() == wanted[i].size(), "expected {} parts of the {} in every thread, got {}",
+             wanted[i].size(), media[i].name, result[i].size());
+      for (size_t j = 0; j < wanted[i].size(); ++j)
+        expect(at::equal(result[i][j], wanted[i][j]), "expected the same parts of the {} in 4 threads at once",
+               media[i].name);
     }
   }
 }
@@ -82,7 +88,8 @@ void counts_hold(Encoder& encoder, const Shapes& shapes) {
       const auto grid = encoder.output_grid(shape);
       const auto y = encoder.forward(batch_of(std::vector(n, part)));
       expect_shape(y, {static_cast<int64_t>(n), grid.count(), encoder.output_size()},
-                   fmt::format("an output as output_grid() and output_size() say for {} part(s) [{}],", n, fmt::join(shape, ", ")));
+                   fmt::format("an output as output_grid() and output_size() say for {} part(s) [{}],", n,
+                               fmt::join(shape, ", ")));
       expect_finite(y, "the vectors");
     }
 }
@@ -93,7 +100,8 @@ void batch_is_one_by_one(Encoder& encoder, const Shapes& shapes) {
     const auto other = part + made(shape, 9) * 0.1;
     const auto together = encoder.forward(batch_of({part, other}));
     const auto apart = at::cat({encoder.forward(batch_of({part})), encoder.forward(batch_of({other}))});
-    expect_close(together, apart, tolerance, fmt::format("a batch of two parts [{}] against one by one", fmt::join(shape, ", ")));
+    expect_close(together, apart, tolerance,
+                 fmt::format("a batch of two parts [{}] against one by one", fmt::join(shape, ", ")));
   }
 }
 
@@ -117,10 +125,14 @@ void check_encoder(Report& report, const Subject& subject) {
   const auto media = made_media(encoder->modality(), encoder->sample_rate());
   Processed processed;
   if (!report.check("process: odd sizes give finite parts", [&] { processed = process_all(*encoder, media); })) return;
-  report.check("process: 4 threads at once give the same", [&] { same_from_threads(*encoder, media, processed.items); });
-  report.check("process: other media, empty ones and wrong shapes are refused as bad data", [&] { refuses_wrong_media(*encoder); });
+  report.check("process: 4 threads at once give the same",
+               [&] { same_from_threads(*encoder, media, processed.items); });
+  report.check("process: other media, empty ones and wrong shapes are refused as bad data",
+               [&] { refuses_wrong_media(*encoder); });
   start(encoder->module(), 1);
-  if (!report.check("counting contract: forward() gives what output_grid() says, batch 1 and 2", [&] { counts_hold(*encoder, processed.shapes); })) return;
+  if (!report.check("counting contract: forward() gives what output_grid() says, batch 1 and 2",
+                    [&] { counts_hold(*encoder, processed.shapes); }))
+    return;
   report.check("forward: a batch of two is two of one", [&] { batch_is_one_by_one(*encoder, processed.shapes); });
   const MakeNetwork make = [&] { return network(subject, processed.shapes); };
   check_network(report, make);

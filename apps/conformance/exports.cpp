@@ -30,7 +30,9 @@ class Bytes {
   }
 
  private:
-  [[noreturn]] void damaged() const { fail(ErrorKind::plugin, file_.string() + ": has a damaged table of symbols", "build it again"); }
+  [[noreturn]] void damaged() const {
+    fail(ErrorKind::plugin, file_.string() + ": has a damaged table of symbols", "build it again");
+  }
   std::filesystem::path file_;
   std::string bytes_;
 };
@@ -40,7 +42,9 @@ class Bytes {
 std::vector<std::string> exported_symbols(const std::filesystem::path& file) {
   const Bytes bytes(file);
   const auto header = bytes.at<Elf64_Ehdr>(0);
-  const auto section = [&](uint64_t index) { return bytes.at<Elf64_Shdr>(header.e_shoff + index * sizeof(Elf64_Shdr)); };
+  const auto section = [&](uint64_t index) {
+    return bytes.at<Elf64_Shdr>(header.e_shoff + index * sizeof(Elf64_Shdr));
+  };
   std::vector<std::string> names;
   for (uint64_t i = 0; i < header.e_shnum; ++i) {
     const auto table = section(i);

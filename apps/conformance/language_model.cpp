@@ -10,10 +10,13 @@ namespace {
 
 constexpr double tolerance = 1e-4;
 
-at::Tensor some_ids(const LanguageModel& model, int64_t count) { return (at::arange(count, at::kLong) * 7 + 3).remainder(model.vocab_size()); }
+at::Tensor some_ids(const LanguageModel& model, int64_t count) {
+  return (at::arange(count, at::kLong) * 7 + 3).remainder(model.vocab_size());
+}
 
 // Sequences of these lengths, each from position `past[i]` on.
-DecoderInput input_of(LanguageModel& model, const at::Tensor& ids, const std::vector<int64_t>& lengths, const std::vector<int64_t>& past = {}) {
+DecoderInput input_of(LanguageModel& model, const at::Tensor& ids, const std::vector<int64_t>& lengths,
+                      const std::vector<int64_t>& past = {}) {
   DecoderInput input;
   std::vector<at::Tensor> positions;
   for (size_t i = 0; i < lengths.size(); ++i) {
@@ -24,7 +27,9 @@ DecoderInput input_of(LanguageModel& model, const at::Tensor& ids, const std::ve
   return input;
 }
 
-at::Tensor hidden(LanguageModel& model, const at::Tensor& ids) { return model.forward(input_of(model, ids, {ids.size(0)})); }
+at::Tensor hidden(LanguageModel& model, const at::Tensor& ids) {
+  return model.forward(input_of(model, ids, {ids.size(0)}));
+}
 
 // `ids` into row `row` of the cache, after what it holds.
 at::Tensor append(LanguageModel& model, KvCache& cache, int64_t row, const at::Tensor& ids) {
@@ -57,7 +62,8 @@ void sees_no_future(LanguageModel& model) {
   const auto ids = some_ids(model, 9);
   auto changed = ids.clone();
   changed[8] = (ids[8] + 1).remainder(model.vocab_size());
-  expect_close(hidden(model, changed).narrow(0, 0, 8), hidden(model, ids).narrow(0, 0, 8), tolerance, "the first 8 of 9 tokens after a change of the last");
+  expect_close(hidden(model, changed).narrow(0, 0, 8), hidden(model, ids).narrow(0, 0, 8), tolerance,
+               "the first 8 of 9 tokens after a change of the last");
 }
 
 void cache_continues(LanguageModel& model) {
@@ -68,7 +74,8 @@ void cache_continues(LanguageModel& model) {
     auto cache = model.make_cache(1, 12);
     std::vector<at::Tensor> out;
     for (const auto& piece : ids.split_with_sizes(pieces)) out.push_back(append(model, cache, 0, piece));
-    expect_close(at::cat(out), whole, tolerance, fmt::format("12 tokens through the cache in {} piece(s) against all at once", pieces.size()));
+    expect_close(at::cat(out), whole, tolerance,
+                 fmt::format("12 tokens through the cache in {} piece(s) against all at once", pieces.size()));
     expect(cache.lengths[0] == 12, "expected the cache to hold 12 tokens, got {}", cache.lengths[0]);
   }
 }

@@ -24,7 +24,9 @@ LossInput trained_input() {
 }
 
 at::Tensor plain(const LossInput& input) {
-  return at::cross_entropy_loss(at::mm(input.hidden_nd, input.head_weight_vd.t()), input.labels_n, {}, at::Reduction::Sum) / input.normalizer;
+  return at::cross_entropy_loss(at::mm(input.hidden_nd, input.head_weight_vd.t()), input.labels_n, {},
+                                at::Reduction::Sum) /
+         input.normalizer;
 }
 
 void equals_plain(Loss& loss) {
@@ -42,10 +44,12 @@ void shapes_hold(Loss& loss) {
   const auto out = loss.forward(trained_input());
   expect_shape(out.loss, {}, "a scalar loss");
   expect_shape(out.token_loss_n, {positions}, "one loss a position");
-  expect(out.loss.scalar_type() == at::kFloat && out.token_loss_n.scalar_type() == at::kFloat, "expected float32 losses, got {} and {}", at::toString(out.loss.scalar_type()),
+  expect(out.loss.scalar_type() == at::kFloat && out.token_loss_n.scalar_type() == at::kFloat,
+         "expected float32 losses, got {} and {}", at::toString(out.loss.scalar_type()),
          at::toString(out.token_loss_n.scalar_type()));
   expect(!out.token_loss_n.requires_grad(), "expected the losses of the positions detached, got a gradient on them");
-  expect_close(out.token_loss_n.sum() / static_cast<double>(positions), out.loss.detach(), 1e-5, "the sum over the positions / normalizer against the loss");
+  expect_close(out.token_loss_n.sum() / static_cast<double>(positions), out.loss.detach(), 1e-5,
+               "the sum over the positions / normalizer against the loss");
 }
 
 void normalizer_divides(Loss& loss) {
@@ -65,7 +69,8 @@ void pieces_add_up(Loss& loss) {
     input.hidden_nd = whole.hidden_nd.narrow(0, begin, count), input.labels_n = whole.labels_n.narrow(0, begin, count);
     return loss.forward(input).loss;
   };
-  expect_close(piece(0, 3) + piece(3, positions - 3), loss.forward(whole).loss, 1e-5, "3 positions and the rest against all");
+  expect_close(piece(0, 3) + piece(3, positions - 3), loss.forward(whole).loss, 1e-5,
+               "3 positions and the rest against all");
 }
 
 void no_gradient_is_equal(Loss& loss) {
@@ -85,7 +90,8 @@ void gradient_is_right(Loss& loss) {
     input.head_weight_vd.requires_grad_(!frozen_head);
     loss.forward(input).loss.backward();
     expect(input.hidden_nd.grad().defined(), "expected a gradient of the hidden states, got none");
-    expect(input.head_weight_vd.grad().defined() != frozen_head, "expected a gradient of the head exactly where it is trained");
+    expect(input.head_weight_vd.grad().defined() != frozen_head,
+           "expected a gradient of the head exactly where it is trained");
     c10::AutoGradMode no_grad(false);
     const auto dh = made({positions, width}, 51), dw = made({vocabulary, width}, 52) * (frozen_head ? 0.0 : 1.0);
     double slope = (input.hidden_nd.grad() * dh).sum().item<double>();
@@ -96,7 +102,8 @@ void gradient_is_right(Loss& loss) {
       return loss.forward(moved).loss.item<double>();
     };
     const double step = 2e-3, measured = (at(step) - at(-step)) / (2 * step);
-    expect(std::abs(measured - slope) <= 0.02 * std::abs(slope) + 2e-3, "expected a slope of {:.5g} as autograd says, a finite difference gives {:.5g}", slope, measured);
+    expect(std::abs(measured - slope) <= 0.02 * std::abs(slope) + 2e-3,
+           "expected a slope of {:.5g} as autograd says, a finite difference gives {:.5g}", slope, measured);
   }
 }
 
@@ -107,7 +114,8 @@ void runs_in_bf16(Loss& loss) {
   input.head_weight_vd = input.head_weight_vd.to(at::kBFloat16);
   const auto out = loss.forward(input);
   out.loss.backward();
-  expect(out.loss.scalar_type() == at::kFloat, "expected a float32 loss of bf16 hidden states, got {}", at::toString(out.loss.scalar_type()));
+  expect(out.loss.scalar_type() == at::kFloat, "expected a float32 loss of bf16 hidden states, got {}",
+         at::toString(out.loss.scalar_type()));
   expect_close(out.loss.detach(), wanted.loss, 0.05, "the loss in bf16");
   expect_finite(input.hidden_nd.grad(), "the gradient in bf16");
 }
@@ -126,7 +134,8 @@ void check_loss(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<Loss>(subject))) return;
   const auto loss = build<Loss>(subject);
   report.check("shapes: a scalar, and a detached loss for each position that sums to it", [&] { shapes_hold(*loss); });
-  if (subject.entry.name == "cross_entropy") report.check("forward: equals LibTorch's cross entropy, and so do the gradients", [&] { equals_plain(*loss); });
+  if (subject.entry.name == "cross_entropy")
+    report.check("forward: equals LibTorch's cross entropy, and so do the gradients", [&] { equals_plain(*loss); });
   report.check("normalizer: divides the loss", [&] { normalizer_divides(*loss); });
   report.check("positions: pieces of a batch add up to it", [&] { pieces_add_up(*loss); });
   report.check("positions: none gives 0", [&] { empty_is_zero(*loss); });

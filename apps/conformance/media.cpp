@@ -46,7 +46,8 @@ std::vector<NamedMedia> made_media(Modality modality, int64_t sample_rate) {
       all.push_back({fmt::format("image {} x {}", height, width), made_image(height, width, false)});
     all.push_back({"grey image 64 x 48", made_image(64, 48, true)});
   } else {
-    for (const double seconds : {0.01, 1.0, 35.0}) all.push_back({fmt::format("sound of {} s", seconds), made_sound(seconds, sample_rate)});
+    for (const double seconds : {0.01, 1.0, 35.0})
+      all.push_back({fmt::format("sound of {} s", seconds), made_sound(seconds, sample_rate)});
   }
   return all;
 }

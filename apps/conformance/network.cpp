@@ -23,9 +23,11 @@ void names_are_unique(const MakeNetwork& make) {
   for (const auto& parameter : a.module->parameters()) {
     expect(!parameter.name.empty(), "expected a name for every parameter, got an empty one");
     expect(seen.insert(parameter.name).second, "expected unique names, got '{}' twice", parameter.name);
-    expect(parameter.tensor->is_meta(), "expected '{}' on the meta device after building, got {}", parameter.name, parameter.tensor->device().str());
+    expect(parameter.tensor->is_meta(), "expected '{}' on the meta device after building, got {}", parameter.name,
+           parameter.tensor->device().str());
   }
-  expect(b.module->parameters().size() == seen.size(), "expected {} parameters in a second instance too, got {}", seen.size(), b.module->parameters().size());
+  expect(b.module->parameters().size() == seen.size(), "expected {} parameters in a second instance too, got {}",
+         seen.size(), b.module->parameters().size());
 }
 
 void starts_by_seed(const MakeNetwork& make) {
@@ -34,7 +36,8 @@ void starts_by_seed(const MakeNetwork& make) {
   const auto parameters = a.module->parameters(), again = b.module->parameters();
   for (size_t i = 0; i < parameters.size(); ++i) {
     expect_finite(*parameters[i].tensor, parameters[i].name);
-    expect(at::equal(*parameters[i].tensor, *again[i].tensor), "expected the same values of '{}' from the same seed", parameters[i].name);
+    expect(at::equal(*parameters[i].tensor, *again[i].tensor), "expected the same values of '{}' from the same seed",
+           parameters[i].name);
   }
 }
 
@@ -65,13 +68,17 @@ void gradient_reaches_all(const MakeNetwork& make) {
   const auto parameters = network.module->parameters();
   const auto y = network.forward(at::kFloat);
   expect(y.requires_grad(), "expected an output that carries a gradient, got one that is cut off");
-  const auto grads = torch::autograd::grad({objective(y)}, tensors(*network.module), {}, std::nullopt, false, /*allow_unused=*/true);
+  const auto grads =
+      torch::autograd::grad({objective(y)}, tensors(*network.module), {}, std::nullopt, false, /*allow_unused=*/true);
   std::vector<std::string> missed;
   for (size_t i = 0; i < grads.size(); ++i) {
-    if (!grads[i].defined() || grads[i].abs().max().item<double>() == 0) missed.push_back(parameters[i].name);
-    else expect_finite(grads[i], "the gradient of " + parameters[i].name);
+    if (!grads[i].defined() || grads[i].abs().max().item<double>() == 0)
+      missed.push_back(parameters[i].name);
+    else
+      expect_finite(grads[i], "the gradient of " + parameters[i].name);
   }
-  expect(missed.empty(), "expected a gradient for all {} parameters, got none for {}: {}", parameters.size(), missed.size(), join(missed, ", "));
+  expect(missed.empty(), "expected a gradient for all {} parameters, got none for {}: {}", parameters.size(),
+         missed.size(), join(missed, ", "));
 }
 
 // Along one random direction, each parameter by its own size: central difference against autograd, both in float32.
@@ -79,7 +86,8 @@ void gradient_is_right(const MakeNetwork& make) {
   const auto network = started(make, 3);
   network.module->set_requires_grad(true);
   const auto all = tensors(*network.module);
-  const auto grads = torch::autograd::grad({objective(network.forward(at::kFloat))}, all, {}, std::nullopt, false, true);
+  const auto grads =
+      torch::autograd::grad({objective(network.forward(at::kFloat))}, all, {}, std::nullopt, false, true);
   c10::AutoGradMode no_grad(false);
   constexpr double step = 5e-3;
   std::vector<at::Tensor> directions;
@@ -95,13 +103,15 @@ void gradient_is_right(const MakeNetwork& make) {
     return objective(network.forward(at::kFloat)).item<double>();
   };
   const double up = moved(step), down = moved(-2 * step), measured = (up - down) / (2 * step);
-  expect(std::abs(measured - slope) <= 0.03 * std::sqrt(scale) + 1e-6, "expected a slope of {:.5g} as autograd says, a finite difference gives {:.5g}", slope, measured);
+  expect(std::abs(measured - slope) <= 0.03 * std::sqrt(scale) + 1e-6,
+         "expected a slope of {:.5g} as autograd says, a finite difference gives {:.5g}", slope, measured);
 }
 
 void frozen_makes_none(const MakeNetwork& make) {
   const auto network = started(make, 3);
   network.module->set_requires_grad(false);
-  expect(!network.forward(at::kFloat).requires_grad(), "expected no gradient where every parameter is frozen, got an output that carries one");
+  expect(!network.forward(at::kFloat).requires_grad(),
+         "expected no gradient where every parameter is frozen, got an output that carries one");
 }
 
 void runs_in_bf16(const MakeNetwork& make) {
@@ -125,9 +135,11 @@ void moves_and_returns(const MakeNetwork& make) {
   const auto before = network.forward(at::kFloat);
   network.module->to(at::kCPU, at::kDouble);
   for (const auto& parameter : network.module->parameters())
-    expect(parameter.tensor->scalar_type() == at::kDouble, "expected '{}' in float64 after to(), got {}", parameter.name, at::toString(parameter.tensor->scalar_type()));
+    expect(parameter.tensor->scalar_type() == at::kDouble, "expected '{}' in float64 after to(), got {}",
+           parameter.name, at::toString(parameter.tensor->scalar_type()));
   network.module->to(at::kCPU, at::kFloat);
-  for (const auto& parameter : network.module->parameters()) expect(parameter.tensor->requires_grad(), "expected '{}' to require a gradient still after to()", parameter.name);
+  for (const auto& parameter : network.module->parameters())
+    expect(parameter.tensor->requires_grad(), "expected '{}' to require a gradient still after to()", parameter.name);
   expect(at::equal(before, network.forward(at::kFloat)), "expected the same output after float64 and back");
 }
 
@@ -154,7 +166,8 @@ void check_network(Report& report, const MakeNetwork& make) {
   report.check("parameters: on the meta device, with unique names", [&] { names_are_unique(make); });
   report.check("parameters: the same seed gives the same finite values", [&] { starts_by_seed(make); });
   report.check("forward: the same input and seed give the same output", [&] { repeats_itself(make); });
-  report.check("forward: bf16 runs and is near float32, with parameters in bf16 and in float32", [&] { runs_in_bf16(make); });
+  report.check("forward: bf16 runs and is near float32, with parameters in bf16 and in float32",
+               [&] { runs_in_bf16(make); });
   if (make().module->parameters().empty()) return;
   report.check("parameters: two instances share nothing", [&] { instances_are_independent(make); });
   report.check("parameters: to(device, dtype) and back changes nothing", [&] { moves_and_returns(make); });

@@ -9,8 +9,8 @@ namespace antiphon::apps::conformance {
 // A component with a made input that reaches all of it.
 struct Network {
   std::shared_ptr<void> owner;
-  Module* module = nullptr;                               // on the meta device
-  std::function<at::Tensor(at::ScalarType)> forward;      // the same input, in this dtype
+  Module* module = nullptr;                           // on the meta device
+  std::function<at::Tensor(at::ScalarType)> forward;  // the same input, in this dtype
 };
 using MakeNetwork = std::function<Network()>;
 

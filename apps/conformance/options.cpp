@@ -47,7 +47,8 @@ void refuses_out_of_range(const Subject& subject, const Resolve& resolve) {
 
 void resolves_to_itself(const Subject& subject, const Resolve& resolve) {
   const auto once = resolve(subject.options);
-  expect(once.get_if<config::Value::Table>() != nullptr, "expected a table of the options in force, got {}", once.type_name());
+  expect(once.get_if<config::Value::Table>() != nullptr, "expected a table of the options in force, got {}",
+         once.type_name());
   expect(config::same(once, resolve(once)), "expected the options in force to give themselves again");
 }
 
@@ -58,8 +59,10 @@ void expect_error(ErrorKind kind, const std::vector<std::string>& words, const s
     body();
   } catch (const Error& error) {
     const std::string text = error.what();
-    expect(error.kind() == kind, "expected an error of kind '{}', got '{}': {}", to_string(kind), to_string(error.kind()), text);
-    for (const auto& word : words) expect(text.find(word) != std::string::npos, "expected an error that names {}, got: {}", word, text);
+    expect(error.kind() == kind, "expected an error of kind '{}', got '{}': {}", to_string(kind),
+           to_string(error.kind()), text);
+    for (const auto& word : words)
+      expect(text.find(word) != std::string::npos, "expected an error that names {}, got: {}", word, text);
     return;
   }
   throw Unmet{fmt::format("expected an error of kind '{}', got none", to_string(kind))};
@@ -67,7 +70,8 @@ void expect_error(ErrorKind kind, const std::vector<std::string>& words, const s
 
 bool check_options(Report& report, const Subject& subject, const Resolve& resolve) {
   if (!report.check("options: it builds from those given", [&] { resolve(subject.options); })) return false;
-  report.check("options: an unknown key and every wrong type are refused, all at once and by name", [&] { refuses_unknown_and_wrong(subject, resolve); });
+  report.check("options: an unknown key and every wrong type are refused, all at once and by name",
+               [&] { refuses_unknown_and_wrong(subject, resolve); });
   report.check("options: values out of range are refused by name", [&] { refuses_out_of_range(subject, resolve); });
   report.check("options: those in force build the same again", [&] { resolves_to_itself(subject, resolve); });
   return true;

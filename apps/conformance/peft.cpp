@@ -19,8 +19,10 @@ class Base : public Module {
  public:
   Base() {
     for (int layer = 0; layer < 2; ++layer) {
-      for (const char* name : {"q_proj", "k_proj", "v_proj", "o_proj"}) add_linear(fmt::format("model.layers.{}.self_attn.{}", layer, name), layer == 1);
-      for (const char* name : {"gate_proj", "up_proj", "down_proj"}) add_linear(fmt::format("model.layers.{}.mlp.{}", layer, name), false);
+      for (const char* name : {"q_proj", "k_proj", "v_proj", "o_proj"})
+        add_linear(fmt::format("model.layers.{}.self_attn.{}", layer, name), layer == 1);
+      for (const char* name : {"gate_proj", "up_proj", "down_proj"})
+        add_linear(fmt::format("model.layers.{}.mlp.{}", layer, name), false);
     }
     initialize(61, at::kCPU);
     set_requires_grad(false);
@@ -61,20 +63,25 @@ void attaches(const Subject& subject) {
   expect(!a.paths.empty(), "expected the paths of the sites that it attached to, got none");
   const std::set<std::string> paths(a.paths.begin(), a.paths.end());
   for (const auto& site : a.base->sites())
-    expect(static_cast<bool>(site.linear->adapter) == paths.contains(site.path), "expected an adapter at exactly the sites that attach() returned; {} is wrong", site.path);
+    expect(static_cast<bool>(site.linear->adapter) == paths.contains(site.path),
+           "expected an adapter at exactly the sites that attach() returned; {} is wrong", site.path);
   for (const auto& parameter : a.peft->module().parameters()) {
-    const bool below = std::any_of(a.paths.begin(), a.paths.end(), [&](const auto& path) { return parameter.name.starts_with(path + "."); });
+    const bool below = std::any_of(a.paths.begin(), a.paths.end(),
+                                   [&](const auto& path) { return parameter.name.starts_with(path + "."); });
     expect(below, "expected parameters named '<site>.<name>', got '{}'", parameter.name);
   }
-  expect(a.peft->adapter_config().contains("peft_type"), "expected PEFT's adapter_config with a peft_type, got {}", a.peft->adapter_config().dump());
+  expect(a.peft->adapter_config().contains("peft_type"), "expected PEFT's adapter_config with a peft_type, got {}",
+         a.peft->adapter_config().dump());
 }
 
 void refuses_unmatched(const Subject& subject) {
   auto mistyped = subject;
-  (*mistyped.options.get_if<config::Value::Table>())["targets"] = config::Value(config::Value::Array{config::Value("q_prj")});
+  (*mistyped.options.get_if<config::Value::Table>())["targets"] =
+      config::Value(config::Value::Array{config::Value("q_prj")});
   const Base base;
   const auto peft = build<Peft>(mistyped);
-  expect_error(ErrorKind::config, {"q_prj", "did you mean 'q_proj'"}, [&] { peft->attach(const_cast<Base&>(base).sites()); });
+  expect_error(ErrorKind::config, {"q_prj", "did you mean 'q_proj'"},
+               [&] { peft->attach(const_cast<Base&>(base).sites()); });
 }
 
 void refuses_twice(const Subject& subject) {
@@ -94,8 +101,10 @@ void merged_is_forward(const Subject& subject) {
       for (const auto& site : a.base->sites()) {
         if (!site.linear->adapter) continue;
         const auto merged = site.linear->adapter->merged_weight(site.linear->weight);
-        expect(merged.scalar_type() == at::kFloat, "expected a float32 merged weight, got {}", at::toString(merged.scalar_type()));
-        expect_close(site.linear->forward(x()), at::linear(x(), merged, site.linear->bias), 1e-5, site.path + (trained ? " after training" : " at the start"));
+        expect(merged.scalar_type() == at::kFloat, "expected a float32 merged weight, got {}",
+               at::toString(merged.scalar_type()));
+        expect_close(site.linear->forward(x()), at::linear(x(), merged, site.linear->bias), 1e-5,
+                     site.path + (trained ? " after training" : " at the start"));
       }
     }
   }
@@ -107,7 +116,8 @@ void merges(const Subject& subject) {
   start(a.peft->module(), 4);
   const auto before = a.base->forward(x());
   a.peft->merge();
-  for (const auto& site : a.base->sites()) expect(!site.linear->adapter, "expected no adapter after merge(), got one at {}", site.path);
+  for (const auto& site : a.base->sites())
+    expect(!site.linear->adapter, "expected no adapter after merge(), got one at {}", site.path);
   expect_close(a.base->forward(x()), before, 1e-5, "the model after merge()");
 }
 
@@ -118,7 +128,8 @@ void leaves_base_alone(const Subject& subject) {
   const auto input = x().requires_grad_(true);
   a.base->forward(input).sum().backward();
   expect(input.grad().defined(), "expected a gradient on the input, so that layers below are trained, got none");
-  for (const auto& parameter : a.base->parameters()) expect(!parameter.tensor->grad().defined(), "expected no gradient on the frozen weight {}", parameter.name);
+  for (const auto& parameter : a.base->parameters())
+    expect(!parameter.tensor->grad().defined(), "expected no gradient on the frozen weight {}", parameter.name);
 }
 
 void reads_back(const Subject& subject) {
@@ -129,12 +140,14 @@ void reads_back(const Subject& subject) {
   const auto load = weights::load_adapter(folder.path(), *read.peft);
   const auto a = written.peft->module().parameters(), b = read.peft->module().parameters();
   expect(load.applied == static_cast<int64_t>(a.size()), "expected {} tensors applied, got {}", a.size(), load.applied);
-  for (size_t i = 0; i < a.size(); ++i) expect(at::equal(*a[i].tensor, *b[i].tensor), "expected '{}' back as it was written", a[i].name);
+  for (size_t i = 0; i < a.size(); ++i)
+    expect(at::equal(*a[i].tensor, *b[i].tensor), "expected '{}' back as it was written", a[i].name);
 }
 
 Network network(const Subject& subject) {
   auto adapted = std::make_shared<Adapted>(attached(subject));
-  return {adapted, &adapted->peft->module(), [base = adapted->base.get()](at::ScalarType type) { return base->forward(x(type)); }};
+  return {adapted, &adapted->peft->module(),
+          [base = adapted->base.get()](at::ScalarType type) { return base->forward(x(type)); }};
 }
 
 bool has_targets(const Subject& subject) {
@@ -146,10 +159,14 @@ bool has_targets(const Subject& subject) {
 
 void check_peft(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<Peft>(subject))) return;
-  if (!report.check("attach: to the sites that it returns, parameters named below them", [&] { attaches(subject); })) return;
-  if (has_targets(subject)) report.check("attach: a target that matches no site is refused with a suggestion", [&] { refuses_unmatched(subject); });
+  if (!report.check("attach: to the sites that it returns, parameters named below them", [&] { attaches(subject); }))
+    return;
+  if (has_targets(subject))
+    report.check("attach: a target that matches no site is refused with a suggestion",
+                 [&] { refuses_unmatched(subject); });
   report.check("attach: a site that has an adapter is refused", [&] { refuses_twice(subject); });
-  report.check("merge: merged_weight() is what forward() does, at the start and trained", [&] { merged_is_forward(subject); });
+  report.check("merge: merged_weight() is what forward() does, at the start and trained",
+               [&] { merged_is_forward(subject); });
   report.check("merge: merge() keeps the function and detaches", [&] { merges(subject); });
   report.check("gradient: reaches the input, and no frozen weight", [&] { leaves_base_alone(subject); });
   report.check("files: an adapter written in PEFT's format reads back bitwise", [&] { reads_back(subject); });

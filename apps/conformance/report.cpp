@@ -15,7 +15,8 @@ namespace {
 
 std::string type_of(const std::exception& error) {
   int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(typeid(error).name(), nullptr, nullptr, &status), std::free);
+  const std::unique_ptr<char, void (*)(void*)> name(
+      abi::__cxa_demangle(typeid(error).name(), nullptr, nullptr, &status), std::free);
   return status == 0 ? name.get() : typeid(error).name();
 }
 

@@ -14,7 +14,8 @@ struct Subject {
 
 // On the meta device. Error(config) with all problems of the options; `resolved` receives those in force.
 template <class Interface, class... Extra>
-std::unique_ptr<Interface> build_with(const Subject& subject, const config::Value& options, config::Value& resolved, Extra... extra) {
+std::unique_ptr<Interface> build_with(const Subject& subject, const config::Value& options, config::Value& resolved,
+                                      Extra... extra) {
   config::Problems problems;
   const PretrainedConfig none;
   const BuildContext context{options, subject.entry.kind + "." + subject.entry.name, none, problems, resolved};

@@ -12,7 +12,9 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     std::string name = (std::filesystem::temp_directory_path() / "antiphon-conformance-XXXXXX").string();
-    if (!::mkdtemp(name.data())) fail(ErrorKind::internal, "cannot make a folder in " + std::filesystem::temp_directory_path().string(), "set TMPDIR to a folder that can be written");
+    if (!::mkdtemp(name.data()))
+      fail(ErrorKind::internal, "cannot make a folder in " + std::filesystem::temp_directory_path().string(),
+           "set TMPDIR to a folder that can be written");
     path_ = name;
   }
   TemporaryFolder(const TemporaryFolder&) = delete;

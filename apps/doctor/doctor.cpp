@@ -1,7 +1,7 @@
 // antiphon doctor: what this machine and this build have.
 #include <ATen/Context.h>
-#include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/Parallel.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <torch/headeronly/version.h>
@@ -40,15 +40,18 @@ std::string nccl() {
 int run() {
   line("antiphon", ANTIPHON_VERSION);
   line("plugin ABI", fmt::format("{}, {}, build {}", ANTIPHON_PLUGIN_ABI, ANTIPHON_COMPILER, ANTIPHON_BUILD_TYPE));
-  line("LibTorch", fmt::format("{} in {}", TORCH_VERSION, library_of(reinterpret_cast<const void*>(&at::globalContext))));
+  line("LibTorch",
+       fmt::format("{} in {}", TORCH_VERSION, library_of(reinterpret_cast<const void*>(&at::globalContext))));
   line("CPU", fmt::format("{}, {} threads", at::get_cpu_capability(), at::get_num_threads()));
   line("CUDA", cuda());
   line("NCCL", nccl());
   line("FFmpeg", media::backend_version());
-  for (const auto& folder : plugin::search_path()) line("plugins in", folder.string() + (std::filesystem::is_directory(folder) ? "" : " (not there)"));
+  for (const auto& folder : plugin::search_path())
+    line("plugins in", folder.string() + (std::filesystem::is_directory(folder) ? "" : " (not there)"));
   int refused = 0;
   for (const auto& found : plugin::discover()) {
-    line(" ", fmt::format("{} {}{}", found.name, found.version, found.refusal.empty() ? "" : ": refused: " + found.refusal));
+    line(" ",
+         fmt::format("{} {}{}", found.name, found.version, found.refusal.empty() ? "" : ": refused: " + found.refusal));
     refused += !found.refusal.empty();
   }
   return refused ? static_cast<int>(ErrorKind::plugin) : 0;
@@ -57,7 +60,8 @@ int run() {
 }  // namespace
 
 void add_doctor(CLI::App& program, Action& action) {
-  auto* command = program.add_subcommand("doctor", "show versions, devices, libraries and plugins; exit code 5 where a plugin is refused");
+  auto* command = program.add_subcommand(
+      "doctor", "show versions, devices, libraries and plugins; exit code 5 where a plugin is refused");
   command->callback([&action] { action = run; });
 }
 

@@ -57,7 +57,8 @@ bool holds(const std::vector<data::Sample>& samples, Modality modality) {
 }
 
 // Where a set has two kinds of media, each is also shuffled alone.
-std::vector<std::pair<std::string, std::vector<data::Sample>>> conditions_of(const std::vector<data::Sample>& samples, const infer::EvalOptions& options) {
+std::vector<std::pair<std::string, std::vector<data::Sample>>> conditions_of(const std::vector<data::Sample>& samples,
+                                                                             const infer::EvalOptions& options) {
   std::vector<std::pair<std::string, std::vector<data::Sample>>> all{{"right", samples}};
   const bool images = holds(samples, Modality::image), audio = holds(samples, Modality::audio);
   const auto seed = static_cast<uint64_t>(options.seed);
@@ -73,10 +74,17 @@ std::vector<std::pair<std::string, std::vector<data::Sample>>> conditions_of(con
   return all;
 }
 
-void write_predictions(std::ofstream& out, const std::string& set, const std::vector<data::Sample>& samples, const Condition& condition) {
+void write_predictions(std::ofstream& out, const std::string& set, const std::vector<data::Sample>& samples,
+                       const Condition& condition) {
   for (size_t i = 0; i < samples.size(); ++i) {
-    nlohmann::json record{{"set", set}, {"media", condition.name}, {"id", samples[i].id}, {"file", samples[i].file.string()}, {"line", samples[i].line},
-                          {"expected", infer::expected_answer(samples[i])}, {"predicted", condition.outcomes[i].predicted}, {"loss", condition.outcomes[i].loss}};
+    nlohmann::json record{{"set", set},
+                          {"media", condition.name},
+                          {"id", samples[i].id},
+                          {"file", samples[i].file.string()},
+                          {"line", samples[i].line},
+                          {"expected", infer::expected_answer(samples[i])},
+                          {"predicted", condition.outcomes[i].predicted},
+                          {"loss", condition.outcomes[i].loss}};
     for (const auto& [key, value] : samples[i].tags) record["tags"][key] = value;
     out << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
   }
@@ -85,7 +93,8 @@ void write_predictions(std::ofstream& out, const std::string& set, const std::ve
 nlohmann::json evaluate(const std::string& name, Session& session, std::ofstream& predictions) {
   const auto set = load_set(session.config.data.eval.at(name), session);
   const auto variants = conditions_of(set.samples, session.config.eval);
-  const infer::Evaluator evaluator{*session.model, *session.loss, session.preparer, session.tokenizer(), session.cache, session.config.eval};
+  const infer::Evaluator evaluator{*session.model,      *session.loss, session.preparer,
+                                   session.tokenizer(), session.cache, session.config.eval};
   std::vector<Condition> conditions;
   size_t done = 0;
   for (const auto& [label, samples] : variants) {
@@ -93,7 +102,8 @@ nlohmann::json evaluate(const std::string& name, Session& session, std::ofstream
     const bool answers = session.config.eval.generate && !label.starts_with("shuffled_");
     conditions.push_back({label, answers, evaluator.run(samples, answers, [&](size_t n) {
                             done += n;
-                            show_progress(fmt::format("{}: {} ({}/{})", name, label, done, variants.size() * set.samples.size()));
+                            show_progress(
+                                fmt::format("{}: {} ({}/{})", name, label, done, variants.size() * set.samples.size()));
                           })});
     write_predictions(predictions, name, set.samples, conditions.back());
   }
@@ -106,10 +116,13 @@ nlohmann::json evaluate(const std::string& name, Session& session, std::ofstream
 int run(const EvalFlags& flags) {
   Session session(flags.session);
   const bool is_run = std::filesystem::is_directory(flags.session.file);
-  if (!flags.checkpoint.empty() || is_run) session.load_checkpoint(flags.checkpoint.empty() ? flags.session.file : flags.checkpoint);
-  if (session.config.data.eval.empty()) fail(ErrorKind::config, "there is nothing to evaluate", "add [[data.eval.NAME.sources]] with a path");
+  if (!flags.checkpoint.empty() || is_run)
+    session.load_checkpoint(flags.checkpoint.empty() ? flags.session.file : flags.checkpoint);
+  if (session.config.data.eval.empty())
+    fail(ErrorKind::config, "there is nothing to evaluate", "add [[data.eval.NAME.sources]] with a path");
   std::filesystem::path output = flags.output;
-  if (output.empty()) output = is_run ? std::filesystem::path(flags.session.file) / "eval" : std::filesystem::path("eval");
+  if (output.empty())
+    output = is_run ? std::filesystem::path(flags.session.file) / "eval" : std::filesystem::path("eval");
   std::filesystem::create_directories(output);
   std::ofstream predictions(output / "predictions.jsonl");
   if (!predictions) fail(ErrorKind::config, "cannot write " + (output / "predictions.jsonl").string());
@@ -133,8 +146,11 @@ void add_eval(CLI::App& program, Action& action) {
   auto flags = std::make_shared<EvalFlags>();
   add_session_flags(*command, flags->session);
   command->add_option("--only", flags->sets, "names of the sets to evaluate; default: all")->allow_extra_args(false);
-  command->add_option("--checkpoint", flags->checkpoint, "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");
-  command->add_option("--output", flags->output, "folder for results.json and predictions.jsonl; default: <run>/eval, or eval");
+  command->add_option(
+      "--checkpoint", flags->checkpoint,
+      "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");
+  command->add_option("--output", flags->output,
+                      "folder for results.json and predictions.jsonl; default: <run>/eval, or eval");
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

@@ -31,18 +31,21 @@ struct Scores {
   std::vector<double> loss, exact, f1, chrf, word_errors, words, character_errors, characters;
 };
 
-Scores collect(const std::vector<data::Sample>& samples, const std::vector<infer::Outcome>& outcomes, const std::vector<size_t>& members) {
+Scores collect(const std::vector<data::Sample>& samples, const std::vector<infer::Outcome>& outcomes,
+               const std::vector<size_t>& members) {
   Scores s;
   for (const auto i : members) {
     const auto expected = infer::expected_answer(samples[i]);
     const auto& predicted = outcomes[i].predicted;
-    const auto words = infer::word_errors(predicted, expected), characters = infer::character_errors(predicted, expected);
+    const auto words = infer::word_errors(predicted, expected),
+               characters = infer::character_errors(predicted, expected);
     s.loss.push_back(outcomes[i].loss);
     s.exact.push_back(infer::exact_match(predicted, expected));
     s.f1.push_back(infer::token_f1(predicted, expected));
     s.chrf.push_back(infer::chrf(predicted, expected));
     s.word_errors.push_back(static_cast<double>(words.errors)), s.words.push_back(static_cast<double>(words.reference));
-    s.character_errors.push_back(static_cast<double>(characters.errors)), s.characters.push_back(static_cast<double>(characters.reference));
+    s.character_errors.push_back(static_cast<double>(characters.errors)),
+        s.characters.push_back(static_cast<double>(characters.reference));
   }
   return s;
 }
@@ -86,7 +89,8 @@ std::string cell(const json& metrics, const char* name, const char* format) {
 
 }  // namespace
 
-json score(const std::string& set, const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions, const infer::EvalOptions& options) {
+json score(const std::string& set, const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions,
+           const infer::EvalOptions& options) {
   json out{{"set", set}, {"samples", samples.size()}, {"tasks", json::object()}};
   for (const auto& [task, members] : by_task(samples)) {
     json& entry = out["tasks"][task];
@@ -95,7 +99,8 @@ json score(const std::string& set, const std::vector<data::Sample>& samples, con
     for (const auto& condition : conditions) {
       const auto scores = collect(samples, condition.outcomes, members);
       entry["conditions"][condition.name] = metrics(scores, condition.generated, options);
-      if (&condition != &conditions.front()) entry["right_better_than"][condition.name] = compare(right, scores, condition.generated, options);
+      if (&condition != &conditions.front())
+        entry["right_better_than"][condition.name] = compare(right, scores, condition.generated, options);
     }
   }
   return out;
@@ -103,7 +108,8 @@ json score(const std::string& set, const std::vector<data::Sample>& samples, con
 
 void print_scores(const json& set) {
   fmt::print("\n{} ({} samples; mean [95 % interval])\n", set["set"].get<std::string>(), set["samples"].get<int>());
-  fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", "task", "media", "n", "answer loss", "exact match", "token F1", "chrF", "WER", "loss vs. right, p");
+  fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", "task", "media", "n", "answer loss",
+             "exact match", "token F1", "chrF", "WER", "loss vs. right, p");
   for (const auto& [task, entry] : set["tasks"].items()) {
     for (const char* name : {"right", "shuffled", "shuffled_image", "shuffled_audio", "removed"}) {
       if (!entry["conditions"].contains(name)) continue;
@@ -111,9 +117,13 @@ void print_scores(const json& set) {
       std::string versus;
       if (std::string_view(name) != "right") {
         const auto& difference = entry["right_better_than"][name]["loss"];
-        versus = fmt::format("{:+.3f} p {} {:.1g}", difference["mean"].get<double>(), difference["p"].get<double>() < 2e-4 ? "<" : "=", difference["p"].get<double>() < 2e-4 ? 2e-4 : difference["p"].get<double>());
+        versus = fmt::format("{:+.3f} p {} {:.1g}", difference["mean"].get<double>(),
+                             difference["p"].get<double>() < 2e-4 ? "<" : "=",
+                             difference["p"].get<double>() < 2e-4 ? 2e-4 : difference["p"].get<double>());
       }
-      fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", task, name, entry["samples"].get<int>(), cell(m, "loss", "{:.3f}"), cell(m, "accuracy", "{:.2f}"), cell(m, "f1", "{:.2f}"), cell(m, "chrf", "{:.1f}"), cell(m, "wer", "{:.2f}"), versus);
+      fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", task, name,
+                 entry["samples"].get<int>(), cell(m, "loss", "{:.3f}"), cell(m, "accuracy", "{:.2f}"),
+                 cell(m, "f1", "{:.2f}"), cell(m, "chrf", "{:.1f}"), cell(m, "wer", "{:.2f}"), versus);
     }
   }
 }

@@ -17,7 +17,8 @@ struct Condition {
 
 // Scores of each task of a set (and of all together) under each condition, with 95 % intervals; each control is
 // compared with "right" pair by pair.
-nlohmann::json score(const std::string& set, const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions, const infer::EvalOptions& options);
+nlohmann::json score(const std::string& set, const std::vector<data::Sample>& samples,
+                     const std::vector<Condition>& conditions, const infer::EvalOptions& options);
 
 // The table on stdout.
 void print_scores(const nlohmann::json& set);

@@ -35,7 +35,8 @@ data::Sample sample_of(const GenerateFlags& flags) {
 int run(const GenerateFlags& flags) {
   Session session(flags.session);
   const bool is_run = std::filesystem::is_directory(flags.session.file);
-  if (!flags.checkpoint.empty() || is_run) session.load_checkpoint(flags.checkpoint.empty() ? flags.session.file : flags.checkpoint);
+  if (!flags.checkpoint.empty() || is_run)
+    session.load_checkpoint(flags.checkpoint.empty() ? flags.session.file : flags.checkpoint);
   std::vector<data::Prepared> prompts;
   prompts.push_back(session.preparer.prepare(sample_of(flags), data::Purpose::generation));
   text::StreamDecoder decoder(session.tokenizer());
@@ -43,10 +44,11 @@ int run(const GenerateFlags& flags) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   };
-  infer::generate(*session.model, std::move(prompts), session.config.generate, session.tokenizer().eos_ids(), [&](size_t, int32_t id) {
-    write(decoder.push(id));
-    return true;
-  });
+  infer::generate(*session.model, std::move(prompts), session.config.generate, session.tokenizer().eos_ids(),
+                  [&](size_t, int32_t id) {
+                    write(decoder.push(id));
+                    return true;
+                  });
   write(decoder.finish() + "\n");
   return 0;
 }
@@ -61,7 +63,9 @@ void add_generate(CLI::App& program, Action& action) {
   command->add_option("--image", flags->images, "a picture (may be repeated)")->allow_extra_args(false);
   command->add_option("--audio", flags->audios, "a recording (may be repeated)")->allow_extra_args(false);
   command->add_option("--system", flags->system, "a system message");
-  command->add_option("--checkpoint", flags->checkpoint, "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");
+  command->add_option(
+      "--checkpoint", flags->checkpoint,
+      "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

@@ -18,12 +18,15 @@ std::unique_ptr<Interface> with_defaults(const plugin::Entry& entry) {
   return create<Interface>(entry.kind, entry.name, BuildContext{options, entry.name, none, problems, resolved});
 }
 
-std::string size_of(Module& module) { return fmt::format("{} parameters with the defaults", human_count(static_cast<double>(module.parameter_count()))); }
+std::string size_of(Module& module) {
+  return fmt::format("{} parameters with the defaults", human_count(static_cast<double>(module.parameter_count())));
+}
 
 std::vector<std::string> of_encoder(Encoder& encoder) {
   const auto shape = encoder.example_shape();
   const std::string rate = encoder.sample_rate() ? fmt::format(" of {} Hz", encoder.sample_rate()) : "";
-  return {fmt::format("takes {}{}; its smallest part [{}] -> {} vectors of {}", to_string(encoder.modality()), rate, fmt::join(shape, ", "), encoder.output_grid(shape).count(), encoder.output_size()),
+  return {fmt::format("takes {}{}; its smallest part [{}] -> {} vectors of {}", to_string(encoder.modality()), rate,
+                      fmt::join(shape, ", "), encoder.output_grid(shape).count(), encoder.output_size()),
           size_of(encoder.module())};
 }
 

@@ -25,7 +25,8 @@ struct InspectFlags {
 Value summary(const plugin::Description& found) {
   Value::Array provides;
   for (const auto& item : found.provides) provides.emplace_back(item);
-  return Value::Table{{"name", found.name}, {"version", found.version}, {"provides", provides}, {"doc", found.doc}, {"file", found.file.string()}, {"refusal", found.refusal}};
+  return Value::Table{{"name", found.name}, {"version", found.version},    {"provides", provides},
+                      {"doc", found.doc},   {"file", found.file.string()}, {"refusal", found.refusal}};
 }
 
 // Reads the sidecars: no plugin is loaded for a list.
@@ -39,10 +40,13 @@ int list(bool json) {
   }
   fmt::print("{:<16} {:<8} {:<28} {}\n", "PLUGIN", "VERSION", "PROVIDES", "WHAT IT IS");
   for (const auto& found : all) {
-    if (found.refusal.empty()) fmt::print("{:<16} {:<8} {:<28} {}\n", found.name, found.version, join(found.provides, ", "), found.doc);
-    else fmt::print("{:<16} refused: {}\n", found.name, found.refusal);
+    if (found.refusal.empty())
+      fmt::print("{:<16} {:<8} {:<28} {}\n", found.name, found.version, join(found.provides, ", "), found.doc);
+    else
+      fmt::print("{:<16} refused: {}\n", found.name, found.refusal);
   }
-  if (all.empty()) log::info("no plugin was found; `antiphon doctor` shows where it looks, ANTIPHON_PLUGIN_PATH adds folders");
+  if (all.empty())
+    log::info("no plugin was found; `antiphon doctor` shows where it looks, ANTIPHON_PLUGIN_PATH adds folders");
   log::info("`antiphon inspect NAME` shows the options of one, `antiphon inspect config` those of a whole file");
   return 0;
 }
@@ -54,7 +58,8 @@ std::vector<const plugin::Entry*> entries_of(const std::string& name) {
     if (!found.refusal.empty()) continue;
     for (const auto& item : found.provides) {
       const auto kind = item.substr(0, item.find(':')), component = item.substr(item.find(':') + 1);
-      if (found.name == name || component == name) entries.push_back(&plugin::Registry::instance().find(kind, component));
+      if (found.name == name || component == name)
+        entries.push_back(&plugin::Registry::instance().find(kind, component));
     }
   }
   return entries;
@@ -67,20 +72,25 @@ std::vector<const plugin::Entry*> entries_of(const std::string& name) {
     known.push_back(found.name);
   }
   const auto near = nearest(name, known);
-  fail(ErrorKind::plugin, fmt::format("no plugin or component is called '{}'{}; there are: {}", name, near.empty() ? "" : "; did you mean '" + near + "'?", join(known, ", ")),
+  fail(ErrorKind::plugin,
+       fmt::format("no plugin or component is called '{}'{}; there are: {}", name,
+                   near.empty() ? "" : "; did you mean '" + near + "'?", join(known, ", ")),
        "`antiphon inspect` lists them; ANTIPHON_PLUGIN_PATH adds folders");
 }
 
 void show_text(const plugin::Entry& entry) {
-  fmt::print("{} {} (plugin {} {})\n  {}\n  file: {}\n", entry.kind, entry.name, entry.plugin, entry.version, entry.doc, entry.file.string());
+  fmt::print("{} {} (plugin {} {})\n  {}\n  file: {}\n", entry.kind, entry.name, entry.plugin, entry.version, entry.doc,
+             entry.file.string());
   for (const auto& fact : facts_of(entry)) fmt::print("  {}\n", fact);
   fmt::print("\noptions{}\n", entry.schema->fields().empty() ? ": none" : ", with their defaults:");
   print_options(*entry.schema);
 }
 
 int show_config(bool json) {
-  if (json) fmt::print("{}\n", config::to_json(run_table().describe()));
-  else print_options(run_table());
+  if (json)
+    fmt::print("{}\n", config::to_json(run_table().describe()));
+  else
+    print_options(run_table());
   return 0;
 }
 
@@ -94,7 +104,12 @@ int show(const std::string& name, bool json) {
   }
   Value::Array all;
   for (const auto* entry : entries)
-    all.push_back(Value::Table{{"kind", entry->kind}, {"name", entry->name}, {"doc", entry->doc}, {"plugin", entry->plugin}, {"version", entry->version}, {"options", entry->schema->describe()}});
+    all.push_back(Value::Table{{"kind", entry->kind},
+                               {"name", entry->name},
+                               {"doc", entry->doc},
+                               {"plugin", entry->plugin},
+                               {"version", entry->version},
+                               {"options", entry->schema->describe()}});
   fmt::print("{}\n", config::to_json(all));
   return 0;
 }
@@ -105,8 +120,11 @@ void add_inspect(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("inspect", "list the plugins, or show the options of one");
   auto flags = std::make_shared<InspectFlags>();
   command->add_option("name", flags->name, "a plugin or a component; `config` shows the keys of a whole file");
-  command->add_flag("--json", flags->json, "print JSON: a list of plugins, of components with their options, or of keys");
-  command->callback([flags, &action] { action = [flags] { return flags->name.empty() ? list(flags->json) : show(flags->name, flags->json); }; });
+  command->add_flag("--json", flags->json,
+                    "print JSON: a list of plugins, of components with their options, or of keys");
+  command->callback([flags, &action] {
+    action = [flags] { return flags->name.empty() ? list(flags->json) : show(flags->name, flags->json); };
+  });
 }
 
 }  // namespace antiphon::apps

@@ -17,7 +17,10 @@ using config::Value;
 // Wide enough for most "key = default"; a longer one has its explanation on the next line.
 constexpr size_t column = 34;
 
-std::string number(double value) { return value == std::floor(value) && std::abs(value) < 1e15 ? fmt::format("{}", static_cast<int64_t>(value)) : fmt::format("{}", value); }
+std::string number(double value) {
+  return value == std::floor(value) && std::abs(value) < 1e15 ? fmt::format("{}", static_cast<int64_t>(value))
+                                                              : fmt::format("{}", value);
+}
 
 std::string range(const Rule& rule) {
   const bool low = std::isfinite(rule.min), high = std::isfinite(rule.max);
@@ -32,7 +35,8 @@ std::string traits(const Field& field) {
   std::vector<std::string> all;
   if (field.rule.required) all.push_back("required");
   if (field.rule.choices.empty() && field.type != "any") all.push_back(field.type);
-  if (!field.rule.choices.empty()) all.push_back((field.type.starts_with("list") ? "list of " : "") + join(field.rule.choices, " | "));
+  if (!field.rule.choices.empty())
+    all.push_back((field.type.starts_with("list") ? "list of " : "") + join(field.rule.choices, " | "));
   if (const auto text = range(field.rule); !text.empty()) all.push_back(text);
   return join(all, ", ");
 }
@@ -41,8 +45,10 @@ void print_field(const Field& field, const Value* value) {
   const std::string left = value ? fmt::format("{} = {}", field.key, config::to_json(*value, -1)) : field.key;
   const auto extra = traits(field);
   const std::string right = extra.empty() ? field.doc : fmt::format("{} ({})", field.doc, extra);
-  if (left.size() <= column) fmt::print("  {:<{}}  {}\n", left, column, right);
-  else fmt::print("  {}\n  {:<{}}  {}\n", left, "", column, right);
+  if (left.size() <= column)
+    fmt::print("  {:<{}}  {}\n", left, column, right);
+  else
+    fmt::print("  {}\n  {:<{}}  {}\n", left, "", column, right);
 }
 
 // How the header of a nested table is written in TOML.
@@ -56,7 +62,8 @@ void print_tables(const Schema& schema, const Value& defaults, const std::string
     if (!field.nested) print_field(field, defaults.find(field.key));
   for (const auto& field : schema.fields()) {
     if (!field.nested) continue;
-    const std::string path = (section.empty() ? "" : section + ".") + field.key + (field.type == "map of table" ? ".NAME" : "");
+    const std::string path =
+        (section.empty() ? "" : section + ".") + field.key + (field.type == "map of table" ? ".NAME" : "");
     fmt::print("\n{}  {}{}\n", header(field, path), field.doc, field.rule.required ? " (required)" : "");
     // The defaults of a nested table are those of the member that holds it, which may differ from its type's own.
     const Value* held = field.type == "table" ? defaults.find(field.key) : nullptr;

@@ -28,29 +28,36 @@ void export_parts(Session& session, const std::filesystem::path& folder) {
   std::filesystem::create_directories(folder / "connectors");
   for (const auto& [name, stream] : model.streams()) {
     const auto path = folder / "connectors" / (name + ".safetensors");
-    weights::save_safetensors(path, weights::checkpoint_tensors(stream->connector().module(), NameMap{{{"{}", "{}"}}, {}}));
+    weights::save_safetensors(path,
+                              weights::checkpoint_tensors(stream->connector().module(), NameMap{{{"{}", "{}"}}, {}}));
     log::info(fmt::format("connector in {}", path.string()));
   }
 }
 
 void refuse_leftover(const train::RunFolder& folder, bool resume) {
   if (resume || !train::has_checkpoints(folder.checkpoints())) return;
-  fail(ErrorKind::config, fmt::format("{} holds a run with checkpoints", folder.path().string()), "give --resume to go on with it, or another train.output");
+  fail(ErrorKind::config, fmt::format("{} holds a run with checkpoints", folder.path().string()),
+       "give --resume to go on with it, or another train.output");
 }
 
 int run(const TrainFlags& flags) {
   install_stop_signals();
   Session session(flags.session);
   auto& config = session.config;
-  if (config.train.output.empty()) fail(ErrorKind::config, "train.output is missing", "name the folder of the run, e.g. --set train.output=runs/first");
+  if (config.train.output.empty())
+    fail(ErrorKind::config, "train.output is missing",
+         "name the folder of the run, e.g. --set train.output=runs/first");
   train::RunFolder folder(config.train.output);
   refuse_leftover(folder, flags.resume);
-  data::Loader loader(config.data, session.preparer, config.train.tokens_per_batch, static_cast<uint64_t>(config.train.seed), [&](const data::BadSample& bad) {
-    log::warning(fmt::format("{}:{}: skipped: {}", bad.file, bad.line, bad.reason));
-    folder.bad_sample(bad);
-  });
-  log::info(fmt::format("data: {} samples in {} sources, {} tokens a batch", loader.rows(), config.data.train.sources.size(), config.train.tokens_per_batch));
-  for (const auto& [name, stream] : session.model->streams()) log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
+  data::Loader loader(config.data, session.preparer, config.train.tokens_per_batch,
+                      static_cast<uint64_t>(config.train.seed), [&](const data::BadSample& bad) {
+                        log::warning(fmt::format("{}:{}: skipped: {}", bad.file, bad.line, bad.reason));
+                        folder.bad_sample(bad);
+                      });
+  log::info(fmt::format("data: {} samples in {} sources, {} tokens a batch", loader.rows(),
+                        config.data.train.sources.size(), config.train.tokens_per_batch));
+  for (const auto& [name, stream] : session.model->streams())
+    log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
   train::Trainer trainer(*session.model, *session.loss, loader, session.cache, folder, config.train);
   const int64_t step = flags.resume ? trainer.resume() : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");

@@ -25,13 +25,15 @@ Memory estimate(const RunConfig& config, graph::MultimodalLm& model) {
   const double compute = config.precision.compute == "bf16" ? 2 : 4;
   Memory memory;
   for (const auto& part : model.parts()) {
-    const auto all = static_cast<double>(part.module->parameter_count()), trained = static_cast<double>(part.module->trainable_count());
+    const auto all = static_cast<double>(part.module->parameter_count()),
+               trained = static_cast<double>(part.module->trainable_count());
     memory.parameters += (all - trained) * compute + trained * 4;
     memory.optimizer += trained * 12;  // gradient and two moments in fp32
   }
   // A pre-norm block with a gated MLP keeps about 8 vectors of hidden_size and 4 of four times that for each token.
   const double layers = static_cast<double>(model.llm().make_cache(1, 1).keys.size());
-  memory.activations = static_cast<double>(config.train.tokens_per_batch) * layers * static_cast<double>(model.llm().hidden_size()) * (8 + 4 * 2.7) * compute;
+  memory.activations = static_cast<double>(config.train.tokens_per_batch) * layers *
+                       static_cast<double>(model.llm().hidden_size()) * (8 + 4 * 2.7) * compute;
   return memory;
 }
 
@@ -42,23 +44,30 @@ void describe(const RunConfig& config, graph::MultimodalLm& model) {
   fmt::print("  {:<28} {:<14} {:>12} {:>12}\n", "PART", "PLUGIN", "TRAINED", "FROZEN");
   double all_trained = 0, all_frozen = 0;
   for (const auto& part : model.parts()) {
-    const auto all = static_cast<double>(part.module->parameter_count()), trained = static_cast<double>(part.module->trainable_count());
+    const auto all = static_cast<double>(part.module->parameter_count()),
+               trained = static_cast<double>(part.module->trainable_count());
     row(part.path, part.plugin, trained, all - trained);
     all_trained += trained, all_frozen += all - trained;
   }
   row("all", "", all_trained, all_frozen);
   for (const auto& [name, stream] : model.streams()) {
     const auto& encoder = *stream->encoders().front().encoder;
-    fmt::print("  stream {}: smallest part of {} [{}] -> {} vectors of {} -> {} embeddings of {}\n", name, to_string(stream->modality()), fmt::join(encoder.example_shape(), ", "),
-               encoder.output_grid(encoder.example_shape()).count(), encoder.output_size(), stream->example_tokens(), model.llm().hidden_size());
+    fmt::print("  stream {}: smallest part of {} [{}] -> {} vectors of {} -> {} embeddings of {}\n", name,
+               to_string(stream->modality()), fmt::join(encoder.example_shape(), ", "),
+               encoder.output_grid(encoder.example_shape()).count(), encoder.output_size(), stream->example_tokens(),
+               model.llm().hidden_size());
   }
   const auto memory = estimate(config, model);
-  fmt::print("  memory for training, estimated: {} (parameters {}, gradients and optimizer {}, activations of {} tokens {})\n", human_bytes(memory.total()), human_bytes(memory.parameters),
-             human_bytes(memory.optimizer), config.train.tokens_per_batch, human_bytes(memory.activations));
+  fmt::print(
+      "  memory for training, estimated: {} (parameters {}, gradients and optimizer {}, activations of {} tokens {})\n",
+      human_bytes(memory.total()), human_bytes(memory.parameters), human_bytes(memory.optimizer),
+      config.train.tokens_per_batch, human_bytes(memory.activations));
 }
 
 void warn_missing(const graph::MultimodalLm& model, const std::string& path, const std::string& weights) {
-  if (!weights.empty() && !std::filesystem::exists(weights)) fmt::print("  note: {}: {} is not there yet; its shapes are those of the file and the plugin's defaults\n", path, weights);
+  if (!weights.empty() && !std::filesystem::exists(weights))
+    fmt::print("  note: {}: {} is not there yet; its shapes are those of the file and the plugin's defaults\n", path,
+               weights);
 }
 
 void check_loss(RunConfig& config) {
@@ -99,10 +108,13 @@ int run(const ValidateFlags& flags) {
 }  // namespace
 
 void add_validate(CLI::App& program, Action& action) {
-  auto* command = program.add_subcommand("validate", "check configurations and show shapes, counts and memory; loads no weight");
+  auto* command =
+      program.add_subcommand("validate", "check configurations and show shapes, counts and memory; loads no weight");
   auto flags = std::make_shared<ValidateFlags>();
   command->add_option("files", flags->files, "TOML configurations")->required();
-  command->add_option("--set", flags->sets, "override one value: --set train.steps=10 (may be repeated)")->type_name("KEY=VALUE")->allow_extra_args(false);
+  command->add_option("--set", flags->sets, "override one value: --set train.steps=10 (may be repeated)")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   command->add_flag("--resolved", flags->resolved, "print the configuration with every option in force");
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }

@@ -17,11 +17,11 @@
 
 namespace antiphon::probe {
 
-config::Value toml(const json& request, const char* key) {
-  return config::parse_toml(request.value(key, ""), key);
-}
+config::Value toml(const json& request, const char* key) { return config::parse_toml(request.value(key, ""), key); }
 
-at::ScalarType dtype_of(const json& request) { return request.value("dtype", "fp32") == "bf16" ? at::kBFloat16 : at::kFloat; }
+at::ScalarType dtype_of(const json& request) {
+  return request.value("dtype", "fp32") == "bf16" ? at::kBFloat16 : at::kFloat;
+}
 
 void write_outputs(const json& request, NamedTensors tensors) {
   for (auto& [name, tensor] : tensors) tensor = tensor.detach().contiguous();
@@ -32,7 +32,8 @@ void add_gradients(NamedTensors& out, const std::string& prefix, Module& module,
   for (const auto& parameter : module.parameters()) {
     if (!parameter.tensor->requires_grad()) continue;
     const auto& grad = parameter.tensor->grad();
-    out.emplace_back(prefix + names.to_checkpoint(parameter.name).value_or(parameter.name), grad.defined() ? grad : at::zeros_like(*parameter.tensor));
+    out.emplace_back(prefix + names.to_checkpoint(parameter.name).value_or(parameter.name),
+                     grad.defined() ? grad : at::zeros_like(*parameter.tensor));
   }
 }
 
@@ -43,7 +44,8 @@ std::unique_ptr<Interface> build(const char* kind, const json& request, Extra...
   config::Problems problems;
   auto options = toml(request, "options");
   const std::string weights = std::is_same_v<Interface, Encoder> ? request.value("weights", "") : "";
-  auto component = graph::build_slot<Interface>(kind, request.at("plugin").get<std::string>(), weights, options, kind, problems, extra...);
+  auto component = graph::build_slot<Interface>(kind, request.at("plugin").get<std::string>(), weights, options, kind,
+                                                problems, extra...);
   problems.throw_if_any();
   return component;
 }
@@ -59,7 +61,9 @@ void load(Module& module, const NameMap& names, const json& request) {
 
 json as_json(const TokenGrid& grid) { return {grid.rows, grid.columns}; }
 
-weights::SafetensorsFile inputs_of(const json& request) { return weights::SafetensorsFile(request.at("inputs").get<std::string>()); }
+weights::SafetensorsFile inputs_of(const json& request) {
+  return weights::SafetensorsFile(request.at("inputs").get<std::string>());
+}
 
 // y and, where "grad" is among the inputs, the gradients of sum(y * grad).
 template <class Forward>
@@ -107,8 +111,10 @@ json run_process(const json& request) {
   for (const auto& path : request.at("media")) {
     MediaItem item;
     item.modality = encoder->modality();
-    if (item.modality == Modality::image) item.image = media::load_image(path.get<std::string>());
-    else item.audio = media::load_audio(path.get<std::string>(), encoder->sample_rate());
+    if (item.modality == Modality::image)
+      item.image = media::load_image(path.get<std::string>());
+    else
+      item.audio = media::load_audio(path.get<std::string>(), encoder->sample_rate());
     grids.push_back(json::array());
     for (const auto& part : encoder->process(item)) {
       out.emplace_back(std::to_string(grids.size() - 1) + "." + std::to_string(grids.back().size()), part);
@@ -126,7 +132,10 @@ json run_loss(const json& request) {
   const LossInput input{leaf("hidden"), leaf("head"), file.tensor("labels"), request.at("normalizer").get<double>()};
   const auto out = loss->forward(input);
   torch::autograd::backward({out.loss}, {});
-  write_outputs(request, {{"loss", out.loss}, {"token_loss", out.token_loss_n}, {"grad_hidden", input.hidden_nd.grad()}, {"grad_head", input.head_weight_vd.grad()}});
+  write_outputs(request, {{"loss", out.loss},
+                          {"token_loss", out.token_loss_n},
+                          {"grad_hidden", input.hidden_nd.grad()},
+                          {"grad_head", input.head_weight_vd.grad()}});
   return json::object();
 }
 

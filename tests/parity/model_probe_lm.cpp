@@ -51,7 +51,8 @@ std::vector<data::Prepared> prepare(const json& request, graph::MultimodalLm& mo
   const data::Preparer preparer(model, prompts, cache, {}, model.llm().max_positions());
   std::vector<data::Prepared> prepared;
   for (const auto& sample : request.at("samples"))
-    prepared.push_back(preparer.prepare(data::parse_sample(sample.dump(), request.at("folder").get<std::string>()), purpose));
+    prepared.push_back(
+        preparer.prepare(data::parse_sample(sample.dump(), request.at("folder").get<std::string>()), purpose));
   return prepared;
 }
 
@@ -64,7 +65,8 @@ LossOutput loss_of(graph::MultimodalLm& model, const graph::Batch& batch, const 
   config::Value options = config::Value::Table{};
   const auto loss = graph::build_slot<Loss>("loss", "cross_entropy", "", options, "loss", problems);
   problems.throw_if_any();
-  return loss->forward({hidden.index_select(0, batch.supervised_n), model.llm().head_weight(), batch.labels_n, static_cast<double>(batch.supervised())});
+  return loss->forward({hidden.index_select(0, batch.supervised_n), model.llm().head_weight(), batch.labels_n,
+                        static_cast<double>(batch.supervised())});
 }
 
 json described(graph::MultimodalLm& model, const graph::Batch& batch) {
@@ -76,9 +78,12 @@ json described(graph::MultimodalLm& model, const graph::Batch& batch) {
 
 // What the request asks for besides the forward pass.
 void side_effects(const json& request, graph::MultimodalLm& model, NamedTensors& out) {
-  if (request.contains("save_adapter")) weights::save_adapter(request.at("save_adapter").get<std::string>(), *model.pefts().at(0), model.spec().llm.weights);
+  if (request.contains("save_adapter"))
+    weights::save_adapter(request.at("save_adapter").get<std::string>(), *model.pefts().at(0),
+                          model.spec().llm.weights);
   if (request.value("merge", false))
-    for (auto& [name, tensor] : weights::checkpoint_tensors(model.llm().module(), model.llm().name_map())) out.emplace_back("weight:" + name, tensor);
+    for (auto& [name, tensor] : weights::checkpoint_tensors(model.llm().module(), model.llm().name_map()))
+      out.emplace_back("weight:" + name, tensor);
 }
 
 }  // namespace
@@ -94,8 +99,9 @@ json run_model(const json& request) {
   if (cut) input.x_td = input.x_td.detach().clone().set_requires_grad(true);
   const auto hidden = model->llm().forward(input);
   const auto loss = loss_of(*model, batch, hidden);
-  NamedTensors out{{"ids", batch.ids_t}, {"positions", batch.positions_t}, {"supervised", batch.supervised_n}, {"labels", batch.labels_n}, {"hidden", hidden.clone()},
-                   {"logits", logits_of(*model, hidden)}, {"loss", loss.loss}, {"token_loss", loss.token_loss_n}};
+  NamedTensors out{{"ids", batch.ids_t},       {"positions", batch.positions_t}, {"supervised", batch.supervised_n},
+                   {"labels", batch.labels_n}, {"hidden", hidden.clone()},       {"logits", logits_of(*model, hidden)},
+                   {"loss", loss.loss},        {"token_loss", loss.token_loss_n}};
   if (loss.loss.requires_grad()) {
     torch::autograd::backward({loss.loss}, {});
     if (cut) out.emplace_back("grad_x", input.x_td.grad());
@@ -127,7 +133,8 @@ json run_cached(const json& request) {
       std::iota(positions.end() - n, positions.end(), begin);
       input.lengths.push_back(n), input.rows.push_back(static_cast<int64_t>(row));
     }
-    input.x_td = model->llm().embed(at::tensor(ids, at::kLong)).to(model->compute_dtype()), input.positions_t = at::tensor(positions, at::kLong), input.cache = &cache;
+    input.x_td = model->llm().embed(at::tensor(ids, at::kLong)).to(model->compute_dtype()),
+    input.positions_t = at::tensor(positions, at::kLong), input.cache = &cache;
     const auto pieces = model->llm().forward(input).split_with_sizes(input.lengths);
     for (size_t i = 0; i < pieces.size(); ++i) hidden[static_cast<size_t>(input.rows[i])].push_back(pieces[i]);
   }

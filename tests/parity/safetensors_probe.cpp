@@ -1,6 +1,6 @@
 // Driven by safetensors_parity.py. Lines on stdin:
-//   read PATH           -> {"metadata": {...}, "tensors": {name: [dtype, shape, bytes in hex or null]}} or {"error": text}
-//   copy SOURCE TARGET  -> the same for TARGET, which is SOURCE written again
+//   read PATH           -> {"metadata": {...}, "tensors": {name: [dtype, shape, bytes in hex or null]}} or {"error":
+//   text} copy SOURCE TARGET  -> the same for TARGET, which is SOURCE written again
 #include <antiphon/weights/safetensors.h>
 
 #include <iostream>
@@ -34,7 +34,8 @@ json bytes_of(const SafetensorsFile& file, const std::string& name) {
 json read(const std::string& path) {
   const SafetensorsFile file(path);
   json tensors = json::object();
-  for (const auto& info : file.tensors()) tensors[info.name] = {to_string(info.dtype), info.shape, bytes_of(file, info.name)};
+  for (const auto& info : file.tensors())
+    tensors[info.name] = {to_string(info.dtype), info.shape, bytes_of(file, info.name)};
   return {{"metadata", file.metadata()}, {"tensors", tensors}};
 }
 

@@ -19,7 +19,7 @@ namespace {
 [[noreturn]] void fail_io(ErrorKind kind, std::string_view action, const std::filesystem::path& path) {
   const int code = errno;
   fail(kind, fmt::format("cannot {} {}: {}", action, path.string(), std::strerror(code)),
-       code == ENOSPC  ? "free some space on that disk"
+       code == ENOSPC   ? "free some space on that disk"
        : code == EACCES ? "check who may read and write there"
                         : "");
 }
@@ -48,11 +48,12 @@ void write_all(int fd, std::string_view bytes, ErrorKind kind, const std::filesy
 std::string read_file(const std::filesystem::path& path, ErrorKind kind, uint64_t max_bytes) {
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.fd < 0) fail_io(kind, "open", path);
-  struct stat info{};
+  struct stat info {};
   if (::fstat(file.fd, &info) != 0) fail_io(kind, "look at", path);
   if (!S_ISREG(info.st_mode)) fail(kind, fmt::format("{} is not a regular file", path.string()));
   const auto size = static_cast<uint64_t>(info.st_size);
-  if (size > max_bytes) fail(kind, fmt::format("{} has {} bytes; at most {} are allowed", path.string(), size, max_bytes));
+  if (size > max_bytes)
+    fail(kind, fmt::format("{} has {} bytes; at most {} are allowed", path.string(), size, max_bytes));
   std::string bytes(size, '\0');
   size_t done = 0;
   while (done < size) {

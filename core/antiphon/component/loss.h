@@ -12,8 +12,8 @@ struct LossInput {
 };
 
 struct LossOutput {
-  at::Tensor loss;           // scalar float32: sum over positions / normalizer; carries the gradient
-  at::Tensor token_loss_n;   // [n] float32, detached: the loss of each position
+  at::Tensor loss;          // scalar float32: sum over positions / normalizer; carries the gradient
+  at::Tensor token_loss_n;  // [n] float32, detached: the loss of each position
 };
 
 class Loss {

@@ -20,7 +20,9 @@ struct Image {
 struct Audio {
   int64_t sample_rate = 0;
   std::vector<float> samples;
-  double seconds() const { return sample_rate ? static_cast<double>(samples.size()) / static_cast<double>(sample_rate) : 0.0; }
+  double seconds() const {
+    return sample_rate ? static_cast<double>(samples.size()) / static_cast<double>(sample_rate) : 0.0;
+  }
 };
 
 // One decoded item; exactly the member that `modality` names is set.

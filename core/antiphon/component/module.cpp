@@ -74,7 +74,8 @@ void Module::initialize(uint64_t seed, at::Device device) {
   for (auto& parameter : parameters()) {
     if (!parameter.tensor->is_meta()) continue;
     const bool trainable = parameter.tensor->requires_grad();
-    auto value = at::empty(parameter.tensor->sizes(), parameter.tensor->options().device(at::kCPU).requires_grad(false));
+    auto value =
+        at::empty(parameter.tensor->sizes(), parameter.tensor->options().device(at::kCPU).requires_grad(false));
     fill(value, parameter.init, generator);
     *parameter.tensor = value.to(device);
     parameter.tensor->set_requires_grad(trainable);

@@ -12,10 +12,17 @@
 
 namespace antiphon {
 
-namespace nn { class Linear; }
+namespace nn {
+class Linear;
+}
 
 // How a parameter starts where no checkpoint gives it a value.
-enum class Init { zeros, ones, normal_002, linear_uniform /* U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch.nn.Linear */ };
+enum class Init {
+  zeros,
+  ones,
+  normal_002,
+  linear_uniform /* U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch.nn.Linear */
+};
 
 struct Parameter {
   std::string name;  // full path from the module that was asked, e.g. "layers.3.self_attn.q_proj.weight"

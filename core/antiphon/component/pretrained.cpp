@@ -8,7 +8,8 @@ void expect_model_type(const PretrainedConfig& pretrained, const std::string& pl
   std::string type;
   take(pretrained.config, "model_type", type);
   if (type == expected) return;
-  fail(ErrorKind::weights, fmt::format("config.json has model_type '{}'; the plugin {} reads '{}'", type, plugin, expected),
+  fail(ErrorKind::weights,
+       fmt::format("config.json has model_type '{}'; the plugin {} reads '{}'", type, plugin, expected),
        "name the plugin of that model type, see `antiphon inspect`");
 }
 

@@ -22,7 +22,8 @@ void take(const nlohmann::json& json, const char* key, T& target) {
   try {
     it->get_to(target);
   } catch (const nlohmann::json::exception&) {
-    fail(ErrorKind::weights, std::string("key '") + key + "' has an unexpected value: " + it->dump(), "compare the file with the model's original");
+    fail(ErrorKind::weights, std::string("key '") + key + "' has an unexpected value: " + it->dump(),
+         "compare the file with the model's original");
   }
 }
 

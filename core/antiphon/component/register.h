@@ -65,31 +65,40 @@ Factory<Interface, Extra...> make_factory(const config::Table<Options>& table) {
 // Component has a constructor (const Options&) — connectors: (const Options&, ConnectorShape). Options may have
 // `void read_pretrained(const PretrainedConfig&)`.
 template <class Component, class Options>
-void register_encoder(plugin::Registrar& registrar, std::string name, std::string doc, const config::Table<Options>& table) {
-  registrar.add("encoder", std::move(name), std::move(doc), table, EncoderFactory(detail::make_factory<Encoder, Component>(table)));
+void register_encoder(plugin::Registrar& registrar, std::string name, std::string doc,
+                      const config::Table<Options>& table) {
+  registrar.add("encoder", std::move(name), std::move(doc), table,
+                EncoderFactory(detail::make_factory<Encoder, Component>(table)));
 }
 template <class Component, class Options>
-void register_connector(plugin::Registrar& registrar, std::string name, std::string doc, const config::Table<Options>& table) {
+void register_connector(plugin::Registrar& registrar, std::string name, std::string doc,
+                        const config::Table<Options>& table) {
   registrar.add("connector", std::move(name), std::move(doc), table,
                 ConnectorFactory(detail::make_factory<Connector, Component, Options, ConnectorShape>(table)));
 }
 template <class Component, class Options>
-void register_language_model(plugin::Registrar& registrar, std::string name, std::string doc, const config::Table<Options>& table) {
+void register_language_model(plugin::Registrar& registrar, std::string name, std::string doc,
+                             const config::Table<Options>& table) {
   registrar.add("language_model", std::move(name), std::move(doc), table,
                 LanguageModelFactory(detail::make_factory<LanguageModel, Component>(table)));
 }
 template <class Component, class Options>
-void register_loss(plugin::Registrar& registrar, std::string name, std::string doc, const config::Table<Options>& table) {
-  registrar.add("loss", std::move(name), std::move(doc), table, LossFactory(detail::make_factory<Loss, Component>(table)));
+void register_loss(plugin::Registrar& registrar, std::string name, std::string doc,
+                   const config::Table<Options>& table) {
+  registrar.add("loss", std::move(name), std::move(doc), table,
+                LossFactory(detail::make_factory<Loss, Component>(table)));
 }
 template <class Component, class Options>
-void register_peft(plugin::Registrar& registrar, std::string name, std::string doc, const config::Table<Options>& table) {
-  registrar.add("peft", std::move(name), std::move(doc), table, PeftFactory(detail::make_factory<Peft, Component>(table)));
+void register_peft(plugin::Registrar& registrar, std::string name, std::string doc,
+                   const config::Table<Options>& table) {
+  registrar.add("peft", std::move(name), std::move(doc), table,
+                PeftFactory(detail::make_factory<Peft, Component>(table)));
 }
 
 // Builds component `name` of `kind`; loads its plugin where needed. nullptr where context.problems got errors.
 template <class Interface, class... Extra>
-std::unique_ptr<Interface> create(const std::string& kind, const std::string& name, const BuildContext& context, Extra... extra) {
+std::unique_ptr<Interface> create(const std::string& kind, const std::string& name, const BuildContext& context,
+                                  Extra... extra) {
   const auto& entry = plugin::Registry::instance().find(kind, name);
   const auto* factory = std::any_cast<Factory<Interface, Extra...>>(&entry.factory);
   if (!factory) fail(ErrorKind::internal, "factory of " + kind + " '" + name + "' has another type");

@@ -40,7 +40,8 @@ void Problems::throw_if_any() const {
     if (lines.size() > most_shown) break;
   }
   if (lines.size() > most_shown) lines.back() = fmt::format("… and more: {} problems in all", sorted.size());
-  const bool alike = std::all_of(list_.begin(), list_.end(), [&](const auto& problem) { return problem.kind == list_.front().kind; });
+  const bool alike =
+      std::all_of(list_.begin(), list_.end(), [&](const auto& problem) { return problem.kind == list_.front().kind; });
   fail(alike ? list_.front().kind : ErrorKind::config, join(lines, "\n"));
 }
 

@@ -23,7 +23,8 @@ std::string hash_of(const std::vector<at::Tensor>& features) {
 
 }  // namespace
 
-FeatureCache::FeatureCache(std::filesystem::path folder, std::map<std::string, std::string> settings) : folder_(std::move(folder)) {
+FeatureCache::FeatureCache(std::filesystem::path folder, std::map<std::string, std::string> settings)
+    : folder_(std::move(folder)) {
   for (auto& [stream, text] : settings) settings_[stream] = content_hash(text);
 }
 
@@ -43,7 +44,8 @@ std::optional<std::vector<at::Tensor>> FeatureCache::load(const std::string& key
     for (size_t i = 0; i < file.tensors().size(); ++i) parts.push_back(file.tensor(std::to_string(i)));
     for (const auto& part : parts)
       if (part.dim() != 3) return std::nullopt;
-    if (const auto hash = file.metadata().find("xxh3"); hash == file.metadata().end() || hash->second != hash_of(parts)) return std::nullopt;
+    if (const auto hash = file.metadata().find("xxh3"); hash == file.metadata().end() || hash->second != hash_of(parts))
+      return std::nullopt;
     return parts;
   } catch (const Error& error) {
     log::debug(fmt::format("feature cache: {} is made again: {}", path(key).string(), error.message()));

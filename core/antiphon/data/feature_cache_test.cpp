@@ -12,7 +12,9 @@ using weights::TestFolder;
 
 namespace {
 
-std::vector<at::Tensor> features(at::ScalarType dtype) { return {at::arange(24).reshape({2, 3, 4}).to(dtype), at::arange(4).reshape({1, 1, 4}).to(dtype)}; }
+std::vector<at::Tensor> features(at::ScalarType dtype) {
+  return {at::arange(24).reshape({2, 3, 4}).to(dtype), at::arange(4).reshape({1, 1, 4}).to(dtype)};
+}
 
 std::filesystem::path only_file(const std::filesystem::path& folder) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
@@ -47,7 +49,8 @@ TEST_CASE("feature cache: a round trip keeps values, dtype, order and number of 
 
 TEST_CASE("feature cache: the key depends on content, settings and stream; off and unknown streams have none") {
   TestFolder folder;
-  const FeatureCache a(folder / "c", {{"image", "one"}, {"depth", "two"}}), b(folder / "c", {{"image", "three"}}), off("", {{"image", "one"}});
+  const FeatureCache a(folder / "c", {{"image", "one"}, {"depth", "two"}}), b(folder / "c", {{"image", "three"}}),
+      off("", {{"image", "one"}});
   CHECK(a.key("image", "x") == a.key("image", "x"));
   CHECK(a.key("image", "x") != a.key("image", "y"));
   CHECK(a.key("image", "x") != a.key("depth", "x"));

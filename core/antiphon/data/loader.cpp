@@ -26,9 +26,17 @@ SampleOrder order_of(const std::vector<Manifest>& manifests, const DataOptions& 
 
 }  // namespace
 
-Loader::Loader(const DataOptions& options, const Preparer& preparer, int64_t tokens_per_batch, uint64_t seed, OnBad on_bad)
-    : options_(options), preparer_(preparer), budget_(tokens_per_batch), seed_(seed), on_bad_(std::move(on_bad)), manifests_(open_all(options.train.sources)), order_(order_of(manifests_, options, seed)) {
-  if (manifests_.empty()) fail(ErrorKind::config, "there is nothing to train on", "add [[data.train.sources]] with a path");
+Loader::Loader(const DataOptions& options, const Preparer& preparer, int64_t tokens_per_batch, uint64_t seed,
+               OnBad on_bad)
+    : options_(options),
+      preparer_(preparer),
+      budget_(tokens_per_batch),
+      seed_(seed),
+      on_bad_(std::move(on_bad)),
+      manifests_(open_all(options.train.sources)),
+      order_(order_of(manifests_, options, seed)) {
+  if (manifests_.empty())
+    fail(ErrorKind::config, "there is nothing to train on", "add [[data.train.sources]] with a path");
   next_order_ = order_.state();
 }
 
@@ -49,12 +57,15 @@ int64_t Loader::rows() const {
 
 std::string Loader::fingerprint() const {
   std::string text;
-  for (const auto& manifest : manifests_) text += manifest.fingerprint() + " " + manifest.path().filename().string() + "\n";
+  for (const auto& manifest : manifests_)
+    text += manifest.fingerprint() + " " + manifest.path().filename().string() + "\n";
   return text + fmt::format("seed {}, {}\n", seed_, options_.shuffle ? "shuffled" : "in order");
 }
 
 void Loader::restore(const LoaderState& state) {
-  if (state.order.drawn.size() != manifests_.size()) fail(ErrorKind::weights, "the checkpoint was made with another number of data sources", "restore the [[data.train.sources]] of that run");
+  if (state.order.drawn.size() != manifests_.size())
+    fail(ErrorKind::weights, "the checkpoint was made with another number of data sources",
+         "restore the [[data.train.sources]] of that run");
   order_.restore(state.order);
   next_order_ = state.order;
   counts_ = state.counts;
@@ -87,7 +98,10 @@ void Loader::prepare_into(Result& result) const {
     const auto sample = manifest.sample(result.draw.index);
     result.bad.id = sample.id;
     result.prepared = preparer_.prepare(sample, Purpose::training);
-    if (result.prepared->tokens() > budget_) fail(ErrorKind::data, fmt::format("the sample has {} tokens; a batch holds {}", result.prepared->tokens(), budget_), "raise train.tokens_per_batch");
+    if (result.prepared->tokens() > budget_)
+      fail(ErrorKind::data,
+           fmt::format("the sample has {} tokens; a batch holds {}", result.prepared->tokens(), budget_),
+           "raise train.tokens_per_batch");
   } catch (const Error& error) {
     result.prepared.reset();
     result.bad.reason = error.what();
@@ -102,9 +116,12 @@ void Loader::note_bad(const BadSample& bad) {
   if (reported_.emplace(bad.file, bad.line).second) on_bad_(bad);
   const int64_t seen = counts_.good + counts_.bad;
   const bool all_bad = static_cast<int64_t>(reported_.size()) == rows() && counts_.consecutive_bad >= rows();
-  const bool too_many = all_bad || (seen >= 200 && static_cast<double>(counts_.bad) > options_.max_bad_fraction * static_cast<double>(seen));
+  const bool too_many = all_bad || (seen >= 200 && static_cast<double>(counts_.bad) >
+                                                       options_.max_bad_fraction * static_cast<double>(seen));
   if (counts_.consecutive_bad < options_.max_consecutive_bad && !too_many) return;
-  fail(ErrorKind::data, fmt::format("{} of {} samples are bad, the last {} in a row; the last one: {}:{}: {}", counts_.bad, seen, counts_.consecutive_bad, bad.file, bad.line, bad.reason),
+  fail(ErrorKind::data,
+       fmt::format("{} of {} samples are bad, the last {} in a row; the last one: {}:{}: {}", counts_.bad, seen,
+                   counts_.consecutive_bad, bad.file, bad.line, bad.reason),
        "mend the data (bad_samples.jsonl lists them), or raise data.max_bad_fraction and data.max_consecutive_bad");
 }
 

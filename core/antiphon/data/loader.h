@@ -47,7 +47,7 @@ class Loader {
   // The state after the batches handed out so far.
   LoaderState state() const { return {next_order_, counts_}; }
   const LoaderCounts& counts() const { return counts_; }
-  int64_t rows() const;         // samples in all sources
+  int64_t rows() const;  // samples in all sources
   int64_t epoch_size() const { return order_.epoch_size(); }
   // Names and hashes of the sources, and what else their order depends on; a resumed run must find the same.
   std::string fingerprint() const;

@@ -19,22 +19,29 @@ namespace {
 const bool quiet = (log::set_level(log::Level::error), true);
 
 std::string line(const std::string& id, const std::string& question, const std::string& answer = "yes") {
-  return R"({"id": ")" + id + R"(", "messages": [{"role": "user", "content": ")" + question + R"("}, {"role": "assistant", "content": ")" + answer + "\"}]}\n";
+  return R"({"id": ")" + id + R"(", "messages": [{"role": "user", "content": ")" + question +
+         R"("}, {"role": "assistant", "content": ")" + answer + "\"}]}\n";
 }
 
 std::string image_line(const std::string& id, const std::string& path) {
-  return R"({"id": ")" + id + R"(", "messages": [{"role": "user", "content": [{"type": "image", "image": ")" + path + R"("}]}, {"role": "assistant", "content": "yes"}]})" + "\n";
+  return R"({"id": ")" + id + R"(", "messages": [{"role": "user", "content": [{"type": "image", "image": ")" + path +
+         R"("}]}, {"role": "assistant", "content": "yes"}]})" + "\n";
 }
 
 // n samples of lengths that differ.
 std::string lines(const std::string& name, int n) {
   std::string out;
-  for (int i = 0; i < n; ++i) out += line(name + std::to_string(i), std::string(static_cast<size_t>(1 + i * 7 % 23), 'z'));
+  for (int i = 0; i < n; ++i)
+    out += line(name + std::to_string(i), std::string(static_cast<size_t>(1 + i * 7 % 23), 'z'));
   return out;
 }
 
 struct Setup {
-  explicit Setup(const std::string& toml = graph::testing::kTwoStreams) : model(graph::testing::test_model(toml)), prompts(make_prompts()), cache("", {}), preparer(*model, prompts, cache, {}, 200) {}
+  explicit Setup(const std::string& toml = graph::testing::kTwoStreams)
+      : model(graph::testing::test_model(toml)),
+        prompts(make_prompts()),
+        cache("", {}),
+        preparer(*model, prompts, cache, {}, 200) {}
 
   static text::PromptBuilder make_prompts() {
     const std::filesystem::path folder = std::string(ANTIPHON_SOURCE_DIR) + "/tests/e2e/tiny/tokenizer";
@@ -100,7 +107,9 @@ TEST_CASE("loader: the batches do not depend on threads and read-ahead") {
   CHECK(batches(*setup.loader(o, 128, 2), 40) != *first);
 }
 
-TEST_CASE("loader: a batch keeps to its budget, is filled as far as the next sample allows, and no sample is lost or repeated") {
+TEST_CASE(
+    "loader: a batch keeps to its budget, is filled as far as the next sample allows, and no sample is lost or "
+    "repeated") {
   Setup setup;
   auto o = setup.options({{lines("a", 50), 1}});
   auto loader = setup.loader(o, 100);
@@ -140,7 +149,8 @@ TEST_CASE("loader: restored after any batch, the rest is the same") {
   for (size_t from = 0; from < all.size(); from += 3) {
     auto again = setup.loader(o);
     again->restore(states[from]);
-    CHECK(batches(*again, static_cast<int>(all.size() - from)) == Ids(all.begin() + static_cast<long>(from), all.end()));
+    CHECK(batches(*again, static_cast<int>(all.size() - from)) ==
+          Ids(all.begin() + static_cast<long>(from), all.end()));
     CHECK(again->counts() == states.back().counts);
     CHECK(again->state().order == states.back().order);
   }
@@ -152,7 +162,9 @@ TEST_CASE("loader: restored after any batch, the rest is the same") {
 
 TEST_CASE("loader: bad samples are skipped, counted each time and listed once") {
   Setup setup;
-  auto o = setup.options({{line("good", "z") + "broken\n" + line("long", std::string(120, 'z')) + image_line("gone", "nowhere.png") + line("too long", std::string(300, 'z')), 1}});
+  auto o = setup.options({{line("good", "z") + "broken\n" + line("long", std::string(120, 'z')) +
+                               image_line("gone", "nowhere.png") + line("too long", std::string(300, 'z')),
+                           1}});
   o.max_bad_fraction = 1;
   auto loader = setup.loader(o, 64);
   for (int i = 0; i < 12; ++i)
@@ -193,7 +205,8 @@ TEST_CASE("loader: the limits stop it, in time and in words") {
 TEST_CASE("loader: an error that is no fault of the data ends the run, from any thread") {
   if (media::backend_version().starts_with("off")) SKIP("built without FFmpeg");
   for (const std::string fault : {"plugin", "foreign"}) {
-    Setup setup("llm = { plugin = \"test_lm\" }\nstreams.image = { encoder = { plugin = \"test_pixels\", fault = \"" + fault + "\" }, connector = { plugin = \"test_linear\" } }");
+    Setup setup("llm = { plugin = \"test_lm\" }\nstreams.image = { encoder = { plugin = \"test_pixels\", fault = \"" +
+                fault + "\" }, connector = { plugin = \"test_linear\" } }");
     auto o = setup.options({{image_line("i", std::string(ANTIPHON_SOURCE_DIR) + "/tests/media/rgba.png"), 1}});
     o.threads = 4;
     auto loader = setup.loader(o);
@@ -242,11 +255,16 @@ TEST_CASE("preparing: media take the places that they announce, between the text
   REQUIRE(prepared.media.size() == 1);
   const auto& media = prepared.media[0];
   CHECK(media.item.tokens == 24 * 32);
-  const auto ids = [&](int64_t begin, int64_t end) { return setup.prompts.tokenizer().decode(std::vector<int32_t>(prepared.ids.begin() + begin, prepared.ids.begin() + end), false); };
+  const auto ids = [&](int64_t begin, int64_t end) {
+    return setup.prompts.tokenizer().decode(
+        std::vector<int32_t>(prepared.ids.begin() + begin, prepared.ids.begin() + end), false);
+  };
   CHECK(ids(0, media.position).ends_with("user\nab"));
   CHECK(ids(media.position + media.item.tokens, prepared.tokens()).starts_with("cd<|im_end|>"));
-  for (int64_t i = 0; i < media.item.tokens; ++i) CHECK_FALSE(prepared.supervised[static_cast<size_t>(media.position + i)]);
-  CHECK(failure([&] { setup.preparer.prepare(sample, Purpose::training); })->message().find("at most 200 fit") != std::string::npos);
+  for (int64_t i = 0; i < media.item.tokens; ++i)
+    CHECK_FALSE(prepared.supervised[static_cast<size_t>(media.position + i)]);
+  CHECK(failure([&] { setup.preparer.prepare(sample, Purpose::training); })->message().find("at most 200 fit") !=
+        std::string::npos);
 }
 
 TEST_CASE("preparing: supervised positions are the answers, labels the tokens that follow") {
@@ -254,7 +272,10 @@ TEST_CASE("preparing: supervised positions are the answers, labels the tokens th
   Sample sample;
   sample.id = "s";
   sample.media = {{Modality::image, "/nowhere.png", ""}};
-  sample.turns = {{"user", {{"", 0}, {"What", -1}}}, {"assistant", {{"red", -1}}}, {"user", {{"sure?", -1}}}, {"assistant", {{"green", -1}}}};
+  sample.turns = {{"user", {{"", 0}, {"What", -1}}},
+                  {"assistant", {{"red", -1}}},
+                  {"user", {{"sure?", -1}}},
+                  {"assistant", {{"green", -1}}}};
   CHECK(failure([&] { setup.preparer.prepare(sample, Purpose::training); })->kind() == ErrorKind::data);
   sample.turns[0].parts.erase(sample.turns[0].parts.begin());
   sample.media.clear();
@@ -273,7 +294,9 @@ TEST_CASE("preparing: supervised positions are the answers, labels the tokens th
   }
   const auto open = setup.preparer.prepare(sample, Purpose::generation);
   CHECK(open.tokens() < prepared.tokens());
-  CHECK(setup.prompts.tokenizer().decode(std::vector<int32_t>(open.ids.end() - 3, open.ids.end()), false).ends_with("assistant\n"));
+  CHECK(setup.prompts.tokenizer()
+            .decode(std::vector<int32_t>(open.ids.end() - 3, open.ids.end()), false)
+            .ends_with("assistant\n"));
   sample.turns = {{"assistant", {{"alone", -1}}}};
   CHECK(failure([&] { setup.preparer.prepare(sample, Purpose::generation); })->kind() == ErrorKind::data);
 }

@@ -20,7 +20,10 @@ class Manifest {
   const std::string& fingerprint() const { return fingerprint_; }
 
  private:
-  struct Line { size_t begin, size; int64_t number; };
+  struct Line {
+    size_t begin, size;
+    int64_t number;
+  };
   std::filesystem::path path_;
   std::string bytes_, fingerprint_;
   std::vector<Line> lines_;

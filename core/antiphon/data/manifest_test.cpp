@@ -11,20 +11,25 @@ using namespace std::string_literals;
 
 namespace {
 
-std::string line(const std::string& text, const std::string& more = "") { return R"({"messages": [{"role": "user", "content": ")" + text + "\"}]" + more + "}"; }
+std::string line(const std::string& text, const std::string& more = "") {
+  return R"({"messages": [{"role": "user", "content": ")" + text + "\"}]" + more + "}";
+}
 
 Manifest manifest(const TestFolder& folder, const std::string& bytes) {
   folder.write("set.jsonl", bytes);
   return Manifest(folder / "set.jsonl");
 }
 
-std::string text_of(const Manifest& manifest, int64_t index) { return manifest.sample(index).turns.at(0).parts.at(0).text; }
+std::string text_of(const Manifest& manifest, int64_t index) {
+  return manifest.sample(index).turns.at(0).parts.at(0).text;
+}
 
 }  // namespace
 
 TEST_CASE("manifest: lines with their numbers, whatever ends them") {
   TestFolder folder;
-  for (const auto& bytes : {line("a") + "\n\n \t\n" + line("b") + "\n" + line("c"), line("a") + "\r\n\r\n  \r\n" + line("b") + "\r\n" + line("c") + "\r\n",
+  for (const auto& bytes : {line("a") + "\n\n \t\n" + line("b") + "\n" + line("c"),
+                            line("a") + "\r\n\r\n  \r\n" + line("b") + "\r\n" + line("c") + "\r\n",
                             "\xEF\xBB\xBF" + line("a") + "\n\n\n" + line("b") + "\n" + line("c") + "\n"}) {
     const auto set = manifest(folder, bytes);
     REQUIRE(set.size() == 3);
@@ -39,7 +44,8 @@ TEST_CASE("manifest: lines with their numbers, whatever ends them") {
 
 TEST_CASE("manifest: media are beside it, ids are the sample's own where it has one") {
   TestFolder folder;
-  const auto set = manifest(folder, R"({"id": "seven", "conversations": [{"from": "human", "value": "<image>"}], "image": "sub/a.png"})");
+  const auto set = manifest(
+      folder, R"({"id": "seven", "conversations": [{"from": "human", "value": "<image>"}], "image": "sub/a.png"})");
   CHECK(set.sample(0).id == "seven");
   CHECK(set.sample(0).media[0].path == folder / "sub/a.png");
 }
@@ -55,7 +61,8 @@ TEST_CASE("manifest: a bad line is bad alone") {
 TEST_CASE("manifest: a line of 16 MiB is read, a longer one refused") {
   TestFolder folder;
   const size_t limit = 16u << 20, frame = line("").size();
-  const auto set = manifest(folder, line(std::string(limit - frame, 'x')) + "\n" + line(std::string(limit - frame + 1, 'x')) + "\n" + line("after") + "\n");
+  const auto set = manifest(folder, line(std::string(limit - frame, 'x')) + "\n" +
+                                        line(std::string(limit - frame + 1, 'x')) + "\n" + line("after") + "\n");
   REQUIRE(set.size() == 3);
   CHECK(text_of(set, 0).size() == limit - frame);
   CHECK_THROWS_AS(set.sample(1), Error);
@@ -66,7 +73,8 @@ TEST_CASE("manifest: missing, empty and odd files are errors") {
   TestFolder folder;
   CHECK_THROWS_AS(Manifest(folder / "nowhere.jsonl"), Error);
   CHECK_THROWS_AS(Manifest(folder.path()), Error);
-  for (const auto* bytes : {"", "\n\r\n \n", "\xEF\xBB\xBF", "\xEF\xBB\xBF\n"}) CHECK_THROWS_AS(manifest(folder, bytes), Error);
+  for (const auto* bytes : {"", "\n\r\n \n", "\xEF\xBB\xBF", "\xEF\xBB\xBF\n"})
+    CHECK_THROWS_AS(manifest(folder, bytes), Error);
 }
 
 TEST_CASE("manifest: the fingerprint is of the content") {

@@ -8,7 +8,8 @@ const config::Table<SourceOptions>& source_table() {
   static const auto* table = new config::Table<O>(
       config::Table<O>("source")
           .field("path", &O::path, "a JSON-lines file", {.required = true})
-          .field("weight", &O::weight, "how often its samples come, relative to those of other sources", {.min = 0, .above_min = true}));
+          .field("weight", &O::weight, "how often its samples come, relative to those of other sources",
+                 {.min = 0, .above_min = true}));
   return *table;
 }
 
@@ -39,8 +40,10 @@ const config::Table<DataOptions>& data_table() {
           .field("threads", &O::threads, "threads that read and process samples", {.min = 1, .max = 256})
           .field("prefetch", &O::prefetch, "samples kept ready", {.min = 1, .max = 100000})
           .field("feature_cache", &O::feature_cache, "folder for the features of frozen encoders; empty: none")
-          .field("max_consecutive_bad", &O::max_consecutive_bad, "the run stops after so many bad samples in a row", {.min = 1})
-          .field("max_bad_fraction", &O::max_bad_fraction, "the run stops when more than this share of at least 200 samples is bad", {.min = 0, .max = 1}));
+          .field("max_consecutive_bad", &O::max_consecutive_bad, "the run stops after so many bad samples in a row",
+                 {.min = 1})
+          .field("max_bad_fraction", &O::max_bad_fraction,
+                 "the run stops when more than this share of at least 200 samples is bad", {.min = 0, .max = 1}));
   return *table;
 }
 

@@ -6,7 +6,12 @@
 namespace antiphon::data {
 
 SampleOrder::SampleOrder(std::vector<int64_t> sizes, std::vector<double> weights, uint64_t seed, bool shuffle)
-    : sizes_(std::move(sizes)), weights_(std::move(weights)), seed_(seed), shuffle_(shuffle), permutations_(sizes_.size()), permutation_epochs_(sizes_.size(), -1) {
+    : sizes_(std::move(sizes)),
+      weights_(std::move(weights)),
+      seed_(seed),
+      shuffle_(shuffle),
+      permutations_(sizes_.size()),
+      permutation_epochs_(sizes_.size(), -1) {
   state_.drawn.assign(sizes_.size(), 0);
 }
 

@@ -13,9 +13,9 @@ struct OrderState {
 
 struct Draw {
   size_t source = 0;
-  int64_t index = 0;   // in the source
-  int64_t epoch = 0;   // of that source
-  OrderState before;   // the state that draws this one again
+  int64_t index = 0;  // in the source
+  int64_t epoch = 0;  // of that source
+  OrderState before;  // the state that draws this one again
 };
 
 class SampleOrder {

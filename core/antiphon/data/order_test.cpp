@@ -50,12 +50,14 @@ TEST_CASE("order: at any time each source has had its share, within one sample")
   std::vector<int> counts(3);
   for (int n = 1; n <= 1000; ++n) {
     ++counts[order.next().source];
-    for (size_t i = 0; i < 3; ++i) CHECK(std::abs(counts[i] - n * weights[i] * static_cast<double>(sizes[i]) / total) <= 1.5);
+    for (size_t i = 0; i < 3; ++i)
+      CHECK(std::abs(counts[i] - n * weights[i] * static_cast<double>(sizes[i]) / total) <= 1.5);
   }
 }
 
 TEST_CASE("order: the seed decides, and without shuffling the files' own order") {
-  SampleOrder a({20}, {1}, 7, true), b({20}, {1}, 7, true), c({20}, {1}, 8, true), high({20}, {1}, 7 + (uint64_t{1} << 40), true), plain({4}, {1}, 7, false);
+  SampleOrder a({20}, {1}, 7, true), b({20}, {1}, 7, true), c({20}, {1}, 8, true),
+      high({20}, {1}, 7 + (uint64_t{1} << 40), true), plain({4}, {1}, 7, false);
   const auto of_a = draws(a, 60);
   CHECK(of_a == draws(b, 60));
   CHECK(of_a != draws(c, 60));
@@ -77,6 +79,7 @@ TEST_CASE("order: restoring any state draws what would have come") {
     SampleOrder again({11, 4, 1}, {1, 1, 2}, 5, true);
     draws(again, 3);
     again.restore(states[from]);
-    CHECK(draws(again, static_cast<int>(all.size() - from)) == std::vector(all.begin() + static_cast<long>(from), all.end()));
+    CHECK(draws(again, static_cast<int>(all.size() - from)) ==
+          std::vector(all.begin() + static_cast<long>(from), all.end()));
   }
 }

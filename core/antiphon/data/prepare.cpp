@@ -34,7 +34,8 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns) {
 
 int64_t Prepared::supervised_count() const { return std::count(supervised.begin(), supervised.end(), true); }
 
-Preparer::Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache, const media::MediaLimits& limits, int64_t max_tokens)
+Preparer::Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
+                   const media::MediaLimits& limits, int64_t max_tokens)
     : model_(model), prompts_(prompts), cache_(cache), limits_(limits), max_tokens_(max_tokens) {}
 
 graph::BatchMedia Preparer::read_media(const Sample& sample, const MediaRef& ref) const {
@@ -76,8 +77,11 @@ Prepared Preparer::prepare(const Sample& sample, Purpose purpose) const {
     out.supervised.resize(out.ids.size(), false);
     out.media.push_back(std::move(media));
   }
-  if (out.tokens() > max_tokens_) fail(ErrorKind::data, fmt::format("the sample has {} tokens; at most {} fit", out.tokens(), max_tokens_), "raise train.tokens_per_batch, or shorten the sample: media are never cut");
-  if (training && out.supervised_count() == 0) fail(ErrorKind::data, "the sample has no supervised token", "give it an assistant turn with text");
+  if (out.tokens() > max_tokens_)
+    fail(ErrorKind::data, fmt::format("the sample has {} tokens; at most {} fit", out.tokens(), max_tokens_),
+         "raise train.tokens_per_batch, or shorten the sample: media are never cut");
+  if (training && out.supervised_count() == 0)
+    fail(ErrorKind::data, "the sample has no supervised token", "give it an assistant turn with text");
   return out;
 }
 

@@ -13,8 +13,8 @@ namespace antiphon::data {
 // One sample, ready to be packed. Positions of media are relative to its first token.
 struct Prepared {
   std::string id;
-  std::vector<int64_t> ids;          // 0 at media positions
-  std::vector<bool> supervised;      // the token at this position is to be predicted
+  std::vector<int64_t> ids;      // 0 at media positions
+  std::vector<bool> supervised;  // the token at this position is to be predicted
   std::vector<graph::BatchMedia> media;
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t supervised_count() const;
@@ -25,7 +25,8 @@ enum class Purpose { training, generation };
 class Preparer {
  public:
   // All must outlive this object. `max_tokens`: longer samples are an Error(data), never cut.
-  Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache, const media::MediaLimits& limits, int64_t max_tokens);
+  Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
+           const media::MediaLimits& limits, int64_t max_tokens);
 
   // Called from many threads. Error(data) for whatever is wrong with the sample. For training, the sample needs a
   // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.

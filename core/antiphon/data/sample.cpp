@@ -14,11 +14,13 @@ using nlohmann::json;
 const std::string& text_of(const json& object, const char* key, std::string_view what) {
   const auto it = object.find(key);
   if (it == object.end() || !it->is_string())
-    fail(ErrorKind::data, fmt::format("{} has {} '{}'; expected a string", what, it == object.end() ? "no key" : "a key of another type", key));
+    fail(ErrorKind::data, fmt::format("{} has {} '{}'; expected a string", what,
+                                      it == object.end() ? "no key" : "a key of another type", key));
   return it->get_ref<const std::string&>();
 }
 
-int64_t add_media(Sample& sample, Modality modality, const std::string& path, const std::filesystem::path& folder, std::string stream = {}) {
+int64_t add_media(Sample& sample, Modality modality, const std::string& path, const std::filesystem::path& folder,
+                  std::string stream = {}) {
   if (path.empty()) fail(ErrorKind::data, "a media path is empty");
   if (path.find('\0') != std::string::npos) fail(ErrorKind::data, "a media path holds a NUL character");
   sample.media.push_back({modality, folder / path, std::move(stream)});
@@ -81,9 +83,12 @@ SampleTurn read_llava_turn(const json& record, LlavaMedia& media, Sample& sample
     if (mark == std::string_view::npos) break;
     auto& paths = image < audio ? media.images : media.audios;
     auto& next = image < audio ? media.next_image : media.next_audio;
-    if (next >= paths.size()) fail(ErrorKind::data, fmt::format("the text has more {} marks than the sample has paths ({})", rest.substr(mark, 7), paths.size()));
+    if (next >= paths.size())
+      fail(ErrorKind::data, fmt::format("the text has more {} marks than the sample has paths ({})",
+                                        rest.substr(mark, 7), paths.size()));
     if (mark > 0) turn.parts.push_back({std::string(rest.substr(0, mark))});
-    turn.parts.push_back({{}, add_media(sample, image < audio ? Modality::image : Modality::audio, paths[next++], folder)});
+    turn.parts.push_back(
+        {{}, add_media(sample, image < audio ? Modality::image : Modality::audio, paths[next++], folder)});
     rest.remove_prefix(mark + 7);
     if (rest.starts_with('\n')) rest.remove_prefix(1);
   }
@@ -98,14 +103,17 @@ void read_llava(const json& record, Sample& sample, const std::filesystem::path&
     sample.turns.push_back(read_llava_turn(turn, media, sample, folder));
   }
   if (media.next_image != media.images.size() || media.next_audio != media.audios.size())
-    fail(ErrorKind::data, fmt::format("{} images and {} audios are named but the text marks {} and {}", media.images.size(), media.audios.size(), media.next_image, media.next_audio),
+    fail(ErrorKind::data,
+         fmt::format("{} images and {} audios are named but the text marks {} and {}", media.images.size(),
+                     media.audios.size(), media.next_image, media.next_audio),
          "put one <image> or <audio> for each path into a human turn");
 }
 
 void check_roles(const Sample& sample) {
   if (sample.turns.empty()) fail(ErrorKind::data, "the conversation is empty");
   for (const auto& turn : sample.turns) {
-    if (turn.role != "system" && turn.role != "user" && turn.role != "assistant") fail(ErrorKind::data, fmt::format("role '{}' is unknown; expected system, user or assistant", turn.role));
+    if (turn.role != "system" && turn.role != "user" && turn.role != "assistant")
+      fail(ErrorKind::data, fmt::format("role '{}' is unknown; expected system, user or assistant", turn.role));
     if (turn.role == "user") continue;
     for (const auto& part : turn.parts)
       if (part.media >= 0) fail(ErrorKind::data, fmt::format("a {} turn holds media; only user turns may", turn.role));
@@ -118,11 +126,13 @@ Sample parse_sample(std::string_view line, const std::filesystem::path& folder) 
   if (!is_utf8(line)) fail(ErrorKind::data, "the line is not valid UTF-8");
   const auto record = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (record.is_discarded()) fail(ErrorKind::data, "the line is not valid JSON");
-  if (!record.is_object()) fail(ErrorKind::data, fmt::format("the line is a JSON {}; expected an object", record.type_name()));
+  if (!record.is_object())
+    fail(ErrorKind::data, fmt::format("the line is a JSON {}; expected an object", record.type_name()));
   Sample sample;
   for (const auto& [key, value] : record.items())
     if (value.is_string()) sample.tags[key] = value.get<std::string>();
-  if (const auto id = record.find("id"); id != record.end()) sample.id = id->is_string() ? id->get<std::string>() : id->dump();
+  if (const auto id = record.find("id"); id != record.end())
+    sample.id = id->is_string() ? id->get<std::string>() : id->dump();
   const auto messages = record.find("messages"), conversations = record.find("conversations");
   if (messages != record.end() && messages->is_array()) {
     for (const auto& message : *messages) sample.turns.push_back(read_message(message, sample, folder));

@@ -17,7 +17,7 @@ struct MediaRef {
 };
 
 struct ContentPart {
-  std::string text;   // used where `media` is negative
+  std::string text;    // used where `media` is negative
   int64_t media = -1;  // index into Sample::media
 };
 

@@ -23,10 +23,12 @@ std::string refusal(std::string_view line) {
   return {};
 }
 
-const std::string kMessages = R"({"id": 7, "task": "caption", "n": 3, "messages": [{"role": "system", "content": "be brief"},
+const std::string kMessages =
+    R"({"id": 7, "task": "caption", "n": 3, "messages": [{"role": "system", "content": "be brief"},
  {"role": "user", "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "What? <image>"}, {"type": "audio", "audio": "/x/b.wav", "stream": "speech"}]},
  {"role": "assistant", "content": "A bird."}]})";
-const std::string kLlava = R"({"id": "x", "image": ["a.png", "b.png"], "audio": "c.wav", "conversations": [{"from": "human", "value": "<image>\nand <image><audio> what?"},
+const std::string kLlava =
+    R"({"id": "x", "image": ["a.png", "b.png"], "audio": "c.wav", "conversations": [{"from": "human", "value": "<image>\nand <image><audio> what?"},
  {"from": "gpt", "value": "An <image> of a bird"}, {"from": "human", "value": "sure?"}, {"from": "gpt", "value": ""}]})";
 
 }  // namespace
@@ -67,8 +69,12 @@ TEST_CASE("sample: the layout with conversations") {
 }
 
 TEST_CASE("sample: everything malformed is refused, with what was wrong") {
-  const auto user = [](const std::string& content) { return R"({"messages": [{"role": "user", "content": )" + content + "}]}"; };
-  const auto llava = [](const std::string& rest) { return R"({"conversations": [{"from": "human", "value": "<image>"}])" + rest + "}"; };
+  const auto user = [](const std::string& content) {
+    return R"({"messages": [{"role": "user", "content": )" + content + "}]}";
+  };
+  const auto llava = [](const std::string& rest) {
+    return R"({"conversations": [{"from": "human", "value": "<image>"}])" + rest + "}";
+  };
   const std::vector<std::pair<std::string, std::string>> cases{
       {"", "not valid JSON"},
       {"{", "not valid JSON"},
@@ -108,8 +114,10 @@ TEST_CASE("sample: everything malformed is refused, with what was wrong") {
       {user(R"([{"type": "image", "image": ["a"]}])"), "'image'"},
       {user(R"([{"type": "image", "image": "a\u0000.png"}])"), "NUL"},
       {user(R"([{"type": "audio", "audio": "a", "stream": 3}])"), "'stream'"},
-      {R"({"messages": [{"role": "assistant", "content": [{"type": "image", "image": "a"}]}]})", "assistant turn holds media"},
-      {R"({"messages": [{"role": "system", "content": [{"type": "audio", "audio": "a"}]}]})", "system turn holds media"},
+      {R"({"messages": [{"role": "assistant", "content": [{"type": "image", "image": "a"}]}]})",
+       "assistant turn holds media"},
+      {R"({"messages": [{"role": "system", "content": [{"type": "audio", "audio": "a"}]}]})",
+       "system turn holds media"},
       {R"({"conversations": []})", "the conversation is empty"},
       {R"({"conversations": ["x"]})", "an element of 'conversations'"},
       {R"({"conversations": [{"value": "x"}]})", "'from'"},

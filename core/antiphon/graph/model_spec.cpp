@@ -13,7 +13,8 @@ config::Table<ComponentSpec> slot(const std::string& name, const std::string& we
 
 const config::Table<ComponentSpec>& connector_slot() {
   static const auto* table = [] {
-    auto* t = new config::Table<ComponentSpec>(slot("connector", "a .safetensors file of a trained connector; empty: random"));
+    auto* t = new config::Table<ComponentSpec>(
+        slot("connector", "a .safetensors file of a trained connector; empty: random"));
     t->field("trainable", &ComponentSpec::trainable, "train its parameters").rest(&ComponentSpec::options);
     return t;
   }();
@@ -36,6 +37,7 @@ const config::Table<LanguageModelSpec>& llm_table() {
           .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`", {.required = true})
           .field("weights", &S::weights, "a Hugging Face directory; empty: random")
           .field("tokenizer", &S::tokenizer, "directory with tokenizer.json; empty: that of `weights`")
+          .field("chat_template", &S::chat_template, "a Jinja file; empty: that of the tokenizer's directory")
           .field("trainable", &S::trainable, "train its own parameters")
           .tables("peft", &S::peft, peft_slot(), "adapters on its sites")
           .rest(&S::options));
@@ -47,8 +49,11 @@ const config::Table<StreamSpec>& stream_table() {
   static const auto* table = new config::Table<S>(
       config::Table<S>("stream")
           .field("enabled", &S::enabled, "false drops a stream that an extended file composes")
-          .field("encoder", &S::encoder, "a component {plugin, weights, trainable, …}, or a list of them whose features are joined", {.required = true})
-          .table("connector", &S::connector, connector_slot(), "what maps its features to embeddings", {.required = true}));
+          .field("encoder", &S::encoder,
+                 "a component {plugin, weights, trainable, …}, or a list of them whose features are joined",
+                 {.required = true})
+          .table("connector", &S::connector, connector_slot(), "what maps its features to embeddings",
+                 {.required = true}));
   return *table;
 }
 

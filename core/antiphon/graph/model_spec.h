@@ -11,7 +11,7 @@ namespace antiphon::graph {
 // One slot. The keys that are not the slot's own are the component's options.
 struct ComponentSpec {
   std::string plugin;
-  std::string weights;     // a Hugging Face directory, or an adapter's; empty: random
+  std::string weights;  // a Hugging Face directory, or an adapter's; empty: random
   bool trainable = false;
   config::Value options = config::Value::Table{};
 };
@@ -24,15 +24,16 @@ inline ComponentSpec trained_slot() {
 
 struct LanguageModelSpec {
   std::string plugin, weights;
-  std::string tokenizer;   // a directory; empty: `weights`
+  std::string tokenizer;      // a directory; empty: `weights`
+  std::string chat_template;  // a Jinja file; empty: that of the tokenizer's directory
   bool trainable = false;
   std::vector<ComponentSpec> peft;
   config::Value options = config::Value::Table{};
 };
 
 struct StreamSpec {
-  bool enabled = true;     // false drops a stream that an extended file composes
-  config::Value encoder;   // a slot, or a list of slots whose features are joined
+  bool enabled = true;    // false drops a stream that an extended file composes
+  config::Value encoder;  // a slot, or a list of slots whose features are joined
   ComponentSpec connector = trained_slot();
 };
 
@@ -42,7 +43,7 @@ struct ModelSpec {
   std::map<std::string, StreamSpec> streams;
 };
 
-const config::Table<ComponentSpec>& frozen_slot();     // encoders: trainable = false by default
+const config::Table<ComponentSpec>& frozen_slot();  // encoders: trainable = false by default
 const config::Table<ModelSpec>& model_table();
 
 }  // namespace antiphon::graph

@@ -32,15 +32,19 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
   config::Problems problems;
   auto model = std::make_unique<MultimodalLm>();
   auto& llm = spec.llm;
-  model->llm_ = build_slot<LanguageModel>("language_model", llm.plugin, llm.weights, llm.options, "model.llm", problems);
+  model->llm_ =
+      build_slot<LanguageModel>("language_model", llm.plugin, llm.weights, llm.options, "model.llm", problems);
   if (model->llm_) model->llm_->module().set_requires_grad(llm.trainable);
   const int64_t hidden_size = model->llm_ ? model->llm_->hidden_size() : 0;
   std::erase_if(spec.streams, [](const auto& entry) { return !entry.second.enabled; });
   for (auto& [name, stream_spec] : spec.streams)
-    if (auto stream = Stream::build(name, stream_spec, hidden_size, problems)) model->streams_[name] = std::move(stream);
+    if (auto stream = Stream::build(name, stream_spec, hidden_size, problems))
+      model->streams_[name] = std::move(stream);
   for (size_t i = 0; i < llm.peft.size(); ++i) {
     auto& slot = llm.peft[i];
-    if (auto peft = build_slot<Peft>("peft", slot.plugin, "", slot.options, fmt::format("model.llm.peft.{}", i), problems)) model->pefts_.push_back(std::move(peft));
+    if (auto peft =
+            build_slot<Peft>("peft", slot.plugin, "", slot.options, fmt::format("model.llm.peft.{}", i), problems))
+      model->pefts_.push_back(std::move(peft));
   }
   model->spec_ = spec;
   if (model->llm_) model->attach_peft(problems);
@@ -54,7 +58,8 @@ void MultimodalLm::attach_peft(config::Problems& problems) {
       peft_sites_.push_back(pefts_[i]->attach(sites()).size());
       pefts_[i]->module().set_requires_grad(true);
     } catch (const Error& error) {
-      problems.add(spec_.llm.peft[i].options.where, fmt::format("[model.llm.peft.{}] {}", i, error.message()), error.fix(), error.kind());
+      problems.add(spec_.llm.peft[i].options.where, fmt::format("[model.llm.peft.{}] {}", i, error.message()),
+                   error.fix(), error.kind());
     }
   }
 }
@@ -64,22 +69,26 @@ std::vector<Site> MultimodalLm::sites() {
   const auto names = llm_->name_map();
   const std::string weight = ".weight";
   for (auto& site : sites)
-    if (const auto name = names.to_checkpoint(site.path + weight)) site.path = name->substr(0, name->size() - weight.size());
+    if (const auto name = names.to_checkpoint(site.path + weight))
+      site.path = name->substr(0, name->size() - weight.size());
   return sites;
 }
 
 std::vector<Part> MultimodalLm::parts() {
   std::vector<Part> all{{"llm", spec_.llm.plugin, &llm_->module(), spec_.llm.weights, llm_->name_map()}};
   for (size_t i = 0; i < pefts_.size(); ++i)
-    all.push_back({fmt::format("llm.peft.{}", i), spec_.llm.peft[i].plugin, &pefts_[i]->module(), spec_.llm.peft[i].weights, {}});
+    all.push_back(
+        {fmt::format("llm.peft.{}", i), spec_.llm.peft[i].plugin, &pefts_[i]->module(), spec_.llm.peft[i].weights, {}});
   for (auto& [name, stream] : streams_) {
     auto& slots = stream->encoders();
     for (size_t i = 0; i < slots.size(); ++i) {
       const auto index = slots.size() > 1 ? fmt::format(".{}", i) : "";
-      all.push_back({fmt::format("streams.{}.encoder{}", name, index), slots[i].spec.plugin, &slots[i].encoder->module(), slots[i].spec.weights, slots[i].encoder->name_map()});
+      all.push_back({fmt::format("streams.{}.encoder{}", name, index), slots[i].spec.plugin,
+                     &slots[i].encoder->module(), slots[i].spec.weights, slots[i].encoder->name_map()});
     }
     const auto& connector = spec_.streams.at(name).connector;
-    all.push_back({fmt::format("streams.{}.connector", name), connector.plugin, &stream->connector().module(), connector.weights, NameMap{{{"{}", "{}"}}, {}}});
+    all.push_back({fmt::format("streams.{}.connector", name), connector.plugin, &stream->connector().module(),
+                   connector.weights, NameMap{{{"{}", "{}"}}, {}}});
   }
   return all;
 }
@@ -93,15 +102,20 @@ void MultimodalLm::load(const LoadSettings& settings) {
     weights::LoadOptions options;
     options.device = settings.device, options.frozen_dtype = settings.compute, options.name = part.path;
     if (!adapter && !part.weights.empty())
-      with_context("loading " + part.path, [&] { report(part, weights::load_parameters(*part.module, weights::Checkpoint(part.weights), part.names, options)); });
+      with_context("loading " + part.path, [&] {
+        report(part, weights::load_parameters(*part.module, weights::Checkpoint(part.weights), part.names, options));
+      });
     part.module->initialize(seed, settings.device);
     if (part.module->trainable_count() == 0) part.module->to(settings.device, settings.compute);
     if (adapter) {
       const auto index = static_cast<size_t>(std::stoul(part.path.substr(part.path.rfind('.') + 1)));
       log::info(fmt::format("  {}: {} attached to {} sites", part.path, part.plugin, peft_sites_[index]));
-      if (!part.weights.empty()) with_context("loading " + part.path, [&] { report(part, weights::load_adapter(part.weights, *pefts_[index])); });
+      if (!part.weights.empty())
+        with_context("loading " + part.path,
+                     [&] { report(part, weights::load_adapter(part.weights, *pefts_[index])); });
     } else if (part.weights.empty()) {
-      log::info(fmt::format("  {}: {} parameters, random", part.path, human_count(static_cast<double>(part.module->parameter_count()))));
+      log::info(fmt::format("  {}: {} parameters, random", part.path,
+                            human_count(static_cast<double>(part.module->parameter_count()))));
     }
   }
 }
@@ -117,8 +131,11 @@ const Stream& MultimodalLm::stream_for(Modality modality, const std::string& wan
   }
   if (found == 1 && wanted.empty()) return *only;
   std::vector<std::string> known;
-  for (const auto& [key, stream] : streams_) known.push_back(fmt::format("{} ({})", key, to_string(stream->modality())));
-  fail(ErrorKind::data, fmt::format("the model has no stream '{}' for this {}; it has: {}", name, to_string(modality), known.empty() ? "none" : join(known, ", ")),
+  for (const auto& [key, stream] : streams_)
+    known.push_back(fmt::format("{} ({})", key, to_string(stream->modality())));
+  fail(ErrorKind::data,
+       fmt::format("the model has no stream '{}' for this {}; it has: {}", name, to_string(modality),
+                   known.empty() ? "none" : join(known, ", ")),
        "add [model.streams." + name + "], or leave such media out of the data");
 }
 
@@ -126,13 +143,15 @@ std::vector<Parameter> MultimodalLm::trainable_parameters() {
   std::vector<Parameter> all;
   for (auto& part : parts())
     for (auto& parameter : part.module->parameters())
-      if (parameter.tensor->requires_grad()) all.push_back({part.path + "/" + parameter.name, parameter.tensor, parameter.init});
+      if (parameter.tensor->requires_grad())
+        all.push_back({part.path + "/" + parameter.name, parameter.tensor, parameter.init});
   return all;
 }
 
 void MultimodalLm::encode(Batch& batch) {
   for (auto& media : batch.media) {
-    with_context("encoding a media item of sample " + media.sample_id, [&] { streams_.at(media.stream)->encode(media.item, settings_.compute, settings_.device); });
+    with_context("encoding a media item of sample " + media.sample_id,
+                 [&] { streams_.at(media.stream)->encode(media.item, settings_.compute, settings_.device); });
   }
 }
 
@@ -147,10 +166,13 @@ at::Tensor MultimodalLm::embed(const Batch& batch) {
       positions.push_back(at::arange(media.position, media.position + media.item.tokens, at::kLong));
     }
     if (items.empty()) continue;
-    const auto rows = with_context("embedding media of " + samples_of(batch, name), [&] { return stream->connect(items); }).to(settings_.compute);
+    const auto rows = with_context("embedding media of " + samples_of(batch, name), [&] {
+                        return stream->connect(items);
+                      }).to(settings_.compute);
     const auto index = at::cat(positions).to(settings_.device);
     if (rows.size(0) != index.size(0))
-      fail(ErrorKind::internal, fmt::format("stream {}: {} placeholder positions and {} embeddings, in {}", name, index.size(0), rows.size(0), samples_of(batch, name)));
+      fail(ErrorKind::internal, fmt::format("stream {}: {} placeholder positions and {} embeddings, in {}", name,
+                                            index.size(0), rows.size(0), samples_of(batch, name)));
     x = x.index_copy(0, index, rows);
   }
   return x;

@@ -11,7 +11,7 @@ namespace antiphon::graph {
 
 // One component's parameters within the model.
 struct Part {
-  std::string path;      // "llm", "llm.peft.0", "streams.image.encoder", "streams.image.connector"
+  std::string path;  // "llm", "llm.peft.0", "streams.image.encoder", "streams.image.connector"
   std::string plugin;
   Module* module = nullptr;
   std::string weights;

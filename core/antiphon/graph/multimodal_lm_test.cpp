@@ -23,7 +23,8 @@ struct Piece {
 Piece text(int64_t id) { return {"", {}, id}; }
 Piece media(const std::string& stream, MediaItem item) { return {stream, std::move(item), 0}; }
 
-void add_sample(const MultimodalLm& model, const std::vector<Piece>& pieces, const std::string& id, Batch& batch, std::vector<int64_t>& ids, std::vector<int64_t>& positions) {
+void add_sample(const MultimodalLm& model, const std::vector<Piece>& pieces, const std::string& id, Batch& batch,
+                std::vector<int64_t>& ids, std::vector<int64_t>& positions) {
   const size_t begin = ids.size();
   for (const auto& piece : pieces) {
     if (piece.stream.empty()) {
@@ -44,13 +45,15 @@ void add_sample(const MultimodalLm& model, const std::vector<Piece>& pieces, con
 Batch batch_of(const MultimodalLm& model, const std::vector<std::vector<Piece>>& samples) {
   Batch batch;
   std::vector<int64_t> ids, positions;
-  for (size_t i = 0; i < samples.size(); ++i) add_sample(model, samples[i], "s" + std::to_string(i), batch, ids, positions);
+  for (size_t i = 0; i < samples.size(); ++i)
+    add_sample(model, samples[i], "s" + std::to_string(i), batch, ids, positions);
   batch.ids_t = at::tensor(ids, at::kLong), batch.positions_t = at::tensor(positions, at::kLong);
   return batch;
 }
 
 std::vector<std::vector<Piece>> mixed() {
-  return {{text(5), media("image", test_image(2, 3)), text(6), media("audio", test_sound(5, 0.1f)), media("image", test_image(1, 4, 9)), text(7)},
+  return {{text(5), media("image", test_image(2, 3)), text(6), media("audio", test_sound(5, 0.1f)),
+           media("image", test_image(1, 4, 9)), text(7)},
           {text(8), text(9)},
           {media("audio", test_sound(1, 0.2f)), media("audio", test_sound(4, 0.3f)), text(1)},
           {media("image", test_image(2, 3, 50)), text(2)}};
@@ -99,7 +102,8 @@ TEST_CASE("each media item's embeddings are at its own place, row by row, and te
     auto& stream = *model->streams().at(entry.stream);
     int64_t at_row = entry.position;
     for (const auto& features : entry.item.features) {
-      const auto rows = stream.connector().forward(features.reshape({1, features.size(0) * features.size(1), -1}), {features.size(0), features.size(1)})[0];
+      const auto rows = stream.connector().forward(features.reshape({1, features.size(0) * features.size(1), -1}),
+                                                   {features.size(0), features.size(1)})[0];
       CHECK(at::allclose(x.narrow(0, at_row, rows.size(0)), rows, 1e-5, 1e-6));
       at_row += rows.size(0);
     }
@@ -146,7 +150,9 @@ TEST_CASE("features that are given are used as they are") {
 
 TEST_CASE("several encoders in a stream are joined; grids that differ are an error of the item") {
   const auto toml = [](const std::string& shrink) {
-    return "llm = { plugin = \"test_lm\" }\nstreams.image = { encoder = [{ plugin = \"test_pixels\" }, { plugin = \"test_pixels\", shrink = " + shrink + " }], connector = { plugin = \"test_linear\" } }";
+    return "llm = { plugin = \"test_lm\" }\nstreams.image = { encoder = [{ plugin = \"test_pixels\" }, { plugin = "
+           "\"test_pixels\", shrink = " +
+           shrink + " }], connector = { plugin = \"test_linear\" } }";
   };
   auto model = test_model(toml("1"));
   auto batch = batch_of(*model, {{media("image", test_image(2, 4)), text(1)}});
@@ -160,20 +166,24 @@ TEST_CASE("several encoders in a stream are joined; grids that differ are an err
 
 TEST_CASE("a component that breaks the counting contract is named, with the sample") {
   const std::string head = "llm = { plugin = \"test_lm\" }\nstreams.image = { encoder = { plugin = \"test_pixels\"";
-  const auto encoder = failure_of(head + ", lie = 1 }, connector = { plugin = \"test_linear\" } }", {{media("image", test_image(2, 2))}});
+  const auto encoder = failure_of(head + ", lie = 1 }, connector = { plugin = \"test_linear\" } }",
+                                  {{media("image", test_image(2, 2))}});
   CHECK(encoder.kind == ErrorKind::plugin);
   says(encoder, "test_pixels");
   says(encoder, "announced 4");
   says(encoder, "s0");
-  const auto none = failure_of(head + ", fault = \"none\" }, connector = { plugin = \"test_linear\" } }", {{media("image", test_image(2, 2))}});
+  const auto none = failure_of(head + ", fault = \"none\" }, connector = { plugin = \"test_linear\" } }",
+                               {{media("image", test_image(2, 2))}});
   CHECK(none.kind == ErrorKind::plugin);
   says(none, "no part");
-  const auto rows = failure_of(head + " }, connector = { plugin = \"test_linear\", lie = 3 } }", {{text(1)}, {media("image", test_image(2, 2))}});
+  const auto rows = failure_of(head + " }, connector = { plugin = \"test_linear\", lie = 3 } }",
+                               {{text(1)}, {media("image", test_image(2, 2))}});
   CHECK(rows.kind == ErrorKind::plugin);
   says(rows, "stream image");
   says(rows, "sample s1");
   // One item too long and one too short: the sum fits, the items do not.
-  const auto sum = failure_of(head + " }, connector = { plugin = \"test_linear\", lie_rows = true } }", {{media("image", test_image(1, 4)), media("image", test_image(2, 2))}});
+  const auto sum = failure_of(head + " }, connector = { plugin = \"test_linear\", lie_rows = true } }",
+                              {{media("image", test_image(1, 4)), media("image", test_image(2, 2))}});
   CHECK(sum.kind == ErrorKind::plugin);
   says(sum, "sample s0");
 }
@@ -204,7 +214,9 @@ streams.audio = { encoder = { plugin = "test_nothing" }, connector = { plugin = 
 streams.both = { encoder = [{ plugin = "test_pixels" }, { plugin = "test_levels" }], connector = { plugin = "test_linear" } }
 streams.empty = { encoder = [], connector = { plugin = "test_linear" } })");
   });
-  for (const auto* words : {"hiden_size", "did you mean", "lie", "test_nothing", "test:", "different modalities", "no encoder"}) says(error, words);
+  for (const auto* words :
+       {"hiden_size", "did you mean", "lie", "test_nothing", "test:", "different modalities", "no encoder"})
+    says(error, words);
   const auto model = test_model(kTwoStreams, false);
   const auto text = config::to_toml(model_table().dump(&model->spec()));
   CHECK(text.find("hidden_size = 16") != std::string::npos);
@@ -217,15 +229,21 @@ TEST_CASE("what is trained: connectors by default, everything else when asked; n
     for (const auto& parameter : test_model(toml)->trainable_parameters()) out.push_back(parameter.name);
     return out;
   };
-  CHECK(names(kTwoStreams) == std::vector<std::string>{"streams.audio.connector/weight", "streams.audio.connector/bias", "streams.image.connector/weight", "streams.image.connector/bias"});
+  CHECK(names(kTwoStreams) == std::vector<std::string>{"streams.audio.connector/weight", "streams.audio.connector/bias",
+                                                       "streams.image.connector/weight",
+                                                       "streams.image.connector/bias"});
   CHECK(names(R"(llm = { plugin = "test_lm" }
-streams.image = { encoder = [{ plugin = "test_pixels" }, { plugin = "test_pixels", trainable = true }], connector = { plugin = "test_linear", trainable = false } })") == std::vector<std::string>{"streams.image.encoder.1/scale"});
+streams.image = { encoder = [{ plugin = "test_pixels" }, { plugin = "test_pixels", trainable = true }], connector = { plugin = "test_linear", trainable = false } })") ==
+        std::vector<std::string>{"streams.image.encoder.1/scale"});
   CHECK(names("llm = { plugin = \"test_lm\", trainable = true }").size() > 10);
 }
 
 TEST_CASE("frozen encoders keep no graph; trainable ones get a gradient") {
   for (const bool trained : {false, true}) {
-    auto model = test_model(std::string("llm = { plugin = \"test_lm\" }\nstreams.image = { encoder = { plugin = \"test_pixels\", trainable = ") + (trained ? "true" : "false") + " }, connector = { plugin = \"test_linear\" } }");
+    auto model = test_model(
+        std::string(
+            "llm = { plugin = \"test_lm\" }\nstreams.image = { encoder = { plugin = \"test_pixels\", trainable = ") +
+        (trained ? "true" : "false") + " }, connector = { plugin = \"test_linear\" } }");
     auto batch = batch_of(*model, {{media("image", test_image(2, 2)), text(1)}});
     model->encode(batch);
     CHECK(batch.media[0].item.features[0].requires_grad() == trained);

@@ -7,8 +7,9 @@ namespace antiphon::graph {
 
 // On the meta device. `options` receives the options in force. nullptr where `problems` got errors.
 template <class Interface, class... Extra>
-std::unique_ptr<Interface> build_slot(const std::string& kind, const std::string& plugin, const std::string& weights, config::Value& options,
-                                      const std::string& section, config::Problems& problems, Extra... extra) {
+std::unique_ptr<Interface> build_slot(const std::string& kind, const std::string& plugin, const std::string& weights,
+                                      config::Value& options, const std::string& section, config::Problems& problems,
+                                      Extra... extra) {
   const auto where = options.where;
   try {
     const auto pretrained = weights.empty() ? PretrainedConfig{} : weights::read_pretrained_config(weights);

@@ -13,10 +13,12 @@ namespace antiphon::graph {
 namespace {
 
 // The slots of `encoder = {…}` or `encoder = [{…}, {…}]`.
-std::vector<ComponentSpec> read_slots(const config::Value& value, const std::string& section, config::Problems& problems) {
+std::vector<ComponentSpec> read_slots(const config::Value& value, const std::string& section,
+                                      config::Problems& problems) {
   std::vector<ComponentSpec> slots;
   if (const auto* list = value.get_if<config::Value::Array>()) {
-    for (size_t i = 0; i < list->size(); ++i) slots.push_back(frozen_slot().parse((*list)[i], fmt::format("{}.{}", section, i), problems));
+    for (size_t i = 0; i < list->size(); ++i)
+      slots.push_back(frozen_slot().parse((*list)[i], fmt::format("{}.{}", section, i), problems));
     if (list->empty()) problems.add(value.where, fmt::format("[{}] lists no encoder", section), "name at least one");
     return slots;
   }
@@ -41,23 +43,27 @@ TokenGrid grid_of(const at::Tensor& features) { return {features.size(0), featur
 
 }  // namespace
 
-std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec, int64_t hidden_size, config::Problems& problems) {
+std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec, int64_t hidden_size,
+                                      config::Problems& problems) {
   const std::string section = "model.streams." + name;
   auto stream = std::make_unique<Stream>();
   stream->name_ = name, stream->hidden_size_ = hidden_size;
   int64_t width = 0;
   for (auto& slot : read_slots(spec.encoder, section + ".encoder", problems)) {
     if (slot.plugin.empty()) return nullptr;
-    auto encoder = build_slot<Encoder>("encoder", slot.plugin, slot.weights, slot.options, section + ".encoder", problems);
+    auto encoder =
+        build_slot<Encoder>("encoder", slot.plugin, slot.weights, slot.options, section + ".encoder", problems);
     if (!encoder) return nullptr;
     if (!stream->encoders_.empty() && encoder->modality() != stream->modality())
-      problems.add(spec.encoder.where, fmt::format("[{}] joins encoders of different modalities", section), "put them into streams of their own");
+      problems.add(spec.encoder.where, fmt::format("[{}] joins encoders of different modalities", section),
+                   "put them into streams of their own");
     encoder->module().set_requires_grad(slot.trainable);
     width += encoder->output_size();
     stream->encoders_.push_back({std::move(slot), std::move(encoder)});
   }
   if (stream->encoders_.empty() || !hidden_size || spec.connector.plugin.empty()) return nullptr;
-  stream->connector_ = build_slot<Connector>("connector", spec.connector.plugin, "", spec.connector.options, section + ".connector", problems, ConnectorShape{width, hidden_size});
+  stream->connector_ = build_slot<Connector>("connector", spec.connector.plugin, "", spec.connector.options,
+                                             section + ".connector", problems, ConnectorShape{width, hidden_size});
   if (!stream->connector_) return nullptr;
   stream->connector_->module().set_requires_grad(spec.connector.trainable);
   spec.encoder = write_slots(stream->encoders_);
@@ -82,11 +88,16 @@ StreamItem Stream::process(const MediaItem& media) const {
   std::vector<TokenGrid> grids;
   for (const auto& slot : encoders_) {
     item.inputs.push_back(slot.encoder->process(media));
-    if (item.inputs.back().empty()) fail(ErrorKind::plugin, fmt::format("encoder {} gave no part for a media item", slot.spec.plugin), "its process() must give at least one part, or throw; run `antiphon conformance` on the plugin");
+    if (item.inputs.back().empty())
+      fail(ErrorKind::plugin, fmt::format("encoder {} gave no part for a media item", slot.spec.plugin),
+           "its process() must give at least one part, or throw; run `antiphon conformance` on the plugin");
     std::vector<TokenGrid> own;
     for (const auto& part : item.inputs.back()) own.push_back(slot.encoder->output_grid(part.sizes()));
     if (item.inputs.size() > 1 && own != grids)
-      fail(ErrorKind::data, fmt::format("stream {}: the encoders {} and {} give different grids for this item, so their features cannot be joined", name_, encoders_[0].spec.plugin, slot.spec.plugin),
+      fail(ErrorKind::data,
+           fmt::format("stream {}: the encoders {} and {} give different grids for this item, so their features cannot "
+                       "be joined",
+                       name_, encoders_[0].spec.plugin, slot.spec.plugin),
            "choose input sizes that give equal grids");
     grids = std::move(own);
   }
@@ -118,8 +129,11 @@ void Stream::encode(StreamItem& item, at::ScalarType dtype, at::Device device) {
       const auto grid = encoders_[i].encoder->output_grid(input.sizes());
       const auto y = encoders_[i].encoder->forward(input.unsqueeze(0).to(device, dtype));
       if (y.dim() != 3 || y.size(1) != grid.count() || y.size(2) != encoders_[i].encoder->output_size())
-        fail(ErrorKind::plugin, fmt::format("encoder {} announced {} vectors of {} and gave a tensor of shape {}", encoders_[i].spec.plugin, grid.count(), encoders_[i].encoder->output_size(), fmt::join(y.sizes(), "x")),
-             "its output_grid() and forward() must agree; run `antiphon conformance` on the plugin");
+        fail(
+            ErrorKind::plugin,
+            fmt::format("encoder {} announced {} vectors of {} and gave a tensor of shape {}", encoders_[i].spec.plugin,
+                        grid.count(), encoders_[i].encoder->output_size(), fmt::join(y.sizes(), "x")),
+            "its output_grid() and forward() must agree; run `antiphon conformance` on the plugin");
       joined.push_back(y.view({grid.rows, grid.columns, -1}));
     }
     item.features.push_back(joined.size() == 1 ? joined[0] : at::cat(joined, -1));
@@ -141,20 +155,24 @@ at::Tensor Stream::connect(const std::vector<const StreamItem*>& items) {
     for (const auto i : indices) batch.push_back(parts[i].reshape({grid.count(), -1}));
     const auto arranged = connector_->arrange(at::stack(batch), grid);
     check_connector(arranged.dim() == 3 && arranged.size(1) == connector_->output_grid(grid).count(), arranged,
-                    fmt::format("{} embeddings for a grid of {} x {}", connector_->output_grid(grid).count(), grid.rows, grid.columns));
+                    fmt::format("{} embeddings for a grid of {} x {}", connector_->output_grid(grid).count(), grid.rows,
+                                grid.columns));
     for (size_t j = 0; j < indices.size(); ++j) rows[indices[j]] = arranged[static_cast<int64_t>(j)];
   }
   const auto all = at::cat(rows);
   const auto padded = padded_rows(all);
   const auto y = connector_->project(padded);
-  check_connector(y.dim() == 2 && y.size(0) == padded.size(0) && y.size(1) == hidden_size_, y, fmt::format("{} rows of {}", padded.size(0), hidden_size_));
+  check_connector(y.dim() == 2 && y.size(0) == padded.size(0) && y.size(1) == hidden_size_, y,
+                  fmt::format("{} rows of {}", padded.size(0), hidden_size_));
   return y.narrow(0, 0, all.size(0));
 }
 
 // Part by part, since one that gives too much and one that gives too little would make a sum that fits.
 void Stream::check_connector(bool good, const at::Tensor& got, const std::string& expected) const {
   if (good) return;
-  fail(ErrorKind::plugin, fmt::format("stream {}: the connector announced {} and gave a tensor of shape {}", name_, expected, fmt::join(got.sizes(), "x")),
+  fail(ErrorKind::plugin,
+       fmt::format("stream {}: the connector announced {} and gave a tensor of shape {}", name_, expected,
+                   fmt::join(got.sizes(), "x")),
        "its output_grid(), arrange() and project() must agree; run `antiphon conformance` on the plugin");
 }
 

@@ -24,7 +24,8 @@ class Stream {
 
   // Builds the parts on the meta device; options in force are written back into `spec`.
   // Problems are collected; nullptr where a part could not be built.
-  static std::unique_ptr<Stream> build(const std::string& name, StreamSpec& spec, int64_t hidden_size, config::Problems& problems);
+  static std::unique_ptr<Stream> build(const std::string& name, StreamSpec& spec, int64_t hidden_size,
+                                       config::Problems& problems);
 
   const std::string& name() const { return name_; }
   Modality modality() const { return encoders_.front().encoder->modality(); }

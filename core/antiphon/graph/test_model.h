@@ -47,7 +47,9 @@ struct EncoderOptions {
 // Shared by both encoders: a part [channels, rows, columns], one vector for each place.
 class TestEncoder : public Encoder, private Module {
  public:
-  TestEncoder(const EncoderOptions& options, int64_t channels) : options_(options), channels_(channels) { add("scale", scale_, {channels}, Init::ones); }
+  TestEncoder(const EncoderOptions& options, int64_t channels) : options_(options), channels_(channels) {
+    add("scale", scale_, {channels}, Init::ones);
+  }
   int64_t output_size() const override { return channels_; }
   TokenGrid output_grid(at::IntArrayRef shape) const override { return {shape[1], shape[2]}; }
   at::Tensor forward(const at::Tensor& parts) override {
@@ -78,7 +80,11 @@ class TestPixels : public TestEncoder {
     break_if_asked();
     if (options_.fault == "none") return {};
     const auto& image = item.image;
-    const auto rgb = at::tensor(at::ArrayRef<uint8_t>(image.rgb)).view({image.height, image.width, 3}).permute({2, 0, 1}).to(at::kFloat) / 255;
+    const auto rgb = at::tensor(at::ArrayRef<uint8_t>(image.rgb))
+                         .view({image.height, image.width, 3})
+                         .permute({2, 0, 1})
+                         .to(at::kFloat) /
+                     255;
     return {rgb.narrow(2, 0, image.width / options_.shrink).contiguous()};
   }
 };
@@ -92,7 +98,8 @@ class TestLevels : public TestEncoder {
   // Two parts: the halves of the sound.
   std::vector<at::Tensor> process(const MediaItem& item) const override {
     const auto n = static_cast<int64_t>(item.audio.samples.size()) / 1600;
-    const auto levels = at::tensor(item.audio.samples).narrow(0, 0, n * 1600).view({n, 1600}).abs().mean(1).view({1, 1, n});
+    const auto levels =
+        at::tensor(item.audio.samples).narrow(0, 0, n * 1600).view({n, 1600}).abs().mean(1).view({1, 1, n});
     if (n < 2) return {levels};
     return {levels.narrow(2, 0, n / 2).contiguous(), levels.narrow(2, n / 2, n - n / 2).contiguous()};
   }
@@ -105,13 +112,17 @@ struct ConnectorOptions {
 
 class TestLinear : public Connector {
  public:
-  TestLinear(const ConnectorOptions& options, ConnectorShape shape) : options_(options), layer_(shape.input_size, shape.output_size, true) {}
+  TestLinear(const ConnectorOptions& options, ConnectorShape shape)
+      : options_(options), layer_(shape.input_size, shape.output_size, true) {}
   TokenGrid output_grid(const TokenGrid& input) const override { return input; }
   at::Tensor arrange(const at::Tensor& features, const TokenGrid& grid) const override {
     if (!options_.lie_rows) return features;
-    return grid.rows == 1 ? at::cat({features, features.narrow(1, 0, 1)}, 1) : features.narrow(1, 1, features.size(1) - 1);
+    return grid.rows == 1 ? at::cat({features, features.narrow(1, 0, 1)}, 1)
+                          : features.narrow(1, 1, features.size(1) - 1);
   }
-  at::Tensor project(const at::Tensor& rows) override { return layer_.forward(rows.narrow(0, 0, rows.size(0) - options_.lie)); }
+  at::Tensor project(const at::Tensor& rows) override {
+    return layer_.forward(rows.narrow(0, 0, rows.size(0) - options_.lie));
+  }
   Module& module() override { return layer_; }
 
  private:
@@ -121,11 +132,17 @@ class TestLinear : public Connector {
 
 inline void register_test_components() {
   static const bool done = [] {
-    static const auto* lm = new config::Table<LmOptions>(config::Table<LmOptions>("test_lm").field("hidden_size", &LmOptions::hidden_size, "width", {.min = 1}));
-    static const auto* encoder = new config::Table<EncoderOptions>(
-        config::Table<EncoderOptions>("test_encoder").field("lie", &EncoderOptions::lie, "rows too many").field("shrink", &EncoderOptions::shrink, "columns are divided by this").field("fault", &EncoderOptions::fault, "what process() does"));
-    static const auto* connector = new config::Table<ConnectorOptions>(
-        config::Table<ConnectorOptions>("test_linear").field("lie", &ConnectorOptions::lie, "rows too few").field("lie_rows", &ConnectorOptions::lie_rows, "by grid"));
+    static const auto* lm = new config::Table<LmOptions>(
+        config::Table<LmOptions>("test_lm").field("hidden_size", &LmOptions::hidden_size, "width", {.min = 1}));
+    static const auto* encoder =
+        new config::Table<EncoderOptions>(config::Table<EncoderOptions>("test_encoder")
+                                              .field("lie", &EncoderOptions::lie, "rows too many")
+                                              .field("shrink", &EncoderOptions::shrink, "columns are divided by this")
+                                              .field("fault", &EncoderOptions::fault, "what process() does"));
+    static const auto* connector =
+        new config::Table<ConnectorOptions>(config::Table<ConnectorOptions>("test_linear")
+                                                .field("lie", &ConnectorOptions::lie, "rows too few")
+                                                .field("lie_rows", &ConnectorOptions::lie_rows, "by grid"));
     plugin::Registrar registrar(plugin::Entry{});
     register_language_model<TestLm>(registrar, "test_lm", "", *lm);
     register_encoder<TestPixels>(registrar, "test_pixels", "", *encoder);

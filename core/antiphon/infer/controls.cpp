@@ -34,18 +34,22 @@ void rotate_paths(std::vector<data::Sample>& samples, Modality modality, std::mt
     const auto own = own_paths(originals[slots[i].sample], modality);
     size_t offset = 1;  // on to the next file that is another one
     while (offset < slots.size() && own.contains(paths[(i + offset) % slots.size()])) ++offset;
-    if (offset == slots.size()) fail(ErrorKind::data, "media cannot be shuffled: no other sample names another file than " + paths[i].string(), "evaluate more samples, or leave 'shuffled' out of eval.controls");
+    if (offset == slots.size())
+      fail(ErrorKind::data, "media cannot be shuffled: no other sample names another file than " + paths[i].string(),
+           "evaluate more samples, or leave 'shuffled' out of eval.controls");
     samples[slots[i].sample].media[slots[i].media].path = paths[(i + offset) % slots.size()];
   }
 }
 
 }  // namespace
 
-std::vector<data::Sample> with_shuffled_media(const std::vector<data::Sample>& samples, uint64_t seed, const std::vector<Modality>& modalities) {
+std::vector<data::Sample> with_shuffled_media(const std::vector<data::Sample>& samples, uint64_t seed,
+                                              const std::vector<Modality>& modalities) {
   auto shuffled = samples;
   std::mt19937_64 random(seed);
   for (const auto modality : {Modality::image, Modality::audio})
-    if (modalities.empty() || std::find(modalities.begin(), modalities.end(), modality) != modalities.end()) rotate_paths(shuffled, modality, random);
+    if (modalities.empty() || std::find(modalities.begin(), modalities.end(), modality) != modalities.end())
+      rotate_paths(shuffled, modality, random);
   return shuffled;
 }
 

@@ -33,7 +33,9 @@ std::set<std::string> paths(const data::Sample& sample, Modality modality) {
 // Some share files, some hold several.
 std::vector<data::Sample> some() {
   std::vector<data::Sample> all;
-  for (int i = 0; i < 20; ++i) all.push_back(sample({"i" + std::to_string(i % 7)}, i % 2 ? std::vector<std::string>{"a" + std::to_string(i)} : std::vector<std::string>{}));
+  for (int i = 0; i < 20; ++i)
+    all.push_back(sample({"i" + std::to_string(i % 7)},
+                         i % 2 ? std::vector<std::string>{"a" + std::to_string(i)} : std::vector<std::string>{}));
   all.push_back(sample({"i0", "i90", "i91"}, {}));
   all.push_back(sample({"i92", "i93"}, {"a1", "a90"}));
   return all;
@@ -56,9 +58,11 @@ TEST_CASE("shuffled: no sample keeps a file of its own, and nothing but paths ch
       REQUIRE(shuffled[i].media.size() == right[i].media.size());
       for (const auto modality : {Modality::image, Modality::audio}) {
         CHECK_FALSE(overlap(paths(right[i], modality), paths(shuffled[i], modality)));
-        for (const auto& path : paths(shuffled[i], modality)) CHECK(path.starts_with(modality == Modality::image ? "i" : "a"));
+        for (const auto& path : paths(shuffled[i], modality))
+          CHECK(path.starts_with(modality == Modality::image ? "i" : "a"));
       }
-      for (size_t m = 0; m < right[i].media.size(); ++m) CHECK(shuffled[i].media[m].modality == right[i].media[m].modality);
+      for (size_t m = 0; m < right[i].media.size(); ++m)
+        CHECK(shuffled[i].media[m].modality == right[i].media[m].modality);
       CHECK(shuffled[i].turns.size() == 2);
       CHECK(shuffled[i].turns[0].parts.size() == right[i].turns[0].parts.size());
     }

@@ -20,7 +20,8 @@ std::string expected_answer(const data::Sample& sample) {
 std::vector<data::Prepared> Evaluator::prepare(const std::vector<data::Sample>& samples, data::Purpose purpose) const {
   std::vector<data::Prepared> prepared;
   for (const auto& sample : samples)
-    prepared.push_back(with_context(fmt::format("preparing {}:{} ({})", sample.file.string(), sample.line, sample.id), [&] { return preparer.prepare(sample, purpose); }));
+    prepared.push_back(with_context(fmt::format("preparing {}:{} ({})", sample.file.string(), sample.line, sample.id),
+                                    [&] { return preparer.prepare(sample, purpose); }));
   return prepared;
 }
 
@@ -55,13 +56,15 @@ void Evaluator::answer(const std::vector<data::Sample>& samples, Outcome* outcom
   for (size_t i = 0; i < answers.size(); ++i) outcomes[i].predicted = tokenizer.decode(answers[i]);
 }
 
-std::vector<Outcome> Evaluator::run(const std::vector<data::Sample>& samples, bool answers, const std::function<void(size_t done)>& on_progress) const {
+std::vector<Outcome> Evaluator::run(const std::vector<data::Sample>& samples, bool answers,
+                                    const std::function<void(size_t done)>& on_progress) const {
   c10::AutoGradMode no_grad(false);
   std::vector<Outcome> outcomes(samples.size());
   const auto batch_size = static_cast<size_t>(options.batch_size);
   for (size_t begin = 0; begin < samples.size(); begin += batch_size) {
     const size_t end = std::min(begin + batch_size, samples.size());
-    const std::vector<data::Sample> part(samples.begin() + static_cast<long>(begin), samples.begin() + static_cast<long>(end));
+    const std::vector<data::Sample> part(samples.begin() + static_cast<long>(begin),
+                                         samples.begin() + static_cast<long>(end));
     measure(part, &outcomes[begin]);
     if (answers) answer(part, &outcomes[begin]);
     on_progress(end - begin);

@@ -25,7 +25,8 @@ struct Evaluator {
   const EvalOptions& options;
 
   // Loss (and answers where `answers`) of every sample, in order. Every sample must be good: Error(data) names it.
-  std::vector<Outcome> run(const std::vector<data::Sample>& samples, bool answers, const std::function<void(size_t done)>& on_progress) const;
+  std::vector<Outcome> run(const std::vector<data::Sample>& samples, bool answers,
+                           const std::function<void(size_t done)>& on_progress) const;
 
  private:
   std::vector<data::Prepared> prepare(const std::vector<data::Sample>& samples, data::Purpose purpose) const;

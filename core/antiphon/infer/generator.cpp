@@ -28,7 +28,8 @@ at::Tensor prefill(graph::MultimodalLm& model, std::vector<data::Prepared> promp
   return model.forward(batch, &cache, rows).index_select(0, at::tensor(last, at::kLong).to(model.device()));
 }
 
-at::Tensor decode(graph::MultimodalLm& model, const std::vector<int64_t>& ids, const std::vector<int64_t>& rows, KvCache& cache) {
+at::Tensor decode(graph::MultimodalLm& model, const std::vector<int64_t>& ids, const std::vector<int64_t>& rows,
+                  KvCache& cache) {
   DecoderInput input;
   std::vector<int64_t> positions;
   for (const int64_t row : rows) positions.push_back(cache.lengths[static_cast<size_t>(row)]);
@@ -41,14 +42,18 @@ at::Tensor decode(graph::MultimodalLm& model, const std::vector<int64_t>& ids, c
 
 }  // namespace
 
-std::vector<std::vector<int32_t>> generate(graph::MultimodalLm& model, std::vector<data::Prepared> prompts, const GenerateOptions& options,
-                                           const std::vector<int32_t>& stop_ids, const OnToken& on_token) {
+std::vector<std::vector<int32_t>> generate(graph::MultimodalLm& model, std::vector<data::Prepared> prompts,
+                                           const GenerateOptions& options, const std::vector<int32_t>& stop_ids,
+                                           const OnToken& on_token) {
   c10::InferenceMode inference;
   int64_t longest = 0;
   for (const auto& prompt : prompts) longest = std::max(longest, prompt.tokens());
   const int64_t capacity = longest + options.max_tokens;
   if (capacity > model.llm().max_positions())
-    fail(ErrorKind::data, fmt::format("a prompt of {} tokens and an answer of {} exceed the model's context of {}", longest, options.max_tokens, model.llm().max_positions()), "shorten the prompt, or lower generate.max_tokens");
+    fail(ErrorKind::data,
+         fmt::format("a prompt of {} tokens and an answer of {} exceed the model's context of {}", longest,
+                     options.max_tokens, model.llm().max_positions()),
+         "shorten the prompt, or lower generate.max_tokens");
   auto cache = model.llm().make_cache(static_cast<int64_t>(prompts.size()), capacity);
   std::vector<std::vector<int32_t>> answers(prompts.size());
   std::vector<int64_t> rows(prompts.size());

@@ -37,7 +37,10 @@ data::Prepared prompt(const graph::MultimodalLm& model, int64_t first, int64_t l
   return out;
 }
 
-std::vector<data::Prepared> prompts(const graph::MultimodalLm& model) { return {prompt(model, 3, 5, true), prompt(model, 40, 1, false), prompt(model, 77, 9, false), prompt(model, 5, 2, true)}; }
+std::vector<data::Prepared> prompts(const graph::MultimodalLm& model) {
+  return {prompt(model, 3, 5, true), prompt(model, 40, 1, false), prompt(model, 77, 9, false),
+          prompt(model, 5, 2, true)};
+}
 
 std::vector<int32_t> plain(graph::MultimodalLm& model, data::Prepared prompt, int tokens) {
   c10::AutoGradMode no_grad(false);

@@ -15,7 +15,8 @@ std::u32string characters(std::string_view text) {
     const auto c = static_cast<unsigned char>(text[i]);
     const size_t n = c < 0xC0 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
     char32_t value = n == 1 ? c : c & (0xFF >> (n + 1));
-    for (size_t k = 1; k < n && i + k < text.size(); ++k) value = value << 6 | (static_cast<unsigned char>(text[i + k]) & 0x3F);
+    for (size_t k = 1; k < n && i + k < text.size(); ++k)
+      value = value << 6 | (static_cast<unsigned char>(text[i + k]) & 0x3F);
     out += value;
     i += n;
   }
@@ -28,14 +29,18 @@ void append(std::string& out, char32_t c) {
   } else if (c < 0x800) {
     out += static_cast<char>(0xC0 | c >> 6), out += static_cast<char>(0x80 | (c & 0x3F));
   } else if (c < 0x10000) {
-    out += static_cast<char>(0xE0 | c >> 12), out += static_cast<char>(0x80 | (c >> 6 & 0x3F)), out += static_cast<char>(0x80 | (c & 0x3F));
+    out += static_cast<char>(0xE0 | c >> 12), out += static_cast<char>(0x80 | (c >> 6 & 0x3F)),
+        out += static_cast<char>(0x80 | (c & 0x3F));
   } else {
-    out += static_cast<char>(0xF0 | c >> 18), out += static_cast<char>(0x80 | (c >> 12 & 0x3F)), out += static_cast<char>(0x80 | (c >> 6 & 0x3F)), out += static_cast<char>(0x80 | (c & 0x3F));
+    out += static_cast<char>(0xF0 | c >> 18), out += static_cast<char>(0x80 | (c >> 12 & 0x3F)),
+        out += static_cast<char>(0x80 | (c >> 6 & 0x3F)), out += static_cast<char>(0x80 | (c & 0x3F));
   }
 }
 
 char32_t lower(char32_t c) {
-  if ((c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7) || (c >= 0x391 && c <= 0x3A9) || (c >= 0x410 && c <= 0x42F)) return c + 32;
+  if ((c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7) || (c >= 0x391 && c <= 0x3A9) ||
+      (c >= 0x410 && c <= 0x42F))
+    return c + 32;
   if (c >= 0x400 && c <= 0x40F) return c + 80;
   if ((c >= 0x100 && c <= 0x137) || (c >= 0x14A && c <= 0x177)) return c | 1;
   if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E)) return c + (c & 1);
@@ -43,7 +48,9 @@ char32_t lower(char32_t c) {
 }
 
 bool is_separator(char32_t c) {
-  return (c < 0x80 && !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) || (c >= 0x80 && c <= 0xBF && c != 0xAA && c != 0xB5 && c != 0xBA) || (c >= 0x2000 && c <= 0x206F) || (c >= 0x3000 && c <= 0x303F);
+  return (c < 0x80 && !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) ||
+         (c >= 0x80 && c <= 0xBF && c != 0xAA && c != 0xB5 && c != 0xBA) || (c >= 0x2000 && c <= 0x206F) ||
+         (c >= 0x3000 && c <= 0x303F);
 }
 
 std::vector<std::string> words(std::string_view text) {
@@ -88,7 +95,9 @@ size_t below(std::mt19937_64& random, size_t n) { return static_cast<size_t>(ran
 
 Interval percentile_interval(double mean, std::vector<double> means) {
   std::sort(means.begin(), means.end());
-  const auto at = [&](double share) { return means[static_cast<size_t>(share * static_cast<double>(means.size() - 1))]; };
+  const auto at = [&](double share) {
+    return means[static_cast<size_t>(share * static_cast<double>(means.size() - 1))];
+  };
   return {mean, at(0.025), at(0.975)};
 }
 
@@ -119,7 +128,9 @@ EditCounts character_errors(std::string_view predicted, std::string_view expecte
   return {edit_distance(characters(normalize_answer(predicted)), reference), static_cast<int64_t>(reference.size())};
 }
 
-bool exact_match(std::string_view predicted, std::string_view expected) { return normalize_answer(predicted) == normalize_answer(expected); }
+bool exact_match(std::string_view predicted, std::string_view expected) {
+  return normalize_answer(predicted) == normalize_answer(expected);
+}
 
 double token_f1(std::string_view predicted, std::string_view expected) {
   const auto p = words(predicted), e = words(expected);
@@ -141,7 +152,8 @@ double chrf(std::string_view predicted, std::string_view expected) {
     if (predicted_grams.empty() || expected_grams.empty()) continue;
     double matches = 0;
     for (const auto& [gram, count] : predicted_grams)
-      if (const auto it = expected_grams.find(gram); it != expected_grams.end()) matches += static_cast<double>(std::min(count, it->second));
+      if (const auto it = expected_grams.find(gram); it != expected_grams.end())
+        matches += static_cast<double>(std::min(count, it->second));
     precision += matches / static_cast<double>(p.size() - n + 1);
     recall += matches / static_cast<double>(e.size() - n + 1);
     ++orders;
@@ -155,7 +167,8 @@ Interval bootstrap(const std::vector<double>& values, int64_t resamples, uint64_
   return bootstrap_ratio(values, std::vector<double>(values.size(), 1.0), resamples, seed);
 }
 
-Interval bootstrap_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators, int64_t resamples, uint64_t seed) {
+Interval bootstrap_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators,
+                         int64_t resamples, uint64_t seed) {
   const size_t n = numerators.size();
   const double bottom = std::accumulate(denominators.begin(), denominators.end(), 0.0);
   if (n == 0 || bottom == 0) return {};

@@ -31,7 +31,8 @@ struct Interval {
 // Bootstrap over samples (Efron 1979), percentile interval.
 Interval bootstrap(const std::vector<double>& values, int64_t resamples, uint64_t seed);
 // The same for a ratio of sums, e.g. errors over reference words.
-Interval bootstrap_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators, int64_t resamples, uint64_t seed);
+Interval bootstrap_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators,
+                         int64_t resamples, uint64_t seed);
 // One-sided paired sign-flip test: the chance of a mean difference at least this large if both were alike.
 // Never below 1 / (resamples + 1).
 double sign_flip_p(const std::vector<double>& differences, int64_t resamples, uint64_t seed);

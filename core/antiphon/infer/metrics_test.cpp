@@ -28,7 +28,9 @@ TEST_CASE("answers are compared in lower case, without punctuation and extra whi
 }
 
 TEST_CASE("word and character errors are edit distances") {
-  const auto words = [](const char* predicted, const char* expected) { return word_errors(predicted, expected).errors; };
+  const auto words = [](const char* predicted, const char* expected) {
+    return word_errors(predicted, expected).errors;
+  };
   CHECK(words("the cat sat", "the cat sat") == 0);
   CHECK(words("the bat sat", "the cat sat") == 1);
   CHECK(words("cat sat", "the cat sat") == 1);

@@ -9,7 +9,8 @@ const config::Table<GenerateOptions>& generate_table() {
           .field("max_tokens", &O::max_tokens, "tokens of an answer, at most", {.min = 1})
           .field("temperature", &O::temperature, "0: the likeliest token each time", {.min = 0, .max = 100})
           .field("top_k", &O::top_k, "sample from the k likeliest tokens; 0: all", {.min = 0})
-          .field("top_p", &O::top_p, "sample from the likeliest tokens that hold this share (nucleus)", {.min = 0, .max = 1, .above_min = true})
+          .field("top_p", &O::top_p, "sample from the likeliest tokens that hold this share (nucleus)",
+                 {.min = 0, .max = 1, .above_min = true})
           .field("seed", &O::seed, "of the sampling", {.min = 0}));
   return *table;
 }
@@ -21,9 +22,11 @@ const config::Table<EvalOptions>& eval_table() {
           .field("batch_size", &O::batch_size, "samples at once", {.min = 1, .max = 4096})
           .field("max_tokens", &O::max_tokens, "tokens of an answer, at most", {.min = 1})
           .field("limit", &O::limit, "samples of each set; 0: all", {.min = 0})
-          .field("controls", &O::controls, "each set again with its media shuffled between samples, or removed", {.choices = {"shuffled", "removed"}})
+          .field("controls", &O::controls, "each set again with its media shuffled between samples, or removed",
+                 {.choices = {"shuffled", "removed"}})
           .field("generate", &O::generate, "write answers too, not only measure the loss of the expected ones")
-          .field("resamples", &O::resamples, "of the bootstrap intervals and the sign-flip test", {.min = 100, .max = 10000000})
+          .field("resamples", &O::resamples, "of the bootstrap intervals and the sign-flip test",
+                 {.min = 100, .max = 10000000})
           .field("seed", &O::seed, "of the shuffling and the resamples", {.min = 0}));
   return *table;
 }

@@ -12,7 +12,8 @@ class Sampler {
  public:
   explicit Sampler(const GenerateOptions& options) : options_(options), random_(static_cast<uint64_t>(options.seed)) {}
   // logits [rows, vocab_size] of any floating dtype -> one id a row. Greedy at temperature 0; otherwise softmax at the
-  // temperature over the top_k tokens, of these the smallest set of mass top_p (as transformers: the temperature first).
+  // temperature over the top_k tokens, of these the smallest set of mass top_p (as transformers: the temperature
+  // first).
   std::vector<int64_t> next(const at::Tensor& logits);
 
  private:

@@ -51,7 +51,8 @@ TEST_CASE("temperature 0 takes the likeliest token of each row") {
 }
 
 TEST_CASE("sampling follows the softmax at the temperature") {
-  for (const double temperature : {0.5, 1.0, 2.5}) check_alike(shares({.temperature = temperature}), expected(temperature, {0, 1, 2, 3, 4}));
+  for (const double temperature : {0.5, 1.0, 2.5})
+    check_alike(shares({.temperature = temperature}), expected(temperature, {0, 1, 2, 3, 4}));
 }
 
 TEST_CASE("top-k keeps the k likeliest, top-p the smallest set of that mass, the temperature comes first") {

@@ -2,10 +2,10 @@
 
 namespace antiphon::kernels {
 
-#define ANTIPHON_DECLARE_TABLES(isa)              \
-  namespace isa {                                 \
-  const RowKernels<float>& float_table();         \
-  const RowKernels<uint16_t>& bfloat16_table();   \
+#define ANTIPHON_DECLARE_TABLES(isa)            \
+  namespace isa {                               \
+  const RowKernels<float>& float_table();       \
+  const RowKernels<uint16_t>& bfloat16_table(); \
   }
 ANTIPHON_DECLARE_TABLES(baseline)
 ANTIPHON_DECLARE_TABLES(avx2)
@@ -18,8 +18,11 @@ enum class Isa { baseline, avx2, avx512 };
 Isa find_isa() {
 #ifdef ANTIPHON_X86_KERNELS
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) return Isa::avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return Isa::avx2;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq"))
+    return Isa::avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+    return Isa::avx2;
 #endif
   return Isa::baseline;
 }

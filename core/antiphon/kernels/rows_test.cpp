@@ -46,10 +46,12 @@ TEST_CASE("rms_norm and its gradient") {
   for_all([](const auto& kernel, auto type, at::ScalarType dtype, double tolerance) {
     using T = decltype(type);
     for (const auto width : kWidths) {
-      const auto x = random({5, width}, 1, dtype, 3), weight = random({width}, 2, dtype), grad = random({5, width}, 3, dtype);
+      const auto x = random({5, width}, 1, dtype, 3), weight = random({width}, 2, dtype),
+                 grad = random({5, width}, 3, dtype);
       const auto y = at::empty_like(x), grad_x = at::empty_like(x), rstd = at::empty({5}, at::kFloat);
       kernel.rms_norm(data<T>(x), data<T>(weight), data<T>(y), data<float>(rstd), 0, 5, width, 1e-5f);
-      kernel.rms_norm_backward(data<T>(grad), data<T>(x), data<T>(weight), data<float>(rstd), data<T>(grad_x), 0, 5, width);
+      kernel.rms_norm_backward(data<T>(grad), data<T>(x), data<T>(weight), data<float>(rstd), data<T>(grad_x), 0, 5,
+                               width);
       const auto x64 = x.to(at::kDouble).set_requires_grad(true);
       const auto expected = x64 * (x64.square().mean(-1, true) + 1e-5).rsqrt() * weight.to(at::kDouble);
       expected.backward(grad.to(at::kDouble));
@@ -65,10 +67,12 @@ TEST_CASE("rope turns and turns back") {
     for (const int64_t size : {2, 6, 64, 70}) {
       const auto x = random({4, 3, size}, 1, dtype), angle = random({4, size / 2}, 2, at::kFloat);
       const auto both = at::cat({angle, angle}, 1);
-      const auto cos = both.cos().to(dtype), sin = both.sin().to(dtype), y = at::empty_like(x), back = at::empty_like(x);
+      const auto cos = both.cos().to(dtype), sin = both.sin().to(dtype), y = at::empty_like(x),
+                 back = at::empty_like(x);
       kernel.rope(data<T>(x), data<T>(cos), data<T>(sin), data<T>(y), 0, 4, 3, size, 1);
       kernel.rope(data<T>(y), data<T>(cos), data<T>(sin), data<T>(back), 0, 4, 3, size, -1);
-      const auto x64 = x.to(at::kDouble), half = at::cat({-x64.narrow(2, size / 2, size / 2), x64.narrow(2, 0, size / 2)}, 2);
+      const auto x64 = x.to(at::kDouble),
+                 half = at::cat({-x64.narrow(2, size / 2, size / 2), x64.narrow(2, 0, size / 2)}, 2);
       CHECK(error(y, x64 * cos.to(at::kDouble).unsqueeze(1) + half * sin.to(at::kDouble).unsqueeze(1)) < tolerance);
       CHECK(error(back, x64) < tolerance);
     }
@@ -114,7 +118,8 @@ TEST_CASE("causal softmax and its gradient") {
 TEST_CASE("what is not a number stays so") {
   for_all([](const auto& kernel, auto type, at::ScalarType dtype, double) {
     using T = decltype(type);
-    const auto x = at::full({64}, NAN, dtype), one = at::ones({64}, dtype), y = at::zeros({64}, dtype), rstd = at::zeros({1}, at::kFloat);
+    const auto x = at::full({64}, NAN, dtype), one = at::ones({64}, dtype), y = at::zeros({64}, dtype),
+               rstd = at::zeros({1}, at::kFloat);
     kernel.swiglu(data<T>(x), data<T>(one), data<T>(y), 0, 64);
     CHECK(y.isnan().all().template item<bool>());
     kernel.rms_norm(data<T>(x), data<T>(one), data<T>(y), data<float>(rstd), 0, 1, 64, 1e-5f);

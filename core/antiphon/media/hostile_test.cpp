@@ -102,7 +102,8 @@ TEST_CASE("a picture that is cut short is refused, not shown in part") {
 TEST_CASE("a WAV that is cut short is refused, one that was recorded into a pipe is not") {
   std::string wav = fixture("tone.wav");
   const auto samples = decode_audio(wav, 16000, "wav").samples.size();
-  const std::string message = refusal([&] { decode_audio(std::string_view(wav).substr(0, wav.size() - 2), 16000, "wav"); });
+  const std::string message =
+      refusal([&] { decode_audio(std::string_view(wav).substr(0, wav.size() - 2), 16000, "wav"); });
   CHECK(says(message, "the WAV is cut short"));
   CHECK(samples > 4);
   const size_t length = wav.find("data") + 4;

@@ -6,9 +6,9 @@
 #include <thread>
 
 #include <antiphon/media/log_mel.h>
+#include <antiphon/media/media_test.h>
 #include <antiphon/media/pixels.h>
 #include <antiphon/media/resize.h>
-#include <antiphon/media/media_test.h>
 #include <antiphon/media/video_plan.h>
 
 using namespace antiphon;

@@ -25,7 +25,8 @@ void check_wav_length(std::string_view bytes) {
     const uint32_t declared = little_endian(bytes, at + 4);
     const size_t left = bytes.size() - at - 8;
     if (bytes.substr(at, 4) == "data") {
-      if (declared > left && declared < kUnknownFrom) fail(ErrorKind::data, fmt::format("the WAV is cut short: {} of {} bytes of sound are there", left, declared));
+      if (declared > left && declared < kUnknownFrom)
+        fail(ErrorKind::data, fmt::format("the WAV is cut short: {} of {} bytes of sound are there", left, declared));
       return;
     }
     if (declared > left) return;

@@ -36,7 +36,8 @@ struct SwigluFunction : torch::autograd::Function<SwigluFunction> {
     auto grad_gate = at::empty_like(gate), grad_up = at::empty_like(up);
     kernels::for_rows(gate, gate.numel(), 1, [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
       using T = decltype(type);
-      kernel.swiglu_backward(kernels::data<T>(grad), kernels::data<T>(gate), kernels::data<T>(up), kernels::data<T>(grad_gate), kernels::data<T>(grad_up), begin, end);
+      kernel.swiglu_backward(kernels::data<T>(grad), kernels::data<T>(gate), kernels::data<T>(up),
+                             kernels::data<T>(grad_gate), kernels::data<T>(grad_up), begin, end);
     });
     return {grad_gate, grad_up};
   }
@@ -45,7 +46,8 @@ struct SwigluFunction : torch::autograd::Function<SwigluFunction> {
 }  // namespace
 
 const std::vector<std::string>& activation_names() {
-  static const auto* names = new std::vector<std::string>{"gelu", "gelu_tanh", "gelu_pytorch_tanh", "gelu_new", "relu", "silu", "swish"};
+  static const auto* names =
+      new std::vector<std::string>{"gelu", "gelu_tanh", "gelu_pytorch_tanh", "gelu_new", "relu", "silu", "swish"};
   return *names;
 }
 

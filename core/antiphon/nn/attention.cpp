@@ -12,7 +12,8 @@ namespace antiphon::nn {
 namespace {
 
 // q [batch, heads, queries, head_size], k and v [batch, kv_heads, keys, head_size].
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::optional<at::Tensor>& mask, bool causal) {
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::optional<at::Tensor>& mask,
+                  bool causal) {
   return at::scaled_dot_product_attention(q, k, v, mask, 0.0, causal, std::nullopt, q.size(1) != k.size(1));
 }
 
@@ -22,7 +23,9 @@ at::Tensor as_batch(const at::Tensor& x_thd, int64_t n) {
 }
 
 // [n, heads, s, d] -> [n * s, heads * d]
-at::Tensor as_rows(const at::Tensor& y) { return y.transpose(1, 2).reshape({y.size(0) * y.size(2), y.size(1) * y.size(3)}); }
+at::Tensor as_rows(const at::Tensor& y) {
+  return y.transpose(1, 2).reshape({y.size(0) * y.size(2), y.size(1) * y.size(3)});
+}
 
 // Which of the first `keys` positions each of the last `queries` tokens may see.
 at::Tensor causal_mask(int64_t queries, int64_t keys, at::Device device) {
@@ -31,7 +34,8 @@ at::Tensor causal_mask(int64_t queries, int64_t keys, at::Device device) {
 
 void append(KvCache& cache, size_t layer, int64_t row, const at::Tensor& k_thd, const at::Tensor& v_thd) {
   const int64_t begin = cache.lengths[row], n = k_thd.size(0);
-  // A new cache has the parameters' dtype; where these are float32 masters of a model that computes in bf16, it follows.
+  // A new cache has the parameters' dtype; where these are float32 masters of a model that computes in bf16, it
+  // follows.
   if (cache.keys[layer].scalar_type() != k_thd.scalar_type()) {
     cache.keys[layer] = cache.keys[layer].to(k_thd.scalar_type());
     cache.values[layer] = cache.values[layer].to(k_thd.scalar_type());
@@ -93,7 +97,8 @@ at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
   for (size_t i = 0; i < input.rows.size(); ++i) {
     const int64_t n = input.lengths[i], row = input.rows[i];
     if (cache.lengths[row] + n > cache.capacity)
-      fail(ErrorKind::internal, fmt::format("KV cache row {} holds {} tokens and got {} more; its capacity is {}", row, cache.lengths[row], n, cache.capacity));
+      fail(ErrorKind::internal, fmt::format("KV cache row {} holds {} tokens and got {} more; its capacity is {}", row,
+                                            cache.lengths[row], n, cache.capacity));
     append(cache, layer, row, k_thd.narrow(0, begin, n), v_thd.narrow(0, begin, n));
     begin += n, longest = std::max(longest, n);
   }
@@ -104,13 +109,15 @@ at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
     const int64_t n = input.lengths[i], row = input.rows[i], past = cache.lengths[row];
     auto seen = [&](const at::Tensor& all) { return all.narrow(0, row, 1).narrow(2, 0, past + n); };
     const auto mask = past ? std::optional(causal_mask(n, past + n, q_thd.device())) : std::nullopt;
-    outputs.push_back(as_rows(attend(as_batch(q_thd.narrow(0, begin, n), 1), seen(cache.keys[layer]), seen(cache.values[layer]), mask, !past)));
+    outputs.push_back(as_rows(attend(as_batch(q_thd.narrow(0, begin, n), 1), seen(cache.keys[layer]),
+                                     seen(cache.values[layer]), mask, !past)));
     begin += n;
   }
   return at::cat(outputs);
 }
 
-KvCache make_kv_cache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t capacity, int64_t head_size, at::TensorOptions options) {
+KvCache make_kv_cache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t capacity, int64_t head_size,
+                      at::TensorOptions options) {
   KvCache cache;
   for (int64_t i = 0; i < layers; ++i) {
     cache.keys.push_back(at::zeros({rows, kv_heads, capacity, head_size}, options));

@@ -17,6 +17,7 @@ at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
                             const DecoderInput& input, size_t layer);
 
 // A cache of zeros for `layers` layers.
-KvCache make_kv_cache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t capacity, int64_t head_size, at::TensorOptions options);
+KvCache make_kv_cache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t capacity, int64_t head_size,
+                      at::TensorOptions options);
 
 }  // namespace antiphon::nn

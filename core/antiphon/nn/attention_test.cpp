@@ -52,7 +52,8 @@ TEST_CASE("packed attention stays within each sequence") {
   const std::vector<std::vector<int64_t>> cases{{7}, {1}, {1, 1, 1}, {3, 3, 5, 1, 5, 5}, {2, 9}, {4, 4, 4}};
   for (const auto& lengths : cases) {
     const auto in = random_heads(std::accumulate(lengths.begin(), lengths.end(), int64_t{0}), 1);
-    for (const bool causal : {true, false}) CHECK(relative_error(packed_attention(in.q, in.k, in.v, lengths, causal), naive(in, lengths, causal)) < 1e-5);
+    for (const bool causal : {true, false})
+      CHECK(relative_error(packed_attention(in.q, in.k, in.v, lengths, causal), naive(in, lengths, causal)) < 1e-5);
   }
 }
 
@@ -61,7 +62,9 @@ TEST_CASE("short sequences: values and gradients are those of the sequences one 
   const auto in = random_heads(std::accumulate(lengths.begin(), lengths.end(), int64_t{0}), 7);
   const auto weights = random({in.q.size(0), 32}, 11);
   auto gradients = [&](auto dtype, auto attention) {
-    std::vector<at::Tensor> inputs{in.q.to(dtype).detach().set_requires_grad(true), in.k.to(dtype).detach().set_requires_grad(true), in.v.to(dtype).detach().set_requires_grad(true)};
+    std::vector<at::Tensor> inputs{in.q.to(dtype).detach().set_requires_grad(true),
+                                   in.k.to(dtype).detach().set_requires_grad(true),
+                                   in.v.to(dtype).detach().set_requires_grad(true)};
     (attention(Heads{inputs[0], inputs[1], inputs[2]}) * weights).sum().backward();
     return std::vector<at::Tensor>{inputs[0].grad(), inputs[1].grad(), inputs[2].grad()};
   };
@@ -83,7 +86,8 @@ TEST_CASE("cached attention with rows of mixed lengths is attention over all tha
   struct Round {
     std::vector<int64_t> rows, lengths;
   };
-  const std::vector<Round> rounds{{{0, 1, 2}, {3, 1, 6}}, {{0, 1, 2}, {1, 1, 1}}, {{2, 0}, {1, 1}}, {{1}, {4}}, {{0, 1, 2}, {1, 1, 1}}, {{1, 2}, {2, 1}}, {{2}, {1}}};
+  const std::vector<Round> rounds{{{0, 1, 2}, {3, 1, 6}}, {{0, 1, 2}, {1, 1, 1}}, {{2, 0}, {1, 1}}, {{1}, {4}},
+                                  {{0, 1, 2}, {1, 1, 1}}, {{1, 2}, {2, 1}},       {{2}, {1}}};
   auto cache = make_kv_cache(2, 3, 2, 16, 8, at::kFloat);
   std::vector<Heads> seen(3);
   uint64_t seed = 10;
@@ -96,13 +100,17 @@ TEST_CASE("cached attention with rows of mixed lengths is attention over all tha
     for (size_t i = 0; i < round.rows.size(); ++i) {
       auto& row = seen[static_cast<size_t>(round.rows[i])];
       const int64_t n = round.lengths[i];
-      const auto extend = [&](at::Tensor& all, const at::Tensor& more) { all = all.defined() ? at::cat({all, more.narrow(0, begin, n)}) : more.narrow(0, begin, n); };
+      const auto extend = [&](at::Tensor& all, const at::Tensor& more) {
+        all = all.defined() ? at::cat({all, more.narrow(0, begin, n)}) : more.narrow(0, begin, n);
+      };
       extend(row.q, in.q), extend(row.k, in.k), extend(row.v, in.v);
       expected.push_back(naive(row, {row.q.size(0)}, true).narrow(0, row.q.size(0) - n, n));
       begin += n;
     }
-    for (const size_t layer : {size_t{0}, size_t{1}}) CHECK(relative_error(cached_attention(in.q, in.k, in.v, input, layer), at::cat(expected)) < 1e-5);
-    for (size_t i = 0; i < round.rows.size(); ++i) cache.lengths[static_cast<size_t>(round.rows[i])] += round.lengths[i];
+    for (const size_t layer : {size_t{0}, size_t{1}})
+      CHECK(relative_error(cached_attention(in.q, in.k, in.v, input, layer), at::cat(expected)) < 1e-5);
+    for (size_t i = 0; i < round.rows.size(); ++i)
+      cache.lengths[static_cast<size_t>(round.rows[i])] += round.lengths[i];
   }
 }
 
@@ -122,7 +130,8 @@ TEST_CASE("a decoder with a cache, in pieces, gives what it gives at once; packi
   decoder.set_requires_grad(false);
   decoder.initialize(5, at::kCPU);
   const auto ids = at::arange(18, at::kLong) % 20;
-  const auto run = [&](int64_t begin, const std::vector<int64_t>& lengths, const std::vector<int64_t>& first, KvCache* cache, std::vector<int64_t> rows) {
+  const auto run = [&](int64_t begin, const std::vector<int64_t>& lengths, const std::vector<int64_t>& first,
+                       KvCache* cache, std::vector<int64_t> rows) {
     DecoderInput input;
     std::vector<int64_t> positions;
     for (size_t i = 0; i < lengths.size(); ++i)

@@ -30,20 +30,25 @@ DecoderLayer::DecoderLayer(const DecoderOptions& o)
   add("mlp.down_proj", down_proj_);
 }
 
-at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const {
+at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input,
+                                size_t layer) const {
   auto heads = [&](const Linear& projection) { return projection.forward(x_td).view({x_td.size(0), -1, head_size_}); };
   const auto q = apply_rope(heads(q_proj_), rope), k = apply_rope(heads(k_proj_), rope), v = heads(v_proj_);
-  return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer) : packed_attention(q, k, v, input.lengths, true));
+  return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer)
+                                     : packed_attention(q, k, v, input.lengths, true));
 }
 
-at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const {
+at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input,
+                                 size_t layer) const {
   const auto x = x_td + attend(input_norm_.forward(x_td), rope, input, layer);
   const auto h = post_attention_norm_.forward(x);
   return x + down_proj_.forward(swiglu(gate_proj_.forward(h), up_proj_.forward(h)));
 }
 
 Decoder::Decoder(const DecoderOptions& options)
-    : options_(options), norm_(options.hidden_size, options.norm_eps), rope_(options.head_size, options.rope_theta, options.rope_scaling) {
+    : options_(options),
+      norm_(options.hidden_size, options.norm_eps),
+      rope_(options.head_size, options.rope_theta, options.rope_scaling) {
   add("embed_tokens", embed_tokens_, {options.vocab_size, options.hidden_size}, Init::normal_002);
   for (int64_t i = 0; i < options.num_layers; ++i) {
     layers_.push_back(std::make_unique<DecoderLayer>(options));
@@ -65,7 +70,8 @@ at::Tensor Decoder::forward(const DecoderInput& input) const {
 }
 
 KvCache Decoder::make_cache(int64_t rows, int64_t capacity) const {
-  return make_kv_cache(options_.num_layers, rows, options_.num_kv_heads, capacity, options_.head_size, embed_tokens_.options().requires_grad(false));
+  return make_kv_cache(options_.num_layers, rows, options_.num_kv_heads, capacity, options_.head_size,
+                       embed_tokens_.options().requires_grad(false));
 }
 
 }  // namespace antiphon::nn

@@ -16,7 +16,8 @@ namespace {
 
 using Function = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
 
-std::vector<at::Tensor> gradients(const Function& function, const std::vector<at::Tensor>& inputs, const at::Tensor& upstream) {
+std::vector<at::Tensor> gradients(const Function& function, const std::vector<at::Tensor>& inputs,
+                                  const at::Tensor& upstream) {
   return torch::autograd::grad({function(inputs)}, inputs, {upstream});
 }
 
@@ -67,7 +68,8 @@ TEST_CASE("RmsNorm: value and gradients are those of the formula") {
       return norm.forward(in[0]);
     };
     const auto formula = [&](const std::vector<at::Tensor>& in) {
-      return in[0] * (in[0].square().mean(-1, true) + 1e-3).rsqrt() * (trained ? in[1] : random({24}, 5).to(at::kDouble));
+      return in[0] * (in[0].square().mean(-1, true) + 1e-3).rsqrt() *
+             (trained ? in[1] : random({24}, 5).to(at::kDouble));
     };
     const std::vector<at::Tensor> both{random({7, 24}, 4) * 3, random({24}, 5)};
     compare(ours, formula, trained ? both : std::vector<at::Tensor>{both[0]});
@@ -93,20 +95,26 @@ TEST_CASE("swiglu: value and gradients are those of the formula") {
 TEST_CASE("rope: value and gradients are those of the formula, for every scaling") {
   const std::vector<int64_t> positions{0, 1, 2, 5, 0, 1, 4095, 100000};
   const int64_t head_size = 32;
-  const std::vector<RopeScaling> scalings{{}, {.type = "linear", .factor = 4}, {.type = "llama3", .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_positions = 64}};
+  const std::vector<RopeScaling> scalings{
+      {},
+      {.type = "linear", .factor = 4},
+      {.type = "llama3", .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_positions = 64}};
   for (const auto& scaling : scalings) {
     INFO(scaling.type);
     std::vector<double> angles;
     for (const auto position : positions)
-      for (int64_t i = 0; i < head_size / 2; ++i) angles.push_back(static_cast<double>(position) * frequency(scaling, i, head_size, 10000));
+      for (int64_t i = 0; i < head_size / 2; ++i)
+        angles.push_back(static_cast<double>(position) * frequency(scaling, i, head_size, 10000));
     const auto angle = at::tensor(angles, at::kDouble).view({static_cast<int64_t>(positions.size()), head_size / 2});
     const auto table = Rope(head_size, 10000, scaling).table(at::tensor(positions, at::kLong), at::kFloat);
     // float32 angles, as transformers computes them: the error of an angle is that of its size.
     const auto error = (table.cos_td.narrow(1, 0, head_size / 2).to(at::kDouble) - angle.cos()).abs() / (1 + angle);
     CHECK(error.max().item<double>() < 3e-7);
     CHECK(at::equal(table.cos_td.narrow(1, 0, 16), table.cos_td.narrow(1, 16, 16)));
-    const auto exact = at::atan2(table.sin_td.narrow(1, 0, 16).to(at::kDouble), table.cos_td.narrow(1, 0, 16).to(at::kDouble));
-    compare([&](const std::vector<at::Tensor>& in) { return apply_rope(in[0], table); }, [&](const std::vector<at::Tensor>& in) { return turned(in[0], exact); },
+    const auto exact =
+        at::atan2(table.sin_td.narrow(1, 0, 16).to(at::kDouble), table.cos_td.narrow(1, 0, 16).to(at::kDouble));
+    compare([&](const std::vector<at::Tensor>& in) { return apply_rope(in[0], table); },
+            [&](const std::vector<at::Tensor>& in) { return turned(in[0], exact); },
             {random({static_cast<int64_t>(positions.size()), 3, head_size}, 8)});
   }
 }
@@ -114,8 +122,11 @@ TEST_CASE("rope: value and gradients are those of the formula, for every scaling
 TEST_CASE("rope: a score depends on the distance alone") {
   const Rope rope(16, 10000, {});
   const auto q = random({1, 1, 16}, 1), k = random({1, 1, 16}, 2);
-  const auto at_position = [&](const at::Tensor& x, int64_t position) { return apply_rope(x, rope.table(at::tensor({position}, at::kLong), at::kFloat)).flatten(); };
-  const double near = at_position(q, 7).dot(at_position(k, 3)).item<double>(), far = at_position(q, 207).dot(at_position(k, 203)).item<double>();
+  const auto at_position = [&](const at::Tensor& x, int64_t position) {
+    return apply_rope(x, rope.table(at::tensor({position}, at::kLong), at::kFloat)).flatten();
+  };
+  const double near = at_position(q, 7).dot(at_position(k, 3)).item<double>(),
+               far = at_position(q, 207).dot(at_position(k, 203)).item<double>();
   CHECK(std::abs(near - far) < 1e-4);
 }
 
@@ -123,7 +134,8 @@ TEST_CASE("activations go by the names of Hugging Face") {
   const auto x = random({50}, 1) * 3;
   const auto x64 = x.to(at::kDouble);
   CHECK(relative_error(activate("gelu", x), x64 * 0.5 * (1 + at::erf(x64 / std::sqrt(2.0)))) < 1e-6);
-  CHECK(relative_error(activate("gelu_new", x), 0.5 * x64 * (1 + at::tanh(std::sqrt(2 / M_PI) * (x64 + 0.044715 * x64.pow(3))))) < 1e-6);
+  CHECK(relative_error(activate("gelu_new", x),
+                       0.5 * x64 * (1 + at::tanh(std::sqrt(2 / M_PI) * (x64 + 0.044715 * x64.pow(3))))) < 1e-6);
   CHECK(at::equal(activate("relu", x), x.clamp_min(0)));
   CHECK(relative_error(activate("silu", x), x64 / (1 + at::exp(-x64))) < 1e-6);
   CHECK(at::equal(activate("swish", x), activate("silu", x)));
@@ -142,7 +154,9 @@ TEST_CASE("a linear layer is x Wt + b, casts its float32 master, and is a site w
   CHECK(mlp.sites()[1].path == "1");
   *parameters[1].tensor = random({10}, 4);
   const auto x = random({2, 5, 6}, 5);
-  const auto expected = at::matmul(at::relu(at::matmul(x, parameters[0].tensor->t()) + *parameters[1].tensor), parameters[2].tensor->t()) + *parameters[3].tensor;
+  const auto expected = at::matmul(at::relu(at::matmul(x, parameters[0].tensor->t()) + *parameters[1].tensor),
+                                   parameters[2].tensor->t()) +
+                        *parameters[3].tensor;
   CHECK(relative_error(mlp.forward(x).detach(), expected.detach()) < 1e-5);
   const auto half = mlp.forward(x.to(at::kBFloat16));
   CHECK(half.scalar_type() == at::kBFloat16);

@@ -6,7 +6,8 @@
 
 namespace antiphon::nn {
 
-Mlp::Mlp(int64_t in, int64_t hidden, int64_t out, int64_t depth, std::string activation) : activation_(std::move(activation)) {
+Mlp::Mlp(int64_t in, int64_t hidden, int64_t out, int64_t depth, std::string activation)
+    : activation_(std::move(activation)) {
   for (int64_t i = 0; i < depth; ++i) {
     layers_.push_back(std::make_unique<Linear>(i == 0 ? in : hidden, i + 1 == depth ? out : hidden, true));
     add(std::to_string(i), *layers_.back());

@@ -22,7 +22,8 @@ Normalized rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
     Normalized out{at::empty_like(x), at::empty({rows, 1}, x.options().dtype(at::kFloat))};
     kernels::for_rows(x, rows, width, [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
       using T = decltype(type);
-      kernel.rms_norm(kernels::data<T>(x), kernels::data<T>(weight), kernels::data<T>(out.y), kernels::data<float>(out.rstd), begin, end, width, static_cast<float>(eps));
+      kernel.rms_norm(kernels::data<T>(x), kernels::data<T>(weight), kernels::data<T>(out.y),
+                      kernels::data<float>(out.rstd), begin, end, width, static_cast<float>(eps));
     });
     return out;
   }
@@ -31,13 +32,15 @@ Normalized rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   return {(x32 * rstd).to(x.scalar_type()).mul_(weight), rstd};
 }
 
-at::Tensor rms_norm_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& rstd) {
+at::Tensor rms_norm_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& weight,
+                             const at::Tensor& rstd) {
   if (kernels::fits(x)) {
     const int64_t width = x.size(-1);
     auto grad_x = at::empty_like(x);
     kernels::for_rows(x, rstd.numel(), width, [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
       using T = decltype(type);
-      kernel.rms_norm_backward(kernels::data<T>(grad), kernels::data<T>(x), kernels::data<T>(weight), kernels::data<float>(rstd), kernels::data<T>(grad_x), begin, end, width);
+      kernel.rms_norm_backward(kernels::data<T>(grad), kernels::data<T>(x), kernels::data<T>(weight),
+                               kernels::data<float>(rstd), kernels::data<T>(grad_x), begin, end, width);
     });
     return grad_x;
   }
@@ -64,7 +67,8 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
     at::Tensor grad_x, grad_weight;
     if (context->needs_input_grad(0)) grad_x = rms_norm_backward(grad, x, like(weight, x).contiguous(), rstd);
     if (context->needs_input_grad(1))
-      grad_weight = (grad.to(at::kFloat) * x.to(at::kFloat) * rstd).reshape({-1, weight.size(0)}).sum(0).to(weight.scalar_type());
+      grad_weight =
+          (grad.to(at::kFloat) * x.to(at::kFloat) * rstd).reshape({-1, weight.size(0)}).sum(0).to(weight.scalar_type());
     return {grad_x, grad_weight, at::Tensor()};
   }
 };

@@ -22,12 +22,15 @@ float llama3_scaled(float frequency, const RopeScaling& s) {
 
 // x [tokens, heads, head_size]; cos, sin [tokens, head_size].
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos_td, const at::Tensor& sin_td, double sign) {
-  if (kernels::fits(x) && x.is_contiguous() && cos_td.is_contiguous() && sin_td.is_contiguous() && cos_td.scalar_type() == x.scalar_type()) {
+  if (kernels::fits(x) && x.is_contiguous() && cos_td.is_contiguous() && sin_td.is_contiguous() &&
+      cos_td.scalar_type() == x.scalar_type()) {
     auto y = at::empty_like(x);
-    kernels::for_rows(x, x.size(0), x.size(1) * x.size(2), [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
-      using T = decltype(type);
-      kernel.rope(kernels::data<T>(x), kernels::data<T>(cos_td), kernels::data<T>(sin_td), kernels::data<T>(y), begin, end, x.size(1), x.size(2), static_cast<float>(sign));
-    });
+    kernels::for_rows(x, x.size(0), x.size(1) * x.size(2),
+                      [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
+                        using T = decltype(type);
+                        kernel.rope(kernels::data<T>(x), kernels::data<T>(cos_td), kernels::data<T>(sin_td),
+                                    kernels::data<T>(y), begin, end, x.size(1), x.size(2), static_cast<float>(sign));
+                      });
     return y;
   }
   const auto cos = cos_td.unsqueeze(1), sin = sin_td.unsqueeze(1);
@@ -40,11 +43,13 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos_td, const at::Tenso
 
 // A rotation's gradient is the rotation back, so nothing of x is kept.
 struct RopeFunction : torch::autograd::Function<RopeFunction> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
+                            const at::Tensor& sin) {
     context->save_for_backward({cos, sin});
     return rotate(x, cos, sin, 1);
   }
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list grads) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
     const auto saved = context->get_saved_variables();
     return {rotate(grads[0].contiguous(), saved[0], saved[1], -1), at::Tensor(), at::Tensor()};
   }

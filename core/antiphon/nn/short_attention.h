@@ -12,6 +12,7 @@ bool fits_short_attention(const at::Tensor& q_thd, const std::vector<int64_t>& l
 
 // As packed_attention (attention.h), causal. Sequences of like lengths are laid out together, so that a layer costs a
 // few batched products and not several calls a sequence; for a backward it keeps the probabilities.
-at::Tensor short_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd, const std::vector<int64_t>& lengths);
+at::Tensor short_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
+                           const std::vector<int64_t>& lengths);
 
 }  // namespace antiphon::nn

@@ -30,7 +30,9 @@ std::vector<fs::path> without_repeats(const std::vector<fs::path>& folders) {
   std::vector<fs::path> kept;
   for (const auto& folder : folders) {
     std::error_code ignored;
-    const auto is_this = [&](const fs::path& other) { return other == folder || fs::equivalent(other, folder, ignored); };
+    const auto is_this = [&](const fs::path& other) {
+      return other == folder || fs::equivalent(other, folder, ignored);
+    };
     if (std::none_of(kept.begin(), kept.end(), is_this)) kept.push_back(folder);
   }
   return kept;

@@ -218,11 +218,12 @@ ChatTemplate ChatTemplate::from_source(std::string_view source,
   return ChatTemplate(std::move(state));
 }
 
-ChatTemplate ChatTemplate::load(const std::filesystem::path& directory,
+ChatTemplate ChatTemplate::load(const std::filesystem::path& path,
                                 const std::map<std::string, std::string>& special_tokens) {
-  return with_context("loading the chat template of " + directory.string(), [&] {
+  return with_context("loading the chat template of " + path.string(), [&] {
     constexpr uint64_t limit = 32 << 20;
-    const auto file = directory / "chat_template.jinja", config = directory / "tokenizer_config.json";
+    const bool is_file = std::filesystem::is_regular_file(path);
+    const auto file = is_file ? path : path / "chat_template.jinja", config = path / "tokenizer_config.json";
     std::string source;
     if (std::filesystem::exists(file)) {
       source = read_file(file, ErrorKind::config, limit);
@@ -230,8 +231,9 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& directory,
       source = default_template(parse_json(read_file(config, ErrorKind::config, limit), "tokenizer_config.json"));
     }
     if (source.empty())
-      fail(ErrorKind::config, fmt::format("{} has no chat template", directory.string()),
-           "put the template of the model's instruction-tuned version there as chat_template.jinja");
+      fail(ErrorKind::config, fmt::format("{} has no chat template", path.string()),
+           "put the template of the model's instruction-tuned version there as chat_template.jinja, or name a file in "
+           "model.llm.chat_template");
     return from_source(source, special_tokens);
   });
 }

@@ -122,4 +122,5 @@ TEST_CASE("a directory's template comes from the file, else from the config") {
   CHECK(content() == "three");
   write_file_atomic(folder.path / "chat_template.jinja", "four", ErrorKind::internal);
   CHECK(content() == "four");
+  CHECK(ChatTemplate::load(folder.path / "chat_template.jinja", {}).source() == "four");
 }

@@ -44,7 +44,8 @@ void remove_leftovers(const fs::path& folder) {
 
 json read_json(const fs::path& path) {
   auto value = json::parse(read_file(path, ErrorKind::weights), nullptr, false);
-  if (value.is_discarded()) fail(ErrorKind::weights, path.string() + " is damaged: not valid JSON", "use an older checkpoint");
+  if (value.is_discarded())
+    fail(ErrorKind::weights, path.string() + " is damaged: not valid JSON", "use an older checkpoint");
   return value;
 }
 
@@ -72,7 +73,9 @@ void write_files(const fs::path& folder, const CheckpointContent& content) {
   weights::save_safetensors(folder / kFiles[1], content.state);
   write_file_atomic(folder / kFiles[2], content.progress.dump(1), ErrorKind::weights);
   json manifest;
-  for (const char* name : kFiles) manifest[name] = {{"bytes", fs::file_size(folder / name)}, {"xxh3", content_hash(read_file(folder / name, ErrorKind::weights))}};
+  for (const char* name : kFiles)
+    manifest[name] = {{"bytes", fs::file_size(folder / name)},
+                      {"xxh3", content_hash(read_file(folder / name, ErrorKind::weights))}};
   write_file_atomic(folder / "manifest.json", manifest.dump(1), ErrorKind::weights);
   sync_path(folder, ErrorKind::weights);
 }
@@ -80,7 +83,8 @@ void write_files(const fs::path& folder, const CheckpointContent& content) {
 fs::path write_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
   fs::create_directories(folder);
   remove_leftovers(folder);
-  const auto temporary = folder / fmt::format(".tmp-step_{}-{}", step, ::getpid()), final_path = folder / fmt::format("step_{}", step);
+  const auto temporary = folder / fmt::format(".tmp-step_{}-{}", step, ::getpid()),
+             final_path = folder / fmt::format("step_{}", step);
   for (const auto& other : checkpoints(folder))
     if (step_of(other) > step || (other == final_path && !is_complete(other))) set_aside(other);
   if (fs::exists(final_path)) return final_path;
@@ -105,22 +109,32 @@ fs::path save_checkpoint(const fs::path& folder, int64_t step, const CheckpointC
   try {
     return write_checkpoint(folder, step, content, keep);
   } catch (const fs::filesystem_error& error) {
-    fail(ErrorKind::weights, fmt::format("cannot write a checkpoint below {}: {}: {}", folder.string(), error.path1().string(), error.code().message()), "check who may write there and the space on that disk");
+    fail(ErrorKind::weights,
+         fmt::format("cannot write a checkpoint below {}: {}: {}", folder.string(), error.path1().string(),
+                     error.code().message()),
+         "check who may write there and the space on that disk");
   }
 }
 
 void verify_checkpoint(const fs::path& checkpoint) {
   const auto manifest_path = checkpoint / "manifest.json";
-  if (!fs::exists(manifest_path)) fail(ErrorKind::weights, fmt::format("{} is no complete checkpoint: it has no manifest.json", checkpoint.string()), "use another checkpoint of the run");
+  if (!fs::exists(manifest_path))
+    fail(ErrorKind::weights, fmt::format("{} is no complete checkpoint: it has no manifest.json", checkpoint.string()),
+         "use another checkpoint of the run");
   const auto manifest = read_json(manifest_path);
   for (const char* name : kFiles) {
     const auto file = checkpoint / name;
-    if (!manifest.is_object() || !manifest.contains(name) || !manifest[name].is_object()) fail(ErrorKind::weights, fmt::format("{} does not list {}", manifest_path.string(), name), "use another checkpoint of the run");
+    if (!manifest.is_object() || !manifest.contains(name) || !manifest[name].is_object())
+      fail(ErrorKind::weights, fmt::format("{} does not list {}", manifest_path.string(), name),
+           "use another checkpoint of the run");
     const auto bytes = read_file(file, ErrorKind::weights);
     const auto hash = content_hash(bytes);
     const json expected{{"bytes", bytes.size()}, {"xxh3", hash}};
     if (manifest[name] != expected)
-      fail(ErrorKind::weights, fmt::format("{} is damaged: the manifest says {}, the file is {}", file.string(), manifest[name].dump(-1, ' ', true, json::error_handler_t::replace), expected.dump()), "use another checkpoint of the run");
+      fail(ErrorKind::weights,
+           fmt::format("{} is damaged: the manifest says {}, the file is {}", file.string(),
+                       manifest[name].dump(-1, ' ', true, json::error_handler_t::replace), expected.dump()),
+           "use another checkpoint of the run");
   }
 }
 

@@ -19,9 +19,10 @@ struct CheckpointContent {
   nlohmann::json progress;           // step, data position, counts, fingerprints
 };
 
-// Writes <folder>/step_<step>; then removes older ones beyond `keep`. Newer ones, which a resumed run has passed over as
-// damaged, are renamed to step_N.damaged. Error(weights) on I/O; the others stay whole.
-std::filesystem::path save_checkpoint(const std::filesystem::path& folder, int64_t step, const CheckpointContent& content, int64_t keep);
+// Writes <folder>/step_<step>; then removes older ones beyond `keep`. Newer ones, which a resumed run has passed over
+// as damaged, are renamed to step_N.damaged. Error(weights) on I/O; the others stay whole.
+std::filesystem::path save_checkpoint(const std::filesystem::path& folder, int64_t step,
+                                      const CheckpointContent& content, int64_t keep);
 
 // The newest complete one below `folder`; damaged ones are passed over with a warning that names them.
 std::optional<std::filesystem::path> latest_checkpoint(const std::filesystem::path& folder);

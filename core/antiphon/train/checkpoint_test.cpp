@@ -20,10 +20,14 @@ namespace {
 
 CheckpointContent content(int64_t step) {
   const auto value = static_cast<double>(step);
-  return {{{"llm/a", at::full({3, 2}, value)}, {"llm/b", at::full({4}, -value)}}, {{"llm/a#step", at::full({}, value)}, {"random.cpu", at::arange(5, at::kByte)}}, {{"step", step}, {"data", "x"}}};
+  return {{{"llm/a", at::full({3, 2}, value)}, {"llm/b", at::full({4}, -value)}},
+          {{"llm/a#step", at::full({}, value)}, {"random.cpu", at::arange(5, at::kByte)}},
+          {{"step", step}, {"data", "x"}}};
 }
 
-fs::path save(const TestFolder& folder, int64_t step, int64_t keep = 9) { return save_checkpoint(folder.path(), step, content(step), keep); }
+fs::path save(const TestFolder& folder, int64_t step, int64_t keep = 9) {
+  return save_checkpoint(folder.path(), step, content(step), keep);
+}
 
 std::string latest(const TestFolder& folder) {
   const auto path = latest_checkpoint(folder.path());
@@ -41,7 +45,9 @@ bool is_refused(const fs::path& checkpoint) {
   return false;
 }
 
-void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes; }
+void write(const fs::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
 
 }  // namespace
 
@@ -104,7 +110,10 @@ TEST_CASE("every flipped byte and every cut is noticed") {
 TEST_CASE("manifests of odd types are refused in words") {
   TestFolder folder;
   const auto path = save(folder, 3);
-  for (const char* text : {"", "null", "3", "[]", "{}", "{\"parameters.safetensors\": 1}", "{\"parameters.safetensors\": {}}", "{\"parameters.safetensors\": {\"bytes\": \"9\", \"xxh3\": 3}}", "{\"parameters.safetensors\": {\"bytes\": -1, \"xxh3\": null}}", "\xff\xfe", "[[[[[[[["}) {
+  for (const char* text :
+       {"", "null", "3", "[]", "{}", "{\"parameters.safetensors\": 1}", "{\"parameters.safetensors\": {}}",
+        "{\"parameters.safetensors\": {\"bytes\": \"9\", \"xxh3\": 3}}",
+        "{\"parameters.safetensors\": {\"bytes\": -1, \"xxh3\": null}}", "\xff\xfe", "[[[[[[[["}) {
     INFO(text);
     write(path / "manifest.json", text);
     CHECK(is_refused(path));
@@ -125,7 +134,8 @@ TEST_CASE("damaged ones are passed over, set aside when their step comes again, 
   CHECK(latest(folder) == "step_2");
   CHECK_FALSE(fs::exists(folder / "step_1"));
   CHECK_FALSE(fs::exists(folder / ".tmp-step_4-1"));
-  for (const char* name : {"step_2.damaged", "step_3.damaged", "step_5.damaged", "step_7x"}) CHECK(fs::exists(folder / name));
+  for (const char* name : {"step_2.damaged", "step_3.damaged", "step_5.damaged", "step_7x"})
+    CHECK(fs::exists(folder / name));
   save(folder, 3, 1);
   CHECK(latest(folder) == "step_3");
 }
@@ -139,7 +149,8 @@ TEST_CASE("saving a step that is there and whole changes nothing") {
 }
 
 TEST_CASE("wherever the writing ends, the one before stays the latest and the next save succeeds") {
-  struct sigaction ignored{}, kept_action{};
+  struct sigaction ignored {
+  }, kept_action{};
   ignored.sa_handler = SIG_IGN;
   sigaction(SIGXFSZ, &ignored, &kept_action);
   rlimit kept{};

@@ -28,10 +28,13 @@ std::string varint(uint64_t value) {
 
 // Protobuf wire types: 0 varint, 1 eight bytes, 2 length-delimited, 5 four bytes.
 std::string field(int number, int wire_type, const std::string& payload) {
-  return varint(static_cast<uint64_t>(number << 3 | wire_type)) + (wire_type == 2 ? varint(payload.size()) : "") + payload;
+  return varint(static_cast<uint64_t>(number << 3 | wire_type)) + (wire_type == 2 ? varint(payload.size()) : "") +
+         payload;
 }
 
-double wall_time() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+double wall_time() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
 std::string masked_crc(const std::string& bytes) {
   const uint32_t crc = crc32c(bytes);
@@ -68,7 +71,8 @@ EventFile::~EventFile() {
 
 void EventFile::scalars(int64_t step, const std::map<std::string, double>& values) {
   std::string summary;
-  for (const auto& [tag, value] : values) summary += field(1, 2, field(1, 2, tag) + field(2, 5, raw(static_cast<float>(value))));
+  for (const auto& [tag, value] : values)
+    summary += field(1, 2, field(1, 2, tag) + field(2, 5, raw(static_cast<float>(value))));
   record(field(1, 1, raw(wall_time())) + field(2, 0, varint(static_cast<uint64_t>(step))) + field(5, 2, summary));
 }
 

@@ -12,8 +12,10 @@
 
 namespace antiphon::train {
 
-Optimizer::Optimizer(std::vector<Parameter> parameters, const TrainOptions& options) : options_(options.optimizer), parameters_(std::move(parameters)) {
-  if (parameters_.empty()) fail(ErrorKind::config, "no parameter is trainable", "set trainable = true for a part, or add [[model.llm.peft]]");
+Optimizer::Optimizer(std::vector<Parameter> parameters, const TrainOptions& options)
+    : options_(options.optimizer), parameters_(std::move(parameters)) {
+  if (parameters_.empty())
+    fail(ErrorKind::config, "no parameter is trainable", "set trainable = true for a part, or add [[model.llm.peft]]");
   for (const auto& parameter : parameters_) {
     exp_avg_.push_back(at::zeros_like(*parameter.tensor).detach());
     exp_avg_sq_.push_back(at::zeros_like(*parameter.tensor).detach());
@@ -34,7 +36,8 @@ void Optimizer::assign_groups(const TrainOptions& options) {
   }
   for (size_t g = 0; g < options.groups.size(); ++g)
     if (groups_[g].members.empty())
-      fail(ErrorKind::config, fmt::format("train.groups[{}]: '{}' matches no trainable parameter", g, groups_[g].label), fmt::format("the first parameter is called '{}'", parameters_[0].name));
+      fail(ErrorKind::config, fmt::format("train.groups[{}]: '{}' matches no trainable parameter", g, groups_[g].label),
+           fmt::format("the first parameter is called '{}'", parameters_[0].name));
 }
 
 void Optimizer::step(double lr_ratio) {
@@ -51,7 +54,8 @@ void Optimizer::step(double lr_ratio) {
       steps.push_back(steps_[i].add_(1));
     }
     if (parameters.empty()) continue;
-    at::_fused_adamw_(parameters, gradients, exp_avgs, exp_avg_sqs, {}, steps, group.lr * lr_ratio, options_.beta1, options_.beta2, group.weight_decay, options_.eps, /*amsgrad=*/false, /*maximize=*/false);
+    at::_fused_adamw_(parameters, gradients, exp_avgs, exp_avg_sqs, {}, steps, group.lr * lr_ratio, options_.beta1,
+                      options_.beta2, group.weight_decay, options_.eps, /*amsgrad=*/false, /*maximize=*/false);
   }
   drop_gradients();
 }
@@ -86,7 +90,10 @@ void Optimizer::restore(const std::map<std::string, at::Tensor>& state) {
   for (auto& [name, tensor] : this->state()) {
     const auto found = state.find(name);
     if (found == state.end() || found->second.sizes() != tensor.sizes())
-      fail(ErrorKind::weights, fmt::format("the checkpoint has no optimizer state '{}' of shape [{}]", name, fmt::join(tensor.sizes(), ", ")), "resume with the configuration that the run started with");
+      fail(ErrorKind::weights,
+           fmt::format("the checkpoint has no optimizer state '{}' of shape [{}]", name,
+                       fmt::join(tensor.sizes(), ", ")),
+           "resume with the configuration that the run started with");
     tensor.copy_(found->second);
   }
 }
@@ -97,7 +104,9 @@ std::string Optimizer::describe() const {
     if (group.members.empty()) continue;
     int64_t count = 0;
     for (const auto i : group.members) count += parameters_[i].tensor->numel();
-    lines.push_back(fmt::format("{}: {} in {} tensors, lr {:g}, weight decay {:g}", group.label, human_count(static_cast<double>(count)), group.members.size(), group.lr, group.weight_decay));
+    lines.push_back(fmt::format("{}: {} in {} tensors, lr {:g}, weight decay {:g}", group.label,
+                                human_count(static_cast<double>(count)), group.members.size(), group.lr,
+                                group.weight_decay));
   }
   return join(lines, "; ");
 }
@@ -105,7 +114,8 @@ std::string Optimizer::describe() const {
 double lr_ratio(const ScheduleOptions& schedule, int64_t step, int64_t steps, double progress) {
   if (step < schedule.warmup_steps) return static_cast<double>(step + 1) / static_cast<double>(schedule.warmup_steps);
   if (schedule.name == "constant") return 1.0;
-  const double after = static_cast<double>(step - schedule.warmup_steps), span = static_cast<double>(std::max<int64_t>(1, steps - schedule.warmup_steps));
+  const double after = static_cast<double>(step - schedule.warmup_steps),
+               span = static_cast<double>(std::max<int64_t>(1, steps - schedule.warmup_steps));
   const double done = std::clamp(progress >= 0 ? std::max(progress, after / span) : after / span, 0.0, 1.0);
   return schedule.min_ratio + (1 - schedule.min_ratio) * 0.5 * (1 + std::cos(std::numbers::pi * done));
 }

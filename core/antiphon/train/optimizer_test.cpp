@@ -33,7 +33,8 @@ TrainOptions options_with(double weight_decay) {
 void check_values(const at::Tensor& got, const std::vector<double>& expected) {
   const auto flat = got.detach().flatten();
   REQUIRE(flat.numel() == static_cast<int64_t>(expected.size()));
-  for (size_t i = 0; i < expected.size(); ++i) CHECK(flat[static_cast<int64_t>(i)].item<double>() == Approx(expected[i]).epsilon(2e-6));
+  for (size_t i = 0; i < expected.size(); ++i)
+    CHECK(flat[static_cast<int64_t>(i)].item<double>() == Approx(expected[i]).epsilon(2e-6));
 }
 
 void run(Model& model, Optimizer& optimizer, int begin, int end, double clip) {
@@ -88,7 +89,8 @@ TEST_CASE("clipping gives the norm before, and leaves a small gradient alone") {
 
 TEST_CASE("a restored optimizer goes on bit for bit") {
   Model straight, first, second;
-  Optimizer whole(straight.parameters(), options_with(0.1)), before(first.parameters(), options_with(0.1)), after(second.parameters(), options_with(0.1));
+  Optimizer whole(straight.parameters(), options_with(0.1)), before(first.parameters(), options_with(0.1)),
+      after(second.parameters(), options_with(0.1));
   run(straight, whole, 0, 5, 0.5);
   run(first, before, 0, 2, 0.5);
   after.restore(copied(before));
@@ -107,7 +109,8 @@ TEST_CASE("a restored optimizer goes on bit for bit") {
 
 TEST_CASE("groups: the first match counts, others keep the default, a group without a match is an error") {
   auto options = options_with(0.1);
-  options.groups = {{.match = "connector/*", .lr = 0.01, .weight_decay = 0.5}, {.match = "*", .lr = 1000, .weight_decay = 0}};
+  options.groups = {{.match = "connector/*", .lr = 0.01, .weight_decay = 0.5},
+                    {.match = "*", .lr = 1000, .weight_decay = 0}};
   Model model, plain;
   Optimizer optimizer(model.parameters(), options);
   model.give(0);

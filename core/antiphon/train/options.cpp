@@ -30,7 +30,8 @@ const config::Table<ScheduleOptions>& schedule_table() {
   using O = ScheduleOptions;
   static const auto* table = new config::Table<O>(
       config::Table<O>("schedule")
-          .field("name", &O::name, "after the warm-up: a half cosine down to min_ratio, or constant", {.choices = {"cosine", "constant"}})
+          .field("name", &O::name, "after the warm-up: a half cosine down to min_ratio, or constant",
+                 {.choices = {"cosine", "constant"}})
           .field("warmup_steps", &O::warmup_steps, "steps of linear rise", {.min = 0})
           .field("min_ratio", &O::min_ratio, "learning rate at the end, relative to the peak", {.min = 0, .max = 1}));
   return *table;
@@ -44,9 +45,11 @@ const config::Table<TrainOptions>& train_table() {
       config::Table<O>("train")
           .field("output", &O::output, "run folder: configuration, metrics, checkpoints, adapter")
           .field("steps", &O::steps, "optimizer steps", {.min = 1})
-          .field("max_minutes", &O::max_minutes, "ends the run after this time too, and the schedule follows the clock; 0: no limit", {.min = 0})
+          .field("max_minutes", &O::max_minutes,
+                 "ends the run after this time too, and the schedule follows the clock; 0: no limit", {.min = 0})
           .field("tokens_per_batch", &O::tokens_per_batch, "budget of one packed batch, media included", {.min = 16})
-          .field("accumulate", &O::accumulate, "batches for one step; the loss is the mean over the supervised tokens of all", {.min = 1})
+          .field("accumulate", &O::accumulate,
+                 "batches for one step; the loss is the mean over the supervised tokens of all", {.min = 1})
           .table("optimizer", &O::optimizer, optimizer_table(), "how parameters are updated")
           .tables("groups", &O::groups, group_table(), "other settings for some parameters; the first match counts")
           .table("schedule", &O::schedule, schedule_table(), "learning rate over time")
@@ -59,7 +62,9 @@ const config::Table<TrainOptions>& train_table() {
 
 const config::Table<PrecisionOptions>& precision_table() {
   static const auto* table = new config::Table<PrecisionOptions>(
-      config::Table<PrecisionOptions>("precision").field("compute", &PrecisionOptions::compute, "of activations and frozen parameters; trained ones are fp32", {.choices = {"fp32", "bf16"}}));
+      config::Table<PrecisionOptions>("precision")
+          .field("compute", &PrecisionOptions::compute, "of activations and frozen parameters; trained ones are fp32",
+                 {.choices = {"fp32", "bf16"}}));
   return *table;
 }
 

@@ -41,27 +41,37 @@ std::string listed_lines(const std::filesystem::path& path, std::set<std::pair<s
 RunFolder::RunFolder(std::filesystem::path path) : path_(std::move(path)) {
   std::error_code error;
   std::filesystem::create_directories(path_, error);
-  if (error) fail(ErrorKind::config, fmt::format("cannot create the run folder {}: {}", path_.string(), error.message()), "choose another train.output");
+  if (error)
+    fail(ErrorKind::config, fmt::format("cannot create the run folder {}: {}", path_.string(), error.message()),
+         "choose another train.output");
   const auto lock_path = path_ / "run.lock";
   lock_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0) fail(ErrorKind::config, fmt::format("cannot create {}", lock_path.string()), "check who may write there");
+  if (lock_ < 0)
+    fail(ErrorKind::config, fmt::format("cannot create {}", lock_path.string()), "check who may write there");
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     const auto holder = read_file(lock_path, ErrorKind::config);
     ::close(std::exchange(lock_, -1));
-    fail(ErrorKind::config, fmt::format("{} is in use by another run ({})", path_.string(), holder), "wait for it, or choose another train.output");
+    fail(ErrorKind::config, fmt::format("{} is in use by another run ({})", path_.string(), holder),
+         "wait for it, or choose another train.output");
   }
   const auto holder = fmt::format("process {}", ::getpid());
-  if (::ftruncate(lock_, 0) != 0 || ::write(lock_, holder.data(), holder.size()) < 0) fail(ErrorKind::config, fmt::format("cannot write {}", lock_path.string()));
+  if (::ftruncate(lock_, 0) != 0 || ::write(lock_, holder.data(), holder.size()) < 0)
+    fail(ErrorKind::config, fmt::format("cannot write {}", lock_path.string()));
 }
 
 RunFolder::~RunFolder() {
   if (lock_ >= 0) ::close(lock_);
 }
 
-void RunFolder::write_config(const std::string& toml) { write_file_atomic(path_ / "config.toml", toml, ErrorKind::config); }
+void RunFolder::write_config(const std::string& toml) {
+  write_file_atomic(path_ / "config.toml", toml, ErrorKind::config);
+}
 
 void RunFolder::write_environment(const std::string& device) {
-  const nlohmann::json environment{{"antiphon", ANTIPHON_VERSION}, {"torch", TORCH_VERSION}, {"device", device}, {"cores", std::thread::hardware_concurrency()}};
+  const nlohmann::json environment{{"antiphon", ANTIPHON_VERSION},
+                                   {"torch", TORCH_VERSION},
+                                   {"device", device},
+                                   {"cores", std::thread::hardware_concurrency()}};
   write_file_atomic(path_ / "env.json", environment.dump(2) + "\n", ErrorKind::config);
 }
 

@@ -25,16 +25,21 @@ double since(Clock::time_point begin) { return std::chrono::duration<double>(Clo
 constexpr int64_t kMaxNotFinite = 10;
 
 std::string sample_list(const std::vector<std::string>& samples) {
-  const std::vector<std::string> first(samples.begin(), samples.begin() + static_cast<long>(std::min<size_t>(samples.size(), 8)));
+  const std::vector<std::string> first(samples.begin(),
+                                       samples.begin() + static_cast<long>(std::min<size_t>(samples.size(), 8)));
   return join(first, ", ") + (samples.size() > 8 ? fmt::format(" and {} more", samples.size() - 8) : "");
 }
 
 nlohmann::json to_json(const data::LoaderState& state) {
-  return {{"drawn", state.order.drawn}, {"good", state.counts.good}, {"bad", state.counts.bad}, {"consecutive_bad", state.counts.consecutive_bad}};
+  return {{"drawn", state.order.drawn},
+          {"good", state.counts.good},
+          {"bad", state.counts.bad},
+          {"consecutive_bad", state.counts.consecutive_bad}};
 }
 
 data::LoaderState loader_state(const nlohmann::json& json) {
-  return {{json.at("drawn").get<std::vector<int64_t>>()}, {json.at("good"), json.at("bad"), json.at("consecutive_bad")}};
+  return {{json.at("drawn").get<std::vector<int64_t>>()},
+          {json.at("good"), json.at("bad"), json.at("consecutive_bad")}};
 }
 
 }  // namespace
@@ -46,8 +51,15 @@ double resident_bytes() {
   return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
-Trainer::Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache, RunFolder& folder, const TrainOptions& options)
-    : model_(model), loss_(loss), loader_(loader), cache_(cache), folder_(folder), options_(options), optimizer_(model.trainable_parameters(), options) {
+Trainer::Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache,
+                 RunFolder& folder, const TrainOptions& options)
+    : model_(model),
+      loss_(loss),
+      loader_(loader),
+      cache_(cache),
+      folder_(folder),
+      options_(options),
+      optimizer_(model.trainable_parameters(), options) {
   auto generator = at::globalContext().defaultGenerator(at::kCPU);
   generator.set_current_seed(static_cast<uint64_t>(options.seed));  // dropout
   log::info("  optimizer: " + optimizer_.describe());
@@ -56,12 +68,15 @@ Trainer::Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, d
 int64_t Trainer::resume() {
   const auto path = latest_checkpoint(folder_.checkpoints());
   if (!path && has_checkpoints(folder_.checkpoints()))
-    fail(ErrorKind::weights, fmt::format("none of the checkpoints in {} is complete", folder_.checkpoints().string()), "restore one from a copy, or start a new run in another train.output");
+    fail(ErrorKind::weights, fmt::format("none of the checkpoints in {} is complete", folder_.checkpoints().string()),
+         "restore one from a copy, or start a new run in another train.output");
   if (!path) return 0;
   return with_context("resuming from " + path->string(), [&] {
     auto loaded = load_checkpoint(*path, true);
     if (loaded.progress.value("data", "") != loader_.fingerprint())
-      fail(ErrorKind::weights, "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed", "restore them, or start a new run in another train.output");
+      fail(ErrorKind::weights,
+           "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed",
+           "restore them, or start a new run in another train.output");
     restore_parameters(model_, loaded.parameters);
     auto generator = at::globalContext().defaultGenerator(at::kCPU);
     generator.set_state(loaded.state.at("random.cpu").clone());
@@ -72,7 +87,8 @@ int64_t Trainer::resume() {
     elapsed_ = loaded.progress.at("elapsed");
     not_finite_ = loaded.progress.at("not_finite");
     loss_average_ = loaded.progress.at("loss_average");
-    log::info(fmt::format("resumed at step {} from {}: applied {}/{} tensors", step_, path->string(), loaded.parameters.size(), optimizer_.parameters().size()));
+    log::info(fmt::format("resumed at step {} from {}: applied {}/{} tensors", step_, path->string(),
+                          loaded.parameters.size(), optimizer_.parameters().size()));
     return step_;
   });
 }
@@ -90,7 +106,10 @@ void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, 
     }
   }
   if (missing.empty() && values.size() == parameters.size()) return;
-  fail(ErrorKind::weights, fmt::format("the checkpoint does not fit the model: {} of {} trained tensors are missing or of another shape ({}); it holds {}", missing.size(), parameters.size(), sample_list(missing), values.size()),
+  fail(ErrorKind::weights,
+       fmt::format("the checkpoint does not fit the model: {} of {} trained tensors are missing or of another shape "
+                   "({}); it holds {}",
+                   missing.size(), parameters.size(), sample_list(missing), values.size()),
        "use the config.toml of that run");
 }
 
@@ -122,7 +141,10 @@ StepResult Trainer::step() {
   try {
     for (auto& batch : batches) backward(batch, static_cast<double>(result.supervised), result);
   } catch (const std::bad_alloc&) {
-    fail(ErrorKind::memory, fmt::format("out of memory at step {} with {} tokens in a batch; samples: {}", step_ + 1, batches.front().tokens(), sample_list(samples)), "lower train.tokens_per_batch");
+    fail(ErrorKind::memory,
+         fmt::format("out of memory at step {} with {} tokens in a batch; samples: {}", step_ + 1,
+                     batches.front().tokens(), sample_list(samples)),
+         "lower train.tokens_per_batch");
   }
   result.gradient_norm = optimizer_.clip(options_.clip_norm);
   result.skipped = !std::isfinite(result.gradient_norm) || !std::isfinite(result.loss);
@@ -140,9 +162,13 @@ void Trainer::count_skipped(const StepResult& result, const std::vector<std::str
     not_finite_ = 0;
     return;
   }
-  log::warning(fmt::format("step {}: loss {} and gradient norm {} are not finite; the step is skipped", step_ + 1, result.loss, result.gradient_norm));
+  log::warning(fmt::format("step {}: loss {} and gradient norm {} are not finite; the step is skipped", step_ + 1,
+                           result.loss, result.gradient_norm));
   if (++not_finite_ >= kMaxNotFinite)
-    fail(ErrorKind::data, fmt::format("{} steps in a row had no finite gradient; the last one held the samples {}", not_finite_, sample_list(samples)), "lower the learning rate, use precision.compute = \"fp32\", or look at these samples");
+    fail(ErrorKind::data,
+         fmt::format("{} steps in a row had no finite gradient; the last one held the samples {}", not_finite_,
+                     sample_list(samples)),
+         "lower the learning rate, use precision.compute = \"fp32\", or look at these samples");
 }
 
 // How far the run is by the clock, or -1 where only steps count.
@@ -155,22 +181,40 @@ void Trainer::after_step(const StepResult& result, double seconds) {
   if (!result.skipped) loss_average_ = step_ == 1 ? result.loss : 0.95 * loss_average_ + 0.05 * result.loss;
   const double rate = static_cast<double>(result.tokens) / seconds, waited = loader_.waited_seconds();
   const double lr = options_.optimizer.lr * lr_ratio(options_.schedule, step_ - 1, options_.steps, progress());
-  folder_.metrics(step_, {{"train/loss", result.loss}, {"train/lr", lr}, {"train/gradient_norm", result.gradient_norm}, {"train/tokens_per_second", rate},
-                          {"train/supervised_tokens", static_cast<double>(result.supervised)}, {"train/samples", static_cast<double>(result.samples)},
-                          {"train/step_seconds", seconds}, {"train/data_wait_seconds", waited - shown_waited_}, {"train/memory_bytes", resident_bytes()}, {"train/bad_samples", static_cast<double>(loader_.counts().bad)}, {"train/checkpoint_failures", static_cast<double>(failed_saves_)}});
+  folder_.metrics(step_, {{"train/loss", result.loss},
+                          {"train/lr", lr},
+                          {"train/gradient_norm", result.gradient_norm},
+                          {"train/tokens_per_second", rate},
+                          {"train/supervised_tokens", static_cast<double>(result.supervised)},
+                          {"train/samples", static_cast<double>(result.samples)},
+                          {"train/step_seconds", seconds},
+                          {"train/data_wait_seconds", waited - shown_waited_},
+                          {"train/memory_bytes", resident_bytes()},
+                          {"train/bad_samples", static_cast<double>(loader_.counts().bad)},
+                          {"train/checkpoint_failures", static_cast<double>(failed_saves_)}});
   shown_waited_ = waited;
   const double by_steps = elapsed_ / static_cast<double>(step_) * static_cast<double>(options_.steps - step_);
   const double left = options_.max_minutes > 0 ? std::min(by_steps, options_.max_minutes * 60 - elapsed_) : by_steps;
-  show_progress(fmt::format("step {}/{}  loss {:.4f} (avg {:.4f})  {:.0f} tokens/s  lr {:.2e}  {}  ETA {}", step_, options_.steps, result.loss, loss_average_, rate, lr, human_bytes(resident_bytes()), human_duration(left)), step_ == 1);
+  show_progress(
+      fmt::format("step {}/{}  loss {:.4f} (avg {:.4f})  {:.0f} tokens/s  lr {:.2e}  {}  ETA {}", step_, options_.steps,
+                  result.loss, loss_average_, rate, lr, human_bytes(resident_bytes()), human_duration(left)),
+      step_ == 1);
 }
 
 void Trainer::save() {
   if (saved_step_ == step_) return;
   CheckpointContent content;
-  for (const auto& parameter : optimizer_.parameters()) content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
+  for (const auto& parameter : optimizer_.parameters())
+    content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
   content.state = optimizer_.state();
   content.state.emplace_back("random.cpu", at::globalContext().defaultGenerator(at::kCPU).get_state());
-  content.progress = {{"step", step_}, {"trained_tokens", trained_tokens_}, {"elapsed", elapsed_}, {"not_finite", not_finite_}, {"loss_average", loss_average_}, {"loader", to_json(loader_.state())}, {"data", loader_.fingerprint()}};
+  content.progress = {{"step", step_},
+                      {"trained_tokens", trained_tokens_},
+                      {"elapsed", elapsed_},
+                      {"not_finite", not_finite_},
+                      {"loss_average", loss_average_},
+                      {"loader", to_json(loader_.state())},
+                      {"data", loader_.fingerprint()}};
   const auto path = save_checkpoint(folder_.checkpoints(), step_, content, options_.keep_checkpoints);
   saved_step_ = step_;
   log::debug("checkpoint " + path.string());
@@ -196,13 +240,17 @@ void Trainer::run() {
     if (const int signal = stop_requested()) {
       save();
       finish_progress();
-      fail(ErrorKind::preempted, fmt::format("stopped by signal {} after step {}; a checkpoint is written", signal, step_), "start the same command with --resume to go on");
+      fail(ErrorKind::preempted,
+           fmt::format("stopped by signal {} after step {}; a checkpoint is written", signal, step_),
+           "start the same command with --resume to go on");
     }
     if (step_ % options_.checkpoint_every == 0) save_if_possible();
   }
   finish_progress();
   save();
-  log::info(fmt::format("trained {} steps, {} tokens in {}; average loss {:.4f}; {} samples skipped", step_, human_count(static_cast<double>(trained_tokens_)), human_duration(elapsed_), loss_average_, loader_.counts().bad));
+  log::info(fmt::format("trained {} steps, {} tokens in {}; average loss {:.4f}; {} samples skipped", step_,
+                        human_count(static_cast<double>(trained_tokens_)), human_duration(elapsed_), loss_average_,
+                        loader_.counts().bad));
 }
 
 }  // namespace antiphon::train

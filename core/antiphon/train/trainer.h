@@ -20,7 +20,8 @@ struct StepResult {
 class Trainer {
  public:
   // All must outlive it. Seeds the generator that dropout draws from.
-  Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache, RunFolder& folder, const TrainOptions& options);
+  Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache, RunFolder& folder,
+          const TrainOptions& options);
 
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 where there is none.
   int64_t resume();

@@ -25,7 +25,8 @@ std::string checkpoint_path(const std::string& name, const NameMap& map) {
     const auto renamed = map.to_checkpoint(name.substr(0, dot) + ".weight");
     if (renamed && renamed->ends_with(".weight")) return renamed->substr(0, renamed->size() - 7) + name.substr(dot);
   }
-  fail(ErrorKind::weights, fmt::format("the adapter's parameter '{}' has no name in the Hugging Face model", name), "add a rule for its layer to the component's name map");
+  fail(ErrorKind::weights, fmt::format("the adapter's parameter '{}' has no name in the Hugging Face model", name),
+       "add a rule for its layer to the component's name map");
 }
 
 // "x.lora_A.default.weight" -> "x.lora_A.weight", "x.ia3_l.default" -> "x.ia3_l".
@@ -56,16 +57,19 @@ NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map) {
 // A setting that is absent, null, false or empty is off.
 json setting(const json& config, const char* key) {
   const auto found = config.find(key);
-  const bool off = found == config.end() || found->is_null() || *found == false || (found->is_structured() && found->empty());
+  const bool off =
+      found == config.end() || found->is_null() || *found == false || (found->is_structured() && found->empty());
   return off ? json() : *found;
 }
 
 // Settings that change what the adapter computes without changing all its shapes.
 void check_config(const json& file, const json& attached, const fs::path& path) {
-  for (const char* key : {"peft_type", "r", "lora_alpha", "use_rslora", "use_dora", "alpha_pattern", "num_virtual_tokens", "modules_to_save"}) {
+  for (const char* key : {"peft_type", "r", "lora_alpha", "use_rslora", "use_dora", "alpha_pattern",
+                          "num_virtual_tokens", "modules_to_save"}) {
     const auto got = setting(file, key), expected = setting(attached, key);
     if (got == expected) continue;
-    fail(ErrorKind::weights, fmt::format("{}: {} is {}, but the attached adapter has {}", path.string(), key, got.dump(), expected.dump()),
+    fail(ErrorKind::weights,
+         fmt::format("{}: {} is {}, but the attached adapter has {}", path.string(), key, got.dump(), expected.dump()),
          "configure the adapter as it was trained");
   }
 }
@@ -74,7 +78,8 @@ void check_config(const json& file, const json& attached, const fs::path& path) 
 
 void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_model, const NameMap& map) {
   NamedTensors tensors;
-  for (const auto& parameter : peft.module().parameters()) tensors.emplace_back(prefix + checkpoint_path(parameter.name, map), *parameter.tensor);
+  for (const auto& parameter : peft.module().parameters())
+    tensors.emplace_back(prefix + checkpoint_path(parameter.name, map), *parameter.tensor);
   if (tensors.empty()) fail(ErrorKind::weights, "no adapter is attached, so none can be saved to " + folder.string());
   auto config = peft.adapter_config();
   if (!base_model.empty()) config["base_model_name_or_path"] = base_model;
@@ -87,9 +92,11 @@ void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_mo
 
 LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, const LoadOptions& options) {
   const auto config = folder / config_name, tensors = folder / tensors_name;
-  if (!fs::exists(config)) fail(ErrorKind::weights, folder.string() + " has no adapter_config.json", "give the folder of a PEFT adapter");
+  if (!fs::exists(config))
+    fail(ErrorKind::weights, folder.string() + " has no adapter_config.json", "give the folder of a PEFT adapter");
   check_config(read_json_object(config), peft.adapter_config(), config);
-  const Checkpoint file(fs::exists(tensors) || !fs::exists(folder / "adapter_model.bin") ? tensors : folder / "adapter_model.bin");
+  const Checkpoint file(
+      fs::exists(tensors) || !fs::exists(folder / "adapter_model.bin") ? tensors : folder / "adapter_model.bin");
   return load_parameters(peft.module(), file, exact_names(peft, file, map), options);
 }
 

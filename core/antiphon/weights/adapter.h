@@ -12,12 +12,14 @@ namespace antiphon::weights {
 // of the module that carries the adapter: it turns "layers.0.self_attn.q_proj" into the path that the Hugging Face
 // model uses; without rules the names are written as they are. Error(weights) for a site that the map does not name,
 // parameters without values, and I/O (the old files stay).
-void save_adapter(const std::filesystem::path& folder, Peft& peft, const std::string& base_model, const NameMap& map = {});
+void save_adapter(const std::filesystem::path& folder, Peft& peft, const std::string& base_model,
+                  const NameMap& map = {});
 
 // Reads an adapter into the attached parameters (on the meta device or not). Keys with the adapter's name "default"
 // in them are taken too. Error(weights), before anything is changed, where the file's configuration differs from what
 // is attached (rank, alpha, ...), where any parameter is missing or mismatched, or where any tensor of the file has no
 // parameter; see load_parameters().
-LoadReport load_adapter(const std::filesystem::path& folder, Peft& peft, const NameMap& map = {}, const LoadOptions& options = {.name = "adapter"});
+LoadReport load_adapter(const std::filesystem::path& folder, Peft& peft, const NameMap& map = {},
+                        const LoadOptions& options = {.name = "adapter"});
 
 }  // namespace antiphon::weights

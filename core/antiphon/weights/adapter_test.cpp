@@ -2,9 +2,9 @@
 #include <antiphon/weights/export.h>
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
@@ -32,7 +32,9 @@ class Lora : public Peft {
  public:
   std::vector<std::string> attach(const std::vector<Site>&) override { return {}; }
   Module& module() override { return factors; }
-  nlohmann::json adapter_config() const override { return {{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", alpha}, {"target_modules", {"q_proj"}}}; }
+  nlohmann::json adapter_config() const override {
+    return {{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", alpha}, {"target_modules", {"q_proj"}}};
+  }
   void merge() override {}
   Factors factors;
   double alpha = 4;
@@ -61,7 +63,8 @@ TEST_CASE("an adapter is written under PEFT's names and read back") {
     Lora saved, loaded;
     saved.factors.initialize(1, at::kCPU);
     save_adapter(folder.path(), saved, "org/base", map);
-    const auto key = map.rules.empty() ? "base_model.model.layers.0.q_proj.lora_A.weight" : "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+    const auto key = map.rules.empty() ? "base_model.model.layers.0.q_proj.lora_A.weight"
+                                       : "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
     CHECK(Checkpoint(folder / "adapter_model.safetensors").contains(key));
     CHECK(nlohmann::json::parse(folder.read("adapter_config.json")).at("base_model_name_or_path") == "org/base");
     const auto report = load_adapter(folder.path(), loaded, map);
@@ -73,7 +76,9 @@ TEST_CASE("an adapter is written under PEFT's names and read back") {
 
 TEST_CASE("keys with the adapter's name are taken") {
   const TestFolder folder;
-  folder.write("adapter_config.json", R"({"peft_type":"LORA","r":2,"lora_alpha":4.0,"use_dora":false,"alpha_pattern":{},"modules_to_save":null})");
+  folder.write(
+      "adapter_config.json",
+      R"({"peft_type":"LORA","r":2,"lora_alpha":4.0,"use_dora":false,"alpha_pattern":{},"modules_to_save":null})");
   NamedTensors tensors;
   for (int i = 0; i < 2; ++i) {
     tensors.emplace_back(fmt::format("base_model.model.layers.{}.q_proj.lora_A.default.weight", i), at::ones({2, 4}));
@@ -138,9 +143,12 @@ TEST_CASE("an export that would lose a parameter is refused") {
     }
     return std::string();
   };
-  CHECK_THAT(text(whole_rules), ContainsSubstring("0 of 4 parameters can be saved") && ContainsSubstring("4 without values"));
+  CHECK_THAT(text(whole_rules),
+             ContainsSubstring("0 of 4 parameters can be saved") && ContainsSubstring("4 without values"));
   module.initialize(3, at::kCPU);
-  CHECK_THAT(text({{{"a.{}", "layers.0.{}"}}, {}}), ContainsSubstring("2 of 4") && ContainsSubstring("layers.1.q_proj.lora_A.weight"));
-  CHECK_THAT(text({{{"a.{}", "layers.0.{}"}, {"a.{}", "layers.1.{}"}}, {}}), ContainsSubstring("2 under one name:\n    a.q_proj.lora_A.weight: from 'layers.0"));
+  CHECK_THAT(text({{{"a.{}", "layers.0.{}"}}, {}}),
+             ContainsSubstring("2 of 4") && ContainsSubstring("layers.1.q_proj.lora_A.weight"));
+  CHECK_THAT(text({{{"a.{}", "layers.0.{}"}, {"a.{}", "layers.1.{}"}}, {}}),
+             ContainsSubstring("2 under one name:\n    a.q_proj.lora_A.weight: from 'layers.0"));
   CHECK(text(whole_rules).empty());
 }

@@ -39,17 +39,25 @@ bool is_inside(const fs::path& file, const fs::path& folder) {
 
 // Refuses names and links by which an index could have any file of the machine read.
 fs::path shard_path(const fs::path& folder, const std::string& name, const fs::path& index) {
-  if (name.empty() || name == "." || name == ".." || name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
-    fail(ErrorKind::weights, fmt::format("{}: {} is not the plain name of a file in this folder", index.string(), nlohmann::json(name).dump()), "do not use this model folder");
+  if (name.empty() || name == "." || name == ".." ||
+      name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
+    fail(ErrorKind::weights,
+         fmt::format("{}: {} is not the plain name of a file in this folder", index.string(),
+                     nlohmann::json(name).dump()),
+         "do not use this model folder");
   }
   const auto path = folder / name;
-  if (path.extension() != ".safetensors") fail(ErrorKind::weights, fmt::format("{}: '{}' is not a .safetensors file", index.string(), name));
+  if (path.extension() != ".safetensors")
+    fail(ErrorKind::weights, fmt::format("{}: '{}' is not a .safetensors file", index.string(), name));
   std::error_code error;
   if (!fs::exists(path, error)) return path;  // reported with the others that are missing
   const auto real = fs::canonical(path), home = fs::canonical(folder);
   if (is_inside(real, home)) return path;
-  const bool in_cache = home.parent_path().filename() == "snapshots" && is_inside(real, home.parent_path().parent_path() / "blobs");
-  if (!in_cache) fail(ErrorKind::weights, fmt::format("{} is a link to {}, outside the model folder", path.string(), real.string()), "copy the file into the folder");
+  const bool in_cache =
+      home.parent_path().filename() == "snapshots" && is_inside(real, home.parent_path().parent_path() / "blobs");
+  if (!in_cache)
+    fail(ErrorKind::weights, fmt::format("{} is a link to {}, outside the model folder", path.string(), real.string()),
+         "copy the file into the folder");
   return path;
 }
 
@@ -71,7 +79,9 @@ std::set<fs::path> shards_of(const nlohmann::json& weight_map, const fs::path& f
     (fs::exists(path) ? shards : missing).insert(std::move(path));
   }
   if (!missing.empty()) {
-    fail(ErrorKind::weights, fmt::format("{} of {} files that {} names are missing, first {}", missing.size(), names.size(), index.string(), missing.begin()->string()),
+    fail(ErrorKind::weights,
+         fmt::format("{} of {} files that {} names are missing, first {}", missing.size(), names.size(), index.string(),
+                     missing.begin()->string()),
          "fetch the missing files");
   }
   return shards;
@@ -85,7 +95,9 @@ Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
     open_folder();
     return;
   }
-  if (!fs::exists(path, error)) fail(ErrorKind::weights, path.string() + " does not exist", "give a Hugging Face model folder or a .safetensors file");
+  if (!fs::exists(path, error))
+    fail(ErrorKind::weights, path.string() + " does not exist",
+         "give a Hugging Face model folder or a .safetensors file");
   if (is_pickle(path)) fail_pickle(path);
   add(path);
 }
@@ -108,7 +120,9 @@ void Checkpoint::open_shards(const fs::path& index_path) {
   for (const auto& [name, file] : weight_map.items()) {
     const auto found = owner_.find(name);
     if (found == owner_.end() || found->second->path().filename() != file.get<std::string>()) {
-      fail(ErrorKind::weights, fmt::format("{} places tensor '{}' in {}, which does not have it", index_path.string(), name, file.get<std::string>()),
+      fail(ErrorKind::weights,
+           fmt::format("{} places tensor '{}' in {}, which does not have it", index_path.string(), name,
+                       file.get<std::string>()),
            "fetch the folder again: the index and the shards are of different saves");
     }
   }
@@ -116,7 +130,8 @@ void Checkpoint::open_shards(const fs::path& index_path) {
   if (metadata == index.end() || !metadata->is_object() || !metadata->contains("total_size")) return;
   const auto& size = metadata->at("total_size");
   if (size.is_number() && size.get<double>() != static_cast<double>(total_bytes_)) {
-    warnings_.push_back(fmt::format("{}: metadata.total_size is {}, the tensors have {} bytes", index_path.string(), size.dump(), total_bytes_));
+    warnings_.push_back(fmt::format("{}: metadata.total_size is {}, the tensors have {} bytes", index_path.string(),
+                                    size.dump(), total_bytes_));
   }
 }
 
@@ -124,7 +139,9 @@ void Checkpoint::add(const fs::path& path) {
   const auto& file = *files_.emplace_back(std::make_unique<SafetensorsFile>(path));
   for (const auto& info : file.tensors()) {
     const auto [place, fresh] = owner_.emplace(info.name, &file);
-    if (!fresh) fail(ErrorKind::weights, fmt::format("tensor '{}' is in {} and in {}", info.name, place->second->path().string(), path.string()));
+    if (!fresh)
+      fail(ErrorKind::weights,
+           fmt::format("tensor '{}' is in {} and in {}", info.name, place->second->path().string(), path.string()));
     names_.push_back(info.name);
     total_bytes_ += info.bytes();
   }

@@ -23,7 +23,9 @@ class Checkpoint {
   const TensorInfo& info(const std::string& name) const { return file_of(name).info(name); }
   // See SafetensorsFile. The tensors keep their file open.
   at::Tensor tensor(const std::string& name) const { return file_of(name).tensor(name); }
-  at::Tensor slice(const std::string& name, int64_t begin, int64_t end) const { return file_of(name).slice(name, begin, end); }
+  at::Tensor slice(const std::string& name, int64_t begin, int64_t end) const {
+    return file_of(name).slice(name, begin, end);
+  }
   // Bytes of all tensors.
   uint64_t total_bytes() const { return total_bytes_; }
   // What the caller should tell the operator: an index whose metadata.total_size is not the sum (harmless, and found
@@ -45,6 +47,7 @@ class Checkpoint {
 // Writes model.safetensors, or shards of at most `max_shard_bytes` of tensors (one larger tensor has its own) with
 // model.safetensors.index.json. All files are complete on the disk before the first takes its name; then those of an
 // earlier save that are no part of this one are removed. The folder is created.
-void save_checkpoint(const std::filesystem::path& folder, const NamedTensors& tensors, uint64_t max_shard_bytes = 5'000'000'000);
+void save_checkpoint(const std::filesystem::path& folder, const NamedTensors& tensors,
+                     uint64_t max_shard_bytes = 5'000'000'000);
 
 }  // namespace antiphon::weights

@@ -1,9 +1,9 @@
 #include <antiphon/weights/checkpoint.h>
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
@@ -35,7 +35,9 @@ std::string index_error(const std::string& map, const TestFolder& folder) {
   return open_error(folder.path());
 }
 
-NamedTensors some() { return {{"b", at::ones({10})}, {"a", at::arange(10, at::kFloat)}, {"c", at::zeros({30})}, {"d", at::ones({1})}}; }
+NamedTensors some() {
+  return {{"b", at::ones({10})}, {"a", at::arange(10, at::kFloat)}, {"c", at::zeros({30})}, {"d", at::ones({1})}};
+}
 
 }  // namespace
 
@@ -93,7 +95,8 @@ TEST_CASE("what is no checkpoint is refused with advice") {
   CHECK_THAT(open_error(folder / "none"), ContainsSubstring("does not exist"));
   CHECK_THAT(open_error(folder.path()), ContainsSubstring("has no model.safetensors"));
   folder.write("pytorch_model.bin", "PK");
-  CHECK_THAT(open_error(folder.path()), ContainsSubstring("Python pickle") && ContainsSubstring("safetensors.torch.save_file"));
+  CHECK_THAT(open_error(folder.path()),
+             ContainsSubstring("Python pickle") && ContainsSubstring("safetensors.torch.save_file"));
   CHECK_THAT(open_error(folder / "pytorch_model.bin"), ContainsSubstring("Python pickle"));
 }
 
@@ -107,17 +110,24 @@ TEST_CASE("hostile and broken indexes are refused") {
   fs::create_symlink("one.safetensors", folder / "near.safetensors");
   CHECK(index_error(R"({"a":"one.safetensors","b":"two.safetensors"})", folder).empty());
   CHECK(index_error(R"({"a":"near.safetensors"})", folder).empty());
-  for (const std::string name : {"../x.safetensors", "/etc/x.safetensors", "sub/x.safetensors", "..", ".", "", "a\\\\b.safetensors", "a\\u0000.safetensors"}) {
+  for (const std::string name : {"../x.safetensors", "/etc/x.safetensors", "sub/x.safetensors", "..", ".", "",
+                                 "a\\\\b.safetensors", "a\\u0000.safetensors"}) {
     INFO(name);
-    CHECK_THAT(index_error(fmt::format(R"({{"a":"{}"}})", name), folder), ContainsSubstring("not the plain name of a file"));
+    CHECK_THAT(index_error(fmt::format(R"({{"a":"{}"}})", name), folder),
+               ContainsSubstring("not the plain name of a file"));
   }
   CHECK_THAT(index_error(R"({"a":"link.safetensors"})", folder), ContainsSubstring("outside the model folder"));
   CHECK_THAT(index_error(R"({"a":"weights.bin"})", folder), ContainsSubstring("not a .safetensors file"));
-  CHECK_THAT(index_error(R"({"a":"one.safetensors","b":"three.safetensors","c":"four.safetensors"})", folder), ContainsSubstring("2 of 3 files"));
-  CHECK_THAT(index_error(R"({"a":"one.safetensors","x":"again.safetensors"})", folder), ContainsSubstring("tensor 'a' is in"));
-  CHECK_THAT(index_error(R"({"a":"one.safetensors","b":"one.safetensors"})", folder), ContainsSubstring("places tensor 'b' in one.safetensors"));
-  CHECK_THAT(index_error(R"({"a":"two.safetensors","b":"one.safetensors"})", folder), ContainsSubstring("which does not have it"));
-  CHECK_THAT(index_error(R"({"a":"one.safetensors","a":"two.safetensors"})", folder), ContainsSubstring("the key 'a' occurs twice"));
+  CHECK_THAT(index_error(R"({"a":"one.safetensors","b":"three.safetensors","c":"four.safetensors"})", folder),
+             ContainsSubstring("2 of 3 files"));
+  CHECK_THAT(index_error(R"({"a":"one.safetensors","x":"again.safetensors"})", folder),
+             ContainsSubstring("tensor 'a' is in"));
+  CHECK_THAT(index_error(R"({"a":"one.safetensors","b":"one.safetensors"})", folder),
+             ContainsSubstring("places tensor 'b' in one.safetensors"));
+  CHECK_THAT(index_error(R"({"a":"two.safetensors","b":"one.safetensors"})", folder),
+             ContainsSubstring("which does not have it"));
+  CHECK_THAT(index_error(R"({"a":"one.safetensors","a":"two.safetensors"})", folder),
+             ContainsSubstring("the key 'a' occurs twice"));
   CHECK_THAT(index_error(R"({"a":1})", folder), ContainsSubstring("weight_map must be"));
   CHECK_THAT(index_error(R"([])", folder), ContainsSubstring("weight_map must be"));
   CHECK_THAT(index_error(R"({})", folder), ContainsSubstring("weight_map must be"));

@@ -29,11 +29,13 @@ NamedTensors checkpoint_tensors(Module& module, const NameMap& map) {
       tensors.emplace_back(*name, *parameter.tensor);
     }
   }
-  if (tensors.size() != parameters.size()) fail_export(report, fmt::format("{} of {} parameters can be saved", tensors.size(), parameters.size()));
+  if (tensors.size() != parameters.size())
+    fail_export(report, fmt::format("{} of {} parameters can be saved", tensors.size(), parameters.size()));
   return tensors;
 }
 
-void save_pretrained(const std::filesystem::path& folder, Module& module, const NameMap& map, const nlohmann::json& config, uint64_t max_shard_bytes) {
+void save_pretrained(const std::filesystem::path& folder, Module& module, const NameMap& map,
+                     const nlohmann::json& config, uint64_t max_shard_bytes) {
   save_checkpoint(folder, checkpoint_tensors(module, map), max_shard_bytes);
   write_json(folder / "config.json", config);
 }

@@ -13,7 +13,7 @@ namespace antiphon::weights {
 NamedTensors checkpoint_tensors(Module& module, const NameMap& map);
 
 // The tensors (see save_checkpoint()) and config.json.
-void save_pretrained(const std::filesystem::path& folder, Module& module, const NameMap& map, const nlohmann::json& config,
-                     uint64_t max_shard_bytes = 5'000'000'000);
+void save_pretrained(const std::filesystem::path& folder, Module& module, const NameMap& map,
+                     const nlohmann::json& config, uint64_t max_shard_bytes = 5'000'000'000);
 
 }  // namespace antiphon::weights

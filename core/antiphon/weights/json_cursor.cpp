@@ -41,7 +41,8 @@ void JsonCursor::fail_here(const std::string& message) const {
 
 // The next character that is no blank, not consumed; 0 at the end of the text.
 char JsonCursor::peek() {
-  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;
+  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
+    ++at_;
   return at_ < text_.size() ? text_[at_] : '\0';
 }
 
@@ -105,8 +106,10 @@ std::string JsonCursor::string() {
     if (static_cast<unsigned char>(c) < 0x20) fail_here("control character in a string");
     ++at_;
     if (c == '"') return out;
-    if (c == '\\') escape(out);
-    else out += c;
+    if (c == '\\')
+      escape(out);
+    else
+      out += c;
   }
 }
 

@@ -17,11 +17,13 @@ using nlohmann::json;
 constexpr uint64_t max_file_bytes = 100'000'000;
 constexpr int max_depth = 64;
 
-[[noreturn]] void fail_at(const std::filesystem::path& path, std::string_view text, size_t byte, const std::string& message) {
+[[noreturn]] void fail_at(const std::filesystem::path& path, std::string_view text, size_t byte,
+                          const std::string& message) {
   const auto before = text.substr(0, std::min(byte == 0 ? 0 : byte - 1, text.size()));
   const auto line = 1 + std::count(before.begin(), before.end(), '\n');
   const auto column = before.size() - (before.rfind('\n') == std::string_view::npos ? 0 : before.rfind('\n') + 1) + 1;
-  fail(ErrorKind::weights, fmt::format("{}:{}:{}: {}", path.string(), line, column, message), "the file is damaged: fetch it again, or mend it there");
+  fail(ErrorKind::weights, fmt::format("{}:{}:{}: {}", path.string(), line, column, message),
+       "the file is damaged: fetch it again, or mend it there");
 }
 
 }  // namespace
@@ -30,17 +32,20 @@ json read_json_object(const std::filesystem::path& path, bool unique_keys) {
   const auto text = read_file(path, ErrorKind::weights, max_file_bytes);
   std::vector<std::set<std::string>> keys;
   const auto check = [&](int depth, json::parse_event_t event, json& value) {
-    if (depth > max_depth) fail(ErrorKind::weights, fmt::format("{}: more than {} nested levels", path.string(), max_depth));
+    if (depth > max_depth)
+      fail(ErrorKind::weights, fmt::format("{}: more than {} nested levels", path.string(), max_depth));
     if (!unique_keys) return true;
     if (event == json::parse_event_t::object_start) keys.emplace_back();
     if (event == json::parse_event_t::object_end) keys.pop_back();
     if (event == json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
-      fail(ErrorKind::weights, fmt::format("{}: the key '{}' occurs twice in one object", path.string(), value.get<std::string>()));
+      fail(ErrorKind::weights,
+           fmt::format("{}: the key '{}' occurs twice in one object", path.string(), value.get<std::string>()));
     }
     return true;
   };
   // The parser takes a NUL for the end of the text.
-  if (const auto nul = text.find('\0'); nul != std::string::npos) fail_at(path, text, nul + 1, "a NUL byte is not JSON");
+  if (const auto nul = text.find('\0'); nul != std::string::npos)
+    fail_at(path, text, nul + 1, "a NUL byte is not JSON");
   try {
     auto value = json::parse(text, check);
     if (!value.is_object()) fail_at(path, text, 1, "expected a JSON object");

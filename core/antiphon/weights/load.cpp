@@ -26,9 +26,12 @@ std::string mismatch(const Parameter& parameter, const TensorInfo& info) {
   const auto sizes = parameter.tensor->sizes();
   if (!std::equal(sizes.begin(), sizes.end(), info.shape.begin(), info.shape.end(),
                   [](int64_t a, uint64_t b) { return static_cast<uint64_t>(a) == b; })) {
-    return fmt::format("{}: expected [{}], got [{}] from '{}'", parameter.name, fmt::join(sizes, ", "), fmt::join(info.shape, ", "), info.name);
+    return fmt::format("{}: expected [{}], got [{}] from '{}'", parameter.name, fmt::join(sizes, ", "),
+                       fmt::join(info.shape, ", "), info.name);
   }
-  if (!is_floating(info.dtype)) return fmt::format("{}: '{}' is {}; F16, BF16, F32 or F64 is expected", parameter.name, info.name, to_string(info.dtype));
+  if (!is_floating(info.dtype))
+    return fmt::format("{}: '{}' is {}; F16, BF16, F32 or F64 is expected", parameter.name, info.name,
+                       to_string(info.dtype));
   return {};
 }
 
@@ -63,8 +66,10 @@ Plan make_plan(Module& module, const Checkpoint& checkpoint, const NameMap& map)
       continue;
     }
     auto problem = mismatch(parameter, checkpoint.info(found->second));
-    if (problem.empty()) plan.targets.emplace_back(parameter, found->second);
-    else plan.report.mismatched.push_back(std::move(problem));
+    if (problem.empty())
+      plan.targets.emplace_back(parameter, found->second);
+    else
+      plan.report.mismatched.push_back(std::move(problem));
   }
   return plan;
 }
@@ -81,11 +86,17 @@ void assign_parameter(at::Tensor& parameter, const at::Tensor& value, const Load
   parameter.set_requires_grad(trainable);
 }
 
-LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map, const LoadOptions& options) {
+LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map,
+                           const LoadOptions& options) {
   const auto plan = make_plan(module, checkpoint, map);
-  const auto total = static_cast<int64_t>(plan.targets.size() + plan.report.missing.size() + plan.report.mismatched.size());
-  if (!plan.report.empty()) fail_names(plan.report, fmt::format("{}: {} of {} parameters can be loaded from {}", options.name, plan.targets.size(), total, checkpoint.path().string()));
-  if (total == 0) fail(ErrorKind::weights, fmt::format("{} has no parameters to load from {}", options.name, checkpoint.path().string()));
+  const auto total =
+      static_cast<int64_t>(plan.targets.size() + plan.report.missing.size() + plan.report.mismatched.size());
+  if (!plan.report.empty())
+    fail_names(plan.report, fmt::format("{}: {} of {} parameters can be loaded from {}", options.name,
+                                        plan.targets.size(), total, checkpoint.path().string()));
+  if (total == 0)
+    fail(ErrorKind::weights,
+         fmt::format("{} has no parameters to load from {}", options.name, checkpoint.path().string()));
   LoadReport report{0, total, plan.ignored, 0};
   for (const auto& [parameter, name] : plan.targets) {
     assign_parameter(*parameter.tensor, checkpoint.tensor(name), options);

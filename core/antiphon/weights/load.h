@@ -32,7 +32,8 @@ struct LoadReport {
 // requires_grad. A frozen parameter on the CPU whose dtype the file has is a view of the file's mapping; a trainable
 // one has its own memory. Error(weights), before anything is changed, that lists the missing, unexpected, mismatched
 // and doubly given names (20 of each class, and counts) and a prefix that would explain them.
-LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map, const LoadOptions& options = {});
+LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map,
+                           const LoadOptions& options = {});
 
 // One parameter's new value; see load_parameters().
 void assign_parameter(at::Tensor& parameter, const at::Tensor& value, const LoadOptions& options);

@@ -4,9 +4,9 @@
 #include <fstream>
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
-#include <fmt/format.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/component/pretrained.h>
@@ -33,10 +33,13 @@ class Pair : public Module {
   std::vector<at::Tensor> weights_, biases_;
 };
 
-const NameMap map{{{"model.blocks.{}.w", "layers.{}.weight"}, {"model.blocks.{}.b", "layers.{}.bias"}}, {"lm_head.weight"}};
+const NameMap map{{{"model.blocks.{}.w", "layers.{}.weight"}, {"model.blocks.{}.b", "layers.{}.bias"}},
+                  {"lm_head.weight"}};
 
 NamedTensors values(at::ScalarType type = at::kFloat) {
-  return {{"model.blocks.0.w", at::arange(6).view({2, 3}).to(type)}, {"model.blocks.0.b", at::full({2}, 0.5).to(type)}, {"lm_head.weight", at::ones({4})}};
+  return {{"model.blocks.0.w", at::arange(6).view({2, 3}).to(type)},
+          {"model.blocks.0.b", at::full({2}, 0.5).to(type)},
+          {"lm_head.weight", at::ones({4})}};
 }
 
 std::string load_error(Module& module, const NamedTensors& tensors, const NameMap& names = map) {
@@ -95,7 +98,10 @@ TEST_CASE("types are converted as asked, frozen and trainable apart") {
 
 TEST_CASE("missing, unexpected, mismatched and doubled names are one error that changes nothing") {
   Pair module(2);
-  const auto text = load_error(module, {{"model.blocks.0.w", at::ones({3, 2})}, {"model.blocks.1.w", at::ones({2, 3}, at::kChar)}, {"model.blocks.0.b", at::ones({2})}, {"other.x", at::ones({1})}});
+  const auto text = load_error(module, {{"model.blocks.0.w", at::ones({3, 2})},
+                                        {"model.blocks.1.w", at::ones({2, 3}, at::kChar)},
+                                        {"model.blocks.0.b", at::ones({2})},
+                                        {"other.x", at::ones({1})}});
   CHECK_THAT(text, ContainsSubstring("model.llm: 1 of 4 parameters can be loaded"));
   CHECK_THAT(text, ContainsSubstring("1 missing from the checkpoint:\n    model.blocks.1.b"));
   CHECK_THAT(text, ContainsSubstring("1 unexpected in the checkpoint:\n    other.x"));
@@ -108,8 +114,9 @@ TEST_CASE("missing, unexpected, mismatched and doubled names are one error that 
   Pair one;
   auto doubled = values();
   doubled.emplace_back("old.0.b", at::ones({2}));
-  CHECK_THAT(load_error(one, doubled, two_spellings), ContainsSubstring("1 given twice:\n    layers.0.bias: from 'old.0.b' and 'model.blocks.0.b'") ||
-                                                          ContainsSubstring("1 given twice:\n    layers.0.bias: from 'model.blocks.0.b' and 'old.0.b'"));
+  CHECK_THAT(load_error(one, doubled, two_spellings),
+             ContainsSubstring("1 given twice:\n    layers.0.bias: from 'old.0.b' and 'model.blocks.0.b'") ||
+                 ContainsSubstring("1 given twice:\n    layers.0.bias: from 'model.blocks.0.b' and 'old.0.b'"));
 }
 
 TEST_CASE("the first 20 of many names are listed, with their count") {
@@ -125,7 +132,11 @@ TEST_CASE("a prefix that explains every missing name is suggested") {
   // The names of vllm#34186: transformers moved model.layers to model.language_model.layers.
   const NameMap names{{{"model.layers.{}.w", "layers.{}.weight"}, {"model.layers.{}.b", "layers.{}.bias"}}, {}};
   Pair removed, added, neither;
-  CHECK_THAT(load_error(removed, {{"vlm.model.layers.0.w", at::ones({2, 3})}, {"vlm.model.layers.0.b", at::ones({2})}, {"vision.x", at::ones({1})}}, names),
+  CHECK_THAT(load_error(removed,
+                        {{"vlm.model.layers.0.w", at::ones({2, 3})},
+                         {"vlm.model.layers.0.b", at::ones({2})},
+                         {"vision.x", at::ones({1})}},
+                        names),
              ContainsSubstring("all 2 missing names would match with the prefix 'vlm.' removed"));
   CHECK_THAT(load_error(added, {{"layers.0.w", at::ones({2, 3})}, {"layers.0.b", at::ones({2})}}, names),
              ContainsSubstring("all 2 missing names would match with the prefix 'model.' added"));

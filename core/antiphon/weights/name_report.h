@@ -6,8 +6,8 @@
 namespace antiphon::weights {
 
 struct NameReport {
-  std::vector<std::string> missing;     // checkpoint names that parameters need
-  std::vector<std::string> unexpected;  // checkpoint names that no parameter takes
+  std::vector<std::string> missing;              // checkpoint names that parameters need
+  std::vector<std::string> unexpected;           // checkpoint names that no parameter takes
   std::vector<std::string> mismatched, doubled;  // sentences
   bool empty() const { return missing.empty() && unexpected.empty() && mismatched.empty() && doubled.empty(); }
 };

@@ -29,7 +29,9 @@ OutputFile::~OutputFile() {
 
 void OutputFile::fail_io(const char* action) const {
   const int code = errno;
-  fail(ErrorKind::weights, fmt::format("cannot {} {}: {}; a file that was there before is unchanged", action, path_.string(), std::strerror(code)),
+  fail(ErrorKind::weights,
+       fmt::format("cannot {} {}: {}; a file that was there before is unchanged", action, path_.string(),
+                   std::strerror(code)),
        code == ENOSPC || code == EDQUOT ? "free some space on that disk"
        : code == EFBIG                  ? "raise the limit on file sizes (ulimit -f), or save in smaller shards"
        : code == ENOENT                 ? "create the folder first"

@@ -18,15 +18,30 @@ namespace antiphon::weights {
 namespace {
 
 constexpr std::pair<Dtype, at::ScalarType> scalar_types[] = {
-    {Dtype::BOOL, at::kBool}, {Dtype::U8, at::kByte}, {Dtype::I8, at::kChar}, {Dtype::F8_E5M2, at::kFloat8_e5m2}, {Dtype::F8_E4M3, at::kFloat8_e4m3fn},
-    {Dtype::F8_E8M0, at::kFloat8_e8m0fnu}, {Dtype::F8_E4M3FNUZ, at::kFloat8_e4m3fnuz}, {Dtype::F8_E5M2FNUZ, at::kFloat8_e5m2fnuz},
-    {Dtype::I16, at::kShort}, {Dtype::U16, at::kUInt16}, {Dtype::F16, at::kHalf}, {Dtype::BF16, at::kBFloat16}, {Dtype::I32, at::kInt},
-    {Dtype::U32, at::kUInt32}, {Dtype::F32, at::kFloat}, {Dtype::C64, at::kComplexFloat}, {Dtype::F64, at::kDouble}, {Dtype::I64, at::kLong},
+    {Dtype::BOOL, at::kBool},
+    {Dtype::U8, at::kByte},
+    {Dtype::I8, at::kChar},
+    {Dtype::F8_E5M2, at::kFloat8_e5m2},
+    {Dtype::F8_E4M3, at::kFloat8_e4m3fn},
+    {Dtype::F8_E8M0, at::kFloat8_e8m0fnu},
+    {Dtype::F8_E4M3FNUZ, at::kFloat8_e4m3fnuz},
+    {Dtype::F8_E5M2FNUZ, at::kFloat8_e5m2fnuz},
+    {Dtype::I16, at::kShort},
+    {Dtype::U16, at::kUInt16},
+    {Dtype::F16, at::kHalf},
+    {Dtype::BF16, at::kBFloat16},
+    {Dtype::I32, at::kInt},
+    {Dtype::U32, at::kUInt32},
+    {Dtype::F32, at::kFloat},
+    {Dtype::C64, at::kComplexFloat},
+    {Dtype::F64, at::kDouble},
+    {Dtype::I64, at::kLong},
     {Dtype::U64, at::kUInt64},
 };
 
 [[noreturn]] void fail_open(const std::filesystem::path& path, int code) {
-  fail(ErrorKind::weights, fmt::format("cannot open {}: {}", path.string(), std::strerror(code)), "check the path and who may read it");
+  fail(ErrorKind::weights, fmt::format("cannot open {}: {}", path.string(), std::strerror(code)),
+       "check the path and who may read it");
 }
 
 struct Descriptor {
@@ -42,9 +57,10 @@ class SafetensorsFile::Mapping {
  public:
   explicit Mapping(const std::filesystem::path& path) {
     const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-    struct stat info{};
+    struct stat info {};
     if (file.fd < 0 || ::fstat(file.fd, &info) != 0) fail_open(path, errno);
-    if (!S_ISREG(info.st_mode)) fail(ErrorKind::weights, path.string() + " is not a regular file", "give the path of a .safetensors file");
+    if (!S_ISREG(info.st_mode))
+      fail(ErrorKind::weights, path.string() + " is not a regular file", "give the path of a .safetensors file");
     size_ = static_cast<size_t>(info.st_size);
     if (size_ == 0) return;  // nothing to map; the parser reports the empty file
     // Writable but private: an in-place operation on a weight copies the page instead of ending the process.
@@ -64,7 +80,9 @@ class SafetensorsFile::Mapping {
 };
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
-    : path_(path), mapping_(std::make_shared<const Mapping>(path)), header_(parse_safetensors(mapping_->bytes(), path.string())) {
+    : path_(path),
+      mapping_(std::make_shared<const Mapping>(path)),
+      header_(parse_safetensors(mapping_->bytes(), path.string())) {
   index_.reserve(header_.tensors.size());
   for (size_t i = 0; i < header_.tensors.size(); ++i) index_.emplace(header_.tensors[i].name, i);
 }
@@ -83,8 +101,8 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
 at::Tensor SafetensorsFile::slice(const std::string& name, int64_t begin, int64_t end) const {
   const auto& tensor = info(name);
   if (tensor.shape.empty() || begin < 0 || begin > end || static_cast<uint64_t>(end) > tensor.shape[0]) {
-    fail(ErrorKind::weights, fmt::format("{}: rows [{}, {}) were asked of tensor '{}' of shape [{}]", path_.string(), begin, end, name,
-                                         fmt::join(tensor.shape, ", ")));
+    fail(ErrorKind::weights, fmt::format("{}: rows [{}, {}) were asked of tensor '{}' of shape [{}]", path_.string(),
+                                         begin, end, name, fmt::join(tensor.shape, ", ")));
   }
   std::vector<int64_t> sizes(tensor.shape.begin(), tensor.shape.end());
   sizes[0] = end - begin;
@@ -93,16 +111,20 @@ at::Tensor SafetensorsFile::slice(const std::string& name, int64_t begin, int64_
 }
 
 at::Tensor SafetensorsFile::view(const TensorInfo& info, std::vector<int64_t> sizes, uint64_t offset) const {
-  const auto* entry = std::find_if(std::begin(scalar_types), std::end(scalar_types), [&](const auto& row) { return row.first == info.dtype; });
+  const auto* entry = std::find_if(std::begin(scalar_types), std::end(scalar_types),
+                                   [&](const auto& row) { return row.first == info.dtype; });
   if (entry == std::end(scalar_types)) {
-    fail(ErrorKind::weights, fmt::format("{}: tensor '{}' has dtype {}, which is not supported", path_.string(), info.name, to_string(info.dtype)),
+    fail(ErrorKind::weights,
+         fmt::format("{}: tensor '{}' has dtype {}, which is not supported", path_.string(), info.name,
+                     to_string(info.dtype)),
          "convert it to U8, F16, BF16 or F32");
   }
   const int64_t item = static_cast<int64_t>(c10::elementSize(entry->second));
   int64_t span = item, bytes = item;  // LibTorch computes strides as if empty dimensions had length 1
   for (const auto size : sizes) {
     if (size < 0 || __builtin_mul_overflow(span, std::max<int64_t>(size, 1), &span)) {
-      fail(ErrorKind::weights, fmt::format("{}: tensor '{}' of shape [{}] is too large", path_.string(), info.name, fmt::join(info.shape, ", ")));
+      fail(ErrorKind::weights, fmt::format("{}: tensor '{}' of shape [{}] is too large", path_.string(), info.name,
+                                           fmt::join(info.shape, ", ")));
     }
     bytes *= size;
   }
@@ -110,7 +132,8 @@ at::Tensor SafetensorsFile::view(const TensorInfo& info, std::vector<int64_t> si
   if (bytes == 0) return at::empty(sizes, options);
   char* data = mapping_->data() + header_.data_start + info.begin + offset;
   if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(item) == 0) {
-    return at::from_blob(data, sizes, [keep = mapping_](void*) {}, options);
+    return at::from_blob(
+        data, sizes, [keep = mapping_](void*) {}, options);
   }
   auto copy = at::empty(sizes, options);
   std::memcpy(copy.data_ptr(), data, static_cast<size_t>(bytes));
@@ -120,9 +143,12 @@ at::Tensor SafetensorsFile::view(const TensorInfo& info, std::vector<int64_t> si
 Dtype dtype_of(at::ScalarType type, const std::string& tensor_name) {
   for (const auto& [dtype, scalar] : scalar_types)
     if (scalar == type) return dtype;
-  fail(ErrorKind::weights, fmt::format("tensor '{}' has type {}, which safetensors cannot hold", tensor_name, c10::toString(type)));
+  fail(ErrorKind::weights,
+       fmt::format("tensor '{}' has type {}, which safetensors cannot hold", tensor_name, c10::toString(type)));
 }
 
-uint64_t stored_bytes(const at::Tensor& tensor) { return static_cast<uint64_t>(tensor.numel()) * tensor.element_size(); }
+uint64_t stored_bytes(const at::Tensor& tensor) {
+  return static_cast<uint64_t>(tensor.numel()) * tensor.element_size();
+}
 
 }  // namespace antiphon::weights

@@ -22,15 +22,17 @@ struct DtypeRow {
 };
 
 constexpr std::array<DtypeRow, 22> dtypes{{
-    {"BOOL", 8},    {"F4", 4},          {"F6_E2M3", 6},     {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},   {"F8_E5M2", 8}, {"F8_E4M3", 8},
-    {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},    {"U16", 16}, {"F16", 16}, {"BF16", 16},   {"I32", 32},
-    {"U32", 32},    {"F32", 32},        {"C64", 64},        {"F64", 64},    {"I64", 64}, {"U64", 64},
+    {"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6},     {"U8", 8},          {"I8", 8},
+    {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},
+    {"U16", 16},    {"F16", 16},    {"BF16", 16},   {"I32", 32},        {"U32", 32},        {"F32", 32},
+    {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64},
 }};
 
 constexpr uint64_t length_bytes = 8;
 
 [[noreturn]] void reject(const std::string& file, const std::string& message) {
-  fail(ErrorKind::weights, file + ": " + message, "the file is damaged or was not written as safetensors: fetch it again, or save it anew");
+  fail(ErrorKind::weights, file + ": " + message,
+       "the file is damaged or was not written as safetensors: fetch it again, or save it anew");
 }
 
 // A name in a message: quoted, its odd bytes escaped, not longer than a line.
@@ -59,7 +61,8 @@ class HeaderParser {
     if (json_.take_null()) return;
     json_.object([&](std::string key) {
       auto value = json_.string();
-      if (!header_.metadata.emplace(key, std::move(value)).second) json_.fail_here("duplicate key " + show(key) + " in __metadata__");
+      if (!header_.metadata.emplace(key, std::move(value)).second)
+        json_.fail_here("duplicate key " + show(key) + " in __metadata__");
     });
   }
 
@@ -71,12 +74,20 @@ class HeaderParser {
       seen |= bit;
     };
     json_.object([&](const std::string& key) {
-      if (key == "dtype") once(1), info.dtype = dtype(name);
-      else if (key == "shape") once(2), json_.array([&] { info.shape.push_back(json_.unsigned_integer()); });
-      else if (key == "data_offsets") once(4), offsets(name, info);
-      else json_.skip();
+      if (key == "dtype")
+        once(1), info.dtype = dtype(name);
+      else if (key == "shape")
+        once(2), json_.array([&] { info.shape.push_back(json_.unsigned_integer()); });
+      else if (key == "data_offsets")
+        once(4), offsets(name, info);
+      else
+        json_.skip();
     });
-    if (seen != 7) json_.fail_here(fmt::format("tensor {} lacks its {}", show(name), !(seen & 1) ? "dtype" : !(seen & 2) ? "shape" : "data_offsets"));
+    if (seen != 7)
+      json_.fail_here(fmt::format("tensor {} lacks its {}", show(name),
+                                  !(seen & 1)   ? "dtype"
+                                  : !(seen & 2) ? "shape"
+                                                : "data_offsets"));
     info.name = std::move(name);
     return info;
   }
@@ -109,7 +120,9 @@ uint64_t expected_bytes(const TensorInfo& info, const std::string& file) {
   bool overflow = false;
   for (const auto size : info.shape) overflow |= __builtin_mul_overflow(count, size, &count);
   overflow |= __builtin_mul_overflow(count, bits_of(info.dtype), &count);
-  if (overflow) reject(file, fmt::format("the size of tensor {} of shape [{}] overflows", show(info.name), fmt::join(info.shape, ", ")));
+  if (overflow)
+    reject(file,
+           fmt::format("the size of tensor {} of shape [{}] overflows", show(info.name), fmt::join(info.shape, ", ")));
   if (count % 8) reject(file, fmt::format("tensor {} ends within a byte", show(info.name)));
   return count / 8;
 }
@@ -119,13 +132,15 @@ uint64_t check_coverage(const std::vector<TensorInfo>& tensors, const std::strin
   uint64_t start = 0;
   for (const auto& info : tensors) {
     if (info.begin != start || info.end < info.begin) {
-      reject(file, fmt::format("tensor {} has data_offsets [{}, {}]; the bytes before it end at {} (a hole, an overlap or a wrong order)",
+      reject(file, fmt::format("tensor {} has data_offsets [{}, {}]; the bytes before it end at {} (a hole, an overlap "
+                               "or a wrong order)",
                                show(info.name), info.begin, info.end, start));
     }
     const auto bytes = expected_bytes(info, file);
     if (info.bytes() != bytes) {
-      reject(file, fmt::format("tensor {}: {} of shape [{}] takes {} bytes, but its data_offsets [{}, {}] hold {}", show(info.name),
-                               to_string(info.dtype), fmt::join(info.shape, ", "), bytes, info.begin, info.end, info.bytes()));
+      reject(file, fmt::format("tensor {}: {} of shape [{}] takes {} bytes, but its data_offsets [{}, {}] hold {}",
+                               show(info.name), to_string(info.dtype), fmt::join(info.shape, ", "), bytes, info.begin,
+                               info.end, info.bytes()));
     }
     start = info.end;
   }
@@ -134,11 +149,15 @@ uint64_t check_coverage(const std::vector<TensorInfo>& tensors, const std::strin
 
 // The JSON text of the header, after the checks of its length and its encoding.
 std::string_view header_text(std::string_view bytes, const std::string& file) {
-  if (bytes.size() < length_bytes) reject(file, fmt::format("{} bytes are too few: 8 bytes of header length are expected", bytes.size()));
+  if (bytes.size() < length_bytes)
+    reject(file, fmt::format("{} bytes are too few: 8 bytes of header length are expected", bytes.size()));
   uint64_t length = 0;
-  for (size_t i = 0; i < length_bytes; ++i) length |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
-  if (length > max_header_bytes) reject(file, fmt::format("a header of {} bytes; at most {} are allowed", length, max_header_bytes));
-  if (length > bytes.size() - length_bytes) reject(file, fmt::format("a header of {} bytes, but the file ends after {}", length, bytes.size() - length_bytes));
+  for (size_t i = 0; i < length_bytes; ++i)
+    length |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+  if (length > max_header_bytes)
+    reject(file, fmt::format("a header of {} bytes; at most {} are allowed", length, max_header_bytes));
+  if (length > bytes.size() - length_bytes)
+    reject(file, fmt::format("a header of {} bytes, but the file ends after {}", length, bytes.size() - length_bytes));
   const auto text = bytes.substr(length_bytes, length);
   if (text.empty() || text.front() != '{') reject(file, "the header does not begin with '{'");
   if (!is_utf8(text)) reject(file, "the header is not UTF-8");
@@ -167,19 +186,21 @@ SafetensorsHeader parse_safetensors(std::string_view bytes, const std::string& f
   const auto end = check_coverage(header.tensors, file);
   const auto present = bytes.size() - header.data_start;
   if (end != present) {
-    reject(file, end > present ? fmt::format("truncated: the tensors take {} bytes, but {} follow the header", end, present)
-                               : fmt::format("{} bytes follow the last tensor", present - end));
+    reject(file, end > present
+                     ? fmt::format("truncated: the tensors take {} bytes, but {} follow the header", end, present)
+                     : fmt::format("{} bytes follow the last tensor", present - end));
   }
   return header;
 }
 
-std::string write_safetensors_header(const std::vector<TensorInfo>& tensors, const std::map<std::string, std::string>& metadata) {
+std::string write_safetensors_header(const std::vector<TensorInfo>& tensors,
+                                     const std::map<std::string, std::string>& metadata) {
   std::string text = "{";
   if (!metadata.empty()) text += "\"__metadata__\":" + nlohmann::json(metadata).dump();
   for (const auto& info : tensors) {
     if (text.size() > 1) text += ',';
-    text += fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", nlohmann::json(info.name).dump(), to_string(info.dtype),
-                        fmt::join(info.shape, ","), info.begin, info.end);
+    text += fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", nlohmann::json(info.name).dump(),
+                        to_string(info.dtype), fmt::join(info.shape, ","), info.begin, info.end);
   }
   text += '}';
   text.resize((text.size() + 7) / 8 * 8, ' ');

@@ -8,9 +8,9 @@
 #include <optional>
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
@@ -35,13 +35,17 @@ std::string with_length(uint64_t length, const std::string& rest) {
   return bytes + rest;
 }
 
-std::string file_of(const std::string& header, size_t data) { return with_length(header.size(), header + std::string(data, '\x01')); }
+std::string file_of(const std::string& header, size_t data) {
+  return with_length(header.size(), header + std::string(data, '\x01'));
+}
 
 std::string file_of(const nlohmann::json& entry) {
   if (entry.contains("raw_hex")) return from_hex(entry.at("raw_hex").get<std::string>());
-  const auto header = entry.contains("header") ? entry.at("header").get<std::string>() : from_hex(entry.at("header_hex").get<std::string>());
+  const auto header = entry.contains("header") ? entry.at("header").get<std::string>()
+                                               : from_hex(entry.at("header_hex").get<std::string>());
   auto bytes = file_of(header, entry.at("data").get<size_t>());
-  if (entry.contains("length")) bytes = with_length(std::stoull(entry.at("length").get<std::string>()), bytes.substr(8));
+  if (entry.contains("length"))
+    bytes = with_length(std::stoull(entry.at("length").get<std::string>()), bytes.substr(8));
   return bytes;
 }
 
@@ -81,7 +85,8 @@ std::string save_error(const std::filesystem::path& path, const NamedTensors& te
 
 TEST_CASE("every hand-made file is taken or rejected for its own reason, within 50 ms and 10 MB") {
   const TestFolder folder;
-  const auto cases = nlohmann::json::parse(read_file(ANTIPHON_SOURCE_DIR "/tests/parity/safetensors_cases.json", ErrorKind::data));
+  const auto cases =
+      nlohmann::json::parse(read_file(ANTIPHON_SOURCE_DIR "/tests/parity/safetensors_cases.json", ErrorKind::data));
   size_t rejected = 0;
   for (const auto& entry : cases) {
     INFO(entry.at("name").get<std::string>());
@@ -102,11 +107,13 @@ TEST_CASE("every hand-made file is taken or rejected for its own reason, within 
 
 TEST_CASE("large hostile headers stay cheap") {
   const TestFolder folder;
-  CHECK_THAT(rejection(folder, file_of(R"({"a":{"x":)" + std::string(1'000'000, '['), 0)).value(), ContainsSubstring("nested levels"));
+  CHECK_THAT(rejection(folder, file_of(R"({"a":{"x":)" + std::string(1'000'000, '['), 0)).value(),
+             ContainsSubstring("nested levels"));
   const std::string name(1'000'000, 'n');
   CHECK(rejection(folder, file_of(fmt::format(R"({{"{}":1}})", name), 0)).value().size() < 1000);
   std::string many = "{";
-  for (size_t i = 0; i <= max_tensors; ++i) many += fmt::format(R"({}"{}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", i ? "," : "", i);
+  for (size_t i = 0; i <= max_tensors; ++i)
+    many += fmt::format(R"({}"{}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", i ? "," : "", i);
   CHECK_THAT(rejection(folder, file_of(many + "}", 0)).value(), ContainsSubstring("more than 1000000 tensors"));
 }
 
@@ -148,15 +155,20 @@ TEST_CASE("a dtype or shape that LibTorch cannot hold is an error at the tensor"
   const TestFolder folder;
   folder.write("a.safetensors", file_of(R"({"f":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}})", 1));
   CHECK_THROWS_AS(SafetensorsFile(folder / "a.safetensors").tensor("f"), Error);
-  folder.write("b.safetensors", file_of(R"({"f":{"dtype":"U8","shape":[0,9223372036854775807,4],"data_offsets":[0,0]}})", 0));
+  folder.write("b.safetensors",
+               file_of(R"({"f":{"dtype":"U8","shape":[0,9223372036854775807,4],"data_offsets":[0,0]}})", 0));
   CHECK_THROWS_AS(SafetensorsFile(folder / "b.safetensors").tensor("f"), Error);
 }
 
 TEST_CASE("what is saved is read back, whatever its strides, in the reference's order") {
   const TestFolder folder;
   const auto base = at::arange(24, at::kFloat).view({2, 3, 4});
-  const NamedTensors tensors{{"t", base.transpose(0, 2)}, {"u8", at::arange(3, at::kByte)}, {"scalar", at::scalar_tensor(2.5, at::kDouble)},
-                             {"empty", at::empty({0, 7}, at::kHalf)}, {"s", base.select(1, 1)}, {"é\"\n", at::ones({1}, at::kLong)}};
+  const NamedTensors tensors{{"t", base.transpose(0, 2)},
+                             {"u8", at::arange(3, at::kByte)},
+                             {"scalar", at::scalar_tensor(2.5, at::kDouble)},
+                             {"empty", at::empty({0, 7}, at::kHalf)},
+                             {"s", base.select(1, 1)},
+                             {"é\"\n", at::ones({1}, at::kLong)}};
   save_safetensors(folder / "a.safetensors", tensors, {{"format", "pt"}, {"k", "\x01 é"}});
   const SafetensorsFile file(folder / "a.safetensors");
   CHECK(file.metadata() == Metadata{{"format", "pt"}, {"k", "\x01 é"}});

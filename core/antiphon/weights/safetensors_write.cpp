@@ -16,15 +16,22 @@ namespace antiphon::weights {
 namespace {
 
 void check_name(const std::string& name, std::unordered_set<std::string>& seen) {
-  if (name == "__metadata__") fail(ErrorKind::weights, "a tensor may not be called '__metadata__' in a safetensors file");
+  if (name == "__metadata__")
+    fail(ErrorKind::weights, "a tensor may not be called '__metadata__' in a safetensors file");
   if (!is_utf8(name)) fail(ErrorKind::weights, "a tensor's name is not UTF-8");
   if (!seen.insert(name).second) fail(ErrorKind::weights, fmt::format("two tensors to save are called '{}'", name));
 }
 
 TensorInfo describe(const std::string& name, const at::Tensor& tensor) {
-  if (!tensor.defined() || tensor.is_meta()) fail(ErrorKind::weights, fmt::format("tensor '{}' has no values to save", name), "load or initialise it first");
-  if (tensor.layout() != at::kStrided) fail(ErrorKind::weights, fmt::format("tensor '{}' is sparse, which safetensors cannot hold", name));
-  return {name, dtype_of(tensor.scalar_type(), name), {tensor.sizes().begin(), tensor.sizes().end()}, 0, stored_bytes(tensor)};
+  if (!tensor.defined() || tensor.is_meta())
+    fail(ErrorKind::weights, fmt::format("tensor '{}' has no values to save", name), "load or initialise it first");
+  if (tensor.layout() != at::kStrided)
+    fail(ErrorKind::weights, fmt::format("tensor '{}' is sparse, which safetensors cannot hold", name));
+  return {name,
+          dtype_of(tensor.scalar_type(), name),
+          {tensor.sizes().begin(), tensor.sizes().end()},
+          0,
+          stored_bytes(tensor)};
 }
 
 // The reference's order: types of larger alignment first, then by name.
@@ -61,7 +68,8 @@ std::string make_header(const NamedTensors& tensors, const Metadata& metadata, s
   }
   auto header = write_safetensors_header(sorted, metadata);
   if (tensors.size() > max_tensors || header.size() - 8 > max_header_bytes) {
-    fail(ErrorKind::weights, fmt::format("{} tensors are too many for one safetensors file", tensors.size()), "save in smaller shards");
+    fail(ErrorKind::weights, fmt::format("{} tensors are too many for one safetensors file", tensors.size()),
+         "save in smaller shards");
   }
   return header;
 }

@@ -43,16 +43,19 @@ std::vector<std::string> file_names(size_t count) {
   return names;
 }
 
-void write_index(const fs::path& folder, const std::vector<NamedTensors>& shards, const std::vector<std::string>& files) {
+void write_index(const fs::path& folder, const std::vector<NamedTensors>& shards,
+                 const std::vector<std::string>& files) {
   nlohmann::json weight_map = nlohmann::json::object();
   uint64_t total = 0;
   for (size_t i = 0; i < shards.size(); ++i) {
     for (const auto& [name, tensor] : shards[i]) {
-      if (!weight_map.emplace(name, files[i]).second) fail(ErrorKind::weights, fmt::format("two tensors to save are called '{}'", name));
+      if (!weight_map.emplace(name, files[i]).second)
+        fail(ErrorKind::weights, fmt::format("two tensors to save are called '{}'", name));
       total += stored_bytes(tensor);
     }
   }
-  write_json(folder / "model.safetensors.index.json", {{"metadata", {{"total_size", total}}}, {"weight_map", weight_map}});
+  write_json(folder / "model.safetensors.index.json",
+             {{"metadata", {{"total_size", total}}}, {"weight_map", weight_map}});
 }
 
 // A stale single file or index would be read in place of what was just saved.
@@ -70,7 +73,8 @@ void remove_stale(const fs::path& folder, const std::vector<std::string>& files)
 void check_names(const NamedTensors& tensors) {
   std::set<std::string> names;
   for (const auto& [name, tensor] : tensors) {
-    if (!tensor.defined()) fail(ErrorKind::weights, fmt::format("tensor '{}' has no values to save", name), "load or initialise it first");
+    if (!tensor.defined())
+      fail(ErrorKind::weights, fmt::format("tensor '{}' has no values to save", name), "load or initialise it first");
     if (!names.insert(name).second) fail(ErrorKind::weights, fmt::format("two tensors to save are called '{}'", name));
   }
 }

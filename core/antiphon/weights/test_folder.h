@@ -14,7 +14,8 @@ class TestFolder {
  public:
   TestFolder() {
     static std::atomic<int> counter{0};
-    path_ = std::filesystem::temp_directory_path() / ("antiphon-weights-" + std::to_string(::getpid()) + "-" + std::to_string(counter++));
+    path_ = std::filesystem::temp_directory_path() /
+            ("antiphon-weights-" + std::to_string(::getpid()) + "-" + std::to_string(counter++));
     std::filesystem::create_directories(path_);
   }
   TestFolder(const TestFolder&) = delete;
@@ -22,7 +23,9 @@ class TestFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  void write(const std::string& name, const std::string& bytes) const { std::ofstream(path_ / name, std::ios::binary) << bytes; }
+  void write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(path_ / name, std::ios::binary) << bytes;
+  }
   std::string read(const std::string& name) const {
     std::ostringstream text;
     text << std::ifstream(path_ / name, std::ios::binary).rdbuf();

@@ -17,7 +17,8 @@ const config::Table<FrameStackOptions>& frame_stack_table() {
   using O = FrameStackOptions;
   static const auto* table = new config::Table<O>(
       config::Table<O>("frame_stack")
-          .field("factor", &O::factor, "frames joined into one token; the last token is filled with zeros", {.min = 1, .max = 256})
+          .field("factor", &O::factor, "frames joined into one token; the last token is filled with zeros",
+                 {.min = 1, .max = 256})
           .field("depth", &O::depth, "linear layers", {.min = 1, .max = 16})
           .field("hidden_size", &O::hidden_size, "width between them; 0: the language model's", {.min = 0})
           .field("activation", &O::activation, "between the layers", {.choices = nn::activation_names()}));
@@ -28,7 +29,8 @@ class FrameStack : public Connector {
  public:
   FrameStack(const FrameStackOptions& options, ConnectorShape shape)
       : factor_(options.factor),
-        mlp_(shape.input_size * options.factor, options.hidden_size ? options.hidden_size : shape.output_size, shape.output_size, options.depth, options.activation) {}
+        mlp_(shape.input_size * options.factor, options.hidden_size ? options.hidden_size : shape.output_size,
+             shape.output_size, options.depth, options.activation) {}
 
   TokenGrid output_grid(const TokenGrid& input) const override { return {1, (input.count() + factor_ - 1) / factor_}; }
 
@@ -51,5 +53,6 @@ class FrameStack : public Connector {
 
 ANTIPHON_PLUGIN(frame_stack, "0.1.0") {
   using namespace antiphon::frame_stack;
-  antiphon::register_connector<FrameStack>(registrar, "frame_stack", "joins neighbouring frames and projects them", frame_stack_table());
+  antiphon::register_connector<FrameStack>(registrar, "frame_stack", "joins neighbouring frames and projects them",
+                                           frame_stack_table());
 }

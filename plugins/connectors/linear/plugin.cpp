@@ -17,7 +17,8 @@ const config::Table<LinearOptions>& linear_table() {
 
 class LinearConnector : public Connector {
  public:
-  LinearConnector(const LinearOptions& options, ConnectorShape shape) : layer_(shape.input_size, shape.output_size, options.bias) {}
+  LinearConnector(const LinearOptions& options, ConnectorShape shape)
+      : layer_(shape.input_size, shape.output_size, options.bias) {}
   TokenGrid output_grid(const TokenGrid& input) const override { return input; }
   at::Tensor project(const at::Tensor& rows) override { return layer_.forward(rows); }
   Module& module() override { return layer_; }

@@ -22,7 +22,10 @@ const config::Table<MlpOptions>& mlp_table() {
           .field("hidden_size", &O::hidden_size, "width between them; 0: the language model's", {.min = 0})
           .field("activation", &O::activation, "between the layers", {.choices = nn::activation_names()})
           .field("norm", &O::norm, "of the encoder's vectors", {.choices = {"none", "layer_norm"}})
-          .field("pool", &O::pool, "an image's grid is averaged over pool x pool squares, a sequence over runs of pool; cut short at the far edge", {.min = 1, .max = 64}));
+          .field("pool", &O::pool,
+                 "an image's grid is averaged over pool x pool squares, a sequence over runs of pool; cut short at the "
+                 "far edge",
+                 {.min = 1, .max = 64}));
   return *table;
 }
 
@@ -31,7 +34,9 @@ int64_t pooled(int64_t size, int64_t by) { return (size + by - 1) / by; }
 class MlpConnector : public Connector, private Module {
  public:
   MlpConnector(const MlpOptions& options, ConnectorShape shape)
-      : options_(options), mlp_(shape.input_size, options.hidden_size ? options.hidden_size : shape.output_size, shape.output_size, options.depth, options.activation) {
+      : options_(options),
+        mlp_(shape.input_size, options.hidden_size ? options.hidden_size : shape.output_size, shape.output_size,
+             options.depth, options.activation) {
     if (options.norm == "layer_norm") {
       norm_ = std::make_unique<nn::LayerNorm>(shape.input_size, 1e-5);
       add("norm", *norm_);
@@ -56,7 +61,9 @@ class MlpConnector : public Connector, private Module {
   at::Tensor pool(const at::Tensor& x, const TokenGrid& grid) const {
     const std::vector<int64_t> window{grid.rows == 1 ? 1 : options_.pool, options_.pool};
     const auto image = x.transpose(1, 2).reshape({x.size(0), x.size(2), grid.rows, grid.columns});
-    return at::avg_pool2d(image, window, window, 0, /*ceil_mode=*/true, /*count_include_pad=*/false).flatten(2).transpose(1, 2);
+    return at::avg_pool2d(image, window, window, 0, /*ceil_mode=*/true, /*count_include_pad=*/false)
+        .flatten(2)
+        .transpose(1, 2);
   }
 
   MlpOptions options_;
@@ -68,5 +75,6 @@ class MlpConnector : public Connector, private Module {
 
 ANTIPHON_PLUGIN(mlp, "0.1.0") {
   using namespace antiphon::mlp;
-  antiphon::register_connector<MlpConnector>(registrar, "mlp", "linear layers with an activation between them", mlp_table());
+  antiphon::register_connector<MlpConnector>(registrar, "mlp", "linear layers with an activation between them",
+                                             mlp_table());
 }

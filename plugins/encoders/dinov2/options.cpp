@@ -11,7 +11,10 @@ namespace {
 int64_t square_edge(const nlohmann::json& size, const char* key) {
   int64_t height = 0, width = 0;
   take(size, "height", height), take(size, "width", width);
-  if (height != width) fail(ErrorKind::weights, fmt::format("preprocessor_config.json has a {} of {} x {}; the plugin dinov2 makes squares", key, height, width));
+  if (height != width)
+    fail(ErrorKind::weights,
+         fmt::format("preprocessor_config.json has a {} of {} x {}; the plugin dinov2 makes squares", key, height,
+                     width));
   return height;
 }
 
@@ -25,9 +28,12 @@ T taken(const nlohmann::json& json, const char* key, T otherwise) {
 // Steps that this processor always takes, and takes as they are.
 void check_steps(const nlohmann::json& json) {
   for (const char* key : {"do_resize", "do_rescale", "do_normalize"})
-    if (!taken(json, key, true)) fail(ErrorKind::weights, fmt::format("preprocessor_config.json has {} = false, which the plugin dinov2 does not support", key));
+    if (!taken(json, key, true))
+      fail(ErrorKind::weights,
+           fmt::format("preprocessor_config.json has {} = false, which the plugin dinov2 does not support", key));
   if (const double factor = taken(json, "rescale_factor", 1.0 / 255.0); std::abs(factor * 255.0 - 1.0) > 1e-6)
-    fail(ErrorKind::weights, fmt::format("preprocessor_config.json has rescale_factor = {}; the plugin dinov2 divides by 255", factor));
+    fail(ErrorKind::weights,
+         fmt::format("preprocessor_config.json has rescale_factor = {}; the plugin dinov2 divides by 255", factor));
 }
 
 // As BitImageProcessor and ViTImageProcessor of transformers read it.
@@ -39,10 +45,16 @@ void read_preprocessor(const nlohmann::json& json, Dinov2Options& o) {
   if (size != json.end() && size->is_object() && size->contains("height")) {
     const int64_t edge = square_edge(*size, "size");
     o.fit = "stretch", o.input_size = edge;
-    if (crops) fail(ErrorKind::weights, "preprocessor_config.json stretches the picture to a square and then crops it, which the plugin dinov2 does not support");
+    if (crops)
+      fail(ErrorKind::weights,
+           "preprocessor_config.json stretches the picture to a square and then crops it, which the plugin dinov2 does "
+           "not support");
   } else if (size != json.end() && size->is_object()) {
     take(*size, "shortest_edge", o.shortest_edge);
-    if (!crops) fail(ErrorKind::weights, "preprocessor_config.json keeps the picture's shape (do_center_crop = false); the plugin dinov2 makes squares");
+    if (!crops)
+      fail(ErrorKind::weights,
+           "preprocessor_config.json keeps the picture's shape (do_center_crop = false); the plugin dinov2 makes "
+           "squares");
   }
   if (crops && crop != json.end() && crop->is_object()) o.input_size = square_edge(*crop, "crop_size");
   take(json, "resample", o.resample);
@@ -55,7 +67,9 @@ void read_preprocessor(const nlohmann::json& json, Dinov2Options& o) {
 void Dinov2Options::read_pretrained(const PretrainedConfig& pretrained) {
   const auto& json = pretrained.config;
   expect_model_type(pretrained, "dinov2", "dinov2");
-  if (taken(json, "use_swiglu_ffn", false)) fail(ErrorKind::weights, "config.json has use_swiglu_ffn; the plugin dinov2 has the plain MLP (sizes S, B and L) only");
+  if (taken(json, "use_swiglu_ffn", false))
+    fail(ErrorKind::weights,
+         "config.json has use_swiglu_ffn; the plugin dinov2 has the plain MLP (sizes S, B and L) only");
   take(json, "hidden_size", hidden_size);
   take(json, "num_hidden_layers", num_layers);
   take(json, "num_attention_heads", num_heads);
@@ -79,12 +93,20 @@ const config::Table<Dinov2Options>& dinov2_table() {
           .field("patch_size", &O::patch_size, "pixels", {.min = 1})
           .field("layer_norm_eps", &O::layer_norm_eps, "epsilon of the norms", {.min = 0})
           .field("activation", &O::activation, "of the MLP")
-          .field("layer", &O::layer, "feature layer: -1 is the last with the final norm, -2 the output of the block before, without it; 0 the patch embedding, n block n")
+          .field("layer", &O::layer,
+                 "feature layer: -1 is the last with the final norm, -2 the output of the block before, without it; 0 "
+                 "the patch embedding, n block n")
           .field("class_token", &O::class_token, "keep the class token as the first vector")
-          .field("fit", &O::fit, "crop: shortest edge, then the middle; stretch: to the square; pad: whole picture on white", {.choices = {"crop", "stretch", "pad"}})
-          .field("shortest_edge", &O::shortest_edge, "fit = crop: shorter edge before cropping, pixels", {.min = 1, .max = 16384})
-          .field("input_size", &O::input_size, "edge of the square that the encoder sees, pixels", {.min = 1, .max = 16384})
-          .field("resample", &O::resample, "Pillow's filter number: 0 nearest, 1 lanczos, 2 bilinear, 3 bicubic, 4 box, 5 hamming", {.min = 0, .max = 5})
+          .field("fit", &O::fit,
+                 "crop: shortest edge, then the middle; stretch: to the square; pad: whole picture on white",
+                 {.choices = {"crop", "stretch", "pad"}})
+          .field("shortest_edge", &O::shortest_edge, "fit = crop: shorter edge before cropping, pixels",
+                 {.min = 1, .max = 16384})
+          .field("input_size", &O::input_size, "edge of the square that the encoder sees, pixels",
+                 {.min = 1, .max = 16384})
+          .field("resample", &O::resample,
+                 "Pillow's filter number: 0 nearest, 1 lanczos, 2 bilinear, 3 bicubic, 4 box, 5 hamming",
+                 {.min = 0, .max = 5})
           .field("mean", &O::mean, "subtracted from each channel, of 1")
           .field("std", &O::std, "divides each channel, of 1"));
   return *table;

@@ -26,9 +26,17 @@ const config::Table<WhisperOptions>& whisper_table() {
           .field("num_mels", &O::num_mels, "mel bands: 80, or 128 from large-v3 on", {.min = 1, .max = 512})
           .field("max_positions", &O::max_positions, "vectors of a full window; 1500 are 30 s", {.min = 1})
           .field("activation", &O::activation, "of the MLP and the convolutions")
-          .field("length", &O::length, "window: each window is filled up with silence, as the model was trained; clip: the clip's own length, about ten times cheaper for short clips", {.choices = {"window", "clip"}})
-          .field("multiple", &O::multiple, "length = clip: vectors are filled up with silence to a multiple of this; few lengths are fast on a CPU, which compiles for each", {.min = 1, .max = 1500})
-          .field("layer", &O::layer, "feature layer: -1 is the last with the final norm, -2 the output of the block before, without it; 0 the embedding, n block n"));
+          .field("length", &O::length,
+                 "window: each window is filled up with silence, as the model was trained; clip: the clip's own "
+                 "length, about ten times cheaper for short clips",
+                 {.choices = {"window", "clip"}})
+          .field("multiple", &O::multiple,
+                 "length = clip: vectors are filled up with silence to a multiple of this; few lengths are fast on a "
+                 "CPU, which compiles for each",
+                 {.min = 1, .max = 1500})
+          .field("layer", &O::layer,
+                 "feature layer: -1 is the last with the final norm, -2 the output of the block before, without it; 0 "
+                 "the embedding, n block n"));
   return *table;
 }
 

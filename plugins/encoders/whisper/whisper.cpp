@@ -19,7 +19,9 @@ constexpr int64_t kSamplesPerVector = 2 * media::kLogMelHop;
 int64_t layers_for(const WhisperOptions& o) {
   const int64_t used = o.layer < 0 ? o.num_layers + 1 + o.layer : o.layer;
   if (used < 0 || used > o.num_layers)
-    fail(ErrorKind::config, fmt::format("whisper: layer = {} is out of range; the encoder has {} blocks", o.layer, o.num_layers), fmt::format("use -{} to {}", o.num_layers + 1, o.num_layers));
+    fail(ErrorKind::config,
+         fmt::format("whisper: layer = {} is out of range; the encoder has {} blocks", o.layer, o.num_layers),
+         fmt::format("use -{} to {}", o.num_layers + 1, o.num_layers));
   return used;
 }
 
@@ -27,7 +29,9 @@ int64_t layers_for(const WhisperOptions& o) {
 
 Whisper::Whisper(const WhisperOptions& options) : options_(options), layers_used_(layers_for(options)) {
   const int64_t width = options.hidden_size;
-  if (width % options.num_heads != 0) fail(ErrorKind::config, fmt::format("whisper: hidden_size = {} is not a multiple of num_heads = {}", width, options.num_heads));
+  if (width % options.num_heads != 0)
+    fail(ErrorKind::config,
+         fmt::format("whisper: hidden_size = {} is not a multiple of num_heads = {}", width, options.num_heads));
   add("conv1.weight", conv1_weight_, {width, options.num_mels, 3}, Init::linear_uniform);
   add("conv1.bias", conv1_bias_, {width}, Init::zeros);
   add("conv2.weight", conv2_weight_, {width, width, 3}, Init::linear_uniform);
@@ -59,10 +63,13 @@ int64_t Whisper::clip_vectors(int64_t samples) const {
 
 // Audio longer than a window becomes several parts; nothing is cut off.
 std::vector<at::Tensor> Whisper::process(const MediaItem& item) const {
-  if (item.modality != Modality::audio) fail(ErrorKind::data, fmt::format("whisper takes audio and got {}", to_string(item.modality)));
-  if (item.audio.sample_rate != sample_rate()) fail(ErrorKind::data, fmt::format("whisper wants {} Hz and got {} Hz", sample_rate(), item.audio.sample_rate));
+  if (item.modality != Modality::audio)
+    fail(ErrorKind::data, fmt::format("whisper takes audio and got {}", to_string(item.modality)));
+  if (item.audio.sample_rate != sample_rate())
+    fail(ErrorKind::data, fmt::format("whisper wants {} Hz and got {} Hz", sample_rate(), item.audio.sample_rate));
   if (item.audio.samples.empty()) fail(ErrorKind::data, "the audio has no samples");
-  const int64_t window = options_.max_positions * kSamplesPerVector, total = static_cast<int64_t>(item.audio.samples.size());
+  const int64_t window = options_.max_positions * kSamplesPerVector,
+                total = static_cast<int64_t>(item.audio.samples.size());
   std::vector<at::Tensor> parts;
   for (int64_t begin = 0; begin < total; begin += window) {
     const int64_t n = std::min(window, total - begin);
@@ -75,7 +82,8 @@ std::vector<at::Tensor> Whisper::process(const MediaItem& item) const {
 
 TokenGrid Whisper::output_grid(at::IntArrayRef part_shape) const {
   if (part_shape.size() != 2 || part_shape[0] != options_.num_mels || part_shape[1] > 2 * options_.max_positions)
-    fail(ErrorKind::data, fmt::format("whisper: expected a part [{}, at most {}], got [{}]", options_.num_mels, 2 * options_.max_positions, fmt::join(part_shape, ", ")));
+    fail(ErrorKind::data, fmt::format("whisper: expected a part [{}, at most {}], got [{}]", options_.num_mels,
+                                      2 * options_.max_positions, fmt::join(part_shape, ", ")));
   return {1, (part_shape[1] + 1) / 2};
 }
 
@@ -104,7 +112,8 @@ NameMap Whisper::name_map() const {
                                       {"layer_norm.{}", "layer_norm.{}"}};
     for (const auto& rule : rules) map.rules.push_back({prefix + rule.checkpoint, rule.parameter});
     if (!norm_) map.ignored.push_back(prefix + "layer_norm.*");
-    for (int64_t i = layers_used_; i < options_.num_layers; ++i) map.ignored.push_back(fmt::format("{}layers.{}.*", prefix, i));
+    for (int64_t i = layers_used_; i < options_.num_layers; ++i)
+      map.ignored.push_back(fmt::format("{}layers.{}.*", prefix, i));
   }
   map.ignored.insert(map.ignored.end(), {"model.decoder.*", "decoder.*", "proj_out.*"});
   return map;

@@ -21,7 +21,9 @@ void read_rope(const nlohmann::json& json, LlamaOptions& o) {
   }
   if (o.rope_type == "default") o.rope_type = "none";
   if (o.rope_type != "none" && o.rope_type != "linear" && o.rope_type != "llama3")
-    fail(ErrorKind::weights, fmt::format("config.json has rope scaling '{}'; the plugin llama has 'default', 'linear' and 'llama3'", o.rope_type));
+    fail(ErrorKind::weights,
+         fmt::format("config.json has rope scaling '{}'; the plugin llama has 'default', 'linear' and 'llama3'",
+                     o.rope_type));
 }
 
 }  // namespace
@@ -31,7 +33,9 @@ void LlamaOptions::read_pretrained(const PretrainedConfig& pretrained) {
   expect_model_type(pretrained, "llama", "llama");
   std::string activation = "silu";
   take(json, "hidden_act", activation);
-  if (activation != "silu") fail(ErrorKind::weights, fmt::format("config.json has hidden_act '{}'; the plugin llama has 'silu' only", activation));
+  if (activation != "silu")
+    fail(ErrorKind::weights,
+         fmt::format("config.json has hidden_act '{}'; the plugin llama has 'silu' only", activation));
   take(json, "vocab_size", vocab_size);
   take(json, "hidden_size", hidden_size);
   take(json, "intermediate_size", intermediate_size);
@@ -57,7 +61,8 @@ nn::DecoderOptions LlamaOptions::decoder() const {
   o.rope_scaling = {rope_type, rope_factor, rope_low_freq_factor, rope_high_freq_factor, rope_original_max_positions};
   o.attention_bias = attention_bias, o.mlp_bias = mlp_bias, o.tie_embeddings = tie_embeddings;
   if (num_heads % o.num_kv_heads != 0)
-    fail(ErrorKind::config, fmt::format("num_heads = {} is not a multiple of num_kv_heads = {}", num_heads, o.num_kv_heads));
+    fail(ErrorKind::config,
+         fmt::format("num_heads = {} is not a multiple of num_kv_heads = {}", num_heads, o.num_kv_heads));
   return o;
 }
 
@@ -77,9 +82,12 @@ const config::Table<LlamaOptions>& llama_table() {
           .field("rope_theta", &O::rope_theta, "base of the rotary frequencies", {.min = 0, .above_min = true})
           .field("rope_type", &O::rope_type, "frequency scaling", {.choices = {"none", "linear", "llama3"}})
           .field("rope_factor", &O::rope_factor, "scaling factor", {.min = 0, .above_min = true})
-          .field("rope_low_freq_factor", &O::rope_low_freq_factor, "llama3: see Llama 3.1", {.min = 0, .above_min = true})
-          .field("rope_high_freq_factor", &O::rope_high_freq_factor, "llama3: see Llama 3.1", {.min = 0, .above_min = true})
-          .field("rope_original_max_positions", &O::rope_original_max_positions, "llama3: context of pre-training", {.min = 1})
+          .field("rope_low_freq_factor", &O::rope_low_freq_factor, "llama3: see Llama 3.1",
+                 {.min = 0, .above_min = true})
+          .field("rope_high_freq_factor", &O::rope_high_freq_factor, "llama3: see Llama 3.1",
+                 {.min = 0, .above_min = true})
+          .field("rope_original_max_positions", &O::rope_original_max_positions, "llama3: context of pre-training",
+                 {.min = 1})
           .field("attention_bias", &O::attention_bias, "biases in q, k, v and o projections")
           .field("mlp_bias", &O::mlp_bias, "biases in the MLP")
           .field("tie_embeddings", &O::tie_embeddings, "the head is the embedding"));

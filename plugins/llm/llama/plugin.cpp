@@ -21,5 +21,6 @@ NameMap Llama::name_map() const {
 }  // namespace antiphon::llama
 
 ANTIPHON_PLUGIN(llama, "0.1.0") {
-  antiphon::register_language_model<antiphon::llama::Llama>(registrar, "llama", "Llama 2, 3.x and SmolLM decoders", antiphon::llama::llama_table());
+  antiphon::register_language_model<antiphon::llama::Llama>(registrar, "llama", "Llama 2, 3.x and SmolLM decoders",
+                                                            antiphon::llama::llama_table());
 }

@@ -25,7 +25,8 @@ at::Tensor filled(const at::Tensor& rows) {
   return missing ? at::constant_pad_nd(rows, {0, 0, 0, missing}) : rows;
 }
 
-Chunks run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels, int64_t chunk, bool want_hidden, bool want_weight) {
+Chunks run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels, int64_t chunk,
+           bool want_hidden, bool want_weight) {
   Chunks out{at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat)), {}, {}};
   if (want_hidden) out.grad_hidden = at::empty_like(hidden);
   if (want_weight) out.grad_weight = at::zeros(weight.sizes(), weight.options().dtype(at::kFloat));
@@ -47,7 +48,8 @@ Chunks run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor&
 }
 
 struct CrossEntropyFunction : torch::autograd::Function<CrossEntropyFunction> {
-  static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& labels, double normalizer, int64_t chunk) {
+  static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& weight,
+                               const at::Tensor& labels, double normalizer, int64_t chunk) {
     const auto chunks = run(hidden, weight, labels, chunk, context->needs_input_grad(0), context->needs_input_grad(1));
     context->save_for_backward({chunks.grad_hidden, chunks.grad_weight});
     context->saved_data["normalizer"] = normalizer;
@@ -99,5 +101,6 @@ class CrossEntropy : public Loss {
 
 ANTIPHON_PLUGIN(cross_entropy, "0.1.0") {
   using namespace antiphon::cross_entropy;
-  antiphon::register_loss<CrossEntropy>(registrar, "cross_entropy", "cross entropy over supervised positions, in chunks", cross_entropy_table());
+  antiphon::register_loss<CrossEntropy>(registrar, "cross_entropy",
+                                        "cross entropy over supervised positions, in chunks", cross_entropy_table());
 }

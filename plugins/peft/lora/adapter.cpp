@@ -16,8 +16,9 @@ at::Tensor rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 // Base product and adapter in one node, which keeps x and A x only: no copy of W, no product of its own to store.
 struct LoraFunction : torch::autograd::Function<LoraFunction> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                            const at::Tensor& a, const at::Tensor& b, double scale) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias, const at::Tensor& a, const at::Tensor& b,
+                            double scale) {
     const auto x2 = rows(x);
     const auto u = at::mm(x2, nn::like(a, x).t());
     auto y = at::linear(x2, weight, bias);
@@ -50,7 +51,8 @@ struct LoraFunction : torch::autograd::Function<LoraFunction> {
 
 }  // namespace
 
-LoraAdapter::LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, double dropout) : scale_(scale), dropout_(dropout) {
+LoraAdapter::LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, double dropout)
+    : scale_(scale), dropout_(dropout) {
   add("lora_A.weight", a_, {rank, in}, Init::linear_uniform);
   add("lora_B.weight", b_, {out, rank}, Init::zeros);
 }
@@ -58,7 +60,8 @@ LoraAdapter::LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, do
 at::Tensor LoraAdapter::forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const auto w = nn::like(weight, x), c = nn::like(bias, x);
   const bool drops = dropout_ > 0 && at::GradMode::is_enabled();
-  if (!drops && !w.requires_grad() && !(c.defined() && c.requires_grad())) return LoraFunction::apply(x, w, c.defined() ? std::optional(c) : std::nullopt, a_, b_, scale_);
+  if (!drops && !w.requires_grad() && !(c.defined() && c.requires_grad()))
+    return LoraFunction::apply(x, w, c.defined() ? std::optional(c) : std::nullopt, a_, b_, scale_);
   const auto branch = drops ? at::dropout(x, dropout_, true) : x;
   return at::linear(x, w, c) + at::linear(at::linear(branch, nn::like(a_, x)), nn::like(b_, x)) * scale_;
 }

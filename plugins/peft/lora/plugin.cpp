@@ -30,7 +30,8 @@ const config::Table<LoraOptions>& lora_table() {
           .field("alpha", &O::alpha, "the update is scaled by alpha / rank", {.min = 0, .above_min = true})
           .field("rslora", &O::rslora, "scale by alpha / sqrt(rank) instead (Kalajdzievski 2023)")
           .field("dropout", &O::dropout, "on the adapter's input, in training", {.min = 0, .max = 1})
-          .field("targets", &O::targets, "last parts of site names, or globs over whole names; \"all-linear\" for every site"));
+          .field("targets", &O::targets,
+                 "last parts of site names, or globs over whole names; \"all-linear\" for every site"));
   return *table;
 }
 
@@ -62,9 +63,16 @@ class Lora : public Peft, private Module {
   Module& module() override { return *this; }
 
   nlohmann::json adapter_config() const override {
-    return {{"peft_type", "LORA"}, {"task_type", "CAUSAL_LM"}, {"r", options_.rank}, {"lora_alpha", options_.alpha},
-            {"lora_dropout", options_.dropout}, {"use_rslora", options_.rslora}, {"bias", "none"}, {"inference_mode", true},
-            {"fan_in_fan_out", false}, {"target_modules", target_names()}};
+    return {{"peft_type", "LORA"},
+            {"task_type", "CAUSAL_LM"},
+            {"r", options_.rank},
+            {"lora_alpha", options_.alpha},
+            {"lora_dropout", options_.dropout},
+            {"use_rslora", options_.rslora},
+            {"bias", "none"},
+            {"inference_mode", true},
+            {"fan_in_fan_out", false},
+            {"target_modules", target_names()}};
   }
 
   void merge() override {
@@ -79,10 +87,13 @@ class Lora : public Peft, private Module {
 
  private:
   void attach_to(const Site& site) {
-    if (site.linear->adapter) fail(ErrorKind::config, fmt::format("site {} has an adapter already", site.path), "give each PEFT method its own targets");
+    if (site.linear->adapter)
+      fail(ErrorKind::config, fmt::format("site {} has an adapter already", site.path),
+           "give each PEFT method its own targets");
     const double rank = static_cast<double>(options_.rank);
     const double scale = options_.alpha / (options_.rslora ? std::sqrt(rank) : rank);
-    auto adapter = std::make_shared<LoraAdapter>(site.linear->in(), site.linear->out(), options_.rank, scale, options_.dropout);
+    auto adapter =
+        std::make_shared<LoraAdapter>(site.linear->in(), site.linear->out(), options_.rank, scale, options_.dropout);
     add(site.path, *adapter);
     site.linear->adapter = adapter;
     sites_.push_back(site);
@@ -107,7 +118,9 @@ class Lora : public Peft, private Module {
     const std::vector<std::string> known(ends.begin(), ends.end());
     const std::vector<std::string> missing(unmatched.begin(), unmatched.end());
     const auto guess = nearest(missing.front(), known);
-    fail(ErrorKind::config, fmt::format("lora: no site matches the target{} {}; {} sites end in: {}", missing.size() > 1 ? "s" : "", join(missing, ", "), sites.size(), join(known, ", ")),
+    fail(ErrorKind::config,
+         fmt::format("lora: no site matches the target{} {}; {} sites end in: {}", missing.size() > 1 ? "s" : "",
+                     join(missing, ", "), sites.size(), join(known, ", ")),
          guess.empty() ? "name some of these in `targets`" : "did you mean '" + guess + "'?");
   }
 

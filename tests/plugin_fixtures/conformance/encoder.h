@@ -11,14 +11,23 @@
 
 namespace antiphon::fixture {
 
-enum class Fault { none, lying_grid, cut_gradient, global_generator, foreign_exception, shared_state, unnamed_parameter };
+enum class Fault {
+  none,
+  lying_grid,
+  cut_gradient,
+  global_generator,
+  foreign_exception,
+  shared_state,
+  unnamed_parameter
+};
 
 struct Options {
   int64_t width = 6;
 };
 
 inline const config::Table<Options>& options_table() {
-  static const auto* table = new config::Table<Options>(config::Table<Options>("fixture").field("width", &Options::width, "of a vector", {.min = 1}));
+  static const auto* table = new config::Table<Options>(
+      config::Table<Options>("fixture").field("width", &Options::width, "of a vector", {.min = 1}));
   return *table;
 }
 
@@ -26,7 +35,8 @@ inline const config::Table<Options>& options_table() {
 template <Fault fault>
 class RowEncoder : public Encoder, private Module {
  public:
-  explicit RowEncoder(const Options& options) : width_(options.width), first_(3, options.width, true), second_(options.width, options.width, true) {
+  explicit RowEncoder(const Options& options)
+      : width_(options.width), first_(3, options.width, true), second_(options.width, options.width, true) {
     add("first", first_);
     add("second", second_);
   }
@@ -74,8 +84,8 @@ class RowEncoder : public Encoder, private Module {
 
 }  // namespace antiphon::fixture
 
-#define ANTIPHON_FIXTURE(name) \
-  ANTIPHON_PLUGIN(name, "0.1.0") { \
-    using namespace antiphon::fixture; \
+#define ANTIPHON_FIXTURE(name)                                                                           \
+  ANTIPHON_PLUGIN(name, "0.1.0") {                                                                       \
+    using namespace antiphon::fixture;                                                                   \
     antiphon::register_encoder<RowEncoder<Fault::name>>(registrar, #name, "a fixture", options_table()); \
   }
