@@ -25,7 +25,7 @@ const config::Table<PatchMeanOptions>& patch_mean_table() {
 PatchMean::PatchMean(const PatchMeanOptions& options)
     : options_(options),
       projection_(3 * options.patch_size * options.patch_size, options.hidden_size, /*with_bias=*/true),
-      norm_(options.hidden_size, 1e-5) {
+      norm_(antiphon::nn::NormKind::layer, options.hidden_size, 1e-5) {
   if (options.image_size % options.patch_size != 0)
     fail(ErrorKind::config, fmt::format("patch_mean: image_size = {} is not a multiple of patch_size = {}",
                                         options.image_size, options.patch_size));

@@ -27,7 +27,7 @@ class PatchMean : public antiphon::Encoder, private antiphon::Module {
  private:
   PatchMeanOptions options_;
   antiphon::nn::Linear projection_;
-  antiphon::nn::LayerNorm norm_;
+  antiphon::nn::Norm norm_;
 };
 
 }  // namespace patch_mean

@@ -15,9 +15,10 @@ struct RowKernels {
                    float eps);
   void (*rms_norm_backward)(const T* grad, const T* x, const T* weight, const float* rstd, T* grad_x, int64_t begin,
                             int64_t end, int64_t width);
-  // x, y [tokens, heads, head_size]; cos, sin [tokens, head_size]. sign -1 turns back. Rows are tokens.
+  // x, y [tokens, heads, head_size]; cos, sin [tokens, rotary_size]: the first rotary_size of each head are turned, the
+  // rest copied. sign -1 turns back. Rows are tokens.
   void (*rope)(const T* x, const T* cos, const T* sin, T* y, int64_t begin, int64_t end, int64_t heads,
-               int64_t head_size, float sign);
+               int64_t head_size, int64_t rotary_size, float sign);
   // y = silu(gate) · up over elements.
   void (*swiglu)(const T* gate, const T* up, T* y, int64_t begin, int64_t end);
   void (*swiglu_backward)(const T* grad, const T* gate, const T* up, T* grad_gate, T* grad_up, int64_t begin,

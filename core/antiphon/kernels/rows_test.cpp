@@ -69,12 +69,19 @@ TEST_CASE("rope turns and turns back") {
       const auto both = at::cat({angle, angle}, 1);
       const auto cos = both.cos().to(dtype), sin = both.sin().to(dtype), y = at::empty_like(x),
                  back = at::empty_like(x);
-      kernel.rope(data<T>(x), data<T>(cos), data<T>(sin), data<T>(y), 0, 4, 3, size, 1);
-      kernel.rope(data<T>(y), data<T>(cos), data<T>(sin), data<T>(back), 0, 4, 3, size, -1);
+      kernel.rope(data<T>(x), data<T>(cos), data<T>(sin), data<T>(y), 0, 4, 3, size, size, 1);
+      kernel.rope(data<T>(y), data<T>(cos), data<T>(sin), data<T>(back), 0, 4, 3, size, size, -1);
       const auto x64 = x.to(at::kDouble),
                  half = at::cat({-x64.narrow(2, size / 2, size / 2), x64.narrow(2, 0, size / 2)}, 2);
       CHECK(error(y, x64 * cos.to(at::kDouble).unsqueeze(1) + half * sin.to(at::kDouble).unsqueeze(1)) < tolerance);
       CHECK(error(back, x64) < tolerance);
+      if (size == 64) {
+        const auto part = at::empty_like(x), short_cos = cos.narrow(1, 0, 32).contiguous(),
+                   short_sin = at::zeros_like(short_cos);
+        kernel.rope(data<T>(x), data<T>(short_cos), data<T>(short_sin), data<T>(part), 0, 4, 3, size, 32, 1);
+        CHECK(at::equal(part.narrow(2, 32, 32), x.narrow(2, 32, 32)));
+        CHECK(error(part.narrow(2, 0, 32), x64.narrow(2, 0, 32) * short_cos.to(at::kDouble).unsqueeze(1)) < tolerance);
+      }
     }
   });
 }

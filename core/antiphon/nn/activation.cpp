@@ -47,7 +47,8 @@ struct SwigluFunction : torch::autograd::Function<SwigluFunction> {
 
 const std::vector<std::string>& activation_names() {
   static const auto* names =
-      new std::vector<std::string>{"gelu", "gelu_tanh", "gelu_pytorch_tanh", "gelu_new", "relu", "silu", "swish"};
+      new std::vector<std::string>{"gelu", "gelu_tanh", "gelu_pytorch_tanh", "gelu_new",
+                                                            "relu", "relu2", "silu", "swish", "quick_gelu"};
   return *names;
 }
 
@@ -55,6 +56,8 @@ at::Tensor activate(const std::string& name, const at::Tensor& x) {
   if (name == "gelu") return at::gelu(x);
   if (name == "gelu_tanh" || name == "gelu_pytorch_tanh" || name == "gelu_new") return at::gelu(x, "tanh");
   if (name == "relu") return at::relu(x);
+  if (name == "relu2") return at::relu(x).square();
+  if (name == "quick_gelu") return x * at::sigmoid(1.702 * x);
   if (name == "silu" || name == "swish") return at::silu(x);
   fail(ErrorKind::config, "unknown activation '" + name + "'", "use one of: " + join(activation_names(), ", "));
 }

@@ -7,7 +7,8 @@
 
 namespace antiphon::nn {
 
-// "gelu" (erf), "gelu_tanh" (also "gelu_pytorch_tanh", "gelu_new"), "relu", "silu" (also "swish").
+// "gelu" (erf), "gelu_tanh" (also "gelu_pytorch_tanh", "gelu_new"), "relu", "relu2" (its square, So et al. 2021),
+// "silu" (also "swish"), "quick_gelu" (x · sigmoid(1.702 x), CLIP).
 const std::vector<std::string>& activation_names();
 // Error(config) for another name.
 at::Tensor activate(const std::string& name, const at::Tensor& x);

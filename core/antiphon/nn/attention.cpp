@@ -28,8 +28,9 @@ at::Tensor as_rows(const at::Tensor& y) {
 }
 
 // Which of the first `keys` positions each of the last `queries` tokens may see.
-at::Tensor causal_mask(int64_t queries, int64_t keys, at::Device device) {
-  return at::ones({queries, keys}, at::TensorOptions().dtype(at::kBool).device(device)).tril(keys - queries);
+at::Tensor causal_mask(int64_t queries, int64_t keys, int64_t window, at::Device device) {
+  auto mask = at::ones({queries, keys}, at::TensorOptions().dtype(at::kBool).device(device)).tril(keys - queries);
+  return window ? mask.triu(keys - queries - window + 1) : mask;
 }
 
 void append(KvCache& cache, size_t layer, int64_t row, const at::Tensor& k_thd, const at::Tensor& v_thd) {
@@ -51,7 +52,7 @@ bool is_iota(const std::vector<int64_t>& rows) {
 }
 
 // One new token a row, all rows at once; shorter rows are masked.
-at::Tensor decode_step(const at::Tensor& q_thd, const DecoderInput& input, size_t layer) {
+at::Tensor decode_step(const at::Tensor& q_thd, const DecoderInput& input, size_t layer, int64_t window) {
   const auto& cache = *input.cache;
   std::vector<int64_t> lengths;
   for (const auto row : input.rows) lengths.push_back(cache.lengths[row] + 1);
@@ -62,9 +63,12 @@ at::Tensor decode_step(const at::Tensor& q_thd, const DecoderInput& input, size_
     return used.index_select(0, at::tensor(input.rows, at::kLong).to(all.device()));
   };
   std::optional<at::Tensor> mask;
-  if (*shortest != *longest) {
-    const auto length = at::tensor(lengths, at::kLong).to(q_thd.device());
-    mask = at::arange(*longest, length.options()).unsqueeze(0).lt(length.unsqueeze(1)).unsqueeze(1).unsqueeze(1);
+  if (*shortest != *longest || (window && *longest > window)) {
+    const auto length = at::tensor(lengths, at::kLong).to(q_thd.device()).unsqueeze(1);
+    const auto position = at::arange(*longest, length.options()).unsqueeze(0);
+    auto seen = position.lt(length);
+    if (window) seen = seen.logical_and(position.ge(length - window));
+    mask = seen.unsqueeze(1).unsqueeze(1);
   }
   // With one query each, the heads that share a key head are its queries: several times faster than repeating keys.
   const auto k = pick(cache.keys[layer]), v = pick(cache.values[layer]);
@@ -75,8 +79,10 @@ at::Tensor decode_step(const at::Tensor& q_thd, const DecoderInput& input, size_
 }  // namespace
 
 at::Tensor packed_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
-                            const std::vector<int64_t>& lengths, bool causal) {
-  if (causal && fits_short_attention(q_thd, lengths)) return short_attention(q_thd, k_thd, v_thd, lengths);
+                            const std::vector<int64_t>& lengths, bool causal, int64_t window) {
+  const int64_t longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
+  if (window >= longest) window = 0;
+  if (causal && !window && fits_short_attention(q_thd, lengths)) return short_attention(q_thd, k_thd, v_thd, lengths);
   std::vector<at::Tensor> outputs;
   int64_t begin = 0;
   for (size_t i = 0; i < lengths.size();) {
@@ -84,14 +90,16 @@ at::Tensor packed_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
     while (end < lengths.size() && lengths[end] == lengths[i]) ++end;
     const auto n = static_cast<int64_t>(end - i), tokens = n * lengths[i];
     auto cut = [&](const at::Tensor& x) { return as_batch(x.narrow(0, begin, tokens), n); };
-    outputs.push_back(as_rows(attend(cut(q_thd), cut(k_thd), cut(v_thd), std::nullopt, causal)));
+    std::optional<at::Tensor> mask;
+    if (causal && window) mask = causal_mask(lengths[i], lengths[i], window, q_thd.device());
+    outputs.push_back(as_rows(attend(cut(q_thd), cut(k_thd), cut(v_thd), mask, causal && !mask)));
     begin += tokens, i = end;
   }
   return outputs.size() == 1 ? outputs[0] : at::cat(outputs);
 }
 
 at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
-                            const DecoderInput& input, size_t layer) {
+                            const DecoderInput& input, size_t layer, int64_t window) {
   auto& cache = *input.cache;
   int64_t begin = 0, longest = 0;
   for (size_t i = 0; i < input.rows.size(); ++i) {
@@ -102,15 +110,16 @@ at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
     append(cache, layer, row, k_thd.narrow(0, begin, n), v_thd.narrow(0, begin, n));
     begin += n, longest = std::max(longest, n);
   }
-  if (longest == 1) return decode_step(q_thd, input, layer);
+  if (longest == 1) return decode_step(q_thd, input, layer, window);
   std::vector<at::Tensor> outputs;
   begin = 0;
   for (size_t i = 0; i < input.rows.size(); ++i) {
     const int64_t n = input.lengths[i], row = input.rows[i], past = cache.lengths[row];
     auto seen = [&](const at::Tensor& all) { return all.narrow(0, row, 1).narrow(2, 0, past + n); };
-    const auto mask = past ? std::optional(causal_mask(n, past + n, q_thd.device())) : std::nullopt;
+    std::optional<at::Tensor> mask;
+    if (past || (window && n > window)) mask = causal_mask(n, past + n, window, q_thd.device());
     outputs.push_back(as_rows(attend(as_batch(q_thd.narrow(0, begin, n), 1), seen(cache.keys[layer]),
-                                     seen(cache.values[layer]), mask, !past)));
+                                     seen(cache.values[layer]), mask, !mask)));
     begin += n;
   }
   return at::cat(outputs);

@@ -8,15 +8,16 @@
 
 namespace antiphon::nn {
 
-DecoderLayer::DecoderLayer(const DecoderOptions& o)
+DecoderLayer::DecoderLayer(const DecoderOptions& o, int64_t index)
     : head_size_(o.head_size),
-      input_norm_(o.hidden_size, o.norm_eps),
-      post_attention_norm_(o.hidden_size, o.norm_eps),
-      q_proj_(o.hidden_size, o.num_heads * o.head_size, o.attention_bias),
-      k_proj_(o.hidden_size, o.num_kv_heads * o.head_size, o.attention_bias),
-      v_proj_(o.hidden_size, o.num_kv_heads * o.head_size, o.attention_bias),
-      o_proj_(o.num_heads * o.head_size, o.hidden_size, o.attention_bias),
-      gate_proj_(o.hidden_size, o.intermediate_size, o.mlp_bias),
+      window_(index >= o.first_window_layer ? o.window : 0),
+      activation_(o.activation),
+      input_norm_(o.norm, o.hidden_size, o.norm_eps),
+      post_attention_norm_(o.norm, o.hidden_size, o.norm_eps),
+      q_proj_(o.hidden_size, o.num_heads * o.head_size, o.qkv_bias),
+      k_proj_(o.hidden_size, o.num_kv_heads * o.head_size, o.qkv_bias),
+      v_proj_(o.hidden_size, o.num_kv_heads * o.head_size, o.qkv_bias),
+      o_proj_(o.num_heads * o.head_size, o.hidden_size, o.output_bias),
       up_proj_(o.hidden_size, o.intermediate_size, o.mlp_bias),
       down_proj_(o.intermediate_size, o.hidden_size, o.mlp_bias) {
   add("input_norm", input_norm_);
@@ -25,33 +26,44 @@ DecoderLayer::DecoderLayer(const DecoderOptions& o)
   add("self_attn.v_proj", v_proj_);
   add("self_attn.o_proj", o_proj_);
   add("post_attention_norm", post_attention_norm_);
-  add("mlp.gate_proj", gate_proj_);
+  if (o.gated_mlp) {
+    gate_proj_ = std::make_unique<Linear>(o.hidden_size, o.intermediate_size, o.mlp_bias);
+    add("mlp.gate_proj", *gate_proj_);
+  }
   add("mlp.up_proj", up_proj_);
   add("mlp.down_proj", down_proj_);
 }
 
 at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input,
                                 size_t layer) const {
-  auto heads = [&](const Linear& projection) { return projection.forward(x_td).view({x_td.size(0), -1, head_size_}); };
+  auto heads = [&](const Linear& projection) {
+    return projection.forward(x_td).view({x_td.size(0), -1, head_size_});
+  };
   const auto q = apply_rope(heads(q_proj_), rope), k = apply_rope(heads(k_proj_), rope), v = heads(v_proj_);
-  return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer)
-                                     : packed_attention(q, k, v, input.lengths, true));
+  return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer, window_)
+                                     : packed_attention(q, k, v, input.lengths, true, window_));
+}
+
+at::Tensor DecoderLayer::mlp(const at::Tensor& x_td) const {
+  const auto up = up_proj_.forward(x_td);
+  if (!gate_proj_) return down_proj_.forward(activate(activation_, up));
+  const auto gate = gate_proj_->forward(x_td);
+  return down_proj_.forward(activation_ == "silu" ? swiglu(gate, up) : activate(activation_, gate) * up);
 }
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input,
                                  size_t layer) const {
   const auto x = x_td + attend(input_norm_.forward(x_td), rope, input, layer);
-  const auto h = post_attention_norm_.forward(x);
-  return x + down_proj_.forward(swiglu(gate_proj_.forward(h), up_proj_.forward(h)));
+  return x + mlp(post_attention_norm_.forward(x));
 }
 
 Decoder::Decoder(const DecoderOptions& options)
     : options_(options),
-      norm_(options.hidden_size, options.norm_eps),
-      rope_(options.head_size, options.rope_theta, options.rope_scaling) {
+      norm_(options.norm, options.hidden_size, options.norm_eps),
+      rope_(options.rotary_size ? options.rotary_size : options.head_size, options.rope_theta, options.rope_scaling) {
   add("embed_tokens", embed_tokens_, {options.vocab_size, options.hidden_size}, Init::normal_002);
   for (int64_t i = 0; i < options.num_layers; ++i) {
-    layers_.push_back(std::make_unique<DecoderLayer>(options));
+    layers_.push_back(std::make_unique<DecoderLayer>(options, i));
     add(fmt::format("layers.{}", i), *layers_.back());
   }
   add("norm", norm_);

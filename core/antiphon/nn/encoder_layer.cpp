@@ -8,8 +8,8 @@ namespace antiphon::nn {
 
 EncoderLayer::EncoderLayer(const EncoderLayerOptions& o)
     : options_(o),
-      norm1_(o.hidden_size, o.norm_eps),
-      norm2_(o.hidden_size, o.norm_eps),
+      norm1_(NormKind::layer, o.hidden_size, o.norm_eps),
+      norm2_(NormKind::layer, o.hidden_size, o.norm_eps),
       q_proj_(o.hidden_size, o.hidden_size, true),
       k_proj_(o.hidden_size, o.hidden_size, o.key_bias),
       v_proj_(o.hidden_size, o.hidden_size, true),

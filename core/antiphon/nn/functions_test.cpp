@@ -60,7 +60,7 @@ at::Tensor turned(const at::Tensor& x, const at::Tensor& angles) {
 
 TEST_CASE("RmsNorm: value and gradients are those of the formula") {
   for (const bool trained : {true, false}) {
-    RmsNorm norm(24, 1e-3);
+    Norm norm(NormKind::rms, 24, 1e-3);
     norm.initialize(1, at::kCPU);
     auto& weight = *norm.parameters()[0].tensor;
     const auto ours = [&](const std::vector<at::Tensor>& in) {
@@ -77,7 +77,7 @@ TEST_CASE("RmsNorm: value and gradients are those of the formula") {
 }
 
 TEST_CASE("RmsNorm in bf16 takes its statistics in float32 and keeps the dtype") {
-  RmsNorm norm(64, 1e-6);
+  Norm norm(NormKind::rms, 64, 1e-6);
   norm.initialize(1, at::kCPU);
   const auto x = (random({5, 64}, 3) * 300).to(at::kBFloat16);
   const auto y = norm.forward(x);
@@ -116,6 +116,34 @@ TEST_CASE("rope: value and gradients are those of the formula, for every scaling
     compare([&](const std::vector<at::Tensor>& in) { return apply_rope(in[0], table); },
             [&](const std::vector<at::Tensor>& in) { return turned(in[0], exact); },
             {random({static_cast<int64_t>(positions.size()), 3, head_size}, 8)});
+  }
+}
+
+TEST_CASE("rope over a part of a head leaves the rest as it is") {
+  const auto table = Rope(8, 10000, {}).table(at::tensor(std::vector<int64_t>{3, 900}, at::kLong), at::kFloat);
+  compare([&](const std::vector<at::Tensor>& in) { return apply_rope(in[0], table); },
+          [&](const std::vector<at::Tensor>& in) {
+            const auto angles = at::atan2(table.sin_td, table.cos_td).narrow(1, 0, 4).to(at::kDouble);
+            return at::cat({turned(in[0].narrow(2, 0, 8), angles), in[0].narrow(2, 8, 6)}, 2);
+          },
+          {random({2, 3, 14}, 8)});
+}
+
+TEST_CASE("layer norms: with the weight as it is, and around zero") {
+  for (const auto kind : {NormKind::layer, NormKind::layer_plus_one}) {
+    Norm norm(kind, 24, 1e-3);
+    norm.initialize(1, at::kCPU);
+    auto parameters = norm.parameters();
+    const auto ours = [&](const std::vector<at::Tensor>& in) {
+      *parameters[0].tensor = in[1], *parameters[1].tensor = in[2];
+      return norm.forward(in[0]);
+    };
+    const auto formula = [&](const std::vector<at::Tensor>& in) {
+      const auto centred = in[0] - in[0].mean(-1, true);
+      const auto weight = kind == NormKind::layer ? in[1] : in[1] + 1;
+      return centred * (centred.square().mean(-1, true) + 1e-3).rsqrt() * weight + in[2];
+    };
+    compare(ours, formula, {random({7, 24}, 4) * 3, random({24}, 5), random({24}, 6)});
   }
 }
 

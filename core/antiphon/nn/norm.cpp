@@ -75,17 +75,15 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
 
 }  // namespace
 
-RmsNorm::RmsNorm(int64_t size, double eps) : eps_(eps) { add("weight", weight_, {size}, Init::ones); }
-
-at::Tensor RmsNorm::forward(const at::Tensor& x) const { return RmsNormFunction::apply(x, weight_, eps_); }
-
-LayerNorm::LayerNorm(int64_t size, double eps) : eps_(eps) {
-  add("weight", weight_, {size}, Init::ones);
-  add("bias", bias_, {size}, Init::zeros);
+Norm::Norm(NormKind kind, int64_t size, double eps) : kind_(kind), eps_(eps) {
+  add("weight", weight_, {size}, kind == NormKind::layer_plus_one ? Init::zeros : Init::ones);
+  if (kind != NormKind::rms) add("bias", bias_, {size}, Init::zeros);
 }
 
-at::Tensor LayerNorm::forward(const at::Tensor& x) const {
-  return at::layer_norm(x, {x.size(-1)}, like(weight_, x), like(bias_, x), eps_);
+at::Tensor Norm::forward(const at::Tensor& x) const {
+  if (kind_ == NormKind::rms) return RmsNormFunction::apply(x, weight_, eps_);
+  const auto weight = kind_ == NormKind::layer ? weight_ : weight_ + 1;
+  return at::layer_norm(x, {x.size(-1)}, like(weight, x), like(bias_, x), eps_);
 }
 
 }  // namespace antiphon::nn

@@ -4,24 +4,20 @@
 
 namespace antiphon::nn {
 
-// y = x / sqrt(mean(x²) + eps) · weight (Zhang & Sennrich 2019).
-class RmsNorm : public Module {
- public:
-  RmsNorm(int64_t size, double eps);
-  at::Tensor forward(const at::Tensor& x) const;
-
- private:
-  at::Tensor weight_;
-  double eps_;
+enum class NormKind {
+  rms,            // x / sqrt(mean(x²) + eps) · weight (Zhang & Sennrich 2019)
+  layer,          // (x − mean) / sqrt(var + eps) · weight + bias (Ba et al. 2016)
+  layer_plus_one  // the same with weight + 1: the stored weight is around zero (NeMo's layernorm1p)
 };
 
-// y = (x − mean) / sqrt(var + eps) · weight + bias (Ba et al. 2016).
-class LayerNorm : public Module {
+// Parameters: weight [size], and bias [size] but for rms.
+class Norm : public Module {
  public:
-  LayerNorm(int64_t size, double eps);
+  Norm(NormKind kind, int64_t size, double eps);
   at::Tensor forward(const at::Tensor& x) const;
 
  private:
+  NormKind kind_;
   at::Tensor weight_, bias_;
   double eps_;
 };

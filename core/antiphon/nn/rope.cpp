@@ -20,7 +20,7 @@ float llama3_scaled(float frequency, const RopeScaling& s) {
   return static_cast<float>((1 - smooth) * frequency / s.factor + smooth * frequency);
 }
 
-// x [tokens, heads, head_size]; cos, sin [tokens, head_size].
+// x [tokens, heads, head_size]; cos, sin [tokens, rotary_size].
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos_td, const at::Tensor& sin_td, double sign) {
   if (kernels::fits(x) && x.is_contiguous() && cos_td.is_contiguous() && sin_td.is_contiguous() &&
       cos_td.scalar_type() == x.scalar_type()) {
@@ -29,12 +29,15 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos_td, const at::Tenso
                       [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
                         using T = decltype(type);
                         kernel.rope(kernels::data<T>(x), kernels::data<T>(cos_td), kernels::data<T>(sin_td),
-                                    kernels::data<T>(y), begin, end, x.size(1), x.size(2), static_cast<float>(sign));
+                                    kernels::data<T>(y), begin, end, x.size(1), x.size(2), cos_td.size(1),
+                                    static_cast<float>(sign));
                       });
     return y;
   }
   const auto cos = cos_td.unsqueeze(1), sin = sin_td.unsqueeze(1);
-  const int64_t half = x.size(-1) / 2;
+  const int64_t rotary = cos_td.size(1), half = rotary / 2;
+  if (rotary < x.size(-1))
+    return at::cat({rotate(x.narrow(-1, 0, rotary), cos_td, sin_td, sign), x.narrow(-1, rotary, x.size(-1) - rotary)}, -1);
   auto y = x * cos;
   y.narrow(-1, 0, half).addcmul_(x.narrow(-1, half, half), sin.narrow(-1, 0, half), -sign);
   y.narrow(-1, half, half).addcmul_(x.narrow(-1, 0, half), sin.narrow(-1, half, half), sign);
@@ -57,8 +60,8 @@ struct RopeFunction : torch::autograd::Function<RopeFunction> {
 
 }  // namespace
 
-Rope::Rope(int64_t head_size, double theta, const RopeScaling& scaling) {
-  const auto exponents = at::arange(0, head_size, 2, at::kLong).to(at::kFloat) / static_cast<double>(head_size);
+Rope::Rope(int64_t rotary_size, double theta, const RopeScaling& scaling) {
+  const auto exponents = at::arange(0, rotary_size, 2, at::kLong).to(at::kFloat) / static_cast<double>(rotary_size);
   inverse_frequency_ = 1.0 / at::pow(theta, exponents);
   if (scaling.type == "linear") inverse_frequency_ = inverse_frequency_ / scaling.factor;
   if (scaling.type == "llama3") {

@@ -18,20 +18,22 @@ struct RopeScaling {
 
 // Angles of each token, computed once for all layers.
 struct RopeTable {
-  at::Tensor cos_td, sin_td;  // [tokens, head_size]
+  at::Tensor cos_td, sin_td;  // [tokens, rotary_size]
 };
 
 class Rope {
  public:
-  Rope(int64_t head_size, double theta, const RopeScaling& scaling);
+  // `rotary_size` is even: the leading part of a head that is turned, or all of it.
+  Rope(int64_t rotary_size, double theta, const RopeScaling& scaling);
   // positions [tokens] int64 -> the table, in `dtype` on the device of the positions.
   RopeTable table(const at::Tensor& positions_t, at::ScalarType dtype) const;
 
  private:
-  at::Tensor inverse_frequency_;  // [head_size / 2] float32, CPU
+  at::Tensor inverse_frequency_;  // [rotary_size / 2] float32, CPU
 };
 
-// x [tokens, heads, head_size]; the first half of a head pairs with the second ("rotate half").
+// x [tokens, heads, head_size]; the first half of the rotary part pairs with its second ("rotate half"), what follows
+// the rotary part stays.
 at::Tensor apply_rope(const at::Tensor& x_thd, const RopeTable& table);
 
 }  // namespace antiphon::nn

@@ -38,7 +38,7 @@ class MlpConnector : public Connector, private Module {
         mlp_(shape.input_size, options.hidden_size ? options.hidden_size : shape.output_size, shape.output_size,
              options.depth, options.activation) {
     if (options.norm == "layer_norm") {
-      norm_ = std::make_unique<nn::LayerNorm>(shape.input_size, 1e-5);
+      norm_ = std::make_unique<nn::Norm>(nn::NormKind::layer, shape.input_size, 1e-5);
       add("norm", *norm_);
     }
     add("layers", mlp_);
@@ -67,7 +67,7 @@ class MlpConnector : public Connector, private Module {
   }
 
   MlpOptions options_;
-  std::unique_ptr<nn::LayerNorm> norm_;
+  std::unique_ptr<nn::Norm> norm_;
   nn::Mlp mlp_;
 };
 

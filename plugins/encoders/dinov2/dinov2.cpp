@@ -46,7 +46,7 @@ Dinov2::Dinov2(const Dinov2Options& options) : options_(options), layers_used_(l
     add(fmt::format("layers.{}", i), *layers_.back());
   }
   if (last_layer()) {
-    norm_ = std::make_unique<nn::LayerNorm>(width, options.layer_norm_eps);
+    norm_ = std::make_unique<nn::Norm>(nn::NormKind::layer, width, options.layer_norm_eps);
     add("norm", *norm_);
   }
 }

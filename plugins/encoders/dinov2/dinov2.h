@@ -45,7 +45,7 @@ class Dinov2 : public Encoder, private Module {
   int64_t layers_used_;
   at::Tensor class_token_, position_embedding_, patch_weight_, patch_bias_;
   std::vector<std::unique_ptr<nn::EncoderLayer>> layers_;
-  std::unique_ptr<nn::LayerNorm> norm_;
+  std::unique_ptr<nn::Norm> norm_;
 };
 
 }  // namespace antiphon::dinov2

@@ -45,7 +45,7 @@ Whisper::Whisper(const WhisperOptions& options) : options_(options), layers_used
     add(fmt::format("layers.{}", i), *layers_.back());
   }
   if (layers_used_ == options.num_layers && options.layer == -1) {
-    norm_ = std::make_unique<nn::LayerNorm>(width, 1e-5);
+    norm_ = std::make_unique<nn::Norm>(nn::NormKind::layer, width, 1e-5);
     add("layer_norm", *norm_);
   }
 }

@@ -36,7 +36,7 @@ class Whisper : public Encoder, private Module {
   int64_t layers_used_;
   at::Tensor conv1_weight_, conv1_bias_, conv2_weight_, conv2_bias_, positions_;
   std::vector<std::unique_ptr<nn::EncoderLayer>> layers_;
-  std::unique_ptr<nn::LayerNorm> norm_;
+  std::unique_ptr<nn::Norm> norm_;
 };
 
 }  // namespace antiphon::whisper

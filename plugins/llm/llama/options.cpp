@@ -59,7 +59,7 @@ nn::DecoderOptions LlamaOptions::decoder() const {
   o.head_size = head_size ? head_size : hidden_size / num_heads;
   o.max_positions = max_positions, o.norm_eps = norm_eps, o.rope_theta = rope_theta;
   o.rope_scaling = {rope_type, rope_factor, rope_low_freq_factor, rope_high_freq_factor, rope_original_max_positions};
-  o.attention_bias = attention_bias, o.mlp_bias = mlp_bias, o.tie_embeddings = tie_embeddings;
+  o.qkv_bias = o.output_bias = attention_bias, o.mlp_bias = mlp_bias, o.tie_embeddings = tie_embeddings;
   if (num_heads % o.num_kv_heads != 0)
     fail(ErrorKind::config,
          fmt::format("num_heads = {} is not a multiple of num_kv_heads = {}", num_heads, o.num_kv_heads));
