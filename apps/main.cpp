@@ -37,6 +37,8 @@ void add_commands(CLI::App& program, apps::Action& action) {
   apps::add_eval(program, action);
   apps::add_generate(program, action);
   apps::add_merge(program, action);
+  apps::add_export(program, action);
+  apps::add_compose(program, action);
   apps::add_validate(program, action);
   apps::add_inspect(program, action);
   apps::add_conformance(program, action);

@@ -54,7 +54,7 @@ data::Prepared random_sample(graph::MultimodalLm& model, int64_t tokens) {
 std::unique_ptr<Loss> cross_entropy() {
   config::Problems problems;
   config::Value options = config::Value::Table{};
-  auto loss = graph::build_slot<Loss>("loss", "cross_entropy", "", options, "loss", problems);
+  auto loss = graph::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
   problems.throw_if_any();
   return loss;
 }

@@ -1,8 +1,10 @@
 # antiphon_add_plugin(NAME KIND encoder VERSION 0.1.0 [DOC "…"] [PROVIDES encoder:dinov2 …] SOURCES …
-#                     [LIBRARIES …] [TESTS …] [NOT_INSTALLED] [NO_PCH])
+#                     [LIBRARIES …] [TESTS …] [READS dinov2 …] [NOT_INSTALLED] [NO_PCH])
 # builds NAME.so and its sidecar NAME.toml into ${ANTIPHON_PLUGIN_OUTPUT_DIR} (default: <build>/plugins). The target
 # is plugin_NAME; its sources are compiled once, in the object library plugin_NAME_objects, which the unit tests
-# (TESTS, Catch2) link too. PROVIDES defaults to KIND:NAME. NO_PCH is for sources without LibTorch.
+# (TESTS, Catch2) link too. PROVIDES defaults to KIND:NAME. READS names
+# the model_types of config.json files that KIND:NAME reads, so that whole models find it. NO_PCH is for sources without
+# LibTorch.
 # The same in this tree and from the installed package.
 include(GNUInstallDirs)
 find_file(ANTIPHON_MANIFEST_H antiphon/plugin/manifest.h NO_CACHE REQUIRED NO_DEFAULT_PATH
@@ -28,9 +30,14 @@ function(antiphon_build_identity COMPILER BUILD)
   endif()
 endfunction()
 
-function(antiphon_write_sidecar FILE NAME VERSION PROVIDES DOC)
+function(antiphon_write_sidecar FILE NAME VERSION PROVIDES READS DOC)
   antiphon_build_identity(compiler build)
   list(JOIN PROVIDES "\", \"" provides)
+  set(reads "")
+  if(READS)
+    list(JOIN READS "\", \"" reads)
+    set(reads "reads = [\"${reads}\"]\n")
+  endif()
   string(REPLACE "\\" "\\\\" doc "${DOC}")
   string(REPLACE "\"" "\\\"" doc "${doc}")
   file(CONFIGURE OUTPUT ${FILE} @ONLY CONTENT [[name = "@NAME@"
@@ -41,7 +48,7 @@ compiler = "@compiler@"
 cxx_abi = "1"
 build = "@build@"
 provides = ["@provides@"]
-doc = "@doc@"
+@reads@doc = "@doc@"
 ]])
 endfunction()
 
@@ -91,7 +98,7 @@ function(antiphon_plugin_tests NAME)
 endfunction()
 
 function(antiphon_add_plugin NAME)
-  cmake_parse_arguments(P "NOT_INSTALLED;NO_PCH" "KIND;VERSION;DOC" "PROVIDES;SOURCES;LIBRARIES;TESTS" ${ARGN})
+  cmake_parse_arguments(P "NOT_INSTALLED;NO_PCH" "KIND;VERSION;DOC" "PROVIDES;SOURCES;LIBRARIES;TESTS;READS" ${ARGN})
   if(P_UNPARSED_ARGUMENTS OR NOT P_KIND OR NOT P_VERSION OR NOT P_SOURCES)
     message(FATAL_ERROR "antiphon_add_plugin(${NAME} …) needs KIND, VERSION and SOURCES; "
       "not understood: '${P_UNPARSED_ARGUMENTS}'")
@@ -101,6 +108,9 @@ function(antiphon_add_plugin NAME)
   endif()
   if(NOT P_PROVIDES)
     set(P_PROVIDES ${P_KIND}:${NAME})
+  endif()
+  if(P_READS)
+    list(TRANSFORM P_READS PREPEND ${P_KIND}:${NAME}:)
   endif()
   set(folder ${CMAKE_BINARY_DIR}/plugins)
   if(ANTIPHON_PLUGIN_OUTPUT_DIR)
@@ -121,7 +131,7 @@ function(antiphon_add_plugin NAME)
   target_link_options(plugin_${NAME} PRIVATE LINKER:--version-script=${map} LINKER:--no-undefined)
   set_target_properties(plugin_${NAME} PROPERTIES PREFIX "" OUTPUT_NAME ${NAME} SUFFIX .so NO_SONAME ON
     LINKER_LANGUAGE CXX LINK_DEPENDS ${map} LIBRARY_OUTPUT_DIRECTORY ${folder} INSTALL_RPATH "$ORIGIN/../..")
-  antiphon_write_sidecar(${folder}/${NAME}.toml ${NAME} ${P_VERSION} "${P_PROVIDES}" "${P_DOC}")
+  antiphon_write_sidecar(${folder}/${NAME}.toml ${NAME} ${P_VERSION} "${P_PROVIDES}" "${P_READS}" "${P_DOC}")
 
   if(NOT P_NOT_INSTALLED)
     install(TARGETS plugin_${NAME} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/antiphon/plugins)

@@ -16,6 +16,8 @@ void add_train(CLI::App& program, Action& action);
 void add_eval(CLI::App& program, Action& action);
 void add_generate(CLI::App& program, Action& action);
 void add_merge(CLI::App& program, Action& action);
+void add_export(CLI::App& program, Action& action);
+void add_compose(CLI::App& program, Action& action);
 void add_validate(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
 void add_conformance(CLI::App& program, Action& action);

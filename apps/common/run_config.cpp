@@ -1,5 +1,7 @@
 #include <common/run_config.h>
 
+#include <antiphon/graph/whole_model.h>
+
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
@@ -58,6 +60,8 @@ const config::Table<RunConfig>& run_table() {
 RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets) {
   auto root = config::load_toml(config_file(file_or_run));
   for (const auto& assignment : sets) config::apply_set(root, assignment);
+  if (auto* table = root.get_if<config::Value::Table>(); table && table->contains("model"))
+    graph::expand_from(table->at("model"));
   config::Problems problems;
   RunConfig config;
   run_table().read(&config, root, "", problems);

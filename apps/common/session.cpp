@@ -37,7 +37,7 @@ std::unique_ptr<graph::MultimodalLm> loaded(RunConfig& config, at::Device device
 
 std::unique_ptr<Loss> built_loss(RunConfig& config) {
   config::Problems problems;
-  auto loss = graph::build_slot<Loss>("loss", config.loss.plugin, "", config.loss.options, "loss", problems);
+  auto loss = graph::build_slot<Loss>("loss", config.loss.plugin, {}, config.loss.options, "loss", problems);
   problems.throw_if_any();
   return loss;
 }
@@ -54,6 +54,11 @@ text::PromptBuilder opened_prompts(const RunConfig& config) {
   return {std::move(tokenizer), std::move(chat_template)};
 }
 
+std::string hash_of(const at::Tensor& tensor) {
+  const auto bytes = tensor.detach().to(at::kCPU).contiguous();
+  return content_hash({static_cast<const char*>(bytes.const_data_ptr()), static_cast<size_t>(bytes.nbytes())});
+}
+
 // What the features of a stream depend on besides the media: options, weights by content, number format.
 std::map<std::string, std::string> cache_settings(const RunConfig& config, const graph::MultimodalLm& model) {
   std::map<std::string, std::string> settings;
@@ -64,9 +69,7 @@ std::map<std::string, std::string> cache_settings(const RunConfig& config, const
     for (const auto& slot : stream->encoders()) {
       pretrained &= !slot.spec.weights.empty();
       if (slot.spec.weights.empty()) continue;
-      const weights::Checkpoint checkpoint(slot.spec.weights);
-      for (const auto& file : std::filesystem::directory_iterator(slot.spec.weights))
-        if (file.path().extension() == ".safetensors") text += content_hash(read_file(file.path(), ErrorKind::weights));
+      for (const auto& parameter : slot.encoder->module().parameters()) text += hash_of(*parameter.tensor);
     }
     if (pretrained) settings[name] = text;
   }

@@ -23,11 +23,9 @@ struct ConformanceFlags {
 };
 
 const std::map<std::string, CheckKind>& kinds() {
-  static const std::map<std::string, CheckKind> all{{"encoder", check_encoder},
-                                                    {"connector", check_connector},
-                                                    {"language_model", check_language_model},
-                                                    {"loss", check_loss},
-                                                    {"peft", check_peft}};
+  static const std::map<std::string, CheckKind> all{
+      {"encoder", check_encoder}, {"connector", check_connector}, {"language_model", check_language_model},
+      {"loss", check_loss},       {"peft", check_peft},           {"model_family", check_model_family}};
   return all;
 }
 
@@ -88,8 +86,9 @@ void check_component(Report& report, const plugin::Entry& entry, const config::V
   report.heading(fmt::format("{} {} with {}", entry.kind, entry.name, in_short(options)));
   const auto found = kinds().find(entry.kind);
   if (found == kinds().end()) {
-    report.check("kind: one that antiphon knows",
-                 [&] { throw Unmet{"expected encoder, connector, language_model, loss or peft, got " + entry.kind}; });
+    report.check("kind: one that antiphon knows", [&] {
+      throw Unmet{"expected encoder, connector, language_model, loss, peft or model_family, got " + entry.kind};
+    });
     return;
   }
   const GlobalState state;

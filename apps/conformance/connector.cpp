@@ -33,6 +33,15 @@ std::vector<TokenGrid> accepted_grids(const Connector& connector) {
   return grids;
 }
 
+// Items of one part each: embeddings [n, tokens, output_size].
+at::Tensor embedded(Connector& connector, const at::Tensor& x, const TokenGrid& grid) {
+  const auto out = connector.output_grid(grid);
+  std::vector<at::Tensor> items;
+  for (const auto& part : connector.forward(x, grid).unbind(0))
+    items.push_back(connector.assemble({part.view({out.rows, out.columns, -1})}, {}));
+  return at::stack(items);
+}
+
 at::Tensor features(int64_t n, const TokenGrid& grid) { return made({n, grid.count(), shape.input_size}, 31); }
 
 void counts_hold(Connector& connector, const std::vector<TokenGrid>& grids) {
@@ -42,6 +51,9 @@ void counts_hold(Connector& connector, const std::vector<TokenGrid>& grids) {
       const auto y = connector.forward(features(n, grid), grid);
       expect_shape(y, {n, connector.output_grid(grid).count(), shape.output_size},
                    fmt::format("an output as output_grid() says for {} part(s) of {},", n, text(grid)));
+      expect_shape(embedded(connector, features(n, grid), grid),
+                   {n, connector.item_tokens({connector.output_grid(grid)}, {}), shape.output_size},
+                   fmt::format("items as item_tokens() says for one part of {},", text(grid)));
     }
 }
 
@@ -73,7 +85,7 @@ void check_connector(Report& report, const Subject& subject) {
   if (!report.check("grids: each is taken or refused by output_grid()", [&] { grids = accepted_grids(*connector); }))
     return;
   start(connector->module(), 1);
-  if (!report.check("counting contract: forward() gives what output_grid() says, batch 1 and 2",
+  if (!report.check("counting contract: forward() and assemble() give what is announced, batch 1 and 2",
                     [&] { counts_hold(*connector, grids); }))
     return;
   report.check("forward: a batch of two is two of one", [&] { batch_is_one_by_one(*connector, grids); });
@@ -83,7 +95,7 @@ void check_connector(Report& report, const Subject& subject) {
     Connector* used = fresh.get();
     const auto grid = grids.front();
     return {fresh, &fresh->module(),
-            [used, grid](at::ScalarType type) { return used->forward(features(2, grid).to(type), grid); }};
+            [used, grid](at::ScalarType type) { return embedded(*used, features(2, grid).to(type), grid); }};
   });
 }
 

@@ -1,4 +1,5 @@
 #include <eval/table.h>
+#include <cstdio>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -126,6 +127,7 @@ void print_scores(const json& set) {
                  cell(m, "f1", "{:.2f}"), cell(m, "chrf", "{:.1f}"), cell(m, "wer", "{:.2f}"), versus);
     }
   }
+  std::fflush(stdout);  // progress goes to stderr: a table must not end in the middle of the next line
 }
 
 }  // namespace antiphon::apps

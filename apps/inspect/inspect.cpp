@@ -23,9 +23,10 @@ struct InspectFlags {
 };
 
 Value summary(const plugin::Description& found) {
-  Value::Array provides;
+  Value::Array provides, reads;
   for (const auto& item : found.provides) provides.emplace_back(item);
-  return Value::Table{{"name", found.name}, {"version", found.version},    {"provides", provides},
+  for (const auto& item : found.reads) reads.emplace_back(item);
+  return Value::Table{{"name", found.name}, {"version", found.version},    {"provides", provides},    {"reads", reads},
                       {"doc", found.doc},   {"file", found.file.string()}, {"refusal", found.refusal}};
 }
 

@@ -28,8 +28,8 @@ void export_parts(Session& session, const std::filesystem::path& folder) {
   std::filesystem::create_directories(folder / "connectors");
   for (const auto& [name, stream] : model.streams()) {
     const auto path = folder / "connectors" / (name + ".safetensors");
-    weights::save_safetensors(path,
-                              weights::checkpoint_tensors(stream->connector().module(), NameMap{{{"{}", "{}"}}, {}}));
+    weights::save_safetensors(
+        path, weights::checkpoint_tensors(stream->connector().module(), NameMap{{{"{}", "{}"}}, {}, {}}));
     log::info(fmt::format("connector in {}", path.string()));
   }
 }

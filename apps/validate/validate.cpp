@@ -72,7 +72,7 @@ void warn_missing(const graph::MultimodalLm& model, const std::string& path, con
 
 void check_loss(RunConfig& config) {
   config::Problems problems;
-  graph::build_slot<Loss>("loss", config.loss.plugin, "", config.loss.options, "loss", problems);
+  graph::build_slot<Loss>("loss", config.loss.plugin, {}, config.loss.options, "loss", problems);
   problems.throw_if_any();
 }
 

@@ -97,24 +97,95 @@ class Weights:
             self.normal(name + ".bias", size, std=0.05)
 
 
-def write_llama(folder, seed=1, hidden=32, layers=2):
-    w = Weights(seed)
+def llama_tensors(w, prefix, hidden, layers):
     vocab, kv = vocab_size(), hidden // 2
-    w.normal("model.embed_tokens.weight", vocab, hidden, std=0.5)
+    w.normal(prefix + "model.embed_tokens.weight", vocab, hidden, std=0.5)
     for i in range(layers):
-        at = f"model.layers.{i}."
+        at = f"{prefix}model.layers.{i}."
         w.norm(at + "input_layernorm", hidden, bias=False)
         w.norm(at + "post_attention_layernorm", hidden, bias=False)
         for name, rows, columns in [("self_attn.q_proj", hidden, hidden), ("self_attn.k_proj", kv, hidden), ("self_attn.v_proj", kv, hidden), ("self_attn.o_proj", hidden, hidden),
                                     ("mlp.gate_proj", 2 * hidden, hidden), ("mlp.up_proj", 2 * hidden, hidden), ("mlp.down_proj", hidden, 2 * hidden)]:
             w.linear(at + name, rows, columns, bias=False)
-    w.norm("model.norm", hidden, bias=False)
-    w.normal("lm_head.weight", vocab, hidden)
-    write_model(folder, {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": vocab, "hidden_size": hidden, "intermediate_size": 2 * hidden,
-                         "num_hidden_layers": layers, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "rms_norm_eps": 1e-5,
-                         "rope_theta": 10000.0, "tie_word_embeddings": False, "hidden_act": "silu", "eos_token_id": vocab - 1, "torch_dtype": "float32"}, w.tensors)
+    w.norm(prefix + "model.norm", hidden, bias=False)
+    w.normal(prefix + "lm_head.weight", vocab, hidden)
+    return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": vocab, "hidden_size": hidden, "intermediate_size": 2 * hidden,
+            "num_hidden_layers": layers, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "rms_norm_eps": 1e-5,
+            "rope_theta": 10000.0, "tie_word_embeddings": False, "hidden_act": "silu", "eos_token_id": vocab - 1, "torch_dtype": "float32"}
+
+
+def write_llama(folder, seed=1, hidden=32, layers=2):
+    w = Weights(seed)
+    write_model(folder, llama_tensors(w, "", hidden, layers), w.tensors)
+    copy_tokenizer(folder)
+
+
+def copy_tokenizer(folder):
     for name in ["tokenizer.json", "tokenizer_config.json"]:
         (folder / name).write_bytes((TOKENIZER / name).read_bytes())
+
+
+def tower_tensors(w, prefix, kind, hidden, layers):
+    """The vision half of CLIP or SigLIP; pictures of 28 x 28 in patches of 14."""
+    clip = kind == "clip"
+    if clip:
+        w.normal(prefix + "embeddings.class_embedding", hidden, std=0.1)
+        w.norm(prefix + "pre_layrnorm", hidden)
+    w.normal(prefix + "embeddings.patch_embedding.weight", hidden, 3, 14, 14)
+    if not clip:
+        w.normal(prefix + "embeddings.patch_embedding.bias", hidden, std=0.02)
+    w.normal(prefix + "embeddings.position_embedding.weight", 5 if clip else 4, hidden, std=0.1)
+    for i in range(layers):
+        at = f"{prefix}encoder.layers.{i}."
+        w.norm(at + "layer_norm1", hidden)
+        w.norm(at + "layer_norm2", hidden)
+        for name in ["q_proj", "k_proj", "v_proj", "out_proj"]:
+            w.linear(at + "self_attn." + name, hidden, hidden)
+        w.linear(at + "mlp.fc1", 2 * hidden, hidden)
+        w.linear(at + "mlp.fc2", hidden, 2 * hidden)
+    w.norm(prefix + "post_layernorm", hidden)
+    return {"model_type": f"{kind}_vision_model", "hidden_size": hidden, "intermediate_size": 2 * hidden, "num_hidden_layers": layers, "num_attention_heads": 2,
+            "image_size": 28, "patch_size": 14, "layer_norm_eps": 1e-5, "hidden_act": "quick_gelu" if clip else "gelu_pytorch_tanh"}
+
+
+PIXELS = {"size": {"height": 28, "width": 28}, "do_center_crop": False, "resample": 3, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+
+
+def write_siglip(folder, seed=5, hidden=16, layers=2):
+    w = Weights(seed)
+    write_model(folder, tower_tensors(w, "", "siglip", hidden, layers), w.tensors)
+    (folder / "preprocessor_config.json").write_text(json.dumps(PIXELS))
+
+
+def write_llava(folder, seed=4, hidden=32, vision=16, layers=2):
+    """A whole model: CLIP, a projector of two layers, Llama. Its chat template knows pictures as "<image>"."""
+    w = Weights(seed)
+    text = llama_tensors(w, "language_model.", hidden, layers)
+    tower = tower_tensors(w, "vision_tower.", "clip", vision, layers)
+    w.linear("multi_modal_projector.linear_1", hidden, vision)
+    w.linear("multi_modal_projector.linear_2", hidden, hidden)
+    image_id = text["vocab_size"]
+    write_model(folder, {"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "text_config": {**text, "vocab_size": image_id + 1}, "vision_config": tower,
+                         "image_token_index": image_id, "projector_hidden_act": "gelu", "vision_feature_layer": -2, "vision_feature_select_strategy": "default",
+                         "tie_word_embeddings": False, "torch_dtype": "float32"}, with_row(w))
+    copy_tokenizer(folder)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["added_tokens"].append({"id": image_id, "content": "<image>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True})
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config["chat_template"] = ("{% for m in messages %}<|im_start|>{{ m.role }}{{ '\\n' }}{% for part in m.content %}{% if part.type == 'image' %}<image>{{ '\\n' }}"
+                               "{% else %}{{ part.text }}{% endif %}{% endfor %}<|im_end|>{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{{ '\\n' }}{% endif %}")
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "preprocessor_config.json").write_text(json.dumps(PIXELS))
+
+
+def with_row(w):
+    """One more row in the embedding and the head, for <image>."""
+    import numpy
+
+    for name in ["language_model.model.embed_tokens.weight", "language_model.lm_head.weight"]:
+        w.tensors[name] = numpy.concatenate([w.tensors[name], w.tensors[name][:1]])
+    return w.tensors
 
 
 def write_dinov2(folder, seed=2, hidden=16, layers=2):

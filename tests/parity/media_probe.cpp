@@ -16,6 +16,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/media/log_mel.h>
+#include <antiphon/media/mel_bank.h>
 #include <antiphon/media/resize.h>
 
 using namespace antiphon;
@@ -101,7 +102,7 @@ std::string mel(std::istream& in, const std::string& out) {
 std::string filters(std::istream& in, const std::string& out) {
   int64_t mels;
   in >> mels;
-  return write_tensor(out, mel_filters(mels));
+  return write_tensor(out, MelBank::of(mels, 201).filters());
 }
 
 // "DURATION HEIGHT WIDTH SAMPLES TIMES…"; the frames, then the samples.

@@ -1,11 +1,15 @@
 """Our components and models against transformers, peft and torch, live, on tiny random checkpoints.
 
-model_parity.py PROBE [GROUP...]     PROBE is the program model_probe; without GROUP, all groups are run.
+model_parity.py PROBE [--report FILE] [GROUP...]
+
+PROBE is the program model_probe; without GROUP, all groups are run. The report lists every case, for docs/models.md.
 
 Differences are largest absolute differences in units of the largest value of the reference, tensor by tensor; the
 limit is 1e-5 in float32. Exit code 1 where any case fails.
 """
+import argparse
 import importlib
+import json
 import os
 import sys
 import time
@@ -13,7 +17,7 @@ import time
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-GROUPS = ["encoders", "processors", "llama", "lora", "connectors", "losses", "composed", "bf16"]
+GROUPS = ["encoders", "processors", "decoders", "lora", "connectors", "losses", "composed", "whole", "bf16"]
 
 
 def main():
@@ -22,15 +26,23 @@ def main():
 
     from models.common import Bench
 
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("probe")
+    parser.add_argument("groups", nargs="*", metavar="GROUP")
+    parser.add_argument("--report")
+    options = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
-    with Bench(sys.argv[1]) as bench:
-        for group in sys.argv[2:] or GROUPS:
-            begin = time.time()
+    with Bench(options.probe) as bench:
+        for group in options.groups or GROUPS:
+            begin, bench.group = time.time(), group
             importlib.import_module("models." + group).run(bench)
             print(f"-- {group}: {time.time() - begin:.1f} s", flush=True)
         print(f"{bench.passed} passed, {bench.failed} failed")
+        if options.report:
+            with open(options.report, "w") as file:
+                json.dump(bench.cases, file, indent=0)
         return 1 if bench.failed else 0
 
 

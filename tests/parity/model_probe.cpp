@@ -44,8 +44,9 @@ std::unique_ptr<Interface> build(const char* kind, const json& request, Extra...
   config::Problems problems;
   auto options = toml(request, "options");
   const std::string weights = std::is_same_v<Interface, Encoder> ? request.value("weights", "") : "";
-  auto component = graph::build_slot<Interface>(kind, request.at("plugin").get<std::string>(), weights, options, kind,
-                                                problems, extra...);
+  auto component =
+      graph::build_slot<Interface>(kind, request.at("plugin").get<std::string>(), {weights, request.value("part", "")},
+                                   options, kind, problems, extra...);
   problems.throw_if_any();
   return component;
 }
@@ -96,7 +97,7 @@ json run_encoder(const json& request) {
 json run_connector(const json& request) {
   const ConnectorShape shape{request.at("input_size").get<int64_t>(), request.at("output_size").get<int64_t>()};
   const auto connector = build<Connector>("connector", request, shape);
-  const NameMap names{{{"{}", "{}"}}, {}};
+  const NameMap names{{{"{}", "{}"}}, {}, {}};
   load(connector->module(), names, request);
   const TokenGrid grid{request.at("rows").get<int64_t>(), request.at("columns").get<int64_t>()};
   run_module(request, connector->module(), names, [&](const at::Tensor& x) { return connector->forward(x, grid); });

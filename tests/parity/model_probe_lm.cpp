@@ -8,7 +8,9 @@
 #include <numeric>
 
 #include <antiphon/data/prepare.h>
+#include <antiphon/graph/export_whole.h>
 #include <antiphon/graph/slot.h>
+#include <antiphon/graph/whole_model.h>
 #include <antiphon/infer/generator.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/export.h>
@@ -19,7 +21,9 @@ namespace {
 // The [model] table in "model"; with "merge", adapters are folded in.
 std::unique_ptr<graph::MultimodalLm> load_model(const json& request) {
   config::Problems problems;
-  auto spec = graph::model_table().parse(toml(request, "model"), "model", problems);
+  auto table = toml(request, "model");
+  graph::expand_from(table);
+  auto spec = graph::model_table().parse(table, "model", problems);
   problems.throw_if_any();
   auto model = graph::MultimodalLm::build(spec);
   model->load({at::kCPU, dtype_of(request), 1});
@@ -63,7 +67,7 @@ at::Tensor logits_of(graph::MultimodalLm& model, const at::Tensor& hidden) {
 LossOutput loss_of(graph::MultimodalLm& model, const graph::Batch& batch, const at::Tensor& hidden) {
   config::Problems problems;
   config::Value options = config::Value::Table{};
-  const auto loss = graph::build_slot<Loss>("loss", "cross_entropy", "", options, "loss", problems);
+  const auto loss = graph::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
   problems.throw_if_any();
   return loss->forward({hidden.index_select(0, batch.supervised_n), model.llm().head_weight(), batch.labels_n,
                         static_cast<double>(batch.supervised())});
@@ -81,7 +85,9 @@ void side_effects(const json& request, graph::MultimodalLm& model, NamedTensors&
   if (request.contains("save_adapter"))
     weights::save_adapter(request.at("save_adapter").get<std::string>(), *model.pefts().at(0),
                           model.spec().llm.weights);
-  if (request.value("merge", false))
+  if (request.contains("export")) {
+    graph::export_whole(model, request.at("export").get<std::string>());
+  } else if (request.value("merge", false))
     for (auto& [name, tensor] : weights::checkpoint_tensors(model.llm().module(), model.llm().name_map()))
       out.emplace_back("weight:" + name, tensor);
 }

@@ -16,7 +16,12 @@ class Connector {
   // What is done to each vector alone: rows [m, that width] -> [m, output_size]. The graph gives it all rows of a batch
   // at once, whatever grids they come from.
   virtual at::Tensor project(const at::Tensor& rows) = 0;
-  // Both: [n, grid.count(), input_size] -> [n, output_grid(grid).count(), output_size].
+  // What is done to the parts of one item together (tiles of a picture): how many embeddings an item yields whose parts
+  // come out with these grids, and the embeddings of its parts, each [rows, columns, output_size], as one sequence
+  // [item_tokens(), output_size]. Default: one part after the other.
+  virtual int64_t item_tokens(const std::vector<TokenGrid>& parts, const Tiling& tiling) const;
+  virtual at::Tensor assemble(const std::vector<at::Tensor>& parts, const Tiling& tiling) const;
+  // The first two: [n, grid.count(), input_size] -> [n, output_grid(grid).count(), output_size].
   at::Tensor forward(const at::Tensor& features, const TokenGrid& grid);
   virtual Module& module() = 0;
 };

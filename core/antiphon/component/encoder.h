@@ -13,6 +13,14 @@ struct TokenGrid {
   bool operator==(const TokenGrid&) const = default;
 };
 
+// How the parts of one item lie: the first shows the whole picture, the others are `rows` x `columns` tiles of it, row
+// by row. No tiles: rows = 0.
+struct Tiling {
+  int64_t rows = 0, columns = 0;
+  int64_t height = 0, width = 0;  // of the picture, pixels; its proportions say how much of the tiles is padding
+  bool operator==(const Tiling&) const = default;
+};
+
 class Encoder {
  public:
   virtual ~Encoder();
@@ -25,6 +33,8 @@ class Encoder {
   // Media -> parts (an image, a tile, a window of 30 s), each a float32 CPU tensor without a batch axis. Called from
   // loader threads: const, thread-safe, reads no parameter. Error(data) where the item cannot be processed.
   virtual std::vector<at::Tensor> process(const MediaItem& item) const = 0;
+  // How the parts of that item lie; by default they stand one after the other.
+  virtual Tiling tiling(const MediaItem&) const { return {}; }
   // A part of the smallest shape that process() may return, for conformance and memory estimates.
   virtual std::vector<int64_t> example_shape() const = 0;
   // The counting contract: how many vectors forward() gives for a part of this shape.

@@ -3,6 +3,7 @@
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/loss.h>
+#include <antiphon/component/model_family.h>
 #include <antiphon/component/peft.h>
 
 #include <ATen/ATen.h>
@@ -15,8 +16,21 @@ LanguageModel::~LanguageModel() = default;
 Loss::~Loss() = default;
 LinearAdapter::~LinearAdapter() = default;
 Peft::~Peft() = default;
+ModelFamily::~ModelFamily() = default;
 
 at::Tensor Connector::arrange(const at::Tensor& features, const TokenGrid&) const { return features; }
+
+int64_t Connector::item_tokens(const std::vector<TokenGrid>& parts, const Tiling&) const {
+  int64_t tokens = 0;
+  for (const auto& grid : parts) tokens += grid.count();
+  return tokens;
+}
+
+at::Tensor Connector::assemble(const std::vector<at::Tensor>& parts, const Tiling&) const {
+  std::vector<at::Tensor> rows;
+  for (const auto& part : parts) rows.push_back(part.flatten(0, 1));
+  return rows.size() == 1 ? rows.front() : at::cat(rows);
+}
 
 at::Tensor Connector::forward(const at::Tensor& features, const TokenGrid& grid) {
   const auto arranged = arrange(features, grid);

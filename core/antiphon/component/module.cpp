@@ -38,7 +38,7 @@ void Module::visit(const std::string& prefix, const std::function<void(const std
 std::vector<Parameter> Module::parameters() {
   std::vector<Parameter> all;
   visit("", [&](const std::string& path, Module& module) {
-    for (const auto& own : module.own_) all.push_back({join_path(path, own.name), own.tensor, own.init});
+    for (const auto& own : module.own_) all.push_back({join_path(path, own.name), own.tensor, own.init, own.fixed});
   });
   return all;
 }
@@ -65,7 +65,7 @@ int64_t Module::trainable_count() {
 }
 
 void Module::set_requires_grad(bool on) {
-  for (auto& parameter : parameters()) parameter.tensor->set_requires_grad(on);
+  for (auto& parameter : parameters()) parameter.tensor->set_requires_grad(on && !parameter.fixed);
 }
 
 void Module::initialize(uint64_t seed, at::Device device) {
@@ -95,6 +95,11 @@ void Module::to(at::Device device, at::ScalarType dtype) {
 void Module::add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init) {
   tensor = at::empty(shape, at::TensorOptions().device(at::kMeta).dtype(at::kFloat));
   own_.push_back({std::move(name), &tensor, init});
+}
+
+void Module::add_fixed(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init) {
+  add(std::move(name), tensor, shape, init);
+  own_.back().fixed = true;
 }
 
 void Module::add(std::string name, Module& child) { children_.emplace_back(std::move(name), &child); }

@@ -28,6 +28,7 @@ struct Parameter {
   std::string name;  // full path from the module that was asked, e.g. "layers.3.self_attn.q_proj.weight"
   at::Tensor* tensor = nullptr;
   Init init = Init::zeros;
+  bool fixed = false;  // never trained: running statistics
 };
 
 // A linear layer with its path name: the place that adapters, quantisation and sharding attach to.
@@ -59,6 +60,8 @@ class Module {
  protected:
   // Declares `tensor` as parameter `name` of this shape, on the meta device, float32. The tensor must be a member.
   void add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init);
+  // The same for a tensor that a checkpoint holds and that is never trained.
+  void add_fixed(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init);
   // Declares a child; it must be a member or owned by one, and live as long as this module.
   void add(std::string name, Module& child);
 

@@ -36,23 +36,37 @@ std::optional<std::string> rename(const std::string& from, const std::string& to
   return fill(to, holes);
 }
 
+enum class Direction { to_parameter, to_checkpoint };
+
+std::optional<std::string> first_match(const std::vector<NameRule>& rules, Direction direction,
+                                       const std::string& name) {
+  const bool forward = direction == Direction::to_parameter;
+  for (const auto& rule : rules)
+    if (auto found =
+            forward ? rename(rule.checkpoint, rule.parameter, name) : rename(rule.parameter, rule.checkpoint, name))
+      return found;
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<std::string> NameMap::to_parameter(const std::string& checkpoint_name) const {
-  for (const auto& rule : rules)
-    if (auto name = rename(rule.checkpoint, rule.parameter, checkpoint_name)) return name;
-  return std::nullopt;
+  if (whole.empty()) return first_match(rules, Direction::to_parameter, checkpoint_name);
+  const auto own = first_match(whole, Direction::to_parameter, checkpoint_name);
+  return own ? first_match(rules, Direction::to_parameter, *own) : std::nullopt;
 }
 
 std::optional<std::string> NameMap::to_checkpoint(const std::string& parameter_name) const {
-  for (const auto& rule : rules)
-    if (auto name = rename(rule.parameter, rule.checkpoint, parameter_name)) return name;
-  return std::nullopt;
+  auto own = first_match(rules, Direction::to_checkpoint, parameter_name);
+  return own && !whole.empty() ? first_match(whole, Direction::to_checkpoint, *own) : own;
 }
 
 bool NameMap::ignores(const std::string& checkpoint_name) const {
+  auto own = std::optional(checkpoint_name);
+  if (!whole.empty()) own = first_match(whole, Direction::to_parameter, checkpoint_name);
+  if (!own) return true;
   for (const auto& pattern : ignored)
-    if (glob_match(pattern, checkpoint_name)) return true;
+    if (glob_match(pattern, *own)) return true;
   return false;
 }
 

@@ -17,6 +17,9 @@ struct NameMap {
   std::vector<NameRule> rules;
   // Checkpoint names (globs) that this component does not use, e.g. "model.decoder.*" for an encoder.
   std::vector<std::string> ignored;
+  // Where the checkpoint is a whole model's (see model_family.h): its names, and what `rules` and `ignored` call them.
+  // Names that none of these matches belong to other parts, and are not used.
+  std::vector<NameRule> whole;
 
   // The parameter for a checkpoint name; nullopt where no rule matches.
   std::optional<std::string> to_parameter(const std::string& checkpoint_name) const;

@@ -11,6 +11,7 @@
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/loss.h>
+#include <antiphon/component/model_family.h>
 #include <antiphon/component/peft.h>
 #include <antiphon/component/pretrained.h>
 #include <antiphon/plugin/registry.h>
@@ -34,6 +35,7 @@ using ConnectorFactory = Factory<Connector, ConnectorShape>;
 using LanguageModelFactory = Factory<LanguageModel>;
 using LossFactory = Factory<Loss>;
 using PeftFactory = Factory<Peft>;
+using ModelFamilyFactory = Factory<ModelFamily>;
 
 namespace detail {
 
@@ -93,6 +95,15 @@ void register_peft(plugin::Registrar& registrar, std::string name, std::string d
                    const config::Table<Options>& table) {
   registrar.add("peft", std::move(name), std::move(doc), table,
                 PeftFactory(detail::make_factory<Peft, Component>(table)));
+}
+
+// A family has a default constructor and no options.
+template <class Component>
+void register_model_family(plugin::Registrar& registrar, std::string name, std::string doc) {
+  struct None {};
+  static const auto* table = new config::Table<None>("model_family");
+  registrar.add("model_family", std::move(name), std::move(doc), *table,
+                ModelFamilyFactory([](const BuildContext&) { return std::make_unique<Component>(); }));
 }
 
 // Builds component `name` of `kind`; loads its plugin where needed. nullptr where context.problems got errors.

@@ -8,13 +8,23 @@
 #include <antiphon/base/log.h>
 #include <antiphon/weights/safetensors.h>
 
+#include <sstream>
+
 namespace antiphon::data {
 namespace {
 
+std::string to_text(const Tiling& t) { return fmt::format("{} {} {} {}", t.rows, t.columns, t.height, t.width); }
+
+Tiling to_tiling(const std::string& text) {
+  Tiling t;
+  std::istringstream(text) >> t.rows >> t.columns >> t.height >> t.width;
+  return t;
+}
+
 // Of all bytes: a damaged file would train on silently otherwise.
-std::string hash_of(const std::vector<at::Tensor>& features) {
-  std::string hashes;
-  for (const auto& part : features) {
+std::string hash_of(const CachedFeatures& features) {
+  std::string hashes = to_text(features.tiling);
+  for (const auto& part : features.parts) {
     const auto bytes = part.to(at::kCPU).contiguous();
     hashes += content_hash({static_cast<const char*>(bytes.const_data_ptr()), static_cast<size_t>(bytes.nbytes())});
   }
@@ -36,30 +46,33 @@ std::string FeatureCache::key(const std::string& stream, std::string_view media_
 
 std::filesystem::path FeatureCache::path(const std::string& key) const { return folder_ / (key + ".safetensors"); }
 
-std::optional<std::vector<at::Tensor>> FeatureCache::load(const std::string& key) const {
+std::optional<CachedFeatures> FeatureCache::load(const std::string& key) const {
   if (key.empty() || !std::filesystem::exists(path(key))) return std::nullopt;
   try {
     const weights::SafetensorsFile file(path(key));
-    std::vector<at::Tensor> parts;
-    for (size_t i = 0; i < file.tensors().size(); ++i) parts.push_back(file.tensor(std::to_string(i)));
-    for (const auto& part : parts)
+    CachedFeatures features;
+    for (size_t i = 0; i < file.tensors().size(); ++i) features.parts.push_back(file.tensor(std::to_string(i)));
+    for (const auto& part : features.parts)
       if (part.dim() != 3) return std::nullopt;
-    if (const auto hash = file.metadata().find("xxh3"); hash == file.metadata().end() || hash->second != hash_of(parts))
-      return std::nullopt;
-    return parts;
+    const auto hash = file.metadata().find("xxh3"), tiling = file.metadata().find("tiling");
+    if (hash == file.metadata().end() || tiling == file.metadata().end()) return std::nullopt;
+    features.tiling = to_tiling(tiling->second);
+    if (hash->second != hash_of(features)) return std::nullopt;
+    return features;
   } catch (const Error& error) {
     log::debug(fmt::format("feature cache: {} is made again: {}", path(key).string(), error.message()));
     return std::nullopt;
   }
 }
 
-void FeatureCache::store(const std::string& key, const std::vector<at::Tensor>& features) {
+void FeatureCache::store(const std::string& key, const CachedFeatures& features) {
   if (key.empty()) return;
   try {
     std::filesystem::create_directories(path(key).parent_path());
     weights::NamedTensors tensors;
-    for (size_t i = 0; i < features.size(); ++i) tensors.emplace_back(std::to_string(i), features[i].detach());
-    weights::save_safetensors(path(key), tensors, {{"xxh3", hash_of(features)}});
+    for (size_t i = 0; i < features.parts.size(); ++i)
+      tensors.emplace_back(std::to_string(i), features.parts[i].detach());
+    weights::save_safetensors(path(key), tensors, {{"xxh3", hash_of(features)}, {"tiling", to_text(features.tiling)}});
   } catch (const Error& error) {
     warn_once(error.message());
   } catch (const std::filesystem::filesystem_error& error) {

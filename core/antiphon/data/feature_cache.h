@@ -1,6 +1,6 @@
 // Features of frozen encoders on disk, so that a picture is encoded once and not in every epoch.
 #pragma once
-#include <ATen/core/Tensor.h>
+#include <antiphon/graph/stream.h>
 
 #include <filesystem>
 #include <map>
@@ -10,6 +10,11 @@
 
 namespace antiphon::data {
 
+struct CachedFeatures {
+  std::vector<at::Tensor> parts;  // each [rows, columns, feature_size]
+  Tiling tiling;
+};
+
 class FeatureCache {
  public:
   // `settings` by stream name: whatever features depend on besides the media's bytes. An empty folder: no caching.
@@ -18,10 +23,10 @@ class FeatureCache {
   bool enabled() const { return !folder_.empty(); }
   // The name of an item's features; empty where that stream is not cached.
   std::string key(const std::string& stream, std::string_view media_bytes) const;
-  // Parts [rows, columns, feature_size], or nullopt where they are not there or damaged (then they are made again).
-  std::optional<std::vector<at::Tensor>> load(const std::string& key) const;
+  // nullopt where they are not there or damaged (then they are made again).
+  std::optional<CachedFeatures> load(const std::string& key) const;
   // Atomic; a full disk is a warning, once, and no error.
-  void store(const std::string& key, const std::vector<at::Tensor>& features);
+  void store(const std::string& key, const CachedFeatures& features);
 
  private:
   std::filesystem::path path(const std::string& key) const;

@@ -12,8 +12,8 @@ using weights::TestFolder;
 
 namespace {
 
-std::vector<at::Tensor> features(at::ScalarType dtype) {
-  return {at::arange(24).reshape({2, 3, 4}).to(dtype), at::arange(4).reshape({1, 1, 4}).to(dtype)};
+CachedFeatures features(at::ScalarType dtype) {
+  return {{at::arange(24).reshape({2, 3, 4}).to(dtype), at::arange(4).reshape({1, 1, 4}).to(dtype)}, {1, 2, 30, 40}};
 }
 
 std::filesystem::path only_file(const std::filesystem::path& folder) {
@@ -33,18 +33,19 @@ TEST_CASE("feature cache: a round trip keeps values, dtype, order and number of 
     cache.store(key, features(dtype));
     const auto loaded = cache.load(key);
     REQUIRE(loaded);
-    REQUIRE(loaded->size() == 2);
+    REQUIRE(loaded->parts.size() == 2);
+    CHECK(loaded->tiling == features(dtype).tiling);
     for (size_t i = 0; i < 2; ++i) {
-      CHECK((*loaded)[i].scalar_type() == dtype);
-      CHECK(at::equal((*loaded)[i], features(dtype)[i]));
+      CHECK(loaded->parts[i].scalar_type() == dtype);
+      CHECK(at::equal(loaded->parts[i], features(dtype).parts[i]));
     }
   }
-  std::vector<at::Tensor> many;
-  for (int i = 0; i < 12; ++i) many.push_back(at::full({1, 1, 2}, i));
+  CachedFeatures many;
+  for (int i = 0; i < 12; ++i) many.parts.push_back(at::full({1, 1, 2}, i));
   cache.store(cache.key("image", "many"), many);
   const auto loaded = cache.load(cache.key("image", "many"));
   REQUIRE(loaded);
-  for (int i = 0; i < 12; ++i) CHECK((*loaded)[static_cast<size_t>(i)][0][0][0].item<int>() == i);
+  for (int i = 0; i < 12; ++i) CHECK(loaded->parts[static_cast<size_t>(i)][0][0][0].item<int>() == i);
 }
 
 TEST_CASE("feature cache: the key depends on content, settings and stream; off and unknown streams have none") {
@@ -73,8 +74,8 @@ TEST_CASE("feature cache: any damage is a miss, and what is stored anew is good"
     damaged[i] = static_cast<char>(damaged[i] ^ 0x10);
     put(damaged);
     if (const auto loaded = cache.load(key)) {  // white space of the header
-      REQUIRE(loaded->size() == 2);
-      CHECK(at::equal((*loaded)[0], features(at::kFloat)[0]));
+      REQUIRE(loaded->parts.size() == 2);
+      CHECK(at::equal(loaded->parts[0], features(at::kFloat).parts[0]));
     }
   }
   for (size_t size = 0; size < bytes.size(); size += 5) {

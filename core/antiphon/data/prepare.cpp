@@ -21,11 +21,18 @@ std::vector<SampleTurn> without_answer(const Sample& sample) {
   return turns;
 }
 
-std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns) {
+std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, const std::vector<MediaRef>& media,
+                                        const graph::MultimodalLm& model) {
   std::vector<text::Turn> out;
   for (const auto& turn : turns) {
     out.push_back({turn.role, {}});
-    for (const auto& part : turn.parts) out.back().parts.push_back({part.text, static_cast<int32_t>(part.media)});
+    for (const auto& part : turn.parts) {
+      auto& piece = out.back().parts.emplace_back(text::Part{part.text, static_cast<int32_t>(part.media)});
+      if (part.media < 0) continue;
+      const auto& ref = media.at(static_cast<size_t>(part.media));
+      piece.type = to_string(ref.modality);
+      piece.placeholder = model.stream_for(ref.modality, ref.stream).placeholder();
+    }
   }
   return out;
 }
@@ -45,7 +52,7 @@ graph::BatchMedia Preparer::read_media(const Sample& sample, const MediaRef& ref
   const auto bytes = read_file(ref.path, ErrorKind::data, limits_.file_bytes);
   media.cache_key = cache_.key(stream.name(), bytes);
   if (auto features = cache_.load(media.cache_key)) {
-    media.item = stream.from_features(std::move(*features));
+    media.item = stream.from_features(std::move(features->parts), features->tiling);
     return media;
   }
   MediaItem item{ref.modality, {}, {}};
@@ -60,7 +67,7 @@ graph::BatchMedia Preparer::read_media(const Sample& sample, const MediaRef& ref
 
 Prepared Preparer::prepare(const Sample& sample, Purpose purpose) const {
   const bool training = purpose == Purpose::training;
-  const auto turns = to_prompt_turns(training ? sample.turns : without_answer(sample));
+  const auto turns = to_prompt_turns(training ? sample.turns : without_answer(sample), sample.media, model_);
   const auto prompt = training ? prompts_.training(turns) : prompts_.generation(turns);
   Prepared out;
   out.id = sample.id;

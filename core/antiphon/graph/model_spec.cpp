@@ -3,6 +3,9 @@
 namespace antiphon::graph {
 namespace {
 
+constexpr const char* kPartDoc =
+    "which part of a whole model's directory `weights` is meant, such as vision_tower; empty: all of it";
+
 config::Table<ComponentSpec> slot(const std::string& name, const std::string& weights_doc) {
   using S = ComponentSpec;
   auto table = config::Table<S>(name)
@@ -14,7 +17,8 @@ config::Table<ComponentSpec> slot(const std::string& name, const std::string& we
 const config::Table<ComponentSpec>& connector_slot() {
   static const auto* table = [] {
     auto* t = new config::Table<ComponentSpec>(
-        slot("connector", "a .safetensors file of a trained connector; empty: random"));
+        slot("connector", "a .safetensors file of a trained connector, or a whole model's directory; empty: random"));
+    t->field("part", &ComponentSpec::part, kPartDoc);
     t->field("trainable", &ComponentSpec::trainable, "train its parameters").rest(&ComponentSpec::options);
     return t;
   }();
@@ -36,6 +40,7 @@ const config::Table<LanguageModelSpec>& llm_table() {
       config::Table<S>("llm")
           .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`", {.required = true})
           .field("weights", &S::weights, "a Hugging Face directory; empty: random")
+          .field("part", &S::part, kPartDoc)
           .field("tokenizer", &S::tokenizer, "directory with tokenizer.json; empty: that of `weights`")
           .field("chat_template", &S::chat_template, "a Jinja file; empty: that of the tokenizer's directory")
           .field("trainable", &S::trainable, "train its own parameters")
@@ -49,6 +54,10 @@ const config::Table<StreamSpec>& stream_table() {
   static const auto* table = new config::Table<S>(
       config::Table<S>("stream")
           .field("enabled", &S::enabled, "false drops a stream that an extended file composes")
+          .field(
+              "placeholder", &S::placeholder,
+              "the token that the chat template writes for an item (\"<image>\"); empty: the template is not told, and "
+              "embeddings stand where the item stands in the text")
           .field("encoder", &S::encoder,
                  "a component {plugin, weights, trainable, …}, or a list of them whose features are joined",
                  {.required = true})
@@ -62,6 +71,7 @@ const config::Table<StreamSpec>& stream_table() {
 const config::Table<ComponentSpec>& frozen_slot() {
   static const auto* table = [] {
     auto* t = new config::Table<ComponentSpec>(slot("encoder", "a Hugging Face directory; empty: random"));
+    t->field("part", &ComponentSpec::part, kPartDoc);
     t->field("trainable", &ComponentSpec::trainable, "train its parameters").rest(&ComponentSpec::options);
     return t;
   }();
@@ -72,6 +82,10 @@ const config::Table<ModelSpec>& model_table() {
   using S = ModelSpec;
   static const auto* table = new config::Table<S>(
       config::Table<S>("model")
+          .field("from", &S::from,
+                 "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Llama): stands for what `antiphon "
+                 "compose` "
+                 "prints; the other keys win")
           .field("graph", &S::graph, "how the parts are put together", {.choices = {"multimodal_lm"}})
           .table("llm", &S::llm, llm_table(), "the language model", {.required = true})
           .map("streams", &S::streams, stream_table(), "media -> encoder -> connector -> embeddings, by name"));

@@ -12,6 +12,7 @@ namespace antiphon::graph {
 struct ComponentSpec {
   std::string plugin;
   std::string weights;  // a Hugging Face directory, or an adapter's; empty: random
+  std::string part;     // which part of a whole model `weights` is meant; empty: all of it
   bool trainable = false;
   config::Value options = config::Value::Table{};
 };
@@ -23,7 +24,7 @@ inline ComponentSpec trained_slot() {
 }
 
 struct LanguageModelSpec {
-  std::string plugin, weights;
+  std::string plugin, weights, part;
   std::string tokenizer;      // a directory; empty: `weights`
   std::string chat_template;  // a Jinja file; empty: that of the tokenizer's directory
   bool trainable = false;
@@ -32,12 +33,14 @@ struct LanguageModelSpec {
 };
 
 struct StreamSpec {
-  bool enabled = true;    // false drops a stream that an extended file composes
-  config::Value encoder;  // a slot, or a list of slots whose features are joined
+  bool enabled = true;      // false drops a stream that an extended file composes
+  std::string placeholder;  // the token that the chat template writes for an item; empty: it stands where it stands
+  config::Value encoder;    // a slot, or a list of slots whose features are joined
   ComponentSpec connector = trained_slot();
 };
 
 struct ModelSpec {
+  std::string from;  // a Hugging Face directory of a whole model; expand_from() puts its composition in its place
   std::string graph = "multimodal_lm";
   LanguageModelSpec llm;
   std::map<std::string, StreamSpec> streams;

@@ -26,14 +26,24 @@ std::string samples_of(const Batch& batch, const std::string& stream) {
   return text;
 }
 
+weights::LoadReport load_part(Part& part, const weights::LoadOptions& options) {
+  try {
+    return weights::load_parameters(*part.module, weights::Checkpoint(part.weights), part.names, options);
+  } catch (const Error& error) {
+    if (!part.path.ends_with(".connector")) throw;
+    fail(error.kind(), error.message(),
+         "leave `weights` of the connector out to train a new one, if what is before it was changed");
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
   config::Problems problems;
   auto model = std::make_unique<MultimodalLm>();
   auto& llm = spec.llm;
-  model->llm_ =
-      build_slot<LanguageModel>("language_model", llm.plugin, llm.weights, llm.options, "model.llm", problems);
+  model->llm_ = build_slot<LanguageModel>("language_model", llm.plugin, {llm.weights, llm.part}, llm.options,
+                                          "model.llm", problems);
   if (model->llm_) model->llm_->module().set_requires_grad(llm.trainable);
   const int64_t hidden_size = model->llm_ ? model->llm_->hidden_size() : 0;
   std::erase_if(spec.streams, [](const auto& entry) { return !entry.second.enabled; });
@@ -43,12 +53,14 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
   for (size_t i = 0; i < llm.peft.size(); ++i) {
     auto& slot = llm.peft[i];
     if (auto peft =
-            build_slot<Peft>("peft", slot.plugin, "", slot.options, fmt::format("model.llm.peft.{}", i), problems))
+            build_slot<Peft>("peft", slot.plugin, {}, slot.options, fmt::format("model.llm.peft.{}", i), problems))
       model->pefts_.push_back(std::move(peft));
   }
   model->spec_ = spec;
   if (model->llm_) model->attach_peft(problems);
   problems.throw_if_any();
+  for (const auto& part : model->parts())
+    if (!part.part.empty()) model->whole_names_[part.path] = whole_names(part.weights, part.part);
   return model;
 }
 
@@ -75,21 +87,29 @@ std::vector<Site> MultimodalLm::sites() {
 }
 
 std::vector<Part> MultimodalLm::parts() {
-  std::vector<Part> all{{"llm", spec_.llm.plugin, &llm_->module(), spec_.llm.weights, llm_->name_map()}};
+  const auto& llm = spec_.llm;
+  std::vector<Part> all{{"llm", llm.plugin, &llm_->module(), llm.weights, llm.part, llm_->name_map()}};
   for (size_t i = 0; i < pefts_.size(); ++i)
-    all.push_back(
-        {fmt::format("llm.peft.{}", i), spec_.llm.peft[i].plugin, &pefts_[i]->module(), spec_.llm.peft[i].weights, {}});
+    all.push_back({fmt::format("llm.peft.{}", i),
+                   spec_.llm.peft[i].plugin,
+                   &pefts_[i]->module(),
+                   spec_.llm.peft[i].weights,
+                   "",
+                   {}});
   for (auto& [name, stream] : streams_) {
     auto& slots = stream->encoders();
     for (size_t i = 0; i < slots.size(); ++i) {
       const auto index = slots.size() > 1 ? fmt::format(".{}", i) : "";
       all.push_back({fmt::format("streams.{}.encoder{}", name, index), slots[i].spec.plugin,
-                     &slots[i].encoder->module(), slots[i].spec.weights, slots[i].encoder->name_map()});
+                     &slots[i].encoder->module(), slots[i].spec.weights, slots[i].spec.part,
+                     slots[i].encoder->name_map()});
     }
     const auto& connector = spec_.streams.at(name).connector;
     all.push_back({fmt::format("streams.{}.connector", name), connector.plugin, &stream->connector().module(),
-                   connector.weights, NameMap{{{"{}", "{}"}}, {}}});
+                   connector.weights, connector.part, NameMap{{{"{}", "{}"}}, {}, {}}});
   }
+  for (auto& part : all)
+    if (const auto names = whole_names_.find(part.path); names != whole_names_.end()) part.names.whole = names->second;
   return all;
 }
 
@@ -102,9 +122,7 @@ void MultimodalLm::load(const LoadSettings& settings) {
     weights::LoadOptions options;
     options.device = settings.device, options.frozen_dtype = settings.compute, options.name = part.path;
     if (!adapter && !part.weights.empty())
-      with_context("loading " + part.path, [&] {
-        report(part, weights::load_parameters(*part.module, weights::Checkpoint(part.weights), part.names, options));
-      });
+      with_context("loading " + part.path, [&] { report(part, load_part(part, options)); });
     part.module->initialize(seed, settings.device);
     if (part.module->trainable_count() == 0) part.module->to(settings.device, settings.compute);
     if (adapter) {

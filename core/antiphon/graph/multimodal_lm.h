@@ -14,7 +14,7 @@ struct Part {
   std::string path;  // "llm", "llm.peft.0", "streams.image.encoder", "streams.image.connector"
   std::string plugin;
   Module* module = nullptr;
-  std::string weights;
+  std::string weights, part;  // see ComponentSpec
   NameMap names;
 };
 
@@ -63,6 +63,7 @@ class MultimodalLm {
   std::map<std::string, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Peft>> pefts_;
   std::vector<size_t> peft_sites_;
+  std::map<std::string, std::vector<NameRule>> whole_names_;  // of parts that come out of a whole model, by path
 };
 
 }  // namespace antiphon::graph

@@ -141,7 +141,8 @@ TEST_CASE("features that are given are used as they are") {
   auto given = batch_of(*model, mixed());
   for (size_t i = 0; i < given.media.size(); ++i) {
     const auto tokens = given.media[i].item.tokens;
-    given.media[i].item = model->streams().at(given.media[i].stream)->from_features(batch.media[i].item.features);
+    const auto& item = batch.media[i].item;
+    given.media[i].item = model->streams().at(given.media[i].stream)->from_features(item.features, item.tiling);
     CHECK(given.media[i].item.tokens == tokens);
   }
   model->encode(given);

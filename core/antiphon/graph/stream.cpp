@@ -47,12 +47,12 @@ std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec,
                                       config::Problems& problems) {
   const std::string section = "model.streams." + name;
   auto stream = std::make_unique<Stream>();
-  stream->name_ = name, stream->hidden_size_ = hidden_size;
+  stream->name_ = name, stream->placeholder_ = spec.placeholder, stream->hidden_size_ = hidden_size;
   int64_t width = 0;
   for (auto& slot : read_slots(spec.encoder, section + ".encoder", problems)) {
     if (slot.plugin.empty()) return nullptr;
-    auto encoder =
-        build_slot<Encoder>("encoder", slot.plugin, slot.weights, slot.options, section + ".encoder", problems);
+    auto encoder = build_slot<Encoder>("encoder", slot.plugin, {slot.weights, slot.part}, slot.options,
+                                       section + ".encoder", problems);
     if (!encoder) return nullptr;
     if (!stream->encoders_.empty() && encoder->modality() != stream->modality())
       problems.add(spec.encoder.where, fmt::format("[{}] joins encoders of different modalities", section),
@@ -62,7 +62,7 @@ std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec,
     stream->encoders_.push_back({std::move(slot), std::move(encoder)});
   }
   if (stream->encoders_.empty() || !hidden_size || spec.connector.plugin.empty()) return nullptr;
-  stream->connector_ = build_slot<Connector>("connector", spec.connector.plugin, "", spec.connector.options,
+  stream->connector_ = build_slot<Connector>("connector", spec.connector.plugin, {}, spec.connector.options,
                                              section + ".connector", problems, ConnectorShape{width, hidden_size});
   if (!stream->connector_) return nullptr;
   stream->connector_->module().set_requires_grad(spec.connector.trainable);
@@ -77,10 +77,9 @@ bool Stream::encoders_frozen() const {
   return true;
 }
 
-int64_t Stream::tokens_of(const std::vector<TokenGrid>& grids) const {
-  int64_t tokens = 0;
-  for (const auto& grid : grids) tokens += connector_->output_grid(grid).count();
-  return tokens;
+int64_t Stream::tokens_of(std::vector<TokenGrid> grids, const Tiling& tiling) const {
+  for (auto& grid : grids) grid = connector_->output_grid(grid);
+  return connector_->item_tokens(grids, tiling);
 }
 
 StreamItem Stream::process(const MediaItem& media) const {
@@ -101,22 +100,24 @@ StreamItem Stream::process(const MediaItem& media) const {
            "choose input sizes that give equal grids");
     grids = std::move(own);
   }
-  item.tokens = tokens_of(grids);
+  item.tiling = encoders_.front().encoder->tiling(media);
+  item.tokens = tokens_of(grids, item.tiling);
   return item;
 }
 
-StreamItem Stream::from_features(std::vector<at::Tensor> features) const {
+StreamItem Stream::from_features(std::vector<at::Tensor> features, const Tiling& tiling) const {
   StreamItem item;
   std::vector<TokenGrid> grids;
   for (const auto& part : features) grids.push_back(grid_of(part));
-  item.tokens = tokens_of(grids);
+  item.tiling = tiling;
+  item.tokens = tokens_of(grids, tiling);
   item.features = std::move(features);
   return item;
 }
 
 int64_t Stream::example_tokens() const {
   const auto& encoder = *encoders_.front().encoder;
-  return connector_->output_grid(encoder.output_grid(encoder.example_shape())).count();
+  return tokens_of({encoder.output_grid(encoder.example_shape())}, {});
 }
 
 void Stream::encode(StreamItem& item, at::ScalarType dtype, at::Device device) {
@@ -140,7 +141,7 @@ void Stream::encode(StreamItem& item, at::ScalarType dtype, at::Device device) {
   }
 }
 
-at::Tensor Stream::connect(const std::vector<const StreamItem*>& items) {
+std::vector<at::Tensor> Stream::embed_parts(const std::vector<const StreamItem*>& items) {
   std::map<std::pair<int64_t, int64_t>, std::vector<size_t>> groups;  // grid -> indices into `parts`
   std::vector<at::Tensor> parts;
   for (const auto* item : items)
@@ -159,12 +160,31 @@ at::Tensor Stream::connect(const std::vector<const StreamItem*>& items) {
                                 grid.columns));
     for (size_t j = 0; j < indices.size(); ++j) rows[indices[j]] = arranged[static_cast<int64_t>(j)];
   }
-  const auto all = at::cat(rows);
-  const auto padded = padded_rows(all);
+  const auto padded = padded_rows(at::cat(rows));
   const auto y = connector_->project(padded);
   check_connector(y.dim() == 2 && y.size(0) == padded.size(0) && y.size(1) == hidden_size_, y,
                   fmt::format("{} rows of {}", padded.size(0), hidden_size_));
-  return y.narrow(0, 0, all.size(0));
+  int64_t begin = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto grid = connector_->output_grid(grid_of(parts[i]));
+    rows[i] = y.narrow(0, begin, grid.count()).view({grid.rows, grid.columns, -1});
+    begin += grid.count();
+  }
+  return rows;
+}
+
+at::Tensor Stream::connect(const std::vector<const StreamItem*>& items) {
+  const auto parts = embed_parts(items);
+  std::vector<at::Tensor> rows;
+  auto part = parts.begin();
+  for (const auto* item : items) {
+    const auto end = part + static_cast<int64_t>(item->features.size());
+    rows.push_back(connector_->assemble({part, end}, item->tiling));
+    check_connector(rows.back().dim() == 2 && rows.back().size(0) == item->tokens, rows.back(),
+                    fmt::format("{} embeddings for an item of {} parts", item->tokens, item->features.size()));
+    part = end;
+  }
+  return at::cat(rows);
 }
 
 // Part by part, since one that gives too much and one that gives too little would make a sum that fits.
@@ -173,7 +193,8 @@ void Stream::check_connector(bool good, const at::Tensor& got, const std::string
   fail(ErrorKind::plugin,
        fmt::format("stream {}: the connector announced {} and gave a tensor of shape {}", name_, expected,
                    fmt::join(got.sizes(), "x")),
-       "its output_grid(), arrange() and project() must agree; run `antiphon conformance` on the plugin");
+       "its output_grid(), item_tokens(), arrange(), project() and assemble() must agree; run `antiphon conformance` "
+       "on the plugin");
 }
 
 }  // namespace antiphon::graph

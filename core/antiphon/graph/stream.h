@@ -12,6 +12,7 @@ namespace antiphon::graph {
 struct StreamItem {
   std::vector<std::vector<at::Tensor>> inputs;  // [encoder][part], processed, without a batch axis
   std::vector<at::Tensor> features;             // [part] of [rows, columns, feature_size]
+  Tiling tiling;                                // how the parts lie
   int64_t tokens = 0;                           // embeddings that it yields: the counting contract
 };
 
@@ -28,6 +29,8 @@ class Stream {
                                        config::Problems& problems);
 
   const std::string& name() const { return name_; }
+  // The token that the chat template writes for an item of this stream; empty: none.
+  const std::string& placeholder() const { return placeholder_; }
   Modality modality() const { return encoders_.front().encoder->modality(); }
   int64_t sample_rate() const { return encoders_.front().encoder->sample_rate(); }
   bool encoders_frozen() const;
@@ -40,21 +43,22 @@ class Stream {
   // Loader threads: decoded media -> parts and their count.
   StreamItem process(const MediaItem& item) const;
   // Loader threads: features from a cache -> the item with its count.
-  StreamItem from_features(std::vector<at::Tensor> features) const;
+  StreamItem from_features(std::vector<at::Tensor> features, const Tiling& tiling) const;
   // Embeddings that a part of the smallest size yields; for validation.
   int64_t example_tokens() const;
 
   // Runs the encoders on items that have no features yet; each part alone, so that the result does not depend on
   // what else is in the batch. Without autograd where the encoders are frozen.
   void encode(StreamItem& item, at::ScalarType dtype, at::Device device);
-  // Embeddings of many items, row by row in order: [sum of tokens, hidden_size]. Parts of one shape go together.
+  // Embeddings of many items, one after the other: [sum of tokens, hidden_size]. Parts of one shape go together.
   // Error(plugin) where the connector gives another number or width than it announced.
   at::Tensor connect(const std::vector<const StreamItem*>& items);
 
  private:
-  int64_t tokens_of(const std::vector<TokenGrid>& grids) const;
+  int64_t tokens_of(std::vector<TokenGrid> grids, const Tiling& tiling) const;
+  std::vector<at::Tensor> embed_parts(const std::vector<const StreamItem*>& items);
   void check_connector(bool good, const at::Tensor& got, const std::string& expected) const;
-  std::string name_, settings_;
+  std::string name_, placeholder_, settings_;
   int64_t hidden_size_ = 0;
   std::vector<EncoderSlot> encoders_;
   std::unique_ptr<Connector> connector_;

@@ -6,7 +6,7 @@
 
 #include <antiphon/component/register.h>
 #include <antiphon/graph/multimodal_lm.h>
-#include <antiphon/nn/decoder.h>
+#include <antiphon/nn/decoder_lm.h>
 
 #include <stdexcept>
 
@@ -16,18 +16,10 @@ struct LmOptions {
   int64_t hidden_size = 16;
 };
 
-class TestLm : public LanguageModel {
+class TestLm : public nn::DecoderLm {
  public:
-  explicit TestLm(const LmOptions& o) : decoder_(options(o)) {}
-  int64_t hidden_size() const override { return decoder_.options().hidden_size; }
-  int64_t vocab_size() const override { return decoder_.options().vocab_size; }
-  int64_t max_positions() const override { return decoder_.options().max_positions; }
-  at::Tensor embed(const at::Tensor& ids) override { return decoder_.embed(ids); }
-  at::Tensor forward(const DecoderInput& input) override { return decoder_.forward(input); }
-  at::Tensor head_weight() override { return decoder_.head_weight(); }
-  KvCache make_cache(int64_t rows, int64_t capacity) override { return decoder_.make_cache(rows, capacity); }
-  Module& module() override { return decoder_; }
-  NameMap name_map() const override { return {{{"{}", "{}"}}, {}}; }
+  explicit TestLm(const LmOptions& o) : DecoderLm(options(o)) {}
+  NameMap name_map() const override { return {{{"{}", "{}"}}, {}, {}}; }
 
  private:
   static nn::DecoderOptions options(const LmOptions& o) {
@@ -36,7 +28,6 @@ class TestLm : public LanguageModel {
     d.num_heads = 2, d.num_kv_heads = 1, d.head_size = 8, d.max_positions = 256;
     return d;
   }
-  nn::Decoder decoder_;
 };
 
 struct EncoderOptions {
@@ -57,7 +48,7 @@ class TestEncoder : public Encoder, private Module {
     return options_.lie ? at::cat({y, y.narrow(1, 0, options_.lie)}, 1) : y;
   }
   Module& module() override { return *this; }
-  NameMap name_map() const override { return {{{"{}", "{}"}}, {}}; }
+  NameMap name_map() const override { return {{{"{}", "{}"}}, {}, {}}; }
 
  protected:
   void break_if_asked() const {

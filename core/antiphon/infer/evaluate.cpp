@@ -29,7 +29,8 @@ std::vector<data::Prepared> Evaluator::prepare(const std::vector<data::Sample>& 
 void Evaluator::keep_features(graph::Batch& batch) const {
   model.encode(batch);
   for (auto& media : batch.media)
-    if (!media.cache_key.empty() && !media.item.inputs.empty()) cache.store(media.cache_key, media.item.features);
+    if (!media.cache_key.empty() && !media.item.inputs.empty())
+      cache.store(media.cache_key, {media.item.features, media.item.tiling});
 }
 
 void Evaluator::measure(const std::vector<data::Sample>& samples, Outcome* outcomes) const {

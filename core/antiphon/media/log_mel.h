@@ -21,7 +21,4 @@ struct LogMelOptions {
 // the clip's maximum, (x + 4) / 4. Error(data) where fewer than 201 samples are left: mirroring needs them.
 at::Tensor log_mel(std::span<const float> samples, const LogMelOptions& options = {});
 
-// float32 [mels, 201]: the bands over the bins of a 400-point transform of 16 kHz sound. Computed once for each `mels`.
-const at::Tensor& mel_filters(int64_t mels);
-
 }  // namespace antiphon::media

@@ -46,9 +46,8 @@ struct SwigluFunction : torch::autograd::Function<SwigluFunction> {
 }  // namespace
 
 const std::vector<std::string>& activation_names() {
-  static const auto* names =
-      new std::vector<std::string>{"gelu", "gelu_tanh", "gelu_pytorch_tanh", "gelu_new",
-                                                            "relu", "relu2", "silu", "swish", "quick_gelu"};
+  static const auto* names = new std::vector<std::string>{
+      "gelu", "gelu_tanh", "gelu_pytorch_tanh", "gelu_new", "relu", "relu2", "silu", "swish", "quick_gelu"};
   return *names;
 }
 

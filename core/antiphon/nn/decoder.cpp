@@ -36,9 +36,7 @@ DecoderLayer::DecoderLayer(const DecoderOptions& o, int64_t index)
 
 at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input,
                                 size_t layer) const {
-  auto heads = [&](const Linear& projection) {
-    return projection.forward(x_td).view({x_td.size(0), -1, head_size_});
-  };
+  auto heads = [&](const Linear& projection) { return projection.forward(x_td).view({x_td.size(0), -1, head_size_}); };
   const auto q = apply_rope(heads(q_proj_), rope), k = apply_rope(heads(k_proj_), rope), v = heads(v_proj_);
   return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer, window_)
                                      : packed_attention(q, k, v, input.lengths, true, window_));

@@ -7,10 +7,10 @@
 
 namespace antiphon::nn {
 
-// depth 1: in -> out; depth n: in -> hidden -> … -> hidden -> out. Parameters: 0.weight, 1.weight, …
+// depth 1: in -> out; depth n: in -> hidden -> … -> hidden -> out. Parameters: 0.weight, 0.bias, 1.weight, …
 class Mlp : public Module {
  public:
-  Mlp(int64_t in, int64_t hidden, int64_t out, int64_t depth, std::string activation);
+  Mlp(int64_t in, int64_t hidden, int64_t out, int64_t depth, std::string activation, bool bias = true);
   at::Tensor forward(at::Tensor x) const;
 
  private:

@@ -25,19 +25,19 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos_td, const at::Tenso
   if (kernels::fits(x) && x.is_contiguous() && cos_td.is_contiguous() && sin_td.is_contiguous() &&
       cos_td.scalar_type() == x.scalar_type()) {
     auto y = at::empty_like(x);
-    kernels::for_rows(x, x.size(0), x.size(1) * x.size(2),
-                      [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
-                        using T = decltype(type);
-                        kernel.rope(kernels::data<T>(x), kernels::data<T>(cos_td), kernels::data<T>(sin_td),
-                                    kernels::data<T>(y), begin, end, x.size(1), x.size(2), cos_td.size(1),
-                                    static_cast<float>(sign));
-                      });
+    kernels::for_rows(
+        x, x.size(0), x.size(1) * x.size(2), [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
+          using T = decltype(type);
+          kernel.rope(kernels::data<T>(x), kernels::data<T>(cos_td), kernels::data<T>(sin_td), kernels::data<T>(y),
+                      begin, end, x.size(1), x.size(2), cos_td.size(1), static_cast<float>(sign));
+        });
     return y;
   }
   const auto cos = cos_td.unsqueeze(1), sin = sin_td.unsqueeze(1);
   const int64_t rotary = cos_td.size(1), half = rotary / 2;
   if (rotary < x.size(-1))
-    return at::cat({rotate(x.narrow(-1, 0, rotary), cos_td, sin_td, sign), x.narrow(-1, rotary, x.size(-1) - rotary)}, -1);
+    return at::cat({rotate(x.narrow(-1, 0, rotary), cos_td, sin_td, sign), x.narrow(-1, rotary, x.size(-1) - rotary)},
+                   -1);
   auto y = x * cos;
   y.narrow(-1, 0, half).addcmul_(x.narrow(-1, half, half), sin.narrow(-1, 0, half), -sign);
   y.narrow(-1, half, half).addcmul_(x.narrow(-1, 0, half), sin.narrow(-1, half, half), sign);

@@ -112,4 +112,14 @@ bool load_providing(const std::string& kind, const std::string& component) {
   return true;
 }
 
+std::string component_reading(const std::string& kind, const std::string& model_type) {
+  for (const auto& plugin : discover()) {
+    if (!plugin.refusal.empty()) continue;
+    for (const auto& entry : plugin.reads)
+      if (entry.starts_with(kind + ":") && entry.ends_with(":" + model_type))
+        return entry.substr(kind.size() + 1, entry.size() - kind.size() - model_type.size() - 2);
+  }
+  return {};
+}
+
 }  // namespace antiphon::plugin

@@ -12,6 +12,7 @@ struct Description {
   std::string name, version, torch, compiler, cxx_abi, build;
   int64_t abi = 0;
   std::vector<std::string> provides;  // "encoder:dinov2"
+  std::vector<std::string> reads;     // "encoder:dinov2:dinov2", a component and a model_type of config.json
   std::string doc;
   std::filesystem::path file;
   std::string refusal;  // why it would not be loaded; empty where it is fine
@@ -32,6 +33,9 @@ std::vector<Description> discover();
 // inside a try, registers what the sidecar promises, no component twice. Every refusal is an Error(plugin) that names
 // the file, both sides and the fix, and leaves the registry as it was. Loading the same file twice does nothing.
 void load(const std::filesystem::path& file);
+
+// The component of this kind that reads config.json files of this model_type, by the sidecars; empty where none does.
+std::string component_reading(const std::string& kind, const std::string& model_type);
 
 // Loads the plugin of the search path that provides `kind:component`. Returns false where none does; one that is there
 // but refused is the Error, and so is a second one of another name.

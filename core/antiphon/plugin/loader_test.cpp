@@ -201,12 +201,13 @@ TEST_CASE("a sidecar that is missing or wrong is refused") {
   const auto file = scratch.copy("good");
   scratch.edit("good.toml", "version", "versoin");
   const std::string sidecar = (scratch.path / "good.toml").string();
-  CHECK(refusal(file) == fmt::format("its sidecar cannot be used:\n"
-                                     "{0}:1:1: the required key 'version' is missing at the top level: its version\n"
-                                     "{0}:2:1: unknown key 'versoin' at the top level; did you mean 'version'? "
-                                     "known: abi, build, compiler, cxx_abi, doc, name, provides, torch, version\n"
-                                     "  fix: take it from the build again",
-                                     sidecar));
+  CHECK(refusal(file) ==
+        fmt::format("its sidecar cannot be used:\n"
+                    "{0}:1:1: the required key 'version' is missing at the top level: its version\n"
+                    "{0}:2:1: unknown key 'versoin' at the top level; did you mean 'version'? "
+                    "known: abi, build, compiler, cxx_abi, doc, name, provides, reads, torch, version\n"
+                    "  fix: take it from the build again",
+                    sidecar));
   fs::remove(sidecar);
   CHECK(refusal(file) ==
         "its sidecar good.toml is missing\n  fix: antiphon_add_plugin writes both; keep them beside each other");

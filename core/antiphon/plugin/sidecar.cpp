@@ -23,6 +23,7 @@ const config::Table<Description>& table() {
                                .field("cxx_abi", &D::cxx_abi, "_GLIBCXX_USE_CXX11_ABI", {.required = true})
                                .field("build", &D::build, "release, debug or asan", {.required = true})
                                .field("provides", &D::provides, "its components, KIND:NAME", {.required = true})
+                               .field("reads", &D::reads, "what config.json files they read, KIND:NAME:MODEL_TYPE")
                                .field("doc", &D::doc, "one line"));
   return *table;
 }

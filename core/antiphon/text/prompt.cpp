@@ -58,6 +58,37 @@ int32_t media_number(std::string_view digits) {
   return number;
 }
 
+// Text and media of a turn as a list; media without a placeholder are marks within the text.
+Json content_of(const Turn& turn, const DataGuard& guard) {
+  auto list = Json::array();
+  std::string text, content;
+  const auto flush = [&] {
+    content += guard(text);
+    if (!content.empty()) list.push_back({{"type", "text"}, {"text", content}});
+    text.clear(), content.clear();
+  };
+  for (const auto& part : turn.parts) {
+    if (part.media < 0) {
+      text += part.text;
+    } else if (part.placeholder.empty()) {
+      content += guard(text) + fmt::format("{}{}{}", media_open, part.media, media_close);
+      text.clear();
+    } else {
+      flush();
+      list.push_back({{"type", part.type}});
+    }
+  }
+  flush();
+  if (list.empty()) list.push_back({{"type", "text"}, {"text", ""}});
+  return list;
+}
+
+Json joined(const Json& list) {
+  std::string text;
+  for (const auto& part : list) text += part.at("text").get_ref<const std::string&>();
+  return text;
+}
+
 }  // namespace
 
 PromptBuilder::PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template)
@@ -72,26 +103,29 @@ Prompt PromptBuilder::generation(const std::vector<Turn>& turns, Time now) const
   return build(turns, true, now);
 }
 
-std::string PromptBuilder::content_of(const Turn& turn) const {
-  std::string content, text;
-  for (const auto& part : turn.parts) {
-    if (part.media < 0) {
-      text += part.text;
-      continue;
+PromptBuilder::Waiting PromptBuilder::waiting(const std::vector<Turn>& turns) const {
+  Waiting waiting;
+  for (const auto& turn : turns)
+    for (const auto& part : turn.parts) {
+      if (part.media < 0 || part.placeholder.empty()) continue;
+      const auto id = tokenizer_.id_of(part.placeholder);
+      if (!id || !tokenizer_.is_control(*id))
+        fail(ErrorKind::config,
+             fmt::format("the placeholder '{}' is no control token of the tokenizer", part.placeholder),
+             "correct `placeholder` of the stream, or leave it out: embeddings then stand where the item stands");
+      waiting[*id].push_back(part.media);
     }
-    content += guard_(text) + fmt::format("{}{}{}", media_open, part.media, media_close);
-    text.clear();
-  }
-  return content + guard_(text);
+  return waiting;
 }
 
 Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time now) const {
+  auto waiting = this->waiting(turns);
   auto messages = Json::array();
   for (const auto& turn : turns) {
     check_role(turn.role);
-    const auto content = content_of(turn);
-    const auto list = Json::array({{{"type", "text"}, {"text", content}}});
-    messages.push_back({{"role", turn.role}, {"content", template_.wants_lists() ? list : Json(content)}});
+    auto list = content_of(turn, guard_);
+    const bool plain = waiting.empty() && !template_.wants_lists();
+    messages.push_back({{"role", turn.role}, {"content", plain ? joined(list) : std::move(list)}});
   }
   const auto render = [&](size_t count, bool opening) {
     const Json part(messages.begin(), messages.begin() + static_cast<ptrdiff_t>(count));
@@ -106,11 +140,11 @@ Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time no
     if (before.size() < done || !with.starts_with(before))
       fail_split(i, "the opening of the answer is not what precedes");
     if (!whole.starts_with(with)) fail_split(i, "later turns change what is written for");
-    append(std::string_view(whole).substr(done, before.size() - done), false, prompt);
+    append(std::string_view(whole).substr(done, before.size() - done), false, waiting, prompt);
     done = before.size() + end_of_turn(std::string_view(with).substr(before.size()));
-    append(std::string_view(whole).substr(before.size(), done - before.size()), true, prompt);
+    append(std::string_view(whole).substr(before.size(), done - before.size()), true, waiting, prompt);
   }
-  append(std::string_view(whole).substr(done), false, prompt);
+  append(std::string_view(whole).substr(done), false, waiting, prompt);
   check_media(turns, prompt);
   return prompt;
 }
@@ -131,12 +165,18 @@ size_t PromptBuilder::end_of_turn(std::string_view turn) const {
   return end;
 }
 
-void PromptBuilder::append(std::string_view text, bool supervised, Prompt& prompt) const {
+void PromptBuilder::append(std::string_view text, bool supervised, Waiting& waiting, Prompt& prompt) const {
   while (!text.empty()) {
     const size_t open = text.find(media_open);
-    const auto ids = tokenizer_.encode(text.substr(0, open), {Control::guarded, false});
-    prompt.ids.insert(prompt.ids.end(), ids.begin(), ids.end());
-    prompt.supervised.resize(prompt.ids.size(), supervised);
+    for (const int32_t id : tokenizer_.encode(text.substr(0, open), {Control::guarded, false})) {
+      const auto media = waiting.find(id);
+      if (media != waiting.end() && media->second.empty())
+        fail(ErrorKind::data, fmt::format("the chat template writes '{}' more often than there are media for it",
+                                          tokenizer_.token_of(id)));
+      prompt.ids.push_back(media == waiting.end() ? id : -1 - media->second.front());
+      prompt.supervised.push_back(supervised && media == waiting.end());
+      if (media != waiting.end()) media->second.pop_front();
+    }
     if (open == std::string_view::npos) return;
     text.remove_prefix(open + media_open.size());
     const size_t close = text.find(media_close);

@@ -6,6 +6,8 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,9 @@ namespace antiphon::text {
 struct Part {
   std::string text;
   int32_t media = -1;  // >= 0: number of the media item; `text` is then unused
+  // What the chat template knows the item as ("image"), and the token that it writes for one ("<image>"). Without a
+  // token the item stands where it stands in the text, whatever the template knows.
+  std::string type = {}, placeholder = {};
 };
 
 struct Turn {
@@ -49,10 +54,13 @@ class PromptBuilder {
   const Tokenizer& tokenizer() const { return tokenizer_; }
 
  private:
+  // Media that have yet to be placed, in order, by the id of the token that stands for them.
+  using Waiting = std::map<int32_t, std::deque<int32_t>>;
+
   Prompt build(const std::vector<Turn>& turns, bool answer, Time now) const;
-  std::string content_of(const Turn& turn) const;
+  Waiting waiting(const std::vector<Turn>& turns) const;
   size_t end_of_turn(std::string_view turn) const;
-  void append(std::string_view text, bool supervised, Prompt& prompt) const;
+  void append(std::string_view text, bool supervised, Waiting& waiting, Prompt& prompt) const;
 
   Tokenizer tokenizer_;
   ChatTemplate template_;

@@ -116,7 +116,8 @@ void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, 
 void Trainer::backward(graph::Batch& batch, double normalizer, StepResult& result) {
   model_.encode(batch);
   for (auto& media : batch.media)
-    if (!media.cache_key.empty() && !media.item.inputs.empty()) cache_.store(media.cache_key, media.item.features);
+    if (!media.cache_key.empty() && !media.item.inputs.empty())
+      cache_.store(media.cache_key, {media.item.features, media.item.tiling});
   const auto hidden = model_.forward(batch);
   LossInput input;
   input.hidden_nd = hidden.index_select(0, batch.supervised_n.to(model_.device()));

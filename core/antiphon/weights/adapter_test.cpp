@@ -117,7 +117,7 @@ TEST_CASE("an adapter on a layer that the map does not name is refused") {
   const TestFolder folder;
   Lora lora;
   lora.factors.initialize(1, at::kCPU);
-  CHECK_THROWS_AS(save_adapter(folder.path(), lora, "", NameMap{{{"x", "y"}}, {}}), Error);
+  CHECK_THROWS_AS(save_adapter(folder.path(), lora, "", NameMap{{{"x", "y"}}, {}, {}}), Error);
   CHECK(folder.count() == 0);
 }
 

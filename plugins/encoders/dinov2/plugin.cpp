@@ -1,6 +1,86 @@
+// DINOv2 vision transformers (Oquab et al. 2023; transformers: models/dinov2/modeling_dinov2.py).
+#include <antiphon/component/register.h>
+#include <antiphon/media/image_processor.h>
+#include <antiphon/nn/vit.h>
 #include <antiphon/plugin/manifest.h>
 
-#include "dinov2.h"
+namespace antiphon::dinov2 {
+
+struct Dinov2Options : nn::VitOptions, media::ImageProcessing {
+  Dinov2Options() { image_size = 518, patch_size = 14, shortest_edge = 256; }
+  void read_pretrained(const PretrainedConfig& pretrained);
+};
+
+void Dinov2Options::read_pretrained(const PretrainedConfig& pretrained) {
+  const auto& json = pretrained.config;
+  expect_model_type(pretrained, "dinov2", "dinov2");
+  bool swiglu = false;
+  take(json, "use_swiglu_ffn", swiglu);
+  if (swiglu)
+    fail(ErrorKind::weights,
+         "config.json has use_swiglu_ffn; the plugin dinov2 has the plain MLP (sizes S, B and L) only");
+  int64_t mlp_ratio = 4;
+  take(json, "mlp_ratio", mlp_ratio);
+  take(json, "hidden_size", hidden_size);
+  intermediate_size = hidden_size * mlp_ratio;
+  take(json, "num_hidden_layers", num_layers);
+  take(json, "num_attention_heads", num_heads);
+  take(json, "image_size", image_size);
+  take(json, "patch_size", patch_size);
+  take(json, "layer_norm_eps", layer_norm_eps);
+  take(json, "hidden_act", activation);
+  media::read_image_processing(pretrained.preprocessor, "dinov2", *this);
+}
+
+const config::Table<Dinov2Options>& dinov2_table() {
+  static const auto* table = [] {
+    auto* t = new config::Table<Dinov2Options>("dinov2");
+    nn::add_vit_fields(*t, /*class_token=*/true);
+    media::add_image_fields(*t);
+    return t;
+  }();
+  return *table;
+}
+
+class Dinov2 : public nn::VitEncoder {
+ public:
+  explicit Dinov2(const Dinov2Options& options)
+      : VitEncoder(options, {.plugin = "dinov2", .layer_scale = true, .batched_tables = true}), image_(options) {
+    media::check_image_processing(image_, "dinov2");
+  }
+  std::vector<at::Tensor> process(const MediaItem& item) const override {
+    return media::process_image(item, image_, "dinov2");
+  }
+  Tiling tiling(const MediaItem& item) const override {
+    return media::tiling_of({item.image.height, item.image.width}, image_);
+  }
+  std::vector<int64_t> example_shape() const override { return {3, image_.input_size, image_.input_size}; }
+  NameMap name_map() const override;
+
+ private:
+  media::ImageProcessing image_;
+};
+
+NameMap Dinov2::name_map() const {
+  NameMap map;
+  map.rules = {{"embeddings.cls_token", "cls_token"},
+               {"embeddings.position_embeddings", "position_embeddings"},
+               {"embeddings.patch_embeddings.projection.{}", "patch_projection.{}"},
+               {"encoder.layer.{}.norm{}", "layers.{}.norm{}"},
+               {"encoder.layer.{}.layer_scale{}.lambda1", "layers.{}.layer_scale{}"},
+               {"encoder.layer.{}.attention.attention.query.{}", "layers.{}.self_attn.q_proj.{}"},
+               {"encoder.layer.{}.attention.attention.key.{}", "layers.{}.self_attn.k_proj.{}"},
+               {"encoder.layer.{}.attention.attention.value.{}", "layers.{}.self_attn.v_proj.{}"},
+               {"encoder.layer.{}.attention.output.dense.{}", "layers.{}.self_attn.o_proj.{}"},
+               {"encoder.layer.{}.attention.{}", "layers.{}.self_attn.{}"},
+               {"encoder.layer.{}.mlp.{}", "layers.{}.mlp.{}"},
+               {"layernorm.{}", "norm.{}"}};
+  map.ignored = vit().unused("encoder.layer.{}.*", "layernorm.*");
+  map.ignored.push_back("embeddings.mask_token");
+  return map;
+}
+
+}  // namespace antiphon::dinov2
 
 ANTIPHON_PLUGIN(dinov2, "0.1.0") {
   using namespace antiphon::dinov2;

@@ -5,7 +5,12 @@
 namespace antiphon::whisper {
 void WhisperOptions::read_pretrained(const PretrainedConfig& pretrained) {
   const auto& json = pretrained.config;
-  expect_model_type(pretrained, "whisper", "whisper");
+  std::string type;
+  take(json, "model_type", type);
+  if (type == "qwen2_audio_encoder")
+    length = "masked", pool = 2;
+  else
+    expect_model_type(pretrained, "whisper", "whisper");
   take(json, "d_model", hidden_size);
   take(json, "encoder_layers", num_layers);
   take(json, "encoder_attention_heads", num_heads);
@@ -26,10 +31,14 @@ const config::Table<WhisperOptions>& whisper_table() {
           .field("num_mels", &O::num_mels, "mel bands: 80, or 128 from large-v3 on", {.min = 1, .max = 512})
           .field("max_positions", &O::max_positions, "vectors of a full window; 1500 are 30 s", {.min = 1})
           .field("activation", &O::activation, "of the MLP and the convolutions")
-          .field("length", &O::length,
-                 "window: each window is filled up with silence, as the model was trained; clip: the clip's own "
-                 "length, about ten times cheaper for short clips",
-                 {.choices = {"window", "clip"}})
+          .field(
+              "length", &O::length,
+              "window: each window is filled up with silence, as the model was trained; clip: the clip's own "
+              "length, about ten times cheaper for short clips; masked: the mel spectrogram is that of a window, and "
+              "only the clip's own frames are encoded, as in Qwen2-Audio",
+              {.choices = {"window", "clip", "masked"}})
+          .field("pool", &O::pool, "runs of so many vectors are averaged before the final norm; 2 in Qwen2-Audio",
+                 {.min = 1, .max = 8})
           .field("multiple", &O::multiple,
                  "length = clip: vectors are filled up with silence to a multiple of this; few lengths are fast on a "
                  "CPU, which compiles for each",

@@ -53,12 +53,26 @@ Whisper::Whisper(const WhisperOptions& options) : options_(options), layers_used
 int64_t Whisper::sample_rate() const { return media::kLogMelSampleRate; }
 
 std::vector<int64_t> Whisper::example_shape() const {
-  return {options_.num_mels, options_.length == "window" ? 2 * options_.max_positions : 4};
+  return {options_.num_mels, options_.length == "window" ? 2 * options_.max_positions : 4 * options_.pool};
 }
 
 int64_t Whisper::clip_vectors(int64_t samples) const {
   const int64_t step = kSamplesPerVector * options_.multiple;
-  return std::min(options_.max_positions, std::max<int64_t>(2, (samples + step - 1) / step * options_.multiple));
+  return std::min(options_.max_positions,
+                  std::max<int64_t>(2 * options_.pool, (samples + step - 1) / step * options_.multiple));
+}
+
+// [mels, frames]. "masked": the clip's own frames, two a vector, and one more where there is one, since the
+// convolutions see it: an odd last frame gives no vector.
+at::Tensor Whisper::mel_of(std::span<const float> samples) const {
+  const int64_t window = options_.max_positions * kSamplesPerVector, n = static_cast<int64_t>(samples.size());
+  const media::LogMelOptions clip{options_.num_mels, clip_vectors(n) * kSamplesPerVector};
+  if (options_.length == "clip") return media::log_mel(samples, clip);
+  const auto mel = media::log_mel(samples, {options_.num_mels, window});
+  if (options_.length == "window") return mel;
+  const int64_t frames = (n + media::kLogMelHop - 1) / media::kLogMelHop;
+  const int64_t vectors = std::max<int64_t>(2 * options_.pool, (frames + 1) / 2);
+  return mel.narrow(1, 0, std::min(2 * vectors + 1, mel.size(1))).contiguous();
 }
 
 // Audio longer than a window becomes several parts; nothing is cut off.
@@ -73,9 +87,7 @@ std::vector<at::Tensor> Whisper::process(const MediaItem& item) const {
   std::vector<at::Tensor> parts;
   for (int64_t begin = 0; begin < total; begin += window) {
     const int64_t n = std::min(window, total - begin);
-    const int64_t vectors = options_.length == "window" ? options_.max_positions : clip_vectors(n);
-    const std::span<const float> samples(item.audio.samples.data() + begin, static_cast<size_t>(n));
-    parts.push_back(media::log_mel(samples, {.mels = options_.num_mels, .samples = vectors * kSamplesPerVector}));
+    parts.push_back(mel_of({item.audio.samples.data() + begin, static_cast<size_t>(n)}));
   }
   return parts;
 }
@@ -84,7 +96,7 @@ TokenGrid Whisper::output_grid(at::IntArrayRef part_shape) const {
   if (part_shape.size() != 2 || part_shape[0] != options_.num_mels || part_shape[1] > 2 * options_.max_positions)
     fail(ErrorKind::data, fmt::format("whisper: expected a part [{}, at most {}], got [{}]", options_.num_mels,
                                       2 * options_.max_positions, fmt::join(part_shape, ", ")));
-  return {1, (part_shape[1] + 1) / 2};
+  return {1, part_shape[1] / 2 / options_.pool};
 }
 
 at::Tensor Whisper::forward(const at::Tensor& parts) {
@@ -92,8 +104,10 @@ at::Tensor Whisper::forward(const at::Tensor& parts) {
     return nn::activate("gelu", at::conv1d(x, nn::like(weight, x), nn::like(bias, x), stride, 1));
   };
   auto x = convolve(convolve(parts, conv1_weight_, conv1_bias_, 1), conv2_weight_, conv2_bias_, 2).transpose(1, 2);
-  x = x + nn::like(positions_.narrow(0, 0, x.size(1)), x);
+  const int64_t vectors = parts.size(2) / 2;
+  x = x.narrow(1, 0, vectors) + nn::like(positions_.narrow(0, 0, vectors), x);
   for (const auto& layer : layers_) x = layer->forward(x);
+  if (options_.pool > 1) x = at::avg_pool1d(x.transpose(1, 2), options_.pool).transpose(1, 2);
   return norm_ ? norm_->forward(x) : x;
 }
 

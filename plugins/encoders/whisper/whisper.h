@@ -1,9 +1,11 @@
-// The encoder of Whisper (Radford et al. 2022; transformers: models/whisper/modeling_whisper.py) with its log-mel.
+// The encoder of Whisper (Radford et al. 2022; transformers: models/whisper/modeling_whisper.py) with its log-mel, and
+// that of Qwen2-Audio (Chu et al. 2024; models/qwen2_audio), which is the same with pooling and masks.
 #pragma once
 #include <antiphon/component/register.h>
 #include <antiphon/nn/encoder_layer.h>
 
 #include <memory>
+#include <span>
 
 namespace antiphon::whisper {
 
@@ -11,7 +13,7 @@ struct WhisperOptions {
   int64_t hidden_size = 512, num_layers = 6, num_heads = 8, intermediate_size = 2048;
   int64_t num_mels = 80, max_positions = 1500;
   std::string activation = "gelu", length = "window";
-  int64_t layer = -1, multiple = 1;
+  int64_t layer = -1, multiple = 1, pool = 1;
 
   void read_pretrained(const PretrainedConfig& pretrained);
 };
@@ -32,6 +34,7 @@ class Whisper : public Encoder, private Module {
 
  private:
   int64_t clip_vectors(int64_t samples) const;
+  at::Tensor mel_of(std::span<const float> samples) const;
   WhisperOptions options_;
   int64_t layers_used_;
   at::Tensor conv1_weight_, conv1_bias_, conv2_weight_, conv2_bias_, positions_;

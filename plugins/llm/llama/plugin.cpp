@@ -1,26 +1,44 @@
+// Llama and its relatives (Touvron et al. 2023; transformers: models/llama): options for nn/decoder.
+#include <antiphon/component/register.h>
+#include <antiphon/nn/decoder_lm.h>
 #include <antiphon/plugin/manifest.h>
-
-#include "llama.h"
 
 namespace antiphon::llama {
 
-NameMap Llama::name_map() const {
-  NameMap map;
-  map.rules = {{"model.embed_tokens.weight", "embed_tokens"},
-               {"lm_head.weight", "lm_head"},
-               {"model.norm.{}", "norm.{}"},
-               {"model.layers.{}.input_layernorm.{}", "layers.{}.input_norm.{}"},
-               {"model.layers.{}.post_attention_layernorm.{}", "layers.{}.post_attention_norm.{}"},
-               {"model.layers.{}.self_attn.{}", "layers.{}.self_attn.{}"},
-               {"model.layers.{}.mlp.{}", "layers.{}.mlp.{}"}};
-  map.ignored = {"model.layers.*.self_attn.rotary_emb.inv_freq"};
-  if (decoder_.options().tie_embeddings) map.ignored.push_back("lm_head.weight");
-  return map;
+struct LlamaOptions : nn::DecoderLmOptions {
+  bool attention_bias = false, mlp_bias = false;
+
+  void read_pretrained(const PretrainedConfig& pretrained) {
+    nn::read_decoder_config(pretrained, {.plugin = "llama", .model_type = "llama", .hidden_act = "silu"}, *this);
+    take(pretrained.config, "attention_bias", attention_bias);
+    take(pretrained.config, "mlp_bias", mlp_bias);
+  }
+};
+
+const config::Table<LlamaOptions>& llama_table() {
+  using O = LlamaOptions;
+  static const auto* table =
+      new config::Table<O>(nn::decoder_lm_table<O>("llama")
+                               .field("attention_bias", &O::attention_bias, "biases in q, k, v and o projections")
+                               .field("mlp_bias", &O::mlp_bias, "biases in the MLP"));
+  return *table;
 }
+
+nn::DecoderOptions decoder(const LlamaOptions& options) {
+  auto decoder = options.decoder();
+  decoder.qkv_bias = decoder.output_bias = options.attention_bias;
+  decoder.mlp_bias = options.mlp_bias;
+  return decoder;
+}
+
+class Llama : public nn::DecoderLm {
+ public:
+  explicit Llama(const LlamaOptions& options) : DecoderLm(decoder(options)) {}
+};
 
 }  // namespace antiphon::llama
 
 ANTIPHON_PLUGIN(llama, "0.1.0") {
-  antiphon::register_language_model<antiphon::llama::Llama>(registrar, "llama", "Llama 2, 3.x and SmolLM decoders",
-                                                            antiphon::llama::llama_table());
+  using namespace antiphon::llama;
+  antiphon::register_language_model<Llama>(registrar, "llama", "Llama 2, 3.x and SmolLM decoders", llama_table());
 }

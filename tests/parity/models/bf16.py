@@ -5,7 +5,7 @@ import torch
 
 from . import tiny
 from .common import starting
-from .llama import model_table, reference, rows_of
+from .decoders import model_table, reference, rows_of
 from .lora import peft_table, plain, with_adapter
 
 

@@ -17,6 +17,8 @@ class Bench:
         self.folder = Path(self.scratch.name)
         self.program = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         self.passed = self.failed = self.folders = 0
+        self.cases = []  # (group, case, ok)
+        self.group = ""
 
     def __enter__(self):
         return self
@@ -35,9 +37,11 @@ class Bench:
     def ask(self, kind, inputs=None, **request):
         """(answer, tensors). Raises RuntimeError with the probe's error."""
         folder = self.new_folder()
-        if inputs:
+        if isinstance(inputs, dict):
             save_file({name: tensor.detach().contiguous() for name, tensor in inputs.items()}, folder / "inputs.safetensors")
-            request["inputs"] = str(folder / "inputs.safetensors")
+            inputs = folder / "inputs.safetensors"
+        if inputs:
+            request["inputs"] = str(inputs)
         outputs = folder / "outputs.safetensors"
         request = {"kind": kind, "outputs": str(outputs), **{key: str(v) if isinstance(v, Path) else v for key, v in request.items()}}
         self.program.stdin.write(json.dumps(request) + "\n")
@@ -56,6 +60,7 @@ class Bench:
             self.check(case, word in str(error), "" if word in str(error) else str(error))
 
     def check(self, case, ok, note=""):
+        self.cases.append((self.group, case, bool(ok)))
         self.passed += bool(ok)
         self.failed += not ok
         print(("ok    " if ok else "FAIL  ") + case, note, flush=True)

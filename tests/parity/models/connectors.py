@@ -1,7 +1,11 @@
 """linear, mlp and frame_stack against the same in torch: forward, and gradients of the features and all parameters."""
+from types import SimpleNamespace
+
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
+from transformers.models.internvl.modeling_internvl import InternVLModel, InternVLMultiModalProjector
 
 from .common import starting
 
@@ -73,12 +77,70 @@ def run_mlp(bench, generator):
         compare(bench, f"mlp {name}", "mlp", options, grid, parameters, forward, out_grid)
 
 
+def squares(x, rows, columns, by):
+    """Squares of vectors side by side, zeros past the far edges: written out."""
+    x = x.view(x.shape[0], rows, columns, -1)
+    at = lambda r, c: x[:, r, c] if r < rows and c < columns else torch.zeros_like(x[:, 0, 0])
+    return torch.stack([torch.cat([at(r + i, c + j) for i in range(by) for j in range(by)], -1) for r in range(0, rows, by) for c in range(0, columns, by)], 1)
+
+
+def norm(width, name, generator):
+    return {f"{name}.weight": 1 + 0.3 * torch.randn(width, generator=generator), f"{name}.bias": 0.3 * torch.randn(width, generator=generator)}
+
+
+def renamed(parameters, names):
+    return {names[key.rsplit(".", 1)[0]] + "." + key.rsplit(".", 1)[1]: value for key, value in parameters.items()}
+
+
+def run_downsample(bench, generator):
+    normed = lambda x, p, name: F.layer_norm(x, x.shape[-1:], p[name + ".weight"], p[name + ".bias"])
+    layer = lambda x, p, name: F.linear(x, p[name + ".weight"], p[name + ".bias"])
+    for factor, grid, out_grid in [(2, [4, 6], [2, 3]), (2, [3, 5], [2, 3]), (2, [1, 1], [1, 1]), (3, [6, 3], [2, 1]), (3, [7, 5], [3, 2]), (3, [4, 8], [2, 3])]:
+        wide = IN * factor * factor
+        widths = [wide, OUT, OUT] if factor == 2 else [wide, 3 * IN, OUT, OUT]
+        linears = layers(widths, "", generator)
+        parameters = renamed(linears, {str(i): f"fc{i + 1}" for i in range(3)}) | norm(wide, "norm1", generator)
+        if factor == 3:
+            parameters |= norm(3 * IN, "norm2", generator)
+
+        def forward(x, p):
+            x = F.gelu(layer(normed(squares(x, *grid, factor), p, "norm1"), p, "fc1"))
+            return layer(x, p, "fc2") if factor == 2 else layer(F.gelu(layer(normed(x, p, "norm2"), p, "fc2")), p, "fc3")
+        compare(bench, f"downsample_mlp {factor} x {factor}, grid {grid}", "downsample_mlp", f"factor = {factor}", grid, parameters, forward, out_grid)
+
+        def by_columns(x, p):
+            return forward(x, p).view(x.shape[0], *out_grid, -1).transpose(1, 2).flatten(1, 2)
+        compare(bench, f"downsample_mlp {factor} x {factor} by columns, grid {grid}", "downsample_mlp", f"factor = {factor}\ncolumn_major = true", grid, parameters, by_columns, out_grid[::-1])
+
+
+def run_pixel_shuffle(bench, generator):
+    """Against InternVL's and Idefics3's own modules."""
+    text, vision = dict(hidden_size=OUT), dict(hidden_size=IN)
+    intern = InternVLModel.pixel_shuffle
+    projector = InternVLMultiModalProjector(SimpleNamespace(vision_config=SimpleNamespace(**vision), text_config=SimpleNamespace(**text), downsample_ratio=0.5, projector_hidden_act="gelu"))
+    parameters = renamed(layers([4 * IN, OUT, OUT], "layers.", generator), {"layers.0": "layers.0", "layers.1": "layers.1"}) | norm(4 * IN, "norm", generator)
+
+    def internvl(x, p):
+        theirs = {{"norm": "layer_norm", "layers.0": "linear_1", "layers.1": "linear_2"}[key.rsplit(".", 1)[0]] + "." + key.rsplit(".", 1)[1]: value for key, value in p.items()}
+        return torch.func.functional_call(projector, theirs, intern(None, x.view(x.shape[0], 4, 6, IN), 0.5).flatten(1, 2))
+    compare(bench, "pixel_shuffle as InternVL", "pixel_shuffle", "", [4, 6], parameters, internvl, [2, 3])
+    connector = Idefics3Connector(SimpleNamespace(scale_factor=3, vision_config=SimpleNamespace(**vision), text_config=SimpleNamespace(**text)))
+    weight = {"layers.0.weight": torch.randn(OUT, 9 * IN, generator=generator)}
+    compare(bench, "pixel_shuffle as Idefics3", "pixel_shuffle", 'factor = 3\ndepth = 1\nnorm = "none"\nbias = false', [6, 6], weight,
+            lambda x, p: torch.func.functional_call(connector, {"modality_projection.proj.weight": p["layers.0.weight"]}, x), [2, 2])
+    save_file(parameters, bench.folder / "shuffle.safetensors")
+    save_file({"x": torch.zeros(1, 12, IN)}, bench.folder / "x.safetensors")
+    bench.refused("pixel_shuffle refuses an odd grid", "cannot be cut", "connector", plugin="pixel_shuffle", options="", weights=bench.folder / "shuffle.safetensors", inputs=str(bench.folder / "x.safetensors"), input_size=IN, output_size=OUT, rows=3, columns=4)
+
+
 def run(bench):
     generator = torch.Generator().manual_seed(32)
     weight, bias = torch.randn(OUT, IN, generator=generator), torch.randn(OUT, generator=generator)
     compare(bench, "linear", "linear", "", [3, 5], {"weight": weight, "bias": bias}, lambda x, p: F.linear(x, p["weight"], p["bias"]), [3, 5])
     compare(bench, "linear without bias", "linear", "bias = false", [1, 5], {"weight": weight}, lambda x, p: F.linear(x, p["weight"]), [1, 5])
     run_mlp(bench, generator)
+    run_downsample(bench, generator)
+    run_pixel_shuffle(bench, generator)
     for factor, depth, hidden, count in [(4, 2, 0, 12), (4, 2, 0, 13), (8, 1, 0, 5), (1, 2, 16, 3), (3, 3, 24, 11)]:
         parameters = layers([IN * factor] + [hidden or OUT] * (depth - 1) + [OUT], "", generator)
         compare(bench, f"frame_stack {factor}, depth {depth}, {count} frames", "frame_stack", f"factor = {factor}\ndepth = {depth}\nhidden_size = {hidden}", [1, count], parameters,

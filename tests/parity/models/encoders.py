@@ -1,8 +1,9 @@
-"""dinov2 and whisper: features and the gradient of the input and of every parameter."""
+"""dinov2, clip, siglip, whisper and fastconformer: features and the gradient of the input and of every parameter."""
 import shutil
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from transformers import CLIPModel, SiglipModel
 
 from . import tiny
 from .common import named_gradients, starting
@@ -10,8 +11,10 @@ from .common import named_gradients, starting
 
 def key_bias_scales(names):
     """A shift of all keys changes no attention weight, so the gradient of a key bias is zero and its rounding is
-    measured by that of its weight."""
-    return {name: name[:-4] + "weight" for name in names if name.endswith("key.bias")}
+    measured by that of its weight. bias_u and bias_v of relative attention are sums over queries that cancel too:
+    transformers' own float32 is 1e-5 off its float64 there."""
+    keys = {name: name[:-4] + "weight" for name in names if name.endswith(("key.bias", "k_proj.bias"))}
+    return keys | {name: name[:-6] + "q_proj.weight" for name in names if name.endswith(("bias_u", "bias_v"))}
 
 
 def compare(bench, case, plugin, model, weights, x, options, forward, rename=lambda name: name):
@@ -90,6 +93,61 @@ def run_whisper(bench):
     one("window of 30 s", tiny.whisper(long, max_source_positions=1500), long, 3000, -1)
 
 
+def run_towers(bench):
+    """clip and siglip, saved as transformers 5 and as 4 name their tensors, or with the text's half beside."""
+    generator = torch.Generator().manual_seed(7)
+
+    def one(plugin, name, model, weights, size, layer, class_token=None):
+        def forward(x):
+            out = model(x, output_hidden_states=True, interpolate_pos_encoding=size != (28, 28))
+            y = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
+            return y[:, 1:] if class_token is False else y
+        x = torch.randn(2, 3, *size, generator=generator)
+        options = f"layer = {layer}" + ("" if class_token is None else f"\nclass_token = {str(class_token).lower()}")
+        compare(bench, f"{plugin} {name}", plugin, model, weights, x, options, forward)
+
+    for plugin, build, whole, keep in [("clip", tiny.clip, CLIPModel, (False, True)), ("siglip", tiny.siglip, SiglipModel, (None,))]:
+        folder, old = bench.new_folder(), bench.new_folder()
+        model = build(folder)
+        shutil.copy(folder / "config.json", old)
+        save_file({"vision_model." + name: tensor for name, tensor in load_file(folder / "model.safetensors").items()}, old / "model.safetensors")
+        for class_token in keep:
+            for layer in (-1, -2, 0, 3):
+                one(plugin, f"layer {layer}" + (", class token" if class_token else ""), model, folder, (28, 28), layer, class_token)
+        one(plugin, "names of transformers 4", model, old, (28, 28), -2, keep[0])
+        one(plugin, "grid 5 x 3 interpolated", model, folder, (35, 21), -1, keep[0])
+        both = bench.new_folder()
+        text = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=32, max_position_embeddings=8, bos_token_id=0, eos_token_id=1)
+        pair = whole(whole.config_class(text_config=text, vision_config=model.config.to_dict()))
+        pair.vision_model.load_state_dict(model.state_dict())
+        pair.save_pretrained(both)
+        one(plugin, "beside its text half", model, both, (28, 28), -2, keep[0])
+
+
+def run_fastconformer(bench):
+    generator = torch.Generator().manual_seed(8)
+    within = lambda name: "encoder." + name  # ours writes it as part of a model with a head
+    for name, changes, frames in [("77 frames", {}, 77), ("one vector", {}, 5), ("128 bands, four times shorter, no biases", dict(num_mel_bins=128, subsampling_factor=4, attention_bias=False, convolution_bias=False), 64),
+                                  ("input not scaled, kernel 9", dict(scale_input=False, conv_kernel_size=9, num_hidden_layers=1), 200)]:
+        folder = bench.new_folder()
+        model = tiny.fastconformer(folder, **changes)
+        x = torch.randn(1, frames, changes.get("num_mel_bins", 80), generator=generator)
+        compare(bench, f"fastconformer {name}", "fastconformer", model, folder, x, "", lambda x: model(x).last_hidden_state, within)
+    inner = lambda x: model(x, output_hidden_states=True).hidden_states
+    for layer in (0, 1):
+        compare(bench, f"fastconformer layer {layer}", "fastconformer", model, folder, x, f"layer = {layer}", lambda x: inner(x)[layer], within)
+    # A batch of several lengths with masks is what each clip gives alone.
+    lengths = [40, 200, 123]
+    x = torch.randn(3, 200, 80, generator=generator) * (torch.arange(200)[None] < torch.tensor(lengths)[:, None])[..., None]
+    batch = model(x, attention_mask=torch.arange(200)[None] < torch.tensor(lengths)[:, None])
+    for i, length in enumerate(lengths):
+        _, out = bench.ask("encoder", {"x": x[i:i + 1, :length]}, plugin="fastconformer", weights=folder)
+        vectors = int(batch.attention_mask[i].sum())
+        bench.compare(f"fastconformer alone, and in a masked batch: {length} frames", out, {"y": batch.last_hidden_state[i:i + 1, :vectors]})
+
+
 def run(bench):
     run_dinov2(bench)
+    run_towers(bench)
     run_whisper(bench)
+    run_fastconformer(bench)

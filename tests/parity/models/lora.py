@@ -7,7 +7,7 @@ from transformers import LlamaForCausalLM
 
 from . import tiny
 from .common import starting
-from .llama import model_table, reference, rows_of
+from .decoders import model_table, reference, rows_of
 
 CASES = {
     "suffixes": (dict(target_modules=["q_proj", "v_proj"]), 'targets = ["q_proj", "v_proj"]'),

@@ -5,7 +5,8 @@ import wave
 import numpy as np
 import torch
 from PIL import Image
-from transformers import BitImageProcessorPil, ViTImageProcessorPil, WhisperFeatureExtractor
+from transformers import (BitImageProcessorPil, CLIPImageProcessorPil, LlavaNextImageProcessorPil, ParakeetFeatureExtractor, SiglipImageProcessorPil, ViTImageProcessorPil,
+                          WhisperFeatureExtractor)
 
 from . import tiny
 
@@ -31,6 +32,63 @@ def speech(seconds, seed):
     t = np.arange(int(seconds * 16000)) / 16000
     tone = sum(np.sin(2 * np.pi * k * (120 + 30 * np.sin(2 * t)) * t) / k for k in range(1, 9))
     return (6000 * tone * (np.sin(3 * t) > -0.3) + rng.normal(0, 80, t.shape)).clip(-32768, 32767).astype(np.int16)
+
+
+def towers(bench):
+    """clip and siglip: their processors' defaults, and sizes as old files write them."""
+    for plugin, build, processor in [("clip", tiny.clip, CLIPImageProcessorPil(size={"shortest_edge": 30}, crop_size={"height": 28, "width": 28})), ("siglip", tiny.siglip, SiglipImageProcessorPil(size={"height": 28, "width": 28}))]:
+        folder = bench.new_folder()
+        build(folder)
+        processor.save_pretrained(folder)
+        files, expected = [], {}
+        for i, size in enumerate([(97, 61), (28, 28), (40, 300), (20, 22)]):
+            files.append(str(folder / f"{i}.png"))
+            Image.fromarray(picture(*size, seed=i)).save(files[-1])
+            expected[f"{i}.0"] = torch.tensor(processor(Image.open(files[-1]), return_tensors="np")["pixel_values"][0])
+        _, out = bench.ask("process", plugin=plugin, weights=folder, media=files)
+        bench.compare(f"images, {plugin}", out, expected, limit=1e-6)
+        if plugin == "clip":
+            config = json.loads((folder / "preprocessor_config.json").read_text())
+            (folder / "preprocessor_config.json").write_text(json.dumps({**config, "size": 30, "crop_size": 28}))
+            _, out = bench.ask("process", plugin=plugin, weights=folder, media=files)
+            bench.compare("images, clip, sizes as numbers", out, expected, limit=1e-6)
+
+
+PINPOINTS = [[28, 56], [56, 28], [56, 56], [84, 28], [28, 84]]
+
+
+def tiled(bench):
+    """The whole picture and its tiles, as LLaVA-NeXT makes them."""
+    folder = bench.new_folder()
+    tiny.clip(folder)
+    processor = LlavaNextImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}, image_grid_pinpoints=PINPOINTS)
+    processor.save_pretrained(folder)
+    files, expected = [], {}
+    for i, size in enumerate([(97, 61), (28, 28), (40, 300), (300, 41), (20, 22), (56, 56), (33, 100), (57, 113)]):
+        files.append(str(folder / f"{i}.png"))
+        Image.fromarray(picture(*size, seed=i)).save(files[-1])
+        for part, pixels in enumerate(processor(Image.open(files[-1]), return_tensors="np")["pixel_values"][0]):
+            expected[f"{i}.{part}"] = torch.tensor(pixels)
+    _, out = bench.ask("process", plugin="clip", weights=folder, media=files)
+    bench.compare("images, in tiles", out, expected, limit=1e-6)
+
+
+def conformer_sounds(bench):
+    folder = bench.new_folder()
+    tiny.fastconformer(folder)
+    extractor = ParakeetFeatureExtractor()
+    extractor.save_pretrained(folder)
+    files, expected = [], {}
+    for i, length in enumerate([0.7, 3.21, 0.021, 1.0]):
+        samples = speech(length, i)
+        files.append(str(folder / f"{i}.wav"))
+        write_wav(files[-1], samples)
+        out = extractor(samples.astype(np.float32) / 32768, sampling_rate=16000)
+        expected[f"{i}.0"] = out["input_features"][0][out["attention_mask"][0].bool()]
+    _, out = bench.ask("process", plugin="fastconformer", weights=folder, media=files)
+    bench.compare("sounds, fastconformer", out, expected, limit=1e-4)
+    _, out = bench.ask("process", plugin="fastconformer", weights=folder, media=files[1:2], options="window = 1.5")
+    bench.check("sounds, fastconformer: windows", [out[f"0.{i}"].shape[0] for i in range(len(out))] == [150, 150, 21], sorted(out))
 
 
 def stretched(bench):
@@ -110,3 +168,6 @@ def run(bench):
     stretched(bench)
     refusals(bench)
     sounds(bench)
+    towers(bench)
+    tiled(bench)
+    conformer_sounds(bench)

@@ -1,6 +1,7 @@
 """Tiny random checkpoints. Weights are larger than at a usual start, so that every part of a model shows."""
 import torch
-from transformers import Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, WhisperConfig, WhisperForConditionalGeneration
+from transformers import (CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, NemotronConfig, NemotronForCausalLM, ParakeetEncoder,
+                          ParakeetEncoderConfig, Qwen2Config, Qwen2ForCausalLM, SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperForConditionalGeneration)
 
 
 def randomise(model, seed):
@@ -44,9 +45,54 @@ def whisper(folder, seed=2, whole=True, **changes):
     return model.model.encoder
 
 
+DECODER = dict(vocab_size=96, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
+               bos_token_id=None, eos_token_id=None)
+
+
+def saved(model, seed, folder):
+    model = randomise(model, seed)
+    model.save_pretrained(folder)
+    return model
+
+
 def llama(folder, seed=3, **changes):
-    config = LlamaConfig(**{**dict(vocab_size=96, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
-                                   max_position_embeddings=256, rms_norm_eps=1e-5, bos_token_id=None, eos_token_id=None), **changes})
-    model = randomise(LlamaForCausalLM(config), seed)
+    return saved(LlamaForCausalLM(LlamaConfig(**{**DECODER, "rms_norm_eps": 1e-5, **changes})), seed, folder)
+
+
+def qwen2(folder, seed=4, **changes):
+    return saved(Qwen2ForCausalLM(Qwen2Config(**{**DECODER, **changes})), seed, folder)
+
+
+def nemotron(folder, seed=5, **changes):
+    """Its norms hold weight - 1."""
+    model = randomise(NemotronForCausalLM(NemotronConfig(**{**DECODER, **changes})), seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name and name.endswith("weight"):
+                parameter -= 1
+    model.save_pretrained(folder)
+    return model
+
+
+VIT = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7)
+
+
+def clip(folder, seed=6, **changes):
+    return saved(CLIPVisionModel(CLIPVisionConfig(**{**VIT, **changes})), seed, folder)
+
+
+def siglip(folder, seed=7, **changes):
+    return saved(SiglipVisionModel(SiglipVisionConfig(**{**VIT, **changes})), seed, folder)
+
+
+def fastconformer(folder, seed=8, **changes):
+    config = ParakeetEncoderConfig(**{**dict(hidden_size=48, num_hidden_layers=2, num_attention_heads=4, intermediate_size=80, conv_kernel_size=5, num_mel_bins=80, subsampling_conv_channels=8), **changes})
+    model = randomise(ParakeetEncoder(config), seed)
+    generator = torch.Generator().manual_seed(seed + 100)
+    for name, buffer in model.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.copy_(0.3 * torch.randn(buffer.shape, generator=generator))
+        elif name.endswith("running_var"):
+            buffer.copy_(0.5 + torch.rand(buffer.shape, generator=generator))
     model.save_pretrained(folder)
     return model

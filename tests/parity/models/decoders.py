@@ -1,4 +1,4 @@
-"""llama: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
+"""llama, qwen2 and nemotron: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
 import json
 
 import torch
@@ -9,7 +9,8 @@ from .common import named_gradients, starting
 
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
 LINEAR = {"rope_type": "linear", "rope_theta": 1000.0, "factor": 2.5}
-VARIANTS = {
+WINDOW = dict(use_sliding_window=True, sliding_window=6, max_window_layers=1)
+LLAMA = {
     "grouped queries": {},
     "all heads": dict(num_key_value_heads=4, tie_word_embeddings=False),
     "tied embeddings": dict(tie_word_embeddings=True),
@@ -17,6 +18,18 @@ VARIANTS = {
     "head_dim 20": dict(head_dim=20),
     "rope llama3": dict(rope_parameters=LLAMA3),
     "rope linear": dict(rope_parameters=LINEAR),
+}
+QWEN2 = {
+    "grouped queries": {},
+    "tied embeddings, all heads": dict(num_key_value_heads=4, tie_word_embeddings=True),
+    "window in the upper layers": WINDOW,
+    "window in all layers": {**WINDOW, "max_window_layers": 0, "sliding_window": 2},
+    "window wider than the text": {**WINDOW, "sliding_window": 64},
+}
+NEMOTRON = {
+    "half of each head turned": {},
+    "all of each head turned, all heads": dict(partial_rotary_factor=1.0, num_key_value_heads=4),
+    "a sixth, biases, tied": dict(partial_rotary_factor=0.17, attention_bias=True, mlp_bias=True, tie_word_embeddings=True),
 }
 
 
@@ -48,13 +61,14 @@ def old_spelling(folder):
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def model_table(folder, trainable=True):
-    return f'[llm]\nplugin = "llama"\nweights = "{folder}"\ntrainable = {str(trainable).lower()}\n'
+def model_table(folder, trainable=True, plugin="llama"):
+    return f'[llm]\nplugin = "{plugin}"\nweights = "{folder}"\ntrainable = {str(trainable).lower()}\n'
 
 
-def variant(bench, name, changes):
+def variant(bench, plugin, name, changes):
     folder = bench.new_folder()
-    model = tiny.llama(folder, **changes)
+    model = getattr(tiny, plugin)(folder, **changes)
+    table = model_table(folder, plugin=plugin)
     rows = rows_of([19, 1, 40, 40, 7])
     theirs = reference(model, rows)
     theirs["loss"].backward()
@@ -62,14 +76,14 @@ def variant(bench, name, changes):
     for spelling in ["new", "old"] if "rope" in name or not changes else ["new"]:
         if spelling == "old":
             old_spelling(folder)
-        _, out = bench.ask("model", model=model_table(folder), ids=rows)
-        case = f"llama {name}" + (" (config of transformers 4)" if spelling == "old" else "")
+        _, out = bench.ask("model", model=table, ids=rows)
+        case = f"{plugin} {name}" + (" (config of transformers 4)" if spelling == "old" else "")
         bench.compare(f"{case}: packed", {key: out[key] for key in theirs}, theirs)
         bench.compare(f"{case}: gradients", starting(out, "grad:llm:"), gradients)
     steps = [[7, 0, 20, 1, 0], [10, 1, 15, 0, 3]] + [[1, 0, 1, 0, 1]] * 2 + [[0, 0, 3, 39, 1]] + [[0, 0, 0, 0, 1]]
-    _, out = bench.ask("cached", model=model_table(folder), ids=rows, steps=steps)
-    bench.compare(f"llama {name}: cache in pieces", out, {"hidden": theirs["hidden"]})
-    answers(bench, f"llama {name}", model, folder)
+    _, out = bench.ask("cached", model=table, ids=rows, steps=steps)
+    bench.compare(f"{plugin} {name}: cache in pieces", out, {"hidden": theirs["hidden"]})
+    answers(bench, f"{plugin} {name}", model, table)
 
 
 def greedy(model, prompt, **settings):
@@ -78,10 +92,10 @@ def greedy(model, prompt, **settings):
     return out[0, len(prompt):].tolist()
 
 
-def answers(bench, case, model, folder):
+def answers(bench, case, model, table):
     prompts = rows_of([9, 1, 23, 4], seed=12)
     expected = [greedy(model, prompt) for prompt in prompts]
-    ask = lambda prompts, **more: bench.ask("generate", model=model_table(folder), ids=prompts, max_tokens=32, **more)[0]["tokens"]
+    ask = lambda prompts, **more: bench.ask("generate", model=table, ids=prompts, max_tokens=32, **more)[0]["tokens"]
     bench.check(f"{case}: 32 greedy tokens, 4 prompts together", ask(prompts) == expected)
     bench.check(f"{case}: 32 greedy tokens, one by one", [ask([prompt])[0] for prompt in prompts] == expected)
     end = expected[2][9]  # some answers end early, and the others go on
@@ -91,19 +105,23 @@ def answers(bench, case, model, folder):
 
 
 def refusals(bench):
-    """What the plugin does not compute is refused, never computed as something else."""
-    for key, value, word in [("rope_parameters", {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}, "yarn"), ("rope_scaling", {"type": "dynamic", "factor": 2.0}, "dynamic"),
-                             ("hidden_act", "gelu", "gelu"), ("model_type", "mistral", "mistral")]:
+    """What a plugin does not compute is refused, never computed as something else."""
+    for plugin, key, value, word in [("llama", "rope_parameters", {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}, "yarn"), ("llama", "rope_scaling", {"type": "dynamic", "factor": 2.0}, "dynamic"),
+                                     ("llama", "hidden_act", "gelu", "gelu"), ("llama", "model_type", "mistral", "mistral"), ("nemotron", "hidden_act", "silu", "relu2"),
+                                     ("nemotron", "partial_rotary_factor", 0.25, "even number"), ("qwen2", "layer_types", ["sliding_attention"] * 3, "layer_types[0]")]:
         folder = bench.new_folder()
-        tiny.llama(folder)
+        getattr(tiny, plugin)(folder)
         if key == "rope_scaling":
             old_spelling(folder)
         config = json.loads((folder / "config.json").read_text())
+        if key == "partial_rotary_factor":
+            config["rope_parameters"][key] = value
         (folder / "config.json").write_text(json.dumps({**config, key: value}))
-        bench.refused(f"llama refuses {key} {word}", word, "model", model=model_table(folder), ids=[[1, 2, 3]])
+        bench.refused(f"{plugin} refuses {key} {value}", word, "model", model=model_table(folder, plugin=plugin), ids=[[1, 2, 3]])
 
 
 def run(bench):
     refusals(bench)
-    for name, changes in VARIANTS.items():
-        variant(bench, name, changes)
+    for plugin, variants in [("llama", LLAMA), ("qwen2", QWEN2), ("nemotron", NEMOTRON)]:
+        for name, changes in variants.items():
+            variant(bench, plugin, name, changes)

@@ -1,0 +1,56 @@
+// antiphon compose DIRECTORY: a whole model's directory as the TOML that composes it, to change and to save.
+#include <fmt/format.h>
+
+#include <antiphon/graph/model_spec.h>
+#include <antiphon/graph/whole_model.h>
+#include <common/command.h>
+
+namespace antiphon::apps {
+namespace {
+
+// Slots on one line each, so that one line swaps a part.
+std::string inline_text(const config::Value& value) {
+  const auto* table = value.get_if<config::Value::Table>();
+  if (!table) {
+    const auto text = config::to_toml(config::Value::Table{{"x", value}});
+    return text.substr(4, text.size() - 5);
+  }
+  std::string keys, plugin;
+  for (const auto& [key, member] : *table) {
+    auto& to = key == "plugin" ? plugin : keys;
+    to += fmt::format("{}{} = {}", to.empty() && key == "plugin" ? "" : ", ", key, inline_text(member));
+  }
+  return fmt::format("{{ {}{} }}", plugin, keys);
+}
+
+std::string text_of(const config::Value& model) {
+  std::string text = "[model]\n";
+  const auto& table = *model.get_if<config::Value::Table>();
+  for (const auto& [key, value] : table)
+    if (key != "streams") text += fmt::format("{} = {}\n", key, inline_text(value));
+  if (const auto* streams = model.find("streams"))
+    for (const auto& [name, stream] : *streams->get_if<config::Value::Table>()) {
+      text += fmt::format("\n[model.streams.{}]\n", name);
+      for (const auto& [key, value] : *stream.get_if<config::Value::Table>())
+        text += fmt::format("{} = {}\n", key, inline_text(value));
+    }
+  return text;
+}
+
+int run(const std::string& directory) {
+  const auto model = graph::compose(directory);
+  fmt::print("# {}\n{}", directory, text_of(model));
+  return 0;
+}
+
+}  // namespace
+
+void add_compose(CLI::App& program, Action& action) {
+  auto* command = program.add_subcommand(
+      "compose", "print the TOML that composes a whole model's Hugging Face directory, so that one part can be swapped");
+  auto directory = std::make_shared<std::string>();
+  command->add_option("DIRECTORY", *directory, "with config.json, model.safetensors, tokenizer.json")->required();
+  command->callback([directory, &action] { action = [directory] { return run(*directory); }; });
+}
+
+}  // namespace antiphon::apps

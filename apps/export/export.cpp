@@ -1,0 +1,40 @@
+// antiphon export FILE --output DIR: a composed model as one Hugging Face directory that transformers loads.
+#include <fmt/format.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/graph/export_whole.h>
+#include <common/command.h>
+
+namespace antiphon::apps {
+namespace {
+
+struct ExportFlags {
+  SessionFlags session;
+  std::string checkpoint, output;
+};
+
+int run(const ExportFlags& flags) {
+  Session session(flags.session);
+  if (std::filesystem::is_directory(flags.session.file) || !flags.checkpoint.empty())
+    session.load_checkpoint(flags.checkpoint.empty() ? flags.session.file : flags.checkpoint);
+  for (const auto& peft : session.model->pefts()) peft->merge();
+  const auto report = graph::export_whole(*session.model, flags.output);
+  log::info(fmt::format("{} tensors in {}, {} of them changed", report.tensors, flags.output, report.changed));
+  return 0;
+}
+
+}  // namespace
+
+void add_export(CLI::App& program, Action& action) {
+  auto* command = program.add_subcommand(
+      "export", "write a model that came out of a whole model's directory as such a directory again, adapters folded in");
+  auto flags = std::make_shared<ExportFlags>();
+  add_session_flags(*command, flags->session);
+  command->add_option("--output", flags->output, "directory to write")->required();
+  command->add_option(
+      "--checkpoint", flags->checkpoint,
+      "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");
+  command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
+}
+
+}  // namespace antiphon::apps

@@ -1,0 +1,120 @@
+#include <antiphon/nn/vit.h>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/nn/linear.h>
+
+namespace antiphon::nn {
+namespace {
+
+int64_t layers_for(const VitOptions& o, const std::string& plugin) {
+  const int64_t used = o.layer < 0 ? o.num_layers + 1 + o.layer : o.layer;
+  if (used < 0 || used > o.num_layers)
+    fail(ErrorKind::config,
+         fmt::format("{}: layer = {} is out of range; the encoder has {} blocks", plugin, o.layer, o.num_layers),
+         fmt::format("use -{} to {}", o.num_layers + 1, o.num_layers));
+  if (o.hidden_size % o.num_heads != 0)
+    fail(ErrorKind::config, fmt::format("{}: hidden_size = {} is not a multiple of num_heads = {}", plugin,
+                                        o.hidden_size, o.num_heads));
+  if (o.image_size < o.patch_size)
+    fail(ErrorKind::config, fmt::format("{}: image_size = {} is smaller than one patch ({})", plugin, o.image_size,
+                                        o.patch_size));
+  return used;
+}
+
+EncoderLayerOptions block(const VitOptions& o, const VitKind& kind) {
+  EncoderLayerOptions layer;
+  layer.hidden_size = o.hidden_size, layer.intermediate_size = o.intermediate_size, layer.num_heads = o.num_heads;
+  layer.norm_eps = o.layer_norm_eps, layer.layer_scale = kind.layer_scale, layer.activation = o.activation;
+  return layer;
+}
+
+}  // namespace
+
+Vit::Vit(const VitOptions& o, const VitKind& kind)
+    : options_(o), kind_(kind), layers_used_(layers_for(o, kind.plugin)) {
+  const int64_t width = o.hidden_size, side = o.image_size / o.patch_size, positions = side * side + kind.class_token;
+  using Shape = std::vector<int64_t>;
+  if (kind.class_token)
+    add("cls_token", class_token_, kind.batched_tables ? Shape{1, 1, width} : Shape{width}, Init::normal_002);
+  add("position_embeddings", position_embedding_,
+      kind.batched_tables ? Shape{1, positions, width} : Shape{positions, width}, Init::normal_002);
+  add("patch_projection.weight", patch_weight_, {width, 3, o.patch_size, o.patch_size}, Init::linear_uniform);
+  if (kind.patch_bias) add("patch_projection.bias", patch_bias_, {width}, Init::zeros);
+  if (kind.pre_norm) {
+    pre_norm_ = std::make_unique<Norm>(NormKind::layer, width, o.layer_norm_eps);
+    add("pre_norm", *pre_norm_);
+  }
+  for (int64_t i = 0; i < layers_used_; ++i) {
+    layers_.push_back(std::make_unique<EncoderLayer>(block(o, kind)));
+    add(fmt::format("layers.{}", i), *layers_.back());
+  }
+  if (kind.final_norm && o.layer == -1) {
+    norm_ = std::make_unique<Norm>(NormKind::layer, width, o.layer_norm_eps);
+    add("norm", *norm_);
+  }
+}
+
+TokenGrid Vit::grid(at::IntArrayRef part_shape) const {
+  if (part_shape.size() != 3 || part_shape[0] != 3 || part_shape[1] < options_.patch_size ||
+      part_shape[2] < options_.patch_size)
+    fail(ErrorKind::data, fmt::format("{}: expected a part [3, height, width] of at least one patch of {} pixels, got [{}]",
+                                      kind_.plugin, options_.patch_size, fmt::join(part_shape, ", ")));
+  return {part_shape[1] / options_.patch_size, part_shape[2] / options_.patch_size};
+}
+
+at::Tensor Vit::position_embedding(int64_t rows, int64_t columns) const {
+  const int64_t side = options_.image_size / options_.patch_size, first = kind_.class_token;
+  const auto all = position_embedding_.view({1, -1, options_.hidden_size});
+  if (rows == side && columns == side) return all;
+  const auto patches = all.narrow(1, first, side * side).to(at::kFloat);
+  const auto table = patches.reshape({1, side, side, -1}).permute({0, 3, 1, 2});
+  const auto resized = at::upsample_bicubic2d(table, {rows, columns}, /*align_corners=*/false).permute({0, 2, 3, 1});
+  const auto grid = resized.reshape({1, rows * columns, -1}).to(all.scalar_type());
+  return first ? at::cat({all.narrow(1, 0, 1), grid}, 1) : grid;
+}
+
+at::Tensor Vit::embed(const at::Tensor& parts) const {
+  const auto bias = patch_bias_.defined() ? like(patch_bias_, parts) : at::Tensor();
+  const auto patches = at::conv2d(parts, like(patch_weight_, parts), bias, options_.patch_size);
+  auto sequence = patches.flatten(2).transpose(1, 2);
+  if (kind_.class_token)
+    sequence = at::cat({like(class_token_, parts).view({1, 1, -1}).expand({parts.size(0), 1, -1}), sequence}, 1);
+  return sequence + like(position_embedding(patches.size(2), patches.size(3)), parts);
+}
+
+at::Tensor Vit::forward(const at::Tensor& parts) const {
+  auto x = embed(parts);
+  if (pre_norm_) x = pre_norm_->forward(x);
+  for (const auto& layer : layers_) x = layer->forward(x);
+  return norm_ ? norm_->forward(x) : x;
+}
+
+VitEncoder::VitEncoder(const VitOptions& options, const VitKind& kind)
+    : width_(options.hidden_size),
+      has_class_token_(kind.class_token),
+      keep_class_token_(options.keep_class_token),
+      vit_(options, kind) {}
+
+// With the class token the vectors are no grid.
+TokenGrid VitEncoder::output_grid(at::IntArrayRef part_shape) const {
+  const auto grid = vit_.grid(part_shape);
+  return has_class_token_ && keep_class_token_ ? TokenGrid{1, grid.count() + 1} : grid;
+}
+
+at::Tensor VitEncoder::forward(const at::Tensor& parts) {
+  const auto x = vit_.forward(parts);
+  return has_class_token_ && !keep_class_token_ ? x.narrow(1, 1, x.size(1) - 1) : x;
+}
+
+std::vector<std::string> Vit::unused(const std::string& block, const std::string& norm) const {
+  std::vector<std::string> names;
+  if (!norm_) names.push_back(norm);
+  for (int64_t i = layers_used_; i < options_.num_layers; ++i) names.push_back(fmt::format(fmt::runtime(block), i));
+  return names;
+}
+
+}  // namespace antiphon::nn

@@ -1,0 +1,9 @@
+#include <antiphon/plugin/manifest.h>
+
+#include "fastconformer.h"
+
+ANTIPHON_PLUGIN(fastconformer, "0.1.0") {
+  using namespace antiphon::fastconformer;
+  antiphon::register_encoder<FastConformer>(registrar, "fastconformer",
+                                            "FastConformer speech encoders (Parakeet, Canary)", fastconformer_table());
+}

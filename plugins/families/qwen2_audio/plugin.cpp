@@ -1,0 +1,51 @@
+// Qwen2-Audio (Chu et al. 2024; transformers: models/qwen2_audio) as a composition: a Whisper-like encoder that sees the
+// clip's own length and halves its vectors, one linear layer, Qwen2.
+#include <antiphon/component/register.h>
+#include <antiphon/plugin/manifest.h>
+
+namespace antiphon::qwen2_audio {
+namespace {
+
+using config::Value;
+
+class Qwen2Audio : public ModelFamily {
+ public:
+  // Names as files on disk have them, then as transformers 5 has them in memory; the encoder's are Whisper's.
+  std::vector<WholePart> parts() const override {
+    return {{"language_model",
+             "llm",
+             "text_config",
+             {{"language_model.{}", "{}"}, {"model.language_model.{}", "model.{}"}, {"lm_head.{}", "lm_head.{}"}}},
+            {"audio_tower",
+             "streams.audio.encoder",
+             "audio_config",
+             {{"audio_tower.{}", "model.encoder.{}"}, {"model.audio_tower.{}", "model.encoder.{}"}}},
+            {"multi_modal_projector",
+             "streams.audio.connector",
+             "",
+             {{"multi_modal_projector.linear.{}", "{}"}, {"model.multi_modal_projector.linear.{}", "{}"}}}};
+  }
+
+  Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override {
+    const auto& json = pretrained.config;
+    const auto slot = [&](const char* kind, const char* part, const char* key) {
+      return Value::Table{{"plugin", plugin_reading(kind, json, key)}, {"weights", directory}, {"part", part}};
+    };
+    Value::Table connector{{"plugin", "linear"}, {"weights", directory}, {"part", "multi_modal_projector"}};
+    Value::Table stream{{"placeholder", "<|AUDIO|>"},
+                        {"encoder", slot("encoder", "audio_tower", "audio_config")},
+                        {"connector", std::move(connector)}};
+    return Value::Table{{"llm", slot("language_model", "language_model", "text_config")},
+                        {"streams", Value::Table{{"audio", std::move(stream)}}}};
+  }
+
+  void describe(const Value&, nlohmann::json&) const override {}
+};
+
+}  // namespace
+}  // namespace antiphon::qwen2_audio
+
+ANTIPHON_PLUGIN(qwen2_audio, "0.1.0") {
+  using namespace antiphon::qwen2_audio;
+  antiphon::register_model_family<Qwen2Audio>(registrar, "qwen2_audio", "Qwen2-Audio directories");
+}

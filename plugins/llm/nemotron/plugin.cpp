@@ -1,0 +1,65 @@
+// Nemotron and Minitron (Parmar et al. 2024; transformers: models/nemotron): LayerNorm with weight + 1, squared ReLU
+// without a gate, rotary embedding on a part of each head.
+#include <fmt/format.h>
+
+#include <antiphon/component/register.h>
+#include <antiphon/nn/decoder_lm.h>
+#include <antiphon/plugin/manifest.h>
+
+namespace antiphon::nemotron {
+
+struct NemotronOptions : nn::DecoderLmOptions {
+  double partial_rotary_factor = 0.5;
+  bool attention_bias = false, mlp_bias = false;
+
+  NemotronOptions() { norm_eps = 1e-5; }
+  void read_pretrained(const PretrainedConfig& pretrained) {
+    const auto& json = pretrained.config;
+    nn::read_decoder_config(
+        pretrained,
+        {.plugin = "nemotron", .model_type = "nemotron", .hidden_act = "relu2", .norm_eps_key = "norm_eps"}, *this);
+    take(json, "partial_rotary_factor", partial_rotary_factor);
+    if (const auto rope = json.find("rope_parameters"); rope != json.end() && rope->is_object())
+      take(*rope, "partial_rotary_factor", partial_rotary_factor);
+    take(json, "attention_bias", attention_bias);
+    take(json, "mlp_bias", mlp_bias);
+  }
+};
+
+const config::Table<NemotronOptions>& nemotron_table() {
+  using O = NemotronOptions;
+  static const auto* table = new config::Table<O>(
+      nn::decoder_lm_table<O>("nemotron")
+          .field("partial_rotary_factor", &O::partial_rotary_factor, "share of each head that is turned",
+                 {.min = 0, .max = 1, .above_min = true})
+          .field("attention_bias", &O::attention_bias, "biases in q, k, v and o projections")
+          .field("mlp_bias", &O::mlp_bias, "biases in the MLP"));
+  return *table;
+}
+
+nn::DecoderOptions decoder(const NemotronOptions& options) {
+  auto decoder = options.decoder();
+  decoder.norm = nn::NormKind::layer_plus_one;
+  decoder.activation = "relu2", decoder.gated_mlp = false;
+  decoder.qkv_bias = decoder.output_bias = options.attention_bias, decoder.mlp_bias = options.mlp_bias;
+  decoder.rotary_size =
+      static_cast<int64_t>(static_cast<double>(decoder.head_size) * options.partial_rotary_factor);
+  if (decoder.rotary_size < 2 || decoder.rotary_size % 2 != 0)
+    fail(ErrorKind::config,
+         fmt::format("nemotron: partial_rotary_factor = {} of a head of {} gives {} values; an even number is needed",
+                     options.partial_rotary_factor, decoder.head_size, decoder.rotary_size));
+  return decoder;
+}
+
+class Nemotron : public nn::DecoderLm {
+ public:
+  explicit Nemotron(const NemotronOptions& options) : DecoderLm(decoder(options)) {}
+};
+
+}  // namespace antiphon::nemotron
+
+ANTIPHON_PLUGIN(nemotron, "0.1.0") {
+  using namespace antiphon::nemotron;
+  antiphon::register_language_model<Nemotron>(registrar, "nemotron", "Nemotron-4 and Minitron decoders",
+                                              nemotron_table());
+}

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Writes docs/models.md, and the list in the README, out of the parity report and of what the program says of itself.
+
+models_page.py REPORT PROGRAM [--write]     without --write: exit code 1 where the pages say something else
+"""
+import argparse
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {ROOT / "docs/models.md": "models", ROOT / "README.md": "plugins"}
+KINDS = {"encoder": "encoders", "connector": "connectors", "language_model": "language models", "peft": "fine-tuning", "loss": "losses", "model_family": "whole models"}
+# A column, and the words of the cases that it counts.
+COLUMNS = [("forward", r"packed|hidden|forward|layer|grid|window|frames|^\S+( |$)"), ("gradients", r"gradient|^(dinov2|clip|siglip|whisper|fastconformer|mlp|linear|frame_stack|downsample_mlp|pixel_shuffle)"),
+           ("KV cache", r"cache"), ("32 greedy tokens", r"greedy|answers"), ("0, 1, 3 media", r"\d media|no media|1 medium"), ("batch = one by one", r"one by one|masked batch"),
+           ("export", r"export|our adapter in peft|merged"), ("bf16", r"^bf16"), ("refused", r"refuses")]
+ALIASES = {"composed": "multimodal_lm", "cross_entropy": "cross_entropy", "lora": "lora"}
+
+
+def plugins(program):
+    return json.loads(subprocess.run([program, "inspect", "--json"], capture_output=True, text=True, check=True).stdout)
+
+
+def components(found):
+    """(kind, name) -> (one line, model types), in a fixed order."""
+    out = {}
+    for plugin in found:
+        for provided in plugin["provides"]:
+            kind, name = provided.split(":")
+            out[kind, name] = (plugin["doc"], [read.split(":")[2] for read in plugin["reads"] if read.startswith(provided + ":")])
+    return dict(sorted(out.items(), key=lambda item: (list(KINDS).index(item[0][0]), item[0][1])))
+
+
+def subject(case):
+    """The component that a case is about: its first word, or the one after "bf16" or "images," and "sounds,"."""
+    words = re.sub(r"^(bf16|images,|sounds,) ", "", case).split()
+    return words[0].rstrip(":,")
+
+
+def counts(cases, names):
+    """name -> column -> number of cases; every case must have passed."""
+    table = {}
+    for _, case, ok in cases:
+        if not ok:
+            sys.exit(f"'{case}' failed; mend that first")
+        name = subject(case)
+        name = name if name in names or name in ALIASES else None
+        if name is None:
+            continue
+        row = table.setdefault(name, {})
+        row["all"] = row.get("all", 0) + 1
+        for column, pattern in COLUMNS[1:]:
+            if re.search(pattern, case):
+                row[column] = row.get(column, 0) + 1
+    return table
+
+
+def models_text(cases, found):
+    all_components = components(found)
+    names = {name for _, name in all_components}
+    table = counts(cases, names)
+    columns = ["cases"] + [column for column, _ in COLUMNS[1:]]
+    lines = [f"Cases that agree with `transformers`, `peft` or `torch` in this commit, {sum(ok for _, _, ok in cases)} in all; the limit is 1e-5 of the largest value, in fp32.", "",
+             "| kind | name | what | reads `model_type` | " + " | ".join(columns) + " |", "|---|---|---|---|" + "---:|" * len(columns)]
+    for (kind, name), (doc, types) in all_components.items():
+        row = table.get(name, {})
+        numbers = [row.get("all", 0)] + [row.get(column, 0) for column in columns[1:]]
+        lines.append(f"| {kind} | `{name}` | {doc} | {', '.join(types) or ('`' + name + '`' if kind == 'model_family' else '–')} | " + " | ".join(str(n) if n else "–" for n in numbers) + " |")
+    row = table.get("composed", {})
+    lines.append("| graph | `multimodal_lm` | streams into a language model | – | " + " | ".join(str(n) if n else "–" for n in [row.get("all", 0)] + [row.get(c, 0) for c in columns[1:]]) + " |")
+    return "\n".join(lines)
+
+
+def plugins_text(cases, found):
+    lines = ["| kind | plugins |", "|---|---|"]
+    for kind, title in KINDS.items():
+        entries = [f"`{name}` ({doc})" for (k, name), (doc, _) in components(found).items() if k == kind]
+        lines.append(f"| {title} | {', '.join(entries)} |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("report", type=Path)
+    parser.add_argument("program")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    cases, found = json.loads(options.report.read_text()), plugins(options.program)
+    code = 0
+    for page, kind in PAGES.items():
+        made = {"models": models_text, "plugins": plugins_text}[kind](cases, found)
+        old = page.read_text()
+        new = re.sub(rf"(<!-- {kind}: begin[^\n]*-->\n).*?(<!-- {kind}: end -->)", lambda m: m[1] + made + "\n" + m[2], old, flags=re.S)
+        if new == old:
+            continue
+        if options.write:
+            page.write_text(new)
+            print(f"wrote {page.relative_to(ROOT)}")
+        else:
+            print(f"{page.relative_to(ROOT)} is out of date: run {Path(__file__).name} {options.report} {options.program} --write")
+            code = 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
