@@ -51,7 +51,10 @@ text::PromptBuilder opened_prompts(const RunConfig& config) {
   auto tokenizer = text::Tokenizer::load(folder);
   auto chat_template =
       text::ChatTemplate::load(llm.chat_template.empty() ? folder : llm.chat_template, tokenizer.special_tokens());
-  return {std::move(tokenizer), std::move(chat_template)};
+  const auto& streams = config.model.streams;
+  const bool as_processor = std::any_of(streams.begin(), streams.end(),
+                                        [](const auto& stream) { return !stream.second.placeholder.empty(); });
+  return {std::move(tokenizer), std::move(chat_template), as_processor};
 }
 
 std::string hash_of(const at::Tensor& tensor) {

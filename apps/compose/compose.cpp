@@ -47,7 +47,8 @@ int run(const std::string& directory) {
 
 void add_compose(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand(
-      "compose", "print the TOML that composes a whole model's Hugging Face directory, so that one part can be swapped");
+      "compose",
+      "print the TOML that composes a whole model's Hugging Face directory, so that one part can be swapped");
   auto directory = std::make_shared<std::string>();
   command->add_option("DIRECTORY", *directory, "with config.json, model.safetensors, tokenizer.json")->required();
   command->callback([directory, &action] { action = [directory] { return run(*directory); }; });

@@ -8,7 +8,8 @@ namespace antiphon::apps::conformance {
 namespace {
 
 bool is_slot(const std::string& slot) {
-  return slot == "llm" || (slot.starts_with("streams.") && (slot.ends_with(".encoder") || slot.ends_with(".connector")));
+  return slot == "llm" ||
+         (slot.starts_with("streams.") && (slot.ends_with(".encoder") || slot.ends_with(".connector")));
 }
 
 void parts_are_told_apart(const std::vector<WholePart>& parts) {
@@ -20,7 +21,8 @@ void parts_are_told_apart(const std::vector<WholePart>& parts) {
     expect(is_slot(part.slot), "expected llm or streams.NAME.encoder or .connector, got '{}'", part.slot);
     expect(!part.names.empty(), "expected rules for the names of '{}', got none", part.name);
   }
-  expect(slots.contains("llm"), "expected a part for the language model, got {}", join({slots.begin(), slots.end()}, ", "));
+  expect(slots.contains("llm"), "expected a part for the language model, got {}",
+         join({slots.begin(), slots.end()}, ", "));
 }
 
 std::string filled(std::string pattern) {

@@ -27,7 +27,8 @@ int run(const ExportFlags& flags) {
 
 void add_export(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand(
-      "export", "write a model that came out of a whole model's directory as such a directory again, adapters folded in");
+      "export",
+      "write a model that came out of a whole model's directory as such a directory again, adapters folded in");
   auto flags = std::make_shared<ExportFlags>();
   add_session_flags(*command, flags->session);
   command->add_option("--output", flags->output, "directory to write")->required();

@@ -49,6 +49,10 @@ int run(const TrainFlags& flags) {
          "name the folder of the run, e.g. --set train.output=runs/first");
   train::RunFolder folder(config.train.output);
   refuse_leftover(folder, flags.resume);
+  if (!session.prompts.ends_answers())
+    log::warning(
+        "the chat template writes no token that ends an answer, so the model will not learn to stop\n  fix: name a "
+        "template that does in model.llm.chat_template");
   data::Loader loader(config.data, session.preparer, config.train.tokens_per_batch,
                       static_cast<uint64_t>(config.train.seed), [&](const data::BadSample& bad) {
                         log::warning(fmt::format("{}:{}: skipped: {}", bad.file, bad.line, bad.reason));

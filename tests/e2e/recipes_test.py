@@ -29,7 +29,7 @@ class Recipes(Case):
         """(a file that extends the recipe, the streams' names)"""
         whole = tomllib.loads(self.call("validate", "--resolved", recipe, cwd=ROOT).stdout)["model"]
         llm = whole["llm"]
-        small = {**SHRUNK[llm["plugin"]], "vocab_size": make_tiny.vocab_size(), "weights": "", "tokenizer": str(self.folder / "models" / "llama")}
+        small = {**SHRUNK[llm["plugin"]], "vocab_size": make_tiny.vocab_size(), "weights": "", "chat_template": "", "tokenizer": str(self.folder / "models" / "llama")}
         lines = [f'extends = ["{recipe}"]', "[model]", f"llm = {table(small)}"]
         for name, stream in whole.get("streams", {}).items():
             encoder = {**SHRUNK[stream["encoder"]["plugin"]], "weights": ""}

@@ -126,6 +126,25 @@ json run_process(const json& request) {
   return {{"grids", grids}};
 }
 
+// For pictures of "sizes" [height, width]: how many tiles, and how many embeddings a connector makes of them.
+json run_tiles(const json& request) {
+  const auto encoder = build<Encoder>("encoder", request);
+  config::Problems problems;
+  config::Value none = config::Value::Table{};
+  const auto connector = graph::build_slot<Connector>("connector", request.at("connector").get<std::string>(), {}, none,
+                                                      "connector", problems, ConnectorShape{encoder->output_size(), 8});
+  problems.throw_if_any();
+  json answers = json::array();
+  for (const auto& size : request.at("sizes")) {
+    const MediaItem item{Modality::image, {size.at(0), size.at(1), {}}, {}};
+    const auto tiling = encoder->tiling(item);
+    const auto grid = connector->output_grid(encoder->output_grid(encoder->example_shape()));
+    const std::vector<TokenGrid> parts(static_cast<size_t>(1 + tiling.rows * tiling.columns), grid);
+    answers.push_back({tiling.rows, tiling.columns, connector->item_tokens(parts, tiling)});
+  }
+  return {{"tiles", answers}};
+}
+
 json run_loss(const json& request) {
   const auto loss = build<Loss>("loss", request);
   const auto file = inputs_of(request);
@@ -147,6 +166,7 @@ json answer(const std::string& line) {
   if (kind == "connector") return run_connector(request);
   if (kind == "process") return run_process(request);
   if (kind == "loss") return run_loss(request);
+  if (kind == "tiles") return run_tiles(request);
   if (kind == "model") return run_model(request);
   if (kind == "cached") return run_cached(request);
   if (kind == "generate") return run_generate(request);

@@ -50,7 +50,9 @@ std::vector<data::Prepared> prepare(const json& request, graph::MultimodalLm& mo
   if (request.contains("ids")) return from_ids(request.at("ids"));
   auto tokenizer = text::Tokenizer::load(model.spec().llm.weights);
   auto chat_template = text::ChatTemplate::load(model.spec().llm.weights, tokenizer.special_tokens());
-  const text::PromptBuilder prompts(std::move(tokenizer), std::move(chat_template));
+  bool as_processor = false;
+  for (const auto& [name, stream] : model.streams()) as_processor |= !stream->placeholder().empty();
+  const text::PromptBuilder prompts(std::move(tokenizer), std::move(chat_template), as_processor);
   const data::FeatureCache cache("", {});
   const data::Preparer preparer(model, prompts, cache, {}, model.llm().max_positions());
   std::vector<data::Prepared> prepared;
@@ -85,6 +87,11 @@ void side_effects(const json& request, graph::MultimodalLm& model, NamedTensors&
   if (request.contains("save_adapter"))
     weights::save_adapter(request.at("save_adapter").get<std::string>(), *model.pefts().at(0),
                           model.spec().llm.weights);
+  if (request.contains("save")) {
+    const auto& folder = model.spec().llm.weights;
+    weights::save_pretrained(request.at("save").get<std::string>(), model.llm().module(), model.llm().name_map(),
+                             weights::read_pretrained_config(folder).config);
+  }
   if (request.contains("export")) {
     graph::export_whole(model, request.at("export").get<std::string>());
   } else if (request.value("merge", false))

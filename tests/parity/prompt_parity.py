@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -159,6 +160,9 @@ STYLES = {
     "mistral": (MISTRAL, ["<s>", "</s>", "[INST]", "[/INST]"], "<s>", "</s>"),
     "language": (LANGUAGE, ["<s>", "</s>"], "<s>", "</s>"),
 }
+
+SHIPPED = Path(__file__).resolve().parents[2] / "configs" / "models"
+STYLES |= {f"{path.stem}.jinja": (path.read_text(), *STYLES[like][1:]) for path, like in [(SHIPPED / "chatml.jinja", "chatml"), (SHIPPED / "llama3.jinja", "llama3"), (SHIPPED / "vicuna.jinja", "language")]}
 
 SAYINGS = ["Hello there!", "  What is this? ", "Das ist ein Bär.\n", "\n\nA cat\n", "¿Qué?\u00a0", "\u3000これは何ですか?\u2003", "x", "<", "|>", "a < b > c", "1 + 1 = 2",
            "import os\n    print('hi')\n", "It's \"quoted\" \\ and {braces} {{ not }} {% a tag %}", "👩‍👧 ok", "\tTab\x1f", "end", "user", "</a>", "[I", "line\r\nline"]

@@ -2,8 +2,8 @@
 
 tokenizer_parity.py PROBE [DIRECTORY] [--count N] [--seed N]
 PROBE is the program tokenizer_probe. With DIRECTORY (a Hugging Face directory with tokenizer.json) that tokenizer is
-compared; without, seven small ones are trained here: the kinds of GPT-2, Llama 3, Qwen2, SmolLM2, and three that turn
-the rarer settings on. Exit code 1 and the first differences where any id or decoded text differs.
+compared; without, ten small ones are trained here: the kinds of GPT-2, Llama 3, Qwen2, SmolLM2, three that turn the
+rarer settings on, and three over characters: of Llama 2, of Mistral, and without tokens for bytes. Exit code 1 and the first differences where any id or decoded text differs.
 """
 
 import argparse
@@ -84,6 +84,41 @@ def kinds():
     }
 
 
+def over_characters():
+    """name -> (pre-tokenizer, normalizer, decoder, whether there are tokens for bytes)."""
+    metaspace = lambda scheme, split: pre_tokenizers.Metaspace("▁", scheme, split)
+    fallback = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    return {
+        "llama2": (None, normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]), fallback, True),
+        "mistral": (metaspace("first", False), None, fallback, True),
+        "metaspace": (metaspace("always", True), normalizers.NFKC(), decoders.Metaspace("▁", "always"), False),
+    }
+
+
+def make_over_characters(pre_tokenizer, normalizer, decoder, fallback, added=None):
+    """A trained tokenizer as tokenizer.json text; its byte tokens stand before the trained ones, as in Llama's."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace("▁", "always", True)
+    tokenizer.train_from_iterator(corpus(), trainers.BpeTrainer(vocab_size=4000, limit_alphabet=400, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False))
+    trained = json.loads(tokenizer.to_str())
+    vocabulary = sorted(trained["model"]["vocab"].items(), key=lambda item: item[1])
+    names = [name for name, _ in vocabulary[:3]] + [f"<0x{b:02X}>" for b in range(256) if fallback] + [name for name, _ in vocabulary[3:]]
+    trained["model"].update(vocab={name: i for i, name in enumerate(names)}, byte_fallback=fallback)
+    for key, part in [("pre_tokenizer", pre_tokenizer), ("normalizer", normalizer), ("decoder", decoder)]:
+        trained[key] = json.loads(part.__getstate__()) if part else None
+    tokenizer = Tokenizer.from_str(json.dumps(trained))
+    tokenizer.add_tokens(ADDED if added is None else added)
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A", "$A $B", [("<s>", 1)])
+    return tokenizer.to_str()
+
+
+def corpus():
+    rng = random.Random(7)
+    words = [word for line in SENTENCES for word in line.split(" ")]
+    lines = SENTENCES * 4 + [" ".join(rng.choices(words, k=8)) for _ in range(1500)]
+    return lines + ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz ", k=60)) for _ in range(800)]
+
+
 def make(pre_tokenizer, normalizer, settings, full_alphabet, merges_as_text):
     """A trained tokenizer as tokenizer.json text."""
     tokenizer = Tokenizer(models.BPE(**settings))
@@ -91,13 +126,9 @@ def make(pre_tokenizer, normalizer, settings, full_alphabet, merges_as_text):
     if normalizer:
         tokenizer.normalizer = normalizer
     tokenizer.decoder = decoders.ByteLevel()
-    rng = random.Random(7)
-    words = [word for line in SENTENCES for word in line.split(" ")]
-    corpus = SENTENCES * 4 + [" ".join(rng.choices(words, k=8)) for _ in range(1500)]
-    corpus += ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz ", k=60)) for _ in range(800)]
     alphabet = pre_tokenizers.ByteLevel.alphabet() if full_alphabet else []
     special = [settings["unk_token"]] if "unk_token" in settings else []
-    tokenizer.train_from_iterator(corpus, trainers.BpeTrainer(vocab_size=6000, initial_alphabet=alphabet, special_tokens=special,
+    tokenizer.train_from_iterator(corpus(), trainers.BpeTrainer(vocab_size=6000, initial_alphabet=alphabet, special_tokens=special,
                                                               show_progress=False))
     tokenizer.add_tokens(ADDED)
     start = tokenizer.token_to_id("<|im_start|>")
@@ -196,13 +227,15 @@ def main():
         strings = [sample(rng, words) for _ in range(options.count)] + SENTENCES + every_character
         return compare("directory", tokenizer, options.probe, options.directory, strings)
     wrong = 0
-    for index, (name, parts) in enumerate(kinds().items()):
+    made = [(name, lambda parts=parts, index=index: make(*parts, merges_as_text=index % 2 == 1)) for index, (name, parts) in enumerate(kinds().items())]
+    made += [(name, lambda parts=parts: make_over_characters(*parts)) for name, parts in over_characters().items()]
+    for name, maker in made:
         with tempfile.TemporaryDirectory() as directory:
-            text = make(*parts, merges_as_text=index % 2 == 1)
+            text = maker()
             with open(os.path.join(directory, "tokenizer.json"), "w") as file:
                 file.write(text)
             strings = SENTENCES + every_character
-            strings += [sample(rng, words) for _ in range(options.count // len(kinds()) + 1 - len(strings))]
+            strings += [sample(rng, words) for _ in range(options.count // len(made) + 1 - len(strings))]
             wrong += compare(name, Tokenizer.from_str(text), options.probe, directory, strings)
     return wrong
 

@@ -17,3 +17,21 @@ TEST_CASE("a name map works in both directions and writes the first spelling") {
   CHECK(map.ignores("decoder.layers.0.weight"));
   CHECK_FALSE(map.ignores("encoder.decoder"));
 }
+
+TEST_CASE("within a whole model's checkpoint the names of other parts are not used") {
+  const NameMap map{{{"layers.{}.q.{}", "blocks.{}.q.{}"}, {"vision_model.layers.{}.q.{}", "blocks.{}.q.{}"}},
+                    {"head.*"},
+                    {{"tower.{}", "{}"}, {"model.tower.{}", "{}"}}};
+  for (const auto* name :
+       {"tower.layers.3.q.weight", "model.tower.layers.3.q.weight", "tower.vision_model.layers.3.q.weight"}) {
+    CHECK(map.to_parameter(name) == "blocks.3.q.weight");
+    CHECK_FALSE(map.ignores(name));
+  }
+  CHECK(map.to_checkpoint("blocks.3.q.weight") == "tower.layers.3.q.weight");
+  CHECK(map.ignores("tower.head.weight"));
+  CHECK(map.ignores("language_model.layers.3.q.weight"));
+  CHECK(map.ignores("layers.3.q.weight"));
+  CHECK_FALSE(map.to_parameter("layers.3.q.weight"));
+  CHECK_FALSE(map.ignores("tower.unknown"));
+  CHECK_FALSE(map.to_parameter("tower.unknown"));
+}

@@ -22,8 +22,8 @@ using Parameters = std::map<std::string, at::Tensor>;
 const Part& part_at(const std::vector<Part>& parts, const WholePart& wanted) {
   for (const auto& part : parts)
     if (part.path == wanted.slot) return part;
-  fail(ErrorKind::config, fmt::format("the model has no part at [model.{}], which is the {} of the whole", wanted.slot,
-                                      wanted.name),
+  fail(ErrorKind::config,
+       fmt::format("the model has no part at [model.{}], which is the {} of the whole", wanted.slot, wanted.name),
        "`antiphon compose` prints all parts of the family");
 }
 

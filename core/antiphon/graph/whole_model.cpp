@@ -91,7 +91,8 @@ void expand_from(config::Value& model) {
   const auto from = table->extract("from").mapped();
   const auto* directory = from.get_if<std::string>();
   if (!directory)
-    fail(ErrorKind::config, fmt::format("{}: [model] from must be a string, got {}", from.where.str(), from.type_name()),
+    fail(ErrorKind::config,
+         fmt::format("{}: [model] from must be a string, got {}", from.where.str(), from.type_name()),
          "name a Hugging Face directory");
   if (directory->empty()) return;
   auto whole = with_context(from.where.str(), [&] { return compose(*directory); });

@@ -37,11 +37,11 @@ int64_t square_edge(const nlohmann::json& size, const char* key, const std::stri
 void check_steps(const nlohmann::json& json, const std::string& plugin) {
   for (const char* key : {"do_resize", "do_rescale", "do_normalize"})
     if (!taken(json, key, true))
-      fail(ErrorKind::weights, fmt::format("preprocessor_config.json has {} = false, which the plugin {} does not support",
-                                           key, plugin));
+      fail(ErrorKind::weights,
+           fmt::format("preprocessor_config.json has {} = false, which the plugin {} does not support", key, plugin));
   if (const double factor = taken(json, "rescale_factor", 1.0 / 255.0); std::abs(factor * 255.0 - 1.0) > 1e-6)
-    fail(ErrorKind::weights, fmt::format("preprocessor_config.json has rescale_factor = {}; the plugin {} divides by 255",
-                                         factor, plugin));
+    fail(ErrorKind::weights,
+         fmt::format("preprocessor_config.json has rescale_factor = {}; the plugin {} divides by 255", factor, plugin));
   if (!json.contains("image_grid_pinpoints") && taken(json, "do_pad", false))
     fail(ErrorKind::weights,
          fmt::format("preprocessor_config.json has do_pad = true, which the plugin {} does not read", plugin),
@@ -55,16 +55,18 @@ void read_fit(const nlohmann::json& json, const std::string& plugin, ImageProces
     o.fit = "stretch", o.input_size = square_edge(size, "size", plugin);
     if (crops)
       fail(ErrorKind::weights,
-           fmt::format("preprocessor_config.json stretches the picture to a square and then crops it, which the plugin {} "
-                       "does not support",
-                       plugin));
+           fmt::format(
+               "preprocessor_config.json stretches the picture to a square and then crops it, which the plugin {} "
+               "does not support",
+               plugin));
   } else if (size.is_object()) {
     o.fit = "crop";
     take(size, "shortest_edge", o.shortest_edge);
     if (!crops)
-      fail(ErrorKind::weights, fmt::format("preprocessor_config.json keeps the picture's shape (do_center_crop = false); "
-                                           "the plugin {} makes squares",
-                                           plugin));
+      fail(ErrorKind::weights,
+           fmt::format("preprocessor_config.json keeps the picture's shape (do_center_crop = false); "
+                       "the plugin {} makes squares",
+                       plugin));
   }
   if (crops && crop.is_object()) o.input_size = square_edge(crop, "crop_size", plugin);
 }
@@ -74,10 +76,11 @@ void read_tiles(const nlohmann::json& json, const std::string& plugin, ImageProc
   take(json, "image_grid_pinpoints", pinpoints);
   if (pinpoints.empty()) return;
   if (o.fit == "crop" && o.shortest_edge != o.input_size)
-    fail(ErrorKind::weights,
-         fmt::format("preprocessor_config.json brings tiles to a shorter edge of {} and crops {} of them; the plugin {} "
-                     "takes whole tiles",
-                     o.shortest_edge, o.input_size, plugin));
+    fail(
+        ErrorKind::weights,
+        fmt::format("preprocessor_config.json brings tiles to a shorter edge of {} and crops {} of them; the plugin {} "
+                    "takes whole tiles",
+                    o.shortest_edge, o.input_size, plugin));
   o.tile_resolutions.clear();
   for (const auto& size : pinpoints) {
     if (size.size() != 2) fail(ErrorKind::weights, "image_grid_pinpoints must hold pairs of height and width");

@@ -40,9 +40,8 @@ void check_image_processing(const ImageProcessing& o, const std::string& plugin)
     fail(ErrorKind::config, plugin + ": mean and std need three values each");
   for (const auto& size : resolutions(o))
     if (size.height % o.input_size != 0 || size.width % o.input_size != 0)
-      fail(ErrorKind::config,
-           fmt::format("{}: tile_resolutions has {}x{}, which is no multiple of input_size = {}", plugin, size.height,
-                       size.width, o.input_size));
+      fail(ErrorKind::config, fmt::format("{}: tile_resolutions has {}x{}, which is no multiple of input_size = {}",
+                                          plugin, size.height, size.width, o.input_size));
 }
 
 std::vector<at::Tensor> process_image(const MediaItem& item, const ImageProcessing& o, const std::string& plugin) {

@@ -1,5 +1,5 @@
-// What image encoders do to a picture before it is a tensor, read from preprocessor_config.json: fit to a square, or cut
-// into tiles beside the whole ("anyres"), and normalise. Exact to transformers' image processors on Pillow.
+// What image encoders do to a picture before it is a tensor, read from preprocessor_config.json: fit to a square, or
+// cut into tiles beside the whole ("anyres"), and normalise. Exact to transformers' image processors on Pillow.
 #pragma once
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/pretrained.h>

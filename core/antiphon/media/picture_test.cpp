@@ -9,6 +9,7 @@
 #include <antiphon/media/media_test.h>
 #include <antiphon/media/pixels.h>
 #include <antiphon/media/resize.h>
+#include <antiphon/media/tiles.h>
 #include <antiphon/media/video_plan.h>
 
 using namespace antiphon;
@@ -133,4 +134,28 @@ TEST_CASE("plan of a video: what is on screen, and what it takes to decode it") 
   CHECK(plan.needed({6}) == std::vector<bool>{false, false, false, true, true, true, true});
   CHECK(plan.needed({4}) == std::vector<bool>{true, true, true, true, true, false, false});
   CHECK(plan.needed({0}) == std::vector<bool>{true, false, false, false, false, false, false});
+}
+
+TEST_CASE("tiles show the whole picture, on black, row by row") {
+  Image picture{2, 4, std::vector<uint8_t>(24, 200)};
+  for (int i = 0; i < 12; ++i) picture.rgb[static_cast<size_t>(i)] = 100;  // the upper row is darker
+  const auto all = tiles(picture, {8, 8}, 4, Filter::nearest);             // 4 x 8 in the middle of 8 x 8
+  REQUIRE(all.size() == 4);
+  const auto at = [&](size_t tile, size_t row) { return static_cast<int>(all[tile].rgb[row * 12]); };
+  for (const size_t left : {0, 1}) {
+    CHECK((at(left, 0) == 0 && at(left, 1) == 0 && at(left, 2) == 100 && at(left, 3) == 100));
+    CHECK((at(left + 2, 0) == 200 && at(left + 2, 1) == 200 && at(left + 2, 2) == 0 && at(left + 2, 3) == 0));
+  }
+}
+
+TEST_CASE("the resolution to tile to shows most of a picture and wastes least; bad ones are refused") {
+  const std::vector<Size> some{{28, 56}, {56, 28}, {56, 56}};
+  CHECK(best_resolution({100, 300}, some) == Size{28, 56});
+  CHECK(best_resolution({300, 100}, some) == Size{56, 28});
+  CHECK(best_resolution({300, 300}, some) == Size{56, 56});
+  CHECK(best_resolution({20, 20}, some) == Size{28, 56});  // all show it whole: the first of those that waste least
+  CHECK(parse_size("336x672") == Size{336, 672});
+  for (const auto* text :
+       {"", "x", "336", "336x", "x672", "336x672x", "-1x4", "0x4", "4x0", "3 x4", "336X672", "99999999x4"})
+    CHECK_THROWS_AS(parse_size(text), Error);
 }

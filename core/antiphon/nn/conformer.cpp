@@ -69,12 +69,13 @@ at::Tensor RelativeAttention::forward(const at::Tensor& x, const at::Tensor& pos
   };
   const auto q = heads(q_proj_);
   const auto bias = position_scores(q, positions) / std::sqrt(static_cast<double>(head_size_));
-  const auto y = at::scaled_dot_product_attention(q + like(bias_u_, q).unsqueeze(1), heads(k_proj_),
-                                                  heads(v_proj_), bias.contiguous());
+  const auto y = at::scaled_dot_product_attention(q + like(bias_u_, q).unsqueeze(1), heads(k_proj_), heads(v_proj_),
+                                                  bias.contiguous());
   return o_proj_.forward(y.transpose(1, 2).reshape(x.sizes()));
 }
 
-ConformerConvolution::ConformerConvolution(const ConformerOptions& o) : kernel_size_(o.kernel_size), activation_(o.activation) {
+ConformerConvolution::ConformerConvolution(const ConformerOptions& o)
+    : kernel_size_(o.kernel_size), activation_(o.activation) {
   const int64_t width = o.hidden_size;
   add_conv("pointwise_conv1", wide_weight_, wide_bias_, {2 * width, width, 1}, o.convolution_bias);
   add_conv("depthwise_conv", depth_weight_, depth_bias_, {width, 1, o.kernel_size}, o.convolution_bias);
@@ -87,8 +88,8 @@ ConformerConvolution::ConformerConvolution(const ConformerOptions& o) : kernel_s
   add_conv("pointwise_conv2", out_weight_, out_bias_, {width, width, 1}, o.convolution_bias);
 }
 
-void ConformerConvolution::add_conv(const std::string& name, at::Tensor& weight, at::Tensor& bias, at::IntArrayRef shape,
-                           bool has_bias) {
+void ConformerConvolution::add_conv(const std::string& name, at::Tensor& weight, at::Tensor& bias,
+                                    at::IntArrayRef shape, bool has_bias) {
   add(name + ".weight", weight, shape, Init::linear_uniform);
   if (has_bias) add(name + ".bias", bias, {shape[0]}, Init::zeros);
 }
@@ -104,8 +105,8 @@ at::Tensor ConformerConvolution::normed(const at::Tensor& x_nct) const {
 at::Tensor ConformerConvolution::forward(const at::Tensor& x) const {
   const auto wide = at::linear(x, like(wide_weight_, x).squeeze(2), like_or_none(wide_bias_, x));
   const auto gated = at::glu(wide, -1).transpose(1, 2);
-  const auto mixed = at::conv1d(gated, like(depth_weight_, x), like_or_none(depth_bias_, x), 1,
-                                (kernel_size_ - 1) / 2, 1, gated.size(1));
+  const auto mixed = at::conv1d(gated, like(depth_weight_, x), like_or_none(depth_bias_, x), 1, (kernel_size_ - 1) / 2,
+                                1, gated.size(1));
   const auto y = activate(activation_, normed(mixed)).transpose(1, 2);
   return at::linear(y, like(out_weight_, x).squeeze(2), like_or_none(out_bias_, x));
 }

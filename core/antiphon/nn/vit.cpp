@@ -17,11 +17,11 @@ int64_t layers_for(const VitOptions& o, const std::string& plugin) {
          fmt::format("{}: layer = {} is out of range; the encoder has {} blocks", plugin, o.layer, o.num_layers),
          fmt::format("use -{} to {}", o.num_layers + 1, o.num_layers));
   if (o.hidden_size % o.num_heads != 0)
-    fail(ErrorKind::config, fmt::format("{}: hidden_size = {} is not a multiple of num_heads = {}", plugin,
-                                        o.hidden_size, o.num_heads));
+    fail(ErrorKind::config,
+         fmt::format("{}: hidden_size = {} is not a multiple of num_heads = {}", plugin, o.hidden_size, o.num_heads));
   if (o.image_size < o.patch_size)
-    fail(ErrorKind::config, fmt::format("{}: image_size = {} is smaller than one patch ({})", plugin, o.image_size,
-                                        o.patch_size));
+    fail(ErrorKind::config,
+         fmt::format("{}: image_size = {} is smaller than one patch ({})", plugin, o.image_size, o.patch_size));
   return used;
 }
 
@@ -61,8 +61,9 @@ Vit::Vit(const VitOptions& o, const VitKind& kind)
 TokenGrid Vit::grid(at::IntArrayRef part_shape) const {
   if (part_shape.size() != 3 || part_shape[0] != 3 || part_shape[1] < options_.patch_size ||
       part_shape[2] < options_.patch_size)
-    fail(ErrorKind::data, fmt::format("{}: expected a part [3, height, width] of at least one patch of {} pixels, got [{}]",
-                                      kind_.plugin, options_.patch_size, fmt::join(part_shape, ", ")));
+    fail(ErrorKind::data,
+         fmt::format("{}: expected a part [3, height, width] of at least one patch of {} pixels, got [{}]",
+                     kind_.plugin, options_.patch_size, fmt::join(part_shape, ", ")));
   return {part_shape[1] / options_.patch_size, part_shape[2] / options_.patch_size};
 }
 

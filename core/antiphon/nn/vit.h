@@ -21,12 +21,12 @@ struct VitOptions {
 
 // What a family is.
 struct VitKind {
-  std::string plugin;        // for messages
-  bool class_token = true;   // one vector before those of the patches
-  bool patch_bias = true;    // of the patch projection
-  bool pre_norm = false;     // a norm before the first block (CLIP)
-  bool final_norm = true;    // the last layer's output is normed
-  bool layer_scale = false;  // see EncoderLayerOptions
+  std::string plugin;           // for messages
+  bool class_token = true;      // one vector before those of the patches
+  bool patch_bias = true;       // of the patch projection
+  bool pre_norm = false;        // a norm before the first block (CLIP)
+  bool final_norm = true;       // the last layer's output is normed
+  bool layer_scale = false;     // see EncoderLayerOptions
   bool batched_tables = false;  // class token [1, 1, width] and positions [1, n, width], else [width] and [n, width]
 };
 
@@ -76,13 +76,13 @@ class VitEncoder : public Encoder {
   Vit vit_;
 };
 
-// Adds the keys of VitOptions to the table of an options struct that derives from it; `class_token`: the family has one.
+// Adds the keys of VitOptions to the table of an options struct that derives from it; `class_token`: the family has
+// one.
 template <class Options>
 config::Table<Options>& add_vit_fields(config::Table<Options>& table, bool class_token) {
   using V = VitOptions;
   auto of = []<class M>(M V::*member) -> M Options::* { return member; };
-  if (class_token)
-    table.field("class_token", of(&V::keep_class_token), "keep the class token as the first vector");
+  if (class_token) table.field("class_token", of(&V::keep_class_token), "keep the class token as the first vector");
   return table.field("hidden_size", of(&V::hidden_size), "width", {.min = 1})
       .field("intermediate_size", of(&V::intermediate_size), "width of the MLP", {.min = 1})
       .field("num_layers", of(&V::num_layers), "blocks of the checkpoint", {.min = 1, .max = 1000})

@@ -1,5 +1,6 @@
 #include <antiphon/text/bpe.h>
 
+#include <algorithm>
 #include <array>
 #include <queue>
 #include <unordered_map>
@@ -68,12 +69,13 @@ struct Bpe::State {
   PairMap merges{0};
   std::vector<bool> made;  // results of merges
   int32_t unknown = -1;
-  bool fuse_unknown = false, ignore_merges = false;
+  bool byte_level = true, byte_fallback = false, fuse_unknown = false, ignore_merges = false;
   mutable WordCache cache;
 
   void read_vocabulary(const nlohmann::json& vocabulary, const std::string& where);
   void read_merges(const nlohmann::json& list, const std::string& where);
   void merge_word(std::string_view word, std::vector<int32_t>& out, const std::vector<bool>* barred) const;
+  std::vector<int32_t> letters_of(std::string_view word) const;
   std::vector<Symbol> symbols_of(std::string_view word) const;
   void push(Queue& queue, const std::vector<Symbol>& symbols, int32_t left, const std::vector<bool>* barred) const;
 };
@@ -97,7 +99,7 @@ void Bpe::State::read_vocabulary(const nlohmann::json& vocabulary, const std::st
   for (size_t byte = 0; byte < 256; ++byte) {
     std::string character;
     append_utf8(character, byte_alphabet()[byte]);
-    byte_ids[byte] = lookup(ids, character);
+    byte_ids[byte] = lookup(ids, byte_level ? character : fmt::format("<0x{:02X}>", byte));
   }
 }
 
@@ -118,12 +120,29 @@ void Bpe::State::read_merges(const nlohmann::json& list, const std::string& wher
   }
 }
 
+// What a word begins with: ids before any merge, -1 for what has none.
+std::vector<int32_t> Bpe::State::letters_of(std::string_view word) const {
+  std::vector<int32_t> letters;
+  letters.reserve(word.size());
+  for (size_t i = 0; i < word.size();) {
+    const size_t length = byte_level ? 1 : code_point_at(word, i).length;
+    const auto bytes = word.substr(i, length);
+    i += length;
+    const int32_t id = byte_level ? byte_ids[static_cast<unsigned char>(bytes[0])] : lookup(ids, bytes);
+    const auto has_token = [&](unsigned char byte) { return byte_ids[byte] >= 0; };
+    if (id >= 0 || !byte_fallback || !std::all_of(bytes.begin(), bytes.end(), has_token))
+      letters.push_back(id);
+    else
+      for (const unsigned char byte : bytes) letters.push_back(byte_ids[byte]);
+  }
+  return letters;
+}
+
 std::vector<Symbol> Bpe::State::symbols_of(std::string_view word) const {
   std::vector<Symbol> symbols;
   symbols.reserve(word.size());
   bool after_unknown = false;
-  for (unsigned char byte : word) {
-    int32_t id = byte_ids[byte];
+  for (int32_t id : letters_of(word)) {
     const bool is_unknown = id < 0;
     if (is_unknown && (unknown < 0 || (fuse_unknown && after_unknown))) continue;
     if (is_unknown) id = unknown;
@@ -166,14 +185,16 @@ void Bpe::State::merge_word(std::string_view word, std::vector<int32_t>& out, co
     if (symbol.id >= 0) out.push_back(symbol.id);
 }
 
-Bpe::Bpe(const nlohmann::json& model, const std::string& where) : state_(std::make_unique<State>()) {
+Bpe::Bpe(const nlohmann::json& model, const std::string& where, bool byte_level) : state_(std::make_unique<State>()) {
   const JsonFields fields(model, where);
   if (const auto type = fields.text("type", "BPE"); type != "BPE")
     fields.refuse(fmt::format("the model type {}", type));
   fields.only({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
                "byte_fallback", "ignore_merges", "vocab", "merges"});
   if (fields.has("dropout") && fields.any("dropout") != 0.0) fields.refuse("dropout");
-  if (fields.flag("byte_fallback", false)) fields.refuse("byte_fallback");
+  state_->byte_level = byte_level;
+  state_->byte_fallback = fields.flag("byte_fallback", false);
+  if (byte_level && state_->byte_fallback) fields.refuse("byte_fallback with byte-level tokens");
   for (const auto* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (!fields.text(affix, "").empty()) fields.refuse(affix);
   state_->read_vocabulary(fields.object("vocab"), fields.at("vocab"));
@@ -189,7 +210,8 @@ Bpe::Bpe(const nlohmann::json& model, const std::string& where) : state_(std::ma
   }
   if (!state_->ignore_merges) return;
   for (const auto& [token, id] : state_->ids)
-    if (const auto bytes = alphabet_to_bytes(token)) state_->whole_words.emplace(*bytes, id);
+    if (const auto word = byte_level ? alphabet_to_bytes(token) : std::optional(token))
+      state_->whole_words.emplace(*word, id);
 }
 
 Bpe::~Bpe() = default;

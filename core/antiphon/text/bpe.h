@@ -1,4 +1,4 @@
-// The byte-level BPE model of a tokenizer.json: vocabulary and merges.
+// The BPE model of a tokenizer.json: vocabulary and merges, over bytes in GPT-2's alphabet or over characters.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -12,18 +12,20 @@ namespace antiphon::text {
 
 class Bpe {
  public:
-  // From the object "model". Config error, naming `where`, for other models, byte fallback, dropout, affixes, merges
-  // of unknown tokens, and ids that are negative, taken twice or above 4,194,303.
-  Bpe(const nlohmann::json& model, const std::string& where);
+  // From the object "model"; `byte_level`: words are bytes. Config error, naming `where`, for other models, byte
+  // fallback with byte_level, dropout, affixes, merges of unknown tokens, and ids that are negative, taken twice or
+  // above 4,194,303.
+  Bpe(const nlohmann::json& model, const std::string& where, bool byte_level);
   ~Bpe();
   Bpe(Bpe&&) noexcept;
   Bpe& operator=(Bpe&&) noexcept;
 
-  // Appends the ids of one word (raw bytes). Bytes without a token become the unknown token, or nothing where there is
-  // none (as in `tokenizers`). Ids of `barred` (a flag an id) are not made by merging or looked up whole. Thread-safe.
+  // Appends the ids of one word. Bytes (or characters, where there are no tokens for their bytes) without a token
+  // become the unknown token, or nothing where there is none (as in `tokenizers`). Ids of `barred` (a flag an id) are
+  // not made by merging or looked up whole. Thread-safe.
   void encode(std::string_view word, std::vector<int32_t>& ids, const std::vector<bool>* barred = nullptr) const;
 
-  // -1 where the vocabulary has no such token. Tokens are in the byte alphabet, as in the file.
+  // -1 where the vocabulary has no such token. Tokens are as in the file.
   int32_t id_of(std::string_view token) const;
   // Indexed by id; "" where the id has no token.
   const std::vector<std::string>& tokens() const;

@@ -223,10 +223,14 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& path,
   return with_context("loading the chat template of " + path.string(), [&] {
     constexpr uint64_t limit = 32 << 20;
     const bool is_file = std::filesystem::is_regular_file(path);
-    const auto file = is_file ? path : path / "chat_template.jinja", config = path / "tokenizer_config.json";
+    const auto file = is_file ? path : path / "chat_template.jinja";
+    // Of processors of multimodal models before they had a file of their own; then of tokenizers.
+    const auto processor = path / "chat_template.json", config = path / "tokenizer_config.json";
     std::string source;
     if (std::filesystem::exists(file)) {
       source = read_file(file, ErrorKind::config, limit);
+    } else if (!is_file && std::filesystem::exists(processor)) {
+      source = default_template(parse_json(read_file(processor, ErrorKind::config, limit), "chat_template.json"));
     } else if (std::filesystem::exists(config)) {
       source = default_template(parse_json(read_file(config, ErrorKind::config, limit), "tokenizer_config.json"));
     }

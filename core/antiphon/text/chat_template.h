@@ -17,10 +17,10 @@ namespace antiphon::text {
 // Immutable, cheap to copy, all methods safe for many threads.
 class ChatTemplate {
  public:
-  // From a Jinja file; or, in a directory, from chat_template.jinja, else from chat_template of tokenizer_config.json
-  // (a string, or a list of {name, template}, of which "default" is taken). `special_tokens` as
-  // Tokenizer::special_tokens gives them. Config error where there is none, where it is malformed, or larger than 256
-  // KiB.
+  // From a Jinja file; or, in a directory, from chat_template.jinja, else from chat_template of chat_template.json or
+  // of tokenizer_config.json (a string, or a list of {name, template}, of which "default" is taken). `special_tokens`
+  // as Tokenizer::special_tokens gives them. Config error where there is none, where it is malformed, or larger than
+  // 256 KiB.
   static ChatTemplate load(const std::filesystem::path& path, const std::map<std::string, std::string>& special_tokens);
   static ChatTemplate from_source(std::string_view source, const std::map<std::string, std::string>& special_tokens);
 

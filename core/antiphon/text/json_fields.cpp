@@ -81,7 +81,7 @@ std::string JsonFields::at(std::string_view name) const { return fmt::format("{}
 
 void JsonFields::refuse(std::string_view what) const {
   fail(ErrorKind::config, fmt::format("{}: {} is not supported", where_, what),
-       "take a byte-level BPE tokenizer such as those of GPT-2, Llama 3, Qwen2 or SmolLM2");
+       "take a BPE tokenizer such as those of GPT-2, Llama 2 and 3, Mistral, Qwen2 or SmolLM2");
 }
 
 nlohmann::json parse_json(std::string_view text, std::string_view name) {

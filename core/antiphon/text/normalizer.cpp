@@ -25,9 +25,10 @@ std::string replace_all(const Pattern& pattern, const std::string& content, cons
 
 Normalizer::Normalizer(const nlohmann::json& description, const std::string& where) { add(description, where, 0); }
 
-std::string Normalizer::operator()(std::string_view text) const {
+std::string Normalizer::operator()(std::string_view text, bool prefixed) const {
   std::string out(text);
-  for (const auto& step : steps_) out = step(std::move(out));
+  for (const auto& step : steps_)
+    if (prefixed || !step.prefixes) out = step.run(std::move(out));
   return out;
 }
 
@@ -36,7 +37,7 @@ void Normalizer::add(const nlohmann::json& description, const std::string& where
   const auto type = fields.text("type");
   const auto form = [&](NormalForm form) {
     fields.only({"type"});
-    steps_.emplace_back([form](std::string text) { return normalize(form, text); });
+    steps_.push_back({[form](std::string text) { return normalize(form, text); }});
   };
   if (type == "NFC") return form(NormalForm::nfc);
   if (type == "NFD") return form(NormalForm::nfd);
@@ -44,16 +45,16 @@ void Normalizer::add(const nlohmann::json& description, const std::string& where
   if (type == "NFKD") return form(NormalForm::nfkd);
   if (type == "Lowercase") {
     fields.only({"type"});
-    steps_.emplace_back([](std::string text) { return lowercase(text); });
+    steps_.push_back({[](std::string text) { return lowercase(text); }});
   } else if (type == "Prepend") {
     fields.only({"type", "prepend"});
-    steps_.emplace_back(
-        [prefix = fields.text("prepend")](std::string text) { return text.empty() ? text : prefix + text; });
+    steps_.push_back(
+        {[prefix = fields.text("prepend")](std::string text) { return text.empty() ? text : prefix + text; }, true});
   } else if (type == "Replace") {
     fields.only({"type", "pattern", "content"});
-    steps_.emplace_back([pattern = pattern_field(fields), content = fields.text("content")](std::string text) {
+    steps_.push_back({[pattern = pattern_field(fields), content = fields.text("content")](std::string text) {
       return replace_all(pattern, content, text);
-    });
+    }});
   } else if (type == "Sequence") {
     fields.only({"type", "normalizers"});
     if (depth > 8) fields.refuse("so deep a Sequence");

@@ -14,12 +14,17 @@ class Normalizer {
   Normalizer() = default;
   // Config error, naming `where`, for any other type.
   Normalizer(const nlohmann::json& description, const std::string& where);
-  std::string operator()(std::string_view text) const;
+  // `prefixed` false: the text goes on after other text, so that Prepend adds nothing.
+  std::string operator()(std::string_view text, bool prefixed = true) const;
   bool empty() const { return steps_.empty(); }
 
  private:
   void add(const nlohmann::json& description, const std::string& where, int depth);
-  std::vector<std::function<std::string(std::string)>> steps_;
+  struct Step {
+    std::function<std::string(std::string)> run;
+    bool prefixes = false;
+  };
+  std::vector<Step> steps_;
 };
 
 }  // namespace antiphon::text

@@ -84,19 +84,23 @@ void append(const std::vector<Part>& parts, size_t offset, std::vector<std::pair
 }  // namespace
 
 PreTokenizer::PreTokenizer(const nlohmann::json& description, const std::string& where) {
+  if (description.is_null()) return;
   add(description, where, 0);
-  if (!byte_level_) JsonFields(description, where).refuse("a pre-tokenizer without ByteLevel");
+  if (!byte_level_ && metaspace_.empty())
+    JsonFields(description, where).refuse("a pre-tokenizer without ByteLevel or Metaspace");
 }
 
 void PreTokenizer::add(const nlohmann::json& description, const std::string& where, int depth) {
   const JsonFields fields(description, where);
   const auto type = fields.text("type");
-  if (byte_level_) fields.refuse(fmt::format("{} after ByteLevel", type));
+  if (byte_level_ || !metaspace_.empty()) fields.refuse(fmt::format("{} after ByteLevel or Metaspace", type));
   if (type == "ByteLevel") {
     fields.only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
     byte_level_ = true;
     add_prefix_space_ = fields.flag("add_prefix_space", true);
     if (fields.flag("use_regex", true)) words_ = Pattern::regex(gpt2_words);
+  } else if (type == "Metaspace") {
+    add_metaspace(fields);
   } else if (type == "Digits") {
     fields.only({"type", "individual_digits"});
     const std::string behaviour = fields.flag("individual_digits", false) ? "Isolated" : "Contiguous";
@@ -127,7 +131,17 @@ void PreTokenizer::add(const nlohmann::json& description, const std::string& whe
   }
 }
 
-void PreTokenizer::operator()(std::string_view text, const std::function<void(std::string_view)>& word) const {
+void PreTokenizer::add_metaspace(const JsonFields& fields) {
+  fields.only({"type", "replacement", "prepend_scheme", "split", "add_prefix_space"});
+  metaspace_ = fields.text("replacement");
+  prepend_ = fields.text("prepend_scheme", fields.flag("add_prefix_space", true) ? "always" : "never");
+  split_at_metaspace_ = fields.flag("split", true);
+  if (metaspace_.empty() || (prepend_ != "always" && prepend_ != "first" && prepend_ != "never"))
+    fields.refuse("the prepend_scheme " + prepend_);
+}
+
+void PreTokenizer::operator()(std::string_view text, Before before,
+                              const std::function<void(std::string_view)>& word) const {
   if (text.empty()) return;
   Pieces pieces{{0, text.size()}};
   for (const auto& step : steps_) {
@@ -135,15 +149,35 @@ void PreTokenizer::operator()(std::string_view text, const std::function<void(st
     for (const auto& [begin, end] : pieces) step(text.substr(begin, end - begin), begin, next);
     pieces = std::move(next);
   }
-  for (const auto& [begin, end] : pieces) emit(text.substr(begin, end - begin), word);
+  for (const auto& [begin, end] : pieces) {
+    const auto piece = text.substr(begin, end - begin);
+    const auto own = begin == 0 ? before : Before::token;
+    metaspace_.empty() ? emit(piece, own, word) : emit_metaspace(piece, own, word);
+  }
 }
 
-void PreTokenizer::emit(std::string_view piece, const std::function<void(std::string_view)>& word) const {
+void PreTokenizer::emit(std::string_view piece, Before before,
+                        const std::function<void(std::string_view)>& word) const {
   std::string prefixed;
-  if (add_prefix_space_ && !piece.starts_with(' ')) piece = prefixed.append(1, ' ').append(piece);
+  if (add_prefix_space_ && before != Before::text && !piece.starts_with(' '))
+    piece = prefixed.append(1, ' ').append(piece);
   if (!words_) return word(piece);
   for (const auto& part : parts_of(*words_, piece))
     if (part.begin != part.end) word(piece.substr(part.begin, part.end - part.begin));
+}
+
+void PreTokenizer::emit_metaspace(std::string_view piece, Before before,
+                                  const std::function<void(std::string_view)>& word) const {
+  std::string text;
+  for (const char c : piece) c == ' ' ? text.append(metaspace_) : text.append(1, c);
+  const bool wanted = prepend_ == "always" ? before != Before::text : prepend_ == "first" && before == Before::nothing;
+  if (wanted && !text.starts_with(metaspace_)) text.insert(0, metaspace_);
+  if (!split_at_metaspace_) return word(text);
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(metaspace_, begin + 1), text.size());
+    word(std::string_view(text).substr(begin, end - begin));
+    begin = end;
+  }
 }
 
 }  // namespace antiphon::text

@@ -91,8 +91,11 @@ Json joined(const Json& list) {
 
 }  // namespace
 
-PromptBuilder::PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template)
-    : tokenizer_(std::move(tokenizer)), template_(std::move(chat_template)), guard_(tokenizer_) {}
+PromptBuilder::PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template, bool as_processor)
+    : tokenizer_(std::move(tokenizer)),
+      template_(std::move(chat_template)),
+      guard_(tokenizer_),
+      as_processor_(as_processor) {}
 
 Prompt PromptBuilder::training(const std::vector<Turn>& turns, Time now) const { return build(turns, false, now); }
 
@@ -101,6 +104,15 @@ Prompt PromptBuilder::generation(const std::vector<Turn>& turns, Time now) const
     fail(ErrorKind::data, "there is no turn to answer: the conversation is empty or ends with the assistant",
          "end it with a user turn");
   return build(turns, true, now);
+}
+
+bool PromptBuilder::ends_answers() const {
+  const auto prompt = training({{"user", {{"a"}}}, {"assistant", {{"b"}}}});
+  const auto last = std::find(prompt.supervised.rbegin(), prompt.supervised.rend(), true);
+  const auto& eos = tokenizer_.eos_ids();
+  return last != prompt.supervised.rend() &&
+         std::find(eos.begin(), eos.end(), prompt.ids[static_cast<size_t>(prompt.supervised.rend() - last) - 1]) !=
+             eos.end();
 }
 
 PromptBuilder::Waiting PromptBuilder::waiting(const std::vector<Turn>& turns) const {
@@ -146,6 +158,11 @@ Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time no
   }
   append(std::string_view(whole).substr(done), false, waiting, prompt);
   check_media(turns, prompt);
+  if (const auto bos = tokenizer_.bos_id(); as_processor_ && !(bos && whole.starts_with(tokenizer_.token_of(*bos)))) {
+    const auto& prefix = tokenizer_.prefix_ids();
+    prompt.ids.insert(prompt.ids.begin(), prefix.begin(), prefix.end());
+    prompt.supervised.insert(prompt.supervised.begin(), prefix.size(), false);
+  }
   return prompt;
 }
 
@@ -165,10 +182,17 @@ size_t PromptBuilder::end_of_turn(std::string_view turn) const {
   return end;
 }
 
+// An answer goes on from the words that open it.
+Before PromptBuilder::before(const Prompt& prompt) const {
+  if (prompt.ids.empty()) return Before::nothing;
+  return prompt.ids.back() < 0 || tokenizer_.is_control(prompt.ids.back()) ? Before::token : Before::text;
+}
+
 void PromptBuilder::append(std::string_view text, bool supervised, Waiting& waiting, Prompt& prompt) const {
   while (!text.empty()) {
     const size_t open = text.find(media_open);
-    for (const int32_t id : tokenizer_.encode(text.substr(0, open), {Control::guarded, false})) {
+    const EncodeOptions options{Control::guarded, false, before(prompt)};
+    for (const int32_t id : tokenizer_.encode(text.substr(0, open), options)) {
       const auto media = waiting.find(id);
       if (media != waiting.end() && media->second.empty())
         fail(ErrorKind::data, fmt::format("the chat template writes '{}' more often than there are media for it",

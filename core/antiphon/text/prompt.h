@@ -42,7 +42,9 @@ struct Prompt {
 // Immutable; all methods are safe for many threads.
 class PromptBuilder {
  public:
-  PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template);
+  // `as_processor`: as transformers' processors of multimodal models, which begin a text with what the tokenizer's
+  // post-processor puts first where the template has not written it; its tokenizers leave that to the template.
+  PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template, bool as_processor = false);
 
   using Time = std::chrono::system_clock::time_point;  // what the template takes for now
   // The whole conversation. Data error where a turn is malformed, where the template refuses it or loses media; config
@@ -50,6 +52,9 @@ class PromptBuilder {
   Prompt training(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
   // The same, and the opening of the assistant's answer to the last turn, which must not be the assistant's.
   Prompt generation(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
+
+  // Whether the template ends an answer with a token that ends a turn: else a model cannot learn to stop.
+  bool ends_answers() const;
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
 
@@ -60,11 +65,13 @@ class PromptBuilder {
   Prompt build(const std::vector<Turn>& turns, bool answer, Time now) const;
   Waiting waiting(const std::vector<Turn>& turns) const;
   size_t end_of_turn(std::string_view turn) const;
+  Before before(const Prompt& prompt) const;
   void append(std::string_view text, bool supervised, Waiting& waiting, Prompt& prompt) const;
 
   Tokenizer tokenizer_;
   ChatTemplate template_;
   DataGuard guard_;
+  bool as_processor_;
 };
 
 }  // namespace antiphon::text

@@ -14,6 +14,7 @@ using namespace antiphon::text;
 using namespace antiphon::text::testing;
 using Catch::Matchers::ContainsSubstring;
 using Ids = std::vector<int32_t>;
+using Json = nlohmann::json;
 
 namespace {
 
@@ -149,6 +150,54 @@ TEST_CASE("media stand where they were put, one entry each") {
   CHECK(lists.training({{"user", {{"", 0}, {"h", -1}}}}).ids == Ids{-1, 'h'});
 }
 
+TEST_CASE("media stand where the template writes their token") {
+  auto file = chat_tokenizer_json();
+  auto image = file["added_tokens"][0], sound = image;
+  const int id = static_cast<int>(file["added_tokens"].size());
+  image["id"] = file["added_tokens"][id - 1]["id"].get<int>() + 1, image["content"] = "<image>";
+  sound["id"] = image["id"].get<int>() + 1, sound["content"] = "<sound>";
+  file["added_tokens"].push_back(image), file["added_tokens"].push_back(sound);
+  const auto tokenizer = tokenizer_of(file, R"({"eos_token": "<|im_end|>"})");
+  const auto prompts = builder(
+      "{% for m in messages %}{% for p in m.content %}{% if p.type == 'image' %}<image>{% elif p.type == 'audio' "
+      "%}<sound>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}",
+      tokenizer);
+  const Part picture{"", 0, "image", "<image>"}, voice{"", 1, "audio", "<sound>"}, plain{"", 2, "image", ""};
+  CHECK(prompts.training({{"user", {{"h"}, picture, {"a"}, voice}}}).ids == Ids{'h', -1, 'a', -2});
+  // Text that spells a token is text, and media without a token stand where they stand.
+  const auto mixed = prompts.training({{"user", {{"<image>"}, voice, plain, picture}}}).ids;
+  CHECK(std::count_if(mixed.begin(), mixed.end(), [](int32_t i) { return i < 0; }) == 3);
+  CHECK(Ids(mixed.end() - 3, mixed.end()) == Ids{-2, -3, -1});
+  CHECK(std::find(mixed.begin(), mixed.end(), image["id"].get<int32_t>()) == mixed.end());
+  CHECK_THAT(refusal([&] {
+               prompts.training({{"user", {{"", 0, "image", "<picture>"}}}});
+             }),
+             ContainsSubstring("no control token"));
+  const auto lost =
+      builder("{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}", tokenizer);
+  CHECK_THAT(refusal([&] { lost.training({{"user", {{"a"}, picture}}}); }), ContainsSubstring("media"));
+  const auto twice =
+      builder("<image>{% for m in messages %}{% for p in m.content %}<image>{% endfor %}{% endfor %}", tokenizer);
+  CHECK_THAT(refusal([&] { twice.training({{"user", {picture}}}); }), ContainsSubstring("more often"));
+}
+
+TEST_CASE("as a processor: what the tokenizer puts first is there once") {
+  auto file = chat_tokenizer_json();
+  const auto start = file["added_tokens"][0]["id"].get<int32_t>();
+  file["post_processor"] = {
+      {"type", "TemplateProcessing"},
+      {"single", Json::array({{{"SpecialToken", {{"id", "<|im_start|>"}, {"type_id", 0}}}},
+                              {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}})},
+      {"pair", Json::array()},
+      {"special_tokens", {{"<|im_start|>", {{"id", "<|im_start|>"}, {"ids", {start}}, {"tokens", {"<|im_start|>"}}}}}}};
+  const auto tokenizer = tokenizer_of(file, R"({"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"})");
+  for (const auto* source : {"{{ messages[0].content }}", "<|im_start|>{{ messages[0].content }}"}) {
+    const PromptBuilder prompts(tokenizer, ChatTemplate::from_source(source, tokenizer.special_tokens()), true);
+    CHECK(prompts.training({says("user", "h")}).ids == Ids{start, 'h'});
+    CHECK(prompts.training({says("user", "h")}).supervised == std::vector<bool>{false, false});
+  }
+}
+
 TEST_CASE("media that a template loses are an error") {
   const auto first = builder("{{ messages[0].content }}");
   CHECK_THAT(refusal([&] { first.training({says("user", "a"), {"user", {{"", 0}}}}); }), ContainsSubstring("media"));
@@ -172,6 +221,8 @@ TEST_CASE("a template without an end of turn teaches the whole turn") {
       "{% for m in messages %}{{ m.role + ': ' + m.content + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ "
       "'assistant: ' }}{% endif %}");
   CHECK(taught(prompts, prompts.training({says("user", "a"), says("assistant", "b"), says("user", "c")})) == "b\n");
+  CHECK_FALSE(prompts.ends_answers());
+  CHECK(builder().ends_answers());
 }
 
 TEST_CASE("conversations and templates that cannot be used say why") {

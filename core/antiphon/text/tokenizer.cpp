@@ -39,23 +39,27 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions opti
   std::vector<int32_t> ids;
   if (options.add_special_tokens) ids = state.before;
   const auto* barred = options.control == Control::recognise || state.barred.empty() ? nullptr : &state.barred;
-  const auto words = [&](std::string_view piece) {
-    state.pre_tokenizer(piece, [&](std::string_view word) { state.bpe.encode(word, ids, barred); });
+  const auto words = [&](std::string_view piece, Before before) {
+    state.pre_tokenizer(piece, before, [&](std::string_view word) { state.bpe.encode(word, ids, barred); });
   };
-  const auto on_text = [&](std::string_view piece) {
-    options.control == Control::guarded&& piece.find(guard) != std::string_view::npos ? words(without_guards(piece))
-                                                                                      : words(piece);
+  const auto on_text = [&](std::string_view piece, Before before) {
+    const bool guarded = options.control == Control::guarded && piece.find(guard) != std::string_view::npos;
+    guarded ? words(without_guards(piece), before) : words(piece, before);
   };
   state.split(
-      text, options.control != Control::never, [&](int32_t id) { ids.push_back(id); }, on_text);
+      text, options.control != Control::never, options.before, [&](int32_t id) { ids.push_back(id); }, on_text);
   if (options.add_special_tokens) ids.insert(ids.end(), state.after.begin(), state.after.end());
   return ids;
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
   std::string bytes;
-  for (int32_t id : ids)
-    if (!skip_special || !is_special(id)) bytes += bytes_of(id);
+  bool first = true;
+  for (int32_t id : ids) {
+    if (skip_special && is_special(id)) continue;
+    bytes += bytes_of(id);
+    if (std::exchange(first, false) && strips_start(id) && bytes.starts_with(' ')) bytes.erase(0, 1);
+  }
   return to_valid_utf8(bytes);
 }
 
@@ -82,13 +86,16 @@ std::optional<int32_t> Tokenizer::id_of(std::string_view token) const {
 const std::vector<AddedToken>& Tokenizer::added_tokens() const { return state_->added; }
 const std::vector<int32_t>& Tokenizer::eos_ids() const { return state_->eos; }
 std::optional<int32_t> Tokenizer::bos_id() const { return state_->bos; }
+const std::vector<int32_t>& Tokenizer::prefix_ids() const { return state_->before; }
+bool Tokenizer::strips_start(int32_t id) const { return state_->spelling.strips_start(token_of(id)); }
 std::optional<int32_t> Tokenizer::pad_id() const { return state_->pad; }
 const std::map<std::string, std::string>& Tokenizer::special_tokens() const { return state_->named; }
 
 bool Tokenizer::has_control(std::string_view text) const {
   bool found = false;
   state_->split(
-      text, true, [&](int32_t id) { found = found || state_->control[id]; }, [](std::string_view) {});
+      text, true, Before::nothing, [&](int32_t id) { found = found || state_->control[id]; },
+      [](std::string_view, Before) {});
   return found;
 }
 
@@ -100,6 +107,7 @@ StreamDecoder::StreamDecoder(Tokenizer tokenizer, bool skip_special)
 std::string StreamDecoder::push(int32_t id) {
   if (skip_special_ && tokenizer_.is_special(id)) return {};
   pending_ += tokenizer_.bytes_of(id);
+  if (std::exchange(at_start_, false) && tokenizer_.strips_start(id) && pending_.starts_with(' ')) pending_.erase(0, 1);
   const size_t whole = pending_.size() - incomplete_tail(pending_);
   auto text = to_valid_utf8(std::string_view(pending_).substr(0, whole));
   pending_.erase(0, whole);
@@ -109,6 +117,7 @@ std::string StreamDecoder::push(int32_t id) {
 std::string StreamDecoder::finish() {
   auto text = to_valid_utf8(pending_);
   pending_.clear();
+  at_start_ = true;
   return text;
 }
 

@@ -1,4 +1,5 @@
-// Byte-level BPE tokenizers out of Hugging Face directories: id for id what `tokenizers` and `transformers` give.
+// BPE tokenizers out of Hugging Face directories, over bytes (GPT-2 and on) or characters (Llama 2, Mistral): id for id
+// what `tokenizers` and `transformers` give.
 //
 // Control tokens are the added tokens of the file, except those that are plain characters (only white space, or one
 // character): these are text. Truncation and padding in the file have no effect, as in transformers.
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include <antiphon/text/added_tokens.h>
+#include <antiphon/text/pre_tokenizer.h>
 
 namespace antiphon::text {
 
@@ -29,6 +31,8 @@ enum class Control {
 struct EncodeOptions {
   Control control = Control::recognise;
   bool add_special_tokens = false;  // what the post-processor adds, e.g. a token at the beginning
+  // Some tokenizers put a space before a text, depending on what stands before it.
+  Before before = Before::nothing;
 };
 
 // Immutable, cheap to copy, all methods safe for many threads.
@@ -49,6 +53,8 @@ class Tokenizer {
   std::string decode(std::span<const int32_t> ids, bool skip_special = true) const;
   // The bytes of one token, which may be a part of a character; "" for an id without a token.
   const std::string& bytes_of(int32_t id) const;
+  // Whether a space at the very start of a text that begins with this token is no part of it.
+  bool strips_start(int32_t id) const;
 
   // One more than the highest id.
   int64_t vocab_size() const;
@@ -62,6 +68,8 @@ class Tokenizer {
   // generation_config.json; without duplicates, maybe empty.
   const std::vector<int32_t>& eos_ids() const;
   std::optional<int32_t> bos_id() const;
+  // What the post-processor puts before a text.
+  const std::vector<int32_t>& prefix_ids() const;
   std::optional<int32_t> pad_id() const;
   // "bos_token" -> "<s>" and so on: what a chat template may name.
   const std::map<std::string, std::string>& special_tokens() const;
@@ -88,7 +96,7 @@ class StreamDecoder {
 
  private:
   Tokenizer tokenizer_;
-  bool skip_special_;
+  bool skip_special_, at_start_ = true;
   std::string pending_;
 };
 

@@ -56,6 +56,11 @@ std::string token_text(const JsonFields& fields, std::string_view name) {
   return value.is_object() ? JsonFields(value, fields.at(name)).text("content") : fields.text(name);
 }
 
+nlohmann::json part_or_null(const nlohmann::json& file, const char* name) {
+  const JsonFields fields(file, "tokenizer.json");
+  return fields.has(name) ? fields.any(name) : nlohmann::json();
+}
+
 std::string read_if_there(const std::filesystem::path& path) {
   return std::filesystem::exists(path) ? read_file(path, ErrorKind::config, max_config_bytes) : "{}";
 }
@@ -63,8 +68,9 @@ std::string read_if_there(const std::filesystem::path& path) {
 }  // namespace
 
 Tokenizer::State::State(const nlohmann::json& file)
-    : bpe(JsonFields(file, "tokenizer.json").object("model"), "tokenizer.json: model"),
-      pre_tokenizer(JsonFields(file, "tokenizer.json").any("pre_tokenizer"), "tokenizer.json: pre_tokenizer") {
+    : pre_tokenizer(part_or_null(file, "pre_tokenizer"), "tokenizer.json: pre_tokenizer"),
+      bpe(JsonFields(file, "tokenizer.json").object("model"), "tokenizer.json: model", pre_tokenizer.byte_level()),
+      spelling(JsonFields(file, "tokenizer.json").object("decoder"), "tokenizer.json: decoder") {
   const JsonFields fields(file, "tokenizer.json");
   fields.only({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
                "decoder", "model"});
@@ -72,8 +78,8 @@ Tokenizer::State::State(const nlohmann::json& file)
   if (fields.has("normalizer")) normalizer = Normalizer(fields.object("normalizer"), "tokenizer.json: normalizer");
   if (fields.has("post_processor"))
     read_post_processor(fields.object("post_processor"), "tokenizer.json: post_processor", 0);
-  const JsonFields decoder(fields.object("decoder"), "tokenizer.json: decoder");
-  if (decoder.text("type") != "ByteLevel") decoder.refuse("the decoder " + decoder.text("type"));
+  if (spelling.byte_level() != pre_tokenizer.byte_level())
+    fields.refuse("a ByteLevel pre-tokenizer or decoder without the other");
   read_added(fields);
   index_tokens();
 }
@@ -151,7 +157,7 @@ void Tokenizer::State::index_tokens() {
   for (const auto& token : added)
     if (token.normalized) spelled[token.id] = normalizer(token.content);
   bytes.clear();
-  for (const auto& token : spelled) bytes.push_back(alphabet_to_bytes(token).value_or(token));
+  for (const auto& token : spelled) bytes.push_back(spelling.bytes_of(token));
   std::vector<int32_t> raw_ones, normalized_ones;
   bool makes_control = false;
   // `tokenizers` looks for special tokens first: of two that match the same text, the first one counts.

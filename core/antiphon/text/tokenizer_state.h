@@ -7,14 +7,16 @@
 #include <antiphon/text/json_fields.h>
 #include <antiphon/text/normalizer.h>
 #include <antiphon/text/pre_tokenizer.h>
+#include <antiphon/text/token_spelling.h>
 #include <antiphon/text/tokenizer.h>
 
 namespace antiphon::text {
 
 struct Tokenizer::State {
-  Bpe bpe;
-  Normalizer normalizer;
   PreTokenizer pre_tokenizer;
+  Bpe bpe;
+  TokenSpelling spelling;
+  Normalizer normalizer;
   std::vector<AddedToken> added;
   std::unordered_map<std::string, size_t> added_at;  // content -> index in `added`
   AddedTokenSplitter raw, normalized;                // over `added`
@@ -30,9 +32,10 @@ struct Tokenizer::State {
                    const nlohmann::json& generation);
 
   int32_t id_of(std::string_view token) const;
-  // Ordinary text and tokens in order; `text` sees normalized text.
+  // Ordinary text and tokens in order; `on_text` sees normalized text and what stands before it.
   template <class OnToken, class OnText>
-  void split(std::string_view text, bool with_control, const OnToken& on_token, const OnText& on_text) const;
+  void split(std::string_view text, bool with_control, Before before, const OnToken& on_token,
+             const OnText& on_text) const;
 
  private:
   int32_t next_id = 0;  // of an added token that the vocabulary lacks
@@ -47,7 +50,7 @@ struct Tokenizer::State {
 };
 
 template <class OnToken, class OnText>
-void Tokenizer::State::split(std::string_view text, bool with_control, const OnToken& on_token,
+void Tokenizer::State::split(std::string_view text, bool with_control, Before before, const OnToken& on_token,
                              const OnText& on_text) const {
   const auto wanted = [&](const AddedToken& token) { return with_control || !control[token.id]; };
   for (const auto& outer : raw.split(text, wanted)) {
@@ -55,12 +58,14 @@ void Tokenizer::State::split(std::string_view text, bool with_control, const OnT
       on_token(added[outer.token].id);
       continue;
     }
-    const auto piece = normalizer(text.substr(outer.begin, outer.end - outer.begin));
+    const auto outer_before = outer.begin == 0 ? before : Before::token;
+    const auto piece = normalizer(text.substr(outer.begin, outer.end - outer.begin), outer_before != Before::text);
     for (const auto& inner : normalized.split(piece, wanted)) {
       if (inner.token >= 0) {
         on_token(added[inner.token].id);
       } else {
-        on_text(std::string_view(piece).substr(inner.begin, inner.end - inner.begin));
+        on_text(std::string_view(piece).substr(inner.begin, inner.end - inner.begin),
+                inner.begin == 0 ? outer_before : Before::token);
       }
     }
   }

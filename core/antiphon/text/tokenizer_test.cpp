@@ -228,8 +228,8 @@ TEST_CASE("files that are malformed or not supported say what is wrong") {
   CHECK_THAT(refusal([](Json& f) { f.erase("model"); }), ContainsSubstring("model"));
   CHECK_THAT(refusal([](Json& f) { f["extra"] = 1; }), ContainsSubstring("extra"));
   CHECK_THAT(refusal([](Json& f) { f["version"] = "2.0"; }), ContainsSubstring("2.0"));
-  CHECK_THAT(refusal([](Json& f) { f["pre_tokenizer"] = nullptr; }), ContainsSubstring("pre_tokenizer"));
-  CHECK_THAT(refusal([](Json& f) { f["pre_tokenizer"] = {{"type", "Metaspace"}}; }), ContainsSubstring("Metaspace"));
+  CHECK_THAT(refusal([](Json& f) { f["pre_tokenizer"] = nullptr; }), ContainsSubstring("without the other"));
+  CHECK_THAT(refusal([](Json& f) { f["pre_tokenizer"] = {{"type", "Metaspace"}}; }), ContainsSubstring("replacement"));
   CHECK_THAT(refusal([](Json& f) {
                f["pre_tokenizer"] = {{"type", "Digits"}};
              }),

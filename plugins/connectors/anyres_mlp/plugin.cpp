@@ -108,6 +108,6 @@ class AnyresMlp : public Connector, private Module {
 
 ANTIPHON_PLUGIN(anyres_mlp, "0.1.0") {
   using namespace antiphon::anyres_mlp;
-  antiphon::register_connector<AnyresMlp>(registrar, "anyres_mlp", "MLP for pictures in tiles, with newlines (LLaVA-NeXT)",
-                                          anyres_mlp_table());
+  antiphon::register_connector<AnyresMlp>(registrar, "anyres_mlp",
+                                          "MLP for pictures in tiles, with newlines (LLaVA-NeXT)", anyres_mlp_table());
 }

@@ -77,6 +77,6 @@ class DownsampleMlp : public Connector, private Module {
 
 ANTIPHON_PLUGIN(downsample_mlp, "0.1.0") {
   using namespace antiphon::downsample_mlp;
-  antiphon::register_connector<DownsampleMlp>(registrar, "downsample_mlp",
-                                              "2 x 2 or 3 x 3 patches become one vector (VILA)", downsample_mlp_table());
+  antiphon::register_connector<DownsampleMlp>(
+      registrar, "downsample_mlp", "2 x 2 or 3 x 3 patches become one vector (VILA)", downsample_mlp_table());
 }

@@ -48,7 +48,8 @@ const config::Table<ClipOptions>& clip_table() {
 class Clip : public nn::VitEncoder {
  public:
   explicit Clip(const ClipOptions& options)
-      : VitEncoder(options, {.plugin = "clip", .patch_bias = false, .pre_norm = true, .final_norm = false}), image_(options) {
+      : VitEncoder(options, {.plugin = "clip", .patch_bias = false, .pre_norm = true, .final_norm = false}),
+        image_(options) {
     media::check_image_processing(image_, "clip");
   }
   std::vector<at::Tensor> process(const MediaItem& item) const override {
@@ -76,7 +77,8 @@ NameMap Clip::name_map() const {
                                       {"encoder.layers.{}.mlp.{}", "layers.{}.mlp.{}"},
                                       {"pre_layrnorm.{}", "pre_norm.{}"}};
     for (const auto& rule : rules) map.rules.push_back({prefix + rule.checkpoint, rule.parameter});
-    for (const auto& name : vit().unused("encoder.layers.{}.*", "post_layernorm.*")) map.ignored.push_back(prefix + name);
+    for (const auto& name : vit().unused("encoder.layers.{}.*", "post_layernorm.*"))
+      map.ignored.push_back(prefix + name);
     map.ignored.push_back(prefix + "embeddings.position_ids");
   }
   map.ignored.insert(map.ignored.end(), {"text_model.*", "visual_projection.*", "text_projection.*", "logit_scale"});

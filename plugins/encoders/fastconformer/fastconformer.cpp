@@ -39,8 +39,8 @@ void check(const FastConformerOptions& o) {
 }
 
 nn::ConformerOptions block(const FastConformerOptions& o) {
-  return {o.hidden_size,    o.intermediate_size, o.num_heads, o.kernel_size, o.attention_bias,
-          o.convolution_bias, o.activation};
+  return {o.hidden_size,    o.intermediate_size, o.num_heads, o.kernel_size,
+          o.attention_bias, o.convolution_bias,  o.activation};
 }
 
 }  // namespace
@@ -94,8 +94,8 @@ FastConformer::FastConformer(const FastConformerOptions& options)
   }
 }
 
-// Audio longer than a window becomes several parts; nothing is cut off but the rest of a frame. Less than two frames are
-// filled up with silence.
+// Audio longer than a window becomes several parts; nothing is cut off but the rest of a frame. Less than two frames
+// are filled up with silence.
 std::vector<at::Tensor> FastConformer::process(const MediaItem& item) const {
   if (item.modality != Modality::audio)
     fail(ErrorKind::data, fmt::format("fastconformer takes audio and got {}", to_string(item.modality)));

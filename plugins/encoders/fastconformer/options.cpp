@@ -65,7 +65,8 @@ const config::Table<FastConformerOptions>& fastconformer_table() {
           .field("convolution_bias", &O::convolution_bias, "biases in the blocks' convolutions")
           .field("scale_input", &O::scale_input, "multiply what enters the blocks by sqrt(hidden_size)")
           .field("window", &O::window, "longer audio is encoded in parts of so many seconds", {.min = 1})
-          .field("layer", &O::layer, "feature layer: -1 is the last, n the output of block n, 0 what enters the blocks"));
+          .field("layer", &O::layer,
+                 "feature layer: -1 is the last, n the output of block n, 0 what enters the blocks"));
   return *table;
 }
 

@@ -75,7 +75,8 @@ NameMap Siglip::name_map() const {
                                       {"encoder.layers.{}.mlp.{}", "layers.{}.mlp.{}"},
                                       {"post_layernorm.{}", "norm.{}"}};
     for (const auto& rule : rules) map.rules.push_back({prefix + rule.checkpoint, rule.parameter});
-    for (const auto& name : vit().unused("encoder.layers.{}.*", "post_layernorm.*")) map.ignored.push_back(prefix + name);
+    for (const auto& name : vit().unused("encoder.layers.{}.*", "post_layernorm.*"))
+      map.ignored.push_back(prefix + name);
     map.ignored.push_back(prefix + "embeddings.position_ids");
     map.ignored.push_back(prefix + "head.*");
   }

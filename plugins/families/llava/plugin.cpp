@@ -34,7 +34,8 @@ std::vector<NameRule> projector_names() {
 // hidden_states[n] of transformers never has the final norm of a tower; "layer = -1" of an encoder has it.
 int64_t feature_layer(const nlohmann::json& json) {
   if (const auto it = json.find("vision_feature_layer"); it != json.end() && it->is_array())
-    fail(ErrorKind::weights, "config.json joins several layers (vision_feature_layer is a list), which is not supported",
+    fail(ErrorKind::weights,
+         "config.json joins several layers (vision_feature_layer is a list), which is not supported",
          "compose it by hand: encoder = [{…}, {…}] with a layer each");
   int64_t layer = -2, blocks = 0;
   take(json, "vision_feature_layer", layer);
@@ -55,9 +56,10 @@ Value encoder(const PretrainedConfig& pretrained, const std::string& directory) 
   if (select == "full" && has_class_token) slot.emplace("class_token", true);
   if (select == "default" && !has_class_token)
     fail(ErrorKind::weights,
-         fmt::format("config.json drops the first vector (vision_feature_select_strategy 'default') of a {}, which has no "
-                     "class token: that would be a patch",
-                     type),
+         fmt::format(
+             "config.json drops the first vector (vision_feature_select_strategy 'default') of a {}, which has no "
+             "class token: that would be a patch",
+             type),
          "set it to 'full'");
   return slot;
 }
@@ -69,8 +71,10 @@ Value model(const PretrainedConfig& pretrained, const std::string& directory, Va
   if (!bias) fail(ErrorKind::weights, "config.json has multimodal_projector_bias = false, which is not supported");
   std::string activation = "gelu";
   take(json, "projector_hidden_act", activation);
-  Value::Table projector{{"plugin", std::move(connector)}, {"depth", 2},
-                         {"activation", activation},       {"weights", directory},
+  Value::Table projector{{"plugin", std::move(connector)},
+                         {"depth", 2},
+                         {"activation", activation},
+                         {"weights", directory},
                          {"part", "multi_modal_projector"}};
   Value::Table stream{{"placeholder", "<image>"}, {"encoder", std::move(encoder)}, {"connector", std::move(projector)}};
   Value::Table llm{{"plugin", plugin_reading("language_model", json, "text_config")},

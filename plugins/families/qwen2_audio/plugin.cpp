@@ -1,5 +1,5 @@
-// Qwen2-Audio (Chu et al. 2024; transformers: models/qwen2_audio) as a composition: a Whisper-like encoder that sees the
-// clip's own length and halves its vectors, one linear layer, Qwen2.
+// Qwen2-Audio (Chu et al. 2024; transformers: models/qwen2_audio) as a composition: a Whisper-like encoder that sees
+// the clip's own length and halves its vectors, one linear layer, Qwen2.
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 

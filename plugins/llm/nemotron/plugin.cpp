@@ -16,8 +16,8 @@ struct NemotronOptions : nn::DecoderLmOptions {
   void read_pretrained(const PretrainedConfig& pretrained) {
     const auto& json = pretrained.config;
     nn::read_decoder_config(
-        pretrained,
-        {.plugin = "nemotron", .model_type = "nemotron", .hidden_act = "relu2", .norm_eps_key = "norm_eps"}, *this);
+        pretrained, {.plugin = "nemotron", .model_type = "nemotron", .hidden_act = "relu2", .norm_eps_key = "norm_eps"},
+        *this);
     take(json, "partial_rotary_factor", partial_rotary_factor);
     if (const auto rope = json.find("rope_parameters"); rope != json.end() && rope->is_object())
       take(*rope, "partial_rotary_factor", partial_rotary_factor);
@@ -28,12 +28,12 @@ struct NemotronOptions : nn::DecoderLmOptions {
 
 const config::Table<NemotronOptions>& nemotron_table() {
   using O = NemotronOptions;
-  static const auto* table = new config::Table<O>(
-      nn::decoder_lm_table<O>("nemotron")
-          .field("partial_rotary_factor", &O::partial_rotary_factor, "share of each head that is turned",
-                 {.min = 0, .max = 1, .above_min = true})
-          .field("attention_bias", &O::attention_bias, "biases in q, k, v and o projections")
-          .field("mlp_bias", &O::mlp_bias, "biases in the MLP"));
+  static const auto* table =
+      new config::Table<O>(nn::decoder_lm_table<O>("nemotron")
+                               .field("partial_rotary_factor", &O::partial_rotary_factor,
+                                      "share of each head that is turned", {.min = 0, .max = 1, .above_min = true})
+                               .field("attention_bias", &O::attention_bias, "biases in q, k, v and o projections")
+                               .field("mlp_bias", &O::mlp_bias, "biases in the MLP"));
   return *table;
 }
 
@@ -42,8 +42,7 @@ nn::DecoderOptions decoder(const NemotronOptions& options) {
   decoder.norm = nn::NormKind::layer_plus_one;
   decoder.activation = "relu2", decoder.gated_mlp = false;
   decoder.qkv_bias = decoder.output_bias = options.attention_bias, decoder.mlp_bias = options.mlp_bias;
-  decoder.rotary_size =
-      static_cast<int64_t>(static_cast<double>(decoder.head_size) * options.partial_rotary_factor);
+  decoder.rotary_size = static_cast<int64_t>(static_cast<double>(decoder.head_size) * options.partial_rotary_factor);
   if (decoder.rotary_size < 2 || decoder.rotary_size % 2 != 0)
     fail(ErrorKind::config,
          fmt::format("nemotron: partial_rotary_factor = {} of a head of {} gives {} values; an even number is needed",

@@ -4,10 +4,14 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from transformers import ParakeetEncoderConfig
 from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
 from transformers.models.internvl.modeling_internvl import InternVLModel, InternVLMultiModalProjector
+from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape, unpad_image
+from transformers.models.parakeet.modeling_parakeet import ParakeetEncoderBlock, ParakeetEncoderRelPositionalEncoding
 
 from .common import starting
+from .encoders import key_bias_scales
 
 IN, OUT = 12, 20
 ACTIVATIONS = {"gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "relu": F.relu, "silu": F.silu}
@@ -54,7 +58,7 @@ def compare(bench, case, plugin, options, grid, parameters, forward, expected_gr
     save_file(parameters, weights)
     answer, out = bench.ask("connector", {"x": x, "grad": grad}, plugin=plugin, options=options, weights=weights, input_size=IN, output_size=OUT, rows=grid[0], columns=grid[1])
     theirs = {"y": y, "x": leaf.grad, **{name: p.grad for name, p in leaves.items()}}
-    bench.compare(case, {"y": out["y"], "x": out["grad_x"], **starting(out, "grad:")}, theirs)
+    bench.compare(case, {"y": out["y"], "x": out["grad_x"], **starting(out, "grad:")}, theirs, scales=key_bias_scales(theirs))
     if answer["grid"] != expected_grid:
         bench.check(case + ": grid", False, f"expected {expected_grid}, got {answer['grid']}")
 
@@ -133,11 +137,62 @@ def run_pixel_shuffle(bench, generator):
     bench.refused("pixel_shuffle refuses an odd grid", "cannot be cut", "connector", plugin="pixel_shuffle", options="", weights=bench.folder / "shuffle.safetensors", inputs=str(bench.folder / "x.safetensors"), input_size=IN, output_size=OUT, rows=3, columns=4)
 
 
+def run_anyres(bench):
+    """Tiles and embeddings of pictures of many sizes, as LLaVA-NeXT's own code counts them; among the sizes those for
+    which its processor and its model disagree: the model's count is the one that the embeddings have."""
+    pinpoints = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
+    generator = torch.Generator().manual_seed(33)
+    sizes = torch.randint(1, 1400, (3000, 2), generator=generator).tolist() + [[336, 336], [480, 640], [1080, 1920], [672, 672], [100, 1000], [55, 176], [396, 704]]
+    expected = []
+    for size in sizes:
+        rows, columns = get_anyres_image_grid_shape(size, pinpoints, 336)
+        shown = unpad_image(torch.empty(1, rows * 24, columns * 24, device="meta"), size)
+        expected.append([rows, columns, 576 + shown.shape[1] * (shown.shape[2] + 1)])
+    options = "patch_size = 14\ninput_size = 336\nimage_size = 336\nshortest_edge = 336\ntile_resolutions = " + str([f"{h}x{w}" for h, w in pinpoints])
+    answer, _ = bench.ask("tiles", plugin="clip", connector="anyres_mlp", options=options, sizes=sizes)
+    wrong = [(size, got, want) for size, got, want in zip(sizes, answer["tiles"], expected) if got != want]
+    bench.check("anyres_mlp: tiles and embeddings of pictures of 3007 sizes", not wrong, wrong[:3] or "")
+    bench.check("anyres_mlp: the examples", [tokens for _, _, tokens in answer["tiles"][3000:3005]] == [1176, 2340, 1948, 2928, 1160])
+
+
+def run_conformer(bench, generator):
+    """Against transformers' Conformer block, with a norm over the width in its convolution."""
+    width, heads = 16, 2
+    config = ParakeetEncoderConfig(hidden_size=width, num_attention_heads=heads, intermediate_size=4 * width, conv_kernel_size=5, num_hidden_layers=2)
+    config._attn_implementation = "eager"
+    blocks = torch.nn.ModuleList([ParakeetEncoderBlock(config, i) for i in range(2)]).eval()
+    for block in blocks:
+        block.conv.norm = OverWidth(width)
+    parameters = {f"layers.{name}": 0.5 * torch.randn(p.shape, generator=generator) * (p.shape[-1] if p.dim() > 1 else 1) ** -0.5 for name, p in blocks.named_parameters()}
+    parameters |= {f"{name}.{part}": value for name, shape in [("in_proj", (width, IN)), ("out_proj", (OUT, width))]
+                   for part, value in [("weight", torch.randn(shape, generator=generator) * shape[1] ** -0.5), ("bias", torch.randn(shape[0], generator=generator))]}
+    positions = ParakeetEncoderRelPositionalEncoding(config)
+
+    def forward(x, p):
+        x = F.linear(x, p["in_proj.weight"], p["in_proj.bias"]) * width ** 0.5
+        table = positions(x)
+        for i, block in enumerate(blocks):
+            own = {name[len(f"layers.{i}."):]: value for name, value in p.items() if name.startswith(f"layers.{i}.")}
+            x = torch.func.functional_call(block, own, (x,), dict(position_embeddings=table))
+        return F.linear(x, p["out_proj.weight"], p["out_proj.bias"])
+    compare(bench, "conformer of two blocks", "conformer", "hidden_size = 16\nnum_heads = 2\nkernel_size = 5", [1, 11], parameters, forward, [1, 11])
+
+
+class OverWidth(torch.nn.LayerNorm):
+    """Takes [n, width, time], as the batch norm in its place."""
+
+    def forward(self, x):
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
 def run(bench):
     generator = torch.Generator().manual_seed(32)
     weight, bias = torch.randn(OUT, IN, generator=generator), torch.randn(OUT, generator=generator)
     compare(bench, "linear", "linear", "", [3, 5], {"weight": weight, "bias": bias}, lambda x, p: F.linear(x, p["weight"], p["bias"]), [3, 5])
     compare(bench, "linear without bias", "linear", "bias = false", [1, 5], {"weight": weight}, lambda x, p: F.linear(x, p["weight"]), [1, 5])
+    compare(bench, "linear with log-softmax", "linear", "log_softmax = true", [1, 4], {"weight": weight, "bias": bias}, lambda x, p: F.log_softmax(F.linear(x, p["weight"], p["bias"]), -1), [1, 4])
+    run_anyres(bench)
+    run_conformer(bench, generator)
     run_mlp(bench, generator)
     run_downsample(bench, generator)
     run_pixel_shuffle(bench, generator)

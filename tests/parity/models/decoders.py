@@ -84,6 +84,18 @@ def variant(bench, plugin, name, changes):
     _, out = bench.ask("cached", model=table, ids=rows, steps=steps)
     bench.compare(f"{plugin} {name}: cache in pieces", out, {"hidden": theirs["hidden"]})
     answers(bench, f"{plugin} {name}", model, table)
+    export(bench, f"{plugin} {name}", model, table, rows)
+
+
+def export(bench, case, model, table, rows):
+    """transformers loads what ours writes, with no key missing or left, and computes the same."""
+    target = bench.new_folder()
+    bench.ask("model", model=table, ids=rows[:1], save=target)
+    loaded, info = type(model).from_pretrained(target, output_loading_info=True)
+    wrong = {key: names for key, names in info.items() if names}
+    bench.check(f"{case}: export, no key missing or left", not wrong, wrong or "")
+    with torch.no_grad():
+        bench.compare(f"{case}: export, logits", {"logits": loaded.eval()(torch.tensor([rows[0]])).logits}, {"logits": model(torch.tensor([rows[0]])).logits})
 
 
 def greedy(model, prompt, **settings):

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from tokenizer_parity import make_over_characters, over_characters
+from tokenizers import Tokenizer
 from transformers import (CLIPImageProcessorPil, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaNextConfig, LlavaNextForConditionalGeneration,
-                          LlavaNextImageProcessorPil, LlavaNextProcessor, LlavaProcessor, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor, Qwen2Config,
+                          LlavaNextImageProcessorPil, LlavaNextProcessor, LlavaProcessor, PreTrainedTokenizerFast, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor, Qwen2Config,
                           SiglipImageProcessorPil, SiglipVisionConfig, WhisperFeatureExtractor)
 
 from . import tiny
@@ -42,13 +44,14 @@ def on_disk(name):
 
 class Whole:
     """The reference: a directory, its model and its processor. Every sample goes through alone."""
+    template = TEMPLATE
 
     def __init__(self, bench):
         self.folder = bench.new_folder()
         write_media(self.folder)
-        self.tokenizer = make_tokenizer(self.folder)
+        self.tokenizer = self.make_tokenizer()
         self.tokenizer.add_special_tokens({"additional_special_tokens": ["<image>", "<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"]})
-        self.tokenizer.chat_template = TEMPLATE
+        self.tokenizer.chat_template = self.template
         self.tokenizer.save_pretrained(self.folder)
         self.media_id = self.tokenizer.convert_tokens_to_ids(self.token)
         self.processor = self.make_processor()
@@ -56,6 +59,9 @@ class Whole:
         self.image_processor().save_pretrained(self.folder)
         self.model = self.randomised(self.make_model(dict(TEXT, vocab_size=len(self.tokenizer) + 7)))
         self.model.save_pretrained(self.folder)
+
+    def make_tokenizer(self):
+        return make_tokenizer(self.folder)
 
     def randomised(self, model):
         return tiny.randomise(model, 71)
@@ -152,7 +158,7 @@ class Llava(Pictures):
     layer, select = -2, "default"
 
     def make_processor(self):
-        return LlavaProcessor(self.image_processor(), self.tokenizer, patch_size=7, vision_feature_select_strategy=self.select, num_additional_image_tokens=1, chat_template=TEMPLATE)
+        return LlavaProcessor(self.image_processor(), self.tokenizer, patch_size=7, vision_feature_select_strategy=self.select, num_additional_image_tokens=1, chat_template=self.template)
 
     def make_model(self, changes):
         return LlavaForConditionalGeneration(LlavaConfig(vision_config=self.vision(), text_config=self.text(changes), image_token_index=self.media_id, vision_feature_layer=self.layer, vision_feature_select_strategy=self.select))
@@ -176,6 +182,27 @@ class LlavaSiglip(Llava):
 
     def image_processor(self):
         return SiglipImageProcessorPil(size={"height": 28, "width": 28})
+
+
+class LlavaVicuna(Llava):
+    """LLaVA-1.5 as it is published: a tokenizer over characters, "<s>" from the processor, no token that ends a turn."""
+    name = "llava, Vicuna's prompt"
+    template = ("{% for message in messages %}{% if message.role != 'system' %}{{ message.role.upper() + ': ' }}{% endif %}"
+                "{% for part in message.content | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}"
+                "{% for part in message.content | selectattr('type', 'equalto', 'text') %}{{ part.text + ' ' }}{% endfor %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}")
+
+    def make_tokenizer(self):
+        return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(make_over_characters(*over_characters()["llama2"], added=[])), bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+    def processed(self, sample, answer):
+        """What transformers' processor makes of a conversation: ids with 0 for media, and the model's inputs."""
+        messages = [{"role": m["role"], "content": m["content"] if isinstance(m["content"], list) else [text(m["content"])]} for m in sample["messages"][:-1 if answer else None]]
+        media = [part for message in messages for part in message["content"] if part["type"] == "image"]
+        inputs = self.processor(images=[Image.open(self.folder / part["image"]) for part in media] or None, text=self.processor.apply_chat_template(messages, add_generation_prompt=answer), return_tensors="pt")
+        return torch.where(inputs["input_ids"][0] == self.media_id, 0, inputs["input_ids"][0]), {name: inputs[name] for name in ("input_ids", "pixel_values") if name in inputs}
+
+    def prepare(self, sample, answer=False):
+        return None, None, None, self.processed(sample, answer)[1]
 
 
 class LlavaNext(Pictures):
@@ -257,7 +284,18 @@ def export(bench, reference):
         bench.compare(f"{reference.name} export{case}: logits", {"logits": out["logits"]}, {"logits": logits})
 
 
+def vicuna(bench):
+    reference = LlavaVicuna(bench)
+    samples = [sample for sample in reference.samples if "<image>" not in str(sample)]
+    _, out = ask(bench, reference, samples)
+    expected = torch.cat([reference.processed(sample, False)[0] for sample in samples])
+    bench.check(f"{reference.name}: ids of whole conversations", torch.equal(out["ids"], expected), f"{len(expected)} tokens")
+    got, _ = bench.ask("generate", model=reference.table(trainable=False), samples=named(samples), folder=reference.folder, max_tokens=32)
+    bench.check(f"{reference.name}: 32 greedy tokens for each conversation", got["tokens"] == reference.answers(samples))
+
+
 def run(bench):
+    vicuna(bench)
     for kind in (Llava, LlavaClassToken, LlavaSiglip, LlavaNext, Qwen2Audio):
         reference = kind(bench)
         samples = reference.samples
