@@ -38,10 +38,10 @@ FeatureCache::FeatureCache(std::filesystem::path folder, std::map<std::string, s
   for (auto& [stream, text] : settings) settings_[stream] = content_hash(text);
 }
 
-std::string FeatureCache::key(const std::string& stream, std::string_view media_bytes) const {
+std::string FeatureCache::key(const std::string& stream, std::string_view content) const {
   const auto settings = settings_.find(stream);
   if (!enabled() || settings == settings_.end()) return {};
-  return settings->second.substr(0, 16) + "/" + content_hash(media_bytes);
+  return settings->second.substr(0, 16) + "/" + std::string(content);
 }
 
 std::filesystem::path FeatureCache::path(const std::string& key) const { return folder_ / (key + ".safetensors"); }

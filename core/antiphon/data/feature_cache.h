@@ -21,8 +21,8 @@ class FeatureCache {
   FeatureCache(std::filesystem::path folder, std::map<std::string, std::string> settings);
 
   bool enabled() const { return !folder_.empty(); }
-  // The name of an item's features; empty where that stream is not cached.
-  std::string key(const std::string& stream, std::string_view media_bytes) const;
+  // The name of an item's features, by the hash of its file's bytes; empty where that stream is not cached.
+  std::string key(const std::string& stream, std::string_view content) const;
   // nullopt where they are not there or damaged (then they are made again).
   std::optional<CachedFeatures> load(const std::string& key) const;
   // Atomic; a full disk is a warning, once, and no error.

@@ -50,7 +50,8 @@ graph::BatchMedia Preparer::read_media(const Sample& sample, const MediaRef& ref
   graph::BatchMedia media;
   media.stream = stream.name(), media.sample_id = sample.id;
   const auto bytes = read_file(ref.path, ErrorKind::data, limits_.file_bytes);
-  media.cache_key = cache_.key(stream.name(), bytes);
+  media.content = content_hash(bytes);
+  media.cache_key = cache_.key(stream.name(), media.content);
   if (auto features = cache_.load(media.cache_key)) {
     media.item = stream.from_features(std::move(features->parts), features->tiling);
     return media;

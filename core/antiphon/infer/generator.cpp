@@ -5,17 +5,13 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/infer/step.h>
 
 #include <algorithm>
 #include <numeric>
 
 namespace antiphon::infer {
 namespace {
-
-at::Tensor logits_of(graph::MultimodalLm& model, const at::Tensor& hidden) {
-  const auto head = model.llm().head_weight();
-  return at::linear(hidden, head.to(hidden.scalar_type()));
-}
 
 // Hidden states of the last token of each prompt.
 at::Tensor prefill(graph::MultimodalLm& model, std::vector<data::Prepared> prompts, KvCache& cache) {
@@ -26,18 +22,6 @@ at::Tensor prefill(graph::MultimodalLm& model, std::vector<data::Prepared> promp
   int64_t end = 0;
   for (const int64_t length : batch.lengths) last.push_back((end += length) - 1);
   return model.forward(batch, &cache, rows).index_select(0, at::tensor(last, at::kLong).to(model.device()));
-}
-
-at::Tensor decode(graph::MultimodalLm& model, const std::vector<int64_t>& ids, const std::vector<int64_t>& rows,
-                  KvCache& cache) {
-  DecoderInput input;
-  std::vector<int64_t> positions;
-  for (const int64_t row : rows) positions.push_back(cache.lengths[static_cast<size_t>(row)]);
-  input.x_td = model.llm().embed(at::tensor(ids, at::kLong).to(model.device())).to(model.compute_dtype());
-  input.positions_t = at::tensor(positions, at::kLong).to(model.device());
-  input.lengths.assign(rows.size(), 1);
-  input.cache = &cache, input.rows = rows;
-  return model.llm().forward(input);
 }
 
 }  // namespace
@@ -72,7 +56,7 @@ std::vector<std::vector<int32_t>> generate(graph::MultimodalLm& model, std::vect
       if (wanted && step + 1 < options.max_tokens) open_rows.push_back(rows[i]), open_ids.push_back(ids[i]);
     }
     rows = std::move(open_rows);
-    if (!rows.empty()) hidden = decode(model, open_ids, rows, cache);
+    if (!rows.empty()) hidden = decode_step(model, open_ids, rows, cache);
   }
   return answers;
 }

@@ -1,0 +1,119 @@
+// A conversation against answers that compute everything anew.
+#include <ATen/ATen.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
+#include <antiphon/graph/test_model.h>
+#include <antiphon/infer/conversation.h>
+#include <antiphon/infer/generator.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace antiphon;
+using namespace antiphon::infer;
+using Ids = std::vector<int64_t>;
+
+namespace {
+
+const bool quiet = (log::set_level(log::Level::error), true);
+
+std::unique_ptr<graph::MultimodalLm> model() {
+  auto made = graph::testing::test_model();
+  c10::AutoGradMode no_grad(false);
+  for (const auto& parameter : made->llm().module().parameters())
+    if (parameter.tensor->size(0) == 300) parameter.tensor->mul_(30);
+  return made;
+}
+
+// Text ids; a negative one, -n, is a picture of four vectors that begins with the value n.
+data::Prepared prompt(const graph::MultimodalLm& model, const Ids& ids) {
+  data::Prepared out;
+  for (const int64_t id : ids) {
+    if (id >= 0) {
+      out.ids.push_back(id);
+      continue;
+    }
+    graph::BatchMedia media;
+    media.stream = "image", media.content = std::to_string(id), media.position = out.tokens();
+    media.item = model.streams().at("image")->process(graph::testing::test_image(2, 2, static_cast<uint8_t>(-id)));
+    out.ids.resize(out.ids.size() + static_cast<size_t>(media.item.tokens), 0);
+    out.media.push_back(std::move(media));
+  }
+  out.supervised.resize(out.ids.size(), false);
+  return out;
+}
+
+std::vector<int32_t> anew(graph::MultimodalLm& model, const Ids& ids, const std::vector<int32_t>& stop = {}) {
+  return generate(model, {prompt(model, ids)}, {.max_tokens = 6}, stop).front();
+}
+
+Ids with(Ids ids, const std::vector<int32_t>& answer, const Ids& more) {
+  ids.insert(ids.end(), answer.begin(), answer.end());
+  ids.insert(ids.end(), more.begin(), more.end());
+  return ids;
+}
+
+}  // namespace
+
+TEST_CASE("each turn answers as if all were computed anew, and computes what is new") {
+  auto lm = model();
+  Conversation conversation(*lm, 200);
+  const Ids first{5, -1, 9, 11};
+  CHECK(conversation.prefill(prompt(*lm, first)) == 7);
+  const auto answer = conversation.answer({.max_tokens = 6}, {});
+  CHECK(answer == anew(*lm, first));
+  // The last token of an answer was not read by the model yet.
+  const auto second = with(first, answer, {21, -2, 23});
+  CHECK(conversation.prefill(prompt(*lm, second)) == 1 + 1 + 4 + 1);
+  CHECK(conversation.answer({.max_tokens = 6}, {}) == anew(*lm, second));
+  // The same prompt again: its last token only.
+  CHECK(conversation.prefill(prompt(*lm, second)) == 1);
+  CHECK(conversation.answer({.max_tokens = 6}, {}) == anew(*lm, second));
+}
+
+TEST_CASE("what changed in earlier turns is computed again: text, and another picture in the same place") {
+  auto lm = model();
+  Conversation conversation(*lm, 200);
+  conversation.prefill(prompt(*lm, {5, -1, 9, 11, 13}));
+  conversation.answer({.max_tokens = 6}, {});
+  for (const auto& [changed, computed] : std::vector<std::pair<Ids, int64_t>>{
+           {{5, -1, 9, 12, 13}, 2}, {{5, -2, 9, 12, 13}, 7}, {{5, -2, 9}, 1}, {{5, -2}, 4}, {{6, -2}, 5}, {{6}, 1}, {{6, -2, 8}, 5}}) {
+    CHECK(conversation.prefill(prompt(*lm, changed)) == computed);
+    CHECK(conversation.answer({.max_tokens = 6}, {}) == anew(*lm, changed));
+  }
+}
+
+TEST_CASE("an answer ends at a stop token or when the caller says so; the next turn goes on from there") {
+  auto lm = model();
+  Conversation conversation(*lm, 200);
+  const Ids ids{3, 4, 7};
+  const auto free = anew(*lm, ids);
+  conversation.prefill(prompt(*lm, ids));
+  CHECK(conversation.answer({.max_tokens = 6}, {free[2]}) == anew(*lm, ids, {free[2]}));
+  conversation.prefill(prompt(*lm, ids));
+  std::vector<int32_t> heard;
+  const auto cut = conversation.answer({.max_tokens = 6}, {}, [&](int32_t id) {
+    heard.push_back(id);
+    return heard.size() < 2;
+  });
+  CHECK(cut == std::vector<int32_t>(free.begin(), free.begin() + 2));
+  CHECK(heard == cut);
+  const auto next = with(ids, cut, {42, 43});
+  conversation.prefill(prompt(*lm, next));
+  CHECK(conversation.answer({.max_tokens = 6}, {}) == anew(*lm, next));
+}
+
+TEST_CASE("a conversation that is full says so and stays as it was; reset empties it") {
+  auto lm = model();
+  Conversation conversation(*lm, 8);
+  CHECK_THROWS_AS(conversation.answer({.max_tokens = 2}, {}), Error);
+  conversation.prefill(prompt(*lm, {1, 2, 3, 4}));
+  CHECK_THROWS_AS(conversation.prefill(prompt(*lm, {1, 2, 3, 4, 5, 6, 7, 8, 9})), Error);
+  CHECK(conversation.length() == 4);
+  CHECK(conversation.answer({.max_tokens = 4}, {}).size() == 4);
+  CHECK_THROWS_AS(conversation.answer({.max_tokens = 9}, {}), Error);
+  conversation.reset();
+  CHECK(conversation.length() == 0);
+  CHECK(conversation.prefill(prompt(*lm, {1, 2, 3, 4})) == 4);
+  CHECK(Conversation(*lm, 100000).capacity() == 256);  // the model's context
+}

@@ -1,0 +1,23 @@
+#include <antiphon/infer/step.h>
+
+#include <ATen/ATen.h>
+
+namespace antiphon::infer {
+
+at::Tensor logits_of(graph::MultimodalLm& model, const at::Tensor& hidden) {
+  return at::linear(hidden, model.llm().head_weight().to(hidden.scalar_type()));
+}
+
+at::Tensor decode_step(graph::MultimodalLm& model, const std::vector<int64_t>& ids, const std::vector<int64_t>& rows,
+                       KvCache& cache) {
+  DecoderInput input;
+  std::vector<int64_t> positions;
+  for (const int64_t row : rows) positions.push_back(cache.lengths[static_cast<size_t>(row)]);
+  input.x_td = model.llm().embed(at::tensor(ids, at::kLong).to(model.device())).to(model.compute_dtype());
+  input.positions_t = at::tensor(positions, at::kLong).to(model.device());
+  input.lengths.assign(rows.size(), 1);
+  input.cache = &cache, input.rows = rows;
+  return model.llm().forward(input);
+}
+
+}  // namespace antiphon::infer
