@@ -36,6 +36,7 @@ void add_commands(CLI::App& program, apps::Action& action) {
   apps::add_train(program, action);
   apps::add_eval(program, action);
   apps::add_generate(program, action);
+  apps::add_chat(program, action);
   apps::add_merge(program, action);
   apps::add_export(program, action);
   apps::add_compose(program, action);

@@ -71,6 +71,7 @@ class Help(Case):
         "train": ["--set", "--device", "--threads", "--resume"],
         "eval": ["--set", "--device", "--threads", "--checkpoint"],
         "generate": ["--set", "--device", "--image", "--audio", "--checkpoint", "prompt"],
+        "chat": ["--set", "--device", "--threads", "--system", "--context", "--history", "--checkpoint"],
         "merge": ["--set", "--output", "--checkpoint"],
         "export": ["--set", "--output", "--checkpoint"],
         "compose": ["DIRECTORY"],
