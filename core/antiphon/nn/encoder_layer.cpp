@@ -1,10 +1,21 @@
 #include <antiphon/nn/encoder_layer.h>
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
+#include <antiphon/base/error.h>
 #include <antiphon/nn/activation.h>
 
 namespace antiphon::nn {
+
+int64_t layers_used(std::string_view plugin, int64_t layer, int64_t num_layers) {
+  const int64_t used = layer < 0 ? num_layers + 1 + layer : layer;
+  if (used < 0 || used > num_layers)
+    fail(ErrorKind::config,
+         fmt::format("{}: layer = {} is out of range; the encoder has {} blocks", plugin, layer, num_layers),
+         fmt::format("use -{} to {}", num_layers + 1, num_layers));
+  return used;
+}
 
 EncoderLayer::EncoderLayer(const EncoderLayerOptions& o)
     : options_(o),

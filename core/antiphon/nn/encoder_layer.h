@@ -4,6 +4,7 @@
 #include <antiphon/nn/norm.h>
 
 #include <string>
+#include <string_view>
 
 namespace antiphon::nn {
 
@@ -14,6 +15,10 @@ struct EncoderLayerOptions {
   bool layer_scale = false;  // DINOv2: each branch is multiplied by a learned vector (Touvron et al. 2021)
   std::string activation = "gelu";
 };
+
+// How many of an encoder's blocks the feature layer `layer` needs: -1 is the last block's output, -2 the one before, 0
+// the embedding, n block n. Error(config), in the name of `plugin`, where there is no such layer.
+int64_t layers_used(std::string_view plugin, int64_t layer, int64_t num_layers);
 
 // Parameters: norm1, self_attn.{q,k,v,o}_proj, layer_scale1, norm2, mlp.{fc1,fc2}, layer_scale2.
 class EncoderLayer : public Module {

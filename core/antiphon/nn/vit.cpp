@@ -10,12 +10,8 @@
 namespace antiphon::nn {
 namespace {
 
-int64_t layers_for(const VitOptions& o, const std::string& plugin) {
-  const int64_t used = o.layer < 0 ? o.num_layers + 1 + o.layer : o.layer;
-  if (used < 0 || used > o.num_layers)
-    fail(ErrorKind::config,
-         fmt::format("{}: layer = {} is out of range; the encoder has {} blocks", plugin, o.layer, o.num_layers),
-         fmt::format("use -{} to {}", o.num_layers + 1, o.num_layers));
+int64_t checked_layers(const VitOptions& o, const std::string& plugin) {
+  const int64_t used = layers_used(plugin, o.layer, o.num_layers);
   if (o.hidden_size % o.num_heads != 0)
     fail(ErrorKind::config,
          fmt::format("{}: hidden_size = {} is not a multiple of num_heads = {}", plugin, o.hidden_size, o.num_heads));
@@ -35,7 +31,7 @@ EncoderLayerOptions block(const VitOptions& o, const VitKind& kind) {
 }  // namespace
 
 Vit::Vit(const VitOptions& o, const VitKind& kind)
-    : options_(o), kind_(kind), layers_used_(layers_for(o, kind.plugin)) {
+    : options_(o), kind_(kind), layers_used_(checked_layers(o, kind.plugin)) {
   const int64_t width = o.hidden_size, side = o.image_size / o.patch_size, positions = side * side + kind.class_token;
   using Shape = std::vector<int64_t>;
   if (kind.class_token)

@@ -6,6 +6,7 @@
 
 #include <antiphon/media/log_mel.h>
 #include <antiphon/media/normalized_log_mel.h>
+#include <antiphon/nn/encoder_layer.h>
 
 #include <algorithm>
 #include <bit>
@@ -17,15 +18,6 @@ namespace {
 constexpr int64_t kKernel = 3;
 
 int64_t halved(int64_t length) { return (length - 1) / 2 + 1; }
-
-int64_t layers_for(const FastConformerOptions& o) {
-  const int64_t used = o.layer < 0 ? o.num_layers + 1 + o.layer : o.layer;
-  if (used < 0 || used > o.num_layers)
-    fail(ErrorKind::config,
-         fmt::format("fastconformer: layer = {} is out of range; the encoder has {} blocks", o.layer, o.num_layers),
-         fmt::format("use -{} to {}", o.num_layers + 1, o.num_layers));
-  return used;
-}
 
 void check(const FastConformerOptions& o) {
   if (o.hidden_size % o.num_heads != 0 || o.hidden_size % 2 != 0)
@@ -88,7 +80,8 @@ at::Tensor Subsampling::forward(const at::Tensor& mels) const {
 FastConformer::FastConformer(const FastConformerOptions& options)
     : options_((check(options), options)), subsampling_(options) {
   add("subsampling", subsampling_);
-  for (int64_t i = 0; i < layers_for(options); ++i) {
+  const int64_t used = nn::layers_used("fastconformer", options.layer, options.num_layers);
+  for (int64_t i = 0; i < used; ++i) {
     layers_.push_back(std::make_unique<nn::ConformerBlock>(block(options)));
     add(fmt::format("layers.{}", i), *layers_.back());
   }

@@ -16,18 +16,10 @@ namespace {
 // The second convolution has stride 2: one vector for two mel frames, 20 ms.
 constexpr int64_t kSamplesPerVector = 2 * media::kLogMelHop;
 
-int64_t layers_for(const WhisperOptions& o) {
-  const int64_t used = o.layer < 0 ? o.num_layers + 1 + o.layer : o.layer;
-  if (used < 0 || used > o.num_layers)
-    fail(ErrorKind::config,
-         fmt::format("whisper: layer = {} is out of range; the encoder has {} blocks", o.layer, o.num_layers),
-         fmt::format("use -{} to {}", o.num_layers + 1, o.num_layers));
-  return used;
-}
-
 }  // namespace
 
-Whisper::Whisper(const WhisperOptions& options) : options_(options), layers_used_(layers_for(options)) {
+Whisper::Whisper(const WhisperOptions& options)
+    : options_(options), layers_used_(nn::layers_used("whisper", options.layer, options.num_layers)) {
   const int64_t width = options.hidden_size;
   if (width % options.num_heads != 0)
     fail(ErrorKind::config,
