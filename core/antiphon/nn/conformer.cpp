@@ -7,13 +7,6 @@
 #include <cmath>
 
 namespace antiphon::nn {
-namespace {
-
-at::Tensor like_or_none(const at::Tensor& bias, const at::Tensor& x) {
-  return bias.defined() ? like(bias, x) : at::Tensor();
-}
-
-}  // namespace
 
 at::Tensor relative_positions(int64_t length, int64_t hidden_size, const at::Tensor& like) {
   const auto options = like.options().dtype(at::kFloat);
@@ -103,12 +96,12 @@ at::Tensor ConformerConvolution::normed(const at::Tensor& x_nct) const {
 }
 
 at::Tensor ConformerConvolution::forward(const at::Tensor& x) const {
-  const auto wide = at::linear(x, like(wide_weight_, x).squeeze(2), like_or_none(wide_bias_, x));
+  const auto wide = at::linear(x, like(wide_weight_, x).squeeze(2), like(wide_bias_, x));
   const auto gated = at::glu(wide, -1).transpose(1, 2);
-  const auto mixed = at::conv1d(gated, like(depth_weight_, x), like_or_none(depth_bias_, x), 1, (kernel_size_ - 1) / 2,
-                                1, gated.size(1));
+  const auto mixed =
+      at::conv1d(gated, like(depth_weight_, x), like(depth_bias_, x), 1, (kernel_size_ - 1) / 2, 1, gated.size(1));
   const auto y = activate(activation_, normed(mixed)).transpose(1, 2);
-  return at::linear(y, like(out_weight_, x).squeeze(2), like_or_none(out_bias_, x));
+  return at::linear(y, like(out_weight_, x).squeeze(2), like(out_bias_, x));
 }
 
 ConformerBlock::ConformerBlock(const ConformerOptions& o)

@@ -75,8 +75,7 @@ at::Tensor Vit::position_embedding(int64_t rows, int64_t columns) const {
 }
 
 at::Tensor Vit::embed(const at::Tensor& parts) const {
-  const auto bias = patch_bias_.defined() ? like(patch_bias_, parts) : at::Tensor();
-  const auto patches = at::conv2d(parts, like(patch_weight_, parts), bias, options_.patch_size);
+  const auto patches = at::conv2d(parts, like(patch_weight_, parts), like(patch_bias_, parts), options_.patch_size);
   auto sequence = patches.flatten(2).transpose(1, 2);
   if (kind_.class_token)
     sequence = at::cat({like(class_token_, parts).view({1, 1, -1}).expand({parts.size(0), 1, -1}), sequence}, 1);

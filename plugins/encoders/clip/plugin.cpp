@@ -1,7 +1,7 @@
 // The vision half of CLIP (Radford et al. 2021; transformers: models/clip/modeling_clip.py).
 #include <antiphon/component/register.h>
 #include <antiphon/media/image_processor.h>
-#include <antiphon/nn/vit.h>
+#include <antiphon/nn/vit_pretrained.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::clip {
@@ -14,24 +14,8 @@ struct ClipOptions : nn::VitOptions, media::ImageProcessing {
   void read_pretrained(const PretrainedConfig& pretrained);
 };
 
-// A directory of the whole model (picture and text), or of the picture's half alone.
 void ClipOptions::read_pretrained(const PretrainedConfig& pretrained) {
-  PretrainedConfig own = pretrained;
-  if (const auto half = pretrained.config.find("vision_config"); half != pretrained.config.end()) {
-    expect_model_type(pretrained, "clip", "clip");
-    own.config = *half;
-  } else {
-    expect_model_type(pretrained, "clip", "clip_vision_model");
-  }
-  const auto& json = own.config;
-  take(json, "hidden_size", hidden_size);
-  take(json, "intermediate_size", intermediate_size);
-  take(json, "num_hidden_layers", num_layers);
-  take(json, "num_attention_heads", num_heads);
-  take(json, "image_size", image_size);
-  take(json, "patch_size", patch_size);
-  take(json, "layer_norm_eps", layer_norm_eps);
-  take(json, "hidden_act", activation);
+  nn::read_vit_config(nn::vision_config(pretrained, "clip"), *this);
   media::read_image_processing(pretrained.preprocessor, "clip", *this);
 }
 
@@ -66,23 +50,8 @@ class Clip : public nn::VitEncoder {
 };
 
 NameMap Clip::name_map() const {
-  NameMap map;
-  for (const std::string prefix : {"", "vision_model."}) {  // of transformers 5, of 4
-    const std::vector<NameRule> rules{{"embeddings.class_embedding", "cls_token"},
-                                      {"embeddings.patch_embedding.{}", "patch_projection.{}"},
-                                      {"embeddings.position_embedding.weight", "position_embeddings"},
-                                      {"encoder.layers.{}.layer_norm{}", "layers.{}.norm{}"},
-                                      {"encoder.layers.{}.self_attn.out_proj.{}", "layers.{}.self_attn.o_proj.{}"},
-                                      {"encoder.layers.{}.self_attn.{}", "layers.{}.self_attn.{}"},
-                                      {"encoder.layers.{}.mlp.{}", "layers.{}.mlp.{}"},
-                                      {"pre_layrnorm.{}", "pre_norm.{}"}};
-    for (const auto& rule : rules) map.rules.push_back({prefix + rule.checkpoint, rule.parameter});
-    for (const auto& name : vit().unused("encoder.layers.{}.*", "post_layernorm.*"))
-      map.ignored.push_back(prefix + name);
-    map.ignored.push_back(prefix + "embeddings.position_ids");
-  }
-  map.ignored.insert(map.ignored.end(), {"text_model.*", "visual_projection.*", "text_projection.*", "logit_scale"});
-  return map;
+  return nn::clip_names(vit(), {{"embeddings.class_embedding", "cls_token"}, {"pre_layrnorm.{}", "pre_norm.{}"}},
+                        {"text_model.*", "visual_projection.*", "text_projection.*", "logit_scale"});
 }
 
 }  // namespace antiphon::clip

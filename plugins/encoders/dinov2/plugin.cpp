@@ -1,7 +1,7 @@
 // DINOv2 vision transformers (Oquab et al. 2023; transformers: models/dinov2/modeling_dinov2.py).
 #include <antiphon/component/register.h>
 #include <antiphon/media/image_processor.h>
-#include <antiphon/nn/vit.h>
+#include <antiphon/nn/vit_pretrained.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::dinov2 {
@@ -21,14 +21,8 @@ void Dinov2Options::read_pretrained(const PretrainedConfig& pretrained) {
          "config.json has use_swiglu_ffn; the plugin dinov2 has the plain MLP (sizes S, B and L) only");
   int64_t mlp_ratio = 4;
   take(json, "mlp_ratio", mlp_ratio);
-  take(json, "hidden_size", hidden_size);
+  nn::read_vit_config(json, *this);
   intermediate_size = hidden_size * mlp_ratio;
-  take(json, "num_hidden_layers", num_layers);
-  take(json, "num_attention_heads", num_heads);
-  take(json, "image_size", image_size);
-  take(json, "patch_size", patch_size);
-  take(json, "layer_norm_eps", layer_norm_eps);
-  take(json, "hidden_act", activation);
   media::read_image_processing(pretrained.preprocessor, "dinov2", *this);
 }
 

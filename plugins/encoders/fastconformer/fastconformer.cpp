@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <span>
 
 namespace antiphon::fastconformer {
 namespace {
@@ -96,16 +97,22 @@ std::vector<at::Tensor> FastConformer::process(const MediaItem& item) const {
     fail(ErrorKind::data,
          fmt::format("fastconformer wants {} Hz and got {} Hz", sample_rate(), item.audio.sample_rate));
   if (item.audio.samples.empty()) fail(ErrorKind::data, "the audio has no samples");
-  auto samples = item.audio.samples;
   constexpr int64_t least = 2 * media::kLogMelHop;
-  samples.resize(std::max<size_t>(samples.size(), least), 0.0F);
+  std::span<const float> samples = item.audio.samples;
+  std::vector<float> filled;
+  if (samples.size() < least) {
+    filled = item.audio.samples;
+    filled.resize(least, 0.0F);
+    samples = filled;
+  }
   const auto total = static_cast<int64_t>(samples.size());
   const auto window = std::max(static_cast<int64_t>(options_.window * static_cast<double>(sample_rate())), least);
   std::vector<at::Tensor> parts;
   for (int64_t begin = 0; begin < total;) {
     int64_t n = std::min(window, total - begin);
     if (total - begin - n < least) n = total - begin;  // a rest too short for a part of its own
-    parts.push_back(media::normalized_log_mel({samples.data() + begin, static_cast<size_t>(n)}, options_.num_mels));
+    parts.push_back(media::normalized_log_mel(samples.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)),
+                                              options_.num_mels));
     begin += n;
   }
   return parts;
