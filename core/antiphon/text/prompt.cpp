@@ -106,13 +106,25 @@ Prompt PromptBuilder::generation(const std::vector<Turn>& turns, Time now) const
   return build(turns, true, now);
 }
 
-bool PromptBuilder::ends_answers() const {
-  const auto prompt = training({{"user", {{"a"}}}, {"assistant", {{"b"}}}});
+bool PromptBuilder::ends_with_eos(const Prompt& prompt) const {
   const auto last = std::find(prompt.supervised.rbegin(), prompt.supervised.rend(), true);
   const auto& eos = tokenizer_.eos_ids();
   return last != prompt.supervised.rend() &&
          std::find(eos.begin(), eos.end(), prompt.ids[static_cast<size_t>(prompt.supervised.rend() - last) - 1]) !=
              eos.end();
+}
+
+bool PromptBuilder::ends_answers() const {
+  const std::vector<Turn> system{{"system", {{"s"}}}, {"user", {{"a"}}}, {"assistant", {{"b"}}}},
+      bare(system.begin() + 1, system.end());
+  for (const auto& turns : {bare, system}) {
+    try {
+      return ends_with_eos(training(turns));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+    }
+  }
+  return true;
 }
 
 PromptBuilder::Waiting PromptBuilder::waiting(const std::vector<Turn>& turns) const {

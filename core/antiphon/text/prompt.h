@@ -53,7 +53,9 @@ class PromptBuilder {
   // The same, and the opening of the assistant's answer to the last turn, which must not be the assistant's.
   Prompt generation(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
 
-  // Whether the template ends an answer with a token that ends a turn: else a model cannot learn to stop.
+  // Whether the template ends an answer with a token that ends a turn: else a model cannot learn to stop. Asked with a
+  // question and an answer, then with a system turn before them; true where the template refuses both, as it cannot be
+  // told.
   bool ends_answers() const;
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
@@ -65,6 +67,7 @@ class PromptBuilder {
   Prompt build(const std::vector<Turn>& turns, bool answer, Time now) const;
   Waiting waiting(const std::vector<Turn>& turns) const;
   size_t end_of_turn(std::string_view turn) const;
+  bool ends_with_eos(const Prompt& prompt) const;
   Before before(const Prompt& prompt) const;
   void append(std::string_view text, bool supervised, Waiting& waiting, Prompt& prompt) const;
 

@@ -225,6 +225,17 @@ TEST_CASE("a template without an end of turn teaches the whole turn") {
   CHECK(builder().ends_answers());
 }
 
+TEST_CASE(
+    "whether answers end is asked with a system turn where the template wants one, and not told where it refuses") {
+  const std::string wants = "{% if messages[0].role != 'system' %}{{ raise_exception('no system turn') }}{% endif %}",
+                    endless =
+                        "{% for m in messages %}{{ m.role + ': ' + m.content }}{% endfor %}"
+                        "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}";
+  CHECK(builder(wants + chatml).ends_answers());
+  CHECK_FALSE(builder(wants + endless).ends_answers());
+  CHECK(builder("{{ raise_exception('no') }}" + endless).ends_answers());
+}
+
 TEST_CASE("conversations and templates that cannot be used say why") {
   const auto prompts = builder();
   CHECK_THAT(refusal([&] { prompts.training({says("wizard", "a")}); }), ContainsSubstring("wizard"));
