@@ -14,15 +14,6 @@ namespace {
 
 const bool quiet = (log::set_level(log::Level::error), true);
 
-// A model whose logits differ by more than rounding.
-std::unique_ptr<graph::MultimodalLm> model() {
-  auto made = graph::testing::test_model();
-  c10::AutoGradMode no_grad(false);
-  for (const auto& parameter : made->llm().module().parameters())
-    if (parameter.tensor->size(0) == 300) parameter.tensor->mul_(30);
-  return made;
-}
-
 data::Prepared prompt(const graph::MultimodalLm& model, int64_t first, int64_t length, bool with_media) {
   data::Prepared out;
   for (int64_t i = 0; i < length; ++i) out.ids.push_back((first + i * 13) % 300);
@@ -59,7 +50,7 @@ std::vector<int32_t> plain(graph::MultimodalLm& model, data::Prepared prompt, in
 }  // namespace
 
 TEST_CASE("several prompts of several lengths and media give what each gives without a cache") {
-  auto lm = model();
+  auto lm = graph::testing::test_model_that_answers();
   const auto answers = generate(*lm, prompts(*lm), {.max_tokens = 8}, {});
   REQUIRE(answers.size() == 4);
   const auto all = prompts(*lm);
@@ -68,7 +59,7 @@ TEST_CASE("several prompts of several lengths and media give what each gives wit
 }
 
 TEST_CASE("an answer ends at a stop token, which is not part of it, or when the caller says so; the others go on") {
-  auto lm = model();
+  auto lm = graph::testing::test_model_that_answers();
   const auto free = generate(*lm, prompts(*lm), {.max_tokens = 8}, {});
   const int32_t stop = free[2][3];
   const auto stopped = generate(*lm, prompts(*lm), {.max_tokens = 8}, {stop});
@@ -87,7 +78,7 @@ TEST_CASE("an answer ends at a stop token, which is not part of it, or when the 
 }
 
 TEST_CASE("what does not fit into the context is refused before anything is computed") {
-  auto lm = model();
+  auto lm = graph::testing::test_model_that_answers();
   CHECK_THROWS_AS(generate(*lm, prompts(*lm), {.max_tokens = 250}, {}), Error);
   CHECK(generate(*lm, {prompt(*lm, 1, 1, false)}, {.max_tokens = 255}, {})[0].size() == 255);
 }
