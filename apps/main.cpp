@@ -35,6 +35,7 @@ int report_foreign(const std::exception& error, bool debug) {
 void add_commands(CLI::App& program, apps::Action& action) {
   apps::add_train(program, action);
   apps::add_eval(program, action);
+  apps::add_report(program, action);
   apps::add_generate(program, action);
   apps::add_chat(program, action);
   apps::add_merge(program, action);

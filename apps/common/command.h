@@ -14,6 +14,7 @@ using Action = std::function<int()>;
 
 void add_train(CLI::App& program, Action& action);
 void add_eval(CLI::App& program, Action& action);
+void add_report(CLI::App& program, Action& action);
 void add_generate(CLI::App& program, Action& action);
 void add_chat(CLI::App& program, Action& action);
 void add_merge(CLI::App& program, Action& action);

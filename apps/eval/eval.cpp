@@ -11,6 +11,7 @@
 #include <antiphon/data/manifest.h>
 #include <antiphon/infer/controls.h>
 #include <common/command.h>
+#include <common/sample_parts.h>
 #include <eval/table.h>
 
 namespace antiphon::apps {
@@ -86,6 +87,8 @@ void write_predictions(std::ofstream& out, const std::string& set, const std::ve
                           {"predicted", condition.outcomes[i].predicted},
                           {"loss", condition.outcomes[i].loss}};
     for (const auto& [key, value] : samples[i].tags) record["tags"][key] = value;
+    if (condition.name == "right")  // what a report shows; a relative manifest may be out of reach then
+      record["question"] = question_of(samples[i]), record["media_files"] = media_files_of(samples[i]);
     out << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
   }
 }

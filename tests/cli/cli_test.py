@@ -70,6 +70,7 @@ class Help(Case):
     FLAGS = {
         "train": ["--set", "--device", "--threads", "--resume"],
         "eval": ["--set", "--device", "--threads", "--checkpoint"],
+        "report": ["--output", "--samples", "runs"],
         "generate": ["--set", "--device", "--image", "--audio", "--checkpoint", "prompt"],
         "chat": ["--set", "--device", "--threads", "--system", "--context", "--history", "--checkpoint"],
         "merge": ["--set", "--output", "--checkpoint"],

@@ -1,0 +1,39 @@
+#include <report/json_lines.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/strings.h>
+
+namespace antiphon::apps::report {
+
+LineCounts for_each_object(const std::filesystem::path& path, const std::function<void(const nlohmann::json&)>& use) {
+  LineCounts counts;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) {
+    if (trim(line).empty()) continue;
+    const auto record = nlohmann::json::parse(line, nullptr, false);
+    if (record.is_object()) {
+      use(record);
+      ++counts.good;
+    } else if (in.eof()) {
+      counts.cut = true;
+    } else {
+      ++counts.broken;
+    }
+  }
+  return counts;
+}
+
+std::string text_or(const nlohmann::json& object, const char* key, const std::string& otherwise) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : otherwise;
+}
+
+double number_or_nan(const nlohmann::json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_number() ? it->get<double>() : std::nan("");
+}
+
+}  // namespace antiphon::apps::report
