@@ -1,4 +1,7 @@
-// antiphon chat FILE: turns in a terminal; the key-value cache is kept between them.
+// antiphon chat FILE: turns in a terminal, typed and spoken, on a session that keeps its key-value cache.
+#include <poll.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -6,14 +9,15 @@
 #include <cstdlib>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
-#include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
-#include <antiphon/infer/conversation.h>
+#include <antiphon/infer/session.h>
+#include <antiphon/media/microphone.h>
 #include <chat/line_editor.h>
+#include <chat/save.h>
 #include <common/command.h>
+#include <common/voice_activity.h>
 
 namespace antiphon::apps {
 namespace {
@@ -21,6 +25,8 @@ namespace {
 constexpr const char* kCommands =
     "  /image FILE   a picture for the next question\n"
     "  /audio FILE   a recording for the next question\n"
+    "  /video FILE   a video for the next question\n"
+    "  /record       speak: the answer comes after a pause, or after Enter\n"
     "  /reset        begin anew\n"
     "  /save FILE    the conversation as a line of a data set\n"
     "  /help         this list\n"
@@ -28,38 +34,47 @@ constexpr const char* kCommands =
 
 struct ChatFlags {
   SessionFlags session;
-  std::string checkpoint, system, history;
-  int64_t context = 4096;
+  std::string history, microphone = "alsa:default";
 };
 
 std::atomic<bool> interrupted{false};
 void on_interrupt(int) { interrupted = true; }
 
+// Enter was pressed; what was typed with it is dropped.
+bool enter_pressed() {
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  if (!isatty(STDIN_FILENO) || poll(&input, 1, 0) <= 0) return false;
+  char typed[256];
+  return ::read(STDIN_FILENO, typed, sizeof typed) >= 0;
+}
+
+void write(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
 class Chat {
  public:
-  Chat(Session& session, const ChatFlags& flags)
-      : session_(session), conversation_(*session.model, flags.context), system_(flags.system) {
-    reset();
-  }
+  Chat(Session& session, VoiceActivity* vad, const ChatFlags& flags)
+      : microphone_(flags.microphone),
+        hands_free_(vad != nullptr),
+        session_(*session.model, session.preparer, session.tokenizer(), session.config.generate, session.config.session,
+                 vad,
+                 {[this](infer::SessionState state) { on_state(state); },
+                  [this](const std::string& text) { on_text(text); }}) {}
 
   // False at the end.
   bool take(const std::string& line) {
-    if (line.empty() && pending_.empty()) return true;
     if (line.starts_with('/')) return command(line);
-    ask(line);
+    if (!line.empty()) session_.say(line);
+    session_.end_turn();
+    answer();
     return true;
   }
 
  private:
   using Clock = std::chrono::steady_clock;
-
-  void reset() {
-    sample_ = {};
-    sample_.id = "chat";
-    pending_.clear();
-    if (!system_.empty()) sample_.turns.push_back({"system", {{system_}}});
-    conversation_.reset();
-  }
+  using State = infer::SessionState;
 
   bool command(const std::string& line) {
     const auto space = line.find(' ');
@@ -67,11 +82,14 @@ class Chat {
     const auto argument = space == std::string::npos ? std::string() : std::string(trim(line.substr(space)));
     if (name == "/quit") return false;
     if (name == "/reset") {
-      reset();
-    } else if (name == "/image" || name == "/audio") {
-      attach(name == "/image" ? Modality::image : Modality::audio, argument);
+      session_.reset();
+    } else if (name == "/image" || name == "/audio" || name == "/video") {
+      attach(name == "/image" ? Modality::image : name == "/audio" ? Modality::audio : Modality::video, argument);
+    } else if (name == "/record") {
+      record();
     } else if (name == "/save") {
-      save(argument);
+      save_conversation(session_.conversation(), argument);
+      fmt::print(stderr, "saved in {}\n", argument);
     } else {
       if (name != "/help") fmt::print(stderr, "there is no {}; there are:\n", name);
       fmt::print(stderr, "{}", kCommands);
@@ -79,101 +97,84 @@ class Chat {
     return true;
   }
 
+  // It is encoded and read at once, while the question is typed.
   void attach(Modality modality, const std::string& path) {
-    if (!std::filesystem::exists(path))
+    if (!std::filesystem::is_regular_file(path))
       fail(ErrorKind::data, fmt::format("there is no file '{}'", path), fmt::format("/{} FILE", to_string(modality)));
-    session_.model->stream_for(modality);
-    pending_.push_back({modality, path, {}});
+    session_.attach({modality, path, {}});
     fmt::print(stderr, "{} {} goes with the next question\n", to_string(modality), path);
+    listen();
   }
 
-  void ask(const std::string& text) {
-    const auto before = sample_;
-    data::SampleTurn turn{"user", {}};
-    for (const auto& media : pending_) {
-      turn.parts.push_back({{}, static_cast<int64_t>(sample_.media.size())});
-      sample_.media.push_back(media);
-    }
-    if (!text.empty()) turn.parts.push_back({text});
-    sample_.turns.push_back(std::move(turn));
-    try {
-      answer();
-      pending_.clear();
-    } catch (const Error&) {
-      sample_ = before;  // the question was not asked
-      throw;
+  void listen() {
+    while (session_.state() == State::listening && session_.step()) {
     }
   }
 
   void answer() {
-    const auto begin = Clock::now();
-    const auto computed = conversation_.prefill(session_.preparer.prepare(sample_, data::Purpose::generation));
-    auto first = Clock::now();
-    text::StreamDecoder decoder(session_.tokenizer());
-    std::string said;
-    const auto write = [&](const std::string& text) {
-      said += text;
-      std::fwrite(text.data(), 1, text.size(), stdout);
-      std::fflush(stdout);
-    };
     interrupted = false;
-    size_t tokens = 0;
-    const auto ids = conversation_.answer(session_.config.generate, session_.tokenizer().eos_ids(), [&](int32_t id) {
-      if (tokens++ == 0) first = Clock::now();
-      write(decoder.push(id));
-      return !interrupted;
-    });
-    write(decoder.finish());
-    fmt::print("\n");
-    std::fflush(stdout);
-    sample_.turns.push_back({"assistant", {{said}}});
-    report(computed, ids.size(), begin, first);
-  }
-
-  void report(int64_t computed, size_t tokens, Clock::time_point begin, Clock::time_point first) {
-    const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
-    const double rest = seconds(Clock::now() - first);
-    log::info(fmt::format("[{} new tokens read, first word after {:.2f} s; {} written{}; {} of {} held]", computed,
-                          seconds(first - begin), tokens,
-                          tokens > 1 ? fmt::format(", {:.1f} a second", static_cast<double>(tokens - 1) / rest) : "",
-                          conversation_.length(), conversation_.capacity()));
-  }
-
-  // One line of the layout "messages", which training and evaluation read.
-  void save(const std::string& path) {
-    if (path.empty()) fail(ErrorKind::data, "no file is named", "/save FILE");
-    auto messages = nlohmann::json::array();
-    for (const auto& turn : sample_.turns) {
-      auto content = nlohmann::json::array();
-      for (const auto& part : turn.parts) {
-        if (part.media < 0) {
-          content.push_back({{"type", "text"}, {"text", part.text}});
-          continue;
-        }
-        const auto& media = sample_.media[static_cast<size_t>(part.media)];
-        const std::string kind(to_string(media.modality));
-        content.push_back({{"type", kind}, {kind, std::filesystem::absolute(media.path).string()}});
-      }
-      messages.push_back({{"role", turn.role}, {"content", content}});
+    while (session_.state() != State::listening) {
+      session_.step();
+      if (interrupted) session_.interrupt();
     }
-    const auto line = nlohmann::json{{"id", sample_.id}, {"messages", messages}}.dump(
-        -1, ' ', false, nlohmann::json::error_handler_t::replace);
-    write_file_atomic(path, line + "\n", ErrorKind::data);
-    fmt::print(stderr, "saved in {}\n", path);
   }
 
-  Session& session_;
-  infer::Conversation conversation_;
-  std::string system_;
-  data::Sample sample_;
-  std::vector<data::MediaRef> pending_;
+  // With a detector turn follows turn; Enter ends the turn, if somebody speaks, and the recording.
+  void record() {
+    if (session_.sample_rate() == 0)
+      fail(ErrorKind::data, "the model has no stream for sound", "compose one with [model.streams.audio]");
+    media::Microphone microphone(microphone_, session_.sample_rate());
+    fmt::print(stderr, "listening; {}\n", hands_free_ ? "Enter ends it" : "press Enter when you have spoken");
+    interrupted = false;
+    while (!microphone.ended() && !interrupted && !enter_pressed()) {
+      const bool busy = session_.step();
+      session_.feed(microphone.read(std::chrono::milliseconds(busy ? 0 : 20)));
+    }
+    if (interrupted && session_.state() == State::listening) return session_.drop_turn();
+    if (interrupted) session_.interrupt();
+    session_.end_turn();
+    answer();
+    if (heard_ == 0) fmt::print(stderr, "nothing was heard\n");
+    heard_ = 0;
+  }
+
+  void on_state(State state) {
+    if (state == State::thinking) asked_ = first_ = Clock::now(), written_ = 0, ++heard_;
+    if (state == State::listening && written_ >= 0) {
+      write("\n");
+      report();
+      written_ = -1;
+    }
+  }
+
+  void on_text(const std::string& text) {
+    if (written_++ == 0) first_ = Clock::now();
+    write(text);
+  }
+
+  void report() const {
+    const auto seconds = [](Clock::duration d) { return std::chrono::duration<double>(d).count(); };
+    const double rest = seconds(Clock::now() - first_);
+    log::info(
+        fmt::format("[{} new tokens read, first word after {:.2f} s; {} pieces written{}; {} of {} held]",
+                    session_.computed_after_turn(), seconds(first_ - asked_), written_,
+                    written_ > 1 ? fmt::format(", {:.1f} a second", static_cast<double>(written_ - 1) / rest) : "",
+                    session_.tokens(), session_.capacity()));
+  }
+
+  std::string microphone_;
+  bool hands_free_;
+  Clock::time_point asked_, first_;
+  int64_t written_ = -1;  // pieces of the answer; -1: there is none
+  int64_t heard_ = 0;     // turns of a recording
+  infer::Session session_;
 };
 
 int run(const ChatFlags& flags) {
   Session session(flags.session);
-  if (std::filesystem::is_directory(flags.session.file) || !flags.checkpoint.empty())
-    session.load_checkpoint(flags.checkpoint.empty() ? flags.session.file : flags.checkpoint);
-  Chat chat(session, flags);
+  session.load_trained(flags.session);
+  const auto vad = open_voice_activity(session.config.session.vad);
+  Chat chat(session, vad.get(), flags);
   LineEditor editor(flags.history);
   std::signal(SIGINT, on_interrupt);
   if (editor.terminal()) fmt::print(stderr, "\nAsk, or:\n{}", kCommands);
@@ -202,14 +203,10 @@ void add_chat(CLI::App& program, Action& action) {
   auto flags = std::make_shared<ChatFlags>();
   flags->history = default_history();
   add_session_flags(*command, flags->session);
-  command->add_option("--system", flags->system, "a system message");
-  command->add_option("--context", flags->context, "tokens that a conversation may have")
-      ->check(CLI::Range(16, 1 << 20))
-      ->capture_default_str();
+  add_checkpoint_flag(*command, flags->session);
   command->add_option("--history", flags->history, "keeps the lines typed; '' for none")->capture_default_str();
-  command->add_option(
-      "--checkpoint", flags->checkpoint,
-      "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");
+  command->add_option("--microphone", flags->microphone, "what /record listens on: FORMAT:NAME of FFmpeg's devices")
+      ->capture_default_str();
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

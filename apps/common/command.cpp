@@ -44,4 +44,10 @@ void add_session_flags(CLI::App& command, SessionFlags& flags) {
   command.add_option("--threads", flags.threads, "threads for computing; 0: all cores")->capture_default_str();
 }
 
+void add_checkpoint_flag(CLI::App& command, SessionFlags& flags) {
+  command.add_option(
+      "--checkpoint", flags.checkpoint,
+      "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");
+}
+
 }  // namespace antiphon::apps

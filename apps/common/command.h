@@ -21,6 +21,7 @@ void add_merge(CLI::App& program, Action& action);
 void add_export(CLI::App& program, Action& action);
 void add_compose(CLI::App& program, Action& action);
 void add_validate(CLI::App& program, Action& action);
+void add_data(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
 void add_conformance(CLI::App& program, Action& action);
 void add_doctor(CLI::App& program, Action& action);
@@ -31,5 +32,7 @@ int report_usage(const CLI::App& program, const CLI::ParseError& error, int argc
 
 // FILE, --set, --device, --threads.
 void add_session_flags(CLI::App& command, SessionFlags& flags);
+// --checkpoint, for Session::load_trained().
+void add_checkpoint_flag(CLI::App& command, SessionFlags& flags);
 
 }  // namespace antiphon::apps

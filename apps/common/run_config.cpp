@@ -53,7 +53,8 @@ const config::Table<RunConfig>& run_table() {
                                .table("train", &C::train, train::train_table(), "how it is trained")
                                .table("precision", &C::precision, train::precision_table(), "number formats")
                                .table("generate", &C::generate, infer::generate_table(), "how answers are written")
-                               .table("eval", &C::eval, infer::eval_table(), "how it is evaluated"));
+                               .table("eval", &C::eval, infer::eval_table(), "how it is evaluated")
+                               .table("session", &C::session, infer::session_table(), "how a session takes turns"));
   return *table;
 }
 

@@ -23,6 +23,7 @@ struct RunConfig {
   train::PrecisionOptions precision;
   infer::GenerateOptions generate;
   infer::EvalOptions eval;
+  infer::SessionOptions session;
 };
 const config::Table<RunConfig>& run_table();
 

@@ -7,12 +7,12 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
-#include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/component/register.h>
 #include <antiphon/graph/slot.h>
 #include <antiphon/train/trainer.h>
+#include <common/composition.h>
 
 namespace antiphon::apps {
 namespace {
@@ -42,26 +42,6 @@ std::unique_ptr<Loss> built_loss(RunConfig& config) {
   return loss;
 }
 
-text::PromptBuilder opened_prompts(const RunConfig& config) {
-  const auto& llm = config.model.llm;
-  const auto folder = llm.tokenizer.empty() ? llm.weights : llm.tokenizer;
-  if (folder.empty())
-    fail(ErrorKind::config, "the language model has no tokenizer",
-         "give model.llm.weights, or model.llm.tokenizer: a directory with tokenizer.json");
-  auto tokenizer = text::Tokenizer::load(folder);
-  auto chat_template =
-      text::ChatTemplate::load(llm.chat_template.empty() ? folder : llm.chat_template, tokenizer.special_tokens());
-  const auto& streams = config.model.streams;
-  const bool as_processor = std::any_of(streams.begin(), streams.end(),
-                                        [](const auto& stream) { return !stream.second.placeholder.empty(); });
-  return {std::move(tokenizer), std::move(chat_template), as_processor};
-}
-
-std::string hash_of(const at::Tensor& tensor) {
-  const auto bytes = tensor.detach().to(at::kCPU).contiguous();
-  return content_hash({static_cast<const char*>(bytes.const_data_ptr()), static_cast<size_t>(bytes.nbytes())});
-}
-
 // What the features of a stream depend on besides the media: options, weights by content, number format.
 std::map<std::string, std::string> cache_settings(const RunConfig& config, const graph::MultimodalLm& model) {
   std::map<std::string, std::string> settings;
@@ -72,11 +52,20 @@ std::map<std::string, std::string> cache_settings(const RunConfig& config, const
     for (const auto& slot : stream->encoders()) {
       pretrained &= !slot.spec.weights.empty();
       if (slot.spec.weights.empty()) continue;
-      for (const auto& parameter : slot.encoder->module().parameters()) text += hash_of(*parameter.tensor);
+      for (const auto& parameter : slot.encoder->module().parameters()) text += data::hash_of(*parameter.tensor);
     }
     if (pretrained) settings[name] = text;
   }
   return settings;
+}
+
+std::filesystem::path checkpoint_of(const std::filesystem::path& run_or_checkpoint) {
+  if (std::filesystem::exists(run_or_checkpoint / "manifest.json")) return run_or_checkpoint;
+  const auto latest = train::latest_checkpoint(run_or_checkpoint / "checkpoints");
+  if (!latest)
+    fail(ErrorKind::weights, fmt::format("{} holds no complete checkpoint", run_or_checkpoint.string()),
+         "name a run folder of `antiphon train`, or one of its checkpoints");
+  return *latest;
 }
 
 }  // namespace
@@ -99,9 +88,9 @@ Session::Session(const SessionFlags& flags)
       device(open_device(flags.device)),
       model(loaded(config, device)),
       loss(built_loss(config)),
-      prompts(opened_prompts(config)),
+      prompts(open_prompts(config)),
       cache(config.data.feature_cache, cache_settings(config, *model)),
-      preparer(*model, prompts, cache, media::MediaLimits{}, model->llm().max_positions()) {
+      preparer(*model, prompts, cache, media::MediaLimits{}, model->llm().max_positions(), config.data.video) {
   config.model = model->spec();
   if (prompts.tokenizer().vocab_size() > model->llm().vocab_size())
     fail(ErrorKind::config,
@@ -112,15 +101,9 @@ Session::Session(const SessionFlags& flags)
 
 std::string Session::resolved() const { return config::to_toml(run_table().dump(&config)); }
 
-void Session::load_checkpoint(const std::filesystem::path& run_or_checkpoint) {
-  auto checkpoint = run_or_checkpoint;
-  if (!std::filesystem::exists(checkpoint / "manifest.json")) {
-    const auto latest = train::latest_checkpoint(run_or_checkpoint / "checkpoints");
-    if (!latest)
-      fail(ErrorKind::weights, fmt::format("{} holds no complete checkpoint", run_or_checkpoint.string()),
-           "name a run folder of `antiphon train`, or one of its checkpoints");
-    checkpoint = *latest;
-  }
+void Session::load_trained(const SessionFlags& flags) {
+  if (flags.checkpoint.empty() && !std::filesystem::is_directory(flags.file)) return;
+  const auto checkpoint = checkpoint_of(flags.checkpoint.empty() ? flags.file : flags.checkpoint);
   const auto content = train::load_checkpoint(checkpoint, false);
   with_context("loading " + checkpoint.string(), [&] { train::restore_parameters(*model, content.parameters); });
   log::info(fmt::format("  checkpoint {}: applied {}/{} tensors", checkpoint.string(), content.parameters.size(),

@@ -16,6 +16,7 @@ struct SessionFlags {
   std::vector<std::string> sets;  // --set a.b=c
   std::string device = "cpu";     // cpu, cuda, cuda:N
   int threads = 0;                // 0: all cores
+  std::string checkpoint;         // --checkpoint, of the subcommands that have it
 };
 
 // Reads the configuration, builds the model, loads its weights. Members are in the order of dependence.
@@ -32,8 +33,9 @@ struct Session {
   const text::Tokenizer& tokenizer() const { return prompts.tokenizer(); }
   // The configuration with every option in force.
   std::string resolved() const;
-  // Trained parameters of the newest complete checkpoint of a run folder, or of one checkpoint folder.
-  void load_checkpoint(const std::filesystem::path& run_or_checkpoint);
+  // Trained parameters: those of --checkpoint (one checkpoint, or the newest complete one of a run folder), else those
+  // of FILE where it is a run folder.
+  void load_trained(const SessionFlags& flags);
 };
 
 // Opens libtorch_cuda.so where a CUDA device is asked for; Error(config) where there is none.

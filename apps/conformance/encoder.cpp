@@ -79,6 +79,26 @@ void refuses_wrong_media(const Encoder& encoder) {
   expect_error(ErrorKind::data, {}, [&] { encoder.output_grid({}); });
 }
 
+// What a session computes while a sound arrives is what the whole sound gives.
+void chunks_hold(const Encoder& encoder, const std::vector<NamedMedia>& media) {
+  const auto [samples, context] = encoder.chunking();
+  expect(context % samples == 0, "expected a context of whole chunks of {} samples, got {}", samples, context);
+  for (const auto& [name, item] : media) {
+    const auto total = static_cast<int64_t>(item.audio.samples.size());
+    const auto parts = encoder.process(item);
+    expect(static_cast<int64_t>(parts.size()) == (total + samples - 1) / samples, "expected {} parts of the {}, got {}",
+           (total + samples - 1) / samples, name, parts.size());
+    for (size_t k = 0; k < parts.size(); ++k) {
+      const auto begin = static_cast<int64_t>(k) * samples;
+      auto own = item;
+      own.audio.samples.assign(item.audio.samples.begin() + std::max<int64_t>(0, begin - context),
+                               item.audio.samples.begin() + std::min(begin + samples, total));
+      expect(at::equal(encoder.process(own).back(), parts[k]),
+             "expected part {} of the {} to be that of its own samples and their context", k, name);
+    }
+  }
+}
+
 at::Tensor batch_of(const std::vector<at::Tensor>& parts) { return at::stack(parts); }
 
 void counts_hold(Encoder& encoder, const Shapes& shapes) {
@@ -127,6 +147,9 @@ void check_encoder(Report& report, const Subject& subject) {
   if (!report.check("process: odd sizes give finite parts", [&] { processed = process_all(*encoder, media); })) return;
   report.check("process: 4 threads at once give the same",
                [&] { same_from_threads(*encoder, media, processed.items); });
+  if (encoder->chunking().samples > 0)
+    report.check("process: each chunk is made of its own samples and their context",
+                 [&] { chunks_hold(*encoder, media); });
   report.check("process: other media, empty ones and wrong shapes are refused as bad data",
                [&] { refuses_wrong_media(*encoder); });
   start(encoder->module(), 1);

@@ -51,6 +51,7 @@ void check_connector(Report& report, const Subject& subject);
 void check_language_model(Report& report, const Subject& subject);
 void check_loss(Report& report, const Subject& subject);
 void check_peft(Report& report, const Subject& subject);
+void check_voice_activity(Report& report, const Subject& subject);
 void check_model_family(Report& report, const Subject& subject);
 
 // Runs `body`, which throws; Unmet unless it throws an Error of this kind whose text holds all of `words`.

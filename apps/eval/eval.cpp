@@ -20,7 +20,7 @@ namespace {
 struct EvalFlags {
   SessionFlags session;
   std::vector<std::string> sets;
-  std::string checkpoint, output;
+  std::string output;
 };
 
 struct LoadedSet {
@@ -57,20 +57,22 @@ bool holds(const std::vector<data::Sample>& samples, Modality modality) {
   return false;
 }
 
-// Where a set has two kinds of media, each is also shuffled alone.
+// Where a set has several kinds of media, each is also shuffled alone.
 std::vector<std::pair<std::string, std::vector<data::Sample>>> conditions_of(const std::vector<data::Sample>& samples,
                                                                              const infer::EvalOptions& options) {
   std::vector<std::pair<std::string, std::vector<data::Sample>>> all{{"right", samples}};
-  const bool images = holds(samples, Modality::image), audio = holds(samples, Modality::audio);
+  std::vector<Modality> kinds;
+  for (const auto modality : {Modality::image, Modality::audio, Modality::video})
+    if (holds(samples, modality)) kinds.push_back(modality);
   const auto seed = static_cast<uint64_t>(options.seed);
   for (const auto& control : options.controls) {
-    if (!images && !audio) continue;
+    if (kinds.empty()) continue;
     if (control == "removed") all.emplace_back(control, infer::without_media(samples));
     if (control != "shuffled") continue;
     all.emplace_back(control, infer::with_shuffled_media(samples, seed));
-    if (!images || !audio) continue;
-    all.emplace_back("shuffled_image", infer::with_shuffled_media(samples, seed, {Modality::image}));
-    all.emplace_back("shuffled_audio", infer::with_shuffled_media(samples, seed, {Modality::audio}));
+    if (kinds.size() == 1) continue;
+    for (const auto kind : kinds)
+      all.emplace_back(fmt::format("shuffled_{}", to_string(kind)), infer::with_shuffled_media(samples, seed, {kind}));
   }
   return all;
 }
@@ -118,14 +120,14 @@ nlohmann::json evaluate(const std::string& name, Session& session, std::ofstream
 
 int run(const EvalFlags& flags) {
   Session session(flags.session);
-  const bool is_run = std::filesystem::is_directory(flags.session.file);
-  if (!flags.checkpoint.empty() || is_run)
-    session.load_checkpoint(flags.checkpoint.empty() ? flags.session.file : flags.checkpoint);
+  session.load_trained(flags.session);
   if (session.config.data.eval.empty())
     fail(ErrorKind::config, "there is nothing to evaluate", "add [[data.eval.NAME.sources]] with a path");
   std::filesystem::path output = flags.output;
-  if (output.empty())
-    output = is_run ? std::filesystem::path(flags.session.file) / "eval" : std::filesystem::path("eval");
+  if (output.empty()) {
+    const std::filesystem::path file = flags.session.file;
+    output = std::filesystem::is_directory(file) ? file / "eval" : std::filesystem::path("eval");
+  }
   std::filesystem::create_directories(output);
   std::ofstream predictions(output / "predictions.jsonl");
   if (!predictions) fail(ErrorKind::config, "cannot write " + (output / "predictions.jsonl").string());
@@ -149,9 +151,7 @@ void add_eval(CLI::App& program, Action& action) {
   auto flags = std::make_shared<EvalFlags>();
   add_session_flags(*command, flags->session);
   command->add_option("--only", flags->sets, "names of the sets to evaluate; default: all")->allow_extra_args(false);
-  command->add_option(
-      "--checkpoint", flags->checkpoint,
-      "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");
+  add_checkpoint_flag(*command, flags->session);
   command->add_option("--output", flags->output,
                       "folder for results.json and predictions.jsonl; default: <run>/eval, or eval");
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });

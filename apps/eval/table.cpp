@@ -112,7 +112,7 @@ void print_scores(const json& set) {
   fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", "task", "media", "n", "answer loss",
              "exact match", "token F1", "chrF", "WER", "loss vs. right, p");
   for (const auto& [task, entry] : set["tasks"].items()) {
-    for (const char* name : {"right", "shuffled", "shuffled_image", "shuffled_audio", "removed"}) {
+    for (const char* name : {"right", "shuffled", "shuffled_image", "shuffled_audio", "shuffled_video", "removed"}) {
       if (!entry["conditions"].contains(name)) continue;
       const auto& m = entry["conditions"][name];
       std::string versus;

@@ -1,4 +1,4 @@
-// antiphon generate FILE [--image …] [--audio …] PROMPT
+// antiphon generate FILE [--image …] [--audio …] [--video …] PROMPT
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -12,8 +12,8 @@ namespace {
 
 struct GenerateFlags {
   SessionFlags session;
-  std::vector<std::string> images, audios;
-  std::string prompt, system, checkpoint;
+  std::vector<std::string> images, audios, videos;
+  std::string prompt, system;
 };
 
 data::Sample sample_of(const GenerateFlags& flags) {
@@ -27,6 +27,7 @@ data::Sample sample_of(const GenerateFlags& flags) {
   };
   for (const auto& path : flags.images) add(Modality::image, path);
   for (const auto& path : flags.audios) add(Modality::audio, path);
+  for (const auto& path : flags.videos) add(Modality::video, path);
   if (!flags.prompt.empty()) turn.parts.push_back({flags.prompt});
   sample.turns.push_back(std::move(turn));
   return sample;
@@ -34,9 +35,7 @@ data::Sample sample_of(const GenerateFlags& flags) {
 
 int run(const GenerateFlags& flags) {
   Session session(flags.session);
-  const bool is_run = std::filesystem::is_directory(flags.session.file);
-  if (!flags.checkpoint.empty() || is_run)
-    session.load_checkpoint(flags.checkpoint.empty() ? flags.session.file : flags.checkpoint);
+  session.load_trained(flags.session);
   std::vector<data::Prepared> prompts;
   prompts.push_back(session.preparer.prepare(sample_of(flags), data::Purpose::generation));
   text::StreamDecoder decoder(session.tokenizer());
@@ -62,10 +61,10 @@ void add_generate(CLI::App& program, Action& action) {
   command->add_option("prompt", flags->prompt, "what the user says; media come before it");
   command->add_option("--image", flags->images, "a picture (may be repeated)")->allow_extra_args(false);
   command->add_option("--audio", flags->audios, "a recording (may be repeated)")->allow_extra_args(false);
+  command->add_option("--video", flags->videos, "a video (may be repeated); [data.video] says what is taken of it")
+      ->allow_extra_args(false);
   command->add_option("--system", flags->system, "a system message");
-  command->add_option(
-      "--checkpoint", flags->checkpoint,
-      "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");
+  add_checkpoint_flag(*command, flags->session);
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

@@ -6,6 +6,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/graph/slot.h>
 #include <common/command.h>
+#include <common/voice_activity.h>
 
 namespace antiphon::apps {
 namespace {
@@ -81,6 +82,7 @@ void validate(const std::string& file, const ValidateFlags& flags) {
   auto model = graph::MultimodalLm::build(config.model);
   config.model = model->spec();
   check_loss(config);
+  build_voice_activity(config.session.vad);
   if (flags.resolved) {
     fmt::print("{}", config::to_toml(run_table().dump(&config)));
     return;
@@ -88,6 +90,7 @@ void validate(const std::string& file, const ValidateFlags& flags) {
   fmt::print("{}: good\n", file);
   describe(config, *model);
   for (const auto& part : model->parts()) warn_missing(*model, part.path, part.weights);
+  warn_missing(*model, "session.vad", config.session.vad.weights);
 }
 
 int run(const ValidateFlags& flags) {

@@ -5,6 +5,7 @@ import os
 import pty
 import select
 import signal
+import subprocess
 import time
 import unittest
 
@@ -43,8 +44,8 @@ class Chat(Case):
         done = self.talk("/image nowhere.png", f"/image {self.config}", "what?", "/reset", "/dance", "still here?")
         self.assertIn("there is no file 'nowhere.png'", done.stderr)
         self.assertIn("there is no /dance", done.stderr)
-        self.assertIn("tiny.toml", done.stderr)  # no picture: said when it is read
-        self.assertEqual(done.stderr.count("new tokens read"), 1)
+        self.assertIn("tiny.toml", done.stderr)  # no picture
+        self.assertEqual(done.stderr.count("new tokens read"), 2)  # the questions are asked without it
 
     def test_saved(self):
         path = self.folder / "saved.jsonl"
@@ -53,6 +54,46 @@ class Chat(Case):
         self.assertEqual([turn["role"] for turn in record["messages"]], ["user", "assistant"])
         self.assertEqual(record["messages"][0]["content"][0], {"type": "image", "image": str(self.picture)})
         self.call("eval", self.config, "--set", f'data.eval.held.sources=[{{path="{path}"}}]', "--set", "eval.controls=[]", "--output", self.folder / "saved_eval")
+
+    def test_a_video_is_asked_about(self):
+        clip = self.folder / "clip.mp4"
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-loop", "1", "-i", self.picture, "-i", self.sound, "-shortest", "-r", "8",
+                        "-pix_fmt", "yuv420p", "-vf", "scale=64:64", clip], check=True)
+        path = self.folder / "saved_video.jsonl"
+        sampling = ("--set", "data.video.frames=2", "--set", "data.video.interleave=true")
+        done = self.call("chat", self.config, "--history", "", *sampling, input=f"/video {clip}\nWhat is this?\n/save {path}\n")
+        self.assertEqual(done.stdout, self.call("generate", self.config, "--video", clip, *sampling, "What is this?").stdout)
+        parts = json.loads(path.read_text())["messages"][0]["content"]
+        self.assertEqual(parts, [{"type": "video", "video": str(clip)}, {"type": "text", "text": "What is this?"}])
+        self.call("eval", self.config, "--set", f'data.eval.held.sources=[{{path="{path}"}}]', "--set", "eval.controls=['removed']", "--output", self.folder / "video_eval")
+        self.train(self.folder / "video_run", "--set", f'data.train.sources=[{{path="{path}"}}]', "--set", "train.steps=2", *sampling)
+
+    CHUNKS = ("--set", "model.streams.audio.encoder.length=clip", "--set", "model.streams.audio.encoder.chunk=0.16",
+              "--set", "model.streams.audio.encoder.left_context=0.32")
+
+    def test_what_a_microphone_takes_is_answered_as_the_recording(self):
+        """A turn that is encoded while it arrives; FFmpeg's filter stands for the device."""
+        path = self.folder / "spoken.jsonl"
+        done = self.call("chat", self.config, "--history", "", *self.CHUNKS, "--microphone", f"lavfi:amovie={self.sound}",
+                         "--set", "session.instruction=What is this?", input=f"/record\n/save {path}\n")
+        parts = json.loads(path.read_text())["messages"][0]["content"]
+        self.assertEqual([part["type"] for part in parts], ["audio", "text"])
+        heard = self.call("generate", self.config, *self.CHUNKS, "--audio", parts[0]["audio"], "What is this?").stdout
+        self.assertEqual(done.stdout, heard)
+        self.assertEqual(heard, self.call("generate", self.config, *self.CHUNKS, "--audio", self.sound, "What is this?").stdout)
+
+    def test_no_microphone(self):
+        done = self.talk("/record", "still here?")
+        self.assertIn("cannot listen on 'alsa:default'", done.stderr)
+        self.assertEqual(done.stderr.count("new tokens read"), 1)
+        done = self.call("chat", self.config, "--history", "", "--microphone", "nothing", input="/record\n")
+        self.assertIn("it names no input device of FFmpeg", done.stderr)
+
+    def test_a_detector_that_is_not_there(self):
+        done = self.call("chat", self.config, "--set", "session.vad.plugin=silero", input="", code=2)
+        self.assertIn("session.vad.weights", done.stderr)
+        done = self.call("validate", self.config, "--set", "session.vad.plugin=silvero", code=5)
+        self.assertIn("silero", done.stderr)
 
     def terminal(self, *flags):
         """(process id, function that writes a line, function that reads until a word or fails)"""
@@ -86,7 +127,9 @@ class Chat(Case):
         os.write(handle, b"\x10")  # the line before
         until("tell me all")
         os.write(handle, b"\x15/quit\r")
-        time.sleep(0.5)
+        end = time.monotonic() + 30
+        while not (history.exists() and history.stat().st_size) and time.monotonic() < end:
+            time.sleep(0.05)
         self.assertIn("tell\\040me\\040all", history.read_text())
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from safetensors.torch import load_file
+
+from models.voice_activity import Reference
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS, WEIGHTS, DEBIAN = ROOT / "models", ROOT / ".cache/demo/weights", ROOT / ".cache/demo/debian"
@@ -161,6 +164,29 @@ def run_backbone(onnx_file, pixels):
                                    list(model.graph.initializer))
     short = onnx.helper.make_model(graph, opset_imports=model.opset_import)
     return ReferenceEvaluator(short).run(None, {model.graph.input[0].name: pixels})[0]
+
+
+class SileroTest(unittest.TestCase):
+    """The network as we describe it, with the published weights, against the published TorchScript, on speech."""
+
+    def test_probabilities_equal_those_of_the_script(self):
+        folder = model_folder("silero-vad")
+        if not (WEIGHTS / "silero-vad/silero_vad.jit").exists():
+            self.skipTest("the TorchScript file is not there any more")
+        script = torch.jit.load(WEIGHTS / "silero-vad/silero_vad.jit")
+        network = Reference()
+        network.load_state_dict(load_file(folder / "model.safetensors"))
+        sound = torch.from_numpy(g722("en", "agent-alreadyon"))
+        windows = sound[:len(sound) // 512 * 512].view(-1, 512)
+        past, state, ours, theirs = torch.zeros(64), None, [], []
+        with torch.no_grad():
+            for window in windows:
+                p, state = network(torch.cat([past, window])[None], state)
+                past = window[-64:]
+                ours.append(p.item())
+                theirs.append(script(window, 16000).item())
+        self.assertLess(max(abs(a - b) for a, b in zip(ours, theirs)), 1e-5)
+        self.assertGreater(max(ours), 0.9)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,19 @@ json run_encoder(const json& request) {
   return {{"grid", as_json(grid)}, {"output_size", encoder->output_size()}};
 }
 
+// Windows one after the other, x [windows, sounds, samples].
+json run_voice_activity(const json& request) {
+  const auto detector = build<VoiceActivity>("voice_activity", request);
+  load(detector->module(), detector->name_map(), request);
+  run_module(request, detector->module(), detector->name_map(), [&](const at::Tensor& x) {
+    at::Tensor state;
+    std::vector<at::Tensor> y;
+    for (const auto& window : x.unbind()) y.push_back(detector->forward(window, state));
+    return at::stack(y);
+  });
+  return json::object();
+}
+
 json run_connector(const json& request) {
   const ConnectorShape shape{request.at("input_size").get<int64_t>(), request.at("output_size").get<int64_t>()};
   const auto connector = build<Connector>("connector", request, shape);
@@ -164,6 +177,7 @@ json answer(const std::string& line) {
   const auto kind = request.at("kind").get<std::string>();
   if (kind == "encoder") return run_encoder(request);
   if (kind == "connector") return run_connector(request);
+  if (kind == "voice_activity") return run_voice_activity(request);
   if (kind == "process") return run_process(request);
   if (kind == "loss") return run_loss(request);
   if (kind == "tiles") return run_tiles(request);

@@ -50,9 +50,7 @@ std::vector<data::Prepared> prepare(const json& request, graph::MultimodalLm& mo
   if (request.contains("ids")) return from_ids(request.at("ids"));
   auto tokenizer = text::Tokenizer::load(model.spec().llm.weights);
   auto chat_template = text::ChatTemplate::load(model.spec().llm.weights, tokenizer.special_tokens());
-  bool as_processor = false;
-  for (const auto& [name, stream] : model.streams()) as_processor |= !stream->placeholder().empty();
-  const text::PromptBuilder prompts(std::move(tokenizer), std::move(chat_template), as_processor);
+  const text::PromptBuilder prompts(std::move(tokenizer), std::move(chat_template), model.spec().has_placeholders());
   const data::FeatureCache cache("", {});
   const data::Preparer preparer(model, prompts, cache, {}, model.llm().max_positions());
   std::vector<data::Prepared> prepared;

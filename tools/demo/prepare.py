@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import convert_dinov2
+import convert_silero
 import convert_smollm2
 import convert_whisper
 from common import DemoError, Places, run_main, say
@@ -13,7 +14,7 @@ from convert import convert, is_converted
 from fetch import fetch_debs
 from manifests import are_written, make_manifests
 
-CONVERTERS = (convert_dinov2, convert_whisper, convert_smollm2)
+CONVERTERS = (convert_dinov2, convert_whisper, convert_smollm2, convert_silero)
 NEEDED_GIGABYTES = 3
 
 

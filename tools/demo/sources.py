@@ -65,8 +65,16 @@ WHISPER_FALLBACK = _whisper(
     "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57", 1,
     "7e146198186d5e3b9ce7d9d7f131b69b44569eaed9ad64a5516629a6c6a865c4")
 
+SILERO = Weights(
+    "silero-vad",
+    (Wheel("silero-vad", "6.2.3", "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8", 11),),
+    {"silero_vad_16k_op15.onnx": [(0, "silero_vad/data/silero_vad_16k_op15.onnx")],
+     "silero_vad.jit": [(0, "silero_vad/data/silero_vad.jit")]},
+    {"silero_vad_16k_op15.onnx": "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49"})
+
 # Each entry lists the choices for one model, the preferred one first.
-WEIGHTS = {"dinov2-small": [DINOV2], "whisper-base": [WHISPER, WHISPER_FALLBACK], "smollm2-135m-instruct": [SMOLLM2]}
+WEIGHTS = {"dinov2-small": [DINOV2], "whisper-base": [WHISPER, WHISPER_FALLBACK], "smollm2-135m-instruct": [SMOLLM2],
+           "silero-vad": [SILERO]}
 
 LANGUAGES = ("en", "es", "fr", "it", "ru")
 

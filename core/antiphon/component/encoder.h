@@ -21,6 +21,13 @@ struct Tiling {
   bool operator==(const Tiling&) const = default;
 };
 
+// How a sound may be encoded while it arrives: part k of an item is made of its samples from k * samples - context (but
+// not before its beginning) to (k + 1) * samples (but not beyond its end), as if these were all.
+struct Chunking {
+  int64_t samples = 0;  // of a part; 0: no part is known before the sound has ended
+  int64_t context = 0;  // a multiple of `samples`
+};
+
 class Encoder {
  public:
   virtual ~Encoder();
@@ -35,6 +42,7 @@ class Encoder {
   virtual std::vector<at::Tensor> process(const MediaItem& item) const = 0;
   // How the parts of that item lie; by default they stand one after the other.
   virtual Tiling tiling(const MediaItem&) const { return {}; }
+  virtual Chunking chunking() const { return {}; }
   // A part of the smallest shape that process() may return, for conformance and memory estimates.
   virtual std::vector<int64_t> example_shape() const = 0;
   // The counting contract: how many vectors forward() gives for a part of this shape.

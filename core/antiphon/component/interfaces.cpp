@@ -5,6 +5,7 @@
 #include <antiphon/component/loss.h>
 #include <antiphon/component/model_family.h>
 #include <antiphon/component/peft.h>
+#include <antiphon/component/voice_activity.h>
 
 #include <ATen/ATen.h>
 
@@ -17,6 +18,7 @@ Loss::~Loss() = default;
 LinearAdapter::~LinearAdapter() = default;
 Peft::~Peft() = default;
 ModelFamily::~ModelFamily() = default;
+VoiceActivity::~VoiceActivity() = default;
 
 at::Tensor Connector::arrange(const at::Tensor& features, const TokenGrid&) const { return features; }
 

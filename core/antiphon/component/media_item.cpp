@@ -2,6 +2,13 @@
 
 namespace antiphon {
 
-std::string_view to_string(Modality modality) { return modality == Modality::image ? "image" : "audio"; }
+std::string_view to_string(Modality modality) {
+  switch (modality) {
+    case Modality::image: return "image";
+    case Modality::audio: return "audio";
+    case Modality::video: return "video";
+  }
+  return "";
+}
 
 }  // namespace antiphon

@@ -7,7 +7,8 @@
 
 namespace antiphon {
 
-enum class Modality { image, audio };
+// What a sample may hold. Encoders take pictures and sounds; a video becomes some of both before it comes to them.
+enum class Modality { image, audio, video };
 std::string_view to_string(Modality modality);
 
 // 8-bit RGB, row by row, `rgb.size() == height * width * 3`. Transparency is already blended over white.

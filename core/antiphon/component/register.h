@@ -14,6 +14,7 @@
 #include <antiphon/component/model_family.h>
 #include <antiphon/component/peft.h>
 #include <antiphon/component/pretrained.h>
+#include <antiphon/component/voice_activity.h>
 #include <antiphon/plugin/registry.h>
 
 namespace antiphon {
@@ -35,6 +36,7 @@ using ConnectorFactory = Factory<Connector, ConnectorShape>;
 using LanguageModelFactory = Factory<LanguageModel>;
 using LossFactory = Factory<Loss>;
 using PeftFactory = Factory<Peft>;
+using VoiceActivityFactory = Factory<VoiceActivity>;
 using ModelFamilyFactory = Factory<ModelFamily>;
 
 namespace detail {
@@ -95,6 +97,13 @@ void register_peft(plugin::Registrar& registrar, std::string name, std::string d
                    const config::Table<Options>& table) {
   registrar.add("peft", std::move(name), std::move(doc), table,
                 PeftFactory(detail::make_factory<Peft, Component>(table)));
+}
+
+template <class Component, class Options>
+void register_voice_activity(plugin::Registrar& registrar, std::string name, std::string doc,
+                             const config::Table<Options>& table) {
+  registrar.add("voice_activity", std::move(name), std::move(doc), table,
+                VoiceActivityFactory(detail::make_factory<VoiceActivity, Component>(table)));
 }
 
 // A family has a default constructor and no options.

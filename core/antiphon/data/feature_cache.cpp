@@ -22,16 +22,18 @@ Tiling to_tiling(const std::string& text) {
 }
 
 // Of all bytes: a damaged file would train on silently otherwise.
-std::string hash_of(const CachedFeatures& features) {
+std::string hash_of_all(const CachedFeatures& features) {
   std::string hashes = to_text(features.tiling);
-  for (const auto& part : features.parts) {
-    const auto bytes = part.to(at::kCPU).contiguous();
-    hashes += content_hash({static_cast<const char*>(bytes.const_data_ptr()), static_cast<size_t>(bytes.nbytes())});
-  }
+  for (const auto& part : features.parts) hashes += hash_of(part);
   return content_hash(hashes);
 }
 
 }  // namespace
+
+std::string hash_of(const at::Tensor& tensor) {
+  const auto bytes = tensor.detach().to(at::kCPU).contiguous();
+  return content_hash({static_cast<const char*>(bytes.const_data_ptr()), static_cast<size_t>(bytes.nbytes())});
+}
 
 FeatureCache::FeatureCache(std::filesystem::path folder, std::map<std::string, std::string> settings)
     : folder_(std::move(folder)) {
@@ -57,7 +59,7 @@ std::optional<CachedFeatures> FeatureCache::load(const std::string& key) const {
     const auto hash = file.metadata().find("xxh3"), tiling = file.metadata().find("tiling");
     if (hash == file.metadata().end() || tiling == file.metadata().end()) return std::nullopt;
     features.tiling = to_tiling(tiling->second);
-    if (hash->second != hash_of(features)) return std::nullopt;
+    if (hash->second != hash_of_all(features)) return std::nullopt;
     return features;
   } catch (const Error& error) {
     log::debug(fmt::format("feature cache: {} is made again: {}", path(key).string(), error.message()));
@@ -72,7 +74,8 @@ void FeatureCache::store(const std::string& key, const CachedFeatures& features)
     weights::NamedTensors tensors;
     for (size_t i = 0; i < features.parts.size(); ++i)
       tensors.emplace_back(std::to_string(i), features.parts[i].detach());
-    weights::save_safetensors(path(key), tensors, {{"xxh3", hash_of(features)}, {"tiling", to_text(features.tiling)}});
+    weights::save_safetensors(path(key), tensors,
+                              {{"xxh3", hash_of_all(features)}, {"tiling", to_text(features.tiling)}});
   } catch (const Error& error) {
     warn_once(error.message());
   } catch (const std::filesystem::filesystem_error& error) {

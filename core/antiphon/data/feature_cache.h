@@ -15,6 +15,9 @@ struct CachedFeatures {
   Tiling tiling;
 };
 
+// content_hash() of a tensor's bytes, wherever it lies.
+std::string hash_of(const at::Tensor& tensor);
+
 class FeatureCache {
  public:
   // `settings` by stream name: whatever features depend on besides the media's bytes. An empty folder: no caching.

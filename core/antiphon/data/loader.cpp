@@ -4,6 +4,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/base/trace.h>
 
 #include <chrono>
 
@@ -76,6 +77,7 @@ void Loader::start() {
 }
 
 void Loader::work() {
+  trace::name_thread("loader");
   std::unique_lock lock(mutex_);
   while (true) {
     room_.wait(lock, [&] { return stopping_ || static_cast<int64_t>(window_.size()) < options_.prefetch; });
@@ -131,6 +133,7 @@ std::optional<Prepared> Loader::take_next() {
   while (true) {
     std::shared_ptr<Result> result;
     {
+      const TraceScope scope("data wait");
       std::unique_lock lock(mutex_);
       const auto begin = std::chrono::steady_clock::now();
       ready_.wait(lock, [&] { return !window_.empty() && window_.front()->ready; });

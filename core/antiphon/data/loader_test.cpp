@@ -1,6 +1,7 @@
 // Batches out of threads, on components of a few lines: the same batches whatever the threads do, and none lost.
 #include <antiphon/base/log.h>
 #include <antiphon/data/loader.h>
+#include <antiphon/data/test_prompts.h>
 #include <antiphon/graph/test_model.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/weights/test_folder.h>
@@ -39,16 +40,9 @@ std::string lines(const std::string& name, int n) {
 struct Setup {
   explicit Setup(const std::string& toml = graph::testing::kTwoStreams)
       : model(graph::testing::test_model(toml)),
-        prompts(make_prompts()),
+        prompts(testing::tiny_prompts()),
         cache("", {}),
         preparer(*model, prompts, cache, {}, 200) {}
-
-  static text::PromptBuilder make_prompts() {
-    const std::filesystem::path folder = std::string(ANTIPHON_SOURCE_DIR) + "/tests/e2e/tiny/tokenizer";
-    auto tokenizer = text::Tokenizer::load(folder);
-    auto chat_template = text::ChatTemplate::load(folder, tokenizer.special_tokens());
-    return {std::move(tokenizer), std::move(chat_template)};
-  }
 
   DataOptions options(const std::vector<std::pair<std::string, double>>& sources) {
     DataOptions o;

@@ -36,6 +36,7 @@ const config::Table<DataOptions>& data_table() {
       config::Table<O>("data")
           .table("train", &O::train, train_split_table(), "samples to train on")
           .map("eval", &O::eval, split_table(), "named sets of held-out samples")
+          .table("video", &O::video, video_table(), "what is taken of a video")
           .field("shuffle", &O::shuffle, "a new order every epoch")
           .field("threads", &O::threads, "threads that read and process samples", {.min = 1, .max = 256})
           .field("prefetch", &O::prefetch, "samples kept ready", {.min = 1, .max = 100000})

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <antiphon/config/schema.h>
+#include <antiphon/data/video.h>
 
 namespace antiphon::data {
 
@@ -23,6 +24,7 @@ struct DataOptions {
   std::map<std::string, SplitOptions> eval;
   bool shuffle = true;
   int64_t threads = 2, prefetch = 64;
+  VideoSampling video;
   std::string feature_cache = ".cache/features";
   int64_t max_consecutive_bad = 100;
   double max_bad_fraction = 0.1;

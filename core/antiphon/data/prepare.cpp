@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/trace.h>
 #include <antiphon/media/decode.h>
 
 #include <algorithm>
@@ -42,31 +43,50 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
 int64_t Prepared::supervised_count() const { return std::count(supervised.begin(), supervised.end(), true); }
 
 Preparer::Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
-                   const media::MediaLimits& limits, int64_t max_tokens)
-    : model_(model), prompts_(prompts), cache_(cache), limits_(limits), max_tokens_(max_tokens) {}
+                   const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video)
+    : model_(model), prompts_(prompts), cache_(cache), limits_(limits), max_tokens_(max_tokens), video_(video) {}
 
-graph::BatchMedia Preparer::read_media(const Sample& sample, const MediaRef& ref) const {
+MediaItem Preparer::decode(const MediaRef& ref, std::string_view bytes, int64_t sample_rate) const {
+  const TraceScope scope("decode");
+  MediaItem item{ref.modality, {}, {}};
+  if (ref.modality == Modality::image)
+    item.image = media::decode_image(bytes, limits_);
+  else
+    item.audio = media::decode_audio(bytes, sample_rate, ref.path.extension().string(), limits_);
+  return item;
+}
+
+graph::BatchMedia Preparer::read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded) const {
   const auto& stream = model_.stream_for(ref.modality, ref.stream);
   graph::BatchMedia media;
-  media.stream = stream.name(), media.sample_id = sample.id;
-  const auto bytes = read_file(ref.path, ErrorKind::data, limits_.file_bytes);
-  media.content = content_hash(bytes);
+  media.stream = stream.name(), media.sample_id = sample_id;
+  const auto bytes = ref.item ? std::string() : read_file(ref.path, ErrorKind::data, limits_.file_bytes);
+  media.content = ref.item ? ref.content : content_hash(bytes);
   media.cache_key = cache_.key(stream.name(), media.content);
   if (auto features = cache_.load(media.cache_key)) {
     media.item = stream.from_features(std::move(features->parts), features->tiling);
     return media;
   }
-  MediaItem item{ref.modality, {}, {}};
-  if (ref.modality == Modality::image) {
-    item.image = media::decode_image(bytes, limits_);
-  } else {
-    item.audio = media::decode_audio(bytes, stream.sample_rate(), ref.path.extension().string(), limits_);
-  }
-  media.item = stream.process(item);
+  const auto item = ref.item ? ref.item : std::make_shared<const MediaItem>(decode(ref, bytes, stream.sample_rate()));
+  if (decoded) decoded(ref, *item);
+  media.item = stream.process(*item);
   return media;
 }
 
-Prepared Preparer::prepare(const Sample& sample, Purpose purpose) const {
+Sample Preparer::expanded(const Sample& sample) const {
+  return has_video(sample) ? expand_videos(sample, video_, model_, limits_) : sample;
+}
+
+Prepared Preparer::prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded) const {
+  if (has_video(sample)) return prepare(expanded(sample), purpose, decoded);
+  return prepare_with(sample, purpose, [&](size_t index) {
+    const auto& ref = sample.media.at(index);
+    return with_context("reading " + ref.path.string(), [&] { return read(ref, sample.id, decoded); });
+  });
+}
+
+Prepared Preparer::prepare_with(const Sample& sample, Purpose purpose, const Media& media_at) const {
+  const TraceScope scope("prepare");
   const bool training = purpose == Purpose::training;
   const auto turns = to_prompt_turns(training ? sample.turns : without_answer(sample), sample.media, model_);
   const auto prompt = training ? prompts_.training(turns) : prompts_.generation(turns);
@@ -78,8 +98,7 @@ Prepared Preparer::prepare(const Sample& sample, Purpose purpose) const {
       out.supervised.push_back(prompt.supervised[i]);
       continue;
     }
-    const auto& ref = sample.media.at(static_cast<size_t>(-1 - prompt.ids[i]));
-    auto media = with_context("reading " + ref.path.string(), [&] { return read_media(sample, ref); });
+    auto media = media_at(static_cast<size_t>(-1 - prompt.ids[i]));
     media.position = out.tokens();
     out.ids.resize(out.ids.size() + static_cast<size_t>(media.item.tokens), 0);
     out.supervised.resize(out.ids.size(), false);

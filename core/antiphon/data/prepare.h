@@ -1,9 +1,11 @@
 // From a sample to what the model reads: prompt, placeholders counted, labels, processed media.
 #pragma once
+#include <functional>
 #include <memory>
 
 #include <antiphon/data/feature_cache.h>
 #include <antiphon/data/sample.h>
+#include <antiphon/data/video.h>
 #include <antiphon/graph/multimodal_lm.h>
 #include <antiphon/media/limits.h>
 #include <antiphon/text/prompt.h>
@@ -22,23 +24,34 @@ struct Prepared {
 
 enum class Purpose { training, generation };
 
+// Is shown each media item that was decoded; those whose features come out of the cache are not.
+using OnDecoded = std::function<void(const MediaRef&, const MediaItem&)>;
+
 class Preparer {
  public:
   // All must outlive this object. `max_tokens`: longer samples are an Error(data), never cut.
   Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
-           const media::MediaLimits& limits, int64_t max_tokens);
+           const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video = {});
 
   // Called from many threads. Error(data) for whatever is wrong with the sample. For training, the sample needs a
   // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.
-  Prepared prepare(const Sample& sample, Purpose purpose) const;
+  Prepared prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded = {}) const;
+  // The same with media that are read already: `media` gives those of `sample.media`, one by one; no videos.
+  using Media = std::function<graph::BatchMedia(size_t index)>;
+  Prepared prepare_with(const Sample& sample, Purpose purpose, const Media& media) const;
+  // One item, read and processed.
+  graph::BatchMedia read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded = {}) const;
+  // Its videos as frames and sound.
+  Sample expanded(const Sample& sample) const;
 
  private:
-  graph::BatchMedia read_media(const Sample& sample, const MediaRef& ref) const;
+  MediaItem decode(const MediaRef& ref, std::string_view bytes, int64_t sample_rate) const;
   const graph::MultimodalLm& model_;
   const text::PromptBuilder& prompts_;
   const FeatureCache& cache_;
   media::MediaLimits limits_;
   int64_t max_tokens_;
+  VideoSampling video_;
 };
 
 // Packs prepared samples one after the other. Labels and supervised positions are shifted here, once. The token axis is

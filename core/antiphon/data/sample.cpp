@@ -6,6 +6,9 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/strings.h>
 
+#include <algorithm>
+#include <optional>
+
 namespace antiphon::data {
 namespace {
 
@@ -27,16 +30,21 @@ int64_t add_media(Sample& sample, Modality modality, const std::string& path, co
   return static_cast<int64_t>(sample.media.size()) - 1;
 }
 
+std::optional<Modality> modality_of(std::string_view type) {
+  for (const auto modality : {Modality::image, Modality::audio, Modality::video})
+    if (type == to_string(modality)) return modality;
+  return std::nullopt;
+}
+
 ContentPart read_part(const json& part, Sample& sample, const std::filesystem::path& folder) {
   if (!part.is_object()) fail(ErrorKind::data, "an element of 'content' is not an object");
   const auto& type = text_of(part, "type", "an element of 'content'");
   if (type == "text") return {text_of(part, "text", "a text part")};
-  if (type == "image" || type == "audio") {
-    const auto modality = type == "image" ? Modality::image : Modality::audio;
+  if (const auto modality = modality_of(type)) {
     const auto stream = part.contains("stream") ? text_of(part, "stream", "a media part") : "";
-    return {{}, add_media(sample, modality, text_of(part, type.c_str(), "a media part"), folder, stream)};
+    return {{}, add_media(sample, *modality, text_of(part, type.c_str(), "a media part"), folder, stream)};
   }
-  fail(ErrorKind::data, fmt::format("a content part has type '{}'; expected text, image or audio", type));
+  fail(ErrorKind::data, fmt::format("a content part has type '{}'; expected text, image, audio or video", type));
 }
 
 SampleTurn read_message(const json& message, Sample& sample, const std::filesystem::path& folder) {
@@ -68,28 +76,30 @@ std::vector<std::string> paths_of(const json& object, const char* key) {
   return paths;
 }
 
-struct LlavaMedia {
-  std::vector<std::string> images, audios;
-  size_t next_image = 0, next_audio = 0;
+// The paths of one kind that a record names, and how many its text has marked.
+struct LlavaPaths {
+  Modality modality;
+  std::string mark;
+  std::vector<std::string> paths;
+  size_t next = 0;
 };
 
-// Splits at <image> and <audio>; the k-th mark takes the k-th path of its kind.
-SampleTurn read_llava_turn(const json& record, LlavaMedia& media, Sample& sample, const std::filesystem::path& folder) {
+// Splits at <image>, <audio> and <video>; the k-th mark takes the k-th path of its kind.
+SampleTurn read_llava_turn(const json& record, std::vector<LlavaPaths>& media, Sample& sample,
+                           const std::filesystem::path& folder) {
   const auto& from = text_of(record, "from", "a conversation turn");
   SampleTurn turn{from == "human" ? "user" : from == "gpt" ? "assistant" : from, {}};
   std::string_view rest = text_of(record, "value", "a conversation turn");
   while (!rest.empty() && turn.role == "user") {
-    const auto image = rest.find("<image>"), audio = rest.find("<audio>"), mark = std::min(image, audio);
-    if (mark == std::string_view::npos) break;
-    auto& paths = image < audio ? media.images : media.audios;
-    auto& next = image < audio ? media.next_image : media.next_audio;
-    if (next >= paths.size())
-      fail(ErrorKind::data, fmt::format("the text has more {} marks than the sample has paths ({})",
-                                        rest.substr(mark, 7), paths.size()));
-    if (mark > 0) turn.parts.push_back({std::string(rest.substr(0, mark))});
-    turn.parts.push_back(
-        {{}, add_media(sample, image < audio ? Modality::image : Modality::audio, paths[next++], folder)});
-    rest.remove_prefix(mark + 7);
+    auto& kind = *std::ranges::min_element(media, {}, [&](const LlavaPaths& paths) { return rest.find(paths.mark); });
+    const auto at = rest.find(kind.mark);
+    if (at == std::string_view::npos) break;
+    if (kind.next >= kind.paths.size())
+      fail(ErrorKind::data,
+           fmt::format("the text has more {} marks than the sample has paths ({})", kind.mark, kind.paths.size()));
+    if (at > 0) turn.parts.push_back({std::string(rest.substr(0, at))});
+    turn.parts.push_back({{}, add_media(sample, kind.modality, kind.paths[kind.next++], folder)});
+    rest.remove_prefix(at + kind.mark.size());
     if (rest.starts_with('\n')) rest.remove_prefix(1);
   }
   if (!rest.empty() || turn.parts.empty()) turn.parts.push_back({std::string(rest)});
@@ -97,16 +107,21 @@ SampleTurn read_llava_turn(const json& record, LlavaMedia& media, Sample& sample
 }
 
 void read_llava(const json& record, Sample& sample, const std::filesystem::path& folder) {
-  LlavaMedia media{paths_of(record, "image"), paths_of(record, "audio")};
+  std::vector<LlavaPaths> media;
+  for (const auto modality : {Modality::image, Modality::audio, Modality::video}) {
+    const std::string name(to_string(modality));
+    media.push_back({modality, "<" + name + ">", paths_of(record, name.c_str())});
+  }
   for (const auto& turn : record.at("conversations")) {
     if (!turn.is_object()) fail(ErrorKind::data, "an element of 'conversations' is not an object");
     sample.turns.push_back(read_llava_turn(turn, media, sample, folder));
   }
-  if (media.next_image != media.images.size() || media.next_audio != media.audios.size())
-    fail(ErrorKind::data,
-         fmt::format("{} images and {} audios are named but the text marks {} and {}", media.images.size(),
-                     media.audios.size(), media.next_image, media.next_audio),
-         "put one <image> or <audio> for each path into a human turn");
+  for (const auto& kind : media)
+    if (kind.next != kind.paths.size())
+      fail(ErrorKind::data,
+           fmt::format("{} paths are named under '{}' but the text marks {}", kind.paths.size(),
+                       to_string(kind.modality), kind.next),
+           fmt::format("put one {} for each path into a human turn", kind.mark));
 }
 
 void check_roles(const Sample& sample) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,11 @@ struct MediaRef {
   Modality modality = Modality::image;
   std::filesystem::path path;
   std::string stream;  // which stream takes it; empty: the one of its modality
+  // Set where it is decoded already: a frame of a video, what a microphone took. `path` then only says where it is
+  // from, and `content` stands for the hash of a file's bytes.
+  std::shared_ptr<const MediaItem> item = {};
+  std::string content = {};
+  std::filesystem::path origin = {};  // the video that it is a piece of
 };
 
 struct ContentPart {
@@ -37,9 +43,10 @@ struct Sample {
 
 // Reads one JSON line. Two layouts are told apart by their keys:
 //   {"messages": [{"role", "content": "…" or [{"type": "text", "text"}, {"type": "image", "image": PATH}, {"type":
-//   "audio", "audio": PATH, "stream"?: NAME}]}]}            (OpenAI, ms-swift; paths in place of URLs)
+//   "audio", "audio": PATH, "stream"?: NAME}, {"type": "video", "video": PATH}]}]}   (OpenAI, ms-swift; paths in place
+//   of URLs)
 //   {"conversations": [{"from": "human"|"gpt"|"system", "value": "… <image> …"}], "image": PATH or [PATH…],
-//   "audio": PATH or [PATH…]}                                (LLaVA, sharegpt)
+//   "audio", "video": PATH or [PATH…]}                       (LLaVA, sharegpt)
 // Relative paths are relative to `folder`. Error(data) says what is wrong and what was expected.
 Sample parse_sample(std::string_view line, const std::filesystem::path& folder);
 

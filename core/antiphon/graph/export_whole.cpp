@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
-#include <antiphon/base/files.h>
 #include <antiphon/graph/whole_model.h>
 #include <antiphon/weights/checkpoint.h>
+#include <antiphon/weights/export.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/load.h>
 
@@ -95,12 +95,6 @@ nlohmann::json own_config(const Part& part, const WholePart& place) {
   return half == config.end() ? config : *half;
 }
 
-void copy_beside(const fs::path& from, const fs::path& output, std::initializer_list<const char*> names) {
-  for (const char* name : names)
-    if (fs::exists(from / name))
-      write_file_atomic(output / name, read_file(from / name, ErrorKind::weights), ErrorKind::weights);
-}
-
 }  // namespace
 
 ExportReport export_whole(MultimodalLm& model, const fs::path& output) {
@@ -123,11 +117,9 @@ ExportReport export_whole(MultimodalLm& model, const fs::path& output) {
   whole.family().describe(model_table().dump(&model.spec()), config);
   weights::save_checkpoint(output, writer.tensors);
   weights::write_json(output / "config.json", config);
-  copy_beside(llm.tokenizer.empty() ? llm.weights : llm.tokenizer, output,
-              {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-               "generation_config.json", "chat_template.jinja", "chat_template.json"});
-  copy_beside(encoder, output, {"preprocessor_config.json"});
-  if (encoder == llm.weights) copy_beside(encoder, output, {"processor_config.json"});
+  weights::copy_tokenizer(llm.tokenizer.empty() ? llm.weights : llm.tokenizer, output);
+  weights::copy_files(encoder, output, {"preprocessor_config.json"});
+  if (encoder == llm.weights) weights::copy_files(encoder, output, {"processor_config.json"});
   return {writer.tensors.size(), writer.changed};
 }
 

@@ -1,5 +1,7 @@
 #include <antiphon/graph/model_spec.h>
 
+#include <algorithm>
+
 namespace antiphon::graph {
 namespace {
 
@@ -67,6 +69,11 @@ const config::Table<StreamSpec>& stream_table() {
 }
 
 }  // namespace
+
+bool ModelSpec::has_placeholders() const {
+  return std::any_of(streams.begin(), streams.end(),
+                     [](const auto& stream) { return !stream.second.placeholder.empty(); });
+}
 
 const config::Table<ComponentSpec>& frozen_slot() {
   static const auto* table = [] {

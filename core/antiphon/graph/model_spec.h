@@ -44,6 +44,9 @@ struct ModelSpec {
   std::string graph = "multimodal_lm";
   LanguageModelSpec llm;
   std::map<std::string, StreamSpec> streams;
+
+  // Whether the chat template writes a token for the media of some stream, as transformers' processors want it.
+  bool has_placeholders() const;
 };
 
 const config::Table<ComponentSpec>& frozen_slot();  // encoders: trainable = false by default

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/base/trace.h>
 #include <antiphon/graph/slot.h>
 #include <antiphon/nn/linear.h>
 #include <antiphon/weights/adapter.h>
@@ -168,6 +169,7 @@ std::vector<Parameter> MultimodalLm::trainable_parameters() {
 
 void MultimodalLm::encode(Batch& batch) {
   for (auto& media : batch.media) {
+    const TraceScope scope("encoders/", media.stream, media.item.features.empty());
     with_context("encoding a media item of sample " + media.sample_id,
                  [&] { streams_.at(media.stream)->encode(media.item, settings_.compute, settings_.device); });
   }
@@ -184,6 +186,7 @@ at::Tensor MultimodalLm::embed(const Batch& batch) {
       positions.push_back(at::arange(media.position, media.position + media.item.tokens, at::kLong));
     }
     if (items.empty()) continue;
+    const TraceScope scope("connectors/", name);
     const auto rows = with_context("embedding media of " + samples_of(batch, name), [&] {
                         return stream->connect(items);
                       }).to(settings_.compute);
@@ -203,6 +206,7 @@ at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::
   input.lengths = batch.lengths;
   input.cache = cache;
   input.rows = rows;
+  const TraceScope scope("decoder");
   return llm_->forward(input);
 }
 

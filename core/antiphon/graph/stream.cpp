@@ -77,9 +77,23 @@ bool Stream::encoders_frozen() const {
   return true;
 }
 
-int64_t Stream::tokens_of(std::vector<TokenGrid> grids, const Tiling& tiling) const {
-  for (auto& grid : grids) grid = connector_->output_grid(grid);
-  return connector_->item_tokens(grids, tiling);
+Chunking Stream::chunking() const {
+  const auto first = encoders_.front().encoder->chunking();
+  for (const auto& slot : encoders_)
+    if (const auto own = slot.encoder->chunking(); own.samples != first.samples || own.context != first.context)
+      return {};
+  return first;
+}
+
+void Stream::count_tokens(StreamItem& item, std::vector<TokenGrid> grids) const {
+  int64_t sum = 0;
+  for (auto& grid : grids) {
+    grid = connector_->output_grid(grid);
+    item.part_tokens.push_back(grid.count());
+    sum += grid.count();
+  }
+  item.tokens = connector_->item_tokens(grids, item.tiling);
+  if (sum != item.tokens) item.part_tokens = {item.tokens};
 }
 
 StreamItem Stream::process(const MediaItem& media) const {
@@ -101,7 +115,7 @@ StreamItem Stream::process(const MediaItem& media) const {
     grids = std::move(own);
   }
   item.tiling = encoders_.front().encoder->tiling(media);
-  item.tokens = tokens_of(grids, item.tiling);
+  count_tokens(item, grids);
   return item;
 }
 
@@ -110,14 +124,16 @@ StreamItem Stream::from_features(std::vector<at::Tensor> features, const Tiling&
   std::vector<TokenGrid> grids;
   for (const auto& part : features) grids.push_back(grid_of(part));
   item.tiling = tiling;
-  item.tokens = tokens_of(grids, tiling);
+  count_tokens(item, grids);
   item.features = std::move(features);
   return item;
 }
 
 int64_t Stream::example_tokens() const {
   const auto& encoder = *encoders_.front().encoder;
-  return tokens_of({encoder.output_grid(encoder.example_shape())}, {});
+  StreamItem item;
+  count_tokens(item, {encoder.output_grid(encoder.example_shape())});
+  return item.tokens;
 }
 
 void Stream::encode(StreamItem& item, at::ScalarType dtype, at::Device device) {

@@ -14,6 +14,7 @@ struct StreamItem {
   std::vector<at::Tensor> features;             // [part] of [rows, columns, feature_size]
   Tiling tiling;                                // how the parts lie
   int64_t tokens = 0;                           // embeddings that it yields: the counting contract
+  std::vector<int64_t> part_tokens;             // of each part, where they stand one after the other; else all in one
 };
 
 class Stream {
@@ -34,6 +35,8 @@ class Stream {
   Modality modality() const { return encoders_.front().encoder->modality(); }
   int64_t sample_rate() const { return encoders_.front().encoder->sample_rate(); }
   bool encoders_frozen() const;
+  // How a sound may be encoded while it arrives; none where its encoders do not agree.
+  Chunking chunking() const;
   std::vector<EncoderSlot>& encoders() { return encoders_; }
   const std::vector<EncoderSlot>& encoders() const { return encoders_; }
   Connector& connector() { return *connector_; }
@@ -55,7 +58,7 @@ class Stream {
   at::Tensor connect(const std::vector<const StreamItem*>& items);
 
  private:
-  int64_t tokens_of(std::vector<TokenGrid> grids, const Tiling& tiling) const;
+  void count_tokens(StreamItem& item, std::vector<TokenGrid> grids) const;
   std::vector<at::Tensor> embed_parts(const std::vector<const StreamItem*>& items);
   void check_connector(bool good, const at::Tensor& got, const std::string& expected) const;
   std::string name_, placeholder_, settings_;

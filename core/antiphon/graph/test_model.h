@@ -1,6 +1,7 @@
 // For tests: components of a few lines, and models composed of them without a plugin file.
 //   language_model test_lm, encoders test_pixels (an image of h x w: h*w vectors of its 3 channels) and test_levels
-//   (sound: one vector for each 1600 samples), connector test_linear. `lie` adds to what forward really gives.
+//   (sound: one vector for each 1600 samples), test_chunks (the same in chunks of two vectors that see the two before),
+//   connector test_linear. `lie` adds to what forward really gives.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -13,7 +14,7 @@
 namespace antiphon::graph::testing {
 
 struct LmOptions {
-  int64_t hidden_size = 16;
+  int64_t hidden_size = 16, vocab_size = 300;
 };
 
 class TestLm : public nn::DecoderLm {
@@ -24,7 +25,7 @@ class TestLm : public nn::DecoderLm {
  private:
   static nn::DecoderOptions options(const LmOptions& o) {
     nn::DecoderOptions d;
-    d.vocab_size = 300, d.hidden_size = o.hidden_size, d.intermediate_size = 24, d.num_layers = 2;
+    d.vocab_size = o.vocab_size, d.hidden_size = o.hidden_size, d.intermediate_size = 24, d.num_layers = 2;
     d.num_heads = 2, d.num_kv_heads = 1, d.head_size = 8, d.max_positions = 256;
     return d;
   }
@@ -96,6 +97,29 @@ class TestLevels : public TestEncoder {
   }
 };
 
+// A vector is the mean level of its samples, and a bit of that of the context of its chunk.
+class TestChunks : public TestEncoder {
+ public:
+  explicit TestChunks(const EncoderOptions& options) : TestEncoder(options, 1) {}
+  Modality modality() const override { return Modality::audio; }
+  int64_t sample_rate() const override { return 16000; }
+  Chunking chunking() const override { return {3200, 3200}; }
+  std::vector<int64_t> example_shape() const override { return {1, 1, 1}; }
+  std::vector<at::Tensor> process(const MediaItem& item) const override {
+    const auto sound = at::tensor(item.audio.samples).abs();
+    std::vector<at::Tensor> parts;
+    for (int64_t begin = 0; begin < sound.size(0); begin += 3200) {
+      const auto own = sound.narrow(0, begin, std::min<int64_t>(3200, sound.size(0) - begin));
+      const auto from = std::max<int64_t>(0, begin - 3200);
+      const auto context = begin > from ? sound.narrow(0, from, begin - from).mean() : at::zeros({});
+      const int64_t n = (own.size(0) + 1599) / 1600;
+      const auto level = at::constant_pad_nd(own, {0, n * 1600 - own.size(0)}).view({n, 1600}).mean(1);
+      parts.push_back((level + context * 0.3).view({1, 1, n}));
+    }
+    return parts;
+  }
+};
+
 struct ConnectorOptions {
   int64_t lie = 0;
   bool lie_rows = false;  // grids of one row give one too many, others one too few
@@ -123,8 +147,10 @@ class TestLinear : public Connector {
 
 inline void register_test_components() {
   static const bool done = [] {
-    static const auto* lm = new config::Table<LmOptions>(
-        config::Table<LmOptions>("test_lm").field("hidden_size", &LmOptions::hidden_size, "width", {.min = 1}));
+    static const auto* lm =
+        new config::Table<LmOptions>(config::Table<LmOptions>("test_lm")
+                                         .field("hidden_size", &LmOptions::hidden_size, "width", {.min = 1})
+                                         .field("vocab_size", &LmOptions::vocab_size, "tokens", {.min = 1}));
     static const auto* encoder =
         new config::Table<EncoderOptions>(config::Table<EncoderOptions>("test_encoder")
                                               .field("lie", &EncoderOptions::lie, "rows too many")
@@ -138,6 +164,7 @@ inline void register_test_components() {
     register_language_model<TestLm>(registrar, "test_lm", "", *lm);
     register_encoder<TestPixels>(registrar, "test_pixels", "", *encoder);
     register_encoder<TestLevels>(registrar, "test_levels", "", *encoder);
+    register_encoder<TestChunks>(registrar, "test_chunks", "", *encoder);
     register_connector<TestLinear>(registrar, "test_linear", "", *connector);
     plugin::Registry::instance().add(registrar.entries());
     return true;
@@ -163,11 +190,11 @@ inline std::unique_ptr<MultimodalLm> test_model(const std::string& toml = kTwoSt
 }
 
 // A model whose logits differ by more than rounding.
-inline std::unique_ptr<MultimodalLm> test_model_that_answers() {
-  auto model = test_model();
+inline std::unique_ptr<MultimodalLm> test_model_that_answers(const std::string& toml = kTwoStreams) {
+  auto model = test_model(toml);
   c10::AutoGradMode no_grad(false);
   for (const auto& parameter : model->llm().module().parameters())
-    if (parameter.tensor->size(0) == 300) parameter.tensor->mul_(30);
+    if (parameter.tensor->size(0) == model->llm().vocab_size()) parameter.tensor->mul_(30);
   return model;
 }
 

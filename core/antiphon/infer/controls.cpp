@@ -47,7 +47,7 @@ std::vector<data::Sample> with_shuffled_media(const std::vector<data::Sample>& s
                                               const std::vector<Modality>& modalities) {
   auto shuffled = samples;
   std::mt19937_64 random(seed);
-  for (const auto modality : {Modality::image, Modality::audio})
+  for (const auto modality : {Modality::image, Modality::audio, Modality::video})
     if (modalities.empty() || std::find(modalities.begin(), modalities.end(), modality) != modalities.end())
       rotate_paths(shuffled, modality, random);
   return shuffled;

@@ -1,7 +1,7 @@
-// One conversation with a key-value cache that is kept between its turns: a prompt costs only what it does not share with
-// what was there before, whatever the template does to earlier turns.
+// One conversation with a key-value cache that is kept between its turns: a prompt costs only what it does not share
+// with what was there before, whatever the template does to earlier turns.
 #pragma once
-#include <functional>
+#include <optional>
 
 #include <antiphon/data/prepare.h>
 #include <antiphon/infer/sampling.h>
@@ -14,12 +14,13 @@ class Conversation {
   Conversation(graph::MultimodalLm& model, int64_t capacity);
 
   // Brings the cache to this prompt (made with Purpose::generation). Returns the tokens that had to be computed, media
-  // included. Error(data) where it does not fit; the cache is then as before.
+  // included. Of a sound in parts, only the parts that are new are computed. Error(data) where it does not fit; the
+  // cache is then as before.
   int64_t prefill(data::Prepared prompt);
-  // Answers the prompt, without its end token; `on_token` returns false to end the answer. Error(data) where the cache is
-  // full or nothing was prefilled.
-  std::vector<int32_t> answer(const GenerateOptions& options, const std::vector<int32_t>& stop_ids,
-                              const std::function<bool(int32_t)>& on_token = {});
+  // Begins an answer to the prompt. Error(data) where nothing was prefilled.
+  void begin_answer(const GenerateOptions& options, std::vector<int32_t> stop_ids);
+  // Its next token; nullopt once a stop token comes or max_tokens are written. Error(data) where the cache is full.
+  std::optional<int32_t> next();
   // Tokens that the cache holds.
   int64_t length() const { return static_cast<int64_t>(held_.size()); }
   int64_t capacity() const { return cache_.capacity; }
@@ -30,6 +31,10 @@ class Conversation {
   KvCache cache_;
   std::vector<uint64_t> held_;  // what each position of the cache was computed from
   at::Tensor hidden_;           // [1, hidden_size] after the last position
+  std::optional<Sampler> sampler_;
+  std::vector<int32_t> stop_ids_;
+  std::optional<int64_t> unread_;  // the last token of the answer, which the cache does not hold yet
+  int64_t left_ = 0;               // tokens that the answer may still have
 };
 
 }  // namespace antiphon::infer

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/trace.h>
 
 #include <antiphon/infer/generator.h>
 
@@ -40,6 +41,7 @@ void Evaluator::measure(const std::vector<data::Sample>& samples, Outcome* outco
   input.hidden_nd = model.forward(batch).index_select(0, batch.supervised_n.to(model.device()));
   input.head_weight_vd = model.llm().head_weight();
   input.labels_n = batch.labels_n.to(model.device());
+  const TraceScope scope("loss");
   const auto token_loss = loss.forward(input).token_loss_n.to(at::kCPU);
   int64_t begin = 0;
   for (size_t i = 0; i < samples.size(); ++i) {

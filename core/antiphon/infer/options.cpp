@@ -15,6 +15,30 @@ const config::Table<GenerateOptions>& generate_table() {
   return *table;
 }
 
+const config::Table<SessionOptions>& session_table() {
+  using O = SessionOptions;
+  using C = graph::ComponentSpec;
+  static const auto* vad =
+      new config::Table<C>(config::Table<C>("vad")
+                               .field("plugin", &C::plugin, "a voice activity detector; empty: turns end by command")
+                               .field("weights", &C::weights, "its directory")
+                               .rest(&C::options));
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("session")
+          .table("vad", &O::vad, *vad, "hears when somebody speaks")
+          .field("threshold", &O::threshold, "probability from which a window is speech; silence is 0.15 below",
+                 {.min = 0, .max = 1})
+          .field("min_speech", &O::min_speech, "seconds of speech that begin a turn", {.min = 0, .max = 10})
+          .field("end_silence", &O::end_silence, "seconds of silence that end it", {.min = 0, .max = 60})
+          .field("pad", &O::pad, "seconds before and after the speech that belong to it", {.min = 0, .max = 10})
+          .field("barge_in", &O::barge_in, "speech stops an answer; else what is said meanwhile is not heard")
+          .field("system", &O::system, "a system message")
+          .field("instruction", &O::instruction, "text after each spoken turn")
+          .field("context", &O::context, "tokens that a conversation may have, at most the model's own",
+                 {.min = 16, .max = 1 << 20}));
+  return *table;
+}
+
 const config::Table<EvalOptions>& eval_table() {
   using O = EvalOptions;
   static const auto* table = new config::Table<O>(

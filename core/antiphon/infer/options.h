@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <antiphon/config/schema.h>
+#include <antiphon/graph/model_spec.h>
 
 namespace antiphon::infer {
 
@@ -22,7 +23,17 @@ struct EvalOptions {
   int64_t resamples = 10000, seed = 0;
 };
 
+// How a session takes turns. Times in seconds.
+struct SessionOptions {
+  graph::ComponentSpec vad;  // without a plugin, turns end by command
+  double threshold = 0.5, min_speech = 0.1, end_silence = 0.6, pad = 0.2;
+  bool barge_in = true;
+  std::string system, instruction;
+  int64_t context = 4096;
+};
+
 const config::Table<GenerateOptions>& generate_table();
+const config::Table<SessionOptions>& session_table();
 const config::Table<EvalOptions>& eval_table();
 
 }  // namespace antiphon::infer

@@ -2,9 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <antiphon/base/trace.h>
+
 namespace antiphon::infer {
 
 at::Tensor logits_of(graph::MultimodalLm& model, const at::Tensor& hidden) {
+  const TraceScope scope("head");
   return at::linear(hidden, model.llm().head_weight().to(hidden.scalar_type()));
 }
 
@@ -17,6 +20,7 @@ at::Tensor decode_step(graph::MultimodalLm& model, const std::vector<int64_t>& i
   input.positions_t = at::tensor(positions, at::kLong).to(model.device());
   input.lengths.assign(rows.size(), 1);
   input.cache = &cache, input.rows = rows;
+  const TraceScope scope("decoder");
   return model.llm().forward(input);
 }
 

@@ -45,7 +45,7 @@ void Resampler::begin(const AVFrame& frame) {
          fmt::format("sound of {} channels at {} Hz cannot be resampled", channels, frame.sample_rate));
   source_rate_ = frame.sample_rate, source_format_ = frame.format, source_channels_ = channels;
   taken_ = 0;
-  begun_at_ = out_.size();
+  begun_at_ = taken_away_ + static_cast<int64_t>(out_.size());
 }
 
 void Resampler::convert(const uint8_t** samples, int count, int64_t room) {
@@ -79,8 +79,13 @@ void Resampler::end() {
   if (!context_) return;
   if (const int left = swr_get_out_samples(context_.get(), 0); left > 0) convert(nullptr, 0, left);
   const int64_t length = (taken_ * rate_ + source_rate_ - 1) / source_rate_;
-  out_.resize(begun_at_ + static_cast<size_t>(length), 0.0F);
+  out_.resize(static_cast<size_t>(std::max<int64_t>(0, begun_at_ + length - taken_away_)), 0.0F);
   context_.reset();
+}
+
+std::vector<float> Resampler::take() {
+  taken_away_ += static_cast<int64_t>(out_.size());
+  return std::exchange(out_, {});
 }
 
 std::vector<float> Resampler::finish() {

@@ -20,6 +20,8 @@ class Resampler {
   ~Resampler();
   // Error(data) beyond the limits. A frame of another rate or layout than the last begins a new stretch.
   void add(const AVFrame& frame);
+  // What is there by now; the rest follows.
+  std::vector<float> take();
   // What is left inside; no `add` after it.
   std::vector<float> finish();
 
@@ -36,7 +38,8 @@ class Resampler {
   std::unique_ptr<SwrContext, FreeResampler> context_;
   int source_rate_ = 0, source_format_ = -1, source_channels_ = 0;
   int64_t taken_ = 0;    // samples of the current stretch
-  size_t begun_at_ = 0;  // where in out_ the stretch starts
+  int64_t taken_away_ = 0;  // samples that take() gave
+  int64_t begun_at_ = 0;    // where the stretch starts, of all samples
   std::vector<float> out_;
 };
 

@@ -43,6 +43,13 @@ const config::Table<WhisperOptions>& whisper_table() {
                  "length = clip: vectors are filled up with silence to a multiple of this; few lengths are fast on a "
                  "CPU, which compiles for each",
                  {.min = 1, .max = 1500})
+          .field("chunk", &O::chunk,
+                 "length = clip: seconds that are encoded by themselves, so that a session listens while somebody "
+                 "speaks; 0: the whole clip at once",
+                 {.min = 0, .max = 30})
+          .field("left_context", &O::left_context,
+                 "seconds before a chunk that it sees, whole chunks; they are encoded again for it",
+                 {.min = 0, .max = 30})
           .field("layer", &O::layer,
                  "feature layer: -1 is the last with the final norm, -2 the output of the block before, without it; 0 "
                  "the embedding, n block n"));

@@ -9,12 +9,15 @@
 #include <antiphon/nn/linear.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace antiphon::whisper {
 namespace {
 
 // The second convolution has stride 2: one vector for two mel frames, 20 ms.
 constexpr int64_t kSamplesPerVector = 2 * media::kLogMelHop;
+
+int64_t samples_of(double seconds) { return std::llround(seconds * media::kLogMelSampleRate); }
 
 }  // namespace
 
@@ -24,6 +27,8 @@ Whisper::Whisper(const WhisperOptions& options)
   if (width % options.num_heads != 0)
     fail(ErrorKind::config,
          fmt::format("whisper: hidden_size = {} is not a multiple of num_heads = {}", width, options.num_heads));
+  chunking_ = {samples_of(options.chunk), samples_of(options.left_context)};
+  check_chunks();
   add("conv1.weight", conv1_weight_, {width, options.num_mels, 3}, Init::linear_uniform);
   add("conv1.bias", conv1_bias_, {width}, Init::zeros);
   add("conv2.weight", conv2_weight_, {width, width, 3}, Init::linear_uniform);
@@ -42,7 +47,30 @@ Whisper::Whisper(const WhisperOptions& options)
   }
 }
 
+void Whisper::check_chunks() const {
+  const auto [chunk, context] = chunking_;
+  const auto refuse = [&](const std::string& what, const std::string& fix) {
+    fail(ErrorKind::config,
+         fmt::format("whisper: chunk = {}, left_context = {}: {}", options_.chunk, options_.left_context, what), fix);
+  };
+  if (chunk == 0 && context > 0) refuse("there is no chunk to see a context", "set chunk too");
+  if (chunk == 0) return;
+  if (options_.length != "clip") refuse("the length is '" + options_.length + "'", "use length = \"clip\"");
+  const int64_t step = kSamplesPerVector * options_.multiple;
+  if (chunk % step != 0)
+    refuse(fmt::format("a chunk of {} samples is no multiple of {}", chunk, step),
+           fmt::format("use multiples of {} s, which are {} vectors",
+                       static_cast<double>(step) / media::kLogMelSampleRate, options_.multiple));
+  if (context % chunk != 0) refuse("the context is not a number of whole chunks", "use a multiple of chunk");
+  if (options_.multiple % options_.pool != 0)
+    refuse(fmt::format("the end of a clip may be no run of {} vectors", options_.pool), "set multiple to that of pool");
+  if (chunk + context > options_.max_positions * kSamplesPerVector)
+    refuse(fmt::format("together they have more than {} vectors", options_.max_positions), "use shorter ones");
+}
+
 int64_t Whisper::sample_rate() const { return media::kLogMelSampleRate; }
+
+Chunking Whisper::chunking() const { return chunking_; }
 
 std::vector<int64_t> Whisper::example_shape() const {
   return {options_.num_mels, options_.length == "window" ? 2 * options_.max_positions : 4 * options_.pool};
@@ -52,6 +80,12 @@ int64_t Whisper::clip_vectors(int64_t samples) const {
   const int64_t step = kSamplesPerVector * options_.multiple;
   return std::min(options_.max_positions,
                   std::max<int64_t>(2 * options_.pool, (samples + step - 1) / step * options_.multiple));
+}
+
+// Of the vectors of a part, those that are not its context's. The context is whole chunks, so the rest tells.
+int64_t Whisper::own_vectors(int64_t vectors) const {
+  const int64_t chunk = chunking_.samples / kSamplesPerVector;
+  return chunk ? (vectors - 1) % chunk + 1 : vectors;
 }
 
 // [mels, frames]. "masked": the clip's own frames, two a vector, and one more where there is one, since the
@@ -67,7 +101,7 @@ at::Tensor Whisper::mel_of(std::span<const float> samples) const {
   return mel.narrow(1, 0, std::min(2 * vectors + 1, mel.size(1))).contiguous();
 }
 
-// Audio longer than a window becomes several parts; nothing is cut off.
+// A sound becomes chunks with what is before them, or where it is longer than a window several; nothing is cut off.
 std::vector<at::Tensor> Whisper::process(const MediaItem& item) const {
   if (item.modality != Modality::audio)
     fail(ErrorKind::data, fmt::format("whisper takes audio and got {}", to_string(item.modality)));
@@ -76,10 +110,11 @@ std::vector<at::Tensor> Whisper::process(const MediaItem& item) const {
   if (item.audio.samples.empty()) fail(ErrorKind::data, "the audio has no samples");
   const int64_t window = options_.max_positions * kSamplesPerVector,
                 total = static_cast<int64_t>(item.audio.samples.size());
+  const int64_t step = chunking_.samples ? chunking_.samples : window;
   std::vector<at::Tensor> parts;
-  for (int64_t begin = 0; begin < total; begin += window) {
-    const int64_t n = std::min(window, total - begin);
-    parts.push_back(mel_of({item.audio.samples.data() + begin, static_cast<size_t>(n)}));
+  for (int64_t begin = 0; begin < total; begin += step) {
+    const int64_t from = std::max<int64_t>(0, begin - chunking_.context), end = std::min(begin + step, total);
+    parts.push_back(mel_of({item.audio.samples.data() + from, static_cast<size_t>(end - from)}));
   }
   return parts;
 }
@@ -88,7 +123,7 @@ TokenGrid Whisper::output_grid(at::IntArrayRef part_shape) const {
   if (part_shape.size() != 2 || part_shape[0] != options_.num_mels || part_shape[1] > 2 * options_.max_positions)
     fail(ErrorKind::data, fmt::format("whisper: expected a part [{}, at most {}], got [{}]", options_.num_mels,
                                       2 * options_.max_positions, fmt::join(part_shape, ", ")));
-  return {1, part_shape[1] / 2 / options_.pool};
+  return {1, own_vectors(part_shape[1] / 2) / options_.pool};
 }
 
 at::Tensor Whisper::forward(const at::Tensor& parts) {
@@ -99,6 +134,8 @@ at::Tensor Whisper::forward(const at::Tensor& parts) {
   const int64_t vectors = parts.size(2) / 2;
   x = x.narrow(1, 0, vectors) + nn::like(positions_.narrow(0, 0, vectors), x);
   for (const auto& layer : layers_) x = layer->forward(x);
+  const int64_t own = own_vectors(vectors);
+  x = x.narrow(1, vectors - own, own);
   if (options_.pool > 1) x = at::avg_pool1d(x.transpose(1, 2), options_.pool).transpose(1, 2);
   return norm_ ? norm_->forward(x) : x;
 }

@@ -14,6 +14,7 @@ struct WhisperOptions {
   int64_t num_mels = 80, max_positions = 1500;
   std::string activation = "gelu", length = "window";
   int64_t layer = -1, multiple = 1, pool = 1;
+  double chunk = 0, left_context = 0;  // seconds
 
   void read_pretrained(const PretrainedConfig& pretrained);
 };
@@ -26,6 +27,7 @@ class Whisper : public Encoder, private Module {
   int64_t sample_rate() const override;
   int64_t output_size() const override { return options_.hidden_size; }
   std::vector<at::Tensor> process(const MediaItem& item) const override;
+  Chunking chunking() const override;
   std::vector<int64_t> example_shape() const override;
   TokenGrid output_grid(at::IntArrayRef part_shape) const override;
   at::Tensor forward(const at::Tensor& parts) override;
@@ -33,10 +35,13 @@ class Whisper : public Encoder, private Module {
   NameMap name_map() const override;
 
  private:
+  void check_chunks() const;
   int64_t clip_vectors(int64_t samples) const;
+  int64_t own_vectors(int64_t vectors) const;
   at::Tensor mel_of(std::span<const float> samples) const;
   WhisperOptions options_;
   int64_t layers_used_;
+  Chunking chunking_;
   at::Tensor conv1_weight_, conv1_bias_, conv2_weight_, conv2_bias_, positions_;
   std::vector<std::unique_ptr<nn::EncoderLayer>> layers_;
   std::unique_ptr<nn::Norm> norm_;

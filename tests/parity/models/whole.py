@@ -1,5 +1,6 @@
 """Whole models out of their directories, LLaVA-1.5, LLaVA-NeXT and Qwen2-Audio, against transformers: ids and places,
 hidden states, logits, loss, every gradient, greedy answers, and the directory that ours writes."""
+import json
 import wave
 
 import numpy as np
@@ -15,7 +16,7 @@ from transformers import (CLIPImageProcessorPil, CLIPVisionConfig, LlamaConfig, 
 from . import tiny
 from .common import starting
 from .conversations import audio, expand, image, make_tokenizer, named, text, turns, write_media
-from .processors import PINPOINTS
+from .processors import PINPOINTS, speech, write_wav
 
 TEMPLATE = ("{% for message in messages %}<|im_start|>{{ message.role }}{{ '\\n' }}"
             "{% if message.role == 'assistant' %}{% generation %}{% for part in message.content %}{{ part.text }}{% endfor %}<|im_end|>{% endgeneration %}"
@@ -74,7 +75,6 @@ class Whole:
             media += [part for part in content if part["type"] != "text"]
             guarded = [{**part, "text": part["text"].replace("<", "\ufdd0")} if "text" in part else part for part in content]
             messages.append({"role": message["role"], "content": guarded})
-        out = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer)
         ids, mask = self.encode(messages, answer)
         inputs, counts = self.encode_media(media)
         ids, supervised, spans = expand(ids, mask, counts, self.media_id)
@@ -95,9 +95,6 @@ class Whole:
 
     def plain_tokenizer(self):
         """The same without media tokens."""
-        import json
-
-        from tokenizers import Tokenizer
         file = json.loads(self.tokenizer.backend_tokenizer.to_str())
         file["added_tokens"] = [token for token in file["added_tokens"] if token["content"].startswith("<|im_")]
         return Tokenizer.from_str(json.dumps(file))
@@ -224,7 +221,6 @@ class Qwen2Audio(Whole):
 
     def __init__(self, bench):
         super().__init__(bench)
-        from .processors import speech, write_wav
         write_wav(self.folder / "short.wav", speech(0.731, 8))
 
     def image_processor(self):

@@ -1,0 +1,21 @@
+// A voice activity detector says how likely it is that somebody speaks. Sessions end turns by it.
+#pragma once
+#include <antiphon/component/module.h>
+#include <antiphon/component/name_map.h>
+
+namespace antiphon {
+
+class VoiceActivity {
+ public:
+  virtual ~VoiceActivity();
+  virtual int64_t sample_rate() const = 0;       // Hz
+  virtual int64_t window() const = 0;            // samples that one probability is about
+  virtual int64_t context() const { return 0; }  // samples before a window that it sees too; zeros before the first
+  // Windows of n sounds, x [n, context() + window()] in [-1, 1], in the module's dtype -> [n] probabilities of speech.
+  // `state` is undefined before a sound's first window, and replaced by what the next window goes on from.
+  virtual at::Tensor forward(const at::Tensor& x, at::Tensor& state) = 0;
+  virtual Module& module() = 0;
+  virtual NameMap name_map() const = 0;
+};
+
+}  // namespace antiphon

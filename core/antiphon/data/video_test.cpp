@@ -1,0 +1,110 @@
+// A video in a sample becomes frames and sound in the right order, each of which is what the decoder gives.
+#include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
+#include <antiphon/data/prepare.h>
+#include <antiphon/data/test_prompts.h>
+#include <antiphon/graph/test_model.h>
+#include <antiphon/media/decode.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace antiphon;
+using namespace antiphon::data;
+
+namespace {
+
+const bool quiet = (log::set_level(log::Level::error), true);
+const std::filesystem::path kMedia = std::string(ANTIPHON_SOURCE_DIR) + "/tests/media";
+
+Sample question(const std::string& video) {
+  return parse_sample(R"({"id": "v", "messages": [{"role": "user", "content": [{"type": "text", "text": "see"},
+      {"type": "video", "video": ")" +
+                          video + R"("}, {"type": "text", "text": "what?"}]},
+      {"role": "assistant", "content": "grey"}]})",
+                      kMedia);
+}
+
+// "t" text, "i" a frame, "a" sound.
+std::string kinds(const Sample& sample) {
+  std::string out;
+  for (const auto& part : sample.turns.front().parts)
+    out += part.media < 0 ? 't' : to_string(sample.media.at(static_cast<size_t>(part.media)).modality)[0];
+  return out;
+}
+
+Sample expanded(const std::string& video, const VideoSampling& sampling, bool hears = true) {
+  const auto model = graph::testing::test_model(hears ? graph::testing::kTwoStreams : R"(llm = { plugin = "test_lm" }
+                 streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } })",
+                                                false);
+  return expand_videos(question(video), sampling, *model, {});
+}
+
+}  // namespace
+
+TEST_CASE("frames come first and sound last, or both in the order of time") {
+  CHECK(kinds(expanded("clip.mp4", {.frames = 3})) == "tiiiat");
+  CHECK(kinds(expanded("clip.mp4", {.frames = 3, .interleave = true})) == "taiaiaiat");
+  CHECK(kinds(expanded("clip.mp4", {.frames_per_second = 4})) == "tiiiiat");
+  CHECK(kinds(expanded("clip.mp4", {.frames_per_second = 4, .interleave = true})) == "tiaiaiaiat");
+  CHECK(kinds(expanded("clip.mp4", {.frames = 2, .sound = false})) == "tiit");
+  CHECK(kinds(expanded("clip.mp4", {.frames = 2}, false)) == "tiit");  // the model hears nothing
+  CHECK(kinds(expanded("first.gif", {.frames = 2})) == "tiit");        // the file has no sound
+}
+
+TEST_CASE("what comes out is what the decoder gives; sound in pieces is the whole") {
+  const auto video = media::load_video(kMedia / "clip.mp4", {.frames = 3, .sample_rate = 16000});
+  const auto sample = expanded("clip.mp4", {.frames = 3, .interleave = true});
+  std::vector<float> sound;
+  std::vector<std::vector<uint8_t>> frames, wanted;
+  for (const auto& ref : sample.media) {
+    CHECK(ref.origin == kMedia / "clip.mp4");
+    if (ref.modality == Modality::image)
+      frames.push_back(ref.item->image.rgb);
+    else
+      sound.insert(sound.end(), ref.item->audio.samples.begin(), ref.item->audio.samples.end());
+  }
+  for (const auto& frame : video.frames) wanted.push_back(frame.image.rgb);
+  CHECK(frames == wanted);
+  CHECK(sound == video.audio->samples);
+}
+
+TEST_CASE("the same frame has the same content, another sampling another one") {
+  const auto contents = [](const VideoSampling& sampling) {
+    std::vector<std::string> out;
+    for (const auto& ref : expanded("clip.mp4", sampling).media) out.push_back(ref.content);
+    return out;
+  };
+  CHECK(contents({.frames = 3}) == contents({.frames = 3}));
+  const auto three = contents({.frames = 3});
+  for (const auto& content : contents({.frames = 4})) CHECK(std::ranges::find(three, content) == three.end());
+  CHECK(std::ranges::find(three, contents({.frames = 3, .interleave = true})[0]) == three.end());
+}
+
+TEST_CASE("a sample with a video is prepared like one with its frames and sound") {
+  const auto model = graph::testing::test_model(graph::testing::kTwoStreams);
+  const auto prompts = testing::tiny_prompts();
+  const FeatureCache cache("", {});
+  const Preparer preparer(*model, prompts, cache, {}, 20000, {.frames = 2, .interleave = true});
+  const auto prepared = preparer.prepare(question("clip.mp4"), Purpose::training);
+  REQUIRE(prepared.media.size() == 5);
+  CHECK(prepared.media[1].stream == "image");
+  CHECK(prepared.media[1].item.tokens == 24 * 32);
+  CHECK(prepared.supervised_count() > 0);
+  CHECK(prepared.media[0].position < prepared.media[1].position);
+}
+
+TEST_CASE("a video that cannot be read, or that a model without pictures is given, is named") {
+  CHECK_THROWS_AS(expanded("tone.wav", {}), Error);
+  CHECK_THROWS_AS(expanded("nowhere.mp4", {}), Error);
+  const auto model = graph::testing::test_model(R"(llm = { plugin = "test_lm" })");
+  const auto prompts = testing::tiny_prompts();
+  const FeatureCache cache("", {});
+  const Preparer preparer(*model, prompts, cache, {}, 20000);
+  try {
+    preparer.prepare(question("clip.mp4"), Purpose::training);
+    FAIL("it was taken");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::data);
+    CHECK(error.message().find("image") != std::string::npos);
+  }
+}
