@@ -7,7 +7,7 @@ function el(name, attributes, ...children) {
     if (key === "class") node.className = value;
     else node.setAttribute(key, value === true ? "" : value);
   }
-  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
+  for (const child of children.flat(Infinity)) if (child !== null && child !== undefined) node.append(child);
   return node;
 }
 
@@ -24,7 +24,7 @@ function number(value, digits = 3) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size >= 1e7 || size < 1e-3) return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e");
-  if (size >= 100) return Math.round(value).toLocaleString("en");
+  if (size >= 100 && digits < 5) return Math.round(value).toLocaleString("en");
   return String(+value.toPrecision(digits));
 }
 
@@ -35,6 +35,12 @@ function ticks(low, high, count) {
   const out = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-6; ++i) out.push(+(i * step).toPrecision(12));
   return out;
+}
+
+// How many digits tell neighbouring ticks apart.
+function digitsOf(values) {
+  const most = Math.max(...values.map(Math.abs));
+  return values.length < 2 || most === 0 ? 3 : Math.min(8, Math.max(3, Math.ceil(Math.log10(most / (values[1] - values[0]))) + 1));
 }
 
 // Exponential moving average whose start is not pulled to zero.
@@ -94,7 +100,7 @@ class Chart {
       low = Math.min(values[Math.floor(values.length * 0.005)], ...lines);
       high = Math.max(values[Math.ceil(values.length * 0.995) - 1], ...lines);
     }
-    if (low === high) [low, high] = [low - Math.abs(low) * 0.1 - 1e-9, high + Math.abs(high) * 0.1 + 1e-9];
+    if (high - low <= 1e-6 * Math.abs(high)) [low, high] = [low - Math.abs(low) * 0.1 - 1e-9, high + Math.abs(high) * 0.1 + 1e-9];
     if (low >= 0 && low < high * 0.4) low = 0;
     return [low, high + (high - low) * 0.04];
   }
@@ -102,8 +108,8 @@ class Chart {
   draw() {
     const width = this.svg.clientWidth, height = this.svg.clientHeight;
     if (!width) return;
-    const [low, high] = this.range(), rows = ticks(low, high, 4);
-    const left = 12 + 6.6 * Math.max(...rows.map((v) => number(v).length)), right = 10, top = 6, bottom = 20;
+    const [low, high] = this.range(), rows = ticks(low, high, 4), names = rows.map((value) => number(value, digitsOf(rows)));
+    const left = 12 + 6.6 * Math.max(...names.map((name) => name.length)), right = 10, top = 6, bottom = 20;
     const steps = this.series.flatMap((s) => [s.points[0][0], s.points[s.points.length - 1][0]]);
     const first = Math.min(...steps), last = Math.max(...steps, first + 1);
     this.x = (step) => left + ((step - first) / (last - first)) * (width - left - right);
@@ -114,9 +120,9 @@ class Chart {
     const clip = "clip-" + this.metric.key.replace(/\W/g, "-"), inside = svg("clipPath", { id: clip });
     inside.append(svg("rect", { x: left, y: top - 2, width: width - left - right + 2, height: height - top - bottom + 4 }));
     this.svg.append(inside);
-    for (const value of rows) {
+    for (const [i, value] of rows.entries()) {
       this.svg.append(svg("line", { class: "grid", x1: left, x2: width - right, y1: this.y(value), y2: this.y(value) }));
-      this.svg.append(svg("text", { x: left - 6, y: this.y(value) + 4, "text-anchor": "end" }, number(value)));
+      this.svg.append(svg("text", { x: left - 6, y: this.y(value) + 4, "text-anchor": "end" }, names[i]));
     }
     this.steps(first, last, width, height);
     for (const s of this.series) this.lines(s, clip);
@@ -128,7 +134,7 @@ class Chart {
   steps(first, last, width, height) {
     for (const step of ticks(first, last, Math.max(2, Math.floor(width / 90)))) {
       const name = step >= 1e4 ? number(step / 1000, 4) + "k" : String(step);
-      if (Number.isInteger(step) && this.x(step) < width - 24) this.svg.append(svg("text", { x: this.x(step), y: height - 4, "text-anchor": "middle" }, name));
+      if (Number.isInteger(step) && this.x(step) < width - 56) this.svg.append(svg("text", { x: this.x(step), y: height - 4, "text-anchor": "middle" }, name));
     }
     this.svg.append(svg("text", { x: width - 8, y: height - 4, "text-anchor": "end" }, "step"));
   }

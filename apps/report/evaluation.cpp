@@ -36,7 +36,8 @@ Names keys_of(const json& objects, const Names& first) {
 }
 
 json row(const json& tasks, const std::string& task, const std::string& condition) {
-  json out{{"task", task}, {"media", condition}, {"samples", each(tasks, {task, "samples"})}};
+  json out{
+      {"task", task}, {"media", condition}, {"samples", each(tasks, {task, "samples"})}, {"metrics", json::object()}};
   const auto metrics = each(tasks, {task, "conditions", condition});
   for (const auto& metric : keys_of(metrics, {})) out["metrics"][metric] = each(metrics, {metric});
   out["versus"] = each(tasks, {task, "right_better_than", condition, "loss"});

@@ -25,16 +25,20 @@ function answersOf(sample, data) {
   return list;
 }
 
-function lossesOf(run, i, data) {
-  const several = data.runs.length > 1;
-  if (!run || run.losses.right === undefined) return null;
-  const most = Math.max(...Object.values(run.losses), 1e-9), names = Object.keys(NAMES).filter((k) => k in run.losses).concat(Object.keys(run.losses).filter((k) => !(k in NAMES)));
-  const rows = names.flatMap((key) => {
-    const bar = el("i", { class: several ? color(i) : "run-a" });
-    bar.style.width = `${(100 * run.losses[key]) / most}%`;
-    return [el("span", { class: key === "right" ? "own" : null }, NAMES[key] || key), bar, el("span", {}, run.losses[key].toFixed(3))];
-  });
-  return el("div", { class: "losses", role: "group", "aria-label": "Loss of the expected answer by media" }, el("p", {}, `Loss of the expected answer${several ? ` (${"AB"[i]})` : ""} with`), rows);
+// One bar a run for each kind of media, all on one scale.
+function lossesOf(sample) {
+  const all = sample.runs.map((run) => (run && run.losses) || {}), found = new Set(all.flatMap(Object.keys));
+  if (!found.size) return null;
+  const names = [...Object.keys(NAMES).filter((k) => found.has(k)), ...[...found].filter((k) => !(k in NAMES))];
+  const most = Math.max(...all.flatMap(Object.values), 1e-9);
+  const bar = (losses, i, key) => {
+    const node = el("i", { class: color(i) });
+    node.style.width = `${(100 * (losses[key] || 0)) / most}%`;
+    return node;
+  };
+  const value = (losses, i, key) => el("span", { class: all.length > 1 ? color(i) : null }, i ? " " : "", key in losses ? losses[key].toFixed(3) : "–");
+  const rows = names.flatMap((key) => [el("span", { class: key === "right" ? "own" : null }, NAMES[key] || key), el("div", {}, all.map((l, i) => bar(l, i, key))), el("span", {}, all.map((l, i) => value(l, i, key)))]);
+  return el("div", { class: "losses", role: "group", "aria-label": "Loss of the expected answer by media" }, el("p", {}, "Loss of the expected answer with"), rows);
 }
 
 function cardOf(sample, data) {
@@ -45,7 +49,7 @@ function cardOf(sample, data) {
       el("p", { class: "tags" }, [...new Set(tags)].map((t) => el("span", {}, t))),
       sample.question ? el("p", { class: "question" }, sample.question) : el("p", { class: "gone" }, sample.note || "This sample has no question."),
       answersOf(sample, data),
-      sample.runs.map((run, i) => lossesOf(run, i, data)),
+      lossesOf(sample),
       el("p", { class: "mono" }, `${sample.id ? sample.id + " · " : ""}${sample.place}`)));
 }
 

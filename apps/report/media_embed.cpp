@@ -9,7 +9,8 @@
 #include <antiphon/media/decode.h>
 #include <antiphon/media/image_header.h>
 #include <antiphon/media/resize.h>
-#include <report/media_files.h>
+#include <common/wav_file.h>
+#include <report/jpeg_file.h>
 
 namespace antiphon::apps::report {
 namespace {
@@ -74,6 +75,18 @@ Embedded video(const std::string& bytes, const fs::path& path) {
 std::string kind_of(const std::string& type, const fs::path& path) {
   if (type == "image" || type == "audio" || type == "video") return type;
   return !mime_of_video(path).empty() ? "video" : type;
+}
+
+std::string base64(std::string_view bytes) {
+  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t group = 0;
+    for (size_t j = i; j < i + 3; ++j) group = group << 8 | (j < bytes.size() ? static_cast<uint8_t>(bytes[j]) : 0);
+    for (size_t j = 0; j < 4; ++j) out += i + j > bytes.size() ? '=' : kDigits[group >> (18 - 6 * j) & 63];
+  }
+  return out;
 }
 
 Embedded embed(const std::string& type, const fs::path& path) {

@@ -17,7 +17,8 @@ json curves_of(const Training& training) {
 
 json head_of(const RunData& run) {
   const auto& t = run.training;
-  const auto planned = run.config.is_object() && run.config.contains("train") ? run.config["train"] : json::object();
+  const auto train = run.config.is_object() ? run.config.value("train", json()) : json();
+  const auto planned = train.is_object() ? train : json::object();
   return {{"name", run.name},
           {"path", run.path.string()},
           {"env", run.env},

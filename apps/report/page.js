@@ -10,7 +10,7 @@ function setUpTheme() {
 function drawPage() {
   const data = JSON.parse(document.getElementById("data").textContent), several = data.runs.length > 1;
   document.title = data.runs.map((run) => run.name).join(" and ") + " – antiphon report";
-  document.getElementById("head").append(el("div", { class: "runs" }, data.runs.map((run, i) => head(run, i, several))));
+  document.getElementById("head").append(el("div", { class: several ? "runs two" : "runs" }, data.runs.map((run, i) => head(run, i, several))));
   setUpTheme();
   drawCharts(data);
   drawTables(data);

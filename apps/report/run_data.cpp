@@ -42,7 +42,9 @@ void read_config(RunData& run) {
 
 void note_lines(const LineCounts& lines, const char* file, RunData& run) {
   if (lines.broken > 0)
-    run.notes.push_back(fmt::format("{} lines of {} are no JSON objects and were left out.", lines.broken, file));
+    run.notes.push_back(fmt::format("{} of {} held no JSON object and {} left out.",
+                                    lines.broken == 1 ? "1 line" : fmt::format("{} lines", lines.broken), file,
+                                    lines.broken == 1 ? "was" : "were"));
   if (lines.cut) run.notes.push_back(fmt::format("The last line of {} is half written and was left out.", file));
 }
 

@@ -85,29 +85,29 @@ function rowCells(row, scores, several) {
 
 function tableHead(scores, runs) {
   const several = runs.length > 1, span = several ? { colspan: 3, class: "group" } : { class: "group" };
-  const top = el("tr", {}, ["Task", "Media", "n"].map((t, i) => el("th", { class: i < 2 ? "left" : "count", rowspan: several ? 2 : null, scope: "col" }, t)),
+  const top = el("tr", {}, el("th", { class: "left", rowspan: several ? 2 : null, scope: "col" }, "Media"),
     scores.map(([, title]) => el("th", { ...span, scope: several ? "colgroup" : "col" }, title)),
-    el("th", { class: "group", colspan: several ? 2 : null, scope: several ? "colgroup" : "col" }, "Loss over own media"));
+    el("th", { class: "group", colspan: several ? 2 : null, scope: several ? "colgroup" : "col" }, "Rise of the loss"));
   if (!several) return el("thead", {}, top);
   const name = (i) => el("th", { scope: "col", class: i ? null : "group" }, el("span", { class: color(i) }, "AB"[i]));
   const group = () => [name(0), name(1), el("th", { scope: "col" }, "B − A")];
   return el("thead", {}, top, el("tr", {}, scores.map(group), name(0), name(1)));
 }
 
+function bodyOf(task, rows, scores, runs) {
+  const n = [...new Set(rows[0].samples.filter(isNumber))].join(" / "), width = 2 + scores.length * (runs.length > 1 ? 3 : 1) + (runs.length - 1);
+  return el("tbody", {}, el("tr", { class: "task" }, el("th", { scope: "rowgroup", colspan: width }, el("span", {}, task, el("small", {}, ` ${n} samples`)))),
+    rows.map((row) => el("tr", { class: row.media === "right" ? "right-media" : null }, el("th", { scope: "row" }, CONDITIONS[row.media] || row.media), rowCells(row, scores, runs.length > 1))));
+}
+
 function tableOf(set, runs) {
   const scores = SCORES.filter(([key]) => set.rows.some((row) => row.metrics[key] && row.metrics[key].some(Boolean)));
-  let task = null;
-  const rows = set.rows.map((row) => {
-    const fresh = row.task !== task, n = [...new Set(row.samples.filter(isNumber))].join(" / ");
-    task = row.task;
-    return el("tr", { class: (fresh ? "task " : "") + (row.media === "right" ? "right-media" : "") },
-      el("th", { scope: "row" }, fresh ? row.task : ""), el("th", { class: "left media", scope: "row" }, CONDITIONS[row.media] || row.media), el("td", {}, fresh ? n : ""), rowCells(row, scores, runs.length > 1));
-  });
+  const bodies = [...new Set(set.rows.map((row) => row.task))].map((task) => bodyOf(task, set.rows.filter((row) => row.task === task), scores, runs));
   const skipped = set.skipped.filter(isNumber), n = [...new Set(set.samples.filter(isNumber))];
   const told = skipped.length ? `${[...new Set(skipped)].join(" / ")} skipped` : "";
   return el("div", { class: "panel set" + (runs.length > 1 ? "" : " one-run") },
     el("header", {}, el("h3", {}, set.set), el("p", { class: "hint" }, `${n.join(" / ")} samples`), told ? el("p", { class: "hint " + (skipped.some((s) => s > 0) ? "some" : "") }, told) : null),
-    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Scores of ${set.set}` }, el("table", {}, tableHead(scores, runs), el("tbody", {}, rows))));
+    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Scores of ${set.set}` }, el("table", {}, tableHead(scores, runs), bodies)));
 }
 
 function drawTables(data) {

@@ -134,6 +134,11 @@ class Browser(report_run.Base):
         self.assertEqual(self.js("return document.querySelectorAll('#evaluation td.better').length > 0"), True)
         self.assertIn("model.llm.peft.0.rank", self.js("return document.getElementById('differences').innerText"))
         self.assertEqual(self.js("return document.querySelectorAll('#skipped .big.some').length"), 2)
+        for page in [self.one, self.two]:
+            self.open(page)
+            self.assertNotRegex(self.js("return document.body.innerText"), r"\[object|undefined|NaN")
+            widths = self.js("return [...document.querySelectorAll('#evaluation tr:not(.task)')].map(r => [...r.cells].reduce((n, c) => n + c.colSpan, 0))")
+            self.assertEqual(len(set(widths[-2:])), 1)
 
     def test_hostile_text_is_inert(self):
         for page in [self.one, self.two]:

@@ -19,7 +19,7 @@ class Content(report_run.Base):
         self.assertEqual(loss, sorted(loss))
         self.assertEqual(run["curves"]["train/memory_bytes"]["points"][0], [1, 2.0])
         self.assertNotIn("train/never_heard_of", run["curves"])
-        self.assertTrue(any("1 lines of metrics.jsonl" in note for note in run["notes"]), run["notes"])
+        self.assertTrue(any("1 line of metrics.jsonl" in note for note in run["notes"]), run["notes"])
         self.assertTrue(any("half written" in note for note in run["notes"]), run["notes"])
 
     def test_skipped(self):

@@ -1,4 +1,4 @@
-#include <report/media_files.h>
+#include <report/jpeg_file.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,13 +14,9 @@ extern "C" {
 #endif
 
 namespace antiphon::apps::report {
+#if ANTIPHON_FFMPEG
 namespace {
 
-void append(std::string& out, uint32_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 255);
-}
-
-#if ANTIPHON_FFMPEG
 constexpr int kQuality = 4;  // 1 best, 31 worst
 
 template <auto kFree>
@@ -74,11 +70,9 @@ Context encoder_for(const AVFrame& frame) {
   check(avcodec_open2(context.get(), codec, nullptr) >= 0);
   return context;
 }
-#endif
 
 }  // namespace
 
-#if ANTIPHON_FFMPEG
 std::string jpeg_file(const Image& image) {
   const auto frame = frame_of(image);
   const auto context = encoder_for(*frame);
@@ -90,31 +84,5 @@ std::string jpeg_file(const Image& image) {
 #else
 std::string jpeg_file(const Image&) { fail(ErrorKind::config, "this build has no FFmpeg, which writes pictures"); }
 #endif
-
-std::string wav_file(const Audio& audio) {
-  const auto rate = static_cast<uint32_t>(audio.sample_rate), bytes = static_cast<uint32_t>(2 * audio.samples.size());
-  std::string out = "RIFF";
-  append(out, 36 + bytes, 4);
-  out += "WAVEfmt ";
-  append(out, 16, 4), append(out, 1, 2), append(out, 1, 2);  // size of the block, PCM, mono
-  append(out, rate, 4), append(out, 2 * rate, 4), append(out, 2, 2), append(out, 16, 2);
-  out += "data";
-  append(out, bytes, 4);
-  for (const float sample : audio.samples)
-    append(out, static_cast<uint32_t>(std::lround(std::clamp(sample, -1.f, 1.f) * 32767)), 2);
-  return out;
-}
-
-std::string base64(std::string_view bytes) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    for (size_t j = i; j < i + 3; ++j) group = group << 8 | (j < bytes.size() ? static_cast<uint8_t>(bytes[j]) : 0);
-    for (size_t j = 0; j < 4; ++j) out += i + j > bytes.size() ? '=' : kDigits[group >> (18 - 6 * j) & 63];
-  }
-  return out;
-}
 
 }  // namespace antiphon::apps::report
