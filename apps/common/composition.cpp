@@ -1,0 +1,24 @@
+#include <common/composition.h>
+
+#include <antiphon/base/error.h>
+
+namespace antiphon::apps {
+
+text::PromptBuilder open_prompts(const RunConfig& config) {
+  const auto& llm = config.model.llm;
+  const auto folder = llm.tokenizer.empty() ? llm.weights : llm.tokenizer;
+  if (folder.empty())
+    fail(ErrorKind::config, "the language model has no tokenizer",
+         "give model.llm.weights, or model.llm.tokenizer: a directory with tokenizer.json");
+  auto tokenizer = text::Tokenizer::load(folder);
+  auto chat_template =
+      text::ChatTemplate::load(llm.chat_template.empty() ? folder : llm.chat_template, tokenizer.special_tokens());
+  return {std::move(tokenizer), std::move(chat_template), config.model.has_placeholders()};
+}
+
+Composition::Composition(const std::string& file, const std::vector<std::string>& sets)
+    : config(read_config(file, sets)), model(graph::MultimodalLm::build(config.model)), prompts(open_prompts(config)) {
+  config.model = model->spec();
+}
+
+}  // namespace antiphon::apps

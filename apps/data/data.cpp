@@ -1,0 +1,81 @@
+// antiphon data show|check FILE: what a configuration reads, as the model gets it. Loads no weight.
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/strings.h>
+#include <common/command.h>
+#include <common/composition.h>
+#include <data/check.h>
+#include <data/findings.h>
+#include <data/sources.h>
+#include <nlohmann/json.hpp>
+
+#include <thread>
+
+namespace antiphon::apps {
+namespace {
+
+struct CheckFlags {
+  std::string file;
+  std::vector<std::string> sets;
+  int64_t limit = 0;
+  int threads = 0;
+  bool json = false;
+};
+
+int finish(const std::vector<SourceFindings>& findings, bool as_json) {
+  const auto found = to_json(findings);
+  if (as_json) {
+    fmt::print("{}\n", found.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    std::fflush(stdout);
+  } else {
+    print_findings(found);
+  }
+  const auto bad = found["bad"].get<int64_t>();
+  if (bad > 0)
+    fail(ErrorKind::data, fmt::format("{} of {} samples are bad", bad, found["samples"].get<int64_t>()),
+         "mend or remove them: training would skip each one");
+  return 0;
+}
+
+int check(const CheckFlags& flags) {
+  at::set_num_threads(1);  // the samples are what is shared out
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int threads = flags.threads > 0 ? flags.threads : cores;
+  if (flags.file.ends_with(".jsonl"))
+    return finish(check_sources({{"", flags.file, {}}}, flags.limit, threads), flags.json);
+  const Composition composition(flags.file, flags.sets);
+  const Reader reader(composition);
+  return finish(check_sources(reader.sources(), flags.limit, threads), flags.json);
+}
+
+void add_check(CLI::App& data, Action& action) {
+  auto* command = data.add_subcommand("check", "go over every sample: parsing, media, tokens, same media in two sets");
+  auto flags = std::make_shared<CheckFlags>();
+  command->add_option("file", flags->file, "a TOML configuration, the folder of a run, or a .jsonl file alone")
+      ->required();
+  command->add_option("--set", flags->sets, "override one value: --set train.tokens_per_batch=4096 (may be repeated)")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command->add_option("--limit", flags->limit, "samples of each source; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--threads", flags->threads, "threads that read; 0: all cores")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command->add_flag("--json", flags->json, "print JSON");
+  command->callback([flags, &action] { action = [flags] { return check(*flags); }; });
+}
+
+}  // namespace
+
+void add_data_show(CLI::App& data, Action& action);
+
+void add_data(CLI::App& program, Action& action) {
+  auto* data = program.add_subcommand("data", "show samples as the model sees them, or check all; loads no weight");
+  data->require_subcommand(1);
+  add_data_show(*data, action);
+  add_check(*data, action);
+}
+
+}  // namespace antiphon::apps

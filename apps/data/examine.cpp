@@ -1,0 +1,115 @@
+#include <data/examine.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/files.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/media/decode.h>
+
+#include <cctype>
+#include <new>
+
+namespace antiphon::apps {
+namespace {
+
+constexpr int64_t kSampleRate = 16000;  // of recordings that no encoder asks for
+
+void replace_all(std::string& text, const std::string& what, const std::string& by) {
+  for (size_t at = text.find(what); !what.empty() && at != std::string::npos; at = text.find(what, at + by.size()))
+    text.replace(at, what.size(), by);
+}
+
+std::string without_numbers(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    const bool digit = std::isdigit(static_cast<unsigned char>(c)) != 0;
+    if (!digit || !out.ends_with('N')) out += digit ? 'N' : c;
+  }
+  return out;
+}
+
+// Reasons that differ in a path or a number only are of one kind.
+std::string kind_of(std::string message, const data::Sample& sample) {
+  for (const auto& media : sample.media) replace_all(message, media.path.string(), "FILE");
+  return without_numbers(message);
+}
+
+MediaFacts decoded(const data::MediaRef& ref, const std::string& bytes, const media::MediaLimits& limits) {
+  MediaItem item{ref.modality, {}, {}};
+  if (ref.modality == Modality::image) {
+    item.image = media::decode_image(bytes, limits);
+  } else if (ref.modality == Modality::audio) {
+    item.audio = media::decode_audio(bytes, kSampleRate, ref.path.extension().string(), limits);
+  } else {
+    auto video = media::decode_video(bytes, {.frames = 1, .sample_rate = kSampleRate}, limits);
+    item.image = std::move(video.frames.at(0).image);
+    auto facts = facts_of(ref, item);
+    facts.seconds = video.seconds;
+    return facts;
+  }
+  return facts_of(ref, item);
+}
+
+void read_media(const data::Sample& sample, Examined& out) {
+  const media::MediaLimits limits;
+  for (const auto& ref : sample.media) {
+    with_context("reading " + ref.path.string(), [&] {
+      const auto bytes = read_file(ref.path, ErrorKind::data, limits.file_bytes);
+      out.media.push_back(decoded(ref, bytes, limits));
+      out.media.back().content = content_hash(bytes);
+    });
+  }
+}
+
+void prepare(const data::Preparer& preparer, const data::Sample& sample, Examined& out) {
+  const auto prepared = preparer.prepare(sample, data::Purpose::training, [&](const auto& ref, const auto& item) {
+    out.media.push_back(facts_of(ref, item));
+  });
+  out.tokens = prepared.tokens(), out.supervised = prepared.supervised_count();
+  for (size_t i = 0; i < prepared.media.size(); ++i) {
+    out.media[i].stream = prepared.media[i].stream;
+    out.media[i].content = prepared.media[i].content;
+    out.media[i].tokens = prepared.media[i].item.tokens;
+  }
+}
+
+void look(const Examiner& examiner, const data::Sample& sample, Examined& out) {
+  if (!examiner.preparer) return read_media(sample, out);
+  prepare(*examiner.preparer, sample, out);
+  if (out.tokens > examiner.max_tokens)
+    fail(ErrorKind::data, fmt::format("the sample has {} tokens; at most {} fit", out.tokens, examiner.max_tokens),
+         examiner.too_long);
+}
+
+}  // namespace
+
+MediaFacts facts_of(const data::MediaRef& ref, const MediaItem& item) {
+  return {std::string(to_string(ref.modality)),
+          "",
+          ref.modality,
+          0,
+          item.image.width,
+          item.image.height,
+          item.audio.seconds()};
+}
+
+Examined Examiner::operator()(const data::Manifest& manifest, int64_t index) const {
+  Examined out;
+  data::Sample sample;
+  out.line = manifest.line(index);
+  try {
+    sample = manifest.sample(index);
+    out.id = sample.id;
+    look(*this, sample, out);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    out.reason = error.what(), out.kind = kind_of(error.message(), sample);
+  } catch (const std::bad_alloc&) {
+    out.reason = out.kind = "out of memory";
+  } catch (const std::exception&) {
+    out.reason = out.kind = "internal error: something failed that should not";
+  }
+  return out;
+}
+
+}  // namespace antiphon::apps

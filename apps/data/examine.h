@@ -1,0 +1,42 @@
+// One sample, looked at as training would: parsed, its media decoded, its tokens counted.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <antiphon/data/manifest.h>
+#include <antiphon/data/prepare.h>
+
+namespace antiphon::apps {
+
+struct MediaFacts {
+  std::string stream;   // which stream takes it; without a model: its modality
+  std::string content;  // hash of the file's bytes
+  Modality modality = Modality::image;
+  int64_t tokens = 0;
+  int64_t width = 0, height = 0;  // of a picture, or of a video
+  double seconds = 0;             // of a recording, or of a video
+};
+
+struct Examined {
+  std::string id;
+  int64_t line = 0;
+  std::string reason;  // why it is bad; empty: it is good
+  std::string kind;    // the reason without what differs from sample to sample
+  int64_t tokens = 0, supervised = 0;
+  std::vector<MediaFacts> media;
+};
+
+// How samples are looked at.
+struct Examiner {
+  const data::Preparer* preparer = nullptr;  // nullptr: parsing and media alone
+  int64_t max_tokens = 0;                    // longer samples are bad
+  std::string too_long;                      // how to mend them
+  // Thread-safe. What is wrong with the sample is told in the result; errors of other kinds than data are thrown.
+  Examined operator()(const data::Manifest& manifest, int64_t index) const;
+};
+
+// What a decoded item is, without its tokens.
+MediaFacts facts_of(const data::MediaRef& ref, const MediaItem& item);
+
+}  // namespace antiphon::apps

@@ -1,0 +1,151 @@
+// antiphon data show FILE: which samples, and how they are printed.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/base/strings.h>
+#include <common/command.h>
+#include <common/composition.h>
+#include <data/show.h>
+#include <data/sources.h>
+#include <data/visible.h>
+
+#include <cstdlib>
+
+namespace antiphon::apps {
+namespace {
+
+struct ShowFlags {
+  std::string file, source, id, color = "auto";
+  std::vector<std::string> sets;
+  int64_t line = 0, count = 1;
+  bool no_color = false, tokens = false;
+};
+
+bool wants_color(const ShowFlags& flags) {
+  if (flags.no_color || flags.color == "never") return false;
+  const char* refused = std::getenv("NO_COLOR");  // no-color.org
+  return flags.color == "always" || (isatty(STDOUT_FILENO) == 1 && (!refused || !*refused));
+}
+
+struct Place {
+  size_t manifest = 0;
+  int64_t index = 0;
+};
+
+Place place_of_line(const data::Manifest& manifest, int64_t line) {
+  for (int64_t i = 0; i < manifest.size(); ++i)
+    if (manifest.line(i) == line) return {0, i};
+  fail(ErrorKind::data, fmt::format("{} has no sample at line {}", manifest.path().string(), line),
+       fmt::format("its {} samples stand at lines {} to {}", manifest.size(), manifest.line(0),
+                   manifest.line(manifest.size() - 1)));
+}
+
+Place place_of_id(const std::vector<data::Manifest>& manifests, const std::string& id) {
+  std::vector<std::string> known;
+  for (size_t m = 0; m < manifests.size(); ++m)
+    for (int64_t i = 0; i < manifests[m].size(); ++i) {
+      try {
+        known.push_back(manifests[m].sample(i).id);
+      } catch (const Error&) {
+        continue;  // a sample that cannot be read has no id
+      }
+      if (known.back() == id) return {m, i};
+    }
+  const auto near = nearest(id, known);
+  fail(ErrorKind::data,
+       fmt::format("no sample has the id '{}'{}", id, near.empty() ? "" : "; did you mean '" + near + "'?"),
+       "ids are those of the lines of the sources; --source names another file");
+}
+
+Place first_place(const std::vector<data::Manifest>& manifests, const ShowFlags& flags) {
+  if (!flags.id.empty()) return place_of_id(manifests, flags.id);
+  return flags.line > 0 ? place_of_line(manifests.front(), flags.line) : Place{};
+}
+
+std::vector<data::Manifest> open_manifests(const Composition& composition, const ShowFlags& flags) {
+  std::vector<data::Manifest> manifests;
+  if (!flags.source.empty()) {
+    manifests.emplace_back(flags.source);
+    return manifests;
+  }
+  for (const auto& source : composition.config.data.train.sources) manifests.emplace_back(source.path);
+  if (manifests.empty())
+    fail(ErrorKind::config, "the configuration names no training data", "name a file with --source");
+  return manifests;
+}
+
+Shown read(const data::Preparer& preparer, const data::Sample& sample) {
+  Shown shown;
+  shown.prepared = preparer.prepare(sample, data::Purpose::training, [&](const auto& ref, const auto& item) {
+    shown.paths.push_back(ref.path.string());
+    shown.facts.push_back(facts_of(ref, item));
+  });
+  return shown;
+}
+
+void print(const Shown& shown, const Composition& composition, const ShowFlags& flags) {
+  const auto& tokenizer = composition.prompts.tokenizer();
+  fmt::print("{}\n{}{}", shown_text(shown, tokenizer, wants_color(flags)), shown_counts(shown),
+             shown_labels(shown, tokenizer, flags.tokens));
+  const auto budget = std::min(composition.config.train.tokens_per_batch, composition.model->llm().max_positions());
+  if (shown.prepared.tokens() > budget)
+    fmt::print("too long: at most {} tokens fit into a batch, so training skips this sample\n", budget);
+}
+
+// Whether the sample is good; what is wrong with it is told.
+bool show_one(const Reader& reader, const Composition& composition, const data::Manifest& manifest, int64_t index,
+              const ShowFlags& flags) {
+  const auto where = fmt::format("{}:{}", manifest.path().string(), manifest.line(index));
+  try {
+    const auto sample = manifest.sample(index);
+    const auto shown = read(reader.preparer(), sample);
+    fmt::print("{} ({})\n", visible(where, false), visible(sample.id, false));
+    print(shown, composition, flags);
+    return true;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    log::error(fmt::format("{}: {}", where, error.what()));
+    return false;
+  }
+}
+
+int show(const ShowFlags& flags) {
+  const Composition composition(flags.file, flags.sets);
+  const Reader reader(composition);
+  const auto manifests = open_manifests(composition, flags);
+  auto place = first_place(manifests, flags);
+  bool good = true;
+  for (int64_t n = 0; n < flags.count && place.manifest < manifests.size(); ++n) {
+    if (n > 0) fmt::print("\n");
+    const auto& manifest = manifests[place.manifest];
+    good &= show_one(reader, composition, manifest, place.index, flags);
+    std::fflush(stdout);
+    if (++place.index == manifest.size()) place = {place.manifest + 1, 0};
+  }
+  return good ? 0 : static_cast<int>(ErrorKind::data);
+}
+
+}  // namespace
+
+void add_data_show(CLI::App& data, Action& action) {
+  auto* command = data.add_subcommand("show", "print samples as tokens: what is read, what is predicted");
+  auto flags = std::make_shared<ShowFlags>();
+  command->add_option("file", flags->file, "a TOML configuration, or the folder of a run")->required();
+  command->add_option("--set", flags->sets, "override one value: --set model.llm.chat_template=x.jinja")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command->add_option("--source", flags->source, "a .jsonl file, in place of those of data.train");
+  auto* line =
+      command->add_option("--line", flags->line, "line of the first source to begin with")->check(CLI::PositiveNumber);
+  command->add_option("--id", flags->id, "id of the sample to begin with")->excludes(line);
+  command->add_option("--count", flags->count, "samples to show")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--color", flags->color, "auto (on a terminal), always or never; without, « » mark the answers")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str();
+  command->add_flag("--no-color", flags->no_color, "the same as --color never");
+  command->add_flag("--tokens", flags->tokens, "list every token, each with what is predicted there");
+  command->callback([flags, &action] { action = [flags] { return show(*flags); }; });
+}
+
+}  // namespace antiphon::apps

@@ -1,0 +1,25 @@
+// The data sets of a configuration and how their samples are read.
+#pragma once
+#include <limits>
+
+#include <common/composition.h>
+#include <data/check.h>
+
+namespace antiphon::apps {
+
+// Prepares samples without weights and without the cache of features, which depend on them.
+class Reader {
+ public:
+  explicit Reader(const Composition& composition);  // which must outlive it
+
+  const data::Preparer& preparer() const { return preparer_; }
+  // Training first. Error(config) where there is none.
+  std::vector<Source> sources() const;
+
+ private:
+  const Composition& composition_;
+  data::FeatureCache no_cache_{"", {}};
+  data::Preparer preparer_;
+};
+
+}  // namespace antiphon::apps

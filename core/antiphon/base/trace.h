@@ -1,0 +1,64 @@
+// Where time goes: named scopes on every thread, for `--profile`. While nothing records, a scope costs one relaxed
+// load.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace antiphon::trace {
+
+// Drops what was recorded before and records from now on. `synchronize`, where it is given, is called as the scopes of
+// the calling thread begin and end: it waits for a device that computes by itself.
+void start(std::function<void()> synchronize = {});
+// What has not ended by now is left out.
+void stop();
+
+extern std::atomic<uint32_t> recording;  // which recording it is; 0: none
+inline bool on() { return recording.load(std::memory_order_relaxed) != 0; }
+
+// The name of this thread in the trace: "loader".
+void name_thread(std::string_view name);
+// Adds floating point operations to the innermost open scope of this thread; without one, to those of no scope.
+void add_flops(double flops);
+
+// All scopes of one name on one thread. Time and operations of scopes inside them are not theirs.
+struct Total {
+  std::string name, thread;
+  bool main = false;  // on the thread that called start()
+  int64_t calls = 0;
+  double seconds = 0, flops = 0;
+};
+std::vector<Total> totals();
+// Operations on threads without a scope, such as autograd's own for a device.
+double flops_without_scope();
+
+// Chrome's trace event format (a JSON object with traceEvents), for chrome://tracing and ui.perfetto.dev; times in
+// microseconds from start(). After the first 100 000 scopes of a thread the rest is left out, of the totals nothing.
+std::string chrome_json();
+
+}  // namespace antiphon::trace
+
+namespace antiphon {
+
+// Lives as long as what it measures. Scopes of a thread lie within each other.
+class TraceScope {
+ public:
+  // Its name is `name` + `detail`: "encoders/" + "image". Not recorded where `wanted` is false.
+  explicit TraceScope(std::string_view name, std::string_view detail = {}, bool wanted = true) {
+    if (trace::on() && wanted) begin(name, detail);
+  }
+  ~TraceScope() {
+    if (recording_ != 0) end();
+  }
+  TraceScope(const TraceScope&) = delete;
+
+ private:
+  void begin(std::string_view name, std::string_view detail);
+  void end();
+  uint32_t recording_ = 0;
+};
+
+}  // namespace antiphon
