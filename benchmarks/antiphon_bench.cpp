@@ -1,5 +1,5 @@
-// antiphon_bench train|decode: the shape of a model file with random weights, through the same calls as the program.
-// Run by benchmarks/run.py beside peer_train.py and peer_decode.py, which print the same keys.
+// antiphon_bench train|decode|session: the shape of a model file with random weights, through the same calls as the
+// program. Run by benchmarks/run.py beside peer_train.py and peer_decode.py, which print the same keys.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -15,6 +15,7 @@
 #include <antiphon/train/optimizer.h>
 
 #include "measure.h"
+#include "session_bench.h"
 
 namespace antiphon::bench {
 namespace {
@@ -121,7 +122,7 @@ int run(int argc, char** argv) {
   program.require_subcommand(1);
   program.fallthrough();
   Flags flags;
-  program.add_option("--model", flags.model, "TOML file with [model.llm]; its weights are not read")->required();
+  program.add_option("--model", flags.model, "train, decode: TOML file with [model.llm]; its weights are not read");
   program.add_option("--dtype", flags.dtype)->check(CLI::IsMember({"fp32", "bf16"}));
   program.add_option("--threads", flags.threads, "0: as LibTorch chooses");
   program.add_option("--warmup", flags.repeats.warmup)->check(CLI::PositiveNumber);
@@ -131,9 +132,22 @@ int run(int argc, char** argv) {
   train_command->add_option("--batch", flags.batch)->check(CLI::PositiveNumber);
   train_command->add_option("--seq", flags.sequence)->check(CLI::PositiveNumber);
   program.add_subcommand("decode", "greedy, batch 1, KV cache");
+  SessionFlags spoken;
+  auto* session_command = program.add_subcommand("session", "from the end of a spoken turn to the first token");
+  session_command->add_option("--recipe", spoken.recipe, "its weights are read")->required();
+  session_command->add_option("--sound", spoken.sound, "speech, repeated to the length")->required();
+  session_command->add_option("--detector", spoken.detector, "directory of the voice activity detector")->required();
+  session_command->add_option("--chunk", spoken.chunk, "seconds");
+  session_command->add_option("--left-context", spoken.left_context, "seconds");
+  session_command->add_option("--seconds", spoken.seconds, "lengths of the turns");
   CLI11_PARSE(program, argc, argv);
   if (flags.threads > 0) at::set_num_threads(flags.threads);
-  train_command->parsed() ? train(flags) : decode(flags);
+  if (session_command->parsed()) {
+    spoken.dtype = flags.dtype, spoken.repeats = flags.repeats;
+    session(spoken);
+  } else {
+    train_command->parsed() ? train(flags) : decode(flags);
+  }
   return 0;
 }
 

@@ -37,13 +37,30 @@ def table(rows):
     return "\n".join(head + [row.line() for row in rows])
 
 
-def generated(facts, peak, rows, commands):
+def session_table(lines):
+    """`lines`: what `antiphon_bench session` printed."""
+    if not lines:
+        return []
+    text = next(line for line in lines if line["bench"] == "session_text")
+    step, asked = text["decode_step_s"], text["first_token_s"]
+    head = ["", "From the end of a turn to the first token of the answer (medians; smallest to largest). A decoding step takes "
+            f"{step * 1e3:.1f} ms, the first token of a typed turn {asked * 1e3:.1f} ms.", "",
+            "| speech | work while it arrives | end of turn | first token, ms | steps more than a typed turn | busy while listening |", "|---:|---|---|---:|---:|---:|"]
+    ways = {"session_ahead": ("yes", "by command"), "session_detector": ("yes", "heard by the detector"), "session_after": ("no", "by command")}
+    for line in lines:
+        if line["bench"] in ways:
+            samples = [value * 1e3 for value in line["samples"]["first_token_s"]]
+            head.append(f"| {line['seconds']:.0f} s | {' | '.join(ways[line['bench']])} | {spread(samples)} | {(line['first_token_s'] - asked) / step:+.2f} | {line['busy_share']:.1%} |")
+    return head
+
+
+def generated(facts, peak, rows, commands, sessions=()):
     busy = [row for row in rows if row.others >= BUSY]
     verdict = f"**The machine was not quiet: in {len(busy)} of {len(rows)} rows, marked (busy), others used {BUSY:.0%} of the cores or more. Trust their ratios little and their figures less.**" if busy else "The machine was quiet."
     limits = ", ".join(f"{key} {value}" for key, value in peak.items() if key not in ("bench", "threads"))
     return "\n".join([
         BEGIN, "", *[f"- {key}: {value}" for key, value in facts.items()], f"- at best this machine does: {limits} (a row: one row times 128 MiB of weights)", "",
-        verdict, "", table(rows), "", "Commands, ours and the peer's in turn (A B A B):", "```sh", *commands, "```", END])
+        verdict, "", table(rows), *session_table(sessions), "", "Commands, ours and the peer's in turn (A B A B):", "```sh", *commands, "```", END])
 
 
 def put_in(path, text):

@@ -29,7 +29,7 @@ BATCH, SEQUENCE = 4, 256
 
 class Bench:
     def __init__(self, options, folder):
-        self.options, self.folder, self.rows, self.commands, self.versions = options, folder, [], [], {}
+        self.options, self.folder, self.rows, self.commands, self.versions, self.sessions = options, folder, [], [], {}, []
         self.rounds = 1 if options.quick else 2
         self.repeats = ["--warmup", "1", "--reps", "2" if options.quick else "5", "--threads", str(options.threads)]
 
@@ -92,6 +92,17 @@ class Bench:
         self.verb("decode", dtype, [("decode_tok_s", page.Row(f"decode, {dtype}", "tokens/s", "higher")), ("ttft64_s", page.Row(f"first token after 64, {dtype}", "s", "lower")),
                                     ("prefill512_tok_s", page.Row(f"prefill of 512, {dtype}", "tokens/s", "higher")), ("peak_rss_mib", page.Row(f"decode, {dtype}: peak memory", "MiB", "lower"))])
 
+    def session(self):
+        """From the end of a spoken turn to the first token; ours only, with work ahead and without."""
+        sounds = sorted((ROOT / ".cache/demo/debian").glob("asterisk-core-sounds-en-g722/usr/share/asterisk/sounds/*/agent-alreadyon.g722"))
+        if not sounds or not (ROOT / "models/silero-vad").exists():
+            return print("run.py: no session figures: the demo's models and recordings are not there (tools/demo/prepare.sh)")
+        command = [OURS, "session", "--recipe", RECIPE, "--sound", sounds[0], "--detector", ROOT / "models/silero-vad", "--dtype", "bf16", *self.repeats]
+        self.note(command)
+        child = run([str(word) for word in command])
+        print(child.output, end="", flush=True)
+        self.sessions = [{**json.loads(line), "others_share": round(child.others, 3)} for line in child.output.splitlines()]
+
     def startup(self):
         repeats = 2 if self.options.quick else 5
         config = program_files.write(ROOT, self.folder / "startup", MODEL, program_files.ONE_LAYER, BATCH, SEQUENCE)
@@ -141,7 +152,7 @@ def facts(bench):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="", help="train, decode or startup; writes no page")
+    parser.add_argument("--only", default="", help="train, decode, startup or session; writes no page")
     parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--page", default=str(ROOT / "docs/performance.md"))
     options = parser.parse_args()
@@ -150,15 +161,15 @@ def main():
     os.environ["HF_HUB_OFFLINE"] = "1"
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         bench = Bench(options, Path(folder))
-        parts = {"train": lambda: (bench.train("bf16"), bench.train("fp32")), "decode": lambda: (bench.decode("bf16"), bench.decode("fp32")), "startup": bench.startup}
+        parts = {"train": lambda: (bench.train("bf16"), bench.train("fp32")), "decode": lambda: (bench.decode("bf16"), bench.decode("fp32")), "startup": bench.startup, "session": bench.session}
         for name, part in parts.items():
             if options.only in ("", name):
                 part()
-    print(page.table(bench.rows))
+    print("\n".join([page.table(bench.rows), *page.session_table(bench.sessions)]))
     if options.only:
         return
     peak = run([PYTHON, HERE / "machine_peak.py", "--threads", str(options.threads)]).line()
-    page.put_in(options.page, page.generated(facts(bench), peak, bench.rows, bench.commands))
+    page.put_in(options.page, page.generated(facts(bench), peak, bench.rows, bench.commands, bench.sessions))
     print(f"written to {options.page}")
 
 
