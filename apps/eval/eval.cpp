@@ -11,6 +11,7 @@
 #include <antiphon/data/manifest.h>
 #include <antiphon/infer/controls.h>
 #include <common/command.h>
+#include <common/profile.h>
 #include <common/sample_parts.h>
 #include <eval/table.h>
 
@@ -19,6 +20,7 @@ namespace {
 
 struct EvalFlags {
   SessionFlags session;
+  ProfileFlags profile;
   std::vector<std::string> sets;
   std::string output;
 };
@@ -131,6 +133,7 @@ int run(const EvalFlags& flags) {
   std::filesystem::create_directories(output);
   std::ofstream predictions(output / "predictions.jsonl");
   if (!predictions) fail(ErrorKind::config, "cannot write " + (output / "predictions.jsonl").string());
+  const ProfiledRun profiled(flags.profile, session, output / "profile", "evaluation");
   nlohmann::json results = nlohmann::json::array();
   for (const auto& [name, split] : session.config.data.eval) {
     if (!split.enabled) continue;
@@ -154,6 +157,7 @@ void add_eval(CLI::App& program, Action& action) {
   add_checkpoint_flag(*command, flags->session);
   command->add_option("--output", flags->output,
                       "folder for results.json and predictions.jsonl; default: <run>/eval, or eval");
+  add_profile_flag(*command, flags->profile);
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

@@ -6,12 +6,14 @@
 #include <antiphon/base/log.h>
 #include <antiphon/infer/generator.h>
 #include <common/command.h>
+#include <common/profile.h>
 
 namespace antiphon::apps {
 namespace {
 
 struct GenerateFlags {
   SessionFlags session;
+  ProfileFlags profile;
   std::vector<std::string> images, audios, videos;
   std::string prompt, system;
 };
@@ -36,6 +38,9 @@ data::Sample sample_of(const GenerateFlags& flags) {
 int run(const GenerateFlags& flags) {
   Session session(flags.session);
   session.load_trained(flags.session);
+  const std::filesystem::path file = flags.session.file;
+  const ProfiledRun profiled(flags.profile, session, std::filesystem::is_directory(file) ? file / "profile" : "profile",
+                             "generate");
   std::vector<data::Prepared> prompts;
   prompts.push_back(session.preparer.prepare(sample_of(flags), data::Purpose::generation));
   text::StreamDecoder decoder(session.tokenizer());
@@ -64,6 +69,7 @@ void add_generate(CLI::App& program, Action& action) {
   command->add_option("--video", flags->videos, "a video (may be repeated); [data.video] says what is taken of it")
       ->allow_extra_args(false);
   command->add_option("--system", flags->system, "a system message");
+  add_profile_flag(*command, flags->profile);
   add_checkpoint_flag(*command, flags->session);
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }

@@ -8,12 +8,14 @@
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/export.h>
 #include <common/command.h>
+#include <common/profile.h>
 
 namespace antiphon::apps {
 namespace {
 
 struct TrainFlags {
   SessionFlags session;
+  ProfileFlags profile;
   bool resume = false;
 };
 
@@ -68,6 +70,8 @@ int run(const TrainFlags& flags) {
   folder.write_config(session.resolved());
   folder.write_environment(session.device.str());
   folder.open_logs(step);
+  const auto profiler = open_profiler(flags.profile, session, folder.path() / "profile");
+  trainer.set_profiler(profiler.get());
   trainer.run();
   export_parts(session, folder.path());
   return 0;
@@ -80,6 +84,7 @@ void add_train(CLI::App& program, Action& action) {
   auto flags = std::make_shared<TrainFlags>();
   add_session_flags(*command, flags->session);
   command->add_flag("--resume", flags->resume, "go on from the newest complete checkpoint of train.output");
+  add_profile_flags(*command, flags->profile);
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

@@ -68,10 +68,10 @@ class Case(unittest.TestCase):
 
 class Help(Case):
     FLAGS = {
-        "train": ["--set", "--device", "--threads", "--resume"],
-        "eval": ["--set", "--device", "--threads", "--checkpoint"],
+        "train": ["--set", "--device", "--threads", "--resume", "--profile", "--profile-steps"],
+        "eval": ["--set", "--device", "--threads", "--checkpoint", "--profile"],
         "report": ["--output", "--samples", "runs"],
-        "generate": ["--set", "--device", "--image", "--audio", "--video", "--checkpoint", "prompt"],
+        "generate": ["--set", "--device", "--image", "--audio", "--video", "--checkpoint", "--profile", "prompt"],
         "chat": ["--set", "--device", "--threads", "--history", "--microphone", "--checkpoint"],
         "merge": ["--set", "--output", "--checkpoint"],
         "export": ["--set", "--output", "--checkpoint"],

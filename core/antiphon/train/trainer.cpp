@@ -10,6 +10,7 @@
 #include <antiphon/base/progress.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/base/trace.h>
 #include <antiphon/weights/load.h>
 
 #include <chrono>
@@ -40,6 +41,14 @@ nlohmann::json to_json(const data::LoaderState& state) {
 data::LoaderState loader_state(const nlohmann::json& json) {
   return {{json.at("drawn").get<std::vector<int64_t>>()},
           {json.at("good"), json.at("bad"), json.at("consecutive_bad")}};
+}
+
+void store_features(const graph::Batch& batch, data::FeatureCache& cache) {
+  for (const auto& media : batch.media) {
+    if (media.cache_key.empty() || media.item.inputs.empty()) continue;
+    const TraceScope scope("feature cache");
+    cache.store(media.cache_key, {media.item.features, media.item.tiling});
+  }
 }
 
 }  // namespace
@@ -113,19 +122,25 @@ void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, 
        "use the config.toml of that run");
 }
 
-void Trainer::backward(graph::Batch& batch, double normalizer, StepResult& result) {
+LossOutput Trainer::forward(graph::Batch& batch, double normalizer) {
   model_.encode(batch);
-  for (auto& media : batch.media)
-    if (!media.cache_key.empty() && !media.item.inputs.empty())
-      cache_.store(media.cache_key, {media.item.features, media.item.tiling});
+  store_features(batch, cache_);
   const auto hidden = model_.forward(batch);
+  const TraceScope scope("loss");
   LossInput input;
   input.hidden_nd = hidden.index_select(0, batch.supervised_n.to(model_.device()));
   input.head_weight_vd = model_.llm().head_weight();
   input.labels_n = batch.labels_n.to(model_.device());
   input.normalizer = normalizer;
-  const auto output = loss_.forward(input);
-  torch::autograd::backward({output.loss}, {});
+  return loss_.forward(input);
+}
+
+void Trainer::backward(graph::Batch& batch, double normalizer, StepResult& result) {
+  const auto output = forward(batch, normalizer);
+  {
+    const TraceScope scope("backward");
+    torch::autograd::backward({output.loss}, {});
+  }
   result.loss += output.loss.item<double>();
   result.tokens += batch.tokens() - batch.padding, result.samples += static_cast<int64_t>(batch.sample_ids.size());
 }
@@ -147,6 +162,12 @@ StepResult Trainer::step() {
                      batches.front().tokens(), sample_list(samples)),
          "lower train.tokens_per_batch");
   }
+  update(result, samples);
+  return result;
+}
+
+void Trainer::update(StepResult& result, const std::vector<std::string>& samples) {
+  const TraceScope scope("optimizer");
   result.gradient_norm = optimizer_.clip(options_.clip_norm);
   result.skipped = !std::isfinite(result.gradient_norm) || !std::isfinite(result.loss);
   count_skipped(result, samples);
@@ -155,7 +176,6 @@ StepResult Trainer::step() {
   } else {
     optimizer_.step(lr_ratio(options_.schedule, step_, options_.steps, progress()));
   }
-  return result;
 }
 
 void Trainer::count_skipped(const StepResult& result, const std::vector<std::string>& samples) {
@@ -182,17 +202,19 @@ void Trainer::after_step(const StepResult& result, double seconds) {
   if (!result.skipped) loss_average_ = step_ == 1 ? result.loss : 0.95 * loss_average_ + 0.05 * result.loss;
   const double rate = static_cast<double>(result.tokens) / seconds, waited = loader_.waited_seconds();
   const double lr = options_.optimizer.lr * lr_ratio(options_.schedule, step_ - 1, options_.steps, progress());
-  folder_.metrics(step_, {{"train/loss", result.loss},
-                          {"train/lr", lr},
-                          {"train/gradient_norm", result.gradient_norm},
-                          {"train/tokens_per_second", rate},
-                          {"train/supervised_tokens", static_cast<double>(result.supervised)},
-                          {"train/samples", static_cast<double>(result.samples)},
-                          {"train/step_seconds", seconds},
-                          {"train/data_wait_seconds", waited - shown_waited_},
-                          {"train/memory_bytes", resident_bytes()},
-                          {"train/bad_samples", static_cast<double>(loader_.counts().bad)},
-                          {"train/checkpoint_failures", static_cast<double>(failed_saves_)}});
+  std::map<std::string, double> metrics{{"train/loss", result.loss},
+                                        {"train/lr", lr},
+                                        {"train/gradient_norm", result.gradient_norm},
+                                        {"train/tokens_per_second", rate},
+                                        {"train/supervised_tokens", static_cast<double>(result.supervised)},
+                                        {"train/samples", static_cast<double>(result.samples)},
+                                        {"train/step_seconds", seconds},
+                                        {"train/data_wait_seconds", waited - shown_waited_},
+                                        {"train/memory_bytes", resident_bytes()},
+                                        {"train/bad_samples", static_cast<double>(loader_.counts().bad)},
+                                        {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
+  if (profiler_) metrics.merge(profiler_->metrics(seconds));
+  folder_.metrics(step_, metrics);
   shown_waited_ = waited;
   const double by_steps = elapsed_ / static_cast<double>(step_) * static_cast<double>(options_.steps - step_);
   const double left = options_.max_minutes > 0 ? std::min(by_steps, options_.max_minutes * 60 - elapsed_) : by_steps;
@@ -204,6 +226,7 @@ void Trainer::after_step(const StepResult& result, double seconds) {
 
 void Trainer::save() {
   if (saved_step_ == step_) return;
+  const TraceScope scope("checkpoint");
   CheckpointContent content;
   for (const auto& parameter : optimizer_.parameters())
     content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
@@ -235,6 +258,7 @@ void Trainer::save_if_possible() {
 
 void Trainer::run() {
   while (step_ < options_.steps && progress() < 1) {
+    if (profiler_) profiler_->begin_step();
     const auto begin = Clock::now();
     const auto result = step();
     after_step(result, since(begin));
@@ -246,7 +270,9 @@ void Trainer::run() {
            "start the same command with --resume to go on");
     }
     if (step_ % options_.checkpoint_every == 0) save_if_possible();
+    if (profiler_) profiler_->end_step();
   }
+  if (profiler_) profiler_->finish();
   finish_progress();
   save();
   log::info(fmt::format("trained {} steps, {} tokens in {}; average loss {:.4f}; {} samples skipped", step_,

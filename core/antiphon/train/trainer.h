@@ -5,6 +5,7 @@
 #include <antiphon/component/loss.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/graph/multimodal_lm.h>
+#include <antiphon/profile/profiler.h>
 #include <antiphon/train/checkpoint.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/run_folder.h>
@@ -25,12 +26,16 @@ class Trainer {
 
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 where there is none.
   int64_t resume();
+  // Records steps of run(); nullptr: none. Must outlive it.
+  void set_profiler(profile::Profiler* profiler) { profiler_ = profiler; }
   // Trains to the end, or until a signal: then writes a checkpoint and throws Error(preempted).
   void run();
 
  private:
   StepResult step();
   void backward(graph::Batch& batch, double normalizer, StepResult& result);
+  LossOutput forward(graph::Batch& batch, double normalizer);
+  void update(StepResult& result, const std::vector<std::string>& samples);
   double progress() const;
   void after_step(const StepResult& result, double seconds);
   void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
@@ -47,6 +52,7 @@ class Trainer {
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
   double elapsed_ = 0, loss_average_ = 0;
   double shown_waited_ = 0;
+  profile::Profiler* profiler_ = nullptr;
 };
 
 // Puts a checkpoint's parameters into the model. Error(weights) unless every trained tensor is given and no other.

@@ -1,0 +1,58 @@
+#include <common/profile.h>
+
+#include <CLI/CLI.hpp>
+
+namespace antiphon::apps {
+namespace {
+
+// What a run may spend its time on: a part without a call is shown too, such as encoders whose features are cached.
+profile::ProfileOptions options_for(const Session& session, const std::filesystem::path& folder) {
+  profile::ProfileOptions options;
+  options.folder = folder;
+  options.device = session.device;
+  options.dtype = session.model->compute_dtype();
+  for (const auto& [name, stream] : session.model->streams()) options.parts.push_back("encoders/" + name);
+  for (const auto& [name, stream] : session.model->streams()) options.parts.push_back("connectors/" + name);
+  options.parts.emplace_back("decoder");
+  return options;
+}
+
+}  // namespace
+
+void add_profile_flag(CLI::App& command, ProfileFlags& flags) {
+  command.add_flag("--profile", flags.on,
+                   "write where the time goes: profile/trace.json (Chrome) and profile/table.txt");
+}
+
+void add_profile_flags(CLI::App& command, ProfileFlags& flags) {
+  add_profile_flag(command, flags);
+  command.add_option("--profile-steps", flags.steps, "first and last step that is recorded, counted from this start")
+      ->type_name("FIRST-LAST")
+      ->capture_default_str();
+}
+
+std::unique_ptr<profile::Profiler> open_profiler(const ProfileFlags& flags, const Session& session,
+                                                 const std::filesystem::path& folder) {
+  const auto steps = profile::parse_steps(flags.steps);
+  if (!flags.on) return nullptr;
+  auto options = options_for(session, folder);
+  options.first = steps.first, options.last = steps.second;
+  options.parts.insert(options.parts.begin(), "data wait");
+  for (const char* part : {"loss", "backward", "optimizer", "checkpoint"}) options.parts.emplace_back(part);
+  return std::make_unique<profile::Profiler>(std::move(options));
+}
+
+ProfiledRun::ProfiledRun(const ProfileFlags& flags, const Session& session, const std::filesystem::path& folder,
+                         const std::string& name) {
+  if (!flags.on) return;
+  auto options = options_for(session, folder);
+  options.first = options.last = 1, options.step = name;
+  profiler_ = std::make_unique<profile::Profiler>(std::move(options));
+  profiler_->begin_step();
+}
+
+ProfiledRun::~ProfiledRun() {
+  if (profiler_) profiler_->end_step();
+}
+
+}  // namespace antiphon::apps

@@ -1,0 +1,26 @@
+// The table of a profile.
+#pragma once
+#include <string>
+#include <vector>
+
+#include <antiphon/base/trace.h>
+
+namespace antiphon::profile {
+
+struct Row {
+  std::string part;
+  int64_t calls = 0;
+  double seconds = 0, flops = 0;
+};
+
+// The main thread's rows: `parts` in their order, then other scopes, then "other" (what the steps did besides), then
+// the sum under the name `step`. Operations of no scope are the backward pass's: autograd has its own threads for a
+// device.
+std::vector<Row> rows_of(const std::vector<trace::Total>& totals, double flops_without_scope, const std::string& step,
+                         const std::vector<std::string>& parts);
+
+// Text, with shares of the last row's time and of the peak (operations a second), and a line for each kind of scope on
+// other threads.
+std::string table_of(const std::vector<Row>& rows, const std::vector<trace::Total>& totals, double peak);
+
+}  // namespace antiphon::profile
