@@ -10,13 +10,12 @@ namespace {
 
 struct ExportFlags {
   SessionFlags session;
-  std::string checkpoint, output;
+  std::string output;
 };
 
 int run(const ExportFlags& flags) {
   Session session(flags.session);
-  if (std::filesystem::is_directory(flags.session.file) || !flags.checkpoint.empty())
-    session.load_checkpoint(flags.checkpoint.empty() ? flags.session.file : flags.checkpoint);
+  session.load_trained(flags.session);
   for (const auto& peft : session.model->pefts()) peft->merge();
   const auto report = graph::export_whole(*session.model, flags.output);
   log::info(fmt::format("{} tensors in {}, {} of them changed", report.tensors, flags.output, report.changed));
@@ -32,9 +31,7 @@ void add_export(CLI::App& program, Action& action) {
   auto flags = std::make_shared<ExportFlags>();
   add_session_flags(*command, flags->session);
   command->add_option("--output", flags->output, "directory to write")->required();
-  command->add_option(
-      "--checkpoint", flags->checkpoint,
-      "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");
+  add_checkpoint_flag(*command, flags->session);
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

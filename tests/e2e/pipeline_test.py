@@ -140,7 +140,13 @@ class Pipeline(Case):
 
     def test_merge(self):
         merged, (path, turns) = self.folder / "merged", self.texts()
+        beside = {"added_tokens.json": "{}\n", "chat_template.json": json.dumps({"chat_template": make_tiny.TEMPLATE})}
+        for name, text in beside.items():
+            (self.folder / "models" / "llama" / name).write_text(text)
+            self.addCleanup((self.folder / "models" / "llama" / name).unlink)
         self.call("merge", self.run_folder, "--output", merged)
+        for name in [*beside, "tokenizer.json", "tokenizer_config.json"]:
+            self.assertEqual((merged / name).read_bytes(), (self.folder / "models" / "llama" / name).read_bytes())
         text_only = [("data/held.jsonl", "data/texts.jsonl")]
         _, adapted, _ = self.evaluate(self.config_with("texts.toml", text_only), "--checkpoint", self.run_folder)
         plain = self.config_with("merged.toml", text_only + [("models/llama", "merged")])

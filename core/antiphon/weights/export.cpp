@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/files.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/name_report.h>
 
@@ -38,6 +39,19 @@ void save_pretrained(const std::filesystem::path& folder, Module& module, const 
                      const nlohmann::json& config, uint64_t max_shard_bytes) {
   save_checkpoint(folder, checkpoint_tensors(module, map), max_shard_bytes);
   write_json(folder / "config.json", config);
+}
+
+void copy_files(const std::filesystem::path& from, const std::filesystem::path& folder,
+                const std::vector<std::string>& names) {
+  for (const auto& name : names)
+    if (std::filesystem::exists(from / name))
+      write_file_atomic(folder / name, read_file(from / name, ErrorKind::weights), ErrorKind::weights);
+}
+
+void copy_tokenizer(const std::filesystem::path& from, const std::filesystem::path& folder) {
+  copy_files(from, folder,
+             {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+              "generation_config.json", "chat_template.jinja", "chat_template.json"});
 }
 
 }  // namespace antiphon::weights

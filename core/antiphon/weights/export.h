@@ -1,6 +1,9 @@
 // Writes a module as a Hugging Face folder that transformers loads.
 #pragma once
+#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
 
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
@@ -15,5 +18,11 @@ NamedTensors checkpoint_tensors(Module& module, const NameMap& map);
 // The tensors (see save_checkpoint()) and config.json.
 void save_pretrained(const std::filesystem::path& folder, Module& module, const NameMap& map,
                      const nlohmann::json& config, uint64_t max_shard_bytes = 5'000'000'000);
+
+// Copies those of the named files that are there.
+void copy_files(const std::filesystem::path& from, const std::filesystem::path& folder,
+                const std::vector<std::string>& names);
+// The same for the files that say how text goes in and out of a model: tokenizer, chat template, generation.
+void copy_tokenizer(const std::filesystem::path& from, const std::filesystem::path& folder);
 
 }  // namespace antiphon::weights
