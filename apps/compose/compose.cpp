@@ -1,6 +1,7 @@
 // antiphon compose DIRECTORY: a whole model's directory as the TOML that composes it, to change and to save.
 #include <fmt/format.h>
 
+#include <antiphon/base/strings.h>
 #include <antiphon/graph/model_spec.h>
 #include <antiphon/graph/whole_model.h>
 #include <common/command.h>
@@ -13,14 +14,14 @@ std::string inline_text(const config::Value& value) {
   const auto* table = value.get_if<config::Value::Table>();
   if (!table) {
     const auto text = config::to_toml(config::Value::Table{{"x", value}});
-    return text.substr(4, text.size() - 5);
+    return text.substr(4, text.size() - 5);  // without "x = " and the line's end
   }
-  std::string keys, plugin;
+  std::vector<std::string> pairs;
   for (const auto& [key, member] : *table) {
-    auto& to = key == "plugin" ? plugin : keys;
-    to += fmt::format("{}{} = {}", to.empty() && key == "plugin" ? "" : ", ", key, inline_text(member));
+    const auto place = key == "plugin" ? pairs.begin() : pairs.end();
+    pairs.insert(place, fmt::format("{} = {}", key, inline_text(member)));
   }
-  return fmt::format("{{ {}{} }}", plugin, keys);
+  return fmt::format("{{ {} }}", join(pairs, ", "));
 }
 
 std::string text_of(const config::Value& model) {
