@@ -272,7 +272,36 @@ def videos():
             check(f"video {name} {request}", bool(right and sound and abs(duration - 4) < 0.15), f"{duration:.3f} s, {len(stamps)} frames, {samples} samples, off by {np.abs(seen - expected).max() if len(seen) == len(expected) else -1:.2f}")
 
 
-for part in [images, resizes, mels, sounds, videos]:
+def frame_times(clip):
+    rows = subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=best_effort_timestamp_time", "-of", "csv=p=0", clip], capture_output=True, text=True, check=True).stdout
+    return np.array([float(row.rstrip(",")) for row in rows.split() if "N/A" not in row])
+
+
+def real_clips():
+    """Published films: the frames that the ffmpeg program gives at those times, and its sound."""
+    clips = sorted((Path(__file__).resolve().parents[2] / ".cache/demo/clips").glob("*.m*"))
+    if not clips:
+        print("      real clips: not there (tools/demo/clips.py fetches them)")
+    for clip in clips:
+        size = subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "stream=width,height", "-of", "csv=p=0", clip], capture_output=True, text=True, check=True).stdout
+        width, height = (int(value) for value in size.strip().strip(",").split(","))
+        times = frame_times(clip)
+        answer = ask("video", out, clip, 6, 0, 16000)
+        duration, samples, stamps = float(answer[0]), int(answer[3]), [float(v) for v in answer[4:]]
+        pixels = np.fromfile(out, np.uint8)[: len(stamps) * height * width * 3].reshape(len(stamps), height, width, 3)
+        wanted = times[0] + np.linspace(0, duration, 8)[1:-1]
+        chosen = np.searchsorted(times, wanted + 1e-6, side="right") - 1
+        select = "+".join(f"eq(n\\,{index})" for index in chosen)
+        raw = subprocess.run(["ffmpeg", "-v", "error", "-i", clip, "-vf", f"select={select}", "-vsync", "0", "-sws_flags", "accurate_rnd+full_chroma_int+bilinear", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True).stdout
+        expected = np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)
+        off = np.abs(pixels.astype(int) - expected) if pixels.shape == expected.shape else np.array([255])
+        in_time = len(stamps) == 6 and np.abs(np.array(stamps) - (times[chosen] - times[0])).max() < 2e-3
+        check(f"real clip {clip.name}: frames", in_time and off.mean() < 1.5, f"{duration:.2f} s, mean {off.mean():.2f}, largest {off.max()}")
+        has_sound = bool(subprocess.run(["ffprobe", "-v", "error", "-select_streams", "a", "-show_entries", "stream=channels", "-of", "csv=p=0", clip], capture_output=True, text=True, check=True).stdout.strip())
+        check(f"real clip {clip.name}: sound", abs(samples / 16000 - duration) < 1 if has_sound else samples == 0, f"{samples / 16000:.2f} s")
+
+
+for part in [images, resizes, mels, sounds, videos, real_clips]:
     part()
 print("milliseconds: resize 640x480 to 224 bilinear, bicubic; log-mel of 30 s:", *ask("times", out))
 print(f"{failures} failed")
