@@ -8,8 +8,9 @@ import signal
 import subprocess
 import time
 import unittest
+import wave
 
-from harness import Case, main
+from harness import ROOT, Case, main
 
 
 class Chat(Case):
@@ -81,6 +82,24 @@ class Chat(Case):
         heard = self.call("generate", self.config, *self.CHUNKS, "--audio", parts[0]["audio"], "What is this?").stdout
         self.assertEqual(done.stdout, heard)
         self.assertEqual(heard, self.call("generate", self.config, *self.CHUNKS, "--audio", self.sound, "What is this?").stdout)
+
+    def test_a_detector_takes_turns(self):
+        """Two spoken turns in real time, each ended by a pause; the real detector on a real recording."""
+        spoken = sorted((ROOT / ".cache/demo/debian").glob("asterisk-core-sounds-en-g722/usr/share/asterisk/sounds/*/vm-goodbye.g722"))
+        if not spoken or not (ROOT / "models/silero-vad").exists():
+            self.skipTest("the demo's models and recordings are not there: tools/demo/prepare.sh fetches them")
+        sound, path = self.folder / "goodbye.wav", self.folder / "hands_free.jsonl"
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", spoken[0], sound], check=True)
+        graph = ";".join(f"amovie={sound},adelay=500,apad=pad_dur=1.5[{name}]" for name in "ab") + ";[a][b]concat=v=0:a=1,arealtime"
+        self.call("chat", self.config, "--history", "", *self.CHUNKS, "--microphone", f"lavfi:{graph}", "--set", "session.vad.plugin=silero",
+                  "--set", f"session.vad.weights={ROOT}/models/silero-vad", "--set", "generate.max_tokens=1", input=f"/record\n/save {path}\n")
+        messages = json.loads(path.read_text())["messages"]
+        self.assertEqual([turn["role"] for turn in messages], ["user", "assistant"] * 2)
+        for turn in messages[::2]:
+            with wave.open(turn["content"][0]["audio"]) as file:
+                seconds = file.getnframes() / file.getframerate()
+            self.assertGreater(seconds, 0.5)
+            self.assertLess(seconds, 1.8)  # without most of the silence
 
     def test_no_microphone(self):
         done = self.talk("/record", "still here?")

@@ -134,6 +134,10 @@ void Session::hear_turn(std::span<const float> window, SpeechEvent event) {
   const auto pad = static_cast<int64_t>(options_.pad * static_cast<double>(sample_rate()));
   if (event == SpeechEvent::paused) sound_->set_end(sound_->samples() + pad);
   if (event == SpeechEvent::resumed) sound_->clear_end();
+  if (event == SpeechEvent::began && options_.barge_in) {  // again, before the answer has begun: the turn goes on
+    sound_->clear_end();
+    enter(SessionState::listening);
+  }
   sound_->add(window);
   if (event == SpeechEvent::ended) enter(SessionState::thinking);
 }

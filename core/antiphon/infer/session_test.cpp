@@ -151,6 +151,23 @@ TEST_CASE(
   CHECK((talk.states == std::vector{State::thinking, State::speaking, State::listening}));
 }
 
+TEST_CASE("who goes on before the answer has begun goes on with the turn, unless speech does not stop answers") {
+  for (const bool barge_in : {true, false}) {
+    SessionOptions options;
+    options.min_speech = 0.05, options.end_silence = 0.3, options.barge_in = barge_in;
+    Talk talk(options, true);
+    auto twice = speech(8000);
+    twice.resize(16000, 0.0F);
+    twice.insert(twice.end(), 8000, 0.7F);
+    talk.session.feed(twice);  // all at once, so that nothing is done in between
+    CHECK((talk.session.state() == State::listening) == barge_in);
+    CHECK(talk.answers_as_anew());
+    const auto& conversation = talk.session.conversation();
+    CHECK(conversation.media.size() == 1);
+    CHECK((conversation.media.front().item->audio.seconds() > 1.4) == barge_in);
+  }
+}
+
 TEST_CASE("speech stops an answer and begins the next turn, unless that is off") {
   for (const bool barge_in : {true, false}) {
     SessionOptions options;
