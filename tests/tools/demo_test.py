@@ -15,6 +15,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "demo"))
 import common  # noqa: E402
 import convert  # noqa: E402
+import convert_silero  # noqa: E402
 import convert_smollm2  # noqa: E402
 import convert_whisper  # noqa: E402
 import ctranslate2_file  # noqa: E402
@@ -271,6 +272,12 @@ class ConverterTest(TreeTest):
         variables = {"x/weight": np.zeros((6, 2)), "x/bias": np.array([0., 0, 1, 0, 0, 0])}
         with self.assertRaisesRegex(common.DemoError, "not Whisper"):
             convert_whisper.Renamer(variables).split("x", "y", ("q", "k", "v"))
+
+    def test_names_of_the_detector(self):
+        names = {"model.encoder.3.reparam_conv.bias": "conv4.bias", "model.decoder.rnn.weight_ih": "lstm_cell.weight_ih",
+                 "model.decoder.decoder.2.weight": "final_conv.weight", "model.stft.forward_basis_buffer": "stft_conv.weight",
+                 "If_0_then_branch__x": None, "model.encoder.3.reparam_conv": None}
+        self.assertEqual({name: convert_silero.renamed(name) for name in names}, names)
 
     def test_tokenizer_repair(self):
         tokenizer = {"added_tokens": [{"id": 50364}], "model": {"merges": ["\u0120 a", "\u0120t h"]}}

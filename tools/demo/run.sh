@@ -29,8 +29,8 @@ recogniser. The losses show what it takes from its media; the exact answers show
 Try next:
   $antiphon generate $run --image $image "What is this?"
   $antiphon generate $run --audio $audio "Transcribe the speech."
-  $antiphon chat $run                                      # /image FILE, /audio FILE, then ask
-  less $run/eval/predictions.jsonl
+  $antiphon chat $run                                      # /image FILE, /audio FILE, then ask; /record to speak
+  $antiphon report $run                                    # curves, scores, samples: open $run/report.html
   $antiphon train configs/recipes/stamps_image.toml        # pictures only: a few lines that extend the first
   $antiphon inspect dinov2                                 # every option of a component
 TEXT
