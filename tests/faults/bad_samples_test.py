@@ -44,7 +44,7 @@ class BadSamples(Case):
             (conversation(image("train_0.png", stream="depth")), "depth"),
             (conversation(audio("train_1.wav", stream="image")), "no stream"),
             (conversation(image("a\0b.png")), "NUL"),
-            (conversation({"type": "video", "video": "x.mp4"}), "video"),
+            (conversation({"type": "video", "video": "x.mp4"}), "x.mp4"),
             (conversation({"type": "text", "text": "long " * 300}), "tokens"),
             ({"messages": [make_tiny.message("user", plain)]}, "supervised"),
             ({"messages": [make_tiny.message("robot", plain)]}, "robot"),
