@@ -5,7 +5,6 @@
 #include <vector>
 
 #include <antiphon/config/schema.h>
-#include <antiphon/data/video.h>
 
 namespace antiphon::data {
 
@@ -17,6 +16,13 @@ struct SourceOptions {
 struct SplitOptions {
   bool enabled = true;
   std::vector<SourceOptions> sources;
+};
+
+// What is taken of a video.
+struct VideoSampling {
+  int64_t frames = 8;
+  double frames_per_second = 0;
+  bool sound = true, interleave = false;
 };
 
 struct DataOptions {

@@ -77,18 +77,6 @@ std::vector<MediaRef> expand(const MediaRef& ref, const VideoSampling& sampling,
 
 }  // namespace
 
-const config::Table<VideoSampling>& video_table() {
-  using V = VideoSampling;
-  static const auto* table = new config::Table<V>(
-      config::Table<V>("video")
-          .field("frames", &V::frames, "frames of a video, evenly spread", {.min = 1, .max = 768})
-          .field("frames_per_second", &V::frames_per_second, "frames by time instead; 0: `frames` of them",
-                 {.min = 0, .max = 60})
-          .field("sound", &V::sound, "its sound too, where the model has a stream for it")
-          .field("interleave", &V::interleave, "frames and sound in the order of time; else the sound comes last"));
-  return *table;
-}
-
 bool has_video(const Sample& sample) {
   return std::ranges::any_of(sample.media, [](const auto& ref) { return ref.modality == Modality::video; });
 }

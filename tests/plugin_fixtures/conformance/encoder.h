@@ -72,7 +72,7 @@ class RowEncoder : public Encoder, private Module {
 
   Module& module() override { return *this; }
   NameMap name_map() const override {
-    NameMap map{{{"rows.first.{}", "first.{}"}, {"rows.second.{}", "second.{}"}}, {}};
+    NameMap map{{{"rows.first.{}", "first.{}"}, {"rows.second.{}", "second.{}"}}, {}, {}};
     if (fault == Fault::unnamed_parameter) map.rules.pop_back();
     return map;
   }
