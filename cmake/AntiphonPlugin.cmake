@@ -57,7 +57,7 @@ function(antiphon_plugin_precompiled_header TARGET SOURCES)
   if(TARGET antiphon_torch_pch)
     target_precompile_headers(${TARGET} REUSE_FROM antiphon_torch_pch)
   elseif(count GREATER 1)
-    target_precompile_headers(${TARGET} PRIVATE <ATen/ATen.h> <torch/csrc/autograd/custom_function.h>)
+    target_precompile_headers(${TARGET} PRIVATE <ATen/ATen.h>)
   endif()
 endfunction()
 

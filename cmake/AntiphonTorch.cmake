@@ -30,6 +30,6 @@ add_library(antiphon_torch INTERFACE)
 add_library(antiphon::torch ALIAS antiphon_torch)
 target_include_directories(antiphon_torch SYSTEM INTERFACE
   ${ANTIPHON_TORCH_ROOT}/include ${ANTIPHON_TORCH_ROOT}/include/torch/csrc/api/include)
-target_compile_definitions(antiphon_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1 FMT_HEADER_ONLY=1 USE_C10D_GLOO=1 USE_DISTRIBUTED=1)
+target_compile_definitions(antiphon_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1 USE_C10D_GLOO=1 USE_DISTRIBUTED=1)
 target_link_libraries(antiphon_torch INTERFACE ${ANTIPHON_TORCH_ROOT}/lib/libtorch_cpu.so ${ANTIPHON_TORCH_ROOT}/lib/libc10.so)
 target_link_options(antiphon_torch INTERFACE LINKER:-rpath,${ANTIPHON_TORCH_ROOT}/lib)
