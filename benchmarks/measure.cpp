@@ -9,9 +9,11 @@
 
 namespace antiphon::bench {
 
-std::vector<double> repeat(const Repeats& repeats, const std::function<void()>& body) {
+std::vector<double> repeat(const Repeats& repeats, const std::function<void()>& body,
+                           const std::function<void()>& before) {
   std::vector<double> seconds;
   for (int i = 0; i < repeats.warmup + repeats.count; ++i) {
+    if (before) before();
     const auto begin = std::chrono::steady_clock::now();
     body();
     if (i >= repeats.warmup)

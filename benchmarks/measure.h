@@ -12,8 +12,9 @@ struct Repeats {
   int warmup = 1, count = 5;
 };
 
-// Wall seconds of each counted call.
-std::vector<double> repeat(const Repeats& repeats, const std::function<void()>& body);
+// Wall seconds of each counted call of `body`; `before` each of them, what is not counted.
+std::vector<double> repeat(const Repeats& repeats, const std::function<void()>& body,
+                           const std::function<void()>& before = {});
 double median(std::vector<double> values);
 // Prints one line: name, threads, peak_rss_mib, `facts`, and for each of `samples` its median under its name; the
 // samples themselves stand under "samples".

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 BEGIN, END = "<!-- measured: begin (written by benchmarks/run.py) -->", "<!-- measured: end -->"
 BUSY = 0.10  # others' share of the cores from which on a row is marked
+PEER = "transformers + peft"
 
 
 @dataclass
@@ -13,15 +14,32 @@ class Row:
     unit: str
     better: str  # "higher" or "lower"
     ours: list = field(default_factory=list)
-    peer: list = field(default_factory=list)
+    theirs: list = field(default_factory=list)
     others: float = 0.0
+    peer: str = PEER
+    goal: tuple = ()  # ("C1", 1.5): the ratio ours / peer that is to be reached
+
+    def key(self):
+        return f"{self.what} / {self.peer}"
 
     def ratio(self):
-        return statistics.median(self.ours) / statistics.median(self.peer)
+        return statistics.median(self.ours) / statistics.median(self.theirs)
+
+    def busy(self):
+        return self.others >= BUSY
+
+    def reached(self):
+        return self.ratio() >= self.goal[1] if self.better == "higher" else self.ratio() <= self.goal[1]
+
+    def goal_text(self):
+        if not self.goal:
+            return ""
+        sign = "≥" if self.better == "higher" else "≤"
+        return f"{self.goal[0]} {sign} {self.goal[1]:.3g}: {'reached' if self.reached() else '**not reached**'}"
 
     def line(self):
-        mark = " (busy)" if self.others >= BUSY else ""
-        return f"| {self.what}{mark} | {self.unit} | {spread(self.ours)} | {spread(self.peer)} | **{self.ratio():.2f}** | {self.better} | {self.others:.0%} |"
+        mark = " (busy)" if self.busy() else ""
+        return f"| {self.what}{mark} | {self.unit} | {spread(self.ours)} | {self.peer}: {spread(self.theirs)} | **{self.ratio():.2f}** | {self.better} | {self.goal_text()} | {self.others:.0%} |"
 
 
 def number(value):
@@ -33,7 +51,7 @@ def spread(values):
 
 
 def table(rows):
-    head = ["| what | unit | Antiphon: median (min to max) | transformers + peft | ours / peer | better is | others' share |", "|---|---|---:|---:|---:|---|---:|"]
+    head = ["| what | unit | Antiphon: median (min to max) | peer: median (min to max) | ours / peer | better is | goal | others' share |", "|---|---|---:|---:|---:|---|---|---:|"]
     return "\n".join(head + [row.line() for row in rows])
 
 
@@ -54,13 +72,19 @@ def session_table(lines):
     return head
 
 
-def generated(facts, peak, rows, commands, sessions=()):
-    busy = [row for row in rows if row.others >= BUSY]
-    verdict = f"**The machine was not quiet: in {len(busy)} of {len(rows)} rows, marked (busy), others used {BUSY:.0%} of the cores or more. Trust their ratios little and their figures less.**" if busy else "The machine was quiet."
+def verdict(rows):
+    busy = sum(row.busy() for row in rows)
+    quiet = f"**The machine was not quiet: in {busy} of {len(rows)} rows, marked (busy), others used {BUSY:.0%} of the cores or more. Trust their ratios little and their figures less.**" if busy else "The machine was quiet."
+    goals = [row for row in rows if row.goal]
+    return f"{quiet} {sum(row.reached() for row in goals)} of {len(goals)} goals are reached."
+
+
+def generated(facts, peak, rows, commands, sessions=(), skipped=()):
     limits = ", ".join(f"{key} {value}" for key, value in peak.items() if key not in ("bench", "threads"))
     return "\n".join([
-        BEGIN, "", *[f"- {key}: {value}" for key, value in facts.items()], f"- at best this machine does: {limits} (a row: one row times 128 MiB of weights)", "",
-        verdict, "", table(rows), *session_table(sessions), "", "Commands, ours and the peer's in turn (A B A B):", "```sh", *commands, "```", END])
+        BEGIN, "", *[f"- {key}: {value}" for key, value in facts.items()], f"- at best this machine does: {limits} (a row: one row times 128 MiB of weights)",
+        *[f"- not measured: {reason}" for reason in skipped], "",
+        verdict(rows), "", table(rows), *session_table(sessions), "", "Commands, ours and the peers' in turn (A B A B):", "```sh", *commands, "```", END])
 
 
 def put_in(path, text):

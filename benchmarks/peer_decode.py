@@ -26,6 +26,6 @@ def timed(length, new):
 
 
 walls, first, prefill = timed(PROMPT, NEW), timed(PROMPT, 1), timed(LONG_PROMPT, 1)
-emit("decode", {"dtype": a.dtype, "prompt": PROMPT, "new": NEW, "torch": torch.__version__, "transformers": transformers.__version__},
+emit("decode", {"dtype": a.dtype, "prompt": PROMPT, "new": NEW},
      {"wall_med_s": walls, "decode_tok_s": [(NEW - 1) / (wall - statistics.median(first)) for wall in walls], "ttft64_s": first,
       "prefill512_tok_s": [LONG_PROMPT / wall for wall in prefill]})

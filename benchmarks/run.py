@@ -1,132 +1,32 @@
-"""Measures Antiphon beside transformers + peft on this machine: ours, the peer, ours, the peer. Prints a JSON line for
-each run and a table of ratios, and writes them into docs/performance.md.
+"""Measures Antiphon beside the programs that do the same, on this machine: ours, the peer, ours, the peer. Prints a JSON
+line for each run and a table of ratios, and writes them into docs/performance.md and benchmarks/recorded.json.
 
-usage: ./dev bench [--quick] [--only WORD] [--threads N] [--page FILE]
+usage: ./dev bench [--quick] [--only WORD] [--check] [--threads N] [--page FILE] [--build FOLDER]
 """
 
 import argparse
 import datetime
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import page
-import program_files
+import parts_media
+import parts_model
+import record
+from bench import HERE, PYTHON, ROOT, Bench
 from child import CORES, run
 
-ROOT = Path(__file__).resolve().parents[1]
-HERE = ROOT / "benchmarks"
-OURS, PROGRAM, PYTHON = ROOT / "build/bin/antiphon_bench", ROOT / "build/bin/antiphon", sys.executable
-MODEL = ROOT / "configs/models/smollm2-135m.toml"
-RECIPE = ROOT / "configs/recipes/stamps.toml"
-IMPORTS = "from transformers import LlamaForCausalLM, Trainer; from peft import get_peft_model"
-BATCH, SEQUENCE = 4, 256
-
-
-class Bench:
-    def __init__(self, options, folder):
-        self.options, self.folder, self.rows, self.commands, self.versions, self.sessions = options, folder, [], [], {}, []
-        self.rounds = 1 if options.quick else 2
-        self.repeats = ["--warmup", "1", "--reps", "2" if options.quick else "5", "--threads", str(options.threads)]
-
-    def note(self, *commands):
-        """The commands as the page shows them."""
-        for command in commands:
-            text = " ".join(f"'{word}'" if " " in str(word) else str(word) for word in command)
-            self.commands.append(text.replace(str(PYTHON), "python").replace(str(ROOT) + "/", "").replace(str(self.folder), "FOLDER"))
-
-    def alternate(self, ours, peer):
-        """(ours, peer) of each round; every run prints its line."""
-        for _ in range(self.rounds):
-            pair = ours(), peer()
-            for child in pair:
-                self.log({**child.line(), "others_share": round(child.others, 3), "wall_s": round(child.wall, 3)})
-            yield pair
-
-    @staticmethod
-    def log(line):
-        print(json.dumps({key: value for key, value in line.items() if key != "samples"}), flush=True)
-
-    def verb(self, verb, dtype, metrics):
-        """A pair of antiphon_bench VERB and peer_VERB.py; `metrics`: (key, row)."""
-        arguments = ["--model", MODEL, "--dtype", dtype, *self.repeats]
-        ours, peer = [OURS, verb, *arguments], [PYTHON, HERE / f"peer_{verb}.py", *arguments]
-        self.note(ours, peer)
-        for a, b in self.alternate(lambda: run(ours), lambda: run(peer)):
-            one, two = a.line(), b.line()
-            self.versions = {key: two[key] for key in ("torch", "transformers", "peft") if key in two} | self.versions
-            if "loss0" in one and abs(one["loss0"] - two["loss0"]) > 0.3:
-                sys.exit(f"run.py: the first losses differ ({one['loss0']:.3f} and {two['loss0']:.3f}): the two sides do not train the same model")
-            for key, row in metrics:
-                row.ours += one["samples"].get(key, [one.get(key)])
-                row.peer += two["samples"].get(key, [two.get(key)])
-                row.others = max(row.others, a.others, b.others)
-        self.rows += [row for _, row in metrics]
-
-    def train(self, dtype):
-        speed, memory = page.Row(f"LoRA step, {dtype}", "tokens/s", "higher"), page.Row(f"LoRA step, {dtype}: peak memory", "MiB", "lower")
-        self.verb("train", dtype, [("tokens_per_s", speed), ("peak_rss_mib", memory)])
-        self.program_train(dtype, speed, memory)
-
-    def program_train(self, dtype, speed, memory):
-        """The whole program on samples of the same length, against the peer's bare loop, measured just before."""
-        folder = self.folder / f"program_{dtype}"
-        config = program_files.write(ROOT, folder, MODEL, program_files.SHAPE_OF_FILE, BATCH, SEQUENCE)
-        steps = 3 if self.options.quick else 8
-        command = [PROGRAM, "train", config, "--threads", self.options.threads, "--set", f"precision.compute={dtype}", "--set", f"train.steps={steps}"]
-        self.note(command)
-        child = run([str(word) for word in command], until="step 1")
-        records = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()][1:]
-        assert all(record["train/samples"] == BATCH for record in records), "a batch of the program is not 4 samples"
-        rates = [record["train/tokens_per_second"] for record in records]
-        self.log({"bench": "program_train", "side": "antiphon", "dtype": dtype, "tokens_per_s": rates, "peak_rss_mib": child.peak_rss_mib, "others_share": round(child.others, 3)})
-        others = max(child.others, speed.others)
-        self.rows += [page.Row(f"`antiphon train`, {dtype}", "tokens/s", "higher", rates, speed.peer, others),
-                      page.Row(f"`antiphon train`, {dtype}: peak memory", "MiB", "lower", [child.peak_rss_mib], memory.peer, others)]
-
-    def decode(self, dtype):
-        self.verb("decode", dtype, [("decode_tok_s", page.Row(f"decode, {dtype}", "tokens/s", "higher")), ("ttft64_s", page.Row(f"first token after 64, {dtype}", "s", "lower")),
-                                    ("prefill512_tok_s", page.Row(f"prefill of 512, {dtype}", "tokens/s", "higher")), ("peak_rss_mib", page.Row(f"decode, {dtype}: peak memory", "MiB", "lower"))])
-
-    def session(self):
-        """From the end of a spoken turn to the first token; ours only, with work ahead and without."""
-        sounds = sorted((ROOT / ".cache/demo/debian").glob("asterisk-core-sounds-en-g722/usr/share/asterisk/sounds/*/agent-alreadyon.g722"))
-        if not sounds or not (ROOT / "models/silero-vad").exists():
-            return print("run.py: no session figures: the demo's models and recordings are not there (tools/demo/prepare.sh)")
-        command = [OURS, "session", "--recipe", RECIPE, "--sound", sounds[0], "--detector", ROOT / "models/silero-vad", "--dtype", "bf16", *self.repeats]
-        self.note(command)
-        child = run([str(word) for word in command])
-        print(child.output, end="", flush=True)
-        self.sessions = [{**json.loads(line), "others_share": round(child.others, 3)} for line in child.output.splitlines()]
-
-    def startup(self):
-        repeats = 2 if self.options.quick else 5
-        config = program_files.write(ROOT, self.folder / "startup", MODEL, program_files.ONE_LAYER, BATCH, SEQUENCE)
-        imports, first = [PYTHON, "-c", IMPORTS], [PYTHON, HERE / "peer_startup.py", config]
-
-        def train():
-            shutil.rmtree(self.folder / "startup/run", ignore_errors=True)
-            return [PROGRAM, "train", config, "--set", "train.steps=1"]
-
-        pairs = [("start: `antiphon --help` / imports of a script", lambda: [PROGRAM, "--help"], imports, None),
-                 ("start: `antiphon validate` / the same imports", lambda: [PROGRAM, "validate", RECIPE], imports, None),
-                 ("start: launch to first step, one layer", train, first, "step 1")]
-        for what, ours, peer, until in pairs:
-            self.note(ours(), peer)
-            self.timed_row(page.Row(what, "s", "lower"), ours, peer, until, repeats)
-
-    def timed_row(self, row, ours, peer, until, repeats):
-        for i in range(repeats + 1):  # the first pair only warms the page cache
-            a, b = run([str(word) for word in ours()], until), run([str(word) for word in peer], until)
-            if i > 0:
-                row.ours.append(a.until), row.peer.append(b.until)
-                row.others = max(row.others, b.others)  # ours is too short for the clock of /proc/stat
-        self.log({"bench": row.what, "side": "both", "antiphon_s": row.ours, "peer_s": row.peer, "others_share": round(row.others, 3)})
-        self.rows.append(row)
+PARTS = {
+    "train": lambda bench: (parts_model.train(bench, "bf16", [("C1", 1.5), ("C3", 0.5)]), parts_model.train(bench, "fp32", [("C2", 1.15), ()])),
+    "full": parts_model.full, "mixed": parts_model.mixed, "llava": parts_model.llava,
+    "decode": lambda bench: (parts_model.decode(bench, "bf16", [("C6", 2.4), ("C8", 1.0)]), parts_model.decode(bench, "fp32", [(), ()])),
+    "encoders": parts_media.encoders, "front": parts_media.front_ends, "video": parts_media.video, "files": parts_media.files,
+    "startup": parts_model.startup, "session": parts_model.session,
+}
 
 
 def cpu():
@@ -149,28 +49,52 @@ def facts(bench):
             "kind of run": "quick: few repetitions" if bench.options.quick else "full"}
 
 
-def main():
+def options_of(words):
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="", help="train, decode, startup or session; writes no page")
+    parser.add_argument("--only", default="", choices=["", *PARTS], help="one part; writes no page")
+    parser.add_argument("--check", action="store_true", help="compare the ratios with those of --recorded; fails where one is worse; writes no page")
+    parser.add_argument("--recorded", default=str(HERE / "recorded.json"))
     parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--page", default=str(ROOT / "docs/performance.md"))
-    options = parser.parse_args()
+    parser.add_argument("--build", default=str(ROOT / "build"))
+    return parser.parse_args(words)
+
+
+def check(bench):
+    recorded = json.loads(Path(bench.options.recorded).read_text())
+    if recorded["facts"]["machine"] != facts(bench)["machine"]:
+        print(f"run.py: recorded on another machine: {recorded['facts']['machine']}", file=sys.stderr)
+    text, well = record.report(record.check(bench.rows, recorded))
+    print(text)
+    return 0 if well else 1
+
+
+def write(bench):
+    peak = run([PYTHON, str(HERE / "machine_peak.py"), "--threads", str(bench.options.threads)]).line()
+    about = facts(bench)
+    page.put_in(bench.options.page, page.generated(about, peak, bench.rows, bench.commands, bench.sessions, bench.skipped))
+    record.write(bench.options.recorded, about, bench.rows)
+    print(f"written to {bench.options.page} and {bench.options.recorded}")
+
+
+def main():
+    options = options_of(sys.argv[1:])
     if page.BEGIN not in Path(options.page).read_text():
         sys.exit(f"run.py: {options.page} has no line '{page.BEGIN}', where the tables are to stand")
+    if options.check and not Path(options.recorded).exists():
+        sys.exit(f"run.py: {options.recorded} is not there: a full run without --check writes it")
     os.environ["HF_HUB_OFFLINE"] = "1"
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         bench = Bench(options, Path(folder))
-        parts = {"train": lambda: (bench.train("bf16"), bench.train("fp32")), "decode": lambda: (bench.decode("bf16"), bench.decode("fp32")), "startup": bench.startup, "session": bench.session}
-        for name, part in parts.items():
+        for name, part in PARTS.items():
             if options.only in ("", name):
-                part()
+                part(bench)
     print("\n".join([page.table(bench.rows), *page.session_table(bench.sessions)]))
-    if options.only:
-        return
-    peak = run([PYTHON, HERE / "machine_peak.py", "--threads", str(options.threads)]).line()
-    page.put_in(options.page, page.generated(facts(bench), peak, bench.rows, bench.commands, bench.sessions))
-    print(f"written to {options.page}")
+    if options.check:
+        sys.exit(check(bench))
+    if not options.only:
+        write(bench)
 
 
 if __name__ == "__main__":

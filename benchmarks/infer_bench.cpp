@@ -1,0 +1,77 @@
+// What a model is used with: decoding, and the encoders before it.
+#include <ATen/ATen.h>
+
+#include <antiphon/infer/generator.h>
+
+#include "random_model.h"
+#include "verbs.h"
+
+namespace antiphon::bench {
+namespace {
+
+constexpr int64_t kPrompt = 64, kNew = 128, kLongPrompt = 512;
+
+std::vector<double> generate(graph::MultimodalLm& model, const Repeats& repeats, int64_t prompt, int64_t fresh) {
+  infer::GenerateOptions options;
+  options.max_tokens = fresh;
+  const auto sample = random_sample(model, prompt);
+  return repeat(repeats, [&] { infer::generate(model, {sample}, options, {}); });
+}
+
+// The stream whose encoder is measured; what comes after it is small and never runs.
+std::vector<std::string> stream_of(const std::string& what) {
+  const std::string encoder = what == "whisper" ? R"({plugin = "whisper"})"
+                              : what == "clip"  ? R"({plugin = "clip", class_token = true})"
+                                                : R"({plugin = "siglip"})";
+  return {"model.llm.num_layers=1", "model.streams.media.encoder=" + encoder,
+          R"(model.streams.media.connector={plugin = "linear"})"};
+}
+
+graph::Batch media_batch(graph::MultimodalLm& model, const Flags& flags) {
+  graph::Batch batch;
+  for (int64_t i = 0; i < flags.batch; ++i) {
+    MediaItem item;
+    if (flags.what == "whisper")
+      item.modality = Modality::audio, item.audio = random_sound(30);
+    else
+      item.image = random_picture(224, 224);
+    batch.media.push_back(random_media(model, item));
+  }
+  return batch;
+}
+
+}  // namespace
+
+void decode(const Flags& flags) {
+  auto model = random_model(flags.model, flags.dtype, {});
+  const auto walls = generate(*model, flags.repeats, kPrompt, kNew);
+  const auto first = generate(*model, flags.repeats, kPrompt, 1);
+  const auto prefill = generate(*model, flags.repeats, kLongPrompt, 1);
+  std::vector<double> decode_rates, prefill_rates;
+  for (const double wall : walls) decode_rates.push_back((kNew - 1) / (wall - median(first)));
+  for (const double wall : prefill) prefill_rates.push_back(kLongPrompt / wall);
+  emit("decode", {{"dtype", flags.dtype}, {"prompt", kPrompt}, {"new", kNew}},
+       {{"wall_med_s", walls},
+        {"decode_tok_s", decode_rates},
+        {"ttft64_s", first},
+        {"prefill512_tok_s", prefill_rates}});
+}
+
+void encode(const Flags& flags) {
+  auto model = random_model(flags.model, flags.dtype, stream_of(flags.what));
+  const auto batch = media_batch(*model, flags);
+  int64_t outputs = 0;
+  const auto walls = repeat(flags.repeats, [&] {
+    auto fresh = batch;
+    model->encode(fresh);
+    outputs = 0;
+    for (const auto& media : fresh.media)
+      for (const auto& part : media.item.features) outputs += part.numel();
+  });
+  std::vector<double> rates;
+  for (const double wall : walls) rates.push_back(static_cast<double>(flags.batch) / wall);
+  emit("encode", {{"what", flags.what}, {"dtype", flags.dtype}, {"batch", flags.batch}, {"outputs", outputs}},
+       {{"wall_med_s", walls}, {"items_per_s", rates}});
+}
+
+}  // namespace antiphon::bench

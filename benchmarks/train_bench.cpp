@@ -1,0 +1,153 @@
+// Training steps as train::Trainer makes them, without its clipping (the peers have none either).
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <antiphon/component/loss.h>
+#include <antiphon/graph/slot.h>
+#include <antiphon/train/optimizer.h>
+
+#include <numeric>
+
+#include "random_model.h"
+#include "verbs.h"
+
+namespace antiphon::bench {
+namespace {
+
+constexpr const char* kTrainAll = "model.llm.trainable=true";
+constexpr int64_t kPictureAt = 4;  // where the picture of a sample stands
+
+std::unique_ptr<Loss> cross_entropy() {
+  config::Problems problems;
+  config::Value options = config::Value::Table{};
+  auto loss = graph::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
+  problems.throw_if_any();
+  return loss;
+}
+
+train::TrainOptions options() {
+  train::TrainOptions options;
+  options.optimizer.lr = 1e-4;
+  return options;
+}
+
+class Steps {
+ public:
+  explicit Steps(graph::MultimodalLm& model)
+      : model_(model), loss_(cross_entropy()), optimizer_(model.trainable_parameters(), options()) {}
+
+  // The batch is copied, so that its media are encoded anew in each step.
+  void operator()(graph::Batch batch) {
+    model_.encode(batch);
+    const auto hidden = model_.forward(batch).index_select(0, batch.supervised_n);
+    const auto output =
+        loss_->forward({hidden, model_.llm().head_weight(), batch.labels_n, static_cast<double>(batch.supervised())});
+    torch::autograd::backward({output.loss}, {});
+    optimizer_.step(1.0);
+    losses_.push_back(output.loss.item<double>());
+  }
+
+  nlohmann::json facts() const {
+    int64_t trained = 0;
+    for (const auto& parameter : optimizer_.parameters()) trained += parameter.tensor->numel();
+    return {{"trainable", trained}, {"loss0", losses_.front()}, {"loss_last", losses_.back()}};
+  }
+
+ private:
+  graph::MultimodalLm& model_;
+  std::unique_ptr<Loss> loss_;
+  train::Optimizer optimizer_;
+  std::vector<double> losses_;
+};
+
+std::vector<double> rates(const std::vector<double>& walls, int64_t tokens) {
+  std::vector<double> rates;
+  for (const double wall : walls) rates.push_back(static_cast<double>(tokens) / wall);
+  return rates;
+}
+
+void report(const std::string& name, const Flags& flags, const Steps& steps, nlohmann::json facts, int64_t tokens,
+            const std::vector<double>& walls) {
+  facts.update(steps.facts());
+  facts["dtype"] = flags.dtype;
+  emit(name, facts, {{"wall_med_s", walls}, {"tokens_per_s", rates(walls, tokens)}});
+}
+
+// One after the other until a batch is full, as data::Loader fills them.
+std::vector<graph::Batch> packed(graph::MultimodalLm& model, const std::vector<int64_t>& lengths, int64_t budget) {
+  std::vector<graph::Batch> batches;
+  std::vector<data::Prepared> samples;
+  int64_t tokens = 0;
+  const auto close = [&] {
+    batches.push_back(data::pack(std::exchange(samples, {}), data::kPackMultiple));
+    tokens = 0;
+  };
+  for (const auto length : lengths) {
+    if (tokens + length > budget) close();
+    samples.push_back(random_sample(model, length));
+    tokens += length;
+  }
+  close();
+  return batches;
+}
+
+// A picture, then text of which the second half of the sample is supervised.
+data::Prepared picture_sample(graph::MultimodalLm& model, int64_t tokens) {
+  auto sample = random_sample(model, tokens);
+  auto media = random_media(model, {Modality::image, random_picture(224, 224), {}});
+  media.position = kPictureAt;
+  std::fill_n(sample.ids.begin() + kPictureAt, media.item.tokens, 0);
+  std::fill_n(sample.supervised.begin(), tokens / 2, false);
+  sample.media.push_back(std::move(media));
+  return sample;
+}
+
+}  // namespace
+
+void train(const Flags& flags) {
+  auto model = random_model(flags.model, flags.dtype, {flags.full ? kTrainAll : kLora});
+  std::vector<data::Prepared> samples;
+  for (int64_t i = 0; i < flags.batch; ++i) samples.push_back(random_sample(*model, flags.sequence));
+  const auto batch = data::pack(std::move(samples));
+  Steps step(*model);
+  const auto walls = repeat(flags.repeats, [&] { step(batch); });
+  report("train", flags, step, {{"full", flags.full}, {"batch", flags.batch}, {"seq", flags.sequence}}, batch.tokens(),
+         walls);
+}
+
+void mixed(const Flags& flags) {
+  auto model = random_model(flags.model, flags.dtype, {kLora});
+  const auto batches = packed(*model, flags.lengths, flags.budget);
+  const auto tokens = std::accumulate(flags.lengths.begin(), flags.lengths.end(), int64_t{0});
+  int64_t computed = 0;
+  for (const auto& batch : batches) computed += batch.tokens();
+  Steps step(*model);
+  const auto walls = repeat(flags.repeats, [&] {
+    for (const auto& batch : batches) step(batch);
+  });
+  report("mixed", flags, step,
+         {{"samples", flags.lengths.size()}, {"batches", batches.size()}, {"tokens", tokens}, {"computed", computed}},
+         tokens, walls);
+}
+
+void llava(const Flags& flags) {
+  std::vector<std::string> settings{R"(model.streams.image.encoder={plugin = "clip", layer = -2})",
+                                    R"(model.streams.image.connector={plugin = "mlp"})"};
+  if (flags.what == "full") settings.emplace_back(kTrainAll);
+  if (flags.what == "lora") settings.emplace_back(kLora);
+  auto model = random_model(flags.model, flags.dtype, settings);
+  std::vector<data::Prepared> samples;
+  for (int64_t i = 0; i < flags.batch; ++i) samples.push_back(picture_sample(*model, flags.sequence));
+  const auto batch = data::pack(std::move(samples));
+  Steps step(*model);
+  const auto walls = repeat(flags.repeats, [&] { step(batch); });
+  report("llava", flags, step,
+         {{"stage", flags.what},
+          {"batch", flags.batch},
+          {"seq", flags.sequence},
+          {"image_tokens", batch.media.front().item.tokens},
+          {"supervised", batch.supervised()}},
+         batch.tokens(), walls);
+}
+
+}  // namespace antiphon::bench
