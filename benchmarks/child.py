@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
 CORES = os.cpu_count() or 1
@@ -13,7 +14,7 @@ CORES = os.cpu_count() or 1
 
 def busy_seconds():
     """CPU seconds that this machine has worked, or lost to its host, since it started."""
-    fields = [int(field) for field in open("/proc/stat").readline().split()[1:9]]
+    fields = [int(field) for field in Path("/proc/stat").read_text().split(maxsplit=9)[1:9]]
     return (sum(fields) - fields[3] - fields[4]) / TICK  # without idle and iowait
 
 

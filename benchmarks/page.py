@@ -2,6 +2,7 @@
 
 import statistics
 from dataclasses import dataclass, field
+from pathlib import Path
 
 BEGIN, END = "<!-- measured: begin (written by benchmarks/run.py) -->", "<!-- measured: end -->"
 BUSY = 0.10  # others' share of the cores from which on a row is marked
@@ -89,8 +90,6 @@ def generated(facts, peak, rows, commands, sessions=(), skipped=()):
 
 def put_in(path, text):
     """Replaces what stands between the markers of the page."""
-    page = open(path).read()
-    head, rest = page.split(BEGIN, 1)
+    head, rest = Path(path).read_text().split(BEGIN, 1)
     _, tail = rest.split(END, 1)
-    with open(path, "w") as out:
-        out.write(head + text + tail)
+    Path(path).write_text(head + text + tail)

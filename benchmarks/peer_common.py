@@ -41,7 +41,7 @@ def torch_with(threads):
 
 def language_model(path):
     """[model.llm] of a TOML file."""
-    return tomllib.load(open(path, "rb"))["model"]["llm"]
+    return tomllib.loads(Path(path).read_text())["model"]["llm"]
 
 
 def llama_config(path):

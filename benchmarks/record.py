@@ -3,6 +3,7 @@
 import json
 import statistics
 from dataclasses import dataclass
+from pathlib import Path
 
 ALLOWED = 0.10  # worse by so much, beyond the spread of the runs, is a regression
 
@@ -20,9 +21,8 @@ def entry(row):
 
 
 def write(path, facts, rows):
-    with open(path, "w") as out:
-        json.dump({"facts": facts, "rows": {row.key(): entry(row) for row in rows}}, out, indent=1, ensure_ascii=False)
-        out.write("\n")
+    everything = {"facts": facts, "rows": {row.key(): entry(row) for row in rows}}
+    Path(path).write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n")
 
 
 def worse_by(now, then):

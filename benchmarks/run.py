@@ -30,7 +30,7 @@ PARTS = {
 
 
 def cpu():
-    info = [line.split(":", 1) for line in open("/proc/cpuinfo") if ":" in line]
+    info = [line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line]
     values = {key.strip(): value.strip() for key, value in info}
     flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in values.get("flags", "").split()]
     return f"{values.get('model name', 'unknown')}, {CORES} cores, {' '.join(flags)}"
@@ -42,7 +42,7 @@ def git(*words):
 
 def facts(bench):
     commit = git("rev-parse", "--short=12", "HEAD") + (" with local changes" if git("status", "--porcelain", "--untracked-files=no", "--", "core", "plugins", "apps", "benchmarks") else "")
-    memory = int(open("/proc/meminfo").readline().split()[1]) / 2**20
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
     settings = [f"{key}={os.environ[key]}" for key in sorted(os.environ) if key.startswith(("OMP_", "KMP_", "MKL_", "DNNL_"))]
     return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "commit": commit, "machine": f"{cpu()}, {memory:.0f} GiB",
             "threads": f"{bench.options.threads or CORES} on both sides" + (f"; {' '.join(settings)}" if settings else ""), "peers": ", ".join(f"{key} {value}" for key, value in sorted(bench.versions.items())),
