@@ -1,5 +1,6 @@
 // In which order samples are drawn: each source shuffled anew every epoch, sources blended by their weights.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
