@@ -18,7 +18,7 @@ else
   cat "$run/eval/table.txt"
 fi
 image=$(find data/demo/media/stamps -path '*animals*' -name '*.png' | sort | head -n 1)
-audio=$(find data/demo/media/asterisk/en -name 'vm-goodbye.g722' | head -n 1)
+audio=$(find data/demo/media/asterisk/en -name '*.g722' | sort | head -n 1)
 cat <<TEXT
 
 How to read this: an answer's loss should rise when its media are shuffled or removed; p is the chance that it does so
