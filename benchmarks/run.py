@@ -61,6 +61,17 @@ def options_of(words):
     return parser.parse_args(words)
 
 
+def attempt(bench, name, part):
+    """Whether the part could be measured; one that cannot be does not spoil the others."""
+    try:
+        part(bench)
+    except SystemExit as failure:
+        print(failure, file=sys.stderr)
+        bench.skip(f"{name} failed: {str(failure).splitlines()[0]}")
+        return False
+    return True
+
+
 def check(bench):
     recorded = json.loads(Path(bench.options.recorded).read_text())
     if recorded["facts"]["machine"] != facts(bench)["machine"]:
@@ -87,14 +98,12 @@ def main():
     os.environ["HF_HUB_OFFLINE"] = "1"
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         bench = Bench(options, Path(folder))
-        for name, part in PARTS.items():
-            if options.only in ("", name):
-                part(bench)
+        whole = all([attempt(bench, name, part) for name, part in PARTS.items() if options.only in ("", name)])
     print("\n".join([page.table(bench.rows), *page.session_table(bench.sessions)]))
-    if options.check:
-        sys.exit(check(bench))
-    if not options.only:
+    worse = check(bench) if options.check else 0
+    if not options.only and not options.check:
         write(bench)
+    sys.exit(worse or (0 if whole else 1))
 
 
 if __name__ == "__main__":

@@ -147,6 +147,16 @@ class CompareTest(unittest.TestCase):
         self.bench.note(command, command, [bench.PYTHON, bench.HERE / "peer_train.py"])
         self.assertEqual(self.bench.commands, ["build/bin/antiphon_bench train --file 'FOLDER/a b' configs/x.toml", "python benchmarks/peer_train.py"])
 
+    def test_a_part_that_fails_is_named_and_the_others_are_measured(self):
+        def failing(bench):
+            sys.exit("exit code 1 of: ours\nits output")
+
+        with mock.patch("sys.stderr", new=io.StringIO()) as said:
+            self.assertFalse(run.attempt(self.bench, "video", failing))
+            self.assertTrue(run.attempt(self.bench, "train", lambda bench: None))
+        self.assertEqual(self.bench.skipped, ["video failed: exit code 1 of: ours"])
+        self.assertIn("its output", said.getvalue())
+
     def test_a_check_fails_where_a_ratio_is_worse(self):
         with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
             path = Path(folder) / "recorded.json"
