@@ -37,5 +37,5 @@ def epoch():
 
 
 walls = repeat(epoch, a.warmup, a.reps)
-emit("mixed", {"dtype": a.dtype, "samples": len(samples), "batches": len(batches), "tokens": sum(lengths), "computed": sum(batch["input_ids"].numel() for batch in batches), **step.facts()},
+emit("mixed", {"dtype": a.dtype, "sequences": len(samples), "batches": len(batches), "tokens": sum(lengths), "computed": sum(batch["input_ids"].numel() for batch in batches), **step.facts()},
      {"wall_med_s": walls, "tokens_per_s": [sum(lengths) / wall for wall in walls]})

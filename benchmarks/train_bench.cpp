@@ -126,7 +126,7 @@ void mixed(const Flags& flags) {
     for (const auto& batch : batches) step(batch);
   });
   report("mixed", flags, step,
-         {{"samples", flags.lengths.size()}, {"batches", batches.size()}, {"tokens", tokens}, {"computed", computed}},
+         {{"sequences", flags.lengths.size()}, {"batches", batches.size()}, {"tokens", tokens}, {"computed", computed}},
          tokens, walls);
 }
 
