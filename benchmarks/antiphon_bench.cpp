@@ -8,6 +8,7 @@
 #include <antiphon/base/heap.h>
 #include <antiphon/base/log.h>
 
+#include "device_bench.h"
 #include "session_bench.h"
 #include "verbs.h"
 
@@ -69,12 +70,29 @@ void add_media_and_files(CLI::App& program, Flags& flags, Verb& chosen) {
   load_verb->callback([&] { chosen = [&] { load(flags); }; });
 }
 
+void add_device(CLI::App& program, const Flags& flags, DeviceFlags& on_device, Verb& chosen) {
+  auto* verb = program.add_subcommand("device", "a GPU's goals; --model, --dtype, --warmup and --reps count here too");
+  verb->add_option("--device", on_device.device, "cuda, cuda:N or cpu");
+  verb->add_option("--part", on_device.part)
+      ->required()
+      ->check(CLI::IsMember({"train", "full", "decode", "attention", "loss", "kernels"}));
+  verb->add_option("--batch", on_device.batch)->check(CLI::PositiveNumber);
+  verb->add_option("--seq", on_device.sequence, "tokens of a sample, or of a prompt")->check(CLI::PositiveNumber);
+  verb->add_option("--layers", on_device.layers, "0: as the model has");
+  verb->add_option("--new", on_device.fresh, "tokens of an answer")->check(CLI::PositiveNumber);
+  verb->callback([&] {
+    on_device.model = flags.model, on_device.dtype = flags.dtype, on_device.repeats = flags.repeats;
+    chosen = [&] { device(on_device); };
+  });
+}
+
 int run(int argc, char** argv) {
   CLI::App program("Our half of the benchmarks; one JSON line.");
   program.require_subcommand(1);
   program.fallthrough();
   Flags flags;
   SessionFlags spoken;
+  DeviceFlags on_device;
   Verb chosen;
   program.add_option("--model", flags.model, "TOML file with [model.llm]; its weights are not read");
   program.add_option("--dtype", flags.dtype)->check(CLI::IsMember({"fp32", "bf16"}));
@@ -84,6 +102,7 @@ int run(int argc, char** argv) {
   add_training(program, flags, chosen);
   add_inference(program, flags, spoken, chosen);
   add_media_and_files(program, flags, chosen);
+  add_device(program, flags, on_device, chosen);
   CLI11_PARSE(program, argc, argv);
   if (flags.threads > 0) at::set_num_threads(flags.threads);
   chosen();

@@ -11,6 +11,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/component/register.h>
 #include <antiphon/graph/slot.h>
+#include <antiphon/kernels/cuda_table.h>
 #include <antiphon/train/trainer.h>
 #include <common/composition.h>
 
@@ -80,6 +81,8 @@ at::Device open_device(const std::string& name) {
   if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() == 0)
     fail(ErrorKind::config, fmt::format("device '{}' was asked for and no CUDA device is there", name),
          "use --device cpu; `antiphon doctor` says more");
+  if (const auto why = kernels::open_cuda_kernels(); !why.empty())
+    log::warning("no CUDA kernels of Antiphon's own, LibTorch's operations take their place: " + why);
   return at::Device(name == "cuda" ? "cuda:0" : name);
 }
 

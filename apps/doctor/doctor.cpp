@@ -7,6 +7,7 @@
 #include <torch/headeronly/version.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/kernels/cuda_table.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/plugin/loader.h>
 #include <antiphon/plugin/manifest.h>
@@ -28,6 +29,11 @@ std::string cuda() {
   return fmt::format("{} device(s)", at::detail::getCUDAHooks().deviceCount());
 }
 
+std::string cuda_kernels() {
+  const auto why = kernels::open_cuda_kernels();
+  return why.empty() ? "there" : "off: " + why;
+}
+
 std::string nccl() {
   using Version = int (*)(int*);
   void* library = dlopen("libnccl.so.2", RTLD_NOW);
@@ -44,6 +50,7 @@ int run() {
        fmt::format("{} in {}", TORCH_VERSION, library_of(reinterpret_cast<const void*>(&at::globalContext))));
   line("CPU", fmt::format("{}, {} threads", at::get_cpu_capability(), at::get_num_threads()));
   line("CUDA", cuda());
+  line("CUDA kernels", cuda_kernels());
   line("NCCL", nccl());
   line("FFmpeg", media::backend_version());
   for (const auto& folder : plugin::search_path())

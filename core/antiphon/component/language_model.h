@@ -12,6 +12,7 @@ struct KvCache {
   std::vector<at::Tensor> keys, values;  // one pair a layer
   std::vector<int64_t> lengths;          // tokens held, one a row
   int64_t capacity = 0;
+  std::shared_ptr<void> replay;  // steps that infer/step has recorded over these tensors (CUDA graphs)
 };
 
 // Sequences packed one after the other, without padding.
@@ -21,6 +22,9 @@ struct DecoderInput {
   std::vector<int64_t> lengths;  // tokens of each sequence; their sum is `tokens`; attention never crosses
   KvCache* cache = nullptr;      // where set, sequence i continues row rows[i] and is appended to it
   std::vector<int64_t> rows;
+  // Where defined, [rows] int64 on the device of x, one token each: the step reads its rows and the tokens they hold here,
+  // so that it can be recorded and replayed. It checks no capacity and leaves cache->lengths as they are.
+  at::Tensor cache_rows_n, cache_lengths_n;
 };
 
 class LanguageModel {

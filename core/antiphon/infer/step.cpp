@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <antiphon/base/trace.h>
+#include <antiphon/infer/device_step.h>
 
 namespace antiphon::infer {
 
@@ -13,6 +14,7 @@ at::Tensor logits_of(graph::MultimodalLm& model, const at::Tensor& hidden) {
 
 at::Tensor decode_step(graph::MultimodalLm& model, const std::vector<int64_t>& ids, const std::vector<int64_t>& rows,
                        KvCache& cache) {
+  if (model.device().is_cuda()) return device_step(model, ids, rows, cache);
   DecoderInput input;
   std::vector<int64_t> positions;
   for (const int64_t row : rows) positions.push_back(cache.lengths[static_cast<size_t>(row)]);

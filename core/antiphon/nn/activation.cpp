@@ -5,7 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/strings.h>
-#include <antiphon/kernels/for_rows.h>
+#include <antiphon/kernels/ops.h>
 
 namespace antiphon::nn {
 namespace {
@@ -13,32 +13,14 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-bool fused(const at::Tensor& gate, const at::Tensor& up) {
-  return kernels::fits(gate) && gate.is_contiguous() && up.is_contiguous() && gate.scalar_type() == up.scalar_type();
-}
-
 struct SwigluFunction : torch::autograd::Function<SwigluFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& gate, const at::Tensor& up) {
     context->save_for_backward({gate, up});
-    if (!fused(gate, up)) return at::silu(gate).mul_(up);
-    auto y = at::empty_like(gate);
-    kernels::for_rows(gate, gate.numel(), 1, [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
-      using T = decltype(type);
-      kernel.swiglu(kernels::data<T>(gate), kernels::data<T>(up), kernels::data<T>(y), begin, end);
-    });
-    return y;
+    return kernels::swiglu(gate, up);
   }
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const auto saved = context->get_saved_variables();
-    const auto &gate = saved[0], &up = saved[1];
-    if (!fused(gate, up)) return {at::silu_backward(grads[0] * up, gate), at::silu(gate).mul_(grads[0])};
-    const auto grad = grads[0].contiguous();
-    auto grad_gate = at::empty_like(gate), grad_up = at::empty_like(up);
-    kernels::for_rows(gate, gate.numel(), 1, [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
-      using T = decltype(type);
-      kernel.swiglu_backward(kernels::data<T>(grad), kernels::data<T>(gate), kernels::data<T>(up),
-                             kernels::data<T>(grad_gate), kernels::data<T>(grad_up), begin, end);
-    });
+    const auto [grad_gate, grad_up] = kernels::swiglu_backward(grads[0], saved[0], saved[1]);
     return {grad_gate, grad_up};
   }
 };

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/nn/device_attention.h>
 #include <antiphon/nn/short_attention.h>
 
 #include <numeric>
@@ -82,6 +83,8 @@ at::Tensor packed_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
                             const std::vector<int64_t>& lengths, bool causal, int64_t window) {
   const int64_t longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
   if (window >= longest) window = 0;
+  if (fits_varlen_attention(q_thd, lengths, window))
+    return varlen_attention(q_thd, k_thd, v_thd, lengths, causal, window);
   if (causal && !window && fits_short_attention(q_thd, lengths)) return short_attention(q_thd, k_thd, v_thd, lengths);
   std::vector<at::Tensor> outputs;
   int64_t begin = 0;
@@ -100,6 +103,7 @@ at::Tensor packed_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
 
 at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                             const DecoderInput& input, size_t layer, int64_t window) {
+  if (input.cache_rows_n.defined()) return step_attention(q_thd, k_thd, v_thd, input, layer, window);
   auto& cache = *input.cache;
   int64_t begin = 0, longest = 0;
   for (size_t i = 0; i < input.rows.size(); ++i) {

@@ -74,7 +74,7 @@ at::Tensor Decoder::forward(const DecoderInput& input) const {
   const auto rope = rope_.table(input.positions_t, input.x_td.scalar_type());
   auto x = input.x_td;
   for (size_t i = 0; i < layers_.size(); ++i) x = layers_[i]->forward(x, rope, input, i);
-  if (input.cache)
+  if (input.cache && !input.cache_rows_n.defined())
     for (size_t i = 0; i < input.rows.size(); ++i) input.cache->lengths[input.rows[i]] += input.lengths[i];
   return norm_.forward(x);
 }

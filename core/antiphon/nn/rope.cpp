@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <antiphon/kernels/for_rows.h>
+#include <antiphon/kernels/ops.h>
 
 #include <cmath>
 #include <numbers>
@@ -20,41 +20,17 @@ float llama3_scaled(float frequency, const RopeScaling& s) {
   return static_cast<float>((1 - smooth) * frequency / s.factor + smooth * frequency);
 }
 
-// x [tokens, heads, head_size]; cos, sin [tokens, rotary_size].
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos_td, const at::Tensor& sin_td, double sign) {
-  if (kernels::fits(x) && x.is_contiguous() && cos_td.is_contiguous() && sin_td.is_contiguous() &&
-      cos_td.scalar_type() == x.scalar_type()) {
-    auto y = at::empty_like(x);
-    kernels::for_rows(
-        x, x.size(0), x.size(1) * x.size(2), [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
-          using T = decltype(type);
-          kernel.rope(kernels::data<T>(x), kernels::data<T>(cos_td), kernels::data<T>(sin_td), kernels::data<T>(y),
-                      begin, end, x.size(1), x.size(2), cos_td.size(1), static_cast<float>(sign));
-        });
-    return y;
-  }
-  const auto cos = cos_td.unsqueeze(1), sin = sin_td.unsqueeze(1);
-  const int64_t rotary = cos_td.size(1), half = rotary / 2;
-  if (rotary < x.size(-1))
-    return at::cat({rotate(x.narrow(-1, 0, rotary), cos_td, sin_td, sign), x.narrow(-1, rotary, x.size(-1) - rotary)},
-                   -1);
-  auto y = x * cos;
-  y.narrow(-1, 0, half).addcmul_(x.narrow(-1, half, half), sin.narrow(-1, 0, half), -sign);
-  y.narrow(-1, half, half).addcmul_(x.narrow(-1, 0, half), sin.narrow(-1, half, half), sign);
-  return y;
-}
-
 // A rotation's gradient is the rotation back, so nothing of x is kept.
 struct RopeFunction : torch::autograd::Function<RopeFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
                             const at::Tensor& sin) {
     context->save_for_backward({cos, sin});
-    return rotate(x, cos, sin, 1);
+    return kernels::rope(x, cos, sin, 1);
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list grads) {
     const auto saved = context->get_saved_variables();
-    return {rotate(grads[0].contiguous(), saved[0], saved[1], -1), at::Tensor(), at::Tensor()};
+    return {kernels::rope(grads[0].contiguous(), saved[0], saved[1], -1), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -71,7 +47,9 @@ Rope::Rope(int64_t rotary_size, double theta, const RopeScaling& scaling) {
 }
 
 RopeTable Rope::table(const at::Tensor& positions_t, at::ScalarType dtype) const {
-  const auto angles = at::outer(positions_t.to(at::kFloat), inverse_frequency_.to(positions_t.device()));
+  const auto device = positions_t.device();
+  if (inverse_frequency_.device() != device) inverse_frequency_ = inverse_frequency_.to(device);
+  const auto angles = at::outer(positions_t.to(at::kFloat), inverse_frequency_);
   const auto both = at::cat({angles, angles}, -1);
   return {both.cos().to(dtype), both.sin().to(dtype)};
 }

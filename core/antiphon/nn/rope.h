@@ -29,7 +29,7 @@ class Rope {
   RopeTable table(const at::Tensor& positions_t, at::ScalarType dtype) const;
 
  private:
-  at::Tensor inverse_frequency_;  // [rotary_size / 2] float32, CPU
+  mutable at::Tensor inverse_frequency_;  // [rotary_size / 2] float32; follows the positions to their device
 };
 
 // x [tokens, heads, head_size]; the first half of the rotary part pairs with its second ("rotate half"), what follows

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <antiphon/component/register.h>
+#include <antiphon/kernels/ops.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::cross_entropy {
@@ -21,6 +22,7 @@ struct Chunks {
 constexpr int64_t kRowMultiple = 32;
 
 at::Tensor filled(const at::Tensor& rows) {
+  if (!rows.device().is_cpu()) return rows;
   const int64_t missing = (kRowMultiple - rows.size(0) % kRowMultiple) % kRowMultiple;
   return missing ? at::constant_pad_nd(rows, {0, 0, 0, missing}) : rows;
 }
@@ -30,17 +32,14 @@ Chunks run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor&
   Chunks out{at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat)), {}, {}};
   if (want_hidden) out.grad_hidden = at::empty_like(hidden);
   if (want_weight) out.grad_weight = at::zeros(weight.sizes(), weight.options().dtype(at::kFloat));
+  const bool wanted = want_hidden || want_weight;
   for (int64_t begin = 0; begin < hidden.size(0); begin += chunk) {
     const int64_t n = std::min(chunk, hidden.size(0) - begin);
     const auto x = hidden.narrow(0, begin, n);
-    const auto label = labels.narrow(0, begin, n).unsqueeze(1);
-    // By log_softmax, which takes the largest logit off first: log-sum-exp of the plain logits loses their last digits.
-    auto log_probability = at::log_softmax(at::mm(x, weight.t()), -1, at::kFloat);
-    out.token_loss.narrow(0, begin, n).copy_(log_probability.gather(1, label).squeeze(1).neg_());
-    if (!want_hidden && !want_weight) continue;
-    auto grad = log_probability.exp_();
-    grad.scatter_add_(1, label, at::full({n, 1}, -1.0, grad.options()));
-    const auto grad_cast = filled(grad.to(weight.scalar_type()));
+    const auto chunk_of = kernels::cross_entropy(at::mm(x, weight.t()), labels.narrow(0, begin, n), wanted);
+    out.token_loss.narrow(0, begin, n).copy_(chunk_of.token_loss);
+    if (!wanted) continue;
+    const auto grad_cast = filled(chunk_of.grad);
     if (want_hidden) out.grad_hidden.narrow(0, begin, n).copy_(at::mm(grad_cast, weight).narrow(0, 0, n));
     if (want_weight) out.grad_weight.add_(at::mm(grad_cast.narrow(0, 0, n).t(), x));
   }

@@ -1,0 +1,128 @@
+// A whole model on the device: steps of training, and decoding.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <antiphon/component/loss.h>
+#include <antiphon/data/prepare.h>
+#include <antiphon/graph/slot.h>
+#include <antiphon/infer/generator.h>
+#include <antiphon/train/optimizer.h>
+
+#include "device_bench.h"
+#include "random_model.h"
+
+namespace antiphon::bench {
+namespace {
+
+// Filled on the device: the CPU would take minutes for billions of random numbers.
+void fill_frozen(graph::MultimodalLm& model, const Bench& bench) {
+  c10::AutoGradMode no_grad(false);
+  for (auto& part : model.parts())
+    for (auto& parameter : part.module->parameters()) {
+      if (parameter.tensor->requires_grad() && part.path.find("peft") != std::string::npos) continue;
+      const bool trained = parameter.tensor->requires_grad();
+      const auto dtype = trained ? at::kFloat : bench.dtype();
+      auto value = at::empty(parameter.tensor->sizes(), at::TensorOptions(bench.device()).dtype(dtype));
+      parameter.init == Init::ones ? value.fill_(1) : value.normal_(0, 0.02);
+      *parameter.tensor = value.set_requires_grad(trained);
+    }
+}
+
+std::unique_ptr<graph::MultimodalLm> model_on(const Bench& bench, const std::vector<std::string>& settings) {
+  auto root = config::load_toml(bench.flags().model);
+  config::apply_set(root, R"(model.llm.weights="")");
+  for (const auto& setting : settings) config::apply_set(root, setting);
+  if (bench.flags().layers) config::apply_set(root, fmt::format("model.llm.num_layers={}", bench.flags().layers));
+  config::Problems problems;
+  auto spec = graph::model_table().parse(*root.find("model"), "model", problems);
+  problems.throw_if_any();
+  auto model = graph::MultimodalLm::build(spec);
+  fill_frozen(*model, bench);
+  model->load({bench.device(), bench.dtype(), 1});
+  return model;
+}
+
+std::unique_ptr<Loss> cross_entropy() {
+  config::Problems problems;
+  config::Value options = config::Value::Table{};
+  config::apply_set(options, "chunk=1024");
+  auto loss = graph::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
+  problems.throw_if_any();
+  return loss;
+}
+
+graph::Batch batch_of(graph::MultimodalLm& model, int64_t samples, int64_t tokens) {
+  std::vector<data::Prepared> all;
+  for (int64_t i = 0; i < samples; ++i) all.push_back(random_sample(model, tokens));
+  return data::pack(std::move(all));
+}
+
+// Parameters that a token is multiplied with: all but the embedding, which is looked up.
+double multiplied(graph::MultimodalLm& model) {
+  const auto all = static_cast<double>(model.llm().module().parameter_count());
+  const bool tied = model.llm().head_weight().data_ptr() == model.llm().module().parameters()[0].tensor->data_ptr();
+  return tied ? all : all - static_cast<double>(model.llm().head_weight().numel());
+}
+
+}  // namespace
+
+void device_train(const Bench& bench, bool full) {
+  const auto& flags = bench.flags();
+  auto model = model_on(bench, {full ? "model.llm.trainable=true" : kLora});
+  const auto loss = cross_entropy();
+  train::TrainOptions options;
+  options.optimizer.lr = 1e-5;
+  train::Optimizer optimizer(model->trainable_parameters(), options);
+  const auto batch = batch_of(*model, flags.batch, flags.sequence);
+  const auto supervised = batch.supervised_n.to(bench.device()), labels = batch.labels_n.to(bench.device());
+  std::vector<double> losses;
+  const auto step = [&] {
+    const auto hidden = model->forward(batch).index_select(0, supervised);
+    const auto output =
+        loss->forward({hidden, model->llm().head_weight(), labels, static_cast<double>(batch.supervised())});
+    torch::autograd::backward({output.loss}, {});
+    optimizer.step(1.0);
+    losses.push_back(output.loss.item<double>());
+  };
+  const double peak = bench.peak_mib(step);
+  const auto walls = bench.walls(step);
+  // 4 N a token with adapters (forward, and the gradient of what is computed), 6 N where the weights have one too.
+  const double flops_of_token = (full ? 6 : 4) * multiplied(*model), tokens = static_cast<double>(batch.tokens());
+  std::vector<double> rates, tflops;
+  for (const double wall : walls)
+    rates.push_back(tokens / wall), tflops.push_back(flops_of_token * tokens / wall * 1e-12);
+  bench.print(full ? "device_full" : "device_train",
+              {{"batch", flags.batch},
+               {"seq", flags.sequence},
+               {"layers", flags.layers},
+               {"parameters", model->llm().module().parameter_count()},
+               {"loss0", losses.front()},
+               {"loss_last", losses.back()},
+               {"step_peak_mib", peak}},
+              {{"wall_med_s", walls}, {"tokens_per_s", rates}, {"tflops", tflops}});
+}
+
+void device_decode(const Bench& bench) {
+  const auto& flags = bench.flags();
+  auto model = model_on(bench, {});
+  std::vector<data::Prepared> prompts;
+  for (int64_t i = 0; i < flags.batch; ++i) prompts.push_back(random_sample(*model, flags.sequence));
+  const auto answer = [&](int64_t tokens) {
+    infer::GenerateOptions options;
+    options.max_tokens = tokens;
+    return bench.walls([&] { infer::generate(*model, prompts, options, {}); });
+  };
+  const auto walls = answer(flags.fresh), first = answer(1);
+  const double bytes = multiplied(*model) * static_cast<double>(at::elementSize(bench.dtype()));
+  std::vector<double> rates, bandwidth;
+  for (const double wall : walls) {
+    const double steps = static_cast<double>(flags.fresh - 1) / (wall - median(first));
+    rates.push_back(steps * static_cast<double>(flags.batch)), bandwidth.push_back(steps * bytes * 1e-9);
+  }
+  bench.print("device_decode", {{"batch", flags.batch}, {"prompt", flags.sequence}, {"new", flags.fresh}},
+              {{"wall_med_s", walls}, {"ttft_s", first}, {"decode_tok_s", rates}, {"weights_gb_s", bandwidth}});
+}
+
+}  // namespace antiphon::bench

@@ -1,0 +1,86 @@
+#include <antiphon/kernels/composed.h>
+
+#include <ATen/ATen.h>
+
+namespace antiphon::kernels::composed {
+namespace {
+
+// One value for each row of x, beside its last axis.
+at::Tensor beside(const at::Tensor& rstd, const at::Tensor& x) {
+  return rstd.view(x.sizes().slice(0, static_cast<size_t>(x.dim() - 1)).vec()).unsqueeze(-1);
+}
+
+}  // namespace
+
+Normalized rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  const auto x32 = x.to(at::kFloat);
+  const auto rstd = x32.square().mean(-1, true).add_(eps).rsqrt_();
+  return {(x32 * rstd).to(x.scalar_type()).mul_(weight), rstd};
+}
+
+at::Tensor rms_norm_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& weight,
+                             const at::Tensor& rstd_of) {
+  const auto rstd = beside(rstd_of, x);
+  const auto normalized = x.to(at::kFloat) * rstd;  // not in place: in float32 that would be x itself
+  auto scaled = grad.to(at::kFloat) * weight.to(at::kFloat);
+  const auto mean = (scaled * normalized).mean(-1, true);
+  return scaled.addcmul_(normalized, mean, -1).mul_(rstd).to(x.scalar_type());
+}
+
+at::Tensor rms_norm_weight_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& rstd,
+                                    at::ScalarType dtype) {
+  return (grad.to(at::kFloat) * x.to(at::kFloat) * beside(rstd, x)).reshape({-1, x.size(-1)}).sum(0).to(dtype);
+}
+
+at::Tensor rope(const at::Tensor& x, const at::Tensor& cos_td, const at::Tensor& sin_td, double sign) {
+  const auto cos = cos_td.unsqueeze(1), sin = sin_td.unsqueeze(1);
+  const int64_t rotary = cos_td.size(1), half = rotary / 2;
+  if (rotary < x.size(-1))
+    return at::cat({rope(x.narrow(-1, 0, rotary), cos_td, sin_td, sign), x.narrow(-1, rotary, x.size(-1) - rotary)},
+                   -1);
+  auto y = x * cos;
+  y.narrow(-1, 0, half).addcmul_(x.narrow(-1, half, half), sin.narrow(-1, 0, half), -sign);
+  y.narrow(-1, half, half).addcmul_(x.narrow(-1, 0, half), sin.narrow(-1, half, half), sign);
+  return y;
+}
+
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) { return at::silu(gate).mul_(up); }
+
+std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& grad, const at::Tensor& gate,
+                                                  const at::Tensor& up) {
+  return {at::silu_backward(grad * up, gate), at::silu(gate).mul_(grad)};
+}
+
+CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient) {
+  const auto label = labels.unsqueeze(1);
+  // By log_softmax, which takes the largest logit off first: log-sum-exp of the plain logits loses their last digits.
+  auto log_probability = at::log_softmax(logits, -1, at::kFloat);
+  CrossEntropy out{log_probability.gather(1, label).squeeze(1).neg_(), {}};
+  if (!gradient) return out;
+  auto grad = log_probability.exp_();
+  grad.scatter_add_(1, label, at::full({logits.size(0), 1}, -1.0, grad.options()));
+  out.grad = grad.to(logits.scalar_type());
+  return out;
+}
+
+void append_kv(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
+               const at::Tensor& rows, const at::Tensor& lengths) {
+  const auto row = rows.unsqueeze(1), position = lengths.unsqueeze(1);
+  const auto head = at::arange(keys.size(1), rows.options()).unsqueeze(0);
+  at::Tensor(keys).index_put_({row, head, position}, k);
+  at::Tensor(values).index_put_({row, head, position}, v);
+}
+
+at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                            const at::Tensor& rows, const at::Tensor& lengths, int64_t window) {
+  const auto length = lengths.unsqueeze(1) + 1, position = at::arange(keys.size(2), lengths.options()).unsqueeze(0);
+  auto seen = position.lt(length);
+  if (window) seen = seen.logical_and(position.ge(length - window));
+  // With one query each, the heads that share a key head are its queries.
+  const auto grouped = q.reshape({q.size(0), keys.size(1), -1, q.size(2)});
+  return at::scaled_dot_product_attention(grouped, keys.index_select(0, rows), values.index_select(0, rows),
+                                          seen.unsqueeze(1).unsqueeze(1))
+      .reshape(q.sizes());
+}
+
+}  // namespace antiphon::kernels::composed

@@ -1,0 +1,22 @@
+// The operations of ops.h in LibTorch's operations: for devices and dtypes without a kernel, and to test the kernels
+// by.
+#pragma once
+#include <antiphon/kernels/ops.h>
+
+namespace antiphon::kernels::composed {
+
+Normalized rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+at::Tensor rms_norm_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& weight,
+                             const at::Tensor& rstd);
+at::Tensor rms_norm_weight_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& rstd,
+                                    at::ScalarType dtype);
+at::Tensor rope(const at::Tensor& x, const at::Tensor& cos_td, const at::Tensor& sin_td, double sign);
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
+std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& grad, const at::Tensor& gate, const at::Tensor& up);
+CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient);
+void append_kv(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
+               const at::Tensor& rows, const at::Tensor& lengths);
+at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                            const at::Tensor& rows, const at::Tensor& lengths, int64_t window);
+
+}  // namespace antiphon::kernels::composed

@@ -1,0 +1,50 @@
+// Launchers of the CUDA kernels: raw pointers and a stream, no LibTorch, so that nvcc compiles them in seconds. T is
+// float or __nv_bfloat16. What each computes stands in cuda_table.h.
+#pragma once
+#include <cstdint>
+
+// As CUDA's headers declare them.
+struct __nv_bfloat16;
+struct CUstream_st;
+typedef struct CUstream_st* cudaStream_t;
+
+namespace antiphon::kernels::cuda {
+
+template <class T>
+void rms_norm(const T* x, const T* weight, T* y, float* rstd, int64_t rows, int64_t width, float eps,
+              cudaStream_t stream);
+template <class T>
+void rms_norm_backward(const T* grad, const T* x, const T* weight, const float* rstd, T* grad_x, int64_t rows,
+                       int64_t width, cudaStream_t stream);
+// partial [chunks, width]: chunk c has the sum of grad · x · rstd over the rows c, c + chunks, …
+template <class T>
+void rms_norm_weight_backward(const T* grad, const T* x, const float* rstd, float* partial, int64_t rows, int64_t width,
+                              int64_t chunks, cudaStream_t stream);
+template <class T>
+void rope(const T* x, const T* cos, const T* sin, T* y, int64_t tokens, int64_t heads, int64_t head_size,
+          int64_t rotary_size, float sign, cudaStream_t stream);
+template <class T>
+void swiglu(const T* gate, const T* up, T* y, int64_t n, cudaStream_t stream);
+template <class T>
+void swiglu_backward(const T* grad, const T* gate, const T* up, T* grad_gate, T* grad_up, int64_t n,
+                     cudaStream_t stream);
+template <class T>
+void cross_entropy(T* logits, const int64_t* labels, float* token_loss, int64_t rows, int64_t vocabulary, bool gradient,
+                   cudaStream_t stream);
+
+struct DecodeShape {
+  int64_t n, heads, kv_heads, capacity, head_size, window;
+};
+
+template <class T>
+void append_kv(const T* k, const T* v, T* keys, T* values, const int64_t* rows, const int64_t* lengths,
+               const DecodeShape& shape, cudaStream_t stream);
+
+constexpr int64_t kLargestHead = 256;
+// Into how many parts the keys are cut; the workspace holds n · heads · splits · (head_size + 2) floats.
+int64_t decode_splits(int64_t capacity);
+template <class T>
+void decode_attention(const T* q, const T* keys, const T* values, const int64_t* rows, const int64_t* lengths, T* y,
+                      float* workspace, const DecodeShape& shape, cudaStream_t stream);
+
+}  // namespace antiphon::kernels::cuda

@@ -1,0 +1,56 @@
+// The CUDA kernels as the core sees them. They live in libantiphon_cuda.so, which links LibTorch's CUDA half and is
+// opened after it, when a CUDA device is asked for (docs/decisions/0007-cuda-library.md).
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace antiphon::kernels {
+
+constexpr int kCudaTableVersion = 1;
+
+// Every function runs on the current stream of its tensors' device. Tensors are contiguous, on one CUDA device and of
+// one dtype, float32 or bfloat16, but where another is named; sums are float32. Empty tensors are allowed.
+struct CudaTable {
+  int version = kCudaTableVersion;
+  // As RowKernels (rows.h). x [rows, width], rstd [rows] float32.
+  void (*rms_norm)(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& y, const at::Tensor& rstd,
+                   double eps);
+  void (*rms_norm_backward)(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& rstd, const at::Tensor& grad_x);
+  // partial [chunks, width] float32: in chunk c, Σ of grad · x · rstd over the rows c, c + chunks, …
+  void (*rms_norm_weight_backward)(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& rstd,
+                                   const at::Tensor& partial);
+  // x, y [tokens, heads, head_size]; cos, sin [tokens, rotary_size].
+  void (*rope)(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, const at::Tensor& y, double sign);
+  void (*swiglu)(const at::Tensor& gate, const at::Tensor& up, const at::Tensor& y);
+  void (*swiglu_backward)(const at::Tensor& grad, const at::Tensor& gate, const at::Tensor& up,
+                          const at::Tensor& grad_gate, const at::Tensor& grad_up);
+  // logits [rows, vocabulary], labels [rows] int64 -> token_loss [rows] float32; where `gradient`, the logits become
+  // softmax(logits) - onehot(label).
+  void (*cross_entropy)(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& token_loss,
+                        bool gradient);
+  // k, v [n, kv_heads, head_size] to position lengths[i] of row rows[i] of keys, values [rows, kv_heads, capacity,
+  // head_size]; rows, lengths [n] int64. A position beyond the capacity is not written.
+  void (*append_kv)(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
+                    const at::Tensor& rows, const at::Tensor& lengths);
+  // One query a row, q and y [n, heads, head_size], over the first lengths[i] + 1 positions of row rows[i], or the last
+  // `window` of them where window > 0. head_size at most 256; heads a multiple of kv_heads.
+  void (*decode_attention)(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                           const at::Tensor& rows, const at::Tensor& lengths, const at::Tensor& y, int64_t window);
+  // Runs `work` once as it is and once more to record it, on a stream of its own -> what replay takes. Throws what
+  // `work` throws, or a c10::Error where something in it cannot be recorded; the device is usable after that.
+  std::shared_ptr<void> (*capture)(c10::Device device, const std::function<void()>& work);
+  void (*replay)(void* graph);
+};
+
+// nullptr until open_cuda_kernels() has found the library.
+const CudaTable* cuda_table();
+
+// Opens libantiphon_cuda.so, which stands beside libantiphon.so; libtorch_cuda.so must be open. Returns why there are
+// no kernels, or "" where there are. Without them CUDA tensors go through compositions of LibTorch's operations.
+std::string open_cuda_kernels();
+
+}  // namespace antiphon::kernels

@@ -1,0 +1,52 @@
+// The fused operations on tensors, and the one place that chooses how: row kernels on the CPU (rows.h), the kernels of
+// libantiphon_cuda.so (cuda_table.h), or else a composition of LibTorch's operations (composed.h), which takes every
+// device and dtype. No gradients: nn/ has the autograd nodes.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <utility>
+
+namespace antiphon::kernels {
+
+// With what a tensor is worked on.
+enum class Path { rows, cuda, composed };
+Path path_of(const at::Tensor& x);
+
+struct Normalized {
+  at::Tensor y, rstd;  // as x; float32, one for each row
+};
+
+// y = x · rstd · weight over the last axis, rstd = 1/sqrt(mean(x²) + eps). x and weight are contiguous and of one
+// dtype.
+Normalized rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
+at::Tensor rms_norm_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& weight,
+                             const at::Tensor& rstd);
+// -> [width] in `dtype`
+at::Tensor rms_norm_weight_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& rstd,
+                                    at::ScalarType dtype);
+
+// x [tokens, heads, head_size], cos and sin [tokens, rotary_size]; sign -1 turns back (rope.h of nn).
+at::Tensor rope(const at::Tensor& x, const at::Tensor& cos_td, const at::Tensor& sin_td, double sign);
+
+// silu(gate) · up, and the gradients of gate and up.
+at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
+std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& grad, const at::Tensor& gate, const at::Tensor& up);
+
+struct CrossEntropy {
+  at::Tensor token_loss;  // [rows] float32
+  at::Tensor grad;        // softmax(logits) - onehot(label) in the logits' dtype; undefined where not wanted
+};
+
+// logits [rows, vocabulary], which may be overwritten; labels [rows] int64.
+CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient);
+
+// k, v [n, kv_heads, head_size] to position lengths[i] of row rows[i] of keys and values [rows, kv_heads, capacity,
+// head_size]; rows and lengths [n] int64 on the same device.
+void append_kv(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
+               const at::Tensor& rows, const at::Tensor& lengths);
+// One query a row, q [n, heads, head_size], over the first lengths[i] + 1 positions of row rows[i] (window > 0: the
+// last `window` of them) -> [n, heads, head_size].
+at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                            const at::Tensor& rows, const at::Tensor& lengths, int64_t window);
+
+}  // namespace antiphon::kernels
