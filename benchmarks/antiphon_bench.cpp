@@ -37,7 +37,9 @@ void add_training(CLI::App& program, Flags& flags, Verb& chosen) {
 }
 
 void add_inference(CLI::App& program, Flags& flags, SessionFlags& spoken, Verb& chosen) {
-  program.add_subcommand("decode", "greedy, batch 1, KV cache")->callback([&] { chosen = [&] { decode(flags); }; });
+  auto* decode_verb = program.add_subcommand("decode", "greedy, batch 1, KV cache");
+  decode_verb->add_option("--weights", flags.weights)->check(CLI::IsMember({"int8", "int4"}));
+  decode_verb->callback([&] { chosen = [&] { decode(flags); }; });
   auto* encode_verb = program.add_subcommand("encode", "an encoder's forward pass");
   encode_verb->add_option("--what", flags.what)->required()->check(CLI::IsMember({"whisper", "clip", "siglip"}));
   encode_verb->add_option("--batch", flags.batch)->check(CLI::PositiveNumber);

@@ -44,13 +44,14 @@ graph::Batch media_batch(graph::MultimodalLm& model, const Flags& flags) {
 
 void decode(const Flags& flags) {
   auto model = random_model(flags.model, flags.dtype, {});
+  if (!flags.weights.empty()) model->llm().quantize(flags.weights);
   const auto walls = generate(*model, flags.repeats, kPrompt, kNew);
   const auto first = generate(*model, flags.repeats, kPrompt, 1);
   const auto prefill = generate(*model, flags.repeats, kLongPrompt, 1);
   std::vector<double> decode_rates, prefill_rates;
   for (const double wall : walls) decode_rates.push_back((kNew - 1) / (wall - median(first)));
   for (const double wall : prefill) prefill_rates.push_back(kLongPrompt / wall);
-  emit("decode", {{"dtype", flags.dtype}, {"prompt", kPrompt}, {"new", kNew}},
+  emit("decode", {{"dtype", flags.dtype}, {"weights", flags.weights}, {"prompt", kPrompt}, {"new", kNew}},
        {{"wall_med_s", walls},
         {"decode_tok_s", decode_rates},
         {"ttft64_s", first},

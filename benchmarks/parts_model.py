@@ -89,13 +89,23 @@ def decode(bench, dtype, goals):
     bench.compare([bench.ours, "decode", *words], peers, metrics)
 
 
-def llama_cpp(bench):
+def quantized(bench):
+    """Weights in 8 and 4 bits with a bf16 scale for 32, beside the formats of the same width."""
+    for weights, kind in (("int8", "Q8_0"), ("int4", "Q4_0")):
+        if not (command := llama_cpp(bench, kind)):
+            return
+        metrics = [metric[:2] for metric in decode_rows(weights, f"llama.cpp {kind}", 0, [("C7", 0.9), ()])]
+        metrics.append((Row(f"decode, {weights}: peak memory", "MiB", "lower", peer=f"llama.cpp {kind}"), "peak_rss_mib"))
+        bench.compare([bench.ours, "decode", *arguments(bench, "bf16", "--weights", weights)], [command], metrics)
+
+
+def llama_cpp(bench, kind="BF16"):
     """The command of that peer, for a file of the same shape with random weights; None where it is not there."""
     if not LLAMA_PYTHON.exists():
         return bench.skip("llama.cpp: it is not there; ./setup bench-llama builds it, which takes a quarter of an hour")
-    file = bench.folder / "random.gguf"
-    run([PYTHON, str(HERE / "random_gguf.py"), "--model", str(MODEL), "--out", str(file)])
-    return [LLAMA_PYTHON, HERE / "peer_llama_cpp.py", "--gguf", file, *bench.repeats()]
+    file = bench.folder / f"random_{kind}.gguf"
+    run([PYTHON, str(HERE / "random_gguf.py"), "--model", str(MODEL), "--type", kind, "--out", str(file)])
+    return [LLAMA_PYTHON, HERE / "peer_llama_cpp.py", "--gguf", file, "--type", kind, *bench.repeats()]
 
 
 def session(bench):

@@ -8,6 +8,7 @@ from peer_common import arguments, emit, repeat
 PROMPT, NEW, LONG_PROMPT = 64, 128, 512
 parser = arguments(__doc__)
 parser.add_argument("--gguf", required=True)
+parser.add_argument("--type", default="BF16", help="what the file holds")
 a = parser.parse_args()
 import llama_cpp
 import numpy as np
@@ -47,6 +48,6 @@ def timed(length, new):
 
 
 walls, first, prefill = timed(PROMPT, NEW), timed(PROMPT, 1), timed(LONG_PROMPT, 1)
-emit("decode", {"dtype": "bf16", "prompt": PROMPT, "new": NEW, "threads": a.threads, "system": llama_cpp.llama_print_system_info().decode()},
+emit("decode", {"dtype": a.type, "prompt": PROMPT, "new": NEW, "threads": a.threads, "system": llama_cpp.llama_print_system_info().decode()},
      {"wall_med_s": walls, "decode_tok_s": [(NEW - 1) / (wall - statistics.median(first)) for wall in walls], "ttft64_s": first,
       "prefill512_tok_s": [LONG_PROMPT / wall for wall in prefill]})

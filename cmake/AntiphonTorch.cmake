@@ -33,3 +33,7 @@ target_include_directories(antiphon_torch SYSTEM INTERFACE
 target_compile_definitions(antiphon_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1 USE_C10D_GLOO=1 USE_DISTRIBUTED=1)
 target_link_libraries(antiphon_torch INTERFACE ${ANTIPHON_TORCH_ROOT}/lib/libtorch_cpu.so ${ANTIPHON_TORCH_ROOT}/lib/libc10.so)
 target_link_options(antiphon_torch INTERFACE LINKER:-rpath,${ANTIPHON_TORCH_ROOT}/lib)
+file(GLOB ANTIPHON_OPENMP ${ANTIPHON_TORCH_ROOT}/lib/libgomp*.so* ${ANTIPHON_TORCH_ROOT}/lib/libiomp5.so)
+if(NOT ANTIPHON_OPENMP)
+  set(ANTIPHON_OPENMP gomp)
+endif()

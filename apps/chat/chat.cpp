@@ -172,7 +172,7 @@ class Chat {
 
 int run(const ChatFlags& flags) {
   Session session(flags.session);
-  session.load_trained(flags.session);
+  session.load_for_inference(flags.session);
   const auto vad = open_voice_activity(session.config.session.vad);
   Chat chat(session, vad.get(), flags);
   LineEditor editor(flags.history);

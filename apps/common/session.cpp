@@ -60,6 +60,25 @@ std::map<std::string, std::string> cache_settings(const RunConfig& config, const
   return settings;
 }
 
+// Adapters become part of the weights, which are then rounded once.
+void quantize(graph::MultimodalLm& model, const std::string& format) {
+  if (!model.device().is_cpu())
+    fail(ErrorKind::config,
+         fmt::format("generate.weights = \"{}\" is for the CPU, and the device is {}", format, model.device().str()),
+         "leave generate.weights empty, or use --device cpu");
+  for (const auto& peft : model.pefts()) peft->merge();
+  const auto sum = model.llm().quantize(format);
+  if (sum.applied == 0)
+    fail(ErrorKind::config,
+         fmt::format("none of the language model's {} matrices can be kept as {}: their sides are no "
+                     "multiples of 16 and 32",
+                     sum.total, format),
+         "leave generate.weights empty");
+  log::info(fmt::format("  llm: {}/{} matrices as {}{}, {:.1f} -> {:.1f} MiB", sum.applied, sum.total, format,
+                        model.pefts().empty() ? "" : ", adapters merged",
+                        static_cast<double>(sum.bytes_before) / (1 << 20), static_cast<double>(sum.bytes) / (1 << 20)));
+}
+
 std::filesystem::path checkpoint_of(const std::filesystem::path& run_or_checkpoint) {
   if (std::filesystem::exists(run_or_checkpoint / "manifest.json")) return run_or_checkpoint;
   const auto latest = train::latest_checkpoint(run_or_checkpoint / "checkpoints");
@@ -111,6 +130,11 @@ void Session::load_trained(const SessionFlags& flags) {
   with_context("loading " + checkpoint.string(), [&] { train::restore_parameters(*model, content.parameters); });
   log::info(fmt::format("  checkpoint {}: applied {}/{} tensors", checkpoint.string(), content.parameters.size(),
                         content.parameters.size()));
+}
+
+void Session::load_for_inference(const SessionFlags& flags) {
+  load_trained(flags);
+  if (!config.generate.weights.empty()) quantize(*model, config.generate.weights);
 }
 
 }  // namespace antiphon::apps

@@ -122,7 +122,7 @@ nlohmann::json evaluate(const std::string& name, Session& session, std::ofstream
 
 int run(const EvalFlags& flags) {
   Session session(flags.session);
-  session.load_trained(flags.session);
+  session.load_for_inference(flags.session);
   if (session.config.data.eval.empty())
     fail(ErrorKind::config, "there is nothing to evaluate", "add [[data.eval.NAME.sources]] with a path");
   std::filesystem::path output = flags.output;

@@ -37,7 +37,7 @@ data::Sample sample_of(const GenerateFlags& flags) {
 
 int run(const GenerateFlags& flags) {
   Session session(flags.session);
-  session.load_trained(flags.session);
+  session.load_for_inference(flags.session);
   const std::filesystem::path file = flags.session.file;
   const ProfiledRun profiled(flags.profile, session, std::filesystem::is_directory(file) ? file / "profile" : "profile",
                              "generate");

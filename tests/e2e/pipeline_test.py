@@ -92,6 +92,20 @@ class Pipeline(Case):
         self.assertIn("nowhere.png", self.call("generate", self.run_folder, "--image", self.folder / "nowhere.png", "x", code=3).stderr)
         self.assertIn("no complete checkpoint", self.call("generate", self.config, "--checkpoint", self.folder, "x", code=4).stderr)
 
+    def test_weights_in_8_and_4_bits(self):
+        def loss(**values):
+            return self.evaluate(self.run_folder, *sets(eval__controls="[]", eval__generate="false", **values))[0]["tasks"]["all"]["conditions"]["right"]["loss"]["mean"]
+
+        plain = loss()
+        for weights, most in (("int8", 0.01), ("int4", 0.1)):
+            difference = abs(loss(generate__weights=weights) - plain)
+            self.assertGreater(difference, 0)
+            self.assertLess(difference, most * plain)
+            done = self.call("generate", self.run_folder, "What colour is the picture?", *sets(generate__weights=weights))
+            self.assertRegex(done.stderr, rf"llm: 14/15 matrices as {weights}, adapters merged, \d+\.\d -> \d+\.\d MiB")  # the tiny vocabulary is no multiple of 16
+            self.assertTrue(done.stdout.strip())
+        self.assertIn("int8", self.call("generate", self.run_folder, "x", *sets(generate__weights="int3"), code=2).stderr)
+
     def test_generate_streams(self):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps each write apart
         with ours, theirs:

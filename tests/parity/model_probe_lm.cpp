@@ -61,7 +61,7 @@ std::vector<data::Prepared> prepare(const json& request, graph::MultimodalLm& mo
 }
 
 at::Tensor logits_of(graph::MultimodalLm& model, const at::Tensor& hidden) {
-  return at::linear(hidden, model.llm().head_weight().to(hidden.scalar_type()));
+  return model.llm().logits(hidden);
 }
 
 LossOutput loss_of(graph::MultimodalLm& model, const graph::Batch& batch, const at::Tensor& hidden) {

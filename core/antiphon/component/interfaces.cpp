@@ -9,6 +9,8 @@
 
 #include <ATen/ATen.h>
 
+#include <antiphon/base/error.h>
+
 namespace antiphon {
 
 Encoder::~Encoder() = default;
@@ -19,6 +21,14 @@ LinearAdapter::~LinearAdapter() = default;
 Peft::~Peft() = default;
 ModelFamily::~ModelFamily() = default;
 VoiceActivity::~VoiceActivity() = default;
+
+at::Tensor LanguageModel::logits(const at::Tensor& hidden_nd) {
+  return at::linear(hidden_nd, head_weight().to(hidden_nd.scalar_type()));
+}
+
+Quantization LanguageModel::quantize(const std::string& format) {
+  fail(ErrorKind::config, "this language model cannot keep its weights as " + format, "leave generate.weights out");
+}
 
 at::Tensor Connector::arrange(const at::Tensor& features, const TokenGrid&) const { return features; }
 

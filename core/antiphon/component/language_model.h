@@ -22,9 +22,14 @@ struct DecoderInput {
   std::vector<int64_t> lengths;  // tokens of each sequence; their sum is `tokens`; attention never crosses
   KvCache* cache = nullptr;      // where set, sequence i continues row rows[i] and is appended to it
   std::vector<int64_t> rows;
-  // Where defined, [rows] int64 on the device of x, one token each: the step reads its rows and the tokens they hold here,
-  // so that it can be recorded and replayed. It checks no capacity and leaves cache->lengths as they are.
+  // Where defined, [rows] int64 on the device of x, one token each: the step reads its rows and the tokens they hold
+  // here, so that it can be recorded and replayed. It checks no capacity and leaves cache->lengths as they are.
   at::Tensor cache_rows_n, cache_lengths_n;
+};
+
+// What LanguageModel::quantize did: matrices, of all that there are, and their bytes.
+struct Quantization {
+  int64_t applied = 0, total = 0, bytes_before = 0, bytes = 0;
 };
 
 class LanguageModel {
@@ -39,6 +44,10 @@ class LanguageModel {
   virtual at::Tensor forward(const DecoderInput& input) = 0;
   // [vocab_size, hidden_size]; logits = hidden · headᵀ.
   virtual at::Tensor head_weight() = 0;
+  // hidden [n, hidden_size] -> [n, vocab_size] in its dtype.
+  virtual at::Tensor logits(const at::Tensor& hidden_nd);
+  // Keeps the weights as "int8" or "int4" from here on, for inference. Error(config) where a model has no such form.
+  virtual Quantization quantize(const std::string& format);
   virtual KvCache make_cache(int64_t rows, int64_t capacity) = 0;
   virtual Module& module() = 0;
   virtual NameMap name_map() const = 0;

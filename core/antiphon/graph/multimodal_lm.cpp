@@ -168,10 +168,15 @@ std::vector<Parameter> MultimodalLm::trainable_parameters() {
 }
 
 void MultimodalLm::encode(Batch& batch) {
-  for (auto& media : batch.media) {
-    const TraceScope scope("encoders/", media.stream, media.item.features.empty());
-    with_context("encoding a media item of sample " + media.sample_id,
-                 [&] { streams_.at(media.stream)->encode(media.item, settings_.compute, settings_.device); });
+  for (const auto& [name, stream] : streams_) {
+    std::vector<StreamItem*> items;
+    bool all = true;
+    for (auto& media : batch.media)
+      if (media.stream == name) items.push_back(&media.item), all &= !media.item.features.empty();
+    if (all) continue;
+    const TraceScope scope("encoders/", name);
+    with_context("encoding media of " + samples_of(batch, name),
+                 [&] { stream->encode(items, settings_.compute, settings_.device); });
   }
 }
 

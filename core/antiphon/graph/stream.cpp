@@ -136,25 +136,55 @@ int64_t Stream::example_tokens() const {
   return item.tokens;
 }
 
-void Stream::encode(StreamItem& item, at::ScalarType dtype, at::Device device) {
-  if (!item.features.empty()) return;
-  c10::AutoGradMode grad(at::GradMode::is_enabled() && !encoders_frozen());
-  for (size_t part = 0; part < item.inputs.front().size(); ++part) {
-    std::vector<at::Tensor> joined;
-    for (size_t i = 0; i < encoders_.size(); ++i) {
-      const auto& input = item.inputs[i][part];
-      const auto grid = encoders_[i].encoder->output_grid(input.sizes());
-      const auto y = encoders_[i].encoder->forward(input.unsqueeze(0).to(device, dtype));
-      if (y.dim() != 3 || y.size(1) != grid.count() || y.size(2) != encoders_[i].encoder->output_size())
-        fail(
-            ErrorKind::plugin,
-            fmt::format("encoder {} announced {} vectors of {} and gave a tensor of shape {}", encoders_[i].spec.plugin,
-                        grid.count(), encoders_[i].encoder->output_size(), fmt::join(y.sizes(), "x")),
-            "its output_grid() and forward() must agree; run `antiphon conformance` on the plugin");
-      joined.push_back(y.view({grid.rows, grid.columns, -1}));
-    }
-    item.features.push_back(joined.size() == 1 ? joined[0] : at::cat(joined, -1));
+size_t Stream::parts_at_once(const Part& part) const {
+  constexpr int64_t kVectors = 2048;
+  if (modality() != Modality::image) return 1;
+  const auto grid = encoders_.front().encoder->output_grid(part.item->inputs.front()[part.index].sizes());
+  return static_cast<size_t>(std::max<int64_t>(1, kVectors / std::max<int64_t>(1, grid.count())));
+}
+
+at::Tensor Stream::encode_parts(const std::vector<Part>& parts, at::ScalarType dtype, at::Device device) {
+  std::vector<at::Tensor> joined;
+  for (size_t i = 0; i < encoders_.size(); ++i) {
+    auto& encoder = *encoders_[i].encoder;
+    std::vector<at::Tensor> inputs;
+    for (const auto& part : parts) inputs.push_back(part.item->inputs[i][part.index]);
+    const auto grid = encoder.output_grid(inputs.front().sizes());
+    const auto n = static_cast<int64_t>(parts.size());
+    const auto y = encoder.forward(at::stack(inputs).to(device, dtype));
+    if (y.dim() != 3 || y.size(0) != n || y.size(1) != grid.count() || y.size(2) != encoder.output_size())
+      fail(ErrorKind::plugin,
+           fmt::format("encoder {} announced {} vectors of {} for each of {} parts and gave a tensor of shape {}",
+                       encoders_[i].spec.plugin, grid.count(), encoder.output_size(), n, fmt::join(y.sizes(), "x")),
+           "its output_grid() and forward() must agree; run `antiphon conformance` on the plugin");
+    joined.push_back(y.reshape({n, grid.rows, grid.columns, -1}));
   }
+  return joined.size() == 1 ? joined[0] : at::cat(joined, -1);
+}
+
+void Stream::encode(const std::vector<StreamItem*>& items, at::ScalarType dtype, at::Device device) {
+  c10::AutoGradMode grad(at::GradMode::is_enabled() && !encoders_frozen());
+  std::map<std::vector<std::vector<int64_t>>, std::vector<Part>> groups;  // by the shapes that each encoder takes
+  std::map<StreamItem*, std::vector<at::Tensor>> features;
+  for (auto* item : items) {
+    if (!item->features.empty()) continue;
+    features[item].resize(item->inputs.front().size());
+    for (size_t part = 0; part < item->inputs.front().size(); ++part) {
+      std::vector<std::vector<int64_t>> shapes;
+      for (const auto& of_encoder : item->inputs) shapes.push_back(of_encoder[part].sizes().vec());
+      groups[shapes].push_back({item, part});
+    }
+  }
+  for (const auto& [shapes, parts] : groups) {
+    const size_t most = parts_at_once(parts.front());
+    for (size_t begin = 0; begin < parts.size(); begin += most) {
+      const auto from = parts.begin() + static_cast<int64_t>(begin);
+      const std::vector<Part> some(from, from + static_cast<int64_t>(std::min(most, parts.size() - begin)));
+      const auto y = encode_parts(some, dtype, device);
+      for (size_t i = 0; i < some.size(); ++i) features[some[i].item][some[i].index] = y[static_cast<int64_t>(i)];
+    }
+  }
+  for (auto& [item, parts] : features) item->features = std::move(parts);
 }
 
 std::vector<at::Tensor> Stream::embed_parts(const std::vector<const StreamItem*>& items) {

@@ -50,15 +50,23 @@ class Stream {
   // Embeddings that a part of the smallest size yields; for validation.
   int64_t example_tokens() const;
 
-  // Runs the encoders on items that have no features yet; each part alone, so that the result does not depend on
-  // what else is in the batch. Without autograd where the encoders are frozen.
-  void encode(StreamItem& item, at::ScalarType dtype, at::Device device);
+  // Runs the encoders on items that have no features yet; without autograd where the encoders are frozen. Picture parts
+  // of one shape go together, up to some 2,000 vectors; a sound's parts go alone, so that a sound that is encoded while
+  // it arrives has the same features, to the bit.
+  void encode(const std::vector<StreamItem*>& items, at::ScalarType dtype, at::Device device);
   // Embeddings of many items, one after the other: [sum of tokens, hidden_size]. Parts of one shape go together.
   // Error(plugin) where the connector gives another number or width than it announced.
   at::Tensor connect(const std::vector<const StreamItem*>& items);
 
  private:
   void count_tokens(StreamItem& item, std::vector<TokenGrid> grids) const;
+  struct Part {
+    StreamItem* item;
+    size_t index;
+  };
+  // -> [parts, rows, columns, feature_size]
+  at::Tensor encode_parts(const std::vector<Part>& parts, at::ScalarType dtype, at::Device device);
+  size_t parts_at_once(const Part& part) const;
   std::vector<at::Tensor> embed_parts(const std::vector<const StreamItem*>& items);
   void check_connector(bool good, const at::Tensor& got, const std::string& expected) const;
   std::string name_, placeholder_, settings_;

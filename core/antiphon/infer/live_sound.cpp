@@ -33,7 +33,7 @@ std::vector<at::Tensor> LiveSound::encode(int64_t begin, int64_t end) {
   auto item = stream_.process(own);
   for (auto& inputs : item.inputs)
     if (chunking_.samples > 0) inputs = {inputs.back()};
-  stream_.encode(item, model_.compute_dtype(), model_.device());
+  stream_.encode({&item}, model_.compute_dtype(), model_.device());
   return std::move(item.features);
 }
 

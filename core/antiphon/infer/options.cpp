@@ -11,7 +11,11 @@ const config::Table<GenerateOptions>& generate_table() {
           .field("top_k", &O::top_k, "sample from the k likeliest tokens; 0: all", {.min = 0})
           .field("top_p", &O::top_p, "sample from the likeliest tokens that hold this share (nucleus)",
                  {.min = 0, .max = 1, .above_min = true})
-          .field("seed", &O::seed, "of the sampling", {.min = 0}));
+          .field("seed", &O::seed, "of the sampling", {.min = 0})
+          .field("weights", &O::weights,
+                 "the language model's weights in 8 or 4 bits (eval, generate and chat on the CPU, adapters merged); "
+                 "empty: as precision.compute",
+                 {.choices = {"", "int8", "int4"}}));
   return *table;
 }
 

@@ -75,7 +75,7 @@ void Session::attach(const data::MediaRef& ref) {
   for (const auto& item : one.media) {
     read.push_back(with_context("reading " + item.path.string(), [&] { return preparer_.read(item, said_.id); }));
     auto& stream = *model_.streams().at(read.back().stream);
-    stream.encode(read.back().item, model_.compute_dtype(), model_.device());
+    stream.encode({&read.back().item}, model_.compute_dtype(), model_.device());
     read.back().item.inputs.clear();
   }
   begin_turn();

@@ -9,7 +9,7 @@ namespace antiphon::infer {
 
 at::Tensor logits_of(graph::MultimodalLm& model, const at::Tensor& hidden) {
   const TraceScope scope("head");
-  return at::linear(hidden, model.llm().head_weight().to(hidden.scalar_type()));
+  return model.llm().logits(hidden);
 }
 
 at::Tensor decode_step(graph::MultimodalLm& model, const std::vector<int64_t>& ids, const std::vector<int64_t>& rows,

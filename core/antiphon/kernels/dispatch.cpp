@@ -1,11 +1,14 @@
+#include <antiphon/kernels/decode.h>
 #include <antiphon/kernels/rows.h>
 
 namespace antiphon::kernels {
 
-#define ANTIPHON_DECLARE_TABLES(isa)            \
-  namespace isa {                               \
-  const RowKernels<float>& float_table();       \
-  const RowKernels<uint16_t>& bfloat16_table(); \
+#define ANTIPHON_DECLARE_TABLES(isa)                      \
+  namespace isa {                                         \
+  const RowKernels<float>& float_table();                 \
+  const RowKernels<uint16_t>& bfloat16_table();           \
+  const DecodeKernels<float>& float_decode_table();       \
+  const DecodeKernels<uint16_t>& bfloat16_decode_table(); \
   }
 ANTIPHON_DECLARE_TABLES(baseline)
 ANTIPHON_DECLARE_TABLES(avx2)
@@ -34,22 +37,32 @@ Isa isa() {
 
 }  // namespace
 
+#ifdef ANTIPHON_X86_KERNELS
+#define ANTIPHON_CHOSEN(table) \
+  isa() == Isa::avx512 ? avx512::table() : isa() == Isa::avx2 ? avx2::table() : baseline::table()
+#else
+#define ANTIPHON_CHOSEN(table) baseline::table()
+#endif
+
 template <>
 const RowKernels<float>& row_kernels<float>() {
-#ifdef ANTIPHON_X86_KERNELS
-  if (isa() == Isa::avx512) return avx512::float_table();
-  if (isa() == Isa::avx2) return avx2::float_table();
-#endif
-  return baseline::float_table();
+  return ANTIPHON_CHOSEN(float_table);
 }
 
 template <>
 const RowKernels<uint16_t>& row_kernels<uint16_t>() {
-#ifdef ANTIPHON_X86_KERNELS
-  if (isa() == Isa::avx512) return avx512::bfloat16_table();
-  if (isa() == Isa::avx2) return avx2::bfloat16_table();
-#endif
-  return baseline::bfloat16_table();
+  return ANTIPHON_CHOSEN(bfloat16_table);
 }
+
+template <>
+const DecodeKernels<float>& decode_kernels<float>() {
+  return ANTIPHON_CHOSEN(float_decode_table);
+}
+
+template <>
+const DecodeKernels<uint16_t>& decode_kernels<uint16_t>() {
+  return ANTIPHON_CHOSEN(bfloat16_decode_table);
+}
+
 
 }  // namespace antiphon::kernels

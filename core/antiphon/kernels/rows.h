@@ -23,10 +23,12 @@ struct RowKernels {
   void (*swiglu)(const T* gate, const T* up, T* y, int64_t begin, int64_t end);
   void (*swiglu_backward)(const T* grad, const T* gate, const T* up, T* grad_gate, T* grad_up, int64_t begin,
                           int64_t end);
-  // In place: softmax of scale · scores over the first (row % keys) + 1 of `keys` columns, 0 in the others.
-  void (*causal_softmax)(T* scores, int64_t begin, int64_t end, int64_t keys, float scale);
+  // In place: softmax of scale · scores over the first min(keys, first + row % queries + 1) columns, 0 in the others.
+  void (*causal_softmax)(T* scores, int64_t begin, int64_t end, int64_t keys, int64_t queries, int64_t first,
+                         float scale);
   // grad becomes scale · p · (grad − Σ p · grad), 0 in the masked columns.
-  void (*causal_softmax_backward)(const T* p, T* grad, int64_t begin, int64_t end, int64_t keys, float scale);
+  void (*causal_softmax_backward)(const T* p, T* grad, int64_t begin, int64_t end, int64_t keys, int64_t queries,
+                                  int64_t first, float scale);
 };
 
 template <class T>

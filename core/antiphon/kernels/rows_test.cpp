@@ -110,8 +110,8 @@ TEST_CASE("causal softmax and its gradient") {
     for (const int64_t keys : {1, 3, 32, 50}) {
       const auto scores = random({2 * keys, keys}, 1, dtype, 20), grad = random({2 * keys, keys}, 2, dtype);
       const auto p = scores.clone(), grad_scores = grad.clone();
-      kernel.causal_softmax(data<T>(p), 0, 2 * keys, keys, 0.125f);
-      kernel.causal_softmax_backward(data<T>(p), data<T>(grad_scores), 0, 2 * keys, keys, 0.125f);
+      kernel.causal_softmax(data<T>(p), 0, 2 * keys, keys, keys, 0, 0.125f);
+      kernel.causal_softmax_backward(data<T>(p), data<T>(grad_scores), 0, 2 * keys, keys, keys, 0, 0.125f);
       const auto s = scores.to(at::kDouble).set_requires_grad(true);
       const auto hidden = at::ones({keys, keys}, at::kBool).triu(1).repeat({2, 1});
       const auto expected = (s * 0.125).masked_fill(hidden, -INFINITY).softmax(-1);
@@ -132,7 +132,7 @@ TEST_CASE("what is not a number stays so") {
     kernel.rms_norm(data<T>(x), data<T>(one), data<T>(y), data<float>(rstd), 0, 1, 64, 1e-5f);
     CHECK(y.isnan().all().template item<bool>());
     const auto scores = at::full({8, 8}, NAN, dtype);
-    kernel.causal_softmax(data<T>(scores), 7, 8, 8, 1);
+    kernel.causal_softmax(data<T>(scores), 7, 8, 8, 8, 0, 1);
     CHECK(scores[7].isnan().all().template item<bool>());
   });
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/nn/block_attention.h>
 #include <antiphon/nn/device_attention.h>
 #include <antiphon/nn/short_attention.h>
 
@@ -86,6 +87,7 @@ at::Tensor packed_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
   if (fits_varlen_attention(q_thd, lengths, window))
     return varlen_attention(q_thd, k_thd, v_thd, lengths, causal, window);
   if (causal && !window && fits_short_attention(q_thd, lengths)) return short_attention(q_thd, k_thd, v_thd, lengths);
+  if (!window && fits_block_attention(q_thd)) return block_attention(q_thd, k_thd, v_thd, lengths, causal);
   std::vector<at::Tensor> outputs;
   int64_t begin = 0;
   for (size_t i = 0; i < lengths.size();) {
@@ -108,9 +110,7 @@ at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
   int64_t begin = 0, longest = 0;
   for (size_t i = 0; i < input.rows.size(); ++i) {
     const int64_t n = input.lengths[i], row = input.rows[i];
-    if (cache.lengths[row] + n > cache.capacity)
-      fail(ErrorKind::internal, fmt::format("KV cache row {} holds {} tokens and got {} more; its capacity is {}", row,
-                                            cache.lengths[row], n, cache.capacity));
+    expect_room(cache, row, n);
     append(cache, layer, row, k_thd.narrow(0, begin, n), v_thd.narrow(0, begin, n));
     begin += n, longest = std::max(longest, n);
   }
@@ -120,6 +120,12 @@ at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
   for (size_t i = 0; i < input.rows.size(); ++i) {
     const int64_t n = input.lengths[i], row = input.rows[i], past = cache.lengths[row];
     auto seen = [&](const at::Tensor& all) { return all.narrow(0, row, 1).narrow(2, 0, past + n); };
+    if (!window && fits_block_attention(q_thd)) {
+      outputs.push_back(
+          block_attention_over(q_thd.narrow(0, begin, n), seen(cache.keys[layer])[0], seen(cache.values[layer])[0]));
+      begin += n;
+      continue;
+    }
     std::optional<at::Tensor> mask;
     if (past || (window && n > window)) mask = causal_mask(n, past + n, window, q_thd.device());
     outputs.push_back(as_rows(attend(as_batch(q_thd.narrow(0, begin, n), 1), seen(cache.keys[layer]),
@@ -127,6 +133,13 @@ at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
     begin += n;
   }
   return at::cat(outputs);
+}
+
+void expect_room(const KvCache& cache, int64_t row, int64_t tokens) {
+  const int64_t held = cache.lengths[static_cast<size_t>(row)];
+  if (held + tokens > cache.capacity)
+    fail(ErrorKind::internal, fmt::format("KV cache row {} holds {} tokens and got {} more; its capacity is {}", row,
+                                          held, tokens, cache.capacity));
 }
 
 KvCache make_kv_cache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t capacity, int64_t head_size,

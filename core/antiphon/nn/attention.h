@@ -17,6 +17,9 @@ at::Tensor packed_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
 at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                             const DecoderInput& input, size_t layer, int64_t window = 0);
 
+// Error(internal) where the cache has no place for `tokens` more in that row.
+void expect_room(const KvCache& cache, int64_t row, int64_t tokens);
+
 // A cache of zeros for `layers` layers.
 KvCache make_kv_cache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t capacity, int64_t head_size,
                       at::TensorOptions options);

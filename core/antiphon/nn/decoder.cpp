@@ -5,6 +5,9 @@
 
 #include <antiphon/nn/activation.h>
 #include <antiphon/nn/attention.h>
+#include <antiphon/nn/decoder_step.h>
+#include <antiphon/nn/few_rows.h>
+#include <antiphon/nn/quantized_weight.h>
 
 namespace antiphon::nn {
 
@@ -51,6 +54,7 @@ at::Tensor DecoderLayer::mlp(const at::Tensor& x_td) const {
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input,
                                  size_t layer) const {
+  if (fits_layer_step(*this, x_td, input, layer)) return layer_step(*this, x_td, rope, input, layer);
   const auto x = x_td + attend(input_norm_.forward(x_td), rope, input, layer);
   return x + mlp(post_attention_norm_.forward(x));
 }
@@ -68,7 +72,45 @@ Decoder::Decoder(const DecoderOptions& options)
   if (!options.tie_embeddings) add("lm_head", lm_head_, {options.vocab_size, options.hidden_size}, Init::normal_002);
 }
 
-at::Tensor Decoder::embed(const at::Tensor& ids) const { return at::embedding(embed_tokens_, ids); }
+at::Tensor Decoder::embed(const at::Tensor& ids) const {
+  if (options_.tie_embeddings && quantized_head_) return quantized_head_->rows(ids, norm_.weight().scalar_type());
+  return at::embedding(embed_tokens_, ids);
+}
+
+at::Tensor Decoder::head_weight() const {
+  if (quantized_head_) return quantized_head_->dequantized(norm_.weight().scalar_type());
+  return options_.tie_embeddings ? embed_tokens_ : lm_head_;
+}
+
+at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const {
+  const auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
+  if (quantized_head_ && fits_few_rows(hidden_nd, hidden_nd))
+    return multiply_few_rows(hidden_nd, quantized_head_->matrix(), {});
+  if (!quantized_head_ && fits_few_rows(hidden_nd, head)) return multiply_few_rows(hidden_nd, matrix_of(head), {});
+  return at::linear(hidden_nd, head_weight().to(hidden_nd.scalar_type()));
+}
+
+Quantization Decoder::quantize(const std::string& format) {
+  Quantization sum;
+  const auto count = [&](const at::Tensor& weight) {
+    const bool fits = QuantizedWeight::fits(weight);
+    ++sum.total, sum.applied += fits, sum.bytes_before += static_cast<int64_t>(weight.nbytes());
+    if (!fits) sum.bytes += static_cast<int64_t>(weight.nbytes());
+    return fits;
+  };
+  for (auto& site : sites())
+    if (count(site.linear->weight)) {
+      site.linear->quantize(format);
+      sum.bytes += site.linear->quantized->bytes();
+    }
+  auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
+  if (!count(head)) return sum;
+  // 4 bits in the head change the choice of tokens most for what they save, so it keeps 8.
+  quantized_head_ = std::make_shared<QuantizedWeight>(QuantizedWeight::of(head, "int8"));
+  head = at::empty(head.sizes(), head.options().device(at::kMeta).requires_grad(false));
+  sum.bytes += quantized_head_->bytes();
+  return sum;
+}
 
 at::Tensor Decoder::forward(const DecoderInput& input) const {
   const auto rope = rope_.table(input.positions_t, input.x_td.scalar_type());
@@ -81,7 +123,7 @@ at::Tensor Decoder::forward(const DecoderInput& input) const {
 
 KvCache Decoder::make_cache(int64_t rows, int64_t capacity) const {
   return make_kv_cache(options_.num_layers, rows, options_.num_kv_heads, capacity, options_.head_size,
-                       embed_tokens_.options().requires_grad(false));
+                       norm_.weight().options().requires_grad(false));
 }
 
 }  // namespace antiphon::nn

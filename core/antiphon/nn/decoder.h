@@ -34,6 +34,9 @@ class DecoderLayer : public Module {
   at::Tensor forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const;
 
  private:
+  template <class T>
+  friend class LayerStep;
+  friend bool fits_layer_step(const DecoderLayer&, const at::Tensor&, const DecoderInput&, size_t);
   at::Tensor attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const;
   at::Tensor mlp(const at::Tensor& x_td) const;
   int64_t head_size_, window_;
@@ -51,12 +54,17 @@ class Decoder : public Module {
   const DecoderOptions& options() const { return options_; }
   at::Tensor embed(const at::Tensor& ids) const;
   at::Tensor forward(const DecoderInput& input) const;
-  at::Tensor head_weight() const { return options_.tie_embeddings ? embed_tokens_ : lm_head_; }
+  // Dequantised where the head is.
+  at::Tensor head_weight() const;
+  at::Tensor logits(const at::Tensor& hidden_nd) const;
+  // Keeps the linear layers as `format` (quantized_weight.h), and the head, with tied embeddings, as int8; for inference.
+  Quantization quantize(const std::string& format);
   KvCache make_cache(int64_t rows, int64_t capacity) const;
 
  private:
   DecoderOptions options_;
   at::Tensor embed_tokens_, lm_head_;
+  std::shared_ptr<const QuantizedWeight> quantized_head_;
   std::vector<std::unique_ptr<DecoderLayer>> layers_;
   Norm norm_;
   Rope rope_;

@@ -69,6 +69,8 @@ class DecoderLm : public LanguageModel {
   at::Tensor embed(const at::Tensor& ids) override { return decoder_.embed(ids); }
   at::Tensor forward(const DecoderInput& input) override { return decoder_.forward(input); }
   at::Tensor head_weight() override { return decoder_.head_weight(); }
+  at::Tensor logits(const at::Tensor& hidden_nd) override { return decoder_.logits(hidden_nd); }
+  Quantization quantize(const std::string& format) override { return decoder_.quantize(format); }
   KvCache make_cache(int64_t rows, int64_t capacity) override { return decoder_.make_cache(rows, capacity); }
   Module& module() override { return decoder_; }
   NameMap name_map() const override;

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/nn/activation.h>
+#include <antiphon/nn/attention.h>
 
 namespace antiphon::nn {
 
@@ -42,10 +43,11 @@ EncoderLayer::EncoderLayer(const EncoderLayerOptions& o)
 
 at::Tensor EncoderLayer::attend(const at::Tensor& x) const {
   auto heads = [&](const Linear& projection) {
-    return projection.forward(x).view({x.size(0), x.size(1), options_.num_heads, -1}).transpose(1, 2);
+    return projection.forward(x).view({x.size(0) * x.size(1), options_.num_heads, -1});
   };
-  const auto y = at::scaled_dot_product_attention(heads(q_proj_), heads(k_proj_), heads(v_proj_));
-  return o_proj_.forward(y.transpose(1, 2).reshape(x.sizes()));
+  const std::vector<int64_t> lengths(static_cast<size_t>(x.size(0)), x.size(1));
+  const auto y = packed_attention(heads(q_proj_), heads(k_proj_), heads(v_proj_), lengths, false);
+  return o_proj_.forward(y.view(x.sizes()));
 }
 
 at::Tensor EncoderLayer::scaled(const at::Tensor& y, const at::Tensor& scale) const {

@@ -2,6 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <antiphon/base/error.h>
+#include <antiphon/nn/few_rows.h>
+#include <antiphon/nn/quantized_weight.h>
+
 namespace antiphon::nn {
 
 Linear::Linear(int64_t in, int64_t out, bool with_bias) {
@@ -12,8 +16,16 @@ Linear::Linear(int64_t in, int64_t out, bool with_bias) {
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
   if (adapter) return adapter->forward(x, weight, bias);
-  if (!bias.defined()) return at::linear(x, like(weight, x));
-  return at::linear(x, like(weight, x), like(bias, x));
+  if (fits_few_rows(x, *this)) return multiply_few_rows(x, matrix_of(*this), bias);
+  const auto matrix = quantized ? quantized->dequantized(x.scalar_type()) : like(weight, x);
+  if (!bias.defined()) return at::linear(x, matrix);
+  return at::linear(x, matrix, like(bias, x));
+}
+
+void Linear::quantize(const std::string& format) {
+  if (adapter) fail(ErrorKind::internal, "a linear layer with an adapter was to be quantised; merge the adapter first");
+  quantized = std::make_shared<QuantizedWeight>(QuantizedWeight::of(weight, format));
+  weight = at::empty(weight.sizes(), weight.options().device(at::kMeta).requires_grad(false));
 }
 
 at::Tensor like(const at::Tensor& parameter, const at::Tensor& x) {

@@ -5,6 +5,8 @@
 
 namespace antiphon::nn {
 
+struct QuantizedWeight;
+
 class Linear : public Module {
  public:
   Linear(int64_t in, int64_t out, bool with_bias);
@@ -15,9 +17,14 @@ class Linear : public Module {
   int64_t in() const { return weight.size(1); }
   int64_t out() const { return weight.size(0); }
 
+  // Keeps the weight as "int8" or "int4" (quantized_weight.h) and lets go of the one it had, which becomes a meta
+  // tensor: for inference. The adapter is merged before.
+  void quantize(const std::string& format);
+
   at::Tensor weight;  // [out, in]
   at::Tensor bias;    // [out] or undefined
   std::shared_ptr<LinearAdapter> adapter;
+  std::shared_ptr<const QuantizedWeight> quantized;
 };
 
 // `parameter` in the dtype of `x`; differentiable, and no copy where it has it already. Undefined stays undefined.

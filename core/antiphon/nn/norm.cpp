@@ -41,7 +41,11 @@ Norm::Norm(NormKind kind, int64_t size, double eps) : kind_(kind), eps_(eps) {
 }
 
 at::Tensor Norm::forward(const at::Tensor& x) const {
-  if (kind_ == NormKind::rms) return RmsNormFunction::apply(x, weight_, eps_);
+  if (kind_ == NormKind::rms) {
+    if (at::GradMode::is_enabled()) return RmsNormFunction::apply(x, weight_, eps_);
+    const auto rows = x.contiguous();
+    return kernels::rms_norm(rows, like(weight_, rows).contiguous(), eps_).y;
+  }
   const auto weight = kind_ == NormKind::layer ? weight_ : weight_ + 1;
   return at::layer_norm(x, {x.size(-1)}, like(weight, x), like(bias_, x), eps_);
 }

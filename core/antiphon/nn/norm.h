@@ -16,6 +16,10 @@ class Norm : public Module {
   Norm(NormKind kind, int64_t size, double eps);
   at::Tensor forward(const at::Tensor& x) const;
 
+  NormKind kind() const { return kind_; }
+  const at::Tensor& weight() const { return weight_; }
+  double eps() const { return eps_; }
+
  private:
   NormKind kind_;
   at::Tensor weight_, bias_;

@@ -81,7 +81,7 @@ void softmax(const at::Tensor& scores, double scale) {
   const int64_t keys = scores.size(-1);
   kernels::for_rows(
       scores, scores.numel() / keys, keys, [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
-        kernel.causal_softmax(kernels::data<decltype(type)>(scores), begin, end, keys, static_cast<float>(scale));
+        kernel.causal_softmax(kernels::data<decltype(type)>(scores), begin, end, keys, keys, 0, static_cast<float>(scale));
       });
 }
 
@@ -89,7 +89,7 @@ void softmax_backward(const at::Tensor& p, const at::Tensor& grad, double scale)
   const int64_t keys = p.size(-1);
   kernels::for_rows(p, p.numel() / keys, keys, [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
     using T = decltype(type);
-    kernel.causal_softmax_backward(kernels::data<T>(p), kernels::data<T>(grad), begin, end, keys,
+    kernel.causal_softmax_backward(kernels::data<T>(p), kernels::data<T>(grad), begin, end, keys, keys, 0,
                                    static_cast<float>(scale));
   });
 }

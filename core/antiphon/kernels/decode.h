@@ -1,0 +1,55 @@
+// Kernels of decoding on the CPU: a few rows times a matrix, which is bound by reading the matrix, and attention of one
+// query. Plain pointers only, as rows.h; `T` is float or uint16_t (the bits of a bfloat16).
+#pragma once
+#include <cstdint>
+
+namespace antiphon::kernels {
+
+enum class WeightFormat { float32, bfloat16, int8, int4 };
+
+constexpr int64_t kPanel = 16;  // rows of a quantised matrix that lie interleaved; `out` is a multiple of it
+constexpr int64_t kGroup = 32;  // columns that share a scale; `in` is a multiple of it
+
+// A matrix [out, in]. float32, bfloat16: row by row. Quantised: panels of kPanel rows, each column by column, so that a
+// load gives the same column of all rows of a panel:
+//   int8  values int8 [out / kPanel, in, kPanel]
+//   int4  values uint8 [out / kPanel, in / 2, kPanel]: column 2j in the low half of a byte, 2j + 1 in the high one, + 8
+//   scales bfloat16 [out / kPanel, in / kGroup, kPanel]; weight = scale · value
+struct Matrix {
+  WeightFormat format = WeightFormat::float32;
+  const void* values = nullptr;
+  const uint16_t* scales = nullptr;
+  int64_t out = 0, in = 0;
+};
+
+// y[i, row] = Σ_k W[row, k] · x[i, k] + bias[row], rounded to T, then + residual[i, row]; x [n, in], y and residual
+// [n, stride]. bias and residual may be nullptr.
+template <class T>
+struct Product {
+  Matrix matrix;
+  const float* x = nullptr;
+  int64_t n = 0;
+  const T* bias = nullptr;
+  const T* residual = nullptr;
+  T* y = nullptr;
+  int64_t stride = 0;
+};
+
+template <class T>
+struct DecodeKernels {
+  // Rows [begin, end) of the matrix; for a quantised one multiples of kPanel.
+  void (*multiply)(const Product<T>& product, int64_t begin, int64_t end);
+  // y [size] = x in float32.
+  void (*expand)(const T* x, float* y, int64_t size);
+  // y [head_size] = Σ softmax(scale · q·keys) · values over `length` positions of [length, head_size]; scratch holds
+  // length + 2 · head_size floats.
+  void (*attend)(const T* q, const T* keys, const T* values, int64_t length, int64_t head_size, float scale,
+                 float* scratch, T* y);
+  // y [end - begin, in]: rows [begin, end) of a quantised matrix; multiples of kPanel.
+  void (*unpack)(const Matrix& matrix, T* y, int64_t begin, int64_t end);
+};
+
+template <class T>
+const DecodeKernels<T>& decode_kernels();
+
+}  // namespace antiphon::kernels

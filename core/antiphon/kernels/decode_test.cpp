@@ -1,0 +1,149 @@
+// The decoding kernels of every instruction set that this processor has, against plain loops in double precision.
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+#include <antiphon/kernels/decode.h>
+#include <antiphon/kernels/for_rows.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <mutex>
+#include <set>
+#include <thread>
+
+namespace antiphon::kernels {
+namespace baseline {
+const DecodeKernels<float>& float_decode_table();
+const DecodeKernels<uint16_t>& bfloat16_decode_table();
+}  // namespace baseline
+namespace avx2 {
+const DecodeKernels<float>& float_decode_table();
+const DecodeKernels<uint16_t>& bfloat16_decode_table();
+}  // namespace avx2
+}  // namespace antiphon::kernels
+
+using namespace antiphon::kernels;
+
+namespace {
+
+// Runs check(kernels, type, dtype, tolerance) for each set of kernels that runs here, in both dtypes.
+template <class Check>
+void for_all(const Check& check) {
+  constexpr double kFloatTolerance = 2e-6, kBfloat16Tolerance = 1e-2;
+  check(baseline::float_decode_table(), float{}, at::kFloat, kFloatTolerance);
+  check(baseline::bfloat16_decode_table(), uint16_t{}, at::kBFloat16, kBfloat16Tolerance);
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    check(avx2::float_decode_table(), float{}, at::kFloat, kFloatTolerance);
+    check(avx2::bfloat16_decode_table(), uint16_t{}, at::kBFloat16, kBfloat16Tolerance);
+  }
+#endif
+  check(decode_kernels<float>(), float{}, at::kFloat, kFloatTolerance);
+  check(decode_kernels<uint16_t>(), uint16_t{}, at::kBFloat16, kBfloat16Tolerance);
+}
+
+at::Tensor random(at::IntArrayRef sizes, uint64_t seed, at::ScalarType dtype = at::kFloat) {
+  return at::randn(sizes, at::detail::createCPUGenerator(seed)).to(dtype);
+}
+
+double error(const at::Tensor& got, const at::Tensor& expected) {
+  const auto e = expected.to(at::kDouble);
+  return ((got.to(at::kDouble) - e).abs().max() / e.abs().max()).item<double>();
+}
+
+struct Quantised {
+  at::Tensor values, scales, dense;  // dense [out, in] in double precision, by the layout that decode.h describes
+  WeightFormat format;
+  Matrix matrix() const {
+    return {format, values.const_data_ptr(), data<uint16_t>(scales), dense.size(0), dense.size(1)};
+  }
+};
+
+Quantised quantised(WeightFormat format, int64_t out, int64_t in) {
+  const bool narrow = format == WeightFormat::int4;
+  auto generator = at::detail::createCPUGenerator(3);
+  Quantised q{at::randint(256, {out / kPanel, narrow ? in / 2 : in, kPanel}, generator).to(at::kByte),
+              random({out / kPanel, in / kGroup, kPanel}, 4, at::kBFloat16), at::empty({out, in}, at::kDouble), format};
+  for (int64_t row = 0; row < out; ++row)
+    for (int64_t k = 0; k < in; ++k) {
+      const auto byte = q.values[row / kPanel][narrow ? k / 2 : k][row % kPanel].item<uint8_t>();
+      const int value = narrow ? (k % 2 ? byte >> 4 : byte & 15) - 8 : static_cast<int8_t>(byte);
+      q.dense[row][k] = value * q.scales[row / kPanel][k / kGroup][row % kPanel].item<double>();
+    }
+  return q;
+}
+
+template <class T, class Kernels>
+void check_product(const Kernels& kernels, const Matrix& matrix, const at::Tensor& dense, int64_t n,
+                   at::ScalarType dtype, double tolerance) {
+  const auto x = random({n, matrix.in}, 7), bias = random({matrix.out}, 8, dtype),
+             residual = random({n, matrix.out}, 9, dtype);
+  auto y = at::full({n, matrix.out}, 1e9).to(dtype);
+  Product<T> product{matrix, data<float>(x), n, data<T>(bias), data<T>(residual), data<T>(y), matrix.out};
+  const int64_t middle = matrix.out / 2 / kPanel * kPanel;
+  kernels.multiply(product, 0, middle), kernels.multiply(product, middle, matrix.out);
+  const auto expected = x.to(at::kDouble).mm(dense.to(at::kDouble).t()) + bias.to(at::kDouble);
+  CHECK(error(y, expected + residual.to(at::kDouble)) < tolerance);
+  product.bias = nullptr, product.residual = nullptr;
+  kernels.multiply(product, 0, matrix.out);
+  CHECK(error(y, x.to(at::kDouble).mm(dense.to(at::kDouble).t())) < tolerance);
+}
+
+}  // namespace
+
+TEST_CASE("a few rows times a matrix row by row") {
+  for_all([](const auto& kernels, auto type, at::ScalarType dtype, double tolerance) {
+    using T = decltype(type);
+    const auto format = dtype == at::kFloat ? WeightFormat::float32 : WeightFormat::bfloat16;
+    for (const int64_t in : {2, 6, 16, 70, 578})  // fewer than a register holds, one, several and a rest
+      for (const int64_t out : {1, 5, 37})
+        for (const int64_t n : {1, 2, 3, 4, 7}) {
+          const auto weight = random({out, in}, 1, dtype);
+          check_product<T>(kernels, {format, weight.const_data_ptr(), nullptr, out, in}, weight, n, dtype, tolerance);
+        }
+  });
+}
+
+TEST_CASE("a few rows times a quantised matrix, and the matrix itself") {
+  for_all([](const auto& kernels, auto type, at::ScalarType dtype, double tolerance) {
+    using T = decltype(type);
+    for (const auto format : {WeightFormat::int8, WeightFormat::int4}) {
+      const auto q = quantised(format, 48, 96);
+      for (const int64_t n : {1, 2, 3, 4, 7}) check_product<T>(kernels, q.matrix(), q.dense, n, dtype, tolerance);
+      const auto y = at::empty({32, 96}, dtype);
+      kernels.unpack(q.matrix(), data<T>(y), 16, 48);
+      CHECK(error(y, q.dense.narrow(0, 16, 32)) < tolerance);
+    }
+  });
+}
+
+TEST_CASE("attention of one query") {
+  for_all([](const auto& kernels, auto type, at::ScalarType dtype, double tolerance) {
+    using T = decltype(type);
+    for (const int64_t length : {1, 7, 100})
+      for (const int64_t size : {2, 8, 64, 80}) {
+        const auto q = random({size}, 1, dtype), keys = random({length, size}, 2, dtype),
+                   values = random({length, size}, 3, dtype);
+        const auto y = at::empty_like(q), scratch = at::empty({length + 2 * size}, at::kFloat);
+        kernels.attend(data<T>(q), data<T>(keys), data<T>(values), length, size, 0.3f, data<float>(scratch),
+                       data<T>(y));
+        const auto share = at::softmax(0.3 * keys.to(at::kDouble).mv(q.to(at::kDouble)), 0);
+        CHECK(error(y, values.to(at::kDouble).t().mv(share)) < tolerance);
+      }
+  });
+}
+
+TEST_CASE("work on rows is shared by all threads") {
+  const int before = at::get_num_threads();
+  at::set_num_threads(2);
+  std::set<std::thread::id> threads;
+  std::vector<int> done(1000, 0);
+  std::mutex mutex;
+  share_rows(1000, 100000, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) ++done[static_cast<size_t>(i)];
+    const std::lock_guard lock(mutex);
+    threads.insert(std::this_thread::get_id());
+  });
+  at::set_num_threads(before);
+  CHECK(threads.size() == 2);
+  CHECK(done == std::vector<int>(1000, 1));
+}
