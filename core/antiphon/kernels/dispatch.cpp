@@ -1,4 +1,5 @@
 #include <antiphon/kernels/decode.h>
+#include <antiphon/kernels/resample.h>
 #include <antiphon/kernels/rows.h>
 
 namespace antiphon::kernels {
@@ -9,6 +10,7 @@ namespace antiphon::kernels {
   const RowKernels<uint16_t>& bfloat16_table();           \
   const DecodeKernels<float>& float_decode_table();       \
   const DecodeKernels<uint16_t>& bfloat16_decode_table(); \
+  const ResampleKernels& resample_table();                \
   }
 ANTIPHON_DECLARE_TABLES(baseline)
 ANTIPHON_DECLARE_TABLES(avx2)
@@ -64,5 +66,6 @@ const DecodeKernels<uint16_t>& decode_kernels<uint16_t>() {
   return ANTIPHON_CHOSEN(bfloat16_decode_table);
 }
 
+const ResampleKernels& resample_kernels() { return ANTIPHON_CHOSEN(resample_table); }
 
 }  // namespace antiphon::kernels

@@ -24,7 +24,7 @@ Image fitted(const Image& image, const ImageProcessing& o) {
   const Size square{o.input_size, o.input_size};
   if (o.fit == "stretch") return resize(image, square, filter);
   if (o.fit == "pad") return padded(image, o.input_size, filter);
-  return center_crop(resize(image, shortest_edge_size({image.height, image.width}, o.shortest_edge), filter), square);
+  return resize_and_crop(image, shortest_edge_size({image.height, image.width}, o.shortest_edge), square, filter);
 }
 
 std::vector<Size> resolutions(const ImageProcessing& o) {

@@ -34,6 +34,9 @@ Size shortest_edge_size(Size size, int64_t shortest_edge);
 // The middle of the picture; where it is smaller than asked for, black is added (center_crop of transformers).
 Image center_crop(const Image& image, Size size);
 
+// center_crop(resize(image, size, filter), crop) without the pixels that do not survive it.
+Image resize_and_crop(const Image& image, Size size, Size crop, Filter filter);
+
 // float32 [3, height, width] on the CPU: (value * scale - mean) / std by channel, rounded as transformers' NumPy code.
 struct Normalization {
   double scale = 1.0 / 255.0;

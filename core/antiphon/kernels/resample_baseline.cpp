@@ -1,0 +1,2 @@
+#define ANTIPHON_ISA baseline
+#include "resample.inc"
