@@ -6,6 +6,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/train/file_digest.h>
 
 #include <algorithm>
 #include <charconv>
@@ -73,9 +74,7 @@ void write_files(const fs::path& folder, const CheckpointContent& content) {
   weights::save_safetensors(folder / kFiles[1], content.state);
   write_file_atomic(folder / kFiles[2], content.progress.dump(1), ErrorKind::weights);
   json manifest;
-  for (const char* name : kFiles)
-    manifest[name] = {{"bytes", fs::file_size(folder / name)},
-                      {"xxh3", content_hash(read_file(folder / name, ErrorKind::weights))}};
+  for (const char* name : kFiles) manifest[name] = file_digest(folder / name);
   write_file_atomic(folder / "manifest.json", manifest.dump(1), ErrorKind::weights);
   sync_path(folder, ErrorKind::weights);
 }
@@ -127,13 +126,11 @@ void verify_checkpoint(const fs::path& checkpoint) {
     if (!manifest.is_object() || !manifest.contains(name) || !manifest[name].is_object())
       fail(ErrorKind::weights, fmt::format("{} does not list {}", manifest_path.string(), name),
            "use another checkpoint of the run");
-    const auto bytes = read_file(file, ErrorKind::weights);
-    const auto hash = content_hash(bytes);
-    const json expected{{"bytes", bytes.size()}, {"xxh3", hash}};
-    if (manifest[name] != expected)
+    const auto found = file_digest(file);
+    if (manifest[name] != found)
       fail(ErrorKind::weights,
            fmt::format("{} is damaged: the manifest says {}, the file is {}", file.string(),
-                       manifest[name].dump(-1, ' ', true, json::error_handler_t::replace), expected.dump()),
+                       manifest[name].dump(-1, ' ', true, json::error_handler_t::replace), found.dump()),
            "use another checkpoint of the run");
   }
 }

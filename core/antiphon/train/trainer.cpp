@@ -11,7 +11,7 @@
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
-#include <antiphon/weights/load.h>
+#include <antiphon/train/name_list.h>
 
 #include <chrono>
 #include <cmath>
@@ -24,24 +24,6 @@ using Clock = std::chrono::steady_clock;
 double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 constexpr int64_t kMaxNotFinite = 10;
-
-std::string sample_list(const std::vector<std::string>& samples) {
-  const std::vector<std::string> first(samples.begin(),
-                                       samples.begin() + static_cast<long>(std::min<size_t>(samples.size(), 8)));
-  return join(first, ", ") + (samples.size() > 8 ? fmt::format(" and {} more", samples.size() - 8) : "");
-}
-
-nlohmann::json to_json(const data::LoaderState& state) {
-  return {{"drawn", state.order.drawn},
-          {"good", state.counts.good},
-          {"bad", state.counts.bad},
-          {"consecutive_bad", state.counts.consecutive_bad}};
-}
-
-data::LoaderState loader_state(const nlohmann::json& json) {
-  return {{json.at("drawn").get<std::vector<int64_t>>()},
-          {json.at("good"), json.at("bad"), json.at("consecutive_bad")}};
-}
 
 void store_features(const graph::Batch& batch, data::FeatureCache& cache) {
   for (const auto& media : batch.media) {
@@ -68,58 +50,11 @@ Trainer::Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, d
       cache_(cache),
       folder_(folder),
       options_(options),
-      optimizer_(model.trainable_parameters(), options) {
+      optimizer_(model.trainable_parameters(), options),
+      writer_(folder.checkpoints(), options.keep_checkpoints) {
   auto generator = at::globalContext().defaultGenerator(at::kCPU);
   generator.set_current_seed(static_cast<uint64_t>(options.seed));  // dropout
   log::info("  optimizer: " + optimizer_.describe());
-}
-
-int64_t Trainer::resume() {
-  const auto path = latest_checkpoint(folder_.checkpoints());
-  if (!path && has_checkpoints(folder_.checkpoints()))
-    fail(ErrorKind::weights, fmt::format("none of the checkpoints in {} is complete", folder_.checkpoints().string()),
-         "restore one from a copy, or start a new run in another train.output");
-  if (!path) return 0;
-  return with_context("resuming from " + path->string(), [&] {
-    auto loaded = load_checkpoint(*path, true);
-    if (loaded.progress.value("data", "") != loader_.fingerprint())
-      fail(ErrorKind::weights,
-           "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed",
-           "restore them, or start a new run in another train.output");
-    restore_parameters(model_, loaded.parameters);
-    auto generator = at::globalContext().defaultGenerator(at::kCPU);
-    generator.set_state(loaded.state.at("random.cpu").clone());
-    optimizer_.restore(loaded.state);
-    loader_.restore(loader_state(loaded.progress.at("loader")));
-    step_ = saved_step_ = loaded.progress.at("step");
-    trained_tokens_ = loaded.progress.at("trained_tokens");
-    elapsed_ = loaded.progress.at("elapsed");
-    not_finite_ = loaded.progress.at("not_finite");
-    loss_average_ = loaded.progress.at("loss_average");
-    log::info(fmt::format("resumed at step {} from {}: applied {}/{} tensors", step_, path->string(),
-                          loaded.parameters.size(), optimizer_.parameters().size()));
-    return step_;
-  });
-}
-
-void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, at::Tensor>& values) {
-  c10::AutoGradMode no_grad(false);
-  std::vector<std::string> missing;
-  auto parameters = model.trainable_parameters();
-  for (const auto& parameter : parameters) {
-    const auto value = values.find(parameter.name);
-    if (value == values.end() || value->second.sizes() != parameter.tensor->sizes()) {
-      missing.push_back(parameter.name);
-    } else {
-      parameter.tensor->copy_(value->second);
-    }
-  }
-  if (missing.empty() && values.size() == parameters.size()) return;
-  fail(ErrorKind::weights,
-       fmt::format("the checkpoint does not fit the model: {} of {} trained tensors are missing or of another shape "
-                   "({}); it holds {}",
-                   missing.size(), parameters.size(), sample_list(missing), values.size()),
-       "use the config.toml of that run");
 }
 
 LossOutput Trainer::forward(graph::Batch& batch, double normalizer) {
@@ -159,7 +94,7 @@ StepResult Trainer::step() {
   } catch (const std::bad_alloc&) {
     fail(ErrorKind::memory,
          fmt::format("out of memory at step {} with {} tokens in a batch; samples: {}", step_ + 1,
-                     batches.front().tokens(), sample_list(samples)),
+                     batches.front().tokens(), name_list(samples)),
          "lower train.tokens_per_batch");
   }
   update(result, samples);
@@ -188,7 +123,7 @@ void Trainer::count_skipped(const StepResult& result, const std::vector<std::str
   if (++not_finite_ >= kMaxNotFinite)
     fail(ErrorKind::data,
          fmt::format("{} steps in a row had no finite gradient; the last one held the samples {}", not_finite_,
-                     sample_list(samples)),
+                     name_list(samples)),
          "lower the learning rate, use precision.compute = \"fp32\", or look at these samples");
 }
 
@@ -224,46 +159,16 @@ void Trainer::after_step(const StepResult& result, double seconds) {
       step_ == 1);
 }
 
-void Trainer::save() {
-  if (saved_step_ == step_) return;
-  const TraceScope scope("checkpoint");
-  CheckpointContent content;
-  for (const auto& parameter : optimizer_.parameters())
-    content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
-  content.state = optimizer_.state();
-  content.state.emplace_back("random.cpu", at::globalContext().defaultGenerator(at::kCPU).get_state());
-  content.progress = {{"step", step_},
-                      {"trained_tokens", trained_tokens_},
-                      {"elapsed", elapsed_},
-                      {"not_finite", not_finite_},
-                      {"loss_average", loss_average_},
-                      {"loader", to_json(loader_.state())},
-                      {"data", loader_.fingerprint()}};
-  const auto path = save_checkpoint(folder_.checkpoints(), step_, content, options_.keep_checkpoints);
-  saved_step_ = step_;
-  log::debug("checkpoint " + path.string());
-}
-
-// A full disk must not end a long run while the next interval may find room; the last checkpoint has to succeed. After
-// a step without a finite gradient the parameters may be spoilt, so the older checkpoints are kept.
-void Trainer::save_if_possible() {
-  if (not_finite_ > 0) return;
-  try {
-    save();
-  } catch (const Error& error) {
-    ++failed_saves_;
-    log::warning(fmt::format("step {}: no checkpoint could be written; the training goes on: {}", step_, error.what()));
-  }
-}
-
 void Trainer::run() {
+  if (step_ + options_.checkpoint_every < options_.steps) writer_.prepare(content());
   while (step_ < options_.steps && progress() < 1) {
     if (profiler_) profiler_->begin_step();
     const auto begin = Clock::now();
     const auto result = step();
+    tell_of_checkpoint(/*wait=*/false);
     after_step(result, since(begin));
     if (const int signal = stop_requested()) {
-      save();
+      save_last();
       finish_progress();
       fail(ErrorKind::preempted,
            fmt::format("stopped by signal {} after step {}; a checkpoint is written", signal, step_),
@@ -274,7 +179,7 @@ void Trainer::run() {
   }
   if (profiler_) profiler_->finish();
   finish_progress();
-  save();
+  save_last();
   log::info(fmt::format("trained {} steps, {} tokens in {}; average loss {:.4f}; {} samples skipped", step_,
                         human_count(static_cast<double>(trained_tokens_)), human_duration(elapsed_), loss_average_,
                         loader_.counts().bad));

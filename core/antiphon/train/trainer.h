@@ -6,7 +6,7 @@
 #include <antiphon/data/loader.h>
 #include <antiphon/graph/multimodal_lm.h>
 #include <antiphon/profile/profiler.h>
-#include <antiphon/train/checkpoint.h>
+#include <antiphon/train/checkpoint_writer.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/run_folder.h>
 
@@ -28,7 +28,8 @@ class Trainer {
   int64_t resume();
   // Records steps of run(); nullptr: none. Must outlive it.
   void set_profiler(profile::Profiler* profiler) { profiler_ = profiler; }
-  // Trains to the end, or until a signal: then writes a checkpoint and throws Error(preempted).
+  // Trains to the end, or until a signal: then writes a checkpoint and throws Error(preempted). Returns and throws when
+  // the checkpoint is on the disk; so does the destructor.
   void run();
 
  private:
@@ -39,8 +40,11 @@ class Trainer {
   double progress() const;
   void after_step(const StepResult& result, double seconds);
   void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
-  void save();
+  CheckpointContent content();
+  void save_last();
   void save_if_possible();
+  void tell_of_checkpoint(bool wait);
+  void count_failed_save(int64_t step, const Error& error);
 
   graph::MultimodalLm& model_;
   Loss& loss_;
@@ -49,6 +53,7 @@ class Trainer {
   RunFolder& folder_;
   TrainOptions options_;
   Optimizer optimizer_;
+  CheckpointWriter writer_;
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
   double elapsed_ = 0, loss_average_ = 0;
   double shown_waited_ = 0;

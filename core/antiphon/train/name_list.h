@@ -1,0 +1,20 @@
+// Names in messages. Used inside this area.
+#pragma once
+#include <fmt/format.h>
+
+#include <antiphon/base/strings.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace antiphon::train {
+
+// The first eight, and how many more there are.
+inline std::string name_list(const std::vector<std::string>& names) {
+  const std::vector<std::string> first(names.begin(),
+                                       names.begin() + static_cast<long>(std::min<size_t>(names.size(), 8)));
+  return join(first, ", ") + (names.size() > 8 ? fmt::format(" and {} more", names.size() - 8) : "");
+}
+
+}  // namespace antiphon::train

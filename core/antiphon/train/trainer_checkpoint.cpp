@@ -1,0 +1,132 @@
+// What a run keeps of itself: saving and resuming.
+#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/base/trace.h>
+#include <antiphon/train/name_list.h>
+#include <antiphon/train/trainer.h>
+
+#include <utility>
+
+namespace antiphon::train {
+namespace {
+
+nlohmann::json to_json(const data::LoaderState& state) {
+  return {{"drawn", state.order.drawn},
+          {"good", state.counts.good},
+          {"bad", state.counts.bad},
+          {"consecutive_bad", state.counts.consecutive_bad}};
+}
+
+data::LoaderState loader_state(const nlohmann::json& json) {
+  return {{json.at("drawn").get<std::vector<int64_t>>()},
+          {json.at("good"), json.at("bad"), json.at("consecutive_bad")}};
+}
+
+}  // namespace
+
+int64_t Trainer::resume() {
+  const auto path = latest_checkpoint(folder_.checkpoints());
+  if (!path && has_checkpoints(folder_.checkpoints()))
+    fail(ErrorKind::weights, fmt::format("none of the checkpoints in {} is complete", folder_.checkpoints().string()),
+         "restore one from a copy, or start a new run in another train.output");
+  if (!path) return 0;
+  return with_context("resuming from " + path->string(), [&] {
+    auto loaded = load_checkpoint(*path, true);
+    if (loaded.progress.value("data", "") != loader_.fingerprint())
+      fail(ErrorKind::weights,
+           "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed",
+           "restore them, or start a new run in another train.output");
+    restore_parameters(model_, loaded.parameters);
+    auto generator = at::globalContext().defaultGenerator(at::kCPU);
+    generator.set_state(loaded.state.at("random.cpu").clone());
+    optimizer_.restore(loaded.state);
+    loader_.restore(loader_state(loaded.progress.at("loader")));
+    step_ = saved_step_ = loaded.progress.at("step");
+    trained_tokens_ = loaded.progress.at("trained_tokens");
+    elapsed_ = loaded.progress.at("elapsed");
+    not_finite_ = loaded.progress.at("not_finite");
+    loss_average_ = loaded.progress.at("loss_average");
+    log::info(fmt::format("resumed at step {} from {}: applied {}/{} tensors", step_, path->string(),
+                          loaded.parameters.size(), optimizer_.parameters().size()));
+    return step_;
+  });
+}
+
+void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, at::Tensor>& values) {
+  c10::AutoGradMode no_grad(false);
+  std::vector<std::string> missing;
+  auto parameters = model.trainable_parameters();
+  for (const auto& parameter : parameters) {
+    const auto value = values.find(parameter.name);
+    if (value == values.end() || value->second.sizes() != parameter.tensor->sizes()) {
+      missing.push_back(parameter.name);
+    } else {
+      parameter.tensor->copy_(value->second);
+    }
+  }
+  if (missing.empty() && values.size() == parameters.size()) return;
+  fail(ErrorKind::weights,
+       fmt::format("the checkpoint does not fit the model: {} of {} trained tensors are missing or of another shape "
+                   "({}); it holds {}",
+                   missing.size(), parameters.size(), name_list(missing), values.size()),
+       "use the config.toml of that run");
+}
+
+CheckpointContent Trainer::content() {
+  CheckpointContent content;
+  for (const auto& parameter : optimizer_.parameters())
+    content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
+  content.state = optimizer_.state();
+  content.state.emplace_back("random.cpu", at::globalContext().defaultGenerator(at::kCPU).get_state());
+  content.progress = {{"step", step_},
+                      {"trained_tokens", trained_tokens_},
+                      {"elapsed", elapsed_},
+                      {"not_finite", not_finite_},
+                      {"loss_average", loss_average_},
+                      {"loader", to_json(loader_.state())},
+                      {"data", loader_.fingerprint()}};
+  return content;
+}
+
+// The run ends here, so nothing changes while it is written: no copy, and its errors are the run's.
+void Trainer::save_last() {
+  const TraceScope scope("checkpoint");
+  tell_of_checkpoint(/*wait=*/true);
+  if (saved_step_ == step_) return;
+  const auto path = save_checkpoint(folder_.checkpoints(), step_, content(), options_.keep_checkpoints);
+  saved_step_ = step_;
+  log::debug("checkpoint " + path.string());
+}
+
+// After a step without a finite gradient the parameters may be spoilt, so the older checkpoints are kept.
+void Trainer::save_if_possible() {
+  if (not_finite_ > 0) return;
+  const TraceScope scope("checkpoint");
+  tell_of_checkpoint(/*wait=*/true);
+  try {
+    writer_.save(step_, content());
+    saved_step_ = step_;
+  } catch (const Error& error) {
+    count_failed_save(step_, error);
+  }
+}
+
+// Whether the last one reached the disk, once that is known.
+void Trainer::tell_of_checkpoint(bool wait) {
+  try {
+    if (const auto path = wait ? writer_.wait() : writer_.poll()) log::debug("checkpoint " + path->string());
+  } catch (const Error& error) {
+    count_failed_save(std::exchange(saved_step_, -1), error);
+  }
+}
+
+// A full disk must not end a long run while the next interval may find room; the last checkpoint has to succeed.
+void Trainer::count_failed_save(int64_t step, const Error& error) {
+  ++failed_saves_;
+  log::warning(fmt::format("step {}: no checkpoint could be written; the training goes on: {}", step, error.what()));
+}
+
+}  // namespace antiphon::train
