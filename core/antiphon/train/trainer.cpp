@@ -165,8 +165,9 @@ void Trainer::run() {
     if (profiler_) profiler_->begin_step();
     const auto begin = Clock::now();
     const auto result = step();
-    tell_of_checkpoint(/*wait=*/false);
-    after_step(result, since(begin));
+    const double seconds = since(begin);
+    tell_of_checkpoint(/*wait=*/step_ + 1 == options_.steps);  // so that the last record counts every failure
+    after_step(result, seconds);
     if (const int signal = stop_requested()) {
       save_last();
       finish_progress();
