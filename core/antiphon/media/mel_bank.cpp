@@ -4,7 +4,6 @@
 #include <cmath>
 #include <map>
 #include <mutex>
-#include <numeric>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -60,19 +59,30 @@ const MelBank& MelBank::of(int64_t mels, int64_t bins) {
   return banks->try_emplace({mels, bins}, mels, bins).first->second;
 }
 
-at::Tensor MelBank::power(const at::Tensor& spectra) const {
-  const int64_t frames = spectra.size(0), bins = spectra.size(1);
-  const at::Tensor out = at::empty({frames, static_cast<int64_t>(bins_.size())}, at::kFloat);
-  const auto* in = spectra.const_data_ptr<float>();
-  auto* to = out.data_ptr<float>();
-  std::vector<float> power(static_cast<size_t>(bins));
-  for (int64_t frame = 0; frame < frames; ++frame, in += bins * 2) {
-    for (int64_t bin = 0; bin < bins; ++bin)
-      power[static_cast<size_t>(bin)] = in[2 * bin] * in[2 * bin] + in[2 * bin + 1] * in[2 * bin + 1];
-    for (const auto& [weights, first, count] : bins_)
-      *to++ = std::inner_product(weights, weights + count, power.data() + first, 0.0F);
+void MelBank::power(const float* spectra, int64_t frames, float* out, int64_t row) const {
+  std::vector<float> power(static_cast<size_t>(filters_.size(1) * kLanes));
+  for (int64_t frame = 0; frame < frames; frame += kLanes) {
+    const int64_t lanes = std::min(kLanes, frames - frame);
+    bin_power(spectra + frame * filters_.size(1) * 2, lanes, power.data());
+    for (size_t mel = 0; mel < bins_.size(); ++mel)
+      std::copy_n(band(bins_[mel], power.data()).data(), lanes, out + static_cast<int64_t>(mel) * row + frame);
   }
-  return out;
+}
+
+// Of the frames side by side, [bins, kLanes]: a band is then a sum of whole vectors.
+void MelBank::bin_power(const float* spectra, int64_t lanes, float* __restrict power) const {
+  const int64_t bins = filters_.size(1);
+  for (int64_t lane = 0; lane < lanes; ++lane, spectra += bins * 2)
+    for (int64_t bin = 0; bin < bins; ++bin)
+      power[bin * kLanes + lane] = spectra[2 * bin] * spectra[2 * bin] + spectra[2 * bin + 1] * spectra[2 * bin + 1];
+}
+
+std::array<float, MelBank::kLanes> MelBank::band(const Bins& bins, const float* power) {
+  std::array<float, kLanes> sum{};
+  power += bins.first * kLanes;
+  for (int64_t bin = 0; bin < bins.count; ++bin, power += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane) sum[lane] += bins.weights[bin] * power[lane];
+  return sum;
 }
 
 }  // namespace antiphon::media

@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <vector>
 
 namespace antiphon::media {
@@ -12,14 +13,17 @@ class MelBank {
   static const MelBank& of(int64_t mels, int64_t bins);
   MelBank(int64_t mels, int64_t bins);
   const at::Tensor& filters() const { return filters_; }  // float32 [mels, bins]
-  // Complex spectra [frames, bins, 2] float32, contiguous -> the power in each band, [frames, mels].
-  at::Tensor power(const at::Tensor& spectra) const;
+  // Complex spectra [frames, bins, 2] -> the power in each band: of band m in frame f at out[m * row + f].
+  void power(const float* spectra, int64_t frames, float* out, int64_t row) const;
 
  private:
   struct Bins {
     const float* weights;
     int64_t first, count;
   };
+  static constexpr int64_t kLanes = 16;  // frames at a time
+  void bin_power(const float* spectra, int64_t lanes, float* power) const;
+  static std::array<float, kLanes> band(const Bins& bins, const float* power);
   at::Tensor filters_;
   std::vector<Bins> bins_;  // where each band is not zero: all but one in fifty are
 };

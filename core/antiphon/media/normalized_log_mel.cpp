@@ -37,7 +37,9 @@ at::Tensor normalized_log_mel(std::span<const float> samples, int64_t mels) {
   const auto windows = emphasised(samples).unfold(0, kWindow, kLogMelHop).narrow(0, 0, frames) *
                        at::hann_window(kWindow, /*periodic=*/false, at::kFloat);
   const auto spectra = at::view_as_real(at::fft_rfft(windows, kTransform)).contiguous();
-  const auto bands = MelBank::of(mels, kTransform / 2 + 1).power(spectra).add_(kGuard).log_();
+  const auto power = at::empty({mels, frames}, at::kFloat);
+  MelBank::of(mels, kTransform / 2 + 1).power(spectra.const_data_ptr<float>(), frames, power.data_ptr<float>(), frames);
+  const auto bands = power.t().contiguous().add_(kGuard).log_();
   return (bands - bands.mean(0)) / (bands.std(0, /*unbiased=*/true) + kEpsilon);
 }
 
