@@ -4,7 +4,7 @@
 set(ANTIPHON_CUDA AUTO CACHE STRING "build the CUDA kernels: AUTO (where nvcc and LibTorch's CUDA half are found), ON or OFF")
 set(ANTIPHON_CUDA_ARCHITECTURES "80;90" CACHE STRING "compute capabilities with machine code; the last one's PTX goes in too")
 
-find_program(ANTIPHON_NVCC nvcc HINTS $ENV{CUDACXX} $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
+find_program(ANTIPHON_NVCC nvcc HINTS ${ANTIPHON_TORCH_ROOT}/../nvidia/cu13/bin $ENV{CUDACXX} $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
 find_path(ANTIPHON_CUDA_INCLUDE cuda_runtime_api.h NO_DEFAULT_PATH
   PATHS ${ANTIPHON_TORCH_ROOT}/../nvidia/cu13/include $ENV{CUDA_HOME}/include /usr/local/cuda/include)
 find_library(ANTIPHON_CUDART NAMES libcudart.so.13 cudart NO_DEFAULT_PATH

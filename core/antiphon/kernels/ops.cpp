@@ -119,6 +119,15 @@ std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& of_y, const 
   return {grad_gate, grad_up};
 }
 
+at::Tensor quick_gelu(const at::Tensor& x) {
+  if (!fits(x) || !x.is_contiguous()) return x * at::sigmoid(1.702 * x);
+  auto y = at::empty_like(x);
+  for_rows(x, x.numel(), 1, [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
+    kernel.quick_gelu(data<decltype(type)>(x), data<decltype(type)>(y), begin, end);
+  });
+  return y;
+}
+
 CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient) {
   if (path_of(logits) != Path::cuda) return composed::cross_entropy(logits, labels, gradient);
   const CrossEntropy out{at::empty({logits.size(0)}, logits.options().dtype(at::kFloat)),

@@ -32,6 +32,9 @@ at::Tensor rope(const at::Tensor& x, const at::Tensor& cos_td, const at::Tensor&
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& grad, const at::Tensor& gate, const at::Tensor& up);
 
+// x · sigmoid(1.702 x), for x contiguous or not.
+at::Tensor quick_gelu(const at::Tensor& x);
+
 struct CrossEntropy {
   at::Tensor token_loss;  // [rows] float32
   at::Tensor grad;        // softmax(logits) - onehot(label) in the logits' dtype; undefined where not wanted

@@ -23,6 +23,8 @@ struct RowKernels {
   void (*swiglu)(const T* gate, const T* up, T* y, int64_t begin, int64_t end);
   void (*swiglu_backward)(const T* grad, const T* gate, const T* up, T* grad_gate, T* grad_up, int64_t begin,
                           int64_t end);
+  // y = x · sigmoid(1.702 x) over elements.
+  void (*quick_gelu)(const T* x, T* y, int64_t begin, int64_t end);
   // In place: softmax of scale · scores over the first min(keys, first + row % queries + 1) columns, 0 in the others.
   void (*causal_softmax)(T* scores, int64_t begin, int64_t end, int64_t keys, int64_t queries, int64_t first,
                          float scale);

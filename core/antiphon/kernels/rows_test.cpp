@@ -104,6 +104,17 @@ TEST_CASE("swiglu and its gradient, also far from zero") {
   });
 }
 
+TEST_CASE("quick_gelu, also far from zero") {
+  for_all([](const auto& kernel, auto type, at::ScalarType dtype, double tolerance) {
+    using T = decltype(type);
+    for (const auto n : kWidths) {
+      const auto x = random({n}, 1, dtype, 40), y = at::empty_like(x), wide = x.to(at::kDouble);
+      kernel.quick_gelu(data<T>(x), data<T>(y), 0, n);
+      CHECK(error(y, wide * (1.702 * wide).sigmoid()) < tolerance);
+    }
+  });
+}
+
 TEST_CASE("causal softmax and its gradient") {
   for_all([](const auto& kernel, auto type, at::ScalarType dtype, double tolerance) {
     using T = decltype(type);

@@ -38,7 +38,7 @@ at::Tensor activate(const std::string& name, const at::Tensor& x) {
   if (name == "gelu_tanh" || name == "gelu_pytorch_tanh" || name == "gelu_new") return at::gelu(x, "tanh");
   if (name == "relu") return at::relu(x);
   if (name == "relu2") return at::relu(x).square();
-  if (name == "quick_gelu") return x * at::sigmoid(1.702 * x);
+  if (name == "quick_gelu") return at::GradMode::is_enabled() ? x * at::sigmoid(1.702 * x) : kernels::quick_gelu(x);
   if (name == "silu" || name == "swish") return at::silu(x);
   fail(ErrorKind::config, "unknown activation '" + name + "'", "use one of: " + join(activation_names(), ", "));
 }
