@@ -40,9 +40,30 @@ struct Down {
   int64_t out_stride = 0;
 };
 
+// A row of 4:2:0 pictures in the arithmetic of libswscale (SWS_ACCURATE_RND, SWS_FULL_CHR_H_INT). Chroma lies midway
+// between two pixels and is taken from two of its rows, 3/4 from the nearer column and 1/4 from the farther. With
+// U = Σ of both rows of (3 u[x / 2] + u[the other side of x]) - 1024 and V likewise:
+//   red = clip30(((8 y · luma + V · v_red) << 6) + offset) >> 22, green and blue likewise; 13 fractional bits.
+struct ColourMatrix {
+  int16_t luma = 0, v_red = 0, v_green = 0, u_green = 0, u_blue = 0;
+  int32_t offset = 0;
+};
+
+constexpr int64_t kLeastYuvWidth = 16;
+
+struct YuvRow {
+  const uint8_t* y = nullptr;            // width, which is even and at least kLeastYuvWidth
+  const uint8_t *u[2] = {}, *v[2] = {};  // width / 2 each
+  int64_t width = 0;
+  ColourMatrix matrix;
+  uint8_t* rgb = nullptr;
+  int16_t* scratch = nullptr;  // width + 4
+};
+
 struct ResampleKernels {
   void (*across)(const Across&);
   void (*down)(const Down&);
+  void (*yuv_to_rgb)(const YuvRow&);
 };
 
 const ResampleKernels& resample_kernels();

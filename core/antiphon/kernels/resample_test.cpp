@@ -94,6 +94,30 @@ void check_down(const ResampleKernels& kernels, int64_t length, int64_t input, i
   CHECK(out == expected);
 }
 
+void check_yuv(const ResampleKernels& kernels, int64_t width, const ColourMatrix& m) {
+  const int64_t half = width / 2;
+  const Bytes y = random_bytes(width, 3), u = random_bytes(2 * half, 4), v = random_bytes(2 * half, 5);
+  Bytes out(static_cast<size_t>(width * 3)), expected;
+  std::vector<int16_t> scratch(static_cast<size_t>(width + 4));
+  kernels.yuv_to_rgb(
+      {y.data(), {u.data(), u.data() + half}, {v.data(), v.data() + half}, width, m, out.data(), scratch.data()});
+  const auto channel = [&](int32_t sum) {
+    const auto value = static_cast<int32_t>((static_cast<uint32_t>(sum) << 6) + static_cast<uint32_t>(m.offset));
+    return static_cast<uint8_t>(std::clamp(value, 0, (1 << 30) - 1) >> 22);
+  };
+  for (int64_t x = 0; x < width; ++x) {
+    const auto chroma = [&](const Bytes& plane) {
+      const int64_t near = x / 2, far = std::clamp<int64_t>(near + (x % 2 ? 1 : -1), 0, half - 1);
+      return 3 * (plane[near] + plane[half + near]) + plane[far] + plane[half + far] - 1024;
+    };
+    const int32_t luma = 8 * y[x] * m.luma;
+    expected.push_back(channel(luma + chroma(v) * m.v_red));
+    expected.push_back(channel(luma + chroma(v) * m.v_green + chroma(u) * m.u_green));
+    expected.push_back(channel(luma + chroma(u) * m.u_blue));
+  }
+  CHECK(out == expected);
+}
+
 }  // namespace
 
 TEST_CASE("rows and columns of pictures at other lengths") {
@@ -104,5 +128,14 @@ TEST_CASE("rows and columns of pictures at other lengths") {
           for (const int64_t channels : {1, 3}) check_across(kernels, rows, channels, input, output);
         for (const int64_t length : {1, 3, 15, 16, 17, 64, 100, 213}) check_down(kernels, length, input, output);
       }
+  });
+}
+
+TEST_CASE("rows of YCbCr as RGB") {
+  const ColourMatrix limited{9539, 13075, -6660, -3209, 16525, (1 << 21) - 8192 * 9539};
+  const ColourMatrix full{8192, 11485, -5850, -2819, 14516, 1 << 21};
+  for_all([&](const ResampleKernels& kernels) {
+    for (const int64_t width : {16, 18, 30, 32, 46, 64, 130})
+      for (const auto& matrix : {limited, full}) check_yuv(kernels, width, matrix);
   });
 }

@@ -5,7 +5,8 @@
 // file or a connection: a playlist that calls itself a video is refused, not followed.
 // Bad input throws Error(data) in words; nothing here returns an empty result.
 // In a build without FFmpeg (ANTIPHON_FFMPEG=OFF) every decode_ and load_ function throws Error(config).
-// Thread-safe; every call works on one thread.
+// Thread-safe. A call works on one thread; decode_video decodes on as many more as no other call has taken of the
+// cores.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -16,6 +17,7 @@
 
 #include <antiphon/component/media_item.h>
 #include <antiphon/media/limits.h>
+#include <antiphon/media/size.h>
 
 namespace antiphon::media {
 
@@ -37,6 +39,10 @@ struct VideoOptions {
   int64_t frames = 0;            // n frames, at the inner points of linspace(0, duration, n + 2)
   double frames_per_second = 0;  // frames at 0, 1/f, 2/f, ... below the duration
   int64_t sample_rate = 0;       // also decode the sound, at this rate; 0: no sound
+  // Each frame is brought to this size, as resize() of resize.h does, before it is kept: faster than later, and in a
+  // fraction of the memory. Not positive: frames stay as they are.
+  Size size{};
+  Filter filter = Filter::bicubic;
 };
 
 struct VideoFrame {

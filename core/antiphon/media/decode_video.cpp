@@ -7,8 +7,10 @@
 #include <antiphon/base/error.h>
 #include <antiphon/media/container.h>
 #include <antiphon/media/decode.h>
-#include <antiphon/media/frame_to_rgb.h>
+#include <antiphon/media/pixels.h>
 #include <antiphon/media/resampler.h>
+#include <antiphon/media/resize.h>
+#include <antiphon/media/video_converter.h>
 #include <antiphon/media/video_plan.h>
 
 extern "C" {
@@ -115,13 +117,14 @@ class Survey {
 // Second reading: decodes what the plan says and keeps the frames that are wanted.
 class Picker {
  public:
-  Picker(Container& container, const VideoPlan& plan, const std::vector<double>& times, const MediaLimits& limits,
-         const Deadline& deadline)
+  Picker(Container& container, const VideoPlan& plan, const std::vector<double>& times, const VideoOptions& options,
+         const MediaLimits& limits, const Deadline& deadline)
       : container_(container),
         stream_(*container.best(AVMEDIA_TYPE_VIDEO)),
         plan_(plan),
+        options_(options),
         limits_(limits),
-        decoder_(*stream_.codecpar, stream_.time_base, "picture", limits, deadline),
+        decoder_(*stream_.codecpar, stream_.time_base, "picture", limits, deadline, threads_.count()),
         orientation_(orientation_of(stream_)),
         last_(make_frame()) {
     for (const double time : times) wanted_.push_back(plan.packet_at(time));
@@ -171,7 +174,7 @@ class Picker {
   bool due() const { return frames_.size() < wanted_.size(); }
 
   void keep_last() {
-    if (!converted_) image_ = oriented(convert_(*last_), orientation_);
+    if (!converted_) image_ = picture();
     converted_ = true;
     bytes_ += image_.rgb.size();
     if (bytes_ > limits_.video_bytes)
@@ -182,10 +185,20 @@ class Picker {
     frames_.push_back({seconds(stamp_of(*last_), stream_) - plan_.start(), image_});
   }
 
+  Image picture() {
+    const bool resizes = options_.size.height > 0 && options_.size.width > 0;
+    if (resizes && orientation_ == 1 && options_.filter != Filter::nearest)
+      return convert_.resized(*last_, options_.size, options_.filter);
+    Image whole = oriented(convert_(*last_), orientation_);
+    return resizes ? resize(whole, options_.size, options_.filter) : whole;
+  }
+
   Container& container_;
   const AVStream& stream_;
   const VideoPlan& plan_;
+  const VideoOptions& options_;
   const MediaLimits& limits_;
+  ThreadShare threads_;
   Decoder decoder_;
   VideoConverter convert_;
   int orientation_;
@@ -229,7 +242,7 @@ Video decode_video(std::string_view bytes, const VideoOptions& options, const Me
          fmt::format("the video lasts {:.1f} s; at most {} s are accepted", plan.duration(), limits.video_seconds),
          "cut it into pieces");
   Container second(bytes, "", limits, deadline);
-  Picker picker(second, plan, times_of(options, plan.duration(), limits), limits, deadline);
+  Picker picker(second, plan, times_of(options, plan.duration(), limits), options, limits, deadline);
   return {plan.duration(), picker.run(), survey.audio(plan.start(), options.sample_rate)};
 }
 

@@ -1,8 +1,10 @@
 #if ANTIPHON_FFMPEG
 #include <antiphon/media/ffmpeg.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <mutex>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -25,6 +27,8 @@ constexpr const char* kCodecs =
     "adpcm_ima_qt,"
     "pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,"
     "pcm_alaw,pcm_mulaw";
+
+std::atomic<int> threads_taken = 0;
 
 // Without the usual prefix, which holds an address of the heap.
 void to_debug_log(void*, int level, const char* format, va_list arguments) {
@@ -77,10 +81,20 @@ void check_picture_size(int64_t width, int64_t height, const MediaLimits& limits
          "make it smaller");
 }
 
+ThreadShare::ThreadShare() {
+  constexpr int most = 16;  // each holds a few frames
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  int taken = threads_taken.load();
+  do count_ = std::clamp(cores - taken, 1, most);
+  while (!threads_taken.compare_exchange_weak(taken, taken + count_));
+}
+
+ThreadShare::~ThreadShare() { threads_taken -= count_; }
+
 Decoder::Decoder(const AVCodecParameters& parameters, AVRational time_base, std::string_view what,
-                 const MediaLimits& limits, const Deadline& deadline)
+                 const MediaLimits& limits, const Deadline& deadline, int threads)
     : limits_(limits), deadline_(deadline), frame_(make_frame()) {
-  open(parameters.codec_id, &parameters, what);
+  open(parameters.codec_id, &parameters, what, threads);
   context_->pkt_timebase = time_base;
   // Without it H.264 stops giving frames at the end where one of them is thought incomplete after a jump.
   context_->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
@@ -88,11 +102,11 @@ Decoder::Decoder(const AVCodecParameters& parameters, AVRational time_base, std:
 
 Decoder::Decoder(AVCodecID codec, const MediaLimits& limits, const Deadline& deadline)
     : limits_(limits), deadline_(deadline), frame_(make_frame()) {
-  open(codec, nullptr, "picture");
+  open(codec, nullptr, "picture", 1);
   context_->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
 }
 
-void Decoder::open(AVCodecID codec, const AVCodecParameters* parameters, std::string_view what) {
+void Decoder::open(AVCodecID codec, const AVCodecParameters* parameters, std::string_view what, int threads) {
   const AVCodec* decoder = avcodec_find_decoder(codec);
   if (!decoder || !listed(decoder->name, kCodecs))
     fail(ErrorKind::data, fmt::format("the {} is coded as {}, which is not accepted", what, avcodec_get_name(codec)),
@@ -100,7 +114,13 @@ void Decoder::open(AVCodecID codec, const AVCodecParameters* parameters, std::st
   context_.reset(static_cast<AVCodecContext*>(allocated(avcodec_alloc_context3(decoder))));
   if (parameters && avcodec_parameters_to_context(context_.get(), parameters) < 0)
     fail(ErrorKind::data, fmt::format("the description of the {} is damaged", what));
-  context_->thread_count = 1;
+  context_->thread_count = threads;
+#if LIBAVCODEC_VERSION_MAJOR < 60  // from then on always so
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  context_->thread_safe_callbacks = 1;
+#pragma GCC diagnostic pop
+#endif
   context_->max_pixels = limits_.pixels;
   context_->idct_algo = codec == AV_CODEC_ID_MJPEG ? FF_IDCT_INT : FF_IDCT_AUTO;  // libjpeg's
   context_->opaque = this;
@@ -109,16 +129,21 @@ void Decoder::open(AVCodecID codec, const AVCodecParameters* parameters, std::st
     fail(ErrorKind::data, fmt::format("the {} cannot be decoded: its {} header is damaged", what, decoder->name));
 }
 
-// Called before a decoder has memory for a picture or a stretch of sound, on the thread that decodes.
+void Decoder::refuse(std::string why) {
+  const std::lock_guard lock(mutex_);
+  refusal_ = std::move(why);
+}
+
+// Called before a decoder has memory for a picture or a stretch of sound, on the threads that decode.
 int Decoder::get_buffer(AVCodecContext* context, AVFrame* frame, int flags) {
   auto& self = *static_cast<Decoder*>(context->opaque);
   // A packet may ask for a few (a picture and its alpha, a lost frame made up); one that asks on and on is an attack.
   constexpr int64_t most_for_a_packet = 64;
   if (frame->width > self.limits_.side || frame->height > self.limits_.side)
-    self.refusal_ = fmt::format("the picture has {} x {} pixels; at most {} a side are accepted", frame->width,
-                                frame->height, self.limits_.side);
+    self.refuse(fmt::format("the picture has {} x {} pixels; at most {} a side are accepted", frame->width,
+                            frame->height, self.limits_.side));
   else if (++self.pending_buffers_ > most_for_a_packet && frame->width > 0)
-    self.refusal_ = "the picture begins anew again and again";
+    self.refuse("the picture begins anew again and again");
   else if (!self.deadline_.passed())
     return avcodec_default_get_buffer2(context, frame, flags);
   return AVERROR(EINVAL);
@@ -130,7 +155,7 @@ bool Decoder::decode(const AVPacket* packet, const Use& use) {
   bool whole = avcodec_send_packet(context_.get(), packet) >= 0;
   for (int failures = 0; failures < 100;) {
     const int received = avcodec_receive_frame(context_.get(), frame_.get());
-    if (!refusal_.empty()) fail(ErrorKind::data, refusal_);
+    if (const std::lock_guard lock(mutex_); !refusal_.empty()) fail(ErrorKind::data, refusal_);
     if (received == AVERROR(EAGAIN) || received == AVERROR_EOF) break;
     if (received == AVERROR(ENOMEM)) fail(ErrorKind::memory, "no memory left to decode media");
     if (received < 0) {

@@ -1,9 +1,11 @@
 // How this area uses FFmpeg: owners of its objects, its log, its errors, and decoding a stream under the limits.
 // Internal: included by the .cpp files of this folder only, in builds with FFmpeg.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -54,12 +56,25 @@ bool listed(const char* name, const char* list);
 // FFmpeg's names of the decoders that may run, between commas.
 const char* accepted_codecs();
 
+// The cores that no other one holds, at least one: a clip that is decoded alone has them all, a clip in each of many
+// threads has one.
+class ThreadShare {
+ public:
+  ThreadShare();
+  ~ThreadShare();
+  ThreadShare(const ThreadShare&) = delete;
+  int count() const { return count_; }
+
+ private:
+  int count_;
+};
+
 // One codec, open. Pictures larger than the limits are refused before memory is taken for them.
 class Decoder {
  public:
   // For a stream of a container; Error(data) where the codec is not on the list. `what`: "sound", "picture".
   Decoder(const AVCodecParameters& parameters, AVRational time_base, std::string_view what, const MediaLimits& limits,
-          const Deadline& deadline);
+          const Deadline& deadline, int threads = 1);
   // For a picture without a container.
   Decoder(AVCodecID codec, const MediaLimits& limits, const Deadline& deadline);
   Decoder(const Decoder&) = delete;  // FFmpeg holds its address
@@ -72,15 +87,17 @@ class Decoder {
   AVCodecContext& context() { return *context_; }
 
  private:
-  void open(AVCodecID codec, const AVCodecParameters* parameters, std::string_view what);
+  void open(AVCodecID codec, const AVCodecParameters* parameters, std::string_view what, int threads);
+  void refuse(std::string why);
   static int get_buffer(AVCodecContext* context, AVFrame* frame, int flags);
 
   const MediaLimits& limits_;
   const Deadline& deadline_;
   CodecContext context_;
   Frame frame_;
+  std::mutex mutex_;
   std::string refusal_;  // why get_buffer said no
-  int64_t pending_buffers_ = 0;
+  std::atomic<int64_t> pending_buffers_ = 0;
 };
 
 // Error(data) where a picture of this size is beyond the limits or has no size.

@@ -9,7 +9,6 @@
 
 extern "C" {
 #include <libavutil/pixdesc.h>
-#include <libswscale/swscale.h>
 }
 
 namespace antiphon::media {
@@ -129,34 +128,6 @@ Image frame_to_rgb(const AVFrame& frame, ImageFormat format) {
        fmt::format("{} pictures with pixels of the kind {} are not accepted", to_string(format),
                    layout ? layout->name : "unknown"),
        "save it as 8-bit RGB");
-}
-
-VideoConverter::VideoConverter() = default;
-VideoConverter::~VideoConverter() = default;
-void VideoConverter::FreeScaler::operator()(SwsContext* scaler) const { sws_freeContext(scaler); }
-
-Image VideoConverter::operator()(const AVFrame& frame) {
-  Image image = empty_like(frame);
-  constexpr int exact = SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP | SWS_BITEXACT;
-  scaler_.reset(sws_getCachedContext(scaler_.release(), frame.width, frame.height,
-                                     static_cast<AVPixelFormat>(frame.format), frame.width, frame.height,
-                                     AV_PIX_FMT_RGB24, exact, nullptr, nullptr, nullptr));
-  if (!scaler_)
-    fail(ErrorKind::data, "the video's pixels are of a kind that is not accepted",
-         "convert it to H.264 with yuv420p pixels");
-  const int matrix = frame.colorspace == AVCOL_SPC_UNSPECIFIED ? SWS_CS_DEFAULT : frame.colorspace;
-  sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(matrix), frame.color_range == AVCOL_RANGE_JPEG,
-                           sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
-  // libswscale writes whole vectors; rows of its own with room at the end keep that within bounds.
-  const int64_t stride = (static_cast<int64_t>(frame.width) * 3 + 63) / 64 * 64 + 64;
-  std::vector<uint8_t> rows(static_cast<size_t>(stride * frame.height));
-  uint8_t* const out[4] = {rows.data()};
-  const int strides[4] = {static_cast<int>(stride)};
-  if (sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, out, strides) != frame.height)
-    fail(ErrorKind::data, "a frame of the video cannot be turned into RGB");
-  for (int64_t y = 0; y < frame.height; ++y)
-    std::copy_n(rows.data() + y * stride, frame.width * 3, image.rgb.data() + y * frame.width * 3);
-  return image;
 }
 
 }  // namespace antiphon::media

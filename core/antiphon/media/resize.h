@@ -7,19 +7,13 @@
 #include <ATen/core/Tensor.h>
 
 #include <antiphon/component/media_item.h>
+#include <antiphon/media/size.h>
 
 namespace antiphon::media {
 
-// Pillow's filters; the numbers are those of PIL.Image.Resampling, which preprocessor_config.json stores as `resample`.
-enum class Filter { nearest = 0, lanczos = 1, bilinear = 2, bicubic = 3, box = 4, hamming = 5 };
 std::string_view to_string(Filter filter);
 // Error(config) for a number that is none of them.
 Filter filter_from_number(int64_t number);
-
-struct Size {
-  int64_t height = 0, width = 0;
-  bool operator==(const Size&) const = default;
-};
 
 // Bit for bit what PIL.Image.resize of Pillow 13 gives (src/libImaging/Resample.c): two passes, each with coefficients
 // of 22 fractional bits and an 8-bit result; the support grows with the factor when shrinking. Pillow before 13 differs
