@@ -18,8 +18,8 @@ from pathlib import Path
 
 LAYERS = [["base"], ["config", "comm"], ["plugin"], ["component"], ["nn", "kernels", "weights", "media", "text"], ["profile"], ["graph"], ["data"], ["parallel"], ["train", "infer"]]
 LEVEL = {area: level for level, areas in enumerate(LAYERS) for area in areas}
-# Neighbours on one level that may: layers run on kernels.
-BESIDE = {("nn", "kernels")}
+# Neighbours on one level that may: layers and the processing of media run on kernels.
+BESIDE = {("nn", "kernels"), ("media", "kernels")}
 PLUGIN_LEVEL = LEVEL["text"]
 ONLY = {"boost/dll": {"core/antiphon/plugin/loader.cpp"}, "toml++": {"core/antiphon/config/toml_io.cpp"}}
 # Of LibTorch in public headers: none of these pulls in more than ATen/core/Tensor.h does.
