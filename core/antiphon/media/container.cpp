@@ -150,6 +150,11 @@ bool Container::read(AVPacket& packet) {
   return status >= 0;
 }
 
+bool Container::stores_times() const {
+  const std::string_view name = context_->iformat->name;
+  return name.starts_with("mov,") || name.starts_with("matroska,");
+}
+
 double Container::start() const {
   return context_->start_time == AV_NOPTS_VALUE ? 0.0 : static_cast<double>(context_->start_time) / AV_TIME_BASE;
 }

@@ -19,6 +19,8 @@ class Container {
   void select(const AVStream* first, const AVStream* second);
   // False at the end, which damage brings on too.
   bool read(AVPacket& packet);
+  // Whether the format stores when each frame comes up, rather than leaving it to be guessed from the packets' order.
+  bool stores_times() const;
   // When the file starts, in seconds of its own clock.
   double start() const;
 

@@ -64,6 +64,9 @@ class Survey {
     if (sound_) add_sound(nullptr);
   }
 
+  // Whether every packet says itself when its frame comes up.
+  bool timed() const { return timed_; }
+
   VideoPlan plan() {
     if (std::ranges::none_of(packets_, &VideoPacket::shown)) fail(ErrorKind::data, "the video holds no frame");
     return VideoPlan(std::move(packets_));
@@ -95,6 +98,7 @@ class Survey {
     // A frame of a GIF changes the one before it, although each is marked as a beginning.
     const bool key =
         (packet.flags & AV_PKT_FLAG_KEY) != 0 && (packets_.empty() || video_->codecpar->codec_id != AV_CODEC_ID_GIF);
+    timed_ &= packet.pts != AV_NOPTS_VALUE;
     const bool shown = (packet.flags & AV_PKT_FLAG_DISCARD) == 0;
     packets_.push_back({stamp, seconds(stamp, *video_), seconds(packet.duration, *video_), key, shown});
   }
@@ -112,6 +116,7 @@ class Survey {
   std::optional<Decoder> decoder_;
   std::optional<double> sound_start_;
   std::vector<VideoPacket> packets_;
+  bool timed_ = true;
 };
 
 // Second reading: decodes what the plan says and keeps the frames that are wanted.
@@ -132,10 +137,15 @@ class Picker {
     container.select(&stream_, nullptr);
   }
 
-  std::vector<VideoFrame> run() {
+  // `timed`: Survey::timed().
+  std::vector<VideoFrame> run(bool timed) {
     const Packet packet = make_packet();
+    const bool skips = timed && container_.stores_times() && stream_.codecpar->codec_id == AV_CODEC_ID_H264;
+    std::vector<bool> shown(needed_.size());
+    for (const size_t wanted : wanted_) shown[wanted] = true;
     for (size_t index = 0; index < needed_.size() && container_.read(*packet);) {
       if (packet->stream_index != stream_.index) continue;
+      if (skips) skip_unless(shown[index]);
       if (needed_[index]) decoder_.decode(packet.get(), [&](AVFrame& frame) { see(frame); });
       if (needed_[index] && (index + 1 == needed_.size() || !needed_[index + 1])) close_stretch(index);
       ++index;
@@ -170,6 +180,9 @@ class Picker {
     while (has_last_ && due() && wanted_[frames_.size()] <= index) keep_last();
     decoder_.restart();
   }
+
+  // Frames that no other one hangs on are decoded only where they are wanted.
+  void skip_unless(bool wanted) { decoder_.context().skip_frame = wanted ? AVDISCARD_DEFAULT : AVDISCARD_NONREF; }
 
   bool due() const { return frames_.size() < wanted_.size(); }
 
@@ -243,7 +256,7 @@ Video decode_video(std::string_view bytes, const VideoOptions& options, const Me
          "cut it into pieces");
   Container second(bytes, "", limits, deadline);
   Picker picker(second, plan, times_of(options, plan.duration(), limits), options, limits, deadline);
-  return {plan.duration(), picker.run(), survey.audio(plan.start(), options.sample_rate)};
+  return {plan.duration(), picker.run(survey.timed()), survey.audio(plan.start(), options.sample_rate)};
 }
 
 }  // namespace antiphon::media
