@@ -169,14 +169,22 @@ std::vector<Parameter> MultimodalLm::trainable_parameters() {
 
 void MultimodalLm::encode(Batch& batch) {
   for (const auto& [name, stream] : streams_) {
-    std::vector<StreamItem*> items;
+    std::vector<std::vector<StreamItem*>> together(1);
     bool all = true;
-    for (auto& media : batch.media)
-      if (media.stream == name) items.push_back(&media.item), all &= !media.item.features.empty();
+    for (auto& media : batch.media) {
+      if (media.stream != name) continue;
+      all &= !media.item.features.empty();
+      // What is kept must not depend on what else is in this batch: other items may come out of the cache next time.
+      if (media.cache_key.empty())
+        together.front().push_back(&media.item);
+      else
+        together.push_back({&media.item});
+    }
     if (all) continue;
     const TraceScope scope("encoders/", name);
-    with_context("encoding media of " + samples_of(batch, name),
-                 [&] { stream->encode(items, settings_.compute, settings_.device); });
+    with_context("encoding media of " + samples_of(batch, name), [&] {
+      for (const auto& items : together) stream->encode(items, settings_.compute, settings_.device);
+    });
   }
 }
 
