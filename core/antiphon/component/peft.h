@@ -8,12 +8,20 @@
 
 namespace antiphon {
 
+// A change of a linear map: y += scale · B (A x).
+struct LowRank {
+  at::Tensor a, b;  // [rank, in], [out, rank]
+  double scale = 1;
+};
+
 // What an adapter does at one linear site; nn::Linear calls it in place of its own product.
 class LinearAdapter {
  public:
   virtual ~LinearAdapter();
   // x [..., in] -> [..., out], the base product and bias included.
   virtual at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) = 0;
+  // The whole change without a gradient, where it has this form, so that decoding can fuse it; else undefined tensors.
+  virtual LowRank low_rank() const { return {}; }
   // The weight [out, in] float32 that gives the same map without the adapter.
   virtual at::Tensor merged_weight(const at::Tensor& weight) const = 0;
 };

@@ -41,6 +41,8 @@ struct DecodeKernels {
   void (*multiply)(const Product<T>& product, int64_t begin, int64_t end);
   // y [size] = x in float32.
   void (*expand)(const T* x, float* y, int64_t size);
+  // y [size] += x.
+  void (*add)(T* y, const T* x, int64_t size);
   // y [head_size] = Σ softmax(scale · q·keys) · values over `length` positions of [length, head_size]; scratch holds
   // length + 2 · head_size floats.
   void (*attend)(const T* q, const T* keys, const T* values, int64_t length, int64_t head_size, float scale,

@@ -78,15 +78,39 @@ class LayerStep {
   }
 
  private:
-  Product<T> product(const Linear& linear, T* y, int64_t stride, const T* residual = nullptr) const {
-    return {matrix_of(linear), wide_, n_,    linear.bias.defined() ? kernels::data<T>(linear.bias) : nullptr,
-            residual,          y,     stride};
+  // A layer's product and what its adapter adds; then + residual.
+  struct Job {
+    Product<T> main;
+    LowRank change;
+    std::vector<float> inner;  // [rows, rank] = scale · A x
+    const T* residual = nullptr;
+  };
+
+  Job job(const Linear& linear, T* y, int64_t stride, const T* residual = nullptr) const {
+    Job job;
+    const T* bias = linear.bias.defined() ? kernels::data<T>(linear.bias) : nullptr;
+    job.main = {matrix_of(linear), wide_, n_, bias, residual, y, stride};
+    if (!linear.adapter) return job;
+    job.main.residual = nullptr, job.residual = residual;
+    job.change = linear.adapter->low_rank();
+    const auto a = matrix_of(job.change.a);
+    job.inner.resize(static_cast<size_t>(n_ * a.out));
+    kernels::decode_kernels<float>().multiply({a, wide_, n_, nullptr, nullptr, job.inner.data(), a.out}, 0, a.out);
+    for (auto& value : job.inner) value *= static_cast<float>(job.change.scale);
+    return job;
   }
 
   // Rows of the matrix that begin and end with these panels of it.
-  void multiply(const Product<T>& p, int64_t begin, int64_t end) const {
-    begin = std::max<int64_t>(begin, 0), end = std::min(end, panels(p.matrix.out));
-    if (begin < end) decode_.multiply(p, begin * kPanel, std::min(end * kPanel, p.matrix.out));
+  void run(const Job& job, int64_t begin, int64_t end) const {
+    const auto& p = job.main;
+    begin = std::max<int64_t>(begin, 0) * kPanel, end = std::min(end * kPanel, p.matrix.out);
+    if (begin >= end) return;
+    decode_.multiply(p, begin, end);
+    if (job.inner.empty()) return;
+    decode_.multiply({matrix_of(job.change.b), job.inner.data(), n_, nullptr, p.y, p.y, p.stride}, begin, end);
+    if (!job.residual) return;
+    for (int64_t i = 0; i < n_; ++i)
+      decode_.add(p.y + i * p.stride + begin, job.residual + i * p.stride + begin, end - begin);
   }
 
   void normalize(const Norm& norm, const T* x) {
@@ -96,15 +120,15 @@ class LayerStep {
 
   void project() {
     const int64_t k = heads_ * head_, v = k + kv_heads_ * head_;
-    const std::array products{product(l_.q_proj_, qkv_, width_), product(l_.k_proj_, qkv_ + k, width_),
-                              product(l_.v_proj_, qkv_ + v, width_)};
+    const std::array jobs{job(l_.q_proj_, qkv_, width_), job(l_.k_proj_, qkv_ + k, width_),
+                          job(l_.v_proj_, qkv_ + v, width_)};
     int64_t all = 0;
-    for (const auto& p : products) all += panels(p.matrix.out);
+    for (const auto& each : jobs) all += panels(each.main.matrix.out);
     kernels::share_rows(all, kPanel * hidden_, [&](int64_t begin, int64_t end) {
       int64_t before = 0;
-      for (const auto& p : products) {
-        multiply(p, begin - before, end - before);
-        before += panels(p.matrix.out);
+      for (const auto& each : jobs) {
+        run(each, begin - before, end - before);
+        before += panels(each.main.matrix.out);
       }
     });
   }
@@ -142,15 +166,15 @@ class LayerStep {
   }
 
   void add(const Linear& linear, const T* residual, T* y) {
-    const auto p = product(linear, y, hidden_, residual);
-    kernels::share_rows(panels(p.matrix.out), kPanel * p.matrix.in,
-                        [&](int64_t begin, int64_t end) { multiply(p, begin, end); });
+    const auto sum = job(linear, y, hidden_, residual);
+    kernels::share_rows(panels(hidden_), kPanel * linear.in(),
+                        [&](int64_t begin, int64_t end) { run(sum, begin, end); });
   }
 
   void gate() {
-    const auto gate = product(*l_.gate_proj_, gate_, inner_), up = product(l_.up_proj_, up_, inner_);
+    const auto gate = job(*l_.gate_proj_, gate_, inner_), up = job(l_.up_proj_, up_, inner_);
     kernels::share_rows(panels(inner_), 2 * kPanel * hidden_, [&](int64_t begin, int64_t end) {
-      multiply(gate, begin, end), multiply(up, begin, end);
+      run(gate, begin, end), run(up, begin, end);
       for (int64_t i = 0; i < n_; ++i)
         rows_.swiglu(gate_ + i * inner_, up_ + i * inner_, gated_ + i * inner_, begin * kPanel,
                      std::min(end * kPanel, inner_));

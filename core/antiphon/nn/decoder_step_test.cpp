@@ -79,6 +79,38 @@ TEST_CASE("a fused step gives what its operations give") {
   }
 }
 
+namespace {
+
+struct Change : LinearAdapter {
+  LowRank values;
+  explicit Change(const Linear& linear, uint64_t seed)
+      : values{random({3, linear.in()}, seed) * 0.2, random({linear.out(), 3}, seed + 1) * 0.2, 0.7} {}
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) override {
+    const auto a = values.a.to(x.scalar_type()), b = values.b.to(x.scalar_type());
+    return at::linear(x, weight, bias) + at::linear(at::linear(x, a), b) * values.scale;
+  }
+  LowRank low_rank() const override { return values; }
+  at::Tensor merged_weight(const at::Tensor& weight) const override { return weight; }
+};
+
+}  // namespace
+
+TEST_CASE("a fused step adds what adapters of low rank add") {
+  auto biased = small();
+  biased.qkv_bias = biased.output_bias = biased.mlp_bias = true;
+  const auto decoder = made(biased), half = made(biased, at::kBFloat16);
+  const auto before = answers(*decoder, true);
+  for (const auto* model : {decoder.get(), half.get()}) {
+    uint64_t seed = 30;
+    for (auto& site : const_cast<Decoder*>(model)->sites())
+      site.linear->adapter = std::make_shared<Change>(*site.linear, seed += 2);
+  }
+  const auto exact = answers(*decoder, false);
+  CHECK(relative_error(before, exact) > 1e-2);
+  CHECK(relative_error(answers(*decoder, true), exact) < 1e-5);
+  CHECK(relative_error(answers(*half, true), exact) < 1.2 * relative_error(answers(*half, false), exact));
+}
+
 TEST_CASE("which layers take the fused step") {
   const auto options = small();
   auto cache = made(options)->make_cache(1, 4);
@@ -90,6 +122,12 @@ TEST_CASE("which layers take the fused step") {
   };
   const auto x = random({1, 64}, 1);
   CHECK(fits(*layer_of(options), x, cache));
+  const auto adapted = layer_of(options);
+  const auto& site = *adapted->sites().front().linear;
+  adapted->sites().front().linear->adapter = std::make_shared<Change>(site, 1);
+  CHECK(fits(*adapted, x, cache));
+  static_cast<Change&>(*site.adapter).values = {};  // of another form
+  CHECK_FALSE(fits(*adapted, x, cache));
   CHECK_FALSE(fits(*layer_of(options), x.to(at::kBFloat16), cache));
   CHECK_FALSE(fits(*layer_of(options), random({2, 64}, 1), cache));
   auto other = options;

@@ -35,7 +35,12 @@ void multiply(const at::Tensor& x, const kernels::Matrix& matrix, const at::Tens
 bool fits_few_rows(const at::Tensor& x, const at::Tensor& weight) { return few(x) && alike(weight, x); }
 
 bool fits_few_rows(const at::Tensor& x, const Linear& linear) {
-  if (!few(x) || linear.adapter || (linear.bias.defined() && !alike(linear.bias, x))) return false;
+  if (!few(x) || (linear.bias.defined() && !alike(linear.bias, x))) return false;
+  if (linear.adapter) {
+    const auto change = linear.adapter->low_rank();
+    for (const auto& matrix : {change.a, change.b})
+      if (!matrix.defined() || !kernels::fits(matrix) || !matrix.is_contiguous()) return false;
+  }
   return linear.quantized || alike(linear.weight, x);
 }
 
@@ -58,6 +63,14 @@ at::Tensor multiply_few_rows(const at::Tensor& x, const kernels::Matrix& matrix,
   else
     multiply<uint16_t>(x, matrix, bias, y);
   return y;
+}
+
+at::Tensor multiply_few_rows(const at::Tensor& x, const Linear& linear) {
+  const auto y = multiply_few_rows(x, matrix_of(linear), linear.bias);
+  if (!linear.adapter) return y;
+  const auto change = linear.adapter->low_rank();
+  const auto inner = multiply_few_rows(x, matrix_of(change.a), {}).mul_(change.scale);
+  return y.add_(multiply_few_rows(inner, matrix_of(change.b), {}));
 }
 
 }  // namespace antiphon::nn

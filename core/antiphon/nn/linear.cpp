@@ -15,8 +15,8 @@ Linear::Linear(int64_t in, int64_t out, bool with_bias) {
 }
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
+  if (fits_few_rows(x, *this)) return multiply_few_rows(x, *this);
   if (adapter) return adapter->forward(x, weight, bias);
-  if (fits_few_rows(x, *this)) return multiply_few_rows(x, matrix_of(*this), bias);
   const auto matrix = quantized ? quantized->dequantized(x.scalar_type()) : like(weight, x);
   if (!bias.defined()) return at::linear(x, matrix);
   return at::linear(x, matrix, like(bias, x));
