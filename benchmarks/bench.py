@@ -20,7 +20,7 @@ class Bench:
         self.options, self.folder = options, folder
         self.ours, self.program = (Path(options.build) / "bin" / name for name in ("antiphon_bench", "antiphon"))
         self.rows, self.commands, self.versions, self.sessions, self.skipped = [], [], {}, [], []
-        self.rounds = 1 if options.quick else 2
+        self.rounds, self.many = (1, 1) if options.quick else (2, 4)  # many: where a round is short, against a machine that changes
 
     def repeats(self, threads=None, most=5):
         return ["--warmup", 1, "--reps", min(most, 2 if self.options.quick else 5), "--threads", threads or self.options.threads]
@@ -49,10 +49,10 @@ class Bench:
         self.log({**line, "others_share": round(child.others, 3), "wall_s": round(child.wall, 3)})
         return line, child.others
 
-    def compare(self, ours, peers, metrics):
+    def compare(self, ours, peers, metrics, rounds=None):
         """Ours and each of the peers' commands in turn. A metric is (row, key of ours) or (row, key of ours, which peer, its key)."""
         self.note(ours, *peers)
-        for _ in range(self.rounds):
+        for _ in range(rounds or self.rounds):
             ((one, others), *two) = [self.lines(command) for command in (ours, *peers)]
             for line, _ in two:
                 self.agree(one, line)

@@ -19,7 +19,7 @@ def encoders(bench):
     for what, batch, name in ENCODERS:
         words = ["--what", what, "--batch", batch, "--dtype", "bf16", *bench.repeats()]
         bench.compare([bench.ours, "encode", "--model", MODEL, *words], [[PYTHON, HERE / "peer_encode.py", *words]],
-                      [(Row(f"encoder: {name}, bf16", "1/s", "higher", peer="transformers", goal=("C9", 1.2)), "items_per_s")])
+                      [(Row(f"encoder: {name}, bf16", "1/s", "higher", peer="transformers", goal=("C9", 1.2)), "items_per_s")], bench.many)
 
 
 def front_ends(bench):
@@ -29,11 +29,11 @@ def front_ends(bench):
     words = bench.repeats(threads=1)
     bench.compare([bench.ours, "mel", *words], [[PYTHON, HERE / "peer_front.py", "--what", "mel", *words]],
                   [(Row("log-mel of 30 s, one thread", "s", "lower", peer="WhisperFeatureExtractor", goal=("C10", 0.5)), "wall_med_s", 0, "whisper_s"),
-                   (Row("log-mel of 30 s, one thread", "s", "lower", peer="torchaudio"), "wall_med_s", 0, "torchaudio_s")])
+                   (Row("log-mel of 30 s, one thread", "s", "lower", peer="torchaudio"), "wall_med_s", 0, "torchaudio_s")], bench.many)
     words = ["--batch", 8, *words]
     bench.compare([bench.ours, "pictures", *words], [[PYTHON, HERE / "peer_front.py", "--what", "pictures", *words]],
                   [(Row("640x480 to 224x224 pixels, one thread", "pictures/s", "higher", peer="CLIPImageProcessor (torchvision)", goal=("C10", 2.0)), "pictures_per_s", 0, "torchvision_per_s"),
-                   (Row("640x480 to 224x224 pixels, one thread", "pictures/s", "higher", peer="CLIPImageProcessorPil"), "pictures_per_s", 0, "pil_per_s")])
+                   (Row("640x480 to 224x224 pixels, one thread", "pictures/s", "higher", peer="CLIPImageProcessorPil"), "pictures_per_s", 0, "pil_per_s")], bench.many)
 
 
 def video(bench):
@@ -45,7 +45,7 @@ def video(bench):
     bench.compare([bench.ours, "video", "--file", clip, *words], [[PYTHON, HERE / "peer_video.py", "--file", clip, *words]],
                   [(Row(f"{what}, a clip a thread", unit, "higher", peer="PyAV, likewise", goal=("C16", 1.25)), "clips_fps", 0, "clips_fps"),
                    (Row(f"{what}, one clip", unit, "higher", peer="PyAV, all threads on it", goal=("C16", 1.25)), "one_clip_fps", 0, "one_clip_fps"),
-                   (Row(f"{what}, a clip a thread", unit, "higher", peer="ffmpeg, all threads on one"), "clips_fps", 0, "ffmpeg_fps")])
+                   (Row(f"{what}, a clip a thread", unit, "higher", peer="ffmpeg, all threads on one"), "clips_fps", 0, "ffmpeg_fps")], bench.many)
 
 
 def files(bench):
@@ -56,7 +56,7 @@ def files(bench):
                   [(Row(f"{size}: the step waits", "s", "lower", peer="a copy in memory", goal=("C12", 1.0)), "blocked_s", 0, "copy_s"),
                    (Row(f"{size}: the step waits", "s", "lower", peer="torch.distributed.checkpoint, async"), "blocked_s", 0, "async_blocked_s"),
                    (Row(f"{size}: until it is on the disk", "s", "lower", peer="torch.distributed.checkpoint, async", goal=("C12", 0.625)), "total_s", 0, "async_total_s"),
-                   (Row(f"{size}: until it is on the disk", "s", "lower", peer="the bytes alone, with fsync", goal=("C12", 1.1)), "total_s", 0, "raw_write_s")])
+                   (Row(f"{size}: until it is on the disk", "s", "lower", peer="the bytes alone, with fsync", goal=("C12", 1.1)), "total_s", 0, "raw_write_s")], bench.many)
     bench.compare([bench.ours, "load", "--folder", folder, *words], [[PYTHON, HERE / "peer_files.py", "--what", "load", "--folder", folder, *words]],
                   [(Row("512 MB of safetensors to tensors of one's own", "GB/s", "higher", peer="safetensors.torch.load_file, cloned", goal=("C13", 1.0)), "own_gb_s"),
-                   (Row("the same, mapped", "s", "lower", peer="safetensors.torch.load_file"), "mapped_s")])
+                   (Row("the same, mapped", "s", "lower", peer="safetensors.torch.load_file"), "mapped_s")], bench.many)

@@ -86,7 +86,7 @@ def decode(bench, dtype, goals):
     if dtype == "bf16" and (command := llama_cpp(bench)):
         peers.append(command)
         metrics += decode_rows(dtype, "llama.cpp", 1, [("C6", 1.0), ()])
-    bench.compare([bench.ours, "decode", *words], peers, metrics)
+    bench.compare([bench.ours, "decode", *words], peers, metrics, bench.many)
 
 
 def quantized(bench):
@@ -96,7 +96,7 @@ def quantized(bench):
             return
         metrics = [metric[:2] for metric in decode_rows(weights, f"llama.cpp {kind}", 0, [("C7", 0.9), ()])]
         metrics.append((Row(f"decode, {weights}: peak memory", "MiB", "lower", peer=f"llama.cpp {kind}"), "peak_rss_mib"))
-        bench.compare([bench.ours, "decode", *arguments(bench, "bf16", "--weights", weights)], [command], metrics)
+        bench.compare([bench.ours, "decode", *arguments(bench, "bf16", "--weights", weights)], [command], metrics, bench.many)
 
 
 def llama_cpp(bench, kind="BF16"):
