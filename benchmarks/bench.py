@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+import record
+import rows
 from child import run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,14 +18,14 @@ TOLERANCE = 0.3  # of the first losses of two random models
 
 
 class Bench:
-    def __init__(self, options, folder):
-        self.options, self.folder = options, folder
+    def __init__(self, options, folder, recorded=None):
+        """`recorded`: what a check compares with; rounds go on until it can tell."""
+        self.options, self.folder, self.recorded = options, folder, recorded
         self.ours, self.program = (Path(options.build) / "bin" / name for name in ("antiphon_bench", "antiphon"))
         self.rows, self.commands, self.versions, self.sessions, self.skipped = [], [], {}, [], []
-        self.rounds, self.many = (1, 1) if options.quick else (2, 4)  # many: where a round is short, against a machine that changes
 
-    def repeats(self, threads=None, most=5):
-        return ["--warmup", 1, "--reps", min(most, 2 if self.options.quick else 5), "--threads", threads or self.options.threads]
+    def repeats(self, threads=None, most=3):
+        return ["--warmup", 1, "--reps", min(most, 2 if self.options.quick else 3), "--threads", threads or self.options.threads]
 
     def note(self, *commands):
         """The commands as the page shows them."""
@@ -42,27 +44,39 @@ class Bench:
     def log(line):
         print(json.dumps({key: value for key, value in line.items() if key != "samples"}), flush=True)
 
-    def lines(self, command):
-        """The last line of a process and others' share while it ran."""
-        child = run([str(word) for word in command])
-        line = child.line()
-        self.log({**line, "others_share": round(child.others, 3), "wall_s": round(child.wall, 3)})
-        return line, child.others
+    def line(self, side):
+        """What a side measured: a command that prints it last, or a function that gives it; with others' share meanwhile."""
+        if callable(side):
+            line = side()
+        else:
+            child = run([str(word) for word in side])
+            line = {**child.line(), "others_share": round(child.others, 3), "wall_s": round(child.wall, 3)}
+        self.log(line)
+        return line
 
-    def compare(self, ours, peers, metrics, rounds=None):
-        """Ours and each of the peers' commands in turn. A metric is (row, key of ours) or (row, key of ours, which peer, its key)."""
-        self.note(ours, *peers)
-        for _ in range(rounds or self.rounds):
-            ((one, others), *two) = [self.lines(command) for command in (ours, *peers)]
-            for line, _ in two:
-                self.agree(one, line)
+    def compare(self, sides, metrics):
+        """The sides (name: command or function) in turn, round after round, until each ratio is known well enough.
+        A metric is (row, "side.key", "peer's side.key")."""
+        self.note(*[side for side in sides.values() if not callable(side)])
+        new = [metric[0] for metric in metrics]
+        while not all(self.settled(row) for row in new):
+            lines = {name: self.line(side) for name, side in sides.items()}
+            for name, line in lines.items():
+                self.agree(lines["ours"], line)
                 self.versions = {**line.get("versions", {}), **self.versions}
-            for row, key, *their in metrics:
-                which, their_key = their or (0, key)
-                row.ours += one["samples"].get(key, [one.get(key)])
-                row.theirs += two[which][0]["samples"].get(their_key, [two[which][0].get(their_key)])
-                row.others = max(row.others, others, two[which][1])
-        self.rows += [metric[0] for metric in metrics]
+            for row, *keys in metrics:
+                two = [key.split(".") for key in keys]
+                samples = [lines[side].get("samples", {}).get(key) or [lines[side][key]] for side, key in two]
+                row.rounds.append(rows.Round(*samples, others=max(lines[side]["others_share"] for side, _ in two)))
+        self.rows += new
+
+    def settled(self, row):
+        if len(row.rounds) >= (1 if self.options.quick else rows.MOST):
+            return True
+        if len(row.quiet()) < rows.LEAST:
+            return False
+        then = self.recorded and self.recorded["rows"].get(row.key())
+        return record.judge(row.key(), record.entry(row), then).kind != "cannot tell" if then else row.half_width() <= rows.WANTED
 
     @staticmethod
     def agree(one, two):
@@ -73,12 +87,14 @@ class Bench:
             if key in one and key in two and one[key] != two[key]:
                 sys.exit(f"run.py: {one['bench']}: {key} differ ({one[key]} and {two[key]}): the two sides do not do the same work")
 
-    def timed_row(self, row, ours, peer, until, repeats):
+    def seconds(self, row, ours, peer, until=None):
         """Seconds from launch until a line that starts with `until`, or to the end; `ours` gives the command."""
-        for i in range(repeats + 1):  # the first pair only warms the page cache
-            a, b = run([str(word) for word in ours()], until), run([str(word) for word in peer], until)
-            if i > 0:
-                row.ours.append(a.until), row.theirs.append(b.until)
-                row.others = max(row.others, b.others)  # ours is too short for the clock of /proc/stat
-        self.log({"bench": row.what, "side": "both", "antiphon_s": row.ours, "peer_s": row.theirs, "others_share": round(row.others, 3)})
-        self.rows.append(row)
+        def side(name, command, trusted):
+            child = run([str(word) for word in command()], until)
+            return {"bench": row.what, "side": name, "until_s": child.until, "others_share": round(child.others, 3) if trusted else 0.0}
+
+        sides = {"ours": lambda: side("antiphon", ours, False), "peer": lambda: side("peer", lambda: peer, True)}  # ours is too short for the clock of /proc/stat
+        for warm in sides.values():  # the page cache
+            warm()
+        self.note(ours(), peer)
+        self.compare(sides, [(row, "ours.until_s", "peer.until_s")])

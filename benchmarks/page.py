@@ -1,46 +1,24 @@
-"""Tables for docs/performance.md, out of the rows that run.py measured."""
+"""Tables for docs/performance.md, out of the rows that were measured."""
 
 import statistics
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from rows import BUSY
+
 BEGIN, END = "<!-- measured: begin (written by benchmarks/run.py) -->", "<!-- measured: end -->"
-BUSY = 0.10  # others' share of the cores from which on a row is marked
-PEER = "transformers + peft"
 
 
-@dataclass
-class Row:
-    what: str
-    unit: str
-    better: str  # "higher" or "lower"
-    ours: list = field(default_factory=list)
-    theirs: list = field(default_factory=list)
-    others: float = 0.0
-    peer: str = PEER
-    goal: tuple = ()  # ("C1", 1.5): the ratio ours / peer that is to be reached
+def goal_text(row):
+    if not row.goal:
+        return ""
+    sign = "≥" if row.better == "higher" else "≤"
+    return f"{row.goal[0]} {sign} {row.goal[1]:.3g}: {'reached' if row.reached() else '**not reached**'}"
 
-    def key(self):
-        return f"{self.what} / {self.peer}"
 
-    def ratio(self):
-        return statistics.median(self.ours) / statistics.median(self.theirs)
-
-    def busy(self):
-        return self.others >= BUSY
-
-    def reached(self):
-        return self.ratio() >= self.goal[1] if self.better == "higher" else self.ratio() <= self.goal[1]
-
-    def goal_text(self):
-        if not self.goal:
-            return ""
-        sign = "≥" if self.better == "higher" else "≤"
-        return f"{self.goal[0]} {sign} {self.goal[1]:.3g}: {'reached' if self.reached() else '**not reached**'}"
-
-    def line(self):
-        mark = " (busy)" if self.busy() else ""
-        return f"| {self.what}{mark} | {self.unit} | {spread(self.ours)} | {self.peer}: {spread(self.theirs)} | **{self.ratio():.2f}** | {self.better} | {self.goal_text()} | {self.others:.0%} |"
+def line(row):
+    mark = " (busy)" if row.busy() else ""
+    return (f"| {row.what}{mark} | {row.unit} | {spread(row.ours())} | {row.peer}: {spread(row.theirs())} | **{row.ratio():.2f}** ± {row.half_width():.0%} ({len(row.used())}) "
+            f"| {row.better} | {goal_text(row)} | {row.others():.0%} |")
 
 
 def number(value):
@@ -52,30 +30,30 @@ def spread(values):
 
 
 def table(rows):
-    head = ["| what | unit | Antiphon: median (min to max) | peer: median (min to max) | ours / peer | better is | goal | others' share |", "|---|---|---:|---:|---:|---|---|---:|"]
-    return "\n".join(head + [row.line() for row in rows])
+    head = ["| what | unit | Antiphon: median (min to max) | peer: median (min to max) | ours / peer (rounds) | better is | goal | others' share |", "|---|---|---:|---:|---:|---|---|---:|"]
+    return "\n".join(head + [line(row) for row in rows])
 
 
 def session_table(lines):
     """`lines`: what `antiphon_bench session` printed."""
     if not lines:
         return []
-    text = next(line for line in lines if line["bench"] == "session_text")
+    text = next(one for one in lines if one["bench"] == "session_text")
     step, asked = text["decode_step_s"], text["first_token_s"]
     head = ["", "From the end of a turn to the first token of the answer (medians; smallest to largest). A decoding step takes "
             f"{step * 1e3:.1f} ms, the first token of a typed turn {asked * 1e3:.1f} ms.", "",
             "| speech | work while it arrives | end of turn | first token, ms | steps more than a typed turn | busy while listening |", "|---:|---|---|---:|---:|---:|"]
     ways = {"session_ahead": ("yes", "by command"), "session_detector": ("yes", "heard by the detector"), "session_after": ("no", "by command")}
-    for line in lines:
-        if line["bench"] in ways:
-            samples = [value * 1e3 for value in line["samples"]["first_token_s"]]
-            head.append(f"| {line['seconds']:.0f} s | {' | '.join(ways[line['bench']])} | {spread(samples)} | {(line['first_token_s'] - asked) / step:+.2f} | {line['busy_share']:.1%} |")
+    for one in lines:
+        if one["bench"] in ways:
+            samples = [value * 1e3 for value in one["samples"]["first_token_s"]]
+            head.append(f"| {one['seconds']:.0f} s | {' | '.join(ways[one['bench']])} | {spread(samples)} | {(one['first_token_s'] - asked) / step:+.2f} | {one['busy_share']:.1%} |")
     return head
 
 
 def verdict(rows):
     busy = sum(row.busy() for row in rows)
-    quiet = f"**The machine was not quiet: in {busy} of {len(rows)} rows, marked (busy), others used {BUSY:.0%} of the cores or more. Trust their ratios little and their figures less.**" if busy else "The machine was quiet."
+    quiet = f"**The machine was not quiet: in {busy} of {len(rows)} rows, marked (busy), others used {BUSY:.0%} of the cores or more in too many rounds. Trust their ratios little and their figures less.**" if busy else "The machine was quiet."
     goals = [row for row in rows if row.goal]
     return f"{quiet} {sum(row.reached() for row in goals)} of {len(goals)} goals are reached."
 
@@ -85,7 +63,7 @@ def generated(facts, peak, rows, commands, sessions=(), skipped=()):
     return "\n".join([
         BEGIN, "", *[f"- {key}: {value}" for key, value in facts.items()], f"- at best this machine does: {limits} (a row: one row times 128 MiB of weights)",
         *[f"- not measured: {reason}" for reason in skipped], "",
-        verdict(rows), "", table(rows), *session_table(sessions), "", "Commands, ours and the peers' in turn (A B A B):", "```sh", *commands, "```", END])
+        verdict(rows), "", table(rows), *session_table(sessions), "", "Commands, ours and the peers' in turn (A B A B), as often as the table says:", "```sh", *commands, "```", END])
 
 
 def put_in(path, text):

@@ -3,7 +3,7 @@
 import subprocess
 
 from bench import HERE, MODEL, PACKAGES, PYTHON
-from page import Row
+from rows import Row
 
 ENCODERS = (("whisper", 1, "Whisper base, 30 s of sound"), ("clip", 8, "CLIP ViT-B/32, 8 pictures"), ("siglip", 8, "SigLIP base/16, 8 pictures"))
 
@@ -18,8 +18,8 @@ def missing(bench, what):
 def encoders(bench):
     for what, batch, name in ENCODERS:
         words = ["--what", what, "--batch", batch, "--dtype", "bf16", *bench.repeats()]
-        bench.compare([bench.ours, "encode", "--model", MODEL, *words], [[PYTHON, HERE / "peer_encode.py", *words]],
-                      [(Row(f"encoder: {name}, bf16", "1/s", "higher", peer="transformers", goal=("C9", 1.2)), "items_per_s")], bench.many)
+        bench.compare({"ours": [bench.ours, "encode", "--model", MODEL, *words], "peer": [PYTHON, HERE / "peer_encode.py", *words]},
+                      [(Row(f"encoder: {name}, bf16", "1/s", "higher", peer="transformers", goal=("C9", 1.2)), "ours.items_per_s", "peer.items_per_s")])
 
 
 def front_ends(bench):
@@ -27,13 +27,13 @@ def front_ends(bench):
     if missing(bench, "front ends"):
         return
     words = bench.repeats(threads=1)
-    bench.compare([bench.ours, "mel", *words], [[PYTHON, HERE / "peer_front.py", "--what", "mel", *words]],
-                  [(Row("log-mel of 30 s, one thread", "s", "lower", peer="WhisperFeatureExtractor", goal=("C10", 0.5)), "wall_med_s", 0, "whisper_s"),
-                   (Row("log-mel of 30 s, one thread", "s", "lower", peer="torchaudio"), "wall_med_s", 0, "torchaudio_s")], bench.many)
+    bench.compare({"ours": [bench.ours, "mel", *words], "peer": [PYTHON, HERE / "peer_front.py", "--what", "mel", *words]},
+                  [(Row("log-mel of 30 s, one thread", "s", "lower", peer="WhisperFeatureExtractor", goal=("C10", 0.5)), "ours.wall_med_s", "peer.whisper_s"),
+                   (Row("log-mel of 30 s, one thread", "s", "lower", peer="torchaudio"), "ours.wall_med_s", "peer.torchaudio_s")])
     words = ["--batch", 8, *words]
-    bench.compare([bench.ours, "pictures", *words], [[PYTHON, HERE / "peer_front.py", "--what", "pictures", *words]],
-                  [(Row("640x480 to 224x224 pixels, one thread", "pictures/s", "higher", peer="CLIPImageProcessor (torchvision)", goal=("C10", 2.0)), "pictures_per_s", 0, "torchvision_per_s"),
-                   (Row("640x480 to 224x224 pixels, one thread", "pictures/s", "higher", peer="CLIPImageProcessorPil"), "pictures_per_s", 0, "pil_per_s")], bench.many)
+    bench.compare({"ours": [bench.ours, "pictures", *words], "peer": [PYTHON, HERE / "peer_front.py", "--what", "pictures", *words]},
+                  [(Row("640x480 to 224x224 pixels, one thread", "pictures/s", "higher", peer="CLIPImageProcessor (torchvision)", goal=("C10", 2.0)), "ours.pictures_per_s", "peer.torchvision_per_s"),
+                   (Row("640x480 to 224x224 pixels, one thread", "pictures/s", "higher", peer="CLIPImageProcessorPil"), "ours.pictures_per_s", "peer.pil_per_s")])
 
 
 def video(bench):
@@ -42,21 +42,21 @@ def video(bench):
     clip, words = bench.folder / "clip.mp4", bench.repeats()
     subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=10", "-c:v", "libx264", "-g", "60", "-pix_fmt", "yuv420p", str(clip)], check=True)
     what, unit = "video 720p to 224x224", "frames/s"
-    bench.compare([bench.ours, "video", "--file", clip, *words], [[PYTHON, HERE / "peer_video.py", "--file", clip, *words]],
-                  [(Row(f"{what}, a clip a thread", unit, "higher", peer="PyAV, likewise", goal=("C16", 1.25)), "clips_fps", 0, "clips_fps"),
-                   (Row(f"{what}, one clip", unit, "higher", peer="PyAV, all threads on it", goal=("C16", 1.25)), "one_clip_fps", 0, "one_clip_fps"),
-                   (Row(f"{what}, a clip a thread", unit, "higher", peer="ffmpeg, all threads on one"), "clips_fps", 0, "ffmpeg_fps")], bench.many)
+    bench.compare({"ours": [bench.ours, "video", "--file", clip, *words], "peer": [PYTHON, HERE / "peer_video.py", "--file", clip, *words]},
+                  [(Row(f"{what}, a clip a thread", unit, "higher", peer="PyAV, likewise", goal=("C16", 1.25)), "ours.clips_fps", "peer.clips_fps"),
+                   (Row(f"{what}, one clip", unit, "higher", peer="PyAV, all threads on it", goal=("C16", 1.25)), "ours.one_clip_fps", "peer.one_clip_fps"),
+                   (Row(f"{what}, a clip a thread", unit, "higher", peer="ffmpeg, all threads on one"), "ours.clips_fps", "peer.ffmpeg_fps")])
 
 
 def files(bench):
     folder, words = bench.folder / "files", bench.repeats()
     folder.mkdir(exist_ok=True)
     size = "checkpoint of 512 MB"
-    bench.compare([bench.ours, "checkpoint", "--folder", folder / "ours", *words], [[PYTHON, HERE / "peer_files.py", "--what", "checkpoint", "--folder", folder / "theirs", *words]],
-                  [(Row(f"{size}: the step waits", "s", "lower", peer="a copy in memory", goal=("C12", 1.0)), "blocked_s", 0, "copy_s"),
-                   (Row(f"{size}: the step waits", "s", "lower", peer="torch.distributed.checkpoint, async"), "blocked_s", 0, "async_blocked_s"),
-                   (Row(f"{size}: until it is on the disk", "s", "lower", peer="torch.distributed.checkpoint, async", goal=("C12", 0.625)), "total_s", 0, "async_total_s"),
-                   (Row(f"{size}: until it is on the disk", "s", "lower", peer="the bytes alone, with fsync", goal=("C12", 1.1)), "total_s", 0, "raw_write_s")], bench.many)
-    bench.compare([bench.ours, "load", "--folder", folder, *words], [[PYTHON, HERE / "peer_files.py", "--what", "load", "--folder", folder, *words]],
-                  [(Row("512 MB of safetensors to tensors of one's own", "GB/s", "higher", peer="safetensors.torch.load_file, cloned", goal=("C13", 1.0)), "own_gb_s"),
-                   (Row("the same, mapped", "s", "lower", peer="safetensors.torch.load_file"), "mapped_s")], bench.many)
+    bench.compare({"ours": [bench.ours, "checkpoint", "--folder", folder / "ours", *words], "peer": [PYTHON, HERE / "peer_files.py", "--what", "checkpoint", "--folder", folder / "theirs", *words]},
+                  [(Row(f"{size}: the step waits", "s", "lower", peer="a copy in memory", goal=("C12", 1.0)), "ours.blocked_s", "ours.copy_s"),
+                   (Row(f"{size}: the step waits", "s", "lower", peer="torch.distributed.checkpoint, async"), "ours.blocked_s", "peer.async_blocked_s"),
+                   (Row(f"{size}: until it is on the disk", "s", "lower", peer="torch.distributed.checkpoint, async", goal=("C12", 0.625)), "ours.total_s", "peer.async_total_s"),
+                   (Row(f"{size}: until it is on the disk", "s", "lower", peer="the bytes alone, with fsync", goal=("C12", 1.1)), "ours.total_s", "peer.raw_write_s")])
+    bench.compare({"ours": [bench.ours, "load", "--folder", folder, *words], "peer": [PYTHON, HERE / "peer_files.py", "--what", "load", "--folder", folder, *words]},
+                  [(Row("512 MB of safetensors to tensors of one's own", "GB/s", "higher", peer="safetensors.torch.load_file, cloned", goal=("C13", 1.0)), "ours.own_gb_s", "peer.own_gb_s"),
+                   (Row("the same, mapped", "s", "lower", peer="safetensors.torch.load_file"), "ours.mapped_s", "peer.mapped_s")])

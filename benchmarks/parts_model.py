@@ -9,7 +9,7 @@ from pathlib import Path
 import program_files
 from bench import HERE, MODEL, PYTHON, ROOT
 from child import run
-from page import Row
+from rows import Row
 
 BATCH, SEQUENCE = 4, 256
 RECIPE = ROOT / "configs/recipes/stamps.toml"
@@ -18,39 +18,42 @@ LLAMA_PYTHON = Path(os.environ.get("ANTIPHON_LLAMA_PYTHON", ROOT / ".cache/llama
 TRANSFORMERS = "transformers"
 
 
-def arguments(bench, dtype, *more, most=5):
+def arguments(bench, dtype, *more, most=3):
     return ["--model", MODEL, "--dtype", dtype, *more, *bench.repeats(most=most)]
 
 
 def train(bench, dtype, goals):
-    """LoRA; `goals`: of the speed and of the memory."""
-    speed, memory = Row(f"LoRA step, {dtype}", "tokens/s", "higher", goal=goals[0]), Row(f"LoRA step, {dtype}: peak memory", "MiB", "lower", goal=goals[1])
-    words = arguments(bench, dtype)
-    bench.compare([bench.ours, "train", *words], [[PYTHON, HERE / "peer_train.py", *words]], [(speed, "tokens_per_s"), (memory, "peak_rss_mib")])
-    program_train(bench, dtype, speed, memory)
+    """LoRA; `goals`: of the speed and of the memory. The whole program beside the peer's bare loop, too."""
+    words, program = arguments(bench, dtype), f"`antiphon train`, {dtype}"
+    sides = {"ours": [bench.ours, "train", *words], "peer": [PYTHON, HERE / "peer_train.py", *words], "program": program_train(bench, dtype)}
+    rows = [(f"LoRA step, {dtype}", goals, "ours"), (program, [(), ()], "program")]
+    bench.compare(sides, [metric for what, (speed, memory), side in rows for metric in (
+        (Row(what, "tokens/s", "higher", goal=speed), f"{side}.tokens_per_s", "peer.tokens_per_s"),
+        (Row(f"{what}: peak memory", "MiB", "lower", goal=memory), f"{side}.peak_rss_mib", "peer.peak_rss_mib"))])
 
 
-def program_train(bench, dtype, speed, memory):
-    """The whole program on samples of the same length, against the peer's bare loop, measured just before."""
+def program_train(bench, dtype):
+    """A side: the program with samples of the same length; its first step is left out."""
     folder = bench.folder / f"program_{dtype}"
     config = program_files.write(ROOT, folder, MODEL, program_files.SHAPE_OF_FILE, BATCH, SEQUENCE)
-    steps = 3 if bench.options.quick else 8
-    command = [bench.program, "train", config, "--threads", bench.options.threads, "--set", f"precision.compute={dtype}", "--set", f"train.steps={steps}"]
+    command = [bench.program, "train", config, "--threads", bench.options.threads, "--set", f"precision.compute={dtype}", "--set", f"train.steps={3 if bench.options.quick else 5}"]
     bench.note(command)
-    child = run([str(word) for word in command], until="step 1")
-    records = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()][1:]
-    assert all(record["train/samples"] == BATCH for record in records), "a batch of the program is not 4 samples"
-    rates = [record["train/tokens_per_second"] for record in records]
-    bench.log({"bench": "program_train", "side": "antiphon", "dtype": dtype, "tokens_per_s": rates, "peak_rss_mib": child.peak_rss_mib, "others_share": round(child.others, 3)})
-    others = max(child.others, speed.others)
-    bench.rows += [Row(f"`antiphon train`, {dtype}", "tokens/s", "higher", rates, speed.theirs, others), Row(f"`antiphon train`, {dtype}: peak memory", "MiB", "lower", [child.peak_rss_mib], memory.theirs, others)]
+
+    def side():
+        shutil.rmtree(folder / "run", ignore_errors=True)
+        child = run([str(word) for word in command], until="step 1")
+        records = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()][1:]
+        assert all(record["train/samples"] == BATCH for record in records), "a batch of the program is not 4 samples"
+        return {"bench": "program_train", "side": "antiphon", "dtype": dtype, "samples": {"tokens_per_s": [record["train/tokens_per_second"] for record in records]},
+                "peak_rss_mib": child.peak_rss_mib, "others_share": round(child.others, 3), "wall_s": round(child.wall, 3)}
+    return side
 
 
 def full(bench):
     words = arguments(bench, "bf16", "--full")
-    bench.compare([bench.ours, "train", *words], [[PYTHON, HERE / "peer_train.py", *words]],
-                  [(Row("full fine-tuning step, bf16", "tokens/s", "higher", peer=TRANSFORMERS, goal=("C4", 1.3)), "tokens_per_s"),
-                   (Row("full fine-tuning step, bf16: peak memory", "MiB", "lower", peer=TRANSFORMERS), "peak_rss_mib")])
+    bench.compare({"ours": [bench.ours, "train", *words], "peer": [PYTHON, HERE / "peer_train.py", *words]},
+                  [(Row("full fine-tuning step, bf16", "tokens/s", "higher", peer=TRANSFORMERS, goal=("C4", 1.3)), "ours.tokens_per_s", "peer.tokens_per_s"),
+                   (Row("full fine-tuning step, bf16: peak memory", "MiB", "lower", peer=TRANSFORMERS), "ours.peak_rss_mib", "peer.peak_rss_mib")])
 
 
 def mixed(bench):
@@ -58,35 +61,36 @@ def mixed(bench):
     count = 8 if bench.options.quick else 16
     chance = random.Random(5)
     lengths = ",".join(str(chance.randint(32, 1024)) for _ in range(count))
-    words = arguments(bench, "bf16", "--lengths", lengths, most=2)
-    bench.compare([bench.ours, "mixed", *words], [[PYTHON, HERE / "peer_mixed.py", *words, "--batch", BATCH]],
-                  [(Row("LoRA, lengths 32 to 1024, bf16", "trained tokens/s", "higher", goal=("C5", 3.0)), "tokens_per_s"),
-                   (Row("LoRA, lengths 32 to 1024, bf16: peak memory", "MiB", "lower"), "peak_rss_mib")])
+    words = arguments(bench, "bf16", "--lengths", lengths, most=1)
+    bench.compare({"ours": [bench.ours, "mixed", *words], "peer": [PYTHON, HERE / "peer_mixed.py", *words, "--batch", BATCH]},
+                  [(Row("LoRA, lengths 32 to 1024, bf16", "trained tokens/s", "higher", goal=("C5", 3.0)), "ours.tokens_per_s", "peer.tokens_per_s"),
+                   (Row("LoRA, lengths 32 to 1024, bf16: peak memory", "MiB", "lower"), "ours.peak_rss_mib", "peer.peak_rss_mib")])
 
 
 def llava(bench):
     for stage, name, peer in (("connector", "connector only", TRANSFORMERS), ("full", "connector and LLM", TRANSFORMERS), ("lora", "connector and LoRA", "transformers + peft")):
         words = arguments(bench, "bf16", "--stage", stage)
-        bench.compare([bench.ours, "llava", *words], [[PYTHON, HERE / "peer_llava.py", *words]],
-                      [(Row(f"LLaVA step, {name}, bf16", "tokens/s", "higher", peer=peer, goal=("C15", 1.5)), "tokens_per_s"),
-                       (Row(f"LLaVA step, {name}, bf16: peak memory", "MiB", "lower", peer=peer), "peak_rss_mib")])
+        bench.compare({"ours": [bench.ours, "llava", *words], "peer": [PYTHON, HERE / "peer_llava.py", *words]},
+                      [(Row(f"LLaVA step, {name}, bf16", "tokens/s", "higher", peer=peer, goal=("C15", 1.5)), "ours.tokens_per_s", "peer.tokens_per_s"),
+                       (Row(f"LLaVA step, {name}, bf16: peak memory", "MiB", "lower", peer=peer), "ours.peak_rss_mib", "peer.peak_rss_mib")])
 
 
-def decode_rows(dtype, peer, which, goals):
+def decode_metrics(dtype, peer, side, goals):
     """Speed only: `goals` of decoding and of prefill."""
     rows = [Row(f"decode, {dtype}", "tokens/s", "higher", peer=peer, goal=goals[0]), Row(f"first token after 64, {dtype}", "s", "lower", peer=peer),
             Row(f"prefill of 512, {dtype}", "tokens/s", "higher", peer=peer, goal=goals[1])]
-    return [(row, key, which, key) for row, key in zip(rows, ("decode_tok_s", "ttft64_s", "prefill512_tok_s"), strict=True)]
+    return [(row, f"ours.{key}", f"{side}.{key}") for row, key in zip(rows, ("decode_tok_s", "ttft64_s", "prefill512_tok_s"), strict=True)]
 
 
 def decode(bench, dtype, goals):
     words = arguments(bench, dtype)
-    peers, metrics = [[PYTHON, HERE / "peer_decode.py", *words]], decode_rows(dtype, TRANSFORMERS, 0, goals)
-    metrics.append((Row(f"decode, {dtype}: peak memory", "MiB", "lower", peer=TRANSFORMERS), "peak_rss_mib"))
+    sides = {"ours": [bench.ours, "decode", *words], "hf": [PYTHON, HERE / "peer_decode.py", *words]}
+    metrics = decode_metrics(dtype, TRANSFORMERS, "hf", goals)
+    metrics.append((Row(f"decode, {dtype}: peak memory", "MiB", "lower", peer=TRANSFORMERS), "ours.peak_rss_mib", "hf.peak_rss_mib"))
     if dtype == "bf16" and (command := llama_cpp(bench)):
-        peers.append(command)
-        metrics += decode_rows(dtype, "llama.cpp", 1, [("C6", 1.0), ()])
-    bench.compare([bench.ours, "decode", *words], peers, metrics, bench.many)
+        sides["llama"] = command
+        metrics += decode_metrics(dtype, "llama.cpp", "llama", [("C6", 1.0), ()])
+    bench.compare(sides, metrics)
 
 
 def quantized(bench):
@@ -94,9 +98,9 @@ def quantized(bench):
     for weights, kind in (("int8", "Q8_0"), ("int4", "Q4_0")):
         if not (command := llama_cpp(bench, kind)):
             return
-        metrics = [metric[:2] for metric in decode_rows(weights, f"llama.cpp {kind}", 0, [("C7", 0.9), ()])]
-        metrics.append((Row(f"decode, {weights}: peak memory", "MiB", "lower", peer=f"llama.cpp {kind}"), "peak_rss_mib"))
-        bench.compare([bench.ours, "decode", *arguments(bench, "bf16", "--weights", weights)], [command], metrics, bench.many)
+        metrics = decode_metrics(weights, f"llama.cpp {kind}", "llama", [("C7", 0.9), ()])
+        metrics.append((Row(f"decode, {weights}: peak memory", "MiB", "lower", peer=f"llama.cpp {kind}"), "ours.peak_rss_mib", "llama.peak_rss_mib"))
+        bench.compare({"ours": [bench.ours, "decode", *arguments(bench, "bf16", "--weights", weights)], "llama": command}, metrics)
 
 
 def llama_cpp(bench, kind="BF16"):
@@ -121,7 +125,6 @@ def session(bench):
 
 
 def startup(bench):
-    repeats = 2 if bench.options.quick else 5
     config = program_files.write(ROOT, bench.folder / "startup", MODEL, program_files.ONE_LAYER, BATCH, SEQUENCE)
     imports, first = [PYTHON, "-c", IMPORTS], [PYTHON, HERE / "peer_startup.py", config]
 
@@ -129,9 +132,6 @@ def startup(bench):
         shutil.rmtree(bench.folder / "startup/run", ignore_errors=True)
         return [bench.program, "train", config, "--set", "train.steps=1"]
 
-    pairs = [("start: `antiphon --help` / imports of a script", lambda: [bench.program, "--help"], imports, None, ()),
-             ("start: `antiphon validate` / the same imports", lambda: [bench.program, "validate", RECIPE], imports, None, ()),
-             ("start: launch to first step, one layer", one_step, first, "step 1", ("C11", 0.125))]
-    for what, ours, peer, until, goal in pairs:
-        bench.note(ours(), peer)
-        bench.timed_row(Row(what, "s", "lower", goal=goal), ours, peer, until, repeats)
+    bench.seconds(Row("start: `antiphon --help` / imports of a script", "s", "lower"), lambda: [bench.program, "--help"], imports)
+    bench.seconds(Row("start: `antiphon validate` / the same imports", "s", "lower"), lambda: [bench.program, "validate", RECIPE], imports)
+    bench.seconds(Row("start: launch to first step, one layer", "s", "lower", goal=("C11", 0.125)), one_step, first, "step 1")

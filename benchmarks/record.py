@@ -1,23 +1,15 @@
 """What a full run leaves for later ones (recorded.json), and whether a run is worse than that."""
 
 import json
-import statistics
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
-ALLOWED = 0.10  # worse by so much, beyond the spread of the runs, is a regression
-
-
-def spread(values):
-    """Width of the middle half of the values, as a share of their median."""
-    if len(values) < 2:
-        return 0.0
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return (high - low) / statistics.median(values)
+ALLOWED = 0.10  # a ratio that may be worse by so much does not pass
 
 
 def entry(row):
-    return {"ratio": round(row.ratio(), 4), "better": row.better, "spread": round(spread(row.ours) + spread(row.theirs), 4), "busy": row.busy()}
+    return {"ratio": round(row.ratio(), 4), "better": row.better, "half_width": round(row.half_width(), 4), "rounds": len(row.used()), "busy": row.busy()}
 
 
 def write(path, facts, rows):
@@ -33,18 +25,25 @@ def worse_by(now, then):
 @dataclass
 class Finding:
     key: str
-    kind: str  # "worse", "as recorded", "no evidence", "not recorded"
+    kind: str  # one of KINDS
     text: str
 
 
+KINDS = ["as recorded", "not recorded", "cannot tell", "worse"]
+
+
 def judge(key, now, then):
+    """Passes only where the runs exclude that the ratio is worse by a tenth; "cannot tell" where they exclude neither
+    that nor that it is the same."""
     if then is None:
         return Finding(key, "not recorded", f"{now['ratio']:.2f}")
-    change, noise = worse_by(now, then), max(now["spread"], then["spread"])
-    text = f"{now['ratio']:.2f}, recorded {then['ratio']:.2f}: {abs(change):.0%} {'worse' if change > 0 else 'better'}, spread {noise:.0%}"
+    change, noise = worse_by(now, then), math.hypot(now["half_width"], then["half_width"])
+    text = f"{now['ratio']:.2f}, recorded {then['ratio']:.2f}: {abs(change):.0%} {'worse' if change > 0 else 'better'}, ± {noise:.0%}"
     if now["busy"] or then["busy"]:
-        return Finding(key, "no evidence", text + ", the machine was busy")
-    return Finding(key, "worse" if change > ALLOWED + noise else "as recorded", text)
+        return Finding(key, "cannot tell", text + ", the machine was busy")
+    if change + noise < ALLOWED:
+        return Finding(key, "as recorded", text)
+    return Finding(key, "worse" if change - noise > 0 else "cannot tell", text)
 
 
 def check(rows, recorded):
@@ -53,8 +52,7 @@ def check(rows, recorded):
 
 def report(findings):
     """The findings by kind, the worst last, and whether all is well."""
-    kinds = ["as recorded", "not recorded", "no evidence", "worse"]
-    lines = [f"{finding.kind}: {finding.key}: {finding.text}" for kind in kinds for finding in findings if finding.kind == kind]
-    worse = sum(finding.kind == "worse" for finding in findings)
-    lines.append(f"{worse} of {len(findings)} ratios are worse than recorded by more than {ALLOWED:.0%} beyond the spread of the runs")
-    return "\n".join(lines), worse == 0
+    lines = [f"{finding.kind}: {finding.key}: {finding.text}" for kind in KINDS for finding in findings if finding.kind == kind]
+    worse, unknown = (sum(finding.kind == kind for finding in findings) for kind in ("worse", "cannot tell"))
+    lines.append(f"of {len(findings)} ratios {worse} are worse than recorded; of {unknown} a loss of {ALLOWED:.0%} cannot be excluded")
+    return "\n".join(lines), worse + unknown == 0

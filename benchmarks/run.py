@@ -45,20 +45,22 @@ def facts(bench):
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
     settings = [f"{key}={os.environ[key]}" for key in sorted(os.environ) if key.startswith(("OMP_", "KMP_", "MKL_", "DNNL_"))]
     return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "commit": commit, "machine": f"{cpu()}, {memory:.0f} GiB",
-            "threads": f"{bench.options.threads or CORES} on both sides" + (f"; {' '.join(settings)}" if settings else ""), "peers": ", ".join(f"{key} {value}" for key, value in sorted(bench.versions.items())),
-            "kind of run": "quick: few repetitions" if bench.options.quick else "full"}
+            "threads": f"{bench.options.threads or CORES} on both sides" + (f"; {' '.join(settings)}" if settings else ""), "peers": ", ".join(f"{key} {value}" for key, value in sorted(bench.versions.items()))}
 
 
 def options_of(words):
     parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="one round of few repetitions; writes no page")
     parser.add_argument("--only", default="", choices=["", *PARTS], help="one part; writes no page")
-    parser.add_argument("--check", action="store_true", help="compare the ratios with those of --recorded; fails where one is worse; writes no page")
+    parser.add_argument("--check", action="store_true", help="compare the ratios with those of --recorded; fails where one is worse, or may be; writes no page")
     parser.add_argument("--recorded", default=str(HERE / "recorded.json"))
     parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--page", default=str(ROOT / "docs/performance.md"))
     parser.add_argument("--build", default=str(ROOT / "build"))
-    return parser.parse_args(words)
+    options = parser.parse_args(words)
+    if options.quick and options.check:
+        parser.error("--quick has one round, which tells too little for --check")
+    return options
 
 
 def attempt(bench, name, part):
@@ -73,10 +75,9 @@ def attempt(bench, name, part):
 
 
 def check(bench):
-    recorded = json.loads(Path(bench.options.recorded).read_text())
-    if recorded["facts"]["machine"] != facts(bench)["machine"]:
-        print(f"run.py: recorded on another machine: {recorded['facts']['machine']}", file=sys.stderr)
-    text, well = record.report(record.check(bench.rows, recorded))
+    if bench.recorded["facts"]["machine"] != facts(bench)["machine"]:
+        print(f"run.py: recorded on another machine: {bench.recorded['facts']['machine']}", file=sys.stderr)
+    text, well = record.report(record.check(bench.rows, bench.recorded))
     print(text)
     return 0 if well else 1
 
@@ -97,11 +98,11 @@ def main():
         sys.exit(f"run.py: {options.recorded} is not there: a full run without --check writes it")
     os.environ["HF_HUB_OFFLINE"] = "1"
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
-        bench = Bench(options, Path(folder))
+        bench = Bench(options, Path(folder), json.loads(Path(options.recorded).read_text()) if options.check else None)
         whole = all([attempt(bench, name, part) for name, part in PARTS.items() if options.only in ("", name)])
     print("\n".join([page.table(bench.rows), *page.session_table(bench.sessions)]))
     worse = check(bench) if options.check else 0
-    if not options.only and not options.check:
+    if not (options.only or options.check or options.quick):
         write(bench)
     sys.exit(worse or (0 if whole else 1))
 

@@ -3,6 +3,8 @@
 Run: python tests/tools/bench_test.py"""
 import io
 import json
+import math
+import random
 import sys
 import tempfile
 import unittest
@@ -14,43 +16,74 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import bench  # noqa: E402
 import page  # noqa: E402
 import record  # noqa: E402
+import rows  # noqa: E402
 import run  # noqa: E402
-from page import Row  # noqa: E402
+from rows import Round, Row  # noqa: E402
 
 
-def faster(ours, theirs, **more):
-    return Row("step", "tokens/s", "higher", ours, theirs, **more)
+def faster(*rounds, **more):
+    return Row("step", "tokens/s", "higher", rounds=list(rounds), **more)
 
 
-def shorter(ours, theirs, **more):
-    return Row("wait", "s", "lower", ours, theirs, **more)
+def shorter(*rounds, **more):
+    return Row("wait", "s", "lower", rounds=list(rounds), **more)
+
+
+def one(ours, theirs, others=0.0):
+    return Round([ours], [theirs], others)
+
+
+def alike(ours, theirs, others=0.0):
+    """Three rounds that say the same."""
+    return [one(ours, theirs, others)] * 3
 
 
 class RowTest(unittest.TestCase):
-    def test_the_ratio_is_of_medians(self):
-        self.assertEqual(faster([1, 30, 20], [10, 5, 900]).ratio(), 2)
+    def test_the_ratio_is_the_geometric_mean_of_the_rounds_ratios_of_medians(self):
+        row = faster(Round([1, 30, 20], [10, 5, 900]), one(8, 1))
+        self.assertAlmostEqual(row.ratio(), 4)
+        self.assertEqual((row.ours(), row.theirs()), ([1, 30, 20, 8], [10, 5, 900, 1]))
+
+    def test_the_interval_is_student_s_over_the_rounds(self):
+        row = faster(one(1.0, 1), one(1.1, 1), one(1.21, 1))  # log ratios 0.0953 apart: that is their deviation, too
+        self.assertAlmostEqual(row.half_width(), 4.303 * math.log(1.1) / math.sqrt(3))
+        self.assertEqual(faster(*alike(2, 1)).half_width(), 0)
+        self.assertEqual(faster(one(2, 1)).half_width(), math.inf)
+
+    def test_the_interval_holds_the_truth_as_often_as_it_says(self):
+        chance, hits = random.Random(3), 0
+        for _ in range(2000):
+            row = faster(*[one(2 * math.exp(chance.gauss(0, 0.03)), 1) for _ in range(5)])
+            hits += abs(math.log(row.ratio() / 2)) <= row.half_width()
+        self.assertAlmostEqual(hits / 2000, 0.95, delta=0.015)
+
+    def test_busy_rounds_are_left_out_where_enough_are_quiet(self):
+        row = faster(*alike(2, 1), one(9, 1, others=0.1))
+        self.assertEqual((round(row.ratio(), 9), len(row.used()), row.busy(), row.others()), (2, 3, False, 0.0))
+        row = faster(one(2, 1), one(2, 1), one(8, 1, others=0.5), one(8, 1, others=0.2))
+        self.assertEqual((round(row.ratio(), 9), len(row.used()), row.busy(), row.others()), (4, 4, True, 0.5))
 
     def test_a_goal_is_reached_at_its_ratio(self):
-        self.assertTrue(faster([15], [10], goal=("C1", 1.5)).reached())
-        self.assertFalse(faster([14], [10], goal=("C1", 1.5)).reached())
-        self.assertTrue(shorter([5], [10], goal=("C3", 0.5)).reached())
-        self.assertFalse(shorter([6], [10], goal=("C3", 0.5)).reached())
-
-    def test_a_line_names_peer_goal_and_whether_it_is_reached(self):
-        line = faster([3000], [1000, 1200, 900], peer="llama.cpp", goal=("C6", 2.0)).line()
-        self.assertEqual(line, "| step | tokens/s | 3,000 (3,000 to 3,000, n=1) | llama.cpp: 1,000 (900 to 1,200, n=3) | **3.00** | higher | C6 ≥ 2: reached | 0% |")
-        self.assertIn("| C3 ≤ 0.5: **not reached** |", shorter([1], [1], goal=("C3", 0.5)).line())
-        self.assertIn("| lower |  |", shorter([1], [1]).line())
-
-    def test_a_busy_row_is_marked(self):
-        self.assertIn("step (busy)", faster([1], [1], others=0.10).line())
-        self.assertNotIn("busy", faster([1], [1], others=0.09).line())
+        self.assertTrue(faster(one(15, 10), goal=("C1", 1.5)).reached())
+        self.assertFalse(faster(one(14, 10), goal=("C1", 1.5)).reached())
+        self.assertTrue(shorter(one(5, 10), goal=("C3", 0.5)).reached())
+        self.assertFalse(shorter(one(6, 10), goal=("C3", 0.5)).reached())
 
 
 class PageTest(unittest.TestCase):
+    def test_a_line_names_peer_ratio_rounds_goal_and_whether_it_is_reached(self):
+        row = faster(Round([3000], [1000, 1200, 900]), one(3000, 1000), peer="llama.cpp", goal=("C6", 2.0))
+        self.assertEqual(page.line(row), "| step | tokens/s | 3,000 (3,000 to 3,000, n=2) | llama.cpp: 1,000 (900 to 1,200, n=4) | **3.00** ± 0% (2) | higher | C6 ≥ 2: reached | 0% |")
+        self.assertIn("| C3 ≤ 0.5: **not reached** |", page.line(shorter(*alike(1, 1), goal=("C3", 0.5))))
+        self.assertIn("| lower |  |", page.line(shorter(*alike(1, 1))))
+
+    def test_a_busy_row_is_marked(self):
+        self.assertIn("step (busy)", page.line(faster(*alike(1, 1, others=0.10))))
+        self.assertNotIn("busy", page.line(faster(*alike(1, 1, others=0.09))))
+
     def test_the_page_counts_goals_and_busy_rows_and_names_what_is_missing(self):
-        rows = [faster([2], [1], goal=("C1", 1.5)), shorter([2], [1], goal=("C3", 0.5), others=0.4)]
-        text = page.generated({"machine": "a box"}, {"bench": "peak", "copy_gb_s": 9}, rows, ["one", "two"], skipped=["llama.cpp: not there"])
+        two = [faster(*alike(2, 1), goal=("C1", 1.5)), shorter(*alike(2, 1, others=0.4), goal=("C3", 0.5))]
+        text = page.generated({"machine": "a box"}, {"bench": "peak", "copy_gb_s": 9}, two, ["one", "two"], skipped=["llama.cpp: not there"])
         for expected in ("- machine: a box", "copy_gb_s 9", "- not measured: llama.cpp: not there", "in 1 of 2 rows", "1 of 2 goals are reached", "one\ntwo"):
             self.assertIn(expected, text)
 
@@ -74,67 +107,102 @@ class RecordTest(unittest.TestCase):
     def judged(now, then):
         return record.judge("row", record.entry(now), then and record.entry(then)).kind
 
-    def test_spread_is_that_of_the_middle_half(self):
-        self.assertEqual(record.spread([7]), 0)
-        self.assertAlmostEqual(record.spread([8, 9, 10, 11, 900]), 0.2)
-
-    def test_worse_by_more_than_a_tenth_is_worse(self):
-        self.assertEqual(self.judged(faster([89], [100]), faster([100], [100])), "worse")
-        self.assertEqual(self.judged(faster([92], [100]), faster([100], [100])), "as recorded")
-        self.assertEqual(self.judged(shorter([111], [100]), shorter([100], [100])), "worse")
-        self.assertEqual(self.judged(shorter([109], [100]), shorter([100], [100])), "as recorded")
+    def test_worse_by_a_tenth_is_worse(self):
+        same = alike(100, 100)
+        self.assertEqual(self.judged(faster(*alike(90, 100)), faster(*same)), "worse")
+        self.assertEqual(self.judged(faster(*alike(92, 100)), faster(*same)), "as recorded")
+        self.assertEqual(self.judged(shorter(*alike(110, 100)), shorter(*same)), "worse")
+        self.assertEqual(self.judged(shorter(*alike(109, 100)), shorter(*same)), "as recorded")
 
     def test_better_is_never_worse(self):
-        self.assertEqual(self.judged(faster([300], [100]), faster([100], [100])), "as recorded")
-        self.assertEqual(self.judged(shorter([10], [100]), shorter([100], [100])), "as recorded")
+        self.assertEqual(self.judged(faster(*alike(300, 100)), faster(*alike(100, 100))), "as recorded")
+        self.assertEqual(self.judged(shorter(*alike(10, 100)), shorter(*alike(100, 100))), "as recorded")
 
-    def test_the_spread_of_either_run_is_allowed_for(self):
-        wide = [70, 80, 80, 90, 100]  # median 80, the middle half is 10 wide
-        self.assertEqual(self.judged(faster(wide, [100]), faster([97], [100])), "as recorded")
-        self.assertEqual(self.judged(faster(wide, [100]), faster([99], [100])), "worse")
-        self.assertEqual(self.judged(faster([80], [100]), faster([90, 95, 97, 105, 110], [100])), "worse")
-        self.assertEqual(self.judged(faster([83], [100]), faster([90, 95, 97, 105, 110], [100])), "as recorded")
+    def test_rounds_that_differ_widely_tell_nothing_rather_than_that_all_is_well(self):
+        wide = [one(90, 100), one(100, 100), one(110, 100)]  # ± 25 %
+        self.assertEqual(self.judged(faster(*wide), faster(*alike(100, 100))), "cannot tell")
+        self.assertEqual(self.judged(faster(*alike(100, 100)), faster(*wide)), "cannot tell")
+        self.assertEqual(self.judged(faster(*[one(round.ours[0] / 2, 100) for round in wide]), faster(*alike(100, 100))), "worse")
 
-    def test_a_busy_run_is_no_evidence(self):
-        self.assertEqual(self.judged(faster([1], [100], others=0.5), faster([100], [100])), "no evidence")
-        self.assertEqual(self.judged(faster([1], [100]), faster([100], [100], others=0.5)), "no evidence")
+    def test_a_busy_run_tells_nothing(self):
+        self.assertEqual(self.judged(faster(*alike(1, 100, others=0.5)), faster(*alike(100, 100))), "cannot tell")
+        self.assertEqual(self.judged(faster(*alike(1, 100)), faster(*alike(100, 100, others=0.5))), "cannot tell")
+
+    def test_a_loss_of_a_tenth_hardly_ever_passes_and_no_loss_hardly_ever_fails(self):
+        chance = random.Random(7)
+
+        def measured(ratio):
+            row = faster(*[one(ratio * math.exp(chance.gauss(0, 0.02)), 1) for _ in range(rows.LEAST)])
+            while row.half_width() > rows.WANTED and len(row.rounds) < rows.MOST:
+                row.rounds.append(one(ratio * math.exp(chance.gauss(0, 0.02)), 1))
+            return row
+        kinds = {ratio: [self.judged(measured(ratio), measured(1)) for _ in range(1000)] for ratio in (0.9, 1)}
+        self.assertLess(kinds[0.9].count("as recorded"), 40)
+        self.assertLess(kinds[1].count("worse"), 10)
 
     def test_a_new_row_is_said_to_be_new(self):
-        self.assertEqual(self.judged(faster([1], [1]), None), "not recorded")
+        self.assertEqual(self.judged(faster(*alike(1, 1)), None), "not recorded")
 
     def test_what_is_written_is_what_later_runs_are_compared_with(self):
-        rows = [faster([100], [100]), shorter([100], [100], peer="PyAV")]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "recorded.json"
-            record.write(path, {"machine": "a box"}, rows)
+            record.write(path, {"machine": "a box"}, [faster(*alike(100, 100)), shorter(*alike(100, 100), peer="PyAV")])
             recorded = json.loads(path.read_text())
         self.assertEqual(recorded["facts"]["machine"], "a box")
-        findings = record.check([faster([50], [100]), shorter([100], [100], peer="PyAV"), shorter([1], [1], peer="ffmpeg")], recorded)
+        findings = record.check([faster(*alike(50, 100)), shorter(*alike(100, 100), peer="PyAV"), shorter(*alike(1, 1), peer="ffmpeg")], recorded)
         self.assertEqual([finding.kind for finding in findings], ["worse", "as recorded", "not recorded"])
         text, well = record.report(findings)
         self.assertFalse(well)
-        self.assertIn("worse: step / transformers + peft: 0.50, recorded 1.00: 100% worse, spread 0%", text)
-        self.assertTrue(text.endswith("1 of 3 ratios are worse than recorded by more than 10% beyond the spread of the runs"))
+        self.assertIn("worse: step / transformers + peft: 0.50, recorded 1.00: 100% worse, ± 0%", text)
+        self.assertTrue(text.endswith("of 3 ratios 1 are worse than recorded; of 0 a loss of 10% cannot be excluded"))
         self.assertTrue(record.report(findings[1:])[1])
+        self.assertFalse(record.report([record.Finding("row", "cannot tell", "")])[1])
+
+
+def said(value, **more):
+    return {"bench": "b", "rate": value, "others_share": 0.0, **more}
 
 
 class CompareTest(unittest.TestCase):
     def setUp(self):
-        self.bench = bench.Bench(run.options_of(["--quick", "--build", "/builds/one"]), Path("/folder/of/files"))
+        self.bench = self.bench_with("--quick")
 
-    def compare(self, lines, metrics):
-        with mock.patch.object(bench.Bench, "lines", side_effect=lines), redirect_stdout(io.StringIO()):
-            self.bench.compare(["ours"], [["first"], ["second"]], metrics)
+    @staticmethod
+    def bench_with(*words, recorded=None):
+        return bench.Bench(run.options_of([*words, "--build", "/builds/one"]), Path("/folder/of/files"), recorded)
+
+    def compare(self, bench, sides, metrics):
+        with redirect_stdout(io.StringIO()):
+            bench.compare({name: iter(lines).__next__ for name, lines in sides.items()}, metrics)
 
     def test_samples_go_into_the_rows_of_their_peers(self):
-        one, two, other = faster([], []), faster([], [], peer="other"), shorter([], [])
-        lines = [({"bench": "b", "samples": {"rate": [4, 6]}, "rss": 9}, 0.01), ({"samples": {"rate": [1]}, "rss": 8, "versions": {"torch": "1"}}, 0.02), ({"samples": {"fps": [2]}, "versions": {"av": "3"}}, 0.3)]
-        self.compare(lines, [(one, "rate"), (two, "rate", 1, "fps"), (other, "rss")])
-        self.assertEqual((one.ours, one.theirs, one.others), ([4, 6], [1], 0.02))
-        self.assertEqual((two.ours, two.theirs, two.others), ([4, 6], [2], 0.3))
-        self.assertEqual((other.ours, other.theirs), ([9], [8]))
+        first, second, other = faster(), faster(peer="other"), shorter()
+        sides = {"ours": [{"bench": "b", "samples": {"rate": [4, 6]}, "rss": 9, "others_share": 0.01}],
+                 "hf": [{"samples": {"rate": [1]}, "rss": 8, "versions": {"torch": "1"}, "others_share": 0.02}],
+                 "av": [{"samples": {"fps": [2]}, "versions": {"av": "3"}, "others_share": 0.3}]}
+        self.compare(self.bench, sides, [(first, "ours.rate", "hf.rate"), (second, "ours.rate", "av.fps"), (other, "ours.rss", "hf.rss")])
+        self.assertEqual(first.rounds, [Round([4, 6], [1], 0.02)])
+        self.assertEqual(second.rounds, [Round([4, 6], [2], 0.3)])
+        self.assertEqual(other.rounds, [Round([9], [8], 0.02)])
         self.assertEqual(self.bench.versions, {"torch": "1", "av": "3"})
-        self.assertEqual(self.bench.rows, [one, two, other])
+        self.assertEqual(self.bench.rows, [first, second, other])
+
+    def rounds_until_settled(self, ours, recorded=None, others=()):
+        row = faster()
+        lines = [said(value, others_share=share) for value, share in zip(ours, [*others, *[0.0] * 99])]
+        self.compare(self.bench_with(recorded=recorded), {"ours": lines, "hf": [said(100)] * 99}, [(row, "ours.rate", "hf.rate")])
+        return len(row.rounds)
+
+    def test_rounds_go_on_until_the_ratio_is_known(self):
+        self.assertEqual(self.rounds_until_settled([100] * 99), rows.LEAST)
+        self.assertEqual(self.rounds_until_settled([100, 104, 100, 100, 100, 100, 100, 100]), 4)  # ± 6 % after three
+        self.assertEqual(self.rounds_until_settled([50, 150] * 9), rows.MOST)
+        self.assertEqual(self.rounds_until_settled([100] * 99, others=[0.5, 0.5]), 2 + rows.LEAST)
+
+    def test_a_check_goes_on_until_it_can_tell(self):
+        recorded = {"rows": {faster().key(): record.entry(faster(*alike(100, 100)))}}
+        self.assertEqual(self.rounds_until_settled([130, 120, 140] * 9, recorded), rows.LEAST)  # better in any case
+        self.assertEqual(self.rounds_until_settled([96, 97, 91, 96, 96, 96, 96], recorded), 4)  # 6 % ± 9 % worse after three
 
     def test_sides_that_do_not_do_the_same_work_end_the_run(self):
         for ours, theirs in (({"loss0": 10.0}, {"loss0": 10.4}), ({"outputs": 3}, {"outputs": 4})):
@@ -160,11 +228,16 @@ class CompareTest(unittest.TestCase):
     def test_a_check_fails_where_a_ratio_is_worse(self):
         with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
             path = Path(folder) / "recorded.json"
-            self.bench.options.recorded, self.bench.rows = str(path), [faster([100], [100])]
-            record.write(path, run.facts(self.bench), self.bench.rows)
-            self.assertEqual(run.check(self.bench), 0)
-            self.bench.rows = [faster([80], [100])]
-            self.assertEqual(run.check(self.bench), 1)
+            record.write(path, run.facts(self.bench), [faster(*alike(100, 100))])
+            checked = self.bench_with("--check", recorded=json.loads(path.read_text()))
+            checked.rows = [faster(*alike(100, 100))]
+            self.assertEqual(run.check(checked), 0)
+            checked.rows = [faster(*alike(90, 100))]
+            self.assertEqual(run.check(checked), 1)
+
+    def test_one_round_is_not_enough_for_a_check(self):
+        with self.assertRaises(SystemExit), mock.patch("sys.stderr", new=io.StringIO()):
+            run.options_of(["--quick", "--check"])
 
 
 class OthersTest(unittest.TestCase):

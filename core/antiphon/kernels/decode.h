@@ -47,7 +47,7 @@ struct DecodeKernels {
   // length + 2 · head_size floats.
   void (*attend)(const T* q, const T* keys, const T* values, int64_t length, int64_t head_size, float scale,
                  float* scratch, T* y);
-  // y [end - begin, in]: rows [begin, end) of a quantised matrix; multiples of kPanel.
+  // y [in, out], the transposed: columns [begin, end), rows of a quantised matrix; multiples of kPanel.
   void (*unpack)(const Matrix& matrix, T* y, int64_t begin, int64_t end);
 };
 

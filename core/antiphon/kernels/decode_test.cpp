@@ -109,9 +109,10 @@ TEST_CASE("a few rows times a quantised matrix, and the matrix itself") {
     for (const auto format : {WeightFormat::int8, WeightFormat::int4}) {
       const auto q = quantised(format, 48, 96);
       for (const int64_t n : {1, 2, 3, 4, 7}) check_product<T>(kernels, q.matrix(), q.dense, n, dtype, tolerance);
-      const auto y = at::empty({32, 96}, dtype);
+      const auto y = at::zeros({96, 48}, dtype);
       kernels.unpack(q.matrix(), data<T>(y), 16, 48);
-      CHECK(error(y, q.dense.narrow(0, 16, 32)) < tolerance);
+      CHECK(error(y.t().narrow(0, 16, 32), q.dense.narrow(0, 16, 32)) < tolerance);
+      CHECK(y.t().narrow(0, 0, 16).count_nonzero().item<int64_t>() == 0);
     }
   });
 }

@@ -71,17 +71,15 @@ kernels::Matrix QuantizedWeight::matrix() const {
 }
 
 at::Tensor QuantizedWeight::dequantized(at::ScalarType dtype) const {
-  const auto y = at::empty({out, in}, values.options().dtype(dtype));
+  const auto y = at::empty({in, out}, values.options().dtype(dtype));
   const auto source = matrix();
   kernels::share_rows(out / kPanel, kPanel * in, [&](int64_t begin, int64_t end) {
     if (dtype == at::kFloat)
-      kernels::decode_kernels<float>().unpack(source, y.mutable_data_ptr<float>() + begin * kPanel * in, begin * kPanel,
-                                              end * kPanel);
+      kernels::decode_kernels<float>().unpack(source, kernels::data<float>(y), begin * kPanel, end * kPanel);
     else
-      kernels::decode_kernels<uint16_t>().unpack(source, kernels::data<uint16_t>(y) + begin * kPanel * in,
-                                                 begin * kPanel, end * kPanel);
+      kernels::decode_kernels<uint16_t>().unpack(source, kernels::data<uint16_t>(y), begin * kPanel, end * kPanel);
   });
-  return y;
+  return y.t();
 }
 
 at::Tensor QuantizedWeight::rows(const at::Tensor& ids, at::ScalarType dtype) const {

@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
+#include <future>
 
 namespace antiphon::train {
 namespace {
@@ -70,11 +72,18 @@ bool is_complete(const fs::path& checkpoint) {
 
 void write_files(const fs::path& folder, const CheckpointContent& content) {
   fs::create_directory(folder);
-  weights::save_safetensors(folder / kFiles[0], content.parameters);
-  weights::save_safetensors(folder / kFiles[1], content.state);
-  write_file_atomic(folder / kFiles[2], content.progress.dump(1), ErrorKind::weights);
+  const auto save = [&](const char* name, const weights::NamedTensors& tensors) {
+    weights::save_safetensors(folder / name, tensors);
+    return file_digest(folder / name);
+  };
   json manifest;
-  for (const char* name : kFiles) manifest[name] = file_digest(folder / name);
+  {  // one file's copying into the page cache and its digest while the disk is busy with the other
+    auto parameters = std::async(std::launch::async, save, kFiles[0], std::cref(content.parameters));
+    manifest[kFiles[1]] = save(kFiles[1], content.state);
+    manifest[kFiles[0]] = parameters.get();
+  }
+  write_file_atomic(folder / kFiles[2], content.progress.dump(1), ErrorKind::weights);
+  manifest[kFiles[2]] = file_digest(folder / kFiles[2]);
   write_file_atomic(folder / "manifest.json", manifest.dump(1), ErrorKind::weights);
   sync_path(folder, ErrorKind::weights);
 }

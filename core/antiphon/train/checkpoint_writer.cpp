@@ -6,6 +6,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/kernels/stream_copy.h>
 
 #include <chrono>
 #include <cstring>
@@ -39,7 +40,7 @@ void shape_like(NamedTensors& buffers, const NamedTensors& values) {
 }
 
 void copy_values(NamedTensors& buffers, const NamedTensors& values) {
-  for (size_t i = 0; i < values.size(); ++i) buffers[i].second.copy_(values[i].second);
+  for (size_t i = 0; i < values.size(); ++i) kernels::stream_copy(buffers[i].second, values[i].second);
 }
 
 void shape_like(CheckpointContent& copy, const CheckpointContent& content) {
