@@ -14,7 +14,7 @@ struct GenerateOptions {
   int64_t top_k = 0;
   double top_p = 1;
   int64_t seed = 0;
-  std::string weights;
+  std::string weights = {};
 };
 
 struct EvalOptions {

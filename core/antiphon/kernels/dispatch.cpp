@@ -1,4 +1,5 @@
 #include <antiphon/kernels/decode.h>
+#include <antiphon/kernels/isa.h>
 #include <antiphon/kernels/resample.h>
 #include <antiphon/kernels/rows.h>
 
@@ -18,8 +19,6 @@ ANTIPHON_DECLARE_TABLES(avx512)
 
 namespace {
 
-enum class Isa { baseline, avx2, avx512 };
-
 Isa find_isa() {
 #ifdef ANTIPHON_X86_KERNELS
   __builtin_cpu_init();
@@ -32,12 +31,12 @@ Isa find_isa() {
   return Isa::baseline;
 }
 
+}  // namespace
+
 Isa isa() {
   static const Isa found = find_isa();
   return found;
 }
-
-}  // namespace
 
 #ifdef ANTIPHON_X86_KERNELS
 #define ANTIPHON_CHOSEN(table) \

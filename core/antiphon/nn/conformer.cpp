@@ -21,6 +21,7 @@ FeedForward::FeedForward(const ConformerOptions& o)
     : activation_(o.activation),
       linear1_(o.hidden_size, o.intermediate_size, o.attention_bias),
       linear2_(o.intermediate_size, o.hidden_size, o.attention_bias) {
+  linear1_.keep_packed(), linear2_.keep_packed();
   add("linear1", linear1_);
   add("linear2", linear2_);
 }
@@ -37,6 +38,7 @@ RelativeAttention::RelativeAttention(const ConformerOptions& o)
       v_proj_(o.hidden_size, o.hidden_size, o.attention_bias),
       o_proj_(o.hidden_size, o.hidden_size, o.attention_bias),
       relative_k_proj_(o.hidden_size, o.hidden_size, false) {
+  for (auto* linear : {&q_proj_, &k_proj_, &v_proj_, &o_proj_}) linear->keep_packed();
   add("q_proj", q_proj_);
   add("k_proj", k_proj_);
   add("v_proj", v_proj_);
@@ -96,12 +98,12 @@ at::Tensor ConformerConvolution::normed(const at::Tensor& x_nct) const {
 }
 
 at::Tensor ConformerConvolution::forward(const at::Tensor& x) const {
-  const auto wide = at::linear(x, like(wide_weight_, x).squeeze(2), like(wide_bias_, x));
+  const auto wide = nn::linear(x, like(wide_weight_, x).squeeze(2), like(wide_bias_, x));
   const auto gated = at::glu(wide, -1).transpose(1, 2);
   const auto mixed =
       at::conv1d(gated, like(depth_weight_, x), like(depth_bias_, x), 1, (kernel_size_ - 1) / 2, 1, gated.size(1));
   const auto y = activate(activation_, normed(mixed)).transpose(1, 2);
-  return at::linear(y, like(out_weight_, x).squeeze(2), like(out_bias_, x));
+  return nn::linear(y, like(out_weight_, x).squeeze(2), like(out_bias_, x));
 }
 
 ConformerBlock::ConformerBlock(const ConformerOptions& o)

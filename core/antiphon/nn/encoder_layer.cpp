@@ -28,6 +28,7 @@ EncoderLayer::EncoderLayer(const EncoderLayerOptions& o)
       o_proj_(o.hidden_size, o.hidden_size, true),
       fc1_(o.hidden_size, o.intermediate_size, true),
       fc2_(o.intermediate_size, o.hidden_size, true) {
+  for (auto* linear : {&q_proj_, &k_proj_, &v_proj_, &o_proj_, &fc1_, &fc2_}) linear->keep_packed();
   activate(o.activation, at::empty({0}));  // an unknown name is an error now, and not at the first batch
   add("norm1", norm1_);
   add("self_attn.q_proj", q_proj_);

@@ -2,6 +2,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/kernels/mm.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/nn/linear.h>
 #include <antiphon/nn/mlp.h>
@@ -169,6 +170,22 @@ TEST_CASE("activations go by the names of Hugging Face") {
   CHECK(at::equal(activate("swish", x), activate("silu", x)));
   for (const auto& name : activation_names()) CHECK_NOTHROW(activate(name, x));
   CHECK_THROWS_AS(activate("selu2", x), Error);
+}
+
+TEST_CASE("linear, by oneDNN: value and gradients are those of the formula, of whichever are wanted") {
+  const auto before = kernels::set_smallest_fast_mm(1);
+  const auto x = random({2, 7, 33}, 1), w = random({18, 33}, 2), bias = random({18}, 3);
+  const auto with_bias = [](const auto& in) { return nn::linear(in[0], in[1], in[2]); };
+  const auto formula = [](const auto& in) { return at::matmul(in[0], in[1].t()) + in[2]; };
+  compare(with_bias, formula, {x, w, bias});
+  compare([](const auto& in) { return nn::linear(in[0], in[1]); },
+          [](const auto& in) { return at::matmul(in[0], in[1].t()); }, {x, w});
+  compare([&](const auto& in) { return nn::linear(in[0], w, bias); },
+          [&](const auto& in) { return at::matmul(in[0], w.to(at::kDouble).t()) + bias.to(at::kDouble); }, {x});
+  compare([&](const auto& in) { return nn::linear(x, w, in[0]); },
+          [&](const auto& in) { return at::matmul(x, w.t()).to(at::kDouble) + in[0]; }, {bias});
+  CHECK_FALSE(nn::linear(x, w, bias).requires_grad());
+  kernels::set_smallest_fast_mm(before);
 }
 
 TEST_CASE("a linear layer is x Wt + b, casts its float32 master, and is a site with its path") {

@@ -6,6 +6,7 @@
 namespace antiphon::nn {
 
 struct QuantizedWeight;
+class PackedWeight;
 
 class Linear : public Module {
  public:
@@ -13,6 +14,9 @@ class Linear : public Module {
 
   // x [..., in] -> [..., out] in x's dtype; a parameter of another dtype (a trainable float32 master) is cast.
   at::Tensor forward(const at::Tensor& x) const;
+
+  // While it is frozen, forward() keeps a second copy of the weight, for products of many rows (packed_weight.h).
+  void keep_packed();
 
   int64_t in() const { return weight.size(1); }
   int64_t out() const { return weight.size(0); }
@@ -25,7 +29,14 @@ class Linear : public Module {
   at::Tensor bias;    // [out] or undefined
   std::shared_ptr<LinearAdapter> adapter;
   std::shared_ptr<const QuantizedWeight> quantized;
+
+ private:
+  std::shared_ptr<PackedWeight> packed_;
 };
+
+// x [..., in], weight [out, in], bias [out] or undefined, all of one dtype -> [..., out]; differentiable. As
+// at::linear, by the library that is fastest (kernels/mm.h).
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
 // `parameter` in the dtype of `x`; differentiable, and no copy where it has it already. Undefined stays undefined.
 at::Tensor like(const at::Tensor& parameter, const at::Tensor& x);

@@ -85,7 +85,7 @@ at::Tensor Vit::position_embedding(int64_t rows, int64_t columns) const {
 
 at::Tensor Vit::embed(const at::Tensor& parts) const {
   const int64_t size = options_.patch_size, rows = parts.size(2) / size, columns = parts.size(3) / size;
-  auto sequence = at::linear(patches_of(parts, size), like(patch_weight_, parts).flatten(1), like(patch_bias_, parts));
+  auto sequence = nn::linear(patches_of(parts, size), like(patch_weight_, parts).flatten(1), like(patch_bias_, parts));
   if (kind_.class_token)
     sequence = at::cat({like(class_token_, parts).view({1, 1, -1}).expand({parts.size(0), 1, -1}), sequence}, 1);
   return sequence + like(position_embedding(rows, columns), parts);

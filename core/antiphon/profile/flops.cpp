@@ -83,6 +83,7 @@ const std::unordered_map<std::string_view, Formula>& formulas() {
       {"aten::addmv", matvec<1>},
       {"aten::addmv_", matvec<1>},
       {"aten::mkldnn_linear", linear},
+      {"mkldnn::_linear_pointwise", linear},
       {"aten::convolution", convolution},
       {"aten::convolution_backward", convolution_backward},
       {"aten::_scaled_dot_product_flash_attention_for_cpu", attention<0, 4, 2>},

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <antiphon/component/register.h>
+#include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/ops.h>
 #include <antiphon/plugin/manifest.h>
 
@@ -36,12 +37,12 @@ Chunks run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor&
   for (int64_t begin = 0; begin < hidden.size(0); begin += chunk) {
     const int64_t n = std::min(chunk, hidden.size(0) - begin);
     const auto x = hidden.narrow(0, begin, n);
-    const auto chunk_of = kernels::cross_entropy(at::mm(x, weight.t()), labels.narrow(0, begin, n), wanted);
+    const auto chunk_of = kernels::cross_entropy(kernels::mm(x, weight.t()), labels.narrow(0, begin, n), wanted);
     out.token_loss.narrow(0, begin, n).copy_(chunk_of.token_loss);
     if (!wanted) continue;
     const auto grad_cast = filled(chunk_of.grad);
-    if (want_hidden) out.grad_hidden.narrow(0, begin, n).copy_(at::mm(grad_cast, weight).narrow(0, 0, n));
-    if (want_weight) out.grad_weight.add_(at::mm(grad_cast.narrow(0, 0, n).t(), x));
+    if (want_hidden) out.grad_hidden.narrow(0, begin, n).copy_(kernels::mm(grad_cast, weight).narrow(0, 0, n));
+    if (want_weight) out.grad_weight.add_(kernels::mm(grad_cast.narrow(0, 0, n).t(), x));
   }
   return out;
 }

@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <antiphon/kernels/mm.h>
 #include <antiphon/nn/linear.h>
 
 namespace antiphon::lora {
@@ -20,8 +21,8 @@ struct LoraFunction : torch::autograd::Function<LoraFunction> {
                             const std::optional<at::Tensor>& bias, const at::Tensor& a, const at::Tensor& b,
                             double scale) {
     const auto x2 = rows(x);
-    const auto u = at::mm(x2, nn::like(a, x).t());
-    auto y = at::linear(x2, weight, bias);
+    const auto u = kernels::mm(x2, nn::like(a, x).t());
+    auto y = nn::linear(x2, weight, bias.value_or(at::Tensor()));
     y.addmm_(u, nn::like(b, x).t(), 1, scale);
     context->save_for_backward({x2, weight, a, b, u});
     context->saved_data["scale"] = scale;
@@ -35,16 +36,16 @@ struct LoraFunction : torch::autograd::Function<LoraFunction> {
     const auto &x = saved[0], &weight = saved[1], &a = saved[2], &b = saved[3], &u = saved[4];
     const double scale = context->saved_data["scale"].toDouble();
     const auto g = rows(grads[0]);
-    const auto gu = at::mm(g, nn::like(b, g)).mul_(scale);
+    const auto gu = kernels::mm(g, nn::like(b, g)).mul_(scale);
     at::Tensor grad_x;
     if (context->needs_input_grad(0)) {
-      grad_x = at::mm(g, weight).addmm_(gu, nn::like(a, g));
+      grad_x = kernels::mm(g, weight).addmm_(gu, nn::like(a, g));
       auto shape = grads[0].sizes().vec();
       shape.back() = weight.size(1);
       grad_x = grad_x.view(shape);
     }
-    auto grad_a = at::mm(gu.t(), x).to(a.scalar_type());
-    auto grad_b = at::mm(g.t(), u).mul_(scale).to(b.scalar_type());
+    auto grad_a = kernels::mm(gu.t(), x).to(a.scalar_type());
+    auto grad_b = kernels::mm(g.t(), u).mul_(scale).to(b.scalar_type());
     return {grad_x, at::Tensor(), at::Tensor(), grad_a, grad_b, at::Tensor()};
   }
 };
@@ -63,7 +64,7 @@ at::Tensor LoraAdapter::forward(const at::Tensor& x, const at::Tensor& weight, c
   if (!drops && !w.requires_grad() && !(c.defined() && c.requires_grad()))
     return LoraFunction::apply(x, w, c.defined() ? std::optional(c) : std::nullopt, a_, b_, scale_);
   const auto branch = drops ? at::dropout(x, dropout_, true) : x;
-  return at::linear(x, w, c) + at::linear(at::linear(branch, nn::like(a_, x)), nn::like(b_, x)) * scale_;
+  return nn::linear(x, w, c) + nn::linear(nn::linear(branch, nn::like(a_, x)), nn::like(b_, x)) * scale_;
 }
 
 at::Tensor LoraAdapter::merged_weight(const at::Tensor& weight) const {

@@ -1,0 +1,76 @@
+// Products by oneDNN are the products that LibTorch makes.
+#include <ATen/ATen.h>
+
+#include <antiphon/kernels/mm.h>
+#include <antiphon/kernels/onednn.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace antiphon::kernels;
+
+namespace {
+
+struct AllFast {
+  int64_t before = set_smallest_fast_mm(1);
+  ~AllFast() { set_smallest_fast_mm(before); }
+};
+
+double error(const at::Tensor& y, const at::Tensor& expected) {
+  if (y.sizes() != expected.sizes()) return 1;
+  if (expected.numel() == 0) return 0;
+  const auto scale = expected.abs().max().item<double>();
+  return (y.to(at::kDouble) - expected).abs().max().item<double>() / (scale > 0 ? scale : 1);
+}
+
+}  // namespace
+
+TEST_CASE("a product of matrices, dense or transposed or a part of one, is what it is in double precision") {
+  const AllFast all_fast;
+  for (const int64_t n : {0, 1, 7, 100})
+    for (const int64_t k : {1, 16, 65})
+      for (const int64_t m : {1, 3, 130}) {
+        const auto a = at::randn({n, k}), b = at::randn({k, m});
+        const auto expected = at::mm(a.to(at::kDouble), b.to(at::kDouble));
+        CAPTURE(n, k, m);
+        const auto wide = at::cat({b, b}, 1), tall = at::cat({a, a}, 0);
+        CHECK(error(antiphon::kernels::mm(a, b), expected) < 2e-6);
+        CHECK(error(antiphon::kernels::mm(a, b.t().contiguous().t()), expected) < 2e-6);
+        CHECK(error(antiphon::kernels::mm(a.t().contiguous().t(), b), expected) < 2e-6);
+        CHECK(error(antiphon::kernels::mm(tall.narrow(0, n, n), wide.narrow(1, m, m)), expected) < 2e-6);
+      }
+}
+
+TEST_CASE("products that a gradient is wanted of have one, of any order") {
+  const AllFast all_fast;
+  const auto a = at::randn({4, 5}).requires_grad_(), b = at::randn({5, 6}).requires_grad_();
+  const auto y = antiphon::kernels::mm(a, b);
+  CHECK(y.requires_grad());
+  y.sum().backward();
+  CHECK(at::allclose(a.grad(), b.detach().sum(1).expand({4, 5})));
+}
+
+TEST_CASE("which products go to oneDNN") {
+  const AllFast all_fast;
+  const auto x = at::randn({8, 16}), w = at::randn({32, 16});
+  CHECK(is_fast_linear(x, w) == onednn::available());
+  CHECK_FALSE(is_fast_linear(x, w.to(at::kBFloat16)));
+  CHECK_FALSE(is_fast_linear(x.to(at::kDouble), w.to(at::kDouble)));
+  CHECK_FALSE(is_fast_linear(x, at::randn({32, 17})));
+  CHECK_FALSE(is_fast_linear(x, at::randn({32, 32}).narrow(1, 0, 16)));
+  CHECK_FALSE(is_fast_linear(at::empty({0, 16}), w));
+  set_smallest_fast_mm(8 * 16 * 32 + 1);
+  CHECK_FALSE(is_fast_linear(x, w));
+}
+
+TEST_CASE("a packed matrix multiplies any number of rows") {
+  if (!onednn::available()) SKIP("LibTorch has no oneDNN, or the CPU no AVX-512");
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto w = at::randn({130, 65}).to(dtype), bias = at::randn({130}).to(dtype);
+    const auto packed = onednn::packed(w, 40);
+    for (const int64_t n : {1, 40, 200}) {
+      const auto x = at::randn({2, n, 65}).to(dtype);
+      const auto expected = at::linear(x.to(at::kDouble), w.to(at::kDouble), bias.to(at::kDouble));
+      CHECK(error(onednn::linear(x, packed, bias), expected) < (dtype == at::kFloat ? 2e-6 : 1e-2));
+    }
+  }
+}

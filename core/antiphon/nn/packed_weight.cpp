@@ -1,0 +1,28 @@
+#include <antiphon/nn/packed_weight.h>
+
+#include <ATen/ATen.h>
+
+#include <antiphon/kernels/for_rows.h>
+#include <antiphon/kernels/onednn.h>
+
+namespace antiphon::nn {
+
+bool PackedWeight::fits(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const auto plain = [&](const at::Tensor& parameter) {
+    return parameter.scalar_type() == x.scalar_type() && parameter.is_cpu() && !parameter.is_inference() &&
+           !(at::GradMode::is_enabled() && parameter.requires_grad());
+  };
+  return kernels::fits(x) && x.numel() > 0 && !(at::GradMode::is_enabled() && x.requires_grad()) && plain(weight) &&
+         (!bias.defined() || plain(bias)) && kernels::onednn::available();
+}
+
+at::Tensor PackedWeight::of(const at::Tensor& weight, int64_t rows) {
+  const std::lock_guard lock(mutex_);
+  if (!packed_.defined() || data_ != weight.const_data_ptr() || version_ != weight._version()) {
+    packed_ = kernels::onednn::packed(weight, rows);
+    data_ = weight.const_data_ptr(), version_ = weight._version();
+  }
+  return packed_;
+}
+
+}  // namespace antiphon::nn
