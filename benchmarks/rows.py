@@ -5,7 +5,7 @@ import statistics
 from dataclasses import dataclass, field
 
 BUSY = 0.10  # others' share of the cores from which on a round is no evidence
-LEAST, MOST = 3, 8  # quiet rounds that are wanted; rounds that are tried
+LEAST, MOST = 3, 6  # quiet rounds that are wanted; rounds that are tried
 WANTED = 0.05  # half width of the ratio's interval at which measuring ends
 PEER = "transformers + peft"
 STUDENT = [math.inf, 12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365]  # two-sided 95 %, by degrees of freedom
