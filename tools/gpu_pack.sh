@@ -46,7 +46,7 @@ main() {
   mkdir -p "$FOLDER"
   [ -d third_party/minja ] || { say "third_party/minja is not there: run ./setup headers"; exit 1; }
   { headers; libraries; packages; } | sort -u >"$FOLDER/files.txt"
-  tar -czf "$FOLDER/sysroot.tar.gz" --transform 's,^usr/bin/pkgconf.*,usr/bin/pkgconf,;s,^work/.*/third_party,third_party,' \
+  tar -czf "$FOLDER/sysroot.tar.gz" --transform 's,^usr/bin/pkgconf.*,usr/bin/pkgconf,' \
     -C / -T <(sed 's,^/,,' "$FOLDER/files.txt") -C "$PWD" third_party/minja
   local mib
   mib=$(du -m --apparent-size "$FOLDER/sysroot.tar.gz" | cut -f 1)
