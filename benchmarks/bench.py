@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import record
@@ -58,8 +59,8 @@ class Bench:
         """The sides (name: command or function) in turn, round after round, until each ratio is known well enough.
         A metric is (row, "side.key", "peer's side.key")."""
         self.note(*[side for side in sides.values() if not callable(side)])
-        new = [metric[0] for metric in metrics]
-        while not all(self.settled(row) for row in new):
+        new, begin = [metric[0] for metric in metrics], time.monotonic()
+        while not all(self.settled(row, time.monotonic() - begin) for row in new):
             lines = {name: self.line(side) for name, side in sides.items()}
             for name, line in lines.items():
                 self.agree(lines["ours"], line)
@@ -70,13 +71,15 @@ class Bench:
                 row.rounds.append(rows.Round(*samples, others=max(lines[side]["others_share"] for side, _ in two)))
         self.rows += new
 
-    def settled(self, row):
-        if len(row.rounds) >= (1 if self.options.quick else rows.MOST):
+    def settled(self, row, seconds):
+        if self.options.quick:
+            return bool(row.rounds)
+        if len(row.rounds) >= rows.MOST or (len(row.rounds) >= rows.BEST and seconds > rows.LONGEST):
             return True
         if len(row.quiet()) < rows.LEAST:
             return False
         then = self.recorded and self.recorded["rows"].get(row.key())
-        return record.judge(row.key(), record.entry(row), then).kind != "cannot tell" if then else row.half_width() <= rows.WANTED
+        return record.judge(row.key(), record.entry(row), then).kind == "as recorded" if then else row.spread() <= rows.WANTED
 
     @staticmethod
     def agree(one, two):

@@ -17,7 +17,7 @@ def goal_text(row):
 
 def line(row):
     mark = " (busy)" if row.busy() else ""
-    return (f"| {row.what}{mark} | {row.unit} | {spread(row.ours())} | {row.peer}: {spread(row.theirs())} | **{row.ratio():.2f}** ± {row.half_width():.0%} ({len(row.used())}) "
+    return (f"| {row.what}{mark} | {row.unit} | {spread(row.ours())} | {row.peer}: {spread(row.theirs())} | **{row.ratio():.2f}** ± {row.spread():.0%} ({len(row.used())}) "
             f"| {row.better} | {goal_text(row)} | {row.others():.0%} |")
 
 

@@ -9,7 +9,7 @@ ALLOWED = 0.10  # a ratio that may be worse by so much does not pass
 
 
 def entry(row):
-    return {"ratio": round(row.ratio(), 4), "better": row.better, "half_width": round(row.half_width(), 4), "rounds": len(row.used()), "busy": row.busy()}
+    return {"ratio": round(row.ratio(), 4), "better": row.better, "spread": round(row.spread(), 4), "rounds": len(row.used()), "busy": row.busy()}
 
 
 def write(path, facts, rows):
@@ -33,11 +33,11 @@ KINDS = ["as recorded", "not recorded", "cannot tell", "worse"]
 
 
 def judge(key, now, then):
-    """Passes only where the runs exclude that the ratio is worse by a tenth; "cannot tell" where they exclude neither
-    that nor that it is the same."""
+    """Passes only where the ratio is not worse by a tenth even with the spread of both runs; "cannot tell" where it is
+    the same with that, too."""
     if then is None:
         return Finding(key, "not recorded", f"{now['ratio']:.2f}")
-    change, noise = worse_by(now, then), math.hypot(now["half_width"], then["half_width"])
+    change, noise = worse_by(now, then), math.hypot(now["spread"], then["spread"])
     text = f"{now['ratio']:.2f}, recorded {then['ratio']:.2f}: {abs(change):.0%} {'worse' if change > 0 else 'better'}, ± {noise:.0%}"
     if now["busy"] or then["busy"]:
         return Finding(key, "cannot tell", text + ", the machine was busy")

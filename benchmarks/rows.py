@@ -5,10 +5,11 @@ import statistics
 from dataclasses import dataclass, field
 
 BUSY = 0.10  # others' share of the cores from which on a round is no evidence
-LEAST, MOST = 3, 6  # quiet rounds that are wanted; rounds that are tried
-WANTED = 0.05  # half width of the ratio's interval at which measuring ends
+BEST = 3  # rounds of a side that count: what disturbs a machine only makes it slower
+LEAST = 5  # quiet rounds, in any case
+MOST, LONGEST = 10, 240  # rounds and seconds after which measuring ends
+WANTED = 0.05  # spread at which it ends before
 PEER = "transformers + peft"
-STUDENT = [math.inf, 12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365]  # two-sided 95 %, by degrees of freedom
 
 
 @dataclass
@@ -18,9 +19,6 @@ class Round:
     ours: list
     theirs: list
     others: float = 0.0
-
-    def log_ratio(self):
-        return math.log(statistics.median(self.ours) / statistics.median(self.theirs))
 
 
 @dataclass
@@ -43,7 +41,7 @@ class Row:
         return self.rounds if self.busy() else self.quiet()
 
     def busy(self):
-        return len(self.quiet()) < min(LEAST, len(self.rounds))
+        return len(self.quiet()) < min(BEST, len(self.rounds))
 
     def ours(self):
         return [value for one in self.used() for value in one.ours]
@@ -54,14 +52,19 @@ class Row:
     def others(self):
         return max(one.others for one in self.used())
 
-    def ratio(self):
-        """Geometric mean over the rounds."""
-        return math.exp(statistics.fmean(one.log_ratio() for one in self.used()))
+    def best(self, side):
+        """The best rounds' medians of "ours" or "theirs", the best first."""
+        medians = sorted((statistics.median(getattr(one, side)) for one in self.used()), reverse=self.better == "higher")
+        return medians[:BEST]
 
-    def half_width(self):
-        """Of the ratio's 95 % interval, as a share of it, out of how it changes from round to round (Student's t)."""
-        ratios = [one.log_ratio() for one in self.used()]
-        return STUDENT[len(ratios) - 1] * statistics.stdev(ratios) / math.sqrt(len(ratios)) if len(ratios) > 1 else math.inf
+    def ratio(self):
+        return statistics.fmean(self.best("ours")) / statistics.fmean(self.best("theirs"))
+
+    def spread(self):
+        """How far the best rounds are apart, as a share of the very best, of both sides together."""
+        if len(self.used()) < BEST:
+            return math.inf
+        return math.hypot(*(abs(best[-1] / best[0] - 1) for best in (self.best("ours"), self.best("theirs"))))
 
     def reached(self):
         return self.ratio() >= self.goal[1] if self.better == "higher" else self.ratio() <= self.goal[1]

@@ -67,7 +67,7 @@ weights::SafetensorsFile inputs_of(const json& request) {
   return weights::SafetensorsFile(request.at("inputs").get<std::string>());
 }
 
-// y and, where "grad" is among the inputs, the gradients of sum(y * grad).
+// y and, where "grad" is among the inputs, the gradients of sum(y * grad), and y again without any ("y_frozen").
 template <class Forward>
 void run_module(const json& request, Module& module, const NameMap& names, const Forward& forward) {
   const auto file = inputs_of(request);
@@ -79,6 +79,8 @@ void run_module(const json& request, Module& module, const NameMap& names, const
   if (backward) {
     torch::autograd::backward({y}, {file.tensor("grad")});
     out.emplace_back("grad_x", x.grad());
+    const at::NoGradGuard frozen;
+    out.emplace_back("y_frozen", forward(x));
     add_gradients(out, "grad:", module, names);
   }
   write_outputs(request, std::move(out));

@@ -24,8 +24,8 @@ def compare(bench, case, plugin, model, weights, x, options, forward, rename=lam
     grad = torch.randn(expected.shape, generator=torch.Generator().manual_seed(5))
     expected.backward(grad)
     answer, out = bench.ask("encoder", {"x": x, "grad": grad}, plugin=plugin, weights=weights, options=options)
-    theirs = {"y": expected, "x": leaf.grad, **named_gradients(model, rename)}
-    bench.compare(case, {"y": out["y"], "x": out["grad_x"], **starting(out, "grad:")}, theirs, scales=key_bias_scales(theirs))
+    theirs = {"y": expected, "y_frozen": expected, "x": leaf.grad, **named_gradients(model, rename)}
+    bench.compare(case, {"y": out["y"], "y_frozen": out["y_frozen"], "x": out["grad_x"], **starting(out, "grad:")}, theirs, scales=key_bias_scales(theirs))
     return answer
 
 
