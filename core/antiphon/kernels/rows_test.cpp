@@ -133,6 +133,16 @@ TEST_CASE("causal softmax and its gradient") {
   });
 }
 
+TEST_CASE("causal softmax of long rows, after keys of the past") {
+  for_all([](const auto& kernel, auto type, at::ScalarType dtype, double tolerance) {
+    constexpr int64_t kQueries = 20, kKeys = 1040, kFirst = 1010;  // rows of 1011 to 1030
+    const auto scores = random({kQueries, kKeys}, 1, dtype, 20), p = scores.clone();
+    kernel.causal_softmax(data<decltype(type)>(p), 0, kQueries, kKeys, kQueries, kFirst, 0.125f);
+    const auto hidden = at::ones({kQueries, kKeys}, at::kBool).triu(kFirst + 1);
+    CHECK(error(p, (scores.to(at::kDouble) * 0.125).masked_fill(hidden, -INFINITY).softmax(-1)) < tolerance);
+  });
+}
+
 TEST_CASE("what is not a number stays so") {
   for_all([](const auto& kernel, auto type, at::ScalarType dtype, double) {
     using T = decltype(type);

@@ -57,7 +57,7 @@ class Decoder : public Module {
   // Dequantised where the head is.
   at::Tensor head_weight() const;
   at::Tensor logits(const at::Tensor& hidden_nd) const;
-  // Keeps the linear layers as `format` (quantized_weight.h), and the head, with tied embeddings, as int8; for inference.
+  // For inference: keeps the linear layers as `format` (quantized_weight.h), the head, with tied embeddings, as int8.
   Quantization quantize(const std::string& format);
   KvCache make_cache(int64_t rows, int64_t capacity) const;
 
