@@ -26,6 +26,7 @@ class Checkpoint {
   at::Tensor slice(const std::string& name, int64_t begin, int64_t end) const {
     return file_of(name).slice(name, begin, end);
   }
+  void forget(const std::string& name) const { file_of(name).forget(name); }
   // Bytes of all tensors.
   uint64_t total_bytes() const { return total_bytes_; }
   // What the caller should tell the operator: an index whose metadata.total_size is not the sum (harmless, and found

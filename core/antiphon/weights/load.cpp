@@ -99,7 +99,9 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
          fmt::format("{} has no parameters to load from {}", options.name, checkpoint.path().string()));
   LoadReport report{0, total, plan.ignored, 0};
   for (const auto& [parameter, name] : plan.targets) {
-    assign_parameter(*parameter.tensor, checkpoint.tensor(name), options);
+    const auto value = checkpoint.tensor(name);
+    assign_parameter(*parameter.tensor, value, options);
+    if (!parameter.tensor->is_alias_of(value)) checkpoint.forget(name);
     ++report.applied;
     report.bytes += stored_bytes(*parameter.tensor);
   }

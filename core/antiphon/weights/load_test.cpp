@@ -54,7 +54,40 @@ std::string load_error(Module& module, const NamedTensors& tensors, const NameMa
   return {};
 }
 
+struct Wide : Module {
+  Wide() { add("weight", weight, {1024, 1024}, Init::zeros); }
+  at::Tensor weight;
+};
+
+// KiB of the file that are mapped and in this process's memory.
+int64_t resident_kib(const std::filesystem::path& file) {
+  std::ifstream maps("/proc/self/smaps");
+  bool in_file = false;
+  int64_t sum = 0;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find('-') < line.find(' ')) in_file = line.ends_with(file.string());
+    if (in_file && line.starts_with("Rss:")) sum += std::stoll(line.substr(4));
+  }
+  return sum;
+}
+
 }  // namespace
+
+TEST_CASE("what was copied out of a file leaves the memory, what is used in place stays") {
+  const TestFolder folder;
+  const auto file = folder / "model.safetensors";
+  const NameMap as_they_are{{{"{}", "{}"}}, {}, {}};
+  save_safetensors(file, {{"weight", at::full({1024, 1024}, 2.0)}});
+  const Checkpoint checkpoint(file);
+  Wide copied, mapped;
+  copied.set_requires_grad(true);
+  load_parameters(copied, checkpoint, as_they_are);
+  CHECK(resident_kib(file) < 100);
+  load_parameters(mapped, checkpoint, as_they_are);
+  CHECK(mapped.weight.sum().item<double>() == 2.0 * 1024 * 1024);
+  CHECK(resident_kib(file) > 4000);
+  CHECK(copied.weight.sum().item<double>() == 2.0 * 1024 * 1024);
+}
 
 TEST_CASE("frozen parameters view the file, trainable ones own their memory, and the file stays as it was") {
   const TestFolder folder;

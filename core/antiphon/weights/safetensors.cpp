@@ -71,6 +71,11 @@ class SafetensorsFile::Mapping {
   ~Mapping() {
     if (size_ > 0 && data_ != MAP_FAILED) ::munmap(data_, size_);
   }
+  // The pages that lie wholly in [begin, end): others hold a part of a neighbour.
+  void forget(uint64_t begin, uint64_t end) const {
+    const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)), first = (begin + page - 1) / page * page;
+    if (first < end / page * page) ::madvise(data() + first, end / page * page - first, MADV_DONTNEED);
+  }
   char* data() const { return static_cast<char*>(data_); }
   std::string_view bytes() const { return {data(), size_}; }
 
@@ -108,6 +113,11 @@ at::Tensor SafetensorsFile::slice(const std::string& name, int64_t begin, int64_
   sizes[0] = end - begin;
   const uint64_t row = tensor.shape[0] == 0 ? 0 : tensor.bytes() / tensor.shape[0];
   return view(tensor, std::move(sizes), static_cast<uint64_t>(begin) * row);
+}
+
+void SafetensorsFile::forget(const std::string& name) const {
+  const auto& tensor = info(name);
+  mapping_->forget(header_.data_start + tensor.begin, header_.data_start + tensor.end);
 }
 
 at::Tensor SafetensorsFile::view(const TensorInfo& info, std::vector<int64_t> sizes, uint64_t offset) const {

@@ -42,6 +42,8 @@ class SafetensorsFile {
   at::Tensor tensor(const std::string& name) const;
   // Rows [begin, end) along dimension 0, likewise; only their bytes are touched.
   at::Tensor slice(const std::string& name, int64_t begin, int64_t end) const;
+  // Gives back the memory of a tensor that was read for a copy. It may be read again; what was written to it is lost.
+  void forget(const std::string& name) const;
 
  private:
   class Mapping;
