@@ -199,7 +199,8 @@ std::string default_history() {
 }  // namespace
 
 void add_chat(CLI::App& program, Action& action) {
-  auto* command = program.add_subcommand("chat", "talk with a model in the terminal, about pictures, recordings and videos");
+  auto* command =
+      program.add_subcommand("chat", "talk with a model in the terminal, about pictures, recordings and videos");
   auto flags = std::make_shared<ChatFlags>();
   flags->history = default_history();
   add_session_flags(*command, flags->session);

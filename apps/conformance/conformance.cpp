@@ -23,10 +23,13 @@ struct ConformanceFlags {
 };
 
 const std::map<std::string, CheckKind>& kinds() {
-  static const std::map<std::string, CheckKind> all{
-      {"encoder", check_encoder}, {"connector", check_connector}, {"language_model", check_language_model},
-      {"loss", check_loss},       {"peft", check_peft},           {"voice_activity", check_voice_activity},
-      {"model_family", check_model_family}};
+  static const std::map<std::string, CheckKind> all{{"encoder", check_encoder},
+                                                    {"connector", check_connector},
+                                                    {"language_model", check_language_model},
+                                                    {"loss", check_loss},
+                                                    {"peft", check_peft},
+                                                    {"voice_activity", check_voice_activity},
+                                                    {"model_family", check_model_family}};
   return all;
 }
 
@@ -88,7 +91,8 @@ void check_component(Report& report, const plugin::Entry& entry, const config::V
   const auto found = kinds().find(entry.kind);
   if (found == kinds().end()) {
     report.check("kind: one that antiphon knows", [&] {
-      throw Unmet{"expected encoder, connector, language_model, loss, peft, voice_activity or model_family, got " + entry.kind};
+      throw Unmet{"expected encoder, connector, language_model, loss, peft, voice_activity or model_family, got " +
+                  entry.kind};
     });
     return;
   }

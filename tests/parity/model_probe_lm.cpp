@@ -60,9 +60,7 @@ std::vector<data::Prepared> prepare(const json& request, graph::MultimodalLm& mo
   return prepared;
 }
 
-at::Tensor logits_of(graph::MultimodalLm& model, const at::Tensor& hidden) {
-  return model.llm().logits(hidden);
-}
+at::Tensor logits_of(graph::MultimodalLm& model, const at::Tensor& hidden) { return model.llm().logits(hidden); }
 
 LossOutput loss_of(graph::MultimodalLm& model, const graph::Batch& batch, const at::Tensor& hidden) {
   config::Problems problems;

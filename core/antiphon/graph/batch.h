@@ -9,12 +9,12 @@ namespace antiphon::graph {
 
 // One media item of a batch and where its embeddings go.
 struct BatchMedia {
-  std::string stream;     // which stream takes it
-  std::string sample_id;  // for messages
-  std::string content;    // hash of the file's bytes: the same content is the same item
+  std::string stream;                           // which stream takes it
+  std::string sample_id;                        // for messages
+  std::string content;                          // hash of the file's bytes: the same content is the same item
   std::vector<std::string> part_contents = {};  // of each part, where parts are known by themselves; else empty
-  std::string cache_key;  // names its features on disk; empty: not cached
-  int64_t position = 0;   // first of `item.tokens` placeholder positions on the token axis
+  std::string cache_key;                        // names its features on disk; empty: not cached
+  int64_t position = 0;                         // first of `item.tokens` placeholder positions on the token axis
   StreamItem item;
 };
 

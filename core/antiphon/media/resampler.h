@@ -37,7 +37,7 @@ class Resampler {
   const MediaLimits& limits_;
   std::unique_ptr<SwrContext, FreeResampler> context_;
   int source_rate_ = 0, source_format_ = -1, source_channels_ = 0;
-  int64_t taken_ = 0;    // samples of the current stretch
+  int64_t taken_ = 0;       // samples of the current stretch
   int64_t taken_away_ = 0;  // samples that take() gave
   int64_t begun_at_ = 0;    // where the stretch starts, of all samples
   std::vector<float> out_;

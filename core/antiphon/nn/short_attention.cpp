@@ -79,10 +79,11 @@ void take_back(const Bucket& bucket, const at::Tensor& laid, const at::Tensor& p
 
 void softmax(const at::Tensor& scores, double scale) {
   const int64_t keys = scores.size(-1);
-  kernels::for_rows(
-      scores, scores.numel() / keys, keys, [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
-        kernel.causal_softmax(kernels::data<decltype(type)>(scores), begin, end, keys, keys, 0, static_cast<float>(scale));
-      });
+  kernels::for_rows(scores, scores.numel() / keys, keys,
+                    [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
+                      kernel.causal_softmax(kernels::data<decltype(type)>(scores), begin, end, keys, keys, 0,
+                                            static_cast<float>(scale));
+                    });
 }
 
 void softmax_backward(const at::Tensor& p, const at::Tensor& grad, double scale) {
