@@ -117,6 +117,41 @@ TEST_CASE("a few rows times a quantised matrix, and the matrix itself") {
   });
 }
 
+// The least squared error that one of the scales that decode.h names gives a group, [out, groups].
+at::Tensor least_errors(const at::Tensor& groups, double limit, int tries) {
+  at::Tensor least;
+  for (int i = 0; i < tries; ++i) {
+    const auto widest = groups.to(at::kFloat).abs().amax(-1, true) / limit;
+    const auto scale = (widest * (1 - 0.04 * i)).to(at::kBFloat16).to(at::kDouble);
+    const auto q = (groups / scale.clamp_min(1e-30)).round().clamp(-limit - 1, limit);
+    const auto error = (q * scale - groups).square().sum(-1);
+    least = i == 0 ? error : at::minimum(least, error);
+  }
+  return least;
+}
+
+TEST_CASE("a matrix is quantised with the best of the scales") {
+  for_all([](const auto& kernels, auto type, at::ScalarType dtype, double) {
+    using T = decltype(type);
+    for (const auto format : {WeightFormat::int8, WeightFormat::int4}) {
+      const bool narrow = format == WeightFormat::int4;
+      const auto weight = random({48, 96}, 5, dtype).mul_(0.02);
+      weight[17].zero_();
+      const auto values = at::zeros({3, narrow ? 48 : 96, kPanel}, at::kByte),
+                 scales = at::zeros({3, 3, kPanel}, at::kBFloat16), dense = at::zeros({96, 48}, at::kFloat);
+      kernels.pack(data<T>(weight), 96, format, data<uint8_t>(values), data<uint16_t>(scales), 16, 48);
+      CHECK(values[0].count_nonzero().item<int64_t>() + scales[0].count_nonzero().item<int64_t>() == 0);
+      decode_kernels<float>().unpack({format, values.const_data_ptr(), data<uint16_t>(scales), 48, 96},
+                                     data<float>(dense), 16, 48);
+      const auto groups = weight.to(at::kDouble).narrow(0, 16, 32).view({32, 3, kGroup});
+      const auto got = (dense.t().narrow(0, 16, 32).reshape({32, 3, kGroup}).to(at::kDouble) - groups).square().sum(-1);
+      const auto least = least_errors(groups, narrow ? 7 : 127, narrow ? 8 : 1);
+      CHECK((got <= least * 1.0001).all().item<bool>());
+      CHECK((got >= least * 0.9999).all().item<bool>());
+    }
+  });
+}
+
 TEST_CASE("attention of one query") {
   for_all([](const auto& kernels, auto type, at::ScalarType dtype, double tolerance) {
     using T = decltype(type);

@@ -7,38 +7,19 @@
 #include <antiphon/kernels/for_rows.h>
 
 namespace antiphon::nn {
-namespace {
-
 using kernels::kGroup, kernels::kPanel, kernels::WeightFormat;
 
-constexpr int64_t kRowsAtOnce = 4096;  // of a large matrix, so that its float32 copies stay small
+namespace {
 
-// x [..., kGroup] float32 -> a scale [..., 1], rounded to bfloat16, among `tries` near the one that spans all values.
-at::Tensor best_scale(const at::Tensor& x, double limit, int tries) {
-  const auto widest = x.abs().amax(-1, true) / limit;
-  at::Tensor best, best_error;
-  for (int i = 0; i < tries; ++i) {
-    const auto scale = (widest * (1 - 0.04 * i)).to(at::kBFloat16).to(at::kFloat);
-    const auto q = (x / scale.clamp_min(1e-30)).round_().clamp_(-limit - 1, limit);
-    const auto error = q.mul_(scale).sub_(x).square_().sum(-1, true);
-    best = i == 0 ? scale : at::where(error.lt(best_error), scale, best);
-    best_error = i == 0 ? error : at::minimum(error, best_error);
-  }
-  return best;
-}
-
-// Rows of the matrix, a multiple of kPanel -> {values, scales}.
-std::pair<at::Tensor, at::Tensor> quantized_rows(const at::Tensor& rows, WeightFormat format) {
-  const int64_t panels = rows.size(0) / kPanel, in = rows.size(1);
-  const bool narrow = format == WeightFormat::int4;
-  const double limit = narrow ? 7 : 127;
-  const auto x = rows.to(at::kFloat).view({panels, kPanel, in / kGroup, kGroup});
-  const auto scale = best_scale(x, limit, narrow ? 8 : 1);
-  auto q = (x / scale.clamp_min(1e-30)).round_().clamp_(-limit - 1, limit).view({panels, kPanel, in}).transpose(1, 2);
-  const auto scales = scale.squeeze(-1).transpose(1, 2).contiguous().to(at::kBFloat16);
-  if (!narrow) return {q.to(at::kChar).contiguous(), scales};
-  const auto pairs = (q + 8).to(at::kByte).reshape({panels, in / 2, 2, kPanel});
-  return {pairs.select(2, 0).bitwise_or(pairs.select(2, 1).bitwise_left_shift(4)).contiguous(), scales};
+// Calls body(kernels, element type, begin, end) for shares of the rows, multiples of kPanel, on all threads.
+template <class Body>
+void for_panels(at::ScalarType dtype, int64_t out, int64_t in, const Body& body) {
+  kernels::share_rows(out / kPanel, kPanel * in, [&](int64_t begin, int64_t end) {
+    if (dtype == at::kFloat)
+      body(kernels::decode_kernels<float>(), float{}, begin * kPanel, end * kPanel);
+    else
+      body(kernels::decode_kernels<uint16_t>(), uint16_t{}, begin * kPanel, end * kPanel);
+  });
 }
 
 }  // namespace
@@ -55,14 +36,15 @@ QuantizedWeight QuantizedWeight::of(const at::Tensor& weight, const std::string&
   QuantizedWeight q;
   q.format = format == "int4" ? WeightFormat::int4 : WeightFormat::int8;
   q.out = weight.size(0), q.in = weight.size(1);
-  std::vector<at::Tensor> values, scales;
-  for (int64_t begin = 0; begin < q.out; begin += kRowsAtOnce) {
-    auto [some, their] =
-        quantized_rows(weight.detach().narrow(0, begin, std::min(kRowsAtOnce, q.out - begin)), q.format);
-    values.push_back(some), scales.push_back(their);
-  }
-  q.values = values.size() == 1 ? values[0] : at::cat(values);
-  q.scales = scales.size() == 1 ? scales[0] : at::cat(scales);
+  const auto dtype = weight.scalar_type() == at::kBFloat16 ? at::kBFloat16 : at::kFloat;
+  const auto source = weight.detach().to(dtype).contiguous();
+  const bool narrow = q.format == WeightFormat::int4;
+  q.values = at::empty({q.out / kPanel, narrow ? q.in / 2 : q.in, kPanel}, narrow ? at::kByte : at::kChar);
+  q.scales = at::empty({q.out / kPanel, q.in / kGroup, kPanel}, at::kBFloat16);
+  for_panels(dtype, q.out, q.in, [&](const auto& table, auto type, int64_t begin, int64_t end) {
+    table.pack(kernels::data<decltype(type)>(source), q.in, q.format, kernels::data<uint8_t>(q.values),
+               kernels::data<uint16_t>(q.scales), begin, end);
+  });
   return q;
 }
 
@@ -73,11 +55,8 @@ kernels::Matrix QuantizedWeight::matrix() const {
 at::Tensor QuantizedWeight::dequantized(at::ScalarType dtype) const {
   const auto y = at::empty({in, out}, values.options().dtype(dtype));
   const auto source = matrix();
-  kernels::share_rows(out / kPanel, kPanel * in, [&](int64_t begin, int64_t end) {
-    if (dtype == at::kFloat)
-      kernels::decode_kernels<float>().unpack(source, kernels::data<float>(y), begin * kPanel, end * kPanel);
-    else
-      kernels::decode_kernels<uint16_t>().unpack(source, kernels::data<uint16_t>(y), begin * kPanel, end * kPanel);
+  for_panels(dtype, out, in, [&](const auto& table, auto type, int64_t begin, int64_t end) {
+    table.unpack(source, kernels::data<decltype(type)>(y), begin, end);
   });
   return y.t();
 }
