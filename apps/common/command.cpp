@@ -35,13 +35,25 @@ int report_usage(const CLI::App& program, const CLI::ParseError& error, int argc
   return static_cast<int>(ErrorKind::config);
 }
 
+CLI::Validator at_least(int64_t least) {
+  return CLI::Validator(
+      [least](const std::string& text) {
+        int64_t value = 0;
+        if (!CLI::detail::lexical_cast(text, value)) return "must be a whole number, got '" + text + "'";
+        return value < least ? fmt::format("must be at least {}, got {}", least, value) : std::string();
+      },
+      "");
+}
+
 void add_session_flags(CLI::App& command, SessionFlags& flags) {
   command.add_option("file", flags.file, "a TOML configuration, or the folder of a run")->required();
   command.add_option("--set", flags.sets, "override one value: --set train.steps=10 (may be repeated)")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
-  command.add_option("--threads", flags.threads, "threads for computing; 0: all cores")->capture_default_str();
+  command.add_option("--threads", flags.threads, "threads for computing; 0: all cores")
+      ->check(at_least(0))
+      ->capture_default_str();
 }
 
 void add_checkpoint_flag(CLI::App& command, SessionFlags& flags) {

@@ -30,6 +30,9 @@ void add_doctor(CLI::App& program, Action& action);
 // code.
 int report_usage(const CLI::App& program, const CLI::ParseError& error, int argc, char** argv);
 
+// A check of a whole number's option: "must be at least 1, got 0".
+CLI::Validator at_least(int64_t least);
+
 // FILE, --set, --device, --threads.
 void add_session_flags(CLI::App& command, SessionFlags& flags);
 // --checkpoint, for Session::load_trained().

@@ -58,10 +58,10 @@ void add_check(CLI::App& data, Action& action) {
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command->add_option("--limit", flags->limit, "samples of each source; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   command->add_option("--threads", flags->threads, "threads that read; 0: all cores")
-      ->check(CLI::Range(0, 1024))
+      ->check(at_least(0))
       ->capture_default_str();
   command->add_flag("--json", flags->json, "print JSON");
   command->callback([flags, &action] { action = [flags] { return check(*flags); }; });

@@ -136,10 +136,9 @@ void add_data_show(CLI::App& data, Action& action) {
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command->add_option("--source", flags->source, "a .jsonl file, in place of those of data.train");
-  auto* line =
-      command->add_option("--line", flags->line, "line of the first source to begin with")->check(CLI::PositiveNumber);
+  auto* line = command->add_option("--line", flags->line, "line of the first source to begin with")->check(at_least(1));
   command->add_option("--id", flags->id, "id of the sample to begin with")->excludes(line);
-  command->add_option("--count", flags->count, "samples to show")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--count", flags->count, "samples to show")->check(at_least(1))->capture_default_str();
   command->add_option("--color", flags->color, "auto (on a terminal), always or never; without, « » mark the answers")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();

@@ -53,7 +53,7 @@ void add_report(CLI::App& program, Action& action) {
                       "the page; default: <run>/report.html, or report.html where there are two runs");
   command->add_option("--samples", flags->gallery.samples, "how many samples of each set to show at most")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

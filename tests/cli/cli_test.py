@@ -101,7 +101,8 @@ class Help(Case):
         self.assertEqual(sorted(verbs), sorted(self.FLAGS))
 
     def test_command_lines_that_are_not_understood(self):
-        for arguments, words in [([], "no command is given"), (["vlidate"], "did you mean 'validate'"), (["train"], "antiphon train --help"), (["validate", "x", "--nope"], "--nope")]:
+        for arguments, words in [([], "no command is given"), (["vlidate"], "did you mean 'validate'"), (["train"], "antiphon train --help"), (["validate", "x", "--nope"], "--nope"), (["data", "show", "x", "--count", "0"], "--count: must be at least 1, got 0"),
+                                 (["data", "show", "x", "--count", "few"], "--count: must be a whole number, got 'few'"), (["train", "x", "--threads", "-2"], "--threads: must be at least 0, got -2")]:
             self.assertIn(words, self.refused(CONFIG, *arguments))
 
     def test_version(self):
