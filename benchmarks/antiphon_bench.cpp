@@ -81,6 +81,7 @@ void add_device(CLI::App& program, const Flags& flags, DeviceFlags& on_device, V
   verb->add_option("--batch", on_device.batch)->check(CLI::PositiveNumber);
   verb->add_option("--seq", on_device.sequence, "tokens of a sample, or of a prompt")->check(CLI::PositiveNumber);
   verb->add_option("--layers", on_device.layers, "0: as the model has");
+  verb->add_flag("--fp8", on_device.fp8, "linear layers in 8 bit floats; train and full");
   verb->add_option("--new", on_device.fresh, "tokens of an answer")->check(CLI::PositiveNumber);
   verb->callback([&] {
     on_device.model = flags.model, on_device.dtype = flags.dtype, on_device.repeats = flags.repeats;

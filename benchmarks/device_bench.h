@@ -14,6 +14,7 @@ namespace antiphon::bench {
 struct DeviceFlags {
   std::string device = "cuda", part, model, dtype = "bf16";
   int64_t batch = 1, sequence = 4096, layers = 0, fresh = 128;  // layers 0: as the model has
+  bool fp8 = false;                                             // linear layers, in training
   Repeats repeats;
 };
 

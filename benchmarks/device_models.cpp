@@ -8,6 +8,7 @@
 #include <antiphon/data/prepare.h>
 #include <antiphon/graph/slot.h>
 #include <antiphon/infer/generator.h>
+#include <antiphon/nn/linear.h>
 #include <antiphon/train/optimizer.h>
 
 #include "device_bench.h"
@@ -71,6 +72,9 @@ double multiplied(graph::MultimodalLm& model) {
 void device_train(const Bench& bench, bool full) {
   const auto& flags = bench.flags();
   auto model = model_on(bench, {full ? "model.llm.trainable=true" : kLora});
+  int64_t in_fp8 = 0;
+  if (flags.fp8)
+    for (const auto& site : model->llm().module().sites()) in_fp8 += site.linear->use_float8();
   const auto loss = cross_entropy();
   train::TrainOptions options;
   options.optimizer.lr = 1e-5;
@@ -97,6 +101,7 @@ void device_train(const Bench& bench, bool full) {
               {{"batch", flags.batch},
                {"seq", flags.sequence},
                {"layers", flags.layers},
+               {"layers_in_fp8", in_fp8},
                {"parameters", model->llm().module().parameter_count()},
                {"loss0", losses.front()},
                {"loss_last", losses.back()},

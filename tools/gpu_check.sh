@@ -133,7 +133,8 @@ bench() {
   peer G4 "${common[@]}" --reps 2 --part decode --seq 64 --batch 1
   ours G5 "${common[@]}" --part decode --seq 32 --batch 8
   ours G2 "${common[@]}" --part full --seq "$BENCH_SEQ" --layers 8
-  say "G3 (FP8), G8 (experts) and G9 (speech) have no benchmark here"
+  ours G3 "${common[@]}" --part full --seq "$BENCH_SEQ" --layers 8 --fp8
+  say "G8 (experts) and G9 (speech) have no benchmark here"
   cat "$OUT/bench.jsonl"
 }
 

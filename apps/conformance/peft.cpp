@@ -105,6 +105,11 @@ void merged_is_forward(const Subject& subject) {
                at::toString(merged.scalar_type()));
         expect_close(site.linear->forward(x()), at::linear(x(), merged, site.linear->bias), 1e-5,
                      site.path + (trained ? " after training" : " at the start"));
+        const auto base = [&](const at::Tensor& input) {
+          return at::linear(input, site.linear->weight, site.linear->bias);
+        };
+        expect_close(site.linear->adapter->forward(x(), base), at::linear(x(), merged, site.linear->bias), 1e-5,
+                     site.path + ", around a base product given,");
       }
     }
   }

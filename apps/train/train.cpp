@@ -4,6 +4,8 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/kernels/float8.h>
+#include <antiphon/nn/linear.h>
 #include <antiphon/train/trainer.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/export.h>
@@ -42,6 +44,25 @@ void refuse_leftover(const train::RunFolder& folder, bool resume) {
        "give --resume to go on with it, or another train.output");
 }
 
+// For training only: what is trained so is evaluated and served in the plain dtype.
+void use_float8(Session& session) {
+  if (session.config.precision.linear != "fp8") return;
+  if (const auto why = kernels::float8_missing(session.device); !why.empty())
+    fail(ErrorKind::config, fmt::format("precision.linear = \"fp8\": {} cannot do it: {}", session.device.str(), why),
+         "leave precision.linear out, or use a GPU of compute capability 8.9 or more");
+  int64_t applied = 0, total = 0;
+  for (const auto& site : session.model->llm().module().sites()) ++total, applied += site.linear->use_float8();
+  if (applied == 0)
+    fail(ErrorKind::config,
+         fmt::format("precision.linear = \"fp8\" fits none of the language model's {} linear layers: their sides are "
+                     "no multiples of {}",
+                     total, kernels::kFloat8Tile),
+         "leave precision.linear out");
+  log::info(fmt::format("  llm: {}/{} linear layers in fp8", applied, total));
+  if (session.device.is_cpu())
+    log::warning("fp8 on a CPU is slower than without: products are computed from what the 8 bits stand for");
+}
+
 int run(const TrainFlags& flags) {
   install_stop_signals();
   Session session(flags.session);
@@ -64,6 +85,7 @@ int run(const TrainFlags& flags) {
                         config.data.train.sources.size(), config.train.tokens_per_batch));
   for (const auto& [name, stream] : session.model->streams())
     log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
+  use_float8(session);
   train::Trainer trainer(*session.model, *session.loss, loader, session.cache, folder, config.train);
   const int64_t step = flags.resume ? trainer.resume() : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");

@@ -42,6 +42,16 @@ class Learning(Case):
         self.train(run, *COMMON, *sets(precision__compute="bf16", data__feature_cache=self.folder / "features"))
         self.check_learnt(run)
 
+    def test_in_fp8(self):
+        run = self.folder / "fp8"
+        done = self.train(run, *COMMON, *sets(precision__compute="bf16", precision__linear="fp8", data__feature_cache=self.folder / "features"))
+        self.assertRegex(done.stderr, r"llm: (\d+)/\1 linear layers in fp8")
+        self.check_learnt(run)
+
+    def test_fp8_that_fits_nothing(self):
+        done = self.train(self.folder / "odd", *sets(precision__linear="fp8", model__llm__hidden_size=24, model__llm__intermediate_size=40, model__llm__head_size=6, model__llm__weights='""', model__llm__tokenizer=self.folder / "models" / "llama"), code=2)
+        self.assertIn("fits none of the language model's", done.stderr)
+
 
 if __name__ == "__main__":
     main()

@@ -2,6 +2,7 @@
 #pragma once
 #include <antiphon/component/module.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -20,6 +21,9 @@ class LinearAdapter {
   virtual ~LinearAdapter();
   // x [..., in] -> [..., out], the base product and bias included.
   virtual at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) = 0;
+  // The same around a base product, bias included, that is computed elsewhere (in 8 bit floats).
+  using Map = std::function<at::Tensor(const at::Tensor&)>;
+  virtual at::Tensor forward(const at::Tensor& x, const Map& base) = 0;
   // The whole change without a gradient, where it has this form, so that decoding can fuse it; else undefined tensors.
   virtual LowRank low_rank() const { return {}; }
   // The weight [out, in] float32 that gives the same map without the adapter.

@@ -223,7 +223,7 @@ TEST_CASE("a medium that cannot be read, and a conversation that is full, leave 
   SessionOptions options;
   options.context = 60;
   Talk talk(options);
-  CHECK_THROWS_AS(talk.session.attach({Modality::image, "nowhere.png"}), Error);
+  CHECK_THROWS_AS(talk.session.attach({Modality::image, "nowhere.png", {}}), Error);
   CHECK(talk.session.conversation().turns.empty());
   talk.session.say("hello");
   CHECK(talk.answers_as_anew());

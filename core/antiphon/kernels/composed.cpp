@@ -63,6 +63,16 @@ CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, b
   return out;
 }
 
+Float8 to_float8(const at::Tensor& x, const at::Tensor& scale, at::ScalarType format, Float8Wanted wanted) {
+  const auto rows = (x.to(at::kFloat) * scale.reciprocal()).to(format);
+  Float8 y{wanted.rows ? rows : at::Tensor(), {}, scale};
+  if (!wanted.columns) return y;
+  const int64_t n = x.size(0), padded = (n + kFloat8Tile - 1) / kFloat8Tile * kFloat8Tile;
+  y.columns = at::zeros({x.size(1), padded}, rows.options());
+  y.columns.narrow(1, 0, n).copy_(rows.t());
+  return y;
+}
+
 void append_kv(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
                const at::Tensor& rows, const at::Tensor& lengths) {
   const auto row = rows.unsqueeze(1), position = lengths.unsqueeze(1);

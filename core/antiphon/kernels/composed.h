@@ -1,6 +1,7 @@
 // The operations of ops.h in LibTorch's operations: for devices and dtypes without a kernel, and to test the kernels
 // by.
 #pragma once
+#include <antiphon/kernels/float8.h>
 #include <antiphon/kernels/ops.h>
 
 namespace antiphon::kernels::composed {
@@ -14,6 +15,7 @@ at::Tensor rope(const at::Tensor& x, const at::Tensor& cos_td, const at::Tensor&
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& grad, const at::Tensor& gate, const at::Tensor& up);
 CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient);
+Float8 to_float8(const at::Tensor& x, const at::Tensor& scale, at::ScalarType format, Float8Wanted wanted);
 void append_kv(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
                const at::Tensor& rows, const at::Tensor& lengths);
 at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,

@@ -9,7 +9,7 @@
 
 namespace antiphon::kernels {
 
-constexpr int kCudaTableVersion = 1;
+constexpr int kCudaTableVersion = 2;
 
 // Every function runs on the current stream of its tensors' device. Tensors are contiguous, on one CUDA device and of
 // one dtype, float32 or bfloat16, but where another is named; sums are float32. Empty tensors are allowed.
@@ -32,6 +32,10 @@ struct CudaTable {
   // softmax(logits) - onehot(label).
   void (*cross_entropy)(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& token_loss,
                         bool gradient);
+  // x [n, width] by the inverse of scale [] float32 to the format of rows [n, width] and columns [width, padded]: the
+  // transposed, zeros from n on. Either may be undefined. x starts at a multiple of 16 bytes; width and padded are
+  // multiples of 4.
+  void (*to_float8)(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& rows, const at::Tensor& columns);
   // k, v [n, kv_heads, head_size] to position lengths[i] of row rows[i] of keys, values [rows, kv_heads, capacity,
   // head_size]; rows, lengths [n] int64. A position beyond the capacity is not written.
   void (*append_kv)(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,

@@ -184,6 +184,29 @@ void decode_over_mixed_lengths(const Subject& s) {
   }
 }
 
+// Bitwise: both round the same float32 once.
+void float8_both_ways(const Subject& s) {
+  INFO("dtype " << s.dtype);
+  for (const auto format : {at::kFloat8_e4m3fn, at::kFloat8_e5m2})
+    for (const int64_t n : {1, 5, 64, 130})
+      for (const int64_t width : {16, 64, 208}) {
+        INFO("rows " << n << ", width " << width);
+        const auto x = random({n, width}, 11, 3);
+        const auto scale = at::scalar_tensor(0.04f, at::kFloat);
+        const auto expected = composed::to_float8(x, scale, format, {});
+        const auto options = at::TensorOptions(s.device).dtype(format);
+        const auto rows = at::empty({n, width}, options), columns = at::empty(expected.columns.sizes(), options);
+        s.table->to_float8(s.give(x), scale.to(s.device), rows, columns);
+        CHECK(at::equal(rows.cpu().view(at::kByte), expected.rows.view(at::kByte)));
+        CHECK(at::equal(columns.cpu().view(at::kByte), expected.columns.view(at::kByte)));
+        const auto alone = at::empty_like(rows), transposed = at::empty_like(columns);
+        s.table->to_float8(s.give(x), scale.to(s.device), alone, {});
+        s.table->to_float8(s.give(x), scale.to(s.device), {}, transposed);
+        CHECK(at::equal(alone.view(at::kByte), rows.view(at::kByte)));
+        CHECK(at::equal(transposed.view(at::kByte), columns.view(at::kByte)));
+      }
+}
+
 }  // namespace
 
 TEST_CASE("CUDA source, emulated: rms_norm and its gradients") {
@@ -212,6 +235,10 @@ TEST_CASE("CUDA source, emulated: decode attention over a cache of rows of mixed
   for (const auto& s : subjects(emulated(), at::kCPU)) decode_over_mixed_lengths(s);
 }
 
+TEST_CASE("CUDA source, emulated: 8 bit floats, as they lie and transposed") {
+  for (const auto& s : subjects(emulated(), at::kCPU)) float8_both_ways(s);
+}
+
 TEST_CASE("CUDA kernels on a device: all of the above") {
   if (const auto why = testing::no_cuda(); !why.empty()) SKIP(why);
   for (const auto& s : subjects(*cuda_table(), at::Device("cuda:0"))) {
@@ -221,6 +248,7 @@ TEST_CASE("CUDA kernels on a device: all of the above") {
     cross_entropy_in_place(s);
     cross_entropy_of_no_number(s);
     decode_over_mixed_lengths(s);
+    float8_both_ways(s);
   }
 }
 

@@ -119,9 +119,9 @@ std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& of_y, const 
   return {grad_gate, grad_up};
 }
 
-at::Tensor quick_gelu(const at::Tensor& x) {
+at::Tensor quick_gelu(const at::Tensor& x, bool in_place) {
   if (!fits(x) || !x.is_contiguous()) return x * at::sigmoid(1.702 * x);
-  auto y = at::empty_like(x);
+  auto y = in_place ? x : at::empty_like(x);
   for_rows(x, x.numel(), 1, [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
     kernel.quick_gelu(data<decltype(type)>(x), data<decltype(type)>(y), begin, end);
   });

@@ -33,13 +33,20 @@ const std::vector<std::string>& activation_names() {
   return *names;
 }
 
-at::Tensor activate(const std::string& name, const at::Tensor& x) {
-  if (name == "gelu") return at::gelu(x);
-  if (name == "gelu_tanh" || name == "gelu_pytorch_tanh" || name == "gelu_new") return at::gelu(x, "tanh");
-  if (name == "relu") return at::relu(x);
+bool is_spare(const at::Tensor& x) {
+  return !at::GradMode::is_enabled() && x.use_count() == 1 && x.storage().use_count() == 1;
+}
+
+at::Tensor activate(const std::string& name, at::Tensor x) {
+  const bool spare = is_spare(x);
+  const auto gelu = [&](const char* kind) { return spare ? at::gelu_(x, kind) : at::gelu(x, kind); };
+  if (name == "gelu") return gelu("none");
+  if (name == "gelu_tanh" || name == "gelu_pytorch_tanh" || name == "gelu_new") return gelu("tanh");
+  if (name == "relu") return spare ? at::relu_(x) : at::relu(x);
   if (name == "relu2") return at::relu(x).square();
-  if (name == "quick_gelu") return at::GradMode::is_enabled() ? x * at::sigmoid(1.702 * x) : kernels::quick_gelu(x);
-  if (name == "silu" || name == "swish") return at::silu(x);
+  if (name == "quick_gelu")
+    return at::GradMode::is_enabled() ? x * at::sigmoid(1.702 * x) : kernels::quick_gelu(x, spare);
+  if (name == "silu" || name == "swish") return spare ? at::silu_(x) : at::silu(x);
   fail(ErrorKind::config, "unknown activation '" + name + "'", "use one of: " + join(activation_names(), ", "));
 }
 

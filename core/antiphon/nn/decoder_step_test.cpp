@@ -86,8 +86,11 @@ struct Change : LinearAdapter {
   explicit Change(const Linear& linear, uint64_t seed)
       : values{random({3, linear.in()}, seed) * 0.2, random({linear.out(), 3}, seed + 1) * 0.2, 0.7} {}
   at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) override {
+    return forward(x, [&](const at::Tensor& input) { return at::linear(input, weight, bias); });
+  }
+  at::Tensor forward(const at::Tensor& x, const Map& base) override {
     const auto a = values.a.to(x.scalar_type()), b = values.b.to(x.scalar_type());
-    return at::linear(x, weight, bias) + at::linear(at::linear(x, a), b) * values.scale;
+    return base(x) + at::linear(at::linear(x, a), b) * values.scale;
   }
   LowRank low_rank() const override { return values; }
   at::Tensor merged_weight(const at::Tensor& weight) const override { return weight; }

@@ -92,7 +92,7 @@ TEST_CASE("layers on CUDA: values and gradients are those on the CPU") {
   const auto table = [](const at::Tensor& x) {
     return Rope(16, 10000, {}).table(at::arange(x.size(0), at::kLong).to(x.device()), x.scalar_type());
   };
-  for (const auto [dtype, tolerance] : {std::pair{at::kFloat, 1e-5}, std::pair{at::kBFloat16, 1.5e-2}}) {
+  for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 1e-5}, std::pair{at::kBFloat16, 1.5e-2}}) {
     same_on_cuda([](const auto& in) { return swiglu(in[0], in[1]); }, {random({9, 24}, 1), random({9, 24}, 2)}, dtype,
                  tolerance);
     same_on_cuda([](const auto& in) { return swiglu(in[0].t(), in[1].t()); }, {random({9, 24}, 1), random({9, 24}, 2)},
@@ -113,7 +113,7 @@ TEST_CASE("packed attention on CUDA: values and gradients are those on the CPU")
   if (const auto why = kernels::testing::no_cuda(); !why.empty()) SKIP(why);
   for (const auto& lengths : std::vector<std::vector<int64_t>>{{7}, {5, 33, 32, 1, 70}, {4, 4, 4}})
     for (const int64_t window : {0, 6})
-      for (const auto [dtype, tolerance] : {std::pair{at::kFloat, 1e-5}, std::pair{at::kBFloat16, 2e-2}}) {
+      for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 1e-5}, std::pair{at::kBFloat16, 2e-2}}) {
         const auto in = random_heads(std::accumulate(lengths.begin(), lengths.end(), int64_t{0}), 3, 64);
         for (const bool causal : {true, false})
           same_on_cuda(
@@ -143,7 +143,7 @@ TEST_CASE("a decoder on CUDA, prefill and steps, gives what it gives on the CPU"
     decoder.to(device, at::kFloat);
     auto cache = decoder.make_cache(1, 12);
     std::vector<at::Tensor> pieces;
-    for (const auto [begin, n] : std::vector<std::pair<int64_t, int64_t>>{{0, 6}, {6, 1}, {7, 1}, {8, 2}}) {
+    for (const auto& [begin, n] : std::vector<std::pair<int64_t, int64_t>>{{0, 6}, {6, 1}, {7, 1}, {8, 2}}) {
       DecoderInput input;
       input.positions_t = at::arange(begin, begin + n, at::kLong).to(device);
       input.x_td = decoder.embed(input.positions_t);

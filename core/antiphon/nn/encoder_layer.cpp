@@ -8,6 +8,11 @@
 #include <antiphon/nn/attention.h>
 
 namespace antiphon::nn {
+namespace {
+
+at::Tensor sum(const at::Tensor& x, at::Tensor y) { return is_spare(y) ? y.add_(x) : x + y; }
+
+}  // namespace
 
 int64_t layers_used(std::string_view plugin, int64_t layer, int64_t num_layers) {
   const int64_t used = layer < 0 ? num_layers + 1 + layer : layer;
@@ -51,13 +56,14 @@ at::Tensor EncoderLayer::attend(const at::Tensor& x) const {
   return o_proj_.forward(y.view(x.sizes()));
 }
 
-at::Tensor EncoderLayer::scaled(const at::Tensor& y, const at::Tensor& scale) const {
-  return scale.defined() ? y * like(scale, y) : y;
+at::Tensor EncoderLayer::scaled(at::Tensor y, const at::Tensor& scale) const {
+  if (scale.defined()) return y * like(scale, y);
+  return y;
 }
 
 at::Tensor EncoderLayer::forward(const at::Tensor& x) const {
-  const auto h = x + scaled(attend(norm1_.forward(x)), scale1_);
-  return h + scaled(fc2_.forward(activate(options_.activation, fc1_.forward(norm2_.forward(h)))), scale2_);
+  const auto h = sum(x, scaled(attend(norm1_.forward(x)), scale1_));
+  return sum(h, scaled(fc2_.forward(activate(options_.activation, fc1_.forward(norm2_.forward(h)))), scale2_));
 }
 
 }  // namespace antiphon::nn

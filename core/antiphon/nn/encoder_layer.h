@@ -29,7 +29,7 @@ class EncoderLayer : public Module {
 
  private:
   at::Tensor attend(const at::Tensor& x) const;
-  at::Tensor scaled(const at::Tensor& y, const at::Tensor& scale) const;
+  at::Tensor scaled(at::Tensor y, const at::Tensor& scale) const;
   EncoderLayerOptions options_;
   Norm norm1_, norm2_;
   Linear q_proj_, k_proj_, v_proj_, o_proj_, fc1_, fc2_;

@@ -159,6 +159,25 @@ TEST_CASE("rope: a score depends on the distance alone") {
   CHECK(std::abs(near - far) < 1e-4);
 }
 
+TEST_CASE("an activation writes over what nothing else holds, and over nothing else") {
+  const auto x = random({5, 7}, 3), kept = x.clone();
+  for (const auto& name : activation_names()) {
+    INFO(name);
+    const auto expected = activate(name, x);
+    const at::NoGradGuard guard;
+    CHECK(relative_error(activate(name, x), expected) < 1e-6);
+    CHECK(at::equal(x, kept));
+    const auto alias = x.clone();
+    CHECK(relative_error(activate(name, alias.view({7, 5})).view({5, 7}), expected) < 1e-6);
+    CHECK(at::equal(alias, kept));
+    auto spare = x.clone();
+    const void* place = spare.const_data_ptr();
+    const auto y = activate(name, std::move(spare));
+    CHECK(relative_error(y, expected) < 1e-6);
+    CHECK((y.const_data_ptr() == place) == (name != "relu2"));
+  }
+}
+
 TEST_CASE("activations go by the names of Hugging Face") {
   const auto x = random({50}, 1) * 3;
   const auto x64 = x.to(at::kDouble);

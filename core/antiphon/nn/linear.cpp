@@ -7,6 +7,7 @@
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/onednn.h>
 #include <antiphon/nn/few_rows.h>
+#include <antiphon/nn/float8_linear.h>
 #include <antiphon/nn/packed_weight.h>
 #include <antiphon/nn/quantized_weight.h>
 
@@ -47,6 +48,12 @@ Linear::Linear(int64_t in, int64_t out, bool with_bias) {
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
   if (fits_few_rows(x, *this)) return multiply_few_rows(x, *this);
+  if (float8_) {
+    const LinearAdapter::Map base = [&](const at::Tensor& input) {
+      return float8_linear(input, weight, like(bias, input), *float8_);
+    };
+    return adapter ? adapter->forward(x, base) : base(x);
+  }
   if (adapter) return adapter->forward(x, weight, bias);
   if (packed_ && !quantized && PackedWeight::fits(x, weight, bias))
     return kernels::onednn::linear(x, packed_->of(weight, x.numel() / in()), bias);
@@ -55,6 +62,11 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
 }
 
 void Linear::keep_packed() { packed_ = std::make_shared<PackedWeight>(); }
+
+bool Linear::use_float8() {
+  if (Float8Weight::fits(weight)) float8_ = std::make_shared<Float8Weight>();
+  return static_cast<bool>(float8_);
+}
 
 void Linear::quantize(const std::string& format) {
   if (adapter) fail(ErrorKind::internal, "a linear layer with an adapter was to be quantised; merge the adapter first");

@@ -7,6 +7,7 @@ namespace antiphon::nn {
 
 struct QuantizedWeight;
 class PackedWeight;
+class Float8Weight;
 
 class Linear : public Module {
  public:
@@ -25,6 +26,10 @@ class Linear : public Module {
   // tensor: for inference. The adapter is merged before.
   void quantize(const std::string& format);
 
+  // Products in 8 bit floats from here on (float8_linear.h), the adapter's own left out. False, and nothing changes,
+  // where the weight's sides do not fit.
+  bool use_float8();
+
   at::Tensor weight;  // [out, in]
   at::Tensor bias;    // [out] or undefined
   std::shared_ptr<LinearAdapter> adapter;
@@ -32,6 +37,7 @@ class Linear : public Module {
 
  private:
   std::shared_ptr<PackedWeight> packed_;
+  std::shared_ptr<Float8Weight> float8_;
 };
 
 // x [..., in], weight [out, in], bias [out] or undefined, all of one dtype -> [..., out]; differentiable. As

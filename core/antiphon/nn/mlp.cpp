@@ -16,7 +16,7 @@ Mlp::Mlp(int64_t in, int64_t hidden, int64_t out, int64_t depth, std::string act
 
 at::Tensor Mlp::forward(at::Tensor x) const {
   for (size_t i = 0; i < layers_.size(); ++i) {
-    if (i > 0) x = activate(activation_, x);
+    if (i > 0) x = activate(activation_, std::move(x));
     x = layers_[i]->forward(x);
   }
   return x;

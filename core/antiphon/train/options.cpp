@@ -64,7 +64,11 @@ const config::Table<PrecisionOptions>& precision_table() {
   static const auto* table = new config::Table<PrecisionOptions>(
       config::Table<PrecisionOptions>("precision")
           .field("compute", &PrecisionOptions::compute, "of activations and frozen parameters; trained ones are fp32",
-                 {.choices = {"fp32", "bf16"}}));
+                 {.choices = {"fp32", "bf16"}})
+          .field("linear", &PrecisionOptions::linear,
+                 "of the products in the language model's linear layers while training; empty: as compute; fp8: e4m3, "
+                 "gradients e5m2",
+                 {.choices = {"", "fp8"}}));
   return *table;
 }
 

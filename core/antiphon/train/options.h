@@ -39,7 +39,7 @@ struct TrainOptions {
 };
 
 struct PrecisionOptions {
-  std::string compute = "fp32";
+  std::string compute = "fp32", linear = "";
 };
 
 const config::Table<TrainOptions>& train_table();

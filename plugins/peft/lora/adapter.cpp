@@ -63,8 +63,13 @@ at::Tensor LoraAdapter::forward(const at::Tensor& x, const at::Tensor& weight, c
   const bool drops = dropout_ > 0 && at::GradMode::is_enabled();
   if (!drops && !w.requires_grad() && !(c.defined() && c.requires_grad()))
     return LoraFunction::apply(x, w, c.defined() ? std::optional(c) : std::nullopt, a_, b_, scale_);
+  return forward(x, [&](const at::Tensor& input) { return nn::linear(input, w, c); });
+}
+
+at::Tensor LoraAdapter::forward(const at::Tensor& x, const Map& base) {
+  const bool drops = dropout_ > 0 && at::GradMode::is_enabled();
   const auto branch = drops ? at::dropout(x, dropout_, true) : x;
-  return nn::linear(x, w, c) + nn::linear(nn::linear(branch, nn::like(a_, x)), nn::like(b_, x)) * scale_;
+  return base(x) + nn::linear(nn::linear(branch, nn::like(a_, x)), nn::like(b_, x)) * scale_;
 }
 
 at::Tensor LoraAdapter::merged_weight(const at::Tensor& weight) const {

@@ -8,6 +8,7 @@ class LoraAdapter : public LinearAdapter, public Module {
  public:
   LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, double dropout);
   at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) override;
+  at::Tensor forward(const at::Tensor& x, const Map& base) override;
   at::Tensor merged_weight(const at::Tensor& weight) const override;
   LowRank low_rank() const override { return {a_, b_, scale_}; }
 

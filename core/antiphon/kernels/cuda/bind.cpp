@@ -87,6 +87,17 @@ void cross_entropy_of(const at::Tensor& logits, const at::Tensor& labels, const 
   });
 }
 
+uint32_t* words(const at::Tensor& x) { return x.defined() ? static_cast<uint32_t*>(x.data_ptr()) : nullptr; }
+
+void to_float8_of(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& rows, const at::Tensor& columns) {
+  const auto& some = rows.defined() ? rows : columns;
+  on(x, [&](auto type, cudaStream_t stream) {
+    using T = ElementOf<decltype(type)>;
+    to_float8(data<T>(x), data<float>(scale), words(rows), words(columns), x.size(0), x.size(1),
+              columns.defined() ? columns.size(1) : x.size(0), some.scalar_type() == at::kFloat8_e5m2, stream);
+  });
+}
+
 DecodeShape shape_of(const at::Tensor& q, const at::Tensor& keys, int64_t window) {
   return {q.size(0), q.size(1), keys.size(1), keys.size(2), keys.size(3), window};
 }
@@ -124,6 +135,7 @@ CudaTable bound_table() {
   table.swiglu = swiglu_of;
   table.swiglu_backward = swiglu_backward_of;
   table.cross_entropy = cross_entropy_of;
+  table.to_float8 = to_float8_of;
   table.append_kv = append_kv_of;
   table.decode_attention = decode_attention_of;
   return table;

@@ -1,5 +1,7 @@
 #include <antiphon/kernels/cuda/emulate.h>
 
+#include <c10/util/Float8_e4m3fn.h>
+#include <c10/util/Float8_e5m2.h>
 #include <ucontext.h>
 
 #include <memory>
@@ -104,6 +106,12 @@ void emulate(dim3 blocks, dim3 threads, const std::function<void()>& kernel) {
 }
 
 void __syncthreads() { wait(block->all, block->running); }
+
+uint8_t __nv_cvt_float_to_fp8(float value, __nv_saturation_t, __nv_fp8_interpretation_t format) {
+  const float most = format == __NV_E5M2 ? 57344.0f : 448.0f;
+  const float within = value != value ? value : std::fmin(std::fmax(value, -most), most);
+  return format == __NV_E5M2 ? c10::Float8_e5m2(within).x : c10::Float8_e4m3fn(within).x;
+}
 
 float __shfl_xor_sync(unsigned, float value, int offset) {
   const auto* self = block->now;

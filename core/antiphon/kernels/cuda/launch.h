@@ -32,6 +32,12 @@ template <class T>
 void cross_entropy(T* logits, const int64_t* labels, float* token_loss, int64_t rows, int64_t vocabulary, bool gradient,
                    cudaStream_t stream);
 
+// rows and columns in words of four values, aligned as such, as x is to four elements; either may be nullptr. width and
+// padded are multiples of four.
+template <class T>
+void to_float8(const T* x, const float* scale, uint32_t* rows, uint32_t* columns, int64_t n, int64_t width,
+               int64_t padded, bool e5m2, cudaStream_t stream);
+
 struct DecodeShape {
   int64_t n, heads, kv_heads, capacity, head_size, window;
 };

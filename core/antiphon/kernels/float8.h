@@ -1,0 +1,33 @@
+// Tensors as 8 bit floats with one scale each (Micikevicius et al. 2022, "FP8 Formats for Deep Learning"), and their
+// products. The scale comes from the tensor itself, each time ("current scaling"), and never leaves the device.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+namespace antiphon::kernels {
+
+// x = scale · value. e4m3 (at::kFloat8_e4m3fn) reaches 448, e5m2 (at::kFloat8_e5m2) 57344.
+struct Float8 {
+  at::Tensor rows;     // [n, width]
+  at::Tensor columns;  // [width, n'], the transposed; n' is n up to a multiple of kFloat8Tile, with zeros
+  at::Tensor scale;    // [] float32: max |x| / the largest value; what is not a number makes it one
+};
+
+constexpr int64_t kFloat8Tile = 16;  // sides of matrices in products are multiples of it, but for the rows of the first
+
+// Which of the two arrangements are wanted; the other stays undefined.
+struct Float8Wanted {
+  bool rows = true, columns = true;
+};
+
+// x [n, width], contiguous, float32 or bfloat16; n > 0, width a multiple of kFloat8Tile.
+Float8 to_float8(const at::Tensor& x, at::ScalarType format, Float8Wanted wanted);
+
+// a [n, k] · b [m, k]ᵀ -> [n, m] in `dtype`, sums in float32. `fast`: a GPU may add with fewer bits, as forward passes
+// do. On a CPU a product of the dequantised.
+at::Tensor float8_product(const at::Tensor& a, const at::Tensor& a_scale, const at::Tensor& b,
+                          const at::Tensor& b_scale, at::ScalarType dtype, bool fast);
+
+// Why the device cannot multiply 8 bit floats, or "".
+std::string float8_missing(at::Device device);
+
+}  // namespace antiphon::kernels
