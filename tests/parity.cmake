@@ -8,6 +8,13 @@ function(antiphon_parity_test NAME SCRIPT)
   endif()
 endfunction()
 antiphon_parity_test(models model_parity.py $<TARGET_FILE:model_probe> --report ${CMAKE_BINARY_DIR}/model_parity.json)
+# The same with the kernels of lesser processors, and without oneDNN's float32 products.
+foreach(isa avx2 baseline)
+  antiphon_parity_test("models, ${isa}" model_parity.py $<TARGET_FILE:model_probe>)
+  if(TEST "parity: models, ${isa}")
+    set_tests_properties("parity: models, ${isa}" PROPERTIES ENVIRONMENT "ANTIPHON_ISA=${isa}")
+  endif()
+endforeach()
 # The pages that say what works are made of what was tested.
 if(TEST "parity: models" AND ANTIPHON_FFMPEG)
   set_tests_properties("parity: models" PROPERTIES FIXTURES_SETUP model_parity)

@@ -8,6 +8,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/kernels/cuda_table.h>
+#include <antiphon/kernels/isa.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/plugin/loader.h>
 #include <antiphon/plugin/manifest.h>
@@ -48,7 +49,8 @@ int run() {
   line("plugin ABI", fmt::format("{}, {}, build {}", ANTIPHON_PLUGIN_ABI, ANTIPHON_COMPILER, ANTIPHON_BUILD_TYPE));
   line("LibTorch",
        fmt::format("{} in {}", TORCH_VERSION, library_of(reinterpret_cast<const void*>(&at::globalContext))));
-  line("CPU", fmt::format("{}, {} threads", at::get_cpu_capability(), at::get_num_threads()));
+  line("CPU", fmt::format("{}, {} threads, our kernels for {}", at::get_cpu_capability(), at::get_num_threads(),
+                          kernels::name_of(kernels::isa())));
   line("CUDA", cuda());
   line("CUDA kernels", cuda_kernels());
   line("NCCL", nccl());

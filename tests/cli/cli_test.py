@@ -4,6 +4,7 @@ cli_test.py ANTIPHON
 """
 
 import json
+import os
 import re
 import resource
 import subprocess
@@ -292,6 +293,15 @@ class Look(Case):
         self.assertEqual((code, err), (0, ""))
         for words in ["antiphon", "plugin ABI", "LibTorch", "CPU", "CUDA", "NCCL", "FFmpeg", "plugins in", "llama"]:
             self.assertIn(words, out)
+
+    def test_doctor_says_which_kernels_run(self):
+        for isa in ["baseline", "avx2"]:
+            done = subprocess.run([PROGRAM, "doctor"], env={**os.environ, "ANTIPHON_ISA": isa}, capture_output=True, text=True)
+            self.assertRegex(done.stdout, rf"CPU .* our kernels for {isa}\n")
+        done = subprocess.run([PROGRAM, "doctor"], env={**os.environ, "ANTIPHON_ISA": "avx9"}, capture_output=True, text=True)
+        self.assertEqual(done.returncode, CONFIG)
+        self.assertIn("'avx9'", done.stderr)
+        self.assertIn("let it be baseline, avx2 or avx512", done.stderr)
 
     def test_doctor_names_refused_plugins(self):
         (self.folder / "broken.so").write_text("no plugin")

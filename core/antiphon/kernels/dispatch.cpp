@@ -1,7 +1,12 @@
+#include <antiphon/base/error.h>
 #include <antiphon/kernels/decode.h>
 #include <antiphon/kernels/isa.h>
 #include <antiphon/kernels/resample.h>
 #include <antiphon/kernels/rows.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
 
 namespace antiphon::kernels {
 
@@ -19,7 +24,7 @@ ANTIPHON_DECLARE_TABLES(avx512)
 
 namespace {
 
-Isa find_isa() {
+Isa isa_of_cpu() {
 #ifdef ANTIPHON_X86_KERNELS
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
@@ -31,12 +36,23 @@ Isa find_isa() {
   return Isa::baseline;
 }
 
+Isa isa_wanted() {
+  const char* given = std::getenv("ANTIPHON_ISA");
+  if (!given || !*given) return Isa::avx512;
+  for (const auto isa : {Isa::baseline, Isa::avx2, Isa::avx512})
+    if (std::string_view(given) == name_of(isa)) return isa;
+  fail(ErrorKind::config, "ANTIPHON_ISA in the environment is '" + std::string(given) + "'",
+       "let it be baseline, avx2 or avx512, or unset it");
+}
+
 }  // namespace
 
 Isa isa() {
-  static const Isa found = find_isa();
+  static const Isa found = std::min(isa_of_cpu(), isa_wanted());
   return found;
 }
+
+const char* name_of(Isa isa) { return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "baseline"; }
 
 #ifdef ANTIPHON_X86_KERNELS
 #define ANTIPHON_CHOSEN(table) \
