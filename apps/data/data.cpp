@@ -61,7 +61,7 @@ void add_check(CLI::App& data, Action& action) {
       ->check(at_least(0))
       ->capture_default_str();
   command->add_option("--threads", flags->threads, "threads that read; 0: all cores")
-      ->check(at_least(0))
+      ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command->add_flag("--json", flags->json, "print JSON");
   command->callback([flags, &action] { action = [flags] { return check(*flags); }; });

@@ -67,9 +67,8 @@ Float8 to_float8(const at::Tensor& x, const at::Tensor& scale, at::ScalarType fo
   const auto rows = (x.to(at::kFloat) * scale.reciprocal()).to(format);
   Float8 y{wanted.rows ? rows : at::Tensor(), {}, scale};
   if (!wanted.columns) return y;
-  const int64_t n = x.size(0), padded = (n + kFloat8Tile - 1) / kFloat8Tile * kFloat8Tile;
-  y.columns = at::zeros({x.size(1), padded}, rows.options());
-  y.columns.narrow(1, 0, n).copy_(rows.t());
+  y.columns = at::zeros({x.size(1), padded_rows(x.size(0))}, rows.options());
+  y.columns.narrow(1, 0, x.size(0)).copy_(rows.t());
   return y;
 }
 

@@ -23,11 +23,11 @@ bool aligned(const at::Tensor& x) { return reinterpret_cast<uintptr_t>(x.const_d
 Float8 to_float8(const at::Tensor& x, at::ScalarType format, Float8Wanted wanted) {
   const auto scale = scale_of(x, format);
   if (path_of(x) != Path::cuda || !aligned(x)) return composed::to_float8(x, scale, format, wanted);
-  const int64_t n = x.size(0), width = x.size(1), padded = (n + kFloat8Tile - 1) / kFloat8Tile * kFloat8Tile;
+  const int64_t n = x.size(0), width = x.size(1);
   const auto options = x.options().dtype(format);
   Float8 y{{}, {}, scale};
   if (wanted.rows) y.rows = at::empty({n, width}, options);
-  if (wanted.columns) y.columns = at::empty({width, padded}, options);
+  if (wanted.columns) y.columns = at::empty({width, padded_rows(n)}, options);
   cuda_table()->to_float8(x, scale, y.rows, y.columns);
   return y;
 }

@@ -14,6 +14,9 @@ struct Float8 {
 
 constexpr int64_t kFloat8Tile = 16;  // sides of matrices in products are multiples of it, but for the rows of the first
 
+// Of a transposed one, columns.
+constexpr int64_t padded_rows(int64_t n) { return (n + kFloat8Tile - 1) / kFloat8Tile * kFloat8Tile; }
+
 // Which of the two arrangements are wanted; the other stays undefined.
 struct Float8Wanted {
   bool rows = true, columns = true;

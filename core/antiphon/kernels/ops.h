@@ -33,7 +33,7 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& grad, const at::Tensor& gate, const at::Tensor& up);
 
 // x · sigmoid(1.702 x), for x contiguous or not. in_place: x may be written over.
-at::Tensor quick_gelu(const at::Tensor& x, bool in_place = false);
+at::Tensor quick_gelu(const at::Tensor& x, bool in_place);
 
 struct CrossEntropy {
   at::Tensor token_loss;  // [rows] float32

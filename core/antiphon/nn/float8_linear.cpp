@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <antiphon/nn/linear.h>
+
 namespace antiphon::nn {
 namespace {
 
@@ -10,13 +12,11 @@ using kernels::float8_product, kernels::to_float8;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}).contiguous(); }
-
 struct Float8Linear : torch::autograd::Function<Float8Linear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, Float8Weight* kept) {
     const auto w = kept->of(weight);
-    const auto of_x = to_float8(rows(x), at::kFloat8_e4m3fn, {.columns = weight.requires_grad()});
+    const auto of_x = to_float8(rows(x).contiguous(), at::kFloat8_e4m3fn, {.columns = weight.requires_grad()});
     auto y = float8_product(of_x.rows, of_x.scale, w.rows, w.scale, x.scalar_type(), true);
     if (bias) y.add_(*bias);
     context->save_for_backward({of_x.columns, of_x.scale, w.columns, w.scale});
@@ -30,7 +30,7 @@ struct Float8Linear : torch::autograd::Function<Float8Linear> {
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const auto saved = context->get_saved_variables();
     const bool of_x = context->needs_input_grad(0), of_weight = context->needs_input_grad(1);
-    const auto g2 = rows(grads[0]);
+    const auto g2 = rows(grads[0]).contiguous();
     const auto g = to_float8(g2, at::kFloat8_e5m2, {of_x, of_weight});
     at::Tensor grad_x, grad_weight, grad_bias;
     if (of_x) {
@@ -54,12 +54,7 @@ bool Float8Weight::fits(const at::Tensor& weight) {
 }
 
 kernels::Float8 Float8Weight::of(const at::Tensor& weight) {
-  const std::lock_guard lock(mutex_);
-  if (!made_.scale.defined() || data_ != weight.const_data_ptr() || version_ != weight._version()) {
-    made_ = to_float8(weight.detach().contiguous(), at::kFloat8_e4m3fn, {});
-    data_ = weight.const_data_ptr(), version_ = weight._version();
-  }
-  return made_;
+  return made_.get(weight, [&] { return to_float8(weight.detach().contiguous(), at::kFloat8_e4m3fn, {}); });
 }
 
 at::Tensor float8_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, Float8Weight& kept) {

@@ -3,8 +3,7 @@
 // `fp8 = hybrid` with the recipe `tensorwise` (nemo/collections/llm/recipes/precision/mixed_precision.py).
 #pragma once
 #include <antiphon/kernels/float8.h>
-
-#include <mutex>
+#include <antiphon/nn/of_weight.h>
 
 namespace antiphon::nn {
 
@@ -16,10 +15,7 @@ class Float8Weight {
   kernels::Float8 of(const at::Tensor& weight);
 
  private:
-  std::mutex mutex_;
-  kernels::Float8 made_;
-  const void* data_ = nullptr;
-  uint32_t version_ = 0;
+  OfWeight<kernels::Float8> made_;
 };
 
 // x [..., in], weight [out, in] float32 or bfloat16, bias [out] in x's dtype or undefined -> [..., out] in x's dtype;

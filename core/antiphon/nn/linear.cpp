@@ -17,8 +17,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
-
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias) {
@@ -81,6 +79,8 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   if (at::GradMode::is_enabled() && trained) return LinearFunction::apply(x, weight, some_bias);
   return kernels::onednn::linear(x, weight, bias);
 }
+
+at::Tensor rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 at::Tensor like(const at::Tensor& parameter, const at::Tensor& x) {
   if (!parameter.defined() || parameter.scalar_type() == x.scalar_type()) return parameter;

@@ -44,6 +44,9 @@ class Linear : public Module {
 // at::linear, by the library that is fastest (kernels/mm.h).
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
+// x [..., n] -> [rows, n].
+at::Tensor rows(const at::Tensor& x);
+
 // `parameter` in the dtype of `x`; differentiable, and no copy where it has it already. Undefined stays undefined.
 at::Tensor like(const at::Tensor& parameter, const at::Tensor& x);
 

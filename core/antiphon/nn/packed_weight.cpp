@@ -17,12 +17,7 @@ bool PackedWeight::fits(const at::Tensor& x, const at::Tensor& weight, const at:
 }
 
 at::Tensor PackedWeight::of(const at::Tensor& weight, int64_t rows) {
-  const std::lock_guard lock(mutex_);
-  if (!packed_.defined() || data_ != weight.const_data_ptr() || version_ != weight._version()) {
-    packed_ = kernels::onednn::packed(weight, rows);
-    data_ = weight.const_data_ptr(), version_ = weight._version();
-  }
-  return packed_;
+  return packed_.get(weight, [&] { return kernels::onednn::packed(weight, rows); });
 }
 
 }  // namespace antiphon::nn

@@ -1,9 +1,7 @@
 // A weight's copy in the order in which oneDNN's products of many rows read it. A plain one is put into that order in
 // every call, which is a tenth to a quarter of the work of an encoder that takes a few hundred rows.
 #pragma once
-#include <ATen/core/Tensor.h>
-
-#include <mutex>
+#include <antiphon/nn/of_weight.h>
 
 namespace antiphon::nn {
 
@@ -16,10 +14,7 @@ class PackedWeight {
   at::Tensor of(const at::Tensor& weight, int64_t rows);
 
  private:
-  std::mutex mutex_;
-  at::Tensor packed_;
-  const void* data_ = nullptr;
-  uint32_t version_ = 0;
+  OfWeight<at::Tensor> packed_;
 };
 
 }  // namespace antiphon::nn

@@ -19,7 +19,7 @@ double steps_off(const at::Tensor& weight, const std::string& format, double lim
 }  // namespace
 
 TEST_CASE("quantised weights are as near as their steps allow") {
-  const auto weight = random({4128, 96}, 1);    // more rows than are done at once
+  const auto weight = random({4128, 96}, 1);
   CHECK(steps_off(weight, "int8", 127) < 0.8);  // half a step, and the scale's own rounding at 127 steps
   CHECK(steps_off(weight, "int4", 7) < 2.5);    // the scale with the least squared error may cut the largest value off
   const auto error = [&](const std::string& format) {

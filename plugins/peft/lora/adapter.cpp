@@ -10,10 +10,9 @@
 namespace antiphon::lora {
 namespace {
 
+using nn::rows;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-at::Tensor rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 // Base product and adapter in one node, which keeps x and A x only: no copy of W, no product of its own to store.
 struct LoraFunction : torch::autograd::Function<LoraFunction> {
