@@ -1,6 +1,7 @@
 #include <antiphon/nn/packed_weight.h>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <antiphon/kernels/for_rows.h>
 #include <antiphon/kernels/onednn.h>

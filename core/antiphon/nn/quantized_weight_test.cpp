@@ -1,3 +1,5 @@
+#include <ATen/core/grad_mode.h>
+
 #include <antiphon/base/error.h>
 #include <antiphon/nn/linear.h>
 #include <antiphon/nn/quantized_weight.h>
