@@ -42,7 +42,7 @@ def checkpoint_state(run):
     """Everything of the newest checkpoint that resuming reads, but the time that it took."""
     folder = Path(run) / "checkpoints" / checkpoints(run)[0]
     progress = json.loads((folder / "progress.json").read_text())
-    del progress["elapsed"]
+    del progress["clock"]
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ["parameters.safetensors", "state.safetensors"]}
     return {"name": folder.name, "progress": progress, **digests}
 

@@ -1,6 +1,8 @@
 """A run that is killed again and again ends bit for bit as one that is left alone."""
 
+import json
 import random
+import shutil
 import signal
 import time
 import sys
@@ -8,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from harness import Case, losses, main, sets
+from harness import Case, checkpoints, losses, main, records, sets
 
 STEPS = 130
 COMMON = sets(train__steps=STEPS, train__accumulate=2, train__tokens_per_batch=96, train__checkpoint_every=4)
@@ -71,6 +73,29 @@ class Resume(Case):
         self.kill_loop(run, 3, 3, *bf16)
         self.assert_same_run(self.undisturbed_run(*bf16), run)
         self.assertNotEqual(losses(run), losses(self.undisturbed_run()))
+
+    def clock(self, run, checkpoint):
+        return json.loads((run / "checkpoints" / checkpoint / "progress.json").read_text())["clock"]
+
+    def test_killed_beside_a_clock(self):
+        """max_minutes fixes the number of steps once; a run that lost its second half computes that half again."""
+        whole, again = self.folder / "clocked", self.folder / "clocked_again"
+        timed = sets(train__steps=1000000, train__max_minutes=0.05, train__tokens_per_batch=96, train__checkpoint_every=10, train__keep_checkpoints=100000)
+        self.train(whole, *timed)
+        kept = [name for name in checkpoints(whole) if self.clock(whole, name)["planned_steps"]]
+        self.assertGreater(len(kept), 1, "the number of steps is in the checkpoint that follows it")
+        middle = kept[len(kept) // 2]
+        shutil.copytree(whole, again)
+        for name in kept[:kept.index(middle)]:
+            shutil.rmtree(again / "checkpoints" / name)
+        self.train(again, "--resume", *timed)
+        self.assertEqual({self.clock(run, checkpoints(run)[0])["planned_steps"] for run in (whole, again)}, {self.clock(whole, middle)["planned_steps"]})
+        left, right = ({r["step"]: (r["train/loss"], r["train/lr"]) for r in records(run / "metrics.jsonl")} for run in (whole, again))
+        both = sorted(left.keys() & right.keys())
+        self.assertGreater(both[-1], int(middle[5:]))
+        self.assertEqual([left[step] for step in both], [right[step] for step in both])
+        if len(left) == len(right):  # neither was stopped by the clock
+            self.assert_same_run(whole, again)
 
     def test_seed_matters(self):
         other = self.folder / "other_seed"

@@ -41,8 +41,7 @@ class Optimizer {
   std::vector<Group> groups_;
 };
 
-// Learning rate relative to the peak after `step` of `steps` updates, or at `progress` in [0, 1] of a run that ends
-// by the clock (negative: by steps).
-double lr_ratio(const ScheduleOptions& schedule, int64_t step, int64_t steps, double progress = -1);
+// Learning rate relative to the peak after `step` of `steps` updates.
+double lr_ratio(const ScheduleOptions& schedule, int64_t step, int64_t steps);
 
 }  // namespace antiphon::train

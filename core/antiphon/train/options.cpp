@@ -46,7 +46,10 @@ const config::Table<TrainOptions>& train_table() {
           .field("output", &O::output, "run folder: configuration, metrics, checkpoints, adapter")
           .field("steps", &O::steps, "optimizer steps", {.min = 1})
           .field("max_minutes", &O::max_minutes,
-                 "ends the run after this time too, and the schedule follows the clock; 0: no limit", {.min = 0})
+                 "ends the run after this time, too: the first steps show how many fit, and the schedule follows that "
+                 "number; "
+                 "0: no limit",
+                 {.min = 0})
           .field("tokens_per_batch", &O::tokens_per_batch, "budget of one packed batch, media included", {.min = 16})
           .field("accumulate", &O::accumulate,
                  "batches for one step; the loss is the mean over the supervised tokens of all", {.min = 1})

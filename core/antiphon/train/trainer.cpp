@@ -1,7 +1,6 @@
 #include <antiphon/train/trainer.h>
 
 #include <ATen/ATen.h>
-#include <ATen/Context.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <unistd.h>
@@ -51,9 +50,10 @@ Trainer::Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, d
       folder_(folder),
       options_(options),
       optimizer_(model.trainable_parameters(), options),
+      length_(options),
+      random_(model.device()),
       writer_(folder.checkpoints(), options.keep_checkpoints) {
-  auto generator = at::globalContext().defaultGenerator(at::kCPU);
-  generator.set_current_seed(static_cast<uint64_t>(options.seed));  // dropout
+  random_.seed(static_cast<uint64_t>(options.seed));
   log::info("  optimizer: " + optimizer_.describe());
 }
 
@@ -104,12 +104,13 @@ StepResult Trainer::step() {
 void Trainer::update(StepResult& result, const std::vector<std::string>& samples) {
   const TraceScope scope("optimizer");
   result.gradient_norm = optimizer_.clip(options_.clip_norm);
+  result.lr_ratio = lr_ratio(options_.schedule, step_, length_.steps());
   result.skipped = !std::isfinite(result.gradient_norm) || !std::isfinite(result.loss);
   count_skipped(result, samples);
   if (result.skipped) {
     optimizer_.drop_gradients();
   } else {
-    optimizer_.step(lr_ratio(options_.schedule, step_, options_.steps, progress()));
+    optimizer_.step(result.lr_ratio);
   }
 }
 
@@ -127,16 +128,20 @@ void Trainer::count_skipped(const StepResult& result, const std::vector<std::str
          "lower the learning rate, use precision.compute = \"fp32\", or look at these samples");
 }
 
-// How far the run is by the clock, or -1 where only steps count.
-double Trainer::progress() const { return options_.max_minutes > 0 ? elapsed_ / (options_.max_minutes * 60) : -1; }
+// True if the clock has just fixed the number of steps.
+bool Trainer::count_time(double seconds) {
+  if (!length_.add(step_, seconds)) return false;
+  log::info(fmt::format("{} a step: {} steps of at most {} fit into {}",
+                        human_duration(length_.seconds_per_step(step_)), length_.steps(), options_.steps,
+                        human_duration(length_.limit_seconds())));
+  return true;
+}
 
 void Trainer::after_step(const StepResult& result, double seconds) {
-  ++step_;
-  elapsed_ += seconds;
   trained_tokens_ += result.tokens;
   if (!result.skipped) loss_average_ = step_ == 1 ? result.loss : 0.95 * loss_average_ + 0.05 * result.loss;
   const double rate = static_cast<double>(result.tokens) / seconds, waited = loader_.waited_seconds();
-  const double lr = options_.optimizer.lr * lr_ratio(options_.schedule, step_ - 1, options_.steps, progress());
+  const double lr = options_.optimizer.lr * result.lr_ratio;
   std::map<std::string, double> metrics{{"train/loss", result.loss},
                                         {"train/lr", lr},
                                         {"train/gradient_norm", result.gradient_norm},
@@ -151,22 +156,22 @@ void Trainer::after_step(const StepResult& result, double seconds) {
   if (profiler_) metrics.merge(profiler_->metrics(seconds));
   folder_.metrics(step_, metrics);
   shown_waited_ = waited;
-  const double by_steps = elapsed_ / static_cast<double>(step_) * static_cast<double>(options_.steps - step_);
-  const double left = options_.max_minutes > 0 ? std::min(by_steps, options_.max_minutes * 60 - elapsed_) : by_steps;
-  show_progress(
-      fmt::format("step {}/{}  loss {:.4f} (avg {:.4f})  {:.0f} tokens/s  lr {:.2e}  {}  ETA {}", step_, options_.steps,
-                  result.loss, loss_average_, rate, lr, human_bytes(resident_bytes()), human_duration(left)),
-      step_ == 1);
+  show_progress(fmt::format("step {}/{}  loss {:.4f} (avg {:.4f})  {:.0f} tokens/s  lr {:.2e}  {}  ETA {}", step_,
+                            length_.steps(), result.loss, loss_average_, rate, lr, human_bytes(resident_bytes()),
+                            human_duration(length_.seconds_left(step_))),
+                step_ == 1);
 }
 
 void Trainer::run() {
   if (step_ + options_.checkpoint_every < options_.steps) writer_.prepare(content());
-  while (step_ < options_.steps && progress() < 1) {
+  while (!length_.done(step_)) {
     if (profiler_) profiler_->begin_step();
     const auto begin = Clock::now();
     const auto result = step();
     const double seconds = since(begin);
-    tell_of_checkpoint(/*wait=*/step_ + 1 == options_.steps);  // so that the last record counts every failure
+    tell_of_checkpoint(/*wait=*/step_ + 1 == length_.steps());  // so that the last record counts every failure
+    ++step_;
+    const bool fixed = count_time(seconds);
     after_step(result, seconds);
     if (const int signal = stop_requested()) {
       save_last();
@@ -175,15 +180,15 @@ void Trainer::run() {
            fmt::format("stopped by signal {} after step {}; a checkpoint is written", signal, step_),
            "start the same command with --resume to go on");
     }
-    if (step_ % options_.checkpoint_every == 0) save_if_possible();
+    if (fixed || step_ % options_.checkpoint_every == 0) save_if_possible();
     if (profiler_) profiler_->end_step();
   }
   if (profiler_) profiler_->finish();
   finish_progress();
   save_last();
   log::info(fmt::format("trained {} steps, {} tokens in {}; average loss {:.4f}; {} samples skipped", step_,
-                        human_count(static_cast<double>(trained_tokens_)), human_duration(elapsed_), loss_average_,
-                        loader_.counts().bad));
+                        human_count(static_cast<double>(trained_tokens_)), human_duration(length_.elapsed_seconds()),
+                        loss_average_, loader_.counts().bad));
 }
 
 }  // namespace antiphon::train

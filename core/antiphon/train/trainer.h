@@ -8,19 +8,22 @@
 #include <antiphon/profile/profiler.h>
 #include <antiphon/train/checkpoint_writer.h>
 #include <antiphon/train/optimizer.h>
+#include <antiphon/train/random_state.h>
 #include <antiphon/train/run_folder.h>
+#include <antiphon/train/run_length.h>
 
 namespace antiphon::train {
 
 struct StepResult {
   double loss = 0, gradient_norm = 0;
   int64_t tokens = 0, supervised = 0, samples = 0;
+  double lr_ratio = 0;   // of the learning rate to its peak
   bool skipped = false;  // the gradient was not finite
 };
 
 class Trainer {
  public:
-  // All must outlive it. Seeds the generator that dropout draws from.
+  // All must outlive it. Seeds the generators that dropout draws from.
   Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache, RunFolder& folder,
           const TrainOptions& options);
 
@@ -37,8 +40,8 @@ class Trainer {
   void backward(graph::Batch& batch, double normalizer, StepResult& result);
   LossOutput forward(graph::Batch& batch, double normalizer);
   void update(StepResult& result, const std::vector<std::string>& samples);
-  double progress() const;
   void after_step(const StepResult& result, double seconds);
+  bool count_time(double seconds);
   void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
   CheckpointContent content();
   void save_last();
@@ -53,9 +56,11 @@ class Trainer {
   RunFolder& folder_;
   TrainOptions options_;
   Optimizer optimizer_;
+  RunLength length_;
+  RandomState random_;
   CheckpointWriter writer_;
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
-  double elapsed_ = 0, loss_average_ = 0;
+  double loss_average_ = 0;
   double shown_waited_ = 0;
   profile::Profiler* profiler_ = nullptr;
 };

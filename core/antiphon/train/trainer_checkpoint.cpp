@@ -1,6 +1,5 @@
 // What a run keeps of itself: saving and resuming.
 #include <ATen/ATen.h>
-#include <ATen/Context.h>
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
@@ -40,13 +39,12 @@ int64_t Trainer::resume() {
            "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed",
            "restore them, or start a new run in another train.output");
     restore_parameters(model_, loaded.parameters);
-    auto generator = at::globalContext().defaultGenerator(at::kCPU);
-    generator.set_state(loaded.state.at("random.cpu").clone());
+    random_.restore(loaded.state);
     optimizer_.restore(loaded.state);
     loader_.restore(loader_state(loaded.progress.at("loader")));
     step_ = saved_step_ = loaded.progress.at("step");
     trained_tokens_ = loaded.progress.at("trained_tokens");
-    elapsed_ = loaded.progress.at("elapsed");
+    length_.restore(loaded.progress.at("clock"));
     not_finite_ = loaded.progress.at("not_finite");
     loss_average_ = loaded.progress.at("loss_average");
     log::info(fmt::format("resumed at step {} from {}: applied {}/{} tensors", step_, path->string(),
@@ -80,10 +78,10 @@ CheckpointContent Trainer::content() {
   for (const auto& parameter : optimizer_.parameters())
     content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
   content.state = optimizer_.state();
-  content.state.emplace_back("random.cpu", at::globalContext().defaultGenerator(at::kCPU).get_state());
+  for (auto& [name, state] : random_.state()) content.state.emplace_back(name, state);
   content.progress = {{"step", step_},
                       {"trained_tokens", trained_tokens_},
-                      {"elapsed", elapsed_},
+                      {"clock", length_.state()},
                       {"not_finite", not_finite_},
                       {"loss_average", loss_average_},
                       {"loader", to_json(loader_.state())},

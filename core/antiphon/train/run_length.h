@@ -1,0 +1,42 @@
+// How many optimizer steps a run takes.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+
+#include <antiphon/train/options.h>
+
+namespace antiphon::train {
+
+// train.steps, or with train.max_minutes as many of them as the first steps show to fit. That number is found once and
+// kept with the checkpoints, and the learning rate follows from it alone: after that the clock decides only whether the
+// run stops early.
+class RunLength {
+ public:
+  explicit RunLength(const TrainOptions& options)
+      : max_steps_(options.steps), limit_seconds_(options.max_minutes * 60) {}
+
+  // Counts the time of a step, the `taken`-th. True if it made the number of steps known; a checkpoint must then hold
+  // it.
+  bool add(int64_t taken, double seconds);
+  // Of the whole run. Before they are known: train.steps.
+  int64_t steps() const { return planned_ > 0 ? planned_ : max_steps_; }
+  bool done(int64_t taken) const {
+    return taken >= steps() || (limit_seconds_ > 0 && elapsed_seconds_ >= limit_seconds_);
+  }
+  double elapsed_seconds() const { return elapsed_seconds_; }
+  double limit_seconds() const { return limit_seconds_; }
+  double seconds_left(int64_t taken) const;
+  // Without the first step, which prepares what later ones find.
+  double seconds_per_step(int64_t taken) const;
+
+  nlohmann::json state() const;
+  // What state() gave. If train.steps or train.max_minutes is another than then, the steps are planned anew.
+  void restore(const nlohmann::json& state);
+
+ private:
+  bool measured(int64_t taken) const;
+  int64_t max_steps_, planned_ = 0;
+  double limit_seconds_, elapsed_seconds_ = 0, first_seconds_ = 0;
+};
+
+}  // namespace antiphon::train
