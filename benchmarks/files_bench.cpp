@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/train/checkpoint_writer.h>
 #include <antiphon/weights/load.h>
 
@@ -42,7 +43,7 @@ std::vector<double> rates(const std::vector<double>& walls) {
 
 double seconds_of(const std::function<void()>& work) { return repeat({0, 1}, work).front(); }
 
-void copy(const weights::NamedTensors& to, const train::CheckpointContent& from) {
+void copy(const weights::NamedTensors& to, const checkpoint::CheckpointContent& from) {
   size_t next = 0;
   for (const auto* tensors : {&from.parameters, &from.state})
     for (const auto& [name, tensor] : *tensors) to[next++].second.copy_(tensor);
@@ -54,7 +55,7 @@ void copy(const weights::NamedTensors& to, const train::CheckpointContent& from)
 // that was taken at the start, then a thread writes it. "first_blocked_s": without having taken it; "copy_s": a plain
 // copy of the same, in turn with the checkpoints.
 void checkpoint(const Flags& flags) {
-  const train::CheckpointContent content{tensors(0, kTensors / 3), tensors(kTensors / 3, kTensors), {{"step", 1}}};
+  const checkpoint::CheckpointContent content{tensors(0, kTensors / 3), tensors(kTensors / 3, kTensors), {{"step", 1}}};
   const std::filesystem::path folder = flags.path;
   train::CheckpointWriter writer(folder, 1);
   const auto there = tensors(0, kTensors);

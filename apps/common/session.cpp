@@ -9,6 +9,7 @@
 
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/component/register.h>
 #include <antiphon/graph/slot.h>
 #include <antiphon/kernels/cuda_table.h>
@@ -81,7 +82,7 @@ void quantize(graph::MultimodalLm& model, const std::string& format) {
 
 std::filesystem::path checkpoint_of(const std::filesystem::path& run_or_checkpoint) {
   if (std::filesystem::exists(run_or_checkpoint / "manifest.json")) return run_or_checkpoint;
-  const auto latest = train::latest_checkpoint(run_or_checkpoint / "checkpoints");
+  const auto latest = checkpoint::latest_checkpoint(run_or_checkpoint / "checkpoints");
   if (!latest)
     fail(ErrorKind::weights, fmt::format("{} holds no complete checkpoint", run_or_checkpoint.string()),
          "name a run folder of `antiphon train`, or one of its checkpoints");
@@ -126,7 +127,7 @@ std::string Session::resolved() const { return config::to_toml(run_table().dump(
 void Session::load_trained(const SessionFlags& flags) {
   if (flags.checkpoint.empty() && !std::filesystem::is_directory(flags.file)) return;
   const auto checkpoint = checkpoint_of(flags.checkpoint.empty() ? flags.file : flags.checkpoint);
-  const auto content = train::load_checkpoint(checkpoint, false);
+  const auto content = checkpoint::load_checkpoint(checkpoint, false);
   with_context("loading " + checkpoint.string(), [&] { train::restore_parameters(*model, content.parameters); });
   log::info(fmt::format("  checkpoint {}: applied {}/{} tensors", checkpoint.string(), content.parameters.size(),
                         content.parameters.size()));

@@ -4,6 +4,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/kernels/float8.h>
 #include <antiphon/nn/linear.h>
 #include <antiphon/train/trainer.h>
@@ -39,7 +40,7 @@ void export_parts(Session& session, const std::filesystem::path& folder) {
 }
 
 void refuse_leftover(const train::RunFolder& folder, bool resume) {
-  if (resume || !train::has_checkpoints(folder.checkpoints())) return;
+  if (resume || !checkpoint::has_checkpoints(folder.checkpoints())) return;
   fail(ErrorKind::config, fmt::format("{} holds a run with checkpoints", folder.path().string()),
        "give --resume to go on with it, or another train.output");
 }

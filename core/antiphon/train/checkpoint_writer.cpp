@@ -43,7 +43,7 @@ void copy_values(NamedTensors& buffers, const NamedTensors& values) {
   for (size_t i = 0; i < values.size(); ++i) kernels::stream_copy(buffers[i].second, values[i].second);
 }
 
-void shape_like(CheckpointContent& copy, const CheckpointContent& content) {
+void shape_like(checkpoint::CheckpointContent& copy, const checkpoint::CheckpointContent& content) {
   try {
     shape_like(copy.parameters, content.parameters);
     shape_like(copy.state, content.state);
@@ -68,7 +68,7 @@ CheckpointWriter::~CheckpointWriter() {
   }
 }
 
-void CheckpointWriter::prepare(const CheckpointContent& content) {
+void CheckpointWriter::prepare(const checkpoint::CheckpointContent& content) {
   wait();
   shape_like(copy_, content);
   writing_ = std::async(std::launch::async, [this] {
@@ -78,15 +78,15 @@ void CheckpointWriter::prepare(const CheckpointContent& content) {
   });
 }
 
-void CheckpointWriter::save(int64_t step, const CheckpointContent& content) {
+void CheckpointWriter::save(int64_t step, const checkpoint::CheckpointContent& content) {
   wait();
   const at::NoGradGuard no_grad;
   shape_like(copy_, content);
   copy_values(copy_.parameters, content.parameters);
   copy_values(copy_.state, content.state);
   copy_.progress = content.progress;
-  writing_ =
-      std::async(std::launch::async, [this, step] { return Written{save_checkpoint(folder_, step, copy_, keep_)}; });
+  writing_ = std::async(std::launch::async,
+                        [this, step] { return Written{checkpoint::save_checkpoint(folder_, step, copy_, keep_)}; });
 }
 
 std::optional<fs::path> CheckpointWriter::wait() { return writing_.valid() ? writing_.get() : Written{}; }

@@ -4,7 +4,7 @@
 #include <future>
 #include <optional>
 
-#include <antiphon/train/checkpoint.h>
+#include <antiphon/checkpoint/checkpoint.h>
 
 namespace antiphon::train {
 
@@ -18,10 +18,10 @@ class CheckpointWriter {
   ~CheckpointWriter();
 
   // Takes the memory for contents of these shapes, on the thread: fresh pages cost more than the copying.
-  void prepare(const CheckpointContent& content);
+  void prepare(const checkpoint::CheckpointContent& content);
   // Returns when everything is copied: what the caller changes from then on is not in the checkpoint. Waits for the one
   // before. Error(memory) where there is no room for the copy; that of the one before, unless it was asked about.
-  void save(int64_t step, const CheckpointContent& content);
+  void save(int64_t step, const checkpoint::CheckpointContent& content);
   // What became of the last save(), told once: its folder, or its Error; nullopt: nothing new. poll() does not wait.
   std::optional<std::filesystem::path> wait();
   std::optional<std::filesystem::path> poll();
@@ -30,7 +30,7 @@ class CheckpointWriter {
   using Written = std::optional<std::filesystem::path>;
   std::filesystem::path folder_;
   int64_t keep_;
-  CheckpointContent copy_;  // the thread's while `writing_` is not ready
+  checkpoint::CheckpointContent copy_;  // the thread's while `writing_` is not ready
   std::future<Written> writing_;
 };
 

@@ -32,8 +32,8 @@ struct Run {
     for (auto* tensors : {&parameters, &state})
       for (auto& tensor : *tensors) tensor.fill_(value);
   }
-  CheckpointContent content(int64_t step) const {
-    CheckpointContent content;
+  checkpoint::CheckpointContent content(int64_t step) const {
+    checkpoint::CheckpointContent content;
     for (size_t i = 0; i < parameters.size(); ++i) {
       content.parameters.emplace_back(std::to_string(i), parameters[i]);
       content.state.emplace_back(std::to_string(i), state[i]);
@@ -44,7 +44,7 @@ struct Run {
 };
 
 bool all_are(const fs::path& checkpoint, double value) {
-  const auto loaded = load_checkpoint(checkpoint, true);
+  const auto loaded = checkpoint::load_checkpoint(checkpoint, true);
   int64_t equal = 0;
   for (const auto* tensors : {&loaded.parameters, &loaded.state})
     for (const auto& [name, tensor] : *tensors) equal += at::equal(tensor, at::full({kEdge, kEdge}, value));
@@ -112,7 +112,7 @@ TEST_CASE("other shapes and types take other buffers") {
   writer.prepare({{{"a", at::ones({2, 3})}}, {}, {}});
   writer.save(1, {{{"a", at::ones({2, 3})}}, {{"s", at::ones({})}}, {{"step", 1}}});
   writer.save(2, {{{"b", at::ones({3, 2}, at::kLong)}}, {}, {{"step", 2}}});
-  const auto loaded = load_checkpoint(*writer.wait(), true);
+  const auto loaded = checkpoint::load_checkpoint(*writer.wait(), true);
   CHECK(loaded.parameters.size() == 1);
   CHECK(at::equal(loaded.parameters.at("b"), at::ones({3, 2}, at::kLong)));
   CHECK(loaded.state.empty());
@@ -143,7 +143,7 @@ TEST_CASE("a write that fails is told once, and leaves the one before as it was"
 TEST_CASE("a folder that cannot be made is an error in words, also of poll(), and no end of the process") {
   TestFolder folder;
   folder.write("file", "");
-  const CheckpointContent content{{{"a", at::ones({2})}}, {}, {{"step", 1}}};
+  const checkpoint::CheckpointContent content{{{"a", at::ones({2})}}, {}, {{"step", 1}}};
   CheckpointWriter writer(folder / "file", 1);
   writer.save(1, content);
   const auto until_told = [&] {

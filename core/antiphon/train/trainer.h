@@ -43,7 +43,7 @@ class Trainer {
   void after_step(const StepResult& result, double seconds);
   bool count_time(double seconds);
   void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
-  CheckpointContent content();
+  checkpoint::CheckpointContent content();
   void save_last();
   void save_if_possible();
   void tell_of_checkpoint(bool wait);

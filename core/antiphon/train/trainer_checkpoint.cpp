@@ -27,13 +27,13 @@ data::LoaderState loader_state(const nlohmann::json& json) {
 }  // namespace
 
 int64_t Trainer::resume() {
-  const auto path = latest_checkpoint(folder_.checkpoints());
-  if (!path && has_checkpoints(folder_.checkpoints()))
+  const auto path = checkpoint::latest_checkpoint(folder_.checkpoints());
+  if (!path && checkpoint::has_checkpoints(folder_.checkpoints()))
     fail(ErrorKind::weights, fmt::format("none of the checkpoints in {} is complete", folder_.checkpoints().string()),
          "restore one from a copy, or start a new run in another train.output");
   if (!path) return 0;
   return with_context("resuming from " + path->string(), [&] {
-    auto loaded = load_checkpoint(*path, true);
+    auto loaded = checkpoint::load_checkpoint(*path, true);
     if (loaded.progress.value("data", "") != loader_.fingerprint())
       fail(ErrorKind::weights,
            "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed",
@@ -73,8 +73,8 @@ void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, 
        "use the config.toml of that run");
 }
 
-CheckpointContent Trainer::content() {
-  CheckpointContent content;
+checkpoint::CheckpointContent Trainer::content() {
+  checkpoint::CheckpointContent content;
   for (const auto& parameter : optimizer_.parameters())
     content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
   content.state = optimizer_.state();
@@ -94,7 +94,7 @@ void Trainer::save_last() {
   const TraceScope scope("checkpoint");
   tell_of_checkpoint(/*wait=*/true);
   if (saved_step_ == step_) return;
-  const auto path = save_checkpoint(folder_.checkpoints(), step_, content(), options_.keep_checkpoints);
+  const auto path = checkpoint::save_checkpoint(folder_.checkpoints(), step_, content(), options_.keep_checkpoints);
   saved_step_ = step_;
   log::debug("checkpoint " + path.string());
 }

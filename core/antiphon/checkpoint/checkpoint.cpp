@@ -1,4 +1,4 @@
-#include <antiphon/train/checkpoint.h>
+#include <antiphon/checkpoint/checkpoint.h>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -6,14 +6,14 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
-#include <antiphon/train/file_digest.h>
+#include <antiphon/checkpoint/file_digest.h>
 
 #include <algorithm>
 #include <charconv>
 #include <functional>
 #include <future>
 
-namespace antiphon::train {
+namespace antiphon::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
@@ -167,4 +167,4 @@ LoadedCheckpoint load_checkpoint(const fs::path& checkpoint, bool with_state) {
   return loaded;
 }
 
-}  // namespace antiphon::train
+}  // namespace antiphon::checkpoint

@@ -11,7 +11,7 @@
 
 #include <antiphon/weights/safetensors.h>
 
-namespace antiphon::train {
+namespace antiphon::checkpoint {
 
 struct CheckpointContent {
   weights::NamedTensors parameters;  // trained ones, "<part>/<parameter>"
@@ -40,4 +40,4 @@ struct LoadedCheckpoint {
 // Verifies, then reads. `with_state`: also the optimizer's.
 LoadedCheckpoint load_checkpoint(const std::filesystem::path& checkpoint, bool with_state);
 
-}  // namespace antiphon::train
+}  // namespace antiphon::checkpoint

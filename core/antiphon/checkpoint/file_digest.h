@@ -3,10 +3,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-namespace antiphon::train {
+namespace antiphon::checkpoint {
 
 // {"bytes": size, "xxh3": 128-bit hash} of what the file holds, without a copy of it in memory. Error(weights) as
 // read_file().
 nlohmann::json file_digest(const std::filesystem::path& path);
 
-}  // namespace antiphon::train
+}  // namespace antiphon::checkpoint

@@ -4,7 +4,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
-#include <antiphon/train/checkpoint.h>
+#include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/weights/test_folder.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -12,7 +12,7 @@
 #include <csignal>
 
 using namespace antiphon;
-using namespace antiphon::train;
+using namespace antiphon::checkpoint;
 using weights::TestFolder;
 namespace fs = std::filesystem;
 

@@ -1,4 +1,4 @@
-#include <antiphon/train/file_digest.h>
+#include <antiphon/checkpoint/file_digest.h>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -7,7 +7,7 @@
 
 #include <antiphon/base/files.h>
 
-namespace antiphon::train {
+namespace antiphon::checkpoint {
 namespace {
 
 // A regular file's bytes; none where it is empty or cannot be mapped.
@@ -41,4 +41,4 @@ nlohmann::json file_digest(const std::filesystem::path& path) {
   return mapping.bytes().empty() ? digest(read_file(path, ErrorKind::weights)) : digest(mapping.bytes());
 }
 
-}  // namespace antiphon::train
+}  // namespace antiphon::checkpoint
