@@ -4,9 +4,12 @@
 
 #include <CLI/CLI.hpp>
 
+#include <unistd.h>
+
 #include <antiphon/base/error.h>
 #include <antiphon/base/heap.h>
 #include <antiphon/base/log.h>
+#include <antiphon/early/settings.h>
 
 #include "device_bench.h"
 #include "session_bench.h"
@@ -98,7 +101,7 @@ int run(int argc, char** argv) {
   DeviceFlags on_device;
   Verb chosen;
   program.add_option("--model", flags.model, "TOML file with [model.llm]; its weights are not read");
-  program.add_option("--dtype", flags.dtype)->check(CLI::IsMember({"fp32", "bf16"}));
+  program.add_option("--dtype", flags.dtype)->check(CLI::IsMember({"auto", "fp32", "bf16"}));
   program.add_option("--threads", flags.threads, "0: as LibTorch chooses");
   program.add_option("--warmup", flags.repeats.warmup)->check(CLI::PositiveNumber);
   program.add_option("--reps", flags.repeats.count)->check(CLI::PositiveNumber);
@@ -116,6 +119,8 @@ int run(int argc, char** argv) {
 }  // namespace antiphon::bench
 
 int main(int argc, char** argv) {
+  if (antiphon::early::settle_openmp())
+    execv("/proc/self/exe", argv);  // which the OpenMP library reads when it is loaded
   antiphon::keep_freed_memory();
   antiphon::log::set_level(antiphon::log::Level::warning);
   try {

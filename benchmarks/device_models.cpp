@@ -41,7 +41,7 @@ std::unique_ptr<graph::MultimodalLm> model_on(const Bench& bench, const std::vec
   problems.throw_if_any();
   auto model = graph::MultimodalLm::build(spec);
   fill_frozen(*model, bench);
-  model->load({bench.device(), bench.dtype(), 1});
+  model->load({bench.device(), {bench.dtype(), bench.dtype(), ""}, 1});
   return model;
 }
 

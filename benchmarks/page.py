@@ -5,7 +5,13 @@ from pathlib import Path
 
 from rows import BUSY
 
-BEGIN, END = "<!-- measured: begin (written by benchmarks/run.py) -->", "<!-- measured: end -->"
+
+
+def begin(isa=""):
+    return f"<!-- measured{f', {isa}' if isa else ''}: begin (written by benchmarks/run.py) -->"
+
+
+END = "<!-- measured: end -->"
 
 
 def goal_text(row):
@@ -58,16 +64,16 @@ def verdict(rows):
     return f"{quiet} {sum(row.reached() for row in goals)} of {len(goals)} goals are reached."
 
 
-def generated(facts, peak, rows, commands, sessions=(), skipped=()):
+def generated(isa, facts, peak, rows, commands, sessions=(), skipped=()):
     limits = ", ".join(f"{key} {value}" for key, value in peak.items() if key not in ("bench", "threads"))
     return "\n".join([
-        BEGIN, "", *[f"- {key}: {value}" for key, value in facts.items()], f"- at best this machine does: {limits} (a row: one row times 128 MiB of weights)",
+        begin(isa), "", *[f"- {key}: {value}" for key, value in facts.items()], f"- at best this machine does: {limits} (a row: one row times 128 MiB of weights)",
         *[f"- not measured: {reason}" for reason in skipped], "",
         verdict(rows), "", table(rows), *session_table(sessions), "", "Commands, ours and the peers' in turn (A B A B), as often as the table says:", "```sh", *commands, "```", END])
 
 
-def put_in(path, text):
-    """Replaces what stands between the markers of the page."""
-    head, rest = Path(path).read_text().split(BEGIN, 1)
+def put_in(path, isa, text):
+    """Replaces what stands between the markers of the page for this class of processors."""
+    head, rest = Path(path).read_text().split(begin(isa), 1)
     _, tail = rest.split(END, 1)
     Path(path).write_text(head + text + tail)

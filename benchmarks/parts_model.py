@@ -1,12 +1,12 @@
 """The parts of the benchmark about the language model: training, decoding, start, sessions."""
 
 import json
-import os
 import random
 import shutil
 import statistics
 from pathlib import Path
 
+import isa
 import program_files
 from bench import HERE, MODEL, PYTHON, ROOT
 from child import run
@@ -15,7 +15,6 @@ from rows import Row
 BATCH, SEQUENCE = 4, 256
 RECIPE = ROOT / "configs/recipes/stamps.toml"
 IMPORTS = "from transformers import LlamaForCausalLM, Trainer; from peft import get_peft_model"
-LLAMA_PYTHON = Path(os.environ.get("ANTIPHON_LLAMA_PYTHON", ROOT / ".cache/llama-cpp/bin/python"))
 TRANSFORMERS = "transformers"
 
 
@@ -107,11 +106,12 @@ def quantized(bench):
 
 def llama_cpp(bench, kind="BF16"):
     """The command of that peer, for a file of the same shape with random weights; None where it is not there."""
-    if not LLAMA_PYTHON.exists():
-        return bench.skip("llama.cpp: it is not there; ./setup bench-llama builds it, which takes a quarter of an hour")
+    python = isa.llama_python(ROOT, bench.options.isa)
+    if not python.exists():
+        return bench.skip(f"llama.cpp: it is not there; ./setup bench-llama {bench.options.isa} builds it, which takes a quarter of an hour")
     file = bench.folder / f"random_{kind}.gguf"
     run([PYTHON, str(HERE / "random_gguf.py"), "--model", str(MODEL), "--type", kind, "--out", str(file)])
-    return [LLAMA_PYTHON, HERE / "peer_llama_cpp.py", "--gguf", file, "--type", kind, *bench.repeats()]
+    return [python, HERE / "peer_llama_cpp.py", "--gguf", file, "--type", kind, *bench.repeats()]
 
 
 def session(bench):

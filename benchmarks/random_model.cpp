@@ -4,8 +4,6 @@
 
 namespace antiphon::bench {
 
-at::ScalarType dtype_named(const std::string& name) { return name == "bf16" ? at::kBFloat16 : at::kFloat; }
-
 std::unique_ptr<graph::MultimodalLm> random_model(const std::string& file, const std::string& dtype,
                                                   const std::vector<std::string>& settings) {
   auto root = config::load_toml(file);
@@ -15,7 +13,7 @@ std::unique_ptr<graph::MultimodalLm> random_model(const std::string& file, const
   auto spec = graph::model_table().parse(*root.find("model"), "model", problems);
   problems.throw_if_any();
   auto model = graph::MultimodalLm::build(spec);
-  model->load({at::kCPU, dtype_named(dtype), 1});
+  model->load({at::kCPU, graph::number_formats(dtype, at::kCPU), 1});
   return model;
 }
 

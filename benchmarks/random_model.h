@@ -12,8 +12,6 @@ namespace antiphon::bench {
 inline constexpr const char* kLora =
     R"(model.llm.peft=[{plugin = "lora", rank = 16, alpha = 32, targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]}])";
 
-at::ScalarType dtype_named(const std::string& name);
-
 // `settings` are as those of `--set`.
 std::unique_ptr<graph::MultimodalLm> random_model(const std::string& file, const std::string& dtype,
                                                   const std::vector<std::string>& settings);

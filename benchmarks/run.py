@@ -1,7 +1,9 @@
 """Measures Antiphon beside the programs that do the same, on this machine: ours, the peer, ours, the peer. Prints a JSON
 line for each run and a table of ratios, and writes them into docs/performance.md and benchmarks/recorded.json.
 
-usage: ./dev bench [--quick] [--only WORD] [--check] [--threads N] [--page FILE] [--build FOLDER]
+usage: ./dev bench [--isa avx2|avx512] [--quick] [--only WORD] [--check] [--threads N] [--page FILE] [--build FOLDER]
+
+--isa: both sides as on a processor without bf16 products, with AVX2 or AVX-512; the parts are then those of a class.
 """
 
 import argparse
@@ -13,7 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+import isa
 import page
+import parts_class
 import parts_media
 import parts_model
 import record
@@ -25,8 +29,9 @@ PARTS = {
     "full": parts_model.full, "mixed": parts_model.mixed, "llava": parts_model.llava,
     "decode": lambda bench: (parts_model.decode(bench, "bf16", [("C6", 2.4), ("C8", 1.0)]), parts_model.decode(bench, "fp32", [(), ()])),
     "quantized": parts_model.quantized, "encoders": parts_media.encoders, "front": parts_media.front_ends, "video": parts_media.video, "files": parts_media.files,
-    "startup": parts_model.startup, "session": parts_model.session,
+    "startup": parts_model.startup, "session": parts_model.session, "shared": parts_class.shared,
 }
+OF_A_CLASS = {"train": parts_class.train, "mixed": parts_class.mixed, "decode": parts_class.decode, "encoders": parts_class.encoders, "shared": parts_class.shared}
 
 
 def cpu():
@@ -43,7 +48,7 @@ def git(*words):
 def facts(bench):
     commit = git("rev-parse", "--short=12", "HEAD") + (" with local changes" if git("status", "--porcelain", "--untracked-files=no", "--", "core", "plugins", "apps", "benchmarks") else "")
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
-    settings = [f"{key}={os.environ[key]}" for key in sorted(os.environ) if key.startswith(("OMP_", "KMP_", "MKL_", "DNNL_"))]
+    settings = [f"{key}={os.environ[key]}" for key in sorted(os.environ) if key.startswith(("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "ANTIPHON_ISA"))]
     return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "commit": commit, "machine": f"{cpu()}, {memory:.0f} GiB",
             "threads": f"{bench.options.threads or CORES} on both sides" + (f"; {' '.join(settings)}" if settings else ""), "peers": ", ".join(f"{key} {value}" for key, value in sorted(bench.versions.items()))}
 
@@ -51,13 +56,15 @@ def facts(bench):
 def options_of(words):
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of few repetitions; writes no page")
+    parser.add_argument("--isa", default="", choices=["", *isa.ENVIRONMENTS])
     parser.add_argument("--only", default="", choices=["", *PARTS], help="one part; writes no page")
     parser.add_argument("--check", action="store_true", help="compare the ratios with those of --recorded; fails where one is worse, or may be; writes no page")
-    parser.add_argument("--recorded", default=str(HERE / "recorded.json"))
+    parser.add_argument("--recorded", default="")
     parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--page", default=str(ROOT / "docs/performance.md"))
     parser.add_argument("--build", default=str(ROOT / "build"))
     options = parser.parse_args(words)
+    options.recorded = options.recorded or str(HERE / f"recorded{'_' if options.isa else ''}{options.isa}.json")
     if options.quick and options.check:
         parser.error("--quick has one round, which tells too little for --check")
     return options
@@ -85,21 +92,25 @@ def check(bench):
 def write(bench):
     peak = run([PYTHON, str(HERE / "machine_peak.py"), "--threads", str(bench.options.threads)]).line()
     about = facts(bench)
-    page.put_in(bench.options.page, page.generated(about, peak, bench.rows, bench.commands, bench.sessions, bench.skipped))
+    page.put_in(bench.options.page, bench.options.isa, page.generated(bench.options.isa, about, peak, bench.rows, bench.commands, bench.sessions, bench.skipped))
     record.write(bench.options.recorded, about, bench.rows)
     print(f"written to {bench.options.page} and {bench.options.recorded}")
 
 
 def main():
     options = options_of(sys.argv[1:])
-    if page.BEGIN not in Path(options.page).read_text():
-        sys.exit(f"run.py: {options.page} has no line '{page.BEGIN}', where the tables are to stand")
+    if page.begin(options.isa) not in Path(options.page).read_text():
+        sys.exit(f"run.py: {options.page} has no line '{page.begin(options.isa)}', where the tables are to stand")
     if options.check and not Path(options.recorded).exists():
         sys.exit(f"run.py: {options.recorded} is not there: a full run without --check writes it")
     os.environ["HF_HUB_OFFLINE"] = "1"
+    parts = OF_A_CLASS if options.isa else PARTS
+    if options.only and options.only not in parts:
+        sys.exit(f"run.py: --isa {options.isa} has the parts {', '.join(parts)}")
+    isa.limit(options.isa)
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         bench = Bench(options, Path(folder), json.loads(Path(options.recorded).read_text()) if options.check else None)
-        whole = all([attempt(bench, name, part) for name, part in PARTS.items() if options.only in ("", name)])
+        whole = all([attempt(bench, name, part) for name, part in parts.items() if options.only in ("", name)])
     print("\n".join([page.table(bench.rows), *page.session_table(bench.sessions)]))
     worse = check(bench) if options.check else 0
     if not (options.only or options.check or options.quick):

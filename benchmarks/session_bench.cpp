@@ -39,7 +39,7 @@ struct Listener {
     auto spec = graph::model_table().parse(*root.find("model"), "model", problems);
     problems.throw_if_any();
     auto model = graph::MultimodalLm::build(spec);
-    model->load({at::kCPU, flags.dtype == "bf16" ? at::kBFloat16 : at::kFloat, 1});
+    model->load({at::kCPU, graph::number_formats(flags.dtype, at::kCPU), 1});
     return model;
   }
   static text::PromptBuilder opened(const graph::LanguageModelSpec& llm) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks who includes whom.
 
-    base <- {config, comm} <- plugin <- component <- {nn, kernels, weights, media, text} <- {profile, checkpoint} <- graph <- data <- parallel
+    early <- base <- {config, comm} <- plugin <- component <- {nn, kernels, weights, media, text} <- {profile, checkpoint} <- graph <- data <- parallel
          <- {train, infer} <- apps
 
 An area includes itself, the areas below it, and no other of its own level. A plugin includes component and what is
@@ -16,7 +16,7 @@ import re
 import sys
 from pathlib import Path
 
-LAYERS = [["base"], ["config", "comm"], ["plugin"], ["component"], ["nn", "kernels", "weights", "media", "text"], ["profile", "checkpoint"], ["graph"], ["data"], ["parallel"], ["train", "infer"]]
+LAYERS = [["early"], ["base"], ["config", "comm"], ["plugin"], ["component"], ["nn", "kernels", "weights", "media", "text"], ["profile", "checkpoint"], ["graph"], ["data"], ["parallel"], ["train", "infer"]]
 LEVEL = {area: level for level, areas in enumerate(LAYERS) for area in areas}
 # Neighbours on one level that may: layers and the processing of media run on kernels.
 BESIDE = {("nn", "kernels"), ("media", "kernels")}

@@ -26,9 +26,10 @@ RunConfig configured(const SessionFlags& flags) {
 
 std::unique_ptr<graph::MultimodalLm> loaded(RunConfig& config, at::Device device) {
   auto model = graph::MultimodalLm::build(config.model);
-  log::info(fmt::format("model: {} ({} on {})", config.model.llm.plugin, config.precision.compute, device.str()));
-  model->load({device, config.precision.compute == "bf16" ? at::kBFloat16 : at::kFloat,
-               static_cast<uint64_t>(config.train.seed)});
+  const auto formats = graph::number_formats(config.precision.compute, device);
+  log::info(fmt::format("model: {} on {}, in {}: {}", config.model.llm.plugin, device.str(), graph::name_of(formats),
+                        formats.reason));
+  model->load({device, formats, static_cast<uint64_t>(config.train.seed)});
   for (const auto& part : model->parts()) {
     const int64_t all = part.module->parameter_count(), trained = part.module->trainable_count();
     log::info(fmt::format("  {} ({}): {} parameters, {} trained", part.path, part.plugin,
@@ -45,11 +46,11 @@ std::unique_ptr<Loss> built_loss(RunConfig& config) {
 }
 
 // What the features of a stream depend on besides the media: options, weights by content, number format.
-std::map<std::string, std::string> cache_settings(const RunConfig& config, const graph::MultimodalLm& model) {
+std::map<std::string, std::string> cache_settings(const graph::MultimodalLm& model) {
   std::map<std::string, std::string> settings;
   for (const auto& [name, stream] : model.streams()) {
     if (!stream->encoders_frozen()) continue;
-    std::string text = stream->settings() + config.precision.compute + std::string(model.device().str());
+    std::string text = stream->settings() + graph::name_of(model.formats()) + std::string(model.device().str());
     bool pretrained = true;
     for (const auto& slot : stream->encoders()) {
       pretrained &= !slot.spec.weights.empty();
@@ -112,7 +113,7 @@ Session::Session(const SessionFlags& flags)
       model(loaded(config, device)),
       loss(built_loss(config)),
       prompts(open_prompts(config)),
-      cache(config.data.feature_cache, cache_settings(config, *model)),
+      cache(config.data.feature_cache, cache_settings(*model)),
       preparer(*model, prompts, cache, media::MediaLimits{}, model->llm().max_positions(), config.data.video) {
   config.model = model->spec();
   if (prompts.tokenizer().vocab_size() > model->llm().vocab_size())

@@ -3,14 +3,13 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/strings.h>
+#include <antiphon/early/cpu_quota.h>
 #include <common/command.h>
 #include <common/composition.h>
 #include <data/check.h>
 #include <data/findings.h>
 #include <data/sources.h>
 #include <nlohmann/json.hpp>
-
-#include <thread>
 
 namespace antiphon::apps {
 namespace {
@@ -40,7 +39,7 @@ int finish(const std::vector<SourceFindings>& findings, bool as_json) {
 
 int check(const CheckFlags& flags) {
   at::set_num_threads(1);  // the samples are what is shared out
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int cores = early::processors();
   const int threads = flags.threads > 0 ? flags.threads : cores;
   if (flags.file.ends_with(".jsonl"))
     return finish(check_sources({{"", flags.file, {}}}, flags.limit, threads), flags.json);

@@ -6,7 +6,11 @@
 #include <fmt/format.h>
 #include <torch/headeronly/version.h>
 
+#include <cstdlib>
+
 #include <antiphon/base/error.h>
+#include <antiphon/early/cpu_quota.h>
+#include <antiphon/graph/number_formats.h>
 #include <antiphon/kernels/cuda_table.h>
 #include <antiphon/kernels/isa.h>
 #include <antiphon/media/decode.h>
@@ -22,6 +26,14 @@ void line(const char* what, const std::string& value) { fmt::print("{:<12} {}\n"
 std::string library_of(const void* symbol) {
   Dl_info info{};
   return dladdr(symbol, &info) && info.dli_fname ? info.dli_fname : "?";
+}
+
+std::string quota() {
+  const double quota = early::cpu_quota();
+  const auto limit = quota > 0 ? fmt::format("a cgroup's quota of {:g} processors", quota) : std::string("no quota");
+  const char* spin = std::getenv("GOMP_SPINCOUNT");
+  return fmt::format("{} processors for this process, {}; waiting threads spin {}", early::processors(), limit,
+                     spin ? fmt::format("{} rounds (GOMP_SPINCOUNT)", spin) : std::string("as OpenMP chooses"));
 }
 
 std::string cuda() {
@@ -51,6 +63,9 @@ int run() {
        fmt::format("{} in {}", TORCH_VERSION, library_of(reinterpret_cast<const void*>(&at::globalContext))));
   line("CPU", fmt::format("{}, {} threads, our kernels for {}", at::get_cpu_capability(), at::get_num_threads(),
                           kernels::name_of(kernels::isa())));
+  line(" ", quota());
+  const auto formats = graph::number_formats("auto", at::kCPU);
+  line(" ", fmt::format("precision.compute = \"auto\" is {}: {}", graph::name_of(formats), formats.reason));
   line("CUDA", cuda());
   line("CUDA kernels", cuda_kernels());
   line("NCCL", nccl());

@@ -91,7 +91,7 @@ int run(const TrainFlags& flags) {
   const int64_t step = flags.resume ? trainer.resume() : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
   folder.write_config(session.resolved());
-  folder.write_environment(session.device.str());
+  folder.write_environment(session.device.str(), graph::name_of(session.model->formats()));
   folder.open_logs(step);
   const auto profiler = open_profiler(flags.profile, session, folder.path() / "profile");
   trainer.set_profiler(profiler.get());

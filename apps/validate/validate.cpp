@@ -23,7 +23,8 @@ struct Memory {
 };
 
 Memory estimate(const RunConfig& config, graph::MultimodalLm& model) {
-  const double compute = config.precision.compute == "bf16" ? 2 : 4;
+  const auto formats = graph::number_formats(config.precision.compute, at::kCPU);
+  const auto compute = static_cast<double>(c10::elementSize(formats.compute));
   Memory memory;
   for (const auto& part : model.parts()) {
     const auto all = static_cast<double>(part.module->parameter_count()),

@@ -185,7 +185,7 @@ class Wrong(Case):
         self.assertIn("did you mean 'hidden_size'?", err)
         self.assertIn("there is no encoder 'dinov3'; did you mean 'dinov2'?", err)
         err = self.validate(CONFIG, TINY + "[train]\nsteps = \"x\"\nclip_norm = -1\n[precision]\ncompute = \"fp31\"\n")
-        for words in ["a.toml:11:1: 'steps' in [train] must be an integer", "a.toml:12:1: 'clip_norm' in [train] must be at least 0, got -1", "a.toml:14:1: 'compute' in [precision] must be one of fp32, bf16"]:
+        for words in ["a.toml:11:1: 'steps' in [train] must be an integer", "a.toml:12:1: 'clip_norm' in [train] must be at least 0, got -1", "a.toml:14:1: 'compute' in [precision] must be one of auto, fp32, bf16"]:
             self.assertIn(words, err)
 
     def test_missing_plugin(self):
@@ -298,10 +298,19 @@ class Look(Case):
         for isa in ["baseline", "avx2"]:
             done = subprocess.run([PROGRAM, "doctor"], env={**os.environ, "ANTIPHON_ISA": isa}, capture_output=True, text=True)
             self.assertRegex(done.stdout, rf"CPU .* our kernels for {isa}\n")
+            self.assertIn(f"precision.compute = \"auto\" is bf16 matrices, fp32 products: this processor ({isa}) has no bf16 products", done.stdout)
         done = subprocess.run([PROGRAM, "doctor"], env={**os.environ, "ANTIPHON_ISA": "avx9"}, capture_output=True, text=True)
         self.assertEqual(done.returncode, CONFIG)
         self.assertIn("'avx9'", done.stderr)
-        self.assertIn("let it be baseline, avx2 or avx512", done.stderr)
+        self.assertIn("let it be baseline, avx2, avx512 or avx512_bf16", done.stderr)
+
+    def test_waiting_threads_spin_a_bounded_time_unless_the_user_says_otherwise(self):
+        def doctor(**settings):
+            kept = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+            return subprocess.run([PROGRAM, "doctor"], env={**kept, **settings}, capture_output=True, text=True).stdout
+        self.assertRegex(doctor(), r"waiting threads spin \d+ rounds \(GOMP_SPINCOUNT\)")
+        self.assertIn("waiting threads spin 7 rounds", doctor(GOMP_SPINCOUNT="7"))
+        self.assertIn("waiting threads spin as OpenMP chooses", doctor(OMP_WAIT_POLICY="PASSIVE"))
 
     def test_doctor_names_refused_plugins(self):
         (self.folder / "broken.so").write_text("no plugin")

@@ -335,6 +335,9 @@ lr = 3e-3
 [train.schedule]
 warmup_steps = 4
 
+[precision]
+compute = "fp32"
+
 [eval]
 max_tokens = 8
 resamples = 1000

@@ -54,7 +54,7 @@ class Whole(Case):
         self.assertIn("leave `weights` of the connector out", error)
 
     def test_trained_and_exported(self):
-        more = '[[data.train.sources]]\npath = "{0}"\n[train]\nsteps = 2\ntokens_per_batch = 256\n'.format(self.folder / "data" / "pictures.jsonl")
+        more = '[[data.train.sources]]\npath = "{0}"\n[train]\nsteps = 2\ntokens_per_batch = 256\n[precision]\ncompute = "fp32"\n'.format(self.folder / "data" / "pictures.jsonl")
         peft = 'llm.peft = [{ plugin = "lora", rank = 2, targets = ["q_proj"] }]\n'
         config = self.composed("train", f'[model]\nfrom = "{self.llava}"\n{peft}[data]\nfeature_cache = ""\n{more}')
         run, out = self.folder / "run", self.folder / "out"

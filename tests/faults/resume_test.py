@@ -1,6 +1,7 @@
 """A run that is killed again and again ends bit for bit as one that is left alone."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -73,6 +74,21 @@ class Resume(Case):
         self.kill_loop(run, 3, 3, *bf16)
         self.assert_same_run(self.undisturbed_run(*bf16), run)
         self.assertNotEqual(losses(run), losses(self.undisturbed_run()))
+
+    def test_auto_on_a_processor_without_bf16(self):
+        """bf16 matrices in fp32 products: the same to the bit when resumed, and what bf16 asks for there; on another
+        class of processor a resumed run says that it is not the same."""
+        lesser = dict(os.environ, ANTIPHON_ISA="avx2")
+        auto, asked = self.folder / "auto", self.folder / "asked"
+        self.train(auto, *COMMON, *sets(precision__compute="auto", train__steps=3), env=lesser)
+        self.train(auto, "--resume", *COMMON, *sets(precision__compute="auto"), env=lesser)
+        self.train(asked, *COMMON, *sets(precision__compute="bf16"), env=lesser)
+        self.assertEqual(losses(auto), losses(asked))
+        self.assertEqual(json.loads((auto / "env.json").read_text())["formats"], "bf16 matrices, fp32 products")
+        for step, loss in losses(self.undisturbed_run()).items():  # the tiny model's weights are no bf16 numbers
+            self.assertAlmostEqual(loss, losses(auto)[step], delta=0.02 * loss)
+        done = self.train(auto, "--resume", *COMMON, *sets(precision__compute="fp32", train__steps=STEPS + 1))
+        self.assertIn("begun in bf16 matrices, fp32 products and goes on in fp32", done.stderr)
 
     def clock(self, run, checkpoint):
         return json.loads((run / "checkpoints" / checkpoint / "progress.json").read_text())["clock"]

@@ -26,7 +26,8 @@ std::unique_ptr<graph::MultimodalLm> load_model(const json& request) {
   auto spec = graph::model_table().parse(table, "model", problems);
   problems.throw_if_any();
   auto model = graph::MultimodalLm::build(spec);
-  model->load({at::kCPU, dtype_of(request), 1});
+  const auto dtype = dtype_of(request);
+  model->load({at::kCPU, {dtype, dtype, ""}, 1});
   if (request.value("merge", false))
     for (const auto& peft : model->pefts()) peft->merge();
   return model;

@@ -76,16 +76,17 @@ class PageTest(unittest.TestCase):
 
     def test_the_page_counts_goals_and_busy_rows_and_names_what_is_missing(self):
         two = [faster(*alike(2, 1), goal=("C1", 1.5)), shorter(*alike(2, 1, others=0.4), goal=("C3", 0.5))]
-        text = page.generated({"machine": "a box"}, {"bench": "peak", "copy_gb_s": 9}, two, ["one", "two"], skipped=["llama.cpp: not there"])
+        text = page.generated("", {"machine": "a box"}, {"bench": "peak", "copy_gb_s": 9}, two, ["one", "two"], skipped=["llama.cpp: not there"])
         for expected in ("- machine: a box", "copy_gb_s 9", "- not measured: llama.cpp: not there", "in 1 of 2 rows", "1 of 2 goals are reached", "one\ntwo"):
             self.assertIn(expected, text)
 
     def test_only_what_stands_between_the_markers_is_replaced(self):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "page.md"
-            path.write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n")
-            page.put_in(path, f"{page.BEGIN}\nnew\n{page.END}")
-            self.assertEqual(path.read_text(), f"before\n{page.BEGIN}\nnew\n{page.END}\nafter\n")
+            native, begin = f"{page.begin()}\nnative\n{page.END}\n", page.begin("avx2")
+            path.write_text(f"{native}before\n{begin}\nold\n{page.END}\nafter\n")
+            page.put_in(path, "avx2", f"{begin}\nnew\n{page.END}")
+            self.assertEqual(path.read_text(), f"{native}before\n{begin}\nnew\n{page.END}\nafter\n")
 
     def test_sessions_have_a_table_of_their_own(self):
         lines = [{"bench": "session_text", "decode_step_s": 0.02, "first_token_s": 0.05},

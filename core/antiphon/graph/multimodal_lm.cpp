@@ -121,11 +121,13 @@ void MultimodalLm::load(const LoadSettings& settings) {
     ++seed;  // a part's start does not depend on which other parts there are weights for
     const bool adapter = part.path.starts_with("llm.peft.");
     weights::LoadOptions options;
-    options.device = settings.device, options.frozen_dtype = settings.compute, options.name = part.path;
+    options.device = settings.device, options.name = part.path;
+    options.frozen_dtype = settings.formats.compute;
+    if (part.path == "llm") options.matrix_dtype = settings.formats.matrices;
     if (!adapter && !part.weights.empty())
       with_context("loading " + part.path, [&] { report(part, load_part(part, options)); });
     part.module->initialize(seed, settings.device);
-    if (part.module->trainable_count() == 0) part.module->to(settings.device, settings.compute);
+    if (part.module->trainable_count() == 0) weights::cast_parameters(*part.module, options);
     if (adapter) {
       const auto index = static_cast<size_t>(std::stoul(part.path.substr(part.path.rfind('.') + 1)));
       log::info(fmt::format("  {}: {} attached to {} sites", part.path, part.plugin, peft_sites_[index]));
@@ -183,13 +185,13 @@ void MultimodalLm::encode(Batch& batch) {
     if (all) continue;
     const TraceScope scope("encoders/", name);
     with_context("encoding media of " + samples_of(batch, name), [&] {
-      for (const auto& items : together) stream->encode(items, settings_.compute, settings_.device);
+      for (const auto& items : together) stream->encode(items, settings_.formats.compute, settings_.device);
     });
   }
 }
 
 at::Tensor MultimodalLm::embed(const Batch& batch) {
-  auto x = llm_->embed(batch.ids_t.to(settings_.device)).to(settings_.compute);
+  auto x = llm_->embed(batch.ids_t.to(settings_.device)).to(settings_.formats.compute);
   for (const auto& [name, stream] : streams_) {
     std::vector<const StreamItem*> items;
     std::vector<at::Tensor> positions;
@@ -202,7 +204,7 @@ at::Tensor MultimodalLm::embed(const Batch& batch) {
     const TraceScope scope("connectors/", name);
     const auto rows = with_context("embedding media of " + samples_of(batch, name), [&] {
                         return stream->connect(items);
-                      }).to(settings_.compute);
+                      }).to(settings_.formats.compute);
     const auto index = at::cat(positions).to(settings_.device);
     if (rows.size(0) != index.size(0))
       fail(ErrorKind::internal, fmt::format("stream {}: {} placeholder positions and {} embeddings, in {}", name,

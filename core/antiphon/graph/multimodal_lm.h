@@ -6,6 +6,7 @@
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/peft.h>
 #include <antiphon/graph/batch.h>
+#include <antiphon/graph/number_formats.h>
 
 namespace antiphon::graph {
 
@@ -20,8 +21,8 @@ struct Part {
 
 struct LoadSettings {
   at::Device device = at::kCPU;
-  at::ScalarType compute = at::kFloat;  // dtype of frozen parameters and of activations; trainable ones are float32
-  uint64_t seed = 0;                    // of parameters that no checkpoint gives
+  NumberFormats formats;
+  uint64_t seed = 0;  // of parameters that no checkpoint gives
 };
 
 class MultimodalLm {
@@ -44,7 +45,8 @@ class MultimodalLm {
   std::vector<Parameter> trainable_parameters();
   // Linear sites of the language model under their Hugging Face names.
   std::vector<Site> sites();
-  at::ScalarType compute_dtype() const { return settings_.compute; }
+  const NumberFormats& formats() const { return settings_.formats; }
+  at::ScalarType compute_dtype() const { return settings_.formats.compute; }
   at::Device device() const { return settings_.device; }
 
   // Encodes the media of a batch that have no features yet: pictures together, but for those that go into a cache.

@@ -60,7 +60,7 @@ TEST_CASE("recorded steps on CUDA give what the plain step gives on the CPU, and
   data::Prepared prompt;
   prompt.ids = {3, 16, 29, 42, 55}, prompt.supervised.resize(5, false);
   const auto answer = generate(*model, {prompt}, {.max_tokens = 12}, {});
-  model->load({at::Device("cuda:0"), at::kFloat, 1});
+  model->load({at::Device("cuda:0"), {}, 1});
   for (const auto& part : model->parts()) part.module->to(at::Device("cuda:0"), at::kFloat);
   const auto got = hidden_states(*model, decode_step);
   for (size_t i = 0; i < expected.size(); ++i) CHECK(difference(got[i], expected[i]) < 1e-3);

@@ -29,7 +29,7 @@ Isa isa_of_cpu() {
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq"))
-    return Isa::avx512;
+    return __builtin_cpu_supports("avx512bf16") ? Isa::avx512_bf16 : Isa::avx512;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
     return Isa::avx2;
 #endif
@@ -38,11 +38,11 @@ Isa isa_of_cpu() {
 
 Isa isa_wanted() {
   const char* given = std::getenv("ANTIPHON_ISA");
-  if (!given || !*given) return Isa::avx512;
-  for (const auto isa : {Isa::baseline, Isa::avx2, Isa::avx512})
+  if (!given || !*given) return Isa::avx512_bf16;
+  for (const auto isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16})
     if (std::string_view(given) == name_of(isa)) return isa;
   fail(ErrorKind::config, "ANTIPHON_ISA in the environment is '" + std::string(given) + "'",
-       "let it be baseline, avx2 or avx512, or unset it");
+       "let it be baseline, avx2, avx512 or avx512_bf16, or unset it");
 }
 
 }  // namespace
@@ -52,11 +52,19 @@ Isa isa() {
   return found;
 }
 
-const char* name_of(Isa isa) { return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "baseline"; }
+const char* name_of(Isa isa) {
+  switch (isa) {
+    case Isa::avx512_bf16: return "avx512_bf16";
+    case Isa::avx512: return "avx512";
+    case Isa::avx2: return "avx2";
+    case Isa::baseline: break;
+  }
+  return "baseline";
+}
 
 #ifdef ANTIPHON_X86_KERNELS
 #define ANTIPHON_CHOSEN(table) \
-  isa() == Isa::avx512 ? avx512::table() : isa() == Isa::avx2 ? avx2::table() : baseline::table()
+  isa() >= Isa::avx512 ? avx512::table() : isa() == Isa::avx2 ? avx2::table() : baseline::table()
 #else
 #define ANTIPHON_CHOSEN(table) baseline::table()
 #endif

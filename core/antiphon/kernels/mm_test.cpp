@@ -4,6 +4,8 @@
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/onednn.h>
 
+#include <utility>
+
 #include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon::kernels;
@@ -57,6 +59,29 @@ TEST_CASE("products that a gradient is wanted of have one, of any order") {
   CHECK(at::allclose(a.grad(), b.detach().sum(1).expand({4, 5})));
 }
 
+TEST_CASE("a bfloat16 matrix beside float32 is widened: the product is that of its values") {
+  at::manual_seed(1);
+  const AllFast all_fast;
+  for (const auto& [out, in] :
+       {std::pair<int64_t, int64_t>{3, 5}, {48, 64}, {2500, 1000}}) {  // the last in three tiles
+    const auto w = at::randn({out, in}).to(at::kBFloat16), wide = w.to(at::kFloat), bias = at::randn({out});
+    for (const int64_t n : {1, 7, 40}) {
+      const auto x = at::randn({n, in}), g = at::randn({n, out});
+      CAPTURE(out, in, n);
+      REQUIRE(is_widened(x, w));
+      CHECK(error_of_sums(antiphon::kernels::mm(x, w.t()), x, wide.t()) < 1e-6);
+      CHECK(error_of_sums(antiphon::kernels::mm(g, w), g, wide) < 1e-6);
+      CHECK(error(linear(x.view({1, n, in}), w, bias),
+                  at::linear(x.to(at::kDouble), wide.to(at::kDouble), bias.to(at::kDouble)).unsqueeze(0)) < 2e-6);
+      CHECK(error_of_sums(antiphon::kernels::mm(x, at::cat({w, w}, 0).t().narrow(1, out / 2, out)), x,
+                          at::cat({wide, wide}, 0).t().narrow(1, out / 2, out)) < 1e-6);
+    }
+  }
+  const auto w = at::randn({4, 4}).to(at::kBFloat16);
+  CHECK_FALSE(is_widened(w, w));
+  CHECK_FALSE(is_widened(at::randn({4, 4}), w.clone().requires_grad_()));
+}
+
 TEST_CASE("which products go to oneDNN") {
   at::manual_seed(1);
   const AllFast all_fast;
@@ -73,7 +98,7 @@ TEST_CASE("which products go to oneDNN") {
 
 TEST_CASE("a packed matrix multiplies any number of rows") {
   at::manual_seed(1);
-  if (!onednn::available()) SKIP("LibTorch has no oneDNN, or the CPU no AVX-512");
+  if (!onednn::available()) SKIP("LibTorch has no oneDNN, or the CPU no AVX2");
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     const auto w = at::randn({130, 65}).to(dtype), bias = at::randn({130}).to(dtype);
     const auto packed = onednn::packed(w, 40);

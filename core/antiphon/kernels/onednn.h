@@ -4,8 +4,12 @@
 
 namespace antiphon::kernels::onednn {
 
-// Whether LibTorch was built with it and it has kernels of AVX-512 here.
+// Whether LibTorch was built with it and it has kernels of AVX2 or AVX-512 here: on AMD's processors they take a tenth
+// to a half less time than MKL's.
 bool available();
+
+// Whether its products of bfloat16 are faster than those of float32: the processor multiplies bfloat16 by itself.
+bool has_bfloat16();
 
 // x [..., in] of float32 or bfloat16, w [out, in] dense or packed(), of the same type, bias [out] or undefined ->
 // [..., out].

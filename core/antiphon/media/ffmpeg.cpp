@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <cstdarg>
 #include <mutex>
-#include <thread>
 
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/early/cpu_quota.h>
 #include <antiphon/media/decode.h>
 
 extern "C" {
@@ -83,7 +83,7 @@ void check_picture_size(int64_t width, int64_t height, const MediaLimits& limits
 
 ThreadShare::ThreadShare() {
   constexpr int most = 16;  // each holds a few frames
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int cores = early::processors();
   int taken = threads_taken.load();
   do count_ = std::clamp(cores - taken, 1, most);
   while (!threads_taken.compare_exchange_weak(taken, taken + count_));

@@ -87,7 +87,7 @@ at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const {
   if (quantized_head_ && fits_few_rows(hidden_nd, hidden_nd))
     return multiply_few_rows(hidden_nd, quantized_head_->matrix(), {});
   if (!quantized_head_ && fits_few_rows(hidden_nd, head)) return multiply_few_rows(hidden_nd, matrix_of(head), {});
-  return nn::linear(hidden_nd, head_weight().to(hidden_nd.scalar_type()));
+  return nn::linear(hidden_nd, matrix_like(head_weight(), hidden_nd));
 }
 
 Quantization Decoder::quantize(const std::string& format) {

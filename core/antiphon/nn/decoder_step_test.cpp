@@ -163,6 +163,22 @@ TEST_CASE("a quantised decoder gives what its weights give, dequantised") {
   }
 }
 
+TEST_CASE("a decoder with bfloat16 matrices and float32 states gives what their values give") {
+  for (const bool tied : {true, false}) {
+    auto options = small();
+    options.tie_embeddings = tied;
+    const auto narrow = made(options), rounded = made(options);
+    const auto own = narrow->parameters(), wide = rounded->parameters();
+    for (size_t i = 0; i < own.size(); ++i) {
+      if (own[i].tensor->dim() != 2) continue;
+      *own[i].tensor = own[i].tensor->to(at::kBFloat16);
+      *wide[i].tensor = own[i].tensor->to(at::kFloat);
+    }
+    for (const bool fused : {true, false})
+      CHECK(relative_error(answers(*narrow, fused), answers(*rounded, fused)) < 1e-6);
+  }
+}
+
 TEST_CASE("a full cache is an error for a fused step, too") {
   const auto decoder = made(small());
   auto cache = decoder->make_cache(1, 2);

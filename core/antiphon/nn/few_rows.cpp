@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <antiphon/kernels/for_rows.h>
+#include <antiphon/kernels/mm.h>
 #include <antiphon/nn/quantized_weight.h>
 
 namespace antiphon::nn {
@@ -32,7 +33,9 @@ void multiply(const at::Tensor& x, const kernels::Matrix& matrix, const at::Tens
 
 }  // namespace
 
-bool fits_few_rows(const at::Tensor& x, const at::Tensor& weight) { return few(x) && alike(weight, x); }
+bool fits_few_rows(const at::Tensor& x, const at::Tensor& weight) {
+  return few(x) && (alike(weight, x) || (kernels::is_widened(x, weight) && weight.is_contiguous()));
+}
 
 bool fits_few_rows(const at::Tensor& x, const Linear& linear) {
   if (!few(x) || (linear.bias.defined() && !alike(linear.bias, x))) return false;
@@ -41,7 +44,7 @@ bool fits_few_rows(const at::Tensor& x, const Linear& linear) {
     for (const auto& matrix : {change.a, change.b})
       if (!matrix.defined() || !kernels::fits(matrix) || !matrix.is_contiguous()) return false;
   }
-  return linear.quantized || alike(linear.weight, x);
+  return linear.quantized || fits_few_rows(x, linear.weight);
 }
 
 kernels::Matrix matrix_of(const at::Tensor& weight) {

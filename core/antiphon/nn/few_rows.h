@@ -8,7 +8,8 @@ namespace antiphon::nn {
 constexpr int64_t kFewRows = 8;
 
 // Whether multiply_few_rows takes x [..., in]: on the CPU, float32 or bfloat16, at most kFewRows, no gradient wanted,
-// and a matrix of the same dtype or a quantised one, without an adapter or with one of low rank.
+// and a matrix of the same dtype, a widened (kernels/mm.h) or a quantised one, without an adapter or with one of low
+// rank.
 bool fits_few_rows(const at::Tensor& x, const at::Tensor& weight);
 bool fits_few_rows(const at::Tensor& x, const Linear& linear);
 

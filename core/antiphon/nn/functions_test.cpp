@@ -207,6 +207,16 @@ TEST_CASE("linear, by oneDNN: value and gradients are those of the formula, of w
   kernels::set_smallest_fast_mm(before);
 }
 
+TEST_CASE("linear with a frozen bfloat16 matrix beside float32: value and gradients are those of its values") {
+  const auto w = random({9, 8}, 2).to(at::kBFloat16);
+  compare([&](const auto& in) { return linear(in[0], matrix_like(w, in[0]), in[1]); },
+          [&](const auto& in) { return at::linear(in[0], w.to(at::kDouble), in[1]); },
+          {random({2, 5, 8}, 1), random({9}, 3)});
+  CHECK(matrix_like(w, random({1, 8}, 1)).is_same(w));
+  CHECK(matrix_like(w.to(at::kFloat).requires_grad_(), random({1, 8}, 1).to(at::kBFloat16)).scalar_type() ==
+        at::kBFloat16);
+}
+
 TEST_CASE("a linear layer is x Wt + b, casts its float32 master, and is a site with its path") {
   Mlp mlp(6, 10, 3, 2, "relu");
   mlp.initialize(3, at::kCPU);

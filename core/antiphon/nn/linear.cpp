@@ -22,7 +22,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
                             const std::optional<at::Tensor>& bias) {
     context->save_for_backward({x, weight});
     context->saved_data["bias"] = bias.has_value();
-    return kernels::onednn::linear(x, weight, bias.value_or(at::Tensor()));
+    return kernels::linear(x, weight, bias.value_or(at::Tensor()));
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
@@ -55,7 +55,7 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
   if (adapter) return adapter->forward(x, weight, bias);
   if (packed_ && !quantized && PackedWeight::fits(x, weight, bias))
     return kernels::onednn::linear(x, packed_->of(weight, x.numel() / in()), bias);
-  const auto matrix = quantized ? quantized->dequantized(x.scalar_type()) : like(weight, x);
+  const auto matrix = quantized ? quantized->dequantized(x.scalar_type()) : matrix_like(weight, x);
   return nn::linear(x, matrix, like(bias, x));
 }
 
@@ -74,10 +74,10 @@ void Linear::quantize(const std::string& format) {
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const auto some_bias = bias.defined() ? std::optional(bias) : std::nullopt;
-  if (!kernels::is_fast_linear(x, weight)) return at::linear(x, weight, some_bias);
+  if (!kernels::is_fast_linear(x, weight) && !kernels::is_widened(x, weight)) return at::linear(x, weight, some_bias);
   const bool trained = x.requires_grad() || weight.requires_grad() || (bias.defined() && bias.requires_grad());
   if (at::GradMode::is_enabled() && trained) return LinearFunction::apply(x, weight, some_bias);
-  return kernels::onednn::linear(x, weight, bias);
+  return kernels::linear(x, weight, bias);
 }
 
 at::Tensor rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
@@ -85,6 +85,10 @@ at::Tensor rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 at::Tensor like(const at::Tensor& parameter, const at::Tensor& x) {
   if (!parameter.defined() || parameter.scalar_type() == x.scalar_type()) return parameter;
   return parameter.to(x.scalar_type());
+}
+
+at::Tensor matrix_like(const at::Tensor& matrix, const at::Tensor& x) {
+  return kernels::is_widened(x, matrix) ? matrix : like(matrix, x);
 }
 
 }  // namespace antiphon::nn

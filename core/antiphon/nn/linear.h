@@ -40,8 +40,8 @@ class Linear : public Module {
   std::shared_ptr<Float8Weight> float8_;
 };
 
-// x [..., in], weight [out, in], bias [out] or undefined, all of one dtype -> [..., out]; differentiable. As
-// at::linear, by the library that is fastest (kernels/mm.h).
+// x [..., in], weight [out, in], bias [out] or undefined, all of one dtype, or weight as matrix_like() gives it ->
+// [..., out]; differentiable. As at::linear, by the library that is fastest (kernels/mm.h).
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 
 // x [..., n] -> [rows, n].
@@ -49,5 +49,9 @@ at::Tensor rows(const at::Tensor& x);
 
 // `parameter` in the dtype of `x`; differentiable, and no copy where it has it already. Undefined stays undefined.
 at::Tensor like(const at::Tensor& parameter, const at::Tensor& x);
+
+// The same for a matrix that x is multiplied by: a frozen one of bfloat16 stays what it is beside float32 if the
+// product widens it (kernels/mm.h).
+at::Tensor matrix_like(const at::Tensor& matrix, const at::Tensor& x);
 
 }  // namespace antiphon::nn

@@ -66,8 +66,12 @@ const config::Table<TrainOptions>& train_table() {
 const config::Table<PrecisionOptions>& precision_table() {
   static const auto* table = new config::Table<PrecisionOptions>(
       config::Table<PrecisionOptions>("precision")
-          .field("compute", &PrecisionOptions::compute, "of activations and frozen parameters; trained ones are fp32",
-                 {.choices = {"fp32", "bf16"}})
+          .field(
+              "compute", &PrecisionOptions::compute,
+              "of activations and frozen parameters; trained ones are fp32. auto: what the processor or GPU computes "
+              "fastest of those that train well. bf16 on a processor without bf16 products: bf16 matrices, fp32 "
+              "products",
+              {.choices = {"auto", "fp32", "bf16"}})
           .field("linear", &PrecisionOptions::linear,
                  "of the products in the language model's linear layers while training; empty: as compute; fp8: e4m3, "
                  "gradients e5m2",

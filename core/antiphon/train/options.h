@@ -39,7 +39,7 @@ struct TrainOptions {
 };
 
 struct PrecisionOptions {
-  std::string compute = "fp32", linear = "";
+  std::string compute = "auto", linear = "";
 };
 
 const config::Table<TrainOptions>& train_table();

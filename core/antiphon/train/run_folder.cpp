@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include <antiphon/base/files.h>
+#include <antiphon/base/log.h>
+#include <antiphon/early/cpu_quota.h>
 #include <nlohmann/json.hpp>
-
-#include <thread>
 
 namespace antiphon::train {
 namespace {
@@ -67,12 +67,22 @@ void RunFolder::write_config(const std::string& toml) {
   write_file_atomic(path_ / "config.toml", toml, ErrorKind::config);
 }
 
-void RunFolder::write_environment(const std::string& device) {
+void RunFolder::write_environment(const std::string& device, const std::string& formats) {
+  const auto path = path_ / "env.json";
+  std::ifstream in(path);
+  const auto before = nlohmann::json::parse(in, nullptr, false);
+  const auto begun = before.is_object() ? before.value("formats", nlohmann::json()) : nlohmann::json();
+  if (begun.is_string() && begun != formats)
+    log::warning(
+        fmt::format("this run was begun in {} and goes on in {}: it is not what it would have been to the bit\n"
+                    "  fix: give --set precision.compute=…, or go on where it was begun",
+                    begun.get<std::string>(), formats));
   const nlohmann::json environment{{"antiphon", ANTIPHON_VERSION},
                                    {"torch", TORCH_VERSION},
                                    {"device", device},
-                                   {"cores", std::thread::hardware_concurrency()}};
-  write_file_atomic(path_ / "env.json", environment.dump(2) + "\n", ErrorKind::config);
+                                   {"formats", formats},
+                                   {"cores", early::processors()}};
+  write_file_atomic(path, environment.dump(2) + "\n", ErrorKind::config);
 }
 
 void RunFolder::open_logs(int64_t step) {

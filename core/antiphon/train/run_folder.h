@@ -23,7 +23,8 @@ class RunFolder {
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   // The resolved configuration (config.toml) and what it ran on (env.json).
   void write_config(const std::string& toml);
-  void write_environment(const std::string& device);
+  // `formats`: in what it computed, e.g. "bf16". A warning if the run was begun in others: it goes on, not to the bit.
+  void write_environment(const std::string& device, const std::string& formats);
   // Opens metrics.jsonl and the event file. Lines of steps beyond `step` are from a future that did not happen.
   void open_logs(int64_t step);
   void metrics(int64_t step, const std::map<std::string, double>& values);

@@ -74,16 +74,32 @@ Plan make_plan(Module& module, const Checkpoint& checkpoint, const NameMap& map)
   return plan;
 }
 
+std::optional<at::ScalarType> wanted_dtype(const at::Tensor& parameter, const LoadOptions& options) {
+  if (parameter.requires_grad()) return options.trainable_dtype;
+  return parameter.dim() == 2 && options.matrix_dtype ? options.matrix_dtype : options.frozen_dtype;
+}
+
 }  // namespace
 
 void assign_parameter(at::Tensor& parameter, const at::Tensor& value, const LoadOptions& options) {
   c10::AutoGradMode no_grad(false);
   const bool trainable = parameter.requires_grad();
-  const auto dtype = (trainable ? options.trainable_dtype : options.frozen_dtype).value_or(value.scalar_type());
+  const auto dtype = wanted_dtype(parameter, options).value_or(value.scalar_type());
   auto fresh = value.to(options.device, dtype);
   if (trainable && fresh.is_alias_of(value)) fresh = fresh.clone();
   parameter = std::move(fresh);
   parameter.set_requires_grad(trainable);
+}
+
+void cast_parameters(Module& module, const LoadOptions& options) {
+  c10::AutoGradMode no_grad(false);
+  for (auto& parameter : module.parameters()) {
+    auto& tensor = *parameter.tensor;
+    const bool trainable = tensor.requires_grad();
+    const auto device = tensor.is_meta() ? at::Device(at::kMeta) : options.device;
+    tensor = tensor.detach().to(device, wanted_dtype(tensor, options).value_or(tensor.scalar_type()));
+    tensor.set_requires_grad(trainable);
+  }
 }
 
 LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map,

@@ -18,6 +18,8 @@ struct LoadOptions {
   at::Device device = at::kCPU;
   // Types for parameters that require no gradient and for those that do; nullopt keeps the checkpoint's.
   std::optional<at::ScalarType> frozen_dtype = std::nullopt, trainable_dtype = at::kFloat;
+  // For frozen matrices in the place of frozen_dtype, if set.
+  std::optional<at::ScalarType> matrix_dtype = std::nullopt;
   // Who is loaded, for messages: "model.llm".
   std::string name = "model";
 };
@@ -37,6 +39,9 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
 
 // One parameter's new value; see load_parameters().
 void assign_parameter(at::Tensor& parameter, const at::Tensor& value, const LoadOptions& options);
+
+// Moves and casts all parameters of the module as these options say; meta tensors stay meta.
+void cast_parameters(Module& module, const LoadOptions& options);
 
 // config.json and preprocessor_config.json of a folder; null where there is none (or no folder).
 // Error(weights) with file:line:column where one is malformed.

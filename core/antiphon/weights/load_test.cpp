@@ -129,6 +129,26 @@ TEST_CASE("types are converted as asked, frozen and trainable apart") {
   CHECK(at::equal(module.bias().detach().to(at::kFloat), at::full({2}, 0.5)));
 }
 
+TEST_CASE("frozen matrices take a type of their own, vectors and trained ones do not") {
+  const TestFolder folder;
+  save_safetensors(folder / "model.safetensors", values(at::kFloat));
+  const Checkpoint checkpoint(folder.path());
+  const LoadOptions options{.frozen_dtype = at::kFloat, .matrix_dtype = at::kBFloat16};
+  Pair module;
+  load_parameters(module, checkpoint, map, options);
+  CHECK(module.weight().scalar_type() == at::kBFloat16);
+  CHECK(module.bias().scalar_type() == at::kFloat);
+  module.weight().set_requires_grad(false);
+  cast_parameters(module, {.frozen_dtype = at::kFloat});
+  CHECK(module.weight().scalar_type() == at::kFloat);
+  cast_parameters(module, options);
+  CHECK(module.weight().scalar_type() == at::kBFloat16);
+  Pair trained;
+  trained.set_requires_grad(true);
+  load_parameters(trained, checkpoint, map, options);
+  CHECK(trained.weight().scalar_type() == at::kFloat);
+}
+
 TEST_CASE("missing, unexpected, mismatched and doubled names are one error that changes nothing") {
   Pair module(2);
   const auto text = load_error(module, {{"model.blocks.0.w", at::ones({3, 2})},

@@ -7,6 +7,7 @@
 #include <antiphon/component/register.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/ops.h>
+#include <antiphon/nn/linear.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::cross_entropy {
@@ -83,7 +84,7 @@ class CrossEntropy : public Loss {
   explicit CrossEntropy(const CrossEntropyOptions& options) : chunk_(options.chunk) {}
 
   LossOutput forward(const LossInput& input) override {
-    const auto weight = input.head_weight_vd.to(input.hidden_nd.scalar_type());
+    const auto weight = nn::matrix_like(input.head_weight_vd, input.hidden_nd);
     const bool wanted = at::GradMode::is_enabled() && (input.hidden_nd.requires_grad() || weight.requires_grad());
     if (!wanted) {  // an autograd function without an input to differentiate cannot be asked which ones are
       const auto chunks = run(input.hidden_nd, weight, input.labels_n, chunk_, false, false);

@@ -58,7 +58,7 @@ LoraAdapter::LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, do
 }
 
 at::Tensor LoraAdapter::forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const auto w = nn::like(weight, x), c = nn::like(bias, x);
+  const auto w = nn::matrix_like(weight, x), c = nn::like(bias, x);
   const bool drops = dropout_ > 0 && at::GradMode::is_enabled();
   if (!drops && !w.requires_grad() && !(c.defined() && c.requires_grad()))
     return LoraFunction::apply(x, w, c.defined() ? std::optional(c) : std::nullopt, a_, b_, scale_);

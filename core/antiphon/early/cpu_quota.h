@@ -1,0 +1,13 @@
+// How many processors this process may use.
+#pragma once
+
+namespace antiphon::early {
+
+// Processors that the cgroups of this process (version 1 or 2, the tightest of all levels) may use, e.g. 1.5; 0: no
+// limit, or none that can be read. `root` stands before /proc and /sys.
+double cpu_quota(const char* root = "");
+
+// The processors that this process may run on, and no more than the quota rounded up; at least 1.
+int processors();
+
+}  // namespace antiphon::early

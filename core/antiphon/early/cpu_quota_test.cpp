@@ -1,0 +1,99 @@
+// Quotas of cgroups, as the kernel writes them, in a folder that stands for the root.
+#include <antiphon/early/cpu_quota.h>
+#include <antiphon/early/settings.h>
+
+#include <unistd.h>
+
+#include <catch2/catch_approx.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+using antiphon::early::cpu_quota;
+
+namespace {
+
+class Root {
+ public:
+  Root() : path_(std::filesystem::temp_directory_path() / ("antiphon-quota-" + std::to_string(getpid()))) {
+    std::filesystem::remove_all(path_);
+  }
+  ~Root() { std::filesystem::remove_all(path_); }
+  Root& file(const std::string& name, const std::string& text) {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name) << text;
+    return *this;
+  }
+  double quota() const { return cpu_quota(path_.c_str()); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+const std::string kSecond = "31 24 0:27 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+const std::string kFirst =
+    "33 32 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+    "34 32 0:30 /docker/abc /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n";
+
+}  // namespace
+
+TEST_CASE("the quota of a cgroup, version 2") {
+  Root root;
+  root.file("proc/self/mountinfo", kSecond).file("proc/self/cgroup", "0::/a/b\n");
+  CHECK(root.quota() == 0);
+  root.file("sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
+  CHECK(root.quota() == 0);
+  root.file("sys/fs/cgroup/a/b/cpu.max", "150000 100000\n");
+  CHECK(root.quota() == Catch::Approx(1.5));
+  root.file("sys/fs/cgroup/a/cpu.max", "50000 100000\n");  // the parent's counts too
+  CHECK(root.quota() == Catch::Approx(0.5));
+  root.file("sys/fs/cgroup/a/cpu.max", "not a number\n");
+  CHECK(root.quota() == Catch::Approx(1.5));
+}
+
+TEST_CASE("the quota of the cgroup that a container sees as its root") {
+  Root root;
+  root.file("proc/self/mountinfo", kSecond).file("proc/self/cgroup", "0::/\n");
+  root.file("sys/fs/cgroup/cpu.max", "200000 100000\n");
+  CHECK(root.quota() == Catch::Approx(2));
+}
+
+TEST_CASE("the quota of a cgroup, version 1") {
+  Root root;
+  root.file("proc/self/mountinfo", kFirst);
+  root.file("proc/self/cgroup", "5:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc/x\n0::/\n");
+  CHECK(root.quota() == 0);
+  root.file("sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_quota_us", "-1\n");
+  root.file("sys/fs/cgroup/cpu,cpuacct/x/cpu.cfs_period_us", "100000\n");
+  CHECK(root.quota() == 0);
+  root.file("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "250000\n");
+  root.file("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+  CHECK(root.quota() == Catch::Approx(2.5));
+}
+
+TEST_CASE("no cgroup and odd files are no quota") {
+  CHECK(Root().quota() == 0);
+  Root root;
+  root.file("proc/self/mountinfo", "\n- - -\nx - cgroup2\n" + std::string(20000, 'x'))
+      .file("proc/self/cgroup", "\n:\n0::\n::::");
+  CHECK(root.quota() == 0);
+  CHECK(antiphon::early::processors() >= 1);
+}
+
+TEST_CASE("spinning is bounded unless the user says how to wait") {
+  const char* names[] = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"};
+  for (const auto* name : names) unsetenv(name);
+  CHECK(antiphon::early::settle_openmp());
+  CHECK(std::getenv("GOMP_SPINCOUNT"));
+  setenv("GOMP_SPINCOUNT", "7", 1);
+  antiphon::early::settle_openmp();
+  CHECK(std::string(std::getenv("GOMP_SPINCOUNT")) == "7");
+  unsetenv("GOMP_SPINCOUNT");
+  setenv("OMP_WAIT_POLICY", "PASSIVE", 1);
+  antiphon::early::settle_openmp();
+  CHECK_FALSE(std::getenv("GOMP_SPINCOUNT"));
+  unsetenv("OMP_WAIT_POLICY");
+}

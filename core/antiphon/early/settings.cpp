@@ -1,0 +1,33 @@
+#include <antiphon/early/cpu_quota.h>
+#include <antiphon/early/settings.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace antiphon::early {
+namespace {
+
+// How often a waiting thread looks before it sleeps. GCC's library looks for milliseconds by default, which takes the
+// processor from whoever computes beside us; docs/performance.md has the measurements behind the number.
+constexpr const char* kSpinCount = "10000";
+
+bool set(const char* name, const char* value) { return !std::getenv(name) && setenv(name, value, 0) == 0; }
+
+bool bound_spinning() { return !std::getenv("OMP_WAIT_POLICY") && set("GOMP_SPINCOUNT", kSpinCount); }
+
+// A quota does not show in the number of processors: with a thread for each of them, all are stopped in turn.
+bool follow_quota() {
+  if (cpu_quota() <= 0) return false;
+  char threads[32];
+  std::snprintf(threads, sizeof threads, "%d", processors());
+  return set("OMP_NUM_THREADS", threads);
+}
+
+}  // namespace
+
+bool settle_openmp() {
+  const bool bounded = bound_spinning();
+  return follow_quota() || bounded;
+}
+
+}  // namespace antiphon::early
