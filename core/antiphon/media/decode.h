@@ -23,7 +23,8 @@ namespace antiphon::media {
 
 // PNG, JPEG, WebP (still) and GIF (first frame). Transparency is blended over white as Pillow's alpha_composite does,
 // gray becomes three equal channels, 16-bit samples keep their high byte, and an EXIF orientation is applied.
-// JPEG and lossy WebP follow the upsampling and colour arithmetic of libjpeg and libwebp, which is what Pillow shows.
+// JPEG goes through libjpeg, CMYK as Pillow converts it; lossy WebP follows libwebp's upsampling and colours. All equal
+// what Pillow shows, byte for byte.
 // Embedded colour profiles are not applied (Pillow does not either). A picture that is cut short is an error.
 Image decode_image(std::string_view bytes, const MediaLimits& limits = {});
 
@@ -57,7 +58,8 @@ struct Video {
 };
 
 // The frame of a point in time is the one on screen then: the last that has come up. Colour follows the stream's own
-// declaration, BT.601 limited range where it makes none (as FFmpeg itself). A rotation by quarter turns is applied.
+// declaration, BT.601 limited range where it makes none (as FFmpeg itself). The track's display matrix is applied:
+// turned by quarters, and mirrored.
 Video decode_video(std::string_view bytes, const VideoOptions& options, const MediaLimits& limits = {});
 
 // The same from a file; errors name it.

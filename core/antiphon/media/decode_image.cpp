@@ -7,16 +7,16 @@
 #include <antiphon/media/decode.h>
 #include <antiphon/media/frame_to_rgb.h>
 #include <antiphon/media/image_header.h>
+#include <antiphon/media/jpeg.h>
 
 namespace antiphon::media {
 namespace {
 
 AVCodecID codec_of(ImageFormat format) {
   switch (format) {
-    case ImageFormat::jpeg: return AV_CODEC_ID_MJPEG;
     case ImageFormat::webp: return AV_CODEC_ID_WEBP;
     case ImageFormat::gif: return AV_CODEC_ID_GIF;
-    case ImageFormat::png: break;
+    default: break;
   }
   return AV_CODEC_ID_PNG;
 }
@@ -41,6 +41,19 @@ void check(std::string_view bytes, const ImageHeader& header, const MediaLimits&
          "save it anew");
 }
 
+Image decode_by_ffmpeg(std::string_view bytes, ImageFormat format, const MediaLimits& limits,
+                       const Deadline& deadline) {
+  Decoder decoder(codec_of(format), limits, deadline);
+  const Packet packet = whole_file(format == ImageFormat::png ? png_pixel_chunks(bytes) : std::string(bytes));
+  std::optional<Image> image;
+  const auto keep_first = [&](AVFrame& frame) {
+    if (!image) image = frame_to_rgb(frame, format);
+  };
+  const bool whole = decoder.decode(packet.get(), keep_first) && (image || decoder.decode(nullptr, keep_first));
+  if (!whole || !image) fail(ErrorKind::data, fmt::format("the {} is damaged or cut short", to_string(format)));
+  return std::move(*image);
+}
+
 }  // namespace
 
 Image decode_image(std::string_view bytes, const MediaLimits& limits) {
@@ -48,15 +61,9 @@ Image decode_image(std::string_view bytes, const MediaLimits& limits) {
   const ImageHeader header = read_image_header(bytes);
   check(bytes, header, limits);
   const Deadline deadline(limits);
-  Decoder decoder(codec_of(header.format), limits, deadline);
-  const Packet packet = whole_file(header.format == ImageFormat::png ? png_pixel_chunks(bytes) : std::string(bytes));
-  std::optional<Image> image;
-  const auto keep_first = [&](AVFrame& frame) {
-    if (!image) image = frame_to_rgb(frame, header.format);
-  };
-  const bool whole = decoder.decode(packet.get(), keep_first) && (image || decoder.decode(nullptr, keep_first));
-  if (!whole || !image) fail(ErrorKind::data, fmt::format("the {} is damaged or cut short", to_string(header.format)));
-  return oriented(std::move(*image), header.orientation);
+  Image image = header.format == ImageFormat::jpeg ? decode_jpeg(bytes, limits, deadline)
+                                                   : decode_by_ffmpeg(bytes, header.format, limits, deadline);
+  return oriented(std::move(image), header.orientation);
 }
 
 }  // namespace antiphon::media

@@ -1,21 +1,20 @@
 #if ANTIPHON_FFMPEG
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstring>
 
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/media/container.h>
 #include <antiphon/media/decode.h>
+#include <antiphon/media/display_matrix.h>
 #include <antiphon/media/pixels.h>
 #include <antiphon/media/resampler.h>
 #include <antiphon/media/resize.h>
 #include <antiphon/media/video_converter.h>
 #include <antiphon/media/video_plan.h>
-
-extern "C" {
-#include <libavutil/display.h>
-}
 
 namespace antiphon::media {
 namespace {
@@ -30,16 +29,13 @@ void check(const VideoOptions& options, const MediaLimits& limits) {
 
 double seconds(int64_t stamp, const AVStream& stream) { return static_cast<double>(stamp) * av_q2d(stream.time_base); }
 
-// Counter-clockwise quarter turns of the display matrix, as the EXIF orientation that undoes them.
 int orientation_of(const AVStream& stream) {
   size_t size = 0;
-  const auto* matrix =
-      reinterpret_cast<const int32_t*>(av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size));
-  if (!matrix || size < 9 * sizeof(int32_t)) return 1;
-  const double degrees = av_display_rotation_get(matrix);
-  if (!std::isfinite(degrees)) return 1;
-  constexpr int by_turns[] = {1, 8, 3, 6};
-  return by_turns[((std::lround(degrees / 90) % 4) + 4) % 4];
+  const uint8_t* data = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+  std::array<int32_t, 9> matrix;
+  if (!data || size < sizeof matrix) return 1;
+  std::memcpy(matrix.data(), data, sizeof matrix);
+  return orientation_of_matrix(matrix);
 }
 
 // First reading: when every frame of the video comes up, by its packets alone, and the sound, whole.

@@ -122,7 +122,6 @@ void Decoder::open(AVCodecID codec, const AVCodecParameters* parameters, std::st
 #pragma GCC diagnostic pop
 #endif
   context_->max_pixels = limits_.pixels;
-  context_->idct_algo = codec == AV_CODEC_ID_MJPEG ? FF_IDCT_INT : FF_IDCT_AUTO;  // libjpeg's
   context_->opaque = this;
   context_->get_buffer2 = get_buffer;
   if (avcodec_open2(context_.get(), decoder, nullptr) < 0)

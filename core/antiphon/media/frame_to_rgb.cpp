@@ -86,24 +86,11 @@ Image from_bits(const AVFrame& frame) {
   });
 }
 
-// Planes of green, blue and red, as a JPEG without a colour transform has them.
-Image from_planes(const AVFrame& frame) {
-  Image image = empty_like(frame);
-  uint8_t* out = image.rgb.data();
-  for (int64_t y = 0; y < frame.height; ++y)
-    for (int64_t x = 0; x < frame.width; ++x)
-      for (const int index : {2, 0, 1}) *out++ = frame.data[index][y * frame.linesize[index] + x];
-  return image;
-}
-
-Image from_luma_chroma(const AVFrame& frame, const AVPixFmtDescriptor& format, bool webp) {
-  const int64_t width = AV_CEIL_RSHIFT(frame.width, format.log2_chroma_w),
-                height = AV_CEIL_RSHIFT(frame.height, format.log2_chroma_h);
-  const Plane y = plane(frame, 0, frame.width, frame.height), u = plane(frame, 1, width, height),
-              v = plane(frame, 2, width, height);
-  Image image = webp ? webp_to_rgb(y, u, v) : jpeg_to_rgb(y, u, v);
-  // In a JPEG the fourth plane is what is left of a key that is already worked in.
-  if (webp && format.nb_components == 4) blend_over_white(image, plane(frame, 3, frame.width, frame.height));
+Image from_webp(const AVFrame& frame, bool has_alpha) {
+  const int64_t width = AV_CEIL_RSHIFT(frame.width, 1), height = AV_CEIL_RSHIFT(frame.height, 1);
+  Image image = webp_to_rgb(plane(frame, 0, frame.width, frame.height), plane(frame, 1, width, height),
+                            plane(frame, 2, width, height));
+  if (has_alpha) blend_over_white(image, plane(frame, 3, frame.width, frame.height));
   return image;
 }
 
@@ -115,15 +102,11 @@ Image frame_to_rgb(const AVFrame& frame, ImageFormat format) {
     case AV_PIX_FMT_PAL8: return from_palette(frame);
     case AV_PIX_FMT_MONOBLACK:
     case AV_PIX_FMT_MONOWHITE: return from_bits(frame);
-    case AV_PIX_FMT_GBRP:
-    case AV_PIX_FMT_GBRAP: return from_planes(frame);
+    case AV_PIX_FMT_YUV420P: return from_webp(frame, false);
+    case AV_PIX_FMT_YUVA420P: return from_webp(frame, true);
     default: break;
   }
   const AVPixFmtDescriptor* layout = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format));
-  const bool webp = format == ImageFormat::webp;
-  if (layout && layout->nb_components >= 3 && layout->comp[0].depth == 8 && (layout->flags & AV_PIX_FMT_FLAG_PLANAR) &&
-      !(layout->flags & AV_PIX_FMT_FLAG_RGB) && (!webp || (layout->log2_chroma_w == 1 && layout->log2_chroma_h == 1)))
-    return from_luma_chroma(frame, *layout, webp);
   fail(ErrorKind::data,
        fmt::format("{} pictures with pixels of the kind {} are not accepted", to_string(format),
                    layout ? layout->name : "unknown"),

@@ -1,10 +1,13 @@
 // Resizing, cropping, tensors and spectrograms; tests/parity/media_parity.py compares them with Pillow and
 // transformers.
 #include <ATen/ATen.h>
+#include <array>
 #include <catch2/generators/catch_generators_all.hpp>
 #include <cmath>
+#include <limits>
 #include <thread>
 
+#include <antiphon/media/display_matrix.h>
 #include <antiphon/media/log_mel.h>
 #include <antiphon/media/media_test.h>
 #include <antiphon/media/pixels.h>
@@ -90,6 +93,35 @@ TEST_CASE("orientations turn and mirror") {
   CHECK(oriented(image, 6).height == 2);
   CHECK(oriented(image, 6).rgb[0] == 1);  // clockwise: 1 above 2
   CHECK(oriented(image, 8).rgb[0] == 2);
+}
+
+TEST_CASE("the display matrix of a video is the orientation that shows it as it says") {
+  const Image image{2, 3, {10, 0, 0, 20, 0, 0, 30, 0, 0, 40, 0, 0, 50, 0, 0, 60, 0, 0}};
+  for (const auto& [a, b, c, d] : std::initializer_list<std::array<int32_t, 4>>{{1, 0, 0, 1},
+                                                                                {-1, 0, 0, 1},
+                                                                                {-1, 0, 0, -1},
+                                                                                {1, 0, 0, -1},
+                                                                                {0, 1, 1, 0},
+                                                                                {0, 1, -1, 0},
+                                                                                {0, -1, -1, 0},
+                                                                                {0, -1, 1, 0}}) {
+    INFO(a << b << c << d);
+    const std::array<int32_t, 9> matrix{a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30};
+    const Image shown = oriented(image, orientation_of_matrix(matrix));
+    for (int64_t y = 0; y < 2; ++y)
+      for (int64_t x = 0; x < 3; ++x) {
+        const int64_t to_x = a * x + c * y, to_y = b * x + d * y;
+        const int64_t column = a + c < 0 ? to_x + shown.width - 1 : to_x,
+                      row = b + d < 0 ? to_y + shown.height - 1 : to_y;
+        CHECK(shown.rgb[static_cast<size_t>(row * shown.width + column) * 3] ==
+              image.rgb[static_cast<size_t>(y * 3 + x) * 3]);
+      }
+  }
+  const int32_t some = 46341;  // a little more to the right than up or down
+  CHECK(orientation_of_matrix(std::array<int32_t, 9>{some + 1, some, 0, -some, some + 1, 0, 0, 0, 1 << 30}) == 1);
+  CHECK(orientation_of_matrix(std::array<int32_t, 9>{}) == 1);
+  constexpr int32_t least = std::numeric_limits<int32_t>::min();
+  CHECK(orientation_of_matrix(std::array<int32_t, 9>{least, 0, 0, 0, least, 0, 0, 0, 0}) == 3);
 }
 
 TEST_CASE("spectrogram: shape, padding and what is too short") {

@@ -10,76 +10,6 @@ using Row = std::vector<uint8_t>;
 
 uint8_t clip(int value) { return static_cast<uint8_t>(std::clamp(value, 0, 255)); }
 
-// Twice as many samples: each 3/4 of its own cell and 1/4 of the neighbour's, the two halves rounded unequally.
-// `scale` is what a cell counts (1 for bytes, 4 for column sums), `up` and `down` the rounding terms.
-template <int kScale, int kUp, int kDown, class Cells>
-void widen(const Cells& cells, int64_t count, Row& out) {
-  constexpr int shift = kScale == 1 ? 2 : 4;
-  for (int64_t i = 0; i < count; ++i) {
-    const int here = cells[i] * 3, left = i ? cells[i - 1] : cells[i], right = i + 1 < count ? cells[i + 1] : cells[i];
-    out[2 * i] = static_cast<uint8_t>((here + left + kUp) >> shift);
-    out[2 * i + 1] = static_cast<uint8_t>((here + right + kDown) >> shift);
-  }
-}
-
-// The rows of one chroma plane at the size of the luma.
-class Upsampler {
- public:
-  Upsampler(const Plane& plane, const Plane& luma)
-      : plane_(plane),
-        half_width_(plane.width != luma.width && plane.width == (luma.width + 1) / 2),
-        half_height_(plane.height != luma.height && plane.height == (luma.height + 1) / 2),
-        x_factor_((luma.width + plane.width - 1) / plane.width),
-        y_factor_((luma.height + plane.height - 1) / plane.height),
-        sums_(static_cast<size_t>(plane.width)),
-        out_(static_cast<size_t>(std::max(luma.width, 2 * plane.width))) {}
-
-  const uint8_t* row(int64_t y) {
-    const bool smooth_width = half_width_ && plane_.width > 2;  // libjpeg repeats the samples of narrower ones
-    if (half_height_ && (smooth_width || !half_width_)) return smooth_width ? both(y) : tall(y);
-    const uint8_t* in = plane_.row(std::min(y / y_factor_, plane_.height - 1));
-    if (smooth_width)
-      widen<1, 1, 2>(in, plane_.width, out_);
-    else
-      for (size_t x = 0; x < out_.size(); ++x)
-        out_[x] = in[std::min<int64_t>(static_cast<int64_t>(x) / x_factor_, plane_.width - 1)];
-    return out_.data();
-  }
-
- private:
-  const uint8_t* neighbour(int64_t y) const {
-    return plane_.row(std::clamp<int64_t>(y / 2 + (y % 2 ? 1 : -1), 0, plane_.height - 1));
-  }
-
-  const uint8_t* tall(int64_t y) {
-    const uint8_t *near = plane_.row(y / 2), *far = neighbour(y);
-    for (int64_t x = 0; x < plane_.width; ++x)
-      out_[x] = static_cast<uint8_t>((near[x] * 3 + far[x] + (y % 2 ? 2 : 1)) >> 2);
-    return out_.data();
-  }
-
-  const uint8_t* both(int64_t y) {
-    const uint8_t *near = plane_.row(y / 2), *far = neighbour(y);
-    for (int64_t x = 0; x < plane_.width; ++x) sums_[x] = near[x] * 3 + far[x];
-    widen<4, 8, 7>(sums_, plane_.width, out_);
-    return out_.data();
-  }
-
-  Plane plane_;
-  bool half_width_, half_height_;
-  int64_t x_factor_, y_factor_;
-  std::vector<int> sums_;
-  Row out_;
-};
-
-// 16 fractional bits: 1.402, 0.34414, 0.71414, 1.772.
-void jpeg_pixel(int y, int cb, int cr, uint8_t* rgb) {
-  cb -= 128, cr -= 128;
-  rgb[0] = clip(y + ((91881 * cr + 32768) >> 16));
-  rgb[1] = clip(y + ((-22554 * cb - 46802 * cr + 32768) >> 16));
-  rgb[2] = clip(y + ((116130 * cb + 32768) >> 16));
-}
-
 // 14 fractional bits, of which 8 fall away in each product.
 void webp_pixel(int y, int u, int v, uint8_t* rgb) {
   const auto product = [](int value, int factor) { return (value * factor) >> 8; };
@@ -114,17 +44,6 @@ Image empty_like(const Plane& plane) {
 
 }  // namespace
 
-Image jpeg_to_rgb(const Plane& y, const Plane& cb, const Plane& cr) {
-  Image image = empty_like(y);
-  Upsampler blue(cb, y), red(cr, y);
-  uint8_t* out = image.rgb.data();
-  for (int64_t line = 0; line < y.height; ++line) {
-    const uint8_t *luma = y.row(line), *b = blue.row(line), *r = red.row(line);
-    for (int64_t x = 0; x < y.width; ++x, out += 3) jpeg_pixel(luma[x], b[x], r[x], out);
-  }
-  return image;
-}
-
 Image webp_to_rgb(const Plane& y, const Plane& u, const Plane& v) {
   Image image = empty_like(y);
   Row us(static_cast<size_t>(2 * u.width)), vs(us.size());
@@ -136,6 +55,14 @@ Image webp_to_rgb(const Plane& y, const Plane& u, const Plane& v) {
     for (int64_t x = 0; x < y.width; ++x, out += 3) webp_pixel(luma[x], us[x], vs[x], out);
   }
   return image;
+}
+
+void inverted_cmyk_to_rgb(const uint8_t* cmyk, int64_t count, uint8_t* rgb) {
+  for (; count > 0; --count, cmyk += 4, rgb += 3)
+    for (int channel = 0; channel < 3; ++channel) {
+      const int sum = (255 - cmyk[channel]) * cmyk[3] + 128;
+      rgb[channel] = clip(cmyk[3] - ((sum + (sum >> 8)) >> 8));
+    }
 }
 
 void blend_over_white(Image& image, const Plane& alpha) {

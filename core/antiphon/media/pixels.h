@@ -14,12 +14,11 @@ struct Plane {
   const uint8_t* row(int64_t y) const { return data + y * stride; }
 };
 
-// Full-range YCbCr as libjpeg does it (jdsample.c with fancy upsampling, jdcolor.c). The chroma planes are the luma's
-// size, halved (rounded up) in one or both directions, or smaller by a whole factor, which is repeated.
-Image jpeg_to_rgb(const Plane& y, const Plane& cb, const Plane& cr);
-
 // Limited-range 4:2:0 as libwebp does it (src/dsp/upsampling.c, yuv.h).
 Image webp_to_rgb(const Plane& y, const Plane& u, const Plane& v);
+
+// PIL's convert("RGB") of CMYK, stored as Adobe stores it: 255 less each.
+void inverted_cmyk_to_rgb(const uint8_t* cmyk, int64_t count, uint8_t* rgb);
 
 // Blends `image` over white: PIL.Image.alpha_composite with an opaque white background.
 void blend_over_white(Image& image, const Plane& alpha);
