@@ -11,11 +11,13 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/infer/session.h>
 #include <antiphon/media/microphone.h>
 #include <chat/line_editor.h>
 #include <chat/save.h>
+#include <common/answer.h>
 #include <common/command.h>
 #include <common/voice_activity.h>
 
@@ -30,7 +32,7 @@ constexpr const char* kCommands =
     "  /reset        begin anew\n"
     "  /save FILE    the conversation as a line of a data set\n"
     "  /help         this list\n"
-    "  /quit         or Ctrl-D; Ctrl-C stops an answer\n";
+    "  /quit         or Ctrl-D; Ctrl-C stops an answer";
 
 struct ChatFlags {
   SessionFlags session;
@@ -46,11 +48,6 @@ bool enter_pressed() {
   if (!isatty(STDIN_FILENO) || poll(&input, 1, 0) <= 0) return false;
   char typed[256];
   return ::read(STDIN_FILENO, typed, sizeof typed) >= 0;
-}
-
-void write(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
 }
 
 class Chat {
@@ -89,10 +86,10 @@ class Chat {
       record();
     } else if (name == "/save") {
       save_conversation(session_.conversation(), argument);
-      fmt::print(stderr, "saved in {}\n", argument);
+      log::info("saved in " + shown(argument));
     } else {
-      if (name != "/help") fmt::print(stderr, "there is no {}; there are:\n", name);
-      fmt::print(stderr, "{}", kCommands);
+      if (name != "/help") log::info(fmt::format("there is no {}; there are:", shown(name)));
+      log::info(kCommands);
     }
     return true;
   }
@@ -102,7 +99,7 @@ class Chat {
     if (!std::filesystem::is_regular_file(path))
       fail(ErrorKind::data, fmt::format("there is no file '{}'", path), fmt::format("/{} FILE", to_string(modality)));
     session_.attach({modality, path, {}});
-    fmt::print(stderr, "{} {} goes with the next question\n", to_string(modality), path);
+    log::info(fmt::format("{} {} goes with the next question", to_string(modality), shown(path)));
     listen();
   }
 
@@ -124,7 +121,7 @@ class Chat {
     if (session_.sample_rate() == 0)
       fail(ErrorKind::data, "the model has no stream for sound", "compose one with [model.streams.audio]");
     media::Microphone microphone(microphone_, session_.sample_rate());
-    fmt::print(stderr, "listening; {}\n", hands_free_ ? "Enter ends it" : "press Enter when you have spoken");
+    log::info(hands_free_ ? "listening; Enter ends it" : "listening; press Enter when you have spoken");
     interrupted = false;
     while (!microphone.ended() && !interrupted && !enter_pressed()) {
       const bool busy = session_.step();
@@ -134,14 +131,14 @@ class Chat {
     if (interrupted) session_.interrupt();
     session_.end_turn();
     answer();
-    if (heard_ == 0) fmt::print(stderr, "nothing was heard\n");
+    if (heard_ == 0) log::info("nothing was heard");
     heard_ = 0;
   }
 
   void on_state(State state) {
     if (state == State::thinking) asked_ = first_ = Clock::now(), written_ = 0, ++heard_;
     if (state == State::listening && written_ >= 0) {
-      write("\n");
+      write_answer("\n");
       report();
       written_ = -1;
     }
@@ -149,7 +146,7 @@ class Chat {
 
   void on_text(const std::string& text) {
     if (written_++ == 0) first_ = Clock::now();
-    write(text);
+    write_answer(text);
   }
 
   void report() const {
@@ -177,7 +174,7 @@ int run(const ChatFlags& flags) {
   Chat chat(session, vad.get(), flags);
   LineEditor editor(flags.history);
   std::signal(SIGINT, on_interrupt);
-  if (editor.terminal()) fmt::print(stderr, "\nAsk, or:\n{}", kCommands);
+  if (editor.terminal()) log::info(std::string("Ask, or:\n") + kCommands);
   for (bool open = true; open;) {
     const auto line = editor.read("\n> ");
     if (!line) break;

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include <antiphon/base/error.h>
+#include <antiphon/base/fail_lines.h>
 
 namespace antiphon::apps {
 namespace {
@@ -36,8 +36,8 @@ void throw_problems(const config::Problems& problems, const config::Value& root)
     problems.throw_if_any();
   } catch (const Error& error) {
     if (!fragment) throw;
-    fail(error.kind(), error.message(),
-         "a file without [model.llm] is a part: name a file that `extends` it and has one");
+    fail_lines(error.kind(), lines_of(error),
+               "a file without [model.llm] is a part: name a file that `extends` it and has one");
   }
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/files.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/media/decode.h>
 
@@ -30,7 +31,7 @@ std::string without_numbers(const std::string& text) {
 
 // Reasons that differ in a path or a number only are of one kind.
 std::string kind_of(std::string message, const data::Sample& sample) {
-  for (const auto& media : sample.media) replace_all(message, media.path.string(), "FILE");
+  for (const auto& media : sample.media) replace_all(message, shown(media.path.string()), "FILE");
   return without_numbers(message);
 }
 
@@ -53,7 +54,7 @@ MediaFacts decoded(const data::MediaRef& ref, const std::string& bytes, const me
 void read_media(const data::Sample& sample, Examined& out) {
   const media::MediaLimits limits;
   for (const auto& ref : sample.media) {
-    with_context("reading " + ref.path.string(), [&] {
+    with_context("reading " + shown(ref.path.string()), [&] {
       const auto bytes = read_file(ref.path, ErrorKind::data, limits.file_bytes);
       out.media.push_back(decoded(ref, bytes, limits));
       out.media.back().content = content_hash(bytes);

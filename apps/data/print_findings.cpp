@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <data/findings.h>
-#include <data/visible.h>
 #include <nlohmann/json.hpp>
 
 namespace antiphon::apps {
@@ -20,7 +20,7 @@ std::string share(const json& value) {
 
 std::string name_of(const json& source) {
   const auto set = source["set"].get<std::string>();
-  return visible(source["path"].get<std::string>(), false) + (set.empty() ? "" : fmt::format(" ({})", set));
+  return shown(source["path"].get<std::string>()) + (set.empty() ? "" : fmt::format(" ({})", set));
 }
 
 std::string range(const json& value, const char* format, const char* unit) {
@@ -63,7 +63,8 @@ void print_reasons(const json& reasons) {
     const auto places = reason["places"].get<std::vector<std::string>>();
     const auto more = reason["count"].get<size_t>() - places.size();
     fmt::print("  {:>6}  {}\n", reason["count"].get<int64_t>(), reason["reason"].get<std::string>());
-    fmt::print("          at {}{}\n", join(places, ", "), more ? fmt::format(" and {} more", more) : "");
+    fmt::print("          at {}{}\n", shown(join(places, ", "), kWordsLetters),
+               more ? fmt::format(" and {} more", more) : "");
     for (const auto& line : split(reason["example"].get<std::string>(), '\n')) fmt::print("          | {}\n", line);
   }
 }
@@ -74,7 +75,7 @@ void print_leaks(const json& leaks) {
         "\nwarning: {} media of the training data stand in the set {} too, in {} of its samples; the first one at {} "
         "and at {}\n",
         leak["media"].get<int64_t>(), leak["set"].get<std::string>(), leak["samples"].get<int64_t>(),
-        leak["train_place"].get<std::string>(), leak["place"].get<std::string>());
+        shown(leak["train_place"].get<std::string>()), shown(leak["place"].get<std::string>()));
 }
 
 }  // namespace

@@ -3,12 +3,12 @@
 #include <unistd.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <common/command.h>
 #include <common/composition.h>
 #include <data/show.h>
 #include <data/sources.h>
-#include <data/visible.h>
 
 #include <cstdlib>
 
@@ -54,7 +54,8 @@ Place place_of_id(const std::vector<data::Manifest>& manifests, const std::strin
     }
   const auto near = nearest(id, known);
   fail(ErrorKind::data,
-       fmt::format("no sample has the id '{}'{}", id, near.empty() ? "" : "; did you mean '" + near + "'?"),
+       fmt::format("no sample has the id '{}'{}", shown(id),
+                   near.empty() ? "" : "; did you mean '" + shown(near) + "'?"),
        "ids are those of the lines of the sources; --source names another file");
 }
 
@@ -96,12 +97,12 @@ void print(const Shown& shown, const Composition& composition, const ShowFlags& 
 // Whether the sample is good; what is wrong with it is told.
 bool show_one(const Reader& reader, const Composition& composition, const data::Manifest& manifest, int64_t index,
               const ShowFlags& flags) {
-  const auto where = fmt::format("{}:{}", manifest.path().string(), manifest.line(index));
+  const auto where = fmt::format("{}:{}", shown(manifest.path().string()), manifest.line(index));
   try {
     const auto sample = manifest.sample(index);
-    const auto shown = read(reader.preparer(), sample);
-    fmt::print("{} ({})\n", visible(where, false), visible(sample.id, false));
-    print(shown, composition, flags);
+    const auto content = read(reader.preparer(), sample);
+    fmt::print("{} ({})\n", where, shown(sample.id));
+    print(content, composition, flags);
     return true;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/text/unicode.h>
 #include <data/visible.h>
@@ -21,7 +22,7 @@ std::string size_of(const MediaFacts& facts) {
 std::string media_mark(const Shown& sample, size_t i) {
   const auto& media = sample.prepared.media[i];
   const auto name = std::filesystem::path(sample.paths[i]).filename().string();
-  return fmt::format("[{} {}: {} {}]", media.stream, media.item.tokens, visible(name, false), size_of(sample.facts[i]));
+  return fmt::format("[{} {}: {} {}]", media.stream, media.item.tokens, shown(name), size_of(sample.facts[i]));
 }
 
 // A supervised token, or a run of context; a character that is spread over tokens is not torn apart.

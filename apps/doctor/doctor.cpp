@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/early/cpu_quota.h>
 #include <antiphon/graph/number_formats.h>
 #include <antiphon/kernels/cuda_table.h>
@@ -21,7 +22,7 @@
 namespace antiphon::apps {
 namespace {
 
-void line(const char* what, const std::string& value) { fmt::print("{:<12} {}\n", what, value); }
+void line(const char* what, const std::string& value) { fmt::print("{:<12} {}\n", what, shown_lines(value)); }
 
 std::string library_of(const void* symbol) {
   Dl_info info{};

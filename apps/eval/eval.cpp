@@ -7,6 +7,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/progress.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/data/manifest.h>
 #include <antiphon/infer/controls.h>
@@ -44,7 +45,8 @@ LoadedSet load_set(const data::SplitOptions& split, const Session& session) {
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::data) throw;
         set.bad.push_back({manifest.path().string(), "", error.what(), manifest.line(i)});
-        log::warning(fmt::format("{}:{}: skipped: {}", manifest.path().string(), manifest.line(i), error.what()));
+        log::warning(
+            fmt::format("{}:{}: skipped: {}", shown(manifest.path().string()), manifest.line(i), error.what()));
       }
     }
   }

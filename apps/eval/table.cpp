@@ -6,6 +6,7 @@
 
 #include <antiphon/infer/metrics.h>
 
+#include <antiphon/base/shown.h>
 #include <numeric>
 
 namespace antiphon::apps {
@@ -122,7 +123,7 @@ void print_scores(const json& set) {
                              difference["p"].get<double>() < 2e-4 ? "<" : "=",
                              difference["p"].get<double>() < 2e-4 ? 2e-4 : difference["p"].get<double>());
       }
-      fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", task, name,
+      fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", shown(task, 40), name,
                  entry["samples"].get<int>(), cell(m, "loss", "{:.3f}"), cell(m, "accuracy", "{:.2f}"),
                  cell(m, "f1", "{:.2f}"), cell(m, "chrf", "{:.1f}"), cell(m, "wer", "{:.2f}"), versus);
     }

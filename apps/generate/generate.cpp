@@ -1,10 +1,9 @@
 // antiphon generate FILE [--image …] [--audio …] [--video …] PROMPT
-#include <cstdio>
-
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
 #include <antiphon/infer/generator.h>
+#include <common/answer.h>
 #include <common/command.h>
 #include <common/profile.h>
 
@@ -44,16 +43,12 @@ int run(const GenerateFlags& flags) {
   std::vector<data::Prepared> prompts;
   prompts.push_back(session.preparer.prepare(sample_of(flags), data::Purpose::generation));
   text::StreamDecoder decoder(session.tokenizer());
-  const auto write = [](const std::string& text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
-  };
   infer::generate(*session.model, std::move(prompts), session.config.generate, session.tokenizer().eos_ids(),
                   [&](size_t, int32_t id) {
-                    write(decoder.push(id));
+                    write_answer(decoder.push(id));
                     return true;
                   });
-  write(decoder.finish() + "\n");
+  write_answer(decoder.finish() + "\n");
   return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/plugin/loader.h>
 #include <antiphon/plugin/registry.h>
@@ -42,9 +43,10 @@ int list(bool json) {
   fmt::print("{:<16} {:<8} {:<28} {}\n", "PLUGIN", "VERSION", "PROVIDES", "WHAT IT IS");
   for (const auto& found : all) {
     if (found.refusal.empty())
-      fmt::print("{:<16} {:<8} {:<28} {}\n", found.name, found.version, join(found.provides, ", "), found.doc);
+      fmt::print("{:<16} {:<8} {:<28} {}\n", shown(found.name), shown(found.version), join(found.provides, ", "),
+                 shown(found.doc, kWordsLetters));
     else
-      fmt::print("{:<16} refused: {}\n", found.name, found.refusal);
+      fmt::print("{:<16} refused: {}\n", shown(found.name), found.refusal);
   }
   if (all.empty())
     log::info("no plugin was found; `antiphon doctor` shows where it looks, ANTIPHON_PLUGIN_PATH adds folders");

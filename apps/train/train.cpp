@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
@@ -79,7 +80,7 @@ int run(const TrainFlags& flags) {
         "template that does in model.llm.chat_template");
   data::Loader loader(config.data, session.preparer, config.train.tokens_per_batch,
                       static_cast<uint64_t>(config.train.seed), [&](const data::BadSample& bad) {
-                        log::warning(fmt::format("{}:{}: skipped: {}", bad.file, bad.line, bad.reason));
+                        log::warning(fmt::format("{}:{}: skipped: {}", shown(bad.file), bad.line, bad.reason));
                         folder.bad_sample(bad);
                       });
   log::info(fmt::format("data: {} samples in {} sources, {} tokens a batch", loader.rows(),

@@ -3,6 +3,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/graph/slot.h>
 #include <common/command.h>
@@ -69,7 +70,7 @@ void describe(const RunConfig& config, graph::MultimodalLm& model) {
 void warn_missing(const graph::MultimodalLm& model, const std::string& path, const std::string& weights) {
   if (!weights.empty() && !std::filesystem::exists(weights))
     fmt::print("  note: {}: {} is not there yet; its shapes are those of the file and the plugin's defaults\n", path,
-               weights);
+               shown(weights));
 }
 
 void check_loss(RunConfig& config) {
@@ -88,7 +89,7 @@ void validate(const std::string& file, const ValidateFlags& flags) {
     fmt::print("{}", config::to_toml(run_table().dump(&config)));
     return;
   }
-  fmt::print("{}: good\n", file);
+  fmt::print("{}: good\n", shown(file));
   describe(config, *model);
   for (const auto& part : model->parts()) warn_missing(*model, part.path, part.weights);
   warn_missing(*model, "session.vad", config.session.vad.weights);

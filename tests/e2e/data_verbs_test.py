@@ -95,7 +95,7 @@ class Show(Data):
         text = "a\tb \x1b[31mred\u202e <|im_end|> é世 \U0001f600 end"
         path = self.write("odd.jsonl", [{"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "é\n世\U0001f600"}]}])
         shown = self.show(self.config, "--source", path)
-        self.assertIn("a⇥b·\\u{1b}[31mred\\u{202e}·<|im_end|>·é世·\U0001f600·end<|im_end|>↵\n", shown)
+        self.assertIn("a⇥b·\\x1b[31mred\\u{202e}·<|im_end|>·é世·\U0001f600·end<|im_end|>↵\n", shown)
         self.assertIn("«é↵\n世\U0001f600<|im_end|>»↵\n", shown, "characters of several tokens are whole")
         self.assertNotIn("\033", shown)
         self.assertIn("\\xc3", self.show(self.config, "--source", path, "--tokens"), "half a character is shown by its bytes")

@@ -1,7 +1,10 @@
 #include <antiphon/base/error.h>
 
-namespace antiphon {
+#include <antiphon/base/fail_lines.h>
+#include <antiphon/base/shown.h>
+#include <antiphon/base/strings.h>
 
+namespace antiphon {
 std::string_view to_string(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::config: return "config error";
@@ -24,7 +27,7 @@ Error::Error(ErrorKind kind, std::string message, std::string fix)
 Error::~Error() = default;
 
 Error& Error::add_context(std::string context) {
-  context_.push_back(std::move(context));
+  context_.push_back(shown(context, kLineLetters));
   compose();
   return *this;
 }
@@ -36,7 +39,15 @@ void Error::compose() {
 }
 
 void fail(ErrorKind kind, std::string message, std::string fix) {
-  throw Error(kind, std::move(message), std::move(fix));
+  throw Error(kind, shown(message, kLineLetters), shown(fix, kLineLetters));
 }
+
+void fail_lines(ErrorKind kind, const std::vector<std::string>& lines, std::string fix) {
+  std::vector<std::string> clean;
+  for (const auto& line : lines) clean.push_back(shown(line, kLineLetters));
+  throw Error(kind, join(clean, "\n"), shown(fix, kLineLetters));
+}
+
+std::vector<std::string> lines_of(const Error& error) { return split(error.message(), '\n'); }
 
 }  // namespace antiphon

@@ -13,12 +13,14 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/base/shown.h>
+
 namespace antiphon {
 namespace {
 
 [[noreturn]] void fail_io(ErrorKind kind, std::string_view action, const std::filesystem::path& path) {
   const int code = errno;
-  fail(kind, fmt::format("cannot {} {}: {}", action, path.string(), std::strerror(code)),
+  fail(kind, fmt::format("cannot {} {}: {}", action, shown(path.string()), std::strerror(code)),
        code == ENOSPC   ? "free some space on that disk"
        : code == EACCES ? "check who may read and write there"
                         : "");
@@ -50,10 +52,10 @@ std::string read_file(const std::filesystem::path& path, ErrorKind kind, uint64_
   if (file.fd < 0) fail_io(kind, "open", path);
   struct stat info {};
   if (::fstat(file.fd, &info) != 0) fail_io(kind, "look at", path);
-  if (!S_ISREG(info.st_mode)) fail(kind, fmt::format("{} is not a regular file", path.string()));
+  if (!S_ISREG(info.st_mode)) fail(kind, fmt::format("{} is not a regular file", shown(path.string())));
   const auto size = static_cast<uint64_t>(info.st_size);
   if (size > max_bytes)
-    fail(kind, fmt::format("{} has {} bytes; at most {} are allowed", path.string(), size, max_bytes));
+    fail(kind, fmt::format("{} has {} bytes; at most {} are allowed", shown(path.string()), size, max_bytes));
   std::string bytes(size, '\0');
   size_t done = 0;
   while (done < size) {

@@ -1,5 +1,6 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/progress.h>
+#include <antiphon/base/shown.h>
 
 #include <atomic>
 #include <cstdio>
@@ -13,11 +14,13 @@ constexpr const char* prefixes[] = {"debug: ", "", "warning: ", "error: "};
 
 void set_level(Level level) { threshold = level; }
 
+// No text can steer the terminal or pass for another message.
 void message(Level level, std::string_view text) {
   if (level < threshold.load()) return;
+  const auto line = prefixes[static_cast<int>(level)] + shown_lines(text) + "\n";
   std::scoped_lock lock(terminal_mutex());
   clear_progress_line();
-  std::fprintf(stderr, "%s%.*s\n", prefixes[static_cast<int>(level)], static_cast<int>(text.size()), text.data());
+  std::fputs(line.c_str(), stderr);
 }
 
 }  // namespace antiphon::log

@@ -4,6 +4,8 @@
 
 #include <cstdio>
 
+#include <antiphon/base/shown.h>
+
 namespace antiphon {
 namespace {
 using Clock = std::chrono::steady_clock;
@@ -31,11 +33,12 @@ void show_progress(std::string_view text, bool force) {
   const auto now = Clock::now();
   if (!force && now - last_shown < interval) return;
   last_shown = now;
+  const auto line = shown(text, kLineLetters);
   if (!on_terminal()) {
-    std::fprintf(stderr, "%.*s\n", static_cast<int>(text.size()), text.data());
+    std::fprintf(stderr, "%s\n", line.c_str());
     return;
   }
-  std::fprintf(stderr, "\r\033[K%.*s", static_cast<int>(text.size()), text.data());
+  std::fprintf(stderr, "\r\033[K%s", line.c_str());
   std::fflush(stderr);
   line_open = true;
 }

@@ -1,5 +1,7 @@
 #include <antiphon/base/strings.h>
 
+#include <antiphon/base/utf8.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <numeric>
@@ -28,18 +30,6 @@ std::string printed(const char* format, double value, const char* unit) {
   char buffer[64];
   std::snprintf(buffer, sizeof buffer, format, value, unit);
   return buffer;
-}
-
-// Length of the UTF-8 sequence that starts at `p`, or 0 where it is malformed.
-size_t utf8_length(const unsigned char* p, size_t left) {
-  const unsigned char c = p[0];
-  const size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
-  if (n == 0 || n > left) return 0;
-  for (size_t i = 1; i < n; ++i)
-    if ((p[i] & 0xC0) != 0x80) return 0;
-  if ((c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F)) return 0;
-  if ((c == 0xF0 && p[1] < 0x90) || (c == 0xF4 && p[1] > 0x8F)) return 0;
-  return n;
 }
 
 }  // namespace
@@ -106,12 +96,24 @@ std::string human_duration(double seconds) {
   return buffer;
 }
 
-bool is_utf8(std::string_view text) {
+size_t utf8_length(std::string_view text) {
+  if (text.empty()) return 0;
   const auto* p = reinterpret_cast<const unsigned char*>(text.data());
-  for (size_t i = 0; i < text.size();) {
-    const size_t n = utf8_length(p + i, text.size() - i);
+  const unsigned char c = p[0];
+  const size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+  if (n == 0 || n > text.size()) return 0;
+  for (size_t i = 1; i < n; ++i)
+    if ((p[i] & 0xC0) != 0x80) return 0;
+  if ((c == 0xE0 && p[1] < 0xA0) || (c == 0xED && p[1] > 0x9F)) return 0;
+  if ((c == 0xF0 && p[1] < 0x90) || (c == 0xF4 && p[1] > 0x8F)) return 0;
+  return n;
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t n = utf8_length(text);
     if (n == 0) return false;
-    i += n;
+    text.remove_prefix(n);
   }
   return true;
 }

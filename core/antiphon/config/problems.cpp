@@ -1,7 +1,8 @@
 #include <algorithm>
+#include <set>
 #include <tuple>
 
-#include <antiphon/base/error.h>
+#include <antiphon/base/fail_lines.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/config/schema.h>
 
@@ -32,17 +33,21 @@ void Problems::throw_if_any() const {
     return std::tuple(p.where.source ? *p.where.source : "", p.where.line, p.where.column);
   };
   std::stable_sort(sorted.begin(), sorted.end(), [&](const auto& a, const auto& b) { return key(a) < key(b); });
+  std::set<std::string> told;
   std::vector<std::string> lines;
   for (const auto& problem : sorted) {
-    std::string line = problem.message();
-    if (!problem.fix.empty()) line += "\n  fix: " + problem.fix;
-    if (std::find(lines.begin(), lines.end(), line) == lines.end()) lines.push_back(std::move(line));
-    if (lines.size() > most_shown) break;
+    const auto message = problem.message();
+    if (!told.insert(message + "\n" + problem.fix).second) continue;
+    if (told.size() > most_shown) {
+      lines.push_back(fmt::format("… and more: {} problems in all", sorted.size()));
+      break;
+    }
+    for (auto& line : split(message, '\n')) lines.push_back(std::move(line));
+    if (!problem.fix.empty()) lines.push_back((told.size() == 1 ? "  fix: " : "    fix: ") + problem.fix);
   }
-  if (lines.size() > most_shown) lines.back() = fmt::format("… and more: {} problems in all", sorted.size());
   const bool alike =
       std::all_of(list_.begin(), list_.end(), [&](const auto& problem) { return problem.kind == list_.front().kind; });
-  fail(alike ? list_.front().kind : ErrorKind::config, join(lines, "\n"));
+  fail_lines(alike ? list_.front().kind : ErrorKind::config, lines);
 }
 
 }  // namespace antiphon::config

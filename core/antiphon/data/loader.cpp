@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 
@@ -123,7 +124,7 @@ void Loader::note_bad(const BadSample& bad) {
   if (counts_.consecutive_bad < options_.max_consecutive_bad && !too_many) return;
   fail(ErrorKind::data,
        fmt::format("{} of {} samples are bad, the last {} in a row; the last one: {}:{}: {}", counts_.bad, seen,
-                   counts_.consecutive_bad, bad.file, bad.line, bad.reason),
+                   counts_.consecutive_bad, shown(bad.file), bad.line, bad.reason),
        "mend the data (bad_samples.jsonl lists them), or raise data.max_bad_fraction and data.max_consecutive_bad");
 }
 

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/media/decode.h>
 
@@ -81,7 +82,7 @@ Prepared Preparer::prepare(const Sample& sample, Purpose purpose, const OnDecode
   if (has_video(sample)) return prepare(expanded(sample), purpose, decoded);
   return prepare_with(sample, purpose, [&](size_t index) {
     const auto& ref = sample.media.at(index);
-    return with_context("reading " + ref.path.string(), [&] { return read(ref, sample.id, decoded); });
+    return with_context("reading " + shown(ref.path.string()), [&] { return read(ref, sample.id, decoded); });
   });
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 
 #include <algorithm>
@@ -44,7 +45,7 @@ ContentPart read_part(const json& part, Sample& sample, const std::filesystem::p
     const auto stream = part.contains("stream") ? text_of(part, "stream", "a media part") : "";
     return {{}, add_media(sample, *modality, text_of(part, type.c_str(), "a media part"), folder, stream)};
   }
-  fail(ErrorKind::data, fmt::format("a content part has type '{}'; expected text, image, audio or video", type));
+  fail(ErrorKind::data, fmt::format("a content part has type '{}'; expected text, image, audio or video", shown(type)));
 }
 
 SampleTurn read_message(const json& message, Sample& sample, const std::filesystem::path& folder) {
@@ -128,10 +129,11 @@ void check_roles(const Sample& sample) {
   if (sample.turns.empty()) fail(ErrorKind::data, "the conversation is empty");
   for (const auto& turn : sample.turns) {
     if (turn.role != "system" && turn.role != "user" && turn.role != "assistant")
-      fail(ErrorKind::data, fmt::format("role '{}' is unknown; expected system, user or assistant", turn.role));
+      fail(ErrorKind::data, fmt::format("role '{}' is unknown; expected system, user or assistant", shown(turn.role)));
     if (turn.role == "user") continue;
     for (const auto& part : turn.parts)
-      if (part.media >= 0) fail(ErrorKind::data, fmt::format("a {} turn holds media; only user turns may", turn.role));
+      if (part.media >= 0)
+        fail(ErrorKind::data, fmt::format("a {} turn holds media; only user turns may", shown(turn.role)));
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/media/decode.h>
 
 #include <algorithm>
@@ -95,7 +96,7 @@ Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const 
       }
       const auto& ref = sample.media.at(static_cast<size_t>(part.media));
       auto items = ref.modality != Modality::video ? std::vector<MediaRef>{ref}
-                                                   : with_context("reading " + ref.path.string(),
+                                                   : with_context("reading " + shown(ref.path.string()),
                                                                   [&] { return expand(ref, sampling, rate, limits); });
       for (auto& item : items) {
         parts.push_back({{}, static_cast<int64_t>(out.media.size())});

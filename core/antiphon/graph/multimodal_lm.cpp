@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <antiphon/base/fail_lines.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/graph/slot.h>
@@ -23,7 +25,7 @@ void report(const Part& part, const weights::LoadReport& load) {
 std::string samples_of(const Batch& batch, const std::string& stream) {
   std::string text;
   for (const auto& media : batch.media)
-    if (media.stream == stream && text.size() < 200) text += (text.empty() ? "sample " : ", ") + media.sample_id;
+    if (media.stream == stream && text.size() < 200) text += (text.empty() ? "sample " : ", ") + shown(media.sample_id);
   return text;
 }
 
@@ -32,8 +34,8 @@ weights::LoadReport load_part(Part& part, const weights::LoadOptions& options) {
     return weights::load_parameters(*part.module, weights::Checkpoint(part.weights), part.names, options);
   } catch (const Error& error) {
     if (!part.path.ends_with(".connector")) throw;
-    fail(error.kind(), error.message(),
-         "leave `weights` of the connector out to train a new one, if what is before it was changed");
+    fail_lines(error.kind(), lines_of(error),
+               "leave `weights` of the connector out to train a new one, if what is before it was changed");
   }
 }
 

@@ -1,6 +1,7 @@
 #include <antiphon/infer/controls.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/shown.h>
 
 #include <algorithm>
 #include <random>
@@ -35,7 +36,8 @@ void rotate_paths(std::vector<data::Sample>& samples, Modality modality, std::mt
     size_t offset = 1;  // on to the next file that is another one
     while (offset < slots.size() && own.contains(paths[(i + offset) % slots.size()])) ++offset;
     if (offset == slots.size())
-      fail(ErrorKind::data, "media cannot be shuffled: no other sample names another file than " + paths[i].string(),
+      fail(ErrorKind::data,
+           "media cannot be shuffled: no other sample names another file than " + shown(paths[i].string()),
            "evaluate more samples, or leave 'shuffled' out of eval.controls");
     samples[slots[i].sample].media[slots[i].media].path = paths[(i + offset) % slots.size()];
   }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/trace.h>
 
 #include <antiphon/infer/generator.h>
@@ -21,8 +22,9 @@ std::string expected_answer(const data::Sample& sample) {
 std::vector<data::Prepared> Evaluator::prepare(const std::vector<data::Sample>& samples, data::Purpose purpose) const {
   std::vector<data::Prepared> prepared;
   for (const auto& sample : samples)
-    prepared.push_back(with_context(fmt::format("preparing {}:{} ({})", sample.file.string(), sample.line, sample.id),
-                                    [&] { return preparer.prepare(sample, purpose); }));
+    prepared.push_back(
+        with_context(fmt::format("preparing {}:{} ({})", shown(sample.file.string()), sample.line, shown(sample.id)),
+                     [&] { return preparer.prepare(sample, purpose); }));
   return prepared;
 }
 

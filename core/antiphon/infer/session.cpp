@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/shown.h>
 
 namespace antiphon::infer {
 
@@ -73,7 +74,8 @@ void Session::attach(const data::MediaRef& ref) {
   one = preparer_.expanded(one);
   std::vector<graph::BatchMedia> read;
   for (const auto& item : one.media) {
-    read.push_back(with_context("reading " + item.path.string(), [&] { return preparer_.read(item, said_.id); }));
+    read.push_back(
+        with_context("reading " + shown(item.path.string()), [&] { return preparer_.read(item, said_.id); }));
     auto& stream = *model_.streams().at(read.back().stream);
     stream.encode({&read.back().item}, model_.compute_dtype(), model_.device());
     read.back().item.inputs.clear();

@@ -2,6 +2,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/media/decode.h>
 
 namespace antiphon::media {
@@ -10,7 +11,7 @@ namespace {
 template <class Decode>
 auto load(const std::filesystem::path& path, const MediaLimits& limits, Decode&& decode) {
   const std::string bytes = read_file(path, ErrorKind::data, limits.file_bytes);
-  return with_context(fmt::format("decoding {}", path.string()), [&] { return decode(bytes); });
+  return with_context(fmt::format("decoding {}", shown(path.string())), [&] { return decode(bytes); });
 }
 
 }  // namespace

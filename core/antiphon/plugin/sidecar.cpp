@@ -1,6 +1,7 @@
 #include <antiphon/plugin/sidecar.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/fail_lines.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/config/schema.h>
@@ -111,8 +112,9 @@ Description read_sidecar(const std::filesystem::path& file) {
     // Another ABI may have other keys: say that, not what is odd about the keys.
     if (out.abi == this_build().abi || out.abi == 0) problems.throw_if_any();
   } catch (const Error& error) {
-    fail(ErrorKind::plugin, fmt::format("{}: its sidecar cannot be used:\n{}", file.string(), error.what()),
-         "take it from the build again");
+    auto lines = split(error.what(), '\n');
+    lines.insert(lines.begin(), fmt::format("{}: its sidecar cannot be used:", file.string()));
+    fail_lines(ErrorKind::plugin, lines, "take it from the build again");
   }
   check_build(out);
   check_name(out);

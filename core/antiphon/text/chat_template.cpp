@@ -25,6 +25,7 @@ constexpr std::regex_constants::match_flag_type search_flags(std::string_view pa
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/text/json_fields.h>
 #include <antiphon/text/template_source.h>
 #include <antiphon/text/unicode.h>
@@ -103,12 +104,13 @@ class LimitedOutput : public std::streambuf {
 };
 
 // Where the engine reports an error, the lines after the first quote the template.
-std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
+std::string first_line(std::string_view text) { return shown(text.substr(0, text.find('\n')), kWordsLetters); }
 
 Value raise_exception() {
   return Value::callable([](const std::shared_ptr<minja::Context>&, minja::ArgumentsValue& args) -> Value {
     const auto words = args.args.empty() ? std::string("no reason given") : args.args[0].to_str();
-    throw Stop{"refuses the conversation: " + words, "change the roles or their order in the data, or the template"};
+    throw Stop{"refuses the conversation: " + shown(words, kWordsLetters),
+               "change the roles or their order in the data, or the template"};
   });
 }
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/text/unicode.h>
 
 namespace antiphon::text {
@@ -20,7 +21,7 @@ constexpr std::array<std::string_view, 5> roles = {"system", "developer", "user"
 
 void check_role(const std::string& role) {
   if (std::find(roles.begin(), roles.end(), role) == roles.end())
-    fail(ErrorKind::data, fmt::format("a turn has the role \"{}\"", role),
+    fail(ErrorKind::data, fmt::format("a turn has the role \"{}\"", shown(role)),
          "use system, developer, user, assistant or tool");
 }
 

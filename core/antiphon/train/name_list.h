@@ -2,6 +2,7 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 
 #include <algorithm>
@@ -12,8 +13,8 @@ namespace antiphon::train {
 
 // The first eight, and how many more there are.
 inline std::string name_list(const std::vector<std::string>& names) {
-  const std::vector<std::string> first(names.begin(),
-                                       names.begin() + static_cast<long>(std::min<size_t>(names.size(), 8)));
+  std::vector<std::string> first(names.begin(), names.begin() + static_cast<long>(std::min<size_t>(names.size(), 8)));
+  for (auto& name : first) name = shown(name);
   return join(first, ", ") + (names.size() > 8 ? fmt::format(" and {} more", names.size() - 8) : "");
 }
 

@@ -8,6 +8,7 @@
 
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/early/cpu_quota.h>
 #include <nlohmann/json.hpp>
 
@@ -105,7 +106,7 @@ void RunFolder::metrics(int64_t step, const std::map<std::string, double>& value
 
 void RunFolder::bad_sample(const data::BadSample& bad) {
   if (!listed_.emplace(bad.file, bad.line).second) return;
-  const nlohmann::json record{{"file", bad.file}, {"line", bad.line}, {"id", bad.id}, {"reason", bad.reason}};
+  const nlohmann::json record{{"file", bad.file}, {"line", bad.line}, {"id", shown(bad.id)}, {"reason", bad.reason}};
   bad_samples_ << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
   bad_samples_.clear();
 }

@@ -8,6 +8,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/shown.h>
 
 namespace antiphon::weights {
 namespace {
@@ -39,7 +40,7 @@ json read_json_object(const std::filesystem::path& path, bool unique_keys) {
     if (event == json::parse_event_t::object_end) keys.pop_back();
     if (event == json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
       fail(ErrorKind::weights,
-           fmt::format("{}: the key '{}' occurs twice in one object", path.string(), value.get<std::string>()));
+           fmt::format("{}: the key '{}' occurs twice in one object", path.string(), shown(value.get<std::string>())));
     }
     return true;
   };

@@ -6,18 +6,19 @@
 
 #include <fmt/format.h>
 
-#include <antiphon/base/error.h>
+#include <antiphon/base/fail_lines.h>
+#include <antiphon/base/shown.h>
 
 namespace antiphon::weights {
 namespace {
 
 constexpr size_t max_listed = 20;
 
-void append(std::string& text, std::string_view title, const std::vector<std::string>& names) {
+void append(std::vector<std::string>& lines, std::string_view title, const std::vector<std::string>& names) {
   if (names.empty()) return;
-  text += fmt::format("\n  {} {}:", names.size(), title);
-  for (size_t i = 0; i < std::min(names.size(), max_listed); ++i) text += "\n    " + names[i];
-  if (names.size() > max_listed) text += fmt::format("\n    ... and {} more", names.size() - max_listed);
+  lines.push_back(fmt::format("  {} {}:", names.size(), title));
+  for (size_t i = 0; i < std::min(names.size(), max_listed); ++i) lines.push_back("    " + shown(names[i]));
+  if (names.size() > max_listed) lines.push_back(fmt::format("    ... and {} more", names.size() - max_listed));
 }
 
 // Prefixes p (ending in a dot) for which some long name is p + short name.
@@ -53,21 +54,22 @@ std::string prefix_hint(const NameReport& report) {
 }
 
 void fail_names(const NameReport& report, std::string headline) {
-  append(headline, "missing from the checkpoint", report.missing);
-  append(headline, "unexpected in the checkpoint", report.unexpected);
-  append(headline, "with another shape or type", report.mismatched);
-  append(headline, "given twice", report.doubled);
+  std::vector<std::string> lines{std::move(headline)};
+  append(lines, "missing from the checkpoint", report.missing);
+  append(lines, "unexpected in the checkpoint", report.unexpected);
+  append(lines, "with another shape or type", report.mismatched);
+  append(lines, "given twice", report.doubled);
   const auto hint = prefix_hint(report);
-  fail(ErrorKind::weights, std::move(headline),
-       hint.empty() ? "check that the weights belong to this component and its options" : hint);
+  fail_lines(ErrorKind::weights, lines,
+             hint.empty() ? "check that the weights belong to this component and its options" : hint);
 }
 
 void fail_export(const ExportReport& report, std::string headline) {
-  append(headline, "without a name in the checkpoint", report.unnamed);
-  append(headline, "without values", report.empty_ones);
-  append(headline, "under one name", report.doubled);
-  fail(ErrorKind::weights, std::move(headline),
-       "complete the component's name map, and load or initialise every parameter");
+  std::vector<std::string> lines{std::move(headline)};
+  append(lines, "without a name in the checkpoint", report.unnamed);
+  append(lines, "without values", report.empty_ones);
+  append(lines, "under one name", report.doubled);
+  fail_lines(ErrorKind::weights, lines, "complete the component's name map, and load or initialise every parameter");
 }
 
 }  // namespace antiphon::weights
