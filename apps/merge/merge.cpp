@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/weights/export.h>
+#include <antiphon/weights/json_file.h>
 #include <common/command.h>
 
 namespace antiphon::apps {
@@ -25,8 +25,7 @@ int run(const MergeFlags& flags) {
     fail(ErrorKind::config, "the model has no adapter to merge", "add [[model.llm.peft]]");
   session.load_trained(flags.session);
   for (const auto& peft : session.model->pefts()) peft->merge();
-  const auto config =
-      nlohmann::json::parse(read_file(std::filesystem::path(llm.weights) / "config.json", ErrorKind::weights));
+  const auto config = weights::read_json_object(std::filesystem::path(llm.weights) / "config.json");
   weights::save_pretrained(flags.output, session.model->llm().module(), session.model->llm().name_map(), config);
   weights::copy_tokenizer(llm.tokenizer.empty() ? llm.weights : llm.tokenizer, flags.output);
   log::info("merged model in " + flags.output);

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include <antiphon/base/json.h>
 #include <antiphon/base/strings.h>
 
 namespace antiphon::apps::report {
@@ -13,7 +14,7 @@ LineCounts for_each_object(const std::filesystem::path& path, const std::functio
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);) {
     if (trim(line).empty()) continue;
-    const auto record = nlohmann::json::parse(line, nullptr, false);
+    const auto record = parse_json(line);
     if (record.is_object()) {
       use(record);
       ++counts.good;

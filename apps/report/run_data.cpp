@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/files.h>
+#include <antiphon/base/json.h>
 #include <report/skipped.h>
 
 namespace antiphon::apps::report {
@@ -26,7 +27,7 @@ void check_run_folder(const fs::path& path) {
 
 json read_json(const fs::path& path, json otherwise, RunData& run) {
   if (!fs::exists(path)) return otherwise;
-  auto found = json::parse(read_file(path, ErrorKind::config), nullptr, false);
+  auto found = parse_json(read_file(path, ErrorKind::config));
   if (found.type() == otherwise.type()) return found;
   run.notes.push_back(fmt::format("{} is damaged and was not read.", path.filename().string()));
   return otherwise;

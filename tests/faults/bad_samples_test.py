@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 import make_tiny
 from harness import Case, main, records, sets
 
+DEEP = b'{"id": ' + b"[" * 60000 + b"]" * 60000 + b', "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}'
 COMMON = sets(train__tokens_per_batch=128, train__checkpoint_every=10, train__steps=20)
 
 
@@ -54,7 +55,7 @@ class BadSamples(Case):
             ({"conversations": [{"from": "human", "value": "<image><image>"}, {"from": "gpt", "value": "red"}], "image": "train_0.png"}, "more <image> marks"),
         ]
         encoded = [(json.dumps(record).encode(), words) for record, words in lines]
-        return encoded + [(b'{"messages": [', "JSON"), (b"[1, 2]", "object"), (b'{"messages": "\xff\xfe"}', "UTF-8"), (b"\x00\x01", "JSON"), (b'{"messages": ' + b"[" * 5000, "JSON")]
+        return encoded + [(b'{"messages": [', "JSON"), (b"[1, 2]", "object"), (b'{"messages": "\xff\xfe"}', "UTF-8"), (b"\x00\x01", "JSON"), (b'{"messages": ' + b"[" * 5000, "nested more than 64 levels deep"), (DEEP, "nested more than 64 levels deep")]
 
     def mixed(self):
         """A manifest with good and bad lines by turns; returns it and {line number: words}."""
@@ -98,6 +99,11 @@ class BadSamples(Case):
             self.assertIn(f"{path}:{record['line']}: skipped", text)
         self.assertGreaterEqual(records(run / "metrics.jsonl")[-1]["train/bad_samples"], len(expected))
         self.assertRegex(text, r"[1-9][0-9]* samples skipped")
+
+    def test_a_deep_line_alone(self):
+        path = self.folder / "data" / "deep.jsonl"
+        path.write_bytes(DEEP + b"\n")
+        self.assertIn("nested more than 64 levels deep", self.call("data", "check", path, code=3).stdout)
 
     def test_limit_in_a_row(self):
         path = self.write("gone.jsonl", [conversation(image("nowhere.png")) for _ in range(30)])

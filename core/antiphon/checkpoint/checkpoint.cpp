@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <antiphon/base/files.h>
+#include <antiphon/base/json.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/file_digest.h>
@@ -46,10 +47,8 @@ void remove_leftovers(const fs::path& folder) {
 }
 
 json read_json(const fs::path& path) {
-  auto value = json::parse(read_file(path, ErrorKind::weights), nullptr, false);
-  if (value.is_discarded())
-    fail(ErrorKind::weights, path.string() + " is damaged: not valid JSON", "use an older checkpoint");
-  return value;
+  return parse_json(read_file(path, ErrorKind::weights),
+                    {path.string(), ErrorKind::weights, "use an older checkpoint"});
 }
 
 // Newer ones than the step that is being written were passed over when the run was resumed.

@@ -232,9 +232,9 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& path,
     if (std::filesystem::exists(file)) {
       source = read_file(file, ErrorKind::config, limit);
     } else if (!is_file && std::filesystem::exists(processor)) {
-      source = default_template(parse_json(read_file(processor, ErrorKind::config, limit), "chat_template.json"));
+      source = default_template(parse_file(read_file(processor, ErrorKind::config, limit), "chat_template.json"));
     } else if (std::filesystem::exists(config)) {
-      source = default_template(parse_json(read_file(config, ErrorKind::config, limit), "tokenizer_config.json"));
+      source = default_template(parse_file(read_file(config, ErrorKind::config, limit), "tokenizer_config.json"));
     }
     if (source.empty())
       fail(ErrorKind::config, fmt::format("{} has no chat template", path.string()),

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/json.h>
 
 namespace antiphon::text {
 namespace {
@@ -84,13 +85,8 @@ void JsonFields::refuse(std::string_view what) const {
        "take a BPE tokenizer such as those of GPT-2, Llama 2 and 3, Mistral, Qwen2 or SmolLM2");
 }
 
-nlohmann::json parse_json(std::string_view text, std::string_view name) {
-  try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::parse_error& error) {
-    fail(ErrorKind::config,
-         fmt::format("{} is not valid JSON: the error is at byte {} of {}", name, error.byte, text.size()), save_again);
-  }
+nlohmann::json parse_file(std::string_view text, const std::string& name) {
+  return antiphon::parse_json(text, {name, ErrorKind::config, save_again});
 }
 
 }  // namespace antiphon::text

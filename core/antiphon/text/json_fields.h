@@ -33,7 +33,7 @@ class JsonFields {
   std::string where_;
 };
 
-// Parses; config error with the position where the text is no JSON.
-nlohmann::json parse_json(std::string_view text, std::string_view name);
+// Parses; config error with the position if the text is not JSON or too deep.
+nlohmann::json parse_file(std::string_view text, const std::string& name);
 
 }  // namespace antiphon::text

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <antiphon/base/files.h>
+#include <antiphon/base/json.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/early/cpu_quota.h>
@@ -19,7 +20,7 @@ std::string kept_lines(const std::filesystem::path& path, int64_t last_step) {
   std::ifstream in(path);
   std::string kept, line;
   while (std::getline(in, line)) {
-    const auto record = nlohmann::json::parse(line, nullptr, false);
+    const auto record = parse_json(line);
     if (record.is_object() && record.value("step", int64_t{0}) <= last_step) kept += line + "\n";
   }
   return kept;
@@ -30,7 +31,7 @@ std::string listed_lines(const std::filesystem::path& path, std::set<std::pair<s
   std::ifstream in(path);
   std::string kept, line;
   while (std::getline(in, line)) {
-    const auto record = nlohmann::json::parse(line, nullptr, false);
+    const auto record = parse_json(line);
     if (!record.is_object()) continue;
     if (listed.emplace(record.value("file", ""), record.value("line", int64_t{0})).second) kept += line + "\n";
   }

@@ -114,7 +114,7 @@ void Checkpoint::open_folder() {
 }
 
 void Checkpoint::open_shards(const fs::path& index_path) {
-  const auto index = read_json_object(index_path, true);
+  const auto index = read_json_object(index_path);
   const auto& weight_map = weight_map_of(index, index_path);
   for (const auto& shard : shards_of(weight_map, path_, index_path)) add(shard);
   for (const auto& [name, file] : weight_map.items()) {

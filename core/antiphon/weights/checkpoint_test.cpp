@@ -127,7 +127,7 @@ TEST_CASE("hostile and broken indexes are refused") {
   CHECK_THAT(index_error(R"({"a":"two.safetensors","b":"one.safetensors"})", folder),
              ContainsSubstring("which does not have it"));
   CHECK_THAT(index_error(R"({"a":"one.safetensors","a":"two.safetensors"})", folder),
-             ContainsSubstring("the key 'a' occurs twice"));
+             ContainsSubstring("the key 'weight_map.a' stands twice"));
   CHECK_THAT(index_error(R"({"a":1})", folder), ContainsSubstring("weight_map must be"));
   CHECK_THAT(index_error(R"([])", folder), ContainsSubstring("weight_map must be"));
   CHECK_THAT(index_error(R"({})", folder), ContainsSubstring("weight_map must be"));

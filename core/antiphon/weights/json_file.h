@@ -5,9 +5,9 @@
 
 namespace antiphon::weights {
 
-// The object in a JSON file of at most 100 MB and 64 levels. Error(weights) with file:line:column; repeated keys are
-// an error where `unique_keys` is set, else the last one counts, as in Python.
-nlohmann::json read_json_object(const std::filesystem::path& path, bool unique_keys = false);
+// The object in a JSON file of at most 100 MB and 64 levels, no key of which stands twice in one object. Error(weights)
+// with file:line:column.
+nlohmann::json read_json_object(const std::filesystem::path& path);
 
 // Writes it with two blanks of indentation and a final line end, atomically.
 void write_json(const std::filesystem::path& path, const nlohmann::json& value);

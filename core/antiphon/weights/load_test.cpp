@@ -220,13 +220,14 @@ TEST_CASE("the JSON files of a folder are read, and errors say where") {
     }
     return std::string();
   };
-  CHECK_THAT(text("{\n  \"a\": 1,\n  \"b\": ?\n}"), ContainsSubstring("config.json:3:8: this is not valid JSON"));
+  CHECK_THAT(text("{\n  \"a\": 1,\n  \"b\": ?\n}"), ContainsSubstring("config.json:3:8: the file is not valid JSON"));
   CHECK_THAT(text("[1]"), ContainsSubstring("config.json:1:1: expected a JSON object"));
   CHECK_THAT(text("{} x"), ContainsSubstring("config.json:1:4"));
-  CHECK_THAT(text(std::string("{}\0x", 4)), ContainsSubstring("config.json:1:3: a NUL byte"));
+  CHECK_THAT(text(std::string("{}\0x", 4)),
+             ContainsSubstring("config.json:1:3: the file is not valid JSON: it holds a NUL byte"));
   CHECK_THAT(text("{\"a\": 1e999}"), ContainsSubstring("config.json"));
   CHECK_THAT(text("{\"a\": \"\xff\"}"), ContainsSubstring("config.json:1"));
-  CHECK_THAT(text("{\"a\":" + std::string(100000, '[')), ContainsSubstring("more than 64 nested levels"));
+  CHECK_THAT(text("{\"a\":" + std::string(100000, '[')), ContainsSubstring("nested more than 64 levels deep"));
   CHECK_THAT(text(""), ContainsSubstring("config.json:1:1"));
   std::filesystem::remove(folder / "config.json");
   std::filesystem::create_directory(folder / "config.json");

@@ -1,0 +1,113 @@
+#include <antiphon/base/json.h>
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace antiphon {
+namespace {
+
+using nlohmann::json;
+
+// Where the nesting becomes too deep; npos if nowhere. Follows any text as far as the parser will.
+size_t too_deep_at(std::string_view text) {
+  int depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted && c == '\\') ++i;
+    if (c == '"') quoted = !quoted;
+    if (quoted) continue;
+    if (c == '[' || c == '{') ++depth;
+    if (c == ']' || c == '}') --depth;
+    if (depth > kMaxJsonDepth) return i;
+  }
+  return std::string_view::npos;
+}
+
+// The keys of the objects that are open, and which of their keys were seen.
+class OpenObjects {
+ public:
+  // The path of `key` if the innermost object has it already; else "".
+  std::string note(const std::string& key) {
+    open_.back().last = key;
+    if (open_.back().seen.insert(key).second) return {};
+    std::string path;
+    for (const auto& object : open_) path += (path.empty() ? "" : ".") + object.last;
+    return path;
+  }
+  void enter() { open_.emplace_back(); }
+  void leave() { open_.pop_back(); }
+
+ private:
+  struct Object {
+    std::set<std::string> seen;
+    std::string last;
+  };
+  std::vector<Object> open_;
+};
+
+json parse_unique(std::string_view text, std::string& repeated) {
+  OpenObjects open;
+  return json::parse(text, [&](int, json::parse_event_t event, json& value) {
+    if (event == json::parse_event_t::object_start) open.enter();
+    if (event == json::parse_event_t::object_end) open.leave();
+    if (event == json::parse_event_t::key && repeated.empty()) repeated = open.note(value.get_ref<std::string&>());
+    return true;
+  });
+}
+
+json parse_whole(std::string_view text, JsonProblem& problem, bool unique_keys) {
+  try {
+    if (!unique_keys) return json::parse(text);
+    std::string repeated;
+    auto value = parse_unique(text, repeated);
+    if (!repeated.empty()) problem.problem = fmt::format("ambiguous: the key '{}' stands twice", repeated);
+    return value;
+  } catch (const json::parse_error& error) {
+    problem = {"not valid JSON", error.byte == 0 ? 0 : error.byte - 1};
+  } catch (const json::exception&) {
+    problem = {"not valid JSON: a number is out of range"};
+  }
+  return json::value_t::discarded;
+}
+
+std::string position(std::string_view text, size_t byte) {
+  const auto before = text.substr(0, std::min(byte, text.size()));
+  const auto line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+  return fmt::format("{}:{}", 1 + std::count(before.begin(), before.end(), '\n'), before.size() - line_start + 1);
+}
+
+}  // namespace
+
+json parse_json(std::string_view text, JsonProblem& problem, bool unique_keys) {
+  problem = {};
+  json value = json::value_t::discarded;
+  if (const auto byte = too_deep_at(text); byte != std::string_view::npos) {
+    problem = {fmt::format("nested more than {} levels deep", kMaxJsonDepth), byte};
+  } else if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
+    problem = {"not valid JSON: it holds a NUL byte", nul};  // which the parser takes for the end of the text
+  } else {
+    value = parse_whole(text, problem, unique_keys);
+  }
+  return problem.problem.empty() ? value : json(json::value_t::discarded);
+}
+
+json parse_json(std::string_view text) {
+  JsonProblem problem;
+  return parse_json(text, problem);
+}
+
+json parse_json(std::string_view text, const JsonSource& source) {
+  JsonProblem problem;
+  auto value = parse_json(text, problem, source.unique_keys);
+  if (!problem.problem.empty())
+    fail(source.kind, fmt::format("{}:{}: the file is {}", source.name, position(text, problem.byte), problem.problem),
+         source.fix);
+  return value;
+}
+
+}  // namespace antiphon
