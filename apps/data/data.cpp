@@ -41,7 +41,7 @@ int check(const CheckFlags& flags) {
   at::set_num_threads(1);  // the samples are what is shared out
   const int cores = early::processors();
   const int threads = flags.threads > 0 ? flags.threads : cores;
-  if (flags.file.ends_with(".jsonl"))
+  if (flags.file.ends_with(".jsonl") || flags.file.ends_with(".json"))
     return finish(check_sources({{"", flags.file, {}}}, flags.limit, threads), flags.json);
   const Composition composition(flags.file, flags.sets);
   const Reader reader(composition);
@@ -51,7 +51,7 @@ int check(const CheckFlags& flags) {
 void add_check(CLI::App& data, Action& action) {
   auto* command = data.add_subcommand("check", "go over every sample: parsing, media, tokens, same media in two sets");
   auto flags = std::make_shared<CheckFlags>();
-  command->add_option("file", flags->file, "a TOML configuration, the folder of a run, or a .jsonl file alone")
+  command->add_option("file", flags->file, "a TOML configuration, the folder of a run, or a .jsonl or .json file alone")
       ->required();
   command->add_option("--set", flags->sets, "override one value: --set train.tokens_per_batch=4096 (may be repeated)")
       ->type_name("KEY=VALUE")

@@ -100,7 +100,7 @@ Examined Examiner::operator()(const data::Manifest& manifest, int64_t index) con
   out.line = manifest.line(index);
   try {
     sample = manifest.sample(index);
-    out.id = sample.id;
+    out.id = sample.id, out.unread = sample.unread;
     look(*this, sample, out);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;

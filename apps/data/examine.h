@@ -1,6 +1,7 @@
 // One sample, looked at as training would: parsed, its media decoded, its tokens counted.
 #pragma once
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct Examined {
   std::string kind;    // the reason without what differs from sample to sample
   int64_t tokens = 0, supervised = 0;
   std::vector<MediaFacts> media;
+  std::set<std::string> unread;  // keys that nothing reads
 };
 
 // How samples are looked at.

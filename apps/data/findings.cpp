@@ -48,7 +48,9 @@ json source_json(const SourceFindings& source) {
   std::vector<int64_t> tokens;
   int64_t all = 0, supervised = 0;
   std::map<std::string, std::vector<const MediaFacts*>> streams;
+  std::map<std::string, int64_t> unread;
   for (const auto& sample : source.samples) {
+    for (const auto& key : sample.unread) ++unread[key];
     if (sample.tokens > 0) tokens.push_back(sample.tokens);
     all += sample.tokens, supervised += sample.supervised;
     for (const auto& media : sample.media)
@@ -61,6 +63,7 @@ json source_json(const SourceFindings& source) {
            {"same_ids", count_same_ids(source)},
            {"tokens", spread(tokens)},
            {"supervised_share", all ? json(static_cast<double>(supervised) / static_cast<double>(all)) : json()},
+           {"unread_keys", unread},
            {"media", json::object()}};
   for (const auto& [stream, items] : streams) out["media"][stream] = media_of(items);
   return out;

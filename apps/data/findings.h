@@ -6,7 +6,8 @@
 
 namespace antiphon::apps {
 
-// {"sources": [{"set", "path", "samples", "bad", "same_ids", "tokens": {"min", …}, "media": {STREAM: {…}}}],
+// {"sources": [{"set", "path", "samples", "bad", "same_ids", "tokens": {"min", …}, "unread_keys": {KEY: samples},
+// "media": {STREAM: {…}}}],
 //  "reasons": [{"reason", "count", "places", "example"}], "leaks": […], "samples", "bad"}.
 nlohmann::json to_json(const std::vector<SourceFindings>& findings);
 

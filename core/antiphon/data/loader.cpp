@@ -99,7 +99,7 @@ void Loader::prepare_into(Result& result) const {
   result.bad = {manifest.path().string(), "", "", manifest.line(result.draw.index)};
   try {
     const auto sample = manifest.sample(result.draw.index);
-    result.bad.id = sample.id;
+    result.bad.id = sample.id, result.unread = sample.unread;
     result.prepared = preparer_.prepare(sample, Purpose::training);
     if (result.prepared->tokens() > budget_)
       fail(ErrorKind::data,
@@ -145,6 +145,7 @@ std::optional<Prepared> Loader::take_next() {
     room_.notify_one();
     if (result->failure) std::rethrow_exception(result->failure);
     if (result->prepared) {
+      unread_.tell(result->bad.file, result->bad.line, result->unread);
       next_order_ = result->draw.before;
       return std::move(result->prepared);
     }

@@ -12,6 +12,7 @@
 #include <antiphon/data/options.h>
 #include <antiphon/data/order.h>
 #include <antiphon/data/prepare.h>
+#include <antiphon/data/unread_keys.h>
 
 namespace antiphon::data {
 
@@ -58,7 +59,8 @@ class Loader {
   struct Result {
     Draw draw;
     std::optional<Prepared> prepared;
-    BadSample bad;
+    BadSample bad;  // its place and id are those of a good one, too
+    std::set<std::string> unread;
     bool ready = false;
     std::exception_ptr failure;  // of a kind that is no fault of the sample
   };
@@ -79,6 +81,7 @@ class Loader {
   LoaderCounts counts_;
   std::optional<Prepared> pending_;  // did not fit into the batch before
   std::set<std::pair<std::string, int64_t>> reported_;
+  UnreadKeys unread_;
   double waited_ = 0;
 
   std::mutex mutex_;

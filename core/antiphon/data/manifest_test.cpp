@@ -42,6 +42,26 @@ TEST_CASE("manifest: lines with their numbers, whatever ends them") {
   }
 }
 
+TEST_CASE("manifest: a file that is one list") {
+  TestFolder folder;
+  const auto bad = R"({"messages": "[}]\"{,"})"s;
+  for (const auto& bytes :
+       {"[" + line("a") + "," + line("b, [\\\"") + "," + bad + "]",
+        "\xEF\xBB\xBF\n [\n  " + line("a") + ",\n  " + line("b, [\\\"") + "\n,\n" + bad + "\n]\n\n"}) {
+    INFO(bytes);
+    const auto set = manifest(folder, bytes);
+    REQUIRE(set.size() == 3);
+    CHECK(text_of(set, 0) == "a");
+    CHECK(text_of(set, 1) == "b, [\"");
+    CHECK_THROWS_AS(set.sample(2), Error);
+    CHECK((set.line(0) == 1 && set.line(2) == 3));
+    CHECK(set.sample(1).id == "set.jsonl:2");
+  }
+  CHECK_THROWS_AS(manifest(folder, "[" + line("a") + ","), Error);
+  CHECK_THROWS_AS(manifest(folder, "[" + line("a") + ", {\"x"), Error);
+  CHECK(manifest(folder, "[{}]\n" + line("a") + "\n").size() == 2);  // lines, of which one is bad
+}
+
 TEST_CASE("manifest: media are beside it, ids are the sample's own where it has one") {
   TestFolder folder;
   const auto set = manifest(

@@ -4,8 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/json.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/data/record_keys.h>
+#include <antiphon/data/record_media.h>
 
 #include <algorithm>
 #include <optional>
@@ -23,106 +26,106 @@ const std::string& text_of(const json& object, const char* key, std::string_view
   return it->get_ref<const std::string&>();
 }
 
-int64_t add_media(Sample& sample, Modality modality, const std::string& path, const std::filesystem::path& folder,
-                  std::string stream = {}) {
-  if (path.empty()) fail(ErrorKind::data, "a media path is empty");
-  if (path.find('\0') != std::string::npos) fail(ErrorKind::data, "a media path holds a NUL character");
-  sample.media.push_back({modality, folder / path, std::move(stream)});
-  return static_cast<int64_t>(sample.media.size()) - 1;
+bool is_there(const json& object, const std::string& key) {
+  const auto it = object.find(key);
+  return it != object.end() && !it->is_null();
 }
 
-std::optional<Modality> modality_of(std::string_view type) {
-  for (const auto modality : {Modality::image, Modality::audio, Modality::video})
-    if (type == to_string(modality)) return modality;
-  return std::nullopt;
+// What all readers of one record need.
+struct Record {
+  const json& object;
+  const std::filesystem::path& folder;
+  RecordMedia media;
+  Sample sample;
+};
+
+ContentPart read_media_part(const json& part, Modality modality, Record& record) {
+  const std::string key(to_string(modality));
+  const auto stream = is_there(part, "stream") ? text_of(part, "stream", "a media part") : "";
+  if (!is_there(part, key) && stream.empty())
+    if (const auto index = record.media.take(modality, record.sample)) return {{}, *index};
+  return {{}, add_media(record.sample, modality, text_of(part, key.c_str(), "a media part"), record.folder, stream)};
 }
 
-ContentPart read_part(const json& part, Sample& sample, const std::filesystem::path& folder) {
+ContentPart read_part(const json& part, Record& record) {
   if (!part.is_object()) fail(ErrorKind::data, "an element of 'content' is not an object");
   const auto& type = text_of(part, "type", "an element of 'content'");
+  check_keys(part, {"type", "text", "image", "audio", "video", "stream"}, "content: ", record.sample.unread);
   if (type == "text") return {text_of(part, "text", "a text part")};
-  if (const auto modality = modality_of(type)) {
-    const auto stream = part.contains("stream") ? text_of(part, "stream", "a media part") : "";
-    return {{}, add_media(sample, *modality, text_of(part, type.c_str(), "a media part"), folder, stream)};
-  }
+  if (const auto modality = modality_of(type)) return read_media_part(part, *modality, record);
   fail(ErrorKind::data, fmt::format("a content part has type '{}'; expected text, image, audio or video", shown(type)));
 }
 
-SampleTurn read_message(const json& message, Sample& sample, const std::filesystem::path& folder) {
+// Only what a user says has marks: in other turns they are text.
+void add_text(std::string_view text, bool drop_line_end, SampleTurn& turn, Record& record) {
+  if (turn.role == "user")
+    record.media.add_text(text, drop_line_end, turn, record.sample);
+  else
+    turn.parts.push_back({std::string(text)});
+}
+
+void read_message(const json& message, Record& record) {
   if (!message.is_object()) fail(ErrorKind::data, "an element of 'messages' is not an object");
   SampleTurn turn{text_of(message, "role", "a message"), {}};
+  check_keys(message, {"role", "content"}, "messages: ", record.sample.unread);
   const auto content = message.find("content");
   if (content == message.end()) fail(ErrorKind::data, "a message has no 'content'");
   if (content->is_string()) {
-    turn.parts.push_back({content->get<std::string>()});
+    add_text(content->get_ref<const std::string&>(), false, turn, record);
   } else if (content->is_array()) {
-    for (const auto& part : *content) turn.parts.push_back(read_part(part, sample, folder));
+    for (const auto& part : *content) turn.parts.push_back(read_part(part, record));
   } else {
     fail(ErrorKind::data, "'content' is neither a string nor a list");
   }
-  return turn;
+  record.sample.turns.push_back(std::move(turn));
 }
 
-// LLaVA's files name one path or a list.
-std::vector<std::string> paths_of(const json& object, const char* key) {
-  const auto it = object.find(key);
-  if (it == object.end() || it->is_null()) return {};
-  if (it->is_string()) return {it->get<std::string>()};
-  if (!it->is_array()) fail(ErrorKind::data, fmt::format("'{}' is neither a path nor a list of paths", key));
-  std::vector<std::string> paths;
-  for (const auto& path : *it) {
-    if (!path.is_string()) fail(ErrorKind::data, fmt::format("'{}' lists something that is no path", key));
-    paths.push_back(path.get<std::string>());
-  }
-  return paths;
-}
-
-// The paths of one kind that a record names, and how many its text has marked.
-struct LlavaPaths {
-  Modality modality;
-  std::string mark;
-  std::vector<std::string> paths;
-  size_t next = 0;
-};
-
-// Splits at <image>, <audio> and <video>; the k-th mark takes the k-th path of its kind.
-SampleTurn read_llava_turn(const json& record, std::vector<LlavaPaths>& media, Sample& sample,
-                           const std::filesystem::path& folder) {
-  const auto& from = text_of(record, "from", "a conversation turn");
+void read_llava_turn(const json& object, Record& record) {
+  if (!object.is_object()) fail(ErrorKind::data, "an element of 'conversations' is not an object");
+  const auto& from = text_of(object, "from", "a conversation turn");
+  check_keys(object, {"from", "value"}, "conversations: ", record.sample.unread);
   SampleTurn turn{from == "human" ? "user" : from == "gpt" ? "assistant" : from, {}};
-  std::string_view rest = text_of(record, "value", "a conversation turn");
-  while (!rest.empty() && turn.role == "user") {
-    auto& kind = *std::ranges::min_element(media, {}, [&](const LlavaPaths& paths) { return rest.find(paths.mark); });
-    const auto at = rest.find(kind.mark);
-    if (at == std::string_view::npos) break;
-    if (kind.next >= kind.paths.size())
-      fail(ErrorKind::data,
-           fmt::format("the text has more {} marks than the sample has paths ({})", kind.mark, kind.paths.size()));
-    if (at > 0) turn.parts.push_back({std::string(rest.substr(0, at))});
-    turn.parts.push_back({{}, add_media(sample, kind.modality, kind.paths[kind.next++], folder)});
-    rest.remove_prefix(at + kind.mark.size());
-    if (rest.starts_with('\n')) rest.remove_prefix(1);
-  }
-  if (!rest.empty() || turn.parts.empty()) turn.parts.push_back({std::string(rest)});
-  return turn;
+  add_text(text_of(object, "value", "a conversation turn"), true, turn, record);
+  record.sample.turns.push_back(std::move(turn));
 }
 
-void read_llava(const json& record, Sample& sample, const std::filesystem::path& folder) {
-  std::vector<LlavaPaths> media;
-  for (const auto modality : {Modality::image, Modality::audio, Modality::video}) {
-    const std::string name(to_string(modality));
-    media.push_back({modality, "<" + name + ">", paths_of(record, name.c_str())});
+void read_names(Record& record) {
+  check_keys(record.object,
+             {"id", "messages", "conversations", "image", "images", "audio", "audios", "video", "videos", "system"}, "",
+             record.sample.unread);
+  for (const auto& [key, value] : record.object.items())
+    if (value.is_string()) record.sample.tags[key] = value.get<std::string>();
+  if (!is_there(record.object, "id")) return;
+  const auto& id = record.object.at("id");
+  record.sample.id = id.is_string() ? id.get<std::string>() : id.dump();
+}
+
+// "system" beside the turns (LLaMA-Factory) is a first turn.
+void read_system(Record& record) {
+  if (!is_there(record.object, "system")) return;
+  const auto& text = text_of(record.object, "system", "the object");
+  if (text.empty()) return;
+  if (std::ranges::count(record.sample.turns, "system", &SampleTurn::role) > 0)
+    fail(ErrorKind::data, "the object has both a key 'system' and a system turn");
+  record.sample.turns.insert(record.sample.turns.begin(), {"system", {{text}}});
+}
+
+void read_turns(Record& record) {
+  const auto list = [&](const char* key) {
+    const auto it = record.object.find(key);
+    return it != record.object.end() && it->is_array() ? &*it : nullptr;
+  };
+  const auto *messages = list("messages"), *conversations = list("conversations");
+  if (messages && conversations) fail(ErrorKind::data, "the object has both 'messages' and 'conversations'");
+  if (!messages && !conversations)
+    fail(ErrorKind::data, "the object has neither a list 'messages' nor a list 'conversations'");
+  if (conversations) {
+    for (const auto& turn : *conversations) read_llava_turn(turn, record);
+  } else {
+    for (const auto& message : *messages) read_message(message, record);
+    record.media.place_unmarked(record.sample);
   }
-  for (const auto& turn : record.at("conversations")) {
-    if (!turn.is_object()) fail(ErrorKind::data, "an element of 'conversations' is not an object");
-    sample.turns.push_back(read_llava_turn(turn, media, sample, folder));
-  }
-  for (const auto& kind : media)
-    if (kind.next != kind.paths.size())
-      fail(ErrorKind::data,
-           fmt::format("{} paths are named under '{}' but the text marks {}", kind.paths.size(),
-                       to_string(kind.modality), kind.next),
-           fmt::format("put one {} for each path into a human turn", kind.mark));
+  read_system(record);
 }
 
 void check_roles(const Sample& sample) {
@@ -141,25 +144,17 @@ void check_roles(const Sample& sample) {
 
 Sample parse_sample(std::string_view line, const std::filesystem::path& folder) {
   if (!is_utf8(line)) fail(ErrorKind::data, "the line is not valid UTF-8");
-  const auto record = json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (record.is_discarded()) fail(ErrorKind::data, "the line is not valid JSON");
-  if (!record.is_object())
-    fail(ErrorKind::data, fmt::format("the line is a JSON {}; expected an object", record.type_name()));
-  Sample sample;
-  for (const auto& [key, value] : record.items())
-    if (value.is_string()) sample.tags[key] = value.get<std::string>();
-  if (const auto id = record.find("id"); id != record.end())
-    sample.id = id->is_string() ? id->get<std::string>() : id->dump();
-  const auto messages = record.find("messages"), conversations = record.find("conversations");
-  if (messages != record.end() && messages->is_array()) {
-    for (const auto& message : *messages) sample.turns.push_back(read_message(message, sample, folder));
-  } else if (conversations != record.end() && conversations->is_array()) {
-    read_llava(record, sample, folder);
-  } else {
-    fail(ErrorKind::data, "the object has neither a list 'messages' nor a list 'conversations'");
-  }
-  check_roles(sample);
-  return sample;
+  JsonProblem problem;
+  const auto object = parse_json(line, problem);
+  if (!problem.problem.empty()) fail(ErrorKind::data, "the line is " + problem.problem);
+  if (!object.is_object())
+    fail(ErrorKind::data, fmt::format("the line is a JSON {}; expected an object", object.type_name()));
+  Record record{object, folder, RecordMedia(object, folder), {}};
+  read_names(record);
+  read_turns(record);
+  record.media.check_all_taken();
+  check_roles(record.sample);
+  return std::move(record.sample);
 }
 
 }  // namespace antiphon::data

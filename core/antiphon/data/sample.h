@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,15 +40,18 @@ struct Sample {
   std::vector<SampleTurn> turns;
   std::vector<MediaRef> media;
   std::map<std::string, std::string> tags;  // other members that are plain strings: task, lang, category
+  std::set<std::string> unread;             // keys of the record that nothing reads, e.g. "bbox", "messages: weight"
 };
 
-// Reads one JSON line. Two layouts are told apart by their keys:
+// Reads one record. Two layouts are told apart by their keys:
 //   {"messages": [{"role", "content": "…" or [{"type": "text", "text"}, {"type": "image", "image": PATH}, {"type":
-//   "audio", "audio": PATH, "stream"?: NAME}, {"type": "video", "video": PATH}]}]}   (OpenAI, ms-swift; paths in place
-//   of URLs)
-//   {"conversations": [{"from": "human"|"gpt"|"system", "value": "… <image> …"}], "image": PATH or [PATH…],
-//   "audio", "video": PATH or [PATH…]}                       (LLaVA, sharegpt)
-// Relative paths are relative to `folder`. Error(data) says what is wrong and what was expected.
+//   "audio", "audio": PATH, "stream"?: NAME}, {"type": "video", "video": PATH}]}], "images"?: PATH or [PATH…]}
+//   {"conversations": [{"from": "human"|"gpt"|"system", "value": "… <image> …"}], "image"?: PATH or [PATH…]}
+// The first is OpenAI's (paths in place of URLs), ms-swift's and LLaMA-Factory's, the second LLaVA's and sharegpt's.
+// Both may list media beside the turns under image, images, audio, audios, video, videos: the k-th mark (<image>, …) in
+// what users say takes the k-th of its kind; in the first layout they go before the first question if there is no mark,
+// and a part {"type": "image"} without a path takes the next one. Marks of kinds that are not listed are text, as are
+// marks in other turns. Relative paths are relative to `folder`. Error(data) says what is wrong and what was expected.
 Sample parse_sample(std::string_view line, const std::filesystem::path& folder);
 
 }  // namespace antiphon::data

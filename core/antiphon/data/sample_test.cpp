@@ -68,6 +68,100 @@ TEST_CASE("sample: the layout with conversations") {
   CHECK(sample.turns[3].parts.size() == 1);
 }
 
+namespace {
+
+std::string messages_with(const std::string& content, const std::string& rest) {
+  return R"({"messages": [{"role": "user", "content": )" + content +
+         R"(}, {"role": "assistant", "content": "An <image>"}])" + rest + "}";
+}
+
+// The parts of the first turn: texts, and paths in brackets.
+std::string parts_of(const std::string& line) {
+  const auto sample = parse_sample(line, "/d");
+  std::string out;
+  for (const auto& part : sample.turns.at(0).parts)
+    out += part.media < 0 ? part.text : "[" + sample.media.at(static_cast<size_t>(part.media)).path.string() + "]";
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("sample: media beside messages, as ms-swift and LLaMA-Factory have them") {
+  const auto line = [](const std::string& text, const std::string& rest) {
+    return messages_with('"' + text + '"', rest);
+  };
+  CHECK(parts_of(line("<image>What?", R"(, "images": ["a.png"])")) == "[/d/a.png]What?");
+  CHECK(parts_of(line("What?", R"(, "images": ["a.png"])")) == "[/d/a.png]What?");
+  CHECK(parts_of(line("What?", R"(, "image": "a.png", "audios": ["b.wav", "/c.wav"])")) ==
+        "[/d/a.png][/d/b.wav][/c.wav]What?");
+  CHECK(parts_of(line("A<image>B<audio><image>C", R"(, "images": ["a", "b"], "audios": ["c"])")) ==
+        "A[/d/a]B[/d/c][/d/b]C");
+  CHECK(parts_of(line("See <video>.", R"(, "videos": "v.mp4")")) == "See [/d/v.mp4].");
+  CHECK(parts_of(line("<image>\\nWhat?", R"(, "images": ["a"])")) == "[/d/a]\nWhat?");  // the line end is text
+  CHECK(parse_sample(line("<image>", R"(, "images": ["a"])"), "/d").turns.at(1).parts.at(0).text == "An <image>");
+}
+
+TEST_CASE("sample: parts without a path take those beside the messages") {
+  const auto parts = R"([{"type": "image"}, {"type": "text", "text": "or <image>"}, {"type": "image", "image": null}])";
+  CHECK(parts_of(messages_with(parts, R"(, "images": ["a", "b"])")) == "[/d/a]or <image>[/d/b]");
+  CHECK(refusal(messages_with(parts, R"(, "images": ["a"])")).find("more <image> marks") != std::string::npos);
+  CHECK(refusal(messages_with(parts, "")).find("'image'") != std::string::npos);
+}
+
+TEST_CASE("sample: marks of kinds that the record does not list are text") {
+  const auto text = "\"Use <video> and <audio> or <image>\"";
+  CHECK(parts_of(messages_with(text, "")) == "Use <video> and <audio> or <image>");
+  CHECK(parts_of(messages_with(text, R"(, "images": null, "audios": ["x"])")) == "Use <video> and [/d/x] or <image>");
+  const auto llava = R"({"conversations": [{"from": "human", "value": "the <video> tag"}]})"s;
+  CHECK(parts_of(llava) == "the <video> tag");
+}
+
+TEST_CASE("sample: media beside messages are never passed over") {
+  const auto refused = [](const std::string& rest) { return refusal(messages_with("\"What?\"", rest)); };
+  for (const auto* key : {"img", "Imgs", "sound", "sounds", "audio_path", "image_file", "video-clips", "media",
+                          "pixel_values", "image_urls", "speech", "wavs", "picture"}) {
+    INFO(key);
+    CHECK(refused(", \""s + key + R"(": ["a.x"])").find("may name media") != std::string::npos);
+  }
+  CHECK(refused(R"(, "sound": "a.wav")").find("'sound' may name media") != std::string::npos);
+  CHECK(refused(R"(, "tools": [{"name": "f"}])").find("'tools' changes") != std::string::npos);
+  CHECK(refused(R"(, "images": ["a", "b"], "conversations": [])").find("both 'messages'") != std::string::npos);
+  CHECK(refusal(messages_with("\"<image>\"", R"(, "images": ["a", "b"])")).find("2 paths are named under 'image'") !=
+        std::string::npos);
+  CHECK(refusal(messages_with(R"([{"type": "image", "image": "c"}])", R"(, "images": ["a"])"))
+            .find("both in its turns") != std::string::npos);
+  const auto inside = R"({"messages": [{"role": "user", "content": "What?", "images": ["a.png"]}]})";
+  CHECK(refusal(inside).find("'messages: images' may name media") != std::string::npos);
+  // What is about media, or is no path, or names nothing, is not media.
+  for (const auto* rest : {R"(, "image_id": [3], "audio_duration": 2.5, "img": [], "sound": null, "speech": "loud")",
+                           R"(, "picture": "", "video": null, "tools": [])"})
+    CHECK(refused(rest).empty());
+}
+
+TEST_CASE("sample: keys that nothing reads are noted") {
+  const auto sample =
+      parse_sample(messages_with("\"What?\"", R"(, "bbox": [1, 2], "task": "x", "weight": 0.5, "score": 1)"), "/");
+  CHECK(sample.unread == std::set<std::string>{"bbox", "weight"});
+  CHECK(sample.tags.at("task") == "x");
+  const auto inside = parse_sample(R"({"messages": [{"role": "user", "content": "x", "loss": false}]})", "/");
+  CHECK(inside.unread == std::set<std::string>{"messages: loss"});
+}
+
+TEST_CASE("sample: a system text beside the turns is the first turn") {
+  const auto sample = parse_sample(messages_with("\"What?\"", R"(, "system": "Be brief.")"), "/");
+  CHECK((sample.turns.at(0).role == "system" && sample.turns.at(0).parts.at(0).text == "Be brief."));
+  CHECK(refusal(R"({"messages": [{"role": "system", "content": "x"}], "system": "y"})").find("both a key 'system'") !=
+        std::string::npos);
+}
+
+TEST_CASE("sample: the time to find marks is linear") {
+  std::string text, paths;
+  for (int i = 0; i < 200000; ++i) text += "<audio>", paths += i ? ",\"a\"" : "\"a\"";
+  const auto sample =
+      parse_sample(messages_with('"' + text + '"', R"(, "images": [], "videos": [], "audios": [)" + paths + "]"), "/");
+  CHECK(sample.media.size() == 200000);
+}
+
 TEST_CASE("sample: everything malformed is refused, with what was wrong") {
   const auto user = [](const std::string& content) {
     return R"({"messages": [{"role": "user", "content": )" + content + "}]}";
@@ -84,7 +178,8 @@ TEST_CASE("sample: everything malformed is refused, with what was wrong") {
       {R"({"messages": NaN})", "not valid JSON"},
       {"\0"s, "not valid JSON"},
       {R"({"a": "\ud800"})", "not valid JSON"},
-      {std::string(100000, '['), "not valid JSON"},
+      {std::string(100000, '['), "nested more than 64 levels deep"},
+      {"{\"id\": " + std::string(60000, '[') + std::string(60000, ']') + "}", "nested more than 64 levels deep"},
       {"{\"messages\": \"\xff\"}", "UTF-8"},
       {"{\"messages\": \"\xc0\xaf\"}", "UTF-8"},
       {"\xed\xa0\x80", "UTF-8"},
@@ -120,12 +215,12 @@ TEST_CASE("sample: everything malformed is refused, with what was wrong") {
       {R"({"messages": [{"role": "system", "content": [{"type": "audio", "audio": "a"}]}]})",
        "system turn holds media"},
       {R"({"conversations": []})", "the conversation is empty"},
-      {R"({"conversations": [{"from": "human", "value": "<video>"}]})", "more <video> marks"},
+      {R"({"conversations": [{"from": "human", "value": "<video>"}], "videos": []})", "more <video> marks"},
       {R"({"conversations": ["x"]})", "an element of 'conversations'"},
       {R"({"conversations": [{"value": "x"}]})", "'from'"},
       {R"({"conversations": [{"from": "human"}]})", "'value'"},
       {R"({"conversations": [{"from": "robot", "value": "x"}]})", "role 'robot'"},
-      {llava(""), "more <image> marks"},
+      {llava(R"(, "images": ["a"], "image": "b")"), "both 'image' and 'images'"},
       {llava(R"(, "image": [])"), "more <image> marks"},
       {llava(R"(, "image": ["a", "b"])"), "2 paths are named under 'image' but the text marks 1"},
       {llava(R"(, "image": "a", "audio": "b")"), "1 paths are named under 'audio' but the text marks 0"},

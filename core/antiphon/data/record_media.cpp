@@ -1,0 +1,117 @@
+#include <antiphon/data/record_media.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/error.h>
+
+namespace antiphon::data {
+namespace {
+
+using nlohmann::json;
+
+std::string path_in(const json& value, const std::string& key) {
+  if (!value.is_string()) fail(ErrorKind::data, fmt::format("'{}' lists something that is no path", key));
+  return value.get<std::string>();
+}
+
+// A path, or a list of them.
+std::vector<std::string> paths_in(const json& value, const std::string& key) {
+  if (value.is_string()) return {value.get<std::string>()};
+  if (!value.is_array()) fail(ErrorKind::data, fmt::format("'{}' is neither a path nor a list of paths", key));
+  std::vector<std::string> paths;
+  for (const auto& path : value) paths.push_back(path_in(path, key));
+  return paths;
+}
+
+bool is_there(const json& record, const std::string& key) {
+  const auto it = record.find(key);
+  return it != record.end() && !it->is_null();
+}
+
+}  // namespace
+
+std::optional<Modality> modality_of(std::string_view name) {
+  for (const auto modality : {Modality::image, Modality::audio, Modality::video})
+    if (name == to_string(modality)) return modality;
+  return std::nullopt;
+}
+
+int64_t add_media(Sample& sample, Modality modality, const std::string& path, const std::filesystem::path& folder,
+                  std::string stream) {
+  if (path.empty()) fail(ErrorKind::data, "a media path is empty");
+  if (path.find('\0') != std::string::npos) fail(ErrorKind::data, "a media path holds a NUL character");
+  sample.media.push_back({modality, folder / path, std::move(stream)});
+  return static_cast<int64_t>(sample.media.size()) - 1;
+}
+
+RecordMedia::RecordMedia(const json& record, std::filesystem::path folder) : folder_(std::move(folder)) {
+  for (const auto modality : {Modality::image, Modality::audio, Modality::video}) {
+    const std::string name(to_string(modality));
+    Kind kind{modality, "<" + name + ">", {}};
+    for (const auto& key : {name, name + "s"}) {
+      if (!is_there(record, key)) continue;
+      if (kind.listed) fail(ErrorKind::data, fmt::format("the object has both '{0}' and '{0}s'", name));
+      kind.paths = paths_in(record.at(key), key);
+      kind.listed = true;
+    }
+    kinds_.push_back(std::move(kind));
+  }
+}
+
+int64_t RecordMedia::take_next(Kind& kind, Sample& sample) {
+  if (kind.next >= kind.paths.size())
+    fail(ErrorKind::data,
+         fmt::format("the text has more {} marks than the sample has paths ({})", kind.mark, kind.paths.size()));
+  return add_media(sample, kind.modality, kind.paths[kind.next++], folder_);
+}
+
+std::optional<int64_t> RecordMedia::take(Modality modality, Sample& sample) {
+  for (auto& kind : kinds_)
+    if (kind.modality == modality && kind.listed) return take_next(kind, sample);
+  return std::nullopt;
+}
+
+// Each kind's next mark is looked for once, so that the time is linear in the text.
+void RecordMedia::add_text(std::string_view text, bool drop_line_end, SampleTurn& turn, Sample& sample) {
+  for (auto& kind : kinds_) kind.at = kind.listed ? text.find(kind.mark) : std::string_view::npos;
+  size_t done = 0;
+  while (true) {
+    auto& kind = *std::ranges::min_element(kinds_, {}, &Kind::at);
+    if (kind.at == std::string_view::npos) break;
+    if (kind.at > done) turn.parts.push_back({std::string(text.substr(done, kind.at - done))});
+    turn.parts.push_back({{}, take_next(kind, sample)});
+    done = kind.at + kind.mark.size();
+    if (drop_line_end && text.substr(done).starts_with('\n')) ++done;
+    kind.at = text.find(kind.mark, done);
+  }
+  if (done < text.size() || turn.parts.empty()) turn.parts.push_back({std::string(text.substr(done))});
+}
+
+void RecordMedia::place_unmarked(Sample& sample) {
+  const auto turn = std::ranges::find(sample.turns, "user", &SampleTurn::role);
+  if (turn == sample.turns.end()) return;
+  std::vector<ContentPart> first;
+  for (auto& kind : kinds_) {
+    if (kind.next > 0 || kind.paths.empty()) continue;
+    if (std::ranges::count(sample.media, kind.modality, &MediaRef::modality) > 0)
+      fail(ErrorKind::data,
+           fmt::format("the object names {0}s both in its turns and beside them; which {0} goes where?",
+                       to_string(kind.modality)));
+    while (kind.next < kind.paths.size()) first.push_back({{}, take_next(kind, sample)});
+  }
+  turn->parts.insert(turn->parts.begin(), first.begin(), first.end());
+}
+
+void RecordMedia::check_all_taken() const {
+  for (const auto& kind : kinds_)
+    if (kind.next != kind.paths.size())
+      fail(ErrorKind::data,
+           fmt::format("{} paths are named under '{}' but the text marks {}", kind.paths.size(),
+                       to_string(kind.modality), kind.next),
+           fmt::format("put one {} for each path into a user's turn", kind.mark));
+}
+
+}  // namespace antiphon::data

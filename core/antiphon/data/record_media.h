@@ -1,0 +1,50 @@
+// Media that a record names beside its turns ("image", "images", "audio", …), and the marks that stand for them.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <antiphon/data/sample.h>
+
+namespace antiphon::data {
+
+std::optional<Modality> modality_of(std::string_view name);  // "image", "audio", "video"
+
+// Appends to sample.media; its index. Error(data) if no file can have this path.
+int64_t add_media(Sample& sample, Modality modality, const std::string& path, const std::filesystem::path& folder,
+                  std::string stream = {});
+
+class RecordMedia {
+ public:
+  // Error(data) if a list holds anything but paths. `record` is an object.
+  RecordMedia(const nlohmann::json& record, std::filesystem::path folder);
+
+  // A user's text as parts: the k-th <image> takes the k-th path of its kind. Marks of kinds without a list are text.
+  // `drop_line_end`: a line end right after a mark is no part of the text (LLaVA).
+  void add_text(std::string_view text, bool drop_line_end, SampleTurn& turn, Sample& sample);
+  // The next path of the kind; nullopt if the record lists none. Error(data) if all are taken.
+  std::optional<int64_t> take(Modality modality, Sample& sample);
+  // Kinds of which no mark was seen go before the first user turn (ms-swift).
+  void place_unmarked(Sample& sample);
+  // Error(data) unless every path was taken.
+  void check_all_taken() const;
+
+ private:
+  struct Kind {
+    Modality modality;
+    std::string mark;                // "<image>"
+    std::vector<std::string> paths;  // where the record has such a list
+    size_t next = 0;
+    bool listed = false;
+    size_t at = 0;  // of its next mark in the text that is being split
+  };
+  int64_t take_next(Kind& kind, Sample& sample);
+  std::filesystem::path folder_;
+  std::vector<Kind> kinds_;
+};
+
+}  // namespace antiphon::data
