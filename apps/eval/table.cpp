@@ -7,6 +7,8 @@
 #include <antiphon/infer/metrics.h>
 
 #include <antiphon/base/shown.h>
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 
 namespace antiphon::apps {
@@ -34,17 +36,18 @@ struct Scores {
 };
 
 Scores collect(const std::vector<data::Sample>& samples, const std::vector<infer::Outcome>& outcomes,
-               const std::vector<size_t>& members) {
+               const std::vector<size_t>& members, const std::string& normalizer) {
   Scores s;
   for (const auto i : members) {
-    const auto expected = infer::expected_answer(samples[i]);
-    const auto& predicted = outcomes[i].predicted;
+    const auto written = infer::expected_answer(samples[i]);
+    const auto expected = infer::normalize_answer(written, normalizer),
+               predicted = infer::normalize_answer(outcomes[i].predicted, normalizer);
     const auto words = infer::word_errors(predicted, expected),
                characters = infer::character_errors(predicted, expected);
     s.loss.push_back(outcomes[i].loss);
-    s.exact.push_back(infer::exact_match(predicted, expected));
+    s.exact.push_back(predicted == expected);
     s.f1.push_back(infer::token_f1(predicted, expected));
-    s.chrf.push_back(infer::chrf(predicted, expected));
+    s.chrf.push_back(infer::chrf(outcomes[i].predicted, written));
     s.word_errors.push_back(static_cast<double>(words.errors)), s.words.push_back(static_cast<double>(words.reference));
     s.character_errors.push_back(static_cast<double>(characters.errors)),
         s.characters.push_back(static_cast<double>(characters.reference));
@@ -85,6 +88,7 @@ json compare(const Scores& right, const Scores& control, bool generated, const i
 std::string cell(const json& metrics, const char* name, const char* format) {
   const auto it = metrics.find(name);
   if (it == metrics.end()) return "";
+  if (!std::isfinite(it->at("mean").get<double>())) return "not finite";
   const auto number = [&](const char* key) { return fmt::format(fmt::runtime(format), it->at(key).get<double>()); };
   return fmt::format("{} [{}, {}]", number("mean"), number("low"), number("high"));
 }
@@ -93,13 +97,13 @@ std::string cell(const json& metrics, const char* name, const char* format) {
 
 json score(const std::string& set, const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions,
            const infer::EvalOptions& options) {
-  json out{{"set", set}, {"samples", samples.size()}, {"tasks", json::object()}};
+  json out{{"set", set}, {"samples", samples.size()}, {"normalizer", options.normalizer}, {"tasks", json::object()}};
   for (const auto& [task, members] : by_task(samples)) {
     json& entry = out["tasks"][task];
     entry["samples"] = members.size();
-    const auto right = collect(samples, conditions.front().outcomes, members);
+    const auto right = collect(samples, conditions.front().outcomes, members, options.normalizer);
     for (const auto& condition : conditions) {
-      const auto scores = collect(samples, condition.outcomes, members);
+      const auto scores = collect(samples, condition.outcomes, members, options.normalizer);
       entry["conditions"][condition.name] = metrics(scores, condition.generated, options);
       if (&condition != &conditions.front())
         entry["right_better_than"][condition.name] = compare(right, scores, condition.generated, options);
@@ -108,8 +112,25 @@ json score(const std::string& set, const std::vector<data::Sample>& samples, con
   return out;
 }
 
+json not_finite(const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions) {
+  const auto is_bad = [](const infer::Outcome& outcome) { return !std::isfinite(outcome.loss); };
+  for (const auto& [name, generated, outcomes] : conditions) {
+    const auto first = std::ranges::find_if(outcomes, is_bad);
+    if (first == outcomes.end()) continue;
+    const auto& sample = samples[static_cast<size_t>(first - outcomes.begin())];
+    return fmt::format("the loss of {} of {} samples is not finite; first {}:{} ({}), with {} media",
+                       std::ranges::count_if(outcomes, is_bad), outcomes.size(), sample.file.string(), sample.line,
+                       sample.id, name);
+  }
+  return nullptr;
+}
+
 void print_scores(const json& set) {
-  fmt::print("\n{} ({} samples; mean [95 % interval])\n", set["set"].get<std::string>(), set["samples"].get<int>());
+  const auto skipped = set["skipped"].get<int64_t>(), less = set["answers_with_less_room"].get<int64_t>();
+  fmt::print("\n{} ({} samples{}; mean [95 % interval])\n", set["set"].get<std::string>(), set["samples"].get<int>(),
+             skipped ? fmt::format(", {} skipped", skipped) : "");
+  if (less)
+    fmt::print("  {} answers had less room than eval.max_tokens: the prompt leaves no more of the context\n", less);
   fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", "task", "media", "n", "answer loss",
              "exact match", "token F1", "chrF", "WER", "loss vs. right, p");
   for (const auto& [task, entry] : set["tasks"].items()) {
@@ -119,9 +140,10 @@ void print_scores(const json& set) {
       std::string versus;
       if (std::string_view(name) != "right") {
         const auto& difference = entry["right_better_than"][name]["loss"];
-        versus = fmt::format("{:+.3f} p {} {:.1g}", difference["mean"].get<double>(),
-                             difference["p"].get<double>() < 2e-4 ? "<" : "=",
-                             difference["p"].get<double>() < 2e-4 ? 2e-4 : difference["p"].get<double>());
+        const auto p = difference["p"].get<double>();
+        versus = std::isfinite(p) ? fmt::format("{:+.3f} p {} {:.1g}", difference["mean"].get<double>(),
+                                                p < 2e-4 ? "<" : "=", std::max(p, 2e-4))
+                                  : "not finite";
       }
       fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", shown(task, 40), name,
                  entry["samples"].get<int>(), cell(m, "loss", "{:.3f}"), cell(m, "accuracy", "{:.2f}"),

@@ -20,6 +20,10 @@ struct Condition {
 nlohmann::json score(const std::string& set, const std::vector<data::Sample>& samples,
                      const std::vector<Condition>& conditions, const infer::EvalOptions& options);
 
+// "the loss of 9 of 9 samples is not finite; first FILE:LINE (ID), with right media", of the first condition with any;
+// null if all losses are finite.
+nlohmann::json not_finite(const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions);
+
 // The table on stdout.
 void print_scores(const nlohmann::json& set);
 

@@ -40,7 +40,7 @@ void judge(std::vector<Prediction>& all) {
   for (const auto& p : all)
     if (!p.predicted.empty()) answered.insert(p.set);
   for (auto& p : all)
-    if (answered.contains(p.set)) p.right = infer::exact_match(p.predicted, p.expected);
+    if (answered.contains(p.set)) p.right = infer::normalize_answer(p.predicted) == infer::normalize_answer(p.expected);
 }
 
 }  // namespace
@@ -50,6 +50,7 @@ Predictions read_predictions(const std::filesystem::path& file) {
   std::map<std::string, size_t> places;
   std::map<std::string, std::map<std::string, int>> seen;  // a manifest may name an id twice
   out.lines = for_each_object(file, [&](const json& record) {
+    if (record.contains("skipped")) return;
     auto key = key_of(record);
     const auto condition = text_or(record, "media");
     if (const int count = seen[condition][key]++) key += fmt::format("\n{}", count);

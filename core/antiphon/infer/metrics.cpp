@@ -1,6 +1,10 @@
 #include <antiphon/infer/metrics.h>
 
+#include <antiphon/base/strings.h>
+#include <antiphon/text/score_text.h>
+
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <random>
@@ -8,60 +12,8 @@
 namespace antiphon::infer {
 namespace {
 
-// The input is UTF-8 from our own decoder or from a checked file; a stray byte stands for itself.
-std::u32string characters(std::string_view text) {
-  std::u32string out;
-  for (size_t i = 0; i < text.size();) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const size_t n = c < 0xC0 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
-    char32_t value = n == 1 ? c : c & (0xFF >> (n + 1));
-    for (size_t k = 1; k < n && i + k < text.size(); ++k)
-      value = value << 6 | (static_cast<unsigned char>(text[i + k]) & 0x3F);
-    out += value;
-    i += n;
-  }
-  return out;
-}
-
-void append(std::string& out, char32_t c) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += static_cast<char>(0xC0 | c >> 6), out += static_cast<char>(0x80 | (c & 0x3F));
-  } else if (c < 0x10000) {
-    out += static_cast<char>(0xE0 | c >> 12), out += static_cast<char>(0x80 | (c >> 6 & 0x3F)),
-        out += static_cast<char>(0x80 | (c & 0x3F));
-  } else {
-    out += static_cast<char>(0xF0 | c >> 18), out += static_cast<char>(0x80 | (c >> 12 & 0x3F)),
-        out += static_cast<char>(0x80 | (c >> 6 & 0x3F)), out += static_cast<char>(0x80 | (c & 0x3F));
-  }
-}
-
-char32_t lower(char32_t c) {
-  if ((c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7) || (c >= 0x391 && c <= 0x3A9) ||
-      (c >= 0x410 && c <= 0x42F))
-    return c + 32;
-  if (c >= 0x400 && c <= 0x40F) return c + 80;
-  if ((c >= 0x100 && c <= 0x137) || (c >= 0x14A && c <= 0x177)) return c | 1;
-  if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E)) return c + (c & 1);
-  return c;
-}
-
-bool is_separator(char32_t c) {
-  return (c < 0x80 && !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) ||
-         (c >= 0x80 && c <= 0xBF && c != 0xAA && c != 0xB5 && c != 0xBA) || (c >= 0x2000 && c <= 0x206F) ||
-         (c >= 0x3000 && c <= 0x303F);
-}
-
-std::vector<std::string> words(std::string_view text) {
-  std::vector<std::string> out;
-  const auto normalized = normalize_answer(text);
-  for (size_t begin = 0; begin < normalized.size();) {
-    const size_t end = std::min(normalized.find(' ', begin), normalized.size());
-    out.push_back(normalized.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return out;
+std::vector<std::string> words(std::string_view normalized) {
+  return normalized.empty() ? std::vector<std::string>() : split(normalized, ' ');
 }
 
 template <class Sequence>
@@ -85,12 +37,6 @@ std::map<std::u32string, int64_t> ngrams(const std::u32string& text, size_t n) {
   return counts;
 }
 
-std::u32string without_spaces(std::string_view text) {
-  auto all = characters(text);
-  std::erase_if(all, [](char32_t c) { return c == ' ' || (c >= 9 && c <= 13) || c == 0xA0 || c == 0x3000; });
-  return all;
-}
-
 size_t below(std::mt19937_64& random, size_t n) { return static_cast<size_t>(random() % n); }
 
 Interval percentile_interval(double mean, std::vector<double> means) {
@@ -103,19 +49,8 @@ Interval percentile_interval(double mean, std::vector<double> means) {
 
 }  // namespace
 
-std::string normalize_answer(std::string_view text) {
-  std::string out;
-  bool space = false;
-  for (const char32_t c : characters(text)) {
-    if (is_separator(c)) {
-      space = !out.empty();
-      continue;
-    }
-    if (space) out += ' ';
-    space = false;
-    append(out, lower(c));
-  }
-  return out;
+std::string normalize_answer(std::string_view text, std::string_view normalizer) {
+  return normalizer == "whisper" ? text::whisper_basic(text) : text::without_punctuation(text);
 }
 
 EditCounts word_errors(std::string_view predicted, std::string_view expected) {
@@ -124,12 +59,8 @@ EditCounts word_errors(std::string_view predicted, std::string_view expected) {
 }
 
 EditCounts character_errors(std::string_view predicted, std::string_view expected) {
-  const auto reference = characters(normalize_answer(expected));
-  return {edit_distance(characters(normalize_answer(predicted)), reference), static_cast<int64_t>(reference.size())};
-}
-
-bool exact_match(std::string_view predicted, std::string_view expected) {
-  return normalize_answer(predicted) == normalize_answer(expected);
+  const auto reference = text::code_points(expected);
+  return {edit_distance(text::code_points(predicted), reference), static_cast<int64_t>(reference.size())};
 }
 
 double token_f1(std::string_view predicted, std::string_view expected) {
@@ -144,7 +75,7 @@ double token_f1(std::string_view predicted, std::string_view expected) {
 }
 
 double chrf(std::string_view predicted, std::string_view expected) {
-  const auto p = without_spaces(predicted), e = without_spaces(expected);
+  const auto p = text::without_spaces(predicted), e = text::without_spaces(expected);
   double precision = 0, recall = 0;
   int orders = 0;
   for (size_t n = 1; n <= 6; ++n) {
@@ -172,6 +103,8 @@ Interval bootstrap_ratio(const std::vector<double>& numerators, const std::vecto
   const size_t n = numerators.size();
   const double bottom = std::accumulate(denominators.begin(), denominators.end(), 0.0);
   if (n == 0 || bottom == 0) return {};
+  const double ratio = std::accumulate(numerators.begin(), numerators.end(), 0.0) / bottom;
+  if (!std::isfinite(ratio)) return {ratio, ratio, ratio};  // NaN cannot be sorted
   std::mt19937_64 random(seed);
   std::vector<double> means;
   for (int64_t r = 0; r < resamples; ++r) {
@@ -182,11 +115,12 @@ Interval bootstrap_ratio(const std::vector<double>& numerators, const std::vecto
     }
     means.push_back(base > 0 ? top / base : 0);
   }
-  return percentile_interval(std::accumulate(numerators.begin(), numerators.end(), 0.0) / bottom, std::move(means));
+  return percentile_interval(ratio, std::move(means));
 }
 
 double sign_flip_p(const std::vector<double>& differences, int64_t resamples, uint64_t seed) {
   const double observed = std::accumulate(differences.begin(), differences.end(), 0.0);
+  if (!std::isfinite(observed)) return std::nan("");  // no sum would reach it, or be compared with it
   std::mt19937_64 random(seed);
   int64_t at_least = 0;
   for (int64_t r = 0; r < resamples; ++r) {

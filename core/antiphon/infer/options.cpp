@@ -53,6 +53,9 @@ const config::Table<EvalOptions>& eval_table() {
           .field("controls", &O::controls, "each set again with its media shuffled between samples, or removed",
                  {.choices = {"shuffled", "removed"}})
           .field("generate", &O::generate, "write answers too, not only measure the loss of the expected ones")
+          .field("normalizer", &O::normalizer,
+                 "how answers are compared: jiwer (lower case, no punctuation) or whisper (its BasicTextNormalizer)",
+                 {.choices = {"jiwer", "whisper"}})
           .field("resamples", &O::resamples, "of the bootstrap intervals and the sign-flip test",
                  {.min = 100, .max = 10000000})
           .field("seed", &O::seed, "of the shuffling and the resamples", {.min = 0}));

@@ -21,6 +21,7 @@ struct EvalOptions {
   int64_t batch_size = 16, max_tokens = 64, limit = 0;
   std::vector<std::string> controls = {"shuffled", "removed"};
   bool generate = true;
+  std::string normalizer = "jiwer";
   int64_t resamples = 10000, seed = 0;
 };
 
