@@ -8,7 +8,8 @@ endif()
 # The header parser alone: no LibTorch, so that sanitizers see all of it.
 set(safetensors_fuzz_sources fuzz/safetensors_fuzz.cpp
   ${CMAKE_SOURCE_DIR}/core/antiphon/weights/safetensors_header.cpp ${CMAKE_SOURCE_DIR}/core/antiphon/weights/json_cursor.cpp
-  ${CMAKE_SOURCE_DIR}/core/antiphon/base/error.cpp ${CMAKE_SOURCE_DIR}/core/antiphon/base/strings.cpp)
+  ${CMAKE_SOURCE_DIR}/core/antiphon/base/error.cpp ${CMAKE_SOURCE_DIR}/core/antiphon/base/shown.cpp
+  ${CMAKE_SOURCE_DIR}/core/antiphon/base/strings.cpp)
 function(antiphon_safetensors_fuzz TARGET SANITIZERS)
   add_executable(${TARGET} ${safetensors_fuzz_sources} ${ARGN})
   target_include_directories(${TARGET} PRIVATE ${CMAKE_SOURCE_DIR}/core)

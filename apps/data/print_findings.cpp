@@ -55,7 +55,7 @@ void print_sources(const json& sources) {
                share(source["supervised_share"]));
     for (const auto& [stream, media] : source["media"].items()) fmt::print("{}", media_line(stream, media));
     for (const auto& [key, count] : source["unread_keys"].items())
-      fmt::print("    nothing reads the key '{}', which {} samples have\n", visible(key, false), count.get<int64_t>());
+      fmt::print("    nothing reads the key '{}', which {} samples have\n", shown(key), count.get<int64_t>());
   }
 }
 

@@ -88,17 +88,17 @@ TEST_CASE("set: refuses") {
   CHECK(refusal("", "=1") == "--set =1: \"\" is not a key" + key_fix);
   CHECK(refusal("", "a..b=1") == "--set a..b=1: \"a..b\" is not a key" + key_fix);
   CHECK(refusal("", "a b=1") == "--set a b=1: \"a b\" is not a key" + key_fix);
-  CHECK(refusal("", "a\nb=1") == "--set a\nb=1: \"a\\nb\" is not a key" + key_fix);
-  CHECK(refusal("", "[a]\nb=1") == "--set [a]\nb=1: \"[a]\\nb\" is not a key" + key_fix);
-  CHECK(refusal("", "'a'\nb=1") == "--set 'a'\nb=1: \"'a'\\nb\" is not a key" + key_fix);
-  CHECK(refusal("", "['a']\nb=1") == "--set ['a']\nb=1: \"['a']\\nb\" is not a key" + key_fix);
+  CHECK(refusal("", "a\nb=1") == "--set a\\x0ab=1: \"a\\nb\" is not a key" + key_fix);
+  CHECK(refusal("", "[a]\nb=1") == "--set [a]\\x0ab=1: \"[a]\\nb\" is not a key" + key_fix);
+  CHECK(refusal("", "'a'\nb=1") == "--set 'a'\\x0ab=1: \"'a'\\nb\" is not a key" + key_fix);
+  CHECK(refusal("", "['a']\nb=1") == "--set ['a']\\x0ab=1: \"['a']\\nb\" is not a key" + key_fix);
   CHECK(refusal("", "a[0]=1") == "--set a[0]=1: \"a[0]\" is not a key" + key_fix);
   const std::string value_fix =
       " is not a TOML value\n  fix: close quotes and brackets; inside a shell, quote the whole assignment";
   CHECK(refusal("", "a=[1, 2") == "--set a=[1, 2: \"[1, 2\"" + value_fix);
   CHECK(refusal("", "a=\"x") == "--set a=\"x: \"\\\"x\"" + value_fix);
   CHECK(refusal("", "a={b}") == "--set a={b}: \"{b}\"" + value_fix);
-  CHECK(refusal("", "a=\xff") == "--set a=\xff: the value is not UTF-8 text");
+  CHECK(refusal("", "a=\xff") == "--set a=\\xff: the value is not UTF-8 text");
   CHECK(refusal("a = 1", "a.b=2") == "--set a.b=2: 'a' is integer 1 (f.toml:1:1), so it has no 'b'");
   CHECK(refusal("[t]\na = 'x'", "t.a.b.c=2") ==
         "--set t.a.b.c=2: 't.a' is string \"x\" (f.toml:2:1), so it has no 'b'");

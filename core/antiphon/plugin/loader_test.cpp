@@ -167,7 +167,7 @@ TEST_CASE("what the dynamic linker refuses is said in words") {
 TEST_CASE("an entry function that throws is refused") {
   CHECK(refusal(fixture("throws_std")) == "its entry function failed: std::out_of_range: too far" + mistake);
   CHECK(refusal(fixture("throws_int")) == "its entry function failed: it threw a value of type int" + mistake);
-  CHECK(refusal(fixture("throws_error")) == "its entry function failed: no table\n  fix: write one" + mistake);
+  CHECK(refusal(fixture("throws_error")) == "its entry function failed: no table\\x0a  fix: write one" + mistake);
 }
 
 TEST_CASE("a component is registered once") {

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/text/json_fields.h>
 #include <antiphon/text/byte_alphabet.h>
 #include <antiphon/text/tokenizer_state.h>
 #include <antiphon/text/unicode.h>
@@ -244,10 +245,10 @@ void Tokenizer::State::read_config(const nlohmann::json& config, const nlohmann:
 }
 
 Tokenizer Tokenizer::from_files(const Files& files) {
-  auto state = std::make_shared<State>(parse_json(files.tokenizer, "tokenizer.json"));
-  state->read_config(parse_json(files.config, "tokenizer_config.json"),
-                     parse_json(files.special_tokens, "special_tokens_map.json"),
-                     parse_json(files.generation, "generation_config.json"));
+  auto state = std::make_shared<State>(parse_file(files.tokenizer, "tokenizer.json"));
+  state->read_config(parse_file(files.config, "tokenizer_config.json"),
+                     parse_file(files.special_tokens, "special_tokens_map.json"),
+                     parse_file(files.generation, "generation_config.json"));
   return Tokenizer(std::move(state));
 }
 
