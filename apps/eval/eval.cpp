@@ -8,6 +8,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/progress.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/strings.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/data/manifest.h>
 #include <antiphon/infer/controls.h>
@@ -31,22 +32,28 @@ struct LoadedSet {
   std::vector<data::BadSample> bad;
 };
 
+void skip(LoadedSet& set, data::BadSample bad) {
+  log::warning(fmt::format("{}:{}: skipped: {}", bad.file, bad.line, bad.reason));
+  set.bad.push_back(std::move(bad));
+}
+
 // Samples that cannot be prepared are listed and left out of every condition, so that pairs stay pairs.
 LoadedSet load_set(const data::SplitOptions& split, const Session& session) {
   LoadedSet set;
+  data::UnreadKeys unread;
   const auto limit = session.config.eval.limit;
   for (const auto& source : split.sources) {
     const data::Manifest manifest(source.path);
     for (int64_t i = 0; i < manifest.size() && (limit == 0 || static_cast<int64_t>(set.samples.size()) < limit); ++i) {
+      data::Sample sample;
       try {
-        auto sample = manifest.sample(i);
+        sample = manifest.sample(i);
         session.preparer.prepare(sample, data::Purpose::training);
+        unread.tell(manifest.path(), manifest.line(i), sample.unread);
         set.samples.push_back(std::move(sample));
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::data) throw;
-        set.bad.push_back({manifest.path().string(), "", error.what(), manifest.line(i)});
-        log::warning(
-            fmt::format("{}:{}: skipped: {}", shown(manifest.path().string()), manifest.line(i), error.what()));
+        skip(set, {manifest.path().string(), sample.id, error.what(), manifest.line(i)});
       }
     }
   }
@@ -61,10 +68,22 @@ bool holds(const std::vector<data::Sample>& samples, Modality modality) {
   return false;
 }
 
-// Where a set has several kinds of media, each is also shuffled alone.
-std::vector<std::pair<std::string, std::vector<data::Sample>>> conditions_of(const std::vector<data::Sample>& samples,
-                                                                             const infer::EvalOptions& options) {
-  std::vector<std::pair<std::string, std::vector<data::Sample>>> all{{"right", samples}};
+using Variants = std::vector<std::pair<std::string, std::vector<data::Sample>>>;
+
+// A control that cannot be made is told and left out.
+void add_shuffled(Variants& all, const std::string& name, const std::vector<data::Sample>& samples, uint64_t seed,
+                  const std::vector<Modality>& kinds) {
+  try {
+    all.emplace_back(name, infer::with_shuffled_media(samples, seed, kinds));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    log::warning(fmt::format("the control '{}' is left out: {}", name, error.what()));
+  }
+}
+
+// If a set has several kinds of media, each is also shuffled alone.
+Variants conditions_of(const std::vector<data::Sample>& samples, const infer::EvalOptions& options) {
+  Variants all{{"right", samples}};
   std::vector<Modality> kinds;
   for (const auto modality : {Modality::image, Modality::audio, Modality::video})
     if (holds(samples, modality)) kinds.push_back(modality);
@@ -73,34 +92,70 @@ std::vector<std::pair<std::string, std::vector<data::Sample>>> conditions_of(con
     if (kinds.empty()) continue;
     if (control == "removed") all.emplace_back(control, infer::without_media(samples));
     if (control != "shuffled") continue;
-    all.emplace_back(control, infer::with_shuffled_media(samples, seed));
+    add_shuffled(all, control, samples, seed, {});
     if (kinds.size() == 1) continue;
-    for (const auto kind : kinds)
-      all.emplace_back(fmt::format("shuffled_{}", to_string(kind)), infer::with_shuffled_media(samples, seed, {kind}));
+    for (const auto kind : kinds) add_shuffled(all, fmt::format("shuffled_{}", to_string(kind)), samples, seed, {kind});
   }
   return all;
 }
 
+nlohmann::json prediction(const data::Sample& sample, const Condition& condition, const infer::Outcome& outcome) {
+  nlohmann::json record{{"media", condition.name},
+                        {"id", sample.id},
+                        {"file", sample.file.string()},
+                        {"line", sample.line},
+                        {"expected", infer::expected_answer(sample)},
+                        {"predicted", outcome.predicted},
+                        {"loss", outcome.loss}};
+  for (const auto& [key, value] : sample.tags) record["tags"][key] = value;
+  if (condition.name == "right")  // what a report shows; a relative manifest may be out of reach then
+    record["question"] = question_of(sample), record["media_files"] = media_files_of(sample);
+  return record;
+}
+
+void write_line(std::ofstream& out, const std::string& set, nlohmann::json record) {
+  record["set"] = set;
+  out << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+}
+
 void write_predictions(std::ofstream& out, const std::string& set, const std::vector<data::Sample>& samples,
                        const Condition& condition) {
-  for (size_t i = 0; i < samples.size(); ++i) {
-    nlohmann::json record{{"set", set},
-                          {"media", condition.name},
-                          {"id", samples[i].id},
-                          {"file", samples[i].file.string()},
-                          {"line", samples[i].line},
-                          {"expected", infer::expected_answer(samples[i])},
-                          {"predicted", condition.outcomes[i].predicted},
-                          {"loss", condition.outcomes[i].loss}};
-    for (const auto& [key, value] : samples[i].tags) record["tags"][key] = value;
-    if (condition.name == "right")  // what a report shows; a relative manifest may be out of reach then
-      record["question"] = question_of(samples[i]), record["media_files"] = media_files_of(samples[i]);
-    out << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
-  }
+  for (size_t i = 0; i < samples.size(); ++i)
+    if (condition.outcomes[i].failure.empty())
+      write_line(out, set, prediction(samples[i], condition, condition.outcomes[i]));
+}
+
+// Takes a sample that failed under one condition out of all of them.
+void drop_failed(LoadedSet& set, std::vector<Condition>& conditions) {
+  std::vector<bool> failed(set.samples.size(), false);
+  for (const auto& condition : conditions)
+    for (size_t i = 0; i < set.samples.size(); ++i) {
+      const auto& reason = condition.outcomes[i].failure;
+      if (reason.empty() || failed[i]) continue;
+      failed[i] = true;
+      const auto& sample = set.samples[i];
+      skip(set,
+           {sample.file.string(), sample.id, fmt::format("with {} media: {}", condition.name, reason), sample.line});
+    }
+  const auto keep = [&](auto& list) {
+    size_t i = 0;
+    std::erase_if(list, [&](const auto&) { return failed[i++]; });
+  };
+  for (auto& condition : conditions) keep(condition.outcomes);
+  keep(set.samples);
+  if (set.samples.empty()) fail(ErrorKind::data, "the set has no good sample", "look at the warnings above");
+}
+
+// How many answers had less room than eval.max_tokens.
+int64_t count_short(const std::vector<Condition>& conditions, int64_t max_tokens) {
+  int64_t count = 0;
+  for (const auto& condition : conditions)
+    for (const auto& outcome : condition.outcomes) count += outcome.room > 0 && outcome.room < max_tokens;
+  return count;
 }
 
 nlohmann::json evaluate(const std::string& name, Session& session, std::ofstream& predictions) {
-  const auto set = load_set(session.config.data.eval.at(name), session);
+  auto set = load_set(session.config.data.eval.at(name), session);
   const auto variants = conditions_of(set.samples, session.config.eval);
   const infer::Evaluator evaluator{*session.model,      *session.loss, session.preparer,
                                    session.tokenizer(), session.cache, session.config.eval};
@@ -117,9 +172,31 @@ nlohmann::json evaluate(const std::string& name, Session& session, std::ofstream
     write_predictions(predictions, name, set.samples, conditions.back());
   }
   finish_progress();
+  drop_failed(set, conditions);
+  for (const auto& bad : set.bad)
+    write_line(predictions, name, {{"skipped", bad.reason}, {"id", bad.id}, {"file", bad.file}, {"line", bad.line}});
   auto scores = score(name, set.samples, conditions, session.config.eval);
   scores["skipped"] = set.bad.size();
+  scores["answers_with_less_room"] = count_short(conditions, session.config.eval.max_tokens);
+  scores["not_finite"] = not_finite(set.samples, conditions);
   return scores;
+}
+
+// A set that cannot be evaluated costs the others nothing.
+nlohmann::json evaluate_or_tell(const std::string& name, Session& session, std::ofstream& predictions,
+                                std::vector<std::string>& problems) {
+  try {
+    auto scores = evaluate(name, session, predictions);
+    print_scores(scores);
+    if (const auto& problem = scores["not_finite"]; problem.is_string())
+      problems.push_back(fmt::format("{}: {}", name, problem.get<std::string>()));
+    return scores;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    finish_progress();
+    problems.push_back(fmt::format("{}: {}", name, error.what()));
+    return {{"set", name}, {"error", error.what()}};
+  }
 }
 
 int run(const EvalFlags& flags) {
@@ -137,15 +214,18 @@ int run(const EvalFlags& flags) {
   if (!predictions) fail(ErrorKind::config, "cannot write " + (output / "predictions.jsonl").string());
   const ProfiledRun profiled(flags.profile, session, output / "profile", "evaluation");
   nlohmann::json results = nlohmann::json::array();
+  std::vector<std::string> problems;
   for (const auto& [name, split] : session.config.data.eval) {
     if (!split.enabled) continue;
     if (!flags.sets.empty() && std::find(flags.sets.begin(), flags.sets.end(), name) == flags.sets.end()) continue;
-    results.push_back(evaluate(name, session, predictions));
-    print_scores(results.back());
+    results.push_back(evaluate_or_tell(name, session, predictions, problems));
   }
   if (results.empty()) fail(ErrorKind::config, "none of the sets that --only names is in the configuration");
   write_file_atomic(output / "results.json", results.dump(2) + "\n", ErrorKind::config);
   log::info(fmt::format("results and predictions in {}", output.string()));
+  if (!problems.empty())
+    fail(ErrorKind::data, join(problems, "\n"),
+         "look at the samples, check the weights, or try precision.compute = \"fp32\"");
   return 0;
 }
 

@@ -42,6 +42,10 @@ int run(const GenerateFlags& flags) {
                              "generate");
   std::vector<data::Prepared> prompts;
   prompts.push_back(session.preparer.prepare(sample_of(flags), data::Purpose::generation));
+  const auto& wanted = session.config.generate.max_tokens;
+  if (const auto room = infer::room_for_answer(*session.model, prompts.front().tokens(), wanted); room < wanted)
+    log::warning(fmt::format("the answer may have {} tokens, not {}: the prompt leaves no more of the model's context",
+                             room, wanted));
   text::StreamDecoder decoder(session.tokenizer());
   infer::generate(*session.model, std::move(prompts), session.config.generate, session.tokenizer().eos_ids(),
                   [&](size_t, int32_t id) {

@@ -10,6 +10,9 @@
 
 #include <antiphon/infer/generator.h>
 
+#include <cmath>
+#include <numeric>
+
 namespace antiphon::infer {
 
 std::string expected_answer(const data::Sample& sample) {
@@ -19,13 +22,27 @@ std::string expected_answer(const data::Sample& sample) {
   return text;
 }
 
-std::vector<data::Prepared> Evaluator::prepare(const std::vector<data::Sample>& samples, data::Purpose purpose) const {
+std::vector<data::Prepared> Evaluator::prepare(const std::vector<data::Sample>& samples, const Members& members,
+                                               data::Purpose purpose) const {
   std::vector<data::Prepared> prepared;
-  for (const auto& sample : samples)
-    prepared.push_back(
-        with_context(fmt::format("preparing {}:{} ({})", shown(sample.file.string()), sample.line, shown(sample.id)),
-                     [&] { return preparer.prepare(sample, purpose); }));
+  for (const auto i : members) prepared.push_back(preparer.prepare(samples[i], purpose));
   return prepared;
+}
+
+// Works on all at once; if the data of one end that, on each alone, and what then fails is its own failure.
+void Evaluator::each_good(const Members& members, std::vector<Outcome>& outcomes,
+                          const std::function<void(const Members&)>& work) const {
+  if (members.empty()) return;
+  try {
+    return work(members);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    if (members.size() == 1) {
+      outcomes[members.front()].failure = error.what();
+      return;
+    }
+  }
+  for (const auto member : members) each_good({member}, outcomes, work);
 }
 
 // Encodes what has no features yet and keeps it for the conditions to come.
@@ -36,8 +53,9 @@ void Evaluator::keep_features(graph::Batch& batch) const {
       cache.store(media.cache_key, {media.item.features, media.item.tiling});
 }
 
-void Evaluator::measure(const std::vector<data::Sample>& samples, Outcome* outcomes) const {
-  auto batch = data::pack(prepare(samples, data::Purpose::training), data::kPackMultiple);
+void Evaluator::measure(const std::vector<data::Sample>& samples, const Members& members,
+                        std::vector<Outcome>& outcomes) const {
+  auto batch = data::pack(prepare(samples, members, data::Purpose::training), data::kPackMultiple);
   keep_features(batch);
   LossInput input;
   input.hidden_nd = model.forward(batch).index_select(0, batch.supervised_n.to(model.device()));
@@ -46,19 +64,24 @@ void Evaluator::measure(const std::vector<data::Sample>& samples, Outcome* outco
   const TraceScope scope("loss");
   const auto token_loss = loss.forward(input).token_loss_n.to(at::kCPU);
   int64_t begin = 0;
-  for (size_t i = 0; i < samples.size(); ++i) {
+  for (size_t i = 0; i < members.size(); ++i) {
     const int64_t n = batch.supervised_counts[i];
-    outcomes[i].loss = token_loss.narrow(0, begin, n).mean().item<double>();
-    outcomes[i].tokens = n;
+    auto& outcome = outcomes[members[i]];
+    outcome.loss = token_loss.narrow(0, begin, n).mean().item<double>();
+    outcome.tokens = n;
     begin += n;
   }
 }
 
-void Evaluator::answer(const std::vector<data::Sample>& samples, Outcome* outcomes) const {
+void Evaluator::answer(const std::vector<data::Sample>& samples, const Members& members,
+                       std::vector<Outcome>& outcomes) const {
   GenerateOptions generation;
   generation.max_tokens = options.max_tokens;
-  const auto answers = generate(model, prepare(samples, data::Purpose::generation), generation, tokenizer.eos_ids());
-  for (size_t i = 0; i < answers.size(); ++i) outcomes[i].predicted = tokenizer.decode(answers[i]);
+  auto prompts = prepare(samples, members, data::Purpose::generation);
+  for (size_t i = 0; i < members.size(); ++i)
+    outcomes[members[i]].room = room_for_answer(model, prompts[i].tokens(), options.max_tokens);
+  const auto answers = generate(model, std::move(prompts), generation, tokenizer.eos_ids());
+  for (size_t i = 0; i < members.size(); ++i) outcomes[members[i]].predicted = tokenizer.decode(answers[i]);
 }
 
 std::vector<Outcome> Evaluator::run(const std::vector<data::Sample>& samples, bool answers,
@@ -67,12 +90,14 @@ std::vector<Outcome> Evaluator::run(const std::vector<data::Sample>& samples, bo
   std::vector<Outcome> outcomes(samples.size());
   const auto batch_size = static_cast<size_t>(options.batch_size);
   for (size_t begin = 0; begin < samples.size(); begin += batch_size) {
-    const size_t end = std::min(begin + batch_size, samples.size());
-    const std::vector<data::Sample> part(samples.begin() + static_cast<long>(begin),
-                                         samples.begin() + static_cast<long>(end));
-    measure(part, &outcomes[begin]);
-    if (answers) answer(part, &outcomes[begin]);
-    on_progress(end - begin);
+    Members members(std::min(batch_size, samples.size() - begin));
+    std::iota(members.begin(), members.end(), begin);
+    each_good(members, outcomes, [&](const Members& some) { measure(samples, some, outcomes); });
+    const auto lacks_loss = [&](size_t i) { return !outcomes[i].failure.empty() || !std::isfinite(outcomes[i].loss); };
+    const size_t done = members.size();
+    std::erase_if(members, lacks_loss);
+    if (answers) each_good(members, outcomes, [&](const Members& some) { answer(samples, some, outcomes); });
+    on_progress(done);
   }
   return outcomes;
 }

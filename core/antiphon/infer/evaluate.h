@@ -1,6 +1,8 @@
 // Evaluation of a set of samples: the loss of the expected answers, and the answers that the model writes.
 #pragma once
 #include <functional>
+#include <string>
+#include <vector>
 
 #include <antiphon/component/loss.h>
 #include <antiphon/data/prepare.h>
@@ -13,7 +15,9 @@ namespace antiphon::infer {
 struct Outcome {
   double loss = 0;        // mean over its supervised tokens
   int64_t tokens = 0;     // of these
-  std::string predicted;  // "" where nothing was generated
+  std::string predicted;  // "" if nothing was generated
+  int64_t room = 0;       // tokens that the answer could have
+  std::string failure;    // why there is no loss or no answer; empty: there are
 };
 
 struct Evaluator {
@@ -24,15 +28,20 @@ struct Evaluator {
   data::FeatureCache& cache;
   const EvalOptions& options;
 
-  // Loss (and answers where `answers`) of every sample, in order. Every sample must be good: Error(data) names it.
+  // Loss (and answers if `answers`) of every sample, in order. What is wrong with a sample's data is told in its
+  // outcome, and costs no other sample anything. A loss that is not finite is left as it is, without an answer.
   std::vector<Outcome> run(const std::vector<data::Sample>& samples, bool answers,
                            const std::function<void(size_t done)>& on_progress) const;
 
  private:
-  std::vector<data::Prepared> prepare(const std::vector<data::Sample>& samples, data::Purpose purpose) const;
+  using Members = std::vector<size_t>;  // indices of samples
+  void each_good(const Members& members, std::vector<Outcome>& outcomes,
+                 const std::function<void(const Members&)>& work) const;
+  std::vector<data::Prepared> prepare(const std::vector<data::Sample>& samples, const Members& members,
+                                      data::Purpose purpose) const;
   void keep_features(graph::Batch& batch) const;
-  void measure(const std::vector<data::Sample>& samples, Outcome* outcomes) const;
-  void answer(const std::vector<data::Sample>& samples, Outcome* outcomes) const;
+  void measure(const std::vector<data::Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
+  void answer(const std::vector<data::Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
 };
 
 // What the last assistant turn says: the expected answer.

@@ -26,18 +26,26 @@ at::Tensor prefill(graph::MultimodalLm& model, std::vector<data::Prepared> promp
 
 }  // namespace
 
+int64_t room_for_answer(graph::MultimodalLm& model, int64_t prompt_tokens, int64_t max_tokens) {
+  const int64_t context = model.llm().max_positions();
+  if (prompt_tokens >= context)
+    fail(ErrorKind::data,
+         fmt::format("a prompt of {} tokens leaves no room for an answer in the model's context of {}", prompt_tokens,
+                     context),
+         "shorten the prompt");
+  return std::min(max_tokens, context - prompt_tokens);
+}
+
 std::vector<std::vector<int32_t>> generate(graph::MultimodalLm& model, std::vector<data::Prepared> prompts,
                                            const GenerateOptions& options, const std::vector<int32_t>& stop_ids,
                                            const OnToken& on_token) {
   c10::InferenceMode inference;
-  int64_t longest = 0;
-  for (const auto& prompt : prompts) longest = std::max(longest, prompt.tokens());
-  const int64_t capacity = longest + options.max_tokens;
-  if (capacity > model.llm().max_positions())
-    fail(ErrorKind::data,
-         fmt::format("a prompt of {} tokens and an answer of {} exceed the model's context of {}", longest,
-                     options.max_tokens, model.llm().max_positions()),
-         "shorten the prompt, or lower generate.max_tokens");
+  std::vector<int64_t> room;
+  int64_t capacity = 0;
+  for (const auto& prompt : prompts) {
+    room.push_back(room_for_answer(model, prompt.tokens(), options.max_tokens));
+    capacity = std::max(capacity, prompt.tokens() + room.back());
+  }
   auto cache = model.llm().make_cache(static_cast<int64_t>(prompts.size()), capacity);
   std::vector<std::vector<int32_t>> answers(prompts.size());
   std::vector<int64_t> rows(prompts.size());
@@ -53,7 +61,7 @@ std::vector<std::vector<int32_t>> generate(graph::MultimodalLm& model, std::vect
       if (std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) continue;
       answers[row].push_back(id);
       const bool wanted = !on_token || on_token(row, id);
-      if (wanted && step + 1 < options.max_tokens) open_rows.push_back(rows[i]), open_ids.push_back(ids[i]);
+      if (wanted && step + 1 < room[row]) open_rows.push_back(rows[i]), open_ids.push_back(ids[i]);
     }
     rows = std::move(open_rows);
     if (!rows.empty()) hidden = decode_step(model, open_ids, rows, cache);

@@ -77,8 +77,21 @@ TEST_CASE("an answer ends at a stop token, which is not part of it, or when the 
   CHECK(cut[2] == free[2]);
 }
 
-TEST_CASE("what does not fit into the context is refused before anything is computed") {
+TEST_CASE("answers end where the context does, each at its own length; a prompt that fills it is refused") {
   auto lm = graph::testing::test_model_that_answers();
-  CHECK_THROWS_AS(generate(*lm, prompts(*lm), {.max_tokens = 250}, {}), Error);
+  const auto all = prompts(*lm);
+  const auto answers = generate(*lm, prompts(*lm), {.max_tokens = 250}, {});
+  for (size_t i = 0; i < all.size(); ++i) {
+    CHECK(static_cast<int64_t>(answers[i].size()) == std::min<int64_t>(250, 256 - all[i].tokens()));
+  }
   CHECK(generate(*lm, {prompt(*lm, 1, 1, false)}, {.max_tokens = 255}, {})[0].size() == 255);
+  CHECK_THROWS_AS(generate(*lm, {prompt(*lm, 1, 256, false)}, {.max_tokens = 1}, {}), Error);
+}
+
+TEST_CASE("what is not finite is an error, at any temperature") {
+  auto lm = graph::testing::test_model_that_answers();
+  c10::AutoGradMode no_grad(false);
+  lm->llm().head_weight()[7][0] = std::nan("");
+  for (const double temperature : {0.0, 1.0})
+    CHECK_THROWS_AS(generate(*lm, prompts(*lm), {.max_tokens = 2, .temperature = temperature}, {}), Error);
 }

@@ -13,7 +13,7 @@ class Sampler {
   explicit Sampler(const GenerateOptions& options) : options_(options), random_(static_cast<uint64_t>(options.seed)) {}
   // logits [rows, vocab_size] of any floating dtype -> one id a row. Greedy at temperature 0; otherwise softmax at the
   // temperature over the top_k tokens, of these the smallest set of mass top_p (as transformers: the temperature
-  // first).
+  // first). Error(data) if a row holds NaN, or nothing finite is its largest value.
   std::vector<int64_t> next(const at::Tensor& logits);
 
  private:

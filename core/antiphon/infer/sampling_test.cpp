@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include <antiphon/base/error.h>
 #include <antiphon/infer/sampling.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -76,4 +77,17 @@ TEST_CASE("the same seed draws the same, another one does not") {
   };
   CHECK(draws(1) == draws(1));
   CHECK(draws(1) != draws(2));
+}
+
+TEST_CASE("sampling: logits that are not finite are an error at any temperature; masked ones are not") {
+  for (const double temperature : {0.0, 0.7}) {
+    Sampler sampler({.temperature = temperature});
+    for (const float bad : {std::nanf(""), HUGE_VALF}) {
+      const auto logits = at::tensor({1.0F, bad, 2.0F, -HUGE_VALF}).unsqueeze(0);
+      CHECK_THROWS_AS(sampler.next(logits), antiphon::Error);
+      CHECK_THROWS_AS(sampler.next(at::cat({at::zeros({1, 4}), logits})), antiphon::Error);
+    }
+    CHECK_THROWS_AS(sampler.next(at::full({1, 3}, -HUGE_VAL)), antiphon::Error);
+    CHECK(sampler.next(at::tensor({-HUGE_VALF, 1.0F, -HUGE_VALF}).unsqueeze(0)) == std::vector<int64_t>{1});
+  }
 }
