@@ -63,7 +63,8 @@ DataGuard::DataGuard(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {
   }
 }
 
-void DataGuard::add_token(const std::string& content) {
+void DataGuard::add_token(const std::string& token) {
+  const std::string_view content = contents_->emplace_back(token);
   finder_.add(content, 0);
   longest_ = std::max(longest_, content.size());
   for (size_t i = 1; i < content.size(); ++i) {

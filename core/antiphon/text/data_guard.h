@@ -1,5 +1,7 @@
 // Keeps text that comes from data from ever becoming a control token of the prompt it is put into.
 #pragma once
+#include <deque>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -22,14 +24,15 @@ class DataGuard {
   std::string operator()(std::string_view text) const;
 
  private:
-  void add_token(const std::string& content);
+  void add_token(const std::string& token);
   std::string guarded(std::string_view text) const;
   void mark_edges(std::string_view text, size_t offset, std::set<size_t>& marks) const;
   bool hides_control(std::string_view clean, std::string_view out) const;
 
   Tokenizer tokenizer_;
   TokenFinder finder_;
-  std::set<std::string, std::less<>> heads_, tails_;  // proper parts at the beginning; at the end
+  std::shared_ptr<std::deque<std::string>> contents_ = std::make_shared<std::deque<std::string>>();
+  std::set<std::string_view> heads_, tails_;  // of contents_: proper parts at the beginning; at the end
   size_t longest_ = 0;
   bool normalizes_ = false;
 };

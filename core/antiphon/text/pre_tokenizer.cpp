@@ -13,6 +13,7 @@
 namespace antiphon::text {
 namespace {
 
+constexpr size_t kMostSteps = 64;
 // The pattern of GPT-2 (openai/gpt-2, src/encoder.py).
 constexpr std::string_view gpt2_words = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
@@ -93,6 +94,7 @@ PreTokenizer::PreTokenizer(const nlohmann::json& description, const std::string&
 void PreTokenizer::add(const nlohmann::json& description, const std::string& where, int depth) {
   const JsonFields fields(description, where);
   const auto type = fields.text("type");
+  if (steps_.size() >= kMostSteps) fields.refuse(fmt::format("a pre-tokenizer of more than {} steps", kMostSteps));
   if (byte_level_ || !metaspace_.empty()) fields.refuse(fmt::format("{} after ByteLevel or Metaspace", type));
   if (type == "ByteLevel") {
     fields.only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
@@ -136,7 +138,9 @@ void PreTokenizer::add_metaspace(const JsonFields& fields) {
   metaspace_ = fields.text("replacement");
   prepend_ = fields.text("prepend_scheme", fields.flag("add_prefix_space", true) ? "always" : "never");
   split_at_metaspace_ = fields.flag("split", true);
-  if (metaspace_.empty() || (prepend_ != "always" && prepend_ != "first" && prepend_ != "never"))
+  if (metaspace_.empty() || code_point_at(metaspace_, 0).length != metaspace_.size())
+    fields.refuse("a replacement that is not one character");
+  if (prepend_ != "always" && prepend_ != "first" && prepend_ != "never")
     fields.refuse("the prepend_scheme " + prepend_);
 }
 

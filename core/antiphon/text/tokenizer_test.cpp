@@ -1,3 +1,4 @@
+#include <antiphon/text/data_guard.h>
 #include <antiphon/text/tokenizer.h>
 
 #include <ctime>
@@ -258,10 +259,61 @@ TEST_CASE("files that are malformed or not supported say what is wrong") {
   CHECK_THAT(refusal([](Json& f) { f["added_tokens"][0]["content"] = ""; }), ContainsSubstring("content"));
   CHECK_THAT(refusal([](Json& f) { f["added_tokens"][1]["content"] = "<|im_start|>"; }), ContainsSubstring("twice"));
   CHECK_THAT(refusal([](Json& f) { f["added_tokens"] = 5; }), ContainsSubstring("added_tokens"));
+  CHECK_THAT(refusal([](Json& f) { f["added_tokens"][1]["content"] = std::string(50000, 'a'); }),
+             ContainsSubstring("added_tokens[1].content has 50000 letters; at most 1000 are allowed"));
+  CHECK_THAT(refusal([](Json& f) {
+               f["normalizer"] = {{"type", "Sequence"}, {"normalizers", Json(65, {{"type", "NFC"}})}};
+             }),
+             ContainsSubstring("more than 64 steps"));
   CHECK_THAT(refusal([](Json& f) { f = Json::array(); }), ContainsSubstring("object"));
   CHECK_THROWS_AS(tokenizer_of(chat_tokenizer_json(), R"({"eos_token": "<gone>"})"), Error);
   CHECK_THROWS_AS(tokenizer_of(chat_tokenizer_json(), "[]"), Error);
   CHECK_THROWS_AS(Tokenizer::load("/nonexistent"), Error);
+}
+
+TEST_CASE("a post-processor adds a bounded number of ids") {
+  auto file = chat_tokenizer_json();
+  const Json piece = {{"SpecialToken", {{"id", "x"}, {"type_id", 0}}}},
+             text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const auto with = [&](size_t pieces, size_t ids) {
+    auto single = Json(pieces, piece);
+    single.push_back(text);
+    file["post_processor"] = {
+        {"type", "TemplateProcessing"},
+        {"single", single},
+        {"pair", Json::array()},
+        {"special_tokens", {{"x", {{"id", "x"}, {"ids", Json(ids, 262)}, {"tokens", Json::array()}}}}}};
+    return tokenizer_of(file).encode("", {.add_special_tokens = true}).size();
+  };
+  CHECK(with(10, 100) == 1000);
+  CHECK_THROWS_AS(with(10, 101), Error);
+  CHECK_THROWS_AS(with(2000, 2000), Error);
+}
+
+TEST_CASE("normalizers that multiply a text are refused before they do") {
+  auto file = chat_tokenizer_json();
+  const Json replace = {{"type", "Replace"}, {"pattern", {{"String", "e"}}}, {"content", std::string(64, 'e')}};
+  file["normalizer"] = {{"type", "Sequence"}, {"normalizers", Json(8, replace)}};
+  const auto tokenizer = tokenizer_of(file);
+  CHECK(tokenizer.normalized("none left? no: x") != "");  // up to 1 KiB more
+  CHECK_THROWS_AS(tokenizer.encode("eleven e e e"), Error);
+  // U+FDFA grows most of all characters, with its spaces replaced.
+  file["normalizer"] = Json::parse(
+      R"({"type": "Sequence", "normalizers": [{"type": "NFKD"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]})");
+  std::string text;
+  for (int i = 0; i < 10000; ++i) text += "\xEF\xB7\xBA";
+  CHECK(tokenizer_of(file).normalized(text).size() > 10 * text.size());
+}
+
+TEST_CASE("the guard's memory is linear in the tokens") {
+  std::vector<std::string> tokens;
+  for (int i = 0; i < 200; ++i) tokens.push_back("<" + std::to_string(i) + std::string(990, 'a') + ">");
+  const auto tokenizer = tokenizer_of(tokenizer_json({}, tokens));
+  const DataGuard guard(tokenizer);  // 200 MB and more if each part were kept by itself
+  for (const auto& text : {tokens[7], tokens[7].substr(0, 500), tokens[7].substr(400), std::string("aaa")})
+    for (const auto& begin : {std::string(), tokens[7].substr(0, 400)})
+      for (const auto id : tokenizer.encode(begin + guard(text), {.control = Control::guarded}))
+        CHECK_FALSE(tokenizer.is_control(id));
 }
 
 TEST_CASE("no damage to a file makes more than an Error") {
