@@ -295,7 +295,7 @@ TEST_CASE("normalizers that multiply a text are refused before they do") {
   const Json replace = {{"type", "Replace"}, {"pattern", {{"String", "e"}}}, {"content", std::string(64, 'e')}};
   file["normalizer"] = {{"type", "Sequence"}, {"normalizers", Json(8, replace)}};
   const auto tokenizer = tokenizer_of(file);
-  CHECK(tokenizer.normalized("none left? no: x") != "");  // up to 1 KiB more
+  CHECK(tokenizer.normalized("not a") == "not a");
   CHECK_THROWS_AS(tokenizer.encode("eleven e e e"), Error);
   // U+FDFA grows most of all characters, with its spaces replaced.
   file["normalizer"] = Json::parse(
