@@ -55,7 +55,6 @@ unpack() {
   [ "$SYSROOT/.done" -nt "$CARRY/sysroot.tar.gz" ] && return
   rm -rf "$SYSROOT" && mkdir -p "$SYSROOT"
   tar -xzf "$CARRY/sysroot.tar.gz" -C "$SYSROOT" || { say "$CARRY/sysroot.tar.gz cannot be unpacked"; return 1; }
-  [ -d third_party/minja ] || { mkdir -p third_party && cp -r "$SYSROOT/third_party/minja" third_party/; }
   printf '#!/bin/sh\nPKG_CONFIG_SYSROOT_DIR=%s PKG_CONFIG_LIBDIR=%s exec %s "$@"\n' "$SYSROOT" \
     "$SYSROOT/usr/lib/x86_64-linux-gnu/pkgconfig" "$SYSROOT/usr/bin/pkgconf" >"$SYSROOT/pkg-config"
   chmod +x "$SYSROOT/pkg-config"

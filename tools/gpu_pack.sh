@@ -44,10 +44,9 @@ packages() {
 
 main() {
   mkdir -p "$FOLDER"
-  [ -d third_party/minja ] || { say "third_party/minja is not there: run ./setup headers"; exit 1; }
   { headers; libraries; packages; } | sort -u >"$FOLDER/files.txt"
   tar -czf "$FOLDER/sysroot.tar.gz" --transform 's,^usr/bin/pkgconf.*,usr/bin/pkgconf,' \
-    -C / -T <(sed 's,^/,,' "$FOLDER/files.txt") -C "$PWD" third_party/minja
+    -C / -T <(sed 's,^/,,' "$FOLDER/files.txt")
   local mib
   mib=$(du -m --apparent-size "$FOLDER/sysroot.tar.gz" | cut -f 1)
   say "$(wc -l <"$FOLDER/files.txt") files, $mib MiB in $FOLDER/sysroot.tar.gz"

@@ -102,10 +102,43 @@ TEST_CASE("a hostile template ends in an error, not in a crash or a hang") {
   CHECK(failure("{{ " + repeated("not ", 5000) + "1 }}") != "rendered");
   CHECK(failure("{{ " + repeated("[", 100000)) != "rendered");
   CHECK(failure(repeated("{% if true %}", 10000) + repeated("{% endif %}", 10000)) != "rendered");
-  CHECK(failure("{{ " + std::string(100000, ' ') + "1 }}") != "rendered");
-  CHECK(failure("{{ " + std::string(100000, 'a') + " }}") != "rendered");
+  CHECK(rendered("{{ " + std::string(100000, ' ') + "1 }}") == "1");
   CHECK(rendered("{# " + std::string(200000, ' ') + "#}a" + std::string(10000, ' ') + "{%- if true %}b{% endif %}") ==
         "ab");
+}
+
+TEST_CASE("limits are the same each time, and grow with the conversation") {
+  const std::string loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}";
+  CHECK_THAT(failure(loop), ContainsSubstring("runs too long (more than 20"));
+  CHECK(failure(loop) == failure(loop));
+  CHECK_THAT(failure("{{ 'a' * 10000000000 }}"), ContainsSubstring("makes too much (more than 25"));
+  CHECK_THAT(
+      failure("{% for i in range(99999) %}{% for j in range(99999) %}a line of some length{% endfor %}{% endfor %}"),
+      ContainsSubstring("writes too much (more than 10"));
+  CHECK_THAT(failure("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}"), ContainsSubstring("nests too deep"));
+  auto many = Json::array();
+  for (int i = 0; i < 3000; ++i) many.push_back({{"role", "user"}, {"content", std::string(1000, 'x')}});
+  const auto copying = ChatTemplate::from_source(
+      "{% for m in messages %}{{ '<' + m.role + '>' + m['content'] | trim + '</s>' }}{% endfor %}", {});
+  CHECK(copying.render(many, {}).size() == 3000 * (6 + 1000 + 4));
+}
+
+TEST_CASE("what a template says is shown without its control characters, and cut") {
+  const auto words = failure("{{ raise_exception('\x1b[31mred' ~ 'a' * 1000000) }}");
+  CHECK_THAT(words, ContainsSubstring("\\x1b[31mred"));
+  CHECK(words.find('\x1b') == std::string::npos);
+  CHECK(words.size() < 1000);
+}
+
+TEST_CASE("errors name the template and the line") {
+  const auto chat = ChatTemplate::from_source("a\n\n{{ 1 / 0 }}", {}, "the chat template of some/folder");
+  try {
+    chat.render(talk, {});
+    FAIL("rendered");
+  } catch (const Error& error) {
+    CHECK(error.message() == "the chat template of some/folder failed: division by zero (line 3)");
+    CHECK(error.kind() == ErrorKind::data);
+  }
 }
 
 TEST_CASE("a directory's template comes from the file, else from the config") {

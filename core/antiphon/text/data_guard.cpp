@@ -13,7 +13,7 @@ std::string without_marks(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size();) {
     const auto [c, length] = code_point_at(text, i);
-    out += c >= 0xFDD0 && c <= 0xFDD2 ? std::string_view("\xEF\xBF\xBD") : text.substr(i, length);
+    out += c >= 0xFDD0 && c <= 0xFDD5 ? std::string_view("\xEF\xBF\xBD") : text.substr(i, length);
     i += length;
   }
   return out;

@@ -19,7 +19,7 @@ class DataGuard {
   explicit DataGuard(Tokenizer tokenizer);
 
   // `text` with guards (tokenizer.h) wherever it contains a control token, could be the middle or the end of one that
-  // the template begins, or could begin one that the template ends. U+FDD0 to U+FDD2 become U+FFFD.
+  // the template begins, or could begin one that the template ends. U+FDD0 to U+FDD5 become U+FFFD.
   // Data error where it is not well-formed UTF-8.
   std::string operator()(std::string_view text) const;
 

@@ -9,12 +9,15 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
-#include <antiphon/text/unicode.h>
+#include <antiphon/text/answer_spans.h>
 
 namespace antiphon::text {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr size_t max_turns = 10'000;
+constexpr std::string_view thought_begins = "<think>", thought_ends = "</think>";
 
 // Templates write roles between the parts of control tokens, so that no other name may come in.
 constexpr std::array<std::string_view, 5> roles = {"system", "developer", "user", "assistant", "tool"};
@@ -23,11 +26,6 @@ void check_role(const std::string& role) {
   if (std::find(roles.begin(), roles.end(), role) == roles.end())
     fail(ErrorKind::data, fmt::format("a turn has the role \"{}\"", shown(role)),
          "use system, developer, user, assistant or tool");
-}
-
-[[noreturn]] void fail_split(size_t turn, std::string_view what) {
-  fail(ErrorKind::config, fmt::format("the chat template cannot be split into turns: {} turn {}", what, turn),
-       "take a template that writes each turn the same way whatever follows it");
 }
 
 std::vector<int32_t> media_of(const std::vector<Turn>& turns) {
@@ -57,31 +55,6 @@ int32_t media_number(std::string_view digits) {
     fail(ErrorKind::data, "the chat template changes the place of a media item",
          "take a template that copies the text of a turn");
   return number;
-}
-
-// Text and media of a turn as a list; media without a placeholder are marks within the text.
-Json content_of(const Turn& turn, const DataGuard& guard) {
-  auto list = Json::array();
-  std::string text, content;
-  const auto flush = [&] {
-    content += guard(text);
-    if (!content.empty()) list.push_back({{"type", "text"}, {"text", content}});
-    text.clear(), content.clear();
-  };
-  for (const auto& part : turn.parts) {
-    if (part.media < 0) {
-      text += part.text;
-    } else if (part.placeholder.empty()) {
-      content += guard(text) + fmt::format("{}{}{}", media_open, part.media, media_close);
-      text.clear();
-    } else {
-      flush();
-      list.push_back({{"type", part.type}});
-    }
-  }
-  flush();
-  if (list.empty()) list.push_back({{"type", "text"}, {"text", ""}});
-  return list;
 }
 
 Json joined(const Json& list) {
@@ -143,56 +116,86 @@ PromptBuilder::Waiting PromptBuilder::waiting(const std::vector<Turn>& turns) co
   return waiting;
 }
 
-Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time now) const {
-  auto waiting = this->waiting(turns);
+// A thought that an assistant turn begins with keeps its marks; all else is guarded.
+std::string PromptBuilder::guarded(const Turn& turn, std::string_view text, bool first) const {
+  const auto is_mark = [&](std::string_view mark) {
+    const auto id = tokenizer_.id_of(mark);
+    return id && !tokenizer_.is_special(*id);
+  };
+  const size_t begin = text.find_first_not_of(" \n"), end = text.find(thought_ends);
+  const bool thinks = first && turn.role == "assistant" && begin != std::string_view::npos &&
+                      text.substr(begin).starts_with(thought_begins) && end != std::string_view::npos;
+  if (!thinks || !is_mark(thought_begins) || !is_mark(thought_ends)) return guard_(text);
+  const size_t inside = begin + thought_begins.size();
+  return fmt::format("{}{}{}{}{}", text.substr(0, begin), thought_begins, guard_(text.substr(inside, end - inside)),
+                     thought_ends, guard_(text.substr(end + thought_ends.size())));
+}
+
+// Text and media of a turn as a list; media without a placeholder are marks within the text.
+Json PromptBuilder::content_of(const Turn& turn) const {
+  auto list = Json::array();
+  std::string text, content;
+  const auto take = [&] {
+    content += guarded(turn, text, list.empty() && content.empty());
+    text.clear();
+  };
+  const auto flush = [&] {
+    take();
+    if (!content.empty()) list.push_back({{"type", "text"}, {"text", content}});
+    content.clear();
+  };
+  for (const auto& part : turn.parts) {
+    if (part.media < 0) {
+      text += part.text;
+    } else if (part.placeholder.empty()) {
+      take();
+      content += fmt::format("{}{}{}", media_open, part.media, media_close);
+    } else {
+      flush();
+      list.push_back({{"type", part.type}});
+    }
+  }
+  flush();
+  if (list.empty()) list.push_back({{"type", "text"}, {"text", ""}});
+  return list;
+}
+
+Json PromptBuilder::messages_of(const std::vector<Turn>& turns, bool lists) const {
+  if (turns.size() > max_turns)
+    fail(ErrorKind::data, fmt::format("the conversation has {} turns; at most {} are taken", turns.size(), max_turns),
+         "divide it into several samples");
   auto messages = Json::array();
   for (const auto& turn : turns) {
     check_role(turn.role);
-    auto list = content_of(turn, guard_);
-    const bool plain = waiting.empty() && !template_.wants_lists();
-    messages.push_back({{"role", turn.role}, {"content", plain ? joined(list) : std::move(list)}});
+    auto list = content_of(turn);
+    messages.push_back({{"role", turn.role}, {"content", lists ? std::move(list) : joined(list)}});
   }
-  const auto render = [&](size_t count, bool opening) {
-    const Json part(messages.begin(), messages.begin() + static_cast<ptrdiff_t>(count));
-    return template_.render(part, {opening, now});
-  };
-  const auto whole = render(turns.size(), answer);
+  return messages;
+}
+
+Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time now) const {
+  auto waiting = this->waiting(turns);
+  const auto messages = messages_of(turns, !waiting.empty() || template_.wants_lists());
+  const auto whole = render_conversation(template_, tokenizer_, messages, {answer, now});
+  const std::string_view text = whole.text;
+  if (text.empty())
+    fail(ErrorKind::data, template_.name() + " writes nothing for this conversation",
+         "take the template of the original model");
   Prompt prompt;
   size_t done = 0;
-  for (size_t i = 0; i < turns.size(); ++i) {
-    if (turns[i].role != "assistant") continue;
-    const auto before = render(i, true), with = render(i + 1, false);
-    if (before.size() < done || !with.starts_with(before))
-      fail_split(i, "the opening of the answer is not what precedes");
-    if (!whole.starts_with(with)) fail_split(i, "later turns change what is written for");
-    append(std::string_view(whole).substr(done, before.size() - done), false, waiting, prompt);
-    done = before.size() + end_of_turn(std::string_view(with).substr(before.size()));
-    append(std::string_view(whole).substr(before.size(), done - before.size()), true, waiting, prompt);
+  for (const auto& [begin, end] : whole.answers) {
+    append(text.substr(done, begin - done), false, waiting, prompt);
+    append(text.substr(begin, end - begin), true, waiting, prompt);
+    done = end;
   }
-  append(std::string_view(whole).substr(done), false, waiting, prompt);
+  append(text.substr(done), false, waiting, prompt);
   check_media(turns, prompt);
-  if (const auto bos = tokenizer_.bos_id(); as_processor_ && !(bos && whole.starts_with(tokenizer_.token_of(*bos)))) {
+  if (const auto bos = tokenizer_.bos_id(); as_processor_ && !(bos && text.starts_with(tokenizer_.token_of(*bos)))) {
     const auto& prefix = tokenizer_.prefix_ids();
     prompt.ids.insert(prompt.ids.begin(), prefix.begin(), prefix.end());
     prompt.supervised.insert(prompt.supervised.begin(), prefix.size(), false);
   }
   return prompt;
-}
-
-// Data holds no control token any more, so that the first one that ends a turn is the template's.
-size_t PromptBuilder::end_of_turn(std::string_view turn) const {
-  size_t first = std::string_view::npos, end = turn.size();
-  for (const auto& token : tokenizer_.added_tokens()) {
-    const auto& eos = tokenizer_.eos_ids();
-    if (!tokenizer_.is_control(token.id) || std::find(eos.begin(), eos.end(), token.id) == eos.end()) continue;
-    const size_t found = turn.find(token.content);
-    if (found >= first) continue;
-    first = found;
-    end = found + token.content.size();
-    while (token.rstrip && end < turn.size() && is_space(code_point_at(turn, end).value))
-      end += code_point_at(turn, end).length;
-  }
-  return end;
 }
 
 // An answer goes on from the words that open it.

@@ -1,8 +1,9 @@
 // Conversations as token ids: what a model is trained on and asked with.
 //
-// Text out of data never becomes a control token, whatever it says; everything else is id for id what transformers'
-// apply_chat_template gives. Each assistant turn is tokenized on its own, after what precedes it, and so comes out in
-// training as it does in generation.
+// Text out of data never becomes a control token, whatever it says, but for <think> and </think> around the thought
+// that an assistant turn begins with; everything else is id for id what transformers' apply_chat_template gives. Each
+// assistant turn is tokenized on its own, after what precedes it, and so comes out in training as it does in
+// generation.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -10,6 +11,8 @@
 #include <map>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json_fwd.hpp>
 
 #include <antiphon/text/chat_template.h>
 #include <antiphon/text/data_guard.h>
@@ -35,7 +38,9 @@ struct Prompt {
   // Token ids; the place of media item i is the one entry -1 - i, which the model expands.
   std::vector<int32_t> ids;
   // Parallel to ids: what an assistant turn says, up to and including its end-of-turn token (the first of
-  // Tokenizer::eos_ids after the turn's opening; where the template writes none, all that it writes for the turn).
+  // Tokenizer::eos_ids after its text; where the template writes none, all that it writes for the turn). A turn begins
+  // as far as the template's opening of an answer goes: one that opens a thought, and leaves it out of finished turns,
+  // shares less than all of it.
   std::vector<bool> supervised;
 };
 
@@ -47,8 +52,9 @@ class PromptBuilder {
   PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template, bool as_processor = false);
 
   using Time = std::chrono::system_clock::time_point;  // what the template takes for now
-  // The whole conversation. Data error where a turn is malformed, where the template refuses it or loses media; config
-  // error where the template cannot be split into turns.
+  // The whole conversation. Data error where a turn is malformed, where there are more than 10,000, and where the
+  // template refuses it, writes nothing or loses media; config error where its answers cannot be found
+  // (answer_spans.h).
   Prompt training(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
   // The same, and the opening of the assistant's answer to the last turn, which must not be the assistant's.
   Prompt generation(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
@@ -66,7 +72,9 @@ class PromptBuilder {
 
   Prompt build(const std::vector<Turn>& turns, bool answer, Time now) const;
   Waiting waiting(const std::vector<Turn>& turns) const;
-  size_t end_of_turn(std::string_view turn) const;
+  nlohmann::ordered_json messages_of(const std::vector<Turn>& turns, bool lists) const;
+  std::string guarded(const Turn& turn, std::string_view text, bool first) const;
+  nlohmann::ordered_json content_of(const Turn& turn) const;
   bool ends_with_eos(const Prompt& prompt) const;
   Before before(const Prompt& prompt) const;
   void append(std::string_view text, bool supervised, Waiting& waiting, Prompt& prompt) const;

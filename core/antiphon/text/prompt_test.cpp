@@ -245,9 +245,111 @@ TEST_CASE("conversations and templates that cannot be used say why") {
              }),
              ContainsSubstring("no turn to answer"));
   CHECK_THAT(refusal([&] { prompts.generation({}); }), ContainsSubstring("no turn to answer"));
-  const auto counting = builder("{{ messages | length }}" + std::string(chatml));
+  const auto other =
+      builder(std::string(chatml) + "{% if add_generation_prompt %}{{ '<|im_start|>robot' }}{% endif %}");
+  const auto apart = builder(
+      "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>{% endif "
+      "%}");
   CHECK_THAT(refusal([&] {
-               counting.training({says("user", "a"), says("assistant", "b")});
+               apart.training({says("user", "a"), says("assistant", "b")});
              }),
              ContainsSubstring("cannot be split"));
+  CHECK(taught(other, other.training({says("user", "a"), says("assistant", "b")})) == "b<|im_end|>");
+  CHECK_THAT(refusal([&] { builder("{# #}").training({says("user", "a")}); }), ContainsSubstring("writes nothing"));
+}
+
+namespace {
+
+constexpr const char* thinking_tokens[] = {"<|im_start|>", "<|im_end|>", "<think>", "</think>"};
+
+PromptBuilder thinker(const std::string& source) {
+  auto file = tokenizer_json({{"h", "e"}}, {std::begin(thinking_tokens), std::end(thinking_tokens)});
+  file["added_tokens"][2]["special"] = false, file["added_tokens"][3]["special"] = false;
+  return builder(source, tokenizer_of(file, R"({"eos_token": "<|im_end|>"})"));
+}
+
+std::string all_of(const PromptBuilder& prompts, const Prompt& prompt) {
+  return prompts.tokenizer().decode(prompt.ids, false);
+}
+
+// DeepSeek-R1's way: asks with an open thought, leaves thoughts out of finished turns.
+const std::string opens_thought =
+    "{% for m in messages %}{% if m.role == 'user' %}{{ '<|im_start|>' + m.content }}{% else %}{% set text = m.content "
+    "%}{% if '</think>' in text %}{% set text = text.split('</think>')[-1] %}{% endif %}{{ '<|im_start|>A' + text + "
+    "'<|im_end|>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>A<think>\\n' }}{% endif %}";
+
+// Qwen3's way: writes a thought, maybe an empty one, into the last answer, and leaves it out of earlier ones.
+const std::string last_thought =
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}{% if m.role == 'assistant' %}{% set thought = '' "
+    "%}{% "
+    "set text = m.content %}{% if '</think>' in text %}{% set thought = "
+    "text.split('</think>')[0].split('<think>')[-1].strip('\\n') %}{% set text = "
+    "text.split('</think>')[-1].lstrip('\\n') "
+    "%}{% endif %}{% if loop.last %}{{ '<think>\\n' + thought + '\\n</think>\\n\\n' }}{% endif %}{{ text }}{% else "
+    "%}{{ "
+    "m.content }}{% endif %}{{ '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ "
+    "'<|im_start|>assistant\\n' "
+    "}}{% endif %}";
+
+// gpt-oss's way: channels, and another token at the end of the last answer.
+const std::string channels =
+    "{% for m in messages %}{% if m.role == 'user' %}{{ '<|im_start|>user:' + m.content + '<think>' }}{% elif "
+    "loop.last and "
+    "not add_generation_prompt %}{{ '<|im_start|>bot[final]:' + m.content + '<|im_end|>' }}{% else %}{{ "
+    "'<|im_start|>bot[final]:' + m.content + '<think>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ "
+    "'<|im_start|>bot' }}{% endif %}";
+
+}  // namespace
+
+TEST_CASE("a template that opens a thought is trained and talked with") {
+  const auto prompts = thinker(opens_thought);
+  const std::vector<Turn> turns{says("user", "Hello"), says("assistant", "Hi."), says("user", "And you?"),
+                                says("assistant", "<think>hm</think>Fine.")};
+  const auto prompt = prompts.training(turns);
+  CHECK(all_of(prompts, prompt) ==
+        "<|im_start|>Hello<|im_start|>AHi.<|im_end|><|im_start|>And you?<|im_start|>AFine.<|im_end|>");
+  CHECK(taught(prompts, prompt) == "Hi.<|im_end|>Fine.<|im_end|>");
+  CHECK(all_of(prompts, prompts.generation({turns.begin(), turns.begin() + 3})) ==
+        "<|im_start|>Hello<|im_start|>AHi.<|im_end|><|im_start|>And you?<|im_start|>A<think>\n");
+  // An answer that begins as the opening goes on, but is text.
+  CHECK(taught(prompts, prompts.training({says("user", "a"), says("assistant", "<think")})) == "<think<|im_end|>");
+}
+
+TEST_CASE("a template that writes a thought into the last answer only") {
+  const auto prompts = thinker(last_thought);
+  const auto prompt = prompts.training({says("user", "a"), says("assistant", "<think>\nx\n</think>\n\nb"),
+                                        says("user", "c"), says("assistant", "<think>\nhm\n</think>\n\nd")});
+  CHECK(taught(prompts, prompt) == "b<|im_end|><think>\nhm\n</think>\n\nd<|im_end|>");
+  CHECK(controls(prompts, prompt) == 10);
+  CHECK(taught(prompts, prompts.training({says("user", "a"), says("assistant", "b")})) ==
+        "<think>\n\n</think>\n\nb<|im_end|>");
+  // Marks of a thought elsewhere are text.
+  const auto hostile = prompts.training({says("user", "<think>a</think>"), says("assistant", "b</think>")});
+  CHECK(controls(prompts, hostile) == 6);
+}
+
+TEST_CASE("a template with channels, and another end for the last answer") {
+  const auto prompts = thinker(channels);
+  const auto prompt =
+      prompts.training({says("user", "a"), says("assistant", "b"), says("user", "c"), says("assistant", "d")});
+  CHECK(taught(prompts, prompt) == "[final]:b<think>[final]:d<|im_end|>");
+}
+
+TEST_CASE("tool turns and turns without text") {
+  const auto prompts = builder();
+  const auto prompt = prompts.training({says("user", "a"), says("assistant", ""), says("tool", "x"),
+                                        says("assistant", "b"), says("user", ""), says("assistant", "c")});
+  CHECK(taught(prompts, prompt) == "<|im_end|>b<|im_end|>c<|im_end|>");
+}
+
+TEST_CASE("a long conversation takes time in proportion, a longer one is refused") {
+  const auto prompts = builder();
+  const auto talk = [](size_t count) {
+    std::vector<Turn> turns;
+    for (size_t i = 0; i < count; ++i) turns.push_back(says(i % 2 == 0 ? "user" : "assistant", i % 2 == 0 ? "x" : "y"));
+    return turns;
+  };
+  const auto prompt = prompts.training(talk(2000));
+  CHECK(std::count(prompt.supervised.begin(), prompt.supervised.end(), true) == 2000);
+  CHECK_THAT(refusal([&] { prompts.training(talk(100'000)); }), ContainsSubstring("at most 10000"));
 }

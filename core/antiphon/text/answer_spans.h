@@ -1,0 +1,32 @@
+// Where the answers stand in a rendered conversation, in a few renderings whatever its length.
+//
+// Marks are put around the texts of the turns, and the conversation is rendered with them and without: where both
+// agree, the marks show the place of each turn. An answer begins where the rendering goes on as the template opens an
+// answer, and no later than its text: a template may open a thought when it asks for an answer, and write finished ones
+// without.
+#pragma once
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <antiphon/text/chat_template.h>
+#include <antiphon/text/tokenizer.h>
+
+namespace antiphon::text {
+
+struct AnswerSpan {
+  size_t begin, end;  // bytes: what the turn says, up to and including the token that ends it
+};
+
+struct RenderedConversation {
+  std::string text;
+  std::vector<AnswerSpan> answers;  // in order
+};
+
+// `messages`: {"role", "content"}, with content a text or a list of parts, as the template wants it. Config error where
+// an answer cannot be found, or does not begin as the template opens it.
+RenderedConversation render_conversation(const ChatTemplate& chat_template, const Tokenizer& tokenizer,
+                                         const nlohmann::ordered_json& messages, const ChatTemplate::Options& options);
+
+}  // namespace antiphon::text

@@ -1,0 +1,20 @@
+// Jinja's filters, in groups; a filter takes its input as `self`.
+#pragma once
+#include <map>
+
+#include <antiphon/text/jinja/run.h>
+
+namespace antiphon::text::jinja {
+
+using Natives = std::map<std::string_view, Native>;
+const Natives& text_filters();
+const Natives& list_filters();
+const Natives& choice_filters();  // by tests and attributes
+const Natives& number_filters();
+
+// The value at a path such as "a.b.0", by object[part]; `otherwise` for what is not there.
+Value at_path(Run& run, const Value& item, const Value& path, const Value* otherwise = nullptr);
+// As sorting sees it: small letters.
+Value without_case(Run& run, const Value& value);
+
+}  // namespace antiphon::text::jinja

@@ -1,0 +1,97 @@
+"""Chat templates against jinja2 in the environment of transformers' apply_chat_template.
+
+template_parity.py PROBE: PROBE is the program template_probe. Pieces of templates (template_snippets.py), and templates in
+the styles of many model families (template_styles.py) over conversations of several shapes. With ANTIPHON_LONG=1, and where
+the source distribution of llama-cpp-python lies in .cache, the templates of models that it ships, too. Exit code 1 where
+anything differs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from template_snippets import REFUSED, SNIPPETS
+from template_styles import CONVERSATIONS, STYLES
+from transformers.utils.chat_template_utils import _compile_jinja_template
+
+TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+MESSAGES = [
+    {"role": "system", "content": "You are “terse”.\n"},
+    {"role": "user", "content": "  Hi <b>ö</b> 😀  "},
+    {"role": "assistant", "content": "<think>\nhm\n</think>\n\nYo \"q\" 'r' \\ {x}"},
+    {"role": "user", "content": "line\nbreak\ttab\u00a0"},
+]
+
+
+def expected(template, messages, generation):
+    try:
+        compiled = _compile_jinja_template(template)
+        return compiled.render(messages=messages, tools=None, documents=None, add_generation_prompt=generation, **TOKENS)
+    except Exception as error:  # whatever Jinja refuses must be refused
+        return error
+
+
+def ask(probe, requests, *arguments):
+    feed = "".join(json.dumps(request) + "\n" for request in requests)
+    done = subprocess.run([probe, *arguments], input=feed.encode(), stdout=subprocess.PIPE, check=True)
+    return [json.loads(line) for line in done.stdout.decode().split("\n")[:-1]]
+
+
+def compare(probe, name, cases):
+    """cases: (template, messages, generation)"""
+    requests = [{"template": t, "messages": m, "tokens": TOKENS, "generation": g, "now": int(time.time())} for t, m, g in cases]
+    wrong = refused = 0
+    for (template, messages, generation), answer in zip(cases, ask(probe, requests)):
+        want = expected(template, messages, generation)
+        refused += isinstance(want, Exception)
+        if ("error" in answer) if isinstance(want, Exception) else answer.get("text") == want:
+            continue
+        wrong += 1
+        if wrong <= 20:
+            print(f"{name}: {ascii(template[:600])}\n  expected {ascii(want)}\n  got      {ascii(answer)}")
+    print(f"{name}: {len(cases)} compared, {refused} refused by both, {wrong} differ", flush=True)
+    return wrong
+
+
+def compare_refused(probe):
+    wrong = 0
+    for (template, words), answer in zip(REFUSED, ask(probe, [{"template": t, "messages": MESSAGES} for t, _ in REFUSED])):
+        if words not in answer.get("error", ""):
+            wrong += 1
+            print(f"refused: {template}: {answer}, expected an error with {words!r}")
+    print(f"refused: {len(REFUSED)} compared, {wrong} differ")
+    return wrong
+
+
+def styles(templates):
+    return [(template, talk, generation) for template in templates for talk in CONVERSATIONS for generation in (False, True)]
+
+
+def shipped_elsewhere():
+    """The templates of models that llama.cpp's tests use, out of a source distribution that ./setup may have fetched."""
+    cache = Path(__file__).resolve().parents[2] / ".cache"
+    for archive in sorted(cache.glob("llama_cpp_python-*.tar.gz")):
+        with tarfile.open(archive) as files:
+            return {m.name.split("/")[-1]: files.extractfile(m).read().decode() for m in files if m.name.endswith(".jinja")}
+    return {}
+
+
+def main():
+    probe = sys.argv[1]
+    wrong = compare(probe, "snippets", [(snippet, MESSAGES, True) for snippet in SNIPPETS])
+    wrong += compare_refused(probe)
+    for name, template in STYLES.items():
+        wrong += compare(probe, name, styles([template]))
+    if os.environ.get("ANTIPHON_LONG"):
+        for name, template in shipped_elsewhere().items():
+            wrong += compare(probe, name, styles([template]))
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main() else 0)
