@@ -2,6 +2,7 @@
 
 import json
 import random
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,36 @@ class Show(Data):
         self.assertIn("«é↵\n世\U0001f600<|im_end|>»↵\n", shown, "characters of several tokens are whole")
         self.assertNotIn("\033", shown)
         self.assertIn("\\xc3", self.show(self.config, "--source", path, "--tokens"), "half a character is shown by its bytes")
+
+    def template(self, text):
+        path = self.folder / "template.jinja"
+        path.write_text(text)
+        return sets(model__llm__chat_template=path)
+
+    def test_a_template_that_opens_a_thought(self):
+        talk = [{"role": role, "content": text} for role, text in [("user", "Hello"), ("assistant", "Hi."), ("user", "And you?"), ("assistant", "Fine.")]]
+        path = self.write("thought.jsonl", [{"messages": talk}])
+        chosen = self.template("{% for m in messages %}{% if m.role == 'user' %}{{ '<|im_start|>' + m.content }}{% else %}{{ '<|im_start|>A' + m.content.split('</think>')[-1] + '<|im_end|>' }}{% endif %}"
+                               "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>A<think>\\n' }}{% endif %}")
+        shown = self.show(self.config, "--source", path, *chosen)
+        self.assertIn("<|im_start|>Hello<|im_start|>A«Hi.<|im_end|>»<|im_start|>And·you?<|im_start|>A«Fine.<|im_end|>»", shown)
+
+    def test_hostile_templates(self):
+        path = self.write("plain.jsonl", [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}])
+        for text, words in [("{{ 1/0 }}", "division by zero"), ("{{ 'a' * 10000000000 }}", "makes too much"), ("{# #}", "writes nothing for this conversation"),
+                            ("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}", "nests too deep"), ("{{ raise_exception('\\x1b[31mred') }}", "\\x1b[31mred")]:
+            said = self.call("data", "show", self.config, "--source", path, *self.template(text), code=3).stderr
+            self.assertIn(words, said)
+            self.assertIn("template.jinja", said)
+            self.assertNotIn("\x1b", said)
+
+    def test_many_turns(self):
+        turns = lambda count: [{"role": "user" if i % 2 == 0 else "assistant", "content": "x"} for i in range(count)]
+        path = self.write("turns.jsonl", [{"messages": turns(2000)}, {"messages": turns(100_000)}])
+        begin = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        self.assertIn("too long", self.show(self.config, "--source", path))
+        self.assertIn("at most 10000", self.call("data", "show", self.config, "--source", path, "--line", 2, code=3).stderr)
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begin, 8, "two runs of the program, in processor time")
 
     def test_bad_and_long(self):
         path = self.write("bad.jsonl", [{"messages": []}, records(self.folder / "data" / "train.jsonl")[0]])

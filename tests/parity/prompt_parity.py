@@ -2,7 +2,7 @@
 
 prompt_parity.py PROBE [DIRECTORY]: PROBE is the program prompt_probe; DIRECTORY a Hugging Face directory with tokenizer
 and chat template, compared as it is. Without it, small tokenizers with templates in the style of ChatML, Llama 3, Qwen2.5
-and Mistral, and one that exercises the language, are made here. Exit code 1 where anything differs.
+and Mistral, one that exercises the language, and those of reasoning models, are made here. Exit code 1 where anything differs.
 """
 
 import json
@@ -161,6 +161,28 @@ STYLES = {
     "language": (LANGUAGE, ["<s>", "</s>"], "<s>", "</s>"),
 }
 
+# Reasoning models: what an answer teaches stands in a generation block. Opened by the template and left out of finished
+# turns (R1); the same with line breaks that are stripped (QwQ); written into the last answer, also where it is empty
+# (Qwen3); empty in all (SmolLM3 without thinking); channels, and another end for the last answer (gpt-oss).
+THOUGHT = "{% set text = m.content %}{% if '</think>' in text %}{% set text = text.split('</think>')[-1]STRIP %}{% endif %}"
+R1 = """{{ bos_token }}{% for m in messages %}{% if m.role == 'assistant' %}THOUGHT{{ '<|Assistant|>' }}{% generation %}{{ text + eos_token }}{% endgeneration %}{% else %}{{ '<|User|>' + m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|Assistant|><think>\\n' }}{% endif %}""".replace("THOUGHT", THOUGHT).replace("STRIP", "")
+QWQ = """{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}{% if m.role == 'assistant' %}THOUGHT{% generation %}{{ text + '<|im_end|>' }}{% endgeneration %}{% else %}{{ m.content + '<|im_end|>' }}{% endif %}{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n<think>\\n' }}{% endif %}""".replace("THOUGHT", THOUGHT).replace("STRIP", ".lstrip('\\n')")
+QWEN3 = """{% set ns = namespace(last=-1) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}
+{%- for m in messages %}{% if m.role == 'tool' %}{{ '<|im_start|>user\\n<tool_response>\\n' + m.content + '\\n</tool_response><|im_end|>\\n' }}{% elif m.role == 'assistant' %}
+{%- set thought = '' %}{% set text = m.content %}{% if '</think>' in text %}{% set thought = text.split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n') %}{% set text = text.split('</think>')[-1].lstrip('\\n') %}{% endif %}
+{{- '<|im_start|>assistant\\n' }}{% generation %}{% if loop.index0 > ns.last and (loop.last or thought) %}{{ '<think>\\n' + thought.strip('\\n') + '\\n</think>\\n\\n' + text.lstrip('\\n') }}{% else %}{{ text }}{% endif %}{{ '<|im_end|>' }}{% endgeneration %}{{ '\\n' }}
+{%- else %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
+SMOLLM3 = """{{ '<|im_start|>system\\nReasoning Mode: /no_think<|im_end|>\\n' }}{% for m in messages %}{% if m.role == 'assistant' %}THOUGHT{{ '<|im_start|>assistant\\n<think>\\n\\n</think>\\n' }}{% generation %}{{ text + '<|im_end|>' }}{% endgeneration %}{{ '\\n' }}{% else %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n<think>\\n\\n</think>\\n' }}{% endif %}""".replace("THOUGHT", THOUGHT).replace("STRIP", ".lstrip('\\n')")
+CHANNELS = """{% for m in messages %}{% if m.role == 'assistant' %}THOUGHT{{ '<|start|>assistant' }}{% generation %}{{ '<|channel|>final<|message|>' + text }}{% if loop.last and not add_generation_prompt %}{{ '<|return|>' }}{% else %}{{ '<|end|>' }}{% endif %}{% endgeneration %}{% else %}{{ '<|start|>' + m.role + '<|message|>' + m.content + '<|end|>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}""".replace("THOUGHT", THOUGHT).replace("STRIP", ".lstrip('\\n')")
+IM = ["<|im_start|>", "<|im_end|>"]
+THINKING = {
+    "r1": (R1, ["<s>", "</s>", "<|User|>", "<|Assistant|>"], "<s>", "</s>"),
+    "qwq": (QWQ, IM, None, "<|im_end|>"),
+    "qwen3": (QWEN3, IM + ["<tool_response>", "</tool_response>"], None, "<|im_end|>"),
+    "smollm3": (SMOLLM3, IM, None, "<|im_end|>"),
+    "channels": (CHANNELS, ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|return|>"], None, "<|return|>"),
+}
+
 SHIPPED = Path(__file__).resolve().parents[2] / "configs" / "models"
 STYLES |= {f"{path.stem}.jinja": (path.read_text(), *STYLES[like][1:]) for path, like in [(SHIPPED / "chatml.jinja", "chatml"), (SHIPPED / "llama3.jinja", "llama3"), (SHIPPED / "vicuna.jinja", "language")]}
 
@@ -235,14 +257,49 @@ def compare(name, tokenizer, probe, directory):
     return wrong
 
 
+def thoughtful(rng):
+    """Talks whose answers begin with thoughts, or not; some with tool turns."""
+    made = []
+    words = [w for w in SAYINGS if not w[0].isspace() and not w[-1].isspace() and w[0].isalnum()]
+    for _ in range(60):
+        say = lambda: rng.choice(words)
+        turns = [{"role": "system", "content": say()}] if rng.random() < 0.3 else []
+        for _ in range(rng.randrange(1, 4)):
+            turns.append({"role": "user", "content": say()})
+            if rng.random() < 0.2:
+                turns += [{"role": "assistant", "content": say()}, {"role": "tool", "content": say()}]
+            turns.append({"role": "assistant", "content": rng.choice(["", "<think>\nHm " + say() + "\n</think>\n\n"]) + say()})
+        generation = rng.random() < 0.3
+        made.append({"messages": turns[:-1] if generation else turns, "generation": generation, "now": int(time.time())})
+    return made
+
+
+def compare_thinking(name, tokenizer, probe, directory):
+    """Ids, and which of them are supervised, against transformers' mask of assistant tokens."""
+    wrong = 0
+    talks = thoughtful(random.Random(5))
+    for request, answer in zip(talks, ask(probe, directory, talks)):
+        want = tokenizer.apply_chat_template(request["messages"], add_generation_prompt=request["generation"], tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
+        if answer.get("ids") == want["input_ids"] and answer.get("supervised") == [bool(m) for m in want["assistant_masks"]]:
+            continue
+        wrong += 1
+        if wrong <= 4:
+            taught = lambda ids, mask: tokenizer.decode([i for i, m in zip(ids, mask) if m])
+            print(f"{name}: {ascii(request)}\n  expected {ascii(taught(want['input_ids'], want['assistant_masks']))}\n  got      {ascii(answer.get('error') or taught(answer['ids'], answer['supervised']))}\n  text     {ascii(answer.get('text'))}")
+    print(f"{name}: {len(talks)} conversations, {wrong} differ", flush=True)
+    return wrong
+
+
 def make(style, directory):
-    template, tokens, bos, eos = STYLES[style]
+    template, tokens, bos, eos = (STYLES | THINKING)[style]
     tokenizer = Tokenizer(models.BPE(ignore_merges=style == "llama3"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(vocab_size=700, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
                                   special_tokens=[AddedToken(t, special=True, normalized=False) for t in tokens])
     tokenizer.train_from_iterator(SAYINGS * 20 + HOSTILE * 20, trainer)
+    if style in THINKING:
+        tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in ("<think>", "</think>")])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=eos, **({"bos_token": bos} if bos else {}))
     fast.chat_template = template
     fast.save_pretrained(directory)
@@ -257,6 +314,9 @@ def main():
     for style in STYLES:
         with tempfile.TemporaryDirectory() as directory:
             wrong += compare(style, make(style, directory), probe, directory)
+    for style in THINKING:
+        with tempfile.TemporaryDirectory() as directory:
+            wrong += compare_thinking(style, make(style, directory), probe, directory)
     return wrong
 
 
