@@ -118,32 +118,6 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-std::string shown(std::string_view text, size_t letters) {
-  std::string out;
-  char code[16];
-  for (size_t i = 0, count = 0; i < text.size(); ++count) {
-    if (count == letters) return out + " … (" + std::to_string(text.size()) + " bytes)";
-    const auto* p = reinterpret_cast<const unsigned char*>(text.data()) + i;
-    const size_t n = utf8_length(p, text.size() - i);
-    // C1 controls, line separators, and the signs that turn the direction of writing.
-    const bool second = n == 2 && p[0] == 0xC2 && p[1] < 0xA0;
-    const bool third =
-        n == 3 && p[0] == 0xE2 &&
-        ((p[1] == 0x80 && p[2] >= 0xA8 && p[2] <= 0xAE) || (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9));
-    if (n == 0 || (n == 1 && (*p < 0x20 || *p == 0x7F))) {
-      std::snprintf(code, sizeof code, "\\x%02x", *p);
-    } else if (second || third) {
-      std::snprintf(code, sizeof code, "\\u%04x",
-                    second ? p[1] : (p[0] & 0xF) << 12 | (p[1] & 0x3F) << 6 | (p[2] & 0x3F));
-    } else {
-      code[0] = 0;
-    }
-    out += code[0] ? std::string_view(code) : text.substr(i, n);
-    i += std::max<size_t>(n, 1);
-  }
-  return out;
-}
-
 bool glob_match(std::string_view pattern, std::string_view text) {
   size_t p = 0, t = 0, star = std::string_view::npos, resume = 0;
   while (t < text.size()) {

@@ -24,9 +24,6 @@ std::string human_duration(double seconds);
 // Whether `text` is well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF).
 bool is_utf8(std::string_view text);
 
-// A text of unknown origin for a person to read: control characters as escapes, cut after so many letters.
-std::string shown(std::string_view text, size_t letters = 500);
-
 // Shell-style match: `*` any run of characters, `?` one character.
 bool glob_match(std::string_view pattern, std::string_view text);
 

@@ -34,10 +34,3 @@ TEST_CASE("human units") {
   CHECK(human_bytes(1536) == "1.5 KiB");
   CHECK(human_duration(3725) == "1h 02m 05s");
 }
-
-TEST_CASE("texts of unknown origin are shown with escapes, and cut") {
-  CHECK(shown("plain \xC3\xA4") == "plain \xC3\xA4");
-  CHECK(shown("a\x1b[31m\nb\x7f") == "a\\x1b[31m\\x0ab\\x7f");
-  CHECK(shown("\xC2\x85\xE2\x80\xAE\xFF") == "\\u0085\\u202e\\xff");
-  CHECK(shown("\xC3\xA4\xC3\xA4\xC3\xA4", 2) == "\xC3\xA4\xC3\xA4 \xE2\x80\xA6 (6 bytes)");
-}

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
-#include <antiphon/base/strings.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/text/turn_marks.h>
 #include <antiphon/text/unicode.h>
 

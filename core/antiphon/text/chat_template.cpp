@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t max_source = 256 << 10, shown_letters = 500;
+constexpr size_t max_source = 256 << 10;
 constexpr const char* needle = "antiphon probe";
 constexpr const char* simpler = "take the template of the original model, or write a simpler one";
 
@@ -49,7 +49,7 @@ jinja::Limits limits_for(const Json& messages) {
 }
 
 [[noreturn]] void fail_with(const jinja::Problem& problem, const std::string& name) {
-  const auto words = shown(problem.message, shown_letters);
+  const auto words = shown(problem.message, kWordsLetters);
   const auto place = problem.line > 0 ? fmt::format(" (line {})", problem.line) : std::string();
   switch (problem.cause) {
     case jinja::Cause::malformed:
