@@ -46,11 +46,13 @@ std::unique_ptr<Loss> built_loss(RunConfig& config) {
 }
 
 // What the features of a stream depend on besides the media: options, weights by content, number format.
-std::map<std::string, std::string> cache_settings(const graph::MultimodalLm& model) {
+std::map<std::string, std::string> cache_settings(const RunConfig& config, const graph::MultimodalLm& model) {
   std::map<std::string, std::string> settings;
   for (const auto& [name, stream] : model.streams()) {
     if (!stream->encoders_frozen()) continue;
     std::string text = stream->settings() + graph::name_of(model.formats()) + std::string(model.device().str());
+    constexpr int decoders = 2;  // raised when the same file gives other pixels or samples than before
+    text += fmt::format("decoders {} {} {}", decoders, config.data.image.transparency, config.data.image.gray16);
     bool pretrained = true;
     for (const auto& slot : stream->encoders()) {
       pretrained &= !slot.spec.weights.empty();
@@ -113,8 +115,9 @@ Session::Session(const SessionFlags& flags)
       model(loaded(config, device)),
       loss(built_loss(config)),
       prompts(open_prompts(config)),
-      cache(config.data.feature_cache, cache_settings(*model)),
-      preparer(*model, prompts, cache, media::MediaLimits{}, model->llm().max_positions(), config.data.video) {
+      cache(config.data.feature_cache, cache_settings(config, *model)),
+      preparer(*model, prompts, cache, media::MediaLimits{}, model->llm().max_positions(), config.data.video,
+               config.data.image) {
   config.model = model->spec();
   if (prompts.tokenizer().vocab_size() > model->llm().vocab_size())
     fail(ErrorKind::config,

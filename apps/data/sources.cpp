@@ -8,7 +8,7 @@ namespace antiphon::apps {
 Reader::Reader(const Composition& composition)
     : composition_(composition),
       preparer_(*composition.model, composition.prompts, no_cache_, media::MediaLimits{},
-                std::numeric_limits<int64_t>::max(), composition.config.data.video) {}
+                std::numeric_limits<int64_t>::max(), composition.config.data.video, composition.config.data.image) {}
 
 std::vector<Source> Reader::sources() const {
   const auto& config = composition_.config;

@@ -1,90 +1,14 @@
-"""Our media functions against Pillow, NumPy, transformers and the ffmpeg program.
+"""Our media functions against Pillow, NumPy, transformers and the ffmpeg program; pictures: picture_parity.py.
 
 Usage: media_parity.py BUILD_FOLDER     (takes build/bin/media_probe from there)
 """
-import io
 import subprocess
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from media_oracle import ask, check, encoders, ffmpeg, finish, folder, out, picture, rng
-
-
-media = Path(__file__).resolve().parents[1] / "media"
-
-
-def over_white(image):
-    """8 bits, by the high byte; alpha_composite over white."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        high = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
-        return np.stack([high] * 3, -1)
-    rgba = image.convert("RGBA")
-    white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-    return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
-
-
-def compare_image(name, data, reference=None):
-    path = folder / "picture.bin"
-    path.write_bytes(data)
-    height, width = map(int, ask("image", out, path))
-    ours = np.fromfile(out, np.uint8).reshape(height, width, 3).astype(int)
-    theirs = (over_white(Image.open(io.BytesIO(data))) if reference is None else reference).astype(int)
-    difference = np.abs(ours - theirs).max() if ours.shape == theirs.shape else 999
-    check(f"image {name}", difference == 0, f"largest difference {difference}")
-
-
-def saved(image, kind, **options):
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def images():
-    for height, width in [(61, 83), (1, 1), (64, 48), (5, 2)]:
-        size = f"{width}x{height}"
-        rgb, alpha = picture(height, width), picture(height, width, 4)
-        color, gray = Image.fromarray(rgb), Image.fromarray(rgb[..., 0])
-        compare_image(f"png rgb {size}", saved(color, "PNG"))
-        compare_image(f"png rgba {size}", saved(Image.fromarray(alpha), "PNG"))
-        compare_image(f"png gray {size}", saved(gray, "PNG"))
-        compare_image(f"png gray+alpha {size}", saved(Image.merge("LA", [gray, Image.fromarray(alpha[..., 3])]), "PNG"))
-        compare_image(f"png palette {size}", saved(color.quantize(40), "PNG"))
-        compare_image(f"png 1 bit {size}", saved(gray.convert("1"), "PNG"))
-        compare_image(f"png palette of 4 colours {size}", saved(color.quantize(4), "PNG", bits=2))
-        compare_image(f"png palette with transparency {size}", saved(color.quantize(40), "PNG", transparency=bytes(range(0, 240, 6))))
-        compare_image(f"png rgb with a transparent colour {size}", saved(color, "PNG", transparency=tuple(map(int, rgb[0, 0]))))
-        compare_image(f"png 16-bit gray {size}", saved(Image.fromarray(rgb[..., 0].astype(np.uint16) * 257 - 100), "PNG"))
-        compare_image(f"gif {size}", saved(color.quantize(64), "GIF"))
-        for subsampling in ["4:4:4", "4:2:2", "4:2:0"]:
-            for progressive in [False, True]:
-                data = saved(color, "JPEG", quality=85, subsampling=subsampling, progressive=progressive)
-                compare_image(f"jpeg {subsampling} progressive={progressive} {size}", data)
-        compare_image(f"jpeg gray {size}", saved(gray, "JPEG", quality=90))
-        compare_image(f"jpeg cmyk {size}", saved(color.convert("CMYK"), "JPEG", quality=95))
-        compare_image(f"jpeg without a colour transform {size}", saved(color, "JPEG", keep_rgb=True))
-        for quality in [30, 90]:
-            compare_image(f"webp lossy {quality} {size}", saved(color, "WEBP", quality=quality))
-        compare_image(f"webp lossy with alpha {size}", saved(Image.fromarray(alpha), "WEBP", quality=80))
-        compare_image(f"webp lossless {size}", saved(color, "WEBP", lossless=True))
-        compare_image(f"webp lossless with alpha {size}", saved(Image.fromarray(alpha), "WEBP", lossless=True, exact=True))
-    for path in sorted((media / "jpeg").glob("*.jpg")):  # samplings and colours that neither Pillow nor ffmpeg writes
-        compare_image(f"jpeg {path.stem}", path.read_bytes())
-    color = Image.fromarray(picture(40, 56))
-    for orientation in range(1, 9):
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        compare_image(f"jpeg turned {orientation}", saved(color, "JPEG", exif=exif))
-        compare_image(f"png turned {orientation}", saved(color, "PNG", exif=exif))
-        compare_image(f"webp turned {orientation}", saved(color, "WEBP", lossless=True, exif=exif))
-    wide = picture(20, 30, 4).astype(np.uint16) * 257 - 77  # 16 bits, which Pillow cannot write
-    for name, kind, array in [("rgb", "rgb48le", wide[..., :3]), ("rgba", "rgba64le", wide)]:
-        (folder / "wide.raw").write_bytes(np.ascontiguousarray(array).tobytes())
-        ffmpeg("-f", "rawvideo", "-pix_fmt", kind, "-s", "30x20", "-i", folder / "wide.raw", "-frames:v", 1, folder / "wide.png")
-        high = Image.fromarray((array >> 8).astype(np.uint8))
-        compare_image(f"png 16-bit {name}", (folder / "wide.png").read_bytes(), reference=over_white(high))
+from media_oracle import ask, check, encoders, ffmpeg, finish, folder, out, rng
 
 
 def resizes():
@@ -269,7 +193,7 @@ def real_clips():
         check(f"real clip {clip.name}: sound", abs(samples / 16000 - duration) < 1 if has_sound else samples == 0, f"{samples / 16000:.2f} s")
 
 
-for part in [images, resizes, mels, sounds, videos, real_clips]:
+for part in [resizes, mels, sounds, videos, real_clips]:
     part()
 print("milliseconds: resize 640x480 to 224 bilinear, bicubic; log-mel of 30 s:", *ask("times", out))
 finish()

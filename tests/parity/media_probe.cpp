@@ -1,7 +1,7 @@
 // Runs the media functions over files for media_parity.py: one request a line on stdin, one line of sizes (or
 // "error TEXT") a request on stdout, the raw result in the file that the request names first.
-//   image OUT FILE | resize OUT FILE HEIGHT WIDTH FILTER | audio OUT FILE RATE | mel OUT FLOATS MELS SAMPLES
-//   filters OUT MELS | tensor OUT FILE EDGE CROP | video OUT FILE FRAMES FPS RATE | times
+//   image OUT FILE [TRANSPARENCY GRAY16] | resize OUT FILE HEIGHT WIDTH FILTER | audio OUT FILE RATE | mel OUT FLOATS
+//   MELS SAMPLES filters OUT MELS | tensor OUT FILE EDGE CROP | video OUT FILE FRAMES FPS RATE | times
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -60,8 +60,11 @@ double best_milliseconds(Body&& body) {
 
 std::string image(std::istream& in, const std::string& out) {
   std::string file;
+  ImageReading reading;
   in >> file;
-  return write_image(out, load_image(file));
+  std::string transparency, gray16;
+  if (in >> transparency >> gray16) reading = {transparency, gray16};
+  return write_image(out, load_image(file, {}, reading));
 }
 
 std::string resize_raw(std::istream& in, const std::string& out) {

@@ -11,7 +11,7 @@ namespace antiphon {
 enum class Modality { image, audio, video };
 std::string_view to_string(Modality modality);
 
-// 8-bit RGB, row by row, `rgb.size() == height * width * 3`. Transparency is already blended over white.
+// 8-bit RGB, row by row, `rgb.size() == height * width * 3`.
 struct Image {
   int64_t height = 0, width = 0;
   std::vector<uint8_t> rgb;

@@ -28,6 +28,19 @@ const config::Table<SplitOptions>& train_split_table() {
   return *table;
 }
 
+const config::Table<media::ImageReading>& image_table() {
+  using I = media::ImageReading;
+  static const auto* table = new config::Table<I>(
+      config::Table<I>("image")
+          .field("transparency", &I::transparency,
+                 "what is below a transparency: its own colours, as transformers' load_image has it, or white",
+                 {.choices = {"drop", "white"}})
+          .field("gray16", &I::gray16,
+                 "gray of 16 bits: values above 255 clipped to white, as Pillow has it, or scaled to 8 bits",
+                 {.choices = {"clip", "scale"}}));
+  return *table;
+}
+
 const config::Table<VideoSampling>& video_table() {
   using V = VideoSampling;
   static const auto* table = new config::Table<V>(
@@ -48,6 +61,7 @@ const config::Table<DataOptions>& data_table() {
       config::Table<O>("data")
           .table("train", &O::train, train_split_table(), "samples to train on")
           .map("eval", &O::eval, split_table(), "named sets of held-out samples")
+          .table("image", &O::image, image_table(), "how pictures become RGB")
           .table("video", &O::video, video_table(), "what is taken of a video")
           .field("shuffle", &O::shuffle, "a new order every epoch")
           .field("threads", &O::threads, "threads that read and process samples", {.min = 1, .max = 256})

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <antiphon/config/schema.h>
+#include <antiphon/media/image_reading.h>
 
 namespace antiphon::data {
 
@@ -30,6 +31,7 @@ struct DataOptions {
   std::map<std::string, SplitOptions> eval;
   bool shuffle = true;
   int64_t threads = 2, prefetch = 64;
+  media::ImageReading image;
   VideoSampling video;
   std::string feature_cache = ".cache/features";
   int64_t max_consecutive_bad = 100;

@@ -44,14 +44,21 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
 int64_t Prepared::supervised_count() const { return std::count(supervised.begin(), supervised.end(), true); }
 
 Preparer::Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
-                   const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video)
-    : model_(model), prompts_(prompts), cache_(cache), limits_(limits), max_tokens_(max_tokens), video_(video) {}
+                   const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video,
+                   const media::ImageReading& image)
+    : model_(model),
+      prompts_(prompts),
+      cache_(cache),
+      limits_(limits),
+      max_tokens_(max_tokens),
+      video_(video),
+      image_(image) {}
 
 MediaItem Preparer::decode(const MediaRef& ref, std::string_view bytes, int64_t sample_rate) const {
   const TraceScope scope("decode");
   MediaItem item{ref.modality, {}, {}};
   if (ref.modality == Modality::image)
-    item.image = media::decode_image(bytes, limits_);
+    item.image = media::decode_image(bytes, limits_, image_);
   else
     item.audio = media::decode_audio(bytes, sample_rate, ref.path.extension().string(), limits_);
   return item;

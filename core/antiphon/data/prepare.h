@@ -31,7 +31,8 @@ class Preparer {
  public:
   // All must outlive this object. `max_tokens`: longer samples are an Error(data), never cut.
   Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
-           const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video = {});
+           const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video = {},
+           const media::ImageReading& image = {});
 
   // Called from many threads. Error(data) for whatever is wrong with the sample. For training, the sample needs a
   // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.
@@ -52,6 +53,7 @@ class Preparer {
   media::MediaLimits limits_;
   int64_t max_tokens_;
   VideoSampling video_;
+  media::ImageReading image_;
 };
 
 // Packs prepared samples one after the other. Labels and supervised positions are shifted here, once. The token axis is

@@ -16,17 +16,18 @@
 #include <vector>
 
 #include <antiphon/component/media_item.h>
+#include <antiphon/media/image_reading.h>
 #include <antiphon/media/limits.h>
 #include <antiphon/media/size.h>
 
 namespace antiphon::media {
 
-// PNG, JPEG, WebP (still) and GIF (first frame). Transparency is blended over white as Pillow's alpha_composite does,
-// gray becomes three equal channels, 16-bit samples keep their high byte, and an EXIF orientation is applied.
-// JPEG goes through libjpeg, CMYK as Pillow converts it; lossy WebP follows libwebp's upsampling and colours. All equal
-// what Pillow shows, byte for byte.
-// Embedded colour profiles are not applied (Pillow does not either). A picture that is cut short is an error.
-Image decode_image(std::string_view bytes, const MediaLimits& limits = {});
+// PNG, JPEG, WebP and GIF, of animations the first frame: byte for byte what Pillow's ImageOps.exif_transpose and
+// convert("RGB") give, which is how transformers' load_image reads (with `reading` as it is). Gray becomes three equal
+// channels, 16-bit samples but gray ones keep their high byte, the orientation of EXIF or XMP is applied, embedded
+// colour profiles are not. JPEG goes through libjpeg; lossy WebP follows libwebp's arithmetic. A picture that is cut
+// short is an error.
+Image decode_image(std::string_view bytes, const MediaLimits& limits = {}, const ImageReading& reading = {});
 
 // Mono sound at `sample_rate` Hz: the mean of all channels, then libswresample. `extension` is the file's ("g722",
 // ".wav"; "" where unknown). A clip of n samples at rate r gives ceil(n * sample_rate / r) samples.
@@ -63,7 +64,7 @@ struct Video {
 Video decode_video(std::string_view bytes, const VideoOptions& options, const MediaLimits& limits = {});
 
 // The same from a file; errors name it.
-Image load_image(const std::filesystem::path& path, const MediaLimits& limits = {});
+Image load_image(const std::filesystem::path& path, const MediaLimits& limits = {}, const ImageReading& reading = {});
 Audio load_audio(const std::filesystem::path& path, int64_t sample_rate, const MediaLimits& limits = {});
 Video load_video(const std::filesystem::path& path, const VideoOptions& options, const MediaLimits& limits = {});
 

@@ -1,33 +1,20 @@
 #if ANTIPHON_FFMPEG
 #include <cstring>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/media/frame_to_rgb.h>
+#include <antiphon/media/gif.h>
 #include <antiphon/media/image_header.h>
 #include <antiphon/media/jpeg.h>
+#include <antiphon/media/png.h>
+#include <antiphon/media/webp.h>
 
 namespace antiphon::media {
 namespace {
-
-AVCodecID codec_of(ImageFormat format) {
-  switch (format) {
-    case ImageFormat::webp: return AV_CODEC_ID_WEBP;
-    case ImageFormat::gif: return AV_CODEC_ID_GIF;
-    default: break;
-  }
-  return AV_CODEC_ID_PNG;
-}
-
-// The whole file as one packet, which FFmpeg wants followed by zeros.
-Packet whole_file(std::string_view bytes) {
-  Packet packet = make_packet();
-  if (av_new_packet(packet.get(), static_cast<int>(bytes.size())) < 0) allocated(nullptr);
-  std::memcpy(packet->data, bytes.data(), bytes.size());
-  return packet;
-}
 
 void check(std::string_view bytes, const ImageHeader& header, const MediaLimits& limits) {
   if (bytes.size() > std::min<uint64_t>(limits.file_bytes, INT32_MAX / 2))
@@ -41,29 +28,64 @@ void check(std::string_view bytes, const ImageHeader& header, const MediaLimits&
          "save it anew");
 }
 
-Image decode_by_ffmpeg(std::string_view bytes, ImageFormat format, const MediaLimits& limits,
-                       const Deadline& deadline) {
-  Decoder decoder(codec_of(format), limits, deadline);
-  const Packet packet = whole_file(format == ImageFormat::png ? png_pixel_chunks(bytes) : std::string(bytes));
-  std::optional<Image> image;
-  const auto keep_first = [&](AVFrame& frame) {
-    if (!image) image = frame_to_rgb(frame, format);
-  };
-  const bool whole = decoder.decode(packet.get(), keep_first) && (image || decoder.decode(nullptr, keep_first));
-  if (!whole || !image) fail(ErrorKind::data, fmt::format("the {} is damaged or cut short", to_string(format)));
-  return std::move(*image);
-}
+// One picture of which the header is checked.
+class ImageDecoder {
+ public:
+  ImageDecoder(std::string_view bytes, const MediaLimits& limits, const ImageReading& reading)
+      : bytes_(bytes), limits_(limits), reading_(reading), deadline_(limits) {}
+
+  Image decode(const ImageHeader& header) const {
+    switch (header.format) {
+      case ImageFormat::jpeg: return decode_jpeg(bytes_, limits_, deadline_);
+      case ImageFormat::gif: return decode_gif(bytes_, reading_.white(), limits_);
+      case ImageFormat::webp: return webp(header);
+      case ImageFormat::png: break;
+    }
+    return by_ffmpeg(png_pixel_chunks(bytes_, reading_.white()), AV_CODEC_ID_PNG, header.format);
+  }
+
+ private:
+  Image webp(const ImageHeader& header) const {
+    const auto frame = first_webp_frame(bytes_);
+    if (!frame) return by_ffmpeg(bytes_, AV_CODEC_ID_WEBP, header.format);
+    const Image image = by_ffmpeg(frame->file, AV_CODEC_ID_WEBP, header.format);
+    if (frame->x + image.width > header.width || frame->y + image.height > header.height)
+      fail(ErrorKind::data, "the WebP is damaged: its first frame lies outside the picture");
+    Image canvas{
+        header.height, header.width,
+        std::vector<uint8_t>(static_cast<size_t>(header.height * header.width * 3), reading_.white() ? 255 : 0)};
+    lay(image, frame->x, frame->y, canvas);
+    return canvas;
+  }
+
+  // The whole file as one packet, which FFmpeg wants followed by zeros.
+  Image by_ffmpeg(std::string_view file, AVCodecID codec, ImageFormat format) const {
+    const Packet packet = make_packet();
+    if (av_new_packet(packet.get(), static_cast<int>(file.size())) < 0) allocated(nullptr);
+    std::memcpy(packet->data, file.data(), file.size());
+    Decoder decoder(codec, limits_, deadline_);
+    std::optional<Image> image;
+    const auto keep_first = [&](AVFrame& frame) {
+      if (!image) image = frame_to_rgb(frame, format, reading_);
+    };
+    const bool whole = decoder.decode(packet.get(), keep_first) && (image || decoder.decode(nullptr, keep_first));
+    if (!whole || !image) fail(ErrorKind::data, fmt::format("the {} is damaged or cut short", to_string(format)));
+    return std::move(*image);
+  }
+
+  std::string_view bytes_;
+  const MediaLimits& limits_;
+  const ImageReading& reading_;
+  Deadline deadline_;
+};
 
 }  // namespace
 
-Image decode_image(std::string_view bytes, const MediaLimits& limits) {
+Image decode_image(std::string_view bytes, const MediaLimits& limits, const ImageReading& reading) {
   set_up_ffmpeg();
   const ImageHeader header = read_image_header(bytes);
   check(bytes, header, limits);
-  const Deadline deadline(limits);
-  Image image = header.format == ImageFormat::jpeg ? decode_jpeg(bytes, limits, deadline)
-                                                   : decode_by_ffmpeg(bytes, header.format, limits, deadline);
-  return oriented(std::move(image), header.orientation);
+  return oriented(ImageDecoder(bytes, limits, reading).decode(header), header.orientation);
 }
 
 }  // namespace antiphon::media

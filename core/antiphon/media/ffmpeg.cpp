@@ -72,15 +72,6 @@ const char* accepted_codecs() { return kCodecs; }
 
 bool listed(const char* name, const char* list) { return av_match_list(name, list, ',') > 0; }
 
-void check_picture_size(int64_t width, int64_t height, const MediaLimits& limits) {
-  if (width <= 0 || height <= 0) fail(ErrorKind::data, fmt::format("the picture's size is {} x {}", width, height));
-  if (width > limits.side || height > limits.side || width * height > limits.pixels)
-    fail(ErrorKind::data,
-         fmt::format("the picture has {} x {} pixels; at most {} a side and {} in all are accepted", width, height,
-                     limits.side, limits.pixels),
-         "make it smaller");
-}
-
 ThreadShare::ThreadShare() {
   constexpr int most = 16;  // each holds a few frames
   const int cores = early::processors();

@@ -100,7 +100,4 @@ class Decoder {
   std::atomic<int64_t> pending_buffers_ = 0;
 };
 
-// Error(data) where a picture of this size is beyond the limits or has no size.
-void check_picture_size(int64_t width, int64_t height, const MediaLimits& limits);
-
 }  // namespace antiphon::media

@@ -2,10 +2,13 @@
 #include <antiphon/media/frame_to_rgb.h>
 
 #include <array>
+#include <atomic>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
 
 extern "C" {
 #include <libavutil/pixdesc.h>
@@ -32,7 +35,6 @@ std::optional<Packing> packing_of(int format) {
     case AV_PIX_FMT_RGBA64BE: return Packing{8, {0, 2, 4, 6}};
     case AV_PIX_FMT_GRAY8: return Packing{1, {0, 0, 0, -1}};
     case AV_PIX_FMT_YA8: return Packing{2, {0, 0, 0, 1}};
-    case AV_PIX_FMT_GRAY16BE: return Packing{2, {0, 0, 0, -1}};
     case AV_PIX_FMT_YA16BE: return Packing{4, {0, 0, 0, 2}};
     default: return std::nullopt;
   }
@@ -49,7 +51,7 @@ Image empty_like(const AVFrame& frame) {
 
 // fill(row of the frame, x, rgb) sets a pixel and returns its alpha.
 template <class Fill>
-Image gather(const AVFrame& frame, Fill&& fill) {
+Image gather(const AVFrame& frame, bool white, Fill&& fill) {
   Image image = empty_like(frame);
   std::vector<uint8_t> alpha(static_cast<size_t>(frame.height) * static_cast<size_t>(frame.width));
   for (int64_t y = 0; y < frame.height; ++y) {
@@ -57,21 +59,21 @@ Image gather(const AVFrame& frame, Fill&& fill) {
     for (int64_t x = 0; x < frame.width; ++x)
       alpha[y * frame.width + x] = fill(row, x, image.rgb.data() + (y * frame.width + x) * 3);
   }
-  blend_over_white(image, {alpha.data(), frame.width, frame.width, frame.height});
+  if (white) blend_over_white(image, {alpha.data(), frame.width, frame.width, frame.height});
   return image;
 }
 
-Image unpack(const AVFrame& frame, const Packing& packing) {
-  return gather(frame, [&](const uint8_t* row, int64_t x, uint8_t* rgb) -> uint8_t {
+Image unpack(const AVFrame& frame, const Packing& packing, bool white) {
+  return gather(frame, white, [&](const uint8_t* row, int64_t x, uint8_t* rgb) -> uint8_t {
     const uint8_t* pixel = row + x * packing.bytes;
     for (int channel = 0; channel < 3; ++channel) rgb[channel] = pixel[packing.rgba[channel]];
     return packing.rgba[3] < 0 ? 255 : pixel[packing.rgba[3]];
   });
 }
 
-Image from_palette(const AVFrame& frame) {
+Image from_palette(const AVFrame& frame, bool white) {
   const auto* palette = reinterpret_cast<const uint32_t*>(frame.data[1]);
-  return gather(frame, [&](const uint8_t* row, int64_t x, uint8_t* rgb) -> uint8_t {
+  return gather(frame, white, [&](const uint8_t* row, int64_t x, uint8_t* rgb) -> uint8_t {
     const uint32_t argb = palette[row[x]];
     rgb[0] = argb >> 16 & 255, rgb[1] = argb >> 8 & 255, rgb[2] = argb & 255;
     return argb >> 24;
@@ -80,30 +82,53 @@ Image from_palette(const AVFrame& frame) {
 
 Image from_bits(const AVFrame& frame) {
   const uint8_t set = frame.format == AV_PIX_FMT_MONOBLACK ? 255 : 0;
-  return gather(frame, [&](const uint8_t* row, int64_t x, uint8_t* rgb) -> uint8_t {
+  return gather(frame, false, [&](const uint8_t* row, int64_t x, uint8_t* rgb) -> uint8_t {
     rgb[0] = rgb[1] = rgb[2] = row[x / 8] >> (7 - x % 8) & 1 ? set : 255 - set;
     return 255;
   });
 }
 
-Image from_webp(const AVFrame& frame, bool has_alpha) {
+// Pillow's way makes nearly all of a picture white; who has such pictures should know.
+void warn_of_clipping() {
+  static std::atomic_flag warned;
+  if (!warned.test_and_set())
+    log::warning(
+        "a picture with gray of 16 bits: values above 255 become white, as Pillow and transformers have it; "
+        "data.image.gray16 = \"scale\" keeps the high byte instead");
+}
+
+Image from_gray16(const AVFrame& frame, bool scale) {
+  const auto* layout = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format));
+  const int high = layout->flags & AV_PIX_FMT_FLAG_BE ? 0 : 1;
+  return gather(frame, false, [&](const uint8_t* row, int64_t x, uint8_t* rgb) -> uint8_t {
+    const uint8_t upper = row[2 * x + high], lower = row[2 * x + 1 - high];
+    if (!scale && upper) warn_of_clipping();
+    rgb[0] = rgb[1] = rgb[2] = scale ? upper : upper ? 255 : lower;
+    return 255;
+  });
+}
+
+Image from_webp(const AVFrame& frame, bool blend) {
   const int64_t width = AV_CEIL_RSHIFT(frame.width, 1), height = AV_CEIL_RSHIFT(frame.height, 1);
   Image image = webp_to_rgb(plane(frame, 0, frame.width, frame.height), plane(frame, 1, width, height),
                             plane(frame, 2, width, height));
-  if (has_alpha) blend_over_white(image, plane(frame, 3, frame.width, frame.height));
+  if (blend) blend_over_white(image, plane(frame, 3, frame.width, frame.height));
   return image;
 }
 
 }  // namespace
 
-Image frame_to_rgb(const AVFrame& frame, ImageFormat format) {
-  if (const auto packing = packing_of(frame.format)) return unpack(frame, *packing);
+Image frame_to_rgb(const AVFrame& frame, ImageFormat format, const ImageReading& reading) {
+  const bool white = reading.white();
+  if (const auto packing = packing_of(frame.format)) return unpack(frame, *packing, white);
   switch (frame.format) {
-    case AV_PIX_FMT_PAL8: return from_palette(frame);
+    case AV_PIX_FMT_PAL8: return from_palette(frame, white);
     case AV_PIX_FMT_MONOBLACK:
     case AV_PIX_FMT_MONOWHITE: return from_bits(frame);
+    case AV_PIX_FMT_GRAY16LE:
+    case AV_PIX_FMT_GRAY16BE: return from_gray16(frame, reading.gray16 == "scale");
     case AV_PIX_FMT_YUV420P: return from_webp(frame, false);
-    case AV_PIX_FMT_YUVA420P: return from_webp(frame, true);
+    case AV_PIX_FMT_YUVA420P: return from_webp(frame, white);
     default: break;
   }
   const AVPixFmtDescriptor* layout = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format));

@@ -2,11 +2,12 @@
 #pragma once
 #include <antiphon/media/ffmpeg.h>
 #include <antiphon/media/image_header.h>
+#include <antiphon/media/image_reading.h>
 #include <antiphon/media/pixels.h>
 
 namespace antiphon::media {
 
-// A picture: exact arithmetic, alpha blended over white.
-Image frame_to_rgb(const AVFrame& frame, ImageFormat format);
+// A picture, by exact arithmetic.
+Image frame_to_rgb(const AVFrame& frame, ImageFormat format, const ImageReading& reading);
 
 }  // namespace antiphon::media

@@ -20,4 +20,7 @@ struct MediaLimits {
   double wall_seconds = 20;           // per item
 };
 
+// Error(data) if a picture of this size is beyond the limits or has no size.
+void check_picture_size(int64_t width, int64_t height, const MediaLimits& limits);
+
 }  // namespace antiphon::media

@@ -16,8 +16,8 @@ auto load(const std::filesystem::path& path, const MediaLimits& limits, Decode&&
 
 }  // namespace
 
-Image load_image(const std::filesystem::path& path, const MediaLimits& limits) {
-  return load(path, limits, [&](const std::string& bytes) { return decode_image(bytes, limits); });
+Image load_image(const std::filesystem::path& path, const MediaLimits& limits, const ImageReading& reading) {
+  return load(path, limits, [&](const std::string& bytes) { return decode_image(bytes, limits, reading); });
 }
 
 Audio load_audio(const std::filesystem::path& path, int64_t sample_rate, const MediaLimits& limits) {

@@ -77,6 +77,12 @@ void blend_over_white(Image& image, const Plane& alpha) {
   }
 }
 
+void lay(const Image& image, int64_t x, int64_t y, Image& canvas) {
+  for (int64_t line = 0; line < image.height; ++line)
+    std::copy_n(image.rgb.data() + line * image.width * 3, image.width * 3,
+                canvas.rgb.data() + ((y + line) * canvas.width + x) * 3);
+}
+
 Image oriented(Image image, int orientation) {
   if (orientation < 2 || orientation > 8) return image;
   const bool swapped = orientation >= 5;

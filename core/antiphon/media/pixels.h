@@ -23,6 +23,9 @@ void inverted_cmyk_to_rgb(const uint8_t* cmyk, int64_t count, uint8_t* rgb);
 // Blends `image` over white: PIL.Image.alpha_composite with an opaque white background.
 void blend_over_white(Image& image, const Plane& alpha);
 
+// Lays `image` onto `canvas` at (x, y), where it fits.
+void lay(const Image& image, int64_t x, int64_t y, Image& canvas);
+
 // EXIF orientation 1 to 8: the picture as it is meant to be seen.
 Image oriented(Image image, int orientation);
 

@@ -1,0 +1,19 @@
+// How a picture is to be turned and mirrored, as its notes say. Internal: included by the .cpp files of this folder
+// only.
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace antiphon::media {
+
+// What a file says about itself, as its format stores it.
+struct PictureNotes {
+  std::string exif;  // a TIFF structure (Exif 2.3), "Exif\0\0" before it or not
+  std::string xmp;   // XML
+};
+
+// 1 to 8: the EXIF tag 0x0112, else XMP's tiff:Orientation; 1 if neither says anything that makes sense. As Pillow's
+// ImageOps.exif_transpose takes them: an EXIF tag with a senseless value hides XMP's.
+int orientation_of(const PictureNotes& notes);
+
+}  // namespace antiphon::media
