@@ -4,9 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
+#include <variant>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -25,6 +30,19 @@ namespace {
        : code == EACCES ? "check who may read and write there"
                         : "");
 }
+
+// What a disk, a network share or a crowded machine says, as against what is wrong with a file.
+bool is_trouble(int code) {
+  constexpr std::array codes{EIO,          ESTALE,   ETIMEDOUT,   EREMOTEIO, ENOTCONN,     ECONNRESET,
+                             ECONNABORTED, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH, ENODEV,
+                             ENXIO,        EMFILE,   ENFILE,      ENOMEM};
+  return std::ranges::find(codes, code) != codes.end();
+}
+
+// Why a reading failed in a way that may pass; the rest throws.
+struct Trouble {
+  std::string what;
+};
 
 // Closes on every way out.
 struct Descriptor {
@@ -45,28 +63,45 @@ void write_all(int fd, std::string_view bytes, ErrorKind kind, const std::filesy
   }
 }
 
-}  // namespace
+// Fails, unless it is trouble that may pass.
+Trouble trouble(ErrorKind kind, std::string_view action, const std::filesystem::path& path) {
+  if (!is_trouble(errno)) fail_io(kind, action, path);
+  return {fmt::format("cannot {} {}: {}", action, shown(path.string()), std::strerror(errno))};
+}
 
-std::string read_file(const std::filesystem::path& path, ErrorKind kind, uint64_t max_bytes) {
+std::variant<std::string, Trouble> read_once(const std::filesystem::path& path, ErrorKind kind, uint64_t max_bytes) {
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.fd < 0) fail_io(kind, "open", path);
+  if (file.fd < 0) return trouble(kind, "open", path);
   struct stat info {};
-  if (::fstat(file.fd, &info) != 0) fail_io(kind, "look at", path);
+  if (::fstat(file.fd, &info) != 0) return trouble(kind, "look at", path);
   if (!S_ISREG(info.st_mode)) fail(kind, fmt::format("{} is not a regular file", shown(path.string())));
   const auto size = static_cast<uint64_t>(info.st_size);
   if (size > max_bytes)
     fail(kind, fmt::format("{} has {} bytes; at most {} are allowed", shown(path.string()), size, max_bytes));
   std::string bytes(size, '\0');
-  size_t done = 0;
-  while (done < size) {
+  for (size_t done = 0; done < size;) {
     const ssize_t n = ::read(file.fd, bytes.data() + done, size - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail_io(kind, "read", path);
-    if (n == 0) break;
+    if (n < 0) return trouble(kind, "read", path);
+    if (n == 0) return Trouble{fmt::format("{} ends after {} of {} bytes", path.string(), done, size)};
     done += static_cast<size_t>(n);
   }
-  bytes.resize(done);
   return bytes;
+}
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path, ErrorKind kind, uint64_t max_bytes) {
+  constexpr std::array pauses{100, 500, 2000};  // milliseconds
+  for (size_t attempt = 0;; ++attempt) {
+    auto content = read_once(path, kind, max_bytes);
+    if (auto* bytes = std::get_if<std::string>(&content)) return std::move(*bytes);
+    if (attempt == pauses.size())
+      fail(kind == ErrorKind::data ? ErrorKind::preempted : kind,
+           fmt::format("I/O error: {}; {} attempts failed", std::get<Trouble>(content).what, attempt + 1),
+           "look after that disk or network share; a run goes on with --resume");
+    std::this_thread::sleep_for(std::chrono::milliseconds(pauses[attempt]));
+  }
 }
 
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes, ErrorKind kind) {

@@ -46,6 +46,8 @@ class Loader {
   // Blocks until it is there. Error(data) where too many samples are bad.
   graph::Batch next_batch();
   // The state after the batches handed out so far.
+  // After an error out of next_batch() that lies not in the data: state() as it was, for a checkpoint.
+  void give_back(const LoaderState& state) { next_order_ = state.order, counts_ = state.counts; }
   LoaderState state() const { return {next_order_, counts_}; }
   const LoaderCounts& counts() const { return counts_; }
   int64_t rows() const;  // samples in all sources

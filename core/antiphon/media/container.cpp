@@ -155,6 +155,15 @@ bool Container::stores_times() const {
   return name.starts_with("mov,") || name.starts_with("matroska,");
 }
 
+std::optional<SoundLength> Container::sound_length(const AVStream& stream) const {
+  const std::string_view name = context_->iformat->name;
+  if (name == "ogg") return ogg_sound_length(bytes_);
+  if (!name.starts_with("mov,")) return std::nullopt;
+  if (auto length = mp4_sound_length(bytes_, static_cast<uint32_t>(stream.id))) return length;
+  const AVDictionaryEntry* note = av_dict_get(context_->metadata, "iTunSMPB", nullptr, 0);
+  return note ? itunes_sound_length(note->value, stream.codecpar->sample_rate) : std::nullopt;
+}
+
 double Container::start() const {
   return context_->start_time == AV_NOPTS_VALUE ? 0.0 : static_cast<double>(context_->start_time) / AV_TIME_BASE;
 }

@@ -1,9 +1,11 @@
 // A file of sound or video, read from memory through FFmpeg's demuxers of a short list.
 // Internal: included by the .cpp files of this folder only, in builds with FFmpeg.
 #pragma once
+#include <optional>
 #include <string_view>
 
 #include <antiphon/media/ffmpeg.h>
+#include <antiphon/media/sound_length.h>
 
 namespace antiphon::media {
 
@@ -21,6 +23,8 @@ class Container {
   bool read(AVPacket& packet);
   // Whether the format stores when each frame comes up, rather than leaving it to be guessed from the packets' order.
   bool stores_times() const;
+  // How many samples of this stream are meant to be heard, by what the file says; nothing if it does not.
+  std::optional<SoundLength> sound_length(const AVStream& stream) const;
   // When the file starts, in seconds of its own clock.
   double start() const;
 

@@ -6,7 +6,7 @@
 #include <antiphon/media/container.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/media/resampler.h>
-#include <antiphon/media/wav_length.h>
+#include <antiphon/media/sound_length.h>
 
 namespace antiphon::media {
 
@@ -19,6 +19,7 @@ Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view
   if (!stream) fail(ErrorKind::data, "the file holds no sound");
   container.select(stream, nullptr);
   Decoder decoder(*stream->codecpar, stream->time_base, "sound", limits, deadline);
+  resampler.end_after(container.sound_length(*stream));
   const auto add = [&](const AVFrame& frame) { resampler.add(frame); };
   const Packet packet = make_packet();
   int64_t packets = 0, damaged = 0;

@@ -49,6 +49,7 @@ class Survey {
     container.select(video_, sound_);
     if (sound_) {
       resampler_.emplace(options.sample_rate, limits);
+      resampler_->end_after(container.sound_length(*sound_));
       decoder_.emplace(*sound_->codecpar, sound_->time_base, "sound", limits, deadline);
     }
     const Packet packet = make_packet();

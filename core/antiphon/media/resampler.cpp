@@ -58,20 +58,21 @@ void Resampler::convert(const uint8_t** samples, int count, int64_t room) {
 }
 
 void Resampler::add(const AVFrame& frame) {
-  if (frame.nb_samples <= 0) return;
+  const int64_t wanted = length_ ? length_->samples(frame.sample_rate) - source_taken_ : frame.nb_samples;
+  const int count = static_cast<int>(std::min<int64_t>(frame.nb_samples, wanted));
+  if (count <= 0) return;
   if (!context_ || frame.sample_rate != source_rate_ || frame.format != source_format_ ||
       frame.ch_layout.nb_channels != source_channels_) {
     end();
     begin(frame);
   }
-  taken_ += frame.nb_samples;
+  taken_ += count, source_taken_ += count;
   const double seconds =
       static_cast<double>(begun_at_) / static_cast<double>(rate_) + static_cast<double>(taken_) / source_rate_;
   if (seconds > limits_.audio_seconds)
     fail(ErrorKind::data, fmt::format("the sound is longer than the {} s that are accepted", limits_.audio_seconds),
          "cut it into pieces");
-  convert(const_cast<const uint8_t**>(frame.extended_data), frame.nb_samples,
-          swr_get_out_samples(context_.get(), frame.nb_samples));
+  convert(const_cast<const uint8_t**>(frame.extended_data), count, swr_get_out_samples(context_.get(), count));
 }
 
 // The filter's tail may be a sample more or less than the stretch lasted.

@@ -2,9 +2,11 @@
 // builds with FFmpeg.
 #pragma once
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <antiphon/media/ffmpeg.h>
+#include <antiphon/media/sound_length.h>
 
 extern "C" {
 #include <libavutil/channel_layout.h>
@@ -18,6 +20,8 @@ class Resampler {
  public:
   Resampler(int64_t sample_rate, const MediaLimits& limits);
   ~Resampler();
+  // What comes after this much of the source is left out.
+  void end_after(std::optional<SoundLength> length) { length_ = length; }
   // Error(data) beyond the limits. A frame of another rate or layout than the last begins a new stretch.
   void add(const AVFrame& frame);
   // What is there by now; the rest follows.
@@ -37,9 +41,11 @@ class Resampler {
   const MediaLimits& limits_;
   std::unique_ptr<SwrContext, FreeResampler> context_;
   int source_rate_ = 0, source_format_ = -1, source_channels_ = 0;
-  int64_t taken_ = 0;       // samples of the current stretch
-  int64_t taken_away_ = 0;  // samples that take() gave
-  int64_t begun_at_ = 0;    // where the stretch starts, of all samples
+  int64_t taken_ = 0;         // samples of the current stretch
+  int64_t taken_away_ = 0;    // samples that take() gave
+  int64_t begun_at_ = 0;      // where the stretch starts, of all samples
+  int64_t source_taken_ = 0;  // of all stretches
+  std::optional<SoundLength> length_;
   std::vector<float> out_;
 };
 

@@ -162,12 +162,26 @@ void Trainer::after_step(const StepResult& result, double seconds) {
                 step_ == 1);
 }
 
+// A disk that fails ends the run as a signal does: with a checkpoint.
+StepResult Trainer::step_or_save() {
+  const auto before = loader_.state();
+  try {
+    return step();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::preempted) throw;
+    loader_.give_back(before);
+    save_last();
+    finish_progress();
+    throw;
+  }
+}
+
 void Trainer::run() {
   if (step_ + options_.checkpoint_every < options_.steps) writer_.prepare(content());
   while (!length_.done(step_)) {
     if (profiler_) profiler_->begin_step();
     const auto begin = Clock::now();
-    const auto result = step();
+    const auto result = step_or_save();
     const double seconds = since(begin);
     tell_of_checkpoint(/*wait=*/step_ + 1 == length_.steps());  // so that the last record counts every failure
     ++step_;
