@@ -26,6 +26,7 @@ antiphon_parity_test(tokenizers tokenizer_parity.py $<TARGET_FILE:tokenizer_prob
 antiphon_parity_test(templates template_parity.py $<TARGET_FILE:template_probe>)
 antiphon_parity_test(prompts prompt_parity.py $<TARGET_FILE:prompt_probe>)
 if(ANTIPHON_FFMPEG)
+  antiphon_parity_test(formats format_parity.py ${CMAKE_BINARY_DIR})
   antiphon_parity_test(sounds sound_parity.py ${CMAKE_BINARY_DIR})
   antiphon_parity_test(pictures picture_parity.py ${CMAKE_BINARY_DIR})
   antiphon_parity_test(media media_parity.py ${CMAKE_BINARY_DIR})

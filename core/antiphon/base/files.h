@@ -9,9 +9,7 @@
 
 namespace antiphon {
 
-// The bytes of a file. Errors of `kind` where it is missing, no regular file, or larger than `max_bytes`. A read error
-// of the disk or network share, or fewer bytes than the file has, is tried again three times over 2.6 seconds; then it is
-// an error of `kind`, but of the kind `preempted` for data: the file is not to blame, and a later try may succeed.
+// The bytes of a file. Errors of `kind` if it is missing, not regular or too large; `preempted` for data if disks fail.
 std::string read_file(const std::filesystem::path& path, ErrorKind kind, uint64_t max_bytes = UINT64_MAX);
 
 // Writes beside `path`, fsyncs, and renames over it: a reader sees the old or the new content, never a part.

@@ -17,9 +17,10 @@ extern "C" {
 namespace antiphon::media {
 namespace {
 
-constexpr const char* kFormats = "mov,mp4,m4a,3gp,matroska,webm,wav,mp3,flac,ogg,gif,mpeg,mpegvideo,avi,g722,aac";
+constexpr const char* kFormats =
+    "mov,mp4,m4a,3gp,matroska,webm,wav,mp3,flac,ogg,gif,mpeg,mpegvideo,avi,g722,aac,aiff,au,caf,w64,amr,asf";
 constexpr const char* kFormatsInWords =
-    "MP4/MOV, Matroska/WebM, WAV, MP3, FLAC, Ogg, AVI, MPEG, GIF, AAC and G.722 are read";
+    "MP4/MOV, Matroska/WebM, WAV, MP3, FLAC, Ogg, AVI, MPEG, GIF, AAC, G.722, AIFF, AU, CAF, W64, AMR and WMA are read";
 constexpr int kIoBuffer = 1 << 16;
 
 int refuse_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) { return AVERROR(EACCES); }

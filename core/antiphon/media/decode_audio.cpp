@@ -19,7 +19,11 @@ Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view
   if (!stream) fail(ErrorKind::data, "the file holds no sound");
   container.select(stream, nullptr);
   Decoder decoder(*stream->codecpar, stream->time_base, "sound", limits, deadline);
-  resampler.end_after(container.sound_length(*stream));
+  const auto length = container.sound_length(*stream);
+  resampler.end_after(length);
+  // FFmpeg would cut the end itself, and too much of it if all is in one page.
+  if (length && stream->codecpar->codec_id == AV_CODEC_ID_VORBIS)
+    decoder.context().flags2 |= AV_CODEC_FLAG2_SKIP_MANUAL;
   const auto add = [&](const AVFrame& frame) { resampler.add(frame); };
   const Packet packet = make_packet();
   int64_t packets = 0, damaged = 0;

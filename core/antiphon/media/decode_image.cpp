@@ -11,6 +11,7 @@
 #include <antiphon/media/image_header.h>
 #include <antiphon/media/jpeg.h>
 #include <antiphon/media/png.h>
+#include <antiphon/media/tiff.h>
 #include <antiphon/media/webp.h>
 
 namespace antiphon::media {
@@ -39,6 +40,8 @@ class ImageDecoder {
       case ImageFormat::jpeg: return decode_jpeg(bytes_, limits_, deadline_);
       case ImageFormat::gif: return decode_gif(bytes_, reading_.white(), limits_);
       case ImageFormat::webp: return webp(header);
+      case ImageFormat::bmp: return by_ffmpeg(bytes_, AV_CODEC_ID_BMP, header.format);
+      case ImageFormat::tiff: return by_ffmpeg(plain_tiff(bytes_), AV_CODEC_ID_TIFF, header.format);
       case ImageFormat::png: break;
     }
     return by_ffmpeg(png_pixel_chunks(bytes_, reading_.white()), AV_CODEC_ID_PNG, header.format);

@@ -24,9 +24,11 @@ namespace {
 constexpr const char* kCodecs =
     "h264,hevc,av1,libdav1d,vp8,vp9,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpeg4,h263,theora,mjpeg,gif,png,webp,"
     "aac,mp3,mp3float,mp2,mp2float,mp1,mp1float,flac,alac,vorbis,opus,speex,g722,gsm,gsm_ms,adpcm_ima_wav,adpcm_ms,"
-    "adpcm_ima_qt,"
+    "adpcm_ima_qt,amrnb,amrwb,wmav1,wmav2,wmapro,"
     "pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,"
     "pcm_alaw,pcm_mulaw";
+
+constexpr const char* kPictureCodecs = "png,webp,bmp,tiff";
 
 std::atomic<int> threads_taken = 0;
 
@@ -99,7 +101,7 @@ Decoder::Decoder(AVCodecID codec, const MediaLimits& limits, const Deadline& dea
 
 void Decoder::open(AVCodecID codec, const AVCodecParameters* parameters, std::string_view what, int threads) {
   const AVCodec* decoder = avcodec_find_decoder(codec);
-  if (!decoder || !listed(decoder->name, kCodecs))
+  if (!decoder || !listed(decoder->name, parameters ? kCodecs : kPictureCodecs))
     fail(ErrorKind::data, fmt::format("the {} is coded as {}, which is not accepted", what, avcodec_get_name(codec)),
          "convert it, for example to H.264 with AAC, to FLAC, or to PNG");
   context_.reset(static_cast<AVCodecContext*>(allocated(avcodec_alloc_context3(decoder))));

@@ -18,7 +18,7 @@ namespace antiphon::media {
 namespace {
 
 // Where the red, green, blue and alpha bytes of a packed pixel stand; alpha -1 where there is none. Of a 16-bit sample
-// (big-endian in PNG) the high byte comes first and is the one that counts.
+// the high byte counts.
 struct Packing {
   int bytes;
   std::array<int, 4> rgba;
@@ -30,9 +30,12 @@ std::optional<Packing> packing_of(int format) {
     case AV_PIX_FMT_BGR24: return Packing{3, {2, 1, 0, -1}};
     case AV_PIX_FMT_RGBA: return Packing{4, {0, 1, 2, 3}};
     case AV_PIX_FMT_BGRA: return Packing{4, {2, 1, 0, 3}};
+    case AV_PIX_FMT_BGR0: return Packing{4, {2, 1, 0, -1}};
     case AV_PIX_FMT_ARGB: return Packing{4, {1, 2, 3, 0}};
     case AV_PIX_FMT_RGB48BE: return Packing{6, {0, 2, 4, -1}};
     case AV_PIX_FMT_RGBA64BE: return Packing{8, {0, 2, 4, 6}};
+    case AV_PIX_FMT_RGB48LE: return Packing{6, {1, 3, 5, -1}};
+    case AV_PIX_FMT_RGBA64LE: return Packing{8, {1, 3, 5, 7}};
     case AV_PIX_FMT_GRAY8: return Packing{1, {0, 0, 0, -1}};
     case AV_PIX_FMT_YA8: return Packing{2, {0, 0, 0, 1}};
     case AV_PIX_FMT_YA16BE: return Packing{4, {0, 0, 0, 2}};
@@ -80,6 +83,18 @@ Image from_palette(const AVFrame& frame, bool white) {
   });
 }
 
+// 5 bits each, or 6 of green.
+Image from_words(const AVFrame& frame, int green_bits) {
+  const int most = (1 << green_bits) - 1;
+  return gather(frame, false, [&](const uint8_t* row, int64_t x, uint8_t* rgb) -> uint8_t {
+    const int word = row[2 * x] | row[2 * x + 1] << 8;
+    const auto wide = [](int value, int of) { return static_cast<uint8_t>(value * 255 / of); };
+    rgb[0] = wide(word >> (5 + green_bits) & 31, 31), rgb[1] = wide(word >> 5 & most, most),
+    rgb[2] = wide(word & 31, 31);
+    return 255;
+  });
+}
+
 Image from_bits(const AVFrame& frame) {
   const uint8_t set = frame.format == AV_PIX_FMT_MONOBLACK ? 255 : 0;
   return gather(frame, false, [&](const uint8_t* row, int64_t x, uint8_t* rgb) -> uint8_t {
@@ -123,6 +138,8 @@ Image frame_to_rgb(const AVFrame& frame, ImageFormat format, const ImageReading&
   if (const auto packing = packing_of(frame.format)) return unpack(frame, *packing, white);
   switch (frame.format) {
     case AV_PIX_FMT_PAL8: return from_palette(frame, white);
+    case AV_PIX_FMT_RGB555LE: return from_words(frame, 5);
+    case AV_PIX_FMT_RGB565LE: return from_words(frame, 6);
     case AV_PIX_FMT_MONOBLACK:
     case AV_PIX_FMT_MONOWHITE: return from_bits(frame);
     case AV_PIX_FMT_GRAY16LE:

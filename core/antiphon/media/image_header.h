@@ -5,7 +5,7 @@
 
 namespace antiphon::media {
 
-enum class ImageFormat { png, jpeg, webp, gif };
+enum class ImageFormat { png, jpeg, webp, gif, bmp, tiff };
 std::string_view to_string(ImageFormat format);
 
 struct ImageHeader {
@@ -14,7 +14,7 @@ struct ImageHeader {
   int orientation = 1;            // of EXIF or XMP
 };
 
-// Sources: PNG (W3C, sections 5 and 11), JPEG (ITU T.81 annex B), WebP container (RFC 9649), GIF89a.
+// Sources: PNG (W3C, sections 5 and 11), JPEG (ITU T.81 annex B), WebP container (RFC 9649), GIF89a, TIFF 6.0.
 // Error(data) if the bytes are no picture of these formats or end before the size is told.
 ImageHeader read_image_header(std::string_view bytes);
 
@@ -22,6 +22,7 @@ ImageHeader read_image_header(std::string_view bytes);
 ImageHeader read_png_header(std::string_view bytes);
 ImageHeader read_jpeg_header(std::string_view bytes);
 ImageHeader read_webp_header(std::string_view bytes);
+ImageHeader read_tiff_header(std::string_view bytes);
 
 // How often the marker FF `code` stands in the bytes.
 int64_t count_jpeg_markers(std::string_view bytes, uint8_t code);

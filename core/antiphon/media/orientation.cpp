@@ -19,25 +19,10 @@ uint64_t value_of(std::string_view tiff, size_t entry, bool little) {
   return at <= tiff.size() - bytes ? number_at(tiff, at, bytes, little) : 0;
 }
 
-std::optional<uint64_t> tag_of(std::string_view tiff, uint64_t tag) {
-  if (tiff.size() < 8 || (!tiff.starts_with("II") && !tiff.starts_with("MM"))) return std::nullopt;
-  const bool little = tiff.starts_with("II");
-  const size_t directory = number_at(tiff, 4, 4, little);
-  if (directory > tiff.size() - 2) return std::nullopt;
-  const size_t entries = number_at(tiff, directory, 2, little);
-  for (size_t i = 0; i < entries; ++i) {
-    const size_t entry = directory + 2 + i * 12;
-    if (entry + 12 > tiff.size()) return std::nullopt;
-    if (number_at(tiff, entry, 2, little) != tag) continue;
-    return value_of(tiff, entry, little);
-  }
-  return std::nullopt;
-}
-
 std::optional<uint64_t> exif_orientation(std::string_view exif) {
   constexpr std::string_view mark("Exif\0\0", 6);
   while (exif.starts_with(mark)) exif.remove_prefix(mark.size());
-  return tag_of(exif, 0x0112);
+  return tiff_tag(exif, 0x0112);
 }
 
 // tiff:Orientation="6" or <tiff:Orientation>6<.
@@ -53,6 +38,21 @@ std::optional<uint64_t> xmp_orientation(std::string_view xmp) {
 }
 
 }  // namespace
+
+std::optional<uint64_t> tiff_tag(std::string_view tiff, uint64_t tag) {
+  if (tiff.size() < 8 || (!tiff.starts_with("II") && !tiff.starts_with("MM"))) return std::nullopt;
+  const bool little = tiff.starts_with("II");
+  const size_t directory = number_at(tiff, 4, 4, little);
+  if (directory > tiff.size() - 2) return std::nullopt;
+  const size_t entries = number_at(tiff, directory, 2, little);
+  for (size_t i = 0; i < entries; ++i) {
+    const size_t entry = directory + 2 + i * 12;
+    if (entry + 12 > tiff.size()) return std::nullopt;
+    if (number_at(tiff, entry, 2, little) != tag) continue;
+    return value_of(tiff, entry, little);
+  }
+  return std::nullopt;
+}
 
 int orientation_of(const PictureNotes& notes) {
   auto value = exif_orientation(notes.exif);

@@ -1,6 +1,8 @@
 // How a picture is to be turned and mirrored, as its notes say. Internal: included by the .cpp files of this folder
 // only.
 #pragma once
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,5 +17,9 @@ struct PictureNotes {
 // 1 to 8: the EXIF tag 0x0112, else XMP's tiff:Orientation; 1 if neither says anything that makes sense. As Pillow's
 // ImageOps.exif_transpose takes them: an EXIF tag with a senseless value hides XMP's.
 int orientation_of(const PictureNotes& notes);
+
+// The first value of a tag in the first directory of a TIFF structure, if it is a whole number, else 0; nothing if the
+// tag is not there.
+std::optional<uint64_t> tiff_tag(std::string_view tiff, uint64_t tag);
 
 }  // namespace antiphon::media
