@@ -60,7 +60,7 @@ class IoErrors(Case):
     def test_what_stays_ends_the_run_which_goes_on_later(self):
         self.train(self.folder / "whole", *COMMON)
         run = self.folder / "ended"
-        text = self.train(run, *COMMON, code=75, env=self.failing(100, 10**6)).stderr
+        text = self.train(run, *COMMON, code=75, env=self.failing(60, 10**6)).stderr
         for words in ["I/O error", "Input/output error", "4 attempts", "train_", "--resume"]:
             self.assertIn(words, text)
         self.assertEqual((run / "bad_samples.jsonl").read_text(), "")

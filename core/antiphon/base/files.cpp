@@ -33,15 +33,16 @@ namespace {
 
 // What a disk, a network share or a crowded machine says, as against what is wrong with a file.
 bool is_trouble(int code) {
-  constexpr std::array codes{EIO,          ESTALE,   ETIMEDOUT,   EREMOTEIO, ENOTCONN,     ECONNRESET,
-                             ECONNABORTED, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH, ENODEV,
-                             ENXIO,        EMFILE,   ENFILE,      ENOMEM};
+  constexpr std::array codes{EIO,      ESTALE,      ETIMEDOUT, EREMOTEIO,    ENOTCONN, ECONNRESET, ECONNABORTED,
+                             ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH, EMFILE,   ENFILE,     ENOMEM};
   return std::ranges::find(codes, code) != codes.end();
 }
 
-// Why a reading failed in a way that may pass; the rest throws.
+// Why a reading failed in a way that may pass; the rest throws. A file that stays shorter than it says is to blame
+// itself: a run must not end for it.
 struct Trouble {
   std::string what;
+  bool of_the_file = false;
 };
 
 // Closes on every way out.
@@ -83,7 +84,7 @@ std::variant<std::string, Trouble> read_once(const std::filesystem::path& path, 
     const ssize_t n = ::read(file.fd, bytes.data() + done, size - done);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return trouble(kind, "read", path);
-    if (n == 0) return Trouble{fmt::format("{} ends after {} of {} bytes", path.string(), done, size)};
+    if (n == 0) return Trouble{fmt::format("{} ends after {} of {} bytes", path.string(), done, size), true};
     done += static_cast<size_t>(n);
   }
   return bytes;
@@ -96,9 +97,10 @@ std::string read_file(const std::filesystem::path& path, ErrorKind kind, uint64_
   for (size_t attempt = 0;; ++attempt) {
     auto content = read_once(path, kind, max_bytes);
     if (auto* bytes = std::get_if<std::string>(&content)) return std::move(*bytes);
+    const auto& trouble = std::get<Trouble>(content);
     if (attempt == pauses.size())
-      fail(kind == ErrorKind::data ? ErrorKind::preempted : kind,
-           fmt::format("I/O error: {}; {} attempts failed", std::get<Trouble>(content).what, attempt + 1),
+      fail(kind == ErrorKind::data && !trouble.of_the_file ? ErrorKind::preempted : kind,
+           fmt::format("I/O error: {}; {} attempts failed", trouble.what, attempt + 1),
            "look after that disk or network share; a run goes on with --resume");
     std::this_thread::sleep_for(std::chrono::milliseconds(pauses[attempt]));
   }
