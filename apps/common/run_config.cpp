@@ -1,22 +1,17 @@
 #include <common/run_config.h>
 
+#include <antiphon/graph/slot.h>
 #include <antiphon/graph/whole_model.h>
 
 #include <fmt/format.h>
 
 #include <antiphon/base/fail_lines.h>
+#include <antiphon/base/error.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/config/keys.h>
 
 namespace antiphon::apps {
 namespace {
-
-const config::Table<graph::ComponentSpec>& loss_slot() {
-  using S = graph::ComponentSpec;
-  static const auto* table =
-      new config::Table<S>(config::Table<S>("loss")
-                               .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`")
-                               .rest(&S::options));
-  return *table;
-}
 
 std::filesystem::path config_file(const std::filesystem::path& file_or_run) {
   const std::string fix = "name a TOML file, or the folder of a run of `antiphon train`";
@@ -26,6 +21,31 @@ std::filesystem::path config_file(const std::filesystem::path& file_or_run) {
   if (!std::filesystem::exists(file_or_run / "config.toml"))
     fail(ErrorKind::config, fmt::format("the folder {} holds no config.toml", file_or_run.string()), fix);
   return file_or_run / "config.toml";
+}
+
+// `extends` is gone when a file has been read, so no table knows it.
+void refuse_misspelt_extends(config::Value& root, config::Problems& problems) {
+  auto known = config::keys_of(run_table());
+  known.push_back("extends");
+  std::erase_if(*root.get_if<config::Value::Table>(), [&](const auto& member) {
+    const bool meant = member.first != "extends" && nearest(member.first, known) == "extends";
+    if (meant) config::report_unknown(run_table(), {"extends"}, member.first, member.second.where, "", problems);
+    return meant;
+  });
+}
+
+// plugin = "" turns a detector off that an extended file names; what else stands there is then without effect.
+void check_voice_activity(const graph::ComponentSpec& vad, const config::Value& root, config::Problems& problems) {
+  if (!vad.plugin.empty()) {
+    graph::check_keys("voice_activity", vad.plugin, vad.options, "session.vad", problems);
+    return;
+  }
+  config::without_unknown(graph::voice_activity_slot(), {}, vad.options, "session.vad", problems);
+  const auto* session = root.find("session");
+  const auto* table = session ? session->find("vad") : nullptr;
+  const auto* weights = table ? table->find("weights") : nullptr;
+  if (weights && !table->find("plugin") && vad.options.get_if<config::Value::Table>()->empty())
+    problems.add(weights->where, "[session.vad] has weights and no plugin", "add plugin = \"silero\"");
 }
 
 // A file of configs/models that holds a stream only is no mistake, but it cannot be run by itself.
@@ -49,7 +69,7 @@ const config::Table<RunConfig>& run_table() {
       new config::Table<C>(config::Table<C>("configuration")
                                .table("model", &C::model, graph::model_table(), "what is composed", {.required = true})
                                .table("data", &C::data, data::data_table(), "what it reads")
-                               .table("loss", &C::loss, loss_slot(), "what is minimised")
+                               .table("loss", &C::loss, graph::loss_slot(), "what is minimised")
                                .table("train", &C::train, train::train_table(), "how it is trained")
                                .table("precision", &C::precision, train::precision_table(), "number formats")
                                .table("generate", &C::generate, infer::generate_table(), "how answers are written")
@@ -65,7 +85,11 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
     graph::expand_from(table->at("model"));
   config::Problems problems;
   RunConfig config;
+  refuse_misspelt_extends(root, problems);
   run_table().read(&config, root, "", problems);
+  if (!config.loss.plugin.empty()) graph::check_keys("loss", config.loss.plugin, config.loss.options, "loss", problems);
+  check_voice_activity(config.session.vad, root, problems);
+  if (!problems.empty()) graph::check_slots(config.model, problems);  // else the model does it when it is built
   throw_problems(problems, root);
   return config;
 }

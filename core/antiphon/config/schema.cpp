@@ -3,6 +3,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/config/keys.h>
 #include <antiphon/config/schema.h>
 #include <antiphon/config/text.h>
 
@@ -167,20 +168,11 @@ void Schema::add(Field field) {
   fields_.push_back(std::move(field));
 }
 
-std::string Schema::described(const std::string& section) const {
-  const bool said = name_.empty() || section == name_ || section.ends_with("." + name_);
-  return in_section(section) + (said || section.empty() ? "" : fmt::format(" ({})", name_));
-}
+std::string Schema::described(const std::string& section) const { return config::described(*this, section); }
 
 void Schema::report_unknown(const std::string& key, const Location& where, const std::string& section,
                             Problems& problems) const {
-  std::vector<std::string> known;
-  for (const auto& field : fields_) known.push_back(field.key);
-  const std::string near = nearest(key, known);
-  const std::string hint = near.empty() ? "" : fmt::format("did you mean '{}'? ", near);
-  std::sort(known.begin(), known.end());
-  const std::string list = known.empty() ? "there are no keys here" : "known: " + join(known, ", ");
-  problems.add(where, fmt::format("unknown key '{}'{}; {}{}", key, described(section), hint, list));
+  config::report_unknown(*this, {}, key, where, section, problems);
 }
 
 void Schema::read(void* object, const Value& table, const std::string& section, Problems& problems) const {
@@ -189,10 +181,17 @@ void Schema::read(void* object, const Value& table, const std::string& section, 
     const std::string what = section.empty() ? "the top level" : fmt::format("[{}]", section);
     return report_type(table, "a table", what + (name_.empty() ? "" : fmt::format(" ({})", name_)), problems);
   }
+  const auto meant = misspelt_required(*this, *members);
+  const auto is_meant = [&](const std::string& key) {
+    return std::any_of(meant.begin(), meant.end(), [&](const auto& pair) { return pair.second == key; });
+  };
   for (const auto& field : fields_) {
     const auto found = members->find(field.key);
     if (found != members->end()) {
+      if (field.type == "map of table") suggest_entries(field, found->second, section, problems);
       field.set(object, found->second, section, problems);
+    } else if (is_meant(field.key)) {
+      continue;  // reported with the unknown keys
     } else if (field.rule.required) {
       problems.add(table.where,
                    fmt::format("the required key '{}' is missing{}: {}", field.key, described(section), field.doc));
@@ -206,7 +205,7 @@ void Schema::read(void* object, const Value& table, const std::string& section, 
     const bool known =
         std::any_of(fields_.begin(), fields_.end(), [&key = key](const Field& field) { return field.key == key; });
     if (known) continue;
-    if (rest) {
+    if (rest && !meant.contains(key)) {
       (*rest->get_if<Value::Table>())[key] = value;
     } else {
       report_unknown(key, value.where, section, problems);

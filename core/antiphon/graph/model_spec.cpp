@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include <antiphon/config/keys.h>
+#include <antiphon/graph/slot.h>
+
 namespace antiphon::graph {
 namespace {
 
@@ -83,6 +86,35 @@ const config::Table<ComponentSpec>& frozen_slot() {
     return t;
   }();
   return *table;
+}
+
+const config::Table<ComponentSpec>& loss_slot() {
+  using S = ComponentSpec;
+  static const auto* table =
+      new config::Table<S>(config::Table<S>("loss")
+                               .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`")
+                               .rest(&S::options));
+  return *table;
+}
+
+const config::Table<ComponentSpec>& voice_activity_slot() {
+  using S = ComponentSpec;
+  static const auto* table =
+      new config::Table<S>(config::Table<S>("vad")
+                               .field("plugin", &S::plugin, "a voice activity detector; empty: turns end by command")
+                               .field("weights", &S::weights, "its directory")
+                               .rest(&S::options));
+  return *table;
+}
+
+std::vector<std::string> slot_keys(const std::string& kind) {
+  if (kind == "language_model") return config::keys_of(llm_table());
+  if (kind == "encoder") return config::keys_of(frozen_slot());
+  if (kind == "connector") return config::keys_of(connector_slot());
+  if (kind == "peft") return config::keys_of(peft_slot());
+  if (kind == "loss") return config::keys_of(loss_slot());
+  if (kind == "voice_activity") return config::keys_of(voice_activity_slot());
+  return {};
 }
 
 const config::Table<ModelSpec>& model_table() {

@@ -49,6 +49,8 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
                                           "model.llm", problems);
   if (model->llm_) model->llm_->module().set_requires_grad(llm.trainable);
   const int64_t hidden_size = model->llm_ ? model->llm_->hidden_size() : 0;
+  for (const auto& [name, stream] : spec.streams)
+    if (!stream.enabled) check_slots(name, stream, problems);
   std::erase_if(spec.streams, [](const auto& entry) { return !entry.second.enabled; });
   for (auto& [name, stream_spec] : spec.streams)
     if (auto stream = Stream::build(name, stream_spec, hidden_size, problems))

@@ -12,20 +12,6 @@
 namespace antiphon::graph {
 namespace {
 
-// The slots of `encoder = {…}` or `encoder = [{…}, {…}]`.
-std::vector<ComponentSpec> read_slots(const config::Value& value, const std::string& section,
-                                      config::Problems& problems) {
-  std::vector<ComponentSpec> slots;
-  if (const auto* list = value.get_if<config::Value::Array>()) {
-    for (size_t i = 0; i < list->size(); ++i)
-      slots.push_back(frozen_slot().parse((*list)[i], fmt::format("{}.{}", section, i), problems));
-    if (list->empty()) problems.add(value.where, fmt::format("[{}] lists no encoder", section), "name at least one");
-    return slots;
-  }
-  slots.push_back(frozen_slot().parse(value, section, problems));
-  return slots;
-}
-
 config::Value write_slots(const std::vector<Stream::EncoderSlot>& slots) {
   config::Value::Array list;
   for (const auto& slot : slots) list.push_back(frozen_slot().dump(&slot.spec));
@@ -49,11 +35,13 @@ std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec,
   auto stream = std::make_unique<Stream>();
   stream->name_ = name, stream->placeholder_ = spec.placeholder, stream->hidden_size_ = hidden_size;
   int64_t width = 0;
-  for (auto& slot : read_slots(spec.encoder, section + ".encoder", problems)) {
-    if (slot.plugin.empty()) return nullptr;
-    auto encoder = build_slot<Encoder>("encoder", slot.plugin, {slot.weights, slot.part}, slot.options,
-                                       section + ".encoder", problems);
-    if (!encoder) return nullptr;
+  bool whole = hidden_size > 0;
+  for (auto& slot : read_encoders(spec.encoder, section + ".encoder", problems)) {
+    auto encoder = slot.plugin.empty() ? nullptr
+                                       : build_slot<Encoder>("encoder", slot.plugin, {slot.weights, slot.part},
+                                                             slot.options, section + ".encoder", problems);
+    whole &= encoder != nullptr;
+    if (!encoder) continue;
     if (!stream->encoders_.empty() && encoder->modality() != stream->modality())
       problems.add(spec.encoder.where, fmt::format("[{}] joins encoders of different modalities", section),
                    "put them into streams of their own");
@@ -61,11 +49,16 @@ std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec,
     width += encoder->output_size();
     stream->encoders_.push_back({std::move(slot), std::move(encoder)});
   }
-  if (stream->encoders_.empty() || !hidden_size || spec.connector.plugin.empty()) return nullptr;
-  stream->connector_ = build_slot<Connector>("connector", spec.connector.plugin, {}, spec.connector.options,
+  auto& connector = spec.connector;
+  if (connector.plugin.empty()) return nullptr;
+  if (!whole || stream->encoders_.empty()) {
+    check_keys("connector", connector.plugin, connector.options, section + ".connector", problems);
+    return nullptr;
+  }
+  stream->connector_ = build_slot<Connector>("connector", connector.plugin, {}, connector.options,
                                              section + ".connector", problems, ConnectorShape{width, hidden_size});
   if (!stream->connector_) return nullptr;
-  stream->connector_->module().set_requires_grad(spec.connector.trainable);
+  stream->connector_->module().set_requires_grad(connector.trainable);
   spec.encoder = write_slots(stream->encoders_);
   stream->settings_ = config::to_json(spec.encoder, 0);
   return stream;

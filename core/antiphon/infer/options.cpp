@@ -1,5 +1,7 @@
 #include <antiphon/infer/options.h>
 
+#include <antiphon/graph/slot.h>
+
 namespace antiphon::infer {
 
 const config::Table<GenerateOptions>& generate_table() {
@@ -21,15 +23,9 @@ const config::Table<GenerateOptions>& generate_table() {
 
 const config::Table<SessionOptions>& session_table() {
   using O = SessionOptions;
-  using C = graph::ComponentSpec;
-  static const auto* vad =
-      new config::Table<C>(config::Table<C>("vad")
-                               .field("plugin", &C::plugin, "a voice activity detector; empty: turns end by command")
-                               .field("weights", &C::weights, "its directory")
-                               .rest(&C::options));
   static const auto* table = new config::Table<O>(
       config::Table<O>("session")
-          .table("vad", &O::vad, *vad, "hears when somebody speaks")
+          .table("vad", &O::vad, graph::voice_activity_slot(), "hears when somebody speaks")
           .field("threshold", &O::threshold, "probability from which a window is speech; silence is 0.15 below",
                  {.min = 0, .max = 1})
           .field("min_speech", &O::min_speech, "seconds of speech that begin a turn", {.min = 0, .max = 10})

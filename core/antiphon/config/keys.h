@@ -1,0 +1,21 @@
+// The keys of tables that two schemas share: a slot's own and those of its component.
+#pragma once
+#include <antiphon/config/schema.h>
+
+namespace antiphon::config {
+
+std::vector<std::string> keys_of(const Schema& schema);
+// Reports the keys of `table` that are neither the schema's nor in `beside`, with "did you mean" over both, and gives
+// the table without them. `section` as in Schema::read.
+Value without_unknown(const Schema& schema, const std::vector<std::string>& beside, const Value& table,
+                      const std::string& section, Problems& problems);
+// Unknown keys of `table`, each with the required and missing key that it was probably meant to be.
+std::map<std::string, std::string> misspelt_required(const Schema& schema, const Value::Table& table);
+void report_unknown(const Schema& schema, const std::vector<std::string>& beside, const std::string& key,
+                    const Location& where, const std::string& section, Problems& problems);
+// " in [model.llm] (llama)", or " at the top level".
+std::string described(const Schema& schema, const std::string& section);
+// Entries of a map of tables that lack what is required may belong to the entry of a like name.
+void suggest_entries(const Field& field, const Value& map, const std::string& section, Problems& problems);
+
+}  // namespace antiphon::config

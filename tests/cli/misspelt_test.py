@@ -1,0 +1,161 @@
+"""No misspelt key is passed over: each key of each shipped file, of a whole configuration and of each component's options,
+misspelt in turn, is refused with its place and the key that was meant. One process validates a thousand files.
+
+misspelt_test.py ANTIPHON
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2]
+PROGRAM = ""
+NAMES = {"streams", "eval"}  # tables whose keys are names of the user's own
+SLOT = ["plugin", "weights", "part", "trainable"]
+TINY = """[model.llm]
+plugin = "llama"
+vocab_size = 64
+hidden_size = 32
+intermediate_size = 32
+num_layers = 1
+num_heads = 2
+"""
+
+
+def call(*arguments, cwd=SOURCE):
+    return subprocess.run([PROGRAM, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def misspellings(key):
+    """A letter doubled, two swapped, one left out; in the middle, where no shorter or longer key hides."""
+    at = len(key) // 2
+    yield key[:at] + key[at] + key[at:]
+    if at and key[at - 1] != key[at]:
+        yield key[: at - 1] + key[at] + key[at - 1] + key[at + 1:]
+    if len(key) > 3:
+        yield key[:at] + key[at + 1:]
+
+
+def keys_of(line):
+    """(column, key, the key before it) of what a line of TOML names, without text and comments."""
+    bare = re.sub(r'"[^"]*"', lambda text: "_" * len(text[0]), line).split("#")[0]
+    header = re.match(r"\[\[?([\w.]+)\]", bare)
+    paths = [(header.start(1), header[1])] if header else [(found.start(1), found[1]) for found in re.finditer(r"(?:^|[{,])\s*([A-Za-z_][\w.]*)\s*=", bare)]
+    for start, path in paths:
+        before = ""
+        for part in path.split("."):
+            yield start, part, before
+            start, before = start + len(part) + 1, part
+
+
+class Misspelt(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.root = Path(cls.folder.name)
+        cls.components = [component for plugin in json.loads(call("inspect", "--json").stdout) for component in json.loads(call("inspect", plugin["name"], "--json").stdout)]
+        cls.config = json.loads(call("inspect", "config", "--json").stdout)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def refused(self, cases):
+        """cases: (file, line, column, misspelt, meant, whether a missing suggestion is right)"""
+        done = call("validate", *dict.fromkeys(case[0] for case in cases), cwd=self.root)
+        self.assertNotIn(": good", done.stdout)
+        self.assertNotIn("internal error", done.stderr)
+        for file, line, column, bad, meant in cases:
+            with self.subTest(f"{file}:{line}: {meant} as {bad}"):
+                self.assertRegex(done.stderr, rf"(?m){re.escape(file)}:{line}:{column}: unknown key '{bad}' .*; did you mean '{meant}'\?")
+
+    def test_each_key_of_each_shipped_file(self):
+        shutil.copytree(SOURCE / "configs", self.root / "configs")
+        cases, names = [], []
+        for path in sorted((self.root / "configs").rglob("*.toml")):
+            lines = path.read_text().splitlines()
+            for row, line in enumerate(lines):
+                for column, key, before in keys_of(line):
+                    options = list(misspellings(key))
+                    bad = options[(row + column) % len(options)]
+                    file = f"{path.parent.relative_to(self.root)}/{path.stem}__{len(cases) + len(names)}.toml"
+                    (self.root / file).write_text("\n".join(lines[:row] + [line[:column] + bad + line[column + len(key):]] + lines[row + 1:]))
+                    if before in NAMES and "llm" not in path.read_text():
+                        names.append((file, bad, key))
+                    elif before not in NAMES:
+                        cases.append((file, row + 1, column + 1, bad, key))
+        self.assertGreater(len(cases), 400)
+        self.refused(cases)
+
+    def test_each_key_of_a_whole_configuration(self):
+        cases = []
+
+        def visit(fields, section):
+            for field in fields:
+                for bad in misspellings(field["key"]):
+                    file = f"config__{len(cases)}.toml"
+                    (self.root / file).write_text((f"{section[0]}{section[1:-1]}{section[-1]}\n" if section else "\n") + f"{bad} = 1\n")
+                    cases.append((file, 2, 1, bad, field["key"]))
+                if "fields" in field:
+                    inner = ".".join(filter(None, [section.strip("[]"), field["key"]])) + (".x" if field["type"] == "map of table" else "")
+                    visit(field["fields"], f"[[{inner}]]" if field["type"] == "list of table" else f"[{inner}]")
+
+        visit(self.config, "")
+        visit([{"key": key} for key in SLOT], "[model.streams.x.encoder]")
+        self.assertGreater(len(cases), 200)
+        self.refused(cases)
+
+    def test_each_option_of_each_component(self):
+        tables = {"encoder": "[model.streams.x.encoder]", "connector": "[model.streams.x.connector]", "loss": "[loss]", "voice_activity": "[session.vad]", "peft": "[[model.llm.peft]]", "language_model": "[model.llm]"}
+        kinds, count = set(), 0
+        for component in self.components:
+            if component["kind"] not in tables:
+                self.assertEqual(component["options"], [])
+                continue
+            kinds.add(component["kind"])
+            known = {option["key"] for option in component["options"]}
+            own = {"loss": ["plugin"], "peft": ["plugin", "weights"], "voice_activity": ["plugin", "weights"]}.get(component["kind"], SLOT)
+            cases, rows = [], [tables[component["kind"]], f'plugin = "{component["name"]}"']
+            for key in [*known, *own]:
+                for bad in set(misspellings(key)) - known:
+                    rows.append(f"{bad} = 1")
+                    cases.append((f"{component['kind']}_{component['name']}.toml", len(rows), 1, bad, key))
+            (self.root / cases[0][0]).write_text("\n".join(rows + ([TINY] if component["kind"] != "language_model" else [])))
+            self.refused(cases)
+            count += len(cases)
+        self.assertEqual(kinds, set(tables))
+        self.assertGreater(count, 300)
+
+    def test_a_stream_that_is_off(self):
+        (self.root / "off.toml").write_text(TINY + '[model.streams.image]\nenabled = false\nencoder = { plugin = "dinov2", hiden_size = 3 }\nconnector = { plugin = "mlp", detph = 2 }\n')
+        self.refused([("off.toml", 10, 32, "hiden_size", "hidden_size"), ("off.toml", 11, 30, "detph", "depth")])
+
+    def test_a_stream_by_another_name(self):
+        (self.root / "recipe.toml").write_text(TINY + '[model.streams.image.encoder]\nplugin = "dinov2"\n[model.streams.imgae.connector]\nplugin = "mlp"\n')
+        self.assertIn("recipe.toml:10:16: 'imgae' in [model.streams] is not whole; did you mean 'image'?", call("validate", "recipe.toml", cwd=self.root).stderr)
+
+    def test_a_detector_without_its_plugin(self):
+        for text, words in [('weights = "x"\n', "detector.toml:9:1: [session.vad] has weights and no plugin"), ('plugni = "silero"\nweights = "x"\n', "detector.toml:9:1: unknown key 'plugni' in [session.vad]; did you mean 'plugin'?"), ('plugin = ""\nchunk = 3\n', "detector.toml:10:1: unknown key 'chunk' in [session.vad]")]:
+            (self.root / "detector.toml").write_text(TINY + "[session.vad]\n" + text)
+            done = call("validate", "detector.toml", cwd=self.root)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(words, done.stderr)
+        (self.root / "detector.toml").write_text(TINY + '[session.vad]\nplugin = ""\nweights = "x"\n')
+        self.assertEqual(call("validate", "detector.toml", cwd=self.root).returncode, 0)
+
+    def test_other_commands_check_as_much(self):
+        (self.root / "train.toml").write_text(TINY + '[session.vad]\nplugni = "silero"\n')
+        for verb in ["train", "eval"]:
+            done = call(verb, "train.toml", cwd=self.root)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("did you mean 'plugin'?", done.stderr)
+
+
+if __name__ == "__main__":
+    PROGRAM = str(Path(sys.argv[1]).resolve())
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]])
