@@ -1,6 +1,6 @@
 # antiphon_add_plugin(NAME KIND encoder VERSION 0.1.0 [DOC "…"] [PROVIDES encoder:dinov2 …] SOURCES …
 #                     [LIBRARIES …] [TESTS …] [READS dinov2 …] [NOT_INSTALLED] [NO_PCH])
-# builds NAME.so and its sidecar NAME.toml into ${ANTIPHON_PLUGIN_OUTPUT_DIR} (default: <build>/plugins). The target
+# builds NAME.so and its sidecar NAME.toml, which holds the hash of the .so, into ${ANTIPHON_PLUGIN_OUTPUT_DIR} (default: <build>/plugins). The target
 # is plugin_NAME; its sources are compiled once, in the object library plugin_NAME_objects, which the unit tests
 # (TESTS, Catch2) link too. PROVIDES defaults to KIND:NAME. READS names
 # the model_types of config.json files that KIND:NAME reads, so that whole models find it. NO_PCH is for sources without
@@ -50,6 +50,20 @@ build = "@build@"
 provides = ["@provides@"]
 @reads@doc = "@doc@"
 ]])
+endfunction()
+
+# The sidecar gets the hash of the .so when that is linked, and again when an installation has changed its run path.
+function(antiphon_seal_plugin NAME FOLDER SIDECAR)
+  if(TARGET antiphon_seal)
+    add_dependencies(plugin_${NAME} antiphon_seal)
+  endif()
+  add_custom_command(TARGET plugin_${NAME} POST_BUILD VERBATIM
+    COMMAND ${ANTIPHON_SEAL} ${FOLDER}/${NAME}.so ${SIDECAR} BYPRODUCTS ${FOLDER}/${NAME}.toml)
+endfunction()
+
+function(antiphon_seal_installed NAME)
+  set(so "\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/antiphon/plugins/${NAME}.so")
+  install(CODE "execute_process(COMMAND \"${ANTIPHON_SEAL}\" \"${so}\" COMMAND_ERROR_IS_FATAL ANY)")
 endfunction()
 
 function(antiphon_plugin_precompiled_header TARGET SOURCES)
@@ -117,6 +131,7 @@ function(antiphon_add_plugin NAME)
     set(folder ${ANTIPHON_PLUGIN_OUTPUT_DIR})
   endif()
   set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.map)
+  set(sidecar ${CMAKE_CURRENT_BINARY_DIR}/${NAME}.sidecar.toml)
 
   add_library(plugin_${NAME}_objects OBJECT ${P_SOURCES})
   set_target_properties(plugin_${NAME}_objects PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_STANDARD 20
@@ -130,12 +145,14 @@ function(antiphon_add_plugin NAME)
   target_link_libraries(plugin_${NAME} PRIVATE plugin_${NAME}_objects)
   target_link_options(plugin_${NAME} PRIVATE LINKER:--version-script=${map} LINKER:--no-undefined)
   set_target_properties(plugin_${NAME} PROPERTIES PREFIX "" OUTPUT_NAME ${NAME} SUFFIX .so NO_SONAME ON
-    LINKER_LANGUAGE CXX LINK_DEPENDS ${map} LIBRARY_OUTPUT_DIRECTORY ${folder} INSTALL_RPATH "$ORIGIN/../..")
-  antiphon_write_sidecar(${folder}/${NAME}.toml ${NAME} ${P_VERSION} "${P_PROVIDES}" "${P_READS}" "${P_DOC}")
+    LINKER_LANGUAGE CXX LINK_DEPENDS "${map};${sidecar}" LIBRARY_OUTPUT_DIRECTORY ${folder} INSTALL_RPATH "$ORIGIN/../..")
+  antiphon_write_sidecar(${sidecar} ${NAME} ${P_VERSION} "${P_PROVIDES}" "${P_READS}" "${P_DOC}")
+  antiphon_seal_plugin(${NAME} ${folder} ${sidecar})
 
   if(NOT P_NOT_INSTALLED)
     install(TARGETS plugin_${NAME} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/antiphon/plugins)
     install(FILES ${folder}/${NAME}.toml DESTINATION ${CMAKE_INSTALL_LIBDIR}/antiphon/plugins)
+    antiphon_seal_installed(${NAME})
   endif()
   antiphon_plugin_tests(${NAME} ${P_TESTS})
 endfunction()

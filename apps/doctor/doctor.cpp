@@ -17,6 +17,7 @@
 #include <antiphon/media/decode.h>
 #include <antiphon/plugin/loader.h>
 #include <antiphon/plugin/manifest.h>
+#include <antiphon/plugin/sidecar.h>
 #include <common/command.h>
 
 namespace antiphon::apps {
@@ -57,6 +58,17 @@ std::string nccl() {
   return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
 
+// The content too, which a list does not read.
+std::string refusal_of(const plugin::Description& found) {
+  if (!found.refusal.empty()) return found.refusal;
+  try {
+    plugin::check_content(found);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
 int run() {
   line("antiphon", ANTIPHON_VERSION);
   line("plugin ABI", fmt::format("{}, {}, build {}", ANTIPHON_PLUGIN_ABI, ANTIPHON_COMPILER, ANTIPHON_BUILD_TYPE));
@@ -75,9 +87,10 @@ int run() {
     line("plugins in", folder.string() + (std::filesystem::is_directory(folder) ? "" : " (not there)"));
   int refused = 0;
   for (const auto& found : plugin::discover()) {
-    line(" ",
-         fmt::format("{} {}{}", found.name, found.version, found.refusal.empty() ? "" : ": refused: " + found.refusal));
-    refused += !found.refusal.empty();
+    const auto refusal = refusal_of(found);
+    line(" ", fmt::format("{} {}{}{}", found.name, found.version, refusal.empty() ? "" : ": refused: " + refusal,
+                          found.doubt.empty() ? "" : ": taken by ANTIPHON_TRUST_PLUGINS, though " + found.doubt));
+    refused += !refusal.empty();
   }
   return refused ? static_cast<int>(ErrorKind::plugin) : 0;
 }

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -311,6 +312,39 @@ class Look(Case):
         self.assertRegex(doctor(), r"waiting threads spin \d+ rounds \(GOMP_SPINCOUNT\)")
         self.assertIn("waiting threads spin 7 rounds", doctor(GOMP_SPINCOUNT="7"))
         self.assertIn("waiting threads spin as OpenMP chooses", doctor(OMP_WAIT_POLICY="PASSIVE"))
+
+    def test_plugins_that_are_damaged_or_open_to_all(self):
+        folder, built = self.folder / "plugins", Path(PROGRAM).parents[1] / "plugins"
+        folder.mkdir(0o755)
+        for name in ["lora.so", "lora.toml"]:
+            shutil.copy(built / name, folder)
+        file, whole = folder / "lora.so", (folder / "lora.so").read_bytes()
+        config = self.write(TINY + '[[model.llm.peft]]\nplugin = "lora"\n')
+        env = {**os.environ, "ANTIPHON_PLUGIN_PATH": str(folder)}
+
+        def said(code, *more, **extra):
+            outs = []
+            for arguments in [["inspect", "lora"], ["validate", config], ["doctor"]]:
+                done = subprocess.run([PROGRAM, *arguments], cwd=self.folder, env={**env, **extra}, capture_output=True, text=True)
+                self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+                outs.append(done.stdout + done.stderr)
+                for words in more:
+                    self.assertIn(words, outs[-1])
+            return outs
+
+        file.write_bytes(whole[:5000] + bytes([whole[5000] ^ 4]) + whole[5001:])
+        said(PLUGIN, "lora.so: is not the file that its sidecar was written for (xxh3 ")
+        file.write_bytes(whole)
+        folder.chmod(0o777)
+        said(PLUGIN, f"everybody may write to {folder} (mode 777)", f"chmod o-w {folder}; or take it all the same: ANTIPHON_TRUST_PLUGINS={folder}")
+        folder.chmod(0o755)
+        good = subprocess.run([PROGRAM, "inspect", "lora"], env=env, capture_output=True, text=True)
+        self.assertEqual((good.returncode, good.stderr), (0, ""))
+        self.assertIn(f"file: {file.resolve()}", good.stdout)
+        folder.chmod(0o777)
+        taken = subprocess.run([PROGRAM, "inspect", "lora"], env={**env, "ANTIPHON_TRUST_PLUGINS": str(folder)}, capture_output=True, text=True)
+        self.assertEqual(taken.stdout, good.stdout)
+        self.assertIn(f"warning: {file}: everybody may write to {folder}", taken.stderr)
 
     def test_doctor_names_refused_plugins(self):
         (self.folder / "broken.so").write_text("no plugin")

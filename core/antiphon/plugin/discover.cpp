@@ -1,5 +1,3 @@
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -9,6 +7,7 @@
 #include <antiphon/plugin/elf.h>
 #include <antiphon/plugin/loader.h>
 #include <antiphon/plugin/sidecar.h>
+#include <antiphon/plugin/trust.h>
 
 #include <fmt/format.h>
 
@@ -16,14 +15,6 @@ namespace antiphon::plugin {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The folder of libantiphon.so.
-fs::path library_folder() {
-  Dl_info info{};
-  std::error_code ignored;
-  if (::dladdr(reinterpret_cast<const void*>(&search_path), &info) == 0) return {};
-  return fs::weakly_canonical(info.dli_fname, ignored).parent_path();
-}
 
 // A folder that is named twice would make its plugins look like rivals of themselves.
 std::vector<fs::path> without_repeats(const std::vector<fs::path>& folders) {
@@ -51,7 +42,10 @@ std::vector<fs::path> plugin_files(const fs::path& folder) {
 Description describe(const fs::path& file) {
   try {
     check_elf(file);
-    return read_sidecar(file);
+    auto doubt = check_trust(file);
+    auto plugin = read_sidecar(file);
+    plugin.doubt = std::move(doubt);
+    return plugin;
   } catch (const Error& error) {
     Description refused;
     refused.name = file.stem().string();
@@ -73,7 +67,7 @@ std::vector<fs::path> search_path() {
   const char* given = std::getenv("ANTIPHON_PLUGIN_PATH");
   for (const auto& folder : split(given ? given : "", ':'))
     if (!folder.empty()) folders.emplace_back(folder);
-  const fs::path library = library_folder();
+  const fs::path library = library_file().parent_path();
   std::error_code ignored;
   for (const auto& folder : {library / "antiphon" / "plugins", library.parent_path() / "plugins"})
     if (fs::is_directory(folder, ignored)) folders.push_back(folder);

@@ -10,11 +10,13 @@
 #include <boost/dll/shared_library.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/plugin/elf.h>
 #include <antiphon/plugin/linker_words.h>
 #include <antiphon/plugin/manifest.h>
 #include <antiphon/plugin/sidecar.h>
+#include <antiphon/plugin/trust.h>
 
 #include <fmt/format.h>
 
@@ -119,7 +121,11 @@ void load_locked(const fs::path& file) {
   auto& files = loaded().files;
   const auto is_this = [&](const auto& item) { return item.second == absolute; };
   if (std::any_of(files.begin(), files.end(), is_this)) return;
+  const auto doubt = check_trust(file);
   const Description sidecar = read_sidecar(file);
+  check_content(sidecar);
+  if (!doubt.empty())
+    log::warning(fmt::format("{}: {}; it is taken all the same, by ANTIPHON_TRUST_PLUGINS", file.string(), doubt));
 
   const auto& library = open(file, absolute);
   const Description binary = read_manifest(library, file);

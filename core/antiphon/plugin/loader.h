@@ -14,8 +14,10 @@ struct Description {
   std::vector<std::string> provides;  // "encoder:dinov2"
   std::vector<std::string> reads;     // "encoder:dinov2:dinov2", a component and a model_type of config.json
   std::string doc;
+  std::string xxh3;  // 128-bit XXH3 of the file, 32 hexadecimal digits
   std::filesystem::path file;
   std::string refusal;  // why it would not be loaded; empty where it is fine
+  std::string doubt;    // why it is not trusted, where ANTIPHON_TRUST_PLUGINS takes it all the same
 };
 
 // Folders searched, in order: $ANTIPHON_PLUGIN_PATH (colon-separated; kept where it does not exist), then beside
@@ -27,8 +29,9 @@ std::vector<std::filesystem::path> search_path();
 std::vector<Description> discover();
 
 // Opens a file (rtld_now | rtld_local, never unloaded) and registers what it holds. Order of checks: file exists,
-// whole ELF file for this machine, sidecar (there, right, same build, name equals file name), opens (missing
-// dependency or symbol), manifest and entry symbol, struct size, then ABI number, LibTorch, compiler, C++ ABI and
+// whole ELF file for this machine, nobody else could have written it (trust.h), sidecar (there, right, same build,
+// name equals file name), content as the sidecar's hash says, opens (missing dependency or symbol), manifest and entry
+// symbol, struct size, then ABI number, LibTorch, compiler, C++ ABI and
 // build type all reported together, name equals file name, sidecar agrees, not loaded from elsewhere, entry function
 // inside a try, registers what the sidecar promises, no component twice. Every refusal is an Error(plugin) that names
 // the file, both sides and the fix, and leaves the registry as it was. Loading the same file twice does nothing.

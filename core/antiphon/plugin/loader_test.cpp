@@ -5,11 +5,13 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <random>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
 #include <antiphon/plugin/manifest.h>
 #include <antiphon/plugin/registry.h>
+#include <antiphon/plugin/trust.h>
 
 #include <fmt/format.h>
 #include <catch2/catch_test_macros.hpp>
@@ -152,6 +154,106 @@ TEST_CASE("a damaged file is refused wherever it is cut") {
   CHECK(refusal(scratch.path / "good.so") == "is not a shared object (ELF type 1)" + build_again);
 }
 
+TEST_CASE("every damage is seen before the file is opened") {
+  const std::string whole = read_file(fixture("good"), ErrorKind::data);
+  std::mt19937 random(7);
+  const auto below = [&](size_t end) { return std::uniform_int_distribution<size_t>(0, end - 1)(random); };
+  const auto flipped = [&](size_t begin, size_t size) {
+    std::string copy = whole;
+    for (size_t bits = 1 + below(3); bits > 0; --bits) {
+      auto& byte = copy[begin + below(size)];
+      byte = static_cast<char>(byte ^ (1 << below(8)));
+    }
+    return copy;
+  };
+  std::vector<std::string> damaged;
+  for (int i = 0; i < 25; ++i) {
+    damaged.push_back(flipped(0, 64));               // the ELF header
+    damaged.push_back(flipped(64, size_t{56} * 8));  // program headers
+    damaged.push_back(flipped(0, whole.size()));     // anywhere
+    if (i < 15) {                                    // a page of zeros
+      const size_t page = below(whole.size() / 4096) * 4096;
+      damaged.push_back(std::string(whole).replace(page, 4096, std::string(4096, '\0')));
+    }
+  }
+  Scratch scratch;
+  const auto file = scratch.copy("good");
+  int refused = 0;
+  for (const auto& bytes : damaged) {
+    if (bytes == whole) continue;  // two flips of one bit, or zeros already
+    scratch.write("good.so", bytes);
+    const auto text = refusal(file);
+    INFO(text);
+    CHECK(text != "no error");
+    const bool opened =
+        text.find("already loaded") != std::string::npos || text.find("cannot be opened") != std::string::npos;
+    CHECK(!opened);
+    ++refused;
+  }
+  CHECK(refused >= 80);
+  scratch.write("good.so", whole + "x");
+  CHECK(refusal(file).find("is not the file that its sidecar was written for (xxh3 ") != std::string::npos);
+}
+
+TEST_CASE("a sidecar without a hash is refused") {
+  Scratch scratch;
+  const auto file = scratch.copy("good");
+  scratch.edit("good.toml", "xxh3", "# xxh3");
+  CHECK(refusal(file).find("the required key 'xxh3' is missing") != std::string::npos);
+}
+
+TEST_CASE("a plugin that somebody else could have written is refused") {
+  ::unsetenv("ANTIPHON_TRUST_PLUGINS");
+  Scratch scratch;
+  const auto file = scratch.copy("throws_int");
+  const auto folder = scratch.path, sidecar = scratch.path / "throws_int.toml";
+  const std::string trusted = "its entry function failed: it threw a value of type int" + mistake;
+  const auto mode_of = [](const fs::path& path) { return fs::status(path).permissions(); };
+  for (const auto& place : {folder, file, sidecar}) {
+    const auto before = mode_of(place);
+    fs::permissions(place, before | fs::perms::others_write);
+    const auto said = refusal(file);
+    CHECK(said.starts_with(fmt::format("everybody may write to {} (mode ", place.string())));
+    CHECK(said.find(fmt::format("\n  fix: chmod o-w {}; or take it all the same: ANTIPHON_TRUST_PLUGINS={}",
+                                place.string(), folder.string())) != std::string::npos);
+    for (const auto& plugin : discover())  // a list says it too
+      CHECK((plugin.file != file || plugin.refusal.find("everybody may write") != std::string::npos));
+    ::setenv("ANTIPHON_TRUST_PLUGINS", ("/nowhere:" + folder.string()).c_str(), 1);
+    CHECK(check_trust(file).starts_with("everybody may write to " + place.string()));
+    CHECK(refusal(file) == trusted);
+    ::setenv("ANTIPHON_TRUST_PLUGINS", fs::path(folder).parent_path().c_str(), 1);  // not what lies deeper
+    CHECK(refusal(file) == said);
+    ::unsetenv("ANTIPHON_TRUST_PLUGINS");
+    fs::permissions(place, before);
+  }
+  CHECK(refusal(file) == trusted);
+  fs::permissions(file, mode_of(file) | fs::perms::group_write);  // a group of ours: umask 002
+  CHECK(refusal(file) == trusted);
+}
+
+TEST_CASE("a link leads to the places that count") {
+  Scratch open, own;
+  const auto file = open.copy("throws_int");
+  fs::create_symlink(file, own.path / "throws_int.so");
+  fs::create_symlink(open.path / "throws_int.toml", own.path / "throws_int.toml");
+  fs::permissions(open.path, fs::perms::all);
+  CHECK(refusal(own.path / "throws_int.so").starts_with("everybody may write to " + open.path.string()));
+}
+
+TEST_CASE("a plugin of a stranger is refused") {
+  if (::geteuid() != 0) SKIP("only root can give files away");
+  Scratch scratch;
+  const auto file = scratch.copy("throws_int");
+  for (const auto& place : {scratch.path, file, scratch.path / "throws_int.toml"}) {
+    REQUIRE(::chown(place.c_str(), 54321, ::getegid()) == 0);
+    CHECK(refusal(file).starts_with(place.string() + " belongs to user 54321, who is neither root nor you (user 0)"));
+    REQUIRE(::chown(place.c_str(), 0, ::getegid()) == 0);
+  }
+  REQUIRE(::chown(file.c_str(), 0, 54321) == 0);
+  fs::permissions(file, fs::perms(0664));
+  CHECK(refusal(file).starts_with("group 54321, which you are not in, may write to " + file.string()));
+}
+
 TEST_CASE("what the dynamic linker refuses is said in words") {
   CHECK(
       refusal(fixture("undefined_symbol")) ==
@@ -203,9 +305,8 @@ TEST_CASE("a sidecar that is missing or wrong is refused") {
   const std::string sidecar = (scratch.path / "good.toml").string();
   CHECK(refusal(file) ==
         fmt::format("its sidecar cannot be used:\n"
-                    "{0}:1:1: the required key 'version' is missing at the top level: its version\n"
                     "{0}:2:1: unknown key 'versoin' at the top level; did you mean 'version'? "
-                    "known: abi, build, compiler, cxx_abi, doc, name, provides, reads, torch, version\n"
+                    "known: abi, build, compiler, cxx_abi, doc, name, provides, reads, torch, version, xxh3\n"
                     "  fix: take it from the build again",
                     sidecar));
   fs::remove(sidecar);

@@ -24,6 +24,7 @@ const config::Table<Description>& table() {
                                .field("cxx_abi", &D::cxx_abi, "_GLIBCXX_USE_CXX11_ABI", {.required = true})
                                .field("build", &D::build, "release, debug or asan", {.required = true})
                                .field("provides", &D::provides, "its components, KIND:NAME", {.required = true})
+                               .field("xxh3", &D::xxh3, "128-bit XXH3 of the .so", {.required = true})
                                .field("reads", &D::reads, "what config.json files they read, KIND:NAME:MODEL_TYPE")
                                .field("doc", &D::doc, "one line"));
   return *table;
@@ -75,6 +76,18 @@ void check_build(const Description& theirs) {
        fmt::format("{}: built for {}; this is {}", theirs.file.string(), listed(found, &Difference::theirs),
                    listed(found, &Difference::ours)),
        "build it again against this antiphon, or use the antiphon that it was built for");
+}
+
+void check_content(const Description& sidecar) {
+  const auto found = content_hash(read_file(sidecar.file, ErrorKind::plugin));
+  if (found == sidecar.xxh3) return;
+  fail(
+      ErrorKind::plugin,
+      fmt::format("{}: is not the file that its sidecar was written for (xxh3 {}, the sidecar says {}): it is damaged, "
+                  "or was changed after it was built",
+                  sidecar.file.string(), found, sidecar.xxh3),
+      "build, install or copy both again; after a change of your own (strip, patchelf): antiphon_seal, see "
+      "docs/plugin_author.md");
 }
 
 void check_name(const Description& theirs) {

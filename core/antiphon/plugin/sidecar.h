@@ -16,6 +16,8 @@ Description read_sidecar(const std::filesystem::path& file);
 
 // Error(plugin) that names all of abi, torch, compiler, cxx_abi and build in which `theirs` differs from this program.
 void check_build(const Description& theirs);
+// Error(plugin) where the file is not the one that the sidecar was written for. Reads all of it.
+void check_content(const Description& sidecar);
 // The name must be the file's, since a component is found by it.
 void check_name(const Description& theirs);
 // Error(plugin) where the binary says other than its sidecar.
