@@ -1,6 +1,9 @@
 // The program `antiphon`. Results go to stdout, everything else to stderr; exit codes are those of ErrorKind.
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/heap.h>
@@ -30,6 +33,26 @@ int report_foreign(const std::exception& error, bool debug) {
                    : "internal error: something failed that should not\n  fix: run the command again with --debug and "
                      "report what it prints");
   return static_cast<int>(ErrorKind::internal);
+}
+
+// At exit LibTorch takes its three thousand operators down one by one, which takes as long as most commands; nothing of
+// ours is left to be done then.
+int leave(int code) {
+#if !defined(__SANITIZE_ADDRESS__)
+  std::fflush(nullptr);
+  ::_exit(code);
+#endif
+  return code;
+}
+
+int run(const apps::Action& action, bool debug) {
+  try {
+    return action();
+  } catch (const Error& error) {
+    return report(error);
+  } catch (const std::exception& error) {
+    return report_foreign(error, debug);
+  }
 }
 
 void add_commands(CLI::App& program, apps::Action& action) {
@@ -63,14 +86,8 @@ int main(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return apps::report_usage(program, error, argc, argv);
+    return leave(apps::report_usage(program, error, argc, argv));
   }
   if (debug) log::set_level(log::Level::debug);
-  try {
-    return action();
-  } catch (const Error& error) {
-    return report(error);
-  } catch (const std::exception& error) {
-    return report_foreign(error, debug);
-  }
+  return leave(run(action, debug));
 }

@@ -149,7 +149,7 @@ void reads_back(const Subject& subject) {
     expect(at::equal(*a[i].tensor, *b[i].tensor), "expected '{}' back as it was written", a[i].name);
 }
 
-Network network(const Subject& subject) {
+Network adapted_network(const Subject& subject) {
   auto adapted = std::make_shared<Adapted>(attached(subject));
   return {adapted, &adapted->peft->module(),
           [base = adapted->base.get()](at::ScalarType type) { return base->forward(x(type)); }};
@@ -175,7 +175,7 @@ void check_peft(Report& report, const Subject& subject) {
   report.check("merge: merge() keeps the function and detaches", [&] { merges(subject); });
   report.check("gradient: reaches the input, and no frozen weight", [&] { leaves_base_alone(subject); });
   report.check("files: an adapter written in PEFT's format reads back bitwise", [&] { reads_back(subject); });
-  check_network(report, [&] { return network(subject); });
+  check_adapted_network(report, [&] { return network(subject); });
 }
 
 }  // namespace antiphon::apps::conformance
