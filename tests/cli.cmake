@@ -20,6 +20,7 @@ add_test(NAME "tools: check_includes" COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURR
 if(EXISTS ${python})
   add_test(NAME cli COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/cli/cli_test.py $<TARGET_FILE:antiphon_program>)
   add_test(NAME "cli: misspelt keys" COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/cli/misspelt_test.py $<TARGET_FILE:antiphon_program>)
+  add_test(NAME "cli: foreign configurations" COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/cli/foreign_config_test.py $<TARGET_FILE:antiphon_program>)
   add_test(NAME "package: plugin template" COMMAND ${python} ${CMAKE_CURRENT_SOURCE_DIR}/cli/template_test.py ${CMAKE_BINARY_DIR} ${CMAKE_COMMAND})
   set_tests_properties("package: plugin template" PROPERTIES TIMEOUT 900)
 endif()

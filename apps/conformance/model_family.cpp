@@ -50,7 +50,7 @@ void names_go_both_ways(const std::vector<WholePart>& parts) {
 
 void refuses_an_empty_config(const ModelFamily& family) {
   PretrainedConfig pretrained;
-  pretrained.config = nlohmann::json::object();
+  pretrained.config = JsonTable(nlohmann::json::object());
   try {
     family.compose(pretrained, "nowhere");
   } catch (const Error& error) {

@@ -87,7 +87,7 @@ void side_effects(const json& request, graph::MultimodalLm& model, NamedTensors&
   if (request.contains("save")) {
     const auto& folder = model.spec().llm.weights;
     weights::save_pretrained(request.at("save").get<std::string>(), model.llm().module(), model.llm().name_map(),
-                             weights::read_pretrained_config(folder).config);
+                             weights::read_pretrained_config(folder).config.json());
   }
   if (request.contains("export")) {
     graph::export_whole(model, request.at("export").get<std::string>());

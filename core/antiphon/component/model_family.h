@@ -27,6 +27,6 @@ class ModelFamily {
 };
 
 // The plugin that reads this part of config.json. Error(plugin) where there is none.
-std::string plugin_reading(const std::string& kind, const nlohmann::json& config, const std::string& key);
+std::string plugin_reading(const std::string& kind, const JsonTable& config, const std::string& key);
 
 }  // namespace antiphon

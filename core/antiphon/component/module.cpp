@@ -1,8 +1,14 @@
 #include <antiphon/component/module.h>
 
+#include <antiphon/component/limits.h>
+
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <antiphon/base/error.h>
 
 #include <cmath>
 
@@ -23,6 +29,14 @@ void fill(at::Tensor& tensor, Init init, at::Generator& generator) {
 }
 
 }  // namespace
+
+void check_parameter_count(Module& module) {
+  constexpr int64_t most = int64_t{1} << 42;
+  const int64_t count = module.parameter_count();
+  if (count > most)
+    fail(ErrorKind::config, fmt::format("{} parameters in all; at most {}", count, most),
+         "check its widths and the number of its layers");
+}
 
 std::string join_path(const std::string& prefix, const std::string& name) {
   return prefix.empty() ? name : name.empty() ? prefix : prefix + "." + name;
@@ -93,6 +107,12 @@ void Module::to(at::Device device, at::ScalarType dtype) {
 }
 
 void Module::add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init) {
+  double values = 1;
+  for (const int64_t size : shape) values *= static_cast<double>(size);
+  if (!(values >= 0 && values <= 0x1p38))
+    fail(ErrorKind::config,
+         fmt::format("the parameter '{}' would be [{}]; at most 2^38 values", name, fmt::join(shape, ", ")),
+         "check the sizes that it is made of");
   tensor = at::empty(shape, at::TensorOptions().device(at::kMeta).dtype(at::kFloat));
   own_.push_back({std::move(name), &tensor, init});
 }

@@ -1,7 +1,7 @@
 // Typed registration and creation of components.
 //
 // Options of a component are read in this order, later ones winning: the struct's defaults, config.json (and
-// preprocessor_config.json) of the weights directory, the keys in TOML.
+// preprocessor_config.json) of the weights directory, the keys in TOML. All are held against the same rules.
 #pragma once
 #include <functional>
 #include <memory>
@@ -10,6 +10,7 @@
 #include <antiphon/component/connector.h>
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/language_model.h>
+#include <antiphon/component/limits.h>
 #include <antiphon/component/loss.h>
 #include <antiphon/component/model_family.h>
 #include <antiphon/component/peft.h>
@@ -46,7 +47,10 @@ template <class Options>
 std::optional<Options> read_options(const config::Table<Options>& table, const BuildContext& context) {
   Options options{};
   if constexpr (requires { options.read_pretrained(context.pretrained); }) {
-    if (!context.pretrained.empty()) options.read_pretrained(context.pretrained);
+    if (!context.pretrained.empty()) {
+      options.read_pretrained(context.pretrained);
+      check_options(table, options, context.pretrained.config.file());
+    }
   }
   const size_t before = context.problems.size();
   table.read(&options, context.options, context.section, context.problems);
@@ -55,12 +59,37 @@ std::optional<Options> read_options(const config::Table<Options>& table, const B
   return options;
 }
 
+// Error(config) for more parameters than any machine holds: products of widths and layers are refused here.
+template <class Component>
+std::unique_ptr<Component> within_limits(std::unique_ptr<Component> component) {
+  if constexpr (requires { component->module(); }) check_parameter_count(component->module());
+  return component;
+}
+
+// Where the directory's values go wrong without those in TOML too, the directory is at fault. Error(weights) then.
+template <class Component, class Options, class... Extra>
+void blame(const config::Table<Options>& table, const BuildContext& context, Extra... extra) {
+  const config::Value none = config::Value::Table{};
+  config::Value resolved;
+  const BuildContext alone{none, context.section, context.pretrained, context.problems, resolved};
+  try {
+    within_limits(std::make_unique<Component>(*read_options(table, alone), extra...));
+  } catch (const Error& error) {
+    fail(ErrorKind::weights, context.pretrained.config.file() + ": " + error.message(), error.fix());
+  }
+}
+
 template <class Interface, class Component, class Options, class... Extra>
 Factory<Interface, Extra...> make_factory(const config::Table<Options>& table) {
   return [&table](const BuildContext& context, Extra... extra) -> std::unique_ptr<Interface> {
     auto options = read_options(table, context);
     if (!options) return nullptr;
-    return std::make_unique<Component>(*options, extra...);
+    try {
+      return within_limits(std::make_unique<Component>(*options, extra...));
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::config && !context.pretrained.empty()) blame<Component>(table, context, extra...);
+      throw;
+    }
   };
 }
 

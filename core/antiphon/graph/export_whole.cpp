@@ -87,7 +87,8 @@ class Writer {
 
 // What a swapped part's own directory says of it.
 nlohmann::json own_config(const Part& part, const WholePart& place) {
-  const auto config = part.weights.empty() ? nlohmann::json() : weights::read_pretrained_config(part.weights).config;
+  const auto config =
+      part.weights.empty() ? nlohmann::json() : weights::read_pretrained_config(part.weights).config.json();
   if (config.is_null())
     fail(ErrorKind::weights, fmt::format("{} has no config.json to write for it", part.path),
          "give it the weights of a Hugging Face directory");

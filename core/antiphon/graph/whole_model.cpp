@@ -10,13 +10,13 @@
 namespace antiphon::graph {
 namespace {
 
+constexpr const char* kTied = "tie_word_embeddings";
+
 std::string model_type(const PretrainedConfig& pretrained, const std::filesystem::path& directory) {
   if (pretrained.empty())
     fail(ErrorKind::weights, fmt::format("{} has no config.json", directory.string()),
          "name a Hugging Face directory with config.json and model.safetensors");
-  std::string type;
-  take(pretrained.config, "model_type", type);
-  return type;
+  return pretrained.config.text("model_type", "");
 }
 
 std::unique_ptr<ModelFamily> family_of(const std::string& type) {
@@ -54,13 +54,11 @@ PretrainedConfig WholeModel::pretrained(const WholePart& part) const {
   PretrainedConfig own;
   own.preprocessor = pretrained_.preprocessor;
   if (part.config_key.empty()) return own;
-  const auto it = pretrained_.config.find(part.config_key);
-  if (it == pretrained_.config.end())
-    fail(ErrorKind::weights, fmt::format("{}/config.json has no {}", directory_.string(), part.config_key));
-  own.config = *it;
-  // The head is tied or not by the whole model's word.
-  if (part.slot == "llm" && pretrained_.config.contains("tie_word_embeddings"))
-    own.config["tie_word_embeddings"] = pretrained_.config["tie_word_embeddings"];
+  own.config = pretrained_.config.table(part.config_key);
+  if (!own.config.exists()) pretrained_.config.refuse(part.config_key, "a table");
+  // The head is tied where the whole model or the language model's own table says so.
+  const auto* tied = pretrained_.config.find(kTied);
+  if (part.slot == "llm" && tied && !own.config.flag(kTied, false)) own.config = own.config.with(kTied, *tied);
   return own;
 }
 
@@ -68,7 +66,13 @@ config::Value WholeModel::compose() const { return family_->compose(pretrained_,
 
 PretrainedConfig pretrained_for(const std::string& weights, const std::string& part) {
   if (weights.empty()) return {};
-  if (part.empty()) return weights::read_pretrained_config(weights);
+  if (part.empty()) {
+    auto pretrained = weights::read_pretrained_config(weights);
+    if (pretrained.empty() && std::filesystem::is_directory(weights))
+      fail(ErrorKind::weights, weights + " has no config.json, which says what model its tensors are",
+           "take the whole directory of the model");
+    return pretrained;
+  }
   const WholeModel whole(weights);
   return whole.pretrained(whole.part(part));
 }

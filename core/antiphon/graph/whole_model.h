@@ -18,7 +18,7 @@ class WholeModel {
   const std::vector<WholePart>& parts() const { return parts_; }
   // config.json and preprocessor_config.json as the part's component reads them.
   PretrainedConfig pretrained(const WholePart& part) const;
-  const nlohmann::json& config() const { return pretrained_.config; }
+  const nlohmann::json& config() const { return pretrained_.config.json(); }
   config::Value compose() const;
   const ModelFamily& family() const { return *family_; }
   const std::filesystem::path& directory() const { return directory_; }

@@ -16,8 +16,15 @@ struct ImageProcessing {
 };
 
 // As BitImageProcessor, ViTImageProcessor, CLIPImageProcessor, SiglipImageProcessor and LlavaNextImageProcessor of
-// transformers read it; `plugin` is for messages. Error(weights) for steps that are not supported.
-void read_image_processing(const nlohmann::json& preprocessor, const std::string& plugin, ImageProcessing& options);
+// transformers read it; `plugin` is for messages, `options` the same object, of the type that `table` is for.
+// Error(weights) for steps that are not supported.
+void read_image_processing(const JsonTable& preprocessor, const std::string& plugin, const config::Schema& table,
+                           ImageProcessing& o, void* options);
+template <class Options>
+void read_image_processing(const JsonTable& preprocessor, const std::string& plugin,
+                           const config::Table<Options>& table, Options& options) {
+  read_image_processing(preprocessor, plugin, table, options, &options);
+}
 // Error(config) where the options do not go together.
 void check_image_processing(const ImageProcessing& options, const std::string& plugin);
 
@@ -43,8 +50,8 @@ config::Table<Options>& add_image_fields(config::Table<Options>& table) {
       .field("resample", of(&I::resample),
              "Pillow's filter number: 0 nearest, 1 lanczos, 2 bilinear, 3 bicubic, 4 box, 5 hamming",
              {.min = 0, .max = 5})
-      .field("mean", of(&I::mean), "subtracted from each channel, of 1")
-      .field("std", of(&I::std), "divides each channel, of 1")
+      .field("mean", of(&I::mean), "subtracted from each channel, of 1", {.min = -1000, .max = 1000})
+      .field("std", of(&I::std), "divides each channel, of 1", {.min = 0, .max = 1000, .above_min = true})
       .field("tile_resolutions", of(&I::tile_resolutions),
              "anyres: the picture is brought to the best of these (\"HEIGHTxWIDTH\", multiples of input_size) and cut "
              "into tiles, beside the whole picture; empty: no tiles");

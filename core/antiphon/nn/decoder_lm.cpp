@@ -5,48 +5,68 @@
 namespace antiphon::nn {
 namespace {
 
-// Up to transformers 4 the keys are `rope_theta` and `rope_scaling`, from 5 on both are in `rope_parameters`.
-void read_rope(const nlohmann::json& json, const std::string& plugin, DecoderLmOptions& o) {
-  take(json, "rope_theta", o.rope_theta);
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    const auto it = json.find(key);
-    if (it == json.end() || it->is_null()) continue;
-    take(*it, "rope_theta", o.rope_theta);
-    take(*it, "type", o.rope_type);
-    take(*it, "rope_type", o.rope_type);
-    take(*it, "factor", o.rope_factor);
-    take(*it, "low_freq_factor", o.rope_low_freq_factor);
-    take(*it, "high_freq_factor", o.rope_high_freq_factor);
-    take(*it, "original_max_position_embeddings", o.rope_original_max_positions);
-  }
-  if (o.rope_type == "default") o.rope_type = "none";
-  if (o.rope_type != "none" && o.rope_type != "linear" && o.rope_type != "llama3")
-    fail(ErrorKind::weights,
-         fmt::format("config.json has rope scaling '{}'; the plugin {} has 'default', 'linear' and 'llama3'",
-                     o.rope_type, plugin));
+constexpr int64_t kMostHeads = 1 << 20, kMostCached = 1 << 24;  // values a token: of all heads; in the cache
+
+// All keys of a rope table whose kinds are read here.
+void check_rope_table(const JsonTable& rope, const std::string& plugin) {
+  const auto type = rope.text("rope_type", rope.text("type", "default"));
+  const auto needed = [&](std::initializer_list<const char*> keys) {
+    for (const char* key : keys)
+      if (!rope.find(key)) rope.refuse(key, "a number for the scaling '" + type + "'");
+  };
+  if (type == "linear") return needed({"factor"});
+  if (type == "llama3") return needed({"factor", "low_freq_factor", "high_freq_factor"});
+  if (type != "default")
+    rope.refuse(rope.find("rope_type") ? "rope_type" : "type",
+                "'default', 'linear' or 'llama3', which the plugin " + plugin + " has");
+}
+
+const ForeignKeys& rope_keys() {
+  static const auto* keys =
+      new ForeignKeys{.options = {{"rope_theta", "rope_theta"},
+                                  {"factor", "rope_factor"},
+                                  {"low_freq_factor", "rope_low_freq_factor"},
+                                  {"high_freq_factor", "rope_high_freq_factor"},
+                                  {"original_max_position_embeddings", "rope_original_max_positions"}},
+                      .other = {"type", "rope_type", "partial_rotary_factor"}};
+  return *keys;
 }
 
 }  // namespace
 
-void read_decoder_config(const PretrainedConfig& pretrained, const DecoderFamily& family, DecoderLmOptions& o) {
-  const auto& json = pretrained.config;
-  expect_model_type(pretrained, family.plugin, family.model_type);
-  std::string activation = family.hidden_act;
-  take(json, "hidden_act", activation);
-  if (activation != family.hidden_act)
-    fail(ErrorKind::weights, fmt::format("config.json has hidden_act '{}'; the plugin {} has '{}' only", activation,
-                                         family.plugin, family.hidden_act));
-  take(json, "vocab_size", o.vocab_size);
-  take(json, "hidden_size", o.hidden_size);
-  take(json, "intermediate_size", o.intermediate_size);
-  take(json, "num_hidden_layers", o.num_layers);
-  take(json, "num_attention_heads", o.num_heads);
-  take(json, "num_key_value_heads", o.num_kv_heads);
-  take(json, "head_dim", o.head_size);
-  take(json, "max_position_embeddings", o.max_positions);
-  take(json, family.norm_eps_key, o.norm_eps);
-  take(json, "tie_word_embeddings", o.tie_embeddings);
-  read_rope(json, family.plugin, o);
+ForeignKeys decoder_keys(const DecoderFamily& family) {
+  return common_keys().with({.options = {{"vocab_size", "vocab_size"},
+                                         {"hidden_size", "hidden_size"},
+                                         {"intermediate_size", "intermediate_size"},
+                                         {"num_hidden_layers", "num_layers"},
+                                         {"num_attention_heads", "num_heads"},
+                                         {"num_key_value_heads", "num_kv_heads", 1},
+                                         {"head_dim", "head_size", 1},
+                                         {"max_position_embeddings", "max_positions"},
+                                         {family.norm_eps_key, "norm_eps"},
+                                         {"tie_word_embeddings", "tie_embeddings"},
+                                         {"rope_theta", "rope_theta"},
+                                         {"original_max_position_embeddings", "rope_original_max_positions"}},
+                             .fixed = {{"hidden_act", {family.hidden_act}}, {"rope_interleaved", {false}}},
+                             .training = {"attention_dropout", "hidden_dropout"},
+                             .other = {"rope_scaling", "rope_parameters", "is_llama_config"}});
+}
+
+JsonTable rope_table(const JsonTable& config) {
+  const auto scaling = config.table("rope_scaling");
+  return scaling.empty() ? config.table("rope_parameters") : scaling;
+}
+
+// Up to transformers 4 the keys are `rope_theta` and `rope_scaling`, from 5 on both are in `rope_parameters`.
+void read_rope(const JsonTable& config, const DecoderFamily& family, const config::Schema& table, DecoderLmOptions& o,
+               void* options) {
+  const auto rope = rope_table(config);
+  check_rope_table(rope, family.plugin);
+  o.rope_type = rope.text("rope_type", rope.text("type", "default"));
+  if (o.rope_type == "default") o.rope_type = "none";
+  if (o.rope_type == "llama3" && !config.find("original_max_position_embeddings"))
+    o.rope_original_max_positions = o.max_positions;
+  foreign::read_keys(rope, rope_keys(), table, options);
 }
 
 DecoderOptions DecoderLmOptions::decoder() const {
@@ -55,9 +75,21 @@ DecoderOptions DecoderLmOptions::decoder() const {
   o.num_layers = num_layers, o.num_heads = num_heads;
   o.num_kv_heads = num_kv_heads ? num_kv_heads : num_heads;
   o.head_size = head_size ? head_size : hidden_size / num_heads;
+  if (o.head_size < 2 || o.head_size % 2 != 0)
+    fail(ErrorKind::config,
+         fmt::format("heads of {} values (hidden_size = {}, num_heads = {}) cannot be turned", o.head_size, hidden_size,
+                     num_heads),
+         "an even width is needed");
   o.max_positions = max_positions, o.norm_eps = norm_eps, o.rope_theta = rope_theta;
   o.rope_scaling = {rope_type, rope_factor, rope_low_freq_factor, rope_high_freq_factor, rope_original_max_positions};
   o.tie_embeddings = tie_embeddings;
+  const double cached = static_cast<double>(num_layers) * static_cast<double>(o.num_kv_heads * o.head_size);
+  if (num_heads * o.head_size > kMostHeads || cached > kMostCached)
+    fail(ErrorKind::config,
+         fmt::format("num_heads = {}, num_kv_heads = {} and head_size = {} in {} layers are too much", num_heads,
+                     o.num_kv_heads, o.head_size, num_layers),
+         fmt::format("num_heads * head_size is at most {}, num_layers * num_kv_heads * head_size {}", kMostHeads,
+                     kMostCached));
   if (num_heads % o.num_kv_heads != 0)
     fail(ErrorKind::config,
          fmt::format("num_heads = {} is not a multiple of num_kv_heads = {}", num_heads, o.num_kv_heads));

@@ -29,8 +29,22 @@ struct DecoderFamily {
   const char* norm_eps_key = "rms_norm_eps";
 };
 
-// Error(weights) where config.json is of another family, or has a rope scaling or an activation that is not there.
-void read_decoder_config(const PretrainedConfig& pretrained, const DecoderFamily& family, DecoderLmOptions& options);
+// What the keys of config.json mean that all families have.
+ForeignKeys decoder_keys(const DecoderFamily& family);
+// rope_scaling or rope_parameters, as transformers takes them.
+JsonTable rope_table(const JsonTable& config);
+// `options` is the same object, of the type that `table` is for.
+void read_rope(const JsonTable& config, const DecoderFamily& family, const config::Schema& table, DecoderLmOptions& o,
+               void* options);
+
+// Error(weights) where config.json is of another family, or has what is not there. `own`: the family's own keys.
+template <class Options>
+void read_decoder_config(const PretrainedConfig& pretrained, const DecoderFamily& family, const ForeignKeys& own,
+                         const config::Table<Options>& table, Options& options) {
+  expect_model_type(pretrained, family.plugin, family.model_type);
+  read_keys(pretrained.config, decoder_keys(family).with(own), table, options);
+  read_rope(pretrained.config, family, table, options, &options);
+}
 
 // A table with the shared keys, for an options struct that derives from DecoderLmOptions.
 template <class Options>
@@ -38,24 +52,26 @@ config::Table<Options> decoder_lm_table(const std::string& name) {
   using D = DecoderLmOptions;
   auto of = []<class M>(M D::*member) -> M Options::* { return member; };
   return config::Table<Options>(name)
-      .field("vocab_size", of(&D::vocab_size), "rows of the embedding", {.min = 1})
-      .field("hidden_size", of(&D::hidden_size), "width of the residual stream", {.min = 1})
-      .field("intermediate_size", of(&D::intermediate_size), "width of the MLP", {.min = 1})
+      .field("vocab_size", of(&D::vocab_size), "rows of the embedding", {.min = 1, .max = 1 << 24})
+      .field("hidden_size", of(&D::hidden_size), "width of the residual stream", {.min = 1, .max = 1 << 20})
+      .field("intermediate_size", of(&D::intermediate_size), "width of the MLP", {.min = 1, .max = 1 << 22})
       .field("num_layers", of(&D::num_layers), "blocks", {.min = 1, .max = 1000})
-      .field("num_heads", of(&D::num_heads), "query heads", {.min = 1})
-      .field("num_kv_heads", of(&D::num_kv_heads), "key and value heads (GQA); 0: as many as query heads", {.min = 0})
-      .field("head_size", of(&D::head_size), "width of a head; 0: hidden_size / num_heads", {.min = 0})
-      .field("max_positions", of(&D::max_positions), "longest sequence", {.min = 1})
-      .field("norm_eps", of(&D::norm_eps), "epsilon of the norms", {.min = 0})
-      .field("rope_theta", of(&D::rope_theta), "base of the rotary frequencies", {.min = 0, .above_min = true})
+      .field("num_heads", of(&D::num_heads), "query heads", {.min = 1, .max = 1 << 16})
+      .field("num_kv_heads", of(&D::num_kv_heads), "key and value heads (GQA); 0: as many as query heads",
+             {.min = 0, .max = 1 << 16})
+      .field("head_size", of(&D::head_size), "width of a head; 0: hidden_size / num_heads", {.min = 0, .max = 1 << 16})
+      .field("max_positions", of(&D::max_positions), "longest sequence", {.min = 1, .max = 1 << 30})
+      .field("norm_eps", of(&D::norm_eps), "epsilon of the norms", {.min = 0, .max = 1})
+      .field("rope_theta", of(&D::rope_theta), "base of the rotary frequencies",
+             {.min = 0, .max = 1e15, .above_min = true})
       .field("rope_type", of(&D::rope_type), "frequency scaling", {.choices = {"none", "linear", "llama3"}})
-      .field("rope_factor", of(&D::rope_factor), "scaling factor", {.min = 0, .above_min = true})
+      .field("rope_factor", of(&D::rope_factor), "scaling factor", {.min = 0, .max = 1e6, .above_min = true})
       .field("rope_low_freq_factor", of(&D::rope_low_freq_factor), "llama3: see Llama 3.1",
-             {.min = 0, .above_min = true})
+             {.min = 0, .max = 1e6, .above_min = true})
       .field("rope_high_freq_factor", of(&D::rope_high_freq_factor), "llama3: see Llama 3.1",
-             {.min = 0, .above_min = true})
+             {.min = 0, .max = 1e6, .above_min = true})
       .field("rope_original_max_positions", of(&D::rope_original_max_positions), "llama3: context of pre-training",
-             {.min = 1})
+             {.min = 1, .max = 1 << 30})
       .field("tie_embeddings", of(&D::tie_embeddings), "the head is the embedding");
 }
 

@@ -4,22 +4,25 @@
 
 namespace antiphon::nn {
 
-void read_vit_config(const nlohmann::json& json, VitOptions& options) {
-  take(json, "hidden_size", options.hidden_size);
-  take(json, "intermediate_size", options.intermediate_size);
-  take(json, "num_hidden_layers", options.num_layers);
-  take(json, "num_attention_heads", options.num_heads);
-  take(json, "image_size", options.image_size);
-  take(json, "patch_size", options.patch_size);
-  take(json, "layer_norm_eps", options.layer_norm_eps);
-  take(json, "hidden_act", options.activation);
+const ForeignKeys& vit_keys() {
+  static const auto* keys = new ForeignKeys(
+      common_keys().with({.options = {{"hidden_size", "hidden_size"},
+                                      {"num_hidden_layers", "num_layers"},
+                                      {"num_attention_heads", "num_heads"},
+                                      {"image_size", "image_size"},
+                                      {"patch_size", "patch_size"},
+                                      {"layer_norm_eps", "layer_norm_eps"},
+                                      {"hidden_act", "activation"}},
+                          .fixed = {{"num_channels", {3}}},
+                          .training = {"attention_dropout", "dropout", "hidden_dropout"},
+                          .other = {"projection_dim", "projection_size", "vision_use_head", "tie_word_embeddings"}}));
+  return *keys;
 }
 
-const nlohmann::json& vision_config(const PretrainedConfig& pretrained, const std::string& family) {
-  const auto half = pretrained.config.find("vision_config");
-  const bool whole = half != pretrained.config.end();
-  expect_model_type(pretrained, family, whole ? family : family + "_vision_model");
-  return whole ? *half : pretrained.config;
+JsonTable vision_config(const PretrainedConfig& pretrained, const std::string& family) {
+  const auto half = pretrained.config.table("vision_config");
+  expect_model_type(pretrained, family, half.exists() ? family : family + "_vision_model");
+  return half.exists() ? half : pretrained.config;
 }
 
 NameMap clip_names(const Vit& vit, const std::vector<NameRule>& own, const std::vector<std::string>& ignored) {

@@ -207,6 +207,8 @@ void Tokenizer::State::read_names(const JsonFields& config) {
 }
 
 void Tokenizer::State::read_eos(const JsonFields& generation) {
+  if (!generation.has("eos_token_id") && generation.has("text_config"))  // a whole model's config.json
+    return read_eos(JsonFields(generation.object("text_config"), generation.at("text_config")));
   if (!generation.has("eos_token_id")) return;
   const auto& value = generation.any("eos_token_id");
   for (const auto& id : value.is_array() ? value : nlohmann::json::array({value})) {
@@ -241,18 +243,21 @@ void Tokenizer::State::read_config(const nlohmann::json& config, const nlohmann:
   bos = id_named("bos_token");
   pad = id_named("pad_token");
   if (const auto id = id_named("eos_token")) eos.push_back(*id);
-  read_eos(JsonFields(generation, "generation_config.json"));
+  read_eos(JsonFields(generation, "generation_config.json or config.json"));
 }
 
 Tokenizer Tokenizer::from_files(const Files& files) {
   auto state = std::make_shared<State>(parse_file(files.tokenizer, "tokenizer.json"));
   state->read_config(parse_file(files.config, "tokenizer_config.json"),
                      parse_file(files.special_tokens, "special_tokens_map.json"),
-                     parse_file(files.generation, "generation_config.json"));
+                     parse_file(files.generation, "generation_config.json or config.json"));
   return Tokenizer(std::move(state));
 }
 
+// The stop ids are the model's; transformers takes those of config.json where there is no generation_config.json.
 Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
+  auto generation = directory / "generation_config.json";
+  if (!std::filesystem::exists(generation)) generation.replace_filename("config.json");
   return with_context("loading the tokenizer of " + directory.string(), [&] {
     if (!std::filesystem::exists(directory / "tokenizer.json"))
       fail(ErrorKind::config, fmt::format("{} has no tokenizer.json", directory.string()),
@@ -260,8 +265,7 @@ Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
            "AutoTokenizer.from_pretrained(...).save_pretrained(...)");
     return from_files({read_file(directory / "tokenizer.json", ErrorKind::config, max_tokenizer_bytes),
                        read_if_there(directory / "tokenizer_config.json"),
-                       read_if_there(directory / "special_tokens_map.json"),
-                       read_if_there(directory / "generation_config.json")});
+                       read_if_there(directory / "special_tokens_map.json"), read_if_there(generation)});
   });
 }
 

@@ -128,6 +128,15 @@ TEST_CASE("special tokens by name, and all that end a turn") {
   CHECK(tokenizer.special_tokens().at("eos_token") == "<|im_end|>");
 }
 
+TEST_CASE("the ids that end a turn may be those of a whole model's text half") {
+  const auto ids = [](const std::string& generation) {
+    return tokenizer_of(chat_tokenizer_json(), "{}", generation).eos_ids();
+  };
+  CHECK(ids(R"({"text_config": {"eos_token_id": 262}})") == Ids{262});
+  CHECK(ids(R"({"eos_token_id": 263, "text_config": {"eos_token_id": 262}})") == Ids{263});
+  CHECK(ids(R"({"eos_token_id": null})").empty());
+}
+
 TEST_CASE("many threads share a tokenizer") {
   const auto tokenizer = chat_tokenizer();
   std::vector<std::string> texts;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/weights/adapter_keys.h>
 #include <antiphon/weights/json_file.h>
 
 namespace antiphon::weights {
@@ -37,6 +38,21 @@ std::string without_adapter_name(std::string key) {
   return whole ? key.erase(at, name.size()) : key;
 }
 
+// Where transformers puts a language model within a whole one, by version and class, and as it stands alone.
+std::string alone(const std::string& key) {
+  constexpr std::pair<std::string_view, std::string_view> places[] = {{"model.language_model.lm_head.", "lm_head."},
+                                                                      {"model.language_model.", "model."},
+                                                                      {"language_model.model.", "model."},
+                                                                      {"language_model.lm_head.", "lm_head."},
+                                                                      {"language_model.", "model."},
+                                                                      {"layers.", "model.layers."}};
+  if (!key.starts_with(prefix)) return key;
+  for (const auto& [within, own] : places)
+    if (std::string_view(key).substr(prefix.size()).starts_with(within))
+      return prefix + std::string(own) + key.substr(prefix.size() + within.size());
+  return key;
+}
+
 // PEFT's keys for the adapter's parameters, and those of the file's keys that mean the same.
 NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map) {
   NameMap exact;
@@ -47,9 +63,13 @@ NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map) {
     parameters.emplace(key, parameter.name);
   }
   for (const auto& key : file.names()) {
+    if (parameters.contains(key)) continue;
     const auto plain = without_adapter_name(key);
-    const auto found = parameters.find(plain);
-    if (plain != key && found != parameters.end()) exact.rules.push_back({key, found->second});
+    for (const auto& name : {plain, alone(plain)})
+      if (const auto found = parameters.find(name); found != parameters.end()) {
+        exact.rules.push_back({key, found->second});
+        break;
+      }
   }
   return exact;
 }
@@ -63,9 +83,8 @@ json setting(const json& config, const char* key) {
 }
 
 // Settings that change what the adapter computes without changing all its shapes.
-void check_config(const json& file, const json& attached, const fs::path& path) {
-  for (const char* key : {"peft_type", "r", "lora_alpha", "use_rslora", "use_dora", "alpha_pattern",
-                          "num_virtual_tokens", "modules_to_save"}) {
+void check_same(const json& file, const json& attached, const fs::path& path) {
+  for (const char* key : {"peft_type", "r", "lora_alpha", "use_rslora", "num_virtual_tokens"}) {
     const auto got = setting(file, key), expected = setting(attached, key);
     if (got == expected) continue;
     fail(ErrorKind::weights,
@@ -94,7 +113,9 @@ LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, 
   const auto config = folder / config_name, tensors = folder / tensors_name;
   if (!fs::exists(config))
     fail(ErrorKind::weights, folder.string() + " has no adapter_config.json", "give the folder of a PEFT adapter");
-  check_config(read_json_object(config), peft.adapter_config(), config);
+  const auto written = read_json_object(config, true);
+  check_same(written, peft.adapter_config(), config);
+  if (written.value("peft_type", json()) == "LORA") check_keys(JsonTable(written, config.string()), lora_keys());
   const Checkpoint file(
       fs::exists(tensors) || !fs::exists(folder / "adapter_model.bin") ? tensors : folder / "adapter_model.bin");
   return load_parameters(peft.module(), file, exact_names(peft, file, map), options);

@@ -16,9 +16,10 @@ void save_adapter(const std::filesystem::path& folder, Peft& peft, const std::st
                   const NameMap& map = {});
 
 // Reads an adapter into the attached parameters (on the meta device or not). Keys with the adapter's name "default"
-// in them are taken too. Error(weights), before anything is changed, where the file's configuration differs from what
-// is attached (rank, alpha, ...), where any parameter is missing or mismatched, or where any tensor of the file has no
-// parameter; see load_parameters().
+// in them are taken too, and those of an adapter that was trained on the language model within a whole one.
+// Error(weights), before anything is changed, where the file's configuration differs from what is attached (rank,
+// alpha, ...), where any parameter is missing or mismatched, or where any tensor of the file has no parameter; see
+// load_parameters().
 LoadReport load_adapter(const std::filesystem::path& folder, Peft& peft, const NameMap& map = {},
                         const LoadOptions& options = {.name = "adapter"});
 

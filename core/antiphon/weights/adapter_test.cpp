@@ -91,6 +91,28 @@ TEST_CASE("keys with the adapter's name are taken") {
   CHECK_THAT(load_error(folder), ContainsSubstring("1 given twice"));
 }
 
+TEST_CASE("an adapter of a whole model is taken under each of transformers' prefixes, and what is beside is refused") {
+  const std::string parts[] = {"model.layers", "model.language_model.layers", "language_model.model.layers",
+                               "language_model.layers", "layers"};
+  for (const auto& place : parts) {
+    const TestFolder folder;
+    folder.write("adapter_config.json", R"({"peft_type":"LORA","r":2,"lora_alpha":4.0})");
+    NamedTensors tensors;
+    for (int i = 0; i < 2; ++i)
+      for (const char* factor : {"A", "B"})
+        tensors.emplace_back(fmt::format("base_model.model.{}.{}.self_attn.q_proj.lora_{}.weight", place, i, factor),
+                             at::full(factor[0] == 'A' ? at::IntArrayRef{2, 4} : at::IntArrayRef{4, 2}, i));
+    save_safetensors(folder / "adapter_model.safetensors", tensors);
+    Lora lora;
+    CHECK(load_adapter(folder.path(), lora, exact_rules).applied == 4);
+    CHECK(at::equal(lora.factors.b_[1], at::ones({4, 2})));
+    tensors.emplace_back("base_model.model.model.vision_tower.layers.0.self_attn.q_proj.lora_A.weight",
+                         at::ones({2, 4}));
+    save_safetensors(folder / "adapter_model.safetensors", tensors);
+    CHECK_THAT(load_error(folder, exact_rules), ContainsSubstring("1 unexpected") && ContainsSubstring("vision_tower"));
+  }
+}
+
 TEST_CASE("an adapter that fits nothing, or in part, or with other settings is refused") {
   const TestFolder folder;
   CHECK_THAT(load_error(folder), ContainsSubstring("has no adapter_config.json"));
@@ -106,7 +128,9 @@ TEST_CASE("an adapter that fits nothing, or in part, or with other settings is r
   std::filesystem::remove(folder / "adapter_model.safetensors");
   CHECK_THAT(load_error(folder), ContainsSubstring("does not exist"));
   folder.write("adapter_model.bin", "PK");
-  CHECK_THAT(load_error(folder), ContainsSubstring("Python pickle"));
+  CHECK_THAT(load_error(folder), ContainsSubstring("Python pickle") &&
+                                     ContainsSubstring("torch.load('adapter_model.bin', weights_only=True), "
+                                                       "'adapter_model.safetensors')"));
   folder.write("adapter_config.json", R"({"peft_type":"LORA","r":2,"lora_alpha":8})");
   CHECK_THAT(load_error(folder), ContainsSubstring("lora_alpha is 8, but the attached adapter has 4"));
   folder.write("adapter_config.json", R"({"peft_type":"LORA","r":2,"lora_alpha":4,"use_dora":true})");

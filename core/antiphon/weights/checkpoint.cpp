@@ -21,8 +21,11 @@ bool is_pickle(const fs::path& path) {
 }
 
 [[noreturn]] void fail_pickle(const fs::path& path) {
+  const auto stem = path.stem().string();
   fail(ErrorKind::weights, path.string() + " is a Python pickle, which can run any code and is not read",
-       "convert it in Python: safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors')");
+       fmt::format("convert it in Python: safetensors.torch.save_file(torch.load('{}', weights_only=True), "
+                   "'{}.safetensors')",
+                   path.filename().string(), stem == "pytorch_model" ? "model" : stem));
 }
 
 [[noreturn]] void fail_nothing(const fs::path& folder) {

@@ -124,12 +124,24 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
   return report;
 }
 
+namespace {
+
+JsonTable read_table(const std::filesystem::path& file) {
+  return std::filesystem::exists(file) ? JsonTable(read_json_object(file, true), file.string()) : JsonTable();
+}
+
+// As transformers 5: what processor_config.json holds of it goes before preprocessor_config.json.
+JsonTable read_preprocessor(const std::filesystem::path& folder) {
+  const auto whole = read_table(folder / "processor_config.json");
+  for (const char* key : {"image_processor", "feature_extractor"})
+    if (whole.find(key)) return whole.table(key);
+  return read_table(folder / "preprocessor_config.json");
+}
+
+}  // namespace
+
 PretrainedConfig read_pretrained_config(const std::filesystem::path& folder) {
-  PretrainedConfig result;
-  const auto config = folder / "config.json", preprocessor = folder / "preprocessor_config.json";
-  if (std::filesystem::exists(config)) result.config = read_json_object(config);
-  if (std::filesystem::exists(preprocessor)) result.preprocessor = read_json_object(preprocessor);
-  return result;
+  return {read_table(folder / "config.json"), read_preprocessor(folder)};
 }
 
 }  // namespace antiphon::weights

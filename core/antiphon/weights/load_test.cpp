@@ -208,8 +208,8 @@ TEST_CASE("the JSON files of a folder are read, and errors say where") {
   folder.write("config.json", "{\"hidden_size\": 64}");
   folder.write("preprocessor_config.json", "{\"size\": 8}");
   const auto config = read_pretrained_config(folder.path());
-  CHECK(config.config.at("hidden_size") == 64);
-  CHECK(config.preprocessor.at("size") == 8);
+  CHECK(config.config.json().at("hidden_size") == 64);
+  CHECK(config.preprocessor.json().at("size") == 8);
   const auto text = [&](const std::string& content) {
     folder.write("config.json", content);
     try {
@@ -221,6 +221,7 @@ TEST_CASE("the JSON files of a folder are read, and errors say where") {
     return std::string();
   };
   CHECK_THAT(text("{\n  \"a\": 1,\n  \"b\": ?\n}"), ContainsSubstring("config.json:3:8: the file is not valid JSON"));
+  CHECK_THAT(text(R"({"a": 1, "b": {"c": 1, "c": 2}})"), ContainsSubstring("'c'"));
   CHECK_THAT(text("[1]"), ContainsSubstring("config.json:1:1: expected a JSON object"));
   CHECK_THAT(text("{} x"), ContainsSubstring("config.json:1:4"));
   CHECK_THAT(text(std::string("{}\0x", 4)),

@@ -14,11 +14,6 @@ struct ClipOptions : nn::VitOptions, media::ImageProcessing {
   void read_pretrained(const PretrainedConfig& pretrained);
 };
 
-void ClipOptions::read_pretrained(const PretrainedConfig& pretrained) {
-  nn::read_vit_config(nn::vision_config(pretrained, "clip"), *this);
-  media::read_image_processing(pretrained.preprocessor, "clip", *this);
-}
-
 const config::Table<ClipOptions>& clip_table() {
   static const auto* table = [] {
     auto* t = new config::Table<ClipOptions>("clip");
@@ -27,6 +22,13 @@ const config::Table<ClipOptions>& clip_table() {
     return t;
   }();
   return *table;
+}
+
+void ClipOptions::read_pretrained(const PretrainedConfig& pretrained) {
+  static const auto* keys =
+      new ForeignKeys(nn::vit_keys().with({.options = {{"intermediate_size", "intermediate_size"}}}));
+  read_keys(nn::vision_config(pretrained, "clip"), *keys, clip_table(), *this);
+  media::read_image_processing(pretrained.preprocessor, "clip", clip_table(), *this);
 }
 
 class Clip : public nn::VitEncoder {

@@ -7,24 +7,9 @@
 namespace antiphon::dinov2 {
 
 struct Dinov2Options : nn::VitOptions, media::ImageProcessing {
-  Dinov2Options() { image_size = 518, patch_size = 14, shortest_edge = 256; }
+  Dinov2Options() { patch_size = 14, shortest_edge = 256; }
   void read_pretrained(const PretrainedConfig& pretrained);
 };
-
-void Dinov2Options::read_pretrained(const PretrainedConfig& pretrained) {
-  const auto& json = pretrained.config;
-  expect_model_type(pretrained, "dinov2", "dinov2");
-  bool swiglu = false;
-  take(json, "use_swiglu_ffn", swiglu);
-  if (swiglu)
-    fail(ErrorKind::weights,
-         "config.json has use_swiglu_ffn; the plugin dinov2 has the plain MLP (sizes S, B and L) only");
-  int64_t mlp_ratio = 4;
-  take(json, "mlp_ratio", mlp_ratio);
-  nn::read_vit_config(json, *this);
-  intermediate_size = hidden_size * mlp_ratio;
-  media::read_image_processing(pretrained.preprocessor, "dinov2", *this);
-}
 
 const config::Table<Dinov2Options>& dinov2_table() {
   static const auto* table = [] {
@@ -34,6 +19,21 @@ const config::Table<Dinov2Options>& dinov2_table() {
     return t;
   }();
   return *table;
+}
+
+// Keys of backbones, heads and of training with masked patches are without effect on the features.
+void Dinov2Options::read_pretrained(const PretrainedConfig& pretrained) {
+  const auto& json = pretrained.config;
+  static const auto* keys = new ForeignKeys(nn::vit_keys().with(
+      {.fixed = {{"use_swiglu_ffn", {false}, "the plugin has the plain MLP (sizes S, B and L) only"},
+                 {"qkv_bias", {true}}},
+       .training = {"hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_rate"},
+       .other = {"mlp_ratio", "layerscale_value", "apply_layernorm", "reshape_hidden_states", "use_mask_token",
+                 "stage_names", "out_features", "out_indices"}}));
+  expect_model_type(pretrained, "dinov2", "dinov2");
+  read_keys(json, *keys, dinov2_table(), *this);
+  intermediate_size = static_cast<int64_t>(static_cast<double>(hidden_size) * json.number("mlp_ratio", 4, 1e-3, 64));
+  media::read_image_processing(pretrained.preprocessor, "dinov2", dinov2_table(), *this);
 }
 
 class Dinov2 : public nn::VitEncoder {

@@ -14,11 +14,6 @@ struct SiglipOptions : nn::VitOptions, media::ImageProcessing {
   void read_pretrained(const PretrainedConfig& pretrained);
 };
 
-void SiglipOptions::read_pretrained(const PretrainedConfig& pretrained) {
-  nn::read_vit_config(nn::vision_config(pretrained, "siglip"), *this);
-  media::read_image_processing(pretrained.preprocessor, "siglip", *this);
-}
-
 const config::Table<SiglipOptions>& siglip_table() {
   static const auto* table = [] {
     auto* t = new config::Table<SiglipOptions>("siglip");
@@ -27,6 +22,13 @@ const config::Table<SiglipOptions>& siglip_table() {
     return t;
   }();
   return *table;
+}
+
+void SiglipOptions::read_pretrained(const PretrainedConfig& pretrained) {
+  static const auto* keys =
+      new ForeignKeys(nn::vit_keys().with({.options = {{"intermediate_size", "intermediate_size"}}}));
+  read_keys(nn::vision_config(pretrained, "siglip"), *keys, siglip_table(), *this);
+  media::read_image_processing(pretrained.preprocessor, "siglip", siglip_table(), *this);
 }
 
 class Siglip : public nn::VitEncoder {

@@ -10,7 +10,7 @@
 namespace antiphon::whisper {
 
 struct WhisperOptions {
-  int64_t hidden_size = 512, num_layers = 6, num_heads = 8, intermediate_size = 2048;
+  int64_t hidden_size = 384, num_layers = 4, num_heads = 6, intermediate_size = 1536;
   int64_t num_mels = 80, max_positions = 1500;
   std::string activation = "gelu", length = "window";
   int64_t layer = -1, multiple = 1, pool = 1;

@@ -1,7 +1,6 @@
 // LLaVA-1.5 (Liu et al. 2023; transformers: models/llava) and LLaVA-NeXT (models/llava_next) as compositions.
-#include <fmt/format.h>
-
 #include <antiphon/component/register.h>
+#include <antiphon/nn/activation.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::llava {
@@ -31,49 +30,50 @@ std::vector<NameRule> projector_names() {
   return rules;
 }
 
+// What says where the picture's tokens stand, and how many they are, is known from elsewhere.
+const ForeignKeys& llava_keys() {
+  static const auto* keys = new ForeignKeys(common_keys().with(
+      {.fixed = {{"multimodal_projector_bias", {true}}, {"use_image_newline_parameter", {true}}},
+       .other = {"text_config", "vision_config", "vision_feature_layer", "vision_feature_select_strategy",
+                 "projector_hidden_act", "image_grid_pinpoints", "tie_word_embeddings", "image_token_index",
+                 "image_token_id", "image_seq_length", "ignore_index", "vocab_size"}}));
+  return *keys;
+}
+
 // hidden_states[n] of transformers never has the final norm of a tower; "layer = -1" of an encoder has it.
-int64_t feature_layer(const nlohmann::json& json) {
-  if (const auto it = json.find("vision_feature_layer"); it != json.end() && it->is_array())
-    fail(ErrorKind::weights,
-         "config.json joins several layers (vision_feature_layer is a list), which is not supported",
-         "compose it by hand: encoder = [{…}, {…}] with a layer each");
-  int64_t layer = -2, blocks = 0;
-  take(json, "vision_feature_layer", layer);
-  take(json.at("vision_config"), "num_hidden_layers", blocks);
-  return layer == -1 && blocks > 0 ? blocks : layer;
+int64_t feature_layer(const JsonTable& json) {
+  if (const auto* layer = json.find("vision_feature_layer"); layer && layer->is_array())
+    json.refuse("vision_feature_layer", "one layer: several are not joined",
+                "compose it by hand: encoder = [{…}, {…}] with a layer each");
+  const int64_t blocks = json.table("vision_config").integer("num_hidden_layers", 12, 1, 1000);
+  const int64_t layer = json.integer("vision_feature_layer", -2, -blocks - 1, blocks);
+  return layer == -1 ? blocks : layer;
 }
 
 Value encoder(const PretrainedConfig& pretrained, const std::string& directory) {
   const auto& json = pretrained.config;
+  check_keys(json, llava_keys());
+  const auto& known = nn::activation_names();
+  check_fixed(json, {"projector_hidden_act", std::vector<nlohmann::json>(known.begin(), known.end())});
   Value::Table slot{{"plugin", plugin_reading("encoder", json, "vision_config")},
                     {"weights", directory},
                     {"part", "vision_tower"},
                     {"layer", feature_layer(json)}};
-  std::string select = "default", type;
-  take(json, "vision_feature_select_strategy", select);
-  take(json.at("vision_config"), "model_type", type);
-  const bool has_class_token = type != "siglip_vision_model";
-  if (select == "full" && has_class_token) slot.emplace("class_token", true);
-  if (select == "default" && !has_class_token)
-    fail(ErrorKind::weights,
-         fmt::format(
-             "config.json drops the first vector (vision_feature_select_strategy 'default') of a {}, which has no "
-             "class token: that would be a patch",
-             type),
-         "set it to 'full'");
+  check_fixed(json, {"vision_feature_select_strategy", {"default", "full"}});
+  const bool full = json.text("vision_feature_select_strategy", "default") == "full";
+  const bool has_class_token = json.table("vision_config").text("model_type", "") != "siglip_vision_model";
+  if (full && has_class_token) slot.emplace("class_token", true);
+  if (!full && !has_class_token)
+    json.refuse("vision_feature_select_strategy",
+                "\"full\": this tower has no class token, and the first vector, which would be dropped, is a patch");
   return slot;
 }
 
 Value model(const PretrainedConfig& pretrained, const std::string& directory, Value encoder, std::string connector) {
   const auto& json = pretrained.config;
-  bool bias = true;
-  take(json, "multimodal_projector_bias", bias);
-  if (!bias) fail(ErrorKind::weights, "config.json has multimodal_projector_bias = false, which is not supported");
-  std::string activation = "gelu";
-  take(json, "projector_hidden_act", activation);
   Value::Table projector{{"plugin", std::move(connector)},
                          {"depth", 2},
-                         {"activation", activation},
+                         {"activation", json.text("projector_hidden_act", "gelu")},
                          {"weights", directory},
                          {"part", "multi_modal_projector"}};
   Value::Table stream{{"placeholder", "<image>"}, {"encoder", std::move(encoder)}, {"connector", std::move(projector)}};
@@ -115,14 +115,9 @@ class LlavaNext : public ModelFamily {
 
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override {
     const auto& json = pretrained.config;
-    std::vector<std::vector<int64_t>> pinpoints;
-    take(json, "image_grid_pinpoints", pinpoints);
     Value::Array resolutions;
-    for (const auto& size : pinpoints) {
-      if (size.size() != 2) fail(ErrorKind::weights, "image_grid_pinpoints must hold pairs of height and width");
-      resolutions.emplace_back(fmt::format("{}x{}", size[0], size[1]));
-    }
-    if (resolutions.empty()) fail(ErrorKind::weights, "config.json has no image_grid_pinpoints");
+    for (auto& size : json.sizes("image_grid_pinpoints")) resolutions.emplace_back(std::move(size));
+    if (resolutions.empty()) json.refuse("image_grid_pinpoints", "a list of pairs [height, width]");
     auto slot = encoder(pretrained, directory);
     slot.get_if<Value::Table>()->emplace("tile_resolutions", std::move(resolutions));
     return model(pretrained, directory, std::move(slot), "anyres_mlp");

@@ -28,6 +28,10 @@ class Qwen2Audio : public ModelFamily {
 
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override {
     const auto& json = pretrained.config;
+    static const auto* keys = new ForeignKeys(
+        common_keys().with({.other = {"audio_config", "text_config", "audio_token_index", "audio_token_id",
+                                      "ignore_index", "vocab_size", "tie_word_embeddings"}}));
+    check_keys(json, *keys);
     const auto slot = [&](const char* kind, const char* part, const char* key) {
       return Value::Table{{"plugin", plugin_reading(kind, json, key)}, {"weights", directory}, {"part", part}};
     };

@@ -8,11 +8,7 @@ namespace antiphon::llama {
 struct LlamaOptions : nn::DecoderLmOptions {
   bool attention_bias = false, mlp_bias = false;
 
-  void read_pretrained(const PretrainedConfig& pretrained) {
-    nn::read_decoder_config(pretrained, {.plugin = "llama", .model_type = "llama", .hidden_act = "silu"}, *this);
-    take(pretrained.config, "attention_bias", attention_bias);
-    take(pretrained.config, "mlp_bias", mlp_bias);
-  }
+  void read_pretrained(const PretrainedConfig& pretrained);
 };
 
 const config::Table<LlamaOptions>& llama_table() {
@@ -22,6 +18,14 @@ const config::Table<LlamaOptions>& llama_table() {
                                .field("attention_bias", &O::attention_bias, "biases in q, k, v and o projections")
                                .field("mlp_bias", &O::mlp_bias, "biases in the MLP"));
   return *table;
+}
+
+void LlamaOptions::read_pretrained(const PretrainedConfig& pretrained) {
+  static const auto* keys = new ForeignKeys{.options = {{"attention_bias", "attention_bias"}, {"mlp_bias", "mlp_bias"}},
+                                            .fixed = {{"partial_rotary_factor", {1}}}};
+  nn::read_decoder_config(pretrained, {.plugin = "llama", .model_type = "llama", .hidden_act = "silu"}, *keys,
+                          llama_table(), *this);
+  check_fixed(nn::rope_table(pretrained.config), {"partial_rotary_factor", {1}});
 }
 
 nn::DecoderOptions decoder(const LlamaOptions& options) {

@@ -12,18 +12,11 @@ struct NemotronOptions : nn::DecoderLmOptions {
   double partial_rotary_factor = 0.5;
   bool attention_bias = false, mlp_bias = false;
 
-  NemotronOptions() { norm_eps = 1e-5; }
-  void read_pretrained(const PretrainedConfig& pretrained) {
-    const auto& json = pretrained.config;
-    nn::read_decoder_config(
-        pretrained, {.plugin = "nemotron", .model_type = "nemotron", .hidden_act = "relu2", .norm_eps_key = "norm_eps"},
-        *this);
-    take(json, "partial_rotary_factor", partial_rotary_factor);
-    if (const auto rope = json.find("rope_parameters"); rope != json.end() && rope->is_object())
-      take(*rope, "partial_rotary_factor", partial_rotary_factor);
-    take(json, "attention_bias", attention_bias);
-    take(json, "mlp_bias", mlp_bias);
+  NemotronOptions() {
+    vocab_size = 256000, hidden_size = 6144, intermediate_size = 24576, num_heads = 48, max_positions = 4096;
+    norm_eps = 1e-5;
   }
+  void read_pretrained(const PretrainedConfig& pretrained);
 };
 
 const config::Table<NemotronOptions>& nemotron_table() {
@@ -35,6 +28,17 @@ const config::Table<NemotronOptions>& nemotron_table() {
                                .field("attention_bias", &O::attention_bias, "biases in q, k, v and o projections")
                                .field("mlp_bias", &O::mlp_bias, "biases in the MLP"));
   return *table;
+}
+
+void NemotronOptions::read_pretrained(const PretrainedConfig& pretrained) {
+  static const auto* keys = new ForeignKeys{.options = {{"partial_rotary_factor", "partial_rotary_factor"},
+                                                        {"attention_bias", "attention_bias"},
+                                                        {"mlp_bias", "mlp_bias"}}};
+  nn::read_decoder_config(
+      pretrained, {.plugin = "nemotron", .model_type = "nemotron", .hidden_act = "relu2", .norm_eps_key = "norm_eps"},
+      *keys, nemotron_table(), *this);
+  read_options(nn::rope_table(pretrained.config), {{"partial_rotary_factor", "partial_rotary_factor"}},
+               nemotron_table(), *this);
 }
 
 nn::DecoderOptions decoder(const NemotronOptions& options) {

@@ -120,7 +120,7 @@ def refusals(bench):
     """What a plugin does not compute is refused, never computed as something else."""
     for plugin, key, value, word in [("llama", "rope_parameters", {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}, "yarn"), ("llama", "rope_scaling", {"type": "dynamic", "factor": 2.0}, "dynamic"),
                                      ("llama", "hidden_act", "gelu", "gelu"), ("llama", "model_type", "mistral", "mistral"), ("nemotron", "hidden_act", "silu", "relu2"),
-                                     ("nemotron", "partial_rotary_factor", 0.25, "even number"), ("qwen2", "layer_types", ["sliding_attention"] * 3, "layer_types[0]")]:
+                                     ("nemotron", "partial_rotary_factor", 0.25, "even number"), ("qwen2", "layer_types", ["sliding_attention"] * 3, "layer_types")]:
         folder = bench.new_folder()
         getattr(tiny, plugin)(folder)
         if key == "rope_scaling":

@@ -1,0 +1,47 @@
+#include <antiphon/weights/adapter_keys.h>
+
+namespace antiphon::weights {
+
+// Of PEFT's LoraConfig (0.21). How the factors began is without effect, but for the starts that change the base weight:
+// PEFT repeats that change when it loads such an adapter. Rank, alpha and scaling are compared with what is attached,
+// and the sites are those of the tensors.
+const ForeignKeys& lora_keys() {
+  using nlohmann::json;
+  const char* convert = "convert it in PEFT: save_pretrained(…, path_initial_model_for_weight_conversion=…)";
+  static const auto* keys =
+      new ForeignKeys{.fixed = {{"init_lora_weights", {true, false, "gaussian", "eva", "orthogonal"}, convert},
+                                {"use_dora", {false}},
+                                {"lora_bias", {false}},
+                                {"bias", {"none"}},
+                                {"fan_in_fan_out", {false}},
+                                {"rank_pattern", {json::object()}},
+                                {"alpha_pattern", {json::object()}},
+                                {"modules_to_save", {json::array()}},
+                                {"trainable_token_indices", {json::array(), json::object()}},
+                                {"target_parameters", {json::array()}},
+                                {"layer_replication", {json::array()}},
+                                {"megatron_config", {}},
+                                {"alora_invocation_tokens", {}},
+                                {"use_qalora", {false}},
+                                {"use_bdlora", {false}},
+                                {"arrow_config", {}},
+                                {"velora_config", {}},
+                                {"kasa_config", {}},
+                                {"monteclora_config", {}}},
+                      .other = {"peft_type",         "r",
+                                "lora_alpha",        "use_rslora",
+                                "task_type",         "auto_mapping",
+                                "peft_version",      "base_model_name_or_path",
+                                "revision",          "inference_mode",
+                                "target_modules",    "exclude_modules",
+                                "lora_dropout",      "layers_to_transform",
+                                "layers_pattern",    "megatron_core",
+                                "qalora_group_size", "ensure_weight_tying",
+                                "loftq_config",      "eva_config",
+                                "corda_config",      "lora_ga_config",
+                                "runtime_config"},
+                      .unknown_refused = true};
+  return *keys;
+}
+
+}  // namespace antiphon::weights

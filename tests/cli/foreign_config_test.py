@@ -1,0 +1,198 @@
+"""What a model's directory says goes through the rules of the options: `validate` over some thousand config.json files
+with one absurd value each, in bounded time and memory.
+
+foreign_config_test.py ANTIPHON
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+TOKENIZER = Path(__file__).resolve().parents[1] / "e2e" / "tiny" / "tokenizer"
+PROGRAM = ""
+WEIGHTS = 4
+ABSURD = [0, -1, 0.5, 2**31, 10**18, 10**19, 1e308, "x", None, [], [1], {}, True, float("nan")]
+
+LLAMA = {"model_type": "llama", "vocab_size": 256, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
+         "tie_word_embeddings": False, "attention_bias": False, "mlp_bias": False,
+         "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 256}}
+PLAIN = {key: value for key, value in LLAMA.items() if key not in ("attention_bias", "mlp_bias", "rms_norm_eps", "rope_scaling")}
+QWEN2 = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "qwen2", "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1,
+         "layer_types": ["full_attention", "sliding_attention"]}
+NEMOTRON = {**PLAIN, "model_type": "nemotron", "hidden_act": "relu2", "norm_eps": 1e-5, "partial_rotary_factor": 0.5, "attention_bias": False, "mlp_bias": False}
+VIT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 28, "patch_size": 14, "num_channels": 3,
+       "layer_norm_eps": 1e-6, "hidden_act": "gelu"}
+DINOV2 = {**{k: v for k, v in VIT.items() if k != "intermediate_size"}, "model_type": "dinov2", "mlp_ratio": 4, "use_swiglu_ffn": False, "qkv_bias": True}
+WHISPER = {"model_type": "whisper", "d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 64, "num_mel_bins": 80,
+           "max_source_positions": 1500, "activation_function": "gelu"}
+FASTCONFORMER = {"model_type": "parakeet_encoder", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "conv_kernel_size": 9,
+                 "num_mel_bins": 80, "subsampling_factor": 8, "subsampling_conv_channels": 8, "subsampling_conv_kernel_size": 3, "subsampling_conv_stride": 2,
+                 "hidden_act": "silu", "attention_bias": True, "convolution_bias": True, "scale_input": True}
+PICTURE = {"image_processor_type": "CLIPImageProcessor", "do_resize": True, "size": {"shortest_edge": 28}, "do_center_crop": True, "crop_size": {"height": 28, "width": 28},
+           "resample": 3, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+SOUND = {"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80, "sampling_rate": 16000, "hop_length": 160, "n_fft": 400, "chunk_length": 30,
+         "padding_value": 0.0}
+CLIP = {**VIT, "model_type": "clip_vision_model"}
+LLAVA = {"model_type": "llava", "text_config": LLAMA, "vision_config": CLIP, "vision_feature_layer": -2, "vision_feature_select_strategy": "default",
+         "projector_hidden_act": "gelu", "multimodal_projector_bias": True, "image_token_index": 3, "tie_word_embeddings": False}
+LLAVA_NEXT = {**LLAVA, "model_type": "llava_next", "image_grid_pinpoints": [[28, 56], [56, 56]]}
+QWEN2_AUDIO = {"model_type": "qwen2_audio", "text_config": QWEN2, "audio_config": {**WHISPER, "model_type": "qwen2_audio_encoder"}, "audio_token_index": 3}
+# plugin -> kind, config.json, preprocessor_config.json
+SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "nemotron": ("llm", NEMOTRON, None),
+            "dinov2": ("encoder", DINOV2, PICTURE), "clip": ("encoder", CLIP, PICTURE),
+            "siglip": ("encoder", {**VIT, "model_type": "siglip_vision_model"}, {**PICTURE, "size": {"height": 28, "width": 28}, "crop_size": None, "do_center_crop": False}),
+            "whisper": ("encoder", WHISPER, SOUND), "fastconformer": ("encoder", FASTCONFORMER, None),
+            "llava": ("whole", LLAVA, PICTURE), "llava_next": ("whole", LLAVA_NEXT, {**PICTURE, "image_grid_pinpoints": [[28, 56], [56, 56]]}),
+            "qwen2_audio": ("whole", QWEN2_AUDIO, SOUND)}
+
+
+def places(table, path=()):
+    """Every key of a table and of the tables in it."""
+    for key, value in table.items():
+        yield path + (key,)
+        if isinstance(value, dict):
+            yield from places(value, path + (key,))
+
+
+def changed(table, path, value):
+    copy = json.loads(json.dumps(table))
+    inner = copy
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return copy
+
+
+def composition(plugin, kind, directory):
+    llm = f'[model.llm]\nplugin = "llama"\ntokenizer = "{TOKENIZER}"\nvocab_size = 512\nhidden_size = 32\nintermediate_size = 64\nnum_layers = 1\nnum_heads = 2\nmax_positions = 128\n'
+    if kind == "llm":
+        return f'[model.llm]\nplugin = "{plugin}"\nweights = "{directory}"\ntokenizer = "{TOKENIZER}"\n'
+    if kind == "whole":
+        return f'[model]\nfrom = "{directory}"\n[model.llm]\ntokenizer = "{TOKENIZER}"\n'
+    return llm + f'[model.streams.x]\nencoder = {{ plugin = "{plugin}", weights = "{directory}" }}\nconnector = {{ plugin = "linear" }}\n'
+
+
+class ForeignConfig(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def model(self, name, plugin, config, preprocessor=None, text=None):
+        """A directory and a composition of it; returns the composition's name."""
+        directory = self.folder / name
+        directory.mkdir()
+        (directory / "config.json").write_text(text or json.dumps(config))
+        if preprocessor:
+            (directory / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+        (self.folder / f"{name}.toml").write_text(composition(plugin, SUBJECTS[plugin][0], name))
+        return f"{name}.toml"
+
+    def validate(self, *files):
+        """-> exit code, stdout, stderr, seconds of CPU, MiB."""
+        start = time.monotonic()
+        out, err = self.folder / "out", self.folder / "err"
+        with out.open("w") as o, err.open("w") as e:
+            child = subprocess.Popen([PROGRAM, "validate", *files], cwd=self.folder, stdout=o, stderr=e)
+            while True:  # without an end is a failure too
+                pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+                if pid:
+                    break
+                if time.monotonic() - start > 300:
+                    child.kill()
+                    os.wait4(child.pid, 0)
+                    self.fail(f"no end after {files[:3]}…: {out.read_text()[-300:]} {err.read_text()[-300:]}")
+                time.sleep(0.01)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        return child.returncode, out.read_text(), err.read_text(), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+    def campaign(self, plugin):
+        kind, config, preprocessor = SUBJECTS[plugin]
+        files = [self.model("good", plugin, config, preprocessor)]
+        code, out, err, start, base = self.validate(*files)
+        self.assertEqual((code, out.count(": good")), (0, 1), err)
+        self.assertNotIn("not known here", err)
+        for number, path in enumerate(places(config)):
+            for index, value in enumerate(ABSURD):
+                files.append(self.model(f"c{number}v{index}", plugin, changed(config, path, value), preprocessor))
+        for number, path in enumerate(places(preprocessor or {})):
+            for index, value in enumerate(ABSURD):
+                files.append(self.model(f"p{number}v{index}", plugin, config, changed(preprocessor, path, value)))
+        code, out, err, seconds, memory = self.validate(*files)
+        print(f"{plugin}: {len(files)} files, {out.count(': good')} good, {(seconds - start) / len(files) * 1000:.1f} ms each, {memory - base:.0f} MiB more", file=sys.stderr)
+        self.assertIn(code, (0, WEIGHTS, 5), err[-2000:])
+        self.assertNotIn("internal error", err)
+        errors = re.findall(r"^(?:error: )?(weights|plugin) error: ", err, re.M)
+        self.assertEqual(out.count(": good") + len(errors), len(files), err[-2000:])
+        self.assertNotRegex(err, r"c10::|nlohmann|std::|json\.exception")
+        self.assertLess((seconds - start) / len(files), 0.05)
+        self.assertLess(memory - base, 200)
+
+    def refused(self, plugin, config, expected, preprocessor=None, text=None):
+        if (self.folder / "bad").exists():
+            shutil.rmtree(self.folder / "bad")
+        code, out, err, _, _ = self.validate(self.model("bad", plugin, config, preprocessor, text))
+        self.assertEqual((code, out), (WEIGHTS, ""), err)
+        self.assertIn(expected, err)
+
+    def test_heads_widths_and_layers_are_refused_with_key_value_and_range(self):
+        for key, value, expected in [("num_attention_heads", 0, "num_attention_heads is 0; expected an integer from 1 to 65536"),
+                                     ("num_attention_heads", 0.5, "num_attention_heads is 0.5; expected an integer"),
+                                     ("num_key_value_heads", 0, "num_key_value_heads is 0; expected an integer from 1 to"),
+                                     ("hidden_size", -64, "hidden_size is -64; expected an integer from 1 to 1048576"),
+                                     ("hidden_size", 2**31, "hidden_size is 2147483648; expected"),
+                                     ("num_hidden_layers", 10**6, "num_hidden_layers is 1000000; expected an integer from 1 to 1000"),
+                                     ("vocab_size", 10**18, "vocab_size is 1000000000000000000; expected"),
+                                     ("hidden_act", "gelu", 'hidden_act is "gelu"; expected "silu"')]:
+            with self.subTest(key=key, value=value):
+                self.refused("llama", {**LLAMA, key: value}, f"bad/config.json: {expected}")
+
+    def test_products_have_a_limit_too(self):
+        self.refused("llama", {**LLAMA, "vocab_size": 2**24, "hidden_size": 2**20}, "bad/config.json: the parameter 'embed_tokens' would be [16777216, 1048576]")
+        self.refused("llama", {**LLAMA, "num_hidden_layers": 1000, "hidden_size": 2**17, "intermediate_size": 2**20}, "parameters in all; at most")
+        self.refused("dinov2", {**DINOV2, "hidden_size": 2**20, "image_size": 16384, "patch_size": 1}, "the parameter 'position_embeddings' would be")
+
+    def test_a_value_of_the_composition_is_not_blamed_on_the_directory(self):
+        name = self.model("fine", "llama", LLAMA)
+        with (self.folder / name).open("a") as file:
+            file.write("num_kv_heads = 3\n")
+        code, _, err, _, _ = self.validate(name)
+        self.assertEqual(code, 2, err)
+
+    def test_a_key_that_stands_twice_is_refused(self):
+        self.refused("llama", LLAMA, "the key 'hidden_size' occurs twice", text=json.dumps(LLAMA)[:-1] + ', "hidden_size": 64}')
+
+    def test_a_directory_without_config_is_refused(self):
+        (self.folder / "bare").mkdir()
+        (self.folder / "bare" / "model.safetensors").write_bytes(b"")
+        (self.folder / "bare.toml").write_text(composition("llama", "llm", "bare"))
+        code, out, err, _, _ = self.validate("bare.toml")
+        self.assertEqual((code, out), (WEIGHTS, ""), err)
+        self.assertIn("bare has no config.json", err)
+
+    def test_an_unknown_key_is_said(self):
+        _, _, err, _, _ = self.validate(self.model("odd", "llama", {**LLAMA, "logit_softcap": 30}))
+        self.assertIn('odd/config.json: not known here, and without effect: "logit_softcap"', err)
+        _, _, err, _, _ = self.validate(self.model("wet", "llama", {**LLAMA, "attention_dropout": 0.1}))
+        self.assertIn("attention_dropout is 0.1; training here does without it", err)
+        self.refused("llama", {**LLAMA, "quantization_config": {"quant_method": "gptq"}}, "quantization_config is")
+
+
+def make_campaign(plugin):
+    return lambda self: self.campaign(plugin)
+
+
+for name in SUBJECTS:
+    setattr(ForeignConfig, f"test_absurd_values_{name}", make_campaign(name))
+
+if __name__ == "__main__":
+    PROGRAM = str(Path(sys.argv.pop(1)).resolve())
+    unittest.main()

@@ -1,0 +1,146 @@
+"""Directories and adapters as others write them: what they say is computed, or refused by name. Each case is held against
+the same model written in the plain way."""
+import json
+import re
+import shutil
+
+from harness import Case, main
+import make_tiny
+
+
+def edit(path, **changes):
+    config = json.loads(path.read_text())
+    config.update(changes)
+    path.write_text(json.dumps({key: value for key, value in config.items() if value is not ...}))
+
+
+class Foreign(Case):
+    TRAIN, HELD = 4, 6
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        make_tiny.write_set(cls.folder / "data" / "pictures.jsonl", 4, seed=31, kinds=("image",))
+        cls.picture = next((cls.folder / "data").glob("*.png"))
+        make_tiny.write_llava(cls.folder / "models" / "llava")
+
+    def copy(self, source, name):
+        target = self.folder / "models" / name
+        shutil.copytree(self.folder / "models" / source, target)
+        return target
+
+    def llm(self, directory, more=""):
+        path = self.folder / f"{directory.name}.toml"
+        path.write_text(f'[model.llm]\nplugin = "llama"\nweights = "{directory}"\n{more}[data]\nfeature_cache = ""\n[generate]\nmax_tokens = 12\n')
+        return path
+
+    def whole(self, directory, more=""):
+        path = self.folder / f"{directory.name}.toml"
+        path.write_text(f'[model]\nfrom = "{directory}"\n{more}[data]\nfeature_cache = ""\n[generate]\nmax_tokens = 12\n[eval]\ngenerate = false\ncontrols = []\nresamples = 100\n'
+                        f'[[data.eval.one.sources]]\npath = "{self.folder}/data/pictures.jsonl"\n')
+        return path
+
+    def answer(self, config, *args):
+        return self.call("generate", config, *args, "What is it?")
+
+    def losses(self, config):
+        out = self.folder / f"{config.stem}-eval"
+        self.call("eval", config, "--output", out)
+        return [json.loads(line)["loss"] for line in next(out.rglob("*predictions*.jsonl")).read_text().splitlines()]
+
+    def test_the_pictures_settings_in_processor_config(self):
+        plain, nested = self.folder / "models" / "llava", self.copy("llava", "nested")
+        edit(nested / "preprocessor_config.json", size={"height": 56, "width": 56})
+        settings = json.loads((nested / "preprocessor_config.json").read_text())
+        moved = self.copy("nested", "moved")
+        (moved / "preprocessor_config.json").unlink()
+        (moved / "processor_config.json").write_text(json.dumps({"processor_class": "LlavaProcessor", "image_processor": {**settings, "image_processor_type": "SiglipImageProcessor"}}))
+        shown = {name: self.call("validate", self.whole(path)).stdout for name, path in {"plain": plain, "nested": nested, "moved": moved}.items()}
+        self.assertIn("[3, 28, 28]", shown["plain"])
+        for name in ("nested", "moved"):
+            self.assertRegex(shown[name], r"\[3, 56, 56\] -> 16 vectors .*-> 16 embeddings")
+        self.assertEqual(self.losses(self.whole(nested)), self.losses(self.whole(moved)))
+
+    def test_stop_ids_in_config_json(self):
+        vocab = make_tiny.vocab_size()
+        free = self.copy("llama", "free")
+        edit(free / "config.json", eos_token_id=None)
+        edit(free / "tokenizer_config.json", eos_token="<|endoftext|>")
+        ids = json.loads((free / "tokenizer.json").read_text())["model"]["vocab"]
+        longest = self.answer(self.llm(free)).stdout
+        self.assertGreater(len(longest.strip()), 3)
+        outputs = {}
+        for where in ("config", "list", "text", "generation"):
+            stopping = self.copy("free", f"stop_{where}")
+            stop = list(range(vocab - 3))[1::2]  # every second token
+            config = {"config": {"eos_token_id": stop}, "list": {"eos_token_id": [*stop, 10**6]}, "text": {"text_config": {"eos_token_id": stop}}, "generation": {}}[where]
+            edit(stopping / "config.json", **config)
+            if where == "generation":
+                (stopping / "generation_config.json").write_text(json.dumps({"eos_token_id": stop}))
+            outputs[where] = self.answer(self.llm(stopping)).stdout
+        self.assertEqual(len(set(outputs.values())), 1, outputs)
+        self.assertLess(len(outputs["config"]), len(longest))
+
+    def test_a_head_of_its_own_beside_tied_embeddings(self):
+        plain = self.answer(self.llm(self.folder / "models" / "llama")).stdout
+        tied = self.copy("llama", "tied")
+        edit(tied / "config.json", tie_word_embeddings=True)
+        done = self.answer(self.llm(tied))
+        self.assertEqual(done.stdout, plain)
+        self.assertRegex(done.stderr, r"tied/config.json: tie_word_embeddings is true, but the checkpoint holds a 'lm_head.weight' that differs from 'model.embed_tokens.weight'")
+        wanted = self.answer(self.llm(tied, more="tie_embeddings = true\n"))  # what the composition says is done
+        self.assertNotEqual(wanted.stdout, plain)
+        picture = ["--image", self.picture]
+        whole = self.answer(self.whole(self.folder / "models" / "llava"), *picture).stdout
+        for name, top, inner in [("top", True, ...), ("inner", ..., True), ("both", True, True), ("against", False, True)]:
+            directory = self.copy("llava", f"tied_{name}")
+            config = json.loads((directory / "config.json").read_text())
+            edit(directory / "config.json", tie_word_embeddings=top,
+                 text_config={key: value for key, value in {**config["text_config"], "tie_word_embeddings": inner}.items() if value is not ...})
+            done = self.answer(self.whole(directory), *picture)
+            self.assertEqual(done.stdout, whole, name)
+            self.assertIn("'language_model.lm_head.weight' that differs", done.stderr, name)
+
+    def adapter(self, name, config, place="model.layers", more=()):
+        """An adapter of rank 2 on q_proj."""
+        from safetensors.numpy import save_file
+
+        w = make_tiny.Weights(77)
+        for layer in range(2):
+            for factor, shape in (("A", (2, 32)), ("B", (32, 2))):
+                w.normal(f"base_model.model.{place}.{layer}.self_attn.q_proj.lora_{factor}.weight", *shape, std=0.5)
+        for key in more:
+            w.normal(key, 2, 16)
+        folder = self.folder / "adapters" / name
+        folder.mkdir(parents=True)
+        save_file(w.tensors, folder / "adapter_model.safetensors")
+        (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], **config}))
+        return f'llm.peft = [{{ plugin = "lora", rank = 2, alpha = 4, targets = ["q_proj"], weights = "{folder}" }}]\n'
+
+    def test_adapters_of_whole_models(self):
+        llava = self.folder / "models" / "llava"
+        base = self.losses(self.whole(llava))
+        got = {place: self.losses(self.whole(llava, self.adapter(place, {}, place)))
+               for place in ("model.layers", "model.language_model.layers", "language_model.model.layers")}
+        self.assertEqual(len({str(value) for value in got.values()}), 1, got)
+        self.assertNotEqual(got["model.layers"], base)
+        tower = "base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj.lora_A.weight"
+        error = self.call("eval", self.whole(llava, self.adapter("tower", {}, more=[tower])), code=4).stderr
+        self.assertRegex(error, r"1 unexpected(.|\n)*vision_tower")
+
+    def test_adapters_that_ask_for_more_than_lora(self):
+        llama = self.folder / "models" / "llama"
+        config = lambda name, asked: self.llm(llama, self.adapter(name, asked).replace("llm.peft", "peft"))
+        self.answer(config("plain", {"init_lora_weights": "gaussian", "alora_invocation_tokens": None, "rank_pattern": {}, "modules_to_save": None, "use_dora": False}))
+        for key, value in {"init_lora_weights": "pissa", "alora_invocation_tokens": [1, 2], "use_dora": True, "lora_bias": True, "bias": "all", "fan_in_fan_out": True,
+                           "rank_pattern": {"q_proj": 4}, "alpha_pattern": {"q_proj": 8}, "modules_to_save": ["lm_head"], "trainable_token_indices": [3],
+                           "target_parameters": ["x"], "layer_replication": [[0, 1]], "megatron_config": {"a": 1}, "use_qalora": True, "use_bdlora": {"a": 1},
+                           "arrow_config": {"a": 1}, "velora_config": {"a": 1}, "kasa_config": {"a": 1}, "monteclora_config": {"a": 1}, "use_rslora": True,
+                           "a_later_idea": {"on": True}}.items():
+            with self.subTest(key=key):
+                error = self.call("generate", config(f"with-{key}", {key: value}), "What?", code=4).stderr
+                self.assertRegex(error, rf"adapter_config.json: {key} is ")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""Every key that the current transformers writes into config.json, preprocessor_config.json and processor_config.json, and
+peft into adapter_config.json, is read, refused where it differs, said, or listed here as harmless, with the reason.
+And: what is left out of a file has the default of its class.
+
+foreign_keys_parity.py ANTIPHON
+"""
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import unittest
+from pathlib import Path
+
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import transformers
+from transformers import (BitImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, LlavaImageProcessorPil, LlavaNextConfig,
+                          LlavaNextImageProcessorPil, NemotronConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, Qwen2AudioConfig, Qwen2AudioEncoderConfig, Qwen2Config,
+                          SiglipImageProcessorPil, SiglipVisionConfig, ViTImageProcessorPil, WhisperConfig, WhisperFeatureExtractor)
+
+TOKENIZER = Path(__file__).resolve().parents[1] / "e2e" / "tiny" / "tokenizer"
+PROGRAM = ""
+DECODER = dict(vocab_size=96, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256)
+VIT = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7)
+WHISPER = dict(d_model=48, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96, num_mel_bins=80)
+
+CONFORMER = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, conv_kernel_size=5, subsampling_conv_channels=8)
+
+HEAD = "of the decoder or of a head, and not of the encoder"
+MASKS = "masks of training, which apply_spec_augment asks for"
+TOKENS = "the tokenizer and generation_config.json have the numbers"
+ANYWHERE = {"_attn_implementation": "how, and not what", "initializer_range": "the start, where nothing is loaded", "initializer_factor": "as before",
+            "pad_token_id": "docs/models.md: the row of the padding token", "eos_token_id": TOKENS, "bos_token_id": TOKENS, "decoder_start_token_id": TOKENS, "use_cache": "how, and not what",
+            "num_labels": HEAD, "id": HEAD, "id2label": HEAD, "label2id": HEAD}
+HARMLESS = {
+    "dinov2": {"layerscale_value": "the start", "apply_layernorm": "of the backbone class", "reshape_hidden_states": "of the backbone class", "use_mask_token": "masks of training"},
+    "clip": {"projection_dim": HEAD}, "siglip": {"vision_use_head": HEAD, "projection_size": HEAD},
+    "whisper": {**{key: HEAD for key in ["vocab_size", "decoder_layers", "decoder_attention_heads", "decoder_ffn_dim", "decoder_layerdrop", "max_target_positions", "classifier_proj_size",
+                                         "use_weighted_layer_sum", "num_hidden_layers", "is_encoder_decoder"]},
+                **{key: MASKS for key in ["mask_time_prob", "mask_time_length", "mask_time_min_masks", "mask_feature_prob", "mask_feature_length", "mask_feature_min_masks"]},
+                "scale_embedding": "set aside by WhisperEncoder.forward"},
+    "qwen2_audio_encoder": {"scale_embedding": "set aside by Qwen2AudioEncoder.forward"},
+    "fastconformer": {"max_position_embeddings": "positions are made as long as they are needed"},
+    "llama": {}, "qwen2": {}, "nemotron": {},
+}
+# plugin, kind of slot, class of the configuration, a small one, the module whose uses of it count.
+SUBJECTS = [("llama", "llm", LlamaConfig, DECODER, "llama"), ("qwen2", "llm", Qwen2Config, {**DECODER, "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1}, "qwen2"),
+            ("nemotron", "llm", NemotronConfig, DECODER, "nemotron"), ("dinov2", "encoder", Dinov2Config, {k: v for k, v in VIT.items() if k != "intermediate_size"}, "dinov2"),
+            ("clip", "encoder", CLIPVisionConfig, VIT, "clip"), ("siglip", "encoder", SiglipVisionConfig, VIT, "siglip"), ("whisper", "encoder", WhisperConfig, WHISPER, "whisper"),
+            ("qwen2_audio_encoder", "encoder", Qwen2AudioEncoderConfig, WHISPER, "qwen2_audio"), ("fastconformer", "encoder", ParakeetEncoderConfig, CONFORMER, "parakeet")]
+PROCESSORS = [("clip", CLIPImageProcessorPil), ("clip", LlavaImageProcessorPil), ("clip", LlavaNextImageProcessorPil), ("siglip", SiglipImageProcessorPil), ("dinov2", BitImageProcessorPil),
+              ("dinov2", ViTImageProcessorPil), ("whisper", WhisperFeatureExtractor), ("fastconformer", ParakeetFeatureExtractor)]
+# option -> attribute of the class, for the defaults.
+LLM = {"vocab_size": "vocab_size", "hidden_size": "hidden_size", "intermediate_size": "intermediate_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads",
+       "max_positions": "max_position_embeddings", "tie_embeddings": "tie_word_embeddings"}
+TOWER = {"hidden_size": "hidden_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads", "image_size": "image_size", "patch_size": "patch_size",
+         "layer_norm_eps": "layer_norm_eps", "activation": "hidden_act"}
+EARS = {"hidden_size": "d_model", "num_layers": "encoder_layers", "num_heads": "encoder_attention_heads", "intermediate_size": "encoder_ffn_dim", "num_mels": "num_mel_bins",
+        "max_positions": "max_source_positions", "activation": "activation_function"}
+DEFAULTS = {"llama": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "qwen2": {**LLM, "norm_eps": "rms_norm_eps"},
+            "nemotron": {**LLM, "norm_eps": "norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "dinov2": TOWER, "clip": {**TOWER, "intermediate_size": "intermediate_size"},
+            "siglip": {**TOWER, "intermediate_size": "intermediate_size"}, "whisper": EARS, "qwen2_audio_encoder": EARS,
+            "fastconformer": {"hidden_size": "hidden_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads", "intermediate_size": "intermediate_size",
+                              "kernel_size": "conv_kernel_size", "num_mels": "num_mel_bins", "subsampling_factor": "subsampling_factor", "subsampling_channels": "subsampling_conv_channels",
+                              "activation": "hidden_act", "attention_bias": "attention_bias", "convolution_bias": "convolution_bias", "scale_input": "scale_input"}}
+
+
+def other_values(key, value):
+    """Values that mean something else."""
+    if key.endswith(("dropout", "layerdrop", "_prob", "_rate")) or key == "dropout_positions":
+        return [0.25]
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value * 2 or 2]
+    if isinstance(value, float):
+        return [value * 2 or 0.5]
+    if isinstance(value, str):
+        return ["relu"]
+    if isinstance(value, list):
+        return [value[:-1], [*value, value[-1]]] if value else [[1]]
+    return [7]
+
+
+def plain(value):
+    return json.loads(json.dumps(value, default=lambda x: getattr(x, "value", str(x))))
+
+
+class ForeignKeys(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.files, self.count = [], 0
+
+    def add(self, plugin, kind, config, **files):
+        """One more directory; returns its name."""
+        self.count += 1
+        name = f"f{self.count}"
+        directory = self.folder / name
+        directory.mkdir()
+        (directory / "config.json").write_text(json.dumps(config))
+        for file, content in files.items():
+            (directory / f"{file}.json").write_text(json.dumps(plain(content)))
+        plugin = "whisper" if plugin == "qwen2_audio_encoder" else plugin
+        if kind == "llm":
+            text = f'[model.llm]\nplugin = "{plugin}"\nweights = "{name}"\ntokenizer = "{TOKENIZER}"\n'
+        elif kind == "whole":
+            text = f'[model]\nfrom = "{name}"\n[model.llm]\ntokenizer = "{TOKENIZER}"\n'
+        else:
+            text = (f'[model.llm]\nplugin = "llama"\ntokenizer = "{TOKENIZER}"\nvocab_size = 512\nhidden_size = 32\nintermediate_size = 64\nnum_layers = 1\nnum_heads = 2\n'
+                    f'[model.streams.x]\nencoder = {{ plugin = "{plugin}", weights = "{name}" }}\nconnector = {{ plugin = "linear" }}\n')
+        (self.folder / f"{name}.toml").write_text(text)
+        self.files.append(name)
+        return name
+
+    def validate(self):
+        """name -> (options in force of what reads the directory, or None where it is refused), and what was said."""
+        done = subprocess.run([PROGRAM, "validate", "--resolved", *[f"{name}.toml" for name in self.files]], cwd=self.folder, capture_output=True, text=True, timeout=300)
+        self.assertNotIn("internal error", done.stderr)
+        first = done.stdout.split("\n", 1)[0]
+        found = {}
+        for text in re.split(rf"^(?={re.escape(first)}$)", done.stdout, flags=re.M):
+            if text.strip():
+                model = tomllib.loads(text)["model"]
+                slots = [model["llm"], *[stream["encoder"] for stream in model.get("streams", {}).values()]]
+                for slot in slots:
+                    for one in slot if isinstance(slot, list) else [slot]:
+                        if re.fullmatch(r"f\d+", one.get("weights", "")):
+                            found.setdefault(one["weights"], {})[one["plugin"]] = one
+        options = {name: found.get(name) for name in self.files}
+        for each in options.values():
+            for one in (each or {}).values():
+                one.pop("weights")
+        self.files = []
+        return options, done.stderr
+
+    def test_every_key_of_every_configuration(self):
+        for plugin, kind, cls, small, module in SUBJECTS:
+            with self.subTest(plugin=plugin):
+                config = plain(cls(**small).to_dict())
+                source = inspect.getsource(__import__(f"transformers.models.{module}.modeling_{module}", fromlist=["x"]))
+                used = set(re.findall(r"config\.([a-z][a-z0-9_]*)", source)) | set(re.findall(r'getattr\(config, "([a-z0-9_]+)"', source))
+                base = self.add(plugin, kind, config)
+                cases = {self.add(plugin, kind, {**config, key: value}): key for key in config for value in other_values(key, config[key]) if key != "model_type"}
+                options, said = self.validate()
+                self.assertIsNotNone(options[base], said)
+                self.assertNotIn(f"{base}/config.json: not known here", said)
+                silent = set()
+                for name, key in cases.items():
+                    acted = options[name] != options[base] or f"{name}/config.json: {key} is" in said
+                    if not acted:
+                        silent.add(key)
+                acted_on = {key for name, key in cases.items() if options[name] != options[base] or f"{name}/config.json: {key} is" in said}
+                silent -= acted_on
+                harmless = {**ANYWHERE, **HARMLESS[plugin]}
+                self.assertEqual(sorted((silent & used) - set(harmless)), [], "used by transformers, and passed over here")
+                self.assertEqual(sorted(set(HARMLESS[plugin]) & acted_on), [], "listed as harmless, and acted on")
+
+    def test_every_key_of_whole_models(self):
+        text, tower = LlamaConfig(**DECODER).to_dict(), CLIPVisionConfig(**VIT).to_dict()
+        ears, qwen = Qwen2AudioEncoderConfig(**WHISPER).to_dict(), Qwen2Config(**DECODER).to_dict()
+        for cls, parts in [(LlavaConfig, dict(text_config=text, vision_config=tower)), (LlavaNextConfig, dict(text_config=text, vision_config=tower, image_grid_pinpoints=[[224, 448]])),
+                           (Qwen2AudioConfig, dict(text_config=qwen, audio_config=ears))]:
+            with self.subTest(family=cls.model_type):
+                name = self.add("", "whole", plain(cls(**parts).to_dict()))
+                changed = [self.add("", "whole", {**plain(cls(**parts).to_dict()), key: value}) for key, value in
+                           [("multimodal_projector_bias", False), ("vision_feature_layer", [-2, -5]), ("vision_feature_select_strategy", "cls")] if hasattr(cls(**parts), key)]
+                options, said = self.validate()
+                self.assertIsNotNone(options[name], said)
+                self.assertNotIn(f"{name}/config.json: not known here", said)
+                self.assertEqual([options[one] for one in changed], [None] * len(changed))
+
+    def test_every_key_of_every_processor(self):
+        by_plugin = {plugin: (kind, plain(cls(**small).to_dict())) for plugin, kind, cls, small, _ in SUBJECTS}
+        for plugin, cls in PROCESSORS:
+            with self.subTest(processor=cls.__name__):
+                kind, config = by_plugin[plugin]
+                settings = plain(cls().to_dict())
+                if cls is LlavaNextImageProcessorPil:
+                    settings["image_grid_pinpoints"] = [[224, 448], [448, 448]]
+                key = "feature_extractor" if "Feature" in cls.__name__ else "image_processor"
+                base = self.add(plugin, kind, config, preprocessor_config=settings)
+                nested = self.add(plugin, kind, config, processor_config={"processor_class": "X", key: settings}, preprocessor_config={"size": 3})
+                silent = ("processor_class", "n_samples", "nb_max_frames", "return_attention_mask", "mel_filters", "image_seq_length", "rescale_factor")
+                if cls is LlavaNextImageProcessorPil:
+                    silent += ("do_pad",)  # tiles that fill up a batch, and are cut off again
+                cases = {self.add(plugin, kind, config, preprocessor_config={**settings, k: v}): k for k in settings if k not in silent for v in other_values(k, settings[k])[:1]}
+                options, said = self.validate()
+                self.assertIsNotNone(options[base], said)
+                self.assertNotRegex(said, rf"\b({base}|{nested})/\w+.json: not known here")
+                self.assertEqual(options[nested], options[base])
+                passed = [k for name, k in cases.items() if options[name] == options[base] and not re.search(rf"{name}/\w+.json: {k}", said)]
+                self.assertEqual(passed, [])
+
+    def test_defaults_are_those_of_the_classes(self):
+        names = {}
+        for plugin, kind, cls, _, _ in SUBJECTS:
+            names[self.add(plugin, kind, {"model_type": cls.model_type})] = (plugin, cls())
+        options, said = self.validate()
+        for name, (plugin, config) in names.items():
+            with self.subTest(plugin=plugin):
+                self.assertIsNotNone(options[name], said)
+                got = next(iter(options[name].values()))
+                self.assertEqual({option: got[option] for option in DEFAULTS[plugin]}, {option: getattr(config, attribute) for option, attribute in DEFAULTS[plugin].items()})
+                if plugin in ("llama", "qwen2", "nemotron"):
+                    self.assertEqual(got["num_kv_heads"] or got["num_heads"], config.num_key_value_heads or config.num_attention_heads)
+                    self.assertEqual(got["rope_theta"], config.rope_parameters["rope_theta"])
+                    self.assertEqual(got.get("partial_rotary_factor", 1), config.rope_parameters.get("partial_rotary_factor", 1))
+
+    def test_every_key_of_lora(self):
+        """The program's own list, against peft's class: an unknown key is refused, so each must be there."""
+        import peft
+
+        listed = set(re.findall(r'"([a-z_]+)"', (Path(__file__).resolve().parents[2] / "core/antiphon/weights/adapter_keys.cpp").read_text()))
+        self.assertEqual(sorted(set(peft.LoraConfig().to_dict()) - listed), [])
+
+
+if __name__ == "__main__":
+    PROGRAM = str(Path(sys.argv.pop(1)).resolve())
+    unittest.main()
