@@ -35,7 +35,8 @@ def lengths():
         for count in [1000, 4096, rate + 37]:
             made(count, rate)
             for encoder, ending, options in kinds:
-                if encoder in available:
+                few = options and count < rate  # two or three bare MP3 frames are not told from other data
+                if encoder in available and not few:
                     ffmpeg("-i", folder / "source.wav", "-c:a", encoder, *options, folder / f"a.{ending}")
                     same(f"{encoder} {' '.join(map(str, options))} of {count} at {rate}", folder / f"a.{ending}", 48000 if ending == "opus" else rate)
             for encoder, ending in [("aac", "m4a"), ("aac", "mov"), ("alac", "m4a"), ("aac", "mp4")]:
