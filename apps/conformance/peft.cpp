@@ -175,7 +175,7 @@ void check_peft(Report& report, const Subject& subject) {
   report.check("merge: merge() keeps the function and detaches", [&] { merges(subject); });
   report.check("gradient: reaches the input, and no frozen weight", [&] { leaves_base_alone(subject); });
   report.check("files: an adapter written in PEFT's format reads back bitwise", [&] { reads_back(subject); });
-  check_adapted_network(report, [&] { return network(subject); });
+  check_network(report, [&] { return adapted_network(subject); });
 }
 
 }  // namespace antiphon::apps::conformance

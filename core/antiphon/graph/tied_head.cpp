@@ -12,7 +12,7 @@
 namespace antiphon::graph {
 namespace {
 
-constexpr const char* kTied = "tie_word_embeddings";
+constexpr const char* kTiedKey = "tie_word_embeddings";
 
 bool holds_tensors(const std::filesystem::path& directory) {
   return std::filesystem::exists(directory / "model.safetensors") ||
@@ -37,15 +37,15 @@ bool same(const at::Tensor& a, const at::Tensor& b) {
 }  // namespace
 
 void untie_by_content(PretrainedConfig& pretrained, const std::string& directory, const std::vector<NameRule>& whole) {
-  if (!pretrained.config.flag(kTied, false) || !holds_tensors(directory)) return;
+  if (!pretrained.config.flag(kTiedKey, false) || !holds_tensors(directory)) return;
   const weights::Checkpoint checkpoint(directory);
   const auto head = name_of(checkpoint, whole, "lm_head.weight"),
              embedding = name_of(checkpoint, whole, "model.embed_tokens.weight");
   if (head.empty() || embedding.empty() || same(checkpoint.tensor(head), checkpoint.tensor(embedding))) return;
   log::warning(
       fmt::format("{} is true, but the checkpoint holds a '{}' that differs from '{}': the stored head is used",
-                  pretrained.config.place(kTied), head, embedding));
-  pretrained.config = pretrained.config.with(kTied, false);
+                  pretrained.config.place(kTiedKey), head, embedding));
+  pretrained.config = pretrained.config.with(kTiedKey, false);
 }
 
 }  // namespace antiphon::graph

@@ -113,7 +113,7 @@ LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, 
   const auto config = folder / config_name, tensors = folder / tensors_name;
   if (!fs::exists(config))
     fail(ErrorKind::weights, folder.string() + " has no adapter_config.json", "give the folder of a PEFT adapter");
-  const auto written = read_json_object(config, true);
+  const auto written = read_json_object(config);
   check_same(written, peft.adapter_config(), config);
   if (written.value("peft_type", json()) == "LORA") check_keys(JsonTable(written, config.string()), lora_keys());
   const Checkpoint file(

@@ -127,7 +127,7 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
 namespace {
 
 JsonTable read_table(const std::filesystem::path& file) {
-  return std::filesystem::exists(file) ? JsonTable(read_json_object(file, true), file.string()) : JsonTable();
+  return std::filesystem::exists(file) ? JsonTable(read_json_object(file), file.string()) : JsonTable();
 }
 
 // As transformers 5: what processor_config.json holds of it goes before preprocessor_config.json.
