@@ -1,7 +1,7 @@
 # The fuzz target of tokenizer files: no LibTorch, so that sanitizers see all of it.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(TOKENIZER_LIBRARIES REQUIRED IMPORTED_TARGET libpcre2-8 icu-uc)
-foreach(name added_tokens bpe byte_alphabet data_guard json_fields normalizer pattern pattern_field pattern_translate pre_tokenizer
+foreach(name added_tokens bpe byte_alphabet data_guard json_fields llama_tokenizer normalizer pattern pattern_field pattern_translate pre_tokenizer
              token_spelling tokenizer tokenizer_load unicode)
   list(APPEND tokenizer_fuzz_sources ${CMAKE_SOURCE_DIR}/core/antiphon/text/${name}.cpp)
 endforeach()

@@ -38,12 +38,13 @@ struct EncodeOptions {
 // Immutable, cheap to copy, all methods safe for many threads.
 class Tokenizer {
  public:
-  // Reads tokenizer.json, and where they are there tokenizer_config.json, special_tokens_map.json and
-  // generation_config.json. Config error, naming the field, for anything that is malformed or not supported.
+  // Reads tokenizer.json, and if they are there tokenizer_config.json, special_tokens_map.json, generation_config.json
+  // and, of config.json, the model's type (llama_tokenizer.h). Config error, naming the field, for anything that is
+  // malformed or not supported.
   static Tokenizer load(const std::filesystem::path& directory);
 
   struct Files {
-    std::string tokenizer, config = "{}", special_tokens = "{}", generation = "{}";  // JSON texts
+    std::string tokenizer, config = "{}", special_tokens = "{}", generation = "{}", model = "{}";  // JSON texts
   };
   static Tokenizer from_files(const Files& files);
 

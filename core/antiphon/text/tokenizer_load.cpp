@@ -5,19 +5,26 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
-#include <antiphon/text/json_fields.h>
 #include <antiphon/text/byte_alphabet.h>
+#include <antiphon/text/json_fields.h>
+#include <antiphon/text/llama_tokenizer.h>
 #include <antiphon/text/tokenizer_state.h>
 #include <antiphon/text/unicode.h>
 
 namespace antiphon::text {
 namespace {
 
-constexpr uint64_t max_tokenizer_bytes = 256 << 20, max_config_bytes = 32 << 20;
+constexpr uint64_t max_tokenizer_bytes = 128 << 20, max_config_bytes = 32 << 20;
 constexpr const char* save_again =
     "save the tokenizer again with AutoTokenizer.from_pretrained(...).save_pretrained(...)";
 constexpr const char* named_tokens[] = {"bos_token", "eos_token", "unk_token", "pad_token",
                                         "sep_token", "cls_token", "mask_token"};
+
+constexpr size_t max_added_letters = 1000, max_template_ids = 1000;
+
+size_t letters_in(std::string_view text) {
+  return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
 
 bool is_plain_text(std::string_view content) {
   if (content.size() == code_point_at(content, 0).length) return true;
@@ -47,6 +54,10 @@ AddedToken added_token(const nlohmann::json& description, const std::string& whe
   token.rstrip = fields.flag("rstrip", false);
   token.normalized = fields.flag("normalized", !token.special);
   if (token.content.empty()) fail(ErrorKind::config, fmt::format("{}.content is empty", where), save_again);
+  if (const auto letters = letters_in(token.content); letters > max_added_letters)
+    fail(ErrorKind::config,
+         fmt::format("{}.content has {} letters; at most {} are allowed", where, letters, max_added_letters),
+         "take the token out of the file, or a shorter one");
   return token;
 }
 
@@ -138,6 +149,8 @@ void Tokenizer::State::read_template(const JsonFields& fields) {
     for (const auto& id : token.array("ids")) {
       if (!id.is_number_integer() || id < 0 || id >= 1 << 22) token.refuse("the id " + id.dump());
       (seen ? tail : head).push_back(id.get<int32_t>());
+      if (before.size() + after.size() + head.size() + tail.size() > max_template_ids)
+        fields.refuse(fmt::format("a template of more than {} ids", max_template_ids));
     }
   }
   if (!seen) fields.refuse("a template without the sequence A");
@@ -247,9 +260,11 @@ void Tokenizer::State::read_config(const nlohmann::json& config, const nlohmann:
 }
 
 Tokenizer Tokenizer::from_files(const Files& files) {
-  auto state = std::make_shared<State>(parse_file(files.tokenizer, "tokenizer.json"));
-  state->read_config(parse_file(files.config, "tokenizer_config.json"),
-                     parse_file(files.special_tokens, "special_tokens_map.json"),
+  auto tokenizer = parse_file(files.tokenizer, "tokenizer.json");
+  const auto config = parse_file(files.config, "tokenizer_config.json");
+  read_as_llama(tokenizer, config, parse_file(files.model, "config.json"));
+  auto state = std::make_shared<State>(tokenizer);
+  state->read_config(config, parse_file(files.special_tokens, "special_tokens_map.json"),
                      parse_file(files.generation, "generation_config.json or config.json"));
   return Tokenizer(std::move(state));
 }
@@ -265,7 +280,8 @@ Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
            "AutoTokenizer.from_pretrained(...).save_pretrained(...)");
     return from_files({read_file(directory / "tokenizer.json", ErrorKind::config, max_tokenizer_bytes),
                        read_if_there(directory / "tokenizer_config.json"),
-                       read_if_there(directory / "special_tokens_map.json"), read_if_there(generation)});
+                       read_if_there(directory / "special_tokens_map.json"), read_if_there(generation),
+                       read_if_there(directory / "config.json")});
   });
 }
 
