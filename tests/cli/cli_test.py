@@ -232,7 +232,7 @@ class Wrong(Case):
         (self.folder / "w").mkdir()
         (self.folder / "w" / "config.json").write_text('{"model_type": "whisper"}')
         err = self.validate(WEIGHTS, '[model.llm]\nplugin = "llama"\nweights = "w"\n')
-        self.assertIn("config.json has model_type 'whisper'; the plugin llama reads 'llama'", err)
+        self.assertIn('config.json: model_type is "whisper"; expected "llama" for the plugin llama', err)
         (self.folder / "w" / "config.json").write_text('{"model_type": ')
         self.assertRegex(self.validate(WEIGHTS, '[model.llm]\nplugin = "llama"\nweights = "w"\n'), r"config\.json:1:\d+")
 

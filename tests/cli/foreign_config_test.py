@@ -168,7 +168,7 @@ class ForeignConfig(unittest.TestCase):
         self.assertEqual(code, 2, err)
 
     def test_a_key_that_stands_twice_is_refused(self):
-        self.refused("llama", LLAMA, "the key 'hidden_size' occurs twice", text=json.dumps(LLAMA)[:-1] + ', "hidden_size": 64}')
+        self.refused("llama", LLAMA, "the key 'hidden_size' stands twice", text=json.dumps(LLAMA)[:-1] + ', "hidden_size": 64}')
 
     def test_a_directory_without_config_is_refused(self):
         (self.folder / "bare").mkdir()

@@ -101,7 +101,7 @@ TEST_CASE("an adapter of a whole model is taken under each of transformers' pref
     for (int i = 0; i < 2; ++i)
       for (const char* factor : {"A", "B"})
         tensors.emplace_back(fmt::format("base_model.model.{}.{}.self_attn.q_proj.lora_{}.weight", place, i, factor),
-                             at::full(factor[0] == 'A' ? at::IntArrayRef{2, 4} : at::IntArrayRef{4, 2}, i));
+                             at::full(factor[0] == 'A' ? at::IntArrayRef{2, 4} : at::IntArrayRef{4, 2}, static_cast<double>(i)));
     save_safetensors(folder / "adapter_model.safetensors", tensors);
     Lora lora;
     CHECK(load_adapter(folder.path(), lora, exact_rules).applied == 4);

@@ -221,7 +221,7 @@ TEST_CASE("the JSON files of a folder are read, and errors say where") {
     return std::string();
   };
   CHECK_THAT(text("{\n  \"a\": 1,\n  \"b\": ?\n}"), ContainsSubstring("config.json:3:8: the file is not valid JSON"));
-  CHECK_THAT(text(R"({"a": 1, "b": {"c": 1, "c": 2}})"), ContainsSubstring("'c'"));
+  CHECK_THAT(text(R"({"a": 1, "b": {"c": 1, "c": 2}})"), ContainsSubstring("key 'b.c' stands twice"));
   CHECK_THAT(text("[1]"), ContainsSubstring("config.json:1:1: expected a JSON object"));
   CHECK_THAT(text("{} x"), ContainsSubstring("config.json:1:4"));
   CHECK_THAT(text(std::string("{}\0x", 4)),
