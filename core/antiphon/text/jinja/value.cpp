@@ -64,7 +64,7 @@ Value joined_text(Heap& heap, const Value& left, std::string_view right) {
       right.size() > buffer->capacity - buffer->used) {
     const size_t capacity = 2 * (bytes.size() + right.size());
     buffer = heap.make(Buffer{heap.take(capacity), bytes.size(), capacity});
-    std::memcpy(buffer->data, bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(buffer->data, bytes.data(), bytes.size());
   }
   heap.work(right.size());
   if (!right.empty()) std::memcpy(buffer->data + buffer->used, right.data(), right.size());
