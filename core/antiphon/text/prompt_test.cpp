@@ -335,6 +335,20 @@ TEST_CASE("a template with channels, and another end for the last answer") {
   CHECK(taught(prompts, prompt) == "[final]:b<think>[final]:d<|im_end|>");
 }
 
+TEST_CASE("an opening that ends in a space keeps it, in training as in generation") {
+  const std::string plain =
+      "{% for m in messages %}{{ m.role + ': ' + m.content + '<|im_end|>' }}{% endfor %}{% if add_generation_prompt "
+      "%}{{ 'assistant: ' }}{% endif %}";
+  const auto prompts = builder(plain);
+  const auto whole = prompts.training({says("user", "a"), says("assistant", "w")});
+  const auto asked = prompts.generation({says("user", "a")});
+  REQUIRE(asked.ids.size() < whole.ids.size());
+  CHECK(std::equal(asked.ids.begin(), asked.ids.end(), whole.ids.begin()));
+  CHECK(asked.ids.back() == ' ');
+  CHECK(whole.ids != prompts.tokenizer().encode("user: a<|im_end|>assistant: w<|im_end|>"));
+  CHECK(taught(prompts, whole) == "w<|im_end|>");
+}
+
 TEST_CASE("tool turns and turns without text") {
   const auto prompts = builder();
   const auto prompt = prompts.training({says("user", "a"), says("assistant", ""), says("tool", "x"),
