@@ -14,9 +14,9 @@ bool contains(const std::vector<std::string>& list, const std::string& item) {
   return std::find(list.begin(), list.end(), item) != list.end();
 }
 
-bool is_incomplete(const Schema& schema, const Value& table) {
+bool is_incomplete(const Schema& schema, const Value::Table& table) {
   return std::any_of(schema.fields().begin(), schema.fields().end(),
-                     [&](const Field& field) { return field.rule.required && !table.find(field.key); });
+                     [&](const Field& field) { return field.rule.required && !table.contains(field.key); });
 }
 
 }  // namespace
@@ -59,16 +59,14 @@ Value without_unknown(const Schema& schema, const std::vector<std::string>& besi
   return rest;
 }
 
-std::map<std::string, std::string> misspelt_required(const Schema& schema, const Value::Table& table) {
+std::map<std::string, std::string> misspelt(const Schema& schema, const Value::Table& table) {
   std::map<std::string, std::string> meant;
+  if (!is_incomplete(schema, table)) return meant;
   const auto known = keys_of(schema);
   for (const auto& [key, value] : table) {
     if (contains(known, key)) continue;
     const std::string near = nearest(key, known);
-    const bool missing = std::any_of(schema.fields().begin(), schema.fields().end(), [&](const Field& field) {
-      return field.key == near && field.rule.required && !table.contains(near);
-    });
-    if (missing) meant[key] = near;
+    if (!near.empty() && !table.contains(near)) meant[key] = near;
   }
   return meant;
 }
@@ -77,7 +75,8 @@ void suggest_entries(const Field& field, const Value& map, const std::string& se
   const auto* entries = map.get_if<Value::Table>();
   if (!entries) return;
   for (const auto& [name, value] : *entries) {
-    if (!is_incomplete(*field.nested, value)) continue;
+    const auto* entry = value.get_if<Value::Table>();
+    if (!entry || !is_incomplete(*field.nested, *entry)) continue;
     std::vector<std::string> others;
     for (const auto& [other, ignored] : *entries)
       if (other != name) others.push_back(other);

@@ -9,8 +9,9 @@ std::vector<std::string> keys_of(const Schema& schema);
 // the table without them. `section` as in Schema::read.
 Value without_unknown(const Schema& schema, const std::vector<std::string>& beside, const Value& table,
                       const std::string& section, Problems& problems);
-// Unknown keys of `table`, each with the required and missing key that it was probably meant to be.
-std::map<std::string, std::string> misspelt_required(const Schema& schema, const Value::Table& table);
+// In a table that lacks a required key: its unknown keys, each with the missing key that it was probably meant to be.
+// If that is a slot without its plugin, no component is there to know them.
+std::map<std::string, std::string> misspelt(const Schema& schema, const Value::Table& table);
 void report_unknown(const Schema& schema, const std::vector<std::string>& beside, const std::string& key,
                     const Location& where, const std::string& section, Problems& problems);
 // " in [model.llm] (llama)", or " at the top level".

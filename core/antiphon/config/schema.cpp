@@ -181,7 +181,7 @@ void Schema::read(void* object, const Value& table, const std::string& section, 
     const std::string what = section.empty() ? "the top level" : fmt::format("[{}]", section);
     return report_type(table, "a table", what + (name_.empty() ? "" : fmt::format(" ({})", name_)), problems);
   }
-  const auto meant = misspelt_required(*this, *members);
+  const auto meant = misspelt(*this, *members);
   const auto is_meant = [&](const std::string& key) {
     return std::any_of(meant.begin(), meant.end(), [&](const auto& pair) { return pair.second == key; });
   };
