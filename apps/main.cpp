@@ -4,11 +4,15 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
+#include <sstream>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/files.h>
 #include <antiphon/base/heap.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/progress.h>
+#include <antiphon/base/strings.h>
 #include <common/command.h>
 
 namespace {
@@ -71,11 +75,37 @@ void add_commands(CLI::App& program, apps::Action& action) {
   apps::add_doctor(program, action);
 }
 
+// The answer to a command line that asks for help, in the words of the program itself.
+std::string help_of(CLI::App& program, const std::vector<std::string>& words) {
+  std::vector<const char*> argv{"antiphon"};
+  for (const auto& word : words) argv.push_back(word.c_str());
+  argv.push_back("--help");
+  std::ostringstream out, err;
+  try {
+    program.parse(static_cast<int>(argv.size()), argv.data());
+  } catch (const CLI::ParseError& error) {
+    program.exit(error, out, err);
+  }
+  return out.str();
+}
+
+// Written when the program is built, for the launcher, which prints it without loading LibTorch.
+void keep_help(CLI::App& program, const CLI::App& of, const std::filesystem::path& folder,
+               const std::vector<std::string>& words = {}) {
+  std::filesystem::create_directories(folder);
+  write_file_atomic(folder / (join(words, "_") + "--help"), help_of(program, words), ErrorKind::internal);
+  for (const auto* command : of.get_subcommands([](const CLI::App*) { return true; })) {
+    auto inner = words;
+    inner.push_back(command->get_name());
+    keep_help(program, *command, folder, inner);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   keep_freed_memory();
-  CLI::App program("Antiphon: audio-visual language models, composed from plugins by TOML.");
+  CLI::App program("Antiphon: audio-visual language models, composed from plugins by TOML.", "antiphon");
   program.set_version_flag("--version", "antiphon " ANTIPHON_VERSION);
   program.require_subcommand(1);
   program.fallthrough();
@@ -83,6 +113,7 @@ int main(int argc, char** argv) {
   program.add_flag("--debug", debug, "say more, and show the text of libraries");
   apps::Action action;
   add_commands(program, action);
+  if (argc == 3 && std::string_view(argv[1]) == "--keep-help") return keep_help(program, program, argv[2]), leave(0);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,5 +1,7 @@
-// `antiphon` as it is called: makes the settings that must stand before the OpenMP library is loaded, and becomes the
-// program. It links neither LibTorch nor libantiphon, so this takes about a millisecond.
+// `antiphon` as it is called: answers --help and --version from what the build kept, else makes the settings that must
+// stand before the OpenMP library is loaded, and becomes the program. It links neither LibTorch nor libantiphon, so
+// this takes about a millisecond.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <antiphon/early/settings.h>
@@ -20,11 +22,42 @@ std::string program() {
   return path.substr(0, path.rfind('/') + 1) + ANTIPHON_PROGRAM;
 }
 
+// The file that holds the answer: "train --help" is in train--help; "" if no help is asked for.
+std::string help_name(int argc, char** argv) {
+  if (argc < 2 || (std::strcmp(argv[argc - 1], "--help") != 0 && std::strcmp(argv[argc - 1], "-h") != 0)) return {};
+  std::string name;
+  for (int i = 1; i < argc - 1; ++i) {
+    if (std::strspn(argv[i], "abcdefghijklmnopqrstuvwxyz") != std::strlen(argv[i])) return {};
+    name += (i > 1 ? "_" : "") + std::string(argv[i]);
+  }
+  return name + "--help";
+}
+
+// Prints what the program wrote into help/ beside it when it was built. False if there is no such file, or it is older
+// than the program, or cannot be printed: then the program itself answers.
+bool print_kept(const std::string& program, const std::string& name) {
+  const auto path = program.substr(0, program.rfind('/') + 1) + "help/" + name;
+  struct stat kept {
+  }, whole{};
+  if (stat(path.c_str(), &kept) != 0 || stat(program.c_str(), &whole) != 0 || kept.st_mtime < whole.st_mtime)
+    return false;
+  std::FILE* file = std::fopen(path.c_str(), "r");
+  if (!file) return false;
+  std::string text(static_cast<size_t>(kept.st_size), '\0');
+  const bool read = std::fread(text.data(), 1, text.size(), file) == text.size();
+  std::fclose(file);
+  return read && std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+}
+
 }  // namespace
 
-int main(int, char** argv) {
-  antiphon::early::settle_openmp();
+int main(int argc, char** argv) {
   const auto path = program();
+  if (argc == 2 && std::strcmp(argv[1], "--version") == 0 && std::puts("antiphon " ANTIPHON_VERSION) >= 0 &&
+      std::fflush(stdout) == 0)
+    return 0;
+  if (const auto name = help_name(argc, argv); !name.empty() && print_kept(path, name)) return 0;
+  antiphon::early::settle_openmp();
   execv(path.c_str(), argv);
   std::fprintf(stderr, "error: cannot start %s: %s\n  fix: install Antiphon again, all of it\n", path.c_str(),
                std::strerror(errno));

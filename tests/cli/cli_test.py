@@ -107,6 +107,25 @@ class Help(Case):
                                  (["data", "show", "x", "--count", "few"], "--count: must be a whole number, got 'few'"), (["train", "x", "--threads", "-2"], "--threads: must be at least 0, got -2")]:
             self.assertIn(words, self.refused(CONFIG, *arguments))
 
+    def test_kept_help_is_the_program_s_own(self):
+        whole = Path(PROGRAM).parents[1] / "libexec" / "antiphon" / "antiphon"
+        for words in [[], ["train"], ["inspect"], ["data"], ["data", "show"], ["data", "check"]]:
+            own = subprocess.run([whole, *words, "--help"], capture_output=True, text=True)
+            self.assertEqual((own.returncode, own.stdout), run(*words, "--help")[:2])
+        self.assertEqual(subprocess.run([whole, "--version"], capture_output=True, text=True).stdout, run("--version")[1])
+        self.assertIn("Usage: antiphon train ", run("train", "-h")[1])
+        self.assertEqual(run("train", "x", "--hlep")[0], CONFIG)
+
+    def test_help_and_version_load_no_libtorch(self):
+        for words in ["--help", "--version"]:
+            spent = []
+            for _ in range(5):
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                run(words)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+            self.assertLess(min(spent), 0.05, words)
+
     def test_version(self):
         self.assertRegex(run("--version")[1], r"^antiphon \d+\.\d+\.\d+\n$")
 
