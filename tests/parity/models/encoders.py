@@ -134,7 +134,7 @@ def run_fastconformer(bench):
         x = torch.randn(1, frames, changes.get("num_mel_bins", 80), generator=generator)
         compare(bench, f"fastconformer {name}", "fastconformer", model, folder, x, "", lambda x: model(x).last_hidden_state, within)
     # Every option away from its default, alone and with others, over odd and even lengths down to one vector.
-    for factor, frames in [(2, 1), (2, 33), (4, 34), (4, 2), (8, 8), (8, 9), (8, 121), (16, 95), (16, 160)]:
+    for factor, frames in [(2, 1), (2, 33), (4, 34), (4, 2), (8, 8), (8, 9), (8, 121), (16, 1)]:
         for number, changes in enumerate([dict(hidden_act="relu", scale_input=False), dict(hidden_act="gelu", attention_bias=False, conv_kernel_size=3, num_attention_heads=2),
                                           dict(convolution_bias=False, num_mel_bins=64, conv_kernel_size=15, subsampling_conv_channels=4, hidden_size=32)]):
             folder, changes = bench.new_folder(), {**changes, "subsampling_factor": factor}

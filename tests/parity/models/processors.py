@@ -112,7 +112,7 @@ def refusals(bench):
         bench.refused(f"images refuse {key} = {value}", key.split("_")[0], "process", plugin="dinov2", weights=folder, media=[])
     folder = bench.new_folder()
     tiny.dinov2(folder, hidden_act="tanh")
-    bench.refused("dinov2 refuses hidden_act = tanh", "unknown activation 'tanh'", "process", plugin="dinov2", weights=folder, media=[])
+    bench.refused("dinov2 refuses hidden_act = tanh", 'hidden_act is "tanh"; expected one of gelu', "process", plugin="dinov2", weights=folder, media=[])
 
 
 def images(bench):
