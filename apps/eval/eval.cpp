@@ -224,7 +224,7 @@ int run(const EvalFlags& flags) {
   write_file_atomic(output / "results.json", results.dump(2) + "\n", ErrorKind::config);
   log::info(fmt::format("results and predictions in {}", output.string()));
   if (!problems.empty())
-    fail(ErrorKind::data, join(problems, "\n"),
+    fail(ErrorKind::data, join(problems, "; "),
          "look at the samples, check the weights, or try precision.compute = \"fp32\"");
   return 0;
 }

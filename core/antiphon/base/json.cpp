@@ -1,4 +1,5 @@
 #include <antiphon/base/json.h>
+#include <antiphon/base/shown.h>
 
 #include <algorithm>
 #include <set>
@@ -65,7 +66,7 @@ json parse_whole(std::string_view text, JsonProblem& problem, bool unique_keys) 
     if (!unique_keys) return json::parse(text);
     std::string repeated;
     auto value = parse_unique(text, repeated);
-    if (!repeated.empty()) problem.problem = fmt::format("ambiguous: the key '{}' stands twice", repeated);
+    if (!repeated.empty()) problem.problem = fmt::format("ambiguous: the key '{}' stands twice", shown(repeated));
     return value;
   } catch (const json::parse_error& error) {
     problem = {"not valid JSON", error.byte == 0 ? 0 : error.byte - 1};

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 
 namespace antiphon::data {
@@ -64,11 +65,12 @@ void check_keys(const json& object, const std::set<std::string>& known, const st
   for (const auto& [key, value] : object.items()) {
     if (known.contains(key)) continue;
     if (is_about_media(key) && may_hold_media(value))
-      fail(ErrorKind::data, fmt::format("the key '{}{}' may name media, but is not one that is read", prefix, key),
+      fail(ErrorKind::data,
+           fmt::format("the key '{}{}' may name media, but is not one that is read", prefix, shown(key)),
            "name them under 'images', 'audios' or 'videos' (see docs/data.md), or take the key out");
     if (kChangeMeaning.contains(key) && says_something(value))
       fail(ErrorKind::data,
-           fmt::format("the key '{}{}' changes what the sample says, and is not supported", prefix, key),
+           fmt::format("the key '{}{}' changes what the sample says, and is not supported", prefix, shown(key)),
            "write it into the turns, or take the key out");
     if (!value.is_string() && !value.is_null() && !kHarmless.contains(key) && !is_about_media(key))
       unread.insert(prefix + key);

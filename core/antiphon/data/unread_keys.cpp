@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
 
 namespace antiphon::data {
 
@@ -12,7 +13,8 @@ void UnreadKeys::tell(const std::filesystem::path& file, int64_t line, const std
   auto& told = told_[file];
   for (const auto& key : keys)
     if (told.size() < kMost && told.insert(key).second)
-      log::info(fmt::format("{}:{}: nothing reads the key '{}', here and in other records", file.string(), line, key));
+      log::info(fmt::format("{}:{}: nothing reads the key '{}', here and in other records", shown(file.string()), line,
+                            shown(key)));
 }
 
 }  // namespace antiphon::data
