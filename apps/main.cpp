@@ -1,43 +1,23 @@
 // The program `antiphon`. Results go to stdout, everything else to stderr; exit codes are those of ErrorKind.
-#include <c10/util/Exception.h>
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
 #include <sstream>
+#include <system_error>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/heap.h>
 #include <antiphon/base/log.h>
-#include <antiphon/base/progress.h>
+#include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
 #include <common/command.h>
+#include <common/outcome.h>
 
 namespace {
 
 using namespace antiphon;
-
-int report(const Error& error) {
-  finish_progress();
-  log::error(fmt::format("{}: {}", to_string(error.kind()), error.what()));
-  return static_cast<int>(error.kind());
-}
-
-// Text of a library is for developers; a user gets one sentence.
-int report_foreign(const std::exception& error, bool debug) {
-  finish_progress();
-  const bool memory = dynamic_cast<const std::bad_alloc*>(&error) || dynamic_cast<const c10::OutOfMemoryError*>(&error);
-  if (memory) {
-    log::error("out of memory\n  fix: lower train.tokens_per_batch or eval.batch_size, or use a smaller model");
-    return static_cast<int>(ErrorKind::memory);
-  }
-  log::error(debug ? fmt::format("internal error: {}", error.what())
-                   : "internal error: something failed that should not\n  fix: run the command again with --debug and "
-                     "report what it prints");
-  return static_cast<int>(ErrorKind::internal);
-}
 
 // At exit LibTorch takes its three thousand operators down one by one, which takes as long as most commands; nothing of
 // ours is left to be done then.
@@ -47,16 +27,6 @@ int leave(int code) {
   ::_exit(code);
 #endif
   return code;
-}
-
-int run(const apps::Action& action, bool debug) {
-  try {
-    return action();
-  } catch (const Error& error) {
-    return report(error);
-  } catch (const std::exception& error) {
-    return report_foreign(error, debug);
-  }
 }
 
 void add_commands(CLI::App& program, apps::Action& action) {
@@ -101,9 +71,31 @@ void keep_help(CLI::App& program, const CLI::App& of, const std::filesystem::pat
   }
 }
 
+// What would end a command by the message of a library.
+void check_surroundings() {
+  apps::check_thread_variables();
+  std::error_code error;
+  const auto here = std::filesystem::current_path(error);
+  if (here.empty())
+    fail(ErrorKind::config, "the working directory cannot be used: " + error.message(),
+         "change into one that is there");
+}
+
+int run(CLI::App& program, const apps::Action& action, int argc, char** argv, const bool& debug) {
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return apps::report_usage(program, error, argc, argv);
+  }
+  if (debug) log::set_level(log::Level::debug);
+  check_surroundings();
+  return action();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_streams();
   keep_freed_memory();
   CLI::App program("Antiphon: audio-visual language models, composed from plugins by TOML.", "antiphon");
   program.set_version_flag("--version", "antiphon " ANTIPHON_VERSION);
@@ -114,11 +106,7 @@ int main(int argc, char** argv) {
   apps::Action action;
   add_commands(program, action);
   if (argc == 3 && std::string_view(argv[1]) == "--keep-help") return keep_help(program, program, argv[2]), leave(0);
-  try {
-    program.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return leave(apps::report_usage(program, error, argc, argv));
-  }
-  if (debug) log::set_level(log::Level::debug);
-  return leave(run(action, debug));
+  const int code = apps::outcome_of([&] { return run(program, action, argc, argv, debug); }, debug);
+  const int written = apps::outcome_of([] { return flush_stdout(), 0; }, debug);
+  return leave(code ? code : written);
 }

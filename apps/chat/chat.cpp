@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/infer/session.h>
@@ -96,7 +97,7 @@ class Chat {
 
   // It is encoded and read at once, while the question is typed.
   void attach(Modality modality, const std::string& path) {
-    if (!std::filesystem::is_regular_file(path))
+    if (!path_exists(path, ErrorKind::data) || is_folder(path, ErrorKind::data))
       fail(ErrorKind::data, fmt::format("there is no file '{}'", path), fmt::format("/{} FILE", to_string(modality)));
     session_.attach({modality, path, {}});
     log::info(fmt::format("{} {} goes with the next question", to_string(modality), shown(path)));

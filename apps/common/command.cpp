@@ -3,7 +3,12 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
+
+#include <cstdlib>
+#include <limits>
+#include <sstream>
 
 namespace antiphon::apps {
 namespace {
@@ -17,7 +22,12 @@ std::string first_word(int argc, char** argv) {
 }  // namespace
 
 int report_usage(const CLI::App& program, const CLI::ParseError& error, int argc, char** argv) {
-  if (error.get_exit_code() == 0) return program.exit(error);  // help, version
+  if (error.get_exit_code() == 0) {  // help, version
+    std::ostringstream text;
+    program.exit(error, text);
+    fmt::print("{}", text.str());
+    return 0;
+  }
   std::vector<std::string> verbs;
   for (const auto* command : program.get_subcommands([](const CLI::App*) { return true; }))
     verbs.push_back(command->get_name());
@@ -35,14 +45,26 @@ int report_usage(const CLI::App& program, const CLI::ParseError& error, int argc
   return static_cast<int>(ErrorKind::config);
 }
 
-CLI::Validator at_least(int64_t least) {
+CLI::Validator within(int64_t least, int64_t most) {
   return CLI::Validator(
-      [least](const std::string& text) {
+      [=](const std::string& text) {
         int64_t value = 0;
         if (!CLI::detail::lexical_cast(text, value)) return "must be a whole number, got '" + text + "'";
-        return value < least ? fmt::format("must be at least {}, got {}", least, value) : std::string();
+        if (value < least) return fmt::format("must be at least {}, got {}", least, value);
+        return value > most ? fmt::format("must be at most {}, got {}", most, value) : std::string();
       },
       "");
+}
+
+CLI::Validator at_least(int64_t least) { return within(least, std::numeric_limits<int64_t>::max()); }
+
+void check_thread_variables() {
+  for (const char* name : {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"}) {
+    const char* value = std::getenv(name);
+    if (!value || std::strtoll(value, nullptr, 10) <= kMaxThreads) continue;
+    fail(ErrorKind::config, fmt::format("{}={} asks for too many threads; at most {}", name, shown(value), kMaxThreads),
+         "unset it: --threads says how many to use");
+  }
 }
 
 void add_session_flags(CLI::App& command, SessionFlags& flags) {
@@ -52,7 +74,7 @@ void add_session_flags(CLI::App& command, SessionFlags& flags) {
       ->allow_extra_args(false);
   command.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
   command.add_option("--threads", flags.threads, "threads for computing; 0: all cores")
-      ->check(at_least(0))
+      ->check(within(0, kMaxThreads))
       ->capture_default_str();
 }
 

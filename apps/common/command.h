@@ -30,8 +30,14 @@ void add_doctor(CLI::App& program, Action& action);
 // code.
 int report_usage(const CLI::App& program, const CLI::ParseError& error, int argc, char** argv);
 
-// A check of a whole number's option: "must be at least 1, got 0".
+// Checks of a whole number's option: "must be at least 1, got 0".
+CLI::Validator within(int64_t least, int64_t most);
 CLI::Validator at_least(int64_t least);
+
+// More threads than any machine has cores for; each takes memory and a place in the system's table.
+constexpr int64_t kMaxThreads = 1024;
+// Error(config) if an environment variable asks the libraries for more threads than that, which would end the process.
+void check_thread_variables();
 
 // FILE, --set, --device, --threads.
 void add_session_flags(CLI::App& command, SessionFlags& flags);

@@ -5,8 +5,9 @@
 
 #include <fmt/format.h>
 
-#include <antiphon/base/fail_lines.h>
 #include <antiphon/base/error.h>
+#include <antiphon/base/fail_lines.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/config/keys.h>
 
@@ -15,10 +16,10 @@ namespace {
 
 std::filesystem::path config_file(const std::filesystem::path& file_or_run) {
   const std::string fix = "name a TOML file, or the folder of a run of `antiphon train`";
-  if (!std::filesystem::exists(file_or_run))
+  if (!path_exists(file_or_run, ErrorKind::config))
     fail(ErrorKind::config, fmt::format("there is no file {}", file_or_run.string()), fix);
-  if (!std::filesystem::is_directory(file_or_run)) return file_or_run;
-  if (!std::filesystem::exists(file_or_run / "config.toml"))
+  if (!is_folder(file_or_run, ErrorKind::config)) return file_or_run;
+  if (!path_exists(file_or_run / "config.toml", ErrorKind::config))
     fail(ErrorKind::config, fmt::format("the folder {} holds no config.toml", file_or_run.string()), fix);
   return file_or_run / "config.toml";
 }

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/component/register.h>
@@ -84,7 +85,7 @@ void quantize(graph::MultimodalLm& model, const std::string& format) {
 }
 
 std::filesystem::path checkpoint_of(const std::filesystem::path& run_or_checkpoint) {
-  if (std::filesystem::exists(run_or_checkpoint / "manifest.json")) return run_or_checkpoint;
+  if (path_exists(run_or_checkpoint / "manifest.json", ErrorKind::weights)) return run_or_checkpoint;
   const auto latest = checkpoint::latest_checkpoint(run_or_checkpoint / "checkpoints");
   if (!latest)
     fail(ErrorKind::weights, fmt::format("{} holds no complete checkpoint", run_or_checkpoint.string()),
@@ -129,7 +130,7 @@ Session::Session(const SessionFlags& flags)
 std::string Session::resolved() const { return config::to_toml(run_table().dump(&config)); }
 
 void Session::load_trained(const SessionFlags& flags) {
-  if (flags.checkpoint.empty() && !std::filesystem::is_directory(flags.file)) return;
+  if (flags.checkpoint.empty() && !is_folder(flags.file, ErrorKind::config)) return;
   const auto checkpoint = checkpoint_of(flags.checkpoint.empty() ? flags.file : flags.checkpoint);
   const auto content = checkpoint::load_checkpoint(checkpoint, false);
   with_context("loading " + checkpoint.string(), [&] { train::restore_parameters(*model, content.parameters); });

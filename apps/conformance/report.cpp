@@ -8,6 +8,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
 
 namespace antiphon::apps::conformance {
@@ -56,7 +57,7 @@ bool Report::check(const std::string& what, const std::function<void()>& body) {
     ++failed_;
     fmt::print("  FAIL  {}: {}\n", what, one_line(problem));
   }
-  std::fflush(stdout);  // what was checked is on the screen should the plugin take the process down
+  push_stdout();  // what was checked is on the screen should the plugin take the process down
   return problem.empty();
 }
 

@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/early/cpu_quota.h>
 #include <common/command.h>
@@ -26,7 +27,7 @@ int finish(const std::vector<SourceFindings>& findings, bool as_json) {
   const auto found = to_json(findings);
   if (as_json) {
     fmt::print("{}\n", found.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-    std::fflush(stdout);
+    push_stdout();
   } else {
     print_findings(found);
   }
@@ -60,7 +61,7 @@ void add_check(CLI::App& data, Action& action) {
       ->check(at_least(0))
       ->capture_default_str();
   command->add_option("--threads", flags->threads, "threads that read; 0: all cores")
-      ->check(CLI::Range(0, 1024))
+      ->check(within(0, kMaxThreads))
       ->capture_default_str();
   command->add_flag("--json", flags->json, "print JSON");
   command->callback([flags, &action] { action = [flags] { return check(*flags); }; });

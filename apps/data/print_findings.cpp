@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/shown.h>
+#include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
 #include <data/findings.h>
 #include <nlohmann/json.hpp>
@@ -86,7 +87,7 @@ void print_findings(const json& findings) {
   print_sources(findings["sources"]);
   print_reasons(findings["reasons"]);
   print_leaks(findings["leaks"]);
-  std::fflush(stdout);  // what follows goes to stderr
+  push_stdout();  // what follows goes to stderr
 }
 
 }  // namespace antiphon::apps

@@ -4,6 +4,7 @@
 
 #include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
 #include <common/command.h>
 #include <common/composition.h>
@@ -121,7 +122,7 @@ int show(const ShowFlags& flags) {
     if (n > 0) fmt::print("\n");
     const auto& manifest = manifests[place.manifest];
     good &= show_one(reader, composition, manifest, place.index, flags);
-    std::fflush(stdout);
+    push_stdout();
     if (++place.index == manifest.size()) place = {place.manifest + 1, 0};
   }
   return good ? 0 : static_cast<int>(ErrorKind::data);

@@ -83,8 +83,9 @@ int run() {
   line("CUDA kernels", cuda_kernels());
   line("NCCL", nccl());
   line("FFmpeg", media::backend_version());
+  std::error_code ignored;
   for (const auto& folder : plugin::search_path())
-    line("plugins in", folder.string() + (std::filesystem::is_directory(folder) ? "" : " (not there)"));
+    line("plugins in", folder.string() + (std::filesystem::is_directory(folder, ignored) ? "" : " (not there)"));
   int refused = 0;
   for (const auto& found : plugin::discover()) {
     const auto refusal = refusal_of(found);

@@ -6,6 +6,7 @@
 
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/progress.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
@@ -207,9 +208,9 @@ int run(const EvalFlags& flags) {
   std::filesystem::path output = flags.output;
   if (output.empty()) {
     const std::filesystem::path file = flags.session.file;
-    output = std::filesystem::is_directory(file) ? file / "eval" : std::filesystem::path("eval");
+    output = is_folder(file, ErrorKind::config) ? file / "eval" : std::filesystem::path("eval");
   }
-  std::filesystem::create_directories(output);
+  make_folder(output, ErrorKind::config);
   std::ofstream predictions(output / "predictions.jsonl");
   if (!predictions) fail(ErrorKind::config, "cannot write " + (output / "predictions.jsonl").string());
   const ProfiledRun profiled(flags.profile, session, output / "profile", "evaluation");
@@ -219,9 +220,10 @@ int run(const EvalFlags& flags) {
     if (!split.enabled) continue;
     if (!flags.sets.empty() && std::find(flags.sets.begin(), flags.sets.end(), name) == flags.sets.end()) continue;
     results.push_back(evaluate_or_tell(name, session, predictions, problems));
+    write_file_atomic(output / "results.json", results.dump(2) + "\n", ErrorKind::config);
   }
   if (results.empty()) fail(ErrorKind::config, "none of the sets that --only names is in the configuration");
-  write_file_atomic(output / "results.json", results.dump(2) + "\n", ErrorKind::config);
+  if (!predictions.flush()) fail(ErrorKind::config, "cannot write " + shown((output / "predictions.jsonl").string()));
   log::info(fmt::format("results and predictions in {}", output.string()));
   if (!problems.empty())
     fail(ErrorKind::data, join(problems, "; "),

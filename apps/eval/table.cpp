@@ -7,6 +7,7 @@
 #include <antiphon/infer/metrics.h>
 
 #include <antiphon/base/shown.h>
+#include <antiphon/base/standard_streams.h>
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -150,7 +151,7 @@ void print_scores(const json& set) {
                  cell(m, "f1", "{:.2f}"), cell(m, "chrf", "{:.1f}"), cell(m, "wer", "{:.2f}"), versus);
     }
   }
-  std::fflush(stdout);  // progress goes to stderr: a table must not end in the middle of the next line
+  push_stdout();  // progress goes to stderr: a table must not end in the middle of the next line
 }
 
 }  // namespace antiphon::apps

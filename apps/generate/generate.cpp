@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/infer/generator.h>
 #include <common/answer.h>
 #include <common/command.h>
@@ -38,7 +39,7 @@ int run(const GenerateFlags& flags) {
   Session session(flags.session);
   session.load_for_inference(flags.session);
   const std::filesystem::path file = flags.session.file;
-  const ProfiledRun profiled(flags.profile, session, std::filesystem::is_directory(file) ? file / "profile" : "profile",
+  const ProfiledRun profiled(flags.profile, session, is_folder(file, ErrorKind::config) ? file / "profile" : "profile",
                              "generate");
   std::vector<data::Prepared> prompts;
   prompts.push_back(session.preparer.prepare(sample_of(flags), data::Purpose::generation));

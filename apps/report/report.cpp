@@ -3,6 +3,7 @@
 
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <common/command.h>
 #include <report/page.h>
@@ -31,7 +32,7 @@ int run(const ReportFlags& flags) {
   if (output.empty()) output = runs.size() == 1 ? runs[0].path / "report.html" : "report.html";
   const auto data = report::page_data(runs, flags.gallery);
   const auto text = report::page(data);
-  if (std::error_code error; output.has_parent_path()) std::filesystem::create_directories(output.parent_path(), error);
+  if (output.has_parent_path()) make_folder(output.parent_path(), ErrorKind::config);
   write_file_atomic(output, text, ErrorKind::config);
   for (const auto& run : runs)
     for (const auto& note : run.notes) log::info(fmt::format("{}: {}", run.name, note));

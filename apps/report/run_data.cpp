@@ -4,6 +4,7 @@
 
 #include <antiphon/base/files.h>
 #include <antiphon/base/json.h>
+#include <antiphon/base/paths.h>
 #include <report/skipped.h>
 
 namespace antiphon::apps::report {
@@ -19,14 +20,15 @@ std::string folder_name(const fs::path& path) {
 
 void check_run_folder(const fs::path& path) {
   const std::string fix = "give the folder that train.output named, e.g. runs/first";
-  if (!fs::is_directory(path)) fail(ErrorKind::config, fmt::format("there is no folder {}", path.string()), fix);
-  if (!fs::exists(path / "config.toml") && !fs::exists(path / "metrics.jsonl"))
+  if (!is_folder(path, ErrorKind::config))
+    fail(ErrorKind::config, fmt::format("there is no folder {}", path.string()), fix);
+  if (!path_exists(path / "config.toml", ErrorKind::config) && !path_exists(path / "metrics.jsonl", ErrorKind::config))
     fail(ErrorKind::config,
          fmt::format("{} is no run folder: it holds neither config.toml nor metrics.jsonl", path.string()), fix);
 }
 
 json read_json(const fs::path& path, json otherwise, RunData& run) {
-  if (!fs::exists(path)) return otherwise;
+  if (!path_exists(path, ErrorKind::config)) return otherwise;
   auto found = parse_json(read_file(path, ErrorKind::config));
   if (found.type() == otherwise.type()) return found;
   run.notes.push_back(fmt::format("{} is damaged and was not read.", path.filename().string()));

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
@@ -31,7 +32,7 @@ void export_parts(Session& session, const std::filesystem::path& folder) {
     weights::save_adapter(folder / name, *model.pefts()[i], session.config.model.llm.weights);
     log::info(fmt::format("adapter in {}", (folder / name).string()));
   }
-  std::filesystem::create_directories(folder / "connectors");
+  make_folder(folder / "connectors", ErrorKind::weights);
   for (const auto& [name, stream] : model.streams()) {
     const auto path = folder / "connectors" / (name + ".safetensors");
     weights::save_safetensors(
@@ -66,7 +67,6 @@ void use_float8(Session& session) {
 }
 
 int run(const TrainFlags& flags) {
-  install_stop_signals();
   Session session(flags.session);
   auto& config = session.config;
   if (config.train.output.empty())
@@ -91,6 +91,7 @@ int run(const TrainFlags& flags) {
   train::Trainer trainer(*session.model, *session.loss, loader, session.cache, folder, config.train);
   const int64_t step = flags.resume ? trainer.resume() : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
+  folder.remove_leftovers();
   folder.write_config(session.resolved());
   folder.write_environment(session.device.str(), graph::name_of(session.model->formats()));
   folder.open_logs(step);
@@ -109,7 +110,10 @@ void add_train(CLI::App& program, Action& action) {
   add_session_flags(*command, flags->session);
   command->add_flag("--resume", flags->resume, "go on from the newest complete checkpoint of train.output");
   add_profile_flags(*command, flags->profile);
-  command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
+  command->callback([flags, &action] {
+    install_stop_signals();  // before libraries of plugins and weights are loaded
+    action = [flags] { return run(*flags); };
+  });
 }
 
 }  // namespace antiphon::apps

@@ -3,6 +3,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/graph/slot.h>
@@ -68,7 +69,7 @@ void describe(const RunConfig& config, graph::MultimodalLm& model) {
 }
 
 void warn_missing(const graph::MultimodalLm& model, const std::string& path, const std::string& weights) {
-  if (!weights.empty() && !std::filesystem::exists(weights))
+  if (!weights.empty() && !path_exists(weights, ErrorKind::config))
     fmt::print("  note: {}: {} is not there yet; its shapes are those of the file and the plugin's defaults\n", path,
                shown(weights));
 }

@@ -1,6 +1,7 @@
 """Damaged checkpoints are never chosen, and never stand in the way of the next ones."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -16,6 +17,24 @@ def flip(path, share):
     data = bytearray(path.read_bytes())
     data[int(share * (len(data) - 1))] ^= 0x10
     path.write_bytes(data)
+
+
+def edit_progress(checkpoint, call, **changes):
+    """Another progress.json under a manifest that agrees; the right digest is read off the program's refusal."""
+    path = checkpoint / "progress.json"
+    progress = json.loads(path.read_text())
+    for key, value in changes.items():
+        inner, _, last = key.rpartition("__")
+        table = progress[inner] if inner else progress
+        if value is None:
+            del table[last]
+        else:
+            table[last] = value
+    path.write_text(json.dumps(progress))
+    text = call("generate", "hello", checkpoint).stderr
+    manifest = json.loads((checkpoint / "manifest.json").read_text())
+    manifest["progress.json"] = json.loads(re.search(r"progress.json is damaged.*the file is (\{[^}]*\})", text).group(1))
+    (checkpoint / "manifest.json").write_text(json.dumps(manifest))
 
 
 def truncate(path, share):
@@ -35,6 +54,9 @@ DAMAGES = {
     "manifest cut short": lambda c: truncate(c / "manifest.json", 0.5),
     "manifest of another kind": lambda c: (c / "manifest.json").write_text('{"parameters.safetensors": 3, "state.safetensors": [], "progress.json": "x"}'),
     "manifest with text for numbers": lambda c: (c / "manifest.json").write_text(json.dumps({n: {"bytes": "1", "xxh3": 2} for n in ["parameters.safetensors", "state.safetensors", "progress.json"]})),
+    "manifest a link to itself": lambda c: ((c / "manifest.json").unlink(), (c / "manifest.json").symlink_to("manifest.json")),
+    "manifest nested deep": lambda c: (c / "manifest.json").write_text('{"a":' * 100_000),
+    "manifest of 3 MB": lambda c: (c / "manifest.json").write_text((c / "manifest.json").read_text() + " " * 3_000_000),
     "manifest a list": lambda c: (c / "manifest.json").write_text("[]"),
 }
 
@@ -75,6 +97,33 @@ class Checkpoints(Case):
                 self.assertIn("resumed at step 8", text)
                 self.assert_same_run(self.undisturbed, run)
                 self.assertEqual(checkpoints(run), ["step_16", "step_12", "step_8"], "the damaged one was written anew")
+
+    def test_a_link_to_itself_is_passed_over(self):
+        run = self.copy("loop")
+        (run / "checkpoints" / "step_9999").symlink_to("step_9999")
+        self.assertIn("Too many levels of symbolic links", self.call("eval", run, *sets(eval__generate="false")).stderr)
+        text = self.resume(run).stderr
+        self.assertIn("passing over a damaged checkpoint", text)
+        self.assertIn("resumed at step 12", text)
+        self.assert_same_run(self.undisturbed, run)
+
+    def test_a_file_in_the_place_of_a_checkpoint(self):
+        run = self.copy("file")
+        (run / "checkpoints" / "step_16").write_text("a file")
+        self.resume(run)
+        self.assert_same_run(self.undisturbed, run)
+
+    def test_progress_of_another_shape(self):
+        refuse = lambda verb, prompt, checkpoint: self.call(verb, self.config, prompt, "--checkpoint", checkpoint, code=4)
+        odd = [("step", "9"), ("step", 2**63), ("step", -3), ("step", 1e9), ("step", None), ("loader", None), ("loader", []), ("loader__drawn", ["x"]), ("loader__drawn", [-1]), ("loader__drawn", [10**18]),
+               ("loader__good", -1), ("trained_tokens", 2**60), ("clock", 3), ("clock__elapsed", "long"), ("clock__elapsed", -1), ("clock__planned_steps", 2**40), ("loss_average", None), ("not_finite", 0.5), ("data", 7)]
+        for number, (key, value) in enumerate(odd):
+            with self.subTest(key=key, value=value):
+                run = self.copy(f"progress_{number}")
+                edit_progress(run / "checkpoints" / "step_12", refuse, **{key: value})
+                text = self.resume(run, code=4).stderr
+                self.assertIn("progress.json: ", text)
+                self.assertIn(key.rpartition("__")[2], text)
 
     def test_leftovers(self):
         run = self.copy("leftovers")

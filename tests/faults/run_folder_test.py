@@ -1,9 +1,11 @@
 """The run folder: one process, one run, one configuration, one data set; and what happens when numbers or disks fail."""
 
 import json
+import os
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
@@ -24,6 +26,31 @@ class RunFolder(Case):
         process.send_signal(signal.SIGKILL)
         process.communicate()
         self.train(run, "--resume", *COMMON, *sets(train__steps=1))  # a lock does not outlive its process
+
+    def test_races_for_one_folder(self):
+        for round in range(50 if os.environ.get("ANTIPHON_LONG") else 3):
+            run = self.folder / f"race_{round}"
+            racers = [self.start("train", self.config, "--resume", *sets(train__output=run, train__steps=100000)) for _ in range(4)]
+            end = time.monotonic() + 60
+            while sum(r.poll() is None for r in racers) > 1:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.01)
+            winner = next(r for r in racers if r.poll() is None)
+            for racer in racers:
+                if racer is not winner:
+                    self.assertEqual(racer.returncode, 2)
+                    self.assertIn("is in use by another run", racer.communicate()[1])
+            self.wait_for_step(run, 2, winner)
+            winner.send_signal(signal.SIGTERM)
+            winner.communicate(timeout=60)
+            self.assertEqual(winner.returncode, 75)
+            self.assertEqual(list(losses(run)), list(range(1, max(losses(run)) + 1)))
+
+    def test_logs_that_cannot_be_opened(self):
+        for name in ["metrics.jsonl", "bad_samples.jsonl"]:
+            run = self.folder / f"no_{name}"
+            (run / name).mkdir(parents=True)
+            self.assertIn(name, self.train(run, *COMMON, code=2).stderr)
 
     def test_a_run_is_not_overwritten(self):
         run = self.folder / "kept"

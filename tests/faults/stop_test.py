@@ -1,5 +1,6 @@
-"""SIGTERM and SIGINT: one checkpoint, exit code 75, and the resumed run is bit for bit the undisturbed one."""
+"""SIGTERM, SIGINT and SIGHUP: one checkpoint, exit code 75, and the resumed run is bit for bit the undisturbed one."""
 
+import os
 import random
 import signal
 import sys
@@ -38,11 +39,12 @@ class Stop(Case):
         return last
 
     def test_stopped_and_resumed(self):
-        run, chance, step = self.folder / "stopped", random.Random(4), 0
-        for number in [signal.SIGTERM, signal.SIGINT, signal.SIGTERM]:
-            step = self.stop(run, step + chance.randrange(1, 10), number)
-        self.train(run, "--resume", *COMMON)
-        self.assert_same_run(self.undisturbed, run)
+        for seed in range(4, 40 if os.environ.get("ANTIPHON_LONG") else 5):
+            run, chance, step = self.folder / f"stopped_{seed}", random.Random(seed), 0
+            for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTERM]:
+                step = self.stop(run, step + chance.randrange(1, 10), number)
+            self.train(run, "--resume", *COMMON)
+            self.assert_same_run(self.undisturbed, run)
 
     def test_second_signal_ends_at_once(self):
         run = self.folder / "twice"

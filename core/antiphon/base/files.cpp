@@ -18,17 +18,14 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 
 namespace antiphon {
 namespace {
 
 [[noreturn]] void fail_io(ErrorKind kind, std::string_view action, const std::filesystem::path& path) {
-  const int code = errno;
-  fail(kind, fmt::format("cannot {} {}: {}", action, shown(path.string()), std::strerror(code)),
-       code == ENOSPC   ? "free some space on that disk"
-       : code == EACCES ? "check who may read and write there"
-                        : "");
+  fail_path(kind, action, path, errno);
 }
 
 // What a disk, a network share or a crowded machine says, as against what is wrong with a file.
@@ -120,6 +117,7 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view bytes
     ::unlink(temporary.c_str());
     throw;
   }
+  sync_folder_of(path, kind);
 }
 
 void sync_path(const std::filesystem::path& path, ErrorKind kind) {

@@ -1,6 +1,9 @@
 #include <antiphon/base/signals.h>
 
+#include <fmt/format.h>
 #include <unistd.h>
+
+#include <antiphon/base/error.h>
 
 #include <atomic>
 #include <csignal>
@@ -13,7 +16,12 @@ static_assert(std::atomic<int>::is_always_lock_free);
 
 void on_signal(int signal) {
   int none = 0;
-  if (!requested.compare_exchange_strong(none, signal)) _exit(128 + signal);
+  if (!requested.compare_exchange_strong(none, signal) && signal != SIGHUP) _exit(128 + signal);
+}
+
+bool ignored(int signal) {
+  struct sigaction before {};
+  return sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
 }
 
 }  // namespace
@@ -21,11 +29,21 @@ void on_signal(int signal) {
 void install_stop_signals() {
   struct sigaction action {};
   action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGHUP, SIGQUIT})
+    if (!ignored(signal)) sigaction(signal, &action, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is then an error of the write, with a name
 }
 
 int stop_requested() { return requested.load(); }
+
+void stop_if_requested() {
+  if (const int signal = stop_requested())
+    fail(ErrorKind::preempted, fmt::format("stopped by signal {} before the first step", signal),
+         "start the same command again; with --resume if the run has checkpoints");
+}
 
 }  // namespace antiphon

@@ -6,6 +6,8 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/json.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/file_digest.h>
 
@@ -20,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+constexpr uint64_t kMaxManifest = 1 << 20, kMaxProgress = 16 << 20;  // bytes
 constexpr const char* kFiles[] = {"parameters.safetensors", "state.safetensors", "progress.json"};
 
 // The step of a folder named step_N, or -1.
@@ -31,33 +34,35 @@ int64_t step_of(const fs::path& folder) {
   return error == std::errc() && end == name.data() + name.size() ? step : -1;
 }
 
+// A folder, or what cannot be looked at: a loop of links is a damaged checkpoint, a file is none.
+bool may_be_checkpoint(const fs::directory_entry& entry) {
+  std::error_code unknown;
+  return step_of(entry.path()) >= 0 && (entry.is_directory(unknown) || unknown);
+}
+
 // Newest first.
 std::vector<fs::path> checkpoints(const fs::path& folder) {
   std::vector<fs::path> all;
-  if (fs::is_directory(folder))
-    for (const auto& entry : fs::directory_iterator(folder))
-      if (entry.is_directory() && step_of(entry.path()) >= 0) all.push_back(entry.path());
+  if (!is_folder(folder, ErrorKind::weights)) return all;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (may_be_checkpoint(entry)) all.push_back(entry.path());
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return step_of(a) > step_of(b); });
   return all;
 }
 
-void remove_leftovers(const fs::path& folder) {
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().filename().string().starts_with(".tmp-")) fs::remove_all(entry.path());
-}
-
-json read_json(const fs::path& path) {
-  return parse_json(read_file(path, ErrorKind::weights),
+json read_json(const fs::path& path, uint64_t max_bytes) {
+  return parse_json(read_file(path, ErrorKind::weights, max_bytes),
                     {path.string(), ErrorKind::weights, "use an older checkpoint"});
 }
 
-// Newer ones than the step that is being written were passed over when the run was resumed.
+// What stands where it is not wanted: newer ones than the step that is being written, which were passed over when the
+// run was resumed, and damaged ones of the same step.
 void set_aside(const fs::path& checkpoint) {
   auto aside = checkpoint;
   aside += ".damaged";
   fs::remove_all(aside);
   fs::rename(checkpoint, aside);
-  log::warning(fmt::format("a damaged checkpoint is set aside as {}", aside.string()));
+  log::warning(fmt::format("a damaged checkpoint is set aside as {}", shown(aside.string())));
 }
 
 bool is_complete(const fs::path& checkpoint) {
@@ -87,19 +92,43 @@ void write_files(const fs::path& folder, const CheckpointContent& content) {
   sync_path(folder, ErrorKind::weights);
 }
 
+// Under its final name at once, or not at all: what a full disk has cut short takes no room until the next attempt.
+void write_whole(const fs::path& temporary, const fs::path& final_path, const CheckpointContent& content) {
+  try {
+    write_files(temporary, content);
+    fs::rename(temporary, final_path);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    throw;
+  }
+}
+
+// The new one is safe by now, so a failure is only told.
+void prune(const fs::path& folder, size_t keep) {
+  const auto all = checkpoints(folder);
+  for (size_t i = keep; i < all.size(); ++i) {
+    std::error_code error;
+    fs::remove_all(all[i], error);
+    if (error)
+      log::warning(
+          fmt::format("the old checkpoint {} could not be removed: {}", shown(all[i].string()), error.message()));
+  }
+}
+
 fs::path write_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
-  fs::create_directories(folder);
-  remove_leftovers(folder);
+  if (fs::create_directories(folder)) sync_folder_of(folder, ErrorKind::weights);
+  remove_unfinished(folder);
   const auto temporary = folder / fmt::format(".tmp-step_{}-{}", step, ::getpid()),
              final_path = folder / fmt::format("step_{}", step);
   for (const auto& other : checkpoints(folder))
-    if (step_of(other) > step || (other == final_path && !is_complete(other))) set_aside(other);
-  if (fs::exists(final_path)) return final_path;
-  write_files(temporary, content);
-  fs::rename(temporary, final_path);
+    if (step_of(other) > step) set_aside(other);
+  const bool taken = fs::exists(fs::symlink_status(final_path));
+  if (taken && is_complete(final_path)) return final_path;
+  if (taken) set_aside(final_path);
+  write_whole(temporary, final_path, content);
   sync_path(folder, ErrorKind::weights);
-  const auto all = checkpoints(folder);
-  for (size_t i = static_cast<size_t>(keep); i < all.size(); ++i) fs::remove_all(all[i]);
+  prune(folder, static_cast<size_t>(keep));
   return final_path;
 }
 
@@ -117,18 +146,24 @@ fs::path save_checkpoint(const fs::path& folder, int64_t step, const CheckpointC
     return write_checkpoint(folder, step, content, keep);
   } catch (const fs::filesystem_error& error) {
     fail(ErrorKind::weights,
-         fmt::format("cannot write a checkpoint below {}: {}: {}", folder.string(), error.path1().string(),
-                     error.code().message()),
+         fmt::format("cannot write a checkpoint below {}: {}: {}", shown(folder.string()),
+                     shown(error.path1().string()), error.code().message()),
          "check who may write there and the space on that disk");
   }
 }
 
+void remove_unfinished(const fs::path& folder) {
+  if (!is_folder(folder, ErrorKind::weights)) return;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().filename().string().starts_with(".tmp-")) fs::remove_all(entry.path());
+}
+
 void verify_checkpoint(const fs::path& checkpoint) {
   const auto manifest_path = checkpoint / "manifest.json";
-  if (!fs::exists(manifest_path))
+  if (!path_exists(manifest_path, ErrorKind::weights))
     fail(ErrorKind::weights, fmt::format("{} is no complete checkpoint: it has no manifest.json", checkpoint.string()),
          "use another checkpoint of the run");
-  const auto manifest = read_json(manifest_path);
+  const auto manifest = read_json(manifest_path, kMaxManifest);
   for (const char* name : kFiles) {
     const auto file = checkpoint / name;
     if (!manifest.is_object() || !manifest.contains(name) || !manifest[name].is_object())
@@ -162,7 +197,7 @@ LoadedCheckpoint load_checkpoint(const fs::path& checkpoint, bool with_state) {
   LoadedCheckpoint loaded;
   loaded.parameters = read_tensors(checkpoint / kFiles[0]);
   if (with_state) loaded.state = read_tensors(checkpoint / kFiles[1]);
-  loaded.progress = read_json(checkpoint / kFiles[2]);
+  loaded.progress = read_json(checkpoint / kFiles[2], kMaxProgress);
   return loaded;
 }
 

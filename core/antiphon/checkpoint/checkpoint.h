@@ -27,6 +27,9 @@ std::filesystem::path save_checkpoint(const std::filesystem::path& folder, int64
 // The newest complete one below `folder`; damaged ones are passed over with a warning that names them.
 std::optional<std::filesystem::path> latest_checkpoint(const std::filesystem::path& folder);
 
+// Removes what a killed process has left of checkpoints below `folder`. Only the holder of the run's lock may.
+void remove_unfinished(const std::filesystem::path& folder);
+
 // Whether anything is there that calls itself a checkpoint, complete or not.
 bool has_checkpoints(const std::filesystem::path& folder);
 

@@ -4,6 +4,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 
@@ -11,6 +12,8 @@
 
 namespace antiphon::data {
 namespace {
+
+constexpr std::chrono::milliseconds kLook(100);  // how often a stop is looked for while samples are waited for
 
 std::vector<Manifest> open_all(const std::vector<SourceOptions>& sources) {
   std::vector<Manifest> manifests;
@@ -132,12 +135,14 @@ void Loader::note_bad(const BadSample& bad) {
 std::optional<Prepared> Loader::take_next() {
   if (threads_.empty()) start();
   while (true) {
+    stop_if_requested();
     std::shared_ptr<Result> result;
     {
       const TraceScope scope("data wait");
       std::unique_lock lock(mutex_);
       const auto begin = std::chrono::steady_clock::now();
-      ready_.wait(lock, [&] { return !window_.empty() && window_.front()->ready; });
+      while (!ready_.wait_for(lock, kLook, [&] { return !window_.empty() && window_.front()->ready; }))
+        stop_if_requested();
       waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
       result = std::move(window_.front());
       window_.pop_front();

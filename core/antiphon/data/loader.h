@@ -43,7 +43,8 @@ class Loader {
 
   // Before the first next_batch(). Error(weights) where the sources are not those of the state.
   void restore(const LoaderState& state);
-  // Blocks until it is there. Error(data) where too many samples are bad.
+  // Blocks until it is there. Error(data) where too many samples are bad; Error(preempted) if a stop is requested
+  // meanwhile, after which the loader is of no more use.
   graph::Batch next_batch();
   // The state after the batches handed out so far.
   // After an error out of next_batch() that lies not in the data: state() as it was, for a checkpoint.

@@ -6,6 +6,7 @@
 #include <antiphon/base/fail_lines.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/graph/slot.h>
@@ -122,6 +123,7 @@ void MultimodalLm::load(const LoadSettings& settings) {
   settings_ = settings;
   uint64_t seed = settings.seed;
   for (auto& part : parts()) {
+    stop_if_requested();
     ++seed;  // a part's start does not depend on which other parts there are weights for
     const bool adapter = part.path.starts_with("llm.peft.");
     weights::LoadOptions options;

@@ -32,8 +32,10 @@ std::vector<std::string> known_names(const std::vector<Entry>& entries, const st
   if (!near.empty()) text += fmt::format("; did you mean '{}'?", near);
   text += known.empty() ? "; none is known;" : fmt::format("{} known: {};", near.empty() ? ";" : "", join(known, ", "));
   std::vector<std::string> folders;
+  std::error_code ignored;
   for (const auto& folder : search_path())
-    folders.push_back(std::filesystem::is_directory(folder) ? folder.string() : folder.string() + " (not there)");
+    folders.push_back(std::filesystem::is_directory(folder, ignored) ? folder.string()
+                                                                     : folder.string() + " (not there)");
   text += folders.empty() ? " no folder was searched" : fmt::format(" searched: {}", join(folders, ", "));
   const auto refused =
       std::count_if(found.begin(), found.end(), [](const auto& plugin) { return !plugin.refusal.empty(); });

@@ -44,15 +44,17 @@ const config::Table<TrainOptions>& train_table() {
   static const auto* table = new config::Table<O>(
       config::Table<O>("train")
           .field("output", &O::output, "run folder: configuration, metrics, checkpoints, adapter")
-          .field("steps", &O::steps, "optimizer steps", {.min = 1})
+          .field("steps", &O::steps, "optimizer steps", {.min = 1, .max = static_cast<double>(kMaxSteps)})
           .field("max_minutes", &O::max_minutes,
                  "ends the run after this time, too: the first steps show how many fit, and the schedule follows that "
                  "number; "
                  "0: no limit",
                  {.min = 0})
-          .field("tokens_per_batch", &O::tokens_per_batch, "budget of one packed batch, media included", {.min = 16})
+          .field("tokens_per_batch", &O::tokens_per_batch, "budget of one packed batch, media included",
+                 {.min = 16, .max = 1 << 24})
           .field("accumulate", &O::accumulate,
-                 "batches for one step; the loss is the mean over the supervised tokens of all", {.min = 1})
+                 "batches for one step; the loss is the mean over the supervised tokens of all",
+                 {.min = 1, .max = 65536})
           .table("optimizer", &O::optimizer, optimizer_table(), "how parameters are updated")
           .tables("groups", &O::groups, group_table(), "other settings for some parameters; the first match counts")
           .table("schedule", &O::schedule, schedule_table(), "learning rate over time")

@@ -25,6 +25,8 @@ struct ScheduleOptions {
   double min_ratio = 0.0;
 };
 
+constexpr int64_t kMaxSteps = 1'000'000'000;  // of a run
+
 struct TrainOptions {
   std::string output;
   int64_t steps = 1000;

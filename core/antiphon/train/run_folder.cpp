@@ -9,60 +9,95 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/json.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/early/cpu_quota.h>
 #include <nlohmann/json.hpp>
+
+#include <cerrno>
+#include <cstring>
 
 namespace antiphon::train {
 namespace {
 
-std::string kept_lines(const std::filesystem::path& path, int64_t last_step) {
-  std::ifstream in(path);
-  std::string kept, line;
-  while (std::getline(in, line)) {
-    const auto record = parse_json(line);
-    if (record.is_object() && record.value("step", int64_t{0}) <= last_step) kept += line + "\n";
-  }
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// The records of a file, one a line; a kill may have cut the last one.
+template <class Keep>
+std::string kept_lines(const fs::path& path, Keep&& keep) {
+  if (!path_exists(path, ErrorKind::config)) return {};
+  std::string kept;
+  for (const auto& line : split(read_file(path, ErrorKind::config), '\n'))
+    if (const auto record = parse_json(line); record.is_object() && keep(record)) kept += line + "\n";
   return kept;
 }
 
-// The whole lines; a kill may have cut the last one.
-std::string listed_lines(const std::filesystem::path& path, std::set<std::pair<std::string, int64_t>>& listed) {
-  std::ifstream in(path);
-  std::string kept, line;
-  while (std::getline(in, line)) {
-    const auto record = parse_json(line);
-    if (!record.is_object()) continue;
-    if (listed.emplace(record.value("file", ""), record.value("line", int64_t{0})).second) kept += line + "\n";
-  }
-  return kept;
+int64_t number_in(const json& record, const char* key) {
+  const auto found = record.find(key);
+  return found != record.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
+}
+
+std::string text_in(const json& record, const char* key) {
+  const auto found = record.find(key);
+  return found != record.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+// NAME.tmp-PROCESS-NUMBER, as files are called before they are renamed.
+bool is_temporary_name(const std::string& name) {
+  const auto mark = name.rfind(".tmp-");
+  return mark != std::string::npos && mark + 5 < name.size() &&
+         name.find_first_not_of("0123456789-", mark + 5) == std::string::npos;
+}
+
+size_t remove_temporaries(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (is_temporary_name(entry.path().filename().string())) found.push_back(entry.path());
+  for (const auto& path : found) fs::remove(path);
+  return found.size();
+}
+
+// Folders that the run itself writes; an evaluation, which may be on its way, writes into eval.
+bool is_written_into(const fs::directory_entry& entry) {
+  const auto name = entry.path().filename().string();
+  std::error_code ignored;
+  return (name.starts_with("adapter") || name == "connectors" || name == "profile") && entry.is_directory(ignored);
 }
 
 }  // namespace
 
-RunFolder::RunFolder(std::filesystem::path path) : path_(std::move(path)) {
-  std::error_code error;
-  std::filesystem::create_directories(path_, error);
-  if (error)
-    fail(ErrorKind::config, fmt::format("cannot create the run folder {}: {}", path_.string(), error.message()),
-         "choose another train.output");
+RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {
+  make_folder(path_, ErrorKind::config);
   const auto lock_path = path_ / "run.lock";
   lock_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0)
-    fail(ErrorKind::config, fmt::format("cannot create {}", lock_path.string()), "check who may write there");
+    fail(ErrorKind::config, fmt::format("cannot create {}: {}", shown(lock_path.string()), std::strerror(errno)),
+         "check who may write there, or choose another train.output");
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    const auto holder = read_file(lock_path, ErrorKind::config);
+    const auto holder = read_file(lock_path, ErrorKind::config, 1 << 10);
     ::close(std::exchange(lock_, -1));
-    fail(ErrorKind::config, fmt::format("{} is in use by another run ({})", path_.string(), holder),
+    fail(ErrorKind::config, fmt::format("{} is in use by another run ({})", shown(path_.string()), holder),
          "wait for it, or choose another train.output");
   }
   const auto holder = fmt::format("process {}", ::getpid());
   if (::ftruncate(lock_, 0) != 0 || ::write(lock_, holder.data(), holder.size()) < 0)
-    fail(ErrorKind::config, fmt::format("cannot write {}", lock_path.string()));
+    fail(ErrorKind::config, fmt::format("cannot write {}: {}", shown(lock_path.string()), std::strerror(errno)));
 }
 
 RunFolder::~RunFolder() {
   if (lock_ >= 0) ::close(lock_);
+}
+
+void RunFolder::remove_leftovers() const {
+  checkpoint::remove_unfinished(checkpoints());
+  size_t removed = remove_temporaries(path_);
+  for (const auto& entry : fs::directory_iterator(path_))
+    if (is_written_into(entry)) removed += remove_temporaries(entry.path());
+  if (removed > 0)
+    log::info(fmt::format("{} temporary files of a killed process removed from {}", removed, shown(path_.string())));
 }
 
 void RunFolder::write_config(const std::string& toml) {
@@ -87,29 +122,46 @@ void RunFolder::write_environment(const std::string& device, const std::string& 
   write_file_atomic(path, environment.dump(2) + "\n", ErrorKind::config);
 }
 
+void RunFolder::open(std::ofstream& stream, const char* name) {
+  stream.open(path_ / name, std::ios::app);
+  if (!stream)
+    fail(ErrorKind::config, fmt::format("cannot open {}: {}", shown((path_ / name).string()), std::strerror(errno)),
+         "check who may write there");
+}
+
 void RunFolder::open_logs(int64_t step) {
-  const auto metrics = path_ / "metrics.jsonl";
-  write_file_atomic(metrics, std::filesystem::exists(metrics) ? kept_lines(metrics, step) : "", ErrorKind::config);
-  metrics_.open(metrics, std::ios::app);
-  const auto bad_samples = path_ / "bad_samples.jsonl";
-  write_file_atomic(bad_samples, step > 0 ? listed_lines(bad_samples, listed_) : "", ErrorKind::config);
-  bad_samples_.open(bad_samples, std::ios::app);
+  const auto metrics = path_ / "metrics.jsonl", bad_samples = path_ / "bad_samples.jsonl";
+  const auto past = [&](const json& record) { return number_in(record, "step") <= step; };
+  const auto once = [&](const json& record) {
+    return step > 0 && listed_.emplace(text_in(record, "file"), number_in(record, "line")).second;
+  };
+  write_file_atomic(metrics, kept_lines(metrics, past), ErrorKind::config);
+  open(metrics_, "metrics.jsonl");
+  write_file_atomic(bad_samples, kept_lines(bad_samples, once), ErrorKind::config);
+  open(bad_samples_, "bad_samples.jsonl");
   events_ = std::make_unique<EventFile>(path_);
 }
 
+// A full disk must not end the training.
+void RunFolder::append(std::ofstream& stream, const char* name, const std::string& line) {
+  stream << line << std::endl;
+  if (!stream && told_.insert(name).second)
+    log::warning(fmt::format("{} cannot be written, so lines of it are lost: {}", shown((path_ / name).string()),
+                             std::strerror(errno)));
+  stream.clear();
+}
+
 void RunFolder::metrics(int64_t step, const std::map<std::string, double>& values) {
-  nlohmann::json record(values);
+  json record(values);
   record["step"] = step;
-  metrics_ << record.dump() << std::endl;
-  metrics_.clear();  // a full disk must not end the training
+  append(metrics_, "metrics.jsonl", record.dump());
   events_->scalars(step, values);
 }
 
 void RunFolder::bad_sample(const data::BadSample& bad) {
   if (!listed_.emplace(bad.file, bad.line).second) return;
-  const nlohmann::json record{{"file", bad.file}, {"line", bad.line}, {"id", shown(bad.id)}, {"reason", bad.reason}};
-  bad_samples_ << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
-  bad_samples_.clear();
+  const json record{{"file", bad.file}, {"line", bad.line}, {"id", shown(bad.id)}, {"reason", bad.reason}};
+  append(bad_samples_, "bad_samples.jsonl", record.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 }  // namespace antiphon::train

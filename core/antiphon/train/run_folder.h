@@ -21,12 +21,16 @@ class RunFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  // Removes the temporary files of processes that were killed while they wrote into it.
+  void remove_leftovers() const;
   // The resolved configuration (config.toml) and what it ran on (env.json).
   void write_config(const std::string& toml);
   // `formats`: in what it computed, e.g. "bf16". A warning if the run was begun in others: it goes on, not to the bit.
   void write_environment(const std::string& device, const std::string& formats);
-  // Opens metrics.jsonl and the event file. Lines of steps beyond `step` are from a future that did not happen.
+  // Opens metrics.jsonl, bad_samples.jsonl and the event file; Error(config) naming the one that cannot be. Lines of
+  // steps beyond `step` are from a future that did not happen.
   void open_logs(int64_t step);
+  // A record that cannot be written is lost, and the first such one is told.
   void metrics(int64_t step, const std::map<std::string, double>& values);
   // Listed once, also over several starts of a run.
   void bad_sample(const data::BadSample& bad);
@@ -34,7 +38,11 @@ class RunFolder {
  private:
   std::filesystem::path path_;
   int lock_ = -1;
+  void open(std::ofstream& stream, const char* name);
+  void append(std::ofstream& stream, const char* name, const std::string& line);
+
   std::ofstream metrics_, bad_samples_;
+  std::set<std::string> told_;  // files that a line was lost of
   std::set<std::pair<std::string, int64_t>> listed_;
   std::unique_ptr<EventFile> events_;
 };

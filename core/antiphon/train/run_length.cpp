@@ -1,7 +1,6 @@
 #include <antiphon/train/run_length.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 namespace antiphon::train {
 namespace {
@@ -37,19 +36,13 @@ double RunLength::seconds_left(int64_t taken) const {
   return limit_seconds_ > 0 ? std::min(std::max(0.0, limit_seconds_ - elapsed_seconds_), by_steps) : by_steps;
 }
 
-nlohmann::json RunLength::state() const {
-  return {{"elapsed", elapsed_seconds_},
-          {"first_step", first_seconds_},
-          {"planned_steps", planned_},
-          {"max_steps", max_steps_},
-          {"limit", limit_seconds_}};
-}
+RunClock RunLength::state() const { return {elapsed_seconds_, first_seconds_, limit_seconds_, planned_, max_steps_}; }
 
-void RunLength::restore(const nlohmann::json& state) {
-  elapsed_seconds_ = state.at("elapsed");
-  first_seconds_ = state.at("first_step");
-  const bool same = state.at("max_steps") == max_steps_ && state.at("limit") == limit_seconds_;
-  planned_ = same ? state.at("planned_steps").get<int64_t>() : 0;
+void RunLength::restore(const RunClock& state) {
+  elapsed_seconds_ = state.elapsed;
+  first_seconds_ = state.first_step;
+  const bool same = state.max_steps == max_steps_ && state.limit == limit_seconds_;
+  planned_ = same ? state.planned_steps : 0;
 }
 
 }  // namespace antiphon::train

@@ -1,11 +1,16 @@
 // How many optimizer steps a run takes.
 #pragma once
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 
 #include <antiphon/train/options.h>
 
 namespace antiphon::train {
+
+// How long a run has taken and was planned to take; kept with its checkpoints. Times in seconds.
+struct RunClock {
+  double elapsed = 0, first_step = 0, limit = 0;
+  int64_t planned_steps = 0, max_steps = 0;
+};
 
 // train.steps, or with train.max_minutes as many of them as the first steps show to fit. That number is found once and
 // kept with the checkpoints, and the learning rate follows from it alone: after that the clock decides only whether the
@@ -29,9 +34,9 @@ class RunLength {
   // Without the first step, which prepares what later ones find.
   double seconds_per_step(int64_t taken) const;
 
-  nlohmann::json state() const;
+  RunClock state() const;
   // What state() gave. If train.steps or train.max_minutes is another than then, the steps are planned anew.
-  void restore(const nlohmann::json& state);
+  void restore(const RunClock& state);
 
  private:
   bool measured(int64_t taken) const;

@@ -162,7 +162,8 @@ void Trainer::after_step(const StepResult& result, double seconds) {
                 step_ == 1);
 }
 
-// A disk that fails ends the run as a signal does: with a checkpoint.
+// A stop that is asked for while data are gathered, or a disk that fails, ends the run as a signal does: with a
+// checkpoint of the last whole step.
 StepResult Trainer::step_or_save() {
   const auto before = loader_.state();
   try {
@@ -170,10 +171,20 @@ StepResult Trainer::step_or_save() {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::preempted) throw;
     loader_.give_back(before);
+    if (stop_requested()) stop();
     save_last();
     finish_progress();
     throw;
   }
+}
+
+void Trainer::stop() {
+  finish_progress();
+  if (step_ == 0) stop_if_requested();
+  save_last();
+  fail(ErrorKind::preempted,
+       fmt::format("stopped by signal {} after step {}; a checkpoint is written", stop_requested(), step_),
+       "start the same command with --resume to go on");
 }
 
 void Trainer::run() {
@@ -187,13 +198,7 @@ void Trainer::run() {
     ++step_;
     const bool fixed = count_time(seconds);
     after_step(result, seconds);
-    if (const int signal = stop_requested()) {
-      save_last();
-      finish_progress();
-      fail(ErrorKind::preempted,
-           fmt::format("stopped by signal {} after step {}; a checkpoint is written", signal, step_),
-           "start the same command with --resume to go on");
-    }
+    if (stop_requested()) stop();
     if (fixed || step_ % options_.checkpoint_every == 0) save_if_possible();
     if (profiler_) profiler_->end_step();
   }

@@ -38,6 +38,7 @@ class Trainer {
  private:
   StepResult step();
   StepResult step_or_save();
+  [[noreturn]] void stop();
   void backward(graph::Batch& batch, double normalizer, StepResult& result);
   LossOutput forward(graph::Batch& batch, double normalizer);
   void update(StepResult& result, const std::vector<std::string>& samples);

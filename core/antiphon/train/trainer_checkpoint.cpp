@@ -5,26 +5,12 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/train/name_list.h>
+#include <antiphon/train/progress.h>
 #include <antiphon/train/trainer.h>
 
 #include <utility>
 
 namespace antiphon::train {
-namespace {
-
-nlohmann::json to_json(const data::LoaderState& state) {
-  return {{"drawn", state.order.drawn},
-          {"good", state.counts.good},
-          {"bad", state.counts.bad},
-          {"consecutive_bad", state.counts.consecutive_bad}};
-}
-
-data::LoaderState loader_state(const nlohmann::json& json) {
-  return {{json.at("drawn").get<std::vector<int64_t>>()},
-          {json.at("good"), json.at("bad"), json.at("consecutive_bad")}};
-}
-
-}  // namespace
 
 int64_t Trainer::resume() {
   const auto path = checkpoint::latest_checkpoint(folder_.checkpoints());
@@ -34,19 +20,19 @@ int64_t Trainer::resume() {
   if (!path) return 0;
   return with_context("resuming from " + path->string(), [&] {
     auto loaded = checkpoint::load_checkpoint(*path, true);
-    if (loaded.progress.value("data", "") != loader_.fingerprint())
+    const auto progress = progress_of(loaded.progress, *path / "progress.json");
+    if (progress.data != loader_.fingerprint())
       fail(ErrorKind::weights,
            "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed",
            "restore them, or start a new run in another train.output");
     restore_parameters(model_, loaded.parameters);
     random_.restore(loaded.state);
     optimizer_.restore(loaded.state);
-    loader_.restore(loader_state(loaded.progress.at("loader")));
-    step_ = saved_step_ = loaded.progress.at("step");
-    trained_tokens_ = loaded.progress.at("trained_tokens");
-    length_.restore(loaded.progress.at("clock"));
-    not_finite_ = loaded.progress.at("not_finite");
-    loss_average_ = loaded.progress.at("loss_average");
+    loader_.restore(progress.loader);
+    length_.restore(progress.clock);
+    step_ = saved_step_ = progress.step;
+    trained_tokens_ = progress.trained_tokens;
+    not_finite_ = progress.not_finite, loss_average_ = progress.loss_average;
     log::info(fmt::format("resumed at step {} from {}: applied {}/{} tensors", step_, path->string(),
                           loaded.parameters.size(), optimizer_.parameters().size()));
     return step_;
@@ -79,13 +65,8 @@ checkpoint::CheckpointContent Trainer::content() {
     content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
   content.state = optimizer_.state();
   for (auto& [name, state] : random_.state()) content.state.emplace_back(name, state);
-  content.progress = {{"step", step_},
-                      {"trained_tokens", trained_tokens_},
-                      {"clock", length_.state()},
-                      {"not_finite", not_finite_},
-                      {"loss_average", loss_average_},
-                      {"loader", to_json(loader_.state())},
-                      {"data", loader_.fingerprint()}};
+  content.progress = to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(),
+                                      loader_.state(), loader_.fingerprint()});
   return content;
 }
 

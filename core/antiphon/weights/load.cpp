@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/signals.h>
 #include <antiphon/component/pretrained.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/name_report.h>
@@ -115,6 +116,7 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
          fmt::format("{} has no parameters to load from {}", options.name, checkpoint.path().string()));
   LoadReport report{0, total, plan.ignored, 0};
   for (const auto& [parameter, name] : plan.targets) {
+    stop_if_requested();
     const auto value = checkpoint.tensor(name);
     assign_parameter(*parameter.tensor, value, options);
     if (!parameter.tensor->is_alias_of(value)) checkpoint.forget(name);

@@ -11,14 +11,17 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/paths.h>
 
 namespace antiphon::weights {
 
 OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
   static std::atomic<unsigned> counter{0};
-  temporary_ = path_;
-  temporary_ += fmt::format(".tmp-{}-{}", ::getpid(), counter++);
-  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  do {  // a killed process may have had the same number
+    temporary_ = path_;
+    temporary_ += fmt::format(".tmp-{}-{}", ::getpid(), counter++);
+    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  } while (fd_ < 0 && errno == EEXIST);
   if (fd_ < 0) fail_io("create");
 }
 
@@ -58,6 +61,7 @@ void OutputFile::flush() {
 void OutputFile::commit() {
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_io("rename");
   committed_ = true;
+  sync_folder_of(path_, ErrorKind::weights);
 }
 
 }  // namespace antiphon::weights

@@ -1,0 +1,52 @@
+#include <antiphon/base/paths.h>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <antiphon/base/shown.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace antiphon {
+
+namespace fs = std::filesystem;
+
+bool path_exists(const fs::path& path, ErrorKind kind) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0) return true;
+  if (errno != ENOENT && errno != ENOTDIR) fail_path(kind, "look at", path, errno);
+  return false;
+}
+
+bool is_folder(const fs::path& path, ErrorKind kind) {
+  struct stat info {};
+  return path_exists(path, kind) && ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+void make_folder(const fs::path& path, ErrorKind kind) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) fail_path(kind, "create the folder", path, error.value());
+}
+
+// Some file systems cannot flush a folder, and some folders can be written into but not opened.
+void sync_folder_of(const fs::path& file, ErrorKind kind) {
+  const auto folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+  if (fd < 0) return;
+  const int code = ::fsync(fd) == 0 ? 0 : errno;
+  ::close(fd);
+  if (code != 0 && code != EINVAL && code != ENOTSUP) fail_path(kind, "flush", folder, code);
+}
+
+void fail_path(ErrorKind kind, std::string_view action, const fs::path& path, int code) {
+  fail(kind, fmt::format("cannot {} {}: {}", action, shown(path.string()), std::strerror(code)),
+       code == ENOSPC   ? "free some space on that disk"
+       : code == EACCES ? "check who may read and write there"
+                        : "");
+}
+
+}  // namespace antiphon

@@ -1,0 +1,22 @@
+// What stands at a path, with the reason if that cannot be known.
+#pragma once
+#include <filesystem>
+
+#include <antiphon/base/error.h>
+
+namespace antiphon {
+
+// Whether something is there, or is a folder. False if it is missing; an Error with the path and the reason if that
+// cannot be known (a loop of links, a name too long, no permission).
+bool path_exists(const std::filesystem::path& path, ErrorKind kind);
+bool is_folder(const std::filesystem::path& path, ErrorKind kind);
+// With those above it; nothing if it is there.
+void make_folder(const std::filesystem::path& path, ErrorKind kind);
+
+// Flushes the folder that a file was renamed or made in; nothing if it cannot be opened or flushed as such.
+void sync_folder_of(const std::filesystem::path& file, ErrorKind kind);
+
+// "cannot ACTION PATH: REASON" of this errno.
+[[noreturn]] void fail_path(ErrorKind kind, std::string_view action, const std::filesystem::path& path, int code);
+
+}  // namespace antiphon

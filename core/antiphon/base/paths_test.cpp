@@ -1,0 +1,71 @@
+#include <antiphon/base/paths.h>
+
+#include <antiphon/base/files.h>
+
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace antiphon;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("antiphon-files-test-" + std::to_string(::getpid()));
+  Folder() { fs::create_directories(path); }
+  ~Folder() { fs::remove_all(path); }
+};
+
+std::string refusal(const std::function<void()>& body) {
+  try {
+    body();
+    return "";
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::weights);
+    return error.what();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("what is not there is told from what cannot be looked at") {
+  const Folder folder;
+  const auto loop = folder.path / "loop", file = folder.path / "file";
+  fs::create_symlink("loop", loop);
+  std::ofstream(file) << "x";
+  CHECK_FALSE(path_exists(folder.path / "none", ErrorKind::weights));
+  CHECK_FALSE(path_exists(file / "below", ErrorKind::weights));
+  CHECK(path_exists(file, ErrorKind::weights));
+  CHECK(is_folder(folder.path, ErrorKind::weights));
+  CHECK_FALSE(is_folder(file, ErrorKind::weights));
+  const auto said = refusal([&] { path_exists(loop, ErrorKind::weights); });
+  CHECK(said.find(loop.string() + ": Too many levels of symbolic links") != std::string::npos);
+  CHECK(refusal([&] { is_folder(std::string(5000, 'x'), ErrorKind::weights); }).find("File name too long") !=
+        std::string::npos);
+}
+
+TEST_CASE("a folder that cannot be made is named with the reason") {
+  const Folder folder;
+  std::ofstream(folder.path / "file") << "x";
+  make_folder(folder.path / "a/b", ErrorKind::weights);
+  make_folder(folder.path / "a/b", ErrorKind::weights);
+  CHECK(fs::is_directory(folder.path / "a/b"));
+  const auto said = refusal([&] { make_folder(folder.path / "file/c", ErrorKind::weights); });
+  CHECK(said.find("cannot create the folder " + (folder.path / "file/c").string() + ": Not a directory") !=
+        std::string::npos);
+}
+
+TEST_CASE("an atomic write leaves the file alone, or a whole one") {
+  const Folder folder;
+  const auto file = folder.path / "file";
+  write_file_atomic(file, "one", ErrorKind::weights);
+  write_file_atomic(file, "two", ErrorKind::weights);
+  CHECK(read_file(file, ErrorKind::weights) == "two");
+  fs::create_directory(folder.path / "taken");
+  CHECK(refusal([&] { write_file_atomic(folder.path / "taken", "x", ErrorKind::weights); }) != "");
+  CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 2);
+}

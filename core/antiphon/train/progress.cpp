@@ -1,0 +1,130 @@
+#include <antiphon/train/progress.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/shown.h>
+#include <antiphon/train/options.h>
+
+#include <cmath>
+
+namespace antiphon::train {
+namespace {
+
+using nlohmann::json;
+constexpr int64_t kMaxCount = int64_t{1} << 53;  // of samples and tokens
+
+class Reader {
+ public:
+  Reader(const json& object, const std::filesystem::path& file) : object_(object), file_(file) {
+    if (!object.is_object()) refuse("the whole", "an object", object);
+  }
+
+  int64_t count(const char* key, int64_t most) const { return count_of(at(key), key, most); }
+  double number(const char* key) const {
+    const auto& value = at(key);
+    if (!value.is_number() || !std::isfinite(value.get<double>())) refuse(key, "a number", value);
+    return value.get<double>();
+  }
+  double seconds(const char* key) const {
+    const double value = number(key);
+    if (value < 0) refuse(key, "seconds from 0 on", at(key));
+    return value;
+  }
+  std::string text(const char* key) const {
+    const auto& value = at(key);
+    if (!value.is_string()) refuse(key, "a text", value);
+    return value.get<std::string>();
+  }
+  std::vector<int64_t> counts(const char* key) const {
+    const auto& value = at(key);
+    if (!value.is_array()) refuse(key, "a list of counts", value);
+    std::vector<int64_t> all;
+    for (const auto& one : value) all.push_back(count_of(one, key, kMaxCount));
+    return all;
+  }
+  Reader inner(const char* key) const {
+    if (!at(key).is_object()) refuse(key, "an object", at(key));
+    return Reader(at(key), file_);
+  }
+  [[noreturn]] void refuse(const char* key, const std::string& expected, const json& got) const {
+    fail(ErrorKind::weights,
+         fmt::format("{}: {} is {}; expected {}", shown(file_.string()), key,
+                     shown(got.dump(-1, ' ', true, json::error_handler_t::replace), 40), expected),
+         "use another checkpoint of the run");
+  }
+
+ private:
+  const json& at(const char* key) const {
+    const auto found = object_.find(key);
+    if (found == object_.end())
+      fail(ErrorKind::weights, fmt::format("{}: {} is missing", shown(file_.string()), key),
+           "use another checkpoint of the run");
+    return *found;
+  }
+  int64_t count_of(const json& value, const char* key, int64_t most) const {
+    const bool good = value.is_number_unsigned() && value.get<uint64_t>() <= static_cast<uint64_t>(most);
+    if (!good) refuse(key, fmt::format("a whole number from 0 to {}", most), value);
+    return value.get<int64_t>();
+  }
+
+  const json& object_;
+  const std::filesystem::path& file_;
+};
+
+RunClock clock_of(const Reader& reader) {
+  return {reader.seconds("elapsed"), reader.seconds("first_step"), reader.seconds("limit"),
+          reader.count("planned_steps", kMaxSteps), reader.count("max_steps", kMaxSteps)};
+}
+
+// Each sample drawn was a good or a bad one.
+data::LoaderState loader_of(const Reader& reader) {
+  data::LoaderState state{
+      {reader.counts("drawn")},
+      {reader.count("good", kMaxCount), reader.count("bad", kMaxCount), reader.count("consecutive_bad", kMaxCount)}};
+  double drawn = 0;
+  for (const auto count : state.order.drawn) drawn += static_cast<double>(count);
+  if (drawn != static_cast<double>(state.counts.good + state.counts.bad))
+    reader.refuse("loader.drawn", fmt::format("{} good and {} bad samples in all", state.counts.good, state.counts.bad),
+                  state.order.drawn);
+  return state;
+}
+
+}  // namespace
+
+json to_json(const Progress& progress) {
+  const auto& [order, counts] = progress.loader;
+  const auto& clock = progress.clock;
+  return {{"step", progress.step},
+          {"trained_tokens", progress.trained_tokens},
+          {"not_finite", progress.not_finite},
+          {"loss_average", progress.loss_average},
+          {"clock",
+           {{"elapsed", clock.elapsed},
+            {"first_step", clock.first_step},
+            {"planned_steps", clock.planned_steps},
+            {"max_steps", clock.max_steps},
+            {"limit", clock.limit}}},
+          {"loader",
+           {{"drawn", order.drawn},
+            {"good", counts.good},
+            {"bad", counts.bad},
+            {"consecutive_bad", counts.consecutive_bad}}},
+          {"data", progress.data}};
+}
+
+Progress progress_of(const json& object, const std::filesystem::path& file) {
+  const Reader reader(object, file);
+  Progress progress;
+  progress.step = reader.count("step", kMaxSteps);
+  progress.trained_tokens = reader.count("trained_tokens", kMaxCount);
+  progress.not_finite = reader.count("not_finite", kMaxSteps);
+  progress.loss_average = reader.number("loss_average");
+  progress.clock = clock_of(reader.inner("clock"));
+  progress.loader = loader_of(reader.inner("loader"));
+  progress.data = reader.text("data");
+  return progress;
+}
+
+}  // namespace antiphon::train

@@ -1,0 +1,26 @@
+// How far a run is: progress.json of a checkpoint. Used inside this area.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include <antiphon/data/loader.h>
+#include <antiphon/train/run_length.h>
+
+namespace antiphon::train {
+
+struct Progress {
+  int64_t step = 0, trained_tokens = 0, not_finite = 0;
+  double loss_average = 0;
+  RunClock clock;
+  data::LoaderState loader;
+  std::string data;  // the loader's fingerprint
+};
+
+nlohmann::json to_json(const Progress& progress);
+
+// Error(weights) that names `file` and the key which is missing, of another type or out of its range.
+Progress progress_of(const nlohmann::json& json, const std::filesystem::path& file);
+
+}  // namespace antiphon::train

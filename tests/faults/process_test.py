@@ -1,0 +1,191 @@
+"""The program as a process: its standard streams, its signals, what its surroundings can do to it."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+import make_tiny
+from harness import PROGRAM, Case, checkpoints, losses, main, records, sets
+
+COMMON = sets(train__steps=3, train__tokens_per_batch=96)
+LONG = sets(train__steps=100000, train__tokens_per_batch=96, train__checkpoint_every=100000)
+PLUGINS = Path(PROGRAM).resolve().parents[1] / "plugins"
+
+
+class Streams(Case):
+    def shell(self, text, **options):
+        return subprocess.run(["bash", "-c", text], capture_output=True, text=True, timeout=120, **options)
+
+    def test_closed_streams_take_nothing_of_a_run(self):
+        for number, closed in enumerate(["2>&-", ">&- 2>&-", "<&- >&- 2>&-", "<&-"]):
+            run = self.folder / f"closed_{number}"
+            done = self.shell(f"'{PROGRAM}' train '{self.config}' --threads 1 --set train.output='{run}' {' '.join(COMMON)} {closed}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex((run / "run.lock").read_text(), r"^process \d+$")
+            self.assertEqual([r["step"] for r in records(run / "metrics.jsonl")], [1, 2, 3])
+            self.assertEqual((run / "bad_samples.jsonl").read_text(), "")
+
+    def commands(self):
+        """One command for each verb that prints a result, and the help of each verb."""
+        llava = self.folder / "llava"
+        make_tiny.write_llava(llava)
+        held = self.folder / "data" / "held.jsonl"
+        good = [["inspect"], ["inspect", "--json"], ["inspect", "config"], ["inspect", "lora"], ["validate", self.config], ["validate", self.config, "--resolved"], ["doctor"], ["compose", llava],
+                ["data", "show", self.config], ["data", "check", held], ["data", "check", held, "--json"], ["generate", self.config, "hello", *sets(generate__max_tokens=2)],
+                ["eval", self.config, "--output", self.folder / "eval", *sets(eval__generate="false")], ["chat", self.config, *sets(generate__max_tokens=2), "--history", ""],
+                ["conformance", PLUGINS / "frame_stack.so"]]
+        help_text = self.shell(f"'{PROGRAM}' --help").stdout
+        verbs = re.findall(r"(?m)^  ([a-z]+) {2,}", help_text[help_text.lower().index("subcommands:"):])
+        silent = {"train", "report", "merge", "export"}  # what they make is files
+        self.assertEqual(set(verbs), {words[0] for words in good} | silent)
+        return [*good, ["--help"], ["--version"], *([verb, "--help"] for verb in verbs)]
+
+    def test_a_result_that_cannot_be_written_is_an_error(self):
+        for words in self.commands():
+            words = " ".join(f"'{word}'" for word in words)
+            for target, reason in [("> /dev/full", "No space left on device"), (">&-", "Bad file descriptor")]:
+                with self.subTest(f"{words} {target}"):
+                    done = self.shell(f"echo hello | '{PROGRAM}' {words} {target}")
+                    self.assertEqual(done.returncode, 2, done.stderr)
+                    self.assertEqual(done.stderr.count(f"cannot write to stdout: {reason}"), 1, done.stderr)
+                    self.assertNotIn("internal error", done.stderr)
+        self.assertTrue((self.folder / "eval" / "results.json").exists(), "what was measured is not lost with stdout")
+
+    def test_a_reader_that_leaves_ends_a_command_quietly(self):
+        for words in ["inspect config", f"validate '{self.config}' --resolved", f"data show '{self.config}' --count 20"]:
+            done = self.shell(f"set -o pipefail; '{PROGRAM}' {words} | head -c 1 > /dev/null")
+            self.assertIn(done.returncode, [0, 128 + signal.SIGPIPE], words)
+            self.assertEqual(done.stderr, "")
+
+
+class Signals(Case):
+    def start_run(self, run, *args, **options):
+        return self.start("train", self.config, "--resume", *sets(train__output=run), *LONG, *args, **options)
+
+    def test_a_reader_of_the_messages_that_leaves(self):
+        run = self.folder / "deaf"
+        process = self.start_run(run, *sets(train__steps=60))
+        process.stderr.readline()
+        process.stderr.close()
+        process.stderr = None
+        self.assertEqual(process.wait(60), 0)
+        self.assertEqual(max(losses(run)), 60)
+
+    def test_a_terminal_that_goes(self):
+        for number in [signal.SIGHUP, signal.SIGQUIT]:
+            run = self.folder / f"signal_{number}"
+            process = self.start_run(run)
+            self.wait_for_step(run, 3, process)
+            process.send_signal(number)
+            if number == signal.SIGHUP:
+                process.send_signal(number)  # a terminal that goes sends several
+            _, text = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 75, text)
+            self.assertEqual(checkpoints(run)[0], f"step_{max(losses(run))}")
+
+    def test_nohup(self):
+        run = self.folder / "nohup"
+        process = self.start_run(run, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.wait_for_step(run, 3, process)
+        process.send_signal(signal.SIGHUP)
+        self.wait_for_step(run, max(losses(run)) + 20, process)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 75)
+
+    def test_while_loading(self):
+        """Sent as soon as the first message is there: plugins and weights are loaded then."""
+        for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]:
+            process = self.start_run(self.folder / f"loading_{number}")
+            process.stderr.readline()
+            process.send_signal(number)
+            _, text = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 75, text)
+
+    def test_while_data_are_gathered(self):
+        """Every step takes all of a large budget, a sample at a time."""
+        run = self.folder / "gathering"
+        process = self.start("train", self.config, "--resume", *sets(train__output=run, train__steps=5, train__accumulate=65536, train__tokens_per_batch=8192))
+        while not (run / "metrics.jsonl").exists():
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        time.sleep(1)
+        begin = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, text = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 75, text)
+        self.assertLess(time.monotonic() - begin, 10)
+        self.assertEqual(losses(run), {})
+
+    def test_a_step_that_was_cut_off_is_done_again(self):
+        """The resumed run is the undisturbed one, wherever in a step the signal came."""
+        steps = sets(train__steps=12, train__accumulate=40, train__tokens_per_batch=96, train__checkpoint_every=1000)
+        whole, cut, chance = self.folder / "whole", self.folder / "cut", random.Random(7)
+        self.train(whole, *steps)
+        for step in [2, 5, 9]:
+            process = self.start("train", self.config, "--resume", *sets(train__output=cut), *steps)
+            self.wait_for_step(cut, step, process)
+            time.sleep(0.2 * chance.random())
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+            self.assertIn(process.returncode, [0, 75])
+        self.train(cut, "--resume", *steps)
+        self.assert_same_run(whole, cut)
+
+
+class Surroundings(Case):
+    def test_numbers_without_bound(self):
+        for args, words in [(sets(train__tokens_per_batch=2**63 - 1), "tokens_per_batch"), (sets(train__accumulate=10**9), "accumulate"), (sets(train__steps=2**62), "steps")]:
+            self.assertIn(words, self.train(self.folder / "unbounded", *args, code=2).stderr)
+        for verb, *rest in [("train",), ("eval",), ("generate",), ("data", "check")]:
+            done = subprocess.run([PROGRAM, verb, *rest, self.config, "--threads", "5000"], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("--threads: must be at most 1024, got 5000", done.stderr)
+        for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS"]:
+            self.assertIn(f"{name}=100000", self.call("doctor", code=2, env={**os.environ, name: "100000"}, threads=None).stderr)
+
+    def test_odd_paths(self):
+        """Links to themselves, names too long, files for folders and folders for files, places that nobody may write to."""
+        loop, file, long = self.folder / "loop", self.folder / "file", "x" * 5000
+        loop.symlink_to("loop")
+        file.write_text("text")
+        run = self.folder / "run"
+        self.train(run, *COMMON)
+        odd = [loop, loop / "below", file / "below", long, self.folder / long, "", "/dev/null", "/proc/self/mem", self.folder, "\udcff\udcfe"]
+        forms = [lambda p: ["validate", p], lambda p: ["train", p], lambda p: ["eval", p], lambda p: ["generate", p, "hello"], lambda p: ["report", p], lambda p: ["data", "check", p],
+                 lambda p: ["data", "show", self.config, "--source", p], lambda p: ["compose", p], lambda p: ["conformance", p], lambda p: ["eval", self.config, "--output", p],
+                 lambda p: ["eval", self.config, "--checkpoint", p], lambda p: ["train", self.config, "--set", f"train.output={p}", *COMMON], lambda p: ["generate", self.config, "hello", "--image", p],
+                 lambda p: ["validate", self.config, "--set", f"model.llm.weights={p}"], lambda p: ["data", "show", self.config, "--set", f"model.llm.chat_template={p}"],
+                 lambda p: ["data", "show", self.config, "--set", f"model.llm.tokenizer={p}"], lambda p: ["report", run, "--output", p], lambda p: ["export", run, "--output", p],
+                 lambda p: ["merge", run, "--output", p]]
+        for form in forms:
+            for path in odd if os.environ.get("ANTIPHON_LONG") else odd[:5]:
+                words = [PROGRAM, *map(str, form(path))]
+                with self.subTest(" ".join(w[:60] for w in words[1:])):
+                    done = subprocess.run(words, cwd=self.folder, capture_output=True, timeout=120, stdin=subprocess.DEVNULL)
+                    text = done.stderr.decode(errors="replace")
+                    self.assertIn(done.returncode, [0, 2, 3, 4, 5], text)
+                    self.assertNotIn("internal error", text)
+                    if done.returncode:
+                        self.assertIn("error: ", text)
+
+    def test_reasons_of_the_system(self):
+        loop = self.folder / "round"
+        loop.symlink_to("round")
+        reason = "Too many levels of symbolic links"
+        run = self.folder / "reasons"
+        self.train(run, *COMMON)
+        for code, words in [(2, ["validate", loop]), (2, ["eval", loop]), (2, ["report", loop]), (4, ["eval", self.config, "--checkpoint", loop]), (2, ["eval", self.config, "--output", loop / "x"])]:
+            self.assertIn(reason, self.call(*words, code=code, threads=None).stderr, words)
+
+
+if __name__ == "__main__":
+    main()
