@@ -1,12 +1,13 @@
 #include <common/composition.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/graph/origin.h>
 
 namespace antiphon::apps {
 
 text::PromptBuilder open_prompts(const RunConfig& config) {
   const auto& llm = config.model.llm;
-  const auto folder = llm.tokenizer.empty() ? llm.weights : llm.tokenizer;
+  const auto folder = graph::tokenizer_folder(llm);
   if (folder.empty())
     fail(ErrorKind::config, "the language model has no tokenizer",
          "give model.llm.weights, or model.llm.tokenizer: a directory with tokenizer.json");

@@ -16,6 +16,7 @@
 #include <antiphon/kernels/cuda_table.h>
 #include <antiphon/train/trainer.h>
 #include <common/composition.h>
+#include <common/trained.h>
 
 namespace antiphon::apps {
 namespace {
@@ -129,14 +130,16 @@ Session::Session(const SessionFlags& flags)
 
 std::string Session::resolved() const { return config::to_toml(run_table().dump(&config)); }
 
-void Session::load_trained(const SessionFlags& flags) {
+void load_trained(graph::MultimodalLm& model, const SessionFlags& flags) {
   if (flags.checkpoint.empty() && !is_folder(flags.file, ErrorKind::config)) return;
   const auto checkpoint = checkpoint_of(flags.checkpoint.empty() ? flags.file : flags.checkpoint);
   const auto content = checkpoint::load_checkpoint(checkpoint, false);
-  with_context("loading " + checkpoint.string(), [&] { train::restore_parameters(*model, content.parameters); });
+  with_context("loading " + checkpoint.string(), [&] { train::restore_parameters(model, content.parameters); });
   log::info(fmt::format("  checkpoint {}: applied {}/{} tensors", checkpoint.string(), content.parameters.size(),
                         content.parameters.size()));
 }
+
+void Session::load_trained(const SessionFlags& flags) { apps::load_trained(*model, flags); }
 
 void Session::load_for_inference(const SessionFlags& flags) {
   load_trained(flags);

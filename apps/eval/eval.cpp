@@ -1,4 +1,4 @@
-// antiphon eval FILE [--set-name …]: losses and answers on held-out samples, with the controls.
+// antiphon eval FILE [--only SET …]: losses and answers on held-out samples, with the controls.
 #include <fstream>
 
 #include <fmt/format.h>

@@ -1,38 +1,59 @@
-// antiphon export FILE --output DIR: a composed model as one Hugging Face directory that transformers loads.
+// antiphon export FILE --output DIR: a composed model as a Hugging Face directory that transformers loads.
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
-#include <antiphon/graph/export_whole.h>
+#include <antiphon/graph/export.h>
+#include <antiphon/graph/part_slot.h>
 #include <common/command.h>
+#include <common/trained.h>
 
 namespace antiphon::apps {
 namespace {
 
 struct ExportFlags {
   SessionFlags session;
-  std::string output;
+  std::string output, dtype;
 };
 
+std::optional<at::ScalarType> dtype_of(const std::string& name) {
+  const std::map<std::string, at::ScalarType> known{{"fp32", at::kFloat}, {"bf16", at::kBFloat16}, {"fp16", at::kHalf}};
+  return name.empty() ? std::nullopt : std::optional(known.at(name));
+}
+
 int run(const ExportFlags& flags) {
-  Session session(flags.session);
-  session.load_trained(flags.session);
-  for (const auto& peft : session.model->pefts()) peft->merge();
-  const auto report = graph::export_whole(*session.model, flags.output);
-  log::info(fmt::format("{} tensors in {}, {} of them changed", report.tensors, flags.output, report.changed));
+  auto config = read_config(flags.session.file, flags.session.sets);
+  const auto model = graph::MultimodalLm::build(config.model);
+  graph::load_own(*model, static_cast<uint64_t>(config.train.seed));
+  load_trained(*model, flags.session);
+  const auto report = graph::export_model(*model, flags.output, {dtype_of(flags.dtype)});
+  log::info(fmt::format("{} in {}: {} tensors, {} of them changed{}", report.what, flags.output, report.tensors,
+                        report.changed, report.beside.empty() ? "" : "\n  " + report.beside));
   return 0;
+}
+
+void add_to(CLI::App& program, Action& action, const std::string& name, const std::string& doc) {
+  auto* command = program.add_subcommand(name, doc);
+  auto flags = std::make_shared<ExportFlags>();
+  command->add_option("file", flags->session.file, "a TOML configuration, or the folder of a run")->required();
+  command->add_option("--set", flags->session.sets, "override one value: --set train.steps=10 (may be repeated)")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command->add_option("--output", flags->output, "directory to write")->required();
+  command->add_option("--dtype", flags->dtype, "number format of all tensors; default: each keeps its source's")
+      ->check(CLI::IsMember({"fp32", "bf16", "fp16"}));
+  add_checkpoint_flag(*command, flags->session);
+  command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 
 }  // namespace
 
 void add_export(CLI::App& program, Action& action) {
-  auto* command = program.add_subcommand(
-      "export",
-      "write a model that came out of a whole model's directory as such a directory again, adapters folded in");
-  auto flags = std::make_shared<ExportFlags>();
-  add_session_flags(*command, flags->session);
-  command->add_option("--output", flags->output, "directory to write")->required();
-  add_checkpoint_flag(*command, flags->session);
-  command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
+  add_to(program, action, "export",
+         "write the model as a Hugging Face directory that transformers loads, adapters folded in");
+}
+
+void add_merge(CLI::App& program, Action& action) {
+  add_to(program, action, "merge", "the name that `antiphon export` had for language models; the same");
 }
 
 }  // namespace antiphon::apps

@@ -29,7 +29,7 @@ void export_parts(Session& session, const std::filesystem::path& folder) {
   auto& model = *session.model;
   for (size_t i = 0; i < model.pefts().size(); ++i) {
     const auto name = model.pefts().size() > 1 ? fmt::format("adapter_{}", i) : "adapter";
-    weights::save_adapter(folder / name, *model.pefts()[i], session.config.model.llm.weights);
+    weights::save_adapter(folder / name, *model.pefts()[i], model.parts().front().weights);
     log::info(fmt::format("adapter in {}", (folder / name).string()));
   }
   make_folder(folder / "connectors", ErrorKind::weights);

@@ -6,6 +6,7 @@
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/graph/part_slot.h>
 #include <antiphon/graph/slot.h>
 #include <common/command.h>
 #include <common/voice_activity.h>
@@ -68,10 +69,28 @@ void describe(const RunConfig& config, graph::MultimodalLm& model) {
       config.train.tokens_per_batch, human_bytes(memory.activations));
 }
 
-void warn_missing(const graph::MultimodalLm& model, const std::string& path, const std::string& weights) {
-  if (!weights.empty() && !path_exists(weights, ErrorKind::config))
-    fmt::print("  note: {}: {} is not there yet; its shapes are those of the file and the plugin's defaults\n", path,
-               shown(weights));
+// The file beside `file` that trains into `run`, for a note; empty if there is none.
+std::string trained_by(const std::filesystem::path& file, const std::string& run) {
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::absolute(file).parent_path())) {
+    if (entry.path().extension() != ".toml") continue;
+    try {
+      const auto root = config::load_toml(entry.path());
+      const auto* train = root.find("train");
+      const auto* output = train ? train->find("output") : nullptr;
+      const auto* text = output ? output->get_if<std::string>() : nullptr;
+      if (text && *text == run) return (file.parent_path() / entry.path().filename()).string();
+    } catch (const Error&) {  // a file that is not for training, or not yet right
+    }
+  }
+  return {};
+}
+
+void warn_missing(const std::string& file, const std::string& path, const std::string& weights) {
+  if (weights.empty() || path_exists(weights, ErrorKind::config)) return;
+  const auto recipe = trained_by(file, weights);
+  fmt::print("  note: {}: {} is not there yet; {}\n", path, shown(weights),
+             recipe.empty() ? "its shapes are those of the file and the plugin's defaults"
+                            : fmt::format("`antiphon train {}` makes it", shown(recipe)));
 }
 
 void check_loss(RunConfig& config) {
@@ -90,10 +109,12 @@ void validate(const std::string& file, const ValidateFlags& flags) {
     fmt::print("{}", config::to_toml(run_table().dump(&config)));
     return;
   }
+  const auto taken = graph::check_runs(*model);
   fmt::print("{}: good\n", shown(file));
   describe(config, *model);
-  for (const auto& part : model->parts()) warn_missing(*model, part.path, part.weights);
-  warn_missing(*model, "session.vad", config.session.vad.weights);
+  for (const auto& line : taken) fmt::print("  {}\n", line);
+  for (const auto& slot : graph::slots_of(*model)) warn_missing(file, slot.path, slot.weights);
+  warn_missing(file, "session.vad", config.session.vad.weights);
 }
 
 int run(const ValidateFlags& flags) {

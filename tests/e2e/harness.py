@@ -59,7 +59,7 @@ class Case(unittest.TestCase):
         cls.config = make_tiny.write_all(cls.folder, cls.TRAIN, cls.HELD)
 
     def command(self, verb, *args, threads=1):
-        nothing = threads is None or verb in ("validate", "compose", "inspect") or (verb, *args[:1]) == ("data", "show")  # these compute nothing
+        nothing = threads is None or verb in ("validate", "compose", "inspect", "export") or (verb, *args[:1]) == ("data", "show")  # these compute nothing
         limit = [] if nothing else ["--threads", str(threads)]
         return [PROGRAM, verb, *map(str, args), *limit]
 

@@ -1,4 +1,4 @@
-"""train, eval, generate and merge, one after the other, as a user runs them; what they write agrees."""
+"""train, eval, generate and export, one after the other, as a user runs them; what they write agrees."""
 
 import json
 import random
@@ -153,13 +153,13 @@ class Pipeline(Case):
             out.append(torch.nn.functional.cross_entropy(logits, torch.tensor(answer)).item())
         return out
 
-    def test_merge(self):
+    def test_export(self):
         merged, (path, turns) = self.folder / "merged", self.texts()
         beside = {"added_tokens.json": "{}\n", "chat_template.json": json.dumps({"chat_template": make_tiny.TEMPLATE})}
         for name, text in beside.items():
             (self.folder / "models" / "llama" / name).write_text(text)
             self.addCleanup((self.folder / "models" / "llama" / name).unlink)
-        self.call("merge", self.run_folder, "--output", merged)
+        self.call("export", self.run_folder, "--output", merged)
         for name in [*beside, "tokenizer.json", "tokenizer_config.json"]:
             self.assertEqual((merged / name).read_bytes(), (self.folder / "models" / "llama" / name).read_bytes())
         text_only = [("data/held.jsonl", "data/texts.jsonl")]
@@ -183,16 +183,10 @@ class Pipeline(Case):
             self.assertAlmostEqual(by_peft[i], expected, delta=2e-5)
             self.assertGreater(abs(base[i]["loss"] - expected), 1e-3, "the adapter does something")
 
-    def test_merge_needs_weights_and_an_adapter(self):
-        text = self.config.read_text()
-        start, end = text.index("[[model.llm.peft]]"), text.index("[model.streams.image]")
-        config = self.folder / "plain.toml"
-        config.write_text(text[:start] + text[end:])
-        self.assertIn("no adapter", self.call("merge", config, "--output", self.folder / "m", code=2).stderr)
+    def test_a_model_out_of_nothing_trains(self):
         shape = "\n".join(f"{k} = {v}" for k, v in dict(vocab_size=make_tiny.vocab_size(), hidden_size=32, intermediate_size=64, num_layers=2, num_heads=4, max_positions=512).items())
-        config.write_text(text.replace(f'weights = "{self.folder}/models/llama"', f'tokenizer = "{make_tiny.TOKENIZER}"\n{shape}'))
-        self.assertIn("weights", self.call("merge", config, "--output", self.folder / "m", code=2).stderr)
-        self.train(self.folder / "random", *sets(train__steps=3), config=config)  # a model out of nothing trains too
+        config = self.config_with("random.toml", [(f'weights = "{self.folder}/models/llama"', f'tokenizer = "{make_tiny.TOKENIZER}"\n{shape}')])
+        self.train(self.folder / "random", *sets(train__steps=3), config=config)
 
 
 class Accumulation(Case):

@@ -16,6 +16,7 @@ SHRUNK = {
     "fastconformer": {"hidden_size": 16, "intermediate_size": 24, "num_layers": 2, "num_heads": 2, "subsampling_channels": 4},
     "conformer": {"hidden_size": 16, "num_heads": 2},
 }
+SECOND_STAGES = {"avlm_8b_finetune": 2, "llava15_7b_finetune": 1, "salm_llama3.2-1b_fc_linear_then_peft": 2}  # parts that they take from the first
 
 
 def table(values):
@@ -32,7 +33,8 @@ class Recipes(Case):
         small = {**SHRUNK[llm["plugin"]], "vocab_size": make_tiny.vocab_size(), "weights": "", "chat_template": "", "tokenizer": str(self.folder / "models" / "llama")}
         lines = [f'extends = ["{recipe}"]', "[model]", f"llm = {table(small)}"]
         for name, stream in whole.get("streams", {}).items():
-            encoder = {**SHRUNK[stream["encoder"]["plugin"]], "weights": ""}
+            own = stream["encoder"]["weights"]
+            encoder = {**SHRUNK[stream["encoder"]["plugin"]], "weights": own if own.startswith("runs/") else ""}
             if stream["encoder"].get("tile_resolutions"):
                 encoder["tile_resolutions"] = ["28x56", "56x28", "56x56"]
             lines.append(f"streams.{name}.encoder = {table(encoder)}")
@@ -53,12 +55,14 @@ class Recipes(Case):
         for recipe in recipes:
             with self.subTest(recipe.stem):
                 config, kinds = self.shrunk(recipe)
-                run = self.folder / recipe.stem
-                out = self.train(run, config=config)
+                run = self.folder / "runs" / recipe.stem  # where a second stage looks for its first
+                out = self.train(run, config=config, cwd=self.folder)
                 got = losses(run)
                 self.assertEqual(sorted(got), [1, 2, 3])
                 self.assertLess(got[3], got[1] + 0.5, f"the loss runs away: {got}")
                 self.assertIn("0 samples skipped", out.stderr)
+                taken = out.stderr.count(" tensors from runs/")
+                self.assertEqual(taken, SECOND_STAGES.get(recipe.stem, 0), "parts that come from the first stage")
                 for kind in kinds:
                     self.assertTrue((run / "connectors" / f"{kind}.safetensors").exists())
 

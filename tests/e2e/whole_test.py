@@ -73,7 +73,6 @@ class Whole(Case):
         self.assertIn("no config.json", self.call("compose", self.folder, code=4).stderr)
         part = self.composed("part", f'[model.llm]\nplugin = "llama"\nweights = "{self.llava}"\npart = "languge_model"\n')
         self.assertIn("did you mean 'language_model'", self.call("validate", part, code=2).stderr)
-        self.assertIn("antiphon merge", self.call("export", self.config, "--output", self.folder / "no", code=2).stderr)
 
 
 if __name__ == "__main__":

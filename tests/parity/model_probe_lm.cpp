@@ -7,27 +7,43 @@
 
 #include <numeric>
 
+#include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/data/prepare.h>
-#include <antiphon/graph/export_whole.h>
+#include <antiphon/graph/export.h>
 #include <antiphon/graph/slot.h>
 #include <antiphon/graph/whole_model.h>
 #include <antiphon/infer/generator.h>
+#include <antiphon/train/trainer.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/export.h>
 
 namespace antiphon::probe {
 namespace {
 
-// The [model] table in "model"; with "merge", adapters are folded in.
-std::unique_ptr<graph::MultimodalLm> load_model(const json& request) {
-  config::Problems problems;
+config::Value model_table_of(const json& request) {
+  if (request.contains("run"))
+    return *config::load_toml(std::filesystem::path(request.at("run").get<std::string>()) / "config.toml")
+                .find("model");
   auto table = toml(request, "model");
   graph::expand_from(table);
+  return table;
+}
+
+void load_run(graph::MultimodalLm& model, const std::filesystem::path& run) {
+  const auto newest = checkpoint::latest_checkpoint(run / "checkpoints");
+  train::restore_parameters(model, checkpoint::load_checkpoint(newest.value(), false).parameters);
+}
+
+// The [model] table in "model", or that of the folder "run" with what it trained; with "merge", adapters are folded in.
+std::unique_ptr<graph::MultimodalLm> load_model(const json& request) {
+  config::Problems problems;
+  auto table = model_table_of(request);
   auto spec = graph::model_table().parse(table, "model", problems);
   problems.throw_if_any();
   auto model = graph::MultimodalLm::build(spec);
   const auto dtype = dtype_of(request);
   model->load({at::kCPU, {dtype, dtype, ""}, 1});
+  if (request.contains("run")) load_run(*model, request.at("run").get<std::string>());
   if (request.value("merge", false))
     for (const auto& peft : model->pefts()) peft->merge();
   return model;
@@ -90,7 +106,7 @@ void side_effects(const json& request, graph::MultimodalLm& model, NamedTensors&
                              weights::read_pretrained_config(folder).config.json());
   }
   if (request.contains("export")) {
-    graph::export_whole(model, request.at("export").get<std::string>());
+    graph::export_model(model, request.at("export").get<std::string>());
   } else if (request.value("merge", false))
     for (auto& [name, tensor] : weights::checkpoint_tensors(model.llm().module(), model.llm().name_map()))
       out.emplace_back("weight:" + name, tensor);

@@ -21,8 +21,9 @@ config::Table<ComponentSpec> slot(const std::string& name, const std::string& we
 
 const config::Table<ComponentSpec>& connector_slot() {
   static const auto* table = [] {
-    auto* t = new config::Table<ComponentSpec>(
-        slot("connector", "a .safetensors file of a trained connector, or a whole model's directory; empty: random"));
+    auto* t = new config::Table<ComponentSpec>(slot("connector",
+                                                    "a .safetensors file of a trained connector, a whole model's "
+                                                    "directory, or the folder of a run; empty: random"));
     t->field("part", &ComponentSpec::part, kPartDoc);
     t->field("trainable", &ComponentSpec::trainable, "train its parameters").rest(&ComponentSpec::options);
     return t;
@@ -32,7 +33,8 @@ const config::Table<ComponentSpec>& connector_slot() {
 
 const config::Table<ComponentSpec>& peft_slot() {
   static const auto* table = [] {
-    auto* t = new config::Table<ComponentSpec>(slot("peft", "a PEFT adapter directory to start from; empty: fresh"));
+    auto* t = new config::Table<ComponentSpec>(
+        slot("peft", "a PEFT adapter directory or the folder of a run to start from; empty: fresh"));
     t->rest(&ComponentSpec::options);
     return t;
   }();
@@ -44,7 +46,7 @@ const config::Table<LanguageModelSpec>& llm_table() {
   static const auto* table = new config::Table<S>(
       config::Table<S>("llm")
           .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`", {.required = true})
-          .field("weights", &S::weights, "a Hugging Face directory; empty: random")
+          .field("weights", &S::weights, "a Hugging Face directory, or the folder of a run; empty: random")
           .field("part", &S::part, kPartDoc)
           .field("tokenizer", &S::tokenizer, "directory with tokenizer.json; empty: that of `weights`")
           .field("chat_template", &S::chat_template, "a Jinja file; empty: that of the tokenizer's directory")
@@ -80,7 +82,8 @@ bool ModelSpec::has_placeholders() const {
 
 const config::Table<ComponentSpec>& frozen_slot() {
   static const auto* table = [] {
-    auto* t = new config::Table<ComponentSpec>(slot("encoder", "a Hugging Face directory; empty: random"));
+    auto* t = new config::Table<ComponentSpec>(
+        slot("encoder", "a Hugging Face directory, or the folder of a run; empty: random"));
     t->field("part", &ComponentSpec::part, kPartDoc);
     t->field("trainable", &ComponentSpec::trainable, "train its parameters").rest(&ComponentSpec::options);
     return t;

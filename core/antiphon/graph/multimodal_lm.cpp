@@ -9,18 +9,12 @@
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/graph/part_slot.h>
 #include <antiphon/graph/slot.h>
 #include <antiphon/nn/linear.h>
-#include <antiphon/weights/adapter.h>
-#include <antiphon/weights/load.h>
 
 namespace antiphon::graph {
 namespace {
-
-void report(const Part& part, const weights::LoadReport& load) {
-  log::info(fmt::format("  {}: applied {}/{} tensors from {}{}", part.path, load.applied, load.total, part.weights,
-                        load.ignored ? fmt::format(" ({} not used by this part)", load.ignored) : ""));
-}
 
 // For messages: the samples whose media go through a stream.
 std::string samples_of(const Batch& batch, const std::string& stream) {
@@ -28,16 +22,6 @@ std::string samples_of(const Batch& batch, const std::string& stream) {
   for (const auto& media : batch.media)
     if (media.stream == stream && text.size() < 200) text += (text.empty() ? "sample " : ", ") + shown(media.sample_id);
   return text;
-}
-
-weights::LoadReport load_part(Part& part, const weights::LoadOptions& options) {
-  try {
-    return weights::load_parameters(*part.module, weights::Checkpoint(part.weights), part.names, options);
-  } catch (const Error& error) {
-    if (!part.path.ends_with(".connector")) throw;
-    fail_lines(error.kind(), lines_of(error),
-               "leave `weights` of the connector out to train a new one, if what is before it was changed");
-  }
 }
 
 }  // namespace
@@ -93,57 +77,46 @@ std::vector<Site> MultimodalLm::sites() {
 }
 
 std::vector<Part> MultimodalLm::parts() {
-  const auto& llm = spec_.llm;
-  std::vector<Part> all{{"llm", llm.plugin, &llm_->module(), llm.weights, llm.part, llm_->name_map()}};
-  for (size_t i = 0; i < pefts_.size(); ++i)
-    all.push_back({fmt::format("llm.peft.{}", i),
-                   spec_.llm.peft[i].plugin,
-                   &pefts_[i]->module(),
-                   spec_.llm.peft[i].weights,
-                   "",
-                   {}});
-  for (auto& [name, stream] : streams_) {
-    auto& slots = stream->encoders();
-    for (size_t i = 0; i < slots.size(); ++i) {
-      const auto index = slots.size() > 1 ? fmt::format(".{}", i) : "";
-      all.push_back({fmt::format("streams.{}.encoder{}", name, index), slots[i].spec.plugin,
-                     &slots[i].encoder->module(), slots[i].spec.weights, slots[i].spec.part,
-                     slots[i].encoder->name_map()});
+  std::vector<Part> all;
+  for (const auto& slot : slots_of(*this)) {
+    Part part{slot.path, slot.plugin, nullptr, slot.origin.weights, slot.origin.part, {}};
+    if (slot.kind == PartKind::llm) {
+      part.module = &llm_->module(), part.names = llm_->name_map();
+    } else if (slot.kind == PartKind::peft) {
+      part.module = &pefts_[slot.index]->module();
+    } else {
+      auto& stream = *streams_.at(slot.stream);
+      const bool encoder = slot.kind == PartKind::encoder;
+      part.module = encoder ? &stream.encoders()[slot.index].encoder->module() : &stream.connector().module();
+      part.names = encoder ? stream.encoders()[slot.index].encoder->name_map() : NameMap{{{"{}", "{}"}}, {}, {}};
     }
-    const auto& connector = spec_.streams.at(name).connector;
-    all.push_back({fmt::format("streams.{}.connector", name), connector.plugin, &stream->connector().module(),
-                   connector.weights, connector.part, NameMap{{{"{}", "{}"}}, {}, {}}});
-  }
-  for (auto& part : all)
     if (const auto names = whole_names_.find(part.path); names != whole_names_.end()) part.names.whole = names->second;
+    all.push_back(std::move(part));
+  }
   return all;
 }
 
 void MultimodalLm::load(const LoadSettings& settings) {
   settings_ = settings;
-  uint64_t seed = settings.seed;
-  for (auto& part : parts()) {
+  const auto slots = slots_of(*this);
+  auto all = parts();
+  for (size_t i = 0; i < all.size(); ++i) {
     stop_if_requested();
-    ++seed;  // a part's start does not depend on which other parts there are weights for
-    const bool adapter = part.path.starts_with("llm.peft.");
+    auto& part = all[i];
+    const auto& slot = slots[i];
     weights::LoadOptions options;
     options.device = settings.device, options.name = part.path;
     options.frozen_dtype = settings.formats.compute;
-    if (part.path == "llm") options.matrix_dtype = settings.formats.matrices;
-    if (!adapter && !part.weights.empty())
-      with_context("loading " + part.path, [&] { report(part, load_part(part, options)); });
-    part.module->initialize(seed, settings.device);
+    if (slot.kind == PartKind::llm) options.matrix_dtype = settings.formats.matrices;
+    if (slot.kind == PartKind::peft)
+      log::info(fmt::format("  {}: {} attached to {} sites", part.path, part.plugin, peft_sites_[slot.index]));
+    load_part(*this, part, slot, options);
+    // A part's start does not depend on which other parts there are weights for.
+    part.module->initialize(settings.seed + i + 1, settings.device);
     if (part.module->trainable_count() == 0) weights::cast_parameters(*part.module, options);
-    if (adapter) {
-      const auto index = static_cast<size_t>(std::stoul(part.path.substr(part.path.rfind('.') + 1)));
-      log::info(fmt::format("  {}: {} attached to {} sites", part.path, part.plugin, peft_sites_[index]));
-      if (!part.weights.empty())
-        with_context("loading " + part.path,
-                     [&] { report(part, weights::load_adapter(part.weights, *pefts_[index])); });
-    } else if (part.weights.empty()) {
+    if (slot.kind != PartKind::peft && slot.weights.empty())
       log::info(fmt::format("  {}: {} parameters, random", part.path,
                             human_count(static_cast<double>(part.module->parameter_count()))));
-    }
   }
 }
 

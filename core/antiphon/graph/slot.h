@@ -4,6 +4,7 @@
 
 #include <antiphon/component/register.h>
 #include <antiphon/graph/model_spec.h>
+#include <antiphon/graph/origin.h>
 #include <antiphon/graph/tied_head.h>
 #include <antiphon/graph/whole_model.h>
 
@@ -54,9 +55,10 @@ std::unique_ptr<Interface> build_slot(const std::string& kind, const std::string
   const auto known = check_keys(kind, plugin, options, section, problems);
   if (!known) return nullptr;
   return in_slot(options.where, section, problems, [&]() -> std::unique_ptr<Interface> {
-    auto pretrained = pretrained_for(source.weights, source.part);
+    const auto origin = origin_of(plugin, source.weights, source.part, section);
+    auto pretrained = pretrained_for(origin.weights, origin.part);
     if (kind == "language_model")
-      untie_by_content(pretrained, source.weights, whole_names(source.weights, source.part));
+      untie_by_content(pretrained, origin.weights, whole_names(origin.weights, origin.part));
     config::Value resolved = *known;
     const BuildContext context{*known, section, pretrained, problems, resolved};
     auto component = create<Interface>(kind, plugin, context, extra...);

@@ -36,10 +36,13 @@ std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec,
   stream->name_ = name, stream->placeholder_ = spec.placeholder, stream->hidden_size_ = hidden_size;
   int64_t width = 0;
   bool whole = hidden_size > 0;
-  for (auto& slot : read_encoders(spec.encoder, section + ".encoder", problems)) {
+  auto slots = read_encoders(spec.encoder, section + ".encoder", problems);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    auto& slot = slots[i];
+    const auto index = slots.size() > 1 ? fmt::format(".{}", i) : "";
     auto encoder = slot.plugin.empty() ? nullptr
                                        : build_slot<Encoder>("encoder", slot.plugin, {slot.weights, slot.part},
-                                                             slot.options, section + ".encoder", problems);
+                                                             slot.options, section + ".encoder" + index, problems);
     whole &= encoder != nullptr;
     if (!encoder) continue;
     if (!stream->encoders_.empty() && encoder->modality() != stream->modality())

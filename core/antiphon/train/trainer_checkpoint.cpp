@@ -47,6 +47,8 @@ void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, 
     const auto value = values.find(parameter.name);
     if (value == values.end() || value->second.sizes() != parameter.tensor->sizes()) {
       missing.push_back(parameter.name);
+    } else if (parameter.tensor->is_meta()) {
+      *parameter.tensor = value->second.detach().set_requires_grad(true);
     } else {
       parameter.tensor->copy_(value->second);
     }

@@ -51,7 +51,8 @@ void copy_files(const std::filesystem::path& from, const std::filesystem::path& 
 void copy_tokenizer(const std::filesystem::path& from, const std::filesystem::path& folder) {
   copy_files(from, folder,
              {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-              "generation_config.json", "chat_template.jinja", "chat_template.json"});
+              "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt", "spiece.model", "generation_config.json",
+              "chat_template.jinja", "chat_template.json"});
 }
 
 }  // namespace antiphon::weights

@@ -1,5 +1,7 @@
 #include <antiphon/weights/load.h>
 
+#include <antiphon/weights/check_parameters.h>
+
 #include <unordered_map>
 
 #include <ATen/ATen.h>
@@ -80,6 +82,17 @@ std::optional<at::ScalarType> wanted_dtype(const at::Tensor& parameter, const Lo
   return parameter.dim() == 2 && options.matrix_dtype ? options.matrix_dtype : options.frozen_dtype;
 }
 
+Plan good_plan(Module& module, const Checkpoint& checkpoint, const NameMap& map, const std::string& name) {
+  auto plan = make_plan(module, checkpoint, map);
+  const auto total = plan.targets.size() + plan.report.missing.size() + plan.report.mismatched.size();
+  if (!plan.report.empty())
+    fail_names(plan.report, fmt::format("{}: {} of {} parameters can be loaded from {}", name, plan.targets.size(),
+                                        total, checkpoint.path().string()));
+  if (total == 0)
+    fail(ErrorKind::weights, fmt::format("{} has no parameters to load from {}", name, checkpoint.path().string()));
+  return plan;
+}
+
 }  // namespace
 
 void assign_parameter(at::Tensor& parameter, const at::Tensor& value, const LoadOptions& options) {
@@ -103,18 +116,16 @@ void cast_parameters(Module& module, const LoadOptions& options) {
   }
 }
 
+LoadReport check_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map, const std::string& name) {
+  const auto plan = good_plan(module, checkpoint, map, name);
+  const auto count = static_cast<int64_t>(plan.targets.size());
+  return {count, count, plan.ignored, 0};
+}
+
 LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map,
                            const LoadOptions& options) {
-  const auto plan = make_plan(module, checkpoint, map);
-  const auto total =
-      static_cast<int64_t>(plan.targets.size() + plan.report.missing.size() + plan.report.mismatched.size());
-  if (!plan.report.empty())
-    fail_names(plan.report, fmt::format("{}: {} of {} parameters can be loaded from {}", options.name,
-                                        plan.targets.size(), total, checkpoint.path().string()));
-  if (total == 0)
-    fail(ErrorKind::weights,
-         fmt::format("{} has no parameters to load from {}", options.name, checkpoint.path().string()));
-  LoadReport report{0, total, plan.ignored, 0};
+  const auto plan = good_plan(module, checkpoint, map, options.name);
+  LoadReport report{0, static_cast<int64_t>(plan.targets.size()), plan.ignored, 0};
   for (const auto& [parameter, name] : plan.targets) {
     stop_if_requested();
     const auto value = checkpoint.tensor(name);

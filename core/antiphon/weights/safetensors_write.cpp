@@ -22,14 +22,17 @@ void check_name(const std::string& name, std::unordered_set<std::string>& seen) 
   if (!seen.insert(name).second) fail(ErrorKind::weights, fmt::format("two tensors to save are called '{}'", name));
 }
 
-TensorInfo describe(const std::string& name, const at::Tensor& tensor) {
+void check_data(const std::string& name, const at::Tensor& tensor) {
   if (!tensor.defined() || tensor.is_meta())
     fail(ErrorKind::weights, fmt::format("tensor '{}' has no values to save", name), "load or initialise it first");
   if (tensor.layout() != at::kStrided)
     fail(ErrorKind::weights, fmt::format("tensor '{}' is sparse, which safetensors cannot hold", name));
-  return {name,
-          dtype_of(tensor.scalar_type(), name),
-          {tensor.sizes().begin(), tensor.sizes().end()},
+}
+
+TensorInfo describe(const LazyTensor& tensor) {
+  return {tensor.name,
+          dtype_of(tensor.dtype, tensor.name),
+          {tensor.sizes.begin(), tensor.sizes.end()},
           0,
           stored_bytes(tensor)};
 }
@@ -44,17 +47,19 @@ std::vector<size_t> reference_order(const std::vector<TensorInfo>& infos) {
   return order;
 }
 
-void write_values(OutputFile& file, const at::Tensor& tensor) {
-  const auto values = tensor.detach().resolve_conj().resolve_neg().to(at::kCPU).contiguous();
+void write_values(OutputFile& file, const LazyTensor& tensor) {
+  const auto values = tensor.values().detach().resolve_conj().resolve_neg().to(at::kCPU).contiguous();
+  if (values.scalar_type() != tensor.dtype || values.sizes() != at::IntArrayRef(tensor.sizes))
+    fail(ErrorKind::internal, fmt::format("tensor '{}' is not what was announced", tensor.name));
   file.write(values.const_data_ptr(), stored_bytes(values));
 }
 
-std::string make_header(const NamedTensors& tensors, const Metadata& metadata, std::vector<size_t>& order) {
+std::string make_header(const LazyTensors& tensors, const Metadata& metadata, std::vector<size_t>& order) {
   std::unordered_set<std::string> names;
   std::vector<TensorInfo> infos;
-  for (const auto& [name, tensor] : tensors) {
-    check_name(name, names);
-    infos.push_back(describe(name, tensor));
+  for (const auto& tensor : tensors) {
+    check_name(tensor.name, names);
+    infos.push_back(describe(tensor));
   }
   for (const auto& [key, value] : metadata)
     if (!is_utf8(key) || !is_utf8(value)) fail(ErrorKind::weights, "the metadata of a safetensors file must be UTF-8");
@@ -76,15 +81,34 @@ std::string make_header(const NamedTensors& tensors, const Metadata& metadata, s
 
 }  // namespace
 
-void write_safetensors(OutputFile& file, const NamedTensors& tensors, const Metadata& metadata) {
+uint64_t stored_bytes(const LazyTensor& tensor) {
+  uint64_t bytes = c10::elementSize(tensor.dtype);
+  for (const auto size : tensor.sizes) bytes *= static_cast<uint64_t>(size);
+  return bytes;
+}
+
+LazyTensors lazy(const NamedTensors& tensors) {
+  LazyTensors all;
+  for (const auto& [name, tensor] : tensors) {
+    check_data(name, tensor);
+    all.push_back({name, tensor.scalar_type(), tensor.sizes().vec(), [tensor] { return tensor; }});
+  }
+  return all;
+}
+
+void write_safetensors(OutputFile& file, const LazyTensors& tensors, const Metadata& metadata) {
   std::vector<size_t> order;
   const auto header = make_header(tensors, metadata, order);
   file.write(header.data(), header.size());
-  for (const auto index : order) write_values(file, tensors[index].second);
+  for (const auto index : order) write_values(file, tensors[index]);
   file.flush();
 }
 
 void save_safetensors(const std::filesystem::path& path, const NamedTensors& tensors, const Metadata& metadata) {
+  save_safetensors(path, lazy(tensors), metadata);
+}
+
+void save_safetensors(const std::filesystem::path& path, const LazyTensors& tensors, const Metadata& metadata) {
   OutputFile file(path);
   write_safetensors(file, tensors, metadata);
   file.commit();

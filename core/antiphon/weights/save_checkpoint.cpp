@@ -21,11 +21,11 @@ namespace fs = std::filesystem;
 const Metadata hugging_face{{"format", "pt"}};
 
 // Splits in the given order; a new shard begins where the next tensor would not fit.
-std::vector<NamedTensors> split_shards(const NamedTensors& tensors, uint64_t max_bytes) {
-  std::vector<NamedTensors> shards(1);
+std::vector<LazyTensors> split_shards(const LazyTensors& tensors, uint64_t max_bytes) {
+  std::vector<LazyTensors> shards(1);
   uint64_t used = 0;
   for (const auto& entry : tensors) {
-    const auto bytes = stored_bytes(entry.second);
+    const auto bytes = stored_bytes(entry);
     if (!shards.back().empty() && bytes > max_bytes - std::min(used, max_bytes)) {
       shards.emplace_back();
       used = 0;
@@ -43,14 +43,14 @@ std::vector<std::string> file_names(size_t count) {
   return names;
 }
 
-void write_index(const fs::path& folder, const std::vector<NamedTensors>& shards,
+void write_index(const fs::path& folder, const std::vector<LazyTensors>& shards,
                  const std::vector<std::string>& files) {
   nlohmann::json weight_map = nlohmann::json::object();
   uint64_t total = 0;
   for (size_t i = 0; i < shards.size(); ++i) {
-    for (const auto& [name, tensor] : shards[i]) {
-      if (!weight_map.emplace(name, files[i]).second)
-        fail(ErrorKind::weights, fmt::format("two tensors to save are called '{}'", name));
+    for (const auto& tensor : shards[i]) {
+      if (!weight_map.emplace(tensor.name, files[i]).second)
+        fail(ErrorKind::weights, fmt::format("two tensors to save are called '{}'", tensor.name));
       total += stored_bytes(tensor);
     }
   }
@@ -70,18 +70,20 @@ void remove_stale(const fs::path& folder, const std::vector<std::string>& files)
   for (const auto& path : stale) fs::remove(path);
 }
 
-void check_names(const NamedTensors& tensors) {
+void check_names(const LazyTensors& tensors) {
   std::set<std::string> names;
-  for (const auto& [name, tensor] : tensors) {
-    if (!tensor.defined())
-      fail(ErrorKind::weights, fmt::format("tensor '{}' has no values to save", name), "load or initialise it first");
-    if (!names.insert(name).second) fail(ErrorKind::weights, fmt::format("two tensors to save are called '{}'", name));
-  }
+  for (const auto& tensor : tensors)
+    if (!names.insert(tensor.name).second)
+      fail(ErrorKind::weights, fmt::format("two tensors to save are called '{}'", tensor.name));
 }
 
 }  // namespace
 
 void save_checkpoint(const fs::path& folder, const NamedTensors& tensors, uint64_t max_shard_bytes) {
+  save_checkpoint(folder, lazy(tensors), max_shard_bytes);
+}
+
+void save_checkpoint(const fs::path& folder, const LazyTensors& tensors, uint64_t max_shard_bytes) {
   check_names(tensors);
   std::error_code error;
   fs::create_directories(folder, error);

@@ -1,5 +1,5 @@
 // FastConformer (Rekesh et al. 2023; transformers: models/parakeet/modeling_parakeet.py, ParakeetEncoder), the speech
-// encoder of NeMo's Parakeet and Canary, with its log-mel.
+// encoder of NeMo's Parakeet, with its log-mel.
 #pragma once
 #include <antiphon/component/register.h>
 #include <antiphon/nn/conformer.h>

@@ -5,5 +5,5 @@
 ANTIPHON_PLUGIN(fastconformer, "0.1.0") {
   using namespace antiphon::fastconformer;
   antiphon::register_encoder<FastConformer>(registrar, "fastconformer",
-                                            "FastConformer speech encoders (Parakeet, Canary)", fastconformer_table());
+                                            "FastConformer speech encoders (Parakeet)", fastconformer_table());
 }

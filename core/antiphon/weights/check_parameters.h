@@ -1,0 +1,10 @@
+// Whether a checkpoint fits a module, from its headers alone.
+#pragma once
+#include <antiphon/weights/load.h>
+
+namespace antiphon::weights {
+
+// The counts of load_parameters(), or its Error(weights). Changes nothing. `name` is who is asked for: "model.llm".
+LoadReport check_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map, const std::string& name);
+
+}  // namespace antiphon::weights

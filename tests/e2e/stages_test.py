@@ -1,0 +1,93 @@
+"""A second stage takes parts from the run of the first, and begins at its loss."""
+import json
+import re
+import shutil
+import unittest
+
+from harness import Case, main, records, sets
+
+STEPS = sets(train__steps=4, train__optimizer__lr=1e-2)
+
+
+class Stages(Case):
+    TRAIN, HELD = 8, 4
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.first = cls.folder / "first"
+        cls().train(cls.first, *STEPS)
+
+    def runTest(self):
+        pass
+
+    def second(self, name, changes, text=None):
+        """The tiny composition with some slots taken from elsewhere."""
+        text = text or self.config.read_text()
+        for old, new in changes:
+            self.assertIn(old, text)
+            text = text.replace(old, new, 1)
+        path = self.folder / f"{name}.toml"
+        path.write_text(text)
+        return path
+
+    def answers(self, *args):
+        output = self.folder / f"eval_{len(list(self.folder.glob('eval_*')))}"
+        done = self.call("eval", *args, "--output", output, *sets(eval__controls="[]", generate__max_tokens=2))
+        return [record["loss"] for record in records(output / "predictions.jsonl") if record["media"] == "right"], done.stderr
+
+    def from_first(self, run=None):
+        run = run or self.first
+        return [('plugin = "lora"', f'plugin = "lora"\nweights = "{run}"'), ('{ plugin = "mlp" }', f'{{ plugin = "mlp", weights = "{run}" }}'),
+                ('{ plugin = "frame_stack",', f'{{ plugin = "frame_stack", weights = "{run}",')]
+
+    def test_adapter_and_connectors(self):
+        config = self.second("second", self.from_first())
+        before, _ = self.answers(self.first)
+        after, text = self.answers(config)
+        self.assertEqual(before, after)
+        self.assertEqual(len(re.findall(r"applied (\d+)/\1 tensors from \S*first", text)), 3)
+        fresh, _ = self.answers(self.config)
+        self.assertNotEqual(before, fresh)
+        shown = self.call("validate", config).stdout
+        self.assertRegex(shown, r"streams.image.connector: (\d+)/\1 tensors from \S*first")
+        third = self.folder / "second_run"
+        self.train(third, *STEPS, config=config)
+        self.assertEqual(self.answers(third)[0], self.answers(self.second("third", self.from_first(third)))[0], "of a second stage, too")
+
+    def test_language_model_and_encoder(self):
+        everything = [("trainable = false", "trainable = true"), ('fit = "stretch"', 'trainable = true, fit = "stretch"')]
+        first = self.folder / "whole"
+        self.train(first, *STEPS, config=self.second("whole_config", everything))
+        taken = [(f'weights = "{self.folder}/models/llama"', f'weights = "{first}"'), (f'weights = "{self.folder}/models/dinov2"', f'weights = "{first}"'), *self.from_first(first)]
+        self.assertEqual(self.answers(first)[0], self.answers(self.second("after_whole", everything + taken))[0])
+        frozen = self.second("after_whole_frozen", taken)
+        for expected, loss in zip(self.answers(first)[0], self.answers(frozen)[0], strict=True):
+            self.assertAlmostEqual(expected, loss, delta=1e-5 * expected)  # frozen weights are multiplied by other kernels
+        out = self.folder / "whole_out"
+        self.call("export", frozen, "--output", out)
+        self.assertTrue((out / "tokenizer.json").exists())
+
+    def test_what_does_not_fit(self):
+        other = self.second("other", [('{ plugin = "mlp" }', f'{{ plugin = "linear", weights = "{self.first}" }}')])
+        self.assertIn("'linear' here and a 'mlp' in the run", self.call("validate", other, code=2).stderr)
+        deep = self.second("deep", [('{ plugin = "mlp" }', f'{{ plugin = "mlp", depth = 3, weights = "{self.first}" }}')])
+        self.assertIn("streams.image.connector", self.call("validate", deep, code=4).stderr)
+        named = self.second("named", [("[model.streams.image]", "[model.streams.video]"), ('{ plugin = "mlp" }', f'{{ plugin = "mlp", weights = "{self.first}" }}')])
+        self.assertIn("no [model.streams.video.connector]", self.call("validate", named, code=2).stderr)
+        empty = self.folder / "empty"
+        empty.mkdir()
+        shutil.copy(self.first / "config.toml", empty)
+        nothing = self.second("nothing", self.from_first(empty))
+        self.assertIn("no complete checkpoint", self.call("validate", nothing, code=4).stderr)
+        changed = self.second("changed", [*self.from_first(), ("alpha = 8", "alpha = 4")])
+        self.assertRegex(self.answers(changed)[1], r"llm.peft.0: alpha = .*in \S*first")
+
+    def test_a_run_that_is_not_there_yet(self):
+        config = self.second("later", self.from_first(self.folder / "not_yet"))
+        self.second("earlier", [("[train]", f'[train]\noutput = "{self.folder}/not_yet"')])
+        self.assertIn("earlier.toml` makes it", self.call("validate", config).stdout)
+
+
+if __name__ == "__main__":
+    main()
