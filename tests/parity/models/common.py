@@ -17,7 +17,7 @@ class Bench:
         self.folder = Path(self.scratch.name)
         self.program = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         self.passed = self.failed = self.folders = 0
-        self.cases = []  # (group, case, ok)
+        self.cases = []  # what was asserted: group, case, ok, and of tensors: limit, how many, how many of them gradients
         self.group = ""
 
     def __enter__(self):
@@ -59,14 +59,15 @@ class Bench:
         except RuntimeError as error:
             self.check(case, word in str(error), "" if word in str(error) else str(error))
 
-    def check(self, case, ok, note=""):
-        self.cases.append((self.group, case, bool(ok)))
+    def check(self, case, ok, note="", **asserted):
+        self.cases.append({"group": self.group, "case": case, "ok": bool(ok), **asserted})
         self.passed += bool(ok)
         self.failed += not ok
         print(("ok    " if ok else "FAIL  ") + case, note, flush=True)
 
-    def compare(self, case, ours, theirs, limit=LIMIT, scales=None):
-        """Dictionaries of tensors with the same names. `scales`: name -> name of the tensor that gives the unit."""
+    def compare(self, case, ours, theirs, limit=LIMIT, scales=None, gradients=()):
+        """Dictionaries of tensors with the same names. `scales`: name -> name of the tensor that gives the unit.
+        `gradients`: which of them are gradients."""
         if set(ours) != set(theirs):
             return self.check(case, False, f"names differ: {sorted(set(ours) ^ set(theirs))[:8]}")
         worst, worst_name = 0.0, ""
@@ -78,7 +79,7 @@ class Bench:
             difference = relative(got, expected, unit)
             if not difference <= worst:
                 worst, worst_name = difference, name
-        self.check(case, worst <= limit, f"{len(theirs)} tensors, {worst:.1e} {worst_name if worst > limit / 10 else ''}")
+        self.check(case, worst <= limit, f"{len(theirs)} tensors, {worst:.1e} {worst_name if worst > limit / 10 else ''}", limit=limit, tensors=len(theirs), gradients=len(set(gradients) & set(theirs)))
 
 
 def relative(ours, theirs, unit=None):

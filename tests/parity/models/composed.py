@@ -181,7 +181,7 @@ def compare(bench, case, reference, samples):
     gradients = reference.gradients()
     ours = {name: grad for name, grad in starting(out, "grad:").items() if name in gradients or grad.abs().max() > 0}  # no media of a kind: no gradient
     scales = {name: name[:-4] + "weight" for name in gradients if name.endswith("attention.key.bias")}
-    bench.compare(f"{case}: gradients", ours, gradients, scales=scales)
+    bench.compare(f"{case}: gradients", ours, gradients, scales=scales, gradients=gradients)
     return out
 
 
@@ -193,7 +193,7 @@ def one_by_one(bench, case, reference, samples, batch):
         if name.startswith("grad:"):
             ours[name] = sum(w * out[name] for w, out in zip(weights, alone))
     scales = {name: name[:-4] + "weight" for name in ours if name.endswith("attention.key.bias")}
-    bench.compare(case, ours, {name: batch[name] for name in ours}, scales=scales)
+    bench.compare(case, ours, {name: batch[name] for name in ours}, scales=scales, gradients=[name for name in ours if name.startswith("grad:")])
 
 
 def in_bf16(bench, reference, samples):

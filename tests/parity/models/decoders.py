@@ -79,7 +79,7 @@ def variant(bench, plugin, name, changes):
         _, out = bench.ask("model", model=table, ids=rows)
         case = f"{plugin} {name}" + (" (config of transformers 4)" if spelling == "old" else "")
         bench.compare(f"{case}: packed", {key: out[key] for key in theirs}, theirs)
-        bench.compare(f"{case}: gradients", starting(out, "grad:llm:"), gradients)
+        bench.compare(f"{case}: gradients", starting(out, "grad:llm:"), gradients, gradients=gradients)
     steps = [[7, 0, 20, 1, 0], [10, 1, 15, 0, 3]] + [[1, 0, 1, 0, 1]] * 2 + [[0, 0, 3, 39, 1]] + [[0, 0, 0, 0, 1]]
     _, out = bench.ask("cached", model=table, ids=rows, steps=steps)
     bench.compare(f"{plugin} {name}: cache in pieces", out, {"hidden": theirs["hidden"]})

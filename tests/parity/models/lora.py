@@ -50,7 +50,7 @@ def one(bench, name, settings, options, folder):
     table = model_table(folder, trainable=False) + peft_table(options, adapter)
     _, out = bench.ask("model", model=table, ids=rows, save_adapter=written)
     bench.compare(f"lora {name}: peft's adapter in ours", {key: out[key] for key in theirs}, theirs)
-    bench.compare(f"lora {name}: gradients of A and B", starting(out, "grad:llm.peft.0:"), gradients)
+    bench.compare(f"lora {name}: gradients of A and B", starting(out, "grad:llm.peft.0:"), gradients, gradients=gradients)
     input_gradient(bench, name, model, table, rows)
     again = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(folder), written).eval()
     bench.compare(f"lora {name}: our adapter in peft", {"logits": out["logits"]}, {"logits": reference(again.get_base_model(), rows)["logits"]})
@@ -68,7 +68,7 @@ def input_gradient(bench, name, model, table, rows):
         losses.append(torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(row[1:]), reduction="none"))
     torch.cat(losses).mean().backward()
     _, out = bench.ask("model", model=table, ids=rows, grad_x=True)
-    bench.compare(f"lora {name}: gradient of the input", {"x": out["grad_x"]}, {"x": torch.cat([leaf.grad[0] for leaf in leaves])})
+    bench.compare(f"lora {name}: gradient of the input", {"x": out["grad_x"]}, {"x": torch.cat([leaf.grad[0] for leaf in leaves])}, gradients=["x"])
 
 
 def refusals(bench, folder):

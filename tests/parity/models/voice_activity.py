@@ -44,4 +44,4 @@ def run(bench):
     expected.backward(grad)
     _, out = bench.ask("voice_activity", {"x": x, "grad": grad}, plugin="silero", weights=folder)
     bench.compare("silero five windows of three sounds, and gradients", {"y": out["y"], "x": out["grad_x"], **starting(out, "grad:")},
-                  {"y": expected, "x": x.grad, **named_gradients(model)})
+                  {"y": expected, "x": x.grad, **named_gradients(model)}, gradients=["x", *named_gradients(model)])

@@ -261,7 +261,7 @@ def compare(bench, case, reference, samples):
     ours = {name.split(":", 1)[1]: grad for name, grad in starting(out, "grad:").items()}
     ours = {name: grad for name, grad in ours.items() if name in gradients or grad.abs().max() > 0}
     scales = {name: name[:-4] + "weight" for name in gradients if name.endswith("k_proj.bias")}
-    bench.compare(f"{case}: gradients", ours, gradients, scales=scales)
+    bench.compare(f"{case}: gradients", ours, gradients, scales=scales, gradients=gradients)
     return out
 
 
