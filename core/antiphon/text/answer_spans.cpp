@@ -26,6 +26,7 @@ class SpanFinder {
   RenderedConversation find() {
     whole_ = chat_.render(messages_, options_);
     RenderedConversation out;
+    if (whole_.empty()) return out;
     const bool any =
         std::any_of(messages_.begin(), messages_.end(), [](const Json& m) { return m["role"] == "assistant"; });
     if (any) places_ = unmarked(chat_.render(marked_, options_), messages_.size());

@@ -255,7 +255,10 @@ TEST_CASE("conversations and templates that cannot be used say why") {
              }),
              ContainsSubstring("cannot be split"));
   CHECK(taught(other, other.training({says("user", "a"), says("assistant", "b")})) == "b<|im_end|>");
-  CHECK_THAT(refusal([&] { builder("{# #}").training({says("user", "a")}); }), ContainsSubstring("writes nothing"));
+  CHECK_THAT(refusal([&] {
+               builder("{# #}").training({says("user", "a"), says("assistant", "b")});
+             }),
+             ContainsSubstring("writes nothing"));
 }
 
 namespace {
