@@ -43,7 +43,7 @@ Value titled(Run& run, const Value& input, Given given) {
   const Bound none(run.heap(), "title", given, {});
   const auto text = to_text(run.heap(), input);
   run.heap().charge(4 * text.size());
-  run.heap().work(8 * text.size());
+  run.heap().work(16 * text.size());
   std::string out;
   for (size_t at = 0; at < text.size();) {
     size_t end = at;

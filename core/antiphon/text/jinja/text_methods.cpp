@@ -24,7 +24,7 @@ template <std::string (*change)(std::string_view)>
 Value changed(Run& run, const Value& self, Given given) {
   const Bound none(run.heap(), "str method", given, {});
   run.heap().charge(4 * self.bytes().size());
-  run.heap().work(4 * self.bytes().size());
+  run.heap().work(16 * self.bytes().size());
   return run.text(change(self.bytes()), self.text().safe);
 }
 
