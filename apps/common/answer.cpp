@@ -14,7 +14,7 @@ void write_answer(const std::string& text) {
   const auto steers = [](char32_t c) { return c != '\n' && c != '\t' && is_control(c); };
   const auto& out = terminal ? escaped(text, steers) : text;
   std::fwrite(out.data(), 1, out.size(), stdout);
-  flush_stdout();
+  push_stdout();
 }
 
 }  // namespace antiphon::apps
