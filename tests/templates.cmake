@@ -9,7 +9,7 @@ pkg_check_modules(TEMPLATE_ICU REQUIRED IMPORTED_TARGET icu-uc)
 # The engine alone: no LibTorch, so that sanitizers see all of it.
 file(GLOB template_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/core/antiphon/text/jinja/*.cpp)
 list(APPEND template_sources fuzz/template_fuzz.cpp)
-foreach(source text/chat_template text/json_fields text/unicode base/error base/files base/json base/shown base/strings)
+foreach(source text/chat_template text/json_fields text/unicode base/error base/files base/json base/paths base/shown base/strings)
   list(APPEND template_sources ${CMAKE_SOURCE_DIR}/core/antiphon/${source}.cpp)
 endforeach()
 function(antiphon_template_fuzz TARGET SANITIZERS)

@@ -5,7 +5,7 @@ foreach(name added_tokens bpe byte_alphabet data_guard json_fields llama_tokeniz
              token_spelling tokenizer tokenizer_load unicode)
   list(APPEND tokenizer_fuzz_sources ${CMAKE_SOURCE_DIR}/core/antiphon/text/${name}.cpp)
 endforeach()
-foreach(name error files json shown strings)
+foreach(name error files json paths shown strings)
   list(APPEND tokenizer_fuzz_sources ${CMAKE_SOURCE_DIR}/core/antiphon/base/${name}.cpp)
 endforeach()
 function(antiphon_tokenizer_fuzz TARGET SANITIZERS)
