@@ -7,8 +7,8 @@
 namespace antiphon::early {
 namespace {
 
-// How often a waiting thread looks before it sleeps: long enough for the next part of a step, some microseconds away. GCC's
-// library looks for milliseconds by default, which takes the processor from whoever computes beside us.
+// How often a waiting thread looks before it sleeps: long enough for the next part of a step, some microseconds away.
+// GCC's library looks for milliseconds by default, which takes the processor from whoever computes beside us.
 constexpr const char* kSpinCount = "10000";
 
 bool set(const char* name, const char* value) { return !std::getenv(name) && setenv(name, value, 0) == 0; }
