@@ -20,9 +20,11 @@ std::vector<double> generate(graph::MultimodalLm& model, const Repeats& repeats,
 
 // The stream whose encoder is measured; what comes after it is small and never runs.
 std::vector<std::string> stream_of(const std::string& what) {
-  const std::string encoder = what == "whisper" ? R"({plugin = "whisper"})"
-                              : what == "clip"  ? R"({plugin = "clip", class_token = true})"
-                                                : R"({plugin = "siglip"})";
+  const std::string encoder =
+      what == "whisper"
+          ? R"({plugin = "whisper", hidden_size = 512, num_layers = 6, num_heads = 8, intermediate_size = 2048})"
+      : what == "clip" ? R"({plugin = "clip", class_token = true})"
+                       : R"({plugin = "siglip"})";
   return {"model.llm.num_layers=1", "model.streams.media.encoder=" + encoder,
           R"(model.streams.media.connector={plugin = "linear"})"};
 }

@@ -69,6 +69,7 @@ void name_thread(std::string_view name) {
 }
 
 void add_flops(double flops) {
+  if (recording.load(std::memory_order_relaxed) == 0) return;
   auto& log = log_of_this_thread();
   if (log.open.empty() || log.recording != recording.load(std::memory_order_relaxed)) {
     orphan_flops.fetch_add(flops);

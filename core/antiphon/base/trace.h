@@ -21,7 +21,8 @@ inline bool on() { return recording.load(std::memory_order_relaxed) != 0; }
 
 // The name of this thread in the trace: "loader".
 void name_thread(std::string_view name);
-// Adds floating point operations to the innermost open scope of this thread; without one, to those of no scope.
+// Adds floating point operations to the innermost open scope of this thread; without one, to those of no scope. Nothing
+// if nothing is recorded.
 void add_flops(double flops);
 
 // All scopes of one name on one thread. Time and operations of scopes inside them are not theirs.

@@ -1,6 +1,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/kernels/decode.h>
 #include <antiphon/kernels/isa.h>
+#include <antiphon/kernels/matmul.h>
 #include <antiphon/kernels/resample.h>
 #include <antiphon/kernels/rows.h>
 
@@ -17,6 +18,7 @@ namespace antiphon::kernels {
   const DecodeKernels<float>& float_decode_table();       \
   const DecodeKernels<uint16_t>& bfloat16_decode_table(); \
   const ResampleKernels& resample_table();                \
+  const MatmulKernel& matmul_kernel();                    \
   }
 ANTIPHON_DECLARE_TABLES(baseline)
 ANTIPHON_DECLARE_TABLES(avx2)
@@ -90,5 +92,7 @@ const DecodeKernels<uint16_t>& decode_kernels<uint16_t>() {
 }
 
 const ResampleKernels& resample_kernels() { return ANTIPHON_CHOSEN(resample_table); }
+
+const MatmulKernel& matmul_kernel() { return ANTIPHON_CHOSEN(matmul_kernel); }
 
 }  // namespace antiphon::kernels

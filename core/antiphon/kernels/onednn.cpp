@@ -19,13 +19,11 @@ auto find(const char* name) { return c10::Dispatcher::singleton().findSchema({na
 
 }  // namespace
 
-bool available() {
-  static const bool there = at::hasMKLDNN() && isa() >= Isa::avx2 && find("mkldnn::_linear_pointwise") &&
+bool has_bfloat16() {
+  static const bool there = at::hasMKLDNN() && isa() == Isa::avx512_bf16 && find("mkldnn::_linear_pointwise") &&
                             find("mkldnn::_reorder_linear_weight");
   return there && at::globalContext().userEnabledMkldnn();
 }
-
-bool has_bfloat16() { return available() && isa() == Isa::avx512_bf16; }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) {
   static const auto operation = find("mkldnn::_linear_pointwise").value().typed<Linear>();

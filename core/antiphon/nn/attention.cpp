@@ -6,6 +6,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/nn/block_attention.h>
 #include <antiphon/nn/device_attention.h>
+#include <antiphon/nn/float_attention.h>
 #include <antiphon/nn/short_attention.h>
 
 #include <numeric>
@@ -86,6 +87,7 @@ at::Tensor packed_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
   if (window >= longest) window = 0;
   if (fits_varlen_attention(q_thd, lengths, window))
     return varlen_attention(q_thd, k_thd, v_thd, lengths, causal, window);
+  if (!window && fits_float_attention(q_thd)) return float_attention(q_thd, k_thd, v_thd, lengths, causal);
   if (causal && !window && fits_short_attention(q_thd, lengths)) return short_attention(q_thd, k_thd, v_thd, lengths);
   if (!window && fits_block_attention(q_thd)) return block_attention(q_thd, k_thd, v_thd, lengths, causal);
   std::vector<at::Tensor> outputs;
@@ -120,9 +122,9 @@ at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
   for (size_t i = 0; i < input.rows.size(); ++i) {
     const int64_t n = input.lengths[i], row = input.rows[i], past = cache.lengths[row];
     auto seen = [&](const at::Tensor& all) { return all.narrow(0, row, 1).narrow(2, 0, past + n); };
-    if (!window && fits_block_attention(q_thd)) {
-      outputs.push_back(
-          block_attention_over(q_thd.narrow(0, begin, n), seen(cache.keys[layer])[0], seen(cache.values[layer])[0]));
+    if (!window && (fits_float_attention(q_thd) || fits_block_attention(q_thd))) {
+      const auto over = fits_float_attention(q_thd) ? float_attention_over : block_attention_over;
+      outputs.push_back(over(q_thd.narrow(0, begin, n), seen(cache.keys[layer])[0], seen(cache.values[layer])[0]));
       begin += n;
       continue;
     }

@@ -3,10 +3,13 @@
 #include <antiphon/nn/attention.h>
 #include <antiphon/nn/block_attention.h>
 #include <antiphon/nn/decoder.h>
+#include <antiphon/nn/float_attention.h>
 #include <antiphon/nn/short_attention.h>
 #include <antiphon/nn/testing.h>
 
 #include <numeric>
+
+#include <catch2/generators/catch_generators.hpp>
 
 using namespace antiphon;
 using namespace antiphon::nn;
@@ -76,31 +79,32 @@ TEST_CASE("short sequences: values and gradients are those of the sequences one 
 }
 
 TEST_CASE("blocks of queries: values and gradients, causal and not, one length and several") {
-  const std::vector<std::vector<int64_t>> cases{{300, 4}, {130, 130, 0, 7, 128}, {257}};
-  for (const auto& lengths : cases)
-    for (const bool causal : {true, false}) {
-      const auto in = random_heads(std::accumulate(lengths.begin(), lengths.end(), int64_t{0}), 3);
-      const auto weights = random({in.q.size(0), 32}, 11);
-      auto run = [&](auto dtype, auto attention) {
-        std::vector<at::Tensor> x;
-        for (const auto& part : {in.q, in.k, in.v}) x.push_back(part.to(dtype).detach().set_requires_grad(true));
-        const auto y = attention(Heads{x[0], x[1], x[2]});
-        (y * weights).sum().backward();
-        return std::vector<at::Tensor>{y.detach(), x[0].grad(), x[1].grad(), x[2].grad()};
-      };
-      CHECK((!causal || lengths[0] <= 256 || !fits_short_attention(in.q, lengths)));
-      const auto got = run(at::kFloat, [&](const Heads& h) { return block_attention(h.q, h.k, h.v, lengths, causal); });
-      const auto expected = run(at::kDouble, [&](const Heads& h) { return naive(h, lengths, causal); });
-      for (size_t i = 0; i < got.size(); ++i) CHECK(relative_error(got[i], expected[i]) < 1e-5);
-    }
+  const auto attention = GENERATE(block_attention, float_attention);
+  const auto lengths = GENERATE(std::vector<int64_t>{300, 4}, std::vector<int64_t>{130, 130, 0, 7, 128},
+                                std::vector<int64_t>{257}, std::vector<int64_t>{1, 65});
+  const bool causal = GENERATE(true, false);
+  const auto in = random_heads(std::accumulate(lengths.begin(), lengths.end(), int64_t{0}), 3);
+  const auto weights = random({in.q.size(0), 32}, 11);
+  auto run = [&](auto dtype, auto function) {
+    std::vector<at::Tensor> x;
+    for (const auto& part : {in.q, in.k, in.v}) x.push_back(part.to(dtype).detach().set_requires_grad(true));
+    const auto y = function(Heads{x[0], x[1], x[2]});
+    (y * weights).sum().backward();
+    return std::vector<at::Tensor>{y.detach(), x[0].grad(), x[1].grad(), x[2].grad()};
+  };
+  CHECK((!causal || lengths[0] <= 256 || !fits_short_attention(in.q, lengths)));
+  const auto got = run(at::kFloat, [&](const Heads& h) { return attention(h.q, h.k, h.v, lengths, causal); });
+  const auto expected = run(at::kDouble, [&](const Heads& h) { return naive(h, lengths, causal); });
+  for (size_t i = 0; i < got.size(); ++i) CHECK(relative_error(got[i], expected[i]) < 1e-5);
 }
 
 TEST_CASE("blocks of queries after what a cache holds") {
+  const auto attention = GENERATE(block_attention_over, float_attention_over);
   const auto in = random_heads(310, 5);
   const auto expected = naive(in, {310}, true);
   for (const int64_t past : {0, 1, 170, 309}) {
     const int64_t n = 310 - past;
-    const auto y = block_attention_over(in.q.narrow(0, past, n), in.k.transpose(0, 1), in.v.transpose(0, 1));
+    const auto y = attention(in.q.narrow(0, past, n), in.k.transpose(0, 1), in.v.transpose(0, 1));
     CHECK(relative_error(y, expected.narrow(0, past, n)) < 1e-5);
   }
 }

@@ -7,8 +7,7 @@ namespace antiphon::nn {
 
 class PackedWeight {
  public:
-  // Whether of() takes it for a product with x: float32 or bfloat16, both of one dtype, on a CPU with AVX-512, and no
-  // gradient wanted.
+  // Whether of() takes it for a product with x: both bfloat16, on a CPU that multiplies it, and no gradient wanted.
   static bool fits(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
   // For kernels::onednn::linear. Made at the first call, and again where the weight has changed since; from any thread.
   at::Tensor of(const at::Tensor& weight, int64_t rows);

@@ -3,6 +3,7 @@
 
 #include <antiphon/base/trace.h>
 #include <antiphon/nn/decoder.h>
+#include <antiphon/nn/float_attention.h>
 #include <antiphon/nn/short_attention.h>
 #include <antiphon/profile/flops.h>
 
@@ -79,6 +80,14 @@ TEST_CASE("flops: our own attention of short sequences") {
   const double product = 2.0 * 2 * 4 * 32 * 32 * 16;  // two sequences, four heads
   CHECK(counted([&] { nn::short_attention(q, k, k, {32, 32}); }) == 2 * product);
   CHECK(counted([&] { torch::autograd::backward({nn::short_attention(q, k, k, {32, 32}).sum()}, {}); }) == 6 * product);
+}
+
+TEST_CASE("flops: our own attention of float32 makes no products that a mask hides, and the scores twice") {
+  const auto q = with_grad({160, 4, 16}), k = with_grad({160, 2, 16});
+  const double product = 2.0 * 4 * 16 * (64 * 64 + 64 * 128 + 32 * 160), whole = 2.0 * 4 * 16 * 160 * 160;
+  CHECK(counted([&] { nn::float_attention(q, k, k, {160}, true); }) == 2 * product);
+  CHECK(counted([&] { torch::autograd::backward({nn::float_attention(q, k, k, {160}, false).sum()}, {}); }) ==
+        7 * whole);
 }
 
 TEST_CASE("flops: a decoder counts 2 N T forward and 4 N T backward, within 5 %") {

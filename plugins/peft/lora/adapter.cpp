@@ -14,15 +14,16 @@ using nn::rows;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Base product and adapter in one node, which keeps x and A x only: no copy of W, no product of its own to store.
+// Base product and adapter in one node, which keeps x and scale · A x only: no copy of W, no product of its own to
+// store.
 struct LoraFunction : torch::autograd::Function<LoraFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, const at::Tensor& a, const at::Tensor& b,
                             double scale) {
     const auto x2 = rows(x);
-    const auto u = kernels::mm(x2, nn::like(a, x).t());
-    auto y = nn::linear(x2, weight, bias.value_or(at::Tensor()));
-    y.addmm_(u, nn::like(b, x).t(), 1, scale);
+    const auto u = kernels::mm(x2, nn::like(a, x).t()).mul_(scale);
+    const auto y = nn::linear(x2, weight, bias.value_or(at::Tensor()));
+    kernels::add_mm(y, u, nn::like(b, x).t());
     context->save_for_backward({x2, weight, a, b, u});
     context->saved_data["scale"] = scale;
     auto shape = x.sizes().vec();
@@ -38,13 +39,14 @@ struct LoraFunction : torch::autograd::Function<LoraFunction> {
     const auto gu = kernels::mm(g, nn::like(b, g)).mul_(scale);
     at::Tensor grad_x;
     if (context->needs_input_grad(0)) {
-      grad_x = kernels::mm(g, weight).addmm_(gu, nn::like(a, g));
+      grad_x = kernels::mm(g, weight);
+      kernels::add_mm(grad_x, gu, nn::like(a, g));
       auto shape = grads[0].sizes().vec();
       shape.back() = weight.size(1);
       grad_x = grad_x.view(shape);
     }
     auto grad_a = kernels::mm(gu.t(), x).to(a.scalar_type());
-    auto grad_b = kernels::mm(g.t(), u).mul_(scale).to(b.scalar_type());
+    auto grad_b = kernels::mm(g.t(), u).to(b.scalar_type());
     return {grad_x, at::Tensor(), at::Tensor(), grad_a, grad_b, at::Tensor()};
   }
 };

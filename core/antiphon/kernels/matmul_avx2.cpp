@@ -1,0 +1,2 @@
+#define ANTIPHON_ISA avx2
+#include "matmul.inc"

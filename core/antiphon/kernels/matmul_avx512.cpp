@@ -1,0 +1,2 @@
+#define ANTIPHON_ISA avx512
+#include "matmul.inc"

@@ -1,0 +1,2 @@
+#define ANTIPHON_ISA baseline
+#include "matmul.inc"
