@@ -21,7 +21,8 @@ namespace antiphon::probe {
 config::Value toml(const json& request, const char* key) { return config::parse_toml(request.value(key, ""), key); }
 
 at::ScalarType dtype_of(const json& request) {
-  return request.value("dtype", "fp32") == "bf16" ? at::kBFloat16 : at::kFloat;
+  const auto name = request.value("dtype", "fp32");
+  return name == "bf16" ? at::kBFloat16 : name == "fp64" ? at::kDouble : at::kFloat;
 }
 
 void write_outputs(const json& request, NamedTensors tensors) {
@@ -52,13 +53,14 @@ std::unique_ptr<Interface> build(const char* kind, const json& request, Extra...
   return component;
 }
 
-// Trainable in fp32; a frozen copy in the number format asked for otherwise.
+// Trainable in fp32 and fp64; a frozen copy in the number format asked for otherwise.
 void load(Module& module, const NameMap& names, const json& request) {
   const auto dtype = dtype_of(request);
-  module.set_requires_grad(dtype == at::kFloat);
+  module.set_requires_grad(dtype != at::kBFloat16);
   weights::LoadOptions options;
   options.frozen_dtype = dtype;
   weights::load_parameters(module, weights::Checkpoint(request.at("weights").get<std::string>()), names, options);
+  if (dtype == at::kDouble) module.to(at::kCPU, dtype);
 }
 
 json as_json(const TokenGrid& grid) { return {grid.rows, grid.columns}; }
@@ -77,7 +79,7 @@ void run_module(const json& request, Module& module, const NameMap& names, const
   const auto y = forward(x);
   NamedTensors out{{"y", y}};
   if (backward) {
-    torch::autograd::backward({y}, {file.tensor("grad")});
+    torch::autograd::backward({y}, {file.tensor("grad").to(y.scalar_type())});
     out.emplace_back("grad_x", x.grad());
     const at::NoGradGuard frozen;
     out.emplace_back("y_frozen", forward(x));
