@@ -62,7 +62,7 @@ def limits_text(cases):
     limits = {}
     for case in cases:
         limits.setdefault(case.get("limit"), []).append(case)
-    words = [f"{len(limits[limit])} to {limit:.0e}".replace("e-0", "e-") + (f" ({', '.join(case['case'] for case in limits[limit])})" if limit > 1e-5 else "")
+    words = [f"{len(limits[limit])} to {limit:.0e}".replace("e-0", "e-") + (f" ({', '.join(case['case'] for case in limits[limit])})" if limit > 1e-5 else " (in fp64)" if limit < 1e-8 else "")
              for limit in sorted(limit for limit in limits if limit)]
     return f"{sum('tensors' in case for case in cases)} compare tensors, {sum(case.get('tensors', 0) for case in cases)} in all, in units of the largest value of each, in fp32: " \
            f"{', '.join(words)}; {len(limits.get(None, []))} are of another kind: equal ids, places and names, refusals, or a distance from exact values beside the reference's own (bf16)."

@@ -11,6 +11,7 @@
 #include <antiphon/plugin/registry.h>
 #include <common/command.h>
 #include <inspect/facts.h>
+#include <inspect/list.h>
 #include <inspect/print_options.h>
 
 namespace antiphon::apps {
@@ -22,37 +23,6 @@ struct InspectFlags {
   std::string name;
   bool json = false;
 };
-
-Value summary(const plugin::Description& found) {
-  Value::Array provides, reads;
-  for (const auto& item : found.provides) provides.emplace_back(item);
-  for (const auto& item : found.reads) reads.emplace_back(item);
-  return Value::Table{{"name", found.name}, {"version", found.version},    {"provides", provides},    {"reads", reads},
-                      {"doc", found.doc},   {"file", found.file.string()}, {"refusal", found.refusal}};
-}
-
-// Reads the sidecars: no plugin is loaded for a list.
-int list(bool json) {
-  const auto all = plugin::discover();
-  if (json) {
-    Value::Array items;
-    for (const auto& found : all) items.push_back(summary(found));
-    fmt::print("{}\n", config::to_json(items));
-    return 0;
-  }
-  fmt::print("{:<16} {:<8} {:<28} {}\n", "PLUGIN", "VERSION", "PROVIDES", "WHAT IT IS");
-  for (const auto& found : all) {
-    if (found.refusal.empty())
-      fmt::print("{:<16} {:<8} {:<28} {}\n", shown(found.name), shown(found.version), join(found.provides, ", "),
-                 shown(found.doc, kWordsLetters));
-    else
-      fmt::print("{:<16} refused: {}\n", shown(found.name), found.refusal);
-  }
-  if (all.empty())
-    log::info("no plugin was found; `antiphon doctor` shows where it looks, ANTIPHON_PLUGIN_PATH adds folders");
-  log::info("`antiphon inspect NAME` shows the options of one, `antiphon inspect config` those of a whole file");
-  return 0;
-}
 
 // The components that a name means: all of the plugin of that name, or those so called.
 std::vector<const plugin::Entry*> entries_of(const std::string& name) {
@@ -126,7 +96,7 @@ void add_inspect(CLI::App& program, Action& action) {
   command->add_flag("--json", flags->json,
                     "print JSON: a list of plugins, of components with their options, or of keys");
   command->callback([flags, &action] {
-    action = [flags] { return flags->name.empty() ? list(flags->json) : show(flags->name, flags->json); };
+    action = [flags] { return flags->name.empty() ? list_plugins(flags->json) : show(flags->name, flags->json); };
   });
 }
 

@@ -13,13 +13,13 @@
 
 namespace {
 
-// The program's path, relative to where this file is.
-std::string program() {
+// The path of what lies at `place`, relative to this file.
+std::string beside(const char* place) {
   char self[4096];
   const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
   if (length <= 0) return {};
   const std::string path(self, static_cast<size_t>(length));
-  return path.substr(0, path.rfind('/') + 1) + ANTIPHON_PROGRAM;
+  return path.substr(0, path.rfind('/') + 1) + place;
 }
 
 // The file that holds the answer: "train --help" is in train--help; "" if no help is asked for.
@@ -49,14 +49,20 @@ bool print_kept(const std::string& program, const std::string& name) {
   return read && std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
 }
 
+// The list of plugins is read from files beside them.
+bool lists_plugins(int argc, char** argv) {
+  return (argc == 2 || (argc == 3 && std::strcmp(argv[2], "--json") == 0)) && std::strcmp(argv[1], "inspect") == 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto path = program();
+  const auto path = beside(ANTIPHON_PROGRAM);
   if (argc == 2 && std::strcmp(argv[1], "--version") == 0 && std::puts("antiphon " ANTIPHON_VERSION) >= 0 &&
       std::fflush(stdout) == 0)
     return 0;
   if (const auto name = help_name(argc, argv); !name.empty() && print_kept(path, name)) return 0;
+  if (lists_plugins(argc, argv)) execv(beside(ANTIPHON_LISTER).c_str(), argv);
   antiphon::early::settle_openmp();
   execv(path.c_str(), argv);
   std::fprintf(stderr, "error: cannot start %s: %s\n  fix: install Antiphon again, all of it\n", path.c_str(),

@@ -116,8 +116,19 @@ class Help(Case):
         self.assertIn("Usage: antiphon train ", run("train", "-h")[1])
         self.assertEqual(run("train", "x", "--hlep")[0], CONFIG)
 
-    def test_help_and_version_load_no_libtorch(self):
-        for words in ["--help", "--version"]:
+    def test_list_of_plugins_is_the_program_s_own(self):
+        whole = Path(PROGRAM).parents[1] / "libexec" / "antiphon" / "antiphon"
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "broken.so").write_text("no library")
+            for words in [["inspect"], ["inspect", "--json"]]:
+                for env in [{}, {"ANTIPHON_PLUGIN_PATH": folder}]:
+                    own = subprocess.run([whole, *words], capture_output=True, text=True, env={**os.environ, **env})
+                    light = subprocess.run([PROGRAM, *words], capture_output=True, text=True, env={**os.environ, **env})
+                    self.assertEqual((own.returncode, own.stdout, own.stderr), (light.returncode, light.stdout, light.stderr))
+                    self.assertEqual("broken" in light.stdout, bool(env))
+
+    def test_help_version_and_list_load_no_libtorch(self):
+        for words in ["--help", "--version", "inspect"]:
             spent = []
             for _ in range(5):
                 before = resource.getrusage(resource.RUSAGE_CHILDREN)
