@@ -1,25 +1,9 @@
-# The fuzz target of tokenizer files: no LibTorch, so that sanitizers see all of it.
+# The fuzz target of tokenizer files.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(TOKENIZER_LIBRARIES REQUIRED IMPORTED_TARGET libpcre2-8 icu-uc)
 foreach(name added_tokens bpe byte_alphabet data_guard json_fields llama_tokenizer normalizer pattern pattern_field pattern_translate pre_tokenizer
              token_spelling tokenizer tokenizer_load unicode)
-  list(APPEND tokenizer_fuzz_sources ${CMAKE_SOURCE_DIR}/core/antiphon/text/${name}.cpp)
+  list(APPEND tokenizer_sources text/${name})
 endforeach()
-foreach(name error files json paths shown strings)
-  list(APPEND tokenizer_fuzz_sources ${CMAKE_SOURCE_DIR}/core/antiphon/base/${name}.cpp)
-endforeach()
-function(antiphon_tokenizer_fuzz TARGET SANITIZERS)
-  add_executable(${TARGET} fuzz/tokenizer_fuzz.cpp ${tokenizer_fuzz_sources} ${ARGN})
-  target_include_directories(${TARGET} PRIVATE ${CMAKE_SOURCE_DIR}/core)
-  target_include_directories(${TARGET} SYSTEM PRIVATE ${ANTIPHON_TORCH_ROOT}/include)
-  target_link_libraries(${TARGET} PRIVATE PkgConfig::TOKENIZER_LIBRARIES)
-  target_compile_definitions(${TARGET} PRIVATE FMT_HEADER_ONLY=1)
-  target_compile_options(${TARGET} PRIVATE -g -O1 -fsanitize=${SANITIZERS} -fno-sanitize-recover=all)
-  target_link_options(${TARGET} PRIVATE -fsanitize=${SANITIZERS})
-endfunction()
-antiphon_tokenizer_fuzz(tokenizer_replay address,undefined fuzz/replay.cpp)
-add_test(NAME "fuzz: tokenizer corpus" COMMAND tokenizer_replay ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/tokenizer)
-# clang++ only: build/bin/tokenizer_fuzz tests/fuzz/corpus/tokenizer -max_total_time=60
-if(ANTIPHON_FUZZ)
-  antiphon_tokenizer_fuzz(tokenizer_fuzz fuzzer,address,undefined)
-endif()
+antiphon_fuzz(tokenizer CORPUS fuzz/corpus/tokenizer LIBS PkgConfig::TOKENIZER_LIBRARIES
+  SOURCES ${tokenizer_sources} base/error base/files base/json base/paths base/shown base/strings)

@@ -1,0 +1,28 @@
+# antiphon_fuzz(NAME CORPUS folder… SOURCES core/antiphon files without .cpp… [LIBS library…])
+#
+# tests/fuzz/NAME_fuzz.cpp over these files alone, without LibTorch, so that sanitizers see all of it. The test "fuzz: NAME corpus"
+# replays the folders. With -DANTIPHON_FUZZ=ON, clang++ only: build/bin/NAME_fuzz tests/fuzz/corpus/NAME -max_total_time=60
+function(antiphon_fuzz_program TARGET SANITIZERS)
+  cmake_parse_arguments(F "" "" "SOURCES;LIBS" ${ARGN})
+  add_executable(${TARGET} ${F_SOURCES})
+  target_include_directories(${TARGET} PRIVATE ${CMAKE_SOURCE_DIR}/core)
+  target_include_directories(${TARGET} SYSTEM PRIVATE ${ANTIPHON_TORCH_ROOT}/include)
+  target_link_libraries(${TARGET} PRIVATE ${F_LIBS})
+  target_compile_definitions(${TARGET} PRIVATE FMT_HEADER_ONLY=1)
+  target_compile_options(${TARGET} PRIVATE -g -O1 -fsanitize=${SANITIZERS} -fno-sanitize-recover=all)
+  target_link_options(${TARGET} PRIVATE -fsanitize=${SANITIZERS})
+endfunction()
+
+function(antiphon_fuzz NAME)
+  cmake_parse_arguments(F "" "" "CORPUS;SOURCES;LIBS" ${ARGN})
+  list(TRANSFORM F_SOURCES PREPEND ${CMAKE_SOURCE_DIR}/core/antiphon/)
+  list(TRANSFORM F_SOURCES APPEND .cpp)
+  list(APPEND F_SOURCES ${CMAKE_SOURCE_DIR}/tests/fuzz/${NAME}_fuzz.cpp)
+  antiphon_fuzz_program(${NAME}_replay address,undefined SOURCES ${F_SOURCES} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.cpp LIBS ${F_LIBS})
+  list(TRANSFORM F_CORPUS PREPEND ${CMAKE_SOURCE_DIR}/tests/)
+  string(REPLACE "_" " " words ${NAME})
+  add_test(NAME "fuzz: ${words} corpus" COMMAND ${NAME}_replay ${F_CORPUS})
+  if(ANTIPHON_FUZZ)
+    antiphon_fuzz_program(${NAME}_fuzz fuzzer,address,undefined SOURCES ${F_SOURCES} LIBS ${F_LIBS})
+  endif()
+endfunction()
