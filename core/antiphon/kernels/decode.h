@@ -50,7 +50,8 @@ struct DecodeKernels {
   // y [in, out], the transposed: columns [begin, end), rows of a quantised matrix; multiples of kPanel.
   void (*unpack)(const Matrix& matrix, T* y, int64_t begin, int64_t end);
   // Rows [begin, end), multiples of kPanel, of a weight [out, in], quantised into values and scales. int8: the scale
-  // spans the group's largest value. int4: the one of eight, down to 0.72 of that, with the least squared error.
+  // spans the group's largest value. int4: of eight, which make of it 7 or -8 or up to a seventh more, the one with the least
+  // squared error, weighted by the number's size and its row's (as llama.cpp weights, ggml-quants.c).
   void (*pack)(const T* weight, int64_t in, WeightFormat format, uint8_t* values, uint16_t* scales, int64_t begin,
                int64_t end);
 };
