@@ -1,13 +1,17 @@
 # Runs of the whole program on tiny models: killed, stopped, fed with damage (tests/faults), and end to end (tests/e2e).
 if(ANTIPHON_FFMPEG AND EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
   file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/faults/*_test.py ${CMAKE_CURRENT_SOURCE_DIR}/e2e/*_test.py)
+  add_library(fault_shim MODULE faults/fault_shim.cpp)  # preloaded into the program
   foreach(script ${scripts})
     cmake_path(GET script PARENT_PATH group)
     cmake_path(GET group FILENAME group)
     cmake_path(GET script STEM name)
     string(REGEX REPLACE "_test$" "" name ${name})
     add_test(NAME "${group}: ${name}" COMMAND ${CMAKE_SOURCE_DIR}/.venv/bin/python ${script})
-    set_tests_properties("${group}: ${name}" PROPERTIES ENVIRONMENT "ANTIPHON=$<TARGET_FILE:antiphon_program>" TIMEOUT 300)
+    set_tests_properties("${group}: ${name}" PROPERTIES ENVIRONMENT "ANTIPHON=$<TARGET_FILE:antiphon_program>;FAULT_SHIM=$<TARGET_FILE:fault_shim>" TIMEOUT 300)
+  endforeach()
+  foreach(name kill_points process resume stop run_folder)
+    set_tests_properties("faults: ${name}" PROPERTIES TIMEOUT 3600)  # the long form, with ANTIPHON_LONG=1
   endforeach()
   set_tests_properties("e2e: report_page" PROPERTIES SKIP_RETURN_CODE 77)  # without Chromium
 endif()

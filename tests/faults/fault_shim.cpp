@@ -1,0 +1,154 @@
+// Preloaded into the program by tests/faults: counts what it does to files below a folder, and at the k-th such call
+// kills the process or lets the call fail.
+//   FAULT_BELOW   the folder; nothing is counted without it
+//   FAULT_CALL    counts only calls of this name
+//   FAULT_AT      k, from 1 on
+//   FAULT_MODE    kill, EIO, ENOSPC or EINTR; with a plus (ENOSPC+) every later call that could need space fails, too
+//   FAULT_REPORT  file that takes how many calls there were
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+struct Plan {
+  const char* below = std::getenv("FAULT_BELOW");
+  const char* mode = std::getenv("FAULT_MODE");
+  const char* call = std::getenv("FAULT_CALL");
+  const char* report = std::getenv("FAULT_REPORT");
+  long at = std::getenv("FAULT_AT") ? std::atol(std::getenv("FAULT_AT")) : 0;
+};
+
+const Plan& plan() {
+  static const Plan* plan = new Plan;
+  return *plan;
+}
+
+std::atomic<long> calls{0};
+
+// After each call, since the program may end without running destructors.
+void report_count(long count) {
+  if (!plan().report) return;
+  static const long fd = syscall(SYS_openat, AT_FDCWD, plan().report, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  char text[32];
+  const int size = std::snprintf(text, sizeof text, "%12ld", count);
+  if (syscall(SYS_pwrite64, fd, text, size, 0) != size) std::abort();
+}
+
+bool below(const char* path) {
+  return plan().below && path && std::strncmp(path, plan().below, std::strlen(plan().below)) == 0;
+}
+
+bool below(int fd) {
+  char link[64], path[PATH_MAX];
+  std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  const auto size = readlink(link, path, sizeof path - 1);
+  path[size > 0 ? size : 0] = 0;
+  return below(path);
+}
+
+// Whether the call is to fail, with errno set. `takes_space`: a full disk would refuse it.
+bool fails(const char* call, bool takes_space) {
+  if (plan().call && std::strcmp(plan().call, call) != 0) return false;
+  const long k = ++calls;
+  report_count(k);
+  const char* mode = plan().mode;
+  if (!mode || plan().at == 0 || k < plan().at) return false;
+  const bool later = std::strchr(mode, '+') && takes_space;
+  if (k != plan().at && !later) return false;
+  if (std::strcmp(mode, "kill") == 0) {
+    syscall(SYS_kill, getpid(), SIGKILL);
+    for (;;) pause();
+  }
+  errno = std::strncmp(mode, "ENOSPC", 6) == 0 ? ENOSPC : std::strcmp(mode, "EINTR") == 0 ? EINTR : EIO;
+  return true;
+}
+
+template <class F>
+F* next(const char* name) {
+  return reinterpret_cast<F*>(dlsym(RTLD_NEXT, name));
+}
+
+template <class Open>
+int opened(const char* name, const char* path, int flags, va_list more) {
+  static Open* real = next<Open>(name);
+  const int mode = flags & O_CREAT ? va_arg(more, int) : 0;
+  const bool writes = (flags & O_CREAT) || (flags & O_ACCMODE) != O_RDONLY;
+  return writes && below(path) && fails(name, true) ? -1 : real(path, flags, mode);
+}
+
+}  // namespace
+
+extern "C" {
+
+ssize_t write(int fd, const void* bytes, size_t count) {
+  static auto* real = next<decltype(write)>("write");
+  return fd > 2 && below(fd) && fails("write", true) ? -1 : real(fd, bytes, count);
+}
+ssize_t writev(int fd, const iovec* parts, int count) {
+  static auto* real = next<decltype(writev)>("writev");
+  return fd > 2 && below(fd) && fails("writev", true) ? -1 : real(fd, parts, count);
+}
+int fsync(int fd) {
+  static auto* real = next<decltype(fsync)>("fsync");
+  return below(fd) && fails("fsync", false) ? -1 : real(fd);
+}
+int ftruncate(int fd, off_t size) noexcept {
+  static auto* real = next<int(int, off_t)>("ftruncate");
+  return below(fd) && fails("ftruncate", false) ? -1 : real(fd, size);
+}
+int rename(const char* from, const char* to) noexcept {
+  static auto* real = next<int(const char*, const char*)>("rename");
+  return below(from) && fails("rename", false) ? -1 : real(from, to);
+}
+int unlink(const char* path) noexcept {
+  static auto* real = next<int(const char*)>("unlink");
+  return below(path) && fails("unlink", false) ? -1 : real(path);
+}
+int remove(const char* path) noexcept {
+  static auto* real = next<int(const char*)>("remove");
+  return below(path) && fails("remove", false) ? -1 : real(path);
+}
+int unlinkat(int folder, const char* path, int flags) noexcept {
+  static auto* real = next<int(int, const char*, int)>("unlinkat");
+  const bool counts = path[0] == '/' ? below(path) : below(folder);
+  return counts && fails("unlinkat", false) ? -1 : real(folder, path, flags);
+}
+int mkdir(const char* path, mode_t mode) noexcept {
+  static auto* real = next<int(const char*, mode_t)>("mkdir");
+  return below(path) && fails("mkdir", true) ? -1 : real(path, mode);
+}
+int open(const char* path, int flags, ...) {
+  va_list more;
+  va_start(more, flags);
+  const int fd = opened<int(const char*, int, ...)>("open", path, flags, more);
+  va_end(more);
+  return fd;
+}
+int open64(const char* path, int flags, ...) {
+  va_list more;
+  va_start(more, flags);
+  const int fd = opened<int(const char*, int, ...)>("open64", path, flags, more);
+  va_end(more);
+  return fd;
+}
+FILE* fopen(const char* path, const char* mode) {
+  static auto* real = next<FILE*(const char*, const char*)>("fopen");
+  return std::strpbrk(mode, "wa+") && below(path) && fails("fopen", true) ? nullptr : real(path, mode);
+}
+FILE* fopen64(const char* path, const char* mode) {
+  static auto* real = next<FILE*(const char*, const char*)>("fopen64");
+  return std::strpbrk(mode, "wa+") && below(path) && fails("fopen64", true) ? nullptr : real(path, mode);
+}
+}
