@@ -21,7 +21,7 @@ def pace(run, fewest):
     minutes = math.ceil(SPARE * (clock["elapsed"] + max(0, fewest - taken) * seconds) / 60)
     fitting = clock["planned_steps"]
     return (f"a step takes {seconds:.1f} s here: {fitting} step{'s' * (fitting != 1)} would fit into {clock['limit'] / 60:g} minutes, and fewer than "
-            f"{fewest} teach it too little. Instead: pictures only, with a quarter of the work at a step "
+            f"{fewest} teach it too little. Instead: pictures only, with a quarter of the tokens at a step "
             f"(configs/recipes/stamps_small.toml). `./dev demo --minutes {minutes}` keeps the whole recipe")
 
 
