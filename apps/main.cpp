@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <sstream>
-#include <system_error>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
@@ -12,6 +11,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/early/stop_signals.h>
 #include <common/command.h>
 #include <common/outcome.h>
 
@@ -71,24 +71,15 @@ void keep_help(CLI::App& program, const CLI::App& of, const std::filesystem::pat
   }
 }
 
-// What would end a command by the message of a library.
-void check_surroundings() {
-  apps::check_thread_variables();
-  std::error_code error;
-  const auto here = std::filesystem::current_path(error);
-  if (here.empty())
-    fail(ErrorKind::config, "the working directory cannot be used: " + error.message(),
-         "change into one that is there");
-}
-
 int run(CLI::App& program, const apps::Action& action, int argc, char** argv, const bool& debug) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return apps::report_usage(program, error, argc, argv);
   }
+  early::release_stop_signals();  // the launcher held them; a command that takes them has its handlers now
   if (debug) log::set_level(log::Level::debug);
-  check_surroundings();
+  apps::check_thread_variables();
   return action();
 }
 

@@ -1,13 +1,15 @@
 // `antiphon` as it is called: answers --help and --version from what the build kept, else makes the settings that must
-// stand before the OpenMP library is loaded, and becomes the program. It links neither LibTorch nor libantiphon, so
-// this takes about a millisecond.
+// stand before the OpenMP library is loaded, refuses what loading would fail at, and becomes the program. It links
+// neither LibTorch nor libantiphon, so this takes about a millisecond.
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <antiphon/early/settings.h>
+#include <antiphon/early/stop_signals.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -54,18 +56,41 @@ bool lists_plugins(int argc, char** argv) {
   return (argc == 2 || (argc == 3 && std::strcmp(argv[2], "--json") == 0)) && std::strcmp(argv[1], "inspect") == 0;
 }
 
+// A training that is asked to stop ends with the exit code for it, so signals that come while its libraries are loaded
+// wait for its handlers. Any word may be the command's name, since options may stand before it; the program lets the
+// signals through, whatever it does.
+bool may_train(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i)
+    if (std::strcmp(argv[i], "train") == 0) return true;
+  return false;
+}
+
+// oneMKL, as it is loaded, ends a process that has none.
+bool has_working_directory() {
+  char* here = getcwd(nullptr, 0);
+  const bool found = here != nullptr;
+  std::free(here);
+  return found;
+}
+
+int refuse(const std::string& what, const char* fix, int code) {
+  std::fprintf(stderr, "error: %s: %s\n  fix: %s\n", what.c_str(), std::strerror(errno), fix);
+  return code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (may_train(argc, argv)) antiphon::early::hold_stop_signals();
   const auto path = beside(ANTIPHON_PROGRAM);
   if (argc == 2 && std::strcmp(argv[1], "--version") == 0 && std::puts("antiphon " ANTIPHON_VERSION) >= 0 &&
       std::fflush(stdout) == 0)
     return 0;
   if (const auto name = help_name(argc, argv); !name.empty() && print_kept(path, name)) return 0;
+  if (!has_working_directory())
+    return refuse("config error: the working directory cannot be used", "change into one that is there", 2);
   if (lists_plugins(argc, argv)) execv(beside(ANTIPHON_LISTER).c_str(), argv);
   antiphon::early::settle_openmp();
   execv(path.c_str(), argv);
-  std::fprintf(stderr, "error: cannot start %s: %s\n  fix: install Antiphon again, all of it\n", path.c_str(),
-               std::strerror(errno));
-  return 1;
+  return refuse("cannot start " + path, "install Antiphon again, all of it", 1);
 }

@@ -18,6 +18,9 @@
 namespace antiphon::apps {
 namespace {
 
+// The exit code of a run that stopped since fewer than train.min_steps fit; no error, so no ErrorKind.
+constexpr int kTooFewSteps = 8;
+
 struct TrainFlags {
   SessionFlags session;
   ProfileFlags profile;
@@ -97,7 +100,7 @@ int run(const TrainFlags& flags) {
   folder.open_logs(step);
   const auto profiler = open_profiler(flags.profile, session, folder.path() / "profile");
   trainer.set_profiler(profiler.get());
-  trainer.run();
+  if (trainer.run() == train::RunEnd::too_few_steps) return kTooFewSteps;
   export_parts(session, folder.path());
   return 0;
 }

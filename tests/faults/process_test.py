@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,6 +111,50 @@ class Signals(Case):
             _, text = process.communicate(timeout=60)
             self.assertEqual(process.returncode, 75, text)
 
+    def test_the_launcher_puts_signals_off(self):
+        """What stands in the program's place says which signals it was started with put off."""
+        home = self.folder / "launched"
+        for folder in ["bin", "libexec/antiphon"]:
+            (home / folder).mkdir(parents=True)
+        shutil.copy(Path(PROGRAM).resolve(), home / "bin" / "antiphon")
+        program = home / "libexec" / "antiphon" / "antiphon"
+        program.write_text("#!/bin/sh\nexec grep SigBlk /proc/self/status\n")
+        program.chmod(0o755)
+        stops = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGQUIT]
+        for words, held in [(["train", "a.toml"], stops), (["--debug", "train"], stops), (["eval", "a.toml"], [])]:
+            done = subprocess.run([home / "bin" / "antiphon", *words], capture_output=True, text=True, timeout=60)
+            self.assertEqual(int(done.stdout.split()[1], 16), sum(1 << (number - 1) for number in held), words)
+
+    def wait_until_held(self, process, number):
+        """Until the process has put the signal off or handles it: from its first millisecond on."""
+        bit, end = 1 << (number - 1), time.monotonic() + 60
+        while True:
+            self.assertIsNone(process.poll())
+            masks = re.findall(r"Sig(?:Blk|Cgt):\s*([0-9a-f]+)", Path(f"/proc/{process.pid}/status").read_text())
+            if any(int(mask, 16) & bit for mask in masks):
+                return
+            self.assertLess(time.monotonic(), end, "the signal would end the process by the system's default")
+
+    def test_while_libraries_are_loaded(self):
+        """Before the program's first line, and at any moment after it."""
+        for number, delay in [(signal.SIGTERM, ms / 1000) for ms in [0, 1, 3, 10, 20, 40, 60, 80, 100, 130, 160, 200, 250, 300]] + [(signal.SIGINT, 0), (signal.SIGUSR1, 0), (signal.SIGHUP, 0.02)]:
+            with self.subTest(number=number, delay=delay):
+                process = self.start_run(self.folder / f"early_{number}_{delay}")
+                self.wait_until_held(process, number)
+                time.sleep(delay)
+                process.send_signal(number)
+                _, text = process.communicate(timeout=60)
+                self.assertEqual(process.returncode, 75, text)
+
+    def test_other_commands_end_by_the_signal(self):
+        """Also where a word of theirs is `train`, for which the start of the program puts signals off."""
+        for words in [["chat", self.config], ["chat", self.config, "--history", "train"]]:
+            process = subprocess.Popen([PROGRAM, *map(str, words)], cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            process.stderr.readline()
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+            self.assertEqual(process.returncode, -signal.SIGTERM)
+
     def test_while_data_are_gathered(self):
         """Every step takes all of a large budget, a sample at a time."""
         run = self.folder / "gathering"
@@ -142,6 +187,15 @@ class Signals(Case):
 
 
 class Surroundings(Case):
+    def test_a_working_directory_that_is_gone(self):
+        for words in [["validate", self.config], ["train", self.config], ["doctor"], ["inspect"]]:
+            gone = self.folder / "gone"
+            gone.mkdir()
+            text = f'cd "{gone}" && rmdir "{gone}" && exec "$@"'
+            done = subprocess.run(["sh", "-c", text, "sh", PROGRAM, *map(str, words)], capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), words)
+            self.assertEqual(done.stderr, "error: config error: the working directory cannot be used: No such file or directory\n  fix: change into one that is there\n")
+
     def test_numbers_without_bound(self):
         for args, words in [(sets(train__tokens_per_batch=2**63 - 1), "tokens_per_batch"), (sets(train__accumulate=10**9), "accumulate"), (sets(train__steps=2**62), "steps")]:
             self.assertIn(words, self.train(self.folder / "unbounded", *args, code=2).stderr)

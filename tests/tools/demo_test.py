@@ -21,6 +21,7 @@ import convert_whisper  # noqa: E402
 import ctranslate2_file  # noqa: E402
 import fetch  # noqa: E402
 import manifests  # noqa: E402
+import pace  # noqa: E402
 import prepare  # noqa: E402
 import prompts  # noqa: E402
 import safetensors_file  # noqa: E402
@@ -414,6 +415,26 @@ class PrepareTest(TreeTest):
         with mock.patch.object(prepare, "NEEDED_GIGABYTES", 10 ** 9):
             with self.assertRaisesRegex(common.DemoError, "GB free"):
                 prepare.prepare(self.places)
+
+
+class PaceTest(TreeTest):
+    def checkpoint(self, step, **clock):
+        folder = self.root / f"checkpoints/step_{step}"
+        folder.mkdir(parents=True)
+        (folder / "progress.json").write_text(json.dumps({"step": step, "clock": clock}))
+
+    def test_the_newest_checkpoint_counts(self):
+        self.checkpoint(3, elapsed=40, first_step=20, planned_steps=56, limit=570)
+        (self.root / "checkpoints/step_4.tmp-1").mkdir()
+        line = pace.pace(self.root, 100)
+        self.assertIn("a step takes 10.0 s here: 56 steps would fit into 9.5 minutes", line)
+        self.assertIn("--minutes 19`", line)
+        self.checkpoint(20, elapsed=240, first_step=50, planned_steps=53, limit=570)
+        self.assertIn("--minutes 20`", pace.pace(self.root, 100))
+
+    def test_one_step_alone(self):
+        self.checkpoint(1, elapsed=600, first_step=600, planned_steps=1, limit=570)
+        self.assertIn("a step takes 600.0 s here: 1 step would fit into 9.5 minutes", pace.pace(self.root, 100))
 
 
 if __name__ == "__main__":

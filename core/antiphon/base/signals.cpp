@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/early/stop_signals.h>
 
 #include <atomic>
 #include <csignal>
@@ -19,9 +20,11 @@ void on_signal(int signal) {
   if (!requested.compare_exchange_strong(none, signal) && signal != SIGHUP) _exit(128 + signal);
 }
 
-bool ignored(int signal) {
+// nohup's choice.
+bool stays_ignored(int signal) {
   struct sigaction before {};
-  return sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
+  return (signal == SIGHUP || signal == SIGQUIT) && sigaction(signal, nullptr, &before) == 0 &&
+         before.sa_handler == SIG_IGN;
 }
 
 }  // namespace
@@ -31,9 +34,8 @@ void install_stop_signals() {
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
-  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
-  for (const int signal : {SIGHUP, SIGQUIT})
-    if (!ignored(signal)) sigaction(signal, &action, nullptr);
+  for (const int signal : early::kStopSignals)
+    if (!stays_ignored(signal)) sigaction(signal, &action, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is then an error of the write, with a name
 }

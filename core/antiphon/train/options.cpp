@@ -50,6 +50,10 @@ const config::Table<TrainOptions>& train_table() {
                  "number; "
                  "0: no limit",
                  {.min = 0})
+          .field("min_steps", &O::min_steps,
+                 "with max_minutes: where the first steps show that fewer fit, the run stops there, with a checkpoint "
+                 "and exit code 8; 0: never",
+                 {.min = 0, .max = static_cast<double>(kMaxSteps)})
           .field("tokens_per_batch", &O::tokens_per_batch, "budget of one packed batch, media included",
                  {.min = 16, .max = 1 << 24})
           .field("accumulate", &O::accumulate,

@@ -29,7 +29,7 @@ constexpr int64_t kMaxSteps = 1'000'000'000;  // of a run
 
 struct TrainOptions {
   std::string output;
-  int64_t steps = 1000;
+  int64_t steps = 1000, min_steps = 0;
   double max_minutes = 0;
   int64_t tokens_per_batch = 2048, accumulate = 1;
   OptimizerOptions optimizer;

@@ -1,6 +1,7 @@
 #include <antiphon/train/run_length.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace antiphon::train {
 namespace {
@@ -8,6 +9,7 @@ namespace {
 // Enough to tell the speed: three steps and 3 % of the time, or 10 % of the time if the steps are that slow.
 constexpr int64_t kMeasuredSteps = 3;
 constexpr double kMeasuredShare = 0.03, kSlowShare = 0.1;
+constexpr double kSpare = 1.1;
 
 }  // namespace
 
@@ -23,7 +25,7 @@ double RunLength::seconds_per_step(int64_t taken) const {
 
 bool RunLength::add(int64_t taken, double seconds) {
   if (taken == 1) first_seconds_ = seconds;
-  elapsed_seconds_ += seconds;
+  elapsed_seconds_ += seconds, last_seconds_ = seconds;
   if (limit_seconds_ <= 0 || planned_ > 0 || !measured(taken)) return false;
   const double fitting = std::max(0.0, limit_seconds_ - elapsed_seconds_) / std::max(seconds_per_step(taken), 1e-9);
   const auto left = static_cast<double>(std::max<int64_t>(0, max_steps_ - taken));
@@ -34,6 +36,11 @@ bool RunLength::add(int64_t taken, double seconds) {
 double RunLength::seconds_left(int64_t taken) const {
   const double by_steps = seconds_per_step(taken) * static_cast<double>(std::max<int64_t>(0, steps() - taken));
   return limit_seconds_ > 0 ? std::min(std::max(0.0, limit_seconds_ - elapsed_seconds_), by_steps) : by_steps;
+}
+
+int64_t RunLength::sufficient_minutes(int64_t taken) const {
+  const double more = seconds_per_step(taken) * static_cast<double>(std::max<int64_t>(0, min_steps_ - taken));
+  return static_cast<int64_t>(std::ceil(kSpare * (elapsed_seconds_ + more) / 60));
 }
 
 RunClock RunLength::state() const { return {elapsed_seconds_, first_seconds_, limit_seconds_, planned_, max_steps_}; }

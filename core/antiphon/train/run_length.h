@@ -1,5 +1,6 @@
 // How many optimizer steps a run takes.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 
 #include <antiphon/train/options.h>
@@ -18,7 +19,9 @@ struct RunClock {
 class RunLength {
  public:
   explicit RunLength(const TrainOptions& options)
-      : max_steps_(options.steps), limit_seconds_(options.max_minutes * 60) {}
+      : max_steps_(options.steps),
+        min_steps_(std::min(options.min_steps, options.steps)),
+        limit_seconds_(options.max_minutes * 60) {}
 
   // Counts the time of a step, the `taken`-th. True if it made the number of steps known; a checkpoint must then hold
   // it.
@@ -28,11 +31,18 @@ class RunLength {
   bool done(int64_t taken) const {
     return taken >= steps() || (limit_seconds_ > 0 && elapsed_seconds_ >= limit_seconds_);
   }
+  // The number is known, and below train.min_steps: what they would learn is not worth the time.
+  bool too_few() const { return planned_ > 0 && planned_ < min_steps_; }
+  // The last step alone took longer than the whole run may.
+  bool outlasted() const { return limit_seconds_ > 0 && last_seconds_ > limit_seconds_; }
   double elapsed_seconds() const { return elapsed_seconds_; }
+  double last_seconds() const { return last_seconds_; }
   double limit_seconds() const { return limit_seconds_; }
   double seconds_left(int64_t taken) const;
   // Without the first step, which prepares what later ones find.
   double seconds_per_step(int64_t taken) const;
+  // A train.max_minutes into which train.min_steps would fit, with a tenth to spare.
+  int64_t sufficient_minutes(int64_t taken) const;
 
   RunClock state() const;
   // What state() gave. If train.steps or train.max_minutes is another than then, the steps are planned anew.
@@ -40,8 +50,8 @@ class RunLength {
 
  private:
   bool measured(int64_t taken) const;
-  int64_t max_steps_, planned_ = 0;
-  double limit_seconds_, elapsed_seconds_ = 0, first_seconds_ = 0;
+  int64_t max_steps_, min_steps_, planned_ = 0;
+  double limit_seconds_, elapsed_seconds_ = 0, first_seconds_ = 0, last_seconds_ = 0;
 };
 
 }  // namespace antiphon::train

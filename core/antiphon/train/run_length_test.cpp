@@ -9,9 +9,9 @@ using Catch::Approx;
 
 namespace {
 
-RunLength of(int64_t steps, double minutes) {
+RunLength of(int64_t steps, double minutes, int64_t min_steps = 0) {
   TrainOptions options;
-  options.steps = steps;
+  options.steps = steps, options.min_steps = min_steps;
   options.max_minutes = minutes;
   return RunLength(options);
 }
@@ -60,6 +60,48 @@ TEST_CASE("run length: no more steps than configured, and none after the time") 
   CHECK(slower.add(1, 261));
   CHECK(slower.done(1));
   CHECK(slower.steps() == 1);
+}
+
+TEST_CASE("run length: fewer steps than are worth the time") {
+  auto slow = of(900, 9.5, 100);
+  CHECK_FALSE(slow.too_few());
+  CHECK(measure(slow, 20, 10) == 3);  // 40 s are more than 3 % of the time
+  CHECK(slow.steps() == 3 + 53);
+  CHECK(slow.too_few());
+  CHECK(slow.sufficient_minutes(3) == 19);  // 40 s and 97 steps of 10 s, and a tenth of both
+  auto again = of(900, 9.5, 100);
+  again.restore(slow.state());
+  CHECK(again.too_few());
+  auto longer = of(900, 19, 100);
+  longer.restore(slow.state());
+  CHECK(longer.add(4, 10));
+  CHECK_FALSE(longer.too_few());
+  auto short_run = of(5, 1, 100);  // no run is asked for more steps than it has
+  CHECK(measure(short_run, 1, 1) == 3);
+  CHECK_FALSE(short_run.too_few());
+}
+
+TEST_CASE("run length: a step longer than the whole time") {
+  auto length = of(900, 1);
+  length.add(1, 59);
+  CHECK_FALSE(length.outlasted());
+  length.add(2, 61);
+  CHECK(length.outlasted());
+  CHECK(length.seconds_left(2) == 0);
+  auto unbound = of(900, 0);
+  unbound.add(1, 1e9);
+  CHECK_FALSE(unbound.outlasted());
+}
+
+TEST_CASE("run length: what is left is never negative") {
+  for (const double first : {0.0, 1e-9, 1.0, 50.0, 1e9})
+    for (const double others : {0.0, 1e-9, 2.0, 1e9}) {
+      auto length = of(20, 1);
+      for (int64_t step = 1; step <= 25; ++step) {
+        length.add(step, step == 1 ? first : others);
+        CHECK(length.seconds_left(step) >= 0);
+      }
+    }
 }
 
 TEST_CASE("run length: a restored one keeps its number, whatever the clock says then") {

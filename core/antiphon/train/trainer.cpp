@@ -187,9 +187,9 @@ void Trainer::stop() {
        "start the same command with --resume to go on");
 }
 
-void Trainer::run() {
+RunEnd Trainer::run() {
   if (step_ + options_.checkpoint_every < options_.steps) writer_.prepare(content());
-  while (!length_.done(step_)) {
+  while (!length_.done(step_) && !length_.too_few()) {
     if (profiler_) profiler_->begin_step();
     const auto begin = Clock::now();
     const auto result = step_or_save();
@@ -205,9 +205,7 @@ void Trainer::run() {
   if (profiler_) profiler_->finish();
   finish_progress();
   save_last();
-  log::info(fmt::format("trained {} steps, {} tokens in {}; average loss {:.4f}; {} samples skipped", step_,
-                        human_count(static_cast<double>(trained_tokens_)), human_duration(length_.elapsed_seconds()),
-                        loss_average_, loader_.counts().bad));
+  return tell_of_end();
 }
 
 }  // namespace antiphon::train

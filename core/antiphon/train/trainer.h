@@ -21,6 +21,9 @@ struct StepResult {
   bool skipped = false;  // the gradient was not finite
 };
 
+// too_few_steps: they would not have fitted into train.max_minutes.
+enum class RunEnd { trained, too_few_steps };
+
 class Trainer {
  public:
   // All must outlive it. Seeds the generators that dropout draws from.
@@ -31,9 +34,10 @@ class Trainer {
   int64_t resume();
   // Records steps of run(); nullptr: none. Must outlive it.
   void set_profiler(profile::Profiler* profiler) { profiler_ = profiler; }
-  // Trains to the end, or until a signal: then writes a checkpoint and throws Error(preempted). Returns and throws when
-  // the checkpoint is on the disk; so does the destructor.
-  void run();
+  // Trains to the end, or until the first steps show that fewer than train.min_steps fit, or until a signal: then
+  // writes a checkpoint and throws Error(preempted). Returns and throws when the checkpoint is on the disk; so does the
+  // destructor.
+  RunEnd run();
 
  private:
   StepResult step();
@@ -44,6 +48,8 @@ class Trainer {
   void update(StepResult& result, const std::vector<std::string>& samples);
   void after_step(const StepResult& result, double seconds);
   bool count_time(double seconds);
+  RunEnd tell_of_end() const;
+  void tell_of_time() const;
   void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
   checkpoint::CheckpointContent content();
   void save_last();

@@ -1,0 +1,42 @@
+// What a run says when it ends.
+#include <fmt/format.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/train/trainer.h>
+
+namespace antiphon::train {
+
+// What the clock did to the run, where it did something.
+void Trainer::tell_of_time() const {
+  const auto limit = human_duration(length_.limit_seconds());
+  if (length_.outlasted())
+    log::warning(
+        fmt::format("step {} alone took {}, more than the {} that train.max_minutes gives to all: the run ends here, "
+                    "with its checkpoint\n  fix: raise train.max_minutes and go on with --resume, or lower "
+                    "train.tokens_per_batch",
+                    step_, human_duration(length_.last_seconds()), limit));
+  else if (step_ < length_.steps())
+    log::warning(
+        fmt::format("the {} of train.max_minutes are over after {} of {} steps\n  fix: raise "
+                    "train.max_minutes and go on with --resume",
+                    limit, step_, length_.steps()));
+}
+
+RunEnd Trainer::tell_of_end() const {
+  if (length_.too_few()) {
+    log::warning(
+        fmt::format("{} steps are fewer than train.min_steps = {}: the run stops after step {}, with a "
+                    "checkpoint\n  fix: go on with --resume and train.max_minutes = {}, or lower "
+                    "train.min_steps; or train less at a step (train.tokens_per_batch)",
+                    length_.steps(), options_.min_steps, step_, length_.sufficient_minutes(step_)));
+    return RunEnd::too_few_steps;
+  }
+  tell_of_time();
+  log::info(fmt::format("trained {} steps, {} tokens in {}; average loss {:.4f}; {} samples skipped", step_,
+                        human_count(static_cast<double>(trained_tokens_)), human_duration(length_.elapsed_seconds()),
+                        loss_average_, loader_.counts().bad));
+  return RunEnd::trained;
+}
+
+}  // namespace antiphon::train
