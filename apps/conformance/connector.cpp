@@ -68,6 +68,19 @@ void batch_is_one_by_one(Connector& connector, const std::vector<TokenGrid>& gri
   }
 }
 
+// Outside of training no part depends on another.
+void all_is_each(Connector& connector, const std::vector<TokenGrid>& grids) {
+  c10::AutoGradMode no_grad(false);
+  std::vector<at::Tensor> parts;
+  for (const auto& grid : grids) parts.push_back(features(1, grid)[0]);
+  const auto arranged = connector.arrange_all(parts, grids);
+  expect(arranged.size() == parts.size(), "expected {} parts from arrange_all(), got {}", parts.size(),
+         arranged.size());
+  for (size_t i = 0; i < parts.size(); ++i)
+    expect_close(arranged[i], connector.arrange(parts[i].unsqueeze(0), grids[i])[0], 1e-4,
+                 fmt::format("a part of {} among others against alone", text(grids[i])));
+}
+
 void passes_gradient(Connector& connector, const TokenGrid& grid) {
   const auto x = features(1, grid).requires_grad_(true);
   connector.forward(x, grid).sum().backward();
@@ -89,6 +102,7 @@ void check_connector(Report& report, const Subject& subject) {
                     [&] { counts_hold(*connector, grids); }))
     return;
   report.check("forward: a batch of two is two of one", [&] { batch_is_one_by_one(*connector, grids); });
+  report.check("forward: arrange_all() of several grids is arrange() of each", [&] { all_is_each(*connector, grids); });
   report.check("gradient: reaches the input", [&] { passes_gradient(*connector, grids.front()); });
   check_network(report, [&]() -> Network {
     std::shared_ptr<Connector> fresh = build<Connector>(subject, shape);

@@ -16,7 +16,7 @@ SHRUNK = {
     "fastconformer": {"hidden_size": 16, "intermediate_size": 24, "num_layers": 2, "num_heads": 2, "subsampling_channels": 4},
     "conformer": {"hidden_size": 16, "num_heads": 2},
 }
-SECOND_STAGES = {"avlm_8b_finetune": 2, "llava15_7b_finetune": 1}  # parts that they take from the first
+SECOND_STAGES = {"avlm_8b_finetune": 2, "llava15_7b_finetune": 1, "salm_llama3.2-1b_fc_linear_then_peft": 2}  # parts that they take from the first
 
 
 def table(values):

@@ -11,6 +11,7 @@
 
 #include <antiphon/base/log.h>
 #include <antiphon/component/register.h>
+#include <antiphon/component/training_pass.h>
 #include <antiphon/graph/slot.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/media/decode.h>
@@ -69,13 +70,18 @@ weights::SafetensorsFile inputs_of(const json& request) {
   return weights::SafetensorsFile(request.at("inputs").get<std::string>());
 }
 
-// y and, where "grad" is among the inputs, the gradients of sum(y * grad), and y again without any ("y_frozen").
+// y and, where "grad" is among the inputs, the gradients of sum(y * grad), the running statistics after that
+// ("fixed:<name>"), and y again without any gradient ("y_frozen"). "training": as in a training run, with LibTorch's
+// generator seeded by "seed".
 template <class Forward>
 void run_module(const json& request, Module& module, const NameMap& names, const Forward& forward) {
   const auto file = inputs_of(request);
   auto x = file.tensor("x").to(dtype_of(request));
   const bool backward = file.contains("grad");
   if (backward) x = x.clone().set_requires_grad(true);
+  std::optional<TrainingPass> training;
+  if (request.value("training", false)) training.emplace();
+  at::manual_seed(request.value("seed", 0));
   const auto y = forward(x);
   NamedTensors out{{"y", y}};
   if (backward) {
@@ -84,6 +90,8 @@ void run_module(const json& request, Module& module, const NameMap& names, const
     const at::NoGradGuard frozen;
     out.emplace_back("y_frozen", forward(x));
     add_gradients(out, "grad:", module, names);
+    for (const auto& parameter : module.parameters())
+      if (parameter.fixed) out.emplace_back("fixed:" + parameter.name, *parameter.tensor);
   }
   write_outputs(request, std::move(out));
 }
@@ -112,13 +120,23 @@ json run_voice_activity(const json& request) {
   return json::object();
 }
 
+// Parts of these lengths, which lie one after the other in x [1, sum, input_size], as the graph gives them.
+at::Tensor connect_parts(Connector& connector, const at::Tensor& x, const std::vector<int64_t>& lengths) {
+  std::vector<TokenGrid> grids;
+  for (const auto length : lengths) grids.push_back({1, length});
+  return connector.project(at::cat(connector.arrange_all(x.squeeze(0).split_with_sizes(lengths), grids))).unsqueeze(0);
+}
+
 json run_connector(const json& request) {
   const ConnectorShape shape{request.at("input_size").get<int64_t>(), request.at("output_size").get<int64_t>()};
   const auto connector = build<Connector>("connector", request, shape);
   const NameMap names{{{"{}", "{}"}}, {}, {}};
   load(connector->module(), names, request);
   const TokenGrid grid{request.at("rows").get<int64_t>(), request.at("columns").get<int64_t>()};
-  run_module(request, connector->module(), names, [&](const at::Tensor& x) { return connector->forward(x, grid); });
+  const auto lengths = request.value("lengths", std::vector<int64_t>());
+  run_module(request, connector->module(), names, [&](const at::Tensor& x) {
+    return lengths.empty() ? connector->forward(x, grid) : connect_parts(*connector, x, lengths);
+  });
   return {{"grid", as_json(connector->output_grid(grid))}};
 }
 

@@ -13,6 +13,11 @@ class Connector {
   // What depends on where a vector lies (pooling, stacking, shuffling): features [n, grid.count(), input_size] ->
   // [n, output_grid(grid).count(), any width]. Default: as they are.
   virtual at::Tensor arrange(const at::Tensor& features, const TokenGrid& grid) const;
+  // The same for all parts of a batch together, whatever their grids, for what depends in training on the rest of the
+  // batch (batch normalization): parts [grid.count(), input_size] each -> [output_grid(grid).count(), that width] each.
+  // Default: arrange(), once for each grid.
+  virtual std::vector<at::Tensor> arrange_all(const std::vector<at::Tensor>& parts,
+                                              const std::vector<TokenGrid>& grids) const;
   // What is done to each vector alone: rows [m, that width] -> [m, output_size]. The graph gives it all rows of a batch
   // at once, whatever grids they come from.
   virtual at::Tensor project(const at::Tensor& rows) = 0;

@@ -140,11 +140,18 @@ const Stream& MultimodalLm::stream_for(Modality modality, const std::string& wan
 }
 
 std::vector<Parameter> MultimodalLm::trainable_parameters() {
+  auto all = saved_parameters();
+  std::erase_if(all, [](const Parameter& parameter) { return !parameter.tensor->requires_grad(); });
+  return all;
+}
+
+std::vector<Parameter> MultimodalLm::saved_parameters() {
   std::vector<Parameter> all;
-  for (auto& part : parts())
-    for (auto& parameter : part.module->parameters())
-      if (parameter.tensor->requires_grad())
-        all.push_back({part.path + "/" + parameter.name, parameter.tensor, parameter.init});
+  for (auto& part : parts()) {
+    const bool trained = part.module->trainable_count() > 0;
+    for (const auto& [name, tensor, init, fixed] : part.module->parameters())
+      if (tensor->requires_grad() || (fixed && trained)) all.push_back({part.path + "/" + name, tensor, init, fixed});
+  }
   return all;
 }
 

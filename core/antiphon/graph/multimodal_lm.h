@@ -43,6 +43,8 @@ class MultimodalLm {
   std::vector<Part> parts();
   // All parameters that require a gradient, named "<part path>/<parameter>".
   std::vector<Parameter> trainable_parameters();
+  // What a checkpoint of a training run holds, named so: these, and the running statistics of parts that are trained.
+  std::vector<Parameter> saved_parameters();
   // Linear sites of the language model under their Hugging Face names.
   std::vector<Site> sites();
   const NumberFormats& formats() const { return settings_.formats; }

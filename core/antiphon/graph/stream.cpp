@@ -183,25 +183,28 @@ void Stream::encode(const std::vector<StreamItem*>& items, at::ScalarType dtype,
   for (auto& [item, parts] : features) item->features = std::move(parts);
 }
 
-std::vector<at::Tensor> Stream::embed_parts(const std::vector<const StreamItem*>& items) {
-  std::map<std::pair<int64_t, int64_t>, std::vector<size_t>> groups;  // grid -> indices into `parts`
-  std::vector<at::Tensor> parts;
-  for (const auto* item : items)
-    for (const auto& part : item->features) {
-      groups[{part.size(0), part.size(1)}].push_back(parts.size());
-      parts.push_back(part);
-    }
-  std::vector<at::Tensor> rows(parts.size());
-  for (const auto& [shape, indices] : groups) {
-    const TokenGrid grid{shape.first, shape.second};
-    std::vector<at::Tensor> batch;
-    for (const auto i : indices) batch.push_back(parts[i].reshape({grid.count(), -1}));
-    const auto arranged = connector_->arrange(at::stack(batch), grid);
-    check_connector(arranged.dim() == 3 && arranged.size(1) == connector_->output_grid(grid).count(), arranged,
-                    fmt::format("{} embeddings for a grid of {} x {}", connector_->output_grid(grid).count(), grid.rows,
-                                grid.columns));
-    for (size_t j = 0; j < indices.size(); ++j) rows[indices[j]] = arranged[static_cast<int64_t>(j)];
+std::vector<at::Tensor> Stream::arranged(const std::vector<at::Tensor>& parts) {
+  std::vector<at::Tensor> flat;
+  std::vector<TokenGrid> grids;
+  for (const auto& part : parts) {
+    grids.push_back(grid_of(part));
+    flat.push_back(part.reshape({grids.back().count(), -1}));
   }
+  auto rows = connector_->arrange_all(flat, grids);
+  rows.resize(parts.size());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto y = rows[i].defined() ? rows[i] : at::empty({0});
+    const int64_t count = connector_->output_grid(grids[i]).count();
+    check_connector(y.dim() == 2 && y.size(0) == count, y,
+                    fmt::format("{} embeddings for a grid of {} x {}", count, grids[i].rows, grids[i].columns));
+  }
+  return rows;
+}
+
+std::vector<at::Tensor> Stream::embed_parts(const std::vector<const StreamItem*>& items) {
+  std::vector<at::Tensor> parts;
+  for (const auto* item : items) parts.insert(parts.end(), item->features.begin(), item->features.end());
+  auto rows = arranged(parts);
   const auto padded = padded_rows(at::cat(rows));
   const auto y = connector_->project(padded);
   check_connector(y.dim() == 2 && y.size(0) == padded.size(0) && y.size(1) == hidden_size_, y,

@@ -67,6 +67,8 @@ class Stream {
   // -> [parts, rows, columns, feature_size]
   at::Tensor encode_parts(const std::vector<Part>& parts, at::ScalarType dtype, at::Device device);
   size_t parts_at_once(const Part& part) const;
+  // parts [rows, columns, feature_size] each -> [tokens, any width] each
+  std::vector<at::Tensor> arranged(const std::vector<at::Tensor>& parts);
   std::vector<at::Tensor> embed_parts(const std::vector<const StreamItem*>& items);
   void check_connector(bool good, const at::Tensor& got, const std::string& expected) const;
   std::string name_, placeholder_, settings_;

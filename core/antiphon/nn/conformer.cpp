@@ -5,6 +5,7 @@
 #include <antiphon/nn/activation.h>
 
 #include <cmath>
+#include <limits>
 
 namespace antiphon::nn {
 
@@ -19,6 +20,7 @@ at::Tensor relative_positions(int64_t length, int64_t hidden_size, const at::Ten
 
 FeedForward::FeedForward(const ConformerOptions& o)
     : activation_(o.activation),
+      dropout_(o.dropout),
       linear1_(o.hidden_size, o.intermediate_size, o.attention_bias),
       linear2_(o.intermediate_size, o.hidden_size, o.attention_bias) {
   linear1_.keep_packed(), linear2_.keep_packed();
@@ -26,13 +28,14 @@ FeedForward::FeedForward(const ConformerOptions& o)
   add("linear2", linear2_);
 }
 
-at::Tensor FeedForward::forward(const at::Tensor& x) const {
-  return linear2_.forward(activate(activation_, linear1_.forward(x)));
+at::Tensor FeedForward::forward(const at::Tensor& x, bool training) const {
+  return linear2_.forward(at::dropout(activate(activation_, linear1_.forward(x)), dropout_, training));
 }
 
 RelativeAttention::RelativeAttention(const ConformerOptions& o)
     : num_heads_(o.num_heads),
       head_size_(o.hidden_size / o.num_heads),
+      dropout_(o.attention_dropout),
       q_proj_(o.hidden_size, o.hidden_size, o.attention_bias),
       k_proj_(o.hidden_size, o.hidden_size, o.attention_bias),
       v_proj_(o.hidden_size, o.hidden_size, o.attention_bias),
@@ -58,28 +61,25 @@ at::Tensor RelativeAttention::position_scores(const at::Tensor& q, const at::Ten
   return shifted.narrow(2, 1, distances).reshape({n, num_heads_, t, distances}).narrow(3, 0, t);
 }
 
-at::Tensor RelativeAttention::forward(const at::Tensor& x, const at::Tensor& positions) const {
+at::Tensor RelativeAttention::forward(const at::Tensor& x, const ConformerPass& pass) const {
   auto heads = [&](const Linear& projection) {
     return projection.forward(x).view({x.size(0), x.size(1), num_heads_, head_size_}).transpose(1, 2);
   };
   const auto q = heads(q_proj_);
-  const auto bias = position_scores(q, positions) / std::sqrt(static_cast<double>(head_size_));
+  auto bias = position_scores(q, pass.positions) / std::sqrt(static_cast<double>(head_size_));
+  if (pass.padding_nt.defined())
+    bias = bias.masked_fill(pass.padding_nt.unsqueeze(1).unsqueeze(1), -std::numeric_limits<double>::infinity());
   const auto y = at::scaled_dot_product_attention(q + like(bias_u_, q).unsqueeze(1), heads(k_proj_), heads(v_proj_),
-                                                  bias.contiguous());
+                                                  bias.contiguous(), pass.training ? dropout_ : 0.0);
   return o_proj_.forward(y.transpose(1, 2).reshape(x.sizes()));
 }
 
 ConformerConvolution::ConformerConvolution(const ConformerOptions& o)
-    : kernel_size_(o.kernel_size), activation_(o.activation) {
+    : kernel_size_(o.kernel_size), activation_(o.activation), norm_(o.hidden_size) {
   const int64_t width = o.hidden_size;
   add_conv("pointwise_conv1", wide_weight_, wide_bias_, {2 * width, width, 1}, o.convolution_bias);
   add_conv("depthwise_conv", depth_weight_, depth_bias_, {width, 1, o.kernel_size}, o.convolution_bias);
-  add("norm.weight", norm_weight_, {width}, Init::ones);
-  add("norm.bias", norm_bias_, {width}, Init::zeros);
-  if (o.convolution_norm == ConformerOptions::Normalization::batch) {
-    add_fixed("norm.running_mean", running_mean_, {width}, Init::zeros);
-    add_fixed("norm.running_var", running_var_, {width}, Init::ones);
-  }
+  add("norm", norm_);
   add_conv("pointwise_conv2", out_weight_, out_bias_, {width, width, 1}, o.convolution_bias);
 }
 
@@ -89,25 +89,19 @@ void ConformerConvolution::add_conv(const std::string& name, at::Tensor& weight,
   if (has_bias) add(name + ".bias", bias, {shape[0]}, Init::zeros);
 }
 
-at::Tensor ConformerConvolution::normed(const at::Tensor& x_nct) const {
-  const auto weight = like(norm_weight_, x_nct), bias = like(norm_bias_, x_nct);
-  if (!running_mean_.defined())
-    return at::layer_norm(x_nct.transpose(1, 2), {x_nct.size(1)}, weight, bias, 1e-5).transpose(1, 2);
-  return at::batch_norm(x_nct, weight, bias, like(running_mean_, x_nct), like(running_var_, x_nct), /*training=*/false,
-                        /*momentum=*/0.0, /*eps=*/1e-5, /*cudnn_enabled=*/false);
-}
-
-at::Tensor ConformerConvolution::forward(const at::Tensor& x) const {
+at::Tensor ConformerConvolution::forward(const at::Tensor& x, const ConformerPass& pass) const {
   const auto wide = nn::linear(x, like(wide_weight_, x).squeeze(2), like(wide_bias_, x));
-  const auto gated = at::glu(wide, -1).transpose(1, 2);
+  auto gated = at::glu(wide, -1).transpose(1, 2);
+  if (pass.padding_nt.defined()) gated = gated.masked_fill(pass.padding_nt.unsqueeze(1), 0);
   const auto mixed =
       at::conv1d(gated, like(depth_weight_, x), like(depth_bias_, x), 1, (kernel_size_ - 1) / 2, 1, gated.size(1));
-  const auto y = activate(activation_, normed(mixed)).transpose(1, 2);
+  const auto y = activate(activation_, norm_.forward(mixed, pass.training)).transpose(1, 2);
   return nn::linear(y, like(out_weight_, x).squeeze(2), like(out_bias_, x));
 }
 
 ConformerBlock::ConformerBlock(const ConformerOptions& o)
-    : feed_forward1_(o),
+    : dropout_(o.dropout),
+      feed_forward1_(o),
       feed_forward2_(o),
       self_attn_(o),
       conv_(o),
@@ -127,11 +121,12 @@ ConformerBlock::ConformerBlock(const ConformerOptions& o)
   add("norm_out", norm_out_);
 }
 
-at::Tensor ConformerBlock::forward(const at::Tensor& input, const at::Tensor& positions) const {
-  auto x = input + 0.5 * feed_forward1_.forward(norm_feed_forward1_.forward(input));
-  x = x + self_attn_.forward(norm_self_att_.forward(x), positions);
-  x = x + conv_.forward(norm_conv_.forward(x));
-  return norm_out_.forward(x + 0.5 * feed_forward2_.forward(norm_feed_forward2_.forward(x)));
+at::Tensor ConformerBlock::forward(const at::Tensor& input, const ConformerPass& pass) const {
+  const auto dropped = [&](const at::Tensor& y) { return at::dropout(y, dropout_, pass.training); };
+  auto x = input + 0.5 * dropped(feed_forward1_.forward(norm_feed_forward1_.forward(input), pass.training));
+  x = x + dropped(self_attn_.forward(norm_self_att_.forward(x), pass));
+  x = x + dropped(conv_.forward(norm_conv_.forward(x), pass));
+  return norm_out_.forward(x + 0.5 * dropped(feed_forward2_.forward(norm_feed_forward2_.forward(x), pass.training)));
 }
 
 }  // namespace antiphon::nn

@@ -1,6 +1,7 @@
 // The Conformer block (Gulati et al. 2020) with the relative attention of Transformer-XL (Dai et al. 2019), as
 // ParakeetEncoderBlock of transformers: half a feed-forward, attention, convolution, half a feed-forward, norm.
 #pragma once
+#include <antiphon/nn/batch_norm.h>
 #include <antiphon/nn/linear.h>
 #include <antiphon/nn/norm.h>
 
@@ -12,9 +13,15 @@ struct ConformerOptions {
   int64_t hidden_size = 0, intermediate_size = 0, num_heads = 0, kernel_size = 9;
   bool attention_bias = true, convolution_bias = true;
   std::string activation = "silu";
-  // Within the convolution: with the running statistics of the checkpoint, which are never trained here; or over the
-  // width, for blocks that start afresh.
-  enum class Normalization { batch, layer } convolution_norm = Normalization::batch;
+  // In training: of what each half of a block adds and within the feed-forwards; of the attention's weights.
+  double dropout = 0, attention_dropout = 0;
+};
+
+// What blocks share in one pass.
+struct ConformerPass {
+  at::Tensor positions;   // [2t - 1, hidden_size], from t - 1 down to 1 - t: relative_positions()
+  at::Tensor padding_nt;  // true after the end of a sequence; undefined: all are of length t
+  bool training = false;  // drops values, and normalizes by the batch's statistics (batch_norm.h)
 };
 
 // Sine and cosine of each distance by turns, from length - 1 down to 1 - length: [2 length - 1, hidden_size], in the
@@ -25,10 +32,11 @@ at::Tensor relative_positions(int64_t length, int64_t hidden_size, const at::Ten
 class FeedForward : public Module {
  public:
   explicit FeedForward(const ConformerOptions& options);
-  at::Tensor forward(const at::Tensor& x) const;
+  at::Tensor forward(const at::Tensor& x, bool training) const;
 
  private:
   std::string activation_;
+  double dropout_;
   Linear linear1_, linear2_;
 };
 
@@ -36,12 +44,13 @@ class FeedForward : public Module {
 class RelativeAttention : public Module {
  public:
   explicit RelativeAttention(const ConformerOptions& options);
-  // x [n, t, hidden_size]; positions [2t - 1, hidden_size], from t - 1 down to 1 - t.
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& positions) const;
+  // x [n, t, hidden_size]. Nobody attends to padding.
+  at::Tensor forward(const at::Tensor& x, const ConformerPass& pass) const;
 
  private:
   at::Tensor position_scores(const at::Tensor& q, const at::Tensor& positions) const;
   int64_t num_heads_, head_size_;
+  double dropout_;
   Linear q_proj_, k_proj_, v_proj_, o_proj_, relative_k_proj_;
   at::Tensor bias_u_, bias_v_;
 };
@@ -50,23 +59,25 @@ class RelativeAttention : public Module {
 class ConformerConvolution : public Module {
  public:
   explicit ConformerConvolution(const ConformerOptions& options);
-  at::Tensor forward(const at::Tensor& x) const;
+  // Padding is zero for the depthwise convolution, and what that makes of it counts in the batch's statistics, as in
+  // NeMo (nemo/collections/asr/parts/submodules/conformer_modules.py).
+  at::Tensor forward(const at::Tensor& x, const ConformerPass& pass) const;
 
  private:
-  at::Tensor normed(const at::Tensor& x_nct) const;
   void add_conv(const std::string& name, at::Tensor& weight, at::Tensor& bias, at::IntArrayRef shape, bool has_bias);
   int64_t kernel_size_;
   std::string activation_;
   at::Tensor wide_weight_, wide_bias_, depth_weight_, depth_bias_, out_weight_, out_bias_;
-  at::Tensor norm_weight_, norm_bias_, running_mean_, running_var_;
+  BatchNorm norm_;
 };
 
 class ConformerBlock : public Module {
  public:
   explicit ConformerBlock(const ConformerOptions& options);
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& positions) const;
+  at::Tensor forward(const at::Tensor& x, const ConformerPass& pass) const;
 
  private:
+  double dropout_;
   FeedForward feed_forward1_, feed_forward2_;
   RelativeAttention self_attn_;
   ConformerConvolution conv_;

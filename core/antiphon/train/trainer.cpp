@@ -10,6 +10,7 @@
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/component/training_pass.h>
 #include <antiphon/train/name_list.h>
 
 #include <chrono>
@@ -50,14 +51,18 @@ Trainer::Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, d
       folder_(folder),
       options_(options),
       optimizer_(model.trainable_parameters(), options),
+      saved_(model.saved_parameters()),
       length_(options),
       random_(model.device()),
       writer_(folder.checkpoints(), options.keep_checkpoints) {
   random_.seed(static_cast<uint64_t>(options.seed));
+  for (const auto& parameter : saved_)
+    if (parameter.fixed) statistics_.emplace_back(*parameter.tensor, at::empty_like(*parameter.tensor));
   log::info("  optimizer: " + optimizer_.describe());
 }
 
 LossOutput Trainer::forward(graph::Batch& batch, double normalizer) {
+  const TrainingPass training;
   model_.encode(batch);
   store_features(batch, cache_);
   const auto hidden = model_.forward(batch);
@@ -109,6 +114,7 @@ void Trainer::update(StepResult& result, const std::vector<std::string>& samples
   count_skipped(result, samples);
   if (result.skipped) {
     optimizer_.drop_gradients();
+    put_statistics_back();  // what is not finite would stay in them for good
   } else {
     optimizer_.step(result.lr_ratio);
   }
@@ -162,15 +168,27 @@ void Trainer::after_step(const StepResult& result, double seconds) {
                 step_ == 1);
 }
 
+void Trainer::keep_statistics() {
+  for (auto& [running, before] : statistics_) before.copy_(running);
+}
+
+void Trainer::put_statistics_back() {
+  for (auto& [running, before] : statistics_) running.copy_(before);
+}
+
 // A stop that is asked for while data are gathered, or a disk that fails, ends the run as a signal does: with a
 // checkpoint of the last whole step.
 StepResult Trainer::step_or_save() {
   const auto before = loader_.state();
+  const auto random = random_.state();
+  keep_statistics();
   try {
     return step();
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::preempted) throw;
     loader_.give_back(before);
+    random_.restore({random.begin(), random.end()});
+    put_statistics_back();
     if (stop_requested()) stop();
     save_last();
     finish_progress();

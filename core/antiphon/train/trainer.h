@@ -46,6 +46,8 @@ class Trainer {
   void backward(graph::Batch& batch, double normalizer, StepResult& result);
   LossOutput forward(graph::Batch& batch, double normalizer);
   void update(StepResult& result, const std::vector<std::string>& samples);
+  void keep_statistics();
+  void put_statistics_back();
   void after_step(const StepResult& result, double seconds);
   bool count_time(double seconds);
   RunEnd tell_of_end() const;
@@ -64,6 +66,8 @@ class Trainer {
   RunFolder& folder_;
   TrainOptions options_;
   Optimizer optimizer_;
+  std::vector<Parameter> saved_;                               // of every checkpoint
+  std::vector<std::pair<at::Tensor, at::Tensor>> statistics_;  // running ones, and their values before the step
   RunLength length_;
   RandomState random_;
   CheckpointWriter writer_;
@@ -73,7 +77,8 @@ class Trainer {
   profile::Profiler* profiler_ = nullptr;
 };
 
-// Puts a checkpoint's parameters into the model. Error(weights) unless every trained tensor is given and no other.
+// Puts a checkpoint's parameters into the model. Error(weights) unless all its saved_parameters() are given and no
+// other.
 void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, at::Tensor>& values);
 
 // Resident memory of this process in bytes.

@@ -34,7 +34,7 @@ int64_t Trainer::resume() {
     trained_tokens_ = progress.trained_tokens;
     not_finite_ = progress.not_finite, loss_average_ = progress.loss_average;
     log::info(fmt::format("resumed at step {} from {}: applied {}/{} tensors", step_, path->string(),
-                          loaded.parameters.size(), optimizer_.parameters().size()));
+                          loaded.parameters.size(), saved_.size()));
     return step_;
   });
 }
@@ -42,20 +42,20 @@ int64_t Trainer::resume() {
 void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, at::Tensor>& values) {
   c10::AutoGradMode no_grad(false);
   std::vector<std::string> missing;
-  auto parameters = model.trainable_parameters();
+  const auto parameters = model.saved_parameters();
   for (const auto& parameter : parameters) {
     const auto value = values.find(parameter.name);
     if (value == values.end() || value->second.sizes() != parameter.tensor->sizes()) {
       missing.push_back(parameter.name);
     } else if (parameter.tensor->is_meta()) {
-      *parameter.tensor = value->second.detach().set_requires_grad(true);
+      *parameter.tensor = value->second.detach().set_requires_grad(!parameter.fixed);
     } else {
       parameter.tensor->copy_(value->second);
     }
   }
   if (missing.empty() && values.size() == parameters.size()) return;
   fail(ErrorKind::weights,
-       fmt::format("the checkpoint does not fit the model: {} of {} trained tensors are missing or of another shape "
+       fmt::format("the checkpoint does not fit the model: {} of {} tensors are missing or of another shape "
                    "({}); it holds {}",
                    missing.size(), parameters.size(), name_list(missing), values.size()),
        "use the config.toml of that run");
@@ -63,8 +63,7 @@ void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, 
 
 checkpoint::CheckpointContent Trainer::content() {
   checkpoint::CheckpointContent content;
-  for (const auto& parameter : optimizer_.parameters())
-    content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
+  for (const auto& parameter : saved_) content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
   content.state = optimizer_.state();
   for (auto& [name, state] : random_.state()) content.state.emplace_back(name, state);
   content.progress = to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(),

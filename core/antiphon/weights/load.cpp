@@ -77,8 +77,13 @@ Plan make_plan(Module& module, const Checkpoint& checkpoint, const NameMap& map)
   return plan;
 }
 
-std::optional<at::ScalarType> wanted_dtype(const at::Tensor& parameter, const LoadOptions& options) {
-  if (parameter.requires_grad()) return options.trainable_dtype;
+// A parameter that training changes: by a gradient, or as running statistics of a module that is trained.
+bool changes(const Parameter& parameter, bool module_is_trained) {
+  return parameter.tensor->requires_grad() || (parameter.fixed && module_is_trained);
+}
+
+std::optional<at::ScalarType> wanted_dtype(const at::Tensor& parameter, bool changing, const LoadOptions& options) {
+  if (changing) return options.trainable_dtype;
   return parameter.dim() == 2 && options.matrix_dtype ? options.matrix_dtype : options.frozen_dtype;
 }
 
@@ -93,25 +98,28 @@ Plan good_plan(Module& module, const Checkpoint& checkpoint, const NameMap& map,
   return plan;
 }
 
-}  // namespace
-
-void assign_parameter(at::Tensor& parameter, const at::Tensor& value, const LoadOptions& options) {
+// What changes has memory of its own, and is no view of the file.
+void assign(at::Tensor& parameter, bool changing, const at::Tensor& value, const LoadOptions& options) {
   c10::AutoGradMode no_grad(false);
   const bool trainable = parameter.requires_grad();
-  const auto dtype = wanted_dtype(parameter, options).value_or(value.scalar_type());
+  const auto dtype = wanted_dtype(parameter, changing, options).value_or(value.scalar_type());
   auto fresh = value.to(options.device, dtype);
-  if (trainable && fresh.is_alias_of(value)) fresh = fresh.clone();
+  if (changing && fresh.is_alias_of(value)) fresh = fresh.clone();
   parameter = std::move(fresh);
   parameter.set_requires_grad(trainable);
 }
 
+}  // namespace
+
 void cast_parameters(Module& module, const LoadOptions& options) {
   c10::AutoGradMode no_grad(false);
+  const bool trained = module.trainable_count() > 0;
   for (auto& parameter : module.parameters()) {
     auto& tensor = *parameter.tensor;
     const bool trainable = tensor.requires_grad();
     const auto device = tensor.is_meta() ? at::Device(at::kMeta) : options.device;
-    tensor = tensor.detach().to(device, wanted_dtype(tensor, options).value_or(tensor.scalar_type()));
+    const auto dtype = wanted_dtype(tensor, changes(parameter, trained), options).value_or(tensor.scalar_type());
+    tensor = tensor.detach().to(device, dtype);
     tensor.set_requires_grad(trainable);
   }
 }
@@ -126,10 +134,11 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
                            const LoadOptions& options) {
   const auto plan = good_plan(module, checkpoint, map, options.name);
   LoadReport report{0, static_cast<int64_t>(plan.targets.size()), plan.ignored, 0};
+  const bool trained = module.trainable_count() > 0;
   for (const auto& [parameter, name] : plan.targets) {
     stop_if_requested();
     const auto value = checkpoint.tensor(name);
-    assign_parameter(*parameter.tensor, value, options);
+    assign(*parameter.tensor, changes(parameter, trained), value, options);
     if (!parameter.tensor->is_alias_of(value)) checkpoint.forget(name);
     ++report.applied;
     report.bytes += stored_bytes(*parameter.tensor);

@@ -16,7 +16,8 @@ namespace antiphon::weights {
 
 struct LoadOptions {
   at::Device device = at::kCPU;
-  // Types for parameters that require no gradient and for those that do; nullopt keeps the checkpoint's.
+  // Types for parameters that training leaves alone and for those that it changes (with a gradient, or as running
+  // statistics beside such); nullopt keeps the checkpoint's.
   std::optional<at::ScalarType> frozen_dtype = std::nullopt, trainable_dtype = at::kFloat;
   // For frozen matrices in the place of frozen_dtype, if set.
   std::optional<at::ScalarType> matrix_dtype = std::nullopt;
@@ -31,14 +32,11 @@ struct LoadReport {
 };
 
 // Replaces every parameter of the module (on the meta device or not) by the checkpoint's tensor of that name, keeping
-// requires_grad. A frozen parameter on the CPU whose dtype the file has is a view of the file's mapping; a trainable
-// one has its own memory. Error(weights), before anything is changed, that lists the missing, unexpected, mismatched
-// and doubly given names (20 of each class, and counts) and a prefix that would explain them.
+// requires_grad. A parameter on the CPU that training leaves alone and whose dtype the file has is a view of the file's
+// mapping; others have their own memory. Error(weights), before anything is changed, that lists the missing,
+// unexpected, mismatched and doubly given names (20 of each class, and counts) and a prefix that would explain them.
 LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map,
                            const LoadOptions& options = {});
-
-// One parameter's new value; see load_parameters().
-void assign_parameter(at::Tensor& parameter, const at::Tensor& value, const LoadOptions& options);
 
 // Moves and casts all parameters of the module as these options say; meta tensors stay meta.
 void cast_parameters(Module& module, const LoadOptions& options);

@@ -149,6 +149,33 @@ TEST_CASE("frozen matrices take a type of their own, vectors and trained ones do
   CHECK(trained.weight().scalar_type() == at::kFloat);
 }
 
+TEST_CASE("running statistics of a trained module are its own and float32; those of a frozen one stay in the file") {
+  struct Normed : Module {
+    Normed() {
+      add("weight", weight, {2}, Init::ones);
+      add_fixed("running_mean", mean, {2}, Init::zeros);
+    }
+    at::Tensor weight, mean;
+  };
+  const TestFolder folder;
+  const NameMap as_they_are{{{"{}", "{}"}}, {}, {}};
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    save_safetensors(folder / "model.safetensors",
+                     {{"weight", at::ones({2}).to(type)}, {"running_mean", at::ones({2}).to(type)}});
+    const Checkpoint checkpoint(folder.path());
+    const auto* in_file = checkpoint.tensor("running_mean").const_data_ptr();
+    Normed trained, frozen;
+    trained.set_requires_grad(true);
+    for (auto* module : {&trained, &frozen}) load_parameters(*module, checkpoint, as_they_are, {.frozen_dtype = type});
+    CHECK(trained.mean.const_data_ptr() != in_file);
+    CHECK(trained.mean.scalar_type() == at::kFloat);
+    CHECK_FALSE(trained.mean.requires_grad());
+    CHECK(frozen.mean.const_data_ptr() == in_file);
+    cast_parameters(trained, {.frozen_dtype = at::kBFloat16});
+    CHECK(trained.mean.scalar_type() == at::kFloat);
+  }
+}
+
 TEST_CASE("missing, unexpected, mismatched and doubled names are one error that changes nothing") {
   Pair module(2);
   const auto text = load_error(module, {{"model.blocks.0.w", at::ones({3, 2})},

@@ -1,12 +1,15 @@
 // Conformer blocks between a speech encoder and the language model: the "fc" modality adapter of NeMo's SALM (Chen et
-// al. 2023; NeMo: examples/speechlm/conf/salm), a ConformerEncoder of two layers with subsampling factor 1.
+// al. 2023; NeMo: examples/speechlm/conf/salm, nemo/collections/asr/modules/conformer_encoder.py), a ConformerEncoder
+// of two layers with subsampling factor 1.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <antiphon/component/register.h>
+#include <antiphon/component/training_pass.h>
 #include <antiphon/nn/conformer.h>
 #include <antiphon/plugin/manifest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -15,6 +18,7 @@ namespace antiphon::conformer {
 struct ConformerConnectorOptions {
   int64_t hidden_size = 512, num_layers = 2, num_heads = 8, mlp_ratio = 4, kernel_size = 9;
   bool scale_input = true;
+  double dropout = 0.1, input_dropout = 0.1, attention_dropout = 0.1;
 };
 
 const config::Table<ConformerConnectorOptions>& conformer_table() {
@@ -26,7 +30,12 @@ const config::Table<ConformerConnectorOptions>& conformer_table() {
           .field("num_heads", &O::num_heads, "attention heads", {.min = 1})
           .field("mlp_ratio", &O::mlp_ratio, "width of the feed-forwards in units of hidden_size", {.min = 1})
           .field("kernel_size", &O::kernel_size, "vectors that the depthwise convolution sees; odd", {.min = 1})
-          .field("scale_input", &O::scale_input, "multiply what enters the blocks by sqrt(hidden_size)"));
+          .field("scale_input", &O::scale_input, "multiply what enters the blocks by sqrt(hidden_size)")
+          .field("dropout", &O::dropout, "in training, on what each half of a block adds and within its feed-forwards",
+                 {.min = 0, .max = 1})
+          .field("input_dropout", &O::input_dropout, "in training, on what enters the blocks", {.min = 0, .max = 1})
+          .field("attention_dropout", &O::attention_dropout, "in training, on the attention's weights",
+                 {.min = 0, .max = 1}));
   return *table;
 }
 
@@ -37,21 +46,34 @@ void check(const ConformerConnectorOptions& o) {
                      o.hidden_size, o.num_heads, o.kernel_size));
 }
 
-// Parameters: in_proj, layers.N (see nn::ConformerBlock), out_proj. The norm within the convolutions is over the width:
-// blocks that start afresh have no running statistics.
+nn::ConformerOptions block_options(const ConformerConnectorOptions& o) {
+  nn::ConformerOptions block;
+  block.hidden_size = o.hidden_size, block.intermediate_size = o.hidden_size * o.mlp_ratio;
+  block.num_heads = o.num_heads, block.kernel_size = o.kernel_size;
+  block.dropout = o.dropout, block.attention_dropout = o.attention_dropout;
+  return block;
+}
+
+// Of sequences as long as these, zeros at the end up to the longest: true at those. Undefined if there are none.
+at::Tensor padding_of(const std::vector<at::Tensor>& parts) {
+  std::vector<int64_t> lengths;
+  for (const auto& part : parts) lengths.push_back(part.size(0));
+  const auto [shortest, longest] = std::minmax_element(lengths.begin(), lengths.end());
+  if (*shortest == *longest) return {};
+  const auto lengths_n1 = at::tensor(lengths, at::kLong).unsqueeze(1);
+  return (at::arange(*longest, at::kLong).unsqueeze(0) >= lengths_n1).to(parts.front().device());
+}
+
+// Parameters: in_proj, layers.N (see nn::ConformerBlock), out_proj.
 class ConformerConnector : public Connector, private Module {
  public:
   ConformerConnector(const ConformerConnectorOptions& options, ConnectorShape shape)
       : options_((check(options), options)),
         in_proj_(shape.input_size, options.hidden_size, true),
         out_proj_(options.hidden_size, shape.output_size, true) {
-    nn::ConformerOptions block;
-    block.hidden_size = options.hidden_size, block.intermediate_size = options.hidden_size * options.mlp_ratio;
-    block.num_heads = options.num_heads, block.kernel_size = options.kernel_size;
-    block.convolution_norm = nn::ConformerOptions::Normalization::layer;
     add("in_proj", in_proj_);
     for (int64_t i = 0; i < options.num_layers; ++i) {
-      layers_.push_back(std::make_unique<nn::ConformerBlock>(block));
+      layers_.push_back(std::make_unique<nn::ConformerBlock>(block_options(options)));
       add(fmt::format("layers.{}", i), *layers_.back());
     }
     add("out_proj", out_proj_);
@@ -59,12 +81,16 @@ class ConformerConnector : public Connector, private Module {
 
   TokenGrid output_grid(const TokenGrid& input) const override { return input; }
 
-  at::Tensor arrange(const at::Tensor& features, const TokenGrid&) const override {
-    auto x = in_proj_.forward(features);
-    if (options_.scale_input) x = x * std::sqrt(static_cast<double>(options_.hidden_size));
-    const auto positions = nn::relative_positions(x.size(1), options_.hidden_size, x);
-    for (const auto& layer : layers_) x = layer->forward(x, positions);
-    return x;
+  at::Tensor arrange(const at::Tensor& features, const TokenGrid&) const override { return blocks(features, {}); }
+
+  // In training one padded batch, whose statistics are taken together, as NeMo does it; otherwise parts of one length
+  // together, without padding, which gives the same.
+  std::vector<at::Tensor> arrange_all(const std::vector<at::Tensor>& parts,
+                                      const std::vector<TokenGrid>& grids) const override {
+    if (!trains()) return Connector::arrange_all(parts, grids);
+    auto rows = blocks(at::pad_sequence(parts, /*batch_first=*/true), padding_of(parts)).unbind();
+    for (size_t i = 0; i < parts.size(); ++i) rows[i] = rows[i].narrow(0, 0, parts[i].size(0));
+    return rows;
   }
 
   at::Tensor project(const at::Tensor& rows) override { return out_proj_.forward(rows); }
@@ -72,6 +98,18 @@ class ConformerConnector : public Connector, private Module {
   Module& module() override { return *this; }
 
  private:
+  // A frozen one is as in an evaluation while others learn.
+  bool trains() const { return TrainingPass::now() && in_proj_.weight.requires_grad(); }
+
+  at::Tensor blocks(const at::Tensor& features, const at::Tensor& padding_nt) const {
+    auto x = in_proj_.forward(features);
+    if (options_.scale_input) x = x * std::sqrt(static_cast<double>(options_.hidden_size));
+    const nn::ConformerPass pass{nn::relative_positions(x.size(1), options_.hidden_size, x), padding_nt, trains()};
+    x = at::dropout(x, options_.input_dropout, pass.training);
+    for (const auto& layer : layers_) x = layer->forward(x, pass);
+    return x;
+  }
+
   ConformerConnectorOptions options_;
   nn::Linear in_proj_, out_proj_;
   std::vector<std::unique_ptr<nn::ConformerBlock>> layers_;

@@ -1,9 +1,9 @@
 #include "adapter.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <antiphon/component/training_pass.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/nn/linear.h>
 
@@ -61,14 +61,14 @@ LoraAdapter::LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, do
 
 at::Tensor LoraAdapter::forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const auto w = nn::matrix_like(weight, x), c = nn::like(bias, x);
-  const bool drops = dropout_ > 0 && at::GradMode::is_enabled();
+  const bool drops = dropout_ > 0 && TrainingPass::now();
   if (!drops && !w.requires_grad() && !(c.defined() && c.requires_grad()))
     return LoraFunction::apply(x, w, c.defined() ? std::optional(c) : std::nullopt, a_, b_, scale_);
   return forward(x, [&](const at::Tensor& input) { return nn::linear(input, w, c); });
 }
 
 at::Tensor LoraAdapter::forward(const at::Tensor& x, const Map& base) {
-  const bool drops = dropout_ > 0 && at::GradMode::is_enabled();
+  const bool drops = dropout_ > 0 && TrainingPass::now();
   const auto branch = drops ? at::dropout(x, dropout_, true) : x;
   return base(x) + nn::linear(nn::linear(branch, nn::like(a_, x)), nn::like(b_, x)) * scale_;
 }

@@ -4,14 +4,13 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from transformers import ParakeetEncoderConfig
 from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
 from transformers.models.internvl.modeling_internvl import InternVLModel, InternVLMultiModalProjector
 from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape, unpad_image
-from transformers.models.parakeet.modeling_parakeet import ParakeetEncoderBlock, ParakeetEncoderRelPositionalEncoding
 
 from .common import starting
 from .encoders import key_bias_scales
+from .salm_adapter import random_adapter, statistics_of, tensors_of
 
 IN, OUT = 12, 20
 ACTIVATIONS = {"gelu": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "relu": F.relu, "silu": F.silu}
@@ -155,34 +154,35 @@ def run_anyres(bench):
     bench.check("anyres_mlp: the examples", [tokens for _, _, tokens in answer["tiles"][3000:3005]] == [1176, 2340, 1948, 2928, 1160])
 
 
+def zero_gradients(names):
+    """What a batch norm takes out again has a gradient of zero: its rounding is measured by that of the kernel beside it."""
+    return {name: name[:-4] + "weight" for name in names if name.endswith("depthwise_conv.bias")}
+
+
 def run_conformer(bench, generator):
-    """Against transformers' Conformer block, with a norm over the width in its convolution."""
-    width, heads = 16, 2
-    config = ParakeetEncoderConfig(hidden_size=width, num_attention_heads=heads, intermediate_size=4 * width, conv_kernel_size=5, num_hidden_layers=2)
-    config._attn_implementation = "eager"
-    blocks = torch.nn.ModuleList([ParakeetEncoderBlock(config, i) for i in range(2)]).eval()
-    for block in blocks:
-        block.conv.norm = OverWidth(width)
-    parameters = {f"layers.{name}": 0.5 * torch.randn(p.shape, generator=generator) * (p.shape[-1] if p.dim() > 1 else 1) ** -0.5 for name, p in blocks.named_parameters()}
-    parameters |= {f"{name}.{part}": value for name, shape in [("in_proj", (width, IN)), ("out_proj", (OUT, width))]
-                   for part, value in [("weight", torch.randn(shape, generator=generator) * shape[1] ** -0.5), ("bias", torch.randn(shape[0], generator=generator))]}
-    positions = ParakeetEncoderRelPositionalEncoding(config)
-
-    def forward(x, p):
-        x = F.linear(x, p["in_proj.weight"], p["in_proj.bias"]) * width ** 0.5
-        table = positions(x)
-        for i, block in enumerate(blocks):
-            own = {name[len(f"layers.{i}."):]: value for name, value in p.items() if name.startswith(f"layers.{i}.")}
-            x = torch.func.functional_call(block, own, (x,), dict(position_embeddings=table))
-        return F.linear(x, p["out_proj.weight"], p["out_proj.bias"])
-    compare(bench, "conformer of two blocks", "conformer", "hidden_size = 16\nnum_heads = 2\nkernel_size = 5", [1, 11], parameters, forward, [1, 11])
-
-
-class OverWidth(torch.nn.LayerNorm):
-    """Takes [n, width, time], as the batch norm in its place."""
-
-    def forward(self, x):
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+    """Against NeMo's adapter in torch: evaluated; and as in training, in batches of several lengths, with the same values
+    dropped, since both draw from LibTorch's generator in the same order. After training, evaluated by the statistics
+    that it left."""
+    dropouts = dict(dropout=0.1, input_dropout=0.2, attention_dropout=0.3)
+    none = dict.fromkeys(dropouts, 0.0)
+    for case, training, options, lengths in [("evaluated", False, dropouts, [11, 11]), ("evaluated, several lengths", False, dropouts, [11, 4, 11, 1]), ("in training", True, none, [11, 11]),
+                                             ("in training, several lengths", True, none, [11, 4, 11, 1]), ("in training with dropout", True, dropouts, [7, 13, 2])]:
+        adapter = random_adapter(generator, IN, OUT, 16, 2, 2, 5, **options).train(training)
+        weights = bench.new_folder() / "connector.safetensors"
+        save_file(tensors_of(adapter), weights)
+        x = torch.randn(1, sum(lengths), IN, generator=generator)
+        leaf = x.clone().requires_grad_(True)
+        torch.manual_seed(77)
+        y = adapter(leaf[0].split(lengths))[None]
+        grad = torch.randn(y.shape, generator=generator)
+        y.backward(grad)
+        gradients = {"x": leaf.grad, **{name: p.grad for name, p in adapter.named_parameters()}}
+        after = {"y": y, "y_frozen": adapter.eval()(x[0].split(lengths))[None], **{"fixed:" + name: value for name, value in statistics_of(adapter).items()}}
+        text = "hidden_size = 16\nnum_heads = 2\nkernel_size = 5\n" + "\n".join(f"{key} = {value}" for key, value in options.items())
+        _, out = bench.ask("connector", {"x": x, "grad": grad}, plugin="conformer", options=text, weights=weights, input_size=IN, output_size=OUT, rows=1, columns=1, lengths=lengths, training=training, seed=77)
+        ours = {"x": out["grad_x"], **starting(out, "grad:"), **{name: out[name] for name in after}}
+        scales = key_bias_scales(gradients) | (zero_gradients(gradients) if training else {})
+        bench.compare(f"conformer {case}", ours, gradients | after, scales=scales, gradients=gradients)
 
 
 def run(bench):

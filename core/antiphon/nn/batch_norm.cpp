@@ -1,0 +1,30 @@
+#include <antiphon/nn/batch_norm.h>
+
+#include <ATen/ATen.h>
+
+#include <antiphon/nn/linear.h>
+
+namespace antiphon::nn {
+
+BatchNorm::BatchNorm(int64_t size, double eps, double momentum) : eps_(eps), momentum_(momentum) {
+  add("weight", weight_, {size}, Init::ones);
+  add("bias", bias_, {size}, Init::zeros);
+  add_fixed("running_mean", running_mean_, {size}, Init::zeros);
+  add_fixed("running_var", running_var_, {size}, Init::ones);
+}
+
+// In the running ones' dtype: a tenth of a small change is lost in bf16.
+at::Tensor BatchNorm::by_batch(const at::Tensor& x_nct) const {
+  const auto x = like(x_nct, running_mean_);
+  return like(at::batch_norm(x, like(weight_, x), like(bias_, x), running_mean_, running_var_, /*training=*/true,
+                             momentum_, eps_, /*cudnn_enabled=*/false),
+              x_nct);
+}
+
+at::Tensor BatchNorm::forward(const at::Tensor& x_nct, bool training) const {
+  if (training && x_nct.size(0) * x_nct.size(2) > 1) return by_batch(x_nct);
+  return at::batch_norm(x_nct, like(weight_, x_nct), like(bias_, x_nct), like(running_mean_, x_nct),
+                        like(running_var_, x_nct), /*training=*/false, momentum_, eps_, /*cudnn_enabled=*/false);
+}
+
+}  // namespace antiphon::nn
