@@ -3,6 +3,8 @@
 #include <antiphon/base/error.h>
 #include <antiphon/graph/origin.h>
 
+#include <nlohmann/json.hpp>
+
 namespace antiphon::apps {
 
 text::PromptBuilder open_prompts(const RunConfig& config) {
@@ -14,6 +16,8 @@ text::PromptBuilder open_prompts(const RunConfig& config) {
   auto tokenizer = text::Tokenizer::load(folder);
   auto chat_template =
       text::ChatTemplate::load(llm.chat_template.empty() ? folder : llm.chat_template, tokenizer.special_tokens());
+  if (!llm.template_variables.empty())
+    chat_template = chat_template.with(nlohmann::ordered_json::parse(config::to_json(llm.template_variables)));
   return {std::move(tokenizer), std::move(chat_template), config.model.has_placeholders()};
 }
 

@@ -13,6 +13,7 @@
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/component/register.h>
 #include <antiphon/graph/slot.h>
+#include <antiphon/infer/generation_config.h>
 #include <antiphon/kernels/cuda_table.h>
 #include <antiphon/train/trainer.h>
 #include <common/composition.h>
@@ -143,6 +144,7 @@ void Session::load_trained(const SessionFlags& flags) { apps::load_trained(*mode
 
 void Session::load_for_inference(const SessionFlags& flags) {
   load_trained(flags);
+  infer::read_generation_config(config.model.llm.weights, config.generate);
   if (!config.generate.weights.empty()) quantize(*model, config.generate.weights);
 }
 

@@ -36,7 +36,8 @@ struct Session {
   // Trained parameters: those of --checkpoint (one checkpoint, or the newest complete one of a run folder), else those
   // of FILE where it is a run folder.
   void load_trained(const SessionFlags& flags);
-  // The same, and what generate.weights asks for: no training after that.
+  // The same, what the model's generation_config.json says where [generate] does not, and what generate.weights asks
+  // for: no training after that.
   void load_for_inference(const SessionFlags& flags);
 };
 

@@ -158,8 +158,8 @@ int64_t count_short(const std::vector<Condition>& conditions, int64_t max_tokens
 nlohmann::json evaluate(const std::string& name, Session& session, std::ofstream& predictions) {
   auto set = load_set(session.config.data.eval.at(name), session);
   const auto variants = conditions_of(set.samples, session.config.eval);
-  const infer::Evaluator evaluator{*session.model,      *session.loss, session.preparer,
-                                   session.tokenizer(), session.cache, session.config.eval};
+  const infer::Evaluator evaluator{*session.model, *session.loss,       session.preparer,       session.tokenizer(),
+                                   session.cache,  session.config.eval, session.config.generate};
   std::vector<Condition> conditions;
   size_t done = 0;
   for (const auto& [label, samples] : variants) {
@@ -202,6 +202,8 @@ nlohmann::json evaluate_or_tell(const std::string& name, Session& session, std::
 
 int run(const EvalFlags& flags) {
   Session session(flags.session);
+  auto& generate = session.config.generate;  // [eval] says these, not the model's directory
+  generate.temperature = 0, generate.max_tokens = session.config.eval.max_tokens;
   session.load_for_inference(flags.session);
   if (session.config.data.eval.empty())
     fail(ErrorKind::config, "there is nothing to evaluate", "add [[data.eval.NAME.sources]] with a path");

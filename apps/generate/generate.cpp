@@ -43,7 +43,7 @@ int run(const GenerateFlags& flags) {
                              "generate");
   std::vector<data::Prepared> prompts;
   prompts.push_back(session.preparer.prepare(sample_of(flags), data::Purpose::generation));
-  const auto& wanted = session.config.generate.max_tokens;
+  const int64_t wanted = session.config.generate.limit();
   if (const auto room = infer::room_for_answer(*session.model, prompts.front().tokens(), wanted); room < wanted)
     log::warning(fmt::format("the answer may have {} tokens, not {}: the prompt leaves no more of the model's context",
                              room, wanted));

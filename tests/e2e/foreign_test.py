@@ -81,6 +81,41 @@ class Foreign(Case):
         self.assertEqual(len(set(outputs.values())), 1, outputs)
         self.assertLess(len(outputs["config"]), len(longest))
 
+    def test_generation_config(self):
+        directory = self.copy("llama", "asking")
+        keys = lambda **values: (directory / "generation_config.json").write_text(json.dumps(values))
+        keys()
+        config = self.llm(directory)
+        plain = self.answer(config)
+        self.assertNotIn("generation_config.json", plain.stderr)
+        keys(repetition_penalty=9.0, max_new_tokens=30, num_beams=4)
+        asked = self.answer(config)
+        self.assertNotEqual(asked.stdout, plain.stdout)
+        self.assertIn("generation_config.json: repetition_penalty = 9.0; [generate] may say otherwise", asked.stderr)  # [generate] says max_tokens
+        self.assertRegex(asked.stderr, r"warning.*generation_config.json: num_beams = 4 asked for, which is not done here")
+        self.assertEqual(self.answer(config, "--set", "generate.repetition_penalty=1").stdout, plain.stdout)
+        keys(do_sample=True, temperature=5.0)
+        sampled = self.answer(config)
+        self.assertIn("do_sample = true, temperature = 5.0, top_k = 50; [generate]", sampled.stderr)
+        self.assertNotEqual(sampled.stdout, plain.stdout)
+        self.assertEqual(self.answer(config).stdout, sampled.stdout)  # the seed is [generate]'s
+        self.assertEqual(self.answer(config, "--set", "generate.temperature=0").stdout, plain.stdout)
+
+    def test_template_variables(self):
+        template = self.folder / "thinking.jinja"
+        template.write_text("{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}{% if m.reasoning_content %}{{ '[' + m.reasoning_content + ']' }}{% endif %}{{ m.content + '<|im_end|>\\n' }}{% endfor %}"
+                            "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% if enable_thinking is false %}{{ '[]' }}{% endif %}{% endif %}")
+        data = self.folder / "data" / "thoughts.jsonl"
+        data.write_text(json.dumps({"messages": [{"role": "user", "content": "What?"}, {"role": "assistant", "reasoning_content": "hm", "content": "red"}]}) + "\n")
+        config = self.llm(self.folder / "models" / "llama", f'chat_template = "{template}"\n')
+        self.assertIn("[hm]red", self.call("data", "show", config, "--source", data).stdout)
+        quiet = ["--set", "model.llm.template_variables.enable_thinking=false"]
+        self.assertNotEqual(self.answer(config, *quiet).stdout, self.answer(config).stdout)
+        error = self.call("generate", config, "--set", "model.llm.template_variables.enabel_thinking=false", "x", code=2).stderr
+        self.assertIn("has no variable 'enabel_thinking'", error)
+        plain = self.llm(self.folder / "models" / "llama")
+        self.assertIn("does not show reasoning_content", self.call("data", "check", plain, "--set", f'data.train.sources=[{{path="{data}"}}]', code=3).stdout)
+
     def test_a_head_of_its_own_beside_tied_embeddings(self):
         plain = self.answer(self.llm(self.folder / "models" / "llama")).stdout
         tied = self.copy("llama", "tied")

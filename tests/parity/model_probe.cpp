@@ -207,6 +207,7 @@ json answer(const std::string& line) {
   if (kind == "model") return run_model(request);
   if (kind == "cached") return run_cached(request);
   if (kind == "generate") return run_generate(request);
+  if (kind == "generation_config") return run_generation_config(request);
   fail(ErrorKind::config, "unknown kind '" + kind + "'");
 }
 

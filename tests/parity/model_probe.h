@@ -20,8 +20,9 @@ void write_outputs(const json& request, NamedTensors tensors);
 // "<prefix><checkpoint name>" -> gradient, for every parameter that requires one.
 void add_gradients(NamedTensors& out, const std::string& prefix, Module& module, const NameMap& names);
 
-json run_model(const json& request);     // forward, loss and gradients of a composition
-json run_cached(const json& request);    // hidden states through the KV cache, in pieces
-json run_generate(const json& request);  // greedy answers
+json run_model(const json& request);              // forward, loss and gradients of a composition
+json run_cached(const json& request);             // hidden states through the KV cache, in pieces
+json run_generate(const json& request);           // answers
+json run_generation_config(const json& request);  // what is taken of a directory's, and what is said
 
 }  // namespace antiphon::probe

@@ -12,6 +12,7 @@
 #include <antiphon/graph/export.h>
 #include <antiphon/graph/slot.h>
 #include <antiphon/graph/whole_model.h>
+#include <antiphon/infer/generation_config.h>
 #include <antiphon/infer/generator.h>
 #include <antiphon/train/trainer.h>
 #include <antiphon/weights/adapter.h>
@@ -170,12 +171,51 @@ json run_cached(const json& request) {
   return json::object();
 }
 
+namespace {
+
+template <class T>
+void set(const json& request, const char* key, std::optional<T>& option) {
+  if (request.contains(key)) option = request.at(key).get<T>();
+}
+
+infer::GenerateOptions generate_options(const json& request) {
+  infer::GenerateOptions o;
+  set(request, "max_tokens", o.max_tokens);
+  set(request, "temperature", o.temperature), set(request, "top_p", o.top_p), set(request, "min_p", o.min_p);
+  set(request, "top_k", o.top_k);
+  set(request, "repetition_penalty", o.repetition_penalty);
+  set(request, "no_repeat_ngram_size", o.no_repeat_ngram_size);
+  o.suppress_tokens = request.value("suppress_tokens", o.suppress_tokens);
+  if (request.contains("directory")) infer::take_generation_config(request["directory"].get<std::string>(), o);
+  return o;
+}
+
+template <class T>
+json shown(const std::optional<T>& option) {
+  return option ? json(*option) : json();
+}
+
+}  // namespace
+
 json run_generate(const json& request) {
   const auto model = load_model(request);
-  infer::GenerateOptions options;
-  options.max_tokens = request.at("max_tokens").get<int64_t>();
   const auto stop = request.value("stop", std::vector<int32_t>{});
-  return {{"tokens", infer::generate(*model, prepare(request, *model, data::Purpose::generation), options, stop)}};
+  auto prompts = prepare(request, *model, data::Purpose::generation);
+  return {{"tokens", infer::generate(*model, std::move(prompts), generate_options(request), stop)}};
+}
+
+json run_generation_config(const json& request) {
+  infer::GenerateOptions o;
+  const auto said = infer::take_generation_config(request.at("directory").get<std::string>(), o);
+  const json options{{"max_new_tokens", shown(o.max_tokens)},
+                     {"temperature", shown(o.temperature)},
+                     {"top_k", shown(o.top_k)},
+                     {"top_p", shown(o.top_p)},
+                     {"min_p", shown(o.min_p)},
+                     {"repetition_penalty", shown(o.repetition_penalty)},
+                     {"no_repeat_ngram_size", shown(o.no_repeat_ngram_size)},
+                     {"suppress_tokens", o.suppress_tokens}};
+  return {{"options", options}, {"taken", said.taken}, {"absent", said.absent}, {"unknown", said.unknown}};
 }
 
 }  // namespace antiphon::probe

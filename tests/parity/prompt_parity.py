@@ -2,7 +2,7 @@
 
 prompt_parity.py PROBE [DIRECTORY]: PROBE is the program prompt_probe; DIRECTORY a Hugging Face directory with tokenizer
 and chat template, compared as it is. Without it, small tokenizers with templates in the style of ChatML, Llama 3, Qwen2.5
-and Mistral, one that exercises the language, and those of reasoning models, are made here. Exit code 1 where anything differs.
+and Mistral, one that exercises the language, and those of reasoning models, with and without variables, are made here. Exit code 1 where anything differs.
 """
 
 import json
@@ -174,7 +174,25 @@ QWEN3 = """{% set ns = namespace(last=-1) %}{% for m in messages %}{% if m.role 
 {%- else %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 SMOLLM3 = """{{ '<|im_start|>system\\nReasoning Mode: /no_think<|im_end|>\\n' }}{% for m in messages %}{% if m.role == 'assistant' %}THOUGHT{{ '<|im_start|>assistant\\n<think>\\n\\n</think>\\n' }}{% generation %}{{ text + '<|im_end|>' }}{% endgeneration %}{{ '\\n' }}{% else %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n<think>\\n\\n</think>\\n' }}{% endif %}""".replace("THOUGHT", THOUGHT).replace("STRIP", ".lstrip('\\n')")
 CHANNELS = """{% for m in messages %}{% if m.role == 'assistant' %}THOUGHT{{ '<|start|>assistant' }}{% generation %}{{ '<|channel|>final<|message|>' + text }}{% if loop.last and not add_generation_prompt %}{{ '<|return|>' }}{% else %}{{ '<|end|>' }}{% endif %}{% endgeneration %}{% else %}{{ '<|start|>' + m.role + '<|message|>' + m.content + '<|end|>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}""".replace("THOUGHT", THOUGHT).replace("STRIP", ".lstrip('\\n')")
+# With variables, and thoughts beside what is said: Qwen3, SmolLM3, Granite; gpt-oss has a text, the last one more kinds.
+QWEN3_SWITCHED = """{% set ns = namespace(last=-1) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}
+{%- for m in messages %}{% if m.role == 'assistant' %}{% set text = m.content %}{% set thought = '' %}
+{%- if m.reasoning_content is string %}{% set thought = m.reasoning_content %}{% elif '</think>' in text %}{% set thought = text.split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n') %}{% set text = text.split('</think>')[-1].lstrip('\\n') %}{% endif %}
+{{- '<|im_start|>assistant\\n' }}{% generation %}{% if loop.index0 > ns.last and (loop.last or thought) %}{{ '<think>\\n' + thought.strip('\\n') + '\\n</think>\\n\\n' }}{% endif %}{{ text.lstrip('\\n') + '<|im_end|>' }}{% endgeneration %}{{ '\\n' }}
+{%- else %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endif %}{% endfor %}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}{% endif %}"""
+SMOLLM3_SWITCHED = """{% if enable_thinking is not defined %}{% set enable_thinking = true %}{% endif %}{% set mode = '/think' if enable_thinking else '/no_think' %}{{ '<|im_start|>system\\nReasoning Mode: ' + mode + '<|im_end|>\\n' }}
+{%- for m in messages %}{% if m.role == 'assistant' %}{{ '<|im_start|>assistant\\n' }}{% if not enable_thinking %}{{ '<think>\\n\\n</think>\\n' }}{% endif %}{% generation %}{% if enable_thinking and m.reasoning_content %}{{ '<think>\\n' + m.reasoning_content + '\\n</think>\\n' }}{% endif %}{{ m.content.split('</think>')[-1].lstrip('\\n') + '<|im_end|>' }}{% endgeneration %}{{ '\\n' }}{% else %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endif %}{% endfor %}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% if not enable_thinking %}{{ '<think>\\n\\n</think>\\n' }}{% endif %}{% endif %}"""
+GRANITE = """{{ '<|start|>system<|end|>You are helpful.' }}{% if thinking %}{{ ' Write your thoughts first.' }}{% endif %}{% if reasoning_effort is defined %}{{ ' Reasoning: ' + reasoning_effort }}{% endif %}{% if controls %}{{ ' ' + controls | tojson }}{% endif %}{{ '<|eot|>\\n' }}
+{%- for m in messages %}{{ '<|start|>' + m.role + '<|end|>' }}{% if m.role == 'assistant' %}{% generation %}{% if m.reasoning_content and thinking %}{{ 'Here is my thought process: ' + m.reasoning_content + ' Here is my response: ' }}{% endif %}{{ m.content + '<|eot|>' }}{% endgeneration %}{% else %}{{ m.content + '<|eot|>' }}{% endif %}{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant<|end|>' }}{% endif %}"""
 IM = ["<|im_start|>", "<|im_end|>"]
+SWITCHED = {
+    "qwen3, switched": (QWEN3_SWITCHED, IM, None, "<|im_end|>", [{}, {"enable_thinking": True}, {"enable_thinking": False}]),
+    "smollm3, switched": (SMOLLM3_SWITCHED, IM, None, "<|im_end|>", [{}, {"enable_thinking": True}, {"enable_thinking": False}]),
+    "granite": (GRANITE, ["<|start|>", "<|end|>", "<|eot|>"], None, "<|eot|>",
+                [{}, {"thinking": True}, {"thinking": False, "reasoning_effort": "high"}, {"thinking": True, "controls": {"length": 3, "originality": ["a", 0.5, None]}}]),
+}
 THINKING = {
     "r1": (R1, ["<s>", "</s>", "<|User|>", "<|Assistant|>"], "<s>", "</s>"),
     "qwq": (QWQ, IM, None, "<|im_end|>"),
@@ -290,15 +308,42 @@ def compare_thinking(name, tokenizer, probe, directory):
     return wrong
 
 
+def compare_switched(name, tokenizer, probe, directory):
+    """The same with the template's variables, and with thoughts as reasoning_content."""
+    rng, wrong = random.Random(7), 0
+    words = [w for w in SAYINGS if w[0].isalnum() and not w[-1].isspace()]
+    talks = [{**talk, "variables": rng.choice(SWITCHED[name][4])} for talk in thoughtful(rng) if all(m["role"] != "tool" for m in talk["messages"])]
+    for talk in talks:
+        for m in talk["messages"]:
+            if m["role"] == "assistant" and rng.random() < 0.6:
+                m["content"], m["reasoning_content"] = m["content"].split("</think>")[-1].lstrip("\n"), rng.choice(["Hm. ", "Well, ", "\n1 + 1\n"]) + rng.choice(words)
+    for request, answer in zip(talks, ask(probe, directory, talks)):
+        want = tokenizer.apply_chat_template(request["messages"], add_generation_prompt=request["generation"], tokenize=True, return_dict=True, return_assistant_tokens_mask=True, **request["variables"])
+        taught = lambda mask: tokenizer.decode([i for i, m in zip(want["input_ids"], mask) if m])
+        # Switched off, the empty thought is the opening of an answer and not taught; the block of the template has it within.
+        same = taught(answer.get("supervised", [])) == taught(want["assistant_masks"]) or request["variables"].get("enable_thinking") is False and name.startswith("qwen3")
+        if answer.get("ids") == want["input_ids"] and same:
+            continue
+        wrong += 1
+        if wrong <= 4:
+            print(f"{name}: {ascii(request)}\n  expected {ascii(taught(want['assistant_masks']))}\n  got      {ascii(answer.get('error') or taught(answer['supervised']))}\n  text     {ascii(answer.get('text'))}")
+    texts = {tokenizer.apply_chat_template(talks[0]["messages"], tokenize=False, add_generation_prompt=True, **variables) for variables in SWITCHED[name][4]}
+    if len(texts) < len(SWITCHED[name][4]) - 1:
+        print(f"{name}: the variables change nothing")
+        wrong += 1
+    print(f"{name}: {len(talks)} conversations, {wrong} differ", flush=True)
+    return wrong
+
+
 def make(style, directory):
-    template, tokens, bos, eos = (STYLES | THINKING)[style]
+    template, tokens, bos, eos = (STYLES | THINKING | SWITCHED)[style][:4]
     tokenizer = Tokenizer(models.BPE(ignore_merges=style == "llama3"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(vocab_size=700, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
                                   special_tokens=[AddedToken(t, special=True, normalized=False) for t in tokens])
     tokenizer.train_from_iterator(SAYINGS * 20 + HOSTILE * 20, trainer)
-    if style in THINKING:
+    if style in THINKING | SWITCHED:
         tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in ("<think>", "</think>")])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=eos, **({"bos_token": bos} if bos else {}))
     fast.chat_template = template
@@ -317,6 +362,9 @@ def main():
     for style in THINKING:
         with tempfile.TemporaryDirectory() as directory:
             wrong += compare_thinking(style, make(style, directory), probe, directory)
+    for style in SWITCHED:
+        with tempfile.TemporaryDirectory() as directory:
+            wrong += compare_switched(style, make(style, directory), probe, directory)
     return wrong
 
 

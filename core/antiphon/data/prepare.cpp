@@ -27,7 +27,7 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
                                         const graph::MultimodalLm& model) {
   std::vector<text::Turn> out;
   for (const auto& turn : turns) {
-    out.push_back({turn.role, {}});
+    out.push_back({turn.role, {}, turn.reasoning});
     for (const auto& part : turn.parts) {
       auto& piece = out.back().parts.emplace_back(text::Part{part.text, static_cast<int32_t>(part.media)});
       if (part.media < 0) continue;

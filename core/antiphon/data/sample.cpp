@@ -67,7 +67,8 @@ void add_text(std::string_view text, bool drop_line_end, SampleTurn& turn, Recor
 void read_message(const json& message, Record& record) {
   if (!message.is_object()) fail(ErrorKind::data, "an element of 'messages' is not an object");
   SampleTurn turn{text_of(message, "role", "a message"), {}};
-  check_keys(message, {"role", "content"}, "messages: ", record.sample.unread);
+  if (is_there(message, "reasoning_content")) turn.reasoning = text_of(message, "reasoning_content", "a message");
+  check_keys(message, {"role", "content", "reasoning_content"}, "messages: ", record.sample.unread);
   const auto content = message.find("content");
   if (content == message.end()) fail(ErrorKind::data, "a message has no 'content'");
   if (content->is_string()) {
@@ -133,6 +134,8 @@ void check_roles(const Sample& sample) {
   for (const auto& turn : sample.turns) {
     if (turn.role != "system" && turn.role != "user" && turn.role != "assistant")
       fail(ErrorKind::data, fmt::format("role '{}' is unknown; expected system, user or assistant", shown(turn.role)));
+    if (turn.role != "assistant" && !turn.reasoning.empty())
+      fail(ErrorKind::data, fmt::format("a {} turn has a reasoning_content; only an assistant's may", turn.role));
     if (turn.role == "user") continue;
     for (const auto& part : turn.parts)
       if (part.media >= 0)

@@ -31,6 +31,7 @@ struct ContentPart {
 struct SampleTurn {
   std::string role;  // "system", "user", "assistant"
   std::vector<ContentPart> parts;
+  std::string reasoning = {};  // "reasoning_content": what the assistant thought before it said that
 };
 
 struct Sample {
@@ -44,7 +45,7 @@ struct Sample {
 };
 
 // Reads one record. Two layouts are told apart by their keys:
-//   {"messages": [{"role", "content": "…" or [{"type": "text", "text"}, {"type": "image", "image": PATH}, {"type":
+//   {"messages": [{"role", "reasoning_content"?: "…", "content": "…" or [{"type": "text", "text"}, {"type": "image", "image": PATH}, {"type":
 //   "audio", "audio": PATH, "stream"?: NAME}, {"type": "video", "video": PATH}]}], "images"?: PATH or [PATH…]}
 //   {"conversations": [{"from": "human"|"gpt"|"system", "value": "… <image> …"}], "image"?: PATH or [PATH…]}
 // The first is OpenAI's (paths in place of URLs), ms-swift's and LLaMA-Factory's, the second LLaVA's and sharegpt's.

@@ -1,6 +1,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/data/sample.h>
 
+#include <fmt/format.h>
 #include <catch2/catch_test_macros.hpp>
 
 #include <random>
@@ -49,6 +50,18 @@ TEST_CASE("sample: the layout with messages") {
   CHECK(sample.media[1].path == "/x/b.wav");
   CHECK(sample.media[1].modality == Modality::audio);
   CHECK(sample.media[1].stream == "speech");
+}
+
+TEST_CASE("sample: a thought of an assistant's turn") {
+  const auto with = [](std::string_view role, std::string_view thought) {
+    return fmt::format(R"({{"messages": [{{"role": "user", "content": "a"}}, {{"role": "{}", "content": "b", )"
+                       R"("reasoning_content": {}}}]}})",
+                       role, thought);
+  };
+  CHECK(parse_sample(with("assistant", R"("hm")"), "/data").turns[1].reasoning == "hm");
+  CHECK(parse_sample(with("assistant", "null"), "/data").turns[1].reasoning.empty());
+  CHECK(refusal(with("assistant", "7")).find("'reasoning_content'; expected a string") != std::string::npos);
+  CHECK(refusal(with("user", R"("hm")")).find("only an assistant's") != std::string::npos);
 }
 
 TEST_CASE("sample: the layout with conversations") {

@@ -50,6 +50,8 @@ const config::Table<LanguageModelSpec>& llm_table() {
           .field("part", &S::part, kPartDoc)
           .field("tokenizer", &S::tokenizer, "directory with tokenizer.json; empty: that of `weights`")
           .field("chat_template", &S::chat_template, "a Jinja file; empty: that of the tokenizer's directory")
+          .field("template_variables", &S::template_variables,
+                 "a table of what the chat template takes besides: { enable_thinking = false }")
           .field("trainable", &S::trainable, "train its own parameters")
           .tables("peft", &S::peft, peft_slot(), "adapters on its sites")
           .rest(&S::options));

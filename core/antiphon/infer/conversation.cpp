@@ -29,9 +29,10 @@ std::string content_of(const graph::BatchMedia& media, size_t part) {
   return media.stream + ":" + (by_part ? media.part_contents[part] : fmt::format("{}#{}", media.content, part));
 }
 
+constexpr uint64_t medium = uint64_t{1} << 63;
+
 // Text by its id; a position within a medium by its part's content and its place in it.
 std::vector<uint64_t> keys_of(const data::Prepared& prompt) {
-  constexpr uint64_t medium = uint64_t{1} << 63;
   std::vector<uint64_t> keys(prompt.ids.begin(), prompt.ids.end());
   for (const auto& media : prompt.media) {
     const auto bounds = bounds_of(media);
@@ -108,7 +109,9 @@ int64_t Conversation::prefill(data::Prepared prompt) {
 
 void Conversation::begin_answer(const GenerateOptions& options, std::vector<int32_t> stop_ids) {
   if (!hidden_.defined()) fail(ErrorKind::data, "there is no prompt to answer", "call prefill() first");
-  sampler_.emplace(options), stop_ids_ = std::move(stop_ids), unread_.reset(), left_ = options.max_tokens;
+  sampler_.emplace(options), stop_ids_ = std::move(stop_ids), unread_.reset(), left_ = options.limit();
+  seen_.clear();
+  for (const auto key : held_) seen_.push_back(key & medium ? -1 : static_cast<int64_t>(key));
 }
 
 std::optional<int32_t> Conversation::next() {
@@ -121,12 +124,13 @@ std::optional<int32_t> Conversation::next() {
     held_.push_back(static_cast<uint64_t>(*unread_));
     unread_.reset();
   }
-  const auto id = static_cast<int32_t>(sampler_->next(logits_of(model_, hidden_)).front());
+  const auto id = static_cast<int32_t>(sampler_->next(logits_of(model_, hidden_), {seen_}).front());
   if (std::ranges::find(stop_ids_, id) != stop_ids_.end()) {
     sampler_.reset();
     return std::nullopt;
   }
   unread_ = id, --left_;
+  seen_.push_back(id);
   return id;
 }
 

@@ -32,6 +32,7 @@ class Conversation {
   std::vector<uint64_t> held_;  // what each position of the cache was computed from
   at::Tensor hidden_;           // [1, hidden_size] after the last position
   std::optional<Sampler> sampler_;
+  std::vector<int64_t> seen_;  // the prompt's tokens and the answer's; -1 where a medium stands
   std::vector<int32_t> stop_ids_;
   std::optional<int64_t> unread_;  // the last token of the answer, which the cache does not hold yet
   int64_t left_ = 0;               // tokens that the answer may still have

@@ -75,12 +75,12 @@ void Evaluator::measure(const std::vector<data::Sample>& samples, const Members&
 
 void Evaluator::answer(const std::vector<data::Sample>& samples, const Members& members,
                        std::vector<Outcome>& outcomes) const {
-  GenerateOptions generation;
-  generation.max_tokens = options.max_tokens;
+  auto greedy = generation;  // what is scored is the likeliest answer
+  greedy.max_tokens = options.max_tokens, greedy.temperature = 0;
   auto prompts = prepare(samples, members, data::Purpose::generation);
   for (size_t i = 0; i < members.size(); ++i)
     outcomes[members[i]].room = room_for_answer(model, prompts[i].tokens(), options.max_tokens);
-  const auto answers = generate(model, std::move(prompts), generation, tokenizer.eos_ids());
+  const auto answers = generate(model, std::move(prompts), greedy, tokenizer.eos_ids());
   for (size_t i = 0; i < members.size(); ++i) outcomes[members[i]].predicted = tokenizer.decode(answers[i]);
 }
 

@@ -27,6 +27,7 @@ struct Evaluator {
   const text::Tokenizer& tokenizer;
   data::FeatureCache& cache;
   const EvalOptions& options;
+  GenerateOptions generation = {};  // of these what changes the likeliest token
 
   // Loss (and answers if `answers`) of every sample, in order. What is wrong with a sample's data is told in its
   // outcome, and costs no other sample anything. A loss that is not finite is left as it is, without an answer.

@@ -24,6 +24,16 @@ at::Tensor prefill(graph::MultimodalLm& model, std::vector<data::Prepared> promp
   return model.forward(batch, &cache, rows).index_select(0, at::tensor(last, at::kLong).to(model.device()));
 }
 
+// The tokens of each row so far; -1 where a medium stands.
+std::vector<std::vector<int64_t>> texts_of(const std::vector<data::Prepared>& prompts) {
+  std::vector<std::vector<int64_t>> texts;
+  for (const auto& prompt : prompts) {
+    auto& ids = texts.emplace_back(prompt.ids);
+    for (const auto& media : prompt.media) std::fill_n(ids.begin() + media.position, media.item.tokens, -1);
+  }
+  return texts;
+}
+
 }  // namespace
 
 int64_t room_for_answer(graph::MultimodalLm& model, int64_t prompt_tokens, int64_t max_tokens) {
@@ -43,23 +53,26 @@ std::vector<std::vector<int32_t>> generate(graph::MultimodalLm& model, std::vect
   std::vector<int64_t> room;
   int64_t capacity = 0;
   for (const auto& prompt : prompts) {
-    room.push_back(room_for_answer(model, prompt.tokens(), options.max_tokens));
+    room.push_back(room_for_answer(model, prompt.tokens(), options.limit()));
     capacity = std::max(capacity, prompt.tokens() + room.back());
   }
   auto cache = model.llm().make_cache(static_cast<int64_t>(prompts.size()), capacity);
   std::vector<std::vector<int32_t>> answers(prompts.size());
   std::vector<int64_t> rows(prompts.size());
   std::iota(rows.begin(), rows.end(), 0);
+  auto texts = texts_of(prompts);
   auto hidden = prefill(model, std::move(prompts), cache);
   Sampler sampler(options);
   for (int64_t step = 0; !rows.empty(); ++step) {
-    const auto ids = sampler.next(logits_of(model, hidden));
+    std::vector<std::span<const int64_t>> seen;
+    for (const int64_t row : rows) seen.emplace_back(texts[static_cast<size_t>(row)]);
+    const auto ids = sampler.next(logits_of(model, hidden), seen);
     std::vector<int64_t> open_rows, open_ids;
     for (size_t i = 0; i < rows.size(); ++i) {
       const auto row = static_cast<size_t>(rows[i]);
       const auto id = static_cast<int32_t>(ids[i]);
       if (std::find(stop_ids.begin(), stop_ids.end(), id) != stop_ids.end()) continue;
-      answers[row].push_back(id);
+      answers[row].push_back(id), texts[row].push_back(id);
       const bool wanted = !on_token || on_token(row, id);
       if (wanted && step + 1 < room[row]) open_rows.push_back(rows[i]), open_ids.push_back(ids[i]);
     }

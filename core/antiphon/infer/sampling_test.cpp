@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/infer/logits_process.h>
 #include <antiphon/infer/sampling.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -90,4 +91,27 @@ TEST_CASE("sampling: logits that are not finite are an error at any temperature;
     CHECK_THROWS_AS(sampler.next(at::full({1, 3}, -HUGE_VAL)), antiphon::Error);
     CHECK(sampler.next(at::tensor({-HUGE_VALF, 1.0F, -HUGE_VALF}).unsqueeze(0)) == std::vector<int64_t>{1});
   }
+}
+
+TEST_CASE("min_p keeps what is likely enough beside the likeliest") {
+  check_alike(shares({.temperature = 1, .min_p = 0.3}), expected(1, {1, 3}));  // exp(2 - 3) = 0.37, exp(1 - 3) = 0.14
+  check_alike(shares({.temperature = 1, .min_p = 0.1}), expected(1, {0, 1, 3}));
+}
+
+TEST_CASE("tokens that were there before are penalised, repeats and unwanted ones are out") {
+  const auto after = [](std::vector<int64_t> seen, const GenerateOptions& options) {
+    auto logits = kLogits;
+    process_logits(logits, seen, options);
+    return logits;
+  };
+  CHECK(after({1, 2, 2, -1, 99}, {.repetition_penalty = 2}) == std::vector<float>{1.0f, 1.5f, -4.0f, 2.0f, 0.5f});
+  CHECK(after({1, 3, 4, 1}, {.no_repeat_ngram_size = 2})[3] == -INFINITY);
+  CHECK(after({1, 3, 4, 1}, {.no_repeat_ngram_size = 3}) == kLogits);
+  CHECK(after({}, {.no_repeat_ngram_size = 3}) == kLogits);
+  CHECK(after({}, {.suppress_tokens = {1, 99}})[1] == -INFINITY);
+  CHECK_FALSE(changes_logits({}));
+  const std::vector<int64_t> seen{1};
+  const auto logits = at::tensor(kLogits).expand({2, -1});
+  Sampler sampler({.repetition_penalty = 4});
+  CHECK(sampler.next(logits, {seen, {}}) == std::vector<int64_t>{3, 1});  // each row by its own text
 }

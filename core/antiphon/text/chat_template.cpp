@@ -73,31 +73,51 @@ struct ChatTemplate::State {
   jinja::Tree tree;
   bool lists = false;
 
-  std::string render(const Json& messages, const Options& options) const;
+  std::string render(const Json& messages, const Options& options, const Json& variables) const;
   bool shows_needle(const Json& content) const;
 };
 
-std::string ChatTemplate::State::render(const Json& messages, const Options& options) const {
+std::string ChatTemplate::State::render(const Json& messages, const Options& options, const Json& variables) const {
   jinja::Run run(tree, limits_for(messages), options.now);
   auto& heap = run.heap();
   for (const auto& [key, token] : special_tokens) run.define(key, jinja::text_value(heap, token));
   run.define("messages", jinja::from_json(heap, messages));
   run.define("add_generation_prompt", jinja::Value(options.add_generation_prompt));
   for (const auto* absent : {"tools", "documents"}) run.define(absent, {});
+  for (const auto& [key, value] : variables.items()) run.define(key, jinja::from_json(heap, value));
   return run.render();
 }
 
 // A template that passes a limit with this little is refused at once.
 bool ChatTemplate::State::shows_needle(const Json& content) const {
   try {
-    return render(Json::array({{{"role", "user"}, {"content", content}}}), {}).find(needle) != std::string::npos;
+    return render(Json::array({{{"role", "user"}, {"content", content}}}), {}, {}).find(needle) != std::string::npos;
   } catch (const jinja::Problem& problem) {
     if (problem.cause == jinja::Cause::limit) throw;
     return false;
   }
 }
 
-ChatTemplate::ChatTemplate(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+ChatTemplate::ChatTemplate(std::shared_ptr<const State> state)
+    : state_(std::move(state)), variables_(std::make_shared<const Json>(Json::object())) {}
+
+ChatTemplate ChatTemplate::with(const Json& variables) const {
+  if (!variables.is_object())
+    fail(ErrorKind::config,
+         fmt::format("the variables of a chat template are a {}; expected a table", variables.type_name()),
+         "model.llm.template_variables = { enable_thinking = false }");
+  for (const auto& [key, value] : variables.items()) {
+    if (key == "messages" || key == "add_generation_prompt" || key == "tools" || key == "documents")
+      fail(ErrorKind::config, fmt::format("'{}' is no variable that model.llm.template_variables can set", key),
+           "take it out: it is the conversation's own");
+    if (!mentions(key))
+      fail(ErrorKind::config, fmt::format("{} has no variable '{}'", name(), shown(key)),
+           "correct its name in model.llm.template_variables, or take it out");
+  }
+  auto copy = *this;
+  copy.variables_ = std::make_shared<const Json>(variables);
+  return copy;
+}
 
 ChatTemplate ChatTemplate::from_source(std::string_view source,
                                        const std::map<std::string, std::string>& special_tokens, std::string name) {
@@ -145,13 +165,14 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& path,
 
 std::string ChatTemplate::render(const Json& messages, const Options& options) const {
   try {
-    return state_->render(messages, options);
+    return state_->render(messages, options, *variables_);
   } catch (const jinja::Problem& problem) {
     fail_with(problem, state_->name);
   }
 }
 
 const std::string& ChatTemplate::name() const { return state_->name; }
+bool ChatTemplate::mentions(std::string_view name) const { return source().find(name) != std::string::npos; }
 bool ChatTemplate::wants_lists() const { return state_->lists; }
 const std::string& ChatTemplate::source() const { return state_->source; }
 

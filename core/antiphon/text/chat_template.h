@@ -26,16 +26,22 @@ class ChatTemplate {
   static ChatTemplate from_source(std::string_view source, const std::map<std::string, std::string>& special_tokens,
                                   std::string name = "the chat template");
 
+  // The same with variables of the template's own ("enable_thinking"), as apply_chat_template takes them by name: an
+  // object. Config error for anything else, for what the conversation itself defines, and for a name that the template
+  // does not mention, which would be without effect.
+  ChatTemplate with(const nlohmann::ordered_json& variables) const;
+
   struct Options {
     bool add_generation_prompt = false;
     std::chrono::system_clock::time_point now = std::chrono::system_clock::now();  // of strftime_now, in local time
   };
-  // `messages`: a list of {"role": …, "content": …}, UTF-8. Data error, with the template's own words where it
+  // `messages`: a list of {"role": …, "content": …, "reasoning_content"?: …}, UTF-8. Data error, with the template's own words where it
   // raises one, where it fails, and where it passes a limit.
   std::string render(const nlohmann::ordered_json& messages, const Options& options) const;
 
   // Whether content must be a list of {"type": "text", "text": …}: a plain string would be lost.
   bool wants_lists() const;
+  bool mentions(std::string_view name) const;
   const std::string& source() const;
   const std::string& name() const;
 
@@ -43,6 +49,7 @@ class ChatTemplate {
   struct State;
   explicit ChatTemplate(std::shared_ptr<const State> state);
   std::shared_ptr<const State> state_;
+  std::shared_ptr<const nlohmann::ordered_json> variables_;
 };
 
 }  // namespace antiphon::text

@@ -28,6 +28,16 @@ void check_role(const std::string& role) {
          "use system, developer, user, assistant or tool");
 }
 
+void check_reasoning(const Turn& turn, const ChatTemplate& chat) {
+  if (turn.reasoning.empty()) return;
+  if (turn.role != "assistant")
+    fail(ErrorKind::data, fmt::format("a {} turn has a reasoning_content; only an assistant's may", turn.role),
+         "take it out");
+  if (!chat.mentions("reasoning_content"))
+    fail(ErrorKind::data, chat.name() + " does not show reasoning_content",
+         "take it out of the data, or begin the turn's content with <think>…</think> if the model is to learn it");
+}
+
 std::vector<int32_t> media_of(const std::vector<Turn>& turns) {
   std::vector<int32_t> numbers;
   for (const auto& turn : turns)
@@ -167,8 +177,10 @@ Json PromptBuilder::messages_of(const std::vector<Turn>& turns, bool lists) cons
   auto messages = Json::array();
   for (const auto& turn : turns) {
     check_role(turn.role);
+    check_reasoning(turn, template_);
     auto list = content_of(turn);
     messages.push_back({{"role", turn.role}, {"content", lists ? std::move(list) : joined(list)}});
+    if (!turn.reasoning.empty()) messages.back()["reasoning_content"] = guard_(turn.reasoning);
   }
   return messages;
 }

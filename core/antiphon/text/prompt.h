@@ -32,6 +32,7 @@ struct Part {
 struct Turn {
   std::string role;  // system, developer, user, assistant or tool
   std::vector<Part> parts;
+  std::string reasoning = {};  // an assistant's thought, for the template as reasoning_content; empty: none
 };
 
 struct Prompt {
@@ -52,8 +53,8 @@ class PromptBuilder {
   PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template, bool as_processor = false);
 
   using Time = std::chrono::system_clock::time_point;  // what the template takes for now
-  // The whole conversation. Data error where a turn is malformed, where there are more than 10,000, and where the
-  // template refuses it, writes nothing or loses media; config error where its answers cannot be found
+  // The whole conversation. Data error where a turn is malformed, where there are more than 10,000, where one has a
+  // thought of which the template knows nothing, and where it refuses them, writes nothing or loses media; config error where its answers cannot be found
   // (answer_spans.h).
   Prompt training(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
   // The same, and the opening of the assistant's answer to the last turn, which must not be the assistant's.

@@ -163,8 +163,48 @@ def sounds(bench):
             bench.check(f"sounds, windows of {seconds} s, {mels} mels, length {length}: counts", counts == announced)
 
 
+def very_short(bench):
+    """Down to one sample: each as many vectors as 0.08 s, the values transformers' own for as much sound and silence."""
+    from transformers import Qwen2AudioEncoder
+    theirs = lambda frames: int(Qwen2AudioEncoder._get_feat_extract_output_lengths(None, torch.tensor(frames))[1])
+    folder = bench.new_folder()
+    tiny.whisper(folder, max_source_positions=1500)
+    extractor = WhisperFeatureExtractor()
+    seconds = [1 / 16000, 0.01, 0.03, 0.05, 0.069, 0.07, 0.08, 0.12]
+    sounds = [speech(2, 9)[8000:][:round(length * 16000)] for length in seconds]
+    files = [str(folder / f"{i}.wav") for i in range(len(sounds))]
+    for file, samples in zip(files, sounds):
+        write_wav(file, samples)
+    answer, out = bench.ask("process", plugin="whisper", weights=folder, media=files, options='length = "masked"\npool = 2')
+    counts = [grid[0][0] * grid[0][1] for grid in answer["grids"]]
+    own = [theirs(-(-len(samples) // 160)) for samples in sounds]
+    bench.check("sounds, whisper, masked: up to 0.06 s two vectors, where transformers has one or none", counts == [max(2, n) for n in own] and own[:5] == [0, 0, 1, 1, 2] and own[5:] == [2, 2, 3], (counts, own))
+    mels = [extractor(samples.astype(np.float32) / 32768, sampling_rate=16000, return_tensors="np")["input_features"][0] for samples in sounds]
+    bench.compare("sounds, whisper, masked: very short ones", out, {f"{i}.0": torch.tensor(mel[:, :out[f"{i}.0"].shape[1]]) for i, mel in enumerate(mels)})
+
+
+def very_long(bench):
+    """Over 30 s: windows one after the other, of which the extractor keeps the first."""
+    folder = bench.new_folder()
+    tiny.whisper(folder, max_source_positions=1500)
+    extractor = WhisperFeatureExtractor()
+    for seconds, windows in [(30.0, 1), (30.0001, 2), (61.7, 3)]:
+        samples = speech(seconds, 3)
+        write_wav(folder / "a.wav", samples)
+        _, out = bench.ask("process", plugin="whisper", weights=folder, media=[str(folder / "a.wav")])
+        sound = samples.astype(np.float32) / 32768
+        cut = torch.tensor(extractor(sound, sampling_rate=16000, return_tensors="np")["input_features"][0])
+        bench.check(f"sounds, whisper, {seconds} s: windows", sorted(out) == [f"0.{i}" for i in range(windows)] and cut.shape[1] == 3000, sorted(out))
+        bench.compare(f"sounds, whisper, {seconds} s: the first window is what transformers keeps", {"mel": out["0.0"]}, {"mel": cut})
+        rest = {f"0.{i}": torch.tensor(extractor(sound[i * 480000:], sampling_rate=16000, return_tensors="np")["input_features"][0]) for i in range(1, windows)}
+        if rest:
+            bench.compare(f"sounds, whisper, {seconds} s: the others are those of what is left", {name: out[name] for name in rest}, rest)
+
+
 def run(bench):
     images(bench)
+    very_short(bench)
+    very_long(bench)
     stretched(bench)
     refusals(bench)
     sounds(bench)

@@ -1,0 +1,111 @@
+"""generation_config.json: what of it is taken answers as transformers' generate(), and every key is taken, without effect here, or named."""
+import json
+
+import torch
+from transformers import GenerationConfig, LlamaForCausalLM
+
+from . import tiny
+from .decoders import model_table, rows_of
+
+# Each with some value: no answer of ours is another one for it.
+WITHOUT_EFFECT = {
+    # the tokenizer has the stop ids; nothing is padded, and no prompt is empty
+    "eos_token_id": 2, "pad_token_id": 0, "bos_token_id": 1, "decoder_start_token_id": 1,
+    # for more than one beam, or where the logits are used as probabilities
+    "early_stopping": True, "length_penalty": 2.0, "renormalize_logits": True,
+    # ways to the same answer
+    "use_mtp": True, "is_assistant": True, "num_assistant_tokens": 5, "num_assistant_tokens_schedule": "heuristic", "assistant_confidence_threshold": 0.5,
+    "prompt_lookup_num_tokens": 3, "max_matching_ngram_size": 2, "assistant_early_exit": 1, "assistant_lookbehind": 3, "target_lookbehind": 3,
+    "assistant_ensemble_weight": 0.5, "speculation_type": "dflash", "use_cache": False, "cache_config": {"a": 1}, "max_cache_len": 9, "compile_config": {"a": 1},
+    "disable_compile": True, "continuous_batching_config": {"a": 1}, "low_memory": True, "prefill_chunk_size": 4,
+    # what else is returned
+    "output_attentions": True, "output_hidden_states": True, "output_scores": True, "output_logits": True, "return_dict_in_generate": True,
+    "transformers_version": "4.0.0", "_from_model_config": True,
+}
+TAKEN = {"max_new_tokens": 7, "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "suppress_tokens": [3], "do_sample": True, "temperature": 0.5, "top_k": 3, "top_p": 0.5, "min_p": 0.1}
+NAMED = {"max_length": 50, "min_length": 5, "min_new_tokens": 5, "max_time": 1.0, "stop_strings": ["x"], "num_beams": 2, "num_beam_groups": 2, "diversity_penalty": 0.5,
+         "constraints": [1], "force_words_ids": [[1]], "penalty_alpha": 0.6, "dola_layers": "high", "top_h": 0.4, "typical_p": 0.5, "epsilon_cutoff": 3e-4, "eta_cutoff": 3e-4,
+         "encoder_repetition_penalty": 1.2, "encoder_no_repeat_ngram_size": 2, "bad_words_ids": [[1]], "sequence_bias": [[[1], 2.0]], "begin_suppress_tokens": [1],
+         "forced_bos_token_id": 1, "forced_eos_token_id": 1, "exponential_decay_length_penalty": [5, 1.1], "remove_invalid_values": True, "token_healing": True, "guidance_scale": 1.5,
+         "watermarking_config": {"bias": 2.0}, "num_return_sequences": 2, "cache_implementation": "quantized"}
+
+
+def write(folder, name="generation_config.json", **keys):
+    (folder / name).write_text(json.dumps(keys))
+
+
+def every_key(bench):
+    folder = bench.new_folder()
+    keys = {key for key in vars(GenerationConfig()) if not key.startswith("_")}
+    ours = {**WITHOUT_EFFECT, **TAKEN, **NAMED}
+    bench.check("generation_config.json: every key of transformers' GenerationConfig is accounted for", keys <= set(ours), sorted(keys - set(ours)))
+    wrong = []
+    for key, value in ours.items():
+        write(folder, **{**({"do_sample": True} if key in TAKEN else {}), key: value})
+        said, _ = bench.ask("generation_config", directory=folder)
+        places = [where for where in ("taken", "absent", "unknown") if key in said[where].replace("=", " ").split()]
+        expected = ["taken"] if key in TAKEN else ["absent"] if key in NAMED else []
+        if places != expected:
+            wrong.append((key, places))
+    bench.check("generation_config.json: keys are taken, named in a warning, or without effect", not wrong, wrong or "")
+    write(folder, **GenerationConfig._get_default_generation_params())
+    said, _ = bench.ask("generation_config", directory=folder)
+    bench.check("generation_config.json: transformers' own defaults ask for nothing", not (said["taken"] or said["absent"] or said["unknown"]), said)
+    write(folder, chat_format="chatml")
+    bench.check("generation_config.json: a key that nobody knows is named", "chat_format" in bench.ask("generation_config", directory=folder)[0]["unknown"])
+
+
+def values(bench):
+    """The same values as generate() works with; where nothing is sampled, those of sampling count for nothing."""
+    folder = bench.new_folder()
+    model = tiny.llama(folder)
+    for keys in [{}, dict(repetition_penalty=1.1, do_sample=True), dict(do_sample=True, temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05),
+                 dict(do_sample=True, top_k=0, min_p=0.05, max_new_tokens=9), dict(temperature=0.3, top_k=4, no_repeat_ngram_size=3), dict(do_sample=False, temperature=0.0)]:
+        write(folder, **keys)
+        model.generation_config = GenerationConfig.from_pretrained(folder)
+        theirs, _ = model._prepare_generation_config(None)
+        ours = bench.ask("generation_config", directory=folder)[0]["options"]
+        rest = {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+        names = ["max_new_tokens", "repetition_penalty", "no_repeat_ngram_size"] + ["temperature", "top_k", "top_p", "min_p"] * bool(theirs.do_sample)
+        wrong = {name: (ours[name], getattr(theirs, name)) for name in names if (ours[name] or rest.get(name)) != (getattr(theirs, name) or rest.get(name))}
+        if not theirs.do_sample and ours["temperature"]:
+            wrong["temperature"] = ours["temperature"]
+        bench.check(f"generation_config.json {keys}: the values of generate()", not wrong, wrong or "")
+
+
+def answers(bench):
+    """generate() of a directory and ours, token for token. Sampling of one token is no matter of luck."""
+    prompts = rows_of([9, 2, 23, 4], seed=14)
+    folder = bench.new_folder()
+    plain = tiny.llama(folder)
+    free = [theirs_of(plain, prompt, max_new_tokens=24) for prompt in prompts]
+    common = [answer[1] for answer in free]
+    for keys in [dict(repetition_penalty=1.4), dict(repetition_penalty=0.6), dict(no_repeat_ngram_size=1), dict(no_repeat_ngram_size=2), dict(suppress_tokens=common),
+                 dict(repetition_penalty=2.0, no_repeat_ngram_size=2, suppress_tokens=common[:2]), dict(do_sample=True, temperature=0.7, top_k=1, repetition_penalty=1.2),
+                 dict(do_sample=True, top_p=1e-4, no_repeat_ngram_size=3), dict(do_sample=True, temperature=2.0, min_p=1.0, suppress_tokens=common),
+                 dict(repetition_penalty=1.3, temperature=0.2, top_k=3)]:
+        write(folder, **keys, max_new_tokens=24)
+        model = LlamaForCausalLM.from_pretrained(folder)
+        expected = [theirs_of(model, prompt) for prompt in prompts]
+        ours = bench.ask("generate", model=model_table(folder), ids=prompts, directory=folder)[0]["tokens"]
+        bench.check(f"generation_config.json {keys}: 24 tokens of generate()", ours == expected and expected != free)
+    ours = bench.ask("generate", model=model_table(folder), ids=prompts, directory=folder, repetition_penalty=1.0, max_tokens=20)[0]["tokens"]
+    bench.check("generation_config.json: what [generate] says counts before it", ours == [answer[:20] for answer in free])
+    (folder / "generation_config.json").unlink()  # then those of config.json count
+    config = json.loads((folder / "config.json").read_text())
+    write(folder, "config.json", **config, repetition_penalty=1.4)
+    model = LlamaForCausalLM.from_pretrained(folder)
+    expected = [theirs_of(model, prompt, max_new_tokens=24) for prompt in prompts]
+    ours = bench.ask("generate", model=model_table(folder), ids=prompts, directory=folder, max_tokens=24)[0]["tokens"]
+    bench.check("repetition_penalty in config.json: 24 tokens of generate()", ours == expected and expected != free)
+
+
+def theirs_of(model, prompt, **settings):
+    ids = torch.tensor([prompt])
+    return model.generate(ids, attention_mask=torch.ones_like(ids), pad_token_id=0, **settings)[0, len(prompt):].tolist()
+
+
+def run(bench):
+    every_key(bench)
+    values(bench)
+    answers(bench)
