@@ -42,8 +42,8 @@ void describe(const RunConfig& config, graph::MultimodalLm& model) {
   }
   const auto memory = estimate_memory(config, model);
   fmt::print(
-      "  memory for training on the CPU, estimated: {} (program {}, parameters {}, optimizer {}, checkpoints {}, samples "
-      "kept ready {}, and the largest of: encoding {}, activations of {} tokens {}, gradients {})\n",
+      "  memory for training on the CPU, estimated: {} (program {}, parameters {}, optimizer {}, checkpoints {}, "
+      "samples kept ready {}, and the largest of: encoding {}, activations of {} tokens {}, gradients {})\n",
       human_bytes(memory.peak()), human_bytes(memory.program), human_bytes(memory.parameters),
       human_bytes(memory.optimizer), human_bytes(memory.checkpoint), human_bytes(memory.data),
       human_bytes(memory.encoding), config.train.tokens_per_batch, human_bytes(memory.activations),

@@ -59,7 +59,7 @@ class Memory(Case):
         model, kinds, compute, tokens = COMPOSITIONS[name]
         file = self.folder / f"{name.replace(' ', '_').replace(',', '')}.toml"
         file.write_text(model + f'[data]\nfeature_cache = ""\nprefetch = 8\ntrain.sources = [{{ path = "{self.data(kinds)}" }}]\n'
-                        + table("train", {"steps": 4, "checkpoint_every": 2, "tokens_per_batch": tokens}) + table("precision", {"compute": compute}))
+                        + table("train", {"steps": 3, "checkpoint_every": 2, "tokens_per_batch": tokens}) + table("precision", {"compute": compute}))
         return file
 
     def estimate(self, file):
