@@ -10,6 +10,7 @@
 #include <antiphon/graph/slot.h>
 #include <common/command.h>
 #include <common/voice_activity.h>
+#include <validate/memory.h>
 
 namespace antiphon::apps {
 namespace {
@@ -18,29 +19,6 @@ struct ValidateFlags {
   std::vector<std::string> files, sets;
   bool resolved = false;
 };
-
-// Bytes of parameters, gradients, optimizer and the activations that one packed batch keeps for the backward pass.
-struct Memory {
-  double parameters = 0, optimizer = 0, activations = 0;
-  double total() const { return parameters + optimizer + activations; }
-};
-
-Memory estimate(const RunConfig& config, graph::MultimodalLm& model) {
-  const auto formats = graph::number_formats(config.precision.compute, at::kCPU);
-  const auto compute = static_cast<double>(c10::elementSize(formats.compute));
-  Memory memory;
-  for (const auto& part : model.parts()) {
-    const auto all = static_cast<double>(part.module->parameter_count()),
-               trained = static_cast<double>(part.module->trainable_count());
-    memory.parameters += (all - trained) * compute + trained * 4;
-    memory.optimizer += trained * 12;  // gradient and two moments in fp32
-  }
-  // A pre-norm block with a gated MLP keeps about 8 vectors of hidden_size and 4 of four times that for each token.
-  const double layers = static_cast<double>(model.llm().make_cache(1, 1).keys.size());
-  memory.activations = static_cast<double>(config.train.tokens_per_batch) * layers *
-                       static_cast<double>(model.llm().hidden_size()) * (8 + 4 * 2.7) * compute;
-  return memory;
-}
 
 void describe(const RunConfig& config, graph::MultimodalLm& model) {
   const auto row = [](const std::string& path, const std::string& plugin, double trained, double frozen) {
@@ -62,11 +40,14 @@ void describe(const RunConfig& config, graph::MultimodalLm& model) {
                encoder.output_grid(encoder.example_shape()).count(), encoder.output_size(), stream->example_tokens(),
                model.llm().hidden_size());
   }
-  const auto memory = estimate(config, model);
+  const auto memory = estimate_memory(config, model);
   fmt::print(
-      "  memory for training, estimated: {} (parameters {}, gradients and optimizer {}, activations of {} tokens {})\n",
-      human_bytes(memory.total()), human_bytes(memory.parameters), human_bytes(memory.optimizer),
-      config.train.tokens_per_batch, human_bytes(memory.activations));
+      "  memory for training on the CPU, estimated: {} (program {}, parameters {}, optimizer {}, checkpoints {}, "
+      "samples kept ready {}, and the largest of: encoding {}, activations of {} tokens {}, gradients {})\n",
+      human_bytes(memory.peak()), human_bytes(memory.program), human_bytes(memory.parameters),
+      human_bytes(memory.optimizer), human_bytes(memory.checkpoint), human_bytes(memory.data),
+      human_bytes(memory.encoding), config.train.tokens_per_batch, human_bytes(memory.activations),
+      human_bytes(memory.gradients));
 }
 
 // The file beside `file` that trains into `run`, for a note; empty if there is none.

@@ -45,8 +45,9 @@ struct Sample {
 };
 
 // Reads one record. Two layouts are told apart by their keys:
-//   {"messages": [{"role", "reasoning_content"?: "…", "content": "…" or [{"type": "text", "text"}, {"type": "image", "image": PATH}, {"type":
-//   "audio", "audio": PATH, "stream"?: NAME}, {"type": "video", "video": PATH}]}], "images"?: PATH or [PATH…]}
+//   {"messages": [{"role", "reasoning_content"?: "…", "content": "…" or [{"type": "text", "text"}, {"type": "image",
+//   "image": PATH}, {"type": "audio", "audio": PATH, "stream"?: NAME}, {"type": "video", "video": PATH}]}], "images"?:
+//   PATH or [PATH…]}
 //   {"conversations": [{"from": "human"|"gpt"|"system", "value": "… <image> …"}], "image"?: PATH or [PATH…]}
 // The first is OpenAI's (paths in place of URLs), ms-swift's and LLaMA-Factory's, the second LLaVA's and sharegpt's.
 // Both may list media beside the turns under image, images, audio, audios, video, videos: the k-th mark (<image>, …) in

@@ -25,8 +25,8 @@ inline ComponentSpec trained_slot() {
 
 struct LanguageModelSpec {
   std::string plugin, weights, part;
-  std::string tokenizer;      // a directory; empty: `weights`
-  std::string chat_template;  // a Jinja file; empty: that of the tokenizer's directory
+  std::string tokenizer;             // a directory; empty: `weights`
+  std::string chat_template;         // a Jinja file; empty: that of the tokenizer's directory
   config::Value template_variables;  // a table of what the template takes besides
   bool trainable = false;
   std::vector<ComponentSpec> peft;

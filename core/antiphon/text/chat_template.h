@@ -35,8 +35,8 @@ class ChatTemplate {
     bool add_generation_prompt = false;
     std::chrono::system_clock::time_point now = std::chrono::system_clock::now();  // of strftime_now, in local time
   };
-  // `messages`: a list of {"role": …, "content": …, "reasoning_content"?: …}, UTF-8. Data error, with the template's own words where it
-  // raises one, where it fails, and where it passes a limit.
+  // `messages`: a list of {"role": …, "content": …, "reasoning_content"?: …}, UTF-8. Data error, with the template's
+  // own words where it raises one, where it fails, and where it passes a limit.
   std::string render(const nlohmann::ordered_json& messages, const Options& options) const;
 
   // Whether content must be a list of {"type": "text", "text": …}: a plain string would be lost.

@@ -54,8 +54,8 @@ class PromptBuilder {
 
   using Time = std::chrono::system_clock::time_point;  // what the template takes for now
   // The whole conversation. Data error where a turn is malformed, where there are more than 10,000, where one has a
-  // thought of which the template knows nothing, and where it refuses them, writes nothing or loses media; config error where its answers cannot be found
-  // (answer_spans.h).
+  // thought of which the template knows nothing, and where it refuses them, writes nothing or loses media; config error
+  // where its answers cannot be found (answer_spans.h).
   Prompt training(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
   // The same, and the opening of the assistant's answer to the last turn, which must not be the assistant's.
   Prompt generation(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;

@@ -1,0 +1,89 @@
+"""What `antiphon validate` says of memory is within 15 % of the largest resident size of a training that writes a checkpoint
+while it goes on: five compositions of random weights."""
+import json
+import os
+import re
+import subprocess
+import unittest
+from pathlib import Path
+
+from harness import Case, main
+import make_tiny
+
+TOKENIZER = Path(make_tiny.TOKENIZER)
+BOUND = 0.15
+UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+SMALL = dict(hidden_size=384, intermediate_size=1024, num_layers=8, num_heads=6, num_kv_heads=2, head_size=64, vocab_size=12000, max_positions=4096)
+LARGE = dict(hidden_size=768, intermediate_size=2048, num_layers=8, num_heads=12, num_kv_heads=4, head_size=64, vocab_size=32000, max_positions=4096)
+VIT = dict(hidden_size=384, intermediate_size=1536, num_layers=8, num_heads=6, patch_size=14, image_size=224, input_size=224)
+WHISPER = dict(hidden_size=256, intermediate_size=1024, num_layers=4, num_heads=4)
+LORA = '[[model.llm.peft]]\nplugin = "lora"\nrank = 16\nalpha = 32\ntargets = ["all-linear"]\n'
+
+
+def table(name, values):
+    return f"[{name}]\n" + "".join(f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}\n" for key, value in values.items())
+
+
+def llm(plugin, shape, trainable=False):
+    return table("model.llm", {"plugin": plugin, **shape, "tokenizer": str(TOKENIZER), "trainable": trainable})
+
+
+def stream(name, encoder, connector):
+    return table(f"model.streams.{name}.encoder", encoder) + table(f"model.streams.{name}.connector", connector)
+
+
+PICTURES = stream("image", {"plugin": "siglip", **VIT}, {"plugin": "mlp"})
+SOUNDS = stream("audio", {"plugin": "whisper", **WHISPER, "length": "window"}, {"plugin": "frame_stack", "factor": 10})
+COMPOSITIONS = {
+    "full fine-tuning, fp32": (llm("llama", SMALL, True), (), "fp32", 1024),
+    "adapters, auto": (llm("llama", LARGE) + LORA, (), "auto", 2048),
+    "connector, fp32": (llm("qwen2", SMALL) + PICTURES, ("image",), "fp32", 2048),
+    "audio encoder, auto": (llm("llama", SMALL) + SOUNDS.replace("[model.streams.audio.encoder]\n", "[model.streams.audio.encoder]\ntrainable = true\n"), ("audio",), "auto", 1024),
+    "two streams and adapters, auto": (llm("llama", LARGE) + LORA + PICTURES + SOUNDS, ("both",), "auto", 2048),
+}
+
+
+class Memory(Case):
+    TRAIN, HELD = 2, 1
+
+    def data(self, kinds):
+        path = self.folder / "data" / f"{'_'.join(kinds) or 'text'}.jsonl"
+        if kinds:
+            make_tiny.write_set(path, 40, seed=3, kinds=kinds)
+        else:
+            turns = [{"role": "user", "content": "What is this?"}, {"role": "assistant", "content": "red and green " * 6}]
+            path.write_text((json.dumps({"messages": turns}) + "\n") * 400)
+        return path
+
+    def configuration(self, name):
+        model, kinds, compute, tokens = COMPOSITIONS[name]
+        file = self.folder / f"{name.replace(' ', '_').replace(',', '')}.toml"
+        file.write_text(model + f'[data]\nfeature_cache = ""\nprefetch = 8\ntrain.sources = [{{ path = "{self.data(kinds)}" }}]\n'
+                        + table("train", {"steps": 3, "checkpoint_every": 2, "tokens_per_batch": tokens}) + table("precision", {"compute": compute}))
+        return file
+
+    def estimate(self, file):
+        said = re.search(r"memory for training on the CPU, estimated: ([\d.]+) (\w+) .*", self.call("validate", file).stdout)
+        return float(said[1]) * UNITS[said[2]], said[0]
+
+    def measured(self, file):
+        """The largest resident size, as the kernel counted it."""
+        with open(self.folder / "log.txt", "w") as log:
+            process = subprocess.Popen(self.command("train", file, "--set", f"train.output={file.with_suffix('.run')}"), stdout=log, stderr=log)
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(process.returncode, 0, (self.folder / "log.txt").read_text()[-3000:])
+        return usage.ru_maxrss * 1024
+
+    def test_five_compositions(self):
+        for name in COMPOSITIONS:
+            with self.subTest(name):
+                file = self.configuration(name)
+                estimated, said = self.estimate(file)
+                took = self.measured(file)
+                print(f"{name}: {took / 2**20:.0f} MiB; {estimated / took - 1:+.1%}; {said}", flush=True)
+                self.assertLess(abs(estimated / took - 1), BOUND, said)
+
+
+if __name__ == "__main__":
+    main()
