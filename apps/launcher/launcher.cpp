@@ -56,6 +56,13 @@ bool lists_plugins(int argc, char** argv) {
   return (argc == 2 || (argc == 3 && std::strcmp(argv[2], "--json") == 0)) && std::strcmp(argv[1], "inspect") == 0;
 }
 
+// Under its own name, by which it finds what lies beside it. Returns if it cannot be started: the program lists, too.
+void become_lister(int argc, char** argv) {
+  auto lister = beside(ANTIPHON_LISTER);
+  char* words[] = {lister.data(), argv[1], argc == 3 ? argv[2] : nullptr, nullptr};
+  execv(lister.c_str(), words);
+}
+
 // A training that is asked to stop ends with the exit code for it, so signals that come while its libraries are loaded
 // wait for its handlers. Any word may be the command's name, since options may stand before it; the program lets the
 // signals through, whatever it does.
@@ -89,7 +96,7 @@ int main(int argc, char** argv) {
   if (const auto name = help_name(argc, argv); !name.empty() && print_kept(path, name)) return 0;
   if (!has_working_directory())
     return refuse("config error: the working directory cannot be used", "change into one that is there", 2);
-  if (lists_plugins(argc, argv)) execv(beside(ANTIPHON_LISTER).c_str(), argv);
+  if (lists_plugins(argc, argv)) become_lister(argc, argv);
   antiphon::early::settle_openmp();
   execv(path.c_str(), argv);
   return refuse("cannot start " + path, "install Antiphon again, all of it", 1);
