@@ -114,8 +114,8 @@ struct Estimator {
       memory.activations += items() * (vectors * kept_numbers(encoder.module()) + part) * compute;
       add_casts(encoder.module());
     } else {
-      memory.parameters +=
-          linear_numbers(encoder.module()) * compute;  // laid out for its products (nn/packed_weight.h)
+      // Laid out a second time for products of bf16 (nn/packed_weight.h).
+      if (compute < 4) memory.parameters += linear_numbers(encoder.module()) * compute;
       const double at_once = encoder.modality() == Modality::image ? std::min(items(), 2048 / vectors) : 1;
       memory.encoding += std::max(1.0, at_once) * (vectors * passing_numbers(encoder.module()) + 2 * part) * compute;
     }
