@@ -40,6 +40,11 @@ connector = { plugin = "mlp" }
 RAW = re.compile(r"c10::|at::|std::|torch::|nlohmann|toml::|boost::|terminate called|Exception raised|frame #|\.cpp|internal error|json\.exception")
 
 
+def whole_program():
+    """What the launcher becomes."""
+    return Path(PROGRAM).parents[1] / "libexec" / "antiphon" / "antiphon"
+
+
 def run(*arguments, cwd=None):
     done = subprocess.run([PROGRAM, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout, done.stderr
@@ -108,21 +113,19 @@ class Help(Case):
             self.assertIn(words, self.refused(CONFIG, *arguments))
 
     def test_kept_help_is_the_program_s_own(self):
-        whole = Path(PROGRAM).parents[1] / "libexec" / "antiphon" / "antiphon"
         for words in [[], ["train"], ["inspect"], ["data"], ["data", "show"], ["data", "check"]]:
-            own = subprocess.run([whole, *words, "--help"], capture_output=True, text=True)
+            own = subprocess.run([whole_program(), *words, "--help"], capture_output=True, text=True)
             self.assertEqual((own.returncode, own.stdout), run(*words, "--help")[:2])
-        self.assertEqual(subprocess.run([whole, "--version"], capture_output=True, text=True).stdout, run("--version")[1])
+        self.assertEqual(subprocess.run([whole_program(), "--version"], capture_output=True, text=True).stdout, run("--version")[1])
         self.assertIn("Usage: antiphon train ", run("train", "-h")[1])
         self.assertEqual(run("train", "x", "--hlep")[0], CONFIG)
 
     def test_list_of_plugins_is_the_program_s_own(self):
-        whole = Path(PROGRAM).parents[1] / "libexec" / "antiphon" / "antiphon"
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "broken.so").write_text("no library")
             for words in [["inspect"], ["inspect", "--json"]]:
                 for env in [{}, {"ANTIPHON_PLUGIN_PATH": folder}]:
-                    own = subprocess.run([whole, *words], capture_output=True, text=True, env={**os.environ, **env})
+                    own = subprocess.run([whole_program(), *words], capture_output=True, text=True, env={**os.environ, **env})
                     light = subprocess.run([PROGRAM, *words], capture_output=True, text=True, env={**os.environ, **env})
                     self.assertEqual((own.returncode, own.stdout, own.stderr), (light.returncode, light.stdout, light.stderr))
                     self.assertEqual("broken" in light.stdout, bool(env))

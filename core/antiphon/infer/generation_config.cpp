@@ -20,8 +20,7 @@ constexpr int64_t most = 1000000;
 
 JsonTable table_of(const std::filesystem::path& folder) {
   for (const char* name : {"generation_config.json", "config.json"})
-    if (const auto file = folder / name; std::filesystem::exists(file))
-      return JsonTable(weights::read_json_object(file), file.string());
+    if (auto table = weights::read_json_table(folder / name); table.exists()) return table;
   return {};
 }
 

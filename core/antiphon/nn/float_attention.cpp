@@ -86,24 +86,30 @@ struct Block {
   int64_t token() const { return segment.begin + query; }
 };
 
-// Calls body(block, floats, floats) for all blocks, those of one head of one sequence by one thread in their order; the
-// floats have room for the block's scores.
+// Calls body(block) for all blocks of one head of one sequence, in their order.
+template <class Body>
+void for_queries(const Problem& problem, const Segment& segment, int64_t head, const Body& body) {
+  const int64_t group = head / (problem.heads / problem.groups);
+  for (int64_t first = 0; first < segment.length; first += kQueries) {
+    const int64_t queries = std::min(kQueries, segment.length - first);
+    const int64_t keys = segment.past + (problem.causal ? first + queries : segment.length);
+    body(Block{segment, head, group, first, queries, keys, problem.causal ? keys - queries : keys});
+  }
+}
+
+// Calls body(block, floats, floats) for all blocks, those of one head of one sequence by one thread; the floats have
+// room for the block's scores.
 template <class Body>
 void for_blocks(const Problem& problem, const Body& body) {
   const auto count = static_cast<int64_t>(problem.segments.size()) * problem.heads;
   std::atomic<int64_t> next{0};
   const auto work = [&](int64_t, int64_t) {
-    const auto scratch = at::empty({2, kQueries * problem.most_keys}, at::kFloat);
-    for (int64_t unit = next++; unit < count; unit = next++) {
-      const auto& segment = problem.segments[static_cast<size_t>(unit / problem.heads)];
-      const int64_t head = unit % problem.heads, group = head / (problem.heads / problem.groups);
-      for (int64_t first = 0; first < segment.length; first += kQueries) {
-        const int64_t queries = std::min(kQueries, segment.length - first);
-        const int64_t keys = segment.past + (problem.causal ? first + queries : segment.length);
-        body(Block{segment, head, group, first, queries, keys, problem.causal ? keys - queries : keys},
-             scratch[0].data_ptr<float>(), scratch[1].data_ptr<float>());
-      }
-    }
+    const int64_t room = kQueries * problem.most_keys;
+    const auto scratch = at::empty({2 * room}, at::kFloat);
+    auto* scores = scratch.data_ptr<float>();
+    for (int64_t unit = next++; unit < count; unit = next++)
+      for_queries(problem, problem.segments[static_cast<size_t>(unit / problem.heads)], unit % problem.heads,
+                  [&](const Block& block) { body(block, scores, scores + room); });
   };
   const int64_t threads = std::min<int64_t>(count, at::get_num_threads());
   kernels::share_rows(threads, 1 << 20, work);
@@ -125,10 +131,8 @@ View probabilities(const Problem& problem, const Block& block, const at::Tensor&
 void count_flops(const Problem& problem, int products) {
   double scores = 0;
   for (const auto& segment : problem.segments)
-    for (int64_t first = 0; first < segment.length; first += kQueries) {
-      const int64_t queries = std::min(kQueries, segment.length - first);
-      scores += static_cast<double>(queries * (segment.past + (problem.causal ? first + queries : segment.length)));
-    }
+    for_queries(problem, segment, 0,
+                [&](const Block& block) { scores += static_cast<double>(block.queries * block.keys); });
   trace::add_flops(2.0 * products * scores * static_cast<double>(problem.heads * problem.head_size));
 }
 

@@ -5,6 +5,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/json.h>
+#include <antiphon/base/paths.h>
 
 namespace antiphon::weights {
 namespace {
@@ -19,6 +20,10 @@ nlohmann::json read_json_object(const std::filesystem::path& path) {
     fail(ErrorKind::weights, path.string() + ":1:1: expected a JSON object",
          "the file is damaged: fetch it again, or mend it there");
   return value;
+}
+
+JsonTable read_json_table(const std::filesystem::path& path) {
+  return path_exists(path, ErrorKind::weights) ? JsonTable(read_json_object(path), path.string()) : JsonTable();
 }
 
 void write_json(const std::filesystem::path& path, const nlohmann::json& value) {

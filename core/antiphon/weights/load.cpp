@@ -148,22 +148,18 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
 
 namespace {
 
-JsonTable read_table(const std::filesystem::path& file) {
-  return std::filesystem::exists(file) ? JsonTable(read_json_object(file), file.string()) : JsonTable();
-}
-
 // As transformers 5: what processor_config.json holds of it goes before preprocessor_config.json.
 JsonTable read_preprocessor(const std::filesystem::path& folder) {
-  const auto whole = read_table(folder / "processor_config.json");
+  const auto whole = read_json_table(folder / "processor_config.json");
   for (const char* key : {"image_processor", "feature_extractor"})
     if (whole.find(key)) return whole.table(key);
-  return read_table(folder / "preprocessor_config.json");
+  return read_json_table(folder / "preprocessor_config.json");
 }
 
 }  // namespace
 
 PretrainedConfig read_pretrained_config(const std::filesystem::path& folder) {
-  return {read_table(folder / "config.json"), read_preprocessor(folder)};
+  return {read_json_table(folder / "config.json"), read_preprocessor(folder)};
 }
 
 }  // namespace antiphon::weights

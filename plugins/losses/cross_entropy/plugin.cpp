@@ -20,11 +20,11 @@ struct Chunks {
   at::Tensor token_loss, grad_hidden, grad_weight;  // gradients of the sum, undefined where not wanted
 };
 
-// Rows of the products are filled up to a multiple of this: they are compiled for each shape on the CPU.
+// Rows of the products are filled up to a multiple of this: those of bfloat16 are compiled for each shape on the CPU.
 constexpr int64_t kRowMultiple = 32;
 
 at::Tensor filled(const at::Tensor& rows) {
-  if (!rows.device().is_cpu()) return rows;
+  if (!rows.device().is_cpu() || rows.scalar_type() == at::kFloat) return rows;
   const int64_t missing = (kRowMultiple - rows.size(0) % kRowMultiple) % kRowMultiple;
   return missing ? at::constant_pad_nd(rows, {0, 0, 0, missing}) : rows;
 }
