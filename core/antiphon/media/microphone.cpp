@@ -5,6 +5,7 @@
 #include <antiphon/base/error.h>
 #if ANTIPHON_FFMPEG
 #include <antiphon/media/resampler.h>
+#include <dlfcn.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -13,7 +14,7 @@
 #include <thread>
 
 extern "C" {
-#include <libavdevice/avdevice.h>
+#include <libavdevice/version.h>
 }
 
 namespace antiphon::media {
@@ -28,6 +29,15 @@ MediaLimits endless() {
 [[noreturn]] void refuse(const std::string& device, const std::string& reason) {
   fail(ErrorKind::config, fmt::format("cannot listen on '{}': {}", device, reason),
        "name a capture device as FORMAT:NAME, such as alsa:default or pulse:default; `arecord -l` lists those of ALSA");
+}
+
+// libavdevice is opened only here: it brings some eighty libraries (OpenAL, JACK, X11 and theirs), which would cost every
+// start 30 ms.
+void register_devices(const std::string& device) {
+  static void* library = dlopen("libavdevice.so." AV_STRINGIFY(LIBAVDEVICE_VERSION_MAJOR), RTLD_NOW);
+  void* symbol = library ? dlsym(library, "avdevice_register_all") : nullptr;
+  if (!symbol) refuse(device, dlerror());
+  reinterpret_cast<void (*)()>(symbol)();
 }
 
 std::string words_of(int status) {
@@ -59,7 +69,7 @@ struct Microphone::Capture {
 
 void Microphone::Capture::open(const std::string& device, int64_t sample_rate) {
   set_up_ffmpeg();
-  avdevice_register_all();
+  register_devices(device);
   const auto colon = device.find(':');
   const auto* format = av_find_input_format(device.substr(0, colon).c_str());
   if (colon == std::string::npos || !format) refuse(device, "it names no input device of FFmpeg");
