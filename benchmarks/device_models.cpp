@@ -6,9 +6,9 @@
 
 #include <antiphon/component/loss.h>
 #include <antiphon/data/prepare.h>
-#include <antiphon/graph/slot.h>
-#include <antiphon/infer/generator.h>
-#include <antiphon/nn/linear.h>
+#include <antiphon/model/slot.h>
+#include <antiphon/engine/generator.h>
+#include <antiphon/nn/linear/linear.h>
 #include <antiphon/train/optimizer.h>
 
 #include "device_bench.h"
@@ -18,7 +18,7 @@ namespace antiphon::bench {
 namespace {
 
 // Filled on the device: the CPU would take minutes for billions of random numbers.
-void fill_frozen(graph::MultimodalLm& model, const Bench& bench) {
+void fill_frozen(model::MultimodalLm& model, const Bench& bench) {
   c10::AutoGradMode no_grad(false);
   for (auto& part : model.parts())
     for (auto& parameter : part.module->parameters()) {
@@ -31,15 +31,15 @@ void fill_frozen(graph::MultimodalLm& model, const Bench& bench) {
     }
 }
 
-std::unique_ptr<graph::MultimodalLm> model_on(const Bench& bench, const std::vector<std::string>& settings) {
+std::unique_ptr<model::MultimodalLm> model_on(const Bench& bench, const std::vector<std::string>& settings) {
   auto root = config::load_toml(bench.flags().model);
   config::apply_set(root, R"(model.llm.weights="")");
   for (const auto& setting : settings) config::apply_set(root, setting);
   if (bench.flags().layers) config::apply_set(root, fmt::format("model.llm.num_layers={}", bench.flags().layers));
   config::Problems problems;
-  auto spec = graph::model_table().parse(*root.find("model"), "model", problems);
+  auto spec = model::model_table().parse(*root.find("model"), "model", problems);
   problems.throw_if_any();
-  auto model = graph::MultimodalLm::build(spec);
+  auto model = model::MultimodalLm::build(spec);
   fill_frozen(*model, bench);
   model->load({bench.device(), {bench.dtype(), bench.dtype(), ""}, 1});
   return model;
@@ -49,19 +49,19 @@ std::unique_ptr<Loss> cross_entropy() {
   config::Problems problems;
   config::Value options = config::Value::Table{};
   config::apply_set(options, "chunk=1024");
-  auto loss = graph::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
+  auto loss = model::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
   problems.throw_if_any();
   return loss;
 }
 
-graph::Batch batch_of(graph::MultimodalLm& model, int64_t samples, int64_t tokens) {
+model::Batch batch_of(model::MultimodalLm& model, int64_t samples, int64_t tokens) {
   std::vector<data::Prepared> all;
   for (int64_t i = 0; i < samples; ++i) all.push_back(random_sample(model, tokens));
   return data::pack(std::move(all));
 }
 
 // Parameters that a token is multiplied with: all but the embedding, which is looked up.
-double multiplied(graph::MultimodalLm& model) {
+double multiplied(model::MultimodalLm& model) {
   const auto all = static_cast<double>(model.llm().module().parameter_count());
   const bool tied = model.llm().head_weight().data_ptr() == model.llm().module().parameters()[0].tensor->data_ptr();
   return tied ? all : all - static_cast<double>(model.llm().head_weight().numel());
@@ -115,9 +115,9 @@ void device_decode(const Bench& bench) {
   std::vector<data::Prepared> prompts;
   for (int64_t i = 0; i < flags.batch; ++i) prompts.push_back(random_sample(*model, flags.sequence));
   const auto answer = [&](int64_t tokens) {
-    infer::GenerateOptions options;
+    engine::GenerateOptions options;
     options.max_tokens = tokens;
-    return bench.walls([&] { infer::generate(*model, prompts, options, {}); });
+    return bench.walls([&] { engine::generate(*model, prompts, options, {}); });
   };
   const auto walls = answer(flags.fresh), first = answer(1);
   const double bytes = multiplied(*model) * static_cast<double>(at::elementSize(bench.dtype()));

@@ -4,9 +4,9 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <antiphon/component/loss.h>
-#include <antiphon/graph/slot.h>
+#include <antiphon/model/slot.h>
 #include <antiphon/kernels/composed.h>
-#include <antiphon/nn/attention.h>
+#include <antiphon/nn/attention/attention.h>
 
 #include "device_bench.h"
 
@@ -73,7 +73,7 @@ void device_loss(const Bench& bench) {
   config::Problems problems;
   config::Value options = config::Value::Table{};
   config::apply_set(options, "chunk=1024");
-  const auto loss = graph::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
+  const auto loss = model::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
   problems.throw_if_any();
   const auto ours = [&] {
     torch::autograd::grad({loss->forward({hidden, weight, labels, static_cast<double>(tokens)}).loss}, {hidden});

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/checkpoint/checkpoint.h>
-#include <antiphon/train/checkpoint_writer.h>
+#include <antiphon/checkpoint/checkpoint_writer.h>
 #include <antiphon/weights/load.h>
 
 #include <functional>
@@ -57,7 +57,7 @@ void copy(const weights::NamedTensors& to, const checkpoint::CheckpointContent& 
 void checkpoint(const Flags& flags) {
   const checkpoint::CheckpointContent content{tensors(0, kTensors / 3), tensors(kTensors / 3, kTensors), {{"step", 1}}};
   const std::filesystem::path folder = flags.path;
-  train::CheckpointWriter writer(folder, 1);
+  checkpoint::CheckpointWriter writer(folder, 1);
   const auto there = tensors(0, kTensors);
   std::vector<double> blocked, copied;
   const auto before = [&] {

@@ -1,7 +1,7 @@
 // What a model is used with: decoding, and the encoders before it.
 #include <ATen/ATen.h>
 
-#include <antiphon/infer/generator.h>
+#include <antiphon/engine/generator.h>
 
 #include "random_model.h"
 #include "verbs.h"
@@ -11,11 +11,11 @@ namespace {
 
 constexpr int64_t kPrompt = 64, kNew = 128, kLongPrompt = 512;
 
-std::vector<double> generate(graph::MultimodalLm& model, const Repeats& repeats, int64_t prompt, int64_t fresh) {
-  infer::GenerateOptions options;
+std::vector<double> generate(model::MultimodalLm& model, const Repeats& repeats, int64_t prompt, int64_t fresh) {
+  engine::GenerateOptions options;
   options.max_tokens = fresh;
   const auto sample = random_sample(model, prompt);
-  return repeat(repeats, [&] { infer::generate(model, {sample}, options, {}); });
+  return repeat(repeats, [&] { engine::generate(model, {sample}, options, {}); });
 }
 
 // The stream whose encoder is measured; what comes after it is small and never runs.
@@ -29,8 +29,8 @@ std::vector<std::string> stream_of(const std::string& what) {
           R"(model.streams.media.connector={plugin = "linear"})"};
 }
 
-graph::Batch media_batch(graph::MultimodalLm& model, const Flags& flags) {
-  graph::Batch batch;
+model::Batch media_batch(model::MultimodalLm& model, const Flags& flags) {
+  model::Batch batch;
   for (int64_t i = 0; i < flags.batch; ++i) {
     MediaItem item;
     if (flags.what == "whisper")

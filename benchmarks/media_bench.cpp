@@ -2,8 +2,8 @@
 #include <ATen/ATen.h>
 
 #include <antiphon/media/decode.h>
-#include <antiphon/media/image_processor.h>
-#include <antiphon/media/log_mel.h>
+#include <antiphon/media/image/image_processor.h>
+#include <antiphon/media/audio/log_mel.h>
 
 #include <atomic>
 #include <thread>

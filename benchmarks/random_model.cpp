@@ -4,20 +4,20 @@
 
 namespace antiphon::bench {
 
-std::unique_ptr<graph::MultimodalLm> random_model(const std::string& file, const std::string& dtype,
+std::unique_ptr<model::MultimodalLm> random_model(const std::string& file, const std::string& dtype,
                                                   const std::vector<std::string>& settings) {
   auto root = config::load_toml(file);
   config::apply_set(root, R"(model.llm.weights="")");
   for (const auto& setting : settings) config::apply_set(root, setting);
   config::Problems problems;
-  auto spec = graph::model_table().parse(*root.find("model"), "model", problems);
+  auto spec = model::model_table().parse(*root.find("model"), "model", problems);
   problems.throw_if_any();
-  auto model = graph::MultimodalLm::build(spec);
-  model->load({at::kCPU, graph::number_formats(dtype, at::kCPU), 1});
+  auto model = model::MultimodalLm::build(spec);
+  model->load({at::kCPU, model::number_formats(dtype, at::kCPU), 1});
   return model;
 }
 
-data::Prepared random_sample(graph::MultimodalLm& model, int64_t tokens) {
+data::Prepared random_sample(model::MultimodalLm& model, int64_t tokens) {
   const auto ids = at::randint(1, model.llm().vocab_size(), {tokens}, at::kLong);
   data::Prepared sample;
   sample.id = "random";
@@ -36,9 +36,9 @@ Audio random_sound(double seconds) {
   return {16000, {samples.data_ptr<float>(), samples.data_ptr<float>() + samples.numel()}};
 }
 
-graph::BatchMedia random_media(graph::MultimodalLm& model, const MediaItem& item) {
+model::BatchMedia random_media(model::MultimodalLm& model, const MediaItem& item) {
   const auto& stream = model.stream_for(item.modality);
-  graph::BatchMedia media;
+  model::BatchMedia media;
   media.stream = stream.name(), media.sample_id = "random";
   media.item = stream.process(item);
   return media;

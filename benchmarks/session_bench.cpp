@@ -3,8 +3,8 @@
 #include <c10/core/Device.h>
 #include <fmt/format.h>
 
-#include <antiphon/graph/slot.h>
-#include <antiphon/infer/session.h>
+#include <antiphon/model/slot.h>
+#include <antiphon/session/session.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/weights/load.h>
 
@@ -14,7 +14,7 @@ namespace antiphon::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using State = infer::SessionState;
+using State = session::SessionState;
 constexpr int64_t kPiece = 320;  // samples that arrive at once: 20 ms
 
 double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
@@ -28,7 +28,7 @@ struct Listener {
         preparer(*model, prompts, cache, {}, model->llm().max_positions()),
         session(*model, preparer, prompts.tokenizer(), {.max_tokens = 48}, {}, vad, {}) {}
 
-  static std::unique_ptr<graph::MultimodalLm> loaded(const SessionFlags& flags, bool ahead) {
+  static std::unique_ptr<model::MultimodalLm> loaded(const SessionFlags& flags, bool ahead) {
     auto root = config::load_toml(flags.recipe);
     config::apply_set(root, "model.streams.image.enabled=false");
     if (ahead) {
@@ -36,13 +36,13 @@ struct Listener {
       config::apply_set(root, fmt::format("model.streams.audio.encoder.left_context={}", flags.left_context));
     }
     config::Problems problems;
-    auto spec = graph::model_table().parse(*root.find("model"), "model", problems);
+    auto spec = model::model_table().parse(*root.find("model"), "model", problems);
     problems.throw_if_any();
-    auto model = graph::MultimodalLm::build(spec);
-    model->load({at::kCPU, graph::number_formats(flags.dtype, at::kCPU), 1});
+    auto model = model::MultimodalLm::build(spec);
+    model->load({at::kCPU, model::number_formats(flags.dtype, at::kCPU), 1});
     return model;
   }
-  static text::PromptBuilder opened(const graph::LanguageModelSpec& llm) {
+  static text::PromptBuilder opened(const model::LanguageModelSpec& llm) {
     auto tokenizer = text::Tokenizer::load(llm.weights);
     auto chat_template = text::ChatTemplate::load(llm.chat_template.empty() ? llm.weights : llm.chat_template,
                                                   tokenizer.special_tokens());
@@ -69,11 +69,11 @@ struct Listener {
     return since(begin);
   }
 
-  std::unique_ptr<graph::MultimodalLm> model;
+  std::unique_ptr<model::MultimodalLm> model;
   text::PromptBuilder prompts;
   data::FeatureCache cache;
   data::Preparer preparer;
-  infer::Session session;
+  session::Session session;
 };
 
 std::vector<float> speech(const std::string& file, double seconds) {
@@ -86,7 +86,7 @@ std::vector<float> speech(const std::string& file, double seconds) {
 std::unique_ptr<VoiceActivity> detector(const std::string& weights) {
   config::Problems problems;
   config::Value options = config::Value::Table{};
-  auto found = graph::build_slot<VoiceActivity>("voice_activity", "silero", {weights, {}}, options, "vad", problems);
+  auto found = model::build_slot<VoiceActivity>("voice_activity", "silero", {weights, {}}, options, "vad", problems);
   problems.throw_if_any();
   found->module().set_requires_grad(false);
   weights::load_parameters(found->module(), weights::Checkpoint(weights), found->name_map());

@@ -3,7 +3,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <antiphon/component/loss.h>
-#include <antiphon/graph/slot.h>
+#include <antiphon/model/slot.h>
 #include <antiphon/train/optimizer.h>
 
 #include <numeric>
@@ -20,7 +20,7 @@ constexpr int64_t kPictureAt = 4;  // where the picture of a sample stands
 std::unique_ptr<Loss> cross_entropy() {
   config::Problems problems;
   config::Value options = config::Value::Table{};
-  auto loss = graph::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
+  auto loss = model::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
   problems.throw_if_any();
   return loss;
 }
@@ -33,11 +33,11 @@ train::TrainOptions options() {
 
 class Steps {
  public:
-  explicit Steps(graph::MultimodalLm& model)
+  explicit Steps(model::MultimodalLm& model)
       : model_(model), loss_(cross_entropy()), optimizer_(model.trainable_parameters(), options()) {}
 
   // The batch is copied, so that its media are encoded anew in each step.
-  void operator()(graph::Batch batch) {
+  void operator()(model::Batch batch) {
     model_.encode(batch);
     const auto hidden = model_.forward(batch).index_select(0, batch.supervised_n);
     const auto output =
@@ -54,7 +54,7 @@ class Steps {
   }
 
  private:
-  graph::MultimodalLm& model_;
+  model::MultimodalLm& model_;
   std::unique_ptr<Loss> loss_;
   train::Optimizer optimizer_;
   std::vector<double> losses_;
@@ -74,8 +74,8 @@ void report(const std::string& name, const Flags& flags, const Steps& steps, nlo
 }
 
 // One after the other until a batch is full, as data::Loader fills them.
-std::vector<graph::Batch> packed(graph::MultimodalLm& model, const std::vector<int64_t>& lengths, int64_t budget) {
-  std::vector<graph::Batch> batches;
+std::vector<model::Batch> packed(model::MultimodalLm& model, const std::vector<int64_t>& lengths, int64_t budget) {
+  std::vector<model::Batch> batches;
   std::vector<data::Prepared> samples;
   int64_t tokens = 0;
   const auto close = [&] {
@@ -92,7 +92,7 @@ std::vector<graph::Batch> packed(graph::MultimodalLm& model, const std::vector<i
 }
 
 // A picture, then text of which the second half of the sample is supervised.
-data::Prepared picture_sample(graph::MultimodalLm& model, int64_t tokens) {
+data::Prepared picture_sample(model::MultimodalLm& model, int64_t tokens) {
   auto sample = random_sample(model, tokens);
   auto media = random_media(model, {Modality::image, random_picture(224, 224), {}});
   media.position = kPictureAt;

@@ -14,13 +14,13 @@
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
-#include <antiphon/infer/session.h>
-#include <antiphon/media/microphone.h>
+#include <antiphon/session/session.h>
+#include <antiphon/media/audio/microphone.h>
 #include <chat/line_editor.h>
 #include <chat/save.h>
 #include <common/answer.h>
 #include <common/command.h>
-#include <common/voice_activity.h>
+#include <antiphon/run/voice_activity.h>
 
 namespace antiphon::apps {
 namespace {
@@ -36,7 +36,7 @@ constexpr const char* kCommands =
     "  /quit         or Ctrl-D; Ctrl-C stops an answer";
 
 struct ChatFlags {
-  SessionFlags session;
+  run::OpenOptions open;
   std::string history, microphone = "alsa:default";
 };
 
@@ -53,12 +53,12 @@ bool enter_pressed() {
 
 class Chat {
  public:
-  Chat(Session& session, VoiceActivity* vad, const ChatFlags& flags)
+  Chat(run::LoadedModel& loaded, VoiceActivity* vad, const ChatFlags& flags)
       : microphone_(flags.microphone),
         hands_free_(vad != nullptr),
-        session_(*session.model, session.preparer, session.tokenizer(), session.config.generate, session.config.session,
+        session_(*loaded.model, loaded.preparer, loaded.tokenizer(), loaded.config.generate, loaded.config.session,
                  vad,
-                 {[this](infer::SessionState state) { on_state(state); },
+                 {[this](session::SessionState state) { on_state(state); },
                   [this](const std::string& text) { on_text(text); }}) {}
 
   // False at the end.
@@ -72,7 +72,7 @@ class Chat {
 
  private:
   using Clock = std::chrono::steady_clock;
-  using State = infer::SessionState;
+  using State = session::SessionState;
 
   bool command(const std::string& line) {
     const auto space = line.find(' ');
@@ -165,14 +165,14 @@ class Chat {
   Clock::time_point asked_, first_;
   int64_t written_ = -1;  // pieces of the answer; -1: there is none
   int64_t heard_ = 0;     // turns of a recording
-  infer::Session session_;
+  session::Session session_;
 };
 
 int run(const ChatFlags& flags) {
-  Session session(flags.session);
-  session.load_for_inference(flags.session);
-  const auto vad = open_voice_activity(session.config.session.vad);
-  Chat chat(session, vad.get(), flags);
+  run::LoadedModel loaded(flags.open);
+  loaded.load_for_inference(flags.open);
+  const auto vad = run::open_voice_activity(loaded.config.session.vad);
+  Chat chat(loaded, vad.get(), flags);
   LineEditor editor(flags.history);
   std::signal(SIGINT, on_interrupt);
   if (editor.terminal()) log::info(std::string("Ask, or:\n") + kCommands);
@@ -201,8 +201,8 @@ void add_chat(CLI::App& program, Action& action) {
       program.add_subcommand("chat", "talk with a model in the terminal, about pictures, recordings and videos");
   auto flags = std::make_shared<ChatFlags>();
   flags->history = default_history();
-  add_session_flags(*command, flags->session);
-  add_checkpoint_flag(*command, flags->session);
+  add_open_options(*command, flags->open);
+  add_checkpoint_flag(*command, flags->open);
   command->add_option("--history", flags->history, "keeps the lines typed; '' for none")->capture_default_str();
   command->add_option("--microphone", flags->microphone, "what /record listens on: FORMAT:NAME of FFmpeg's devices")
       ->capture_default_str();

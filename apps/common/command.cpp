@@ -67,7 +67,7 @@ void check_thread_variables() {
   }
 }
 
-void add_session_flags(CLI::App& command, SessionFlags& flags) {
+void add_open_options(CLI::App& command, run::OpenOptions& flags) {
   command.add_option("file", flags.file, "a TOML configuration, or the folder of a run")->required();
   command.add_option("--set", flags.sets, "override one value: --set train.steps=10 (may be repeated)")
       ->type_name("KEY=VALUE")
@@ -78,7 +78,7 @@ void add_session_flags(CLI::App& command, SessionFlags& flags) {
       ->capture_default_str();
 }
 
-void add_checkpoint_flag(CLI::App& command, SessionFlags& flags) {
+void add_checkpoint_flag(CLI::App& command, run::OpenOptions& flags) {
   command.add_option(
       "--checkpoint", flags.checkpoint,
       "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");

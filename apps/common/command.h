@@ -5,7 +5,7 @@
 #include <functional>
 
 #include <antiphon/base/error.h>
-#include <common/session.h>
+#include <antiphon/run/loaded_model.h>
 
 namespace antiphon::apps {
 
@@ -40,8 +40,8 @@ constexpr int64_t kMaxThreads = 1024;
 void check_thread_variables();
 
 // FILE, --set, --device, --threads.
-void add_session_flags(CLI::App& command, SessionFlags& flags);
+void add_open_options(CLI::App& command, run::OpenOptions& flags);
 // --checkpoint, for Session::load_trained().
-void add_checkpoint_flag(CLI::App& command, SessionFlags& flags);
+void add_checkpoint_flag(CLI::App& command, run::OpenOptions& flags);
 
 }  // namespace antiphon::apps

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include <common/session.h>
+#include <antiphon/run/loaded_model.h>
 
 #include <antiphon/profile/profiler.h>
 
@@ -23,13 +23,13 @@ void add_profile_flags(CLI::App& command, ProfileFlags& flags);  // --profile an
 void add_profile_flag(CLI::App& command, ProfileFlags& flags);   // of subcommands that are recorded as a whole
 
 // nullptr where no profile is asked for. Measures the machine, for a second. Error(config) where the steps are none.
-std::unique_ptr<profile::Profiler> open_profiler(const ProfileFlags& flags, const Session& session,
+std::unique_ptr<profile::Profiler> open_profiler(const ProfileFlags& flags, const run::LoadedModel& loaded,
                                                  const std::filesystem::path& folder);
 
 // Records what happens while it lives, as one step called `name`.
 class ProfiledRun {
  public:
-  ProfiledRun(const ProfileFlags& flags, const Session& session, const std::filesystem::path& folder,
+  ProfiledRun(const ProfileFlags& flags, const run::LoadedModel& loaded, const std::filesystem::path& folder,
               const std::string& name);
   ~ProfiledRun();
   ProfiledRun(const ProfiledRun&) = delete;

@@ -2,8 +2,8 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/strings.h>
-#include <antiphon/graph/model_spec.h>
-#include <antiphon/graph/whole_model.h>
+#include <antiphon/model/model_spec.h>
+#include <antiphon/model/whole_model.h>
 #include <common/command.h>
 
 namespace antiphon::apps {
@@ -39,7 +39,7 @@ std::string text_of(const config::Value& model) {
 }
 
 int run(const std::string& directory) {
-  const auto model = graph::compose(directory);
+  const auto model = model::compose(directory);
   fmt::print("# {}\n{}", directory, text_of(model));
   return 0;
 }

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <antiphon/nn/linear.h>
+#include <antiphon/nn/linear/linear.h>
 #include <antiphon/weights/adapter.h>
 
 #include "network.h"

@@ -6,7 +6,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/early/cpu_quota.h>
 #include <common/command.h>
-#include <common/composition.h>
+#include <antiphon/run/composition.h>
 #include <data/check.h>
 #include <data/findings.h>
 #include <data/sources.h>
@@ -44,7 +44,7 @@ int check(const CheckFlags& flags) {
   const int threads = flags.threads > 0 ? flags.threads : cores;
   if (flags.file.ends_with(".jsonl") || flags.file.ends_with(".json"))
     return finish(check_sources({{"", flags.file, {}}}, flags.limit, threads), flags.json);
-  const Composition composition(flags.file, flags.sets);
+  const run::Composition composition(flags.file, flags.sets);
   const Reader reader(composition);
   return finish(check_sources(reader.sources(), flags.limit, threads), flags.json);
 }

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include <antiphon/data/prepare.h>
-#include <antiphon/text/tokenizer.h>
+#include <antiphon/text/tokenizer/tokenizer.h>
 #include <data/examine.h>
 
 namespace antiphon::apps {

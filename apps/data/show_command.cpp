@@ -7,7 +7,7 @@
 #include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
 #include <common/command.h>
-#include <common/composition.h>
+#include <antiphon/run/composition.h>
 #include <data/show.h>
 #include <data/sources.h>
 
@@ -65,7 +65,7 @@ Place first_place(const std::vector<data::Manifest>& manifests, const ShowFlags&
   return flags.line > 0 ? place_of_line(manifests.front(), flags.line) : Place{};
 }
 
-std::vector<data::Manifest> open_manifests(const Composition& composition, const ShowFlags& flags) {
+std::vector<data::Manifest> open_manifests(const run::Composition& composition, const ShowFlags& flags) {
   std::vector<data::Manifest> manifests;
   if (!flags.source.empty()) {
     manifests.emplace_back(flags.source);
@@ -86,7 +86,7 @@ Shown read(const data::Preparer& preparer, const data::Sample& sample) {
   return shown;
 }
 
-void print(const Shown& shown, const Composition& composition, const ShowFlags& flags) {
+void print(const Shown& shown, const run::Composition& composition, const ShowFlags& flags) {
   const auto& tokenizer = composition.prompts.tokenizer();
   fmt::print("{}\n{}{}", shown_text(shown, tokenizer, wants_color(flags)), shown_counts(shown),
              shown_labels(shown, tokenizer, flags.tokens));
@@ -96,7 +96,7 @@ void print(const Shown& shown, const Composition& composition, const ShowFlags& 
 }
 
 // Whether the sample is good; what is wrong with it is told.
-bool show_one(const Reader& reader, const Composition& composition, const data::Manifest& manifest, int64_t index,
+bool show_one(const Reader& reader, const run::Composition& composition, const data::Manifest& manifest, int64_t index,
               const ShowFlags& flags) {
   const auto where = fmt::format("{}:{}", shown(manifest.path().string()), manifest.line(index));
   try {
@@ -113,7 +113,7 @@ bool show_one(const Reader& reader, const Composition& composition, const data::
 }
 
 int show(const ShowFlags& flags) {
-  const Composition composition(flags.file, flags.sets);
+  const run::Composition composition(flags.file, flags.sets);
   const Reader reader(composition);
   const auto manifests = open_manifests(composition, flags);
   auto place = first_place(manifests, flags);

@@ -5,7 +5,7 @@
 namespace antiphon::apps {
 
 // Too long is judged afterwards, so that the counts of long samples are known.
-Reader::Reader(const Composition& composition)
+Reader::Reader(const run::Composition& composition)
     : composition_(composition),
       preparer_(*composition.model, composition.prompts, no_cache_, media::MediaLimits{},
                 std::numeric_limits<int64_t>::max(), composition.config.data.video, composition.config.data.image) {}

@@ -2,7 +2,7 @@
 #pragma once
 #include <limits>
 
-#include <common/composition.h>
+#include <antiphon/run/composition.h>
 #include <data/check.h>
 
 namespace antiphon::apps {
@@ -10,14 +10,14 @@ namespace antiphon::apps {
 // Prepares samples without weights and without the cache of features, which depend on them.
 class Reader {
  public:
-  explicit Reader(const Composition& composition);  // which must outlive it
+  explicit Reader(const run::Composition& composition);  // which must outlive it
 
   const data::Preparer& preparer() const { return preparer_; }
   // Training first. Error(config) where there is none.
   std::vector<Source> sources() const;
 
  private:
-  const Composition& composition_;
+  const run::Composition& composition_;
   data::FeatureCache no_cache_{"", {}};
   data::Preparer preparer_;
 };

@@ -11,7 +11,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/early/cpu_quota.h>
-#include <antiphon/graph/number_formats.h>
+#include <antiphon/model/number_formats.h>
 #include <antiphon/kernels/cuda_table.h>
 #include <antiphon/kernels/isa.h>
 #include <antiphon/media/decode.h>
@@ -77,8 +77,8 @@ int run() {
   line("CPU", fmt::format("{}, {} threads, our kernels for {}", at::get_cpu_capability(), at::get_num_threads(),
                           kernels::name_of(kernels::isa())));
   line(" ", quota());
-  const auto formats = graph::number_formats("auto", at::kCPU);
-  line(" ", fmt::format("precision.compute = \"auto\" is {}: {}", graph::name_of(formats), formats.reason));
+  const auto formats = model::number_formats("auto", at::kCPU);
+  line(" ", fmt::format("precision.compute = \"auto\" is {}: {}", model::name_of(formats), formats.reason));
   line("CUDA", cuda());
   line("CUDA kernels", cuda_kernels());
   line("NCCL", nccl());

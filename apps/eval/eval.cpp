@@ -12,17 +12,17 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/data/manifest.h>
-#include <antiphon/infer/controls.h>
+#include <antiphon/eval/controls.h>
 #include <common/command.h>
 #include <common/profile.h>
-#include <common/sample_parts.h>
+#include <antiphon/run/sample_parts.h>
 #include <eval/table.h>
 
 namespace antiphon::apps {
 namespace {
 
 struct EvalFlags {
-  SessionFlags session;
+  run::OpenOptions open;
   ProfileFlags profile;
   std::vector<std::string> sets;
   std::string output;
@@ -39,17 +39,17 @@ void skip(LoadedSet& set, data::BadSample bad) {
 }
 
 // Samples that cannot be prepared are listed and left out of every condition, so that pairs stay pairs.
-LoadedSet load_set(const data::SplitOptions& split, const Session& session) {
+LoadedSet load_set(const data::SplitOptions& split, const run::LoadedModel& loaded) {
   LoadedSet set;
   data::UnreadKeys unread;
-  const auto limit = session.config.eval.limit;
+  const auto limit = loaded.config.eval.limit;
   for (const auto& source : split.sources) {
     const data::Manifest manifest(source.path);
     for (int64_t i = 0; i < manifest.size() && (limit == 0 || static_cast<int64_t>(set.samples.size()) < limit); ++i) {
       data::Sample sample;
       try {
         sample = manifest.sample(i);
-        session.preparer.prepare(sample, data::Purpose::training);
+        loaded.preparer.prepare(sample, data::Purpose::training);
         unread.tell(manifest.path(), manifest.line(i), sample.unread);
         set.samples.push_back(std::move(sample));
       } catch (const Error& error) {
@@ -75,7 +75,7 @@ using Variants = std::vector<std::pair<std::string, std::vector<data::Sample>>>;
 void add_shuffled(Variants& all, const std::string& name, const std::vector<data::Sample>& samples, uint64_t seed,
                   const std::vector<Modality>& kinds) {
   try {
-    all.emplace_back(name, infer::with_shuffled_media(samples, seed, kinds));
+    all.emplace_back(name, eval::with_shuffled_media(samples, seed, kinds));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     log::warning(fmt::format("the control '{}' is left out: {}", name, error.what()));
@@ -83,7 +83,7 @@ void add_shuffled(Variants& all, const std::string& name, const std::vector<data
 }
 
 // If a set has several kinds of media, each is also shuffled alone.
-Variants conditions_of(const std::vector<data::Sample>& samples, const infer::EvalOptions& options) {
+Variants conditions_of(const std::vector<data::Sample>& samples, const eval::EvalOptions& options) {
   Variants all{{"right", samples}};
   std::vector<Modality> kinds;
   for (const auto modality : {Modality::image, Modality::audio, Modality::video})
@@ -91,7 +91,7 @@ Variants conditions_of(const std::vector<data::Sample>& samples, const infer::Ev
   const auto seed = static_cast<uint64_t>(options.seed);
   for (const auto& control : options.controls) {
     if (kinds.empty()) continue;
-    if (control == "removed") all.emplace_back(control, infer::without_media(samples));
+    if (control == "removed") all.emplace_back(control, eval::without_media(samples));
     if (control != "shuffled") continue;
     add_shuffled(all, control, samples, seed, {});
     if (kinds.size() == 1) continue;
@@ -100,17 +100,17 @@ Variants conditions_of(const std::vector<data::Sample>& samples, const infer::Ev
   return all;
 }
 
-nlohmann::json prediction(const data::Sample& sample, const Condition& condition, const infer::Outcome& outcome) {
+nlohmann::json prediction(const data::Sample& sample, const Condition& condition, const eval::Outcome& outcome) {
   nlohmann::json record{{"media", condition.name},
                         {"id", sample.id},
                         {"file", sample.file.string()},
                         {"line", sample.line},
-                        {"expected", infer::expected_answer(sample)},
+                        {"expected", eval::expected_answer(sample)},
                         {"predicted", outcome.predicted},
                         {"loss", outcome.loss}};
   for (const auto& [key, value] : sample.tags) record["tags"][key] = value;
   if (condition.name == "right")  // what a report shows; a relative manifest may be out of reach then
-    record["question"] = question_of(sample), record["media_files"] = media_files_of(sample);
+    record["question"] = run::question_of(sample), record["media_files"] = run::media_files_of(sample);
   return record;
 }
 
@@ -155,16 +155,16 @@ int64_t count_short(const std::vector<Condition>& conditions, int64_t max_tokens
   return count;
 }
 
-nlohmann::json evaluate(const std::string& name, Session& session, std::ofstream& predictions) {
-  auto set = load_set(session.config.data.eval.at(name), session);
-  const auto variants = conditions_of(set.samples, session.config.eval);
-  const infer::Evaluator evaluator{*session.model, *session.loss,       session.preparer,       session.tokenizer(),
-                                   session.cache,  session.config.eval, session.config.generate};
+nlohmann::json evaluate(const std::string& name, run::LoadedModel& loaded, std::ofstream& predictions) {
+  auto set = load_set(loaded.config.data.eval.at(name), loaded);
+  const auto variants = conditions_of(set.samples, loaded.config.eval);
+  const eval::Evaluator evaluator{*loaded.model, *loaded.loss,       loaded.preparer,       loaded.tokenizer(),
+                                   loaded.cache,  loaded.config.eval, loaded.config.generate};
   std::vector<Condition> conditions;
   size_t done = 0;
   for (const auto& [label, samples] : variants) {
     // What one kind of media alone contributes is read off the loss; answers would double the time.
-    const bool answers = session.config.eval.generate && !label.starts_with("shuffled_");
+    const bool answers = loaded.config.eval.generate && !label.starts_with("shuffled_");
     conditions.push_back({label, answers, evaluator.run(samples, answers, [&](size_t n) {
                             done += n;
                             show_progress(
@@ -176,18 +176,18 @@ nlohmann::json evaluate(const std::string& name, Session& session, std::ofstream
   drop_failed(set, conditions);
   for (const auto& bad : set.bad)
     write_line(predictions, name, {{"skipped", bad.reason}, {"id", bad.id}, {"file", bad.file}, {"line", bad.line}});
-  auto scores = score(name, set.samples, conditions, session.config.eval);
+  auto scores = score(name, set.samples, conditions, loaded.config.eval);
   scores["skipped"] = set.bad.size();
-  scores["answers_with_less_room"] = count_short(conditions, session.config.eval.max_tokens);
+  scores["answers_with_less_room"] = count_short(conditions, loaded.config.eval.max_tokens);
   scores["not_finite"] = not_finite(set.samples, conditions);
   return scores;
 }
 
 // A set that cannot be evaluated costs the others nothing.
-nlohmann::json evaluate_or_tell(const std::string& name, Session& session, std::ofstream& predictions,
+nlohmann::json evaluate_or_tell(const std::string& name, run::LoadedModel& loaded, std::ofstream& predictions,
                                 std::vector<std::string>& problems) {
   try {
-    auto scores = evaluate(name, session, predictions);
+    auto scores = evaluate(name, loaded, predictions);
     print_scores(scores);
     if (const auto& problem = scores["not_finite"]; problem.is_string())
       problems.push_back(fmt::format("{}: {}", name, problem.get<std::string>()));
@@ -201,27 +201,27 @@ nlohmann::json evaluate_or_tell(const std::string& name, Session& session, std::
 }
 
 int run(const EvalFlags& flags) {
-  Session session(flags.session);
-  auto& generate = session.config.generate;  // [eval] says these, not the model's directory
-  generate.temperature = 0, generate.max_tokens = session.config.eval.max_tokens;
-  session.load_for_inference(flags.session);
-  if (session.config.data.eval.empty())
+  run::LoadedModel loaded(flags.open);
+  auto& generate = loaded.config.generate;  // [eval] says these, not the model's directory
+  generate.temperature = 0, generate.max_tokens = loaded.config.eval.max_tokens;
+  loaded.load_for_inference(flags.open);
+  if (loaded.config.data.eval.empty())
     fail(ErrorKind::config, "there is nothing to evaluate", "add [[data.eval.NAME.sources]] with a path");
   std::filesystem::path output = flags.output;
   if (output.empty()) {
-    const std::filesystem::path file = flags.session.file;
+    const std::filesystem::path file = flags.open.file;
     output = is_folder(file, ErrorKind::config) ? file / "eval" : std::filesystem::path("eval");
   }
   make_folder(output, ErrorKind::config);
   std::ofstream predictions(output / "predictions.jsonl");
   if (!predictions) fail(ErrorKind::config, "cannot write " + (output / "predictions.jsonl").string());
-  const ProfiledRun profiled(flags.profile, session, output / "profile", "evaluation");
+  const ProfiledRun profiled(flags.profile, loaded, output / "profile", "evaluation");
   nlohmann::json results = nlohmann::json::array();
   std::vector<std::string> problems;
-  for (const auto& [name, split] : session.config.data.eval) {
+  for (const auto& [name, split] : loaded.config.data.eval) {
     if (!split.enabled) continue;
     if (!flags.sets.empty() && std::find(flags.sets.begin(), flags.sets.end(), name) == flags.sets.end()) continue;
-    results.push_back(evaluate_or_tell(name, session, predictions, problems));
+    results.push_back(evaluate_or_tell(name, loaded, predictions, problems));
     write_file_atomic(output / "results.json", results.dump(2) + "\n", ErrorKind::config);
   }
   if (results.empty()) fail(ErrorKind::config, "none of the sets that --only names is in the configuration");
@@ -238,9 +238,9 @@ int run(const EvalFlags& flags) {
 void add_eval(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("eval", "measure on held-out samples, with right, shuffled and removed media");
   auto flags = std::make_shared<EvalFlags>();
-  add_session_flags(*command, flags->session);
+  add_open_options(*command, flags->open);
   command->add_option("--only", flags->sets, "names of the sets to evaluate; default: all")->allow_extra_args(false);
-  add_checkpoint_flag(*command, flags->session);
+  add_checkpoint_flag(*command, flags->open);
   command->add_option("--output", flags->output,
                       "folder for results.json and predictions.jsonl; default: <run>/eval, or eval");
   add_profile_flag(*command, flags->profile);

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <antiphon/infer/metrics.h>
+#include <antiphon/eval/metrics.h>
 
 #include <antiphon/base/shown.h>
 #include <antiphon/base/standard_streams.h>
@@ -15,7 +15,7 @@
 namespace antiphon::apps {
 namespace {
 
-using infer::Interval;
+using eval::Interval;
 using nlohmann::json;
 
 json interval(const Interval& value) { return {{"mean", value.mean}, {"low", value.low}, {"high", value.high}}; }
@@ -36,19 +36,19 @@ struct Scores {
   std::vector<double> loss, exact, f1, chrf, word_errors, words, character_errors, characters;
 };
 
-Scores collect(const std::vector<data::Sample>& samples, const std::vector<infer::Outcome>& outcomes,
+Scores collect(const std::vector<data::Sample>& samples, const std::vector<eval::Outcome>& outcomes,
                const std::vector<size_t>& members, const std::string& normalizer) {
   Scores s;
   for (const auto i : members) {
-    const auto written = infer::expected_answer(samples[i]);
-    const auto expected = infer::normalize_answer(written, normalizer),
-               predicted = infer::normalize_answer(outcomes[i].predicted, normalizer);
-    const auto words = infer::word_errors(predicted, expected),
-               characters = infer::character_errors(predicted, expected);
+    const auto written = eval::expected_answer(samples[i]);
+    const auto expected = eval::normalize_answer(written, normalizer),
+               predicted = eval::normalize_answer(outcomes[i].predicted, normalizer);
+    const auto words = eval::word_errors(predicted, expected),
+               characters = eval::character_errors(predicted, expected);
     s.loss.push_back(outcomes[i].loss);
     s.exact.push_back(predicted == expected);
-    s.f1.push_back(infer::token_f1(predicted, expected));
-    s.chrf.push_back(infer::chrf(outcomes[i].predicted, written));
+    s.f1.push_back(eval::token_f1(predicted, expected));
+    s.chrf.push_back(eval::chrf(outcomes[i].predicted, written));
     s.word_errors.push_back(static_cast<double>(words.errors)), s.words.push_back(static_cast<double>(words.reference));
     s.character_errors.push_back(static_cast<double>(characters.errors)),
         s.characters.push_back(static_cast<double>(characters.reference));
@@ -56,26 +56,26 @@ Scores collect(const std::vector<data::Sample>& samples, const std::vector<infer
   return s;
 }
 
-json metrics(const Scores& s, bool generated, const infer::EvalOptions& options) {
+json metrics(const Scores& s, bool generated, const eval::EvalOptions& options) {
   const auto seed = static_cast<uint64_t>(options.seed);
-  json out{{"loss", interval(infer::bootstrap(s.loss, options.resamples, seed))}};
+  json out{{"loss", interval(eval::bootstrap(s.loss, options.resamples, seed))}};
   if (!generated) return out;
-  out["accuracy"] = interval(infer::bootstrap(s.exact, options.resamples, seed));
-  out["f1"] = interval(infer::bootstrap(s.f1, options.resamples, seed));
-  out["chrf"] = interval(infer::bootstrap(s.chrf, options.resamples, seed));
-  out["wer"] = interval(infer::bootstrap_ratio(s.word_errors, s.words, options.resamples, seed));
-  out["cer"] = interval(infer::bootstrap_ratio(s.character_errors, s.characters, options.resamples, seed));
+  out["accuracy"] = interval(eval::bootstrap(s.exact, options.resamples, seed));
+  out["f1"] = interval(eval::bootstrap(s.f1, options.resamples, seed));
+  out["chrf"] = interval(eval::bootstrap(s.chrf, options.resamples, seed));
+  out["wer"] = interval(eval::bootstrap_ratio(s.word_errors, s.words, options.resamples, seed));
+  out["cer"] = interval(eval::bootstrap_ratio(s.character_errors, s.characters, options.resamples, seed));
   return out;
 }
 
 // How much worse the control is, with the chance that it is not.
-json compare(const Scores& right, const Scores& control, bool generated, const infer::EvalOptions& options) {
+json compare(const Scores& right, const Scores& control, bool generated, const eval::EvalOptions& options) {
   const auto seed = static_cast<uint64_t>(options.seed);
   const auto paired = [&](const std::vector<double>& a, const std::vector<double>& b) {
     std::vector<double> difference;
     for (size_t i = 0; i < a.size(); ++i) difference.push_back(a[i] - b[i]);
-    auto out = interval(infer::bootstrap(difference, options.resamples, seed));
-    out["p"] = infer::sign_flip_p(difference, options.resamples, seed);
+    auto out = interval(eval::bootstrap(difference, options.resamples, seed));
+    out["p"] = eval::sign_flip_p(difference, options.resamples, seed);
     return out;
   };
   json out{{"loss", paired(control.loss, right.loss)}};
@@ -97,7 +97,7 @@ std::string cell(const json& metrics, const char* name, const char* format) {
 }  // namespace
 
 json score(const std::string& set, const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions,
-           const infer::EvalOptions& options) {
+           const eval::EvalOptions& options) {
   json out{{"set", set}, {"samples", samples.size()}, {"normalizer", options.normalizer}, {"tasks", json::object()}};
   for (const auto& [task, members] : by_task(samples)) {
     json& entry = out["tasks"][task];
@@ -114,7 +114,7 @@ json score(const std::string& set, const std::vector<data::Sample>& samples, con
 }
 
 json not_finite(const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions) {
-  const auto is_bad = [](const infer::Outcome& outcome) { return !std::isfinite(outcome.loss); };
+  const auto is_bad = [](const eval::Outcome& outcome) { return !std::isfinite(outcome.loss); };
   for (const auto& [name, generated, outcomes] : conditions) {
     const auto first = std::ranges::find_if(outcomes, is_bad);
     if (first == outcomes.end()) continue;

@@ -4,7 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include <antiphon/infer/evaluate.h>
+#include <antiphon/eval/evaluate.h>
 
 namespace antiphon::apps {
 
@@ -12,13 +12,13 @@ namespace antiphon::apps {
 struct Condition {
   std::string name;
   bool generated = false;  // whether there are answers
-  std::vector<infer::Outcome> outcomes;
+  std::vector<eval::Outcome> outcomes;
 };
 
 // Scores of each task of a set (and of all together) under each condition, with 95 % intervals; each control is
 // compared with "right" pair by pair.
 nlohmann::json score(const std::string& set, const std::vector<data::Sample>& samples,
-                     const std::vector<Condition>& conditions, const infer::EvalOptions& options);
+                     const std::vector<Condition>& conditions, const eval::EvalOptions& options);
 
 // "the loss of 9 of 9 samples is not finite; first FILE:LINE (ID), with right media", of the first condition with any;
 // null if all losses are finite.

@@ -2,16 +2,16 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
-#include <antiphon/graph/export.h>
-#include <antiphon/graph/part_slot.h>
+#include <antiphon/model/export.h>
+#include <antiphon/model/part_slot.h>
 #include <common/command.h>
-#include <common/trained.h>
+#include <antiphon/run/trained.h>
 
 namespace antiphon::apps {
 namespace {
 
 struct ExportFlags {
-  SessionFlags session;
+  run::OpenOptions open;
   std::string output, dtype;
 };
 
@@ -21,11 +21,11 @@ std::optional<at::ScalarType> dtype_of(const std::string& name) {
 }
 
 int run(const ExportFlags& flags) {
-  auto config = read_config(flags.session.file, flags.session.sets);
-  const auto model = graph::MultimodalLm::build(config.model);
-  graph::load_own(*model, static_cast<uint64_t>(config.train.seed));
-  load_trained(*model, flags.session);
-  const auto report = graph::export_model(*model, flags.output, {dtype_of(flags.dtype)});
+  auto config = run::read_config(flags.open.file, flags.open.sets);
+  const auto model = model::MultimodalLm::build(config.model);
+  model::load_own(*model, static_cast<uint64_t>(config.train.seed));
+  run::load_trained(*model, flags.open);
+  const auto report = model::export_model(*model, flags.output, {dtype_of(flags.dtype)});
   log::info(fmt::format("{} in {}: {} tensors, {} of them changed{}", report.what, flags.output, report.tensors,
                         report.changed, report.beside.empty() ? "" : "\n  " + report.beside));
   return 0;
@@ -34,14 +34,14 @@ int run(const ExportFlags& flags) {
 void add_to(CLI::App& program, Action& action, const std::string& name, const std::string& doc) {
   auto* command = program.add_subcommand(name, doc);
   auto flags = std::make_shared<ExportFlags>();
-  command->add_option("file", flags->session.file, "a TOML configuration, or the folder of a run")->required();
-  command->add_option("--set", flags->session.sets, "override one value: --set train.steps=10 (may be repeated)")
+  command->add_option("file", flags->open.file, "a TOML configuration, or the folder of a run")->required();
+  command->add_option("--set", flags->open.sets, "override one value: --set train.steps=10 (may be repeated)")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command->add_option("--output", flags->output, "directory to write")->required();
   command->add_option("--dtype", flags->dtype, "number format of all tensors; default: each keeps its source's")
       ->check(CLI::IsMember({"fp32", "bf16", "fp16"}));
-  add_checkpoint_flag(*command, flags->session);
+  add_checkpoint_flag(*command, flags->open);
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

@@ -3,7 +3,7 @@
 
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
-#include <antiphon/infer/generator.h>
+#include <antiphon/engine/generator.h>
 #include <common/answer.h>
 #include <common/command.h>
 #include <common/profile.h>
@@ -12,7 +12,7 @@ namespace antiphon::apps {
 namespace {
 
 struct GenerateFlags {
-  SessionFlags session;
+  run::OpenOptions open;
   ProfileFlags profile;
   std::vector<std::string> images, audios, videos;
   std::string prompt, system;
@@ -36,19 +36,19 @@ data::Sample sample_of(const GenerateFlags& flags) {
 }
 
 int run(const GenerateFlags& flags) {
-  Session session(flags.session);
-  session.load_for_inference(flags.session);
-  const std::filesystem::path file = flags.session.file;
-  const ProfiledRun profiled(flags.profile, session, is_folder(file, ErrorKind::config) ? file / "profile" : "profile",
+  run::LoadedModel loaded(flags.open);
+  loaded.load_for_inference(flags.open);
+  const std::filesystem::path file = flags.open.file;
+  const ProfiledRun profiled(flags.profile, loaded, is_folder(file, ErrorKind::config) ? file / "profile" : "profile",
                              "generate");
   std::vector<data::Prepared> prompts;
-  prompts.push_back(session.preparer.prepare(sample_of(flags), data::Purpose::generation));
-  const int64_t wanted = session.config.generate.limit();
-  if (const auto room = infer::room_for_answer(*session.model, prompts.front().tokens(), wanted); room < wanted)
+  prompts.push_back(loaded.preparer.prepare(sample_of(flags), data::Purpose::generation));
+  const int64_t wanted = loaded.config.generate.limit();
+  if (const auto room = engine::room_for_answer(*loaded.model, prompts.front().tokens(), wanted); room < wanted)
     log::warning(fmt::format("the answer may have {} tokens, not {}: the prompt leaves no more of the model's context",
                              room, wanted));
-  text::StreamDecoder decoder(session.tokenizer());
-  infer::generate(*session.model, std::move(prompts), session.config.generate, session.tokenizer().eos_ids(),
+  text::StreamDecoder decoder(loaded.tokenizer());
+  engine::generate(*loaded.model, std::move(prompts), loaded.config.generate, loaded.tokenizer().eos_ids(),
                   [&](size_t, int32_t id) {
                     write_answer(decoder.push(id));
                     return true;
@@ -62,7 +62,7 @@ int run(const GenerateFlags& flags) {
 void add_generate(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("generate", "answer one prompt; tokens are printed as they come");
   auto flags = std::make_shared<GenerateFlags>();
-  add_session_flags(*command, flags->session);
+  add_open_options(*command, flags->open);
   command->add_option("prompt", flags->prompt, "what the user says; media come before it");
   command->add_option("--image", flags->images, "a picture (may be repeated)")->allow_extra_args(false);
   command->add_option("--audio", flags->audios, "a recording (may be repeated)")->allow_extra_args(false);
@@ -70,7 +70,7 @@ void add_generate(CLI::App& program, Action& action) {
       ->allow_extra_args(false);
   command->add_option("--system", flags->system, "a system message");
   add_profile_flag(*command, flags->profile);
-  add_checkpoint_flag(*command, flags->session);
+  add_checkpoint_flag(*command, flags->open);
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

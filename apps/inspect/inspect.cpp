@@ -61,9 +61,9 @@ void show_text(const plugin::Entry& entry) {
 
 int show_config(bool json) {
   if (json)
-    fmt::print("{}\n", config::to_json(run_table().describe()));
+    fmt::print("{}\n", config::to_json(run::run_table().describe()));
   else
-    print_options(run_table());
+    print_options(run::run_table());
   return 0;
 }
 

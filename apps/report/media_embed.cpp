@@ -7,8 +7,8 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/media/decode.h>
-#include <antiphon/media/image_header.h>
-#include <antiphon/media/resize.h>
+#include <antiphon/media/image/image_header.h>
+#include <antiphon/media/image/resize.h>
 #include <common/wav_file.h>
 #include <report/jpeg_file.h>
 

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <set>
 
-#include <antiphon/infer/metrics.h>
-#include <common/sample_parts.h>
+#include <antiphon/eval/metrics.h>
+#include <antiphon/run/sample_parts.h>
 
 namespace antiphon::apps::report {
 namespace {
@@ -40,7 +40,7 @@ void judge(std::vector<Prediction>& all) {
   for (const auto& p : all)
     if (!p.predicted.empty()) answered.insert(p.set);
   for (auto& p : all)
-    if (answered.contains(p.set)) p.right = infer::normalize_answer(p.predicted) == infer::normalize_answer(p.expected);
+    if (answered.contains(p.set)) p.right = eval::normalize_answer(p.predicted) == eval::normalize_answer(p.expected);
 }
 
 }  // namespace
@@ -95,7 +95,7 @@ std::string SampleFinder::complete(Prediction& prediction) {
       return fmt::format("{} has no line {} any more", prediction.file, prediction.line);
     const auto sample = found->sample(low);
     if (sample.id != prediction.id) return fmt::format("{}:{} is another sample now", prediction.file, prediction.line);
-    prediction.question = question_of(sample), prediction.media = media_files_of(sample);
+    prediction.question = run::question_of(sample), prediction.media = run::media_files_of(sample);
     return {};
   } catch (const Error& error) {
     return error.message();

@@ -6,11 +6,11 @@
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
-#include <antiphon/graph/part_slot.h>
-#include <antiphon/graph/slot.h>
+#include <antiphon/model/part_slot.h>
+#include <antiphon/model/slot.h>
 #include <common/command.h>
-#include <common/voice_activity.h>
-#include <validate/memory.h>
+#include <antiphon/run/voice_activity.h>
+#include <antiphon/run/memory.h>
 
 namespace antiphon::apps {
 namespace {
@@ -20,7 +20,7 @@ struct ValidateFlags {
   bool resolved = false;
 };
 
-void describe(const RunConfig& config, graph::MultimodalLm& model) {
+void describe(const run::RunConfig& config, model::MultimodalLm& model) {
   const auto row = [](const std::string& path, const std::string& plugin, double trained, double frozen) {
     fmt::print("  {:<28} {:<14} {:>12} {:>12}\n", path, plugin, human_count(trained), human_count(frozen));
   };
@@ -40,7 +40,7 @@ void describe(const RunConfig& config, graph::MultimodalLm& model) {
                encoder.output_grid(encoder.example_shape()).count(), encoder.output_size(), stream->example_tokens(),
                model.llm().hidden_size());
   }
-  const auto memory = estimate_memory(config, model);
+  const auto memory = run::estimate_memory(config, model);
   fmt::print(
       "  memory for training on the CPU, estimated: {} (program {}, parameters {}, optimizer {}, checkpoints {}, "
       "samples kept ready {}, and the largest of: encoding {}, activations of {} tokens {}, gradients {})\n",
@@ -74,27 +74,27 @@ void warn_missing(const std::string& file, const std::string& path, const std::s
                             : fmt::format("`antiphon train {}` makes it", shown(recipe)));
 }
 
-void check_loss(RunConfig& config) {
+void check_loss(run::RunConfig& config) {
   config::Problems problems;
-  graph::build_slot<Loss>("loss", config.loss.plugin, {}, config.loss.options, "loss", problems);
+  model::build_slot<Loss>("loss", config.loss.plugin, {}, config.loss.options, "loss", problems);
   problems.throw_if_any();
 }
 
 void validate(const std::string& file, const ValidateFlags& flags) {
-  auto config = read_config(file, flags.sets);
-  auto model = graph::MultimodalLm::build(config.model);
+  auto config = run::read_config(file, flags.sets);
+  auto model = model::MultimodalLm::build(config.model);
   config.model = model->spec();
   check_loss(config);
-  build_voice_activity(config.session.vad);
+  run::build_voice_activity(config.session.vad);
   if (flags.resolved) {
-    fmt::print("{}", config::to_toml(run_table().dump(&config)));
+    fmt::print("{}", config::to_toml(run::run_table().dump(&config)));
     return;
   }
-  const auto taken = graph::check_runs(*model);
+  const auto taken = model::check_runs(*model);
   fmt::print("{}: good\n", shown(file));
   describe(config, *model);
   for (const auto& line : taken) fmt::print("  {}\n", line);
-  for (const auto& slot : graph::slots_of(*model)) warn_missing(file, slot.path, slot.weights);
+  for (const auto& slot : model::slots_of(*model)) warn_missing(file, slot.path, slot.weights);
   warn_missing(file, "session.vad", config.session.vad.weights);
 }
 

@@ -1,7 +1,7 @@
 // An image encoder: the picture is cut into squares, each becomes one vector.
 #pragma once
 #include <antiphon/component/register.h>
-#include <antiphon/nn/linear.h>
+#include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/norm.h>
 
 namespace patch_mean {

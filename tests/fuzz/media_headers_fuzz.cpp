@@ -4,12 +4,12 @@
 #include <string_view>
 
 #include <antiphon/base/error.h>
-#include <antiphon/media/gif.h>
-#include <antiphon/media/image_header.h>
-#include <antiphon/media/png.h>
-#include <antiphon/media/sound_length.h>
-#include <antiphon/media/tiff.h>
-#include <antiphon/media/webp.h>
+#include <antiphon/media/image/gif.h>
+#include <antiphon/media/image/image_header.h>
+#include <antiphon/media/image/png.h>
+#include <antiphon/media/audio/sound_length.h>
+#include <antiphon/media/image/tiff.h>
+#include <antiphon/media/image/webp.h>
 
 using namespace antiphon;
 using namespace antiphon::media;

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
-#include <antiphon/text/chat_template.h>
+#include <antiphon/text/template/chat_template.h>
 
 namespace {
 

@@ -5,8 +5,8 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/strings.h>
-#include <antiphon/text/data_guard.h>
-#include <antiphon/text/tokenizer.h>
+#include <antiphon/text/template/data_guard.h>
+#include <antiphon/text/tokenizer/tokenizer.h>
 
 using namespace antiphon::text;
 

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <antiphon/infer/metrics.h>
+#include <antiphon/eval/metrics.h>
 
 int main() {
   using namespace antiphon::infer;

@@ -12,7 +12,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/component/register.h>
 #include <antiphon/component/training_pass.h>
-#include <antiphon/graph/slot.h>
+#include <antiphon/model/slot.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/weights/load.h>
@@ -48,7 +48,7 @@ std::unique_ptr<Interface> build(const char* kind, const json& request, Extra...
   auto options = toml(request, "options");
   const std::string weights = std::is_same_v<Interface, Encoder> ? request.value("weights", "") : "";
   auto component =
-      graph::build_slot<Interface>(kind, request.at("plugin").get<std::string>(), {weights, request.value("part", "")},
+      model::build_slot<Interface>(kind, request.at("plugin").get<std::string>(), {weights, request.value("part", "")},
                                    options, kind, problems, extra...);
   problems.throw_if_any();
   return component;
@@ -167,7 +167,7 @@ json run_tiles(const json& request) {
   const auto encoder = build<Encoder>("encoder", request);
   config::Problems problems;
   config::Value none = config::Value::Table{};
-  const auto connector = graph::build_slot<Connector>("connector", request.at("connector").get<std::string>(), {}, none,
+  const auto connector = model::build_slot<Connector>("connector", request.at("connector").get<std::string>(), {}, none,
                                                       "connector", problems, ConnectorShape{encoder->output_size(), 8});
   problems.throw_if_any();
   json answers = json::array();

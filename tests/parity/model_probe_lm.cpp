@@ -9,11 +9,11 @@
 
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/data/prepare.h>
-#include <antiphon/graph/export.h>
-#include <antiphon/graph/slot.h>
-#include <antiphon/graph/whole_model.h>
-#include <antiphon/infer/generation_config.h>
-#include <antiphon/infer/generator.h>
+#include <antiphon/model/export.h>
+#include <antiphon/model/slot.h>
+#include <antiphon/model/whole_model.h>
+#include <antiphon/engine/generation_config.h>
+#include <antiphon/engine/generator.h>
 #include <antiphon/train/trainer.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/export.h>
@@ -26,22 +26,22 @@ config::Value model_table_of(const json& request) {
     return *config::load_toml(std::filesystem::path(request.at("run").get<std::string>()) / "config.toml")
                 .find("model");
   auto table = toml(request, "model");
-  graph::expand_from(table);
+  model::expand_from(table);
   return table;
 }
 
-void load_run(graph::MultimodalLm& model, const std::filesystem::path& run) {
+void load_run(model::MultimodalLm& model, const std::filesystem::path& run) {
   const auto newest = checkpoint::latest_checkpoint(run / "checkpoints");
   train::restore_parameters(model, checkpoint::load_checkpoint(newest.value(), false).parameters);
 }
 
 // The [model] table in "model", or that of the folder "run" with what it trained; with "merge", adapters are folded in.
-std::unique_ptr<graph::MultimodalLm> load_model(const json& request) {
+std::unique_ptr<model::MultimodalLm> load_model(const json& request) {
   config::Problems problems;
   auto table = model_table_of(request);
-  auto spec = graph::model_table().parse(table, "model", problems);
+  auto spec = model::model_table().parse(table, "model", problems);
   problems.throw_if_any();
-  auto model = graph::MultimodalLm::build(spec);
+  auto model = model::MultimodalLm::build(spec);
   const auto dtype = dtype_of(request);
   model->load({at::kCPU, {dtype, dtype, ""}, 1});
   if (request.contains("run")) load_run(*model, request.at("run").get<std::string>());
@@ -64,7 +64,7 @@ std::vector<data::Prepared> from_ids(const json& rows) {
 }
 
 // "ids": rows of ids; or "samples": lines of a manifest whose paths are relative to "folder".
-std::vector<data::Prepared> prepare(const json& request, graph::MultimodalLm& model, data::Purpose purpose) {
+std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& model, data::Purpose purpose) {
   if (request.contains("ids")) return from_ids(request.at("ids"));
   auto tokenizer = text::Tokenizer::load(model.spec().llm.weights);
   auto chat_template = text::ChatTemplate::load(model.spec().llm.weights, tokenizer.special_tokens());
@@ -78,18 +78,18 @@ std::vector<data::Prepared> prepare(const json& request, graph::MultimodalLm& mo
   return prepared;
 }
 
-at::Tensor logits_of(graph::MultimodalLm& model, const at::Tensor& hidden) { return model.llm().logits(hidden); }
+at::Tensor logits_of(model::MultimodalLm& model, const at::Tensor& hidden) { return model.llm().logits(hidden); }
 
-LossOutput loss_of(graph::MultimodalLm& model, const graph::Batch& batch, const at::Tensor& hidden) {
+LossOutput loss_of(model::MultimodalLm& model, const model::Batch& batch, const at::Tensor& hidden) {
   config::Problems problems;
   config::Value options = config::Value::Table{};
-  const auto loss = graph::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
+  const auto loss = model::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
   problems.throw_if_any();
   return loss->forward({hidden.index_select(0, batch.supervised_n), model.llm().head_weight(), batch.labels_n,
                         static_cast<double>(batch.supervised())});
 }
 
-json described(graph::MultimodalLm& model, const graph::Batch& batch) {
+json described(model::MultimodalLm& model, const model::Batch& batch) {
   json media = json::array(), sites = json::array();
   for (const auto& item : batch.media) media.push_back({item.stream, item.position, item.item.tokens});
   for (const auto& site : model.sites()) sites.push_back(site.path);
@@ -97,7 +97,7 @@ json described(graph::MultimodalLm& model, const graph::Batch& batch) {
 }
 
 // What the request asks for besides the forward pass.
-void side_effects(const json& request, graph::MultimodalLm& model, NamedTensors& out) {
+void side_effects(const json& request, model::MultimodalLm& model, NamedTensors& out) {
   if (request.contains("save_adapter"))
     weights::save_adapter(request.at("save_adapter").get<std::string>(), *model.pefts().at(0),
                           model.spec().llm.weights);
@@ -107,7 +107,7 @@ void side_effects(const json& request, graph::MultimodalLm& model, NamedTensors&
                              weights::read_pretrained_config(folder).config.json());
   }
   if (request.contains("export")) {
-    graph::export_model(model, request.at("export").get<std::string>());
+    model::export_model(model, request.at("export").get<std::string>());
   } else if (request.value("merge", false))
     for (auto& [name, tensor] : weights::checkpoint_tensors(model.llm().module(), model.llm().name_map()))
       out.emplace_back("weight:" + name, tensor);
@@ -178,15 +178,15 @@ void set(const json& request, const char* key, std::optional<T>& option) {
   if (request.contains(key)) option = request.at(key).get<T>();
 }
 
-infer::GenerateOptions generate_options(const json& request) {
-  infer::GenerateOptions o;
+engine::GenerateOptions generate_options(const json& request) {
+  engine::GenerateOptions o;
   set(request, "max_tokens", o.max_tokens);
   set(request, "temperature", o.temperature), set(request, "top_p", o.top_p), set(request, "min_p", o.min_p);
   set(request, "top_k", o.top_k);
   set(request, "repetition_penalty", o.repetition_penalty);
   set(request, "no_repeat_ngram_size", o.no_repeat_ngram_size);
   o.suppress_tokens = request.value("suppress_tokens", o.suppress_tokens);
-  if (request.contains("directory")) infer::take_generation_config(request["directory"].get<std::string>(), o);
+  if (request.contains("directory")) engine::take_generation_config(request["directory"].get<std::string>(), o);
   return o;
 }
 
@@ -201,12 +201,12 @@ json run_generate(const json& request) {
   const auto model = load_model(request);
   const auto stop = request.value("stop", std::vector<int32_t>{});
   auto prompts = prepare(request, *model, data::Purpose::generation);
-  return {{"tokens", infer::generate(*model, std::move(prompts), generate_options(request), stop)}};
+  return {{"tokens", engine::generate(*model, std::move(prompts), generate_options(request), stop)}};
 }
 
 json run_generation_config(const json& request) {
-  infer::GenerateOptions o;
-  const auto said = infer::take_generation_config(request.at("directory").get<std::string>(), o);
+  engine::GenerateOptions o;
+  const auto said = engine::take_generation_config(request.at("directory").get<std::string>(), o);
   const json options{{"max_new_tokens", shown(o.max_tokens)},
                      {"temperature", shown(o.temperature)},
                      {"top_k", shown(o.top_k)},

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
-#include <antiphon/text/tokenizer.h>
+#include <antiphon/text/tokenizer/tokenizer.h>
 
 int main(int argc, char** argv) {
   using namespace antiphon;

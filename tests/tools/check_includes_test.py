@@ -8,8 +8,8 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "check_includes.py"
 GOOD = {
-    "core/antiphon/data/a.cpp": "#include <antiphon/graph/b.h>\n#include <ATen/ATen.h>\n",
-    "core/antiphon/graph/b.h": "#include <ATen/core/Tensor.h>\n#include <antiphon/nn/c.h>\n",
+    "core/antiphon/data/a.cpp": "#include <antiphon/model/b.h>\n#include <ATen/ATen.h>\n",
+    "core/antiphon/model/b.h": "#include <ATen/core/Tensor.h>\n#include <antiphon/nn/c.h>\n",
     "core/antiphon/nn/c.h": "#include <antiphon/kernels/d.h>\n",
     "core/antiphon/nn/testing.h": "#include <ATen/ATen.h>\n",
     "core/antiphon/nn/c_test.cpp": "#include <antiphon/nn/testing.h>\n",
@@ -20,16 +20,16 @@ GOOD = {
     "apps/common/command.h": "#pragma once\n",
 }
 BAD = {
-    "core/antiphon/graph/1.cpp": ("#include <antiphon/data/a.h>\n", "graph must not include data"),
+    "core/antiphon/model/1.cpp": ("#include <antiphon/data/a.h>\n", "model must not include data"),
     "core/antiphon/text/2.cpp": ("#include <antiphon/nn/c.h>\n", "text must not include nn"),
-    "core/antiphon/train/3.cpp": ("#include <antiphon/infer/c.h>\n", "train must not include infer"),
+    "core/antiphon/train/3.cpp": ("#include <antiphon/eval/c.h>\n", "train must not include eval"),
     "core/antiphon/base/4.cpp": ("#include <antiphon/newarea/c.h>\n", "'newarea' is no area"),
     "core/antiphon/nn/5.h": ("#include <torch/nn.h>\n", "a header may include <ATen/core/Tensor.h>"),
     "core/antiphon/plugin/6.cpp": ("#include <boost/dll/alias.hpp>\n", "only core/antiphon/plugin/loader.cpp may"),
     "core/antiphon/config/7.cpp": ("#include <toml++/toml.h>\n", "only core/antiphon/config/toml_io.cpp may"),
-    "core/antiphon/infer/8.cpp": ("#include <common/command.h>\n", "nothing includes apps"),
+    "core/antiphon/run/8.cpp": ("#include <common/command.h>\n", "nothing includes apps"),
     "core/antiphon/nn/11.cpp": ("#include <antiphon/nn/testing.h>\n", "is for tests only"),
-    "plugins/llm/x/9.cpp": ("#include <antiphon/graph/b.h>\n", "a plugin must not include graph"),
+    "plugins/llm/x/9.cpp": ("#include <antiphon/model/b.h>\n", "a plugin must not include model"),
     "plugins/llm/x/10.cpp": ('#include "../y/y.h"\n', "outside its folder"),
 }
 

@@ -1,6 +1,6 @@
 // Features of frozen encoders on disk, so that a picture is encoded once and not in every epoch.
 #pragma once
-#include <antiphon/graph/stream.h>
+#include <antiphon/model/stream.h>
 
 #include <filesystem>
 #include <map>

@@ -158,7 +158,7 @@ std::optional<Prepared> Loader::take_next() {
   }
 }
 
-graph::Batch Loader::next_batch() {
+model::Batch Loader::next_batch() {
   std::vector<Prepared> samples;
   int64_t tokens = 0;
   while (true) {

@@ -45,7 +45,7 @@ class Loader {
   void restore(const LoaderState& state);
   // Blocks until it is there. Error(data) where too many samples are bad; Error(preempted) if a stop is requested
   // meanwhile, after which the loader is of no more use.
-  graph::Batch next_batch();
+  model::Batch next_batch();
   // The state after the batches handed out so far.
   // After an error out of next_batch() that lies not in the data: state() as it was, for a checkpoint.
   void give_back(const LoaderState& state) { next_order_ = state.order, counts_ = state.counts; }

@@ -2,7 +2,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/data/test_prompts.h>
-#include <antiphon/graph/test_model.h>
+#include <antiphon/model/test_model.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/weights/test_folder.h>
 
@@ -38,8 +38,8 @@ std::string lines(const std::string& name, int n) {
 }
 
 struct Setup {
-  explicit Setup(const std::string& toml = graph::testing::kTwoStreams)
-      : model(graph::testing::test_model(toml)),
+  explicit Setup(const std::string& toml = model::testing::kTwoStreams)
+      : model(model::testing::test_model(toml)),
         prompts(testing::tiny_prompts()),
         cache("", {}),
         preparer(*model, prompts, cache, {}, 200) {}
@@ -59,7 +59,7 @@ struct Setup {
   }
 
   TestFolder folder;
-  std::unique_ptr<graph::MultimodalLm> model;
+  std::unique_ptr<model::MultimodalLm> model;
   text::PromptBuilder prompts;
   FeatureCache cache;
   Preparer preparer;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include <antiphon/config/schema.h>
-#include <antiphon/media/image_reading.h>
+#include <antiphon/media/image/image_reading.h>
 
 namespace antiphon::data {
 

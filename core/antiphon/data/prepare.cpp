@@ -24,7 +24,7 @@ std::vector<SampleTurn> without_answer(const Sample& sample) {
 }
 
 std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, const std::vector<MediaRef>& media,
-                                        const graph::MultimodalLm& model) {
+                                        const model::MultimodalLm& model) {
   std::vector<text::Turn> out;
   for (const auto& turn : turns) {
     out.push_back({turn.role, {}, turn.reasoning});
@@ -43,7 +43,7 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
 
 int64_t Prepared::supervised_count() const { return std::count(supervised.begin(), supervised.end(), true); }
 
-Preparer::Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
+Preparer::Preparer(const model::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
                    const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video,
                    const media::ImageReading& image)
     : model_(model),
@@ -64,9 +64,9 @@ MediaItem Preparer::decode(const MediaRef& ref, std::string_view bytes, int64_t 
   return item;
 }
 
-graph::BatchMedia Preparer::read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded) const {
+model::BatchMedia Preparer::read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded) const {
   const auto& stream = model_.stream_for(ref.modality, ref.stream);
-  graph::BatchMedia media;
+  model::BatchMedia media;
   media.stream = stream.name(), media.sample_id = sample_id;
   const auto bytes = ref.item ? std::string() : read_file(ref.path, ErrorKind::data, limits_.file_bytes);
   media.content = ref.item ? ref.content : content_hash(bytes);
@@ -120,8 +120,8 @@ Prepared Preparer::prepare_with(const Sample& sample, Purpose purpose, const Med
   return out;
 }
 
-graph::Batch pack(std::vector<Prepared> samples, int64_t multiple) {
-  graph::Batch batch;
+model::Batch pack(std::vector<Prepared> samples, int64_t multiple) {
+  model::Batch batch;
   std::vector<int64_t> ids, positions, supervised, labels;
   for (auto& sample : samples) {
     const auto offset = static_cast<int64_t>(ids.size()), before = static_cast<int64_t>(labels.size());

@@ -6,7 +6,7 @@
 #include <antiphon/data/feature_cache.h>
 #include <antiphon/data/sample.h>
 #include <antiphon/data/video.h>
-#include <antiphon/graph/multimodal_lm.h>
+#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/media/limits.h>
 #include <antiphon/text/prompt.h>
 
@@ -17,7 +17,7 @@ struct Prepared {
   std::string id;
   std::vector<int64_t> ids;      // 0 at media positions
   std::vector<bool> supervised;  // the token at this position is to be predicted
-  std::vector<graph::BatchMedia> media;
+  std::vector<model::BatchMedia> media;
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t supervised_count() const;
 };
@@ -30,7 +30,7 @@ using OnDecoded = std::function<void(const MediaRef&, const MediaItem&)>;
 class Preparer {
  public:
   // All must outlive this object. `max_tokens`: longer samples are an Error(data), never cut.
-  Preparer(const graph::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
+  Preparer(const model::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
            const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video = {},
            const media::ImageReading& image = {});
 
@@ -38,16 +38,16 @@ class Preparer {
   // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.
   Prepared prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded = {}) const;
   // The same with media that are read already: `media` gives those of `sample.media`, one by one; no videos.
-  using Media = std::function<graph::BatchMedia(size_t index)>;
+  using Media = std::function<model::BatchMedia(size_t index)>;
   Prepared prepare_with(const Sample& sample, Purpose purpose, const Media& media) const;
   // One item, read and processed.
-  graph::BatchMedia read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded = {}) const;
+  model::BatchMedia read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded = {}) const;
   // Its videos as frames and sound.
   Sample expanded(const Sample& sample) const;
 
  private:
   MediaItem decode(const MediaRef& ref, std::string_view bytes, int64_t sample_rate) const;
-  const graph::MultimodalLm& model_;
+  const model::MultimodalLm& model_;
   const text::PromptBuilder& prompts_;
   const FeatureCache& cache_;
   media::MediaLimits limits_;
@@ -59,7 +59,7 @@ class Preparer {
 // Packs prepared samples one after the other. Labels and supervised positions are shifted here, once. The token axis is
 // filled up to a multiple of `multiple`, as a sequence of its own that nothing looks at: matrix products are compiled
 // for each shape on the CPU, so few shapes are worth a few tokens.
-graph::Batch pack(std::vector<Prepared> samples, int64_t multiple = 1);
+model::Batch pack(std::vector<Prepared> samples, int64_t multiple = 1);
 
 // What training and evaluation use.
 inline constexpr int64_t kPackMultiple = 64;

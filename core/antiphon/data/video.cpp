@@ -14,7 +14,7 @@ namespace antiphon::data {
 namespace {
 
 // The rate that the model's sound stream wants; 0 where it has none.
-int64_t sound_rate(const graph::MultimodalLm& model) {
+int64_t sound_rate(const model::MultimodalLm& model) {
   for (const auto& [name, stream] : model.streams())
     if (stream->modality() == Modality::audio) return model.stream_for(Modality::audio).sample_rate();
   return 0;
@@ -82,7 +82,7 @@ bool has_video(const Sample& sample) {
   return std::ranges::any_of(sample.media, [](const auto& ref) { return ref.modality == Modality::video; });
 }
 
-Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const graph::MultimodalLm& model,
+Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const model::MultimodalLm& model,
                      const media::MediaLimits& limits) {
   Sample out = sample;
   out.media.clear();

@@ -2,7 +2,7 @@
 #pragma once
 #include <antiphon/data/options.h>
 #include <antiphon/data/sample.h>
-#include <antiphon/graph/multimodal_lm.h>
+#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/media/limits.h>
 
 namespace antiphon::data {
@@ -11,7 +11,7 @@ bool has_video(const Sample& sample);
 
 // Each video part becomes parts that are decoded already: frames, then the sound where the file has one and the model a
 // stream for it; interleaved, each frame stands between the sound before and after it. Error(data) names the file.
-Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const graph::MultimodalLm& model,
+Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const model::MultimodalLm& model,
                      const media::MediaLimits& limits);
 
 }  // namespace antiphon::data

@@ -3,7 +3,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/data/prepare.h>
 #include <antiphon/data/test_prompts.h>
-#include <antiphon/graph/test_model.h>
+#include <antiphon/model/test_model.h>
 #include <antiphon/media/decode.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -33,7 +33,7 @@ std::string kinds(const Sample& sample) {
 }
 
 Sample expanded(const std::string& video, const VideoSampling& sampling, bool hears = true) {
-  const auto model = graph::testing::test_model(hears ? graph::testing::kTwoStreams : R"(llm = { plugin = "test_lm" }
+  const auto model = model::testing::test_model(hears ? model::testing::kTwoStreams : R"(llm = { plugin = "test_lm" }
                  streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } })",
                                                 false);
   return expand_videos(question(video), sampling, *model, {});
@@ -81,7 +81,7 @@ TEST_CASE("the same frame has the same content, another sampling another one") {
 }
 
 TEST_CASE("a sample with a video is prepared like one with its frames and sound") {
-  const auto model = graph::testing::test_model(graph::testing::kTwoStreams);
+  const auto model = model::testing::test_model(model::testing::kTwoStreams);
   const auto prompts = testing::tiny_prompts();
   const FeatureCache cache("", {});
   const Preparer preparer(*model, prompts, cache, {}, 20000, {.frames = 2, .interleave = true});
@@ -96,7 +96,7 @@ TEST_CASE("a sample with a video is prepared like one with its frames and sound"
 TEST_CASE("a video that cannot be read, or that a model without pictures is given, is named") {
   CHECK_THROWS_AS(expanded("tone.wav", {}), Error);
   CHECK_THROWS_AS(expanded("nowhere.mp4", {}), Error);
-  const auto model = graph::testing::test_model(R"(llm = { plugin = "test_lm" })");
+  const auto model = model::testing::test_model(R"(llm = { plugin = "test_lm" })");
   const auto prompts = testing::tiny_prompts();
   const FeatureCache cache("", {});
   const Preparer preparer(*model, prompts, cache, {}, 20000);

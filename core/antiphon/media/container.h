@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include <antiphon/media/ffmpeg.h>
-#include <antiphon/media/sound_length.h>
+#include <antiphon/media/audio/sound_length.h>
 
 namespace antiphon::media {
 

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include <antiphon/component/media_item.h>
-#include <antiphon/media/image_reading.h>
+#include <antiphon/media/image/image_reading.h>
 #include <antiphon/media/limits.h>
 #include <antiphon/media/size.h>
 

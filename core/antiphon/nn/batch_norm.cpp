@@ -2,7 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include <antiphon/nn/linear.h>
+#include <antiphon/nn/linear/linear.h>
 
 namespace antiphon::nn {
 

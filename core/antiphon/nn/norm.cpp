@@ -4,7 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <antiphon/kernels/ops.h>
-#include <antiphon/nn/linear.h>
+#include <antiphon/nn/linear/linear.h>
 
 namespace antiphon::nn {
 namespace {

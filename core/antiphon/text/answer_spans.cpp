@@ -7,7 +7,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
-#include <antiphon/text/turn_marks.h>
+#include <antiphon/text/template/turn_marks.h>
 #include <antiphon/text/unicode.h>
 
 namespace antiphon::text {

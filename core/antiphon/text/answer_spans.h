@@ -10,8 +10,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <antiphon/text/chat_template.h>
-#include <antiphon/text/tokenizer.h>
+#include <antiphon/text/template/chat_template.h>
+#include <antiphon/text/tokenizer/tokenizer.h>
 
 namespace antiphon::text {
 

@@ -14,9 +14,9 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include <antiphon/text/chat_template.h>
-#include <antiphon/text/data_guard.h>
-#include <antiphon/text/tokenizer.h>
+#include <antiphon/text/template/chat_template.h>
+#include <antiphon/text/template/data_guard.h>
+#include <antiphon/text/tokenizer/tokenizer.h>
 
 namespace antiphon::text {
 

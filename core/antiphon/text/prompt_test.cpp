@@ -7,7 +7,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 
 #include <antiphon/base/error.h>
-#include <antiphon/text/small_tokenizer_test.h>
+#include <antiphon/text/tokenizer/small_tokenizer_test.h>
 
 using namespace antiphon;
 using namespace antiphon::text;

@@ -25,7 +25,7 @@ double since(Clock::time_point begin) { return std::chrono::duration<double>(Clo
 
 constexpr int64_t kMaxNotFinite = 10;
 
-void store_features(const graph::Batch& batch, data::FeatureCache& cache) {
+void store_features(const model::Batch& batch, data::FeatureCache& cache) {
   for (const auto& media : batch.media) {
     if (media.cache_key.empty() || media.item.inputs.empty()) continue;
     const TraceScope scope("feature cache");
@@ -42,7 +42,7 @@ double resident_bytes() {
   return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
-Trainer::Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache,
+Trainer::Trainer(model::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache,
                  RunFolder& folder, const TrainOptions& options)
     : model_(model),
       loss_(loss),
@@ -61,7 +61,7 @@ Trainer::Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, d
   log::info("  optimizer: " + optimizer_.describe());
 }
 
-LossOutput Trainer::forward(graph::Batch& batch, double normalizer) {
+LossOutput Trainer::forward(model::Batch& batch, double normalizer) {
   const TrainingPass training;
   model_.encode(batch);
   store_features(batch, cache_);
@@ -75,7 +75,7 @@ LossOutput Trainer::forward(graph::Batch& batch, double normalizer) {
   return loss_.forward(input);
 }
 
-void Trainer::backward(graph::Batch& batch, double normalizer, StepResult& result) {
+void Trainer::backward(model::Batch& batch, double normalizer, StepResult& result) {
   const auto output = forward(batch, normalizer);
   {
     const TraceScope scope("backward");
@@ -86,7 +86,7 @@ void Trainer::backward(graph::Batch& batch, double normalizer, StepResult& resul
 }
 
 StepResult Trainer::step() {
-  std::vector<graph::Batch> batches;
+  std::vector<model::Batch> batches;
   std::vector<std::string> samples;
   StepResult result;
   for (int64_t i = 0; i < options_.accumulate; ++i) {

@@ -4,9 +4,9 @@
 
 #include <antiphon/component/loss.h>
 #include <antiphon/data/loader.h>
-#include <antiphon/graph/multimodal_lm.h>
+#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/profile/profiler.h>
-#include <antiphon/train/checkpoint_writer.h>
+#include <antiphon/checkpoint/checkpoint_writer.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/random_state.h>
 #include <antiphon/train/run_folder.h>
@@ -27,7 +27,7 @@ enum class RunEnd { trained, too_few_steps };
 class Trainer {
  public:
   // All must outlive it. Seeds the generators that dropout draws from.
-  Trainer(graph::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache, RunFolder& folder,
+  Trainer(model::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache, RunFolder& folder,
           const TrainOptions& options);
 
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 where there is none.
@@ -43,8 +43,8 @@ class Trainer {
   StepResult step();
   StepResult step_or_save();
   [[noreturn]] void stop();
-  void backward(graph::Batch& batch, double normalizer, StepResult& result);
-  LossOutput forward(graph::Batch& batch, double normalizer);
+  void backward(model::Batch& batch, double normalizer, StepResult& result);
+  LossOutput forward(model::Batch& batch, double normalizer);
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
   void put_statistics_back();
@@ -59,7 +59,7 @@ class Trainer {
   void tell_of_checkpoint(bool wait);
   void count_failed_save(int64_t step, const Error& error);
 
-  graph::MultimodalLm& model_;
+  model::MultimodalLm& model_;
   Loss& loss_;
   data::Loader& loader_;
   data::FeatureCache& cache_;
@@ -70,16 +70,12 @@ class Trainer {
   std::vector<std::pair<at::Tensor, at::Tensor>> statistics_;  // running ones, and their values before the step
   RunLength length_;
   RandomState random_;
-  CheckpointWriter writer_;
+  checkpoint::CheckpointWriter writer_;
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
   double loss_average_ = 0;
   double shown_waited_ = 0;
   profile::Profiler* profiler_ = nullptr;
 };
-
-// Puts a checkpoint's parameters into the model. Error(weights) unless all its saved_parameters() are given and no
-// other.
-void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, at::Tensor>& values);
 
 // Resident memory of this process in bytes.
 double resident_bytes();

@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/name_list.h>
 #include <antiphon/base/trace.h>
-#include <antiphon/train/name_list.h>
+#include <antiphon/checkpoint/restore.h>
 #include <antiphon/train/progress.h>
 #include <antiphon/train/trainer.h>
 
@@ -25,7 +26,7 @@ int64_t Trainer::resume() {
       fail(ErrorKind::weights,
            "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed",
            "restore them, or start a new run in another train.output");
-    restore_parameters(model_, loaded.parameters);
+    checkpoint::restore_parameters(saved_, loaded.parameters);
     random_.restore(loaded.state);
     optimizer_.restore(loaded.state);
     loader_.restore(progress.loader);
@@ -37,28 +38,6 @@ int64_t Trainer::resume() {
                           loaded.parameters.size(), saved_.size()));
     return step_;
   });
-}
-
-void restore_parameters(graph::MultimodalLm& model, const std::map<std::string, at::Tensor>& values) {
-  c10::AutoGradMode no_grad(false);
-  std::vector<std::string> missing;
-  const auto parameters = model.saved_parameters();
-  for (const auto& parameter : parameters) {
-    const auto value = values.find(parameter.name);
-    if (value == values.end() || value->second.sizes() != parameter.tensor->sizes()) {
-      missing.push_back(parameter.name);
-    } else if (parameter.tensor->is_meta()) {
-      *parameter.tensor = value->second.detach().set_requires_grad(!parameter.fixed);
-    } else {
-      parameter.tensor->copy_(value->second);
-    }
-  }
-  if (missing.empty() && values.size() == parameters.size()) return;
-  fail(ErrorKind::weights,
-       fmt::format("the checkpoint does not fit the model: {} of {} tensors are missing or of another shape "
-                   "({}); it holds {}",
-                   missing.size(), parameters.size(), name_list(missing), values.size()),
-       "use the config.toml of that run");
 }
 
 checkpoint::CheckpointContent Trainer::content() {

@@ -6,8 +6,8 @@
 
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
-#include <antiphon/nn/linear.h>
-#include <antiphon/nn/mlp.h>
+#include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/blocks/mlp.h>
 #include <antiphon/plugin/manifest.h>
 
 #include <cmath>

@@ -6,7 +6,7 @@
 
 #include <antiphon/component/register.h>
 #include <antiphon/component/training_pass.h>
-#include <antiphon/nn/conformer.h>
+#include <antiphon/nn/blocks/conformer.h>
 #include <antiphon/plugin/manifest.h>
 
 #include <algorithm>

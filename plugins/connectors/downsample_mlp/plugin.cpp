@@ -5,7 +5,7 @@
 
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
-#include <antiphon/nn/linear.h>
+#include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/norm.h>
 #include <antiphon/nn/space_to_depth.h>
 #include <antiphon/plugin/manifest.h>

@@ -3,7 +3,7 @@
 
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
-#include <antiphon/nn/mlp.h>
+#include <antiphon/nn/blocks/mlp.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::frame_stack {

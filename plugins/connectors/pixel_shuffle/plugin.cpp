@@ -6,7 +6,7 @@
 
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
-#include <antiphon/nn/mlp.h>
+#include <antiphon/nn/blocks/mlp.h>
 #include <antiphon/nn/norm.h>
 #include <antiphon/nn/space_to_depth.h>
 #include <antiphon/plugin/manifest.h>

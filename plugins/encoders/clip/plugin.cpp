@@ -1,7 +1,7 @@
 // The vision half of CLIP (Radford et al. 2021; transformers: models/clip/modeling_clip.py).
 #include <antiphon/component/register.h>
-#include <antiphon/media/image_processor.h>
-#include <antiphon/nn/vit_pretrained.h>
+#include <antiphon/media/image/image_processor.h>
+#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::clip {
@@ -17,7 +17,7 @@ struct ClipOptions : nn::VitOptions, media::ImageProcessing {
 const config::Table<ClipOptions>& clip_table() {
   static const auto* table = [] {
     auto* t = new config::Table<ClipOptions>("clip");
-    nn::add_vit_fields(*t, /*class_token=*/true);
+    backbone::add_vit_fields(*t, /*class_token=*/true);
     media::add_image_fields(*t);
     return t;
   }();
@@ -26,12 +26,12 @@ const config::Table<ClipOptions>& clip_table() {
 
 void ClipOptions::read_pretrained(const PretrainedConfig& pretrained) {
   static const auto* keys =
-      new ForeignKeys(nn::vit_keys().with({.options = {{"intermediate_size", "intermediate_size"}}}));
-  read_keys(nn::vision_config(pretrained, "clip"), *keys, clip_table(), *this);
+      new ForeignKeys(backbone::vit_keys().with({.options = {{"intermediate_size", "intermediate_size"}}}));
+  read_keys(backbone::vision_config(pretrained, "clip"), *keys, clip_table(), *this);
   media::read_image_processing(pretrained.preprocessor, "clip", clip_table(), *this);
 }
 
-class Clip : public nn::VitEncoder {
+class Clip : public backbone::VitEncoder {
  public:
   explicit Clip(const ClipOptions& options)
       : VitEncoder(options, {.plugin = "clip", .patch_bias = false, .pre_norm = true, .final_norm = false}),
@@ -52,7 +52,7 @@ class Clip : public nn::VitEncoder {
 };
 
 NameMap Clip::name_map() const {
-  return nn::clip_names(vit(), {{"embeddings.class_embedding", "cls_token"}, {"pre_layrnorm.{}", "pre_norm.{}"}},
+  return backbone::clip_names(vit(), {{"embeddings.class_embedding", "cls_token"}, {"pre_layrnorm.{}", "pre_norm.{}"}},
                         {"text_model.*", "visual_projection.*", "text_projection.*", "logit_scale"});
 }
 

@@ -1,7 +1,7 @@
 // DINOv2 vision transformers (Oquab et al. 2023; transformers: models/dinov2/modeling_dinov2.py).
 #include <antiphon/component/register.h>
-#include <antiphon/media/image_processor.h>
-#include <antiphon/nn/vit_pretrained.h>
+#include <antiphon/media/image/image_processor.h>
+#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::dinov2 {
@@ -14,7 +14,7 @@ struct Dinov2Options : nn::VitOptions, media::ImageProcessing {
 const config::Table<Dinov2Options>& dinov2_table() {
   static const auto* table = [] {
     auto* t = new config::Table<Dinov2Options>("dinov2");
-    nn::add_vit_fields(*t, /*class_token=*/true);
+    backbone::add_vit_fields(*t, /*class_token=*/true);
     media::add_image_fields(*t);
     return t;
   }();
@@ -24,7 +24,7 @@ const config::Table<Dinov2Options>& dinov2_table() {
 // Keys of backbones, heads and of training with masked patches are without effect on the features.
 void Dinov2Options::read_pretrained(const PretrainedConfig& pretrained) {
   const auto& json = pretrained.config;
-  static const auto* keys = new ForeignKeys(nn::vit_keys().with(
+  static const auto* keys = new ForeignKeys(backbone::vit_keys().with(
       {.fixed = {{"use_swiglu_ffn", {false}, "the plugin has the plain MLP (sizes S, B and L) only"},
                  {"qkv_bias", {true}}},
        .training = {"hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_rate"},
@@ -36,7 +36,7 @@ void Dinov2Options::read_pretrained(const PretrainedConfig& pretrained) {
   media::read_image_processing(pretrained.preprocessor, "dinov2", dinov2_table(), *this);
 }
 
-class Dinov2 : public nn::VitEncoder {
+class Dinov2 : public backbone::VitEncoder {
  public:
   explicit Dinov2(const Dinov2Options& options)
       : VitEncoder(options, {.plugin = "dinov2", .layer_scale = true, .batched_tables = true}), image_(options) {

@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <antiphon/media/log_mel.h>
-#include <antiphon/media/normalized_log_mel.h>
-#include <antiphon/nn/encoder_layer.h>
+#include <antiphon/media/audio/log_mel.h>
+#include <antiphon/media/audio/normalized_log_mel.h>
+#include <antiphon/nn/blocks/encoder_layer.h>
 
 #include <algorithm>
 #include <bit>

@@ -2,7 +2,7 @@
 // encoder of NeMo's Parakeet, with its log-mel.
 #pragma once
 #include <antiphon/component/register.h>
-#include <antiphon/nn/conformer.h>
+#include <antiphon/nn/blocks/conformer.h>
 
 #include <memory>
 

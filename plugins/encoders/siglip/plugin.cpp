@@ -1,7 +1,7 @@
 // The vision half of SigLIP (Zhai et al. 2023; transformers: models/siglip/modeling_siglip.py).
 #include <antiphon/component/register.h>
-#include <antiphon/media/image_processor.h>
-#include <antiphon/nn/vit_pretrained.h>
+#include <antiphon/media/image/image_processor.h>
+#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::siglip {
@@ -17,7 +17,7 @@ struct SiglipOptions : nn::VitOptions, media::ImageProcessing {
 const config::Table<SiglipOptions>& siglip_table() {
   static const auto* table = [] {
     auto* t = new config::Table<SiglipOptions>("siglip");
-    nn::add_vit_fields(*t, /*class_token=*/false);
+    backbone::add_vit_fields(*t, /*class_token=*/false);
     media::add_image_fields(*t);
     return t;
   }();
@@ -26,12 +26,12 @@ const config::Table<SiglipOptions>& siglip_table() {
 
 void SiglipOptions::read_pretrained(const PretrainedConfig& pretrained) {
   static const auto* keys =
-      new ForeignKeys(nn::vit_keys().with({.options = {{"intermediate_size", "intermediate_size"}}}));
-  read_keys(nn::vision_config(pretrained, "siglip"), *keys, siglip_table(), *this);
+      new ForeignKeys(backbone::vit_keys().with({.options = {{"intermediate_size", "intermediate_size"}}}));
+  read_keys(backbone::vision_config(pretrained, "siglip"), *keys, siglip_table(), *this);
   media::read_image_processing(pretrained.preprocessor, "siglip", siglip_table(), *this);
 }
 
-class Siglip : public nn::VitEncoder {
+class Siglip : public backbone::VitEncoder {
  public:
   explicit Siglip(const SiglipOptions& options)
       : VitEncoder(options, {.plugin = "siglip", .class_token = false}), image_(options) {
@@ -51,7 +51,7 @@ class Siglip : public nn::VitEncoder {
 };
 
 NameMap Siglip::name_map() const {
-  return nn::clip_names(vit(), {{"post_layernorm.{}", "norm.{}"}},
+  return backbone::clip_names(vit(), {{"post_layernorm.{}", "norm.{}"}},
                         {"head.*", "vision_model.head.*", "text_model.*", "logit_scale", "logit_bias"});
 }
 

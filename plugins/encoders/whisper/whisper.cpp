@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <antiphon/media/log_mel.h>
+#include <antiphon/media/audio/log_mel.h>
 #include <antiphon/nn/activation.h>
-#include <antiphon/nn/linear.h>
+#include <antiphon/nn/linear/linear.h>
 
 #include <algorithm>
 #include <cmath>

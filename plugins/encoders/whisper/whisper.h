@@ -2,7 +2,7 @@
 // that of Qwen2-Audio (Chu et al. 2024; models/qwen2_audio), which is the same with pooling and masks.
 #pragma once
 #include <antiphon/component/register.h>
-#include <antiphon/nn/encoder_layer.h>
+#include <antiphon/nn/blocks/encoder_layer.h>
 
 #include <memory>
 #include <span>

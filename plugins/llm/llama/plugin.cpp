@@ -1,11 +1,11 @@
 // Llama and its relatives (Touvron et al. 2023; transformers: models/llama): options for nn/decoder.
 #include <antiphon/component/register.h>
-#include <antiphon/nn/decoder_lm.h>
+#include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::llama {
 
-struct LlamaOptions : nn::DecoderLmOptions {
+struct LlamaOptions : backbone::DecoderLmOptions {
   bool attention_bias = false, mlp_bias = false;
 
   void read_pretrained(const PretrainedConfig& pretrained);
@@ -14,7 +14,7 @@ struct LlamaOptions : nn::DecoderLmOptions {
 const config::Table<LlamaOptions>& llama_table() {
   using O = LlamaOptions;
   static const auto* table =
-      new config::Table<O>(nn::decoder_lm_table<O>("llama")
+      new config::Table<O>(backbone::decoder_lm_table<O>("llama")
                                .field("attention_bias", &O::attention_bias, "biases in q, k, v and o projections")
                                .field("mlp_bias", &O::mlp_bias, "biases in the MLP"));
   return *table;
@@ -23,9 +23,9 @@ const config::Table<LlamaOptions>& llama_table() {
 void LlamaOptions::read_pretrained(const PretrainedConfig& pretrained) {
   static const auto* keys = new ForeignKeys{.options = {{"attention_bias", "attention_bias"}, {"mlp_bias", "mlp_bias"}},
                                             .fixed = {{"partial_rotary_factor", {1}}}};
-  nn::read_decoder_config(pretrained, {.plugin = "llama", .model_type = "llama", .hidden_act = "silu"}, *keys,
+  backbone::read_decoder_config(pretrained, {.plugin = "llama", .model_type = "llama", .hidden_act = "silu"}, *keys,
                           llama_table(), *this);
-  check_fixed(nn::rope_table(pretrained.config), {"partial_rotary_factor", {1}});
+  check_fixed(backbone::rope_table(pretrained.config), {"partial_rotary_factor", {1}});
 }
 
 nn::DecoderOptions decoder(const LlamaOptions& options) {
@@ -35,7 +35,7 @@ nn::DecoderOptions decoder(const LlamaOptions& options) {
   return decoder;
 }
 
-class Llama : public nn::DecoderLm {
+class Llama : public backbone::DecoderLm {
  public:
   explicit Llama(const LlamaOptions& options) : DecoderLm(decoder(options)) {}
 };

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <antiphon/component/register.h>
-#include <antiphon/nn/decoder_lm.h>
+#include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::nemotron {
 
-struct NemotronOptions : nn::DecoderLmOptions {
+struct NemotronOptions : backbone::DecoderLmOptions {
   double partial_rotary_factor = 0.5;
   bool attention_bias = false, mlp_bias = false;
 
@@ -22,7 +22,7 @@ struct NemotronOptions : nn::DecoderLmOptions {
 const config::Table<NemotronOptions>& nemotron_table() {
   using O = NemotronOptions;
   static const auto* table =
-      new config::Table<O>(nn::decoder_lm_table<O>("nemotron")
+      new config::Table<O>(backbone::decoder_lm_table<O>("nemotron")
                                .field("partial_rotary_factor", &O::partial_rotary_factor,
                                       "share of each head that is turned", {.min = 0, .max = 1, .above_min = true})
                                .field("attention_bias", &O::attention_bias, "biases in q, k, v and o projections")
@@ -34,10 +34,10 @@ void NemotronOptions::read_pretrained(const PretrainedConfig& pretrained) {
   static const auto* keys = new ForeignKeys{.options = {{"partial_rotary_factor", "partial_rotary_factor"},
                                                         {"attention_bias", "attention_bias"},
                                                         {"mlp_bias", "mlp_bias"}}};
-  nn::read_decoder_config(
+  backbone::read_decoder_config(
       pretrained, {.plugin = "nemotron", .model_type = "nemotron", .hidden_act = "relu2", .norm_eps_key = "norm_eps"},
       *keys, nemotron_table(), *this);
-  read_options(nn::rope_table(pretrained.config), {{"partial_rotary_factor", "partial_rotary_factor"}},
+  read_options(backbone::rope_table(pretrained.config), {{"partial_rotary_factor", "partial_rotary_factor"}},
                nemotron_table(), *this);
 }
 
@@ -54,7 +54,7 @@ nn::DecoderOptions decoder(const NemotronOptions& options) {
   return decoder;
 }
 
-class Nemotron : public nn::DecoderLm {
+class Nemotron : public backbone::DecoderLm {
  public:
   explicit Nemotron(const NemotronOptions& options) : DecoderLm(decoder(options)) {}
 };

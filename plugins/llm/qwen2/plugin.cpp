@@ -1,11 +1,11 @@
 // Qwen2 and Qwen2.5 (Yang et al. 2024; transformers: models/qwen2): biases in q, k and v, and a sliding window.
 #include <antiphon/component/register.h>
-#include <antiphon/nn/decoder_lm.h>
+#include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::qwen2 {
 
-struct Qwen2Options : nn::DecoderLmOptions {
+struct Qwen2Options : backbone::DecoderLmOptions {
   int64_t sliding_window = 0, max_window_layers = 0;
 
   Qwen2Options() { vocab_size = 151936, intermediate_size = 22016, max_positions = 32768; }
@@ -15,7 +15,7 @@ struct Qwen2Options : nn::DecoderLmOptions {
 const config::Table<Qwen2Options>& qwen2_table() {
   using O = Qwen2Options;
   static const auto* table =
-      new config::Table<O>(nn::decoder_lm_table<O>("qwen2")
+      new config::Table<O>(backbone::decoder_lm_table<O>("qwen2")
                                .field("sliding_window", &O::sliding_window,
                                       "tokens that a layer with a window sees, the query's own included; 0: no window",
                                       {.min = 0, .max = 1 << 30})
@@ -51,9 +51,9 @@ void Qwen2Options::read_pretrained(const PretrainedConfig& pretrained) {
     if (json.json().contains("sliding_window") && !json.find("sliding_window")) sliding_window = 0;
   }
   if (!json.json().contains("num_key_value_heads")) num_kv_heads = 32;
-  nn::read_decoder_config(pretrained, {.plugin = "qwen2", .model_type = "qwen2", .hidden_act = "silu"}, keys,
+  backbone::read_decoder_config(pretrained, {.plugin = "qwen2", .model_type = "qwen2", .hidden_act = "silu"}, keys,
                           qwen2_table(), *this);
-  check_fixed(nn::rope_table(json), {"partial_rotary_factor", {1}});
+  check_fixed(backbone::rope_table(json), {"partial_rotary_factor", {1}});
   check_layer_types(json, *this);
 }
 
@@ -64,7 +64,7 @@ nn::DecoderOptions decoder(const Qwen2Options& options) {
   return decoder;
 }
 
-class Qwen2 : public nn::DecoderLm {
+class Qwen2 : public backbone::DecoderLm {
  public:
   explicit Qwen2(const Qwen2Options& options) : DecoderLm(decoder(options)) {}
 };

@@ -7,7 +7,7 @@
 #include <antiphon/component/register.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/ops.h>
-#include <antiphon/nn/linear.h>
+#include <antiphon/nn/linear/linear.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::cross_entropy {

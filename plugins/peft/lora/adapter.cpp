@@ -5,7 +5,7 @@
 
 #include <antiphon/component/training_pass.h>
 #include <antiphon/kernels/mm.h>
-#include <antiphon/nn/linear.h>
+#include <antiphon/nn/linear/linear.h>
 
 namespace antiphon::lora {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <antiphon/base/strings.h>
 #include <antiphon/component/register.h>
-#include <antiphon/nn/linear.h>
+#include <antiphon/nn/linear/linear.h>
 #include <antiphon/plugin/manifest.h>
 
 #include <cmath>

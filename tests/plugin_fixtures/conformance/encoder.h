@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <antiphon/component/register.h>
-#include <antiphon/nn/linear.h>
+#include <antiphon/nn/linear/linear.h>
 #include <antiphon/plugin/manifest.h>
 
 #include <stdexcept>

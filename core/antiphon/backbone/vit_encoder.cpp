@@ -1,0 +1,24 @@
+#include <antiphon/backbone/vit_encoder.h>
+
+#include <ATen/ATen.h>
+
+namespace antiphon::backbone {
+
+VitEncoder::VitEncoder(const nn::VitOptions& options, const nn::VitKind& kind)
+    : width_(options.hidden_size),
+      has_class_token_(kind.class_token),
+      keep_class_token_(options.keep_class_token),
+      vit_(options, kind) {}
+
+// With the class token the vectors are no grid.
+TokenGrid VitEncoder::output_grid(at::IntArrayRef part_shape) const {
+  const auto grid = vit_.grid(part_shape);
+  return has_class_token_ && keep_class_token_ ? TokenGrid{1, grid.count() + 1} : grid;
+}
+
+at::Tensor VitEncoder::forward(const at::Tensor& parts) {
+  const auto x = vit_.forward(parts);
+  return has_class_token_ && !keep_class_token_ ? x.narrow(1, 1, x.size(1) - 1) : x;
+}
+
+}  // namespace antiphon::backbone

@@ -1,0 +1,47 @@
+#include <antiphon/backbone/vit_pretrained.h>
+
+#include <antiphon/component/pretrained.h>
+
+namespace antiphon::backbone {
+
+const ForeignKeys& vit_keys() {
+  static const auto* keys = new ForeignKeys(
+      common_keys().with({.options = {{"hidden_size", "hidden_size"},
+                                      {"num_hidden_layers", "num_layers"},
+                                      {"num_attention_heads", "num_heads"},
+                                      {"image_size", "image_size"},
+                                      {"patch_size", "patch_size"},
+                                      {"layer_norm_eps", "layer_norm_eps"},
+                                      {"hidden_act", "activation"}},
+                          .fixed = {{"num_channels", {3}}},
+                          .training = {"attention_dropout", "dropout", "hidden_dropout"},
+                          .other = {"projection_dim", "projection_size", "vision_use_head", "tie_word_embeddings"}}));
+  return *keys;
+}
+
+JsonTable vision_config(const PretrainedConfig& pretrained, const std::string& family) {
+  const auto half = pretrained.config.table("vision_config");
+  expect_model_type(pretrained, family, half.exists() ? family : family + "_vision_model");
+  return half.exists() ? half : pretrained.config;
+}
+
+NameMap clip_names(const nn::Vit& vit, const std::vector<NameRule>& own, const std::vector<std::string>& ignored) {
+  std::vector<NameRule> rules{{"embeddings.patch_embedding.{}", "patch_projection.{}"},
+                              {"embeddings.position_embedding.weight", "position_embeddings"},
+                              {"encoder.layers.{}.layer_norm{}", "layers.{}.norm{}"},
+                              {"encoder.layers.{}.self_attn.out_proj.{}", "layers.{}.self_attn.o_proj.{}"},
+                              {"encoder.layers.{}.self_attn.{}", "layers.{}.self_attn.{}"},
+                              {"encoder.layers.{}.mlp.{}", "layers.{}.mlp.{}"}};
+  rules.insert(rules.end(), own.begin(), own.end());
+  auto unused = vit.unused("encoder.layers.{}.*", "post_layernorm.*");
+  unused.push_back("embeddings.position_ids");
+  NameMap map;
+  map.ignored = ignored;
+  for (const std::string prefix : {"", "vision_model."}) {  // of transformers 5, of 4
+    for (const auto& rule : rules) map.rules.push_back({prefix + rule.checkpoint, rule.parameter});
+    for (const auto& name : unused) map.ignored.push_back(prefix + name);
+  }
+  return map;
+}
+
+}  // namespace antiphon::backbone

@@ -1,0 +1,37 @@
+// Checkpoints that the training does not wait for: copied at once, then written by a thread.
+#pragma once
+#include <filesystem>
+#include <future>
+#include <optional>
+
+#include <antiphon/checkpoint/checkpoint.h>
+
+namespace antiphon::checkpoint {
+
+// Used from one thread. At most one write is under way, and the copy that it reads from is kept for the next.
+class CheckpointWriter {
+ public:
+  // Writes as save_checkpoint() does.
+  CheckpointWriter(std::filesystem::path folder, int64_t keep);
+  CheckpointWriter(const CheckpointWriter&) = delete;
+  // Waits for what is under way; a failure that nobody has asked about is logged.
+  ~CheckpointWriter();
+
+  // Takes the memory for contents of these shapes, on the thread: fresh pages cost more than the copying.
+  void prepare(const checkpoint::CheckpointContent& content);
+  // Returns when everything is copied: what the caller changes from then on is not in the checkpoint. Waits for the one
+  // before. Error(memory) where there is no room for the copy; that of the one before, unless it was asked about.
+  void save(int64_t step, const checkpoint::CheckpointContent& content);
+  // What became of the last save(), told once: its folder, or its Error; nullopt: nothing new. poll() does not wait.
+  std::optional<std::filesystem::path> wait();
+  std::optional<std::filesystem::path> poll();
+
+ private:
+  using Written = std::optional<std::filesystem::path>;
+  std::filesystem::path folder_;
+  int64_t keep_;
+  checkpoint::CheckpointContent copy_;  // the thread's while `writing_` is not ready
+  std::future<Written> writing_;
+};
+
+}  // namespace antiphon::checkpoint

@@ -1,0 +1,109 @@
+#include <antiphon/engine/generation_config.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/component/json_table.h>
+#include <antiphon/engine/generation_keys.h>
+#include <antiphon/weights/json_file.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace antiphon::engine {
+namespace {
+
+using nlohmann::json;
+using Texts = std::vector<std::string>;
+
+constexpr int64_t most = 1000000;
+
+JsonTable table_of(const std::filesystem::path& folder) {
+  for (const char* name : {"generation_config.json", "config.json"})
+    if (auto table = weights::read_json_table(folder / name); table.exists()) return table;
+  return {};
+}
+
+std::string told(const std::string& key, const json& value) { return fmt::format("{} = {}", key, short_text(value)); }
+
+// A value that asks for nothing is taken and not told.
+template <class T>
+void take(Texts& taken, const char* key, std::optional<T>& option, T value, T nothing) {
+  if (value != nothing) taken.push_back(told(key, value));
+  option = value;
+}
+
+std::vector<int64_t> ids_of(const JsonTable& table, const char* key) {
+  const auto* list = table.find(key);
+  if (!list) return {};
+  const bool good =
+      list->is_array() && list->size() <= most &&
+      std::all_of(list->begin(), list->end(), [](const json& id) { return id.is_number_integer() && id >= 0; });
+  if (!good) table.refuse(key, "a list of token ids");
+  return list->get<std::vector<int64_t>>();
+}
+
+void take_limits(const JsonTable& table, GenerateOptions& o, Texts& taken) {
+  if (!o.max_tokens && table.find("max_new_tokens"))
+    take<int64_t>(taken, "max_new_tokens", o.max_tokens, table.integer("max_new_tokens", 0, 1, int64_t{1} << 32), 0);
+  if (!o.repetition_penalty)
+    take(taken, "repetition_penalty", o.repetition_penalty, table.number("repetition_penalty", 1, 1e-3, 1e3), 1.0);
+  if (!o.no_repeat_ngram_size)
+    take<int64_t>(taken, "no_repeat_ngram_size", o.no_repeat_ngram_size,
+                  table.integer("no_repeat_ngram_size", 0, 0, most), 0);
+  if (!o.suppress_tokens.empty()) return;
+  o.suppress_tokens = ids_of(table, "suppress_tokens");
+  if (!o.suppress_tokens.empty()) taken.push_back(told("suppress_tokens", o.suppress_tokens));
+}
+
+// Without do_sample these are without effect there; but [generate] may ask for sampling, which then goes by them.
+void take_sampling(const JsonTable& table, GenerateOptions& o, Texts& taken) {
+  const bool sample = table.flag("do_sample", false);
+  if (sample && !o.temperature) {
+    taken.push_back("do_sample = true");
+    take(taken, "temperature", o.temperature, table.number("temperature", 1, 1e-3, 100), 0.0);
+  }
+  if (o.greedy()) return;
+  if (!o.top_k) take<int64_t>(taken, "top_k", o.top_k, table.integer("top_k", sample ? 50 : 0, 0, most), 0);
+  if (!o.top_p) take(taken, "top_p", o.top_p, table.number("top_p", 1, 0, 1), 1.0);
+  if (!o.min_p) take(taken, "min_p", o.min_p, table.number("min_p", 0, 0, 1), 0.0);
+}
+
+std::string absent_keys(const JsonTable& table) {
+  Texts texts;
+  for (const auto& [key, nothing] : absent_generation_keys())
+    if (const auto* value = table.find(key); value && *value != nothing && !(value->is_structured() && value->empty()))
+      texts.push_back(told(key, *value));
+  return join(texts, ", ");
+}
+
+// Those of config.json are the model's, which says what it does not know.
+std::string unknown_keys(const JsonTable& table) {
+  Texts texts;
+  if (std::filesystem::path(table.file()).filename() == "config.json") return {};
+  for (const auto& [key, value] : table.json().items())
+    if (!is_generation_key(key)) texts.push_back(told(key, value));
+  return join(texts, ", ");
+}
+
+}  // namespace
+
+GenerationConfig take_generation_config(const std::filesystem::path& folder, GenerateOptions& options) {
+  const auto table = folder.empty() ? JsonTable() : table_of(folder);
+  if (!table.exists()) return {};
+  Texts taken;
+  take_limits(table, options, taken);
+  take_sampling(table, options, taken);
+  return {table.file(), join(taken, ", "), absent_keys(table), unknown_keys(table)};
+}
+
+void read_generation_config(const std::filesystem::path& folder, GenerateOptions& options) {
+  const auto said = take_generation_config(folder, options);
+  if (!said.taken.empty()) log::info(fmt::format("  {}: {}; [generate] may say otherwise", said.file, said.taken));
+  if (!said.absent.empty())
+    log::warning(fmt::format("{}: {} asked for, which is not done here: answers may differ from transformers'",
+                             said.file, said.absent));
+  if (!said.unknown.empty()) log::info(fmt::format("  {}: {} without effect", said.file, said.unknown));
+}
+
+}  // namespace antiphon::engine

@@ -1,0 +1,97 @@
+// Answers against the plain way: the whole sequence anew for each token.
+#include <ATen/ATen.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/model/test_model.h>
+#include <antiphon/engine/generator.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace antiphon;
+using namespace antiphon::engine;
+
+namespace {
+
+const bool quiet = (log::set_level(log::Level::error), true);
+
+data::Prepared prompt(const model::MultimodalLm& model, int64_t first, int64_t length, bool with_media) {
+  data::Prepared out;
+  for (int64_t i = 0; i < length; ++i) out.ids.push_back((first + i * 13) % 300);
+  if (with_media) {
+    model::BatchMedia media;
+    media.stream = "image", media.position = 1;
+    media.item = model.streams().at("image")->process(model::testing::test_image(2, 2, static_cast<uint8_t>(first)));
+    out.ids.insert(out.ids.begin() + 1, static_cast<size_t>(media.item.tokens), 0);
+    out.media.push_back(std::move(media));
+  }
+  out.supervised.resize(out.ids.size(), false);
+  return out;
+}
+
+std::vector<data::Prepared> prompts(const model::MultimodalLm& model) {
+  return {prompt(model, 3, 5, true), prompt(model, 40, 1, false), prompt(model, 77, 9, false),
+          prompt(model, 5, 2, true)};
+}
+
+std::vector<int32_t> plain(model::MultimodalLm& model, data::Prepared prompt, int tokens) {
+  c10::AutoGradMode no_grad(false);
+  std::vector<int32_t> answer;
+  for (int i = 0; i < tokens; ++i) {
+    auto batch = data::pack({prompt});
+    model.encode(batch);
+    const auto hidden = model.forward(batch);
+    answer.push_back(model.llm().head_weight().mv(hidden[hidden.size(0) - 1]).argmax().item<int32_t>());
+    prompt.ids.push_back(answer.back());
+    prompt.supervised.push_back(false);
+  }
+  return answer;
+}
+
+}  // namespace
+
+TEST_CASE("several prompts of several lengths and media give what each gives without a cache") {
+  auto lm = model::testing::test_model_that_answers();
+  const auto answers = generate(*lm, prompts(*lm), {.max_tokens = 8}, {});
+  REQUIRE(answers.size() == 4);
+  const auto all = prompts(*lm);
+  for (size_t i = 0; i < all.size(); ++i) CHECK(answers[i] == plain(*lm, all[i], 8));
+  CHECK(answers[0] != answers[3]);
+}
+
+TEST_CASE("an answer ends at a stop token, which is not part of it, or when the caller says so; the others go on") {
+  auto lm = model::testing::test_model_that_answers();
+  const auto free = generate(*lm, prompts(*lm), {.max_tokens = 8}, {});
+  const int32_t stop = free[2][3];
+  const auto stopped = generate(*lm, prompts(*lm), {.max_tokens = 8}, {stop});
+  for (size_t i = 0; i < free.size(); ++i) {
+    const auto end = std::find(free[i].begin(), free[i].end(), stop);
+    CHECK(stopped[i] == std::vector<int32_t>(free[i].begin(), end));
+  }
+  std::vector<int32_t> heard;
+  const auto cut = generate(*lm, prompts(*lm), {.max_tokens = 8}, {}, [&](size_t index, int32_t id) {
+    if (index == 0) heard.push_back(id);
+    return index != 1;
+  });
+  CHECK(heard == free[0]);
+  CHECK(cut[1].size() == 1);
+  CHECK(cut[2] == free[2]);
+}
+
+TEST_CASE("answers end where the context does, each at its own length; a prompt that fills it is refused") {
+  auto lm = model::testing::test_model_that_answers();
+  const auto all = prompts(*lm);
+  const auto answers = generate(*lm, prompts(*lm), {.max_tokens = 250}, {});
+  for (size_t i = 0; i < all.size(); ++i) {
+    CHECK(static_cast<int64_t>(answers[i].size()) == std::min<int64_t>(250, 256 - all[i].tokens()));
+  }
+  CHECK(generate(*lm, {prompt(*lm, 1, 1, false)}, {.max_tokens = 255}, {})[0].size() == 255);
+  CHECK_THROWS_AS(generate(*lm, {prompt(*lm, 1, 256, false)}, {.max_tokens = 1}, {}), Error);
+}
+
+TEST_CASE("what is not finite is an error, at any temperature") {
+  auto lm = model::testing::test_model_that_answers();
+  c10::AutoGradMode no_grad(false);
+  lm->llm().head_weight()[7][0] = std::nan("");
+  for (const double temperature : {0.0, 1.0})
+    CHECK_THROWS_AS(generate(*lm, prompts(*lm), {.max_tokens = 2, .temperature = temperature}, {}), Error);
+}

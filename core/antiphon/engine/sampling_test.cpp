@@ -1,0 +1,117 @@
+#include <ATen/ATen.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/engine/logits_process.h>
+#include <antiphon/engine/sampling.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <cmath>
+#include <map>
+
+using namespace antiphon::engine;
+
+namespace {
+
+const std::vector<float> kLogits{1.0f, 3.0f, -2.0f, 2.0f, 0.5f};
+
+std::map<int64_t, double> shares(GenerateOptions options, int draws = 20000) {
+  Sampler sampler(options);
+  const auto logits = at::tensor(kLogits).unsqueeze(0).expand({100, -1});
+  std::map<int64_t, double> counts;
+  for (int i = 0; i < draws / 100; ++i)
+    for (const auto id : sampler.next(logits)) counts[id] += 1.0 / draws;
+  return counts;
+}
+
+// Softmax at a temperature over some tokens.
+std::map<int64_t, double> expected(double temperature, const std::vector<int64_t>& kept) {
+  std::map<int64_t, double> out;
+  double total = 0;
+  for (const auto id : kept) total += out[id] = std::exp(kLogits[static_cast<size_t>(id)] / temperature);
+  for (auto& [id, share] : out) share /= total;
+  return out;
+}
+
+void check_alike(const std::map<int64_t, double>& got, const std::map<int64_t, double>& wanted) {
+  for (const auto& [id, share] : got) CHECK(wanted.contains(id));
+  for (const auto& [id, share] : wanted) {
+    INFO("token " << id);
+    const double seen = got.contains(id) ? got.at(id) : 0;
+    CHECK(std::abs(seen - share) < 5 * std::sqrt(share * (1 - share) / 20000) + 1e-9);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("temperature 0 takes the likeliest token of each row") {
+  Sampler sampler(GenerateOptions{});
+  CHECK(sampler.next(at::tensor(kLogits).unsqueeze(0)) == std::vector<int64_t>{1});
+  const auto rows = at::stack({at::tensor(kLogits), at::tensor(kLogits).flip(0)});
+  CHECK(sampler.next(rows) == std::vector<int64_t>{1, 3});
+  CHECK(sampler.next(rows.to(at::kBFloat16)) == std::vector<int64_t>{1, 3});
+}
+
+TEST_CASE("sampling follows the softmax at the temperature") {
+  for (const double temperature : {0.5, 1.0, 2.5})
+    check_alike(shares({.temperature = temperature}), expected(temperature, {0, 1, 2, 3, 4}));
+}
+
+TEST_CASE("top-k keeps the k likeliest, top-p the smallest set of that mass, the temperature comes first") {
+  check_alike(shares({.temperature = 1, .top_k = 2}), expected(1, {1, 3}));
+  check_alike(shares({.temperature = 1, .top_k = 100}), expected(1, {0, 1, 2, 3, 4}));
+  // At temperature 1 the shares in order are .631 .232 .085 .052 .004.
+  check_alike(shares({.temperature = 1, .top_p = 0.6}), expected(1, {1}));
+  check_alike(shares({.temperature = 1, .top_p = 0.8}), expected(1, {1, 3}));
+  check_alike(shares({.temperature = 1, .top_p = 0.9}), expected(1, {1, 3, 0}));
+  // At temperature 3 they are .357 .256 .183 .155 .067: 0.8 then takes four.
+  check_alike(shares({.temperature = 3, .top_p = 0.8}), expected(3, {1, 3, 0, 4}));
+  check_alike(shares({.temperature = 1, .top_k = 3, .top_p = 0.9}), expected(1, {1, 3}));  // of the three, two hold .91
+}
+
+TEST_CASE("the same seed draws the same, another one does not") {
+  const auto draws = [](int64_t seed) {
+    Sampler sampler({.temperature = 1, .seed = seed});
+    std::vector<int64_t> ids;
+    for (int i = 0; i < 50; ++i) ids.push_back(sampler.next(at::tensor(kLogits).unsqueeze(0))[0]);
+    return ids;
+  };
+  CHECK(draws(1) == draws(1));
+  CHECK(draws(1) != draws(2));
+}
+
+TEST_CASE("sampling: logits that are not finite are an error at any temperature; masked ones are not") {
+  for (const double temperature : {0.0, 0.7}) {
+    Sampler sampler({.temperature = temperature});
+    for (const float bad : {std::nanf(""), HUGE_VALF}) {
+      const auto logits = at::tensor({1.0F, bad, 2.0F, -HUGE_VALF}).unsqueeze(0);
+      CHECK_THROWS_AS(sampler.next(logits), antiphon::Error);
+      CHECK_THROWS_AS(sampler.next(at::cat({at::zeros({1, 4}), logits})), antiphon::Error);
+    }
+    CHECK_THROWS_AS(sampler.next(at::full({1, 3}, -HUGE_VAL)), antiphon::Error);
+    CHECK(sampler.next(at::tensor({-HUGE_VALF, 1.0F, -HUGE_VALF}).unsqueeze(0)) == std::vector<int64_t>{1});
+  }
+}
+
+TEST_CASE("min_p keeps what is likely enough beside the likeliest") {
+  check_alike(shares({.temperature = 1, .min_p = 0.3}), expected(1, {1, 3}));  // exp(2 - 3) = 0.37, exp(1 - 3) = 0.14
+  check_alike(shares({.temperature = 1, .min_p = 0.1}), expected(1, {0, 1, 3}));
+}
+
+TEST_CASE("tokens that were there before are penalised, repeats and unwanted ones are out") {
+  const auto after = [](std::vector<int64_t> seen, const GenerateOptions& options) {
+    auto logits = kLogits;
+    process_logits(logits, seen, options);
+    return logits;
+  };
+  CHECK(after({1, 2, 2, -1, 99}, {.repetition_penalty = 2}) == std::vector<float>{1.0f, 1.5f, -4.0f, 2.0f, 0.5f});
+  CHECK(after({1, 3, 4, 1}, {.no_repeat_ngram_size = 2})[3] == -INFINITY);
+  CHECK(after({1, 3, 4, 1}, {.no_repeat_ngram_size = 3}) == kLogits);
+  CHECK(after({}, {.no_repeat_ngram_size = 3}) == kLogits);
+  CHECK(after({}, {.suppress_tokens = {1, 99}})[1] == -INFINITY);
+  CHECK_FALSE(changes_logits({}));
+  const std::vector<int64_t> seen{1};
+  const auto logits = at::tensor(kLogits).expand({2, -1});
+  Sampler sampler({.repetition_penalty = 4});
+  CHECK(sampler.next(logits, {seen, {}}) == std::vector<int64_t>{3, 1});  // each row by its own text
+}

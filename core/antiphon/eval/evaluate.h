@@ -1,0 +1,52 @@
+// Evaluation of a set of samples: the loss of the expected answers, and the answers that the model writes.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <antiphon/component/loss.h>
+#include <antiphon/data/prepare.h>
+#include <antiphon/engine/options.h>
+#include <antiphon/eval/options.h>
+#include <antiphon/text/tokenizer/tokenizer.h>
+
+namespace antiphon::eval {
+
+// One sample under one condition.
+struct Outcome {
+  double loss = 0;        // mean over its supervised tokens
+  int64_t tokens = 0;     // of these
+  std::string predicted;  // "" if nothing was generated
+  int64_t room = 0;       // tokens that the answer could have
+  std::string failure;    // why there is no loss or no answer; empty: there are
+};
+
+struct Evaluator {
+  model::MultimodalLm& model;
+  Loss& loss;
+  const data::Preparer& preparer;
+  const text::Tokenizer& tokenizer;
+  data::FeatureCache& cache;
+  const EvalOptions& options;
+  engine::GenerateOptions generation = {};  // of these what changes the likeliest token
+
+  // Loss (and answers if `answers`) of every sample, in order. What is wrong with a sample's data is told in its
+  // outcome, and costs no other sample anything. A loss that is not finite is left as it is, without an answer.
+  std::vector<Outcome> run(const std::vector<data::Sample>& samples, bool answers,
+                           const std::function<void(size_t done)>& on_progress) const;
+
+ private:
+  using Members = std::vector<size_t>;  // indices of samples
+  void each_good(const Members& members, std::vector<Outcome>& outcomes,
+                 const std::function<void(const Members&)>& work) const;
+  std::vector<data::Prepared> prepare(const std::vector<data::Sample>& samples, const Members& members,
+                                      data::Purpose purpose) const;
+  void keep_features(model::Batch& batch) const;
+  void measure(const std::vector<data::Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
+  void answer(const std::vector<data::Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
+};
+
+// What the last assistant turn says: the expected answer.
+std::string expected_answer(const data::Sample& sample);
+
+}  // namespace antiphon::eval

@@ -1,0 +1,138 @@
+#include <antiphon/eval/metrics.h>
+
+#include <antiphon/base/strings.h>
+#include <antiphon/text/score_text.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <random>
+
+namespace antiphon::eval {
+namespace {
+
+std::vector<std::string> words(std::string_view normalized) {
+  return normalized.empty() ? std::vector<std::string>() : split(normalized, ' ');
+}
+
+template <class Sequence>
+int64_t edit_distance(const Sequence& a, const Sequence& b) {
+  std::vector<int64_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (size_t i = 1; i <= a.size(); ++i) {
+    int64_t diagonal = std::exchange(row[0], static_cast<int64_t>(i));
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const int64_t substitute = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitute});
+    }
+  }
+  return row.back();
+}
+
+std::map<std::u32string, int64_t> ngrams(const std::u32string& text, size_t n) {
+  std::map<std::u32string, int64_t> counts;
+  for (size_t i = 0; i + n <= text.size(); ++i) ++counts[text.substr(i, n)];
+  return counts;
+}
+
+size_t below(std::mt19937_64& random, size_t n) { return static_cast<size_t>(random() % n); }
+
+Interval percentile_interval(double mean, std::vector<double> means) {
+  std::sort(means.begin(), means.end());
+  const auto at = [&](double share) {
+    return means[static_cast<size_t>(share * static_cast<double>(means.size() - 1))];
+  };
+  return {mean, at(0.025), at(0.975)};
+}
+
+}  // namespace
+
+std::string normalize_answer(std::string_view text, std::string_view normalizer) {
+  return normalizer == "whisper" ? text::whisper_basic(text) : text::without_punctuation(text);
+}
+
+EditCounts word_errors(std::string_view predicted, std::string_view expected) {
+  const auto reference = words(expected);
+  return {edit_distance(words(predicted), reference), static_cast<int64_t>(reference.size())};
+}
+
+EditCounts character_errors(std::string_view predicted, std::string_view expected) {
+  const auto reference = text::code_points(expected);
+  return {edit_distance(text::code_points(predicted), reference), static_cast<int64_t>(reference.size())};
+}
+
+double token_f1(std::string_view predicted, std::string_view expected) {
+  const auto p = words(predicted), e = words(expected);
+  if (p.empty() || e.empty()) return p.empty() && e.empty() ? 1 : 0;
+  std::map<std::string, int64_t> counts;
+  for (const auto& word : e) ++counts[word];
+  double common = 0;
+  for (const auto& word : p)
+    if (counts[word]-- > 0) ++common;
+  return 2 * common / static_cast<double>(p.size() + e.size());
+}
+
+double chrf(std::string_view predicted, std::string_view expected) {
+  const auto p = text::without_spaces(predicted), e = text::without_spaces(expected);
+  double precision = 0, recall = 0;
+  int orders = 0;
+  for (size_t n = 1; n <= 6; ++n) {
+    const auto predicted_grams = ngrams(p, n), expected_grams = ngrams(e, n);
+    if (predicted_grams.empty() || expected_grams.empty()) continue;
+    double matches = 0;
+    for (const auto& [gram, count] : predicted_grams)
+      if (const auto it = expected_grams.find(gram); it != expected_grams.end())
+        matches += static_cast<double>(std::min(count, it->second));
+    precision += matches / static_cast<double>(p.size() - n + 1);
+    recall += matches / static_cast<double>(e.size() - n + 1);
+    ++orders;
+  }
+  if (orders == 0) return 0;
+  precision /= orders, recall /= orders;
+  return precision + recall == 0 ? 0 : 100 * 5 * precision * recall / (4 * precision + recall);
+}
+
+Interval bootstrap(const std::vector<double>& values, int64_t resamples, uint64_t seed) {
+  return bootstrap_ratio(values, std::vector<double>(values.size(), 1.0), resamples, seed);
+}
+
+Interval bootstrap_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators,
+                         int64_t resamples, uint64_t seed) {
+  const size_t n = numerators.size();
+  const double bottom = std::accumulate(denominators.begin(), denominators.end(), 0.0);
+  if (n == 0 || bottom == 0) return {};
+  const double ratio = std::accumulate(numerators.begin(), numerators.end(), 0.0) / bottom;
+  if (!std::isfinite(ratio)) return {ratio, ratio, ratio};  // NaN cannot be sorted
+  std::mt19937_64 random(seed);
+  std::vector<double> means;
+  for (int64_t r = 0; r < resamples; ++r) {
+    double top = 0, base = 0;
+    for (size_t i = 0; i < n; ++i) {
+      const size_t pick = below(random, n);
+      top += numerators[pick], base += denominators[pick];
+    }
+    means.push_back(base > 0 ? top / base : 0);
+  }
+  return percentile_interval(ratio, std::move(means));
+}
+
+double sign_flip_p(const std::vector<double>& differences, int64_t resamples, uint64_t seed) {
+  const double observed = std::accumulate(differences.begin(), differences.end(), 0.0);
+  if (!std::isfinite(observed)) return std::nan("");  // no sum would reach it, or be compared with it
+  std::mt19937_64 random(seed);
+  int64_t at_least = 0;
+  for (int64_t r = 0; r < resamples; ++r) {
+    double sum = 0;
+    uint64_t bits = 0;
+    for (size_t i = 0; i < differences.size(); ++i) {
+      if (i % 64 == 0) bits = random();
+      sum += bits >> (i % 64) & 1 ? differences[i] : -differences[i];
+    }
+    at_least += sum >= observed;
+  }
+  return static_cast<double>(at_least + 1) / static_cast<double>(resamples + 1);
+}
+
+}  // namespace antiphon::eval

@@ -1,0 +1,20 @@
+// The [eval] part of a configuration.
+#pragma once
+#include <string>
+#include <vector>
+
+#include <antiphon/config/schema.h>
+
+namespace antiphon::eval {
+
+struct EvalOptions {
+  int64_t batch_size = 16, max_tokens = 64, limit = 0;
+  std::vector<std::string> controls = {"shuffled", "removed"};
+  bool generate = true;
+  std::string normalizer = "jiwer";
+  int64_t resamples = 10000, seed = 0;
+};
+
+const config::Table<EvalOptions>& eval_table();
+
+}  // namespace antiphon::eval

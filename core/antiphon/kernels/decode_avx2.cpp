@@ -1,2 +1,0 @@
-#define ANTIPHON_ISA avx2
-#include "decode.inc"

@@ -1,2 +1,0 @@
-#define ANTIPHON_ISA baseline
-#include "decode.inc"

@@ -1,2 +1,0 @@
-#define ANTIPHON_ISA avx512
-#include "rows.inc"

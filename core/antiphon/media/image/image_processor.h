@@ -1,0 +1,60 @@
+// What image encoders do to a picture before it is a tensor, read from preprocessor_config.json: fit to a square, or
+// cut into tiles beside the whole ("anyres"), and normalise. Exact to transformers' image processors on Pillow.
+#pragma once
+#include <antiphon/component/encoder.h>
+#include <antiphon/component/pretrained.h>
+#include <antiphon/config/schema.h>
+#include <antiphon/media/image/resize.h>
+
+namespace antiphon::media {
+
+struct ImageProcessing {
+  std::string fit = "crop";
+  int64_t shortest_edge = 224, input_size = 224, resample = 3;
+  std::vector<double> mean = {0.485, 0.456, 0.406}, std = {0.229, 0.224, 0.225};
+  std::vector<std::string> tile_resolutions;
+};
+
+// As BitImageProcessor, ViTImageProcessor, CLIPImageProcessor, SiglipImageProcessor and LlavaNextImageProcessor of
+// transformers read it; `plugin` is for messages, `options` the same object, of the type that `table` is for.
+// Error(weights) for steps that are not supported.
+void read_image_processing(const JsonTable& preprocessor, const std::string& plugin, const config::Schema& table,
+                           ImageProcessing& o, void* options);
+template <class Options>
+void read_image_processing(const JsonTable& preprocessor, const std::string& plugin,
+                           const config::Table<Options>& table, Options& options) {
+  read_image_processing(preprocessor, plugin, table, options, &options);
+}
+// Error(config) where the options do not go together.
+void check_image_processing(const ImageProcessing& options, const std::string& plugin);
+
+// Parts of [3, input_size, input_size]: the whole picture, then its tiles row by row where there are resolutions to
+// tile to. Error(data) where the item is no picture.
+std::vector<at::Tensor> process_image(const MediaItem& item, const ImageProcessing& options, const std::string& plugin);
+// How the parts of that picture lie; no tiles: an empty one.
+Tiling tiling_of(Size size, const ImageProcessing& options);
+
+// Adds the keys of ImageProcessing to the table of an options struct that derives from it.
+template <class Options>
+config::Table<Options>& add_image_fields(config::Table<Options>& table) {
+  using I = ImageProcessing;
+  auto of = []<class M>(M I::*member) -> M Options::* { return member; };
+  return table
+      .field("fit", of(&I::fit),
+             "crop: shortest edge, then the middle; stretch: to the square; pad: whole picture on white",
+             {.choices = {"crop", "stretch", "pad"}})
+      .field("shortest_edge", of(&I::shortest_edge), "fit = crop: shorter edge before cropping, pixels",
+             {.min = 1, .max = 16384})
+      .field("input_size", of(&I::input_size), "edge of the square that the encoder sees, pixels",
+             {.min = 1, .max = 16384})
+      .field("resample", of(&I::resample),
+             "Pillow's filter number: 0 nearest, 1 lanczos, 2 bilinear, 3 bicubic, 4 box, 5 hamming",
+             {.min = 0, .max = 5})
+      .field("mean", of(&I::mean), "subtracted from each channel, of 1", {.min = -1000, .max = 1000})
+      .field("std", of(&I::std), "divides each channel, of 1", {.min = 0, .max = 1000, .above_min = true})
+      .field("tile_resolutions", of(&I::tile_resolutions),
+             "anyres: the picture is brought to the best of these (\"HEIGHTxWIDTH\", multiples of input_size) and cut "
+             "into tiles, beside the whole picture; empty: no tiles");
+}
+
+}  // namespace antiphon::media

@@ -1,0 +1,36 @@
+// Packed samples on their way to the model. A batch never travels backwards.
+#pragma once
+#include <string>
+#include <vector>
+
+#include <antiphon/model/stream.h>
+
+namespace antiphon::model {
+
+// One media item of a batch and where its embeddings go.
+struct BatchMedia {
+  std::string stream;                           // which stream takes it
+  std::string sample_id;                        // for messages
+  std::string content;                          // hash of the file's bytes: the same content is the same item
+  std::vector<std::string> part_contents = {};  // of each part, where parts are known by themselves; else empty
+  std::string cache_key;                        // names its features on disk; empty: not cached
+  int64_t position = 0;                         // first of `item.tokens` placeholder positions on the token axis
+  StreamItem item;
+};
+
+// Samples one after the other on one token axis, without padding.
+struct Batch {
+  at::Tensor ids_t;              // [tokens] int64; 0 at media positions
+  at::Tensor positions_t;        // [tokens] int64, from 0 in each sample
+  std::vector<int64_t> lengths;  // tokens of each sample; where there is padding, that comes last
+  int64_t padding = 0;           // tokens at the end that belong to no sample
+  std::vector<std::string> sample_ids;
+  at::Tensor supervised_n;                 // [n] int64: positions whose next token is to be predicted
+  at::Tensor labels_n;                     // [n] int64: those next tokens
+  std::vector<int64_t> supervised_counts;  // n of each sample
+  std::vector<BatchMedia> media;
+  int64_t tokens() const { return ids_t.defined() ? ids_t.size(0) : 0; }
+  int64_t supervised() const { return labels_n.defined() ? labels_n.size(0) : 0; }
+};
+
+}  // namespace antiphon::model

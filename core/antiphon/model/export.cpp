@@ -1,0 +1,292 @@
+#include <antiphon/model/export.h>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/files.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/model/export_tensors.h>
+#include <antiphon/model/part_slot.h>
+#include <antiphon/model/whole_model.h>
+#include <antiphon/weights/export.h>
+#include <antiphon/weights/json_file.h>
+#include <antiphon/weights/load.h>
+
+#include <set>
+
+namespace antiphon::model {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// A part with its slot.
+struct Place {
+  Part part;
+  PartSlot slot;
+};
+
+std::vector<Place> places_of(MultimodalLm& model) {
+  const auto parts = model.parts();
+  const auto slots = slots_of(model);
+  std::vector<Place> all;
+  for (size_t i = 0; i < parts.size(); ++i) all.push_back({parts[i], slots[i]});
+  return all;
+}
+
+const Place* place_at(const std::vector<Place>& places, const std::string& path) {
+  for (const auto& place : places)
+    if (place.part.path == path) return &place;
+  return nullptr;
+}
+
+std::string plugin_in(const config::Value& model, const std::string& slot) {
+  const auto* value = &model;
+  for (const auto& key : split(slot + ".plugin", '.'))
+    if (!(value = value->find(key))) return {};
+  return *value->get_if<std::string>();
+}
+
+// Why the model is not what its language model's directory holds; empty if it is.
+std::string why_not_whole(const std::vector<Place>& places, const WholeModel& whole) {
+  const auto composed = whole.compose();
+  std::set<std::string> slots;
+  for (const auto& wanted : whole.parts()) {
+    slots.insert(wanted.slot);
+    const auto* place = place_at(places, wanted.slot);
+    if (!place) return fmt::format("it has no [model.{}]", wanted.slot);
+    const auto plugin = plugin_in(composed, wanted.slot);
+    if (place->slot.kind == PartKind::connector && place->part.plugin != plugin)
+      return fmt::format("its connector is a '{}' in place of a '{}'", place->part.plugin, plugin);
+  }
+  for (const auto& [part, slot] : places)
+    if (slot.kind != PartKind::peft && !slots.contains(part.path))
+      return fmt::format("it has [model.{}], too", part.path);
+  return {};
+}
+
+// The names that a checkpoint of its own gives to a part: those it takes, and those that it leaves beside them.
+// A file of a larger model has a prefix before the part's names, and other parts beside it.
+std::set<std::string> own_names(const weights::Checkpoint& checkpoint, const NameMap& names) {
+  const auto first = [](const std::string& name) { return name.substr(0, name.find('.')); };
+  std::set<std::string> prefixes, all;
+  for (const auto& name : checkpoint.names())
+    if (!names.ignores(name)) prefixes.insert(first(name));
+  for (const auto& name : checkpoint.names())
+    if (prefixes.size() != 1 || prefixes.contains(first(name))) all.insert(name);
+  return all;
+}
+
+NameMap only(const std::vector<NameRule>& rules) { return {rules, {}, {}}; }
+
+// The tensors of a part by the names of a checkpoint of its own, each through `rename`.
+template <class Rename>
+void add_own(ExportTensors& tensors, const Part& part, const Rename& rename) {
+  if (part.weights.empty()) return;
+  auto source = std::make_shared<const weights::Checkpoint>(part.weights);
+  const auto own = own_names(*source, part.names);
+  const auto whole = only(part.names.whole);
+  tensors.add(part, source, [&](const std::string& name) -> std::optional<std::string> {
+    if (part.part.empty()) return own.contains(name) ? rename(name) : std::nullopt;
+    const auto plain = whole.to_parameter(name);
+    return plain ? rename(*plain) : std::nullopt;
+  });
+}
+
+std::optional<std::string> as_it_is(const std::string& name) { return name; }
+
+// What a part's own directory says of it.
+json own_config(const Part& part, const std::string& key) {
+  const auto config = pretrained_for(part.weights, part.part).config.json();
+  if (config.is_null())
+    fail(ErrorKind::weights, fmt::format("{} has no config.json to write for it", part.path),
+         "give it the weights of a Hugging Face directory");
+  const auto half = config.find(key);
+  return half == config.end() ? config : *half;
+}
+
+// The files that say how media go in.
+void copy_processor(const fs::path& from, const fs::path& folder) {
+  weights::copy_files(from, folder,
+                      {"preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"});
+}
+
+const char* dtype_name(at::ScalarType dtype) {
+  if (dtype == at::kBFloat16) return "bfloat16";
+  if (dtype == at::kHalf) return "float16";
+  return dtype == at::kDouble ? "float64" : "float32";
+}
+
+// `dtype` since transformers 4.56, `torch_dtype` before; all versions read the latter.
+void set_dtype(json& config, at::ScalarType dtype, bool always) {
+  if (config.contains("dtype")) config["dtype"] = dtype_name(dtype);
+  if (config.contains("torch_dtype") || (always && !config.contains("dtype")))
+    config["torch_dtype"] = dtype_name(dtype);
+}
+
+// The checkpoint may have decided otherwise than its config.json.
+void set_tied(json& config, const config::Value& options) {
+  const auto* tied = options.find("tie_embeddings");
+  if (tied && tied->get_if<bool>()) config["tie_word_embeddings"] = *tied->get_if<bool>();
+}
+
+class Exporter {
+ public:
+  Exporter(MultimodalLm& model, const fs::path& output, const ExportOptions& options)
+      : model_(model),
+        output_(output),
+        options_(options),
+        places_(places_of(model)),
+        llm_(places_.front().part),
+        tensors_(options.dtype) {}
+
+  ExportReport run() {
+    if (llm_.weights.empty())
+      fail(ErrorKind::config, "the language model has no weights, so there is no directory to write one like",
+           "name a Hugging Face directory in model.llm.weights");
+    std::string why;
+    if (!llm_.part.empty()) {
+      const WholeModel whole(llm_.weights);
+      why = why_not_whole(places_, whole);
+      if (why.empty()) return export_whole(whole);
+    }
+    return export_language_model(why);
+  }
+
+ private:
+  ExportReport export_whole(const WholeModel& whole);
+  ExportReport export_language_model(const std::string& why);
+  void add_swapped(const Part& part, const WholePart& place, json& config);
+  std::string add_beside();
+  std::string write_beside(const Place& place);
+  void write_directory(const json& config) const;
+  ExportReport report(std::string what, std::string beside) const {
+    return {tensors_.tensors().size(), tensors_.changed(), std::move(what), std::move(beside)};
+  }
+
+  MultimodalLm& model_;
+  const fs::path& output_;
+  const ExportOptions& options_;
+  const std::vector<Place> places_;
+  const Part& llm_;
+  ExportTensors tensors_;
+};
+
+void Exporter::write_directory(const json& config) const {
+  weights::save_checkpoint(output_, tensors_.tensors());
+  weights::write_json(output_ / "config.json", config);
+  weights::copy_tokenizer(llm_.weights, output_);
+  const auto& spec = model_.spec().llm;
+  weights::copy_tokenizer(tokenizer_folder(spec), output_);
+  if (spec.chat_template.empty()) return;
+  write_file_atomic(output_ / "chat_template.jinja", read_file(spec.chat_template, ErrorKind::config),
+                    ErrorKind::weights);
+  fs::remove(output_ / "chat_template.json");
+}
+
+// A part that came out of another directory than the whole's, or out of none.
+void Exporter::add_swapped(const Part& part, const WholePart& place, json& config) {
+  const auto names = only(place.names);
+  add_own(tensors_, part, [&](const std::string& name) { return names.to_checkpoint(name); });
+  NameMap map = part.names;
+  map.whole = place.names;
+  tensors_.add_rest(part, map);
+  if (!place.config_key.empty()) config[place.config_key] = own_config(part, place.config_key);
+}
+
+ExportReport Exporter::export_whole(const WholeModel& whole) {
+  auto config = whole.config();
+  auto source = std::make_shared<const weights::Checkpoint>(llm_.weights);
+  fs::path processor = llm_.weights;
+  std::set<std::string> owned;
+  for (const auto& place : whole.parts()) {
+    const auto& [part, slot] = *place_at(places_, place.slot);
+    const auto names = only(place.names);
+    for (const auto& name : source->names())
+      if (names.to_parameter(name)) owned.insert(name);
+    if (part.part != place.name || part.weights != llm_.weights) {
+      add_swapped(part, place, config);
+      if (slot.kind == PartKind::encoder) processor = part.weights;
+      continue;
+    }
+    tensors_.add(part, source, [&](const std::string& name) {
+      return names.to_parameter(name) ? std::optional(name) : std::nullopt;
+    });
+    tensors_.add_rest(part, part.names);
+  }
+  for (const auto& name : source->names())
+    if (!owned.contains(name)) tensors_.copy("", name, source, name);
+  for (const auto& place : whole.parts())
+    if (!place.config_key.empty()) set_dtype(config[place.config_key], tensors_.dtype(place.slot), false);
+  set_dtype(config, tensors_.dtype(), true);
+  set_tied(config, *places_.front().slot.options);
+  whole.family().describe(model_table().dump(&model_.spec()), config);
+  write_directory(config);
+  copy_processor(llm_.weights, output_);
+  if (processor != llm_.weights) {
+    fs::remove(output_ / "processor_config.json");
+    weights::copy_files(processor, output_, {"preprocessor_config.json"});
+  }
+  return report(fmt::format("a {} model", config.value("model_type", "")), "");
+}
+
+ExportReport Exporter::export_language_model(const std::string& why) {
+  add_own(tensors_, llm_, as_it_is);
+  NameMap names = llm_.names;
+  names.whole.clear();
+  tensors_.add_rest(llm_, names);
+  auto config = pretrained_for(llm_.weights, llm_.part).config.json();
+  if (config.is_null())
+    fail(ErrorKind::weights, fmt::format("{} has no config.json to write", llm_.weights),
+         "name the model's Hugging Face directory in model.llm.weights");
+  set_dtype(config, tensors_.dtype(), true);
+  set_tied(config, *places_.front().slot.options);
+  write_directory(config);
+  auto beside = add_beside();
+  if (!why.empty()) beside = fmt::format("the model is not what {} holds: {}; {}", llm_.weights, why, beside);
+  return report(fmt::format("a {} language model", config.value("model_type", "")), beside);
+}
+
+// What transformers has no place for: connectors, and encoders that were trained.
+std::string Exporter::add_beside() {
+  std::vector<std::string> written;
+  for (const auto& place : places_)
+    if (place.slot.kind == PartKind::connector ||
+        (place.slot.kind == PartKind::encoder && place.part.module->trainable_count() > 0))
+      written.push_back(write_beside(place));
+  return written.empty() ? "" : "beside it: " + join(written, ", ");
+}
+
+std::string Exporter::write_beside(const Place& place) {
+  const auto& [part, slot] = place;
+  ExportTensors tensors(options_.dtype);
+  if (slot.kind == PartKind::connector) {
+    const NameMap own{part.names.rules, part.names.ignored, {}};
+    add_own(tensors, part, [&](const std::string& n) { return own.ignores(n) ? std::nullopt : std::optional(n); });
+    tensors.add_rest(part, own);
+    fs::create_directories(output_ / "connectors");
+    weights::save_safetensors(output_ / "connectors" / (slot.stream + ".safetensors"), tensors.tensors());
+    return "connectors/" + slot.stream + ".safetensors";
+  }
+  const auto folder = fs::path("encoders") / (slot.index ? fmt::format("{}.{}", slot.stream, slot.index) : slot.stream);
+  add_own(tensors, part, as_it_is);
+  tensors.add_rest(part, only(part.names.rules));
+  weights::save_checkpoint(output_ / folder, tensors.tensors());
+  if (!part.weights.empty()) {
+    auto config = own_config(part, "");
+    set_dtype(config, tensors.dtype(), true);
+    weights::write_json(output_ / folder / "config.json", config);
+    copy_processor(part.weights, output_ / folder);
+  }
+  return folder.string();
+}
+
+}  // namespace
+
+ExportReport export_model(MultimodalLm& model, const fs::path& output, const ExportOptions& options) {
+  return Exporter(model, output, options).run();
+}
+
+}  // namespace antiphon::model

@@ -1,0 +1,124 @@
+#include <antiphon/model/export_tensors.h>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/nn/linear/linear.h>
+
+#include <algorithm>
+
+namespace antiphon::model {
+namespace {
+
+using File = std::shared_ptr<const weights::Checkpoint>;
+
+// A copy, so that the mapping's pages can be given back at once.
+at::Tensor read(const weights::Checkpoint& source, const std::string& name) {
+  auto value = source.tensor(name).clone();
+  source.forget(name);
+  return value;
+}
+
+// What a parameter holds besides its source: a value of its own, an adapter.
+struct Change {
+  at::Tensor value;  // undefined: the source's
+  std::shared_ptr<LinearAdapter> adapter;
+  bool any() const { return value.defined() || adapter; }
+};
+
+std::map<std::string, Change> changes_of(const Part& part) {
+  std::map<std::string, Change> all;
+  for (const auto& parameter : part.module->parameters()) {
+    auto& change = all[parameter.name];
+    if (!parameter.tensor->is_meta()) change.value = parameter.tensor->detach();
+  }
+  for (const auto& site : part.module->sites())
+    if (site.linear->adapter) all.at(join_path(site.path, "weight")).adapter = site.linear->adapter;
+  return all;
+}
+
+at::Tensor current(const Change& change, const at::Tensor& base) {
+  const auto value = change.value.defined() ? change.value : base;
+  return change.adapter ? change.adapter->merged_weight(value.to(at::kCPU)) : value;
+}
+
+// A head that is the embedding: a second copy of it in the file would be the old one.
+bool is_stale_head(const std::string& name, const std::map<std::string, Change>& changes) {
+  if (!name.ends_with("lm_head.weight")) return false;
+  for (const auto& [parameter, change] : changes)
+    if (change.any()) return true;
+  return false;
+}
+
+}  // namespace
+
+at::ScalarType ExportTensors::format(at::ScalarType source) const {
+  return dtype_ && at::isFloatingType(source) ? *dtype_ : source;
+}
+
+void ExportTensors::write(const std::string& path, weights::LazyTensor tensor, bool changed) {
+  tensor.values = [values = std::move(tensor.values), dtype = tensor.dtype] { return values().to(dtype); };
+  tensors_.push_back(std::move(tensor));
+  owners_.push_back(path);
+  changed_ += changed;
+}
+
+void ExportTensors::copy(const std::string& path, const std::string& name, File source,
+                         const std::string& source_name) {
+  const auto view = source->tensor(source_name);
+  write(path, {name, format(view.scalar_type()), view.sizes().vec(), [=] { return read(*source, source_name); }},
+        false);
+}
+
+void ExportTensors::add(const Part& part, File source, const Naming& written) {
+  const auto changes = changes_of(part);
+  auto& found = found_[part.path];
+  for (const auto& name : source->names()) {
+    const auto target = written(name);
+    if (!target) continue;
+    const auto parameter = part.names.ignores(name) ? std::nullopt : part.names.to_parameter(name);
+    const auto change = parameter ? changes.find(*parameter) : changes.end();
+    if (change == changes.end()) {
+      if (!is_stale_head(name, changes)) copy(part.path, *target, source, name);
+      continue;
+    }
+    found.insert(change->first);
+    if (!change->second.any()) {
+      copy(part.path, *target, source, name);
+      continue;
+    }
+    const auto view = source->tensor(name);
+    write(part.path,
+          {*target, format(view.scalar_type()), view.sizes().vec(),
+           [=, change = change->second] { return current(change, read(*source, name)); }},
+          true);
+  }
+}
+
+void ExportTensors::add_rest(const Part& part, const NameMap& names) {
+  const auto usual = format(tensors_.empty() ? at::kFloat : dtype());
+  for (const auto& [parameter, change] : changes_of(part)) {
+    if (found_[part.path].contains(parameter)) continue;
+    const auto name = names.to_checkpoint(parameter);
+    if (!name)
+      fail(ErrorKind::config,
+           fmt::format("{}: '{}' of a '{}' has no name in the directory to write", part.path, parameter, part.plugin));
+    if (!change.value.defined())
+      fail(ErrorKind::weights, fmt::format("{}: '{}' is in none of {}", part.path, parameter, part.weights));
+    write(part.path, {*name, usual, change.value.sizes().vec(), [change = change] { return current(change, {}); }},
+          true);
+  }
+}
+
+at::ScalarType ExportTensors::dtype(const std::string& path) const {
+  std::map<at::ScalarType, uint64_t> bytes;
+  for (size_t i = 0; i < tensors_.size(); ++i)
+    if (at::isFloatingType(tensors_[i].dtype) && (path.empty() || owners_[i] == path))
+      bytes[tensors_[i].dtype] += weights::stored_bytes(tensors_[i]);
+  const auto most =
+      std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == bytes.end() ? at::kFloat : most->first;
+}
+
+}  // namespace antiphon::model

@@ -1,0 +1,45 @@
+// The tensors of an exported directory: under which names, and where their values come from. Used by export.
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include <antiphon/component/peft.h>
+#include <antiphon/model/multimodal_lm.h>
+#include <antiphon/weights/checkpoint.h>
+#include <antiphon/weights/lazy_tensor.h>
+
+namespace antiphon::model {
+
+class ExportTensors {
+ public:
+  explicit ExportTensors(std::optional<at::ScalarType> dtype) : dtype_(dtype) {}
+
+  // A source's tensor as it is, for the part at `path` or for none.
+  void copy(const std::string& path, const std::string& name, std::shared_ptr<const weights::Checkpoint> source,
+            const std::string& source_name);
+  // The tensors of `part` that `source` has: `written` says what each is called in the output, nullopt leaves it out.
+  // Those that the part does not use are copied.
+  using Naming = std::function<std::optional<std::string>(const std::string&)>;
+  void add(const Part& part, std::shared_ptr<const weights::Checkpoint> source, const Naming& written);
+  // The parameters of `part` that add() has found in no source, called as `names` says. Error(config) if it has no
+  // name.
+  void add_rest(const Part& part, const NameMap& names);
+
+  const weights::LazyTensors& tensors() const { return tensors_; }
+  size_t changed() const { return changed_; }
+  // The number format of most of the bytes of floating point: of the part at `path`, or of all.
+  at::ScalarType dtype(const std::string& path = {}) const;
+
+ private:
+  void write(const std::string& path, weights::LazyTensor tensor, bool changed);
+  at::ScalarType format(at::ScalarType source) const;
+  std::optional<at::ScalarType> dtype_;
+  weights::LazyTensors tensors_;
+  std::vector<std::string> owners_;                     // the path of each
+  std::map<std::string, std::set<std::string>> found_;  // parameters that have been written, by part
+  size_t changed_ = 0;
+};
+
+}  // namespace antiphon::model

@@ -1,0 +1,139 @@
+#include <antiphon/model/model_spec.h>
+
+#include <algorithm>
+
+#include <antiphon/config/keys.h>
+#include <antiphon/model/slot.h>
+
+namespace antiphon::model {
+namespace {
+
+constexpr const char* kPartDoc =
+    "which part of a whole model's directory `weights` is meant, such as vision_tower; empty: all of it";
+
+config::Table<ComponentSpec> slot(const std::string& name, const std::string& weights_doc) {
+  using S = ComponentSpec;
+  auto table = config::Table<S>(name)
+                   .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`", {.required = true})
+                   .field("weights", &S::weights, weights_doc);
+  return table;
+}
+
+const config::Table<ComponentSpec>& connector_slot() {
+  static const auto* table = [] {
+    auto* t = new config::Table<ComponentSpec>(slot("connector",
+                                                    "a .safetensors file of a trained connector, a whole model's "
+                                                    "directory, or the folder of a run; empty: random"));
+    t->field("part", &ComponentSpec::part, kPartDoc);
+    t->field("trainable", &ComponentSpec::trainable, "train its parameters").rest(&ComponentSpec::options);
+    return t;
+  }();
+  return *table;
+}
+
+const config::Table<ComponentSpec>& peft_slot() {
+  static const auto* table = [] {
+    auto* t = new config::Table<ComponentSpec>(
+        slot("peft", "a PEFT adapter directory or the folder of a run to start from; empty: fresh"));
+    t->rest(&ComponentSpec::options);
+    return t;
+  }();
+  return *table;
+}
+
+const config::Table<LanguageModelSpec>& llm_table() {
+  using S = LanguageModelSpec;
+  static const auto* table = new config::Table<S>(
+      config::Table<S>("llm")
+          .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`", {.required = true})
+          .field("weights", &S::weights, "a Hugging Face directory, or the folder of a run; empty: random")
+          .field("part", &S::part, kPartDoc)
+          .field("tokenizer", &S::tokenizer, "directory with tokenizer.json; empty: that of `weights`")
+          .field("chat_template", &S::chat_template, "a Jinja file; empty: that of the tokenizer's directory")
+          .field("template_variables", &S::template_variables,
+                 "a table of what the chat template takes besides: { enable_thinking = false }")
+          .field("trainable", &S::trainable, "train its own parameters")
+          .tables("peft", &S::peft, peft_slot(), "adapters on its sites")
+          .rest(&S::options));
+  return *table;
+}
+
+const config::Table<StreamSpec>& stream_table() {
+  using S = StreamSpec;
+  static const auto* table = new config::Table<S>(
+      config::Table<S>("stream")
+          .field("enabled", &S::enabled, "false drops a stream that an extended file composes")
+          .field(
+              "placeholder", &S::placeholder,
+              "the token that the chat template writes for an item (\"<image>\"); empty: the template is not told, and "
+              "embeddings stand where the item stands in the text")
+          .field("encoder", &S::encoder,
+                 "a component {plugin, weights, trainable, …}, or a list of them whose features are joined",
+                 {.required = true})
+          .table("connector", &S::connector, connector_slot(), "what maps its features to embeddings",
+                 {.required = true}));
+  return *table;
+}
+
+}  // namespace
+
+bool ModelSpec::has_placeholders() const {
+  return std::any_of(streams.begin(), streams.end(),
+                     [](const auto& stream) { return !stream.second.placeholder.empty(); });
+}
+
+const config::Table<ComponentSpec>& frozen_slot() {
+  static const auto* table = [] {
+    auto* t = new config::Table<ComponentSpec>(
+        slot("encoder", "a Hugging Face directory, or the folder of a run; empty: random"));
+    t->field("part", &ComponentSpec::part, kPartDoc);
+    t->field("trainable", &ComponentSpec::trainable, "train its parameters").rest(&ComponentSpec::options);
+    return t;
+  }();
+  return *table;
+}
+
+const config::Table<ComponentSpec>& loss_slot() {
+  using S = ComponentSpec;
+  static const auto* table =
+      new config::Table<S>(config::Table<S>("loss")
+                               .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`")
+                               .rest(&S::options));
+  return *table;
+}
+
+const config::Table<ComponentSpec>& voice_activity_slot() {
+  using S = ComponentSpec;
+  static const auto* table =
+      new config::Table<S>(config::Table<S>("vad")
+                               .field("plugin", &S::plugin, "a voice activity detector; empty: turns end by command")
+                               .field("weights", &S::weights, "its directory")
+                               .rest(&S::options));
+  return *table;
+}
+
+std::vector<std::string> slot_keys(const std::string& kind) {
+  if (kind == "language_model") return config::keys_of(llm_table());
+  if (kind == "encoder") return config::keys_of(frozen_slot());
+  if (kind == "connector") return config::keys_of(connector_slot());
+  if (kind == "peft") return config::keys_of(peft_slot());
+  if (kind == "loss") return config::keys_of(loss_slot());
+  if (kind == "voice_activity") return config::keys_of(voice_activity_slot());
+  return {};
+}
+
+const config::Table<ModelSpec>& model_table() {
+  using S = ModelSpec;
+  static const auto* table = new config::Table<S>(
+      config::Table<S>("model")
+          .field("from", &S::from,
+                 "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Llama): stands for what `antiphon "
+                 "compose` "
+                 "prints; the other keys win")
+          .field("graph", &S::graph, "how the parts are put together", {.choices = {"multimodal_lm"}})
+          .table("llm", &S::llm, llm_table(), "the language model", {.required = true})
+          .map("streams", &S::streams, stream_table(), "media -> encoder -> connector -> embeddings, by name"));
+  return *table;
+}
+
+}  // namespace antiphon::model

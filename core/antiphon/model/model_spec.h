@@ -1,0 +1,56 @@
+// The [model] part of a configuration.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include <antiphon/config/schema.h>
+
+namespace antiphon::model {
+
+// One slot. The keys that are not the slot's own are the component's options.
+struct ComponentSpec {
+  std::string plugin;
+  std::string weights;  // a Hugging Face directory, or an adapter's; empty: random
+  std::string part;     // which part of a whole model `weights` is meant; empty: all of it
+  bool trainable = false;
+  config::Value options = config::Value::Table{};
+};
+
+inline ComponentSpec trained_slot() {
+  ComponentSpec slot;
+  slot.trainable = true;
+  return slot;
+}
+
+struct LanguageModelSpec {
+  std::string plugin, weights, part;
+  std::string tokenizer;             // a directory; empty: `weights`
+  std::string chat_template;         // a Jinja file; empty: that of the tokenizer's directory
+  config::Value template_variables;  // a table of what the template takes besides
+  bool trainable = false;
+  std::vector<ComponentSpec> peft;
+  config::Value options = config::Value::Table{};
+};
+
+struct StreamSpec {
+  bool enabled = true;      // false drops a stream that an extended file composes
+  std::string placeholder;  // the token that the chat template writes for an item; empty: it stands where it stands
+  config::Value encoder;    // a slot, or a list of slots whose features are joined
+  ComponentSpec connector = trained_slot();
+};
+
+struct ModelSpec {
+  std::string from;  // a Hugging Face directory of a whole model; expand_from() puts its composition in its place
+  std::string graph = "multimodal_lm";
+  LanguageModelSpec llm;
+  std::map<std::string, StreamSpec> streams;
+
+  // Whether the chat template writes a token for the media of some stream, as transformers' processors want it.
+  bool has_placeholders() const;
+};
+
+const config::Table<ComponentSpec>& frozen_slot();  // encoders: trainable = false by default
+const config::Table<ModelSpec>& model_table();
+
+}  // namespace antiphon::model

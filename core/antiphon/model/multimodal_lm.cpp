@@ -1,0 +1,214 @@
+#include <antiphon/model/multimodal_lm.h>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/fail_lines.h>
+#include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
+#include <antiphon/base/signals.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/base/trace.h>
+#include <antiphon/model/part_slot.h>
+#include <antiphon/model/slot.h>
+#include <antiphon/nn/linear/linear.h>
+
+namespace antiphon::model {
+namespace {
+
+// For messages: the samples whose media go through a stream.
+std::string samples_of(const Batch& batch, const std::string& stream) {
+  std::string text;
+  for (const auto& media : batch.media)
+    if (media.stream == stream && text.size() < 200) text += (text.empty() ? "sample " : ", ") + shown(media.sample_id);
+  return text;
+}
+
+}  // namespace
+
+std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
+  config::Problems problems;
+  auto model = std::make_unique<MultimodalLm>();
+  auto& llm = spec.llm;
+  model->llm_ = build_slot<LanguageModel>("language_model", llm.plugin, {llm.weights, llm.part}, llm.options,
+                                          "model.llm", problems);
+  if (model->llm_) model->llm_->module().set_requires_grad(llm.trainable);
+  const int64_t hidden_size = model->llm_ ? model->llm_->hidden_size() : 0;
+  for (const auto& [name, stream] : spec.streams)
+    if (!stream.enabled) check_slots(name, stream, problems);
+  std::erase_if(spec.streams, [](const auto& entry) { return !entry.second.enabled; });
+  for (auto& [name, stream_spec] : spec.streams)
+    if (auto stream = Stream::build(name, stream_spec, hidden_size, problems))
+      model->streams_[name] = std::move(stream);
+  for (size_t i = 0; i < llm.peft.size(); ++i) {
+    auto& slot = llm.peft[i];
+    if (auto peft =
+            build_slot<Peft>("peft", slot.plugin, {}, slot.options, fmt::format("model.llm.peft.{}", i), problems))
+      model->pefts_.push_back(std::move(peft));
+  }
+  model->spec_ = spec;
+  if (model->llm_) model->attach_peft(problems);
+  problems.throw_if_any();
+  for (const auto& part : model->parts())
+    if (!part.part.empty()) model->whole_names_[part.path] = whole_names(part.weights, part.part);
+  return model;
+}
+
+void MultimodalLm::attach_peft(config::Problems& problems) {
+  for (size_t i = 0; i < pefts_.size(); ++i) {
+    try {
+      peft_sites_.push_back(pefts_[i]->attach(sites()).size());
+      pefts_[i]->module().set_requires_grad(true);
+    } catch (const Error& error) {
+      problems.add(spec_.llm.peft[i].options.where, fmt::format("[model.llm.peft.{}] {}", i, error.message()),
+                   error.fix(), error.kind());
+    }
+  }
+}
+
+std::vector<Site> MultimodalLm::sites() {
+  auto sites = llm_->module().sites();
+  const auto names = llm_->name_map();
+  const std::string weight = ".weight";
+  for (auto& site : sites)
+    if (const auto name = names.to_checkpoint(site.path + weight))
+      site.path = name->substr(0, name->size() - weight.size());
+  return sites;
+}
+
+std::vector<Part> MultimodalLm::parts() {
+  std::vector<Part> all;
+  for (const auto& slot : slots_of(*this)) {
+    Part part{slot.path, slot.plugin, nullptr, slot.origin.weights, slot.origin.part, {}};
+    if (slot.kind == PartKind::llm) {
+      part.module = &llm_->module(), part.names = llm_->name_map();
+    } else if (slot.kind == PartKind::peft) {
+      part.module = &pefts_[slot.index]->module();
+    } else {
+      auto& stream = *streams_.at(slot.stream);
+      const bool encoder = slot.kind == PartKind::encoder;
+      part.module = encoder ? &stream.encoders()[slot.index].encoder->module() : &stream.connector().module();
+      part.names = encoder ? stream.encoders()[slot.index].encoder->name_map() : NameMap{{{"{}", "{}"}}, {}, {}};
+    }
+    if (const auto names = whole_names_.find(part.path); names != whole_names_.end()) part.names.whole = names->second;
+    all.push_back(std::move(part));
+  }
+  return all;
+}
+
+void MultimodalLm::load(const LoadSettings& settings) {
+  settings_ = settings;
+  const auto slots = slots_of(*this);
+  auto all = parts();
+  for (size_t i = 0; i < all.size(); ++i) {
+    stop_if_requested();
+    auto& part = all[i];
+    const auto& slot = slots[i];
+    weights::LoadOptions options;
+    options.device = settings.device, options.name = part.path;
+    options.frozen_dtype = settings.formats.compute;
+    if (slot.kind == PartKind::llm) options.matrix_dtype = settings.formats.matrices;
+    if (slot.kind == PartKind::peft)
+      log::info(fmt::format("  {}: {} attached to {} sites", part.path, part.plugin, peft_sites_[slot.index]));
+    load_part(*this, part, slot, options);
+    // A part's start does not depend on which other parts there are weights for.
+    part.module->initialize(settings.seed + i + 1, settings.device);
+    if (part.module->trainable_count() == 0) weights::cast_parameters(*part.module, options);
+    if (slot.kind != PartKind::peft && slot.weights.empty())
+      log::info(fmt::format("  {}: {} parameters, random", part.path,
+                            human_count(static_cast<double>(part.module->parameter_count()))));
+  }
+}
+
+const Stream& MultimodalLm::stream_for(Modality modality, const std::string& wanted) const {
+  const std::string name = wanted.empty() ? std::string(to_string(modality)) : wanted;
+  const Stream* only = nullptr;
+  int found = 0;
+  for (const auto& [key, stream] : streams_) {
+    if (stream->modality() != modality) continue;
+    if (key == name) return *stream;
+    only = stream.get(), ++found;
+  }
+  if (found == 1 && wanted.empty()) return *only;
+  std::vector<std::string> known;
+  for (const auto& [key, stream] : streams_)
+    known.push_back(fmt::format("{} ({})", key, to_string(stream->modality())));
+  fail(ErrorKind::data,
+       fmt::format("the model has no stream '{}' for this {}; it has: {}", name, to_string(modality),
+                   known.empty() ? "none" : join(known, ", ")),
+       "add [model.streams." + name + "], or leave such media out of the data");
+}
+
+std::vector<Parameter> MultimodalLm::trainable_parameters() {
+  auto all = saved_parameters();
+  std::erase_if(all, [](const Parameter& parameter) { return !parameter.tensor->requires_grad(); });
+  return all;
+}
+
+std::vector<Parameter> MultimodalLm::saved_parameters() {
+  std::vector<Parameter> all;
+  for (auto& part : parts()) {
+    const bool trained = part.module->trainable_count() > 0;
+    for (const auto& [name, tensor, init, fixed] : part.module->parameters())
+      if (tensor->requires_grad() || (fixed && trained)) all.push_back({part.path + "/" + name, tensor, init, fixed});
+  }
+  return all;
+}
+
+void MultimodalLm::encode(Batch& batch) {
+  for (const auto& [name, stream] : streams_) {
+    std::vector<std::vector<StreamItem*>> together(1);
+    bool all = true;
+    for (auto& media : batch.media) {
+      if (media.stream != name) continue;
+      all &= !media.item.features.empty();
+      // What is kept must not depend on what else is in this batch: other items may come out of the cache next time.
+      if (media.cache_key.empty())
+        together.front().push_back(&media.item);
+      else
+        together.push_back({&media.item});
+    }
+    if (all) continue;
+    const TraceScope scope("encoders/", name);
+    with_context("encoding media of " + samples_of(batch, name), [&] {
+      for (const auto& items : together) stream->encode(items, settings_.formats.compute, settings_.device);
+    });
+  }
+}
+
+at::Tensor MultimodalLm::embed(const Batch& batch) {
+  auto x = llm_->embed(batch.ids_t.to(settings_.device)).to(settings_.formats.compute);
+  for (const auto& [name, stream] : streams_) {
+    std::vector<const StreamItem*> items;
+    std::vector<at::Tensor> positions;
+    for (const auto& media : batch.media) {
+      if (media.stream != name) continue;
+      items.push_back(&media.item);
+      positions.push_back(at::arange(media.position, media.position + media.item.tokens, at::kLong));
+    }
+    if (items.empty()) continue;
+    const TraceScope scope("connectors/", name);
+    const auto rows = with_context("embedding media of " + samples_of(batch, name), [&] {
+                        return stream->connect(items);
+                      }).to(settings_.formats.compute);
+    const auto index = at::cat(positions).to(settings_.device);
+    if (rows.size(0) != index.size(0))
+      fail(ErrorKind::internal, fmt::format("stream {}: {} placeholder positions and {} embeddings, in {}", name,
+                                            index.size(0), rows.size(0), samples_of(batch, name)));
+    x = x.index_copy(0, index, rows);
+  }
+  return x;
+}
+
+at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::vector<int64_t>& rows) {
+  DecoderInput input;
+  input.x_td = embed(batch);
+  input.positions_t = batch.positions_t.to(settings_.device);
+  input.lengths = batch.lengths;
+  input.cache = cache;
+  input.rows = rows;
+  const TraceScope scope("decoder");
+  return llm_->forward(input);
+}
+
+}  // namespace antiphon::model

@@ -1,0 +1,73 @@
+// The graph "multimodal_lm": any number of streams into one language model, none compulsory.
+#pragma once
+#include <map>
+#include <memory>
+
+#include <antiphon/component/language_model.h>
+#include <antiphon/component/peft.h>
+#include <antiphon/model/batch.h>
+#include <antiphon/model/number_formats.h>
+
+namespace antiphon::model {
+
+// One component's parameters within the model.
+struct Part {
+  std::string path;  // "llm", "llm.peft.0", "streams.image.encoder", "streams.image.connector"
+  std::string plugin;
+  Module* module = nullptr;
+  std::string weights, part;  // see ComponentSpec
+  NameMap names;
+};
+
+struct LoadSettings {
+  at::Device device = at::kCPU;
+  NumberFormats formats;
+  uint64_t seed = 0;  // of parameters that no checkpoint gives
+};
+
+class MultimodalLm {
+ public:
+  // Builds every part on the meta device: shapes and counts, no weight. Options in force are written back into `spec`.
+  // Throws one Error(config) with all problems.
+  static std::unique_ptr<MultimodalLm> build(ModelSpec& spec);
+
+  // Loads or initialises all parameters; says "applied N/N" for each part.
+  void load(const LoadSettings& settings);
+
+  LanguageModel& llm() { return *llm_; }
+  const ModelSpec& spec() const { return spec_; }
+  const std::map<std::string, std::unique_ptr<Stream>>& streams() const { return streams_; }
+  const std::vector<std::unique_ptr<Peft>>& pefts() const { return pefts_; }
+  // The stream for a media part: the one named `wanted`, or else the only one of that modality. Error(data).
+  const Stream& stream_for(Modality modality, const std::string& wanted = {}) const;
+  std::vector<Part> parts();
+  // All parameters that require a gradient, named "<part path>/<parameter>".
+  std::vector<Parameter> trainable_parameters();
+  // What a checkpoint of a training run holds, named so: these, and the running statistics of parts that are trained.
+  std::vector<Parameter> saved_parameters();
+  // Linear sites of the language model under their Hugging Face names.
+  std::vector<Site> sites();
+  const NumberFormats& formats() const { return settings_.formats; }
+  at::ScalarType compute_dtype() const { return settings_.formats.compute; }
+  at::Device device() const { return settings_.device; }
+
+  // Encodes the media of a batch that have no features yet: pictures together, but for those that go into a cache.
+  void encode(Batch& batch);
+  // Text and media embeddings [tokens, hidden_size]; the media must be encoded. Error(internal) with sample id where a
+  // connector gives another number of rows than announced.
+  at::Tensor embed(const Batch& batch);
+  // Hidden states [tokens, hidden_size] after the final norm.
+  at::Tensor forward(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
+
+ private:
+  void attach_peft(config::Problems& problems);
+  ModelSpec spec_;
+  LoadSettings settings_;
+  std::unique_ptr<LanguageModel> llm_;
+  std::map<std::string, std::unique_ptr<Stream>> streams_;
+  std::vector<std::unique_ptr<Peft>> pefts_;
+  std::vector<size_t> peft_sites_;
+  std::map<std::string, std::vector<NameRule>> whole_names_;  // of parts that come out of a whole model, by path
+};
+
+}  // namespace antiphon::model

@@ -1,0 +1,42 @@
+#include <antiphon/model/number_formats.h>
+
+#include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <fmt/format.h>
+
+#include <antiphon/kernels/isa.h>
+#include <antiphon/kernels/onednn.h>
+
+namespace antiphon::model {
+namespace {
+
+NumberFormats on_cpu() {
+  const auto* isa = kernels::name_of(kernels::isa());
+  if (kernels::onednn::has_bfloat16())
+    return {at::kBFloat16, at::kBFloat16, fmt::format("this processor multiplies bf16 ({})", isa)};
+  return {at::kFloat, at::kBFloat16,
+          fmt::format("this processor ({}) has no bf16 products, so bf16 is for storage and products are fp32", isa)};
+}
+
+NumberFormats on_gpu() {
+  // What LibTorch's hooks tell of it: compute capability 8.0 or more.
+  if (at::detail::getCUDAHooks().supportsBFloat16ConvolutionWithCuDNNv8())
+    return {at::kBFloat16, at::kBFloat16, "this GPU multiplies bf16"};
+  return {at::kFloat, at::kFloat, "this GPU has no bf16 products"};
+}
+
+}  // namespace
+
+NumberFormats number_formats(const std::string& compute, at::Device device) {
+  if (compute == "fp32") return {at::kFloat, at::kFloat, "as precision.compute says"};
+  if (device.is_cpu()) return on_cpu();
+  if (compute == "bf16") return {at::kBFloat16, at::kBFloat16, "as precision.compute says"};
+  return on_gpu();
+}
+
+std::string name_of(const NumberFormats& formats) {
+  if (formats.compute == at::kBFloat16) return "bf16";
+  return formats.matrices == at::kBFloat16 ? "bf16 matrices, fp32 products" : "fp32";
+}
+
+}  // namespace antiphon::model

@@ -1,0 +1,22 @@
+// In which number formats a model computes: what `precision.compute` means on a device.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+namespace antiphon::model {
+
+struct NumberFormats {
+  at::ScalarType compute = at::kFloat;   // of activations and frozen parameters; trained ones are float32
+  at::ScalarType matrices = at::kFloat;  // of the language model's frozen matrices; products widen what is narrower
+  std::string reason;                    // "bf16: this processor multiplies it (avx512_bf16)"
+};
+
+// `compute`: "fp32"; "bf16"; "auto": what the device computes fastest among the formats that train well. bf16 on a
+// processor without instructions for it is bf16 matrices in float32 products, which are faster there and as accurate.
+NumberFormats number_formats(const std::string& compute, at::Device device);
+
+// "fp32", "bf16", "bf16 matrices, fp32 products"
+std::string name_of(const NumberFormats& formats);
+
+}  // namespace antiphon::model

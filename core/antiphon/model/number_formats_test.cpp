@@ -1,0 +1,26 @@
+// What precision.compute means on this processor.
+#include <antiphon/model/number_formats.h>
+#include <antiphon/kernels/onednn.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace antiphon;
+using model::number_formats;
+
+TEST_CASE("fp32 is fp32 everywhere") {
+  const auto formats = number_formats("fp32", at::kCPU);
+  CHECK(formats.compute == at::kFloat);
+  CHECK(formats.matrices == at::kFloat);
+  CHECK(model::name_of(formats) == "fp32");
+}
+
+TEST_CASE(
+    "bf16 and auto on a CPU: bf16 products if it has them, else bf16 matrices in fp32 products, with the reason") {
+  for (const auto* compute : {"auto", "bf16"}) {
+    const auto formats = number_formats(compute, at::kCPU);
+    CHECK(formats.matrices == at::kBFloat16);
+    CHECK(formats.compute == (kernels::onednn::has_bfloat16() ? at::kBFloat16 : at::kFloat));
+    CHECK(model::name_of(formats) == (kernels::onednn::has_bfloat16() ? "bf16" : "bf16 matrices, fp32 products"));
+    CHECK(formats.reason.find("this processor") == 0);
+  }
+}

@@ -1,0 +1,115 @@
+#include <antiphon/model/part_slot.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/fail_lines.h>
+#include <antiphon/base/log.h>
+#include <antiphon/weights/adapter.h>
+#include <antiphon/weights/check_parameters.h>
+
+namespace antiphon::model {
+namespace {
+
+PartSlot slot(PartKind kind, size_t index, std::string path, const std::string& stream, const ComponentSpec& spec) {
+  PartSlot made{kind, index, std::move(path), stream, spec.plugin, spec.weights, &spec.options};
+  made.origin = origin_of(spec.plugin, spec.weights, spec.part, made.section());
+  return made;
+}
+
+PartSlot llm_slot(const LanguageModelSpec& spec) {
+  PartSlot made{PartKind::llm, 0, "llm", "", spec.plugin, spec.weights, &spec.options};
+  made.origin = origin_of(spec.plugin, spec.weights, spec.part, made.section());
+  return made;
+}
+
+// The names of a part in the checkpoints of a run that trained it.
+NameMap trained_names(const std::string& path) { return {{{"{}", "{}"}}, {}, {{path + "/{}", "{}"}}}; }
+
+void report(const Part& part, const weights::LoadReport& load, const std::string& from) {
+  log::info(fmt::format("  {}: applied {}/{} tensors from {}{}", part.path, load.applied, load.total, from,
+                        load.ignored ? fmt::format(" ({} not used by this part)", load.ignored) : ""));
+}
+
+// Adds what is to be done if a connector does not fit.
+template <class Body>
+auto explained(const PartSlot& slot, Body&& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    if (slot.kind != PartKind::connector || error.kind() != ErrorKind::weights) throw;
+    fail_lines(error.kind(), lines_of(error),
+               "leave `weights` of the connector out to train a new one, if what is before it was changed");
+  }
+}
+
+weights::LoadReport load_trained(const TrainedFile& trained, Part& part, const PartSlot& slot,
+                                 const weights::LoadOptions& options) {
+  for (const auto& other : other_options(slot.origin, slot.section(), *slot.options))
+    log::warning(fmt::format("{}: {}", part.path, other));
+  return weights::load_parameters(*part.module, weights::Checkpoint(trained.file), trained_names(part.path), options);
+}
+
+}  // namespace
+
+std::vector<PartSlot> slots_of(const MultimodalLm& model) {
+  const auto& llm = model.spec().llm;
+  std::vector<PartSlot> all{llm_slot(llm)};
+  for (size_t i = 0; i < model.pefts().size(); ++i)
+    all.push_back(slot(PartKind::peft, i, fmt::format("llm.peft.{}", i), "", llm.peft[i]));
+  for (const auto& [name, stream] : model.streams()) {
+    const auto& encoders = stream->encoders();
+    for (size_t i = 0; i < encoders.size(); ++i)
+      all.push_back(slot(PartKind::encoder, i,
+                         fmt::format("streams.{}.encoder{}", name, encoders.size() > 1 ? fmt::format(".{}", i) : ""),
+                         name, encoders[i].spec));
+    all.push_back(slot(PartKind::connector, 0, fmt::format("streams.{}.connector", name), name,
+                       model.spec().streams.at(name).connector));
+  }
+  return all;
+}
+
+void load_part(const MultimodalLm& model, Part& part, const PartSlot& slot, const weights::LoadOptions& options,
+               bool only_own) {
+  const auto& from = slot.origin.weights;
+  with_context("loading " + part.path, [&] {
+    explained(slot, [&] {
+      if (const auto trained = trained_file(slot.origin, part.path))
+        report(part, load_trained(*trained, part, slot, options), trained->file.string());
+      else if (slot.kind == PartKind::peft && !from.empty())
+        report(part, weights::load_adapter(from, *model.pefts()[slot.index]), from);
+      else if (!from.empty() && !only_own)
+        report(part, weights::load_parameters(*part.module, weights::Checkpoint(from), part.names, options), from);
+    });
+  });
+}
+
+void load_own(MultimodalLm& model, uint64_t seed) {
+  const auto slots = slots_of(model);
+  auto parts = model.parts();
+  for (size_t i = 0; i < parts.size(); ++i) {
+    weights::LoadOptions options;
+    options.name = parts[i].path;
+    load_part(model, parts[i], slots[i], options, /*only_own=*/true);
+    if (slots[i].origin.weights.empty()) parts[i].module->initialize(seed + i + 1, at::kCPU);
+  }
+}
+
+std::vector<std::string> check_runs(MultimodalLm& model) {
+  const auto slots = slots_of(model);
+  auto parts = model.parts();
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto& part = parts[i];
+    const auto trained = trained_file(slots[i].origin, part.path);
+    if (!trained) continue;
+    const auto fitting = explained(slots[i], [&] {
+      return weights::check_parameters(*part.module, weights::Checkpoint(trained->file), trained_names(part.path),
+                                       part.path);
+    });
+    lines.push_back(
+        fmt::format("{}: {}/{} tensors from {}", part.path, fitting.applied, fitting.total, trained->run.string()));
+  }
+  return lines;
+}
+
+}  // namespace antiphon::model

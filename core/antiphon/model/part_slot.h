@@ -1,0 +1,38 @@
+// The slots of a composed model, one for each of MultimodalLm::parts(), and how a part gets its values.
+#pragma once
+#include <antiphon/model/multimodal_lm.h>
+#include <antiphon/model/origin.h>
+#include <antiphon/weights/load.h>
+
+namespace antiphon::model {
+
+enum class PartKind { llm, peft, encoder, connector };
+
+struct PartSlot {
+  PartKind kind;
+  size_t index = 0;             // of an adapter, of an encoder among those that are joined
+  std::string path;             // as Part::path
+  std::string stream;           // of an encoder or a connector
+  std::string plugin, weights;  // as the configuration has them
+  const config::Value* options = nullptr;
+  Origin origin = {};
+  std::string section() const { return "model." + path; }
+};
+
+// In the order of MultimodalLm::parts(). Errors as in origin_of().
+std::vector<PartSlot> slots_of(const MultimodalLm& model);
+
+// Puts into a part what its slot's weights give, if they give any: a run's trained values, an adapter, and (unless
+// `only_own`) what the part's directory has.
+void load_part(const MultimodalLm& model, Part& part, const PartSlot& slot, const weights::LoadOptions& options,
+               bool only_own = false);
+
+// As MultimodalLm::load(), on the CPU, but parts that are as their directory has them stay on the meta device: what is
+// left is the model's own.
+void load_own(MultimodalLm& model, uint64_t seed);
+
+// How many tensors of the runs that slots take their weights from fit, a line for each such part: "streams.image.
+// connector: 4/4 tensors from runs/first". Error(weights) as in load().
+std::vector<std::string> check_runs(MultimodalLm& model);
+
+}  // namespace antiphon::model

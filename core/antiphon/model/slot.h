@@ -1,0 +1,70 @@
+// Builds the component of one slot: pretrained configuration, options, factory.
+#pragma once
+#include <optional>
+
+#include <antiphon/component/register.h>
+#include <antiphon/model/model_spec.h>
+#include <antiphon/model/origin.h>
+#include <antiphon/model/tied_head.h>
+#include <antiphon/model/whole_model.h>
+
+namespace antiphon::model {
+
+// Where a component's configuration comes from; see ComponentSpec.
+struct Source {
+  std::string weights, part;
+};
+
+// What `body` fails with is a problem of the slot; mistakes of the program pass through.
+template <class Body>
+auto in_slot(const config::Location& where, const std::string& section, config::Problems& problems, Body&& body)
+    -> decltype(body()) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::internal) throw;
+    problems.add(where, "[" + section + "] " + error.message(), error.fix(), error.kind());
+    return {};
+  }
+}
+
+const config::Table<ComponentSpec>& loss_slot();
+const config::Table<ComponentSpec>& voice_activity_slot();  // without a plugin: none
+// The slot's own keys for components of this kind.
+std::vector<std::string> slot_keys(const std::string& kind);
+
+// Reports the keys that neither the component nor its slot has, and gives the options without them; nothing if there is
+// no such component. Builds nothing.
+std::optional<config::Value> check_keys(const std::string& kind, const std::string& plugin,
+                                        const config::Value& options, const std::string& section,
+                                        config::Problems& problems);
+// All slots of a model so, those of disabled streams too.
+void check_slots(const ModelSpec& spec, config::Problems& problems);
+// Those of one stream.
+void check_slots(const std::string& name, const StreamSpec& stream, config::Problems& problems);
+// The slots of `encoder = {…}` or `encoder = [{…}, {…}]`.
+std::vector<ComponentSpec> read_encoders(const config::Value& value, const std::string& section,
+                                         config::Problems& problems);
+
+// On the meta device. `options` receives the options in force. nullptr if `problems` got errors that leave nothing to
+// build.
+template <class Interface, class... Extra>
+std::unique_ptr<Interface> build_slot(const std::string& kind, const std::string& plugin, const Source& source,
+                                      config::Value& options, const std::string& section, config::Problems& problems,
+                                      Extra... extra) {
+  const auto known = check_keys(kind, plugin, options, section, problems);
+  if (!known) return nullptr;
+  return in_slot(options.where, section, problems, [&]() -> std::unique_ptr<Interface> {
+    const auto origin = origin_of(plugin, source.weights, source.part, section);
+    auto pretrained = pretrained_for(origin.weights, origin.part);
+    if (kind == "language_model")
+      untie_by_content(pretrained, origin.weights, whole_names(origin.weights, origin.part));
+    config::Value resolved = *known;
+    const BuildContext context{*known, section, pretrained, problems, resolved};
+    auto component = create<Interface>(kind, plugin, context, extra...);
+    options = std::move(resolved);
+    return component;
+  });
+}
+
+}  // namespace antiphon::model

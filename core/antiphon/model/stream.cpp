@@ -1,0 +1,245 @@
+#include <antiphon/model/stream.h>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <antiphon/component/register.h>
+#include <antiphon/model/slot.h>
+
+#include <map>
+
+namespace antiphon::model {
+namespace {
+
+config::Value write_slots(const std::vector<Stream::EncoderSlot>& slots) {
+  config::Value::Array list;
+  for (const auto& slot : slots) list.push_back(frozen_slot().dump(&slot.spec));
+  return list.size() == 1 ? list.front() : config::Value(std::move(list));
+}
+
+// The CPU's matrix products are compiled for each shape: few shapes, few compilations.
+at::Tensor padded_rows(const at::Tensor& rows) {
+  constexpr int64_t kMultiple = 32;
+  const int64_t missing = (kMultiple - rows.size(0) % kMultiple) % kMultiple;
+  return missing ? at::constant_pad_nd(rows, {0, 0, 0, missing}) : rows;
+}
+
+TokenGrid grid_of(const at::Tensor& features) { return {features.size(0), features.size(1)}; }
+
+}  // namespace
+
+std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec, int64_t hidden_size,
+                                      config::Problems& problems) {
+  const std::string section = "model.streams." + name;
+  auto stream = std::make_unique<Stream>();
+  stream->name_ = name, stream->placeholder_ = spec.placeholder, stream->hidden_size_ = hidden_size;
+  int64_t width = 0;
+  bool whole = hidden_size > 0;
+  auto slots = read_encoders(spec.encoder, section + ".encoder", problems);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    auto& slot = slots[i];
+    const auto index = slots.size() > 1 ? fmt::format(".{}", i) : "";
+    auto encoder = slot.plugin.empty() ? nullptr
+                                       : build_slot<Encoder>("encoder", slot.plugin, {slot.weights, slot.part},
+                                                             slot.options, section + ".encoder" + index, problems);
+    whole &= encoder != nullptr;
+    if (!encoder) continue;
+    if (!stream->encoders_.empty() && encoder->modality() != stream->modality())
+      problems.add(spec.encoder.where, fmt::format("[{}] joins encoders of different modalities", section),
+                   "put them into streams of their own");
+    encoder->module().set_requires_grad(slot.trainable);
+    width += encoder->output_size();
+    stream->encoders_.push_back({std::move(slot), std::move(encoder)});
+  }
+  auto& connector = spec.connector;
+  if (connector.plugin.empty()) return nullptr;
+  if (!whole || stream->encoders_.empty()) {
+    check_keys("connector", connector.plugin, connector.options, section + ".connector", problems);
+    return nullptr;
+  }
+  stream->connector_ = build_slot<Connector>("connector", connector.plugin, {}, connector.options,
+                                             section + ".connector", problems, ConnectorShape{width, hidden_size});
+  if (!stream->connector_) return nullptr;
+  stream->connector_->module().set_requires_grad(connector.trainable);
+  spec.encoder = write_slots(stream->encoders_);
+  stream->settings_ = config::to_json(spec.encoder, 0);
+  return stream;
+}
+
+bool Stream::encoders_frozen() const {
+  for (const auto& slot : encoders_)
+    if (slot.spec.trainable) return false;
+  return true;
+}
+
+Chunking Stream::chunking() const {
+  const auto first = encoders_.front().encoder->chunking();
+  for (const auto& slot : encoders_)
+    if (const auto own = slot.encoder->chunking(); own.samples != first.samples || own.context != first.context)
+      return {};
+  return first;
+}
+
+void Stream::count_tokens(StreamItem& item, std::vector<TokenGrid> grids) const {
+  int64_t sum = 0;
+  for (auto& grid : grids) {
+    grid = connector_->output_grid(grid);
+    item.part_tokens.push_back(grid.count());
+    sum += grid.count();
+  }
+  item.tokens = connector_->item_tokens(grids, item.tiling);
+  if (sum != item.tokens) item.part_tokens = {item.tokens};
+}
+
+StreamItem Stream::process(const MediaItem& media) const {
+  StreamItem item;
+  std::vector<TokenGrid> grids;
+  for (const auto& slot : encoders_) {
+    item.inputs.push_back(slot.encoder->process(media));
+    if (item.inputs.back().empty())
+      fail(ErrorKind::plugin, fmt::format("encoder {} gave no part for a media item", slot.spec.plugin),
+           "its process() must give at least one part, or throw; run `antiphon conformance` on the plugin");
+    std::vector<TokenGrid> own;
+    for (const auto& part : item.inputs.back()) own.push_back(slot.encoder->output_grid(part.sizes()));
+    if (item.inputs.size() > 1 && own != grids)
+      fail(ErrorKind::data,
+           fmt::format("stream {}: the encoders {} and {} give different grids for this item, so their features cannot "
+                       "be joined",
+                       name_, encoders_[0].spec.plugin, slot.spec.plugin),
+           "choose input sizes that give equal grids");
+    grids = std::move(own);
+  }
+  item.tiling = encoders_.front().encoder->tiling(media);
+  count_tokens(item, grids);
+  return item;
+}
+
+StreamItem Stream::from_features(std::vector<at::Tensor> features, const Tiling& tiling) const {
+  StreamItem item;
+  std::vector<TokenGrid> grids;
+  for (const auto& part : features) grids.push_back(grid_of(part));
+  item.tiling = tiling;
+  count_tokens(item, grids);
+  item.features = std::move(features);
+  return item;
+}
+
+int64_t Stream::example_tokens() const {
+  const auto& encoder = *encoders_.front().encoder;
+  StreamItem item;
+  count_tokens(item, {encoder.output_grid(encoder.example_shape())});
+  return item.tokens;
+}
+
+size_t Stream::parts_at_once(const Part& part) const {
+  constexpr int64_t kVectors = 2048;
+  if (modality() != Modality::image) return 1;
+  const auto grid = encoders_.front().encoder->output_grid(part.item->inputs.front()[part.index].sizes());
+  return static_cast<size_t>(std::max<int64_t>(1, kVectors / std::max<int64_t>(1, grid.count())));
+}
+
+at::Tensor Stream::encode_parts(const std::vector<Part>& parts, at::ScalarType dtype, at::Device device) {
+  std::vector<at::Tensor> joined;
+  for (size_t i = 0; i < encoders_.size(); ++i) {
+    auto& encoder = *encoders_[i].encoder;
+    std::vector<at::Tensor> inputs;
+    for (const auto& part : parts) inputs.push_back(part.item->inputs[i][part.index]);
+    const auto grid = encoder.output_grid(inputs.front().sizes());
+    const auto n = static_cast<int64_t>(parts.size());
+    const auto y = encoder.forward(at::stack(inputs).to(device, dtype));
+    if (y.dim() != 3 || y.size(0) != n || y.size(1) != grid.count() || y.size(2) != encoder.output_size())
+      fail(ErrorKind::plugin,
+           fmt::format("encoder {} announced {} vectors of {} for each of {} parts and gave a tensor of shape {}",
+                       encoders_[i].spec.plugin, grid.count(), encoder.output_size(), n, fmt::join(y.sizes(), "x")),
+           "its output_grid() and forward() must agree; run `antiphon conformance` on the plugin");
+    joined.push_back(y.reshape({n, grid.rows, grid.columns, -1}));
+  }
+  return joined.size() == 1 ? joined[0] : at::cat(joined, -1);
+}
+
+void Stream::encode(const std::vector<StreamItem*>& items, at::ScalarType dtype, at::Device device) {
+  c10::AutoGradMode grad(at::GradMode::is_enabled() && !encoders_frozen());
+  std::map<std::vector<std::vector<int64_t>>, std::vector<Part>> groups;  // by the shapes that each encoder takes
+  std::map<StreamItem*, std::vector<at::Tensor>> features;
+  for (auto* item : items) {
+    if (!item->features.empty()) continue;
+    features[item].resize(item->inputs.front().size());
+    for (size_t part = 0; part < item->inputs.front().size(); ++part) {
+      std::vector<std::vector<int64_t>> shapes;
+      for (const auto& of_encoder : item->inputs) shapes.push_back(of_encoder[part].sizes().vec());
+      groups[shapes].push_back({item, part});
+    }
+  }
+  for (const auto& [shapes, parts] : groups) {
+    const size_t most = parts_at_once(parts.front());
+    for (size_t begin = 0; begin < parts.size(); begin += most) {
+      const auto from = parts.begin() + static_cast<int64_t>(begin);
+      const std::vector<Part> some(from, from + static_cast<int64_t>(std::min(most, parts.size() - begin)));
+      const auto y = encode_parts(some, dtype, device);
+      for (size_t i = 0; i < some.size(); ++i) features[some[i].item][some[i].index] = y[static_cast<int64_t>(i)];
+    }
+  }
+  for (auto& [item, parts] : features) item->features = std::move(parts);
+}
+
+std::vector<at::Tensor> Stream::arranged(const std::vector<at::Tensor>& parts) {
+  std::vector<at::Tensor> flat;
+  std::vector<TokenGrid> grids;
+  for (const auto& part : parts) {
+    grids.push_back(grid_of(part));
+    flat.push_back(part.reshape({grids.back().count(), -1}));
+  }
+  auto rows = connector_->arrange_all(flat, grids);
+  rows.resize(parts.size());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto y = rows[i].defined() ? rows[i] : at::empty({0});
+    const int64_t count = connector_->output_grid(grids[i]).count();
+    check_connector(y.dim() == 2 && y.size(0) == count, y,
+                    fmt::format("{} embeddings for a grid of {} x {}", count, grids[i].rows, grids[i].columns));
+  }
+  return rows;
+}
+
+std::vector<at::Tensor> Stream::embed_parts(const std::vector<const StreamItem*>& items) {
+  std::vector<at::Tensor> parts;
+  for (const auto* item : items) parts.insert(parts.end(), item->features.begin(), item->features.end());
+  auto rows = arranged(parts);
+  const auto padded = padded_rows(at::cat(rows));
+  const auto y = connector_->project(padded);
+  check_connector(y.dim() == 2 && y.size(0) == padded.size(0) && y.size(1) == hidden_size_, y,
+                  fmt::format("{} rows of {}", padded.size(0), hidden_size_));
+  int64_t begin = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto grid = connector_->output_grid(grid_of(parts[i]));
+    rows[i] = y.narrow(0, begin, grid.count()).view({grid.rows, grid.columns, -1});
+    begin += grid.count();
+  }
+  return rows;
+}
+
+at::Tensor Stream::connect(const std::vector<const StreamItem*>& items) {
+  const auto parts = embed_parts(items);
+  std::vector<at::Tensor> rows;
+  auto part = parts.begin();
+  for (const auto* item : items) {
+    const auto end = part + static_cast<int64_t>(item->features.size());
+    rows.push_back(connector_->assemble({part, end}, item->tiling));
+    check_connector(rows.back().dim() == 2 && rows.back().size(0) == item->tokens, rows.back(),
+                    fmt::format("{} embeddings for an item of {} parts", item->tokens, item->features.size()));
+    part = end;
+  }
+  return at::cat(rows);
+}
+
+// Part by part, since one that gives too much and one that gives too little would make a sum that fits.
+void Stream::check_connector(bool good, const at::Tensor& got, const std::string& expected) const {
+  if (good) return;
+  fail(ErrorKind::plugin,
+       fmt::format("stream {}: the connector announced {} and gave a tensor of shape {}", name_, expected,
+                   fmt::join(got.sizes(), "x")),
+       "its output_grid(), item_tokens(), arrange(), project() and assemble() must agree; run `antiphon conformance` "
+       "on the plugin");
+}
+
+}  // namespace antiphon::model

@@ -1,0 +1,80 @@
+// A stream takes one modality to the language model: media -> processor -> encoder(s) -> connector -> embeddings.
+#pragma once
+#include <memory>
+#include <optional>
+
+#include <antiphon/component/connector.h>
+#include <antiphon/model/model_spec.h>
+
+namespace antiphon::model {
+
+// One media item on its way. Either `inputs` (to be encoded) or `features` is set; both go part by part.
+struct StreamItem {
+  std::vector<std::vector<at::Tensor>> inputs;  // [encoder][part], processed, without a batch axis
+  std::vector<at::Tensor> features;             // [part] of [rows, columns, feature_size]
+  Tiling tiling;                                // how the parts lie
+  int64_t tokens = 0;                           // embeddings that it yields: the counting contract
+  std::vector<int64_t> part_tokens;             // of each part, where they stand one after the other; else all in one
+};
+
+class Stream {
+ public:
+  struct EncoderSlot {
+    ComponentSpec spec;
+    std::unique_ptr<Encoder> encoder;
+  };
+
+  // Builds the parts on the meta device; options in force are written back into `spec`.
+  // Problems are collected; nullptr where a part could not be built.
+  static std::unique_ptr<Stream> build(const std::string& name, StreamSpec& spec, int64_t hidden_size,
+                                       config::Problems& problems);
+
+  const std::string& name() const { return name_; }
+  // The token that the chat template writes for an item of this stream; empty: none.
+  const std::string& placeholder() const { return placeholder_; }
+  Modality modality() const { return encoders_.front().encoder->modality(); }
+  int64_t sample_rate() const { return encoders_.front().encoder->sample_rate(); }
+  bool encoders_frozen() const;
+  // How a sound may be encoded while it arrives; none where its encoders do not agree.
+  Chunking chunking() const;
+  std::vector<EncoderSlot>& encoders() { return encoders_; }
+  const std::vector<EncoderSlot>& encoders() const { return encoders_; }
+  Connector& connector() { return *connector_; }
+  // Identifies what the features of an item depend on besides its bytes: plugins, options, weights, dtype.
+  const std::string& settings() const { return settings_; }
+
+  // Loader threads: decoded media -> parts and their count.
+  StreamItem process(const MediaItem& item) const;
+  // Loader threads: features from a cache -> the item with its count.
+  StreamItem from_features(std::vector<at::Tensor> features, const Tiling& tiling) const;
+  // Embeddings that a part of the smallest size yields; for validation.
+  int64_t example_tokens() const;
+
+  // Runs the encoders on items that have no features yet; without autograd where the encoders are frozen. Picture parts
+  // of one shape go together, up to some 2,000 vectors; a sound's parts go alone, so that a sound that is encoded while
+  // it arrives has the same features, to the bit.
+  void encode(const std::vector<StreamItem*>& items, at::ScalarType dtype, at::Device device);
+  // Embeddings of many items, one after the other: [sum of tokens, hidden_size]. Parts of one shape go together.
+  // Error(plugin) where the connector gives another number or width than it announced.
+  at::Tensor connect(const std::vector<const StreamItem*>& items);
+
+ private:
+  void count_tokens(StreamItem& item, std::vector<TokenGrid> grids) const;
+  struct Part {
+    StreamItem* item;
+    size_t index;
+  };
+  // -> [parts, rows, columns, feature_size]
+  at::Tensor encode_parts(const std::vector<Part>& parts, at::ScalarType dtype, at::Device device);
+  size_t parts_at_once(const Part& part) const;
+  // parts [rows, columns, feature_size] each -> [tokens, any width] each
+  std::vector<at::Tensor> arranged(const std::vector<at::Tensor>& parts);
+  std::vector<at::Tensor> embed_parts(const std::vector<const StreamItem*>& items);
+  void check_connector(bool good, const at::Tensor& got, const std::string& expected) const;
+  std::string name_, placeholder_, settings_;
+  int64_t hidden_size_ = 0;
+  std::vector<EncoderSlot> encoders_;
+  std::unique_ptr<Connector> connector_;
+};
+
+}  // namespace antiphon::model

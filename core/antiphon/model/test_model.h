@@ -1,0 +1,213 @@
+// For tests: components of a few lines, and models composed of them without a plugin file.
+//   language_model test_lm, encoders test_pixels (an image of h x w: h*w vectors of its 3 channels) and test_levels
+//   (sound: one vector for each 1600 samples), test_chunks (the same in chunks of two vectors that see the two before),
+//   connector test_linear. `lie` adds to what forward really gives.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <antiphon/component/register.h>
+#include <antiphon/model/multimodal_lm.h>
+#include <antiphon/backbone/decoder_lm.h>
+
+#include <stdexcept>
+
+namespace antiphon::model::testing {
+
+struct LmOptions {
+  int64_t hidden_size = 16, vocab_size = 300;
+};
+
+class TestLm : public backbone::DecoderLm {
+ public:
+  explicit TestLm(const LmOptions& o) : DecoderLm(options(o)) {}
+  NameMap name_map() const override { return {{{"{}", "{}"}}, {}, {}}; }
+
+ private:
+  static nn::DecoderOptions options(const LmOptions& o) {
+    nn::DecoderOptions d;
+    d.vocab_size = o.vocab_size, d.hidden_size = o.hidden_size, d.intermediate_size = 24, d.num_layers = 2;
+    d.num_heads = 2, d.num_kv_heads = 1, d.head_size = 8, d.max_positions = 256;
+    return d;
+  }
+};
+
+struct EncoderOptions {
+  int64_t lie = 0, shrink = 1;
+  std::string fault;  // "none": no part; "plugin", "foreign": what process() throws
+};
+
+// Shared by both encoders: a part [channels, rows, columns], one vector for each place.
+class TestEncoder : public Encoder, private Module {
+ public:
+  TestEncoder(const EncoderOptions& options, int64_t channels) : options_(options), channels_(channels) {
+    add("scale", scale_, {channels}, Init::ones);
+  }
+  int64_t output_size() const override { return channels_; }
+  TokenGrid output_grid(at::IntArrayRef shape) const override { return {shape[1], shape[2]}; }
+  at::Tensor forward(const at::Tensor& parts) override {
+    const auto y = (parts.flatten(2).transpose(1, 2) * scale_).to(parts.scalar_type());
+    return options_.lie ? at::cat({y, y.narrow(1, 0, options_.lie)}, 1) : y;
+  }
+  Module& module() override { return *this; }
+  NameMap name_map() const override { return {{{"{}", "{}"}}, {}, {}}; }
+
+ protected:
+  void break_if_asked() const {
+    if (options_.fault == "plugin") fail(ErrorKind::plugin, "test_pixels is broken");
+    if (options_.fault == "foreign") throw std::runtime_error("not ours");
+  }
+  EncoderOptions options_;
+
+ private:
+  int64_t channels_;
+  at::Tensor scale_;
+};
+
+class TestPixels : public TestEncoder {
+ public:
+  explicit TestPixels(const EncoderOptions& options) : TestEncoder(options, 3) {}
+  Modality modality() const override { return Modality::image; }
+  std::vector<int64_t> example_shape() const override { return {3, 1, 1}; }
+  std::vector<at::Tensor> process(const MediaItem& item) const override {
+    break_if_asked();
+    if (options_.fault == "none") return {};
+    const auto& image = item.image;
+    const auto rgb = at::tensor(at::ArrayRef<uint8_t>(image.rgb))
+                         .view({image.height, image.width, 3})
+                         .permute({2, 0, 1})
+                         .to(at::kFloat) /
+                     255;
+    return {rgb.narrow(2, 0, image.width / options_.shrink).contiguous()};
+  }
+};
+
+class TestLevels : public TestEncoder {
+ public:
+  explicit TestLevels(const EncoderOptions& options) : TestEncoder(options, 1) {}
+  Modality modality() const override { return Modality::audio; }
+  int64_t sample_rate() const override { return 16000; }
+  std::vector<int64_t> example_shape() const override { return {1, 1, 1}; }
+  // Two parts: the halves of the sound.
+  std::vector<at::Tensor> process(const MediaItem& item) const override {
+    const auto n = static_cast<int64_t>(item.audio.samples.size()) / 1600;
+    const auto levels =
+        at::tensor(item.audio.samples).narrow(0, 0, n * 1600).view({n, 1600}).abs().mean(1).view({1, 1, n});
+    if (n < 2) return {levels};
+    return {levels.narrow(2, 0, n / 2).contiguous(), levels.narrow(2, n / 2, n - n / 2).contiguous()};
+  }
+};
+
+// A vector is the mean level of its samples, and a bit of that of the context of its chunk.
+class TestChunks : public TestEncoder {
+ public:
+  explicit TestChunks(const EncoderOptions& options) : TestEncoder(options, 1) {}
+  Modality modality() const override { return Modality::audio; }
+  int64_t sample_rate() const override { return 16000; }
+  Chunking chunking() const override { return {3200, 3200}; }
+  std::vector<int64_t> example_shape() const override { return {1, 1, 1}; }
+  std::vector<at::Tensor> process(const MediaItem& item) const override {
+    const auto sound = at::tensor(item.audio.samples).abs();
+    std::vector<at::Tensor> parts;
+    for (int64_t begin = 0; begin < sound.size(0); begin += 3200) {
+      const auto own = sound.narrow(0, begin, std::min<int64_t>(3200, sound.size(0) - begin));
+      const auto from = std::max<int64_t>(0, begin - 3200);
+      const auto context = begin > from ? sound.narrow(0, from, begin - from).mean() : at::zeros({});
+      const int64_t n = (own.size(0) + 1599) / 1600;
+      const auto level = at::constant_pad_nd(own, {0, n * 1600 - own.size(0)}).view({n, 1600}).mean(1);
+      parts.push_back((level + context * 0.3).view({1, 1, n}));
+    }
+    return parts;
+  }
+};
+
+struct ConnectorOptions {
+  int64_t lie = 0;
+  bool lie_rows = false;  // grids of one row give one too many, others one too few
+};
+
+class TestLinear : public Connector {
+ public:
+  TestLinear(const ConnectorOptions& options, ConnectorShape shape)
+      : options_(options), layer_(shape.input_size, shape.output_size, true) {}
+  TokenGrid output_grid(const TokenGrid& input) const override { return input; }
+  at::Tensor arrange(const at::Tensor& features, const TokenGrid& grid) const override {
+    if (!options_.lie_rows) return features;
+    return grid.rows == 1 ? at::cat({features, features.narrow(1, 0, 1)}, 1)
+                          : features.narrow(1, 1, features.size(1) - 1);
+  }
+  at::Tensor project(const at::Tensor& rows) override {
+    return layer_.forward(rows.narrow(0, 0, rows.size(0) - options_.lie));
+  }
+  Module& module() override { return layer_; }
+
+ private:
+  ConnectorOptions options_;
+  nn::Linear layer_;
+};
+
+inline void register_test_components() {
+  static const bool done = [] {
+    static const auto* lm =
+        new config::Table<LmOptions>(config::Table<LmOptions>("test_lm")
+                                         .field("hidden_size", &LmOptions::hidden_size, "width", {.min = 1})
+                                         .field("vocab_size", &LmOptions::vocab_size, "tokens", {.min = 1}));
+    static const auto* encoder =
+        new config::Table<EncoderOptions>(config::Table<EncoderOptions>("test_encoder")
+                                              .field("lie", &EncoderOptions::lie, "rows too many")
+                                              .field("shrink", &EncoderOptions::shrink, "columns are divided by this")
+                                              .field("fault", &EncoderOptions::fault, "what process() does"));
+    static const auto* connector =
+        new config::Table<ConnectorOptions>(config::Table<ConnectorOptions>("test_linear")
+                                                .field("lie", &ConnectorOptions::lie, "rows too few")
+                                                .field("lie_rows", &ConnectorOptions::lie_rows, "by grid"));
+    plugin::Registrar registrar(plugin::Entry{});
+    register_language_model<TestLm>(registrar, "test_lm", "", *lm);
+    register_encoder<TestPixels>(registrar, "test_pixels", "", *encoder);
+    register_encoder<TestLevels>(registrar, "test_levels", "", *encoder);
+    register_encoder<TestChunks>(registrar, "test_chunks", "", *encoder);
+    register_connector<TestLinear>(registrar, "test_linear", "", *connector);
+    plugin::Registry::instance().add(registrar.entries());
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
+inline const char* kTwoStreams = R"(
+llm = { plugin = "test_lm" }
+streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } }
+streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } }
+)";
+
+// From the TOML of [model]; with its parameters. Error(config) with all problems.
+inline std::unique_ptr<MultimodalLm> test_model(const std::string& toml = kTwoStreams, bool load = true) {
+  register_test_components();
+  config::Problems problems;
+  auto spec = model_table().parse(config::parse_toml(toml, "test"), "model", problems);
+  problems.throw_if_any();
+  auto model = MultimodalLm::build(spec);
+  if (load) model->load({});
+  return model;
+}
+
+// A model whose logits differ by more than rounding.
+inline std::unique_ptr<MultimodalLm> test_model_that_answers(const std::string& toml = kTwoStreams) {
+  auto model = test_model(toml);
+  c10::AutoGradMode no_grad(false);
+  for (const auto& parameter : model->llm().module().parameters())
+    if (parameter.tensor->size(0) == model->llm().vocab_size()) parameter.tensor->mul_(30);
+  return model;
+}
+
+inline MediaItem test_image(int64_t height, int64_t width, uint8_t first = 1) {
+  MediaItem item{Modality::image, {height, width, {}}, {}};
+  for (int64_t i = 0; i < height * width * 3; ++i) item.image.rgb.push_back(static_cast<uint8_t>(first + 7 * i));
+  return item;
+}
+
+inline MediaItem test_sound(int64_t vectors, float level) {
+  MediaItem item{Modality::audio, {}, {16000, {}}};
+  for (int64_t i = 0; i < vectors * 1600; ++i) item.audio.samples.push_back(level * static_cast<float>(1 + i / 1600));
+  return item;
+}
+
+}  // namespace antiphon::model::testing

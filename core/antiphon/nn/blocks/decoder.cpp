@@ -1,0 +1,129 @@
+#include <antiphon/nn/blocks/decoder.h>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <antiphon/nn/activation.h>
+#include <antiphon/nn/attention/attention.h>
+#include <antiphon/nn/blocks/decoder_step.h>
+#include <antiphon/nn/linear/few_rows.h>
+#include <antiphon/nn/linear/quantized_weight.h>
+
+namespace antiphon::nn {
+
+DecoderLayer::DecoderLayer(const DecoderOptions& o, int64_t index)
+    : head_size_(o.head_size),
+      window_(index >= o.first_window_layer ? o.window : 0),
+      activation_(o.activation),
+      input_norm_(o.norm, o.hidden_size, o.norm_eps),
+      post_attention_norm_(o.norm, o.hidden_size, o.norm_eps),
+      q_proj_(o.hidden_size, o.num_heads * o.head_size, o.qkv_bias),
+      k_proj_(o.hidden_size, o.num_kv_heads * o.head_size, o.qkv_bias),
+      v_proj_(o.hidden_size, o.num_kv_heads * o.head_size, o.qkv_bias),
+      o_proj_(o.num_heads * o.head_size, o.hidden_size, o.output_bias),
+      up_proj_(o.hidden_size, o.intermediate_size, o.mlp_bias),
+      down_proj_(o.intermediate_size, o.hidden_size, o.mlp_bias) {
+  add("input_norm", input_norm_);
+  add("self_attn.q_proj", q_proj_);
+  add("self_attn.k_proj", k_proj_);
+  add("self_attn.v_proj", v_proj_);
+  add("self_attn.o_proj", o_proj_);
+  add("post_attention_norm", post_attention_norm_);
+  if (o.gated_mlp) {
+    gate_proj_ = std::make_unique<Linear>(o.hidden_size, o.intermediate_size, o.mlp_bias);
+    add("mlp.gate_proj", *gate_proj_);
+  }
+  add("mlp.up_proj", up_proj_);
+  add("mlp.down_proj", down_proj_);
+}
+
+at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input,
+                                size_t layer) const {
+  auto heads = [&](const Linear& projection) { return projection.forward(x_td).view({x_td.size(0), -1, head_size_}); };
+  const auto q = apply_rope(heads(q_proj_), rope), k = apply_rope(heads(k_proj_), rope), v = heads(v_proj_);
+  return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer, window_)
+                                     : packed_attention(q, k, v, input.lengths, true, window_));
+}
+
+at::Tensor DecoderLayer::mlp(const at::Tensor& x_td) const {
+  const auto up = up_proj_.forward(x_td);
+  if (!gate_proj_) return down_proj_.forward(activate(activation_, up));
+  const auto gate = gate_proj_->forward(x_td);
+  return down_proj_.forward(activation_ == "silu" ? swiglu(gate, up) : activate(activation_, gate) * up);
+}
+
+at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input,
+                                 size_t layer) const {
+  if (fits_layer_step(*this, x_td, input, layer)) return layer_step(*this, x_td, rope, input, layer);
+  const auto x = x_td + attend(input_norm_.forward(x_td), rope, input, layer);
+  return x + mlp(post_attention_norm_.forward(x));
+}
+
+Decoder::Decoder(const DecoderOptions& options)
+    : options_(options),
+      norm_(options.norm, options.hidden_size, options.norm_eps),
+      rope_(options.rotary_size ? options.rotary_size : options.head_size, options.rope_theta, options.rope_scaling) {
+  add("embed_tokens", embed_tokens_, {options.vocab_size, options.hidden_size}, Init::normal_002);
+  for (int64_t i = 0; i < options.num_layers; ++i) {
+    layers_.push_back(std::make_unique<DecoderLayer>(options, i));
+    add(fmt::format("layers.{}", i), *layers_.back());
+  }
+  add("norm", norm_);
+  if (!options.tie_embeddings) add("lm_head", lm_head_, {options.vocab_size, options.hidden_size}, Init::normal_002);
+}
+
+at::Tensor Decoder::embed(const at::Tensor& ids) const {
+  if (options_.tie_embeddings && quantized_head_) return quantized_head_->rows(ids, norm_.weight().scalar_type());
+  return at::embedding(embed_tokens_, ids);
+}
+
+at::Tensor Decoder::head_weight() const {
+  if (quantized_head_) return quantized_head_->dequantized(norm_.weight().scalar_type());
+  return options_.tie_embeddings ? embed_tokens_ : lm_head_;
+}
+
+at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const {
+  const auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
+  if (quantized_head_ && fits_few_rows(hidden_nd, hidden_nd))
+    return multiply_few_rows(hidden_nd, quantized_head_->matrix(), {});
+  if (!quantized_head_ && fits_few_rows(hidden_nd, head)) return multiply_few_rows(hidden_nd, matrix_of(head), {});
+  return nn::linear(hidden_nd, matrix_like(head_weight(), hidden_nd));
+}
+
+Quantization Decoder::quantize(const std::string& format) {
+  Quantization sum;
+  const auto count = [&](const at::Tensor& weight) {
+    const bool fits = QuantizedWeight::fits(weight);
+    ++sum.total, sum.applied += fits, sum.bytes_before += static_cast<int64_t>(weight.nbytes());
+    if (!fits) sum.bytes += static_cast<int64_t>(weight.nbytes());
+    return fits;
+  };
+  for (auto& site : sites())
+    if (count(site.linear->weight)) {
+      site.linear->quantize(format);
+      sum.bytes += site.linear->quantized->bytes();
+    }
+  auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
+  if (!count(head)) return sum;
+  // 4 bits in the head change the choice of tokens most for what they save, so it keeps 8.
+  quantized_head_ = std::make_shared<QuantizedWeight>(QuantizedWeight::of(head, "int8"));
+  head = at::empty(head.sizes(), head.options().device(at::kMeta).requires_grad(false));
+  sum.bytes += quantized_head_->bytes();
+  return sum;
+}
+
+at::Tensor Decoder::forward(const DecoderInput& input) const {
+  const auto rope = rope_.table(input.positions_t, input.x_td.scalar_type());
+  auto x = input.x_td;
+  for (size_t i = 0; i < layers_.size(); ++i) x = layers_[i]->forward(x, rope, input, i);
+  if (input.cache && !input.cache_rows_n.defined())
+    for (size_t i = 0; i < input.rows.size(); ++i) input.cache->lengths[input.rows[i]] += input.lengths[i];
+  return norm_.forward(x);
+}
+
+KvCache Decoder::make_cache(int64_t rows, int64_t capacity) const {
+  return make_kv_cache(options_.num_layers, rows, options_.num_kv_heads, capacity, options_.head_size,
+                       norm_.weight().options().requires_grad(false));
+}
+
+}  // namespace antiphon::nn

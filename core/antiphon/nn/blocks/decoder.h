@@ -1,0 +1,73 @@
+// One causal transformer for all backbones; a plugin turns its config.json into these options.
+#pragma once
+#include <antiphon/component/language_model.h>
+#include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/norm.h>
+#include <antiphon/nn/attention/rope.h>
+
+#include <memory>
+#include <string>
+
+namespace antiphon::nn {
+
+struct DecoderOptions {
+  int64_t vocab_size = 0, hidden_size = 0, intermediate_size = 0;
+  int64_t num_layers = 0, num_heads = 0, num_kv_heads = 0, head_size = 0;
+  int64_t max_positions = 0;
+  NormKind norm = NormKind::rms;
+  double norm_eps = 1e-5;
+  double rope_theta = 10000.0;
+  int64_t rotary_size = 0;  // leading part of a head that is turned; 0: all of it
+  RopeScaling rope_scaling;
+  bool qkv_bias = false, output_bias = false, mlp_bias = false;
+  std::string activation = "silu";
+  bool gated_mlp = true;  // down(act(gate(x)) · up(x)), else down(act(up(x)))
+  bool tie_embeddings = false;
+  // Layers from `first_window_layer` on see the last `window` tokens only, the query's own included; 0: all tokens.
+  int64_t window = 0, first_window_layer = 0;
+};
+
+// Pre-norm block: x + attention(norm(x)), then x + mlp(norm(x)), as in Llama (Touvron et al. 2023) and its relatives.
+class DecoderLayer : public Module {
+ public:
+  DecoderLayer(const DecoderOptions& options, int64_t index);
+  at::Tensor forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const;
+
+ private:
+  template <class T>
+  friend class LayerStep;
+  friend bool fits_layer_step(const DecoderLayer&, const at::Tensor&, const DecoderInput&, size_t);
+  at::Tensor attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const;
+  at::Tensor mlp(const at::Tensor& x_td) const;
+  int64_t head_size_, window_;
+  std::string activation_;
+  Norm input_norm_, post_attention_norm_;
+  Linear q_proj_, k_proj_, v_proj_, o_proj_, up_proj_, down_proj_;
+  std::unique_ptr<Linear> gate_proj_;
+};
+
+// Parameters: embed_tokens, layers.N.{input_norm, self_attn.{q,k,v,o}_proj, post_attention_norm,
+// mlp.{gate,up,down}_proj} (gate where the MLP is gated), norm, and lm_head where the embeddings are not tied.
+class Decoder : public Module {
+ public:
+  explicit Decoder(const DecoderOptions& options);
+  const DecoderOptions& options() const { return options_; }
+  at::Tensor embed(const at::Tensor& ids) const;
+  at::Tensor forward(const DecoderInput& input) const;
+  // Dequantised where the head is.
+  at::Tensor head_weight() const;
+  at::Tensor logits(const at::Tensor& hidden_nd) const;
+  // For inference: keeps the linear layers as `format` (quantized_weight.h), the head, with tied embeddings, as int8.
+  Quantization quantize(const std::string& format);
+  KvCache make_cache(int64_t rows, int64_t capacity) const;
+
+ private:
+  DecoderOptions options_;
+  at::Tensor embed_tokens_, lm_head_;
+  std::shared_ptr<const QuantizedWeight> quantized_head_;
+  std::vector<std::unique_ptr<DecoderLayer>> layers_;
+  Norm norm_;
+  Rope rope_;
+};
+
+}  // namespace antiphon::nn

@@ -1,0 +1,222 @@
+#include <antiphon/nn/blocks/decoder_step.h>
+
+#include <ATen/ATen.h>
+
+#include <antiphon/kernels/for_rows.h>
+#include <antiphon/nn/attention/attention.h>
+#include <antiphon/nn/linear/few_rows.h>
+
+#include <array>
+#include <cmath>
+
+namespace antiphon::nn {
+namespace {
+
+using kernels::kPanel, kernels::Product;
+
+// Pieces of one allocation.
+class Scratch {
+ public:
+  explicit Scratch(int64_t bytes) : all_(at::empty({bytes}, at::kByte)), next_(all_.mutable_data_ptr<uint8_t>()) {}
+  template <class U>
+  U* take(int64_t count) {
+    auto* piece = reinterpret_cast<U*>(next_);
+    next_ += (count * static_cast<int64_t>(sizeof(U)) + 63) / 64 * 64;
+    return piece;
+  }
+
+ private:
+  at::Tensor all_;
+  uint8_t* next_;
+};
+
+int64_t panels(int64_t rows) { return (rows + kPanel - 1) / kPanel; }
+
+}  // namespace
+
+template <class T>
+class LayerStep {
+ public:
+  LayerStep(const DecoderLayer& layer, const at::Tensor& x, const DecoderInput& input, size_t index)
+      : l_(layer),
+        input_(input),
+        n_(x.size(0)),
+        hidden_(x.size(1)),
+        head_(layer.head_size_),
+        heads_(layer.q_proj_.out() / head_),
+        kv_heads_(layer.k_proj_.out() / head_),
+        inner_(layer.up_proj_.out()),
+        width_((heads_ + 2 * kv_heads_) * head_),
+        keys_(input.cache->keys[index]),
+        values_(input.cache->values[index]),
+        scratch_(n_ * (4 * std::max({hidden_, inner_, heads_ * head_}) + 4 +
+                       static_cast<int64_t>(sizeof(T)) * (2 * hidden_ + width_ + heads_ * head_ + 3 * inner_)) +
+                 64 * 9),
+        wide_(scratch_.take<float>(n_ * std::max({hidden_, inner_, heads_ * head_}))),
+        rstd_(scratch_.take<float>(n_)),
+        normal_(scratch_.take<T>(n_ * hidden_)),
+        middle_(scratch_.take<T>(n_ * hidden_)),
+        qkv_(scratch_.take<T>(n_ * width_)),
+        seen_(scratch_.take<T>(n_ * heads_ * head_)),
+        gate_(scratch_.take<T>(n_ * inner_)),
+        up_(scratch_.take<T>(n_ * inner_)),
+        gated_(scratch_.take<T>(n_ * inner_)) {}
+
+  at::Tensor run(const at::Tensor& x, const RopeTable& rope) {
+    const auto y = at::empty_like(x);
+    normalize(l_.input_norm_, kernels::data<T>(x));
+    project();
+    turn(rope);
+    attend();
+    decode_.expand(seen_, wide_, n_ * heads_ * head_);
+    add(l_.o_proj_, kernels::data<T>(x), middle_);
+    normalize(l_.post_attention_norm_, middle_);
+    gate();
+    decode_.expand(gated_, wide_, n_ * inner_);
+    add(l_.down_proj_, middle_, kernels::data<T>(y));
+    return y;
+  }
+
+ private:
+  // A layer's product and what its adapter adds; then + residual.
+  struct Job {
+    Product<T> main;
+    LowRank change;
+    std::vector<float> inner;  // [rows, rank] = scale · A x
+    const T* residual = nullptr;
+  };
+
+  Job job(const Linear& linear, T* y, int64_t stride, const T* residual = nullptr) const {
+    Job job;
+    const T* bias = linear.bias.defined() ? kernels::data<T>(linear.bias) : nullptr;
+    job.main = {matrix_of(linear), wide_, n_, bias, residual, y, stride};
+    if (!linear.adapter) return job;
+    job.main.residual = nullptr, job.residual = residual;
+    job.change = linear.adapter->low_rank();
+    const auto a = matrix_of(job.change.a);
+    job.inner.resize(static_cast<size_t>(n_ * a.out));
+    kernels::decode_kernels<float>().multiply({a, wide_, n_, nullptr, nullptr, job.inner.data(), a.out}, 0, a.out);
+    for (auto& value : job.inner) value *= static_cast<float>(job.change.scale);
+    return job;
+  }
+
+  // Rows of the matrix that begin and end with these panels of it.
+  void run(const Job& job, int64_t begin, int64_t end) const {
+    const auto& p = job.main;
+    begin = std::max<int64_t>(begin, 0) * kPanel, end = std::min(end * kPanel, p.matrix.out);
+    if (begin >= end) return;
+    decode_.multiply(p, begin, end);
+    if (job.inner.empty()) return;
+    decode_.multiply({matrix_of(job.change.b), job.inner.data(), n_, nullptr, p.y, p.y, p.stride}, begin, end);
+    if (!job.residual) return;
+    for (int64_t i = 0; i < n_; ++i)
+      decode_.add(p.y + i * p.stride + begin, job.residual + i * p.stride + begin, end - begin);
+  }
+
+  void normalize(const Norm& norm, const T* x) {
+    rows_.rms_norm(x, kernels::data<T>(norm.weight()), normal_, rstd_, 0, n_, hidden_, static_cast<float>(norm.eps()));
+    decode_.expand(normal_, wide_, n_ * hidden_);
+  }
+
+  void project() {
+    const int64_t k = heads_ * head_, v = k + kv_heads_ * head_;
+    const std::array jobs{job(l_.q_proj_, qkv_, width_), job(l_.k_proj_, qkv_ + k, width_),
+                          job(l_.v_proj_, qkv_ + v, width_)};
+    int64_t all = 0;
+    for (const auto& each : jobs) all += panels(each.main.matrix.out);
+    kernels::share_rows(all, kPanel * hidden_, [&](int64_t begin, int64_t end) {
+      int64_t before = 0;
+      for (const auto& each : jobs) {
+        run(each, begin - before, end - before);
+        before += panels(each.main.matrix.out);
+      }
+    });
+  }
+
+  // Turns the queries, and puts the new keys and values into the cache.
+  void turn(const RopeTable& rope) {
+    const int64_t rotary = rope.cos_td.size(1);
+    for (int64_t i = 0; i < n_; ++i) {
+      const T *cos = kernels::data<T>(rope.cos_td) + i * rotary, *sin = kernels::data<T>(rope.sin_td) + i * rotary;
+      T *q = qkv_ + i * width_, *k = q + heads_ * head_, *v = k + kv_heads_ * head_;
+      rows_.rope(q, cos, sin, seen_ + i * heads_ * head_, 0, 1, heads_, head_, rotary, 1);
+      for (int64_t h = 0; h < kv_heads_; ++h) {
+        const int64_t at = place(i, h) + past(i) * head_;
+        rows_.rope(k + h * head_, cos, sin, kernels::data<T>(keys_) + at, 0, 1, 1, head_, rotary, 1);
+        std::copy_n(v + h * head_, head_, kernels::data<T>(values_) + at);
+      }
+    }
+  }
+
+  void attend() {
+    const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_)));
+    int64_t longest = 1;
+    for (int64_t i = 0; i < n_; ++i) longest = std::max(longest, past(i) + 1);
+    kernels::share_rows(n_ * heads_, 2 * longest * head_, [&](int64_t begin, int64_t end) {
+      std::vector<float> scratch(static_cast<size_t>(longest + 2 * head_));
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t i = task / heads_, length = past(i) + 1;
+        const int64_t first = l_.window_ ? std::max<int64_t>(0, length - l_.window_) : 0;
+        const int64_t at = place(i, task % heads_ / (heads_ / kv_heads_)) + first * head_;
+        T* q = seen_ + task * head_;
+        decode_.attend(q, kernels::data<T>(keys_) + at, kernels::data<T>(values_) + at, length - first, head_, scale,
+                       scratch.data(), q);
+      }
+    });
+  }
+
+  void add(const Linear& linear, const T* residual, T* y) {
+    const auto sum = job(linear, y, hidden_, residual);
+    kernels::share_rows(panels(hidden_), kPanel * linear.in(),
+                        [&](int64_t begin, int64_t end) { run(sum, begin, end); });
+  }
+
+  void gate() {
+    const auto gate = job(*l_.gate_proj_, gate_, inner_), up = job(l_.up_proj_, up_, inner_);
+    kernels::share_rows(panels(inner_), 2 * kPanel * hidden_, [&](int64_t begin, int64_t end) {
+      run(gate, begin, end), run(up, begin, end);
+      for (int64_t i = 0; i < n_; ++i)
+        rows_.swiglu(gate_ + i * inner_, up_ + i * inner_, gated_ + i * inner_, begin * kPanel,
+                     std::min(end * kPanel, inner_));
+    });
+  }
+
+  int64_t row(int64_t i) const { return input_.rows[static_cast<size_t>(i)]; }
+  int64_t past(int64_t i) const { return input_.cache->lengths[static_cast<size_t>(row(i))]; }
+  int64_t place(int64_t i, int64_t kv_head) const {
+    return (row(i) * kv_heads_ + kv_head) * input_.cache->capacity * head_;
+  }
+
+  const DecoderLayer& l_;
+  const DecoderInput& input_;
+  const kernels::DecodeKernels<T>& decode_ = kernels::decode_kernels<T>();
+  const kernels::RowKernels<T>& rows_ = kernels::row_kernels<T>();
+  const int64_t n_, hidden_, head_, heads_, kv_heads_, inner_, width_;
+  const at::Tensor &keys_, &values_;
+  Scratch scratch_;
+  float *wide_, *rstd_;
+  T *normal_, *middle_, *qkv_, *seen_, *gate_, *up_, *gated_;
+};
+
+bool fits_layer_step(const DecoderLayer& l, const at::Tensor& x_td, const DecoderInput& input, size_t index) {
+  if (!input.cache || input.cache_rows_n.defined() || x_td.size(0) != static_cast<int64_t>(input.rows.size()))
+    return false;
+  const auto& keys = input.cache->keys[index];
+  const bool ours = l.gate_proj_ && l.activation_ == "silu" && l.input_norm_.kind() == NormKind::rms;
+  if (!ours || !x_td.is_contiguous() || keys.scalar_type() != x_td.scalar_type() || !keys.is_contiguous() ||
+      l.input_norm_.weight().scalar_type() != x_td.scalar_type())
+    return false;
+  for (const auto* linear : std::initializer_list<const Linear*>{&l.q_proj_, &l.k_proj_, &l.v_proj_, &l.o_proj_,
+                                                                 l.gate_proj_.get(), &l.up_proj_, &l.down_proj_})
+    if (!fits_few_rows(x_td, *linear)) return false;
+  return true;
+}
+
+at::Tensor layer_step(const DecoderLayer& layer, const at::Tensor& x_td, const RopeTable& rope,
+                      const DecoderInput& input, size_t index) {
+  for (const auto row : input.rows) expect_room(*input.cache, row, 1);
+  if (x_td.scalar_type() == at::kFloat) return LayerStep<float>(layer, x_td, input, index).run(x_td, rope);
+  return LayerStep<uint16_t>(layer, x_td, input, index).run(x_td, rope);
+}
+
+}  // namespace antiphon::nn

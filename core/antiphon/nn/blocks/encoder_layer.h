@@ -1,0 +1,39 @@
+// The bidirectional pre-norm block that ViT-like and Whisper-like encoders share.
+#pragma once
+#include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/norm.h>
+
+#include <string>
+#include <string_view>
+
+namespace antiphon::nn {
+
+struct EncoderLayerOptions {
+  int64_t hidden_size = 0, intermediate_size = 0, num_heads = 0;
+  double norm_eps = 1e-5;
+  bool key_bias = true;      // Whisper has none
+  bool layer_scale = false;  // DINOv2: each branch is multiplied by a learned vector (Touvron et al. 2021)
+  std::string activation = "gelu";
+};
+
+// How many of an encoder's blocks the feature layer `layer` needs: -1 is the last block's output, -2 the one before, 0
+// the embedding, n block n. Error(config), in the name of `plugin`, where there is no such layer.
+int64_t layers_used(std::string_view plugin, int64_t layer, int64_t num_layers);
+
+// Parameters: norm1, self_attn.{q,k,v,o}_proj, layer_scale1, norm2, mlp.{fc1,fc2}, layer_scale2.
+class EncoderLayer : public Module {
+ public:
+  explicit EncoderLayer(const EncoderLayerOptions& options);
+  // x [n, tokens, hidden_size] -> the same shape.
+  at::Tensor forward(const at::Tensor& x) const;
+
+ private:
+  at::Tensor attend(const at::Tensor& x) const;
+  at::Tensor scaled(at::Tensor y, const at::Tensor& scale) const;
+  EncoderLayerOptions options_;
+  Norm norm1_, norm2_;
+  Linear q_proj_, k_proj_, v_proj_, o_proj_, fc1_, fc2_;
+  at::Tensor scale1_, scale2_;
+};
+
+}  // namespace antiphon::nn

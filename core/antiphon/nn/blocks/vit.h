@@ -1,0 +1,59 @@
+// The vision transformer that image encoders share (Dosovitskiy et al. 2020); a plugin turns its config.json into these
+// options and holds the name map.
+#pragma once
+#include <antiphon/component/encoder.h>
+#include <antiphon/nn/blocks/encoder_layer.h>
+
+#include <memory>
+
+namespace antiphon::nn {
+
+// What a configuration may say.
+struct VitOptions {
+  int64_t hidden_size = 768, intermediate_size = 3072, num_layers = 12, num_heads = 12;
+  int64_t image_size = 224, patch_size = 16;
+  double layer_norm_eps = 1e-6;
+  std::string activation = "gelu";
+  int64_t layer = -1;
+  bool keep_class_token = false;  // of no effect where there is none
+};
+
+// What a family is.
+struct VitKind {
+  std::string plugin;           // for messages
+  bool class_token = true;      // one vector before those of the patches
+  bool patch_bias = true;       // of the patch projection
+  bool pre_norm = false;        // a norm before the first block (CLIP)
+  bool final_norm = true;       // the last layer's output is normed
+  bool layer_scale = false;     // see EncoderLayerOptions
+  bool batched_tables = false;  // class token [1, 1, width] and positions [1, n, width], else [width] and [n, width]
+};
+
+// Parameters: cls_token, position_embeddings, patch_projection.{weight, bias}, pre_norm, layers.N (see EncoderLayer),
+// norm. Blocks that `layer` does not need are left out.
+class Vit : public Module {
+ public:
+  // Error(config) where the options do not go together.
+  Vit(const VitOptions& options, const VitKind& kind);
+  // parts [n, 3, height, width] -> [n, 1 + patches, hidden_size], the first vector only where there is a class token.
+  // Positions of another grid than the checkpoint's are interpolated (bicubic).
+  at::Tensor forward(const at::Tensor& parts) const;
+  // Rows and columns of patches of a part [3, height, width]. Error(data) for another shape.
+  TokenGrid grid(at::IntArrayRef part_shape) const;
+  // Checkpoint names that belong to blocks and norms left out, for NameMap::ignored. `block` and `norm` are patterns
+  // such as "encoder.layer.{}.*" and "layernorm.*".
+  std::vector<std::string> unused(const std::string& block, const std::string& norm) const;
+
+ private:
+  at::Tensor embed(const at::Tensor& parts) const;
+  at::Tensor position_embedding(int64_t rows, int64_t columns) const;
+
+  VitOptions options_;
+  VitKind kind_;
+  int64_t layers_used_;
+  at::Tensor class_token_, position_embedding_, patch_weight_, patch_bias_;
+  std::unique_ptr<Norm> pre_norm_, norm_;
+  std::vector<std::unique_ptr<EncoderLayer>> layers_;
+};
+
+}  // namespace antiphon::nn

@@ -1,0 +1,94 @@
+#include <antiphon/nn/linear/linear.h>
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/kernels/mm.h>
+#include <antiphon/kernels/onednn.h>
+#include <antiphon/nn/linear/few_rows.h>
+#include <antiphon/nn/linear/float8_linear.h>
+#include <antiphon/nn/linear/packed_weight.h>
+#include <antiphon/nn/linear/quantized_weight.h>
+
+namespace antiphon::nn {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct LinearFunction : torch::autograd::Function<LinearFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias) {
+    context->save_for_backward({x, weight});
+    context->saved_data["bias"] = bias.has_value();
+    return kernels::linear(x, weight, bias.value_or(at::Tensor()));
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const auto g = rows(grads[0]);
+    at::Tensor grad_x, grad_weight, grad_bias;
+    if (context->needs_input_grad(0)) grad_x = kernels::mm(g, saved[1]).view(saved[0].sizes());
+    if (context->needs_input_grad(1)) grad_weight = kernels::mm(g.t(), rows(saved[0]));
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) grad_bias = g.sum(0);
+    return {grad_x, grad_weight, grad_bias};
+  }
+};
+
+}  // namespace
+
+Linear::Linear(int64_t in, int64_t out, bool with_bias) {
+  linear_ = this;
+  add("weight", weight, {out, in}, Init::linear_uniform);
+  if (with_bias) add("bias", bias, {out}, Init::zeros);
+}
+
+at::Tensor Linear::forward(const at::Tensor& x) const {
+  if (fits_few_rows(x, *this)) return multiply_few_rows(x, *this);
+  if (float8_) {
+    const LinearAdapter::Map base = [&](const at::Tensor& input) {
+      return float8_linear(input, weight, like(bias, input), *float8_);
+    };
+    return adapter ? adapter->forward(x, base) : base(x);
+  }
+  if (adapter) return adapter->forward(x, weight, bias);
+  if (packed_ && !quantized && PackedWeight::fits(x, weight, bias))
+    return kernels::onednn::linear(x, packed_->of(weight, x.numel() / in()), bias);
+  const auto matrix = quantized ? quantized->dequantized(x.scalar_type()) : matrix_like(weight, x);
+  return nn::linear(x, matrix, like(bias, x));
+}
+
+void Linear::keep_packed() { packed_ = std::make_shared<PackedWeight>(); }
+
+bool Linear::use_float8() {
+  if (Float8Weight::fits(weight)) float8_ = std::make_shared<Float8Weight>();
+  return static_cast<bool>(float8_);
+}
+
+void Linear::quantize(const std::string& format) {
+  if (adapter) fail(ErrorKind::internal, "a linear layer with an adapter was to be quantised; merge the adapter first");
+  quantized = std::make_shared<QuantizedWeight>(QuantizedWeight::of(weight, format));
+  weight = at::empty(weight.sizes(), weight.options().device(at::kMeta).requires_grad(false));
+}
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const auto some_bias = bias.defined() ? std::optional(bias) : std::nullopt;
+  if (!kernels::is_fast_linear(x, weight) && !kernels::is_widened(x, weight)) return at::linear(x, weight, some_bias);
+  const bool trained = x.requires_grad() || weight.requires_grad() || (bias.defined() && bias.requires_grad());
+  if (at::GradMode::is_enabled() && trained) return LinearFunction::apply(x, weight, some_bias);
+  return kernels::linear(x, weight, bias);
+}
+
+at::Tensor rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+
+at::Tensor like(const at::Tensor& parameter, const at::Tensor& x) {
+  if (!parameter.defined() || parameter.scalar_type() == x.scalar_type()) return parameter;
+  return parameter.to(x.scalar_type());
+}
+
+at::Tensor matrix_like(const at::Tensor& matrix, const at::Tensor& x) {
+  return kernels::is_widened(x, matrix) ? matrix : like(matrix, x);
+}
+
+}  // namespace antiphon::nn

@@ -1,0 +1,29 @@
+#include <antiphon/run/composition.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/model/origin.h>
+
+#include <nlohmann/json.hpp>
+
+namespace antiphon::run {
+
+text::PromptBuilder open_prompts(const RunConfig& config) {
+  const auto& llm = config.model.llm;
+  const auto folder = model::tokenizer_folder(llm);
+  if (folder.empty())
+    fail(ErrorKind::config, "the language model has no tokenizer",
+         "give model.llm.weights, or model.llm.tokenizer: a directory with tokenizer.json");
+  auto tokenizer = text::Tokenizer::load(folder);
+  auto chat_template =
+      text::ChatTemplate::load(llm.chat_template.empty() ? folder : llm.chat_template, tokenizer.special_tokens());
+  if (!llm.template_variables.empty())
+    chat_template = chat_template.with(nlohmann::ordered_json::parse(config::to_json(llm.template_variables)));
+  return {std::move(tokenizer), std::move(chat_template), config.model.has_placeholders()};
+}
+
+Composition::Composition(const std::string& file, const std::vector<std::string>& sets)
+    : config(read_config(file, sets)), model(model::MultimodalLm::build(config.model)), prompts(open_prompts(config)) {
+  config.model = model->spec();
+}
+
+}  // namespace antiphon::run

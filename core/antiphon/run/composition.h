@@ -1,0 +1,23 @@
+// What a configuration composes, without its weights: enough to tokenize, to process media and to count.
+#pragma once
+#include <memory>
+
+#include <antiphon/run/run_config.h>
+
+#include <antiphon/model/multimodal_lm.h>
+#include <antiphon/text/prompt.h>
+
+namespace antiphon::run {
+
+// The tokenizer and the chat template of a configuration. Error(config) where it names none.
+text::PromptBuilder open_prompts(const RunConfig& config);
+
+struct Composition {
+  // Error(config) with all problems of the file, as `antiphon validate` lists them.
+  Composition(const std::string& file, const std::vector<std::string>& sets);
+  RunConfig config;
+  std::unique_ptr<model::MultimodalLm> model;  // on the meta device
+  text::PromptBuilder prompts;
+};
+
+}  // namespace antiphon::run

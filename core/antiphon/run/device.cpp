@@ -1,0 +1,29 @@
+#include <antiphon/run/device.h>
+
+#include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
+#include <antiphon/kernels/cuda_table.h>
+
+namespace antiphon::run {
+
+at::Device open_device(const std::string& name) {
+  if (name == "cpu") return at::kCPU;
+  if (!name.starts_with("cuda"))
+    fail(ErrorKind::config, fmt::format("unknown device '{}'", name), "use cpu, cuda or cuda:N");
+  if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL))
+    fail(ErrorKind::config, "this LibTorch has no CUDA library (libtorch_cuda.so)",
+         "use --device cpu, or a LibTorch built with CUDA");
+  if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() == 0)
+    fail(ErrorKind::config, fmt::format("device '{}' was asked for and no CUDA device is there", name),
+         "use --device cpu; `antiphon doctor` says more");
+  if (const auto why = kernels::open_cuda_kernels(); !why.empty())
+    log::warning("no CUDA kernels of Antiphon's own, LibTorch's operations take their place: " + why);
+  return at::Device(name == "cuda" ? "cuda:0" : name);
+}
+
+}  // namespace antiphon::run

@@ -1,0 +1,115 @@
+#include <antiphon/run/loaded_model.h>
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/checkpoint/checkpoint.h>
+#include <antiphon/checkpoint/restore.h>
+#include <antiphon/component/register.h>
+#include <antiphon/model/slot.h>
+#include <antiphon/engine/generation_config.h>
+#include <antiphon/run/composition.h>
+#include <antiphon/run/device.h>
+#include <antiphon/run/precision.h>
+#include <antiphon/run/trained.h>
+
+namespace antiphon::run {
+namespace {
+
+RunConfig configured(const OpenOptions& flags) {
+  if (flags.threads > 0) at::set_num_threads(flags.threads);
+  return read_config(flags.file, flags.sets);
+}
+
+std::unique_ptr<model::MultimodalLm> loaded(RunConfig& config, at::Device device) {
+  auto model = model::MultimodalLm::build(config.model);
+  const auto formats = model::number_formats(config.precision.compute, device);
+  log::info(fmt::format("model: {} on {}, in {}: {}", config.model.llm.plugin, device.str(), model::name_of(formats),
+                        formats.reason));
+  model->load({device, formats, static_cast<uint64_t>(config.train.seed)});
+  for (const auto& part : model->parts()) {
+    const int64_t all = part.module->parameter_count(), trained = part.module->trainable_count();
+    log::info(fmt::format("  {} ({}): {} parameters, {} trained", part.path, part.plugin,
+                          human_count(static_cast<double>(all)), human_count(static_cast<double>(trained))));
+  }
+  return model;
+}
+
+std::unique_ptr<Loss> built_loss(RunConfig& config) {
+  config::Problems problems;
+  auto loss = model::build_slot<Loss>("loss", config.loss.plugin, {}, config.loss.options, "loss", problems);
+  problems.throw_if_any();
+  return loss;
+}
+
+// What the features of a stream depend on besides the media: options, weights by content, number format.
+std::map<std::string, std::string> cache_settings(const RunConfig& config, const model::MultimodalLm& model) {
+  std::map<std::string, std::string> settings;
+  for (const auto& [name, stream] : model.streams()) {
+    if (!stream->encoders_frozen()) continue;
+    std::string text = stream->settings() + model::name_of(model.formats()) + std::string(model.device().str());
+    constexpr int decoders = 2;  // raised when the same file gives other pixels or samples than before
+    text += fmt::format("decoders {} {} {}", decoders, config.data.image.transparency, config.data.image.gray16);
+    bool pretrained = true;
+    for (const auto& slot : stream->encoders()) {
+      pretrained &= !slot.spec.weights.empty();
+      if (slot.spec.weights.empty()) continue;
+      for (const auto& parameter : slot.encoder->module().parameters()) text += data::hash_of(*parameter.tensor);
+    }
+    if (pretrained) settings[name] = text;
+  }
+  return settings;
+}
+
+std::filesystem::path checkpoint_of(const std::filesystem::path& run_or_checkpoint) {
+  if (path_exists(run_or_checkpoint / "manifest.json", ErrorKind::weights)) return run_or_checkpoint;
+  const auto latest = checkpoint::latest_checkpoint(run_or_checkpoint / "checkpoints");
+  if (!latest)
+    fail(ErrorKind::weights, fmt::format("{} holds no complete checkpoint", run_or_checkpoint.string()),
+         "name a run folder of `antiphon train`, or one of its checkpoints");
+  return *latest;
+}
+
+}  // namespace
+
+LoadedModel::LoadedModel(const OpenOptions& flags)
+    : config(configured(flags)),
+      device(open_device(flags.device)),
+      model(loaded(config, device)),
+      loss(built_loss(config)),
+      prompts(open_prompts(config)),
+      cache(config.data.feature_cache, cache_settings(config, *model)),
+      preparer(*model, prompts, cache, media::MediaLimits{}, model->llm().max_positions(), config.data.video,
+               config.data.image) {
+  config.model = model->spec();
+  if (prompts.tokenizer().vocab_size() > model->llm().vocab_size())
+    fail(ErrorKind::config,
+         fmt::format("the tokenizer has {} tokens and the language model an embedding of {} rows",
+                     prompts.tokenizer().vocab_size(), model->llm().vocab_size()),
+         "use the tokenizer of that model");
+}
+
+std::string LoadedModel::resolved() const { return config::to_toml(run_table().dump(&config)); }
+
+void load_trained(model::MultimodalLm& model, const OpenOptions& flags) {
+  if (flags.checkpoint.empty() && !is_folder(flags.file, ErrorKind::config)) return;
+  const auto checkpoint = checkpoint_of(flags.checkpoint.empty() ? flags.file : flags.checkpoint);
+  const auto content = checkpoint::load_checkpoint(checkpoint, false);
+  with_context("loading " + checkpoint.string(), [&] { checkpoint::restore_parameters(model.saved_parameters(), content.parameters); });
+  log::info(fmt::format("  checkpoint {}: applied {}/{} tensors", checkpoint.string(), content.parameters.size(),
+                        content.parameters.size()));
+}
+
+void LoadedModel::load_trained(const OpenOptions& flags) { run::load_trained(*model, flags); }
+
+void LoadedModel::load_for_inference(const OpenOptions& flags) {
+  load_trained(flags);
+  engine::read_generation_config(config.model.llm.weights, config.generate);
+  if (!config.generate.weights.empty()) quantize(*model, config.generate.weights);
+}
+
+}  // namespace antiphon::run

@@ -1,0 +1,44 @@
+// A configuration as a model with its tokenizer, ready on a device.
+#pragma once
+#include <memory>
+
+#include <antiphon/run/run_config.h>
+
+#include <antiphon/component/loss.h>
+#include <antiphon/data/prepare.h>
+#include <antiphon/model/multimodal_lm.h>
+
+namespace antiphon::run {
+
+// What is to be opened, and where.
+struct OpenOptions {
+  std::string file;               // a TOML file or a run folder
+  std::vector<std::string> sets;  // --set a.b=c
+  std::string device = "cpu";     // cpu, cuda, cuda:N
+  int threads = 0;                // 0: all cores
+  std::string checkpoint;         // --checkpoint, of the subcommands that have it
+};
+
+// Reads the configuration, builds the model, loads its weights. Members are in the order of dependence.
+struct LoadedModel {
+  explicit LoadedModel(const OpenOptions& flags);
+  RunConfig config;
+  at::Device device;
+  std::unique_ptr<model::MultimodalLm> model;
+  std::unique_ptr<Loss> loss;
+  text::PromptBuilder prompts;
+  data::FeatureCache cache;
+  data::Preparer preparer;
+
+  const text::Tokenizer& tokenizer() const { return prompts.tokenizer(); }
+  // The configuration with every option in force.
+  std::string resolved() const;
+  // Trained parameters: those of --checkpoint (one checkpoint, or the newest complete one of a run folder), else those
+  // of FILE where it is a run folder.
+  void load_trained(const OpenOptions& flags);
+  // The same, what the model's generation_config.json says where [generate] does not, and what generate.weights asks
+  // for: no training after that.
+  void load_for_inference(const OpenOptions& flags);
+};
+
+}  // namespace antiphon::run

@@ -1,0 +1,146 @@
+#include <antiphon/run/memory.h>
+
+#include <ATen/ATen.h>
+#include <c10/util/accumulate.h>
+
+#include <antiphon/nn/linear/linear.h>
+#include <antiphon/train/trainer.h>
+
+#include <algorithm>
+#include <bit>
+
+namespace antiphon::run {
+namespace {
+
+constexpr double kThreads = 25 << 20;  // what threads and the kernels that oneDNN makes take beside the libraries
+constexpr int64_t kWords = 40;         // tokens of a sample besides its media
+constexpr double kChunk = 256;         // positions whose logits are alive at once
+constexpr double kMore = 1.12;  // measured: what products and gradients on their way take, and gaps between blocks
+
+double count(Module& module) { return static_cast<double>(module.parameter_count()); }
+double trained(Module& module) { return static_cast<double>(module.trainable_count()); }
+
+double linear_numbers(Module& module) {
+  int64_t numbers = 0;
+  for (const auto& site : module.sites()) numbers += site.linear->in() * site.linear->out();
+  return static_cast<double>(numbers);
+}
+
+bool reads_the_same(const std::string& path, bool gated) {
+  return path.ends_with("k_proj") || path.ends_with("v_proj") || (gated && path.ends_with("up_proj"));
+}
+
+// Numbers that the blocks of a module keep for each vector until its gradient is known: what every product reads (once
+// where several read the same) and what it gives. Attention keeps no probabilities.
+double kept_numbers(Module& module) {
+  const auto sites = module.sites();
+  const bool gated = std::ranges::any_of(sites, [](const auto& site) { return site.path.ends_with("gate_proj"); });
+  int64_t numbers = 0;
+  for (const auto& site : sites)
+    numbers += site.linear->out() + (reads_the_same(site.path, gated) ? 0 : site.linear->in());
+  return static_cast<double>(numbers);
+}
+
+// The same where nothing is kept: the widest block's products while it works.
+double passing_numbers(Module& module) {
+  int64_t widest = 0;
+  for (const auto& site : module.sites()) widest = std::max(widest, site.linear->in() + site.linear->out());
+  return 2.0 * static_cast<double>(widest);
+}
+
+struct Estimator {
+  const RunConfig& config;
+  model::MultimodalLm& model;
+  model::NumberFormats formats = model::number_formats(config.precision.compute, at::kCPU);
+  double compute = static_cast<double>(c10::elementSize(formats.compute));
+  double tokens = static_cast<double>(config.train.tokens_per_batch);
+  Memory memory = {};
+
+  // Tokens of a sample.
+  int64_t sample() const {
+    int64_t sample = kWords;
+    for (const auto& [name, stream] : model.streams()) sample += stream->example_tokens();
+    return sample;
+  }
+  double items() const { return tokens / static_cast<double>(sample()); }
+
+  // Numbers that attention keeps for each token: probabilities of short sequences in bf16 (nn/attention/short_attention.h), laid
+  // out in powers of two. Others are made again in the backward pass.
+  double kept_probabilities() const {
+    if (compute == 4 || sample() > 256) return 0;
+    const auto cache = model.llm().make_cache(1, 1);
+    const auto heads = static_cast<double>(model.llm().hidden_size() / cache.keys.front().size(3));
+    return heads * static_cast<double>(cache.keys.size() * std::bit_ceil(static_cast<uint64_t>(sample())));
+  }
+
+  void add_parameters() {
+    double all = 0;
+    for (const auto& part : model.parts()) {
+      const bool matrices = part.path == "llm" && trained(*part.module) == 0;
+      const auto frozen = static_cast<double>(c10::elementSize(matrices ? formats.matrices : formats.compute));
+      memory.parameters += (count(*part.module) - trained(*part.module)) * frozen + trained(*part.module) * 4;
+      if (part.weights.empty()) memory.loading += count(*part.module) * 4;
+      all += trained(*part.module);
+    }
+    memory.optimizer = 8 * all;
+    memory.gradients = 4 * all;
+    memory.checkpoint = (config.train.checkpoint_every < config.train.steps ? 12 + 8 : 8) * all;
+  }
+
+  // A trained matrix is kept a second time in the format that it is multiplied in.
+  void add_casts(Module& module) {
+    if (compute < 4) memory.activations += trained(module) * compute;
+  }
+
+  void add_llm() {
+    auto& module = model.llm().module();
+    memory.activations += tokens * (kept_numbers(module) + kept_probabilities()) * compute;
+    add_casts(module);
+    const auto head = model.llm().head_weight();
+    const auto numbers = static_cast<double>(head.numel());
+    memory.activations += std::min(kChunk, tokens) * static_cast<double>(head.size(0)) * (compute + 4);
+    if (!head.requires_grad()) return;
+    memory.activations += 2 * 4 * numbers;  // the loss makes the head's gradient at once, and scales it
+    memory.gradients += 4 * numbers;        // that of the embedding, before it is added to the others
+  }
+
+  void add_encoder(const model::Stream::EncoderSlot& slot) {
+    auto& encoder = *slot.encoder;
+    const auto shape = encoder.example_shape();
+    const auto part = static_cast<double>(c10::multiply_integers(shape));
+    const auto vectors = static_cast<double>(encoder.output_grid(shape).count());
+    memory.data += static_cast<double>(config.data.prefetch) * part * 4;
+    if (slot.spec.trainable) {
+      memory.activations += items() * (vectors * kept_numbers(encoder.module()) + part) * compute;
+      add_casts(encoder.module());
+    } else {
+      // Laid out a second time for products of bf16 (nn/linear/packed_weight.h).
+      if (compute < 4) memory.parameters += linear_numbers(encoder.module()) * compute;
+      const double at_once = encoder.modality() == Modality::image ? std::min(items(), 2048 / vectors) : 1;
+      memory.encoding += std::max(1.0, at_once) * (vectors * passing_numbers(encoder.module()) + 2 * part) * compute;
+    }
+  }
+
+  void add_connector(model::Stream& stream) {
+    auto& module = stream.connector().module();
+    memory.activations += items() * static_cast<double>(stream.example_tokens()) * kept_numbers(module) * compute;
+    add_casts(module);
+  }
+};
+
+}  // namespace
+
+Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model) {
+  Estimator e{config, model};
+  e.memory.program = train::resident_bytes() + kThreads;
+  e.add_parameters();
+  e.add_llm();
+  for (const auto& [name, stream] : model.streams()) {
+    for (const auto& slot : stream->encoders()) e.add_encoder(slot);
+    e.add_connector(*stream);
+  }
+  for (auto* stage : {&e.memory.encoding, &e.memory.activations, &e.memory.gradients}) *stage *= kMore;
+  return e.memory;
+}
+
+}  // namespace antiphon::run

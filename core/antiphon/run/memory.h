@@ -1,0 +1,32 @@
+// What training takes of memory, estimated from shapes alone.
+#pragma once
+#include <algorithm>
+
+#include <antiphon/run/run_config.h>
+
+#include <antiphon/model/multimodal_lm.h>
+
+namespace antiphon::run {
+
+// Bytes. A batch is taken to be full of samples with one of the smallest item of each stream and some words.
+struct Memory {
+  double program = 0;      // libraries and their threads
+  double parameters = 0;   // in the formats in which they are kept; trained ones in fp32
+  double optimizer = 0;    // two moments in fp32
+  double checkpoint = 0;   // the copy that one is written from while training goes on, and its larger file, read again
+  double data = 0;         // samples that are kept ready
+  double loading = 0;      // random parameters are made in fp32
+  double encoding = 0;     // while frozen encoders work
+  double activations = 0;  // when the forward pass ends
+  double gradients = 0;    // when the backward pass ends
+
+  // These come one after the other: loading, encoding, the end of the forward pass and that of the backward pass.
+  double working() const { return std::max({encoding, activations, gradients}); }
+  double training() const { return parameters + optimizer + checkpoint + data + working(); }
+  double peak() const { return program + std::max(loading, training()); }
+};
+
+// On the CPU, for a model on the meta device.
+Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model);
+
+}  // namespace antiphon::run

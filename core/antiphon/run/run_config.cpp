@@ -1,0 +1,98 @@
+#include <antiphon/run/run_config.h>
+
+#include <antiphon/model/slot.h>
+#include <antiphon/model/whole_model.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/fail_lines.h>
+#include <antiphon/base/paths.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/config/keys.h>
+
+namespace antiphon::run {
+namespace {
+
+std::filesystem::path config_file(const std::filesystem::path& file_or_run) {
+  const std::string fix = "name a TOML file, or the folder of a run of `antiphon train`";
+  if (!path_exists(file_or_run, ErrorKind::config))
+    fail(ErrorKind::config, fmt::format("there is no file {}", file_or_run.string()), fix);
+  if (!is_folder(file_or_run, ErrorKind::config)) return file_or_run;
+  if (!path_exists(file_or_run / "config.toml", ErrorKind::config))
+    fail(ErrorKind::config, fmt::format("the folder {} holds no config.toml", file_or_run.string()), fix);
+  return file_or_run / "config.toml";
+}
+
+// `extends` is gone when a file has been read, so no table knows it.
+void refuse_misspelt_extends(config::Value& root, config::Problems& problems) {
+  auto known = config::keys_of(run_table());
+  known.push_back("extends");
+  std::erase_if(*root.get_if<config::Value::Table>(), [&](const auto& member) {
+    const bool meant = member.first != "extends" && nearest(member.first, known) == "extends";
+    if (meant) config::report_unknown(run_table(), {"extends"}, member.first, member.second.where, "", problems);
+    return meant;
+  });
+}
+
+// plugin = "" turns a detector off that an extended file names; what else stands there is then without effect.
+void check_voice_activity(const model::ComponentSpec& vad, const config::Value& root, config::Problems& problems) {
+  if (!vad.plugin.empty()) {
+    model::check_keys("voice_activity", vad.plugin, vad.options, "session.vad", problems);
+    return;
+  }
+  config::without_unknown(model::voice_activity_slot(), {}, vad.options, "session.vad", problems);
+  const auto* session = root.find("session");
+  const auto* table = session ? session->find("vad") : nullptr;
+  const auto* weights = table ? table->find("weights") : nullptr;
+  if (weights && !table->find("plugin") && vad.options.get_if<config::Value::Table>()->empty())
+    problems.add(weights->where, "[session.vad] has weights and no plugin", "add plugin = \"silero\"");
+}
+
+// A file of configs/models that holds a stream only is no mistake, but it cannot be run by itself.
+void throw_problems(const config::Problems& problems, const config::Value& root) {
+  const auto* model = root.find("model");
+  const bool fragment = !model || !model->find("llm");
+  try {
+    problems.throw_if_any();
+  } catch (const Error& error) {
+    if (!fragment) throw;
+    fail_lines(error.kind(), lines_of(error),
+               "a file without [model.llm] is a part: name a file that `extends` it and has one");
+  }
+}
+
+}  // namespace
+
+const config::Table<RunConfig>& run_table() {
+  using C = RunConfig;
+  static const auto* table =
+      new config::Table<C>(config::Table<C>("configuration")
+                               .table("model", &C::model, model::model_table(), "what is composed", {.required = true})
+                               .table("data", &C::data, data::data_table(), "what it reads")
+                               .table("loss", &C::loss, model::loss_slot(), "what is minimised")
+                               .table("train", &C::train, train::train_table(), "how it is trained")
+                               .table("precision", &C::precision, train::precision_table(), "number formats")
+                               .table("generate", &C::generate, engine::generate_table(), "how answers are written")
+                               .table("eval", &C::eval, eval::eval_table(), "how it is evaluated")
+                               .table("session", &C::session, session::session_table(), "how a session takes turns"));
+  return *table;
+}
+
+RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets) {
+  auto root = config::load_toml(config_file(file_or_run));
+  for (const auto& assignment : sets) config::apply_set(root, assignment);
+  if (auto* table = root.get_if<config::Value::Table>(); table && table->contains("model"))
+    model::expand_from(table->at("model"));
+  config::Problems problems;
+  RunConfig config;
+  refuse_misspelt_extends(root, problems);
+  run_table().read(&config, root, "", problems);
+  if (!config.loss.plugin.empty()) model::check_keys("loss", config.loss.plugin, config.loss.options, "loss", problems);
+  check_voice_activity(config.session.vad, root, problems);
+  if (!problems.empty()) model::check_slots(config.model, problems);  // else the model does it when it is built
+  throw_problems(problems, root);
+  return config;
+}
+
+}  // namespace antiphon::run

@@ -1,0 +1,37 @@
+// A whole configuration file: model, data, loss, training, precision, generation, evaluation.
+#pragma once
+#include <filesystem>
+
+#include <antiphon/data/options.h>
+#include <antiphon/model/model_spec.h>
+#include <antiphon/engine/options.h>
+#include <antiphon/eval/options.h>
+#include <antiphon/session/options.h>
+#include <antiphon/train/options.h>
+
+namespace antiphon::run {
+
+inline model::ComponentSpec default_loss() {
+  model::ComponentSpec loss;
+  loss.plugin = "cross_entropy";
+  return loss;
+}
+
+struct RunConfig {
+  model::ModelSpec model;
+  data::DataOptions data;
+  model::ComponentSpec loss = default_loss();
+  train::TrainOptions train;
+  train::PrecisionOptions precision;
+  engine::GenerateOptions generate;
+  eval::EvalOptions eval;
+  session::SessionOptions session;
+};
+const config::Table<RunConfig>& run_table();
+
+// Reads a TOML file, or the config.toml of a run folder, and applies the --set assignments. One Error(config) lists
+// all problems of the file. The options of the model's components are checked too where there is some other problem;
+// else when the model is built.
+RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets);
+
+}  // namespace antiphon::run

@@ -1,0 +1,29 @@
+#include <antiphon/run/sample_parts.h>
+
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/strings.h>
+
+namespace antiphon::run {
+
+std::string question_of(const data::Sample& sample) {
+  std::vector<std::string> turns;
+  for (const auto& turn : sample.turns) {
+    if (turn.role != "user") continue;
+    std::vector<std::string> texts;
+    for (const auto& part : turn.parts)
+      if (part.media < 0 && !trim(part.text).empty()) texts.emplace_back(trim(part.text));
+    if (!texts.empty()) turns.push_back(join(texts, " "));
+  }
+  return join(turns, "\n");
+}
+
+nlohmann::json media_files_of(const data::Sample& sample) {
+  auto files = nlohmann::json::array();
+  for (const auto& media : sample.media)
+    files.push_back({{"type", to_string(media.modality)},
+                     {"path", std::filesystem::absolute(media.path).lexically_normal().string()}});
+  return files;
+}
+
+}  // namespace antiphon::run

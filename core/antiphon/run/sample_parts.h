@@ -1,0 +1,16 @@
+// What a person wants to see of a sample: its question and its media files.
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include <antiphon/data/sample.h>
+
+namespace antiphon::run {
+
+// The text of the user turns, one a line.
+std::string question_of(const data::Sample& sample);
+
+// [{"type": "image", "path": absolute}, …] in the order of the conversation.
+nlohmann::json media_files_of(const data::Sample& sample);
+
+}  // namespace antiphon::run

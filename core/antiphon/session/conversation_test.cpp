@@ -1,0 +1,149 @@
+// A conversation against answers that compute everything anew.
+#include <ATen/ATen.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
+#include <antiphon/model/test_model.h>
+#include <antiphon/session/conversation.h>
+#include <antiphon/engine/generator.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace antiphon;
+using namespace antiphon::session;
+using Ids = std::vector<int64_t>;
+
+namespace {
+
+const bool quiet = (log::set_level(log::Level::error), true);
+
+const char* kChunked = R"(
+llm = { plugin = "test_lm" }
+streams.audio = { encoder = { plugin = "test_chunks" }, connector = { plugin = "test_linear" } }
+)";
+
+// Text ids; a negative one, -n, is a picture of four vectors that begins with the value n.
+data::Prepared prompt(const model::MultimodalLm& model, const Ids& ids) {
+  data::Prepared out;
+  for (const int64_t id : ids) {
+    if (id >= 0) {
+      out.ids.push_back(id);
+      continue;
+    }
+    model::BatchMedia media;
+    media.stream = "image", media.content = std::to_string(id), media.position = out.tokens();
+    media.item = model.streams().at("image")->process(model::testing::test_image(2, 2, static_cast<uint8_t>(-id)));
+    out.ids.resize(out.ids.size() + static_cast<size_t>(media.item.tokens), 0);
+    out.media.push_back(std::move(media));
+  }
+  out.supervised.resize(out.ids.size(), false);
+  return out;
+}
+
+std::vector<int32_t> answer(Conversation& conversation, int64_t max_tokens, const std::vector<int32_t>& stop = {}) {
+  conversation.begin_answer({.max_tokens = max_tokens}, stop);
+  std::vector<int32_t> ids;
+  while (const auto id = conversation.next()) ids.push_back(*id);
+  return ids;
+}
+
+std::vector<int32_t> anew(model::MultimodalLm& model, const Ids& ids, const std::vector<int32_t>& stop = {}) {
+  return engine::generate(model, {prompt(model, ids)}, {.max_tokens = 6}, stop).front();
+}
+
+Ids with(Ids ids, const std::vector<int32_t>& answer, const Ids& more) {
+  ids.insert(ids.end(), answer.begin(), answer.end());
+  ids.insert(ids.end(), more.begin(), more.end());
+  return ids;
+}
+
+}  // namespace
+
+TEST_CASE("each turn answers as if all were computed anew, and computes what is new") {
+  auto lm = model::testing::test_model_that_answers();
+  Conversation conversation(*lm, 200);
+  const Ids first{5, -1, 9, 11};
+  CHECK(conversation.prefill(prompt(*lm, first)) == 7);
+  const auto first_answer = answer(conversation, 6);
+  CHECK(first_answer == anew(*lm, first));
+  // The last token of an answer was not read by the model yet.
+  const auto second = with(first, first_answer, {21, -2, 23});
+  CHECK(conversation.prefill(prompt(*lm, second)) == 1 + 1 + 4 + 1);
+  CHECK(answer(conversation, 6) == anew(*lm, second));
+  // The same prompt again: its last token, whose place the answer has taken; and nothing where none was begun.
+  CHECK(conversation.prefill(prompt(*lm, second)) == 1);
+  CHECK(conversation.prefill(prompt(*lm, second)) == 0);
+  CHECK(answer(conversation, 6) == anew(*lm, second));
+}
+
+TEST_CASE("what changed in earlier turns is computed again: text, and another picture in the same place") {
+  auto lm = model::testing::test_model_that_answers();
+  Conversation conversation(*lm, 200);
+  conversation.prefill(prompt(*lm, {5, -1, 9, 11, 13}));
+  answer(conversation, 6);
+  for (const auto& [changed, computed] : std::vector<std::pair<Ids, int64_t>>{{{5, -1, 9, 12, 13}, 2},
+                                                                              {{5, -2, 9, 12, 13}, 7},
+                                                                              {{5, -2, 9}, 1},
+                                                                              {{5, -2}, 4},
+                                                                              {{6, -2}, 5},
+                                                                              {{6}, 1},
+                                                                              {{6, -2, 8}, 5}}) {
+    CHECK(conversation.prefill(prompt(*lm, changed)) == computed);
+    CHECK(answer(conversation, 6) == anew(*lm, changed));
+  }
+}
+
+TEST_CASE("an answer ends at a stop token or when the caller says so; the next turn goes on from there") {
+  auto lm = model::testing::test_model_that_answers();
+  Conversation conversation(*lm, 200);
+  const Ids ids{3, 4, 7};
+  const auto free = anew(*lm, ids);
+  conversation.prefill(prompt(*lm, ids));
+  CHECK(answer(conversation, 6, {free[2]}) == anew(*lm, ids, {free[2]}));
+  conversation.prefill(prompt(*lm, ids));
+  conversation.begin_answer({.max_tokens = 6}, {});
+  const std::vector<int32_t> cut{*conversation.next(), *conversation.next()};
+  CHECK(cut == std::vector<int32_t>(free.begin(), free.begin() + 2));
+  const auto next = with(ids, cut, {42, 43});
+  conversation.prefill(prompt(*lm, next));
+  CHECK(answer(conversation, 6) == anew(*lm, next));
+}
+
+TEST_CASE("of a sound in parts, what is new is computed, and what is gone is taken back") {
+  auto lm = model::testing::test_model_that_answers(kChunked);
+  Conversation conversation(*lm, 200);
+  const auto sound = [&](int64_t vectors) {
+    data::Prepared out;
+    model::BatchMedia media;
+    media.stream = "audio", media.position = 2;
+    media.item = lm->streams().at("audio")->process(model::testing::test_sound(vectors, 0.1F));
+    for (size_t k = 0; k < media.item.part_tokens.size(); ++k)
+      media.part_contents.push_back(std::to_string(k) + ":" + std::to_string(media.item.part_tokens[k]));
+    out.ids.assign(static_cast<size_t>(4 + media.item.tokens), 0);
+    out.ids[0] = 5, out.ids[1] = 6, out.ids[out.ids.size() - 2] = 7, out.ids.back() = 8;
+    out.supervised.resize(out.ids.size(), false);
+    out.media.push_back(std::move(media));
+    return out;
+  };
+  for (const auto& [vectors, computed] :
+       std::vector<std::pair<int64_t, int64_t>>{{2, 6}, {4, 4}, {5, 3}, {6, 4}, {10, 6}, {9, 3}, {3, 3}, {1, 3}}) {
+    CAPTURE(vectors);
+    CHECK(conversation.prefill(sound(vectors)) == computed);
+    CHECK(answer(conversation, 6) == engine::generate(*lm, {sound(vectors)}, {.max_tokens = 6}, {}).front());
+  }
+}
+
+TEST_CASE("a conversation that is full says so and stays as it was; reset empties it") {
+  auto lm = model::testing::test_model_that_answers();
+  Conversation conversation(*lm, 8);
+  CHECK_THROWS_AS(answer(conversation, 2), Error);
+  conversation.prefill(prompt(*lm, {1, 2, 3, 4}));
+  CHECK_THROWS_AS(conversation.prefill(prompt(*lm, {1, 2, 3, 4, 5, 6, 7, 8, 9})), Error);
+  CHECK(conversation.length() == 4);
+  CHECK(answer(conversation, 4).size() == 4);
+  CHECK_THROWS_AS(answer(conversation, 9), Error);
+  conversation.reset();
+  CHECK(conversation.length() == 0);
+  CHECK(conversation.prefill(prompt(*lm, {1, 2, 3, 4})) == 4);
+  CHECK(Conversation(*lm, 100000).capacity() == 256);  // the model's context
+}

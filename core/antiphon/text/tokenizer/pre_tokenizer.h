@@ -1,0 +1,45 @@
+// The pre-tokenizers of tokenizer.json: any number of Split and Digits, then ByteLevel, alone or in a Sequence; or, for
+// BPE over characters, Metaspace or none.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <antiphon/text/tokenizer/pattern.h>
+
+namespace antiphon::text {
+
+class JsonFields;
+
+// What stands before a text: nothing; a control token or a medium; or text that it goes on from.
+enum class Before { nothing, token, text };
+
+class PreTokenizer {
+ public:
+  // `description` may be null. Config error, naming `where`, for other types and other orders.
+  PreTokenizer(const nlohmann::json& description, const std::string& where);
+  bool byte_level() const { return byte_level_; }
+  // Calls `word` for each piece of the text, in order; none is empty.
+  void operator()(std::string_view text, Before before, const std::function<void(std::string_view)>& word) const;
+
+ private:
+  using Pieces = std::vector<std::pair<size_t, size_t>>;
+  using Step = std::function<void(std::string_view piece, size_t offset, Pieces& out)>;
+  void add(const nlohmann::json& description, const std::string& where, int depth);
+  void add_metaspace(const JsonFields& fields);
+  void emit(std::string_view piece, Before before, const std::function<void(std::string_view)>& word) const;
+  void emit_metaspace(std::string_view piece, Before before, const std::function<void(std::string_view)>& word) const;
+
+  std::vector<Step> steps_;
+  bool byte_level_ = false, add_prefix_space_ = false;
+  std::optional<Pattern> words_;
+  std::string metaspace_, prepend_;  // what stands for a space, and when it is put first; empty: no Metaspace
+  bool split_at_metaspace_ = false;
+};
+
+}  // namespace antiphon::text

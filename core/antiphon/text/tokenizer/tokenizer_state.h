@@ -1,0 +1,74 @@
+// What a Tokenizer holds, and how it comes out of the files. Internal to core/antiphon/text.
+#pragma once
+#include <string>
+#include <unordered_map>
+
+#include <antiphon/text/tokenizer/bpe.h>
+#include <antiphon/text/tokenizer/json_fields.h>
+#include <antiphon/text/tokenizer/normalizer.h>
+#include <antiphon/text/tokenizer/pre_tokenizer.h>
+#include <antiphon/text/tokenizer/token_spelling.h>
+#include <antiphon/text/tokenizer/tokenizer.h>
+
+namespace antiphon::text {
+
+struct Tokenizer::State {
+  PreTokenizer pre_tokenizer;
+  Bpe bpe;
+  TokenSpelling spelling;
+  Normalizer normalizer;
+  std::vector<AddedToken> added;
+  std::unordered_map<std::string, size_t> added_at;  // content -> index in `added`
+  AddedTokenSplitter raw, normalized;                // over `added`
+  std::vector<std::string> tokens, bytes;            // by id
+  std::vector<bool> special, control, barred;  // by id; `barred` is empty where BPE makes no control token by itself
+  std::vector<int32_t> before, after;          // of add_special_tokens
+  std::vector<int32_t> eos;
+  std::optional<int32_t> bos, pad;
+  std::map<std::string, std::string> named;
+
+  explicit State(const nlohmann::json& file);
+  void read_config(const nlohmann::json& config, const nlohmann::json& special_tokens,
+                   const nlohmann::json& generation);
+
+  int32_t id_of(std::string_view token) const;
+  // Ordinary text and tokens in order; `on_text` sees normalized text and what stands before it.
+  template <class OnToken, class OnText>
+  void split(std::string_view text, bool with_control, Before before, const OnToken& on_token,
+             const OnText& on_text) const;
+
+ private:
+  int32_t next_id = 0;  // of an added token that the vocabulary lacks
+  void read_added(const JsonFields& file);
+  void add_token(AddedToken token, const std::string& where);
+  void read_post_processor(const nlohmann::json& description, const std::string& where, int depth);
+  void read_template(const JsonFields& fields);
+  void read_names(const JsonFields& config);
+  void add_named(const std::string& token, const std::string& where);
+  void read_eos(const JsonFields& generation);
+  void index_tokens();
+};
+
+template <class OnToken, class OnText>
+void Tokenizer::State::split(std::string_view text, bool with_control, Before before, const OnToken& on_token,
+                             const OnText& on_text) const {
+  const auto wanted = [&](const AddedToken& token) { return with_control || !control[token.id]; };
+  for (const auto& outer : raw.split(text, wanted)) {
+    if (outer.token >= 0) {
+      on_token(added[outer.token].id);
+      continue;
+    }
+    const auto outer_before = outer.begin == 0 ? before : Before::token;
+    const auto piece = normalizer(text.substr(outer.begin, outer.end - outer.begin), outer_before != Before::text);
+    for (const auto& inner : normalized.split(piece, wanted)) {
+      if (inner.token >= 0) {
+        on_token(added[inner.token].id);
+      } else {
+        on_text(std::string_view(piece).substr(inner.begin, inner.end - inner.begin),
+                inner.begin == 0 ? outer_before : Before::token);
+      }
+    }
+  }
+}
+
+}  // namespace antiphon::text
