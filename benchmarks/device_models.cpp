@@ -49,7 +49,7 @@ std::unique_ptr<Loss> cross_entropy() {
   config::Problems problems;
   config::Value options = config::Value::Table{};
   config::apply_set(options, "chunk=1024");
-  auto loss = model::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
+  auto loss = model::build_slot<Loss>("cross_entropy", {}, options, "loss", problems);
   problems.throw_if_any();
   return loss;
 }

@@ -73,7 +73,7 @@ void device_loss(const Bench& bench) {
   config::Problems problems;
   config::Value options = config::Value::Table{};
   config::apply_set(options, "chunk=1024");
-  const auto loss = model::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
+  const auto loss = model::build_slot<Loss>("cross_entropy", {}, options, "loss", problems);
   problems.throw_if_any();
   const auto ours = [&] {
     torch::autograd::grad({loss->forward({hidden, weight, labels, static_cast<double>(tokens)}).loss}, {hidden});

@@ -86,7 +86,7 @@ std::vector<float> speech(const std::string& file, double seconds) {
 std::unique_ptr<VoiceActivity> detector(const std::string& weights) {
   config::Problems problems;
   config::Value options = config::Value::Table{};
-  auto found = model::build_slot<VoiceActivity>("voice_activity", "silero", {weights, {}}, options, "vad", problems);
+  auto found = model::build_slot<VoiceActivity>("silero", {weights, {}}, options, "vad", problems);
   problems.throw_if_any();
   found->module().set_requires_grad(false);
   weights::load_parameters(found->module(), weights::Checkpoint(weights), found->name_map());

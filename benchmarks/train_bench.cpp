@@ -20,7 +20,7 @@ constexpr int64_t kPictureAt = 4;  // where the picture of a sample stands
 std::unique_ptr<Loss> cross_entropy() {
   config::Problems problems;
   config::Value options = config::Value::Table{};
-  auto loss = model::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
+  auto loss = model::build_slot<Loss>("cross_entropy", {}, options, "loss", problems);
   problems.throw_if_any();
   return loss;
 }

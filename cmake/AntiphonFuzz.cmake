@@ -5,6 +5,7 @@
 function(antiphon_fuzz_program TARGET SANITIZERS)
   cmake_parse_arguments(F "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(${TARGET} ${F_SOURCES})
+  antiphon_compiles_together(${TARGET} 16)
   target_include_directories(${TARGET} PRIVATE ${CMAKE_SOURCE_DIR}/core)
   target_include_directories(${TARGET} SYSTEM PRIVATE ${ANTIPHON_TORCH_ROOT}/include)
   target_link_libraries(${TARGET} PRIVATE ${F_LIBS})

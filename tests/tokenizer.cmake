@@ -1,9 +1,8 @@
 # The fuzz target of tokenizer files.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(TOKENIZER_LIBRARIES REQUIRED IMPORTED_TARGET libpcre2-8 icu-uc)
-foreach(name added_tokens bpe byte_alphabet data_guard json_fields llama_tokenizer normalizer pattern pattern_field pattern_translate pre_tokenizer
-             token_spelling tokenizer tokenizer_load unicode)
-  list(APPEND tokenizer_sources text/${name})
-endforeach()
+file(GLOB tokenizer_sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/core/antiphon ${CMAKE_SOURCE_DIR}/core/antiphon/text/tokenizer/*.cpp)
+list(FILTER tokenizer_sources EXCLUDE REGEX "_test[.]cpp$")
+list(TRANSFORM tokenizer_sources REPLACE "[.]cpp$" "")
 antiphon_fuzz(tokenizer CORPUS fuzz/corpus/tokenizer LIBS PkgConfig::TOKENIZER_LIBRARIES
-  SOURCES ${tokenizer_sources} base/error base/files base/json base/paths base/shown base/strings)
+  SOURCES ${tokenizer_sources} text/template/data_guard text/unicode base/error base/files base/json base/paths base/shown base/strings)

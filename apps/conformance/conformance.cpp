@@ -13,25 +13,27 @@
 #include "network.h"
 
 namespace antiphon::apps {
+namespace conformance {
+namespace {
+
+std::map<std::string, CheckKind>& kinds() {
+  static std::map<std::string, CheckKind> all;
+  return all;
+}
+
+}  // namespace
+
+KindChecks::KindChecks(const char* kind, CheckKind check) { kinds()[kind] = check; }
+
+}  // namespace conformance
+
 namespace {
 
 using namespace conformance;
-using CheckKind = void (*)(Report&, const Subject&);
 
 struct ConformanceFlags {
   std::string file, options;
 };
-
-const std::map<std::string, CheckKind>& kinds() {
-  static const std::map<std::string, CheckKind> all{{"encoder", check_encoder},
-                                                    {"connector", check_connector},
-                                                    {"language_model", check_language_model},
-                                                    {"loss", check_loss},
-                                                    {"peft", check_peft},
-                                                    {"voice_activity", check_voice_activity},
-                                                    {"model_family", check_model_family}};
-  return all;
-}
 
 std::vector<plugin::Entry> entries_of(const std::filesystem::path& file) {
   plugin::load(file);
@@ -91,8 +93,9 @@ void check_component(Report& report, const plugin::Entry& entry, const config::V
   const auto found = kinds().find(entry.kind);
   if (found == kinds().end()) {
     report.check("kind: one that antiphon knows", [&] {
-      throw Unmet{"expected encoder, connector, language_model, loss, peft, voice_activity or model_family, got " +
-                  entry.kind};
+      std::vector<std::string> known;
+      for (const auto& [kind, check] : kinds()) known.push_back(kind);
+      throw Unmet{fmt::format("expected one of {}, got {}", join(known, ", "), entry.kind)};
     });
     return;
   }

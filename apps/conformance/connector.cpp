@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <antiphon/component/connector.h>
+
 #include "network.h"
 
 namespace antiphon::apps::conformance {
@@ -88,8 +90,6 @@ void passes_gradient(Connector& connector, const TokenGrid& grid) {
          "expected a gradient on the encoder's vectors, so that the encoder can be trained, got none");
 }
 
-}  // namespace
-
 void check_connector(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<Connector>(subject, shape))) return;
   const auto connector = build<Connector>(subject, shape);
@@ -113,4 +113,7 @@ void check_connector(Report& report, const Subject& subject) {
   });
 }
 
+const KindChecks registered{KindOf<Connector>::name, check_connector};
+
+}  // namespace
 }  // namespace antiphon::apps::conformance

@@ -5,6 +5,8 @@
 #include <map>
 #include <thread>
 
+#include <antiphon/component/encoder.h>
+
 #include "media.h"
 #include "network.h"
 
@@ -136,8 +138,6 @@ Network network(const Subject& subject, const Shapes& shapes) {
   return {encoder, &encoder->module(), [used, parts](at::ScalarType type) { return used->forward(parts.to(type)); }};
 }
 
-}  // namespace
-
 void check_encoder(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<Encoder>(subject))) return;
   const auto encoder = build<Encoder>(subject);
@@ -162,4 +162,7 @@ void check_encoder(Report& report, const Subject& subject) {
   check_name_map(report, make, encoder->name_map());
 }
 
+const KindChecks registered{KindOf<Encoder>::name, check_encoder};
+
+}  // namespace
 }  // namespace antiphon::apps::conformance

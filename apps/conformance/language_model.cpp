@@ -3,6 +3,8 @@
 
 #include <numeric>
 
+#include <antiphon/component/language_model.h>
+
 #include "network.h"
 
 namespace antiphon::apps::conformance {
@@ -119,8 +121,6 @@ Network network(const Subject& subject) {
           }};
 }
 
-}  // namespace
-
 void check_language_model(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<LanguageModel>(subject))) return;
   const auto model = build<LanguageModel>(subject);
@@ -137,4 +137,7 @@ void check_language_model(Report& report, const Subject& subject) {
   check_name_map(report, make, model->name_map());
 }
 
+const KindChecks registered{KindOf<LanguageModel>::name, check_language_model};
+
+}  // namespace
 }  // namespace antiphon::apps::conformance

@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <antiphon/component/loss.h>
+
 #include "network.h"
 
 namespace antiphon::apps::conformance {
@@ -128,8 +130,6 @@ void empty_is_zero(Loss& loss) {
   expect_shape(out.token_loss_n, {0}, "no losses of positions");
 }
 
-}  // namespace
-
 void check_loss(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<Loss>(subject))) return;
   const auto loss = build<Loss>(subject);
@@ -144,4 +144,7 @@ void check_loss(Report& report, const Subject& subject) {
   report.check("forward: bf16 runs and is near float32", [&] { runs_in_bf16(*loss); });
 }
 
+const KindChecks registered{KindOf<Loss>::name, check_loss};
+
+}  // namespace
 }  // namespace antiphon::apps::conformance

@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include <antiphon/component/model_family.h>
+
 #include "subject.h"
 
 namespace antiphon::apps::conformance {
@@ -61,8 +63,6 @@ void refuses_an_empty_config(const ModelFamily& family) {
   throw Unmet{"expected a refusal of a config.json without parts, got a composition"};
 }
 
-}  // namespace
-
 void check_model_family(Report& report, const Subject& subject) {
   const auto family = build<ModelFamily>(subject);
   const auto parts = family->parts();
@@ -71,4 +71,7 @@ void check_model_family(Report& report, const Subject& subject) {
   report.check("compose: a config.json without parts is refused", [&] { refuses_an_empty_config(*family); });
 }
 
+const KindChecks registered{KindOf<ModelFamily>::name, check_model_family};
+
+}  // namespace
 }  // namespace antiphon::apps::conformance

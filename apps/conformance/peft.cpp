@@ -8,6 +8,8 @@
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/weights/adapter.h>
 
+#include <antiphon/component/peft.h>
+
 #include "network.h"
 #include "temporary_folder.h"
 
@@ -160,8 +162,6 @@ bool has_targets(const Subject& subject) {
   return std::any_of(fields.begin(), fields.end(), [](const auto& field) { return field.key == "targets"; });
 }
 
-}  // namespace
-
 void check_peft(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<Peft>(subject))) return;
   if (!report.check("attach: to the sites that it returns, parameters named below them", [&] { attaches(subject); }))
@@ -178,4 +178,7 @@ void check_peft(Report& report, const Subject& subject) {
   check_network(report, [&] { return adapted_network(subject); });
 }
 
+const KindChecks registered{KindOf<Peft>::name, check_peft};
+
+}  // namespace
 }  // namespace antiphon::apps::conformance

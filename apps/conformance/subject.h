@@ -19,7 +19,7 @@ std::unique_ptr<Interface> build_with(const Subject& subject, const config::Valu
   config::Problems problems;
   const PretrainedConfig none;
   const BuildContext context{options, subject.entry.kind + "." + subject.entry.name, none, problems, resolved};
-  auto component = create<Interface>(subject.entry.kind, subject.entry.name, context, extra...);
+  auto component = create<Interface>(subject.entry.name, context, extra...);
   problems.throw_if_any();
   expect(component != nullptr, "expected a component, got none and no reason");
   return component;
@@ -45,14 +45,11 @@ Resolve resolver(const Subject& subject, Extra... extra) {
   };
 }
 
-// One for each kind of component.
-void check_encoder(Report& report, const Subject& subject);
-void check_connector(Report& report, const Subject& subject);
-void check_language_model(Report& report, const Subject& subject);
-void check_loss(Report& report, const Subject& subject);
-void check_peft(Report& report, const Subject& subject);
-void check_voice_activity(Report& report, const Subject& subject);
-void check_model_family(Report& report, const Subject& subject);
+// Each kind's file registers its checks: const KindChecks registered{KindOf<Loss>::name, check_loss};
+using CheckKind = void (*)(Report&, const Subject&);
+struct KindChecks {
+  KindChecks(const char* kind, CheckKind check);
+};
 
 // Runs `body`, which throws; Unmet unless it throws an Error of this kind whose text holds all of `words`.
 void expect_error(ErrorKind kind, const std::vector<std::string>& words, const std::function<void()>& body);

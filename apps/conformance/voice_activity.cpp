@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <antiphon/component/voice_activity.h>
+
 #include "network.h"
 
 namespace antiphon::apps::conformance {
@@ -55,8 +57,6 @@ Network network(const Subject& subject) {
           }};
 }
 
-}  // namespace
-
 void check_voice_activity(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<VoiceActivity>(subject))) return;
   const auto detector = build<VoiceActivity>(subject);
@@ -70,4 +70,7 @@ void check_voice_activity(Report& report, const Subject& subject) {
   check_name_map(report, make, detector->name_map());
 }
 
+const KindChecks registered{KindOf<VoiceActivity>::name, check_voice_activity};
+
+}  // namespace
 }  // namespace antiphon::apps::conformance

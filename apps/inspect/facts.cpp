@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <antiphon/base/strings.h>
+#include <antiphon/component/encoder.h>
+#include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
 
 namespace antiphon::apps {
@@ -15,7 +17,7 @@ std::unique_ptr<Interface> with_defaults(const plugin::Entry& entry) {
   config::Value resolved;
   const config::Value options = config::Value::Table{};
   const PretrainedConfig none;
-  return create<Interface>(entry.kind, entry.name, BuildContext{options, entry.name, none, problems, resolved});
+  return create<Interface>(entry.name, BuildContext{options, entry.name, none, problems, resolved});
 }
 
 std::string size_of(Module& module) {

@@ -76,7 +76,7 @@ void warn_missing(const std::string& file, const std::string& path, const std::s
 
 void check_loss(run::RunConfig& config) {
   config::Problems problems;
-  model::build_slot<Loss>("loss", config.loss.plugin, {}, config.loss.options, "loss", problems);
+  model::build_slot<Loss>(config.loss.plugin, {}, config.loss.options, "loss", problems);
   problems.throw_if_any();
 }
 

@@ -69,6 +69,6 @@ NameMap PatchMean::name_map() const {
 }  // namespace patch_mean
 
 ANTIPHON_PLUGIN(patch_mean, "0.1.0") {
-  antiphon::register_encoder<patch_mean::PatchMean>(registrar, "patch_mean", "one vector for each square of a picture",
+  antiphon::register_component<antiphon::Encoder, patch_mean::PatchMean>(registrar, "patch_mean", "one vector for each square of a picture",
                                                     patch_mean::patch_mean_table());
 }

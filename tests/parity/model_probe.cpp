@@ -43,13 +43,13 @@ void add_gradients(NamedTensors& out, const std::string& prefix, Module& module,
 namespace {
 
 template <class Interface, class... Extra>
-std::unique_ptr<Interface> build(const char* kind, const json& request, Extra... extra) {
+std::unique_ptr<Interface> build(const json& request, Extra... extra) {
   config::Problems problems;
   auto options = toml(request, "options");
   const std::string weights = std::is_same_v<Interface, Encoder> ? request.value("weights", "") : "";
   auto component =
-      model::build_slot<Interface>(kind, request.at("plugin").get<std::string>(), {weights, request.value("part", "")},
-                                   options, kind, problems, extra...);
+      model::build_slot<Interface>(request.at("plugin").get<std::string>(), {weights, request.value("part", "")},
+                                   options, KindOf<Interface>::name, problems, extra...);
   problems.throw_if_any();
   return component;
 }
@@ -97,7 +97,7 @@ void run_module(const json& request, Module& module, const NameMap& names, const
 }
 
 json run_encoder(const json& request) {
-  const auto encoder = build<Encoder>("encoder", request);
+  const auto encoder = build<Encoder>(request);
   load(encoder->module(), encoder->name_map(), request);
   TokenGrid grid;
   run_module(request, encoder->module(), encoder->name_map(), [&](const at::Tensor& x) {
@@ -109,7 +109,7 @@ json run_encoder(const json& request) {
 
 // Windows one after the other, x [windows, sounds, samples].
 json run_voice_activity(const json& request) {
-  const auto detector = build<VoiceActivity>("voice_activity", request);
+  const auto detector = build<VoiceActivity>(request);
   load(detector->module(), detector->name_map(), request);
   run_module(request, detector->module(), detector->name_map(), [&](const at::Tensor& x) {
     at::Tensor state;
@@ -129,7 +129,7 @@ at::Tensor connect_parts(Connector& connector, const at::Tensor& x, const std::v
 
 json run_connector(const json& request) {
   const ConnectorShape shape{request.at("input_size").get<int64_t>(), request.at("output_size").get<int64_t>()};
-  const auto connector = build<Connector>("connector", request, shape);
+  const auto connector = build<Connector>(request, shape);
   const NameMap names{{{"{}", "{}"}}, {}, {}};
   load(connector->module(), names, request);
   const TokenGrid grid{request.at("rows").get<int64_t>(), request.at("columns").get<int64_t>()};
@@ -142,7 +142,7 @@ json run_connector(const json& request) {
 
 // Media files through the encoder's own processor: "<item>.<part>".
 json run_process(const json& request) {
-  const auto encoder = build<Encoder>("encoder", request);
+  const auto encoder = build<Encoder>(request);
   NamedTensors out;
   json grids = json::array();
   for (const auto& path : request.at("media")) {
@@ -164,10 +164,10 @@ json run_process(const json& request) {
 
 // For pictures of "sizes" [height, width]: how many tiles, and how many embeddings a connector makes of them.
 json run_tiles(const json& request) {
-  const auto encoder = build<Encoder>("encoder", request);
+  const auto encoder = build<Encoder>(request);
   config::Problems problems;
   config::Value none = config::Value::Table{};
-  const auto connector = model::build_slot<Connector>("connector", request.at("connector").get<std::string>(), {}, none,
+  const auto connector = model::build_slot<Connector>(request.at("connector").get<std::string>(), {}, none,
                                                       "connector", problems, ConnectorShape{encoder->output_size(), 8});
   problems.throw_if_any();
   json answers = json::array();
@@ -182,7 +182,7 @@ json run_tiles(const json& request) {
 }
 
 json run_loss(const json& request) {
-  const auto loss = build<Loss>("loss", request);
+  const auto loss = build<Loss>(request);
   const auto file = inputs_of(request);
   auto leaf = [&](const char* name) { return file.tensor(name).to(dtype_of(request)).clone().set_requires_grad(true); };
   const LossInput input{leaf("hidden"), leaf("head"), file.tensor("labels"), request.at("normalizer").get<double>()};

@@ -83,7 +83,7 @@ at::Tensor logits_of(model::MultimodalLm& model, const at::Tensor& hidden) { ret
 LossOutput loss_of(model::MultimodalLm& model, const model::Batch& batch, const at::Tensor& hidden) {
   config::Problems problems;
   config::Value options = config::Value::Table{};
-  const auto loss = model::build_slot<Loss>("loss", "cross_entropy", {}, options, "loss", problems);
+  const auto loss = model::build_slot<Loss>("cross_entropy", {}, options, "loss", problems);
   problems.throw_if_any();
   return loss->forward({hidden.index_select(0, batch.supervised_n), model.llm().head_weight(), batch.labels_n,
                         static_cast<double>(batch.supervised())});

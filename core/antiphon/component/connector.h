@@ -1,12 +1,13 @@
 // A connector maps an encoder's vectors to embeddings of the language model.
 #pragma once
 #include <antiphon/component/encoder.h>
+#include <antiphon/component/kind.h>
 
 namespace antiphon {
 
 class Connector {
  public:
-  virtual ~Connector();
+  virtual ~Connector() = default;
   // The counting contract, second half: how many embeddings come out for a part with this grid.
   // Error(config) where the grid does not suit this connector.
   virtual TokenGrid output_grid(const TokenGrid& input) const = 0;
@@ -34,6 +35,11 @@ class Connector {
 // What the graph tells a connector when it builds it.
 struct ConnectorShape {
   int64_t input_size = 0, output_size = 0;
+};
+
+template <>
+struct KindOf<Connector> : Kind<ConnectorShape> {
+  static constexpr const char* name = "connector";
 };
 
 }  // namespace antiphon

@@ -1,5 +1,6 @@
 // An encoder turns processed media into feature vectors. It is the first half of a stream.
 #pragma once
+#include <antiphon/component/kind.h>
 #include <antiphon/component/media_item.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
@@ -30,7 +31,7 @@ struct Chunking {
 
 class Encoder {
  public:
-  virtual ~Encoder();
+  virtual ~Encoder() = default;
   virtual Modality modality() const = 0;
   // Audio encoders: the rate in Hz at which process() wants its samples. Image encoders: 0.
   virtual int64_t sample_rate() const { return 0; }
@@ -52,6 +53,11 @@ class Encoder {
 
   virtual Module& module() = 0;
   virtual NameMap name_map() const = 0;
+};
+
+template <>
+struct KindOf<Encoder> : Kind<> {
+  static constexpr const char* name = "encoder";
 };
 
 }  // namespace antiphon

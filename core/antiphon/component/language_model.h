@@ -1,5 +1,6 @@
 // The decoder that reads text and media embeddings and gives hidden states.
 #pragma once
+#include <antiphon/component/kind.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
 
@@ -34,7 +35,7 @@ struct Quantization {
 
 class LanguageModel {
  public:
-  virtual ~LanguageModel();
+  virtual ~LanguageModel() = default;
   virtual int64_t hidden_size() const = 0;
   virtual int64_t vocab_size() const = 0;
   virtual int64_t max_positions() const = 0;
@@ -51,6 +52,11 @@ class LanguageModel {
   virtual KvCache make_cache(int64_t rows, int64_t capacity) = 0;
   virtual Module& module() = 0;
   virtual NameMap name_map() const = 0;
+};
+
+template <>
+struct KindOf<LanguageModel> : Kind<> {
+  static constexpr const char* name = "language_model";
 };
 
 }  // namespace antiphon

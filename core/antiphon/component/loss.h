@@ -1,5 +1,6 @@
 // A loss over supervised positions.
 #pragma once
+#include <antiphon/component/kind.h>
 #include <antiphon/component/module.h>
 
 namespace antiphon {
@@ -18,8 +19,13 @@ struct LossOutput {
 
 class Loss {
  public:
-  virtual ~Loss();
+  virtual ~Loss() = default;
   virtual LossOutput forward(const LossInput& input) = 0;
+};
+
+template <>
+struct KindOf<Loss> : Kind<> {
+  static constexpr const char* name = "loss";
 };
 
 }  // namespace antiphon

@@ -1,6 +1,7 @@
 // A family of whole models in Hugging Face directories (LLaVA, Qwen2-Audio): how its config.json is a composition, and
 // which names of its checkpoint belong to which part. The component's name is the model_type of config.json.
 #pragma once
+#include <antiphon/component/kind.h>
 #include <antiphon/component/name_map.h>
 #include <antiphon/component/pretrained.h>
 #include <antiphon/config/value.h>
@@ -17,13 +18,18 @@ struct WholePart {
 
 class ModelFamily {
  public:
-  virtual ~ModelFamily();
+  virtual ~ModelFamily() = default;
   virtual std::vector<WholePart> parts() const = 0;
   // The [model] table for a directory. Error(weights) for what config.json asks for and is not there.
   virtual config::Value compose(const PretrainedConfig& pretrained, const std::string& directory) const = 0;
   // The way back: what a [model] table says of the parts' use (feature layer, …) goes into config.json. The parts' own
   // tables are there already.
   virtual void describe(const config::Value& model, nlohmann::json& config) const = 0;
+};
+
+template <>
+struct KindOf<ModelFamily> : Kind<> {
+  static constexpr const char* name = "model_family";
 };
 
 // The plugin that reads this part of config.json. Error(plugin) where there is none.

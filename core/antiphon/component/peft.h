@@ -1,5 +1,6 @@
 // A parameter-efficient fine-tuning method: small trainable tensors attached to sites of a frozen model.
 #pragma once
+#include <antiphon/component/kind.h>
 #include <antiphon/component/module.h>
 
 #include <functional>
@@ -18,7 +19,7 @@ struct LowRank {
 // What an adapter does at one linear site; nn::Linear calls it in place of its own product.
 class LinearAdapter {
  public:
-  virtual ~LinearAdapter();
+  virtual ~LinearAdapter() = default;
   // x [..., in] -> [..., out], the base product and bias included.
   virtual at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) = 0;
   // The same around a base product, bias included, that is computed elsewhere (in 8 bit floats).
@@ -32,7 +33,7 @@ class LinearAdapter {
 
 class Peft {
  public:
-  virtual ~Peft();
+  virtual ~Peft() = default;
   // Attaches to the sites that match the targets and returns their paths; site paths are the module names of the
   // Hugging Face model ("model.layers.0.self_attn.q_proj"). Error(config) where a target matches no site.
   // Parameters are created on the meta device.
@@ -43,6 +44,11 @@ class Peft {
   virtual nlohmann::json adapter_config() const = 0;
   // Folds every adapter into its base weight (in float32, rounded once) and detaches it.
   virtual void merge() = 0;
+};
+
+template <>
+struct KindOf<Peft> : Kind<> {
+  static constexpr const char* name = "peft";
 };
 
 }  // namespace antiphon

@@ -7,15 +7,9 @@
 #include <memory>
 
 #include <antiphon/base/error.h>
-#include <antiphon/component/connector.h>
-#include <antiphon/component/encoder.h>
-#include <antiphon/component/language_model.h>
+#include <antiphon/component/kind.h>
 #include <antiphon/component/limits.h>
-#include <antiphon/component/loss.h>
-#include <antiphon/component/model_family.h>
-#include <antiphon/component/peft.h>
 #include <antiphon/component/pretrained.h>
-#include <antiphon/component/voice_activity.h>
 #include <antiphon/plugin/registry.h>
 
 namespace antiphon {
@@ -28,17 +22,6 @@ struct BuildContext {
   config::Problems& problems;
   config::Value& resolved;
 };
-
-template <class Interface, class... Extra>
-using Factory = std::function<std::unique_ptr<Interface>(const BuildContext&, Extra...)>;
-
-using EncoderFactory = Factory<Encoder>;
-using ConnectorFactory = Factory<Connector, ConnectorShape>;
-using LanguageModelFactory = Factory<LanguageModel>;
-using LossFactory = Factory<Loss>;
-using PeftFactory = Factory<Peft>;
-using VoiceActivityFactory = Factory<VoiceActivity>;
-using ModelFamilyFactory = Factory<ModelFamily>;
 
 namespace detail {
 
@@ -80,7 +63,7 @@ void blame(const config::Table<Options>& table, const BuildContext& context, Ext
 }
 
 template <class Interface, class Component, class Options, class... Extra>
-Factory<Interface, Extra...> make_factory(const config::Table<Options>& table) {
+FactoryOf<Interface> make_factory(const config::Table<Options>& table, Kind<Extra...>) {
   return [&table](const BuildContext& context, Extra... extra) -> std::unique_ptr<Interface> {
     auto options = read_options(table, context);
     if (!options) return nullptr;
@@ -95,62 +78,32 @@ Factory<Interface, Extra...> make_factory(const config::Table<Options>& table) {
 
 }  // namespace detail
 
-// Component has a constructor (const Options&) — connectors: (const Options&, ConnectorShape). Options may have
-// `void read_pretrained(const PretrainedConfig&)`.
-template <class Component, class Options>
-void register_encoder(plugin::Registrar& registrar, std::string name, std::string doc,
-                      const config::Table<Options>& table) {
-  registrar.add("encoder", std::move(name), std::move(doc), table,
-                EncoderFactory(detail::make_factory<Encoder, Component>(table)));
-}
-template <class Component, class Options>
-void register_connector(plugin::Registrar& registrar, std::string name, std::string doc,
+// Component has a constructor (const Options&), followed by what its kind adds (connectors: ConnectorShape). Options may
+// have `void read_pretrained(const PretrainedConfig&)`.
+template <class Interface, class Component, class Options>
+void register_component(plugin::Registrar& registrar, std::string name, std::string doc,
                         const config::Table<Options>& table) {
-  registrar.add("connector", std::move(name), std::move(doc), table,
-                ConnectorFactory(detail::make_factory<Connector, Component, Options, ConnectorShape>(table)));
-}
-template <class Component, class Options>
-void register_language_model(plugin::Registrar& registrar, std::string name, std::string doc,
-                             const config::Table<Options>& table) {
-  registrar.add("language_model", std::move(name), std::move(doc), table,
-                LanguageModelFactory(detail::make_factory<LanguageModel, Component>(table)));
-}
-template <class Component, class Options>
-void register_loss(plugin::Registrar& registrar, std::string name, std::string doc,
-                   const config::Table<Options>& table) {
-  registrar.add("loss", std::move(name), std::move(doc), table,
-                LossFactory(detail::make_factory<Loss, Component>(table)));
-}
-template <class Component, class Options>
-void register_peft(plugin::Registrar& registrar, std::string name, std::string doc,
-                   const config::Table<Options>& table) {
-  registrar.add("peft", std::move(name), std::move(doc), table,
-                PeftFactory(detail::make_factory<Peft, Component>(table)));
+  registrar.add(KindOf<Interface>::name, std::move(name), std::move(doc), table,
+                detail::make_factory<Interface, Component>(table, KindOf<Interface>()));
 }
 
-template <class Component, class Options>
-void register_voice_activity(plugin::Registrar& registrar, std::string name, std::string doc,
-                             const config::Table<Options>& table) {
-  registrar.add("voice_activity", std::move(name), std::move(doc), table,
-                VoiceActivityFactory(detail::make_factory<VoiceActivity, Component>(table)));
-}
-
-// A family has a default constructor and no options.
-template <class Component>
-void register_model_family(plugin::Registrar& registrar, std::string name, std::string doc) {
+// One without options, made by its default constructor.
+template <class Interface, class Component>
+void register_component(plugin::Registrar& registrar, std::string name, std::string doc) {
   struct None {};
-  static const auto* table = new config::Table<None>("model_family");
-  registrar.add("model_family", std::move(name), std::move(doc), *table,
-                ModelFamilyFactory([](const BuildContext&) { return std::make_unique<Component>(); }));
+  static const auto* table = new config::Table<None>(KindOf<Interface>::name);
+  const FactoryOf<Interface> factory = [](const BuildContext&) { return std::make_unique<Component>(); };
+  registrar.add(KindOf<Interface>::name, std::move(name), std::move(doc), *table, factory);
 }
 
-// Builds component `name` of `kind`; loads its plugin where needed. nullptr where context.problems got errors.
+// Builds the component `name` of the interface's kind; loads its plugin if it is not yet. nullptr if context.problems
+// got errors.
 template <class Interface, class... Extra>
-std::unique_ptr<Interface> create(const std::string& kind, const std::string& name, const BuildContext& context,
-                                  Extra... extra) {
-  const auto& entry = plugin::Registry::instance().find(kind, name);
-  const auto* factory = std::any_cast<Factory<Interface, Extra...>>(&entry.factory);
-  if (!factory) fail(ErrorKind::internal, "factory of " + kind + " '" + name + "' has another type");
+std::unique_ptr<Interface> create(const std::string& name, const BuildContext& context, Extra... extra) {
+  const auto& entry = plugin::Registry::instance().find(KindOf<Interface>::name, name);
+  const auto* factory = std::any_cast<FactoryOf<Interface>>(&entry.factory);
+  if (!factory)
+    fail(ErrorKind::internal, std::string("factory of ") + KindOf<Interface>::name + " '" + name + "' has another type");
   return (*factory)(context, extra...);
 }
 

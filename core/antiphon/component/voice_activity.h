@@ -1,5 +1,6 @@
 // A voice activity detector says how likely it is that somebody speaks. Sessions end turns by it.
 #pragma once
+#include <antiphon/component/kind.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
 
@@ -7,7 +8,7 @@ namespace antiphon {
 
 class VoiceActivity {
  public:
-  virtual ~VoiceActivity();
+  virtual ~VoiceActivity() = default;
   virtual int64_t sample_rate() const = 0;       // Hz
   virtual int64_t window() const = 0;            // samples that one probability is about
   virtual int64_t context() const { return 0; }  // samples before a window that it sees too; zeros before the first
@@ -16,6 +17,11 @@ class VoiceActivity {
   virtual at::Tensor forward(const at::Tensor& x, at::Tensor& state) = 0;
   virtual Module& module() = 0;
   virtual NameMap name_map() const = 0;
+};
+
+template <>
+struct KindOf<VoiceActivity> : Kind<> {
+  static constexpr const char* name = "voice_activity";
 };
 
 }  // namespace antiphon

@@ -30,7 +30,7 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
   config::Problems problems;
   auto model = std::make_unique<MultimodalLm>();
   auto& llm = spec.llm;
-  model->llm_ = build_slot<LanguageModel>("language_model", llm.plugin, {llm.weights, llm.part}, llm.options,
+  model->llm_ = build_slot<LanguageModel>(llm.plugin, {llm.weights, llm.part}, llm.options,
                                           "model.llm", problems);
   if (model->llm_) model->llm_->module().set_requires_grad(llm.trainable);
   const int64_t hidden_size = model->llm_ ? model->llm_->hidden_size() : 0;
@@ -43,7 +43,7 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
   for (size_t i = 0; i < llm.peft.size(); ++i) {
     auto& slot = llm.peft[i];
     if (auto peft =
-            build_slot<Peft>("peft", slot.plugin, {}, slot.options, fmt::format("model.llm.peft.{}", i), problems))
+            build_slot<Peft>(slot.plugin, {}, slot.options, fmt::format("model.llm.peft.{}", i), problems))
       model->pefts_.push_back(std::move(peft));
   }
   model->spec_ = spec;

@@ -2,6 +2,7 @@
 #pragma once
 #include <optional>
 
+#include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
 #include <antiphon/model/model_spec.h>
 #include <antiphon/model/origin.h>
@@ -49,19 +50,18 @@ std::vector<ComponentSpec> read_encoders(const config::Value& value, const std::
 // On the meta device. `options` receives the options in force. nullptr if `problems` got errors that leave nothing to
 // build.
 template <class Interface, class... Extra>
-std::unique_ptr<Interface> build_slot(const std::string& kind, const std::string& plugin, const Source& source,
-                                      config::Value& options, const std::string& section, config::Problems& problems,
-                                      Extra... extra) {
-  const auto known = check_keys(kind, plugin, options, section, problems);
+std::unique_ptr<Interface> build_slot(const std::string& plugin, const Source& source, config::Value& options,
+                                      const std::string& section, config::Problems& problems, Extra... extra) {
+  const auto known = check_keys(KindOf<Interface>::name, plugin, options, section, problems);
   if (!known) return nullptr;
   return in_slot(options.where, section, problems, [&]() -> std::unique_ptr<Interface> {
     const auto origin = origin_of(plugin, source.weights, source.part, section);
     auto pretrained = pretrained_for(origin.weights, origin.part);
-    if (kind == "language_model")
+    if constexpr (std::is_same_v<Interface, LanguageModel>)
       untie_by_content(pretrained, origin.weights, whole_names(origin.weights, origin.part));
     config::Value resolved = *known;
     const BuildContext context{*known, section, pretrained, problems, resolved};
-    auto component = create<Interface>(kind, plugin, context, extra...);
+    auto component = create<Interface>(plugin, context, extra...);
     options = std::move(resolved);
     return component;
   });

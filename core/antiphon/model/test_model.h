@@ -5,6 +5,9 @@
 #pragma once
 #include <ATen/ATen.h>
 
+#include <antiphon/component/connector.h>
+#include <antiphon/component/encoder.h>
+#include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/backbone/decoder_lm.h>
@@ -161,11 +164,11 @@ inline void register_test_components() {
                                                 .field("lie", &ConnectorOptions::lie, "rows too few")
                                                 .field("lie_rows", &ConnectorOptions::lie_rows, "by grid"));
     plugin::Registrar registrar(plugin::Entry{});
-    register_language_model<TestLm>(registrar, "test_lm", "", *lm);
-    register_encoder<TestPixels>(registrar, "test_pixels", "", *encoder);
-    register_encoder<TestLevels>(registrar, "test_levels", "", *encoder);
-    register_encoder<TestChunks>(registrar, "test_chunks", "", *encoder);
-    register_connector<TestLinear>(registrar, "test_linear", "", *connector);
+    register_component<LanguageModel, TestLm>(registrar, "test_lm", "", *lm);
+    register_component<Encoder, TestPixels>(registrar, "test_pixels", "", *encoder);
+    register_component<Encoder, TestLevels>(registrar, "test_levels", "", *encoder);
+    register_component<Encoder, TestChunks>(registrar, "test_chunks", "", *encoder);
+    register_component<Connector, TestLinear>(registrar, "test_linear", "", *connector);
     plugin::Registry::instance().add(registrar.entries());
     return true;
   }();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/strings.h>
+#include <antiphon/component/model_family.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/loader.h>
 #include <antiphon/weights/load.h>
@@ -24,7 +25,7 @@ std::unique_ptr<ModelFamily> family_of(const std::string& type) {
   const PretrainedConfig none;
   const config::Value options = config::Value::Table{};
   config::Value resolved = options;
-  return create<ModelFamily>("model_family", type, {options, "model", none, problems, resolved});
+  return create<ModelFamily>(type, {options, "model", none, problems, resolved});
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ struct antiphon_plugin_manifest_t {
 };
 }
 
-// ANTIPHON_PLUGIN(name, "0.1.0") { antiphon::register_encoder<…>(registrar, …); }
+// ANTIPHON_PLUGIN(name, "0.1.0") { antiphon::register_component<Encoder, …>(registrar, …); }
 // exports the two symbols of a plugin: its manifest and its entry function. Once in each plugin.
 #define ANTIPHON_PLUGIN(plugin_name, plugin_version)                                                          \
   static void antiphon_plugin_register_(antiphon::plugin::Registrar& registrar);                              \

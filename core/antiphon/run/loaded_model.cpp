@@ -9,7 +9,6 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/checkpoint/restore.h>
-#include <antiphon/component/register.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/engine/generation_config.h>
 #include <antiphon/run/composition.h>
@@ -41,7 +40,7 @@ std::unique_ptr<model::MultimodalLm> loaded(RunConfig& config, at::Device device
 
 std::unique_ptr<Loss> built_loss(RunConfig& config) {
   config::Problems problems;
-  auto loss = model::build_slot<Loss>("loss", config.loss.plugin, {}, config.loss.options, "loss", problems);
+  auto loss = model::build_slot<Loss>(config.loss.plugin, {}, config.loss.options, "loss", problems);
   problems.throw_if_any();
   return loss;
 }

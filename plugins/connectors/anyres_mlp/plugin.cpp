@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <antiphon/component/connector.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/nn/linear/linear.h>
@@ -108,6 +109,6 @@ class AnyresMlp : public Connector, private Module {
 
 ANTIPHON_PLUGIN(anyres_mlp, "0.1.0") {
   using namespace antiphon::anyres_mlp;
-  antiphon::register_connector<AnyresMlp>(registrar, "anyres_mlp",
+  antiphon::register_component<antiphon::Connector, AnyresMlp>(registrar, "anyres_mlp",
                                           "MLP for pictures in tiles, with newlines (LLaVA-NeXT)", anyres_mlp_table());
 }

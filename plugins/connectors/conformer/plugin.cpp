@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <antiphon/component/connector.h>
 #include <antiphon/component/register.h>
 #include <antiphon/component/training_pass.h>
 #include <antiphon/nn/blocks/conformer.h>
@@ -119,6 +120,6 @@ class ConformerConnector : public Connector, private Module {
 
 ANTIPHON_PLUGIN(conformer, "0.1.0") {
   using namespace antiphon::conformer;
-  antiphon::register_connector<ConformerConnector>(registrar, "conformer", "Conformer blocks (SALM's fc adapter)",
+  antiphon::register_component<antiphon::Connector, ConformerConnector>(registrar, "conformer", "Conformer blocks (SALM's fc adapter)",
                                                    conformer_table());
 }

@@ -3,6 +3,7 @@
 // and MLP. Odd grids are filled with zeros.
 #include <ATen/ATen.h>
 
+#include <antiphon/component/connector.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/nn/linear/linear.h>
@@ -77,6 +78,6 @@ class DownsampleMlp : public Connector, private Module {
 
 ANTIPHON_PLUGIN(downsample_mlp, "0.1.0") {
   using namespace antiphon::downsample_mlp;
-  antiphon::register_connector<DownsampleMlp>(
+  antiphon::register_component<antiphon::Connector, DownsampleMlp>(
       registrar, "downsample_mlp", "2 x 2 or 3 x 3 patches become one vector (VILA)", downsample_mlp_table());
 }

@@ -1,6 +1,7 @@
 // Joins neighbouring frames and projects them: fewer, wider tokens for speech (Ma et al. 2024, SLAM-ASR).
 #include <ATen/ATen.h>
 
+#include <antiphon/component/connector.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/nn/blocks/mlp.h>
@@ -53,6 +54,6 @@ class FrameStack : public Connector {
 
 ANTIPHON_PLUGIN(frame_stack, "0.1.0") {
   using namespace antiphon::frame_stack;
-  antiphon::register_connector<FrameStack>(registrar, "frame_stack", "joins neighbouring frames and projects them",
+  antiphon::register_component<antiphon::Connector, FrameStack>(registrar, "frame_stack", "joins neighbouring frames and projects them",
                                            frame_stack_table());
 }

@@ -1,6 +1,7 @@
 // One linear layer from the encoder's width to the language model's.
 #include <ATen/ATen.h>
 
+#include <antiphon/component/connector.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/plugin/manifest.h>
@@ -40,5 +41,5 @@ class LinearConnector : public Connector {
 
 ANTIPHON_PLUGIN(linear, "0.1.0") {
   using namespace antiphon::linear;
-  antiphon::register_connector<LinearConnector>(registrar, "linear", "one linear layer", linear_table());
+  antiphon::register_component<antiphon::Connector, LinearConnector>(registrar, "linear", "one linear layer", linear_table());
 }

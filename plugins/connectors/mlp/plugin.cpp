@@ -1,6 +1,7 @@
 // The projector of LLaVA-1.5 (Liu et al. 2023, "mlp2x_gelu" at depth 2), with an optional norm and pooling before it.
 #include <ATen/ATen.h>
 
+#include <antiphon/component/connector.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/nn/blocks/mlp.h>
@@ -75,6 +76,6 @@ class MlpConnector : public Connector, private Module {
 
 ANTIPHON_PLUGIN(mlp, "0.1.0") {
   using namespace antiphon::mlp;
-  antiphon::register_connector<MlpConnector>(registrar, "mlp", "linear layers with an activation between them",
+  antiphon::register_component<antiphon::Connector, MlpConnector>(registrar, "mlp", "linear layers with an activation between them",
                                              mlp_table());
 }

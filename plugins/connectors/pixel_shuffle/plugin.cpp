@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 
+#include <antiphon/component/connector.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/nn/blocks/mlp.h>
@@ -73,6 +74,6 @@ class PixelShuffle : public Connector, private Module {
 
 ANTIPHON_PLUGIN(pixel_shuffle, "0.1.0") {
   using namespace antiphon::pixel_shuffle;
-  antiphon::register_connector<PixelShuffle>(registrar, "pixel_shuffle", "squares of patches become one vector",
+  antiphon::register_component<antiphon::Connector, PixelShuffle>(registrar, "pixel_shuffle", "squares of patches become one vector",
                                              pixel_shuffle_table());
 }

@@ -1,4 +1,5 @@
 // The vision half of CLIP (Radford et al. 2021; transformers: models/clip/modeling_clip.py).
+#include <antiphon/component/encoder.h>
 #include <antiphon/component/register.h>
 #include <antiphon/media/image/image_processor.h>
 #include <antiphon/backbone/vit_pretrained.h>
@@ -60,5 +61,5 @@ NameMap Clip::name_map() const {
 
 ANTIPHON_PLUGIN(clip, "0.1.0") {
   using namespace antiphon::clip;
-  antiphon::register_encoder<Clip>(registrar, "clip", "the vision half of CLIP", clip_table());
+  antiphon::register_component<antiphon::Encoder, Clip>(registrar, "clip", "the vision half of CLIP", clip_table());
 }

@@ -1,4 +1,5 @@
 // DINOv2 vision transformers (Oquab et al. 2023; transformers: models/dinov2/modeling_dinov2.py).
+#include <antiphon/component/encoder.h>
 #include <antiphon/component/register.h>
 #include <antiphon/media/image/image_processor.h>
 #include <antiphon/backbone/vit_pretrained.h>
@@ -78,5 +79,5 @@ NameMap Dinov2::name_map() const {
 
 ANTIPHON_PLUGIN(dinov2, "0.1.0") {
   using namespace antiphon::dinov2;
-  antiphon::register_encoder<Dinov2>(registrar, "dinov2", "DINOv2 vision transformers (S, B, L)", dinov2_table());
+  antiphon::register_component<antiphon::Encoder, Dinov2>(registrar, "dinov2", "DINOv2 vision transformers (S, B, L)", dinov2_table());
 }

@@ -4,6 +4,6 @@
 
 ANTIPHON_PLUGIN(fastconformer, "0.1.0") {
   using namespace antiphon::fastconformer;
-  antiphon::register_encoder<FastConformer>(registrar, "fastconformer",
+  antiphon::register_component<antiphon::Encoder, FastConformer>(registrar, "fastconformer",
                                             "FastConformer speech encoders (Parakeet)", fastconformer_table());
 }

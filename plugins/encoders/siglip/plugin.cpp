@@ -1,4 +1,5 @@
 // The vision half of SigLIP (Zhai et al. 2023; transformers: models/siglip/modeling_siglip.py).
+#include <antiphon/component/encoder.h>
 #include <antiphon/component/register.h>
 #include <antiphon/media/image/image_processor.h>
 #include <antiphon/backbone/vit_pretrained.h>
@@ -59,5 +60,5 @@ NameMap Siglip::name_map() const {
 
 ANTIPHON_PLUGIN(siglip, "0.1.0") {
   using namespace antiphon::siglip;
-  antiphon::register_encoder<Siglip>(registrar, "siglip", "the vision half of SigLIP", siglip_table());
+  antiphon::register_component<antiphon::Encoder, Siglip>(registrar, "siglip", "the vision half of SigLIP", siglip_table());
 }

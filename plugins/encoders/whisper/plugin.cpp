@@ -4,6 +4,6 @@
 
 ANTIPHON_PLUGIN(whisper, "0.1.0") {
   using namespace antiphon::whisper;
-  antiphon::register_encoder<Whisper>(registrar, "whisper", "Whisper's speech encoder with its log-mel",
+  antiphon::register_component<antiphon::Encoder, Whisper>(registrar, "whisper", "Whisper's speech encoder with its log-mel",
                                       whisper_table());
 }

@@ -1,4 +1,5 @@
 // LLaVA-1.5 (Liu et al. 2023; transformers: models/llava) and LLaVA-NeXT (models/llava_next) as compositions.
+#include <antiphon/component/model_family.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/plugin/manifest.h>
@@ -129,6 +130,6 @@ class LlavaNext : public ModelFamily {
 
 ANTIPHON_PLUGIN(llava, "0.1.0") {
   using namespace antiphon::llava;
-  antiphon::register_model_family<Llava>(registrar, "llava", "LLaVA-1.5 directories");
-  antiphon::register_model_family<LlavaNext>(registrar, "llava_next", "LLaVA-NeXT directories (pictures in tiles)");
+  antiphon::register_component<antiphon::ModelFamily, Llava>(registrar, "llava", "LLaVA-1.5 directories");
+  antiphon::register_component<antiphon::ModelFamily, LlavaNext>(registrar, "llava_next", "LLaVA-NeXT directories (pictures in tiles)");
 }

@@ -1,5 +1,6 @@
 // Qwen2-Audio (Chu et al. 2024; transformers: models/qwen2_audio) as a composition: a Whisper-like encoder that sees
 // the clip's own length and halves its vectors, one linear layer, Qwen2.
+#include <antiphon/component/model_family.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
@@ -51,5 +52,5 @@ class Qwen2Audio : public ModelFamily {
 
 ANTIPHON_PLUGIN(qwen2_audio, "0.1.0") {
   using namespace antiphon::qwen2_audio;
-  antiphon::register_model_family<Qwen2Audio>(registrar, "qwen2_audio", "Qwen2-Audio directories");
+  antiphon::register_component<antiphon::ModelFamily, Qwen2Audio>(registrar, "qwen2_audio", "Qwen2-Audio directories");
 }

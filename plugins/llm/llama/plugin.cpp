@@ -1,4 +1,5 @@
 // Llama and its relatives (Touvron et al. 2023; transformers: models/llama): options for nn/decoder.
+#include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
 #include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/plugin/manifest.h>
@@ -44,5 +45,5 @@ class Llama : public backbone::DecoderLm {
 
 ANTIPHON_PLUGIN(llama, "0.1.0") {
   using namespace antiphon::llama;
-  antiphon::register_language_model<Llama>(registrar, "llama", "Llama 2, 3.x and SmolLM decoders", llama_table());
+  antiphon::register_component<antiphon::LanguageModel, Llama>(registrar, "llama", "Llama 2, 3.x and SmolLM decoders", llama_table());
 }

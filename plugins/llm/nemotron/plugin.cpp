@@ -2,6 +2,7 @@
 // without a gate, rotary embedding on a part of each head.
 #include <fmt/format.h>
 
+#include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
 #include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/plugin/manifest.h>
@@ -63,6 +64,6 @@ class Nemotron : public backbone::DecoderLm {
 
 ANTIPHON_PLUGIN(nemotron, "0.1.0") {
   using namespace antiphon::nemotron;
-  antiphon::register_language_model<Nemotron>(registrar, "nemotron", "Nemotron-4 and Minitron decoders",
+  antiphon::register_component<antiphon::LanguageModel, Nemotron>(registrar, "nemotron", "Nemotron-4 and Minitron decoders",
                                               nemotron_table());
 }

@@ -1,4 +1,5 @@
 // Qwen2 and Qwen2.5 (Yang et al. 2024; transformers: models/qwen2): biases in q, k and v, and a sliding window.
+#include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
 #include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/plugin/manifest.h>
@@ -73,5 +74,5 @@ class Qwen2 : public backbone::DecoderLm {
 
 ANTIPHON_PLUGIN(qwen2, "0.1.0") {
   using namespace antiphon::qwen2;
-  antiphon::register_language_model<Qwen2>(registrar, "qwen2", "Qwen2 and Qwen2.5 decoders", qwen2_table());
+  antiphon::register_component<antiphon::LanguageModel, Qwen2>(registrar, "qwen2", "Qwen2 and Qwen2.5 decoders", qwen2_table());
 }

@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <antiphon/component/loss.h>
 #include <antiphon/component/register.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/ops.h>
@@ -102,6 +103,6 @@ class CrossEntropy : public Loss {
 
 ANTIPHON_PLUGIN(cross_entropy, "0.1.0") {
   using namespace antiphon::cross_entropy;
-  antiphon::register_loss<CrossEntropy>(registrar, "cross_entropy",
+  antiphon::register_component<antiphon::Loss, CrossEntropy>(registrar, "cross_entropy",
                                         "cross entropy over supervised positions, in chunks", cross_entropy_table());
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/strings.h>
+#include <antiphon/component/peft.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/plugin/manifest.h>
@@ -133,5 +134,5 @@ class Lora : public Peft, private Module {
 
 ANTIPHON_PLUGIN(lora, "0.1.0") {
   using namespace antiphon::lora;
-  antiphon::register_peft<Lora>(registrar, "lora", "low-rank adapters on linear sites", lora_table());
+  antiphon::register_component<antiphon::Peft, Lora>(registrar, "lora", "low-rank adapters on linear sites", lora_table());
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include <ATen/ATen.h>
 
+#include <antiphon/component/encoder.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/plugin/manifest.h>
@@ -87,5 +88,5 @@ class RowEncoder : public Encoder, private Module {
 #define ANTIPHON_FIXTURE(name)                                                                           \
   ANTIPHON_PLUGIN(name, "0.1.0") {                                                                       \
     using namespace antiphon::fixture;                                                                   \
-    antiphon::register_encoder<RowEncoder<Fault::name>>(registrar, #name, "a fixture", options_table()); \
+    antiphon::register_component<antiphon::Encoder, RowEncoder<Fault::name>>(registrar, #name, "a fixture", options_table()); \
   }

@@ -1,11 +1,4 @@
-// The destructors stand here, so that type information of the interfaces lives in the core alone.
 #include <antiphon/component/connector.h>
-#include <antiphon/component/encoder.h>
-#include <antiphon/component/language_model.h>
-#include <antiphon/component/loss.h>
-#include <antiphon/component/model_family.h>
-#include <antiphon/component/peft.h>
-#include <antiphon/component/voice_activity.h>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -15,23 +8,6 @@
 #include <map>
 
 namespace antiphon {
-
-Encoder::~Encoder() = default;
-Connector::~Connector() = default;
-LanguageModel::~LanguageModel() = default;
-Loss::~Loss() = default;
-LinearAdapter::~LinearAdapter() = default;
-Peft::~Peft() = default;
-ModelFamily::~ModelFamily() = default;
-VoiceActivity::~VoiceActivity() = default;
-
-at::Tensor LanguageModel::logits(const at::Tensor& hidden_nd) {
-  return at::linear(hidden_nd, head_weight().to(hidden_nd.scalar_type()));
-}
-
-Quantization LanguageModel::quantize(const std::string& format) {
-  fail(ErrorKind::config, "this language model cannot keep its weights as " + format, "leave generate.weights out");
-}
 
 at::Tensor Connector::arrange(const at::Tensor& features, const TokenGrid&) const { return features; }
 
