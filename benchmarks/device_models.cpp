@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <antiphon/component/loss.h>
 #include <antiphon/data/prepare.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/engine/generator.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/token_scores.h>
 #include <antiphon/train/optimizer.h>
 
 #include "device_bench.h"
@@ -45,15 +45,6 @@ std::unique_ptr<model::MultimodalLm> model_on(const Bench& bench, const std::vec
   return model;
 }
 
-std::unique_ptr<Loss> cross_entropy() {
-  config::Problems problems;
-  config::Value options = config::Value::Table{};
-  config::apply_set(options, "chunk=1024");
-  auto loss = model::build_slot<Loss>("cross_entropy", {}, options, "loss", problems);
-  problems.throw_if_any();
-  return loss;
-}
-
 model::Batch batch_of(model::MultimodalLm& model, int64_t samples, int64_t tokens) {
   std::vector<data::Prepared> all;
   for (int64_t i = 0; i < samples; ++i) all.push_back(random_sample(model, tokens));
@@ -75,7 +66,6 @@ void device_train(const Bench& bench, bool full) {
   int64_t in_fp8 = 0;
   if (flags.fp8)
     for (const auto& site : model->llm().module().sites()) in_fp8 += site.linear->use_float8();
-  const auto loss = cross_entropy();
   train::TrainOptions options;
   options.optimizer.lr = 1e-5;
   train::Optimizer optimizer(model->trainable_parameters(), options);
@@ -84,11 +74,10 @@ void device_train(const Bench& bench, bool full) {
   std::vector<double> losses;
   const auto step = [&] {
     const auto hidden = model->forward(batch).index_select(0, supervised);
-    const auto output =
-        loss->forward({hidden, model->llm().head_weight(), labels, static_cast<double>(batch.supervised())});
-    torch::autograd::backward({output.loss}, {});
+    const auto loss = -nn::token_scores(hidden, model->llm().head_weight(), labels, {1024, true}).mean();
+    torch::autograd::backward({loss}, {});
     optimizer.step(1.0);
-    losses.push_back(output.loss.item<double>());
+    losses.push_back(loss.item<double>());
   };
   const double peak = bench.peak_mib(step);
   const auto walls = bench.walls(step);

@@ -2,8 +2,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <antiphon/component/loss.h>
 #include <antiphon/model/slot.h>
+#include <antiphon/nn/token_scores.h>
 #include <antiphon/train/optimizer.h>
 
 #include <numeric>
@@ -17,14 +17,6 @@ namespace {
 constexpr const char* kTrainAll = "model.llm.trainable=true";
 constexpr int64_t kPictureAt = 4;  // where the picture of a sample stands
 
-std::unique_ptr<Loss> cross_entropy() {
-  config::Problems problems;
-  config::Value options = config::Value::Table{};
-  auto loss = model::build_slot<Loss>("cross_entropy", {}, options, "loss", problems);
-  problems.throw_if_any();
-  return loss;
-}
-
 train::TrainOptions options() {
   train::TrainOptions options;
   options.optimizer.lr = 1e-4;
@@ -34,17 +26,16 @@ train::TrainOptions options() {
 class Steps {
  public:
   explicit Steps(model::MultimodalLm& model)
-      : model_(model), loss_(cross_entropy()), optimizer_(model.trainable_parameters(), options()) {}
+      : model_(model), optimizer_(model.trainable_parameters(), options()) {}
 
   // The batch is copied, so that its media are encoded anew in each step.
   void operator()(model::Batch batch) {
     model_.encode(batch);
     const auto hidden = model_.forward(batch).index_select(0, batch.supervised_n);
-    const auto output =
-        loss_->forward({hidden, model_.llm().head_weight(), batch.labels_n, static_cast<double>(batch.supervised())});
-    torch::autograd::backward({output.loss}, {});
+    const auto loss = -nn::token_scores(hidden, model_.llm().head_weight(), batch.labels_n, {.even_gradient = true}).mean();
+    torch::autograd::backward({loss}, {});
     optimizer_.step(1.0);
-    losses_.push_back(output.loss.item<double>());
+    losses_.push_back(loss.item<double>());
   }
 
   nlohmann::json facts() const {
@@ -55,7 +46,6 @@ class Steps {
 
  private:
   model::MultimodalLm& model_;
-  std::unique_ptr<Loss> loss_;
   train::Optimizer optimizer_;
   std::vector<double> losses_;
 };

@@ -45,7 +45,7 @@ Resolve resolver(const Subject& subject, Extra... extra) {
   };
 }
 
-// Each kind's file registers its checks: const KindChecks registered{KindOf<Loss>::name, check_loss};
+// Each kind's file registers its checks: const KindChecks registered{KindOf<Objective>::name, check_objective};
 using CheckKind = void (*)(Report&, const Subject&);
 struct KindChecks {
   KindChecks(const char* kind, CheckKind check);

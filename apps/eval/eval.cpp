@@ -158,7 +158,7 @@ int64_t count_short(const std::vector<Condition>& conditions, int64_t max_tokens
 nlohmann::json evaluate(const std::string& name, run::LoadedModel& loaded, std::ofstream& predictions) {
   auto set = load_set(loaded.config.data.eval.at(name), loaded);
   const auto variants = conditions_of(set.samples, loaded.config.eval);
-  const eval::Evaluator evaluator{*loaded.model, *loaded.loss,       loaded.preparer,       loaded.tokenizer(),
+  const eval::Evaluator evaluator{*loaded.model, loaded.preparer, loaded.tokenizer(),
                                    loaded.cache,  loaded.config.eval, loaded.config.generate};
   std::vector<Condition> conditions;
   size_t done = 0;

@@ -59,7 +59,7 @@ json parts_of(const json& config) {
       add(parts, name + " encoder", member(stream, "encoder"));
       add(parts, name + " connector", member(stream, "connector"));
     }
-  add(parts, "loss", member(config, "loss"));
+  add(parts, "objective", member(config, config.contains("objective") ? "objective" : "loss"));
   add(parts, "optimizer", member(member(config, "train"), "optimizer"), "name");
   return parts;
 }

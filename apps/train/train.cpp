@@ -8,6 +8,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/run/export_parts.h>
+#include <antiphon/run/objective.h>
 #include <antiphon/run/precision.h>
 #include <antiphon/train/trainer.h>
 #include <common/command.h>
@@ -52,8 +53,9 @@ int run(const TrainFlags& flags) {
                         config.data.train.sources.size(), config.train.tokens_per_batch));
   for (const auto& [name, stream] : loaded.model->streams())
     log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
+  const auto objective = run::build_objective(config.objective);
   run::use_linear_format(*loaded.model, config.precision.linear);
-  train::Trainer trainer(*loaded.model, *loaded.loss, loader, loaded.cache, folder, config.train);
+  train::Trainer trainer(*loaded.model, *objective, loader, loaded.cache, folder, config.train);
   const int64_t step = flags.resume ? trainer.resume() : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
   folder.remove_leftovers();

@@ -7,7 +7,7 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/model/part_slot.h>
-#include <antiphon/model/slot.h>
+#include <antiphon/run/objective.h>
 #include <common/command.h>
 #include <antiphon/run/voice_activity.h>
 #include <antiphon/run/memory.h>
@@ -74,17 +74,11 @@ void warn_missing(const std::string& file, const std::string& path, const std::s
                             : fmt::format("`antiphon train {}` makes it", shown(recipe)));
 }
 
-void check_loss(run::RunConfig& config) {
-  config::Problems problems;
-  model::build_slot<Loss>(config.loss.plugin, {}, config.loss.options, "loss", problems);
-  problems.throw_if_any();
-}
-
 void validate(const std::string& file, const ValidateFlags& flags) {
   auto config = run::read_config(file, flags.sets);
   auto model = model::MultimodalLm::build(config.model);
   config.model = model->spec();
-  check_loss(config);
+  run::build_objective(config.objective);
   run::build_voice_activity(config.session.vad);
   if (flags.resolved) {
     fmt::print("{}", config::to_toml(run::run_table().dump(&config)));

@@ -226,10 +226,17 @@ class Wrong(Case):
         err = self.validate(PLUGIN, TINY.replace('"llama"', '"lama"'))
         self.assertIn("a.toml:1:8: [model.llm] there is no language_model 'lama'; did you mean 'llama'?", err)
         self.assertIn("ANTIPHON_PLUGIN_PATH", err)
-        self.assertIn("'cross_entropi'", self.validate(PLUGIN, TINY + '[loss]\nplugin = "cross_entropi"\n'))
+        self.assertIn("'stf'", self.validate(PLUGIN, TINY + '[objective]\nplugin = "stf"\n'))
 
-    def test_options_of_the_loss(self):
-        self.assertIn("a.toml:11:1: 'chunk' in [loss]", self.validate(CONFIG, TINY + "[loss]\nchunk = 0\n"))
+    def test_the_loss_table_of_before(self):
+        """What [loss] said before there was [objective] means the same; anything else there is refused."""
+        name = self.write(TINY + '[loss]\nplugin = "cross_entropy"\nchunk = 9\n')
+        code, out, err = run("validate", name, "--resolved", cwd=self.folder)
+        self.assertEqual(code, 0, err)
+        resolved = tomllib.loads(out)
+        self.assertEqual((resolved["train"]["logits_chunk"], resolved["objective"]["plugin"]), (9, "sft"))
+        self.assertIn("'loss'", self.validate(CONFIG, TINY + '[loss]\nplugin = "focal"\n'))
+        self.assertIn("'loss'", self.validate(CONFIG, TINY + "[loss]\nchunks = 9\n"))
 
     def test_lora_targets(self):
         err = self.validate(CONFIG, TINY + '[[model.llm.peft]]\nplugin = "lora"\ntargets = ["q_prj"]\n')
@@ -256,10 +263,10 @@ class Wrong(Case):
         for assignment, words in [("train.steps", "there is no '='"), ("train.steps=x", "--set train.steps: 'steps' in [train] must be an integer, got string \"x\""),
                                   ("train.stpes=1", "did you mean 'steps'?"), ("model.llm.hidden_size.x=1", "hidden_size"), ("train.steps=[1,", "--set train.steps")]:
             self.assertIn(words, self.refused(CONFIG, "validate", name, "--set", assignment))
-        code, out, _ = run("validate", name, "--set", "train.steps=7", "--set", "loss.chunk=9", "--resolved", cwd=self.folder)
+        code, out, _ = run("validate", name, "--set", "train.steps=7", "--set", "train.logits_chunk=9", "--resolved", cwd=self.folder)
         self.assertEqual(code, 0)
         resolved = tomllib.loads(out)
-        self.assertEqual((resolved["train"]["steps"], resolved["loss"]["chunk"]), (7, 9))
+        self.assertEqual((resolved["train"]["steps"], resolved["train"]["logits_chunk"]), (7, 9))
 
     def test_foreign_weights(self):
         (self.folder / "w").mkdir()
@@ -292,7 +299,7 @@ class Look(Case):
         code, out, err = run("inspect", "--json")
         plugins = json.loads(out)
         self.assertEqual(code, 0)
-        self.assertGreaterEqual({p["name"] for p in plugins}, {"llama", "dinov2", "whisper", "mlp", "linear", "frame_stack", "lora", "cross_entropy"})
+        self.assertGreaterEqual({p["name"] for p in plugins}, {"llama", "dinov2", "whisper", "mlp", "linear", "frame_stack", "lora", "sft"})
         for plugin in plugins:
             components = json.loads(run("inspect", plugin["name"], "--json")[1])
             self.assertGreaterEqual([f"{c['kind']}:{c['name']}" for c in components], plugin["provides"])
@@ -307,7 +314,7 @@ class Look(Case):
         self.assertRegex(out, r'(?m)^  rank = 8 +rank of the update \(integer, 1 to 4096\)$')
         self.assertRegex(out, r'(?m)^  targets = \["q_proj","v_proj"\] ')
         code, out, _ = run("inspect", "config")
-        for words in ["[model.streams.NAME.connector]", "[[data.train.sources]]", "trainable = true", 'plugin = "cross_entropy"']:
+        for words in ["[model.streams.NAME.connector]", "[[data.train.sources]]", "trainable = true", 'plugin = "sft"']:
             self.assertIn(words, out)
 
     def test_inspect_unknown(self):

@@ -105,7 +105,7 @@ class Trained(Case):
         self.assertEqual({s["id"] for s in data["gallery"]["samples"]}, {r["id"] for r in held})
         self.assertTrue(all("asset" in m for s in data["gallery"]["samples"] for m in s["media"]))
         self.assertEqual(data["runs"][0]["steps"], 3)
-        self.assertEqual([p["plugin"] for p in data["runs"][0]["parts"]], ["llama", "lora", "whisper", "frame_stack", "dinov2", "mlp", "cross_entropy", "adamw"])
+        self.assertEqual([p["plugin"] for p in data["runs"][0]["parts"]], ["llama", "lora", "whisper", "frame_stack", "dinov2", "mlp", "sft", "adamw"])
 
 
 if __name__ == "__main__":

@@ -10,11 +10,14 @@
 #include <iostream>
 
 #include <antiphon/base/log.h>
+#include <antiphon/component/objective.h>
 #include <antiphon/component/register.h>
+#include <antiphon/component/voice_activity.h>
 #include <antiphon/component/training_pass.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/media/decode.h>
+#include <antiphon/nn/token_scores.h>
 #include <antiphon/weights/load.h>
 
 namespace antiphon::probe {
@@ -181,17 +184,22 @@ json run_tiles(const json& request) {
   return {{"tiles", answers}};
 }
 
+// sft over the log-probabilities of tokens: the loss, and its gradients with and without knowing that they are even.
 json run_loss(const json& request) {
-  const auto loss = build<Loss>(request);
+  const auto objective = build<Objective>(request);
   const auto file = inputs_of(request);
   auto leaf = [&](const char* name) { return file.tensor(name).to(dtype_of(request)).clone().set_requires_grad(true); };
-  const LossInput input{leaf("hidden"), leaf("head"), file.tensor("labels"), request.at("normalizer").get<double>()};
-  const auto out = loss->forward(input);
-  torch::autograd::backward({out.loss}, {});
-  write_outputs(request, {{"loss", out.loss},
-                          {"token_loss", out.token_loss_n},
-                          {"grad_hidden", input.hidden_nd.grad()},
-                          {"grad_head", input.head_weight_vd.grad()}});
+  const auto hidden = leaf("hidden"), head = leaf("head"), labels = file.tensor("labels");
+  ObjectiveInput input;
+  input.logp_n = nn::token_scores(hidden, head, labels, {request.at("chunk"), request.at("even")});
+  input.counts = {labels.size(0)}, input.groups = {1};
+  input.totals = {request.at("normalizer").get<int64_t>(), 1, 1};
+  const auto loss = objective->forward(input).loss;
+  torch::autograd::backward({loss}, {});
+  write_outputs(request, {{"loss", loss},
+                          {"token_loss", -input.logp_n},
+                          {"grad_hidden", hidden.grad()},
+                          {"grad_head", head.grad()}});
   return json::object();
 }
 

@@ -14,7 +14,7 @@
 #include <antiphon/model/whole_model.h>
 #include <antiphon/engine/generation_config.h>
 #include <antiphon/engine/generator.h>
-#include <antiphon/train/trainer.h>
+#include <antiphon/nn/token_scores.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/export.h>
 
@@ -80,13 +80,9 @@ std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& mo
 
 at::Tensor logits_of(model::MultimodalLm& model, const at::Tensor& hidden) { return model.llm().logits(hidden); }
 
-LossOutput loss_of(model::MultimodalLm& model, const model::Batch& batch, const at::Tensor& hidden) {
-  config::Problems problems;
-  config::Value options = config::Value::Table{};
-  const auto loss = model::build_slot<Loss>("cross_entropy", {}, options, "loss", problems);
-  problems.throw_if_any();
-  return loss->forward({hidden.index_select(0, batch.supervised_n), model.llm().head_weight(), batch.labels_n,
-                        static_cast<double>(batch.supervised())});
+at::Tensor token_loss_of(model::MultimodalLm& model, const model::Batch& batch, const at::Tensor& hidden) {
+  const auto rows = hidden.index_select(0, batch.supervised_n);
+  return nn::token_scores(rows, model.llm().head_weight(), batch.labels_n, {.even_gradient = true}).neg();
 }
 
 json described(model::MultimodalLm& model, const model::Batch& batch) {
@@ -125,12 +121,12 @@ json run_model(const json& request) {
   const bool cut = request.value("grad_x", false);  // the embeddings become a leaf
   if (cut) input.x_td = input.x_td.detach().clone().set_requires_grad(true);
   const auto hidden = model->llm().forward(input);
-  const auto loss = loss_of(*model, batch, hidden);
+  const auto token_loss = token_loss_of(*model, batch, hidden), loss = token_loss.mean();
   NamedTensors out{{"ids", batch.ids_t},       {"positions", batch.positions_t}, {"supervised", batch.supervised_n},
                    {"labels", batch.labels_n}, {"hidden", hidden.clone()},       {"logits", logits_of(*model, hidden)},
-                   {"loss", loss.loss},        {"token_loss", loss.token_loss_n}};
-  if (loss.loss.requires_grad()) {
-    torch::autograd::backward({loss.loss}, {});
+                   {"loss", loss},             {"token_loss", token_loss}};
+  if (loss.requires_grad()) {
+    torch::autograd::backward({loss}, {});
     if (cut) out.emplace_back("grad_x", input.x_td.grad());
     for (auto& part : model->parts()) add_gradients(out, "grad:" + part.path + ":", *part.module, part.names);
   }

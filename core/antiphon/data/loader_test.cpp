@@ -17,6 +17,12 @@ using weights::TestFolder;
 
 namespace {
 
+std::vector<std::string> ids_of(const model::Batch& batch) {
+  std::vector<std::string> ids;
+  for (const auto& sequence : batch.sequences) ids.push_back(sequence.id);
+  return ids;
+}
+
 const bool quiet = (log::set_level(log::Level::error), true);
 
 std::string line(const std::string& id, const std::string& question, const std::string& answer = "yes") {
@@ -70,7 +76,7 @@ using Ids = std::vector<std::vector<std::string>>;
 
 Ids batches(Loader& loader, int n) {
   Ids out;
-  for (int i = 0; i < n; ++i) out.push_back(loader.next_batch().sample_ids);
+  for (int i = 0; i < n; ++i) out.push_back(ids_of(loader.next_batch()));
   return out;
 }
 
@@ -114,12 +120,12 @@ TEST_CASE(
     const int64_t tokens = batch.tokens() - batch.padding;
     CHECK(tokens <= 100);
     CHECK(batch.tokens() % kPackMultiple == 0);
-    REQUIRE(batch.lengths.size() == batch.sample_ids.size() + (batch.padding > 0));
+    REQUIRE(batch.lengths.size() == batch.sequences.size() + (batch.padding > 0));
     if (before > 0) CHECK(before + batch.lengths[0] > 100);
     before = tokens;
-    for (size_t i = 0; i < batch.sample_ids.size(); ++i) {
-      ++seen[batch.sample_ids[i]], ++drawn;
-      tokens_of[batch.sample_ids[i]] = batch.lengths[i];
+    for (size_t i = 0; i < batch.sequences.size(); ++i) {
+      ++seen[batch.sequences[i].id], ++drawn;
+      tokens_of[batch.sequences[i].id] = batch.lengths[i];
     }
     CHECK(batch.supervised() > 0);
     CHECK(loader->counts().good == drawn);
@@ -137,7 +143,7 @@ TEST_CASE("loader: restored after any batch, the rest is the same") {
   std::vector<LoaderState> states{whole->state()};
   Ids all;
   for (int i = 0; i < 25; ++i) {
-    all.push_back(whole->next_batch().sample_ids);
+    all.push_back(ids_of(whole->next_batch()));
     states.push_back(whole->state());
   }
   for (size_t from = 0; from < all.size(); from += 3) {
@@ -162,7 +168,7 @@ TEST_CASE("loader: bad samples are skipped, counted each time and listed once") 
   o.max_bad_fraction = 1;
   auto loader = setup.loader(o, 64);
   for (int i = 0; i < 12; ++i)
-    for (const auto& id : loader->next_batch().sample_ids) CHECK(id == "good");
+    for (const auto& id : ids_of(loader->next_batch())) CHECK(id == "good");
   REQUIRE(setup.listed.size() == 4);
   std::map<int64_t, BadSample> by_line;
   for (const auto& bad : setup.listed) by_line[bad.line] = bad;
@@ -280,7 +286,7 @@ TEST_CASE("preparing: supervised positions are the answers, labels the tokens th
   CHECK(setup.prompts.tokenizer().decode(answers, false) == "red<|im_end|>green<|im_end|>");
   auto batch = pack({prepared, prepared}, 64);
   CHECK(batch.supervised() == 2 * prepared.supervised_count());
-  CHECK(batch.supervised_counts == std::vector<int64_t>(2, prepared.supervised_count()));
+  for (const auto& sequence : batch.sequences) CHECK(sequence.supervised == prepared.supervised_count());
   for (int64_t i = 0; i < batch.supervised(); ++i) {  // the label is the token after its position
     const auto position = batch.supervised_n[i].item<int64_t>();
     CHECK(batch.labels_n[i].item<int64_t>() == batch.ids_t[position + 1].item<int64_t>());

@@ -138,8 +138,8 @@ model::Batch pack(std::vector<Prepared> samples, int64_t multiple) {
       batch.media.push_back(std::move(media));
     }
     batch.lengths.push_back(sample.tokens());
-    batch.supervised_counts.push_back(static_cast<int64_t>(labels.size()) - before);
-    batch.sample_ids.push_back(sample.id);
+    batch.sequences.push_back({sample.id, static_cast<int64_t>(labels.size()) - before});
+    batch.groups.push_back(1);
   }
   const auto tokens = static_cast<int64_t>(ids.size());
   batch.padding = (multiple - tokens % multiple) % multiple;

@@ -7,6 +7,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/nn/token_scores.h>
 
 #include <antiphon/engine/generator.h>
 
@@ -57,17 +58,15 @@ void Evaluator::measure(const std::vector<data::Sample>& samples, const Members&
                         std::vector<Outcome>& outcomes) const {
   auto batch = data::pack(prepare(samples, members, data::Purpose::training), data::kPackMultiple);
   keep_features(batch);
-  LossInput input;
-  input.hidden_nd = model.forward(batch).index_select(0, batch.supervised_n.to(model.device()));
-  input.head_weight_vd = model.llm().head_weight();
-  input.labels_n = batch.labels_n.to(model.device());
+  const auto hidden = model.forward(batch).index_select(0, batch.supervised_n.to(model.device()));
   const TraceScope scope("loss");
-  const auto token_loss = loss.forward(input).token_loss_n.to(at::kCPU);
+  const auto logp_n =
+      nn::token_scores(hidden, model.llm().head_weight(), batch.labels_n.to(model.device())).to(at::kCPU);
   int64_t begin = 0;
   for (size_t i = 0; i < members.size(); ++i) {
-    const int64_t n = batch.supervised_counts[i];
+    const int64_t n = batch.sequences[i].supervised;
     auto& outcome = outcomes[members[i]];
-    outcome.loss = token_loss.narrow(0, begin, n).mean().item<double>();
+    outcome.loss = -logp_n.narrow(0, begin, n).mean().item<double>();
     outcome.tokens = n;
     begin += n;
   }

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include <antiphon/component/loss.h>
 #include <antiphon/data/prepare.h>
 #include <antiphon/engine/options.h>
 #include <antiphon/eval/options.h>
@@ -23,7 +22,6 @@ struct Outcome {
 
 struct Evaluator {
   model::MultimodalLm& model;
-  Loss& loss;
   const data::Preparer& preparer;
   const text::Tokenizer& tokenizer;
   data::FeatureCache& cache;

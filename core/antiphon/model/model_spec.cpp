@@ -93,10 +93,10 @@ const config::Table<ComponentSpec>& frozen_slot() {
   return *table;
 }
 
-const config::Table<ComponentSpec>& loss_slot() {
+const config::Table<ComponentSpec>& objective_slot() {
   using S = ComponentSpec;
   static const auto* table =
-      new config::Table<S>(config::Table<S>("loss")
+      new config::Table<S>(config::Table<S>("objective")
                                .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`")
                                .rest(&S::options));
   return *table;
@@ -117,7 +117,7 @@ std::vector<std::string> slot_keys(const std::string& kind) {
   if (kind == "encoder") return config::keys_of(frozen_slot());
   if (kind == "connector") return config::keys_of(connector_slot());
   if (kind == "peft") return config::keys_of(peft_slot());
-  if (kind == "loss") return config::keys_of(loss_slot());
+  if (kind == "objective") return config::keys_of(objective_slot());
   if (kind == "voice_activity") return config::keys_of(voice_activity_slot());
   return {};
 }

@@ -39,7 +39,7 @@ void add_sample(const MultimodalLm& model, const std::vector<Piece>& pieces, con
   }
   for (size_t i = begin; i < ids.size(); ++i) positions.push_back(static_cast<int64_t>(i - begin));
   batch.lengths.push_back(static_cast<int64_t>(ids.size() - begin));
-  batch.sample_ids.push_back(id);
+  batch.sequences.push_back({id});
 }
 
 Batch batch_of(const MultimodalLm& model, const std::vector<std::vector<Piece>>& samples) {

@@ -29,7 +29,7 @@ auto in_slot(const config::Location& where, const std::string& section, config::
   }
 }
 
-const config::Table<ComponentSpec>& loss_slot();
+const config::Table<ComponentSpec>& objective_slot();
 const config::Table<ComponentSpec>& voice_activity_slot();  // without a plugin: none
 // The slot's own keys for components of this kind.
 std::vector<std::string> slot_keys(const std::string& kind);

@@ -38,13 +38,6 @@ std::unique_ptr<model::MultimodalLm> loaded(RunConfig& config, at::Device device
   return model;
 }
 
-std::unique_ptr<Loss> built_loss(RunConfig& config) {
-  config::Problems problems;
-  auto loss = model::build_slot<Loss>(config.loss.plugin, {}, config.loss.options, "loss", problems);
-  problems.throw_if_any();
-  return loss;
-}
-
 // What the features of a stream depend on besides the media: options, weights by content, number format.
 std::map<std::string, std::string> cache_settings(const RunConfig& config, const model::MultimodalLm& model) {
   std::map<std::string, std::string> settings;
@@ -79,7 +72,6 @@ LoadedModel::LoadedModel(const OpenOptions& flags)
     : config(configured(flags)),
       device(open_device(flags.device)),
       model(loaded(config, device)),
-      loss(built_loss(config)),
       prompts(open_prompts(config)),
       cache(config.data.feature_cache, cache_settings(config, *model)),
       preparer(*model, prompts, cache, media::MediaLimits{}, model->llm().max_positions(), config.data.video,

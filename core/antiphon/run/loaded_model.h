@@ -4,7 +4,6 @@
 
 #include <antiphon/run/run_config.h>
 
-#include <antiphon/component/loss.h>
 #include <antiphon/data/prepare.h>
 #include <antiphon/model/multimodal_lm.h>
 
@@ -25,7 +24,6 @@ struct LoadedModel {
   RunConfig config;
   at::Device device;
   std::unique_ptr<model::MultimodalLm> model;
-  std::unique_ptr<Loss> loss;
   text::PromptBuilder prompts;
   data::FeatureCache cache;
   data::Preparer preparer;

@@ -35,6 +35,22 @@ void refuse_misspelt_extends(config::Value& root, config::Problems& problems) {
   });
 }
 
+// What [loss] said in files and runs of before [objective]: one loss there was, and how many logits are alive at once.
+void read_loss_table(config::Value::Table& root) {
+  const auto found = root.find("loss");
+  const auto* loss = found == root.end() ? nullptr : found->second.get_if<config::Value::Table>();
+  if (!loss) return;
+  const auto plugin = loss->find("plugin");
+  if (plugin != loss->end() && plugin->second.get_if<std::string>() && *plugin->second.get_if<std::string>() != "cross_entropy") return;
+  const auto chunk = loss->find("chunk");
+  if (loss->size() != static_cast<size_t>((plugin != loss->end()) + (chunk != loss->end()))) return;
+  if (chunk != loss->end()) {
+    auto& train = root.try_emplace("train", config::Value::Table{}).first->second;
+    if (auto* table = train.get_if<config::Value::Table>()) table->try_emplace("logits_chunk", chunk->second);
+  }
+  root.erase("loss");
+}
+
 // plugin = "" turns a detector off that an extended file names; what else stands there is then without effect.
 void check_voice_activity(const model::ComponentSpec& vad, const config::Value& root, config::Problems& problems) {
   if (!vad.plugin.empty()) {
@@ -70,7 +86,7 @@ const config::Table<RunConfig>& run_table() {
       new config::Table<C>(config::Table<C>("configuration")
                                .table("model", &C::model, model::model_table(), "what is composed", {.required = true})
                                .table("data", &C::data, data::data_table(), "what it reads")
-                               .table("loss", &C::loss, model::loss_slot(), "what is minimised")
+                               .table("objective", &C::objective, model::objective_slot(), "what is minimised")
                                .table("train", &C::train, train::train_table(), "how it is trained")
                                .table("precision", &C::precision, train::precision_table(), "number formats")
                                .table("generate", &C::generate, engine::generate_table(), "how answers are written")
@@ -82,13 +98,15 @@ const config::Table<RunConfig>& run_table() {
 RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets) {
   auto root = config::load_toml(config_file(file_or_run));
   for (const auto& assignment : sets) config::apply_set(root, assignment);
-  if (auto* table = root.get_if<config::Value::Table>(); table && table->contains("model"))
-    model::expand_from(table->at("model"));
+  auto* table = root.get_if<config::Value::Table>();
+  if (table && table->contains("model")) model::expand_from(table->at("model"));
+  if (table) read_loss_table(*table);
   config::Problems problems;
   RunConfig config;
   refuse_misspelt_extends(root, problems);
   run_table().read(&config, root, "", problems);
-  if (!config.loss.plugin.empty()) model::check_keys("loss", config.loss.plugin, config.loss.options, "loss", problems);
+  if (!config.objective.plugin.empty())
+    model::check_keys("objective", config.objective.plugin, config.objective.options, "objective", problems);
   check_voice_activity(config.session.vad, root, problems);
   if (!problems.empty()) model::check_slots(config.model, problems);  // else the model does it when it is built
   throw_problems(problems, root);

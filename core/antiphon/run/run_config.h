@@ -1,4 +1,4 @@
-// A whole configuration file: model, data, loss, training, precision, generation, evaluation.
+// A whole configuration file: model, data, objective, training, precision, generation, evaluation.
 #pragma once
 #include <filesystem>
 
@@ -11,16 +11,16 @@
 
 namespace antiphon::run {
 
-inline model::ComponentSpec default_loss() {
-  model::ComponentSpec loss;
-  loss.plugin = "cross_entropy";
-  return loss;
+inline model::ComponentSpec default_objective() {
+  model::ComponentSpec objective;
+  objective.plugin = "sft";
+  return objective;
 }
 
 struct RunConfig {
   model::ModelSpec model;
   data::DataOptions data;
-  model::ComponentSpec loss = default_loss();
+  model::ComponentSpec objective = default_objective();
   train::TrainOptions train;
   train::PrecisionOptions precision;
   engine::GenerateOptions generate;

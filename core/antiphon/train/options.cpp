@@ -59,6 +59,7 @@ const config::Table<TrainOptions>& train_table() {
           .field("accumulate", &O::accumulate,
                  "batches for one step; the loss is the mean over the supervised tokens of all",
                  {.min = 1, .max = 65536})
+          .field("logits_chunk", &O::logits_chunk, "positions whose logits are alive at once", {.min = 1})
           .table("optimizer", &O::optimizer, optimizer_table(), "how parameters are updated")
           .tables("groups", &O::groups, group_table(), "other settings for some parameters; the first match counts")
           .table("schedule", &O::schedule, schedule_table(), "learning rate over time")

@@ -11,7 +11,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/component/training_pass.h>
-#include <antiphon/train/name_list.h>
+#include <antiphon/nn/token_scores.h>
 
 #include <chrono>
 #include <cmath>
@@ -33,6 +33,19 @@ void store_features(const model::Batch& batch, data::FeatureCache& cache) {
   }
 }
 
+void count(const model::Batch& batch, StepTotals& totals) {
+  totals.tokens += batch.supervised();
+  totals.sequences += static_cast<int64_t>(batch.sequences.size());
+  totals.groups += static_cast<int64_t>(batch.groups.size());
+}
+
+ObjectiveInput input_of(const model::Batch& batch, const StepTotals& totals) {
+  ObjectiveInput input;
+  for (const auto& sequence : batch.sequences) input.counts.push_back(sequence.supervised);
+  input.groups = batch.groups, input.totals = totals;
+  return input;
+}
+
 }  // namespace
 
 double resident_bytes() {
@@ -42,10 +55,10 @@ double resident_bytes() {
   return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
-Trainer::Trainer(model::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache,
+Trainer::Trainer(model::MultimodalLm& model, Objective& objective, data::Loader& loader, data::FeatureCache& cache,
                  RunFolder& folder, const TrainOptions& options)
     : model_(model),
-      loss_(loss),
+      objective_(objective),
       loader_(loader),
       cache_(cache),
       folder_(folder),
@@ -61,28 +74,27 @@ Trainer::Trainer(model::MultimodalLm& model, Loss& loss, data::Loader& loader, d
   log::info("  optimizer: " + optimizer_.describe());
 }
 
-LossOutput Trainer::forward(model::Batch& batch, double normalizer) {
+ObjectiveOutput Trainer::forward(model::Batch& batch, const StepTotals& totals) {
   const TrainingPass training;
   model_.encode(batch);
   store_features(batch, cache_);
-  const auto hidden = model_.forward(batch);
+  const auto hidden = model_.forward(batch).index_select(0, batch.supervised_n.to(model_.device()));
   const TraceScope scope("loss");
-  LossInput input;
-  input.hidden_nd = hidden.index_select(0, batch.supervised_n.to(model_.device()));
-  input.head_weight_vd = model_.llm().head_weight();
-  input.labels_n = batch.labels_n.to(model_.device());
-  input.normalizer = normalizer;
-  return loss_.forward(input);
+  auto input = input_of(batch, totals);
+  input.logp_n = nn::token_scores(hidden, model_.llm().head_weight(), batch.labels_n.to(model_.device()),
+                                  {options_.logits_chunk, objective_.needs().even_gradient});
+  return objective_.forward(input);
 }
 
-void Trainer::backward(model::Batch& batch, double normalizer, StepResult& result) {
-  const auto output = forward(batch, normalizer);
+void Trainer::backward(model::Batch& batch, StepResult& result) {
+  const auto output = forward(batch, result.totals);
   {
     const TraceScope scope("backward");
     torch::autograd::backward({output.loss}, {});
   }
   result.loss += output.loss.item<double>();
-  result.tokens += batch.tokens() - batch.padding, result.samples += static_cast<int64_t>(batch.sample_ids.size());
+  result.metrics.add(output.metrics);
+  result.tokens += batch.tokens() - batch.padding;
 }
 
 StepResult Trainer::step() {
@@ -91,11 +103,11 @@ StepResult Trainer::step() {
   StepResult result;
   for (int64_t i = 0; i < options_.accumulate; ++i) {
     batches.push_back(loader_.next_batch());
-    result.supervised += batches.back().supervised();
-    samples.insert(samples.end(), batches.back().sample_ids.begin(), batches.back().sample_ids.end());
+    count(batches.back(), result.totals);
+    for (const auto& sequence : batches.back().sequences) samples.push_back(sequence.id);
   }
   try {
-    for (auto& batch : batches) backward(batch, static_cast<double>(result.supervised), result);
+    for (auto& batch : batches) backward(batch, result);
   } catch (const std::bad_alloc&) {
     fail(ErrorKind::memory,
          fmt::format("out of memory at step {} with {} tokens in a batch; samples: {}", step_ + 1,
@@ -152,13 +164,14 @@ void Trainer::after_step(const StepResult& result, double seconds) {
                                         {"train/lr", lr},
                                         {"train/gradient_norm", result.gradient_norm},
                                         {"train/tokens_per_second", rate},
-                                        {"train/supervised_tokens", static_cast<double>(result.supervised)},
-                                        {"train/samples", static_cast<double>(result.samples)},
+                                        {"train/supervised_tokens", static_cast<double>(result.totals.tokens)},
+                                        {"train/samples", static_cast<double>(result.totals.sequences)},
                                         {"train/step_seconds", seconds},
                                         {"train/data_wait_seconds", waited - shown_waited_},
                                         {"train/memory_bytes", resident_bytes()},
                                         {"train/bad_samples", static_cast<double>(loader_.counts().bad)},
                                         {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
+  metrics.merge(result.metrics.means());
   if (profiler_) metrics.merge(profiler_->metrics(seconds));
   folder_.metrics(step_, metrics);
   shown_waited_ = waited;

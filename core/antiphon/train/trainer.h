@@ -2,7 +2,7 @@
 #pragma once
 #include <functional>
 
-#include <antiphon/component/loss.h>
+#include <antiphon/component/objective.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/profile/profiler.h>
@@ -11,12 +11,15 @@
 #include <antiphon/train/random_state.h>
 #include <antiphon/train/run_folder.h>
 #include <antiphon/train/run_length.h>
+#include <antiphon/train/step_metrics.h>
 
 namespace antiphon::train {
 
 struct StepResult {
   double loss = 0, gradient_norm = 0;
-  int64_t tokens = 0, supervised = 0, samples = 0;
+  int64_t tokens = 0;
+  StepTotals totals;
+  StepMetrics metrics;  // of the objective
   double lr_ratio = 0;   // of the learning rate to its peak
   bool skipped = false;  // the gradient was not finite
 };
@@ -27,7 +30,7 @@ enum class RunEnd { trained, too_few_steps };
 class Trainer {
  public:
   // All must outlive it. Seeds the generators that dropout draws from.
-  Trainer(model::MultimodalLm& model, Loss& loss, data::Loader& loader, data::FeatureCache& cache, RunFolder& folder,
+  Trainer(model::MultimodalLm& model, Objective& objective, data::Loader& loader, data::FeatureCache& cache, RunFolder& folder,
           const TrainOptions& options);
 
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 where there is none.
@@ -43,8 +46,8 @@ class Trainer {
   StepResult step();
   StepResult step_or_save();
   [[noreturn]] void stop();
-  void backward(model::Batch& batch, double normalizer, StepResult& result);
-  LossOutput forward(model::Batch& batch, double normalizer);
+  void backward(model::Batch& batch, StepResult& result);
+  ObjectiveOutput forward(model::Batch& batch, const StepTotals& totals);
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
   void put_statistics_back();
@@ -60,7 +63,7 @@ class Trainer {
   void count_failed_save(int64_t step, const Error& error);
 
   model::MultimodalLm& model_;
-  Loss& loss_;
+  Objective& objective_;
   data::Loader& loader_;
   data::FeatureCache& cache_;
   RunFolder& folder_;

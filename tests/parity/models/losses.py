@@ -1,4 +1,4 @@
-"""cross_entropy against torch: loss of every position, gradients of hidden states and head, in any chunks."""
+"""Log-probabilities of tokens and sft against torch: loss of every position, gradients of hidden states and head, in any chunks."""
 import torch
 import torch.nn.functional as F
 
@@ -24,7 +24,9 @@ def reference(inputs, normalizer, dtype=torch.float32):
 
 
 def ask(bench, inputs, chunk, normalizer, dtype="fp32"):
-    return bench.ask("loss", inputs, plugin="cross_entropy", options=f"chunk = {chunk}", normalizer=normalizer, dtype=dtype)[1]
+    even, uneven = (bench.ask("loss", inputs, plugin="sft", chunk=chunk, even=even, normalizer=normalizer, dtype=dtype)[1] for even in (True, False))
+    bench.compare(f"sft in chunks of {chunk}, {dtype}: the head's gradient of logits made again", uneven, even)
+    return even
 
 
 def no_further(bench, what, exact, ours, theirs):
@@ -37,10 +39,10 @@ def no_further(bench, what, exact, ours, theirs):
 def run(bench):
     for n, chunk in [(30, 256), (30, 30), (30, 10), (31, 10), (31, 7), (31, 1), (1, 4)]:
         inputs = data(n)
-        bench.compare(f"cross_entropy of {n} positions in chunks of {chunk}", ask(bench, inputs, chunk, 57.0), reference(inputs, 57.0))
+        bench.compare(f"cross_entropy of {n} positions in chunks of {chunk}", ask(bench, inputs, chunk, 57), reference(inputs, 57))
     inputs = data(40)
     inputs["hidden"] *= 200  # logits of thousands: their last bit is 1e-4, so that the order of a sum shows
-    no_further(bench, "cross_entropy of large logits", reference(inputs, 40.0, torch.float64), ask(bench, inputs, 16, 40.0), reference(inputs, 40.0))
+    no_further(bench, "cross_entropy of large logits", reference(inputs, 40, torch.float64), ask(bench, inputs, 16, 40), reference(inputs, 40))
     inputs = data(64)
-    exact = reference({**inputs, "hidden": inputs["hidden"].bfloat16().float(), "head": inputs["head"].bfloat16().float()}, 64.0)
-    no_further(bench, "cross_entropy bf16", exact, ask(bench, inputs, 16, 64.0, "bf16"), reference(inputs, 64.0, torch.bfloat16))
+    exact = reference({**inputs, "hidden": inputs["hidden"].bfloat16().float(), "head": inputs["head"].bfloat16().float()}, 64)
+    no_further(bench, "cross_entropy bf16", exact, ask(bench, inputs, 16, 64, "bf16"), reference(inputs, 64, torch.bfloat16))

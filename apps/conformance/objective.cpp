@@ -1,0 +1,119 @@
+#include <antiphon/component/objective.h>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "network.h"
+
+namespace antiphon::apps::conformance {
+namespace {
+
+constexpr int64_t groups = 3;
+
+// Sequences of 1 to 4 tokens.
+ObjectiveInput made_input(const Objective& objective) {
+  const auto needs = objective.needs();
+  ObjectiveInput input;
+  int64_t n = 0;
+  for (int64_t g = 0; g < groups; ++g) {
+    input.groups.push_back(needs.candidates);
+    for (int64_t c = 0; c < needs.candidates; ++c) {
+      input.counts.push_back(1 + (3 * g + c) % 4), n += input.counts.back();
+      input.weights.push_back(1), input.values.push_back(c == 0 ? 1 : 0);
+    }
+  }
+  input.logp_n = -made({n}, 61).abs() - 0.1;
+  if (needs.reference) input.reference_n = -made({n}, 62).abs() - 0.1;
+  input.totals = {n, static_cast<int64_t>(input.counts.size()), groups};
+  return input;
+}
+
+ObjectiveInput with_gradient(ObjectiveInput input) {
+  input.logp_n = input.logp_n.clone().set_requires_grad(true);
+  return input;
+}
+
+// Groups [begin, end); the totals stay those of the step.
+ObjectiveInput piece(const ObjectiveInput& whole, int64_t begin, int64_t end) {
+  const auto of = [](const auto& list, int64_t from, int64_t to) {
+    return std::decay_t<decltype(list)>(list.begin() + from, list.begin() + to);
+  };
+  const int64_t width = whole.groups.front(), first = begin * width, last = end * width;
+  int64_t from = 0, n = 0;
+  for (int64_t i = 0; i < last; ++i) (i < first ? from : n) += whole.counts[static_cast<size_t>(i)];
+  auto out = whole;
+  out.groups = of(whole.groups, begin, end), out.counts = of(whole.counts, first, last);
+  out.weights = of(whole.weights, first, last), out.values = of(whole.values, first, last);
+  out.logp_n = whole.logp_n.narrow(0, from, n);
+  if (whole.reference_n.defined()) out.reference_n = whole.reference_n.narrow(0, from, n);
+  return out;
+}
+
+at::Tensor gradient_of(Objective& objective, const ObjectiveInput& made) {
+  const auto input = with_gradient(made);
+  torch::autograd::backward({objective.forward(input).loss}, {});
+  return input.logp_n.grad();
+}
+
+void shapes_hold(Objective& objective) {
+  const auto out = objective.forward(with_gradient(made_input(objective)));
+  expect_shape(out.loss, {}, "a scalar loss");
+  expect(out.loss.scalar_type() == at::kFloat, "expected a float32 loss, got {}", at::toString(out.loss.scalar_type()));
+  expect(out.loss.requires_grad(), "expected a gradient on the loss, got none");
+  for (const auto& metric : out.metrics) {
+    expect(!metric.name.empty() && metric.count > 0, "expected a named metric of something, got '{}' of {}",
+           metric.name, metric.count);
+    expect_shape(metric.sum, {}, "the sum of a metric");
+    expect(!metric.sum.requires_grad(), "expected the metric '{}' detached, got a gradient on it", metric.name);
+  }
+}
+
+void gradient_is_right(Objective& objective) {
+  const auto input = made_input(objective);
+  const auto direction = made({input.logp_n.size(0)}, 63);
+  const double slope = (gradient_of(objective, input) * direction).sum().item<double>();
+  const auto at = [&](double by) {
+    auto moved = input;
+    moved.logp_n = input.logp_n + direction * by;
+    return objective.forward(moved).loss.item<double>();
+  };
+  const double step = 1e-2, measured = (at(step) - at(-step)) / (2 * step);
+  expect(std::abs(measured - slope) <= 0.02 * std::abs(slope) + 1e-4,
+         "expected a slope of {:.5g} as autograd says, a finite difference gives {:.5g}", slope, measured);
+}
+
+// What gradient accumulation and several processes rely on.
+void pieces_add_up(Objective& objective) {
+  const auto whole = made_input(objective);
+  const auto loss = [&](int64_t begin, int64_t end) { return objective.forward(piece(whole, begin, end)).loss; };
+  expect_close(loss(0, 1) + loss(1, groups), loss(0, groups), 1e-5, "one group and the rest against all");
+}
+
+void order_is_no_matter(Objective& objective) {
+  const auto whole = made_input(objective);
+  const auto loss = [&](int64_t g) { return objective.forward(piece(whole, g, g + 1)).loss; };
+  expect_close(loss(2) + loss(0) + loss(1), objective.forward(whole).loss, 1e-5, "the groups in another order");
+}
+
+void evenness_holds(Objective& objective) {
+  if (!objective.needs().even_gradient) return;
+  const auto gradient = gradient_of(objective, made_input(objective));
+  expect(gradient.eq(gradient[0]).all().item<bool>(), "expected one derivative for all tokens, as needs() says");
+}
+
+}  // namespace
+
+void check_objective(Report& report, const Subject& subject) {
+  if (!check_options(report, subject, resolver<Objective>(subject))) return;
+  const auto objective = build<Objective>(subject);
+  report.check("shapes: a scalar loss with a gradient, named metrics without", [&] { shapes_hold(*objective); });
+  report.check("gradient: agrees with a finite difference", [&] { gradient_is_right(*objective); });
+  report.check("gradient: even, if needs() says so", [&] { evenness_holds(*objective); });
+  report.check("groups: pieces of a step add up to it", [&] { pieces_add_up(*objective); });
+  report.check("groups: their order is no matter", [&] { order_is_no_matter(*objective); });
+}
+
+const KindChecks registered{KindOf<Objective>::name, check_objective};
+
+}  // namespace antiphon::apps::conformance

@@ -1,0 +1,65 @@
+// What training minimises: a function of the log-probabilities of the supervised tokens. It sees no model, no batch and
+// no rank.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+#include <antiphon/component/kind.h>
+
+namespace antiphon {
+
+struct ObjectiveNeeds {
+  // Sequences of each group: those that the objective compares (the answers to one prompt). 1: each stands alone.
+  int64_t candidates = 1;
+  // The log-probabilities of the same tokens under the reference model.
+  bool reference = false;
+  // The derivative of the loss is the same number for every token of a step, so that the gradient of a trained head is
+  // made together with its logits, and not of logits that are made again.
+  bool even_gradient = false;
+};
+
+// Over all batches and processes of one optimizer step; known before its first backward pass. A loss is a sum divided
+// by one of these, so that it does not depend on how a step is cut into batches.
+struct StepTotals {
+  int64_t tokens = 0, sequences = 0, groups = 0;
+};
+
+// The supervised tokens of one batch, sequence by sequence, and the sequences group by group.
+struct ObjectiveInput {
+  at::Tensor logp_n;             // [n] float32: log-probability of each token; carries the gradient
+  at::Tensor reference_n;        // [n] float32: the same under the reference; undefined unless needed
+  at::Tensor behaviour_n;        // [n] float32: the same under the policy that wrote them; undefined if nothing did
+  std::vector<int64_t> counts;   // tokens of each sequence; their sum is n
+  std::vector<int64_t> groups;   // sequences of each group; their sum is counts.size()
+  std::vector<double> weights;   // of each sequence; 1 unless the record says otherwise
+  std::vector<double> values;    // of each sequence: label, score, reward or advantage; NaN: none is known
+  StepTotals totals;
+};
+
+// Its mean over a step is the sum of `sum` over the batches by that of `count`.
+struct Metric {
+  std::string name;  // "rewards/margins"
+  at::Tensor sum;    // scalar, detached
+  double count = 0;
+};
+
+struct ObjectiveOutput {
+  at::Tensor loss;  // scalar float32; carries the gradient
+  std::vector<Metric> metrics = {};
+};
+
+class Objective {
+ public:
+  virtual ~Objective() = default;
+  virtual ObjectiveNeeds needs() const = 0;
+  virtual ObjectiveOutput forward(const ObjectiveInput& input) = 0;
+};
+
+template <>
+struct KindOf<Objective> : Kind<> {
+  static constexpr const char* name = "objective";
+};
+
+}  // namespace antiphon

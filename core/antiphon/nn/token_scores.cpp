@@ -1,0 +1,111 @@
+#include <antiphon/nn/token_scores.h>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/kernels/mm.h>
+#include <antiphon/kernels/ops.h>
+#include <antiphon/nn/linear/linear.h>
+
+namespace antiphon::nn {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Rows of the products are filled up to a multiple of this: those of bfloat16 are compiled for each shape on the CPU.
+constexpr int64_t kRowMultiple = 32;
+
+at::Tensor filled(const at::Tensor& rows) {
+  if (!rows.device().is_cpu() || rows.scalar_type() == at::kFloat) return rows;
+  const int64_t missing = (kRowMultiple - rows.size(0) % kRowMultiple) % kRowMultiple;
+  return missing ? at::constant_pad_nd(rows, {0, 0, 0, missing}) : rows;
+}
+
+// The logits of one chunk of positions after another, as kernels::cross_entropy gives their losses and gradients.
+template <class Body>
+void each_chunk(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, int64_t chunk,
+                bool gradient, Body&& body) {
+  for (int64_t begin = 0; begin < hidden.size(0); begin += chunk) {
+    const int64_t n = std::min(chunk, hidden.size(0) - begin);
+    const auto x = hidden.narrow(0, begin, n);
+    body(begin, n, x, kernels::cross_entropy(kernels::mm(x, head.t()), labels.narrow(0, begin, n), gradient));
+  }
+}
+
+struct Scores {
+  at::Tensor loss_n, grad_hidden, grad_head;  // -logp; gradients of its sum, undefined if not wanted
+};
+
+Scores run(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, int64_t chunk, bool want_hidden,
+           bool want_head) {
+  Scores out{at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat)), {}, {}};
+  if (want_hidden) out.grad_hidden = at::empty_like(hidden);
+  if (want_head) out.grad_head = at::zeros(head.sizes(), head.options().dtype(at::kFloat));
+  const bool wanted = want_hidden || want_head;
+  each_chunk(hidden, head, labels, chunk, wanted, [&](int64_t begin, int64_t n, const at::Tensor& x, const auto& of) {
+    out.loss_n.narrow(0, begin, n).copy_(of.token_loss);
+    if (!wanted) return;
+    const auto grad = filled(of.grad);
+    if (want_hidden) out.grad_hidden.narrow(0, begin, n).copy_(kernels::mm(grad, head).narrow(0, 0, n));
+    if (want_head) out.grad_head.add_(kernels::mm(grad.narrow(0, 0, n).t(), x));
+  });
+  return out;
+}
+
+// The gradient of the head, with a factor for each position.
+at::Tensor head_gradient(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, int64_t chunk,
+                         const at::Tensor& scale_n) {
+  auto grad_head = at::zeros(head.sizes(), head.options().dtype(at::kFloat));
+  each_chunk(hidden, head, labels, chunk, true, [&](int64_t begin, int64_t n, const at::Tensor& x, const auto& of) {
+    const auto scaled = of.grad * scale_n.narrow(0, begin, n).to(of.grad.scalar_type()).unsqueeze(1);
+    grad_head.add_(kernels::mm(scaled.t(), x));
+  });
+  return grad_head;
+}
+
+// The one factor that all positions have.
+at::Tensor even(const at::Tensor& scale_n) {
+  if (scale_n.size(0) == 0) return at::zeros({}, scale_n.options());
+  if (!scale_n.eq(scale_n[0]).all().item<bool>())
+    fail(ErrorKind::internal, "the objective's gradient differs between tokens, and it says that it does not");
+  return scale_n[0];
+}
+
+struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
+  static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& head,
+                               const at::Tensor& labels, int64_t chunk, bool even_gradient) {
+    const bool want_head = context->needs_input_grad(1), again = want_head && !even_gradient;
+    auto scores = run(hidden, head, labels, chunk, context->needs_input_grad(0), want_head && even_gradient);
+    context->save_for_backward({scores.grad_hidden, scores.grad_head, again ? hidden : at::Tensor(),
+                                again ? head : at::Tensor(), again ? labels : at::Tensor()});
+    context->saved_data["chunk"] = chunk;
+    return {scores.loss_n.neg_()};
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const auto scale_n = grads[0].neg();
+    at::Tensor hidden, head;
+    if (saved[0].defined()) hidden = saved[0] * scale_n.to(saved[0].scalar_type()).unsqueeze(1);
+    if (saved[1].defined()) head = saved[1] * even(scale_n);
+    if (saved[2].defined())
+      head = head_gradient(saved[2], saved[3], saved[4], context->saved_data["chunk"].toInt(), scale_n);
+    return {hidden, head, at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor token_scores(const at::Tensor& hidden_nd, const at::Tensor& head_vd, const at::Tensor& labels_n,
+                        const TokenScoreOptions& o) {
+  const auto head = matrix_like(head_vd, hidden_nd);
+  // An autograd function without an input to differentiate cannot be asked which ones are.
+  if (!at::GradMode::is_enabled() || !(hidden_nd.requires_grad() || head.requires_grad()))
+    return run(hidden_nd, head, labels_n, o.chunk, false, false).loss_n.neg_();
+  return TokenScoresFunction::apply(hidden_nd, head, labels_n, o.chunk, o.even_gradient)[0];
+}
+
+}  // namespace antiphon::nn

@@ -1,0 +1,19 @@
+// Log-probabilities of given tokens under a head, in chunks: no [all positions, vocabulary] tensor is ever alive. The
+// gradient of a chunk's hidden states is made while its logits are at hand, as in Cut Cross-Entropy (Wijmans et al.
+// 2024).
+#pragma once
+#include <ATen/core/Tensor.h>
+
+namespace antiphon::nn {
+
+struct TokenScoreOptions {
+  int64_t chunk = 256;         // positions whose logits are alive at once
+  bool even_gradient = false;  // see ObjectiveNeeds; Error(internal) in the backward pass if it is not so
+};
+
+// hidden [n, hidden_size], head [vocab_size, hidden_size], labels [n] int64 -> log P(label) [n] float32, with a
+// gradient for hidden and head if one is wanted. The head is cast to the dtype of `hidden`.
+at::Tensor token_scores(const at::Tensor& hidden_nd, const at::Tensor& head_vd, const at::Tensor& labels_n,
+                        const TokenScoreOptions& options = {});
+
+}  // namespace antiphon::nn

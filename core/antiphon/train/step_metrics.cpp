@@ -1,0 +1,21 @@
+#include <antiphon/train/step_metrics.h>
+
+#include <ATen/ATen.h>
+
+namespace antiphon::train {
+
+void StepMetrics::add(const std::vector<Metric>& metrics) {
+  for (const auto& metric : metrics) {
+    auto& sum = sums_[metric.name];
+    sum.sum = sum.sum.defined() ? sum.sum + metric.sum : metric.sum;
+    sum.count += metric.count;
+  }
+}
+
+std::map<std::string, double> StepMetrics::means() const {
+  std::map<std::string, double> means;
+  for (const auto& [name, sum] : sums_) means["train/" + name] = sum.sum.item<double>() / sum.count;
+  return means;
+}
+
+}  // namespace antiphon::train
