@@ -44,16 +44,17 @@ int run(const TrainFlags& flags) {
     log::warning(
         "the chat template writes no token that ends an answer, so the model will not learn to stop\n  fix: name a "
         "template that does in model.llm.chat_template");
+  const auto objective = run::build_objective(config.objective);
   data::Loader loader(config.data, loaded.preparer, config.train.tokens_per_batch,
                       static_cast<uint64_t>(config.train.seed), [&](const data::BadSample& bad) {
                         log::warning(fmt::format("{}:{}: skipped: {}", shown(bad.file), bad.line, bad.reason));
                         folder.bad_sample(bad);
-                      });
+                      },
+                      objective->needs().candidates);
   log::info(fmt::format("data: {} samples in {} sources, {} tokens a batch", loader.rows(),
                         config.data.train.sources.size(), config.train.tokens_per_batch));
   for (const auto& [name, stream] : loaded.model->streams())
     log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
-  const auto objective = run::build_objective(config.objective);
   run::use_linear_format(*loaded.model, config.precision.linear);
   train::Trainer trainer(*loaded.model, *objective, loader, loaded.cache, folder, config.train);
   const int64_t step = flags.resume ? trainer.resume() : 0;

@@ -203,6 +203,26 @@ json run_loss(const json& request) {
   return json::object();
 }
 
+json run_objective(const json& request) {
+  const auto objective = build<Objective>(request);
+  const auto file = inputs_of(request);
+  const auto counts = file.tensor("counts");
+  ObjectiveInput input;
+  input.logp_n = file.tensor("logp").clone().set_requires_grad(true);
+  input.reference_n = file.tensor("reference").clone();
+  input.counts.assign(counts.const_data_ptr<int64_t>(), counts.const_data_ptr<int64_t>() + counts.numel());
+  input.groups = request.at("groups").get<std::vector<int64_t>>();
+  input.totals = {input.logp_n.size(0), counts.numel(), static_cast<int64_t>(input.groups.size())};
+  for (size_t i = 0; i < input.counts.size(); i += static_cast<size_t>(input.groups.front()))
+    input.totals.preferred_tokens += input.counts[i];
+  const auto out = objective->forward(input);
+  torch::autograd::backward({out.loss}, {});
+  json metrics = json::object();
+  for (const auto& metric : out.metrics) metrics[metric.name] = metric.sum.item<double>() / metric.count;
+  write_outputs(request, {{"loss", out.loss}, {"grad", input.logp_n.grad()}});
+  return {{"metrics", metrics}};
+}
+
 json answer(const std::string& line) {
   const auto request = json::parse(line);
   const auto kind = request.at("kind").get<std::string>();
@@ -211,6 +231,7 @@ json answer(const std::string& line) {
   if (kind == "voice_activity") return run_voice_activity(request);
   if (kind == "process") return run_process(request);
   if (kind == "loss") return run_loss(request);
+  if (kind == "objective") return run_objective(request);
   if (kind == "tiles") return run_tiles(request);
   if (kind == "model") return run_model(request);
   if (kind == "cached") return run_cached(request);

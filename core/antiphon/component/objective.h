@@ -24,6 +24,7 @@ struct ObjectiveNeeds {
 // by one of these, so that it does not depend on how a step is cut into batches.
 struct StepTotals {
   int64_t tokens = 0, sequences = 0, groups = 0;
+  int64_t preferred_tokens = 0;  // of each group's first sequence
 };
 
 // The supervised tokens of one batch, sequence by sequence, and the sequences group by group.

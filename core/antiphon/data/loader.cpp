@@ -32,12 +32,13 @@ SampleOrder order_of(const std::vector<Manifest>& manifests, const DataOptions& 
 }  // namespace
 
 Loader::Loader(const DataOptions& options, const Preparer& preparer, int64_t tokens_per_batch, uint64_t seed,
-               OnBad on_bad)
+               OnBad on_bad, int64_t candidates)
     : options_(options),
       preparer_(preparer),
       budget_(tokens_per_batch),
       seed_(seed),
       on_bad_(std::move(on_bad)),
+      candidates_(candidates),
       manifests_(open_all(options.train.sources)),
       order_(order_of(manifests_, options, seed)) {
   if (manifests_.empty())
@@ -97,13 +98,24 @@ void Loader::work() {
   }
 }
 
+void Loader::check_candidates(const Sample& sample) const {
+  const auto found = std::max<int64_t>(1, static_cast<int64_t>(sample.candidates.size()));
+  if (found == candidates_) return;
+  const std::string has = sample.candidates.empty() ? "no candidates" : fmt::format("{} candidates", found);
+  fail(ErrorKind::data,
+       fmt::format("the record has {}; the objective {}", has,
+                   candidates_ == 1 ? "learns one answer" : fmt::format("compares {}", candidates_)),
+       "choose the objective that fits the data, see docs/data.md");
+}
+
 void Loader::prepare_into(Result& result) const {
   const auto& manifest = manifests_[result.draw.source];
   result.bad = {manifest.path().string(), "", "", manifest.line(result.draw.index)};
   try {
     const auto sample = manifest.sample(result.draw.index);
     result.bad.id = sample.id, result.unread = sample.unread;
-    result.prepared = preparer_.prepare(sample, Purpose::training);
+    check_candidates(sample);
+    result.prepared = preparer_.prepare_group(sample);
     if (result.prepared->tokens() > budget_)
       fail(ErrorKind::data,
            fmt::format("the sample has {} tokens; a batch holds {}", result.prepared->tokens(), budget_),
@@ -132,7 +144,7 @@ void Loader::note_bad(const BadSample& bad) {
 }
 
 // The next good sample; next_order_ is then the state that draws it again.
-std::optional<Prepared> Loader::take_next() {
+std::optional<PreparedGroup> Loader::take_next() {
   if (threads_.empty()) start();
   while (true) {
     stop_if_requested();
@@ -159,17 +171,17 @@ std::optional<Prepared> Loader::take_next() {
 }
 
 model::Batch Loader::next_batch() {
-  std::vector<Prepared> samples;
+  std::vector<PreparedGroup> groups;
   int64_t tokens = 0;
   while (true) {
-    auto sample = pending_ ? std::exchange(pending_, std::nullopt) : take_next();
-    if (tokens + sample->tokens() > budget_) {
-      pending_ = std::move(sample);
-      return pack(std::move(samples), kPackMultiple);
+    auto group = pending_ ? std::exchange(pending_, std::nullopt) : take_next();
+    if (tokens + group->tokens() > budget_) {
+      pending_ = std::move(group);
+      return pack(std::move(groups), kPackMultiple);
     }
-    tokens += sample->tokens();
+    tokens += group->tokens();
     ++counts_.good, counts_.consecutive_bad = 0;
-    samples.push_back(std::move(*sample));
+    groups.push_back(std::move(*group));
   }
 }
 

@@ -37,8 +37,10 @@ class Loader {
  public:
   using OnBad = std::function<void(const BadSample&)>;
 
-  // `tokens_per_batch` is the budget of one packed batch. `on_bad` is called once for each bad line of the data.
-  Loader(const DataOptions& options, const Preparer& preparer, int64_t tokens_per_batch, uint64_t seed, OnBad on_bad);
+  // `tokens_per_batch` is the budget of one packed batch. `on_bad` is called once for each bad line of the data: one
+  // that has not as many answers as the objective compares (`candidates`) is bad, too.
+  Loader(const DataOptions& options, const Preparer& preparer, int64_t tokens_per_batch, uint64_t seed, OnBad on_bad,
+         int64_t candidates = 1);
   ~Loader();
 
   // Before the first next_batch(). Error(weights) where the sources are not those of the state.
@@ -61,7 +63,7 @@ class Loader {
  private:
   struct Result {
     Draw draw;
-    std::optional<Prepared> prepared;
+    std::optional<PreparedGroup> prepared;
     BadSample bad;  // its place and id are those of a good one, too
     std::set<std::string> unread;
     bool ready = false;
@@ -70,7 +72,8 @@ class Loader {
   void start();
   void work();
   void prepare_into(Result& result) const;
-  std::optional<Prepared> take_next();
+  void check_candidates(const Sample& sample) const;
+  std::optional<PreparedGroup> take_next();
   void note_bad(const BadSample& bad);
 
   DataOptions options_;
@@ -78,11 +81,12 @@ class Loader {
   int64_t budget_;
   uint64_t seed_;
   OnBad on_bad_;
+  int64_t candidates_;
   std::vector<Manifest> manifests_;
   SampleOrder order_;
   OrderState next_order_;  // draws the first sample that is not in a batch yet
   LoaderCounts counts_;
-  std::optional<Prepared> pending_;  // did not fit into the batch before
+  std::optional<PreparedGroup> pending_;  // did not fit into the batch before
   std::set<std::pair<std::string, int64_t>> reported_;
   UnreadKeys unread_;
   double waited_ = 0;

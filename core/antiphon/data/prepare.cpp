@@ -27,7 +27,7 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
                                         const model::MultimodalLm& model) {
   std::vector<text::Turn> out;
   for (const auto& turn : turns) {
-    out.push_back({turn.role, {}, turn.reasoning});
+    out.push_back({turn.role, {}, turn.reasoning, turn.trained});
     for (const auto& part : turn.parts) {
       auto& piece = out.back().parts.emplace_back(text::Part{part.text, static_cast<int32_t>(part.media)});
       if (part.media < 0) continue;
@@ -120,8 +120,55 @@ Prepared Preparer::prepare_with(const Sample& sample, Purpose purpose, const Med
   return out;
 }
 
+int64_t PreparedGroup::tokens() const {
+  int64_t tokens = 0;
+  for (const auto& sequence : sequences) tokens += sequence.tokens();
+  return tokens;
+}
+
+// The conversation with this candidate as its end; earlier answers are what was said, not what is to be learnt.
+Sample with_candidate(const Sample& sample, size_t index) {
+  const auto& candidate = sample.candidates.at(index);
+  Sample out = sample;
+  out.candidates.clear();
+  out.id = fmt::format("{}#{}", sample.id, index);
+  for (auto& turn : out.turns) turn.trained = false;
+  out.turns.insert(out.turns.end(), candidate.turns.begin(), candidate.turns.end());
+  for (const auto& [place, other] : candidate.media) out.media.at(place) = sample.media.at(other);
+  return out;
+}
+
+PreparedGroup Preparer::prepare_group(const Sample& raw) const {
+  if (raw.candidates.empty()) return {{prepare(raw, Purpose::training)}};
+  std::map<std::string, model::BatchMedia> seen;  // by stream and path
+  PreparedGroup group;
+  for (size_t i = 0; i < raw.candidates.size(); ++i) {
+    const auto sample = expanded(with_candidate(raw, i));
+    group.sequences.push_back(prepare_with(sample, Purpose::training, [&](size_t index) {
+      const auto& ref = sample.media.at(index);
+      const auto key = ref.stream + "\n" + ref.path.string();
+      if (!seen.contains(key))
+        seen[key] = with_context("reading " + shown(ref.path.string()), [&] { return read(ref, sample.id); });
+      return seen.at(key);
+    }));
+    group.sequences.back().value = raw.candidates[i].value;
+  }
+  return group;
+}
+
 model::Batch pack(std::vector<Prepared> samples, int64_t multiple) {
+  std::vector<PreparedGroup> groups;
+  for (auto& sample : samples) groups.push_back({{std::move(sample)}});
+  return pack(std::move(groups), multiple);
+}
+
+model::Batch pack(std::vector<PreparedGroup> groups, int64_t multiple) {
   model::Batch batch;
+  std::vector<Prepared> samples;
+  for (auto& group : groups) {
+    batch.groups.push_back(static_cast<int64_t>(group.sequences.size()));
+    std::ranges::move(group.sequences, std::back_inserter(samples));
+  }
   std::vector<int64_t> ids, positions, supervised, labels;
   for (auto& sample : samples) {
     const auto offset = static_cast<int64_t>(ids.size()), before = static_cast<int64_t>(labels.size());
@@ -138,8 +185,7 @@ model::Batch pack(std::vector<Prepared> samples, int64_t multiple) {
       batch.media.push_back(std::move(media));
     }
     batch.lengths.push_back(sample.tokens());
-    batch.sequences.push_back({sample.id, static_cast<int64_t>(labels.size()) - before});
-    batch.groups.push_back(1);
+    batch.sequences.push_back({sample.id, static_cast<int64_t>(labels.size()) - before, sample.value});
   }
   const auto tokens = static_cast<int64_t>(ids.size());
   batch.padding = (multiple - tokens % multiple) % multiple;

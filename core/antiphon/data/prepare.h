@@ -1,6 +1,7 @@
 // From a sample to what the model reads: prompt, placeholders counted, labels, processed media.
 #pragma once
 #include <functional>
+#include <limits>
 #include <memory>
 
 #include <antiphon/data/feature_cache.h>
@@ -18,8 +19,15 @@ struct Prepared {
   std::vector<int64_t> ids;      // 0 at media positions
   std::vector<bool> supervised;  // the token at this position is to be predicted
   std::vector<model::BatchMedia> media;
+  double value = std::numeric_limits<double>::quiet_NaN();  // see Candidate
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t supervised_count() const;
+};
+
+// The candidates of one sample, or the one sample that has none: what an objective looks at together.
+struct PreparedGroup {
+  std::vector<Prepared> sequences;
+  int64_t tokens() const;
 };
 
 enum class Purpose { training, generation };
@@ -37,6 +45,9 @@ class Preparer {
   // Called from many threads. Error(data) for whatever is wrong with the sample. For training, the sample needs a
   // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.
   Prepared prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded = {}) const;
+  // For training: one sequence for each candidate, in which nothing but the candidate's turns is supervised. Media that
+  // several share are read and processed once.
+  PreparedGroup prepare_group(const Sample& sample) const;
   // The same with media that are read already: `media` gives those of `sample.media`, one by one; no videos.
   using Media = std::function<model::BatchMedia(size_t index)>;
   Prepared prepare_with(const Sample& sample, Purpose purpose, const Media& media) const;
@@ -59,6 +70,8 @@ class Preparer {
 // Packs prepared samples one after the other. Labels and supervised positions are shifted here, once. The token axis is
 // filled up to a multiple of `multiple`, as a sequence of its own that nothing looks at: matrix products are compiled
 // for each shape on the CPU, so few shapes are worth a few tokens.
+model::Batch pack(std::vector<PreparedGroup> groups, int64_t multiple = 1);
+// Each sample alone.
 model::Batch pack(std::vector<Prepared> samples, int64_t multiple = 1);
 
 // What training and evaluation use.

@@ -1,6 +1,7 @@
 // One record of a data set: a conversation of text and media parts.
 #pragma once
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <memory>
 #include <set>
@@ -32,6 +33,14 @@ struct SampleTurn {
   std::string role;  // "system", "user", "assistant"
   std::vector<ContentPart> parts;
   std::string reasoning = {};  // "reasoning_content": what the assistant thought before it said that
+  bool trained = true;         // of an assistant's turn: it is supervised
+};
+
+// One of several ways to go on from the turns of a sample.
+struct Candidate {
+  std::vector<SampleTurn> turns;       // the assistant's
+  std::map<size_t, size_t> media = {};  // media of the turns before that are others for it: index -> index in Sample::media
+  double value = std::numeric_limits<double>::quiet_NaN();  // score, label or reward; NaN: none is known
 };
 
 struct Sample {
@@ -40,6 +49,7 @@ struct Sample {
   int64_t line = 0;
   std::vector<SampleTurn> turns;
   std::vector<MediaRef> media;
+  std::vector<Candidate> candidates = {};  // the answers that an objective compares, the preferred one first; or none
   std::map<std::string, std::string> tags;  // other members that are plain strings: task, lang, category
   std::set<std::string> unread;             // keys of the record that nothing reads, e.g. "bbox", "messages: weight"
 };

@@ -1,5 +1,6 @@
 // Packed samples on their way to the model. A batch never travels backwards.
 #pragma once
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct BatchMedia {
 struct Sequence {
   std::string id;          // of its sample
   int64_t supervised = 0;  // of its tokens; they are neighbours in Batch::labels_n
+  double value = std::numeric_limits<double>::quiet_NaN();  // score, label or reward of its answer; NaN: none is known
 };
 
 // Samples one after the other on one token axis, without padding.

@@ -67,6 +67,14 @@ int32_t media_number(std::string_view digits) {
   return number;
 }
 
+// Of each assistant's turn.
+std::vector<bool> trained_answers(const std::vector<Turn>& turns) {
+  std::vector<bool> trained;
+  for (const auto& turn : turns)
+    if (turn.role == "assistant") trained.push_back(turn.trained);
+  return trained;
+}
+
 Json joined(const Json& list) {
   std::string text;
   for (const auto& part : list) text += part.at("text").get_ref<const std::string&>();
@@ -194,10 +202,12 @@ Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time no
     fail(ErrorKind::data, template_.name() + " writes nothing for this conversation",
          "take the template of the original model");
   Prompt prompt;
+  const auto trained = trained_answers(turns);
   size_t done = 0;
-  for (const auto& [begin, end] : whole.answers) {
+  for (size_t i = 0; i < whole.answers.size(); ++i) {
+    const auto& [begin, end] = whole.answers[i];
     append(text.substr(done, begin - done), false, waiting, prompt);
-    append(text.substr(begin, end - begin), true, waiting, prompt);
+    append(text.substr(begin, end - begin), trained.at(i), waiting, prompt);
     done = end;
   }
   append(text.substr(done), false, waiting, prompt);

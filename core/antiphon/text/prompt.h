@@ -33,6 +33,7 @@ struct Turn {
   std::string role;  // system, developer, user, assistant or tool
   std::vector<Part> parts;
   std::string reasoning = {};  // an assistant's thought, for the template as reasoning_content; empty: none
+  bool trained = true;         // of an assistant's turn: it is supervised
 };
 
 struct Prompt {

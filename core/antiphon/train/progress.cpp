@@ -111,7 +111,8 @@ json to_json(const Progress& progress) {
             {"good", counts.good},
             {"bad", counts.bad},
             {"consecutive_bad", counts.consecutive_bad}}},
-          {"data", progress.data}};
+          {"data", progress.data},
+          {"reference", progress.reference}};
 }
 
 Progress progress_of(const json& object, const std::filesystem::path& file) {
@@ -124,6 +125,7 @@ Progress progress_of(const json& object, const std::filesystem::path& file) {
   progress.clock = clock_of(reader.inner("clock"));
   progress.loader = loader_of(reader.inner("loader"));
   progress.data = reader.text("data");
+  if (object.contains("reference")) progress.reference = reader.text("reference");
   return progress;
 }
 

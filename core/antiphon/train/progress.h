@@ -15,7 +15,8 @@ struct Progress {
   double loss_average = 0;
   RunClock clock;
   data::LoaderState loader;
-  std::string data;  // the loader's fingerprint
+  std::string data;       // the loader's fingerprint
+  std::string reference;  // digest of reference.safetensors; empty: the objective has none
 };
 
 nlohmann::json to_json(const Progress& progress);

@@ -37,13 +37,31 @@ void count(const model::Batch& batch, StepTotals& totals) {
   totals.tokens += batch.supervised();
   totals.sequences += static_cast<int64_t>(batch.sequences.size());
   totals.groups += static_cast<int64_t>(batch.groups.size());
+  size_t first = 0;
+  for (const int64_t sequences : batch.groups) {
+    totals.preferred_tokens += batch.sequences[first].supervised;
+    first += static_cast<size_t>(sequences);
+  }
 }
 
 ObjectiveInput input_of(const model::Batch& batch, const StepTotals& totals) {
   ObjectiveInput input;
-  for (const auto& sequence : batch.sequences) input.counts.push_back(sequence.supervised);
+  for (const auto& sequence : batch.sequences) {
+    input.counts.push_back(sequence.supervised);
+    input.weights.push_back(1), input.values.push_back(sequence.value);
+  }
   input.groups = batch.groups, input.totals = totals;
   return input;
+}
+
+// Nothing has been trained yet, so the two are one model.
+void check_reference(const ObjectiveInput& input) {
+  if (input.logp_n.size(0) == 0) return;
+  const double apart = (input.logp_n.detach() - input.reference_n).abs().max().item<double>();
+  constexpr double kMost = 0.1;  // of bfloat16, if the two take different kernels
+  if (apart > kMost)
+    fail(ErrorKind::internal,
+         fmt::format("before the first step the reference differs from the model by {:.3g} in a log-probability", apart));
 }
 
 }  // namespace
@@ -74,15 +92,33 @@ Trainer::Trainer(model::MultimodalLm& model, Objective& objective, data::Loader&
   log::info("  optimizer: " + optimizer_.describe());
 }
 
-ObjectiveOutput Trainer::forward(model::Batch& batch, const StepTotals& totals) {
-  const TrainingPass training;
+at::Tensor Trainer::scores(model::Batch& batch) {
   model_.encode(batch);
   store_features(batch, cache_);
   const auto hidden = model_.forward(batch).index_select(0, batch.supervised_n.to(model_.device()));
   const TraceScope scope("loss");
+  return nn::token_scores(hidden, model_.llm().head_weight(), batch.labels_n.to(model_.device()),
+                          {options_.logits_chunk, objective_.needs().even_gradient});
+}
+
+// Features of frozen encoders are the same for both, and made once.
+at::Tensor Trainer::reference_scores(model::Batch& batch) {
+  c10::AutoGradMode no_grad(false);
+  const auto frozen = [](const auto& stream) { return stream.second->encoders_frozen(); };
+  if (std::ranges::all_of(model_.streams(), frozen)) model_.encode(batch);
+  auto copy = batch;
+  const Reference::Scope as_it_was(*reference_);
+  return scores(copy);
+}
+
+// What is compared with a reference is computed as the reference is: without dropout.
+ObjectiveOutput Trainer::forward(model::Batch& batch, const StepTotals& totals) {
   auto input = input_of(batch, totals);
-  input.logp_n = nn::token_scores(hidden, model_.llm().head_weight(), batch.labels_n.to(model_.device()),
-                                  {options_.logits_chunk, objective_.needs().even_gradient});
+  if (reference_) input.reference_n = reference_scores(batch);
+  std::optional<TrainingPass> training;
+  if (!reference_) training.emplace();
+  input.logp_n = scores(batch);
+  if (reference_ && step_ == 0) check_reference(input);
   return objective_.forward(input);
 }
 
@@ -219,6 +255,7 @@ void Trainer::stop() {
 }
 
 RunEnd Trainer::run() {
+  if (objective_.needs().reference && !reference_) reference_.emplace(saved_, reference_file());
   if (step_ + options_.checkpoint_every < options_.steps) writer_.prepare(content());
   while (!length_.done(step_) && !length_.too_few()) {
     if (profiler_) profiler_->begin_step();

@@ -1,6 +1,7 @@
 // The training loop.
 #pragma once
 #include <functional>
+#include <optional>
 
 #include <antiphon/component/objective.h>
 #include <antiphon/data/loader.h>
@@ -9,6 +10,7 @@
 #include <antiphon/checkpoint/checkpoint_writer.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/random_state.h>
+#include <antiphon/train/reference.h>
 #include <antiphon/train/run_folder.h>
 #include <antiphon/train/run_length.h>
 #include <antiphon/train/step_metrics.h>
@@ -47,6 +49,9 @@ class Trainer {
   StepResult step_or_save();
   [[noreturn]] void stop();
   void backward(model::Batch& batch, StepResult& result);
+  at::Tensor scores(model::Batch& batch);
+  at::Tensor reference_scores(model::Batch& batch);
+  std::filesystem::path reference_file() const { return folder_.path() / "reference.safetensors"; }
   ObjectiveOutput forward(model::Batch& batch, const StepTotals& totals);
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
@@ -71,6 +76,7 @@ class Trainer {
   Optimizer optimizer_;
   std::vector<Parameter> saved_;                               // of every checkpoint
   std::vector<std::pair<at::Tensor, at::Tensor>> statistics_;  // running ones, and their values before the step
+  std::optional<Reference> reference_;  // if the objective needs one, from the first step on
   RunLength length_;
   RandomState random_;
   checkpoint::CheckpointWriter writer_;

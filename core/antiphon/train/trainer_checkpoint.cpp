@@ -30,6 +30,7 @@ int64_t Trainer::resume() {
     random_.restore(loaded.state);
     optimizer_.restore(loaded.state);
     loader_.restore(progress.loader);
+    if (objective_.needs().reference) reference_.emplace(saved_, reference_file(), progress.reference);
     length_.restore(progress.clock);
     step_ = saved_step_ = progress.step;
     trained_tokens_ = progress.trained_tokens;
@@ -46,7 +47,8 @@ checkpoint::CheckpointContent Trainer::content() {
   content.state = optimizer_.state();
   for (auto& [name, state] : random_.state()) content.state.emplace_back(name, state);
   content.progress = to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(),
-                                      loader_.state(), loader_.fingerprint()});
+                                      loader_.state(), loader_.fingerprint(),
+                                      reference_ ? reference_->digest() : ""});
   return content;
 }
 

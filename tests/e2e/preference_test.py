@@ -1,0 +1,126 @@
+"""DPO on pairs of answers and on pairs of pictures: begins at log 2, learns what the picture says, against a reference that stays."""
+
+import hashlib
+import json
+import math
+import random
+import shutil
+
+from harness import Case, checkpoints, losses, main, make_tiny, records, sets
+
+BETA = 0.5
+DPO = sets(objective__plugin="preference", objective__beta=BETA, train__tokens_per_batch=256, train__optimizer__lr=5e-3)
+LOG2 = math.log(2)
+
+
+def metric(run, name):
+    return {r["step"]: r["train/" + name] for r in records(run / "metrics.jsonl")}
+
+
+def digest(run):
+    return hashlib.sha256((run / "reference.safetensors").read_bytes()).hexdigest()
+
+
+class Preference(Case):
+    TRAIN, HELD = 60, 6
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.samples = [r for r in records(cls.folder / "data" / "train.jsonl") if r["task"] == "image"]
+        noise = random.Random(3)
+        pairs, swapped = [], []
+        for record in cls.samples:
+            right = record["messages"][1]["content"][0]["text"]
+            wrong = noise.choice([c for c in make_tiny.COLOURS if c != right])
+            prompt = record["messages"][:1]
+            pairs.append({"id": record["id"], "prompt": prompt, "chosen": [{"role": "assistant", "content": right}], "rejected": [{"role": "assistant", "content": wrong}]})
+            other = next(r for r in cls.samples if r["messages"][1]["content"][0]["text"] == wrong)["messages"][0]["content"][0]["image"]
+            swapped.append({"id": record["id"], "messages": prompt, "candidates": [{"content": right}, {"content": right, "media": {"0": other}}]})
+        for name, rows in [("pairs", pairs), ("swapped", swapped)]:
+            (cls.folder / "data" / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+
+    def source(self, name):
+        return ["--set", f'data.train.sources=[{{path="{self.folder}/data/{name}.jsonl"}}]']
+
+    def learns(self, data, steps=120):
+        run = self.folder / f"learns_{data}"
+        self.train(run, *DPO, *self.source(data), *sets(train__steps=steps, train__checkpoint_every=steps))
+        self.assertAlmostEqual(losses(run)[1], LOG2, places=6)
+        self.assertEqual(metric(run, "rewards/margins")[1], 0, "the reference is the model, to the bit")
+        last = [metric(run, "rewards/accuracies")[step] for step in range(steps - 10, steps + 1)]
+        self.assertGreaterEqual(sum(last) / len(last), 0.95)
+        self.assertLess(losses(run)[steps], 0.3)
+        return run
+
+    def test_learns_from_answers(self):
+        run = self.learns("pairs")
+        chosen, rejected = metric(run, "rewards/chosen"), metric(run, "rewards/rejected")
+        self.assertAlmostEqual(chosen[120] - rejected[120], metric(run, "rewards/margins")[120], places=5)
+
+    def test_learns_from_pictures(self):
+        """The answer is the same and the picture another: a model that does not look at it stays at log 2."""
+        self.learns("swapped")
+        blind = self.folder / "blind"
+        path = self.folder / "data" / "blind.jsonl"
+        rows = records(self.folder / "data" / "swapped.jsonl")
+        noise = random.Random(5)
+        for row in rows:  # which of the two pictures is preferred says nothing
+            row["candidates"][0]["media"] = {"0": noise.choice(self.samples)["messages"][0]["content"][0]["image"]}
+        path.write_text("".join(json.dumps(r) + "\n" for r in rows if r["candidates"][0]["media"] != r["candidates"][1]["media"]))
+        self.train(blind, *DPO, *self.source("blind"), *sets(train__steps=4))
+        self.assertAlmostEqual(losses(blind)[1], LOG2, places=6)
+
+    def test_resumes_against_the_same_reference(self):
+        whole, cut = self.folder / "whole", self.folder / "cut"
+        self.train(whole, *DPO, *self.source("pairs"), *sets(train__steps=9, train__checkpoint_every=3))
+        self.train(cut, *DPO, *self.source("pairs"), *sets(train__steps=9, train__checkpoint_every=3))
+        before = digest(cut)
+        for name in checkpoints(cut)[:1]:
+            shutil.rmtree(cut / "checkpoints" / name)
+        self.train(cut, *DPO, *self.source("pairs"), "--resume", *sets(train__steps=9, train__checkpoint_every=3))
+        self.assert_same_run(whole, cut)
+        self.assertEqual(digest(cut), before)
+        shutil.rmtree(cut / "checkpoints" / checkpoints(cut)[0])
+        with open(cut / "reference.safetensors", "r+b") as file:
+            file.seek(-1, 2)
+            file.write(b"\x7f")
+        done = self.train(cut, *DPO, *self.source("pairs"), "--resume", *sets(train__steps=9, train__checkpoint_every=3), code=4)
+        self.assertIn("is not the reference that the checkpoint was trained against", done.stderr)
+
+    def answer_logp(self, run, text):
+        """The log-probability of an answer to the one pair's prompt, as `antiphon eval` measures it."""
+        row = self.one["prompt"] + [{"role": "assistant", "content": text}]
+        path = self.folder / "data" / "asked.jsonl"
+        path.write_text(json.dumps({"id": "asked", "messages": row}) + "\n")
+        out = self.folder / "eval_asked"
+        shutil.rmtree(out, ignore_errors=True)
+        self.call("eval", run, "--output", out, *sets(eval__generate="false", eval__controls="[]"), "--set", f'data.eval.held.sources=[{{path="{path}"}}]')
+        entry = records(next(out.rglob("*predictions*.jsonl")))[0]
+        return -entry["loss"] * entry["tokens"]
+
+    def test_second_step_is_the_formula(self):
+        """The loss of the second step, out of log-probabilities that `eval` measures before and after the first."""
+        self.one = records(self.folder / "data" / "pairs.jsonl")[0]
+        (self.folder / "data" / "one.jsonl").write_text(json.dumps(self.one) + "\n")
+        run, words = self.folder / "formula", {}
+        common = [*DPO, *self.source("one"), *sets(train__checkpoint_every=1, train__keep_checkpoints=5, train__schedule__name="constant", train__tokens_per_batch=100)]
+        self.train(run, *common, *sets(train__steps=2))
+        start = self.folder / "start"
+        self.train(start, *common, *sets(train__steps=1, train__optimizer__lr=1e-30))
+        for side in ["chosen", "rejected"]:
+            text = self.one[side][0]["content"]
+            words[side] = self.answer_logp(run / "checkpoints" / "step_1", text) - self.answer_logp(start, text)
+        margin = BETA * (words["chosen"] - words["rejected"])
+        self.assertGreater(abs(margin), 1e-3)
+        self.assertAlmostEqual(losses(run)[2], math.log1p(math.exp(-margin)), places=4)
+
+    def test_data_that_does_not_fit(self):
+        done = self.train(self.folder / "sft_of_pairs", *self.source("pairs"), code=3)
+        self.assertIn("the record has 2 candidates; the objective learns one answer", done.stderr)
+        done = self.train(self.folder / "dpo_of_answers", *DPO, code=3)
+        self.assertIn("the record has no candidates; the objective compares 2", done.stderr)
+
+
+if __name__ == "__main__":
+    main()
