@@ -71,7 +71,7 @@ void keep_help(CLI::App& program, const CLI::App& of, const std::filesystem::pat
   }
 }
 
-int run(CLI::App& program, const apps::Action& action, int argc, char** argv, const bool& debug) {
+int parse_and_run(CLI::App& program, const apps::Action& action, int argc, char** argv, const bool& debug) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -97,7 +97,7 @@ int main(int argc, char** argv) {
   apps::Action action;
   add_commands(program, action);
   if (argc == 3 && std::string_view(argv[1]) == "--keep-help") return keep_help(program, program, argv[2]), leave(0);
-  const int code = apps::outcome_of([&] { return run(program, action, argc, argv, debug); }, debug);
+  const int code = apps::outcome_of([&] { return parse_and_run(program, action, argc, argv, debug); }, debug);
   const int written = apps::outcome_of([] { return flush_stdout(), 0; }, debug);
   return leave(code ? code : written);
 }

@@ -5,10 +5,11 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <antiphon/data/prepare.h>
-#include <antiphon/model/slot.h>
 #include <antiphon/engine/generator.h>
+#include <antiphon/model/slot.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/token_scores.h>
+#include <antiphon/run/training_slots.h>
 #include <antiphon/train/optimizer.h>
 
 #include "device_bench.h"
@@ -68,7 +69,8 @@ void device_train(const Bench& bench, bool full) {
     for (const auto& site : model->llm().module().sites()) in_fp8 += site.linear->use_float8();
   train::TrainOptions options;
   options.optimizer.lr = 1e-5;
-  train::Optimizer optimizer(model->trainable_parameters(), options);
+  const auto rule = run::build_update_rule(options.optimizer);
+  train::Optimizer optimizer(model->trainable_parameters(), options, *rule);
   const auto batch = batch_of(*model, flags.batch, flags.sequence);
   const auto supervised = batch.supervised_n.to(bench.device()), labels = batch.labels_n.to(bench.device());
   std::vector<double> losses;

@@ -3,8 +3,8 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <antiphon/model/slot.h>
 #include <antiphon/kernels/composed.h>
+#include <antiphon/model/slot.h>
 #include <antiphon/nn/attention/attention.h>
 #include <antiphon/nn/token_scores.h>
 

@@ -1,9 +1,9 @@
 // What loader threads do before anything is encoded.
 #include <ATen/ATen.h>
 
+#include <antiphon/media/audio/log_mel.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/media/image/image_processor.h>
-#include <antiphon/media/audio/log_mel.h>
 
 #include <atomic>
 #include <thread>

@@ -61,7 +61,7 @@ def together(command):
 
 def shared(bench):
     """Each of two at once on all cores beside the same alone: half is what can be had."""
-    sides = pair(bench, "train", "peer_train.py", ["--warmup", 1, "--reps", 4, "--threads", bench.options.threads])
+    sides = pair(bench, "train", "peer_train.py", ["--warmup", 1, "--reps", 2, "--threads", bench.options.threads])
     bench.note(*sides.values())
     everything = {"ours": sides["ours"], "two": lambda: together(sides["ours"]), "peer": sides["peer"], "two_peers": lambda: together(sides["peer"])}
     bench.compare(everything, [(Row("LoRA step, auto: each of two at once", "tokens/s", "higher", peer="the same alone", goal=("M2", 0.48)), "two.tokens_per_s", "ours.tokens_per_s"),

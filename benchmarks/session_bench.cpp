@@ -3,9 +3,9 @@
 #include <c10/core/Device.h>
 #include <fmt/format.h>
 
+#include <antiphon/media/decode.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/session/session.h>
-#include <antiphon/media/decode.h>
 #include <antiphon/weights/load.h>
 
 #include <chrono>

@@ -4,6 +4,7 @@
 
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/token_scores.h>
+#include <antiphon/run/training_slots.h>
 #include <antiphon/train/optimizer.h>
 
 #include <numeric>
@@ -26,13 +27,16 @@ train::TrainOptions options() {
 class Steps {
  public:
   explicit Steps(model::MultimodalLm& model)
-      : model_(model), optimizer_(model.trainable_parameters(), options()) {}
+      : model_(model),
+        rule_(run::build_update_rule(options_.optimizer)),
+        optimizer_(model.trainable_parameters(), options_, *rule_) {}
 
   // The batch is copied, so that its media are encoded anew in each step.
   void operator()(model::Batch batch) {
     model_.encode(batch);
     const auto hidden = model_.forward(batch).index_select(0, batch.supervised_n);
-    const auto loss = -nn::token_scores(hidden, model_.llm().head_weight(), batch.labels_n, {.even_gradient = true}).mean();
+    const auto loss =
+        -nn::token_scores(hidden, model_.llm().head_weight(), batch.labels_n, {.even_gradient = true}).mean();
     torch::autograd::backward({loss}, {});
     optimizer_.step(1.0);
     losses_.push_back(loss.item<double>());
@@ -46,6 +50,8 @@ class Steps {
 
  private:
   model::MultimodalLm& model_;
+  train::TrainOptions options_ = options();
+  std::unique_ptr<UpdateRule> rule_;
   train::Optimizer optimizer_;
   std::vector<double> losses_;
 };

@@ -11,6 +11,7 @@ find_file(ANTIPHON_MANIFEST_H antiphon/plugin/manifest.h NO_CACHE REQUIRED NO_DE
   PATHS ${CMAKE_CURRENT_LIST_DIR}/../core ${ANTIPHON_INCLUDE_DIR})
 file(STRINGS ${ANTIPHON_MANIFEST_H} _line REGEX "define ANTIPHON_PLUGIN_ABI ")
 string(REGEX REPLACE "[^0-9]" "" ANTIPHON_PLUGIN_ABI "${_line}")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${ANTIPHON_MANIFEST_H})  # sidecars are written from it
 
 # What ANTIPHON_BUILD_TYPE and ANTIPHON_COMPILER in manifest.h will be, from the flags of this build.
 function(antiphon_build_identity COMPILER BUILD)

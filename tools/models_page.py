@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {ROOT / "docs/models.md": "models", ROOT / "README.md": "plugins"}
-KINDS = {"encoder": "encoders", "connector": "connectors", "language_model": "language models", "peft": "fine-tuning", "objective": "objectives", "voice_activity": "voice activity", "model_family": "whole models"}
+KINDS = {"encoder": "encoders", "connector": "connectors", "language_model": "language models", "peft": "fine-tuning", "objective": "objectives", "optimizer": "optimizers", "voice_activity": "voice activity", "model_family": "whole models"}
 # A column, and the words of the titles that it counts. "gradients" are the tensors that were compared as such.
 COLUMNS = [("KV cache", r"cache"), ("32 greedy tokens", r"greedy|answers"), ("0, 1, 3 media", r"\d media|no media|1 medium"), ("batch = one by one", r"one by one|masked batch"),
            ("export", r"export|our adapter in peft|merged"), ("bf16", r"^bf16"), ("refused", r"refuses")]

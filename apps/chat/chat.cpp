@@ -14,13 +14,13 @@
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
-#include <antiphon/session/session.h>
 #include <antiphon/media/audio/microphone.h>
+#include <antiphon/run/voice_activity.h>
+#include <antiphon/session/session.h>
 #include <chat/line_editor.h>
 #include <chat/save.h>
 #include <common/answer.h>
 #include <common/command.h>
-#include <antiphon/run/voice_activity.h>
 
 namespace antiphon::apps {
 namespace {
@@ -56,8 +56,7 @@ class Chat {
   Chat(run::LoadedModel& loaded, VoiceActivity* vad, const ChatFlags& flags)
       : microphone_(flags.microphone),
         hands_free_(vad != nullptr),
-        session_(*loaded.model, loaded.preparer, loaded.tokenizer(), loaded.config.generate, loaded.config.session,
-                 vad,
+        session_(*loaded.model, loaded.preparer, loaded.tokenizer(), loaded.config.generate, loaded.config.session, vad,
                  {[this](session::SessionState state) { on_state(state); },
                   [this](const std::string& text) { on_text(text); }}) {}
 

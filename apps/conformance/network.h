@@ -2,6 +2,9 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <antiphon/component/module.h>
+#include <antiphon/component/name_map.h>
+
 #include "subject.h"
 
 namespace antiphon::apps::conformance {

@@ -102,8 +102,6 @@ void evenness_holds(Objective& objective) {
   expect(gradient.eq(gradient[0]).all().item<bool>(), "expected one derivative for all tokens, as needs() says");
 }
 
-}  // namespace
-
 void check_objective(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<Objective>(subject))) return;
   const auto objective = build<Objective>(subject);
@@ -116,4 +114,5 @@ void check_objective(Report& report, const Subject& subject) {
 
 const KindChecks registered{KindOf<Objective>::name, check_objective};
 
+}  // namespace
 }  // namespace antiphon::apps::conformance

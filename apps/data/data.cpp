@@ -5,8 +5,8 @@
 #include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/early/cpu_quota.h>
-#include <common/command.h>
 #include <antiphon/run/composition.h>
+#include <common/command.h>
 #include <data/check.h>
 #include <data/findings.h>
 #include <data/sources.h>

@@ -6,8 +6,8 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
-#include <common/command.h>
 #include <antiphon/run/composition.h>
+#include <common/command.h>
 #include <data/show.h>
 #include <data/sources.h>
 

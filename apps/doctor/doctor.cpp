@@ -11,10 +11,10 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/early/cpu_quota.h>
-#include <antiphon/model/number_formats.h>
 #include <antiphon/kernels/cuda_table.h>
 #include <antiphon/kernels/isa.h>
 #include <antiphon/media/decode.h>
+#include <antiphon/model/number_formats.h>
 #include <antiphon/plugin/loader.h>
 #include <antiphon/plugin/manifest.h>
 #include <antiphon/plugin/sidecar.h>

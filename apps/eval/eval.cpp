@@ -13,9 +13,9 @@
 #include <antiphon/data/loader.h>
 #include <antiphon/data/manifest.h>
 #include <antiphon/eval/controls.h>
+#include <antiphon/run/sample_parts.h>
 #include <common/command.h>
 #include <common/profile.h>
-#include <antiphon/run/sample_parts.h>
 #include <eval/table.h>
 
 namespace antiphon::apps {
@@ -158,8 +158,8 @@ int64_t count_short(const std::vector<Condition>& conditions, int64_t max_tokens
 nlohmann::json evaluate(const std::string& name, run::LoadedModel& loaded, std::ofstream& predictions) {
   auto set = load_set(loaded.config.data.eval.at(name), loaded);
   const auto variants = conditions_of(set.samples, loaded.config.eval);
-  const eval::Evaluator evaluator{*loaded.model, loaded.preparer, loaded.tokenizer(),
-                                   loaded.cache,  loaded.config.eval, loaded.config.generate};
+  const eval::Evaluator evaluator{*loaded.model, loaded.preparer,    loaded.tokenizer(),
+                                  loaded.cache,  loaded.config.eval, loaded.config.generate};
   std::vector<Condition> conditions;
   size_t done = 0;
   for (const auto& [label, samples] : variants) {

@@ -43,8 +43,7 @@ Scores collect(const std::vector<data::Sample>& samples, const std::vector<eval:
     const auto written = eval::expected_answer(samples[i]);
     const auto expected = eval::normalize_answer(written, normalizer),
                predicted = eval::normalize_answer(outcomes[i].predicted, normalizer);
-    const auto words = eval::word_errors(predicted, expected),
-               characters = eval::character_errors(predicted, expected);
+    const auto words = eval::word_errors(predicted, expected), characters = eval::character_errors(predicted, expected);
     s.loss.push_back(outcomes[i].loss);
     s.exact.push_back(predicted == expected);
     s.f1.push_back(eval::token_f1(predicted, expected));

@@ -4,8 +4,8 @@
 #include <antiphon/base/log.h>
 #include <antiphon/model/export.h>
 #include <antiphon/model/part_slot.h>
-#include <common/command.h>
 #include <antiphon/run/trained.h>
+#include <common/command.h>
 
 namespace antiphon::apps {
 namespace {

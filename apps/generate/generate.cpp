@@ -49,10 +49,10 @@ int run(const GenerateFlags& flags) {
                              room, wanted));
   text::StreamDecoder decoder(loaded.tokenizer());
   engine::generate(*loaded.model, std::move(prompts), loaded.config.generate, loaded.tokenizer().eos_ids(),
-                  [&](size_t, int32_t id) {
-                    write_answer(decoder.push(id));
-                    return true;
-                  });
+                   [&](size_t, int32_t id) {
+                     write_answer(decoder.push(id));
+                     return true;
+                   });
   write_answer(decoder.finish() + "\n");
   return 0;
 }

@@ -35,7 +35,7 @@ json read_json(const fs::path& path, json otherwise, RunData& run) {
   return otherwise;
 }
 
-void run::read_config(RunData& run) {
+void read_configuration(RunData& run) {
   try {
     run.config = json::parse(config::to_json(config::load_toml(run.path / "config.toml")));
   } catch (const Error& error) {
@@ -63,7 +63,7 @@ RunData read_run(const fs::path& path) {
   check_run_folder(path);
   RunData run;
   run.name = folder_name(path), run.path = path;
-  run::read_config(run);
+  read_configuration(run);
   run.env = read_json(path / "env.json", json::object(), run);
   run.results = read_json(path / "eval" / "results.json", json::array(), run);
   run.training = read_training(path / "metrics.jsonl");

@@ -7,10 +7,10 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/model/part_slot.h>
-#include <antiphon/run/objective.h>
-#include <common/command.h>
-#include <antiphon/run/voice_activity.h>
 #include <antiphon/run/memory.h>
+#include <antiphon/run/training_slots.h>
+#include <antiphon/run/voice_activity.h>
+#include <common/command.h>
 
 namespace antiphon::apps {
 namespace {
@@ -20,7 +20,7 @@ struct ValidateFlags {
   bool resolved = false;
 };
 
-void describe(const run::RunConfig& config, model::MultimodalLm& model) {
+void describe(const run::RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule) {
   const auto row = [](const std::string& path, const std::string& plugin, double trained, double frozen) {
     fmt::print("  {:<28} {:<14} {:>12} {:>12}\n", path, plugin, human_count(trained), human_count(frozen));
   };
@@ -40,7 +40,7 @@ void describe(const run::RunConfig& config, model::MultimodalLm& model) {
                encoder.output_grid(encoder.example_shape()).count(), encoder.output_size(), stream->example_tokens(),
                model.llm().hidden_size());
   }
-  const auto memory = run::estimate_memory(config, model);
+  const auto memory = run::estimate_memory(config, model, rule);
   fmt::print(
       "  memory for training on the CPU, estimated: {} (program {}, parameters {}, optimizer {}, checkpoints {}, "
       "samples kept ready {}, and the largest of: encoding {}, activations of {} tokens {}, gradients {})\n",
@@ -79,6 +79,7 @@ void validate(const std::string& file, const ValidateFlags& flags) {
   auto model = model::MultimodalLm::build(config.model);
   config.model = model->spec();
   run::build_objective(config.objective);
+  const auto rule = run::build_update_rule(config.train.optimizer);
   run::build_voice_activity(config.session.vad);
   if (flags.resolved) {
     fmt::print("{}", config::to_toml(run::run_table().dump(&config)));
@@ -86,7 +87,7 @@ void validate(const std::string& file, const ValidateFlags& flags) {
   }
   const auto taken = model::check_runs(*model);
   fmt::print("{}: good\n", shown(file));
-  describe(config, *model);
+  describe(config, *model, *rule);
   for (const auto& line : taken) fmt::print("  {}\n", line);
   for (const auto& slot : model::slots_of(*model)) warn_missing(file, slot.path, slot.weights);
   warn_missing(file, "session.vad", config.session.vad.weights);

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace patch_mean {
@@ -69,6 +70,6 @@ NameMap PatchMean::name_map() const {
 }  // namespace patch_mean
 
 ANTIPHON_PLUGIN(patch_mean, "0.1.0") {
-  antiphon::register_component<antiphon::Encoder, patch_mean::PatchMean>(registrar, "patch_mean", "one vector for each square of a picture",
-                                                    patch_mean::patch_mean_table());
+  antiphon::register_component<antiphon::Encoder, patch_mean::PatchMean>(
+      registrar, "patch_mean", "one vector for each square of a picture", patch_mean::patch_mean_table());
 }

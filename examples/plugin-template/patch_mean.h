@@ -1,6 +1,7 @@
 // An image encoder: the picture is cut into squares, each becomes one vector.
 #pragma once
-#include <antiphon/component/register.h>
+#include <antiphon/component/encoder.h>
+#include <antiphon/component/pretrained.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/norm.h>
 

@@ -112,7 +112,7 @@ class Misspelt(unittest.TestCase):
         self.refused(cases)
 
     def test_each_option_of_each_component(self):
-        tables = {"encoder": "[model.streams.x.encoder]", "connector": "[model.streams.x.connector]", "objective": "[objective]", "voice_activity": "[session.vad]", "peft": "[[model.llm.peft]]", "language_model": "[model.llm]"}
+        tables = {"encoder": "[model.streams.x.encoder]", "connector": "[model.streams.x.connector]", "objective": "[objective]", "optimizer": "[train.optimizer]", "voice_activity": "[session.vad]", "peft": "[[model.llm.peft]]", "language_model": "[model.llm]"}
         kinds, count = set(), 0
         for component in self.components:
             if component["kind"] not in tables:
@@ -120,8 +120,8 @@ class Misspelt(unittest.TestCase):
                 continue
             kinds.add(component["kind"])
             known = {option["key"] for option in component["options"]}
-            own = {"objective": ["plugin"], "peft": ["plugin", "weights"], "voice_activity": ["plugin", "weights"]}.get(component["kind"], SLOT)
-            cases, rows = [], [tables[component["kind"]], f'plugin = "{component["name"]}"']
+            own = {"objective": ["plugin"], "optimizer": ["name", "lr", "weight_decay"], "peft": ["plugin", "weights"], "voice_activity": ["plugin", "weights"]}.get(component["kind"], SLOT)
+            cases, rows = [], [tables[component["kind"]], f'{"name" if component["kind"] == "optimizer" else "plugin"} = "{component["name"]}"']
             for key in [*known, *own]:
                 for bad in set(misspellings(key)) - known:
                     rows.append(f"{bad} = 1")

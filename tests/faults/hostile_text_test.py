@@ -90,7 +90,7 @@ class HostileText(Case):
         for code, verb, *rest in [(2, "validate"), (2, "data", "check"), (5, "inspect"), (2, "generate")]:
             self.assert_clean(self.call(verb, *rest, name, code=code).stderr)
         self.assert_clean(self.call("validate", self.config, "--set", name + "=1", code=2).stderr)
-        self.assert_clean(self.call("validate", self.config, "--set", f"loss.plugin={name}", code=5).stderr)
+        self.assert_clean(self.call("validate", self.config, "--set", f"objective.plugin={name}", code=5).stderr)
 
 
 if __name__ == "__main__":

@@ -114,6 +114,42 @@ class Resume(Case):
         if len(left) == len(right):  # neither was stopped by the clock
             self.assert_same_run(whole, again)
 
+    def test_another_optimizer(self):
+        """Muon keeps one moment of a matrix and AdamW's two of a vector, all of it in the checkpoints."""
+        muon = sets(train__optimizer__name="muon", train__optimizer__lr=0.01, train__steps=24, train__checkpoint_every=4)
+        whole, cut = self.folder / "muon", self.folder / "muon_cut"
+        self.train(whole, *COMMON, *muon)
+        self.train(cut, *COMMON, *muon)
+        shutil.rmtree(cut / "checkpoints" / checkpoints(cut)[0])
+        self.train(cut, *COMMON, *muon, "--resume")
+        self.assert_same_run(whole, cut)
+        loss = list(losses(whole).values())
+        self.assertLess(sum(loss[-4:]), 0.9 * sum(loss[:4]))
+
+    def test_what_decides_the_draws_is_noticed(self):
+        run, short = self.folder / "draws", sets(train__steps=4, train__checkpoint_every=2)
+        self.train(run, *COMMON, *short)
+        changes = {"3 batches a step": sets(train__accumulate=3), "120 tokens a batch": sets(train__tokens_per_batch=120),
+                   "weights 2": ["--set", f'data.train.sources=[{{path="{self.folder}/data/train.jsonl",weight=2}}]']}
+        for words, change in changes.items():
+            done = self.train(run, *COMMON, *short, *sets(train__steps=6), *change, "--resume", code=4)
+            self.assertIn("the run drew its samples otherwise", done.stderr)
+            self.assertIn(words, done.stderr)
+            self.assertIn("--accept-changes", done.stderr)
+        done = self.train(run, *COMMON, *short, *sets(train__steps=6, train__accumulate=3), "--resume", "--accept-changes")
+        self.assertIn("the run goes on with what is there now", done.stderr)
+        self.assertEqual(list(losses(run)), list(range(1, 7)))
+        data = self.folder / "data" / "more.jsonl"
+        data.write_bytes((self.folder / "data" / "train.jsonl").read_bytes())
+        source = ["--set", f'data.train.sources=[{{path="{data}"}}]']
+        other = self.folder / "more"
+        self.train(other, *COMMON, *short, *source)
+        data.write_text(data.read_text() + data.read_text().splitlines()[0] + "\n")
+        done = self.train(other, *COMMON, *short, *sets(train__steps=6), *source, "--resume", code=4)
+        self.assertIn("the data is not what the run was trained on", done.stderr)
+        self.train(other, *COMMON, *short, *sets(train__steps=6), *source, "--resume", "--accept-changes")
+        self.assertEqual(list(losses(other)), list(range(1, 7)))
+
     def test_seed_matters(self):
         other = self.folder / "other_seed"
         self.train(other, *COMMON, *sets(train__seed=5, train__steps=3))

@@ -18,7 +18,7 @@ COMMON = sets(train__steps=12, train__tokens_per_batch=96, train__checkpoint_eve
 class RunFolder(Case):
     def test_second_run_is_refused(self):
         run = self.folder / "locked"
-        process = self.start("train", self.config, *sets(train__output=run, train__steps=100000))
+        process = self.start("train", self.config, *COMMON, *sets(train__output=run, train__steps=100000))
         self.wait_for_step(run, 1, process)
         for resume in [[], ["--resume"]]:
             text = self.train(run, *resume, code=2).stderr

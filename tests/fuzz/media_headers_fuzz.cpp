@@ -4,10 +4,10 @@
 #include <string_view>
 
 #include <antiphon/base/error.h>
+#include <antiphon/media/audio/sound_length.h>
 #include <antiphon/media/image/gif.h>
 #include <antiphon/media/image/image_header.h>
 #include <antiphon/media/image/png.h>
-#include <antiphon/media/audio/sound_length.h>
 #include <antiphon/media/image/tiff.h>
 #include <antiphon/media/image/webp.h>
 

@@ -14,9 +14,9 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
-#include <antiphon/media/decode.h>
 #include <antiphon/media/audio/log_mel.h>
 #include <antiphon/media/audio/mel_bank.h>
+#include <antiphon/media/decode.h>
 #include <antiphon/media/image/resize.h>
 
 using namespace antiphon;

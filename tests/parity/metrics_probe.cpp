@@ -7,7 +7,7 @@
 #include <antiphon/eval/metrics.h>
 
 int main() {
-  using namespace antiphon::infer;
+  using namespace antiphon::eval;
   for (std::string line; std::getline(std::cin, line);) {
     const auto pair = nlohmann::json::parse(line);
     const std::string predicted = pair[0], expected = pair[1], normalizer = pair[2];

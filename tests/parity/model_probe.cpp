@@ -5,18 +5,23 @@
 #include "model_probe.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <iostream>
 
 #include <antiphon/base/log.h>
+#include <antiphon/component/connector.h>
+#include <antiphon/component/encoder.h>
 #include <antiphon/component/objective.h>
 #include <antiphon/component/register.h>
-#include <antiphon/component/voice_activity.h>
 #include <antiphon/component/training_pass.h>
-#include <antiphon/model/slot.h>
+#include <antiphon/component/update_rule.h>
+#include <antiphon/component/voice_activity.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/media/decode.h>
+#include <antiphon/model/slot.h>
 #include <antiphon/nn/token_scores.h>
 #include <antiphon/weights/load.h>
 
@@ -170,8 +175,8 @@ json run_tiles(const json& request) {
   const auto encoder = build<Encoder>(request);
   config::Problems problems;
   config::Value none = config::Value::Table{};
-  const auto connector = model::build_slot<Connector>(request.at("connector").get<std::string>(), {}, none,
-                                                      "connector", problems, ConnectorShape{encoder->output_size(), 8});
+  const auto connector = model::build_slot<Connector>(request.at("connector").get<std::string>(), {}, none, "connector",
+                                                      problems, ConnectorShape{encoder->output_size(), 8});
   problems.throw_if_any();
   json answers = json::array();
   for (const auto& size : request.at("sizes")) {
@@ -196,10 +201,9 @@ json run_loss(const json& request) {
   input.totals = {request.at("normalizer").get<int64_t>(), 1, 1};
   const auto loss = objective->forward(input).loss;
   torch::autograd::backward({loss}, {});
-  write_outputs(request, {{"loss", loss},
-                          {"token_loss", -input.logp_n},
-                          {"grad_hidden", hidden.grad()},
-                          {"grad_head", head.grad()}});
+  write_outputs(
+      request,
+      {{"loss", loss}, {"token_loss", -input.logp_n}, {"grad_hidden", hidden.grad()}, {"grad_head", head.grad()}});
   return json::object();
 }
 
@@ -223,6 +227,30 @@ json run_objective(const json& request) {
   return {{"metrics", metrics}};
 }
 
+// "steps" updates of the parameters "names" by their gradients "<name>.grad.<step>".
+json run_optimizer(const json& request) {
+  const auto rule = build<UpdateRule>(request);
+  const auto file = inputs_of(request);
+  c10::AutoGradMode no_grad(false);
+  NamedTensors out;
+  std::vector<std::vector<at::Tensor>> state;
+  for (const std::string name : request.at("names")) {
+    out.emplace_back(name, file.tensor(name).clone());
+    for (const auto& [key, tensor] : rule->make_state(out.back().second)) {
+      if (state.size() < out.size()) state.emplace_back();
+      state.back().push_back(tensor);
+    }
+  }
+  for (int64_t step = 0; step < request.at("steps").get<int64_t>(); ++step) {
+    std::vector<UpdateItem> items;
+    for (size_t i = 0; i < out.size(); ++i)
+      items.push_back({out[i].second, file.tensor(fmt::format("{}.grad.{}", out[i].first, step)).clone(), state[i]});
+    rule->update(items, request.at("lr"), request.at("weight_decay"));
+  }
+  write_outputs(request, std::move(out));
+  return json::object();
+}
+
 json answer(const std::string& line) {
   const auto request = json::parse(line);
   const auto kind = request.at("kind").get<std::string>();
@@ -232,6 +260,7 @@ json answer(const std::string& line) {
   if (kind == "process") return run_process(request);
   if (kind == "loss") return run_loss(request);
   if (kind == "objective") return run_objective(request);
+  if (kind == "optimizer") return run_optimizer(request);
   if (kind == "tiles") return run_tiles(request);
   if (kind == "model") return run_model(request);
   if (kind == "cached") return run_cached(request);

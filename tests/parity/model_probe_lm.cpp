@@ -8,12 +8,13 @@
 #include <numeric>
 
 #include <antiphon/checkpoint/checkpoint.h>
+#include <antiphon/checkpoint/restore.h>
 #include <antiphon/data/prepare.h>
+#include <antiphon/engine/generation_config.h>
+#include <antiphon/engine/generator.h>
 #include <antiphon/model/export.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/model/whole_model.h>
-#include <antiphon/engine/generation_config.h>
-#include <antiphon/engine/generator.h>
 #include <antiphon/nn/token_scores.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/export.h>
@@ -32,7 +33,8 @@ config::Value model_table_of(const json& request) {
 
 void load_run(model::MultimodalLm& model, const std::filesystem::path& run) {
   const auto newest = checkpoint::latest_checkpoint(run / "checkpoints");
-  train::restore_parameters(model, checkpoint::load_checkpoint(newest.value(), false).parameters);
+  checkpoint::restore_parameters(model.saved_parameters(),
+                                 checkpoint::load_checkpoint(newest.value(), false).parameters);
 }
 
 // The [model] table in "model", or that of the folder "run" with what it trained; with "merge", adapters are folded in.
@@ -122,9 +124,14 @@ json run_model(const json& request) {
   if (cut) input.x_td = input.x_td.detach().clone().set_requires_grad(true);
   const auto hidden = model->llm().forward(input);
   const auto token_loss = token_loss_of(*model, batch, hidden), loss = token_loss.mean();
-  NamedTensors out{{"ids", batch.ids_t},       {"positions", batch.positions_t}, {"supervised", batch.supervised_n},
-                   {"labels", batch.labels_n}, {"hidden", hidden.clone()},       {"logits", logits_of(*model, hidden)},
-                   {"loss", loss},             {"token_loss", token_loss}};
+  NamedTensors out{{"ids", batch.ids_t},
+                   {"positions", batch.positions_t},
+                   {"supervised", batch.supervised_n},
+                   {"labels", batch.labels_n},
+                   {"hidden", hidden.clone()},
+                   {"logits", logits_of(*model, hidden)},
+                   {"loss", loss},
+                   {"token_loss", token_loss}};
   if (loss.requires_grad()) {
     torch::autograd::backward({loss}, {});
     if (cut) out.emplace_back("grad_x", input.x_td.grad());

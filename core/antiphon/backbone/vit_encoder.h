@@ -3,7 +3,7 @@
 #include <antiphon/component/encoder.h>
 #include <antiphon/config/schema.h>
 #include <antiphon/nn/activation.h>
-#include <antiphon/nn/vit.h>
+#include <antiphon/nn/blocks/vit.h>
 
 namespace antiphon::backbone {
 

@@ -29,13 +29,13 @@ struct StepTotals {
 
 // The supervised tokens of one batch, sequence by sequence, and the sequences group by group.
 struct ObjectiveInput {
-  at::Tensor logp_n;             // [n] float32: log-probability of each token; carries the gradient
-  at::Tensor reference_n;        // [n] float32: the same under the reference; undefined unless needed
-  at::Tensor behaviour_n;        // [n] float32: the same under the policy that wrote them; undefined if nothing did
-  std::vector<int64_t> counts;   // tokens of each sequence; their sum is n
-  std::vector<int64_t> groups;   // sequences of each group; their sum is counts.size()
-  std::vector<double> weights;   // of each sequence; 1 unless the record says otherwise
-  std::vector<double> values;    // of each sequence: label, score, reward or advantage; NaN: none is known
+  at::Tensor logp_n;            // [n] float32: log-probability of each token; carries the gradient
+  at::Tensor reference_n;       // [n] float32: the same under the reference; undefined unless needed
+  at::Tensor behaviour_n;       // [n] float32: the same under the policy that wrote them; undefined if nothing did
+  std::vector<int64_t> counts;  // tokens of each sequence; their sum is n
+  std::vector<int64_t> groups;  // sequences of each group; their sum is counts.size()
+  std::vector<double> weights;  // of each sequence; 1 unless the record says otherwise
+  std::vector<double> values;   // of each sequence: label, score, reward or advantage; NaN: none is known
   StepTotals totals;
 };
 

@@ -78,8 +78,8 @@ FactoryOf<Interface> make_factory(const config::Table<Options>& table, Kind<Extr
 
 }  // namespace detail
 
-// Component has a constructor (const Options&), followed by what its kind adds (connectors: ConnectorShape). Options may
-// have `void read_pretrained(const PretrainedConfig&)`.
+// Component has a constructor (const Options&), followed by what its kind adds (connectors: ConnectorShape). Options
+// may have `void read_pretrained(const PretrainedConfig&)`.
 template <class Interface, class Component, class Options>
 void register_component(plugin::Registrar& registrar, std::string name, std::string doc,
                         const config::Table<Options>& table) {
@@ -92,7 +92,10 @@ template <class Interface, class Component>
 void register_component(plugin::Registrar& registrar, std::string name, std::string doc) {
   struct None {};
   static const auto* table = new config::Table<None>(KindOf<Interface>::name);
-  const FactoryOf<Interface> factory = [](const BuildContext&) { return std::make_unique<Component>(); };
+  const FactoryOf<Interface> factory = [](const BuildContext& context) -> std::unique_ptr<Interface> {
+    if (!detail::read_options(*table, context)) return nullptr;
+    return std::make_unique<Component>();
+  };
   registrar.add(KindOf<Interface>::name, std::move(name), std::move(doc), *table, factory);
 }
 
@@ -103,7 +106,8 @@ std::unique_ptr<Interface> create(const std::string& name, const BuildContext& c
   const auto& entry = plugin::Registry::instance().find(KindOf<Interface>::name, name);
   const auto* factory = std::any_cast<FactoryOf<Interface>>(&entry.factory);
   if (!factory)
-    fail(ErrorKind::internal, std::string("factory of ") + KindOf<Interface>::name + " '" + name + "' has another type");
+    fail(ErrorKind::internal,
+         std::string("factory of ") + KindOf<Interface>::name + " '" + name + "' has another type");
   return (*factory)(context, extra...);
 }
 

@@ -68,6 +68,12 @@ std::string Loader::fingerprint() const {
   return text + fmt::format("seed {}, {}\n", seed_, options_.shuffle ? "shuffled" : "in order");
 }
 
+std::string Loader::draw_settings() const {
+  std::vector<std::string> weights;
+  for (const auto& source : options_.train.sources) weights.push_back(fmt::format("{}", source.weight));
+  return fmt::format("weights {}; {} tokens a batch", join(weights, ", "), budget_);
+}
+
 void Loader::restore(const LoaderState& state) {
   if (state.order.drawn.size() != manifests_.size())
     fail(ErrorKind::weights, "the checkpoint was made with another number of data sources",

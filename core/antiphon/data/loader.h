@@ -57,6 +57,8 @@ class Loader {
   int64_t epoch_size() const { return order_.epoch_size(); }
   // Names and hashes of the sources, and what else their order depends on; a resumed run must find the same.
   std::string fingerprint() const;
+  // What else decides which samples come into which batch: "weights 1, 2; 2048 tokens a batch".
+  std::string draw_settings() const;
   // Seconds that next_batch() has waited for samples.
   double waited_seconds() const { return waited_; }
 

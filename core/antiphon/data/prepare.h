@@ -7,8 +7,8 @@
 #include <antiphon/data/feature_cache.h>
 #include <antiphon/data/sample.h>
 #include <antiphon/data/video.h>
-#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/media/limits.h>
+#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/text/prompt.h>
 
 namespace antiphon::data {

@@ -1,5 +1,5 @@
-// Several answers to one prompt. Sources: TRL's preference format (docs/source/dataset_formats.md), and a list of our own
-// for any number of answers, values and other media.
+// Several answers to one prompt. Sources: TRL's preference format (docs/source/dataset_formats.md), and a list of our
+// own for any number of answers, values and other media.
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
@@ -60,8 +60,7 @@ Candidate read_candidate(const json& object, Record& record) {
   if (!object.is_object()) fail(ErrorKind::data, "an element of 'candidates' is not an object");
   check_keys(object, {"content", "messages", "score", "label", "media"}, "candidates: ", record.sample.unread);
   const bool messages = is_there(object, "messages");
-  if (messages == is_there(object, "content"))
-    fail(ErrorKind::data, "a candidate has either 'content' or 'messages'");
+  if (messages == is_there(object, "content")) fail(ErrorKind::data, "a candidate has either 'content' or 'messages'");
   const char* key = messages ? "messages" : "content";
   return {turns_of(object.at(key), "assistant", key, record), other_media(object, record), value_of(object)};
 }

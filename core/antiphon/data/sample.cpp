@@ -6,8 +6,8 @@
 #include <antiphon/base/json.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
-#include <antiphon/data/record_keys.h>
 #include <antiphon/data/record.h>
+#include <antiphon/data/record_keys.h>
 
 #include <algorithm>
 #include <optional>
@@ -27,8 +27,8 @@ void read_llava_turn(const json& object, Record& record) {
 }
 
 void read_names(Record& record) {
-  std::set<std::string> known{"id",     "messages", "conversations", "candidates", "image", "images",
-                              "audio",  "audios",   "video",         "videos",     "system"};
+  std::set<std::string> known{"id",    "messages", "conversations", "candidates", "image", "images",
+                              "audio", "audios",   "video",         "videos",     "system"};
   if (is_pair(record.object)) known.insert({"prompt", "chosen", "rejected"});
   check_keys(record.object, known, "", record.sample.unread);
   for (const auto& [key, value] : record.object.items())

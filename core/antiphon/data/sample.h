@@ -38,8 +38,9 @@ struct SampleTurn {
 
 // One of several ways to go on from the turns of a sample.
 struct Candidate {
-  std::vector<SampleTurn> turns;       // the assistant's
-  std::map<size_t, size_t> media = {};  // media of the turns before that are others for it: index -> index in Sample::media
+  std::vector<SampleTurn> turns;  // the assistant's
+  std::map<size_t, size_t> media =
+      {};  // media of the turns before that are others for it: index -> index in Sample::media
   double value = std::numeric_limits<double>::quiet_NaN();  // score, label or reward; NaN: none is known
 };
 
@@ -49,7 +50,7 @@ struct Sample {
   int64_t line = 0;
   std::vector<SampleTurn> turns;
   std::vector<MediaRef> media;
-  std::vector<Candidate> candidates = {};  // the answers that an objective compares, the preferred one first; or none
+  std::vector<Candidate> candidates = {};   // the answers that an objective compares, the preferred one first; or none
   std::map<std::string, std::string> tags;  // other members that are plain strings: task, lang, category
   std::set<std::string> unread;             // keys of the record that nothing reads, e.g. "bbox", "messages: weight"
 };

@@ -2,8 +2,8 @@
 #pragma once
 #include <antiphon/data/options.h>
 #include <antiphon/data/sample.h>
-#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/media/limits.h>
+#include <antiphon/model/multimodal_lm.h>
 
 namespace antiphon::data {
 

@@ -3,8 +3,8 @@
 #include <antiphon/base/log.h>
 #include <antiphon/data/prepare.h>
 #include <antiphon/data/test_prompts.h>
-#include <antiphon/model/test_model.h>
 #include <antiphon/media/decode.h>
+#include <antiphon/model/test_model.h>
 
 #include <catch2/catch_test_macros.hpp>
 

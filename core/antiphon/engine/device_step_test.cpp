@@ -5,11 +5,11 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
-#include <antiphon/model/test_model.h>
 #include <antiphon/engine/device_step.h>
 #include <antiphon/engine/generator.h>
 #include <antiphon/engine/step.h>
 #include <antiphon/kernels/test_cuda.h>
+#include <antiphon/model/test_model.h>
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -2,8 +2,8 @@
 #include <ATen/ATen.h>
 
 #include <antiphon/base/log.h>
-#include <antiphon/model/test_model.h>
 #include <antiphon/engine/generator.h>
+#include <antiphon/model/test_model.h>
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -4,8 +4,8 @@
 #include <optional>
 #include <string_view>
 
-#include <antiphon/media/ffmpeg.h>
 #include <antiphon/media/audio/sound_length.h>
+#include <antiphon/media/ffmpeg.h>
 
 namespace antiphon::media {
 

@@ -3,9 +3,9 @@
 #include <cmath>
 #include <numbers>
 
+#include <antiphon/media/audio/sound_length.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/media/media_test.h>
-#include <antiphon/media/audio/sound_length.h>
 
 using namespace antiphon;
 using namespace antiphon::media;

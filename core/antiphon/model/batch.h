@@ -20,21 +20,21 @@ struct BatchMedia {
 };
 
 struct Sequence {
-  std::string id;          // of its sample
-  int64_t supervised = 0;  // of its tokens; they are neighbours in Batch::labels_n
+  std::string id;                                           // of its sample
+  int64_t supervised = 0;                                   // of its tokens; they are neighbours in Batch::labels_n
   double value = std::numeric_limits<double>::quiet_NaN();  // score, label or reward of its answer; NaN: none is known
 };
 
 // Samples one after the other on one token axis, without padding.
 struct Batch {
-  at::Tensor ids_t;              // [tokens] int64; 0 at media positions
-  at::Tensor positions_t;        // [tokens] int64, from 0 in each sample
-  std::vector<int64_t> lengths;  // tokens of each sample; where there is padding, that comes last
-  int64_t padding = 0;           // tokens at the end that belong to no sample
+  at::Tensor ids_t;                 // [tokens] int64; 0 at media positions
+  at::Tensor positions_t;           // [tokens] int64, from 0 in each sample
+  std::vector<int64_t> lengths;     // tokens of each sample; where there is padding, that comes last
+  int64_t padding = 0;              // tokens at the end that belong to no sample
   std::vector<Sequence> sequences;  // one a sample, in the order of `lengths`
   std::vector<int64_t> groups;      // sequences of each group, in order: the answers to one prompt lie side by side
-  at::Tensor supervised_n;                 // [n] int64: positions whose next token is to be predicted
-  at::Tensor labels_n;                     // [n] int64: those next tokens
+  at::Tensor supervised_n;          // [n] int64: positions whose next token is to be predicted
+  at::Tensor labels_n;              // [n] int64: those next tokens
   std::vector<BatchMedia> media;
   int64_t tokens() const { return ids_t.defined() ? ids_t.size(0) : 0; }
   int64_t supervised() const { return labels_n.defined() ? labels_n.size(0) : 0; }

@@ -30,8 +30,7 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
   config::Problems problems;
   auto model = std::make_unique<MultimodalLm>();
   auto& llm = spec.llm;
-  model->llm_ = build_slot<LanguageModel>(llm.plugin, {llm.weights, llm.part}, llm.options,
-                                          "model.llm", problems);
+  model->llm_ = build_slot<LanguageModel>(llm.plugin, {llm.weights, llm.part}, llm.options, "model.llm", problems);
   if (model->llm_) model->llm_->module().set_requires_grad(llm.trainable);
   const int64_t hidden_size = model->llm_ ? model->llm_->hidden_size() : 0;
   for (const auto& [name, stream] : spec.streams)
@@ -42,8 +41,7 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
       model->streams_[name] = std::move(stream);
   for (size_t i = 0; i < llm.peft.size(); ++i) {
     auto& slot = llm.peft[i];
-    if (auto peft =
-            build_slot<Peft>(slot.plugin, {}, slot.options, fmt::format("model.llm.peft.{}", i), problems))
+    if (auto peft = build_slot<Peft>(slot.plugin, {}, slot.options, fmt::format("model.llm.peft.{}", i), problems))
       model->pefts_.push_back(std::move(peft));
   }
   model->spec_ = spec;

@@ -1,6 +1,6 @@
 // What precision.compute means on this processor.
-#include <antiphon/model/number_formats.h>
 #include <antiphon/kernels/onednn.h>
+#include <antiphon/model/number_formats.h>
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -41,8 +41,8 @@ std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec,
     auto& slot = slots[i];
     const auto index = slots.size() > 1 ? fmt::format(".{}", i) : "";
     auto encoder = slot.plugin.empty() ? nullptr
-                                       : build_slot<Encoder>(slot.plugin, {slot.weights, slot.part},
-                                                             slot.options, section + ".encoder" + index, problems);
+                                       : build_slot<Encoder>(slot.plugin, {slot.weights, slot.part}, slot.options,
+                                                             section + ".encoder" + index, problems);
     whole &= encoder != nullptr;
     if (!encoder) continue;
     if (!stream->encoders_.empty() && encoder->modality() != stream->modality())
@@ -58,8 +58,8 @@ std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec,
     check_keys("connector", connector.plugin, connector.options, section + ".connector", problems);
     return nullptr;
   }
-  stream->connector_ = build_slot<Connector>(connector.plugin, {}, connector.options,
-                                             section + ".connector", problems, ConnectorShape{width, hidden_size});
+  stream->connector_ = build_slot<Connector>(connector.plugin, {}, connector.options, section + ".connector", problems,
+                                             ConnectorShape{width, hidden_size});
   if (!stream->connector_) return nullptr;
   stream->connector_->module().set_requires_grad(connector.trainable);
   spec.encoder = write_slots(stream->encoders_);

@@ -5,12 +5,12 @@
 #pragma once
 #include <ATen/ATen.h>
 
+#include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/component/connector.h>
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
 #include <antiphon/model/multimodal_lm.h>
-#include <antiphon/backbone/decoder_lm.h>
 
 #include <stdexcept>
 

@@ -2,9 +2,9 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <antiphon/base/trace.h>
-#include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/attention/float_attention.h>
 #include <antiphon/nn/attention/short_attention.h>
+#include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/profile/flops.h>
 
 #include <catch2/catch_approx.hpp>

@@ -4,10 +4,10 @@
 #include <antiphon/base/error.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/nn/activation.h>
-#include <antiphon/nn/linear/linear.h>
-#include <antiphon/nn/blocks/mlp.h>
-#include <antiphon/nn/norm.h>
 #include <antiphon/nn/attention/rope.h>
+#include <antiphon/nn/blocks/mlp.h>
+#include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/norm.h>
 #include <antiphon/nn/testing.h>
 
 using namespace antiphon;

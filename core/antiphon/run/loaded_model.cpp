@@ -9,8 +9,8 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/checkpoint/restore.h>
-#include <antiphon/model/slot.h>
 #include <antiphon/engine/generation_config.h>
+#include <antiphon/model/slot.h>
 #include <antiphon/run/composition.h>
 #include <antiphon/run/device.h>
 #include <antiphon/run/precision.h>
@@ -90,7 +90,8 @@ void load_trained(model::MultimodalLm& model, const OpenOptions& flags) {
   if (flags.checkpoint.empty() && !is_folder(flags.file, ErrorKind::config)) return;
   const auto checkpoint = checkpoint_of(flags.checkpoint.empty() ? flags.file : flags.checkpoint);
   const auto content = checkpoint::load_checkpoint(checkpoint, false);
-  with_context("loading " + checkpoint.string(), [&] { checkpoint::restore_parameters(model.saved_parameters(), content.parameters); });
+  with_context("loading " + checkpoint.string(),
+               [&] { checkpoint::restore_parameters(model.saved_parameters(), content.parameters); });
   log::info(fmt::format("  checkpoint {}: applied {}/{} tensors", checkpoint.string(), content.parameters.size(),
                         content.parameters.size()));
 }

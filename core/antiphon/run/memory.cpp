@@ -51,6 +51,7 @@ double passing_numbers(Module& module) {
 struct Estimator {
   const RunConfig& config;
   model::MultimodalLm& model;
+  const UpdateRule& rule;
   model::NumberFormats formats = model::number_formats(config.precision.compute, at::kCPU);
   double compute = static_cast<double>(c10::elementSize(formats.compute));
   double tokens = static_cast<double>(config.train.tokens_per_batch);
@@ -64,8 +65,8 @@ struct Estimator {
   }
   double items() const { return tokens / static_cast<double>(sample()); }
 
-  // Numbers that attention keeps for each token: probabilities of short sequences in bf16 (nn/attention/short_attention.h), laid
-  // out in powers of two. Others are made again in the backward pass.
+  // Numbers that attention keeps for each token: probabilities of short sequences in bf16
+  // (nn/attention/short_attention.h), laid out in powers of two. Others are made again in the backward pass.
   double kept_probabilities() const {
     if (compute == 4 || sample() > 256) return 0;
     const auto cache = model.llm().make_cache(1, 1);
@@ -82,9 +83,12 @@ struct Estimator {
       if (part.weights.empty()) memory.loading += count(*part.module) * 4;
       all += trained(*part.module);
     }
-    memory.optimizer = 8 * all;
+    for (const auto& parameter : model.trainable_parameters())
+      for (const auto& [name, tensor] : rule.make_state(*parameter.tensor))
+        memory.optimizer += static_cast<double>(tensor.nbytes());
     memory.gradients = 4 * all;
-    memory.checkpoint = (config.train.checkpoint_every < config.train.steps ? 12 + 8 : 8) * all;
+    memory.checkpoint =
+        (config.train.checkpoint_every < config.train.steps ? 4 * all + 2 * memory.optimizer : memory.optimizer);
   }
 
   // A trained matrix is kept a second time in the format that it is multiplied in.
@@ -130,8 +134,8 @@ struct Estimator {
 
 }  // namespace
 
-Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model) {
-  Estimator e{config, model};
+Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule) {
+  Estimator e{config, model, rule};
   e.memory.program = train::resident_bytes() + kThreads;
   e.add_parameters();
   e.add_llm();

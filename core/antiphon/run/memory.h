@@ -4,6 +4,7 @@
 
 #include <antiphon/run/run_config.h>
 
+#include <antiphon/component/update_rule.h>
 #include <antiphon/model/multimodal_lm.h>
 
 namespace antiphon::run {
@@ -12,7 +13,7 @@ namespace antiphon::run {
 struct Memory {
   double program = 0;      // libraries and their threads
   double parameters = 0;   // in the formats in which they are kept; trained ones in fp32
-  double optimizer = 0;    // two moments in fp32
+  double optimizer = 0;    // what its rule keeps of each trained parameter
   double checkpoint = 0;   // the copy that one is written from while training goes on, and its larger file, read again
   double data = 0;         // samples that are kept ready
   double loading = 0;      // random parameters are made in fp32
@@ -27,6 +28,6 @@ struct Memory {
 };
 
 // On the CPU, for a model on the meta device.
-Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model);
+Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule);
 
 }  // namespace antiphon::run

@@ -41,7 +41,9 @@ void read_loss_table(config::Value::Table& root) {
   const auto* loss = found == root.end() ? nullptr : found->second.get_if<config::Value::Table>();
   if (!loss) return;
   const auto plugin = loss->find("plugin");
-  if (plugin != loss->end() && plugin->second.get_if<std::string>() && *plugin->second.get_if<std::string>() != "cross_entropy") return;
+  if (plugin != loss->end() && plugin->second.get_if<std::string>() &&
+      *plugin->second.get_if<std::string>() != "cross_entropy")
+    return;
   const auto chunk = loss->find("chunk");
   if (loss->size() != static_cast<size_t>((plugin != loss->end()) + (chunk != loss->end()))) return;
   if (chunk != loss->end()) {
@@ -107,6 +109,9 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   run_table().read(&config, root, "", problems);
   if (!config.objective.plugin.empty())
     model::check_keys("objective", config.objective.plugin, config.objective.options, "objective", problems);
+  const auto& optimizer = config.train.optimizer;
+  if (!optimizer.name.empty())
+    model::check_keys("optimizer", optimizer.name, optimizer.options, "train.optimizer", problems);
   check_voice_activity(config.session.vad, root, problems);
   if (!problems.empty()) model::check_slots(config.model, problems);  // else the model does it when it is built
   throw_problems(problems, root);

@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include <antiphon/data/options.h>
-#include <antiphon/model/model_spec.h>
 #include <antiphon/engine/options.h>
 #include <antiphon/eval/options.h>
+#include <antiphon/model/model_spec.h>
 #include <antiphon/session/options.h>
 #include <antiphon/train/options.h>
 

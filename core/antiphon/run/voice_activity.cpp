@@ -11,8 +11,8 @@ namespace antiphon::run {
 std::unique_ptr<VoiceActivity> build_voice_activity(model::ComponentSpec& spec) {
   if (spec.plugin.empty()) return nullptr;
   config::Problems problems;
-  auto detector = model::build_slot<VoiceActivity>(spec.plugin, {spec.weights, {}}, spec.options,
-                                                   "session.vad", problems);
+  auto detector =
+      model::build_slot<VoiceActivity>(spec.plugin, {spec.weights, {}}, spec.options, "session.vad", problems);
   problems.throw_if_any();
   return detector;
 }

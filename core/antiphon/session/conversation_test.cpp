@@ -3,9 +3,9 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
+#include <antiphon/engine/generator.h>
 #include <antiphon/model/test_model.h>
 #include <antiphon/session/conversation.h>
-#include <antiphon/engine/generator.h>
 
 #include <catch2/catch_test_macros.hpp>
 

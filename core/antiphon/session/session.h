@@ -22,7 +22,8 @@ class Session {
  public:
   // All must outlive it. `vad` may be null: then every sample belongs to the turn, and turns end by command.
   Session(model::MultimodalLm& model, const data::Preparer& preparer, const text::Tokenizer& tokenizer,
-          const engine::GenerateOptions& generate, const SessionOptions& options, VoiceActivity* vad, SessionEvents events);
+          const engine::GenerateOptions& generate, const SessionOptions& options, VoiceActivity* vad,
+          SessionEvents events);
 
   // --- what arrives -------------------------------------------------------------------------------------------------
   // Text, pictures, recordings and videos of the turn, in the order in which they come. Error(data) where one cannot be

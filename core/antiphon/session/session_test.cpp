@@ -4,8 +4,8 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/data/test_prompts.h>
-#include <antiphon/model/test_model.h>
 #include <antiphon/engine/generator.h>
+#include <antiphon/model/test_model.h>
 #include <antiphon/session/session.h>
 #include <antiphon/session/test_voice.h>
 
@@ -58,7 +58,7 @@ struct Talk {
     auto sample = session.conversation();
     while (sample.turns.back().role != "user") sample.turns.pop_back();
     const auto ids = engine::generate(*model, {preparer.prepare(sample, data::Purpose::generation)}, {.max_tokens = 5},
-                              prompts.tokenizer().eos_ids());
+                                      prompts.tokenizer().eos_ids());
     return prompts.tokenizer().decode(ids.front());
   }
 

@@ -12,15 +12,11 @@
 
 namespace antiphon::train {
 
-Optimizer::Optimizer(std::vector<Parameter> parameters, const TrainOptions& options)
-    : options_(options.optimizer), parameters_(std::move(parameters)) {
+Optimizer::Optimizer(std::vector<Parameter> parameters, const TrainOptions& options, UpdateRule& rule)
+    : options_(options.optimizer), rule_(rule), parameters_(std::move(parameters)) {
   if (parameters_.empty())
     fail(ErrorKind::config, "no parameter is trainable", "set trainable = true for a part, or add [[model.llm.peft]]");
-  for (const auto& parameter : parameters_) {
-    exp_avg_.push_back(at::zeros_like(*parameter.tensor).detach());
-    exp_avg_sq_.push_back(at::zeros_like(*parameter.tensor).detach());
-    steps_.push_back(at::zeros({}, parameter.tensor->options().dtype(at::kFloat).requires_grad(false)));
-  }
+  for (const auto& parameter : parameters_) state_.push_back(rule_.make_state(*parameter.tensor));
   assign_groups(options);
 }
 
@@ -43,19 +39,14 @@ void Optimizer::assign_groups(const TrainOptions& options) {
 void Optimizer::step(double lr_ratio) {
   c10::AutoGradMode no_grad(false);
   for (const auto& group : groups_) {
-    std::vector<at::Tensor> parameters, gradients, exp_avgs, exp_avg_sqs, steps;
+    std::vector<UpdateItem> items;
     for (const auto i : group.members) {
       const auto& gradient = parameters_[i].tensor->grad();
       if (!gradient.defined()) continue;
-      parameters.push_back(*parameters_[i].tensor);
-      gradients.push_back(gradient);
-      exp_avgs.push_back(exp_avg_[i]);
-      exp_avg_sqs.push_back(exp_avg_sq_[i]);
-      steps.push_back(steps_[i].add_(1));
+      auto& item = items.emplace_back(UpdateItem{*parameters_[i].tensor, gradient, {}});
+      for (const auto& [name, tensor] : state_[i]) item.state.push_back(tensor);
     }
-    if (parameters.empty()) continue;
-    at::_fused_adamw_(parameters, gradients, exp_avgs, exp_avg_sqs, {}, steps, group.lr * lr_ratio, options_.beta1,
-                      options_.beta2, group.weight_decay, options_.eps, /*amsgrad=*/false, /*maximize=*/false);
+    if (!items.empty()) rule_.update(items, group.lr * lr_ratio, group.weight_decay);
   }
   drop_gradients();
 }
@@ -77,11 +68,8 @@ void Optimizer::drop_gradients() {
 
 std::vector<std::pair<std::string, at::Tensor>> Optimizer::state() const {
   std::vector<std::pair<std::string, at::Tensor>> all;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    all.emplace_back(parameters_[i].name + "#exp_avg", exp_avg_[i]);
-    all.emplace_back(parameters_[i].name + "#exp_avg_sq", exp_avg_sq_[i]);
-    all.emplace_back(parameters_[i].name + "#step", steps_[i]);
-  }
+  for (size_t i = 0; i < parameters_.size(); ++i)
+    for (const auto& [name, tensor] : state_[i]) all.emplace_back(parameters_[i].name + "#" + name, tensor);
   return all;
 }
 
@@ -108,7 +96,7 @@ std::string Optimizer::describe() const {
                                 human_count(static_cast<double>(count)), group.members.size(), group.lr,
                                 group.weight_decay));
   }
-  return join(lines, "; ");
+  return options_.name + ", " + join(lines, "; ");
 }
 
 double lr_ratio(const ScheduleOptions& schedule, int64_t step, int64_t steps) {

@@ -1,18 +1,19 @@
-// AdamW over groups of parameters, in one fused call a group.
+// Groups of parameters with their rates, clipping, and the state that checkpoints keep, around an update rule.
 #pragma once
 #include <map>
 #include <string>
 #include <vector>
 
 #include <antiphon/component/module.h>
+#include <antiphon/component/update_rule.h>
 #include <antiphon/train/options.h>
 
 namespace antiphon::train {
 
 class Optimizer {
  public:
-  // Error(config) where a group matches no parameter.
-  Optimizer(std::vector<Parameter> parameters, const TrainOptions& options);
+  // Error(config) if a group matches no parameter. `rule` must outlive it.
+  Optimizer(std::vector<Parameter> parameters, const TrainOptions& options, UpdateRule& rule);
 
   // One update with every group's rate times `lr_ratio`, then the gradients are dropped. A parameter without a
   // gradient is left alone.
@@ -22,7 +23,7 @@ class Optimizer {
   void drop_gradients();
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
-  // "<parameter>#exp_avg", "<parameter>#exp_avg_sq", "<parameter>#step".
+  // "<parameter>#<name>", as the rule names them.
   std::vector<std::pair<std::string, at::Tensor>> state() const;
   void restore(const std::map<std::string, at::Tensor>& state);
   // "lora 3.7 M at 2e-4, …" for the start banner.
@@ -36,8 +37,9 @@ class Optimizer {
   };
   void assign_groups(const TrainOptions& options);
   OptimizerOptions options_;
+  UpdateRule& rule_;
   std::vector<Parameter> parameters_;
-  std::vector<at::Tensor> exp_avg_, exp_avg_sq_, steps_;
+  std::vector<std::vector<std::pair<std::string, at::Tensor>>> state_;  // of each parameter
   std::vector<Group> groups_;
 };
 

@@ -7,12 +7,10 @@ const config::Table<OptimizerOptions>& optimizer_table() {
   using O = OptimizerOptions;
   static const auto* table = new config::Table<O>(
       config::Table<O>("optimizer")
-          .field("name", &O::name, "AdamW (Loshchilov & Hutter 2019)", {.choices = {"adamw"}})
+          .field("name", &O::name, "name of the component, see `antiphon inspect`")
           .field("lr", &O::lr, "peak learning rate", {.min = 0, .above_min = true})
-          .field("beta1", &O::beta1, "decay of the first moment", {.min = 0, .max = 1})
-          .field("beta2", &O::beta2, "decay of the second moment", {.min = 0, .max = 1})
-          .field("eps", &O::eps, "added to the root of the second moment", {.min = 0})
-          .field("weight_decay", &O::weight_decay, "decoupled decay; vectors (norms, biases) have none", {.min = 0}));
+          .field("weight_decay", &O::weight_decay, "decoupled decay; vectors (norms, biases) have none", {.min = 0})
+          .rest(&O::options));
   return *table;
 }
 

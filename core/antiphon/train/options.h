@@ -7,9 +7,11 @@
 
 namespace antiphon::train {
 
+// The keys that every optimizer has; `options` are the component's own.
 struct OptimizerOptions {
   std::string name = "adamw";
-  double lr = 2e-4, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0.0;
+  double lr = 2e-4, weight_decay = 0.0;
+  config::Value options = config::Value::Table{};
 };
 
 // Parameters whose name matches take these in place of the optimizer's own.

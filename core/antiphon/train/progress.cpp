@@ -112,6 +112,7 @@ json to_json(const Progress& progress) {
             {"bad", counts.bad},
             {"consecutive_bad", counts.consecutive_bad}}},
           {"data", progress.data},
+          {"draws", progress.draws},
           {"reference", progress.reference}};
 }
 
@@ -125,6 +126,7 @@ Progress progress_of(const json& object, const std::filesystem::path& file) {
   progress.clock = clock_of(reader.inner("clock"));
   progress.loader = loader_of(reader.inner("loader"));
   progress.data = reader.text("data");
+  if (object.contains("draws")) progress.draws = reader.text("draws");
   if (object.contains("reference")) progress.reference = reader.text("reference");
   return progress;
 }

@@ -16,6 +16,7 @@ struct Progress {
   RunClock clock;
   data::LoaderState loader;
   std::string data;       // the loader's fingerprint
+  std::string draws;      // Trainer::draw_settings(); empty in checkpoints of before it was kept
   std::string reference;  // digest of reference.safetensors; empty: the objective has none
 };
 

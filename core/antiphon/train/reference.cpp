@@ -37,10 +37,12 @@ Reference::Reference(const std::vector<Parameter>& trained, const std::filesyste
          "restore it from a copy of the run");
   const weights::SafetensorsFile saved(file);
   for (const auto& parameter : trained) {
-    auto value = saved.tensor(parameter.name).to(parameter.tensor->device(), parameter.tensor->scalar_type(),
-                                                 /*non_blocking=*/false, /*copy=*/true);
+    auto value = saved.tensor(parameter.name)
+                     .to(parameter.tensor->device(), parameter.tensor->scalar_type(),
+                         /*non_blocking=*/false, /*copy=*/true);
     if (value.sizes() != parameter.tensor->sizes())
-      fail(ErrorKind::weights, fmt::format("{} does not fit the model: {} has another shape", file.string(), parameter.name),
+      fail(ErrorKind::weights,
+           fmt::format("{} does not fit the model: {} has another shape", file.string(), parameter.name),
            "use the config.toml of that run");
     values_.emplace_back(parameter.tensor, std::move(value));
   }

@@ -1,5 +1,5 @@
-// The model that an objective compares with: every tensor that is trained, as it was when the run began. The frozen ones
-// are shared with the model that is trained.
+// The model that an objective compares with: every tensor that is trained, as it was when the run began. The frozen
+// ones are shared with the model that is trained.
 #pragma once
 #include <filesystem>
 #include <string>

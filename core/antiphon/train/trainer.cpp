@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/name_list.h>
 #include <antiphon/base/progress.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
@@ -61,7 +62,8 @@ void check_reference(const ObjectiveInput& input) {
   constexpr double kMost = 0.1;  // of bfloat16, if the two take different kernels
   if (apart > kMost)
     fail(ErrorKind::internal,
-         fmt::format("before the first step the reference differs from the model by {:.3g} in a log-probability", apart));
+         fmt::format("before the first step the reference differs from the model by {:.3g} in a log-probability",
+                     apart));
 }
 
 }  // namespace
@@ -73,15 +75,15 @@ double resident_bytes() {
   return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
-Trainer::Trainer(model::MultimodalLm& model, Objective& objective, data::Loader& loader, data::FeatureCache& cache,
-                 RunFolder& folder, const TrainOptions& options)
+Trainer::Trainer(model::MultimodalLm& model, Objective& objective, UpdateRule& rule, data::Loader& loader,
+                 data::FeatureCache& cache, RunFolder& folder, const TrainOptions& options)
     : model_(model),
       objective_(objective),
       loader_(loader),
       cache_(cache),
       folder_(folder),
       options_(options),
-      optimizer_(model.trainable_parameters(), options),
+      optimizer_(model.trainable_parameters(), options, rule),
       saved_(model.saved_parameters()),
       length_(options),
       random_(model.device()),

@@ -3,12 +3,13 @@
 #include <functional>
 #include <optional>
 
+#include <antiphon/checkpoint/checkpoint_writer.h>
 #include <antiphon/component/objective.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/profile/profiler.h>
-#include <antiphon/checkpoint/checkpoint_writer.h>
 #include <antiphon/train/optimizer.h>
+#include <antiphon/train/progress.h>
 #include <antiphon/train/random_state.h>
 #include <antiphon/train/reference.h>
 #include <antiphon/train/run_folder.h>
@@ -21,7 +22,7 @@ struct StepResult {
   double loss = 0, gradient_norm = 0;
   int64_t tokens = 0;
   StepTotals totals;
-  StepMetrics metrics;  // of the objective
+  StepMetrics metrics;   // of the objective
   double lr_ratio = 0;   // of the learning rate to its peak
   bool skipped = false;  // the gradient was not finite
 };
@@ -32,11 +33,12 @@ enum class RunEnd { trained, too_few_steps };
 class Trainer {
  public:
   // All must outlive it. Seeds the generators that dropout draws from.
-  Trainer(model::MultimodalLm& model, Objective& objective, data::Loader& loader, data::FeatureCache& cache, RunFolder& folder,
-          const TrainOptions& options);
+  Trainer(model::MultimodalLm& model, Objective& objective, UpdateRule& rule, data::Loader& loader,
+          data::FeatureCache& cache, RunFolder& folder, const TrainOptions& options);
 
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 where there is none.
-  int64_t resume();
+  // `accept_changes`: with other data, weights of sources or batch sizes than it had; else these are an Error(weights).
+  int64_t resume(bool accept_changes = false);
   // Records steps of run(); nullptr: none. Must outlive it.
   void set_profiler(profile::Profiler* profiler) { profiler_ = profiler; }
   // Trains to the end, or until the first steps show that fewer than train.min_steps fit, or until a signal: then
@@ -62,6 +64,8 @@ class Trainer {
   void tell_of_time() const;
   void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
   checkpoint::CheckpointContent content();
+  std::string draw_settings() const;
+  void check_draws(const Progress& progress, bool accept_changes) const;
   void save_last();
   void save_if_possible();
   void tell_of_checkpoint(bool wait);
@@ -76,7 +80,7 @@ class Trainer {
   Optimizer optimizer_;
   std::vector<Parameter> saved_;                               // of every checkpoint
   std::vector<std::pair<at::Tensor, at::Tensor>> statistics_;  // running ones, and their values before the step
-  std::optional<Reference> reference_;  // if the objective needs one, from the first step on
+  std::optional<Reference> reference_;                         // if the objective needs one, from the first step on
   RunLength length_;
   RandomState random_;
   checkpoint::CheckpointWriter writer_;

@@ -13,7 +13,26 @@
 
 namespace antiphon::train {
 
-int64_t Trainer::resume() {
+std::string Trainer::draw_settings() const {
+  return fmt::format("{}; {} batches a step", loader_.draw_settings(), options_.accumulate);
+}
+
+// With other data or other draws the run goes on, but not as it would have.
+void Trainer::check_draws(const Progress& progress, bool accept_changes) const {
+  std::string changed;
+  if (progress.data != loader_.fingerprint())
+    changed = "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed";
+  else if (!progress.draws.empty() && progress.draws != draw_settings())
+    changed = fmt::format("the run drew its samples otherwise: {}; now {}", progress.draws, draw_settings());
+  if (changed.empty()) return;
+  if (!accept_changes)
+    fail(ErrorKind::weights, changed,
+         "restore it, start a new run in another train.output, or give --accept-changes to go on with what is there "
+         "now");
+  log::warning(changed + "; the run goes on with what is there now");
+}
+
+int64_t Trainer::resume(bool accept_changes) {
   const auto path = checkpoint::latest_checkpoint(folder_.checkpoints());
   if (!path && checkpoint::has_checkpoints(folder_.checkpoints()))
     fail(ErrorKind::weights, fmt::format("none of the checkpoints in {} is complete", folder_.checkpoints().string()),
@@ -22,10 +41,7 @@ int64_t Trainer::resume() {
   return with_context("resuming from " + path->string(), [&] {
     auto loaded = checkpoint::load_checkpoint(*path, true);
     const auto progress = progress_of(loaded.progress, *path / "progress.json");
-    if (progress.data != loader_.fingerprint())
-      fail(ErrorKind::weights,
-           "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed",
-           "restore them, or start a new run in another train.output");
+    check_draws(progress, accept_changes);
     checkpoint::restore_parameters(saved_, loaded.parameters);
     random_.restore(loaded.state);
     optimizer_.restore(loaded.state);
@@ -46,9 +62,9 @@ checkpoint::CheckpointContent Trainer::content() {
   for (const auto& parameter : saved_) content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
   content.state = optimizer_.state();
   for (auto& [name, state] : random_.state()) content.state.emplace_back(name, state);
-  content.progress = to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(),
-                                      loader_.state(), loader_.fingerprint(),
-                                      reference_ ? reference_->digest() : ""});
+  content.progress =
+      to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), loader_.state(),
+                       loader_.fingerprint(), draw_settings(), reference_ ? reference_->digest() : ""});
   return content;
 }
 

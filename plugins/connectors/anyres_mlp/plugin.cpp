@@ -7,8 +7,8 @@
 #include <antiphon/component/connector.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
-#include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/blocks/mlp.h>
+#include <antiphon/nn/linear/linear.h>
 #include <antiphon/plugin/manifest.h>
 
 #include <cmath>
@@ -109,6 +109,6 @@ class AnyresMlp : public Connector, private Module {
 
 ANTIPHON_PLUGIN(anyres_mlp, "0.1.0") {
   using namespace antiphon::anyres_mlp;
-  antiphon::register_component<antiphon::Connector, AnyresMlp>(registrar, "anyres_mlp",
-                                          "MLP for pictures in tiles, with newlines (LLaVA-NeXT)", anyres_mlp_table());
+  antiphon::register_component<antiphon::Connector, AnyresMlp>(
+      registrar, "anyres_mlp", "MLP for pictures in tiles, with newlines (LLaVA-NeXT)", anyres_mlp_table());
 }

@@ -120,6 +120,6 @@ class ConformerConnector : public Connector, private Module {
 
 ANTIPHON_PLUGIN(conformer, "0.1.0") {
   using namespace antiphon::conformer;
-  antiphon::register_component<antiphon::Connector, ConformerConnector>(registrar, "conformer", "Conformer blocks (SALM's fc adapter)",
-                                                   conformer_table());
+  antiphon::register_component<antiphon::Connector, ConformerConnector>(
+      registrar, "conformer", "Conformer blocks (SALM's fc adapter)", conformer_table());
 }

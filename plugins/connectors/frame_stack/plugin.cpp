@@ -54,6 +54,6 @@ class FrameStack : public Connector {
 
 ANTIPHON_PLUGIN(frame_stack, "0.1.0") {
   using namespace antiphon::frame_stack;
-  antiphon::register_component<antiphon::Connector, FrameStack>(registrar, "frame_stack", "joins neighbouring frames and projects them",
-                                           frame_stack_table());
+  antiphon::register_component<antiphon::Connector, FrameStack>(
+      registrar, "frame_stack", "joins neighbouring frames and projects them", frame_stack_table());
 }

@@ -41,5 +41,6 @@ class LinearConnector : public Connector {
 
 ANTIPHON_PLUGIN(linear, "0.1.0") {
   using namespace antiphon::linear;
-  antiphon::register_component<antiphon::Connector, LinearConnector>(registrar, "linear", "one linear layer", linear_table());
+  antiphon::register_component<antiphon::Connector, LinearConnector>(registrar, "linear", "one linear layer",
+                                                                     linear_table());
 }

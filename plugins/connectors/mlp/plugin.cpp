@@ -76,6 +76,6 @@ class MlpConnector : public Connector, private Module {
 
 ANTIPHON_PLUGIN(mlp, "0.1.0") {
   using namespace antiphon::mlp;
-  antiphon::register_component<antiphon::Connector, MlpConnector>(registrar, "mlp", "linear layers with an activation between them",
-                                             mlp_table());
+  antiphon::register_component<antiphon::Connector, MlpConnector>(
+      registrar, "mlp", "linear layers with an activation between them", mlp_table());
 }

@@ -74,6 +74,6 @@ class PixelShuffle : public Connector, private Module {
 
 ANTIPHON_PLUGIN(pixel_shuffle, "0.1.0") {
   using namespace antiphon::pixel_shuffle;
-  antiphon::register_component<antiphon::Connector, PixelShuffle>(registrar, "pixel_shuffle", "squares of patches become one vector",
-                                             pixel_shuffle_table());
+  antiphon::register_component<antiphon::Connector, PixelShuffle>(
+      registrar, "pixel_shuffle", "squares of patches become one vector", pixel_shuffle_table());
 }

@@ -1,8 +1,9 @@
 // The vision half of CLIP (Radford et al. 2021; transformers: models/clip/modeling_clip.py).
+#include <antiphon/backbone/vit_encoder.h>
+#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/register.h>
 #include <antiphon/media/image/image_processor.h>
-#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::clip {
@@ -54,7 +55,7 @@ class Clip : public backbone::VitEncoder {
 
 NameMap Clip::name_map() const {
   return backbone::clip_names(vit(), {{"embeddings.class_embedding", "cls_token"}, {"pre_layrnorm.{}", "pre_norm.{}"}},
-                        {"text_model.*", "visual_projection.*", "text_projection.*", "logit_scale"});
+                              {"text_model.*", "visual_projection.*", "text_projection.*", "logit_scale"});
 }
 
 }  // namespace antiphon::clip

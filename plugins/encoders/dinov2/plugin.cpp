@@ -1,8 +1,9 @@
 // DINOv2 vision transformers (Oquab et al. 2023; transformers: models/dinov2/modeling_dinov2.py).
+#include <antiphon/backbone/vit_encoder.h>
+#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/register.h>
 #include <antiphon/media/image/image_processor.h>
-#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::dinov2 {
@@ -79,5 +80,6 @@ NameMap Dinov2::name_map() const {
 
 ANTIPHON_PLUGIN(dinov2, "0.1.0") {
   using namespace antiphon::dinov2;
-  antiphon::register_component<antiphon::Encoder, Dinov2>(registrar, "dinov2", "DINOv2 vision transformers (S, B, L)", dinov2_table());
+  antiphon::register_component<antiphon::Encoder, Dinov2>(registrar, "dinov2", "DINOv2 vision transformers (S, B, L)",
+                                                          dinov2_table());
 }

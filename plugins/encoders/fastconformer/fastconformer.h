@@ -1,7 +1,8 @@
 // FastConformer (Rekesh et al. 2023; transformers: models/parakeet/modeling_parakeet.py, ParakeetEncoder), the speech
 // encoder of NeMo's Parakeet, with its log-mel.
 #pragma once
-#include <antiphon/component/register.h>
+#include <antiphon/component/encoder.h>
+#include <antiphon/component/pretrained.h>
 #include <antiphon/nn/blocks/conformer.h>
 
 #include <memory>

@@ -1,8 +1,9 @@
 // The vision half of SigLIP (Zhai et al. 2023; transformers: models/siglip/modeling_siglip.py).
+#include <antiphon/backbone/vit_encoder.h>
+#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/register.h>
 #include <antiphon/media/image/image_processor.h>
-#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::siglip {
@@ -53,12 +54,13 @@ class Siglip : public backbone::VitEncoder {
 
 NameMap Siglip::name_map() const {
   return backbone::clip_names(vit(), {{"post_layernorm.{}", "norm.{}"}},
-                        {"head.*", "vision_model.head.*", "text_model.*", "logit_scale", "logit_bias"});
+                              {"head.*", "vision_model.head.*", "text_model.*", "logit_scale", "logit_bias"});
 }
 
 }  // namespace antiphon::siglip
 
 ANTIPHON_PLUGIN(siglip, "0.1.0") {
   using namespace antiphon::siglip;
-  antiphon::register_component<antiphon::Encoder, Siglip>(registrar, "siglip", "the vision half of SigLIP", siglip_table());
+  antiphon::register_component<antiphon::Encoder, Siglip>(registrar, "siglip", "the vision half of SigLIP",
+                                                          siglip_table());
 }

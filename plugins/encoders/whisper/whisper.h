@@ -1,7 +1,8 @@
 // The encoder of Whisper (Radford et al. 2022; transformers: models/whisper/modeling_whisper.py) with its log-mel, and
 // that of Qwen2-Audio (Chu et al. 2024; models/qwen2_audio), which is the same with pooling and masks.
 #pragma once
-#include <antiphon/component/register.h>
+#include <antiphon/component/encoder.h>
+#include <antiphon/component/pretrained.h>
 #include <antiphon/nn/blocks/encoder_layer.h>
 
 #include <memory>

@@ -131,5 +131,6 @@ class LlavaNext : public ModelFamily {
 ANTIPHON_PLUGIN(llava, "0.1.0") {
   using namespace antiphon::llava;
   antiphon::register_component<antiphon::ModelFamily, Llava>(registrar, "llava", "LLaVA-1.5 directories");
-  antiphon::register_component<antiphon::ModelFamily, LlavaNext>(registrar, "llava_next", "LLaVA-NeXT directories (pictures in tiles)");
+  antiphon::register_component<antiphon::ModelFamily, LlavaNext>(registrar, "llava_next",
+                                                                 "LLaVA-NeXT directories (pictures in tiles)");
 }

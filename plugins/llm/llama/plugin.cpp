@@ -1,7 +1,7 @@
 // Llama and its relatives (Touvron et al. 2023; transformers: models/llama): options for nn/decoder.
+#include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
-#include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::llama {
@@ -25,7 +25,7 @@ void LlamaOptions::read_pretrained(const PretrainedConfig& pretrained) {
   static const auto* keys = new ForeignKeys{.options = {{"attention_bias", "attention_bias"}, {"mlp_bias", "mlp_bias"}},
                                             .fixed = {{"partial_rotary_factor", {1}}}};
   backbone::read_decoder_config(pretrained, {.plugin = "llama", .model_type = "llama", .hidden_act = "silu"}, *keys,
-                          llama_table(), *this);
+                                llama_table(), *this);
   check_fixed(backbone::rope_table(pretrained.config), {"partial_rotary_factor", {1}});
 }
 
@@ -45,5 +45,6 @@ class Llama : public backbone::DecoderLm {
 
 ANTIPHON_PLUGIN(llama, "0.1.0") {
   using namespace antiphon::llama;
-  antiphon::register_component<antiphon::LanguageModel, Llama>(registrar, "llama", "Llama 2, 3.x and SmolLM decoders", llama_table());
+  antiphon::register_component<antiphon::LanguageModel, Llama>(registrar, "llama", "Llama 2, 3.x and SmolLM decoders",
+                                                               llama_table());
 }

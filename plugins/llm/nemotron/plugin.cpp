@@ -2,9 +2,9 @@
 // without a gate, rotary embedding on a part of each head.
 #include <fmt/format.h>
 
+#include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
-#include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::nemotron {
@@ -64,6 +64,6 @@ class Nemotron : public backbone::DecoderLm {
 
 ANTIPHON_PLUGIN(nemotron, "0.1.0") {
   using namespace antiphon::nemotron;
-  antiphon::register_component<antiphon::LanguageModel, Nemotron>(registrar, "nemotron", "Nemotron-4 and Minitron decoders",
-                                              nemotron_table());
+  antiphon::register_component<antiphon::LanguageModel, Nemotron>(registrar, "nemotron",
+                                                                  "Nemotron-4 and Minitron decoders", nemotron_table());
 }

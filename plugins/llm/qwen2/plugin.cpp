@@ -1,7 +1,7 @@
 // Qwen2 and Qwen2.5 (Yang et al. 2024; transformers: models/qwen2): biases in q, k and v, and a sliding window.
+#include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
-#include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/plugin/manifest.h>
 
 namespace antiphon::qwen2 {
@@ -53,7 +53,7 @@ void Qwen2Options::read_pretrained(const PretrainedConfig& pretrained) {
   }
   if (!json.json().contains("num_key_value_heads")) num_kv_heads = 32;
   backbone::read_decoder_config(pretrained, {.plugin = "qwen2", .model_type = "qwen2", .hidden_act = "silu"}, keys,
-                          qwen2_table(), *this);
+                                qwen2_table(), *this);
   check_fixed(backbone::rope_table(json), {"partial_rotary_factor", {1}});
   check_layer_types(json, *this);
 }
@@ -74,5 +74,6 @@ class Qwen2 : public backbone::DecoderLm {
 
 ANTIPHON_PLUGIN(qwen2, "0.1.0") {
   using namespace antiphon::qwen2;
-  antiphon::register_component<antiphon::LanguageModel, Qwen2>(registrar, "qwen2", "Qwen2 and Qwen2.5 decoders", qwen2_table());
+  antiphon::register_component<antiphon::LanguageModel, Qwen2>(registrar, "qwen2", "Qwen2 and Qwen2.5 decoders",
+                                                               qwen2_table());
 }

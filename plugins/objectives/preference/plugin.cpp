@@ -16,9 +16,10 @@ const config::Table<PreferenceOptions>& preference_table() {
   using O = PreferenceOptions;
   static const auto* table = new config::Table<O>(
       config::Table<O>("preference")
-          .field("beta", &O::beta, "how strongly the model is held to the reference", {.min = 0, .max = 1e6, .above_min = true})
-          .field("label_smoothing", &O::label_smoothing, "share of pairs that are taken to be the wrong way round (cDPO)",
-                 {.min = 0, .max = 0.5})
+          .field("beta", &O::beta, "how strongly the model is held to the reference",
+                 {.min = 0, .max = 1e6, .above_min = true})
+          .field("label_smoothing", &O::label_smoothing,
+                 "share of pairs that are taken to be the wrong way round (cDPO)", {.min = 0, .max = 0.5})
           .field("sft_weight", &O::sft_weight, "of the mean loss of the preferred answers' tokens, added", {.min = 0}));
   return *table;
 }
@@ -60,8 +61,7 @@ class Preference : public Objective {
       const std::string name = side == 0 ? "chosen" : "rejected";
       metrics.push_back({"rewards/" + name, rewards.select(1, side).sum(), pairs});
       metrics.push_back({"logps/" + name, policy.select(1, side).sum(), pairs});
-      metrics.push_back(
-          {"logps_per_token/" + name, policy.select(1, side).sum(), static_cast<double>(tokens[side])});
+      metrics.push_back({"logps_per_token/" + name, policy.select(1, side).sum(), static_cast<double>(tokens[side])});
     }
     return metrics;
   }

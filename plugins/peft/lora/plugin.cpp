@@ -134,5 +134,6 @@ class Lora : public Peft, private Module {
 
 ANTIPHON_PLUGIN(lora, "0.1.0") {
   using namespace antiphon::lora;
-  antiphon::register_component<antiphon::Peft, Lora>(registrar, "lora", "low-rank adapters on linear sites", lora_table());
+  antiphon::register_component<antiphon::Peft, Lora>(registrar, "lora", "low-rank adapters on linear sites",
+                                                     lora_table());
 }

@@ -3,8 +3,8 @@
 // windows of 32 ms.
 #include <ATen/ATen.h>
 
-#include <antiphon/component/voice_activity.h>
 #include <antiphon/component/register.h>
+#include <antiphon/component/voice_activity.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/plugin/manifest.h>
 
@@ -84,5 +84,6 @@ at::Tensor Silero::forward(const at::Tensor& x, at::Tensor& state) {
 
 ANTIPHON_PLUGIN(silero, "0.1.0") {
   using namespace antiphon::silero;
-  antiphon::register_component<antiphon::VoiceActivity, Silero>(registrar, "silero", "Silero VAD 6 at 16 kHz", silero_table());
+  antiphon::register_component<antiphon::VoiceActivity, Silero>(registrar, "silero", "Silero VAD 6 at 16 kHz",
+                                                                silero_table());
 }

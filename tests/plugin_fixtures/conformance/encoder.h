@@ -85,8 +85,9 @@ class RowEncoder : public Encoder, private Module {
 
 }  // namespace antiphon::fixture
 
-#define ANTIPHON_FIXTURE(name)                                                                           \
-  ANTIPHON_PLUGIN(name, "0.1.0") {                                                                       \
-    using namespace antiphon::fixture;                                                                   \
-    antiphon::register_component<antiphon::Encoder, RowEncoder<Fault::name>>(registrar, #name, "a fixture", options_table()); \
+#define ANTIPHON_FIXTURE(name)                                                                              \
+  ANTIPHON_PLUGIN(name, "0.1.0") {                                                                          \
+    using namespace antiphon::fixture;                                                                      \
+    antiphon::register_component<antiphon::Encoder, RowEncoder<Fault::name>>(registrar, #name, "a fixture", \
+                                                                             options_table());              \
   }

@@ -17,8 +17,8 @@ inline void put(const Product<T>& p, int64_t i, int64_t row, float value) {
 // Bytes of the matrix that are asked for before they are wanted: the hardware's prefetching ends at every page.
 constexpr int64_t kAhead = 4096;
 
-// One row of the matrix times N rows of x, from row i on; U loads of the matrix at once. A row at a time: memory is read
-// fastest in one stream, twice as fast as in four.
+// One row of the matrix times N rows of x, from row i on; U loads of the matrix at once. A row at a time: memory is
+// read fastest in one stream, twice as fast as in four.
 template <int N, int U, class T, class W>
 inline void row_times(const Product<T>& p, const W* weights, int64_t row, int64_t i) {
   const int64_t in = p.matrix.in;

@@ -64,7 +64,8 @@ inline void pack_columns(const T* b, int64_t stride, int64_t depth, float* panel
 template <class T>
 inline void pack_rows(const T* b, int64_t stride, int64_t depth, float* panel) {
   for (int64_t k = 0; k < depth; ++k)
-    for (int j = 0; j < kColumns; j += 8) *reinterpret_cast<Eight*>(panel + k * kColumns + j) = eight(b + k * stride + j);
+    for (int j = 0; j < kColumns; j += 8)
+      *reinterpret_cast<Eight*>(panel + k * kColumns + j) = eight(b + k * stride + j);
 }
 
 // Any strides; what is missing of the panel's columns is zero.
@@ -96,13 +97,14 @@ struct Rows {
 };
 
 // kRows x kColumns of c: rows and columns beyond what c has are computed from what is there and not written.
-inline __attribute__((always_inline)) void tile(const Rows a, const float* panel, int64_t depth, float* c, int64_t c_row,
-                                                const float* base, int64_t base_row) {
+inline __attribute__((always_inline)) void tile(const Rows a, const float* panel, int64_t depth, float* c,
+                                                int64_t c_row, const float* base, int64_t base_row) {
   Vector sum[kRows][2] = {};
   const float* from = a.at;
 #pragma GCC unroll 4
   for (int64_t k = 0; k < depth; ++k) {
-    const Vector left = *reinterpret_cast<const Vector*>(panel), right = *reinterpret_cast<const Vector*>(panel + kVector);
+    const Vector left = *reinterpret_cast<const Vector*>(panel),
+                 right = *reinterpret_cast<const Vector*>(panel + kVector);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
       sum[i][0] += from[i * a.row] * left;
@@ -135,7 +137,8 @@ inline Rows filled(const Rows a, int64_t rows, int64_t depth, float* scratch) {
   return {scratch, depth, 1};
 }
 
-void block(const MatrixProduct& p, int64_t k, int64_t j, int64_t depth, int64_t width, const float* panels, float* scratch) {
+void block(const MatrixProduct& p, int64_t k, int64_t j, int64_t depth, int64_t width, const float* panels,
+           float* scratch) {
   const float* const base = k > 0 ? p.c : p.base;
   const int64_t base_row = k > 0 ? p.c_row : p.base_row;
   for (int64_t i = 0; i < p.m; i += kRows) {
@@ -174,7 +177,7 @@ void run(const MatrixProduct& product, float* scratch) {
   product.b_is_bfloat16 ? multiply<uint16_t>(product, scratch) : multiply<float>(product, scratch);
 }
 
-constexpr MatmulKernel kernel{kRows, kColumns, kDepth * (kWidth + kRows), run};
+constexpr MatmulKernel kernel{kRows, kColumns, kDepth*(kWidth + kRows), run};
 
 }  // namespace
 

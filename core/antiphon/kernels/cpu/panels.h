@@ -102,7 +102,8 @@ struct Scales {
 
 // Takes `scale` for the rows whose error it makes smaller. An error counts more if the number is large: by the root of
 // its square plus `spread`.
-inline void consider(const Group& group, const float* scale, float limit, const float* spread, bool first, Scales& scales) {
+inline void consider(const Group& group, const float* scale, float limit, const float* spread, bool first,
+                     Scales& scales) {
   float error[kPanel] = {};
   for (int64_t k = 0; k < kGroup; ++k)
 #pragma omp simd

@@ -72,7 +72,8 @@ inline void turn(const uint8_t* from, int64_t from_stride, uint8_t* to, int64_t 
   for (int i = 0; i < 16; ++i) a[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * from_stride));
   // Each step interleaves what lies 8 apart; after four of them row and column have changed places.
   const auto step = [](const __m128i* x, __m128i* y) {
-    for (int i = 0; i < 8; ++i) y[2 * i] = _mm_unpacklo_epi8(x[i], x[i + 8]), y[2 * i + 1] = _mm_unpackhi_epi8(x[i], x[i + 8]);
+    for (int i = 0; i < 8; ++i)
+      y[2 * i] = _mm_unpacklo_epi8(x[i], x[i + 8]), y[2 * i + 1] = _mm_unpackhi_epi8(x[i], x[i + 8]);
   };
   step(a, b), step(b, a), step(a, b), step(b, a);
   for (int i = 0; i < 16; ++i) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * to_stride), a[i]);

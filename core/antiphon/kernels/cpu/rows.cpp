@@ -21,7 +21,8 @@ void rms_norm(const T* x, const T* weight, T* y, float* rstd, int64_t begin, int
 }
 
 template <class T>
-void rms_norm_backward(const T* grad, const T* x, const T* weight, const float* rstd, T* grad_x, int64_t begin, int64_t end, int64_t width) {
+void rms_norm_backward(const T* grad, const T* x, const T* weight, const float* rstd, T* grad_x, int64_t begin,
+                       int64_t end, int64_t width) {
   for (int64_t row = begin; row < end; ++row) {
     const T *g = grad + row * width, *in = x + row * width;
     T* out = grad_x + row * width;
@@ -86,8 +87,8 @@ inline int64_t columns_seen(int64_t row, int64_t keys, int64_t queries, int64_t 
 
 constexpr int64_t kShortRow = 1024;
 
-// Of at most kShortRow values. Each exponential is taken once and kept, and the row is filled up to whole registers: with
-// what is e^-87 of the largest.
+// Of at most kShortRow values. Each exponential is taken once and kept, and the row is filled up to whole registers:
+// with what is e^-87 of the largest.
 template <class T>
 inline void softmax_short(T* p, int64_t size, float scale) {
   float x[kShortRow];
@@ -136,7 +137,8 @@ void causal_softmax(T* scores, int64_t begin, int64_t end, int64_t keys, int64_t
 }
 
 template <class T>
-void causal_softmax_backward(const T* p, T* grad, int64_t begin, int64_t end, int64_t keys, int64_t queries, int64_t first, float scale) {
+void causal_softmax_backward(const T* p, T* grad, int64_t begin, int64_t end, int64_t keys, int64_t queries,
+                             int64_t first, float scale) {
   for (int64_t row = begin; row < end; ++row) {
     const T* probability = p + row * keys;
     T* g = grad + row * keys;
@@ -151,7 +153,8 @@ void causal_softmax_backward(const T* p, T* grad, int64_t begin, int64_t end, in
 }
 
 template <class T>
-constexpr RowKernels<T> table{rms_norm<T>, rms_norm_backward<T>, rope<T>, swiglu<T>, swiglu_backward<T>, quick_gelu<T>, causal_softmax<T>, causal_softmax_backward<T>};
+constexpr RowKernels<T> table{rms_norm<T>,        rms_norm_backward<T>, rope<T>,           swiglu<T>,
+                              swiglu_backward<T>, quick_gelu<T>,        causal_softmax<T>, causal_softmax_backward<T>};
 
 }  // namespace
 

@@ -22,7 +22,8 @@ inline __m256i of_pixels(const int16_t* sums) {
 }
 
 inline __m256i pair_of(int16_t low, int16_t high) {
-  return _mm256_set1_epi32(static_cast<int32_t>(static_cast<uint16_t>(low) | static_cast<uint32_t>(static_cast<uint16_t>(high)) << 16));
+  return _mm256_set1_epi32(
+      static_cast<int32_t>(static_cast<uint16_t>(low) | static_cast<uint32_t>(static_cast<uint16_t>(high)) << 16));
 }
 
 struct Matrix {
@@ -50,7 +51,8 @@ inline __m256i channel(__m256i low, __m256i high, __m256i weights, __m256i low2,
 // 48 bytes; each half of the registers holds 8 pixels.
 inline void write_interleaved(__m256i red, __m256i green, __m256i blue, uint8_t* to) {
   const auto rg = _mm256_packus_epi16(red, green), bb = _mm256_packus_epi16(blue, blue);
-  const auto both = [](int a, int b, int c, int d, int e, int f, int g, int h, int i, int j, int k, int l, int m, int n, int o, int p) {
+  const auto both = [](int a, int b, int c, int d, int e, int f, int g, int h, int i, int j, int k, int l, int m, int n,
+                       int o, int p) {
     return _mm256_broadcastsi128_si256(_mm_setr_epi8(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p));
   };
   const auto rg_head = both(0, 8, -1, 1, 9, -1, 2, 10, -1, 3, 11, -1, 4, 12, -1, 5);

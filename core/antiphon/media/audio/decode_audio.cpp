@@ -3,10 +3,10 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
-#include <antiphon/media/container.h>
-#include <antiphon/media/decode.h>
 #include <antiphon/media/audio/resampler.h>
 #include <antiphon/media/audio/sound_length.h>
+#include <antiphon/media/container.h>
+#include <antiphon/media/decode.h>
 
 namespace antiphon::media {
 

@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
-#include <antiphon/media/ffmpeg.h>
 #include <antiphon/media/audio/sound_length.h>
+#include <antiphon/media/ffmpeg.h>
 
 extern "C" {
 #include <libavutil/channel_layout.h>

@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t kUnknownFrom = 0x7ffff000;
 
-int64_t field(std::string_view bytes, size_t at, size_t count) {
+int64_t number_at(std::string_view bytes, size_t at, size_t count) {
   return static_cast<int64_t>(big_endian(bytes, at, count));
 }
 
@@ -97,7 +97,7 @@ struct Version {
 // Time scale and duration, which stand alike in mvhd and mdhd.
 SoundLength clock_of(std::string_view box) {
   const size_t wide = Version(box).wide, at = 4 + 2 * wide;
-  return {field(box, at + 4, wide), field(box, at, 4)};
+  return {number_at(box, at + 4, wide), number_at(box, at, 4)};
 }
 
 struct Edit {
@@ -107,12 +107,12 @@ struct Edit {
 // The one edit of a track that shows anything; the empty one before it only delays.
 std::optional<Edit> edit_of(std::string_view list) {
   const size_t wide = Version(list).wide;
-  const int64_t count = field(list, 4, 4);
+  const int64_t count = number_at(list, 4, 4);
   std::optional<Edit> found;
   for (int64_t i = 0; i < std::min<int64_t>(count, 3); ++i) {
     const size_t at = 8 + static_cast<size_t>(i) * (2 * wide + 4);
-    const Edit edit{field(list, at, wide),
-                    wide == 8 ? field(list, at + 8, 8) : static_cast<int32_t>(field(list, at + 4, 4))};
+    const Edit edit{number_at(list, at, wide),
+                    wide == 8 ? number_at(list, at + 8, 8) : static_cast<int32_t>(number_at(list, at + 4, 4))};
     if (edit.start < 0) continue;
     if (found) return std::nullopt;
     found = edit;

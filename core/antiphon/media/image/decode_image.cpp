@@ -6,13 +6,13 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/media/decode.h>
-#include <antiphon/media/video/frame_to_rgb.h>
 #include <antiphon/media/image/gif.h>
 #include <antiphon/media/image/image_header.h>
 #include <antiphon/media/image/jpeg.h>
 #include <antiphon/media/image/png.h>
 #include <antiphon/media/image/tiff.h>
 #include <antiphon/media/image/webp.h>
+#include <antiphon/media/video/frame_to_rgb.h>
 
 namespace antiphon::media {
 namespace {

@@ -7,12 +7,12 @@
 #include <limits>
 #include <thread>
 
-#include <antiphon/media/video/display_matrix.h>
 #include <antiphon/media/audio/log_mel.h>
-#include <antiphon/media/media_test.h>
 #include <antiphon/media/image/pixels.h>
 #include <antiphon/media/image/resize.h>
 #include <antiphon/media/image/tiles.h>
+#include <antiphon/media/media_test.h>
+#include <antiphon/media/video/display_matrix.h>
 #include <antiphon/media/video/video_plan.h>
 
 using namespace antiphon;

@@ -7,12 +7,12 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/media/audio/resampler.h>
 #include <antiphon/media/container.h>
 #include <antiphon/media/decode.h>
-#include <antiphon/media/video/display_matrix.h>
 #include <antiphon/media/image/pixels.h>
-#include <antiphon/media/audio/resampler.h>
 #include <antiphon/media/image/resize.h>
+#include <antiphon/media/video/display_matrix.h>
 #include <antiphon/media/video/video_converter.h>
 #include <antiphon/media/video/video_plan.h>
 

@@ -2,9 +2,9 @@
 #include <antiphon/base/error.h>
 #include <antiphon/nn/attention/attention.h>
 #include <antiphon/nn/attention/block_attention.h>
-#include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/attention/float_attention.h>
 #include <antiphon/nn/attention/short_attention.h>
+#include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/testing.h>
 
 #include <numeric>

@@ -4,8 +4,8 @@
 
 #include <antiphon/kernels/test_cuda.h>
 #include <antiphon/nn/activation.h>
-#include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/attention/device_attention.h>
+#include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/testing.h>
 
 #include <numeric>

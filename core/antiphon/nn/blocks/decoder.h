@@ -1,9 +1,9 @@
 // One causal transformer for all backbones; a plugin turns its config.json into these options.
 #pragma once
 #include <antiphon/component/language_model.h>
+#include <antiphon/nn/attention/rope.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/norm.h>
-#include <antiphon/nn/attention/rope.h>
 
 #include <memory>
 #include <string>

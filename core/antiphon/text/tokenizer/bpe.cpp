@@ -12,8 +12,8 @@
 #include <antiphon/text/tokenizer/byte_alphabet.h>
 #include <antiphon/text/tokenizer/json_fields.h>
 #include <antiphon/text/tokenizer/pair_map.h>
-#include <antiphon/text/unicode.h>
 #include <antiphon/text/tokenizer/word_cache.h>
+#include <antiphon/text/unicode.h>
 
 namespace antiphon::text {
 namespace {

@@ -8,14 +8,11 @@
 #include <antiphon/base/json.h>
 
 namespace antiphon::text {
-namespace {
-constexpr const char* save_again =
-    "save the tokenizer again with AutoTokenizer.from_pretrained(...).save_pretrained(...)";
-}
+namespace {}
 
 JsonFields::JsonFields(const nlohmann::json& object, std::string where) : object_(object), where_(std::move(where)) {
   if (!object.is_object())
-    fail(ErrorKind::config, fmt::format("{}: expected an object, got {}", where_, object.type_name()), save_again);
+    fail(ErrorKind::config, fmt::format("{}: expected an object, got {}", where_, object.type_name()), kSaveAgain);
 }
 
 const JsonFields& JsonFields::only(std::initializer_list<std::string_view> names) const {
@@ -34,7 +31,7 @@ bool JsonFields::has(std::string_view name) const {
 const nlohmann::json& JsonFields::any(std::string_view name) const {
   const auto found = object_.find(name);
   if (found == object_.end())
-    fail(ErrorKind::config, fmt::format("{}: the field \"{}\" is missing", where_, name), save_again);
+    fail(ErrorKind::config, fmt::format("{}: the field \"{}\" is missing", where_, name), kSaveAgain);
   return *found;
 }
 
@@ -42,14 +39,14 @@ bool JsonFields::flag(std::string_view name, bool otherwise) const {
   if (!has(name)) return otherwise;
   const auto& value = any(name);
   if (!value.is_boolean())
-    fail(ErrorKind::config, fmt::format("{}: expected true or false, got {}", at(name), value.type_name()), save_again);
+    fail(ErrorKind::config, fmt::format("{}: expected true or false, got {}", at(name), value.type_name()), kSaveAgain);
   return value.get<bool>();
 }
 
 std::string JsonFields::text(std::string_view name) const {
   const auto& value = any(name);
   if (!value.is_string())
-    fail(ErrorKind::config, fmt::format("{}: expected a string, got {}", at(name), value.type_name()), save_again);
+    fail(ErrorKind::config, fmt::format("{}: expected a string, got {}", at(name), value.type_name()), kSaveAgain);
   return value.get<std::string>();
 }
 
@@ -60,21 +57,21 @@ std::string JsonFields::text(std::string_view name, std::string_view otherwise) 
 int64_t JsonFields::integer(std::string_view name) const {
   const auto& value = any(name);
   if (!value.is_number_integer())
-    fail(ErrorKind::config, fmt::format("{}: expected an integer, got {}", at(name), value.type_name()), save_again);
+    fail(ErrorKind::config, fmt::format("{}: expected an integer, got {}", at(name), value.type_name()), kSaveAgain);
   return value.get<int64_t>();
 }
 
 const nlohmann::json& JsonFields::object(std::string_view name) const {
   const auto& value = any(name);
   if (!value.is_object())
-    fail(ErrorKind::config, fmt::format("{}: expected an object, got {}", at(name), value.type_name()), save_again);
+    fail(ErrorKind::config, fmt::format("{}: expected an object, got {}", at(name), value.type_name()), kSaveAgain);
   return value;
 }
 
 const nlohmann::json& JsonFields::array(std::string_view name) const {
   const auto& value = any(name);
   if (!value.is_array())
-    fail(ErrorKind::config, fmt::format("{}: expected a list, got {}", at(name), value.type_name()), save_again);
+    fail(ErrorKind::config, fmt::format("{}: expected a list, got {}", at(name), value.type_name()), kSaveAgain);
   return value;
 }
 
@@ -86,7 +83,7 @@ void JsonFields::refuse(std::string_view what) const {
 }
 
 nlohmann::json parse_file(std::string_view text, const std::string& name) {
-  return antiphon::parse_json(text, {name, ErrorKind::config, save_again});
+  return antiphon::parse_json(text, {name, ErrorKind::config, kSaveAgain});
 }
 
 }  // namespace antiphon::text

@@ -8,6 +8,12 @@
 
 namespace antiphon::text {
 
+// How to mend a tokenizer file that is not as the tokenizers library writes it.
+inline constexpr const char* kSaveAgain =
+    "save the tokenizer again with AutoTokenizer.from_pretrained(...).save_pretrained(...)";
+// Of a normalizer or a pre-tokenizer.
+inline constexpr size_t kMostSteps = 64;
+
 class JsonFields {
  public:
   // `where` is what messages name, e.g. "tokenizer.json: pre_tokenizer[1]". Config error unless `object` is an object.

@@ -12,8 +12,6 @@
 namespace antiphon::text {
 namespace {
 
-constexpr size_t kMostSteps = 64;
-
 // Ends early if the text grows beyond `most`.
 std::string replace_all(const Pattern& pattern, const std::string& content, const std::string& text, size_t most) {
   std::string out;

@@ -13,7 +13,6 @@
 namespace antiphon::text {
 namespace {
 
-constexpr size_t kMostSteps = 64;
 // The pattern of GPT-2 (openai/gpt-2, src/encoder.py).
 constexpr std::string_view gpt2_words = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 

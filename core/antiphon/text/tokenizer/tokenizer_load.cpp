@@ -15,8 +15,6 @@ namespace antiphon::text {
 namespace {
 
 constexpr uint64_t max_tokenizer_bytes = 128 << 20, max_config_bytes = 32 << 20;
-constexpr const char* save_again =
-    "save the tokenizer again with AutoTokenizer.from_pretrained(...).save_pretrained(...)";
 constexpr const char* named_tokens[] = {"bos_token", "eos_token", "unk_token", "pad_token",
                                         "sep_token", "cls_token", "mask_token"};
 
@@ -44,7 +42,7 @@ AddedToken added_token(const nlohmann::json& description, const std::string& whe
   if (with_id) {
     const auto id = fields.integer("id");
     if (id < 0 || id >= 1 << 22)
-      fail(ErrorKind::config, fmt::format("{}.id is {}, expected 0 to 4194303", where, id), save_again);
+      fail(ErrorKind::config, fmt::format("{}.id is {}, expected 0 to 4194303", where, id), kSaveAgain);
     token.id = static_cast<int32_t>(id);
   }
   token.content = fields.text("content");
@@ -53,7 +51,7 @@ AddedToken added_token(const nlohmann::json& description, const std::string& whe
   token.lstrip = fields.flag("lstrip", false);
   token.rstrip = fields.flag("rstrip", false);
   token.normalized = fields.flag("normalized", !token.special);
-  if (token.content.empty()) fail(ErrorKind::config, fmt::format("{}.content is empty", where), save_again);
+  if (token.content.empty()) fail(ErrorKind::config, fmt::format("{}.content is empty", where), kSaveAgain);
   if (const auto letters = letters_in(token.content); letters > max_added_letters)
     fail(ErrorKind::config,
          fmt::format("{}.content has {} letters; at most {} are allowed", where, letters, max_added_letters),
@@ -108,13 +106,13 @@ void Tokenizer::State::read_added(const JsonFields& file) {
 // `tokenizers` gives a new token the next id, whatever the file says; where the two differ, one of them is wrong.
 void Tokenizer::State::add_token(AddedToken token, const std::string& where) {
   if (!added_at.emplace(token.content, added.size()).second)
-    fail(ErrorKind::config, fmt::format("{}: \"{}\" is there twice", where, token.content), save_again);
+    fail(ErrorKind::config, fmt::format("{}: \"{}\" is there twice", where, token.content), kSaveAgain);
   next_id = std::max(next_id, static_cast<int32_t>(bpe.size()));
   const auto in_vocabulary = bpe.id_of(token.content);
   const auto expected = in_vocabulary >= 0 ? in_vocabulary : next_id;
   if (token.id >= 0 && token.id != expected)
     fail(ErrorKind::config,
-         fmt::format("{}: \"{}\" has the id {}, expected {}", where, token.content, token.id, expected), save_again);
+         fmt::format("{}: \"{}\" has the id {}, expected {}", where, token.content, token.id, expected), kSaveAgain);
   token.id = expected;
   next_id = std::max(next_id, expected + 1);
   added.push_back(std::move(token));
@@ -191,7 +189,7 @@ void Tokenizer::State::index_tokens() {
   for (const auto& ids : {before, after})
     for (int32_t id : ids)
       if (static_cast<size_t>(id) >= tokens.size() || tokens[id].empty())
-        fail(ErrorKind::config, fmt::format("tokenizer.json: post_processor: the id {} has no token", id), save_again);
+        fail(ErrorKind::config, fmt::format("tokenizer.json: post_processor: the id {} has no token", id), kSaveAgain);
 }
 
 int32_t Tokenizer::State::id_of(std::string_view token) const {
@@ -206,7 +204,7 @@ void Tokenizer::State::add_named(const std::string& token, const std::string& wh
     return;
   }
   if (bpe.id_of(token) < 0)
-    fail(ErrorKind::config, fmt::format("{}: the token \"{}\" is not in tokenizer.json", where, token), save_again);
+    fail(ErrorKind::config, fmt::format("{}: the token \"{}\" is not in tokenizer.json", where, token), kSaveAgain);
   AddedToken made;
   made.content = token;
   made.special = true;
@@ -227,7 +225,7 @@ void Tokenizer::State::read_eos(const JsonFields& generation) {
   for (const auto& id : value.is_array() ? value : nlohmann::json::array({value})) {
     if (!id.is_number_integer() || id < 0)
       fail(ErrorKind::config, fmt::format("{}: expected ids, got {}", generation.at("eos_token_id"), value.dump()),
-           save_again);
+           kSaveAgain);
     // A model may name stop ids that this vocabulary lacks.
     if (id >= tokens.size()) continue;
     if (std::find(eos.begin(), eos.end(), id.get<int32_t>()) == eos.end()) eos.push_back(id.get<int32_t>());
@@ -242,7 +240,7 @@ void Tokenizer::State::read_config(const nlohmann::json& config, const nlohmann:
       const auto where = fields.at("added_tokens_decoder") + "." + id;
       auto token = added_token(description, where, false);
       if (id_of(token.content) < 0)
-        fail(ErrorKind::config, fmt::format("{}: \"{}\" is not in tokenizer.json", where, token.content), save_again);
+        fail(ErrorKind::config, fmt::format("{}: \"{}\" is not in tokenizer.json", where, token.content), kSaveAgain);
     }
   }
   read_names(fields);

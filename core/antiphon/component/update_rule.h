@@ -1,0 +1,33 @@
+// How an optimizer changes parameters by their gradients. Groups, rates, clipping and the schedule are the trainer's.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <antiphon/component/kind.h>
+
+namespace antiphon {
+
+// A parameter, its gradient, and what make_state() made for it.
+struct UpdateItem {
+  at::Tensor parameter, gradient;
+  std::vector<at::Tensor> state;
+};
+
+class UpdateRule {
+ public:
+  virtual ~UpdateRule() = default;
+  // What is kept of a parameter between updates, as it is before the first: {"exp_avg", zeros}, … Any device, meta too.
+  virtual std::vector<std::pair<std::string, at::Tensor>> make_state(const at::Tensor& parameter) const = 0;
+  // Updates all, and their state, in place; gradients may be written over. Called without autograd.
+  virtual void update(const std::vector<UpdateItem>& items, double lr, double weight_decay) = 0;
+};
+
+template <>
+struct KindOf<UpdateRule> : Kind<> {
+  static constexpr const char* name = "optimizer";
+};
+
+}  // namespace antiphon

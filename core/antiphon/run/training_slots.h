@@ -1,0 +1,16 @@
+// The components of a configuration that train a model and are none of its parts.
+#pragma once
+#include <memory>
+
+#include <antiphon/component/objective.h>
+#include <antiphon/component/update_rule.h>
+#include <antiphon/model/model_spec.h>
+#include <antiphon/train/options.h>
+
+namespace antiphon::run {
+
+// Of [objective] and [train.optimizer]. Options in force are written back. Error(config) with all problems.
+std::unique_ptr<Objective> build_objective(model::ComponentSpec& spec);
+std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options);
+
+}  // namespace antiphon::run
