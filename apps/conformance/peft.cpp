@@ -65,7 +65,7 @@ void attaches(const Subject& subject) {
   expect(!a.paths.empty(), "expected the paths of the sites that it attached to, got none");
   const std::set<std::string> paths(a.paths.begin(), a.paths.end());
   for (const auto& site : a.base->sites())
-    expect(static_cast<bool>(site.linear->adapter) == paths.contains(site.path),
+    expect(!site.linear->adapters.empty() == paths.contains(site.path),
            "expected an adapter at exactly the sites that attach() returned; {} is wrong", site.path);
   for (const auto& parameter : a.peft->module().parameters()) {
     const bool below = std::any_of(a.paths.begin(), a.paths.end(),
@@ -86,10 +86,51 @@ void refuses_unmatched(const Subject& subject) {
                [&] { peft->attach(const_cast<Base&>(base).sites()); });
 }
 
-void refuses_twice(const Subject& subject) {
+// A method on top of another one: the second changes what the first made, each can be switched off, and merging both in
+// their order keeps the function.
+void composes(const Subject& subject) {
+  c10::AutoGradMode no_grad(false);
   auto a = attached(subject);
   const auto second = build<Peft>(subject);
-  expect_error(ErrorKind::config, {a.paths.front()}, [&] { second->attach(a.base->sites()); });
+  second->attach(a.base->sites());
+  start(a.peft->module(), 7), start(second->module(), 8);
+  for (const auto& site : a.base->sites())
+    for (size_t i = 0; i < site.linear->adapters.size(); ++i) site.linear->adapters[i]->set = static_cast<int>(i);
+  const auto of = [&](uint64_t sets) {
+    const AdapterScope scope(sets);
+    return a.base->forward(x());
+  };
+  const auto both = of(3), first = of(1), none = of(0);
+  const auto differ = [](const at::Tensor& p, const at::Tensor& q) { return !at::allclose(p, q, 1e-4, 1e-5); };
+  expect(differ(both, first) && differ(first, none) && differ(of(2), both),
+         "expected each method to change the output");
+  const Base plain;
+  expect_close(none, plain.forward(x()), 1e-6, "the model with all adapters switched off");
+  if (!a.peft->can_merge()) return;
+  a.peft->merge();
+  expect_close(a.base->forward(x()), both, 1e-5, "the model with the first method merged");
+  second->merge();
+  expect_close(a.base->forward(x()), both, 1e-5, "the model with both merged");
+}
+
+// Around a base whose weight is no plain matrix.
+void takes_any_base(const Subject& subject) {
+  c10::AutoGradMode no_grad(false);
+  struct Doubled : LinearBase {
+    const nn::Linear& linear;
+    explicit Doubled(const nn::Linear& l) : linear(l) {}
+    at::Tensor product(const at::Tensor& input) const override { return linear.product(input) * 2; }
+  };
+  auto a = attached(subject);
+  a.peft->module().initialize(3, at::kCPU);
+  start(a.peft->module(), 3);
+  for (const auto& site : a.base->sites()) {
+    if (site.linear->adapters.empty()) continue;
+    const auto got = site.linear->adapters.front()->forward(x(), Doubled(*site.linear));
+    site.linear->weight.mul_(2);
+    if (site.linear->bias.defined()) site.linear->bias.mul_(2);
+    expect_close(got, site.linear->forward(x()), 1e-5, site.path + ", around a base product given,");
+  }
 }
 
 // At the start (which need not be the identity) and after training, with and without a gradient.
@@ -101,17 +142,14 @@ void merged_is_forward(const Subject& subject) {
     for (const bool gradient : {false, true}) {
       c10::AutoGradMode mode(gradient);
       for (const auto& site : a.base->sites()) {
-        if (!site.linear->adapter) continue;
-        const auto merged = site.linear->adapter->merged_weight(site.linear->weight);
-        expect(merged.scalar_type() == at::kFloat, "expected a float32 merged weight, got {}",
-               at::toString(merged.scalar_type()));
-        expect_close(site.linear->forward(x()), at::linear(x(), merged, site.linear->bias), 1e-5,
+        if (site.linear->adapters.empty()) continue;
+        const auto merged = site.linear->adapters.front()->merged({site.linear->weight, site.linear->bias});
+        expect(merged.has_value() == a.peft->can_merge(), "expected merged() to be what can_merge() says");
+        if (!merged) continue;
+        expect(merged->weight.scalar_type() == at::kFloat, "expected a float32 merged weight, got {}",
+               at::toString(merged->weight.scalar_type()));
+        expect_close(site.linear->forward(x()), at::linear(x(), merged->weight, merged->bias), 1e-5,
                      site.path + (trained ? " after training" : " at the start"));
-        const auto base = [&](const at::Tensor& input) {
-          return at::linear(input, site.linear->weight, site.linear->bias);
-        };
-        expect_close(site.linear->adapter->forward(x(), base), at::linear(x(), merged, site.linear->bias), 1e-5,
-                     site.path + ", around a base product given,");
       }
     }
   }
@@ -122,9 +160,10 @@ void merges(const Subject& subject) {
   auto a = attached(subject);
   start(a.peft->module(), 4);
   const auto before = a.base->forward(x());
+  if (!a.peft->can_merge()) return expect_error(ErrorKind::config, {}, [&] { a.peft->merge(); });
   a.peft->merge();
   for (const auto& site : a.base->sites())
-    expect(!site.linear->adapter, "expected no adapter after merge(), got one at {}", site.path);
+    expect(site.linear->adapters.empty(), "expected no adapter after merge(), got one at {}", site.path);
   expect_close(a.base->forward(x()), before, 1e-5, "the model after merge()");
 }
 
@@ -169,9 +208,9 @@ void check_peft(Report& report, const Subject& subject) {
   if (has_targets(subject))
     report.check("attach: a target that matches no site is refused with a suggestion",
                  [&] { refuses_unmatched(subject); });
-  report.check("attach: a site that has an adapter is refused", [&] { refuses_twice(subject); });
-  report.check("merge: merged_weight() is what forward() does, at the start and trained",
-               [&] { merged_is_forward(subject); });
+  report.check("attach: two methods on the same sites, each switched off by itself", [&] { composes(subject); });
+  report.check("forward: around any base", [&] { takes_any_base(subject); });
+  report.check("merge: merged() is what forward() does, at the start and trained", [&] { merged_is_forward(subject); });
   report.check("merge: merge() keeps the function and detaches", [&] { merges(subject); });
   report.check("gradient: reaches the input, and no frozen weight", [&] { leaves_base_alone(subject); });
   report.check("files: an adapter written in PEFT's format reads back bitwise", [&] { reads_back(subject); });

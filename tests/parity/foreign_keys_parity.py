@@ -212,12 +212,14 @@ class ForeignKeys(unittest.TestCase):
                     self.assertEqual(got["rope_theta"], config.rope_parameters["rope_theta"])
                     self.assertEqual(got.get("partial_rotary_factor", 1), config.rope_parameters.get("partial_rotary_factor", 1))
 
-    def test_every_key_of_lora(self):
+    def test_every_key_of_peft(self):
         """The program's own list, against peft's class: an unknown key is refused, so each must be there."""
         import peft
 
-        listed = set(re.findall(r'"([a-z_]+)"', (Path(__file__).resolve().parents[2] / "core/antiphon/weights/adapter_keys.cpp").read_text()))
+        listed = set(re.findall(r'"([a-z_]+)"', (Path(__file__).resolve().parents[2] / "plugins/peft/lora/keys.cpp").read_text()))
         self.assertEqual(sorted(set(peft.LoraConfig().to_dict()) - listed), [])
+        listed = set(re.findall(r'"([a-z_0-9]+)"', (Path(__file__).resolve().parents[2] / "plugins/peft/ia3/plugin.cpp").read_text()))
+        self.assertEqual(sorted(set(peft.IA3Config().to_dict()) - listed), [])
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 #pragma once
 #include <antiphon/component/kind.h>
 #include <antiphon/component/module.h>
+#include <antiphon/component/pretrained.h>
 
-#include <functional>
-#include <map>
+#include <cstdint>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
+#include <optional>
 
 namespace antiphon {
 
@@ -16,33 +16,68 @@ struct LowRank {
   double scale = 1;
 };
 
-// What an adapter does at one linear site; nn::Linear calls it in place of its own product.
+// The linear map that an adapter changes: the layer's own in whatever form its weight is kept (quantised, FP8), or that
+// with the adapters before it.
+class LinearBase {
+ public:
+  virtual ~LinearBase() = default;
+  // x [..., in] -> [..., out], bias included; differentiable.
+  virtual at::Tensor product(const at::Tensor& x) const = 0;
+  // If the map is x · weightᵀ + bias with these tensors, in the dtype of x: then an adapter may make the product and
+  // its change in one node. `bias` may be undefined.
+  struct Plain {
+    at::Tensor weight, bias;
+  };
+  virtual std::optional<Plain> plain(const at::Tensor&) const { return std::nullopt; }
+};
+
+// What an adapter does at one linear site.
 class LinearAdapter {
  public:
   virtual ~LinearAdapter() = default;
-  // x [..., in] -> [..., out], the base product and bias included.
-  virtual at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) = 0;
-  // The same around a base product, bias included, that is computed elsewhere (in 8 bit floats).
-  using Map = std::function<at::Tensor(const at::Tensor&)>;
-  virtual at::Tensor forward(const at::Tensor& x, const Map& base) = 0;
-  // The whole change without a gradient, where it has this form, so that decoding can fuse it; else undefined tensors.
+  // x [..., in] -> [..., out].
+  virtual at::Tensor forward(const at::Tensor& x, const LinearBase& base) = 0;
+  // The whole change, if it has this form, so that decoding can fuse it; else undefined tensors.
   virtual LowRank low_rank() const { return {}; }
-  // The weight [out, in] float32 that gives the same map without the adapter.
-  virtual at::Tensor merged_weight(const at::Tensor& weight) const = 0;
+  // The map with the adapter as one product, float32, out of the weight and bias without it, of which one may be
+  // undefined and is not asked for then; nullopt: there is none.
+  virtual std::optional<LinearBase::Plain> merged(const LinearBase::Plain&) const { return std::nullopt; }
+
+  int set = 0;  // which of a model's methods it belongs to; see AdapterScope
+};
+
+// Which methods' adapters take part in the forward passes of this thread while an object lives: bit i for set i.
+// Without one, all do.
+class AdapterScope {
+ public:
+  explicit AdapterScope(uint64_t sets);
+  ~AdapterScope();
+  AdapterScope(const AdapterScope&) = delete;
+  static bool active(int set);
+
+ private:
+  uint64_t before_;
 };
 
 class Peft {
  public:
   virtual ~Peft() = default;
   // Attaches to the sites that match the targets and returns their paths; site paths are the module names of the
-  // Hugging Face model ("model.layers.0.self_attn.q_proj"). Error(config) where a target matches no site.
-  // Parameters are created on the meta device.
+  // Hugging Face model ("model.layers.0.self_attn.q_proj"). Error(config) if a target matches no site. Several methods
+  // may share a site: each changes the map that those before it made. Parameters are created on the meta device.
   virtual std::vector<std::string> attach(const std::vector<Site>& sites) = 0;
-  // The adapter's parameters, named as in PEFT below "base_model.model.": "<site path>.lora_A.weight".
+  // The parameters, named as in PEFT below "base_model.model.": "<site path>.lora_A.weight".
   virtual Module& module() = 0;
   // PEFT's adapter_config.json for what is attached.
   virtual nlohmann::json adapter_config() const = 0;
-  // Folds every adapter into its base weight (in float32, rounded once) and detaches it.
+  // The keys that PEFT's class for the method has: those with the one value that is computed, and those without effect
+  // (component/pretrained.h). What is in neither makes a file be refused.
+  virtual ForeignKeys config_keys() const = 0;
+  // Of these, the ones that must be in a file as adapter_config() has them.
+  virtual std::vector<std::string> compared_keys() const = 0;
+  virtual bool can_merge() const { return true; }
+  // Folds every adapter into its base weight (in float32, rounded once) and detaches it. Error(config) if it cannot, or
+  // if another method's adapter was attached to a site before.
   virtual void merge() = 0;
 };
 

@@ -1,4 +1,5 @@
 #include <antiphon/config/expectation.h>
+#include <antiphon/config/text.h>
 
 #include <antiphon/base/strings.h>
 
@@ -9,16 +10,12 @@
 namespace antiphon::config {
 namespace {
 
-std::string bound(double value) {
-  const bool whole = value == std::floor(value) && std::abs(value) < 1e15;
-  return whole ? fmt::format("{}", static_cast<int64_t>(value)) : fmt::format("{}", value);
-}
-
 std::string range(const Rule& rule) {
   const bool low = std::isfinite(rule.min), high = std::isfinite(rule.max);
-  if (low && high && !rule.above_min) return fmt::format(" from {} to {}", bound(rule.min), bound(rule.max));
-  const auto from = low ? fmt::format(" {} {}", rule.above_min ? "above" : "of at least", bound(rule.min)) : "";
-  return from + (high ? fmt::format("{} {}", low ? " and at most" : " of at most", bound(rule.max)) : "");
+  if (low && high && !rule.above_min)
+    return fmt::format(" from {} to {}", number_text(rule.min), number_text(rule.max));
+  const auto from = low ? fmt::format(" {} {}", rule.above_min ? "above" : "of at least", number_text(rule.min)) : "";
+  return from + (high ? fmt::format("{} {}", low ? " and at most" : " of at most", number_text(rule.max)) : "");
 }
 
 std::string words(const std::string& type, const Rule& rule) {

@@ -23,15 +23,11 @@ void report_type(const Value& value, std::string_view wanted, const std::string&
   problems.add(value.where, fmt::format("{} must be {}, got {}", what, wanted, in_words(value)));
 }
 
-std::string bound(double value) {
-  const bool whole = value == std::floor(value) && std::abs(value) < 1e15;
-  return whole ? fmt::format("{}", static_cast<int64_t>(value)) : fmt::format("{}", value);
-}
-
 std::string range_text(const Rule& rule) {
   const bool low = std::isfinite(rule.min), high = std::isfinite(rule.max);
-  const std::string from = low ? fmt::format("{} {}", rule.above_min ? "above" : "at least", bound(rule.min)) : "";
-  const std::string to = high ? "at most " + bound(rule.max) : "";
+  const std::string from =
+      low ? fmt::format("{} {}", rule.above_min ? "above" : "at least", number_text(rule.min)) : "";
+  const std::string to = high ? "at most " + number_text(rule.max) : "";
   if (!low && !high) return "a number";
   return from + (low && high ? " and " : "") + to;
 }

@@ -10,10 +10,6 @@ namespace {
 
 constexpr size_t longest_shown = 60;
 
-bool is_bare(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-}
-
 void append_escaped(std::string& out, char c) {
   switch (c) {
     case '\b': out += "\\b"; return;
@@ -50,6 +46,15 @@ std::string float_text(double value) {
 }
 
 }  // namespace
+
+bool is_bare(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+std::string number_text(double value) {
+  const bool whole = value == std::floor(value) && std::abs(value) < 1e15;
+  return whole ? fmt::format("{}", static_cast<int64_t>(value)) : fmt::format("{}", value);
+}
 
 std::string in_quotes(std::string_view text) {
   std::string out = "\"";

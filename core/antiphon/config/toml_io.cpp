@@ -1,5 +1,6 @@
 // The only file that sees toml++.
 #include <antiphon/base/error.h>
+#include <antiphon/config/text.h>
 #include <antiphon/config/value.h>
 
 #define TOML_MAX_NESTED_VALUES 64
@@ -51,8 +52,6 @@ Value convert(const toml::node& node, Location where, int depth) {
   fail(ErrorKind::config, fmt::format("{}: dates and times are not supported", where.str()),
        "write it in quotes, as a string");
 }
-
-bool is_bare(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-'; }
 
 // The end of the bare or quoted key that starts at `i`, or `i` where none does.
 size_t key_end(std::string_view text, size_t i) {

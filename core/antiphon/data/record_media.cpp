@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/data/record.h>
 
 namespace antiphon::data {
 namespace {
@@ -24,11 +25,6 @@ std::vector<std::string> paths_in(const json& value, const std::string& key) {
   std::vector<std::string> paths;
   for (const auto& path : value) paths.push_back(path_in(path, key));
   return paths;
-}
-
-bool is_there(const json& record, const std::string& key) {
-  const auto it = record.find(key);
-  return it != record.end() && !it->is_null();
 }
 
 }  // namespace

@@ -20,11 +20,12 @@ at::Tensor read(const weights::Checkpoint& source, const std::string& name) {
   return value;
 }
 
-// What a parameter holds besides its source: a value of its own, an adapter.
+// What a parameter holds besides its source: a value of its own, adapters.
 struct Change {
   at::Tensor value;  // undefined: the source's
-  std::shared_ptr<LinearAdapter> adapter;
-  bool any() const { return value.defined() || adapter; }
+  std::vector<std::shared_ptr<LinearAdapter>> adapters = {};
+  bool is_bias = false;
+  bool any() const { return value.defined() || !adapters.empty(); }
 };
 
 std::map<std::string, Change> changes_of(const Part& part) {
@@ -33,14 +34,26 @@ std::map<std::string, Change> changes_of(const Part& part) {
     auto& change = all[parameter.name];
     if (!parameter.tensor->is_meta()) change.value = parameter.tensor->detach();
   }
-  for (const auto& site : part.module->sites())
-    if (site.linear->adapter) all.at(join_path(site.path, "weight")).adapter = site.linear->adapter;
+  for (const auto& site : part.module->sites()) {
+    all.at(join_path(site.path, "weight")).adapters = site.linear->adapters;
+    if (!site.linear->bias.defined()) continue;
+    auto& bias = all.at(join_path(site.path, "bias"));
+    bias.adapters = site.linear->adapters, bias.is_bias = true;
+  }
   return all;
 }
 
 at::Tensor current(const Change& change, const at::Tensor& base) {
-  const auto value = change.value.defined() ? change.value : base;
-  return change.adapter ? change.adapter->merged_weight(value.to(at::kCPU)) : value;
+  auto value = change.value.defined() ? change.value : base;
+  for (const auto& adapter : change.adapters) {
+    const auto cpu = value.to(at::kCPU);
+    const auto merged = adapter->merged(change.is_bias ? LinearBase::Plain{{}, cpu} : LinearBase::Plain{cpu, {}});
+    if (!merged)
+      fail(ErrorKind::config, "adapters of one of the methods cannot become part of the weights",
+           "use the adapter folders of the run beside the language model's directory");
+    value = change.is_bias ? merged->bias : merged->weight;
+  }
+  return value;
 }
 
 // A head that is the embedding: a second copy of it in the file would be the old one.

@@ -52,10 +52,21 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
   return model;
 }
 
+// The number of sites; their new adapters are of this set.
+size_t MultimodalLm::attach_set(Peft& peft, int set) {
+  const auto all = sites();
+  std::vector<size_t> before;
+  for (const auto& site : all) before.push_back(site.linear->adapters.size());
+  const auto count = peft.attach(all).size();
+  for (size_t i = 0; i < all.size(); ++i)
+    for (size_t j = before[i]; j < all[i].linear->adapters.size(); ++j) all[i].linear->adapters[j]->set = set;
+  return count;
+}
+
 void MultimodalLm::attach_peft(config::Problems& problems) {
   for (size_t i = 0; i < pefts_.size(); ++i) {
     try {
-      peft_sites_.push_back(pefts_[i]->attach(sites()).size());
+      peft_sites_.push_back(attach_set(*pefts_[i], static_cast<int>(i)));
       pefts_[i]->module().set_requires_grad(true);
     } catch (const Error& error) {
       problems.add(spec_.llm.peft[i].options.where, fmt::format("[model.llm.peft.{}] {}", i, error.message()),

@@ -61,6 +61,7 @@ class MultimodalLm {
 
  private:
   void attach_peft(config::Problems& problems);
+  size_t attach_set(Peft& peft, int set);
   ModelSpec spec_;
   LoadSettings settings_;
   std::unique_ptr<LanguageModel> llm_;

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
-#include <antiphon/weights/adapter_keys.h>
 #include <antiphon/weights/json_file.h>
 
 namespace antiphon::weights {
@@ -75,7 +74,7 @@ NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map) {
 }
 
 // A setting that is absent, null, false or empty is off.
-json setting(const json& config, const char* key) {
+json setting(const json& config, const std::string& key) {
   const auto found = config.find(key);
   const bool off =
       found == config.end() || found->is_null() || *found == false || (found->is_structured() && found->empty());
@@ -83,8 +82,9 @@ json setting(const json& config, const char* key) {
 }
 
 // Settings that change what the adapter computes without changing all its shapes.
-void check_same(const json& file, const json& attached, const fs::path& path) {
-  for (const char* key : {"peft_type", "r", "lora_alpha", "use_rslora", "num_virtual_tokens"}) {
+void check_same(const json& file, const json& attached, std::vector<std::string> keys, const fs::path& path) {
+  keys.insert(keys.begin(), "peft_type");
+  for (const auto& key : keys) {
     const auto got = setting(file, key), expected = setting(attached, key);
     if (got == expected) continue;
     fail(ErrorKind::weights,
@@ -114,8 +114,8 @@ LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, 
   if (!fs::exists(config))
     fail(ErrorKind::weights, folder.string() + " has no adapter_config.json", "give the folder of a PEFT adapter");
   const auto written = read_json_object(config);
-  check_same(written, peft.adapter_config(), config);
-  if (written.value("peft_type", json()) == "LORA") check_keys(JsonTable(written, config.string()), lora_keys());
+  check_same(written, peft.adapter_config(), peft.compared_keys(), config);
+  check_keys(JsonTable(written, config.string()), peft.config_keys());
   const Checkpoint file(
       fs::exists(tensors) || !fs::exists(folder / "adapter_model.bin") ? tensors : folder / "adapter_model.bin");
   return load_parameters(peft.module(), file, exact_names(peft, file, map), options);

@@ -35,6 +35,12 @@ class Lora : public Peft {
   nlohmann::json adapter_config() const override {
     return {{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", alpha}, {"target_modules", {"q_proj"}}};
   }
+  ForeignKeys config_keys() const override {
+    return {.fixed = {{"use_dora", {false}}},
+            .other = {"peft_type", "r", "lora_alpha", "use_rslora", "target_modules", "base_model_name_or_path"},
+            .unknown_refused = true};
+  }
+  std::vector<std::string> compared_keys() const override { return {"r", "lora_alpha", "use_rslora"}; }
   void merge() override {}
   Factors factors;
   double alpha = 4;
@@ -100,8 +106,9 @@ TEST_CASE("an adapter of a whole model is taken under each of transformers' pref
     NamedTensors tensors;
     for (int i = 0; i < 2; ++i)
       for (const char* factor : {"A", "B"})
-        tensors.emplace_back(fmt::format("base_model.model.{}.{}.self_attn.q_proj.lora_{}.weight", place, i, factor),
-                             at::full(factor[0] == 'A' ? at::IntArrayRef{2, 4} : at::IntArrayRef{4, 2}, static_cast<double>(i)));
+        tensors.emplace_back(
+            fmt::format("base_model.model.{}.{}.self_attn.q_proj.lora_{}.weight", place, i, factor),
+            at::full(factor[0] == 'A' ? at::IntArrayRef{2, 4} : at::IntArrayRef{4, 2}, static_cast<double>(i)));
     save_safetensors(folder / "adapter_model.safetensors", tensors);
     Lora lora;
     CHECK(load_adapter(folder.path(), lora, exact_rules).applied == 4);

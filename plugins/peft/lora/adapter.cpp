@@ -59,22 +59,20 @@ LoraAdapter::LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, do
   add("lora_B.weight", b_, {out, rank}, Init::zeros);
 }
 
-at::Tensor LoraAdapter::forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const auto w = nn::matrix_like(weight, x), c = nn::like(bias, x);
+at::Tensor LoraAdapter::forward(const at::Tensor& x, const LinearBase& base) {
   const bool drops = dropout_ > 0 && TrainingPass::now();
-  if (!drops && !w.requires_grad() && !(c.defined() && c.requires_grad()))
-    return LoraFunction::apply(x, w, c.defined() ? std::optional(c) : std::nullopt, a_, b_, scale_);
-  return forward(x, [&](const at::Tensor& input) { return nn::linear(input, w, c); });
-}
-
-at::Tensor LoraAdapter::forward(const at::Tensor& x, const Map& base) {
-  const bool drops = dropout_ > 0 && TrainingPass::now();
+  const auto plain = drops ? std::nullopt : base.plain(x);
+  if (plain && !plain->weight.requires_grad() && !(plain->bias.defined() && plain->bias.requires_grad()))
+    return LoraFunction::apply(x, plain->weight, plain->bias.defined() ? std::optional(plain->bias) : std::nullopt, a_,
+                               b_, scale_);
   const auto branch = drops ? at::dropout(x, dropout_, true) : x;
-  return base(x) + nn::linear(nn::linear(branch, nn::like(a_, x)), nn::like(b_, x)) * scale_;
+  return base.product(x) + nn::linear(nn::linear(branch, nn::like(a_, x)), nn::like(b_, x)) * scale_;
 }
 
-at::Tensor LoraAdapter::merged_weight(const at::Tensor& weight) const {
-  return at::addmm(weight.to(at::kFloat), b_.to(at::kFloat), a_.to(at::kFloat), 1, scale_);
+std::optional<LinearBase::Plain> LoraAdapter::merged(const LinearBase::Plain& base) const {
+  if (!base.weight.defined()) return base;
+  return LinearBase::Plain{at::addmm(base.weight.to(at::kFloat), b_.to(at::kFloat), a_.to(at::kFloat), 1, scale_),
+                           base.bias};
 }
 
 }  // namespace antiphon::lora

@@ -7,9 +7,8 @@ namespace antiphon::lora {
 class LoraAdapter : public LinearAdapter, public Module {
  public:
   LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, double dropout);
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) override;
-  at::Tensor forward(const at::Tensor& x, const Map& base) override;
-  at::Tensor merged_weight(const at::Tensor& weight) const override;
+  at::Tensor forward(const at::Tensor& x, const LinearBase& base) override;
+  std::optional<LinearBase::Plain> merged(const LinearBase::Plain& base) const override;
   LowRank low_rank() const override { return {a_, b_, scale_}; }
 
  private:

@@ -1,18 +1,17 @@
 // Reads and writes PEFT's format: adapter_config.json with peft_type LORA, keys <site>.lora_A.weight / lora_B.weight.
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
-#include <fmt/format.h>
-
-#include <antiphon/base/strings.h>
 #include <antiphon/component/peft.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/linear/site_adapters.h>
 #include <antiphon/plugin/manifest.h>
 
 #include <cmath>
-#include <set>
+
+#include <nlohmann/json.hpp>
 
 #include "adapter.h"
+#include "keys.h"
 
 namespace antiphon::lora {
 
@@ -36,28 +35,16 @@ const config::Table<LoraOptions>& lora_table() {
   return *table;
 }
 
-// PEFT's rule: the whole name or its end after a dot; a glob is matched against the whole name.
-bool matches(const std::string& target, const std::string& path) {
-  if (target == "all-linear" || target == path || glob_match(target, path)) return true;
-  return path.size() > target.size() && path.ends_with("." + target);
-}
-
 class Lora : public Peft, private Module {
  public:
   explicit Lora(const LoraOptions& options) : options_(options) {}
 
   std::vector<std::string> attach(const std::vector<Site>& sites) override {
-    std::set<std::string> unmatched(options_.targets.begin(), options_.targets.end());
     std::vector<std::string> paths;
-    for (const auto& site : sites) {
-      bool hit = false;
-      for (const auto& target : options_.targets)
-        if (matches(target, site.path)) unmatched.erase(target), hit = true;
-      if (!hit) continue;
+    for (const auto& site : nn::matching_sites("lora", options_.targets, sites)) {
       attach_to(site);
       paths.push_back(site.path);
     }
-    if (!unmatched.empty()) fail_unmatched(unmatched, sites);
     return paths;
   }
 
@@ -73,61 +60,25 @@ class Lora : public Peft, private Module {
             {"bias", "none"},
             {"inference_mode", true},
             {"fan_in_fan_out", false},
-            {"target_modules", target_names()}};
+            {"target_modules", nn::target_names(options_.targets, adapters_.sites())}};
   }
 
-  void merge() override {
-    c10::AutoGradMode no_grad(false);
-    for (auto& site : sites_) {
-      auto& weight = site.linear->weight;
-      weight = site.linear->adapter->merged_weight(weight).to(weight.scalar_type());
-      site.linear->adapter.reset();
-    }
-    sites_.clear();
-  }
+  ForeignKeys config_keys() const override { return lora_keys(); }
+  std::vector<std::string> compared_keys() const override { return {"r", "lora_alpha", "use_rslora"}; }
+  void merge() override { adapters_.merge(); }
 
  private:
   void attach_to(const Site& site) {
-    if (site.linear->adapter)
-      fail(ErrorKind::config, fmt::format("site {} has an adapter already", site.path),
-           "give each PEFT method its own targets");
     const double rank = static_cast<double>(options_.rank);
     const double scale = options_.alpha / (options_.rslora ? std::sqrt(rank) : rank);
     auto adapter =
         std::make_shared<LoraAdapter>(site.linear->in(), site.linear->out(), options_.rank, scale, options_.dropout);
     add(site.path, *adapter);
-    site.linear->adapter = adapter;
-    sites_.push_back(site);
-    adapters_.push_back(std::move(adapter));
-  }
-
-  // PEFT matches these by suffix or whole name; what was attached by a glob is written out.
-  std::vector<std::string> target_names() const {
-    std::set<std::string> names;
-    for (const auto& site : sites_) {
-      bool plain = false;
-      for (const auto& target : options_.targets)
-        if (site.path.ends_with("." + target)) names.insert(target), plain = true;
-      if (!plain) names.insert(site.path);
-    }
-    return {names.begin(), names.end()};
-  }
-
-  [[noreturn]] void fail_unmatched(const std::set<std::string>& unmatched, const std::vector<Site>& sites) const {
-    std::set<std::string> ends;
-    for (const auto& site : sites) ends.insert(site.path.substr(site.path.rfind('.') + 1));
-    const std::vector<std::string> known(ends.begin(), ends.end());
-    const std::vector<std::string> missing(unmatched.begin(), unmatched.end());
-    const auto guess = nearest(missing.front(), known);
-    fail(ErrorKind::config,
-         fmt::format("lora: no site matches the target{} {}; {} sites end in: {}", missing.size() > 1 ? "s" : "",
-                     join(missing, ", "), sites.size(), join(known, ", ")),
-         guess.empty() ? "name some of these in `targets`" : "did you mean '" + guess + "'?");
+    adapters_.attach(site, std::move(adapter));
   }
 
   LoraOptions options_;
-  std::vector<Site> sites_;
-  std::vector<std::shared_ptr<LoraAdapter>> adapters_;
+  nn::SiteAdapters adapters_;
 };
 
 }  // namespace antiphon::lora

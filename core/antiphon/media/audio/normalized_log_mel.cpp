@@ -10,13 +10,13 @@
 namespace antiphon::media {
 namespace {
 
-constexpr int64_t kWindow = 400, kTransform = 512;
+constexpr int64_t kFrame = 400, kTransform = 512;
 constexpr float kPreemphasis = 0.97F;
 constexpr double kGuard = 1.0 / (1 << 24), kEpsilon = 1e-5;
 
 // The clip without its slow part, with half a window of silence at both ends.
 at::Tensor emphasised(std::span<const float> samples) {
-  constexpr int64_t edge = kWindow / 2;
+  constexpr int64_t edge = kFrame / 2;
   const auto n = static_cast<int64_t>(samples.size());
   const at::Tensor out = at::zeros({n + 2 * edge}, at::kFloat);
   auto* to = out.data_ptr<float>() + edge;
@@ -34,8 +34,8 @@ at::Tensor normalized_log_mel(std::span<const float> samples, int64_t mels) {
     fail(ErrorKind::data, fmt::format("a clip of {} samples is too short for a spectrogram; it takes {}",
                                       samples.size(), 2 * kLogMelHop));
   const at::NoGradGuard no_grad;
-  const auto windows = emphasised(samples).unfold(0, kWindow, kLogMelHop).narrow(0, 0, frames) *
-                       at::hann_window(kWindow, /*periodic=*/false, at::kFloat);
+  const auto windows = emphasised(samples).unfold(0, kFrame, kLogMelHop).narrow(0, 0, frames) *
+                       at::hann_window(kFrame, /*periodic=*/false, at::kFloat);
   const auto spectra = at::view_as_real(at::fft_rfft(windows, kTransform)).contiguous();
   const auto power = at::empty({mels, frames}, at::kFloat);
   MelBank::of(mels, kTransform / 2 + 1).power(spectra.const_data_ptr<float>(), frames, power.data_ptr<float>(), frames);

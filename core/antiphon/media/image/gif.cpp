@@ -22,7 +22,7 @@ int64_t field(std::string_view bytes, size_t at) { return static_cast<int64_t>(l
 [[noreturn]] void fail_short() { fail(ErrorKind::data, "the GIF is damaged or cut short"); }
 
 // The first frame's place, colours and codes.
-struct Frame {
+struct GifFrame {
   int64_t x = 0, y = 0, width = 0, height = 0;
   bool interlaced = false;
   Palette palette = greys();
@@ -35,7 +35,7 @@ class FrameReader {
  public:
   explicit FrameReader(std::string_view bytes) : bytes_(bytes) {}
 
-  Frame read() {
+  GifFrame read() {
     const uint64_t flags = big_endian(bytes_, 10, 1);
     at_ = 13;
     if (flags & 0x80) read_palette(flags);
@@ -78,7 +78,7 @@ class FrameReader {
 
   std::string_view bytes_;
   size_t at_ = 0;
-  Frame frame_;
+  GifFrame frame_;
 };
 
 // The codes of the blocks from `at` on, of growing width.
@@ -105,7 +105,7 @@ class Codes {
 };
 
 // LZW: each code is a colour, or what an earlier code stands for and one colour more.
-std::vector<uint8_t> unpacked(std::string_view bytes, const Frame& frame) {
+std::vector<uint8_t> unpacked(std::string_view bytes, const GifFrame& frame) {
   constexpr int most = 4096;
   const int clear = 1 << frame.code_size, end = clear + 1;
   std::array<int16_t, most> prefix;
@@ -138,7 +138,7 @@ std::vector<uint8_t> unpacked(std::string_view bytes, const Frame& frame) {
 }
 
 // The rows of an interlaced frame in the order of the file.
-std::vector<int64_t> rows_of(const Frame& frame) {
+std::vector<int64_t> rows_of(const GifFrame& frame) {
   std::vector<int64_t> rows;
   const auto pass = [&](int64_t from, int64_t step) {
     for (int64_t y = from; y < frame.height; y += step) rows.push_back(y);
@@ -153,7 +153,7 @@ std::vector<int64_t> rows_of(const Frame& frame) {
 }  // namespace
 
 Image decode_gif(std::string_view bytes, bool transparent_is_white, const MediaLimits& limits) {
-  Frame frame = FrameReader(bytes).read();
+  GifFrame frame = FrameReader(bytes).read();
   const int64_t height = std::max(field(bytes, 8), frame.y + frame.height),
                 width = std::max(field(bytes, 6), frame.x + frame.width);
   check_picture_size(width, height, limits);

@@ -79,7 +79,7 @@ void multiply(int64_t m, int64_t n, int64_t k, View a, View b, View c, bool adds
 
 // Some queries of a head of a sequence and the keys that they see; `visible_before` keys are seen by each one, and by
 // each one more than by the one before it.
-struct Block {
+struct QueryBlock {
   const Segment& segment;
   int64_t head, group, query, queries, keys, visible_before;
 
@@ -93,7 +93,7 @@ void for_queries(const Problem& problem, const Segment& segment, int64_t head, c
   for (int64_t first = 0; first < segment.length; first += kQueries) {
     const int64_t queries = std::min(kQueries, segment.length - first);
     const int64_t keys = segment.past + (problem.causal ? first + queries : segment.length);
-    body(Block{segment, head, group, first, queries, keys, problem.causal ? keys - queries : keys});
+    body(QueryBlock{segment, head, group, first, queries, keys, problem.causal ? keys - queries : keys});
   }
 }
 
@@ -109,15 +109,17 @@ void for_blocks(const Problem& problem, const Body& body) {
     auto* scores = scratch.data_ptr<float>();
     for (int64_t unit = next++; unit < count; unit = next++)
       for_queries(problem, problem.segments[static_cast<size_t>(unit / problem.heads)], unit % problem.heads,
-                  [&](const Block& block) { body(block, scores, scores + room); });
+                  [&](const QueryBlock& block) { body(block, scores, scores + room); });
   };
   const int64_t threads = std::min<int64_t>(count, at::get_num_threads());
   kernels::share_rows(threads, 1 << 20, work);
 }
 
-View keys_of(const at::Tensor& k_thd, const Block& block) { return rows_of(k_thd, block.segment.begin, block.group); }
+View keys_of(const at::Tensor& k_thd, const QueryBlock& block) {
+  return rows_of(k_thd, block.segment.begin, block.group);
+}
 
-View probabilities(const Problem& problem, const Block& block, const at::Tensor& q, const at::Tensor& k,
+View probabilities(const Problem& problem, const QueryBlock& block, const at::Tensor& q, const at::Tensor& k,
                    float* scores) {
   const View p{scores, block.keys};
   multiply(block.queries, block.keys, problem.head_size, rows_of(q, block.token(), block.head),
@@ -132,14 +134,14 @@ void count_flops(const Problem& problem, int products) {
   double scores = 0;
   for (const auto& segment : problem.segments)
     for_queries(problem, segment, 0,
-                [&](const Block& block) { scores += static_cast<double>(block.queries * block.keys); });
+                [&](const QueryBlock& block) { scores += static_cast<double>(block.queries * block.keys); });
   trace::add_flops(2.0 * products * scores * static_cast<double>(problem.heads * problem.head_size));
 }
 
 at::Tensor attend(const Problem& problem, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   const auto y = at::empty_like(q);
   count_flops(problem, 2);
-  for_blocks(problem, [&](const Block& block, float* scores, float*) {
+  for_blocks(problem, [&](const QueryBlock& block, float* scores, float*) {
     const auto p = probabilities(problem, block, q, k, scores);
     multiply(block.queries, problem.head_size, block.keys, p, keys_of(v, block), rows_of(y, block.token(), block.head));
   });
@@ -165,7 +167,7 @@ struct FloatAttention : torch::autograd::Function<FloatAttention> {
     const auto grad_q = at::empty_like(q), grad_k = at::zeros_like(q), grad_v = at::zeros_like(q);
     const int64_t d = problem.head_size;
     count_flops(problem, 5);
-    for_blocks(problem, [&](const Block& block, float* scores, float* grad_scores) {
+    for_blocks(problem, [&](const QueryBlock& block, float* scores, float* grad_scores) {
       const int64_t n = block.queries, keys = block.keys, begin = block.segment.begin;
       const auto p = probabilities(problem, block, q, k, scores);
       const View out = rows_of(grad, block.token(), block.head), s{grad_scores, keys};

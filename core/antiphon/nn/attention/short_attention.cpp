@@ -17,14 +17,14 @@ using torch::autograd::variable_list;
 
 constexpr int64_t kLongest = 256, kShortestBucket = 32;
 
-struct Segment {
+struct Stretch {
   int64_t begin, length;
 };
 
 // Sequences that are laid out with `slots` positions each; what a sequence does not fill is zero.
 struct Bucket {
   int64_t slots;
-  std::vector<Segment> segments;
+  std::vector<Stretch> segments;
   int64_t count() const { return static_cast<int64_t>(segments.size()); }
 };
 

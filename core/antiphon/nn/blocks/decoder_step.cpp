@@ -90,9 +90,9 @@ class LayerStep {
     Job job;
     const T* bias = linear.bias.defined() ? kernels::data<T>(linear.bias) : nullptr;
     job.main = {matrix_of(linear), wide_, n_, bias, residual, y, stride};
-    if (!linear.adapter) return job;
+    job.change = linear.low_rank().value();
+    if (!job.change.a.defined()) return job;
     job.main.residual = nullptr, job.residual = residual;
-    job.change = linear.adapter->low_rank();
     const auto a = matrix_of(job.change.a);
     job.inner.resize(static_cast<size_t>(n_ * a.out));
     kernels::decode_kernels<float>().multiply({a, wide_, n_, nullptr, nullptr, job.inner.data(), a.out}, 0, a.out);

@@ -85,15 +85,11 @@ struct Change : LinearAdapter {
   LowRank values;
   explicit Change(const Linear& linear, uint64_t seed)
       : values{random({3, linear.in()}, seed) * 0.2, random({linear.out(), 3}, seed + 1) * 0.2, 0.7} {}
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) override {
-    return forward(x, [&](const at::Tensor& input) { return at::linear(input, weight, bias); });
-  }
-  at::Tensor forward(const at::Tensor& x, const Map& base) override {
+  at::Tensor forward(const at::Tensor& x, const LinearBase& base) override {
     const auto a = values.a.to(x.scalar_type()), b = values.b.to(x.scalar_type());
-    return base(x) + at::linear(at::linear(x, a), b) * values.scale;
+    return base.product(x) + at::linear(at::linear(x, a), b) * values.scale;
   }
   LowRank low_rank() const override { return values; }
-  at::Tensor merged_weight(const at::Tensor& weight) const override { return weight; }
 };
 
 }  // namespace
@@ -106,7 +102,7 @@ TEST_CASE("a fused step adds what adapters of low rank add") {
   for (const auto* model : {decoder.get(), half.get()}) {
     uint64_t seed = 30;
     for (auto& site : const_cast<Decoder*>(model)->sites())
-      site.linear->adapter = std::make_shared<Change>(*site.linear, seed += 2);
+      site.linear->adapters.push_back(std::make_shared<Change>(*site.linear, seed += 2));
   }
   const auto exact = answers(*decoder, false);
   CHECK(relative_error(before, exact) > 1e-2);
@@ -127,9 +123,9 @@ TEST_CASE("which layers take the fused step") {
   CHECK(fits(*layer_of(options), x, cache));
   const auto adapted = layer_of(options);
   const auto& site = *adapted->sites().front().linear;
-  adapted->sites().front().linear->adapter = std::make_shared<Change>(site, 1);
+  adapted->sites().front().linear->adapters.push_back(std::make_shared<Change>(site, 1));
   CHECK(fits(*adapted, x, cache));
-  static_cast<Change&>(*site.adapter).values = {};  // of another form
+  static_cast<Change&>(*site.adapters.front()).values = {};  // of another form
   CHECK_FALSE(fits(*adapted, x, cache));
   CHECK_FALSE(fits(*layer_of(options), x.to(at::kBFloat16), cache));
   CHECK_FALSE(fits(*layer_of(options), random({2, 64}, 1), cache));

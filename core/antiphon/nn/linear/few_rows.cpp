@@ -39,11 +39,11 @@ bool fits_few_rows(const at::Tensor& x, const at::Tensor& weight) {
 
 bool fits_few_rows(const at::Tensor& x, const Linear& linear) {
   if (!few(x) || (linear.bias.defined() && !alike(linear.bias, x))) return false;
-  if (linear.adapter) {
-    const auto change = linear.adapter->low_rank();
-    for (const auto& matrix : {change.a, change.b})
-      if (!matrix.defined() || !kernels::fits(matrix) || !matrix.is_contiguous()) return false;
-  }
+  const auto change = linear.low_rank();
+  if (!change) return false;
+  if (change->a.defined())
+    for (const auto& matrix : {change->a, change->b})
+      if (!kernels::fits(matrix) || !matrix.is_contiguous()) return false;
   return linear.quantized || fits_few_rows(x, linear.weight);
 }
 
@@ -70,8 +70,8 @@ at::Tensor multiply_few_rows(const at::Tensor& x, const kernels::Matrix& matrix,
 
 at::Tensor multiply_few_rows(const at::Tensor& x, const Linear& linear) {
   const auto y = multiply_few_rows(x, matrix_of(linear), linear.bias);
-  if (!linear.adapter) return y;
-  const auto change = linear.adapter->low_rank();
+  const auto change = linear.low_rank().value();
+  if (!change.a.defined()) return y;
   const auto inner = multiply_few_rows(x, matrix_of(change.a), {}).mul_(change.scale);
   return y.add_(multiply_few_rows(inner, matrix_of(change.b), {}));
 }

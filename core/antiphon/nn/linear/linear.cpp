@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <antiphon/base/error.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/onednn.h>
 #include <antiphon/nn/linear/few_rows.h>
@@ -44,19 +43,49 @@ Linear::Linear(int64_t in, int64_t out, bool with_bias) {
   if (with_bias) add("bias", bias, {out}, Init::zeros);
 }
 
-at::Tensor Linear::forward(const at::Tensor& x) const {
-  if (fits_few_rows(x, *this)) return multiply_few_rows(x, *this);
-  if (float8_) {
-    const LinearAdapter::Map base = [&](const at::Tensor& input) {
-      return float8_linear(input, weight, like(bias, input), *float8_);
-    };
-    return adapter ? adapter->forward(x, base) : base(x);
+// The layer with its first adapters, as the next one sees it.
+class Linear::Before : public LinearBase {
+ public:
+  Before(const Linear& linear, size_t count) : linear_(linear), count_(linear.last_active(count)) {}
+  at::Tensor product(const at::Tensor& x) const override { return linear_.adapted(x, count_); }
+  std::optional<Plain> plain(const at::Tensor& x) const override {
+    if (count_ > 0 || linear_.float8_ || linear_.quantized) return std::nullopt;
+    return Plain{matrix_like(linear_.weight, x), like(linear_.bias, x)};
   }
-  if (adapter) return adapter->forward(x, weight, bias);
-  if (packed_ && !quantized && PackedWeight::fits(x, weight, bias))
+
+ private:
+  const Linear& linear_;
+  size_t count_;
+};
+
+at::Tensor Linear::forward(const at::Tensor& x) const {
+  return fits_few_rows(x, *this) ? multiply_few_rows(x, *this) : adapted(x, adapters.size());
+}
+
+at::Tensor Linear::product(const at::Tensor& x) const {
+  if (float8_) return float8_linear(x, weight, like(bias, x), *float8_);
+  if (quantized) return quantized_linear(x, *quantized, like(bias, x));
+  if (packed_ && PackedWeight::fits(x, weight, bias))
     return kernels::onednn::linear(x, packed_->of(weight, x.numel() / in()), bias);
-  const auto matrix = quantized ? quantized->dequantized(x.scalar_type()) : matrix_like(weight, x);
-  return nn::linear(x, matrix, like(bias, x));
+  return nn::linear(x, matrix_like(weight, x), like(bias, x));
+}
+
+at::Tensor Linear::adapted(const at::Tensor& x, size_t count) const {
+  count = last_active(count);
+  return count == 0 ? product(x) : adapters[count - 1]->forward(x, Before(*this, count - 1));
+}
+
+size_t Linear::last_active(size_t count) const {
+  while (count > 0 && !AdapterScope::active(adapters[count - 1]->set)) --count;
+  return count;
+}
+
+std::optional<LowRank> Linear::low_rank() const {
+  const size_t last = last_active(adapters.size());
+  if (last == 0) return LowRank();
+  auto change = adapters[last - 1]->low_rank();
+  if (last_active(last - 1) > 0 || !change.a.defined()) return std::nullopt;
+  return change;
 }
 
 void Linear::keep_packed() { packed_ = std::make_shared<PackedWeight>(); }
@@ -67,7 +96,6 @@ bool Linear::use_float8() {
 }
 
 void Linear::quantize(const std::string& format) {
-  if (adapter) fail(ErrorKind::internal, "a linear layer with an adapter was to be quantised; merge the adapter first");
   quantized = std::make_shared<QuantizedWeight>(QuantizedWeight::of(weight, format));
   weight = at::empty(weight.sizes(), weight.options().device(at::kMeta).requires_grad(false));
 }

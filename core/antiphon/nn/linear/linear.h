@@ -3,6 +3,9 @@
 #include <antiphon/component/module.h>
 #include <antiphon/component/peft.h>
 
+#include <optional>
+#include <vector>
+
 namespace antiphon::nn {
 
 struct QuantizedWeight;
@@ -15,6 +18,10 @@ class Linear : public Module {
 
   // x [..., in] -> [..., out] in x's dtype; a parameter of another dtype (a trainable float32 master) is cast.
   at::Tensor forward(const at::Tensor& x) const;
+  // The same without the adapters: the product in the form that the weight is kept in.
+  at::Tensor product(const at::Tensor& x) const;
+  // What the adapters add without a gradient: undefined tensors if none is active; nullopt if it is not of this form.
+  std::optional<LowRank> low_rank() const;
 
   // While it is frozen, forward() keeps a second copy of the weight, for products of many rows (packed_weight.h).
   void keep_packed();
@@ -23,19 +30,23 @@ class Linear : public Module {
   int64_t out() const { return weight.size(0); }
 
   // Keeps the weight as "int8" or "int4" (quantized_weight.h) and lets go of the one it had, which becomes a meta
-  // tensor: for inference. The adapter is merged before.
+  // tensor. It is not trained from then on; adapters on it are.
   void quantize(const std::string& format);
 
-  // Products in 8 bit floats from here on (float8_linear.h), the adapter's own left out. False, and nothing changes,
-  // where the weight's sides do not fit.
+  // Products in FP8 from here on (float8_linear.h), those of adapters left out. False, and nothing changes, if the
+  // weight's sides do not fit.
   bool use_float8();
 
-  at::Tensor weight;  // [out, in]
-  at::Tensor bias;    // [out] or undefined
-  std::shared_ptr<LinearAdapter> adapter;
+  at::Tensor weight;                                     // [out, in]
+  at::Tensor bias;                                       // [out] or undefined
+  std::vector<std::shared_ptr<LinearAdapter>> adapters;  // each changes the map that those before it made
   std::shared_ptr<const QuantizedWeight> quantized;
 
  private:
+  class Before;
+  // With the first `count` adapters.
+  at::Tensor adapted(const at::Tensor& x, size_t count) const;
+  size_t last_active(size_t count) const;
   std::shared_ptr<PackedWeight> packed_;
   std::shared_ptr<Float8Weight> float8_;
 };

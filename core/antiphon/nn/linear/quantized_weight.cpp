@@ -2,12 +2,16 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/kernels/for_rows.h>
+#include <antiphon/kernels/mm.h>
+#include <antiphon/nn/linear/linear.h>
 
 namespace antiphon::nn {
 using kernels::kGroup, kernels::kPanel, kernels::WeightFormat;
+using torch::autograd::AutogradContext, torch::autograd::variable_list;
 
 namespace {
 
@@ -72,6 +76,48 @@ at::Tensor QuantizedWeight::rows(const at::Tensor& ids, at::ScalarType dtype) co
     q = at::stack({q.bitwise_and(15), q.bitwise_right_shift(4)}, -1).to(at::kFloat).sub_(8);
   const auto x = q.to(at::kFloat).view({ids.numel(), in / kGroup, kGroup}) * pick(scales).to(at::kFloat).unsqueeze(-1);
   return x.view({ids.numel(), in}).to(dtype);
+}
+
+namespace {
+
+struct QuantizedLinearFunction : torch::autograd::Function<QuantizedLinearFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& values,
+                            const at::Tensor& scales, const std::optional<at::Tensor>& bias, int64_t format) {
+    const auto weight = of(values, scales, format);
+    context->save_for_backward({values, scales});
+    context->saved_data["format"] = format;
+    context->saved_data["bias"] = bias.has_value();
+    return linear(x, weight.dequantized(x.scalar_type()), bias.value_or(at::Tensor()));
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const auto g = rows(grads[0]);
+    const auto weight = of(saved[0], saved[1], context->saved_data["format"].toInt());
+    at::Tensor grad_x, grad_bias;
+    if (context->needs_input_grad(0)) {
+      auto shape = grads[0].sizes().vec();
+      shape.back() = weight.in;
+      grad_x = kernels::mm(g, weight.dequantized(g.scalar_type())).view(shape);
+    }
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(3)) grad_bias = g.sum(0);
+    return {grad_x, at::Tensor(), at::Tensor(), grad_bias, at::Tensor()};
+  }
+
+  static QuantizedWeight of(const at::Tensor& values, const at::Tensor& scales, int64_t format) {
+    return {static_cast<kernels::WeightFormat>(format), scales.size(0) * kernels::kPanel,
+            scales.size(1) * kernels::kGroup, values, scales};
+  }
+};
+
+}  // namespace
+
+at::Tensor quantized_linear(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias) {
+  const bool trained = x.requires_grad() || (bias.defined() && bias.requires_grad());
+  if (!at::GradMode::is_enabled() || !trained) return linear(x, weight.dequantized(x.scalar_type()), bias);
+  return QuantizedLinearFunction::apply(x, weight.values, weight.scales,
+                                        bias.defined() ? std::optional(bias) : std::nullopt,
+                                        static_cast<int64_t>(weight.format));
 }
 
 }  // namespace antiphon::nn

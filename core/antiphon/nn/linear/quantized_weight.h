@@ -27,4 +27,8 @@ struct QuantizedWeight {
   int64_t bytes() const { return static_cast<int64_t>(values.nbytes() + scales.nbytes()); }
 };
 
+// x [..., in], bias [out] in x's dtype or undefined -> [..., out]; differentiable with regard to x and the bias,
+// without keeping the weight in x's dtype for the backward pass.
+at::Tensor quantized_linear(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias);
+
 }  // namespace antiphon::nn

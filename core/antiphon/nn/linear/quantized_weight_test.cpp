@@ -63,3 +63,37 @@ TEST_CASE("what cannot be quantised says so") {
   CHECK_FALSE(QuantizedWeight::fits(at::zeros({16, 33})));
   CHECK_THROWS_AS(QuantizedWeight::of(at::zeros({16, 33}), "int8"), Error);
 }
+
+namespace {
+
+// y = x + scale · product(x): what the base gives shows, and its gradient.
+struct Mixed : LinearAdapter {
+  at::Tensor scale = at::full({1}, 0.5f).set_requires_grad(true);
+  at::Tensor forward(const at::Tensor& x, const LinearBase& base) override {
+    CHECK_FALSE(base.plain(x));
+    return base.product(x) * scale;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("adapters are trained over a quantised weight: values and gradients are those over the dequantised matrix") {
+  for (const char* format : {"int8", "int4"}) {
+    Linear linear(64, 32, true);
+    linear.initialize(5, at::kCPU);
+    linear.set_requires_grad(false);
+    linear.quantize(format);
+    const auto adapter = std::make_shared<Mixed>();
+    linear.adapters.push_back(adapter);
+    const auto x = random({3, 7, 64}, 6).set_requires_grad(true), again = x.detach().clone().set_requires_grad(true);
+    const auto scale = at::full({1}, 0.5f).set_requires_grad(true), grad = random({3, 7, 32}, 7);
+    const auto y = linear.forward(x);
+    const auto plain = at::linear(again, linear.quantized->dequantized(at::kFloat), linear.bias) * scale;
+    CHECK(relative_error(y, plain) < 1e-6);
+    y.backward(grad), plain.backward(grad);
+    CHECK(relative_error(x.grad(), again.grad()) < 1e-6);
+    CHECK(relative_error(adapter->scale.grad(), scale.grad()) < 1e-5);
+    const AdapterScope without(0);
+    CHECK(relative_error(linear.forward(x.detach()), plain.detach() * 2) < 1e-6);
+  }
+}

@@ -2,9 +2,9 @@
 #pragma once
 #include <antiphon/component/pretrained.h>
 
-namespace antiphon::weights {
+namespace antiphon::lora {
 
 // Of PEFT's LoraConfig.
 const ForeignKeys& lora_keys();
 
-}  // namespace antiphon::weights
+}  // namespace antiphon::lora

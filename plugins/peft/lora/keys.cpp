@@ -1,6 +1,6 @@
-#include <antiphon/weights/adapter_keys.h>
+#include "keys.h"
 
-namespace antiphon::weights {
+namespace antiphon::lora {
 
 // Of PEFT's LoraConfig (0.21). How the factors began is without effect, but for the starts that change the base weight:
 // PEFT repeats that change when it loads such an adapter. Rank, alpha and scaling are compared with what is attached,
@@ -44,4 +44,4 @@ const ForeignKeys& lora_keys() {
   return *keys;
 }
 
-}  // namespace antiphon::weights
+}  // namespace antiphon::lora

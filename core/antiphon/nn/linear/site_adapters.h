@@ -1,0 +1,32 @@
+// What methods that put adapters on linear sites share: choosing the sites as PEFT does, attaching, merging.
+#pragma once
+#include <string>
+#include <vector>
+
+#include <antiphon/component/peft.h>
+
+namespace antiphon::nn {
+
+// PEFT's rule: the whole name or its end after a dot; a glob is matched against the whole name; "all-linear": every
+// site.
+bool matches_target(const std::string& target, const std::string& path);
+// The sites that some target matches. Error(config) naming `plugin` if a target matches none.
+std::vector<Site> matching_sites(const std::string& plugin, const std::vector<std::string>& targets,
+                                 const std::vector<Site>& sites);
+// The targets as PEFT's files name them, by suffix or whole name: what was attached by a glob is written out.
+std::vector<std::string> target_names(const std::vector<std::string>& targets, const std::vector<Site>& sites);
+
+// One adapter a site, the last one there.
+class SiteAdapters {
+ public:
+  void attach(const Site& site, std::shared_ptr<LinearAdapter> adapter);
+  const std::vector<Site>& sites() const { return sites_; }
+  // See Peft::merge().
+  void merge();
+
+ private:
+  std::vector<Site> sites_;
+  std::vector<std::shared_ptr<LinearAdapter>> adapters_;
+};
+
+}  // namespace antiphon::nn

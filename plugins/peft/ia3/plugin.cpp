@@ -1,0 +1,107 @@
+// (IA)³ (Liu et al. 2022): y = l ⊙ (W x + b), at feed-forward sites y = W (l ⊙ x) + b. Reads and writes PEFT's format
+// (peft/tuners/ia3): peft_type IA3, keys <site>.ia3_l, [out, 1] or [1, in].
+#include <ATen/ATen.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/component/register.h>
+#include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/linear/site_adapters.h>
+#include <antiphon/plugin/manifest.h>
+
+#include <algorithm>
+
+namespace antiphon::ia3 {
+
+struct Ia3Options {
+  std::vector<std::string> targets = {"k_proj", "v_proj", "down_proj"}, feedforward = {"down_proj"};
+};
+
+const config::Table<Ia3Options>& ia3_table() {
+  using O = Ia3Options;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("ia3")
+          .field("targets", &O::targets,
+                 "last parts of site names, or globs over whole names; \"all-linear\" for every site")
+          .field("feedforward", &O::feedforward, "those of them whose input is scaled in place of their output"));
+  return *table;
+}
+
+class Ia3Adapter : public LinearAdapter, public Module {
+ public:
+  Ia3Adapter(int64_t in, int64_t out, bool feedforward) : feedforward_(feedforward) {
+    const std::vector<int64_t> shape = feedforward ? std::vector<int64_t>{1, in} : std::vector<int64_t>{out, 1};
+    add("ia3_l", scale_, shape, Init::ones);
+  }
+
+  at::Tensor forward(const at::Tensor& x, const LinearBase& base) override {
+    const auto scale = nn::like(scale_, x).flatten();
+    return feedforward_ ? base.product(x * scale) : base.product(x) * scale;
+  }
+
+  std::optional<LinearBase::Plain> merged(const LinearBase::Plain& base) const override {
+    LinearBase::Plain merged = base;
+    if (base.weight.defined()) merged.weight = base.weight.to(at::kFloat) * scale_.to(at::kFloat);
+    if (base.bias.defined() && !feedforward_) merged.bias = base.bias.to(at::kFloat) * scale_.to(at::kFloat).flatten();
+    return merged;
+  }
+
+ private:
+  at::Tensor scale_;
+  bool feedforward_;
+};
+
+class Ia3 : public Peft, private Module {
+ public:
+  explicit Ia3(const Ia3Options& options) : options_(options) {}
+
+  std::vector<std::string> attach(const std::vector<Site>& sites) override {
+    std::vector<std::string> paths;
+    for (const auto& site : nn::matching_sites("ia3", options_.targets, sites)) {
+      auto adapter = std::make_shared<Ia3Adapter>(site.linear->in(), site.linear->out(), is_feedforward(site.path));
+      add(site.path, *adapter);
+      adapters_.attach(site, std::move(adapter));
+      paths.push_back(site.path);
+    }
+    return paths;
+  }
+
+  Module& module() override { return *this; }
+
+  nlohmann::json adapter_config() const override {
+    std::vector<Site> feedforward = adapters_.sites();
+    std::erase_if(feedforward, [this](const Site& site) { return !is_feedforward(site.path); });
+    return {{"peft_type", "IA3"},
+            {"task_type", "CAUSAL_LM"},
+            {"target_modules", nn::target_names(options_.targets, adapters_.sites())},
+            {"feedforward_modules", nn::target_names(options_.feedforward, feedforward)},
+            {"init_ia3_weights", true},
+            {"fan_in_fan_out", false},
+            {"inference_mode", true}};
+  }
+
+  // The shapes of the tensors say which sites are feed-forward.
+  ForeignKeys config_keys() const override {
+    return {.fixed = {{"fan_in_fan_out", {false}}, {"modules_to_save", {nlohmann::json::array()}}},
+            .other = {"peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision",
+                      "inference_mode", "target_modules", "exclude_modules", "feedforward_modules", "init_ia3_weights"},
+            .unknown_refused = true};
+  }
+  std::vector<std::string> compared_keys() const override { return {}; }
+  void merge() override { adapters_.merge(); }
+
+ private:
+  bool is_feedforward(const std::string& path) const {
+    return std::ranges::any_of(options_.feedforward,
+                               [&](const auto& target) { return nn::matches_target(target, path); });
+  }
+  Ia3Options options_;
+  nn::SiteAdapters adapters_;
+};
+
+}  // namespace antiphon::ia3
+
+ANTIPHON_PLUGIN(ia3, "0.1.0") {
+  using namespace antiphon::ia3;
+  antiphon::register_component<antiphon::Peft, Ia3>(registrar, "ia3", "scales of what linear sites give, or take",
+                                                    ia3_table());
+}
