@@ -63,14 +63,18 @@ void read_media(const data::Sample& sample, Examined& out) {
 }
 
 void prepare(const data::Preparer& preparer, const data::Sample& sample, Examined& out) {
-  const auto prepared = preparer.prepare(sample, data::Purpose::training, [&](const auto& ref, const auto& item) {
-    out.media.push_back(facts_of(ref, item));
-  });
-  out.tokens = prepared.tokens(), out.supervised = prepared.supervised_count();
-  for (size_t i = 0; i < prepared.media.size(); ++i) {
-    out.media[i].stream = prepared.media[i].stream;
-    out.media[i].content = prepared.media[i].content;
-    out.media[i].tokens = prepared.media[i].item.tokens;
+  for (const auto& sequence : data::sequences_of(sample)) {
+    const size_t before = out.media.size();
+    const auto prepared = preparer.prepare(sequence, data::Purpose::training, [&](const auto& ref, const auto& item) {
+      out.media.push_back(facts_of(ref, item));
+    });
+    out.tokens += prepared.tokens(), out.supervised += prepared.supervised_count();
+    for (size_t i = 0; i < prepared.media.size(); ++i) {
+      auto& media = out.media[before + i];
+      media.stream = prepared.media[i].stream;
+      media.content = prepared.media[i].content;
+      media.tokens = prepared.media[i].item.tokens;
+    }
   }
 }
 

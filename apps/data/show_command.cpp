@@ -101,9 +101,11 @@ bool show_one(const Reader& reader, const run::Composition& composition, const d
   const auto where = fmt::format("{}:{}", shown(manifest.path().string()), manifest.line(index));
   try {
     const auto sample = manifest.sample(index);
-    const auto content = read(reader.preparer(), sample);
-    fmt::print("{} ({})\n", where, shown(sample.id));
-    print(content, composition, flags);
+    for (const auto& sequence : data::sequences_of(sample)) {
+      const auto content = read(reader.preparer(), sequence);
+      fmt::print("{} ({})\n", where, shown(sequence.id));
+      print(content, composition, flags);
+    }
     return true;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;

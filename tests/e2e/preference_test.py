@@ -109,6 +109,16 @@ class Preference(Case):
         self.assertGreater(abs(margin), 1e-3)
         self.assertAlmostEqual(losses(run)[2], math.log1p(math.exp(-margin)), places=4)
 
+    def test_data_verbs_know_candidates(self):
+        pairs = self.folder / "data" / "pairs.jsonl"
+        text = self.call("data", "show", self.config, "--source", pairs).stdout
+        self.assertIn("#0)", text)
+        self.assertIn("#1)", text)
+        row = records(pairs)[0]
+        self.assertIn(row["chosen"][0]["content"], text)
+        self.assertIn(row["rejected"][0]["content"], text)
+        self.call("data", "check", self.config, "--set", f'data.train.sources=[{{path="{pairs}"}}]')
+
     def test_data_that_does_not_fit(self):
         done = self.train(self.folder / "sft_of_pairs", *self.source("pairs"), code=3)
         self.assertIn("the record has 2 candidates; the objective learns one answer", done.stderr)

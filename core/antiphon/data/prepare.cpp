@@ -138,12 +138,19 @@ Sample with_candidate(const Sample& sample, size_t index) {
   return out;
 }
 
+std::vector<Sample> sequences_of(const Sample& sample) {
+  if (sample.candidates.empty()) return {sample};
+  std::vector<Sample> sequences;
+  for (size_t i = 0; i < sample.candidates.size(); ++i) sequences.push_back(with_candidate(sample, i));
+  return sequences;
+}
+
 PreparedGroup Preparer::prepare_group(const Sample& raw) const {
   if (raw.candidates.empty()) return {{prepare(raw, Purpose::training)}};
   std::map<std::string, model::BatchMedia> seen;  // by stream and path
   PreparedGroup group;
-  for (size_t i = 0; i < raw.candidates.size(); ++i) {
-    const auto sample = expanded(with_candidate(raw, i));
+  for (const auto& sequence : sequences_of(raw)) {
+    const auto sample = expanded(sequence);
     group.sequences.push_back(prepare_with(sample, Purpose::training, [&](size_t index) {
       const auto& ref = sample.media.at(index);
       const auto key = ref.stream + "\n" + ref.path.string();
@@ -151,7 +158,7 @@ PreparedGroup Preparer::prepare_group(const Sample& raw) const {
         seen[key] = with_context("reading " + shown(ref.path.string()), [&] { return read(ref, sample.id); });
       return seen.at(key);
     }));
-    group.sequences.back().value = raw.candidates[i].value;
+    group.sequences.back().value = raw.candidates[group.sequences.size() - 1].value;
   }
   return group;
 }

@@ -45,8 +45,7 @@ class Preparer {
   // Called from many threads. Error(data) for whatever is wrong with the sample. For training, the sample needs a
   // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.
   Prepared prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded = {}) const;
-  // For training: one sequence for each candidate, in which nothing but the candidate's turns is supervised. Media that
-  // several share are read and processed once.
+  // For training: those of sequences_of(). Media that several share are read and processed once.
   PreparedGroup prepare_group(const Sample& sample) const;
   // The same with media that are read already: `media` gives those of `sample.media`, one by one; no videos.
   using Media = std::function<model::BatchMedia(size_t index)>;
@@ -66,6 +65,10 @@ class Preparer {
   VideoSampling video_;
   media::ImageReading image_;
 };
+
+// What is trained of a sample: one conversation for each candidate, in which nothing but the candidate's turns is
+// supervised, or the sample itself.
+std::vector<Sample> sequences_of(const Sample& sample);
 
 // Packs prepared samples one after the other. Labels and supervised positions are shifted here, once. The token axis is
 // filled up to a multiple of `multiple`, as a sequence of its own that nothing looks at: matrix products are compiled

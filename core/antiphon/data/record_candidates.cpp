@@ -42,10 +42,12 @@ double value_of(const json& candidate) {
 std::map<size_t, size_t> other_media(const json& candidate, Record& record) {
   std::map<size_t, size_t> media;
   if (!is_there(candidate, "media")) return media;
+  if (!candidate.at("media").is_object())
+    fail(ErrorKind::data, "'media' of a candidate is not an object {\"0\": PATH}");
   for (const auto& [key, path] : candidate.at("media").items()) {
     size_t place = 0;
     const auto end = std::from_chars(key.data(), key.data() + key.size(), place).ptr;
-    if (end != key.data() + key.size() || place >= record.sample.media.size() || !path.is_string())
+    if (key.empty() || end != key.data() + key.size() || place >= record.sample.media.size() || !path.is_string())
       fail(ErrorKind::data, fmt::format("'media' of a candidate names '{}'; expected the number of a medium of the "
                                         "prompt, from 0 to {}, and a path",
                                         key, static_cast<int64_t>(record.sample.media.size()) - 1));
@@ -61,8 +63,10 @@ Candidate read_candidate(const json& object, Record& record) {
   check_keys(object, {"content", "messages", "score", "label", "media"}, "candidates: ", record.sample.unread);
   const bool messages = is_there(object, "messages");
   if (messages == is_there(object, "content")) fail(ErrorKind::data, "a candidate has either 'content' or 'messages'");
-  const char* key = messages ? "messages" : "content";
-  return {turns_of(object.at(key), "assistant", key, record), other_media(object, record), value_of(object)};
+  const auto turns =
+      messages ? turns_of(object.at("messages"), "assistant", "messages", record)
+               : std::vector{read_message({{"role", "assistant"}, {"content", object.at("content")}}, record)};
+  return {turns, other_media(object, record), value_of(object)};
 }
 
 // chosen and rejected hold the prompt, too, if the record has none of its own.

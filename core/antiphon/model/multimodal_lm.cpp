@@ -167,10 +167,19 @@ std::vector<Parameter> MultimodalLm::saved_parameters() {
 void MultimodalLm::encode(Batch& batch) {
   for (const auto& [name, stream] : streams_) {
     std::vector<std::vector<StreamItem*>> together(1);
+    std::map<std::string, StreamItem*> seen;                  // by content
+    std::vector<std::pair<StreamItem*, StreamItem*>> shared;  // the same content again, and where it is encoded
     bool all = true;
     for (auto& media : batch.media) {
       if (media.stream != name) continue;
       all &= !media.item.features.empty();
+      if (media.item.features.empty() && !media.content.empty()) {
+        const auto [first, is_new] = seen.try_emplace(media.content, &media.item);
+        if (!is_new) {
+          shared.emplace_back(&media.item, first->second);
+          continue;
+        }
+      }
       // What is kept must not depend on what else is in this batch: other items may come out of the cache next time.
       if (media.cache_key.empty())
         together.front().push_back(&media.item);
@@ -182,6 +191,7 @@ void MultimodalLm::encode(Batch& batch) {
     with_context("encoding media of " + samples_of(batch, name), [&] {
       for (const auto& items : together) stream->encode(items, settings_.formats.compute, settings_.device);
     });
+    for (const auto& [item, first] : shared) item->features = first->features, item->inputs.clear();
   }
 }
 

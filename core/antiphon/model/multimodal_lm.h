@@ -51,7 +51,8 @@ class MultimodalLm {
   at::ScalarType compute_dtype() const { return settings_.formats.compute; }
   at::Device device() const { return settings_.device; }
 
-  // Encodes the media of a batch that have no features yet: pictures together, but for those that go into a cache.
+  // Encodes the media of a batch that have no features yet: pictures together, but for those that go into a cache. The
+  // same content is encoded once.
   void encode(Batch& batch);
   // Text and media embeddings [tokens, hidden_size]; the media must be encoded. Error(internal) with sample id where a
   // connector gives another number of rows than announced.

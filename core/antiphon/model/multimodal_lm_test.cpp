@@ -92,6 +92,26 @@ Failure failure_of(const std::string& toml, const std::vector<std::vector<Piece>
 
 }  // namespace
 
+TEST_CASE("the same content is encoded once, and its gradient is that of both") {
+  auto model = test_model(), alone = test_model();
+  const std::vector<std::vector<Piece>> samples{{text(5), media("image", test_image(2, 3))},
+                                                {text(6), media("image", test_image(1, 4, 9)), text(7)},
+                                                {media("image", test_image(2, 3)), text(8)}};
+  auto batch = batch_of(*model, samples), apart = batch_of(*alone, samples);
+  batch.media[0].content = batch.media[2].content = "a", batch.media[1].content = "b";
+  model->encode(batch), alone->encode(apart);
+  CHECK(batch.media[2].item.features[0].is_same(batch.media[0].item.features[0]));
+  CHECK_FALSE(apart.media[2].item.features[0].is_same(apart.media[0].item.features[0]));
+  CHECK(batch.media[2].item.inputs.empty());
+  const auto x = model->embed(batch), y = alone->embed(apart);
+  CHECK(at::allclose(x, y, 1e-5, 1e-6));
+  x.square().sum().backward(), y.square().sum().backward();
+  const auto left = model->trainable_parameters(), right = alone->trainable_parameters();
+  for (size_t i = 0; i < left.size(); ++i)
+    if (right[i].tensor->grad().defined())
+      CHECK(at::allclose(left[i].tensor->grad(), right[i].tensor->grad(), 1e-4, 1e-5));
+}
+
 TEST_CASE("each media item's embeddings are at its own place, row by row, and text is untouched") {
   auto model = test_model();
   auto batch = batch_of(*model, mixed());

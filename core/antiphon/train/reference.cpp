@@ -22,7 +22,7 @@ Reference::Reference(const std::vector<Parameter>& trained, const std::filesyste
   weights::NamedTensors tensors;
   for (const auto& parameter : trained) {
     values_.emplace_back(parameter.tensor, parameter.tensor->detach().clone());
-    tensors.emplace_back(parameter.name, values_.back().second);
+    tensors.emplace_back(parameter.name, values_.back().second.cpu());
   }
   weights::save_safetensors(file, tensors);
   digest_ = digest_of(file);
