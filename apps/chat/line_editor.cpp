@@ -12,7 +12,7 @@ namespace antiphon::apps {
 #if ANTIPHON_LIBEDIT
 
 struct LineEditor::State {
-  EditLine* editor = nullptr;  // none where the input is no terminal
+  EditLine* editor = nullptr;  // none if the input is not a terminal
   History* history = nullptr;
   std::string prompt, file;
 

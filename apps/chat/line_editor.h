@@ -1,4 +1,4 @@
-// Lines of a person at a terminal, with editing and history (libedit); or of a file.
+// Lines typed at a terminal, with editing and history (libedit), or read from a file.
 #pragma once
 #include <memory>
 #include <optional>
@@ -11,7 +11,7 @@ class LineEditor {
   // `history`: a file that keeps the lines of earlier sessions; empty: none.
   explicit LineEditor(const std::string& history);
   ~LineEditor();
-  // Without its line end; nothing at the end of input. An interrupted line (Ctrl-C) is "".
+  // The next line without its line end; nothing at the end of input. An interrupted line (Ctrl-C) is "".
   std::optional<std::string> read(const std::string& prompt);
   bool terminal() const;
 

@@ -23,7 +23,7 @@ class Saver {
  public:
   explicit Saver(std::filesystem::path file) : file_(std::move(file)) {}
 
-  // Nothing where the medium is a piece of a video that is named already.
+  // Nothing if the medium is a piece of a video that is named already.
   std::optional<json> part(const data::MediaRef& ref) {
     if (!ref.origin.empty())
       return videos_.insert(ref.origin).second ? std::optional(as_part(Modality::video, ref.origin)) : std::nullopt;

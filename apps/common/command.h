@@ -26,11 +26,11 @@ void add_inspect(CLI::App& program, Action& action);
 void add_conformance(CLI::App& program, Action& action);
 void add_doctor(CLI::App& program, Action& action);
 
-// One line and where to read on, for a command line that is not understood; help and version are printed. The exit
-// code.
+// Prints one line and where to read on for a command line that is not understood, or the help or version that was asked
+// for. Returns the exit code.
 int report_usage(const CLI::App& program, const CLI::ParseError& error, int argc, char** argv);
 
-// Checks of a whole number's option: "must be at least 1, got 0".
+// Checks of an option that takes a whole number: "must be at least 1, got 0".
 CLI::Validator within(int64_t least, int64_t most);
 CLI::Validator at_least(int64_t least);
 

@@ -22,7 +22,7 @@ struct ProfileFlags {
 void add_profile_flags(CLI::App& command, ProfileFlags& flags);  // --profile and --profile-steps
 void add_profile_flag(CLI::App& command, ProfileFlags& flags);   // of subcommands that are recorded as a whole
 
-// nullptr where no profile is asked for. Measures the machine, for a second. Error(config) where the steps are none.
+// nullptr if no profile is asked for. Measures the machine, for a second. Error(config) if the steps are not valid.
 std::unique_ptr<profile::Profiler> open_profiler(const ProfileFlags& flags, const run::LoadedModel& loaded,
                                                  const std::filesystem::path& folder);
 

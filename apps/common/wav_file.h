@@ -1,4 +1,4 @@
-// Sound as a file that every player knows.
+// Audio as a file that every player knows.
 #pragma once
 #include <string>
 

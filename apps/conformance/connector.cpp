@@ -13,7 +13,7 @@ constexpr TokenGrid all_grids[] = {{1, 7}, {1, 8}, {4, 4}, {5, 3}, {1, 1}};
 
 std::string text(const TokenGrid& grid) { return fmt::format("{} x {}", grid.rows, grid.columns); }
 
-// Those that suit it; the others it refuses as a mistake of configuration, before forward() is called.
+// Those that suit the connector; the others it refuses as a mistake of configuration, before forward() is called.
 std::vector<TokenGrid> accepted_grids(const Connector& connector) {
   std::vector<TokenGrid> grids;
   std::string refusals;

@@ -1,4 +1,4 @@
-// Made media for encoders: the same at each call.
+// Generated media for encoders: the same at each call.
 #pragma once
 #include <antiphon/component/encoder.h>
 

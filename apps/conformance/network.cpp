@@ -131,7 +131,7 @@ void runs_in_bf16(const MakeNetwork& make) {
   c10::AutoGradMode no_grad(false);
   const auto network = started(make, 4);
   const auto y32 = network.forward(at::kFloat);
-  const auto masters = network.forward(at::kBFloat16);  // float32 parameters, as where they are trained
+  const auto masters = network.forward(at::kBFloat16);  // float32 parameters, as when they are trained
   network.module->to(at::kCPU, at::kBFloat16);
   const auto y16 = network.forward(at::kBFloat16);
   for (const auto& y : {masters, y16}) {

@@ -9,7 +9,7 @@
 
 namespace antiphon::apps::conformance {
 
-// A component with a made input that reaches all of it.
+// A component with a generated input that reaches all of it.
 struct Network {
   std::shared_ptr<void> owner;
   Module* module = nullptr;                           // on the meta device
@@ -24,7 +24,7 @@ void check_name_map(Report& report, const MakeNetwork& make, const NameMap& map)
 // Initialised, and moved off the start, so that no zero hides a path.
 void start(Module& module, uint64_t seed);
 Network started(const MakeNetwork& make, uint64_t seed);
-// Seeded by itself: normal values of this shape, float32.
+// Seeded on its own: normal values of this shape, float32.
 at::Tensor made(at::IntArrayRef shape, uint64_t seed);
 
 // Unmet unless the shapes are equal and max|got - wanted| <= tolerance * max|wanted|.
@@ -34,7 +34,7 @@ void expect_shape(const at::Tensor& x, at::IntArrayRef shape, const std::string&
 
 // Largest model that conformance runs; more takes too long and too much memory.
 inline constexpr int64_t max_parameters = 20'000'000;
-// False (and a failed check) where the options make a larger one.
+// False (and a failed check) if the options make a larger one.
 bool check_size(Report& report, const Subject& subject, Module& module);
 
 // Default dtype, gradient mode, state of the default generator, threads, locale.

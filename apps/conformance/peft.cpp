@@ -113,7 +113,7 @@ void composes(const Subject& subject) {
   expect_close(a.base->forward(x()), both, 1e-5, "the model with both merged");
 }
 
-// Around a base whose weight is no plain matrix.
+// Around a base whose weight is not a plain matrix.
 void takes_any_base(const Subject& subject) {
   c10::AutoGradMode no_grad(false);
   struct Doubled : LinearBase {

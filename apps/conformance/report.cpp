@@ -27,7 +27,7 @@ std::string one_line(const std::string& text) {
   return join(lines, "; ");
 }
 
-// What went wrong; empty where nothing did.
+// What went wrong; empty if nothing did.
 std::string failure(const std::function<void()>& body) {
   try {
     body();

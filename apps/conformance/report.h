@@ -20,8 +20,8 @@ void expect(bool good, fmt::format_string<Args...> format, Args&&... args) {
 class Report {
  public:
   void heading(const std::string& text);
-  // A check passes where `body` returns. Anything that it throws is a failure, and the next check goes on.
-  // True where it passed.
+  // A check passes if `body` returns. Anything that it throws is a failure, and the next check still runs.
+  // True if it passed.
   bool check(const std::string& what, const std::function<void()>& body);
   int passed() const { return passed_; }
   int failed() const { return failed_; }

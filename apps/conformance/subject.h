@@ -33,7 +33,7 @@ std::unique_ptr<Interface> build(const Subject& subject, Extra... extra) {
 
 // Builds from these options and returns those in force.
 using Resolve = std::function<config::Value(const config::Value& options)>;
-// The options are read by the component's table, and strictly. False where the component cannot be built at all.
+// The options are read by the component's table, and strictly. False if the component cannot be built at all.
 bool check_options(Report& report, const Subject& subject, const Resolve& resolve);
 
 template <class Interface, class... Extra>

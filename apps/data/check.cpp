@@ -21,7 +21,7 @@ struct Job {
   Examined* result;
 };
 
-// The first error that is no fault of a sample ends the others' work and is thrown.
+// The first error that is not a sample's fault ends the others' work and is thrown.
 class Workers {
  public:
   explicit Workers(const std::vector<Job>& jobs) : jobs_(jobs) {}

@@ -22,7 +22,7 @@ struct SourceFindings {
 // At most `limit` samples of each source (0: all). Shows its progress on stderr.
 std::vector<SourceFindings> check_sources(const std::vector<Source>& sources, int64_t limit, int threads);
 
-// Media of the training data that stand in a held-out set too, by content.
+// Media of the training data that are in a held-out set too, by content.
 struct Leak {
   std::string set;
   int64_t media = 0, samples = 0;  // different files; samples of the set that hold one
@@ -31,7 +31,7 @@ struct Leak {
 std::vector<Leak> find_leaks(const std::vector<SourceFindings>& findings);
 
 int64_t count_bad(const SourceFindings& source);
-// Samples whose id an earlier sample of the source has.
+// Samples whose id an earlier sample of the source already has.
 int64_t count_same_ids(const SourceFindings& source);
 
 }  // namespace antiphon::apps

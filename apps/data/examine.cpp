@@ -29,7 +29,7 @@ std::string without_numbers(const std::string& text) {
   return out;
 }
 
-// Reasons that differ in a path or a number only are of one kind.
+// Reasons that differ only in a path or a number are of one kind.
 std::string kind_of(std::string message, const data::Sample& sample) {
   for (const auto& media : sample.media) replace_all(message, shown(media.path.string()), "FILE");
   return without_numbers(message);

@@ -15,7 +15,7 @@ struct MediaFacts {
   std::string content;  // hash of the file's bytes
   Modality modality = Modality::image;
   int64_t tokens = 0;
-  int64_t width = 0, height = 0;  // of a picture, or of a video
+  int64_t width = 0, height = 0;  // of an image, or of a video
   double seconds = 0;             // of a recording, or of a video
 };
 
@@ -33,8 +33,8 @@ struct Examined {
 struct Examiner {
   const data::Preparer* preparer = nullptr;  // nullptr: parsing and media alone
   int64_t max_tokens = 0;                    // longer samples are bad
-  std::string too_long;                      // how to mend them
-  // Thread-safe. What is wrong with the sample is told in the result; errors of other kinds than data are thrown.
+  std::string too_long;                      // how to fix them
+  // Thread-safe. What is wrong with the sample is reported in the result; errors of other kinds than data are thrown.
   Examined operator()(const data::Manifest& manifest, int64_t index) const;
 };
 

@@ -95,7 +95,7 @@ void print(const Shown& shown, const run::Composition& composition, const ShowFl
     fmt::print("too long: at most {} tokens fit into a batch, so training skips this sample\n", budget);
 }
 
-// Whether the sample is good; what is wrong with it is told.
+// Whether the sample is good; what is wrong with it is reported.
 bool show_one(const Reader& reader, const run::Composition& composition, const data::Manifest& manifest, int64_t index,
               const ShowFlags& flags) {
   const auto where = fmt::format("{}:{}", shown(manifest.path().string()), manifest.line(index));

@@ -13,7 +13,7 @@ class Reader {
   explicit Reader(const run::Composition& composition);  // which must outlive it
 
   const data::Preparer& preparer() const { return preparer_; }
-  // Training first. Error(config) where there is none.
+  // Training first. Error(config) if there is none.
   std::vector<Source> sources() const;
 
  private:

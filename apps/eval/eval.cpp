@@ -71,7 +71,7 @@ bool holds(const std::vector<data::Sample>& samples, Modality modality) {
 
 using Variants = std::vector<std::pair<std::string, std::vector<data::Sample>>>;
 
-// A control that cannot be made is told and left out.
+// A control that cannot be made is reported and left out.
 void add_shuffled(Variants& all, const std::string& name, const std::vector<data::Sample>& samples, uint64_t seed,
                   const std::vector<Modality>& kinds) {
   try {
@@ -183,7 +183,7 @@ nlohmann::json evaluate(const std::string& name, run::LoadedModel& loaded, std::
   return scores;
 }
 
-// A set that cannot be evaluated costs the others nothing.
+// A set that cannot be evaluated does not affect the others.
 nlohmann::json evaluate_or_tell(const std::string& name, run::LoadedModel& loaded, std::ofstream& predictions,
                                 std::vector<std::string>& problems) {
   try {

@@ -7,7 +7,7 @@
 
 namespace antiphon::apps {
 
-// Lines for a person; none where the kind has none to tell or the defaults build nothing.
+// Lines for a person; none if the kind has none to tell or the defaults build nothing.
 std::vector<std::string> facts_of(const plugin::Entry& entry);
 
 }  // namespace antiphon::apps

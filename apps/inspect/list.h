@@ -3,7 +3,7 @@
 
 namespace antiphon::apps {
 
-// Every plugin that is found, or is refused, by its sidecar: none is loaded. The exit code, 0.
+// Every plugin that is found or refused, read from its sidecar: none is loaded. Returns the exit code, 0.
 int list_plugins(bool json);
 
 }  // namespace antiphon::apps

@@ -4,7 +4,7 @@
 
 namespace antiphon::apps {
 
-// One line a key, "key = default   what it is (type, range)", as it would stand in TOML; nested tables follow under
+// One line per key, "key = default   what it is (type, range)", as it would stand in TOML; nested tables follow under
 // their names.
 void print_options(const config::Schema& schema);
 

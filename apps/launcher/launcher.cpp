@@ -1,6 +1,6 @@
 // `antiphon` as it is called: answers --help and --version from what the build kept, else makes the settings that must
-// stand before the OpenMP library is loaded, refuses what loading would fail at, and becomes the program. It links
-// neither LibTorch nor libantiphon, so this takes about a millisecond.
+// be in place before the OpenMP library is loaded, refuses what loading would fail at, and becomes the program. It
+// links neither LibTorch nor libantiphon, so this takes about a millisecond.
 #include <sys/stat.h>
 #include <unistd.h>
 

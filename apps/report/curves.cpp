@@ -39,7 +39,7 @@ void sort_by_step(Points& points) {
   points = std::move(kept);
 }
 
-// Six digits: more cannot be seen in a picture.
+// Six digits: more cannot be seen in a plot.
 json pair(double step, double value) {
   const double unit = value == 0 ? 1 : std::pow(10, 5 - std::floor(std::log10(std::abs(value))));
   const double rounded = std::round(value * unit) / unit;

@@ -1,4 +1,4 @@
-// The curves of a training, out of its metrics.jsonl.
+// The curves of a training run, from its metrics.jsonl.
 #pragma once
 #include <filesystem>
 #include <map>
@@ -27,7 +27,7 @@ Training read_training(const std::filesystem::path& metrics_file);
 nlohmann::json metric_table();
 
 // {"points": [[step, value], …], "means": …}: at most 1000 points that keep each minimum and maximum, and at most 500
-// means of equally many steps, for smoothing. Lists of the same values where no step had to go.
+// means of equally many steps, for smoothing. Both hold the same values if no step had to be dropped.
 nlohmann::json to_json(const Points& points);
 
 }  // namespace antiphon::apps::report

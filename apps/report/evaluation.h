@@ -9,7 +9,7 @@ namespace antiphon::apps::report {
 //   {"set", "samples": [n or null, …], "skipped": […], "rows": [{"task", "media", "samples": […],
 //    "metrics": {"loss": [{"mean", "low", "high"} or null, …], …},
 //    "versus": [{"mean", "p"} or null, …]}]}          versus: rise of the loss over the right media
-// Lists have one member a run; null where a run lacks it.
+// Lists have one member per run; null if a run lacks it.
 nlohmann::json evaluation_tables(const std::vector<const nlohmann::json*>& results);
 
 }  // namespace antiphon::apps::report

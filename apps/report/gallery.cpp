@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-// One sample, and its prediction in each run; null where that run has none.
+// One sample, and its prediction in each run; null if that run has none.
 struct Joined {
   std::vector<Prediction*> runs;
   std::string order;  // hash of the key: a shuffle that is the same everywhere
@@ -93,7 +93,7 @@ json gallery(std::vector<RunData>& runs, const GalleryOptions& options) {
     longest = std::max(longest, chosen.back().size());
     out["sets"].push_back({{"name", name}, {"shown", chosen.back().size()}, {"total", total}});
   }
-  // Set by set in turn: where the media's budget ends, it ends for all alike.
+  // Set by set in turn: when the media budget runs out, it does so for all alike.
   for (size_t i = 0; i < longest; ++i)
     for (const auto& set : chosen)
       if (i < set.size()) out["samples"].push_back(sample_of(set[i], finders, embedder));

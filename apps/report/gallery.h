@@ -13,7 +13,7 @@ struct GalleryOptions {
 
 // {"sets": [{"name", "shown", "total"}], "assets": ["data:…", …], "samples": [{"set", "id", "task", "tags", "place",
 // "question", "note", "expected", "media": [as MediaEmbedder::add], "runs": [{"predicted", "right", "losses"} or null,
-// …]}]}. Samples of two runs are joined by set and id. Where a set has more than `samples`, they are drawn in turn from
+// …]}]}. Samples of two runs are joined by set and id. If a set has more than `samples`, they are drawn in turn from
 // each task's right and wrong ones, in an order that depends on nothing but their ids.
 nlohmann::json gallery(std::vector<RunData>& runs, const GalleryOptions& options);
 

@@ -1,4 +1,4 @@
-// A picture as a file that every browser shows.
+// An image as a file that every browser shows.
 #pragma once
 #include <string>
 
@@ -6,7 +6,7 @@
 
 namespace antiphon::apps::report {
 
-// A JPEG (4:4:4, full range). Error(data) where FFmpeg cannot make one, Error(config) in builds without it.
+// A JPEG (4:4:4, full range). Error(data) if FFmpeg cannot make one, Error(config) in builds without it.
 std::string jpeg_file(const Image& image);
 
 }  // namespace antiphon::apps::report

@@ -1,4 +1,4 @@
-// The media of the samples as data: addresses, so that the page needs no other file.
+// The media of the samples as data: URLs, so that the page needs no other file.
 #pragma once
 #include <filesystem>
 #include <map>
@@ -8,14 +8,14 @@ namespace antiphon::apps::report {
 
 class MediaEmbedder {
  public:
-  // `budget`: bytes that all addresses together may take.
+  // `budget`: bytes that all URLs together may take.
   explicit MediaEmbedder(uint64_t budget) : budget_(budget) {}
 
-  // {"type": "image", "audio" or "video", "name", "note"} and, where it can be shown, "asset", an index into assets().
+  // {"type": "image", "audio" or "video", "name", "note"} and, if it can be shown, "asset", an index into assets().
   // `note` says in words what was done to it, or why it cannot be shown. The same file is embedded once.
-  //   pictures: their own bytes where these are few and of a browser's format, else a JPEG of at most 400 pixels a side
+  //   images:   their own bytes if these are few and in a browser's format, else a JPEG of at most 400 pixels a side
   //   sound:    WAV, 16 kHz, 16 bit, mono, the first 30 seconds
-  //   videos:   their own bytes (mp4, webm) up to 3 MiB, else one frame of the middle
+  //   videos:   their own bytes (mp4, webm) up to 3 MiB, else one frame from the middle
   nlohmann::json add(const std::string& type, const std::filesystem::path& path);
 
   nlohmann::json take_assets() { return std::move(assets_); }

@@ -17,7 +17,7 @@ struct Prediction {
   int64_t line = 0;
   std::map<std::string, double> losses;  // by condition: "right", "shuffled", "removed", …
   std::map<std::string, std::string> tags;
-  std::optional<bool> right;                       // as exact match has it; not set where no answer was generated
+  std::optional<bool> right;                       // as exact match has it; not set if no answer was generated
   std::optional<std::string> question;             // with `media`: as eval wrote them; else they are in the manifest
   nlohmann::json media = nlohmann::json::array();  // [{"type", "path"}]
 };
@@ -33,7 +33,7 @@ class SampleFinder {
  public:
   // A relative manifest is looked for from here, and from the folder that holds the run upwards.
   explicit SampleFinder(const std::filesystem::path& run);
-  // Sets question and media; the text says why they are unknown, or is empty.
+  // Sets question and media; returns why they are unknown, or an empty text.
   std::string complete(Prediction& prediction);
 
  private:

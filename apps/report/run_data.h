@@ -1,4 +1,4 @@
-// Everything that a report says of one run, out of its folder.
+// Everything that a report says about one run, read from its folder.
 #pragma once
 #include <antiphon/config/value.h>
 #include <report/curves.h>
@@ -9,16 +9,16 @@ namespace antiphon::apps::report {
 struct RunData {
   std::string name;  // the folder's
   std::filesystem::path path;
-  nlohmann::json config;   // null where it cannot be read
+  nlohmann::json config;   // null if it cannot be read
   nlohmann::json env;      // of env.json; an object
   nlohmann::json skipped;  // as skipped_samples()
-  nlohmann::json results;  // of eval/results.json; an empty list where there was no evaluation
+  nlohmann::json results;  // of eval/results.json; an empty list if there was no evaluation
   Training training;
   Predictions predictions;
   std::vector<std::string> notes;  // what is missing or damaged, a sentence each
 };
 
-// Error(config) where `path` is no run folder. What is in it may be missing or damaged: that is noted.
+// Error(config) if `path` is not a run folder. Contents that are missing or damaged are noted.
 RunData read_run(const std::filesystem::path& path);
 
 // [{"part": "language model", "plugin": "llama", "detail": "…"}, …]

@@ -17,7 +17,7 @@
 namespace antiphon::apps {
 namespace {
 
-// The exit code of a run that stopped since fewer than train.min_steps fit; no error, so no ErrorKind.
+// The exit code of a run that stopped because fewer than train.min_steps fit; not an error, so not an ErrorKind.
 constexpr int kTooFewSteps = 8;
 
 struct TrainFlags {

@@ -5,9 +5,9 @@
 namespace antiphon::backbone {
 namespace {
 
-constexpr int64_t kMostHeads = 1 << 20, kMostCached = 1 << 24;  // values a token: of all heads; in the cache
+constexpr int64_t kMostHeads = 1 << 20, kMostCached = 1 << 24;  // values per token: of all heads; in the cache
 
-// All keys of a rope table whose kinds are read here.
+// All keys of a rope table of a supported kind.
 void check_rope_table(const JsonTable& rope, const std::string& plugin) {
   const auto type = rope.text("rope_type", rope.text("type", "default"));
   const auto needed = [&](std::initializer_list<const char*> keys) {

@@ -1,5 +1,5 @@
-// What the language-model plugins on nn/decoder share: the options that every config.json has, their table, and the
-// LanguageModel itself. A plugin adds its own options and says what they mean for the decoder.
+// Shared by the language-model plugins on nn/decoder: the options that every config.json has, their table, and the
+// LanguageModel itself. A plugin adds its own options and maps them to the decoder's.
 #pragma once
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/pretrained.h>
@@ -18,26 +18,26 @@ struct DecoderLmOptions {
   int64_t rope_original_max_positions = 8192;
   bool tie_embeddings = false;
 
-  // The decoder with these options; norm, biases and MLP are as in Llama. Error(config) where the head counts disagree.
+  // The decoder with these options; norm, biases and MLP are as in Llama. Error(config) if the head counts disagree.
   nn::DecoderOptions decoder() const;
 };
 
 // What a plugin expects of its config.json.
 struct DecoderFamily {
-  std::string plugin, model_type;  // for messages; the one that is accepted
-  std::string hidden_act;          // the one activation that the family has
+  std::string plugin, model_type;  // for messages; the accepted one
+  std::string hidden_act;          // the family's only activation
   const char* norm_eps_key = "rms_norm_eps";
 };
 
-// What the keys of config.json mean that all families have.
+// The meaning of the config.json keys that all families have.
 ForeignKeys decoder_keys(const DecoderFamily& family);
 // rope_scaling or rope_parameters, as transformers takes them.
 JsonTable rope_table(const JsonTable& config);
-// `options` is the same object, of the type that `table` is for.
+// `options` is the same object, as the type that `table` describes.
 void read_rope(const JsonTable& config, const DecoderFamily& family, const config::Schema& table, DecoderLmOptions& o,
                void* options);
 
-// Error(weights) where config.json is of another family, or has what is not there. `own`: the family's own keys.
+// Error(weights) if config.json is of another family, or asks for something unsupported. `own`: the family's own keys.
 template <class Options>
 void read_decoder_config(const PretrainedConfig& pretrained, const DecoderFamily& family, const ForeignKeys& own,
                          const config::Table<Options>& table, Options& options) {

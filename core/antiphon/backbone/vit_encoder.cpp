@@ -10,7 +10,7 @@ VitEncoder::VitEncoder(const nn::VitOptions& options, const nn::VitKind& kind)
       keep_class_token_(options.keep_class_token),
       vit_(options, kind) {}
 
-// With the class token the vectors are no grid.
+// With the class token the vectors are not a grid.
 TokenGrid VitEncoder::output_grid(at::IntArrayRef part_shape) const {
   const auto grid = vit_.grid(part_shape);
   return has_class_token_ && keep_class_token_ ? TokenGrid{1, grid.count() + 1} : grid;

@@ -1,4 +1,4 @@
-// Image encoders on a vision transformer: what the plugins for them share, and the options of their tables.
+// Image encoders on a vision transformer: code shared by their plugins, and the options of their tables.
 #pragma once
 #include <antiphon/component/encoder.h>
 #include <antiphon/config/schema.h>
@@ -7,7 +7,7 @@
 
 namespace antiphon::backbone {
 
-// What image encoders on a Vit share. A plugin adds the processor and the name map.
+// Base of image encoders on a Vit. A plugin adds the processor and the name map.
 class VitEncoder : public Encoder {
  public:
   VitEncoder(const nn::VitOptions& options, const nn::VitKind& kind);
@@ -26,8 +26,8 @@ class VitEncoder : public Encoder {
   nn::Vit vit_;
 };
 
-// Adds the keys of VitOptions to the table of an options struct that derives from it; `class_token`: the family has
-// one.
+// Adds the keys of VitOptions to the table of an options struct that derives from it; `class_token`: whether the family
+// has one.
 template <class Options>
 config::Table<Options>& add_vit_fields(config::Table<Options>& table, bool class_token) {
   using V = nn::VitOptions;

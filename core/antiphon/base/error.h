@@ -1,4 +1,4 @@
-// Errors that a person can act on: who, where, expected, got, and how to mend.
+// Errors that a person can act on: who, where, expected, got, and how to fix it.
 #pragma once
 #include <exception>
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace antiphon {
 
-// The value is the exit code of the program.
+// The value is the program's exit code.
 enum class ErrorKind {
   internal = 1,
   config = 2,
@@ -33,7 +33,7 @@ class Error : public std::exception {
   ErrorKind kind() const { return kind_; }
   const std::string& message() const { return message_; }
   const std::string& fix() const { return fix_; }
-  // Says what was being done when the error came up, e.g. "loading models/x/model.safetensors".
+  // Adds what was being done when the error occurred, e.g. "loading models/x/model.safetensors".
   Error& add_context(std::string context);
 
  private:

@@ -1,4 +1,4 @@
-// Errors of several lines.
+// Multi-line errors.
 #pragma once
 #include <string>
 #include <vector>
@@ -7,8 +7,8 @@
 
 namespace antiphon {
 
-// fail() takes a message, a context and a fix for one line each: what data may have put into them is escaped and cut,
-// as by shown(text, kLineLetters). This is for messages that are lists, each line of which is treated so.
+// fail() takes a message, a context and a fix of one line each, escaped and cut as by shown(text, kLineLetters). This
+// is for messages that are lists; each line is escaped and cut in the same way.
 [[noreturn]] void fail_lines(ErrorKind kind, const std::vector<std::string>& lines, std::string fix = {});
 
 // The lines of a message.

@@ -28,15 +28,15 @@ namespace {
   fail_path(kind, action, path, errno);
 }
 
-// What a disk, a network share or a crowded machine says, as against what is wrong with a file.
+// Errors of a disk, a network share or an overloaded machine, as opposed to those of the file itself.
 bool is_trouble(int code) {
   constexpr std::array codes{EIO,      ESTALE,      ETIMEDOUT, EREMOTEIO,    ENOTCONN, ECONNRESET, ECONNABORTED,
                              ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH, EMFILE,   ENFILE,     ENOMEM};
   return std::ranges::find(codes, code) != codes.end();
 }
 
-// Why a reading failed in a way that may pass; the rest throws. A file that stays shorter than it says is to blame
-// itself: a run must not end for it.
+// Why a read failed for a reason that may pass; other failures throw. A file that stays shorter than its stated size is
+// itself at fault: a run must not end because of it.
 struct Trouble {
   std::string what;
   bool of_the_file = false;
@@ -61,7 +61,7 @@ void write_all(int fd, std::string_view bytes, ErrorKind kind, const std::filesy
   }
 }
 
-// Fails, unless it is trouble that may pass.
+// Throws unless the error may pass.
 Trouble trouble(ErrorKind kind, std::string_view action, const std::filesystem::path& path) {
   if (!is_trouble(errno)) fail_io(kind, action, path);
   return {fmt::format("cannot {} {}: {}", action, shown(path.string()), std::strerror(errno))};

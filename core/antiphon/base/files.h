@@ -9,10 +9,12 @@
 
 namespace antiphon {
 
-// The bytes of a file. Errors of `kind` if it is missing, not regular or too large; `preempted` for data if disks fail.
+// The bytes of a file. Errors of `kind` if it is missing, not regular or too large; `preempted` for data if the disk
+// fails.
 std::string read_file(const std::filesystem::path& path, ErrorKind kind, uint64_t max_bytes = UINT64_MAX);
 
-// Writes beside `path`, fsyncs, and renames over it: a reader sees the old or the new content, never a part.
+// Writes a file beside `path`, fsyncs it and renames it over `path`: a reader sees the old or the new content, never a
+// part.
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes, ErrorKind kind);
 
 // Flushes a file or a directory to the disk.

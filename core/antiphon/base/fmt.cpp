@@ -1,5 +1,6 @@
 // The fmt of LibTorch's headers, compiled once for libantiphon and all that link it: with FMT_HEADER_ONLY each file
-// that formats a text would compile it anew, 2.5 s a file. As src/format.cc of fmt, which LibTorch does not bring.
+// that formats text would compile it anew, 2.5 s per file. Equivalent to src/format.cc of fmt, which LibTorch does not
+// ship.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-// Where the nesting becomes too deep; npos if nowhere. Follows any text as far as the parser will.
+// Where the nesting becomes too deep; npos if nowhere. Follows any text as far as the parser does.
 size_t too_deep_at(std::string_view text) {
   int depth = 0;
   bool quoted = false;
@@ -29,7 +29,7 @@ size_t too_deep_at(std::string_view text) {
   return std::string_view::npos;
 }
 
-// The keys of the objects that are open, and which of their keys were seen.
+// The open objects, with the keys seen in each.
 class OpenObjects {
  public:
   // The path of `key` if the innermost object has it already; else "".

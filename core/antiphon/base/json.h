@@ -1,4 +1,5 @@
-// JSON from outside, read with a bound on its depth: what walks the value later (writing, comparing) may then recurse.
+// JSON from outside, read with a limit on its depth, so that code that walks the value later (writing, comparing) may
+// recurse.
 #pragma once
 #include <string>
 #include <string_view>
@@ -11,23 +12,22 @@ namespace antiphon {
 
 constexpr int kMaxJsonDepth = 64;
 
-// What is wrong with a text. `problem` goes on after "it is", e.g. "not valid JSON", "nested more than 64 levels deep".
+// What is wrong with a text. `problem` completes "it is …", e.g. "not valid JSON", "nested more than 64 levels deep".
 struct JsonProblem {
   std::string problem;
-  size_t byte = 0;  // where it starts to be wrong
+  size_t byte = 0;  // where the problem starts
 };
 
 struct JsonSource {
   std::string name;  // what messages name: a path, or "tokenizer.json"
   ErrorKind kind = ErrorKind::config;
   std::string fix = {};
-  bool unique_keys =
-      false;  // a key that stands twice in one object is an error; else the last one counts, as in Python
+  bool unique_keys = false;  // a repeated key in an object is an error; else the last one counts, as in Python
 };
 
-// The value, or a discarded one with `problem` set. The text need not be UTF-8 or end in a NUL.
+// The value, or a discarded value and `problem` set. The text need not be UTF-8 or end in a NUL.
 nlohmann::json parse_json(std::string_view text, JsonProblem& problem, bool unique_keys = false);
-// The same where nobody asks why: a discarded value if there is any problem.
+// The same without the reason: a discarded value if there is any problem.
 nlohmann::json parse_json(std::string_view text);
 // Error(source.kind) "NAME:LINE:COLUMN: …" if there is any problem.
 nlohmann::json parse_json(std::string_view text, const JsonSource& source);

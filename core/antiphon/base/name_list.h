@@ -11,7 +11,7 @@
 
 namespace antiphon {
 
-// The first eight, and how many more there are.
+// The first eight names, and how many more there are.
 inline std::string name_list(const std::vector<std::string>& names) {
   std::vector<std::string> first(names.begin(), names.begin() + static_cast<long>(std::min<size_t>(names.size(), 8)));
   for (auto& name : first) name = shown(name);

@@ -1,4 +1,4 @@
-// What stands at a path, with the reason if that cannot be known.
+// What exists at a path, with the reason if that cannot be determined.
 #pragma once
 #include <filesystem>
 
@@ -6,14 +6,14 @@
 
 namespace antiphon {
 
-// Whether something is there, or is a folder. False if it is missing; an Error with the path and the reason if that
-// cannot be known (a loop of links, a name too long, no permission).
+// Whether the path exists, or is a folder. False if it is missing; an Error with the path and the reason if that cannot
+// be determined (a loop of links, a name too long, no permission).
 bool path_exists(const std::filesystem::path& path, ErrorKind kind);
 bool is_folder(const std::filesystem::path& path, ErrorKind kind);
-// With those above it; nothing if it is there.
+// Creates the folder and its parents; does nothing if it exists.
 void make_folder(const std::filesystem::path& path, ErrorKind kind);
 
-// Flushes the folder that a file was renamed or made in; nothing if it cannot be opened or flushed as such.
+// Flushes the folder that a file was renamed or made in; does nothing if the folder cannot be opened or flushed.
 void sync_folder_of(const std::filesystem::path& file, ErrorKind kind);
 
 // "cannot ACTION PATH: REASON" of this errno.

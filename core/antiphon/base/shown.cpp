@@ -43,7 +43,7 @@ void move_character(std::string_view& text, std::string& out, bool (*odd)(char32
 
 bool is_character_start(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
 
-// Where the letter `count` of well-formed text begins, or its end.
+// The position of letter `count` in well-formed text, or its end.
 size_t offset_of(std::string_view text, size_t count) {
   size_t i = 0;
   while (i < text.size() && (!is_character_start(text[i]) || count-- > 0)) ++i;
@@ -52,7 +52,7 @@ size_t offset_of(std::string_view text, size_t count) {
 
 bool is_hidden_but_tab(char32_t c) { return c != '\t' && is_hidden(c); }
 
-// Of well-formed text; the result has at most `letters`.
+// For well-formed text; the result has at most `letters`.
 std::string cut(std::string text, size_t letters) {
   const auto all = static_cast<size_t>(std::count_if(text.begin(), text.end(), is_character_start));
   if (all <= letters) return text;

@@ -20,7 +20,7 @@ void on_signal(int signal) {
   if (!requested.compare_exchange_strong(none, signal) && signal != SIGHUP) _exit(128 + signal);
 }
 
-// nohup's choice.
+// Whether the parent, e.g. nohup, had it ignored.
 bool stays_ignored(int signal) {
   struct sigaction before {};
   return (signal == SIGHUP || signal == SIGQUIT) && sigaction(signal, nullptr, &before) == 0 &&
@@ -37,7 +37,7 @@ void install_stop_signals() {
   for (const int signal : early::kStopSignals)
     if (!stays_ignored(signal)) sigaction(signal, &action, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is then an error of the write, with a name
+  ::signal(SIGXFSZ, SIG_IGN);  // exceeding a file size limit is then a write error with a name
 }
 
 int stop_requested() { return requested.load(); }

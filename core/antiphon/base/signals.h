@@ -3,13 +3,13 @@
 
 namespace antiphon {
 
-// A second signal ends the process at once with 128 + its number; a second SIGHUP does not, since a terminal that goes
-// away sends several. What was ignored when the process started (nohup) stays ignored: SIGHUP and SIGQUIT. SIGPIPE is
-// ignored from now on, so that a reader of the messages that ends does not end their writer.
+// A second signal ends the process at once with 128 + its number; a second SIGHUP does not, since a closing terminal
+// sends several. SIGHUP and SIGQUIT stay ignored if they were when the process started (nohup). SIGPIPE is ignored from
+// now on, so that the process survives the reader of its messages.
 void install_stop_signals();
-// The signal that asked for it, or 0.
+// The signal that asked to stop, or 0.
 int stop_requested();
-// Error(preempted) if there was one: for places that have nothing to lose yet.
+// Error(preempted) if there was one: for places that have no work to lose yet.
 void stop_if_requested();
 
 }  // namespace antiphon

@@ -11,7 +11,7 @@ std::vector<std::string> split(std::string_view text, char separator);
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 std::string_view trim(std::string_view text);
 
-// The known name nearest to `name` by edit distance, or "" where none is close enough to be meant.
+// The known name nearest to `name` by edit distance, or "" if none is close enough.
 std::string nearest(std::string_view name, const std::vector<std::string>& known);
 
 // 134515008 -> "134.5 M"; 1.2e9 -> "1.20 B".

@@ -32,7 +32,7 @@ Logs& logs() {
   return *logs;
 }
 
-// Kept when the thread ends: what it did is to be told.
+// Kept when the thread ends, since its scopes are still to be reported.
 ThreadLog& log_of_this_thread() {
   thread_local std::shared_ptr<ThreadLog> log = [] {
     auto log = std::make_shared<ThreadLog>();

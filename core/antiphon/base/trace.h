@@ -1,5 +1,4 @@
-// Where time goes: named scopes on every thread, for `--profile`. While nothing records, a scope costs one relaxed
-// load.
+// Where time goes: named scopes on every thread, for `--profile`. When not recording, a scope costs one relaxed load.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -10,10 +9,10 @@
 
 namespace antiphon::trace {
 
-// Drops what was recorded before and records from now on. `synchronize`, where it is given, is called as the scopes of
-// the calling thread begin and end: it waits for a device that computes by itself.
+// Drops what was recorded before and records from now on. `synchronize`, if given, is called as the scopes of the
+// calling thread begin and end: it waits for an asynchronous device.
 void start(std::function<void()> synchronize = {});
-// What has not ended by now is left out.
+// Scopes that are still open are left out.
 void stop();
 
 extern std::atomic<uint32_t> recording;  // which recording it is; 0: none
@@ -21,11 +20,11 @@ inline bool on() { return recording.load(std::memory_order_relaxed) != 0; }
 
 // The name of this thread in the trace: "loader".
 void name_thread(std::string_view name);
-// Adds floating point operations to the innermost open scope of this thread; without one, to those of no scope. Nothing
-// if nothing is recorded.
+// Adds floating point operations to the innermost open scope of this thread; without one, to flops_without_scope().
+// Does nothing when not recording.
 void add_flops(double flops);
 
-// All scopes of one name on one thread. Time and operations of scopes inside them are not theirs.
+// All scopes of one name on one thread. Time and operations of nested scopes are not included.
 struct Total {
   std::string name, thread;
   bool main = false;  // on the thread that called start()
@@ -33,21 +32,21 @@ struct Total {
   double seconds = 0, flops = 0;
 };
 std::vector<Total> totals();
-// Operations on threads without a scope, such as autograd's own for a device.
+// Operations on threads without a scope, such as autograd's device threads.
 double flops_without_scope();
 
 // Chrome's trace event format (a JSON object with traceEvents), for chrome://tracing and ui.perfetto.dev; times in
-// microseconds from start(). After the first 100 000 scopes of a thread the rest is left out, of the totals nothing.
+// microseconds from start(). Only the first 100 000 scopes of a thread are listed; the totals are complete.
 std::string chrome_json();
 
 }  // namespace antiphon::trace
 
 namespace antiphon {
 
-// Lives as long as what it measures. Scopes of a thread lie within each other.
+// Lives as long as what it measures. Scopes of a thread nest.
 class TraceScope {
  public:
-  // Its name is `name` + `detail`: "encoders/" + "image". Not recorded where `wanted` is false.
+  // Its name is `name` + `detail`: "encoders/" + "image". Not recorded if `wanted` is false.
   explicit TraceScope(std::string_view name, std::string_view detail = {}, bool wanted = true) {
     if (trace::on() && wanted) begin(name, detail);
   }

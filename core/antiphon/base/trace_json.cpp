@@ -6,7 +6,7 @@
 namespace antiphon::trace {
 namespace {
 
-// Names come out of configurations, so they may hold anything.
+// Names come from configurations, so they may contain anything.
 std::string quoted(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }

@@ -1,4 +1,4 @@
-// What trace.cpp keeps for each thread, and trace_json.cpp writes.
+// The log of each thread: kept by trace.cpp, written by trace_json.cpp.
 #pragma once
 #include <map>
 #include <memory>
@@ -10,7 +10,7 @@ namespace antiphon::trace {
 
 struct OpenScope {
   std::string name;
-  int64_t begin = 0, inside = 0;  // nanoseconds; of scopes that it held
+  int64_t begin = 0, inside = 0;  // nanoseconds; inside: spent in nested scopes
   double flops = 0;
 };
 
@@ -20,7 +20,7 @@ struct Event {
   double flops = 0;
 };
 
-// `open` and `recording` belong to the thread itself, the rest is guarded.
+// `open` and `recording` belong to the thread itself; the mutex guards the rest.
 struct ThreadLog {
   std::vector<OpenScope> open;
   uint32_t recording = 0;

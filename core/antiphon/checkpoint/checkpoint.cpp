@@ -34,7 +34,7 @@ int64_t step_of(const fs::path& folder) {
   return error == std::errc() && end == name.data() + name.size() ? step : -1;
 }
 
-// A folder, or what cannot be looked at: a loop of links is a damaged checkpoint, a file is none.
+// A folder, or a path that cannot be examined: a loop of links is a damaged checkpoint, a file is not a checkpoint.
 bool may_be_checkpoint(const fs::directory_entry& entry) {
   std::error_code unknown;
   return step_of(entry.path()) >= 0 && (entry.is_directory(unknown) || unknown);
@@ -55,8 +55,8 @@ json read_json(const fs::path& path, uint64_t max_bytes) {
                     {path.string(), ErrorKind::weights, "use an older checkpoint"});
 }
 
-// What stands where it is not wanted: newer ones than the step that is being written, which were passed over when the
-// run was resumed, and damaged ones of the same step.
+// Renames a checkpoint that is in the way: one newer than the step being written, which was skipped when the run was
+// resumed, or a damaged one of the same step.
 void set_aside(const fs::path& checkpoint) {
   auto aside = checkpoint;
   aside += ".damaged";
@@ -92,7 +92,8 @@ void write_files(const fs::path& folder, const CheckpointContent& content) {
   sync_path(folder, ErrorKind::weights);
 }
 
-// Under its final name at once, or not at all: what a full disk has cut short takes no room until the next attempt.
+// Appears under its final name at once, or not at all: what a full disk has truncated takes no space until the next
+// attempt.
 void write_whole(const fs::path& temporary, const fs::path& final_path, const CheckpointContent& content) {
   try {
     write_files(temporary, content);
@@ -104,7 +105,7 @@ void write_whole(const fs::path& temporary, const fs::path& final_path, const Ch
   }
 }
 
-// The new one is safe by now, so a failure is only told.
+// The new one is safe by now, so a failure is only a warning.
 void prune(const fs::path& folder, size_t keep) {
   const auto all = checkpoints(folder);
   for (size_t i = keep; i < all.size(); ++i) {

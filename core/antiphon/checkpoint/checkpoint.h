@@ -1,7 +1,7 @@
-// Checkpoints of a run: complete or not there at all.
+// Checkpoints of a run: complete or absent.
 //
 // Written to a temporary folder, flushed, given a manifest of sizes and hashes, renamed to step_N, the parent flushed.
-// A folder without a manifest that fits its files does not exist for resuming.
+// Resuming ignores a folder without a manifest that matches its files.
 #pragma once
 #include <filesystem>
 #include <map>
@@ -19,18 +19,18 @@ struct CheckpointContent {
   nlohmann::json progress;           // step, data position, counts, fingerprints
 };
 
-// Writes <folder>/step_<step>; then removes older ones beyond `keep`. Newer ones, which a resumed run has passed over
-// as damaged, are renamed to step_N.damaged. Error(weights) on I/O; the others stay whole.
+// Writes <folder>/step_<step>; then removes older ones beyond `keep`. Newer ones, which a resumed run has skipped as
+// damaged, are renamed to step_N.damaged. Error(weights) on I/O; the others stay intact.
 std::filesystem::path save_checkpoint(const std::filesystem::path& folder, int64_t step,
                                       const CheckpointContent& content, int64_t keep);
 
-// The newest complete one below `folder`; damaged ones are passed over with a warning that names them.
+// The newest complete one below `folder`; damaged ones are skipped with a warning that names them.
 std::optional<std::filesystem::path> latest_checkpoint(const std::filesystem::path& folder);
 
-// Removes what a killed process has left of checkpoints below `folder`. Only the holder of the run's lock may.
+// Removes unfinished checkpoints that a killed process left below `folder`. Only for the holder of the run's lock.
 void remove_unfinished(const std::filesystem::path& folder);
 
-// Whether anything is there that calls itself a checkpoint, complete or not.
+// Whether anything is there that is named like a checkpoint, complete or not.
 bool has_checkpoints(const std::filesystem::path& folder);
 
 // Error(weights) naming the file that is missing or whose size or hash differs.
@@ -40,7 +40,7 @@ struct LoadedCheckpoint {
   std::map<std::string, at::Tensor> parameters, state;
   nlohmann::json progress;
 };
-// Verifies, then reads. `with_state`: also the optimizer's.
+// Verifies, then reads. `with_state`: also the optimizer state.
 LoadedCheckpoint load_checkpoint(const std::filesystem::path& checkpoint, bool with_state);
 
 }  // namespace antiphon::checkpoint

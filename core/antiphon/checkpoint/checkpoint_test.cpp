@@ -1,4 +1,4 @@
-// Complete or not there: each damage, and each place where writing may be cut off.
+// Complete or absent: each kind of damage, and each place where writing may be cut off.
 #include <ATen/ATen.h>
 #include <sys/resource.h>
 

@@ -14,15 +14,17 @@ class CheckpointWriter {
   // Writes as save_checkpoint() does.
   CheckpointWriter(std::filesystem::path folder, int64_t keep);
   CheckpointWriter(const CheckpointWriter&) = delete;
-  // Waits for what is under way; a failure that nobody has asked about is logged.
+  // Waits for the write under way; a failure that has not been reported is logged.
   ~CheckpointWriter();
 
-  // Takes the memory for contents of these shapes, on the thread: fresh pages cost more than the copying.
+  // Allocates the memory for contents of these shapes, on the thread: fresh pages cost more than the copying.
   void prepare(const checkpoint::CheckpointContent& content);
-  // Returns when everything is copied: what the caller changes from then on is not in the checkpoint. Waits for the one
-  // before. Error(memory) where there is no room for the copy; that of the one before, unless it was asked about.
+  // Returns when everything is copied: what the caller changes from then on is not in the checkpoint. Waits for the
+  // previous one. Error(memory) if there is no room for the copy; the error of the previous one, unless already
+  // reported.
   void save(int64_t step, const checkpoint::CheckpointContent& content);
-  // What became of the last save(), told once: its folder, or its Error; nullopt: nothing new. poll() does not wait.
+  // The outcome of the last save(), reported once: its folder, or its Error; nullopt: nothing new. poll() does not
+  // wait.
   std::optional<std::filesystem::path> wait();
   std::optional<std::filesystem::path> poll();
 

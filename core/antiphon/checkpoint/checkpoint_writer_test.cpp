@@ -1,4 +1,4 @@
-// What a checkpoint holds is what was there when it was asked for; what becomes of it is told.
+// A checkpoint holds the values from the time of the request; its outcome is reported.
 #include <ATen/ATen.h>
 #include <sys/resource.h>
 
@@ -150,5 +150,5 @@ TEST_CASE("a folder that cannot be made is an error in words, also of poll(), an
     while (!writer.poll()) std::this_thread::yield();
   };
   CHECK_THROWS_WITH(until_told(), ContainsSubstring("file"));
-  writer.save(2, content);  // nobody asks: the destructor logs it
+  writer.save(2, content);  // not polled: the destructor logs it
 }

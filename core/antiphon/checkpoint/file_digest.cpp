@@ -10,7 +10,7 @@
 namespace antiphon::checkpoint {
 namespace {
 
-// A regular file's bytes; none where it is empty or cannot be mapped.
+// A regular file's bytes; none if it is empty or cannot be mapped.
 class Mapping {
  public:
   explicit Mapping(const std::filesystem::path& path) {

@@ -1,4 +1,4 @@
-// A checkpoint's values into the parameters of a model.
+// Restores a checkpoint's values into the parameters of a model.
 #pragma once
 #include <map>
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace antiphon::checkpoint {
 
-// `parameters`: all that a checkpoint of the model holds. Error(weights) unless `values` has each of them, in its
-// shape, and no other.
+// `parameters`: all those in a checkpoint of the model. Error(weights) unless `values` has each of them, in its shape,
+// and no other.
 void restore_parameters(const std::vector<Parameter>& parameters, const std::map<std::string, at::Tensor>& values);
 
 }  // namespace antiphon::checkpoint

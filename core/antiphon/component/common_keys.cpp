@@ -12,7 +12,7 @@ const std::vector<std::string> about_the_file{
     "label2id",   "num_labels",           "_num_labels",   "is_encoder_decoder", "is_decoder",
     "sub_configs"};
 
-// How transformers runs the model; the numbers are the same.
+// How transformers runs the model; the results are the same.
 const std::vector<std::string> about_running{"use_cache",
                                              "return_dict",
                                              "use_return_dict",
@@ -36,7 +36,7 @@ const std::vector<std::string> about_running{"use_cache",
                                              "unsloth_version",
                                              "pretraining_tp"};
 
-// How weights start where nothing is loaded; token numbers, which the tokenizer or generation has.
+// How weights are initialised if nothing is loaded; token ids, which the tokenizer or generation has.
 const std::vector<std::string> without_use{"initializer_range",      "initializer_factor", "init_std",
                                            "logit_scale_init_value", "pad_token_id",       "bos_token_id",
                                            "eos_token_id",           "sep_token_id",       "decoder_start_token_id"};

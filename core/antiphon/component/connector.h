@@ -9,21 +9,21 @@ class Connector {
  public:
   virtual ~Connector() = default;
   // The counting contract, second half: how many embeddings come out for a part with this grid.
-  // Error(config) where the grid does not suit this connector.
+  // Error(config) if the connector cannot take the grid.
   virtual TokenGrid output_grid(const TokenGrid& input) const = 0;
-  // What depends on where a vector lies (pooling, stacking, shuffling): features [n, grid.count(), input_size] ->
-  // [n, output_grid(grid).count(), any width]. Default: as they are.
+  // The part that depends on the position of a vector (pooling, stacking, shuffling): features [n, grid.count(),
+  // input_size] -> [n, output_grid(grid).count(), any width]. Default: unchanged.
   virtual at::Tensor arrange(const at::Tensor& features, const TokenGrid& grid) const;
-  // The same for all parts of a batch together, whatever their grids, for what depends in training on the rest of the
-  // batch (batch normalization): parts [grid.count(), input_size] each -> [output_grid(grid).count(), that width] each.
-  // Default: arrange(), once for each grid.
+  // The same for all parts of a batch together, whatever their grids, for operations that depend on the rest of the
+  // batch in training (batch normalization): parts [grid.count(), input_size] each -> [output_grid(grid).count(), that
+  // width] each. Default: arrange(), once for each grid.
   virtual std::vector<at::Tensor> arrange_all(const std::vector<at::Tensor>& parts,
                                               const std::vector<TokenGrid>& grids) const;
-  // What is done to each vector alone: rows [m, that width] -> [m, output_size]. The graph gives it all rows of a batch
-  // at once, whatever grids they come from.
+  // The part applied to each vector alone: rows [m, that width] -> [m, output_size]. The graph gives it all rows of a
+  // batch at once, whatever grids they come from.
   virtual at::Tensor project(const at::Tensor& rows) = 0;
-  // What is done to the parts of one item together (tiles of a picture): how many embeddings an item yields whose parts
-  // come out with these grids, and the embeddings of its parts, each [rows, columns, output_size], as one sequence
+  // How the parts of one item (tiles of an image) are joined: how many embeddings an item yields whose parts come out
+  // with these grids, and the embeddings of its parts, each [rows, columns, output_size], as one sequence
   // [item_tokens(), output_size]. Default: one part after the other.
   virtual int64_t item_tokens(const std::vector<TokenGrid>& parts, const Tiling& tiling) const;
   virtual at::Tensor assemble(const std::vector<at::Tensor>& parts, const Tiling& tiling) const;

@@ -7,25 +7,25 @@
 
 namespace antiphon {
 
-// How the output vectors of one part lie: an image's patches in rows and columns, a sequence as one row.
+// The layout of the output vectors of one part: an image's patches in rows and columns, a sequence as one row.
 struct TokenGrid {
   int64_t rows = 1, columns = 0;
   int64_t count() const { return rows * columns; }
   bool operator==(const TokenGrid&) const = default;
 };
 
-// How the parts of one item lie: the first shows the whole picture, the others are `rows` x `columns` tiles of it, row
-// by row. No tiles: rows = 0.
+// The layout of the parts of one item: the first shows the whole image, the others are `rows` x `columns` tiles of it,
+// row by row. No tiles: rows = 0.
 struct Tiling {
   int64_t rows = 0, columns = 0;
-  int64_t height = 0, width = 0;  // of the picture, pixels; its proportions say how much of the tiles is padding
+  int64_t height = 0, width = 0;  // of the image, pixels; its aspect ratio says how much of the tiles is padding
   bool operator==(const Tiling&) const = default;
 };
 
-// How a sound may be encoded while it arrives: part k of an item is made of its samples from k * samples - context (but
-// not before its beginning) to (k + 1) * samples (but not beyond its end), as if these were all.
+// How audio may be encoded while it arrives: part k of an item is made of its samples from k * samples - context (but
+// not before its beginning) to (k + 1) * samples (but not beyond its end), as if these were the whole clip.
 struct Chunking {
-  int64_t samples = 0;  // of a part; 0: no part is known before the sound has ended
+  int64_t samples = 0;  // of a part; 0: no part is known before the audio has ended
   int64_t context = 0;  // a multiple of `samples`
 };
 
@@ -39,14 +39,14 @@ class Encoder {
   virtual int64_t output_size() const = 0;
 
   // Media -> parts (an image, a tile, a window of 30 s), each a float32 CPU tensor without a batch axis. Called from
-  // loader threads: const, thread-safe, reads no parameter. Error(data) where the item cannot be processed.
+  // loader threads: const, thread-safe, reads no parameter. Error(data) if the item cannot be processed.
   virtual std::vector<at::Tensor> process(const MediaItem& item) const = 0;
-  // How the parts of that item lie; by default they stand one after the other.
+  // The layout of the parts of that item; by default one after the other.
   virtual Tiling tiling(const MediaItem&) const { return {}; }
   virtual Chunking chunking() const { return {}; }
   // A part of the smallest shape that process() may return, for conformance and memory estimates.
   virtual std::vector<int64_t> example_shape() const = 0;
-  // The counting contract: how many vectors forward() gives for a part of this shape.
+  // The counting contract: how many vectors forward() returns for a part of this shape.
   virtual TokenGrid output_grid(at::IntArrayRef part_shape) const = 0;
   // parts [n, …part_shape] in the module's dtype -> [n, output_grid().count(), output_size()].
   virtual at::Tensor forward(const at::Tensor& parts) = 0;

@@ -1,4 +1,4 @@
-// The decoder that reads text and media embeddings and gives hidden states.
+// The decoder that reads text and media embeddings and returns hidden states.
 #pragma once
 #include <antiphon/component/kind.h>
 #include <antiphon/component/module.h>
@@ -11,7 +11,7 @@ namespace antiphon {
 // Keys and values of the tokens seen so far, preallocated: [layers][rows, kv_heads, capacity, head_size].
 struct KvCache {
   std::vector<at::Tensor> keys, values;  // one pair a layer
-  std::vector<int64_t> lengths;          // tokens held, one a row
+  std::vector<int64_t> lengths;          // tokens held, one number for each row
   int64_t capacity = 0;
   std::shared_ptr<void> replay;  // steps that infer/step has recorded over these tensors (CUDA graphs)
 };
@@ -21,14 +21,14 @@ struct DecoderInput {
   at::Tensor x_td;               // [tokens, hidden_size], embeddings in the module's dtype
   at::Tensor positions_t;        // [tokens] int64
   std::vector<int64_t> lengths;  // tokens of each sequence; their sum is `tokens`; attention never crosses
-  KvCache* cache = nullptr;      // where set, sequence i continues row rows[i] and is appended to it
+  KvCache* cache = nullptr;      // if set, sequence i continues row rows[i] and is appended to it
   std::vector<int64_t> rows;
-  // Where defined, [rows] int64 on the device of x, one token each: the step reads its rows and the tokens they hold
-  // here, so that it can be recorded and replayed. It checks no capacity and leaves cache->lengths as they are.
+  // If defined, [rows] int64 on the device of x, one token each: the step reads its rows and the tokens they hold here,
+  // so that it can be recorded and replayed. It checks no capacity and leaves cache->lengths as they are.
   at::Tensor cache_rows_n, cache_lengths_n;
 };
 
-// What LanguageModel::quantize did: matrices, of all that there are, and their bytes.
+// The result of LanguageModel::quantize: how many of all matrices, and their bytes.
 struct Quantization {
   int64_t applied = 0, total = 0, bytes_before = 0, bytes = 0;
 };
@@ -47,7 +47,7 @@ class LanguageModel {
   virtual at::Tensor head_weight() = 0;
   // hidden [n, hidden_size] -> [n, vocab_size] in its dtype.
   virtual at::Tensor logits(const at::Tensor& hidden_nd);
-  // Keeps the weights as "int8" or "int4" from here on, for inference. Error(config) where a model has no such form.
+  // Keeps the weights as "int8" or "int4" from here on, for inference. Error(config) if the model does not support it.
   virtual Quantization quantize(const std::string& format);
   virtual KvCache make_cache(int64_t rows, int64_t capacity) = 0;
   virtual Module& module() = 0;

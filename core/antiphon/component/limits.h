@@ -1,4 +1,4 @@
-// Sizes that no machine holds, refused before anything is made of them.
+// Sizes that no machine holds, refused before anything is allocated.
 #pragma once
 #include <antiphon/component/module.h>
 

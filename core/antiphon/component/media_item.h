@@ -7,7 +7,7 @@
 
 namespace antiphon {
 
-// What a sample may hold. Encoders take pictures and sounds; a video becomes some of both before it comes to them.
+// What a sample may hold. Encoders take images and audio; a video is split into both before it reaches them.
 enum class Modality { image, audio, video };
 std::string_view to_string(Modality modality);
 

@@ -1,5 +1,5 @@
-// A family of whole models in Hugging Face directories (LLaVA, Qwen2-Audio): how its config.json is a composition, and
-// which names of its checkpoint belong to which part. The component's name is the model_type of config.json.
+// A family of whole models in Hugging Face directories (LLaVA, Qwen2-Audio): how its config.json maps to a composition,
+// and which checkpoint names belong to which part. The component's name is the model_type of config.json.
 #pragma once
 #include <antiphon/component/kind.h>
 #include <antiphon/component/name_map.h>
@@ -12,7 +12,7 @@ namespace antiphon {
 struct WholePart {
   std::string name;             // "vision_tower"
   std::string slot;             // where compose() puts it: "llm", "streams.image.encoder", "streams.image.connector"
-  std::string config_key;       // its own table in config.json, "vision_config"; empty: it has none
+  std::string config_key;       // its own table in config.json, "vision_config"; empty: none
   std::vector<NameRule> names;  // names in the whole checkpoint <-> what the part's own name map (or module) calls them
 };
 
@@ -22,8 +22,8 @@ class ModelFamily {
   virtual std::vector<WholePart> parts() const = 0;
   // The [model] table for a directory. Error(weights) for what config.json asks for and is not there.
   virtual config::Value compose(const PretrainedConfig& pretrained, const std::string& directory) const = 0;
-  // The way back: what a [model] table says of the parts' use (feature layer, …) goes into config.json. The parts' own
-  // tables are there already.
+  // The inverse: writes what a [model] table says about the use of the parts (feature layer, …) into config.json. The
+  // parts' own tables are there already.
   virtual void describe(const config::Value& model, nlohmann::json& config) const = 0;
 };
 
@@ -32,7 +32,7 @@ struct KindOf<ModelFamily> : Kind<> {
   static constexpr const char* name = "model_family";
 };
 
-// The plugin that reads this part of config.json. Error(plugin) where there is none.
+// The plugin that reads this part of config.json. Error(plugin) if there is none.
 std::string plugin_reading(const std::string& kind, const JsonTable& config, const std::string& key);
 
 }  // namespace antiphon

@@ -1,7 +1,7 @@
 // A tree of named parameters. Components have a Module; layers are Modules.
 //
 // Why not torch::nn::Module: a parameter here is one tensor member that can be replaced in place. Modules are built
-// on the meta device, which costs nothing and gives shapes and counts; weights are then put in without a copy.
+// on the meta device, which costs nothing and gives shapes and counts; weights are then inserted without a copy.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -16,7 +16,7 @@ namespace nn {
 class Linear;
 }
 
-// How a parameter starts where no checkpoint gives it a value.
+// How a parameter is initialised if no checkpoint gives it a value.
 enum class Init {
   zeros,
   ones,

@@ -4,7 +4,7 @@
 namespace antiphon {
 namespace {
 
-// Matches `name` against `pattern`, filling what each `{}` stood for (shortest first, with backtracking).
+// Matches `name` against `pattern`, capturing what each `{}` stands for (shortest first, with backtracking).
 bool match(std::string_view pattern, std::string_view name, std::vector<std::string>& holes) {
   const auto hole = pattern.find("{}");
   if (hole == std::string_view::npos) return pattern == name;

@@ -1,4 +1,4 @@
-// How the tensors of a Hugging Face checkpoint are called in our modules, in both directions.
+// Maps the tensor names of a Hugging Face checkpoint to those of our modules, in both directions.
 #pragma once
 #include <optional>
 #include <string>
@@ -17,13 +17,13 @@ struct NameMap {
   std::vector<NameRule> rules;
   // Checkpoint names (globs) that this component does not use, e.g. "model.decoder.*" for an encoder.
   std::vector<std::string> ignored;
-  // Where the checkpoint is a whole model's (see model_family.h): its names, and what `rules` and `ignored` call them.
-  // Names that none of these matches belong to other parts, and are not used.
+  // If the checkpoint is a whole model's (see model_family.h): its names, and what `rules` and `ignored` call them.
+  // Names that match none of these belong to other parts, and are not used.
   std::vector<NameRule> whole;
 
-  // The parameter for a checkpoint name; nullopt where no rule matches.
+  // The parameter for a checkpoint name; nullopt if no rule matches.
   std::optional<std::string> to_parameter(const std::string& checkpoint_name) const;
-  // The checkpoint name for a parameter; nullopt where no rule matches.
+  // The checkpoint name for a parameter; nullopt if no rule matches.
   std::optional<std::string> to_checkpoint(const std::string& parameter_name) const;
   bool ignores(const std::string& checkpoint_name) const;
 };

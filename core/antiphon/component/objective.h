@@ -16,7 +16,7 @@ struct ObjectiveNeeds {
   // The log-probabilities of the same tokens under the reference model.
   bool reference = false;
   // The derivative of the loss is the same number for every token of a step, so that the gradient of a trained head is
-  // made together with its logits, and not of logits that are made again.
+  // computed together with its logits, which are not recomputed.
   bool even_gradient = false;
 };
 
@@ -35,11 +35,11 @@ struct ObjectiveInput {
   std::vector<int64_t> counts;  // tokens of each sequence; their sum is n
   std::vector<int64_t> groups;  // sequences of each group; their sum is counts.size()
   std::vector<double> weights;  // of each sequence; 1 unless the record says otherwise
-  std::vector<double> values;   // of each sequence: label, score, reward or advantage; NaN: none is known
+  std::vector<double> values;   // of each sequence: label, score, reward or advantage; NaN: unknown
   StepTotals totals;
 };
 
-// Its mean over a step is the sum of `sum` over the batches by that of `count`.
+// Its mean over a step is the sum of `sum` over the batches divided by that of `count`.
 struct Metric {
   std::string name;  // "rewards/margins"
   at::Tensor sum;    // scalar, detached

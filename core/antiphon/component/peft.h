@@ -10,20 +10,20 @@
 
 namespace antiphon {
 
-// A change of a linear map: y += scale · B (A x).
+// A low-rank change of a linear map: y += scale · B (A x).
 struct LowRank {
   at::Tensor a, b;  // [rank, in], [out, rank]
   double scale = 1;
 };
 
-// The linear map that an adapter changes: the layer's own in whatever form its weight is kept (quantised, FP8), or that
-// with the adapters before it.
+// The linear map that an adapter changes: the layer's own, in whatever form its weight is stored (quantised, FP8), or
+// that map with earlier adapters applied.
 class LinearBase {
  public:
   virtual ~LinearBase() = default;
   // x [..., in] -> [..., out], bias included; differentiable.
   virtual at::Tensor product(const at::Tensor& x) const = 0;
-  // If the map is x · weightᵀ + bias with these tensors, in the dtype of x: then an adapter may make the product and
+  // If the map is x · weightᵀ + bias with these tensors, in the dtype of x: then an adapter may compute the product and
   // its change in one node. `bias` may be undefined.
   struct Plain {
     at::Tensor weight, bias;
@@ -31,7 +31,7 @@ class LinearBase {
   virtual std::optional<Plain> plain(const at::Tensor&) const { return std::nullopt; }
 };
 
-// What an adapter does at one linear site.
+// An adapter at one linear site.
 class LinearAdapter {
  public:
   virtual ~LinearAdapter() = default;
@@ -39,8 +39,8 @@ class LinearAdapter {
   virtual at::Tensor forward(const at::Tensor& x, const LinearBase& base) = 0;
   // The whole change, if it has this form, so that decoding can fuse it; else undefined tensors.
   virtual LowRank low_rank() const { return {}; }
-  // The map with the adapter as one product, float32, out of the weight and bias without it, of which one may be
-  // undefined and is not asked for then; nullopt: there is none.
+  // The weight and bias with the adapter merged in, float32, from those without it; one of them may be undefined and is
+  // then not wanted. nullopt: they cannot be merged.
   virtual std::optional<LinearBase::Plain> merged(const LinearBase::Plain&) const { return std::nullopt; }
 
   int set = 0;  // which of a model's methods it belongs to; see AdapterScope
@@ -64,16 +64,16 @@ class Peft {
   virtual ~Peft() = default;
   // Attaches to the sites that match the targets and returns their paths; site paths are the module names of the
   // Hugging Face model ("model.layers.0.self_attn.q_proj"). Error(config) if a target matches no site. Several methods
-  // may share a site: each changes the map that those before it made. Parameters are created on the meta device.
+  // may share a site: each changes the map that the earlier ones produced. Parameters are created on the meta device.
   virtual std::vector<std::string> attach(const std::vector<Site>& sites) = 0;
   // The parameters, named as in PEFT below "base_model.model.": "<site path>.lora_A.weight".
   virtual Module& module() = 0;
   // PEFT's adapter_config.json for what is attached.
   virtual nlohmann::json adapter_config() const = 0;
-  // The keys that PEFT's class for the method has: those with the one value that is computed, and those without effect
-  // (component/pretrained.h). What is in neither makes a file be refused.
+  // The keys that PEFT's class for the method has: those with the one value that is supported, and those without effect
+  // (component/pretrained.h). A file with any other key is refused.
   virtual ForeignKeys config_keys() const = 0;
-  // Of these, the ones that must be in a file as adapter_config() has them.
+  // Those that must be in a file, with the value that adapter_config() gives.
   virtual std::vector<std::string> compared_keys() const = 0;
   virtual bool can_merge() const { return true; }
   // Folds every adapter into its base weight (in float32, rounded once) and detaches it. Error(config) if it cannot, or

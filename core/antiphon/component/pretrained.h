@@ -1,7 +1,7 @@
 // The configuration files of a Hugging Face directory, as a component's options read them.
 //
 // Every key of such a file has a meaning: it becomes an option, under the same rules as in TOML; or only one value is
-// accepted; or it has no effect on what is computed. What is none of these is said.
+// accepted; or it has no effect on the result. Any other key is reported.
 #pragma once
 #include <antiphon/component/json_table.h>
 #include <antiphon/config/schema.h>
@@ -25,15 +25,15 @@ struct ForeignKeys {
   };
   struct Fixed {
     std::string key;
-    std::vector<nlohmann::json> values;  // what is accepted; absent and null are
+    std::vector<nlohmann::json> values;  // accepted values; absent and null always are
     std::string fix = {};
   };
   std::vector<Option> options = {};
   std::vector<Fixed> fixed = {};
   std::vector<std::string> training =
-      {};  // dropout and the like, which training here does without: said where it is not 0
-  std::vector<std::string> other = {};  // read by code, or without an effect on what is computed
-  bool unknown_refused = false;         // an unknown key that is not null, false or empty is refused, else said
+      {};                               // dropout and the like, which training here does not do: warned about if not 0
+  std::vector<std::string> other = {};  // read by code, or without an effect on the result
+  bool unknown_refused = false;         // an unknown key that is not null, false or empty is refused, else warned about
 
   ForeignKeys with(const ForeignKeys& more) const;
 };
@@ -41,8 +41,8 @@ struct ForeignKeys {
 // What transformers puts into every config.json, whatever the model.
 const ForeignKeys& common_keys();
 
-// Warns of the keys that `keys` does not have, and of training that is not done. Error(weights) with all that is
-// refused.
+// Warns about the keys that `keys` does not have, and about `training` keys that are in use. Error(weights) that lists
+// all refused keys.
 void check_keys(const JsonTable& json, const ForeignKeys& keys);
 
 // Error(weights) for a value that is not accepted.
@@ -55,20 +55,20 @@ void read_options(const JsonTable& json, const std::vector<ForeignKeys::Option>&
 void check_options(const config::Schema& table, void* copy, const std::string& file);
 }  // namespace foreign
 
-// check_keys(), and the options: each is held against its rule in `table`.
+// check_keys(), then reads the options: each is checked against its rule in `table`.
 template <class Options>
 void read_keys(const JsonTable& json, const ForeignKeys& keys, const config::Table<Options>& table, Options& options) {
   foreign::read_keys(json, keys, table, &options);
 }
 
-// The options alone.
+// Reads the options only.
 template <class Options>
 void read_options(const JsonTable& json, const std::vector<ForeignKeys::Option>& keys,
                   const config::Table<Options>& table, Options& options) {
   foreign::read_options(json, keys, table, &options);
 }
 
-// Holds options against their rules, however they were made out of the file. Error(weights).
+// Checks options against their rules, however they were derived from the file. Error(weights).
 template <class Options>
 void check_options(const config::Table<Options>& table, Options options, const std::string& file) {
   foreign::check_options(table, &options, file);

@@ -1,7 +1,7 @@
 // Typed registration and creation of components.
 //
 // Options of a component are read in this order, later ones winning: the struct's defaults, config.json (and
-// preprocessor_config.json) of the weights directory, the keys in TOML. All are held against the same rules.
+// preprocessor_config.json) of the weights directory, the keys in TOML. All are checked against the same rules.
 #pragma once
 #include <functional>
 #include <memory>
@@ -25,7 +25,7 @@ struct BuildContext {
 
 namespace detail {
 
-// Defaults < pretrained < TOML. Returns nullopt where TOML had problems (they are in context.problems).
+// Defaults < pretrained < TOML. Returns nullopt if TOML had problems (they are in context.problems).
 template <class Options>
 std::optional<Options> read_options(const config::Table<Options>& table, const BuildContext& context) {
   Options options{};
@@ -49,7 +49,7 @@ std::unique_ptr<Component> within_limits(std::unique_ptr<Component> component) {
   return component;
 }
 
-// Where the directory's values go wrong without those in TOML too, the directory is at fault. Error(weights) then.
+// If the directory's values are wrong even without those in TOML, the directory is at fault: Error(weights).
 template <class Component, class Options, class... Extra>
 void blame(const config::Table<Options>& table, const BuildContext& context, Extra... extra) {
   const config::Value none = config::Value::Table{};
@@ -99,8 +99,8 @@ void register_component(plugin::Registrar& registrar, std::string name, std::str
   registrar.add(KindOf<Interface>::name, std::move(name), std::move(doc), *table, factory);
 }
 
-// Builds the component `name` of the interface's kind; loads its plugin if it is not yet. nullptr if context.problems
-// got errors.
+// Builds the component `name` of the interface's kind; loads its plugin if needed. nullptr if context.problems got
+// errors.
 template <class Interface, class... Extra>
 std::unique_ptr<Interface> create(const std::string& name, const BuildContext& context, Extra... extra) {
   const auto& entry = plugin::Registry::instance().find(KindOf<Interface>::name, name);

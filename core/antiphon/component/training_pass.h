@@ -1,11 +1,11 @@
-// Whether a forward pass is one of training: only then dropout drops values, and batch normalization takes the
-// statistics of its batch and moves the running ones.
+// Whether a forward pass is a training pass: only then dropout drops values, and batch normalization uses the
+// statistics of its batch and updates the running ones.
 #pragma once
 
 namespace antiphon {
 
-// Passes of this thread are of training while an object of this class lives, and gradients are on: an evaluation in the
-// middle of a training run needs no more than to switch these off.
+// Passes of this thread are training passes while an object of this class lives and gradients are on: an evaluation
+// during a training run only has to switch gradients off.
 class TrainingPass {
  public:
   TrainingPass();

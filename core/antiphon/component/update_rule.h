@@ -1,4 +1,4 @@
-// How an optimizer changes parameters by their gradients. Groups, rates, clipping and the schedule are the trainer's.
+// How an optimizer updates parameters from their gradients. Groups, rates, clipping and the schedule are the trainer's.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -19,9 +19,9 @@ struct UpdateItem {
 class UpdateRule {
  public:
   virtual ~UpdateRule() = default;
-  // What is kept of a parameter between updates, as it is before the first: {"exp_avg", zeros}, … Any device, meta too.
+  // The initial state kept for a parameter between updates: {"exp_avg", zeros}, … Any device, meta too.
   virtual std::vector<std::pair<std::string, at::Tensor>> make_state(const at::Tensor& parameter) const = 0;
-  // Updates all, and their state, in place; gradients may be written over. Called without autograd.
+  // Updates all parameters and their state in place; gradients may be written over. Called without autograd.
   virtual void update(const std::vector<UpdateItem>& items, double lr, double weight_decay) = 0;
 };
 

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 constexpr uint64_t largest_file = 16 << 20;
 constexpr size_t longest_chain = 32;
 
-// An absolute path relative to the working directory where that is shorter; else as it was given.
+// An absolute path relative to the working directory if that is shorter; else unchanged.
 fs::path shown(const fs::path& path) {
   if (!path.is_absolute()) return path;
   std::error_code ignored;

@@ -200,7 +200,7 @@ TEST_CASE("nesting is bounded") {
   CHECK(message(brackets) == "no error");
   brackets.assign("a = ").append(100000, '[');
   CHECK(message(brackets).starts_with("deep:1:"));
-  // Many dots that are no key.
+  // Many dots that are not a key.
   std::string numbers = "a = [0.5";
   for (int i = 0; i < 3000; ++i) numbers += ",0.5";
   CHECK(message(numbers + "]") == "no error");

@@ -57,7 +57,7 @@ void remove_required(Value& table, const Schema& schema) {
     const auto found = members.find(field.key);
     if (found == members.end()) continue;
     if (field.nested && field.type == "table") {
-      remove_required(found->second, *field.nested);  // a table that must be written has members with defaults still
+      remove_required(found->second, *field.nested);  // a required table still has members with defaults
     } else if (field.rule.required) {
       members.erase(found);
     }
@@ -192,7 +192,7 @@ void Schema::read(void* object, const Value& table, const std::string& section, 
       problems.add(table.where,
                    fmt::format("the required key '{}' is missing{}: {}", field.key, described(section), field.doc));
     } else if (field.nested && field.type == "table") {
-      field.set(object, Value(Value::Table{}, table.where), section, problems);  // its own required keys are missed
+      field.set(object, Value(Value::Table{}, table.where), section, problems);  // reports its required keys
     }
   }
   Value* rest = rest_ ? rest_(object) : nullptr;

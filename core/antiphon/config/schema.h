@@ -1,5 +1,5 @@
 // Typed option tables: one table for each options struct drives parsing, unknown-key errors, ranges, `inspect`,
-// the schema snapshot and the resolved dump. Defaults stand in the struct's member initialisers, nowhere else.
+// the schema snapshot and the resolved dump. Defaults are the struct's member initialisers, nowhere else.
 //
 //   struct LoraOptions { int64_t rank = 8; double alpha = 16; std::vector<std::string> targets; };
 //   const config::Table<LoraOptions>& table() {
@@ -32,7 +32,7 @@ class Problems {
   bool empty() const { return list_.empty(); }
   size_t size() const { return list_.size(); }
   // Throws one Error that lists all problems (the first hundred), each as "file:line:col: text", sorted by place,
-  // each once; does nothing if there is none. Its kind is theirs where all are of one kind, else config.
+  // without duplicates; does nothing if there is none. Its kind is theirs if all are of one kind, else config.
   void throw_if_any() const;
 
  private:
@@ -45,7 +45,7 @@ class Problems {
   std::vector<Problem> list_;
 };
 
-// What a value must obey; for a list, each of its elements. nan is never in range.
+// Rules for a value; for a list, for each of its elements. nan is never in range.
 struct Rule {
   bool required = false;  // must be written: has no default
   double min = -std::numeric_limits<double>::infinity();
@@ -58,13 +58,13 @@ class Schema;
 
 // One key of a table. `set` reports to Problems and leaves the member alone on a bad value.
 struct Field {
-  // type: "boolean", "integer", "number" (an integer will do), "string", "any", "list of …" of these,
+  // type: "boolean", "integer", "number" (integers too), "string", "any", "list of …" of these,
   // "table", "optional table", "list of table", "map of table"
   std::string key, type, doc;
   Rule rule;
   const Schema* nested = nullptr;  // for table, list of tables, map of tables
   std::function<void(void* object, const Value& value, const std::string& section, Problems&)> set = {};
-  std::function<Value(const void* object)> get = {};  // empty Value where an optional member is unset
+  std::function<Value(const void* object)> get = {};  // empty Value if an optional member is unset
 };
 
 // The type-erased half: what generic code (inspect, snapshot, conformance) needs.
@@ -76,11 +76,11 @@ class Schema {
   const std::vector<Field>& fields() const { return fields_; }
   // The defaults as a Value table; required keys are absent.
   virtual Value defaults() const = 0;
-  // Reads `table` into `object`: unknown keys ("did you mean"), types, ranges, missing required keys. Members whose
-  // key is absent or bad keep their value. A nested table that is absent is read as an empty one. `section` is the
-  // dotted path of the table for messages ("" at the top level, "model.llm.peft.0" in a list).
+  // Reads `table` into `object`: unknown keys ("did you mean"), types, ranges, missing required keys. Members whose key
+  // is absent or invalid keep their value. An absent nested table is read as an empty one. `section` is the dotted path
+  // of the table for messages ("" at the top level, "model.llm.peft.0" in a list).
   void read(void* object, const Value& table, const std::string& section, Problems& problems) const;
-  // What read() reads back to an equal object; unset optional members are left out.
+  // A table that read() turns back into an equal object; unset optional members are left out.
   Value dump(const void* object) const;
   // [{key, type, doc, default?, required?, min? or above?, max?, choices?, fields?}], for `inspect --json` and the
   // snapshots.
@@ -91,7 +91,7 @@ class Schema {
   Value without_required(Value defaults) const;
   std::string name_;
   std::vector<Field> fields_;
-  // Where set, unknown keys are collected there (a component slot's own options) instead of being errors.
+  // If set, unknown keys are collected there (a component slot's own options) instead of being errors.
   std::function<Value*(void* object)> rest_;
 
  private:
@@ -108,7 +108,7 @@ class Table : public Schema {
   // M: bool, int64_t, double, std::string, std::optional of these, std::vector of these, Value (kept as it is).
   template <class M>
   Table& field(std::string key, M T::*member, std::string doc, Rule rule = {});
-  // A nested table (unset where absent, for std::optional); a list of tables; a map of tables by name.
+  // A nested table (unset if absent, for std::optional); a list of tables; a map of tables by name.
   // `schema` must outlive this table.
   template <class M>
   Table& table(std::string key, M T::*member, const Table<M>& schema, std::string doc, Rule rule = {});

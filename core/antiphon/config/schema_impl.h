@@ -6,7 +6,7 @@
 namespace antiphon::config {
 namespace detail {
 
-// The key that is read, for messages.
+// The key being read, for messages.
 struct Place {
   std::string key, section;
   const Rule* rule;
@@ -18,7 +18,7 @@ bool read(const Value& value, int64_t& out, const Place& place, Problems& proble
 bool read(const Value& value, double& out, const Place& place, Problems& problems);
 bool read(const Value& value, std::string& out, const Place& place, Problems& problems);
 bool read(const Value& value, Value& out, const Place& place, Problems& problems);
-// The elements of a list, or of a table; nullptr (and a report) where it is none.
+// The elements of a list, or of a table; nullptr (and a report) if it is neither.
 const Value::Array* read_list(const Value& value, const std::string& key, const std::string& section,
                               Problems& problems);
 const Value::Table* read_map(const Value& value, const std::string& key, const std::string& section,

@@ -112,7 +112,7 @@ void apply_set(Value& root, const std::string& assignment) {
   Value value = read_value(assignment, std::string(trim(std::string_view(assignment).substr(equals + 1))));
   const Location where{std::make_shared<const std::string>("--set " + key), 0, 0};
   relocate(value, where);
-  // Worked on in a copy: a path that fails half-way leaves no tables behind.
+  // Works on a copy, so that a path that fails half-way leaves no tables behind.
   Value changed = root;
   Value* at = &changed;
   std::string path;

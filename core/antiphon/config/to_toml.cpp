@@ -47,7 +47,7 @@ void write_section(std::string& out, const std::string& header, const Value& tab
   write_body(out, table, path);
 }
 
-// Plain keys stand before the sub-tables, whose headers would take them in.
+// Plain keys come before the sub-tables, whose headers would capture them.
 void write_body(std::string& out, const Value& table, const std::string& path) {
   const auto& members = *table.get_if<Value::Table>();
   for (const auto& [key, value] : members) {

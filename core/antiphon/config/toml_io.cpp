@@ -53,7 +53,7 @@ Value convert(const toml::node& node, Location where, int depth) {
        "write it in quotes, as a string");
 }
 
-// The end of the bare or quoted key that starts at `i`, or `i` where none does.
+// The end of the bare or quoted key that starts at `i`, or `i` if none does.
 size_t key_end(std::string_view text, size_t i) {
   if (text[i] != '"' && text[i] != '\'') {
     while (i < text.size() && is_bare(text[i])) ++i;

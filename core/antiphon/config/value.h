@@ -1,4 +1,4 @@
-// A configuration value with the place it came from. Parsed from TOML; everything else works on this tree.
+// A configuration value and where it came from. Parsed from TOML; everything else works on this tree.
 #pragma once
 #include <concepts>
 #include <cstdint>
@@ -29,7 +29,7 @@ class Value {
   using Data = std::variant<std::monostate, bool, int64_t, double, std::string, Array, Table>;
 
   Value() = default;
-  // Integers become int64_t, floating point numbers double, anything that a string_view can see a string.
+  // Integers become int64_t, floating point numbers double, anything convertible to string_view a string.
   template <class T>
   requires std::is_arithmetic_v<T> || std::convertible_to<T, std::string_view> || std::same_as<T, Array> ||
       std::same_as<T, Table>
@@ -67,32 +67,32 @@ class Value {
   }
 };
 
-// Deepest nesting of tables and arrays that is read; deeper is an Error(config).
+// The deepest nesting of tables and arrays accepted; deeper is an Error(config).
 inline constexpr int max_depth = 64;
 
 // Reads a TOML file and what it `extends` (a string or a list; paths relative to the file; later ones win, the
 // file itself wins over all). Tables merge key by key, everything else replaces; the key `extends` is gone in the
 // result. A cycle, a missing file, bad syntax or a date is an Error(config) with file:line:col.
 Value load_toml(const std::filesystem::path& path);
-// The same for a text; `source` stands in messages. `extends` is an ordinary key here.
+// The same for a text; messages name it `source`. `extends` is an ordinary key here.
 Value parse_toml(std::string_view text, const std::string& source);
 
-// Applies "a.b=c": `c` is read as a TOML value, or as a plain string where it is none (a text that starts like a
-// quoted string, list or table must be one). Tables are made on the way; array elements: a.0.b=c; keys may be
-// quoted. The value replaces what was there. Error(config) for bad syntax, an index past the end, or a path
-// through something that is neither table nor list.
+// Applies "a.b=c": `c` is read as a TOML value, or else as a plain string (a text that starts like a quoted string,
+// list or table must be one). Missing tables are created; array elements: a.0.b=c; keys may be quoted. The value
+// replaces what was there. Error(config) for bad syntax, an index past the end, or a path through something that is
+// neither table nor list.
 void apply_set(Value& root, const std::string& assignment);
 
 // `over` onto `base`: tables merge key by key, everything else replaces.
 void merge(Value& base, const Value& over);
 
 // TOML text that parse_toml reads back to an equal tree; deterministic (keys sorted). Empty values are left out.
-// `root` must be a table. Error(config) for strings that are no UTF-8.
+// `root` must be a table. Error(config) for strings that are not UTF-8.
 std::string to_toml(const Value& root);
 // JSON text, for `--json`. JSON has no inf and nan: they become the strings "inf", "-inf", "nan".
 std::string to_json(const Value& root, int indent = 2);
 
-// Equal data, wherever it was written; nan equals nan, an integer never equals a float.
+// Equal data, whatever its origin; nan equals nan, an integer never equals a float.
 bool same(const Value& a, const Value& b);
 
 }  // namespace antiphon::config

@@ -1,4 +1,4 @@
-// Files that are wrong, and the very text that a user reads.
+// Invalid files, and the exact text that a user reads.
 #include <antiphon/base/error.h>
 #include <antiphon/config/example_test.h>
 

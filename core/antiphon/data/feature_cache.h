@@ -1,4 +1,4 @@
-// Features of frozen encoders on disk, so that a picture is encoded once and not in every epoch.
+// Features of frozen encoders on disk, so that an image is encoded once and not in every epoch.
 #pragma once
 #include <antiphon/model/stream.h>
 
@@ -15,7 +15,7 @@ struct CachedFeatures {
   Tiling tiling;
 };
 
-// content_hash() of a tensor's bytes, wherever it lies.
+// content_hash() of a tensor's bytes, on any device.
 std::string hash_of(const at::Tensor& tensor);
 
 class FeatureCache {
@@ -24,11 +24,11 @@ class FeatureCache {
   FeatureCache(std::filesystem::path folder, std::map<std::string, std::string> settings);
 
   bool enabled() const { return !folder_.empty(); }
-  // The name of an item's features, by the hash of its file's bytes; empty where that stream is not cached.
+  // The name of an item's features, by the hash of its file's bytes; empty if that stream is not cached.
   std::string key(const std::string& stream, std::string_view content) const;
-  // nullopt where they are not there or damaged (then they are made again).
+  // nullopt if they are missing or damaged (they are then made again).
   std::optional<CachedFeatures> load(const std::string& key) const;
-  // Atomic; a full disk is a warning, once, and no error.
+  // Atomic; a full disk is a warning, once, and not an error.
   void store(const std::string& key, const CachedFeatures& features);
 
  private:

@@ -1,4 +1,4 @@
-// Threads that prepare samples, and batches packed from them in an order that depends on nothing but the seed.
+// Threads that prepare samples, and batches packed from them in an order that depends only on the seed.
 #pragma once
 #include <condition_variable>
 #include <deque>
@@ -38,19 +38,19 @@ class Loader {
   using OnBad = std::function<void(const BadSample&)>;
 
   // `tokens_per_batch` is the budget of one packed batch. `on_bad` is called once for each bad line of the data: one
-  // that has not as many answers as the objective compares (`candidates`) is bad, too.
+  // without as many answers as the objective compares (`candidates`) is bad, too.
   Loader(const DataOptions& options, const Preparer& preparer, int64_t tokens_per_batch, uint64_t seed, OnBad on_bad,
          int64_t candidates = 1);
   ~Loader();
 
-  // Before the first next_batch(). Error(weights) where the sources are not those of the state.
+  // Call before the first next_batch(). Error(weights) if the sources are not those of the state.
   void restore(const LoaderState& state);
-  // Blocks until it is there. Error(data) where too many samples are bad; Error(preempted) if a stop is requested
-  // meanwhile, after which the loader is of no more use.
+  // Blocks until the batch is ready. Error(data) if too many samples are bad; Error(preempted) if a stop is requested
+  // meanwhile, after which the loader cannot be used.
   model::Batch next_batch();
-  // The state after the batches handed out so far.
-  // After an error out of next_batch() that lies not in the data: state() as it was, for a checkpoint.
+  // After an error from next_batch() that is not in the data: sets state() back to what it was, for a checkpoint.
   void give_back(const LoaderState& state) { next_order_ = state.order, counts_ = state.counts; }
+  // The state after the batches handed out so far.
   LoaderState state() const { return {next_order_, counts_}; }
   const LoaderCounts& counts() const { return counts_; }
   int64_t rows() const;  // samples in all sources
@@ -66,10 +66,10 @@ class Loader {
   struct Result {
     Draw draw;
     std::optional<PreparedGroup> prepared;
-    BadSample bad;  // its place and id are those of a good one, too
+    BadSample bad;  // its place and id are set for a good sample, too
     std::set<std::string> unread;
     bool ready = false;
-    std::exception_ptr failure;  // of a kind that is no fault of the sample
+    std::exception_ptr failure;  // of a kind that is not the sample's fault
   };
   void start();
   void work();

@@ -1,4 +1,4 @@
-// Batches out of threads, on components of a few lines: the same batches whatever the threads do, and none lost.
+// Batches from threads, on components of a few lines: the same batches whatever the threads do, and none lost.
 #include <antiphon/base/log.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/data/test_prompts.h>

@@ -32,7 +32,7 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 }
 
 // The elements of the list, unparsed: cut at the commas that stand in no string and no inner bracket. Nothing if more
-// stands behind the list: then it is only a line.
+// follows the list: it is then only a line.
 std::optional<std::vector<std::string_view>> elements_of(std::string_view text, const std::filesystem::path& path) {
   std::vector<std::string_view> elements;
   size_t begin = text.find('[') + 1;

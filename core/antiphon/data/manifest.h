@@ -1,4 +1,4 @@
-// A file of JSON records, one a line or all in one list, with random access to its samples.
+// A file of JSON records, one per line or all in one list, with random access to its samples.
 #pragma once
 #include <antiphon/base/error.h>
 #include <antiphon/data/sample.h>

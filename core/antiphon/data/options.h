@@ -19,7 +19,7 @@ struct SplitOptions {
   std::vector<SourceOptions> sources;
 };
 
-// What is taken of a video.
+// What is taken from a video.
 struct VideoSampling {
   int64_t frames = 8;
   double frames_per_second = 0;

@@ -1,4 +1,4 @@
-// In which order samples are drawn: each source shuffled anew every epoch, sources blended by their weights.
+// The order in which samples are drawn: each source shuffled anew every epoch, sources blended by their weights.
 #pragma once
 #include <cstddef>
 #include <cstdint>

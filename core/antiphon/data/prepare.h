@@ -32,12 +32,12 @@ struct PreparedGroup {
 
 enum class Purpose { training, generation };
 
-// Is shown each media item that was decoded; those whose features come out of the cache are not.
+// Called with each media item that was decoded, not with those whose features come from the cache.
 using OnDecoded = std::function<void(const MediaRef&, const MediaItem&)>;
 
 class Preparer {
  public:
-  // All must outlive this object. `max_tokens`: longer samples are an Error(data), never cut.
+  // All must outlive this object. `max_tokens`: longer samples are an Error(data), never truncated.
   Preparer(const model::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
            const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video = {},
            const media::ImageReading& image = {});
@@ -45,14 +45,14 @@ class Preparer {
   // Called from many threads. Error(data) for whatever is wrong with the sample. For training, the sample needs a
   // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.
   Prepared prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded = {}) const;
-  // For training: those of sequences_of(). Media that several share are read and processed once.
+  // For training: prepares the samples of sequences_of(). Media that several share are read and processed once.
   PreparedGroup prepare_group(const Sample& sample) const;
-  // The same with media that are read already: `media` gives those of `sample.media`, one by one; no videos.
+  // As prepare(), with media that are already read: `media` gives those of `sample.media`, one by one; no videos.
   using Media = std::function<model::BatchMedia(size_t index)>;
   Prepared prepare_with(const Sample& sample, Purpose purpose, const Media& media) const;
   // One item, read and processed.
   model::BatchMedia read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded = {}) const;
-  // Its videos as frames and sound.
+  // The sample with its videos as frames and sound.
   Sample expanded(const Sample& sample) const;
 
  private:
@@ -66,18 +66,18 @@ class Preparer {
   media::ImageReading image_;
 };
 
-// What is trained of a sample: one conversation for each candidate, in which nothing but the candidate's turns is
-// supervised, or the sample itself.
+// What is trained of a sample: one conversation for each candidate, in which only the candidate's turns are supervised,
+// or the sample itself.
 std::vector<Sample> sequences_of(const Sample& sample);
 
 // Packs prepared samples one after the other. Labels and supervised positions are shifted here, once. The token axis is
-// filled up to a multiple of `multiple`, as a sequence of its own that nothing looks at: matrix products are compiled
-// for each shape on the CPU, so few shapes are worth a few tokens.
+// padded to a multiple of `multiple`, by a sequence of its own that no sample sees: matrix products are compiled for
+// each shape on the CPU, so few shapes are worth a few tokens.
 model::Batch pack(std::vector<PreparedGroup> groups, int64_t multiple = 1);
-// Each sample alone.
+// Each sample is a group of its own.
 model::Batch pack(std::vector<Prepared> samples, int64_t multiple = 1);
 
-// What training and evaluation use.
+// The `multiple` that training and evaluation use.
 inline constexpr int64_t kPackMultiple = 64;
 
 }  // namespace antiphon::data

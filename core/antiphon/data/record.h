@@ -17,16 +17,16 @@ struct Record {
 bool is_there(const nlohmann::json& object, const std::string& key);
 // Error(data) unless the key holds a string; `what` names the object.
 const std::string& text_of(const nlohmann::json& object, const char* key, std::string_view what);
-// A piece of what `turn.role` says; only what a user says has marks, in other turns they are text.
+// A piece of what `turn.role` says; marks count only in user turns, in other turns they are text.
 void add_text(std::string_view text, bool drop_line_end, SampleTurn& turn, Record& record);
 // {"role", "content", "reasoning_content"?}
 SampleTurn read_message(const nlohmann::json& message, Record& record);
 
 // Whether the record is a pair of answers: "chosen" and "rejected", and "prompt" if they do not hold it themselves.
 bool is_pair(const nlohmann::json& object);
-// Its turns and candidates.
+// Reads the turns and candidates of such a pair.
 void read_pair(Record& record);
-// Those of "candidates", if it has them; the turns are read before.
+// Reads the candidates of "candidates", if the record has them; the turns must have been read.
 void read_candidates(Record& record);
 
 }  // namespace antiphon::data

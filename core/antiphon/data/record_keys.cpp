@@ -43,7 +43,7 @@ bool is_about_media(const std::string& key) {
          !kAboutMedia.contains(words.back());
 }
 
-// A word such as "street" is not; "a.png", "data/a" and the bytes of a file are.
+// Whether the text may be a file: "a.png", "data/a" and the bytes of a file may, a word such as "street" may not.
 bool may_be_file(const std::string& text) {
   const auto dot = text.rfind('.');
   const auto extension = dot == std::string::npos ? 0 : text.size() - dot - 1;

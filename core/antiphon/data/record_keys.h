@@ -1,4 +1,4 @@
-// Keys of a record that nothing reads: refused if they may change what the sample says, else noted.
+// Keys of a record that are not read: refused if they may change what the sample says, else noted.
 #pragma once
 #include <set>
 #include <string>
@@ -8,8 +8,8 @@
 namespace antiphon::data {
 
 // Error(data) if a key of `object` other than `known` may name media (a path, or a list under "img", "sounds",
-// "video_path", …), or is one that changes what a sample means ("tools"). Other keys whose value is not a string (those
-// are tags) are added to `unread` as "<prefix>KEY".
+// "video_path", …), or is one that changes what a sample means ("tools"). Other keys, except those with a string value
+// (these are tags), are added to `unread` as "<prefix>KEY".
 void check_keys(const nlohmann::json& object, const std::set<std::string>& known, const std::string& prefix,
                 std::set<std::string>& unread);
 

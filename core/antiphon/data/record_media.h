@@ -14,7 +14,7 @@ namespace antiphon::data {
 
 std::optional<Modality> modality_of(std::string_view name);  // "image", "audio", "video"
 
-// Appends to sample.media; its index. Error(data) if no file can have this path.
+// Appends to sample.media; returns the index. Error(data) if no file can have this path.
 int64_t add_media(Sample& sample, Modality modality, const std::string& path, const std::filesystem::path& folder,
                   std::string stream = {});
 
@@ -24,11 +24,11 @@ class RecordMedia {
   RecordMedia(const nlohmann::json& record, std::filesystem::path folder);
 
   // A user's text as parts: the k-th <image> takes the k-th path of its kind. Marks of kinds without a list are text.
-  // `drop_line_end`: a line end right after a mark is no part of the text (LLaVA).
+  // `drop_line_end`: a line end right after a mark is not part of the text (LLaVA).
   void add_text(std::string_view text, bool drop_line_end, SampleTurn& turn, Sample& sample);
   // The next path of the kind; nullopt if the record lists none. Error(data) if all are taken.
   std::optional<int64_t> take(Modality modality, Sample& sample);
-  // Kinds of which no mark was seen go before the first user turn (ms-swift).
+  // Media of kinds without a mark go before the first user turn (ms-swift).
   void place_unmarked(Sample& sample);
   // Error(data) unless every path was taken.
   void check_all_taken() const;
@@ -37,7 +37,7 @@ class RecordMedia {
   struct Kind {
     Modality modality;
     std::string mark;                // "<image>"
-    std::vector<std::string> paths;  // where the record has such a list
+    std::vector<std::string> paths;  // if the record has such a list
     size_t next = 0;
     bool listed = false;
     size_t at = 0;  // of its next mark in the text that is being split

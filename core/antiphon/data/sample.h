@@ -17,15 +17,15 @@ struct MediaRef {
   Modality modality = Modality::image;
   std::filesystem::path path;
   std::string stream;  // which stream takes it; empty: the one of its modality
-  // Set where it is decoded already: a frame of a video, what a microphone took. `path` then only says where it is
-  // from, and `content` stands for the hash of a file's bytes.
+  // Set if it is already decoded: a frame of a video, a microphone recording. `path` then only says where it is from,
+  // and `content` stands for the hash of a file's bytes.
   std::shared_ptr<const MediaItem> item = {};
   std::string content = {};
   std::filesystem::path origin = {};  // the video that it is a piece of
 };
 
 struct ContentPart {
-  std::string text;    // used where `media` is negative
+  std::string text;    // used if `media` is negative
   int64_t media = -1;  // index into Sample::media
 };
 
@@ -33,15 +33,14 @@ struct SampleTurn {
   std::string role;  // "system", "user", "assistant"
   std::vector<ContentPart> parts;
   std::string reasoning = {};  // "reasoning_content": what the assistant thought before it said that
-  bool trained = true;         // of an assistant's turn: it is supervised
+  bool trained = true;         // of an assistant's turn: whether it is supervised
 };
 
 // One of several ways to go on from the turns of a sample.
 struct Candidate {
-  std::vector<SampleTurn> turns;  // the assistant's
-  std::map<size_t, size_t> media =
-      {};  // media of the turns before that are others for it: index -> index in Sample::media
-  double value = std::numeric_limits<double>::quiet_NaN();  // score, label or reward; NaN: none is known
+  std::vector<SampleTurn> turns;        // the assistant's
+  std::map<size_t, size_t> media = {};  // media of earlier turns that it replaces: index -> index in Sample::media
+  double value = std::numeric_limits<double>::quiet_NaN();  // score, label or reward; NaN: unknown
 };
 
 struct Sample {

@@ -12,7 +12,7 @@ using namespace std::string_literals;
 
 namespace {
 
-// The Error(data) of a line, or "" where it is read.
+// The Error(data) of a line, or "" if it is read.
 std::string refusal(std::string_view line) {
   try {
     parse_sample(line, "/data");
@@ -145,7 +145,7 @@ TEST_CASE("sample: media beside messages are never passed over") {
             .find("both in its turns") != std::string::npos);
   const auto inside = R"({"messages": [{"role": "user", "content": "What?", "images": ["a.png"]}]})";
   CHECK(refusal(inside).find("'messages: images' may name media") != std::string::npos);
-  // What is about media, or is no path, or names nothing, is not media.
+  // What is about media, or is not a path, or names nothing, is not media.
   for (const auto* rest : {R"(, "image_id": [3], "audio_duration": 2.5, "img": [], "sound": null, "speech": "loud")",
                            R"(, "picture": "", "video": null, "tools": [])"})
     CHECK(refused(rest).empty());

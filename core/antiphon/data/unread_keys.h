@@ -1,4 +1,4 @@
-// Says once for each file which keys of its records nothing reads.
+// Logs once for each file which keys of its records are not read.
 #pragma once
 #include <filesystem>
 #include <map>
@@ -9,7 +9,7 @@ namespace antiphon::data {
 
 class UnreadKeys {
  public:
-  // Logs each key that was not told of this file before; at most 16 of a file. `line` is where it stands.
+  // Logs each key that was not reported for this file before; at most 16 per file. `line` is where it stands.
   void tell(const std::filesystem::path& file, int64_t line, const std::set<std::string>& keys);
 
  private:

@@ -13,7 +13,7 @@
 namespace antiphon::data {
 namespace {
 
-// The rate that the model's sound stream wants; 0 where it has none.
+// The rate that the model's sound stream wants; 0 if it has none.
 int64_t sound_rate(const model::MultimodalLm& model) {
   for (const auto& [name, stream] : model.streams())
     if (stream->modality() == Modality::audio) return model.stream_for(Modality::audio).sample_rate();
@@ -31,7 +31,7 @@ class Expansion {
   void add(media::VideoFrame frame) {
     push({Modality::image, std::move(frame.image), {}}, fmt::format("frame at {:.3f} s", frame.seconds));
   }
-  // From `begin` to `end` in seconds; nothing where there is no sample.
+  // From `begin` to `end` in seconds; nothing if there is no sample.
   void add(const Audio& audio, double begin, double end) {
     const auto at = [&](double seconds) {
       const auto sample = std::llround(std::min(seconds, audio.seconds()) * static_cast<double>(audio.sample_rate));

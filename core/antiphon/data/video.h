@@ -1,4 +1,4 @@
-// A video as a model sees it: some of its frames as pictures, and its sound.
+// A video as a model sees it: some of its frames as images, and its sound.
 #pragma once
 #include <antiphon/data/options.h>
 #include <antiphon/data/sample.h>
@@ -9,7 +9,7 @@ namespace antiphon::data {
 
 bool has_video(const Sample& sample);
 
-// Each video part becomes parts that are decoded already: frames, then the sound where the file has one and the model a
+// Each video part becomes parts that are already decoded: frames, then the sound if the file has one and the model a
 // stream for it; interleaved, each frame stands between the sound before and after it. Error(data) names the file.
 Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const model::MultimodalLm& model,
                      const media::MediaLimits& limits);

@@ -4,10 +4,10 @@
 namespace antiphon::early {
 
 // Processors that the cgroups of this process (version 1 or 2, the tightest of all levels) may use, e.g. 1.5; 0: no
-// limit, or none that can be read. `root` stands before /proc and /sys.
+// limit, or none that can be read. `root` is prepended to /proc and /sys.
 double cpu_quota(const char* root = "");
 
-// The processors that this process may run on, and no more than the quota rounded up; at least 1.
+// The number of processors that this process may run on, at most the quota rounded up; at least 1.
 int processors();
 
 }  // namespace antiphon::early

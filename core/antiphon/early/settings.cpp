@@ -7,9 +7,9 @@
 namespace antiphon::early {
 namespace {
 
-// How often a waiting thread looks before it sleeps: some 10 us, until the next part of a step. GCC's library looks for
-// milliseconds by default, which takes the processor from whoever computes beside us. Found by measuring (SmolLM2's
-// shape, two cores with AVX2, tokens/s alone and of each of two at once):
+// How often a waiting thread polls before it sleeps: about 10 us, until the next part of a step. GCC's library polls
+// for milliseconds by default, which takes the processor from other processes. Found by measuring (SmolLM2's shape, two
+// cores with AVX2, tokens/s alone and of each of two at once):
 //   looks       LoRA step      decode
 //     300       310, 160       92, 50
 //    1000       310, 154       98, 41

@@ -1,4 +1,4 @@
-// Signals that ask a training to stop, from before its libraries are loaded on.
+// Signals that ask a training run to stop, handled from before its libraries are loaded.
 #pragma once
 #include <csignal>
 
@@ -6,9 +6,9 @@ namespace antiphon::early {
 
 inline constexpr int kStopSignals[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP, SIGQUIT};
 
-// They wait from now on, in the program that this process becomes too.
+// Blocks them from now on, also in the program that this process becomes.
 void hold_stop_signals();
-// Those that waited come now, and others at once.
+// Unblocks them: pending ones are delivered now.
 void release_stop_signals();
 
 }  // namespace antiphon::early

@@ -31,7 +31,7 @@ Recorded& recorded_for(KvCache& cache, size_t rows) {
   if (!cache.replay) cache.replay = std::make_shared<Recordings>();
   auto& recorded = (*static_cast<Recordings*>(cache.replay.get()))[rows];
   const void* keys = cache.keys.front().const_data_ptr();
-  if (recorded.keys != keys) recorded = {}, recorded.keys = keys;  // the cache has got other tensors
+  if (recorded.keys != keys) recorded = {}, recorded.keys = keys;  // the cache has other tensors now
   return recorded;
 }
 

@@ -1,4 +1,4 @@
-// Steps with rows and lengths on the device against the plain step, on the CPU; recorded and replayed where there is a
+// Steps with rows and lengths on the device against the plain step, on the CPU; recorded and replayed if there is a
 // CUDA device.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>

@@ -26,7 +26,7 @@ JsonTable table_of(const std::filesystem::path& folder) {
 
 std::string told(const std::string& key, const json& value) { return fmt::format("{} = {}", key, short_text(value)); }
 
-// A value that asks for nothing is taken and not told.
+// A value that asks for nothing is taken and not reported.
 template <class T>
 void take(Texts& taken, const char* key, std::optional<T>& option, T value, T nothing) {
   if (value != nothing) taken.push_back(told(key, value));
@@ -77,7 +77,7 @@ std::string absent_keys(const JsonTable& table) {
   return join(texts, ", ");
 }
 
-// Those of config.json are the model's, which says what it does not know.
+// Unknown keys of config.json are reported by the model, not here.
 std::string unknown_keys(const JsonTable& table) {
   Texts texts;
   if (std::filesystem::path(table.file()).filename() == "config.json") return {};

@@ -1,5 +1,5 @@
-// What a model's directory says of decoding: generation_config.json, or config.json where there is none, as
-// transformers takes them.
+// What a model's directory says about decoding: generation_config.json, or config.json if there is none, as
+// transformers reads them.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -8,20 +8,20 @@
 
 namespace antiphon::engine {
 
-// Each as "temperature = 0.6, top_p = 0.9"; empty where there is nothing of the kind.
+// Each as "temperature = 0.6, top_p = 0.9"; empty if there is nothing of the kind.
 struct GenerationConfig {
   std::string file;
   std::string taken;    // now in the options
-  std::string absent;   // asks for what is not done here
+  std::string absent;   // asks for what is not supported here
   std::string unknown;  // without effect, as in transformers
 };
 
 // Sets what `options` leave unset: what changes the likeliest token, max_new_tokens, and with do_sample = true the
-// sampling, whose top_k is then 50 where the file names none, as in transformers' generate(). The stop ids are read
-// with the tokenizer. Error(weights) for values that are none. No folder, or no such file: nothing.
+// sampling, whose top_k is then 50 if the file names none, as in transformers' generate(). The stop ids are read with
+// the tokenizer. Error(weights) for invalid values. No folder, or no such file: nothing.
 GenerationConfig take_generation_config(const std::filesystem::path& folder, GenerateOptions& options);
 
-// The same, and says what was taken and what was not.
+// The same, and reports what was taken and what was not.
 void read_generation_config(const std::filesystem::path& folder, GenerateOptions& options);
 
 }  // namespace antiphon::engine

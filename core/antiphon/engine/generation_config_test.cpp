@@ -47,7 +47,7 @@ TEST_CASE("a directory that samples is sampled from, unless [generate] wants the
   const auto taken = read(folder);
   CHECK(taken.temperature == 0.6);
   CHECK(taken.top_p == 0.9);
-  CHECK(taken.top_k == 50);  // as transformers has it where nobody names one
+  CHECK(taken.top_k == 50);  // as transformers has it if nobody names one
   CHECK(read(folder, {.temperature = 0}).greedy());
   CHECK_FALSE(read(folder, {.temperature = 0}).top_p);
   const auto own = read(folder, {.temperature = 2, .top_k = 0});

@@ -24,7 +24,7 @@ at::Tensor prefill(model::MultimodalLm& model, std::vector<data::Prepared> promp
   return model.forward(batch, &cache, rows).index_select(0, at::tensor(last, at::kLong).to(model.device()));
 }
 
-// The tokens of each row so far; -1 where a medium stands.
+// The tokens of each row so far; -1 at media positions.
 std::vector<std::vector<int64_t>> texts_of(const std::vector<data::Prepared>& prompts) {
   std::vector<std::vector<int64_t>> texts;
   for (const auto& prompt : prompts) {

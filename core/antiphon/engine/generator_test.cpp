@@ -1,4 +1,4 @@
-// Answers against the plain way: the whole sequence anew for each token.
+// Answers against the plain way: the whole sequence is computed anew for each token.
 #include <ATen/ATen.h>
 
 #include <antiphon/base/log.h>

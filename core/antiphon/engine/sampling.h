@@ -13,10 +13,11 @@ namespace antiphon::engine {
 class Sampler {
  public:
   explicit Sampler(const GenerateOptions& options) : options_(options), random_(static_cast<uint64_t>(options.seed)) {}
-  // logits [rows, vocab_size] of any floating dtype -> one id a row. `seen`: the tokens of each row, prompt and answer,
-  // negative where a medium stands. First what process_logits() does; then greedy at temperature 0, otherwise softmax
-  // at the temperature over the top_k tokens, of these the smallest set of mass top_p, of these what min_p leaves (as
-  // transformers: the temperature first). Error(data) if a row holds NaN, or nothing finite is its largest value.
+  // logits [rows, vocab_size] of any floating dtype -> one id per row. `seen`: the tokens of each row, prompt and
+  // answer, negative at media positions. First what process_logits() does; then greedy at temperature 0, otherwise
+  // softmax at the temperature over the top_k tokens, of these the smallest set of mass top_p, of these what min_p
+  // leaves (as transformers: the temperature first). Error(data) if a row holds NaN, or nothing finite is its largest
+  // value.
   std::vector<int64_t> next(const at::Tensor& logits, const std::vector<std::span<const int64_t>>& seen = {});
 
  private:

@@ -4,9 +4,9 @@
 
 namespace antiphon::eval {
 
-// Each media item is replaced by one of the same modality out of another sample of the set, by a rotation of a random
-// order, so that none keeps its own file. Only items of `modalities` (all where empty) are replaced.
-// Error(data) where all samples name the same file, so that there is nothing to shuffle.
+// Each media item is replaced by one of the same modality from another sample of the set, by a rotation of a random
+// order, so that none keeps its own file. Only items of `modalities` (all if empty) are replaced.
+// Error(data) if all samples name the same file, so that there is nothing to shuffle.
 std::vector<data::Sample> with_shuffled_media(const std::vector<data::Sample>& samples, uint64_t seed,
                                               const std::vector<Modality>& modalities = {});
 

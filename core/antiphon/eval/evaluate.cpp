@@ -30,7 +30,7 @@ std::vector<data::Prepared> Evaluator::prepare(const std::vector<data::Sample>& 
   return prepared;
 }
 
-// Works on all at once; if the data of one end that, on each alone, and what then fails is its own failure.
+// Works on all samples at once; if the data of one fail, on each alone, and what then fails is its own failure.
 void Evaluator::each_good(const Members& members, std::vector<Outcome>& outcomes,
                           const std::function<void(const Members&)>& work) const {
   if (members.empty()) return;

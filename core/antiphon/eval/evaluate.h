@@ -28,8 +28,8 @@ struct Evaluator {
   const EvalOptions& options;
   engine::GenerateOptions generation = {};  // of these what changes the likeliest token
 
-  // Loss (and answers if `answers`) of every sample, in order. What is wrong with a sample's data is told in its
-  // outcome, and costs no other sample anything. A loss that is not finite is left as it is, without an answer.
+  // Loss (and answers if `answers`) of every sample, in order. What is wrong with a sample's data is reported in its
+  // outcome, and does not affect other samples. A loss that is not finite is left as it is, without an answer.
   std::vector<Outcome> run(const std::vector<data::Sample>& samples, bool answers,
                            const std::function<void(size_t done)>& on_progress) const;
 

@@ -53,7 +53,7 @@ std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& grad, const 
 
 CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient) {
   const auto label = labels.unsqueeze(1);
-  // By log_softmax, which takes the largest logit off first: log-sum-exp of the plain logits loses their last digits.
+  // By log_softmax, which subtracts the largest logit first: log-sum-exp of the plain logits loses their last digits.
   auto log_probability = at::log_softmax(logits, -1, at::kFloat);
   CrossEntropy out{log_probability.gather(1, label).squeeze(1).neg_(), {}};
   if (!gradient) return out;
@@ -85,7 +85,7 @@ at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const a
   const auto length = lengths.unsqueeze(1) + 1, position = at::arange(keys.size(2), lengths.options()).unsqueeze(0);
   auto seen = position.lt(length);
   if (window) seen = seen.logical_and(position.ge(length - window));
-  // With one query each, the heads that share a key head are its queries.
+  // With one query each, the heads that share a key head become its queries.
   const auto grouped = q.reshape({q.size(0), keys.size(1), -1, q.size(2)});
   return at::scaled_dot_product_attention(grouped, keys.index_select(0, rows), values.index_select(0, rows),
                                           seen.unsqueeze(1).unsqueeze(1))

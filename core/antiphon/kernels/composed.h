@@ -1,5 +1,5 @@
-// The operations of ops.h in LibTorch's operations: for devices and dtypes without a kernel, and to test the kernels
-// by.
+// The operations of ops.h composed of LibTorch's: for devices and dtypes without a kernel, and as the reference for the
+// kernels' tests.
 #pragma once
 #include <antiphon/kernels/float8.h>
 #include <antiphon/kernels/ops.h>

@@ -1,4 +1,4 @@
-// The compositions of LibTorch's operations give what the row kernels give.
+// The compositions of LibTorch's operations match the row kernels.
 #include <ATen/ATen.h>
 
 #include <antiphon/kernels/composed.h>

@@ -1,5 +1,5 @@
-// The CUDA kernels as the core sees them. They live in libantiphon_cuda.so, which links LibTorch's CUDA half and is
-// opened after it, when a CUDA device is asked for (docs/decisions/0007-cuda-library.md).
+// The CUDA kernels as the core sees them. They live in libantiphon_cuda.so, which links LibTorch's CUDA library and is
+// opened after it, when a CUDA device is requested (docs/decisions/0007-cuda-library.md).
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -12,7 +12,7 @@ namespace antiphon::kernels {
 constexpr int kCudaTableVersion = 2;
 
 // Every function runs on the current stream of its tensors' device. Tensors are contiguous, on one CUDA device and of
-// one dtype, float32 or bfloat16, but where another is named; sums are float32. Empty tensors are allowed.
+// one dtype, float32 or bfloat16, unless another is named; sums are float32. Empty tensors are allowed.
 struct CudaTable {
   int version = kCudaTableVersion;
   // As RowKernels (rows.h). x [rows, width], rstd [rows] float32.
@@ -28,24 +28,24 @@ struct CudaTable {
   void (*swiglu)(const at::Tensor& gate, const at::Tensor& up, const at::Tensor& y);
   void (*swiglu_backward)(const at::Tensor& grad, const at::Tensor& gate, const at::Tensor& up,
                           const at::Tensor& grad_gate, const at::Tensor& grad_up);
-  // logits [rows, vocabulary], labels [rows] int64 -> token_loss [rows] float32; where `gradient`, the logits become
+  // logits [rows, vocabulary], labels [rows] int64 -> token_loss [rows] float32; if `gradient`, the logits become
   // softmax(logits) - onehot(label).
   void (*cross_entropy)(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& token_loss,
                         bool gradient);
-  // x [n, width] by the inverse of scale [] float32 to the format of rows [n, width] and columns [width, padded]: the
-  // transposed, zeros from n on. Either may be undefined. x starts at a multiple of 16 bytes; width and padded are
+  // x [n, width] divided by scale [] float32, in the format of rows [n, width] and columns [width, padded]: the
+  // transpose, zeros from n on. Either may be undefined. x starts at a multiple of 16 bytes; width and padded are
   // multiples of 4.
   void (*to_float8)(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& rows, const at::Tensor& columns);
   // k, v [n, kv_heads, head_size] to position lengths[i] of row rows[i] of keys, values [rows, kv_heads, capacity,
   // head_size]; rows, lengths [n] int64. A position beyond the capacity is not written.
   void (*append_kv)(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
                     const at::Tensor& rows, const at::Tensor& lengths);
-  // One query a row, q and y [n, heads, head_size], over the first lengths[i] + 1 positions of row rows[i], or the last
-  // `window` of them where window > 0. head_size at most 256; heads a multiple of kv_heads.
+  // One query per row, q and y [n, heads, head_size], over the first lengths[i] + 1 positions of row rows[i], or the
+  // last `window` of them if window > 0. head_size at most 256; heads a multiple of kv_heads.
   void (*decode_attention)(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                            const at::Tensor& rows, const at::Tensor& lengths, const at::Tensor& y, int64_t window);
-  // Runs `work` once as it is and once more to record it, on a stream of its own -> what replay takes. Throws what
-  // `work` throws, or a c10::Error where something in it cannot be recorded; the device is usable after that.
+  // Runs `work` once normally and once more to record it, on a stream of its own -> the argument for replay. Throws
+  // what `work` throws, or a c10::Error if something in it cannot be recorded; the device is usable after that.
   std::shared_ptr<void> (*capture)(c10::Device device, const std::function<void()>& work);
   void (*replay)(void* graph);
 };
@@ -53,8 +53,8 @@ struct CudaTable {
 // nullptr until open_cuda_kernels() has found the library.
 const CudaTable* cuda_table();
 
-// Opens libantiphon_cuda.so, which stands beside libantiphon.so; libtorch_cuda.so must be open. Returns why there are
-// no kernels, or "" where there are. Without them CUDA tensors go through compositions of LibTorch's operations.
+// Opens libantiphon_cuda.so, which lies beside libantiphon.so; libtorch_cuda.so must be open. Returns why there are no
+// kernels, or "" if there are. Without them CUDA tensors go through compositions of LibTorch's operations.
 std::string open_cuda_kernels();
 
 }  // namespace antiphon::kernels

@@ -1,5 +1,5 @@
 // Every CUDA kernel against the composition of LibTorch's operations in float32 on the CPU: the kernels' source
-// emulated on the CPU, and the kernels themselves where there is a device.
+// emulated on the CPU, and the kernels themselves if there is a device.
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
@@ -10,7 +10,7 @@
 
 using namespace antiphon::kernels;
 
-// What the library does with a stream: here the launch runs at once.
+// The library launches on a stream; here the launch runs at once.
 void antiphon::kernels::cuda::launch_on(const at::Tensor&, const std::function<void(cudaStream_t)>& body) {
   body(nullptr);
 }
@@ -41,11 +41,11 @@ std::vector<Subject> subjects(const CudaTable& table, at::Device device) {
 
 at::Tensor random(at::IntArrayRef sizes, uint64_t seed, double scale = 1) {
   auto generator = at::detail::createCPUGenerator(seed);
-  // What bfloat16 can hold, so that the reference sees the same numbers.
+  // Rounded to bfloat16, so that the reference sees the same numbers.
   return (at::randn(sizes, generator) * scale).to(at::kBFloat16).to(at::kFloat);
 }
 
-// Largest difference, in the largest value expected.
+// Largest difference, relative to the largest expected value.
 double error(const at::Tensor& got, const at::Tensor& expected) {
   REQUIRE(got.sizes() == expected.sizes());
   if (expected.numel() == 0) return 0;
@@ -53,7 +53,7 @@ double error(const at::Tensor& got, const at::Tensor& expected) {
   return ((got.to(at::kCPU, at::kFloat) - expected).abs().max() / scale).item<double>();
 }
 
-// The same values at an address that is no multiple of 16 bytes.
+// The same values at an address that is not a multiple of 16 bytes.
 at::Tensor unaligned(const at::Tensor& x) {
   auto room = at::empty({x.numel() + 1}, x.options());
   auto moved = room.narrow(0, 1, x.numel()).view(x.sizes());

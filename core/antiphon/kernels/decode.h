@@ -1,5 +1,5 @@
-// Kernels of decoding on the CPU: a few rows times a matrix, which is bound by reading the matrix, and attention of one
-// query. Plain pointers only, as rows.h; `T` is float or uint16_t (the bits of a bfloat16).
+// Kernels of decoding on the CPU: a small batch times a matrix, which is bound by reading the matrix, and attention of
+// one query. Plain pointers only, as rows.h; `T` is float or uint16_t (the bits of a bfloat16).
 #pragma once
 #include <cstdint>
 
@@ -7,7 +7,7 @@ namespace antiphon::kernels {
 
 enum class WeightFormat { float32, bfloat16, int8, int4 };
 
-constexpr int64_t kPanel = 16;  // rows of a quantised matrix that lie interleaved; `out` is a multiple of it
+constexpr int64_t kPanel = 16;  // interleaved rows of a quantised matrix; `out` is a multiple of it
 constexpr int64_t kGroup = 32;  // columns that share a scale; `in` is a multiple of it
 
 // A matrix [out, in]. float32, bfloat16: row by row. Quantised: panels of kPanel rows, each column by column, so that a
@@ -47,11 +47,11 @@ struct DecodeKernels {
   // length + 2 · head_size floats.
   void (*attend)(const T* q, const T* keys, const T* values, int64_t length, int64_t head_size, float scale,
                  float* scratch, T* y);
-  // y [in, out], the transposed: columns [begin, end), rows of a quantised matrix; multiples of kPanel.
+  // y [in, out], the transpose: columns [begin, end), rows of a quantised matrix; multiples of kPanel.
   void (*unpack)(const Matrix& matrix, T* y, int64_t begin, int64_t end);
   // Rows [begin, end), multiples of kPanel, of a weight [out, in], quantised into values and scales. int8: the scale
-  // spans the group's largest value. int4: of eight, which make of it 7 or -8 or up to a seventh more, the one with the least
-  // squared error, weighted by the number's size and its row's (as llama.cpp weights, ggml-quants.c).
+  // spans the group's largest value. int4: of eight scales, which map it to 7, -8 or up to a seventh more, the one with
+  // the least squared error, weighted by the number's size and its row's (as llama.cpp weights, ggml-quants.c).
   void (*pack)(const T* weight, int64_t in, WeightFormat format, uint8_t* values, uint16_t* scales, int64_t begin,
                int64_t end);
 };

@@ -94,7 +94,7 @@ TEST_CASE("a few rows times a matrix row by row") {
   for_all([](const auto& kernels, auto type, at::ScalarType dtype, double tolerance) {
     using T = decltype(type);
     const auto format = dtype == at::kFloat ? WeightFormat::float32 : WeightFormat::bfloat16;
-    for (const int64_t in : {2, 6, 16, 70, 578})  // fewer than a register holds, one, several and a rest
+    for (const int64_t in : {2, 6, 16, 70, 578})  // fewer than a register holds, one, several and a remainder
       for (const int64_t out : {1, 5, 37})
         for (const int64_t n : {1, 2, 3, 4, 7}) {
           const auto weight = random({out, in}, 1, dtype);

@@ -19,8 +19,8 @@ T* data(const at::Tensor& x) {
   return static_cast<T*>(x.data_ptr());
 }
 
-// Calls share(begin, end) for shares of [0, rows) on all threads; small work stays on this one. `width`: elements a
-// row.
+// Calls share(begin, end) for shares of [0, rows) on all threads; small work stays on this thread. `width`: elements
+// per row.
 void share_rows(int64_t rows, int64_t width, const std::function<void(int64_t, int64_t)>& share);
 
 // Calls body(kernels, T{}, begin, end) with the kernels and the element type for x.

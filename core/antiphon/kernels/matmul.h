@@ -1,16 +1,16 @@
 // Products of float32 matrices on the CPU, of which the second may be bfloat16: it is widened as it is packed, so that
 // no copy of it in float32 is ever alive. Plain pointers only, as rows.h.
 //
-// One block of b at a time is packed into panels that stay in the second cache, and each few rows of a, read where they
-// lie, meet all panels of the block: the scheme of Goto and van de Geijn ("Anatomy of High-Performance Matrix
-// Multiplication", 2008) without a packed a.
+// One block of b at a time is packed into panels that stay in the L2 cache, and a few rows of a at a time, read in
+// place, are multiplied by all panels of the block: the scheme of Goto and van de Geijn ("Anatomy of High-Performance
+// Matrix Multiplication", 2008) without a packed a.
 #pragma once
 #include <cstdint>
 
 namespace antiphon::kernels {
 
-// c[i, j] = Σ_k a[i, k] · b[k, j] + base[i, j]. a and b have any strides; those with one that is 1 are fast. Columns of
-// c and base are neighbours.
+// c[i, j] = Σ_k a[i, k] · b[k, j] + base[i, j]. a and b have any strides; those with a stride of 1 are fast. Columns of
+// c and base are contiguous.
 struct MatrixProduct {
   int64_t m = 0, n = 0, k = 0;
   const float* a = nullptr;

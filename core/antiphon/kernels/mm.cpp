@@ -32,8 +32,8 @@ int64_t share(int64_t size, int64_t shares, int64_t multiple) {
   return ((size + shares - 1) / shares + multiple - 1) / multiple * multiple;
 }
 
-// Threads stand in the grid whose largest share is done first; each packs its own columns of b, at the price of about
-// as many multiplications as kPacking rows.
+// Threads form the grid whose largest share finishes first; each packs its own columns of b, at the price of about as
+// many multiplications as kPacking rows.
 Grid grid_of(const MatrixProduct& p) {
   constexpr int64_t kWorthAThread = 1 << 19, kPacking = 8;
   const auto& kernel = matmul_kernel();
@@ -61,7 +61,7 @@ void run_share(MatrixProduct p, int64_t i, int64_t rows, int64_t j, int64_t colu
 }
 
 void run(const MatrixProduct& p) {
-  constexpr int64_t kAlone = 1 << 20;  // for share_rows: one share is work enough for a thread
+  constexpr int64_t kAlone = 1 << 20;  // for share_rows: one share is enough work for a thread
   const auto grid = grid_of(p);
   const int64_t rows = share(p.m, grid.rows, matmul_kernel().rows),
                 columns = share(p.n, grid.columns, matmul_kernel().columns);

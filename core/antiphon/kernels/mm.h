@@ -4,7 +4,7 @@
 
 namespace antiphon::kernels {
 
-// Whether x [..., in] times w [out, in] is for linear(): both float32 on a CPU with AVX2 or AVX-512, and enough work.
+// Whether linear() takes x [..., in] times w [out, in]: both float32 on a CPU with AVX2 or AVX-512, and enough work.
 bool is_fast_linear(const at::Tensor& x, const at::Tensor& w);
 
 // Whether linear(), mm() and add_mm() take w as it is although it is bfloat16 and x is float32: on the CPU, and no
@@ -21,11 +21,11 @@ at::Tensor mm(const at::Tensor& a, const at::Tensor& b);
 // c [m, n] += a [m, k] times b [k, n]. No gradients.
 void add_mm(const at::Tensor& c, const at::Tensor& a, const at::Tensor& b);
 
-// What matmul_kernel().run() (matmul.h) writes to on this thread.
+// The scratch memory of matmul_kernel().run() (matmul.h) on this thread.
 float* scratch_of_thread();
 
-// Multiplications from which on a product of float32 is large enough: 1 << 18 unless set, as tests do. Returns what it
-// was.
+// Sets from how many multiplications on a float32 product is large enough: 1 << 18 unless set (by tests). Returns the
+// old value.
 int64_t set_smallest_fast_mm(int64_t multiplications);
 
 }  // namespace antiphon::kernels

@@ -1,4 +1,4 @@
-// Products by our kernels, or by oneDNN, are those of double precision.
+// Products by our kernels or by oneDNN match those in double precision.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -25,7 +25,7 @@ double error(const at::Tensor& y, const at::Tensor& expected) {
   return ((y.to(at::kDouble) - expected).abs().max() / expected.abs().max()).item<double>();
 }
 
-// In the sums of the terms' sizes: what a single product of numbers that cancel is off by depends on luck.
+// Relative to the sums of the terms' magnitudes: the error of a single product with cancellation depends on luck.
 double error_of_sums(const at::Tensor& y, const at::Tensor& a, const at::Tensor& b) {
   const auto x = a.to(at::kDouble), z = b.to(at::kDouble);
   if (y.sizes() != at::IntArrayRef({a.size(0), b.size(1)})) return 1;

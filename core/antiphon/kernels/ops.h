@@ -1,6 +1,6 @@
-// The fused operations on tensors, and the one place that chooses how: row kernels on the CPU (rows.h), the kernels of
-// libantiphon_cuda.so (cuda_table.h), or else a composition of LibTorch's operations (composed.h), which takes every
-// device and dtype. No gradients: nn/ has the autograd nodes.
+// The fused operations on tensors, and the one place that chooses the implementation: row kernels on the CPU (rows.h),
+// the kernels of libantiphon_cuda.so (cuda_table.h), or else a composition of LibTorch's operations (composed.h), which
+// takes every device and dtype. No gradients: nn/ has the autograd nodes.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -8,7 +8,7 @@
 
 namespace antiphon::kernels {
 
-// With what a tensor is worked on.
+// The implementation used for a tensor.
 enum class Path { rows, cuda, composed };
 Path path_of(const at::Tensor& x);
 
@@ -37,7 +37,7 @@ at::Tensor quick_gelu(const at::Tensor& x, bool in_place);
 
 struct CrossEntropy {
   at::Tensor token_loss;  // [rows] float32
-  at::Tensor grad;        // softmax(logits) - onehot(label) in the logits' dtype; undefined where not wanted
+  at::Tensor grad;        // softmax(logits) - onehot(label) in the logits' dtype; undefined if not wanted
 };
 
 // logits [rows, vocabulary], which may be overwritten; labels [rows] int64.
@@ -47,7 +47,7 @@ CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, b
 // head_size]; rows and lengths [n] int64 on the same device.
 void append_kv(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
                const at::Tensor& rows, const at::Tensor& lengths);
-// One query a row, q [n, heads, head_size], over the first lengths[i] + 1 positions of row rows[i] (window > 0: the
+// One query per row, q [n, heads, head_size], over the first lengths[i] + 1 positions of row rows[i] (window > 0: the
 // last `window` of them) -> [n, heads, head_size].
 at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                             const at::Tensor& rows, const at::Tensor& lengths, int64_t window);

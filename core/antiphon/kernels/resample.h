@@ -1,4 +1,4 @@
-// Kernels that resize 8-bit pictures in integers, and that turn rows of YCbCr into RGB. Plain pointers only, as rows.h.
+// Kernels that resize 8-bit images in integers, and that turn rows of YCbCr into RGB. Plain pointers only, as rows.h.
 #pragma once
 #include <cstdint>
 
@@ -40,9 +40,9 @@ struct Down {
   int64_t out_stride = 0;
 };
 
-// A row of 4:2:0 pictures in the arithmetic of libswscale (SWS_ACCURATE_RND, SWS_FULL_CHR_H_INT). Chroma lies midway
-// between two pixels and is taken from two of its rows, 3/4 from the nearer column and 1/4 from the farther. With
-// U = Σ of both rows of (3 u[x / 2] + u[the other side of x]) - 1024 and V likewise:
+// A row of 4:2:0 images in the arithmetic of libswscale (SWS_ACCURATE_RND, SWS_FULL_CHR_H_INT). Chroma lies midway
+// between two pixels and is taken from two of its rows, 3/4 from the nearer column and 1/4 from the farther. With U = Σ
+// of both rows of (3 u[x / 2] + u[the other side of x]) - 1024 and V likewise:
 //   red = clip30(((8 y · luma + V · v_red) << 6) + offset) >> 22, green and blue likewise; 13 fractional bits.
 struct ColourMatrix {
   int16_t luma = 0, v_red = 0, v_green = 0, u_green = 0, u_blue = 0;

@@ -19,7 +19,7 @@ T* data(const at::Tensor& x) {
   return static_cast<T*>(x.data_ptr());
 }
 
-// Runs `check(kernels, type, dtype, tolerance)` for the plain kernels and for those that were chosen, in both dtypes.
+// Runs `check(kernels, type, dtype, tolerance)` for the plain kernels and for the chosen ones, in both dtypes.
 template <class Check>
 void for_all(const Check& check) {
   check(baseline::float_table(), float{}, at::kFloat, 2e-6);
@@ -37,7 +37,7 @@ double error(const at::Tensor& got, const at::Tensor& expected) {
   return ((got.to(at::kDouble) - expected).abs().max() / expected.abs().max()).item<double>();
 }
 
-// Widths that fill no register, one, and one with a rest.
+// Widths that fill no register, one, and one with a remainder.
 const std::vector<int64_t> kWidths{2, 6, 64, 70, 578};
 
 }  // namespace

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kLine = 64, kWorthIt = 1 << 20;  // bytes
 
-// `to` starts a line.
+// `to` is at the start of a cache line.
 void stream_lines(char* to, const char* from, int64_t lines) {
 #ifdef __SSE2__
   for (int64_t i = 0; i < lines; ++i, to += kLine, from += kLine) {

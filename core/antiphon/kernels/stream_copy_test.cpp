@@ -1,4 +1,4 @@
-// A copy past the caches is a copy.
+// A copy that bypasses the caches is exact.
 #include <ATen/ATen.h>
 
 #include <antiphon/kernels/stream_copy.h>

@@ -8,7 +8,7 @@
 
 namespace antiphon::kernels::testing {
 
-// Opens LibTorch's CUDA half and ours -> why a test on CUDA has to be skipped, or "".
+// Opens LibTorch's CUDA library and ours -> why a CUDA test has to be skipped, or "".
 inline std::string no_cuda() {
   if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) return "this LibTorch has no CUDA library";
   if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() == 0) return "no CUDA device is there";

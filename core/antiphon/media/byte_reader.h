@@ -1,4 +1,4 @@
-// Numbers out of a file's header. Internal: included by the .cpp files of this folder only.
+// Reads numbers from a file's header. Internal: included by the .cpp files of this folder only.
 #pragma once
 #include <cstdint>
 #include <string_view>

@@ -81,7 +81,7 @@ const AVInputFormat* Container::probe(std::string_view extension) {
   const auto most = static_cast<unsigned>(limits_.probe_bytes);
   const int score = av_probe_input_buffer2(io_.get(), &format, "", nullptr, 0, most);
   deadline_.check();
-  // Raw G.722 has no mark, so that its bytes may look faintly like something else.
+  // Raw G.722 has no signature, so its bytes may faintly resemble another format.
   const bool sure = score > AVPROBE_SCORE_EXTENSION && format && listed(format->name, kFormats);
   if (names_g722(extension) && !sure) {
     avio_seek(io_.get(), 0, SEEK_SET);
@@ -105,7 +105,7 @@ void Container::open(const AVInputFormat* format) {
   av_opt_set(context_.get(), "format_whitelist", kFormats, 0);
   av_opt_set(context_.get(), "protocol_whitelist", "", 0);
   av_opt_set(context_.get(), "codec_whitelist", accepted_codecs(), 0);
-  AVFormatContext* context = context_.release();  // avformat_open_input frees it where it fails
+  AVFormatContext* context = context_.release();  // avformat_open_input frees it on failure
   if (avformat_open_input(&context, "", format, nullptr) < 0) {
     deadline_.check();
     fail(ErrorKind::data, fmt::format("the {} file is damaged: its header cannot be read", format->name));

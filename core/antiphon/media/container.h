@@ -1,4 +1,4 @@
-// A file of sound or video, read from memory through FFmpeg's demuxers of a short list.
+// An audio or video file, read from memory through a short list of FFmpeg's demuxers.
 // Internal: included by the .cpp files of this folder only, in builds with FFmpeg.
 #pragma once
 #include <optional>
@@ -11,19 +11,19 @@ namespace antiphon::media {
 
 class Container {
  public:
-  // Error(data) where the bytes are of no accepted format. `extension` counts only where the content has no mark.
+  // Error(data) if the bytes are not of an accepted format. `extension` counts only if the content has no signature.
   Container(std::string_view bytes, std::string_view extension, const MediaLimits& limits, const Deadline& deadline);
   Container(const Container&) = delete;  // FFmpeg holds its address
 
-  // Null where there is none.
+  // Null if there is none.
   AVStream* best(AVMediaType type) const;
   // Packets of these streams only; null stands for none.
   void select(const AVStream* first, const AVStream* second);
-  // False at the end, which damage brings on too.
+  // False at the end, or if damage ends it.
   bool read(AVPacket& packet);
-  // Whether the format stores when each frame comes up, rather than leaving it to be guessed from the packets' order.
+  // Whether the format stores when each frame is shown, rather than leaving it to be guessed from the packet order.
   bool stores_times() const;
-  // How many samples of this stream are meant to be heard, by what the file says; nothing if it does not.
+  // How many samples of this stream are meant to be heard, if the file says so.
   std::optional<SoundLength> sound_length(const AVStream& stream) const;
   // When the file starts, in seconds of its own clock.
   double start() const;
@@ -44,7 +44,7 @@ class Container {
     void operator()(AVIOContext* io) const;
   };
   std::unique_ptr<AVIOContext, FreeIo> io_;
-  std::unique_ptr<AVFormatContext, FreeByPointer<avformat_close_input>> context_;  // goes before io_, which it uses
+  std::unique_ptr<AVFormatContext, FreeByPointer<avformat_close_input>> context_;  // destroyed before io_
 };
 
 }  // namespace antiphon::media

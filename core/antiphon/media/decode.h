@@ -1,12 +1,11 @@
-// From the bytes of a file to pictures and sound.
+// Decodes the bytes of a file to images and audio.
 //
-// Everything is decoded from memory. What the bytes are is decided by the bytes; a file's name is only asked where
-// the content carries no mark (raw G.722). Formats and codecs are those of a short list, and no decoder can open a
+// Everything is decoded from memory. The format is detected from the bytes; the file name counts only if
+// the content carries no signature (raw G.722). Formats and codecs come from a short list, and no decoder can open a
 // file or a connection: a playlist that calls itself a video is refused, not followed.
-// Bad input throws Error(data) in words; nothing here returns an empty result.
+// Bad input throws Error(data) with an explanation; nothing here returns an empty result.
 // In a build without FFmpeg (ANTIPHON_FFMPEG=OFF) every decode_ and load_ function throws Error(config).
-// Thread-safe. A call works on one thread; decode_video decodes on as many more as no other call has taken of the
-// cores.
+// Thread-safe. A call works on one thread; decode_video also uses the cores that no other call has taken.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -22,17 +21,17 @@
 
 namespace antiphon::media {
 
-// PNG, JPEG, WebP and GIF, of animations the first frame: byte for byte what Pillow's ImageOps.exif_transpose and
+// PNG, JPEG, WebP and GIF; of animations, the first frame: byte for byte what Pillow's ImageOps.exif_transpose and
 // convert("RGB") give, which is how transformers' load_image reads (with `reading` as it is). Gray becomes three equal
-// channels, 16-bit samples but gray ones keep their high byte, the orientation of EXIF or XMP is applied, embedded
-// colour profiles are not. JPEG goes through libjpeg; lossy WebP follows libwebp's arithmetic. A picture that is cut
-// short is an error.
+// channels, 16-bit samples except gray ones keep their high byte, the orientation of EXIF or XMP is applied, embedded
+// colour profiles are not. JPEG goes through libjpeg; lossy WebP follows libwebp's arithmetic. A truncated image is an
+// error.
 Image decode_image(std::string_view bytes, const MediaLimits& limits = {}, const ImageReading& reading = {});
 
-// Mono sound at `sample_rate` Hz: the mean of all channels, then libswresample. `extension` is the file's ("g722",
-// ".wav"; "" where unknown). A clip of n samples at rate r gives ceil(n * sample_rate / r) samples.
-// Encoder delay and padding are dropped where the file declares them. Damaged packets are left out; nothing but
-// damage is an error, as is a clip without a sample, or a WAV that is shorter than it says.
+// Mono audio at `sample_rate` Hz: the mean of all channels, then libswresample. `extension` is the file's ("g722",
+// ".wav"; "" if unknown). A clip of n samples at rate r gives ceil(n * sample_rate / r) samples.
+// Encoder delay and padding are dropped if the file declares them. Damaged packets are skipped;
+// it is an error if all are damaged, if a clip has no samples, or if a WAV is shorter than it says.
 Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view extension = {},
                    const MediaLimits& limits = {});
 
@@ -40,27 +39,27 @@ Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view
 struct VideoOptions {
   int64_t frames = 0;            // n frames, at the inner points of linspace(0, duration, n + 2)
   double frames_per_second = 0;  // frames at 0, 1/f, 2/f, ... below the duration
-  int64_t sample_rate = 0;       // also decode the sound, at this rate; 0: no sound
-  // Each frame is brought to this size, as resize() of resize.h does, before it is kept: faster than later, and in a
-  // fraction of the memory. Not positive: frames stay as they are.
+  int64_t sample_rate = 0;       // also decode the audio, at this rate; 0: no audio
+  // Each frame is resized to this size, as by resize() of resize.h, before it is stored: faster than doing it later,
+  // and in a fraction of the memory. Not positive: frames stay as they are.
   Size size{};
   Filter filter = Filter::bicubic;
 };
 
 struct VideoFrame {
-  double seconds = 0;  // when this frame comes up, from the start of the video
+  double seconds = 0;  // when this frame is shown, from the start of the video
   Image image;
 };
 
 struct Video {
   double seconds = 0;              // from the frames' own times, not from what the header claims
-  std::vector<VideoFrame> frames;  // one for each point in time asked for; a frame may come more than once
-  std::optional<Audio> audio;      // starts with the video; not set where the file has no sound or none was asked for
+  std::vector<VideoFrame> frames;  // one per requested time; a frame may repeat
+  std::optional<Audio> audio;      // starts with the video; not set if the file has none or none was requested
 };
 
-// The frame of a point in time is the one on screen then: the last that has come up. Colour follows the stream's own
-// declaration, BT.601 limited range where it makes none (as FFmpeg itself). The track's display matrix is applied:
-// turned by quarters, and mirrored.
+// The frame of a point in time is the one on screen then: the last one shown. Colour follows the stream's own
+// declaration, or BT.601 limited range if there is none (as in FFmpeg). The track's display matrix is applied: quarter
+// turns and mirroring.
 Video decode_video(std::string_view bytes, const VideoOptions& options, const MediaLimits& limits = {});
 
 // The same from a file; errors name it.
@@ -68,7 +67,7 @@ Image load_image(const std::filesystem::path& path, const MediaLimits& limits = 
 Audio load_audio(const std::filesystem::path& path, int64_t sample_rate, const MediaLimits& limits = {});
 Video load_video(const std::filesystem::path& path, const VideoOptions& options, const MediaLimits& limits = {});
 
-// Its version, "5.1.9-0+deb12u1", or "off: …" and why; for `antiphon doctor`.
+// The FFmpeg version, "5.1.9-0+deb12u1", or "off: …" and why; for `antiphon doctor`.
 std::string backend_version();
 
 }  // namespace antiphon::media

@@ -17,7 +17,7 @@ std::array<int, 3> pixel(const Image& image, int64_t y, int64_t x) {
   return {rgb[0], rgb[1], rgb[2]};
 }
 
-// How much of the sound is a sine of 500 Hz of amplitude 0.5 (1: all of it), at whatever phase.
+// How much of the audio is a sine of 500 Hz of amplitude 0.5 (1: all of it), at whatever phase.
 double tone_share(const Audio& audio) {
   double sine = 0, cosine = 0;
   const auto rate = static_cast<double>(audio.sample_rate);
@@ -61,7 +61,7 @@ TEST_CASE("sound of every format keeps its tone and its length") {
     CHECK(std::abs(static_cast<int64_t>(audio.samples.size()) - 8000) <= 400);
     CHECK(tone_share(audio) > 0.93);
   }
-  for (const char* name : {"tone.wav", "tone.ogg", "tone.mp3", "tone.m4a"}) {  // what the encoder filled up is cut off
+  for (const char* name : {"tone.wav", "tone.ogg", "tone.mp3", "tone.m4a"}) {  // encoder padding is cut off
     INFO(name);
     CHECK(decode_audio(fixture(name), 16000).samples.size() == 8000);
   }
@@ -73,7 +73,7 @@ TEST_CASE("what files say of the length of their sound") {
   REQUIRE(ogg);
   CHECK((ogg->ticks == 8000 && ogg->rate == 16000));
   CHECK(ogg->samples(48000) == 24000);
-  CHECK_FALSE(ogg_sound_length(fixture("tone.ogg") + fixture("tone.ogg")));  // one film after the other
+  CHECK_FALSE(ogg_sound_length(fixture("tone.ogg") + fixture("tone.ogg")));  // two files in a row
   CHECK_FALSE(ogg_sound_length(fixture("tone.wav")));
   std::string mp4 = fixture("tone.m4a");
   CHECK(mp4_sound_length(mp4, 1).value_or(SoundLength{}).ticks == 8000);

@@ -32,7 +32,7 @@ constexpr const char* kPictureCodecs = "png,webp,bmp,tiff";
 
 std::atomic<int> threads_taken = 0;
 
-// Without the usual prefix, which holds an address of the heap.
+// Without the usual prefix, which contains a heap address.
 void to_debug_log(void*, int level, const char* format, va_list arguments) {
   if (level > AV_LOG_WARNING) return;
   char text[512];
@@ -89,7 +89,7 @@ Decoder::Decoder(const AVCodecParameters& parameters, AVRational time_base, std:
     : limits_(limits), deadline_(deadline), frame_(make_frame()) {
   open(parameters.codec_id, &parameters, what, threads);
   context_->pkt_timebase = time_base;
-  // Without it H.264 stops giving frames at the end where one of them is thought incomplete after a jump.
+  // Without it, H.264 stops giving frames at the end if it considers one of them incomplete after a seek.
   context_->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
 }
 
@@ -108,7 +108,7 @@ void Decoder::open(AVCodecID codec, const AVCodecParameters* parameters, std::st
   if (parameters && avcodec_parameters_to_context(context_.get(), parameters) < 0)
     fail(ErrorKind::data, fmt::format("the description of the {} is damaged", what));
   context_->thread_count = threads;
-#if LIBAVCODEC_VERSION_MAJOR < 60  // from then on always so
+#if LIBAVCODEC_VERSION_MAJOR < 60  // always so from version 60 on
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
   context_->thread_safe_callbacks = 1;
@@ -126,10 +126,10 @@ void Decoder::refuse(std::string why) {
   refusal_ = std::move(why);
 }
 
-// Called before a decoder has memory for a picture or a stretch of sound, on the threads that decode.
+// Called on the decoding threads before a decoder gets memory for an image or a stretch of audio.
 int Decoder::get_buffer(AVCodecContext* context, AVFrame* frame, int flags) {
   auto& self = *static_cast<Decoder*>(context->opaque);
-  // A packet may ask for a few (a picture and its alpha, a lost frame made up); one that asks on and on is an attack.
+  // A packet may ask for a few (an image and its alpha, a concealed lost frame); one that keeps asking is an attack.
   constexpr int64_t most_for_a_packet = 64;
   if (frame->width > self.limits_.side || frame->height > self.limits_.side)
     self.refuse(fmt::format("the picture has {} x {} pixels; at most {} a side are accepted", frame->width,

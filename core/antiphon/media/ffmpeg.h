@@ -1,4 +1,4 @@
-// How this area uses FFmpeg: owners of its objects, its log, its errors, and decoding a stream under the limits.
+// Use of FFmpeg in this folder: owners of its objects, its log, its errors, and decoding a stream under the limits.
 // Internal: included by the .cpp files of this folder only, in builds with FFmpeg.
 #pragma once
 #include <atomic>
@@ -34,7 +34,7 @@ void* allocated(void* pointer);
 Frame make_frame();
 Packet make_packet();
 
-// To be called before anything else of FFmpeg: its messages go to our debug log, and no single allocation of it may
+// To be called before anything else of FFmpeg: its messages go to our debug log, and none of its allocations may
 // be larger than 1 GiB. Cheap after the first time.
 void set_up_ffmpeg();
 
@@ -50,14 +50,14 @@ class Deadline {
   double seconds_;
 };
 
-// Whether `name` (one, or several between commas) has a member in the comma-separated `list`.
+// Whether `name` (one, or several separated by commas) has a member in the comma-separated `list`.
 bool listed(const char* name, const char* list);
 
-// FFmpeg's names of the decoders that may run, between commas.
+// FFmpeg's names of the allowed decoders, comma-separated.
 const char* accepted_codecs();
 
-// The cores that no other one holds, at least one: a clip that is decoded alone has them all, a clip in each of many
-// threads has one.
+// The cores that no other ThreadShare holds, at least one: a clip decoded alone has them all; of clips decoded on many
+// threads, each has one.
 class ThreadShare {
  public:
   ThreadShare();
@@ -69,18 +69,18 @@ class ThreadShare {
   int count_;
 };
 
-// One codec, open. Pictures larger than the limits are refused before memory is taken for them.
+// One codec, open. Images larger than the limits are refused before memory is taken for them.
 class Decoder {
  public:
-  // For a stream of a container; Error(data) where the codec is not on the list. `what`: "sound", "picture".
+  // For a stream of a container; Error(data) if the codec is not on the list. `what`: "sound", "picture".
   Decoder(const AVCodecParameters& parameters, AVRational time_base, std::string_view what, const MediaLimits& limits,
           const Deadline& deadline, int threads = 1);
-  // For a picture without a container.
+  // For an image without a container.
   Decoder(AVCodecID codec, const MediaLimits& limits, const Deadline& deadline);
   Decoder(const Decoder&) = delete;  // FFmpeg holds its address
 
   using Use = std::function<void(AVFrame&)>;
-  // Decodes one packet (null: what is still inside at the end). False where it was damaged.
+  // Decodes one packet (null: drains it at the end). False if it was damaged.
   bool decode(const AVPacket* packet, const Use& use);
   // After the end: ready for packets from elsewhere in the stream.
   void restart() { avcodec_flush_buffers(context_.get()); }
@@ -96,7 +96,7 @@ class Decoder {
   CodecContext context_;
   Frame frame_;
   std::mutex mutex_;
-  std::string refusal_;  // why get_buffer said no
+  std::string refusal_;  // why get_buffer refused
   std::atomic<int64_t> pending_buffers_ = 0;
 };
 

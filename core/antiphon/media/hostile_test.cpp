@@ -27,7 +27,7 @@ void decode_any(const std::string& name, std::string_view bytes) {
     decode_image(bytes);
 }
 
-// Whether it was decoded; anything but an Error(data) in plain words fails the test.
+// Whether it was decoded; any error but an Error(data) in plain words fails the test.
 bool survives(const std::string& name, std::string_view bytes) {
   try {
     decode_any(name, bytes);
@@ -51,7 +51,7 @@ int64_t resident_bytes() {
   return resident * ::sysconf(_SC_PAGESIZE);
 }
 
-// A folder of its own, and the names of the files in it that anyone opens.
+// A temporary folder, and the names of the files in it that anyone opens.
 class Trap {
  public:
   Trap() : folder_(std::filesystem::temp_directory_path() / ("antiphon_trap_" + std::to_string(::getpid()))) {
@@ -175,7 +175,7 @@ TEST_CASE("a playlist that calls itself a video opens no other file") {
   for (size_t at; (at = outside.find(std::string(64, '@'))) != std::string::npos;) outside.replace(at, 64, path);
   const std::string hls = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\nfile://" + target +
                           "\n#EXTINF:1.0,\n" + target + "\n#EXT-X-ENDLIST\n";
-  std::string subtitle("GAB2\0\2\0", 7);  // as an AVI carries it
+  std::string subtitle("GAB2\0\2\0", 7);  // as in an AVI
   subtitle.append(hls);
   const std::vector<std::string> playlists{
       hls,
@@ -200,5 +200,5 @@ TEST_CASE("a playlist that calls itself a video opens no other file") {
     CHECK_FALSE(trap.sprung());
   }
   std::ifstream(target).get();
-  CHECK(trap.sprung());  // it would have been noticed
+  CHECK(trap.sprung());  // opening a file would have been noticed
 }

@@ -14,7 +14,7 @@ inline std::string fixture(const std::string& name) {
   return read_file(std::filesystem::path(ANTIPHON_SOURCE_DIR) / "tests/media" / name, ErrorKind::data);
 }
 
-// The message of the Error(data) that `body` throws; "" where it throws none.
+// The message of the Error(data) that `body` throws; "" if it throws none.
 template <class Body>
 std::string refusal(Body&& body) {
   try {

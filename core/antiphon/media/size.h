@@ -1,4 +1,4 @@
-// Sizes of pictures, and how they are brought to others.
+// Sizes of images, and the filters for resizing them.
 #pragma once
 #include <cstdint>
 

@@ -13,7 +13,7 @@ struct BatchMedia {
   std::string stream;                           // which stream takes it
   std::string sample_id;                        // for messages
   std::string content;                          // hash of the file's bytes: the same content is the same item
-  std::vector<std::string> part_contents = {};  // of each part, where parts are known by themselves; else empty
+  std::vector<std::string> part_contents = {};  // of each part, if parts have hashes of their own; else empty
   std::string cache_key;                        // names its features on disk; empty: not cached
   int64_t position = 0;                         // first of `item.tokens` placeholder positions on the token axis
   StreamItem item;
@@ -21,17 +21,17 @@ struct BatchMedia {
 
 struct Sequence {
   std::string id;                                           // of its sample
-  int64_t supervised = 0;                                   // of its tokens; they are neighbours in Batch::labels_n
-  double value = std::numeric_limits<double>::quiet_NaN();  // score, label or reward of its answer; NaN: none is known
+  int64_t supervised = 0;                                   // of its tokens; they are adjacent in Batch::labels_n
+  double value = std::numeric_limits<double>::quiet_NaN();  // score, label or reward of its answer; NaN: unknown
 };
 
 // Samples one after the other on one token axis, without padding.
 struct Batch {
   at::Tensor ids_t;                 // [tokens] int64; 0 at media positions
   at::Tensor positions_t;           // [tokens] int64, from 0 in each sample
-  std::vector<int64_t> lengths;     // tokens of each sample; where there is padding, that comes last
+  std::vector<int64_t> lengths;     // tokens of each sample; padding, if any, comes last
   int64_t padding = 0;              // tokens at the end that belong to no sample
-  std::vector<Sequence> sequences;  // one a sample, in the order of `lengths`
+  std::vector<Sequence> sequences;  // one per sample, in the order of `lengths`
   std::vector<int64_t> groups;      // sequences of each group, in order: the answers to one prompt lie side by side
   at::Tensor supervised_n;          // [n] int64: positions whose next token is to be predicted
   at::Tensor labels_n;              // [n] int64: those next tokens

@@ -186,7 +186,7 @@ void Exporter::write_directory(const json& config) const {
   fs::remove(output_ / "chat_template.json");
 }
 
-// A part that came out of another directory than the whole's, or out of none.
+// A part that came from another directory than the whole's, or from none.
 void Exporter::add_swapped(const Part& part, const WholePart& place, json& config) {
   const auto names = only(place.names);
   add_own(tensors_, part, [&](const std::string& name) { return names.to_checkpoint(name); });

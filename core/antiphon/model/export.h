@@ -20,11 +20,11 @@ struct ExportReport {
   std::string beside;               // what that directory cannot hold and where it lies; empty: nothing
 };
 
-// Writes the tensors, config.json and the files beside them. A model that still is what its language model's directory
+// Writes the tensors, config.json and the files beside them. A model that is still what its language model's directory
 // holds (LLaVA: the same slots, whatever they are filled with) becomes such a directory; of any other the language
 // model is written, with connectors and trained encoders in folders of their own. Adapters are folded in, in float32
 // and rounded once. What the model has on the meta device (see load_own()) is copied from its source byte by
-// byte; one tensor is in memory at a time. Error(config) if the language model has no directory to be like,
+// byte; one tensor is in memory at a time. Error(config) if the language model has no directory to follow,
 // Error(weights) for a part without a configuration to write.
 ExportReport export_model(MultimodalLm& model, const std::filesystem::path& output, const ExportOptions& options = {});
 

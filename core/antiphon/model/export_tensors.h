@@ -23,13 +23,12 @@ class ExportTensors {
   // Those that the part does not use are copied.
   using Naming = std::function<std::optional<std::string>(const std::string&)>;
   void add(const Part& part, std::shared_ptr<const weights::Checkpoint> source, const Naming& written);
-  // The parameters of `part` that add() has found in no source, called as `names` says. Error(config) if it has no
-  // name.
+  // The parameters of `part` that add() has found in no source, named as `names` says. Error(config) if it has no name.
   void add_rest(const Part& part, const NameMap& names);
 
   const weights::LazyTensors& tensors() const { return tensors_; }
   size_t changed() const { return changed_; }
-  // The number format of most of the bytes of floating point: of the part at `path`, or of all.
+  // The floating-point format of most of the bytes: of the part at `path`, or of all parts.
   at::ScalarType dtype(const std::string& path = {}) const;
 
  private:

@@ -27,7 +27,7 @@ struct LanguageModelSpec {
   std::string plugin, weights, part;
   std::string tokenizer;             // a directory; empty: `weights`
   std::string chat_template;         // a Jinja file; empty: that of the tokenizer's directory
-  config::Value template_variables;  // a table of what the template takes besides
+  config::Value template_variables;  // a table of the template's other variables
   bool trainable = false;
   std::vector<ComponentSpec> peft;
   config::Value options = config::Value::Table{};
@@ -35,7 +35,7 @@ struct LanguageModelSpec {
 
 struct StreamSpec {
   bool enabled = true;      // false drops a stream that an extended file composes
-  std::string placeholder;  // the token that the chat template writes for an item; empty: it stands where it stands
+  std::string placeholder;  // the token that the chat template writes for an item; empty: none is written
   config::Value encoder;    // a slot, or a list of slots whose features are joined
   ComponentSpec connector = trained_slot();
 };

@@ -120,7 +120,7 @@ void MultimodalLm::load(const LoadSettings& settings) {
     if (slot.kind == PartKind::peft)
       log::info(fmt::format("  {}: {} attached to {} sites", part.path, part.plugin, peft_sites_[slot.index]));
     load_part(*this, part, slot, options);
-    // A part's start does not depend on which other parts there are weights for.
+    // A part's start does not depend on which other parts have weights.
     part.module->initialize(settings.seed + i + 1, settings.device);
     if (part.module->trainable_count() == 0) weights::cast_parameters(*part.module, options);
     if (slot.kind != PartKind::peft && slot.weights.empty())
@@ -180,7 +180,7 @@ void MultimodalLm::encode(Batch& batch) {
           continue;
         }
       }
-      // What is kept must not depend on what else is in this batch: other items may come out of the cache next time.
+      // What is kept must not depend on what else is in this batch: other items may come from the cache next time.
       if (media.cache_key.empty())
         together.front().push_back(&media.item);
       else

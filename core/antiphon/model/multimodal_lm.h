@@ -1,4 +1,4 @@
-// The graph "multimodal_lm": any number of streams into one language model, none compulsory.
+// The model "multimodal_lm": any number of streams into one language model, none of them required.
 #pragma once
 #include <map>
 #include <memory>
@@ -27,7 +27,7 @@ struct LoadSettings {
 
 class MultimodalLm {
  public:
-  // Builds every part on the meta device: shapes and counts, no weight. Options in force are written back into `spec`.
+  // Builds every part on the meta device: shapes and counts, no weights. Options in force are written back into `spec`.
   // Throws one Error(config) with all problems.
   static std::unique_ptr<MultimodalLm> build(ModelSpec& spec);
 
@@ -43,7 +43,8 @@ class MultimodalLm {
   std::vector<Part> parts();
   // All parameters that require a gradient, named "<part path>/<parameter>".
   std::vector<Parameter> trainable_parameters();
-  // What a checkpoint of a training run holds, named so: these, and the running statistics of parts that are trained.
+  // What a training checkpoint holds, named the same way: these parameters, and the running statistics of trained
+  // parts.
   std::vector<Parameter> saved_parameters();
   // Linear sites of the language model under their Hugging Face names.
   std::vector<Site> sites();
@@ -51,11 +52,11 @@ class MultimodalLm {
   at::ScalarType compute_dtype() const { return settings_.formats.compute; }
   at::Device device() const { return settings_.device; }
 
-  // Encodes the media of a batch that have no features yet: pictures together, but for those that go into a cache. The
+  // Encodes the media of a batch that have no features yet: images together, except those that go into a cache. The
   // same content is encoded once.
   void encode(Batch& batch);
-  // Text and media embeddings [tokens, hidden_size]; the media must be encoded. Error(internal) with sample id where a
-  // connector gives another number of rows than announced.
+  // Text and media embeddings [tokens, hidden_size]; the media must be encoded. Error(internal) with the sample id if a
+  // connector gives a different number of rows than it announced.
   at::Tensor embed(const Batch& batch);
   // Hidden states [tokens, hidden_size] after the final norm.
   at::Tensor forward(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
@@ -69,7 +70,7 @@ class MultimodalLm {
   std::map<std::string, std::unique_ptr<Stream>> streams_;
   std::vector<std::unique_ptr<Peft>> pefts_;
   std::vector<size_t> peft_sites_;
-  std::map<std::string, std::vector<NameRule>> whole_names_;  // of parts that come out of a whole model, by path
+  std::map<std::string, std::vector<NameRule>> whole_names_;  // of parts that come from a whole model, by path
 };
 
 }  // namespace antiphon::model

@@ -1,4 +1,4 @@
-// The graph on components of a few lines: where media go, and what happens when a component breaks its word.
+// The model on components of a few lines: where media go, and what happens when a component breaks its word.
 #include <antiphon/model/test_model.h>
 
 #include <antiphon/base/log.h>

@@ -19,7 +19,7 @@ NumberFormats on_cpu() {
 }
 
 NumberFormats on_gpu() {
-  // What LibTorch's hooks tell of it: compute capability 8.0 or more.
+  // What LibTorch's hooks report of it: compute capability 8.0 or more.
   if (at::detail::getCUDAHooks().supportsBFloat16ConvolutionWithCuDNNv8())
     return {at::kBFloat16, at::kBFloat16, "this GPU multiplies bf16"};
   return {at::kFloat, at::kFloat, "this GPU has no bf16 products"};

@@ -1,4 +1,4 @@
-// In which number formats a model computes: what `precision.compute` means on a device.
+// The number formats in which a model computes: what `precision.compute` means on a device.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -13,7 +13,8 @@ struct NumberFormats {
 };
 
 // `compute`: "fp32"; "bf16"; "auto": what the device computes fastest among the formats that train well. bf16 on a
-// processor without instructions for it is bf16 matrices in float32 products, which are faster there and as accurate.
+// processor without instructions for it means bf16 matrices in float32 products, which are faster there and as
+// accurate.
 NumberFormats number_formats(const std::string& compute, at::Device device);
 
 // "fp32", "bf16", "bf16 matrices, fp32 products"

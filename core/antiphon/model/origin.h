@@ -13,7 +13,7 @@ struct LanguageModelSpec;
 
 struct Origin {
   std::string weights, part;      // a directory or file, and which part of it; empty: none
-  std::vector<std::string> runs;  // run folders, the last one first; the first of them that trained the part gives it
+  std::vector<std::string> runs;  // run folders, the latest first; the first of them that trained the part gives it
 };
 
 // A folder of `antiphon train`: it holds config.toml.
@@ -33,7 +33,7 @@ struct TrainedFile {
 // Nothing if none of the runs trained the part. Error(weights) if a run has no complete checkpoint.
 std::optional<TrainedFile> trained_file(const Origin& origin, const std::string& path);
 
-// Options of the slot [`section`] that are others than in the run it comes from, as "alpha = 16 (32 in runs/first)".
+// Options of the slot [`section`] that differ from those of the run it comes from, as "alpha = 16 (32 in runs/first)".
 std::vector<std::string> other_options(const Origin& origin, const std::string& section, const config::Value& options);
 
 // The directory with tokenizer.json: the slot's `tokenizer`, else where its weights come from. Empty: none is named.

@@ -27,11 +27,11 @@ std::vector<PartSlot> slots_of(const MultimodalLm& model);
 void load_part(const MultimodalLm& model, Part& part, const PartSlot& slot, const weights::LoadOptions& options,
                bool only_own = false);
 
-// As MultimodalLm::load(), on the CPU, but parts that are as their directory has them stay on the meta device: what is
-// left is the model's own.
+// As MultimodalLm::load(), on the CPU, but parts unchanged from their directory stay on the meta device: what is left
+// is the model's own.
 void load_own(MultimodalLm& model, uint64_t seed);
 
-// How many tensors of the runs that slots take their weights from fit, a line for each such part: "streams.image.
+// How many tensors fit, of the runs that slots take their weights from; a line for each such part: "streams.image.
 // connector: 4/4 tensors from runs/first". Error(weights) as in load().
 std::vector<std::string> check_runs(MultimodalLm& model);
 

@@ -16,7 +16,7 @@ struct Source {
   std::string weights, part;
 };
 
-// What `body` fails with is a problem of the slot; mistakes of the program pass through.
+// A failure of `body` becomes a problem of the slot; errors in the program itself pass through.
 template <class Body>
 auto in_slot(const config::Location& where, const std::string& section, config::Problems& problems, Body&& body)
     -> decltype(body()) {
@@ -34,14 +34,14 @@ const config::Table<ComponentSpec>& voice_activity_slot();  // without a plugin:
 // The slot's own keys for components of this kind.
 std::vector<std::string> slot_keys(const std::string& kind);
 
-// Reports the keys that neither the component nor its slot has, and gives the options without them; nothing if there is
-// no such component. Builds nothing.
+// Reports the keys that neither the component nor its slot has, and returns the options without them; nothing if there
+// is no such component. Builds nothing.
 std::optional<config::Value> check_keys(const std::string& kind, const std::string& plugin,
                                         const config::Value& options, const std::string& section,
                                         config::Problems& problems);
-// All slots of a model so, those of disabled streams too.
+// The same for all slots of a model, those of disabled streams too.
 void check_slots(const ModelSpec& spec, config::Problems& problems);
-// Those of one stream.
+// The same for the slots of one stream.
 void check_slots(const std::string& name, const StreamSpec& stream, config::Problems& problems);
 // The slots of `encoder = {…}` or `encoder = [{…}, {…}]`.
 std::vector<ComponentSpec> read_encoders(const config::Value& value, const std::string& section,

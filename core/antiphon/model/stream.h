@@ -12,9 +12,9 @@ namespace antiphon::model {
 struct StreamItem {
   std::vector<std::vector<at::Tensor>> inputs;  // [encoder][part], processed, without a batch axis
   std::vector<at::Tensor> features;             // [part] of [rows, columns, feature_size]
-  Tiling tiling;                                // how the parts lie
+  Tiling tiling;                                // how the parts are laid out
   int64_t tokens = 0;                           // embeddings that it yields: the counting contract
-  std::vector<int64_t> part_tokens;             // of each part, where they stand one after the other; else all in one
+  std::vector<int64_t> part_tokens;             // of each part, if they stand one after the other; else all in one
 };
 
 class Stream {
@@ -25,7 +25,7 @@ class Stream {
   };
 
   // Builds the parts on the meta device; options in force are written back into `spec`.
-  // Problems are collected; nullptr where a part could not be built.
+  // Problems are collected; nullptr if a part could not be built.
   static std::unique_ptr<Stream> build(const std::string& name, StreamSpec& spec, int64_t hidden_size,
                                        config::Problems& problems);
 
@@ -35,7 +35,7 @@ class Stream {
   Modality modality() const { return encoders_.front().encoder->modality(); }
   int64_t sample_rate() const { return encoders_.front().encoder->sample_rate(); }
   bool encoders_frozen() const;
-  // How a sound may be encoded while it arrives; none where its encoders do not agree.
+  // How a sound may be encoded while it arrives; none if its encoders do not agree.
   Chunking chunking() const;
   std::vector<EncoderSlot>& encoders() { return encoders_; }
   const std::vector<EncoderSlot>& encoders() const { return encoders_; }
@@ -50,12 +50,12 @@ class Stream {
   // Embeddings that a part of the smallest size yields; for validation.
   int64_t example_tokens() const;
 
-  // Runs the encoders on items that have no features yet; without autograd where the encoders are frozen. Picture parts
-  // of one shape go together, up to some 2,000 vectors; a sound's parts go alone, so that a sound that is encoded while
+  // Runs the encoders on items that have no features yet; without autograd if the encoders are frozen. Image parts of
+  // one shape go together, up to about 2,000 vectors; a sound's parts go alone, so that a sound that is encoded while
   // it arrives has the same features, to the bit.
   void encode(const std::vector<StreamItem*>& items, at::ScalarType dtype, at::Device device);
   // Embeddings of many items, one after the other: [sum of tokens, hidden_size]. Parts of one shape go together.
-  // Error(plugin) where the connector gives another number or width than it announced.
+  // Error(plugin) if the connector gives a different number or width than it announced.
   at::Tensor connect(const std::vector<const StreamItem*>& items);
 
  private:

@@ -8,7 +8,7 @@
 
 namespace antiphon::model {
 
-// Where config.json ties the head and the checkpoint holds one of its own, the checkpoint wins, with a warning: as in
+// If config.json ties the head but the checkpoint holds one of its own, the checkpoint wins, with a warning: as in
 // transformers. `whole`: see NameMap. Reads the head and the embedding in that case only; no checkpoint: nothing to do.
 void untie_by_content(PretrainedConfig& pretrained, const std::string& directory, const std::vector<NameRule>& whole);
 

@@ -57,7 +57,7 @@ PretrainedConfig WholeModel::pretrained(const WholePart& part) const {
   if (part.config_key.empty()) return own;
   own.config = pretrained_.config.table(part.config_key);
   if (!own.config.exists()) pretrained_.config.refuse(part.config_key, "a table");
-  // The head is tied where the whole model or the language model's own table says so.
+  // The head is tied if the whole model or the language model's own table says so.
   const auto* tied = pretrained_.config.find(kTied);
   if (part.slot == "llm" && tied && !own.config.flag(kTied, false)) own.config = own.config.with(kTied, *tied);
   return own;

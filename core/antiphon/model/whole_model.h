@@ -8,8 +8,8 @@
 
 namespace antiphon::model {
 
-// The directory of a whole model, opened. Error(weights) where its model_type is no family's, Error(plugin) where a
-// plugin is refused.
+// The directory of a whole model, opened. Error(weights) if no family has its model_type, Error(plugin) if a plugin is
+// refused.
 class WholeModel {
  public:
   explicit WholeModel(const std::filesystem::path& directory);
@@ -30,9 +30,9 @@ class WholeModel {
   std::vector<WholePart> parts_;
 };
 
-// What a component with these `weights` and `part` reads; see ComponentSpec. Nothing where `weights` is empty.
+// What a component with these `weights` and `part` reads; see ComponentSpec. Nothing if `weights` is empty.
 PretrainedConfig pretrained_for(const std::string& weights, const std::string& part);
-// NameMap::whole for them; empty where the checkpoint is the component's own.
+// NameMap::whole for them; empty if the checkpoint is the component's own.
 std::vector<NameRule> whole_names(const std::string& weights, const std::string& part);
 
 // The [model] table of a directory: of a whole model, or of a language model alone.

@@ -10,9 +10,9 @@ namespace antiphon::nn {
 // "gelu" (erf), "gelu_tanh" (also "gelu_pytorch_tanh", "gelu_new"), "relu", "relu2" (its square, So et al. 2021),
 // "silu" (also "swish"), "quick_gelu" (x · sigmoid(1.702 x), CLIP).
 const std::vector<std::string>& activation_names();
-// Error(config) for another name. In place where is_spare(x).
+// Error(config) for another name. In place if is_spare(x).
 at::Tensor activate(const std::string& name, at::Tensor x);
-// Whether x, given by value, is held by nothing else and no gradient is wanted, so that it may be written over.
+// Whether x, passed by value, is uniquely owned and no gradient is wanted, so that it may be overwritten.
 bool is_spare(const at::Tensor& x);
 // silu(gate) · up, one autograd node.
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);

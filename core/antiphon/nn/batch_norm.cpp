@@ -13,7 +13,7 @@ BatchNorm::BatchNorm(int64_t size, double eps, double momentum) : eps_(eps), mom
   add_fixed("running_var", running_var_, {size}, Init::ones);
 }
 
-// In the running ones' dtype: a tenth of a small change is lost in bf16.
+// In the dtype of the running statistics: a tenth of a small change is lost in bf16.
 at::Tensor BatchNorm::by_batch(const at::Tensor& x_nct) const {
   const auto x = like(x_nct, running_mean_);
   return like(at::batch_norm(x, like(weight_, x), like(bias_, x), running_mean_, running_var_, /*training=*/true,

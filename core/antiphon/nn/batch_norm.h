@@ -4,15 +4,15 @@
 
 namespace antiphon::nn {
 
-// Parameters: weight, bias; running_mean, running_var, which have no gradient.
+// Parameters: weight, bias; running_mean and running_var, which have no gradient.
 class BatchNorm : public Module {
  public:
   explicit BatchNorm(int64_t size, double eps = 1e-5, double momentum = 0.1);
 
   // x [n, size, t] -> the same shape and dtype. In training each channel is normalized by its mean and variance over n
-  // and t, and these move the running ones: running = (1 - momentum) running + momentum batch, with the unbiased
-  // variance, in the dtype of the running ones. Otherwise, and for a batch of one vector, which has no variance, by the
-  // running ones.
+  // and t, and these update the running statistics: running = (1 - momentum) running + momentum batch, with the
+  // unbiased variance, in the dtype of the running statistics. Otherwise, and for a batch of one vector, which has no
+  // variance, the running statistics are used.
   at::Tensor forward(const at::Tensor& x_nct, bool training) const;
 
  private:

@@ -26,7 +26,7 @@ struct Started : BatchNorm {
 
 at::Tensor input(uint64_t seed, int64_t n = 3, int64_t t = 7) { return random({n, kSize, t}, seed) * 2 + 1; }
 
-// The same in double precision, with statistics of its own.
+// The same in double precision, with its own statistics.
 struct Reference {
   explicit Reference(Started& norm) {
     for (size_t i = 0; i < 4; ++i) values.push_back(norm.get(i).detach().to(at::kDouble).clone());

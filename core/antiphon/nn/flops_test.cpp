@@ -17,7 +17,7 @@ using Catch::Approx;
 
 namespace {
 
-// What is counted for `scope` while `body` runs.
+// The FLOPs counted for `scope` while `body` runs.
 double counted(const std::function<void()>& body, const std::string& scope = "all") {
   trace::start();
   {

@@ -50,7 +50,7 @@ double frequency(const RopeScaling& scaling, int64_t i, int64_t head_size, doubl
   return plain * smooth + plain / scaling.factor * (1 - smooth);
 }
 
-// Pairs (i, i + half) turned as complex numbers.
+// Pairs (i, i + half) rotated as complex numbers.
 at::Tensor turned(const at::Tensor& x, const at::Tensor& angles) {
   const auto halves = x.chunk(2, -1);
   const auto cos = angles.cos().unsqueeze(1).to(x.scalar_type()), sin = angles.sin().unsqueeze(1).to(x.scalar_type());

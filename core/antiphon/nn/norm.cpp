@@ -12,7 +12,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// One node instead of the six of a composition: it keeps x and 1/rms, and makes no gradient for a frozen weight.
+// One autograd node instead of six: it keeps x and 1/rms, and computes no gradient for a frozen weight.
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& input, const at::Tensor& weight, double eps) {
     const auto x = input.contiguous();

@@ -10,7 +10,7 @@ enum class NormKind {
   layer_plus_one  // the same with weight + 1: the stored weight is around zero (NeMo's layernorm1p)
 };
 
-// Parameters: weight [size], and bias [size] but for rms.
+// Parameters: weight [size], and bias [size] except for rms.
 class Norm : public Module {
  public:
   Norm(NormKind kind, int64_t size, double eps);

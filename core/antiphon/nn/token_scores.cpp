@@ -15,7 +15,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Rows of the products are filled up to a multiple of this: those of bfloat16 are compiled for each shape on the CPU.
+// Rows of the products are padded to a multiple of this: bfloat16 products are compiled for each shape on the CPU.
 constexpr int64_t kRowMultiple = 32;
 
 at::Tensor filled(const at::Tensor& rows) {
@@ -55,7 +55,7 @@ Scores run(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& l
   return out;
 }
 
-// The gradient of the head, with a factor for each position.
+// The gradient of the head, with one factor per position.
 at::Tensor head_gradient(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, int64_t chunk,
                          const at::Tensor& scale_n) {
   auto grad_head = at::zeros(head.sizes(), head.options().dtype(at::kFloat));
@@ -66,7 +66,7 @@ at::Tensor head_gradient(const at::Tensor& hidden, const at::Tensor& head, const
   return grad_head;
 }
 
-// The one factor that all positions have.
+// The one factor shared by all positions.
 at::Tensor even(const at::Tensor& scale_n) {
   if (scale_n.size(0) == 0) return at::zeros({}, scale_n.options());
   if (!scale_n.eq(scale_n[0]).all().item<bool>())
@@ -102,7 +102,7 @@ struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
 at::Tensor token_scores(const at::Tensor& hidden_nd, const at::Tensor& head_vd, const at::Tensor& labels_n,
                         const TokenScoreOptions& o) {
   const auto head = matrix_like(head_vd, hidden_nd);
-  // An autograd function without an input to differentiate cannot be asked which ones are.
+  // An autograd function with no differentiable input cannot be asked which inputs need a gradient.
   if (!at::GradMode::is_enabled() || !(hidden_nd.requires_grad() || head.requires_grad()))
     return run(hidden_nd, head, labels_n, o.chunk, false, false).loss_n.neg_();
   return TokenScoresFunction::apply(hidden_nd, head, labels_n, o.chunk, o.even_gradient)[0];

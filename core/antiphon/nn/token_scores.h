@@ -1,5 +1,5 @@
 // Log-probabilities of given tokens under a head, in chunks: no [all positions, vocabulary] tensor is ever alive. The
-// gradient of a chunk's hidden states is made while its logits are at hand, as in Cut Cross-Entropy (Wijmans et al.
+// gradient of a chunk's hidden states is computed while its logits are at hand, as in Cut Cross-Entropy (Wijmans et al.
 // 2024).
 #pragma once
 #include <ATen/core/Tensor.h>
@@ -8,7 +8,7 @@ namespace antiphon::nn {
 
 struct TokenScoreOptions {
   int64_t chunk = 256;         // positions whose logits are alive at once
-  bool even_gradient = false;  // see ObjectiveNeeds; Error(internal) in the backward pass if it is not so
+  bool even_gradient = false;  // see ObjectiveNeeds; Error(internal) in the backward pass if untrue
 };
 
 // hidden [n, hidden_size], head [vocab_size, hidden_size], labels [n] int64 -> log P(label) [n] float32, with a

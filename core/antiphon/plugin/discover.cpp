@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A folder that is named twice would make its plugins look like rivals of themselves.
+// A folder that is named twice would make its plugins conflict with themselves.
 std::vector<fs::path> without_repeats(const std::vector<fs::path>& folders) {
   std::vector<fs::path> kept;
   for (const auto& folder : folders) {

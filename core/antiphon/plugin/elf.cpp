@@ -36,7 +36,7 @@ uint64_t size_of(const std::filesystem::path& file) {
   return size;
 }
 
-// The end of what the headers say is in the file.
+// The size of the file according to its headers.
 uint64_t promised_size(const Elf64_Ehdr& header, std::ifstream& in) {
   uint64_t end = header.e_shoff + uint64_t{header.e_shnum} * header.e_shentsize;
   in.seekg(static_cast<std::streamoff>(header.e_phoff));

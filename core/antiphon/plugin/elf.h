@@ -1,10 +1,10 @@
-// Is a file a whole shared object for this machine? Read before dlopen, which is unkind to cut files.
+// Is a file a whole shared object for this machine? Checked before dlopen, which may crash on truncated files.
 #pragma once
 #include <filesystem>
 
 namespace antiphon::plugin {
 
-// Error(plugin) where the file is missing, empty, no ELF file, for another machine, no shared object, or cut short.
+// Error(plugin) if the file is missing, empty, not an ELF file, for another machine, not a shared object, or truncated.
 void check_elf(const std::filesystem::path& file);
 
 }  // namespace antiphon::plugin

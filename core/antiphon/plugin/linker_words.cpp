@@ -12,7 +12,7 @@
 namespace antiphon::plugin {
 namespace {
 
-// What stands after `mark`, up to `end`.
+// The text after `mark`, up to `end`.
 std::string after(const std::string& text, std::string_view mark, std::string_view end) {
   const size_t begin = text.find(mark) + mark.size();
   return text.substr(begin, text.find_first_of(end, begin) - begin);

@@ -1,4 +1,4 @@
-// The dynamic linker's refusals in words that a person can act on.
+// The dynamic linker's errors in words that a person can act on.
 #pragma once
 #include <string>
 
@@ -10,7 +10,7 @@ struct LinkerRefusal {
 
 // `text` is what dlerror() gave for `file`.
 LinkerRefusal in_words(const std::string& text, const std::string& file);
-// The C++ name of a symbol or type, or `name` itself where it has none.
+// The C++ name of a symbol or type, or `name` itself if it has none.
 std::string demangled(const std::string& name);
 
 }  // namespace antiphon::plugin

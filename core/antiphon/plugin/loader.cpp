@@ -31,7 +31,7 @@ constexpr const char* entry_symbol = "antiphon_plugin_entry";
 constexpr const char* export_fix =
     "a plugin holds ANTIPHON_PLUGIN(name, version) { … } once, and is built by antiphon_add_plugin";
 
-// Plugins by name. Never destroyed, so that no plugin's code goes away under what still uses it.
+// Plugins by name. Never destroyed, so that no plugin's code is unloaded while in use.
 struct Loaded {
   std::mutex mutex;
   std::map<std::string, fs::path> files;

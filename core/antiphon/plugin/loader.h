@@ -7,7 +7,7 @@
 
 namespace antiphon::plugin {
 
-// The sidecar NAME.toml beside NAME.so: what the file says of itself, readable without loading it.
+// The sidecar NAME.toml beside NAME.so: what the file says about itself, readable without loading it.
 struct Description {
   std::string name, version, torch, compiler, cxx_abi, build;
   int64_t abi = 0;
@@ -16,32 +16,32 @@ struct Description {
   std::string doc;
   std::string xxh3;  // 128-bit XXH3 of the file, 32 hexadecimal digits
   std::filesystem::path file;
-  std::string refusal;  // why it would not be loaded; empty where it is fine
-  std::string doubt;    // why it is not trusted, where ANTIPHON_TRUST_PLUGINS takes it all the same
+  std::string refusal;  // why it would not be loaded; empty if it is fine
+  std::string doubt;    // why it is not trusted, if ANTIPHON_TRUST_PLUGINS accepts it anyway
 };
 
-// Folders searched, in order: $ANTIPHON_PLUGIN_PATH (colon-separated; kept where it does not exist), then beside
+// Folders searched, in order: $ANTIPHON_PLUGIN_PATH (colon-separated; kept if it does not exist), then beside
 // libantiphon.so: `<lib>/antiphon/plugins` of an installation, `<lib>/../plugins` of a build tree.
 std::vector<std::filesystem::path> search_path();
 
-// Every plugin of the search path, read from the sidecars; nothing is loaded. Refused ones carry the reason, also
-// where a plugin of the same name stands earlier in the path.
+// Every plugin of the search path, read from the sidecars; nothing is loaded. Refused ones carry the reason, also if a
+// plugin of the same name comes earlier in the path.
 std::vector<Description> discover();
 
-// Opens a file (rtld_now | rtld_local, never unloaded) and registers what it holds. Order of checks: file exists,
-// whole ELF file for this machine, nobody else could have written it (trust.h), sidecar (there, right, same build,
-// name equals file name), content as the sidecar's hash says, opens (missing dependency or symbol), manifest and entry
+// Opens a file (rtld_now | rtld_local, never unloaded) and registers what it holds. Order of checks: file exists, whole
+// ELF file for this machine, nobody else could have written it (trust.h), sidecar (exists, valid, same build, name
+// equals file name), content matches the sidecar's hash, opens (missing dependency or symbol), manifest and entry
 // symbol, struct size, then ABI number, LibTorch, compiler, C++ ABI and
 // build type all reported together, name equals file name, sidecar agrees, not loaded from elsewhere, entry function
-// inside a try, registers what the sidecar promises, no component twice. Every refusal is an Error(plugin) that names
+// does not throw, registers what the sidecar promises, no component twice. Every refusal is an Error(plugin) that names
 // the file, both sides and the fix, and leaves the registry as it was. Loading the same file twice does nothing.
 void load(const std::filesystem::path& file);
 
-// The component of this kind that reads config.json files of this model_type, by the sidecars; empty where none does.
+// The component of this kind that reads config.json files of this model_type, by the sidecars; empty if none does.
 std::string component_reading(const std::string& kind, const std::string& model_type);
 
-// Loads the plugin of the search path that provides `kind:component`. Returns false where none does; one that is there
-// but refused is the Error, and so is a second one of another name.
+// Loads the plugin of the search path that provides `kind:component`. Returns false if none does; Error if it exists
+// but is refused, or if a second plugin of another name provides it too.
 bool load_providing(const std::string& kind, const std::string& component);
 
 }  // namespace antiphon::plugin

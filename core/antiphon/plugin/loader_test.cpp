@@ -1,4 +1,5 @@
-// Each refusal of the loader, by a plugin that is broken in that way (tests/plugin_fixtures), with what a user reads.
+// Each refusal of the loader, by a plugin that is broken in that way (tests/plugin_fixtures), with the text that a user
+// reads.
 #include <antiphon/plugin/loader.h>
 
 #include <unistd.h>
@@ -56,7 +57,7 @@ struct Scratch {
   }
 };
 
-// What load() says of a file, without the file's name; the registry must be as it was.
+// What load() says about a file, without the file's name; the registry must be as it was.
 std::string refusal(const fs::path& file) {
   const auto names = [] {
     std::vector<std::string> out;

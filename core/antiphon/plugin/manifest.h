@@ -1,4 +1,4 @@
-// What a plugin file says of itself, in plain data that any loader can read before it runs any C++ of the plugin.
+// What a plugin file says about itself, in plain data that any loader can read before it runs any C++ of the plugin.
 #pragma once
 #include <cstdint>
 

@@ -39,10 +39,10 @@ class Registry {
  public:
   // The process-wide registry; never destroyed.
   static Registry& instance();
-  // All or none: a name that is taken is an Error(plugin) that gives both files.
+  // All or none: a name that is taken is an Error(plugin) that names both files.
   void add(const std::vector<Entry>& entries);
-  // Error(plugin) with the known names and "did you mean" where it is missing. Loads the plugin if it is not yet.
-  // The reference stays good for ever.
+  // Error(plugin) with the known names and "did you mean" if it is missing. Loads the plugin if needed. The reference
+  // stays valid for ever.
   const Entry& find(const std::string& kind, const std::string& name);
   std::vector<Entry> entries() const;
 

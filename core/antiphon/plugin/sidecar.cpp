@@ -122,7 +122,7 @@ Description read_sidecar(const std::filesystem::path& file) {
   try {
     table().read(&out, config::parse_toml(read_file(path, ErrorKind::plugin, 1 << 20), path.string()), "", problems);
     out.file = file;
-    // Another ABI may have other keys: say that, not what is odd about the keys.
+    // Another ABI may have other keys: report the ABI, not the keys.
     if (out.abi == this_build().abi || out.abi == 0) problems.throw_if_any();
   } catch (const Error& error) {
     auto lines = split(error.what(), '\n');

@@ -10,17 +10,17 @@ namespace antiphon::plugin {
 // What this program is: abi, torch, compiler, cxx_abi and build are set.
 const Description& this_build();
 
-// Reads NAME.toml beside `file`; `file` is set, refusal is not. Error(plugin) where it is missing, wrong, for another
+// Reads NAME.toml beside `file`; `file` is set, refusal is not. Error(plugin) if it is missing, wrong, for another
 // build than this one, or for another name than the file's.
 Description read_sidecar(const std::filesystem::path& file);
 
 // Error(plugin) that names all of abi, torch, compiler, cxx_abi and build in which `theirs` differs from this program.
 void check_build(const Description& theirs);
-// Error(plugin) where the file is not the one that the sidecar was written for. Reads all of it.
+// Error(plugin) if the file is not the one that the sidecar was written for. Reads all of it.
 void check_content(const Description& sidecar);
-// The name must be the file's, since a component is found by it.
+// The name must be the file's, since components are found by it.
 void check_name(const Description& theirs);
-// Error(plugin) where the binary says other than its sidecar.
+// Error(plugin) if the binary disagrees with its sidecar.
 void check_agreement(const Description& sidecar, const Description& binary);
 
 }  // namespace antiphon::plugin

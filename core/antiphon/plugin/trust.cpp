@@ -31,7 +31,7 @@ const Trusted& trusted() {
     const int count = ::getgroups(static_cast<int>(own.size()), own.data());
     for (int i = 0; i < count; ++i) made->groups.insert(own[static_cast<size_t>(i)]);
     struct stat library {};
-    // Who owns the library may change this program anyway: a build that root runs, a mount of another machine.
+    // The owner of the library can change this program anyway: a build that root runs, a mount of another machine.
     if (::stat(library_file().c_str(), &library) == 0)
       made->users.insert(library.st_uid), made->groups.insert(library.st_gid);
     return made;
@@ -45,7 +45,7 @@ struct Doubt {
 
 Doubt doubt_of(const fs::path& path) {
   struct stat found {};
-  if (::stat(path.c_str(), &found) != 0) return {};  // what is missing is said by who needs it
+  if (::stat(path.c_str(), &found) != 0) return {};  // a missing file is reported by the code that needs it
   const std::string name = path.string();
   if (!trusted().users.contains(found.st_uid))
     return {

@@ -96,7 +96,7 @@ const std::unordered_map<std::string_view, Formula>& formulas() {
   return *table;
 }
 
-// What runs inside a counted operation is a part of it.
+// Operations inside a counted operation are part of it.
 thread_local int inside = 0;
 
 struct Counted : at::ObserverContext {

@@ -1,9 +1,8 @@
 // Counts the floating point operations of matrix products, convolutions and attention, and adds them to the trace.
 //
 // Products that go through LibTorch's dispatcher are seen there; those of our own kernels (kernels/mm.h, attention of
-// float32) say themselves what they do. What the row kernels do (norms, rotations, softmax, gates) is not counted, as
-// is usual. A product of [m, k] and [k, n] counts 2 m k n; attention under a causal mask counts the half that is not
-// masked.
+// float32) report their own. What the row kernels do (norms, rotations, softmax, gates) is not counted, as is usual. A
+// product of [m, k] and [k, n] counts 2 m k n; attention under a causal mask counts the half that is not masked.
 #pragma once
 #include <cstdint>
 

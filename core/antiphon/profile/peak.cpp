@@ -13,7 +13,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-// The first product compiles and warms up; it counts too where there is no time for another.
+// The first product compiles and warms up; it counts too if there is no time for another.
 double best_of(int64_t size, at::TensorOptions options, double limit) {
   const auto x = at::full({size, size}, 0.5, options), y = at::full({size, size}, 0.25, options);
   const auto begin = Clock::now();

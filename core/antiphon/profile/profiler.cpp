@@ -83,10 +83,10 @@ void Profiler::finish() {
   write(machine(options_, peak_) + "\n" + table_of(rows, totals, peak_));
 }
 
-// A run must not end for want of its profile.
+// A run must not end because its profile cannot be written.
 void Profiler::write(const std::string& table) const {
   try {
-    std::error_code ignored;  // the file that cannot be written says why
+    std::error_code ignored;  // the failed write reports the reason
     std::filesystem::create_directories(options_.folder, ignored);
     write_file_atomic(options_.folder / "trace.json", trace::chrome_json(), ErrorKind::config);
     write_file_atomic(options_.folder / "table.txt", table, ErrorKind::config);

@@ -1,4 +1,4 @@
-// `--profile`: records some steps and tells where their time went, as a trace and as a table.
+// `--profile`: records some steps and shows where their time went, as a trace and as a table.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -15,27 +15,28 @@ namespace antiphon::profile {
 
 struct ProfileOptions {
   std::filesystem::path folder;    // trace.json and table.txt go there
-  int64_t first = 3, last = 12;    // steps of this process that are recorded, counted from 1
-  std::string step = "step";       // what a step is called: the scope that holds all others
-  std::vector<std::string> parts;  // listed also where they never ran, in this order; others follow
+  int64_t first = 3, last = 12;    // steps of this process to record, counted from 1
+  std::string step = "step";       // name of a step: the scope that holds all others
+  std::vector<std::string> parts;  // listed even if they never ran, in this order; others follow
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kFloat;  // that the peak is measured in
 };
 
-// All calls from one thread: the one whose scopes the table tells of.
+// All calls come from one thread: the one whose scopes the table shows.
 class Profiler {
  public:
-  // Measures the peak and says it.
+  // Measures the peak and logs it.
   explicit Profiler(ProfileOptions options);
   ~Profiler();
 
   // Around each step.
   void begin_step();
   void end_step();
-  // Of a recorded step that took so long, before its end: train/gflops_per_second, train/share_of_peak. Else nothing.
+  // For a recorded step that took this long, before its end: train/gflops_per_second, train/share_of_peak. Else
+  // nothing.
   std::map<std::string, double> metrics(double seconds);
-  // Writes what was recorded and prints the table; by itself after the last step, and once only. What cannot be
-  // written is a warning.
+  // Writes what was recorded and prints the table; called automatically after the last step, and only once. A failure
+  // to write is a warning.
   void finish();
 
  private:

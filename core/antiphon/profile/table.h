@@ -13,8 +13,8 @@ struct Row {
   double seconds = 0, flops = 0;
 };
 
-// The main thread's rows: `parts` in their order, then other scopes, then "other" (what the steps did besides), then
-// the sum under the name `step`. Operations of no scope are the backward pass's: autograd has its own threads for a
+// The main thread's rows: `parts` in their order, then other scopes, then "other" (the rest of the steps), then the sum
+// under the name `step`. Operations outside any scope belong to the backward pass: autograd has its own threads for a
 // device.
 std::vector<Row> rows_of(const std::vector<trace::Total>& totals, double flops_without_scope, const std::string& step,
                          const std::vector<std::string>& parts);

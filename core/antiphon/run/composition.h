@@ -9,7 +9,7 @@
 
 namespace antiphon::run {
 
-// The tokenizer and the chat template of a configuration. Error(config) where it names none.
+// The tokenizer and the chat template of a configuration. Error(config) if it names none.
 text::PromptBuilder open_prompts(const RunConfig& config);
 
 struct Composition {

@@ -32,10 +32,10 @@ struct LoadedModel {
   // The configuration with every option in force.
   std::string resolved() const;
   // Trained parameters: those of --checkpoint (one checkpoint, or the newest complete one of a run folder), else those
-  // of FILE where it is a run folder.
+  // of FILE if it is a run folder.
   void load_trained(const OpenOptions& flags);
-  // The same, what the model's generation_config.json says where [generate] does not, and what generate.weights asks
-  // for: no training after that.
+  // The same, plus what the model's generation_config.json says where [generate] does not, and what generate.weights
+  // asks for: no training after that.
   void load_for_inference(const OpenOptions& flags);
 };
 

@@ -31,7 +31,7 @@ bool reads_the_same(const std::string& path, bool gated) {
 }
 
 // Numbers that the blocks of a module keep for each vector until its gradient is known: what every product reads (once
-// where several read the same) and what it gives. Attention keeps no probabilities.
+// if several read the same) and what it gives. Attention keeps no probabilities.
 double kept_numbers(Module& module) {
   const auto sites = module.sites();
   const bool gated = std::ranges::any_of(sites, [](const auto& site) { return site.path.ends_with("gate_proj"); });
@@ -41,7 +41,7 @@ double kept_numbers(Module& module) {
   return static_cast<double>(numbers);
 }
 
-// The same where nothing is kept: the widest block's products while it works.
+// The same if nothing is kept: the widest block's products while it works.
 double passing_numbers(Module& module) {
   int64_t widest = 0;
   for (const auto& site : module.sites()) widest = std::max(widest, site.linear->in() + site.linear->out());

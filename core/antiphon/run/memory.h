@@ -1,4 +1,4 @@
-// What training takes of memory, estimated from shapes alone.
+// The memory that training needs, estimated from shapes alone.
 #pragma once
 #include <algorithm>
 

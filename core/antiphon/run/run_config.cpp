@@ -35,7 +35,8 @@ void refuse_misspelt_extends(config::Value& root, config::Problems& problems) {
   });
 }
 
-// What [loss] said in files and runs of before [objective]: one loss there was, and how many logits are alive at once.
+// What [loss] said in files and runs from before [objective]: the only loss there was, and how many logits are alive at
+// once.
 void read_loss_table(config::Value::Table& root) {
   const auto found = root.find("loss");
   const auto* loss = found == root.end() ? nullptr : found->second.get_if<config::Value::Table>();
@@ -53,7 +54,7 @@ void read_loss_table(config::Value::Table& root) {
   root.erase("loss");
 }
 
-// plugin = "" turns a detector off that an extended file names; what else stands there is then without effect.
+// plugin = "" turns off a detector that an extended file names; the other keys there then have no effect.
 void check_voice_activity(const model::ComponentSpec& vad, const config::Value& root, config::Problems& problems) {
   if (!vad.plugin.empty()) {
     model::check_keys("voice_activity", vad.plugin, vad.options, "session.vad", problems);
@@ -67,7 +68,7 @@ void check_voice_activity(const model::ComponentSpec& vad, const config::Value& 
     problems.add(weights->where, "[session.vad] has weights and no plugin", "add plugin = \"silero\"");
 }
 
-// A file of configs/models that holds a stream only is no mistake, but it cannot be run by itself.
+// A file of configs/models that holds only a stream is not a mistake, but it cannot be run by itself.
 void throw_problems(const config::Problems& problems, const config::Value& root) {
   const auto* model = root.find("model");
   const bool fragment = !model || !model->find("llm");

@@ -30,8 +30,8 @@ struct RunConfig {
 const config::Table<RunConfig>& run_table();
 
 // Reads a TOML file, or the config.toml of a run folder, and applies the --set assignments. One Error(config) lists
-// all problems of the file. The options of the model's components are checked too where there is some other problem;
-// else when the model is built.
+// all problems of the file. The options of the model's components are checked too if there is some other problem;
+// else they are checked when the model is built.
 RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets);
 
 }  // namespace antiphon::run

@@ -7,7 +7,7 @@
 
 namespace antiphon::run {
 
-// The text of the user turns, one a line.
+// The text of the user turns, one per line.
 std::string question_of(const data::Sample& sample);
 
 // [{"type": "image", "path": absolute}, …] in the order of the conversation.

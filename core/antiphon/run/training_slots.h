@@ -1,4 +1,4 @@
-// The components of a configuration that train a model and are none of its parts.
+// The components of a configuration that train a model and are not parts of it.
 #pragma once
 #include <memory>
 

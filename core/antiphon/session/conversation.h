@@ -14,12 +14,12 @@ class Conversation {
   Conversation(model::MultimodalLm& model, int64_t capacity);
 
   // Brings the cache to this prompt (made with Purpose::generation). Returns the tokens that had to be computed, media
-  // included. Of a sound in parts, only the parts that are new are computed. Error(data) where it does not fit; the
-  // cache is then as before.
+  // included. Of a sound in parts, only the parts that are new are computed. Error(data) if the prompt does not fit;
+  // the cache is then unchanged.
   int64_t prefill(data::Prepared prompt);
-  // Begins an answer to the prompt. Error(data) where nothing was prefilled.
+  // Begins an answer to the prompt. Error(data) if nothing was prefilled.
   void begin_answer(const engine::GenerateOptions& options, std::vector<int32_t> stop_ids);
-  // Its next token; nullopt once a stop token comes or max_tokens are written. Error(data) where the cache is full.
+  // Its next token; nullopt once a stop token comes or max_tokens are written. Error(data) if the cache is full.
   std::optional<int32_t> next();
   // Tokens that the cache holds.
   int64_t length() const { return static_cast<int64_t>(held_.size()); }
@@ -32,7 +32,7 @@ class Conversation {
   std::vector<uint64_t> held_;  // what each position of the cache was computed from
   at::Tensor hidden_;           // [1, hidden_size] after the last position
   std::optional<engine::Sampler> sampler_;
-  std::vector<int64_t> seen_;  // the prompt's tokens and the answer's; -1 where a medium stands
+  std::vector<int64_t> seen_;  // the prompt's tokens and the answer's; -1 at media positions
   std::vector<int32_t> stop_ids_;
   std::optional<int64_t> unread_;  // the last token of the answer, which the cache does not hold yet
   int64_t left_ = 0;               // tokens that the answer may still have

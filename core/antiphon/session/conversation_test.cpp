@@ -22,7 +22,7 @@ llm = { plugin = "test_lm" }
 streams.audio = { encoder = { plugin = "test_chunks" }, connector = { plugin = "test_linear" } }
 )";
 
-// Text ids; a negative one, -n, is a picture of four vectors that begins with the value n.
+// Text ids; a negative one, -n, is an image of four vectors that begins with the value n.
 data::Prepared prompt(const model::MultimodalLm& model, const Ids& ids) {
   data::Prepared out;
   for (const int64_t id : ids) {
@@ -70,7 +70,7 @@ TEST_CASE("each turn answers as if all were computed anew, and computes what is 
   const auto second = with(first, first_answer, {21, -2, 23});
   CHECK(conversation.prefill(prompt(*lm, second)) == 1 + 1 + 4 + 1);
   CHECK(answer(conversation, 6) == anew(*lm, second));
-  // The same prompt again: its last token, whose place the answer has taken; and nothing where none was begun.
+  // The same prompt again: its last token, whose place the answer has taken; and nothing if none was begun.
   CHECK(conversation.prefill(prompt(*lm, second)) == 1);
   CHECK(conversation.prefill(prompt(*lm, second)) == 0);
   CHECK(answer(conversation, 6) == anew(*lm, second));

@@ -1,5 +1,4 @@
-// A sound that is still arriving, encoded chunk by chunk. What it gives once it has ended is what the whole sound
-// gives.
+// A sound that is still arriving, encoded chunk by chunk. Once it has ended, its result is that of the whole sound.
 #pragma once
 #include <span>
 #include <vector>
@@ -14,7 +13,7 @@ class LiveSound {
   LiveSound(model::MultimodalLm& model, std::string name);
 
   void add(std::span<const float> samples);
-  // Where it would end if nothing more came: at so many samples. Without an end it goes on.
+  // Where the sound would end if nothing more came, in samples. Without an end it goes on.
   void set_end(int64_t samples) { end_ = samples; }
   void clear_end() { end_ = -1; }
   int64_t samples() const { return static_cast<int64_t>(samples_.size()); }
@@ -22,10 +21,10 @@ class LiveSound {
   // Cuts it at its end.
   void close();
 
-  // Encodes one chunk that is whole and not encoded yet; false where there is none.
+  // Encodes one chunk that is whole and not encoded yet; false if there is none.
   bool encode_chunk();
   // What is there: the chunks that are encoded and, once the end has come, the rest, which is encoded now. Nothing to
-  // give (item.tokens = 0) where no chunk is whole yet.
+  // give (item.tokens = 0) if no chunk is whole yet.
   model::BatchMedia media();
   const MediaItem& sound() const { return sound_; }
 

@@ -26,25 +26,25 @@ class Session {
           SessionEvents events);
 
   // --- what arrives -------------------------------------------------------------------------------------------------
-  // Text, pictures, recordings and videos of the turn, in the order in which they come. Error(data) where one cannot be
-  // read; the turn is then as before. While it answers, they interrupt it.
+  // Text, images, recordings and videos of the turn, in the order in which they come. Error(data) if one cannot be
+  // read; the turn is then unchanged. While the session answers, they interrupt it.
   void say(const std::string& text);
   void attach(const data::MediaRef& ref);
-  // Mono samples at sample_rate(), any number. Quick: the work is done by step(). Error(data) where the model has no
-  // stream for sound. While it answers, speech interrupts it (barge_in), and all else is dropped.
+  // Mono samples at sample_rate(), any number. Quick: the work is done by step(). Error(data) if the model has no
+  // stream for sound. While the session answers, speech interrupts it (barge_in), and all else is dropped.
   void feed(std::span<const float> samples);
-  // The turn ends, whatever the detector says. An empty turn is no turn.
+  // The turn ends, whatever the detector says. An empty turn is not a turn.
   void end_turn();
   // The answer ends here; what was said of it stays in the conversation.
   void interrupt();
   // Drops the turn that is being made.
   void drop_turn();
-  // Forgets all.
+  // Forgets everything.
   void reset();
 
   // --- what is done with it -----------------------------------------------------------------------------------------
-  // One piece of work: a chunk of sound, a prompt, a token. False where there is none. Error(data) where the
-  // conversation is full; the turn is then dropped.
+  // One piece of work: a chunk of sound, a prompt, a token. False if there is none. Error(data) if the conversation is
+  // full; the turn is then dropped.
   bool step();
   SessionState state() const { return state_; }
   // 0: the model has no stream for sound.

@@ -232,7 +232,7 @@ TEST_CASE("a medium that cannot be read, and a conversation that is full, leave 
   CHECK_THROWS_AS(talk.answer(), Error);
   CHECK(talk.session.state() == State::listening);
   CHECK(talk.session.conversation().turns.size() == before);
-  talk.session.end_turn();  // an empty turn is none
+  talk.session.end_turn();  // an empty turn is not a turn
   CHECK_FALSE(talk.session.step());
   Talk deaf({}, false, R"(llm = { plugin = "test_lm" })");
   CHECK_THROWS_AS(deaf.session.feed(speech(100)), Error);

@@ -1,4 +1,4 @@
-// Finds where somebody begins and stops speaking, with hysteresis, as Silero's VADIterator (silero-vad, utils_vad.py).
+// Finds when somebody begins and stops speaking, with hysteresis, like Silero's VADIterator (silero-vad, utils_vad.py).
 #pragma once
 #include <functional>
 #include <span>
@@ -19,12 +19,12 @@ enum class SpeechEvent {
 
 class TurnDetector {
  public:
-  // The detector must outlive this object; its parameters are loaded. Error(config) where it wants another sample rate.
+  // The detector must outlive this object; its parameters are loaded. Error(config) if it needs another sample rate.
   TurnDetector(VoiceActivity& detector, const SessionOptions& options, int64_t sample_rate);
 
   // Called with each window of samples and what happened by its end.
   using OnWindow = std::function<void(std::span<const float> window, SpeechEvent event)>;
-  // Samples of any number; what makes no whole window waits for more.
+  // Any number of samples; those that do not fill a window wait for more.
   void feed(std::span<const float> samples, const OnWindow& on_window);
   int64_t window() const { return detector_.window(); }
   void reset();

@@ -53,18 +53,18 @@ class SpanFinder {
     return unmarked(chat_.render(part, {opening, options_.now}), count);
   }
 
-  // The last turn before this one whose end shows, in the whole and after `count` turns; -1: the beginning of all.
+  // The last turn before this one whose end is marked, in the whole and after `count` turns; -1: the very beginning.
   ptrdiff_t anchor(size_t turn) const {
     for (size_t i = turn; by_marks_ && i > 0; --i)
       if (places_.close[i - 1]) return static_cast<ptrdiff_t>(i - 1);
     return -1;
   }
 
-  // How the template opens an answer there, after the anchor; the same for all turns that follow the same way.
+  // How the template opens an answer there, after the anchor; the same for all turns with the same predecessor.
   struct Opening {
     std::string with, without;
     size_t first;
-    bool checked = false;  // at another turn, where it was the same
+    bool checked = false;  // at another turn, with the same result
   };
   Opening opening(size_t turn, ptrdiff_t from) const {
     const auto after = [&](bool asked) -> std::string {
@@ -98,7 +98,7 @@ class SpanFinder {
     auto open = known;
     size_t shared = std::min(common(open.with, rest), limit);
     if (shared < open.with.size() && open.first != turn && !open.checked) {
-      // Not as the first of its kind began: what the template writes here decides.
+      // Unlike the first of its kind: what the template writes here decides.
       open = opening(turn, from);
       known.checked = open.with == known.with;
       shared = std::min(common(open.with, rest), limit);
@@ -110,7 +110,7 @@ class SpanFinder {
     return base + shared;
   }
 
-  // The length of what both begin with, no control token and no character cut.
+  // The length of the common prefix, with no control token and no character cut.
   size_t common(std::string_view a, std::string_view b) const {
     size_t length = static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
     if (length == a.size()) return length;
@@ -136,7 +136,7 @@ class SpanFinder {
     const auto tail = tail_of(turn, from);
     const auto stop = end_of_turn(tail);
     if (rest.starts_with(tail)) return from + stop.value_or(tail.size());
-    // A turn that is followed is closed by another token than the last one.
+    // A turn that is followed by another is closed by a different token than the last one.
     if (const auto end = end_of_turn(rest)) return from + *end;
     if (const auto end = token_at(rest)) return from + *end;
     refuse(turn, "later turns change what is written for it");
@@ -152,7 +152,7 @@ class SpanFinder {
     return whole_.size();
   }
 
-  // What is written behind an answer that is the last turn; of the first one, as they are alike.
+  // What is written after an answer that is the last turn; taken from the first one, as all are alike.
   std::string tail_of(size_t turn, size_t from) {
     const bool shows = by_marks_ && places_.close[turn];
     if (shows && tail_) return *tail_;
@@ -167,7 +167,7 @@ class SpanFinder {
     return *tail_;
   }
 
-  // Data holds no control token any more, so that the first one that ends a turn is the template's.
+  // Data holds no control token any more, so the first one that ends a turn is the template's.
   std::optional<size_t> end_of_turn(std::string_view text) const {
     const auto& eos = tokenizer_.eos_ids();
     size_t first = nowhere;

@@ -1,9 +1,8 @@
-// Where the answers stand in a rendered conversation, in a few renderings whatever its length.
+// Finds the answers in a rendered conversation, with a few renderings whatever its length.
 //
-// Marks are put around the texts of the turns, and the conversation is rendered with them and without: where both
-// agree, the marks show the place of each turn. An answer begins where the rendering goes on as the template opens an
-// answer, and no later than its text: a template may open a thought when it asks for an answer, and write finished ones
-// without.
+// Marks are put around the texts of the turns, and the conversation is rendered with them and without: if both agree,
+// the marks show the place of each turn. An answer begins where the template's opening of an answer ends, and no later
+// than its text: a template may open a thought when it asks for an answer, and leave it out of finished ones.
 #pragma once
 #include <string>
 #include <vector>
@@ -24,7 +23,7 @@ struct RenderedConversation {
   std::vector<AnswerSpan> answers;  // in order
 };
 
-// `messages`: {"role", "content"}, with content a text or a list of parts, as the template wants it. Config error where
+// `messages`: {"role", "content"}, with content a string or a list of parts, as the template wants it. Config error if
 // an answer cannot be found, or does not begin as the template opens it.
 RenderedConversation render_conversation(const ChatTemplate& chat_template, const Tokenizer& tokenizer,
                                          const nlohmann::ordered_json& messages, const ChatTemplate::Options& options);

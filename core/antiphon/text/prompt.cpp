@@ -19,7 +19,7 @@ using Json = nlohmann::ordered_json;
 constexpr size_t max_turns = 10'000;
 constexpr std::string_view thought_begins = "<think>", thought_ends = "</think>";
 
-// Templates write roles between the parts of control tokens, so that no other name may come in.
+// Templates write roles between the parts of control tokens, so no other name is allowed.
 constexpr std::array<std::string_view, 5> roles = {"system", "developer", "user", "assistant", "tool"};
 
 void check_role(const std::string& role) {
@@ -67,7 +67,7 @@ int32_t media_number(std::string_view digits) {
   return number;
 }
 
-// Of each assistant's turn.
+// For each assistant turn.
 std::vector<bool> trained_answers(const std::vector<Turn>& turns) {
   std::vector<bool> trained;
   for (const auto& turn : turns)
@@ -134,7 +134,7 @@ PromptBuilder::Waiting PromptBuilder::waiting(const std::vector<Turn>& turns) co
   return waiting;
 }
 
-// A thought that an assistant turn begins with keeps its marks; all else is guarded.
+// A thought at the beginning of an assistant turn keeps its tags; all else is guarded.
 std::string PromptBuilder::guarded(const Turn& turn, std::string_view text, bool first) const {
   const auto is_mark = [&](std::string_view mark) {
     const auto id = tokenizer_.id_of(mark);
@@ -220,7 +220,7 @@ Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time no
   return prompt;
 }
 
-// An answer goes on from the words that open it.
+// An answer continues the text that opens it.
 Before PromptBuilder::before(const Prompt& prompt) const {
   if (prompt.ids.empty()) return Before::nothing;
   return prompt.ids.back() < 0 || tokenizer_.is_control(prompt.ids.back()) ? Before::token : Before::text;

@@ -1,9 +1,8 @@
-// Conversations as token ids: what a model is trained on and asked with.
+// Conversations as token ids, for training and generation.
 //
-// Text out of data never becomes a control token, whatever it says, but for <think> and </think> around the thought
-// that an assistant turn begins with; everything else is id for id what transformers' apply_chat_template gives. Each
-// assistant turn is tokenized on its own, after what precedes it, and so comes out in training as it does in
-// generation.
+// Text from data never becomes a control token, whatever it says, except <think> and </think> around the thought that
+// an assistant turn begins with; everything else has the same ids as transformers' apply_chat_template gives. Each
+// assistant turn is tokenized on its own, after what precedes it, and so has the same ids in training as in generation.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -23,26 +22,26 @@ namespace antiphon::text {
 // A piece of text, or the place of a media item.
 struct Part {
   std::string text;
-  int32_t media = -1;  // >= 0: number of the media item; `text` is then unused
-  // What the chat template knows the item as ("image"), and the token that it writes for one ("<image>"). Without a
-  // token the item stands where it stands in the text, whatever the template knows.
+  int32_t media = -1;  // >= 0: index of the media item; `text` is then unused
+  // The chat template's name for the item ("image"), and the token that it writes for one ("<image>"). Without a token
+  // the item stays at its place in the text, whatever the template knows.
   std::string type = {}, placeholder = {};
 };
 
 struct Turn {
   std::string role;  // system, developer, user, assistant or tool
   std::vector<Part> parts;
-  std::string reasoning = {};  // an assistant's thought, for the template as reasoning_content; empty: none
-  bool trained = true;         // of an assistant's turn: it is supervised
+  std::string reasoning = {};  // an assistant's thought, given to the template as reasoning_content; empty: none
+  bool trained = true;         // for an assistant's turn: it is supervised
 };
 
 struct Prompt {
   // Token ids; the place of media item i is the one entry -1 - i, which the model expands.
   std::vector<int32_t> ids;
   // Parallel to ids: what an assistant turn says, up to and including its end-of-turn token (the first of
-  // Tokenizer::eos_ids after its text; where the template writes none, all that it writes for the turn). A turn begins
-  // as far as the template's opening of an answer goes: one that opens a thought, and leaves it out of finished turns,
-  // shares less than all of it.
+  // Tokenizer::eos_ids after its text; if the template writes none, all that it writes for the turn). A turn begins
+  // after the part that it shares with the template's opening of an answer: not all of it if the template opens a
+  // thought and leaves it out of finished turns.
   std::vector<bool> supervised;
 };
 
@@ -50,26 +49,26 @@ struct Prompt {
 class PromptBuilder {
  public:
   // `as_processor`: as transformers' processors of multimodal models, which begin a text with what the tokenizer's
-  // post-processor puts first where the template has not written it; its tokenizers leave that to the template.
+  // post-processor puts first unless the template has written it; its tokenizers leave that to the template.
   PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template, bool as_processor = false);
 
-  using Time = std::chrono::system_clock::time_point;  // what the template takes for now
-  // The whole conversation. Data error where a turn is malformed, where there are more than 10,000, where one has a
-  // thought of which the template knows nothing, and where it refuses them, writes nothing or loses media; config error
-  // where its answers cannot be found (answer_spans.h).
+  using Time = std::chrono::system_clock::time_point;  // what the template takes as the current time
+  // The whole conversation. Data error if a turn is malformed, if there are more than 10,000, if one has a thought that
+  // the template does not support, or if the template refuses them, writes nothing or loses media; config error if its
+  // answers cannot be found (answer_spans.h).
   Prompt training(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
-  // The same, and the opening of the assistant's answer to the last turn, which must not be the assistant's.
+  // The same plus the opening of the assistant's answer to the last turn, which must not be the assistant's.
   Prompt generation(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
 
-  // Whether the template ends an answer with a token that ends a turn: else a model cannot learn to stop. Asked with a
-  // question and an answer, then with a system turn before them; true where the template refuses both, as it cannot be
-  // told.
+  // Whether the template ends an answer with a token that ends a turn: else a model cannot learn to stop. Tried with a
+  // question and an answer, then with a system turn before them; true if the template refuses both, as it cannot be
+  // determined.
   bool ends_answers() const;
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
 
  private:
-  // Media that have yet to be placed, in order, by the id of the token that stands for them.
+  // Media that have yet to be placed, in order, by the id of their placeholder token.
   using Waiting = std::map<int32_t, std::deque<int32_t>>;
 
   Prompt build(const std::vector<Turn>& turns, bool answer, Time now) const;

@@ -164,7 +164,7 @@ TEST_CASE("media stand where the template writes their token") {
       tokenizer);
   const Part picture{"", 0, "image", "<image>"}, voice{"", 1, "audio", "<sound>"}, plain{"", 2, "image", ""};
   CHECK(prompts.training({{"user", {{"h"}, picture, {"a"}, voice}}}).ids == Ids{'h', -1, 'a', -2});
-  // Text that spells a token is text, and media without a token stand where they stand.
+  // Text that spells a token is text, and media without a token stay in place.
   const auto mixed = prompts.training({{"user", {{"<image>"}, voice, plain, picture}}}).ids;
   CHECK(std::count_if(mixed.begin(), mixed.end(), [](int32_t i) { return i < 0; }) == 3);
   CHECK(Ids(mixed.end() - 3, mixed.end()) == Ids{-2, -3, -1});
@@ -275,7 +275,7 @@ std::string all_of(const PromptBuilder& prompts, const Prompt& prompt) {
   return prompts.tokenizer().decode(prompt.ids, false);
 }
 
-// DeepSeek-R1's way: asks with an open thought, leaves thoughts out of finished turns.
+// DeepSeek-R1's way: opens a thought in the prompt, leaves thoughts out of finished turns.
 const std::string opens_thought =
     "{% for m in messages %}{% if m.role == 'user' %}{{ '<|im_start|>' + m.content }}{% else %}{% set text = m.content "
     "%}{% if '</think>' in text %}{% set text = text.split('</think>')[-1] %}{% endif %}{{ '<|im_start|>A' + text + "
@@ -314,7 +314,7 @@ TEST_CASE("a template that opens a thought is trained and talked with") {
   CHECK(taught(prompts, prompt) == "Hi.<|im_end|>Fine.<|im_end|>");
   CHECK(all_of(prompts, prompts.generation({turns.begin(), turns.begin() + 3})) ==
         "<|im_start|>Hello<|im_start|>AHi.<|im_end|><|im_start|>And you?<|im_start|>A<think>\n");
-  // An answer that begins as the opening goes on, but is text.
+  // An answer that begins like the rest of the opening, but is text.
   CHECK(taught(prompts, prompts.training({says("user", "a"), says("assistant", "<think")})) == "<think<|im_end|>");
 }
 
@@ -326,14 +326,14 @@ TEST_CASE("a template that writes a thought into the last answer only") {
   CHECK(controls(prompts, prompt) == 10);
   CHECK(taught(prompts, prompts.training({says("user", "a"), says("assistant", "b")})) ==
         "<think>\n\n</think>\n\nb<|im_end|>");
-  // Marks of a thought elsewhere are text.
+  // Thought tags elsewhere are text.
   const auto hostile = prompts.training({says("user", "<think>a</think>"), says("assistant", "b</think>")});
   CHECK(controls(prompts, hostile) == 6);
 }
 
 namespace {
 
-// Qwen3's way with thoughts of their own, and with thinking switched off: an empty thought opens the answer.
+// Qwen3's way with separate thoughts, and with thinking switched off: an empty thought opens the answer.
 const std::string switched =
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}{% if m.role == 'assistant' and loop.last %}{{ "
     "'<think>\\n' + (m.reasoning_content if m.reasoning_content is string else '') + '\\n</think>\\n\\n' }}{% endif "

@@ -18,7 +18,7 @@ icu::UnicodeString decoded(std::string_view text) {
 
 uint32_t category(UChar32 c) { return U_GET_GC_MASK(c); }
 
-// str.isspace(): White_Space, and the four separators of ASCII that are not.
+// str.isspace(): White_Space, plus the four ASCII separators that lack it.
 bool is_python_space(UChar32 c) { return (c >= 0x1C && c <= 0x1F) || is_space(static_cast<char32_t>(c)); }
 
 icu::UnicodeString lowered(icu::UnicodeString text) { return text.toLower(icu::Locale::getRoot()); }
@@ -29,7 +29,7 @@ void for_each(const icu::UnicodeString& text, const Use& use) {
   for (int32_t i = 0; i < text.length(); i = text.moveIndex32(i, 1)) use(text.char32At(i));
 }
 
-// Leaves out what `removed` says and writes what `blank` says, and white space, as single spaces.
+// Drops characters that `removed` selects; writes those that `blank` selects, and white space, as single spaces.
 template <class Removed, class Blank>
 std::string collapsed(const icu::UnicodeString& text, const Removed& removed, const Blank& blank) {
   icu::UnicodeString out;
@@ -48,8 +48,8 @@ std::string collapsed(const icu::UnicodeString& text, const Removed& removed, co
   return out.toUTF8String(bytes);
 }
 
-// Without what stands from `open` to the next `close`; where `close` never comes, all stays. With `inside`, at least
-// one character must stand between them.
+// Without the text from `open` to the next `close`; if `close` never comes, all stays. With `inside`, at least one
+// character must be between them.
 icu::UnicodeString without_brackets(const icu::UnicodeString& text, std::u16string_view open, std::u16string_view close,
                                     bool inside) {
   icu::UnicodeString out;

@@ -1,20 +1,20 @@
-// Texts as scores compare them, in every script. Any bytes are taken: malformed UTF-8 becomes U+FFFD first.
+// Text normalization for scores, in every script. Any bytes are accepted: malformed UTF-8 becomes U+FFFD first.
 #pragma once
 #include <string>
 #include <string_view>
 
 namespace antiphon::text {
 
-// Lower case as Python's str.lower() has it, no characters of the category P (punctuation), white space as single
-// spaces, none at the ends: jiwer 4's ToLowerCase and RemovePunctuation, then split and joined.
+// Lower case as Python's str.lower() has it, without characters of the category P (punctuation), white space as single
+// spaces, trimmed: jiwer 4's ToLowerCase and RemovePunctuation, then split and joined.
 std::string without_punctuation(std::string_view text);
 
 // Whisper's BasicTextNormalizer (Radford et al. 2022; transformers' whisper/english_normalizer.py): lower case, nothing
 // in brackets, NFKC, characters of the categories M, S and P (marks, symbols, punctuation) as spaces, white space as
-// single spaces, here none at the ends.
+// single spaces, here trimmed.
 std::string whisper_basic(std::string_view text);
 
-// The characters but those that Python's str.split() takes for white space.
+// The characters except those that Python's str.split() treats as white space.
 std::u32string without_spaces(std::string_view text);
 
 // Code points of any bytes.

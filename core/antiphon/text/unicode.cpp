@@ -14,12 +14,12 @@ struct Range {
   char32_t first, last;
 };
 
-// Digits that came after ICU 72 (Unicode 15), up to Unicode 17.
+// Digits added after ICU 72 (Unicode 15), up to Unicode 17.
 constexpr Range newer_numerics[] = {{0x10D40, 0x10D49}, {0x116D0, 0x116E3}, {0x11BF0, 0x11BF9},
                                     {0x11DE0, 0x11DE9}, {0x16130, 0x16139}, {0x16D70, 0x16D79},
                                     {0x16FF4, 0x16FF6}, {0x1CCF0, 0x1CCF9}, {0x1E5F1, 0x1E5FA}};
 
-// Capital letters that came after ICU 72: from first to last, small letter = capital + shift.
+// Upper-case letters added after ICU 72: from first to last, lower = upper + shift.
 struct Lowering {
   char32_t first, last;
   int32_t shift;
@@ -112,7 +112,7 @@ std::string lowercase(std::string_view text) {
     const auto [c, length] = code_point_at(text, i);
     i += length;
     if (c == 0x130) {
-      out += "i\xCC\x87";  // the one capital whose small form is two characters
+      out += "i\xCC\x87";  // the only upper-case letter whose lower-case form is two characters
     } else {
       append_utf8(out, lower(c));
     }

@@ -1,5 +1,5 @@
 // The parts of Unicode that tokenizers need, as the Rust crate `tokenizers` 0.23 sees them: every function takes and
-// gives well-formed UTF-8. Facts checked code point by code point against that crate (tests/parity).
+// returns well-formed UTF-8. Checked code point by code point against that crate (tests/parity).
 #pragma once
 #include <cstdint>
 #include <string>
@@ -9,9 +9,9 @@ namespace antiphon::text {
 
 enum class NormalForm { nfc, nfd, nfkc, nfkd };
 
-// The normal form by the tables of Unicode 9 (those of the crate): characters that came later stay as they are.
+// The normal form by the tables of Unicode 9 (those of the crate): later characters stay unchanged.
 std::string normalize(NormalForm form, std::string_view text);
-// Each character on its own, without context (a final sigma is like any other).
+// Lower case, each character on its own, without context (a final sigma is like any other).
 std::string lowercase(std::string_view text);
 
 // The character that starts at text[position], and its length in bytes.

@@ -10,7 +10,8 @@ namespace antiphon::train {
 
 class EventFile {
  public:
-  // Creates events.out.tfevents.<time>.<host>.<pid> in the folder. A failure to write is no error: curves are a help.
+  // Creates events.out.tfevents.<time>.<host>.<pid> in the folder. A failed write is not an error: curves are only a
+  // help.
   explicit EventFile(const std::filesystem::path& folder);
   ~EventFile();
   EventFile(const EventFile&) = delete;

@@ -22,7 +22,7 @@ struct Progress {
 
 nlohmann::json to_json(const Progress& progress);
 
-// Error(weights) that names `file` and the key which is missing, of another type or out of its range.
+// Error(weights) that names `file` and the key that is missing, of another type or out of range.
 Progress progress_of(const nlohmann::json& json, const std::filesystem::path& file);
 
 }  // namespace antiphon::train

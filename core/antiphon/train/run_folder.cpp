@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// The records of a file, one a line; a kill may have cut the last one.
+// The records of a file, one per line; a kill may have cut the last one.
 template <class Keep>
 std::string kept_lines(const fs::path& path, Keep&& keep) {
   if (!path_exists(path, ErrorKind::config)) return {};

@@ -14,7 +14,7 @@ namespace antiphon::train {
 
 class RunFolder {
  public:
-  // Creates it and takes its lock; Error(config) naming the holder where another process has it.
+  // Creates it and takes its lock; Error(config) naming the holder if another process has it.
   explicit RunFolder(std::filesystem::path path);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
@@ -25,14 +25,14 @@ class RunFolder {
   void remove_leftovers() const;
   // The resolved configuration (config.toml) and what it ran on (env.json).
   void write_config(const std::string& toml);
-  // `formats`: in what it computed, e.g. "bf16". A warning if the run was begun in others: it goes on, not to the bit.
+  // `formats`: what it computes in, e.g. "bf16". Warns if the run was begun in others: it goes on, but not bit for bit.
   void write_environment(const std::string& device, const std::string& formats);
   // Opens metrics.jsonl, bad_samples.jsonl and the event file; Error(config) naming the one that cannot be. Lines of
   // steps beyond `step` are from a future that did not happen.
   void open_logs(int64_t step);
-  // A record that cannot be written is lost, and the first such one is told.
+  // A record that cannot be written is lost, and the first such loss is reported.
   void metrics(int64_t step, const std::map<std::string, double>& values);
-  // Listed once, also over several starts of a run.
+  // Listed once, even over several starts of a run.
   void bad_sample(const data::BadSample& bad);
 
  private:
@@ -42,7 +42,7 @@ class RunFolder {
   void append(std::ofstream& stream, const char* name, const std::string& line);
 
   std::ofstream metrics_, bad_samples_;
-  std::set<std::string> told_;  // files that a line was lost of
+  std::set<std::string> told_;  // files that have lost a line
   std::set<std::pair<std::string, int64_t>> listed_;
   std::unique_ptr<EventFile> events_;
 };

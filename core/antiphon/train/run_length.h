@@ -39,13 +39,13 @@ class RunLength {
   double last_seconds() const { return last_seconds_; }
   double limit_seconds() const { return limit_seconds_; }
   double seconds_left(int64_t taken) const;
-  // Without the first step, which prepares what later ones find.
+  // Without the first step, which prepares what later ones reuse.
   double seconds_per_step(int64_t taken) const;
   // A train.max_minutes into which train.min_steps would fit, with a tenth to spare.
   int64_t sufficient_minutes(int64_t taken) const;
 
   RunClock state() const;
-  // What state() gave. If train.steps or train.max_minutes is another than then, the steps are planned anew.
+  // What state() gave. If train.steps or train.max_minutes has changed since, the steps are planned anew.
   void restore(const RunClock& state);
 
  private:

@@ -36,14 +36,14 @@ class Trainer {
   Trainer(model::MultimodalLm& model, Objective& objective, UpdateRule& rule, data::Loader& loader,
           data::FeatureCache& cache, RunFolder& folder, const TrainOptions& options);
 
-  // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 where there is none.
-  // `accept_changes`: with other data, weights of sources or batch sizes than it had; else these are an Error(weights).
+  // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 if there is none.
+  // `accept_changes`: even if the data, weights of sources or batch sizes have changed; else that is an Error(weights).
   int64_t resume(bool accept_changes = false);
   // Records steps of run(); nullptr: none. Must outlive it.
   void set_profiler(profile::Profiler* profiler) { profiler_ = profiler; }
   // Trains to the end, or until the first steps show that fewer than train.min_steps fit, or until a signal: then
-  // writes a checkpoint and throws Error(preempted). Returns and throws when the checkpoint is on the disk; so does the
-  // destructor.
+  // writes a checkpoint and throws Error(preempted). Returns and throws only once the checkpoint is on disk; the
+  // destructor waits for it, too.
   RunEnd run();
 
  private:

@@ -1,4 +1,4 @@
-// What a run keeps of itself: saving and resuming.
+// The checkpoints of a run: saving and resuming.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 

@@ -7,7 +7,7 @@
 
 namespace antiphon::train {
 
-// What the clock did to the run, where it did something.
+// What the clock did to the run, if it did anything.
 void Trainer::tell_of_time() const {
   const auto limit = human_duration(length_.limit_seconds());
   if (length_.outlasted())

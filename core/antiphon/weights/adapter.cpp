@@ -37,7 +37,7 @@ std::string without_adapter_name(std::string key) {
   return whole ? key.erase(at, name.size()) : key;
 }
 
-// Where transformers puts a language model within a whole one, by version and class, and as it stands alone.
+// Where transformers puts a language model within a whole one, by version and class, and on its own.
 std::string alone(const std::string& key) {
   constexpr std::pair<std::string_view, std::string_view> places[] = {{"model.language_model.lm_head.", "lm_head."},
                                                                       {"model.language_model.", "model."},

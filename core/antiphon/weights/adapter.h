@@ -8,17 +8,17 @@
 
 namespace antiphon::weights {
 
-// Writes what is attached. `base_model` becomes base_model_name_or_path where it is not empty. `map` is the name map
-// of the module that carries the adapter: it turns "layers.0.self_attn.q_proj" into the path that the Hugging Face
-// model uses; without rules the names are written as they are. Error(weights) for a site that the map does not name,
+// Writes what is attached. `base_model` becomes base_model_name_or_path if it is not empty. `map` is the name map of
+// the module that carries the adapter: it turns "layers.0.self_attn.q_proj" into the path that the Hugging Face model
+// uses; without rules the names are written as they are. Error(weights) for a site that the map does not name,
 // parameters without values, and I/O (the old files stay).
 void save_adapter(const std::filesystem::path& folder, Peft& peft, const std::string& base_model,
                   const NameMap& map = {});
 
 // Reads an adapter into the attached parameters (on the meta device or not). Keys with the adapter's name "default"
-// in them are taken too, and those of an adapter that was trained on the language model within a whole one.
-// Error(weights), before anything is changed, where the file's configuration differs from what is attached (rank,
-// alpha, ...), where any parameter is missing or mismatched, or where any tensor of the file has no parameter; see
+// in them are accepted too, and those of an adapter that was trained on the language model within a whole one.
+// Error(weights), before anything is changed, if the file's configuration differs from what is attached (rank, alpha,
+// ...), if any parameter is missing or mismatched, or if any tensor of the file has no parameter; see
 // load_parameters().
 LoadReport load_adapter(const std::filesystem::path& folder, Peft& peft, const NameMap& map = {},
                         const LoadOptions& options = {.name = "adapter"});

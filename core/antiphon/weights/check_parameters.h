@@ -4,7 +4,8 @@
 
 namespace antiphon::weights {
 
-// The counts of load_parameters(), or its Error(weights). Changes nothing. `name` is who is asked for: "model.llm".
+// The counts of load_parameters(), or its Error(weights). Changes nothing. `name` is the module's name for messages:
+// "model.llm".
 LoadReport check_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map, const std::string& name);
 
 }  // namespace antiphon::weights

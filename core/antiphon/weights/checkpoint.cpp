@@ -40,7 +40,7 @@ bool is_inside(const fs::path& file, const fs::path& folder) {
   return std::mismatch(folder.begin(), folder.end(), file.begin(), file.end()).first == folder.end();
 }
 
-// Refuses names and links by which an index could have any file of the machine read.
+// Refuses names and links by which an index could make us read any file of the machine.
 fs::path shard_path(const fs::path& folder, const std::string& name, const fs::path& index) {
   if (name.empty() || name == "." || name == ".." ||
       name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
@@ -72,7 +72,7 @@ const nlohmann::json& weight_map_of(const nlohmann::json& index, const fs::path&
   return *found;
 }
 
-// The shards that the index names, sorted. Error where files are missing.
+// The shards that the index names, sorted. Error if files are missing.
 std::set<fs::path> shards_of(const nlohmann::json& weight_map, const fs::path& folder, const fs::path& index) {
   std::set<fs::path> shards, missing;
   std::set<std::string> names;

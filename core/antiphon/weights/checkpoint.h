@@ -1,4 +1,4 @@
-// A model's tensors, wherever they lie: a Hugging Face folder (single file or shards with an index) or one file.
+// A model's tensors, wherever they are stored: a Hugging Face folder (single file or shards with an index) or one file.
 #pragma once
 #include <memory>
 #include <string>
@@ -46,8 +46,8 @@ class Checkpoint {
 };
 
 // Writes model.safetensors, or shards of at most `max_shard_bytes` of tensors (one larger tensor has its own) with
-// model.safetensors.index.json. All files are complete on the disk before the first takes its name; then those of an
-// earlier save that are no part of this one are removed. The folder is created.
+// model.safetensors.index.json. All files are complete on the disk before the first takes its name; then files of an
+// earlier save that are not part of this one are removed. The folder is created.
 void save_checkpoint(const std::filesystem::path& folder, const NamedTensors& tensors,
                      uint64_t max_shard_bytes = 5'000'000'000);
 

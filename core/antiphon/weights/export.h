@@ -19,7 +19,7 @@ NamedTensors checkpoint_tensors(Module& module, const NameMap& map);
 void save_pretrained(const std::filesystem::path& folder, Module& module, const NameMap& map,
                      const nlohmann::json& config, uint64_t max_shard_bytes = 5'000'000'000);
 
-// Copies those of the named files that are there.
+// Copies those of the named files that exist.
 void copy_files(const std::filesystem::path& from, const std::filesystem::path& folder,
                 const std::vector<std::string>& names);
 // The same for the files that say how text goes in and out of a model: tokenizer, chat template, generation.

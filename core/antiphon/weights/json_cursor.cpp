@@ -39,7 +39,7 @@ void JsonCursor::fail_here(const std::string& message) const {
        "the file is damaged or was not written as safetensors: fetch it again, or save it anew");
 }
 
-// The next character that is no blank, not consumed; 0 at the end of the text.
+// The next character that is not white space, not consumed; 0 at the end of the text.
 char JsonCursor::peek() {
   while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
     ++at_;
@@ -56,7 +56,7 @@ void JsonCursor::open(char bracket, const char* what) {
   if (++depth_ > max_depth) fail_here(fmt::format("more than {} nested levels", max_depth));
 }
 
-// Steps to the next element; false where the bracket closes.
+// Steps to the next element; false if the bracket closes.
 bool JsonCursor::next(char close, bool first) {
   const char c = peek();
   if (c == close) {

@@ -1,5 +1,5 @@
 // A strict JSON reader over a text, one value at a time, that accepts what Rust's serde_json accepts (RFC 8259,
-// numbers that fit a double, no lone surrogates, at most 127 levels). Errors say at which byte.
+// numbers that fit a double, no lone surrogates, at most 127 levels). Errors name the byte.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -12,7 +12,7 @@ class JsonCursor {
   // `text` must be UTF-8. `where` leads every message, e.g. "model.safetensors: header".
   JsonCursor(std::string_view text, std::string where) : text_(text), where_(std::move(where)) {}
 
-  // Calls item(key) for every key of the object that stands here; it must consume the value.
+  // Calls item(key) for every key of the object at the cursor; it must consume the value.
   template <class Item>
   void object(Item&& item) {
     open('{', "an object");
@@ -23,7 +23,7 @@ class JsonCursor {
     }
     --depth_;
   }
-  // Calls item() for every element of the array that stands here; it must consume the element.
+  // Calls item() for every element of the array at the cursor; it must consume the element.
   template <class Item>
   void array(Item&& item) {
     open('[', "an array");
@@ -36,7 +36,7 @@ class JsonCursor {
   bool take_null();
   // Any value, checked and dropped.
   void skip();
-  // Only blanks may follow.
+  // Only white space may follow.
   void finish();
   [[noreturn]] void fail_here(const std::string& message) const;
 

@@ -1,4 +1,4 @@
-// JSON files of a model folder, read with limits. Used inside this area and by what reads such files.
+// JSON files of a model folder, read with limits. Used inside this area and by code that reads such files.
 #pragma once
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
@@ -7,14 +7,14 @@
 
 namespace antiphon::weights {
 
-// The object in a JSON file of at most 100 MB and 64 levels, no key of which stands twice in one object. Error(weights)
-// with file:line:column.
+// The object in a JSON file of at most 100 MB and 64 levels, without duplicate keys in an object. Error(weights) with
+// file:line:column.
 nlohmann::json read_json_object(const std::filesystem::path& path);
 
-// The same as a table that tells where it comes from; one that does not exist() if there is no such file.
+// The same as a table that knows its file; exists() is false if there is no such file.
 JsonTable read_json_table(const std::filesystem::path& path);
 
-// Writes it with two blanks of indentation and a final line end, atomically.
+// Writes it atomically, indented by two spaces, with a final newline.
 void write_json(const std::filesystem::path& path, const nlohmann::json& value);
 
 }  // namespace antiphon::weights

@@ -1,4 +1,4 @@
-// Tensors to write whose values are made when their turn comes, and let go of then: files larger than the memory.
+// Tensors to write whose values are computed when their turn comes and then freed, for files larger than memory.
 #pragma once
 #include <filesystem>
 #include <functional>
@@ -20,7 +20,7 @@ LazyTensors lazy(const NamedTensors& tensors);
 // Bytes that it takes in a file.
 uint64_t stored_bytes(const LazyTensor& tensor);
 
-// As save_safetensors() and save_checkpoint() of tensors that are there.
+// As save_safetensors() and save_checkpoint() of tensors in memory.
 void save_safetensors(const std::filesystem::path& path, const LazyTensors& tensors, const Metadata& metadata = {});
 void save_checkpoint(const std::filesystem::path& folder, const LazyTensors& tensors,
                      uint64_t max_shard_bytes = 5'000'000'000);

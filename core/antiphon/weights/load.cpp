@@ -24,7 +24,7 @@ bool is_floating(Dtype dtype) {
   return dtype == Dtype::F16 || dtype == Dtype::BF16 || dtype == Dtype::F32 || dtype == Dtype::F64;
 }
 
-// Why this tensor cannot become this parameter; empty where it can.
+// Why this tensor cannot become this parameter; empty if it can.
 std::string mismatch(const Parameter& parameter, const TensorInfo& info) {
   const auto sizes = parameter.tensor->sizes();
   if (!std::equal(sizes.begin(), sizes.end(), info.shape.begin(), info.shape.end(),
@@ -98,7 +98,7 @@ Plan good_plan(Module& module, const Checkpoint& checkpoint, const NameMap& map,
   return plan;
 }
 
-// What changes has memory of its own, and is no view of the file.
+// A parameter that changes has its own memory and is not a view of the file.
 void assign(at::Tensor& parameter, bool changing, const at::Tensor& value, const LoadOptions& options) {
   c10::AutoGradMode no_grad(false);
   const bool trainable = parameter.requires_grad();
@@ -148,7 +148,7 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
 
 namespace {
 
-// As transformers 5: what processor_config.json holds of it goes before preprocessor_config.json.
+// As in transformers 5, values in processor_config.json take precedence over preprocessor_config.json.
 JsonTable read_preprocessor(const std::filesystem::path& folder) {
   const auto whole = read_json_table(folder / "processor_config.json");
   for (const char* key : {"image_processor", "feature_extractor"})

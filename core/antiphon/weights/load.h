@@ -19,15 +19,15 @@ struct LoadOptions {
   // Types for parameters that training leaves alone and for those that it changes (with a gradient, or as running
   // statistics beside such); nullopt keeps the checkpoint's.
   std::optional<at::ScalarType> frozen_dtype = std::nullopt, trainable_dtype = at::kFloat;
-  // For frozen matrices in the place of frozen_dtype, if set.
+  // For frozen matrices instead of frozen_dtype, if set.
   std::optional<at::ScalarType> matrix_dtype = std::nullopt;
-  // Who is loaded, for messages: "model.llm".
+  // The name of what is loaded, for messages: "model.llm".
   std::string name = "model";
 };
 
 struct LoadReport {
   int64_t applied = 0, total = 0;  // parameters; equal, since anything else is an error
-  int64_t ignored = 0;             // checkpoint tensors that the map says are not used
+  int64_t ignored = 0;             // checkpoint tensors that the map marks as unused
   uint64_t bytes = 0;              // of the parameters as they are now
 };
 
@@ -41,8 +41,8 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
 // Moves and casts all parameters of the module as these options say; meta tensors stay meta.
 void cast_parameters(Module& module, const LoadOptions& options);
 
-// config.json and preprocessor_config.json of a folder; null where there is none (or no folder).
-// Error(weights) with file:line:column where one is malformed.
+// config.json and preprocessor_config.json of a folder; null if there is none (or no folder).
+// Error(weights) with file:line:column if one is malformed.
 PretrainedConfig read_pretrained_config(const std::filesystem::path& folder);
 
 }  // namespace antiphon::weights

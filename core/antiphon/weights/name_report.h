@@ -1,4 +1,4 @@
-// What did not fit between a checkpoint and a module, as one error that can be acted on. Used inside this area.
+// The mismatches between a checkpoint and a module, as one actionable error. Used inside this area.
 #pragma once
 #include <string>
 #include <vector>
@@ -12,7 +12,7 @@ struct NameReport {
   bool empty() const { return missing.empty() && unexpected.empty() && mismatched.empty() && doubled.empty(); }
 };
 
-// "all 12 missing names are there with the prefix 'model.' ..."; empty where no one prefix explains every missing name.
+// "all 12 missing names are there with the prefix 'model.' ..."; empty if no single prefix explains every missing name.
 std::string prefix_hint(const NameReport& report);
 
 // Throws Error(weights): the headline, then up to 20 names of each class with its count.

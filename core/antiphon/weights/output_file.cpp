@@ -17,7 +17,7 @@ namespace antiphon::weights {
 
 OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
   static std::atomic<unsigned> counter{0};
-  do {  // a killed process may have had the same number
+  do {  // a killed process may have had the same pid
     temporary_ = path_;
     temporary_ += fmt::format(".tmp-{}-{}", ::getpid(), counter++);
     fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

@@ -16,7 +16,7 @@ class OutputFile {
   void write(const void* data, size_t bytes);
   // Flushes the bytes to the disk; nothing may be written afterwards.
   void flush();
-  // Renames over the target.
+  // Renames the file over the target.
   void commit();
 
  private:

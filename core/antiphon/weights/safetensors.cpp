@@ -71,7 +71,7 @@ class SafetensorsFile::Mapping {
   ~Mapping() {
     if (size_ > 0 && data_ != MAP_FAILED) ::munmap(data_, size_);
   }
-  // The pages that lie wholly in [begin, end): others hold a part of a neighbour.
+  // The pages that lie wholly in [begin, end): others contain part of a neighbour.
   void forget(uint64_t begin, uint64_t end) const {
     const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)), first = (begin + page - 1) / page * page;
     if (first < end / page * page) ::madvise(data() + first, end / page * page - first, MADV_DONTNEED);

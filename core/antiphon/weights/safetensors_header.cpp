@@ -35,7 +35,7 @@ constexpr uint64_t length_bytes = 8;
        "the file is damaged or was not written as safetensors: fetch it again, or save it anew");
 }
 
-// A name in a message: quoted, its odd bytes escaped, not longer than a line.
+// A name in a message: quoted, unprintable bytes escaped, at most one line long.
 std::string show(const std::string& name) {
   const auto text = nlohmann::json(name).dump(-1, ' ', true);
   return text.size() <= 200 ? text : text.substr(0, 197) + "...";

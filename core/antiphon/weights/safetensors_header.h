@@ -2,9 +2,9 @@
 //
 // Format: 8 bytes little-endian length N, N bytes JSON, then the tensors' bytes, which the offsets in the header cover
 // exactly: no hole, no overlap, nothing after the last. Source: huggingface/safetensors, README.md and
-// safetensors/src/tensor.rs (v0.8.0). A file that this parser takes, the package takes too. What the package takes and
-// this parser does not: duplicate keys and blanks before '{' (both forbidden by the README), a tensor's description as
-// a JSON array or its dtype as an object (accidents of its JSON library), and more than 1,000,000 tensors.
+// safetensors/src/tensor.rs (v0.8.0). Every file that this parser accepts, the package accepts too. What the package
+// accepts and this parser does not: duplicate keys and blanks before '{' (both forbidden by the README), a tensor's
+// description as a JSON array or its dtype as an object (quirks of its JSON library), and more than 1,000,000 tensors.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -69,7 +69,7 @@ struct SafetensorsHeader {
 SafetensorsHeader parse_safetensors(std::string_view bytes, const std::string& file);
 
 // The 8 bytes of length and the header, padded with blanks to a multiple of 8, as the reference writes it.
-// `tensors` stand in the order of their offsets.
+// `tensors` are in the order of their offsets.
 std::string write_safetensors_header(const std::vector<TensorInfo>& tensors,
                                      const std::map<std::string, std::string>& metadata);
 

@@ -49,7 +49,7 @@ std::string file_of(const nlohmann::json& entry) {
   return bytes;
 }
 
-// What the reader says about these bytes; nullopt where it takes them.
+// What the reader says about these bytes; nullopt if it accepts them.
 std::optional<std::string> rejection(const TestFolder& folder, const std::string& bytes) {
   folder.write("x.safetensors", bytes);
   try {

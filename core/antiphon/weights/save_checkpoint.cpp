@@ -58,7 +58,7 @@ void write_index(const fs::path& folder, const std::vector<LazyTensors>& shards,
              {{"metadata", {{"total_size", total}}}, {"weight_map", weight_map}});
 }
 
-// A stale single file or index would be read in place of what was just saved.
+// A stale single file or index would be read instead of what was just saved.
 void remove_stale(const fs::path& folder, const std::vector<std::string>& files) {
   std::set<fs::path> stale;
   for (const auto& entry : fs::directory_iterator(folder)) {

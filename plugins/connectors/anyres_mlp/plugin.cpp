@@ -1,6 +1,6 @@
 // The projector of LLaVA-NeXT (Liu et al. 2024; transformers: models/llava_next/modeling_llava_next.py): an MLP, and
-// pictures in tiles: the whole picture, then its tiles as one large grid without the rows or columns that are padding,
-// with a learned "newline" after each row.
+// images in tiles: the whole image, then its tiles as one large grid without the rows or columns that are padding, with
+// a learned "newline" after each row.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -30,7 +30,7 @@ const config::Table<AnyresMlpOptions>& anyres_mlp_table() {
   return *table;
 }
 
-// The rows and columns of the tiles' grid that show the picture.
+// The rows and columns of the tiles' grid that show the image.
 struct Shown {
   int64_t top = 0, left = 0, rows = 0, columns = 0;
 };
@@ -65,7 +65,7 @@ class AnyresMlp : public Connector, private Module {
   TokenGrid output_grid(const TokenGrid& input) const override { return input; }
   at::Tensor project(const at::Tensor& rows) override { return mlp_.forward(rows); }
 
-  // Without tiles one newline follows the picture.
+  // Without tiles one newline follows the image.
   int64_t item_tokens(const std::vector<TokenGrid>& parts, const Tiling& tiling) const override {
     check(parts, tiling);
     if (tiling.rows == 0) return parts.front().count() + 1;

@@ -128,7 +128,7 @@ TokenGrid FastConformer::output_grid(at::IntArrayRef part_shape) const {
 at::Tensor FastConformer::forward(const at::Tensor& parts) {
   auto x = subsampling_.forward(parts);
   if (options_.scale_input) x = x * std::sqrt(static_cast<double>(options_.hidden_size));
-  // Never as in training: the checkpoint's statistics are of more speech than a finetuning sees.
+  // Never as in training: the checkpoint's statistics come from more speech than fine-tuning sees.
   const nn::ConformerPass pass{.positions = nn::relative_positions(x.size(1), options_.hidden_size, x)};
   for (const auto& layer : layers_) x = layer->forward(x, pass);
   return x;

@@ -88,8 +88,8 @@ int64_t Whisper::own_vectors(int64_t vectors) const {
   return chunk ? (vectors - 1) % chunk + 1 : vectors;
 }
 
-// [mels, frames]. "masked": the clip's own frames, two a vector, and one more where there is one, since the
-// convolutions see it: an odd last frame gives no vector.
+// [mels, frames]. "masked": the clip's own frames, two per vector, and one more if there is one, since the convolutions
+// see it: an odd last frame gives no vector.
 at::Tensor Whisper::mel_of(std::span<const float> samples) const {
   const int64_t window = options_.max_positions * kSamplesPerVector, n = static_cast<int64_t>(samples.size());
   const media::LogMelOptions clip{options_.num_mels, clip_vectors(n) * kSamplesPerVector};
@@ -101,7 +101,7 @@ at::Tensor Whisper::mel_of(std::span<const float> samples) const {
   return mel.narrow(1, 0, std::min(2 * vectors + 1, mel.size(1))).contiguous();
 }
 
-// A sound becomes chunks with what is before them, or where it is longer than a window several; nothing is cut off.
+// A clip becomes chunks with their context, or several parts if it is longer than a window; nothing is cut off.
 std::vector<at::Tensor> Whisper::process(const MediaItem& item) const {
   if (item.modality != Modality::audio)
     fail(ErrorKind::data, fmt::format("whisper takes audio and got {}", to_string(item.modality)));

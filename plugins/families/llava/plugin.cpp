@@ -31,7 +31,7 @@ std::vector<NameRule> projector_names() {
   return rules;
 }
 
-// What says where the picture's tokens stand, and how many they are, is known from elsewhere.
+// Keys that say where the image's tokens stand, and how many there are: both are known from elsewhere.
 const ForeignKeys& llava_keys() {
   static const auto* keys = new ForeignKeys(common_keys().with(
       {.fixed = {{"multimodal_projector_bias", {true}}, {"use_image_newline_parameter", {true}}},

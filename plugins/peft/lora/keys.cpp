@@ -2,9 +2,9 @@
 
 namespace antiphon::lora {
 
-// Of PEFT's LoraConfig (0.21). How the factors began is without effect, but for the starts that change the base weight:
-// PEFT repeats that change when it loads such an adapter. Rank, alpha and scaling are compared with what is attached,
-// and the sites are those of the tensors.
+// Of PEFT's LoraConfig (0.21). How the factors were initialised has no effect, except for the starts that change the
+// base weight: PEFT repeats that change when it loads such an adapter. Rank, alpha and scaling are compared with what
+// is attached, and the sites are those of the tensors.
 const ForeignKeys& lora_keys() {
   using nlohmann::json;
   const char* convert = "convert it in PEFT: save_pretrained(…, path_initial_model_for_weight_conversion=…)";

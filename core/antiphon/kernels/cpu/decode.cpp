@@ -14,7 +14,7 @@ inline void put(const Product<T>& p, int64_t i, int64_t row, float value) {
   p.y[at] = y;
 }
 
-// Bytes of the matrix that are asked for before they are wanted: the hardware's prefetching ends at every page.
+// Bytes of the matrix that are prefetched ahead: the hardware prefetcher stops at every page boundary.
 constexpr int64_t kAhead = 4096;
 
 // One row of the matrix times N rows of x, from row i on; U loads of the matrix at once. A row at a time: memory is
@@ -53,7 +53,7 @@ void multiply_rows(const Product<T>& p, int64_t begin, int64_t end) {
   }
 }
 
-// A panel times N rows of x. Four sums for each, or a product would wait for the one before it.
+// A panel times N rows of x. Four sums for each, or else each product would wait for the previous one.
 template <class Format, int N, class T>
 inline void panel(const Product<T>& p, int64_t index, int64_t i) {
   const int64_t in = p.matrix.in, groups = in / kGroup;

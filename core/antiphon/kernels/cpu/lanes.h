@@ -1,5 +1,5 @@
-// Sixteen floats at once, with the few operations that the decoding kernels need. Compilers make poor code of generic
-// conversions from bytes, so the instructions are named.
+// Sixteen floats at once, with the few operations that the decoding kernels need. Compilers generate poor code for
+// generic conversions from bytes, so the instructions are named.
 #pragma once
 #ifdef __AVX2__
 #include <immintrin.h>

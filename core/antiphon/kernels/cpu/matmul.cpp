@@ -68,7 +68,7 @@ inline void pack_rows(const T* b, int64_t stride, int64_t depth, float* panel) {
       *reinterpret_cast<Eight*>(panel + k * kColumns + j) = eight(b + k * stride + j);
 }
 
-// Any strides; what is missing of the panel's columns is zero.
+// Any strides; missing columns of the panel are zero.
 template <class T>
 inline void pack_any(const T* b, int64_t row, int64_t column, int64_t depth, int64_t width, float* panel) {
   for (int64_t k = 0; k < depth; ++k)
@@ -96,7 +96,7 @@ struct Rows {
   int64_t row, column;
 };
 
-// kRows x kColumns of c: rows and columns beyond what c has are computed from what is there and not written.
+// kRows x kColumns of c: rows and columns beyond c are computed from existing data and not written.
 inline __attribute__((always_inline)) void tile(const Rows a, const float* panel, int64_t depth, float* c,
                                                 int64_t c_row, const float* base, int64_t base_row) {
   Vector sum[kRows][2] = {};
@@ -130,7 +130,7 @@ void edge(const Rows a, const float* panel, int64_t depth, float* c, int64_t c_r
       c[i * c_row + j] = (base ? base[i * base_row + j] : 0.0f) + all[i * kColumns + j];
 }
 
-// The last rows of a, fewer than a tile has, as a whole tile.
+// The last rows of a, fewer than a tile, as a whole tile.
 inline Rows filled(const Rows a, int64_t rows, int64_t depth, float* scratch) {
   for (int64_t i = 0; i < kRows; ++i)
     for (int64_t k = 0; k < depth; ++k) scratch[i * depth + k] = i < rows ? a.at[i * a.row + k * a.column] : 0.0f;

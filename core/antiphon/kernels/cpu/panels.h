@@ -80,14 +80,14 @@ inline float quantised(float x, float scale, float limit) {
   return (q + 12582912.0f) - 12582912.0f;
 }
 
-constexpr float kSmallest = 1e-30f;  // in the place of a scale of nothing but zeros
+constexpr float kSmallest = 1e-30f;  // replaces the scale of an all-zero group
 
 inline float divisor_of(float scale) {
   const float size = scale < 0 ? -scale : scale;
   return size > kSmallest ? scale : kSmallest;
 }
 
-// For each row the number that is farthest from zero.
+// For each row the value farthest from zero.
 inline void farthest(const Group& group, float* values) {
   for (int64_t r = 0; r < kPanel; ++r) values[r] = 0;
   for (int64_t k = 0; k < kGroup; ++k)
@@ -100,8 +100,8 @@ struct Scales {
   float best[kPanel] = {}, error[kPanel];
 };
 
-// Takes `scale` for the rows whose error it makes smaller. An error counts more if the number is large: by the root of
-// its square plus `spread`.
+// Takes `scale` for the rows whose error it reduces. An error weighs more if the number is large: by the root of its
+// square plus `spread`.
 inline void consider(const Group& group, const float* scale, float limit, const float* spread, bool first,
                      Scales& scales) {
   float error[kPanel] = {};

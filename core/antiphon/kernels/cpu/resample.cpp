@@ -8,8 +8,8 @@ namespace {
 
 constexpr int32_t kHalf = 1 << (kTapBits - 1);
 
-// `rows` rows of `length` bytes as columns of kStripRows. Squares that would pass the end begin before it and are
-// written twice.
+// `rows` rows of `length` bytes as columns of kStripRows. Squares that would run past the end start earlier, so some
+// columns are written twice.
 void to_columns(const uint8_t* in, int64_t stride, int64_t rows, int64_t length, uint8_t* columns) {
   int64_t x = 0;
   if (rows == kStripRows && length >= 16)

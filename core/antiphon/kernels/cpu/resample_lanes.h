@@ -1,4 +1,4 @@
-// Registers of 16 integers made of bytes, and squares of 16 x 16 bytes that are turned.
+// Registers of 16 integers loaded from bytes, and the transposition of 16 x 16 bytes.
 #pragma once
 #ifdef __SSE2__
 #include <immintrin.h>

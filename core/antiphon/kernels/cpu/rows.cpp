@@ -87,8 +87,8 @@ inline int64_t columns_seen(int64_t row, int64_t keys, int64_t queries, int64_t 
 
 constexpr int64_t kShortRow = 1024;
 
-// Of at most kShortRow values. Each exponential is taken once and kept, and the row is filled up to whole registers:
-// with what is e^-87 of the largest.
+// For at most kShortRow values. Each exponential is computed once and kept, and the row is filled up to whole
+// registers: with what is e^-87 of the largest.
 template <class T>
 inline void softmax_short(T* p, int64_t size, float scale) {
   float x[kShortRow];
@@ -107,7 +107,7 @@ inline void softmax_short(T* p, int64_t size, float scale) {
   for (int64_t i = 0; i < size; ++i) store(p + i, x[i] * inverse);
 }
 
-// Exponentials are kept where they are exact, in float, and else taken a second time.
+// Exponentials are stored in float, without loss; in bfloat16 they are computed a second time.
 template <class T>
 inline void softmax_long(T* p, int64_t size, float scale) {
   constexpr bool kKept = sizeof(T) == sizeof(float);

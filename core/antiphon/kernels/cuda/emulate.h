@@ -1,6 +1,6 @@
-// Runs the CUDA kernels' source on the CPU, for tests where there is no GPU: block after block, a block's threads as
-// fibers that change at barriers and shuffles. What this cannot show: races between threads that no barrier orders,
-// alignment faults, speed.
+// Runs the CUDA kernels' source on the CPU, for tests without a GPU: block after block, a block's threads as fibers
+// that switch at barriers and shuffles. What this cannot show: races between threads that no barrier orders, alignment
+// faults, speed.
 #pragma once
 #include <cmath>
 #include <cstdint>

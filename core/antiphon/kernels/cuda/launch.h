@@ -1,5 +1,5 @@
 // Launchers of the CUDA kernels: raw pointers and a stream, no LibTorch, so that nvcc compiles them in seconds. T is
-// float or __nv_bfloat16. What each computes stands in cuda_table.h.
+// float or __nv_bfloat16. What each computes is in cuda_table.h.
 #pragma once
 #include <cstdint>
 
@@ -32,7 +32,7 @@ template <class T>
 void cross_entropy(T* logits, const int64_t* labels, float* token_loss, int64_t rows, int64_t vocabulary, bool gradient,
                    cudaStream_t stream);
 
-// rows and columns in words of four values, aligned as such, as x is to four elements; either may be nullptr. width and
+// rows and columns in words of four values, aligned to them, as x is to four elements; either may be nullptr. width and
 // padded are multiples of four.
 template <class T>
 void to_float8(const T* x, const float* scale, uint32_t* rows, uint32_t* columns, int64_t n, int64_t width,
@@ -47,7 +47,7 @@ void append_kv(const T* k, const T* v, T* keys, T* values, const int64_t* rows, 
                const DecodeShape& shape, cudaStream_t stream);
 
 constexpr int64_t kLargestHead = 256;
-// Into how many parts the keys are cut; the workspace holds n · heads · splits · (head_size + 2) floats.
+// Into how many parts the keys are split; the workspace holds n · heads · splits · (head_size + 2) floats.
 int64_t decode_splits(int64_t capacity);
 template <class T>
 void decode_attention(const T* q, const T* keys, const T* values, const int64_t* rows, const int64_t* lengths, T* y,

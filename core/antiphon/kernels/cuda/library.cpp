@@ -1,4 +1,4 @@
-// What libantiphon_cuda.so has besides the kernels: streams, graphs, and its one entry.
+// The parts of libantiphon_cuda.so besides the kernels: streams, graphs, and its one entry point.
 #include <ATen/cuda/CUDAGeneratorImpl.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <antiphon/kernels/cuda/bind.h>
@@ -22,7 +22,7 @@ struct Recording {
   c10::Device device;
 };
 
-// Ends a capture that `work` broke off, so that the stream and the allocator are usable again.
+// Ends a capture that `work` aborted, so that the stream and the allocator are usable again.
 void abandon(at::cuda::CUDAGraph& graph) {
   try {
     graph.capture_end();
@@ -51,7 +51,7 @@ std::shared_ptr<void> capture(c10::Device device, const std::function<void()>& w
   auto recording = std::make_shared<Recording>(device);
   {
     const c10::cuda::CUDAStreamGuard on_own(own);
-    work();  // libraries set themselves up at their first call, which cannot be recorded
+    work();  // libraries initialise themselves at their first call, which cannot be recorded
     own.synchronize();
     record(*recording, work);
   }

@@ -21,7 +21,7 @@ Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view
   Decoder decoder(*stream->codecpar, stream->time_base, "sound", limits, deadline);
   const auto length = container.sound_length(*stream);
   resampler.end_after(length);
-  // FFmpeg would cut the end itself, and too much of it if all is in one page.
+  // FFmpeg would cut the end itself, and too much of it if everything is in one page.
   if (length && stream->codecpar->codec_id == AV_CODEC_ID_VORBIS)
     decoder.context().flags2 |= AV_CODEC_FLAG2_SKIP_MANUAL;
   const auto add = [&](const AVFrame& frame) { resampler.add(frame); };

@@ -29,7 +29,7 @@ struct Clip {
     i = i < 0 ? -i : i < length ? i : 2 * (length - 1) - i;
     return i < end() ? samples[static_cast<size_t>(i)] : 0.0F;
   }
-  // Frames that begin before its sound ends; all that follow are silent.
+  // Frames that begin before its audio ends; all that follow are silent.
   int64_t heard() const { return std::min(length / kLogMelHop, (end() + kEdge + kLogMelHop - 1) / kLogMelHop); }
 };
 

@@ -8,7 +8,7 @@
 namespace antiphon::media {
 
 inline constexpr int64_t kLogMelSampleRate = 16000;
-inline constexpr int64_t kLogMelHop = 160;  // samples a frame
+inline constexpr int64_t kLogMelHop = 160;  // samples per frame
 
 struct LogMelOptions {
   int64_t mels = 80;  // 80, or 128 from large-v3 on
@@ -18,7 +18,7 @@ struct LogMelOptions {
 
 // Mono samples at 16 kHz -> float32 [mels, samples / 160] on the CPU: windows of 400 samples around multiples of 160
 // (mirrored at the ends, periodic Hann), power spectrum, mel bands of Slaney's scale and norm, log10 floored at 8 below
-// the clip's maximum, (x + 4) / 4. Error(data) where fewer than 201 samples are left: mirroring needs them.
+// the clip's maximum, (x + 4) / 4. Error(data) if fewer than 201 samples are left: mirroring needs them.
 at::Tensor log_mel(std::span<const float> samples, const LogMelOptions& options = {});
 
 }  // namespace antiphon::media

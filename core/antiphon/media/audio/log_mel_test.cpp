@@ -1,4 +1,4 @@
-// Frames are computed in blocks, and silence after the sound not at all: neither may be seen.
+// Frames are computed in blocks, and silence after the clip not at all: neither may show in the result.
 #include <ATen/ATen.h>
 
 #include <antiphon/media/audio/log_mel.h>

@@ -14,7 +14,7 @@
 namespace antiphon::media {
 namespace {
 
-const double kLogStep = std::log(6.4) / 27.0;  // Slaney: linear to 1 kHz (mel 15), from there 27 mels a factor of 6.4
+const double kLogStep = std::log(6.4) / 27.0;  // Slaney: linear to 1 kHz (mel 15), from there 27 mels per factor of 6.4
 
 double mel_to_hertz(double mel) { return mel < 15.0 ? mel * 200.0 / 3.0 : 1000.0 * std::exp(kLogStep * (mel - 15.0)); }
 double hertz_to_mel(double hertz) {
@@ -69,7 +69,7 @@ void MelBank::power(const float* spectra, int64_t frames, float* out, int64_t ro
   }
 }
 
-// Of the frames side by side, [bins, kLanes]: a band is then a sum of whole vectors.
+// Power of the frames side by side, [bins, kLanes]: a band is then a sum of whole vectors.
 void MelBank::bin_power(const float* spectra, int64_t lanes, float* __restrict power) const {
   const int64_t bins = filters_.size(1);
   for (int64_t lane = 0; lane < lanes; ++lane, spectra += bins * 2)

@@ -1,4 +1,4 @@
-// Mel bands over the bins of a Fourier transform of 16 kHz sound, of Slaney's scale and norm (librosa's default).
+// Mel bands over the bins of a Fourier transform of 16 kHz audio, with Slaney's scale and norm (librosa's default).
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -9,7 +9,7 @@ namespace antiphon::media {
 
 class MelBank {
  public:
-  // Computed once for each pair; safe for many threads. Error(config) where there are more bands than bins.
+  // Computed once for each pair; safe for many threads. Error(config) if there are more bands than bins.
   static const MelBank& of(int64_t mels, int64_t bins);
   MelBank(int64_t mels, int64_t bins);
   const at::Tensor& filters() const { return filters_; }  // float32 [mels, bins]
@@ -25,7 +25,7 @@ class MelBank {
   void bin_power(const float* spectra, int64_t lanes, float* power) const;
   static std::array<float, kLanes> band(const Bins& bins, const float* power);
   at::Tensor filters_;
-  std::vector<Bins> bins_;  // where each band is not zero: all but one in fifty are
+  std::vector<Bins> bins_;  // the nonzero part of each band: one value in fifty
 };
 
 }  // namespace antiphon::media

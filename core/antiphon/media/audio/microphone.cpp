@@ -31,8 +31,8 @@ MediaLimits endless() {
        "name a capture device as FORMAT:NAME, such as alsa:default or pulse:default; `arecord -l` lists those of ALSA");
 }
 
-// libavdevice is opened only here: it brings some eighty libraries (OpenAL, JACK, X11 and theirs), which would cost
-// every start 30 ms.
+// libavdevice is opened only here: it brings some eighty libraries (OpenAL, JACK, X11 and their dependencies), which
+// would add 30 ms to every start.
 void register_devices(const std::string& device) {
   static void* library = dlopen("libavdevice.so." AV_STRINGIFY(LIBAVDEVICE_VERSION_MAJOR), RTLD_NOW);
   void* symbol = library ? dlsym(library, "avdevice_register_all") : nullptr;

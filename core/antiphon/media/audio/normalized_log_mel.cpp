@@ -14,7 +14,7 @@ constexpr int64_t kFrame = 400, kTransform = 512;
 constexpr float kPreemphasis = 0.97F;
 constexpr double kGuard = 1.0 / (1 << 24), kEpsilon = 1e-5;
 
-// The clip without its slow part, with half a window of silence at both ends.
+// The clip after pre-emphasis, with half a window of silence at both ends.
 at::Tensor emphasised(std::span<const float> samples) {
   constexpr int64_t edge = kFrame / 2;
   const auto n = static_cast<int64_t>(samples.size());

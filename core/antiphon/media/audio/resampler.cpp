@@ -75,7 +75,7 @@ void Resampler::add(const AVFrame& frame) {
   convert(const_cast<const uint8_t**>(frame.extended_data), count, swr_get_out_samples(context_.get(), count));
 }
 
-// The filter's tail may be a sample more or less than the stretch lasted.
+// The filter's tail may end a sample before or after the stretch.
 void Resampler::end() {
   if (!context_) return;
   if (const int left = swr_get_out_samples(context_.get(), 0); left > 0) convert(nullptr, 0, left);

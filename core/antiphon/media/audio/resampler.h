@@ -1,4 +1,4 @@
-// Decoded sound of any layout to mono float samples. Internal: included by the .cpp files of this folder only, in
+// Decoded audio of any layout to mono float samples. Internal: included by the .cpp files of this folder only, in
 // builds with FFmpeg.
 #pragma once
 #include <memory>
@@ -20,13 +20,13 @@ class Resampler {
  public:
   Resampler(int64_t sample_rate, const MediaLimits& limits);
   ~Resampler();
-  // What comes after this much of the source is left out.
+  // Anything after this much of the source is dropped.
   void end_after(std::optional<SoundLength> length) { length_ = length; }
-  // Error(data) beyond the limits. A frame of another rate or layout than the last begins a new stretch.
+  // Error(data) beyond the limits. A frame whose rate or layout differs from the last one's begins a new stretch.
   void add(const AVFrame& frame);
-  // What is there by now; the rest follows.
+  // The samples available so far; the rest follows.
   std::vector<float> take();
-  // What is left inside; no `add` after it.
+  // The remaining samples; no `add` after it.
   std::vector<float> finish();
 
  private:
@@ -42,8 +42,8 @@ class Resampler {
   std::unique_ptr<SwrContext, FreeResampler> context_;
   int source_rate_ = 0, source_format_ = -1, source_channels_ = 0;
   int64_t taken_ = 0;         // samples of the current stretch
-  int64_t taken_away_ = 0;    // samples that take() gave
-  int64_t begun_at_ = 0;      // where the stretch starts, of all samples
+  int64_t taken_away_ = 0;    // samples that take() returned
+  int64_t begun_at_ = 0;      // where the stretch starts among all samples
   int64_t source_taken_ = 0;  // of all stretches
   std::optional<SoundLength> length_;
   std::vector<float> out_;

@@ -74,7 +74,7 @@ std::optional<SoundLength> itunes_sound_length(std::string_view note, int64_t sa
 
 namespace {
 
-// The content of the first box of this name among those that follow each other in `boxes`.
+// The content of the first box of this name among the consecutive ones in `boxes`.
 std::optional<std::string_view> box_in(std::string_view boxes, std::string_view name, size_t number = 0) {
   for (size_t at = 0; at + 8 <= boxes.size();) {
     uint64_t size = big_endian(boxes, at, 4);
@@ -94,7 +94,7 @@ struct Version {
   explicit Version(std::string_view box) : wide(big_endian(box, 0, 1) == 1 ? 8 : 4) {}
 };
 
-// Time scale and duration, which stand alike in mvhd and mdhd.
+// Time scale and duration, at the same place in mvhd and mdhd.
 SoundLength clock_of(std::string_view box) {
   const size_t wide = Version(box).wide, at = 4 + 2 * wide;
   return {number_at(box, at + 4, wide), number_at(box, at, 4)};
@@ -104,7 +104,7 @@ struct Edit {
   int64_t duration = 0, start = 0;
 };
 
-// The one edit of a track that shows anything; the empty one before it only delays.
+// The one edit of a track that plays anything; the empty one before it only delays.
 std::optional<Edit> edit_of(std::string_view list) {
   const size_t wide = Version(list).wide;
   const int64_t count = number_at(list, 4, 4);
@@ -129,7 +129,7 @@ std::optional<SoundLength> length_of_track(std::string_view track, int64_t movie
   SoundLength length = clock_of(*header);
   if (length.rate <= 0 || length.ticks <= edit->start) return std::nullopt;
   length.ticks -= edit->start;
-  // In units of the film, often milliseconds: what ends less than one of them later was only rounded.
+  // In units of the movie time scale, often milliseconds: an excess of less than one unit is only rounding.
   const auto shown = [&](int64_t duration) {
     return static_cast<double>(duration) * static_cast<double>(length.rate) / static_cast<double>(movie_rate);
   };

@@ -29,7 +29,7 @@ void check(std::string_view bytes, const ImageHeader& header, const MediaLimits&
          "save it anew");
 }
 
-// One picture of which the header is checked.
+// One image whose header has been checked.
 class ImageDecoder {
  public:
   ImageDecoder(std::string_view bytes, const MediaLimits& limits, const ImageReading& reading)

@@ -104,7 +104,7 @@ class Codes {
   int count_ = 0;
 };
 
-// LZW: each code is a colour, or what an earlier code stands for and one colour more.
+// LZW: each code is a colour, or what an earlier code stands for plus one colour.
 std::vector<uint8_t> unpacked(std::string_view bytes, const GifFrame& frame) {
   constexpr int most = 4096;
   const int clear = 1 << frame.code_size, end = clear + 1;

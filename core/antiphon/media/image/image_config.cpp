@@ -30,7 +30,7 @@ JsonTable with_tables(JsonTable json) {
   return json;
 }
 
-// Steps that this processor always takes, and takes as they are.
+// Steps that this processor always performs, with fixed settings.
 const ForeignKeys& image_keys() {
   static const auto* keys = new ForeignKeys{
       .options = {{"resample", "resample"}, {"image_mean", "mean"}, {"image_std", "std"}},
@@ -52,7 +52,7 @@ const ForeignKeys& image_keys() {
                   "BitImageProcessorPil", "ViTImageProcessor", "ViTImageProcessorFast", "ViTImageProcessorPil",
                   "LlavaImageProcessor", "LlavaImageProcessorFast", "LlavaImageProcessorPil", "LlavaNextImageProcessor",
                   "LlavaNextImageProcessorFast", "LlavaNextImageProcessorPil"}}},
-      // How transformers runs; what the processors for text and picture have to say of the text.
+      // How transformers runs; settings of combined processors that concern the text.
       .other = {"rescale_factor",
                 "do_pad",
                 "size",

@@ -15,7 +15,7 @@ ImageHeader gif_header(std::string_view bytes) {
           static_cast<int64_t>(little_endian(bytes, 8, 2)), 1};
 }
 
-// A height below zero: the first row is the upper one.
+// A negative height means that the first row is the top one.
 ImageHeader bmp_header(std::string_view bytes) {
   const bool old = little_endian(bytes, 14, 4) == 12;
   const auto signed_at = [&](size_t at) {
@@ -27,7 +27,7 @@ ImageHeader bmp_header(std::string_view bytes) {
   return {ImageFormat::bmp, signed_at(18), std::abs(signed_at(22)), 1};
 }
 
-// What people have that is not read, and why.
+// Common formats that are not supported, and why.
 struct Unread {
   size_t at;
   std::string_view mark, name, why;

@@ -1,4 +1,4 @@
-// What a picture's own header says, read without decoding it.
+// What an image's header says, read without decoding the image.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -15,16 +15,16 @@ struct ImageHeader {
 };
 
 // Sources: PNG (W3C, sections 5 and 11), JPEG (ITU T.81 annex B), WebP container (RFC 9649), GIF89a, TIFF 6.0.
-// Error(data) if the bytes are no picture of these formats or end before the size is told.
+// Error(data) if the bytes are not an image of these formats or end before the size is known.
 ImageHeader read_image_header(std::string_view bytes);
 
-// One format each, for read_image_header.
+// One per format, for read_image_header.
 ImageHeader read_png_header(std::string_view bytes);
 ImageHeader read_jpeg_header(std::string_view bytes);
 ImageHeader read_webp_header(std::string_view bytes);
 ImageHeader read_tiff_header(std::string_view bytes);
 
-// How often the marker FF `code` stands in the bytes.
+// How often the marker FF `code` occurs in the bytes.
 int64_t count_jpeg_markers(std::string_view bytes, uint8_t code);
 
 }  // namespace antiphon::media

@@ -10,7 +10,7 @@
 namespace antiphon::media {
 namespace {
 
-// Every value of a byte after the arithmetic of NumPy: rescaling in double, rounded; mean and deviation in float.
+// Every byte value after NumPy's arithmetic: rescaling in double, rounded; mean and deviation in float.
 std::array<float, 256> value_table(const Normalization& n, size_t channel) {
   std::array<float, 256> table;
   const auto mean = static_cast<float>(n.mean[channel]), deviation = static_cast<float>(n.std[channel]);

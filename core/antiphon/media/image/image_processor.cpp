@@ -10,7 +10,7 @@
 namespace antiphon::media {
 namespace {
 
-// The whole picture in the middle of a white square of `edge` pixels.
+// The whole image in the middle of a white square of `edge` pixels.
 Image padded(const Image& image, int64_t edge, Filter filter) {
   const double scale = static_cast<double>(edge) / static_cast<double>(std::max(image.height, image.width));
   auto scaled = [&](int64_t size) {

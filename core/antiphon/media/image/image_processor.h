@@ -1,5 +1,5 @@
-// What image encoders do to a picture before it is a tensor, read from preprocessor_config.json: fit to a square, or
-// cut into tiles beside the whole ("anyres"), and normalise. Exact to transformers' image processors on Pillow.
+// How image encoders turn an image into a tensor, read from preprocessor_config.json: fit to a square, or cut into
+// tiles beside the whole ("anyres"), and normalise. Exact to transformers' image processors on Pillow.
 #pragma once
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/pretrained.h>
@@ -16,7 +16,7 @@ struct ImageProcessing {
 };
 
 // As BitImageProcessor, ViTImageProcessor, CLIPImageProcessor, SiglipImageProcessor and LlavaNextImageProcessor of
-// transformers read it; `plugin` is for messages, `options` the same object, of the type that `table` is for.
+// transformers read it; `plugin` is for messages, `options` is the same object, as the type that `table` describes.
 // Error(weights) for steps that are not supported.
 void read_image_processing(const JsonTable& preprocessor, const std::string& plugin, const config::Schema& table,
                            ImageProcessing& o, void* options);
@@ -25,13 +25,13 @@ void read_image_processing(const JsonTable& preprocessor, const std::string& plu
                            const config::Table<Options>& table, Options& options) {
   read_image_processing(preprocessor, plugin, table, options, &options);
 }
-// Error(config) where the options do not go together.
+// Error(config) if the options contradict each other.
 void check_image_processing(const ImageProcessing& options, const std::string& plugin);
 
-// Parts of [3, input_size, input_size]: the whole picture, then its tiles row by row where there are resolutions to
-// tile to. Error(data) where the item is no picture.
+// Parts of [3, input_size, input_size]: the whole image, then its tiles row by row if there are resolutions to tile to.
+// Error(data) if the item is not an image.
 std::vector<at::Tensor> process_image(const MediaItem& item, const ImageProcessing& options, const std::string& plugin);
-// How the parts of that picture lie; no tiles: an empty one.
+// The tile grid of that image; empty if it is not tiled.
 Tiling tiling_of(Size size, const ImageProcessing& options);
 
 // Adds the keys of ImageProcessing to the table of an options struct that derives from it.

@@ -1,12 +1,12 @@
-// Where more than one way leads from a picture's pixels to 8-bit RGB.
+// Choices where there is more than one way from an image's pixels to 8-bit RGB.
 #pragma once
 #include <string>
 
 namespace antiphon::media {
 
 struct ImageReading {
-  // "drop": the colours below a transparency stay as they are stored, as Pillow's convert("RGB") and transformers'
-  // load_image have it; "white": blended over white, as transformers' processors do with a Pillow image.
+  // "drop": colours of transparent pixels stay as stored, as Pillow's convert("RGB") and transformers' load_image have
+  // it; "white": blended over white, as transformers' processors do with a Pillow image.
   std::string transparency = "drop";
   // Gray of 16 bits; "clip": values above 255 are white, as Pillow's convert("RGB") has it; "scale": the high byte.
   std::string gray16 = "clip";

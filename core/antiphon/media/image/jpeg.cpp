@@ -20,15 +20,15 @@ extern "C" {
 namespace antiphon::media {
 namespace {
 
-// What libjpeg only warns of although pixels are lost; it goes on with grey.
+// What libjpeg only warns about although pixels are lost; it continues with grey.
 bool is_damage(int warning) {
   constexpr std::array damages{JWRN_HIT_MARKER, JWRN_HUFF_BAD_CODE, JWRN_ARITH_BAD_CODE,
                                JWRN_JPEG_EOF,   JWRN_MUST_RESYNC,   JWRN_NOT_SEQUENTIAL};
   return std::ranges::find(damages, warning) != damages.end();
 }
 
-// One picture on its way through libjpeg, whose errors leave by longjmp: only `guarded` calls it, and no frame between
-// has anything to destroy.
+// One image on its way through libjpeg, whose errors leave by longjmp: only `guarded` calls it, and no stack frame in
+// between has anything to destroy.
 class JpegReader {
  public:
   JpegReader(std::string_view bytes, const MediaLimits& limits, const Deadline& deadline)
@@ -65,7 +65,7 @@ class JpegReader {
   }
 
  private:
-  static constexpr long kMostMemory = 1L << 30;  // of progressive pictures: all coefficients are held
+  static constexpr long kMostMemory = 1L << 30;  // for progressive images: all coefficients are held
   static JpegReader& self(j_common_ptr jpeg) { return *static_cast<JpegReader*>(jpeg->client_data); }
 
   template <class Body>
@@ -84,7 +84,7 @@ class JpegReader {
     std::longjmp(out_, 1);
   }
 
-  // Called now and then while a progressive picture is read.
+  // Called now and then while a progressive image is read.
   void watch() {
     if (deadline_.passed()) std::longjmp(out_, 1);
   }

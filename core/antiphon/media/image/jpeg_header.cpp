@@ -11,7 +11,7 @@ bool is_frame_marker(uint64_t code) {
   return code >= 0xC0 && code <= 0xCF && code != 0xC4 && code != 0xC8 && code != 0xCC;
 }
 
-// EXIF may be spread over several segments; of XMP the last one counts.
+// EXIF may be spread over several segments; for XMP, the last one counts.
 void note(std::string_view segment, PictureNotes& notes) {
   constexpr std::string_view exif("Exif\0\0", 6), xmp("http://ns.adobe.com/xap/1.0/\0", 29);
   if (segment.starts_with(exif)) notes.exif += segment.substr(exif.size());

@@ -10,7 +10,8 @@ namespace {
 // SHORT and LONG, the whole numbers of a directory.
 size_t size_of_type(uint64_t type) { return type == 3 ? 2 : type == 4 ? 4 : 0; }
 
-// The first value of a directory's entry, which stands elsewhere if they take more than four bytes; 0 if it is none.
+// The first value of a directory entry, stored elsewhere if the values take more than four bytes; 0 if not a whole
+// number.
 uint64_t value_of(std::string_view tiff, size_t entry, bool little) {
   const size_t bytes = size_of_type(number_at(tiff, entry + 2, 2, little));
   const uint64_t count = number_at(tiff, entry + 4, 4, little);

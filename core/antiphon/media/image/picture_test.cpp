@@ -152,7 +152,7 @@ TEST_CASE("spectrograms of several threads are equal") {
 }
 
 TEST_CASE("plan of a video: what is on screen, and what it takes to decode it") {
-  // Decoding order I0 P2 B1 | I5 B3 B4 P6: B3 and B4 come up before the key frame that they follow in the file.
+  // Decoding order I0 P2 B1 | I5 B3 B4 P6: B3 and B4 are shown before the key frame that they follow in the file.
   const auto packet = [](int64_t stamp, bool key) {
     return VideoPacket{stamp, static_cast<double>(stamp), 1, key, true};
   };
@@ -185,7 +185,7 @@ TEST_CASE("the resolution to tile to shows most of a picture and wastes least; b
   CHECK(best_resolution({100, 300}, some) == Size{28, 56});
   CHECK(best_resolution({300, 100}, some) == Size{56, 28});
   CHECK(best_resolution({300, 300}, some) == Size{56, 56});
-  CHECK(best_resolution({20, 20}, some) == Size{28, 56});  // all show it whole: the first of those that waste least
+  CHECK(best_resolution({20, 20}, some) == Size{28, 56});  // all keep every pixel: the first of those that waste least
   CHECK(parse_size("336x672") == Size{336, 672});
   for (const auto* text :
        {"", "x", "336", "336x", "x672", "336x672x", "-1x4", "0x4", "4x0", "3 x4", "336X672", "99999999x4"})

@@ -10,7 +10,7 @@ using Row = std::vector<uint8_t>;
 
 uint8_t clip(int value) { return static_cast<uint8_t>(std::clamp(value, 0, 255)); }
 
-// 14 fractional bits, of which 8 fall away in each product.
+// 14 fractional bits, of which 8 are dropped in each product.
 void webp_pixel(int y, int u, int v, uint8_t* rgb) {
   const auto product = [](int value, int factor) { return (value * factor) >> 8; };
   const int luma = product(y, 19077);
@@ -93,7 +93,7 @@ Image oriented(Image image, int orientation) {
   uint8_t* to = out.rgb.data();
   for (int64_t y = 0; y < out.height; ++y)
     for (int64_t x = 0; x < out.width; ++x) {
-      // In the source's own axes, mirrored where the orientation says so.
+      // In the source's own axes, mirrored if the orientation says so.
       const int64_t across = swapped ? y : x, down = swapped ? x : y;
       const int64_t from_x = flip_x ? image.width - 1 - across : across,
                     from_y = flip_y ? image.height - 1 - down : down;

@@ -17,7 +17,7 @@ struct Plane {
 // Limited-range 4:2:0 as libwebp does it (src/dsp/upsampling.c, yuv.h).
 Image webp_to_rgb(const Plane& y, const Plane& u, const Plane& v);
 
-// PIL's convert("RGB") of CMYK, stored as Adobe stores it: 255 less each.
+// PIL's convert("RGB") of CMYK, stored as Adobe stores it: 255 minus each value.
 void inverted_cmyk_to_rgb(const uint8_t* cmyk, int64_t count, uint8_t* rgb);
 
 // Blends `image` over white: PIL.Image.alpha_composite with an opaque white background.
@@ -26,7 +26,7 @@ void blend_over_white(Image& image, const Plane& alpha);
 // Lays `image` onto `canvas` at (x, y), where it fits.
 void lay(const Image& image, int64_t x, int64_t y, Image& canvas);
 
-// EXIF orientation 1 to 8: the picture as it is meant to be seen.
+// EXIF orientation 1 to 8: the image as it is meant to be seen.
 Image oriented(Image image, int orientation);
 
 }  // namespace antiphon::media

@@ -9,7 +9,7 @@
 namespace antiphon::media {
 namespace {
 
-// Calls visit(name, content, whole chunk) for each complete chunk; stops where it returns false.
+// Calls visit(name, content, whole chunk) for each complete chunk; stops when it returns false.
 template <class Visit>
 void each_chunk(std::string_view bytes, Visit&& visit) {
   for (size_t at = kPngMark.size(); bytes.size() - at >= 12;) {
@@ -30,7 +30,7 @@ std::string unpacked(std::string_view packed) {
   return text;
 }
 
-// What is before the first zero byte, which is taken away with it.
+// Takes off and returns what is before the first zero byte; drops that byte too.
 std::string_view cut(std::string_view& text) {
   const std::string_view head = text.substr(0, text.find('\0'));
   text.remove_prefix(std::min(text.size(), head.size() + 1));
@@ -65,7 +65,7 @@ std::string from_raw_profile(std::string_view text) {
 }
 
 PictureNotes notes_of(std::string_view bytes) {
-  constexpr int most_texts = 8;  // what is packed small may be large
+  constexpr int most_texts = 8;  // small compressed texts may unpack to large ones
   PictureNotes notes;
   std::string profile;
   int texts = 0;

@@ -1,4 +1,4 @@
-// Resizing and cropping of 8-bit RGB pictures, and the step to a float tensor.
+// Resizing and cropping of 8-bit RGB images, and conversion to a float tensor.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -12,23 +12,23 @@
 namespace antiphon::media {
 
 std::string_view to_string(Filter filter);
-// Error(config) for a number that is none of them.
+// Error(config) for any other number.
 Filter filter_from_number(int64_t number);
 
 // Bit for bit what PIL.Image.resize of Pillow 13 gives (src/libImaging/Resample.c): two passes, each with coefficients
 // of 22 fractional bits and an 8-bit result; the support grows with the factor when shrinking. Pillow before 13 differs
-// by rounding where the height shrinks by more than twice what the width does: it takes the rows first there too.
-// Error(data) for an empty picture or a size that is not positive.
+// by rounding if the height shrinks by more than twice what the width does: it processes the rows first there too.
+// Error(data) for an empty image or a size that is not positive.
 Image resize(const Image& image, Size size, Filter filter);
 
 // The size whose shorter edge is `shortest_edge`, the longer one truncated (get_resize_output_image_size of
-// transformers with default_to_square=False). Error(data) where an edge would be 0.
+// transformers with default_to_square=False). Error(data) if an edge would be 0.
 Size shortest_edge_size(Size size, int64_t shortest_edge);
 
-// The middle of the picture; where it is smaller than asked for, black is added (center_crop of transformers).
+// The middle of the image, padded with black if it is smaller than asked for (center_crop of transformers).
 Image center_crop(const Image& image, Size size);
 
-// center_crop(resize(image, size, filter), crop) without the pixels that do not survive it.
+// center_crop(resize(image, size, filter), crop) without computing the pixels that are cut off.
 Image resize_and_crop(const Image& image, Size size, Size crop, Filter filter);
 
 // float32 [3, height, width] on the CPU: (value * scale - mean) / std by channel, rounded as transformers' NumPy code.

@@ -12,7 +12,7 @@ bool whole(Size from, Size to, const Window& window) {
   return from == to && window.top == 0 && window.left == 0 && window.size == to;
 }
 
-// Pillow from 13 on (its pull request 9549): the columns first where the height loses more than twice what the width
+// Pillow from 13 on (its pull request 9549): the columns first if the height shrinks by more than twice what the width
 // does.
 bool takes_columns_first(Size from, Size to) {
   const int64_t lost = from.height - to.height;

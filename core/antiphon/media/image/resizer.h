@@ -1,4 +1,4 @@
-// Resizing of many pictures of one size, or of a window of them: Pillow's filters, made ready once.
+// Resizing of many images of one size, or of a window of them: Pillow's filters, prepared once.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -10,7 +10,7 @@
 
 namespace antiphon::media {
 
-// A part of a picture.
+// A part of an image.
 struct Window {
   int64_t top = 0, left = 0;
   Size size;
@@ -23,16 +23,16 @@ struct PixelRows {
 
 class Resizer {
  public:
-  // Rows of a picture, from `first` on; readable until the next call.
+  // Rows of an image, from `first` on; readable until the next call.
   using Rows = std::function<PixelRows(int64_t first, int64_t count)>;
 
-  // From pictures of size `from` to the `window` of them at size `to`; without one, all of it. Any filter but nearest.
-  // The sizes are positive, and the window lies within `to`.
+  // From images of size `from` to the `window` of them at size `to`; without a window, all of it. Any filter but
+  // nearest. The sizes are positive, and the window lies within `to`.
   Resizer(Size from, Size to, Filter filter);
   Resizer(Size from, Size to, Filter filter, Window window);
 
   Image resize(const Image& image);
-  // Asks for the rows that are needed, each once, in the order of the picture.
+  // Asks for the rows that are needed, each once, in the order of the image.
   Image resize(const Rows& rows);
 
  private:
@@ -42,7 +42,7 @@ class Resizer {
 
   Size from_, to_;
   Window window_;
-  std::optional<TapTable> across_, down_;  // not set where the edge keeps its length
+  std::optional<TapTable> across_, down_;  // not set if the edge keeps its length
   std::vector<uint8_t> scratch_, between_;
 };
 

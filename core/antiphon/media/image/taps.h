@@ -1,4 +1,4 @@
-// Where each position of a resized edge takes its value from, with Pillow's weights.
+// Which input positions each position of a resized edge is computed from, with Pillow's weights.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -10,14 +10,14 @@ namespace antiphon::media {
 
 class TapTable {
  public:
-  // Of an edge of `input` pixels that becomes `output` long, the positions [begin, begin + count).
+  // For an edge of `input` pixels that becomes `output` long, the positions [begin, begin + count).
   TapTable(int64_t input, int64_t output, Filter filter, int64_t begin, int64_t count);
 
-  // Input positions that are asked for: [first(), end()).
+  // Input positions that are read: [first(), end()).
   int64_t first() const { return first_.front(); }
   int64_t end() const { return first_.back() + count_.back(); }
   int64_t outputs() const { return static_cast<int64_t>(first_.size()); }
-  // For a picture that begins `skipped` positions later. Valid until the next call.
+  // For an image that begins `skipped` positions later. Valid until the next call.
   kernels::Taps taps(int64_t skipped = 0);
 
  private:

@@ -11,7 +11,7 @@
 namespace antiphon::media {
 namespace {
 
-// The largest size of these proportions that fits; the edge that has room is rounded up.
+// The largest size of these proportions that fits; the edge with room to spare is rounded up.
 Size fitting(Size picture, Size whole) {
   const double by_width = static_cast<double>(whole.width) / static_cast<double>(picture.width),
                by_height = static_cast<double>(whole.height) / static_cast<double>(picture.height);

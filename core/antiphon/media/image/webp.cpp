@@ -7,7 +7,7 @@
 namespace antiphon::media {
 namespace {
 
-// Calls visit(name, content) for each chunk from `at` on; stops where it returns false. The last may be cut short.
+// Calls visit(name, content) for each chunk from `at` on; stops when it returns false. The last may be cut short.
 template <class Visit>
 void each_chunk(std::string_view bytes, size_t at, Visit&& visit) {
   while (at + 8 <= bytes.size()) {
@@ -29,7 +29,7 @@ std::string chunk(std::string_view name, std::string_view content) {
   return out;
 }
 
-// A frame's chunks (ALPH, VP8, VP8L) with the header that a picture with alpha needs before them.
+// A frame's chunks (ALPH, VP8, VP8L) with the header that an image with alpha needs before them.
 std::string still_file(std::string_view chunks, std::string_view size) {
   std::string extended("\x10\0\0\0", 4);
   extended += size;

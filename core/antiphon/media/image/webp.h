@@ -1,4 +1,4 @@
-// The chunks of a WebP. Internal: included by the .cpp files of this folder only.
+// The chunks of a WebP file. Internal: included by the .cpp files of this folder only.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -7,7 +7,7 @@
 
 namespace antiphon::media {
 
-// The first frame of an animation as a file of its own, and where it lies on the canvas; nothing for a still picture.
+// The first frame of an animation as a file of its own, and its place on the canvas; nothing for a still image.
 // Error(data) if it is damaged or leaves the canvas.
 struct WebpFrame {
   std::string file;

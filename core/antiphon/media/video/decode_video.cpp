@@ -38,7 +38,7 @@ int orientation_of(const AVStream& stream) {
   return orientation_of_matrix(matrix);
 }
 
-// First reading: when every frame of the video comes up, by its packets alone, and the sound, whole.
+// First pass: when every frame of the video is shown, from its packets alone, and all of the audio.
 class Survey {
  public:
   Survey(Container& container, const VideoOptions& options, const MediaLimits& limits, const Deadline& deadline)
@@ -61,7 +61,7 @@ class Survey {
     if (sound_) add_sound(nullptr);
   }
 
-  // Whether every packet says itself when its frame comes up.
+  // Whether every packet itself says when its frame is shown.
   bool timed() const { return timed_; }
 
   VideoPlan plan() {
@@ -69,7 +69,7 @@ class Survey {
     return VideoPlan(std::move(packets_));
   }
 
-  // The sound from `start` on, with silence before it where it sets in later; nothing where there is none.
+  // The audio from `start` on, with silence before it if it begins later; nothing if there is none.
   std::optional<Audio> audio(double start, int64_t sample_rate) {
     if (!sound_) return std::nullopt;
     Audio audio{sample_rate, resampler_->finish()};
@@ -92,7 +92,7 @@ class Survey {
     int64_t stamp = packet.pts != AV_NOPTS_VALUE ? packet.pts : packet.dts;
     if (stamp == AV_NOPTS_VALUE)
       stamp = packets_.empty() ? 0 : packets_.back().stamp + std::max<int64_t>(packet.duration, 1);
-    // A frame of a GIF changes the one before it, although each is marked as a beginning.
+    // A GIF frame modifies the one before it, although each is marked as a key frame.
     const bool key =
         (packet.flags & AV_PKT_FLAG_KEY) != 0 && (packets_.empty() || video_->codecpar->codec_id != AV_CODEC_ID_GIF);
     timed_ &= packet.pts != AV_NOPTS_VALUE;
@@ -116,7 +116,7 @@ class Survey {
   bool timed_ = true;
 };
 
-// Second reading: decodes what the plan says and keeps the frames that are wanted.
+// Second pass: decodes what the plan says and keeps the wanted frames.
 class Picker {
  public:
   Picker(Container& container, const VideoPlan& plan, const std::vector<double>& times, const VideoOptions& options,
@@ -154,13 +154,13 @@ class Picker {
   }
 
  private:
-  // Not best_effort_timestamp: it gives up the frames' own times where those after a jump come in disorder.
+  // Not best_effort_timestamp: it gives up the frames' own times if those after a seek come out of order.
   static int64_t stamp_of(const AVFrame& frame) {
     return frame.pts != AV_NOPTS_VALUE ? frame.pts : frame.best_effort_timestamp;
   }
 
-  // Frames come in the order of their times: what is due before this one is the one before. Only what hangs on frames
-  // from before a jump may come late, broken; it is never wanted.
+  // Frames come in the order of their times: for times before this one, the previous frame is shown. Only frames that
+  // depend on ones from before a seek may come late and broken; they are never wanted.
   void see(AVFrame& frame) {
     const int64_t stamp = stamp_of(frame);
     if (stamp == AV_NOPTS_VALUE || (has_last_ && stamp < stamp_of(*last_))) return;
@@ -171,14 +171,14 @@ class Picker {
     converted_ = false;
   }
 
-  // Everything up to packet `index` is in: the rest of this stretch's frames come out, and the next may begin.
+  // Everything up to packet `index` has been sent: drains the frames of this stretch, so that the next may begin.
   void close_stretch(size_t index) {
     decoder_.decode(nullptr, [&](AVFrame& frame) { see(frame); });
     while (has_last_ && due() && wanted_[frames_.size()] <= index) keep_last();
     decoder_.restart();
   }
 
-  // Frames that no other one hangs on are decoded only where they are wanted.
+  // Frames that no other frame depends on are decoded only if they are wanted.
   void skip_unless(bool wanted) { decoder_.context().skip_frame = wanted ? AVDISCARD_DEFAULT : AVDISCARD_NONREF; }
 
   bool due() const { return frames_.size() < wanted_.size(); }

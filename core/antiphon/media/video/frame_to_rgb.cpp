@@ -17,8 +17,8 @@ extern "C" {
 namespace antiphon::media {
 namespace {
 
-// Where the red, green, blue and alpha bytes of a packed pixel stand; alpha -1 where there is none. Of a 16-bit sample
-// the high byte counts.
+// Offsets of the red, green, blue and alpha bytes of a packed pixel; alpha is -1 if there is none. For 16-bit samples,
+// that of the high byte.
 struct Packing {
   int bytes;
   std::array<int, 4> rgba;
@@ -103,7 +103,7 @@ Image from_bits(const AVFrame& frame) {
   });
 }
 
-// Pillow's way makes nearly all of a picture white; who has such pictures should know.
+// Pillow's conversion makes nearly all of such an image white; the user should know.
 void warn_of_clipping() {
   static std::atomic_flag warned;
   if (!warned.test_and_set())

@@ -7,7 +7,7 @@
 
 namespace antiphon::media {
 
-// A picture, by exact arithmetic.
+// An image, by exact arithmetic.
 Image frame_to_rgb(const AVFrame& frame, ImageFormat format, const ImageReading& reading);
 
 }  // namespace antiphon::media

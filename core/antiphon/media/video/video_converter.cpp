@@ -14,13 +14,13 @@ extern "C" {
 namespace antiphon::media {
 namespace {
 
-constexpr int64_t kLeastHeight = 8;  // libswscale has other filters for less
+constexpr int64_t kLeastHeight = 8;  // libswscale uses other filters below this
 
 int matrix_number(const AVFrame& frame) {
   return frame.colorspace == AVCOL_SPC_UNSPECIFIED ? SWS_CS_DEFAULT : frame.colorspace;
 }
 
-// As libswscale makes them of its tables, which have 16 fractional bits.
+// As libswscale derives them from its tables, which have 16 fractional bits.
 kernels::ColourMatrix colour_matrix(const AVFrame& frame) {
   const int* table = sws_getCoefficients(matrix_number(frame));
   const bool full = frame.color_range == AVCOL_RANGE_JPEG;

@@ -12,9 +12,9 @@ struct SwsContext;
 
 namespace antiphon::media {
 
-// What libswscale gives with its most exact settings, byte for byte. Frames of even size in 4:2:0 are converted by a
-// kernel, a strip at a time, where a probe shows that it gives the same as the libswscale that is there. Keeps tables
-// and buffers from frame to frame.
+// The result of libswscale with its most exact settings, byte for byte. Frames of even size in 4:2:0 are converted by a
+// kernel, a strip at a time, if a probe shows that it gives the same as the installed libswscale. Keeps tables and
+// buffers from frame to frame.
 class VideoConverter {
  public:
   VideoConverter();

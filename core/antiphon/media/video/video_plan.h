@@ -1,4 +1,4 @@
-// Which packets of a video must be decoded to see it at some points in time. Knows nothing of FFmpeg.
+// Which packets of a video must be decoded for its frames at given times. Knows nothing of FFmpeg.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -7,9 +7,9 @@
 namespace antiphon::media {
 
 struct VideoPacket {
-  int64_t stamp = 0;    // when its frame comes up, in the stream's units
+  int64_t stamp = 0;    // when its frame is shown, in the stream's units
   double seconds = 0;   // the same in seconds
-  double duration = 0;  // in seconds; 0 where not known
+  double duration = 0;  // in seconds; 0 if unknown
   bool key = false;     // decoding may begin here
   bool shown = true;    // not cut off by an edit list
 };
@@ -20,14 +20,14 @@ class VideoPlan {
   explicit VideoPlan(std::vector<VideoPacket> packets);
 
   double start() const { return start_; }
-  // From the first frame to the end of the last; a last frame without a duration stays as long as the mean.
+  // From the first frame to the end of the last; a last frame without a duration lasts as long as the mean.
   double duration() const { return duration_; }
   const VideoPacket& operator[](size_t index) const { return packets_[index]; }
 
-  // The packet of the frame on screen `seconds` after the start: the last to have come up, else the first of all.
+  // The packet of the frame on screen `seconds` after the start: the last one shown, else the first of all.
   size_t packet_at(double seconds) const;
   // For each packet whether it is needed to decode `wanted`: from the key frame before it, and from the one before
-  // that where it comes up earlier than its key frame.
+  // that if it is shown earlier than its key frame.
   std::vector<bool> needed(const std::vector<size_t>& wanted) const;
 
  private:

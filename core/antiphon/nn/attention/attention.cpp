@@ -38,8 +38,8 @@ at::Tensor causal_mask(int64_t queries, int64_t keys, int64_t window, at::Device
 
 void append(KvCache& cache, size_t layer, int64_t row, const at::Tensor& k_thd, const at::Tensor& v_thd) {
   const int64_t begin = cache.lengths[row], n = k_thd.size(0);
-  // A new cache has the parameters' dtype; where these are float32 masters of a model that computes in bf16, it
-  // follows.
+  // A new cache has the parameters' dtype; if these are float32 masters of a model that computes in bf16, it follows
+  // the computation.
   if (cache.keys[layer].scalar_type() != k_thd.scalar_type()) {
     cache.keys[layer] = cache.keys[layer].to(k_thd.scalar_type());
     cache.values[layer] = cache.values[layer].to(k_thd.scalar_type());
@@ -54,7 +54,7 @@ bool is_iota(const std::vector<int64_t>& rows) {
   return true;
 }
 
-// One new token a row, all rows at once; shorter rows are masked.
+// One new token per row, all rows at once; shorter rows are masked.
 at::Tensor decode_step(const at::Tensor& q_thd, const DecoderInput& input, size_t layer, int64_t window) {
   const auto& cache = *input.cache;
   std::vector<int64_t> lengths;

@@ -9,9 +9,9 @@ namespace antiphon::nn {
 // float32 or bfloat16 on the CPU.
 bool fits_block_attention(const at::Tensor& q_thd);
 
-// As packed_attention (attention.h) without a window. A block sees the keys that its last query may see, and no more;
-// a backward computes the probabilities again, so that memory grows with the length and not with its square (Dao et
-// al. 2022). LibTorch's flash kernel for the CPU does the same by products too small to be fast.
+// As packed_attention (attention.h) without a window. A block sees only the keys that its last query may see;
+// the backward pass recomputes the probabilities, so that memory grows with the length and not with its square (Dao et
+// al. 2022). LibTorch's flash kernel for the CPU does the same with products too small to be fast.
 at::Tensor block_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                            const std::vector<int64_t>& lengths, bool causal);
 

@@ -13,9 +13,9 @@ namespace {
 
 constexpr int64_t kLargestFlashHead = 256, kFlashHeadMultiple = 8;
 
-// Where each sequence begins, and where the last ends: [sequences + 1] int32 on the device. All layers of a batch ask
-// for the same, and a copy to the device waits for it; so the last one is kept (and leaked: no CUDA tensor may be freed
-// at exit).
+// Where each sequence begins, and where the last one ends: [sequences + 1] int32 on the device. All layers of a batch
+// ask for the same offsets, and a copy to the device synchronises; so the last result is kept (and leaked: no CUDA
+// tensor may be freed at exit).
 at::Tensor bounds_of(const std::vector<int64_t>& lengths, at::Device device) {
   struct Last {
     std::vector<int64_t> lengths;

@@ -1,10 +1,10 @@
-// Attention where lengths are read on the device, or by kernels for packed sequences: what CUDA runs.
+// Attention whose lengths are read on the device, or by kernels for packed sequences: the CUDA path.
 #pragma once
 #include <antiphon/nn/attention/attention.h>
 
 namespace antiphon::nn {
 
-// Whether varlen_attention takes these: bfloat16 or half on CUDA, heads that the flash kernel has, and not one single
+// Whether varlen_attention takes these: bfloat16 or half on CUDA, heads that the flash kernel has, and not a single
 // sequence without a window, for which LibTorch chooses among more kernels.
 bool fits_varlen_attention(const at::Tensor& q_thd, const std::vector<int64_t>& lengths, int64_t window);
 
@@ -13,8 +13,8 @@ bool fits_varlen_attention(const at::Tensor& q_thd, const std::vector<int64_t>& 
 at::Tensor varlen_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                             const std::vector<int64_t>& lengths, bool causal, int64_t window);
 
-// As cached_attention with one token a row; rows and lengths are input.cache_rows_n and input.cache_lengths_n. No
-// number is read back to the host, so a CUDA graph can record it. The cache has the dtype of k.
+// As cached_attention with one token per row; rows and lengths are input.cache_rows_n and input.cache_lengths_n.
+// Nothing is read back to the host, so a CUDA graph can record it. The cache has the dtype of k.
 at::Tensor step_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                           const DecoderInput& input, size_t layer, int64_t window);
 

@@ -45,7 +45,7 @@ DecoderOptions small() {
 
 using Function = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
 
-// Value and gradients on CUDA in `dtype` against the CPU in float32; what bfloat16 cannot hold is taken off the inputs.
+// Value and gradients on CUDA in `dtype` against the CPU in float32; the inputs are rounded to bfloat16.
 void same_on_cuda(const Function& function, const std::vector<at::Tensor>& inputs, at::ScalarType dtype,
                   double tolerance) {
   std::vector<at::Tensor> host, device;

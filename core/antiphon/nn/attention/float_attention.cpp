@@ -19,7 +19,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kQueries = 64;  // at once; their scores of a few thousand keys stay in the second cache
+constexpr int64_t kQueries = 64;  // at once; their scores for a few thousand keys stay in L2
 
 // Queries and keys from token `begin` on: `length` queries, and as many keys after `past` ones that stand before them.
 struct Segment {
@@ -27,7 +27,7 @@ struct Segment {
 };
 
 struct Problem {
-  std::vector<Segment> segments;  // the longest first, so that no thread comes late with one
+  std::vector<Segment> segments;  // the longest first, so that no thread finishes late
   int64_t heads, groups, head_size;
   bool causal;
   int64_t most_keys = 0;
@@ -54,7 +54,7 @@ std::vector<Segment> segments_of(const std::vector<int64_t>& lengths) {
   return segments;
 }
 
-// [rows, columns] in memory; `transposed()` is the same numbers, read the other way.
+// [rows, columns] in memory; `transposed()` is the same data read the other way.
 struct View {
   float* at;
   int64_t row, column = 1;
@@ -77,8 +77,7 @@ void multiply(int64_t m, int64_t n, int64_t k, View a, View b, View c, bool adds
   kernels::matmul_kernel().run(p, kernels::scratch_of_thread());
 }
 
-// Some queries of a head of a sequence and the keys that they see; `visible_before` keys are seen by each one, and by
-// each one more than by the one before it.
+// Some queries of a head of a sequence and the keys that they see. Causal: query i sees `visible_before` + i + 1 keys.
 struct QueryBlock {
   const Segment& segment;
   int64_t head, group, query, queries, keys, visible_before;
@@ -129,7 +128,7 @@ View probabilities(const Problem& problem, const QueryBlock& block, const at::Te
   return p;
 }
 
-// `products` of each block, as they are made: half of what a causal mask hides is left out.
+// `products` of each block, as computed: half of what a causal mask hides is skipped.
 void count_flops(const Problem& problem, int products) {
   double scores = 0;
   for (const auto& segment : problem.segments)
@@ -163,7 +162,7 @@ struct FloatAttention : torch::autograd::Function<FloatAttention> {
     const auto grad = grads[0].contiguous().view(q.sizes());
     const auto problem = problem_of(q, k.size(1), segments_of(context->saved_data["lengths"].toIntVector()),
                                     context->saved_data["causal"].toBool());
-    // Of keys and values one for each query head, so that no two threads add to the same.
+    // Key and value gradients per query head, so that no two threads add to the same one.
     const auto grad_q = at::empty_like(q), grad_k = at::zeros_like(q), grad_v = at::zeros_like(q);
     const int64_t d = problem.head_size;
     count_flops(problem, 5);

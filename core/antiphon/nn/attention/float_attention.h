@@ -1,4 +1,4 @@
-// Attention of float32 on the CPU, with its gradient.
+// float32 attention on the CPU, with its gradient.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -8,9 +8,9 @@ namespace antiphon::nn {
 
 bool fits_float_attention(const at::Tensor& q_thd);
 
-// As packed_attention (attention.h) without a window. A thread takes one head of one sequence at a time, some queries
-// of it at once, with the keys that they may see: the scores stay in its cache, and a backward makes them again (Dao et
-// al. 2022), so that memory grows with the length and not with its square.
+// As packed_attention (attention.h) without a window. A thread takes one head of one sequence at a time, a block of its
+// queries at once, with the keys that they may see: the scores stay in its cache, and the backward pass recomputes them
+// (Dao et al. 2022), so that memory grows with the length and not with its square.
 at::Tensor float_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                            const std::vector<int64_t>& lengths, bool causal);
 

@@ -7,7 +7,7 @@
 namespace antiphon::nn {
 
 // `type` "none", "linear" (positions divided by factor) or "llama3" (transformers: modeling_rope_utils.py,
-// _compute_llama3_parameters: long wavelengths are divided by factor, short ones kept, those between blended).
+// _compute_llama3_parameters: long wavelengths are divided by factor, short ones kept, those in between blended).
 struct RopeScaling {
   std::string type = "none";
   double factor = 1.0;
@@ -23,7 +23,7 @@ struct RopeTable {
 
 class Rope {
  public:
-  // `rotary_size` is even: the leading part of a head that is turned, or all of it.
+  // `rotary_size` is even: the leading part of a head that is rotated, or all of it.
   Rope(int64_t rotary_size, double theta, const RopeScaling& scaling);
   // positions [tokens] int64 -> the table, in `dtype` on the device of the positions.
   RopeTable table(const at::Tensor& positions_t, at::ScalarType dtype) const;
@@ -32,8 +32,8 @@ class Rope {
   mutable at::Tensor inverse_frequency_;  // [rotary_size / 2] float32; follows the positions to their device
 };
 
-// x [tokens, heads, head_size]; the first half of the rotary part pairs with its second ("rotate half"), what follows
-// the rotary part stays.
+// x [tokens, heads, head_size]; the first half of the rotary part pairs with the second ("rotate half"); what follows
+// the rotary part is unchanged.
 at::Tensor apply_rope(const at::Tensor& x_thd, const RopeTable& table);
 
 }  // namespace antiphon::nn

@@ -10,8 +10,8 @@ namespace antiphon::nn {
 // one is better served by a flash kernel, which keeps no probabilities).
 bool fits_short_attention(const at::Tensor& q_thd, const std::vector<int64_t>& lengths);
 
-// As packed_attention (attention.h), causal. Sequences of like lengths are laid out together, so that a layer costs a
-// few batched products and not several calls a sequence; for a backward it keeps the probabilities.
+// As packed_attention (attention.h), causal. Sequences of similar length are laid out together, so that a layer costs a
+// few batched products rather than several calls per sequence; it keeps the probabilities for the backward pass.
 at::Tensor short_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                            const std::vector<int64_t>& lengths);
 

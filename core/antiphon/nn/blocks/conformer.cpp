@@ -52,7 +52,7 @@ RelativeAttention::RelativeAttention(const ConformerOptions& o)
 }
 
 // Query i and key j are i - j apart: row i holds the scores of distances t - 1 … 1 - t, of which it needs those from i
-// on down. Reading the padded rows one place short shifts each by one more ("rel_shift" of Transformer-XL).
+// downwards. Reading the padded rows one place short shifts each by one more ("rel_shift" of Transformer-XL).
 at::Tensor RelativeAttention::position_scores(const at::Tensor& q, const at::Tensor& positions) const {
   const int64_t n = q.size(0), t = q.size(2), distances = positions.size(0);
   const auto keys = relative_k_proj_.forward(positions).view({distances, num_heads_, head_size_}).permute({1, 2, 0});

@@ -13,18 +13,18 @@ struct ConformerOptions {
   int64_t hidden_size = 0, intermediate_size = 0, num_heads = 0, kernel_size = 9;
   bool attention_bias = true, convolution_bias = true;
   std::string activation = "silu";
-  // In training: of what each half of a block adds and within the feed-forwards; of the attention's weights.
+  // In training: on what each half of a block adds and within the feed-forwards; on the attention weights.
   double dropout = 0, attention_dropout = 0;
 };
 
-// What blocks share in one pass.
+// Shared by all blocks in one pass.
 struct ConformerPass {
   at::Tensor positions;   // [2t - 1, hidden_size], from t - 1 down to 1 - t: relative_positions()
   at::Tensor padding_nt;  // true after the end of a sequence; undefined: all are of length t
-  bool training = false;  // drops values, and normalizes by the batch's statistics (batch_norm.h)
+  bool training = false;  // applies dropout, and normalizes by the batch's statistics (batch_norm.h)
 };
 
-// Sine and cosine of each distance by turns, from length - 1 down to 1 - length: [2 length - 1, hidden_size], in the
+// Alternating sine and cosine of each distance, from length - 1 down to 1 - length: [2 length - 1, hidden_size], in the
 // dtype and on the device of `like`.
 at::Tensor relative_positions(int64_t length, int64_t hidden_size, const at::Tensor& like);
 
@@ -44,7 +44,7 @@ class FeedForward : public Module {
 class RelativeAttention : public Module {
  public:
   explicit RelativeAttention(const ConformerOptions& options);
-  // x [n, t, hidden_size]. Nobody attends to padding.
+  // x [n, t, hidden_size]. Nothing attends to padding.
   at::Tensor forward(const at::Tensor& x, const ConformerPass& pass) const;
 
  private:
@@ -59,8 +59,8 @@ class RelativeAttention : public Module {
 class ConformerConvolution : public Module {
  public:
   explicit ConformerConvolution(const ConformerOptions& options);
-  // Padding is zero for the depthwise convolution, and what that makes of it counts in the batch's statistics, as in
-  // NeMo (nemo/collections/asr/parts/submodules/conformer_modules.py).
+  // Padding is zero for the depthwise convolution, and its outputs there count in the batch's statistics, as in NeMo
+  // (nemo/collections/asr/parts/submodules/conformer_modules.py).
   at::Tensor forward(const at::Tensor& x, const ConformerPass& pass) const;
 
  private:

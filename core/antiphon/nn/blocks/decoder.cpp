@@ -105,7 +105,7 @@ Quantization Decoder::quantize(const std::string& format) {
     }
   auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
   if (!count(head)) return sum;
-  // 4 bits in the head change the choice of tokens most for what they save, so it keeps 8.
+  // A 4-bit head changes the choice of tokens most for what it saves, so the head keeps 8 bits.
   quantized_head_ = std::make_shared<QuantizedWeight>(QuantizedWeight::of(head, "int8"));
   head = at::empty(head.sizes(), head.options().device(at::kMeta).requires_grad(false));
   sum.bytes += quantized_head_->bytes();

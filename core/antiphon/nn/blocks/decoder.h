@@ -17,7 +17,7 @@ struct DecoderOptions {
   NormKind norm = NormKind::rms;
   double norm_eps = 1e-5;
   double rope_theta = 10000.0;
-  int64_t rotary_size = 0;  // leading part of a head that is turned; 0: all of it
+  int64_t rotary_size = 0;  // leading part of a head that is rotated; 0: all of it
   RopeScaling rope_scaling;
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
   std::string activation = "silu";
@@ -47,17 +47,18 @@ class DecoderLayer : public Module {
 };
 
 // Parameters: embed_tokens, layers.N.{input_norm, self_attn.{q,k,v,o}_proj, post_attention_norm,
-// mlp.{gate,up,down}_proj} (gate where the MLP is gated), norm, and lm_head where the embeddings are not tied.
+// mlp.{gate,up,down}_proj} (gate if the MLP is gated), norm, and lm_head if the embeddings are not tied.
 class Decoder : public Module {
  public:
   explicit Decoder(const DecoderOptions& options);
   const DecoderOptions& options() const { return options_; }
   at::Tensor embed(const at::Tensor& ids) const;
   at::Tensor forward(const DecoderInput& input) const;
-  // Dequantised where the head is.
+  // Dequantised if the head is quantised.
   at::Tensor head_weight() const;
   at::Tensor logits(const at::Tensor& hidden_nd) const;
-  // For inference: keeps the linear layers as `format` (quantized_weight.h), the head, with tied embeddings, as int8.
+  // For inference: keeps the linear layers as `format` (quantized_weight.h), and the head, with tied embeddings, as
+  // int8.
   Quantization quantize(const std::string& format);
   KvCache make_cache(int64_t rows, int64_t capacity) const;
 

@@ -100,7 +100,7 @@ class LayerStep {
     return job;
   }
 
-  // Rows of the matrix that begin and end with these panels of it.
+  // The rows of the matrix that these panels cover.
   void run(const Job& job, int64_t begin, int64_t end) const {
     const auto& p = job.main;
     begin = std::max<int64_t>(begin, 0) * kPanel, end = std::min(end * kPanel, p.matrix.out);
@@ -133,7 +133,7 @@ class LayerStep {
     });
   }
 
-  // Turns the queries, and puts the new keys and values into the cache.
+  // Rotates the queries, and puts the new keys and values into the cache.
   void turn(const RopeTable& rope) {
     const int64_t rotary = rope.cos_td.size(1);
     for (int64_t i = 0; i < n_; ++i) {

@@ -1,12 +1,12 @@
-// One new token a row through a decoder layer on the CPU, without gradients: five passes over the threads in place of
-// some twenty operations, whose start would cost as much as reading the weights. It rounds to the dtype of x where the
+// One new token per row through a decoder layer on the CPU, without gradients: five parallel passes instead of some
+// twenty operations, whose launch would cost as much as reading the weights. It rounds to the dtype of x where the
 // operations do.
 #pragma once
 #include <antiphon/nn/blocks/decoder.h>
 
 namespace antiphon::nn {
 
-// x [rows, hidden_size] of the layer's dtype, contiguous.
+// x [rows, hidden_size] in the layer's dtype, contiguous.
 bool fits_layer_step(const DecoderLayer& layer, const at::Tensor& x_td, const DecoderInput& input, size_t index);
 at::Tensor layer_step(const DecoderLayer& layer, const at::Tensor& x_td, const RopeTable& rope,
                       const DecoderInput& input, size_t index);

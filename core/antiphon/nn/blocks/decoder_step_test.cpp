@@ -1,4 +1,4 @@
-// Decoding steps by the fused path against the same steps by single operations, which a wanted gradient brings about.
+// Decoding steps by the fused path against the same steps by single operations, which requiring a gradient selects.
 #include <antiphon/nn/blocks/decoder_step.h>
 #include <antiphon/nn/linear/few_rows.h>
 #include <antiphon/nn/linear/quantized_weight.h>
@@ -125,7 +125,7 @@ TEST_CASE("which layers take the fused step") {
   const auto& site = *adapted->sites().front().linear;
   adapted->sites().front().linear->adapters.push_back(std::make_shared<Change>(site, 1));
   CHECK(fits(*adapted, x, cache));
-  static_cast<Change&>(*site.adapters.front()).values = {};  // of another form
+  static_cast<Change&>(*site.adapters.front()).values = {};  // no low-rank form
   CHECK_FALSE(fits(*adapted, x, cache));
   CHECK_FALSE(fits(*layer_of(options), x.to(at::kBFloat16), cache));
   CHECK_FALSE(fits(*layer_of(options), random({2, 64}, 1), cache));

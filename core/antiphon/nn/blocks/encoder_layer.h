@@ -11,13 +11,13 @@ namespace antiphon::nn {
 struct EncoderLayerOptions {
   int64_t hidden_size = 0, intermediate_size = 0, num_heads = 0;
   double norm_eps = 1e-5;
-  bool key_bias = true;      // Whisper has none
+  bool key_bias = true;      // false for Whisper
   bool layer_scale = false;  // DINOv2: each branch is multiplied by a learned vector (Touvron et al. 2021)
   std::string activation = "gelu";
 };
 
 // How many of an encoder's blocks the feature layer `layer` needs: -1 is the last block's output, -2 the one before, 0
-// the embedding, n block n. Error(config), in the name of `plugin`, where there is no such layer.
+// the embedding, n block n. Error(config), in the name of `plugin`, if there is no such layer.
 int64_t layers_used(std::string_view plugin, int64_t layer, int64_t num_layers);
 
 // Parameters: norm1, self_attn.{q,k,v,o}_proj, layer_scale1, norm2, mlp.{fc1,fc2}, layer_scale2.

@@ -28,8 +28,8 @@ EncoderLayerOptions block(const VitOptions& o, const VitKind& kind) {
   return layer;
 }
 
-// A convolution whose stride is its size is a product with the patches, and faster as such.
-// [n, 3, height, width] -> [n, patches, 3 * size * size]; what fills no patch is left out.
+// A convolution whose stride equals its size is a product with the patches, and faster as one.
+// [n, 3, height, width] -> [n, patches, 3 * size * size]; incomplete patches are dropped.
 at::Tensor patches_of(const at::Tensor& parts, int64_t size) {
   const int64_t n = parts.size(0), rows = parts.size(2) / size, columns = parts.size(3) / size;
   const auto whole = parts.narrow(2, 0, rows * size).narrow(3, 0, columns * size);

@@ -8,20 +8,20 @@
 
 namespace antiphon::nn {
 
-// What a configuration may say.
+// Options that a configuration may set.
 struct VitOptions {
   int64_t hidden_size = 768, intermediate_size = 3072, num_layers = 12, num_heads = 12;
   int64_t image_size = 224, patch_size = 16;
   double layer_norm_eps = 1e-6;
   std::string activation = "gelu";
   int64_t layer = -1;
-  bool keep_class_token = false;  // of no effect where there is none
+  bool keep_class_token = false;  // no effect if there is none
 };
 
-// What a family is.
+// Properties of a model family.
 struct VitKind {
   std::string plugin;           // for messages
-  bool class_token = true;      // one vector before those of the patches
+  bool class_token = true;      // one vector before the patches
   bool patch_bias = true;       // of the patch projection
   bool pre_norm = false;        // a norm before the first block (CLIP)
   bool final_norm = true;       // the last layer's output is normed
@@ -33,10 +33,10 @@ struct VitKind {
 // norm. Blocks that `layer` does not need are left out.
 class Vit : public Module {
  public:
-  // Error(config) where the options do not go together.
+  // Error(config) if the options contradict each other.
   Vit(const VitOptions& options, const VitKind& kind);
-  // parts [n, 3, height, width] -> [n, 1 + patches, hidden_size], the first vector only where there is a class token.
-  // Positions of another grid than the checkpoint's are interpolated (bicubic).
+  // parts [n, 3, height, width] -> [n, 1 + patches, hidden_size], the first vector only if there is a class token.
+  // Positions of a grid other than the checkpoint's are interpolated (bicubic).
   at::Tensor forward(const at::Tensor& parts) const;
   // Rows and columns of patches of a part [3, height, width]. Error(data) for another shape.
   TokenGrid grid(at::IntArrayRef part_shape) const;

@@ -20,26 +20,27 @@ class Linear : public Module {
   at::Tensor forward(const at::Tensor& x) const;
   // The same without the adapters: the product in the form that the weight is kept in.
   at::Tensor product(const at::Tensor& x) const;
-  // What the adapters add without a gradient: undefined tensors if none is active; nullopt if it is not of this form.
+  // What the adapters add, without a gradient: undefined tensors if none is active; nullopt if it is not one low-rank
+  // change.
   std::optional<LowRank> low_rank() const;
 
-  // While it is frozen, forward() keeps a second copy of the weight, for products of many rows (packed_weight.h).
+  // While the weight is frozen, forward() keeps a second copy of it for large batches (packed_weight.h).
   void keep_packed();
 
   int64_t in() const { return weight.size(1); }
   int64_t out() const { return weight.size(0); }
 
-  // Keeps the weight as "int8" or "int4" (quantized_weight.h) and lets go of the one it had, which becomes a meta
-  // tensor. It is not trained from then on; adapters on it are.
+  // Keeps the weight as "int8" or "int4" (quantized_weight.h) and frees the original, which becomes a meta tensor. The
+  // weight is no longer trained; adapters on it are.
   void quantize(const std::string& format);
 
-  // Products in FP8 from here on (float8_linear.h), those of adapters left out. False, and nothing changes, if the
+  // Products in FP8 from here on (float8_linear.h), except those of adapters. Returns false and changes nothing if the
   // weight's sides do not fit.
   bool use_float8();
 
   at::Tensor weight;                                     // [out, in]
   at::Tensor bias;                                       // [out] or undefined
-  std::vector<std::shared_ptr<LinearAdapter>> adapters;  // each changes the map that those before it made
+  std::vector<std::shared_ptr<LinearAdapter>> adapters;  // each wraps the map of those before it
   std::shared_ptr<const QuantizedWeight> quantized;
 
  private:
@@ -58,10 +59,10 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 // x [..., n] -> [rows, n].
 at::Tensor rows(const at::Tensor& x);
 
-// `parameter` in the dtype of `x`; differentiable, and no copy where it has it already. Undefined stays undefined.
+// `parameter` in the dtype of `x`; differentiable, and no copy if it already has it. Undefined stays undefined.
 at::Tensor like(const at::Tensor& parameter, const at::Tensor& x);
 
-// The same for a matrix that x is multiplied by: a frozen one of bfloat16 stays what it is beside float32 if the
+// The same for a matrix that x is multiplied by: a frozen bfloat16 matrix stays bfloat16 beside a float32 x if the
 // product widens it (kernels/mm.h).
 at::Tensor matrix_like(const at::Tensor& matrix, const at::Tensor& x);
 

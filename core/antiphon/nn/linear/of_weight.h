@@ -1,4 +1,4 @@
-// What is made of a weight and kept until the weight changes.
+// Caches a value derived from a weight; recomputed when the weight changes.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -10,7 +10,7 @@ namespace antiphon::nn {
 template <class Value>
 class OfWeight {
  public:
-  // make() at the first call, and again where the weight has changed since; from any thread.
+  // Calls make() the first time, and again if the weight has changed since; thread-safe.
   template <class Make>
   Value get(const at::Tensor& weight, const Make& make) {
     const std::lock_guard lock(mutex_);

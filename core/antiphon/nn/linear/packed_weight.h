@@ -1,5 +1,5 @@
-// A weight's copy in the order in which oneDNN's products of many rows read it. A plain one is put into that order in
-// every call, which is a tenth to a quarter of the work of an encoder that takes a few hundred rows.
+// A copy of a weight in the layout that oneDNN's large-batch products read. A plain weight is reordered in every call,
+// which is a tenth to a quarter of the work of an encoder on a few hundred rows.
 #pragma once
 #include <antiphon/nn/linear/of_weight.h>
 
@@ -7,9 +7,10 @@ namespace antiphon::nn {
 
 class PackedWeight {
  public:
-  // Whether of() takes it for a product with x: both bfloat16, on a CPU that multiplies it, and no gradient wanted.
+  // Whether of() accepts the weight for a product with x: both bfloat16, on a CPU that multiplies bfloat16, and no
+  // gradient wanted.
   static bool fits(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
-  // For kernels::onednn::linear. Made at the first call, and again where the weight has changed since; from any thread.
+  // For kernels::onednn::linear. Packed at the first call, and again if the weight has changed since; thread-safe.
   at::Tensor of(const at::Tensor& weight, int64_t rows);
 
  private:

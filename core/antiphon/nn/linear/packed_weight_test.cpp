@@ -1,4 +1,4 @@
-// Layers that keep their weights packed give what they give without.
+// Layers with packed weights give the same results as without.
 #include <antiphon/kernels/onednn.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/linear/packed_weight.h>

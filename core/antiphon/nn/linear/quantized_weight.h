@@ -1,5 +1,5 @@
-// A matrix kept in 8 or 4 bits, for inference on the CPU. Values are symmetric around zero, with one bfloat16 scale for
-// every 32 of a row (as the formats Q8_0 and Q4_0 of ggml); activations stay as they are.
+// A matrix stored in 8 or 4 bits, for inference on the CPU. Values are symmetric around zero, with one bfloat16 scale
+// per 32 values of a row (as in ggml's Q8_0 and Q4_0); activations are not quantised.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -14,7 +14,7 @@ struct QuantizedWeight {
   int64_t out = 0, in = 0;
   at::Tensor values, scales;  // laid out as kernels/decode.h says
 
-  // Whether a matrix [out, in] can be kept so: both sides are multiples of what the layout interleaves.
+  // Whether a matrix [out, in] can be stored so: both sides are multiples of what the layout interleaves.
   static bool fits(const at::Tensor& weight);
   // `format` is "int8" or "int4". Scales are chosen for the least squared error of their 32 weights.
   static QuantizedWeight of(const at::Tensor& weight, const std::string& format);
@@ -27,7 +27,7 @@ struct QuantizedWeight {
   int64_t bytes() const { return static_cast<int64_t>(values.nbytes() + scales.nbytes()); }
 };
 
-// x [..., in], bias [out] in x's dtype or undefined -> [..., out]; differentiable with regard to x and the bias,
+// x [..., in], bias [out] in x's dtype or undefined -> [..., out]; differentiable with respect to x and the bias,
 // without keeping the weight in x's dtype for the backward pass.
 at::Tensor quantized_linear(const at::Tensor& x, const QuantizedWeight& weight, const at::Tensor& bias);
 

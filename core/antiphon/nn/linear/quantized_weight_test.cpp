@@ -66,7 +66,7 @@ TEST_CASE("what cannot be quantised says so") {
 
 namespace {
 
-// y = x + scale · product(x): what the base gives shows, and its gradient.
+// y = x + scale · product(x): exposes the output of the base layer and its gradient.
 struct Mixed : LinearAdapter {
   at::Tensor scale = at::full({1}, 0.5f).set_requires_grad(true);
   at::Tensor forward(const at::Tensor& x, const LinearBase& base) override {

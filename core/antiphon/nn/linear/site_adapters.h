@@ -1,4 +1,4 @@
-// What methods that put adapters on linear sites share: choosing the sites as PEFT does, attaching, merging.
+// Shared by methods that put adapters on linear sites: choosing the sites as PEFT does, attaching, merging.
 #pragma once
 #include <string>
 #include <vector>
@@ -13,10 +13,10 @@ bool matches_target(const std::string& target, const std::string& path);
 // The sites that some target matches. Error(config) naming `plugin` if a target matches none.
 std::vector<Site> matching_sites(const std::string& plugin, const std::vector<std::string>& targets,
                                  const std::vector<Site>& sites);
-// The targets as PEFT's files name them, by suffix or whole name: what was attached by a glob is written out.
+// The targets as PEFT's files name them, by suffix or whole name: globs are expanded to the sites that they matched.
 std::vector<std::string> target_names(const std::vector<std::string>& targets, const std::vector<Site>& sites);
 
-// One adapter a site, the last one there.
+// One adapter per site, the last one in its chain.
 class SiteAdapters {
  public:
   void attach(const Site& site, std::shared_ptr<LinearAdapter> adapter);

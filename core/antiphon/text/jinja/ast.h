@@ -25,7 +25,7 @@ struct Stmt {
 };
 using Body = std::vector<std::unique_ptr<Stmt>>;
 
-// Where an assignment goes: a name, an attribute of a namespace, or several.
+// The target of an assignment: a name, an attribute of a namespace, or several.
 struct Target {
   int32_t name = -1;
   std::string attribute;
@@ -113,8 +113,8 @@ struct CallNode : Expr {
   Value call(Run& run, const Value* caller) const;
 };
 struct FilterNode : Expr {
-  ExprPtr input;         // absent in blocks, which give theirs
-  bool chained = false;  // of a block: `input` is a filter, too
+  ExprPtr input;         // absent in blocks, which supply their own
+  bool chained = false;  // in a block: `input` is a filter, too
   std::string name;
   ArgumentNodes arguments;
   Value eval(Run& run) const override;

@@ -21,7 +21,7 @@ Native method(const Value& object, std::string_view name) {
   }
 }
 
-// What Python's getattr finds; nothing where it finds none.
+// What Python's getattr finds; nothing if it finds none.
 std::optional<Value> own_attribute(Run& run, const Value& object, std::string_view name) {
   auto& heap = run.heap();
   if (object.is(Kind::loop)) {

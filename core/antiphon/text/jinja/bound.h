@@ -1,4 +1,4 @@
-// The arguments of a built-in function, by the names and places of its parameters.
+// The arguments of a built-in function, by the names and positions of its parameters.
 #pragma once
 #include <array>
 
@@ -8,7 +8,7 @@ namespace antiphon::text::jinja {
 
 class Bound {
  public:
-  // Fails where one of the first `required` is missing, or one is too many or unknown.
+  // Fails if one of the first `required` is missing, or if there are too many or unknown ones.
   Bound(Heap& heap, std::string_view function, const Arguments& given, std::initializer_list<std::string_view> names,
         size_t required = 0);
 

@@ -1,4 +1,4 @@
-// Capital and small letters, and classes of characters, by ICU.
+// Upper and lower case, and character classes, by ICU.
 #include <unicode/locid.h>
 #include <unicode/uchar.h>
 #include <unicode/unistr.h>
@@ -40,7 +40,7 @@ std::string title_of(UChar32 c, std::string_view text) {
   return narrow(raised.tempSubString(0, first)) + narrow(raised.tempSubString(first).toLower(icu::Locale::getRoot()));
 }
 
-// Of letters that go on a word, so that a sigma at their end is a final one.
+// For letters that continue a word, so that a sigma at their end is a final one.
 std::string lower_within(std::string_view text) { return lower("x" + std::string(text)).substr(1); }
 
 bool cased(UChar32 c) { return u_hasBinaryProperty(c, UCHAR_CASED); }

@@ -15,7 +15,7 @@ void bound(Heap& heap, int depth) {
     fail_limit(fmt::format("nests too deep (values within values, more than {} levels)", heap.limits().value_depth));
 }
 
-// -1, 0, 1; 2 where one is not a number.
+// -1, 0, 1; 2 if one is not a number.
 int order_numbers(const Value& left, const Value& right) {
   if (left.whole() && right.whole()) return (left.integer() > right.integer()) - (left.integer() < right.integer());
   if (left.whole()) {

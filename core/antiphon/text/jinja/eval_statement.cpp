@@ -112,7 +112,7 @@ Flow CallBlockNode::exec(Run& run) const {
 
 namespace {
 
-// What is given for each parameter; keywords that are used are marked.
+// The argument for each parameter; marks the keywords that are used.
 void bind(Run& run, const MacroNode& macro, const Arguments& given, std::span<bool> used) {
   auto& heap = run.heap();
   for (size_t i = 0; i < macro.parameters.size(); ++i) {

@@ -12,9 +12,9 @@ const Natives& list_filters();
 const Natives& choice_filters();  // by tests and attributes
 const Natives& number_filters();
 
-// The value at a path such as "a.b.0", by object[part]; `otherwise` for what is not there.
+// The value at a path such as "a.b.0", by object[part]; `otherwise` if it is missing.
 Value at_path(Run& run, const Value& item, const Value& path, const Value* otherwise = nullptr);
-// As sorting sees it: small letters.
+// The sort key: in lower case.
 Value without_case(Run& run, const Value& value);
 
 }  // namespace antiphon::text::jinja

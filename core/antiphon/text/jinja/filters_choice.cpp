@@ -1,4 +1,4 @@
-// Filters that apply tests, filters and attributes to each of a list.
+// Filters that apply tests, filters and attributes to each item of a list.
 #include <fmt/format.h>
 
 #include <antiphon/text/jinja/bound.h>
@@ -67,7 +67,7 @@ Value attr(Run& run, const Value& input, Given given) {
   const Bound bound(run.heap(), "attr", given, {"name"}, 1);
   const auto& name = *bound.at(0);
   if (!name.is(Kind::text)) fail_template("attr(): 'name' must be str");
-  // Of a dict the methods only, not what it holds.
+  // For a dict, only its methods, not its items.
   if (input.is(Kind::dict) && !dict_method(name.bytes())) return undefined_of(run.heap(), input, name);
   return run.attribute(input, name);
 }

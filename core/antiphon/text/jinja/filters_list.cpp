@@ -95,7 +95,7 @@ std::span<Keyed> sorted(Run& run, std::span<Keyed> all, bool reverse) {
   const auto less = [&](const Keyed& a, const Keyed& b) { return order(heap, a.key, b.key) == -1; };
   std::vector<Keyed> buffer(all.begin(), all.end());
   heap.charge(2 * all.size_bytes());
-  // Equal ones stay in order, from either side.
+  // Equal ones keep their order, in reverse too.
   if (reverse) std::reverse(buffer.begin(), buffer.end());
   std::stable_sort(buffer.begin(), buffer.end(), less);
   if (reverse) std::reverse(buffer.begin(), buffer.end());
@@ -215,7 +215,7 @@ Value batch(Run& run, const Value& input, Given given) {
   const Bound bound(heap, "batch", given, {"linecount", "fill_with"}, 1);
   const auto& from = items(heap, input);
   const int64_t wanted = bound.whole(0, 1);
-  // Never full below 1, as in Jinja, which asks before it adds.
+  // Never full below 1, as in Jinja, which checks before it adds.
   const size_t size = wanted > 0 ? static_cast<size_t>(wanted) : std::max<size_t>(from.size(), 1);
   const auto rows = heap.array<Value>((from.size() + size - 1) / size);
   for (size_t row = 0; row < rows.size(); ++row) {

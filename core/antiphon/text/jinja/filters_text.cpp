@@ -1,4 +1,4 @@
-// Filters that make texts.
+// Filters that produce text.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -14,12 +14,12 @@ namespace {
 
 using Given = const Arguments&;
 
-// What Jinja's soft_str gives: anything as a text.
+// Jinja's soft_str: anything as a string.
 Value soft(Run& run, const Value& value) {
   return value.is(Kind::text) ? value : text_value(run.heap(), to_text(run.heap(), value));
 }
 
-// A method of str, of anything.
+// A method of str, applied to anything.
 template <const char* name>
 Value by_method(Run& run, const Value& input, Given given) {
   return text_method(name)(run, soft(run, input), given);
@@ -38,7 +38,7 @@ bool begins_word(char32_t c) {
          (c < 0x80 && std::string_view("-({[<").find(static_cast<char>(c)) != std::string_view::npos);
 }
 
-// Not str.title: only after white space and - ( { [ <.
+// Unlike str.title, capitals only after white space and - ( { [ <.
 Value titled(Run& run, const Value& input, Given given) {
   const Bound none(run.heap(), "title", given, {});
   const auto text = to_text(run.heap(), input);
@@ -71,7 +71,7 @@ Value indent(Run& run, const Value& input, Given given) {
   if (!input.is(Kind::text))
     fail_template(fmt::format("unsupported operand type(s) for +=: '{}' and 'str'", type_name(input)));
   const auto blanks = bound.is_text(0) ? std::string(bound.text(0, {})) : padded(heap, {}, bound.whole(0, 4), " ", '<');
-  // As in Jinja, which adds a line break before it takes the lines.
+  // As in Jinja, which adds a line break before it splits into lines.
   auto lines = split_lines(heap, input.bytes(), false);
   if (input.bytes().empty() || split_lines(heap, input.bytes(), true).back() != lines.back()) {
     if (lines.empty() || input.bytes().back() != '\r') lines.push_back({});

@@ -1,14 +1,14 @@
-// Python's ways to put values into a text.
+// Python's ways to format values into a string.
 #pragma once
 #include <antiphon/text/jinja/object.h>
 
 namespace antiphon::text::jinja {
 
-// "%s is %d" % (…): tuples give several values, dicts named ones.
+// "%s is %d" % (…): tuples give several values, dicts give named ones.
 Value percent_format(Run& run, const Value& text, const Value& values);
 // "{} is {:>5}".format(…)
 Value brace_format(Run& run, const Value& text, const Arguments& given);
-// To `width` characters; side is '<', '>' or '^', as str.center divides what is odd.
+// To `width` characters; side is '<', '>' or '^', as str.center divides odd padding.
 std::string padded(Heap& heap, std::string_view text, int64_t width, std::string_view fill, char side);
 // & < > " ' as markupsafe.escape writes them.
 std::string escaped(Heap& heap, std::string_view text);

@@ -75,7 +75,7 @@ std::string padded(Heap& heap, std::string_view text, int64_t width, std::string
   if (missing > static_cast<int64_t>(heap.limits().bytes)) heap.charge(heap.limits().bytes + 1);
   heap.charge(static_cast<size_t>(missing) * fill.size());
   heap.work(static_cast<size_t>(missing) * fill.size());
-  // str.center and the sign ^ of a format differ in where what is odd goes.
+  // str.center and the format sign ^ differ in where odd padding goes.
   const int64_t left = side == '<'   ? 0
                        : side == '>' ? missing
                        : side == '^' ? missing / 2 + (missing & width & 1)

@@ -85,7 +85,7 @@ Value strftime_now(Run& run, const Value&, const Arguments& given) {
   localtime_r(&time, &local);
   const auto given_format = bound.text(0, {});
   if (given_format.size() > 1000) fail_limit("asks for a date in more than 1000 letters");
-  // A letter at the end tells an empty date from one that does not fit.
+  // A trailing letter tells an empty date from one that does not fit.
   const auto format = with_microseconds(given_format, run.now()) + ".";
   std::string text(64 << 10, '\0');
   const size_t size = std::strftime(text.data(), text.size(), format.c_str(), &local);

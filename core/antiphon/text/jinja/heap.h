@@ -1,5 +1,5 @@
-// What a rendering may spend, and the memory that its values live in: nothing is freed before the rendering ends, so
-// that what was made is what is held, and both have one bound.
+// Limits of a rendering, and the memory that its values live in: nothing is freed before the rendering ends, so one
+// limit bounds both what is allocated and what is held.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace antiphon::text::jinja {
 
 enum class Cause { malformed, failed, limit, refused };
 
-// Thrown by everything here; not a std::exception. `line` is the template's, 0 where it is not known.
+// Thrown by everything here; not a std::exception. `line` is the template's, 0 if unknown.
 struct Problem {
   Cause cause;
   std::string message;
@@ -24,7 +24,7 @@ struct Problem {
 [[noreturn]] void fail_limit(std::string message);     // Cause::limit
 
 struct Limits {
-  uint64_t steps = 2'000'000;  // a node, a round of a loop, a comparison, or 16 bytes looked at
+  uint64_t steps = 2'000'000;  // a node, a loop iteration, a comparison, or 16 bytes read
   uint64_t bytes = 32 << 20;   // of all values together
   size_t output = 1 << 20;
   int depth = 800;        // of nodes being evaluated

@@ -1,4 +1,4 @@
-// Names of types, lengths, and what a loop sees.
+// Names of types, lengths, and iteration.
 #include <algorithm>
 
 #include <fmt/format.h>

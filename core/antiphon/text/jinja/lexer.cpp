@@ -79,8 +79,8 @@ class Lexer {
     kind == '{' ? inside("}}", TokenType::variable_end) : inside("%}", TokenType::block_end);
   }
 
-  // The text before a tag: "-" strips it; before a block, blanks at the beginning of its line go, unless "+" keeps
-  // them.
+  // The text before a tag: "-" strips it; before a block, blanks at the beginning of its line are removed, unless "+"
+  // keeps them.
   void end_text(char mark, bool variable) {
     if (mark == '-') {
       while (!text_.empty() && python_space(code_point_at(text_, previous_start(text_, text_.size())).value))
@@ -95,7 +95,7 @@ class Lexer {
     add(TokenType::data, text_);
   }
 
-  // Moves behind the end of a tag, and over what its sign strips.
+  // Moves past the end of a tag, and over what its sign strips.
   void close(size_t end, char mark, bool variable) {
     if (mark == '-') {
       end = spaces(end);
@@ -194,7 +194,7 @@ class Lexer {
       ++at;
     return at;
   }
-  // The length of 0x1F, 0o17, 0b11; 0 where it is none.
+  // The length of 0x1F, 0o17, 0b11; 0 if it is not such a number.
   size_t based() const {
     if (rest_[0] != '0' || rest_.size() < 3) return 0;
     const char base = static_cast<char>(rest_[1] | 0x20);

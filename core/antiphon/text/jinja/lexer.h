@@ -24,12 +24,12 @@ enum class TokenType : uint8_t {
 struct Token {
   TokenType type;
   int line;
-  std::string_view text;  // of a string: what it stands for
+  std::string_view text;  // of a string: its value
 };
 
 struct Tokens {
   std::vector<Token> list;  // ends with TokenType::end
-  std::string source;       // with line ends as "\n", without the last one
+  std::string source;       // with line endings as "\n", without the last one
   std::deque<std::string> strings;
   Tokens() = default;
   Tokens(Tokens&&) = delete;  // the tokens point into it
@@ -38,7 +38,7 @@ struct Tokens {
 // Throws Problem (malformed).
 void read_tokens(std::string_view source, Tokens& tokens);
 
-// What a string literal stands for.
+// The value of a string literal.
 std::string unescaped(std::string_view literal, int line);
 
 }  // namespace antiphon::text::jinja

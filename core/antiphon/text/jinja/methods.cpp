@@ -1,4 +1,4 @@
-// Methods of lists, tuples and dicts; what a loop tells; the names that Python's types have and that are not here.
+// Methods of lists, tuples and dicts; the attributes of a loop; names of Python's methods that are not supported here.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -46,7 +46,7 @@ Value dict_get(Run& run, const Value& self, const Arguments& given) {
 }
 Value same_object(Run& run, const Value& self, const Arguments& given) {
   const Bound none(run.heap(), "copy", given, {});
-  return self;  // as nothing changes it
+  return self;  // it is immutable
 }
 
 Value list_count(Run& run, const Value& self, const Arguments& given) {

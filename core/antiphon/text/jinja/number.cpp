@@ -180,7 +180,7 @@ int64_t whole_of(double number) {
   return static_cast<int64_t>(number);
 }
 
-// The decimal digits are the exact ones, as in Python: through a text of that many.
+// The decimal digits are exact, as in Python: goes through a string with that many.
 Value rounded(const Value& number, int64_t precision) {
   if (number.whole()) {
     if (precision >= 0) return Value(number.integer());

@@ -1,4 +1,4 @@
-// The objects that change or are called: loops, functions, macros, and the scopes of names.
+// Objects that are mutable or callable: loops, functions, macros, and the scopes of names.
 #pragma once
 #include <antiphon/text/jinja/value.h>
 
@@ -33,7 +33,7 @@ struct Loop {
   size_t index = 0;
   int64_t depth = 1;
   const ForNode* recursive = nullptr;  // can be called
-  Scope* scope = nullptr;              // where it stands
+  Scope* scope = nullptr;              // where it is defined
   bool changed_before = false;
   std::span<const Value> last_changed = {};
 };

@@ -95,7 +95,7 @@ ExprPtr Parser::comparison() {
   return node;
 }
 
-// Levels: + and -; *, /, // and %; **. Between the first two stands ~.
+// Levels: + and -; *, /, // and %; **. ~ comes between the first two.
 ExprPtr Parser::arithmetic(int level) {
   const auto inner = [&] { return level == 0 ? concatenation() : level == 1 ? arithmetic(2) : unary(true); };
   auto first = inner();

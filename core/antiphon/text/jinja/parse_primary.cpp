@@ -201,7 +201,7 @@ ExprPtr Parser::call(ExprPtr callee) {
   return node;
 }
 
-// Behind the | sign.
+// After the | sign.
 std::unique_ptr<FilterNode> Parser::filter(ExprPtr input) {
   auto name = expect_name();
   while (skip(TokenType::sign, ".")) name += "." + expect_name();

@@ -1,4 +1,4 @@
-// From tokens to nodes, by Jinja's grammar.
+// Parses tokens into nodes, by Jinja's grammar.
 #pragma once
 #include <deque>
 #include <map>
@@ -8,12 +8,12 @@
 
 namespace antiphon::text::jinja {
 
-// Names as numbers, so that scopes need not compare texts.
+// Names as numbers, so that scopes need not compare strings.
 struct NameTable {
   std::deque<std::string> words;
   std::map<std::string, int32_t, std::less<>> numbers;
   int32_t number(std::string_view name);
-  int32_t find(std::string_view name) const;  // -1 where the template does not use it
+  int32_t find(std::string_view name) const;  // -1 if the template does not use it
 };
 
 struct Tree {
@@ -21,7 +21,7 @@ struct Tree {
   Body body;
 };
 
-// Throws Problem (malformed), for nesting deeper than 200 too.
+// Throws Problem (malformed), also for nesting deeper than 200.
 void parse(std::string_view source, Tree& tree);
 
 class Parser {

@@ -43,7 +43,7 @@ class Printer {
     out_ += text;
   }
 
-  // Quotes as Python chooses them; what cannot be printed as escapes.
+  // Quotes as Python chooses them; unprintable characters as escapes.
   void text(const Value& v) {
     const auto bytes = v.bytes();
     heap_.work(2 * bytes.size());

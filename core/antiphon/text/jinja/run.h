@@ -15,7 +15,7 @@ class Run {
 
   Heap& heap() { return heap_; }
   Clock::time_point now() const { return now_; }
-  // A name of the context; nothing where the template does not use it.
+  // Sets a context name; does nothing if the template does not use it.
   void define(std::string_view name, const Value& value);
   std::string render();
   int line() const { return line_; }
@@ -28,7 +28,7 @@ class Run {
   }
   Flow exec(const Body& body);
   void write(std::string_view text);
-  // What `body` writes; the flow that ended it goes to `flow`.
+  // The output of `body`; the flow that ended it goes to `flow`.
   Value capture(const Body& body, Flow* flow = nullptr);
   template <class Act>
   Value captured(Act act) {
@@ -91,7 +91,7 @@ class Run {
 Native text_method(std::string_view name);
 Native sequence_method(const Sequence& sequence, std::string_view name);
 Native dict_method(std::string_view name);
-// Whether Python's type has a method of that name that is not offered here.
+// Whether Python's type has a method of that name that is not supported here.
 bool left_out(const Value& object, std::string_view name);
 bool changes_its_object(const Value& object, std::string_view name);
 Native global_function(std::string_view name);

@@ -1,4 +1,4 @@
-// Jinja's tests: what stands after `is`.
+// Jinja's tests: what follows `is`.
 #include <fmt/format.h>
 
 #include <antiphon/text/jinja/bound.h>

@@ -83,7 +83,7 @@ class Unescaper {
     rest_.remove_prefix(end + 1);
   }
 
-  // An unknown escape stays; what is not ASCII comes out as its own escape, as in Jinja.
+  // An unknown escape stays; non-ASCII characters come out as their own escape, as in Jinja.
   void other() {
     const auto [c, length] = code_point_at(rest_, 0);
     const auto value = static_cast<uint32_t>(c);

@@ -105,7 +105,7 @@ Value from_json(Heap& heap, const Json& json) {
 void DictBuilder::set(const Value& key, const Value& value) {
   if (!hashable(key)) fail_template(fmt::format("unhashable type: '{}'", type_name(key)));
   if (const auto* found = find(heap_, *dict_, key)) {
-    *const_cast<Value*>(found) = value;  // its own pair, not given out yet
+    *const_cast<Value*>(found) = value;  // its own pair, not shared yet
     return;
   }
   if (dict_->size == dict_->pairs.size()) {

@@ -24,7 +24,7 @@ struct Function;
 
 struct Text {
   std::string_view bytes;    // well-formed UTF-8
-  Buffer* buffer = nullptr;  // where it can grow, if it still ends there
+  Buffer* buffer = nullptr;  // where it can grow, if the text still ends there
   bool safe = false;         // Python's Markup
 };
 
@@ -76,7 +76,7 @@ class Value {
   } as_{.integer = 0};
 };
 
-// Why something is not there; the words are made when they are wanted.
+// Why something is undefined; the message is built when needed.
 struct Undefined {
   std::string_view name, hint = {};
   const Value* owner = nullptr;
@@ -88,7 +88,7 @@ struct Sequence {
   Type type;
   std::span<Value> values;
   int64_t start = 0, step = 1, count = 0, stop = 0;  // of a range
-  size_t next = 0;                                   // of a generator: what was taken
+  size_t next = 0;                                   // of a generator: items taken
   size_t size() const { return type == Type::range ? static_cast<size_t>(count) : values.size(); }
   Value at(size_t i) const { return type == Type::range ? Value(start + step * static_cast<int64_t>(i)) : values[i]; }
   bool indexed() const { return type <= Type::range || type == Type::group; }
@@ -114,7 +114,7 @@ struct Namespace {
 // Making
 Value text_value(Heap& heap, std::string_view lasting, bool safe = false);  // the bytes outlive the rendering
 Value new_text(Heap& heap, std::string_view bytes, bool safe = false);      // copies
-Value joined_text(Heap& heap, const Value& left, std::string_view right);   // in place where it can be
+Value joined_text(Heap& heap, const Value& left, std::string_view right);   // in place if possible
 Value sequence_value(Heap& heap, std::span<Value> values, Sequence::Type type = Sequence::Type::list);
 Value undefined_name(Heap& heap, std::string_view name);
 Value undefined_hint(Heap& heap, std::string_view hint);
@@ -125,7 +125,7 @@ Value from_json(Heap& heap, const nlohmann::ordered_json& json);
 class DictBuilder {
  public:
   DictBuilder(Heap& heap, size_t capacity) : heap_(heap), dict_(heap.make(Dict{heap.array<Pair>(capacity)})) {}
-  void set(const Value& key, const Value& value);  // fails where the key cannot be one
+  void set(const Value& key, const Value& value);  // fails if the key is not hashable
   Value value() const { return Value(static_cast<const Dict*>(dict_)); }
 
  private:
@@ -147,9 +147,9 @@ bool contains(Heap& heap, const Value& container, const Value& value);
 std::string_view type_name(const Value& value);
 std::string why_undefined(Heap& heap, const Value& value);
 [[noreturn]] void fail_undefined(Heap& heap, const Value& value);
-// len(); fails for what has none.
+// len(); fails for values that have none.
 int64_t length(Heap& heap, const Value& value);
-// What a loop over the value sees; takes a generator's rest. Fails for what cannot be iterated over.
+// The items that a loop over the value sees; exhausts a generator. Fails for values that cannot be iterated over.
 const Sequence& items(Heap& heap, const Value& value);
 bool iterable(const Value& value);
 

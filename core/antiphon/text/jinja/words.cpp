@@ -22,7 +22,7 @@ std::string_view without_space(std::string_view text, bool left, bool right) {
   return text;
 }
 
-// What a list of pieces takes while it grows.
+// The memory that a list of pieces takes while it grows.
 void add(Heap& heap, Pieces& pieces, std::string_view piece) {
   heap.charge(2 * sizeof piece);
   pieces.push_back(piece);
@@ -81,7 +81,7 @@ std::string_view strip(Heap& heap, std::string_view text, std::optional<std::str
 Pieces split_space(Heap& heap, std::string_view text, int64_t limit, bool from_right) {
   Pieces pieces;
   heap.work(text.size());
-  // White space stays at the end of what is not divided any more.
+  // The undivided rest keeps the white space at its far end.
   for (text = without_space(text, !from_right, from_right); !text.empty(); --limit) {
     if (limit == 0) {
       add(heap, pieces, text);
@@ -139,7 +139,7 @@ std::string replaced(Heap& heap, std::string_view text, std::string_view from, s
     out += piece;
   };
   for (bool first = true; limit != 0; --limit, first = false) {
-    // Nothing stands between all characters, at the beginning and at the end.
+    // The empty string occurs between all characters, at the beginning and at the end.
     const size_t at = from.empty() ? (first          ? 0
                                       : text.empty() ? std::string_view::npos
                                                      : code_point_at(text, 0).length)

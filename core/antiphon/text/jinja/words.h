@@ -11,13 +11,13 @@ namespace antiphon::text::jinja {
 
 bool is_ascii(std::string_view text);
 size_t count_characters(Heap& heap, std::string_view text);
-// Where character `index` begins; the end of the text for more than there are.
+// Where character `index` begins; the end of the text if there are fewer.
 size_t byte_of(Heap& heap, std::string_view text, size_t index);
-// Where `what` first begins, in linear time; npos where it is not there.
+// Where `what` first begins, in linear time; npos if it does not occur.
 size_t find_bytes(Heap& heap, std::string_view text, std::string_view what);
 size_t find_last_bytes(Heap& heap, std::string_view text, std::string_view what);
 bool python_space(char32_t c);  // str.isspace
-// str.strip: white space where `characters` is absent.
+// str.strip: white space if `characters` is absent.
 std::string_view strip(Heap& heap, std::string_view text, std::optional<std::string_view> characters, bool left,
                        bool right);
 std::vector<std::string_view> split_space(Heap& heap, std::string_view text, int64_t limit, bool from_right);
@@ -37,6 +37,6 @@ bool is_lower(std::string_view text);
 bool is_title(std::string_view text);
 enum class Class { alpha, alnum, decimal, digit, numeric, space, printable };
 bool is_class(char32_t c, Class kind);
-bool all_of(std::string_view text, Class kind);  // false for no text
+bool all_of(std::string_view text, Class kind);  // false for an empty text
 
 }  // namespace antiphon::text::jinja

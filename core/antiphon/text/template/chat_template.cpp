@@ -30,7 +30,7 @@ std::string default_template(const nlohmann::json& config) {
   return {};
 }
 
-// Bytes of the texts, and some for each value around them.
+// The size of the strings, plus some bytes for each value around them.
 size_t weight(const Json& json) {
   if (json.is_string()) return 16 + json.get_ref<const std::string&>().size();
   size_t sum = 16;
@@ -39,7 +39,7 @@ size_t weight(const Json& json) {
   return sum;
 }
 
-// What ordinary templates need for a conversation is a tenth of this and less.
+// Ordinary templates need at most a tenth of this for a conversation.
 jinja::Limits limits_for(const Json& messages) {
   const size_t bytes = weight(messages);
   jinja::Limits limits;
@@ -88,7 +88,7 @@ std::string ChatTemplate::State::render(const Json& messages, const Options& opt
   return run.render();
 }
 
-// A template that passes a limit with this little is refused at once.
+// A template that exceeds a limit on this little is refused at once.
 bool ChatTemplate::State::shows_needle(const Json& content) const {
   try {
     return render(Json::array({{{"role", "user"}, {"content", content}}}), {}, {}).find(needle) != std::string::npos;
@@ -145,7 +145,7 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& path,
     constexpr uint64_t limit = 32 << 20;
     const bool is_file = std::filesystem::is_regular_file(path);
     const auto file = is_file ? path : path / "chat_template.jinja";
-    // Of processors of multimodal models before they had a file of their own; then of tokenizers.
+    // First that of processors of multimodal models, before they had a file of their own; then that of tokenizers.
     const auto processor = path / "chat_template.json", config = path / "tokenizer_config.json";
     std::string source;
     if (std::filesystem::exists(file)) {

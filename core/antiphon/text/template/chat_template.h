@@ -1,7 +1,7 @@
-// Chat templates (Jinja) of Hugging Face directories, rendered as transformers' apply_chat_template does it: in Jinja's
+// Chat templates (Jinja) of Hugging Face directories, rendered as by transformers' apply_chat_template: in Jinja's
 // immutable sandbox with trim_blocks, lstrip_blocks, loop controls, generation blocks, raise_exception, strftime_now
-// and a tojson without escapes for HTML. A template is untrusted: its steps, the bytes of all values that it makes, its
-// depth, its output and its time are bounded (jinja/heap.h); what it may spend grows with the conversation.
+// and a tojson without HTML escapes. A template is untrusted: its steps, the bytes of all values that it makes, its
+// depth, its output and its time are bounded (jinja/heap.h); the limits grow with the conversation.
 #pragma once
 #include <chrono>
 #include <filesystem>
@@ -19,24 +19,24 @@ class ChatTemplate {
  public:
   // From a Jinja file; or, in a directory, from chat_template.jinja, else from chat_template of chat_template.json or
   // of tokenizer_config.json (a string, or a list of {name, template}, of which "default" is taken). `special_tokens`
-  // as Tokenizer::special_tokens gives them. Config error where there is none, where it is malformed, or larger than
-  // 256 KiB; data error where a conversation of one word passes a limit.
+  // as Tokenizer::special_tokens gives them. Config error if there is none, or if it is malformed or larger than 256
+  // KiB; data error if a conversation of one word exceeds a limit.
   static ChatTemplate load(const std::filesystem::path& path, const std::map<std::string, std::string>& special_tokens);
-  // `name` stands in messages.
+  // `name` is used in messages.
   static ChatTemplate from_source(std::string_view source, const std::map<std::string, std::string>& special_tokens,
                                   std::string name = "the chat template");
 
-  // The same with variables of the template's own ("enable_thinking"), as apply_chat_template takes them by name: an
-  // object. Config error for anything else, for what the conversation itself defines, and for a name that the template
-  // does not mention, which would be without effect.
+  // The same with the template's own variables ("enable_thinking"), which apply_chat_template takes as keyword
+  // arguments: an object. Config error for anything else, for names that the conversation itself defines, and for a
+  // name that the template does not mention, which would have no effect.
   ChatTemplate with(const nlohmann::ordered_json& variables) const;
 
   struct Options {
     bool add_generation_prompt = false;
-    std::chrono::system_clock::time_point now = std::chrono::system_clock::now();  // of strftime_now, in local time
+    std::chrono::system_clock::time_point now = std::chrono::system_clock::now();  // for strftime_now, in local time
   };
-  // `messages`: a list of {"role": …, "content": …, "reasoning_content"?: …}, UTF-8. Data error, with the template's
-  // own words where it raises one, where it fails, and where it passes a limit.
+  // `messages`: a list of {"role": …, "content": …, "reasoning_content"?: …}, UTF-8. Data error if the template raises
+  // one (with its own message), fails, or exceeds a limit.
   std::string render(const nlohmann::ordered_json& messages, const Options& options) const;
 
   // Whether content must be a list of {"type": "text", "text": …}: a plain string would be lost.

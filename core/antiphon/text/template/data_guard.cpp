@@ -83,7 +83,7 @@ std::string DataGuard::operator()(std::string_view text) const {
   return hides_control(clean, out) ? guarded_everywhere(clean) : out;
 }
 
-// Whether only normalization makes a control token, or a part of one at an edge: such text is taken apart altogether.
+// Whether only normalization makes a control token, or a part of one at an edge: such text is split up completely.
 bool DataGuard::hides_control(std::string_view clean, std::string_view out) const {
   if (!normalizes_) return false;
   if (tokenizer_.has_control(out)) return true;

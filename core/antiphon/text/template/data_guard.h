@@ -10,7 +10,7 @@
 
 namespace antiphon::text {
 
-// Around the number of a media item in rendered text: noncharacters, which data cannot bring in.
+// Around the number of a media item in rendered text: noncharacters, which data cannot contain.
 constexpr std::string_view media_open = "\xEF\xB7\x91";   // U+FDD1
 constexpr std::string_view media_close = "\xEF\xB7\x92";  // U+FDD2
 
@@ -20,7 +20,7 @@ class DataGuard {
 
   // `text` with guards (tokenizer.h) wherever it contains a control token, could be the middle or the end of one that
   // the template begins, or could begin one that the template ends. U+FDD0 to U+FDD5 become U+FFFD.
-  // Data error where it is not well-formed UTF-8.
+  // Data error if it is not well-formed UTF-8.
   std::string operator()(std::string_view text) const;
 
  private:
@@ -32,7 +32,7 @@ class DataGuard {
   Tokenizer tokenizer_;
   TokenFinder finder_;
   std::shared_ptr<std::deque<std::string>> contents_ = std::make_shared<std::deque<std::string>>();
-  std::set<std::string_view> heads_, tails_;  // of contents_: proper parts at the beginning; at the end
+  std::set<std::string_view> heads_, tails_;  // of contents_: proper prefixes; proper suffixes
   size_t longest_ = 0;
   bool normalizes_ = false;
 };

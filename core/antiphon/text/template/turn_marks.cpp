@@ -12,8 +12,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view mark = "\xEF\xB7\x93";    // U+FDD3, before the number of a turn
-constexpr std::string_view opens = "\xEF\xB7\x94";   // U+FDD4, behind it
+constexpr std::string_view mark = "\xEF\xB7\x93";    // U+FDD3, before a turn number
+constexpr std::string_view opens = "\xEF\xB7\x94";   // U+FDD4, after the number
 constexpr std::string_view closes = "\xEF\xB7\x95";  // U+FDD5
 
 bool blank(std::string_view text) {
@@ -34,7 +34,7 @@ void mark_begin(std::string& text, size_t turn) {
   text.insert(at, fmt::format("{}{}{}", mark, turn, opens));
 }
 
-// The texts of a turn that say something.
+// The non-empty texts of a turn.
 std::vector<std::string*> texts_of(Json& content) {
   std::vector<std::string*> texts;
   if (content.is_string()) texts.push_back(content.get_ptr<std::string*>());

@@ -14,7 +14,7 @@ struct AddedToken {
   int32_t id = -1;
   std::string content;
   bool special = false;      // left out by decode
-  bool single_word = false;  // only where no word character touches it
+  bool single_word = false;  // only if no word character is adjacent
   bool lstrip = false;       // takes the white space before it
   bool rstrip = false;       // takes the white space after it
   bool normalized = true;    // looked for in the normalized text
@@ -23,14 +23,14 @@ struct AddedToken {
 // Finds a set of strings, leftmost, then longest.
 class TokenFinder {
  public:
-  // `index` is handed back by search. An empty string is never found.
+  // `index` is returned by search. An empty string is never found.
   void add(std::string_view text, int32_t index);
   bool empty() const { return edges_.empty(); }
   struct Match {
     size_t begin, end;
     int32_t index;
   };
-  // The first match that starts at or after `from`; index -1 where there is none.
+  // The first match that starts at or after `from`; index -1 if there is none.
   Match search(std::string_view text, size_t from) const;
 
  private:

@@ -64,7 +64,7 @@ std::pair<std::string, std::string> merge_parts(const nlohmann::json& merge, con
 struct Bpe::State {
   Ids ids;
   std::vector<std::string> tokens;
-  Ids whole_words;  // by raw bytes; filled where the model ignores merges for known words
+  Ids whole_words;  // by raw bytes; filled if the model ignores merges for known words
   std::array<int32_t, 256> byte_ids{};
   PairMap merges{0};
   std::vector<bool> made;  // results of merges
@@ -120,7 +120,7 @@ void Bpe::State::read_merges(const nlohmann::json& list, const std::string& wher
   }
 }
 
-// What a word begins with: ids before any merge, -1 for what has none.
+// The initial pieces of a word: ids before any merge, -1 for those without one.
 std::vector<int32_t> Bpe::State::letters_of(std::string_view word) const {
   std::vector<int32_t> letters;
   letters.reserve(word.size());

@@ -9,7 +9,7 @@
 namespace antiphon::text {
 
 const std::array<char32_t, 256>& byte_alphabet();
-// The bytes that `token` writes; nothing where it has a character outside the alphabet.
+// The bytes that `token` spells; nothing if it has a character outside the alphabet.
 std::optional<std::string> alphabet_to_bytes(std::string_view token);
 
 }  // namespace antiphon::text

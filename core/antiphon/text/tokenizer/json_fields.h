@@ -8,15 +8,16 @@
 
 namespace antiphon::text {
 
-// How to mend a tokenizer file that is not as the tokenizers library writes it.
+// How to fix a tokenizer file that is not as the tokenizers library writes it.
 inline constexpr const char* kSaveAgain =
     "save the tokenizer again with AutoTokenizer.from_pretrained(...).save_pretrained(...)";
-// Of a normalizer or a pre-tokenizer.
+// For a normalizer or a pre-tokenizer.
 inline constexpr size_t kMostSteps = 64;
 
 class JsonFields {
  public:
-  // `where` is what messages name, e.g. "tokenizer.json: pre_tokenizer[1]". Config error unless `object` is an object.
+  // `where` is the name used in messages, e.g. "tokenizer.json: pre_tokenizer[1]". Config error unless `object` is an
+  // object.
   JsonFields(const nlohmann::json& object, std::string where);
 
   // The fields that have a meaning; any other is a config error.
@@ -39,7 +40,7 @@ class JsonFields {
   std::string where_;
 };
 
-// Parses; config error with the position if the text is not JSON or too deep.
+// Parses; config error with the position if the text is not JSON or nested too deep.
 nlohmann::json parse_file(std::string_view text, const std::string& name);
 
 }  // namespace antiphon::text

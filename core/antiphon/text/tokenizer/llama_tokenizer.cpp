@@ -9,7 +9,7 @@ namespace {
 
 using nlohmann::json;
 
-// A value of another type is as one that is missing: what reads the files strictly says so.
+// A value of another type counts as missing: the strict reader of the files reports it.
 template <class T>
 T value_or(const json& object, const char* key, T otherwise) {
   const auto it = object.is_object() ? object.find(key) : object.end();

@@ -1,16 +1,16 @@
-// How transformers reads the tokenizer.json of a Llama: the class LlamaTokenizer builds its own steps.
+// How transformers reads the tokenizer.json of a Llama: its class LlamaTokenizer builds the steps itself.
 #pragma once
 #include <nlohmann/json_fwd.hpp>
 
 namespace antiphon::text {
 
 // transformers 5 takes only vocabulary, merges, added tokens and post-processor out of tokenizer.json if the
-// tokenizer's class is LlamaTokenizer (tokenizer_config.json, else config.json, else what model_type "llama" has) and
-// the file is not byte-level: no normalizer; Metaspace, which puts a space before each piece of text ("legacy": true),
-// before the first one (else), or nowhere ("add_prefix_space": false). Models of other types than "llama" take the file
-// as it stands, as transformers does for those whose class it knows to be wrong (mistral, llava, nemotron, …). Source:
-// transformers 5.23, models/llama/tokenization_llama.py, models/auto/tokenization_auto.py. True if `tokenizer` was
-// changed.
+// tokenizer's class is LlamaTokenizer (tokenizer_config.json, else config.json, else the default of model_type "llama")
+// and the file is not byte-level: no normalizer; Metaspace, which puts a space before each piece of text ("legacy":
+// true), before the first one (else), or nowhere ("add_prefix_space": false). Models of types other than "llama" use
+// the file as is, as transformers does for those whose class it knows to be wrong (mistral, llava, nemotron, …).
+// Source: transformers 5.23, models/llama/tokenization_llama.py, models/auto/tokenization_auto.py. True if `tokenizer`
+// was changed.
 bool read_as_llama(nlohmann::json& tokenizer, const nlohmann::json& tokenizer_config,
                    const nlohmann::json& model_config);
 

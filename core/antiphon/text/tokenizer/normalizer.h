@@ -14,15 +14,15 @@ class Normalizer {
   Normalizer() = default;
   // Config error, naming `where`, for any other type.
   Normalizer(const nlohmann::json& description, const std::string& where);
-  // `prefixed` false: the text goes on after other text, so that Prepend adds nothing. Config error if the text grows
-  // beyond 16 times its bytes and 1 KiB: NFKD's longest, U+FDFA with its spaces replaced, is 13 times.
+  // `prefixed` false: the text continues other text, so that Prepend adds nothing. Config error if the text grows
+  // beyond 16 times its size plus 1 KiB: NFKD's longest, U+FDFA with its spaces replaced, grows 13 times.
   std::string operator()(std::string_view text, bool prefixed = true) const;
   bool empty() const { return steps_.empty(); }
 
  private:
   void add(const nlohmann::json& description, const std::string& where, int depth);
   struct Step {
-    std::function<std::string(std::string text, size_t most)> run;  // at most so many bytes
+    std::function<std::string(std::string text, size_t most)> run;  // at most `most` bytes
     bool prefixes = false;
   };
   std::string where_;

@@ -21,7 +21,7 @@ class PairMap {
     auto& slot = slots_[find(key(left, right))];
     slot = {key(left, right), rule};
   }
-  // Null where the two do not merge.
+  // Null if the two do not merge.
   const MergeRule* get(int32_t left, int32_t right) const {
     const auto& slot = slots_[find(key(left, right))];
     return slot.key == empty ? nullptr : &slot.rule;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint32_t match_limit = 5'000'000;
 constexpr size_t jit_stack_bytes = 8 << 20;
-// So many start positions are tried before the clock is read again.
+// This many start positions are tried before the clock is read again.
 constexpr size_t window = 64;
 
 template <auto Free>
@@ -30,7 +30,7 @@ using MatchContext = std::unique_ptr<pcre2_match_context, Release<pcre2_match_co
 using CompileContext = std::unique_ptr<pcre2_compile_context, Release<pcre2_compile_context_free>>;
 using JitStack = std::unique_ptr<pcre2_jit_stack, Release<pcre2_jit_stack_free>>;
 
-// What a thread needs to search.
+// Per-thread search state.
 struct Workspace {
   MatchData data{pcre2_match_data_create(1, nullptr)};
   MatchContext context{pcre2_match_context_create(nullptr)};
@@ -65,7 +65,7 @@ size_t character_length(std::string_view text, size_t position) {
 struct Pattern::Code {
   CodePtr compiled;
 
-  // The first match that starts at or after `from`; false where there is none.
+  // The first match that starts at or after `from`; false if there is none.
   bool search(std::string_view text, size_t from, double deadline, const std::string& source, size_t& begin,
               size_t& end) const {
     thread_local Workspace workspace;

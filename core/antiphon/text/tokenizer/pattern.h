@@ -1,5 +1,5 @@
-// Regular expressions of tokenizer.json files. Those are written for Oniguruma (Unicode 16), and run here on PCRE2
-// (Unicode 14): translate_pattern rewrites what the two understand differently and refuses what it cannot rewrite.
+// Regular expressions of tokenizer.json files. They are written for Oniguruma (Unicode 16), and run here on PCRE2
+// (Unicode 14): translate_pattern rewrites what the two interpret differently and refuses what it cannot rewrite.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -9,19 +9,19 @@
 
 namespace antiphon::text {
 
-// The PCRE2 form (flags UTF, UCP, MULTILINE) of an Oniguruma pattern. Config error where a construct is not supported.
+// The PCRE2 form (flags UTF, UCP, MULTILINE) of an Oniguruma pattern. Config error if a construct is not supported.
 std::string translate_pattern(std::string_view oniguruma);
 
 // Immutable; one object may be used by many threads.
 class Pattern {
  public:
-  // Config error where the pattern is malformed or not supported.
+  // Config error if the pattern is malformed or not supported.
   static Pattern regex(std::string_view oniguruma);
   static Pattern literal(std::string_view text);
 
   // Calls visit(begin, end) for each match, left to right, without overlap; an empty match right after another match
-  // does not count. `text` is well-formed UTF-8. Data error where the search costs more than a second and 2 µs a byte
-  // of processor time.
+  // does not count. `text` is well-formed UTF-8. Data error if the search takes more CPU time than a second plus 2 µs
+  // per byte.
   void for_each_match(std::string_view text, const std::function<void(size_t, size_t)>& visit) const;
 
   const std::string& source() const { return source_; }

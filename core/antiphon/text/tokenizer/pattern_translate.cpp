@@ -66,7 +66,7 @@ constexpr Property properties[] = {
     {"Cc", ""},
 };
 
-// PCRE2's own \s also takes U+180E, which is no white space since Unicode 6.3.
+// PCRE2's own \s also takes U+180E, which is not white space since Unicode 6.3.
 constexpr std::string_view space_items =
     "\\x09-\\x0d\\x20\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}";
 constexpr std::string_view not_space_items =
@@ -148,7 +148,7 @@ class Translator {
     copy(1);
   }
 
-  // Writes a set of characters, as a class of its own where it does not stand in one already.
+  // Writes a set of characters, as a class of its own unless it is already inside one.
   void items(std::string_view text, bool in_class, bool negative = false) {
     if (in_class && negative) refuse("a negative property inside a class");
     out_ += in_class ? std::string(text) : fmt::format("[{}{}]", negative ? "^" : "", text);

@@ -49,8 +49,8 @@ std::vector<Part> digits_of(std::string_view text) {
   return parts;
 }
 
-// The behaviours of `tokenizers` (SplitDelimiterBehavior). Merging takes a match into the neighbour only where that is
-// no match itself.
+// The behaviours of `tokenizers` (SplitDelimiterBehavior). Merging joins a match to its neighbour only if that is not a
+// match itself.
 std::vector<Part> arranged(std::vector<Part> parts, std::string_view behaviour) {
   if (behaviour == "Isolated") return parts;
   std::vector<Part> out;

@@ -16,12 +16,12 @@ namespace antiphon::text {
 
 class JsonFields;
 
-// What stands before a text: nothing; a control token or a medium; or text that it goes on from.
+// What precedes a text: nothing; a control token or a media item; or text that it continues.
 enum class Before { nothing, token, text };
 
 class PreTokenizer {
  public:
-  // `description` may be null. Config error, naming `where`, for other types and other orders.
+  // `description` may be null. Config error, naming `where`, for other types or orders.
   PreTokenizer(const nlohmann::json& description, const std::string& where);
   bool byte_level() const { return byte_level_; }
   // Calls `word` for each piece of the text, in order; none is empty.
@@ -38,7 +38,7 @@ class PreTokenizer {
   std::vector<Step> steps_;
   bool byte_level_ = false, add_prefix_space_ = false;
   std::optional<Pattern> words_;
-  std::string metaspace_, prepend_;  // what stands for a space, and when it is put first; empty: no Metaspace
+  std::string metaspace_, prepend_;  // what represents a space, and when it is prepended; empty: no Metaspace
   bool split_at_metaspace_ = false;
 };
 

@@ -14,18 +14,18 @@ class TokenSpelling {
   TokenSpelling(const nlohmann::json& decoder, const std::string& where);
   // Whether tokens are spelled in the byte alphabet of GPT-2.
   bool byte_level() const { return byte_level_; }
-  // Whether a space at the very start of a text that begins with this token is no part of it.
+  // Whether a leading space of a text that begins with this token is not part of the text.
   bool strips_start(std::string_view token) const;
-  // The bytes that a token stands for.
+  // The bytes that a token represents.
   std::string bytes_of(std::string_view token) const;
 
  private:
   void add(const nlohmann::json& description, const std::string& where, int depth);
   bool byte_level_ = false, metaspace_ = false, byte_fallback_ = false, strips_start_ = false;
-  std::string space_;  // what stands for a space; empty: nothing does
+  std::string space_;  // what represents a space; empty: nothing does
 };
 
-// The byte that "<0x0A>" names; -1 for any other text.
+// The byte that a token such as "<0x0A>" names; -1 for any other text.
 int named_byte(std::string_view token);
 
 }  // namespace antiphon::text

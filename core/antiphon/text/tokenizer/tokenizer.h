@@ -1,5 +1,5 @@
-// BPE tokenizers out of Hugging Face directories, over bytes (GPT-2 and on) or characters (Llama 2, Mistral): id for id
-// what `tokenizers` and `transformers` give.
+// BPE tokenizers from Hugging Face directories, over bytes (GPT-2 and on) or characters (Llama 2, Mistral): the same
+// ids as `tokenizers` and `transformers` give.
 //
 // Control tokens are the added tokens of the file, except those that are plain characters (only white space, or one
 // character): these are text. Truncation and padding in the file have no effect, as in transformers.
@@ -19,27 +19,27 @@
 
 namespace antiphon::text {
 
-// In guarded text this character stands between two others that must not form a control token; it makes no token.
+// In guarded text this character separates two others that must not form a control token; it produces no token.
 constexpr std::string_view guard = "\xEF\xB7\x90";  // U+FDD0, a noncharacter
 
 enum class Control {
   recognise,  // as transformers does with a prompt
-  never,      // text out of data: no control token comes out, whatever it says
-  guarded,    // recognise, where no guard stands inside; then guards are taken out of ordinary text
+  never,      // text from data: never yields a control token, whatever it says
+  guarded,    // recognise, unless a guard is inside; then guards are removed from ordinary text
 };
 
 struct EncodeOptions {
   Control control = Control::recognise;
   bool add_special_tokens = false;  // what the post-processor adds, e.g. a token at the beginning
-  // Some tokenizers put a space before a text, depending on what stands before it.
+  // Some tokenizers put a space before a text, depending on what precedes it.
   Before before = Before::nothing;
 };
 
 // Immutable, cheap to copy, all methods safe for many threads.
 class Tokenizer {
  public:
-  // Reads tokenizer.json, and if they are there tokenizer_config.json, special_tokens_map.json, generation_config.json
-  // and, of config.json, the model's type (llama_tokenizer.h). Config error, naming the field, for anything that is
+  // Reads tokenizer.json and, if present, tokenizer_config.json, special_tokens_map.json, generation_config.json and,
+  // from config.json, the model's type (llama_tokenizer.h). Config error, naming the field, for anything that is
   // malformed or not supported.
   static Tokenizer load(const std::filesystem::path& directory);
 
@@ -48,34 +48,34 @@ class Tokenizer {
   };
   static Tokenizer from_files(const Files& files);
 
-  // Data error where `text` is not well-formed UTF-8 or larger than 1 GiB.
+  // Data error if `text` is not well-formed UTF-8 or larger than 1 GiB.
   std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
   // Well-formed UTF-8. Ids without a token yield nothing (embedding tables are often larger than the vocabulary).
   std::string decode(std::span<const int32_t> ids, bool skip_special = true) const;
   // The bytes of one token, which may be a part of a character; "" for an id without a token.
   const std::string& bytes_of(int32_t id) const;
-  // Whether a space at the very start of a text that begins with this token is no part of it.
+  // Whether a leading space of a text that begins with this token is not part of the text.
   bool strips_start(int32_t id) const;
 
-  // One more than the highest id.
+  // The highest id plus one.
   int64_t vocab_size() const;
   std::optional<int32_t> id_of(std::string_view token) const;
-  // As it stands in the file (byte alphabet); "" for an id without a token.
+  // As in the file (byte alphabet); "" for an id without a token.
   const std::string& token_of(int32_t id) const;
   bool is_special(int32_t id) const;
   bool is_control(int32_t id) const;
   const std::vector<AddedToken>& added_tokens() const;
   // The tokens that end a turn or a text: eos_token of tokenizer_config.json, then eos_token_id of
-  // generation_config.json; without duplicates, maybe empty.
+  // generation_config.json; without duplicates, may be empty.
   const std::vector<int32_t>& eos_ids() const;
   std::optional<int32_t> bos_id() const;
-  // What the post-processor puts before a text.
+  // The tokens that the post-processor puts before a text.
   const std::vector<int32_t>& prefix_ids() const;
   std::optional<int32_t> pad_id() const;
-  // "bos_token" -> "<s>" and so on: what a chat template may name.
+  // "bos_token" -> "<s>" and so on: names that a chat template may use.
   const std::map<std::string, std::string>& special_tokens() const;
 
-  // Whether a control token can be found in `text` (UTF-8) as it stands, guards included.
+  // Whether a control token can be found in `text` (UTF-8) as it is, guards included.
   bool has_control(std::string_view text) const;
   // The text as the model sees it, without pre-tokenization.
   std::string normalized(std::string_view text) const;
@@ -86,13 +86,13 @@ class Tokenizer {
   std::shared_ptr<const State> state_;
 };
 
-// Decodes one token after the other, giving out only whole characters.
+// Decodes token by token, emitting only whole characters.
 class StreamDecoder {
  public:
   explicit StreamDecoder(Tokenizer tokenizer, bool skip_special = true);
-  // What this token completes; maybe "".
+  // The text that this token completes; may be "".
   std::string push(int32_t id);
-  // What is left, made well-formed. The decoder is as new afterwards.
+  // The remaining text, made well-formed. Resets the decoder.
   std::string finish();
 
  private:

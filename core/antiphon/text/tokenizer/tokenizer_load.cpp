@@ -59,7 +59,7 @@ AddedToken added_token(const nlohmann::json& description, const std::string& whe
   return token;
 }
 
-// "<s>" or {"content": "<s>", …}; "" where it is null or missing.
+// "<s>" or {"content": "<s>", …}; "" if it is null or missing.
 std::string token_text(const JsonFields& fields, std::string_view name) {
   if (!fields.has(name)) return {};
   const auto& value = fields.any(name);
@@ -103,7 +103,7 @@ void Tokenizer::State::read_added(const JsonFields& file) {
   }
 }
 
-// `tokenizers` gives a new token the next id, whatever the file says; where the two differ, one of them is wrong.
+// `tokenizers` gives a new token the next id, whatever the file says; if the two differ, one of them is wrong.
 void Tokenizer::State::add_token(AddedToken token, const std::string& where) {
   if (!added_at.emplace(token.content, added.size()).second)
     fail(ErrorKind::config, fmt::format("{}: \"{}\" is there twice", where, token.content), kSaveAgain);
@@ -197,7 +197,7 @@ int32_t Tokenizer::State::id_of(std::string_view token) const {
   return found == added_at.end() ? bpe.id_of(token) : added[found->second].id;
 }
 
-// transformers treats the tokens that the config names as special added tokens, even where the file does not list them.
+// transformers treats the tokens that the config names as special added tokens, even if the file does not list them.
 void Tokenizer::State::add_named(const std::string& token, const std::string& where) {
   if (const auto listed = added_at.find(token); listed != added_at.end()) {
     added[listed->second].special = true;
@@ -267,7 +267,7 @@ Tokenizer Tokenizer::from_files(const Files& files) {
   return Tokenizer(std::move(state));
 }
 
-// The stop ids are the model's; transformers takes those of config.json where there is no generation_config.json.
+// The stop ids are the model's; transformers takes those of config.json if there is no generation_config.json.
 Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
   auto generation = directory / "generation_config.json";
   if (!std::filesystem::exists(generation)) generation.replace_filename("config.json");

@@ -1,4 +1,4 @@
-// What a Tokenizer holds, and how it comes out of the files. Internal to core/antiphon/text.
+// The state of a Tokenizer, and how it is loaded from the files. Internal to core/antiphon/text.
 #pragma once
 #include <string>
 #include <unordered_map>
@@ -21,8 +21,8 @@ struct Tokenizer::State {
   std::unordered_map<std::string, size_t> added_at;  // content -> index in `added`
   AddedTokenSplitter raw, normalized;                // over `added`
   std::vector<std::string> tokens, bytes;            // by id
-  std::vector<bool> special, control, barred;  // by id; `barred` is empty where BPE makes no control token by itself
-  std::vector<int32_t> before, after;          // of add_special_tokens
+  std::vector<bool> special, control, barred;        // by id; `barred` is empty if BPE makes no control token by itself
+  std::vector<int32_t> before, after;                // of add_special_tokens
   std::vector<int32_t> eos;
   std::optional<int32_t> bos, pad;
   std::map<std::string, std::string> named;
@@ -32,7 +32,7 @@ struct Tokenizer::State {
                    const nlohmann::json& generation);
 
   int32_t id_of(std::string_view token) const;
-  // Ordinary text and tokens in order; `on_text` sees normalized text and what stands before it.
+  // Ordinary text and tokens in order; `on_text` gets normalized text and what precedes it.
   template <class OnToken, class OnText>
   void split(std::string_view text, bool with_control, Before before, const OnToken& on_token,
              const OnText& on_text) const;

@@ -193,7 +193,7 @@ TEST_CASE("patterns that mean something else to PCRE2 are rewritten or refused")
         text, [&](size_t begin, size_t end) { found.append(text.substr(begin, end - begin)).append("|"); });
     return found;
   };
-  CHECK(matches("\\s", "\xE1\xA0\x8E \xC2\xA0") == " |\xC2\xA0|");  // U+180E is no white space
+  CHECK(matches("\\s", "\xE1\xA0\x8E \xC2\xA0") == " |\xC2\xA0|");  // U+180E is not white space
   CHECK(matches("[^\\S]", "a b") == " |");
   CHECK(matches("\\p{L}", "\xF0\xB1\x8D\x90") == "\xF0\xB1\x8D\x90|");  // U+31350, a letter since Unicode 15
   CHECK(matches("x{,2}y", "xxxy") == "xxy|");
@@ -306,7 +306,7 @@ TEST_CASE("normalizers that multiply a text are refused before they do") {
   const auto tokenizer = tokenizer_of(file);
   CHECK(tokenizer.normalized("not a") == "not a");
   CHECK_THROWS_AS(tokenizer.encode("eleven e e e"), Error);
-  // U+FDFA grows most of all characters, with its spaces replaced.
+  // U+FDFA grows the most of all characters, with its spaces replaced.
   file["normalizer"] = Json::parse(
       R"({"type": "Sequence", "normalizers": [{"type": "NFKD"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]})");
   std::string text;

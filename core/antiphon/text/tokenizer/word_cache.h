@@ -1,4 +1,4 @@
-// The ids of words seen lately: bounded, and safe for many threads.
+// The ids of recently seen words: bounded, and safe for many threads.
 #pragma once
 #include <array>
 #include <mutex>
@@ -11,7 +11,7 @@ namespace antiphon::text {
 
 class WordCache {
  public:
-  // Appends the ids of `word` and returns true where it is there.
+  // Appends the ids of `word` and returns true if it is cached.
   bool find(std::string_view word, std::vector<int32_t>& ids) {
     auto& shard = shard_of(word);
     std::scoped_lock lock(shard.mutex);
@@ -20,7 +20,7 @@ class WordCache {
     ids.insert(ids.end(), found->second.begin(), found->second.end());
     return true;
   }
-  // A full shard starts anew.
+  // A full shard is cleared.
   void add(std::string_view word, std::vector<int32_t> ids) {
     auto& shard = shard_of(word);
     std::scoped_lock lock(shard.mutex);
