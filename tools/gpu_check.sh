@@ -82,8 +82,8 @@ build() {
   grep -hE 'CUDA kernels' "$OUT/build.log" >&2
   # The kernels first and by themselves: what fails after them does not hide them.
   run "build kernels" "$OUT/build.log" 300 ninja -C "$BUILD" -j "$JOBS" antiphon_cuda
-  run "build" "$OUT/build.log" 560 ninja -C "$BUILD" -k 0 -j "$JOBS" antiphon_program test_kernels test_nn test_infer test_graph \
-    antiphon_bench plugin_llama plugin_lora plugin_cross_entropy ||
+  run "build" "$OUT/build.log" 560 ninja -C "$BUILD" -k 0 -j "$JOBS" antiphon_program test_kernels test_nn test_engine test_model \
+    antiphon_bench plugin_llama plugin_lora plugin_sft plugin_adamw ||
     grep -E 'error|FAILED' "$OUT/build.log" | head -n 20 >&2
   run doctor "$OUT/build.log" 60 "$BUILD/bin/antiphon" doctor
 }
@@ -92,7 +92,7 @@ tests() {
   : >"$OUT/test.log"
   unpack
   local name
-  for name in test_kernels test_nn test_infer test_graph; do
+  for name in test_kernels test_nn test_engine test_model; do
     run $name "$OUT/test.log" 240 "$BUILD/bin/$name"
   done
   # Reads out of bounds and races do not show in results.

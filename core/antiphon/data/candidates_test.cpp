@@ -43,7 +43,9 @@ TEST_CASE("candidates: TRL's pairs, with a prompt of texts or messages, or witho
   const std::string implicit =
       R"({"chosen": [{"role": "user", "content": "<image>What?"}, {"role": "assistant", "content": "A cat."}],
           "rejected": [{"role": "user", "content": "<image>What?"}, {"role": "assistant", "content": "A dog."}], "image": "a.png", "task": "t"})";
-  for (const auto& record : {texts, messages, implicit}) {
+  auto doubled = implicit;  // TRL: the prompt once more, as a text
+  doubled.insert(1, R"("prompt": "What?", )");
+  for (const auto& record : {texts, messages, implicit, doubled}) {
     const auto sample = parse_sample(record, "/data");
     CHECK(text_of(sample.turns) == "user:<medium>;user:What?;");
     REQUIRE(sample.candidates.size() == 2);
@@ -89,6 +91,11 @@ TEST_CASE("candidates: what is refused, and what it is told") {
       {with_candidates(R"([{"content": "a", "media": {"-1": "b.png"}}])"), "expected the number"},
       {with_candidates(R"([{"content": "a", "media": {"0": 7}}])"), "expected the number"},
       {with_candidates(R"([{"content": "a", "image": "b.png"}])"), "may name media"},
+      {with_candidates(R"([{"content": "a", "media": {"0": "b.png", "1": "c.png"}}])"), "from 0 to 0"},
+      {with_candidates(R"([{"content": "a", "media": {"99999999999999999999999": "b.png"}}])"), "expected the number"},
+      {with_candidates(R"([{"content": "a", "score": 1}, {"content": "b", "score": 5}])"),
+       "larger score than the first"},
+      {R"({"prompt": "a", "chosen": "b", "rejected": "c", "candidates": [{"content": "d"}]})", "beside 'candidates'"},
       {R"({"prompt": "a", "chosen": "b"})", "only one of"},
       {R"({"chosen": "b", "rejected": "c"})", "has no 'prompt'"},
       {R"({"prompt": "a", "chosen": "b", "rejected": "b"})", "say the same"},

@@ -39,18 +39,18 @@ double value_of(const json& candidate) {
 }
 
 // {"0": PATH}: the number of a medium of the prompt, and what stands in its place.
-std::map<size_t, size_t> other_media(const json& candidate, Record& record) {
+std::map<size_t, size_t> other_media(const json& candidate, size_t prompt_media, Record& record) {
   std::map<size_t, size_t> media;
   if (!is_there(candidate, "media")) return media;
   if (!candidate.at("media").is_object())
     fail(ErrorKind::data, "'media' of a candidate is not an object {\"0\": PATH}");
   for (const auto& [key, path] : candidate.at("media").items()) {
     size_t place = 0;
-    const auto end = std::from_chars(key.data(), key.data() + key.size(), place).ptr;
-    if (key.empty() || end != key.data() + key.size() || place >= record.sample.media.size() || !path.is_string())
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), place);
+    if (error != std::errc() || end != key.data() + key.size() || place >= prompt_media || !path.is_string())
       fail(ErrorKind::data, fmt::format("'media' of a candidate names '{}'; expected the number of a medium of the "
                                         "prompt, from 0 to {}, and a path",
-                                        key, static_cast<int64_t>(record.sample.media.size()) - 1));
+                                        key, static_cast<int64_t>(prompt_media) - 1));
     const auto& before = record.sample.media[place];
     media[place] = static_cast<size_t>(
         add_media(record.sample, before.modality, path.get<std::string>(), record.folder, before.stream));
@@ -58,7 +58,7 @@ std::map<size_t, size_t> other_media(const json& candidate, Record& record) {
   return media;
 }
 
-Candidate read_candidate(const json& object, Record& record) {
+Candidate read_candidate(const json& object, size_t prompt_media, Record& record) {
   if (!object.is_object()) fail(ErrorKind::data, "an element of 'candidates' is not an object");
   check_keys(object, {"content", "messages", "score", "label", "media"}, "candidates: ", record.sample.unread);
   const bool messages = is_there(object, "messages");
@@ -66,7 +66,7 @@ Candidate read_candidate(const json& object, Record& record) {
   const auto turns =
       messages ? turns_of(object.at("messages"), "assistant", "messages", record)
                : std::vector{read_message({{"role", "assistant"}, {"content", object.at("content")}}, record)};
-  return {turns, other_media(object, record), value_of(object)};
+  return {turns, other_media(object, prompt_media, record), value_of(object)};
 }
 
 // chosen and rejected hold the prompt, too, if the record has none of its own.
@@ -104,6 +104,10 @@ void check_candidates(const Sample& sample) {
   for (size_t i = 0; i < all.size(); ++i)
     for (size_t j = i + 1; j < all.size(); ++j)
       if (say_the_same(all[i], all[j])) fail(ErrorKind::data, "two candidates say the same with the same media");
+  for (size_t i = 1; i < all.size(); ++i)
+    if (all[i].value > all.front().value)
+      fail(ErrorKind::data, "a candidate has a larger score than the first, which is taken to be the preferred one",
+           "put the best answer first");
   if (!sample.turns.empty() && sample.turns.back().role == "assistant")
     fail(ErrorKind::data, "the turns before the candidates end with the assistant", "end them with a user's turn");
 }
@@ -119,7 +123,12 @@ void read_pair(Record& record) {
   if (is_there(object, "messages") || is_there(object, "conversations"))
     fail(ErrorKind::data, "the object has 'chosen' and 'rejected' beside turns; the turns before them are 'prompt'");
   const auto &chosen = object.at("chosen"), &rejected = object.at("rejected");
-  if (is_there(object, "prompt")) {
+  if (is_there(object, "candidates"))
+    fail(ErrorKind::data, "the object has 'chosen' and 'rejected' beside 'candidates'");
+  // As TRL: a prompt that is a text is what lists of messages begin with, too.
+  const bool held =
+      chosen.is_array() && rejected.is_array() && is_there(object, "prompt") && object.at("prompt").is_string();
+  if (is_there(object, "prompt") && !held) {
     record.sample.turns = turns_of(object.at("prompt"), "user", "prompt", record);
     record.sample.candidates = {{turns_of(chosen, "assistant", "chosen", record)},
                                 {turns_of(rejected, "assistant", "rejected", record)}};
@@ -134,7 +143,9 @@ void read_candidates(Record& record) {
   if (!is_there(record.object, "candidates")) return;
   const auto& list = record.object.at("candidates");
   if (!list.is_array() || list.empty()) fail(ErrorKind::data, "'candidates' is not a list of answers");
-  for (const auto& candidate : list) record.sample.candidates.push_back(read_candidate(candidate, record));
+  const size_t prompt_media = record.sample.media.size();
+  for (const auto& candidate : list)
+    record.sample.candidates.push_back(read_candidate(candidate, prompt_media, record));
   check_candidates(record.sample);
 }
 

@@ -257,6 +257,8 @@ void Trainer::stop() {
 }
 
 RunEnd Trainer::run() {
+  if (objective_.needs().reference)
+    log::info("  the objective compares with a reference: no dropout, and running statistics stay as they are");
   if (objective_.needs().reference && !reference_) reference_.emplace(saved_, reference_file());
   if (step_ + options_.checkpoint_every < options_.steps) writer_.prepare(content());
   while (!length_.done(step_) && !length_.too_few()) {

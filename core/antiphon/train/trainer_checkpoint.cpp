@@ -46,6 +46,9 @@ int64_t Trainer::resume(bool accept_changes) {
     random_.restore(loaded.state);
     optimizer_.restore(loaded.state);
     loader_.restore(progress.loader);
+    if (objective_.needs().reference && progress.reference.empty())
+      fail(ErrorKind::weights, "the objective compares with a reference, and the run was begun without one",
+           "restore [objective] of that run, or start a new one");
     if (objective_.needs().reference) reference_.emplace(saved_, reference_file(), progress.reference);
     length_.restore(progress.clock);
     step_ = saved_step_ = progress.step;
