@@ -41,7 +41,7 @@ void check_thread_variables();
 
 // FILE, --set, --device, --threads.
 void add_open_options(CLI::App& command, run::OpenOptions& flags);
-// --checkpoint, for Session::load_trained().
+// --checkpoint, for run::load_trained().
 void add_checkpoint_flag(CLI::App& command, run::OpenOptions& flags);
 
 }  // namespace antiphon::apps

@@ -4,7 +4,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/model/export.h>
 #include <antiphon/model/part_slot.h>
-#include <antiphon/run/trained.h>
+#include <antiphon/run/loaded_model.h>
 #include <common/command.h>
 
 namespace antiphon::apps {

@@ -6,6 +6,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/trace.h>
 #include <antiphon/weights/safetensors.h>
 
 #include <sstream>
@@ -85,6 +86,14 @@ void FeatureCache::store(const std::string& key, const CachedFeatures& features)
 
 void FeatureCache::warn_once(const std::string& reason) {
   if (!std::exchange(warned_, true)) log::warning("features are not cached: " + reason);
+}
+
+void FeatureCache::store(const model::Batch& batch) {
+  for (const auto& media : batch.media) {
+    if (media.cache_key.empty() || media.item.inputs.empty()) continue;
+    const TraceScope scope("feature cache");
+    store(media.cache_key, {media.item.features, media.item.tiling});
+  }
 }
 
 }  // namespace antiphon::data

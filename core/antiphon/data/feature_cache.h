@@ -1,6 +1,6 @@
 // Features of frozen encoders on disk, so that an image is encoded once and not in every epoch.
 #pragma once
-#include <antiphon/model/stream.h>
+#include <antiphon/model/batch.h>
 
 #include <filesystem>
 #include <map>
@@ -30,6 +30,8 @@ class FeatureCache {
   std::optional<CachedFeatures> load(const std::string& key) const;
   // Atomic; a full disk is a warning, once, and not an error.
   void store(const std::string& key, const CachedFeatures& features);
+  // What a batch's media have got from encoding and the cache has a name for.
+  void store(const model::Batch& batch);
 
  private:
   std::filesystem::path path(const std::string& key) const;

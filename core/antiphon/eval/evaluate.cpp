@@ -6,8 +6,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
-#include <antiphon/base/trace.h>
-#include <antiphon/nn/token_scores.h>
+#include <antiphon/model/score_tokens.h>
 
 #include <antiphon/engine/generator.h>
 
@@ -46,22 +45,12 @@ void Evaluator::each_good(const Members& members, std::vector<Outcome>& outcomes
   for (const auto member : members) each_good({member}, outcomes, work);
 }
 
-// Encodes what has no features yet and keeps it for the conditions to come.
-void Evaluator::keep_features(model::Batch& batch) const {
-  model.encode(batch);
-  for (auto& media : batch.media)
-    if (!media.cache_key.empty() && !media.item.inputs.empty())
-      cache.store(media.cache_key, {media.item.features, media.item.tiling});
-}
-
 void Evaluator::measure(const std::vector<data::Sample>& samples, const Members& members,
                         std::vector<Outcome>& outcomes) const {
   auto batch = data::pack(prepare(samples, members, data::Purpose::training), data::kPackMultiple);
-  keep_features(batch);
-  const auto hidden = model.forward(batch).index_select(0, batch.supervised_n.to(model.device()));
-  const TraceScope scope("loss");
-  const auto logp_n =
-      nn::token_scores(hidden, model.llm().head_weight(), batch.labels_n.to(model.device())).to(at::kCPU);
+  model.encode(batch);
+  cache.store(batch);  // for the conditions to come
+  const auto logp_n = model::score_tokens(model, batch).to(at::kCPU);
   int64_t begin = 0;
   for (size_t i = 0; i < members.size(); ++i) {
     const int64_t n = batch.sequences[i].supervised;

@@ -39,7 +39,6 @@ struct Evaluator {
                  const std::function<void(const Members&)>& work) const;
   std::vector<data::Prepared> prepare(const std::vector<data::Sample>& samples, const Members& members,
                                       data::Purpose purpose) const;
-  void keep_features(model::Batch& batch) const;
   void measure(const std::vector<data::Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
   void answer(const std::vector<data::Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
 };

@@ -28,6 +28,15 @@ struct Change {
   bool any() const { return value.defined() || !adapters.empty(); }
 };
 
+// Most methods give back the bias that they get: in the file it is then the source's, byte for byte.
+bool change_bias(const std::vector<std::shared_ptr<LinearAdapter>>& adapters, int64_t out) {
+  const auto bias = at::zeros({out});
+  return std::ranges::any_of(adapters, [&](const auto& adapter) {
+    const auto merged = adapter->merged({{}, bias});
+    return !merged || !merged->bias.is_same(bias);
+  });
+}
+
 std::map<std::string, Change> changes_of(const Part& part) {
   std::map<std::string, Change> all;
   for (const auto& parameter : part.module->parameters()) {
@@ -38,7 +47,8 @@ std::map<std::string, Change> changes_of(const Part& part) {
     all.at(join_path(site.path, "weight")).adapters = site.linear->adapters;
     if (!site.linear->bias.defined()) continue;
     auto& bias = all.at(join_path(site.path, "bias"));
-    bias.adapters = site.linear->adapters, bias.is_bias = true;
+    bias.is_bias = true;
+    if (change_bias(site.linear->adapters, site.linear->out())) bias.adapters = site.linear->adapters;
   }
   return all;
 }

@@ -14,7 +14,6 @@
 #include <antiphon/run/composition.h>
 #include <antiphon/run/device.h>
 #include <antiphon/run/precision.h>
-#include <antiphon/run/trained.h>
 
 namespace antiphon::run {
 namespace {
@@ -96,10 +95,8 @@ void load_trained(model::MultimodalLm& model, const OpenOptions& flags) {
                         content.parameters.size()));
 }
 
-void LoadedModel::load_trained(const OpenOptions& flags) { run::load_trained(*model, flags); }
-
 void LoadedModel::load_for_inference(const OpenOptions& flags) {
-  load_trained(flags);
+  load_trained(*model, flags);
   engine::read_generation_config(config.model.llm.weights, config.generate);
   if (!config.generate.weights.empty()) quantize(*model, config.generate.weights);
 }

@@ -31,12 +31,13 @@ struct LoadedModel {
   const text::Tokenizer& tokenizer() const { return prompts.tokenizer(); }
   // The configuration with every option in force.
   std::string resolved() const;
-  // Trained parameters: those of --checkpoint (one checkpoint, or the newest complete one of a run folder), else those
-  // of FILE if it is a run folder.
-  void load_trained(const OpenOptions& flags);
-  // The same, plus what the model's generation_config.json says where [generate] does not, and what generate.weights
-  // asks for: no training after that.
+  // What load_trained() does, plus what the model's generation_config.json says where [generate] does not, and what
+  // generate.weights asks for: no training after that.
   void load_for_inference(const OpenOptions& flags);
 };
+
+// Puts the trained parameters of --checkpoint (one checkpoint, or the newest complete one of a run folder) into the
+// model, else those of FILE if it is a run folder.
+void load_trained(model::MultimodalLm& model, const OpenOptions& flags);
 
 }  // namespace antiphon::run

@@ -12,7 +12,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/component/training_pass.h>
-#include <antiphon/nn/token_scores.h>
+#include <antiphon/model/score_tokens.h>
 
 #include <chrono>
 #include <cmath>
@@ -25,14 +25,6 @@ using Clock = std::chrono::steady_clock;
 double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 constexpr int64_t kMaxNotFinite = 10;
-
-void store_features(const model::Batch& batch, data::FeatureCache& cache) {
-  for (const auto& media : batch.media) {
-    if (media.cache_key.empty() || media.item.inputs.empty()) continue;
-    const TraceScope scope("feature cache");
-    cache.store(media.cache_key, {media.item.features, media.item.tiling});
-  }
-}
 
 void count(const model::Batch& batch, StepTotals& totals) {
   totals.tokens += batch.supervised();
@@ -94,13 +86,8 @@ Trainer::Trainer(model::MultimodalLm& model, Objective& objective, UpdateRule& r
   log::info("  optimizer: " + optimizer_.describe());
 }
 
-at::Tensor Trainer::scores(model::Batch& batch) {
-  model_.encode(batch);
-  store_features(batch, cache_);
-  const auto hidden = model_.forward(batch).index_select(0, batch.supervised_n.to(model_.device()));
-  const TraceScope scope("loss");
-  return nn::token_scores(hidden, model_.llm().head_weight(), batch.labels_n.to(model_.device()),
-                          {options_.logits_chunk, objective_.needs().even_gradient});
+at::Tensor Trainer::scores(const model::Batch& batch) {
+  return model::score_tokens(model_, batch, {options_.logits_chunk, objective_.needs().even_gradient});
 }
 
 // Features of frozen encoders are the same for both, and made once.
@@ -110,6 +97,7 @@ at::Tensor Trainer::reference_scores(model::Batch& batch) {
   if (std::ranges::all_of(model_.streams(), frozen)) model_.encode(batch);
   auto copy = batch;
   const Reference::Scope as_it_was(*reference_);
+  model_.encode(copy);
   return scores(copy);
 }
 
@@ -119,6 +107,8 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, const StepTotals& totals) 
   if (reference_) input.reference_n = reference_scores(batch);
   std::optional<TrainingPass> training;
   if (!reference_) training.emplace();
+  model_.encode(batch);
+  cache_.store(batch);
   input.logp_n = scores(batch);
   if (reference_ && step_ == 0) check_reference(input);
   return objective_.forward(input);

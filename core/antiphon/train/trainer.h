@@ -51,7 +51,7 @@ class Trainer {
   StepResult step_or_save();
   [[noreturn]] void stop();
   void backward(model::Batch& batch, StepResult& result);
-  at::Tensor scores(model::Batch& batch);
+  at::Tensor scores(const model::Batch& batch);
   at::Tensor reference_scores(model::Batch& batch);
   std::filesystem::path reference_file() const { return folder_.path() / "reference.safetensors"; }
   ObjectiveOutput forward(model::Batch& batch, const StepTotals& totals);

@@ -55,14 +55,11 @@ class Ia3 : public Peft, private Module {
   explicit Ia3(const Ia3Options& options) : options_(options) {}
 
   std::vector<std::string> attach(const std::vector<Site>& sites) override {
-    std::vector<std::string> paths;
-    for (const auto& site : nn::matching_sites("ia3", options_.targets, sites)) {
+    return adapters_.attach("ia3", options_.targets, sites, [this](const Site& site) {
       auto adapter = std::make_shared<Ia3Adapter>(site.linear->in(), site.linear->out(), is_feedforward(site.path));
       add(site.path, *adapter);
-      adapters_.attach(site, std::move(adapter));
-      paths.push_back(site.path);
-    }
-    return paths;
+      return adapter;
+    });
   }
 
   Module& module() override { return *this; }

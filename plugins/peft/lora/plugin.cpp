@@ -40,12 +40,7 @@ class Lora : public Peft, private Module {
   explicit Lora(const LoraOptions& options) : options_(options) {}
 
   std::vector<std::string> attach(const std::vector<Site>& sites) override {
-    std::vector<std::string> paths;
-    for (const auto& site : nn::matching_sites("lora", options_.targets, sites)) {
-      attach_to(site);
-      paths.push_back(site.path);
-    }
-    return paths;
+    return adapters_.attach("lora", options_.targets, sites, [this](const Site& site) { return made_for(site); });
   }
 
   Module& module() override { return *this; }
@@ -68,13 +63,13 @@ class Lora : public Peft, private Module {
   void merge() override { adapters_.merge(); }
 
  private:
-  void attach_to(const Site& site) {
+  std::shared_ptr<LinearAdapter> made_for(const Site& site) {
     const double rank = static_cast<double>(options_.rank);
     const double scale = options_.alpha / (options_.rslora ? std::sqrt(rank) : rank);
     auto adapter =
         std::make_shared<LoraAdapter>(site.linear->in(), site.linear->out(), options_.rank, scale, options_.dropout);
     add(site.path, *adapter);
-    adapters_.attach(site, std::move(adapter));
+    return adapter;
   }
 
   LoraOptions options_;

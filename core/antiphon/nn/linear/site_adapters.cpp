@@ -57,10 +57,16 @@ std::vector<std::string> target_names(const std::vector<std::string>& targets, c
   return {names.begin(), names.end()};
 }
 
-void SiteAdapters::attach(const Site& site, std::shared_ptr<LinearAdapter> adapter) {
-  site.linear->adapters.push_back(adapter);
-  sites_.push_back(site);
-  adapters_.push_back(std::move(adapter));
+std::vector<std::string> SiteAdapters::attach(const std::string& plugin, const std::vector<std::string>& targets,
+                                              const std::vector<Site>& sites, const Make& make) {
+  std::vector<std::string> paths;
+  for (const auto& site : matching_sites(plugin, targets, sites)) {
+    adapters_.push_back(make(site));
+    site.linear->adapters.push_back(adapters_.back());
+    sites_.push_back(site);
+    paths.push_back(site.path);
+  }
+  return paths;
 }
 
 void SiteAdapters::merge() {

@@ -1,5 +1,6 @@
 // Shared by methods that put adapters on linear sites: choosing the sites as PEFT does, attaching, merging.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,10 @@ std::vector<std::string> target_names(const std::vector<std::string>& targets, c
 // One adapter per site, the last one in its chain.
 class SiteAdapters {
  public:
-  void attach(const Site& site, std::shared_ptr<LinearAdapter> adapter);
+  // `make` gives the adapter of a site, whose parameters it has declared. The paths of the sites, as Peft::attach().
+  using Make = std::function<std::shared_ptr<LinearAdapter>(const Site&)>;
+  std::vector<std::string> attach(const std::string& plugin, const std::vector<std::string>& targets,
+                                  const std::vector<Site>& sites, const Make& make);
   const std::vector<Site>& sites() const { return sites_; }
   // See Peft::merge().
   void merge();
