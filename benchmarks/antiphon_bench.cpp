@@ -40,7 +40,8 @@ void add_training(CLI::App& program, Flags& flags, Verb& chosen) {
 }
 
 void add_inference(CLI::App& program, Flags& flags, SessionFlags& spoken, Verb& chosen) {
-  auto* decode_verb = program.add_subcommand("decode", "greedy, batch 1, KV cache");
+  auto* decode_verb = program.add_subcommand("decode", "greedy, KV cache");
+  decode_verb->add_option("--rows", flags.rows, "answers at once")->check(CLI::PositiveNumber);
   decode_verb->add_option("--weights", flags.weights)->check(CLI::IsMember({"int8", "int4"}));
   decode_verb->callback([&] { chosen = [&] { decode(flags); }; });
   auto* encode_verb = program.add_subcommand("encode", "an encoder's forward pass");

@@ -11,11 +11,11 @@ namespace {
 
 constexpr int64_t kPrompt = 64, kNew = 128, kLongPrompt = 512;
 
-std::vector<double> generate(model::MultimodalLm& model, const Repeats& repeats, int64_t prompt, int64_t fresh) {
+std::vector<double> generate(model::MultimodalLm& model, const Flags& flags, int64_t prompt, int64_t fresh) {
   engine::GenerateOptions options;
   options.max_tokens = fresh;
-  const auto sample = random_sample(model, prompt);
-  return repeat(repeats, [&] { engine::generate(model, {sample}, options, {}); });
+  const std::vector<data::Prepared> samples(static_cast<size_t>(flags.rows), random_sample(model, prompt));
+  return repeat(flags.repeats, [&] { engine::generate(model, samples, options, {}); });
 }
 
 // The stream whose encoder is measured; what comes after it is small and never runs.
@@ -47,13 +47,14 @@ model::Batch media_batch(model::MultimodalLm& model, const Flags& flags) {
 void decode(const Flags& flags) {
   auto model = random_model(flags.model, flags.dtype, {});
   if (!flags.weights.empty()) model->llm().quantize(flags.weights);
-  const auto walls = generate(*model, flags.repeats, kPrompt, kNew);
-  const auto first = generate(*model, flags.repeats, kPrompt, 1);
-  const auto prefill = generate(*model, flags.repeats, kLongPrompt, 1);
+  const auto walls = generate(*model, flags, kPrompt, kNew), first = generate(*model, flags, kPrompt, 1),
+             prefill = generate(*model, flags, kLongPrompt, 1);
+  const auto rows = static_cast<double>(flags.rows);
   std::vector<double> decode_rates, prefill_rates;
-  for (const double wall : walls) decode_rates.push_back((kNew - 1) / (wall - median(first)));
-  for (const double wall : prefill) prefill_rates.push_back(kLongPrompt / wall);
-  emit("decode", {{"dtype", flags.dtype}, {"weights", flags.weights}, {"prompt", kPrompt}, {"new", kNew}},
+  for (const double wall : walls) decode_rates.push_back(rows * (kNew - 1) / (wall - median(first)));
+  for (const double wall : prefill) prefill_rates.push_back(rows * kLongPrompt / wall);
+  emit("decode",
+       {{"dtype", flags.dtype}, {"weights", flags.weights}, {"rows", flags.rows}, {"prompt", kPrompt}, {"new", kNew}},
        {{"wall_med_s", walls},
         {"decode_tok_s", decode_rates},
         {"ttft64_s", first},

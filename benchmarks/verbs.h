@@ -10,7 +10,7 @@ namespace antiphon::bench {
 struct Flags {
   std::string model, dtype = "fp32", what, path, weights;
   int threads = 0;
-  int64_t batch = 4, sequence = 256, budget = 2048;
+  int64_t batch = 4, rows = 1, sequence = 256, budget = 2048;
   bool full = false;
   std::vector<int64_t> lengths;
   Repeats repeats;
@@ -22,7 +22,7 @@ void train(const Flags& flags);
 void mixed(const Flags& flags);
 void llava(const Flags& flags);
 
-// Greedy, batch 1, KV cache; `weights`: int8, int4, or as computed.
+// Greedy, KV cache, `rows` answers at once; `weights`: int8, int4, or as computed.
 void decode(const Flags& flags);
 
 // An encoder's forward pass; `what`: whisper, clip or siglip.

@@ -33,9 +33,18 @@ at::Tensor hidden(LanguageModel& model, const at::Tensor& ids) {
   return model.forward(input_of(model, ids, {ids.size(0)}));
 }
 
+// With blocks of four tokens, so that rows have several.
+KvCache small_cache(LanguageModel& model, int64_t rows, int64_t capacity) {
+  constexpr int64_t block = 4;
+  const auto dtype = model.embed(at::zeros({1}, at::kLong)).scalar_type();
+  KvCache cache(model.kv_shape(), rows * KvCache::blocks_for(capacity, block), dtype, block);
+  for (int64_t row = 0; row < rows; ++row) cache.add_row();
+  return cache;
+}
+
 // `ids` into row `row` of the cache, after what it holds.
 at::Tensor append(LanguageModel& model, KvCache& cache, int64_t row, const at::Tensor& ids) {
-  auto input = input_of(model, ids, {ids.size(0)}, {cache.lengths[static_cast<size_t>(row)]});
+  auto input = input_of(model, ids, {ids.size(0)}, {cache.length(row)});
   input.cache = &cache, input.rows = {row};
   return model.forward(input);
 }
@@ -73,12 +82,12 @@ void cache_continues(LanguageModel& model) {
   const auto ids = some_ids(model, 12);
   const auto whole = hidden(model, ids);
   for (const std::vector<int64_t>& pieces : {std::vector<int64_t>{12}, {6, 1, 1, 1, 1, 1, 1}, {5, 4, 3}}) {
-    auto cache = model.make_cache(1, 12);
+    auto cache = small_cache(model, 1, 12);
     std::vector<at::Tensor> out;
     for (const auto& piece : ids.split_with_sizes(pieces)) out.push_back(append(model, cache, 0, piece));
     expect_close(at::cat(out), whole, tolerance,
                  fmt::format("12 tokens through the cache in {} piece(s) against all at once", pieces.size()));
-    expect(cache.lengths[0] == 12, "expected the cache to hold 12 tokens, got {}", cache.lengths[0]);
+    expect(cache.length(0) == 12, "expected the cache to hold 12 tokens, got {}", cache.length(0));
   }
 }
 
@@ -88,7 +97,7 @@ void cache_rows_are_independent(LanguageModel& model) {
   const auto ids = some_ids(model, 13), long_ids = ids.narrow(0, 0, 8), short_ids = ids.narrow(0, 8, 5);
   const auto wanted = at::stack({hidden(model, long_ids)[7], hidden(model, short_ids)[4]});
   for (const bool swapped : {false, true}) {
-    auto cache = model.make_cache(2, 16);
+    auto cache = small_cache(model, 2, 16);
     append(model, cache, 0, long_ids.narrow(0, 0, 7));
     append(model, cache, 1, short_ids.narrow(0, 0, 4));
     const auto last = swapped ? at::stack({short_ids[4], long_ids[7]}) : at::stack({long_ids[7], short_ids[4]});
@@ -101,7 +110,7 @@ void cache_rows_are_independent(LanguageModel& model) {
 
 void full_cache_is_an_error(LanguageModel& model) {
   c10::AutoGradMode no_grad(false);
-  auto cache = model.make_cache(1, 4);
+  auto cache = small_cache(model, 1, 4);
   try {
     append(model, cache, 0, some_ids(model, 5));
   } catch (const Error&) {

@@ -148,15 +148,16 @@ json run_cached(const json& request) {
   c10::InferenceMode inference;
   const auto model = load_model(request);
   const auto rows = request.at("ids").get<std::vector<std::vector<int64_t>>>();
-  size_t longest = 0;
-  for (const auto& row : rows) longest = std::max(longest, row.size());
-  auto cache = model->llm().make_cache(static_cast<int64_t>(rows.size()), static_cast<int64_t>(longest));
+  int64_t longest = 0;
+  for (const auto& row : rows) longest = std::max(longest, static_cast<int64_t>(row.size()));
+  auto cache = model->make_cache(static_cast<int64_t>(rows.size()) * KvCache::blocks_for(longest));
+  for (size_t row = 0; row < rows.size(); ++row) cache.add_row();
   std::vector<std::vector<at::Tensor>> hidden(rows.size());
   for (const auto& step : request.at("steps")) {
     DecoderInput input;
     std::vector<int64_t> ids, positions;
     for (size_t row = 0; row < rows.size(); ++row) {
-      const int64_t n = step.at(row).get<int64_t>(), begin = cache.lengths[row];
+      const int64_t n = step.at(row).get<int64_t>(), begin = cache.length(static_cast<int64_t>(row));
       if (n == 0) continue;
       ids.insert(ids.end(), rows[row].begin() + begin, rows[row].begin() + begin + n);
       positions.resize(ids.size());

@@ -87,7 +87,7 @@ class DecoderLm : public LanguageModel {
   at::Tensor head_weight() override { return decoder_.head_weight(); }
   at::Tensor logits(const at::Tensor& hidden_nd) override { return decoder_.logits(hidden_nd); }
   Quantization quantize(const std::string& format) override { return decoder_.quantize(format); }
-  KvCache make_cache(int64_t rows, int64_t capacity) override { return decoder_.make_cache(rows, capacity); }
+  KvShape kv_shape() const override { return decoder_.kv_shape(); }
   Module& module() override { return decoder_; }
   NameMap name_map() const override;
 

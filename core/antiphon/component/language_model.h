@@ -1,20 +1,11 @@
 // The decoder that reads text and media embeddings and returns hidden states.
 #pragma once
 #include <antiphon/component/kind.h>
+#include <antiphon/component/kv_cache.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
 
-#include <memory>
-
 namespace antiphon {
-
-// Keys and values of the tokens seen so far, preallocated: [layers][rows, kv_heads, capacity, head_size].
-struct KvCache {
-  std::vector<at::Tensor> keys, values;  // one pair a layer
-  std::vector<int64_t> lengths;          // tokens held, one number for each row
-  int64_t capacity = 0;
-  std::shared_ptr<void> replay;  // steps that infer/step has recorded over these tensors (CUDA graphs)
-};
 
 // Sequences packed one after the other, without padding.
 struct DecoderInput {
@@ -23,9 +14,10 @@ struct DecoderInput {
   std::vector<int64_t> lengths;  // tokens of each sequence; their sum is `tokens`; attention never crosses
   KvCache* cache = nullptr;      // if set, sequence i continues row rows[i] and is appended to it
   std::vector<int64_t> rows;
-  // If defined, [rows] int64 on the device of x, one token each: the step reads its rows and the tokens they hold here,
-  // so that it can be recorded and replayed. It checks no capacity and leaves cache->lengths as they are.
-  at::Tensor cache_rows_n, cache_lengths_n;
+  // If defined, on the device of x, one token for each row: the blocks of the rows [rows, blocks], the tokens that they
+  // hold [rows] and the slots of the new ones [rows], all int64. The step reads them here, so that it can be recorded
+  // and replayed; it reserves nothing and leaves the rows' lengths as they are.
+  at::Tensor blocks_nb, held_n, slots_n;
 };
 
 // The result of LanguageModel::quantize: how many of all matrices, and their bytes.
@@ -41,7 +33,8 @@ class LanguageModel {
   virtual int64_t max_positions() const = 0;
   // ids [n] int64 -> [n, hidden_size].
   virtual at::Tensor embed(const at::Tensor& ids) = 0;
-  // -> [tokens, hidden_size] after the final norm. Lengths of the cache grow by the tokens given.
+  // -> [tokens, hidden_size] after the final norm. The rows of the cache get these tokens, for which they take blocks.
+  // Error(internal) if none are free.
   virtual at::Tensor forward(const DecoderInput& input) = 0;
   // [vocab_size, hidden_size]; logits = hidden · headᵀ.
   virtual at::Tensor head_weight() = 0;
@@ -49,7 +42,7 @@ class LanguageModel {
   virtual at::Tensor logits(const at::Tensor& hidden_nd);
   // Keeps the weights as "int8" or "int4" from here on, for inference. Error(config) if the model does not support it.
   virtual Quantization quantize(const std::string& format);
-  virtual KvCache make_cache(int64_t rows, int64_t capacity) = 0;
+  virtual KvShape kv_shape() const = 0;
   virtual Module& module() = 0;
   virtual NameMap name_map() const = 0;
 };

@@ -1,23 +1,20 @@
-// Writes answers: prefill of packed prompts, then one token for every open answer at a time.
+// Answers to prompts that are all there at once.
 #pragma once
-#include <functional>
-
-#include <antiphon/data/prepare.h>
-#include <antiphon/engine/sampling.h>
+#include <antiphon/engine/engine.h>
 
 namespace antiphon::engine {
 
 // Called with each new token of answer `index`; returning false ends that answer.
-using OnToken = std::function<bool(size_t index, int32_t id)>;
+using OnTokenOf = std::function<bool(size_t index, int32_t id)>;
 
-// Tokens that an answer may have: max_tokens, or what is left of the model's context. Error(data) if nothing is left.
-int64_t room_for_answer(model::MultimodalLm& model, int64_t prompt_tokens, int64_t max_tokens);
-
-// Answers for prompts made with Purpose::generation, without their end token. `stop_ids` end an answer, as does the end
-// of its room. Several prompts at once give what each gives alone, up to rounding. Error(data) if a prompt leaves no
-// room, or what the model computes is not finite.
+// Answers for prompts made with Purpose::generation, in their order. `stop_ids` end an answer, as does the end of its
+// room. Several prompts at once give what each gives alone, up to rounding. Error(data) if a prompt leaves no room.
+std::vector<Answer> answers_to(model::MultimodalLm& model, std::vector<data::Prepared> prompts,
+                               const GenerateOptions& options, const std::vector<int32_t>& stop_ids,
+                               const OnTokenOf& on_token = {});
+// The same, of the answers only their tokens. Throws the first failure of an answer.
 std::vector<std::vector<int32_t>> generate(model::MultimodalLm& model, std::vector<data::Prepared> prompts,
                                            const GenerateOptions& options, const std::vector<int32_t>& stop_ids,
-                                           const OnToken& on_token = {});
+                                           const OnTokenOf& on_token = {});
 
 }  // namespace antiphon::engine

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include <antiphon/base/error.h>
@@ -12,9 +13,17 @@ namespace {
 
 // Of a row: its largest value, or NaN if it holds one.
 void check_finite(float largest) {
-  if (!std::isfinite(largest))
-    fail(ErrorKind::data, "the model's scores for the next token are not finite",
-         "check the weights, or try precision.compute = \"fp32\"");
+  if (!std::isfinite(largest)) fail(ErrorKind::data, kNotFinite, kNotFiniteRemedy);
+}
+
+// Of each row; nullopt if it is not finite.
+std::vector<std::optional<int64_t>> likeliest(const at::Tensor& logits) {
+  const auto best = logits.argmax(-1, /*keepdim=*/true);  // NaN counts as the largest
+  const auto ids_n = best.to(at::kCPU), values_n = logits.gather(-1, best).to(at::kCPU, at::kFloat);
+  std::vector<std::optional<int64_t>> ids;
+  for (int64_t i = 0; i < ids_n.size(0); ++i)
+    ids.push_back(std::isfinite(values_n[i].item<float>()) ? std::optional(ids_n[i].item<int64_t>()) : std::nullopt);
+  return ids;
 }
 
 at::Tensor processed(const at::Tensor& logits, const std::vector<std::span<const int64_t>>& seen,
@@ -33,15 +42,28 @@ std::vector<int64_t> Sampler::next(const at::Tensor& raw, const std::vector<std:
   std::vector<int64_t> ids;
   const auto logits = changes_logits(options_) ? processed(raw, seen, options_) : raw;
   if (options_.greedy()) {
-    const auto best = logits.argmax(-1, /*keepdim=*/true);  // NaN counts as the largest
-    const auto ids_n = best.to(at::kCPU), values_n = logits.gather(-1, best).to(at::kCPU, at::kFloat);
-    for (int64_t i = 0; i < ids_n.size(0); ++i) {
-      check_finite(values_n[i].item<float>());
-      ids.push_back(ids_n[i].item<int64_t>());
+    for (const auto& id : likeliest(logits)) {
+      if (!id) fail(ErrorKind::data, kNotFinite, kNotFiniteRemedy);
+      ids.push_back(*id);
     }
     return ids;
   }
   for (int64_t i = 0; i < logits.size(0); ++i) ids.push_back(draw(logits[i].to(at::kCPU, at::kFloat)));
+  return ids;
+}
+
+bool Sampler::takes_likeliest() const { return options_.greedy() && !changes_logits(options_); }
+
+std::vector<std::optional<int64_t>> next_tokens(const at::Tensor& logits, const std::vector<Draft>& drafts) {
+  if (std::ranges::all_of(drafts, [](const Draft& draft) { return draft.sampler->takes_likeliest(); }))
+    return likeliest(logits);  // all in one
+  std::vector<std::optional<int64_t>> ids;
+  for (size_t i = 0; i < drafts.size(); ++i) try {
+      ids.push_back(drafts[i].sampler->next(logits.narrow(0, static_cast<int64_t>(i), 1), {drafts[i].seen}).front());
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      ids.push_back(std::nullopt);
+    }
   return ids;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <random>
 #include <span>
 #include <vector>
@@ -10,6 +11,10 @@
 
 namespace antiphon::engine {
 
+inline constexpr const char* kNotFinite = "the model's scores for the next token are not finite";
+inline constexpr const char* kNotFiniteRemedy = "check the weights, or try precision.compute = \"fp32\"";
+
+// Of one text: its random numbers are its own.
 class Sampler {
  public:
   explicit Sampler(const GenerateOptions& options) : options_(options), random_(static_cast<uint64_t>(options.seed)) {}
@@ -19,11 +24,22 @@ class Sampler {
   // leaves (as transformers: the temperature first). Error(data) if a row holds NaN, or nothing finite is its largest
   // value.
   std::vector<int64_t> next(const at::Tensor& logits, const std::vector<std::span<const int64_t>>& seen = {});
+  // Whether next() is the likeliest token and nothing else.
+  bool takes_likeliest() const;
 
  private:
   int64_t draw(const at::Tensor& logits_v);
   GenerateOptions options_;
   std::mt19937_64 random_;
 };
+
+// A text that waits for its next token.
+struct Draft {
+  Sampler* sampler = nullptr;
+  std::span<const int64_t> seen = {};
+};
+
+// logits [drafts, vocab_size] -> the next token of each by its own sampler; nullopt if its logits are not finite.
+std::vector<std::optional<int64_t>> next_tokens(const at::Tensor& logits, const std::vector<Draft>& drafts);
 
 }  // namespace antiphon::engine

@@ -5,7 +5,6 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
-#include <antiphon/engine/device_step.h>
 #include <antiphon/engine/generator.h>
 #include <antiphon/engine/step.h>
 #include <antiphon/kernels/test_cuda.h>
@@ -22,11 +21,20 @@ const bool quiet = (log::set_level(log::Level::error), true);
 
 double difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
 
+at::Tensor plain(DecodingSteps& steps, const std::vector<int64_t>& ids, const std::vector<int64_t>& rows) {
+  return steps(ids, rows);
+}
+at::Tensor on_device(DecodingSteps& steps, const std::vector<int64_t>& ids, const std::vector<int64_t>& rows) {
+  return steps.on_device(ids, rows);
+}
+
 // Steps of all rows, then of some, on the model's device; hidden states on the CPU.
 template <class Step>
-std::vector<at::Tensor> hidden_states(model::MultimodalLm& model, const Step& step, int64_t capacity = 32) {
+std::vector<at::Tensor> hidden_states(model::MultimodalLm& model, const Step& step, int64_t blocks = 3) {
   c10::InferenceMode inference;
-  auto cache = model.llm().make_cache(3, capacity);
+  auto cache = model.make_cache(blocks);
+  for (int row = 0; row < 3; ++row) cache.add_row();
+  DecodingSteps steps(model, cache);
   const std::vector<std::vector<int64_t>> rounds{{0, 1, 2}, {0, 1, 2}, {2, 0}, {0, 1, 2}, {0, 2}, {1},
                                                  {0, 1, 2}, {2, 0},    {0, 2}, {2, 1},    {1},    {1}};
   std::vector<at::Tensor> states;
@@ -34,7 +42,7 @@ std::vector<at::Tensor> hidden_states(model::MultimodalLm& model, const Step& st
   for (const auto& rows : rounds) {
     std::vector<int64_t> ids;
     for (size_t i = 0; i < rows.size(); ++i) ids.push_back(id = (id * 7 + 5) % 300);
-    states.push_back(step(model, ids, rows, cache));
+    states.push_back(step(steps, ids, rows));
   }
   for (auto& state : states) state = state.to(at::kCPU, at::kFloat);  // not before: a replay must not change them
   return states;
@@ -44,25 +52,26 @@ std::vector<at::Tensor> hidden_states(model::MultimodalLm& model, const Step& st
 
 TEST_CASE("a step with lengths on the device gives what the plain step gives, row by row") {
   auto model = model::testing::test_model_that_answers();
-  const auto expected = hidden_states(*model, decode_step), got = hidden_states(*model, device_step);
+  const auto expected = hidden_states(*model, plain), got = hidden_states(*model, on_device);
   for (size_t i = 0; i < expected.size(); ++i) CHECK(difference(got[i], expected[i]) < 1e-5);
 }
 
-TEST_CASE("a full row is an error before anything is written") {
+TEST_CASE("a full cache is an error") {
   auto model = model::testing::test_model_that_answers();
-  CHECK_THROWS_AS(hidden_states(*model, device_step, 4), Error);
+  CHECK_THROWS_AS(hidden_states(*model, on_device, 2), Error);
+  CHECK_THROWS_AS(hidden_states(*model, plain, 2), Error);
 }
 
 TEST_CASE("recorded steps on CUDA give what the plain step gives on the CPU, and so do whole answers") {
   if (const auto why = kernels::testing::no_cuda(); !why.empty()) SKIP(why);
   auto model = model::testing::test_model_that_answers();
-  const auto expected = hidden_states(*model, decode_step);
+  const auto expected = hidden_states(*model, plain);
   data::Prepared prompt;
   prompt.ids = {3, 16, 29, 42, 55}, prompt.supervised.resize(5, false);
   const auto answer = generate(*model, {prompt}, {.max_tokens = 12}, {});
   model->load({at::Device("cuda:0"), {}, 1});
   for (const auto& part : model->parts()) part.module->to(at::Device("cuda:0"), at::kFloat);
-  const auto got = hidden_states(*model, decode_step);
+  const auto got = hidden_states(*model, plain);
   for (size_t i = 0; i < expected.size(); ++i) CHECK(difference(got[i], expected[i]) < 1e-3);
   CHECK(generate(*model, {prompt}, {.max_tokens = 12}, {}) == answer);
 }

@@ -73,23 +73,28 @@ Float8 to_float8(const at::Tensor& x, const at::Tensor& scale, at::ScalarType fo
 }
 
 void append_kv(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
-               const at::Tensor& rows, const at::Tensor& lengths) {
-  const auto row = rows.unsqueeze(1), position = lengths.unsqueeze(1);
-  const auto head = at::arange(keys.size(1), rows.options()).unsqueeze(0);
-  at::Tensor(keys).index_put_({row, head, position}, k);
-  at::Tensor(values).index_put_({row, head, position}, v);
+               const at::Tensor& slots) {
+  const auto block = slots.div(keys.size(2), "floor").unsqueeze(1), place = slots.remainder(keys.size(2)).unsqueeze(1);
+  const auto head = at::arange(keys.size(1), slots.options()).unsqueeze(0);
+  at::Tensor(keys).index_put_({block, head, place}, k);
+  at::Tensor(values).index_put_({block, head, place}, v);
 }
 
 at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                            const at::Tensor& rows, const at::Tensor& lengths, int64_t window) {
-  const auto length = lengths.unsqueeze(1) + 1, position = at::arange(keys.size(2), lengths.options()).unsqueeze(0);
+                            const at::Tensor& blocks, const at::Tensor& lengths, int64_t window) {
+  const auto rows_of = [&](const at::Tensor& all) {  // [n, kv_heads, positions, head_size]
+    const auto some = all.index_select(0, blocks.flatten());
+    return some.view({blocks.size(0), blocks.size(1), all.size(1), all.size(2), all.size(3)})
+        .transpose(1, 2)
+        .reshape({blocks.size(0), all.size(1), -1, all.size(3)});
+  };
+  const auto k = rows_of(keys), v = rows_of(values);
+  const auto length = lengths.unsqueeze(1) + 1, position = at::arange(k.size(2), lengths.options()).unsqueeze(0);
   auto seen = position.lt(length);
   if (window) seen = seen.logical_and(position.ge(length - window));
   // With one query each, the heads that share a key head become its queries.
   const auto grouped = q.reshape({q.size(0), keys.size(1), -1, q.size(2)});
-  return at::scaled_dot_product_attention(grouped, keys.index_select(0, rows), values.index_select(0, rows),
-                                          seen.unsqueeze(1).unsqueeze(1))
-      .reshape(q.sizes());
+  return at::scaled_dot_product_attention(grouped, k, v, seen.unsqueeze(1).unsqueeze(1)).reshape(q.sizes());
 }
 
 }  // namespace antiphon::kernels::composed

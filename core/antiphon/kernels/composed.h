@@ -17,8 +17,8 @@ std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& grad, const 
 CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient);
 Float8 to_float8(const at::Tensor& x, const at::Tensor& scale, at::ScalarType format, Float8Wanted wanted);
 void append_kv(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
-               const at::Tensor& rows, const at::Tensor& lengths);
+               const at::Tensor& slots);
 at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                            const at::Tensor& rows, const at::Tensor& lengths, int64_t window);
+                            const at::Tensor& blocks, const at::Tensor& lengths, int64_t window);
 
 }  // namespace antiphon::kernels::composed

@@ -36,14 +36,12 @@ struct CudaTable {
   // transpose, zeros from n on. Either may be undefined. x starts at a multiple of 16 bytes; width and padded are
   // multiples of 4.
   void (*to_float8)(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& rows, const at::Tensor& columns);
-  // k, v [n, kv_heads, head_size] to position lengths[i] of row rows[i] of keys, values [rows, kv_heads, capacity,
-  // head_size]; rows, lengths [n] int64. A position beyond the capacity is not written.
+  // See ops.h. A slot beyond the blocks is not written. y [n, heads, head_size]; head_size at most 256; heads a
+  // multiple of kv_heads.
   void (*append_kv)(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
-                    const at::Tensor& rows, const at::Tensor& lengths);
-  // One query per row, q and y [n, heads, head_size], over the first lengths[i] + 1 positions of row rows[i], or the
-  // last `window` of them if window > 0. head_size at most 256; heads a multiple of kv_heads.
+                    const at::Tensor& slots);
   void (*decode_attention)(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                           const at::Tensor& rows, const at::Tensor& lengths, const at::Tensor& y, int64_t window);
+                           const at::Tensor& blocks, const at::Tensor& lengths, const at::Tensor& y, int64_t window);
   // Runs `work` once normally and once more to record it, on a stream of its own -> the argument for replay. Throws
   // what `work` throws, or a c10::Error if something in it cannot be recorded; the device is usable after that.
   std::shared_ptr<void> (*capture)(c10::Device device, const std::function<void()>& work);

@@ -171,16 +171,26 @@ void decode_over_mixed_lengths(const Subject& s) {
                                                                                  {16, 2, 128, 20, 0}}) {
     INFO("heads " << heads << "/" << kv_heads << " of " << size << ", capacity " << capacity << ", window " << window);
     const auto q = random({3, heads, size}, 1), k = random({3, kv_heads, size}, 2), v = random({3, kv_heads, size}, 3);
-    const auto keys = random({4, kv_heads, capacity, size}, 4), values = random({4, kv_heads, capacity, size}, 5);
-    const std::vector<int64_t> rows{2, 0, 3}, lengths{capacity / 2, 0, capacity - 1};
-    const auto r = at::tensor(rows, at::kLong), l = at::tensor(lengths, at::kLong);
+    // Blocks of 7 tokens, in an order of their own for each row; a row that is short has fewer.
+    const int64_t block_size = 7, most = (capacity + block_size - 1) / block_size, all = 3 * most + 1;
+    const auto keys = random({all, kv_heads, block_size, size}, 4),
+               values = random({all, kv_heads, block_size, size}, 5);
+    const std::vector<int64_t> lengths{capacity / 2, 0, capacity - 1};
+    std::vector<int64_t> blocks, slots;
+    for (int64_t i = 0; i < 3 * most; ++i) blocks.push_back(i % most * 3 + 2 - i / most);
+    for (int64_t i = 0; i < 3; ++i) {
+      const auto length = lengths[static_cast<size_t>(i)];
+      slots.push_back(blocks[static_cast<size_t>(i * most + length / block_size)] * block_size + length % block_size);
+    }
+    const auto of_rows = [&](const at::Tensor& x) { return x.view({3, most}); };
+    const auto b = of_rows(at::tensor(blocks, at::kLong)), l = at::tensor(lengths, at::kLong);
     const auto mine_k = s.give(keys).clone(), mine_v = s.give(values).clone(), y = s.empty({3, heads, size});
-    composed::append_kv(k, v, keys, values, r, l);
-    s.table->append_kv(s.give(k), s.give(v), mine_k, mine_v, longs(s, rows), longs(s, lengths));
+    composed::append_kv(k, v, keys, values, at::tensor(slots, at::kLong));
+    s.table->append_kv(s.give(k), s.give(v), mine_k, mine_v, longs(s, slots));
     CHECK(at::equal(mine_k.to(at::kCPU, at::kFloat), keys));
     CHECK(at::equal(mine_v.to(at::kCPU, at::kFloat), values));
-    s.table->decode_attention(s.give(q), mine_k, mine_v, longs(s, rows), longs(s, lengths), y, window);
-    CHECK(error(y, composed::decode_attention(q, keys, values, r, l, window)) < s.tolerance);
+    s.table->decode_attention(s.give(q), mine_k, mine_v, of_rows(longs(s, blocks)), longs(s, lengths), y, window);
+    CHECK(error(y, composed::decode_attention(q, keys, values, b, l, window)) < s.tolerance);
   }
 }
 

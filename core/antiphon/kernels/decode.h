@@ -35,6 +35,14 @@ struct Product {
   int64_t stride = 0;
 };
 
+// The keys and values that a query sees: `length` positions from position `first` of the first block on.
+template <class T>
+struct SeenBlocks {
+  const T* const* keys = nullptr;  // of each block, [block_size, head_size]
+  const T* const* values = nullptr;
+  int64_t block_size = 0, first = 0, length = 0;
+};
+
 template <class T>
 struct DecodeKernels {
   // Rows [begin, end) of the matrix; for a quantised one multiples of kPanel.
@@ -43,10 +51,8 @@ struct DecodeKernels {
   void (*expand)(const T* x, float* y, int64_t size);
   // y [size] += x.
   void (*add)(T* y, const T* x, int64_t size);
-  // y [head_size] = Σ softmax(scale · q·keys) · values over `length` positions of [length, head_size]; scratch holds
-  // length + 2 · head_size floats.
-  void (*attend)(const T* q, const T* keys, const T* values, int64_t length, int64_t head_size, float scale,
-                 float* scratch, T* y);
+  // y [head_size] = Σ softmax(scale · q·keys) · values over what is seen; scratch holds length + 2 · head_size floats.
+  void (*attend)(const T* q, const SeenBlocks<T>& seen, int64_t head_size, float scale, float* scratch, T* y);
   // y [in, out], the transpose: columns [begin, end), rows of a quantised matrix; multiples of kPanel.
   void (*unpack)(const Matrix& matrix, T* y, int64_t begin, int64_t end);
   // Rows [begin, end), multiples of kPanel, of a weight [out, in], quantised into values and scales. int8: the scale

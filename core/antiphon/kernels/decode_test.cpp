@@ -166,11 +166,24 @@ TEST_CASE("attention of one query") {
       for (const int64_t size : {2, 8, 64, 80}) {
         const auto q = random({size}, 1, dtype), keys = random({length, size}, 2, dtype),
                    values = random({length, size}, 3, dtype);
-        const auto y = at::empty_like(q), scratch = at::empty({length + 2 * size}, at::kFloat);
-        kernels.attend(data<T>(q), data<T>(keys), data<T>(values), length, size, 0.3f, data<float>(scratch),
-                       data<T>(y));
         const auto share = at::softmax(0.3 * keys.to(at::kDouble).mv(q.to(at::kDouble)), 0);
-        CHECK(error(y, values.to(at::kDouble).t().mv(share)) < tolerance);
+        const auto expected = values.to(at::kDouble).t().mv(share);
+        // In one block; in blocks of 4, of which the first begins in the middle; the last block first in memory.
+        for (const int64_t block : {length, int64_t{4}}) {
+          const int64_t first = block == 4 ? 3 : 0, blocks = (first + length + block - 1) / block;
+          const auto in_blocks = [&](const at::Tensor& x) {
+            const auto all = at::full({blocks * block, size}, 1e4, x.options());
+            all.narrow(0, first, length).copy_(x);
+            return all.view({blocks, block, size}).flip(0).contiguous();
+          };
+          const auto kept_keys = in_blocks(keys), kept_values = in_blocks(values);
+          std::vector<const T*> k, v;
+          for (int64_t i = blocks; i-- > 0;) k.push_back(data<T>(kept_keys[i])), v.push_back(data<T>(kept_values[i]));
+          const auto y = at::empty_like(q), scratch = at::empty({length + 2 * size}, at::kFloat);
+          kernels.attend(data<T>(q), {k.data(), v.data(), block, first, length}, size, 0.3f, data<float>(scratch),
+                         data<T>(y));
+          CHECK(error(y, expected) < tolerance);
+        }
       }
   });
 }

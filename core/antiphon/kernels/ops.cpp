@@ -6,6 +6,8 @@
 #include <antiphon/kernels/cuda_table.h>
 #include <antiphon/kernels/for_rows.h>
 
+#include <cstring>
+
 namespace antiphon::kernels {
 namespace {
 
@@ -23,6 +25,20 @@ Normalized rms_norm_by_rows(const at::Tensor& x, const at::Tensor& weight, const
                     static_cast<float>(eps));
   });
   return out;
+}
+
+// Some hundred bytes a head: copied one after the other, they cost less than one operation of LibTorch.
+void copy_to_slots(const at::Tensor& from, const at::Tensor& to, const at::Tensor& slots) {
+  const int64_t heads = to.size(1), block_size = to.size(2);
+  const auto bytes = static_cast<size_t>(to.size(3)) * to.element_size();
+  const auto* x = static_cast<const char*>(from.const_data_ptr());
+  auto* y = static_cast<char*>(to.mutable_data_ptr());
+  const auto* slot = slots.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < from.size(0); ++i)
+    for (int64_t head = 0; head < heads; ++head) {
+      const int64_t at = (slot[i] / block_size * heads + head) * block_size + slot[i] % block_size;
+      std::memcpy(y + static_cast<size_t>(at) * bytes, x + static_cast<size_t>(i * heads + head) * bytes, bytes);
+    }
 }
 
 }  // namespace
@@ -137,18 +153,20 @@ CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, b
 }
 
 void append_kv(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
-               const at::Tensor& rows, const at::Tensor& lengths) {
-  if (path_of(k) != Path::cuda) return composed::append_kv(k, v, keys, values, rows, lengths);
-  cuda_table()->append_kv(k.contiguous(), v.contiguous(), keys, values, rows, lengths);
+               const at::Tensor& slots) {
+  const auto path = path_of(k);
+  if (path == Path::composed) return composed::append_kv(k, v, keys, values, slots);
+  if (path == Path::cuda) return cuda_table()->append_kv(k.contiguous(), v.contiguous(), keys, values, slots);
+  for (const auto& [from, to] : {std::pair(k, keys), std::pair(v, values)}) copy_to_slots(from.contiguous(), to, slots);
 }
 
 at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                            const at::Tensor& rows, const at::Tensor& lengths, int64_t window) {
+                            const at::Tensor& blocks, const at::Tensor& lengths, int64_t window) {
   if (path_of(q) != Path::cuda || q.size(2) > kLargestDecodeHead)
-    return composed::decode_attention(q, keys, values, rows, lengths, window);
+    return composed::decode_attention(q, keys, values, blocks, lengths, window);
   const auto query = q.contiguous();
   auto y = at::empty_like(query);
-  cuda_table()->decode_attention(query, keys, values, rows, lengths, y, window);
+  cuda_table()->decode_attention(query, keys, values, blocks, lengths, y, window);
   return y;
 }
 

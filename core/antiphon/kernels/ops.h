@@ -43,13 +43,14 @@ struct CrossEntropy {
 // logits [rows, vocabulary], which may be overwritten; labels [rows] int64.
 CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient);
 
-// k, v [n, kv_heads, head_size] to position lengths[i] of row rows[i] of keys and values [rows, kv_heads, capacity,
-// head_size]; rows and lengths [n] int64 on the same device.
+// k, v [n, kv_heads, head_size] to the slots [n] int64 of keys and values [blocks, kv_heads, block_size, head_size]:
+// slot / block_size is the block, the rest the place in it (component/kv_cache.h). All on one device.
 void append_kv(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
-               const at::Tensor& rows, const at::Tensor& lengths);
-// One query per row, q [n, heads, head_size], over the first lengths[i] + 1 positions of row rows[i] (window > 0: the
-// last `window` of them) -> [n, heads, head_size].
+               const at::Tensor& slots);
+// One query per row, q [n, heads, head_size], over the first lengths[i] + 1 positions of the row that lies in blocks[i]
+// (window > 0: the last `window` of them) -> [n, heads, head_size]. blocks [n, most] int64; those that a row does not
+// have are any valid number; lengths [n] int64.
 at::Tensor decode_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                            const at::Tensor& rows, const at::Tensor& lengths, int64_t window);
+                            const at::Tensor& blocks, const at::Tensor& lengths, int64_t window);
 
 }  // namespace antiphon::kernels

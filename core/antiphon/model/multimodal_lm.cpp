@@ -219,6 +219,11 @@ at::Tensor MultimodalLm::embed(const Batch& batch) {
   return x;
 }
 
+KvCache MultimodalLm::make_cache(int64_t blocks) const {
+  return KvCache(llm_->kv_shape(), blocks,
+                 at::TensorOptions().dtype(settings_.formats.compute).device(settings_.device));
+}
+
 at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::vector<int64_t>& rows) {
   DecoderInput input;
   input.x_td = embed(batch);

@@ -58,6 +58,8 @@ class MultimodalLm {
   // Text and media embeddings [tokens, hidden_size]; the media must be encoded. Error(internal) with the sample id if a
   // connector gives a different number of rows than it announced.
   at::Tensor embed(const Batch& batch);
+  // An empty cache of so many blocks, for forward().
+  KvCache make_cache(int64_t blocks) const;
   // Hidden states [tokens, hidden_size] after the final norm.
   at::Tensor forward(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
 

@@ -69,9 +69,10 @@ struct Estimator {
   // (nn/attention/short_attention.h), laid out in powers of two. Others are made again in the backward pass.
   double kept_probabilities() const {
     if (compute == 4 || sample() > 256) return 0;
-    const auto cache = model.llm().make_cache(1, 1);
-    const auto heads = static_cast<double>(model.llm().hidden_size() / cache.keys.front().size(3));
-    return heads * static_cast<double>(cache.keys.size() * std::bit_ceil(static_cast<uint64_t>(sample())));
+    const auto shape = model.llm().kv_shape();
+    const auto heads = static_cast<double>(model.llm().hidden_size() / shape.head_size);
+    return heads * static_cast<double>(shape.layers) *
+           static_cast<double>(std::bit_ceil(static_cast<uint64_t>(sample())));
   }
 
   void add_parameters() {

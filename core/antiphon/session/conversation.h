@@ -1,41 +1,44 @@
 // One conversation with a key-value cache that is kept between its turns: a prompt costs only what it does not share
 // with what was there before, whatever the template does to earlier turns.
 #pragma once
+#include <deque>
+#include <memory>
 #include <optional>
 
-#include <antiphon/data/prepare.h>
-#include <antiphon/engine/sampling.h>
+#include <antiphon/engine/engine.h>
 
 namespace antiphon::session {
 
 class Conversation {
  public:
-  // `capacity`: tokens that the cache can hold, at most the model's context. The model must outlive this object.
+  // With an engine of its own. `capacity`: tokens that it can hold, at most the model's context. The model must outlive
+  // this object.
   Conversation(model::MultimodalLm& model, int64_t capacity);
+  // One of several over an engine, which must outlive this object.
+  Conversation(engine::Engine& engine, int64_t capacity);
+  ~Conversation();
 
-  // Brings the cache to this prompt (made with Purpose::generation). Returns the tokens that had to be computed, media
+  // Brings it to this prompt (made with Purpose::generation). Returns the tokens that had to be computed, media
   // included. Of a sound in parts, only the parts that are new are computed. Error(data) if the prompt does not fit;
-  // the cache is then unchanged.
+  // it is then unchanged.
   int64_t prefill(data::Prepared prompt);
   // Begins an answer to the prompt. Error(data) if nothing was prefilled.
   void begin_answer(const engine::GenerateOptions& options, std::vector<int32_t> stop_ids);
-  // Its next token; nullopt once a stop token comes or max_tokens are written. Error(data) if the cache is full.
+  // Its next token; nullopt once a stop token comes or max_tokens are written. Error(data) if it is full.
   std::optional<int32_t> next();
-  // Tokens that the cache holds.
-  int64_t length() const { return static_cast<int64_t>(held_.size()); }
-  int64_t capacity() const { return cache_.capacity; }
+  // The answer ends here.
+  void end_answer();
+  // Tokens that it holds.
+  int64_t length() const { return engine_.length(text_); }
+  int64_t capacity() const { return engine_.capacity(text_); }
   void reset();
 
  private:
-  model::MultimodalLm& model_;
-  KvCache cache_;
-  std::vector<uint64_t> held_;  // what each position of the cache was computed from
-  at::Tensor hidden_;           // [1, hidden_size] after the last position
-  std::optional<engine::Sampler> sampler_;
-  std::vector<int64_t> seen_;  // the prompt's tokens and the answer's; -1 at media positions
-  std::vector<int32_t> stop_ids_;
-  std::optional<int64_t> unread_;  // the last token of the answer, which the cache does not hold yet
-  int64_t left_ = 0;               // tokens that the answer may still have
+  std::unique_ptr<engine::Engine> own_;
+  engine::Engine& engine_;
+  int64_t text_;
+  std::deque<int32_t> written_;  // and not handed out yet
+  bool answering_ = false;
 };
 
 }  // namespace antiphon::session

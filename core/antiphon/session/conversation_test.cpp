@@ -147,3 +147,23 @@ TEST_CASE("a conversation that is full says so and stays as it was; reset emptie
   CHECK(conversation.prefill(prompt(*lm, {1, 2, 3, 4})) == 4);
   CHECK(Conversation(*lm, 100000).capacity() == 256);  // the model's context
 }
+
+TEST_CASE("conversations and requests over one engine do not notice each other") {
+  auto lm = model::testing::test_model_that_answers();
+  engine::Engine engine(*lm, 320);
+  Conversation one(engine, 96), other(engine, 96);
+  CHECK_THROWS_AS(Conversation(engine, 200), Error);
+  one.prefill(prompt(*lm, {5, -1, 9, 11}));
+  one.begin_answer({.max_tokens = 6}, {});
+  other.prefill(prompt(*lm, {50, 63, 76, 89, 102}));
+  std::vector<int32_t> said{*one.next()}, heard;
+  const auto request = engine.submit({prompt(*lm, {77, 90, 103}), {.max_tokens = 6}});
+  other.begin_answer({.max_tokens = 6}, {});
+  while (const auto id = other.next()) heard.push_back(*id);
+  while (const auto id = one.next()) said.push_back(*id);
+  while (engine.step()) {
+  }
+  CHECK(said == anew(*lm, {5, -1, 9, 11}));
+  CHECK(heard == anew(*lm, {50, 63, 76, 89, 102}));
+  CHECK(engine.take(request)->ids == anew(*lm, {77, 90, 103}));
+}

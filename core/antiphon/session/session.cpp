@@ -196,6 +196,7 @@ void Session::speak() {
 }
 
 void Session::finish_answer() {
+  cache_.end_answer();
   said_.turns.push_back({"assistant", {{answer_}}});
   enter(SessionState::listening);
 }

@@ -119,29 +119,36 @@ void add_to(T* y, const T* x, int64_t size) {
   for (int64_t i = 0; i < size; ++i) store(y + i, load(y[i]) + load(x[i]));
 }
 
+// Calls visit(key or value, t) for each position that is seen, in order.
+template <class T, class Visit>
+inline void each_seen(const SeenBlocks<T>& seen, const T* const* blocks, int64_t head_size, const Visit& visit) {
+  int64_t t = 0, at = seen.first;
+  for (int64_t block = 0; t < seen.length; ++block, at = 0)
+    for (const T* x = blocks[block] + at * head_size; at < seen.block_size && t < seen.length;
+         ++at, ++t, x += head_size)
+      visit(x, t);
+}
+
 template <class T>
-void attend(const T* q, const T* keys, const T* values, int64_t length, int64_t head_size, float scale, float* scratch,
-            T* y) {
-  float *p = scratch, *query = scratch + length, *sum = query + head_size;
+void attend(const T* q, const SeenBlocks<T>& seen, int64_t head_size, float scale, float* scratch, T* y) {
+  float *p = scratch, *query = scratch + seen.length, *sum = query + head_size;
   float largest = -3.4e38f, weight = 0;
 #pragma omp simd
   for (int64_t i = 0; i < head_size; ++i) query[i] = scale * load(q[i]), sum[i] = 0;
-  for (int64_t t = 0; t < length; ++t) {
-    const T* key = keys + t * head_size;
+  each_seen(seen, seen.keys, head_size, [&](const T* key, int64_t t) {
     float score = 0;
 #pragma omp simd reduction(+ : score)
     for (int64_t i = 0; i < head_size; ++i) score += query[i] * load(key[i]);
     p[t] = score;
     largest = score > largest ? score : largest;
-  }
+  });
 #pragma omp simd reduction(+ : weight)
-  for (int64_t t = 0; t < length; ++t) weight += p[t] = exponential(p[t] - largest);
-  for (int64_t t = 0; t < length; ++t) {
-    const T* value = values + t * head_size;
+  for (int64_t t = 0; t < seen.length; ++t) weight += p[t] = exponential(p[t] - largest);
+  each_seen(seen, seen.values, head_size, [&](const T* value, int64_t t) {
     const float share = p[t];
 #pragma omp simd
     for (int64_t i = 0; i < head_size; ++i) sum[i] += share * load(value[i]);
-  }
+  });
 #pragma omp simd
   for (int64_t i = 0; i < head_size; ++i) store(y + i, sum[i] / weight);
 }

@@ -98,29 +98,30 @@ void to_float8_of(const at::Tensor& x, const at::Tensor& scale, const at::Tensor
   });
 }
 
-DecodeShape shape_of(const at::Tensor& q, const at::Tensor& keys, int64_t window) {
-  return {q.size(0), q.size(1), keys.size(1), keys.size(2), keys.size(3), window};
+DecodeShape shape_of(const at::Tensor& q, const at::Tensor& keys) {
+  return {q.size(0), q.size(1), keys.size(0), keys.size(1), keys.size(2), keys.size(3)};
 }
 
 void append_kv_of(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
-                  const at::Tensor& rows, const at::Tensor& lengths) {
+                  const at::Tensor& slots) {
   on(k, [&](auto type, cudaStream_t stream) {
     using T = ElementOf<decltype(type)>;
-    append_kv(data<T>(k), data<T>(v), data<T>(keys), data<T>(values), data<int64_t>(rows), data<int64_t>(lengths),
-              shape_of(k, keys, 0), stream);
+    append_kv(data<T>(k), data<T>(v), data<T>(keys), data<T>(values), data<int64_t>(slots), shape_of(k, keys), stream);
   });
 }
 
-void decode_attention_of(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values, const at::Tensor& rows,
-                         const at::Tensor& lengths, const at::Tensor& y, int64_t window) {
-  const auto shape = shape_of(q, keys, window);
+void decode_attention_of(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                         const at::Tensor& blocks, const at::Tensor& lengths, const at::Tensor& y, int64_t window) {
+  const auto shape = shape_of(q, keys);
   TORCH_CHECK(shape.head_size <= kLargestHead, "decode attention takes heads of at most ", kLargestHead);
-  const auto workspace = at::empty({shape.n * shape.heads * decode_splits(shape.capacity) * (shape.head_size + 2)},
-                                   q.options().dtype(at::kFloat));
+  const RowBlocks rows{data<int64_t>(blocks), data<int64_t>(lengths), blocks.size(1), window};
+  const auto workspace =
+      at::empty({shape.n * shape.heads * decode_splits(rows.most * shape.block_size) * (shape.head_size + 2)},
+                q.options().dtype(at::kFloat));
   on(q, [&](auto type, cudaStream_t stream) {
     using T = ElementOf<decltype(type)>;
-    decode_attention(data<T>(q), data<T>(keys), data<T>(values), data<int64_t>(rows), data<int64_t>(lengths),
-                     data<T>(y), data<float>(workspace), shape, stream);
+    decode_attention(data<T>(q), data<T>(keys), data<T>(values), rows, data<T>(y), data<float>(workspace), shape,
+                     stream);
   });
 }
 

@@ -8,18 +8,29 @@ namespace {
 constexpr int kWarps = 4, kKeys = 4;  // of a block; keys that a warp has in flight
 
 template <class T>
-__global__ void append_items(const T* k, const T* v, T* keys, T* values, const int64_t* rows, const int64_t* lengths,
-                             DecodeShape shape) {
+__global__ void append_items(const T* k, const T* v, T* keys, T* values, const int64_t* slots, DecodeShape shape) {
   const int64_t of_token = shape.kv_heads * shape.head_size, items = shape.n * of_token;
   for (int64_t item = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; item < items;
        item += static_cast<int64_t>(gridDim.x) * blockDim.x) {
     const int64_t token = item / of_token, head = (item - token * of_token) / shape.head_size,
-                  i = item % shape.head_size, position = lengths[token];
-    if (position >= shape.capacity) continue;
-    const int64_t to = ((rows[token] * shape.kv_heads + head) * shape.capacity + position) * shape.head_size + i;
+                  i = item % shape.head_size, slot = slots[token], block = slot / shape.block_size;
+    if (block >= shape.blocks) continue;
+    const int64_t place = slot - block * shape.block_size;
+    const int64_t to = ((block * shape.kv_heads + head) * shape.block_size + place) * shape.head_size + i;
     keys[to] = k[item], values[to] = v[item];
   }
 }
+
+// Where the keys of one head of one row lie.
+struct HeadBlocks {
+  const int64_t* blocks;
+  int64_t kv_heads, kv_head, block_size, size;
+  __device__ int64_t at(int64_t position) const {
+    // 32 bits: a division of 64 takes several times as long.
+    const auto p = static_cast<uint32_t>(position), in_block = static_cast<uint32_t>(block_size);
+    return ((blocks[p / in_block] * kv_heads + kv_head) * block_size + p % in_block) * size;
+  }
+};
 
 // The state of a softmax over keys that come one after the other (Milakov & Gimelshein 2018), in powers of two.
 struct Softmax {
@@ -39,15 +50,16 @@ __device__ Pack<T, E> part_of(const T* head, int64_t size, bool whole) {
 
 // One step of a warp: kKeys keys from `key` on, for the G query heads in q.
 template <class T, int E, int G>
-__device__ void attend(const Pack<T, E> (&q)[G], const T* keys, const T* values, int64_t key, int64_t end, int64_t size,
-                       bool whole, Softmax (&state)[G], float (&sum)[G][E]) {
+__device__ void attend(const Pack<T, E> (&q)[G], const T* keys, const T* values, const HeadBlocks& head, int64_t key,
+                       int64_t end, bool whole, Softmax (&state)[G], float (&sum)[G][E]) {
   Pack<T, E> k[kKeys], v[kKeys];
 #pragma unroll
   for (int u = 0; u < kKeys; ++u) {
     const int64_t from =
         key + u < end ? key + u : key;  // what lies behind the end is read as the first and not counted
-    k[u] = part_of<T, E>(keys + from * size, size, whole);
-    v[u] = part_of<T, E>(values + from * size, size, whole);
+    const int64_t at = head.at(from);
+    k[u] = part_of<T, E>(keys + at, head.size, whole);
+    v[u] = part_of<T, E>(values + at, head.size, whole);
   }
 #pragma unroll
   for (int g = 0; g < G; ++g) {
@@ -84,15 +96,16 @@ struct Parts {
 // A block: part blockIdx.x of the keys, G query heads of one key head, one row.
 template <class T, int E, int G>
 __global__ void __launch_bounds__(kWarps * 32)
-    attend_part(const T* q, const T* keys, const T* values, const int64_t* rows, const int64_t* lengths, Parts parts,
-                DecodeShape shape, int64_t keys_of_part, bool whole) {
+    attend_part(const T* q, const T* keys, const T* values, RowBlocks rows, Parts parts, DecodeShape shape,
+                int64_t keys_of_part, bool whole) {
   __shared__ float largests[kWarps][G], totals[kWarps][G];
   __shared__ float sums[kWarps][G][32 * E];
   const int64_t group = shape.heads / shape.kv_heads, tiles = (group + G - 1) / G, size = shape.head_size;
   const int64_t kv_head = blockIdx.y / tiles, first = blockIdx.y % tiles * G, n = blockIdx.z;
   const int64_t heads = group - first < G ? group - first : G, head = kv_head * group + first;
-  const int64_t length = lengths[n] + 1 < shape.capacity ? lengths[n] + 1 : shape.capacity;
-  const int64_t seen = shape.window > 0 && length > shape.window ? length - shape.window : 0;
+  const int64_t capacity = rows.most * shape.block_size;
+  const int64_t length = rows.lengths[n] + 1 < capacity ? rows.lengths[n] + 1 : capacity;
+  const int64_t seen = rows.window > 0 && length > rows.window ? length - rows.window : 0;
   const int64_t begin_of_part = static_cast<int64_t>(blockIdx.x) * keys_of_part,
                 end_of_part = begin_of_part + keys_of_part;
   const int64_t begin = begin_of_part > seen ? begin_of_part : seen, end = end_of_part < length ? end_of_part : length;
@@ -115,9 +128,9 @@ __global__ void __launch_bounds__(kWarps * 32)
 #pragma unroll
     for (int e = 0; e < E; ++e) query[g].value[e] *= scale;
   }
-  const int64_t row = (rows[n] * shape.kv_heads + kv_head) * shape.capacity * size;
+  const HeadBlocks blocks{rows.blocks + n * rows.most, shape.kv_heads, kv_head, shape.block_size, size};
   for (int64_t key = begin + warp * kKeys; key < end; key += kWarps * kKeys)
-    attend<T, E, G>(query, keys + row, values + row, key, end, size, whole, state, sum);
+    attend<T, E, G>(query, keys, values, blocks, key, end, whole, state, sum);
 #pragma unroll
   for (int g = 0; g < G; ++g) {
     if (lane == 0) largests[warp][g] = state[g].largest, totals[warp][g] = state[g].sum;
@@ -162,23 +175,24 @@ __global__ void join_parts(Parts parts, T* y, int64_t size) {
 }
 
 template <class T, int E, int G>
-void launch(const T* q, const T* keys, const T* values, const int64_t* rows, const int64_t* lengths, const Parts& parts,
-            const DecodeShape& s, cudaStream_t stream) {
-  const int64_t group = s.heads / s.kv_heads, keys_of_part = (s.capacity + parts.splits - 1) / parts.splits;
+void launch(const T* q, const T* keys, const T* values, const RowBlocks& rows, const Parts& parts, const DecodeShape& s,
+            cudaStream_t stream) {
+  const int64_t group = s.heads / s.kv_heads,
+                keys_of_part = (rows.most * s.block_size + parts.splits - 1) / parts.splits;
   const dim3 grid(static_cast<unsigned>(parts.splits), static_cast<unsigned>(s.kv_heads * ((group + G - 1) / G)),
                   static_cast<unsigned>(s.n));
   const bool whole = s.head_size == 32 * E && aligned({q, keys, values});
-  ANTIPHON_LAUNCH((attend_part<T, E, G>), grid, kWarps * 32, stream, q, keys, values, rows, lengths, parts, s,
-                  keys_of_part, whole);
+  ANTIPHON_LAUNCH((attend_part<T, E, G>), grid, kWarps * 32, stream, q, keys, values, rows, parts, s, keys_of_part,
+                  whole);
 }
 
 template <class T, int E>
-void launch(const T* q, const T* keys, const T* values, const int64_t* rows, const int64_t* lengths, const Parts& parts,
-            const DecodeShape& s, cudaStream_t stream) {
+void launch(const T* q, const T* keys, const T* values, const RowBlocks& rows, const Parts& parts, const DecodeShape& s,
+            cudaStream_t stream) {
   const int64_t group = s.heads / s.kv_heads;
-  if (group == 1) return launch<T, E, 1>(q, keys, values, rows, lengths, parts, s, stream);
-  if (group == 2) return launch<T, E, 2>(q, keys, values, rows, lengths, parts, s, stream);
-  launch<T, E, 4>(q, keys, values, rows, lengths, parts, s, stream);
+  if (group == 1) return launch<T, E, 1>(q, keys, values, rows, parts, s, stream);
+  if (group == 2) return launch<T, E, 2>(q, keys, values, rows, parts, s, stream);
+  launch<T, E, 4>(q, keys, values, rows, parts, s, stream);
 }
 
 }  // namespace
@@ -189,35 +203,33 @@ int64_t decode_splits(int64_t capacity) {
 }
 
 template <class T>
-void append_kv(const T* k, const T* v, T* keys, T* values, const int64_t* rows, const int64_t* lengths,
-               const DecodeShape& shape, cudaStream_t stream) {
+void append_kv(const T* k, const T* v, T* keys, T* values, const int64_t* slots, const DecodeShape& shape,
+               cudaStream_t stream) {
   const int64_t items = shape.n * shape.kv_heads * shape.head_size;
   if (items == 0) return;
-  ANTIPHON_LAUNCH((append_items<T>), blocks_for((items + 255) / 256), 256, stream, k, v, keys, values, rows, lengths,
-                  shape);
+  ANTIPHON_LAUNCH((append_items<T>), blocks_for((items + 255) / 256), 256, stream, k, v, keys, values, slots, shape);
 }
 
 template <class T>
-void decode_attention(const T* q, const T* keys, const T* values, const int64_t* rows, const int64_t* lengths, T* y,
-                      float* workspace, const DecodeShape& s, cudaStream_t stream) {
+void decode_attention(const T* q, const T* keys, const T* values, const RowBlocks& rows, T* y, float* workspace,
+                      const DecodeShape& s, cudaStream_t stream) {
   if (s.n == 0 || s.heads == 0) return;
-  const int64_t splits = decode_splits(s.capacity);
+  const int64_t splits = decode_splits(rows.most * s.block_size);
   const Parts parts{workspace, workspace + s.n * s.heads * splits * s.head_size, splits};
   if (s.head_size <= 64)
-    launch<T, 2>(q, keys, values, rows, lengths, parts, s, stream);
+    launch<T, 2>(q, keys, values, rows, parts, s, stream);
   else if (s.head_size <= 128)
-    launch<T, 4>(q, keys, values, rows, lengths, parts, s, stream);
+    launch<T, 4>(q, keys, values, rows, parts, s, stream);
   else
-    launch<T, 8>(q, keys, values, rows, lengths, parts, s, stream);
+    launch<T, 8>(q, keys, values, rows, parts, s, stream);
   ANTIPHON_LAUNCH((join_parts<T>), static_cast<unsigned>(s.n * s.heads), threads_for(s.head_size, 128), stream, parts,
                   y, s.head_size);
 }
 
-#define ANTIPHON_INSTANTIATE(T)                                                                               \
-  template void append_kv<T>(const T*, const T*, T*, T*, const int64_t*, const int64_t*, const DecodeShape&,  \
-                             cudaStream_t);                                                                   \
-  template void decode_attention<T>(const T*, const T*, const T*, const int64_t*, const int64_t*, T*, float*, \
-                                    const DecodeShape&, cudaStream_t);
+#define ANTIPHON_INSTANTIATE(T)                                                                                     \
+  template void append_kv<T>(const T*, const T*, T*, T*, const int64_t*, const DecodeShape&, cudaStream_t);         \
+  template void decode_attention<T>(const T*, const T*, const T*, const RowBlocks&, T*, float*, const DecodeShape&, \
+                                    cudaStream_t);
 ANTIPHON_INSTANTIATE(float)
 ANTIPHON_INSTANTIATE(__nv_bfloat16)
 

@@ -38,19 +38,26 @@ template <class T>
 void to_float8(const T* x, const float* scale, uint32_t* rows, uint32_t* columns, int64_t n, int64_t width,
                int64_t padded, bool e5m2, cudaStream_t stream);
 
+// Keys and values are [blocks, kv_heads, block_size, head_size].
 struct DecodeShape {
-  int64_t n, heads, kv_heads, capacity, head_size, window;
+  int64_t n, heads, blocks, kv_heads, block_size, head_size;
+};
+
+// Which blocks a row has [n, most], and how many tokens they held before this one [n].
+struct RowBlocks {
+  const int64_t *blocks, *lengths;
+  int64_t most, window;
 };
 
 template <class T>
-void append_kv(const T* k, const T* v, T* keys, T* values, const int64_t* rows, const int64_t* lengths,
-               const DecodeShape& shape, cudaStream_t stream);
+void append_kv(const T* k, const T* v, T* keys, T* values, const int64_t* slots, const DecodeShape& shape,
+               cudaStream_t stream);
 
 constexpr int64_t kLargestHead = 256;
 // Into how many parts the keys are split; the workspace holds n · heads · splits · (head_size + 2) floats.
 int64_t decode_splits(int64_t capacity);
 template <class T>
-void decode_attention(const T* q, const T* keys, const T* values, const int64_t* rows, const int64_t* lengths, T* y,
-                      float* workspace, const DecodeShape& shape, cudaStream_t stream);
+void decode_attention(const T* q, const T* keys, const T* values, const RowBlocks& rows, T* y, float* workspace,
+                      const DecodeShape& shape, cudaStream_t stream);
 
 }  // namespace antiphon::kernels::cuda

@@ -2,7 +2,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include <antiphon/component/language_model.h>
+#include <cstdint>
+#include <vector>
 
 namespace antiphon::nn {
 
@@ -13,16 +14,7 @@ namespace antiphon::nn {
 at::Tensor packed_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                             const std::vector<int64_t>& lengths, bool causal, int64_t window = 0);
 
-// The same, causal, after appending k and v to layer `layer` of the cache; every query also sees its row's past.
-// The caller advances cache.lengths once all layers are done.
-at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
-                            const DecoderInput& input, size_t layer, int64_t window = 0);
-
-// Error(internal) if the cache has no room for `tokens` more in that row.
-void expect_room(const KvCache& cache, int64_t row, int64_t tokens);
-
-// A zero-filled cache for `layers` layers.
-KvCache make_kv_cache(int64_t layers, int64_t rows, int64_t kv_heads, int64_t capacity, int64_t head_size,
-                      at::TensorOptions options);
+// Which of the first `keys` positions each of the last `queries` tokens may see, [queries, keys] bool.
+at::Tensor causal_mask(int64_t queries, int64_t keys, int64_t window, at::Device device);
 
 }  // namespace antiphon::nn

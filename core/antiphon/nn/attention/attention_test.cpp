@@ -2,6 +2,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/nn/attention/attention.h>
 #include <antiphon/nn/attention/block_attention.h>
+#include <antiphon/nn/attention/cached_attention.h>
 #include <antiphon/nn/attention/float_attention.h>
 #include <antiphon/nn/attention/short_attention.h>
 #include <antiphon/nn/blocks/decoder.h>
@@ -116,7 +117,7 @@ TEST_CASE("cached attention with rows of mixed lengths is attention over all tha
   };
   const std::vector<Round> rounds{{{0, 1, 2}, {3, 1, 6}}, {{0, 1, 2}, {1, 1, 1}}, {{2, 0}, {1, 1}}, {{1}, {4}},
                                   {{0, 1, 2}, {1, 1, 1}}, {{1, 2}, {2, 1}},       {{2}, {1}}};
-  auto cache = make_kv_cache(2, 3, 2, 16, 8, at::kFloat);
+  auto cache = small_cache({2, 2, 8}, 3, 16);
   std::vector<Heads> seen(3);
   uint64_t seed = 10;
   for (const auto& round : rounds) {
@@ -135,19 +136,22 @@ TEST_CASE("cached attention with rows of mixed lengths is attention over all tha
       expected.push_back(naive(row, {row.q.size(0)}, true).narrow(0, row.q.size(0) - n, n));
       begin += n;
     }
+    place_tokens(input);
     for (const size_t layer : {size_t{0}, size_t{1}})
-      CHECK(relative_error(cached_attention(in.q, in.k, in.v, input, layer), at::cat(expected)) < 1e-5);
-    for (size_t i = 0; i < round.rows.size(); ++i)
-      cache.lengths[static_cast<size_t>(round.rows[i])] += round.lengths[i];
+      for (const bool gradients : {true, false}) {  // without them by the kernel, if each row has one new token
+        const at::AutoGradMode mode(gradients);
+        CHECK(relative_error(cached_attention(in.q, in.k, in.v, input, layer), at::cat(expected)) < 1e-5);
+      }
+    advance_rows(input);
   }
 }
 
 TEST_CASE("a full cache is an error, not an overrun") {
-  auto cache = make_kv_cache(1, 1, 2, 4, 8, at::kFloat);
+  auto cache = small_cache({1, 2, 8}, 1, 4);
   DecoderInput input;
   input.lengths = {5}, input.rows = {0}, input.cache = &cache;
-  const auto in = random_heads(5, 1);
-  CHECK_THROWS_AS(cached_attention(in.q, in.k, in.v, input, 0), Error);
+  CHECK_THROWS_AS(place_tokens(input), Error);
+  CHECK(cache.free_blocks() == 1);
 }
 
 TEST_CASE("a decoder with a cache, in pieces, gives what it gives at once; packing changes nothing") {
@@ -172,10 +176,11 @@ TEST_CASE("a decoder with a cache, in pieces, gives what it gives at once; packi
   const auto packed = run(0, {7, 11}, {0, 0}, nullptr, {});
   CHECK(relative_error(run(0, {7}, {0}, nullptr, {}), packed.narrow(0, 0, 7)) < 1e-5);
   CHECK(relative_error(run(7, {11}, {0}, nullptr, {}), packed.narrow(0, 7, 11)) < 1e-5);
-  auto cache = decoder.make_cache(2, 12);
+  auto cache = small_cache(decoder.kv_shape(), 2, 12);
   std::vector<at::Tensor> pieces{run(7, {6}, {0}, &cache, {1})};
   for (int64_t i = 6; i < 9; ++i) pieces.push_back(run(7 + i, {1}, {i}, &cache, {1}));
   pieces.push_back(run(16, {2}, {9}, &cache, {1}));
-  CHECK(cache.lengths == std::vector<int64_t>{0, 11});
+  CHECK(cache.length(0) == 0);
+  CHECK(cache.length(1) == 11);
   CHECK(relative_error(at::cat(pieces), packed.narrow(0, 7, 11)) < 1e-5);
 }

@@ -1,9 +1,6 @@
 #include <antiphon/nn/attention/device_attention.h>
 
 #include <ATen/ATen.h>
-#include <fmt/format.h>
-
-#include <antiphon/base/error.h>
 #include <antiphon/kernels/ops.h>
 
 #include <algorithm>
@@ -51,13 +48,10 @@ at::Tensor varlen_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
 
 at::Tensor step_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                           const DecoderInput& input, size_t layer, int64_t window) {
-  const auto &keys = input.cache->keys[layer], &values = input.cache->values[layer];
-  if (keys.scalar_type() != k_thd.scalar_type())
-    fail(ErrorKind::internal, fmt::format("the KV cache holds {} and a step gives {}; a prefill has to come first",
-                                          c10::toString(keys.scalar_type()), c10::toString(k_thd.scalar_type())));
-  const auto &rows = input.cache_rows_n, &lengths = input.cache_lengths_n;
-  kernels::append_kv(k_thd, v_thd, keys, values, rows, lengths);
-  return kernels::decode_attention(q_thd, keys, values, rows, lengths, window).view({q_thd.size(0), -1});
+  const auto &keys = input.cache->keys(layer), &values = input.cache->values(layer);
+  kernels::append_kv(k_thd, v_thd, keys, values, input.slots_n);
+  return kernels::decode_attention(q_thd, keys, values, input.blocks_nb, input.held_n, window)
+      .view({q_thd.size(0), -1});
 }
 
 }  // namespace antiphon::nn

@@ -1,6 +1,6 @@
 // Attention whose lengths are read on the device, or by kernels for packed sequences: the CUDA path.
 #pragma once
-#include <antiphon/nn/attention/attention.h>
+#include <antiphon/component/language_model.h>
 
 namespace antiphon::nn {
 
@@ -13,8 +13,8 @@ bool fits_varlen_attention(const at::Tensor& q_thd, const std::vector<int64_t>& 
 at::Tensor varlen_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                             const std::vector<int64_t>& lengths, bool causal, int64_t window);
 
-// As cached_attention with one token per row; rows and lengths are input.cache_rows_n and input.cache_lengths_n.
-// Nothing is read back to the host, so a CUDA graph can record it. The cache has the dtype of k.
+// As cached_attention (cached_attention.h) with one token per row, by the input's tensors blocks_nb, held_n and
+// slots_n. Nothing is read back to the host, so a CUDA graph can record it.
 at::Tensor step_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                           const DecoderInput& input, size_t layer, int64_t window);
 

@@ -4,6 +4,8 @@
 
 #include <antiphon/kernels/test_cuda.h>
 #include <antiphon/nn/activation.h>
+#include <antiphon/nn/attention/attention.h>
+#include <antiphon/nn/attention/cached_attention.h>
 #include <antiphon/nn/attention/device_attention.h>
 #include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/testing.h>
@@ -27,12 +29,14 @@ Heads random_heads(int64_t tokens, uint64_t seed, int64_t size = 8) {
 
 // A cache whose rows hold 5, 1 and 9 tokens.
 KvCache filled_cache() {
-  auto cache = make_kv_cache(1, kRows, 2, kCapacity, 8, at::kFloat);
+  auto cache = small_cache({1, 2, 8}, kRows, kCapacity);
   DecoderInput input;
   input.cache = &cache, input.rows = {0, 1, 2}, input.lengths = {5, 1, 9};
   const auto in = random_heads(15, 1);
+  input.x_td = in.q;
+  place_tokens(input);
   cached_attention(in.q, in.k, in.v, input, 0);
-  cache.lengths = input.lengths;
+  advance_rows(input);
   return cache;
 }
 
@@ -74,16 +78,23 @@ TEST_CASE("a step that reads its rows and lengths from tensors is a step that re
       const auto n = static_cast<int64_t>(rows.size());
       DecoderInput input;
       input.rows = rows, input.lengths.assign(rows.size(), 1);
-      std::vector<int64_t> held;
-      for (const auto row : rows) held.push_back(by_lists.lengths[static_cast<size_t>(row)]);
       const auto in = random_heads(n, 50);
-      input.cache = &by_lists;
+      input.cache = &by_lists, input.x_td = in.q;
+      place_tokens(input);
       const auto expected = cached_attention(in.q, in.k, in.v, input, 0, window);
       input.cache = &by_tensors;
-      input.cache_rows_n = at::tensor(rows, at::kLong), input.cache_lengths_n = at::tensor(held, at::kLong);
+      // What a row has beyond its blocks is any block.
+      input.blocks_nb = at::zeros({n, 5}, at::kLong), input.held_n = at::zeros({n}, at::kLong);
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t row = rows[static_cast<size_t>(i)];
+        by_tensors.reserve(row, 1);
+        const auto blocks = at::tensor(by_tensors.blocks(row), at::kLong);
+        input.blocks_nb[i].narrow(0, 0, blocks.size(0)).copy_(blocks);
+        input.held_n[i] = by_tensors.length(row);
+      }
       CHECK(relative_error(cached_attention(in.q, in.k, in.v, input, 0, window), expected) < 1e-6);
-      CHECK(at::equal(by_tensors.keys[0], by_lists.keys[0]));
-      CHECK(at::equal(by_tensors.values[0], by_lists.values[0]));
+      CHECK(at::equal(by_tensors.keys(0), by_lists.keys(0)));
+      CHECK(at::equal(by_tensors.values(0), by_lists.values(0)));
     }
 }
 
@@ -141,7 +152,7 @@ TEST_CASE("a decoder on CUDA, prefill and steps, gives what it gives on the CPU"
     decoder.set_requires_grad(false);
     decoder.initialize(5, at::kCPU);
     decoder.to(device, at::kFloat);
-    auto cache = decoder.make_cache(1, 12);
+    auto cache = small_cache(decoder.kv_shape(), 1, 12, at::TensorOptions(device).dtype(at::kFloat));
     std::vector<at::Tensor> pieces;
     for (const auto& [begin, n] : std::vector<std::pair<int64_t, int64_t>>{{0, 6}, {6, 1}, {7, 1}, {8, 2}}) {
       DecoderInput input;

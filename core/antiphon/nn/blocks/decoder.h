@@ -60,7 +60,7 @@ class Decoder : public Module {
   // For inference: keeps the linear layers as `format` (quantized_weight.h), and the head, with tied embeddings, as
   // int8.
   Quantization quantize(const std::string& format);
-  KvCache make_cache(int64_t rows, int64_t capacity) const;
+  KvShape kv_shape() const;
 
  private:
   DecoderOptions options_;

@@ -3,11 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <antiphon/kernels/for_rows.h>
-#include <antiphon/nn/attention/attention.h>
+#include <antiphon/nn/attention/cached_attention.h>
 #include <antiphon/nn/linear/few_rows.h>
 
 #include <array>
-#include <cmath>
 
 namespace antiphon::nn {
 namespace {
@@ -39,7 +38,6 @@ class LayerStep {
  public:
   LayerStep(const DecoderLayer& layer, const at::Tensor& x, const DecoderInput& input, size_t index)
       : l_(layer),
-        input_(input),
         n_(x.size(0)),
         hidden_(x.size(1)),
         head_(layer.head_size_),
@@ -47,8 +45,7 @@ class LayerStep {
         kv_heads_(layer.k_proj_.out() / head_),
         inner_(layer.up_proj_.out()),
         width_((heads_ + 2 * kv_heads_) * head_),
-        keys_(input.cache->keys[index]),
-        values_(input.cache->values[index]),
+        next_(input, index),
         scratch_(n_ * (4 * std::max({hidden_, inner_, heads_ * head_}) + 4 +
                        static_cast<int64_t>(sizeof(T)) * (2 * hidden_ + width_ + heads_ * head_ + 3 * inner_)) +
                  64 * 9),
@@ -67,7 +64,7 @@ class LayerStep {
     normalize(l_.input_norm_, kernels::data<T>(x));
     project();
     turn(rope);
-    attend();
+    next_.attend(seen_, heads_, l_.window_, seen_);
     decode_.expand(seen_, wide_, n_ * heads_ * head_);
     add(l_.o_proj_, kernels::data<T>(x), middle_);
     normalize(l_.post_attention_norm_, middle_);
@@ -141,28 +138,10 @@ class LayerStep {
       T *q = qkv_ + i * width_, *k = q + heads_ * head_, *v = k + kv_heads_ * head_;
       rows_.rope(q, cos, sin, seen_ + i * heads_ * head_, 0, 1, heads_, head_, rotary, 1);
       for (int64_t h = 0; h < kv_heads_; ++h) {
-        const int64_t at = place(i, h) + past(i) * head_;
-        rows_.rope(k + h * head_, cos, sin, kernels::data<T>(keys_) + at, 0, 1, 1, head_, rotary, 1);
-        std::copy_n(v + h * head_, head_, kernels::data<T>(values_) + at);
+        rows_.rope(k + h * head_, cos, sin, next_.key(i, h), 0, 1, 1, head_, rotary, 1);
+        std::copy_n(v + h * head_, head_, next_.value(i, h));
       }
     }
-  }
-
-  void attend() {
-    const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_)));
-    int64_t longest = 1;
-    for (int64_t i = 0; i < n_; ++i) longest = std::max(longest, past(i) + 1);
-    kernels::share_rows(n_ * heads_, 2 * longest * head_, [&](int64_t begin, int64_t end) {
-      std::vector<float> scratch(static_cast<size_t>(longest + 2 * head_));
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t i = task / heads_, length = past(i) + 1;
-        const int64_t first = l_.window_ ? std::max<int64_t>(0, length - l_.window_) : 0;
-        const int64_t at = place(i, task % heads_ / (heads_ / kv_heads_)) + first * head_;
-        T* q = seen_ + task * head_;
-        decode_.attend(q, kernels::data<T>(keys_) + at, kernels::data<T>(values_) + at, length - first, head_, scale,
-                       scratch.data(), q);
-      }
-    });
   }
 
   void add(const Linear& linear, const T* residual, T* y) {
@@ -181,27 +160,20 @@ class LayerStep {
     });
   }
 
-  int64_t row(int64_t i) const { return input_.rows[static_cast<size_t>(i)]; }
-  int64_t past(int64_t i) const { return input_.cache->lengths[static_cast<size_t>(row(i))]; }
-  int64_t place(int64_t i, int64_t kv_head) const {
-    return (row(i) * kv_heads_ + kv_head) * input_.cache->capacity * head_;
-  }
-
   const DecoderLayer& l_;
-  const DecoderInput& input_;
   const kernels::DecodeKernels<T>& decode_ = kernels::decode_kernels<T>();
   const kernels::RowKernels<T>& rows_ = kernels::row_kernels<T>();
   const int64_t n_, hidden_, head_, heads_, kv_heads_, inner_, width_;
-  const at::Tensor &keys_, &values_;
+  const NextTokens<T> next_;
   Scratch scratch_;
   float *wide_, *rstd_;
   T *normal_, *middle_, *qkv_, *seen_, *gate_, *up_, *gated_;
 };
 
 bool fits_layer_step(const DecoderLayer& l, const at::Tensor& x_td, const DecoderInput& input, size_t index) {
-  if (!input.cache || input.cache_rows_n.defined() || x_td.size(0) != static_cast<int64_t>(input.rows.size()))
+  if (!input.cache || input.blocks_nb.defined() || x_td.size(0) != static_cast<int64_t>(input.rows.size()))
     return false;
-  const auto& keys = input.cache->keys[index];
+  const auto& keys = input.cache->keys(index);
   const bool ours = l.gate_proj_ && l.activation_ == "silu" && l.input_norm_.kind() == NormKind::rms;
   if (!ours || !x_td.is_contiguous() || keys.scalar_type() != x_td.scalar_type() || !keys.is_contiguous() ||
       l.input_norm_.weight().scalar_type() != x_td.scalar_type())
@@ -214,7 +186,6 @@ bool fits_layer_step(const DecoderLayer& l, const at::Tensor& x_td, const Decode
 
 at::Tensor layer_step(const DecoderLayer& layer, const at::Tensor& x_td, const RopeTable& rope,
                       const DecoderInput& input, size_t index) {
-  for (const auto row : input.rows) expect_room(*input.cache, row, 1);
   if (x_td.scalar_type() == at::kFloat) return LayerStep<float>(layer, x_td, input, index).run(x_td, rope);
   return LayerStep<uint16_t>(layer, x_td, input, index).run(x_td, rope);
 }

@@ -29,8 +29,9 @@ std::unique_ptr<Decoder> made(const DecoderOptions& options, at::ScalarType dtyp
 }
 
 // Prefills of 5, 1 and 9 tokens, then steps by several rows at once, by one, and by two in another order.
-at::Tensor answers(const Decoder& decoder, bool fused) {
-  auto cache = decoder.make_cache(3, 16);
+at::Tensor answers(Decoder& decoder, bool fused) {
+  const auto dtype = decoder.parameters().back().tensor->scalar_type();  // of the norm: matrices may be narrower
+  auto cache = small_cache(decoder.kv_shape(), 3, 16, dtype);
   std::vector<at::Tensor> hidden;
   int64_t next = 0;
   const auto run = [&](std::vector<int64_t> rows, std::vector<int64_t> lengths) {
@@ -39,8 +40,8 @@ at::Tensor answers(const Decoder& decoder, bool fused) {
     std::vector<int64_t> positions, ids;
     for (size_t i = 0; i < rows.size(); ++i)
       for (int64_t j = 0; j < lengths[i]; ++j)
-        positions.push_back(cache.lengths[static_cast<size_t>(rows[i])] + j), ids.push_back(next = (next + 7) % 48);
-    input.x_td = decoder.embed(at::tensor(ids, at::kLong)).to(cache.keys[0].scalar_type());
+        positions.push_back(cache.length(rows[i]) + j), ids.push_back(next = (next + 7) % 48);
+    input.x_td = decoder.embed(at::tensor(ids, at::kLong)).to(dtype);
     input.positions_t = at::tensor(positions, at::kLong);
     input.lengths = std::move(lengths), input.rows = std::move(rows), input.cache = &cache;
     hidden.push_back(decoder.forward(input));
@@ -50,7 +51,7 @@ at::Tensor answers(const Decoder& decoder, bool fused) {
   run({1}, {1});
   run({2, 0}, {1, 1});
   run({0, 1, 2}, {1, 1, 1});
-  CHECK(cache.lengths == std::vector<int64_t>{8, 4, 12});
+  for (const auto& [row, length] : {std::pair{0, 8}, {1, 4}, {2, 12}}) CHECK(cache.length(row) == length);
   const at::AutoGradMode gradients(!fused);
   return decoder.logits(at::cat(hidden).narrow(0, 15, 9));
 }
@@ -112,7 +113,7 @@ TEST_CASE("a fused step adds what adapters of low rank add") {
 
 TEST_CASE("which layers take the fused step") {
   const auto options = small();
-  auto cache = made(options)->make_cache(1, 4);
+  auto cache = small_cache(made(options)->kv_shape(), 1, 4);
   auto layer_of = [](const DecoderOptions& o) {
     auto layer = std::make_unique<DecoderLayer>(o, 0);
     layer->initialize(1, at::kCPU);
@@ -177,11 +178,12 @@ TEST_CASE("a decoder with bfloat16 matrices and float32 states gives what their 
 
 TEST_CASE("a full cache is an error for a fused step, too") {
   const auto decoder = made(small());
-  auto cache = decoder->make_cache(1, 2);
-  cache.lengths = {2};
+  auto cache = small_cache(decoder->kv_shape(), 1, 4);
+  cache.reserve(0, 4);
+  cache.advance(0, 4);
   const at::NoGradGuard guard;
   DecoderInput input;
-  input.x_td = random({1, 64}, 1), input.positions_t = at::tensor({2}, at::kLong);
+  input.x_td = random({1, 64}, 1), input.positions_t = at::tensor({4}, at::kLong);
   input.lengths = {1}, input.rows = {0}, input.cache = &cache;
   CHECK_THROWS(decoder->forward(input));
 }

@@ -1,0 +1,105 @@
+#include <antiphon/component/kv_cache.h>
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+
+#include <algorithm>
+
+namespace antiphon {
+
+int64_t KvCache::blocks_for(int64_t tokens, int64_t block_size) { return (tokens + block_size - 1) / block_size; }
+
+KvCache::KvCache(const KvShape& shape, int64_t blocks, at::TensorOptions options, int64_t block_size)
+    : shape_(shape), block_size_(block_size), holders_(static_cast<size_t>(blocks), 0) {
+  c10::InferenceMode normal(false);  // it may outlive the scope of such a mode
+  for (int64_t layer = 0; layer < shape.layers; ++layer)
+    for (auto* all : {&keys_, &values_})
+      all->push_back(at::zeros({blocks, shape.kv_heads, block_size, shape.head_size}, options));
+  for (int64_t block = blocks; block-- > 0;) free_.push_back(block);
+}
+
+int64_t KvCache::add_row() {
+  const auto unused = std::ranges::find(rows_, false, &Row::used);
+  const auto row = unused - rows_.begin();
+  if (unused == rows_.end()) rows_.emplace_back();
+  rows_[static_cast<size_t>(row)] = {{}, 0, true};
+  return row;
+}
+
+int64_t KvCache::fork(int64_t row) {
+  const auto copy = static_cast<size_t>(add_row());
+  rows_[copy] = rows_[static_cast<size_t>(row)];
+  // What was reserved beyond its tokens is not the copy's.
+  rows_[copy].blocks.resize(static_cast<size_t>(blocks_for(rows_[copy].length, block_size_)));
+  for (const auto block : rows_[copy].blocks) ++holders_[static_cast<size_t>(block)];
+  return static_cast<int64_t>(copy);
+}
+
+void KvCache::drop_row(int64_t row) {
+  truncate(row, 0);
+  rows_[static_cast<size_t>(row)].used = false;
+}
+
+void KvCache::truncate(int64_t row, int64_t tokens) {
+  auto& r = rows_[static_cast<size_t>(row)];
+  r.length = std::min(r.length, tokens);
+  while (static_cast<int64_t>(r.blocks.size()) > blocks_for(r.length, block_size_)) {
+    give_back(r.blocks.back());
+    r.blocks.pop_back();
+  }
+}
+
+void KvCache::reserve(int64_t row, int64_t tokens) {
+  auto& r = rows_[static_cast<size_t>(row)];
+  const int64_t held = static_cast<int64_t>(r.blocks.size()),
+                missing = std::max<int64_t>(0, blocks_for(r.length + tokens, block_size_) - held);
+  const bool copies = r.length % block_size_ > 0 && tokens > 0 &&
+                      holders_[static_cast<size_t>(r.blocks[static_cast<size_t>(r.length / block_size_)])] > 1;
+  if (missing + (copies ? 1 : 0) > free_blocks())
+    fail(
+        ErrorKind::internal,
+        fmt::format("a row of the KV cache holds {} tokens and gets {} more, for which {} blocks of {} are missing; {} "
+                    "are free",
+                    r.length, tokens, missing, block_size_, free_blocks()));
+  if (copies) own_last_block(r);
+  for (int64_t i = 0; i < missing; ++i) r.blocks.push_back(take_block());
+}
+
+void KvCache::advance(int64_t row, int64_t tokens) { rows_[static_cast<size_t>(row)].length += tokens; }
+
+int64_t KvCache::slot(int64_t row, int64_t position) const {
+  return blocks(row)[static_cast<size_t>(position / block_size_)] * block_size_ + position % block_size_;
+}
+
+at::Tensor KvCache::gathered(const at::Tensor& keys_or_values, int64_t row, int64_t tokens) const {
+  const auto& all = blocks(row);
+  const std::vector<int64_t> used(all.begin(), all.begin() + blocks_for(tokens, block_size_));
+  const auto of_row = keys_or_values.index_select(0, at::tensor(used, at::kLong).to(keys_or_values.device()));
+  return of_row.transpose(0, 1).reshape({shape_.kv_heads, -1, shape_.head_size}).narrow(1, 0, tokens);
+}
+
+int64_t KvCache::take_block() {
+  const int64_t block = free_.back();
+  free_.pop_back();
+  holders_[static_cast<size_t>(block)] = 1;
+  return block;
+}
+
+void KvCache::give_back(int64_t block) {
+  if (--holders_[static_cast<size_t>(block)] == 0) free_.push_back(block);
+}
+
+// The block into which the next token goes, which others hold, too.
+void KvCache::own_last_block(Row& row) {
+  auto& block = row.blocks[static_cast<size_t>(row.length / block_size_)];
+  const int64_t own = take_block();
+  for (auto* all : {&keys_, &values_})
+    for (auto& layer : *all) layer[own].copy_(layer[block]);
+  give_back(block);
+  block = own;
+}
+
+}  // namespace antiphon

@@ -1,0 +1,102 @@
+// Rows that grow, shrink, share and end, against a plain list of tokens for each.
+#include <ATen/ATen.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/component/kv_cache.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <map>
+#include <random>
+
+using namespace antiphon;
+
+namespace {
+
+constexpr int64_t kBlock = 4;
+constexpr KvShape kShape{1, 2, 3};
+
+// Puts a token that is known by one number at the end of a row.
+void write(KvCache& cache, int64_t row, double token) {
+  cache.reserve(row, 1);
+  const int64_t slot = cache.slot(row, cache.length(row));
+  cache.keys(0)[slot / kBlock].select(1, slot % kBlock).fill_(token);
+  cache.values(0)[slot / kBlock].select(1, slot % kBlock).fill_(-token);
+  cache.advance(row, 1);
+}
+
+std::vector<double> tokens_of(const KvCache& cache, int64_t row) {
+  const auto keys = cache.gathered(cache.keys(0), row, cache.length(row)),
+             values = cache.gathered(cache.values(0), row, cache.length(row));
+  CHECK(keys.sizes() == at::IntArrayRef({kShape.kv_heads, cache.length(row), kShape.head_size}));
+  CHECK(at::equal(values, -keys));
+  std::vector<double> tokens;
+  for (int64_t i = 0; i < cache.length(row); ++i) {
+    const auto token = keys.select(1, i);
+    CHECK((token == token[0][0]).all().item<bool>());
+    tokens.push_back(token[0][0].item<double>());
+  }
+  return tokens;
+}
+
+}  // namespace
+
+TEST_CASE("rows of a KV cache that grow, shrink, fork and end hold what was written into each") {
+  std::mt19937_64 random(7);
+  KvCache cache(kShape, 12, at::kFloat, kBlock);
+  std::map<int64_t, std::vector<double>> rows;
+  double token = 0;
+  for (int round = 0; round < 600; ++round) {
+    const auto any = [&] { return std::next(rows.begin(), static_cast<long>(random() % rows.size())); };
+    const auto what = random() % 10;
+    if (rows.empty() || (what == 0 && rows.size() < 5)) {
+      rows[cache.add_row()] = {};
+    } else if (what == 1 && rows.size() < 5) {
+      const auto from = any()->first;
+      rows[cache.fork(from)] = rows.at(from);
+    } else if (what == 2) {
+      const auto row = any();
+      cache.drop_row(row->first);
+      rows.erase(row);
+    } else if (what == 3) {
+      const auto row = any();
+      row->second.resize(random() % (row->second.size() + 1));
+      cache.truncate(row->first, static_cast<int64_t>(row->second.size()));
+    } else {
+      const auto row = any();
+      if (cache.free_blocks() < 2) continue;
+      write(cache, row->first, ++token);
+      row->second.push_back(token);
+    }
+    for (const auto& [row, tokens] : rows) REQUIRE(tokens_of(cache, row) == tokens);
+  }
+  for (const auto& [row, tokens] : rows) cache.drop_row(row);
+  CHECK(cache.free_blocks() == 12);  // none is lost
+}
+
+TEST_CASE("rows that share a beginning share its blocks") {
+  KvCache cache(kShape, 8, at::kFloat, kBlock);
+  const int64_t first = cache.add_row();
+  for (int i = 1; i <= 10; ++i) write(cache, first, i);
+  const int64_t second = cache.fork(first);
+  CHECK(cache.free_blocks() == 5);
+  write(cache, second, 11);  // the block of which both hold two tokens
+  CHECK(cache.free_blocks() == 4);
+  CHECK(cache.blocks(first)[1] == cache.blocks(second)[1]);
+  CHECK(cache.blocks(first)[2] != cache.blocks(second)[2]);
+  write(cache, first, 12);
+  CHECK(tokens_of(cache, first).back() == 12);
+  CHECK(tokens_of(cache, second).back() == 11);
+}
+
+TEST_CASE("a row that does not fit takes nothing") {
+  KvCache cache(kShape, 3, at::kFloat, kBlock);
+  const int64_t row = cache.add_row(), other = cache.add_row();
+  cache.reserve(row, 5);
+  cache.advance(row, 5);
+  CHECK_THROWS_AS(cache.reserve(other, 5), Error);
+  CHECK(cache.free_blocks() == 1);
+  cache.fork(row);
+  cache.reserve(other, 1);
+  CHECK_THROWS_AS(cache.reserve(row, 1), Error);  // its last block is shared, and there is none for a copy
+}

@@ -1,0 +1,251 @@
+#include <antiphon/engine/engine.h>
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/component/training_pass.h>
+
+#include <algorithm>
+
+namespace antiphon::engine {
+namespace {
+
+// How the engine computes: as one who uses a model, whatever its caller does.
+struct Using {
+  c10::InferenceMode inference;
+  TrainingPass training{false};
+};
+
+std::exception_ptr failure(const std::string& message, const std::string& remedy) {
+  return std::make_exception_ptr(Error(ErrorKind::data, message, remedy));
+}
+
+}  // namespace
+
+int64_t room_for_answer(model::MultimodalLm& model, int64_t prompt_tokens, int64_t max_tokens) {
+  const int64_t context = model.llm().max_positions();
+  if (prompt_tokens >= context)
+    fail(ErrorKind::data,
+         fmt::format("a prompt of {} tokens leaves no room for an answer in the model's context of {}", prompt_tokens,
+                     context),
+         "shorten the prompt");
+  return std::min(max_tokens, context - prompt_tokens);
+}
+
+Engine::Engine(model::MultimodalLm& model, int64_t tokens)
+    : model_(model),
+      cache_(model.make_cache(KvCache::blocks_for(tokens))),
+      steps_(model, cache_),
+      free_blocks_(cache_.free_blocks()) {}
+
+int64_t Engine::add(int64_t capacity, std::optional<Request> request) {
+  auto& text = texts_[next_];
+  text.capacity = capacity, text.request = std::move(request);
+  return next_++;
+}
+
+int64_t Engine::submit(Request request) {
+  const int64_t prompt = request.prompt.tokens(),
+                capacity = prompt + room_for_answer(model_, prompt, request.options.limit());
+  const int64_t blocks = KvCache::blocks_for(capacity), all = cache_.keys(0).size(0);
+  if (blocks > all)
+    fail(ErrorKind::data,
+         fmt::format("a prompt and its answer take {} tokens; {} fit", capacity, all * cache_.block_size()),
+         "shorten the prompt, or lower generate.max_tokens");
+  waiting_.push_back(add(capacity, std::move(request)));
+  return waiting_.back();
+}
+
+std::optional<Answer> Engine::take(int64_t text) {
+  const auto found = answers_.find(text);
+  if (found == answers_.end()) return std::nullopt;
+  return std::move(answers_.extract(found).mapped());
+}
+
+int64_t Engine::open(int64_t capacity) {
+  capacity = std::min(capacity, model_.llm().max_positions());
+  const int64_t blocks = KvCache::blocks_for(capacity);
+  if (blocks > free_blocks_)
+    fail(ErrorKind::data,
+         fmt::format("a text of {} tokens was asked for; {} are free", capacity, free_blocks_ * cache_.block_size()));
+  free_blocks_ -= blocks;
+  const int64_t number = add(capacity, std::nullopt);
+  texts_.at(number).row = cache_.add_row();
+  return number;
+}
+
+void Engine::close(int64_t number) {
+  const auto& text = texts_.at(number);
+  if (text.row >= 0) {
+    cache_.drop_row(text.row);
+    free_blocks_ += KvCache::blocks_for(text.capacity);
+  }
+  texts_.erase(number);
+}
+
+int64_t Engine::read(int64_t number, data::Prepared prompt) {
+  const Using mode;
+  auto& text = texts_.at(number);
+  if (prompt.tokens() > text.capacity)
+    fail(ErrorKind::data, fmt::format("the conversation has {} tokens; {} fit", prompt.tokens(), text.capacity),
+         "begin a new one, or raise the capacity");
+  auto keys = keys_of(prompt);
+  if (keys == text.held && text.hidden.defined()) {
+    end(number);
+    return 0;
+  }
+  const int64_t begin = shared_tokens(text.held, keys, prompt);
+  auto batch = data::pack({from(std::move(prompt), begin)});
+  batch.positions_t = batch.positions_t + begin;
+  model_.encode(batch);
+  end(number);
+  cache_.truncate(text.row, begin);
+  text.held.resize(static_cast<size_t>(begin), PositionKey::of_token(0));
+  const auto hidden = model_.forward(batch, &cache_, {text.row});
+  text.hidden = hidden.narrow(0, hidden.size(0) - 1, 1);
+  text.held = std::move(keys);
+  return batch.tokens();
+}
+
+void Engine::answer(int64_t number, const GenerateOptions& options, std::vector<int32_t> stop_ids, OnToken on_token) {
+  auto& text = texts_.at(number);
+  if (!text.hidden.defined()) fail(ErrorKind::data, "there is no prompt to answer", "read one first");
+  answers_.erase(number);
+  begin(text, options, std::move(stop_ids), std::move(on_token), options.limit());
+}
+
+void Engine::begin(Text& text, const GenerateOptions& options, std::vector<int32_t> stop_ids, OnToken on_token,
+                   int64_t left) {
+  text.writing.emplace(Writing{Sampler(options), std::move(stop_ids), std::move(on_token), left});
+  for (const auto key : text.held) text.writing->seen.push_back(key.token());
+}
+
+void Engine::end(int64_t number) {
+  const auto found = texts_.find(number);
+  if (found == texts_.end() || !(found->second.writing || found->second.request)) return;
+  std::erase(waiting_, number);
+  finish(number, Finish::ended);
+}
+
+void Engine::finish(int64_t number, Finish how, std::exception_ptr failure) {
+  auto& text = texts_.at(number);
+  auto ids = text.writing ? std::move(text.writing->ids) : std::vector<int32_t>();
+  answers_[number] = {std::move(ids), how, std::move(failure)};
+  text.writing.reset();
+  if (text.request) close(number);
+}
+
+bool Engine::step() {
+  const Using mode;
+  admit();
+  read_last_tokens();
+  write();
+  return !waiting_.empty() || !writing(true).empty();
+}
+
+// In their order: one that needs more room than is free is not overtaken.
+void Engine::admit() {
+  Numbers joining;
+  while (!waiting_.empty()) {
+    const int64_t blocks = KvCache::blocks_for(texts_.at(waiting_.front()).capacity);
+    if (blocks > free_blocks_) break;
+    free_blocks_ -= blocks;
+    texts_.at(waiting_.front()).row = cache_.add_row();
+    joining.push_back(waiting_.front());
+    waiting_.pop_front();
+  }
+  if (!joining.empty()) join(joining);
+}
+
+// All prompts at once; if the data of one are bad, each alone, and what then fails is its own failure.
+void Engine::join(const Numbers& numbers) {
+  try {
+    return read_all(numbers);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    for (const auto number : numbers) cache_.truncate(texts_.at(number).row, 0);
+    if (numbers.size() == 1) return finish(numbers.front(), Finish::failed, std::current_exception());
+  }
+  for (const auto number : numbers) join({number});
+}
+
+void Engine::read_all(const Numbers& numbers) {
+  std::vector<data::Prepared> prompts;
+  std::vector<int64_t> rows, last;
+  for (const auto number : numbers) {
+    prompts.push_back(texts_.at(number).request->prompt);
+    rows.push_back(texts_.at(number).row);
+  }
+  auto batch = data::pack(std::move(prompts));
+  model_.encode(batch);
+  int64_t end = 0;
+  for (const int64_t length : batch.lengths) last.push_back((end += length) - 1);
+  const auto hidden =
+      model_.forward(batch, &cache_, rows).index_select(0, at::tensor(last, at::kLong).to(model_.device()));
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    auto& text = texts_.at(numbers[i]);
+    auto& request = *text.request;
+    text.hidden = hidden.narrow(0, static_cast<int64_t>(i), 1);
+    text.held = keys_of(request.prompt);
+    begin(text, request.options, std::move(request.stop_ids), std::move(request.on_token),
+          text.capacity - request.prompt.tokens());
+    request.prompt = {};
+  }
+}
+
+Engine::Numbers Engine::writing(bool unread) const {
+  Numbers numbers;
+  for (const auto& [number, text] : texts_)
+    if (text.writing && text.writing->unread.has_value() == unread) numbers.push_back(number);
+  return numbers;
+}
+
+void Engine::read_last_tokens() {
+  auto numbers = writing(true);
+  std::erase_if(numbers, [this](int64_t number) {
+    const bool full = length(number) == capacity(number);
+    if (full)
+      finish(number, Finish::failed,
+             failure(fmt::format("the conversation is full: {} tokens", capacity(number)), "begin a new one"));
+    return full;
+  });
+  if (numbers.empty()) return;
+  std::vector<int64_t> ids, rows;
+  for (const auto number : numbers)
+    ids.push_back(*texts_.at(number).writing->unread), rows.push_back(texts_.at(number).row);
+  const auto hidden = steps_(ids, rows);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    auto& text = texts_.at(numbers[i]);
+    text.hidden = hidden.narrow(0, static_cast<int64_t>(i), 1);
+    text.held.push_back(PositionKey::of_token(ids[i]));
+    text.writing->unread.reset();
+  }
+}
+
+void Engine::write() {
+  const auto numbers = writing(false);
+  if (numbers.empty()) return;
+  std::vector<at::Tensor> hidden;
+  std::vector<Draft> drafts;
+  for (const auto number : numbers) {
+    auto& text = texts_.at(number);
+    hidden.push_back(text.hidden);
+    drafts.push_back({&text.writing->sampler, text.writing->seen});
+  }
+  const auto ids = next_tokens(logits_of(model_, at::cat(hidden)), drafts);
+  for (size_t i = 0; i < numbers.size(); ++i) take_token(numbers[i], texts_.at(numbers[i]), ids[i]);
+}
+
+void Engine::take_token(int64_t number, Text& text, const std::optional<int64_t>& id) {
+  auto& writing = *text.writing;
+  if (!id) return finish(number, Finish::failed, failure(kNotFinite, kNotFiniteRemedy));
+  const auto token = static_cast<int32_t>(*id);
+  if (std::ranges::find(writing.stop_ids, token) != writing.stop_ids.end()) return finish(number, Finish::stop);
+  writing.ids.push_back(token), writing.seen.push_back(token), writing.unread = token, --writing.left;
+  if (writing.on_token && !writing.on_token(token)) return finish(number, Finish::ended);
+  if (writing.left == 0) finish(number, Finish::length);
+}
+
+}  // namespace antiphon::engine

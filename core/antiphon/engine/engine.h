@@ -1,0 +1,108 @@
+// Texts in progress over one cache of keys and values. They join and leave between steps, and what becomes of one does
+// not depend on the others: each has random numbers of its own. Everything that writes answers drives it: `generate`,
+// `chat` and its half-duplex session, `eval`. No thread of its own, and not thread-safe.
+#pragma once
+#include <deque>
+#include <exception>
+#include <functional>
+#include <map>
+#include <optional>
+
+#include <antiphon/engine/held_text.h>
+#include <antiphon/engine/sampling.h>
+#include <antiphon/engine/step.h>
+
+namespace antiphon::engine {
+
+// Called with each new token, within step(); returning false ends the answer. It must not call the engine.
+using OnToken = std::function<bool(int32_t id)>;
+
+struct Request {
+  data::Prepared prompt;  // made with Purpose::generation
+  GenerateOptions options = {};
+  std::vector<int32_t> stop_ids = {};  // end the answer, as does the end of its room
+  OnToken on_token = {};
+};
+
+enum class Finish { stop, length, ended, failed };
+
+struct Answer {
+  std::vector<int32_t> ids;  // without the stop token
+  Finish finish = Finish::stop;
+  std::exception_ptr failure = {};  // Error(data): what the model computed of this text is not finite, …
+};
+
+// Tokens that an answer may have: max_tokens, or what is left of the model's context. Error(data) if nothing is left.
+int64_t room_for_answer(model::MultimodalLm& model, int64_t prompt_tokens, int64_t max_tokens);
+
+class Engine {
+ public:
+  // `tokens`: what all texts hold together at most; each takes whole blocks of KvCache::kBlockSize. The model must
+  // outlive the engine.
+  Engine(model::MultimodalLm& model, int64_t tokens);
+
+  // --- answers to prompts -------------------------------------------------------------------------------------------
+  // Waits until there is room for the prompt and the longest answer. Error(data) if there never will be.
+  int64_t submit(Request request);
+  // An answer that has ended, once; nullopt before.
+  std::optional<Answer> take(int64_t text);
+
+  // --- texts that stay ----------------------------------------------------------------------------------------------
+  // Room for `capacity` tokens, at most the model's context. Error(data) if the engine has not so much left.
+  int64_t open(int64_t capacity);
+  void close(int64_t text);
+  // Brings the text to this prompt and ends its answer. Returns the tokens that had to be computed, media included:
+  // what it shares with what is held is not, and of a sound in parts only those that are new. Error(data) if the prompt
+  // does not fit; the text is then unchanged.
+  int64_t read(int64_t text, data::Prepared prompt);
+  // Begins an answer to what was read; take() gives it. Error(data) if nothing was, and in the answer once the text is
+  // full.
+  void answer(int64_t text, const GenerateOptions& options, std::vector<int32_t> stop_ids, OnToken on_token = {});
+  int64_t length(int64_t text) const { return static_cast<int64_t>(texts_.at(text).held.size()); }
+  int64_t capacity(int64_t text) const { return texts_.at(text).capacity; }
+
+  // Ends the text's answer, or a request that waits.
+  void end(int64_t text);
+  // Reads prompts for which there is room, then gives each answer its next token. False once there is nothing to do.
+  bool step();
+
+ private:
+  struct Writing {
+    Sampler sampler;
+    std::vector<int32_t> stop_ids;
+    OnToken on_token;
+    int64_t left = 0;           // tokens that the answer may still have
+    std::vector<int64_t> seen;  // the prompt's tokens and the answer's; -1 at media positions
+    std::vector<int32_t> ids;
+    std::optional<int64_t> unread;  // its last token, which the cache does not hold yet
+  };
+  struct Text {
+    int64_t capacity = 0, row = -1;
+    std::vector<PositionKey> held;  // what each position of the row was computed from
+    at::Tensor hidden;              // [1, hidden_size] after the last position
+    std::optional<Writing> writing;
+    std::optional<Request> request;  // that made it; without one it stays
+  };
+  using Numbers = std::vector<int64_t>;  // of texts
+  int64_t add(int64_t capacity, std::optional<Request> request);
+  void begin(Text& text, const GenerateOptions& options, std::vector<int32_t> stop_ids, OnToken on_token, int64_t left);
+  void admit();
+  void join(const Numbers& numbers);
+  void read_all(const Numbers& numbers);
+  void read_last_tokens();
+  void write();
+  void take_token(int64_t number, Text& text, const std::optional<int64_t>& id);
+  void finish(int64_t number, Finish how, std::exception_ptr failure = {});
+  Numbers writing(bool unread) const;
+
+  model::MultimodalLm& model_;
+  KvCache cache_;
+  DecodingSteps steps_;
+  int64_t free_blocks_;  // that are not promised to a text
+  int64_t next_ = 0;
+  std::map<int64_t, Text> texts_;
+  std::deque<int64_t> waiting_;
+  std::map<int64_t, Answer> answers_;
+};
+
+}  // namespace antiphon::engine
