@@ -1,6 +1,7 @@
 // antiphon train FILE [--resume]
 #include <fmt/format.h>
 
+#include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
@@ -32,7 +33,14 @@ void refuse_leftover(const train::RunFolder& folder, bool resume) {
        "give --resume to go on with it, or another train.output");
 }
 
-int run(const TrainFlags& flags) {
+constexpr const char* kFinished = "finished";  // in a stage's folder: the fingerprint that it was trained to its end by
+
+// Of a stage's configuration as the file says it, before the model fills in the rest.
+std::string fingerprint(const run::RunConfig& config) {
+  return content_hash(config::to_toml(run::run_table().dump(&config)));
+}
+
+int run_one(const TrainFlags& flags) {
   run::LoadedModel loaded(flags.open);
   auto& config = loaded.config;
   if (config.train.output.empty())
@@ -58,7 +66,8 @@ int run(const TrainFlags& flags) {
     log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
   run::use_linear_format(*loaded.model, config.precision.linear);
   const auto rule = run::build_update_rule(config.train.optimizer);
-  train::Trainer trainer(*loaded.model, *objective, *rule, loader, loaded.cache, folder, config.train);
+  train::Alone alone;
+  train::Trainer trainer(*loaded.model, *objective, *rule, loader, loaded.cache, folder, alone, config.train);
   const int64_t step = flags.resume ? trainer.resume(flags.accept_changes) : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
   folder.remove_leftovers();
@@ -72,6 +81,35 @@ int run(const TrainFlags& flags) {
   return 0;
 }
 
+// With --resume, a stage that was trained to its end by the same configuration is left as it is.
+int run_stage(TrainFlags flags, const std::string& stage) {
+  flags.open.stage = stage;
+  const auto config = run::read_config(flags.open.file, flags.open.sets, stage);
+  const auto mark = std::filesystem::path(config.train.output) / kFinished;
+  if (flags.resume && path_exists(mark, ErrorKind::config) &&
+      read_file(mark, ErrorKind::config) == fingerprint(config)) {
+    log::info(fmt::format("  it has been trained, in {}", config.train.output));
+    return 0;
+  }
+  if (const int code = run_one(flags)) return code;
+  write_file_atomic(mark, fingerprint(config), ErrorKind::config);
+  return 0;
+}
+
+int run_stages(const TrainFlags& flags, const std::vector<std::string>& stages) {
+  for (size_t i = 0; i < stages.size(); ++i) {
+    log::info(fmt::format("stage {} of {}: {}", i + 1, stages.size(), stages[i]));
+    if (const int code = run_stage(flags, stages[i])) return code;
+  }
+  return 0;
+}
+
+int run(const TrainFlags& flags) {
+  const auto stages = run::stages_of_file(flags.open.file);
+  if (stages.empty()) return run_one(flags);
+  return flags.open.stage.empty() ? run_stages(flags, stages) : run_stage(flags, flags.open.stage);
+}
+
 }  // namespace
 
 void add_train(CLI::App& program, Action& action) {
@@ -83,6 +121,7 @@ void add_train(CLI::App& program, Action& action) {
       ->add_flag("--accept-changes", flags->accept_changes,
                  "with --resume: go on though the data, the weights of sources or the sizes of batches are others now")
       ->needs("--resume");
+  command->add_option("--stage", flags->open.stage, "only this one of the file's stages; without it all, one by one");
   add_profile_flags(*command, flags->profile);
   command->callback([flags, &action] {
     install_stop_signals();  // before libraries of plugins and weights are loaded

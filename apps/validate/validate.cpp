@@ -74,19 +74,20 @@ void warn_missing(const std::string& file, const std::string& path, const std::s
                             : fmt::format("`antiphon train {}` makes it", shown(recipe)));
 }
 
-void validate(const std::string& file, const ValidateFlags& flags) {
-  auto config = run::read_config(file, flags.sets);
+void validate(const std::string& file, const std::string& stage, const ValidateFlags& flags) {
+  auto config = run::read_config(file, flags.sets, stage);
   auto model = model::MultimodalLm::build(config.model);
   config.model = model->spec();
   run::build_objective(config.objective);
   const auto rule = run::build_update_rule(config.train.optimizer);
   run::build_voice_activity(config.session.vad);
   if (flags.resolved) {
+    if (!stage.empty()) fmt::print("# stage {}\n", stage);
     fmt::print("{}", config::to_toml(run::run_table().dump(&config)));
     return;
   }
   const auto taken = model::check_runs(*model);
-  fmt::print("{}: good\n", shown(file));
+  fmt::print("{}{}: good\n", shown(file), stage.empty() ? "" : ", stage " + stage);
   describe(config, *model, *rule);
   for (const auto& line : taken) fmt::print("  {}\n", line);
   for (const auto& slot : model::slots_of(*model)) warn_missing(file, slot.path, slot.weights);
@@ -97,7 +98,9 @@ int run(const ValidateFlags& flags) {
   int code = 0;
   for (const auto& file : flags.files) {
     try {
-      validate(file, flags);
+      auto stages = run::stages_of_file(file);
+      if (stages.empty()) stages.emplace_back();
+      for (const auto& stage : stages) validate(file, stage, flags);
     } catch (const Error& error) {
       const std::string text = error.what();
       const bool placed = text.find(std::filesystem::path(file).filename().string()) != std::string::npos;

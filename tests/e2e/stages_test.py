@@ -4,7 +4,7 @@ import re
 import shutil
 import unittest
 
-from harness import Case, main, records, sets
+from harness import Case, losses, main, records, sets
 
 STEPS = sets(train__steps=4, train__optimizer__lr=1e-2)
 
@@ -87,6 +87,57 @@ class Stages(Case):
         config = self.second("later", self.from_first(self.folder / "not_yet"))
         self.second("earlier", [("[train]", f'[train]\noutput = "{self.folder}/not_yet"')])
         self.assertIn("earlier.toml` makes it", self.call("validate", config).stdout)
+
+    def file_of_stages(self):
+        text = self.config.read_text()
+        path = self.folder / "stages.toml"
+        path.write_text(text.replace("[train]", f'[train]\noutput = "{self.folder}/staged"', 1) + """
+[[stage]]
+name = "align"
+model.llm.peft = []
+[stage.train]
+steps = 4
+
+[[stage]]
+name = "tune"
+model.streams.audio.connector.trainable = false
+[stage.train]
+steps = 3
+[stage.train.optimizer]
+lr = 2e-3
+""")
+        return path
+
+    def test_stages_of_one_file(self):
+        config = self.file_of_stages()
+        shown = self.call("validate", config).stdout
+        self.assertIn("stages.toml, stage align: good", shown)
+        self.assertIn("stages.toml, stage tune: good", shown)
+        self.assertEqual(shown.count("llm.peft.0"), 1)
+        self.call("train", config, "--stage", "other", code=2)
+        text = self.call("train", config, *sets(train__optimizer__lr=1e-2)).stderr
+        align, tune = self.folder / "staged" / "align", self.folder / "staged" / "tune"
+        self.assertEqual((len(losses(align)), len(losses(tune))), (4, 3))
+        self.assertIn("stage 2 of 2: tune", text)
+        learnt = 'weights = "%s"' % align
+        resolved = (tune / "config.toml").read_text()
+        self.assertEqual(resolved.count(learnt), 2, "both connectors go on, also the one that rests now")
+        self.assertIn("lr = 0.01", resolved, "--set counts for every stage")
+        # The second stage begins where the first ended; other commands take the last stage.
+        self.assertEqual(self.answers(align)[0], self.answers(config, *sets(model__llm__peft="[]"))[0])
+        again = self.call("train", config, "--resume", *sets(train__optimizer__lr=1e-2)).stderr
+        self.assertEqual(again.count("it has been trained"), 2)
+        self.call("train", config, "--resume", "--stage", "tune", *sets(train__optimizer__lr=1e-2, train__steps=5))
+        self.assertEqual((len(losses(align)), len(losses(tune))), (4, 5))
+        self.assertIn("holds a run", self.call("train", config, code=2).stderr)
+
+    def test_stages_that_are_wrong(self):
+        text = self.file_of_stages().read_text()
+        for old, new, message in [('name = "tune"', 'name = "align"', "two stages are called 'align'"), ('name = "tune"', "", "no name"), ('"tune"', '"a/b"', "a/b"),
+                                  ("steps = 3", "stebs = 3", "did you mean 'steps'"), ("[[stage]]\nname = \"align\"", "[stage]\nname = \"align\"", "stage")]:
+            path = self.folder / "wrong_stages.toml"
+            path.write_text(text.replace(old, new, 1))
+            self.assertIn(message, self.call("validate", path, code=2).stderr)
 
 
 if __name__ == "__main__":

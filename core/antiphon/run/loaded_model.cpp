@@ -20,7 +20,7 @@ namespace {
 
 RunConfig configured(const OpenOptions& flags) {
   if (flags.threads > 0) at::set_num_threads(flags.threads);
-  return read_config(flags.file, flags.sets);
+  return read_config(flags.file, flags.sets, flags.stage);
 }
 
 std::unique_ptr<model::MultimodalLm> loaded(RunConfig& config, at::Device device) {

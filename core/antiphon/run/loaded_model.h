@@ -16,6 +16,7 @@ struct OpenOptions {
   std::string device = "cpu";     // cpu, cuda, cuda:N
   int threads = 0;                // 0: all cores
   std::string checkpoint;         // --checkpoint, of the subcommands that have it
+  std::string stage;              // of a file with [[stage]]; empty: the last
 };
 
 // Reads the configuration, builds the model, loads its weights. Members are in the order of dependence.

@@ -10,6 +10,8 @@
 #include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/config/keys.h>
+#include <antiphon/run/stages.h>
+#include <antiphon/train/recompute.h>
 
 namespace antiphon::run {
 namespace {
@@ -98,9 +100,14 @@ const config::Table<RunConfig>& run_table() {
   return *table;
 }
 
-RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets) {
+std::vector<std::string> stages_of_file(const std::filesystem::path& file_or_run) {
+  return stage_names(config::load_toml(config_file(file_or_run)));
+}
+
+RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets,
+                      const std::string& stage) {
   auto root = config::load_toml(config_file(file_or_run));
-  for (const auto& assignment : sets) config::apply_set(root, assignment);
+  select_stage(root, stage, sets);
   auto* table = root.get_if<config::Value::Table>();
   if (table && table->contains("model")) model::expand_from(table->at("model"));
   if (table) read_loss_table(*table);
@@ -113,6 +120,7 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   const auto& optimizer = config.train.optimizer;
   if (!optimizer.name.empty())
     model::check_keys("optimizer", optimizer.name, optimizer.options, "train.optimizer", problems);
+  train::recomputed_blocks(config.train.recompute, problems);
   check_voice_activity(config.session.vad, root, problems);
   if (!problems.empty()) model::check_slots(config.model, problems);  // else the model does it when it is built
   throw_problems(problems, root);

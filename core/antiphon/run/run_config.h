@@ -31,7 +31,10 @@ const config::Table<RunConfig>& run_table();
 
 // Reads a TOML file, or the config.toml of a run folder, and applies the --set assignments. One Error(config) lists
 // all problems of the file. The options of the model's components are checked too if there is some other problem;
-// else they are checked when the model is built.
-RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets);
+// else they are checked when the model is built. `stage`: of a file with [[stage]], which one; empty: the last.
+RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets,
+                      const std::string& stage = {});
+// The names of the stages of a file, in order; none: it has no stages.
+std::vector<std::string> stages_of_file(const std::filesystem::path& file_or_run);
 
 }  // namespace antiphon::run

@@ -1,0 +1,159 @@
+#include <antiphon/run/stages.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/model/origin.h>
+#include <antiphon/model/whole_model.h>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace antiphon::run {
+namespace {
+
+using config::Value;
+
+const Value::Array* stages_of(const Value& root) {
+  const auto* stages = root.find("stage");
+  return stages ? stages->get_if<Value::Array>() : nullptr;
+}
+
+[[noreturn]] void fail_at(const Value& where, const std::string& message, const std::string& remedy) {
+  const auto place = where.where.str();
+  fail(ErrorKind::config, place.empty() ? message : place + ": " + message, remedy);
+}
+
+// The value below `path`, or nullptr; a number is a place in a list.
+Value* find(Value& root, const std::string& path) {
+  auto* value = &root;
+  for (const auto& key : split(path, '.')) {
+    if (auto* table = value->get_if<Value::Table>()) {
+      const auto found = table->find(key);
+      if (found == table->end()) return nullptr;
+      value = &found->second;
+    } else if (auto* list = value->get_if<Value::Array>()) {
+      const auto index = static_cast<size_t>(std::stoul(key));
+      if (index >= list->size()) return nullptr;
+      value = &(*list)[index];
+    } else {
+      return nullptr;
+    }
+  }
+  return value;
+}
+
+std::string text_at(Value& slot, const std::string& path) {
+  auto* value = find(slot, path);
+  const auto* text = value ? value->get_if<std::string>() : nullptr;
+  return text ? *text : "";
+}
+
+void add_slots(Value& root, const std::string& path, std::vector<std::string>& paths) {
+  auto* value = find(root, path);
+  if (!value) return;
+  auto* list = value->get_if<Value::Array>();
+  if (!list) return paths.push_back(path);
+  for (size_t i = 0; i < list->size(); ++i) paths.push_back(fmt::format("{}.{}", path, i));
+}
+
+// Paths of all slots of the model: "model.llm", "model.llm.peft.0", "model.streams.image.encoder", …
+std::vector<std::string> slots_of(Value& root) {
+  std::vector<std::string> slots;
+  add_slots(root, "model.llm", slots);
+  if (auto* streams = find(root, "model.streams"); streams && streams->get_if<Value::Table>())
+    for (const auto& [name, stream] : *streams->get_if<Value::Table>())
+      for (const char* part : {"encoder", "connector"})
+        add_slots(root, fmt::format("model.streams.{}.{}", name, part), slots);
+  const auto bare = slots;
+  for (const auto& slot : bare) add_slots(root, slot + ".peft", slots);
+  return slots;
+}
+
+bool learns(Value& slot, const std::string& path) {
+  const auto* trainable = find(slot, "trainable");
+  const auto* said = trainable ? trainable->get_if<bool>() : nullptr;
+  return said ? *said : path.ends_with(".connector") || path.find(".peft.") != std::string::npos;
+}
+
+Value configuration_of(const Value& root, size_t index, const std::vector<std::string>& sets) {
+  auto own = root;
+  auto& table = *own.get_if<Value::Table>();
+  auto overlay = (*stages_of(root))[index];
+  const auto name = text_at(overlay, "name");
+  overlay.get_if<Value::Table>()->erase("name");
+  const bool own_output = find(overlay, "train.output") != nullptr;
+  table.erase("stage");
+  config::merge(own, overlay);
+  for (const auto& assignment : sets) config::apply_set(own, assignment);
+  if (auto* output = find(own, "train.output"); output && output->get_if<std::string>() && !own_output) {
+    auto& folder = *output->get_if<std::string>();
+    folder = (std::filesystem::path(folder) / name).string();
+  }
+  if (auto* model = find(own, "model"); model && model->get_if<Value::Table>()) model::expand_from(*model);
+  return own;
+}
+
+bool has_learnt(std::vector<Value>& earlier, const std::string& path, const std::string& plugin) {
+  return std::ranges::any_of(earlier, [&](Value& stage) {
+    auto* slot = find(stage, path);
+    return slot && text_at(*slot, "plugin") == plugin && learns(*slot, path);
+  });
+}
+
+// What an earlier stage has trained comes from the run of the stage before, which says where it took it from if it did
+// not train it itself.
+void go_on(Value& own, std::vector<Value> earlier, Value overlay) {
+  const auto run = text_at(earlier.back(), "train.output");
+  if (!model::is_run(run)) return;
+  for (const auto& path : slots_of(own)) {
+    auto& slot = *find(own, path);
+    auto* table = slot.get_if<Value::Table>();
+    if (!table || !find(earlier.back(), path) || find(overlay, path + ".weights")) continue;
+    if (!has_learnt(earlier, path, text_at(slot, "plugin"))) continue;
+    (*table)["weights"] = run;
+    table->erase("part");
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> stage_names(const Value& root) {
+  std::vector<std::string> names;
+  const auto* value = root.find("stage");
+  if (!value) return names;
+  const std::string remedy = "write [[stage]], name = \"align\", and the tables that differ below [stage.train], …";
+  if (!stages_of(root)) fail_at(*value, "stage is not a list of tables", remedy);
+  for (auto stage : *stages_of(root)) {
+    const auto name = stage.get_if<Value::Table>() ? text_at(stage, "name") : "";
+    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos)
+      fail_at(stage,
+              fmt::format("a stage has {}; expected a name that a folder can have",
+                          name.empty() ? "no name" : "the name '" + name + "'"),
+              remedy);
+    if (std::ranges::count(names, name)) fail_at(stage, fmt::format("two stages are called '{}'", name), remedy);
+    names.push_back(name);
+  }
+  return names;
+}
+
+void select_stage(Value& root, const std::string& name, const std::vector<std::string>& sets) {
+  const auto names = stage_names(root);
+  const auto place = static_cast<size_t>(std::ranges::find(names, name) - names.begin());
+  if (place == names.size() && !name.empty())
+    fail(ErrorKind::config, fmt::format("there is no stage '{}'", name),
+         names.empty() ? "the file has no [[stage]]" : "its stages are: " + join(names, ", "));
+  if (names.empty()) {
+    for (const auto& assignment : sets) config::apply_set(root, assignment);
+    return;
+  }
+  const size_t index = name.empty() ? names.size() - 1 : place;
+  auto own = configuration_of(root, index, sets);
+  std::vector<Value> earlier;
+  for (size_t i = 0; i < index; ++i) earlier.push_back(configuration_of(root, i, sets));
+  if (index > 0) go_on(own, std::move(earlier), (*stages_of(root))[index]);
+  root = std::move(own);
+}
+
+}  // namespace antiphon::run
