@@ -96,6 +96,7 @@ void run_module(const json& request, Module& module, const NameMap& names, const
     torch::autograd::backward({y}, {file.tensor("grad").to(y.scalar_type())});
     out.emplace_back("grad_x", x.grad());
     const at::NoGradGuard frozen;
+    const TrainingPass evaluation(false);
     out.emplace_back("y_frozen", forward(x));
     add_gradients(out, "grad:", module, names);
     for (const auto& parameter : module.parameters())

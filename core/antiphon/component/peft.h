@@ -54,6 +54,7 @@ class AdapterScope {
   ~AdapterScope();
   AdapterScope(const AdapterScope&) = delete;
   static bool active(int set);
+  static uint64_t now();  // the sets, for a scope that makes the same again
 
  private:
   uint64_t before_;

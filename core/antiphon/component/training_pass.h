@@ -1,19 +1,25 @@
 // Whether a forward pass is a training pass: only then dropout drops values, and batch normalization uses the
-// statistics of its batch and updates the running ones.
+// statistics of its batch and updates the running ones. It is said, not read off the gradient mode: a block that is
+// computed again in the backward pass runs without gradients the first time, and rollouts run without gradients, too.
 #pragma once
 
 namespace antiphon {
 
-// Passes of this thread are training passes while an object of this class lives and gradients are on: an evaluation
-// during a training run only has to switch gradients off.
+// Passes of this thread are training passes, or not, while an object of this class lives; the innermost one counts.
+// Without one they are not.
 class TrainingPass {
  public:
-  TrainingPass();
+  // `again`: the pass repeats one that was, so that whatever counts passes does not count this one.
+  explicit TrainingPass(bool training = true, bool again = false);
   ~TrainingPass();
   TrainingPass(const TrainingPass&) = delete;
   TrainingPass& operator=(const TrainingPass&) = delete;
 
   static bool now();
+  static bool again();
+
+ private:
+  bool training_before_, again_before_;
 };
 
 }  // namespace antiphon

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <antiphon/component/training_pass.h>
 #include <antiphon/nn/linear/linear.h>
 
 namespace antiphon::nn {
@@ -16,8 +17,10 @@ BatchNorm::BatchNorm(int64_t size, double eps, double momentum) : eps_(eps), mom
 // In the dtype of the running statistics: a tenth of a small change is lost in bf16.
 at::Tensor BatchNorm::by_batch(const at::Tensor& x_nct) const {
   const auto x = like(x_nct, running_mean_);
-  return like(at::batch_norm(x, like(weight_, x), like(bias_, x), running_mean_, running_var_, /*training=*/true,
-                             momentum_, eps_, /*cudnn_enabled=*/false),
+  const bool counts = !TrainingPass::again();
+  return like(at::batch_norm(x, like(weight_, x), like(bias_, x), counts ? running_mean_ : at::Tensor(),
+                             counts ? running_var_ : at::Tensor(), /*training=*/true, momentum_, eps_,
+                             /*cudnn_enabled=*/false),
               x_nct);
 }
 

@@ -95,14 +95,18 @@ TEST_CASE("running statistics have no gradient, whatever is asked for") {
   CHECK(norm.trainable_count() == 2 * kSize);
 }
 
-TEST_CASE("a pass is of training while it is said so and gradients are on") {
+TEST_CASE("a pass is of training while it is said so, with gradients or without; the innermost word counts") {
   CHECK_FALSE(TrainingPass::now());
   {
     const TrainingPass outer;
     { const TrainingPass inner; }
+    const at::NoGradGuard first_pass_of_a_block_that_is_computed_again;
     CHECK(TrainingPass::now());
-    const at::NoGradGuard evaluation;
-    CHECK_FALSE(TrainingPass::now());
+    {
+      const TrainingPass evaluation(false);
+      CHECK_FALSE(TrainingPass::now());
+    }
+    CHECK(TrainingPass::now());
   }
   CHECK_FALSE(TrainingPass::now());
 }

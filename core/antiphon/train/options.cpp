@@ -57,6 +57,9 @@ const config::Table<TrainOptions>& train_table() {
           .field("accumulate", &O::accumulate,
                  "batches for one step; the loss is the mean over the supervised tokens of all",
                  {.min = 1, .max = 65536})
+          .field("recompute", &O::recompute,
+                 "activation recomputation: none, full, or of each stack of blocks the first N: they keep their inputs "
+                 "only and are computed again in the backward pass, for less memory and up to a third more time")
           .field("logits_chunk", &O::logits_chunk, "positions whose logits are alive at once", {.min = 1})
           .table("optimizer", &O::optimizer, optimizer_table(), "how parameters are updated")
           .tables("groups", &O::groups, group_table(), "other settings for some parameters; the first match counts")

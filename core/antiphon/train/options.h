@@ -34,6 +34,7 @@ struct TrainOptions {
   int64_t steps = 1000, min_steps = 0;
   double max_minutes = 0;
   int64_t tokens_per_batch = 2048, accumulate = 1, logits_chunk = 256;
+  config::Value recompute = "none";  // see recompute.h
   OptimizerOptions optimizer;
   std::vector<GroupOptions> groups;
   ScheduleOptions schedule;

@@ -13,7 +13,9 @@
 #include <antiphon/base/trace.h>
 #include <antiphon/component/training_pass.h>
 #include <antiphon/model/score_tokens.h>
+#include <antiphon/train/recompute.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <fstream>
@@ -35,6 +37,13 @@ void count(const model::Batch& batch, StepTotals& totals) {
     totals.preferred_tokens += batch.sequences[first].supervised;
     first += static_cast<size_t>(sequences);
   }
+}
+
+std::optional<nn::Recompute> recompute_of(const TrainOptions& options) {
+  config::Problems problems;
+  const int64_t blocks = recomputed_blocks(options.recompute, problems);
+  problems.throw_if_any();
+  return blocks > 0 ? std::optional<nn::Recompute>(blocks) : std::nullopt;
 }
 
 ObjectiveInput input_of(const model::Batch& batch, const StepTotals& totals) {
@@ -68,15 +77,17 @@ double resident_bytes() {
 }
 
 Trainer::Trainer(model::MultimodalLm& model, Objective& objective, UpdateRule& rule, data::Loader& loader,
-                 data::FeatureCache& cache, RunFolder& folder, const TrainOptions& options)
+                 data::FeatureCache& cache, RunFolder& folder, Agreement& agreement, const TrainOptions& options)
     : model_(model),
       objective_(objective),
       loader_(loader),
       cache_(cache),
       folder_(folder),
+      agreement_(agreement),
       options_(options),
       optimizer_(model.trainable_parameters(), options, rule),
       saved_(model.saved_parameters()),
+      recompute_(recompute_of(options)),
       length_(options),
       random_(model.device()),
       writer_(folder.checkpoints(), options.keep_checkpoints) {
@@ -103,6 +114,7 @@ at::Tensor Trainer::reference_scores(model::Batch& batch) {
 
 // What is compared with a reference is computed as the reference is: without dropout.
 ObjectiveOutput Trainer::forward(model::Batch& batch, const StepTotals& totals) {
+  const nn::BlockPolicyScope policy(recompute_ ? &*recompute_ : nullptr);
   auto input = input_of(batch, totals);
   if (reference_) input.reference_n = reference_scores(batch);
   std::optional<TrainingPass> training;
@@ -115,7 +127,7 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, const StepTotals& totals) 
 }
 
 void Trainer::backward(model::Batch& batch, StepResult& result) {
-  const auto output = forward(batch, result.totals);
+  const auto output = forward(batch, result.drawn.totals);
   {
     const TraceScope scope("backward");
     torch::autograd::backward({output.loss}, {});
@@ -125,15 +137,25 @@ void Trainer::backward(model::Batch& batch, StepResult& result) {
   result.tokens += batch.tokens() - batch.padding;
 }
 
+DrawnRecord Trainer::drawn(const std::vector<model::Batch>& batches) const {
+  DrawnRecord record{.bad = loader_.counts().bad};
+  for (const auto& batch : batches) count(batch, record.totals);
+  for (const auto& [name, stream] : model_.streams()) {
+    auto& items = record.items.emplace_back();
+    for (const auto& batch : batches) items += std::ranges::count(batch.media, name, &model::BatchMedia::stream);
+  }
+  return record;
+}
+
 StepResult Trainer::step() {
   std::vector<model::Batch> batches;
   std::vector<std::string> samples;
   StepResult result;
   for (int64_t i = 0; i < options_.accumulate; ++i) {
     batches.push_back(loader_.next_batch());
-    count(batches.back(), result.totals);
     for (const auto& sequence : batches.back().sequences) samples.push_back(sequence.id);
   }
+  result.drawn = agreement_.agree(drawn(batches));
   try {
     for (auto& batch : batches) backward(batch, result);
   } catch (const std::bad_alloc&) {
@@ -150,7 +172,9 @@ void Trainer::update(StepResult& result, const std::vector<std::string>& samples
   const TraceScope scope("optimizer");
   result.gradient_norm = optimizer_.clip(options_.clip_norm);
   result.lr_ratio = lr_ratio(options_.schedule, step_, length_.steps());
-  result.skipped = !std::isfinite(result.gradient_norm) || !std::isfinite(result.loss);
+  const auto computed =
+      agreement_.agree(ComputedRecord{result.loss, std::isfinite(result.gradient_norm) && std::isfinite(result.loss)});
+  result.loss = computed.loss, result.skipped = !computed.finite;
   count_skipped(result, samples);
   if (result.skipped) {
     optimizer_.drop_gradients();
@@ -192,13 +216,16 @@ void Trainer::after_step(const StepResult& result, double seconds) {
                                         {"train/lr", lr},
                                         {"train/gradient_norm", result.gradient_norm},
                                         {"train/tokens_per_second", rate},
-                                        {"train/supervised_tokens", static_cast<double>(result.totals.tokens)},
-                                        {"train/samples", static_cast<double>(result.totals.sequences)},
+                                        {"train/supervised_tokens", static_cast<double>(result.drawn.totals.tokens)},
+                                        {"train/samples", static_cast<double>(result.drawn.totals.sequences)},
                                         {"train/step_seconds", seconds},
                                         {"train/data_wait_seconds", waited - shown_waited_},
                                         {"train/memory_bytes", resident_bytes()},
-                                        {"train/bad_samples", static_cast<double>(loader_.counts().bad)},
+                                        {"train/bad_samples", static_cast<double>(result.drawn.bad)},
                                         {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
+  size_t stream_index = 0;
+  for (const auto& [name, stream] : model_.streams())
+    metrics["train/items/" + name] = static_cast<double>(result.drawn.items[stream_index++]);
   metrics.merge(result.metrics.means());
   if (profiler_) metrics.merge(profiler_->metrics(seconds));
   folder_.metrics(step_, metrics);
@@ -230,19 +257,19 @@ StepResult Trainer::step_or_save() {
     loader_.give_back(before);
     random_.restore({random.begin(), random.end()});
     put_statistics_back();
-    if (stop_requested()) stop();
+    if (const int signal = stop_requested()) stop(signal);
     save_last();
     finish_progress();
     throw;
   }
 }
 
-void Trainer::stop() {
+void Trainer::stop(int signal) {
   finish_progress();
   if (step_ == 0) stop_if_requested();
   save_last();
   fail(ErrorKind::preempted,
-       fmt::format("stopped by signal {} after step {}; a checkpoint is written", stop_requested(), step_),
+       fmt::format("stopped by signal {} after step {}; a checkpoint is written", signal, step_),
        "start the same command with --resume to go on");
 }
 
@@ -258,9 +285,10 @@ RunEnd Trainer::run() {
     const double seconds = since(begin);
     tell_of_checkpoint(/*wait=*/step_ + 1 == length_.steps());  // so that the last record counts every failure
     ++step_;
-    const bool fixed = count_time(seconds);
-    after_step(result, seconds);
-    if (stop_requested()) stop();
+    const auto ended = agreement_.agree(EndedRecord{stop_requested(), seconds});
+    const bool fixed = count_time(ended.seconds);
+    after_step(result, ended.seconds);
+    if (ended.stop) stop(ended.stop);
     if (fixed || step_ % options_.checkpoint_every == 0) save_if_possible();
     if (profiler_) profiler_->end_step();
   }

@@ -7,7 +7,9 @@
 #include <antiphon/component/objective.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/model/multimodal_lm.h>
+#include <antiphon/nn/blocks/recompute.h>
 #include <antiphon/profile/profiler.h>
+#include <antiphon/train/agreement.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/progress.h>
 #include <antiphon/train/random_state.h>
@@ -21,7 +23,7 @@ namespace antiphon::train {
 struct StepResult {
   double loss = 0, gradient_norm = 0;
   int64_t tokens = 0;
-  StepTotals totals;
+  DrawnRecord drawn;
   StepMetrics metrics;   // of the objective
   double lr_ratio = 0;   // of the learning rate to its peak
   bool skipped = false;  // the gradient was not finite
@@ -34,7 +36,7 @@ class Trainer {
  public:
   // All must outlive it. Seeds the generators that dropout draws from.
   Trainer(model::MultimodalLm& model, Objective& objective, UpdateRule& rule, data::Loader& loader,
-          data::FeatureCache& cache, RunFolder& folder, const TrainOptions& options);
+          data::FeatureCache& cache, RunFolder& folder, Agreement& agreement, const TrainOptions& options);
 
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 if there is none.
   // `accept_changes`: even if the data, weights of sources or batch sizes have changed; else that is an Error(weights).
@@ -48,8 +50,9 @@ class Trainer {
 
  private:
   StepResult step();
+  DrawnRecord drawn(const std::vector<model::Batch>& batches) const;
   StepResult step_or_save();
-  [[noreturn]] void stop();
+  [[noreturn]] void stop(int signal);
   void backward(model::Batch& batch, StepResult& result);
   at::Tensor scores(const model::Batch& batch);
   at::Tensor reference_scores(model::Batch& batch);
@@ -76,11 +79,13 @@ class Trainer {
   data::Loader& loader_;
   data::FeatureCache& cache_;
   RunFolder& folder_;
+  Agreement& agreement_;
   TrainOptions options_;
   Optimizer optimizer_;
   std::vector<Parameter> saved_;                               // of every checkpoint
   std::vector<std::pair<at::Tensor, at::Tensor>> statistics_;  // running ones, and their values before the step
   std::optional<Reference> reference_;                         // if the objective needs one, from the first step on
+  std::optional<nn::Recompute> recompute_;
   RunLength length_;
   RandomState random_;
   checkpoint::CheckpointWriter writer_;

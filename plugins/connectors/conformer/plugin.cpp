@@ -8,6 +8,7 @@
 #include <antiphon/component/register.h>
 #include <antiphon/component/training_pass.h>
 #include <antiphon/nn/blocks/conformer.h>
+#include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/plugin/manifest.h>
 
 #include <algorithm>
@@ -107,8 +108,8 @@ class ConformerConnector : public Connector, private Module {
     if (options_.scale_input) x = x * std::sqrt(static_cast<double>(options_.hidden_size));
     const nn::ConformerPass pass{nn::relative_positions(x.size(1), options_.hidden_size, x), padding_nt, trains()};
     x = at::dropout(x, options_.input_dropout, pass.training);
-    for (const auto& layer : layers_) x = layer->forward(x, pass);
-    return x;
+    return nn::run_blocks(layers_, x,
+                          [pass](const auto& layer, const at::Tensor& in, size_t) { return layer.forward(in, pass); });
   }
 
   ConformerConnectorOptions options_;

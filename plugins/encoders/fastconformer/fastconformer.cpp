@@ -7,6 +7,7 @@
 #include <antiphon/media/audio/log_mel.h>
 #include <antiphon/media/audio/normalized_log_mel.h>
 #include <antiphon/nn/blocks/encoder_layer.h>
+#include <antiphon/nn/blocks/run_blocks.h>
 
 #include <algorithm>
 #include <bit>
@@ -130,8 +131,8 @@ at::Tensor FastConformer::forward(const at::Tensor& parts) {
   if (options_.scale_input) x = x * std::sqrt(static_cast<double>(options_.hidden_size));
   // Never as in training: the checkpoint's statistics come from more speech than fine-tuning sees.
   const nn::ConformerPass pass{.positions = nn::relative_positions(x.size(1), options_.hidden_size, x)};
-  for (const auto& layer : layers_) x = layer->forward(x, pass);
-  return x;
+  return nn::run_blocks(layers_, x,
+                        [pass](const auto& layer, const at::Tensor& in, size_t) { return layer.forward(in, pass); });
 }
 
 NameMap FastConformer::name_map() const {

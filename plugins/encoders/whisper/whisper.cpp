@@ -6,6 +6,7 @@
 
 #include <antiphon/media/audio/log_mel.h>
 #include <antiphon/nn/activation.h>
+#include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/nn/linear/linear.h>
 
 #include <algorithm>
@@ -133,7 +134,7 @@ at::Tensor Whisper::forward(const at::Tensor& parts) {
   auto x = convolve(convolve(parts, conv1_weight_, conv1_bias_, 1), conv2_weight_, conv2_bias_, 2).transpose(1, 2);
   const int64_t vectors = parts.size(2) / 2;
   x = x.narrow(1, 0, vectors) + nn::like(positions_.narrow(0, 0, vectors), x);
-  for (const auto& layer : layers_) x = layer->forward(x);
+  x = nn::run_blocks(layers_, x, [](const auto& layer, const at::Tensor& in, size_t) { return layer.forward(in); });
   const int64_t own = own_vectors(vectors);
   x = x.narrow(1, vectors - own, own);
   if (options_.pool > 1) x = at::avg_pool1d(x.transpose(1, 2), options_.pool).transpose(1, 2);

@@ -5,7 +5,9 @@
 
 #include <antiphon/nn/activation.h>
 #include <antiphon/nn/attention/attention.h>
+#include <antiphon/nn/attention/cached_attention.h>
 #include <antiphon/nn/blocks/decoder_step.h>
+#include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/nn/linear/few_rows.h>
 #include <antiphon/nn/linear/quantized_weight.h>
 
@@ -112,18 +114,18 @@ Quantization Decoder::quantize(const std::string& format) {
   return sum;
 }
 
-at::Tensor Decoder::forward(const DecoderInput& input) const {
+at::Tensor Decoder::forward(const DecoderInput& given) const {
+  auto input = given;
+  place_tokens(input);
   const auto rope = rope_.table(input.positions_t, input.x_td.scalar_type());
-  auto x = input.x_td;
-  for (size_t i = 0; i < layers_.size(); ++i) x = layers_[i]->forward(x, rope, input, i);
-  if (input.cache && !input.cache_rows_n.defined())
-    for (size_t i = 0; i < input.rows.size(); ++i) input.cache->lengths[input.rows[i]] += input.lengths[i];
+  const auto x =
+      run_blocks(layers_, input.x_td, [rope, input](const DecoderLayer& layer, const at::Tensor& in, size_t i) {
+        return layer.forward(in, rope, input, i);
+      });
+  advance_rows(input);
   return norm_.forward(x);
 }
 
-KvCache Decoder::make_cache(int64_t rows, int64_t capacity) const {
-  return make_kv_cache(options_.num_layers, rows, options_.num_kv_heads, capacity, options_.head_size,
-                       norm_.weight().options().requires_grad(false));
-}
+KvShape Decoder::kv_shape() const { return {options_.num_layers, options_.num_kv_heads, options_.head_size}; }
 
 }  // namespace antiphon::nn

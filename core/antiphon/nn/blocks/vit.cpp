@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/nn/linear/linear.h>
 
 namespace antiphon::nn {
@@ -94,7 +95,7 @@ at::Tensor Vit::embed(const at::Tensor& parts) const {
 at::Tensor Vit::forward(const at::Tensor& parts) const {
   auto x = embed(parts);
   if (pre_norm_) x = pre_norm_->forward(x);
-  for (const auto& layer : layers_) x = layer->forward(x);
+  x = run_blocks(layers_, x, [](const auto& layer, const at::Tensor& in, size_t) { return layer.forward(in); });
   return norm_ ? norm_->forward(x) : x;
 }
 

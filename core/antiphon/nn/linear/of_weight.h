@@ -1,29 +1,42 @@
 // Caches a value derived from a weight; recomputed when the weight changes.
 #pragma once
 #include <ATen/core/Tensor.h>
+#include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 
 #include <mutex>
 #include <optional>
 
 namespace antiphon::nn {
 
+// A weight has changed if its memory is another (the same address given out anew counts as another), or its version is:
+// every operation that writes into a tensor raises that. Who writes into a weight's memory past LibTorch's operations
+// must raise it, too: weight.unsafeGetTensorImpl()->bump_version().
 template <class Value>
 class OfWeight {
  public:
-  // Calls make() the first time, and again if the weight has changed since; thread-safe.
+  // Calls make() the first time, and again if the weight has changed since; thread-safe. What is made may be used in
+  // training, although it is first wanted within an InferenceMode.
   template <class Make>
   Value get(const at::Tensor& weight, const Make& make) {
     const std::lock_guard lock(mutex_);
-    if (!made_ || data_ != weight.const_data_ptr() || version_ != weight._version()) {
+    const auto memory = of_.lock();
+    const bool same = memory && memory.get() == weight.storage().unsafeGetStorageImpl();
+    if (!made_ || !same || data_ != weight.const_data_ptr() || version_ != weight._version()) {
+      const c10::InferenceMode training(false);
+      const c10::AutoGradMode no_grad(false);
       made_ = make();
+      of_ = weight.storage().getWeakStorageImpl();
       data_ = weight.const_data_ptr(), version_ = weight._version();
     }
     return *made_;
   }
 
  private:
+  using Memory = c10::weak_intrusive_ptr<c10::StorageImpl>;
   std::mutex mutex_;
   std::optional<Value> made_;
+  Memory of_{c10::intrusive_ptr<c10::StorageImpl>()};
   const void* data_ = nullptr;
   uint32_t version_ = 0;
 };

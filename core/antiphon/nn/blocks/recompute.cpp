@@ -1,0 +1,115 @@
+#include <antiphon/nn/blocks/recompute.h>
+
+#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <ATen/core/Generator.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/custom_class.h>
+
+#include <antiphon/component/peft.h>
+#include <antiphon/component/training_pass.h>
+#include <antiphon/nn/linear/linear.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace antiphon::nn {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// The random numbers that a block draws, on the CPU and on its device.
+class RandomNumbers {
+ public:
+  explicit RandomNumbers(at::Device device) {
+    for (const auto of : {at::Device(at::kCPU), device}) {
+      if (!generators_.empty() && of.is_cpu()) continue;
+      generators_.push_back(at::globalContext().defaultGenerator(of));
+    }
+    states_ = now();
+  }
+  void restore() { set(states_); }
+
+  // While it lives, they are drawn again; then what was to come next comes next.
+  class Again {
+   public:
+    explicit Again(RandomNumbers& numbers) : numbers_(numbers), next_(numbers.now()) { numbers.restore(); }
+    ~Again() { numbers_.set(next_); }
+    Again(const Again&) = delete;
+
+   private:
+    RandomNumbers& numbers_;
+    std::vector<at::Tensor> next_;
+  };
+
+ private:
+  std::vector<at::Tensor> now() const {
+    std::vector<at::Tensor> states;
+    for (const auto& generator : generators_) states.push_back(generator.get_state());
+    return states;
+  }
+  void set(const std::vector<at::Tensor>& states) {
+    for (size_t i = 0; i < generators_.size(); ++i) generators_[i].set_state(states[i]);
+  }
+  std::vector<at::Generator> generators_;
+  std::vector<at::Tensor> states_;
+};
+
+// What the second time needs to be the first one again.
+struct Kept : torch::CustomClassHolder {
+  std::function<at::Tensor(const at::Tensor&)> forward;
+  bool training = TrainingPass::now();
+  uint64_t adapters = AdapterScope::now();
+  std::optional<RandomNumbers> numbers;  // only a training pass draws any
+};
+
+struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {
+  // `any`: requires a gradient, so that the result does, if x does not but the block's parameters do.
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& any,
+                            const c10::intrusive_ptr<Kept>& kept) {
+    context->save_for_backward({x});
+    context->saved_data["kept"] = c10::IValue::make_capsule(kept);
+    // With gradients, although nothing of them is kept: the same kernels run both times.
+    c10::AutoGradMode gradients(true);
+    return kept->forward(x.detach().set_requires_grad(x.requires_grad())).detach();
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    auto kept = c10::static_intrusive_pointer_cast<Kept>(context->saved_data["kept"].toCapsule());
+    const auto saved = context->get_saved_variables()[0];
+    const auto x = saved.detach().set_requires_grad(context->needs_input_grad(0));
+    c10::AutoGradMode gradients(true);
+    const TrainingPass training(kept->training, /*again=*/true);
+    const AdapterScope adapters(kept->adapters);
+    at::Tensor y;
+    {
+      std::optional<RandomNumbers::Again> again;
+      if (kept->numbers) again.emplace(*kept->numbers);
+      y = kept->forward(x);
+    }
+    if (y.requires_grad()) torch::autograd::backward({y}, {grads[0]});
+    return {x.grad(), at::Tensor(), at::Tensor()};
+  }
+};
+
+bool learns(Module& module) {
+  if (std::ranges::any_of(module.parameters(), [](const auto& parameter) { return parameter.tensor->requires_grad(); }))
+    return true;
+  return std::ranges::any_of(module.sites(), [](const auto& site) { return !site.linear->adapters.empty(); });
+}
+
+}  // namespace
+
+at::Tensor Recompute::run(const StackBlock& block, const at::Tensor& x) {
+  const bool chosen = static_cast<int64_t>(block.index) < blocks_ && at::GradMode::is_enabled();
+  if (!chosen || !(x.requires_grad() || learns(block.module))) return block.forward(x);
+  auto kept = c10::make_intrusive<Kept>();
+  kept->forward = block.forward;
+  if (kept->training) kept->numbers.emplace(x.device());
+  const auto any = at::empty({0}, x.options()).set_requires_grad(true);
+  return RecomputeFunction::apply(x, any, kept);
+}
+
+}  // namespace antiphon::nn

@@ -1,0 +1,46 @@
+// What the processes of a run must agree on at each step, because each sees only its own data, clock and signals. All
+// that depends on these goes through here; a process that decided by itself would leave the others waiting.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include <antiphon/component/objective.h>
+
+namespace antiphon::train {
+
+// What was drawn for a step, before its first forward pass. Agreed: the sums.
+struct DrawnRecord {
+  StepTotals totals;
+  int64_t bad = 0;             // samples skipped so far
+  std::vector<int64_t> items;  // media of each stream, in the order of the model's streams; 0: it does not run
+};
+
+// What a step gave, before its update.
+struct ComputedRecord {
+  double loss = 0;     // agreed: the sum
+  bool finite = true;  // of the loss and of the gradient; agreed: whether all are
+};
+
+// After its update. A process on its own looks at signals while it waits for data, too.
+struct EndedRecord {
+  int stop = 0;        // number of the signal that asks for an end, or 0; agreed: the largest
+  double seconds = 0;  // that the step took; agreed: the longest
+};
+
+class Agreement {
+ public:
+  virtual ~Agreement() = default;
+  virtual DrawnRecord agree(const DrawnRecord& own) = 0;
+  virtual ComputedRecord agree(const ComputedRecord& own) = 0;
+  virtual EndedRecord agree(const EndedRecord& own) = 0;
+};
+
+// One process agrees with itself.
+class Alone : public Agreement {
+ public:
+  DrawnRecord agree(const DrawnRecord& own) override { return own; }
+  ComputedRecord agree(const ComputedRecord& own) override { return own; }
+  EndedRecord agree(const EndedRecord& own) override { return own; }
+};
+
+}  // namespace antiphon::train
