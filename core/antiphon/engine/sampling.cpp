@@ -11,6 +11,8 @@
 namespace antiphon::engine {
 namespace {
 
+constexpr int64_t kSortedFirst = 512;
+
 // Of a row: its largest value, or NaN if it holds one.
 void check_finite(float largest) {
   if (!std::isfinite(largest)) fail(ErrorKind::data, kNotFinite, kNotFiniteRemedy);
@@ -70,19 +72,33 @@ std::vector<std::optional<int64_t>> next_tokens(const at::Tensor& logits, const 
 int64_t Sampler::draw(const at::Tensor& logits_v) {
   const int64_t all = logits_v.size(0), top_k = options_.top_k.value_or(0),
                 kept = top_k > 0 ? std::min(top_k, all) : all;
-  const double top_p = options_.top_p.value_or(1), min_p = options_.min_p.value_or(0);
-  const auto [values, indices] = at::topk(logits_v / options_.temperature.value_or(1), kept);
-  check_finite(values[0].item<float>());  // NaN is sorted to the front
-  const auto probabilities = at::softmax(values, -1, at::kDouble);
-  const auto* p = probabilities.const_data_ptr<double>();
-  double mass = 0;
-  int64_t n = 0;
-  while (n < kept && (n == 0 || (mass < top_p && p[n] >= min_p * p[0]))) mass += p[n++];
+  const auto scaled = logits_v / options_.temperature.value_or(1);
   // A double in [0, 1) of 53 bits, the same with every standard library.
-  double left = static_cast<double>(random_() >> 11) * 0x1p-53 * mass;
-  int64_t chosen = 0;
-  while (chosen + 1 < n && (left -= p[chosen]) >= 0) ++chosen;
-  return indices[chosen].item<int64_t>();
+  const double share = static_cast<double>(random_() >> 11) * 0x1p-53;
+  // Sorting a whole vocabulary costs more than all else, and what is drawn nearly always lies among its likeliest.
+  for (int64_t sorted = std::min(kept, kSortedFirst);; sorted = kept) {
+    const auto [values, indices] = at::topk(scaled, sorted);
+    check_finite(values[0].item<float>());  // NaN is sorted to the front
+    const auto whole = (kept == all ? scaled : values).to(at::kDouble).logsumexp(0);
+    const auto p = (values.to(at::kDouble) - whole).exp();
+    const auto place = place_of(share, {p.const_data_ptr<double>(), static_cast<size_t>(sorted)}, sorted == kept);
+    if (place) return indices[*place].item<int64_t>();
+  }
+}
+
+// Where a share of the mass falls that top_p and min_p leave of the likeliest probabilities, in order; nullopt if that
+// depends on others (`all`: there are none).
+std::optional<int64_t> Sampler::place_of(double share, std::span<const double> p, bool all) const {
+  const double top_p = options_.top_p.value_or(1), min_p = options_.min_p.value_or(0);
+  double mass = 0;
+  size_t n = 0;
+  while (n < p.size() && (n == 0 || (mass < top_p && p[n] >= min_p * p[0]))) mass += p[n++];
+  const bool open = n == p.size() && !all;
+  if (open && (top_p < 1 || min_p > 0)) return std::nullopt;
+  double left = share * (open ? 1 : mass);
+  for (size_t i = 0; i < n; ++i)
+    if ((left -= p[i]) < 0) return static_cast<int64_t>(i);
+  return open ? std::nullopt : std::optional(static_cast<int64_t>(n) - 1);
 }
 
 }  // namespace antiphon::engine

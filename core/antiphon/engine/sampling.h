@@ -29,6 +29,7 @@ class Sampler {
 
  private:
   int64_t draw(const at::Tensor& logits_v);
+  std::optional<int64_t> place_of(double share, std::span<const double> p, bool all) const;
   GenerateOptions options_;
   std::mt19937_64 random_;
 };

@@ -69,6 +69,32 @@ TEST_CASE("top-k keeps the k likeliest, top-p the smallest set of that mass, the
   check_alike(shares({.temperature = 1, .top_k = 3, .top_p = 0.9}), expected(1, {1, 3}));  // of the three, two hold .91
 }
 
+// A vocabulary of which only a part is sorted at first: the shares of its tokens must be those of the softmax, whether
+// they lie in that part or not.
+TEST_CASE("a large vocabulary is drawn from as a whole") {
+  const auto logits = at::sin(at::arange(2000, at::kFloat) * 12.9898) * 3;
+  const auto p = at::softmax(logits.to(at::kDouble), 0);
+  for (const double top_p : {1.0, 0.97}) {
+    const auto [sorted, order] = p.sort(0, /*descending=*/true);
+    const auto kept = (sorted.cumsum(0) - sorted).lt(top_p);
+    const int64_t count = kept.sum().item<int64_t>();
+    CHECK(count > 600);
+    Sampler sampler({.temperature = 1, .top_p = top_p});
+    const int draws = 4000;
+    int among_first = 0;
+    double first_mass = 0, mass = 0;
+    std::map<int64_t, int64_t> rank;
+    for (int64_t i = 0; i < 2000; ++i) rank[order[i].item<int64_t>()] = i;
+    for (int64_t i = 0; i < count; ++i) (i < 512 ? first_mass : mass) += sorted[i].item<double>();
+    for (const auto id : sampler.next(logits.unsqueeze(0).expand({draws, -1}))) {
+      CHECK(rank.at(id) < count);
+      among_first += rank.at(id) < 512;
+    }
+    const double expected = first_mass / (first_mass + mass);
+    CHECK(std::abs(among_first / double(draws) - expected) < 4 * std::sqrt(expected * (1 - expected) / draws));
+  }
+}
+
 TEST_CASE("the same seed draws the same, another one does not") {
   const auto draws = [](int64_t seed) {
     Sampler sampler({.temperature = 1, .seed = seed});

@@ -96,7 +96,7 @@ TEST_CASE("a few rows times a matrix row by row") {
     const auto format = dtype == at::kFloat ? WeightFormat::float32 : WeightFormat::bfloat16;
     for (const int64_t in : {2, 6, 16, 70, 578})  // fewer than a register holds, one, several and a remainder
       for (const int64_t out : {1, 5, 37})
-        for (const int64_t n : {1, 2, 3, 4, 7}) {
+        for (const int64_t n : {1, 2, 3, 4, 7, 8, 15}) {
           const auto weight = random({out, in}, 1, dtype);
           check_product<T>(kernels, {format, weight.const_data_ptr(), nullptr, out, in}, weight, n, dtype, tolerance);
         }
@@ -108,7 +108,7 @@ TEST_CASE("a few rows times a quantised matrix, and the matrix itself") {
     using T = decltype(type);
     for (const auto format : {WeightFormat::int8, WeightFormat::int4}) {
       const auto q = quantised(format, 48, 96);
-      for (const int64_t n : {1, 2, 3, 4, 7}) check_product<T>(kernels, q.matrix(), q.dense, n, dtype, tolerance);
+      for (const int64_t n : {1, 2, 3, 4, 7, 8}) check_product<T>(kernels, q.matrix(), q.dense, n, dtype, tolerance);
       const auto y = at::zeros({96, 48}, dtype);
       kernels.unpack(q.matrix(), data<T>(y), 16, 48);
       CHECK(error(y.t().narrow(0, 16, 32), q.dense.narrow(0, 16, 32)) < tolerance);

@@ -47,6 +47,8 @@ void multiply_rows(const Product<T>& p, int64_t begin, int64_t end) {
   const auto* w = static_cast<const W*>(p.matrix.values);
   for (int64_t row = begin; row < end; ++row) {
     int64_t i = 0;
+    if constexpr (kManyRegisters)
+      for (; i + 8 <= p.n; i += 8) row_times<8, 2>(p, w, row, i);
     for (; i + 4 <= p.n; i += 4) row_times<4, 2>(p, w, row, i);
     for (; i + 2 <= p.n; i += 2) row_times<2, 2>(p, w, row, i);
     if (i < p.n) row_times<1, 4>(p, w, row, i);

@@ -11,6 +11,11 @@ namespace antiphon::kernels::ANTIPHON_ISA {
 namespace {
 
 constexpr int kLanes = 16;
+#if defined(__AVX512F__)
+constexpr bool kManyRegisters = true;  // 32, each of kLanes floats
+#else
+constexpr bool kManyRegisters = false;
+#endif
 
 #if defined(__AVX512F__)
 typedef __m512 Floats;

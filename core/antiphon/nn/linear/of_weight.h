@@ -1,13 +1,15 @@
 // Caches a value derived from a weight; recomputed when the weight changes.
 #pragma once
 #include <ATen/core/Tensor.h>
-#include <c10/core/GradMode.h>
-#include <c10/core/InferenceMode.h>
 
+#include <functional>
 #include <mutex>
 #include <optional>
 
 namespace antiphon::nn {
+
+// Runs `make` without gradients and outside any InferenceMode: what it makes are ordinary tensors.
+void make_ordinary(const std::function<void()>& make);
 
 // A weight has changed if its memory is another (the same address given out anew counts as another), or its version is:
 // every operation that writes into a tensor raises that. Who writes into a weight's memory past LibTorch's operations
@@ -23,9 +25,7 @@ class OfWeight {
     const auto memory = of_.lock();
     const bool same = memory && memory.get() == weight.storage().unsafeGetStorageImpl();
     if (!made_ || !same || data_ != weight.const_data_ptr() || version_ != weight._version()) {
-      const c10::InferenceMode training(false);
-      const c10::AutoGradMode no_grad(false);
-      made_ = make();
+      make_ordinary([&] { made_ = make(); });
       of_ = weight.storage().getWeakStorageImpl();
       data_ = weight.const_data_ptr(), version_ = weight._version();
     }
