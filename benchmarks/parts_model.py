@@ -92,6 +92,13 @@ def decode(bench, dtype, goals):
         sides["llama"] = command
         metrics += decode_metrics(dtype, "llama.cpp", "llama", [("C6", 1.0), ()])
     bench.compare(sides, metrics)
+    together(bench, dtype, words, ("E1", 3.0) if dtype == "bf16" else ())
+
+
+def together(bench, dtype, words, goal):
+    """Tokens of eight answers that are written at once, beside one."""
+    bench.compare({"ours": [bench.ours, "decode", *words], "eight": [bench.ours, "decode", *words, "--rows", 8]},
+                  [(Row(f"decode, {dtype}: 8 answers at once", "tokens/s", "higher", peer="one answer", goal=goal), "eight.decode_tok_s", "ours.decode_tok_s")])
 
 
 def quantized(bench):
