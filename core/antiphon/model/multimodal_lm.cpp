@@ -158,8 +158,11 @@ std::vector<Parameter> MultimodalLm::saved_parameters() {
   std::vector<Parameter> all;
   for (auto& part : parts()) {
     const bool trained = part.module->trainable_count() > 0;
-    for (const auto& [name, tensor, init, fixed] : part.module->parameters())
-      if (tensor->requires_grad() || (fixed && trained)) all.push_back({part.path + "/" + name, tensor, init, fixed});
+    for (auto& parameter : part.module->parameters()) {
+      if (!parameter.tensor->requires_grad() && !(parameter.fixed && trained)) continue;
+      parameter.name = part.path + "/" + parameter.name;
+      all.push_back(std::move(parameter));
+    }
   }
   return all;
 }

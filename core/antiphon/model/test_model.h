@@ -43,7 +43,7 @@ struct EncoderOptions {
 class TestEncoder : public Encoder, private Module {
  public:
   TestEncoder(const EncoderOptions& options, int64_t channels) : options_(options), channels_(channels) {
-    add("scale", scale_, {channels}, Init::ones);
+    add("scale", scale_, {channels}, Init::ones, Role::vector);
   }
   int64_t output_size() const override { return channels_; }
   TokenGrid output_grid(at::IntArrayRef shape) const override { return {shape[1], shape[2]}; }

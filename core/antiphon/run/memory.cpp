@@ -84,7 +84,7 @@ struct Estimator {
       all += trained(*part.module);
     }
     for (const auto& parameter : model.trainable_parameters())
-      for (const auto& [name, tensor] : rule.make_state(*parameter.tensor))
+      for (const auto& [name, tensor] : rule.make_state(parameter))
         memory.optimizer += static_cast<double>(tensor.nbytes());
     memory.gradients = 4 * all;
     memory.checkpoint =

@@ -20,8 +20,8 @@ class Factors : public Module {
  public:
   Factors() {
     for (size_t i = 0; i < 2; ++i) {
-      add(fmt::format("layers.{}.q_proj.lora_A.weight", i), a_[i], {2, 4}, Init::linear_uniform);
-      add(fmt::format("layers.{}.q_proj.lora_B.weight", i), b_[i], {4, 2}, Init::normal_002);
+      add(fmt::format("layers.{}.q_proj.lora_A.weight", i), a_[i], {2, 4}, Init::linear_uniform, Role::matrix);
+      add(fmt::format("layers.{}.q_proj.lora_B.weight", i), b_[i], {4, 2}, Init::normal_002, Role::matrix);
     }
     set_requires_grad(true);
   }

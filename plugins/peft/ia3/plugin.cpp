@@ -30,7 +30,7 @@ class Ia3Adapter : public LinearAdapter, public Module {
  public:
   Ia3Adapter(int64_t in, int64_t out, bool feedforward) : feedforward_(feedforward) {
     const std::vector<int64_t> shape = feedforward ? std::vector<int64_t>{1, in} : std::vector<int64_t>{out, 1};
-    add("ia3_l", scale_, shape, Init::ones);
+    add("ia3_l", scale_, shape, Init::ones, Role::vector);
   }
 
   at::Tensor forward(const at::Tensor& x, const LinearBase& base) override {

@@ -39,8 +39,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 
 Linear::Linear(int64_t in, int64_t out, bool with_bias) {
   linear_ = this;
-  add("weight", weight, {out, in}, Init::linear_uniform);
-  if (with_bias) add("bias", bias, {out}, Init::zeros);
+  add("weight", weight, {out, in}, Init::linear_uniform, Role::matrix);
+  if (with_bias) add("bias", bias, {out}, Init::zeros, Role::vector);
 }
 
 // The layer with its first adapters, as the next one sees it.
