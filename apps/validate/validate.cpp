@@ -20,7 +20,8 @@ struct ValidateFlags {
   bool resolved = false;
 };
 
-void describe(const run::RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule) {
+void describe(const run::RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule,
+              const Objective& objective) {
   const auto row = [](const std::string& path, const std::string& plugin, double trained, double frozen) {
     fmt::print("  {:<28} {:<14} {:>12} {:>12}\n", path, plugin, human_count(trained), human_count(frozen));
   };
@@ -40,12 +41,14 @@ void describe(const run::RunConfig& config, model::MultimodalLm& model, const Up
                encoder.output_grid(encoder.example_shape()).count(), encoder.output_size(), stream->example_tokens(),
                model.llm().hidden_size());
   }
-  const auto memory = run::estimate_memory(config, model, rule);
+  const auto memory = run::estimate_memory(config, model, rule, objective);
   fmt::print(
-      "  memory for training on the CPU, estimated: {} (program {}, parameters {}, optimizer {}, checkpoints {}, "
+      "  memory for training on the CPU, estimated: {} (program {}, parameters {}, optimizer {}, {}checkpoints {}, "
       "samples kept ready {}, and the largest of: encoding {}, activations of {} tokens {}, gradients {})\n",
       human_bytes(memory.peak()), human_bytes(memory.program), human_bytes(memory.parameters),
-      human_bytes(memory.optimizer), human_bytes(memory.checkpoint), human_bytes(memory.data),
+      human_bytes(memory.optimizer),
+      memory.reference > 0 ? fmt::format("reference {}, ", human_bytes(memory.reference)) : "",
+      human_bytes(memory.checkpoint), human_bytes(memory.data),
       human_bytes(memory.encoding), config.train.tokens_per_batch, human_bytes(memory.activations),
       human_bytes(memory.gradients));
 }
@@ -78,7 +81,7 @@ void validate(const std::string& file, const ValidateFlags& flags) {
   auto config = run::read_config(file, flags.sets);
   auto model = model::MultimodalLm::build(config.model);
   config.model = model->spec();
-  run::build_objective(config.objective);
+  const auto objective = run::build_objective(config.objective);
   const auto rule = run::build_update_rule(config.train.optimizer);
   run::build_voice_activity(config.session.vad);
   if (flags.resolved) {
@@ -87,7 +90,7 @@ void validate(const std::string& file, const ValidateFlags& flags) {
   }
   const auto taken = model::check_runs(*model);
   fmt::print("{}: good\n", shown(file));
-  describe(config, *model, *rule);
+  describe(config, *model, *rule, *objective);
   for (const auto& line : taken) fmt::print("  {}\n", line);
   for (const auto& slot : model::slots_of(*model)) warn_missing(file, slot.path, slot.weights);
   warn_missing(file, "session.vad", config.session.vad.weights);

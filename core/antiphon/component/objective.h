@@ -31,10 +31,10 @@ struct StepTotals {
 struct ObjectiveInput {
   at::Tensor logp_n;            // [n] float32: log-probability of each token; carries the gradient
   at::Tensor reference_n;       // [n] float32: the same under the reference; undefined unless needed
-  at::Tensor behaviour_n;       // [n] float32: the same under the policy that wrote them; undefined if nothing did
+  at::Tensor behaviour_n;       // [n] float32: the same under the policy that wrote them; undefined in training on data
   std::vector<int64_t> counts;  // tokens of each sequence; their sum is n
   std::vector<int64_t> groups;  // sequences of each group; their sum is counts.size()
-  std::vector<double> weights;  // of each sequence; 1 unless the record says otherwise
+  std::vector<double> weights;  // of each sequence; 1 in training on data
   std::vector<double> values;   // of each sequence: label, score, reward or advantage; NaN: unknown
   StepTotals totals;
 };

@@ -14,7 +14,6 @@ namespace {
 
 constexpr double kThreads = 25 << 20;  // what threads and the kernels that oneDNN makes take beside the libraries
 constexpr int64_t kWords = 40;         // tokens of a sample besides its media
-constexpr double kChunk = 256;         // positions whose logits are alive at once
 constexpr double kMore = 1.12;  // measured: what products and gradients on their way take, and gaps between blocks
 
 double count(Module& module) { return static_cast<double>(module.parameter_count()); }
@@ -52,6 +51,7 @@ struct Estimator {
   const RunConfig& config;
   model::MultimodalLm& model;
   const UpdateRule& rule;
+  const Objective& objective;
   model::NumberFormats formats = model::number_formats(config.precision.compute, at::kCPU);
   double compute = static_cast<double>(c10::elementSize(formats.compute));
   double tokens = static_cast<double>(config.train.tokens_per_batch);
@@ -87,6 +87,7 @@ struct Estimator {
       for (const auto& [name, tensor] : rule.make_state(parameter))
         memory.optimizer += static_cast<double>(tensor.nbytes());
     memory.gradients = 4 * all;
+    if (objective.needs().reference) memory.reference = 4 * all;
     memory.checkpoint =
         (config.train.checkpoint_every < config.train.steps ? 4 * all + 2 * memory.optimizer : memory.optimizer);
   }
@@ -102,7 +103,7 @@ struct Estimator {
     add_casts(module);
     const auto head = model.llm().head_weight();
     const auto numbers = static_cast<double>(head.numel());
-    memory.activations += std::min(kChunk, tokens) * static_cast<double>(head.size(0)) * (compute + 4);
+    memory.activations += std::min(static_cast<double>(config.train.logits_chunk), tokens) * static_cast<double>(head.size(0)) * (compute + 4);
     if (!head.requires_grad()) return;
     memory.activations += 2 * 4 * numbers;  // the loss makes the head's gradient at once, and scales it
     memory.gradients += 4 * numbers;        // that of the embedding, before it is added to the others
@@ -134,8 +135,9 @@ struct Estimator {
 
 }  // namespace
 
-Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule) {
-  Estimator e{config, model, rule};
+Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule,
+                       const Objective& objective) {
+  Estimator e{config, model, rule, objective};
   e.memory.program = train::resident_bytes() + kThreads;
   e.add_parameters();
   e.add_llm();

@@ -55,7 +55,7 @@ const config::Table<TrainOptions>& train_table() {
           .field("tokens_per_batch", &O::tokens_per_batch, "budget of one packed batch, media included",
                  {.min = 16, .max = 1 << 24})
           .field("accumulate", &O::accumulate,
-                 "batches for one step; the loss is the mean over the supervised tokens of all",
+                 "batches for one step; the loss is that of all of them together",
                  {.min = 1, .max = 65536})
           .field("logits_chunk", &O::logits_chunk, "positions whose logits are alive at once", {.min = 1})
           .table("optimizer", &O::optimizer, optimizer_table(), "how parameters are updated")
