@@ -3,16 +3,20 @@
 import hashlib
 import json
 import math
+import os
 import random
+import re
 import shutil
+from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from harness import Case, checkpoints, losses, main, make_tiny, records, sets
+from harness import PROGRAM, ROOT, Case, checkpoints, losses, main, make_tiny, records, sets
 
 BETA = 0.5
 DPO = sets(objective__plugin="preference", objective__beta=BETA, train__tokens_per_batch=256, train__optimizer__lr=5e-3)
 LOG2 = math.log(2)
+PROGRAM_FOLDER = Path(PROGRAM).parents[1]
 
 
 def metric(run, name):
@@ -118,6 +122,21 @@ class Preference(Case):
         self.assertIn(row["chosen"][0]["content"], text)
         self.assertIn(row["rejected"][0]["content"], text)
         self.call("data", "check", self.config, "--set", f'data.train.sources=[{{path="{pairs}"}}]')
+
+    def test_a_metric_with_a_name_of_the_run_is_refused(self):
+        fixture = PROGRAM_FOLDER / "fixtures" / "conformance" / "taken_name"
+        environment = {**os.environ, "ANTIPHON_PLUGIN_PATH": str(fixture)}
+        done = self.train(self.folder / "taken", *sets(objective__plugin="taken_name", train__steps=2), code=5, env=environment)
+        self.assertIn("the objective's metric 'train/lr' has a name that every run has", done.stderr)
+
+    def test_names_of_the_run(self):
+        """Those that conformance keeps objectives from are those that a run writes."""
+        run = self.folder / "names"
+        self.train(run, *sets(train__steps=1), "--profile", "--profile-steps", "1")
+        header = (ROOT / "core" / "antiphon" / "component" / "objective.h").read_text()
+        known = re.findall(r'"(\w+)"', header[header.index("kRunMetrics"):header.index("};", header.index("kRunMetrics"))])
+        written = {key.removeprefix("train/") for key in records(run / "metrics.jsonl")[0] if key.startswith("train/")}
+        self.assertEqual(written, set(known))
 
     def test_data_that_does_not_fit(self):
         done = self.train(self.folder / "sft_of_pairs", *self.source("pairs"), code=3)

@@ -3,7 +3,9 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <antiphon/component/kind.h>
@@ -38,6 +40,21 @@ struct ObjectiveInput {
   std::vector<double> values;   // of each sequence: label, score, reward or advantage; NaN: unknown
   StepTotals totals;
 };
+
+// Names that every run writes beside those of its objective, which therefore has others.
+inline constexpr std::array<std::string_view, 13> kRunMetrics{"loss",
+                                                              "lr",
+                                                              "gradient_norm",
+                                                              "tokens_per_second",
+                                                              "supervised_tokens",
+                                                              "samples",
+                                                              "step_seconds",
+                                                              "data_wait_seconds",
+                                                              "memory_bytes",
+                                                              "bad_samples",
+                                                              "checkpoint_failures",
+                                                              "gflops_per_second",
+                                                              "share_of_peak"};
 
 // Its mean over a step is the sum of `sum` over the batches divided by that of `count`.
 struct Metric {

@@ -7,7 +7,7 @@
 namespace antiphon::nn {
 
 struct TokenScoreOptions {
-  int64_t chunk = 256;         // positions whose logits are alive at once
+  int64_t chunk = 256;  // positions whose logits are alive at once
   // See ObjectiveNeeds. If untrue and the head is trained, the backward pass throws Error(internal); else it has no
   // effect.
   bool even_gradient = false;

@@ -4,14 +4,15 @@
 #include <optional>
 
 #include <antiphon/checkpoint/checkpoint_writer.h>
+#include <antiphon/checkpoint/reference.h>
 #include <antiphon/component/objective.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/model/multimodal_lm.h>
+#include <antiphon/nn/token_scores.h>
 #include <antiphon/profile/profiler.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/progress.h>
 #include <antiphon/train/random_state.h>
-#include <antiphon/train/reference.h>
 #include <antiphon/train/run_folder.h>
 #include <antiphon/train/run_length.h>
 #include <antiphon/train/step_metrics.h>
@@ -51,8 +52,8 @@ class Trainer {
   StepResult step_or_save();
   [[noreturn]] void stop();
   void backward(model::Batch& batch, StepResult& result);
-  at::Tensor scores(const model::Batch& batch);
-  at::Tensor reference_scores(model::Batch& batch);
+  nn::TokenScoreOptions score_options() const;
+  void check_reference(model::Batch batch, const at::Tensor& reference_n);
   std::filesystem::path reference_file() const { return folder_.path() / "reference.safetensors"; }
   ObjectiveOutput forward(model::Batch& batch, const StepTotals& totals);
   void update(StepResult& result, const std::vector<std::string>& samples);
@@ -80,7 +81,7 @@ class Trainer {
   Optimizer optimizer_;
   std::vector<Parameter> saved_;                               // of every checkpoint
   std::vector<std::pair<at::Tensor, at::Tensor>> statistics_;  // running ones, and their values before the step
-  std::optional<Reference> reference_;                         // if the objective needs one, from the first step on
+  std::optional<checkpoint::Reference> reference_;             // if the objective needs one, from the first step on
   RunLength length_;
   RandomState random_;
   checkpoint::CheckpointWriter writer_;

@@ -8,7 +8,7 @@
 
 #include <antiphon/component/module.h>
 
-namespace antiphon::train {
+namespace antiphon::checkpoint {
 
 class Reference {
  public:
@@ -37,4 +37,4 @@ class Reference {
   std::string digest_;
 };
 
-}  // namespace antiphon::train
+}  // namespace antiphon::checkpoint
