@@ -6,6 +6,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/model/export_tensors.h>
 #include <antiphon/model/part_slot.h>
@@ -183,7 +184,7 @@ void Exporter::write_directory(const json& config) const {
   if (spec.chat_template.empty()) return;
   write_file_atomic(output_ / "chat_template.jinja", read_file(spec.chat_template, ErrorKind::config),
                     ErrorKind::weights);
-  fs::remove(output_ / "chat_template.json");
+  remove_file(output_ / "chat_template.json", ErrorKind::weights);
 }
 
 // A part that came from another directory than the whole's, or from none.
@@ -226,7 +227,7 @@ ExportReport Exporter::export_whole(const WholeModel& whole) {
   write_directory(config);
   copy_processor(llm_.weights, output_);
   if (processor != llm_.weights) {
-    fs::remove(output_ / "processor_config.json");
+    remove_file(output_ / "processor_config.json", ErrorKind::weights);
     weights::copy_files(processor, output_, {"preprocessor_config.json"});
   }
   return report(fmt::format("a {} model", config.value("model_type", "")), "");
@@ -266,7 +267,7 @@ std::string Exporter::write_beside(const Place& place) {
     const NameMap own{part.names.rules, part.names.ignored, {}};
     add_own(tensors, part, [&](const std::string& n) { return own.ignores(n) ? std::nullopt : std::optional(n); });
     tensors.add_rest(part, own);
-    fs::create_directories(output_ / "connectors");
+    make_folder(output_ / "connectors", ErrorKind::weights);
     weights::save_safetensors(output_ / "connectors" / (slot.stream + ".safetensors"), tensors.tensors());
     return "connectors/" + slot.stream + ".safetensors";
   }

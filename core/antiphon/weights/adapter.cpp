@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/weights/json_file.h>
 
 namespace antiphon::weights {
@@ -102,22 +103,21 @@ void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_mo
   if (tensors.empty()) fail(ErrorKind::weights, "no adapter is attached, so none can be saved to " + folder.string());
   auto config = peft.adapter_config();
   if (!base_model.empty()) config["base_model_name_or_path"] = base_model;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail(ErrorKind::weights, fmt::format("cannot create the folder {}: {}", folder.string(), error.message()));
+  make_folder(folder, ErrorKind::weights);
   save_safetensors(folder / tensors_name, tensors, {{"format", "pt"}});
   write_json(folder / config_name, config);
 }
 
 LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, const LoadOptions& options) {
   const auto config = folder / config_name, tensors = folder / tensors_name;
-  if (!fs::exists(config))
+  const auto there = [](const fs::path& path) { return path_exists(path, ErrorKind::weights); };
+  if (!there(config))
     fail(ErrorKind::weights, folder.string() + " has no adapter_config.json", "give the folder of a PEFT adapter");
   const auto written = read_json_object(config);
   check_same(written, peft.adapter_config(), peft.compared_keys(), config);
   check_keys(JsonTable(written, config.string()), peft.config_keys());
   const Checkpoint file(
-      fs::exists(tensors) || !fs::exists(folder / "adapter_model.bin") ? tensors : folder / "adapter_model.bin");
+      there(tensors) || !there(folder / "adapter_model.bin") ? tensors : folder / "adapter_model.bin");
   return load_parameters(peft.module(), file, exact_names(peft, file, map), options);
 }
 
