@@ -10,6 +10,8 @@
 
 namespace antiphon::checkpoint {
 
+inline constexpr const char* kReferenceFile = "reference.safetensors";  // in the folder of a run
+
 class Reference {
  public:
   // Takes the values of `trained` and keeps them in `file`, which is written once.

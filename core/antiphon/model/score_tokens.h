@@ -9,8 +9,8 @@ namespace antiphon::model {
 // [n] float32, in the order of batch.labels_n, with a gradient if one is wanted. The media must be encoded.
 at::Tensor score_tokens(MultimodalLm& model, const Batch& batch, const nn::TokenScoreOptions& options = {});
 
-// The same under the reference, without a gradient. Features of frozen encoders are the same for both: they are made
-// once and stay in `batch`.
+// The same under the reference, without a gradient; to be called before the media are encoded. Features of frozen
+// encoders are the same for both: they are made once and stay in `batch`.
 at::Tensor reference_scores(MultimodalLm& model, Batch& batch, checkpoint::Reference& reference,
                             const nn::TokenScoreOptions& options = {});
 

@@ -54,7 +54,7 @@ class Trainer {
   void backward(model::Batch& batch, StepResult& result);
   nn::TokenScoreOptions score_options() const;
   void check_reference(model::Batch batch, const at::Tensor& reference_n);
-  std::filesystem::path reference_file() const { return folder_.path() / "reference.safetensors"; }
+  std::filesystem::path reference_file() const { return folder_.path() / checkpoint::kReferenceFile; }
   ObjectiveOutput forward(model::Batch& batch, const StepTotals& totals);
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
