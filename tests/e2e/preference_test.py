@@ -121,25 +121,31 @@ class Preference(Case):
         return json.loads((out / "results.json").read_text())[0], records(out / "predictions.jsonl"), done
 
     def test_eval_says_what_the_objective_says(self):
-        """The loss of a set of one pair is that of the step that comes next; without a run the model is its own reference."""
+        """The loss of a set of one pair is that of the step that comes next, whether its encoder is trained or not; without a
+        run the model is its own reference."""
         self.one = records(self.folder / "data" / "pairs.jsonl")[0]
         (self.folder / "data" / "one.jsonl").write_text(json.dumps(self.one) + "\n")
-        run = self.folder / "measured"
-        self.train(run, *DPO, *self.source("one"), *sets(train__steps=2, train__checkpoint_every=1, train__keep_checkpoints=5, train__tokens_per_batch=100))
-        first = run / "checkpoints" / "step_1"
-        results, predictions, done = self.evaluate(run, "one", "--checkpoint", first, *sets(eval__controls="[]"))
-        right = results["tasks"]["all"]["conditions"]["right"]
-        self.assertAlmostEqual(right["loss"]["mean"], losses(run)[2], places=5)
-        self.assertAlmostEqual(right["rewards/margins"]["mean"], metric(run, "rewards/margins")[2], places=5)
-        self.assertEqual(predictions[0]["metrics"]["rewards/accuracies"], right["rewards/accuracies"]["mean"])
-        self.assertIn("rewards/accuracies", done.stdout)
+        on_encoder = ["--set", 'model.streams.image.encoder.peft=[{plugin="lora", rank=2, targets=["query", "fc1"]}]']
+        for name, more in [("measured_encoder", on_encoder), ("measured", [])]:
+            run = self.folder / name
+            self.train(run, *DPO, *self.source("one"), *more, *sets(train__steps=2, train__checkpoint_every=1, train__keep_checkpoints=5, train__tokens_per_batch=100))
+            first = run / "checkpoints" / "step_1"
+            results, predictions, done = self.evaluate(run, "one", "--checkpoint", first, *sets(eval__controls="[]"))
+            right = results["tasks"]["all"]["conditions"]["right"]
+            self.assertAlmostEqual(right["loss"]["mean"], losses(run)[2], places=5)
+            self.assertAlmostEqual(right["rewards/margins"]["mean"], metric(run, "rewards/margins")[2], places=5)
+            self.assertEqual(predictions[0]["metrics"]["rewards/accuracies"], right["rewards/accuracies"]["mean"])
+            self.assertIn("rewards/accuracies", done.stdout)
         results, _, _ = self.evaluate(self.config, "pairs", *DPO)
         for condition in ("right", "removed"):
             self.assertAlmostEqual(results["tasks"]["all"]["conditions"][condition]["loss"]["mean"], LOG2, places=6)
-        _, _, done = self.evaluate(self.config, "pairs", code=3)
+        held = f'data.eval.held.sources=[{{path="{self.folder}/data/pairs.jsonl"}}]'
+        done = self.call("eval", self.config, "--output", self.folder / "eval_sft", "--set", held, code=3)
         self.assertIn("the record has 2 candidates; the objective learns one answer", done.stderr)
         (run / "reference.safetensors").unlink()
-        self.call("eval", run, "--output", self.folder / "eval_none", code=4)
+        self.call("eval", run, "--output", self.folder / "eval_plain", *sets(eval__generate="false"))  # compares nothing
+        held = f'data.eval.held.sources=[{{path="{self.folder}/data/one.jsonl"}}]'
+        self.assertIn("reference.safetensors", self.call("eval", run, "--output", self.folder / "eval_none", "--set", held, code=4).stderr)
 
     def test_data_verbs_know_candidates(self):
         pairs = self.folder / "data" / "pairs.jsonl"

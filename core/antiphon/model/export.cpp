@@ -11,10 +11,12 @@
 #include <antiphon/model/export_tensors.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/whole_model.h>
+#include <antiphon/nn/linear/linear.h>
 #include <antiphon/weights/export.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/load.h>
 
+#include <algorithm>
 #include <set>
 
 namespace antiphon::model {
@@ -96,6 +98,10 @@ void add_own(ExportTensors& tensors, const Part& part, const Rename& rename) {
   });
 }
 
+bool has_adapters(const Part& part) {
+  return std::ranges::any_of(part.module->sites(), [](const auto& site) { return !site.linear->adapters.empty(); });
+}
+
 std::optional<std::string> as_it_is(const std::string& name) { return name; }
 
 // What a part's own directory says of it.
@@ -144,6 +150,11 @@ class Exporter {
         tensors_(options.dtype) {}
 
   ExportReport run() {
+    for (const auto& place : places_)
+      if (place.slot.kind == PartKind::peft && !model_.pefts()[place.slot.index].method->can_merge())
+        fail(ErrorKind::config,
+             fmt::format("[model.{}] a '{}' cannot become part of the weights", place.part.path, place.part.plugin),
+             "use the adapter folders of the run beside the language model's directory");
     if (llm_.weights.empty())
       fail(ErrorKind::config, "the language model has no weights, so there is no directory to write one like",
            "name a Hugging Face directory in model.llm.weights");
@@ -255,7 +266,8 @@ std::string Exporter::add_beside() {
   std::vector<std::string> written;
   for (const auto& place : places_)
     if (place.slot.kind == PartKind::connector ||
-        (place.slot.kind == PartKind::encoder && place.part.module->trainable_count() > 0))
+        (place.slot.kind == PartKind::encoder &&
+         (place.part.module->trainable_count() > 0 || has_adapters(place.part))))
       written.push_back(write_beside(place));
   return written.empty() ? "" : "beside it: " + join(written, ", ");
 }

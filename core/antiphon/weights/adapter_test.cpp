@@ -30,7 +30,7 @@ class Factors : public Module {
 
 class Lora : public Peft {
  public:
-  std::vector<std::string> attach(const std::vector<Site>&) override { return {}; }
+  std::vector<std::string> attach(const PeftTarget&) override { return {}; }
   Module& module() override { return factors; }
   nlohmann::json adapter_config() const override {
     return {{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", alpha}, {"target_modules", {"q_proj"}}};
