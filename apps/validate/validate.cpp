@@ -8,6 +8,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/run/memory.h>
+#include <antiphon/run/precision.h>
 #include <antiphon/run/training_slots.h>
 #include <antiphon/run/voice_activity.h>
 #include <common/command.h>
@@ -48,9 +49,8 @@ void describe(const run::RunConfig& config, model::MultimodalLm& model, const Up
       human_bytes(memory.peak()), human_bytes(memory.program), human_bytes(memory.parameters),
       human_bytes(memory.optimizer),
       memory.reference > 0 ? fmt::format("reference {}, ", human_bytes(memory.reference)) : "",
-      human_bytes(memory.checkpoint), human_bytes(memory.data),
-      human_bytes(memory.encoding), config.train.tokens_per_batch, human_bytes(memory.activations),
-      human_bytes(memory.gradients));
+      human_bytes(memory.checkpoint), human_bytes(memory.data), human_bytes(memory.encoding),
+      config.train.tokens_per_batch, human_bytes(memory.activations), human_bytes(memory.gradients));
 }
 
 // The file beside `file` that trains into `run`, for a note; empty if there is none.
@@ -81,6 +81,7 @@ void validate(const std::string& file, const ValidateFlags& flags) {
   auto config = run::read_config(file, flags.sets);
   auto model = model::MultimodalLm::build(config.model);
   config.model = model->spec();
+  run::check_precision(*model, config.precision);
   const auto objective = run::build_objective(config.objective);
   const auto rule = run::build_update_rule(config.train.optimizer);
   run::build_voice_activity(config.session.vad);

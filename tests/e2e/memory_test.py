@@ -1,5 +1,5 @@
 """What `antiphon validate` says of memory is within 15 % of the largest resident size of a training that writes a checkpoint
-while it goes on: six compositions of random weights."""
+while it goes on: eight compositions of random weights."""
 import json
 import os
 import re
@@ -41,7 +41,9 @@ COMPOSITIONS = {
     "connector, fp32": (llm("qwen2", SMALL) + PICTURES, ("image",), "fp32", 2048),
     "audio encoder, auto": (llm("llama", SMALL) + SOUNDS.replace("[model.streams.audio.encoder]\n", "[model.streams.audio.encoder]\ntrainable = true\n"), ("audio",), "auto", 1024),
     "two streams and adapters, auto": (llm("llama", LARGE) + LORA + PICTURES + SOUNDS, ("both",), "auto", 2048),
-    "preference, many logits at once, fp32": (DPO + llm("llama", SMALL, True), ("pairs",), "fp32", 1024, {"logits_chunk": 1024}),
+    "adapters on an encoder, fp32": (llm("qwen2", SMALL) + PICTURES + '[[model.streams.image.encoder.peft]]\nplugin = "lora"\nrank = 16\ntargets = ["all-linear"]\n', ("image",), "fp32", 2048),
+    "adapters over int4, auto": (llm("llama", LARGE) + LORA, (), "auto", 2048, {}, {"weights": "int4"}),
+    "preference, many logits at once, fp32": (DPO + llm("llama", {**SMALL, "vocab_size": 32000}, True), ("pairs",), "fp32", 1024, {"logits_chunk": 1024, "checkpoint_every": 9}),
 }
 
 
@@ -64,7 +66,7 @@ class Memory(Case):
         model, kinds, compute, tokens, *more = COMPOSITIONS[name]
         file = self.folder / f"{name.replace(' ', '_').replace(',', '')}.toml"
         file.write_text(model + f'[data]\nfeature_cache = ""\nprefetch = 8\ntrain.sources = [{{ path = "{self.data(kinds)}" }}]\n'
-                        + table("train", {"steps": 3, "checkpoint_every": 2, "tokens_per_batch": tokens, **(more[0] if more else {})}) + table("precision", {"compute": compute}))
+                        + table("train", {"steps": 3, "checkpoint_every": 2, "tokens_per_batch": tokens, **(more[0] if more else {})}) + table("precision", {"compute": compute, **(more[1] if len(more) > 1 else {})}))
         return file
 
     def estimate(self, file):

@@ -4,10 +4,12 @@
 #include <c10/util/accumulate.h>
 
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/linear/quantized_weight.h>
 #include <antiphon/train/trainer.h>
 
 #include <algorithm>
 #include <bit>
+#include <map>
 
 namespace antiphon::run {
 namespace {
@@ -40,6 +42,12 @@ double kept_numbers(Module& module) {
   return static_cast<double>(numbers);
 }
 
+double largest_matrix(Module& module) {
+  int64_t most = 0;
+  for (const auto& site : module.sites()) most = std::max(most, site.linear->in() * site.linear->out());
+  return static_cast<double>(most);
+}
+
 // The same if nothing is kept: the widest block's products while it works.
 double passing_numbers(Module& module) {
   int64_t widest = 0;
@@ -59,7 +67,7 @@ struct Estimator {
 
   // Tokens of a sample.
   int64_t sample() const {
-    int64_t sample = kWords;
+    int64_t sample = kWords + model.prompt_tokens();
     for (const auto& [name, stream] : model.streams()) sample += stream->example_tokens();
     return sample;
   }
@@ -74,13 +82,31 @@ struct Estimator {
     return heads * static_cast<double>(cache.keys.size() * std::bit_ceil(static_cast<uint64_t>(sample())));
   }
 
+  // Of the language model as precision.weights keeps it; what does not fit stays in `frozen` bytes a value.
+  double quantized_bytes(Module& module, double frozen) {
+    constexpr double kScale = 2.0 / 32;
+    const double of_value = config.precision.weights == "int4" ? 0.5 : 1;
+    std::map<const void*, double> of_matrix;
+    for (const auto& site : module.sites()) of_matrix[site.linear->weight.unsafeGetTensorImpl()] = of_value + kScale;
+    of_matrix[model.llm().head_weight().unsafeGetTensorImpl()] = 1 + kScale;
+    double bytes = 0;
+    for (const auto& parameter : module.parameters()) {
+      const auto found = of_matrix.find(parameter.tensor->unsafeGetTensorImpl());
+      const bool fits = found != of_matrix.end() && nn::QuantizedWeight::fits(*parameter.tensor);
+      bytes += static_cast<double>(parameter.tensor->numel()) * (fits ? found->second : frozen);
+    }
+    return bytes;
+  }
+
   void add_parameters() {
     double all = 0;
     for (const auto& part : model.parts()) {
       const bool matrices = part.path == "llm" && trained(*part.module) == 0;
       const auto frozen = static_cast<double>(c10::elementSize(matrices ? formats.matrices : formats.compute));
-      memory.parameters += (count(*part.module) - trained(*part.module)) * frozen + trained(*part.module) * 4;
-      if (part.weights.empty()) memory.loading += count(*part.module) * 4;
+      const double before = (count(*part.module) - trained(*part.module)) * frozen + trained(*part.module) * 4;
+      const bool quantized = matrices && !config.precision.weights.empty();
+      memory.parameters += quantized ? quantized_bytes(*part.module, frozen) : before;
+      if (part.weights.empty() || quantized) memory.loading += part.weights.empty() ? count(*part.module) * 4 : before;
       all += trained(*part.module);
     }
     for (const auto& parameter : model.trainable_parameters())
@@ -103,7 +129,10 @@ struct Estimator {
     add_casts(module);
     const auto head = model.llm().head_weight();
     const auto numbers = static_cast<double>(head.numel());
-    memory.activations += std::min(static_cast<double>(config.train.logits_chunk), tokens) * static_cast<double>(head.size(0)) * (compute + 4);
+    memory.activations += std::min(static_cast<double>(config.train.logits_chunk), tokens) *
+                          static_cast<double>(head.size(0)) * (compute + 4);
+    if (!config.precision.weights.empty())  // one matrix at a time is what it stands for
+      memory.activations += (numbers + largest_matrix(module)) * compute;
     if (!head.requires_grad()) return;
     memory.activations += 2 * 4 * numbers;  // the loss makes the head's gradient at once, and scales it
     memory.gradients += 4 * numbers;        // that of the embedding, before it is added to the others
@@ -115,7 +144,7 @@ struct Estimator {
     const auto part = static_cast<double>(c10::multiply_integers(shape));
     const auto vectors = static_cast<double>(encoder.output_grid(shape).count());
     memory.data += static_cast<double>(config.data.prefetch) * part * 4;
-    if (slot.spec.trainable) {
+    if (slot.spec.trained()) {
       memory.activations += items() * (vectors * kept_numbers(encoder.module()) + part) * compute;
       add_casts(encoder.module());
     } else {

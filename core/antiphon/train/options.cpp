@@ -54,8 +54,7 @@ const config::Table<TrainOptions>& train_table() {
                  {.min = 0, .max = static_cast<double>(kMaxSteps)})
           .field("tokens_per_batch", &O::tokens_per_batch, "budget of one packed batch, media included",
                  {.min = 16, .max = 1 << 24})
-          .field("accumulate", &O::accumulate,
-                 "batches for one step; the loss is that of all of them together",
+          .field("accumulate", &O::accumulate, "batches for one step; the loss is that of all of them together",
                  {.min = 1, .max = 65536})
           .field("logits_chunk", &O::logits_chunk, "positions whose logits are alive at once", {.min = 1})
           .table("optimizer", &O::optimizer, optimizer_table(), "how parameters are updated")
@@ -80,7 +79,11 @@ const config::Table<PrecisionOptions>& precision_table() {
           .field("linear", &PrecisionOptions::linear,
                  "of the products in the language model's linear layers while training; empty: as compute; fp8: e4m3, "
                  "gradients e5m2",
-                 {.choices = {"", "fp8"}}));
+                 {.choices = {"", "fp8"}})
+          .field("weights", &PrecisionOptions::weights,
+                 "of the frozen language model's matrices while adapters on it are trained, on the CPU (QLoRA); empty: "
+                 "as compute",
+                 {.choices = {"", "int8", "int4"}}));
   return *table;
 }
 
