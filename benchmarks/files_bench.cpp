@@ -27,7 +27,7 @@ struct Layers : Module {
   explicit Layers(bool trainable) {
     weights.resize(kTensors);
     for (int64_t i = 0; i < kTensors; ++i)
-      add(fmt::format("layers.{}.weight", i), weights[static_cast<size_t>(i)], {kEdge, kEdge}, Init::zeros);
+      add(fmt::format("layers.{}.weight", i), weights[static_cast<size_t>(i)], {kEdge, kEdge}, Init::zeros, Role::matrix);
     set_requires_grad(trainable);
   }
   std::vector<at::Tensor> weights;

@@ -1,11 +1,12 @@
 # The program as a user meets it: conformance, schemas, messages.
-function(antiphon_conformance_fixture NAME)
+function(antiphon_conformance_fixture NAME KIND)
   set(ANTIPHON_PLUGIN_OUTPUT_DIR ${CMAKE_BINARY_DIR}/fixtures/conformance/${NAME})
-  antiphon_add_plugin(${NAME} KIND encoder VERSION 0.1.0 DOC "a fixture" SOURCES plugin_fixtures/conformance/${NAME}.cpp NOT_INSTALLED)
+  antiphon_add_plugin(${NAME} KIND ${KIND} VERSION 0.1.0 DOC "a fixture" SOURCES plugin_fixtures/conformance/${NAME}.cpp NOT_INSTALLED)
 endfunction()
 foreach(name none lying_grid cut_gradient global_generator foreign_exception shared_state unnamed_parameter)
-  antiphon_conformance_fixture(${name})
+  antiphon_conformance_fixture(${name} encoder)
 endforeach()
+antiphon_conformance_fixture(taken_name objective)
 
 set(python ${CMAKE_SOURCE_DIR}/.venv/bin/python)
 if(EXISTS ${python})

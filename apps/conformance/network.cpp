@@ -157,6 +157,15 @@ void moves_and_returns(const MakeNetwork& make) {
   expect(at::equal(before, network.forward(at::kFloat)), "expected the same output after float64 and back");
 }
 
+void roles_fit(const MakeNetwork& make) {
+  const auto network = make();
+  for (const auto& parameter : trainable(*network.module)) {
+    const auto sizes = parameter.tensor->sizes();
+    expect(parameter.role != Role::matrix || sizes.size() == 2, "expected a matrix [out, in], got '{}' [{}]",
+           parameter.name, fmt::join(sizes, ", "));
+  }
+}
+
 }  // namespace
 
 at::Tensor made(at::IntArrayRef shape, uint64_t seed) {
@@ -183,6 +192,7 @@ void check_network(Report& report, const MakeNetwork& make) {
   report.check("forward: bf16 runs and is near float32, with parameters in bf16 and in float32",
                [&] { runs_in_bf16(make); });
   if (make().module->parameters().empty()) return;
+  report.check("parameters: what is declared a matrix is one", [&] { roles_fit(make); });
   report.check("parameters: two instances share nothing", [&] { instances_are_independent(make); });
   report.check("parameters: to(device, dtype) and back changes nothing", [&] { moves_and_returns(make); });
   report.check("gradient: reaches every trainable parameter", [&] { gradient_reaches_all(make); });

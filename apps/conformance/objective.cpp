@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
+
 #include "network.h"
 
 namespace antiphon::apps::conformance {
@@ -20,12 +22,14 @@ ObjectiveInput made_input(const Objective& objective) {
     input.groups.push_back(needs.candidates);
     for (int64_t c = 0; c < needs.candidates; ++c) {
       input.counts.push_back(1 + (3 * g + c) % 4), n += input.counts.back();
+      if (c == 0) input.totals.preferred_tokens += input.counts.back();
       input.weights.push_back(1), input.values.push_back(c == 0 ? 1 : 0);
     }
   }
   input.logp_n = -made({n}, 61).abs() - 0.1;
   if (needs.reference) input.reference_n = -made({n}, 62).abs() - 0.1;
-  input.totals = {n, static_cast<int64_t>(input.counts.size()), groups};
+  input.totals.tokens = n, input.totals.groups = groups;
+  input.totals.sequences = static_cast<int64_t>(input.counts.size());
   return input;
 }
 
@@ -64,6 +68,8 @@ void shapes_hold(Objective& objective) {
   for (const auto& metric : out.metrics) {
     expect(!metric.name.empty() && metric.count > 0, "expected a named metric of something, got '{}' of {}",
            metric.name, metric.count);
+    expect(std::ranges::find(kRunMetrics, metric.name) == kRunMetrics.end(),
+           "expected a name of its own; every run has a metric '{}'", metric.name);
     expect_shape(metric.sum, {}, "the sum of a metric");
     expect(!metric.sum.requires_grad(), "expected the metric '{}' detached, got a gradient on it", metric.name);
   }

@@ -5,58 +5,14 @@
 
 #include <nlohmann/json.hpp>
 
-#include <antiphon/nn/linear/linear.h>
 #include <antiphon/weights/adapter.h>
 
-#include <antiphon/component/peft.h>
-
+#include "adapted.h"
 #include "network.h"
 #include "temporary_folder.h"
 
 namespace antiphon::apps::conformance {
 namespace {
-
-// A frozen model of linear layers with the names of a Llama, some with a bias.
-class Base : public Module {
- public:
-  Base() {
-    for (int layer = 0; layer < 2; ++layer) {
-      for (const char* name : {"q_proj", "k_proj", "v_proj", "o_proj"})
-        add_linear(fmt::format("model.layers.{}.self_attn.{}", layer, name), layer == 1);
-      for (const char* name : {"gate_proj", "up_proj", "down_proj"})
-        add_linear(fmt::format("model.layers.{}.mlp.{}", layer, name), false);
-    }
-    initialize(61, at::kCPU);
-    set_requires_grad(false);
-  }
-  // Every layer on the same input [tokens, in], side by side.
-  at::Tensor forward(const at::Tensor& x) const {
-    std::vector<at::Tensor> outputs;
-    for (const auto& linear : linears_) outputs.push_back(linear->forward(x));
-    return at::cat(outputs, -1);
-  }
-  static constexpr int64_t in = 12, out = 20;
-
- private:
-  void add_linear(const std::string& name, bool bias) {
-    linears_.push_back(std::make_unique<nn::Linear>(in, out, bias));
-    add(name, *linears_.back());
-  }
-  std::vector<std::unique_ptr<nn::Linear>> linears_;
-};
-
-struct Adapted {
-  std::unique_ptr<Base> base = std::make_unique<Base>();
-  std::unique_ptr<Peft> peft;
-  std::vector<std::string> paths;
-};
-
-Adapted attached(const Subject& subject) {
-  Adapted out;
-  out.peft = build<Peft>(subject);
-  out.paths = out.peft->attach(out.base->sites());
-  return out;
-}
 
 at::Tensor x(at::ScalarType type = at::kFloat) { return made({5, Base::in}, 71).to(type); }
 
@@ -82,8 +38,9 @@ void refuses_unmatched(const Subject& subject) {
       config::Value(config::Value::Array{config::Value("q_prj")});
   const Base base;
   const auto peft = build<Peft>(mistyped);
-  expect_error(ErrorKind::config, {"q_prj", "did you mean 'q_proj'"},
-               [&] { peft->attach(const_cast<Base&>(base).sites()); });
+  expect_error(ErrorKind::config, {"q_prj", "did you mean 'q_proj'"}, [&] {
+    peft->attach({const_cast<Base&>(base).sites(), Base::hidden_size});
+  });
 }
 
 // A method on top of another one: the second changes what the first made, each can be switched off, and merging both in
@@ -92,7 +49,7 @@ void composes(const Subject& subject) {
   c10::AutoGradMode no_grad(false);
   auto a = attached(subject);
   const auto second = build<Peft>(subject);
-  second->attach(a.base->sites());
+  second->attach({a.base->sites(), Base::hidden_size});
   start(a.peft->module(), 7), start(second->module(), 8);
   for (const auto& site : a.base->sites())
     for (size_t i = 0; i < site.linear->adapters.size(); ++i) site.linear->adapters[i]->set = static_cast<int>(i);
@@ -203,6 +160,7 @@ bool has_targets(const Subject& subject) {
 
 void check_peft(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<Peft>(subject))) return;
+  if (attached(subject).peft->prompt_tokens() > 0) return check_prompt(report, subject);
   if (!report.check("attach: to the sites that it returns, parameters named below them", [&] { attaches(subject); }))
     return;
   if (has_targets(subject))

@@ -11,33 +11,44 @@
 namespace antiphon::apps::conformance {
 namespace {
 
-const std::vector<std::vector<int64_t>> shapes{{6, 4}, {4, 6}, {5}, {3, 2, 2}};
+struct Declared {
+  std::vector<int64_t> shape;
+  Role role;
+};
+const std::vector<Declared> all_declared{{{6, 4}, Role::matrix},    {{4, 6}, Role::matrix}, {{5}, Role::vector},
+                                         {{8, 3}, Role::embedding}, {{4, 1}, Role::vector}, {{3, 2, 2}, Role::filter}};
+
+UpdateItem item_of(const UpdateRule& rule, at::Tensor value, Role role) {
+  UpdateItem item{std::move(value), {}, {}, role, "parameter"};
+  for (const auto& [name, tensor] : rule.make_state({"parameter", &item.parameter, Init::zeros, role}))
+    item.state.push_back(tensor);
+  return item;
+}
 
 // Parameters with their state.
 struct Updated {
   std::vector<UpdateItem> items;
   explicit Updated(const UpdateRule& rule) {
-    for (size_t i = 0; i < shapes.size(); ++i) {
-      items.push_back({made(shapes[i], 71 + i), {}, {}});
-      for (const auto& [name, tensor] : rule.make_state(items.back().parameter)) items.back().state.push_back(tensor);
-    }
+    for (size_t i = 0; i < all_declared.size(); ++i)
+      items.push_back(item_of(rule, made(all_declared[i].shape, 71 + i), all_declared[i].role));
   }
   void step(UpdateRule& rule, uint64_t seed, double lr = 0.01, double decay = 0) {
-    for (size_t i = 0; i < items.size(); ++i) items[i].gradient = made(shapes[i], 100 * seed + i);
+    for (size_t i = 0; i < items.size(); ++i) items[i].gradient = made(all_declared[i].shape, 100 * seed + i);
     rule.update(items, lr, decay);
   }
 };
 
 void state_is_its_own(const UpdateRule& rule) {
-  for (const auto& shape : shapes) {
-    const auto parameter = made(shape, 70);
+  for (const auto& [shape, role] : all_declared) {
+    auto parameter = made(shape, 70);
     std::set<std::string> names;
-    for (const auto& [name, tensor] : rule.make_state(parameter)) {
+    for (const auto& [name, tensor] : rule.make_state({"parameter", &parameter, Init::zeros, role})) {
       expect(!name.empty() && names.insert(name).second, "expected names of their own, got '{}'", name);
       expect(!tensor.requires_grad(), "expected '{}' without a gradient", name);
       expect(tensor.data_ptr() != parameter.data_ptr(), "expected '{}' beside the parameter, got its memory", name);
     }
-    const auto meta = rule.make_state(parameter.to(at::kMeta));
+    parameter = parameter.to(at::kMeta);
+    const auto meta = rule.make_state({"parameter", &parameter, Init::zeros, role});
     expect(meta.size() == names.size() && std::ranges::all_of(meta, [](const auto& s) { return s.second.is_meta(); }),
            "expected the same state on the meta device, for estimates of memory");
   }
@@ -62,7 +73,7 @@ void goes_down(UpdateRule& rule) {
 void rate_zero_is_still(UpdateRule& rule) {
   Updated updated(rule), untouched(rule);
   updated.step(rule, 1, 0, 0.1);
-  for (size_t i = 0; i < shapes.size(); ++i)
+  for (size_t i = 0; i < all_declared.size(); ++i)
     expect(at::equal(updated.items[i].parameter, untouched.items[i].parameter), "expected no change at a rate of 0");
 }
 
@@ -72,12 +83,12 @@ void goes_on(UpdateRule& rule) {
   for (const uint64_t seed : {1, 2, 3}) whole.step(rule, seed);
   cut.step(rule, 1);
   Updated other(rule);
-  for (size_t i = 0; i < shapes.size(); ++i) {
+  for (size_t i = 0; i < all_declared.size(); ++i) {
     other.items[i].parameter = cut.items[i].parameter.clone();
     for (size_t j = 0; j < cut.items[i].state.size(); ++j) other.items[i].state[j].copy_(cut.items[i].state[j]);
   }
   for (const uint64_t seed : {2, 3}) other.step(rule, seed);
-  for (size_t i = 0; i < shapes.size(); ++i)
+  for (size_t i = 0; i < all_declared.size(); ++i)
     expect(at::equal(other.items[i].parameter, whole.items[i].parameter),
            "expected the same bits from a state that was saved and read");
 }
@@ -90,6 +101,18 @@ void decay_shrinks(UpdateRule& rule) {
                "a matrix with decoupled weight decay");
 }
 
+// What a module declares counts, not the shape: a vector that is kept as a column is still one.
+void vectors_have_no_shape(UpdateRule& rule) {
+  const auto start = made({6}, 75), gradient = made({6}, 76);
+  std::vector<UpdateItem> items{item_of(rule, start.clone(), Role::vector),
+                                item_of(rule, start.clone().view({6, 1}), Role::vector),
+                                item_of(rule, start.clone().view({2, 3}), Role::vector)};
+  for (auto& item : items) item.gradient = gradient.clone().view(item.parameter.sizes());
+  rule.update(items, 0.01, 0);
+  for (const auto& item : items)
+    expect_close(item.parameter.flatten(), items.front().parameter, 1e-6, "a vector kept in another shape");
+}
+
 void check_update_rule(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<UpdateRule>(subject))) return;
   const auto rule = build<UpdateRule>(subject);
@@ -98,6 +121,7 @@ void check_update_rule(Report& report, const Subject& subject) {
   report.check("state: holds all that is remembered", [&] { goes_on(*rule); });
   report.check("update: goes down a slope", [&] { goes_down(*rule); });
   report.check("update: a rate of 0 changes nothing", [&] { rate_zero_is_still(*rule); });
+  report.check("update: a vector is one in any shape", [&] { vectors_have_no_shape(*rule); });
   report.check("update: weight decay is decoupled", [&] { decay_shrinks(*rule); });
 }
 

@@ -65,10 +65,11 @@ void read_media(const data::Sample& sample, Examined& out) {
 void prepare(const data::Preparer& preparer, const data::Sample& sample, Examined& out) {
   for (const auto& sequence : data::sequences_of(sample)) {
     const size_t before = out.media.size();
-    const auto prepared = preparer.prepare(sequence, data::Purpose::training, [&](const auto& ref, const auto& item) {
+    auto prepared = preparer.prepare(sequence, data::Purpose::training, [&](const auto& ref, const auto& item) {
       out.media.push_back(facts_of(ref, item));
     });
     out.tokens += prepared.tokens(), out.supervised += prepared.supervised_count();
+    std::erase_if(prepared.media, [](const auto& media) { return media.is_prompt(); });
     for (size_t i = 0; i < prepared.media.size(); ++i) {
       auto& media = out.media[before + i];
       media.stream = prepared.media[i].stream;

@@ -83,6 +83,8 @@ Shown read(const data::Preparer& preparer, const data::Sample& sample) {
     shown.paths.push_back(ref.path.string());
     shown.facts.push_back(facts_of(ref, item));
   });
+  if (!shown.prepared.media.empty() && shown.prepared.media.front().is_prompt())  // comes first and has no file
+    shown.paths.insert(shown.paths.begin(), ""), shown.facts.insert(shown.facts.begin(), MediaFacts());
   return shown;
 }
 

@@ -4,6 +4,7 @@
 
 #include <data/visible.h>
 
+#include <algorithm>
 #include <map>
 
 namespace antiphon::apps {
@@ -13,7 +14,8 @@ std::string token_at(const Shown& sample, const text::Tokenizer& tokenizer, int6
   for (size_t m = 0; m < sample.prepared.media.size(); ++m) {
     const auto& media = sample.prepared.media[m];
     if (i >= media.position && i < media.position + media.item.tokens)
-      return fmt::format("[{} {}/{}]", media.stream, i - media.position + 1, media.item.tokens);
+      return fmt::format("[{} {}/{}]", media.is_prompt() ? "virtual token" : media.stream, i - media.position + 1,
+                         media.item.tokens);
   }
   return visible(tokenizer.bytes_of(static_cast<int32_t>(sample.prepared.ids[static_cast<size_t>(i)])), false);
 }
@@ -27,11 +29,14 @@ std::string counted(int64_t count, std::string_view what) {
 std::string shown_counts(const Shown& sample) {
   const auto& prepared = sample.prepared;
   const auto supervised = prepared.supervised_count();
+  const auto is_medium = [](const auto& media) { return !media.is_prompt(); };
+  const auto items = static_cast<int64_t>(std::ranges::count_if(prepared.media, is_medium));
   auto out = fmt::format("{}, {} supervised ({:.1f} %), {}\n", counted(prepared.tokens(), "token"), supervised,
                          100 * static_cast<double>(supervised) / static_cast<double>(prepared.tokens()),
-                         counted(static_cast<int64_t>(prepared.media.size()), "media item"));
+                         counted(items, "media item"));
   std::map<std::string, std::pair<int64_t, int64_t>> streams;
   for (const auto& media : prepared.media) {
+    if (media.is_prompt()) continue;
     ++streams[media.stream].first;
     streams[media.stream].second += media.item.tokens;
   }

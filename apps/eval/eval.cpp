@@ -10,12 +10,12 @@
 #include <antiphon/base/progress.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
-#include <antiphon/data/loader.h>
-#include <antiphon/data/manifest.h>
 #include <antiphon/eval/controls.h>
 #include <antiphon/run/sample_parts.h>
+#include <antiphon/run/training_slots.h>
 #include <common/command.h>
 #include <common/profile.h>
+#include <eval/load_set.h>
 #include <eval/table.h>
 
 namespace antiphon::apps {
@@ -28,38 +28,19 @@ struct EvalFlags {
   std::string output;
 };
 
-struct LoadedSet {
-  std::vector<data::Sample> samples;
-  std::vector<data::BadSample> bad;
+// What measures a set: the model alone, or an objective that compares candidates.
+struct Measure {
+  const run::OpenOptions& flags;
+  std::unique_ptr<Objective> objective;
+  std::unique_ptr<checkpoint::Reference> reference = nullptr;  // if the objective needs one and the model was trained
 };
 
-void skip(LoadedSet& set, data::BadSample bad) {
-  log::warning(fmt::format("{}:{}: skipped: {}", bad.file, bad.line, bad.reason));
-  set.bad.push_back(std::move(bad));
-}
-
-// Samples that cannot be prepared are listed and left out of every condition, so that pairs stay pairs.
-LoadedSet load_set(const data::SplitOptions& split, const run::LoadedModel& loaded) {
-  LoadedSet set;
-  data::UnreadKeys unread;
-  const auto limit = loaded.config.eval.limit;
-  for (const auto& source : split.sources) {
-    const data::Manifest manifest(source.path);
-    for (int64_t i = 0; i < manifest.size() && (limit == 0 || static_cast<int64_t>(set.samples.size()) < limit); ++i) {
-      data::Sample sample;
-      try {
-        sample = manifest.sample(i);
-        loaded.preparer.prepare(sample, data::Purpose::training);
-        unread.tell(manifest.path(), manifest.line(i), sample.unread);
-        set.samples.push_back(std::move(sample));
-      } catch (const Error& error) {
-        if (error.kind() != ErrorKind::data) throw;
-        skip(set, {manifest.path().string(), sample.id, error.what(), manifest.line(i)});
-      }
-    }
-  }
-  if (set.samples.empty()) fail(ErrorKind::data, "the set has no good sample", "look at the warnings above");
-  return set;
+void open_reference(Measure& measure, run::LoadedModel& loaded) {
+  if (measure.reference || !measure.objective->needs().reference) return;
+  if (!loaded.config.generate.weights.empty())
+    fail(ErrorKind::config, "the objective compares with a reference, which generate.weights leaves no room for",
+         "leave generate.weights empty");
+  measure.reference = run::open_reference(*loaded.model, measure.flags);
 }
 
 bool holds(const std::vector<data::Sample>& samples, Modality modality) {
@@ -105,9 +86,11 @@ nlohmann::json prediction(const data::Sample& sample, const Condition& condition
                         {"id", sample.id},
                         {"file", sample.file.string()},
                         {"line", sample.line},
-                        {"expected", eval::expected_answer(sample)},
-                        {"predicted", outcome.predicted},
                         {"loss", outcome.loss}};
+  if (sample.candidates.empty())
+    record["expected"] = eval::expected_answer(sample), record["predicted"] = outcome.predicted;
+  if (!outcome.thought.empty()) record["thought"] = outcome.thought;
+  for (const auto& [name, metric] : outcome.metrics) record["metrics"][name] = metric.first / metric.second;
   for (const auto& [key, value] : sample.tags) record["tags"][key] = value;
   if (condition.name == "right")  // what a report shows; a relative manifest may be out of reach then
     record["question"] = run::question_of(sample), record["media_files"] = run::media_files_of(sample);
@@ -155,21 +138,30 @@ int64_t count_short(const std::vector<Condition>& conditions, int64_t max_tokens
   return count;
 }
 
-nlohmann::json evaluate(const std::string& name, run::LoadedModel& loaded, std::ofstream& predictions) {
-  auto set = load_set(loaded.config.data.eval.at(name), loaded);
+nlohmann::json evaluate(const std::string& name, run::LoadedModel& loaded, Measure& measure,
+                        std::ofstream& predictions) {
+  auto set = load_set(loaded.config.data.eval.at(name), loaded, measure.objective->needs().candidates);
+  if (set.compares) open_reference(measure, loaded);
   const auto variants = conditions_of(set.samples, loaded.config.eval);
-  const eval::Evaluator evaluator{*loaded.model, loaded.preparer,    loaded.tokenizer(),
-                                  loaded.cache,  loaded.config.eval, loaded.config.generate};
+  const eval::Evaluator evaluator{*loaded.model,
+                                  loaded.preparer,
+                                  loaded.tokenizer(),
+                                  loaded.cache,
+                                  loaded.config.eval,
+                                  loaded.config.generate,
+                                  loaded.config.train.logits_chunk};
   std::vector<Condition> conditions;
   size_t done = 0;
   for (const auto& [label, samples] : variants) {
     // What one kind of media alone contributes is read off the loss; answers would double the time.
-    const bool answers = loaded.config.eval.generate && !label.starts_with("shuffled_");
-    conditions.push_back({label, answers, evaluator.run(samples, answers, [&](size_t n) {
-                            done += n;
-                            show_progress(
-                                fmt::format("{}: {} ({}/{})", name, label, done, variants.size() * set.samples.size()));
-                          })});
+    const bool answers = loaded.config.eval.generate && !label.starts_with("shuffled_") && !set.compares;
+    const auto tell = [&, &label = label](size_t n) {
+      done += n;
+      show_progress(fmt::format("{}: {} ({}/{})", name, label, done, variants.size() * set.samples.size()));
+    };
+    conditions.push_back({label, answers,
+                          set.compares ? evaluator.compare(samples, *measure.objective, measure.reference.get(), tell)
+                                       : evaluator.run(samples, answers, tell)});
     write_predictions(predictions, name, set.samples, conditions.back());
   }
   finish_progress();
@@ -184,10 +176,10 @@ nlohmann::json evaluate(const std::string& name, run::LoadedModel& loaded, std::
 }
 
 // A set that cannot be evaluated does not affect the others.
-nlohmann::json evaluate_or_tell(const std::string& name, run::LoadedModel& loaded, std::ofstream& predictions,
-                                std::vector<std::string>& problems) {
+nlohmann::json evaluate_or_tell(const std::string& name, run::LoadedModel& loaded, Measure& measure,
+                                std::ofstream& predictions, std::vector<std::string>& problems) {
   try {
-    auto scores = evaluate(name, loaded, predictions);
+    auto scores = evaluate(name, loaded, measure, predictions);
     print_scores(scores);
     if (const auto& problem = scores["not_finite"]; problem.is_string())
       problems.push_back(fmt::format("{}: {}", name, problem.get<std::string>()));
@@ -205,6 +197,7 @@ int run(const EvalFlags& flags) {
   auto& generate = loaded.config.generate;  // [eval] says these, not the model's directory
   generate.temperature = 0, generate.max_tokens = loaded.config.eval.max_tokens;
   loaded.load_for_inference(flags.open);
+  Measure measure{flags.open, run::build_objective(loaded.config.objective)};
   if (loaded.config.data.eval.empty())
     fail(ErrorKind::config, "there is nothing to evaluate", "add [[data.eval.NAME.sources]] with a path");
   std::filesystem::path output = flags.output;
@@ -221,7 +214,7 @@ int run(const EvalFlags& flags) {
   for (const auto& [name, split] : loaded.config.data.eval) {
     if (!split.enabled) continue;
     if (!flags.sets.empty() && std::find(flags.sets.begin(), flags.sets.end(), name) == flags.sets.end()) continue;
-    results.push_back(evaluate_or_tell(name, loaded, predictions, problems));
+    results.push_back(evaluate_or_tell(name, loaded, measure, predictions, problems));
     write_file_atomic(output / "results.json", results.dump(2) + "\n", ErrorKind::config);
   }
   if (results.empty()) fail(ErrorKind::config, "none of the sets that --only names is in the configuration");

@@ -11,12 +11,15 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 namespace antiphon::apps {
 namespace {
 
 using eval::Interval;
 using nlohmann::json;
+
+const std::set<std::string_view> kOfAnswers{"loss", "accuracy", "f1", "chrf", "wer", "cer"};
 
 json interval(const Interval& value) { return {{"mean", value.mean}, {"low", value.low}, {"high", value.high}}; }
 
@@ -34,6 +37,7 @@ std::map<std::string, std::vector<size_t>> by_task(const std::vector<data::Sampl
 
 struct Scores {
   std::vector<double> loss, exact, f1, chrf, word_errors, words, character_errors, characters;
+  std::map<std::string, std::pair<std::vector<double>, std::vector<double>>> of_objective;  // sums and counts
 };
 
 Scores collect(const std::vector<data::Sample>& samples, const std::vector<eval::Outcome>& outcomes,
@@ -45,6 +49,8 @@ Scores collect(const std::vector<data::Sample>& samples, const std::vector<eval:
                predicted = eval::normalize_answer(outcomes[i].predicted, normalizer);
     const auto words = eval::word_errors(predicted, expected), characters = eval::character_errors(predicted, expected);
     s.loss.push_back(outcomes[i].loss);
+    for (const auto& [name, metric] : outcomes[i].metrics)
+      s.of_objective[name].first.push_back(metric.first), s.of_objective[name].second.push_back(metric.second);
     s.exact.push_back(predicted == expected);
     s.f1.push_back(eval::token_f1(predicted, expected));
     s.chrf.push_back(eval::chrf(outcomes[i].predicted, written));
@@ -58,6 +64,8 @@ Scores collect(const std::vector<data::Sample>& samples, const std::vector<eval:
 json metrics(const Scores& s, bool generated, const eval::EvalOptions& options) {
   const auto seed = static_cast<uint64_t>(options.seed);
   json out{{"loss", interval(eval::bootstrap(s.loss, options.resamples, seed))}};
+  for (const auto& [name, metric] : s.of_objective)
+    out[name] = interval(eval::bootstrap_ratio(metric.first, metric.second, options.resamples, seed));
   if (!generated) return out;
   out["accuracy"] = interval(eval::bootstrap(s.exact, options.resamples, seed));
   out["f1"] = interval(eval::bootstrap(s.f1, options.resamples, seed));
@@ -131,7 +139,7 @@ void print_scores(const json& set) {
              skipped ? fmt::format(", {} skipped", skipped) : "");
   if (less)
     fmt::print("  {} answers had less room than eval.max_tokens: the prompt leaves no more of the context\n", less);
-  fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", "task", "media", "n", "answer loss",
+  fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", "task", "media", "n", "loss",
              "exact match", "token F1", "chrF", "WER", "loss vs. right, p");
   for (const auto& [task, entry] : set["tasks"].items()) {
     for (const char* name : {"right", "shuffled", "shuffled_image", "shuffled_audio", "shuffled_video", "removed"}) {
@@ -148,6 +156,8 @@ void print_scores(const json& set) {
       fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", shown(task, 40), name,
                  entry["samples"].get<int>(), cell(m, "loss", "{:.3f}"), cell(m, "accuracy", "{:.2f}"),
                  cell(m, "f1", "{:.2f}"), cell(m, "chrf", "{:.1f}"), cell(m, "wer", "{:.2f}"), versus);
+      for (const auto& [metric, value] : m.items())  // an objective's, which compares candidates
+        if (!kOfAnswers.contains(metric)) fmt::print("    {:<30} {}\n", metric, cell(m, metric.c_str(), "{:.3f}"));
     }
   }
   push_stdout();  // progress goes to stderr: a table must not end in the middle of the next line

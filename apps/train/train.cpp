@@ -65,6 +65,7 @@ int run_one(const TrainFlags& flags) {
   for (const auto& [name, stream] : loaded.model->streams())
     log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
   run::use_linear_format(*loaded.model, config.precision.linear);
+  run::keep_frozen_as(*loaded.model, config.precision);
   const auto rule = run::build_update_rule(config.train.optimizer);
   train::Alone alone;
   train::Trainer trainer(*loaded.model, *objective, *rule, loader, loaded.cache, folder, alone, config.train);

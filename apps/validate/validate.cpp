@@ -8,6 +8,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/run/memory.h>
+#include <antiphon/run/precision.h>
 #include <antiphon/run/training_slots.h>
 #include <antiphon/run/voice_activity.h>
 #include <common/command.h>
@@ -20,7 +21,8 @@ struct ValidateFlags {
   bool resolved = false;
 };
 
-void describe(const run::RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule) {
+void describe(const run::RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule,
+              const Objective& objective) {
   const auto row = [](const std::string& path, const std::string& plugin, double trained, double frozen) {
     fmt::print("  {:<28} {:<14} {:>12} {:>12}\n", path, plugin, human_count(trained), human_count(frozen));
   };
@@ -40,14 +42,15 @@ void describe(const run::RunConfig& config, model::MultimodalLm& model, const Up
                encoder.output_grid(encoder.example_shape()).count(), encoder.output_size(), stream->example_tokens(),
                model.llm().hidden_size());
   }
-  const auto memory = run::estimate_memory(config, model, rule);
+  const auto memory = run::estimate_memory(config, model, rule, objective);
   fmt::print(
-      "  memory for training on the CPU, estimated: {} (program {}, parameters {}, optimizer {}, checkpoints {}, "
+      "  memory for training on the CPU, estimated: {} (program {}, parameters {}, optimizer {}, {}checkpoints {}, "
       "samples kept ready {}, and the largest of: encoding {}, activations of {} tokens {}, gradients {})\n",
       human_bytes(memory.peak()), human_bytes(memory.program), human_bytes(memory.parameters),
-      human_bytes(memory.optimizer), human_bytes(memory.checkpoint), human_bytes(memory.data),
-      human_bytes(memory.encoding), config.train.tokens_per_batch, human_bytes(memory.activations),
-      human_bytes(memory.gradients));
+      human_bytes(memory.optimizer),
+      memory.reference > 0 ? fmt::format("reference {}, ", human_bytes(memory.reference)) : "",
+      human_bytes(memory.checkpoint), human_bytes(memory.data), human_bytes(memory.encoding),
+      config.train.tokens_per_batch, human_bytes(memory.activations), human_bytes(memory.gradients));
 }
 
 // The file beside `file` that trains into `run`, for a note; empty if there is none.
@@ -78,7 +81,8 @@ void validate(const std::string& file, const std::string& stage, const ValidateF
   auto config = run::read_config(file, flags.sets, stage);
   auto model = model::MultimodalLm::build(config.model);
   config.model = model->spec();
-  run::build_objective(config.objective);
+  run::check_precision(*model, config.precision);
+  const auto objective = run::build_objective(config.objective);
   const auto rule = run::build_update_rule(config.train.optimizer);
   run::build_voice_activity(config.session.vad);
   if (flags.resolved) {
@@ -88,7 +92,7 @@ void validate(const std::string& file, const std::string& stage, const ValidateF
   }
   const auto taken = model::check_runs(*model);
   fmt::print("{}{}: good\n", shown(file), stage.empty() ? "" : ", stage " + stage);
-  describe(config, *model, *rule);
+  describe(config, *model, *rule, *objective);
   for (const auto& line : taken) fmt::print("  {}\n", line);
   for (const auto& slot : model::slots_of(*model)) warn_missing(file, slot.path, slot.weights);
   warn_missing(file, "session.vad", config.session.vad.weights);

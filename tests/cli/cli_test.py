@@ -237,6 +237,9 @@ class Wrong(Case):
         self.assertEqual((resolved["train"]["logits_chunk"], resolved["objective"]["plugin"]), (9, "sft"))
         self.assertIn("'loss'", self.validate(CONFIG, TINY + '[loss]\nplugin = "focal"\n'))
         self.assertIn("'loss'", self.validate(CONFIG, TINY + "[loss]\nchunks = 9\n"))
+        self.assertIn("'loss'", self.validate(CONFIG, TINY + "[loss]\nplugin = 3\n"))
+        name = self.write(TINY + "[train]\nlogits_chunk = 8\n")
+        self.assertIn("both are given", self.refused(CONFIG, "validate", name, "--set", "loss.chunk=9"))
 
     def test_lora_targets(self):
         err = self.validate(CONFIG, TINY + '[[model.llm.peft]]\nplugin = "lora"\ntargets = ["q_prj"]\n')

@@ -19,6 +19,7 @@ FAULTS = {
     "foreign_exception": {"process: other media": "got a std::out_of_range"},
     "shared_state": {"forward: a batch of two": "against one by one", "forward: the same input": "expected the same output from the same input", "parameters: two instances": "to stay when another changes",
                      "parameters: to(": "same output", "forward: bf16": None, "gradient: agrees": None},
+    "taken_name": {"shapes: ": "every run has a metric 'lr'"},
     "unnamed_parameter": {"name map: every": "no", "name map: a written": "second.weight"},
 }
 

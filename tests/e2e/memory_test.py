@@ -1,5 +1,5 @@
 """What `antiphon validate` says of memory is within 15 % of the largest resident size of a training that writes a checkpoint
-while it goes on: five compositions of random weights."""
+while it goes on: eight compositions of random weights."""
 import json
 import os
 import re
@@ -34,12 +34,17 @@ def stream(name, encoder, connector):
 
 PICTURES = stream("image", {"plugin": "siglip", **VIT}, {"plugin": "mlp"})
 SOUNDS = stream("audio", {"plugin": "whisper", **WHISPER, "length": "window"}, {"plugin": "frame_stack", "factor": 10})
+DPO = '[objective]\nplugin = "preference"\n'
 COMPOSITIONS = {
     "full fine-tuning, fp32": (llm("llama", SMALL, True), (), "fp32", 1024),
     "adapters, auto": (llm("llama", LARGE) + LORA, (), "auto", 2048),
     "connector, fp32": (llm("qwen2", SMALL) + PICTURES, ("image",), "fp32", 2048),
     "audio encoder, auto": (llm("llama", SMALL) + SOUNDS.replace("[model.streams.audio.encoder]\n", "[model.streams.audio.encoder]\ntrainable = true\n"), ("audio",), "auto", 1024),
     "two streams and adapters, auto": (llm("llama", LARGE) + LORA + PICTURES + SOUNDS, ("both",), "auto", 2048),
+    "adapters on an encoder, fp32": (llm("qwen2", SMALL) + PICTURES + '[[model.streams.image.encoder.peft]]\nplugin = "lora"\nrank = 16\ntargets = ["all-linear"]\n', ("image",), "fp32", 2048),
+    "adapters over int4, auto": (llm("llama", LARGE) + LORA, (), "auto", 2048, {}, {"weights": "int4"}),
+    "adapters, blocks computed again, fp32": (llm("llama", LARGE) + LORA, (), "fp32", 2048, {"recompute": "full"}),
+    "preference, many logits at once, fp32": (DPO + llm("llama", {**SMALL, "vocab_size": 32000}, True), ("pairs",), "fp32", 1024, {"logits_chunk": 1024, "checkpoint_every": 9}),
 }
 
 
@@ -48,7 +53,10 @@ class Memory(Case):
 
     def data(self, kinds):
         path = self.folder / "data" / f"{'_'.join(kinds) or 'text'}.jsonl"
-        if kinds:
+        if kinds == ("pairs",):
+            pair = {"prompt": "What is this?", "chosen": "red and green " * 6, "rejected": "blue and green " * 6}
+            path.write_text((json.dumps(pair) + "\n") * 400)
+        elif kinds:
             make_tiny.write_set(path, 40, seed=3, kinds=kinds)
         else:
             turns = [{"role": "user", "content": "What is this?"}, {"role": "assistant", "content": "red and green " * 6}]
@@ -56,10 +64,10 @@ class Memory(Case):
         return path
 
     def configuration(self, name):
-        model, kinds, compute, tokens = COMPOSITIONS[name]
+        model, kinds, compute, tokens, *more = COMPOSITIONS[name]
         file = self.folder / f"{name.replace(' ', '_').replace(',', '')}.toml"
         file.write_text(model + f'[data]\nfeature_cache = ""\nprefetch = 8\ntrain.sources = [{{ path = "{self.data(kinds)}" }}]\n'
-                        + table("train", {"steps": 3, "checkpoint_every": 2, "tokens_per_batch": tokens}) + table("precision", {"compute": compute}))
+                        + table("train", {"steps": 3, "checkpoint_every": 2, "tokens_per_batch": tokens, **(more[0] if more else {})}) + table("precision", {"compute": compute, **(more[1] if len(more) > 1 else {})}))
         return file
 
     def estimate(self, file):
@@ -75,7 +83,7 @@ class Memory(Case):
         self.assertEqual(process.returncode, 0, (self.folder / "log.txt").read_text()[-3000:])
         return usage.ru_maxrss * 1024
 
-    def test_five_compositions(self):
+    def test_compositions(self):
         for name in COMPOSITIONS:
             with self.subTest(name):
                 file = self.configuration(name)

@@ -3,16 +3,20 @@
 import hashlib
 import json
 import math
+import os
 import random
+import re
 import shutil
+from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from harness import Case, checkpoints, losses, main, make_tiny, records, sets
+from harness import PROGRAM, ROOT, Case, checkpoints, losses, main, make_tiny, records, sets
 
 BETA = 0.5
 DPO = sets(objective__plugin="preference", objective__beta=BETA, train__tokens_per_batch=256, train__optimizer__lr=5e-3)
 LOG2 = math.log(2)
+PROGRAM_FOLDER = Path(PROGRAM).parents[1]
 
 
 def metric(run, name):
@@ -109,6 +113,40 @@ class Preference(Case):
         self.assertGreater(abs(margin), 1e-3)
         self.assertAlmostEqual(losses(run)[2], math.log1p(math.exp(-margin)), places=4)
 
+    def evaluate(self, what, data, *args, code=0):
+        out = self.folder / f"eval_{data}"
+        shutil.rmtree(out, ignore_errors=True)
+        held = f'data.eval.held.sources=[{{path="{self.folder}/data/{data}.jsonl"}}]'
+        done = self.call("eval", what, *args, "--output", out, "--set", held, code=code)
+        return json.loads((out / "results.json").read_text())[0], records(out / "predictions.jsonl"), done
+
+    def test_eval_says_what_the_objective_says(self):
+        """The loss of a set of one pair is that of the step that comes next, whether its encoder is trained or not; without a
+        run the model is its own reference."""
+        self.one = records(self.folder / "data" / "pairs.jsonl")[0]
+        (self.folder / "data" / "one.jsonl").write_text(json.dumps(self.one) + "\n")
+        on_encoder = ["--set", 'model.streams.image.encoder.peft=[{plugin="lora", rank=2, targets=["query", "fc1"]}]']
+        for name, more in [("measured_encoder", on_encoder), ("measured", [])]:
+            run = self.folder / name
+            self.train(run, *DPO, *self.source("one"), *more, *sets(train__steps=2, train__checkpoint_every=1, train__keep_checkpoints=5, train__tokens_per_batch=100))
+            first = run / "checkpoints" / "step_1"
+            results, predictions, done = self.evaluate(run, "one", "--checkpoint", first, *sets(eval__controls="[]"))
+            right = results["tasks"]["all"]["conditions"]["right"]
+            self.assertAlmostEqual(right["loss"]["mean"], losses(run)[2], places=5)
+            self.assertAlmostEqual(right["rewards/margins"]["mean"], metric(run, "rewards/margins")[2], places=5)
+            self.assertEqual(predictions[0]["metrics"]["rewards/accuracies"], right["rewards/accuracies"]["mean"])
+            self.assertIn("rewards/accuracies", done.stdout)
+        results, _, _ = self.evaluate(self.config, "pairs", *DPO)
+        for condition in ("right", "removed"):
+            self.assertAlmostEqual(results["tasks"]["all"]["conditions"][condition]["loss"]["mean"], LOG2, places=6)
+        held = f'data.eval.held.sources=[{{path="{self.folder}/data/pairs.jsonl"}}]'
+        done = self.call("eval", self.config, "--output", self.folder / "eval_sft", "--set", held, code=3)
+        self.assertIn("the record has 2 candidates; the objective learns one answer", done.stderr)
+        (run / "reference.safetensors").unlink()
+        self.call("eval", run, "--output", self.folder / "eval_plain", *sets(eval__generate="false"))  # compares nothing
+        held = f'data.eval.held.sources=[{{path="{self.folder}/data/one.jsonl"}}]'
+        self.assertIn("reference.safetensors", self.call("eval", run, "--output", self.folder / "eval_none", "--set", held, code=4).stderr)
+
     def test_data_verbs_know_candidates(self):
         pairs = self.folder / "data" / "pairs.jsonl"
         text = self.call("data", "show", self.config, "--source", pairs).stdout
@@ -118,6 +156,21 @@ class Preference(Case):
         self.assertIn(row["chosen"][0]["content"], text)
         self.assertIn(row["rejected"][0]["content"], text)
         self.call("data", "check", self.config, "--set", f'data.train.sources=[{{path="{pairs}"}}]')
+
+    def test_a_metric_with_a_name_of_the_run_is_refused(self):
+        fixture = PROGRAM_FOLDER / "fixtures" / "conformance" / "taken_name"
+        environment = {**os.environ, "ANTIPHON_PLUGIN_PATH": str(fixture)}
+        done = self.train(self.folder / "taken", *sets(objective__plugin="taken_name", train__steps=2), code=5, env=environment)
+        self.assertIn("the objective's metric 'train/lr' has a name that every run has", done.stderr)
+
+    def test_names_of_the_run(self):
+        """Those that conformance keeps objectives from are those that a run writes."""
+        run = self.folder / "names"
+        self.train(run, *sets(train__steps=1), "--profile", "--profile-steps", "1")
+        header = (ROOT / "core" / "antiphon" / "component" / "objective.h").read_text()
+        known = re.findall(r'"(\w+)"', header[header.index("kRunMetrics"):header.index("};", header.index("kRunMetrics"))])
+        written = {key.removeprefix("train/") for key in records(run / "metrics.jsonl")[0] if key.startswith("train/")}
+        self.assertEqual(written, set(known))
 
     def test_data_that_does_not_fit(self):
         done = self.train(self.folder / "sft_of_pairs", *self.source("pairs"), code=3)

@@ -228,24 +228,28 @@ json run_objective(const json& request) {
   return {{"metrics", metrics}};
 }
 
-// "steps" updates of the parameters "names" by their gradients "<name>.grad.<step>".
+Role role_of(const std::string& name) {
+  const std::map<std::string, Role> known{
+      {"matrix", Role::matrix}, {"vector", Role::vector}, {"embedding", Role::embedding}, {"filter", Role::filter}};
+  return known.at(name);
+}
+
+// "steps" updates of the parameters in "roles" by their gradients "<name>.grad.<step>".
 json run_optimizer(const json& request) {
   const auto rule = build<UpdateRule>(request);
   const auto file = inputs_of(request);
   c10::AutoGradMode no_grad(false);
   NamedTensors out;
-  std::vector<std::vector<at::Tensor>> state;
-  for (const std::string name : request.at("names")) {
+  std::vector<UpdateItem> items;
+  for (const auto& [name, role] : request.at("roles").items()) {
     out.emplace_back(name, file.tensor(name).clone());
-    for (const auto& [key, tensor] : rule->make_state(out.back().second)) {
-      if (state.size() < out.size()) state.emplace_back();
-      state.back().push_back(tensor);
-    }
+    auto& item = items.emplace_back(UpdateItem{out.back().second, {}, {}, role_of(role), {}});
+    for (const auto& [key, tensor] : rule->make_state({name, &item.parameter, Init::zeros, item.role}))
+      item.state.push_back(tensor);
   }
   for (int64_t step = 0; step < request.at("steps").get<int64_t>(); ++step) {
-    std::vector<UpdateItem> items;
     for (size_t i = 0; i < out.size(); ++i)
-      items.push_back({out[i].second, file.tensor(fmt::format("{}.grad.{}", out[i].first, step)).clone(), state[i]});
+      items[i].gradient = file.tensor(fmt::format("{}.grad.{}", out[i].first, step)).clone();
     rule->update(items, request.at("lr"), request.at("weight_decay"));
   }
   write_outputs(request, std::move(out));

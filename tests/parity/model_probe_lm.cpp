@@ -5,6 +5,8 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
+#include <map>
 #include <numeric>
 
 #include <antiphon/checkpoint/checkpoint.h>
@@ -15,6 +17,8 @@
 #include <antiphon/model/export.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/model/whole_model.h>
+#include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/linear/quantized_weight.h>
 #include <antiphon/nn/token_scores.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/export.h>
@@ -46,20 +50,28 @@ std::unique_ptr<model::MultimodalLm> load_model(const json& request) {
   auto model = model::MultimodalLm::build(spec);
   const auto dtype = dtype_of(request);
   model->load({at::kCPU, {dtype, dtype, ""}, 1});
+  if (request.contains("values")) {  // of trained parameters: "<part>/<name>"
+    const weights::SafetensorsFile file(request.at("values").get<std::string>());
+    std::map<std::string, at::Tensor> values;
+    for (const auto& info : file.tensors()) values[info.name] = file.tensor(info.name);
+    checkpoint::restore_parameters(model->saved_parameters(), values);
+  }
+  if (request.contains("quantize")) model->llm().quantize(request.at("quantize").get<std::string>());
   if (request.contains("run")) load_run(*model, request.at("run").get<std::string>());
   if (request.value("merge", false))
-    for (const auto& peft : model->pefts()) peft->merge();
+    for (const auto& peft : model->pefts()) peft.method->merge();
   return model;
 }
 
 // Rows of ids; everything after the first of each is supervised.
-std::vector<data::Prepared> from_ids(const json& rows) {
+std::vector<data::Prepared> from_ids(const json& rows, const model::MultimodalLm& model) {
   std::vector<data::Prepared> prepared;
   for (const auto& row : rows) {
     data::Prepared sample;
     sample.id = std::to_string(prepared.size());
     sample.ids = row.get<std::vector<int64_t>>();
     sample.supervised.assign(sample.ids.size(), true);
+    data::begin_with_prompt(sample, model.prompt_tokens());
     prepared.push_back(std::move(sample));
   }
   return prepared;
@@ -67,7 +79,7 @@ std::vector<data::Prepared> from_ids(const json& rows) {
 
 // "ids": rows of ids; or "samples": lines of a manifest whose paths are relative to "folder".
 std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& model, data::Purpose purpose) {
-  if (request.contains("ids")) return from_ids(request.at("ids"));
+  if (request.contains("ids")) return from_ids(request.at("ids"), model);
   auto tokenizer = text::Tokenizer::load(model.spec().llm.weights);
   auto chat_template = text::ChatTemplate::load(model.spec().llm.weights, tokenizer.special_tokens());
   const text::PromptBuilder prompts(std::move(tokenizer), std::move(chat_template), model.spec().has_placeholders());
@@ -96,13 +108,22 @@ json described(model::MultimodalLm& model, const model::Batch& batch) {
 
 // What the request asks for besides the forward pass.
 void side_effects(const json& request, model::MultimodalLm& model, NamedTensors& out) {
-  if (request.contains("save_adapter"))
-    weights::save_adapter(request.at("save_adapter").get<std::string>(), *model.pefts().at(0),
-                          model.spec().llm.weights);
+  if (request.contains("save_adapter")) {  // of the part "save_adapter_of"
+    const auto owner = request.value("save_adapter_of", "llm");
+    const auto peft = std::ranges::find(model.pefts(), owner, &model::AttachedPeft::owner);
+    weights::save_adapter(request.at("save_adapter").get<std::string>(), *peft->method, model.spec().llm.weights);
+  }
   if (request.contains("save")) {
     const auto& folder = model.spec().llm.weights;
     weights::save_pretrained(request.at("save").get<std::string>(), model.llm().module(), model.llm().name_map(),
                              weights::read_pretrained_config(folder).config.json());
+  }
+  if (request.contains("quantize")) {
+    for (const auto& site : model.sites())
+      if (site.linear->quantized)
+        out.emplace_back("weight:" + site.path + ".weight",
+                         site.linear->quantized->dequantized(at::kFloat).contiguous());
+    out.emplace_back("weight:lm_head.weight", model.llm().head_weight());
   }
   if (request.contains("export")) {
     model::export_model(model, request.at("export").get<std::string>());

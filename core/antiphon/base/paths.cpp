@@ -7,6 +7,7 @@
 
 #include <antiphon/base/shown.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -30,6 +31,22 @@ void make_folder(const fs::path& path, ErrorKind kind) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error) fail_path(kind, "create the folder", path, error.value());
+}
+
+std::vector<fs::path> entries_of(const fs::path& folder, ErrorKind kind) {
+  std::vector<fs::path> entries;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    entries.push_back(at->path());
+  if (error) fail_path(kind, "list", folder, error.value());
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
+void remove_file(const fs::path& path, ErrorKind kind) {
+  std::error_code error;
+  fs::remove(path, error);
+  if (error) fail_path(kind, "remove", path, error.value());
 }
 
 // Some file systems cannot flush a folder, and some folders can be written into but not opened.

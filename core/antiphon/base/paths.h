@@ -1,6 +1,7 @@
 // What exists at a path, with the reason if that cannot be determined.
 #pragma once
 #include <filesystem>
+#include <vector>
 
 #include <antiphon/base/error.h>
 
@@ -12,6 +13,11 @@ bool path_exists(const std::filesystem::path& path, ErrorKind kind);
 bool is_folder(const std::filesystem::path& path, ErrorKind kind);
 // Creates the folder and its parents; does nothing if it exists.
 void make_folder(const std::filesystem::path& path, ErrorKind kind);
+
+// What lies in the folder, sorted. Error if it cannot be listed.
+std::vector<std::filesystem::path> entries_of(const std::filesystem::path& folder, ErrorKind kind);
+// Removes the file; does nothing if there is none.
+void remove_file(const std::filesystem::path& path, ErrorKind kind);
 
 // Flushes the folder that a file was renamed or made in; does nothing if the folder cannot be opened or flushed.
 void sync_folder_of(const std::filesystem::path& file, ErrorKind kind);

@@ -59,6 +59,17 @@ TEST_CASE("a folder that cannot be made is named with the reason") {
         std::string::npos);
 }
 
+TEST_CASE("a folder is listed in order, a file is removed, and what cannot be done is named with the reason") {
+  const Folder folder;
+  for (const char* name : {"b", "a", "c"}) std::ofstream(folder.path / name) << "x";
+  remove_file(folder.path / "c", ErrorKind::weights);
+  remove_file(folder.path / "c", ErrorKind::weights);
+  CHECK(entries_of(folder.path, ErrorKind::weights) == std::vector{folder.path / "a", folder.path / "b"});
+  CHECK(refusal([&] { entries_of(folder.path / "a", ErrorKind::weights); }).find("cannot list ") != std::string::npos);
+  const auto said = refusal([&] { remove_file(folder.path, ErrorKind::weights); });
+  CHECK(said.find("cannot remove " + folder.path.string() + ": Directory not empty") != std::string::npos);
+}
+
 TEST_CASE("an atomic write leaves the file alone, or a whole one") {
   const Folder folder;
   const auto file = folder.path / "file";

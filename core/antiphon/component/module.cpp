@@ -20,6 +20,7 @@ void fill(at::Tensor& tensor, Init init, at::Generator& generator) {
     case Init::zeros: tensor.zero_(); break;
     case Init::ones: tensor.fill_(1); break;
     case Init::normal_002: tensor.normal_(0.0, 0.02, generator); break;
+    case Init::normal: tensor.normal_(0.0, 1.0, generator); break;
     case Init::linear_uniform: {
       const double fan_in = static_cast<double>(tensor.numel() / tensor.size(0));
       const double bound = 1.0 / std::sqrt(fan_in);
@@ -52,7 +53,10 @@ void Module::visit(const std::string& prefix, const std::function<void(const std
 std::vector<Parameter> Module::parameters() {
   std::vector<Parameter> all;
   visit("", [&](const std::string& path, Module& module) {
-    for (const auto& own : module.own_) all.push_back({join_path(path, own.name), own.tensor, own.init, own.fixed});
+    for (const auto& own : module.own_) {
+      all.push_back(own);
+      all.back().name = join_path(path, own.name);
+    }
   });
   return all;
 }
@@ -106,7 +110,7 @@ void Module::to(at::Device device, at::ScalarType dtype) {
   }
 }
 
-void Module::add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init) {
+void Module::add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init, Role role) {
   double values = 1;
   for (const int64_t size : shape) values *= static_cast<double>(size);
   if (!(values >= 0 && values <= 0x1p38))
@@ -114,11 +118,11 @@ void Module::add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, In
          fmt::format("the parameter '{}' would be [{}]; at most 2^38 values", name, fmt::join(shape, ", ")),
          "check the sizes that it is made of");
   tensor = at::empty(shape, at::TensorOptions().device(at::kMeta).dtype(at::kFloat));
-  own_.push_back({std::move(name), &tensor, init});
+  own_.push_back({std::move(name), &tensor, init, role});
 }
 
 void Module::add_fixed(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init) {
-  add(std::move(name), tensor, shape, init);
+  add(std::move(name), tensor, shape, init, Role::vector);
   own_.back().fixed = true;
 }
 

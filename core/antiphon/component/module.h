@@ -20,14 +20,24 @@ class Linear;
 enum class Init {
   zeros,
   ones,
-  normal_002,
+  normal_002 /* N(0, 0.02) */,
+  normal /* N(0, 1), as torch.nn.Embedding */,
   linear_uniform /* U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch.nn.Linear */
+};
+
+// What a parameter is, whatever its shape: optimizers treat these differently.
+enum class Role {
+  matrix,     // [out, in] of a linear map
+  vector,     // scales, biases, single tokens: no weight decay by default
+  embedding,  // rows that stand for tokens, positions or classes: embeddings and heads
+  filter      // of a convolution
 };
 
 struct Parameter {
   std::string name;  // full path from the module that was asked, e.g. "layers.3.self_attn.q_proj.weight"
   at::Tensor* tensor = nullptr;
   Init init = Init::zeros;
+  Role role = Role::matrix;
   bool fixed = false;  // never trained: running statistics
 };
 
@@ -59,7 +69,7 @@ class Module {
 
  protected:
   // Declares `tensor` as parameter `name` of this shape, on the meta device, float32. The tensor must be a member.
-  void add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init);
+  void add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init, Role role);
   // The same for a tensor that a checkpoint holds and that is never trained.
   void add_fixed(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init);
   // Declares a child; it must be a member or owned by one, and live as long as this module.

@@ -3,7 +3,9 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <antiphon/component/kind.h>
@@ -31,13 +33,28 @@ struct StepTotals {
 struct ObjectiveInput {
   at::Tensor logp_n;            // [n] float32: log-probability of each token; carries the gradient
   at::Tensor reference_n;       // [n] float32: the same under the reference; undefined unless needed
-  at::Tensor behaviour_n;       // [n] float32: the same under the policy that wrote them; undefined if nothing did
+  at::Tensor behaviour_n;       // [n] float32: the same under the policy that wrote them; undefined in training on data
   std::vector<int64_t> counts;  // tokens of each sequence; their sum is n
   std::vector<int64_t> groups;  // sequences of each group; their sum is counts.size()
-  std::vector<double> weights;  // of each sequence; 1 unless the record says otherwise
+  std::vector<double> weights;  // of each sequence; 1 in training on data
   std::vector<double> values;   // of each sequence: label, score, reward or advantage; NaN: unknown
   StepTotals totals;
 };
+
+// Names that every run writes beside those of its objective, which therefore has others.
+inline constexpr std::array<std::string_view, 13> kRunMetrics{"loss",
+                                                              "lr",
+                                                              "gradient_norm",
+                                                              "tokens_per_second",
+                                                              "supervised_tokens",
+                                                              "samples",
+                                                              "step_seconds",
+                                                              "data_wait_seconds",
+                                                              "memory_bytes",
+                                                              "bad_samples",
+                                                              "checkpoint_failures",
+                                                              "gflops_per_second",
+                                                              "share_of_peak"};
 
 // Its mean over a step is the sum of `sum` over the batches divided by that of `count`.
 struct Metric {

@@ -55,19 +55,34 @@ class AdapterScope {
   AdapterScope(const AdapterScope&) = delete;
   static bool active(int set);
   static uint64_t now();  // the sets, for a scope that makes the same again
+  static constexpr size_t kMost = 64;  // sets
 
  private:
   uint64_t before_;
 };
 
+// The part of a model that a method changes.
+struct PeftTarget {
+  std::vector<Site> sites;  // by the module names of the Hugging Face model: "model.layers.0.self_attn.q_proj"
+  int64_t hidden_size = 0;  // of a language model, whose sequences may begin with virtual tokens; 0: of another part
+};
+
 class Peft {
  public:
   virtual ~Peft() = default;
-  // Attaches to the sites that match the targets and returns their paths; site paths are the module names of the
-  // Hugging Face model ("model.layers.0.self_attn.q_proj"). Error(config) if a target matches no site. Several methods
-  // may share a site: each changes the map that the earlier ones produced. Parameters are created on the meta device.
-  virtual std::vector<std::string> attach(const std::vector<Site>& sites) = 0;
-  // The parameters, named as in PEFT below "base_model.model.": "<site path>.lora_A.weight".
+  // Attaches to the sites that match the targets and returns their paths. Error(config) if a target matches no site, or
+  // if the method is for language models and the part is another. Several methods may share a site: each changes the
+  // map that the earlier ones produced. Parameters are created on the meta device.
+  virtual std::vector<std::string> attach(const PeftTarget& target) = 0;
+  // How many virtual tokens it puts before every sequence, once it is attached, and their embeddings [prompt_tokens(),
+  // hidden_size] in the dtype of its parameters; with a gradient.
+  virtual int64_t prompt_tokens() const { return 0; }
+  virtual at::Tensor prompt() { return {}; }
+  // The parameter that these embeddings are, for files that hold them alone. Error(weights) if they are computed from
+  // others.
+  virtual std::string prompt_parameter() const { return {}; }
+  // The parameters, named as in PEFT below "base_model.model.": "<site path>.lora_A.weight". Of a method with virtual
+  // tokens PEFT keeps their embeddings alone.
   virtual Module& module() = 0;
   // PEFT's adapter_config.json for what is attached.
   virtual nlohmann::json adapter_config() const = 0;

@@ -3,10 +3,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <antiphon/component/kind.h>
+#include <antiphon/component/module.h>
 
 namespace antiphon {
 
@@ -14,13 +16,15 @@ namespace antiphon {
 struct UpdateItem {
   at::Tensor parameter, gradient;
   std::vector<at::Tensor> state;
+  Role role = Role::matrix;  // what its module declared it to be
+  std::string_view name;     // "llm/layers.0.self_attn.q_proj.weight"
 };
 
 class UpdateRule {
  public:
   virtual ~UpdateRule() = default;
   // The initial state kept for a parameter between updates: {"exp_avg", zeros}, … Any device, meta too.
-  virtual std::vector<std::pair<std::string, at::Tensor>> make_state(const at::Tensor& parameter) const = 0;
+  virtual std::vector<std::pair<std::string, at::Tensor>> make_state(const Parameter& parameter) const = 0;
   // Updates all parameters and their state in place; gradients may be written over. Called without autograd.
   virtual void update(const std::vector<UpdateItem>& items, double lr, double weight_decay) = 0;
 };

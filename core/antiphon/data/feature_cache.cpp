@@ -6,6 +6,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/weights/safetensors.h>
 
@@ -50,7 +51,8 @@ std::string FeatureCache::key(const std::string& stream, std::string_view conten
 std::filesystem::path FeatureCache::path(const std::string& key) const { return folder_ / (key + ".safetensors"); }
 
 std::optional<CachedFeatures> FeatureCache::load(const std::string& key) const {
-  if (key.empty() || !std::filesystem::exists(path(key))) return std::nullopt;
+  std::error_code ignored;  // what cannot be looked at is made again
+  if (key.empty() || !std::filesystem::exists(path(key), ignored)) return std::nullopt;
   try {
     const weights::SafetensorsFile file(path(key));
     CachedFeatures features;
@@ -71,7 +73,7 @@ std::optional<CachedFeatures> FeatureCache::load(const std::string& key) const {
 void FeatureCache::store(const std::string& key, const CachedFeatures& features) {
   if (key.empty()) return;
   try {
-    std::filesystem::create_directories(path(key).parent_path());
+    make_folder(path(key).parent_path(), ErrorKind::data);
     weights::NamedTensors tensors;
     for (size_t i = 0; i < features.parts.size(); ++i)
       tensors.emplace_back(std::to_string(i), features.parts[i].detach());
@@ -79,8 +81,6 @@ void FeatureCache::store(const std::string& key, const CachedFeatures& features)
                               {{"xxh3", hash_of_all(features)}, {"tiling", to_text(features.tiling)}});
   } catch (const Error& error) {
     warn_once(error.message());
-  } catch (const std::filesystem::filesystem_error& error) {
-    warn_once(error.path1().string() + ": " + error.code().message());
   }
 }
 

@@ -43,6 +43,18 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
 
 int64_t Prepared::supervised_count() const { return std::count(supervised.begin(), supervised.end(), true); }
 
+// An item without a medium, whose embeddings the model has.
+void begin_with_prompt(Prepared& sample, int64_t tokens) {
+  if (tokens == 0) return;
+  model::BatchMedia prompt;
+  prompt.sample_id = sample.id;
+  prompt.item.tokens = tokens, prompt.item.part_tokens = {tokens};
+  for (auto& media : sample.media) media.position += tokens;
+  sample.media.insert(sample.media.begin(), std::move(prompt));
+  sample.ids.insert(sample.ids.begin(), static_cast<size_t>(tokens), 0);
+  sample.supervised.insert(sample.supervised.begin(), static_cast<size_t>(tokens), false);
+}
+
 Preparer::Preparer(const model::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
                    const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video,
                    const media::ImageReading& image)
@@ -100,6 +112,7 @@ Prepared Preparer::prepare_with(const Sample& sample, Purpose purpose, const Med
   const auto prompt = training ? prompts_.training(turns) : prompts_.generation(turns);
   Prepared out;
   out.id = sample.id;
+  begin_with_prompt(out, model_.prompt_tokens());
   for (size_t i = 0; i < prompt.ids.size(); ++i) {
     if (prompt.ids[i] >= 0) {
       out.ids.push_back(prompt.ids[i]);

@@ -66,6 +66,9 @@ class Preparer {
   media::ImageReading image_;
 };
 
+// Reserves the places of a model's virtual tokens (MultimodalLm::prompt_tokens()) before the sample; 0: none.
+void begin_with_prompt(Prepared& sample, int64_t tokens);
+
 // What is trained of a sample: one conversation for each candidate, in which only the candidate's turns are supervised,
 // or the sample itself.
 std::vector<Sample> sequences_of(const Sample& sample);

@@ -115,11 +115,11 @@ double cpu_quota(const char* root) {
   return quota;
 }
 
-int processors() {
+int processors(double quota) {
   cpu_set_t allowed;
   const int count = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
-  const double quota = std::ceil(cpu_quota());
-  return quota > 0 && quota < count ? static_cast<int>(quota) : count;
+  const double most = std::ceil(quota);
+  return most > 0 && most < count ? static_cast<int>(most) : count;
 }
 
 }  // namespace antiphon::early

@@ -8,6 +8,6 @@ namespace antiphon::early {
 double cpu_quota(const char* root = "");
 
 // The number of processors that this process may run on, at most the quota rounded up; at least 1.
-int processors();
+int processors(double quota = cpu_quota());
 
 }  // namespace antiphon::early

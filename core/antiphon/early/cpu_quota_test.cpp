@@ -81,6 +81,8 @@ TEST_CASE("no cgroup and odd files are no quota") {
       .file("proc/self/cgroup", "\n:\n0::\n::::");
   CHECK(root.quota() == 0);
   CHECK(antiphon::early::processors() >= 1);
+  CHECK(antiphon::early::processors(0.5) == 1);
+  CHECK(antiphon::early::processors(1e6) == antiphon::early::processors(0));
 }
 
 TEST_CASE("spinning is bounded unless the user says how to wait") {

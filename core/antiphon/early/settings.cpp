@@ -23,9 +23,10 @@ bool bound_spinning() { return !std::getenv("OMP_WAIT_POLICY") && set("GOMP_SPIN
 
 // A quota does not show in the number of processors: with a thread for each of them, all are stopped in turn.
 bool follow_quota() {
-  if (cpu_quota() <= 0) return false;
+  const double quota = cpu_quota();
+  if (quota <= 0) return false;
   char threads[32];
-  std::snprintf(threads, sizeof threads, "%d", processors());
+  std::snprintf(threads, sizeof threads, "%d", processors(quota));
   return set("OMP_NUM_THREADS", threads);
 }
 

@@ -58,7 +58,11 @@ std::vector<data::Sample> with_shuffled_media(const std::vector<data::Sample>& s
 std::vector<data::Sample> without_media(std::vector<data::Sample> samples) {
   for (auto& sample : samples) {
     sample.media.clear();
-    for (auto& turn : sample.turns) std::erase_if(turn.parts, [](const auto& part) { return part.media >= 0; });
+    const auto drop = [](std::vector<data::SampleTurn>& turns) {
+      for (auto& turn : turns) std::erase_if(turn.parts, [](const auto& part) { return part.media >= 0; });
+    };
+    drop(sample.turns);
+    for (auto& candidate : sample.candidates) drop(candidate.turns), candidate.media.clear();
   }
   return samples;
 }

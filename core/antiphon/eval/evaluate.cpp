@@ -6,20 +6,32 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
-#include <antiphon/model/score_tokens.h>
-
 #include <antiphon/engine/generator.h>
+#include <antiphon/model/objective_input.h>
+#include <antiphon/model/score_tokens.h>
+#include <antiphon/text/thought.h>
 
 #include <cmath>
 #include <numeric>
 
 namespace antiphon::eval {
+namespace {
+
+// A group that failed adds nothing.
+void add_group(StepTotals& totals, const ObjectiveInput& group) {
+  if (group.counts.empty()) return;
+  totals.tokens += group.logp_n.size(0);
+  totals.sequences += static_cast<int64_t>(group.counts.size());
+  totals.groups += 1, totals.preferred_tokens += group.counts.front();
+}
+
+}  // namespace
 
 std::string expected_answer(const data::Sample& sample) {
   std::string text;
   if (sample.turns.empty() || sample.turns.back().role != "assistant") return text;
   for (const auto& part : sample.turns.back().parts) text += part.text;
-  return text;
+  return text::split_thought(text).answer;
 }
 
 std::vector<data::Prepared> Evaluator::prepare(const std::vector<data::Sample>& samples, const Members& members,
@@ -27,6 +39,15 @@ std::vector<data::Prepared> Evaluator::prepare(const std::vector<data::Sample>& 
   std::vector<data::Prepared> prepared;
   for (const auto i : members) prepared.push_back(preparer.prepare(samples[i], purpose));
   return prepared;
+}
+
+void Evaluator::each_batch(size_t samples, const std::function<void(const Members&)>& work) const {
+  const auto batch_size = static_cast<size_t>(options.batch_size);
+  for (size_t begin = 0; begin < samples; begin += batch_size) {
+    Members members(std::min(batch_size, samples - begin));
+    std::iota(members.begin(), members.end(), begin);
+    work(members);
+  }
 }
 
 // Works on all samples at once; if the data of one fail, on each alone, and what then fails is its own failure.
@@ -50,7 +71,7 @@ void Evaluator::measure(const std::vector<data::Sample>& samples, const Members&
   auto batch = data::pack(prepare(samples, members, data::Purpose::training), data::kPackMultiple);
   model.encode(batch);
   cache.store(batch);  // for the conditions to come
-  const auto logp_n = model::score_tokens(model, batch).to(at::kCPU);
+  const auto logp_n = model::score_tokens(model, batch, {logits_chunk}).to(at::kCPU);
   int64_t begin = 0;
   for (size_t i = 0; i < members.size(); ++i) {
     const int64_t n = batch.sequences[i].supervised;
@@ -68,25 +89,84 @@ void Evaluator::answer(const std::vector<data::Sample>& samples, const Members& 
   auto prompts = prepare(samples, members, data::Purpose::generation);
   for (size_t i = 0; i < members.size(); ++i)
     outcomes[members[i]].room = engine::room_for_answer(model, prompts[i].tokens(), options.max_tokens);
+  std::vector<bool> opened;
+  for (const auto& prompt : prompts)
+    opened.push_back(text::opens_thought(std::vector<int32_t>(prompt.ids.begin(), prompt.ids.end()), tokenizer));
   const auto answers = engine::generate(model, std::move(prompts), greedy, tokenizer.eos_ids());
-  for (size_t i = 0; i < members.size(); ++i) outcomes[members[i]].predicted = tokenizer.decode(answers[i]);
+  for (size_t i = 0; i < members.size(); ++i) {
+    auto& outcome = outcomes[members[i]];
+    auto [thought, written] = text::split_thought(answers[i], tokenizer, opened[i]);
+    outcome.thought = std::move(thought), outcome.predicted = std::move(written);
+  }
+}
+
+// All that an objective is to be told of each group but the totals, which are known when all are scored.
+void Evaluator::score(const std::vector<data::Sample>& samples, const Members& members, const ObjectiveNeeds& needs,
+                      checkpoint::Reference* reference, std::vector<ObjectiveInput>& scored) const {
+  std::vector<data::PreparedGroup> groups;
+  for (const auto i : members) groups.push_back(preparer.prepare_group(samples[i]));
+  auto batch = data::pack(std::move(groups), data::kPackMultiple);
+  at::Tensor reference_n;
+  if (needs.reference && reference)
+    reference_n = model::reference_scores(model, batch, *reference, {logits_chunk}).to(at::kCPU);
+  model.encode(batch);
+  cache.store(batch);
+  const auto logp_n = model::score_tokens(model, batch, {logits_chunk}).to(at::kCPU);
+  if (needs.reference && !reference) reference_n = logp_n;
+  const auto all = model::objective_input(batch, {});
+  int64_t begin = 0;
+  size_t sequence = 0;
+  for (size_t g = 0; g < members.size(); ++g) {
+    auto& input = scored[members[g]];
+    input = {};
+    input.groups = {all.groups[g]};
+    int64_t n = 0;
+    for (int64_t k = 0; k < all.groups[g]; ++k, ++sequence) {
+      input.counts.push_back(all.counts[sequence]), n += all.counts[sequence];
+      input.weights.push_back(all.weights[sequence]), input.values.push_back(all.values[sequence]);
+    }
+    input.logp_n = logp_n.narrow(0, begin, n);
+    if (reference_n.defined()) input.reference_n = reference_n.narrow(0, begin, n);
+    begin += n;
+  }
+}
+
+std::vector<Outcome> Evaluator::compare(const std::vector<data::Sample>& samples, Objective& objective,
+                                        checkpoint::Reference* reference,
+                                        const std::function<void(size_t done)>& on_progress) const {
+  c10::AutoGradMode no_grad(false);
+  std::vector<Outcome> outcomes(samples.size());
+  std::vector<ObjectiveInput> scored(samples.size());
+  each_batch(samples.size(), [&](const Members& members) {
+    each_good(members, outcomes,
+              [&](const Members& some) { score(samples, some, objective.needs(), reference, scored); });
+    on_progress(members.size());
+  });
+  StepTotals totals;
+  for (const auto& input : scored) add_group(totals, input);
+  for (size_t i = 0; i < scored.size(); ++i) {
+    if (!outcomes[i].failure.empty()) continue;
+    scored[i].totals = totals;
+    const auto out = objective.forward(scored[i]);
+    outcomes[i].loss = out.loss.item<double>() * static_cast<double>(totals.groups);
+    outcomes[i].tokens = scored[i].logp_n.size(0);
+    for (const auto& metric : out.metrics) outcomes[i].metrics[metric.name] = {metric.sum.item<double>(), metric.count};
+  }
+  return outcomes;
 }
 
 std::vector<Outcome> Evaluator::run(const std::vector<data::Sample>& samples, bool answers,
                                     const std::function<void(size_t done)>& on_progress) const {
   c10::AutoGradMode no_grad(false);
   std::vector<Outcome> outcomes(samples.size());
-  const auto batch_size = static_cast<size_t>(options.batch_size);
-  for (size_t begin = 0; begin < samples.size(); begin += batch_size) {
-    Members members(std::min(batch_size, samples.size() - begin));
-    std::iota(members.begin(), members.end(), begin);
+  each_batch(samples.size(), [&](Members members) {
     each_good(members, outcomes, [&](const Members& some) { measure(samples, some, outcomes); });
     const auto lacks_loss = [&](size_t i) { return !outcomes[i].failure.empty() || !std::isfinite(outcomes[i].loss); };
     const size_t done = members.size();
     std::erase_if(members, lacks_loss);
     if (answers) each_good(members, outcomes, [&](const Members& some) { answer(samples, some, outcomes); });
     on_progress(done);
-  }
+  });
   return outcomes;
 }
 

@@ -17,6 +17,8 @@ struct BatchMedia {
   std::string cache_key;                        // names its features on disk; empty: not cached
   int64_t position = 0;                         // first of `item.tokens` placeholder positions on the token axis
   StreamItem item;
+  // Places for the virtual tokens of a method of fine-tuning (Peft::prompt()) instead of a medium; of no stream.
+  bool is_prompt() const { return stream.empty(); }
 };
 
 struct Sequence {

@@ -6,14 +6,17 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/model/export_tensors.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/whole_model.h>
+#include <antiphon/nn/linear/linear.h>
 #include <antiphon/weights/export.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/load.h>
 
+#include <algorithm>
 #include <set>
 
 namespace antiphon::model {
@@ -95,6 +98,10 @@ void add_own(ExportTensors& tensors, const Part& part, const Rename& rename) {
   });
 }
 
+bool has_adapters(const Part& part) {
+  return std::ranges::any_of(part.module->sites(), [](const auto& site) { return !site.linear->adapters.empty(); });
+}
+
 std::optional<std::string> as_it_is(const std::string& name) { return name; }
 
 // What a part's own directory says of it.
@@ -143,6 +150,11 @@ class Exporter {
         tensors_(options.dtype) {}
 
   ExportReport run() {
+    for (const auto& place : places_)
+      if (place.slot.kind == PartKind::peft && !model_.pefts()[place.slot.index].method->can_merge())
+        fail(ErrorKind::config,
+             fmt::format("[model.{}] a '{}' cannot become part of the weights", place.part.path, place.part.plugin),
+             "use the adapter folders of the run beside the language model's directory");
     if (llm_.weights.empty())
       fail(ErrorKind::config, "the language model has no weights, so there is no directory to write one like",
            "name a Hugging Face directory in model.llm.weights");
@@ -183,7 +195,7 @@ void Exporter::write_directory(const json& config) const {
   if (spec.chat_template.empty()) return;
   write_file_atomic(output_ / "chat_template.jinja", read_file(spec.chat_template, ErrorKind::config),
                     ErrorKind::weights);
-  fs::remove(output_ / "chat_template.json");
+  remove_file(output_ / "chat_template.json", ErrorKind::weights);
 }
 
 // A part that came from another directory than the whole's, or from none.
@@ -226,7 +238,7 @@ ExportReport Exporter::export_whole(const WholeModel& whole) {
   write_directory(config);
   copy_processor(llm_.weights, output_);
   if (processor != llm_.weights) {
-    fs::remove(output_ / "processor_config.json");
+    remove_file(output_ / "processor_config.json", ErrorKind::weights);
     weights::copy_files(processor, output_, {"preprocessor_config.json"});
   }
   return report(fmt::format("a {} model", config.value("model_type", "")), "");
@@ -254,7 +266,8 @@ std::string Exporter::add_beside() {
   std::vector<std::string> written;
   for (const auto& place : places_)
     if (place.slot.kind == PartKind::connector ||
-        (place.slot.kind == PartKind::encoder && place.part.module->trainable_count() > 0))
+        (place.slot.kind == PartKind::encoder &&
+         (place.part.module->trainable_count() > 0 || has_adapters(place.part))))
       written.push_back(write_beside(place));
   return written.empty() ? "" : "beside it: " + join(written, ", ");
 }
@@ -266,7 +279,7 @@ std::string Exporter::write_beside(const Place& place) {
     const NameMap own{part.names.rules, part.names.ignored, {}};
     add_own(tensors, part, [&](const std::string& n) { return own.ignores(n) ? std::nullopt : std::optional(n); });
     tensors.add_rest(part, own);
-    fs::create_directories(output_ / "connectors");
+    make_folder(output_ / "connectors", ErrorKind::weights);
     weights::save_safetensors(output_ / "connectors" / (slot.stream + ".safetensors"), tensors.tensors());
     return "connectors/" + slot.stream + ".safetensors";
   }

@@ -19,23 +19,25 @@ config::Table<ComponentSpec> slot(const std::string& name, const std::string& we
   return table;
 }
 
+const config::Table<ComponentSpec>& peft_slot() {
+  static const auto* table = [] {
+    auto* t = new config::Table<ComponentSpec>(
+        slot("peft", "a PEFT adapter directory or the folder of a run to start from; empty: fresh"));
+    t->rest(&ComponentSpec::options);
+    return t;
+  }();
+  return *table;
+}
+
 const config::Table<ComponentSpec>& connector_slot() {
   static const auto* table = [] {
     auto* t = new config::Table<ComponentSpec>(slot("connector",
                                                     "a .safetensors file of a trained connector, a whole model's "
                                                     "directory, or the folder of a run; empty: random"));
     t->field("part", &ComponentSpec::part, kPartDoc);
-    t->field("trainable", &ComponentSpec::trainable, "train its parameters").rest(&ComponentSpec::options);
-    return t;
-  }();
-  return *table;
-}
-
-const config::Table<ComponentSpec>& peft_slot() {
-  static const auto* table = [] {
-    auto* t = new config::Table<ComponentSpec>(
-        slot("peft", "a PEFT adapter directory or the folder of a run to start from; empty: fresh"));
-    t->rest(&ComponentSpec::options);
+    t->field("trainable", &ComponentSpec::trainable, "train its parameters")
+        .tables("peft", &ComponentSpec::peft, peft_slot(), "adapters on its sites")
+        .rest(&ComponentSpec::options);
     return t;
   }();
   return *table;
@@ -68,7 +70,7 @@ const config::Table<StreamSpec>& stream_table() {
               "the token that the chat template writes for an item (\"<image>\"); empty: the template is not told, and "
               "embeddings stand where the item stands in the text")
           .field("encoder", &S::encoder,
-                 "a component {plugin, weights, trainable, …}, or a list of them whose features are joined",
+                 "a component {plugin, weights, trainable, peft, …}, or a list of them whose features are joined",
                  {.required = true})
           .table("connector", &S::connector, connector_slot(), "what maps its features to embeddings",
                  {.required = true}));
@@ -87,7 +89,9 @@ const config::Table<ComponentSpec>& frozen_slot() {
     auto* t = new config::Table<ComponentSpec>(
         slot("encoder", "a Hugging Face directory, or the folder of a run; empty: random"));
     t->field("part", &ComponentSpec::part, kPartDoc);
-    t->field("trainable", &ComponentSpec::trainable, "train its parameters").rest(&ComponentSpec::options);
+    t->field("trainable", &ComponentSpec::trainable, "train its parameters")
+        .tables("peft", &ComponentSpec::peft, peft_slot(), "adapters on its sites")
+        .rest(&ComponentSpec::options);
     return t;
   }();
   return *table;

@@ -14,7 +14,11 @@ struct ComponentSpec {
   std::string weights;  // a Hugging Face directory, or an adapter's; empty: random
   std::string part;     // which part of a whole model `weights` is meant; empty: all of it
   bool trainable = false;
+  std::vector<ComponentSpec> peft;  // adapters on its sites, if it is a part of the model
   config::Value options = config::Value::Table{};
+
+  // Whether training changes what it computes.
+  bool trained() const { return trainable || !peft.empty(); }
 };
 
 inline ComponentSpec trained_slot() {

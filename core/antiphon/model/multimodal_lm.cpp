@@ -24,6 +24,14 @@ std::string samples_of(const Batch& batch, const std::string& stream) {
   return text;
 }
 
+std::vector<at::Tensor> positions_of(const Batch& batch, const std::string& stream) {
+  std::vector<at::Tensor> positions;
+  for (const auto& media : batch.media)
+    if (media.stream == stream)
+      positions.push_back(at::arange(media.position, media.position + media.item.tokens, at::kLong));
+  return positions;
+}
+
 }  // namespace
 
 std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
@@ -39,50 +47,37 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
   for (auto& [name, stream_spec] : spec.streams)
     if (auto stream = Stream::build(name, stream_spec, hidden_size, problems))
       model->streams_[name] = std::move(stream);
-  for (size_t i = 0; i < llm.peft.size(); ++i) {
-    auto& slot = llm.peft[i];
-    if (auto peft = build_slot<Peft>(slot.plugin, {}, slot.options, fmt::format("model.llm.peft.{}", i), problems))
-      model->pefts_.push_back(std::move(peft));
-  }
-  model->spec_ = spec;
-  if (model->llm_) model->attach_peft(problems);
+  model->attach_all(spec, problems);
   problems.throw_if_any();
+  model->spec_ = spec;
   for (const auto& part : model->parts())
     if (!part.part.empty()) model->whole_names_[part.path] = whole_names(part.weights, part.part);
   return model;
 }
 
-// The number of sites; their new adapters are of this set.
-size_t MultimodalLm::attach_set(Peft& peft, int set) {
-  const auto all = sites();
-  std::vector<size_t> before;
-  for (const auto& site : all) before.push_back(site.linear->adapters.size());
-  const auto count = peft.attach(all).size();
-  for (size_t i = 0; i < all.size(); ++i)
-    for (size_t j = before[i]; j < all[i].linear->adapters.size(); ++j) all[i].linear->adapters[j]->set = set;
-  return count;
-}
-
-void MultimodalLm::attach_peft(config::Problems& problems) {
-  for (size_t i = 0; i < pefts_.size(); ++i) {
-    try {
-      peft_sites_.push_back(attach_set(*pefts_[i], static_cast<int>(i)));
-      pefts_[i]->module().set_requires_grad(true);
-    } catch (const Error& error) {
-      problems.add(spec_.llm.peft[i].options.where, fmt::format("[model.llm.peft.{}] {}", i, error.message()),
-                   error.fix(), error.kind());
+void MultimodalLm::attach_all(ModelSpec& spec, config::Problems& problems) {
+  std::optional<PeftTarget> llm;
+  if (llm_) llm = PeftTarget{sites(), llm_->hidden_size()};
+  attach_pefts("llm", llm, spec.llm.peft, pefts_, problems);
+  for (auto& [name, stream] : streams_) {
+    for (size_t i = 0; i < stream->encoders().size(); ++i) {
+      auto& [slot, encoder] = stream->encoders()[i];
+      attach_pefts(stream->encoder_path(i), PeftTarget{named_sites(encoder->module(), encoder->name_map())}, slot.peft,
+                   pefts_, problems);
     }
+    auto& stream_spec = spec.streams.at(name);
+    attach_pefts(fmt::format("streams.{}.connector", name), PeftTarget{stream->connector().module().sites()},
+                 stream_spec.connector.peft, pefts_, problems);
+    stream->write_encoders(stream_spec);
   }
 }
 
-std::vector<Site> MultimodalLm::sites() {
-  auto sites = llm_->module().sites();
-  const auto names = llm_->name_map();
-  const std::string weight = ".weight";
-  for (auto& site : sites)
-    if (const auto name = names.to_checkpoint(site.path + weight))
-      site.path = name->substr(0, name->size() - weight.size());
-  return sites;
+std::vector<Site> MultimodalLm::sites() { return named_sites(llm_->module(), llm_->name_map()); }
+
+int64_t MultimodalLm::prompt_tokens() const {
+  int64_t tokens = 0;
+  for (const auto& peft : pefts_) tokens += peft.method->prompt_tokens();
+  return tokens;
 }
 
 std::vector<Part> MultimodalLm::parts() {
@@ -92,7 +87,7 @@ std::vector<Part> MultimodalLm::parts() {
     if (slot.kind == PartKind::llm) {
       part.module = &llm_->module(), part.names = llm_->name_map();
     } else if (slot.kind == PartKind::peft) {
-      part.module = &pefts_[slot.index]->module();
+      part.module = &pefts_[slot.index].method->module();
     } else {
       auto& stream = *streams_.at(slot.stream);
       const bool encoder = slot.kind == PartKind::encoder;
@@ -118,7 +113,7 @@ void MultimodalLm::load(const LoadSettings& settings) {
     options.frozen_dtype = settings.formats.compute;
     if (slot.kind == PartKind::llm) options.matrix_dtype = settings.formats.matrices;
     if (slot.kind == PartKind::peft)
-      log::info(fmt::format("  {}: {} attached to {} sites", part.path, part.plugin, peft_sites_[slot.index]));
+      log::info(fmt::format("  {}: {}", part.path, described(pefts_[slot.index], part.plugin)));
     load_part(*this, part, slot, options);
     // A part's start does not depend on which other parts have weights.
     part.module->initialize(settings.seed + i + 1, settings.device);
@@ -158,8 +153,11 @@ std::vector<Parameter> MultimodalLm::saved_parameters() {
   std::vector<Parameter> all;
   for (auto& part : parts()) {
     const bool trained = part.module->trainable_count() > 0;
-    for (const auto& [name, tensor, init, fixed] : part.module->parameters())
-      if (tensor->requires_grad() || (fixed && trained)) all.push_back({part.path + "/" + name, tensor, init, fixed});
+    for (auto& parameter : part.module->parameters()) {
+      if (!parameter.tensor->requires_grad() && !(parameter.fixed && trained)) continue;
+      parameter.name = part.path + "/" + parameter.name;
+      all.push_back(std::move(parameter));
+    }
   }
   return all;
 }
@@ -195,17 +193,25 @@ void MultimodalLm::encode(Batch& batch) {
   }
 }
 
+// [prompt_tokens(), hidden_size]
+at::Tensor MultimodalLm::prompt() {
+  std::vector<at::Tensor> prompts;
+  for (const auto& peft : pefts_)
+    if (peft.method->prompt_tokens() > 0) prompts.push_back(peft.method->prompt());
+  return at::cat(prompts).to(settings_.formats.compute);
+}
+
 at::Tensor MultimodalLm::embed(const Batch& batch) {
   auto x = llm_->embed(batch.ids_t.to(settings_.device)).to(settings_.formats.compute);
+  if (const auto places = positions_of(batch, {}); !places.empty())
+    x = x.index_copy(0, at::cat(places).to(settings_.device),
+                     prompt().repeat({static_cast<int64_t>(places.size()), 1}));
   for (const auto& [name, stream] : streams_) {
+    const auto positions = positions_of(batch, name);
+    if (positions.empty()) continue;
     std::vector<const StreamItem*> items;
-    std::vector<at::Tensor> positions;
-    for (const auto& media : batch.media) {
-      if (media.stream != name) continue;
-      items.push_back(&media.item);
-      positions.push_back(at::arange(media.position, media.position + media.item.tokens, at::kLong));
-    }
-    if (items.empty()) continue;
+    for (const auto& media : batch.media)
+      if (media.stream == name) items.push_back(&media.item);
     const TraceScope scope("connectors/", name);
     const auto rows = with_context("embedding media of " + samples_of(batch, name), [&] {
                         return stream->connect(items);

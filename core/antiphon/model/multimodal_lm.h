@@ -4,7 +4,7 @@
 #include <memory>
 
 #include <antiphon/component/language_model.h>
-#include <antiphon/component/peft.h>
+#include <antiphon/model/attach_peft.h>
 #include <antiphon/model/batch.h>
 #include <antiphon/model/number_formats.h>
 
@@ -12,7 +12,7 @@ namespace antiphon::model {
 
 // One component's parameters within the model.
 struct Part {
-  std::string path;  // "llm", "llm.peft.0", "streams.image.encoder", "streams.image.connector"
+  std::string path;  // "llm", "llm.peft.0", "streams.image.encoder", "streams.image.encoder.peft.0", …
   std::string plugin;
   Module* module = nullptr;
   std::string weights, part;  // see ComponentSpec
@@ -37,7 +37,10 @@ class MultimodalLm {
   LanguageModel& llm() { return *llm_; }
   const ModelSpec& spec() const { return spec_; }
   const std::map<std::string, std::unique_ptr<Stream>>& streams() const { return streams_; }
-  const std::vector<std::unique_ptr<Peft>>& pefts() const { return pefts_; }
+  // Of all parts: the adapters of pefts()[i] are of set i.
+  const std::vector<AttachedPeft>& pefts() const { return pefts_; }
+  // Virtual tokens that every sequence begins with.
+  int64_t prompt_tokens() const;
   // The stream for a media part: the one named `wanted`, or else the only one of that modality. Error(data).
   const Stream& stream_for(Modality modality, const std::string& wanted = {}) const;
   std::vector<Part> parts();
@@ -64,14 +67,13 @@ class MultimodalLm {
   at::Tensor forward(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
 
  private:
-  void attach_peft(config::Problems& problems);
-  size_t attach_set(Peft& peft, int set);
+  void attach_all(ModelSpec& spec, config::Problems& problems);
+  at::Tensor prompt();
   ModelSpec spec_;
   LoadSettings settings_;
   std::unique_ptr<LanguageModel> llm_;
   std::map<std::string, std::unique_ptr<Stream>> streams_;
-  std::vector<std::unique_ptr<Peft>> pefts_;
-  std::vector<size_t> peft_sites_;
+  std::vector<AttachedPeft> pefts_;
   std::map<std::string, std::vector<NameRule>> whole_names_;  // of parts that come from a whole model, by path
 };
 

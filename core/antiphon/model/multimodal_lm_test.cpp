@@ -153,6 +153,77 @@ TEST_CASE("a batch of mixed samples is what each alone is; without media too") {
   CHECK(plain->forward(batch_of(*plain, {{text(1), text(2)}})).size(0) == 2);
 }
 
+namespace {
+
+const char* kPrompted = R"(
+llm = { plugin = "test_lm", peft = [{ plugin = "test_prompt", tokens = 2 }, { plugin = "test_prompt" }] }
+streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear", peft = [{ plugin = "test_prompt" }] } }
+)";
+
+// The samples with places for virtual tokens before each.
+Batch with_places(const MultimodalLm& model, const std::vector<std::vector<Piece>>& samples) {
+  auto padded = samples;
+  for (auto& sample : padded)
+    for (int64_t i = 0; i < model.prompt_tokens(); ++i) sample.insert(sample.begin(), text(0));
+  auto batch = batch_of(model, padded);
+  int64_t begin = 0;
+  for (const auto length : batch.lengths) {
+    BatchMedia prompt;
+    prompt.position = begin, prompt.item.tokens = model.prompt_tokens();
+    batch.media.push_back(std::move(prompt));
+    begin += length;
+  }
+  return batch;
+}
+
+}  // namespace
+
+TEST_CASE("virtual tokens of all methods stand before every sequence, with a gradient; media stay at their places") {
+  auto model = test_model(kPrompted);
+  CHECK(model->prompt_tokens() == 5);
+  const std::vector<std::vector<Piece>> samples{{text(5), media("image", test_image(2, 3))}, {text(6)}};
+  auto batch = with_places(*model, samples), plain = batch_of(*model, samples);
+  model->encode(batch), model->encode(plain);
+  const auto x = model->embed(batch), without = model->embed(plain);
+  const auto parameters = model->trainable_parameters();
+  const auto named = [&](const std::string& name) {
+    return *std::ranges::find(parameters, name, &Parameter::name)->tensor;
+  };
+  const auto prompt = at::cat({named("llm.peft.0/embedding"), named("llm.peft.1/embedding")});
+  CHECK(at::equal(x.narrow(0, 0, 5), prompt));
+  CHECK(at::equal(x.narrow(0, 12, 5), prompt));
+  CHECK(at::equal(x.narrow(0, 5, 7), without.narrow(0, 0, 7)));
+  x.sum().backward();
+  CHECK(at::equal(named("llm.peft.1/embedding").grad(), at::full({3, 16}, 2.0)));
+}
+
+TEST_CASE("methods on streams: parts, sets and paths of their own, switched off each by itself") {
+  auto model = test_model(kPrompted);
+  std::vector<std::string> paths;
+  for (const auto& part : model->parts()) paths.push_back(part.path);
+  CHECK(paths == std::vector<std::string>{"llm", "llm.peft.0", "llm.peft.1", "streams.image.encoder",
+                                          "streams.image.connector", "streams.image.connector.peft.0"});
+  auto& stream = *model->streams().at("image");
+  const auto rows = at::ones({2, 3});
+  const auto both = stream.connector().project(rows);
+  const AdapterScope without(~(uint64_t{1} << 2));
+  CHECK(at::allclose(both, 2 * stream.connector().project(rows)));
+}
+
+TEST_CASE("an encoder with a method on it is trained: its features change") {
+  const auto toml = [](const std::string& peft) {
+    return "llm = { plugin = \"test_lm\" }\nstreams.image = { encoder = { plugin = \"test_pixels\"" + peft +
+           " }, connector = { plugin = \"test_linear\" } }";
+  };
+  CHECK(test_model(toml(""))->streams().at("image")->encoders_frozen());
+  const auto model = test_model(toml(", peft = [{ plugin = \"test_prompt\", tokens = 7 }]"));
+  CHECK_FALSE(model->streams().at("image")->encoders_frozen());
+  CHECK(model->streams().at("image")->settings().find("test_prompt") != std::string::npos);
+  const auto error = failure([&] { test_model(toml(", peft = [{ plugin = \"test_prompt\", tokns = 7 }]")); });
+  CHECK(error.kind == ErrorKind::config);
+  says(error, "[model.streams.image.encoder.peft.0]");
+}
+
 TEST_CASE("features that are given are used as they are") {
   auto model = test_model();
   auto batch = batch_of(*model, mixed());

@@ -22,6 +22,16 @@ PartSlot llm_slot(const LanguageModelSpec& spec) {
   return made;
 }
 
+void add_pefts(const MultimodalLm& model, const std::string& owner, const std::string& stream,
+               const std::vector<ComponentSpec>& specs, std::vector<PartSlot>& all) {
+  for (size_t i = 0; i < model.pefts().size(); ++i) {
+    const auto& peft = model.pefts()[i];
+    if (peft.owner == owner)
+      all.push_back(
+          slot(PartKind::peft, i, fmt::format("{}.peft.{}", owner, peft.index), stream, specs.at(peft.index)));
+  }
+}
+
 // The names of a part in the checkpoints of a run that trained it.
 NameMap trained_names(const std::string& path) { return {{{"{}", "{}"}}, {}, {{path + "/{}", "{}"}}}; }
 
@@ -54,16 +64,16 @@ weights::LoadReport load_trained(const TrainedFile& trained, Part& part, const P
 std::vector<PartSlot> slots_of(const MultimodalLm& model) {
   const auto& llm = model.spec().llm;
   std::vector<PartSlot> all{llm_slot(llm)};
-  for (size_t i = 0; i < model.pefts().size(); ++i)
-    all.push_back(slot(PartKind::peft, i, fmt::format("llm.peft.{}", i), "", llm.peft[i]));
+  add_pefts(model, "llm", "", llm.peft, all);
   for (const auto& [name, stream] : model.streams()) {
     const auto& encoders = stream->encoders();
-    for (size_t i = 0; i < encoders.size(); ++i)
-      all.push_back(slot(PartKind::encoder, i,
-                         fmt::format("streams.{}.encoder{}", name, encoders.size() > 1 ? fmt::format(".{}", i) : ""),
-                         name, encoders[i].spec));
-    all.push_back(slot(PartKind::connector, 0, fmt::format("streams.{}.connector", name), name,
-                       model.spec().streams.at(name).connector));
+    for (size_t i = 0; i < encoders.size(); ++i) {
+      all.push_back(slot(PartKind::encoder, i, stream->encoder_path(i), name, encoders[i].spec));
+      add_pefts(model, all.back().path, name, encoders[i].spec.peft, all);
+    }
+    const auto& connector = model.spec().streams.at(name).connector;
+    all.push_back(slot(PartKind::connector, 0, fmt::format("streams.{}.connector", name), name, connector));
+    add_pefts(model, all.back().path, name, connector.peft, all);
   }
   return all;
 }
@@ -76,7 +86,7 @@ void load_part(const MultimodalLm& model, Part& part, const PartSlot& slot, cons
       if (const auto trained = trained_file(slot.origin, part.path))
         report(part, load_trained(*trained, part, slot, options), trained->file.string());
       else if (slot.kind == PartKind::peft && !from.empty())
-        report(part, weights::load_adapter(from, *model.pefts()[slot.index]), from);
+        report(part, weights::load_adapter(from, *model.pefts()[slot.index].method), from);
       else if (!from.empty() && !only_own)
         report(part, weights::load_parameters(*part.module, weights::Checkpoint(from), part.names, options), from);
     });

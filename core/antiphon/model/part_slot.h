@@ -10,9 +10,9 @@ enum class PartKind { llm, peft, encoder, connector };
 
 struct PartSlot {
   PartKind kind;
-  size_t index = 0;             // of an adapter, of an encoder among those that are joined
+  size_t index = 0;             // of a method in MultimodalLm::pefts(), of an encoder among those that are joined
   std::string path;             // as Part::path
-  std::string stream;           // of an encoder or a connector
+  std::string stream;           // of an encoder or a connector, or a method on one
   std::string plugin, weights;  // as the configuration has them
   const config::Value* options = nullptr;
   Origin origin = {};

@@ -5,6 +5,15 @@
 #include <antiphon/config/keys.h>
 
 namespace antiphon::model {
+namespace {
+
+void check_pefts(const std::vector<ComponentSpec>& slots, const std::string& section, config::Problems& problems) {
+  for (size_t i = 0; i < slots.size(); ++i)
+    if (!slots[i].plugin.empty())
+      check_keys("peft", slots[i].plugin, slots[i].options, fmt::format("{}.peft.{}", section, i), problems);
+}
+
+}  // namespace
 
 std::optional<config::Value> check_keys(const std::string& kind, const std::string& plugin,
                                         const config::Value& options, const std::string& section,
@@ -18,20 +27,21 @@ std::optional<config::Value> check_keys(const std::string& kind, const std::stri
 void check_slots(const ModelSpec& spec, config::Problems& problems) {
   const auto& llm = spec.llm;
   if (!llm.plugin.empty()) check_keys("language_model", llm.plugin, llm.options, "model.llm", problems);
-  for (size_t i = 0; i < llm.peft.size(); ++i)
-    if (!llm.peft[i].plugin.empty())
-      check_keys("peft", llm.peft[i].plugin, llm.peft[i].options, fmt::format("model.llm.peft.{}", i), problems);
+  check_pefts(llm.peft, "model.llm", problems);
   for (const auto& [name, stream] : spec.streams) check_slots(name, stream, problems);
 }
 
 void check_slots(const std::string& name, const StreamSpec& stream, config::Problems& problems) {
   const std::string section = "model.streams." + name;
   if (!stream.encoder.empty())
-    for (const auto& slot : read_encoders(stream.encoder, section + ".encoder", problems))
+    for (const auto& slot : read_encoders(stream.encoder, section + ".encoder", problems)) {
       if (!slot.plugin.empty()) check_keys("encoder", slot.plugin, slot.options, section + ".encoder", problems);
+      check_pefts(slot.peft, section + ".encoder", problems);
+    }
   const auto& connector = stream.connector;
   if (!connector.plugin.empty())
     check_keys("connector", connector.plugin, connector.options, section + ".connector", problems);
+  check_pefts(connector.peft, section + ".connector", problems);
 }
 
 std::vector<ComponentSpec> read_encoders(const config::Value& value, const std::string& section,

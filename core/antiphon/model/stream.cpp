@@ -14,7 +14,10 @@ namespace {
 
 config::Value write_slots(const std::vector<Stream::EncoderSlot>& slots) {
   config::Value::Array list;
-  for (const auto& slot : slots) list.push_back(frozen_slot().dump(&slot.spec));
+  for (const auto& slot : slots) {
+    list.push_back(frozen_slot().dump(&slot.spec));
+    if (slot.spec.peft.empty()) list.back().get_if<config::Value::Table>()->erase("peft");  // settings() as ever
+  }
   return list.size() == 1 ? list.front() : config::Value(std::move(list));
 }
 
@@ -62,14 +65,23 @@ std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec,
                                              ConnectorShape{width, hidden_size});
   if (!stream->connector_) return nullptr;
   stream->connector_->module().set_requires_grad(connector.trainable);
-  spec.encoder = write_slots(stream->encoders_);
-  stream->settings_ = config::to_json(spec.encoder, 0);
+  stream->write_encoders(spec);
   return stream;
+}
+
+void Stream::write_encoders(StreamSpec& spec) {
+  spec.encoder = write_slots(encoders_);
+  settings_ = config::to_json(spec.encoder, 0);
+}
+
+std::string Stream::encoder_path(size_t index) const {
+  const auto path = fmt::format("streams.{}.encoder", name_);
+  return encoders_.size() > 1 ? fmt::format("{}.{}", path, index) : path;
 }
 
 bool Stream::encoders_frozen() const {
   for (const auto& slot : encoders_)
-    if (slot.spec.trainable) return false;
+    if (slot.spec.trained()) return false;
   return true;
 }
 

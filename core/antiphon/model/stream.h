@@ -34,12 +34,17 @@ class Stream {
   const std::string& placeholder() const { return placeholder_; }
   Modality modality() const { return encoders_.front().encoder->modality(); }
   int64_t sample_rate() const { return encoders_.front().encoder->sample_rate(); }
+  // Neither encoder is trained, nor are adapters on one: features of a medium stay what they are.
   bool encoders_frozen() const;
   // How a sound may be encoded while it arrives; none if its encoders do not agree.
   Chunking chunking() const;
   std::vector<EncoderSlot>& encoders() { return encoders_; }
   const std::vector<EncoderSlot>& encoders() const { return encoders_; }
+  // Of encoder `index` within the model: "streams.image.encoder", or "streams.image.encoder.1" if there are several.
+  std::string encoder_path(size_t index) const;
   Connector& connector() { return *connector_; }
+  // Puts the options in force of its encoders into `spec`; to be called again when their adapters are attached.
+  void write_encoders(StreamSpec& spec);
   // Identifies what the features of an item depend on besides its bytes: plugins, options, weights, dtype.
   const std::string& settings() const { return settings_; }
 

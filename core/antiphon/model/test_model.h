@@ -1,7 +1,7 @@
 // For tests: components of a few lines, and models composed of them without a plugin file.
 //   language_model test_lm, encoders test_pixels (an image of h x w: h*w vectors of its 3 channels) and test_levels
 //   (sound: one vector for each 1600 samples), test_chunks (the same in chunks of two vectors that see the two before),
-//   connector test_linear. `lie` adds to what forward really gives.
+//   connector test_linear, method test_prompt. `lie` adds to what forward really gives.
 #pragma once
 #include <ATen/ATen.h>
 
@@ -9,8 +9,12 @@
 #include <antiphon/component/connector.h>
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/language_model.h>
+#include <antiphon/component/peft.h>
 #include <antiphon/component/register.h>
 #include <antiphon/model/multimodal_lm.h>
+#include <antiphon/nn/linear/linear.h>
+
+#include <nlohmann/json.hpp>
 
 #include <stdexcept>
 
@@ -43,7 +47,7 @@ struct EncoderOptions {
 class TestEncoder : public Encoder, private Module {
  public:
   TestEncoder(const EncoderOptions& options, int64_t channels) : options_(options), channels_(channels) {
-    add("scale", scale_, {channels}, Init::ones);
+    add("scale", scale_, {channels}, Init::ones, Role::vector);
   }
   int64_t output_size() const override { return channels_; }
   TokenGrid output_grid(at::IntArrayRef shape) const override { return {shape[1], shape[2]}; }
@@ -148,6 +152,44 @@ class TestLinear : public Connector {
   nn::Linear layer_;
 };
 
+struct PromptOptions {
+  int64_t tokens = 3;
+};
+
+// Virtual tokens that are trained themselves, of a language model; of another part adapters that double what sites
+// give.
+class TestPrompt : public Peft, private Module {
+ public:
+  explicit TestPrompt(const PromptOptions& options) : options_(options) {}
+  std::vector<std::string> attach(const PeftTarget& target) override {
+    width_ = target.hidden_size;
+    if (width_ > 0) add("embedding", embedding_, {options_.tokens, width_}, Init::normal, Role::embedding);
+    std::vector<std::string> paths;
+    for (const auto& site : target.sites) {
+      if (width_ > 0) break;
+      site.linear->adapters.push_back(std::make_shared<Doubled>());
+      paths.push_back(site.path);
+    }
+    return paths;
+  }
+  int64_t prompt_tokens() const override { return width_ > 0 ? options_.tokens : 0; }
+  at::Tensor prompt() override { return embedding_; }
+  Module& module() override { return *this; }
+  nlohmann::json adapter_config() const override { return {{"peft_type", "TEST"}}; }
+  ForeignKeys config_keys() const override { return {}; }
+  std::vector<std::string> compared_keys() const override { return {}; }
+  bool can_merge() const override { return false; }
+  void merge() override {}
+
+ private:
+  struct Doubled : LinearAdapter {
+    at::Tensor forward(const at::Tensor& x, const LinearBase& base) override { return base.product(x) * 2; }
+  };
+  PromptOptions options_;
+  int64_t width_ = 0;
+  at::Tensor embedding_;
+};
+
 inline void register_test_components() {
   static const bool done = [] {
     static const auto* lm =
@@ -163,11 +205,14 @@ inline void register_test_components() {
         new config::Table<ConnectorOptions>(config::Table<ConnectorOptions>("test_linear")
                                                 .field("lie", &ConnectorOptions::lie, "rows too few")
                                                 .field("lie_rows", &ConnectorOptions::lie_rows, "by grid"));
+    static const auto* prompt = new config::Table<PromptOptions>(
+        config::Table<PromptOptions>("test_prompt").field("tokens", &PromptOptions::tokens, "how many", {.min = 1}));
     plugin::Registrar registrar(plugin::Entry{});
     register_component<LanguageModel, TestLm>(registrar, "test_lm", "", *lm);
     register_component<Encoder, TestPixels>(registrar, "test_pixels", "", *encoder);
     register_component<Encoder, TestLevels>(registrar, "test_levels", "", *encoder);
     register_component<Encoder, TestChunks>(registrar, "test_chunks", "", *encoder);
+    register_component<Peft, TestPrompt>(registrar, "test_prompt", "", *prompt);
     register_component<Connector, TestLinear>(registrar, "test_linear", "", *connector);
     plugin::Registry::instance().add(registrar.entries());
     return true;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/weights/checkpoint.h>
 
 #include <cstring>
@@ -15,8 +16,8 @@ namespace {
 constexpr const char* kTiedKey = "tie_word_embeddings";
 
 bool holds_tensors(const std::filesystem::path& directory) {
-  return std::filesystem::exists(directory / "model.safetensors") ||
-         std::filesystem::exists(directory / "model.safetensors.index.json");
+  return path_exists(directory / "model.safetensors", ErrorKind::weights) ||
+         path_exists(directory / "model.safetensors.index.json", ErrorKind::weights);
 }
 
 // The checkpoint's name for what a language model alone calls `name`; empty: it has none.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/component/model_family.h>
 #include <antiphon/component/register.h>
@@ -69,7 +70,7 @@ PretrainedConfig pretrained_for(const std::string& weights, const std::string& p
   if (weights.empty()) return {};
   if (part.empty()) {
     auto pretrained = weights::read_pretrained_config(weights);
-    if (pretrained.empty() && std::filesystem::is_directory(weights))
+    if (pretrained.empty() && is_folder(weights, ErrorKind::weights))
       fail(ErrorKind::weights, weights + " has no config.json, which says what model its tensors are",
            "take the whole directory of the model");
     return pretrained;

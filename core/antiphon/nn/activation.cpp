@@ -25,6 +25,20 @@ struct SwigluFunction : torch::autograd::Function<SwigluFunction> {
   }
 };
 
+// One forward for training and inference, so that both round alike.
+struct QuickGeluFunction : torch::autograd::Function<QuickGeluFunction> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x) {
+    context->save_for_backward({x});
+    return kernels::quick_gelu(x, false);
+  }
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const auto saved = context->get_saved_variables()[0];
+    const auto x = saved.scalar_type() == at::kBFloat16 ? saved.to(at::kFloat) : saved;
+    const auto gate = at::sigmoid(1.702 * x);
+    return {(grads[0] * (gate + 1.702 * x * gate * (1 - gate))).to(saved.scalar_type())};
+  }
+};
+
 }  // namespace
 
 const std::vector<std::string>& activation_names() {
@@ -45,7 +59,7 @@ at::Tensor activate(const std::string& name, at::Tensor x) {
   if (name == "relu") return spare ? at::relu_(x) : at::relu(x);
   if (name == "relu2") return at::relu(x).square();
   if (name == "quick_gelu")
-    return at::GradMode::is_enabled() ? x * at::sigmoid(1.702 * x) : kernels::quick_gelu(x, spare);
+    return at::GradMode::is_enabled() ? QuickGeluFunction::apply(x) : kernels::quick_gelu(x, spare);
   if (name == "silu" || name == "swish") return spare ? at::silu_(x) : at::silu(x);
   fail(ErrorKind::config, "unknown activation '" + name + "'", "use one of: " + join(activation_names(), ", "));
 }

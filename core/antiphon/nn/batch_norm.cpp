@@ -8,8 +8,8 @@
 namespace antiphon::nn {
 
 BatchNorm::BatchNorm(int64_t size, double eps, double momentum) : eps_(eps), momentum_(momentum) {
-  add("weight", weight_, {size}, Init::ones);
-  add("bias", bias_, {size}, Init::zeros);
+  add("weight", weight_, {size}, Init::ones, Role::vector);
+  add("bias", bias_, {size}, Init::zeros, Role::vector);
   add_fixed("running_mean", running_mean_, {size}, Init::zeros);
   add_fixed("running_var", running_var_, {size}, Init::ones);
 }

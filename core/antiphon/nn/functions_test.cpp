@@ -5,6 +5,7 @@
 #include <antiphon/kernels/mm.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/nn/attention/rope.h>
+#include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/blocks/mlp.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/norm.h>
@@ -178,6 +179,21 @@ TEST_CASE("an activation writes over what nothing else holds, and over nothing e
   }
 }
 
+// What compares a model with a copy of itself relies on it.
+TEST_CASE("activations round alike with a gradient and without") {
+  for (const auto type : {at::kFloat, at::kBFloat16}) {
+    const auto x = (random({9, 40}, 5) * 4).to(type);
+    for (const auto& name : activation_names()) {
+      INFO(name);
+      const auto trained = activate(name, x.clone().set_requires_grad(true));
+      const at::NoGradGuard guard;
+      CHECK(at::equal(activate(name, x.clone()), trained));
+    }
+  }
+  compare([](const auto& in) { return activate("quick_gelu", in[0]); },
+          [](const auto& in) { return in[0] * at::sigmoid(1.702 * in[0]); }, {random({7, 9}, 6) * 3});
+}
+
 TEST_CASE("activations go by the names of Hugging Face") {
   const auto x = random({50}, 1) * 3;
   const auto x64 = x.to(at::kDouble);
@@ -235,4 +251,17 @@ TEST_CASE("a linear layer is x Wt + b, casts its float32 master, and is a site w
   const auto half = mlp.forward(x.to(at::kBFloat16));
   CHECK(half.scalar_type() == at::kBFloat16);
   CHECK(relative_error(half.detach(), expected.detach()) < 0.03);
+}
+
+TEST_CASE("a decoder declares what its parameters are") {
+  DecoderOptions options;
+  options.vocab_size = 12, options.hidden_size = 8, options.intermediate_size = 10, options.num_layers = 1;
+  options.num_heads = options.num_kv_heads = 2, options.head_size = 4, options.qkv_bias = true;
+  Decoder decoder(options);
+  for (const auto& parameter : decoder.parameters()) {
+    INFO(parameter.name);
+    const bool table = parameter.name == "embed_tokens" || parameter.name == "lm_head";
+    CHECK((parameter.role == Role::embedding) == table);
+    CHECK((parameter.role == Role::vector) == (parameter.tensor->dim() == 1));
+  }
 }

@@ -36,8 +36,8 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
 }  // namespace
 
 Norm::Norm(NormKind kind, int64_t size, double eps) : kind_(kind), eps_(eps) {
-  add("weight", weight_, {size}, kind == NormKind::layer_plus_one ? Init::zeros : Init::ones);
-  if (kind != NormKind::rms) add("bias", bias_, {size}, Init::zeros);
+  add("weight", weight_, {size}, kind == NormKind::layer_plus_one ? Init::zeros : Init::ones, Role::vector);
+  if (kind != NormKind::rms) add("bias", bias_, {size}, Init::zeros, Role::vector);
 }
 
 at::Tensor Norm::forward(const at::Tensor& x) const {

@@ -7,8 +7,10 @@
 namespace antiphon::nn {
 
 struct TokenScoreOptions {
-  int64_t chunk = 256;         // positions whose logits are alive at once
-  bool even_gradient = false;  // see ObjectiveNeeds; Error(internal) in the backward pass if untrue
+  int64_t chunk = 256;  // positions whose logits are alive at once
+  // See ObjectiveNeeds. If untrue and the head is trained, the backward pass throws Error(internal); else it has no
+  // effect.
+  bool even_gradient = false;
 };
 
 // hidden [n, hidden_size], head [vocab_size, hidden_size], labels [n] int64 -> log P(label) [n] float32, with a

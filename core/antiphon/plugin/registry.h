@@ -14,7 +14,7 @@ namespace antiphon::plugin {
 
 // One registered component.
 struct Entry {
-  std::string kind;                        // "encoder", "connector", "language_model", "loss", "peft"
+  std::string kind;                        // "encoder", "connector", "language_model", "objective", "peft", …
   std::string name;                        // what TOML says in `plugin = "…"`
   std::string doc;                         // one line
   const config::Schema* schema = nullptr;  // lives for ever: plugins are never unloaded

@@ -8,12 +8,28 @@
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/export.h>
 
+#include <algorithm>
+
 namespace antiphon::run {
+namespace {
+
+// "adapter" of the language model, "adapter_image_encoder" of a stream's part; with a number if the part has several.
+std::string folder_of(const model::AttachedPeft& peft, const model::MultimodalLm& model) {
+  std::string name = "adapter";
+  if (peft.owner != "llm") name += "_" + peft.owner.substr(std::string_view("streams.").size());
+  std::ranges::replace(name, '.', '_');
+  const auto of_owner = std::ranges::count(model.pefts(), peft.owner, &model::AttachedPeft::owner);
+  return of_owner > 1 ? fmt::format("{}_{}", name, peft.index) : name;
+}
+
+}  // namespace
 
 void export_parts(model::MultimodalLm& model, const std::filesystem::path& folder) {
-  for (size_t i = 0; i < model.pefts().size(); ++i) {
-    const auto name = model.pefts().size() > 1 ? fmt::format("adapter_{}", i) : "adapter";
-    weights::save_adapter(folder / name, *model.pefts()[i], model.parts().front().weights);
+  const auto parts = model.parts();
+  for (const auto& peft : model.pefts()) {
+    const auto name = folder_of(peft, model);
+    const auto owner = std::ranges::find(parts, peft.owner, &model::Part::path);
+    weights::save_adapter(folder / name, *peft.method, owner->weights);
     log::info(fmt::format("adapter in {}", (folder / name).string()));
   }
   make_folder(folder / "connectors", ErrorKind::weights);

@@ -6,7 +6,8 @@
 
 namespace antiphon::run {
 
-// Adapters in PEFT's format (`adapter`, or `adapter_N` if there are several), and connectors/<stream>.safetensors.
+// Adapters in PEFT's format (`adapter` of the language model, `adapter_<stream>_encoder` and the like of other parts,
+// each with `_N` behind it if a part has several), and connectors/<stream>.safetensors.
 void export_parts(model::MultimodalLm& model, const std::filesystem::path& folder);
 
 }  // namespace antiphon::run

@@ -65,6 +65,12 @@ std::filesystem::path checkpoint_of(const std::filesystem::path& run_or_checkpoi
   return *latest;
 }
 
+// Where trained parameters come from: --checkpoint, else FILE if it is a run.
+std::optional<std::filesystem::path> trained_checkpoint(const OpenOptions& flags) {
+  if (flags.checkpoint.empty() && !is_folder(flags.file, ErrorKind::config)) return std::nullopt;
+  return checkpoint_of(flags.checkpoint.empty() ? flags.file : flags.checkpoint);
+}
+
 }  // namespace
 
 LoadedModel::LoadedModel(const OpenOptions& flags)
@@ -85,9 +91,23 @@ LoadedModel::LoadedModel(const OpenOptions& flags)
 
 std::string LoadedModel::resolved() const { return config::to_toml(run_table().dump(&config)); }
 
+std::unique_ptr<checkpoint::Reference> open_reference(model::MultimodalLm& model, const OpenOptions& flags) {
+  const auto trained = trained_checkpoint(flags);
+  if (!trained) return nullptr;
+  const auto read = checkpoint::load_checkpoint(*trained, false);
+  const auto digest = read.progress.value("reference", "");
+  if (digest.empty())
+    fail(ErrorKind::weights, fmt::format("{} was trained without a reference to compare with", trained->string()),
+         "choose the [objective] that it was trained with");
+  std::error_code ignored;
+  const auto run = std::filesystem::absolute(*trained, ignored).parent_path().parent_path();
+  return std::make_unique<checkpoint::Reference>(model.saved_parameters(), run / checkpoint::kReferenceFile, digest);
+}
+
 void load_trained(model::MultimodalLm& model, const OpenOptions& flags) {
-  if (flags.checkpoint.empty() && !is_folder(flags.file, ErrorKind::config)) return;
-  const auto checkpoint = checkpoint_of(flags.checkpoint.empty() ? flags.file : flags.checkpoint);
+  const auto found = trained_checkpoint(flags);
+  if (!found) return;
+  const auto& checkpoint = *found;
   const auto content = checkpoint::load_checkpoint(checkpoint, false);
   with_context("loading " + checkpoint.string(),
                [&] { checkpoint::restore_parameters(model.saved_parameters(), content.parameters); });

@@ -4,6 +4,7 @@
 
 #include <antiphon/run/run_config.h>
 
+#include <antiphon/checkpoint/reference.h>
 #include <antiphon/data/prepare.h>
 #include <antiphon/model/multimodal_lm.h>
 
@@ -36,6 +37,9 @@ struct LoadedModel {
   // generate.weights asks for: no training after that.
   void load_for_inference(const OpenOptions& flags);
 };
+
+// What the run that load_trained() reads was trained against, if there is such a run. Error(weights) if it has none.
+std::unique_ptr<checkpoint::Reference> open_reference(model::MultimodalLm& model, const OpenOptions& flags);
 
 // Puts the trained parameters of --checkpoint (one checkpoint, or the newest complete one of a run folder) into the
 // model, else those of FILE if it is a run folder.

@@ -3,18 +3,22 @@
 #include <ATen/ATen.h>
 #include <c10/util/accumulate.h>
 
+#include <antiphon/base/strings.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/linear/quantized_weight.h>
+#include <antiphon/train/recompute.h>
 #include <antiphon/train/trainer.h>
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
+#include <map>
 
 namespace antiphon::run {
 namespace {
 
 constexpr double kThreads = 25 << 20;  // what threads and the kernels that oneDNN makes take beside the libraries
 constexpr int64_t kWords = 40;         // tokens of a sample besides its media
-constexpr double kChunk = 256;         // positions whose logits are alive at once
 constexpr double kMore = 1.12;  // measured: what products and gradients on their way take, and gaps between blocks
 
 double count(Module& module) { return static_cast<double>(module.parameter_count()); }
@@ -41,6 +45,12 @@ double kept_numbers(Module& module) {
   return static_cast<double>(numbers);
 }
 
+double largest_matrix(Module& module) {
+  int64_t most = 0;
+  for (const auto& site : module.sites()) most = std::max(most, site.linear->in() * site.linear->out());
+  return static_cast<double>(most);
+}
+
 // The same if nothing is kept: the widest block's products while it works.
 double passing_numbers(Module& module) {
   int64_t widest = 0;
@@ -48,10 +58,22 @@ double passing_numbers(Module& module) {
   return 2.0 * static_cast<double>(widest);
 }
 
+// Blocks of the module's stack: the numbers in the names of its layers.
+int64_t blocks_of(Module& module) {
+  int64_t blocks = 0;
+  for (const auto& site : module.sites())
+    for (const auto& word : split(site.path, '.'))
+      if (int64_t index = 0;
+          std::from_chars(word.data(), word.data() + word.size(), index).ptr == word.data() + word.size())
+        blocks = std::max(blocks, index + 1);
+  return blocks;
+}
+
 struct Estimator {
   const RunConfig& config;
   model::MultimodalLm& model;
   const UpdateRule& rule;
+  const Objective& objective;
   model::NumberFormats formats = model::number_formats(config.precision.compute, at::kCPU);
   double compute = static_cast<double>(c10::elementSize(formats.compute));
   double tokens = static_cast<double>(config.train.tokens_per_batch);
@@ -59,10 +81,20 @@ struct Estimator {
 
   // Tokens of a sample.
   int64_t sample() const {
-    int64_t sample = kWords;
+    int64_t sample = kWords + model.prompt_tokens();
     for (const auto& [name, stream] : model.streams()) sample += stream->example_tokens();
     return sample;
   }
+  // What the blocks of a module keep for each vector, `more` beside their products included; of those that are computed
+  // again, their inputs and what one of them keeps while it is.
+  double kept(Module& module, double width, double more = 0) const {
+    const double all = kept_numbers(module) + more;
+    config::Problems checked;
+    const auto blocks = static_cast<double>(blocks_of(module)),
+               again = std::min(blocks, static_cast<double>(train::recomputed_blocks(config.train.recompute, checked)));
+    return again > 0 ? all * (blocks - again + 1) / blocks + again * width : all;
+  }
+
   double items() const { return tokens / static_cast<double>(sample()); }
 
   // Numbers that attention keeps for each token: probabilities of short sequences in bf16
@@ -75,19 +107,38 @@ struct Estimator {
            static_cast<double>(std::bit_ceil(static_cast<uint64_t>(sample())));
   }
 
+  // Of the language model as precision.weights keeps it; what does not fit stays in `frozen` bytes a value.
+  double quantized_bytes(Module& module, double frozen) {
+    constexpr double kScale = 2.0 / 32;
+    const double of_value = config.precision.weights == "int4" ? 0.5 : 1;
+    std::map<const void*, double> of_matrix;
+    for (const auto& site : module.sites()) of_matrix[site.linear->weight.unsafeGetTensorImpl()] = of_value + kScale;
+    of_matrix[model.llm().head_weight().unsafeGetTensorImpl()] = 1 + kScale;
+    double bytes = 0;
+    for (const auto& parameter : module.parameters()) {
+      const auto found = of_matrix.find(parameter.tensor->unsafeGetTensorImpl());
+      const bool fits = found != of_matrix.end() && nn::QuantizedWeight::fits(*parameter.tensor);
+      bytes += static_cast<double>(parameter.tensor->numel()) * (fits ? found->second : frozen);
+    }
+    return bytes;
+  }
+
   void add_parameters() {
     double all = 0;
     for (const auto& part : model.parts()) {
       const bool matrices = part.path == "llm" && trained(*part.module) == 0;
       const auto frozen = static_cast<double>(c10::elementSize(matrices ? formats.matrices : formats.compute));
-      memory.parameters += (count(*part.module) - trained(*part.module)) * frozen + trained(*part.module) * 4;
-      if (part.weights.empty()) memory.loading += count(*part.module) * 4;
+      const double before = (count(*part.module) - trained(*part.module)) * frozen + trained(*part.module) * 4;
+      const bool quantized = matrices && !config.precision.weights.empty();
+      memory.parameters += quantized ? quantized_bytes(*part.module, frozen) : before;
+      if (part.weights.empty() || quantized) memory.loading += part.weights.empty() ? count(*part.module) * 4 : before;
       all += trained(*part.module);
     }
     for (const auto& parameter : model.trainable_parameters())
-      for (const auto& [name, tensor] : rule.make_state(*parameter.tensor))
+      for (const auto& [name, tensor] : rule.make_state(parameter))
         memory.optimizer += static_cast<double>(tensor.nbytes());
     memory.gradients = 4 * all;
+    if (objective.needs().reference) memory.reference = 4 * all;
     memory.checkpoint =
         (config.train.checkpoint_every < config.train.steps ? 4 * all + 2 * memory.optimizer : memory.optimizer);
   }
@@ -99,11 +150,15 @@ struct Estimator {
 
   void add_llm() {
     auto& module = model.llm().module();
-    memory.activations += tokens * (kept_numbers(module) + kept_probabilities()) * compute;
+    memory.activations +=
+        tokens * kept(module, static_cast<double>(model.llm().hidden_size()), kept_probabilities()) * compute;
     add_casts(module);
     const auto head = model.llm().head_weight();
     const auto numbers = static_cast<double>(head.numel());
-    memory.activations += std::min(kChunk, tokens) * static_cast<double>(head.size(0)) * (compute + 4);
+    memory.activations += std::min(static_cast<double>(config.train.logits_chunk), tokens) *
+                          static_cast<double>(head.size(0)) * (compute + 4);
+    if (!config.precision.weights.empty())  // one matrix at a time is what it stands for
+      memory.activations += (numbers + largest_matrix(module)) * compute;
     if (!head.requires_grad()) return;
     memory.activations += 2 * 4 * numbers;  // the loss makes the head's gradient at once, and scales it
     memory.gradients += 4 * numbers;        // that of the embedding, before it is added to the others
@@ -115,8 +170,9 @@ struct Estimator {
     const auto part = static_cast<double>(c10::multiply_integers(shape));
     const auto vectors = static_cast<double>(encoder.output_grid(shape).count());
     memory.data += static_cast<double>(config.data.prefetch) * part * 4;
-    if (slot.spec.trainable) {
-      memory.activations += items() * (vectors * kept_numbers(encoder.module()) + part) * compute;
+    if (slot.spec.trained()) {
+      memory.activations +=
+          items() * (vectors * kept(encoder.module(), static_cast<double>(encoder.output_size())) + part) * compute;
       add_casts(encoder.module());
     } else {
       // Laid out a second time for products of bf16 (nn/linear/packed_weight.h).
@@ -135,8 +191,9 @@ struct Estimator {
 
 }  // namespace
 
-Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule) {
-  Estimator e{config, model, rule};
+Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule,
+                       const Objective& objective) {
+  Estimator e{config, model, rule, objective};
   e.memory.program = train::resident_bytes() + kThreads;
   e.add_parameters();
   e.add_llm();

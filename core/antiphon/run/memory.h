@@ -4,6 +4,7 @@
 
 #include <antiphon/run/run_config.h>
 
+#include <antiphon/component/objective.h>
 #include <antiphon/component/update_rule.h>
 #include <antiphon/model/multimodal_lm.h>
 
@@ -14,6 +15,7 @@ struct Memory {
   double program = 0;      // libraries and their threads
   double parameters = 0;   // in the formats in which they are kept; trained ones in fp32
   double optimizer = 0;    // what its rule keeps of each trained parameter
+  double reference = 0;    // what an objective compares with: the trained tensors as they were
   double checkpoint = 0;   // the copy that one is written from while training goes on, and its larger file, read again
   double data = 0;         // samples that are kept ready
   double loading = 0;      // random parameters are made in fp32
@@ -23,11 +25,12 @@ struct Memory {
 
   // These come one after the other: loading, encoding, the end of the forward pass and that of the backward pass.
   double working() const { return std::max({encoding, activations, gradients}); }
-  double training() const { return parameters + optimizer + checkpoint + data + working(); }
+  double training() const { return parameters + optimizer + reference + checkpoint + data + working(); }
   double peak() const { return program + std::max(loading, training()); }
 };
 
 // On the CPU, for a model on the meta device.
-Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule);
+Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule,
+                       const Objective& objective);
 
 }  // namespace antiphon::run

@@ -9,6 +9,36 @@
 #include <antiphon/nn/linear/linear.h>
 
 namespace antiphon::run {
+namespace {
+
+void keep_as(model::MultimodalLm& model, const std::string& format, const char* key, const std::string& also) {
+  if (!model.device().is_cpu())
+    fail(ErrorKind::config,
+         fmt::format("{} = \"{}\" is for the CPU, and the device is {}", key, format, model.device().str()),
+         fmt::format("leave {} empty, or use --device cpu", key));
+  const auto sum = model.llm().quantize(format);
+  if (sum.applied == 0)
+    fail(ErrorKind::config,
+         fmt::format("none of the language model's {} matrices can be kept as {}: their sides are no "
+                     "multiples of 16 and 32",
+                     sum.total, format),
+         fmt::format("leave {} empty", key));
+  log::info(fmt::format("  llm: {}/{} matrices as {}{}, {:.1f} -> {:.1f} MiB", sum.applied, sum.total, format, also,
+                        static_cast<double>(sum.bytes_before) / (1 << 20), static_cast<double>(sum.bytes) / (1 << 20)));
+}
+
+// Those of the language model that can be merged, up to the first that cannot: what follows changes what it gives.
+bool merge_adapters(model::MultimodalLm& model) {
+  bool merged = false;
+  for (const auto& peft : model.pefts()) {
+    if (peft.owner != "llm") continue;
+    if (!peft.method->can_merge() && peft.sites > 0) break;
+    if (peft.method->can_merge()) peft.method->merge(), merged = true;
+  }
+  return merged;
+}
+
+}  // namespace
 
 void use_linear_format(model::MultimodalLm& model, const std::string& linear) {
   if (linear != "fp8") return;
@@ -28,22 +58,25 @@ void use_linear_format(model::MultimodalLm& model, const std::string& linear) {
     log::warning("fp8 on a CPU is slower than without: products are computed from what the 8 bits stand for");
 }
 
+void check_precision(model::MultimodalLm& model, const train::PrecisionOptions& precision) {
+  if (precision.weights.empty()) return;
+  const auto key = fmt::format("precision.weights = \"{}\"", precision.weights);
+  if (model.llm().module().trainable_count() > 0)
+    fail(ErrorKind::config, key + " keeps the language model as it is, and model.llm.trainable is true",
+         "set model.llm.trainable = false and add [[model.llm.peft]], or leave precision.weights out");
+  if (!precision.linear.empty())
+    fail(ErrorKind::config, fmt::format("{} beside precision.linear = \"{}\"", key, precision.linear),
+         "choose one of them");
+}
+
+void keep_frozen_as(model::MultimodalLm& model, const train::PrecisionOptions& precision) {
+  check_precision(model, precision);
+  if (!precision.weights.empty()) keep_as(model, precision.weights, "precision.weights", "");
+}
+
 void quantize(model::MultimodalLm& model, const std::string& format) {
-  if (!model.device().is_cpu())
-    fail(ErrorKind::config,
-         fmt::format("generate.weights = \"{}\" is for the CPU, and the device is {}", format, model.device().str()),
-         "leave generate.weights empty, or use --device cpu");
-  for (const auto& peft : model.pefts()) peft->merge();
-  const auto sum = model.llm().quantize(format);
-  if (sum.applied == 0)
-    fail(ErrorKind::config,
-         fmt::format("none of the language model's {} matrices can be kept as {}: their sides are no "
-                     "multiples of 16 and 32",
-                     sum.total, format),
-         "leave generate.weights empty");
-  log::info(fmt::format("  llm: {}/{} matrices as {}{}, {:.1f} -> {:.1f} MiB", sum.applied, sum.total, format,
-                        model.pefts().empty() ? "" : ", adapters merged",
-                        static_cast<double>(sum.bytes_before) / (1 << 20), static_cast<double>(sum.bytes) / (1 << 20)));
+  const bool merged = merge_adapters(model);
+  keep_as(model, format, "generate.weights", merged ? ", adapters merged" : "");
 }
 
 }  // namespace antiphon::run

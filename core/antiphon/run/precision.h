@@ -3,6 +3,7 @@
 #include <string>
 
 #include <antiphon/model/multimodal_lm.h>
+#include <antiphon/train/options.h>
 
 namespace antiphon::run {
 
@@ -10,8 +11,16 @@ namespace antiphon::run {
 // format. Error(config) if the device cannot do it, or no layer fits.
 void use_linear_format(model::MultimodalLm& model, const std::string& linear);
 
-// Keeps the matrices as `format`, "int8" or "int4", for inference from here on. Adapters become part of the weights
-// first, which are rounded once. Error(config) on a GPU, or if no matrix fits.
+// Error(config) if keys of [precision] contradict each other or what is trained.
+void check_precision(model::MultimodalLm& model, const train::PrecisionOptions& precision);
+
+// What `precision.weights` says, for training adapters on a frozen language model (QLoRA, Dettmers et al. 2023): its
+// matrices are kept in 8 or 4 bits, and gradients pass through them. Error(config) on a GPU, if the language model is
+// trained itself, or if no matrix fits.
+void keep_frozen_as(model::MultimodalLm& model, const train::PrecisionOptions& precision);
+
+// Keeps the matrices as `format`, "int8" or "int4", for inference from here on. Adapters that can become part of the
+// weights do so first, which are rounded once; others stay beside them. Error(config) on a GPU, or if no matrix fits.
 void quantize(model::MultimodalLm& model, const std::string& format);
 
 }  // namespace antiphon::run

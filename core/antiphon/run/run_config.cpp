@@ -38,20 +38,21 @@ void refuse_misspelt_extends(config::Value& root, config::Problems& problems) {
 }
 
 // What [loss] said in files and runs from before [objective]: the only loss there was, and how many logits are alive at
-// once.
-void read_loss_table(config::Value::Table& root) {
+// once. A table that says anything else stays, and is refused as an unknown key.
+void read_loss_table(config::Value::Table& root, config::Problems& problems) {
   const auto found = root.find("loss");
   const auto* loss = found == root.end() ? nullptr : found->second.get_if<config::Value::Table>();
   if (!loss) return;
-  const auto plugin = loss->find("plugin");
-  if (plugin != loss->end() && plugin->second.get_if<std::string>() &&
-      *plugin->second.get_if<std::string>() != "cross_entropy")
-    return;
-  const auto chunk = loss->find("chunk");
+  const auto plugin = loss->find("plugin"), chunk = loss->find("chunk");
+  const auto* name = plugin == loss->end() ? nullptr : plugin->second.get_if<std::string>();
+  if (plugin != loss->end() && (!name || *name != "cross_entropy")) return;
   if (loss->size() != static_cast<size_t>((plugin != loss->end()) + (chunk != loss->end()))) return;
   if (chunk != loss->end()) {
-    auto& train = root.try_emplace("train", config::Value::Table{}).first->second;
-    if (auto* table = train.get_if<config::Value::Table>()) table->try_emplace("logits_chunk", chunk->second);
+    auto* train = root.try_emplace("train", config::Value::Table{}).first->second.get_if<config::Value::Table>();
+    if (!train) return;
+    if (!train->try_emplace("logits_chunk", chunk->second).second)
+      problems.add(chunk->second.where, "[loss] chunk is the former name of train.logits_chunk, and both are given",
+                   "give one of them");
   }
   root.erase("loss");
 }
@@ -110,8 +111,8 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   select_stage(root, stage, sets);
   auto* table = root.get_if<config::Value::Table>();
   if (table && table->contains("model")) model::expand_from(table->at("model"));
-  if (table) read_loss_table(*table);
   config::Problems problems;
+  if (table) read_loss_table(*table, problems);
   RunConfig config;
   refuse_misspelt_extends(root, problems);
   run_table().read(&config, root, "", problems);

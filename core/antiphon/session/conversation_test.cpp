@@ -37,6 +37,7 @@ data::Prepared prompt(const model::MultimodalLm& model, const Ids& ids) {
     out.media.push_back(std::move(media));
   }
   out.supervised.resize(out.ids.size(), false);
+  data::begin_with_prompt(out, model.prompt_tokens());
   return out;
 }
 
@@ -74,6 +75,22 @@ TEST_CASE("each turn answers as if all were computed anew, and computes what is 
   CHECK(conversation.prefill(prompt(*lm, second)) == 1);
   CHECK(conversation.prefill(prompt(*lm, second)) == 0);
   CHECK(answer(conversation, 6) == anew(*lm, second));
+}
+
+TEST_CASE("virtual tokens are read once, before all turns") {
+  auto lm = model::testing::test_model_that_answers(
+      "llm = { plugin = \"test_lm\", peft = [{ plugin = \"test_prompt\" }] }\n" +
+      std::string(
+          "streams.image = { encoder = { plugin = \"test_pixels\" }, connector = { plugin = \"test_linear\" } }"));
+  Conversation conversation(*lm, 200);
+  CHECK(conversation.prefill(prompt(*lm, {5, -1, 9})) == 3 + 6);
+  const auto first = answer(conversation, 6);
+  CHECK(first == anew(*lm, {5, -1, 9}));
+  const auto second = with({5, -1, 9}, first, {21, 23});
+  CHECK(conversation.prefill(prompt(*lm, second)) == 3);
+  CHECK(answer(conversation, 6) == anew(*lm, second));
+  CHECK(conversation.prefill(prompt(*lm, {6})) == 1);
+  CHECK(answer(conversation, 6) == anew(*lm, {6}));
 }
 
 TEST_CASE("what changed in earlier turns is computed again: text, and another picture in the same place") {

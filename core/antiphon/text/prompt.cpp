@@ -10,6 +10,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/text/answer_spans.h>
+#include <antiphon/text/thought.h>
 
 namespace antiphon::text {
 namespace {
@@ -17,7 +18,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr size_t max_turns = 10'000;
-constexpr std::string_view thought_begins = "<think>", thought_ends = "</think>";
 
 // Templates write roles between the parts of control tokens, so no other name is allowed.
 constexpr std::array<std::string_view, 5> roles = {"system", "developer", "user", "assistant", "tool"};

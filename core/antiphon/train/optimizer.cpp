@@ -16,7 +16,7 @@ Optimizer::Optimizer(std::vector<Parameter> parameters, const TrainOptions& opti
     : options_(options.optimizer), rule_(rule), parameters_(std::move(parameters)) {
   if (parameters_.empty())
     fail(ErrorKind::config, "no parameter is trainable", "set trainable = true for a part, or add [[model.llm.peft]]");
-  for (const auto& parameter : parameters_) state_.push_back(rule_.make_state(*parameter.tensor));
+  for (const auto& parameter : parameters_) state_.push_back(rule_.make_state(parameter));
   assign_groups(options);
 }
 
@@ -25,7 +25,7 @@ void Optimizer::assign_groups(const TrainOptions& options) {
   groups_.push_back({options_.lr, options_.weight_decay, "others", {}});
   groups_.push_back({options_.lr, 0.0, "others, vectors", {}});
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    size_t chosen = parameters_[i].tensor->dim() > 1 ? groups_.size() - 2 : groups_.size() - 1;
+    size_t chosen = parameters_[i].role == Role::vector ? groups_.size() - 1 : groups_.size() - 2;
     for (size_t g = options.groups.size(); g-- > 0;)
       if (glob_match(options.groups[g].match, parameters_[i].name)) chosen = g;
     groups_[chosen].members.push_back(i);
@@ -43,7 +43,8 @@ void Optimizer::step(double lr_ratio) {
     for (const auto i : group.members) {
       const auto& gradient = parameters_[i].tensor->grad();
       if (!gradient.defined()) continue;
-      auto& item = items.emplace_back(UpdateItem{*parameters_[i].tensor, gradient, {}});
+      auto& item = items.emplace_back(
+          UpdateItem{*parameters_[i].tensor, gradient, {}, parameters_[i].role, parameters_[i].name});
       for (const auto& [name, tensor] : state_[i]) item.state.push_back(tensor);
     }
     if (!items.empty()) rule_.update(items, group.lr * lr_ratio, group.weight_decay);

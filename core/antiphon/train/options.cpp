@@ -54,8 +54,7 @@ const config::Table<TrainOptions>& train_table() {
                  {.min = 0, .max = static_cast<double>(kMaxSteps)})
           .field("tokens_per_batch", &O::tokens_per_batch, "budget of one packed batch, media included",
                  {.min = 16, .max = 1 << 24})
-          .field("accumulate", &O::accumulate,
-                 "batches for one step; the loss is the mean over the supervised tokens of all",
+          .field("accumulate", &O::accumulate, "batches for one step; the loss is that of all of them together",
                  {.min = 1, .max = 65536})
           .field("recompute", &O::recompute,
                  "activation recomputation: none, full, or of each stack of blocks the first N: they keep their inputs "
@@ -83,7 +82,11 @@ const config::Table<PrecisionOptions>& precision_table() {
           .field("linear", &PrecisionOptions::linear,
                  "of the products in the language model's linear layers while training; empty: as compute; fp8: e4m3, "
                  "gradients e5m2",
-                 {.choices = {"", "fp8"}}));
+                 {.choices = {"", "fp8"}})
+          .field("weights", &PrecisionOptions::weights,
+                 "of the frozen language model's matrices while adapters on it are trained, on the CPU (QLoRA); empty: "
+                 "as compute",
+                 {.choices = {"", "int8", "int4"}}));
   return *table;
 }
 

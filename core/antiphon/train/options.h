@@ -44,7 +44,7 @@ struct TrainOptions {
 };
 
 struct PrecisionOptions {
-  std::string compute = "auto", linear = "";
+  std::string compute = "auto", linear = "", weights = "";
 };
 
 const config::Table<TrainOptions>& train_table();

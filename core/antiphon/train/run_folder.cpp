@@ -53,18 +53,20 @@ bool is_temporary_name(const std::string& name) {
 }
 
 size_t remove_temporaries(const fs::path& folder) {
-  std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (is_temporary_name(entry.path().filename().string())) found.push_back(entry.path());
-  for (const auto& path : found) fs::remove(path);
-  return found.size();
+  size_t removed = 0;
+  for (const auto& path : entries_of(folder, ErrorKind::config)) {
+    if (!is_temporary_name(path.filename().string())) continue;
+    remove_file(path, ErrorKind::config);
+    ++removed;
+  }
+  return removed;
 }
 
 // Folders that the run itself writes; an evaluation, which may be on its way, writes into eval.
-bool is_written_into(const fs::directory_entry& entry) {
-  const auto name = entry.path().filename().string();
+bool is_written_into(const fs::path& path) {
+  const auto name = path.filename().string();
   std::error_code ignored;
-  return (name.starts_with("adapter") || name == "connectors" || name == "profile") && entry.is_directory(ignored);
+  return (name.starts_with("adapter") || name == "connectors" || name == "profile") && fs::is_directory(path, ignored);
 }
 
 }  // namespace
@@ -94,8 +96,8 @@ RunFolder::~RunFolder() {
 void RunFolder::remove_leftovers() const {
   checkpoint::remove_unfinished(checkpoints());
   size_t removed = remove_temporaries(path_);
-  for (const auto& entry : fs::directory_iterator(path_))
-    if (is_written_into(entry)) removed += remove_temporaries(entry.path());
+  for (const auto& path : entries_of(path_, ErrorKind::config))
+    if (is_written_into(path)) removed += remove_temporaries(path);
   if (removed > 0)
     log::info(fmt::format("{} temporary files of a killed process removed from {}", removed, shown(path_.string())));
 }

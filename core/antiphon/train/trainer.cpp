@@ -12,6 +12,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/component/training_pass.h>
+#include <antiphon/model/objective_input.h>
 #include <antiphon/model/score_tokens.h>
 #include <antiphon/train/recompute.h>
 
@@ -28,17 +29,6 @@ double since(Clock::time_point begin) { return std::chrono::duration<double>(Clo
 
 constexpr int64_t kMaxNotFinite = 10;
 
-void count(const model::Batch& batch, StepTotals& totals) {
-  totals.tokens += batch.supervised();
-  totals.sequences += static_cast<int64_t>(batch.sequences.size());
-  totals.groups += static_cast<int64_t>(batch.groups.size());
-  size_t first = 0;
-  for (const int64_t sequences : batch.groups) {
-    totals.preferred_tokens += batch.sequences[first].supervised;
-    first += static_cast<size_t>(sequences);
-  }
-}
-
 std::optional<nn::Recompute> recompute_of(const TrainOptions& options) {
   config::Problems problems;
   const int64_t blocks = recomputed_blocks(options.recompute, problems);
@@ -46,25 +36,12 @@ std::optional<nn::Recompute> recompute_of(const TrainOptions& options) {
   return blocks > 0 ? std::optional<nn::Recompute>(blocks) : std::nullopt;
 }
 
-ObjectiveInput input_of(const model::Batch& batch, const StepTotals& totals) {
-  ObjectiveInput input;
-  for (const auto& sequence : batch.sequences) {
-    input.counts.push_back(sequence.supervised);
-    input.weights.push_back(1), input.values.push_back(sequence.value);
-  }
-  input.groups = batch.groups, input.totals = totals;
-  return input;
-}
-
-// Nothing has been trained yet, so the two are one model.
-void check_reference(const ObjectiveInput& input) {
-  if (input.logp_n.size(0) == 0) return;
-  const double apart = (input.logp_n.detach() - input.reference_n).abs().max().item<double>();
-  constexpr double kMost = 0.1;  // of bfloat16, if the two take different kernels
-  if (apart > kMost)
-    fail(ErrorKind::internal,
-         fmt::format("before the first step the reference differs from the model by {:.3g} in a log-probability",
-                     apart));
+// Into `metrics`, which has names of its own.
+void add_of_objective(std::map<std::string, double>& metrics, std::map<std::string, double> more) {
+  metrics.merge(more);
+  if (more.empty()) return;
+  fail(ErrorKind::plugin, fmt::format("the objective's metric '{}' has a name that every run has", more.begin()->first),
+       "let the plugin name it otherwise; `antiphon conformance` checks that");
 }
 
 }  // namespace
@@ -97,32 +74,32 @@ Trainer::Trainer(model::MultimodalLm& model, Objective& objective, UpdateRule& r
   log::info("  optimizer: " + optimizer_.describe());
 }
 
-at::Tensor Trainer::scores(const model::Batch& batch) {
-  return model::score_tokens(model_, batch, {options_.logits_chunk, objective_.needs().even_gradient});
+nn::TokenScoreOptions Trainer::score_options() const {
+  return {options_.logits_chunk, objective_.needs().even_gradient};
 }
 
-// Features of frozen encoders are the same for both, and made once.
-at::Tensor Trainer::reference_scores(model::Batch& batch) {
+// Nothing has been trained yet, so the two are one model, and the same operations give the same bits.
+void Trainer::check_reference(model::Batch batch, const at::Tensor& reference_n) {
   c10::AutoGradMode no_grad(false);
-  const auto frozen = [](const auto& stream) { return stream.second->encoders_frozen(); };
-  if (std::ranges::all_of(model_.streams(), frozen)) model_.encode(batch);
-  auto copy = batch;
-  const Reference::Scope as_it_was(*reference_);
-  model_.encode(copy);
-  return scores(copy);
+  model_.encode(batch);
+  const auto own_n = model::score_tokens(model_, batch, score_options());
+  if (at::allclose(own_n, reference_n, 0, 0, /*equal_nan=*/true)) return;
+  fail(ErrorKind::internal,
+       fmt::format("before the first step the reference differs from the model by {:.3g} in a log-probability",
+                   (own_n - reference_n).abs().max().item<double>()));
 }
 
 // What is compared with a reference is computed as the reference is: without dropout.
 ObjectiveOutput Trainer::forward(model::Batch& batch, const StepTotals& totals) {
   const nn::BlockPolicyScope policy(recompute_ ? &*recompute_ : nullptr);
-  auto input = input_of(batch, totals);
-  if (reference_) input.reference_n = reference_scores(batch);
+  auto input = model::objective_input(batch, totals);
+  if (reference_) input.reference_n = model::reference_scores(model_, batch, *reference_, score_options());
+  if (reference_ && step_ == 0) check_reference(batch, input.reference_n);
   std::optional<TrainingPass> training;
   if (!reference_) training.emplace();
   model_.encode(batch);
   cache_.store(batch);
-  input.logp_n = scores(batch);
-  if (reference_ && step_ == 0) check_reference(input);
+  input.logp_n = model::score_tokens(model_, batch, score_options());
   return objective_.forward(input);
 }
 
@@ -139,7 +116,7 @@ void Trainer::backward(model::Batch& batch, StepResult& result) {
 
 DrawnRecord Trainer::drawn(const std::vector<model::Batch>& batches) const {
   DrawnRecord record{.bad = loader_.counts().bad};
-  for (const auto& batch : batches) count(batch, record.totals);
+  for (const auto& batch : batches) model::add_to(record.totals, batch);
   for (const auto& [name, stream] : model_.streams()) {
     auto& items = record.items.emplace_back();
     for (const auto& batch : batches) items += std::ranges::count(batch.media, name, &model::BatchMedia::stream);
@@ -226,8 +203,8 @@ void Trainer::after_step(const StepResult& result, double seconds) {
   size_t stream_index = 0;
   for (const auto& [name, stream] : model_.streams())
     metrics["train/items/" + name] = static_cast<double>(result.drawn.items[stream_index++]);
-  metrics.merge(result.metrics.means());
   if (profiler_) metrics.merge(profiler_->metrics(seconds));
+  add_of_objective(metrics, result.metrics.means());
   folder_.metrics(step_, metrics);
   shown_waited_ = waited;
   show_progress(fmt::format("step {}/{}  loss {:.4f} (avg {:.4f})  {:.0f} tokens/s  lr {:.2e}  {}  ETA {}", step_,
@@ -268,8 +245,7 @@ void Trainer::stop(int signal) {
   finish_progress();
   if (step_ == 0) stop_if_requested();
   save_last();
-  fail(ErrorKind::preempted,
-       fmt::format("stopped by signal {} after step {}; a checkpoint is written", signal, step_),
+  fail(ErrorKind::preempted, fmt::format("stopped by signal {} after step {}; a checkpoint is written", signal, step_),
        "start the same command with --resume to go on");
 }
 

@@ -4,16 +4,17 @@
 #include <optional>
 
 #include <antiphon/checkpoint/checkpoint_writer.h>
+#include <antiphon/checkpoint/reference.h>
 #include <antiphon/component/objective.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/nn/blocks/recompute.h>
+#include <antiphon/nn/token_scores.h>
 #include <antiphon/profile/profiler.h>
 #include <antiphon/train/agreement.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/progress.h>
 #include <antiphon/train/random_state.h>
-#include <antiphon/train/reference.h>
 #include <antiphon/train/run_folder.h>
 #include <antiphon/train/run_length.h>
 #include <antiphon/train/step_metrics.h>
@@ -54,9 +55,9 @@ class Trainer {
   StepResult step_or_save();
   [[noreturn]] void stop(int signal);
   void backward(model::Batch& batch, StepResult& result);
-  at::Tensor scores(const model::Batch& batch);
-  at::Tensor reference_scores(model::Batch& batch);
-  std::filesystem::path reference_file() const { return folder_.path() / "reference.safetensors"; }
+  nn::TokenScoreOptions score_options() const;
+  void check_reference(model::Batch batch, const at::Tensor& reference_n);
+  std::filesystem::path reference_file() const { return folder_.path() / checkpoint::kReferenceFile; }
   ObjectiveOutput forward(model::Batch& batch, const StepTotals& totals);
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
@@ -84,7 +85,7 @@ class Trainer {
   Optimizer optimizer_;
   std::vector<Parameter> saved_;                               // of every checkpoint
   std::vector<std::pair<at::Tensor, at::Tensor>> statistics_;  // running ones, and their values before the step
-  std::optional<Reference> reference_;                         // if the objective needs one, from the first step on
+  std::optional<checkpoint::Reference> reference_;             // if the objective needs one, from the first step on
   std::optional<nn::Recompute> recompute_;
   RunLength length_;
   RandomState random_;

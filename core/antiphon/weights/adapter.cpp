@@ -2,10 +2,13 @@
 
 #include <unordered_map>
 
+#include <ATen/core/Tensor.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/weights/json_file.h>
 
 namespace antiphon::weights {
@@ -16,6 +19,7 @@ using nlohmann::json;
 
 const std::string prefix = "base_model.model.";
 constexpr std::string_view config_name = "adapter_config.json", tensors_name = "adapter_model.safetensors";
+const std::string prompt_name = "prompt_embeddings";  // of virtual tokens, without the prefix
 
 // The path of an adapter's parameter in the Hugging Face model. Rules name whole parameters ("{}.q_proj.weight"), so
 // the longest leading part that is a module with a weight is translated.
@@ -52,6 +56,26 @@ std::string alone(const std::string& key) {
   return key;
 }
 
+// Whether two names of a module's parameter may be one: PEFT names it by the module that it was given, which may be the
+// part alone or lie within another.
+bool same_end(std::string_view a, std::string_view b) {
+  if (a.size() < b.size()) std::swap(a, b);
+  return a.size() > b.size() && a.ends_with(b) && a[a.size() - b.size() - 1] == '.';
+}
+
+// The one parameter whose name ends alike; empty if there is none or there are several.
+std::string alike(const std::string& key, const std::unordered_map<std::string, std::string>& parameters) {
+  std::string found;
+  for (const auto& [name, parameter] : parameters) {
+    if (!key.starts_with(prefix) ||
+        !same_end(std::string_view(key).substr(prefix.size()), std::string_view(name).substr(prefix.size())))
+      continue;
+    if (!found.empty()) return {};
+    found = parameter;
+  }
+  return found;
+}
+
 // PEFT's keys for the adapter's parameters, and those of the file's keys that mean the same.
 NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map) {
   NameMap exact;
@@ -64,11 +88,11 @@ NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map) {
   for (const auto& key : file.names()) {
     if (parameters.contains(key)) continue;
     const auto plain = without_adapter_name(key);
+    std::string meant;
     for (const auto& name : {plain, alone(plain)})
-      if (const auto found = parameters.find(name); found != parameters.end()) {
-        exact.rules.push_back({key, found->second});
-        break;
-      }
+      if (const auto found = parameters.find(name); meant.empty() && found != parameters.end()) meant = found->second;
+    if (meant.empty()) meant = alike(plain, parameters);
+    if (!meant.empty()) exact.rules.push_back({key, meant});
   }
   return exact;
 }
@@ -97,28 +121,34 @@ void check_same(const json& file, const json& attached, std::vector<std::string>
 
 void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_model, const NameMap& map) {
   NamedTensors tensors;
-  for (const auto& parameter : peft.module().parameters())
-    tensors.emplace_back(prefix + checkpoint_path(parameter.name, map), *parameter.tensor);
+  if (peft.prompt_tokens() > 0) {
+    c10::AutoGradMode no_grad(false);
+    tensors.emplace_back(prompt_name, peft.prompt().contiguous());
+  } else {
+    for (const auto& parameter : peft.module().parameters())
+      tensors.emplace_back(prefix + checkpoint_path(parameter.name, map), *parameter.tensor);
+  }
   if (tensors.empty()) fail(ErrorKind::weights, "no adapter is attached, so none can be saved to " + folder.string());
   auto config = peft.adapter_config();
   if (!base_model.empty()) config["base_model_name_or_path"] = base_model;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail(ErrorKind::weights, fmt::format("cannot create the folder {}: {}", folder.string(), error.message()));
+  make_folder(folder, ErrorKind::weights);
   save_safetensors(folder / tensors_name, tensors, {{"format", "pt"}});
   write_json(folder / config_name, config);
 }
 
 LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, const LoadOptions& options) {
   const auto config = folder / config_name, tensors = folder / tensors_name;
-  if (!fs::exists(config))
+  const auto there = [](const fs::path& path) { return path_exists(path, ErrorKind::weights); };
+  if (!there(config))
     fail(ErrorKind::weights, folder.string() + " has no adapter_config.json", "give the folder of a PEFT adapter");
   const auto written = read_json_object(config);
   check_same(written, peft.adapter_config(), peft.compared_keys(), config);
   check_keys(JsonTable(written, config.string()), peft.config_keys());
-  const Checkpoint file(
-      fs::exists(tensors) || !fs::exists(folder / "adapter_model.bin") ? tensors : folder / "adapter_model.bin");
-  return load_parameters(peft.module(), file, exact_names(peft, file, map), options);
+  const Checkpoint file(there(tensors) || !there(folder / "adapter_model.bin") ? tensors
+                                                                               : folder / "adapter_model.bin");
+  const auto names = peft.prompt_tokens() > 0 ? NameMap{{{prompt_name, peft.prompt_parameter()}}, {}, {}}
+                                              : exact_names(peft, file, map);
+  return load_parameters(peft.module(), file, names, options);
 }
 
 }  // namespace antiphon::weights

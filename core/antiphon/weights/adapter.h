@@ -1,6 +1,6 @@
 // Adapters as PEFT writes and reads them: adapter_config.json and adapter_model.safetensors in one folder.
-// Keys are "base_model.model." + the path in the Hugging Face model. Source: huggingface/peft,
-// src/peft/utils/save_and_load.py (0.21).
+// Keys are "base_model.model." + the path in the Hugging Face model; of virtual tokens "prompt_embeddings". Source:
+// huggingface/peft, src/peft/utils/save_and_load.py (0.21).
 #pragma once
 #include <antiphon/component/name_map.h>
 #include <antiphon/component/peft.h>
@@ -16,7 +16,7 @@ void save_adapter(const std::filesystem::path& folder, Peft& peft, const std::st
                   const NameMap& map = {});
 
 // Reads an adapter into the attached parameters (on the meta device or not). Keys with the adapter's name "default"
-// in them are accepted too, and those of an adapter that was trained on the language model within a whole one.
+// in them are accepted too, and those of an adapter that was trained on the part within a larger model, or alone.
 // Error(weights), before anything is changed, if the file's configuration differs from what is attached (rank, alpha,
 // ...), if any parameter is missing or mismatched, or if any tensor of the file has no parameter; see
 // load_parameters().

@@ -20,8 +20,8 @@ class Factors : public Module {
  public:
   Factors() {
     for (size_t i = 0; i < 2; ++i) {
-      add(fmt::format("layers.{}.q_proj.lora_A.weight", i), a_[i], {2, 4}, Init::linear_uniform);
-      add(fmt::format("layers.{}.q_proj.lora_B.weight", i), b_[i], {4, 2}, Init::normal_002);
+      add(fmt::format("layers.{}.q_proj.lora_A.weight", i), a_[i], {2, 4}, Init::linear_uniform, Role::matrix);
+      add(fmt::format("layers.{}.q_proj.lora_B.weight", i), b_[i], {4, 2}, Init::normal_002, Role::matrix);
     }
     set_requires_grad(true);
   }
@@ -30,7 +30,7 @@ class Factors : public Module {
 
 class Lora : public Peft {
  public:
-  std::vector<std::string> attach(const std::vector<Site>&) override { return {}; }
+  std::vector<std::string> attach(const PeftTarget&) override { return {}; }
   Module& module() override { return factors; }
   nlohmann::json adapter_config() const override {
     return {{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", alpha}, {"target_modules", {"q_proj"}}};

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/weights/json_file.h>
 
 namespace antiphon::weights {
@@ -29,9 +30,8 @@ bool is_pickle(const fs::path& path) {
 }
 
 [[noreturn]] void fail_nothing(const fs::path& folder) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error))
-    if (is_pickle(entry.path())) fail_pickle(entry.path());
+  for (const auto& path : entries_of(folder, ErrorKind::weights))
+    if (is_pickle(path)) fail_pickle(path);
   fail(ErrorKind::weights, folder.string() + " has no model.safetensors and no model.safetensors.index.json",
        "give a Hugging Face model folder or a .safetensors file");
 }
@@ -52,9 +52,10 @@ fs::path shard_path(const fs::path& folder, const std::string& name, const fs::p
   const auto path = folder / name;
   if (path.extension() != ".safetensors")
     fail(ErrorKind::weights, fmt::format("{}: '{}' is not a .safetensors file", index.string(), name));
+  if (!path_exists(path, ErrorKind::weights)) return path;  // reported with the others that are missing
   std::error_code error;
-  if (!fs::exists(path, error)) return path;  // reported with the others that are missing
-  const auto real = fs::canonical(path), home = fs::canonical(folder);
+  const auto real = fs::canonical(path, error), home = fs::canonical(folder, error);
+  if (error) fail_path(ErrorKind::weights, "follow", path, error.value());
   if (is_inside(real, home)) return path;
   const bool in_cache =
       home.parent_path().filename() == "snapshots" && is_inside(real, home.parent_path().parent_path() / "blobs");
@@ -79,7 +80,7 @@ std::set<fs::path> shards_of(const nlohmann::json& weight_map, const fs::path& f
   for (const auto& value : weight_map) names.insert(value.get<std::string>());
   for (const auto& name : names) {
     auto path = shard_path(folder, name, index);
-    (fs::exists(path) ? shards : missing).insert(std::move(path));
+    (path_exists(path, ErrorKind::weights) ? shards : missing).insert(std::move(path));
   }
   if (!missing.empty()) {
     fail(ErrorKind::weights,
@@ -93,12 +94,11 @@ std::set<fs::path> shards_of(const nlohmann::json& weight_map, const fs::path& f
 }  // namespace
 
 Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
-  std::error_code error;
-  if (fs::is_directory(path, error)) {
+  if (is_folder(path, ErrorKind::weights)) {
     open_folder();
     return;
   }
-  if (!fs::exists(path, error))
+  if (!path_exists(path, ErrorKind::weights))
     fail(ErrorKind::weights, path.string() + " does not exist",
          "give a Hugging Face model folder or a .safetensors file");
   if (is_pickle(path)) fail_pickle(path);
@@ -107,9 +107,9 @@ Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
 
 void Checkpoint::open_folder() {
   const auto single = path_ / "model.safetensors", index = path_ / "model.safetensors.index.json";
-  if (fs::exists(single)) {
+  if (path_exists(single, ErrorKind::weights)) {
     add(shard_path(path_, "model.safetensors", path_));
-  } else if (fs::exists(index)) {
+  } else if (path_exists(index, ErrorKind::weights)) {
     open_shards(index);
   } else {
     fail_nothing(path_);

@@ -8,6 +8,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/name_report.h>
 
@@ -44,7 +45,7 @@ void save_pretrained(const std::filesystem::path& folder, Module& module, const 
 void copy_files(const std::filesystem::path& from, const std::filesystem::path& folder,
                 const std::vector<std::string>& names) {
   for (const auto& name : names)
-    if (std::filesystem::exists(from / name))
+    if (path_exists(from / name, ErrorKind::weights))
       write_file_atomic(folder / name, read_file(from / name, ErrorKind::weights), ErrorKind::weights);
 }
 

@@ -22,8 +22,8 @@ class Pair : public Module {
  public:
   explicit Pair(int64_t layers = 1) : weights_(static_cast<size_t>(layers)), biases_(static_cast<size_t>(layers)) {
     for (size_t i = 0; i < weights_.size(); ++i) {
-      add(fmt::format("layers.{}.weight", i), weights_[i], {2, 3}, Init::zeros);
-      add(fmt::format("layers.{}.bias", i), biases_[i], {2}, Init::zeros);
+      add(fmt::format("layers.{}.weight", i), weights_[i], {2, 3}, Init::zeros, Role::matrix);
+      add(fmt::format("layers.{}.bias", i), biases_[i], {2}, Init::zeros, Role::vector);
     }
   }
   at::Tensor& weight() { return weights_[0]; }
@@ -55,7 +55,7 @@ std::string load_error(Module& module, const NamedTensors& tensors, const NameMa
 }
 
 struct Wide : Module {
-  Wide() { add("weight", weight, {1024, 1024}, Init::zeros); }
+  Wide() { add("weight", weight, {1024, 1024}, Init::zeros, Role::matrix); }
   at::Tensor weight;
 };
 
@@ -152,7 +152,7 @@ TEST_CASE("frozen matrices take a type of their own, vectors and trained ones do
 TEST_CASE("running statistics of a trained module are its own and float32; those of a frozen one stay in the file") {
   struct Normed : Module {
     Normed() {
-      add("weight", weight, {2}, Init::ones);
+      add("weight", weight, {2}, Init::ones, Role::vector);
       add_fixed("running_mean", mean, {2}, Init::zeros);
     }
     at::Tensor weight, mean;

@@ -8,6 +8,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/weights/checkpoint.h>
 #include <antiphon/weights/json_file.h>
@@ -61,13 +62,13 @@ void write_index(const fs::path& folder, const std::vector<LazyTensors>& shards,
 // A stale single file or index would be read instead of what was just saved.
 void remove_stale(const fs::path& folder, const std::vector<std::string>& files) {
   std::set<fs::path> stale;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const auto name = entry.path().filename().string();
+  for (const auto& path : entries_of(folder, ErrorKind::weights)) {
+    const auto name = path.filename().string();
     const bool ours = name == "model.safetensors" || glob_match("model-*-of-*.safetensors", name) ||
                       (files.size() == 1 && name == "model.safetensors.index.json");
-    if (ours && std::find(files.begin(), files.end(), name) == files.end()) stale.insert(entry.path());
+    if (ours && std::find(files.begin(), files.end(), name) == files.end()) stale.insert(path);
   }
-  for (const auto& path : stale) fs::remove(path);
+  for (const auto& path : stale) remove_file(path, ErrorKind::weights);
 }
 
 void check_names(const LazyTensors& tensors) {
@@ -85,9 +86,7 @@ void save_checkpoint(const fs::path& folder, const NamedTensors& tensors, uint64
 
 void save_checkpoint(const fs::path& folder, const LazyTensors& tensors, uint64_t max_shard_bytes) {
   check_names(tensors);
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail(ErrorKind::weights, fmt::format("cannot create the folder {}: {}", folder.string(), error.message()));
+  make_folder(folder, ErrorKind::weights);
   const auto shards = split_shards(tensors, max_shard_bytes);
   const auto files = file_names(shards.size());
   std::vector<std::unique_ptr<OutputFile>> outputs;

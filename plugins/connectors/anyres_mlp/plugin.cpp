@@ -59,7 +59,7 @@ class AnyresMlp : public Connector, private Module {
       : mlp_(shape.input_size, options.hidden_size ? options.hidden_size : shape.output_size, shape.output_size,
              options.depth, options.activation) {
     add("layers", mlp_);
-    add("newline", newline_, {shape.output_size}, Init::normal_002);
+    add("newline", newline_, {shape.output_size}, Init::normal_002, Role::vector);
   }
 
   TokenGrid output_grid(const TokenGrid& input) const override { return input; }

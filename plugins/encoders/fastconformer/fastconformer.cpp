@@ -57,8 +57,8 @@ Subsampling::Subsampling(const FastConformerOptions& o)
 Subsampling::Conv& Subsampling::add_conv(size_t place, at::IntArrayRef shape, int64_t stride, int64_t groups) {
   auto& conv = *convs_.emplace_back(std::make_unique<Conv>());
   conv.stride = stride, conv.groups = groups;
-  add(fmt::format("layers.{}.weight", place), conv.weight, shape, Init::linear_uniform);
-  add(fmt::format("layers.{}.bias", place), conv.bias, {shape[0]}, Init::zeros);
+  add(fmt::format("layers.{}.weight", place), conv.weight, shape, Init::linear_uniform, Role::filter);
+  add(fmt::format("layers.{}.bias", place), conv.bias, {shape[0]}, Init::zeros, Role::vector);
   return conv;
 }
 

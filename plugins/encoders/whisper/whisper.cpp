@@ -30,11 +30,11 @@ Whisper::Whisper(const WhisperOptions& options)
          fmt::format("whisper: hidden_size = {} is not a multiple of num_heads = {}", width, options.num_heads));
   chunking_ = {samples_of(options.chunk), samples_of(options.left_context)};
   check_chunks();
-  add("conv1.weight", conv1_weight_, {width, options.num_mels, 3}, Init::linear_uniform);
-  add("conv1.bias", conv1_bias_, {width}, Init::zeros);
-  add("conv2.weight", conv2_weight_, {width, width, 3}, Init::linear_uniform);
-  add("conv2.bias", conv2_bias_, {width}, Init::zeros);
-  add("embed_positions.weight", positions_, {options.max_positions, width}, Init::normal_002);
+  add("conv1.weight", conv1_weight_, {width, options.num_mels, 3}, Init::linear_uniform, Role::filter);
+  add("conv1.bias", conv1_bias_, {width}, Init::zeros, Role::vector);
+  add("conv2.weight", conv2_weight_, {width, width, 3}, Init::linear_uniform, Role::filter);
+  add("conv2.bias", conv2_bias_, {width}, Init::zeros, Role::vector);
+  add("embed_positions.weight", positions_, {options.max_positions, width}, Init::normal_002, Role::embedding);
   nn::EncoderLayerOptions layer;
   layer.hidden_size = width, layer.intermediate_size = options.intermediate_size, layer.num_heads = options.num_heads;
   layer.key_bias = false, layer.activation = options.activation;

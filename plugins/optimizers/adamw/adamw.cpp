@@ -14,9 +14,9 @@ const config::Table<AdamWOptions>& adamw_table() {
   return *table;
 }
 
-std::vector<std::pair<std::string, at::Tensor>> AdamW::make_state(const at::Tensor& parameter) const {
-  const auto zeros = [&] { return at::zeros_like(parameter).detach(); };
-  const auto step = at::zeros({}, parameter.options().dtype(at::kFloat).requires_grad(false));
+std::vector<std::pair<std::string, at::Tensor>> AdamW::make_state(const Parameter& parameter) const {
+  const auto zeros = [&] { return at::zeros_like(*parameter.tensor).detach(); };
+  const auto step = at::zeros({}, parameter.tensor->options().dtype(at::kFloat).requires_grad(false));
   return {{"exp_avg", zeros()}, {"exp_avg_sq", zeros()}, {"step", step}};
 }
 

@@ -13,7 +13,7 @@ const config::Table<AdamWOptions>& adamw_table();
 class AdamW : public UpdateRule {
  public:
   explicit AdamW(const AdamWOptions& options) : o_(options) {}
-  std::vector<std::pair<std::string, at::Tensor>> make_state(const at::Tensor& parameter) const override;
+  std::vector<std::pair<std::string, at::Tensor>> make_state(const Parameter& parameter) const override;
   void update(const std::vector<UpdateItem>& items, double lr, double weight_decay) override;
 
  private:

@@ -17,7 +17,7 @@ namespace {
 struct Model {
   at::Tensor w = at::tensor({1.0f, -2.0f, 0.5f, 3.0f}).view({2, 2}).set_requires_grad(true);
   at::Tensor b = at::tensor({0.25f, -0.75f}).set_requires_grad(true);
-  std::vector<Parameter> parameters() { return {{"llm/w", &w, Init::zeros}, {"connector/b", &b, Init::zeros}}; }
+  std::vector<Parameter> parameters() { return {{"llm/w", &w}, {"connector/b", &b, Init::zeros, Role::vector}}; }
   // The gradients of update t of the fixed sequence.
   void give(int t) {
     const auto f = static_cast<float>(t);
@@ -134,4 +134,18 @@ TEST_CASE("a parameter without a gradient is left alone") {
   optimizer.step(1);
   check_values(model.w, {1, -2, 0.5, 3});
   CHECK(model.b[0].item<double>() == Approx(0.15));
+}
+
+TEST_CASE("weight decay: by what a parameter is declared to be, not by its shape") {
+  const auto make = [] { return at::full({2, 1}, 2.0).set_requires_grad(true); };
+  auto matrix = make(), vector = make(), embedding = make();
+  Optimizer optimizer({{"matrix", &matrix, Init::zeros, Role::matrix},
+                       {"vector", &vector, Init::zeros, Role::vector},
+                       {"embedding", &embedding, Init::zeros, Role::embedding}},
+                      options_with(0.5), rule);
+  for (auto* parameter : {&matrix, &vector, &embedding}) parameter->mutable_grad() = at::zeros({2, 1});
+  optimizer.step(1);
+  check_values(matrix, {1.9, 1.9});
+  check_values(vector, {2, 2});
+  check_values(embedding, {1.9, 1.9});
 }

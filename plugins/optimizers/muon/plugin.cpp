@@ -1,6 +1,6 @@
 // Muon: the momentum of a matrix, with its singular values brought near 1 by a Newton-Schulz iteration. Source: Jordan
-// et al. 2024 (kellerjordan.github.io/posts/muon); torch/optim/_muon.py, whose scales it has. What is not a matrix is
-// updated by AdamW.
+// et al. 2024 (kellerjordan.github.io/posts/muon); torch/optim/_muon.py, whose scales it has. Embeddings, heads,
+// vectors and the filters of convolutions are updated by AdamW.
 #include <ATen/ATen.h>
 
 #include <antiphon/component/register.h>
@@ -32,7 +32,8 @@ const config::Table<MuonOptions>& muon_table() {
               "of a matrix's update: original, sqrt(max(1, rows / columns)), or match_rms_adamw, 0.2 · sqrt(max(rows, "
               "columns)), with which AdamW's rates may stay",
               {.choices = {"original", "match_rms_adamw"}})
-          .field("others_lr", &O::others_lr, "rate of what is not a matrix, relative to lr", {.min = 0})
+          .field("others_lr", &O::others_lr, "rate of embeddings, heads, vectors and filters, relative to lr",
+                 {.min = 0})
           .field("beta1", &O::beta1, "of AdamW: decay of the first moment", {.min = 0, .max = 1})
           .field("beta2", &O::beta2, "of AdamW: decay of the second moment", {.min = 0, .max = 1})
           .field("eps", &O::eps, "of AdamW: added to the root of the second moment", {.min = 0}));
@@ -57,16 +58,16 @@ class Muon : public UpdateRule {
  public:
   explicit Muon(const MuonOptions& options) : o_(options) {}
 
-  std::vector<std::pair<std::string, at::Tensor>> make_state(const at::Tensor& parameter) const override {
-    const auto zeros = [&] { return at::zeros_like(parameter).detach(); };
-    if (parameter.dim() == 2) return {{"momentum", zeros()}};
-    const auto step = at::zeros({}, parameter.options().dtype(at::kFloat).requires_grad(false));
+  std::vector<std::pair<std::string, at::Tensor>> make_state(const Parameter& parameter) const override {
+    const auto zeros = [&] { return at::zeros_like(*parameter.tensor).detach(); };
+    if (parameter.role == Role::matrix) return {{"momentum", zeros()}};
+    const auto step = at::zeros({}, parameter.tensor->options().dtype(at::kFloat).requires_grad(false));
     return {{"exp_avg", zeros()}, {"exp_avg_sq", zeros()}, {"step", step}};
   }
 
   void update(const std::vector<UpdateItem>& items, double lr, double weight_decay) override {
     for (const auto& item : items) {
-      if (item.parameter.dim() == 2)
+      if (item.role == Role::matrix)
         update_matrix(item, lr, weight_decay);
       else
         update_other(item, lr * o_.others_lr, weight_decay);

@@ -10,6 +10,8 @@
 
 #include <algorithm>
 
+#include <nlohmann/json.hpp>
+
 namespace antiphon::ia3 {
 
 struct Ia3Options {
@@ -30,7 +32,7 @@ class Ia3Adapter : public LinearAdapter, public Module {
  public:
   Ia3Adapter(int64_t in, int64_t out, bool feedforward) : feedforward_(feedforward) {
     const std::vector<int64_t> shape = feedforward ? std::vector<int64_t>{1, in} : std::vector<int64_t>{out, 1};
-    add("ia3_l", scale_, shape, Init::ones);
+    add("ia3_l", scale_, shape, Init::ones, Role::vector);
   }
 
   at::Tensor forward(const at::Tensor& x, const LinearBase& base) override {
@@ -54,8 +56,9 @@ class Ia3 : public Peft, private Module {
  public:
   explicit Ia3(const Ia3Options& options) : options_(options) {}
 
-  std::vector<std::string> attach(const std::vector<Site>& sites) override {
-    return adapters_.attach("ia3", options_.targets, sites, [this](const Site& site) {
+  std::vector<std::string> attach(const PeftTarget& target) override {
+    if (target.hidden_size > 0) task_type_ = "CAUSAL_LM";
+    return adapters_.attach("ia3", options_.targets, target.sites, [this](const Site& site) {
       auto adapter = std::make_shared<Ia3Adapter>(site.linear->in(), site.linear->out(), is_feedforward(site.path));
       add(site.path, *adapter);
       return adapter;
@@ -68,7 +71,7 @@ class Ia3 : public Peft, private Module {
     std::vector<Site> feedforward = adapters_.sites();
     std::erase_if(feedforward, [this](const Site& site) { return !is_feedforward(site.path); });
     return {{"peft_type", "IA3"},
-            {"task_type", "CAUSAL_LM"},
+            {"task_type", task_type_},
             {"target_modules", nn::target_names(options_.targets, adapters_.sites())},
             {"feedforward_modules", nn::target_names(options_.feedforward, feedforward)},
             {"init_ia3_weights", true},
@@ -93,6 +96,7 @@ class Ia3 : public Peft, private Module {
   }
   Ia3Options options_;
   nn::SiteAdapters adapters_;
+  nlohmann::json task_type_;  // PEFT's, of what it is attached to; null: none in particular
 };
 
 }  // namespace antiphon::ia3

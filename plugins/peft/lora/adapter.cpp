@@ -55,8 +55,8 @@ struct LoraFunction : torch::autograd::Function<LoraFunction> {
 
 LoraAdapter::LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, double dropout)
     : scale_(scale), dropout_(dropout) {
-  add("lora_A.weight", a_, {rank, in}, Init::linear_uniform);
-  add("lora_B.weight", b_, {out, rank}, Init::zeros);
+  add("lora_A.weight", a_, {rank, in}, Init::linear_uniform, Role::matrix);
+  add("lora_B.weight", b_, {out, rank}, Init::zeros, Role::matrix);
 }
 
 at::Tensor LoraAdapter::forward(const at::Tensor& x, const LinearBase& base) {

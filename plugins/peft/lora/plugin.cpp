@@ -39,15 +39,17 @@ class Lora : public Peft, private Module {
  public:
   explicit Lora(const LoraOptions& options) : options_(options) {}
 
-  std::vector<std::string> attach(const std::vector<Site>& sites) override {
-    return adapters_.attach("lora", options_.targets, sites, [this](const Site& site) { return made_for(site); });
+  std::vector<std::string> attach(const PeftTarget& target) override {
+    if (target.hidden_size > 0) task_type_ = "CAUSAL_LM";
+    return adapters_.attach("lora", options_.targets, target.sites,
+                            [this](const Site& site) { return made_for(site); });
   }
 
   Module& module() override { return *this; }
 
   nlohmann::json adapter_config() const override {
     return {{"peft_type", "LORA"},
-            {"task_type", "CAUSAL_LM"},
+            {"task_type", task_type_},
             {"r", options_.rank},
             {"lora_alpha", options_.alpha},
             {"lora_dropout", options_.dropout},
@@ -74,6 +76,7 @@ class Lora : public Peft, private Module {
 
   LoraOptions options_;
   nn::SiteAdapters adapters_;
+  nlohmann::json task_type_;  // PEFT's, of what it is attached to; null: none in particular
 };
 
 }  // namespace antiphon::lora

@@ -31,19 +31,21 @@ const config::Table<SileroOptions>& silero_table() {
 class Silero : public VoiceActivity, private Module {
  public:
   explicit Silero(const SileroOptions&) {
-    add("stft_conv.weight", basis_, {2 * kBins, 1, kFrame}, Init::linear_uniform);
+    add("stft_conv.weight", basis_, {2 * kBins, 1, kFrame}, Init::linear_uniform, Role::filter);
     const int64_t in[] = {kBins, kWidth, kNarrow, kNarrow}, out[] = {kWidth, kNarrow, kNarrow, kWidth};
     for (size_t i = 0; i < 4; ++i) {
-      add(fmt::format("conv{}.weight", i + 1), convs_[i].weight, {out[i], in[i], 3}, Init::linear_uniform);
-      add(fmt::format("conv{}.bias", i + 1), convs_[i].bias, {out[i]}, Init::zeros);
+      add(fmt::format("conv{}.weight", i + 1), convs_[i].weight, {out[i], in[i], 3}, Init::linear_uniform,
+          Role::filter);
+      add(fmt::format("conv{}.bias", i + 1), convs_[i].bias, {out[i]}, Init::zeros, Role::vector);
     }
     for (const bool input : {true, false}) {
       const std::string suffix = input ? "ih" : "hh";
-      add("lstm_cell.weight_" + suffix, input ? weight_ih_ : weight_hh_, {4 * kWidth, kWidth}, Init::linear_uniform);
-      add("lstm_cell.bias_" + suffix, input ? bias_ih_ : bias_hh_, {4 * kWidth}, Init::zeros);
+      add("lstm_cell.weight_" + suffix, input ? weight_ih_ : weight_hh_, {4 * kWidth, kWidth}, Init::linear_uniform,
+          Role::matrix);
+      add("lstm_cell.bias_" + suffix, input ? bias_ih_ : bias_hh_, {4 * kWidth}, Init::zeros, Role::vector);
     }
-    add("final_conv.weight", head_.weight, {1, kWidth, 1}, Init::linear_uniform);
-    add("final_conv.bias", head_.bias, {1}, Init::zeros);
+    add("final_conv.weight", head_.weight, {1, kWidth, 1}, Init::linear_uniform, Role::filter);
+    add("final_conv.bias", head_.bias, {1}, Init::zeros, Role::vector);
   }
 
   int64_t sample_rate() const override { return 16000; }

@@ -71,14 +71,16 @@ connector = {{ plugin = "frame_stack", weights = "{f}/audio.safetensors", factor
                 if "lora_" not in name:
                     parameter.data = parameter.data.bfloat16()
 
+    def features(self, pixels):
+        return self.dinov2(pixels, output_hidden_states=True).hidden_states[-2][:, 1:]
+
     def connector(self, name):
         return {key: parameter.to(self.dtype) for key, parameter in self.connectors[name].items()}
 
     def embed_media(self, part):
         if part["type"] == "image":
             pixels = torch.tensor(self.images(Image.open(self.folder / part["image"]), return_tensors="np")["pixel_values"]).to(self.dtype)
-            features = self.dinov2(pixels, output_hidden_states=True).hidden_states[-2][:, 1:]
-            return mlp(pooled(features, 4, 4, POOL), self.connector("image"), "layers.", 2, "gelu")[0]
+            return mlp(pooled(self.features(pixels), 4, 4, POOL), self.connector("image"), "layers.", 2, "gelu")[0]
         with wave.open(str(self.folder / part["audio"])) as file:
             samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
         length = WINDOW * 320

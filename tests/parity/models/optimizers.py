@@ -4,7 +4,8 @@ from unittest import mock
 import torch
 
 STEPS = 4
-SHAPES = {"square": (12, 12), "tall": (20, 8), "wide": (6, 18), "vector": (10,)}
+SHAPES = {"square": (12, 12), "tall": (20, 8), "wide": (6, 18), "vector": (10,), "column": (9, 1), "table": (15, 6), "kernel": (4, 3, 2)}
+ROLES = {"square": "matrix", "tall": "matrix", "wide": "matrix", "vector": "vector", "column": "vector", "table": "embedding", "kernel": "filter"}
 
 
 def data(seed=81):
@@ -25,11 +26,11 @@ def trained(inputs, make):
     return {name: parameter.detach() for name, parameter in parameters.items()}
 
 
-def muon(inputs, lr, decay, others, **options):
+def muon(inputs, lr, decay, relative, **options):
     def make(parameters):
-        matrices = [p for p in parameters.values() if p.dim() == 2]
-        vectors = [p for p in parameters.values() if p.dim() != 2]
-        return [torch.optim.Muon(matrices, lr=lr, weight_decay=decay, **options), torch.optim.AdamW(vectors, lr=lr * others, weight_decay=decay)]
+        matrices = [p for name, p in parameters.items() if ROLES[name] == "matrix"]
+        others = [p for name, p in parameters.items() if ROLES[name] != "matrix"]
+        return [torch.optim.Muon(matrices, lr=lr, weight_decay=decay, **options), torch.optim.AdamW(others, lr=lr * relative, weight_decay=decay)]
 
     # The iteration is torch's own, in float32 as ours and not in bfloat16.
     with mock.patch.object(torch.Tensor, "bfloat16", torch.Tensor.clone):
@@ -38,7 +39,7 @@ def muon(inputs, lr, decay, others, **options):
 
 def run(bench):
     inputs = data()
-    ask = lambda plugin, lr, decay, options="": bench.ask("optimizer", inputs, plugin=plugin, lr=lr, weight_decay=decay, steps=STEPS, names=list(SHAPES), options=options)[1]
+    ask = lambda plugin, lr, decay, options="": bench.ask("optimizer", inputs, plugin=plugin, lr=lr, weight_decay=decay, steps=STEPS, roles=ROLES, options=options)[1]
     for decay in (0.0, 0.1):
         theirs = trained(inputs, lambda parameters: [torch.optim.AdamW(parameters.values(), lr=0.02, weight_decay=decay, betas=(0.8, 0.95))])
         bench.compare(f"adamw, weight decay {decay}", ask("adamw", 0.02, decay, "beta1 = 0.8\nbeta2 = 0.95"), theirs)

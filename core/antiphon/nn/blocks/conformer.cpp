@@ -47,8 +47,8 @@ RelativeAttention::RelativeAttention(const ConformerOptions& o)
   add("v_proj", v_proj_);
   add("o_proj", o_proj_);
   add("relative_k_proj", relative_k_proj_);
-  add("bias_u", bias_u_, {num_heads_, head_size_}, Init::zeros);
-  add("bias_v", bias_v_, {num_heads_, head_size_}, Init::zeros);
+  add("bias_u", bias_u_, {num_heads_, head_size_}, Init::zeros, Role::vector);
+  add("bias_v", bias_v_, {num_heads_, head_size_}, Init::zeros, Role::vector);
 }
 
 // Query i and key j are i - j apart: row i holds the scores of distances t - 1 … 1 - t, of which it needs those from i
@@ -85,8 +85,8 @@ ConformerConvolution::ConformerConvolution(const ConformerOptions& o)
 
 void ConformerConvolution::add_conv(const std::string& name, at::Tensor& weight, at::Tensor& bias,
                                     at::IntArrayRef shape, bool has_bias) {
-  add(name + ".weight", weight, shape, Init::linear_uniform);
-  if (has_bias) add(name + ".bias", bias, {shape[0]}, Init::zeros);
+  add(name + ".weight", weight, shape, Init::linear_uniform, Role::filter);
+  if (has_bias) add(name + ".bias", bias, {shape[0]}, Init::zeros, Role::vector);
 }
 
 at::Tensor ConformerConvolution::forward(const at::Tensor& x, const ConformerPass& pass) const {

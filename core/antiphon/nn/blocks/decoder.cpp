@@ -65,13 +65,14 @@ Decoder::Decoder(const DecoderOptions& options)
     : options_(options),
       norm_(options.norm, options.hidden_size, options.norm_eps),
       rope_(options.rotary_size ? options.rotary_size : options.head_size, options.rope_theta, options.rope_scaling) {
-  add("embed_tokens", embed_tokens_, {options.vocab_size, options.hidden_size}, Init::normal_002);
+  add("embed_tokens", embed_tokens_, {options.vocab_size, options.hidden_size}, Init::normal_002, Role::embedding);
   for (int64_t i = 0; i < options.num_layers; ++i) {
     layers_.push_back(std::make_unique<DecoderLayer>(options, i));
     add(fmt::format("layers.{}", i), *layers_.back());
   }
   add("norm", norm_);
-  if (!options.tie_embeddings) add("lm_head", lm_head_, {options.vocab_size, options.hidden_size}, Init::normal_002);
+  if (!options.tie_embeddings)
+    add("lm_head", lm_head_, {options.vocab_size, options.hidden_size}, Init::normal_002, Role::embedding);
 }
 
 at::Tensor Decoder::embed(const at::Tensor& ids) const {

@@ -40,11 +40,11 @@ EncoderLayer::EncoderLayer(const EncoderLayerOptions& o)
   add("self_attn.k_proj", k_proj_);
   add("self_attn.v_proj", v_proj_);
   add("self_attn.o_proj", o_proj_);
-  if (o.layer_scale) add("layer_scale1", scale1_, {o.hidden_size}, Init::ones);
+  if (o.layer_scale) add("layer_scale1", scale1_, {o.hidden_size}, Init::ones, Role::vector);
   add("norm2", norm2_);
   add("mlp.fc1", fc1_);
   add("mlp.fc2", fc2_);
-  if (o.layer_scale) add("layer_scale2", scale2_, {o.hidden_size}, Init::ones);
+  if (o.layer_scale) add("layer_scale2", scale2_, {o.hidden_size}, Init::ones, Role::vector);
 }
 
 at::Tensor EncoderLayer::attend(const at::Tensor& x) const {

@@ -45,11 +45,13 @@ Vit::Vit(const VitOptions& o, const VitKind& kind)
   const int64_t width = o.hidden_size, side = o.image_size / o.patch_size, positions = side * side + kind.class_token;
   using Shape = std::vector<int64_t>;
   if (kind.class_token)
-    add("cls_token", class_token_, kind.batched_tables ? Shape{1, 1, width} : Shape{width}, Init::normal_002);
+    add("cls_token", class_token_, kind.batched_tables ? Shape{1, 1, width} : Shape{width}, Init::normal_002,
+        Role::vector);
   add("position_embeddings", position_embedding_,
-      kind.batched_tables ? Shape{1, positions, width} : Shape{positions, width}, Init::normal_002);
-  add("patch_projection.weight", patch_weight_, {width, 3, o.patch_size, o.patch_size}, Init::linear_uniform);
-  if (kind.patch_bias) add("patch_projection.bias", patch_bias_, {width}, Init::zeros);
+      kind.batched_tables ? Shape{1, positions, width} : Shape{positions, width}, Init::normal_002, Role::embedding);
+  add("patch_projection.weight", patch_weight_, {width, 3, o.patch_size, o.patch_size}, Init::linear_uniform,
+      Role::filter);
+  if (kind.patch_bias) add("patch_projection.bias", patch_bias_, {width}, Init::zeros, Role::vector);
   if (kind.pre_norm) {
     pre_norm_ = std::make_unique<Norm>(NormKind::layer, width, o.layer_norm_eps);
     add("pre_norm", *pre_norm_);

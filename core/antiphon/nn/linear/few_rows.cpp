@@ -37,14 +37,19 @@ bool fits_few_rows(const at::Tensor& x, const at::Tensor& weight) {
   return few(x) && (alike(weight, x) || (kernels::is_widened(x, weight) && weight.is_contiguous()));
 }
 
-bool fits_few_rows(const at::Tensor& x, const Linear& linear) {
+bool base_fits_few_rows(const at::Tensor& x, const Linear& linear) {
   if (!few(x) || (linear.bias.defined() && !alike(linear.bias, x))) return false;
+  return linear.quantized || fits_few_rows(x, linear.weight);
+}
+
+bool fits_few_rows(const at::Tensor& x, const Linear& linear) {
+  if (!base_fits_few_rows(x, linear)) return false;
   const auto change = linear.low_rank();
   if (!change) return false;
   if (change->a.defined())
     for (const auto& matrix : {change->a, change->b})
       if (!kernels::fits(matrix) || !matrix.is_contiguous()) return false;
-  return linear.quantized || fits_few_rows(x, linear.weight);
+  return true;
 }
 
 kernels::Matrix matrix_of(const at::Tensor& weight) {

@@ -39,8 +39,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 
 Linear::Linear(int64_t in, int64_t out, bool with_bias) {
   linear_ = this;
-  add("weight", weight, {out, in}, Init::linear_uniform);
-  if (with_bias) add("bias", bias, {out}, Init::zeros);
+  add("weight", weight, {out, in}, Init::linear_uniform, Role::matrix);
+  if (with_bias) add("bias", bias, {out}, Init::zeros, Role::vector);
 }
 
 // The layer with its first adapters, as the next one sees it.
@@ -64,6 +64,7 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
 
 at::Tensor Linear::product(const at::Tensor& x) const {
   if (float8_) return float8_linear(x, weight, like(bias, x), *float8_);
+  if (base_fits_few_rows(x, *this)) return multiply_few_rows(x, matrix_of(*this), bias);
   if (quantized) return quantized_linear(x, *quantized, like(bias, x));
   if (packed_ && PackedWeight::fits(x, weight, bias))
     return kernels::onednn::linear(x, packed_->of(weight, x.numel() / in()), bias);

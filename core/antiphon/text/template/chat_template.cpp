@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/text/jinja/run.h>
@@ -143,16 +144,16 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& path,
                                 const std::map<std::string, std::string>& special_tokens) {
   return with_context("loading the chat template of " + path.string(), [&] {
     constexpr uint64_t limit = 32 << 20;
-    const bool is_file = std::filesystem::is_regular_file(path);
+    const bool is_file = path_exists(path, ErrorKind::config) && !is_folder(path, ErrorKind::config);
     const auto file = is_file ? path : path / "chat_template.jinja";
     // First that of processors of multimodal models, before they had a file of their own; then that of tokenizers.
     const auto processor = path / "chat_template.json", config = path / "tokenizer_config.json";
     std::string source;
-    if (std::filesystem::exists(file)) {
+    if (path_exists(file, ErrorKind::config)) {
       source = read_file(file, ErrorKind::config, limit);
-    } else if (!is_file && std::filesystem::exists(processor)) {
+    } else if (!is_file && path_exists(processor, ErrorKind::config)) {
       source = default_template(parse_file(read_file(processor, ErrorKind::config, limit), "chat_template.json"));
-    } else if (std::filesystem::exists(config)) {
+    } else if (path_exists(config, ErrorKind::config)) {
       source = default_template(parse_file(read_file(config, ErrorKind::config, limit), "tokenizer_config.json"));
     }
     if (source.empty())

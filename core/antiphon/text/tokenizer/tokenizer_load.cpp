@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/text/tokenizer/byte_alphabet.h>
 #include <antiphon/text/tokenizer/json_fields.h>
 #include <antiphon/text/tokenizer/llama_tokenizer.h>
@@ -72,7 +73,7 @@ nlohmann::json part_or_null(const nlohmann::json& file, const char* name) {
 }
 
 std::string read_if_there(const std::filesystem::path& path) {
-  return std::filesystem::exists(path) ? read_file(path, ErrorKind::config, max_config_bytes) : "{}";
+  return path_exists(path, ErrorKind::config) ? read_file(path, ErrorKind::config, max_config_bytes) : "{}";
 }
 
 }  // namespace
@@ -269,10 +270,10 @@ Tokenizer Tokenizer::from_files(const Files& files) {
 
 // The stop ids are the model's; transformers takes those of config.json if there is no generation_config.json.
 Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
-  auto generation = directory / "generation_config.json";
-  if (!std::filesystem::exists(generation)) generation.replace_filename("config.json");
   return with_context("loading the tokenizer of " + directory.string(), [&] {
-    if (!std::filesystem::exists(directory / "tokenizer.json"))
+    auto generation = directory / "generation_config.json";
+    if (!path_exists(generation, ErrorKind::config)) generation.replace_filename("config.json");
+    if (!path_exists(directory / "tokenizer.json", ErrorKind::config))
       fail(ErrorKind::config, fmt::format("{} has no tokenizer.json", directory.string()),
            "name a Hugging Face directory with a fast tokenizer, or make one with "
            "AutoTokenizer.from_pretrained(...).save_pretrained(...)");

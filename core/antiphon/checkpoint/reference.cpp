@@ -1,4 +1,4 @@
-#include <antiphon/train/reference.h>
+#include <antiphon/checkpoint/reference.h>
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -9,12 +9,10 @@
 
 #include <utility>
 
-namespace antiphon::train {
+namespace antiphon::checkpoint {
 namespace {
 
-std::string digest_of(const std::filesystem::path& file) {
-  return checkpoint::file_digest(file).at("xxh3").get<std::string>();
-}
+std::string digest_of(const std::filesystem::path& file) { return file_digest(file).at("xxh3").get<std::string>(); }
 
 }  // namespace
 
@@ -52,4 +50,4 @@ void Reference::exchange() {
   for (auto& [parameter, value] : values_) std::swap(*parameter, value);
 }
 
-}  // namespace antiphon::train
+}  // namespace antiphon::checkpoint

@@ -8,7 +8,9 @@
 
 #include <antiphon/component/module.h>
 
-namespace antiphon::train {
+namespace antiphon::checkpoint {
+
+inline constexpr const char* kReferenceFile = "reference.safetensors";  // in the folder of a run
 
 class Reference {
  public:
@@ -37,4 +39,4 @@ class Reference {
   std::string digest_;
 };
 
-}  // namespace antiphon::train
+}  // namespace antiphon::checkpoint

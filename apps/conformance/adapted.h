@@ -1,0 +1,57 @@
+// A small model for methods of fine-tuning.
+#pragma once
+#include <ATen/ATen.h>
+
+#include <antiphon/component/peft.h>
+#include <antiphon/nn/linear/linear.h>
+
+#include "subject.h"
+
+namespace antiphon::apps::conformance {
+
+// A frozen model of linear layers with the names of a Llama, some with a bias.
+class Base : public Module {
+ public:
+  Base() {
+    for (int layer = 0; layer < 2; ++layer) {
+      for (const char* name : {"q_proj", "k_proj", "v_proj", "o_proj"})
+        add_linear(fmt::format("model.layers.{}.self_attn.{}", layer, name), layer == 1);
+      for (const char* name : {"gate_proj", "up_proj", "down_proj"})
+        add_linear(fmt::format("model.layers.{}.mlp.{}", layer, name), false);
+    }
+    initialize(61, at::kCPU);
+    set_requires_grad(false);
+  }
+  // Every layer on the same input [tokens, in], side by side.
+  at::Tensor forward(const at::Tensor& x) const {
+    std::vector<at::Tensor> outputs;
+    for (const auto& linear : linears_) outputs.push_back(linear->forward(x));
+    return at::cat(outputs, -1);
+  }
+  static constexpr int64_t in = 12, out = 20, hidden_size = 16;
+
+ private:
+  void add_linear(const std::string& name, bool bias) {
+    linears_.push_back(std::make_unique<nn::Linear>(in, out, bias));
+    add(name, *linears_.back());
+  }
+  std::vector<std::unique_ptr<nn::Linear>> linears_;
+};
+
+struct Adapted {
+  std::unique_ptr<Base> base = std::make_unique<Base>();
+  std::unique_ptr<Peft> peft;
+  std::vector<std::string> paths;
+};
+
+inline Adapted attached(const Subject& subject) {
+  Adapted out;
+  out.peft = build<Peft>(subject);
+  out.paths = out.peft->attach({out.base->sites(), Base::hidden_size});
+  return out;
+}
+
+// The checks of a method that puts virtual tokens before every sequence.
+void check_prompt(Report& report, const Subject& subject);
+
+}  // namespace antiphon::apps::conformance

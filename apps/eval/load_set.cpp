@@ -1,0 +1,57 @@
+#include <eval/load_set.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/data/manifest.h>
+
+namespace antiphon::apps {
+namespace {
+
+void check_candidates(const data::Sample& sample, const LoadedSet& set, int64_t compared) {
+  const auto found = static_cast<int64_t>(sample.candidates.size());
+  if (found > 0 && (compared == 1 || found != compared))
+    fail(ErrorKind::data,
+         fmt::format("the record has {} candidates; the objective {}", found,
+                     compared == 1 ? "learns one answer" : fmt::format("compares {}", compared)),
+         "choose the objective that fits the data, see docs/data.md");
+  if (!set.samples.empty() && set.compares != (found > 0))
+    fail(ErrorKind::data,
+         found > 0 ? "the record has candidates, and those before it have none"
+                   : "the record has no candidates, and those before it have some",
+         "put them into sets of their own");
+}
+
+}  // namespace
+
+void skip(LoadedSet& set, data::BadSample bad) {
+  log::warning(fmt::format("{}:{}: skipped: {}", bad.file, bad.line, bad.reason));
+  set.bad.push_back(std::move(bad));
+}
+
+LoadedSet load_set(const data::SplitOptions& split, const run::LoadedModel& loaded, int64_t compared) {
+  LoadedSet set;
+  data::UnreadKeys unread;
+  const auto limit = loaded.config.eval.limit;
+  for (const auto& source : split.sources) {
+    const data::Manifest manifest(source.path);
+    for (int64_t i = 0; i < manifest.size() && (limit == 0 || static_cast<int64_t>(set.samples.size()) < limit); ++i) {
+      data::Sample sample;
+      try {
+        sample = manifest.sample(i);
+        check_candidates(sample, set, compared);
+        loaded.preparer.prepare_group(sample);
+        set.compares = !sample.candidates.empty();
+        unread.tell(manifest.path(), manifest.line(i), sample.unread);
+        set.samples.push_back(std::move(sample));
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::data) throw;
+        skip(set, {manifest.path().string(), sample.id, error.what(), manifest.line(i)});
+      }
+    }
+  }
+  if (set.samples.empty()) fail(ErrorKind::data, "the set has no good sample", "look at the warnings above");
+  return set;
+}
+
+}  // namespace antiphon::apps

@@ -1,0 +1,24 @@
+// The samples of a set that can be evaluated.
+#pragma once
+#include <vector>
+
+#include <antiphon/data/loader.h>
+#include <antiphon/run/loaded_model.h>
+
+namespace antiphon::apps {
+
+struct LoadedSet {
+  std::vector<data::Sample> samples;
+  std::vector<data::BadSample> bad;
+  bool compares = false;  // samples have candidates, for an objective that compares them
+};
+
+// Says so and takes note of it.
+void skip(LoadedSet& set, data::BadSample bad);
+
+// Samples that cannot be prepared are listed and left out of every condition, so that pairs stay pairs. A set is of
+// answers or of candidates, as its first good record is; `compared`: how many candidates the objective compares.
+// Error(data) if none is good.
+LoadedSet load_set(const data::SplitOptions& split, const run::LoadedModel& loaded, int64_t compared);
+
+}  // namespace antiphon::apps

@@ -1,0 +1,33 @@
+// Puts methods of fine-tuning on the parts of a model.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <antiphon/component/name_map.h>
+#include <antiphon/component/peft.h>
+#include <antiphon/model/model_spec.h>
+
+namespace antiphon::model {
+
+// A method on one of the parts.
+struct AttachedPeft {
+  std::string owner;  // path of the part
+  size_t index = 0;   // among the methods of that part
+  std::unique_ptr<Peft> method;
+  size_t sites = 0;
+};
+
+// The linear sites of a module under their Hugging Face names.
+std::vector<Site> named_sites(Module& module, const NameMap& names);
+
+// Builds the methods of `specs`, attaches them to the part at `owner` and adds them to those of the model: adapters of
+// all[i] are of set i. Options in force are written back. Without a target the options are checked alone.
+void attach_pefts(const std::string& owner, const std::optional<PeftTarget>& target, std::vector<ComponentSpec>& specs,
+                  std::vector<AttachedPeft>& all, config::Problems& problems);
+
+// "lora attached to 6 sites", for the log.
+std::string described(const AttachedPeft& peft, const std::string& plugin);
+
+}  // namespace antiphon::model
