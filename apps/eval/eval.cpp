@@ -11,7 +11,7 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/data/loader.h>
-#include <antiphon/data/manifest.h>
+#include <antiphon/data/record_set.h>
 #include <antiphon/eval/controls.h>
 #include <antiphon/run/sample_parts.h>
 #include <common/command.h>
@@ -29,7 +29,7 @@ struct EvalFlags {
 };
 
 struct LoadedSet {
-  std::vector<data::Sample> samples;
+  std::vector<Sample> samples;
   std::vector<data::BadSample> bad;
 };
 
@@ -44,17 +44,18 @@ LoadedSet load_set(const data::SplitOptions& split, const run::LoadedModel& load
   data::UnreadKeys unread;
   const auto limit = loaded.config.eval.limit;
   for (const auto& source : split.sources) {
-    const data::Manifest manifest(source.path);
-    for (int64_t i = 0; i < manifest.size() && (limit == 0 || static_cast<int64_t>(set.samples.size()) < limit); ++i) {
-      data::Sample sample;
+    const data::RecordSet records(source);
+    records.tell();
+    for (int64_t i = 0; i < records.size() && (limit == 0 || static_cast<int64_t>(set.samples.size()) < limit); ++i) {
+      Sample sample;
       try {
-        sample = manifest.sample(i);
+        sample = records.sample(i);
         loaded.preparer.prepare(sample, data::Purpose::training);
-        unread.tell(manifest.path(), manifest.line(i), sample.unread);
+        unread.tell(records.path(), records.line(i), sample.unread);
         set.samples.push_back(std::move(sample));
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::data) throw;
-        skip(set, {manifest.path().string(), sample.id, error.what(), manifest.line(i)});
+        skip(set, {records.path().string(), sample.id, error.what(), records.line(i)});
       }
     }
   }
@@ -62,17 +63,17 @@ LoadedSet load_set(const data::SplitOptions& split, const run::LoadedModel& load
   return set;
 }
 
-bool holds(const std::vector<data::Sample>& samples, Modality modality) {
+bool holds(const std::vector<Sample>& samples, Modality modality) {
   for (const auto& sample : samples)
     for (const auto& media : sample.media)
       if (media.modality == modality) return true;
   return false;
 }
 
-using Variants = std::vector<std::pair<std::string, std::vector<data::Sample>>>;
+using Variants = std::vector<std::pair<std::string, std::vector<Sample>>>;
 
 // A control that cannot be made is reported and left out.
-void add_shuffled(Variants& all, const std::string& name, const std::vector<data::Sample>& samples, uint64_t seed,
+void add_shuffled(Variants& all, const std::string& name, const std::vector<Sample>& samples, uint64_t seed,
                   const std::vector<Modality>& kinds) {
   try {
     all.emplace_back(name, eval::with_shuffled_media(samples, seed, kinds));
@@ -83,7 +84,7 @@ void add_shuffled(Variants& all, const std::string& name, const std::vector<data
 }
 
 // If a set has several kinds of media, each is also shuffled alone.
-Variants conditions_of(const std::vector<data::Sample>& samples, const eval::EvalOptions& options) {
+Variants conditions_of(const std::vector<Sample>& samples, const eval::EvalOptions& options) {
   Variants all{{"right", samples}};
   std::vector<Modality> kinds;
   for (const auto modality : {Modality::image, Modality::audio, Modality::video})
@@ -100,7 +101,7 @@ Variants conditions_of(const std::vector<data::Sample>& samples, const eval::Eva
   return all;
 }
 
-nlohmann::json prediction(const data::Sample& sample, const Condition& condition, const eval::Outcome& outcome) {
+nlohmann::json prediction(const Sample& sample, const Condition& condition, const eval::Outcome& outcome) {
   nlohmann::json record{{"media", condition.name},
                         {"id", sample.id},
                         {"file", sample.file.string()},
@@ -119,7 +120,7 @@ void write_line(std::ofstream& out, const std::string& set, nlohmann::json recor
   out << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
 }
 
-void write_predictions(std::ofstream& out, const std::string& set, const std::vector<data::Sample>& samples,
+void write_predictions(std::ofstream& out, const std::string& set, const std::vector<Sample>& samples,
                        const Condition& condition) {
   for (size_t i = 0; i < samples.size(); ++i)
     if (condition.outcomes[i].failure.empty())

@@ -15,14 +15,14 @@
 
 namespace antiphon::eval {
 
-std::string expected_answer(const data::Sample& sample) {
+std::string expected_answer(const Sample& sample) {
   std::string text;
   if (sample.turns.empty() || sample.turns.back().role != "assistant") return text;
   for (const auto& part : sample.turns.back().parts) text += part.text;
   return text;
 }
 
-std::vector<data::Prepared> Evaluator::prepare(const std::vector<data::Sample>& samples, const Members& members,
+std::vector<data::Prepared> Evaluator::prepare(const std::vector<Sample>& samples, const Members& members,
                                                data::Purpose purpose) const {
   std::vector<data::Prepared> prepared;
   for (const auto i : members) prepared.push_back(preparer.prepare(samples[i], purpose));
@@ -45,7 +45,7 @@ void Evaluator::each_good(const Members& members, std::vector<Outcome>& outcomes
   for (const auto member : members) each_good({member}, outcomes, work);
 }
 
-void Evaluator::measure(const std::vector<data::Sample>& samples, const Members& members,
+void Evaluator::measure(const std::vector<Sample>& samples, const Members& members,
                         std::vector<Outcome>& outcomes) const {
   auto batch = data::pack(prepare(samples, members, data::Purpose::training), data::kPackMultiple);
   model.encode(batch);
@@ -61,7 +61,7 @@ void Evaluator::measure(const std::vector<data::Sample>& samples, const Members&
   }
 }
 
-void Evaluator::answer(const std::vector<data::Sample>& samples, const Members& members,
+void Evaluator::answer(const std::vector<Sample>& samples, const Members& members,
                        std::vector<Outcome>& outcomes) const {
   auto greedy = generation;  // what is scored is the likeliest answer
   greedy.max_tokens = options.max_tokens, greedy.temperature = 0;
@@ -72,7 +72,7 @@ void Evaluator::answer(const std::vector<data::Sample>& samples, const Members& 
   for (size_t i = 0; i < members.size(); ++i) outcomes[members[i]].predicted = tokenizer.decode(answers[i]);
 }
 
-std::vector<Outcome> Evaluator::run(const std::vector<data::Sample>& samples, bool answers,
+std::vector<Outcome> Evaluator::run(const std::vector<Sample>& samples, bool answers,
                                     const std::function<void(size_t done)>& on_progress) const {
   c10::AutoGradMode no_grad(false);
   std::vector<Outcome> outcomes(samples.size());

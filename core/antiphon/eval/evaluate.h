@@ -30,20 +30,20 @@ struct Evaluator {
 
   // Loss (and answers if `answers`) of every sample, in order. What is wrong with a sample's data is reported in its
   // outcome, and does not affect other samples. A loss that is not finite is left as it is, without an answer.
-  std::vector<Outcome> run(const std::vector<data::Sample>& samples, bool answers,
+  std::vector<Outcome> run(const std::vector<Sample>& samples, bool answers,
                            const std::function<void(size_t done)>& on_progress) const;
 
  private:
   using Members = std::vector<size_t>;  // indices of samples
   void each_good(const Members& members, std::vector<Outcome>& outcomes,
                  const std::function<void(const Members&)>& work) const;
-  std::vector<data::Prepared> prepare(const std::vector<data::Sample>& samples, const Members& members,
+  std::vector<data::Prepared> prepare(const std::vector<Sample>& samples, const Members& members,
                                       data::Purpose purpose) const;
-  void measure(const std::vector<data::Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
-  void answer(const std::vector<data::Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
+  void measure(const std::vector<Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
+  void answer(const std::vector<Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
 };
 
 // What the last assistant turn says: the expected answer.
-std::string expected_answer(const data::Sample& sample);
+std::string expected_answer(const Sample& sample);
 
 }  // namespace antiphon::eval
