@@ -12,7 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {ROOT / "docs/models.md": "models", ROOT / "README.md": "plugins"}
-KINDS = {"encoder": "encoders", "connector": "connectors", "language_model": "language models", "peft": "fine-tuning", "objective": "objectives", "optimizer": "optimizers", "voice_activity": "voice activity", "model_family": "whole models"}
+KINDS = {"encoder": "encoders", "connector": "connectors", "language_model": "language models", "peft": "fine-tuning", "objective": "objectives", "optimizer": "optimizers", "voice_activity": "voice activity", "model_family": "whole models",
+         "data_source": "data sources", "record_format": "record formats"}
+NO_MODELS = ("data_source", "record_format")  # no cases with a reference are theirs
 # A column, and the words of the titles that it counts. "gradients" are the tensors that were compared as such.
 COLUMNS = [("KV cache", r"cache"), ("32 greedy tokens", r"greedy|answers"), ("0, 1, 3 media", r"\d media|no media|1 medium"), ("batch = one by one", r"one by one|masked batch"),
            ("export", r"export|our adapter in peft|merged"), ("bf16", r"^bf16"), ("refused", r"refuses")]
@@ -76,6 +78,8 @@ def models_text(cases, found):
     lines = [f"Cases that agree with `transformers`, `peft` or `torch` in this commit: {len(cases)}. {limits_text(cases)}", "",
              "| kind | name | what | reads `model_type` | " + " | ".join(columns) + " |", "|---|---|---|---|" + "---:|" * len(columns)]
     for (kind, name), (doc, types) in all_components.items():
+        if kind in NO_MODELS:
+            continue
         row = table.get(name, {})
         numbers = [row.get("all", 0)] + [row.get(column, 0) for column in columns[1:]]
         lines.append(f"| {kind} | `{name}` | {doc} | {', '.join(types) or ('`' + name + '`' if kind == 'model_family' else '–')} | " + " | ".join(str(n) if n else "–" for n in numbers) + " |")

@@ -24,10 +24,10 @@ class Saver {
   explicit Saver(std::filesystem::path file) : file_(std::move(file)) {}
 
   // Nothing if the medium is a piece of a video that is named already.
-  std::optional<json> part(const data::MediaRef& ref) {
+  std::optional<json> part(const MediaRef& ref) {
     if (!ref.origin.empty())
       return videos_.insert(ref.origin).second ? std::optional(as_part(Modality::video, ref.origin)) : std::nullopt;
-    if (!ref.item) return as_part(ref.modality, ref.path);
+    if (!ref.item) return as_part(ref.modality, ref.bytes.file());
     const auto sound = file_.string() + fmt::format(".sound-{}.wav", ++sounds_);
     write_file_atomic(sound, wav_file(ref.item->audio), ErrorKind::data);
     return as_part(Modality::audio, sound);
@@ -42,7 +42,7 @@ class Saver {
 
 }  // namespace
 
-void save_conversation(const data::Sample& conversation, const std::filesystem::path& file) {
+void save_conversation(const Sample& conversation, const std::filesystem::path& file) {
   if (file.empty()) fail(ErrorKind::data, "no file is named", "/save FILE");
   Saver saver(file);
   auto messages = json::array();

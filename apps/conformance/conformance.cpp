@@ -32,7 +32,7 @@ namespace {
 using namespace conformance;
 
 struct ConformanceFlags {
-  std::string file, options;
+  std::string file, options, data;
 };
 
 std::vector<plugin::Entry> entries_of(const std::filesystem::path& file) {
@@ -88,7 +88,8 @@ std::string in_short(const config::Value& options) {
   return join(items, ", ");
 }
 
-void check_component(Report& report, const plugin::Entry& entry, const config::Value& options) {
+void check_component(Report& report, const plugin::Entry& entry, const config::Value& options,
+                     const std::filesystem::path& data) {
   report.heading(fmt::format("{} {} with {}", entry.kind, entry.name, in_short(options)));
   const auto found = kinds().find(entry.kind);
   if (found == kinds().end()) {
@@ -100,7 +101,7 @@ void check_component(Report& report, const plugin::Entry& entry, const config::V
     return;
   }
   const GlobalState state;
-  const Subject subject{entry, options};
+  const Subject subject{entry, options, data};
   try {
     found->second(report, subject);
   } catch (const std::exception&) {  // outside a check: what built a moment ago does not build again
@@ -122,7 +123,7 @@ int run(const ConformanceFlags& flags) {
   report.heading(fmt::format("plugin {} {} ({})", entries.front().plugin, entries.front().version, flags.file));
   check_exports(report, flags.file);
   for (const auto& entry : entries)
-    for (const auto& own : options_for(options, entry)) check_component(report, entry, own);
+    for (const auto& own : options_for(options, entry)) check_component(report, entry, own, flags.data);
   fmt::print("{} passed, {} failed\n", report.passed(), report.failed());
   return report.failed() ? static_cast<int>(ErrorKind::plugin) : 0;
 }
@@ -141,6 +142,10 @@ void add_conformance(CLI::App& program, Action& action) {
                    "options that make the components small, as tables [kind.name]: [encoder.dinov2]; a list "
                    "[[kind.name]] is run one by one")
       ->type_name("FILE.toml");
+  command
+      ->add_option("--data", flags->data,
+                   "for data sources: a file that they read; for record formats: JSON lines with records of theirs")
+      ->type_name("FILE");
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

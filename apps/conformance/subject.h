@@ -8,7 +8,8 @@ namespace antiphon::apps::conformance {
 
 struct Subject {
   const plugin::Entry& entry;
-  config::Value options;  // a table that makes it small
+  config::Value options;            // a table that makes it small
+  std::filesystem::path data = {};  // what it can read: --data
   std::string title() const { return entry.kind + " " + entry.name; }
 };
 

@@ -16,7 +16,7 @@ namespace {
 
 struct Job {
   const Examiner* examine;
-  const data::Manifest* manifest;
+  const data::RecordSet* records;
   int64_t index;
   Examined* result;
 };
@@ -48,7 +48,7 @@ class Workers {
     try {
       for (size_t i = next_++; i < jobs_.size(); i = next_++) {
         const auto& job = jobs_[i];
-        *job.result = (*job.examine)(*job.manifest, job.index);
+        *job.result = (*job.examine)(*job.records, job.index);
         ++done_, bad_ += !job.result->reason.empty();
       }
     } catch (...) {
@@ -64,9 +64,9 @@ class Workers {
   std::exception_ptr failure_;
 };
 
-std::unique_ptr<data::Manifest> opened(const Source& source, SourceFindings& findings) {
+std::unique_ptr<data::RecordSet> opened(const Source& source, SourceFindings& findings) {
   try {
-    return std::make_unique<data::Manifest>(source.path);
+    return std::make_unique<data::RecordSet>(source.source, source.examine.candidates);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     findings.failure = error.what();
@@ -82,16 +82,17 @@ std::string place(const SourceFindings& source, const Examined& sample) {
 
 std::vector<SourceFindings> check_sources(const std::vector<Source>& sources, int64_t limit, int threads) {
   std::vector<SourceFindings> findings(sources.size());
-  std::vector<std::unique_ptr<data::Manifest>> manifests;
+  std::vector<std::unique_ptr<data::RecordSet>> sets;
   std::vector<Job> jobs;
   for (size_t s = 0; s < sources.size(); ++s) {
-    findings[s].set = sources[s].set, findings[s].path = sources[s].path;
-    manifests.push_back(opened(sources[s], findings[s]));
-    if (!manifests.back()) continue;
-    const int64_t size = manifests.back()->size(), count = limit > 0 ? std::min(limit, size) : size;
+    findings[s].set = sources[s].set, findings[s].path = sources[s].source.path;
+    sets.push_back(opened(sources[s], findings[s]));
+    if (!sets.back()) continue;
+    sets.back()->tell();
+    const int64_t size = sets.back()->size(), count = limit > 0 ? std::min(limit, size) : size;
     findings[s].samples.resize(static_cast<size_t>(count));
     for (int64_t i = 0; i < count; ++i)
-      jobs.push_back({&sources[s].examine, manifests.back().get(), i, &findings[s].samples[static_cast<size_t>(i)]});
+      jobs.push_back({&sources[s].examine, sets.back().get(), i, &findings[s].samples[static_cast<size_t>(i)]});
   }
   Workers(jobs).run(threads);
   return findings;

@@ -9,7 +9,7 @@ namespace antiphon::apps {
 
 struct Source {
   std::string set;  // "train", the name of a set of data.eval, or "" for a file alone
-  std::string path;
+  data::SourceOptions source;
   Examiner examine;
 };
 

@@ -38,12 +38,18 @@ int finish(const std::vector<SourceFindings>& findings, bool as_json) {
   return 0;
 }
 
+// A file of records, not a configuration or a run.
+bool is_data(const std::string& file) {
+  std::error_code ignored;
+  return file.ends_with(".jsonl") || file.ends_with(".json") ||
+         (!file.ends_with(".toml") && std::filesystem::is_regular_file(file, ignored));
+}
+
 int check(const CheckFlags& flags) {
   at::set_num_threads(1);  // the samples are what is shared out
   const int cores = early::processors();
   const int threads = flags.threads > 0 ? flags.threads : cores;
-  if (flags.file.ends_with(".jsonl") || flags.file.ends_with(".json"))
-    return finish(check_sources({{"", flags.file, {}}}, flags.limit, threads), flags.json);
+  if (is_data(flags.file)) return finish(check_sources({{"", {flags.file}, {}}}, flags.limit, threads), flags.json);
   const run::Composition composition(flags.file, flags.sets);
   const Reader reader(composition);
   return finish(check_sources(reader.sources(), flags.limit, threads), flags.json);
@@ -52,7 +58,7 @@ int check(const CheckFlags& flags) {
 void add_check(CLI::App& data, Action& action) {
   auto* command = data.add_subcommand("check", "go over every sample: parsing, media, tokens, same media in two sets");
   auto flags = std::make_shared<CheckFlags>();
-  command->add_option("file", flags->file, "a TOML configuration, the folder of a run, or a .jsonl or .json file alone")
+  command->add_option("file", flags->file, "a TOML configuration, the folder of a run, or a file of records alone")
       ->required();
   command->add_option("--set", flags->sets, "override one value: --set train.tokens_per_batch=4096 (may be repeated)")
       ->type_name("KEY=VALUE")

@@ -5,6 +5,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/data/piece.h>
 #include <antiphon/media/decode.h>
 
 #include <cctype>
@@ -30,17 +31,17 @@ std::string without_numbers(const std::string& text) {
 }
 
 // Reasons that differ only in a path or a number are of one kind.
-std::string kind_of(std::string message, const data::Sample& sample) {
-  for (const auto& media : sample.media) replace_all(message, shown(media.path.string()), "FILE");
+std::string kind_of(std::string message, const Sample& sample) {
+  for (const auto& media : sample.media) replace_all(message, shown(media.bytes.name()), "FILE");
   return without_numbers(message);
 }
 
-MediaFacts decoded(const data::MediaRef& ref, const std::string& bytes, const media::MediaLimits& limits) {
+MediaFacts decoded(const MediaRef& ref, const std::string& bytes, const media::MediaLimits& limits) {
   MediaItem item{ref.modality, {}, {}};
   if (ref.modality == Modality::image) {
     item.image = media::decode_image(bytes, limits);
   } else if (ref.modality == Modality::audio) {
-    item.audio = media::decode_audio(bytes, kSampleRate, ref.path.extension().string(), limits);
+    item.audio = data::piece_of(media::decode_audio(bytes, kSampleRate, ref.bytes.extension(), limits), ref);
   } else {
     auto video = media::decode_video(bytes, {.frames = 1, .sample_rate = kSampleRate}, limits);
     item.image = std::move(video.frames.at(0).image);
@@ -51,45 +52,52 @@ MediaFacts decoded(const data::MediaRef& ref, const std::string& bytes, const me
   return facts_of(ref, item);
 }
 
-void read_media(const data::Sample& sample, Examined& out) {
+void read_media(const Sample& sample, Examined& out) {
   const media::MediaLimits limits;
   for (const auto& ref : sample.media) {
-    with_context("reading " + shown(ref.path.string()), [&] {
-      const auto bytes = read_file(ref.path, ErrorKind::data, limits.file_bytes);
+    with_context("reading " + shown(ref.bytes.name()), [&] {
+      const auto bytes = ref.bytes.read(limits.file_bytes);
       out.media.push_back(decoded(ref, bytes, limits));
-      out.media.back().content = content_hash(bytes);
+      out.media.back().content = data::content_of(bytes, ref);
     });
   }
 }
 
-void prepare(const data::Preparer& preparer, const data::Sample& sample, Examined& out) {
-  for (const auto& sequence : data::sequences_of(sample)) {
-    const size_t before = out.media.size();
-    auto prepared = preparer.prepare(sequence, data::Purpose::training, [&](const auto& ref, const auto& item) {
-      out.media.push_back(facts_of(ref, item));
-    });
-    out.tokens += prepared.tokens(), out.supervised += prepared.supervised_count();
-    std::erase_if(prepared.media, [](const auto& media) { return media.is_prompt(); });
-    for (size_t i = 0; i < prepared.media.size(); ++i) {
-      auto& media = out.media[before + i];
-      media.stream = prepared.media[i].stream;
-      media.content = prepared.media[i].content;
-      media.tokens = prepared.media[i].item.tokens;
-    }
+data::Prepared prepare(const data::Preparer& preparer, const Sample& sequence, Examined& out) {
+  const size_t before = out.media.size();
+  auto prepared = preparer.prepare(sequence, data::Purpose::training, [&](const auto& ref, const auto& item) {
+    out.media.push_back(facts_of(ref, item));
+  });
+  out.tokens += prepared.tokens(), out.supervised += prepared.supervised_count();
+  std::erase_if(prepared.media, [](const auto& media) { return media.is_prompt(); });
+  for (size_t i = 0; i < prepared.media.size(); ++i) {
+    auto& media = out.media[before + i];
+    media.stream = prepared.media[i].stream;
+    media.content = prepared.media[i].content;
+    media.tokens = prepared.media[i].item.tokens;
   }
+  return prepared;
 }
 
-void look(const Examiner& examiner, const data::Sample& sample, Examined& out) {
+// As training does it; or as evaluation, which knows the sample alone.
+void look(const Examiner& examiner, const Sample& sample, Examined& out) {
   if (!examiner.preparer) return read_media(sample, out);
-  prepare(*examiner.preparer, sample, out);
-  if (out.tokens > examiner.max_tokens)
-    fail(ErrorKind::data, fmt::format("the sample has {} tokens; at most {} fit", out.tokens, examiner.max_tokens),
-         examiner.too_long);
+  const bool trains = examiner.tokens_per_batch > 0;
+  if (trains) data::check_answers(sample, examiner.candidates);
+  data::PreparedGroup group;
+  for (const auto& sequence : trains ? data::sequences_of(sample) : std::vector{sample})
+    group.sequences.push_back(prepare(*examiner.preparer, sequence, out));
+  if (trains) data::check_fits(group, examiner.tokens_per_batch);
+  for (const auto& sequence : group.sequences)
+    if (sequence.tokens() > examiner.max_tokens)
+      fail(ErrorKind::data,
+           fmt::format("the sample has {} tokens; at most {} fit", sequence.tokens(), examiner.max_tokens),
+           "shorten the sample: it does not fit the model's context");
 }
 
 }  // namespace
 
-MediaFacts facts_of(const data::MediaRef& ref, const MediaItem& item) {
+MediaFacts facts_of(const MediaRef& ref, const MediaItem& item) {
   return {std::string(to_string(ref.modality)),
           "",
           ref.modality,
@@ -99,12 +107,12 @@ MediaFacts facts_of(const data::MediaRef& ref, const MediaItem& item) {
           item.audio.seconds()};
 }
 
-Examined Examiner::operator()(const data::Manifest& manifest, int64_t index) const {
+Examined Examiner::operator()(const data::RecordSet& records, int64_t index) const {
   Examined out;
-  data::Sample sample;
-  out.line = manifest.line(index);
+  Sample sample;
+  out.line = records.line(index);
   try {
-    sample = manifest.sample(index);
+    sample = records.sample(index);
     out.id = sample.id, out.unread = sample.unread;
     look(*this, sample, out);
   } catch (const Error& error) {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include <antiphon/data/manifest.h>
 #include <antiphon/data/prepare.h>
+#include <antiphon/data/record_set.h>
 
 namespace antiphon::apps {
 
@@ -32,13 +32,14 @@ struct Examined {
 // How samples are looked at.
 struct Examiner {
   const data::Preparer* preparer = nullptr;  // nullptr: parsing and media alone
-  int64_t max_tokens = 0;                    // longer samples are bad
-  std::string too_long;                      // how to fix them
+  int64_t max_tokens = 0;                    // longer sequences are bad
+  int64_t tokens_per_batch = 0;              // longer samples are bad, too, as in training; 0: not for training
+  int64_t candidates = 1;                    // answers that the objective compares
   // Thread-safe. What is wrong with the sample is reported in the result; errors of other kinds than data are thrown.
-  Examined operator()(const data::Manifest& manifest, int64_t index) const;
+  Examined operator()(const data::RecordSet& records, int64_t index) const;
 };
 
 // What a decoded item is, without its tokens.
-MediaFacts facts_of(const data::MediaRef& ref, const MediaItem& item);
+MediaFacts facts_of(const MediaRef& ref, const MediaItem& item);
 
 }  // namespace antiphon::apps

@@ -9,10 +9,10 @@
 
 namespace antiphon::apps {
 
-// What is printed of one sample; `paths` and `facts` are those of its media, in the order of their places.
+// What is printed of one sample; `names` and `facts` are those of its media, in the order of their places.
 struct Shown {
   data::Prepared prepared;
-  std::vector<std::string> paths;
+  std::vector<std::string> names;
   std::vector<MediaFacts> facts;
 };
 

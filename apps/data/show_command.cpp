@@ -30,28 +30,26 @@ bool wants_color(const ShowFlags& flags) {
 }
 
 struct Place {
-  size_t manifest = 0;
+  size_t set = 0;
   int64_t index = 0;
 };
 
-Place place_of_line(const data::Manifest& manifest, int64_t line) {
-  for (int64_t i = 0; i < manifest.size(); ++i)
-    if (manifest.line(i) == line) return {0, i};
-  fail(ErrorKind::data, fmt::format("{} has no sample at line {}", manifest.path().string(), line),
-       fmt::format("its {} samples stand at lines {} to {}", manifest.size(), manifest.line(0),
-                   manifest.line(manifest.size() - 1)));
+Place place_of_line(const data::RecordSet& set, int64_t line) {
+  if (const auto index = set.at_line(line)) return {0, *index};
+  fail(ErrorKind::data, fmt::format("{} has no sample at line {}", set.path().string(), line),
+       fmt::format("its {} samples stand at lines {} to {}", set.size(), set.line(0), set.line(set.size() - 1)));
 }
 
-Place place_of_id(const std::vector<data::Manifest>& manifests, const std::string& id) {
+Place place_of_id(const std::vector<data::RecordSet>& sets, const std::string& id) {
   std::vector<std::string> known;
-  for (size_t m = 0; m < manifests.size(); ++m)
-    for (int64_t i = 0; i < manifests[m].size(); ++i) {
+  for (size_t s = 0; s < sets.size(); ++s)
+    for (int64_t i = 0; i < sets[s].size(); ++i) {
       try {
-        known.push_back(manifests[m].sample(i).id);
+        known.push_back(sets[s].sample(i).id);
       } catch (const Error&) {
         continue;  // a sample that cannot be read has no id
       }
-      if (known.back() == id) return {m, i};
+      if (known.back() == id) return {s, i};
     }
   const auto near = nearest(id, known);
   fail(ErrorKind::data,
@@ -60,31 +58,28 @@ Place place_of_id(const std::vector<data::Manifest>& manifests, const std::strin
        "ids are those of the lines of the sources; --source names another file");
 }
 
-Place first_place(const std::vector<data::Manifest>& manifests, const ShowFlags& flags) {
-  if (!flags.id.empty()) return place_of_id(manifests, flags.id);
-  return flags.line > 0 ? place_of_line(manifests.front(), flags.line) : Place{};
+Place first_place(const std::vector<data::RecordSet>& sets, const ShowFlags& flags) {
+  if (!flags.id.empty()) return place_of_id(sets, flags.id);
+  return flags.line > 0 ? place_of_line(sets.front(), flags.line) : Place{};
 }
 
-std::vector<data::Manifest> open_manifests(const run::Composition& composition, const ShowFlags& flags) {
-  std::vector<data::Manifest> manifests;
-  if (!flags.source.empty()) {
-    manifests.emplace_back(flags.source);
-    return manifests;
-  }
-  for (const auto& source : composition.config.data.train.sources) manifests.emplace_back(source.path);
-  if (manifests.empty())
-    fail(ErrorKind::config, "the configuration names no training data", "name a file with --source");
-  return manifests;
+std::vector<data::RecordSet> open_sets(const run::Composition& composition, const ShowFlags& flags) {
+  auto sources = composition.config.data.train.sources;
+  if (!flags.source.empty()) sources = std::vector<data::SourceOptions>{{flags.source}};
+  if (sources.empty()) fail(ErrorKind::config, "the configuration names no training data", "name a file with --source");
+  std::vector<data::RecordSet> sets;
+  for (const auto& source : sources) sets.emplace_back(source, answers_compared(composition.config));
+  return sets;
 }
 
-Shown read(const data::Preparer& preparer, const data::Sample& sample) {
+Shown read(const data::Preparer& preparer, const Sample& sample) {
   Shown shown;
   shown.prepared = preparer.prepare(sample, data::Purpose::training, [&](const auto& ref, const auto& item) {
-    shown.paths.push_back(ref.path.string());
+    shown.names.push_back(ref.bytes.is_file() ? ref.bytes.file().filename().string() : ref.bytes.name());
     shown.facts.push_back(facts_of(ref, item));
   });
   if (!shown.prepared.media.empty() && shown.prepared.media.front().is_prompt())  // comes first and has no file
-    shown.paths.insert(shown.paths.begin(), ""), shown.facts.insert(shown.facts.begin(), MediaFacts());
+    shown.names.insert(shown.names.begin(), ""), shown.facts.insert(shown.facts.begin(), MediaFacts());
   return shown;
 }
 
@@ -92,22 +87,29 @@ void print(const Shown& shown, const run::Composition& composition, const ShowFl
   const auto& tokenizer = composition.prompts.tokenizer();
   fmt::print("{}\n{}{}", shown_text(shown, tokenizer, wants_color(flags)), shown_counts(shown),
              shown_labels(shown, tokenizer, flags.tokens));
-  const auto budget = std::min(composition.config.train.tokens_per_batch, composition.model->llm().max_positions());
-  if (shown.prepared.tokens() > budget)
-    fmt::print("too long: at most {} tokens fit into a batch, so training skips this sample\n", budget);
+}
+
+void print_too_long(int64_t longest, int64_t all, const run::Composition& composition) {
+  const auto context = composition.model->llm().max_positions(), budget = composition.config.train.tokens_per_batch;
+  if (longest <= context && all <= budget) return;
+  fmt::print("too long: at most {} tokens fit into {}, so training skips this sample\n",
+             all > budget ? budget : context, all > budget ? "a batch" : "the model's context");
 }
 
 // Whether the sample is good; what is wrong with it is reported.
-bool show_one(const Reader& reader, const run::Composition& composition, const data::Manifest& manifest, int64_t index,
+bool show_one(const Reader& reader, const run::Composition& composition, const data::RecordSet& set, int64_t index,
               const ShowFlags& flags) {
-  const auto where = fmt::format("{}:{}", shown(manifest.path().string()), manifest.line(index));
+  const auto where = fmt::format("{}:{}", shown(set.path().string()), set.line(index));
   try {
-    const auto sample = manifest.sample(index);
+    const auto sample = set.sample(index);
+    int64_t longest = 0, all = 0;
     for (const auto& sequence : data::sequences_of(sample)) {
       const auto content = read(reader.preparer(), sequence);
       fmt::print("{} ({})\n", where, shown(sequence.id));
       print(content, composition, flags);
+      longest = std::max(longest, content.prepared.tokens()), all += content.prepared.tokens();
     }
+    print_too_long(longest, all, composition);
     return true;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
@@ -119,15 +121,15 @@ bool show_one(const Reader& reader, const run::Composition& composition, const d
 int show(const ShowFlags& flags) {
   const run::Composition composition(flags.file, flags.sets);
   const Reader reader(composition);
-  const auto manifests = open_manifests(composition, flags);
-  auto place = first_place(manifests, flags);
+  const auto sets = open_sets(composition, flags);
+  auto place = first_place(sets, flags);
   bool good = true;
-  for (int64_t n = 0; n < flags.count && place.manifest < manifests.size(); ++n) {
+  for (int64_t n = 0; n < flags.count && place.set < sets.size(); ++n) {
     if (n > 0) fmt::print("\n");
-    const auto& manifest = manifests[place.manifest];
-    good &= show_one(reader, composition, manifest, place.index, flags);
+    const auto& set = sets[place.set];
+    good &= show_one(reader, composition, set, place.index, flags);
     push_stdout();
-    if (++place.index == manifest.size()) place = {place.manifest + 1, 0};
+    if (++place.index == set.size()) place = {place.set + 1, 0};
   }
   return good ? 0 : static_cast<int>(ErrorKind::data);
 }

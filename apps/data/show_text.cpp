@@ -22,7 +22,7 @@ std::string size_of(const MediaFacts& facts) {
 std::string media_mark(const Shown& sample, size_t i) {
   const auto& media = sample.prepared.media[i];
   if (media.is_prompt()) return fmt::format("[{} virtual tokens]", media.item.tokens);
-  const auto name = std::filesystem::path(sample.paths[i]).filename().string();
+  const auto& name = sample.names[i];
   return fmt::format("[{} {}: {} {}]", media.stream, media.item.tokens, shown(name), size_of(sample.facts[i]));
 }
 

@@ -7,6 +7,9 @@
 
 namespace antiphon::apps {
 
+// How many answers the configuration's objective compares.
+int64_t answers_compared(const run::RunConfig& config);
+
 // Prepares samples without weights and without the cache of features, which depend on them.
 class Reader {
  public:

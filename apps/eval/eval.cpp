@@ -43,17 +43,17 @@ void open_reference(Measure& measure, run::LoadedModel& loaded) {
   measure.reference = run::open_reference(*loaded.model, measure.flags);
 }
 
-bool holds(const std::vector<data::Sample>& samples, Modality modality) {
+bool holds(const std::vector<Sample>& samples, Modality modality) {
   for (const auto& sample : samples)
     for (const auto& media : sample.media)
       if (media.modality == modality) return true;
   return false;
 }
 
-using Variants = std::vector<std::pair<std::string, std::vector<data::Sample>>>;
+using Variants = std::vector<std::pair<std::string, std::vector<Sample>>>;
 
 // A control that cannot be made is reported and left out.
-void add_shuffled(Variants& all, const std::string& name, const std::vector<data::Sample>& samples, uint64_t seed,
+void add_shuffled(Variants& all, const std::string& name, const std::vector<Sample>& samples, uint64_t seed,
                   const std::vector<Modality>& kinds) {
   try {
     all.emplace_back(name, eval::with_shuffled_media(samples, seed, kinds));
@@ -64,7 +64,7 @@ void add_shuffled(Variants& all, const std::string& name, const std::vector<data
 }
 
 // If a set has several kinds of media, each is also shuffled alone.
-Variants conditions_of(const std::vector<data::Sample>& samples, const eval::EvalOptions& options) {
+Variants conditions_of(const std::vector<Sample>& samples, const eval::EvalOptions& options) {
   Variants all{{"right", samples}};
   std::vector<Modality> kinds;
   for (const auto modality : {Modality::image, Modality::audio, Modality::video})
@@ -81,7 +81,7 @@ Variants conditions_of(const std::vector<data::Sample>& samples, const eval::Eva
   return all;
 }
 
-nlohmann::json prediction(const data::Sample& sample, const Condition& condition, const eval::Outcome& outcome) {
+nlohmann::json prediction(const Sample& sample, const Condition& condition, const eval::Outcome& outcome) {
   nlohmann::json record{{"media", condition.name},
                         {"id", sample.id},
                         {"file", sample.file.string()},
@@ -102,7 +102,7 @@ void write_line(std::ofstream& out, const std::string& set, nlohmann::json recor
   out << record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
 }
 
-void write_predictions(std::ofstream& out, const std::string& set, const std::vector<data::Sample>& samples,
+void write_predictions(std::ofstream& out, const std::string& set, const std::vector<Sample>& samples,
                        const Condition& condition) {
   for (size_t i = 0; i < samples.size(); ++i)
     if (condition.outcomes[i].failure.empty())

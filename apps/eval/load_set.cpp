@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
-#include <antiphon/data/manifest.h>
+#include <antiphon/data/record_set.h>
+#include <antiphon/data/unread_keys.h>
 
 namespace antiphon::apps {
 namespace {
 
-void check_candidates(const data::Sample& sample, const LoadedSet& set, int64_t compared) {
+void check_candidates(const Sample& sample, const LoadedSet& set, int64_t compared) {
   const auto found = static_cast<int64_t>(sample.candidates.size());
   if (found > 0 && (compared == 1 || found != compared))
     fail(ErrorKind::data,
@@ -34,19 +35,20 @@ LoadedSet load_set(const data::SplitOptions& split, const run::LoadedModel& load
   data::UnreadKeys unread;
   const auto limit = loaded.config.eval.limit;
   for (const auto& source : split.sources) {
-    const data::Manifest manifest(source.path);
-    for (int64_t i = 0; i < manifest.size() && (limit == 0 || static_cast<int64_t>(set.samples.size()) < limit); ++i) {
-      data::Sample sample;
+    const data::RecordSet records(source, compared);
+    records.tell();
+    for (int64_t i = 0; i < records.size() && (limit == 0 || static_cast<int64_t>(set.samples.size()) < limit); ++i) {
+      Sample sample;
       try {
-        sample = manifest.sample(i);
+        sample = records.sample(i);
         check_candidates(sample, set, compared);
         loaded.preparer.prepare_group(sample);
         set.compares = !sample.candidates.empty();
-        unread.tell(manifest.path(), manifest.line(i), sample.unread);
+        unread.tell(records.path(), records.line(i), sample.unread);
         set.samples.push_back(std::move(sample));
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::data) throw;
-        skip(set, {manifest.path().string(), sample.id, error.what(), manifest.line(i)});
+        skip(set, {records.path().string(), sample.id, error.what(), records.line(i)});
       }
     }
   }

@@ -8,7 +8,7 @@
 namespace antiphon::apps {
 
 struct LoadedSet {
-  std::vector<data::Sample> samples;
+  std::vector<Sample> samples;
   std::vector<data::BadSample> bad;
   bool compares = false;  // samples have candidates, for an objective that compares them
 };

@@ -24,7 +24,7 @@ const std::set<std::string_view> kOfAnswers{"loss", "accuracy", "f1", "chrf", "w
 json interval(const Interval& value) { return {{"mean", value.mean}, {"low", value.low}, {"high", value.high}}; }
 
 // Indices of the samples of each task, and of "all". A single task is all.
-std::map<std::string, std::vector<size_t>> by_task(const std::vector<data::Sample>& samples) {
+std::map<std::string, std::vector<size_t>> by_task(const std::vector<Sample>& samples) {
   std::map<std::string, std::vector<size_t>> tasks;
   for (size_t i = 0; i < samples.size(); ++i)
     if (const auto tag = samples[i].tags.find("task"); tag != samples[i].tags.end()) tasks[tag->second].push_back(i);
@@ -40,7 +40,7 @@ struct Scores {
   std::map<std::string, std::pair<std::vector<double>, std::vector<double>>> of_objective;  // sums and counts
 };
 
-Scores collect(const std::vector<data::Sample>& samples, const std::vector<eval::Outcome>& outcomes,
+Scores collect(const std::vector<Sample>& samples, const std::vector<eval::Outcome>& outcomes,
                const std::vector<size_t>& members, const std::string& normalizer) {
   Scores s;
   for (const auto i : members) {
@@ -103,7 +103,7 @@ std::string cell(const json& metrics, const char* name, const char* format) {
 
 }  // namespace
 
-json score(const std::string& set, const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions,
+json score(const std::string& set, const std::vector<Sample>& samples, const std::vector<Condition>& conditions,
            const eval::EvalOptions& options) {
   json out{{"set", set}, {"samples", samples.size()}, {"normalizer", options.normalizer}, {"tasks", json::object()}};
   for (const auto& [task, members] : by_task(samples)) {
@@ -120,7 +120,7 @@ json score(const std::string& set, const std::vector<data::Sample>& samples, con
   return out;
 }
 
-json not_finite(const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions) {
+json not_finite(const std::vector<Sample>& samples, const std::vector<Condition>& conditions) {
   const auto is_bad = [](const eval::Outcome& outcome) { return !std::isfinite(outcome.loss); };
   for (const auto& [name, generated, outcomes] : conditions) {
     const auto first = std::ranges::find_if(outcomes, is_bad);

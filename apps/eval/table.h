@@ -17,12 +17,12 @@ struct Condition {
 
 // Scores of each task of a set (and of all together) under each condition, with 95 % intervals; each control is
 // compared with "right" pair by pair.
-nlohmann::json score(const std::string& set, const std::vector<data::Sample>& samples,
+nlohmann::json score(const std::string& set, const std::vector<Sample>& samples,
                      const std::vector<Condition>& conditions, const eval::EvalOptions& options);
 
 // "the loss of 9 of 9 samples is not finite; first FILE:LINE (ID), with right media", of the first condition with any;
 // null if all losses are finite.
-nlohmann::json not_finite(const std::vector<data::Sample>& samples, const std::vector<Condition>& conditions);
+nlohmann::json not_finite(const std::vector<Sample>& samples, const std::vector<Condition>& conditions);
 
 // The table on stdout.
 void print_scores(const nlohmann::json& set);

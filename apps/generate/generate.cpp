@@ -18,11 +18,11 @@ struct GenerateFlags {
   std::string prompt, system;
 };
 
-data::Sample sample_of(const GenerateFlags& flags) {
-  data::Sample sample;
+Sample sample_of(const GenerateFlags& flags) {
+  Sample sample;
   sample.id = "prompt";
   if (!flags.system.empty()) sample.turns.push_back({"system", {{flags.system}}});
-  data::SampleTurn turn{"user", {}};
+  SampleTurn turn{"user", {}};
   auto add = [&](Modality modality, const std::string& path) {
     turn.parts.push_back({{}, static_cast<int64_t>(sample.media.size())});
     sample.media.push_back({modality, path, {}});

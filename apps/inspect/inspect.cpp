@@ -24,14 +24,17 @@ struct InspectFlags {
   bool json = false;
 };
 
-// The components that a name means: all of the plugin of that name, or those so called.
+// The components that a name means: all of the plugin of that name; without one, those so called.
 std::vector<const plugin::Entry*> entries_of(const std::string& name) {
   std::vector<const plugin::Entry*> entries;
-  for (const auto& found : plugin::discover()) {
+  const auto all = plugin::discover();
+  const bool plugin =
+      std::ranges::any_of(all, [&](const auto& found) { return found.name == name && found.refusal.empty(); });
+  for (const auto& found : all) {
     if (!found.refusal.empty()) continue;
     for (const auto& item : found.provides) {
       const auto kind = item.substr(0, item.find(':')), component = item.substr(item.find(':') + 1);
-      if (found.name == name || component == name)
+      if (plugin ? found.name == name : component == name)
         entries.push_back(&plugin::Registry::instance().find(kind, component));
     }
   }

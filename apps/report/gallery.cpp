@@ -64,6 +64,11 @@ json answer_of(const Prediction* prediction) {
   return {{"predicted", prediction->predicted}, {"right", right}, {"losses", prediction->losses}};
 }
 
+json shown_media(const json& media, MediaEmbedder& embedder) {
+  if (media.contains("path")) return embedder.add(text_or(media, "type"), text_or(media, "path"));
+  return {{"type", text_or(media, "type")}, {"name", text_or(media, "name")}, {"note", "within the data set, no file"}};
+}
+
 json sample_of(const Joined& joined, std::vector<SampleFinder>& finders, MediaEmbedder& embedder) {
   auto& p = joined.any();
   const auto at = std::find(joined.runs.begin(), joined.runs.end(), &p) - joined.runs.begin();
@@ -73,7 +78,7 @@ json sample_of(const Joined& joined, std::vector<SampleFinder>& finders, MediaEm
            {"expected", p.expected}, {"runs", json()}, {"place", fmt::format("{}:{}", p.file, p.line)}};
   out["media"] = json::array(), out["runs"] = json::array();
   for (const auto& media : p.media)
-    if (media.is_object()) out["media"].push_back(embedder.add(text_or(media, "type"), text_or(media, "path")));
+    if (media.is_object()) out["media"].push_back(shown_media(media, embedder));
   for (const auto* run : joined.runs) out["runs"].push_back(answer_of(run));
   return out;
 }

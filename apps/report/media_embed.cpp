@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <antiphon/base/base64.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/media/decode.h>
@@ -77,18 +78,6 @@ std::string kind_of(const std::string& type, const fs::path& path) {
   return !mime_of_video(path).empty() ? "video" : type;
 }
 
-std::string base64(std::string_view bytes) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    for (size_t j = i; j < i + 3; ++j) group = group << 8 | (j < bytes.size() ? static_cast<uint8_t>(bytes[j]) : 0);
-    for (size_t j = 0; j < 4; ++j) out += i + j > bytes.size() ? '=' : kDigits[group >> (18 - 6 * j) & 63];
-  }
-  return out;
-}
-
 Embedded embed(const std::string& type, const fs::path& path) {
   std::error_code error;
   if (!fs::exists(path, error)) return {type, "", "", "the file is gone"};
@@ -111,7 +100,7 @@ json MediaEmbedder::add(const std::string& type, const fs::path& path) {
   auto found = embed(kind_of(type, path), path);
   json out{{"type", found.type}, {"name", path.filename().string()}, {"note", found.note}};
   if (!found.bytes.empty()) {
-    auto address = "data:" + found.mime + ";base64," + base64(found.bytes);
+    auto address = "data:" + found.mime + ";base64," + to_base64(found.bytes);
     if (used_ + address.size() <= budget_) {
       used_ += address.size();
       out["asset"] = assets_.size();

@@ -70,30 +70,22 @@ SampleFinder::SampleFinder(const std::filesystem::path& run) : roots_{std::files
     roots_.push_back(folder.parent_path());
 }
 
-const data::Manifest* SampleFinder::manifest(const std::string& file) {
-  const auto [place, fresh] = manifests_.try_emplace(file);
+const data::RecordSet* SampleFinder::records(const std::string& file) {
+  const auto [place, fresh] = sets_.try_emplace(file);
   for (size_t i = 0; fresh && !place->second && i < roots_.size(); ++i)
     if (std::error_code error; std::filesystem::is_regular_file(roots_[i] / file, error))
-      place->second = std::make_unique<data::Manifest>(roots_[i] / file);
+      place->second = std::make_unique<data::RecordSet>(data::SourceOptions{(roots_[i] / file).string()});
   return place->second.get();
 }
 
 std::string SampleFinder::complete(Prediction& prediction) {
   if (prediction.question) return {};
   try {
-    const auto* found = manifest(prediction.file);
+    const auto* found = records(prediction.file);
     if (!found) return fmt::format("{} is gone, so the question is unknown", prediction.file);
-    int64_t low = 0, high = found->size();
-    while (low < high) {
-      const int64_t middle = (low + high) / 2;
-      if (found->line(middle) < prediction.line)
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    if (low == found->size() || found->line(low) != prediction.line)
-      return fmt::format("{} has no line {} any more", prediction.file, prediction.line);
-    const auto sample = found->sample(low);
+    const auto index = found->at_line(prediction.line);
+    if (!index) return fmt::format("{} has no line {} any more", prediction.file, prediction.line);
+    const auto sample = found->sample(*index);
     if (sample.id != prediction.id) return fmt::format("{}:{} is another sample now", prediction.file, prediction.line);
     prediction.question = run::question_of(sample), prediction.media = run::media_files_of(sample);
     return {};

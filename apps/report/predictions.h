@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include <antiphon/data/manifest.h>
+#include <antiphon/data/record_set.h>
 #include <report/json_lines.h>
 
 namespace antiphon::apps::report {
@@ -37,9 +37,9 @@ class SampleFinder {
   std::string complete(Prediction& prediction);
 
  private:
-  const data::Manifest* manifest(const std::string& file);
+  const data::RecordSet* records(const std::string& file);
   std::vector<std::filesystem::path> roots_;
-  std::map<std::string, std::unique_ptr<data::Manifest>> manifests_;
+  std::map<std::string, std::unique_ptr<data::RecordSet>> sets_;
 };
 
 }  // namespace antiphon::apps::report

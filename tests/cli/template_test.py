@@ -91,6 +91,26 @@ class Template(unittest.TestCase):
         _, err = run(self.program, "validate", "model.toml", cwd=self.copy, wanted=5)
         self.assertIn("there is no encoder 'patch_mean'", err)
 
+    def test_5_data_of_ones_own(self):
+        """The examples of a data source and of a record format, together."""
+        launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
+        folders = []
+        for name in ["data-source", "record-format"]:
+            copy = self.work / name
+            shutil.copytree(SOURCE / "examples" / name, copy)
+            run(CMAKE, "-S", ".", "-B", "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={self.prefix}", *launcher, cwd=copy)
+            run(CMAKE, "--build", "build", cwd=copy)
+            out, _ = run("ctest", "--test-dir", "build", "--output-on-failure", cwd=copy)
+            self.assertIn("100% tests passed", out)
+            folders.append(str(copy / "build" / "plugins"))
+        table = self.work / "talk.tsv"
+        table.write_text("question\tanswer\tmood\nHow are you?\tFine.\tgood\nAnd you?\tFine, too.\tgood\n")
+        out, err = run(self.program, "data", "check", table, "--json", ANTIPHON_PLUGIN_PATH=":".join(folders))
+        self.assertEqual((json.loads(out)["samples"], json.loads(out)["bad"]), (2, 0))
+        self.assertIn("2 records, read by tab_table as question_answer", err)
+        out, _ = run(self.program, "data", "check", table, "--json", ANTIPHON_PLUGIN_PATH=folders[0], wanted=3)
+        self.assertIn("none can be read", json.loads(out)["reasons"][0]["example"])
+
 
 if __name__ == "__main__":
     BUILD, CMAKE = Path(sys.argv[1]).resolve(), sys.argv[2]

@@ -1,5 +1,6 @@
 """antiphon data show and antiphon data check: what they print, what they count, how they end."""
 
+import base64
 import json
 import random
 import resource
@@ -155,6 +156,24 @@ class Show(Data):
             self.check(self.config)
         finally:
             weights.write_bytes(kept)
+
+
+    def test_media_within_the_record(self):
+        data = self.folder / "data"
+        url = "data:image/png;base64," + base64.b64encode((data / "train_0.png").read_bytes()).decode()
+        row = records(data / "train.jsonl")[0]
+        row["messages"][0]["content"][0] = {"type": "image_url", "image_url": {"url": url}}
+        shown = self.show(self.config, "--source", self.write("within.jsonl", [row]))
+        self.assertIn("[image 4: data:image/png (", shown)
+        plain = self.show(self.config)
+        self.assertEqual(shown.split("predicted:")[1], plain.split("predicted:")[1], "the same tokens as of the file")
+
+    def test_a_list(self):
+        rows = records(self.folder / "data" / "train.jsonl")
+        path = self.folder / "data" / "list.json"
+        path.write_text(json.dumps(rows, indent=1))
+        self.assertIn("(both-2)", self.show(self.config, "--source", path, "--line", 3))
+        self.assertIn("list.json: 24 records, read by json_list as messages", self.call("data", "check", path).stderr)
 
 
 class Check(Data):

@@ -155,7 +155,28 @@ class Preference(Case):
         row = records(pairs)[0]
         self.assertIn(row["chosen"][0]["content"], text)
         self.assertIn(row["rejected"][0]["content"], text)
-        self.call("data", "check", self.config, "--set", f'data.train.sources=[{{path="{pairs}"}}]')
+        self.call("data", "check", self.config, *DPO, *self.source("pairs"))
+        done = self.call("data", "check", self.config, *self.source("pairs"), code=3)
+        self.assertIn("the record has N candidates; the objective learns one answer", done.stdout, "as training has it")
+        done = self.call("data", "check", self.config, *DPO, code=3)
+        self.assertIn("the record has no candidates; the objective compares N", done.stdout)
+        tokens = json.loads(self.call("data", "check", self.config, *DPO, *self.source("pairs"), "--json").stdout)["sources"][0]["tokens"]["min"]
+        done = self.call("data", "check", self.config, *DPO, *self.source("pairs"), *sets(train__tokens_per_batch=tokens - 1), code=3)
+        self.assertIn("tokens in N sequences; a batch holds N", done.stdout)
+
+    def test_a_record_that_has_both(self):
+        """As ultrafeedback: turns to learn, and the same answers to compare."""
+        rows = records(self.folder / "data" / "pairs.jsonl")
+        path = self.folder / "data" / "both.jsonl"
+        path.write_text("".join(json.dumps({**row, "messages": row["prompt"] + row["chosen"], "score": 3, "candidates": ["a"]}) + "\n" for row in rows))
+        short = sets(train__steps=2)
+        self.train(self.folder / "both_sft", *self.source("both"), *short)
+        self.train(self.folder / "both_dpo", *DPO, *self.source("both"), *short)
+        self.assertAlmostEqual(losses(self.folder / "both_dpo")[1], LOG2, places=6)
+        self.train(self.folder / "both_named", *DPO, "--set", f'data.train.sources=[{{path="{path}", format="preference"}}]', *short)
+        self.assertEqual(losses(self.folder / "both_named"), losses(self.folder / "both_dpo"))
+        done = self.train(self.folder / "both_turns", *DPO, "--set", f'data.train.sources=[{{path="{path}", format="messages"}}]', *short, code=3)
+        self.assertIn("the record has no candidates; the objective compares 2", done.stderr)
 
     def test_a_metric_with_a_name_of_the_run_is_refused(self):
         fixture = PROGRAM_FOLDER / "fixtures" / "conformance" / "taken_name"

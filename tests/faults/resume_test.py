@@ -150,6 +150,19 @@ class Resume(Case):
         self.train(other, *COMMON, *short, *sets(train__steps=6), *source, "--resume", "--accept-changes")
         self.assertEqual(list(losses(other)), list(range(1, 7)))
 
+    def test_another_number_of_sources(self):
+        run, short = self.folder / "sources", sets(train__steps=4, train__checkpoint_every=2)
+        self.train(run, *COMMON, *short)
+        data = self.folder / "data" / "train.jsonl"
+        two = ["--set", f'data.train.sources=[{{path="{data}"}}, {{path="{data}"}}]']
+        done = self.train(run, *COMMON, *short, *sets(train__steps=6), *two, "--resume", code=4)
+        self.assertIn("the run drew from 1 data sources; now there are 2", done.stderr)
+        done = self.train(run, *COMMON, *short, *sets(train__steps=6), *two, "--resume", "--accept-changes")
+        self.assertIn("all of them are drawn from the beginning", done.stderr)
+        self.assertEqual(list(losses(run)), list(range(1, 7)))
+        self.train(run, *COMMON, *short, *sets(train__steps=8), *two, "--resume")
+        self.assertEqual(list(losses(run)), list(range(1, 9)))
+
     def test_seed_matters(self):
         other = self.folder / "other_seed"
         self.train(other, *COMMON, *sets(train__seed=5, train__steps=3))

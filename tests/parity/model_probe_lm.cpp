@@ -12,6 +12,7 @@
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/checkpoint/restore.h>
 #include <antiphon/data/prepare.h>
+#include <antiphon/data/record_reader.h>
 #include <antiphon/engine/generation_config.h>
 #include <antiphon/engine/generator.h>
 #include <antiphon/model/export.h>
@@ -85,10 +86,11 @@ std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& mo
   const text::PromptBuilder prompts(std::move(tokenizer), std::move(chat_template), model.spec().has_placeholders());
   const data::FeatureCache cache("", {});
   const data::Preparer preparer(model, prompts, cache, {}, model.llm().max_positions());
+  const data::RecordReader reader({}, 1);
   std::vector<data::Prepared> prepared;
   for (const auto& sample : request.at("samples"))
     prepared.push_back(
-        preparer.prepare(data::parse_sample(sample.dump(), request.at("folder").get<std::string>()), purpose));
+        preparer.prepare(reader.read({sample.dump()}, request.at("folder").get<std::string>()), purpose));
   return prepared;
 }
 

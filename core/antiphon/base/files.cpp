@@ -67,18 +67,17 @@ Trouble trouble(ErrorKind kind, std::string_view action, const std::filesystem::
   return {fmt::format("cannot {} {}: {}", action, shown(path.string()), std::strerror(errno))};
 }
 
-std::variant<std::string, Trouble> read_once(const std::filesystem::path& path, ErrorKind kind, uint64_t max_bytes) {
-  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.fd < 0) return trouble(kind, "open", path);
-  struct stat info {};
-  if (::fstat(file.fd, &info) != 0) return trouble(kind, "look at", path);
-  if (!S_ISREG(info.st_mode)) fail(kind, fmt::format("{} is not a regular file", shown(path.string())));
-  const auto size = static_cast<uint64_t>(info.st_size);
-  if (size > max_bytes)
-    fail(kind, fmt::format("{} has {} bytes; at most {} are allowed", shown(path.string()), size, max_bytes));
+using Attempt = std::variant<std::string, Trouble>;
+
+int64_t changed_ns(const struct stat& info) {
+  return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
+
+// `size` bytes from `offset` on; what lies before `offset` has been read.
+Attempt read_bytes(int fd, const std::filesystem::path& path, ErrorKind kind, uint64_t offset, uint64_t size) {
   std::string bytes(size, '\0');
   for (size_t done = 0; done < size;) {
-    const ssize_t n = ::read(file.fd, bytes.data() + done, size - done);
+    const ssize_t n = ::pread(fd, bytes.data() + done, size - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return trouble(kind, "read", path);
     if (n == 0) return Trouble{fmt::format("{} ends after {} of {} bytes", path.string(), done, size), true};
@@ -87,12 +86,26 @@ std::variant<std::string, Trouble> read_once(const std::filesystem::path& path, 
   return bytes;
 }
 
-}  // namespace
+int open_to_read(const std::filesystem::path& path) { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }
 
-std::string read_file(const std::filesystem::path& path, ErrorKind kind, uint64_t max_bytes) {
+Attempt read_once(const std::filesystem::path& path, ErrorKind kind, uint64_t max_bytes) {
+  Descriptor file(open_to_read(path));
+  if (file.fd < 0) return trouble(kind, "open", path);
+  struct stat info {};
+  if (::fstat(file.fd, &info) != 0) return trouble(kind, "look at", path);
+  if (!S_ISREG(info.st_mode)) fail(kind, fmt::format("{} is not a regular file", shown(path.string())));
+  const auto size = static_cast<uint64_t>(info.st_size);
+  if (size > max_bytes)
+    fail(kind, fmt::format("{} has {} bytes; at most {} are allowed", shown(path.string()), size, max_bytes));
+  return read_bytes(file.fd, path, kind, 0, size);
+}
+
+// What an attempt gives, after as many attempts as it takes.
+template <class Once>
+std::string patiently(ErrorKind kind, Once&& once) {
   constexpr std::array pauses{100, 500, 2000};  // milliseconds
   for (size_t attempt = 0;; ++attempt) {
-    auto content = read_once(path, kind, max_bytes);
+    auto content = once();
     if (auto* bytes = std::get_if<std::string>(&content)) return std::move(*bytes);
     const auto& trouble = std::get<Trouble>(content);
     if (attempt == pauses.size())
@@ -101,6 +114,45 @@ std::string read_file(const std::filesystem::path& path, ErrorKind kind, uint64_
            "look after that disk or network share; a run goes on with --resume");
     std::this_thread::sleep_for(std::chrono::milliseconds(pauses[attempt]));
   }
+}
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path, ErrorKind kind, uint64_t max_bytes) {
+  return patiently(kind, [&] { return read_once(path, kind, max_bytes); });
+}
+
+OpenFile::OpenFile(std::filesystem::path path, ErrorKind kind) : path_(std::move(path)), kind_(kind) {
+  patiently(kind, [&]() -> Attempt {
+    fd_ = open_to_read(path_);
+    return fd_ < 0 ? Attempt(trouble(kind_, "open", path_)) : Attempt();
+  });
+  struct stat info {};
+  const bool known = ::fstat(fd_, &info) == 0, regular = known && S_ISREG(info.st_mode);
+  size_ = static_cast<uint64_t>(info.st_size), changed_ns_ = changed_ns(info);
+  if (regular) return;
+  ::close(fd_);
+  if (!known) fail_io(kind, "look at", path_);
+  fail(kind, fmt::format("{} is not a regular file", shown(path_.string())));
+}
+
+OpenFile::~OpenFile() { ::close(fd_); }
+
+// A file that is replaced by another one is not seen by what was opened, and does no harm.
+void OpenFile::check_unchanged() const {
+  struct stat info {};
+  if (::fstat(fd_, &info) != 0) return;
+  if (static_cast<uint64_t>(info.st_size) == size_ && changed_ns(info) == changed_ns_) return;
+  fail(ErrorKind::preempted,
+       fmt::format("{} was changed while it was read: it had {} bytes and has {}", shown(path_.string()), size_,
+                   info.st_size),
+       "write data sets under another name and rename them, or start again when the file is complete");
+}
+
+std::string OpenFile::read(uint64_t offset, uint64_t size) const {
+  check_unchanged();
+  const auto count = offset >= size_ ? 0 : std::min(size, size_ - offset);
+  return patiently(kind_, [&] { return read_bytes(fd_, path_, kind_, offset, count); });
 }
 
 void write_file_atomic(const std::filesystem::path& path, std::string_view bytes, ErrorKind kind) {
@@ -126,9 +178,21 @@ void sync_path(const std::filesystem::path& path, ErrorKind kind) {
   if (::fsync(file.fd) != 0) fail_io(kind, "flush", path);
 }
 
-std::string content_hash(std::string_view bytes) {
-  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
-  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
-}
+namespace {
+
+std::string digits_of(const XXH128_hash_t& hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }
+
+}  // namespace
+
+std::string content_hash(std::string_view bytes) { return digits_of(XXH3_128bits(bytes.data(), bytes.size())); }
+
+struct ContentHash::State {
+  XXH3_state_t xxh3;
+};
+
+ContentHash::ContentHash() : state_(std::make_unique<State>()) { XXH3_128bits_reset(&state_->xxh3); }
+ContentHash::~ContentHash() = default;
+void ContentHash::add(std::string_view bytes) { XXH3_128bits_update(&state_->xxh3, bytes.data(), bytes.size()); }
+std::string ContentHash::digits() const { return digits_of(XXH3_128bits_digest(&state_->xxh3)); }
 
 }  // namespace antiphon

@@ -13,19 +13,11 @@ namespace {
 
 using nlohmann::json;
 
-// Where the nesting becomes too deep; npos if nowhere. Follows any text as far as the parser does.
+// Where the nesting becomes too deep; npos if nowhere.
 size_t too_deep_at(std::string_view text) {
-  int depth = 0;
-  bool quoted = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quoted && c == '\\') ++i;
-    if (c == '"') quoted = !quoted;
-    if (quoted) continue;
-    if (c == '[' || c == '{') ++depth;
-    if (c == ']' || c == '}') --depth;
-    if (depth > kMaxJsonDepth) return i;
-  }
+  JsonDepth depth;
+  for (size_t i = 0; i < text.size(); ++i)
+    if (depth.after(text[i]) > kMaxJsonDepth) return i;
   return std::string_view::npos;
 }
 
@@ -61,19 +53,24 @@ json parse_unique(std::string_view text, std::string& repeated) {
   });
 }
 
-json parse_whole(std::string_view text, JsonProblem& problem, bool unique_keys) {
-  try {
-    if (!unique_keys) return json::parse(text);
-    std::string repeated;
-    auto value = parse_unique(text, repeated);
-    if (!repeated.empty()) problem.problem = fmt::format("ambiguous: the key '{}' stands twice", shown(repeated));
-    return value;
-  } catch (const json::parse_error& error) {
-    problem = {"not valid JSON", error.byte == 0 ? 0 : error.byte - 1};
-  } catch (const json::exception&) {
-    problem = {"not valid JSON: a number is out of range"};
+// What `parse` gives, or a discarded value and the problem.
+template <class Value, class Parse>
+Value parse_safely(std::string_view text, JsonProblem& problem, Parse&& parse) {
+  problem = {};
+  if (const auto byte = too_deep_at(text); byte != std::string_view::npos) {
+    problem = {fmt::format("nested more than {} levels deep", kMaxJsonDepth), byte};
+  } else if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
+    problem = {"not valid JSON: it holds a NUL byte", nul};  // which the parser takes for the end of the text
+  } else {
+    try {
+      return parse();
+    } catch (const json::parse_error& error) {
+      problem = {"not valid JSON", error.byte == 0 ? 0 : error.byte - 1};
+    } catch (const json::exception&) {
+      problem = {"not valid JSON: a number is out of range"};
+    }
   }
-  return json::value_t::discarded;
+  return Value(Value::value_t::discarded);
 }
 
 std::string position(std::string_view text, size_t byte) {
@@ -85,16 +82,17 @@ std::string position(std::string_view text, size_t byte) {
 }  // namespace
 
 json parse_json(std::string_view text, JsonProblem& problem, bool unique_keys) {
-  problem = {};
-  json value = json::value_t::discarded;
-  if (const auto byte = too_deep_at(text); byte != std::string_view::npos) {
-    problem = {fmt::format("nested more than {} levels deep", kMaxJsonDepth), byte};
-  } else if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
-    problem = {"not valid JSON: it holds a NUL byte", nul};  // which the parser takes for the end of the text
-  } else {
-    value = parse_whole(text, problem, unique_keys);
-  }
-  return problem.problem.empty() ? value : json(json::value_t::discarded);
+  std::string repeated;
+  auto value =
+      parse_safely<json>(text, problem, [&] { return unique_keys ? parse_unique(text, repeated) : json::parse(text); });
+  if (repeated.empty() || !problem.problem.empty()) return value;
+  problem.problem = fmt::format("ambiguous: the key '{}' stands twice", shown(repeated));
+  return json(json::value_t::discarded);
+}
+
+nlohmann::ordered_json parse_ordered_json(std::string_view text, JsonProblem& problem) {
+  using Ordered = nlohmann::ordered_json;
+  return parse_safely<Ordered>(text, problem, [&] { return Ordered::parse(text); });
 }
 
 json parse_json(std::string_view text) {

@@ -12,6 +12,27 @@ namespace antiphon {
 
 constexpr int kMaxJsonDepth = 64;
 
+// How deep a place of a JSON text lies, as its bytes come by in order: brackets that stand in no string count. Follows
+// any text as far as a parser does.
+class JsonDepth {
+ public:
+  // The depth after this byte.
+  int after(char c) {
+    if (escaped_) return escaped_ = false, depth_;
+    escaped_ = quoted_ && c == '\\';
+    if (c == '"') quoted_ = !quoted_;
+    if (quoted_) return depth_;
+    if (c == '[' || c == '{') ++depth_;
+    if (c == ']' || c == '}') --depth_;
+    return depth_;
+  }
+  bool quoted() const { return quoted_; }
+
+ private:
+  int depth_ = 0;
+  bool quoted_ = false, escaped_ = false;
+};
+
 // What is wrong with a text. `problem` completes "it is …", e.g. "not valid JSON", "nested more than 64 levels deep".
 struct JsonProblem {
   std::string problem;
@@ -27,7 +48,9 @@ struct JsonSource {
 
 // The value, or a discarded value and `problem` set. The text need not be UTF-8 or end in a NUL.
 nlohmann::json parse_json(std::string_view text, JsonProblem& problem, bool unique_keys = false);
-// The same without the reason: a discarded value if there is any problem.
+// The same with the members of objects in the order of the text.
+nlohmann::ordered_json parse_ordered_json(std::string_view text, JsonProblem& problem);
+// The value without the reason: a discarded value if there is any problem.
 nlohmann::json parse_json(std::string_view text);
 // Error(source.kind) "NAME:LINE:COLUMN: …" if there is any problem.
 nlohmann::json parse_json(std::string_view text, const JsonSource& source);

@@ -1,5 +1,5 @@
 #include <antiphon/base/error.h>
-#include <antiphon/data/sample.h>
+#include <antiphon/data/test_records.h>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -7,13 +7,14 @@
 
 using namespace antiphon;
 using namespace antiphon::data;
+using namespace antiphon::data::testing;
 
 namespace {
 
 // The Error(data) of a record, or "" if it is read.
 std::string refusal(const std::string& record) {
   try {
-    parse_sample(record, "/data");
+    parse_sample(record, "/data", "preference");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::data);
     return error.message();
@@ -46,14 +47,14 @@ TEST_CASE("candidates: TRL's pairs, with a prompt of texts or messages, or witho
   auto doubled = implicit;  // TRL: the prompt once more, as a text
   doubled.insert(1, R"("prompt": "What?", )");
   for (const auto& record : {texts, messages, implicit, doubled}) {
-    const auto sample = parse_sample(record, "/data");
+    const auto sample = parse_sample(record, "/data", "auto", 2);
     CHECK(text_of(sample.turns) == "user:<medium>;user:What?;");
     REQUIRE(sample.candidates.size() == 2);
     CHECK(text_of(sample.candidates[0].turns) == "assistant:A cat.;");
     CHECK(text_of(sample.candidates[1].turns) == "assistant:A dog.;");
     CHECK(std::isnan(sample.candidates[0].value));
     REQUIRE(sample.media.size() == 1);
-    CHECK(sample.media[0].path == "/data/a.png");
+    CHECK(sample.media[0].bytes == "/data/a.png");
     CHECK(sample.tags.at("task") == "t");
   }
 }
@@ -63,13 +64,13 @@ TEST_CASE("candidates: any number, with values and other media") {
       with_candidates(
           R"([{"content": "A cat.", "score": 4.5}, {"content": [{"type": "text", "text": "A cat."}], "label": false, "media": {"0": "b.png"}},
                           {"messages": [{"role": "assistant", "content": "Hm."}, {"role": "user", "content": "So?"}, {"role": "assistant", "content": "A cow."}]}])"),
-      "/data");
+      "/data", "auto", 2);
   REQUIRE(sample.candidates.size() == 3);
   CHECK(sample.candidates[0].value == 4.5);
   CHECK(sample.candidates[1].value == 0);
   REQUIRE(sample.media.size() == 2);
   CHECK(sample.candidates[1].media == std::map<size_t, size_t>{{0, 1}});
-  CHECK(sample.media[1].path == "/data/b.png");
+  CHECK(sample.media[1].bytes == "/data/b.png");
   CHECK(text_of(sample.candidates[2].turns) == "assistant:Hm.;user:So?;assistant:A cow.;");
 }
 
@@ -99,12 +100,63 @@ TEST_CASE("candidates: what is refused, and what it is told") {
       {R"({"prompt": "a", "chosen": "b"})", "only one of"},
       {R"({"chosen": "b", "rejected": "c"})", "has no 'prompt'"},
       {R"({"prompt": "a", "chosen": "b", "rejected": "b"})", "say the same"},
-      {R"({"prompt": "a", "chosen": "b", "rejected": "c", "messages": []})", "beside turns"},
       {R"({"prompt": "a", "chosen": {"role": "assistant", "content": "b"}, "rejected": "c"})", "neither a text"},
       {R"({"prompt": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "chosen": "c", "rejected": "d"})",
-       "end with the assistant"}};
+       "end with the assistant"},
+      {R"({"prompt": [3], "chosen": "b", "rejected": "c"})", "an element of 'prompt' is not an object"},
+      {R"({"prompt": "a", "chosen": "b", "rejected": "c", "candidates": 7, "sound": "a.wav"})", "may name media"}};
   for (const auto& [record, words] : cases) {
     INFO(record);
     CHECK(refusal(record).find(words) != std::string::npos);
   }
+}
+
+TEST_CASE("candidates: a record that has both is read as the objective asks") {
+  const std::string both =  // as ultrafeedback has it
+      R"({"prompt": "What?", "messages": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "A cat."}],
+          "chosen": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "A cat."}],
+          "rejected": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "A dog."}], "task": "t"})";
+  const auto learnt = parse_sample(both, "/", "auto", 1), compared = parse_sample(both, "/", "auto", 2);
+  CHECK(text_of(learnt.turns) == "user:What?;assistant:A cat.;");
+  CHECK(learnt.candidates.empty());
+  CHECK(text_of(compared.turns) == "user:What?;");
+  CHECK(compared.candidates.size() == 2);
+  for (const auto& sample : {learnt, compared}) CHECK(sample.tags == std::map<std::string, std::string>{{"task", "t"}});
+  CHECK(text_of(parse_sample(both, "/", "preference").turns) == text_of(compared.turns));
+  CHECK(text_of(parse_sample(both, "/", "messages", 2).turns) == text_of(learnt.turns));
+}
+
+TEST_CASE("candidates: metadata under their names is none") {
+  const std::string turns =
+      R"("messages": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "A cat."}])";
+  for (const std::string more : {R"("chosen": true)", R"("candidates": ["a"])", R"("rejected": null, "chosen": 3)"})
+    for (const int64_t candidates : {1, 2}) {
+      const auto sample = parse_sample("{" + turns + ", " + more + "}", "/", "auto", candidates);
+      CHECK(text_of(sample.turns) == "user:What?;assistant:A cat.;");
+      CHECK(sample.candidates.empty());
+    }
+}
+
+TEST_CASE("candidates: a question with answers beside it is for objectives that compare, and told to others") {
+  const auto record = with_candidates(R"([{"content": "a"}, {"content": "b"}])");
+  for (const int64_t candidates : {1, 2}) CHECK(parse_sample(record, "/", "auto", candidates).candidates.size() == 2);
+}
+
+TEST_CASE("candidates: thoughts and media tell answers apart") {
+  const auto turn = [](const std::string& more, const std::string& text = "A cat.") {
+    return R"({"role": "assistant", "content": ")" + text + "\"" + more + "}";
+  };
+  const auto pair = [](const std::string& chosen, const std::string& rejected) {
+    return R"({"prompt": [{"role": "user", "content": "What?"}], "chosen": [)" + chosen + R"(], "rejected": [)" +
+           rejected + "]}";
+  };
+  const auto hm = R"(, "reasoning_content": "Hm.")", oh = R"(, "reasoning_content": "Oh.")";
+  CHECK(refusal(pair(turn(hm), turn(oh))).empty());
+  CHECK(refusal(pair(turn(hm), turn(""))).empty());
+  CHECK(refusal(pair(turn(hm), turn(hm))).find("say the same") != std::string::npos);
+  const auto asked = [&](const std::string& image) {
+    return turn("") + R"(, {"role": "user", "content": [{"type": "image", "image": ")" + image + "\"}]}, " + turn("");
+  };
+  CHECK(refusal(pair(asked("a.png"), asked("b.png"))).empty());
+  CHECK(refusal(pair(asked("a.png"), asked("a.png"))).find("say the same") != std::string::npos);
 }

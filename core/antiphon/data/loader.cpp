@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
@@ -15,16 +16,16 @@ namespace {
 
 constexpr std::chrono::milliseconds kLook(100);  // how often a stop is looked for while samples are waited for
 
-std::vector<Manifest> open_all(const std::vector<SourceOptions>& sources) {
-  std::vector<Manifest> manifests;
-  for (const auto& source : sources) manifests.emplace_back(source.path);
-  return manifests;
+std::vector<RecordSet> open_all(const std::vector<SourceOptions>& sources, int64_t candidates) {
+  std::vector<RecordSet> sets;
+  for (const auto& source : sources) sets.emplace_back(source, candidates);
+  return sets;
 }
 
-SampleOrder order_of(const std::vector<Manifest>& manifests, const DataOptions& options, uint64_t seed) {
+SampleOrder order_of(const std::vector<RecordSet>& sets, const DataOptions& options, uint64_t seed) {
   std::vector<int64_t> sizes;
   std::vector<double> weights;
-  for (const auto& manifest : manifests) sizes.push_back(manifest.size());
+  for (const auto& set : sets) sizes.push_back(set.size());
   for (const auto& source : options.train.sources) weights.push_back(source.weight);
   return SampleOrder(sizes, weights, seed, options.shuffle);
 }
@@ -39,10 +40,10 @@ Loader::Loader(const DataOptions& options, const Preparer& preparer, int64_t tok
       seed_(seed),
       on_bad_(std::move(on_bad)),
       candidates_(candidates),
-      manifests_(open_all(options.train.sources)),
-      order_(order_of(manifests_, options, seed)) {
-  if (manifests_.empty())
-    fail(ErrorKind::config, "there is nothing to train on", "add [[data.train.sources]] with a path");
+      sets_(open_all(options.train.sources, candidates)),
+      order_(order_of(sets_, options, seed)) {
+  if (sets_.empty()) fail(ErrorKind::config, "there is nothing to train on", "add [[data.train.sources]] with a path");
+  for (const auto& set : sets_) set.tell();
   next_order_ = order_.state();
 }
 
@@ -57,14 +58,13 @@ Loader::~Loader() {
 
 int64_t Loader::rows() const {
   int64_t rows = 0;
-  for (const auto& manifest : manifests_) rows += manifest.size();
+  for (const auto& set : sets_) rows += set.size();
   return rows;
 }
 
 std::string Loader::fingerprint() const {
   std::string text;
-  for (const auto& manifest : manifests_)
-    text += manifest.fingerprint() + " " + manifest.path().filename().string() + "\n";
+  for (const auto& set : sets_) text += set.fingerprint() + " " + set.path().filename().string() + "\n";
   return text + fmt::format("seed {}, {}\n", seed_, options_.shuffle ? "shuffled" : "in order");
 }
 
@@ -74,12 +74,16 @@ std::string Loader::draw_settings() const {
   return fmt::format("weights {}; {} tokens a batch", join(weights, ", "), budget_);
 }
 
-void Loader::restore(const LoaderState& state) {
-  if (state.order.drawn.size() != manifests_.size())
-    fail(ErrorKind::weights, "the checkpoint was made with another number of data sources",
-         "restore the [[data.train.sources]] of that run");
-  order_.restore(state.order);
-  next_order_ = state.order;
+void Loader::restore(const LoaderState& state, bool changed) {
+  const auto before = state.order.drawn.size();
+  const bool others = before != sets_.size();
+  const auto words = fmt::format("the run drew from {} data sources; now there are {}", before, sets_.size());
+  if (others && !changed)
+    fail(ErrorKind::weights, words,
+         "restore the [[data.train.sources]] of that run, or give --accept-changes to begin their order anew");
+  if (others) return log::warning(words + "; all of them are drawn from the beginning");
+  order_.restore(state.order, changed);
+  next_order_ = order_.state();
   counts_ = state.counts;
 }
 
@@ -104,28 +108,15 @@ void Loader::work() {
   }
 }
 
-void Loader::check_candidates(const Sample& sample) const {
-  const auto found = std::max<int64_t>(1, static_cast<int64_t>(sample.candidates.size()));
-  if (found == candidates_) return;
-  const std::string has = sample.candidates.empty() ? "no candidates" : fmt::format("{} candidates", found);
-  fail(ErrorKind::data,
-       fmt::format("the record has {}; the objective {}", has,
-                   candidates_ == 1 ? "learns one answer" : fmt::format("compares {}", candidates_)),
-       "choose the objective that fits the data, see docs/data.md");
-}
-
 void Loader::prepare_into(Result& result) const {
-  const auto& manifest = manifests_[result.draw.source];
-  result.bad = {manifest.path().string(), "", "", manifest.line(result.draw.index)};
+  const auto& set = sets_[result.draw.source];
   try {
-    const auto sample = manifest.sample(result.draw.index);
+    result.bad = {set.path().string(), "", "", set.line(result.draw.index)};
+    const auto sample = set.sample(result.draw.index);
     result.bad.id = sample.id, result.unread = sample.unread;
-    check_candidates(sample);
+    check_answers(sample, candidates_);
     result.prepared = preparer_.prepare_group(sample);
-    if (result.prepared->tokens() > budget_)
-      fail(ErrorKind::data,
-           fmt::format("the sample has {} tokens; a batch holds {}", result.prepared->tokens(), budget_),
-           "raise train.tokens_per_batch");
+    check_fits(*result.prepared, budget_);
   } catch (const Error& error) {
     result.prepared.reset();
     result.bad.reason = error.what();

@@ -8,10 +8,10 @@
 #include <set>
 #include <thread>
 
-#include <antiphon/data/manifest.h>
 #include <antiphon/data/options.h>
 #include <antiphon/data/order.h>
 #include <antiphon/data/prepare.h>
+#include <antiphon/data/record_set.h>
 #include <antiphon/data/unread_keys.h>
 
 namespace antiphon::data {
@@ -43,8 +43,10 @@ class Loader {
          int64_t candidates = 1);
   ~Loader();
 
-  // Call before the first next_batch(). Error(weights) if the sources are not those of the state.
-  void restore(const LoaderState& state);
+  // Call before the first next_batch(). `changed`: sizes or weights of the sources are others than those of the state;
+  // from here on they hold. If their number is another one, the order begins anew; without `changed` that is an
+  // Error(weights).
+  void restore(const LoaderState& state, bool changed = false);
   // Blocks until the batch is ready. Error(data) if too many samples are bad; Error(preempted) if a stop is requested
   // meanwhile, after which the loader cannot be used.
   model::Batch next_batch();
@@ -54,6 +56,7 @@ class Loader {
   LoaderState state() const { return {next_order_, counts_}; }
   const LoaderCounts& counts() const { return counts_; }
   int64_t rows() const;  // samples in all sources
+  size_t sources() const { return sets_.size(); }
   int64_t epoch_size() const { return order_.epoch_size(); }
   // Names and hashes of the sources, and what else their order depends on; a resumed run must find the same.
   std::string fingerprint() const;
@@ -74,7 +77,6 @@ class Loader {
   void start();
   void work();
   void prepare_into(Result& result) const;
-  void check_candidates(const Sample& sample) const;
   std::optional<PreparedGroup> take_next();
   void note_bad(const BadSample& bad);
 
@@ -84,7 +86,7 @@ class Loader {
   uint64_t seed_;
   OnBad on_bad_;
   int64_t candidates_;
-  std::vector<Manifest> manifests_;
+  std::vector<RecordSet> sets_;
   SampleOrder order_;
   OrderState next_order_;  // draws the first sample that is not in a batch yet
   LoaderCounts counts_;

@@ -8,6 +8,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -160,6 +161,23 @@ TEST_CASE("loader: restored after any batch, the rest is the same") {
   CHECK(error->kind() == ErrorKind::weights);
 }
 
+TEST_CASE("loader: with another number of sources the order begins anew, if that is accepted") {
+  Setup setup;
+  auto o = setup.options({{lines("a", 12), 1}});
+  auto one = setup.loader(o);
+  batches(*one, 9);
+  setup.folder.write("more.jsonl", lines("b", 6));
+  o.train.sources.push_back({(setup.folder / "more.jsonl").string()});
+  auto two = setup.loader(o), fresh = setup.loader(o);
+  const auto error = failure([&] { two->restore(one->state()); });
+  REQUIRE(error);
+  CHECK(error->message() == "the run drew from 1 data sources; now there are 2");
+  CHECK(std::string(error->what()).find("--accept-changes") != std::string::npos);
+  two->restore(one->state(), true);
+  CHECK(two->counts() == LoaderCounts{});
+  CHECK(batches(*two, 9) == batches(*fresh, 9));
+}
+
 TEST_CASE("loader: bad samples are skipped, counted each time and listed once") {
   Setup setup;
   auto o = setup.options({{line("good", "z") + "broken\n" + line("long", std::string(120, 'z')) +
@@ -191,6 +209,7 @@ TEST_CASE("loader: the limits stop it, in time and in words") {
     return std::pair(error->message(), loader->counts());
   };
   auto o = setup.options({{"x\nx\nx\nx\n", 1}});
+  o.train.sources[0].source = "json_lines", o.train.sources[0].format = "messages";  // which nothing shows
   o.max_consecutive_bad = 3;
   CHECK(run(o).second.consecutive_bad == 3);
   o.max_consecutive_bad = 1000000000, o.max_bad_fraction = 1;
@@ -265,6 +284,68 @@ TEST_CASE("preparing: media take the places that they announce, between the text
     CHECK_FALSE(prepared.supervised[static_cast<size_t>(media.position + i)]);
   CHECK(failure([&] { setup.preparer.prepare(sample, Purpose::training); })->message().find("at most 200 fit") !=
         std::string::npos);
+}
+
+TEST_CASE("preparing: answers to one prompt share their media, by modality; the limit of tokens is each sequence's") {
+  if (media::backend_version().starts_with("off")) SKIP("built without FFmpeg");
+  Setup setup;
+  const auto media = std::filesystem::path(ANTIPHON_SOURCE_DIR) / "tests/media";
+  Sample sample;
+  sample.media = {{Modality::image, media / "rgba.png"}};
+  sample.turns = {{"user", {{"", 0}, {"what?"}}}};
+  sample.candidates.resize(2);
+  for (auto& candidate : sample.candidates) candidate.turns.push_back({"assistant", {{"red"}}});
+  const int64_t longest = 24 * 32 + 60;
+  Preparer roomy(*setup.model, setup.prompts, setup.cache, {}, longest);
+  const auto group = roomy.prepare_group(sample);
+  REQUIRE(group.sequences.size() == 2);
+  CHECK(group.tokens() > longest);
+  const auto& first = group.sequences[0].media.at(0).item.inputs.at(0).at(0);
+  CHECK(first.data_ptr() == group.sequences[1].media.at(0).item.inputs.at(0).at(0).data_ptr());
+  CHECK(failure([&] { check_fits(group, group.tokens() - 1); })->message().find("in 2 sequences; a batch holds") !=
+        std::string::npos);
+  CHECK_NOTHROW(check_fits(group, group.tokens()));
+  // A file that is both a sound and, by mistake, a picture.
+  sample.media = {{Modality::audio, media / "tone.wav"}, {Modality::image, media / "tone.wav"}};
+  sample.turns = {{"user", {{"", 0}, {"", 1}}}};
+  CHECK(failure([&] { roomy.prepare_group(sample); })->kind() == ErrorKind::data);
+}
+
+TEST_CASE("preparing: a piece of a sound is what stands there in the whole, under a name of its own") {
+  if (media::backend_version().starts_with("off")) SKIP("built without FFmpeg");
+  Setup setup;
+  MediaRef ref{Modality::audio, std::string(ANTIPHON_SOURCE_DIR) + "/tests/media/tone.wav"};
+  Audio heard;
+  const auto content = [&] {
+    return setup.preparer.read(ref, "s", [&](const auto&, const auto& item) { heard = item.audio; }).content;
+  };
+  const auto whole_content = content();
+  const auto whole = heard;
+  ref.begin = 0.1, ref.seconds = 0.2;
+  const auto piece_content = content();
+  CHECK(piece_content != whole_content);
+  const auto at = whole.samples.begin() + whole.sample_rate / 10;
+  CHECK(heard.samples == std::vector<float>(at, at + whole.sample_rate / 5));
+  ref.begin = 0.11;
+  CHECK(content() != piece_content);
+  for (const double begin : {-1.0, 1e6, std::nan("")}) {
+    ref.begin = begin;
+    CHECK(failure([&] { content(); })->message().find("is not within a sound") != std::string::npos);
+  }
+}
+
+TEST_CASE("preparing: a sample has as many answers as the objective compares") {
+  Sample sample;
+  sample.candidates.resize(1);
+  CHECK(failure([&] { check_answers(sample, 2); })->message() ==
+        "the record has 1 candidate; the objective compares 2");
+  sample.candidates.resize(3);
+  CHECK(failure([&] { check_answers(sample, 1); })->message() ==
+        "the record has 3 candidates; the objective learns one answer");
+  sample.candidates.clear();
+  CHECK(failure([&] { check_answers(sample, 2); })->message() ==
+        "the record has no candidates; the objective compares 2");
+  CHECK_NOTHROW(check_answers(sample, 1));
 }
 
 TEST_CASE("preparing: supervised positions are the answers, labels the tokens that follow") {

@@ -1,15 +1,45 @@
 #include <antiphon/data/options.h>
 
+#include <fmt/format.h>
+
+#include <antiphon/model/slot.h>
+
 namespace antiphon::data {
 namespace {
+
+// One component of a source: its name and its table of options.
+void check_component(const char* kind, const std::string& name, const config::Value& options,
+                     const std::string& section, config::Problems& problems) {
+  const auto* table = options.get_if<config::Value::Table>();
+  if (!table)
+    problems.add(options.where, fmt::format("[{}] is a {}; expected a table", section, options.type_name()));
+  else if (name != "auto")
+    model::check_keys(kind, name, options, section, problems);
+  else if (!table->empty())
+    problems.add(options.where, fmt::format("[{}] are options of no {} in particular", section, kind),
+                 "name it beside them");
+}
+
+void check_split(const SplitOptions& split, const std::string& section, config::Problems& problems) {
+  for (size_t i = 0; i < split.sources.size(); ++i) {
+    const auto& source = split.sources[i];
+    const auto at = fmt::format("{}.sources.{}.", section, i);
+    check_component("data_source", source.source, source.source_options, at + "source_options", problems);
+    check_component("record_format", source.format, source.format_options, at + "format_options", problems);
+  }
+}
 
 const config::Table<SourceOptions>& source_table() {
   using O = SourceOptions;
   static const auto* table = new config::Table<O>(
       config::Table<O>("source")
-          .field("path", &O::path, "a JSON-lines file", {.required = true})
+          .field("path", &O::path, "a file of records: JSON lines, or one JSON list", {.required = true})
           .field("weight", &O::weight, "how often its samples come, relative to those of other sources",
-                 {.min = 0, .above_min = true}));
+                 {.min = 0, .above_min = true})
+          .field("source", &O::source, "the data source that reads the file; auto: the one that recognises it")
+          .field("format", &O::format, "the record format; auto: for each record the one that recognises it")
+          .field("source_options", &O::source_options, "a table of options of the source that is named")
+          .field("format_options", &O::format_options, "a table of options of the format that is named"));
   return *table;
 }
 
@@ -72,6 +102,11 @@ const config::Table<DataOptions>& data_table() {
           .field("max_bad_fraction", &O::max_bad_fraction,
                  "the run stops when more than this share of at least 200 samples is bad", {.min = 0, .max = 1}));
   return *table;
+}
+
+void check_sources(const DataOptions& options, config::Problems& problems) {
+  check_split(options.train, "data.train", problems);
+  for (const auto& [name, split] : options.eval) check_split(split, "data.eval." + name, problems);
 }
 
 }  // namespace antiphon::data

@@ -12,6 +12,9 @@ namespace antiphon::data {
 struct SourceOptions {
   std::string path;
   double weight = 1.0;
+  // Components; "auto": those that the file and its records show.
+  std::string source = "auto", format = "auto";
+  config::Value source_options = config::Value::Table{}, format_options = config::Value::Table{};
 };
 
 struct SplitOptions {
@@ -39,5 +42,8 @@ struct DataOptions {
 };
 
 const config::Table<DataOptions>& data_table();
+
+// The sources and formats that the configuration names, and their options. Loads the plugins of those alone.
+void check_sources(const DataOptions& options, config::Problems& problems);
 
 }  // namespace antiphon::data

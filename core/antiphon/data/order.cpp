@@ -19,7 +19,8 @@ Draw SampleOrder::next() {
   size_t best = 0;
   double best_due = 0;
   for (size_t i = 0; i < sizes_.size(); ++i) {  // the source whose next sample is due first
-    const double due = (static_cast<double>(state_.drawn[i]) + 0.5) / (weights_[i] * static_cast<double>(sizes_[i]));
+    const int64_t drawn = state_.drawn[i] - (state_.base.empty() ? 0 : state_.base[i]);
+    const double due = (static_cast<double>(drawn) + 0.5) / (weights_[i] * static_cast<double>(sizes_[i]));
     if (i == 0 || due < best_due) best = i, best_due = due;
   }
   Draw draw{best, 0, state_.drawn[best] / sizes_[best], state_};
@@ -28,7 +29,10 @@ Draw SampleOrder::next() {
   return draw;
 }
 
-void SampleOrder::restore(OrderState state) { state_ = std::move(state); }
+void SampleOrder::restore(OrderState state, bool changed) {
+  state_ = std::move(state);
+  if (changed) state_.base = state_.drawn;
+}
 
 int64_t SampleOrder::epoch_size() const {
   double total = 0;

@@ -9,6 +9,8 @@ namespace antiphon::data {
 // Which sample is next: everything that resuming needs.
 struct OrderState {
   std::vector<int64_t> drawn;  // samples drawn from each source so far
+  // What had been drawn when sizes or weights last changed: from there on the sources are blended as they are now.
+  std::vector<int64_t> base = {};  // empty: nothing
   bool operator==(const OrderState&) const = default;
 };
 
@@ -25,7 +27,8 @@ class SampleOrder {
   SampleOrder(std::vector<int64_t> sizes, std::vector<double> weights, uint64_t seed, bool shuffle);
   Draw next();
   const OrderState& state() const { return state_; }
-  void restore(OrderState state);
+  // `changed`: sizes or weights are others than before; the shares count from here on.
+  void restore(OrderState state, bool changed = false);
   // Samples of one pass over all sources at these weights.
   int64_t epoch_size() const;
 

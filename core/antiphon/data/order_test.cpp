@@ -83,3 +83,24 @@ TEST_CASE("order: restoring any state draws what would have come") {
           std::vector(all.begin() + static_cast<long>(from), all.end()));
   }
 }
+
+TEST_CASE("order: after a change the new shares hold from there on, and over a resumption") {
+  SampleOrder before({100, 100}, {1, 1}, 1, true);
+  draws(before, 200);
+  const auto first_80 = [](SampleOrder& order) {
+    int first = 0;
+    for (const auto& [source, index] : draws(order, 80)) first += source == 0;
+    return first;
+  };
+  SampleOrder heavier({100, 100}, {1, 3}, 1, true), larger({100, 900}, {1, 1}, 1, true);
+  heavier.restore(before.state(), true), larger.restore(before.state(), true);
+  const auto state = heavier.state();
+  CHECK(state.drawn == before.state().drawn);
+  CHECK(first_80(heavier) == 20);
+  CHECK(first_80(larger) == 8);
+  SampleOrder resumed({100, 100}, {1, 3}, 1, true), unchanged({100, 100}, {1, 3}, 1, true);
+  resumed.restore(state);
+  CHECK(first_80(resumed) == 20);
+  unchanged.restore(before.state());  // as if the weights had been these all along: the second is behind
+  CHECK(first_80(unchanged) == 0);
+}

@@ -7,6 +7,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/data/piece.h>
 #include <antiphon/media/decode.h>
 
 #include <algorithm>
@@ -18,7 +19,7 @@ namespace {
 // Everything up to the last assistant turn, which is what the model is to write.
 std::vector<SampleTurn> without_answer(const Sample& sample) {
   auto turns = sample.turns;
-  while (!turns.empty() && turns.back().role != "user") turns.pop_back();
+  while (!turns.empty() && turns.back().role != "user" && turns.back().role != "tool") turns.pop_back();
   if (turns.empty()) fail(ErrorKind::data, "the conversation has no user turn to answer");
   return turns;
 }
@@ -27,7 +28,7 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
                                         const model::MultimodalLm& model) {
   std::vector<text::Turn> out;
   for (const auto& turn : turns) {
-    out.push_back({turn.role, {}, turn.reasoning, turn.trained});
+    out.push_back({turn.role, {}, turn.reasoning, turn.trained, turn.tool_calls, turn.tool});
     for (const auto& part : turn.parts) {
       auto& piece = out.back().parts.emplace_back(text::Part{part.text, static_cast<int32_t>(part.media)});
       if (part.media < 0) continue;
@@ -72,7 +73,7 @@ MediaItem Preparer::decode(const MediaRef& ref, std::string_view bytes, int64_t 
   if (ref.modality == Modality::image)
     item.image = media::decode_image(bytes, limits_, image_);
   else
-    item.audio = media::decode_audio(bytes, sample_rate, ref.path.extension().string(), limits_);
+    item.audio = piece_of(media::decode_audio(bytes, sample_rate, ref.bytes.extension(), limits_), ref);
   return item;
 }
 
@@ -80,8 +81,8 @@ model::BatchMedia Preparer::read(const MediaRef& ref, const std::string& sample_
   const auto& stream = model_.stream_for(ref.modality, ref.stream);
   model::BatchMedia media;
   media.stream = stream.name(), media.sample_id = sample_id;
-  const auto bytes = ref.item ? std::string() : read_file(ref.path, ErrorKind::data, limits_.file_bytes);
-  media.content = ref.item ? ref.content : content_hash(bytes);
+  const auto bytes = ref.item ? std::string() : ref.bytes.read(limits_.file_bytes);
+  media.content = ref.item ? ref.content : content_of(bytes, ref);
   media.cache_key = cache_.key(stream.name(), media.content);
   if (auto features = cache_.load(media.cache_key)) {
     media.item = stream.from_features(std::move(features->parts), features->tiling);
@@ -93,15 +94,15 @@ model::BatchMedia Preparer::read(const MediaRef& ref, const std::string& sample_
   return media;
 }
 
-Sample Preparer::expanded(const Sample& sample) const {
-  return has_video(sample) ? expand_videos(sample, video_, model_, limits_) : sample;
+Sample Preparer::expanded(const Sample& sample, Expansions* known) const {
+  return has_video(sample) ? expand_videos(sample, video_, model_, limits_, known) : sample;
 }
 
 Prepared Preparer::prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded) const {
   if (has_video(sample)) return prepare(expanded(sample), purpose, decoded);
   return prepare_with(sample, purpose, [&](size_t index) {
     const auto& ref = sample.media.at(index);
-    return with_context("reading " + shown(ref.path.string()), [&] { return read(ref, sample.id, decoded); });
+    return with_context("reading " + shown(ref.bytes.name()), [&] { return read(ref, sample.id, decoded); });
   });
 }
 
@@ -109,7 +110,9 @@ Prepared Preparer::prepare_with(const Sample& sample, Purpose purpose, const Med
   const TraceScope scope("prepare");
   const bool training = purpose == Purpose::training;
   const auto turns = to_prompt_turns(training ? sample.turns : without_answer(sample), sample.media, model_);
-  const auto prompt = training ? prompts_.training(turns) : prompts_.generation(turns);
+  const auto now = std::chrono::system_clock::now();
+  const auto prompt =
+      training ? prompts_.training(turns, now, sample.tools) : prompts_.generation(turns, now, sample.tools);
   Prepared out;
   out.id = sample.id;
   begin_with_prompt(out, model_.prompt_tokens());
@@ -158,17 +161,40 @@ std::vector<Sample> sequences_of(const Sample& sample) {
   return sequences;
 }
 
+void check_answers(const Sample& sample, int64_t candidates) {
+  const auto found = static_cast<int64_t>(sample.candidates.size());
+  if (std::max<int64_t>(1, found) == candidates) return;
+  fail(ErrorKind::data,
+       fmt::format("the record has {}; the objective {}",
+                   found == 0   ? "no candidates"
+                   : found == 1 ? "1 candidate"
+                                : fmt::format("{} candidates", found),
+                   candidates == 1 ? "learns one answer" : fmt::format("compares {}", candidates)),
+       "choose the objective that fits the data, see docs/data.md");
+}
+
+void check_fits(const PreparedGroup& group, int64_t tokens_per_batch) {
+  if (group.tokens() <= tokens_per_batch) return;
+  const auto count = group.sequences.size();
+  fail(ErrorKind::data,
+       fmt::format("the sample has {} tokens{}; a batch holds {}", group.tokens(),
+                   count > 1 ? fmt::format(" in {} sequences", count) : "", tokens_per_batch),
+       "raise train.tokens_per_batch");
+}
+
 PreparedGroup Preparer::prepare_group(const Sample& raw) const {
   if (raw.candidates.empty()) return {{prepare(raw, Purpose::training)}};
-  std::map<std::string, model::BatchMedia> seen;  // by stream and path
+  std::map<std::string, model::BatchMedia> seen;  // by modality, stream and content
+  Expansions videos;
   PreparedGroup group;
   for (const auto& sequence : sequences_of(raw)) {
-    const auto sample = expanded(sequence);
+    const auto sample = expanded(sequence, &videos);
     group.sequences.push_back(prepare_with(sample, Purpose::training, [&](size_t index) {
       const auto& ref = sample.media.at(index);
-      const auto key = ref.stream + "\n" + ref.path.string();
+      const auto key = fmt::format("{}\n{}\n{} {}\n{}", to_string(ref.modality), ref.stream, ref.begin, ref.seconds,
+                                   ref.item ? ref.content : ref.bytes.key());
       if (!seen.contains(key))
-        seen[key] = with_context("reading " + shown(ref.path.string()), [&] { return read(ref, sample.id); });
+        seen[key] = with_context("reading " + shown(ref.bytes.name()), [&] { return read(ref, sample.id); });
       return seen.at(key);
     }));
     group.sequences.back().value = raw.candidates[group.sequences.size() - 1].value;

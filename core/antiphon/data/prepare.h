@@ -4,8 +4,8 @@
 #include <limits>
 #include <memory>
 
+#include <antiphon/component/sample.h>
 #include <antiphon/data/feature_cache.h>
-#include <antiphon/data/sample.h>
 #include <antiphon/data/video.h>
 #include <antiphon/media/limits.h>
 #include <antiphon/model/multimodal_lm.h>
@@ -45,15 +45,16 @@ class Preparer {
   // Called from many threads. Error(data) for whatever is wrong with the sample. For training, the sample needs a
   // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.
   Prepared prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded = {}) const;
-  // For training: prepares the samples of sequences_of(). Media that several share are read and processed once.
+  // For training: prepares the samples of sequences_of(). Media that several share, videos too, are read and processed
+  // once. The limit of tokens is that of each sequence.
   PreparedGroup prepare_group(const Sample& sample) const;
   // As prepare(), with media that are already read: `media` gives those of `sample.media`, one by one; no videos.
   using Media = std::function<model::BatchMedia(size_t index)>;
   Prepared prepare_with(const Sample& sample, Purpose purpose, const Media& media) const;
   // One item, read and processed.
   model::BatchMedia read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded = {}) const;
-  // The sample with its videos as frames and sound.
-  Sample expanded(const Sample& sample) const;
+  // The sample with its videos as frames and sound; `known` keeps those that other samples have, too.
+  Sample expanded(const Sample& sample, Expansions* known = nullptr) const;
 
  private:
   MediaItem decode(const MediaRef& ref, std::string_view bytes, int64_t sample_rate) const;
@@ -68,6 +69,10 @@ class Preparer {
 
 // Reserves the places of a model's virtual tokens (MultimodalLm::prompt_tokens()) before the sample; 0: none.
 void begin_with_prompt(Prepared& sample, int64_t tokens);
+// Error(data) unless the sample has as many answers as an objective compares; 1: the sample itself is learnt.
+void check_answers(const Sample& sample, int64_t candidates);
+// Error(data) if the sequences together, which stay in one batch, have more tokens than that.
+void check_fits(const PreparedGroup& group, int64_t tokens_per_batch);
 
 // What is trained of a sample: one conversation for each candidate, in which only the candidate's turns are supervised,
 // or the sample itself.

@@ -1,5 +1,5 @@
 #include <antiphon/base/error.h>
-#include <antiphon/data/sample.h>
+#include <antiphon/data/test_records.h>
 
 #include <fmt/format.h>
 #include <catch2/catch_test_macros.hpp>
@@ -8,6 +8,7 @@
 
 using namespace antiphon;
 using namespace antiphon::data;
+using namespace antiphon::data::testing;
 using namespace std::string_literals;
 
 namespace {
@@ -46,8 +47,8 @@ TEST_CASE("sample: the layout with messages") {
   CHECK((parts[0].media == 0 && parts[1].media == -1 && parts[2].media == 1));
   CHECK(parts[1].text == "What? <image>");  // text, not a place
   REQUIRE(sample.media.size() == 2);
-  CHECK(sample.media[0].path == "/data/a.png");
-  CHECK(sample.media[1].path == "/x/b.wav");
+  CHECK(sample.media[0].bytes == "/data/a.png");
+  CHECK(sample.media[1].bytes == "/x/b.wav");
   CHECK(sample.media[1].modality == Modality::audio);
   CHECK(sample.media[1].stream == "speech");
 }
@@ -76,7 +77,7 @@ TEST_CASE("sample: the layout with conversations") {
   CHECK(parts[2].media == 1);
   CHECK(parts[3].media == 2);
   CHECK(parts[4].text == " what?");
-  CHECK(sample.media[1].path == "/data/b.png");
+  CHECK(sample.media[1].bytes == "/data/b.png");
   CHECK(sample.media[2].modality == Modality::audio);
   CHECK(sample.turns[3].parts.size() == 1);
 }
@@ -93,7 +94,7 @@ std::string parts_of(const std::string& line) {
   const auto sample = parse_sample(line, "/d");
   std::string out;
   for (const auto& part : sample.turns.at(0).parts)
-    out += part.media < 0 ? part.text : "[" + sample.media.at(static_cast<size_t>(part.media)).path.string() + "]";
+    out += part.media < 0 ? part.text : "[" + sample.media.at(static_cast<size_t>(part.media)).bytes.name() + "]";
   return out;
 }
 
@@ -137,8 +138,9 @@ TEST_CASE("sample: media beside messages are never passed over") {
     CHECK(refused(", \""s + key + R"(": ["a.x"])").find("may name media") != std::string::npos);
   }
   CHECK(refused(R"(, "sound": "a.wav")").find("'sound' may name media") != std::string::npos);
-  CHECK(refused(R"(, "tools": [{"name": "f"}])").find("'tools' changes") != std::string::npos);
-  CHECK(refused(R"(, "images": ["a", "b"], "conversations": [])").find("both 'messages'") != std::string::npos);
+  CHECK(refused(R"(, "functions": [{"name": "f"}])").find("'functions' changes") != std::string::npos);
+  CHECK(refused(R"(, "images": ["a", "b"], "conversations": [])")
+            .find("both a list 'conversations' (conversations) and a list 'messages'") != std::string::npos);
   CHECK(refusal(messages_with("\"<image>\"", R"(, "images": ["a", "b"])")).find("2 paths are named under 'image'") !=
         std::string::npos);
   CHECK(refusal(messages_with(R"([{"type": "image", "image": "c"}])", R"(, "images": ["a"])"))
@@ -158,6 +160,79 @@ TEST_CASE("sample: keys that nothing reads are noted") {
   CHECK(sample.tags.at("task") == "x");
   const auto inside = parse_sample(R"({"messages": [{"role": "user", "content": "x", "loss": false}]})", "/");
   CHECK(inside.unread == std::set<std::string>{"messages: loss"});
+}
+
+TEST_CASE("sample: media within the record, as data: URLs") {
+  const std::string url = "data:image/png;base64,Zm9vYmFy";
+  const auto quoted = '"' + url + '"';
+  for (const auto& record :
+       {messages_with(R"([{"type": "image_url", "image_url": {"url": )" + quoted + R"(, "detail": "low"}}])", ""),
+        messages_with(R"([{"type": "image_url", "image_url": )" + quoted + "}]", ""),
+        messages_with(R"([{"type": "image", "image": )" + quoted + "}]", ""),
+        messages_with("\"<image>\"", R"(, "images": [)" + quoted + "]"),
+        R"({"conversations": [{"from": "human", "value": "<image>"}], "image": )" + quoted + "}"}) {
+    const auto sample = parse_sample(record, "/d");
+    REQUIRE(sample.media.size() == 1);
+    CHECK(sample.media[0].bytes.read(6) == "foobar");
+    CHECK(sample.media[0].bytes.name() == "data:image/png (6 B)");
+    CHECK(sample.unread.empty());
+    CHECK_THROWS_AS(sample.media[0].bytes.read(5), Error);
+  }
+  const auto sound =
+      messages_with(R"([{"type": "input_audio", "input_audio": {"data": "Zm9v", "format": "wav"}}])", "");
+  CHECK(parse_sample(sound, "/d").media.at(0).modality == Modality::audio);
+  CHECK(parse_sample(sound, "/d").media.at(0).bytes.read(3) == "foo");
+  const auto plain = messages_with(R"([{"type": "image_url", "image_url": {"url": "a.png"}}])", "");
+  CHECK(parts_of(plain) == "[/d/a.png]");
+}
+
+TEST_CASE("sample: what is wrong with a URL is told") {
+  const auto refused = [](const std::string& url) {
+    return refusal(messages_with(R"([{"type": "image_url", "image_url": {"url": ")" + url + R"("}}])", ""));
+  };
+  for (const auto& [url, words] : std::vector<std::pair<std::string, std::string>>{
+           {"https://x.org/a.png", "'https://x.org/a.png' is an address"},
+           {"file:///a.png", "is an address"},
+           {"data:image/png;base64,Zm9vYmF", "is not base64"},
+           {"data:image/png;base64,", "is empty"},
+           {"data:image/png,abc", "is no data: URL in base64"},
+           {"data:image/png;base64", "is no data: URL in base64"},
+           {"data:audio/wav;base64,Zm9v", "has the type 'audio/wav'; expected image/"},
+           {"data:text/html;base64,Zm9v", "has the type 'text/html'"}}) {
+    INFO(url);
+    CHECK(refused(url).find(words) != std::string::npos);
+  }
+  CHECK(refused("DATA:Image/PNG;charset=x;base64,Zm9v").empty());
+  CHECK(refused("data:;base64,Zm9v").empty());
+}
+
+TEST_CASE("sample: calls of tools, their results and their descriptions") {
+  const auto sample = parse_sample(
+      R"({"tools": "[{\"type\": \"function\", \"function\": {\"name\": \"f\", \"a\": 1}}]", "messages": [{"role": "user", "content": "x"},
+          {"role": "assistant", "content": null, "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": "{\"z\": 1, \"b\": [2]}"}}]},
+          {"role": "tool", "tool_call_id": "c1", "name": "f", "content": "3"}, {"role": "assistant", "content": "y", "tool_calls": []}]})",
+      "/");
+  CHECK(sample.tools == R"([{"type":"function","function":{"name":"f","a":1}}])");
+  REQUIRE(sample.turns.size() == 4);
+  CHECK(sample.turns[1].tool_calls == R"([{"type":"function","function":{"name":"f","arguments":{"z":1,"b":[2]}}}])");
+  CHECK(sample.turns[1].parts.empty());
+  CHECK((sample.turns[2].role == "tool" && sample.turns[2].tool == R"({"tool_call_id":"c1","name":"f"})"));
+  CHECK(sample.turns[3].tool_calls.empty());
+  CHECK(sample.tags.empty());
+  const auto called = [](const std::string& calls) {
+    return refusal(R"({"messages": [{"role": "assistant", "content": "", "tool_calls": )" + calls + "}]}");
+  };
+  CHECK(called("7").find("'tool_calls' is not a list of objects") != std::string::npos);
+  CHECK(called("[{}]").find("does not name a function and its arguments") != std::string::npos);
+  CHECK(called(R"([{"name": "f", "arguments": "x"}])").find("neither an object nor a text") != std::string::npos);
+  CHECK(called(R"([{"name": "f", "arguments": {}}])").empty());
+  CHECK(refusal(messages_with("\"x\"", R"(, "tools": {"name": "f"})")).find("'tools' is not a list of objects") !=
+        std::string::npos);
+  const auto user =
+      R"({"messages": [{"role": "user", "content": "x", "tool_calls": [{"name": "f", "arguments": {}}]}]})";
+  CHECK(refusal(user).find("'messages: tool_calls' changes") != std::string::npos);
+  const auto beside = R"({"conversations": [{"from": "human", "value": "x"}], "tools": [{"name": "f"}]})";
+  CHECK(refusal(beside).find("'tools' changes") != std::string::npos);
 }
 
 TEST_CASE("sample: a system text beside the turns is the first turn") {
@@ -200,15 +275,15 @@ TEST_CASE("sample: everything malformed is refused, with what was wrong") {
       {"3", "number"},
       {"\"text\"", "string"},
       {"[]", "array"},
-      {"{}", "neither a list 'messages' nor a list 'conversations'"},
-      {R"({"messages": {}})", "neither a list 'messages'"},
-      {R"({"messages": null, "conversations": 3})", "neither a list 'messages'"},
+      {"{}", "a list 'conversations' (conversations), or a list 'messages' (messages)"},
+      {R"({"messages": {}})", "or a list 'messages'"},
+      {R"({"messages": null, "conversations": 3})", "or a list 'messages'"},
       {R"({"messages": []})", "the conversation is empty"},
       {R"({"messages": [3]})", "an element of 'messages'"},
       {R"({"messages": [{}]})", "'role'"},
       {R"({"messages": [{"role": 3, "content": "x"}]})", "'role'"},
       {R"({"messages": [{"role": "user"}]})", "'content'"},
-      {R"({"messages": [{"role": "tool", "content": "x"}]})", "role 'tool' is unknown"},
+      {R"({"messages": [{"role": "robot", "content": "x"}]})", "role 'robot' is unknown"},
       {R"({"messages": [{"role": "", "content": "x"}]})", "role '' is unknown"},
       {user("null"), "'content' is neither"},
       {user("{}"), "'content' is neither"},

@@ -46,11 +46,11 @@ class Expansion {
  private:
   void push(MediaItem item, const std::string& what) {
     items_.push_back({item.modality,
-                      ref_.path.string() + " (" + what + ")",
+                      ref_.bytes.name() + " (" + what + ")",
                       {},
                       std::make_shared<const MediaItem>(std::move(item)),
                       content_hash(content_ + what),
-                      ref_.path});
+                      ref_.bytes.name()});
   }
   const MediaRef& ref_;
   std::string content_;
@@ -59,7 +59,7 @@ class Expansion {
 
 std::vector<MediaRef> expand(const MediaRef& ref, const VideoSampling& sampling, int64_t sample_rate,
                              const media::MediaLimits& limits) {
-  const auto bytes = read_file(ref.path, ErrorKind::data, limits.file_bytes);
+  const auto bytes = ref.bytes.read(limits.file_bytes);
   auto video = media::decode_video(bytes,
                                    {sampling.frames_per_second > 0 ? 0 : sampling.frames, sampling.frames_per_second,
                                     sampling.sound ? sample_rate : 0},
@@ -83,10 +83,20 @@ bool has_video(const Sample& sample) {
 }
 
 Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const model::MultimodalLm& model,
-                     const media::MediaLimits& limits) {
+                     const media::MediaLimits& limits, Expansions* known) {
   Sample out = sample;
   out.media.clear();
+  Expansions own;
+  auto& videos = known ? *known : own;
   const int64_t rate = sound_rate(model);
+  const auto items_of = [&](const MediaRef& ref) {
+    if (ref.modality != Modality::video) return std::vector{ref};
+    const auto key = ref.bytes.key();
+    if (!videos.contains(key))
+      videos[key] =
+          with_context("reading " + shown(ref.bytes.name()), [&] { return expand(ref, sampling, rate, limits); });
+    return videos.at(key);
+  };
   for (auto& turn : out.turns) {
     std::vector<ContentPart> parts;
     for (const auto& part : turn.parts) {
@@ -94,11 +104,7 @@ Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const 
         parts.push_back(part);
         continue;
       }
-      const auto& ref = sample.media.at(static_cast<size_t>(part.media));
-      auto items = ref.modality != Modality::video ? std::vector<MediaRef>{ref}
-                                                   : with_context("reading " + shown(ref.path.string()),
-                                                                  [&] { return expand(ref, sampling, rate, limits); });
-      for (auto& item : items) {
+      for (auto& item : items_of(sample.media.at(static_cast<size_t>(part.media)))) {
         parts.push_back({{}, static_cast<int64_t>(out.media.size())});
         out.media.push_back(std::move(item));
       }

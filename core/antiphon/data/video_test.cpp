@@ -3,9 +3,12 @@
 #include <antiphon/base/log.h>
 #include <antiphon/data/prepare.h>
 #include <antiphon/data/test_prompts.h>
+#include <antiphon/data/test_records.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/model/test_model.h>
 
+#include <fmt/format.h>
+#include <unistd.h>
 #include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon;
@@ -17,11 +20,11 @@ const bool quiet = (log::set_level(log::Level::error), true);
 const std::filesystem::path kMedia = std::string(ANTIPHON_SOURCE_DIR) + "/tests/media";
 
 Sample question(const std::string& video) {
-  return parse_sample(R"({"id": "v", "messages": [{"role": "user", "content": [{"type": "text", "text": "see"},
+  return testing::parse_sample(R"({"id": "v", "messages": [{"role": "user", "content": [{"type": "text", "text": "see"},
       {"type": "video", "video": ")" +
-                          video + R"("}, {"type": "text", "text": "what?"}]},
+                                   video + R"("}, {"type": "text", "text": "what?"}]},
       {"role": "assistant", "content": "grey"}]})",
-                      kMedia);
+                               kMedia);
 }
 
 // "t" text, "i" a frame, "a" sound.
@@ -78,6 +81,21 @@ TEST_CASE("the same frame has the same content, another sampling another one") {
   const auto three = contents({.frames = 3});
   for (const auto& content : contents({.frames = 4})) CHECK(std::ranges::find(three, content) == three.end());
   CHECK(std::ranges::find(three, contents({.frames = 3, .interleave = true})[0]) == three.end());
+}
+
+TEST_CASE("a video that several samples have is read once") {
+  const auto model = model::testing::test_model(model::testing::kTwoStreams, false);
+  const auto copy = std::filesystem::temp_directory_path() / fmt::format("antiphon-video-{}.mp4", ::getpid());
+  std::filesystem::copy_file(kMedia / "clip.mp4", copy);
+  auto sample = question("clip.mp4");
+  sample.media[0].bytes = copy;
+  Expansions known;
+  const auto first = expand_videos(sample, {.frames = 3}, *model, {}, &known);
+  std::filesystem::remove(copy);
+  const auto second = expand_videos(sample, {.frames = 3}, *model, {}, &known);
+  REQUIRE(second.media.size() == first.media.size());
+  for (size_t i = 0; i < first.media.size(); ++i) CHECK(first.media[i].item == second.media[i].item);
+  CHECK_THROWS_AS(expand_videos(sample, {.frames = 3}, *model, {}), Error);
 }
 
 TEST_CASE("a sample with a video is prepared like one with its frames and sound") {

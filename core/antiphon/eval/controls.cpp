@@ -14,14 +14,14 @@ struct Slot {
   size_t sample, media;
 };
 
-std::set<std::filesystem::path> own_paths(const data::Sample& sample, Modality modality) {
-  std::set<std::filesystem::path> paths;
+std::set<std::string> own_keys(const Sample& sample, Modality modality) {
+  std::set<std::string> keys;
   for (const auto& media : sample.media)
-    if (media.modality == modality) paths.insert(media.path);
-  return paths;
+    if (media.modality == modality) keys.insert(media.bytes.key());
+  return keys;
 }
 
-void rotate_paths(std::vector<data::Sample>& samples, Modality modality, std::mt19937_64& random) {
+void rotate(std::vector<Sample>& samples, Modality modality, std::mt19937_64& random) {
   const auto originals = samples;
   std::vector<Slot> slots;
   for (size_t i = 0; i < samples.size(); ++i)
@@ -29,36 +29,38 @@ void rotate_paths(std::vector<data::Sample>& samples, Modality modality, std::mt
       if (samples[i].media[m].modality == modality) slots.push_back({i, m});
   if (slots.empty()) return;
   for (size_t i = slots.size(); i > 1; --i) std::swap(slots[i - 1], slots[random() % i]);
-  std::vector<std::filesystem::path> paths;
-  for (const auto& slot : slots) paths.push_back(samples[slot.sample].media[slot.media].path);
+  std::vector<MediaRef> media;
+  for (const auto& slot : slots) media.push_back(samples[slot.sample].media[slot.media]);
   for (size_t i = 0; i < slots.size(); ++i) {
-    const auto own = own_paths(originals[slots[i].sample], modality);
+    const auto own = own_keys(originals[slots[i].sample], modality);
     size_t offset = 1;  // on to the next file that is another one
-    while (offset < slots.size() && own.contains(paths[(i + offset) % slots.size()])) ++offset;
+    while (offset < slots.size() && own.contains(media[(i + offset) % slots.size()].bytes.key())) ++offset;
     if (offset == slots.size())
       fail(ErrorKind::data,
-           "media cannot be shuffled: no other sample names another file than " + shown(paths[i].string()),
+           "media cannot be shuffled: no other sample names another file than " + shown(media[i].bytes.name()),
            "evaluate more samples, or leave 'shuffled' out of eval.controls");
-    samples[slots[i].sample].media[slots[i].media].path = paths[(i + offset) % slots.size()];
+    auto& own_place = samples[slots[i].sample].media[slots[i].media];
+    const auto& other = media[(i + offset) % slots.size()];
+    own_place.bytes = other.bytes, own_place.begin = other.begin, own_place.seconds = other.seconds;
   }
 }
 
 }  // namespace
 
-std::vector<data::Sample> with_shuffled_media(const std::vector<data::Sample>& samples, uint64_t seed,
-                                              const std::vector<Modality>& modalities) {
+std::vector<Sample> with_shuffled_media(const std::vector<Sample>& samples, uint64_t seed,
+                                        const std::vector<Modality>& modalities) {
   auto shuffled = samples;
   std::mt19937_64 random(seed);
   for (const auto modality : {Modality::image, Modality::audio, Modality::video})
     if (modalities.empty() || std::find(modalities.begin(), modalities.end(), modality) != modalities.end())
-      rotate_paths(shuffled, modality, random);
+      rotate(shuffled, modality, random);
   return shuffled;
 }
 
-std::vector<data::Sample> without_media(std::vector<data::Sample> samples) {
+std::vector<Sample> without_media(std::vector<Sample> samples) {
   for (auto& sample : samples) {
     sample.media.clear();
-    const auto drop = [](std::vector<data::SampleTurn>& turns) {
+    const auto drop = [](std::vector<SampleTurn>& turns) {
       for (auto& turn : turns) std::erase_if(turn.parts, [](const auto& part) { return part.media >= 0; });
     };
     drop(sample.turns);

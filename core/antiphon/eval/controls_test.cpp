@@ -10,9 +10,9 @@ using namespace antiphon::eval;
 
 namespace {
 
-data::Sample sample(const std::vector<std::string>& images, const std::vector<std::string>& audios) {
-  data::Sample out;
-  data::SampleTurn turn{"user", {{"look", -1}}};
+Sample sample(const std::vector<std::string>& images, const std::vector<std::string>& audios) {
+  Sample out;
+  SampleTurn turn{"user", {{"look", -1}}};
   const auto add = [&](Modality modality, const std::string& path) {
     turn.parts.push_back({"", static_cast<int64_t>(out.media.size())});
     out.media.push_back({modality, path, ""});
@@ -23,16 +23,16 @@ data::Sample sample(const std::vector<std::string>& images, const std::vector<st
   return out;
 }
 
-std::set<std::string> paths(const data::Sample& sample, Modality modality) {
+std::set<std::string> paths(const Sample& sample, Modality modality) {
   std::set<std::string> out;
   for (const auto& media : sample.media)
-    if (media.modality == modality) out.insert(media.path.string());
+    if (media.modality == modality) out.insert(media.bytes.name());
   return out;
 }
 
 // Some share files, some hold several.
-std::vector<data::Sample> some() {
-  std::vector<data::Sample> all;
+std::vector<Sample> some() {
+  std::vector<Sample> all;
   for (int i = 0; i < 20; ++i)
     all.push_back(sample({"i" + std::to_string(i % 7)},
                          i % 2 ? std::vector<std::string>{"a" + std::to_string(i)} : std::vector<std::string>{}));
@@ -82,7 +82,7 @@ TEST_CASE("shuffled: the same seed gives the same, another one does not") {
   const auto order = [](uint64_t seed) {
     std::vector<std::string> out;
     for (const auto& sample : with_shuffled_media(some(), seed))
-      for (const auto& media : sample.media) out.push_back(media.path.string());
+      for (const auto& media : sample.media) out.push_back(media.bytes.name());
     return out;
   };
   CHECK(order(1) == order(1));

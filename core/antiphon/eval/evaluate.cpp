@@ -27,14 +27,14 @@ void add_group(StepTotals& totals, const ObjectiveInput& group) {
 
 }  // namespace
 
-std::string expected_answer(const data::Sample& sample) {
+std::string expected_answer(const Sample& sample) {
   std::string text;
   if (sample.turns.empty() || sample.turns.back().role != "assistant") return text;
   for (const auto& part : sample.turns.back().parts) text += part.text;
   return text::split_thought(text).answer;
 }
 
-std::vector<data::Prepared> Evaluator::prepare(const std::vector<data::Sample>& samples, const Members& members,
+std::vector<data::Prepared> Evaluator::prepare(const std::vector<Sample>& samples, const Members& members,
                                                data::Purpose purpose) const {
   std::vector<data::Prepared> prepared;
   for (const auto i : members) prepared.push_back(preparer.prepare(samples[i], purpose));
@@ -66,7 +66,7 @@ void Evaluator::each_good(const Members& members, std::vector<Outcome>& outcomes
   for (const auto member : members) each_good({member}, outcomes, work);
 }
 
-void Evaluator::measure(const std::vector<data::Sample>& samples, const Members& members,
+void Evaluator::measure(const std::vector<Sample>& samples, const Members& members,
                         std::vector<Outcome>& outcomes) const {
   auto batch = data::pack(prepare(samples, members, data::Purpose::training), data::kPackMultiple);
   model.encode(batch);
@@ -82,7 +82,7 @@ void Evaluator::measure(const std::vector<data::Sample>& samples, const Members&
   }
 }
 
-void Evaluator::answer(const std::vector<data::Sample>& samples, const Members& members,
+void Evaluator::answer(const std::vector<Sample>& samples, const Members& members,
                        std::vector<Outcome>& outcomes) const {
   auto greedy = generation;  // what is scored is the likeliest answer
   greedy.max_tokens = options.max_tokens, greedy.temperature = 0;
@@ -101,7 +101,7 @@ void Evaluator::answer(const std::vector<data::Sample>& samples, const Members& 
 }
 
 // All that an objective is to be told of each group but the totals, which are known when all are scored.
-void Evaluator::score(const std::vector<data::Sample>& samples, const Members& members, const ObjectiveNeeds& needs,
+void Evaluator::score(const std::vector<Sample>& samples, const Members& members, const ObjectiveNeeds& needs,
                       checkpoint::Reference* reference, std::vector<ObjectiveInput>& scored) const {
   std::vector<data::PreparedGroup> groups;
   for (const auto i : members) groups.push_back(preparer.prepare_group(samples[i]));
@@ -131,7 +131,7 @@ void Evaluator::score(const std::vector<data::Sample>& samples, const Members& m
   }
 }
 
-std::vector<Outcome> Evaluator::compare(const std::vector<data::Sample>& samples, Objective& objective,
+std::vector<Outcome> Evaluator::compare(const std::vector<Sample>& samples, Objective& objective,
                                         checkpoint::Reference* reference,
                                         const std::function<void(size_t done)>& on_progress) const {
   c10::AutoGradMode no_grad(false);
@@ -155,7 +155,7 @@ std::vector<Outcome> Evaluator::compare(const std::vector<data::Sample>& samples
   return outcomes;
 }
 
-std::vector<Outcome> Evaluator::run(const std::vector<data::Sample>& samples, bool answers,
+std::vector<Outcome> Evaluator::run(const std::vector<Sample>& samples, bool answers,
                                     const std::function<void(size_t done)>& on_progress) const {
   c10::AutoGradMode no_grad(false);
   std::vector<Outcome> outcomes(samples.size());

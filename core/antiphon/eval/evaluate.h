@@ -38,12 +38,12 @@ struct Evaluator {
 
   // Loss (and answers if `answers`) of every sample, in order. What is wrong with a sample's data is reported in its
   // outcome, and does not affect other samples. A loss that is not finite is left as it is, without an answer.
-  std::vector<Outcome> run(const std::vector<data::Sample>& samples, bool answers,
+  std::vector<Outcome> run(const std::vector<Sample>& samples, bool answers,
                            const std::function<void(size_t done)>& on_progress) const;
 
   // What the objective says of samples with candidates, each as its share of the whole: the mean of the losses is the
   // objective's loss of all. `reference`: what it compares with, if it needs one; none: the model as it is.
-  std::vector<Outcome> compare(const std::vector<data::Sample>& samples, Objective& objective,
+  std::vector<Outcome> compare(const std::vector<Sample>& samples, Objective& objective,
                                checkpoint::Reference* reference,
                                const std::function<void(size_t done)>& on_progress) const;
 
@@ -52,15 +52,15 @@ struct Evaluator {
   void each_batch(size_t samples, const std::function<void(const Members&)>& work) const;
   void each_good(const Members& members, std::vector<Outcome>& outcomes,
                  const std::function<void(const Members&)>& work) const;
-  std::vector<data::Prepared> prepare(const std::vector<data::Sample>& samples, const Members& members,
+  std::vector<data::Prepared> prepare(const std::vector<Sample>& samples, const Members& members,
                                       data::Purpose purpose) const;
-  void measure(const std::vector<data::Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
-  void score(const std::vector<data::Sample>& samples, const Members& members, const ObjectiveNeeds& needs,
+  void measure(const std::vector<Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
+  void score(const std::vector<Sample>& samples, const Members& members, const ObjectiveNeeds& needs,
              checkpoint::Reference* reference, std::vector<ObjectiveInput>& scored) const;
-  void answer(const std::vector<data::Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
+  void answer(const std::vector<Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
 };
 
 // What the last assistant turn says, without a thought before it: the expected answer.
-std::string expected_answer(const data::Sample& sample);
+std::string expected_answer(const Sample& sample);
 
 }  // namespace antiphon::eval

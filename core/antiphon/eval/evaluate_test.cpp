@@ -5,7 +5,7 @@
 using namespace antiphon;
 
 TEST_CASE("the expected answer is what the last turn says, without a thought before it") {
-  data::Sample sample;
+  Sample sample;
   CHECK(eval::expected_answer(sample).empty());
   sample.turns = {{"user", {{"What?"}}}, {"assistant", {{"<think>hm"}, {"</think>\nred"}}}};
   CHECK(eval::expected_answer(sample) == "red");

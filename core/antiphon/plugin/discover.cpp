@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <set>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/plugin/elf.h>
 #include <antiphon/plugin/loader.h>
+#include <antiphon/plugin/registry.h>
 #include <antiphon/plugin/sidecar.h>
 #include <antiphon/plugin/trust.h>
 
@@ -104,6 +106,16 @@ bool load_providing(const std::string& kind, const std::string& component) {
   if (providers.empty()) return false;
   load(providers.front());
   return true;
+}
+
+std::vector<std::string> component_names(const std::string& kind) {
+  std::set<std::string> names;
+  for (const auto& entry : Registry::instance().entries())
+    if (entry.kind == kind) names.insert(entry.name);
+  for (const auto& plugin : discover())
+    for (const auto& provided : plugin.provides)
+      if (plugin.refusal.empty() && provided.starts_with(kind + ":")) names.insert(provided.substr(kind.size() + 1));
+  return {names.begin(), names.end()};
 }
 
 std::string component_reading(const std::string& kind, const std::string& model_type) {

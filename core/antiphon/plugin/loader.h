@@ -40,6 +40,9 @@ void load(const std::filesystem::path& file);
 // The component of this kind that reads config.json files of this model_type, by the sidecars; empty if none does.
 std::string component_reading(const std::string& kind, const std::string& model_type);
 
+// The names of all components of a kind, registered or only on disk (by the sidecars), in alphabetical order.
+std::vector<std::string> component_names(const std::string& kind);
+
 // Loads the plugin of the search path that provides `kind:component`. Returns false if none does; Error if it exists
 // but is refused, or if a second plugin of another name provides it too.
 bool load_providing(const std::string& kind, const std::string& component);

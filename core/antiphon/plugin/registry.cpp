@@ -1,7 +1,6 @@
 #include <antiphon/plugin/registry.h>
 
 #include <algorithm>
-#include <set>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/strings.h>
@@ -12,21 +11,9 @@
 namespace antiphon::plugin {
 namespace {
 
-// Registered or only on disk, of one kind.
-std::vector<std::string> known_names(const std::vector<Entry>& entries, const std::vector<Description>& found,
-                                     const std::string& kind) {
-  std::set<std::string> names;
-  for (const auto& entry : entries)
-    if (entry.kind == kind) names.insert(entry.name);
-  for (const auto& plugin : found)
-    for (const auto& provided : plugin.provides)
-      if (plugin.refusal.empty() && provided.starts_with(kind + ":")) names.insert(provided.substr(kind.size() + 1));
-  return {names.begin(), names.end()};
-}
-
-[[noreturn]] void fail_unknown(const std::vector<Entry>& entries, const std::string& kind, const std::string& name) {
+[[noreturn]] void fail_unknown(const std::string& kind, const std::string& name) {
   const auto found = discover();
-  const auto known = known_names(entries, found, kind);
+  const auto known = component_names(kind);
   const std::string near = nearest(name, known);
   std::string text = fmt::format("there is no {} '{}'", kind, name);
   if (!near.empty()) text += fmt::format("; did you mean '{}'?", near);
@@ -89,7 +76,7 @@ const Entry& Registry::find(const std::string& kind, const std::string& name) {
   if (const Entry* entry = lookup(kind, name)) return *entry;
   if (load_providing(kind, name))
     if (const Entry* entry = lookup(kind, name)) return *entry;
-  fail_unknown(entries(), kind, name);
+  fail_unknown(kind, name);
 }
 
 std::vector<Entry> Registry::entries() const {

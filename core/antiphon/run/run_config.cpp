@@ -122,6 +122,7 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   if (!optimizer.name.empty())
     model::check_keys("optimizer", optimizer.name, optimizer.options, "train.optimizer", problems);
   train::recomputed_blocks(config.train.recompute, problems);
+  data::check_sources(config.data, problems);
   check_voice_activity(config.session.vad, root, problems);
   if (!problems.empty()) model::check_slots(config.model, problems);  // else the model does it when it is built
   throw_problems(problems, root);

@@ -6,7 +6,7 @@
 
 namespace antiphon::run {
 
-std::string question_of(const data::Sample& sample) {
+std::string question_of(const Sample& sample) {
   std::vector<std::string> turns;
   for (const auto& turn : sample.turns) {
     if (turn.role != "user") continue;
@@ -18,11 +18,15 @@ std::string question_of(const data::Sample& sample) {
   return join(turns, "\n");
 }
 
-nlohmann::json media_files_of(const data::Sample& sample) {
+nlohmann::json media_files_of(const Sample& sample) {
   auto files = nlohmann::json::array();
-  for (const auto& media : sample.media)
-    files.push_back({{"type", to_string(media.modality)},
-                     {"path", std::filesystem::absolute(media.path).lexically_normal().string()}});
+  for (const auto& media : sample.media) {
+    files.push_back({{"type", to_string(media.modality)}});
+    if (media.bytes.is_file())
+      files.back()["path"] = std::filesystem::absolute(media.bytes.file()).lexically_normal().string();
+    else
+      files.back()["name"] = media.bytes.name();
+  }
   return files;
 }
 

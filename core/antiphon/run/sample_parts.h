@@ -3,14 +3,15 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include <antiphon/data/sample.h>
+#include <antiphon/component/sample.h>
 
 namespace antiphon::run {
 
 // The text of the user turns, one per line.
-std::string question_of(const data::Sample& sample);
+std::string question_of(const Sample& sample);
 
-// [{"type": "image", "path": absolute}, …] in the order of the conversation.
-nlohmann::json media_files_of(const data::Sample& sample);
+// [{"type": "image", "path": absolute}, …] in the order of the conversation; "name" in place of "path" if it is no
+// file.
+nlohmann::json media_files_of(const Sample& sample);
 
 }  // namespace antiphon::run

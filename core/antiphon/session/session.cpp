@@ -66,16 +66,15 @@ void Session::say(const std::string& text) {
   changed_ = true;
 }
 
-void Session::attach(const data::MediaRef& ref) {
+void Session::attach(const MediaRef& ref) {
   c10::InferenceMode inference;
-  data::Sample one;
+  Sample one;
   one.turns.push_back({"user", {{{}, 0}}});
   one.media.push_back(ref);
   one = preparer_.expanded(one);
   std::vector<model::BatchMedia> read;
   for (const auto& item : one.media) {
-    read.push_back(
-        with_context("reading " + shown(item.path.string()), [&] { return preparer_.read(item, said_.id); }));
+    read.push_back(with_context("reading " + shown(item.bytes.name()), [&] { return preparer_.read(item, said_.id); }));
     auto& stream = *model_.streams().at(read.back().stream);
     stream.encode({&read.back().item}, model_.compute_dtype(), model_.device());
     read.back().item.inputs.clear();

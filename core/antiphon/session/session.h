@@ -29,7 +29,7 @@ class Session {
   // Text, images, recordings and videos of the turn, in the order in which they come. Error(data) if one cannot be
   // read; the turn is then unchanged. While the session answers, they interrupt it.
   void say(const std::string& text);
-  void attach(const data::MediaRef& ref);
+  void attach(const MediaRef& ref);
   // Mono samples at sample_rate(), any number. Quick: the work is done by step(). Error(data) if the model has no
   // stream for sound. While the session answers, speech interrupts it (barge_in), and all else is dropped.
   void feed(std::span<const float> samples);
@@ -50,7 +50,7 @@ class Session {
   // 0: the model has no stream for sound.
   int64_t sample_rate() const;
   // The turns so far; media that were never a file are in MediaRef::item.
-  const data::Sample& conversation() const { return said_; }
+  const Sample& conversation() const { return said_; }
   int64_t tokens() const { return cache_.length(); }
   int64_t capacity() const { return cache_.capacity(); }
   // Tokens that the last turn had to compute after it had ended.
@@ -78,7 +78,7 @@ class Session {
   Conversation cache_;
   std::unique_ptr<TurnDetector> detector_;
   SessionState state_ = SessionState::listening;
-  data::Sample said_;                     // with the turn that is being made, if it has begun
+  Sample said_;                           // with the turn that is being made, if it has begun
   std::vector<model::BatchMedia> media_;  // of said_.media, encoded
   bool turn_open_ = false;
   size_t turn_media_ = 0;             // where its media begin

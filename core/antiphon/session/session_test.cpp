@@ -84,7 +84,7 @@ std::vector<float> speech(int64_t samples, float level = 0.6F) {
   return out;
 }
 
-data::MediaRef picture(uint8_t first) {
+MediaRef picture(uint8_t first) {
   return {Modality::image,
           "made.png",
           {},

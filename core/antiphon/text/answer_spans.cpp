@@ -50,7 +50,7 @@ class SpanFinder {
   Unmarked prefix(size_t count, bool opening) const {
     const auto& from = by_marks_ ? marked_ : messages_;
     const Json part(from.begin(), from.begin() + static_cast<ptrdiff_t>(count));
-    return unmarked(chat_.render(part, {opening, options_.now}), count);
+    return unmarked(chat_.render(part, {opening, options_.now, options_.tools}), count);
   }
 
   // The last turn before this one whose end is marked, in the whole and after `count` turns; -1: the very beginning.

@@ -89,13 +89,15 @@ PromptBuilder::PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template, bo
       guard_(tokenizer_),
       as_processor_(as_processor) {}
 
-Prompt PromptBuilder::training(const std::vector<Turn>& turns, Time now) const { return build(turns, false, now); }
+Prompt PromptBuilder::training(const std::vector<Turn>& turns, Time now, const std::string& tools) const {
+  return build(turns, false, now, tools);
+}
 
-Prompt PromptBuilder::generation(const std::vector<Turn>& turns, Time now) const {
+Prompt PromptBuilder::generation(const std::vector<Turn>& turns, Time now, const std::string& tools) const {
   if (turns.empty() || turns.back().role == "assistant")
     fail(ErrorKind::data, "there is no turn to answer: the conversation is empty or ends with the assistant",
          "end it with a user turn");
-  return build(turns, true, now);
+  return build(turns, true, now, tools);
 }
 
 bool PromptBuilder::ends_with_eos(const Prompt& prompt) const {
@@ -149,6 +151,27 @@ std::string PromptBuilder::guarded(const Turn& turn, std::string_view text, bool
                      thought_ends, guard_(text.substr(end + thought_ends.size())));
 }
 
+// A value whose texts and keys cannot become control tokens. Error(data) if the template does not show it.
+Json PromptBuilder::guarded_json(const std::string& text, const char* name) const {
+  if (!template_.mentions(name))
+    fail(ErrorKind::data, fmt::format("{} does not show {}", template_.name(), name),
+         "take a template that knows tools, or take them out of the data");
+  return guarded_json(Json::parse(text));
+}
+
+Json PromptBuilder::guarded_json(const Json& value) const {
+  if (value.is_string()) return guard_(value.get_ref<const std::string&>());
+  if (!value.is_structured()) return value;
+  Json out = value.is_array() ? Json::array() : Json::object();
+  for (const auto& [key, member] : value.items()) {
+    if (value.is_array())
+      out.push_back(guarded_json(member));
+    else
+      out[guard_(key)] = guarded_json(member);
+  }
+  return out;
+}
+
 // Text and media of a turn as a list; media without a placeholder are marks within the text.
 Json PromptBuilder::content_of(const Turn& turn) const {
   auto list = Json::array();
@@ -189,14 +212,18 @@ Json PromptBuilder::messages_of(const std::vector<Turn>& turns, bool lists) cons
     auto list = content_of(turn);
     messages.push_back({{"role", turn.role}, {"content", lists ? std::move(list) : joined(list)}});
     if (!turn.reasoning.empty()) messages.back()["reasoning_content"] = guard_(turn.reasoning);
+    if (!turn.tool_calls.empty()) messages.back()["tool_calls"] = guarded_json(turn.tool_calls, "tool_calls");
+    if (!turn.tool.empty()) messages.back().update(guarded_json(Json::parse(turn.tool)));
   }
   return messages;
 }
 
-Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time now) const {
+Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time now, const std::string& tools) const {
   auto waiting = this->waiting(turns);
   const auto messages = messages_of(turns, !waiting.empty() || template_.wants_lists());
-  const auto whole = render_conversation(template_, tokenizer_, messages, {answer, now});
+  const auto offered = tools.empty() ? Json() : guarded_json(tools, "tools");
+  const auto whole =
+      render_conversation(template_, tokenizer_, messages, {answer, now, tools.empty() ? nullptr : &offered});
   const std::string_view text = whole.text;
   if (text.empty())
     fail(ErrorKind::data, template_.name() + " writes nothing for this conversation",

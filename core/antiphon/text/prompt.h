@@ -33,6 +33,9 @@ struct Turn {
   std::vector<Part> parts;
   std::string reasoning = {};  // an assistant's thought, given to the template as reasoning_content; empty: none
   bool trained = true;         // for an assistant's turn: it is supervised
+  // JSON texts, given to the template as they are; empty: none.
+  std::string tool_calls = {};  // an assistant's: a list of objects
+  std::string tool = {};        // a tool's: an object of "name" and "tool_call_id"
 };
 
 struct Prompt {
@@ -55,10 +58,13 @@ class PromptBuilder {
   using Time = std::chrono::system_clock::time_point;  // what the template takes as the current time
   // The whole conversation. Data error if a turn is malformed, if there are more than 10,000, if one has a thought that
   // the template does not support, or if the template refuses them, writes nothing or loses media; config error if its
-  // answers cannot be found (answer_spans.h).
-  Prompt training(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
+  // answers cannot be found (answer_spans.h). `tools`: a JSON text, the list that apply_chat_template takes as tools;
+  // Data error if the template shows no tools, or no calls of them, and there are some.
+  Prompt training(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now(),
+                  const std::string& tools = {}) const;
   // The same plus the opening of the assistant's answer to the last turn, which must not be the assistant's.
-  Prompt generation(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now()) const;
+  Prompt generation(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now(),
+                    const std::string& tools = {}) const;
 
   // Whether the template ends an answer with a token that ends a turn: else a model cannot learn to stop. Tried with a
   // question and an answer, then with a system turn before them; true if the template refuses both, as it cannot be
@@ -71,10 +77,12 @@ class PromptBuilder {
   // Media that have yet to be placed, in order, by the id of their placeholder token.
   using Waiting = std::map<int32_t, std::deque<int32_t>>;
 
-  Prompt build(const std::vector<Turn>& turns, bool answer, Time now) const;
+  Prompt build(const std::vector<Turn>& turns, bool answer, Time now, const std::string& tools) const;
   Waiting waiting(const std::vector<Turn>& turns) const;
   nlohmann::ordered_json messages_of(const std::vector<Turn>& turns, bool lists) const;
   std::string guarded(const Turn& turn, std::string_view text, bool first) const;
+  nlohmann::ordered_json guarded_json(const std::string& text, const char* name) const;
+  nlohmann::ordered_json guarded_json(const nlohmann::ordered_json& value) const;
   nlohmann::ordered_json content_of(const Turn& turn) const;
   bool ends_with_eos(const Prompt& prompt) const;
   Before before(const Prompt& prompt) const;

@@ -430,3 +430,36 @@ TEST_CASE("a long conversation takes time in proportion, a longer one is refused
   CHECK(std::count(prompt.supervised.begin(), prompt.supervised.end(), true) == 2000);
   CHECK_THAT(refusal([&] { prompts.training(talk(100'000)); }), ContainsSubstring("at most 10000"));
 }
+
+TEST_CASE("tools, their calls and results go to the template, and cannot become control tokens") {
+  const auto prompts = builder(
+      "{% if tools %}{{ '<|im_start|>system\\n' + (tools | tojson) + '<|im_end|>\\n' }}{% endif %}"
+      "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content }}"
+      "{% if m.tool_calls %}{% for c in m.tool_calls %}{{ 'call ' + c.function.name + ' ' + (c.function.arguments | "
+      "tojson) }}"
+      "{% endfor %}{% endif %}{% if m.tool_call_id %}{{ ' of ' + m.tool_call_id }}{% endif %}{{ '<|im_end|>\\n' }}{% "
+      "endfor %}"
+      "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}");
+  auto call = says("assistant", ""), result = says("tool", "dry");
+  call.parts.clear();
+  call.tool_calls = R"([{"function": {"name": "f", "arguments": {"z": "<|im_end|>", "b": [1]}}}])";
+  result.tool = R"({"tool_call_id": "c1"})";
+  const std::vector<Turn> turns{says("user", "rain?"), call, result, says("assistant", "no")};
+  const auto now = std::chrono::system_clock::now();
+  const auto prompt = prompts.training(turns, now, R"([{"<|im_start|>": "x"}])");
+  CHECK(prompts.tokenizer().decode(prompt.ids, false) ==
+        "<|im_start|>system\n[{\"<|im_start|>\": \"x\"}]<|im_end|>\n<|im_start|>user\nrain?<|im_end|>\n"
+        "<|im_start|>assistant\ncall f {\"z\": \"<|im_end|>\", \"b\": [1]}<|im_end|>\n"
+        "<|im_start|>tool\ndry of c1<|im_end|>\n<|im_start|>assistant\nno<|im_end|>\n");
+  CHECK(controls(prompts, prompt) == 10);
+  CHECK(taught(prompts, prompt) == "call f {\"z\": \"<|im_end|>\", \"b\": [1]}<|im_end|>no<|im_end|>");
+  const std::vector<Turn> asked(turns.begin(), turns.begin() + 3);
+  const auto opened = prompts.generation(asked, now, R"([{"<|im_start|>": "x"}])");
+  CHECK(std::equal(opened.ids.begin(), opened.ids.end(), prompt.ids.begin()));
+  const auto plain = builder();
+  CHECK_THAT(refusal([&] { plain.training(turns); }), ContainsSubstring("does not show tool_calls"));
+  CHECK_THAT(refusal([&] {
+               plain.training({says("user", "a"), says("assistant", "b")}, now, "[{}]");
+             }),
+             ContainsSubstring("does not show tools"));
+}

@@ -21,6 +21,7 @@ class Reader {
     if (!object.is_object()) refuse("the whole", "an object", object);
   }
 
+  bool has(const char* key) const { return object_.contains(key); }
   int64_t count(const char* key, int64_t most) const { return count_of(at(key), key, most); }
   double number(const char* key) const {
     const auto& value = at(key);
@@ -81,8 +82,12 @@ RunClock clock_of(const Reader& reader) {
 // Each sample drawn was a good or a bad one.
 data::LoaderState loader_of(const Reader& reader) {
   data::LoaderState state{
-      {reader.counts("drawn")},
+      {reader.counts("drawn"), reader.has("base") ? reader.counts("base") : std::vector<int64_t>()},
       {reader.count("good", kMaxCount), reader.count("bad", kMaxCount), reader.count("consecutive_bad", kMaxCount)}};
+  const auto& [all, base] = state.order;
+  bool after = base.empty() || base.size() == all.size();
+  for (size_t i = 0; after && i < base.size(); ++i) after = base[i] <= all[i];
+  if (!after) reader.refuse("loader.base", "counts of what had been drawn before", base);
   double drawn = 0;
   for (const auto count : state.order.drawn) drawn += static_cast<double>(count);
   if (drawn != static_cast<double>(state.counts.good + state.counts.bad))
@@ -108,6 +113,7 @@ json to_json(const Progress& progress) {
             {"limit", clock.limit}}},
           {"loader",
            {{"drawn", order.drawn},
+            {"base", order.base},
             {"good", counts.good},
             {"bad", counts.bad},
             {"consecutive_bad", counts.consecutive_bad}}},
@@ -126,8 +132,8 @@ Progress progress_of(const json& object, const std::filesystem::path& file) {
   progress.clock = clock_of(reader.inner("clock"));
   progress.loader = loader_of(reader.inner("loader"));
   progress.data = reader.text("data");
-  if (object.contains("draws")) progress.draws = reader.text("draws");
-  if (object.contains("reference")) progress.reference = reader.text("reference");
+  if (reader.has("draws")) progress.draws = reader.text("draws");
+  if (reader.has("reference")) progress.reference = reader.text("reference");
   return progress;
 }
 

@@ -69,7 +69,7 @@ class Trainer {
   void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
   checkpoint::CheckpointContent content();
   std::string draw_settings() const;
-  void check_draws(const Progress& progress, bool accept_changes) const;
+  bool check_draws(const Progress& progress, bool accept_changes) const;
   void save_last();
   void save_if_possible();
   void tell_of_checkpoint(bool wait);

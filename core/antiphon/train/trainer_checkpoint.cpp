@@ -17,19 +17,23 @@ std::string Trainer::draw_settings() const {
   return fmt::format("{}; {} batches a step", loader_.draw_settings(), options_.accumulate);
 }
 
-// With other data or other draws the run goes on, but not as it would have.
-void Trainer::check_draws(const Progress& progress, bool accept_changes) const {
+// With other data or other draws the run goes on, but not as it would have. Whether they are others.
+bool Trainer::check_draws(const Progress& progress, bool accept_changes) const {
   std::string changed;
-  if (progress.data != loader_.fingerprint())
+  const auto sources = progress.loader.order.drawn.size();
+  if (sources != loader_.sources())
+    changed = fmt::format("the run drew from {} data sources; now there are {}", sources, loader_.sources());
+  else if (progress.data != loader_.fingerprint())
     changed = "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed";
   else if (!progress.draws.empty() && progress.draws != draw_settings())
     changed = fmt::format("the run drew its samples otherwise: {}; now {}", progress.draws, draw_settings());
-  if (changed.empty()) return;
+  if (changed.empty()) return false;
   if (!accept_changes)
     fail(ErrorKind::weights, changed,
          "restore it, start a new run in another train.output, or give --accept-changes to go on with what is there "
          "now");
   log::warning(changed + "; the run goes on with what is there now");
+  return true;
 }
 
 int64_t Trainer::resume(bool accept_changes) {
@@ -41,11 +45,11 @@ int64_t Trainer::resume(bool accept_changes) {
   return with_context("resuming from " + path->string(), [&] {
     auto loaded = checkpoint::load_checkpoint(*path, true);
     const auto progress = progress_of(loaded.progress, *path / "progress.json");
-    check_draws(progress, accept_changes);
+    const bool changed = check_draws(progress, accept_changes);
     checkpoint::restore_parameters(saved_, loaded.parameters);
     random_.restore(loaded.state);
     optimizer_.restore(loaded.state);
-    loader_.restore(progress.loader);
+    loader_.restore(progress.loader, changed);
     if (objective_.needs().reference && progress.reference.empty())
       fail(ErrorKind::weights, "the objective compares with a reference, and the run was begun without one",
            "restore [objective] of that run, or start a new one");

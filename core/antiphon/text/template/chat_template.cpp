@@ -41,8 +41,8 @@ size_t weight(const Json& json) {
 }
 
 // Ordinary templates need at most a tenth of this for a conversation.
-jinja::Limits limits_for(const Json& messages) {
-  const size_t bytes = weight(messages);
+jinja::Limits limits_for(const Json& messages, const Json* tools) {
+  const size_t bytes = weight(messages) + (tools ? weight(*tools) : 0);
   jinja::Limits limits;
   limits.steps += 64 * bytes + 2000 * messages.size();
   limits.bytes = (24 << 20) + 16 * bytes + 4096 * messages.size();
@@ -79,12 +79,13 @@ struct ChatTemplate::State {
 };
 
 std::string ChatTemplate::State::render(const Json& messages, const Options& options, const Json& variables) const {
-  jinja::Run run(tree, limits_for(messages), options.now);
+  jinja::Run run(tree, limits_for(messages, options.tools), options.now);
   auto& heap = run.heap();
   for (const auto& [key, token] : special_tokens) run.define(key, jinja::text_value(heap, token));
   run.define("messages", jinja::from_json(heap, messages));
   run.define("add_generation_prompt", jinja::Value(options.add_generation_prompt));
   for (const auto* absent : {"tools", "documents"}) run.define(absent, {});
+  if (options.tools) run.define("tools", jinja::from_json(heap, *options.tools));
   for (const auto& [key, value] : variables.items()) run.define(key, jinja::from_json(heap, value));
   return run.render();
 }

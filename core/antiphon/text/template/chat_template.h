@@ -34,9 +34,10 @@ class ChatTemplate {
   struct Options {
     bool add_generation_prompt = false;
     std::chrono::system_clock::time_point now = std::chrono::system_clock::now();  // for strftime_now, in local time
+    const nlohmann::ordered_json* tools = nullptr;  // a list that the template gets as `tools`; nullptr: none
   };
-  // `messages`: a list of {"role": …, "content": …, "reasoning_content"?: …}, UTF-8. Data error if the template raises
-  // one (with its own message), fails, or exceeds a limit.
+  // `messages`: a list of {"role": …, "content": …, "reasoning_content"?: …, "tool_calls"?: …}, UTF-8. Data error if
+  // the template raises one (with its own message), fails, or exceeds a limit.
   std::string render(const nlohmann::ordered_json& messages, const Options& options) const;
 
   // Whether content must be a list of {"type": "text", "text": …}: a plain string would be lost.

@@ -1,4 +1,4 @@
-#include <antiphon/data/record_keys.h>
+#include <antiphon/component/record/record_keys.h>
 
 #include <algorithm>
 #include <cctype>
@@ -12,10 +12,8 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 
-namespace antiphon::data {
+namespace antiphon::records {
 namespace {
-
-using nlohmann::json;
 
 // Words of keys under which data sets keep media, without a final s.
 const std::set<std::string> kMediaWords{"image",  "img", "picture",  "pic",       "photo", "pixel", "audio", "sound",
@@ -50,17 +48,17 @@ bool may_be_file(const std::string& text) {
   return text.find('/') != std::string::npos || text.size() > 255 || (extension >= 2 && extension <= 5);
 }
 
-bool may_hold_media(const json& value) {
+bool may_hold_media(const Json& value) {
   return value.is_string() ? may_be_file(value.get_ref<const std::string&>()) : value.is_structured() && !value.empty();
 }
 
-bool says_something(const json& value) {
+bool says_something(const Json& value) {
   return value.is_string() ? !value.get_ref<const std::string&>().empty() : value.is_structured() && !value.empty();
 }
 
 }  // namespace
 
-void check_keys(const json& object, const std::set<std::string>& known, const std::string& prefix,
+void check_keys(const Json& object, const std::set<std::string>& known, const std::string& prefix,
                 std::set<std::string>& unread) {
   for (const auto& [key, value] : object.items()) {
     if (known.contains(key)) continue;
@@ -77,4 +75,4 @@ void check_keys(const json& object, const std::set<std::string>& known, const st
   }
 }
 
-}  // namespace antiphon::data
+}  // namespace antiphon::records

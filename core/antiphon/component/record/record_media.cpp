@@ -1,30 +1,49 @@
-#include <antiphon/data/record_media.h>
+#include <antiphon/component/record/record_media.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
-#include <antiphon/data/record.h>
+#include <antiphon/base/shown.h>
+#include <antiphon/component/record/turns.h>
 
-namespace antiphon::data {
+namespace antiphon::records {
 namespace {
 
-using nlohmann::json;
-
-std::string path_in(const json& value, const std::string& key) {
+std::string path_in(const Json& value, const std::string& key) {
   if (!value.is_string()) fail(ErrorKind::data, fmt::format("'{}' lists something that is no path", key));
   return value.get<std::string>();
 }
 
 // A path, or a list of them.
-std::vector<std::string> paths_in(const json& value, const std::string& key) {
+std::vector<std::string> paths_in(const Json& value, const std::string& key) {
   if (value.is_string()) return {value.get<std::string>()};
   if (!value.is_array()) fail(ErrorKind::data, fmt::format("'{}' is neither a path nor a list of paths", key));
   std::vector<std::string> paths;
   for (const auto& path : value) paths.push_back(path_in(path, key));
   return paths;
+}
+
+// "https://…", "file://…"
+bool is_address(std::string_view text) {
+  const auto end = text.find("://");
+  const auto scheme = text.substr(0, end);
+  return end != std::string_view::npos && !scheme.empty() && std::ranges::all_of(scheme, [](unsigned char c) {
+           return std::isalnum(c) || c == '+' || c == '.' || c == '-';
+         });
+}
+
+MediaBytes found(const std::string& name, Modality modality, const MediaFolder& media) {
+  if (name.empty()) fail(ErrorKind::data, "a media path is empty");
+  if (name.find('\0') != std::string::npos) fail(ErrorKind::data, "a media path holds a NUL character");
+  if (is_data_url(name)) return from_data_url(name, modality);
+  if (is_address(name))
+    fail(ErrorKind::data, fmt::format("'{}' is an address; media are read from files and data: URLs", shown(name)),
+         "fetch it first, and name the file by its path");
+  const auto own = media.own.find(name);
+  return own != media.own.end() ? own->second : MediaBytes(media.folder / name);
 }
 
 }  // namespace
@@ -35,15 +54,12 @@ std::optional<Modality> modality_of(std::string_view name) {
   return std::nullopt;
 }
 
-int64_t add_media(Sample& sample, Modality modality, const std::string& path, const std::filesystem::path& folder,
-                  std::string stream) {
-  if (path.empty()) fail(ErrorKind::data, "a media path is empty");
-  if (path.find('\0') != std::string::npos) fail(ErrorKind::data, "a media path holds a NUL character");
-  sample.media.push_back({modality, folder / path, std::move(stream)});
+int64_t RecordMedia::add(Sample& sample, Modality modality, const std::string& name, std::string stream) const {
+  sample.media.push_back({modality, found(name, modality, folder_), std::move(stream)});
   return static_cast<int64_t>(sample.media.size()) - 1;
 }
 
-RecordMedia::RecordMedia(const json& record, std::filesystem::path folder) : folder_(std::move(folder)) {
+RecordMedia::RecordMedia(const Json& record, const MediaFolder& folder) : folder_(folder) {
   for (const auto modality : {Modality::image, Modality::audio, Modality::video}) {
     const std::string name(to_string(modality));
     Kind kind{modality, "<" + name + ">", {}};
@@ -61,7 +77,7 @@ int64_t RecordMedia::take_next(Kind& kind, Sample& sample) {
   if (kind.next >= kind.paths.size())
     fail(ErrorKind::data,
          fmt::format("the text has more {} marks than the sample has paths ({})", kind.mark, kind.paths.size()));
-  return add_media(sample, kind.modality, kind.paths[kind.next++], folder_);
+  return add(sample, kind.modality, kind.paths[kind.next++]);
 }
 
 std::optional<int64_t> RecordMedia::take(Modality modality, Sample& sample) {
@@ -110,4 +126,4 @@ void RecordMedia::check_all_taken() const {
            fmt::format("put one {} for each path into a user's turn", kind.mark));
 }
 
-}  // namespace antiphon::data
+}  // namespace antiphon::records

@@ -1,28 +1,28 @@
 // Media that a record names beside its turns ("image", "images", "audio", …), and the marks that stand for them.
 #pragma once
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 
-#include <antiphon/data/sample.h>
+#include <antiphon/component/record_format.h>
 
-namespace antiphon::data {
+namespace antiphon::records {
+
+using Json = nlohmann::ordered_json;
 
 std::optional<Modality> modality_of(std::string_view name);  // "image", "audio", "video"
 
-// Appends to sample.media; returns the index. Error(data) if no file can have this path.
-int64_t add_media(Sample& sample, Modality modality, const std::string& path, const std::filesystem::path& folder,
-                  std::string stream = {});
-
 class RecordMedia {
  public:
-  // Error(data) if a list holds anything but paths. `record` is an object.
-  RecordMedia(const nlohmann::json& record, std::filesystem::path folder);
+  // Error(data) if a list holds anything but texts. `record` is an object.
+  RecordMedia(const Json& record, const MediaFolder& folder);
 
+  // Appends to sample.media; returns the index. `name`: a path, a data: URL, or a name that came with the record.
+  // Error(data) for addresses of the network and for what no file can be called.
+  int64_t add(Sample& sample, Modality modality, const std::string& name, std::string stream = {}) const;
   // A user's text as parts: the k-th <image> takes the k-th path of its kind. Marks of kinds without a list are text.
   // `drop_line_end`: a line end right after a mark is not part of the text (LLaVA).
   void add_text(std::string_view text, bool drop_line_end, SampleTurn& turn, Sample& sample);
@@ -43,8 +43,8 @@ class RecordMedia {
     size_t at = 0;  // of its next mark in the text that is being split
   };
   int64_t take_next(Kind& kind, Sample& sample);
-  std::filesystem::path folder_;
+  const MediaFolder& folder_;
   std::vector<Kind> kinds_;
 };
 
-}  // namespace antiphon::data
+}  // namespace antiphon::records

@@ -5,12 +5,14 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-namespace antiphon::data {
+namespace antiphon::records {
+
+using Json = nlohmann::ordered_json;
 
 // Error(data) if a key of `object` other than `known` may name media (a path, or a list under "img", "sounds",
 // "video_path", …), or is one that changes what a sample means ("tools"). Other keys, except those with a string value
 // (these are tags), are added to `unread` as "<prefix>KEY".
-void check_keys(const nlohmann::json& object, const std::set<std::string>& known, const std::string& prefix,
+void check_keys(const Json& object, const std::set<std::string>& known, const std::string& prefix,
                 std::set<std::string>& unread);
 
-}  // namespace antiphon::data
+}  // namespace antiphon::records

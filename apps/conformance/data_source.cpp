@@ -1,0 +1,119 @@
+#include <antiphon/component/data_source.h>
+
+#include <fstream>
+#include <thread>
+
+#include <antiphon/base/files.h>
+#include <antiphon/base/json.h>
+#include <nlohmann/json.hpp>
+
+#include "subject.h"
+#include "temporary_folder.h"
+
+namespace antiphon::apps::conformance {
+namespace {
+
+constexpr int64_t kLooked = 200;  // records
+
+int64_t looked_at(const Records& records) { return std::min(records.size().value_or(0), kLooked); }
+
+std::vector<DataRecord> all_of(const Records& records) {
+  std::vector<DataRecord> all;
+  if (records.size())
+    for (int64_t i = 0; i < looked_at(records); ++i) all.push_back(records.record(i));
+  for (auto step = records.size() ? std::nullopt : records.step(""); step; step = records.step(step->next))
+    all.push_back(step->record);
+  return all;
+}
+
+bool same(const std::vector<DataRecord>& a, const std::vector<DataRecord>& b) {
+  return std::ranges::equal(a, b,
+                            [](const auto& x, const auto& y) { return x.bytes == y.bytes && x.number == y.number; });
+}
+
+void recognises_its_own(const DataSource& source, const std::filesystem::path& file) {
+  const auto bytes = OpenFile(file, ErrorKind::data).read(0, kFileStartBytes);
+  expect(source.recognises({file, bytes}), "expected it to recognise {}", file.string());
+  const std::filesystem::path other = "other.bin";
+  const std::vector<std::string> others{"", "\n \n", {'\x7f', 'E', 'L', 'F', '\0', '\1'}};
+  for (const auto& foreign : others)
+    expect(!source.recognises({other, foreign}), "expected it not to recognise {} foreign bytes", foreign.size());
+}
+
+void records_are_objects(const Records& records) {
+  const auto all = all_of(records);
+  expect(!all.empty(), "expected records, got none");
+  int64_t before = 0;
+  for (const auto& record : all) {
+    const auto json = parse_json(record.bytes);
+    expect(json.is_object(), "expected a JSON object as record {}, got {}", record.number, record.bytes.substr(0, 80));
+    expect(record.number > before, "expected rising numbers from 1, got {} after {}", record.number, before);
+    before = record.number;
+  }
+}
+
+void places_agree(const Records& records) {
+  for (int64_t i = looked_at(records) - 1; i >= 0; --i)
+    expect(records.number(i) == records.record(i).number, "expected number({}) as record({}) has it, {}, got {}", i, i,
+           records.record(i).number, records.number(i));
+}
+
+void goes_on_from_a_position(const Records& records) {
+  if (records.size()) return;
+  const auto all = all_of(records);
+  size_t n = 0;
+  for (std::string at; n < all.size(); ++n) {
+    const auto step = records.step(at);
+    expect(step && step->record.bytes == all[n].bytes, "expected record {} from its position, got another one", n + 1);
+    at = step->next;
+  }
+}
+
+void threads_agree(const Records& records) {
+  const auto alone = all_of(records);
+  std::vector<std::vector<DataRecord>> seen(4);
+  std::vector<std::thread> threads;
+  for (auto& mine : seen) threads.emplace_back([&] { mine = all_of(records); });
+  for (auto& thread : threads) thread.join();
+  for (const auto& mine : seen) expect(same(mine, alone), "expected the same records from four threads at once");
+}
+
+// By the content: not by name, place or time.
+void fingerprint_is_of_the_content(const DataSource& source, const std::filesystem::path& file) {
+  const TemporaryFolder folder;
+  const auto copy = folder.path() / ("copy" + file.extension().string());
+  std::filesystem::copy_file(file, copy);
+  const auto first = source.open(file)->fingerprint(), second = source.open(copy)->fingerprint();
+  expect(!first.empty() && first == second, "expected one fingerprint of a file and its copy, got '{}' and '{}'", first,
+         second);
+}
+
+void refuses_what_is_missing(const DataSource& source) {
+  const TemporaryFolder folder;
+  expect_error(ErrorKind::data, {"nowhere"}, [&] { source.open(folder.path() / "nowhere.data"); });
+  std::ofstream(folder.path() / "empty.data").flush();
+  expect_error(ErrorKind::data, {"empty.data"}, [&] { source.open(folder.path() / "empty.data"); });
+}
+
+void check_data_source(Report& report, const Subject& subject) {
+  if (!check_options(report, subject, resolver<DataSource>(subject))) return;
+  const auto source = build<DataSource>(subject);
+  if (!report.check("data: a file that it reads is given", [&] {
+        expect(!subject.data.empty(), "expected --data FILE, got none");
+        source->open(subject.data);
+      }))
+    return;
+  const auto records = source->open(subject.data);
+  report.check("recognises: its own files and no others", [&] { recognises_its_own(*source, subject.data); });
+  report.check("records: JSON objects with rising numbers", [&] { records_are_objects(*records); });
+  report.check("records: a number is that of its record", [&] { places_agree(*records); });
+  report.check("records: the same from several threads", [&] { threads_agree(*records); });
+  report.check("steps: go on from a position", [&] { goes_on_from_a_position(*records); });
+  report.check("fingerprint: of the content", [&] { fingerprint_is_of_the_content(*source, subject.data); });
+  report.check("open: a missing file and an empty one are refused", [&] { refuses_what_is_missing(*source); });
+}
+
+const KindChecks registered{KindOf<DataSource>::name, check_data_source};
+
+}  // namespace
+}  // namespace antiphon::apps::conformance

@@ -1,0 +1,14 @@
+// Bytes as text (RFC 4648, with padding).
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace antiphon {
+
+std::string to_base64(std::string_view bytes);
+// Nothing if the text is not base64: a length that is no multiple of 4, a character of no digit, padding elsewhere than
+// at the end, bits after the last byte. Line ends and spaces are such characters, too.
+std::optional<std::string> from_base64(std::string_view text);
+
+}  // namespace antiphon

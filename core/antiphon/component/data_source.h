@@ -1,0 +1,69 @@
+// Where the records of a data set are: lines of a file, elements of a list, members of an archive, rows of a table.
+// What a record says is a record format's business (record_format.h).
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <antiphon/component/kind.h>
+#include <antiphon/component/media_bytes.h>
+
+namespace antiphon {
+
+struct DataRecord {
+  std::string bytes;   // JSON
+  int64_t number = 0;  // where it stands, for messages: the line, element or row, from 1
+  // Media that come with the record, by the names that it may use for them; other names are files.
+  std::map<std::string, MediaBytes> media = {};
+};
+
+// A record is JSON of at most 16 MiB: longer ones are an Error(data).
+constexpr uint64_t kMaxRecordBytes = 16 << 20;
+
+// An open data set. Thread-safe. An Error(data) concerns one record, which is then skipped; errors of other kinds end
+// the run.
+class Records {
+ public:
+  virtual ~Records() = default;
+  // Nothing if it can only be read from its beginning to its end.
+  virtual std::optional<int64_t> size() const = 0;
+  // Record `index` of size(), and where it stands, which costs less.
+  virtual DataRecord record(int64_t index) const = 0;
+  virtual int64_t number(int64_t index) const = 0;
+  // Without a size: the record at a position and the position after it. Positions are texts of the source's own, "" the
+  // beginning; what was read to a position goes on from there in another process. Nothing at the end.
+  struct Step {
+    DataRecord record;
+    std::string next;
+  };
+  virtual std::optional<Step> step(const std::string& position) const;
+  // Of the content: another one if any record has changed.
+  virtual std::string fingerprint() const = 0;
+};
+
+// The beginning of a file: at most so many bytes of it. None if it is a folder, or a pattern of the source's own.
+constexpr uint64_t kFileStartBytes = 64 << 10;
+struct FileStart {
+  const std::filesystem::path& path;
+  std::string_view bytes;
+};
+
+class DataSource {
+ public:
+  virtual ~DataSource() = default;
+  // Whether it reads such a file. At most one of all sources should.
+  virtual bool recognises(const FileStart& start) const = 0;
+  // Error(data) if the file is missing or is none of its kind. May read all of it once, and keeps little of it.
+  virtual std::unique_ptr<Records> open(const std::filesystem::path& path) const = 0;
+};
+
+template <>
+struct KindOf<DataSource> : Kind<> {
+  static constexpr const char* name = "data_source";
+};
+
+}  // namespace antiphon

@@ -1,0 +1,67 @@
+#include <antiphon/component/record/tools.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/json.h>
+#include <antiphon/component/record/turns.h>
+
+#include <algorithm>
+
+namespace antiphon::records {
+namespace {
+
+// A value, or the value that a text holds; discarded if it is no JSON.
+Json unquoted(const Json& value) {
+  JsonProblem ignored;
+  return value.is_string() ? parse_ordered_json(value.get_ref<const std::string&>(), ignored) : value;
+}
+
+// The list under the key as a text; empty if there is none, or nothing in it.
+std::string list_of(const char* key, const Json& value) {
+  if (!value.is_array() || !std::ranges::all_of(value, [](const Json& one) { return one.is_object(); }))
+    fail(ErrorKind::data, fmt::format("'{}' is not a list of objects", key));
+  return value.empty() ? std::string() : value.dump();
+}
+
+void read_arguments(Json& call) {
+  auto& function = call.contains("function") ? call["function"] : call;
+  const auto arguments = function.is_object() ? function.find("arguments") : function.end();
+  if (!function.is_object() || arguments == function.end() || !function.contains("name") ||
+      !function.at("name").is_string())
+    fail(ErrorKind::data, "an element of 'tool_calls' does not name a function and its arguments",
+         R"(write {"type": "function", "function": {"name": …, "arguments": {…}}})");
+  *arguments = unquoted(*arguments);
+  if (!arguments->is_object())
+    fail(ErrorKind::data, "'arguments' of a tool call is neither an object nor a text that holds one");
+}
+
+}  // namespace
+
+std::string tool_calls_of(const Json& message) {
+  if (!is_there(message, "tool_calls")) return {};
+  auto calls = message.at("tool_calls");
+  const auto text = list_of("tool_calls", calls);
+  if (text.empty()) return {};
+  for (auto& call : calls) read_arguments(call);
+  return calls.dump();
+}
+
+std::string tool_of(const Json& message) {
+  Json out = Json::object();
+  for (const char* key : {"tool_call_id", "name"}) {
+    if (!is_there(message, key)) continue;
+    if (!message.at(key).is_string())
+      fail(ErrorKind::data, fmt::format("a tool's message has a key of another type '{}'; expected a string", key));
+    out[key] = message.at(key);
+  }
+  return out.empty() ? std::string() : out.dump();
+}
+
+std::string tools_of(const Json& record) {
+  if (!is_there(record, "tools") || record.at("tools") == "") return {};
+  return list_of("tools", unquoted(record.at("tools")));
+}
+
+}  // namespace antiphon::records

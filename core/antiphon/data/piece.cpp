@@ -1,0 +1,35 @@
+#include <antiphon/data/piece.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/files.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace antiphon::data {
+
+bool is_piece(const MediaRef& ref) { return ref.begin != 0 || std::isfinite(ref.seconds); }
+
+Audio piece_of(Audio audio, const MediaRef& ref) {
+  if (!is_piece(ref)) return audio;
+  const auto sample_at = [&](double seconds) {
+    const double sample =
+        std::round(std::clamp(seconds, 0.0, audio.seconds()) * static_cast<double>(audio.sample_rate));
+    return audio.samples.begin() + std::min<int64_t>(static_cast<int64_t>(sample), std::ssize(audio.samples));
+  };
+  const bool within = ref.begin >= 0 && ref.seconds >= 0;  // false for what is no number
+  const auto begin = sample_at(within ? ref.begin : 0), end = sample_at(within ? ref.begin + ref.seconds : 0);
+  if (begin >= end)
+    fail(ErrorKind::data, fmt::format("a piece of {} s from {} s on is not within a sound of {:.3f} s", ref.seconds,
+                                      ref.begin, audio.seconds()));
+  return {audio.sample_rate, {begin, end}};
+}
+
+std::string content_of(std::string_view bytes, const MediaRef& ref) {
+  const auto whole = content_hash(bytes);
+  return is_piece(ref) ? content_hash(fmt::format("{} {} {}", whole, ref.begin, ref.seconds)) : whole;
+}
+
+}  // namespace antiphon::data

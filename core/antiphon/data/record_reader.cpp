@@ -1,0 +1,82 @@
+#include <antiphon/data/record_reader.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/json.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/component/record/record_keys.h>
+#include <antiphon/data/components.h>
+
+namespace antiphon::data {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json parsed(const std::string& text) {
+  if (!is_utf8(text)) fail(ErrorKind::data, "the record is not valid UTF-8");
+  JsonProblem problem;
+  auto object = parse_ordered_json(text, problem);
+  if (!problem.problem.empty()) fail(ErrorKind::data, "the record is " + problem.problem);
+  if (!object.is_object())
+    fail(ErrorKind::data, fmt::format("the record is a JSON {}; expected an object", object.type_name()));
+  return object;
+}
+
+// What holds in every format: an id, tags, and keys that nothing reads.
+Sample names_in(const Json& object, std::set<std::string> known) {
+  Sample sample;
+  known.insert("id");
+  records::check_keys(object, known, "", sample.unread);
+  for (const auto& [key, value] : object.items())
+    if (value.is_string() && !known.contains(key)) sample.tags[key] = value.get<std::string>();
+  const auto id = object.find("id");
+  if (id != object.end() && !id->is_null()) sample.id = id->is_string() ? id->get<std::string>() : id->dump();
+  return sample;
+}
+
+}  // namespace
+
+RecordReader::RecordReader(const SourceOptions& options, int64_t candidates)
+    : chosen_(options.format != kAuto), compares_(candidates > 1) {
+  std::vector<Named<RecordFormat>> all;
+  if (chosen_)
+    all.push_back(built<RecordFormat>(options.format, options.format_options, "format_options"));
+  else
+    all = installed<RecordFormat>();
+  for (auto& [name, format] : all) formats_.push_back({name, std::move(format), {}});
+  for (auto& one : formats_) one.keys = one.format->keys();
+}
+
+const RecordReader::Format& RecordReader::choose(const Json& record) const {
+  if (chosen_) return formats_.front();
+  std::vector<const Format*> fitting[2];  // those for the objective, and others
+  std::vector<std::string> expected;
+  for (const auto& one : formats_) {
+    expected.push_back(fmt::format("{} ({})", one.format->expects(), one.name));
+    if (one.format->recognises(record)) fitting[one.format->compares() != compares_].push_back(&one);
+  }
+  const auto& best = fitting[0].empty() ? fitting[1] : fitting[0];
+  if (best.size() == 1) return *best.front();
+  if (best.empty())
+    fail(ErrorKind::data, fmt::format("the record is of no layout that is known; expected {}", join(expected, ", or ")),
+         "see docs/data.md");
+  fail(ErrorKind::data,
+       fmt::format("the record has both {} ({}) and {} ({})", best[0]->format->expects(), best[0]->name,
+                   best[1]->format->expects(), best[1]->name),
+       fmt::format("say which is meant: format = \"{}\"", best[0]->name));
+}
+
+Sample RecordReader::read(const DataRecord& record, const std::filesystem::path& folder) const {
+  const auto object = parsed(record.bytes);
+  const auto& [name, format, keys] = choose(object);
+  auto named = names_in(object, keys);
+  auto sample = format->read(object, {folder, record.media});
+  sample.id = std::move(named.id), sample.tags = std::move(named.tags), sample.unread.merge(named.unread);
+  return sample;
+}
+
+std::string RecordReader::format_of(const DataRecord& record) const { return choose(parsed(record.bytes)).name; }
+
+}  // namespace antiphon::data

@@ -1,0 +1,39 @@
+// One record as a sample, by the record format that fits it.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <antiphon/component/data_source.h>
+#include <antiphon/component/record_format.h>
+#include <antiphon/data/options.h>
+
+namespace antiphon::data {
+
+class RecordReader {
+ public:
+  // `options.format`: a name, or "auto": each record is read by the installed format that recognises it. `candidates`:
+  // how many answers the objective compares. If more, formats of answers come before those of turns, else after them:
+  // some records can be read as either.
+  RecordReader(const SourceOptions& options, int64_t candidates);
+
+  // The record as a sample, without the place it is from. Error(data) for what is wrong with it. Thread-safe.
+  Sample read(const DataRecord& record, const std::filesystem::path& folder) const;
+  // The name of the format that reads it. Error(data) if none does, or if it is no JSON object.
+  std::string format_of(const DataRecord& record) const;
+
+ private:
+  struct Format {
+    std::string name;
+    std::shared_ptr<const RecordFormat> format;
+    std::set<std::string> keys;
+  };
+  const Format& choose(const nlohmann::ordered_json& record) const;
+  std::vector<Format> formats_;
+  bool chosen_, compares_;
+};
+
+}  // namespace antiphon::data

@@ -1,0 +1,114 @@
+#include <antiphon/data/record_set.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/files.h>
+#include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/data/components.h>
+
+#include <algorithm>
+
+namespace antiphon::data {
+namespace {
+
+constexpr int64_t kLookedAt = 100;  // records from which is told how a set is read
+
+std::string start_of(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return {};
+  return OpenFile(path, ErrorKind::data).read(0, kFileStartBytes);
+}
+
+[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& bytes,
+                         const std::vector<std::string>& tried, const std::vector<std::string>& fitting) {
+  const auto name = shown(path.string());
+  if (fitting.size() > 1)
+    fail(ErrorKind::data, fmt::format("{} may be read as {}", name, join(fitting, " and as ")),
+         fmt::format("say which: source = \"{}\"", fitting.front()));
+  if (trim(bytes).empty()) {
+    OpenFile(path, ErrorKind::data);  // says what is wrong if it is missing
+    fail(ErrorKind::data, name + " holds no samples", "each line, or each element of one list, is a JSON object");
+  }
+  fail(ErrorKind::data, fmt::format("{} is of no form that is known; tried: {}", name, join(tried, ", ")),
+       "see docs/data.md for what is read, or name a source that reads it: source = \"…\"");
+}
+
+Named<DataSource> find_source(const SourceOptions& options) {
+  if (options.source != kAuto) return built<DataSource>(options.source, options.source_options, "source_options");
+  auto all = installed<DataSource>();
+  const std::filesystem::path path = options.path;
+  const auto bytes = start_of(path);
+  std::vector<std::string> tried, fitting;
+  Named<DataSource>* found = nullptr;
+  for (auto& one : all) {
+    tried.push_back(one.name);
+    if (!one.component->recognises({path, bytes})) continue;
+    fitting.push_back(one.name), found = &one;
+  }
+  if (fitting.size() != 1) refuse(path, bytes, tried, fitting);
+  return std::move(*found);
+}
+
+}  // namespace
+
+RecordSet::RecordSet(const SourceOptions& options, int64_t candidates)
+    : path_(options.path), format_(options.format), reader_(options, candidates) {
+  const auto source = find_source(options);
+  records_ = source.component->open(path_);
+  const auto size = records_->size();
+  if (!size)
+    fail(ErrorKind::config, fmt::format("{} can only be read from its beginning to its end", shown(path_.string())),
+         fmt::format("samples are drawn in any order: take a source that has an index instead of {}", source.name));
+  size_ = *size;
+  read_by_ = source.name + " as " + formats();
+}
+
+// Those of the first records, each of which is read by its own keys. If there are none, it is not worth beginning.
+std::string RecordSet::formats() const {
+  if (format_ != kAuto) return format_;
+  std::set<std::string> found;
+  std::string problem;
+  const auto looked_at = std::min(size_, kLookedAt);
+  for (int64_t i = 0; i < looked_at; ++i) {
+    try {
+      found.insert(reader_.format_of(records_->record(i)));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      if (problem.empty()) problem = fmt::format("{}:{}: {}", shown(path_.string()), line(i), error.message());
+    }
+  }
+  if (found.empty())
+    fail(ErrorKind::data, fmt::format("of the first {} records none can be read; {}", looked_at, problem),
+         "see docs/data.md for the layouts, or name one: format = \"…\"");
+  return join({found.begin(), found.end()}, " and ");
+}
+
+void RecordSet::tell() const {
+  log::info(fmt::format("{}: {} records, read by {}", shown(path_.string()), size_, read_by_));
+}
+
+std::optional<int64_t> RecordSet::at_line(int64_t number) const {
+  int64_t low = 0, high = size_;
+  while (low < high) {
+    const int64_t middle = (low + high) / 2;
+    line(middle) < number ? low = middle + 1 : high = middle;
+  }
+  return low < size_ && line(low) == number ? std::optional(low) : std::nullopt;
+}
+
+Sample RecordSet::sample(int64_t index) const {
+  const auto record = records_->record(index);
+  auto sample = reader_.read(record, path_.parent_path());
+  sample.file = path_, sample.line = record.number;
+  if (sample.id.empty()) sample.id = fmt::format("{}:{}", path_.filename().string(), record.number);
+  return sample;
+}
+
+std::string RecordSet::fingerprint() const {
+  return format_ == kAuto ? records_->fingerprint() : records_->fingerprint() + " as " + format_;
+}
+
+}  // namespace antiphon::data
