@@ -192,6 +192,7 @@ class Preference(Case):
         known = re.findall(r'"(\w+)"', header[header.index("kRunMetrics"):header.index("};", header.index("kRunMetrics"))])
         written = {key.removeprefix("train/") for key in records(run / "metrics.jsonl")[0] if key.startswith("train/")}
         self.assertEqual(written, set(known))
+        self.assertLessEqual({"media/image", "media/audio"}, set(records(run / "metrics.jsonl")[0]), "items of each stream")
 
     def test_data_that_does_not_fit(self):
         done = self.train(self.folder / "sft_of_pairs", *self.source("pairs"), code=3)

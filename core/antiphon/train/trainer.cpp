@@ -202,7 +202,7 @@ void Trainer::after_step(const StepResult& result, double seconds) {
                                         {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
   size_t stream_index = 0;
   for (const auto& [name, stream] : model_.streams())
-    metrics["train/items/" + name] = static_cast<double>(result.drawn.items[stream_index++]);
+    metrics["media/" + name] = static_cast<double>(result.drawn.items[stream_index++]);
   if (profiler_) metrics.merge(profiler_->metrics(seconds));
   add_of_objective(metrics, result.metrics.means());
   folder_.metrics(step_, metrics);
