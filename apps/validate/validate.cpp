@@ -6,6 +6,7 @@
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/config/path.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/run/memory.h>
 #include <antiphon/run/precision.h>
@@ -58,11 +59,8 @@ std::string trained_by(const std::filesystem::path& file, const std::string& run
   for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::absolute(file).parent_path())) {
     if (entry.path().extension() != ".toml") continue;
     try {
-      const auto root = config::load_toml(entry.path());
-      const auto* train = root.find("train");
-      const auto* output = train ? train->find("output") : nullptr;
-      const auto* text = output ? output->get_if<std::string>() : nullptr;
-      if (text && *text == run) return (file.parent_path() / entry.path().filename()).string();
+      if (config::text_at(config::load_toml(entry.path()), "train.output") == run)
+        return (file.parent_path() / entry.path().filename()).string();
     } catch (const Error&) {  // a file that is not for training, or not yet right
     }
   }

@@ -92,10 +92,16 @@ void Evaluator::answer(const std::vector<Sample>& samples, const Members& member
   std::vector<bool> opened;
   for (const auto& prompt : prompts)
     opened.push_back(text::opens_thought(std::vector<int32_t>(prompt.ids.begin(), prompt.ids.end()), tokenizer));
-  const auto answers = engine::generate(model, std::move(prompts), greedy, tokenizer.eos_ids());
+  const auto answers = engine::answers_to(model, std::move(prompts), greedy, tokenizer.eos_ids());
   for (size_t i = 0; i < members.size(); ++i) {
     auto& outcome = outcomes[members[i]];
-    auto [thought, written] = text::split_thought(answers[i], tokenizer, opened[i]);
+    try {
+      if (answers[i].failure) std::rethrow_exception(answers[i].failure);
+    } catch (const Error& error) {  // its own: the others are answered
+      outcome.failure = error.what();
+      continue;
+    }
+    auto [thought, written] = text::split_thought(answers[i].ids, tokenizer, opened[i]);
     outcome.thought = std::move(thought), outcome.predicted = std::move(written);
   }
 }

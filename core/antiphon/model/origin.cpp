@@ -5,11 +5,11 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
+#include <antiphon/config/path.h>
 #include <antiphon/config/text.h>
 #include <antiphon/model/model_spec.h>
 #include <antiphon/weights/safetensors.h>
 
-#include <charconv>
 #include <set>
 
 namespace antiphon::model {
@@ -24,37 +24,15 @@ struct Slot {
 constexpr size_t kLongestChain = 16;
 constexpr const char* kParameters = "parameters.safetensors";  // of a checkpoint
 
-const config::Value* member(const config::Value& value, const std::string& key) {
-  const auto* list = value.get_if<config::Value::Array>();
-  if (!list) return value.find(key);
-  size_t index = list->size();
-  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), index);
-  return error == std::errc() && index < list->size() ? &(*list)[index] : nullptr;
-}
-
-// [section] of a run's configuration; nullptr if it composes no such part.
-const config::Value* slot_at(const config::Value& root, const std::string& section) {
-  const auto* value = &root;
-  for (const auto& key : split(section, '.'))
-    if (!(value = member(*value, key))) return nullptr;
-  return value;
-}
-
 config::Value run_config(const fs::path& run) { return config::load_toml(run / "config.toml"); }
-
-std::string text_at(const config::Value& slot, const char* key) {
-  const auto* value = slot.find(key);
-  const auto* text = value ? value->get_if<std::string>() : nullptr;
-  return text ? *text : "";
-}
 
 config::Value checked_slot(const Slot& source, const std::string& section) {
   const auto root = run_config(source.weights);
-  const auto* slot = slot_at(root, section);
+  const auto* slot = config::at_path(root, section);
   if (!slot)
     fail(ErrorKind::config, fmt::format("the run {} has no [{}] to take weights from", source.weights, section),
          "name a run of a composition that has this slot, or the weights themselves");
-  if (const auto plugin = text_at(*slot, "plugin"); plugin != source.plugin)
+  if (const auto plugin = config::text_at(*slot, "plugin"); plugin != source.plugin)
     fail(ErrorKind::config,
          fmt::format("[{}] is a '{}' here and a '{}' in the run {}", section, source.plugin, plugin, source.weights),
          "use the same plugin, or leave `weights` out to start anew");
@@ -70,7 +48,8 @@ Origin follow(const Slot& source, const std::string& section, size_t depth) {
     fail(ErrorKind::weights, fmt::format("[{}]: runs take their weights from each other: {}", section, source.weights),
          "name the weights themselves");
   const auto slot = checked_slot(source, section);
-  auto origin = follow({source.plugin, text_at(slot, "weights"), text_at(slot, "part")}, section, depth + 1);
+  auto origin =
+      follow({source.plugin, config::text_at(slot, "weights"), config::text_at(slot, "part")}, section, depth + 1);
   origin.runs.insert(origin.runs.begin(), source.weights);
   return origin;
 }
@@ -114,7 +93,7 @@ std::vector<std::string> other_options(const Origin& origin, const std::string& 
   const auto* own = options.get_if<config::Value::Table>();
   if (origin.runs.empty() || !own) return different;
   const auto root = run_config(origin.runs.front());
-  const auto* slot = slot_at(root, section);
+  const auto* slot = config::at_path(root, section);
   for (const auto& [key, value] : *own) {
     const auto* theirs = slot ? slot->find(key) : nullptr;
     if (theirs && !config::same(*theirs, value))
@@ -127,10 +106,10 @@ std::vector<std::string> other_options(const Origin& origin, const std::string& 
 std::string tokenizer_folder(const LanguageModelSpec& llm) {
   if (!llm.tokenizer.empty() || !is_run(llm.weights)) return llm.tokenizer.empty() ? llm.weights : llm.tokenizer;
   const auto root = run_config(llm.weights);
-  const auto* slot = slot_at(root, "model.llm");
+  const auto* slot = config::at_path(root, "model.llm");
   if (!slot) return "";
   LanguageModelSpec theirs;
-  theirs.weights = text_at(*slot, "weights"), theirs.tokenizer = text_at(*slot, "tokenizer");
+  theirs.weights = config::text_at(*slot, "weights"), theirs.tokenizer = config::text_at(*slot, "tokenizer");
   return tokenizer_folder(theirs);
 }
 

@@ -4,6 +4,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/config/path.h>
 #include <antiphon/model/origin.h>
 #include <antiphon/model/whole_model.h>
 
@@ -13,7 +14,7 @@
 namespace antiphon::run {
 namespace {
 
-using config::Value;
+using config::at_path, config::text_at, config::Value;
 
 const Value::Array* stages_of(const Value& root) {
   const auto* stages = root.find("stage");
@@ -25,33 +26,8 @@ const Value::Array* stages_of(const Value& root) {
   fail(ErrorKind::config, place.empty() ? message : place + ": " + message, remedy);
 }
 
-// The value below `path`, or nullptr; a number is a place in a list.
-Value* find(Value& root, const std::string& path) {
-  auto* value = &root;
-  for (const auto& key : split(path, '.')) {
-    if (auto* table = value->get_if<Value::Table>()) {
-      const auto found = table->find(key);
-      if (found == table->end()) return nullptr;
-      value = &found->second;
-    } else if (auto* list = value->get_if<Value::Array>()) {
-      const auto index = static_cast<size_t>(std::stoul(key));
-      if (index >= list->size()) return nullptr;
-      value = &(*list)[index];
-    } else {
-      return nullptr;
-    }
-  }
-  return value;
-}
-
-std::string text_at(Value& slot, const std::string& path) {
-  auto* value = find(slot, path);
-  const auto* text = value ? value->get_if<std::string>() : nullptr;
-  return text ? *text : "";
-}
-
 void add_slots(Value& root, const std::string& path, std::vector<std::string>& paths) {
-  auto* value = find(root, path);
+  auto* value = at_path(root, path);
   if (!value) return;
   auto* list = value->get_if<Value::Array>();
   if (!list) return paths.push_back(path);
@@ -62,7 +38,7 @@ void add_slots(Value& root, const std::string& path, std::vector<std::string>& p
 std::vector<std::string> slots_of(Value& root) {
   std::vector<std::string> slots;
   add_slots(root, "model.llm", slots);
-  if (auto* streams = find(root, "model.streams"); streams && streams->get_if<Value::Table>())
+  if (auto* streams = at_path(root, "model.streams"); streams && streams->get_if<Value::Table>())
     for (const auto& [name, stream] : *streams->get_if<Value::Table>())
       for (const char* part : {"encoder", "connector"})
         add_slots(root, fmt::format("model.streams.{}.{}", name, part), slots);
@@ -72,7 +48,7 @@ std::vector<std::string> slots_of(Value& root) {
 }
 
 bool learns(Value& slot, const std::string& path) {
-  const auto* trainable = find(slot, "trainable");
+  const auto* trainable = at_path(slot, "trainable");
   const auto* said = trainable ? trainable->get_if<bool>() : nullptr;
   return said ? *said : path.ends_with(".connector") || path.find(".peft.") != std::string::npos;
 }
@@ -83,21 +59,21 @@ Value configuration_of(const Value& root, size_t index, const std::vector<std::s
   auto overlay = (*stages_of(root))[index];
   const auto name = text_at(overlay, "name");
   overlay.get_if<Value::Table>()->erase("name");
-  const bool own_output = find(overlay, "train.output") != nullptr;
+  const bool own_output = at_path(overlay, "train.output") != nullptr;
   table.erase("stage");
   config::merge(own, overlay);
   for (const auto& assignment : sets) config::apply_set(own, assignment);
-  if (auto* output = find(own, "train.output"); output && output->get_if<std::string>() && !own_output) {
+  if (auto* output = at_path(own, "train.output"); output && output->get_if<std::string>() && !own_output) {
     auto& folder = *output->get_if<std::string>();
     folder = (std::filesystem::path(folder) / name).string();
   }
-  if (auto* model = find(own, "model"); model && model->get_if<Value::Table>()) model::expand_from(*model);
+  if (auto* model = at_path(own, "model"); model && model->get_if<Value::Table>()) model::expand_from(*model);
   return own;
 }
 
 bool has_learnt(std::vector<Value>& earlier, const std::string& path, const std::string& plugin) {
   return std::ranges::any_of(earlier, [&](Value& stage) {
-    auto* slot = find(stage, path);
+    auto* slot = at_path(stage, path);
     return slot && text_at(*slot, "plugin") == plugin && learns(*slot, path);
   });
 }
@@ -108,9 +84,9 @@ void go_on(Value& own, std::vector<Value> earlier, Value overlay) {
   const auto run = text_at(earlier.back(), "train.output");
   if (!model::is_run(run)) return;
   for (const auto& path : slots_of(own)) {
-    auto& slot = *find(own, path);
+    auto& slot = *at_path(own, path);
     auto* table = slot.get_if<Value::Table>();
-    if (!table || !find(earlier.back(), path) || find(overlay, path + ".weights")) continue;
+    if (!table || !at_path(earlier.back(), path) || at_path(overlay, path + ".weights")) continue;
     if (!has_learnt(earlier, path, text_at(slot, "plugin"))) continue;
     (*table)["weights"] = run;
     table->erase("part");

@@ -2,7 +2,8 @@
 // that depends on these goes through here; a process that decided by itself would leave the others waiting.
 #pragma once
 #include <cstdint>
-#include <vector>
+#include <map>
+#include <string>
 
 #include <antiphon/component/objective.h>
 
@@ -11,8 +12,8 @@ namespace antiphon::train {
 // What was drawn for a step, before its first forward pass. Agreed: the sums.
 struct DrawnRecord {
   StepTotals totals;
-  int64_t bad = 0;             // samples skipped so far
-  std::vector<int64_t> items;  // media of each stream, in the order of the model's streams; 0: it does not run
+  int64_t bad = 0;                       // samples skipped so far
+  std::map<std::string, int64_t> items;  // media of each stream; 0: it does not run
 };
 
 // What a step gave, before its update.

@@ -118,7 +118,7 @@ DrawnRecord Trainer::drawn(const std::vector<model::Batch>& batches) const {
   DrawnRecord record{.bad = loader_.counts().bad};
   for (const auto& batch : batches) model::add_to(record.totals, batch);
   for (const auto& [name, stream] : model_.streams()) {
-    auto& items = record.items.emplace_back();
+    auto& items = record.items[name];
     for (const auto& batch : batches) items += std::ranges::count(batch.media, name, &model::BatchMedia::stream);
   }
   return record;
@@ -200,9 +200,7 @@ void Trainer::after_step(const StepResult& result, double seconds) {
                                         {"train/memory_bytes", resident_bytes()},
                                         {"train/bad_samples", static_cast<double>(result.drawn.bad)},
                                         {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
-  size_t stream_index = 0;
-  for (const auto& [name, stream] : model_.streams())
-    metrics["media/" + name] = static_cast<double>(result.drawn.items[stream_index++]);
+  for (const auto& [name, items] : result.drawn.items) metrics["media/" + name] = static_cast<double>(items);
   if (profiler_) metrics.merge(profiler_->metrics(seconds));
   add_of_objective(metrics, result.metrics.means());
   folder_.metrics(step_, metrics);

@@ -11,7 +11,7 @@ namespace antiphon::nn {
 // One block of a stack. What it reads besides x belongs to it, so that it can run again later.
 struct StackBlock {
   Module& module;
-  size_t index = 0, count = 0;  // of the stack
+  size_t index = 0;  // in the stack
   std::function<at::Tensor(const at::Tensor& x)> forward;
 };
 
@@ -46,8 +46,7 @@ at::Tensor run_blocks(const std::vector<std::unique_ptr<Layer>>& layers, at::Ten
       x = forward(layer, x, i);
       continue;
     }
-    x = policy->run(
-        {layer, i, layers.size(), [shared, &layer, i](const at::Tensor& in) { return (*shared)(layer, in, i); }}, x);
+    x = policy->run({layer, i, [shared, &layer, i](const at::Tensor& in) { return (*shared)(layer, in, i); }}, x);
   }
   return x;
 }
