@@ -16,6 +16,8 @@ import make_tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("ANTIPHON", str(ROOT / "build" / "bin" / "antiphon"))
+DEVICE = os.environ.get("ANTIPHON_TEST_DEVICE", "")  # "": the CPU
+ON_CPU = unittest.skipIf(os.environ.get("ANTIPHON_TEST_DEVICE", "cpu") != "cpu", "for a CPU")
 LIMIT = 60  # seconds that one command may take; a hang is a failure
 
 
@@ -61,7 +63,8 @@ class Case(unittest.TestCase):
     def command(self, verb, *args, threads=1):
         nothing = threads is None or verb in ("validate", "compose", "inspect", "export") or (verb, *args[:1]) == ("data", "show")  # these compute nothing
         limit = [] if nothing else ["--threads", str(threads)]
-        return [PROGRAM, verb, *map(str, args), *limit]
+        device = ["--device", DEVICE] if DEVICE and verb in ("train", "eval", "generate", "chat") else []
+        return [PROGRAM, verb, *map(str, args), *limit, *device]
 
     def start(self, verb, *args, **options):
         process = subprocess.Popen(self.command(verb, *args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)

@@ -48,6 +48,20 @@ class Learning(Case):
         self.assertRegex(done.stderr, r"llm: (\d+)/\1 linear layers in fp8")
         self.check_learnt(run)
 
+    def test_all_of_the_language_model_in_fp8(self):
+        """The FP8 copies of its matrices follow what the optimizer writes."""
+        text = self.config.read_text()
+        peft, streams = text.index("[[model.llm.peft]]"), text.index("[model.streams.image]")
+        config = self.folder / "all.toml"
+        config.write_text((text[:peft] + text[streams:]).replace("trainable = false", "trainable = true", 1))
+        last = {}
+        for linear in ("bf16", "fp8"):
+            run = self.folder / f"all_{linear}"
+            self.train(run, *sets(train__steps=120, train__tokens_per_batch=512, train__optimizer__lr=1e-3, precision__compute="bf16"), *(sets(precision__linear="fp8") if linear == "fp8" else []), config=config)
+            last[linear] = sum(list(losses(run).values())[-10:]) / 10
+        self.assertLess(last["bf16"], 0.5)
+        self.assertLess(last["fp8"], 2 * last["bf16"])
+
     def test_fp8_that_fits_nothing(self):
         done = self.train(self.folder / "odd", *sets(precision__linear="fp8", model__llm__hidden_size=24, model__llm__intermediate_size=40, model__llm__head_size=6, model__llm__weights='""', model__llm__tokenizer=self.folder / "models" / "llama"), code=2)
         self.assertIn("fits none of the language model's", done.stderr)

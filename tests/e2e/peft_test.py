@@ -6,7 +6,7 @@ import shutil
 
 from safetensors.numpy import load_file
 
-from harness import Case, losses, main, records, sets
+from harness import DEVICE, ON_CPU, Case, losses, main, records, sets
 
 LORA = '{ plugin = "lora", rank = 2, targets = ["query", "value"] }'
 BOTTLENECK = '{ plugin = "adapters", bottleneck = 4 }'
@@ -55,8 +55,9 @@ class Methods(Case):
         self.assertIn("base_model.model.encoder.layer.0.attention.attention.query.lora_A.weight", written)
         self.assertTrue(all(abs(tensor).max() > 0 for tensor in written.values()))
         measured = self.answers(run)
-        eighth = self.answers(run, *sets(generate__weights="int8"))
-        self.assertLess(max(abs(a - b) for a, b in zip(measured, eighth, strict=True)), 0.1)
+        if not DEVICE:
+            eighth = self.answers(run, *sets(generate__weights="int8"))
+            self.assertLess(max(abs(a - b) for a, b in zip(measured, eighth, strict=True)), 0.1)
         text = config.read_text()
         for slot, weights in [('"lora"\nrank = 4', "adapter"), ('"lora", rank = 2', "adapter_image_encoder"), ('"adapters"', "adapter_audio_encoder"), ('"ia3"', "adapter_image_connector"), ('"mlp"', ""), ('"frame_stack"', "")]:
             name, rest = slot.split('"')[1], slot.split('"')[2]
@@ -102,12 +103,13 @@ class Methods(Case):
         text = text.replace('plugin = "mlp"', f'plugin = "mlp", weights = "{run}"').replace('plugin = "frame_stack"', f'plugin = "frame_stack", weights = "{run}"')
         for ours, other in zip(measured, self.answers(self.write("from_prompt", text)), strict=True):
             self.assertAlmostEqual(ours, other, places=5)
-        for more in ([], sets(generate__weights="int4")):
+        for more in ([], [] if DEVICE else sets(generate__weights="int4")):
             self.assertTrue(self.call("generate", run, "What?", *sets(generate__temperature=0), *more).stdout)
         self.assertIn("cannot become part of the weights", self.call("export", run, "--output", self.folder / "none", code=2).stderr)
         wrong = self.write("wrong", self.with_methods(('fit = "stretch"', 'peft = [{ plugin = "ptuning" }], fit = "stretch"')))
         self.assertIn("[model.streams.image.encoder.peft.0]", self.call("validate", wrong, code=2).stderr)
 
+    @ON_CPU
     def test_over_four_bits(self):
         run = self.resumed(self.config, "four_bits", *sets(precision__weights="int4"))
         plain = self.folder / "plain"

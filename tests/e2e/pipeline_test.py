@@ -9,7 +9,7 @@ import numpy
 from safetensors.numpy import load_file
 
 import make_tiny
-from harness import LIMIT, Case, checkpoints, main, records, sets
+from harness import LIMIT, ON_CPU, Case, checkpoints, main, records, sets
 
 
 class Pipeline(Case):
@@ -93,6 +93,7 @@ class Pipeline(Case):
         self.assertIn("nowhere.png", self.call("generate", self.run_folder, "--image", self.folder / "nowhere.png", "x", code=3).stderr)
         self.assertIn("no complete checkpoint", self.call("generate", self.config, "--checkpoint", self.folder, "x", code=4).stderr)
 
+    @ON_CPU
     def test_weights_in_8_and_4_bits(self):
         def loss(**values):
             return self.evaluate(self.run_folder, *sets(eval__controls="[]", eval__generate="false", **values))[0]["tasks"]["all"]["conditions"]["right"]["loss"]["mean"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from harness import Case, checkpoints, losses, main, records, sets
+from harness import ON_CPU, Case, checkpoints, losses, main, records, sets
 
 STEPS = 130
 COMMON = sets(train__steps=STEPS, train__accumulate=2, train__tokens_per_batch=96, train__checkpoint_every=4)
@@ -76,6 +76,7 @@ class Resume(Case):
         self.assert_same_run(self.undisturbed_run(*bf16), run)
         self.assertNotEqual(losses(run), losses(self.undisturbed_run()))
 
+    @ON_CPU
     def test_auto_on_a_processor_without_bf16(self):
         """bf16 matrices in fp32 products: the same to the bit when resumed, and what bf16 asks for there; on another
         class of processor a resumed run says that it is not the same."""

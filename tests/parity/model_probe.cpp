@@ -23,6 +23,7 @@
 #include <antiphon/media/decode.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/token_scores.h>
+#include <antiphon/run/device.h>
 #include <antiphon/weights/load.h>
 
 namespace antiphon::probe {
@@ -34,8 +35,14 @@ at::ScalarType dtype_of(const json& request) {
   return name == "bf16" ? at::kBFloat16 : name == "fp64" ? at::kDouble : at::kFloat;
 }
 
+at::Device device() {
+  const char* name = std::getenv("ANTIPHON_TEST_DEVICE");
+  static const auto opened = run::open_device(name ? name : "cpu");
+  return opened;
+}
+
 void write_outputs(const json& request, NamedTensors tensors) {
-  for (auto& [name, tensor] : tensors) tensor = tensor.detach().contiguous();
+  for (auto& [name, tensor] : tensors) tensor = tensor.detach().cpu().contiguous();
   weights::save_safetensors(request.at("outputs").get<std::string>(), tensors);
 }
 
@@ -69,7 +76,7 @@ void load(Module& module, const NameMap& names, const json& request) {
   weights::LoadOptions options;
   options.frozen_dtype = dtype;
   weights::load_parameters(module, weights::Checkpoint(request.at("weights").get<std::string>()), names, options);
-  if (dtype == at::kDouble) module.to(at::kCPU, dtype);
+  if (dtype == at::kDouble || !device().is_cpu()) module.to(device(), dtype);
 }
 
 json as_json(const TokenGrid& grid) { return {grid.rows, grid.columns}; }
@@ -84,7 +91,7 @@ weights::SafetensorsFile inputs_of(const json& request) {
 template <class Forward>
 void run_module(const json& request, Module& module, const NameMap& names, const Forward& forward) {
   const auto file = inputs_of(request);
-  auto x = file.tensor("x").to(dtype_of(request));
+  auto x = file.tensor("x").to(device(), dtype_of(request));
   const bool backward = file.contains("grad");
   if (backward) x = x.clone().set_requires_grad(true);
   std::optional<TrainingPass> training;
@@ -93,7 +100,7 @@ void run_module(const json& request, Module& module, const NameMap& names, const
   const auto y = forward(x);
   NamedTensors out{{"y", y}};
   if (backward) {
-    torch::autograd::backward({y}, {file.tensor("grad").to(y.scalar_type())});
+    torch::autograd::backward({y}, {file.tensor("grad").to(y.options())});
     out.emplace_back("grad_x", x.grad());
     const at::NoGradGuard frozen;
     const TrainingPass evaluation(false);
@@ -194,8 +201,10 @@ json run_tiles(const json& request) {
 json run_loss(const json& request) {
   const auto objective = build<Objective>(request);
   const auto file = inputs_of(request);
-  auto leaf = [&](const char* name) { return file.tensor(name).to(dtype_of(request)).clone().set_requires_grad(true); };
-  const auto hidden = leaf("hidden"), head = leaf("head"), labels = file.tensor("labels");
+  auto leaf = [&](const char* name) {
+    return file.tensor(name).to(device(), dtype_of(request)).clone().set_requires_grad(true);
+  };
+  const auto hidden = leaf("hidden"), head = leaf("head"), labels = file.tensor("labels").to(device());
   ObjectiveInput input;
   input.logp_n = nn::token_scores(hidden, head, labels, {request.at("chunk"), request.at("even")});
   input.counts = {labels.size(0)}, input.groups = {1};
@@ -213,8 +222,8 @@ json run_objective(const json& request) {
   const auto file = inputs_of(request);
   const auto counts = file.tensor("counts");
   ObjectiveInput input;
-  input.logp_n = file.tensor("logp").clone().set_requires_grad(true);
-  input.reference_n = file.tensor("reference").clone();
+  input.logp_n = file.tensor("logp").to(device()).clone().set_requires_grad(true);
+  input.reference_n = file.tensor("reference").to(device()).clone();
   input.counts.assign(counts.const_data_ptr<int64_t>(), counts.const_data_ptr<int64_t>() + counts.numel());
   input.groups = request.at("groups").get<std::vector<int64_t>>();
   input.totals = {input.logp_n.size(0), counts.numel(), static_cast<int64_t>(input.groups.size())};
@@ -242,14 +251,14 @@ json run_optimizer(const json& request) {
   NamedTensors out;
   std::vector<UpdateItem> items;
   for (const auto& [name, role] : request.at("roles").items()) {
-    out.emplace_back(name, file.tensor(name).clone());
+    out.emplace_back(name, file.tensor(name).to(device()).clone());
     auto& item = items.emplace_back(UpdateItem{out.back().second, {}, {}, role_of(role), {}});
     for (const auto& [key, tensor] : rule->make_state({name, &item.parameter, Init::zeros, item.role}))
       item.state.push_back(tensor);
   }
   for (int64_t step = 0; step < request.at("steps").get<int64_t>(); ++step) {
     for (size_t i = 0; i < out.size(); ++i)
-      items[i].gradient = file.tensor(fmt::format("{}.grad.{}", out[i].first, step)).clone();
+      items[i].gradient = file.tensor(fmt::format("{}.grad.{}", out[i].first, step)).to(device()).clone();
     rule->update(items, request.at("lr"), request.at("weight_decay"));
   }
   write_outputs(request, std::move(out));

@@ -50,7 +50,7 @@ std::unique_ptr<model::MultimodalLm> load_model(const json& request) {
   problems.throw_if_any();
   auto model = model::MultimodalLm::build(spec);
   const auto dtype = dtype_of(request);
-  model->load({at::kCPU, {dtype, dtype, ""}, 1});
+  model->load({device(), {dtype, dtype, ""}, 1});
   if (request.contains("values")) {  // of trained parameters: "<part>/<name>"
     const weights::SafetensorsFile file(request.at("values").get<std::string>());
     std::map<std::string, at::Tensor> values;
@@ -97,8 +97,8 @@ std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& mo
 at::Tensor logits_of(model::MultimodalLm& model, const at::Tensor& hidden) { return model.llm().logits(hidden); }
 
 at::Tensor token_loss_of(model::MultimodalLm& model, const model::Batch& batch, const at::Tensor& hidden) {
-  const auto rows = hidden.index_select(0, batch.supervised_n);
-  return nn::token_scores(rows, model.llm().head_weight(), batch.labels_n, {.even_gradient = true}).neg();
+  const auto rows = hidden.index_select(0, batch.supervised_n.to(device()));
+  return nn::token_scores(rows, model.llm().head_weight(), batch.labels_n.to(device()), {.even_gradient = true}).neg();
 }
 
 json described(model::MultimodalLm& model, const model::Batch& batch) {
@@ -142,7 +142,7 @@ json run_model(const json& request) {
   const auto answer = described(*model, batch);
   model->encode(batch);
   DecoderInput input;
-  input.x_td = model->embed(batch), input.positions_t = batch.positions_t, input.lengths = batch.lengths;
+  input.x_td = model->embed(batch), input.positions_t = batch.positions_t.to(device()), input.lengths = batch.lengths;
   const bool cut = request.value("grad_x", false);  // the embeddings become a leaf
   if (cut) input.x_td = input.x_td.detach().clone().set_requires_grad(true);
   const auto hidden = model->llm().forward(input);
@@ -187,8 +187,8 @@ json run_cached(const json& request) {
       std::iota(positions.end() - n, positions.end(), begin);
       input.lengths.push_back(n), input.rows.push_back(static_cast<int64_t>(row));
     }
-    input.x_td = model->llm().embed(at::tensor(ids, at::kLong)).to(model->compute_dtype()),
-    input.positions_t = at::tensor(positions, at::kLong), input.cache = &cache;
+    input.x_td = model->llm().embed(at::tensor(ids, at::kLong).to(device())).to(model->compute_dtype()),
+    input.positions_t = at::tensor(positions, at::kLong).to(device()), input.cache = &cache;
     const auto pieces = model->llm().forward(input).split_with_sizes(input.lengths);
     for (size_t i = 0; i < pieces.size(); ++i) hidden[static_cast<size_t>(input.rows[i])].push_back(pieces[i]);
   }

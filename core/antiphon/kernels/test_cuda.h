@@ -3,10 +3,15 @@
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include <antiphon/kernels/cuda_table.h>
 
 namespace antiphon::kernels::testing {
+
+// Before any test: LibTorch asks once whether its CUDA library is there, at the first use of a random generator, say.
+inline const bool opened_first =
+    access("/dev/nvidiactl", F_OK) == 0 && dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
 
 // Opens LibTorch's CUDA library and ours -> why a CUDA test has to be skipped, or "".
 inline std::string no_cuda() {

@@ -171,6 +171,7 @@ void MultimodalLm::encode(Batch& batch) {
     for (auto& media : batch.media) {
       if (media.stream != name) continue;
       all &= !media.item.features.empty();
+      for (auto& kept : media.item.features) kept = kept.to(settings_.device);  // those of the cache come from the CPU
       if (media.item.features.empty() && !media.content.empty()) {
         const auto [first, is_new] = seen.try_emplace(media.content, &media.item);
         if (!is_new) {

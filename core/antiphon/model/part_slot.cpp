@@ -86,7 +86,7 @@ void load_part(const MultimodalLm& model, Part& part, const PartSlot& slot, cons
       if (const auto trained = trained_file(slot.origin, part.path))
         report(part, load_trained(*trained, part, slot, options), trained->file.string());
       else if (slot.kind == PartKind::peft && !from.empty())
-        report(part, weights::load_adapter(from, *model.pefts()[slot.index].method), from);
+        report(part, weights::load_adapter(from, *model.pefts()[slot.index].method, {}, options), from);
       else if (!from.empty() && !only_own)
         report(part, weights::load_parameters(*part.module, weights::Checkpoint(from), part.names, options), from);
     });

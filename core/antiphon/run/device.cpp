@@ -23,6 +23,8 @@ at::Device open_device(const std::string& name) {
          "use --device cpu; `antiphon doctor` says more");
   if (const auto why = kernels::open_cuda_kernels(); !why.empty())
     log::warning("no CUDA kernels of Antiphon's own, LibTorch's operations take their place: " + why);
+  // fp32 is fp32: LibTorch's convolutions would round their operands to TF32, and its products do not.
+  at::globalContext().setAllowTF32CuDNN(false);
   return at::Device(name == "cuda" ? "cuda:0" : name);
 }
 

@@ -47,7 +47,11 @@ void Optimizer::step(double lr_ratio) {
           UpdateItem{*parameters_[i].tensor, gradient, {}, parameters_[i].role, parameters_[i].name});
       for (const auto& [name, tensor] : state_[i]) item.state.push_back(tensor);
     }
-    if (!items.empty()) rule_.update(items, group.lr * lr_ratio, group.weight_decay);
+    if (items.empty()) continue;
+    rule_.update(items, group.lr * lr_ratio, group.weight_decay);
+    // What is derived from a weight (nn/linear/of_weight.h) is made anew by its version, which LibTorch's fused updates
+    // do not raise.
+    for (const auto& item : items) item.parameter.unsafeGetTensorImpl()->bump_version();
   }
   drop_gradients();
 }

@@ -77,6 +77,15 @@ TEST_CASE("AdamW: five steps are those of torch.optim.AdamW") {
   }
 }
 
+TEST_CASE("an update raises the version of what it writes, whatever operations the rule uses") {
+  Model model;
+  Optimizer optimizer(model.parameters(), options_with(0), rule);
+  const auto before = model.w._version();
+  model.give(1);
+  optimizer.step(1.0);
+  CHECK(model.w._version() > before);
+}
+
 TEST_CASE("clipping gives the norm before, and leaves a small gradient alone") {
   Model model;
   Optimizer optimizer(model.parameters(), options_with(0), rule);

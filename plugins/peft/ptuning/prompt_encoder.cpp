@@ -45,8 +45,10 @@ at::Tensor PromptEncoder::forward() const {
     std::vector<at::Tensor> parameters;
     for (const auto& parameter : lstm_) parameters.push_back(*parameter);
     const auto zeros = at::zeros({2 * shape_.layers, 1, shape_.inner_size}, x.options().requires_grad(false));
-    x = std::get<0>(at::lstm(x.unsqueeze(0), {zeros, zeros}, parameters, /*has_biases=*/true, shape_.layers,
-                             shape_.dropout, TrainingPass::now(), /*bidirectional=*/true, /*batch_first=*/true))
+    // cuDNN has a gradient only in training mode, in which the dropout is then none.
+    const double dropout = TrainingPass::now() ? shape_.dropout : 0;
+    x = std::get<0>(at::lstm(x.unsqueeze(0), {zeros, zeros}, parameters, /*has_biases=*/true, shape_.layers, dropout,
+                             at::GradMode::is_enabled(), /*bidirectional=*/true, /*batch_first=*/true))
             .squeeze(0);
   }
   for (size_t i = 0; i < head_.size(); ++i) {

@@ -4,6 +4,7 @@
 #include <antiphon/kernels/ops.h>
 
 #include <algorithm>
+#include <functional>
 
 namespace antiphon::nn {
 namespace {
@@ -32,7 +33,7 @@ bool fits_varlen_attention(const at::Tensor& q_thd, const std::vector<int64_t>& 
   const int64_t head = q_thd.size(2);
   const bool half = q_thd.scalar_type() == at::kBFloat16 || q_thd.scalar_type() == at::kHalf;
   return q_thd.is_cuda() && half && head % kFlashHeadMultiple == 0 && head <= kLargestFlashHead && q_thd.size(0) > 0 &&
-         (lengths.size() > 1 || window > 0);
+         (window > 0 || std::ranges::adjacent_find(lengths, std::not_equal_to()) != lengths.end());
 }
 
 at::Tensor varlen_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,

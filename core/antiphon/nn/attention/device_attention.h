@@ -4,8 +4,9 @@
 
 namespace antiphon::nn {
 
-// Whether varlen_attention takes these: bfloat16 or half on CUDA, heads that the flash kernel has, and not a single
-// sequence without a window, for which LibTorch chooses among more kernels.
+// Whether varlen_attention takes these: bfloat16 or half on CUDA, heads that the flash kernel has, and a window or
+// sequences of different lengths. Those of one length without a window are a batch, for which LibTorch chooses among
+// more kernels (cuDNN's takes 0.6 of the time on an H100).
 bool fits_varlen_attention(const at::Tensor& q_thd, const std::vector<int64_t>& lengths, int64_t window);
 
 // As packed_attention (attention.h), all sequences in one call of LibTorch's flash kernel (Dao 2023), with its

@@ -140,7 +140,10 @@ TEST_CASE("which packed attention goes to the flash kernel") {
     return at::zeros({7, 4, size}, at::TensorOptions("cuda:0").dtype(dtype));
   };
   CHECK(fits_varlen_attention(on_device(at::kBFloat16, 64), {3, 4}, 0));
-  CHECK_FALSE(fits_varlen_attention(on_device(at::kBFloat16, 64), {7}, 0));
+  for (const auto& lengths : std::vector<std::vector<int64_t>>{{7}, {3, 3}}) {
+    CHECK_FALSE(fits_varlen_attention(on_device(at::kBFloat16, 64), lengths, 0));
+    CHECK(fits_varlen_attention(on_device(at::kBFloat16, 64), lengths, 2));
+  }
   CHECK_FALSE(fits_varlen_attention(on_device(at::kFloat, 64), {3, 4}, 0));
   CHECK_FALSE(fits_varlen_attention(on_device(at::kBFloat16, 20), {3, 4}, 0));
 }
