@@ -1,55 +1,35 @@
 #!/usr/bin/env bash
-# Packs the headers and libraries that a machine with a GPU may lack, out of this machine's /usr, into one archive for
-# tools/gpu_check.sh. Debian 12 or newer, x86-64; what is packed runs on any newer glibc.
-#   tools/gpu_pack.sh [FOLDER]     default: .carry, which git ignores; at most 60 MiB
+# Packs what is built here, and the libraries that it needs, into one archive for tools/gpu_check.sh on a machine with a
+# GPU, where nothing has to be compiled. x86-64; that machine's glibc may be newer, its LibTorch must be this one's.
+#   tools/gpu_pack.sh [FOLDER]     default: .carry, which git ignores; at most 58 MiB
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 FOLDER=${1:-.carry}
-MOST_MIB=60
-LIBRARIES=$(dirname "$(readlink -f /usr/lib/*/libpcre2-8.so)")
+MOST_MIB=58
+TESTS=(test_kernels test_nn test_engine test_model test_train test_session)
 say() { printf '[gpu_pack] %s\n' "$*" >&2; }
 
-# Boost is 150 MB of headers; these are the ones that ours include, and those chosen by compiler and platform.
-boost_headers() {
-  local probe
-  probe=$(mktemp --suffix .cpp)
-  grep -rhoE '#include <boost/[^>]+>' core apps plugins tests benchmarks | sort -u >"$probe"
-  g++ -std=c++20 -M "$probe" | tr ' \\' '\n\n' | grep '^/usr/include/boost/'
-  rm "$probe"
-  find /usr/include/boost/config /usr/include/boost/predef /usr/include/boost/version.hpp -type f
-}
-
-headers() {
-  local name
-  boost_headers
-  for name in toml++ CLI nlohmann unicode catch2; do find "/usr/include/$name" -type f; done
-  find /usr/include -maxdepth 1 -name 'simdjson.h' -o -maxdepth 1 -name 'pcre2.h' -o -maxdepth 1 -name 'xxh*.h'
-}
-
+# What `antiphon` and the tests are linked with, but LibTorch, its OpenMP and what every system has.
 libraries() {
-  local name
-  for name in boost_filesystem boost_system icuuc icudata pcre2-8 simdjson tomlplusplus pkgconf; do
-    find "$LIBRARIES" -maxdepth 1 -name "lib$name.so*"
-  done
-  find /usr/lib "$LIBRARIES" -maxdepth 1 -name 'libCatch2*.a'
-}
-
-packages() {
-  find "$LIBRARIES/cmake" /usr/lib/cmake /usr/share/cmake -path '*oost*' -o -path '*/simdjson*' -o -path '*/tomlplusplus*' \
-    -o -path '*/Catch2*' -o -path '*/CLI11*' -o -path '*/nlohmann_json*' | while read -r path; do [ -f "$path" ] && echo "$path"; done
-  find "$LIBRARIES/pkgconfig" -name 'libpcre2-8.pc' -o -name 'icu-uc.pc' -o -name 'simdjson.pc'
-  readlink -f /usr/bin/pkg-config
+  local file
+  for file in libexec/antiphon/antiphon lib/libantiphon.so bin/test_kernels bin/model_probe; do ldd "build/$file"; done |
+    awk '$2 == "=>" { print $3 }' | sort -u | grep -vE "^$PWD/|/torch/lib/|/lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s)\.so"
 }
 
 main() {
-  mkdir -p "$FOLDER"
-  { headers; libraries; packages; } | sort -u >"$FOLDER/files.txt"
-  tar -czf "$FOLDER/sysroot.tar.gz" --transform 's,^usr/bin/pkgconf.*,usr/bin/pkgconf,' \
-    -C / -T <(sed 's,^/,,' "$FOLDER/files.txt")
-  local mib
-  mib=$(du -m --apparent-size "$FOLDER/sysroot.tar.gz" | cut -f 1)
-  say "$(wc -l <"$FOLDER/files.txt") files, $mib MiB in $FOLDER/sysroot.tar.gz"
+  local stage=$FOLDER/stage name mib
+  rm -rf "$stage" && mkdir -p "$stage/build/bin" "$stage/lib"
+  cp -r build/lib build/libexec build/plugins "$stage/build/"
+  rm -rf "$stage"/build/plugins/{CMakeFiles,*.cmake}
+  for name in antiphon antiphon_bench model_probe "${TESTS[@]}"; do cp "build/bin/$name" "$stage/build/bin/"; done
+  mkdir "$stage/build/fixtures" && cp -r build/fixtures/conformance "$stage/build/fixtures/"
+  libraries | while read -r name; do cp -L "$name" "$stage/lib/"; done
+  pwd >"$stage/root"  # where the tests' paths point
+  tar -C "$stage" -cf - . | xz -T0 -6 >"$FOLDER/built.tar.xz"
+  rm -rf "$stage"
+  mib=$(du -m --apparent-size "$FOLDER/built.tar.xz" | cut -f 1)
+  say "$mib MiB in $FOLDER/built.tar.xz"
   [ "$mib" -le "$MOST_MIB" ] || { say "more than $MOST_MIB MiB"; exit 1; }
 }
 
