@@ -91,18 +91,30 @@ class Template(unittest.TestCase):
         _, err = run(self.program, "validate", "model.toml", cwd=self.copy, wanted=5)
         self.assertIn("there is no encoder 'patch_mean'", err)
 
+    def built(self, example):
+        """A copy of an example, built against the installation, whose tests pass."""
+        launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
+        copy = self.work / example
+        shutil.copytree(SOURCE / "examples" / example, copy)
+        run(CMAKE, "-S", ".", "-B", "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={self.prefix}", *launcher, cwd=copy)
+        run(CMAKE, "--build", "build", cwd=copy)
+        out, _ = run("ctest", "--test-dir", "build", "--output-on-failure", cwd=copy)
+        self.assertIn("100% tests passed", out)
+        return copy / "build" / "plugins"
+
+    def test_6_the_shortest_of_each_kind(self):
+        """The page shows them as they are, and none is missing."""
+        plugins, page = self.built("kinds"), (SOURCE / "docs" / "plugin_author.md").read_text()
+        for file in [*(SOURCE / "examples" / "kinds").glob("*.cpp"), SOURCE / "examples" / "data-source" / "tab_table.cpp", SOURCE / "examples" / "record-format" / "question_answer.cpp"]:
+            self.assertIn(f"```cpp\n{file.read_text()}```", page, file.name)
+        listed = json.loads(run(self.program, "inspect", "--json", ANTIPHON_PLUGIN_PATH=str(plugins))[0])
+        kinds = {provided.split(":")[0] for plugin in listed for provided in plugin["provides"]}
+        shown = {provided.split(":")[0] for plugin in listed if plugin["file"].startswith(str(plugins.resolve())) for provided in plugin["provides"]}
+        self.assertEqual(kinds - shown, {"encoder", "data_source", "record_format"}, "these have folders of their own")
+
     def test_5_data_of_ones_own(self):
         """The examples of a data source and of a record format, together."""
-        launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
-        folders = []
-        for name in ["data-source", "record-format"]:
-            copy = self.work / name
-            shutil.copytree(SOURCE / "examples" / name, copy)
-            run(CMAKE, "-S", ".", "-B", "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={self.prefix}", *launcher, cwd=copy)
-            run(CMAKE, "--build", "build", cwd=copy)
-            out, _ = run("ctest", "--test-dir", "build", "--output-on-failure", cwd=copy)
-            self.assertIn("100% tests passed", out)
-            folders.append(str(copy / "build" / "plugins"))
+        folders = [str(self.built(name)) for name in ["data-source", "record-format"]]
         table = self.work / "talk.tsv"
         table.write_text("question\tanswer\tmood\nHow are you?\tFine.\tgood\nAnd you?\tFine, too.\tgood\n")
         out, err = run(self.program, "data", "check", table, "--json", ANTIPHON_PLUGIN_PATH=":".join(folders))

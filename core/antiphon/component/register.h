@@ -87,14 +87,14 @@ void register_component(plugin::Registrar& registrar, std::string name, std::str
                 detail::make_factory<Interface, Component>(table, KindOf<Interface>()));
 }
 
-// One without options, made by its default constructor.
+// One without options; its constructor takes what its kind adds.
 template <class Interface, class Component>
 void register_component(plugin::Registrar& registrar, std::string name, std::string doc) {
   struct None {};
   static const auto* table = new config::Table<None>(KindOf<Interface>::name);
-  const FactoryOf<Interface> factory = [](const BuildContext& context) -> std::unique_ptr<Interface> {
+  const FactoryOf<Interface> factory = [](const BuildContext& context, auto... extra) -> std::unique_ptr<Interface> {
     if (!detail::read_options(*table, context)) return nullptr;
-    return std::make_unique<Component>();
+    return std::make_unique<Component>(extra...);
   };
   registrar.add(KindOf<Interface>::name, std::move(name), std::move(doc), *table, factory);
 }
