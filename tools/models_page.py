@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {ROOT / "docs/models.md": "models", ROOT / "README.md": "plugins"}
-KINDS = {"encoder": "encoders", "connector": "connectors", "language_model": "language models", "peft": "fine-tuning", "objective": "objectives", "optimizer": "optimizers", "voice_activity": "voice activity", "model_family": "whole models",
+KINDS = {"encoder": "encoders", "connector": "connectors", "language_model": "language models", "peft": "fine-tuning", "head": "heads", "objective": "objectives", "optimizer": "optimizers", "voice_activity": "voice activity", "model_family": "whole models",
          "data_source": "data sources", "record_format": "record formats"}
 NO_MODELS = ("data_source", "record_format")  # no cases with a reference are theirs
 # A column, and the words of the titles that it counts. "gradients" are the tensors that were compared as such.

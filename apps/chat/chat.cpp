@@ -56,7 +56,8 @@ class Chat {
   Chat(run::LoadedModel& loaded, VoiceActivity* vad, const ChatFlags& flags)
       : microphone_(flags.microphone),
         hands_free_(vad != nullptr),
-        session_(*loaded.model, loaded.preparer, loaded.tokenizer(), loaded.config.generate, loaded.config.session, vad,
+        session_(loaded.writer(), loaded.preparer, loaded.tokenizer(), loaded.config.generate, loaded.config.session,
+                 vad,
                  {[this](session::SessionState state) { on_state(state); },
                   [this](const std::string& text) { on_text(text); }}) {}
 

@@ -10,9 +10,9 @@ profile::ProfileOptions options_for(const run::LoadedModel& loaded, const std::f
   profile::ProfileOptions options;
   options.folder = folder;
   options.device = loaded.device;
-  options.dtype = loaded.model->compute_dtype();
-  for (const auto& [name, stream] : loaded.model->streams()) options.parts.push_back("encoders/" + name);
-  for (const auto& [name, stream] : loaded.model->streams()) options.parts.push_back("connectors/" + name);
+  options.dtype = loaded.lm().compute_dtype();
+  for (const auto& [name, stream] : loaded.lm().streams()) options.parts.push_back("encoders/" + name);
+  for (const auto& [name, stream] : loaded.lm().streams()) options.parts.push_back("connectors/" + name);
   options.parts.emplace_back("decoder");
   return options;
 }

@@ -26,15 +26,22 @@ ObjectiveInput made_input(const Objective& objective) {
       input.weights.push_back(1), input.values.push_back(c == 0 ? 1 : 0);
     }
   }
-  input.logp_n = -made({n}, 61).abs() - 0.1;
+  if (needs.scores > 0)
+    input.scores_sk = made({groups * needs.candidates, needs.scores}, 64);
+  else
+    input.logp_n = -made({n}, 61).abs() - 0.1;
   if (needs.reference) input.reference_n = -made({n}, 62).abs() - 0.1;
   input.totals.tokens = n, input.totals.groups = groups;
   input.totals.sequences = static_cast<int64_t>(input.counts.size());
   return input;
 }
 
+// What the gradient goes to.
+at::Tensor& read_of(ObjectiveInput& input) { return input.scores_sk.defined() ? input.scores_sk : input.logp_n; }
+
 ObjectiveInput with_gradient(ObjectiveInput input) {
-  input.logp_n = input.logp_n.clone().set_requires_grad(true);
+  auto& read = read_of(input);
+  read = read.clone().set_requires_grad(true);
   return input;
 }
 
@@ -49,15 +56,16 @@ ObjectiveInput piece(const ObjectiveInput& whole, int64_t begin, int64_t end) {
   auto out = whole;
   out.groups = of(whole.groups, begin, end), out.counts = of(whole.counts, first, last);
   out.weights = of(whole.weights, first, last), out.values = of(whole.values, first, last);
-  out.logp_n = whole.logp_n.narrow(0, from, n);
+  if (whole.scores_sk.defined()) out.scores_sk = whole.scores_sk.narrow(0, first, last - first);
+  if (whole.logp_n.defined()) out.logp_n = whole.logp_n.narrow(0, from, n);
   if (whole.reference_n.defined()) out.reference_n = whole.reference_n.narrow(0, from, n);
   return out;
 }
 
 at::Tensor gradient_of(Objective& objective, const ObjectiveInput& made) {
-  const auto input = with_gradient(made);
+  auto input = with_gradient(made);
   torch::autograd::backward({objective.forward(input).loss}, {});
-  return input.logp_n.grad();
+  return read_of(input).grad();
 }
 
 void shapes_hold(Objective& objective) {
@@ -76,12 +84,12 @@ void shapes_hold(Objective& objective) {
 }
 
 void gradient_is_right(Objective& objective) {
-  const auto input = made_input(objective);
-  const auto direction = made({input.logp_n.size(0)}, 63);
+  auto input = made_input(objective);
+  const auto direction = made(read_of(input).sizes().vec(), 63);
   const double slope = (gradient_of(objective, input) * direction).sum().item<double>();
   const auto at = [&](double by) {
     auto moved = input;
-    moved.logp_n = input.logp_n + direction * by;
+    read_of(moved) = read_of(input) + direction * by;
     return objective.forward(moved).loss.item<double>();
   };
   const double step = 1e-2, measured = (at(step) - at(-step)) / (2 * step);

@@ -13,12 +13,12 @@ int64_t answers_compared(const run::RunConfig& config) {
 // Too long is judged afterwards, so that the counts of long samples are known.
 Reader::Reader(const run::Composition& composition)
     : composition_(composition),
-      preparer_(*composition.model, composition.prompts, no_cache_, media::MediaLimits{},
+      preparer_(composition.model->lm(), composition.prompts, no_cache_, media::MediaLimits{},
                 std::numeric_limits<int64_t>::max(), composition.config.data.video, composition.config.data.image) {}
 
 std::vector<Source> Reader::sources() const {
   const auto& config = composition_.config;
-  const int64_t context = composition_.model->llm().max_positions();
+  const int64_t context = composition_.model->lm().llm().max_positions();
   const Examiner train{&preparer_, context, config.train.tokens_per_batch, answers_compared(config)};
   const Examiner eval{&preparer_, context};
   std::vector<Source> all;

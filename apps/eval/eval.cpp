@@ -11,11 +11,11 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/eval/controls.h>
+#include <antiphon/run/load_set.h>
 #include <antiphon/run/sample_parts.h>
 #include <antiphon/run/training_slots.h>
 #include <common/command.h>
 #include <common/profile.h>
-#include <eval/load_set.h>
 #include <eval/table.h>
 
 namespace antiphon::apps {
@@ -110,7 +110,7 @@ void write_predictions(std::ofstream& out, const std::string& set, const std::ve
 }
 
 // Takes a sample that failed under one condition out of all of them.
-void drop_failed(LoadedSet& set, std::vector<Condition>& conditions) {
+void drop_failed(run::LoadedSet& set, std::vector<Condition>& conditions) {
   std::vector<bool> failed(set.samples.size(), false);
   for (const auto& condition : conditions)
     for (size_t i = 0; i < set.samples.size(); ++i) {
@@ -118,8 +118,8 @@ void drop_failed(LoadedSet& set, std::vector<Condition>& conditions) {
       if (reason.empty() || failed[i]) continue;
       failed[i] = true;
       const auto& sample = set.samples[i];
-      skip(set,
-           {sample.file.string(), sample.id, fmt::format("with {} media: {}", condition.name, reason), sample.line});
+      run::skip(set, {sample.file.string(), sample.id, fmt::format("with {} media: {}", condition.name, reason),
+                      sample.line});
     }
   const auto keep = [&](auto& list) {
     size_t i = 0;
@@ -140,8 +140,9 @@ int64_t count_short(const std::vector<Condition>& conditions, int64_t max_tokens
 
 nlohmann::json evaluate(const std::string& name, run::LoadedModel& loaded, Measure& measure,
                         std::ofstream& predictions) {
-  auto set = load_set(loaded.config.data.eval.at(name), loaded, measure.objective->needs().candidates);
+  auto set = run::load_set(loaded.config.data.eval.at(name), loaded, measure.objective->needs().candidates);
   if (set.compares) open_reference(measure, loaded);
+  if (!set.compares) loaded.writer();
   const auto variants = conditions_of(set.samples, loaded.config.eval);
   const eval::Evaluator evaluator{*loaded.model,
                                   loaded.preparer,
@@ -198,6 +199,7 @@ int run(const EvalFlags& flags) {
   generate.temperature = 0, generate.max_tokens = loaded.config.eval.max_tokens;
   loaded.load_for_inference(flags.open);
   Measure measure{flags.open, run::build_objective(loaded.config.objective)};
+  run::check_objective(*measure.objective, loaded.config.objective.plugin, *loaded.model);
   if (loaded.config.data.eval.empty())
     fail(ErrorKind::config, "there is nothing to evaluate", "add [[data.eval.NAME.sources]] with a path");
   std::filesystem::path output = flags.output;

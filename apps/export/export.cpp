@@ -22,10 +22,13 @@ std::optional<at::ScalarType> dtype_of(const std::string& name) {
 
 int run(const ExportFlags& flags) {
   auto config = run::read_config(flags.open.file, flags.open.sets);
-  const auto model = model::MultimodalLm::build(config.model);
+  const auto model = model::build(config.model);
+  if (model->head_spec())
+    fail(ErrorKind::config, "export writes models that give tokens, and this one has a head that gives scores",
+         "take the head from head.safetensors in the run's folder, and leave model.graph out to export the rest");
   model::load_own(*model, static_cast<uint64_t>(config.train.seed));
   run::load_trained(*model, flags.open);
-  const auto report = model::export_model(*model, flags.output, {dtype_of(flags.dtype)});
+  const auto report = model::export_model(model->lm(), flags.output, {dtype_of(flags.dtype)});
   log::info(fmt::format("{} in {}: {} tensors, {} of them changed{}", report.what, flags.output, report.tensors,
                         report.changed, report.beside.empty() ? "" : "\n  " + report.beside));
   return 0;

@@ -44,11 +44,11 @@ int run(const GenerateFlags& flags) {
   std::vector<data::Prepared> prompts;
   prompts.push_back(loaded.preparer.prepare(sample_of(flags), data::Purpose::generation));
   const int64_t wanted = loaded.config.generate.limit();
-  if (const auto room = engine::room_for_answer(*loaded.model, prompts.front().tokens(), wanted); room < wanted)
+  if (const auto room = engine::room_for_answer(loaded.writer(), prompts.front().tokens(), wanted); room < wanted)
     log::warning(fmt::format("the answer may have {} tokens, not {}: the prompt leaves no more of the model's context",
                              room, wanted));
   text::StreamDecoder decoder(loaded.tokenizer());
-  engine::generate(*loaded.model, std::move(prompts), loaded.config.generate, loaded.tokenizer().eos_ids(),
+  engine::generate(loaded.writer(), std::move(prompts), loaded.config.generate, loaded.tokenizer().eos_ids(),
                    [&](size_t, int32_t id) {
                      write_answer(decoder.push(id));
                      return true;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace antiphon::apps::report {
 namespace {
@@ -64,6 +65,9 @@ double last_mean(const Points& points) {
   return sum / static_cast<double>(count);
 }
 
+// "eval/NAME/loss" and the like, of train.eval_every.
+bool is_held_out(const std::string& key) { return key.starts_with("eval/") && key != "eval/seconds"; }
+
 void add(const json& record, Training& training) {
   const auto step = record.find("step");
   if (step == record.end() || !step->is_number_integer()) return;
@@ -76,6 +80,9 @@ void add(const json& record, Training& training) {
     const double value = number_or_nan(record, metric.key) * metric.scale;
     if (std::isfinite(value)) training.curves[metric.key].push_back({step->get<int64_t>(), value});
   }
+  for (const auto& [key, value] : record.items())
+    if (is_held_out(key) && value.is_number() && std::isfinite(value.get<double>()))
+      training.curves[key].push_back({step->get<int64_t>(), value.get<double>()});
 }
 
 }  // namespace
@@ -89,10 +96,17 @@ Training read_training(const std::filesystem::path& metrics_file) {
   return training;
 }
 
-json metric_table() {
+json metric_table(const std::vector<const Training*>& trainings) {
   json table = json::array();
   for (const auto& m : kMetrics)
     table.push_back({{"key", m.key}, {"title", m.title}, {"unit", m.unit}, {"smooth", m.smooth}, {"absent", m.absent}});
+  std::set<std::string> held_out;
+  for (const auto* training : trainings)
+    for (const auto& [key, points] : training->curves)
+      if (is_held_out(key)) held_out.insert(key);
+  for (const auto& key : held_out)
+    table.push_back(
+        {{"key", key}, {"title", "Held out: " + key.substr(5)}, {"unit", ""}, {"smooth", false}, {"absent", ""}});
   return table;
 }
 

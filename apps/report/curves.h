@@ -23,8 +23,9 @@ struct Training {
 };
 Training read_training(const std::filesystem::path& metrics_file);
 
-// [{key, title, unit, smooth, absent}, …]: what is drawn, in this order. `absent` says why a curve may not be there.
-nlohmann::json metric_table();
+// [{key, title, unit, smooth, absent}, …]: what is drawn, in this order, and behind it what these runs measured on
+// held-out sets. `absent` says why a curve may not be there.
+nlohmann::json metric_table(const std::vector<const Training*>& trainings);
 
 // {"points": [[step, value], …], "means": …}: at most 1000 points that keep each minimum and maximum, and at most 500
 // means of equally many steps, for smoothing. Both hold the same values if no step had to be dropped.

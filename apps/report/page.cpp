@@ -52,7 +52,9 @@ std::string safe_json(const json& data) {
 }  // namespace
 
 json page_data(std::vector<RunData>& runs, const GalleryOptions& options) {
-  json out{{"version", ANTIPHON_VERSION}, {"metrics", metric_table()}, {"runs", json::array()}};
+  std::vector<const Training*> trainings;
+  for (const auto& run : runs) trainings.push_back(&run.training);
+  json out{{"version", ANTIPHON_VERSION}, {"metrics", metric_table(trainings)}, {"runs", json::array()}};
   std::vector<const json*> results;
   for (const auto& run : runs) out["runs"].push_back(head_of(run)), results.push_back(&run.results);
   out["evaluation"] = evaluation_tables(results);

@@ -9,6 +9,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/run/export_parts.h>
+#include <antiphon/run/held_out.h>
 #include <antiphon/run/precision.h>
 #include <antiphon/run/training_slots.h>
 #include <antiphon/train/trainer.h>
@@ -53,6 +54,7 @@ int run_one(const TrainFlags& flags) {
         "the chat template writes no token that ends an answer, so the model will not learn to stop\n  fix: name a "
         "template that does in model.llm.chat_template");
   const auto objective = run::build_objective(config.objective);
+  run::check_objective(*objective, config.objective.plugin, *loaded.model);
   data::Loader loader(
       config.data, loaded.preparer, config.train.tokens_per_batch, static_cast<uint64_t>(config.train.seed),
       [&](const data::BadSample& bad) {
@@ -62,10 +64,10 @@ int run_one(const TrainFlags& flags) {
       objective->needs().candidates);
   log::info(fmt::format("data: {} samples in {} sources, {} tokens a batch", loader.rows(),
                         config.data.train.sources.size(), config.train.tokens_per_batch));
-  for (const auto& [name, stream] : loaded.model->streams())
+  for (const auto& [name, stream] : loaded.lm().streams())
     log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
-  run::use_linear_format(*loaded.model, config.precision.linear);
-  run::keep_frozen_as(*loaded.model, config.precision);
+  run::use_linear_format(loaded.lm(), config.precision.linear);
+  run::keep_frozen_as(loaded.lm(), config.precision);
   const auto rule = run::build_update_rule(config.train.optimizer);
   train::Alone alone;
   train::Trainer trainer(*loaded.model, *objective, *rule, loader, loaded.cache, folder, alone, config.train);
@@ -73,8 +75,11 @@ int run_one(const TrainFlags& flags) {
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
   folder.remove_leftovers();
   folder.write_config(loaded.resolved());
-  folder.write_environment(loaded.device.str(), model::name_of(loaded.model->formats()));
+  folder.write_environment(loaded.device.str(), model::name_of(loaded.lm().formats()));
   folder.open_logs(step);
+  std::optional<run::HeldOut> held_out;
+  if (config.train.eval_every > 0) held_out.emplace(loaded, *objective);
+  if (held_out) trainer.set_evaluation([&](checkpoint::Reference* reference) { return held_out->measure(reference); });
   const auto profiler = open_profiler(flags.profile, loaded, folder.path() / "profile");
   trainer.set_profiler(profiler.get());
   if (trainer.run() == train::RunEnd::too_few_steps) return kTooFewSteps;

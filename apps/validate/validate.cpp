@@ -22,8 +22,7 @@ struct ValidateFlags {
   bool resolved = false;
 };
 
-void describe(const run::RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule,
-              const Objective& objective) {
+void describe(const run::RunConfig& config, model::Model& model, const UpdateRule& rule, const Objective& objective) {
   const auto row = [](const std::string& path, const std::string& plugin, double trained, double frozen) {
     fmt::print("  {:<28} {:<14} {:>12} {:>12}\n", path, plugin, human_count(trained), human_count(frozen));
   };
@@ -36,12 +35,12 @@ void describe(const run::RunConfig& config, model::MultimodalLm& model, const Up
     all_trained += trained, all_frozen += all - trained;
   }
   row("all", "", all_trained, all_frozen);
-  for (const auto& [name, stream] : model.streams()) {
+  for (const auto& [name, stream] : model.lm().streams()) {
     const auto& encoder = *stream->encoders().front().encoder;
     fmt::print("  stream {}: smallest part of {} [{}] -> {} vectors of {} -> {} embeddings of {}\n", name,
                to_string(stream->modality()), fmt::join(encoder.example_shape(), ", "),
                encoder.output_grid(encoder.example_shape()).count(), encoder.output_size(), stream->example_tokens(),
-               model.llm().hidden_size());
+               model.lm().llm().hidden_size());
   }
   const auto memory = run::estimate_memory(config, model, rule, objective);
   fmt::print(
@@ -77,10 +76,10 @@ void warn_missing(const std::string& file, const std::string& path, const std::s
 
 void validate(const std::string& file, const std::string& stage, const ValidateFlags& flags) {
   auto config = run::read_config(file, flags.sets, stage);
-  auto model = model::MultimodalLm::build(config.model);
-  config.model = model->spec();
-  run::check_precision(*model, config.precision);
+  auto model = model::build(config.model);
+  run::check_precision(model->lm(), config.precision);
   const auto objective = run::build_objective(config.objective);
+  run::check_objective(*objective, config.objective.plugin, *model);
   const auto rule = run::build_update_rule(config.train.optimizer);
   run::build_voice_activity(config.session.vad);
   if (flags.resolved) {

@@ -112,7 +112,7 @@ class Misspelt(unittest.TestCase):
         self.refused(cases)
 
     def test_each_option_of_each_component(self):
-        tables = {"encoder": "[model.streams.x.encoder]", "connector": "[model.streams.x.connector]", "objective": "[objective]", "optimizer": "[train.optimizer]", "voice_activity": "[session.vad]", "peft": "[[model.llm.peft]]", "language_model": "[model.llm]"}
+        tables = {"encoder": "[model.streams.x.encoder]", "connector": "[model.streams.x.connector]", "objective": "[objective]", "optimizer": "[train.optimizer]", "voice_activity": "[session.vad]", "head": "[model.head]", "peft": "[[model.llm.peft]]", "language_model": "[model.llm]"}
         kinds, count = set(), 0
         for component in self.components:
             if component["kind"] not in tables:

@@ -222,18 +222,20 @@ json run_objective(const json& request) {
   const auto file = inputs_of(request);
   const auto counts = file.tensor("counts");
   ObjectiveInput input;
-  input.logp_n = file.tensor("logp").to(device()).clone().set_requires_grad(true);
-  input.reference_n = file.tensor("reference").to(device()).clone();
+  const auto leaf =
+      file.tensor(file.contains("scores") ? "scores" : "logp").to(device()).clone().set_requires_grad(true);
+  (file.contains("scores") ? input.scores_sk : input.logp_n) = leaf;
+  if (file.contains("reference")) input.reference_n = file.tensor("reference").to(device()).clone();
   input.counts.assign(counts.const_data_ptr<int64_t>(), counts.const_data_ptr<int64_t>() + counts.numel());
   input.groups = request.at("groups").get<std::vector<int64_t>>();
-  input.totals = {input.logp_n.size(0), counts.numel(), static_cast<int64_t>(input.groups.size())};
+  input.totals = {counts.sum().item<int64_t>(), counts.numel(), static_cast<int64_t>(input.groups.size())};
   for (size_t i = 0; i < input.counts.size(); i += static_cast<size_t>(input.groups.front()))
     input.totals.preferred_tokens += input.counts[i];
   const auto out = objective->forward(input);
   torch::autograd::backward({out.loss}, {});
   json metrics = json::object();
   for (const auto& metric : out.metrics) metrics[metric.name] = metric.sum.item<double>() / metric.count;
-  write_outputs(request, {{"loss", out.loss}, {"grad", input.logp_n.grad()}});
+  write_outputs(request, {{"loss", out.loss}, {"grad", leaf.grad()}});
   return {{"metrics", metrics}};
 }
 
@@ -277,6 +279,7 @@ json answer(const std::string& line) {
   if (kind == "optimizer") return run_optimizer(request);
   if (kind == "tiles") return run_tiles(request);
   if (kind == "model") return run_model(request);
+  if (kind == "score") return run_score(request);
   if (kind == "cached") return run_cached(request);
   if (kind == "generate") return run_generate(request);
   if (kind == "generation_config") return run_generation_config(request);

@@ -165,6 +165,28 @@ json run_model(const json& request) {
   return answer;
 }
 
+// "ids": chosen and rejected, one after the other; the gradients are those of the mean of -log sigmoid of each
+// difference.
+json run_score(const json& request) {
+  config::Problems problems;
+  auto table = model_table_of(request);
+  auto spec = model::model_table().parse(table, "model", problems);
+  problems.throw_if_any();
+  const auto model = model::build(spec);
+  const auto dtype = dtype_of(request);
+  model->load({device(), {dtype, dtype, ""}, 1});
+  auto batch = data::pack(from_ids(request.at("ids"), model->lm()), data::kPackMultiple);
+  const auto scores = model->score(batch, {});
+  NamedTensors out{{"scores", scores}};
+  if (scores.requires_grad() && scores.size(0) % 2 == 0) {
+    const auto pairs = scores.view({-1, 2});
+    torch::autograd::backward({-at::log_sigmoid(pairs.select(1, 0) - pairs.select(1, 1)).mean()}, {});
+    for (auto& part : model->parts()) add_gradients(out, "grad:" + part.path + ":", *part.module, part.names);
+  }
+  write_outputs(request, std::move(out));
+  return {{"scores", model->scores()}};
+}
+
 // "steps": for each call the number of tokens of every sequence (0: not in this call). Hidden states in the order of
 // "ids", as one packed batch would give.
 json run_cached(const json& request) {

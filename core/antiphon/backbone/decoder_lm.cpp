@@ -105,7 +105,7 @@ NameMap DecoderLm::name_map() const {
                {"model.layers.{}.post_attention_layernorm.{}", "layers.{}.post_attention_norm.{}"},
                {"model.layers.{}.self_attn.{}", "layers.{}.self_attn.{}"},
                {"model.layers.{}.mlp.{}", "layers.{}.mlp.{}"}};
-  map.ignored = {"model.layers.*.self_attn.rotary_emb.inv_freq"};
+  map.ignored = {"model.layers.*.self_attn.rotary_emb.inv_freq", "score.weight"};  // the latter: of a reward model
   if (decoder_.options().tie_embeddings) map.ignored.push_back("lm_head.weight");
   return map;
 }

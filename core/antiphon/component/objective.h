@@ -17,6 +17,8 @@ struct ObjectiveNeeds {
   int64_t candidates = 1;
   // The log-probabilities of the same tokens under the reference model.
   bool reference = false;
+  // Numbers that the model gives of each sequence (model.graph = "reward_model"), in place of log-probabilities.
+  int64_t scores = 0;
   // The derivative of the loss is the same number for every token of a step, so that the gradient of a trained head is
   // computed together with its logits, which are not recomputed.
   bool even_gradient = false;
@@ -32,6 +34,7 @@ struct StepTotals {
 // The supervised tokens of one batch, sequence by sequence, and the sequences group by group.
 struct ObjectiveInput {
   at::Tensor logp_n;            // [n] float32: log-probability of each token; carries the gradient
+  at::Tensor scores_sk;         // [sequences, needs().scores] float32, if there are any: these carry the gradient
   at::Tensor reference_n;       // [n] float32: the same under the reference; undefined unless needed
   at::Tensor behaviour_n;       // [n] float32: the same under the policy that wrote them; undefined in training on data
   std::vector<int64_t> counts;  // tokens of each sequence; their sum is n

@@ -7,8 +7,9 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/engine/generator.h>
+#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/objective_input.h>
-#include <antiphon/model/score_tokens.h>
+#include <antiphon/model/reference_scores.h>
 #include <antiphon/text/thought.h>
 
 #include <cmath>
@@ -20,7 +21,7 @@ namespace {
 // A group that failed adds nothing.
 void add_group(StepTotals& totals, const ObjectiveInput& group) {
   if (group.counts.empty()) return;
-  totals.tokens += group.logp_n.size(0);
+  totals.tokens += std::accumulate(group.counts.begin(), group.counts.end(), int64_t{0});
   totals.sequences += static_cast<int64_t>(group.counts.size());
   totals.groups += 1, totals.preferred_tokens += group.counts.front();
 }
@@ -69,9 +70,9 @@ void Evaluator::each_good(const Members& members, std::vector<Outcome>& outcomes
 void Evaluator::measure(const std::vector<Sample>& samples, const Members& members,
                         std::vector<Outcome>& outcomes) const {
   auto batch = data::pack(prepare(samples, members, data::Purpose::training), data::kPackMultiple);
-  model.encode(batch);
+  model.lm().encode(batch);
   cache.store(batch);  // for the conditions to come
-  const auto logp_n = model::score_tokens(model, batch, {logits_chunk}).to(at::kCPU);
+  const auto logp_n = model.score(batch, {logits_chunk}).to(at::kCPU);
   int64_t begin = 0;
   for (size_t i = 0; i < members.size(); ++i) {
     const int64_t n = batch.sequences[i].supervised;
@@ -88,11 +89,11 @@ void Evaluator::answer(const std::vector<Sample>& samples, const Members& member
   greedy.max_tokens = options.max_tokens, greedy.temperature = 0;
   auto prompts = prepare(samples, members, data::Purpose::generation);
   for (size_t i = 0; i < members.size(); ++i)
-    outcomes[members[i]].room = engine::room_for_answer(model, prompts[i].tokens(), options.max_tokens);
+    outcomes[members[i]].room = engine::room_for_answer(model.lm(), prompts[i].tokens(), options.max_tokens);
   std::vector<bool> opened;
   for (const auto& prompt : prompts)
     opened.push_back(text::opens_thought(std::vector<int32_t>(prompt.ids.begin(), prompt.ids.end()), tokenizer));
-  const auto answers = engine::answers_to(model, std::move(prompts), greedy, tokenizer.eos_ids());
+  const auto answers = engine::answers_to(model.lm(), std::move(prompts), greedy, tokenizer.eos_ids());
   for (size_t i = 0; i < members.size(); ++i) {
     auto& outcome = outcomes[members[i]];
     try {
@@ -115,10 +116,10 @@ void Evaluator::score(const std::vector<Sample>& samples, const Members& members
   at::Tensor reference_n;
   if (needs.reference && reference)
     reference_n = model::reference_scores(model, batch, *reference, {logits_chunk}).to(at::kCPU);
-  model.encode(batch);
+  model.lm().encode(batch);
   cache.store(batch);
-  const auto logp_n = model::score_tokens(model, batch, {logits_chunk}).to(at::kCPU);
-  if (needs.reference && !reference) reference_n = logp_n;
+  const auto given = model.score(batch, {logits_chunk}).to(at::kCPU);
+  if (needs.reference && !reference) reference_n = given;
   const auto all = model::objective_input(batch, {});
   int64_t begin = 0;
   size_t sequence = 0;
@@ -131,7 +132,10 @@ void Evaluator::score(const std::vector<Sample>& samples, const Members& members
       input.counts.push_back(all.counts[sequence]), n += all.counts[sequence];
       input.weights.push_back(all.weights[sequence]), input.values.push_back(all.values[sequence]);
     }
-    input.logp_n = logp_n.narrow(0, begin, n);
+    if (needs.scores > 0)
+      input.scores_sk = given.narrow(0, static_cast<int64_t>(sequence) - all.groups[g], all.groups[g]);
+    else
+      input.logp_n = given.narrow(0, begin, n);
     if (reference_n.defined()) input.reference_n = reference_n.narrow(0, begin, n);
     begin += n;
   }
@@ -155,7 +159,7 @@ std::vector<Outcome> Evaluator::compare(const std::vector<Sample>& samples, Obje
     scored[i].totals = totals;
     const auto out = objective.forward(scored[i]);
     outcomes[i].loss = out.loss.item<double>() * static_cast<double>(totals.groups);
-    outcomes[i].tokens = scored[i].logp_n.size(0);
+    outcomes[i].tokens = std::accumulate(scored[i].counts.begin(), scored[i].counts.end(), int64_t{0});
     for (const auto& metric : out.metrics) outcomes[i].metrics[metric.name] = {metric.sum.item<double>(), metric.count};
   }
   return outcomes;

@@ -28,7 +28,7 @@ struct Outcome {
 };
 
 struct Evaluator {
-  model::MultimodalLm& model;
+  model::Model& model;
   const data::Preparer& preparer;
   const text::Tokenizer& tokenizer;
   data::FeatureCache& cache;

@@ -43,6 +43,18 @@ const config::Table<ComponentSpec>& connector_slot() {
   return *table;
 }
 
+const config::Table<ComponentSpec>& head_slot() {
+  using S = ComponentSpec;
+  static const auto* table = new config::Table<S>(
+      config::Table<S>("head")
+          .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`; empty: no head")
+          .field("weights", &S::weights, "a Hugging Face directory, or the folder of a run; empty: random")
+          .field("part", &S::part, kPartDoc)
+          .field("trainable", &S::trainable, "train its parameters")
+          .rest(&S::options));
+  return *table;
+}
+
 const config::Table<LanguageModelSpec>& llm_table() {
   using S = LanguageModelSpec;
   static const auto* table = new config::Table<S>(
@@ -120,6 +132,7 @@ std::vector<std::string> slot_keys(const std::string& kind) {
   if (kind == "language_model") return config::keys_of(llm_table());
   if (kind == "encoder") return config::keys_of(frozen_slot());
   if (kind == "connector") return config::keys_of(connector_slot());
+  if (kind == "head") return config::keys_of(head_slot());
   if (kind == "peft") return config::keys_of(peft_slot());
   if (kind == "objective") return config::keys_of(objective_slot());
   if (kind == "optimizer") return {"name", "lr", "weight_decay"};  // train/options.h
@@ -135,9 +148,11 @@ const config::Table<ModelSpec>& model_table() {
                  "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Llama): stands for what `antiphon "
                  "compose` "
                  "prints; the other keys win")
-          .field("graph", &S::graph, "how the parts are put together", {.choices = {"multimodal_lm"}})
+          .field("graph", &S::graph, "how the parts are put together", {.choices = {"multimodal_lm", "reward_model"}})
           .table("llm", &S::llm, llm_table(), "the language model", {.required = true})
-          .map("streams", &S::streams, stream_table(), "media -> encoder -> connector -> embeddings, by name"));
+          .map("streams", &S::streams, stream_table(), "media -> encoder -> connector -> embeddings, by name")
+          .table("head", &S::head, head_slot(),
+                 "what graph = \"reward_model\" reads a sequence's numbers with, off its last hidden state"));
   return *table;
 }
 

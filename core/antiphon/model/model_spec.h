@@ -49,6 +49,7 @@ struct ModelSpec {
   std::string graph = "multimodal_lm";
   LanguageModelSpec llm;
   std::map<std::string, StreamSpec> streams;
+  ComponentSpec head = trained_slot();  // of graphs that have one; no plugin: none
 
   // Whether the chat template writes a token for the media of some stream, as transformers' processors want it.
   bool has_placeholders() const;

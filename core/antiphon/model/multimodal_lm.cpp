@@ -4,9 +4,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/fail_lines.h>
-#include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
-#include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/model/part_slot.h>
@@ -102,26 +100,7 @@ std::vector<Part> MultimodalLm::parts() {
 
 void MultimodalLm::load(const LoadSettings& settings) {
   settings_ = settings;
-  const auto slots = slots_of(*this);
-  auto all = parts();
-  for (size_t i = 0; i < all.size(); ++i) {
-    stop_if_requested();
-    auto& part = all[i];
-    const auto& slot = slots[i];
-    weights::LoadOptions options;
-    options.device = settings.device, options.name = part.path;
-    options.frozen_dtype = settings.formats.compute;
-    if (slot.kind == PartKind::llm) options.matrix_dtype = settings.formats.matrices;
-    if (slot.kind == PartKind::peft)
-      log::info(fmt::format("  {}: {}", part.path, described(pefts_[slot.index], part.plugin)));
-    load_part(*this, part, slot, options);
-    // A part's start does not depend on which other parts have weights.
-    part.module->initialize(settings.seed + i + 1, settings.device);
-    if (part.module->trainable_count() == 0) weights::cast_parameters(*part.module, options);
-    if (slot.kind != PartKind::peft && slot.weights.empty())
-      log::info(fmt::format("  {}: {} parameters, random", part.path,
-                            human_count(static_cast<double>(part.module->parameter_count()))));
-  }
+  load_parts(*this, settings);
 }
 
 const Stream& MultimodalLm::stream_for(Modality modality, const std::string& wanted) const {
@@ -141,25 +120,6 @@ const Stream& MultimodalLm::stream_for(Modality modality, const std::string& wan
        fmt::format("the model has no stream '{}' for this {}; it has: {}", name, to_string(modality),
                    known.empty() ? "none" : join(known, ", ")),
        "add [model.streams." + name + "], or leave such media out of the data");
-}
-
-std::vector<Parameter> MultimodalLm::trainable_parameters() {
-  auto all = saved_parameters();
-  std::erase_if(all, [](const Parameter& parameter) { return !parameter.tensor->requires_grad(); });
-  return all;
-}
-
-std::vector<Parameter> MultimodalLm::saved_parameters() {
-  std::vector<Parameter> all;
-  for (auto& part : parts()) {
-    const bool trained = part.module->trainable_count() > 0;
-    for (auto& parameter : part.module->parameters()) {
-      if (!parameter.tensor->requires_grad() && !(parameter.fixed && trained)) continue;
-      parameter.name = part.path + "/" + parameter.name;
-      all.push_back(std::move(parameter));
-    }
-  }
-  return all;
 }
 
 void MultimodalLm::encode(Batch& batch) {
@@ -240,6 +200,12 @@ at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::
   input.rows = rows;
   const TraceScope scope("decoder");
   return llm_->forward(input);
+}
+
+at::Tensor MultimodalLm::score(const Batch& batch, const nn::TokenScoreOptions& options) {
+  const auto hidden = forward(batch).index_select(0, batch.supervised_n.to(device()));
+  const TraceScope scope("loss");
+  return nn::token_scores(hidden, llm_->head_weight(), batch.labels_n.to(device()), options);
 }
 
 }  // namespace antiphon::model

@@ -5,34 +5,18 @@
 
 #include <antiphon/component/language_model.h>
 #include <antiphon/model/attach_peft.h>
-#include <antiphon/model/batch.h>
-#include <antiphon/model/number_formats.h>
+#include <antiphon/model/model.h>
 
 namespace antiphon::model {
 
-// One component's parameters within the model.
-struct Part {
-  std::string path;  // "llm", "llm.peft.0", "streams.image.encoder", "streams.image.encoder.peft.0", …
-  std::string plugin;
-  Module* module = nullptr;
-  std::string weights, part;  // see ComponentSpec
-  NameMap names;
-};
-
-struct LoadSettings {
-  at::Device device = at::kCPU;
-  NumberFormats formats;
-  uint64_t seed = 0;  // of parameters that no checkpoint gives
-};
-
-class MultimodalLm {
+class MultimodalLm : public Model {
  public:
-  // Builds every part on the meta device: shapes and counts, no weights. Options in force are written back into `spec`.
-  // Throws one Error(config) with all problems.
-  static std::unique_ptr<MultimodalLm> build(ModelSpec& spec);
+  static std::unique_ptr<MultimodalLm> build(ModelSpec& spec);  // model.h
 
-  // Loads or initialises all parameters; says "applied N/N" for each part.
-  void load(const LoadSettings& settings);
+  void load(const LoadSettings& settings) override;
+  std::vector<Part> parts() override;
+  MultimodalLm& lm() override { return *this; }
+  at::Tensor score(const Batch& batch, const nn::TokenScoreOptions& options) override;
 
   LanguageModel& llm() { return *llm_; }
   const ModelSpec& spec() const { return spec_; }
@@ -43,12 +27,6 @@ class MultimodalLm {
   int64_t prompt_tokens() const;
   // The stream for a media part: the one named `wanted`, or else the only one of that modality. Error(data).
   const Stream& stream_for(Modality modality, const std::string& wanted = {}) const;
-  std::vector<Part> parts();
-  // All parameters that require a gradient, named "<part path>/<parameter>".
-  std::vector<Parameter> trainable_parameters();
-  // What a training checkpoint holds, named the same way: these parameters, and the running statistics of trained
-  // parts.
-  std::vector<Parameter> saved_parameters();
   // Linear sites of the language model under their Hugging Face names.
   std::vector<Site> sites();
   const NumberFormats& formats() const { return settings_.formats; }

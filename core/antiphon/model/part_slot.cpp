@@ -4,6 +4,8 @@
 
 #include <antiphon/base/fail_lines.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/signals.h>
+#include <antiphon/base/strings.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/check_parameters.h>
 
@@ -59,9 +61,26 @@ weights::LoadReport load_trained(const TrainedFile& trained, Part& part, const P
   return weights::load_parameters(*part.module, weights::Checkpoint(trained.file), trained_names(part.path), options);
 }
 
+// `only_own`: not what the part's directory has.
+void load_part(Model& model, Part& part, const PartSlot& slot, const weights::LoadOptions& options,
+               bool only_own = false) {
+  const auto& from = slot.origin.weights;
+  with_context("loading " + part.path, [&] {
+    explained(slot, [&] {
+      if (const auto trained = trained_file(slot.origin, part.path))
+        report(part, load_trained(*trained, part, slot, options), trained->file.string());
+      else if (slot.kind == PartKind::peft && !from.empty())
+        report(part, weights::load_adapter(from, *model.lm().pefts()[slot.index].method, {}, options), from);
+      else if (!from.empty() && !only_own)
+        report(part, weights::load_parameters(*part.module, weights::Checkpoint(from), part.names, options), from);
+    });
+  });
+}
+
 }  // namespace
 
-std::vector<PartSlot> slots_of(const MultimodalLm& model) {
+std::vector<PartSlot> slots_of(Model& whole) {
+  const auto& model = whole.lm();
   const auto& llm = model.spec().llm;
   std::vector<PartSlot> all{llm_slot(llm)};
   add_pefts(model, "llm", "", llm.peft, all);
@@ -75,25 +94,34 @@ std::vector<PartSlot> slots_of(const MultimodalLm& model) {
     all.push_back(slot(PartKind::connector, 0, fmt::format("streams.{}.connector", name), name, connector));
     add_pefts(model, all.back().path, name, connector.peft, all);
   }
+  if (const auto* head = whole.head_spec()) all.push_back(slot(PartKind::head, 0, "head", "", *head));
   return all;
 }
 
-void load_part(const MultimodalLm& model, Part& part, const PartSlot& slot, const weights::LoadOptions& options,
-               bool only_own) {
-  const auto& from = slot.origin.weights;
-  with_context("loading " + part.path, [&] {
-    explained(slot, [&] {
-      if (const auto trained = trained_file(slot.origin, part.path))
-        report(part, load_trained(*trained, part, slot, options), trained->file.string());
-      else if (slot.kind == PartKind::peft && !from.empty())
-        report(part, weights::load_adapter(from, *model.pefts()[slot.index].method, {}, options), from);
-      else if (!from.empty() && !only_own)
-        report(part, weights::load_parameters(*part.module, weights::Checkpoint(from), part.names, options), from);
-    });
-  });
+void load_parts(Model& model, const LoadSettings& settings, size_t first) {
+  const auto slots = slots_of(model);
+  auto all = model.parts();
+  for (size_t i = first; i < all.size(); ++i) {
+    stop_if_requested();
+    auto& part = all[i];
+    const auto& slot = slots[i];
+    weights::LoadOptions options;
+    options.device = settings.device, options.name = part.path;
+    options.frozen_dtype = settings.formats.compute;
+    if (slot.kind == PartKind::llm) options.matrix_dtype = settings.formats.matrices;
+    if (slot.kind == PartKind::peft)
+      log::info(fmt::format("  {}: {}", part.path, described(model.lm().pefts()[slot.index], part.plugin)));
+    load_part(model, part, slot, options);
+    // A part's start does not depend on which other parts have weights.
+    part.module->initialize(settings.seed + i + 1, settings.device);
+    if (part.module->trainable_count() == 0) weights::cast_parameters(*part.module, options);
+    if (slot.kind != PartKind::peft && slot.weights.empty())
+      log::info(fmt::format("  {}: {} parameters, random", part.path,
+                            human_count(static_cast<double>(part.module->parameter_count()))));
+  }
 }
 
-void load_own(MultimodalLm& model, uint64_t seed) {
+void load_own(Model& model, uint64_t seed) {
   const auto slots = slots_of(model);
   auto parts = model.parts();
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -104,7 +132,7 @@ void load_own(MultimodalLm& model, uint64_t seed) {
   }
 }
 
-std::vector<std::string> check_runs(MultimodalLm& model) {
+std::vector<std::string> check_runs(Model& model) {
   const auto slots = slots_of(model);
   auto parts = model.parts();
   std::vector<std::string> lines;

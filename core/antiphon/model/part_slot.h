@@ -1,4 +1,4 @@
-// The slots of a composed model, one for each of MultimodalLm::parts(), and how a part gets its values.
+// The slots of a composed model, one for each of Model::parts(), and how a part gets its values.
 #pragma once
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/origin.h>
@@ -6,7 +6,7 @@
 
 namespace antiphon::model {
 
-enum class PartKind { llm, peft, encoder, connector };
+enum class PartKind { llm, peft, encoder, connector, head };
 
 struct PartSlot {
   PartKind kind;
@@ -19,20 +19,19 @@ struct PartSlot {
   std::string section() const { return "model." + path; }
 };
 
-// In the order of MultimodalLm::parts(). Errors as in origin_of().
-std::vector<PartSlot> slots_of(const MultimodalLm& model);
+// In the order of Model::parts(). Errors as in origin_of().
+std::vector<PartSlot> slots_of(Model& model);
 
-// Puts into a part what its slot's weights give, if they give any: a run's trained values, an adapter, and (unless
-// `only_own`) what the part's directory has.
-void load_part(const MultimodalLm& model, Part& part, const PartSlot& slot, const weights::LoadOptions& options,
-               bool only_own = false);
+// Puts into the parts from the first on what their slots' weights give, if they give any: a run's trained values, an
+// adapter, what the part's directory has; initialises the others.
+void load_parts(Model& model, const LoadSettings& settings, size_t first = 0);
 
-// As MultimodalLm::load(), on the CPU, but parts unchanged from their directory stay on the meta device: what is left
+// As Model::load(), on the CPU, but parts unchanged from their directory stay on the meta device: what is left
 // is the model's own.
-void load_own(MultimodalLm& model, uint64_t seed);
+void load_own(Model& model, uint64_t seed);
 
 // How many tensors fit, of the runs that slots take their weights from; a line for each such part: "streams.image.
 // connector: 4/4 tensors from runs/first". Error(weights) as in load().
-std::vector<std::string> check_runs(MultimodalLm& model);
+std::vector<std::string> check_runs(Model& model);
 
 }  // namespace antiphon::model

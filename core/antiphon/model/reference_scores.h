@@ -1,17 +1,13 @@
-// Log-probabilities of a batch's supervised tokens.
+// What a model gives of a batch under the reference that an objective compares with.
 #pragma once
 #include <antiphon/checkpoint/reference.h>
-#include <antiphon/model/multimodal_lm.h>
-#include <antiphon/nn/token_scores.h>
+#include <antiphon/model/model.h>
 
 namespace antiphon::model {
 
-// [n] float32, in the order of batch.labels_n, with a gradient if one is wanted. The media must be encoded.
-at::Tensor score_tokens(MultimodalLm& model, const Batch& batch, const nn::TokenScoreOptions& options = {});
-
-// The same under the reference, without a gradient; to be called before the media are encoded. Features of frozen
-// encoders are the same for both: they are made once and stay in `batch`.
-at::Tensor reference_scores(MultimodalLm& model, Batch& batch, checkpoint::Reference& reference,
+// As Model::score(), without a gradient; to be called before the media are encoded. Features of frozen encoders are the
+// same for both: they are made once and stay in `batch`.
+at::Tensor reference_scores(Model& model, Batch& batch, checkpoint::Reference& reference,
                             const nn::TokenScoreOptions& options = {});
 
 }  // namespace antiphon::model

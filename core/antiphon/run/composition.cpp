@@ -22,8 +22,6 @@ text::PromptBuilder open_prompts(const RunConfig& config) {
 }
 
 Composition::Composition(const std::string& file, const std::vector<std::string>& sets)
-    : config(read_config(file, sets)), model(model::MultimodalLm::build(config.model)), prompts(open_prompts(config)) {
-  config.model = model->spec();
-}
+    : config(read_config(file, sets)), model(model::build(config.model)), prompts(open_prompts(config)) {}
 
 }  // namespace antiphon::run

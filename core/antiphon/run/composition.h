@@ -16,7 +16,7 @@ struct Composition {
   // Error(config) with all problems of the file, as `antiphon validate` lists them.
   Composition(const std::string& file, const std::vector<std::string>& sets);
   RunConfig config;
-  std::unique_ptr<model::MultimodalLm> model;  // on the meta device
+  std::unique_ptr<model::Model> model;  // on the meta device
   text::PromptBuilder prompts;
 };
 

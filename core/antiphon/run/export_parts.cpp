@@ -5,6 +5,7 @@
 
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/export.h>
 
@@ -24,8 +25,9 @@ std::string folder_of(const model::AttachedPeft& peft, const model::MultimodalLm
 
 }  // namespace
 
-void export_parts(model::MultimodalLm& model, const std::filesystem::path& folder) {
-  const auto parts = model.parts();
+void export_parts(model::Model& whole, const std::filesystem::path& folder) {
+  auto& model = whole.lm();
+  const auto parts = whole.parts();
   for (const auto& peft : model.pefts()) {
     const auto name = folder_of(peft, model);
     const auto owner = std::ranges::find(parts, peft.owner, &model::Part::path);
@@ -39,6 +41,10 @@ void export_parts(model::MultimodalLm& model, const std::filesystem::path& folde
         path, weights::checkpoint_tensors(stream->connector().module(), NameMap{{{"{}", "{}"}}, {}, {}}));
     log::info(fmt::format("connector in {}", path.string()));
   }
+  if (!whole.head_spec()) return;
+  const auto& head = parts.back();
+  weights::save_safetensors(folder / "head.safetensors", weights::checkpoint_tensors(*head.module, head.names));
+  log::info(fmt::format("head in {}", (folder / "head.safetensors").string()));
 }
 
 }  // namespace antiphon::run

@@ -2,12 +2,13 @@
 #pragma once
 #include <filesystem>
 
-#include <antiphon/model/multimodal_lm.h>
+#include <antiphon/model/model.h>
 
 namespace antiphon::run {
 
 // Adapters in PEFT's format (`adapter` of the language model, `adapter_<stream>_encoder` and the like of other parts,
-// each with `_N` behind it if a part has several), and connectors/<stream>.safetensors.
-void export_parts(model::MultimodalLm& model, const std::filesystem::path& folder);
+// each with `_N` behind it if a part has several), connectors/<stream>.safetensors, and head.safetensors if there is a
+// head.
+void export_parts(model::Model& model, const std::filesystem::path& folder);
 
 }  // namespace antiphon::run

@@ -1,4 +1,4 @@
-#include <eval/load_set.h>
+#include <antiphon/run/load_set.h>
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <antiphon/data/record_set.h>
 #include <antiphon/data/unread_keys.h>
 
-namespace antiphon::apps {
+namespace antiphon::run {
 namespace {
 
 void check_candidates(const Sample& sample, const LoadedSet& set, int64_t compared) {
@@ -30,7 +30,7 @@ void skip(LoadedSet& set, data::BadSample bad) {
   set.bad.push_back(std::move(bad));
 }
 
-LoadedSet load_set(const data::SplitOptions& split, const run::LoadedModel& loaded, int64_t compared) {
+LoadedSet load_set(const data::SplitOptions& split, const LoadedModel& loaded, int64_t compared) {
   LoadedSet set;
   data::UnreadKeys unread;
   const auto limit = loaded.config.eval.limit;
@@ -56,4 +56,4 @@ LoadedSet load_set(const data::SplitOptions& split, const run::LoadedModel& load
   return set;
 }
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::run

@@ -5,7 +5,7 @@
 #include <antiphon/data/loader.h>
 #include <antiphon/run/loaded_model.h>
 
-namespace antiphon::apps {
+namespace antiphon::run {
 
 struct LoadedSet {
   std::vector<Sample> samples;
@@ -19,6 +19,6 @@ void skip(LoadedSet& set, data::BadSample bad);
 // Samples that cannot be prepared are listed and left out of every condition, so that pairs stay pairs. A set is of
 // answers or of candidates, as its first good record is; `compared`: how many candidates the objective compares.
 // Error(data) if none is good.
-LoadedSet load_set(const data::SplitOptions& split, const run::LoadedModel& loaded, int64_t compared);
+LoadedSet load_set(const data::SplitOptions& split, const LoadedModel& loaded, int64_t compared);
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::run

@@ -23,8 +23,8 @@ RunConfig configured(const OpenOptions& flags) {
   return read_config(flags.file, flags.sets, flags.stage);
 }
 
-std::unique_ptr<model::MultimodalLm> loaded(RunConfig& config, at::Device device) {
-  auto model = model::MultimodalLm::build(config.model);
+std::unique_ptr<model::Model> loaded(RunConfig& config, at::Device device) {
+  auto model = model::build(config.model);
   const auto formats = model::number_formats(config.precision.compute, device);
   log::info(fmt::format("model: {} on {}, in {}: {}", config.model.llm.plugin, device.str(), model::name_of(formats),
                         formats.reason));
@@ -78,20 +78,26 @@ LoadedModel::LoadedModel(const OpenOptions& flags)
       device(open_device(flags.device)),
       model(loaded(config, device)),
       prompts(open_prompts(config)),
-      cache(config.data.feature_cache, cache_settings(config, *model)),
-      preparer(*model, prompts, cache, media::MediaLimits{}, model->llm().max_positions(), config.data.video,
+      cache(config.data.feature_cache, cache_settings(config, lm())),
+      preparer(lm(), prompts, cache, media::MediaLimits{}, lm().llm().max_positions(), config.data.video,
                config.data.image) {
-  config.model = model->spec();
-  if (prompts.tokenizer().vocab_size() > model->llm().vocab_size())
+  if (prompts.tokenizer().vocab_size() > lm().llm().vocab_size())
     fail(ErrorKind::config,
          fmt::format("the tokenizer has {} tokens and the language model an embedding of {} rows",
-                     prompts.tokenizer().vocab_size(), model->llm().vocab_size()),
+                     prompts.tokenizer().vocab_size(), lm().llm().vocab_size()),
          "use the tokenizer of that model");
+}
+
+model::MultimodalLm& LoadedModel::writer() const {
+  if (model->scores() > 0)
+    fail(ErrorKind::config, fmt::format("model.graph = \"{}\" gives scores and writes no answers", config.model.graph),
+         "measure it with `antiphon eval`, or compose the language model alone");
+  return lm();
 }
 
 std::string LoadedModel::resolved() const { return config::to_toml(run_table().dump(&config)); }
 
-std::unique_ptr<checkpoint::Reference> open_reference(model::MultimodalLm& model, const OpenOptions& flags) {
+std::unique_ptr<checkpoint::Reference> open_reference(model::Model& model, const OpenOptions& flags) {
   const auto trained = trained_checkpoint(flags);
   if (!trained) return nullptr;
   const auto read = checkpoint::load_checkpoint(*trained, false);
@@ -104,7 +110,7 @@ std::unique_ptr<checkpoint::Reference> open_reference(model::MultimodalLm& model
   return std::make_unique<checkpoint::Reference>(model.saved_parameters(), run / checkpoint::kReferenceFile, digest);
 }
 
-void load_trained(model::MultimodalLm& model, const OpenOptions& flags) {
+void load_trained(model::Model& model, const OpenOptions& flags) {
   const auto found = trained_checkpoint(flags);
   if (!found) return;
   const auto& checkpoint = *found;
@@ -118,7 +124,7 @@ void load_trained(model::MultimodalLm& model, const OpenOptions& flags) {
 void LoadedModel::load_for_inference(const OpenOptions& flags) {
   load_trained(*model, flags);
   engine::read_generation_config(config.model.llm.weights, config.generate);
-  if (!config.generate.weights.empty()) quantize(*model, config.generate.weights);
+  if (!config.generate.weights.empty()) quantize(lm(), config.generate.weights);
 }
 
 }  // namespace antiphon::run

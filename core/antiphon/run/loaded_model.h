@@ -25,11 +25,14 @@ struct LoadedModel {
   explicit LoadedModel(const OpenOptions& flags);
   RunConfig config;
   at::Device device;
-  std::unique_ptr<model::MultimodalLm> model;
+  std::unique_ptr<model::Model> model;
   text::PromptBuilder prompts;
   data::FeatureCache cache;
   data::Preparer preparer;
 
+  model::MultimodalLm& lm() const { return model->lm(); }
+  // The same, to write answers with. Error(config) if the graph gives scores instead.
+  model::MultimodalLm& writer() const;
   const text::Tokenizer& tokenizer() const { return prompts.tokenizer(); }
   // The configuration with every option in force.
   std::string resolved() const;
@@ -39,10 +42,10 @@ struct LoadedModel {
 };
 
 // What the run that load_trained() reads was trained against, if there is such a run. Error(weights) if it has none.
-std::unique_ptr<checkpoint::Reference> open_reference(model::MultimodalLm& model, const OpenOptions& flags);
+std::unique_ptr<checkpoint::Reference> open_reference(model::Model& model, const OpenOptions& flags);
 
 // Puts the trained parameters of --checkpoint (one checkpoint, or the newest complete one of a run folder) into the
 // model, else those of FILE if it is a run folder.
-void load_trained(model::MultimodalLm& model, const OpenOptions& flags);
+void load_trained(model::Model& model, const OpenOptions& flags);
 
 }  // namespace antiphon::run

@@ -4,6 +4,7 @@
 #include <c10/util/accumulate.h>
 
 #include <antiphon/base/strings.h>
+#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/linear/quantized_weight.h>
 #include <antiphon/train/recompute.h>
@@ -71,9 +72,10 @@ int64_t blocks_of(Module& module) {
 
 struct Estimator {
   const RunConfig& config;
-  model::MultimodalLm& model;
+  model::Model& whole;
   const UpdateRule& rule;
   const Objective& objective;
+  model::MultimodalLm& model = whole.lm();
   model::NumberFormats formats = model::number_formats(config.precision.compute, at::kCPU);
   double compute = static_cast<double>(c10::elementSize(formats.compute));
   double tokens = static_cast<double>(config.train.tokens_per_batch);
@@ -125,7 +127,7 @@ struct Estimator {
 
   void add_parameters() {
     double all = 0;
-    for (const auto& part : model.parts()) {
+    for (const auto& part : whole.parts()) {
       const bool matrices = part.path == "llm" && trained(*part.module) == 0;
       const auto frozen = static_cast<double>(c10::elementSize(matrices ? formats.matrices : formats.compute));
       const double before = (count(*part.module) - trained(*part.module)) * frozen + trained(*part.module) * 4;
@@ -134,7 +136,7 @@ struct Estimator {
       if (part.weights.empty() || quantized) memory.loading += part.weights.empty() ? count(*part.module) * 4 : before;
       all += trained(*part.module);
     }
-    for (const auto& parameter : model.trainable_parameters())
+    for (const auto& parameter : whole.trainable_parameters())
       for (const auto& [name, tensor] : rule.make_state(parameter))
         memory.optimizer += static_cast<double>(tensor.nbytes());
     memory.gradients = 4 * all;
@@ -191,13 +193,13 @@ struct Estimator {
 
 }  // namespace
 
-Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule,
+Memory estimate_memory(const RunConfig& config, model::Model& model, const UpdateRule& rule,
                        const Objective& objective) {
   Estimator e{config, model, rule, objective};
   e.memory.program = train::resident_bytes() + kThreads;
   e.add_parameters();
   e.add_llm();
-  for (const auto& [name, stream] : model.streams()) {
+  for (const auto& [name, stream] : model.lm().streams()) {
     for (const auto& slot : stream->encoders()) e.add_encoder(slot);
     e.add_connector(*stream);
   }

@@ -6,7 +6,7 @@
 
 #include <antiphon/component/objective.h>
 #include <antiphon/component/update_rule.h>
-#include <antiphon/model/multimodal_lm.h>
+#include <antiphon/model/model.h>
 
 namespace antiphon::run {
 
@@ -30,7 +30,7 @@ struct Memory {
 };
 
 // On the CPU, for a model on the meta device.
-Memory estimate_memory(const RunConfig& config, model::MultimodalLm& model, const UpdateRule& rule,
+Memory estimate_memory(const RunConfig& config, model::Model& model, const UpdateRule& rule,
                        const Objective& objective);
 
 }  // namespace antiphon::run

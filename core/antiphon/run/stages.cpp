@@ -42,6 +42,7 @@ std::vector<std::string> slots_of(Value& root) {
     for (const auto& [name, stream] : *streams->get_if<Value::Table>())
       for (const char* part : {"encoder", "connector"})
         add_slots(root, fmt::format("model.streams.{}.{}", name, part), slots);
+  add_slots(root, "model.head", slots);
   const auto bare = slots;
   for (const auto& slot : bare) add_slots(root, slot + ".peft", slots);
   return slots;
@@ -50,7 +51,8 @@ std::vector<std::string> slots_of(Value& root) {
 bool learns(Value& slot, const std::string& path) {
   const auto* trainable = at_path(slot, "trainable");
   const auto* said = trainable ? trainable->get_if<bool>() : nullptr;
-  return said ? *said : path.ends_with(".connector") || path.find(".peft.") != std::string::npos;
+  return said ? *said
+              : path.ends_with(".connector") || path == "model.head" || path.find(".peft.") != std::string::npos;
 }
 
 Value configuration_of(const Value& root, size_t index, const std::vector<std::string>& sets) {

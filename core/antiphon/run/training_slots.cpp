@@ -1,5 +1,7 @@
 #include <antiphon/run/training_slots.h>
 
+#include <fmt/format.h>
+
 #include <antiphon/model/slot.h>
 
 namespace antiphon::run {
@@ -16,6 +18,18 @@ std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options) 
   auto rule = model::build_slot<UpdateRule>(options.name, {}, options.options, "train.optimizer", problems);
   problems.throw_if_any();
   return rule;
+}
+
+void check_objective(const Objective& objective, const std::string& name, const model::Model& model) {
+  const auto wanted = objective.needs().scores, given = model.scores();
+  if (wanted == given) return;
+  const auto words = [](int64_t n) {
+    return n == 0 ? std::string("log-probabilities of tokens") : fmt::format("{} number(s) of each sequence", n);
+  };
+  fail(ErrorKind::config,
+       fmt::format("the objective '{}' reads {}, and the model gives {}", name, words(wanted), words(given)),
+       wanted == 0 ? "choose an objective that reads scores, or leave model.graph out"
+                   : "set model.graph = \"reward_model\" and a [model.head] of that many outputs");
 }
 
 }  // namespace antiphon::run

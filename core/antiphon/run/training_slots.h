@@ -4,7 +4,7 @@
 
 #include <antiphon/component/objective.h>
 #include <antiphon/component/update_rule.h>
-#include <antiphon/model/model_spec.h>
+#include <antiphon/model/model.h>
 #include <antiphon/train/options.h>
 
 namespace antiphon::run {
@@ -12,5 +12,8 @@ namespace antiphon::run {
 // Of [objective] and [train.optimizer]. Options in force are written back. Error(config) with all problems.
 std::unique_ptr<Objective> build_objective(model::ComponentSpec& spec);
 std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options);
+
+// Error(config) if the objective reads of sequences what the model does not give.
+void check_objective(const Objective& objective, const std::string& name, const model::Model& model);
 
 }  // namespace antiphon::run

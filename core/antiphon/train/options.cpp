@@ -66,6 +66,11 @@ const config::Table<TrainOptions>& train_table() {
           .field("clip_norm", &O::clip_norm, "largest norm of the whole gradient; 0: no clipping", {.min = 0})
           .field("checkpoint_every", &O::checkpoint_every, "steps between checkpoints", {.min = 1})
           .field("keep_checkpoints", &O::keep_checkpoints, "older ones are removed", {.min = 1})
+          .field(
+              "eval_every", &O::eval_every,
+              "steps between measurements of the held-out losses of [data.eval], which go into the metrics; 0: none. "
+              "Their time is not counted in max_minutes",
+              {.min = 0})
           .field("seed", &O::seed, "of initial values, order and dropout", {.min = 0}));
   return *table;
 }

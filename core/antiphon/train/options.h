@@ -39,7 +39,7 @@ struct TrainOptions {
   std::vector<GroupOptions> groups;
   ScheduleOptions schedule;
   double clip_norm = 1.0;
-  int64_t checkpoint_every = 200, keep_checkpoints = 2;
+  int64_t checkpoint_every = 200, keep_checkpoints = 2, eval_every = 0;
   int64_t seed = 0;
 };
 

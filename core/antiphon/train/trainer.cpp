@@ -12,8 +12,9 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/component/training_pass.h>
+#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/objective_input.h>
-#include <antiphon/model/score_tokens.h>
+#include <antiphon/model/reference_scores.h>
 #include <antiphon/train/recompute.h>
 
 #include <algorithm>
@@ -53,7 +54,7 @@ double resident_bytes() {
   return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
-Trainer::Trainer(model::MultimodalLm& model, Objective& objective, UpdateRule& rule, data::Loader& loader,
+Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, data::Loader& loader,
                  data::FeatureCache& cache, RunFolder& folder, Agreement& agreement, const TrainOptions& options)
     : model_(model),
       objective_(objective),
@@ -66,7 +67,7 @@ Trainer::Trainer(model::MultimodalLm& model, Objective& objective, UpdateRule& r
       saved_(model.saved_parameters()),
       recompute_(recompute_of(options)),
       length_(options),
-      random_(model.device()),
+      random_(model.lm().device()),
       writer_(folder.checkpoints(), options.keep_checkpoints) {
   random_.seed(static_cast<uint64_t>(options.seed));
   for (const auto& parameter : saved_)
@@ -79,14 +80,14 @@ nn::TokenScoreOptions Trainer::score_options() const {
 }
 
 // Nothing has been trained yet, so the two are one model, and the same operations give the same bits.
-void Trainer::check_reference(model::Batch batch, const at::Tensor& reference_n) {
+void Trainer::check_reference(model::Batch batch, const at::Tensor& reference) {
   c10::AutoGradMode no_grad(false);
-  model_.encode(batch);
-  const auto own_n = model::score_tokens(model_, batch, score_options());
-  if (at::allclose(own_n, reference_n, 0, 0, /*equal_nan=*/true)) return;
+  model_.lm().encode(batch);
+  const auto own = model_.score(batch, score_options());
+  if (at::allclose(own, reference, 0, 0, /*equal_nan=*/true)) return;
   fail(ErrorKind::internal,
        fmt::format("before the first step the reference differs from the model by {:.3g} in a log-probability",
-                   (own_n - reference_n).abs().max().item<double>()));
+                   (own - reference).abs().max().item<double>()));
 }
 
 // What is compared with a reference is computed as the reference is: without dropout.
@@ -97,9 +98,9 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, const StepTotals& totals) 
   if (reference_ && step_ == 0) check_reference(batch, input.reference_n);
   std::optional<TrainingPass> training;
   if (!reference_) training.emplace();
-  model_.encode(batch);
+  model_.lm().encode(batch);
   cache_.store(batch);
-  input.logp_n = model::score_tokens(model_, batch, score_options());
+  (model_.scores() ? input.scores_sk : input.logp_n) = model_.score(batch, score_options());
   return objective_.forward(input);
 }
 
@@ -117,7 +118,7 @@ void Trainer::backward(model::Batch& batch, StepResult& result) {
 DrawnRecord Trainer::drawn(const std::vector<model::Batch>& batches) const {
   DrawnRecord record{.bad = loader_.counts().bad};
   for (const auto& batch : batches) model::add_to(record.totals, batch);
-  for (const auto& [name, stream] : model_.streams()) {
+  for (const auto& [name, stream] : model_.lm().streams()) {
     auto& items = record.items[name];
     for (const auto& batch : batches) items += std::ranges::count(batch.media, name, &model::BatchMedia::stream);
   }
@@ -184,7 +185,27 @@ bool Trainer::count_time(double seconds) {
   return true;
 }
 
-void Trainer::after_step(const StepResult& result, double seconds) {
+// Nothing if none is due. A stop that is asked for meanwhile is left to the next step.
+std::map<std::string, double> Trainer::evaluate() {
+  const bool due = options_.eval_every > 0 && (step_ % options_.eval_every == 0 || step_ == length_.steps());
+  if (!evaluation_ || !due || stop_requested()) return {};
+  const TraceScope scope("evaluation");
+  const auto begin = Clock::now();
+  try {
+    auto values = evaluation_(reference_ ? &*reference_ : nullptr);
+    std::string line;
+    for (const auto& [name, value] : values) line += fmt::format("  {} {:.4f}", name, value);
+    finish_progress();
+    log::info(fmt::format("step {}:{}", step_, line));
+    values["eval/seconds"] = since(begin);
+    return values;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::preempted) throw;
+    return {};
+  }
+}
+
+void Trainer::after_step(const StepResult& result, double seconds, std::map<std::string, double> held_out) {
   trained_tokens_ += result.tokens;
   if (!result.skipped) loss_average_ = step_ == 1 ? result.loss : 0.95 * loss_average_ + 0.05 * result.loss;
   const double rate = static_cast<double>(result.tokens) / seconds, waited = loader_.waited_seconds();
@@ -202,6 +223,7 @@ void Trainer::after_step(const StepResult& result, double seconds) {
                                         {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
   for (const auto& [name, items] : result.drawn.items) metrics["media/" + name] = static_cast<double>(items);
   if (profiler_) metrics.merge(profiler_->metrics(seconds));
+  metrics.merge(held_out);
   add_of_objective(metrics, result.metrics.means());
   folder_.metrics(step_, metrics);
   shown_waited_ = waited;
@@ -261,7 +283,7 @@ RunEnd Trainer::run() {
     ++step_;
     const auto ended = agreement_.agree(EndedRecord{stop_requested(), seconds});
     const bool fixed = count_time(ended.seconds);
-    after_step(result, ended.seconds);
+    after_step(result, ended.seconds, evaluate());
     if (ended.stop) stop(ended.stop);
     if (fixed || step_ % options_.checkpoint_every == 0) save_if_possible();
     if (profiler_) profiler_->end_step();

@@ -7,7 +7,7 @@
 #include <antiphon/checkpoint/reference.h>
 #include <antiphon/component/objective.h>
 #include <antiphon/data/loader.h>
-#include <antiphon/model/multimodal_lm.h>
+#include <antiphon/model/model.h>
 #include <antiphon/nn/blocks/recompute.h>
 #include <antiphon/nn/token_scores.h>
 #include <antiphon/profile/profiler.h>
@@ -30,20 +30,25 @@ struct StepResult {
   bool skipped = false;  // the gradient was not finite
 };
 
+// Held-out metrics of the model as it is; the argument is what the objective compares with, or nullptr.
+using Evaluation = std::function<std::map<std::string, double>(checkpoint::Reference*)>;
+
 // too_few_steps: they would not have fitted into train.max_minutes.
 enum class RunEnd { trained, too_few_steps };
 
 class Trainer {
  public:
   // All must outlive it. Seeds the generators that dropout draws from.
-  Trainer(model::MultimodalLm& model, Objective& objective, UpdateRule& rule, data::Loader& loader,
-          data::FeatureCache& cache, RunFolder& folder, Agreement& agreement, const TrainOptions& options);
+  Trainer(model::Model& model, Objective& objective, UpdateRule& rule, data::Loader& loader, data::FeatureCache& cache,
+          RunFolder& folder, Agreement& agreement, const TrainOptions& options);
 
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 if there is none.
   // `accept_changes`: even if the data, weights of sources or batch sizes have changed; else that is an Error(weights).
   int64_t resume(bool accept_changes = false);
   // Records steps of run(); nullptr: none. Must outlive it.
   void set_profiler(profile::Profiler* profiler) { profiler_ = profiler; }
+  // Measures every train.eval_every steps and after the last.
+  void set_evaluation(Evaluation evaluation) { evaluation_ = std::move(evaluation); }
   // Trains to the end, or until the first steps show that fewer than train.min_steps fit, or until a signal: then
   // writes a checkpoint and throws Error(preempted). Returns and throws only once the checkpoint is on disk; the
   // destructor waits for it, too.
@@ -56,13 +61,14 @@ class Trainer {
   [[noreturn]] void stop(int signal);
   void backward(model::Batch& batch, StepResult& result);
   nn::TokenScoreOptions score_options() const;
-  void check_reference(model::Batch batch, const at::Tensor& reference_n);
+  void check_reference(model::Batch batch, const at::Tensor& reference);
   std::filesystem::path reference_file() const { return folder_.path() / checkpoint::kReferenceFile; }
   ObjectiveOutput forward(model::Batch& batch, const StepTotals& totals);
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
   void put_statistics_back();
-  void after_step(const StepResult& result, double seconds);
+  void after_step(const StepResult& result, double seconds, std::map<std::string, double> held_out);
+  std::map<std::string, double> evaluate();
   bool count_time(double seconds);
   RunEnd tell_of_end() const;
   void tell_of_time() const;
@@ -75,7 +81,7 @@ class Trainer {
   void tell_of_checkpoint(bool wait);
   void count_failed_save(int64_t step, const Error& error);
 
-  model::MultimodalLm& model_;
+  model::Model& model_;
   Objective& objective_;
   data::Loader& loader_;
   data::FeatureCache& cache_;
@@ -94,6 +100,7 @@ class Trainer {
   double loss_average_ = 0;
   double shown_waited_ = 0;
   profile::Profiler* profiler_ = nullptr;
+  Evaluation evaluation_;
 };
 
 // Resident memory of this process in bytes.

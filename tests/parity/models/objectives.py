@@ -27,14 +27,35 @@ def preference(inputs, beta, smoothing, sft):
     return {"loss": loss, "grad": logp.grad}
 
 
+def score(scores, center):
+    """Bradley & Terry 1952 with the centring term of trl's RewardTrainer."""
+    leaf = scores.clone().requires_grad_(True)
+    chosen, rejected = leaf.view(-1, 2).unbind(1)
+    loss = (-F.logsigmoid(chosen - rejected)).mean() + center * ((chosen + rejected) ** 2).mean()
+    loss.backward()
+    return {"loss": loss, "grad": leaf.grad}
+
+
+def rewards(bench):
+    for pairs, center in [(1, 0), (6, 0), (6, 0.01), (50, 0.3)]:
+        scores = torch.randn(2 * pairs, 1, generator=torch.Generator().manual_seed(pairs)) * 3
+        inputs = {"scores": scores, "counts": torch.arange(1, 2 * pairs + 1)}
+        answer, ours = bench.ask("objective", inputs, plugin="score", options=f"center = {float(center)}", groups=[2] * pairs)
+        bench.compare(f"score of {pairs} pairs, center {center}", ours, score(scores, center), gradients=("grad",))
+        chosen, rejected = scores.view(-1, 2).unbind(1)
+        expected = {"rewards/accuracies": (chosen > rejected).float().mean(), "rewards/margins": (chosen - rejected).mean(), "rewards/chosen": chosen.mean(), "rewards/rejected": rejected.mean()}
+        bench.check(f"score of {pairs} pairs, center {center}: metrics", all(abs(answer["metrics"][name] - float(value)) < 1e-5 for name, value in expected.items()))
+
+
 def run(bench):
+    rewards(bench)
     for pairs, beta, smoothing, sft in [(1, 0.1, 0, 0), (5, 0.1, 0, 0), (5, 2.0, 0, 0), (5, 0.3, 0.2, 0), (5, 0.1, 0, 0.7), (64, 0.05, 0.1, 1.0)]:
         inputs = data(pairs)
         answer, ours = bench.ask("objective", inputs, plugin="preference", options=f"beta = {beta}\nlabel_smoothing = {float(smoothing)}\nsft_weight = {float(sft)}", groups=[2] * pairs)
         bench.compare(f"preference of {pairs} pairs, beta {beta}, label smoothing {smoothing}, sft {sft}", ours, preference(inputs, beta, smoothing, sft), gradients=("grad",))
         ours_s, reference_s = (sums(inputs[name], inputs["counts"]).view(-1, 2) for name in ("logp", "reference"))
-        rewards = beta * (ours_s - reference_s)
-        expected = {"rewards/chosen": rewards[:, 0].mean(), "rewards/rejected": rewards[:, 1].mean(), "rewards/margins": (rewards[:, 0] - rewards[:, 1]).mean(),
-                    "rewards/accuracies": (rewards[:, 0] > rewards[:, 1]).float().mean(), "logps/chosen": ours_s[:, 0].mean(), "logps/rejected": ours_s[:, 1].mean()}
+        implied = beta * (ours_s - reference_s)
+        expected = {"rewards/chosen": implied[:, 0].mean(), "rewards/rejected": implied[:, 1].mean(), "rewards/margins": (implied[:, 0] - implied[:, 1]).mean(),
+                    "rewards/accuracies": (implied[:, 0] > implied[:, 1]).float().mean(), "logps/chosen": ours_s[:, 0].mean(), "logps/rejected": ours_s[:, 1].mean()}
         worst = max(abs(answer["metrics"][name] - float(value)) / max(1, abs(float(value))) for name, value in expected.items())
         bench.check(f"preference of {pairs} pairs, beta {beta}: metrics", worst < 1e-5, f"{worst:.1e}")

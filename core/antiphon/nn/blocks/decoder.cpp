@@ -17,6 +17,7 @@ DecoderLayer::DecoderLayer(const DecoderOptions& o, int64_t index)
     : head_size_(o.head_size),
       window_(index >= o.first_window_layer ? o.window : 0),
       activation_(o.activation),
+      is_block_of_step_(is_block_of_step(o)),
       input_norm_(o.norm, o.hidden_size, o.norm_eps),
       post_attention_norm_(o.norm, o.hidden_size, o.norm_eps),
       q_proj_(o.hidden_size, o.num_heads * o.head_size, o.qkv_bias),

@@ -41,6 +41,7 @@ class DecoderLayer : public Module {
   at::Tensor mlp(const at::Tensor& x_td) const;
   int64_t head_size_, window_;
   std::string activation_;
+  bool is_block_of_step_;  // decoder_step.h
   Norm input_norm_, post_attention_norm_;
   Linear q_proj_, k_proj_, v_proj_, o_proj_, up_proj_, down_proj_;
   std::unique_ptr<Linear> gate_proj_;

@@ -170,13 +170,19 @@ class LayerStep {
   T *normal_, *middle_, *qkv_, *seen_, *gate_, *up_, *gated_;
 };
 
+bool is_block_of_step(const DecoderOptions& options) {
+  const auto& [vocab_size, hidden_size, intermediate_size, num_layers, num_heads, num_kv_heads, head_size,
+               max_positions, norm, norm_eps, rope_theta, rotary_size, rope_scaling, qkv_bias, output_bias, mlp_bias,
+               activation, gated_mlp, tie_embeddings, window, first_window_layer] = options;
+  return norm == NormKind::rms && activation == "silu" && gated_mlp;
+}
+
 bool fits_layer_step(const DecoderLayer& l, const at::Tensor& x_td, const DecoderInput& input, size_t index) {
   if (!input.cache || input.blocks_nb.defined() || x_td.size(0) != static_cast<int64_t>(input.rows.size()))
     return false;
   const auto& keys = input.cache->keys(index);
-  const bool ours = l.gate_proj_ && l.activation_ == "silu" && l.input_norm_.kind() == NormKind::rms;
-  if (!ours || !x_td.is_contiguous() || keys.scalar_type() != x_td.scalar_type() || !keys.is_contiguous() ||
-      l.input_norm_.weight().scalar_type() != x_td.scalar_type())
+  if (!l.is_block_of_step_ || !x_td.is_contiguous() || keys.scalar_type() != x_td.scalar_type() ||
+      !keys.is_contiguous() || l.input_norm_.weight().scalar_type() != x_td.scalar_type())
     return false;
   for (const auto* linear : std::initializer_list<const Linear*>{&l.q_proj_, &l.k_proj_, &l.v_proj_, &l.o_proj_,
                                                                  l.gate_proj_.get(), &l.up_proj_, &l.down_proj_})

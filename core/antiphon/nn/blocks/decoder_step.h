@@ -6,6 +6,10 @@
 
 namespace antiphon::nn {
 
+// Whether layer_step() computes a block with these options. It names all of them, so that one more does not compile
+// until somebody has thought of it there.
+bool is_block_of_step(const DecoderOptions& options);
+
 // x [rows, hidden_size] in the layer's dtype, contiguous.
 bool fits_layer_step(const DecoderLayer& layer, const at::Tensor& x_td, const DecoderInput& input, size_t index);
 at::Tensor layer_step(const DecoderLayer& layer, const at::Tensor& x_td, const RopeTable& rope,

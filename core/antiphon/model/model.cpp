@@ -1,0 +1,37 @@
+#include <antiphon/model/model.h>
+
+#include <ATen/core/Tensor.h>
+
+#include <antiphon/model/multimodal_lm.h>
+#include <antiphon/model/reward_model.h>
+
+namespace antiphon::model {
+
+std::vector<Parameter> Model::trainable_parameters() {
+  auto all = saved_parameters();
+  std::erase_if(all, [](const Parameter& parameter) { return !parameter.tensor->requires_grad(); });
+  return all;
+}
+
+std::vector<Parameter> Model::saved_parameters() {
+  std::vector<Parameter> all;
+  for (auto& part : parts()) {
+    const bool trained = part.module->trainable_count() > 0;
+    for (auto& parameter : part.module->parameters()) {
+      if (!parameter.tensor->requires_grad() && !(parameter.fixed && trained)) continue;
+      parameter.name = part.path + "/" + parameter.name;
+      all.push_back(std::move(parameter));
+    }
+  }
+  return all;
+}
+
+std::unique_ptr<Model> build(ModelSpec& spec) {
+  if (spec.graph == "reward_model") return RewardModel::build(spec);
+  if (!spec.head.plugin.empty())
+    fail(ErrorKind::config, "[model.head] is read by model.graph = \"reward_model\" only",
+         "set it, or leave the head out");
+  return MultimodalLm::build(spec);
+}
+
+}  // namespace antiphon::model

@@ -1,0 +1,60 @@
+// A model as training, evaluation and checkpoints see it, whatever its graph ([model] graph).
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <antiphon/component/module.h>
+#include <antiphon/component/name_map.h>
+#include <antiphon/model/batch.h>
+#include <antiphon/model/model_spec.h>
+#include <antiphon/model/number_formats.h>
+#include <antiphon/nn/token_scores.h>
+
+namespace antiphon::model {
+
+class MultimodalLm;
+
+// One component's parameters within the model.
+struct Part {
+  std::string path;  // "llm", "llm.peft.0", "streams.image.encoder", "streams.image.encoder.peft.0", "head", …
+  std::string plugin;
+  Module* module = nullptr;
+  std::string weights, part;  // see ComponentSpec
+  NameMap names;
+};
+
+struct LoadSettings {
+  at::Device device = at::kCPU;
+  NumberFormats formats;
+  uint64_t seed = 0;  // of parameters that no checkpoint gives
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  // Loads or initialises all parameters; says "applied N/N" for each part.
+  virtual void load(const LoadSettings& settings) = 0;
+  virtual std::vector<Part> parts() = 0;
+  // The streams and the language model in it.
+  virtual MultimodalLm& lm() = 0;
+  // The slot of its head; nullptr: it has none.
+  virtual const ComponentSpec* head_spec() const { return nullptr; }
+  // Numbers that it gives of a sequence; 0: it gives log-probabilities of tokens.
+  virtual int64_t scores() const { return 0; }
+  // Of a batch whose media are encoded: log-probabilities of the supervised tokens [n] in the order of labels_n, or if
+  // scores() > 0 the numbers [sequences, scores()]. float32, with a gradient if one is wanted.
+  virtual at::Tensor score(const Batch& batch, const nn::TokenScoreOptions& options) = 0;
+
+  // All parameters that require a gradient, named "<part path>/<parameter>".
+  std::vector<Parameter> trainable_parameters();
+  // What a training checkpoint holds, named the same way: these parameters, and the running statistics of trained
+  // parts.
+  std::vector<Parameter> saved_parameters();
+};
+
+// Builds every part on the meta device: shapes and counts, no weights. Options in force are written back into `spec`.
+// Throws one Error(config) with all problems.
+std::unique_ptr<Model> build(ModelSpec& spec);
+
+}  // namespace antiphon::model

@@ -1,0 +1,26 @@
+// Held-out losses while a model trains.
+#pragma once
+#include <map>
+#include <string>
+
+#include <antiphon/component/objective.h>
+#include <antiphon/run/load_set.h>
+
+namespace antiphon::run {
+
+class HeldOut {
+ public:
+  // Reads the enabled sets of [data.eval]; both must outlive it. Error(config) if there is none.
+  HeldOut(LoadedModel& loaded, Objective& objective);
+  // "eval/NAME/loss", the mean over samples as `antiphon eval` has it, and of sets with candidates what the objective
+  // says: "eval/NAME/rewards/margins". Leaves parameters and random generators as they are. A set without a finite loss
+  // gives none. `reference`: what the objective compares with; nullptr: the model as it is.
+  std::map<std::string, double> measure(checkpoint::Reference* reference) const;
+
+ private:
+  LoadedModel& loaded_;
+  Objective& objective_;
+  std::map<std::string, LoadedSet> sets_;
+};
+
+}  // namespace antiphon::run
