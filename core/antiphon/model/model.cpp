@@ -4,6 +4,7 @@
 
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/reward_model.h>
+#include <antiphon/model/slot.h>
 
 namespace antiphon::model {
 
@@ -27,8 +28,11 @@ std::vector<Parameter> Model::saved_parameters() {
 }
 
 std::unique_ptr<Model> build(ModelSpec& spec) {
+  config::Problems problems;
+  check_head(spec, problems);
+  problems.throw_if_any();
   if (spec.graph == "reward_model") return RewardModel::build(spec);
-  if (!spec.head.plugin.empty())
+  if (!spec.head.plugin.empty() || !spec.head.weights.empty())
     fail(ErrorKind::config, "[model.head] is read by model.graph = \"reward_model\" only",
          "set it, or leave the head out");
   return MultimodalLm::build(spec);

@@ -43,18 +43,6 @@ const config::Table<ComponentSpec>& connector_slot() {
   return *table;
 }
 
-const config::Table<ComponentSpec>& head_slot() {
-  using S = ComponentSpec;
-  static const auto* table = new config::Table<S>(
-      config::Table<S>("head")
-          .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`; empty: no head")
-          .field("weights", &S::weights, "a Hugging Face directory, or the folder of a run; empty: random")
-          .field("part", &S::part, kPartDoc)
-          .field("trainable", &S::trainable, "train its parameters")
-          .rest(&S::options));
-  return *table;
-}
-
 const config::Table<LanguageModelSpec>& llm_table() {
   using S = LanguageModelSpec;
   static const auto* table = new config::Table<S>(
@@ -106,6 +94,18 @@ const config::Table<ComponentSpec>& frozen_slot() {
         .rest(&ComponentSpec::options);
     return t;
   }();
+  return *table;
+}
+
+const config::Table<ComponentSpec>& head_slot() {
+  using S = ComponentSpec;
+  static const auto* table = new config::Table<S>(
+      config::Table<S>("head")
+          .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`; empty: no head")
+          .field("weights", &S::weights, "a Hugging Face directory, or the folder of a run; empty: random")
+          .field("part", &S::part, kPartDoc)
+          .field("trainable", &S::trainable, "train its parameters")
+          .rest(&S::options));
   return *table;
 }
 

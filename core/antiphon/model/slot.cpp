@@ -29,7 +29,15 @@ void check_slots(const ModelSpec& spec, config::Problems& problems) {
   if (!llm.plugin.empty()) check_keys("language_model", llm.plugin, llm.options, "model.llm", problems);
   check_pefts(llm.peft, "model.llm", problems);
   for (const auto& [name, stream] : spec.streams) check_slots(name, stream, problems);
-  if (!spec.head.plugin.empty()) check_keys("head", spec.head.plugin, spec.head.options, "model.head", problems);
+  check_head(spec, problems);
+}
+
+void check_head(const ModelSpec& spec, config::Problems& problems) {
+  const auto& head = spec.head;
+  if (head.plugin.empty())
+    config::without_unknown(head_slot(), {}, head.options, "model.head", problems);
+  else
+    check_keys("head", head.plugin, head.options, "model.head", problems);
 }
 
 void check_slots(const std::string& name, const StreamSpec& stream, config::Problems& problems) {

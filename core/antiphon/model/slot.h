@@ -29,6 +29,7 @@ auto in_slot(const config::Location& where, const std::string& section, config::
   }
 }
 
+const config::Table<ComponentSpec>& head_slot();  // without a plugin: none
 const config::Table<ComponentSpec>& objective_slot();
 const config::Table<ComponentSpec>& voice_activity_slot();  // without a plugin: none
 // The slot's own keys for components of this kind.
@@ -41,6 +42,8 @@ std::optional<config::Value> check_keys(const std::string& kind, const std::stri
                                         config::Problems& problems);
 // The same for all slots of a model, those of disabled streams too.
 void check_slots(const ModelSpec& spec, config::Problems& problems);
+// The same for the head, which may be none.
+void check_head(const ModelSpec& spec, config::Problems& problems);
 // The same for the slots of one stream.
 void check_slots(const std::string& name, const StreamSpec& stream, config::Problems& problems);
 // The slots of `encoder = {…}` or `encoder = [{…}, {…}]`.
