@@ -100,16 +100,14 @@ struct Scales {
   float best[kPanel] = {}, error[kPanel];
 };
 
-// Takes `scale` for the rows whose error it reduces. An error weighs more if the number is large: by the root of its
-// square plus `spread`.
-inline void consider(const Group& group, const float* scale, float limit, const float* spread, bool first,
-                     Scales& scales) {
+// Takes `scale` for the rows whose error it reduces. An error weighs as much as its number is large.
+inline void consider(const Group& group, const float* scale, float limit, bool first, Scales& scales) {
   float error[kPanel] = {};
   for (int64_t k = 0; k < kGroup; ++k)
 #pragma omp simd
     for (int64_t r = 0; r < kPanel; ++r) {
       const float x = group.x[k][r], off = quantised(x, divisor_of(scale[r]), limit) * scale[r] - x;
-      error[r] += off * off * __builtin_sqrtf(x * x + spread[r]);
+      error[r] += off * off * (x < 0 ? -x : x);
     }
 #pragma omp simd
   for (int64_t r = 0; r < kPanel; ++r) {
@@ -126,31 +124,21 @@ inline void spanning_scales(const Group& group, float limit, float* scale) {
   for (int64_t r = 0; r < kPanel; ++r) scale[r] = rounded<uint16_t>((far[r] < 0 ? -far[r] : far[r]) / limit);
 }
 
-// Of `tries` scales, by which it becomes that or, with a scale of either sign, -limit - 1, or a little more.
-inline void best_scales(const Group& group, float limit, int tries, const float* spread, float* best) {
+// Of `tries` scales, by which it becomes that or, with a scale of either sign, -limit - 1, or a little less: it is never
+// cut.
+inline void best_scales(const Group& group, float limit, int tries, float* best) {
   float far[kPanel], scale[kPanel];
   farthest(group, far);
   Scales scales;
   for (int i = 0; i < tries; ++i) {
-    const float share = 1 - 0.04f * static_cast<float>(i / 2);
+    const float share = 1 + 0.025f * static_cast<float>(i / 2);
     for (int64_t r = 0; r < kPanel; ++r) {
       const float size = far[r] < 0 ? -far[r] : far[r];
       scale[r] = rounded<uint16_t>(share * (i % 2 == 0 ? size / limit : far[r] / (-limit - 1)));
     }
-    consider(group, scale, limit, spread, i == 0, scales);
+    consider(group, scale, limit, i == 0, scales);
   }
   for (int64_t r = 0; r < kPanel; ++r) best[r] = scales.best[r];
-}
-
-// For each of a panel's rows twice the mean of its squares.
-template <class T>
-inline void spread_of(const T* weight, int64_t in, float* spread) {
-  for (int64_t r = 0; r < kPanel; ++r) {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t k = 0; k < in; ++k) sum += load(weight[r * in + k]) * load(weight[r * in + k]);
-    spread[r] = 2 * sum / static_cast<float>(in);
-  }
 }
 
 inline void write_group(const Group& group, const float* divisor, float limit, int8_t* values) {
@@ -166,12 +154,11 @@ void pack(const T* weight, int64_t in, WeightFormat format, uint8_t* values, uin
   const bool narrow = format == WeightFormat::int4;
   const float limit = narrow ? 7 : 127;
   int8_t wide[kGroup * kPanel];
-  float scale[kPanel], spread[kPanel];
+  float scale[kPanel];
   for (int64_t row = begin; row < end; row += kPanel) {
-    if (narrow) spread_of(weight + row * in, in, spread);
     for (int64_t first = 0; first < in; first += kGroup) {
       const Group group = read_group(weight + row * in + first, in);
-      narrow ? best_scales(group, limit, 8, spread, scale) : spanning_scales(group, limit, scale);
+      narrow ? best_scales(group, limit, 16, scale) : spanning_scales(group, limit, scale);
       for (int64_t r = 0; r < kPanel; ++r) {
         store(scales + (row * in + first * kPanel) / kGroup + r, scale[r]);
         scale[r] = divisor_of(scale[r]);
