@@ -1,0 +1,52 @@
+// Processes that compute together: what they send each other. The exchange itself is c10d's Gloo, which lies in
+// LibTorch (torch/csrc/distributed/c10d). Every process of a group must call the same functions in the same order; the
+// ledger tells whether they did.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include <antiphon/comm/place.h>
+
+namespace antiphon::comm {
+
+// Tensors are on the CPU and contiguous, of one dtype and shape in all processes: float32, float64, int64, or for what
+// only moves any dtype. Error(distributed) naming the operation if a process is gone or too late; the group cannot be
+// used after that.
+class Group {
+ public:
+  // Meets the others. Error(distributed) if they are not all there in time.
+  explicit Group(const Place& place);
+  ~Group();
+  Group(const Group&) = delete;
+
+  int rank() const { return place_.rank; }
+  int size() const { return place_.size; }
+
+  // In place: the sum over all processes, and the largest value.
+  void sum(const at::Tensor& x);
+  void largest(const at::Tensor& x);
+  // That of process `root`, everywhere.
+  void broadcast(const at::Tensor& x, int root);
+  // own [...] of each process -> all [size, ...], in the order of ranks.
+  void gather(const at::Tensor& own, const at::Tensor& all);
+  // all [size, ...] -> own [...]: the sum of what the processes have at the place of this rank, added up in the order
+  // of ranks in float32 at least, so that the result does not depend on who was first.
+  void scatter_sum(const at::Tensor& all, const at::Tensor& own);
+  // Rows to each process and from each: rows [Σ to, ...] in the order of ranks -> [Σ from, ...].
+  at::Tensor exchange(const at::Tensor& rows, const std::vector<int64_t>& to, const std::vector<int64_t>& from);
+  void wait_for_all();
+
+  // A hash of all that was called: operation, dtype and number of values, but not of rows that exchange() moves.
+  uint64_t ledger() const { return ledger_; }
+
+ private:
+  class Wires;
+  void enter(const char* operation, const at::Tensor& x);
+  Place place_;
+  std::unique_ptr<Wires> wires_;
+  uint64_t ledger_ = 0;
+};
+
+}  // namespace antiphon::comm
