@@ -20,7 +20,7 @@ DEVICE=${DEVICE:-cuda}
 BENCH_MODEL=${BENCH_MODEL:-configs/models/llama3-8b.toml}
 BENCH_SEQ=${BENCH_SEQ:-4096}
 UNIT=(test_kernels test_nn test_engine test_model test_train test_session)
-WHOLE=(e2e/pipeline e2e/stages e2e/preference e2e/recompute e2e/peft e2e/salm e2e/learning e2e/thought faults/resume)
+WHOLE=(e2e/pipeline e2e/stages e2e/preference e2e/recompute e2e/peft e2e/salm e2e/learning e2e/thought e2e/reward e2e/held_out faults/resume)
 WORST=0
 mkdir -p "$OUT" "$GPU/bin" "$GPU/logs"
 say() { printf '[gpu_check] %s\n' "$*" >&2; }

@@ -25,7 +25,9 @@ int run(const ExportFlags& flags) {
   const auto model = model::build(config.model);
   if (model->head_spec())
     fail(ErrorKind::config, "export writes models that give tokens, and this one has a head that gives scores",
-         "take the head from head.safetensors in the run's folder, and leave model.graph out to export the rest");
+         "take the head from head.safetensors in the run's folder; for the rest compose a model without model.graph "
+         "whose slots "
+         "have weights = the run");
   model::load_own(*model, static_cast<uint64_t>(config.train.seed));
   run::load_trained(*model, flags.open);
   const auto report = model::export_model(model->lm(), flags.output, {dtype_of(flags.dtype)});

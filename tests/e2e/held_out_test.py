@@ -47,8 +47,25 @@ class HeldOut(Case):
         self.assertGreater(last["eval/held/rewards/margins"], 0, "it has learnt from the same pairs")
         self.assertLess(last["eval/held/loss"], 0.6931)
 
+    def test_a_set_that_does_not_fit(self):
+        """One that another stage is meant for: told, and left out; nothing else left is an error."""
+        rows = [{"messages": [{"role": "user", "content": "?"}], "candidates": [{"content": "a"}, {"content": "b"}]}] * 3
+        path = self.folder / "data" / "unfit.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        unfit = ["--set", f'data.eval.unfit.sources=[{{path="{path}"}}]']
+        done = self.train(self.folder / "unfit", *unfit, *sets(train__steps=1, train__eval_every=1))
+        self.assertIn("held-out set unfit is not measured", done.stderr)
+        record = records(self.folder / "unfit" / "metrics.jsonl")[0]
+        self.assertIn("eval/held/loss", record)
+        self.assertEqual((record["eval/held/failed"], record["eval/held/not_finite"]), (0, 0))
+        self.assertNotIn("eval/unfit/loss", record)
+        done = self.train(self.folder / "only_unfit", *unfit, "--set", "data.eval.held.enabled=false", *sets(train__steps=1, train__eval_every=1), code=3)
+        self.assertIn("no set of [data.eval] can be measured", done.stderr)
+
     def test_nothing_to_measure(self):
         done = self.train(self.folder / "none", "--set", "data.eval.held.enabled=false", *sets(train__eval_every=1), code=2)
+        self.assertIn("train.eval_every is set and there is nothing to evaluate", done.stderr)
+        done = self.call("validate", self.config, "--set", "data.eval.held.enabled=false", *sets(train__eval_every=1), code=2)
         self.assertIn("train.eval_every is set and there is nothing to evaluate", done.stderr)
 
 

@@ -94,7 +94,7 @@ class Reward(Case):
                 self.assertIn(words, done.stderr)
         done = self.train(run, *self.source("pairs"), *sets(objective__plugin="score"), code=2)
         self.assertIn("reads 1 number(s) of each sequence, and the model gives log-probabilities of tokens", done.stderr)
-        done = self.call("eval", self.config, *REWARD, code=2)
+        done = self.call("eval", self.config, *REWARD, "--output", self.folder / "refused", code=3)
         self.assertIn("gives scores and writes no answers", done.stderr)
 
 

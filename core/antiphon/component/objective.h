@@ -17,7 +17,8 @@ struct ObjectiveNeeds {
   int64_t candidates = 1;
   // The log-probabilities of the same tokens under the reference model.
   bool reference = false;
-  // Numbers that the model gives of each sequence (model.graph = "reward_model"), in place of log-probabilities.
+  // Numbers that the model gives of each sequence (model.graph = "reward_model"), in place of log-probabilities; then
+  // there is no reference.
   int64_t scores = 0;
   // The derivative of the loss is the same number for every token of a step, so that the gradient of a trained head is
   // computed together with its logits, which are not recomputed.

@@ -103,7 +103,6 @@ const config::Table<ComponentSpec>& head_slot() {
       config::Table<S>("head")
           .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`; empty: no head")
           .field("weights", &S::weights, "a Hugging Face directory, or the folder of a run; empty: random")
-          .field("part", &S::part, kPartDoc)
           .field("trainable", &S::trainable, "train its parameters")
           .rest(&S::options));
   return *table;

@@ -37,7 +37,7 @@ std::unique_ptr<RewardModel> RewardModel::build(ModelSpec& spec) {
          "add [model.head] with plugin = \"scalar\"; `antiphon inspect` lists the heads");
   config::Problems problems;
   auto& head = spec.head;
-  model->head_ = build_slot<Head>(head.plugin, {head.weights, head.part}, head.options, "model.head", problems,
+  model->head_ = build_slot<Head>(head.plugin, {head.weights, {}}, head.options, "model.head", problems,
                                   HeadShape{model->lm_->llm().hidden_size()});
   problems.throw_if_any();
   model->head_->module().set_requires_grad(head.trainable);
@@ -52,8 +52,8 @@ void RewardModel::load(const LoadSettings& settings) {
 
 std::vector<Part> RewardModel::parts() {
   auto all = lm_->parts();
-  const auto origin = origin_of(head_spec_.plugin, head_spec_.weights, head_spec_.part, "model.head");
-  all.push_back({"head", head_spec_.plugin, &head_->module(), origin.weights, origin.part, head_->name_map()});
+  const auto origin = origin_of(head_spec_.plugin, head_spec_.weights, {}, "model.head");
+  all.push_back({"head", head_spec_.plugin, &head_->module(), origin.weights, {}, head_->name_map()});
   return all;
 }
 

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/signals.h>
 #include <antiphon/eval/evaluate.h>
 
 #include <cmath>
@@ -12,20 +13,33 @@
 namespace antiphon::run {
 namespace {
 
-// The mean of what is good, and of each metric its sum by its count.
-void add(std::map<std::string, double>& values, const std::string& prefix, const std::vector<eval::Outcome>& outcomes) {
+// The mean over all samples, and of each metric its sum by its count. A sample that has no loss is counted, and one
+// whose loss is not finite leaves none for the set: the mean of the others would look better than the model is.
+void add(std::map<std::string, double>& values, const std::string& name, const std::vector<eval::Outcome>& outcomes) {
+  const auto prefix = "eval/" + name + "/";
   double loss = 0;
-  int64_t good = 0;
+  int64_t good = 0, failed = 0, not_finite = 0;
+  std::string reason;
   std::map<std::string, std::pair<double, double>> metrics;
   for (const auto& outcome : outcomes) {
-    if (!outcome.failure.empty() || !std::isfinite(outcome.loss)) continue;
+    failed += !outcome.failure.empty();
+    if (!outcome.failure.empty()) reason = outcome.failure;
+    if (!outcome.failure.empty()) continue;
+    not_finite += !std::isfinite(outcome.loss);
     loss += outcome.loss, ++good;
-    for (const auto& [name, metric] : outcome.metrics)
-      metrics[name].first += metric.first, metrics[name].second += metric.second;
+    for (const auto& [metric, sum] : outcome.metrics)
+      metrics[metric].first += sum.first, metrics[metric].second += sum.second;
   }
-  if (good == 0) return;
+  if (failed > 0)
+    log::warning(fmt::format("held-out set {}: {} samples cannot be measured, the last: {}", name, failed, reason));
+  if (not_finite > 0)
+    log::warning(
+        fmt::format("held-out set {}: the losses of {} samples are not finite, so it has none", name, not_finite));
+  values[prefix + "failed"] = static_cast<double>(failed),
+                  values[prefix + "not_finite"] = static_cast<double>(not_finite);
+  if (good == 0 || not_finite > 0) return;
   values[prefix + "loss"] = loss / static_cast<double>(good);
-  for (const auto& [name, metric] : metrics) values[prefix + name] = metric.first / metric.second;
+  for (const auto& [metric, sum] : metrics) values[prefix + metric] = sum.first / sum.second;
 }
 
 }  // namespace
@@ -33,14 +47,21 @@ void add(std::map<std::string, double>& values, const std::string& prefix, const
 HeldOut::HeldOut(LoadedModel& loaded, Objective& objective) : loaded_(loaded), objective_(objective) {
   for (const auto& [name, split] : loaded.config.data.eval) {
     if (!split.enabled) continue;
-    auto& set = sets_[name] = load_set(split, loaded, objective.needs().candidates);
-    if (!set.compares) loaded.writer();
-    log::info(fmt::format("held-out set {}: {} samples, measured every {} steps", name, set.samples.size(),
-                          loaded.config.train.eval_every));
+    try {
+      auto set = load_set(split, loaded, objective.needs().candidates);
+      if (!set.compares && loaded.model->scores() > 0)
+        fail(ErrorKind::data, "its samples have no candidates, and the model gives scores");
+      log::info(fmt::format("held-out set {}: {} samples, measured every {} steps", name, set.samples.size(),
+                            loaded.config.train.eval_every));
+      sets_[name] = std::move(set);
+    } catch (const Error& error) {  // one for another stage, say
+      if (error.kind() != ErrorKind::data) throw;
+      log::warning(fmt::format("held-out set {} is not measured: {}", name, error.what()));
+    }
   }
   if (sets_.empty())
-    fail(ErrorKind::config, "train.eval_every is set and there is nothing to evaluate",
-         "add [[data.eval.NAME.sources]] with a path, or leave train.eval_every at 0");
+    fail(ErrorKind::data, "train.eval_every is set, and no set of [data.eval] can be measured",
+         "look at the warnings above, or leave train.eval_every at 0");
 }
 
 std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference) const {
@@ -52,10 +73,11 @@ std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference)
                                   loaded_.config.generate,
                                   loaded_.config.train.logits_chunk};
   std::map<std::string, double> values;
+  const auto stop = [](size_t) { stop_if_requested(); };
   for (const auto& [name, set] : sets_)
-    add(values, "eval/" + name + "/",
-        set.compares ? evaluator.compare(set.samples, objective_, reference, [](size_t) {})
-                     : evaluator.run(set.samples, /*answers=*/false, [](size_t) {}));
+    add(values, name,
+        set.compares ? evaluator.compare(set.samples, objective_, reference, stop)
+                     : evaluator.run(set.samples, /*answers=*/false, stop));
   return values;
 }
 

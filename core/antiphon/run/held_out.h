@@ -10,11 +10,13 @@ namespace antiphon::run {
 
 class HeldOut {
  public:
-  // Reads the enabled sets of [data.eval]; both must outlive it. Error(config) if there is none.
+  // Reads the enabled sets of [data.eval]; both must outlive it. One that cannot be measured is told and left out;
+  // Error(data) if that leaves none.
   HeldOut(LoadedModel& loaded, Objective& objective);
-  // "eval/NAME/loss", the mean over samples as `antiphon eval` has it, and of sets with candidates what the objective
-  // says: "eval/NAME/rewards/margins". Leaves parameters and random generators as they are. A set without a finite loss
-  // gives none. `reference`: what the objective compares with; nullptr: the model as it is.
+  // "eval/NAME/loss", the mean over samples as `antiphon eval` has it in the formats of training, and of sets with
+  // candidates what the objective says: "eval/NAME/rewards/margins"; "failed" and "not_finite" count samples. Leaves
+  // parameters and random generators as they are. `reference`: what the objective compares with; nullptr: the model as
+  // it is. Error(preempted) if a stop is asked for meanwhile.
   std::map<std::string, double> measure(checkpoint::Reference* reference) const;
 
  private:

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
+#include <antiphon/base/signals.h>
 #include <antiphon/data/record_set.h>
 #include <antiphon/data/unread_keys.h>
 
@@ -38,6 +39,7 @@ LoadedSet load_set(const data::SplitOptions& split, const LoadedModel& loaded, i
     const data::RecordSet records(source, compared);
     records.tell();
     for (int64_t i = 0; i < records.size() && (limit == 0 || static_cast<int64_t>(set.samples.size()) < limit); ++i) {
+      stop_if_requested();
       Sample sample;
       try {
         sample = records.sample(i);

@@ -155,6 +155,7 @@ struct Estimator {
     memory.activations +=
         tokens * kept(module, static_cast<double>(model.llm().hidden_size()), kept_probabilities()) * compute;
     add_casts(module);
+    if (whole.scores() > 0) return;  // no logits
     const auto head = model.llm().head_weight();
     const auto numbers = static_cast<double>(head.numel());
     memory.activations += std::min(static_cast<double>(config.train.logits_chunk), tokens) *

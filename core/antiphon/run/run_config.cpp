@@ -58,6 +58,13 @@ void read_loss_table(config::Value::Table& root, config::Problems& problems) {
 }
 
 // plugin = "" turns off a detector that an extended file names; the other keys there then have no effect.
+void check_held_out(const RunConfig& config, const config::Value& root, config::Problems& problems) {
+  const auto enabled = [](const auto& split) { return split.second.enabled; };
+  if (config.train.eval_every > 0 && std::ranges::none_of(config.data.eval, enabled))
+    problems.add(root.where, "train.eval_every is set and there is nothing to evaluate",
+                 "add [[data.eval.NAME.sources]] with a path, or leave train.eval_every at 0");
+}
+
 void check_voice_activity(const model::ComponentSpec& vad, const config::Value& root, config::Problems& problems) {
   if (!vad.plugin.empty()) {
     model::check_keys("voice_activity", vad.plugin, vad.options, "session.vad", problems);
@@ -124,6 +131,7 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   train::recomputed_blocks(config.train.recompute, problems);
   data::check_sources(config.data, problems);
   check_voice_activity(config.session.vad, root, problems);
+  check_held_out(config, root, problems);
   if (!problems.empty()) model::check_slots(config.model, problems);  // else the model does it when it is built
   throw_problems(problems, root);
   return config;

@@ -22,6 +22,9 @@ std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options) 
 
 void check_objective(const Objective& objective, const std::string& name, const model::Model& model) {
   const auto wanted = objective.needs().scores, given = model.scores();
+  if (wanted > 0 && objective.needs().reference)
+    fail(ErrorKind::plugin, fmt::format("the objective '{}' reads scores and wants a reference, which has none", name),
+         "let its needs() name one of the two");
   if (wanted == given) return;
   const auto words = [](int64_t n) {
     return n == 0 ? std::string("log-probabilities of tokens") : fmt::format("{} number(s) of each sequence", n);

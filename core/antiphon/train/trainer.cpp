@@ -187,7 +187,7 @@ bool Trainer::count_time(double seconds) {
 
 // Nothing if none is due. A stop that is asked for meanwhile is left to the next step.
 std::map<std::string, double> Trainer::evaluate() {
-  const bool due = options_.eval_every > 0 && (step_ % options_.eval_every == 0 || step_ == length_.steps());
+  const bool due = options_.eval_every > 0 && (step_ % options_.eval_every == 0 || length_.done(step_));
   if (!evaluation_ || !due || stop_requested()) return {};
   const TraceScope scope("evaluation");
   const auto begin = Clock::now();
@@ -202,10 +202,13 @@ std::map<std::string, double> Trainer::evaluate() {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::preempted) throw;
     return {};
+  } catch (const std::bad_alloc&) {
+    fail(ErrorKind::memory, fmt::format("out of memory while held-out losses were measured after step {}", step_),
+         "lower eval.batch_size");
   }
 }
 
-void Trainer::after_step(const StepResult& result, double seconds, std::map<std::string, double> held_out) {
+void Trainer::after_step(const StepResult& result, double seconds, std::map<std::string, double> more) {
   trained_tokens_ += result.tokens;
   if (!result.skipped) loss_average_ = step_ == 1 ? result.loss : 0.95 * loss_average_ + 0.05 * result.loss;
   const double rate = static_cast<double>(result.tokens) / seconds, waited = loader_.waited_seconds();
@@ -222,8 +225,7 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
                                         {"train/bad_samples", static_cast<double>(result.drawn.bad)},
                                         {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
   for (const auto& [name, items] : result.drawn.items) metrics["media/" + name] = static_cast<double>(items);
-  if (profiler_) metrics.merge(profiler_->metrics(seconds));
-  metrics.merge(held_out);
+  metrics.merge(more);
   add_of_objective(metrics, result.metrics.means());
   folder_.metrics(step_, metrics);
   shown_waited_ = waited;
@@ -269,6 +271,22 @@ void Trainer::stop(int signal) {
        "start the same command with --resume to go on");
 }
 
+// Measures, and writes the step's record. What the measuring throws is given back: it must not cost the record or a
+// checkpoint that is due.
+std::exception_ptr Trainer::finish_step(const StepResult& result, double seconds) {
+  std::map<std::string, double> more;
+  std::exception_ptr failure;
+  if (profiler_) more = profiler_->metrics(seconds);
+  try {
+    more.merge(evaluate());
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (profiler_) profiler_->metrics(1);  // what was computed to measure is not the next step's
+  after_step(result, seconds, std::move(more));
+  return failure;
+}
+
 RunEnd Trainer::run() {
   if (objective_.needs().reference)
     log::info("  the objective compares with a reference: no dropout, and running statistics stay as they are");
@@ -283,9 +301,10 @@ RunEnd Trainer::run() {
     ++step_;
     const auto ended = agreement_.agree(EndedRecord{stop_requested(), seconds});
     const bool fixed = count_time(ended.seconds);
-    after_step(result, ended.seconds, evaluate());
+    const auto failure = finish_step(result, ended.seconds);
     if (ended.stop) stop(ended.stop);
-    if (fixed || step_ % options_.checkpoint_every == 0) save_if_possible();
+    if (fixed || failure || step_ % options_.checkpoint_every == 0) save_if_possible();
+    if (failure) std::rethrow_exception(failure);
     if (profiler_) profiler_->end_step();
   }
   if (profiler_) profiler_->finish();

@@ -1,5 +1,6 @@
 // The training loop.
 #pragma once
+#include <exception>
 #include <functional>
 #include <optional>
 
@@ -67,7 +68,8 @@ class Trainer {
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
   void put_statistics_back();
-  void after_step(const StepResult& result, double seconds, std::map<std::string, double> held_out);
+  void after_step(const StepResult& result, double seconds, std::map<std::string, double> more);
+  std::exception_ptr finish_step(const StepResult& result, double seconds);
   std::map<std::string, double> evaluate();
   bool count_time(double seconds);
   RunEnd tell_of_end() const;

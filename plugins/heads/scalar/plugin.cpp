@@ -12,9 +12,10 @@ namespace antiphon::scalar {
 struct ScalarOptions {
   int64_t outputs = 1;
   void read_pretrained(const PretrainedConfig& pretrained) {
+    constexpr int64_t kUnsaid = 2;  // transformers leaves out what is its default
     const auto labels = pretrained.config.table("id2label");
     outputs = labels.exists() ? static_cast<int64_t>(labels.json().size())
-                              : pretrained.config.integer("num_labels", outputs, 1, 1 << 16);
+                              : pretrained.config.integer("num_labels", kUnsaid, 1, 1 << 16);
   }
 };
 

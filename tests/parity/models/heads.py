@@ -1,4 +1,6 @@
 """Reward models against transformers' …ForSequenceClassification: scores of sequences, and all gradients of Bradley-Terry."""
+import json
+
 import torch
 import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaForSequenceClassification, Qwen2Config, Qwen2ForSequenceClassification
@@ -22,6 +24,10 @@ def one(bench, plugin, config, architecture, outputs):
     model = architecture(config(**SHAPE, num_labels=outputs)).eval()
     folder = bench.new_folder()
     model.save_pretrained(folder)
+    if outputs == 2:  # as older versions left it out
+        config_file = folder / "config.json"
+        written = json.loads(config_file.read_text())
+        config_file.write_text(json.dumps({key: value for key, value in written.items() if key not in ("id2label", "label2id", "num_labels")}))
     rows = [[token or 1 for token in row] for row in rows_of([9, 4, 17, 3])]
     scores = torch.cat([model(input_ids=torch.tensor([row])).logits for row in rows])
     name = f"scalar on {plugin}, {outputs} number(s)"
@@ -41,7 +47,8 @@ def one(bench, plugin, config, architecture, outputs):
 
 def run(bench):
     one(bench, "llama", LlamaConfig, LlamaForSequenceClassification, 1)
-    one(bench, "llama", LlamaConfig, LlamaForSequenceClassification, 3)
+    for outputs in (2, 3):
+        one(bench, "llama", LlamaConfig, LlamaForSequenceClassification, outputs)
     one(bench, "qwen2", Qwen2Config, Qwen2ForSequenceClassification, 1)
     folder = bench.new_folder()
     tiny.llama(folder)
