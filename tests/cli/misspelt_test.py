@@ -120,7 +120,7 @@ class Misspelt(unittest.TestCase):
                 continue
             kinds.add(component["kind"])
             known = {option["key"] for option in component["options"]}
-            own = {"objective": ["plugin"], "optimizer": ["name", "lr", "weight_decay"], "peft": ["plugin", "weights"], "voice_activity": ["plugin", "weights"]}.get(component["kind"], SLOT)
+            own = {"objective": ["plugin"], "optimizer": ["name", "lr", "weight_decay"], "peft": ["plugin", "weights"], "head": ["plugin", "weights", "trainable"], "voice_activity": ["plugin", "weights"]}.get(component["kind"], SLOT)
             cases, rows = [], [tables[component["kind"]], f'{"name" if component["kind"] == "optimizer" else "plugin"} = "{component["name"]}"']
             for key in [*known, *own]:
                 for bad in set(misspellings(key)) - known:
