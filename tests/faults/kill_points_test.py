@@ -57,9 +57,9 @@ class KillPoints(Case):
         self.assertEqual(kept, sorted(p.relative_to(self.undisturbed) for p in self.undisturbed.rglob("*.safetensors")))
 
     def test_killed(self):
-        for k in self.points(few=10):
+        for k in [*self.points(few=10), self.calls - 3]:  # also while the old checkpoints of the end are removed
             with self.subTest(call=k):
-                run = self.folder / f"killed_{k}"
+                run = self.folder / f"killed_at_{k}"
                 done, _ = self.disturbed(run, mode="kill", at=k)
                 self.assertEqual(done.returncode, -9)
                 self.assert_resumes(run)

@@ -105,18 +105,6 @@ void write_whole(const fs::path& temporary, const fs::path& final_path, const Ch
   }
 }
 
-// The new one is safe by now, so a failure is only a warning.
-void prune(const fs::path& folder, size_t keep) {
-  const auto all = checkpoints(folder);
-  for (size_t i = keep; i < all.size(); ++i) {
-    std::error_code error;
-    fs::remove_all(all[i], error);
-    if (error)
-      log::warning(
-          fmt::format("the old checkpoint {} could not be removed: {}", shown(all[i].string()), error.message()));
-  }
-}
-
 fs::path write_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
   if (fs::create_directories(folder)) sync_folder_of(folder, ErrorKind::weights);
   remove_unfinished(folder);
@@ -129,7 +117,7 @@ fs::path write_checkpoint(const fs::path& folder, int64_t step, const Checkpoint
   if (taken) set_aside(final_path);
   write_whole(temporary, final_path, content);
   sync_path(folder, ErrorKind::weights);
-  prune(folder, static_cast<size_t>(keep));
+  remove_old(folder, step, keep);
   return final_path;
 }
 
@@ -141,6 +129,18 @@ std::map<std::string, at::Tensor> read_tensors(const fs::path& path) {
 }
 
 }  // namespace
+
+void remove_old(const fs::path& folder, int64_t step, int64_t keep) {
+  auto all = checkpoints(folder);
+  std::erase_if(all, [&](const fs::path& path) { return step_of(path) > step; });
+  for (auto i = static_cast<size_t>(keep); i < all.size(); ++i) {
+    std::error_code error;
+    fs::remove_all(all[i], error);
+    if (error)
+      log::warning(
+          fmt::format("the old checkpoint {} could not be removed: {}", shown(all[i].string()), error.message()));
+  }
+}
 
 fs::path save_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
   try {

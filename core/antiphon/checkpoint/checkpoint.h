@@ -24,6 +24,9 @@ struct CheckpointContent {
 std::filesystem::path save_checkpoint(const std::filesystem::path& folder, int64_t step,
                                       const CheckpointContent& content, int64_t keep);
 
+// Removes those before `step`, whose own must be complete, but for the newest keep - 1. A failure is only a warning.
+void remove_old(const std::filesystem::path& folder, int64_t step, int64_t keep);
+
 // The newest complete one below `folder`; damaged ones are skipped with a warning that names them.
 std::optional<std::filesystem::path> latest_checkpoint(const std::filesystem::path& folder);
 

@@ -79,7 +79,8 @@ checkpoint::CheckpointContent Trainer::content() {
 void Trainer::save_last() {
   const TraceScope scope("checkpoint");
   tell_of_checkpoint(/*wait=*/true);
-  if (saved_step_ == step_) return;
+  if (saved_step_ == step_)  // by a process that was killed before it had removed the old ones, perhaps
+    return checkpoint::remove_old(folder_.checkpoints(), step_, options_.keep_checkpoints);
   const auto path = checkpoint::save_checkpoint(folder_.checkpoints(), step_, content(), options_.keep_checkpoints);
   saved_step_ = step_;
   log::debug("checkpoint " + path.string());
