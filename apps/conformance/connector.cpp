@@ -86,8 +86,7 @@ void all_is_each(Connector& connector, const std::vector<TokenGrid>& grids) {
 void passes_gradient(Connector& connector, const TokenGrid& grid) {
   const auto x = features(1, grid).requires_grad_(true);
   connector.forward(x, grid).sum().backward();
-  expect(x.grad().defined() && x.grad().abs().max().item<double>() > 0,
-         "expected a gradient on the encoder's vectors, so that the encoder can be trained, got none");
+  expect_gradient(x, "the encoder's vectors, so that the encoder can be trained");
 }
 
 void check_connector(Report& report, const Subject& subject) {

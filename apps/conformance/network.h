@@ -29,6 +29,8 @@ at::Tensor made(at::IntArrayRef shape, uint64_t seed);
 
 // Unmet unless the shapes are equal and max|got - wanted| <= tolerance * max|wanted|.
 void expect_close(const at::Tensor& got, const at::Tensor& wanted, double tolerance, const std::string& what);
+// Unmet if the backward pass left x no gradient, or zeros alone.
+void expect_gradient(const at::Tensor& x, const std::string& on_what);
 void expect_finite(const at::Tensor& x, const std::string& what);
 void expect_shape(const at::Tensor& x, at::IntArrayRef shape, const std::string& what);
 

@@ -40,6 +40,10 @@ void GlobalState::check_unchanged(Report& report) const {
   });
 }
 
+void expect_gradient(const at::Tensor& x, const std::string& on_what) {
+  expect(x.grad().defined() && x.grad().abs().max().item<double>() > 0, "expected a gradient on {}, got none", on_what);
+}
+
 void expect_finite(const at::Tensor& x, const std::string& what) {
   expect(at::isfinite(x).all().item<bool>(), "expected finite values in {}, got inf or nan", what);
 }

@@ -142,19 +142,8 @@ nlohmann::json evaluate(const std::string& name, run::LoadedModel& loaded, Measu
                         std::ofstream& predictions) {
   auto set = run::load_set(loaded.config.data.eval.at(name), loaded, measure.objective->needs().candidates);
   if (set.compares) open_reference(measure, loaded);
-  if (!set.compares && loaded.model->scores() > 0)
-    fail(ErrorKind::data,
-         fmt::format("model.graph = \"{}\" gives scores and writes no answers, and the samples have no candidates",
-                     loaded.config.model.graph),
-         "give it records with candidates, see docs/data.md");
   const auto variants = conditions_of(set.samples, loaded.config.eval);
-  const eval::Evaluator evaluator{*loaded.model,
-                                  loaded.preparer,
-                                  loaded.tokenizer(),
-                                  loaded.cache,
-                                  loaded.config.eval,
-                                  loaded.config.generate,
-                                  loaded.config.train.logits_chunk};
+  const auto evaluator = run::evaluator_of(loaded);
   std::vector<Condition> conditions;
   size_t done = 0;
   for (const auto& [label, samples] : variants) {

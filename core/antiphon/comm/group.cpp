@@ -65,8 +65,6 @@ class Group::Wires {
 
 namespace {
 
-using Works = std::vector<c10::intrusive_ptr<c10d::Work>>;
-
 uint64_t mixed(uint64_t hash, uint64_t value) {  // splitmix64
   hash += value + 0x9e3779b97f4a7c15;
   hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
@@ -75,23 +73,6 @@ uint64_t mixed(uint64_t hash, uint64_t value) {  // splitmix64
 }
 
 at::Tensor bytes_of(const at::Tensor& x) { return x.view(-1).view(at::kByte); }
-
-// Sends and receives pieces, each pair of processes at once; a piece without bytes is not sent. Gloo's own gather and
-// reduce-scatter take two to four times as long (pytorch issue 118911).
-void swap(c10d::Backend& backend, int rank, const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from,
-          Works& works) {
-  const int size = static_cast<int>(to.size());
-  for (int step = 1; step < size; ++step) {
-    const int next = (rank + step) % size, last = (rank - step + size) % size;
-    std::vector<at::Tensor> out{bytes_of(to[static_cast<size_t>(next)])}, in{bytes_of(from[static_cast<size_t>(last)])};
-    if (in[0].numel() > 0) works.push_back(backend.recv(in, last, 0));
-    if (out[0].numel() > 0) works.push_back(backend.send(out, next, 0));
-  }
-}
-
-std::vector<at::Tensor> pieces(const at::Tensor& x, const std::vector<int64_t>& rows) {
-  return x.split_with_sizes(rows);
-}
 
 }  // namespace
 
@@ -126,23 +107,35 @@ void Group::broadcast(const at::Tensor& x, int root) {
   wires_->wait("broadcast", {wires_->backend().broadcast(all, options)});
 }
 
+// Sends and receives pieces, each pair of processes at once; a piece without bytes is not sent. Gloo's own gather and
+// reduce-scatter take two to four times as long (pytorch issue 118911).
+void Group::swap(const char* operation, const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from) {
+  auto& backend = wires_->backend();
+  std::vector<c10::intrusive_ptr<c10d::Work>> works;
+  wires_->guarded(operation, [&] {
+    for (int step = 1; step < size(); ++step) {
+      const int next = (rank() + step) % size(), last = (rank() - step + size()) % size();
+      std::vector<at::Tensor> out{bytes_of(to[static_cast<size_t>(next)])},
+          in{bytes_of(from[static_cast<size_t>(last)])};
+      if (in[0].numel() > 0) works.push_back(backend.recv(in, last, 0));
+      if (out[0].numel() > 0) works.push_back(backend.send(out, next, 0));
+    }
+  });
+  const auto own = static_cast<size_t>(rank());
+  from[own].copy_(to[own]);
+  wires_->wait(operation, works);
+}
+
 void Group::gather(const at::Tensor& own, const at::Tensor& all) {
   enter("gather", own);
-  const std::vector<at::Tensor> to(static_cast<size_t>(size()), own), from = all.unbind();
-  Works works;
-  wires_->guarded("gather", [&] { swap(wires_->backend(), rank(), to, from, works); });
-  from[static_cast<size_t>(rank())].copy_(own);
-  wires_->wait("gather", works);
+  swap("gather", std::vector<at::Tensor>(static_cast<size_t>(size()), own), all.unbind());
 }
 
 void Group::scatter_sum(const at::Tensor& all, const at::Tensor& own) {
   enter("scatter_sum", own);
   const auto received = at::empty_like(all);
-  const auto to = all.unbind(), from = received.unbind();
-  Works works;
-  wires_->guarded("scatter_sum", [&] { swap(wires_->backend(), rank(), to, from, works); });
-  from[static_cast<size_t>(rank())].copy_(to[static_cast<size_t>(rank())]);
-  wires_->wait("scatter_sum", works);
+  const auto from = received.unbind();
+  swap("scatter_sum", all.unbind(), from);
   const auto wide =
       at::promote_types(all.scalar_type(), at::isFloatingType(all.scalar_type()) ? at::kFloat : at::kLong);
   auto total = from[0].to(wide, /*non_blocking=*/false, /*copy=*/true);
@@ -156,11 +149,7 @@ at::Tensor Group::exchange(const at::Tensor& rows, const std::vector<int64_t>& t
   sizes[0] = 0;
   for (const auto n : from) sizes[0] += n;
   const auto received = at::empty(sizes, rows.options());
-  const auto out = pieces(rows, to), in = pieces(received, from);
-  Works works;
-  wires_->guarded("exchange", [&] { swap(wires_->backend(), rank(), out, in, works); });
-  in[static_cast<size_t>(rank())].copy_(out[static_cast<size_t>(rank())]);
-  wires_->wait("exchange", works);
+  swap("exchange", rows.split_with_sizes(to), received.split_with_sizes(from));
   return received;
 }
 

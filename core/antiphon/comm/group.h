@@ -44,6 +44,8 @@ class Group {
  private:
   class Wires;
   void enter(const char* operation, const at::Tensor& x);
+  // to[i] to process i, from[i] from it.
+  void swap(const char* operation, const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from);
   Place place_;
   std::unique_ptr<Wires> wires_;
   uint64_t ledger_ = 0;

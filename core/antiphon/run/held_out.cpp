@@ -6,7 +6,6 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/signals.h>
-#include <antiphon/eval/evaluate.h>
 
 #include <cmath>
 
@@ -49,8 +48,6 @@ HeldOut::HeldOut(LoadedModel& loaded, Objective& objective) : loaded_(loaded), o
     if (!split.enabled) continue;
     try {
       auto set = load_set(split, loaded, objective.needs().candidates);
-      if (!set.compares && loaded.model->scores() > 0)
-        fail(ErrorKind::data, "its samples have no candidates, and the model gives scores");
       log::info(fmt::format("held-out set {}: {} samples, measured every {} steps", name, set.samples.size(),
                             loaded.config.train.eval_every));
       sets_[name] = std::move(set);
@@ -65,13 +62,7 @@ HeldOut::HeldOut(LoadedModel& loaded, Objective& objective) : loaded_(loaded), o
 }
 
 std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference) const {
-  const eval::Evaluator evaluator{*loaded_.model,
-                                  loaded_.preparer,
-                                  loaded_.tokenizer(),
-                                  loaded_.cache,
-                                  loaded_.config.eval,
-                                  loaded_.config.generate,
-                                  loaded_.config.train.logits_chunk};
+  const auto evaluator = evaluator_of(loaded_);
   std::map<std::string, double> values;
   const auto stop = [](size_t) { stop_if_requested(); };
   for (const auto& [name, set] : sets_)

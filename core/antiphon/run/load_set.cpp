@@ -55,7 +55,18 @@ LoadedSet load_set(const data::SplitOptions& split, const LoadedModel& loaded, i
     }
   }
   if (set.samples.empty()) fail(ErrorKind::data, "the set has no good sample", "look at the warnings above");
+  if (!set.compares && loaded.model->scores() > 0)
+    fail(ErrorKind::data,
+         fmt::format("model.graph = \"{}\" gives scores and writes no answers, and the samples have no candidates",
+                     loaded.config.model.graph),
+         "give it records with candidates, see docs/data.md");
   return set;
+}
+
+eval::Evaluator evaluator_of(LoadedModel& loaded) {
+  const auto& config = loaded.config;
+  return {*loaded.model, loaded.preparer, loaded.tokenizer(),       loaded.cache,
+          config.eval,   config.generate, config.train.logits_chunk};
 }
 
 }  // namespace antiphon::run

@@ -1,8 +1,9 @@
-// The samples of a set that can be evaluated.
+// The samples of a set that can be evaluated, and what measures them.
 #pragma once
 #include <vector>
 
 #include <antiphon/data/loader.h>
+#include <antiphon/eval/evaluate.h>
 #include <antiphon/run/loaded_model.h>
 
 namespace antiphon::run {
@@ -18,7 +19,10 @@ void skip(LoadedSet& set, data::BadSample bad);
 
 // Samples that cannot be prepared are listed and left out of every condition, so that pairs stay pairs. A set is of
 // answers or of candidates, as its first good record is; `compared`: how many candidates the objective compares.
-// Error(data) if none is good.
+// Error(data) if none is good, or the model gives scores and the samples have no candidates.
 LoadedSet load_set(const data::SplitOptions& split, const LoadedModel& loaded, int64_t compared);
+
+// What measures such sets, as the configuration says. `loaded` must outlive it.
+eval::Evaluator evaluator_of(LoadedModel& loaded);
 
 }  // namespace antiphon::run

@@ -155,13 +155,17 @@ struct Estimator {
     memory.activations +=
         tokens * kept(module, static_cast<double>(model.llm().hidden_size()), kept_probabilities()) * compute;
     add_casts(module);
-    if (whole.scores() > 0) return;  // no logits
+    if (!config.precision.weights.empty())  // one matrix at a time is what it stands for
+      memory.activations += largest_matrix(module) * compute;
+    if (whole.scores() == 0) add_logits();
+  }
+
+  void add_logits() {
     const auto head = model.llm().head_weight();
     const auto numbers = static_cast<double>(head.numel());
     memory.activations += std::min(static_cast<double>(config.train.logits_chunk), tokens) *
                           static_cast<double>(head.size(0)) * (compute + 4);
-    if (!config.precision.weights.empty())  // one matrix at a time is what it stands for
-      memory.activations += (numbers + largest_matrix(module)) * compute;
+    if (!config.precision.weights.empty()) memory.activations += numbers * compute;  // what the head stands for
     if (!head.requires_grad()) return;
     memory.activations += 2 * 4 * numbers;  // the loss makes the head's gradient at once, and scales it
     memory.gradients += 4 * numbers;        // that of the embedding, before it is added to the others
