@@ -31,6 +31,7 @@ int leave(int code) {
 
 void add_commands(CLI::App& program, apps::Action& action) {
   apps::add_train(program, action);
+  apps::add_launch(program, action);
   apps::add_eval(program, action);
   apps::add_report(program, action);
   apps::add_generate(program, action);

@@ -1,6 +1,8 @@
-# Runs of the whole program on tiny models: killed, stopped, fed with damage (tests/faults), and end to end (tests/e2e).
+# Runs of the whole program on tiny models: killed, stopped, fed with damage (tests/faults), end to end (tests/e2e), and by
+# several processes (tests/distributed).
 if(ANTIPHON_FFMPEG AND EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
-  file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/faults/*_test.py ${CMAKE_CURRENT_SOURCE_DIR}/e2e/*_test.py)
+  file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/faults/*_test.py ${CMAKE_CURRENT_SOURCE_DIR}/e2e/*_test.py
+    ${CMAKE_CURRENT_SOURCE_DIR}/distributed/*_test.py)
   add_library(fault_shim MODULE faults/fault_shim.cpp)  # preloaded into the program
   foreach(script ${scripts})
     cmake_path(GET script PARENT_PATH group)
@@ -13,5 +15,7 @@ if(ANTIPHON_FFMPEG AND EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
   foreach(name kill_points process resume stop run_folder)
     set_tests_properties("faults: ${name}" PROPERTIES TIMEOUT 3600)  # the long form, with ANTIPHON_LONG=1
   endforeach()
+  set_tests_properties("distributed: launch" "distributed: replicate" PROPERTIES PROCESSORS 2)
+  set_tests_properties("distributed: launch" PROPERTIES TIMEOUT 3600)
   set_tests_properties("e2e: report_page" PROPERTIES SKIP_RETURN_CODE 77)  # without Chromium
 endif()

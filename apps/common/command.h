@@ -13,6 +13,7 @@ namespace antiphon::apps {
 using Action = std::function<int()>;
 
 void add_train(CLI::App& program, Action& action);
+void add_launch(CLI::App& program, Action& action);
 void add_eval(CLI::App& program, Action& action);
 void add_report(CLI::App& program, Action& action);
 void add_generate(CLI::App& program, Action& action);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <set>
 
+#include <antiphon/base/error.h>
 #include <antiphon/eval/metrics.h>
 #include <antiphon/run/sample_parts.h>
 

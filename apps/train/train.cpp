@@ -11,22 +11,16 @@
 #include <antiphon/run/export_parts.h>
 #include <antiphon/run/held_out.h>
 #include <antiphon/run/precision.h>
+#include <antiphon/run/processes.h>
 #include <antiphon/run/training_slots.h>
 #include <antiphon/train/trainer.h>
-#include <common/command.h>
-#include <common/profile.h>
+#include <train/flags.h>
 
 namespace antiphon::apps {
 namespace {
 
 // The exit code of a run that stopped because fewer than train.min_steps fit; not an error, so not an ErrorKind.
 constexpr int kTooFewSteps = 8;
-
-struct TrainFlags {
-  run::OpenOptions open;
-  ProfileFlags profile;
-  bool resume = false, accept_changes = false;
-};
 
 void refuse_leftover(const train::RunFolder& folder, bool resume) {
   if (resume || !checkpoint::has_checkpoints(folder.checkpoints())) return;
@@ -41,13 +35,33 @@ std::string fingerprint(const run::RunConfig& config) {
   return content_hash(config::to_toml(run::run_table().dump(&config)));
 }
 
-int run_one(const TrainFlags& flags) {
+// All processes of a run write into one folder, and the first of them all but bad samples.
+void open_folder(train::RunFolder& folder, const run::LoadedModel& loaded, comm::Group* group, int64_t step) {
+  if (group && !folder.writes()) group->wait_for_all();
+  folder.remove_leftovers();
+  folder.write_config(loaded.resolved());
+  folder.write_environment(loaded.device.str(), model::name_of(loaded.lm().formats()));
+  folder.open_logs(step);
+  if (group && folder.writes()) group->wait_for_all();
+}
+
+// Once all have trained to the end. What comes next, another stage, may read what is written here.
+void close_folder(train::RunFolder& folder, run::LoadedModel& loaded, comm::Group* group, train::RunEnd end) {
+  if (group) group->wait_for_all();
+  if (group && folder.writes()) folder.take_over_bad_samples();
+  if (end == train::RunEnd::trained && folder.writes()) run::export_parts(*loaded.model, folder.path());
+  if (group) group->wait_for_all();
+}
+
+int run_one(const TrainFlags& flags, run::Processes& processes) {
   run::LoadedModel loaded(flags.open);
   auto& config = loaded.config;
   if (config.train.output.empty())
     fail(ErrorKind::config, "train.output is missing",
          "name the folder of the run, e.g. --set train.output=runs/first");
-  train::RunFolder folder(config.train.output);
+  processes.meet(config, loaded.device);
+  auto* group = processes.group();
+  train::RunFolder folder(config.train.output, processes.rank());
   refuse_leftover(folder, flags.resume);
   if (!loaded.prompts.ends_answers())
     log::warning(
@@ -61,34 +75,32 @@ int run_one(const TrainFlags& flags) {
         log::warning(fmt::format("{}:{}: skipped: {}", shown(bad.file), bad.line, bad.reason));
         folder.bad_sample(bad);
       },
-      objective->needs().candidates);
-  log::info(fmt::format("data: {} samples in {} sources, {} tokens a batch", loader.rows(),
+      objective->needs().candidates, processes.share());
+  log::info(fmt::format("data: {} samples in {} sources, {} tokens a batch", loader.samples(),
                         config.data.train.sources.size(), config.train.tokens_per_batch));
   for (const auto& [name, stream] : loaded.lm().streams())
     log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
   run::use_linear_format(loaded.lm(), config.precision.linear);
   run::keep_frozen_as(loaded.lm(), config.precision);
   const auto rule = run::build_update_rule(config.train.optimizer);
-  train::Alone alone;
-  train::Trainer trainer(*loaded.model, *objective, *rule, loader, loaded.cache, folder, alone, config.train);
+  train::Trainer trainer(*loaded.model, *objective, *rule, loader, loaded.cache, folder, processes.agreement(),
+                         config.train, processes.share());
   const int64_t step = flags.resume ? trainer.resume(flags.accept_changes) : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
-  folder.remove_leftovers();
-  folder.write_config(loaded.resolved());
-  folder.write_environment(loaded.device.str(), model::name_of(loaded.lm().formats()));
-  folder.open_logs(step);
+  if (group) run::check_same(*group, config, loader, *loaded.model);
+  open_folder(folder, loaded, group, step);
   std::optional<run::HeldOut> held_out;
-  if (config.train.eval_every > 0) held_out.emplace(loaded, *objective);
+  if (config.train.eval_every > 0) held_out.emplace(loaded, *objective, group);
   if (held_out) trainer.set_evaluation([&](checkpoint::Reference* reference) { return held_out->measure(reference); });
-  const auto profiler = open_profiler(flags.profile, loaded, folder.path() / "profile");
+  const auto profiler = folder.writes() ? open_profiler(flags.profile, loaded, folder.path() / "profile") : nullptr;
   trainer.set_profiler(profiler.get());
-  if (trainer.run() == train::RunEnd::too_few_steps) return kTooFewSteps;
-  run::export_parts(*loaded.model, folder.path());
-  return 0;
+  const auto end = trainer.run();
+  close_folder(folder, loaded, group, end);
+  return end == train::RunEnd::too_few_steps ? kTooFewSteps : 0;
 }
 
 // With --resume, a stage that was trained to its end by the same configuration is left as it is.
-int run_stage(TrainFlags flags, const std::string& stage) {
+int run_stage(TrainFlags flags, run::Processes& processes, const std::string& stage) {
   flags.open.stage = stage;
   const auto config = run::read_config(flags.open.file, flags.open.sets, stage);
   const auto mark = std::filesystem::path(config.train.output) / kFinished;
@@ -97,23 +109,25 @@ int run_stage(TrainFlags flags, const std::string& stage) {
     log::info(fmt::format("  it has been trained, in {}", config.train.output));
     return 0;
   }
-  if (const int code = run_one(flags)) return code;
-  write_file_atomic(mark, fingerprint(config), ErrorKind::config);
+  if (const int code = run_one(flags, processes)) return code;
+  if (processes.rank() == 0) write_file_atomic(mark, fingerprint(config), ErrorKind::config);
   return 0;
 }
 
-int run_stages(const TrainFlags& flags, const std::vector<std::string>& stages) {
+int run_stages(const TrainFlags& flags, run::Processes& processes, const std::vector<std::string>& stages) {
   for (size_t i = 0; i < stages.size(); ++i) {
     log::info(fmt::format("stage {} of {}: {}", i + 1, stages.size(), stages[i]));
-    if (const int code = run_stage(flags, stages[i])) return code;
+    if (const int code = run_stage(flags, processes, stages[i])) return code;
   }
   return 0;
 }
 
 int run(const TrainFlags& flags) {
+  run::Processes processes;
   const auto stages = run::stages_of_file(flags.open.file);
-  if (stages.empty()) return run_one(flags);
-  return flags.open.stage.empty() ? run_stages(flags, stages) : run_stage(flags, flags.open.stage);
+  if (stages.empty()) return run_one(flags, processes);
+  return flags.open.stage.empty() ? run_stages(flags, processes, stages)
+                                  : run_stage(flags, processes, flags.open.stage);
 }
 
 }  // namespace
@@ -121,14 +135,7 @@ int run(const TrainFlags& flags) {
 void add_train(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("train", "train what the configuration composes");
   auto flags = std::make_shared<TrainFlags>();
-  add_open_options(*command, flags->open);
-  command->add_flag("--resume", flags->resume, "go on from the newest complete checkpoint of train.output");
-  command
-      ->add_flag("--accept-changes", flags->accept_changes,
-                 "with --resume: go on though the data, the weights of sources or the sizes of batches are others now")
-      ->needs("--resume");
-  command->add_option("--stage", flags->open.stage, "only this one of the file's stages; without it all, one by one");
-  add_profile_flags(*command, flags->profile);
+  add_train_flags(*command, *flags);
   command->callback([flags, &action] {
     install_stop_signals();  // before libraries of plugins and weights are loaded
     action = [flags] { return run(*flags); };

@@ -27,6 +27,7 @@ LLAMA = {"model_type": "llama", "vocab_size": 256, "hidden_size": 64, "intermedi
 PLAIN = {key: value for key, value in LLAMA.items() if key not in ("attention_bias", "mlp_bias", "rms_norm_eps", "rope_scaling")}
 QWEN2 = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "qwen2", "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1,
          "layer_types": ["full_attention", "sliding_attention"]}
+QWEN3 = {**QWEN2, "model_type": "qwen3", "attention_bias": False}
 NEMOTRON = {**PLAIN, "model_type": "nemotron", "hidden_act": "relu2", "norm_eps": 1e-5, "partial_rotary_factor": 0.5, "attention_bias": False, "mlp_bias": False}
 VIT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 28, "patch_size": 14, "num_channels": 3,
        "layer_norm_eps": 1e-6, "hidden_act": "gelu"}
@@ -46,7 +47,7 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA, "vision_config": CLIP, "vi
 LLAVA_NEXT = {**LLAVA, "model_type": "llava_next", "image_grid_pinpoints": [[28, 56], [56, 56]]}
 QWEN2_AUDIO = {"model_type": "qwen2_audio", "text_config": QWEN2, "audio_config": {**WHISPER, "model_type": "qwen2_audio_encoder"}, "audio_token_index": 3}
 # plugin -> kind, config.json, preprocessor_config.json
-SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "nemotron": ("llm", NEMOTRON, None),
+SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "nemotron": ("llm", NEMOTRON, None),
             "dinov2": ("encoder", DINOV2, PICTURE), "clip": ("encoder", CLIP, PICTURE),
             "siglip": ("encoder", {**VIT, "model_type": "siglip_vision_model"}, {**PICTURE, "size": {"height": 28, "width": 28}, "crop_size": None, "do_center_crop": False}),
             "whisper": ("encoder", WHISPER, SOUND), "fastconformer": ("encoder", FASTCONFORMER, None),

@@ -11,7 +11,7 @@ FOLDER = ROOT / "configs" / "recipes"
 DECODER = {"hidden_size": 32, "intermediate_size": 48, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_size": 8, "max_positions": 2048}
 TOWER = {"hidden_size": 16, "intermediate_size": 24, "num_layers": 3, "num_heads": 2, "patch_size": 4, "image_size": 28, "input_size": 28}
 SHRUNK = {
-    "llama": DECODER, "qwen2": DECODER, "nemotron": DECODER, "siglip": TOWER, "clip": {**TOWER, "shortest_edge": 28},
+    "llama": DECODER, "qwen2": DECODER, "qwen3": DECODER, "nemotron": DECODER, "siglip": TOWER, "clip": {**TOWER, "shortest_edge": 28},
     "whisper": {"hidden_size": 16, "intermediate_size": 24, "num_layers": 2, "num_heads": 2, "max_positions": 50},
     "fastconformer": {"hidden_size": 16, "intermediate_size": 24, "num_layers": 2, "num_heads": 2, "subsampling_channels": 4},
     "conformer": {"hidden_size": 16, "num_heads": 2},

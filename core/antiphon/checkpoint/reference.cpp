@@ -22,6 +22,7 @@ Reference::Reference(const std::vector<Parameter>& trained, const std::filesyste
     values_.emplace_back(parameter.tensor, parameter.tensor->detach().clone());
     tensors.emplace_back(parameter.name, values_.back().second.cpu());
   }
+  if (file.empty()) return;
   weights::save_safetensors(file, tensors);
   digest_ = digest_of(file);
 }

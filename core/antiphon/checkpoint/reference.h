@@ -14,7 +14,7 @@ inline constexpr const char* kReferenceFile = "reference.safetensors";  // in th
 
 class Reference {
  public:
-  // Takes the values of `trained` and keeps them in `file`, which is written once.
+  // Takes the values of `trained` and keeps them in `file`, which is written once; empty: another process writes it.
   Reference(const std::vector<Parameter>& trained, const std::filesystem::path& file);
   // Those of `file`. Error(weights) if it is not what `digest` says, or does not fit `trained`.
   Reference(const std::vector<Parameter>& trained, const std::filesystem::path& file, const std::string& digest);

@@ -7,6 +7,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <antiphon/base/beacon.h>
 #include <antiphon/base/error.h>
 
 namespace antiphon::comm {
@@ -15,6 +16,7 @@ namespace antiphon::comm {
 class Group::Wires {
  public:
   explicit Wires(Place place) : place_(std::move(place)) {
+    const beacon::Waiting waiting("meeting the other processes");
     store_ = guarded("meeting the other processes", [&] { return meet(); });
     backend_ = guarded("connecting the processes", [&] { return connect(); });
   }
@@ -34,6 +36,7 @@ class Group::Wires {
   }
 
   void wait(const std::string& what, const std::vector<c10::intrusive_ptr<c10d::Work>>& works) const {
+    const beacon::Waiting waiting(what);
     guarded(what, [&] {
       for (const auto& work : works) work->wait();
     });
@@ -44,7 +47,8 @@ class Group::Wires {
  private:
   c10::intrusive_ptr<c10d::Store> meet() {
     c10d::TCPStoreOptions options;
-    options.isServer = place_.rank == 0, options.numWorkers = place_.size, options.timeout = place_.timeout;
+    options.isServer = place_.rank == 0 && place_.serves, options.numWorkers = place_.size,
+    options.timeout = place_.timeout;
     if (options.isServer && place_.listener < 0) place_.listener = listen_at(place_.address, place_.port);
     if (options.isServer) options.masterListenFd = place_.listener;
     options.port = static_cast<uint16_t>(place_.port);
@@ -54,7 +58,7 @@ class Group::Wires {
   c10::intrusive_ptr<c10d::Backend> connect() {
     const auto options = c10d::ProcessGroupGloo::Options::create(place_.timeout);
     options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(place_.interface));
-    const auto store = c10::make_intrusive<c10d::PrefixStore>("world", store_);
+    const auto store = c10::make_intrusive<c10d::PrefixStore>("antiphon" + place_.name, store_);
     return c10::make_intrusive<c10d::ProcessGroupGloo>(store, place_.rank, place_.size, options);
   }
 
@@ -85,10 +89,13 @@ void Group::enter(const char* operation, const at::Tensor& x) {
   ledger_ = mixed(mixed(ledger_, static_cast<uint64_t>(x.scalar_type())), static_cast<uint64_t>(x.numel()));
 }
 
-void Group::sum(const at::Tensor& x) {
+void Group::sum(const at::Tensor& x) { begin_sum(x)(); }
+
+std::function<void()> Group::begin_sum(const at::Tensor& x) {
   enter("sum", x);
   std::vector<at::Tensor> all{x};
-  wires_->wait("sum", {wires_->backend().allreduce(all)});
+  const auto work = wires_->guarded("sum", [&] { return wires_->backend().allreduce(all); });
+  return [this, work] { wires_->wait("sum", {work}); };
 }
 
 void Group::largest(const at::Tensor& x) {

@@ -4,6 +4,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -26,6 +27,8 @@ class Group {
 
   // In place: the sum over all processes, and the largest value.
   void sum(const at::Tensor& x);
+  // Begins a sum(), and returns what waits for its end; until then the tensor is not to be touched.
+  std::function<void()> begin_sum(const at::Tensor& x);
   void largest(const at::Tensor& x);
   // That of process `root`, everywhere.
   void broadcast(const at::Tensor& x, int root);

@@ -1,12 +1,9 @@
-// Groups of processes: a test starts this program once for each of them, which then runs the hidden case that it names.
 #include <antiphon/comm/group.h>
 
 #include <ATen/ATen.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/comm/test_group.h>
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
@@ -16,39 +13,10 @@
 using namespace antiphon;
 using namespace antiphon::comm;
 
-extern char** environ;
+using testing::my_place;
+using testing::run_group;
 
 namespace {
-
-// How many of these processes did not end well.
-int run_group(int size, const std::string& name) {
-  int port = 0;
-  const int listener = listen_at("127.0.0.1", port);
-  std::vector<pid_t> children;
-  for (int rank = 0; rank < size; ++rank) {
-    setenv("RANK", std::to_string(rank).c_str(), 1), setenv("WORLD_SIZE", std::to_string(size).c_str(), 1);
-    setenv("MASTER_ADDR", "127.0.0.1", 1), setenv("MASTER_PORT", std::to_string(port).c_str(), 1);
-    setenv("OMP_NUM_THREADS", "1", 1);
-    std::string program = "test_comm", which = name;
-    char* words[] = {program.data(), which.data(), nullptr};
-    posix_spawn(&children.emplace_back(), "/proc/self/exe", nullptr, nullptr, words, environ);
-    if (rank == 0) close(listener);  // it chose the port; rank 0 opens it again
-  }
-  for (const char* variable : {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}) unsetenv(variable);
-  int failed = 0;
-  for (const auto child : children) {
-    int status = 0;
-    waitpid(child, &status, 0);
-    failed += !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  }
-  return failed;
-}
-
-Place my_place() {
-  auto place = place_from_environment();
-  place.timeout = std::chrono::seconds(20);
-  return place;
-}
 
 at::Tensor numbers(int rank, int64_t n, at::ScalarType dtype) {
   return (at::arange(n, at::kDouble) * 0.5 + rank * 100).to(dtype);
@@ -169,31 +137,102 @@ TEST_CASE("a process that never comes is an error that says so") {
   }
 }
 
+namespace {
+
+// The environment of a process, for as long as it lives.
+class Environment {
+ public:
+  using Variables = std::vector<std::pair<std::string, std::string>>;
+  explicit Environment(Variables variables) : variables_(std::move(variables)) {
+    for (const auto& [name, value] : variables_) setenv(name.c_str(), value.c_str(), 1);
+  }
+  ~Environment() {
+    for (const auto& [name, value] : variables_) unsetenv(name.c_str());
+  }
+  Environment(const Environment&) = delete;
+
+ private:
+  Variables variables_;
+};
+
+bool refused(const std::string& words) {
+  try {
+    place_from_environment();
+  } catch (const Error& error) {
+    return error.kind() == ErrorKind::config && std::string(error.what()).find(words) != std::string::npos;
+  }
+  return false;
+}
+
+}  // namespace
+
 TEST_CASE("the place as torchrun says it") {
   const auto with = [](const char* rank, const char* size, const char* address, const char* port) {
-    setenv("RANK", rank, 1), setenv("WORLD_SIZE", size, 1), setenv("MASTER_ADDR", address, 1);
-    setenv("MASTER_PORT", port, 1);
-  };
-  const auto refused = [](const std::string& word) {
-    try {
-      place_from_environment();
-    } catch (const Error& error) {
-      return error.kind() == ErrorKind::config && std::string(error.what()).find(word) != std::string::npos;
-    }
-    return false;
+    return Environment(
+        Environment::Variables{{"RANK", rank}, {"WORLD_SIZE", size}, {"MASTER_ADDR", address}, {"MASTER_PORT", port}});
   };
   CHECK(place_from_environment().size == 1);
-  with("2", "4", "10.0.0.7", "29500");
+  {
+    const auto set = with("2", "4", "10.0.0.7", "29500");
+    const auto place = place_from_environment();
+    CHECK(std::pair(place.rank, place.size) == std::pair(2, 4));
+    CHECK(std::pair(place.address, place.port) == std::pair(std::string("10.0.0.7"), 29500));
+    CHECK(place.serves);
+    const Environment agent(Environment::Variables{{"TORCHELASTIC_USE_AGENT_STORE", "True"}});
+    CHECK_FALSE(place_from_environment().serves);
+  }
+  {
+    const auto set = with("4", "4", "10.0.0.7", "29500");
+    CHECK(refused("RANK is '4'; expected a whole number from 0 to 3"));
+  }
+  {
+    const auto set = with("0", "many", "10.0.0.7", "29500");
+    CHECK(refused("WORLD_SIZE is 'many'"));
+  }
+  {
+    const auto set = with("0", "2", "localhost", "29500");
+    CHECK(place_from_environment().address == "127.0.0.1");
+  }
+  {
+    const auto set = with("0", "2", "no such host", "29500");
+    CHECK(refused("'no such host' is no address that this machine knows"));
+  }
+  {
+    const auto set = with("0", "2", "127.0.0.1", "");
+    CHECK(refused("and not MASTER_PORT"));
+  }
+  {
+    const auto set = with("0", "", "127.0.0.1", "29500");
+    CHECK(refused("has RANK and not WORLD_SIZE"));
+  }
+}
+
+TEST_CASE("the place as Slurm's srun says it") {
+  CHECK(first_host("node[03-17,20],other") == "node03");
+  CHECK(first_host("node[3,20]") == "node3");
+  CHECK(first_host("one,two[1-2]") == "one");
+  CHECK(first_host("single") == "single");
+  const Environment batch(Environment::Variables{{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_JOB_ID", "71"}});
+  CHECK(place_from_environment().size == 1);  // in the batch script itself, which is no task of a step
+  const Environment step(Environment::Variables{{"SLURM_PROCID", "3"},
+                                                {"SLURM_STEP_NUM_TASKS", "4"},
+                                                {"SLURM_STEP_ID", "0"},
+                                                {"SLURM_STEP_NODELIST", "localhost"}});
   const auto place = place_from_environment();
-  CHECK(std::pair(place.rank, place.size) == std::pair(2, 4));
-  CHECK(std::pair(place.address, place.port) == std::pair(std::string("10.0.0.7"), 29500));
-  with("4", "4", "10.0.0.7", "29500");
-  CHECK(refused("RANK is '4'; expected a whole number from 0 to 3"));
-  with("0", "many", "10.0.0.7", "29500");
-  CHECK(refused("WORLD_SIZE is 'many'"));
-  with("0", "2", "localhost", "29500");
-  CHECK(refused("'localhost'"));
-  with("0", "2", "127.0.0.1", "");
-  CHECK(refused("and not MASTER_PORT"));
-  for (const char* name : {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}) unsetenv(name);
+  CHECK(std::pair(place.rank, place.size) == std::pair(3, 4));
+  CHECK(place.address == "127.0.0.1");
+  CHECK(place.port >= 20000);
+  const Environment port(Environment::Variables{{"MASTER_PORT", "1234"}});
+  CHECK(place_from_environment().port == 1234);
+}
+
+TEST_CASE("the place as Open MPI's mpirun says it") {
+  const Environment job(Environment::Variables{
+      {"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_SIZE", "2"}, {"PMIX_NAMESPACE", "job-1"}});
+  CHECK(refused("and not MASTER_ADDR"));
+  const Environment local(Environment::Variables{{"OMPI_COMM_WORLD_LOCAL_SIZE", "2"}});
+  const auto place = place_from_environment();
+  CHECK(std::pair(place.rank, place.size) == std::pair(1, 2));
+  CHECK(place.address == "127.0.0.1");
+  CHECK(place.port >= 20000);
 }

@@ -1,6 +1,7 @@
 #include <antiphon/comm/place.h>
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -43,23 +44,92 @@ sockaddr_in address_of(const std::string& address, int port) {
   return where;
 }
 
+constexpr int kMostProcesses = 1 << 20, kMostPorts = 65535, kMostFiles = 1 << 20;
+
+// Who starts processes, and the variables that say which one this is.
+struct Starter {
+  const char *name, *rank, *size;
+};
+constexpr std::array kStarters{Starter{"torchrun", "RANK", "WORLD_SIZE"},
+                               Starter{"srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"},
+                               Starter{"mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"}};
+
+// The starter whose variables are set; nullptr: none is.
+const Starter* starter() {
+  for (const auto& one : kStarters) {
+    const bool rank = !variable(one.rank).empty(), size = !variable(one.size).empty();
+    if (&one == &kStarters[0] && rank != size)
+      fail(ErrorKind::config,
+           fmt::format("the environment has {} and not {}", rank ? one.rank : one.size, rank ? one.size : one.rank),
+           "set both, as torchrun does, or none");
+    if (rank && size) return &one;
+  }
+  return nullptr;
+}
+
+// From 20000 on, the same for the same text.
+int port_of(const std::string& text) {
+  constexpr unsigned kFirst = 20000, kPorts = 20000;
+  unsigned hash = 0;
+  for (const char letter : text) hash = hash * 31 + static_cast<unsigned char>(letter);
+  return static_cast<int>(kFirst + hash % kPorts);
+}
+
+// Where the processes of a job meet, if MASTER_ADDR and MASTER_PORT do not say it.
+void meet_by_job(const Starter& starter, Place& place) {
+  const std::string name = starter.name;
+  const bool one_machine = variable("OMPI_COMM_WORLD_LOCAL_SIZE") == variable(starter.size);
+  const auto job =
+      name == "srun" ? variable("SLURM_JOB_ID") + "." + variable("SLURM_STEP_ID") : variable("PMIX_NAMESPACE");
+  if (name == "srun") place.address = first_host(variable("SLURM_STEP_NODELIST"));
+  if (name == "mpirun" && one_machine) place.address = "127.0.0.1";
+  if (name != "torchrun" && !job.empty()) place.port = port_of(job);
+}
+
+// By its number; the first that the name has.
+std::string resolved(const std::string& host) {
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_family = AF_INET, hints.ai_socktype = SOCK_STREAM;
+  if (const int problem = getaddrinfo(host.c_str(), nullptr, &hints, &found))
+    fail(ErrorKind::config,
+         fmt::format("'{}' is no address that this machine knows: {}", host.substr(0, 80), gai_strerror(problem)),
+         "give MASTER_ADDR by its number, e.g. 10.0.0.1");
+  std::array<char, INET_ADDRSTRLEN> text{};
+  inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(found->ai_addr)->sin_addr, text.data(), text.size());
+  freeaddrinfo(found);
+  return text.data();
+}
+
 }  // namespace
 
+std::string first_host(const std::string& list) {
+  const auto open = list.find('[');
+  const auto end = list.find(',');
+  if (open == std::string::npos || end < open) return list.substr(0, end);
+  const auto number = list.find_first_of("-,]", open);
+  return list.substr(0, open) + list.substr(open + 1, number - open - 1);
+}
+
 Place place_from_environment() {
-  constexpr std::array names{"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"};
-  std::string there, missing;
-  for (const char* name : names) (variable(name).empty() ? missing : there) += std::string(" ") + name;
-  if (there.empty()) return {};
-  if (!missing.empty())
-    fail(ErrorKind::config, fmt::format("the environment has{} and not{}", there, missing),
-         "set all four, as torchrun does, or none");
-  constexpr int kMostProcesses = 1 << 20, kMostPorts = 65535;
+  const auto* by = starter();
+  if (!by) return {};
   Place place;
-  place.size = number("WORLD_SIZE", 1, kMostProcesses);
-  place.rank = number("RANK", 0, place.size - 1);
-  place.port = number("MASTER_PORT", 1, kMostPorts);
-  place.address = variable("MASTER_ADDR");
-  address_of(place.address, place.port);
+  place.address.clear();
+  place.size = number(by->size, 1, kMostProcesses);
+  place.rank = number(by->rank, 0, place.size - 1);
+  if (place.size == 1) return {};
+  meet_by_job(*by, place);
+  if (!variable("MASTER_ADDR").empty()) place.address = variable("MASTER_ADDR");
+  if (!variable("MASTER_PORT").empty()) place.port = number("MASTER_PORT", 1, kMostPorts);
+  for (const auto& [missing, name] :
+       {std::pair(place.address.empty(), "MASTER_ADDR"), std::pair(place.port == 0, "MASTER_PORT")})
+    if (missing)
+      fail(ErrorKind::config, fmt::format("the environment has {} and not {}", by->rank, name),
+           "set it: the address of the machine of process 0, and a free port there");
+  place.address = resolved(place.address);
+  if (place.rank == 0 && !variable(kListener).empty()) place.listener = number(kListener, 0, kMostFiles);
+  place.serves = variable("TORCHELASTIC_USE_AGENT_STORE") != "True";
+  place.name = variable("TORCHELASTIC_RESTART_COUNT");
   return place;
 }
 

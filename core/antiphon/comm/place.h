@@ -13,11 +13,21 @@ struct Place {
   std::chrono::milliseconds timeout = std::chrono::minutes(10);  // of meeting, and of every exchange
   // Of rank 0: a listening socket for the port, which it takes over; -1: it opens one at the address itself.
   int listener = -1;
+  bool serves = true;     // rank 0 keeps the store at which they meet; else somebody else does (torchrun)
+  std::string name = "";  // of this attempt among several at one store
 };
 
-// As torchrun says it: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT; one process if none is set. Error(config) if some
-// are missing or make no sense.
+// The number of an open socket for Place::listener, set by `antiphon launch`.
+inline constexpr const char* kListener = "ANTIPHON_LISTENER";
+
+// As the program that started the processes says it; one process if none did. torchrun: RANK, WORLD_SIZE, MASTER_ADDR,
+// MASTER_PORT. srun (Slurm): SLURM_PROCID, SLURM_STEP_NUM_TASKS; mpirun (Open MPI): OMPI_COMM_WORLD_RANK,
+// OMPI_COMM_WORLD_SIZE; with MASTER_ADDR and MASTER_PORT, or what follows from the job. Error(config) if some are
+// missing or make no sense.
 Place place_from_environment();
+
+// The first of the hosts that Slurm lists: "node[03-17,20],other" -> "node03".
+std::string first_host(const std::string& list);
 
 // Opens a socket that listens at this address; port 0: a free one, which is written into `port`. Error(distributed).
 int listen_at(const std::string& address, int& port);

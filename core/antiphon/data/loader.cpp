@@ -9,6 +9,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace antiphon::data {
@@ -22,18 +23,32 @@ std::vector<RecordSet> open_all(const std::vector<SourceOptions>& sources, int64
   return sets;
 }
 
-SampleOrder order_of(const std::vector<RecordSet>& sets, const DataOptions& options, uint64_t seed) {
-  std::vector<int64_t> sizes;
-  std::vector<double> weights;
-  for (const auto& set : sets) sizes.push_back(set.size());
-  for (const auto& source : options.train.sources) weights.push_back(source.weight);
-  return SampleOrder(sizes, weights, seed, options.shuffle);
+std::shared_ptr<Permutations> permutations_of(const std::vector<RecordSet>& sets, const DataOptions& options,
+                                              uint64_t seed) {
+  Sources sources;
+  sources.seed = seed, sources.shuffle = options.shuffle;
+  for (const auto& set : sets) sources.sizes.push_back(set.size());
+  for (const auto& source : options.train.sources) sources.weights.push_back(source.weight);
+  return std::make_shared<Permutations>(std::move(sources));
+}
+
+const OrderState& earliest(const LoaderState& state) {
+  return std::ranges::min_element(state.rows, {}, [](const RowState& row) { return row.order.draws(); })->order;
 }
 
 }  // namespace
 
+LoaderCounts LoaderState::counts() const {
+  LoaderCounts all;
+  for (const auto& row : rows) {
+    all.good += row.counts.good, all.bad += row.counts.bad;
+    all.consecutive_bad = std::max(all.consecutive_bad, row.counts.consecutive_bad);
+  }
+  return all;
+}
+
 Loader::Loader(const DataOptions& options, const Preparer& preparer, int64_t tokens_per_batch, uint64_t seed,
-               OnBad on_bad, int64_t candidates)
+               OnBad on_bad, int64_t candidates, const RowShare& share)
     : options_(options),
       preparer_(preparer),
       budget_(tokens_per_batch),
@@ -41,10 +56,14 @@ Loader::Loader(const DataOptions& options, const Preparer& preparer, int64_t tok
       on_bad_(std::move(on_bad)),
       candidates_(candidates),
       sets_(open_all(options.train.sources, candidates)),
-      order_(order_of(sets_, options, seed)) {
+      share_(share) {
   if (sets_.empty()) fail(ErrorKind::config, "there is nothing to train on", "add [[data.train.sources]] with a path");
   for (const auto& set : sets_) set.tell();
-  next_order_ = order_.state();
+  const auto permutations = permutations_of(sets_, options, seed);
+  for (int64_t i = 0; i < share_.count; ++i) {
+    auto& row = rows_.emplace_back(Row{SampleOrder(permutations, share_.first + i, share_.all), {}, {}, {}});
+    row.state.order = row.order.state();
+  }
 }
 
 Loader::~Loader() {
@@ -56,10 +75,16 @@ Loader::~Loader() {
   for (auto& thread : threads_) thread.join();
 }
 
-int64_t Loader::rows() const {
-  int64_t rows = 0;
-  for (const auto& set : sets_) rows += set.size();
-  return rows;
+int64_t Loader::samples() const {
+  int64_t samples = 0;
+  for (const auto& set : sets_) samples += set.size();
+  return samples;
+}
+
+LoaderState Loader::state() const {
+  LoaderState state;
+  for (const auto& row : rows_) state.rows.push_back(row.state);
+  return state;
 }
 
 std::string Loader::fingerprint() const {
@@ -71,35 +96,53 @@ std::string Loader::fingerprint() const {
 std::string Loader::draw_settings() const {
   std::vector<std::string> weights;
   for (const auto& source : options_.train.sources) weights.push_back(fmt::format("{}", source.weight));
-  return fmt::format("weights {}; {} tokens a batch", join(weights, ", "), budget_);
+  // Before there were rows, the batches of a step were packed one after the other.
+  return fmt::format("weights {}; {} tokens a batch; {} {} a step", join(weights, ", "), budget_, share_.all,
+                     share_.all > 1 ? "rows of batches" : "batches");
 }
 
 void Loader::restore(const LoaderState& state, bool changed) {
-  const auto before = state.order.drawn.size();
+  const auto before = state.rows.front().order.drawn.size();
   const bool others = before != sets_.size();
   const auto words = fmt::format("the run drew from {} data sources; now there are {}", before, sets_.size());
   if (others && !changed)
     fail(ErrorKind::weights, words,
          "restore the [[data.train.sources]] of that run, or give --accept-changes to begin their order anew");
   if (others) return log::warning(words + "; all of them are drawn from the beginning");
-  order_.restore(state.order, changed);
-  next_order_ = order_.state();
-  counts_ = state.counts;
+  const auto rows = static_cast<int64_t>(state.rows.size());
+  if (rows != share_.all && !changed)
+    fail(ErrorKind::weights, fmt::format("the run drew its samples in {} rows; now there are {}", rows, share_.all),
+         "restore train.accumulate of that run, or give --accept-changes");
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    auto& row = rows_[i];
+    const auto place = static_cast<size_t>(share_.first) + i;
+    if (rows == share_.all) row.state.counts = state.rows[place].counts;
+    row.order.restore(changed ? earliest(state) : state.rows[place].order, changed);
+    row.state.order = row.order.state();
+  }
 }
 
 void Loader::start() {
   for (int64_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(); });
 }
 
+// The one that has the fewest samples ready or on their way; nullptr: all have enough.
+Loader::Row* Loader::row_with_room() {
+  const auto most = std::max<size_t>(1, static_cast<size_t>(options_.prefetch) / rows_.size());
+  auto& row = *std::ranges::min_element(rows_, {}, [](const Row& row) { return row.window.size(); });
+  return row.window.size() < most ? &row : nullptr;
+}
+
 void Loader::work() {
   trace::name_thread("loader");
   std::unique_lock lock(mutex_);
   while (true) {
-    room_.wait(lock, [&] { return stopping_ || static_cast<int64_t>(window_.size()) < options_.prefetch; });
+    room_.wait(lock, [&] { return stopping_ || row_with_room(); });
     if (stopping_) return;
+    auto& row = *row_with_room();
     auto result = std::make_shared<Result>();
-    result->draw = order_.next();
-    window_.push_back(result);
+    result->draw = row.order.next();
+    row.window.push_back(result);
     lock.unlock();
     prepare_into(*result);
     lock.lock();
@@ -126,58 +169,68 @@ void Loader::prepare_into(Result& result) const {
   }
 }
 
-void Loader::note_bad(const BadSample& bad) {
-  ++counts_.bad, ++counts_.consecutive_bad;
+void Loader::note_bad(Row& row, const BadSample& bad) {
+  auto& own = row.state.counts;
+  ++own.bad, ++own.consecutive_bad;
   if (reported_.emplace(bad.file, bad.line).second) on_bad_(bad);
-  const int64_t seen = counts_.good + counts_.bad;
-  const bool all_bad = static_cast<int64_t>(reported_.size()) == rows() && counts_.consecutive_bad >= rows();
-  const bool too_many = all_bad || (seen >= 200 && static_cast<double>(counts_.bad) >
-                                                       options_.max_bad_fraction * static_cast<double>(seen));
-  if (counts_.consecutive_bad < options_.max_consecutive_bad && !too_many) return;
+  const auto all = counts();
+  const int64_t seen = all.good + all.bad;
+  // In an unshuffled set a row may never draw some of the samples.
+  constexpr int64_t kPassesOfRow = 64;
+  const bool each_is_bad =
+      static_cast<int64_t>(reported_.size()) == samples() || own.consecutive_bad >= kPassesOfRow * samples();
+  const bool all_bad = each_is_bad && own.consecutive_bad >= samples();
+  const bool too_many =
+      all_bad || (seen >= 200 && static_cast<double>(all.bad) > options_.max_bad_fraction * static_cast<double>(seen));
+  if (own.consecutive_bad < options_.max_consecutive_bad && !too_many) return;
   fail(ErrorKind::data,
-       fmt::format("{} of {} samples are bad, the last {} in a row; the last one: {}:{}: {}", counts_.bad, seen,
-                   counts_.consecutive_bad, shown(bad.file), bad.line, bad.reason),
+       fmt::format("{} of {} samples are bad, the last {} in a row; the last one: {}:{}: {}", all.bad, seen,
+                   own.consecutive_bad, shown(bad.file), bad.line, bad.reason),
        "mend the data (bad_samples.jsonl lists them), or raise data.max_bad_fraction and data.max_consecutive_bad");
 }
 
-// The next good sample; next_order_ is then the state that draws it again.
-std::optional<PreparedGroup> Loader::take_next() {
+std::shared_ptr<Loader::Result> Loader::wait_for(Row& row) {
+  const TraceScope scope("data wait");
+  std::unique_lock lock(mutex_);
+  const auto begin = std::chrono::steady_clock::now();
+  while (!ready_.wait_for(lock, kLook, [&] { return !row.window.empty() && row.window.front()->ready; }))
+    stop_if_requested();
+  waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  auto result = std::move(row.window.front());
+  row.window.pop_front();
+  lock.unlock();
+  room_.notify_one();
+  return result;
+}
+
+// The next good sample; the row's state is then that which draws it again.
+std::optional<PreparedGroup> Loader::take_next(Row& row) {
   if (threads_.empty()) start();
   while (true) {
     stop_if_requested();
-    std::shared_ptr<Result> result;
-    {
-      const TraceScope scope("data wait");
-      std::unique_lock lock(mutex_);
-      const auto begin = std::chrono::steady_clock::now();
-      while (!ready_.wait_for(lock, kLook, [&] { return !window_.empty() && window_.front()->ready; }))
-        stop_if_requested();
-      waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-      result = std::move(window_.front());
-      window_.pop_front();
-    }
-    room_.notify_one();
+    const auto result = wait_for(row);
     if (result->failure) std::rethrow_exception(result->failure);
     if (result->prepared) {
       unread_.tell(result->bad.file, result->bad.line, result->unread);
-      next_order_ = result->draw.before;
+      row.state.order = result->draw.before;
       return std::move(result->prepared);
     }
-    note_bad(result->bad);
+    note_bad(row, result->bad);
   }
 }
 
 model::Batch Loader::next_batch() {
+  auto& row = rows_[std::exchange(turn_, (turn_ + 1) % rows_.size())];
   std::vector<PreparedGroup> groups;
   int64_t tokens = 0;
   while (true) {
-    auto group = pending_ ? std::exchange(pending_, std::nullopt) : take_next();
+    auto group = row.pending ? std::exchange(row.pending, std::nullopt) : take_next(row);
     if (tokens + group->tokens() > budget_) {
-      pending_ = std::move(group);
+      row.pending = std::move(group);
       return pack(std::move(groups), kPackMultiple);
     }
     tokens += group->tokens();
-    ++counts_.good, counts_.consecutive_bad = 0;
+    ++row.state.counts.good, row.state.counts.consecutive_bad = 0;
     groups.push_back(std::move(*group));
   }
 }

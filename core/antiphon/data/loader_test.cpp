@@ -61,8 +61,10 @@ struct Setup {
     return o;
   }
 
-  std::unique_ptr<Loader> loader(const DataOptions& o, int64_t budget = 128, uint64_t seed = 1) {
-    return std::make_unique<Loader>(o, preparer, budget, seed, [this](const BadSample& bad) { listed.push_back(bad); });
+  std::unique_ptr<Loader> loader(const DataOptions& o, int64_t budget = 128, uint64_t seed = 1,
+                                 const RowShare& share = {}) {
+    return std::make_unique<Loader>(
+        o, preparer, budget, seed, [this](const BadSample& bad) { listed.push_back(bad); }, 1, share);
   }
 
   TestFolder folder;
@@ -133,7 +135,7 @@ TEST_CASE(
   }
   CHECK(seen.size() == 50);
   for (const auto& [id, count] : seen) CHECK(std::abs(count - static_cast<double>(drawn) / 50) <= 1);
-  CHECK(loader->rows() == 50);
+  CHECK(loader->samples() == 50);
 }
 
 TEST_CASE("loader: restored after any batch, the rest is the same") {
@@ -152,13 +154,68 @@ TEST_CASE("loader: restored after any batch, the rest is the same") {
     again->restore(states[from]);
     CHECK(batches(*again, static_cast<int>(all.size() - from)) ==
           Ids(all.begin() + static_cast<long>(from), all.end()));
-    CHECK(again->counts() == states.back().counts);
-    CHECK(again->state().order == states.back().order);
+    CHECK(again->counts() == states.back().counts());
+    CHECK(again->state().rows[0].order == states.back().rows[0].order);
   }
   auto other = setup.loader(setup.options({{lines("a", 3), 1}}));
   const auto error = failure([&] { other->restore(states[2]); });
   REQUIRE(error);
   CHECK(error->kind() == ErrorKind::weights);
+}
+
+TEST_CASE("loader: the batches of a step are the same, however many processes share its rows") {
+  Setup setup;
+  auto o = setup.options({{lines("a", 30) + "broken\n", 1}, {lines("b", 7), 2}});
+  o.max_bad_fraction = 1;
+  const int64_t all = 4;
+  auto whole = setup.loader(o, 128, 1, {all, 0, all});
+  const auto expected = batches(*whole, 10 * static_cast<int>(all));
+  for (const int64_t count : {1, 2}) {
+    LoaderState state;
+    for (int64_t first = 0; first < all; first += count) {
+      auto part = setup.loader(o, 128, 1, {all, first, count});
+      const auto got = batches(*part, 10 * static_cast<int>(count));
+      for (size_t i = 0; i < got.size(); ++i) {
+        const auto step = i / static_cast<size_t>(count), row = i % static_cast<size_t>(count);
+        CHECK(got[i] == expected[step * all + static_cast<size_t>(first) + row]);
+      }
+      const auto rows = part->state().rows;
+      state.rows.insert(state.rows.end(), rows.begin(), rows.end());
+    }
+    CHECK(state.counts() == whole->counts());
+    auto again = setup.loader(o, 128, 1, {all, 0, all}), next = setup.loader(o, 128, 1, {all, 0, all});
+    again->restore(state), next->restore(whole->state());
+    CHECK(batches(*again, 8) == batches(*next, 8));
+  }
+}
+
+TEST_CASE("loader: rows draw each sample of an epoch once, between them") {
+  Setup setup;
+  const auto o = setup.options({{lines("a", 60), 1}});
+  auto loader = setup.loader(o, 128, 1, {3, 0, 3});
+  std::map<std::string, int64_t> seen;
+  while (loader->counts().good < 6000)
+    for (const auto& id : ids_of(loader->next_batch())) ++seen[id];
+  CHECK(seen.size() == 60);
+  const double mean = static_cast<double>(loader->counts().good) / 60;
+  for (const auto& [id, count] : seen) CHECK(std::abs(static_cast<double>(count) - mean) <= 3);  // rows drift apart
+}
+
+TEST_CASE("loader: with another number of rows all go on at the earliest, if that is accepted") {
+  Setup setup;
+  const auto o = setup.options({{lines("a", 60), 1}});
+  auto four = setup.loader(o, 128, 1, {4, 0, 4});
+  batches(*four, 12);
+  auto two = setup.loader(o, 128, 1, {2, 0, 2});
+  const auto error = failure([&] { two->restore(four->state()); });
+  REQUIRE(error);
+  CHECK(error->message() == "the run drew its samples in 4 rows; now there are 2");
+  two->restore(four->state(), true);
+  int64_t earliest = 1000, latest = 0;
+  for (const auto& row : four->state().rows) earliest = std::min(earliest, row.order.draws());
+  for (const auto& row : two->state().rows) latest = std::max(latest, row.order.draws());
+  CHECK(earliest > 12);
+  CHECK(latest <= earliest + 1);
 }
 
 TEST_CASE("loader: with another number of sources the order begins anew, if that is accepted") {

@@ -4,53 +4,91 @@
 #include <random>
 
 namespace antiphon::data {
+namespace {
+
+// Rows drift apart by less than an epoch, so at most this many are in use at once.
+constexpr size_t kEpochsKept = 2;
+
+std::vector<int64_t> permutation(const Sources& sources, size_t source, int64_t epoch) {
+  std::vector<int64_t> order(static_cast<size_t>(sources.sizes[source]));
+  std::iota(order.begin(), order.end(), 0);
+  std::seed_seq seeds{sources.seed & 0xffffffffu, sources.seed >> 32, static_cast<uint64_t>(source),
+                      static_cast<uint64_t>(epoch)};
+  std::mt19937_64 random(seeds);
+  // Written out, since std::shuffle may differ between standard libraries and a run must not.
+  for (size_t i = order.size(); sources.shuffle && i > 1; --i) std::swap(order[i - 1], order[random() % i]);
+  return order;
+}
+
+}  // namespace
+
+int64_t OrderState::draws() const { return std::reduce(drawn.begin(), drawn.end()); }
+
+Permutations::Permutations(Sources sources)
+    : sources_(std::move(sources)), known_(sources_.sizes.size(), std::vector<Known>(kEpochsKept)) {}
+
+Permutations::Permutation Permutations::of(size_t source, int64_t epoch) {
+  if (!sources_.shuffle) epoch = 0;
+  auto& known = known_[source][static_cast<size_t>(epoch) % kEpochsKept];
+  auto order = known.epoch == epoch ? known.order.lock() : nullptr;
+  if (order) return order;
+  order = std::make_shared<const std::vector<int64_t>>(permutation(sources_, source, epoch));
+  known = {epoch, order};
+  return order;
+}
+
+SampleOrder::SampleOrder(std::shared_ptr<Permutations> permutations, int64_t row, int64_t rows)
+    : permutations_(std::move(permutations)), row_(row), rows_(rows) {
+  const auto sources = permutations_->sources().sizes.size();
+  state_.drawn.assign(sources, 0);
+  current_.resize(sources), epochs_.assign(sources, -1);
+  skip_to_own();
+}
 
 SampleOrder::SampleOrder(std::vector<int64_t> sizes, std::vector<double> weights, uint64_t seed, bool shuffle)
-    : sizes_(std::move(sizes)),
-      weights_(std::move(weights)),
-      seed_(seed),
-      shuffle_(shuffle),
-      permutations_(sizes_.size()),
-      permutation_epochs_(sizes_.size(), -1) {
-  state_.drawn.assign(sizes_.size(), 0);
+    : SampleOrder(std::make_shared<Permutations>(Sources{std::move(sizes), std::move(weights), seed, shuffle}), 0, 1) {}
+
+// The source whose next sample is due first.
+size_t SampleOrder::due() const {
+  const auto& [sizes, weights, seed, shuffle] = permutations_->sources();
+  size_t best = 0;
+  double best_due = 0;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const int64_t drawn = state_.drawn[i] - (state_.base.empty() ? 0 : state_.base[i]);
+    const double due = (static_cast<double>(drawn) + 0.5) / (weights[i] * static_cast<double>(sizes[i]));
+    if (i == 0 || due < best_due) best = i, best_due = due;
+  }
+  return best;
+}
+
+void SampleOrder::skip_to_own() {
+  if (state_.drawn.empty()) return;
+  for (int64_t number = state_.draws(); number % rows_ != row_; ++number) ++state_.drawn[due()];
 }
 
 Draw SampleOrder::next() {
-  size_t best = 0;
-  double best_due = 0;
-  for (size_t i = 0; i < sizes_.size(); ++i) {  // the source whose next sample is due first
-    const int64_t drawn = state_.drawn[i] - (state_.base.empty() ? 0 : state_.base[i]);
-    const double due = (static_cast<double>(drawn) + 0.5) / (weights_[i] * static_cast<double>(sizes_[i]));
-    if (i == 0 || due < best_due) best = i, best_due = due;
-  }
-  Draw draw{best, 0, state_.drawn[best] / sizes_[best], state_};
-  draw.index = permutation(best, draw.epoch)[static_cast<size_t>(state_.drawn[best] % sizes_[best])];
-  ++state_.drawn[best];
+  const size_t source = due();
+  const int64_t size = permutations_->sources().sizes[source];
+  Draw draw{source, 0, state_.drawn[source] / size, state_};
+  if (epochs_[source] != draw.epoch)
+    current_[source] = permutations_->of(source, draw.epoch), epochs_[source] = draw.epoch;
+  draw.index = (*current_[source])[static_cast<size_t>(state_.drawn[source] % size)];
+  ++state_.drawn[source];
+  skip_to_own();
   return draw;
 }
 
 void SampleOrder::restore(OrderState state, bool changed) {
   state_ = std::move(state);
   if (changed) state_.base = state_.drawn;
+  skip_to_own();
 }
 
 int64_t SampleOrder::epoch_size() const {
+  const auto& [sizes, weights, seed, shuffle] = permutations_->sources();
   double total = 0;
-  for (size_t i = 0; i < sizes_.size(); ++i) total += weights_[i] * static_cast<double>(sizes_[i]);
+  for (size_t i = 0; i < sizes.size(); ++i) total += weights[i] * static_cast<double>(sizes[i]);
   return static_cast<int64_t>(total);
-}
-
-const std::vector<int64_t>& SampleOrder::permutation(size_t source, int64_t epoch) {
-  auto& order = permutations_[source];
-  if (permutation_epochs_[source] == epoch) return order;
-  order.resize(static_cast<size_t>(sizes_[source]));
-  std::iota(order.begin(), order.end(), 0);
-  std::seed_seq seeds{seed_ & 0xffffffffu, seed_ >> 32, static_cast<uint64_t>(source), static_cast<uint64_t>(epoch)};
-  std::mt19937_64 random(seeds);
-  // Written out, since std::shuffle may differ between standard libraries and a run must not.
-  for (size_t i = order.size(); shuffle_ && i > 1; --i) std::swap(order[i - 1], order[random() % i]);
-  permutation_epochs_[source] = epoch;
-  return order;
 }
 
 }  // namespace antiphon::data

@@ -1,6 +1,6 @@
 #include <antiphon/run/held_out.h>
 
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
@@ -12,44 +12,81 @@
 namespace antiphon::run {
 namespace {
 
-// The mean over all samples, and of each metric its sum by its count. A sample that has no loss is counted, and one
-// whose loss is not finite leaves none for the set: the mean of the others would look better than the model is.
-void add(std::map<std::string, double>& values, const std::string& name, const std::vector<eval::Outcome>& outcomes) {
-  const auto prefix = "eval/" + name + "/";
+// What is added up over the samples of a set.
+struct Sums {
   double loss = 0;
   int64_t good = 0, failed = 0, not_finite = 0;
-  std::string reason;
   std::map<std::string, std::pair<double, double>> metrics;
+};
+
+Sums sums_of(const std::string& name, const std::vector<eval::Outcome>& outcomes) {
+  Sums sums;
+  std::string reason;
   for (const auto& outcome : outcomes) {
-    failed += !outcome.failure.empty();
+    sums.failed += !outcome.failure.empty();
     if (!outcome.failure.empty()) reason = outcome.failure;
     if (!outcome.failure.empty()) continue;
-    not_finite += !std::isfinite(outcome.loss);
-    loss += outcome.loss, ++good;
+    sums.not_finite += !std::isfinite(outcome.loss);
+    sums.loss += outcome.loss, ++sums.good;
     for (const auto& [metric, sum] : outcome.metrics)
-      metrics[metric].first += sum.first, metrics[metric].second += sum.second;
+      sums.metrics[metric].first += sum.first, sums.metrics[metric].second += sum.second;
   }
-  if (failed > 0)
-    log::warning(fmt::format("held-out set {}: {} samples cannot be measured, the last: {}", name, failed, reason));
-  if (not_finite > 0)
+  if (sums.failed > 0)
     log::warning(
-        fmt::format("held-out set {}: the losses of {} samples are not finite, so it has none", name, not_finite));
-  values[prefix + "failed"] = static_cast<double>(failed),
-                  values[prefix + "not_finite"] = static_cast<double>(not_finite);
-  if (good == 0 || not_finite > 0) return;
-  values[prefix + "loss"] = loss / static_cast<double>(good);
-  for (const auto& [metric, sum] : metrics) values[prefix + metric] = sum.first / sum.second;
+        fmt::format("held-out set {}: {} samples cannot be measured, the last: {}", name, sums.failed, reason));
+  return sums;
+}
+
+// Error(preempted) in all processes if one of them was stopped.
+void stop_together(comm::Group& group, bool stopped) {
+  const auto any = at::tensor({static_cast<int64_t>(stopped)}, at::kLong);
+  group.largest(any);
+  if (any.item<int64_t>() > 0) fail(ErrorKind::preempted, "stopped while held-out losses were measured");
+}
+
+// Of samples that have no metrics.
+void add_up(comm::Group& group, Sums& sums) {
+  const auto loss = at::tensor({sums.loss}, at::kDouble);
+  const auto counts = at::tensor({sums.good, sums.failed, sums.not_finite}, at::kLong);
+  group.sum(loss), group.sum(counts);
+  sums.loss = loss.item<double>();
+  const auto* count = counts.const_data_ptr<int64_t>();
+  sums.good = count[0], sums.failed = count[1], sums.not_finite = count[2];
+}
+
+// The mean over all samples, and of each metric its sum by its count. A sample that has no loss is counted, and one
+// whose loss is not finite leaves none for the set: the mean of the others would look better than the model is.
+void add(std::map<std::string, double>& values, const std::string& name, const Sums& sums) {
+  const auto prefix = "eval/" + name + "/";
+  if (sums.not_finite > 0)
+    log::warning(
+        fmt::format("held-out set {}: the losses of {} samples are not finite, so it has none", name, sums.not_finite));
+  values[prefix + "failed"] = static_cast<double>(sums.failed);
+  values[prefix + "not_finite"] = static_cast<double>(sums.not_finite);
+  if (sums.good == 0 || sums.not_finite > 0) return;
+  values[prefix + "loss"] = sums.loss / static_cast<double>(sums.good);
+  for (const auto& [metric, sum] : sums.metrics) values[prefix + metric] = sum.first / sum.second;
+}
+
+// Every so-many-th sample.
+void keep_share(LoadedSet& set, const comm::Group& group) {
+  std::vector<Sample> own;
+  for (size_t i = static_cast<size_t>(group.rank()); i < set.samples.size(); i += static_cast<size_t>(group.size()))
+    own.push_back(std::move(set.samples[i]));
+  set.samples = std::move(own);
 }
 
 }  // namespace
 
-HeldOut::HeldOut(LoadedModel& loaded, Objective& objective) : loaded_(loaded), objective_(objective) {
+HeldOut::HeldOut(LoadedModel& loaded, Objective& objective, comm::Group* group)
+    : loaded_(loaded), objective_(objective), group_(group) {
   for (const auto& [name, split] : loaded.config.data.eval) {
     if (!split.enabled) continue;
     try {
       auto set = load_set(split, loaded, objective.needs().candidates);
       log::info(fmt::format("held-out set {}: {} samples, measured every {} steps", name, set.samples.size(),
                             loaded.config.train.eval_every));
+      if (group_ && !set.compares) keep_share(set, *group_);
       sets_[name] = std::move(set);
     } catch (const Error& error) {  // one for another stage, say
       if (error.kind() != ErrorKind::data) throw;
@@ -61,14 +98,30 @@ HeldOut::HeldOut(LoadedModel& loaded, Objective& objective) : loaded_(loaded), o
          "look at the warnings above, or leave train.eval_every at 0");
 }
 
-std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference) const {
+std::vector<eval::Outcome> HeldOut::outcomes_of(const LoadedSet& set, checkpoint::Reference* reference) const {
   const auto evaluator = evaluator_of(loaded_);
-  std::map<std::string, double> values;
   const auto stop = [](size_t) { stop_if_requested(); };
-  for (const auto& [name, set] : sets_)
-    add(values, name,
-        set.compares ? evaluator.compare(set.samples, objective_, reference, stop)
-                     : evaluator.run(set.samples, /*answers=*/false, stop));
+  if (set.compares) return evaluator.compare(set.samples, objective_, reference, stop);
+  return set.samples.empty() ? std::vector<eval::Outcome>() : evaluator.run(set.samples, /*answers=*/false, stop);
+}
+
+// A process that is stopped says so to the others at the end of the set, where they wait for its sums. What objectives
+// say of a set is no sum over samples, so that each process measures all of these.
+std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference) const {
+  std::map<std::string, double> values;
+  for (const auto& [name, set] : sets_) {
+    Sums sums;
+    bool stopped = false;
+    try {
+      sums = sums_of(name, outcomes_of(set, reference));
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::preempted || !group_) throw;
+      stopped = true;
+    }
+    if (group_) stop_together(*group_, stopped);
+    if (group_ && !set.compares) add_up(*group_, sums);
+    add(values, name, sums);
+  }
   return values;
 }
 

@@ -102,6 +102,7 @@ const config::Table<RunConfig>& run_table() {
                                .table("objective", &C::objective, model::objective_slot(), "what is minimised")
                                .table("train", &C::train, train::train_table(), "how it is trained")
                                .table("precision", &C::precision, train::precision_table(), "number formats")
+                               .table("parallel", &C::parallel, train::parallel_table(), "how processes share the work")
                                .table("generate", &C::generate, engine::generate_table(), "how answers are written")
                                .table("eval", &C::eval, eval::eval_table(), "how it is evaluated")
                                .table("session", &C::session, session::session_table(), "how a session takes turns"));

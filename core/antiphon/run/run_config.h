@@ -23,6 +23,7 @@ struct RunConfig {
   model::ComponentSpec objective = default_objective();
   train::TrainOptions train;
   train::PrecisionOptions precision;
+  train::ParallelOptions parallel;
   engine::GenerateOptions generate;
   eval::EvalOptions eval;
   session::SessionOptions session;

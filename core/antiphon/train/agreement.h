@@ -6,26 +6,38 @@
 #include <string>
 
 #include <antiphon/component/objective.h>
+#include <antiphon/data/loader.h>
+#include <antiphon/train/step_metrics.h>
+
+namespace antiphon::comm {
+class Group;
+}
 
 namespace antiphon::train {
 
 // What was drawn for a step, before its first forward pass. Agreed: the sums.
 struct DrawnRecord {
   StepTotals totals;
+  int64_t tokens = 0;                    // of samples, media included
   int64_t bad = 0;                       // samples skipped so far
   std::map<std::string, int64_t> items;  // media of each stream; 0: it does not run
+  // Not 0: no batch could be drawn, because of this signal or (kNoData) another reason; the step does not take place.
+  int64_t stop = 0;  // agreed: the largest
 };
+inline constexpr int64_t kNoData = 1 << 20;  // above all signals
 
 // What a step gave, before its update.
 struct ComputedRecord {
-  double loss = 0;     // agreed: the sum
-  bool finite = true;  // of the loss and of the gradient; agreed: whether all are
+  double loss = 0;      // agreed: the sum
+  bool finite = true;   // of the loss and of the gradient; agreed: whether all are
+  StepMetrics metrics;  // of the objective; agreed: the sums
 };
 
 // After its update. A process on its own looks at signals while it waits for data, too.
 struct EndedRecord {
-  int stop = 0;        // number of the signal that asks for an end, or 0; agreed: the largest
-  double seconds = 0;  // that the step took; agreed: the longest
+  int stop = 0;            // number of the signal that asks for an end, or 0; agreed: the largest
+  double seconds = 0;      // that the step took; agreed: the longest
+  data::LoaderState rows;  // of the process; agreed: all, in order
 };
 
 class Agreement {
@@ -34,6 +46,7 @@ class Agreement {
   virtual DrawnRecord agree(const DrawnRecord& own) = 0;
   virtual ComputedRecord agree(const ComputedRecord& own) = 0;
   virtual EndedRecord agree(const EndedRecord& own) = 0;
+  virtual comm::Group* group() { return nullptr; }  // of the processes, if there are several
 };
 
 // One process agrees with itself.

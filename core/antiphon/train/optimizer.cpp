@@ -67,6 +67,14 @@ double Optimizer::clip(double max_norm) {
   return norm;
 }
 
+void Optimizer::separate_gradients() {
+  c10::AutoGradMode no_grad(false);
+  for (const auto& parameter : parameters_) {
+    auto& gradient = parameter.tensor->mutable_grad();
+    if (gradient.defined() && gradient.storage().use_count() > 1) gradient = gradient.clone();
+  }
+}
+
 void Optimizer::drop_gradients() {
   for (const auto& parameter : parameters_) parameter.tensor->mutable_grad().reset();
 }

@@ -21,6 +21,9 @@ class Optimizer {
   // Scales the gradients so that their joint norm is at most `max_norm` (0: leaves them); returns the norm before.
   double clip(double max_norm);
   void drop_gradients();
+  // After each backward pass: LibTorch may have given two parameters gradients that lie in one memory (a class token and
+  // the positions that are added to it, for a single picture), which adding or scaling in place would change twice.
+  void separate_gradients();
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
   // "<parameter>#<name>", as the rule names them.

@@ -95,4 +95,18 @@ const config::Table<PrecisionOptions>& precision_table() {
   return *table;
 }
 
+const config::Table<ParallelOptions>& parallel_table() {
+  using O = ParallelOptions;
+  constexpr double kMostProcesses = 65536, kDay = 24 * 60 * 60;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("parallel")
+          .field("replicate", &O::replicate,
+                 "processes that each hold the whole model and share the batches of a step; 0: all that are started",
+                 {.min = 0, .max = kMostProcesses})
+          .field("interface", &O::interface, "network interface through which processes exchange tensors, by name")
+          .field("timeout_seconds", &O::timeout_seconds,
+                 "how long a process waits for the others before the run ends with an error", {.min = 1, .max = kDay}));
+  return *table;
+}
+
 }  // namespace antiphon::train

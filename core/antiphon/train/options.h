@@ -1,4 +1,4 @@
-// The [train] and [precision] parts of a configuration.
+// The [train], [precision] and [parallel] parts of a configuration.
 #pragma once
 #include <string>
 #include <vector>
@@ -47,7 +47,14 @@ struct PrecisionOptions {
   std::string compute = "auto", linear = "", weights = "";
 };
 
+// How several processes train together.
+struct ParallelOptions {
+  int64_t replicate = 0, timeout_seconds = 600;
+  std::string interface = "lo";
+};
+
 const config::Table<TrainOptions>& train_table();
 const config::Table<PrecisionOptions>& precision_table();
+const config::Table<ParallelOptions>& parallel_table();
 
 }  // namespace antiphon::train

@@ -14,6 +14,7 @@ namespace {
 
 using nlohmann::json;
 constexpr int64_t kMaxCount = int64_t{1} << 53;  // of samples and tokens
+constexpr size_t kMaxRows = 65536;               // train.accumulate
 
 class Reader {
  public:
@@ -43,6 +44,13 @@ class Reader {
     if (!value.is_array()) refuse(key, "a list of counts", value);
     std::vector<int64_t> all;
     for (const auto& one : value) all.push_back(count_of(one, key, kMaxCount));
+    return all;
+  }
+  std::vector<Reader> objects(const char* key, size_t most) const {
+    const auto& value = at(key);
+    if (!value.is_array() || value.empty() || value.size() > most) refuse(key, "a list of objects", value);
+    std::vector<Reader> all;
+    for (const auto& one : value) all.emplace_back(one, file_);
     return all;
   }
   Reader inner(const char* key) const {
@@ -79,27 +87,54 @@ RunClock clock_of(const Reader& reader) {
           reader.count("planned_steps", kMaxSteps), reader.count("max_steps", kMaxSteps)};
 }
 
-// Each sample drawn was a good or a bad one.
-data::LoaderState loader_of(const Reader& reader) {
-  data::LoaderState state{
+// Each sample drawn was a good or a bad one. After a change of the rows their counts are not of what they drew.
+void check_drawn(const Reader& reader, const data::RowState& row, int64_t number, int64_t rows) {
+  const auto& [order, counts] = row;
+  bool after = order.base.empty() || order.base.size() == order.drawn.size();
+  for (size_t i = 0; after && i < order.base.size(); ++i) after = order.base[i] <= order.drawn[i];
+  if (!after) reader.refuse("loader.base", "counts of what had been drawn before", order.base);
+  double drawn = 0;
+  for (const auto count : order.drawn) drawn += static_cast<double>(count);
+  const int64_t own = counts.good + counts.bad;
+  const double expected = static_cast<double>(number) + static_cast<double>(rows) * static_cast<double>(own);
+  if (drawn != expected && (rows == 1 || order.base.empty()))
+    reader.refuse("loader.drawn", fmt::format("{} good and {} bad samples in all", counts.good, counts.bad),
+                  order.drawn);
+}
+
+data::RowState row_of(const Reader& reader) {
+  return {
       {reader.counts("drawn"), reader.has("base") ? reader.counts("base") : std::vector<int64_t>()},
       {reader.count("good", kMaxCount), reader.count("bad", kMaxCount), reader.count("consecutive_bad", kMaxCount)}};
-  const auto& [all, base] = state.order;
-  bool after = base.empty() || base.size() == all.size();
-  for (size_t i = 0; after && i < base.size(); ++i) after = base[i] <= all[i];
-  if (!after) reader.refuse("loader.base", "counts of what had been drawn before", base);
-  double drawn = 0;
-  for (const auto count : state.order.drawn) drawn += static_cast<double>(count);
-  if (drawn != static_cast<double>(state.counts.good + state.counts.bad))
-    reader.refuse("loader.drawn", fmt::format("{} good and {} bad samples in all", state.counts.good, state.counts.bad),
-                  state.order.drawn);
+}
+
+// In runs from before there were rows, the only one lies in the object itself.
+data::LoaderState loader_of(const Reader& reader) {
+  const auto readers = reader.has("rows") ? reader.objects("rows", kMaxRows) : std::vector<Reader>{reader};
+  data::LoaderState state;
+  for (const auto& one : readers) {
+    const auto& row = state.rows.emplace_back(row_of(one));
+    check_drawn(one, row, static_cast<int64_t>(state.rows.size()) - 1, static_cast<int64_t>(readers.size()));
+    if (row.order.drawn.size() != state.rows.front().order.drawn.size())
+      one.refuse("loader.drawn", "as many sources as in the other rows", row.order.drawn);
+  }
   return state;
+}
+
+json to_json(const data::LoaderState& state) {
+  auto rows = json::array();
+  for (const auto& [order, counts] : state.rows)
+    rows.push_back({{"drawn", order.drawn},
+                    {"base", order.base},
+                    {"good", counts.good},
+                    {"bad", counts.bad},
+                    {"consecutive_bad", counts.consecutive_bad}});
+  return {{"rows", rows}};
 }
 
 }  // namespace
 
 json to_json(const Progress& progress) {
-  const auto& [order, counts] = progress.loader;
   const auto& clock = progress.clock;
   return {{"step", progress.step},
           {"trained_tokens", progress.trained_tokens},
@@ -111,12 +146,7 @@ json to_json(const Progress& progress) {
             {"planned_steps", clock.planned_steps},
             {"max_steps", clock.max_steps},
             {"limit", clock.limit}}},
-          {"loader",
-           {{"drawn", order.drawn},
-            {"base", order.base},
-            {"good", counts.good},
-            {"bad", counts.bad},
-            {"consecutive_bad", counts.consecutive_bad}}},
+          {"loader", to_json(progress.loader)},
           {"data", progress.data},
           {"draws", progress.draws},
           {"reference", progress.reference}};

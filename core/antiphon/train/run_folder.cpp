@@ -71,8 +71,12 @@ bool is_written_into(const fs::path& path) {
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {
+RunFolder::RunFolder(fs::path path, int rank) : path_(std::move(path)), rank_(rank) {
   make_folder(path_, ErrorKind::config);
+  if (writes()) lock();
+}
+
+void RunFolder::lock() {
   const auto lock_path = path_ / "run.lock";
   lock_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0)
@@ -94,6 +98,7 @@ RunFolder::~RunFolder() {
 }
 
 void RunFolder::remove_leftovers() const {
+  if (!writes()) return;
   checkpoint::remove_unfinished(checkpoints());
   size_t removed = remove_temporaries(path_);
   for (const auto& path : entries_of(path_, ErrorKind::config))
@@ -103,10 +108,11 @@ void RunFolder::remove_leftovers() const {
 }
 
 void RunFolder::write_config(const std::string& toml) {
-  write_file_atomic(path_ / "config.toml", toml, ErrorKind::config);
+  if (writes()) write_file_atomic(path_ / "config.toml", toml, ErrorKind::config);
 }
 
 void RunFolder::write_environment(const std::string& device, const std::string& formats) {
+  if (!writes()) return;
   const auto path = path_ / "env.json";
   std::ifstream in(path);
   const auto before = nlohmann::json::parse(in, nullptr, false);
@@ -124,14 +130,19 @@ void RunFolder::write_environment(const std::string& device, const std::string& 
   write_file_atomic(path, environment.dump(2) + "\n", ErrorKind::config);
 }
 
-void RunFolder::open(std::ofstream& stream, const char* name) {
+void RunFolder::open(std::ofstream& stream, const std::string& name) {
   stream.open(path_ / name, std::ios::app);
   if (!stream)
     fail(ErrorKind::config, fmt::format("cannot open {}: {}", shown((path_ / name).string()), std::strerror(errno)),
          "check who may write there");
 }
 
+std::string RunFolder::own_bad_samples() const {
+  return writes() ? "bad_samples.jsonl" : fmt::format("bad_samples.{}.jsonl", rank_);
+}
+
 void RunFolder::open_logs(int64_t step) {
+  if (!writes()) return open(bad_samples_, own_bad_samples());
   const auto metrics = path_ / "metrics.jsonl", bad_samples = path_ / "bad_samples.jsonl";
   const auto past = [&](const json& record) { return number_in(record, "step") <= step; };
   const auto once = [&](const json& record) {
@@ -140,12 +151,23 @@ void RunFolder::open_logs(int64_t step) {
   write_file_atomic(metrics, kept_lines(metrics, past), ErrorKind::config);
   open(metrics_, "metrics.jsonl");
   write_file_atomic(bad_samples, kept_lines(bad_samples, once), ErrorKind::config);
-  open(bad_samples_, "bad_samples.jsonl");
+  open(bad_samples_, own_bad_samples());
+  take_over_bad_samples();
   events_ = std::make_unique<EventFile>(path_);
 }
 
+void RunFolder::take_over_bad_samples() {
+  for (const auto& file : entries_of(path_, ErrorKind::config)) {
+    const auto name = file.filename().string();
+    if (name == own_bad_samples() || !name.starts_with("bad_samples.") || !name.ends_with(".jsonl")) continue;
+    for (const auto& line : split(read_file(file, ErrorKind::config), '\n'))
+      if (const auto record = parse_json(line); record.is_object()) list(record);
+    remove_file(file, ErrorKind::config);
+  }
+}
+
 // A full disk must not end the training.
-void RunFolder::append(std::ofstream& stream, const char* name, const std::string& line) {
+void RunFolder::append(std::ofstream& stream, const std::string& name, const std::string& line) {
   stream << line << std::endl;
   if (!stream && told_.insert(name).second)
     log::warning(fmt::format("{} cannot be written, so lines of it are lost: {}", shown((path_ / name).string()),
@@ -154,16 +176,20 @@ void RunFolder::append(std::ofstream& stream, const char* name, const std::strin
 }
 
 void RunFolder::metrics(int64_t step, const std::map<std::string, double>& values) {
+  if (!writes()) return;
   json record(values);
   record["step"] = step;
   append(metrics_, "metrics.jsonl", record.dump());
   events_->scalars(step, values);
 }
 
+void RunFolder::list(const json& record) {
+  if (!listed_.emplace(text_in(record, "file"), number_in(record, "line")).second) return;
+  append(bad_samples_, own_bad_samples(), record.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
 void RunFolder::bad_sample(const data::BadSample& bad) {
-  if (!listed_.emplace(bad.file, bad.line).second) return;
-  const json record{{"file", bad.file}, {"line", bad.line}, {"id", shown(bad.id)}, {"reason", bad.reason}};
-  append(bad_samples_, "bad_samples.jsonl", record.dump(-1, ' ', false, json::error_handler_t::replace));
+  list({{"file", bad.file}, {"line", bad.line}, {"id", shown(bad.id)}, {"reason", bad.reason}});
 }
 
 }  // namespace antiphon::train

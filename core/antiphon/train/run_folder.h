@@ -1,9 +1,10 @@
-// The folder of a run: one process at a time, and everything that the run leaves behind.
+// The folder of a run: one run at a time, and everything that the run leaves behind.
 #pragma once
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
 
@@ -14,12 +15,15 @@ namespace antiphon::train {
 
 class RunFolder {
  public:
-  // Creates it and takes its lock; Error(config) naming the holder if another process has it.
-  explicit RunFolder(std::filesystem::path path);
+  // Creates it and takes its lock; Error(config) naming the holder if another process has it. `rank`: of several
+  // processes of one run process 0 alone has the lock and writes; of the others' records only those of bad samples are
+  // kept, in a file of their own, which process 0 takes over when it opens and when it closes the logs.
+  explicit RunFolder(std::filesystem::path path, int rank = 0);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
+  bool writes() const { return rank_ == 0; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   // Removes the temporary files of processes that were killed while they wrote into it.
   void remove_leftovers() const;
@@ -30,6 +34,8 @@ class RunFolder {
   // Opens metrics.jsonl, bad_samples.jsonl and the event file; Error(config) naming the one that cannot be. Lines of
   // steps beyond `step` are from a future that did not happen.
   void open_logs(int64_t step);
+  // Once the other processes have written their last; only process 0.
+  void take_over_bad_samples();
   // A record that cannot be written is lost, and the first such loss is reported.
   void metrics(int64_t step, const std::map<std::string, double>& values);
   // Listed once, even over several starts of a run.
@@ -37,9 +43,13 @@ class RunFolder {
 
  private:
   std::filesystem::path path_;
+  int rank_ = 0;
   int lock_ = -1;
-  void open(std::ofstream& stream, const char* name);
-  void append(std::ofstream& stream, const char* name, const std::string& line);
+  void lock();
+  void open(std::ofstream& stream, const std::string& name);
+  void append(std::ofstream& stream, const std::string& name, const std::string& line);
+  void list(const nlohmann::json& record);
+  std::string own_bad_samples() const;
 
   std::ofstream metrics_, bad_samples_;
   std::set<std::string> told_;  // files that have lost a line

@@ -7,14 +7,14 @@ namespace antiphon::train {
 void StepMetrics::add(const std::vector<Metric>& metrics) {
   for (const auto& metric : metrics) {
     auto& sum = sums_[metric.name];
-    sum.sum = sum.sum.defined() ? sum.sum + metric.sum : metric.sum;
+    sum.sum += metric.sum.item<double>();
     sum.count += metric.count;
   }
 }
 
 std::map<std::string, double> StepMetrics::means() const {
   std::map<std::string, double> means;
-  for (const auto& [name, sum] : sums_) means["train/" + name] = sum.sum.item<double>() / sum.count;
+  for (const auto& [name, sum] : sums_) means["train/" + name] = sum.sum / sum.count;
   return means;
 }
 

@@ -10,15 +10,16 @@ namespace antiphon::train {
 
 class StepMetrics {
  public:
+  struct Sum {
+    double sum = 0, count = 0;
+  };
   void add(const std::vector<Metric>& metrics);
+  const std::map<std::string, Sum>& sums() const { return sums_; }
+  void set(const std::string& name, const Sum& sum) { sums_[name] = sum; }
   // "train/<name>": the mean over all that was counted; NaN if nothing was.
   std::map<std::string, double> means() const;
 
  private:
-  struct Sum {
-    at::Tensor sum;
-    double count = 0;
-  };
   std::map<std::string, Sum> sums_;
 };
 

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <unistd.h>
 
+#include <antiphon/base/beacon.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/name_list.h>
 #include <antiphon/base/progress.h>
@@ -16,6 +17,7 @@
 #include <antiphon/model/objective_input.h>
 #include <antiphon/model/reference_scores.h>
 #include <antiphon/train/recompute.h>
+#include <antiphon/train/step_seed.h>
 
 #include <algorithm>
 #include <chrono>
@@ -55,7 +57,8 @@ double resident_bytes() {
 }
 
 Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, data::Loader& loader,
-                 data::FeatureCache& cache, RunFolder& folder, Agreement& agreement, const TrainOptions& options)
+                 data::FeatureCache& cache, RunFolder& folder, Agreement& agreement, const TrainOptions& options,
+                 const data::RowShare& share)
     : model_(model),
       objective_(objective),
       loader_(loader),
@@ -67,11 +70,12 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
       saved_(model.saved_parameters()),
       recompute_(recompute_of(options)),
       length_(options),
-      random_(model.lm().device()),
+      share_(share),
       writer_(folder.checkpoints(), options.keep_checkpoints) {
-  random_.seed(static_cast<uint64_t>(options.seed));
   for (const auto& parameter : saved_)
-    if (parameter.fixed) statistics_.emplace_back(*parameter.tensor, at::empty_like(*parameter.tensor));
+    if (parameter.fixed)
+      statistics_.push_back(
+          {*parameter.tensor, at::empty_like(*parameter.tensor), at::zeros_like(*parameter.tensor, at::kDouble)});
   log::info("  optimizer: " + optimizer_.describe());
 }
 
@@ -110,14 +114,16 @@ void Trainer::backward(model::Batch& batch, StepResult& result) {
     const TraceScope scope("backward");
     torch::autograd::backward({output.loss}, {});
   }
+  optimizer_.separate_gradients();
   result.loss += output.loss.item<double>();
   result.metrics.add(output.metrics);
-  result.tokens += batch.tokens() - batch.padding;
 }
 
 DrawnRecord Trainer::drawn(const std::vector<model::Batch>& batches) const {
-  DrawnRecord record{.bad = loader_.counts().bad};
-  for (const auto& batch : batches) model::add_to(record.totals, batch);
+  DrawnRecord record;
+  record.bad = loader_.counts().bad;
+  for (const auto& batch : batches)
+    model::add_to(record.totals, batch), record.tokens += batch.tokens() - batch.padding;
   for (const auto& [name, stream] : model_.lm().streams()) {
     auto& items = record.items[name];
     for (const auto& batch : batches) items += std::ranges::count(batch.media, name, &model::BatchMedia::stream);
@@ -125,17 +131,50 @@ DrawnRecord Trainer::drawn(const std::vector<model::Batch>& batches) const {
   return record;
 }
 
-StepResult Trainer::step() {
+// A process that cannot draw its batches says so, since the others have theirs; Error(preempted) in all then.
+std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
   std::vector<model::Batch> batches;
-  std::vector<std::string> samples;
-  StepResult result;
-  for (int64_t i = 0; i < options_.accumulate; ++i) {
-    batches.push_back(loader_.next_batch());
-    for (const auto& sequence : batches.back().sequences) samples.push_back(sequence.id);
-  }
-  result.drawn = agreement_.agree(drawn(batches));
+  std::exception_ptr reason;
+  DrawnRecord own;
+  beacon::doing("drawing batches");
   try {
-    for (auto& batch : batches) backward(batch, result);
+    for (int64_t i = 0; i < share_.count; ++i) batches.push_back(loader_.next_batch());
+    own = drawn(batches);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::preempted) throw;
+    reason = std::current_exception();
+    own = drawn({});
+    own.stop = stop_requested() ? stop_requested() : kNoData;
+  }
+  agreed = agreement_.agree(own);
+  if (reason && agreed.stop == own.stop) std::rethrow_exception(reason);
+  if (agreed.stop)
+    fail(ErrorKind::preempted, "another process was asked to stop, or cannot draw its batches, as it says");
+  return batches;
+}
+
+void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
+  for (size_t i = 0; i < batches.size(); ++i) {
+    seed_generators(model_.lm().device(), static_cast<uint64_t>(options_.seed), step_,
+                    share_.first + static_cast<int64_t>(i));
+    if (i > 0) put_statistics_back();
+    if (gradients_ && i + 1 == batches.size()) gradients_->begin();
+    beacon::doing("computing");
+    backward(batches[i], result);
+    add_statistics();
+  }
+  if (gradients_) gradients_->finish();
+}
+
+StepResult Trainer::step() {
+  StepResult result;
+  auto batches = draw(result.drawn);
+  std::vector<std::string> samples;
+  for (const auto& batch : batches)
+    for (const auto& sequence : batch.sequences) samples.push_back(sequence.id);
+  beacon::step(step_ + 1, name_list(samples));
+  try {
+    compute(batches, result);
   } catch (const std::bad_alloc&) {
     fail(ErrorKind::memory,
          fmt::format("out of memory at step {} with {} tokens in a batch; samples: {}", step_ + 1,
@@ -150,10 +189,11 @@ void Trainer::update(StepResult& result, const std::vector<std::string>& samples
   const TraceScope scope("optimizer");
   result.gradient_norm = optimizer_.clip(options_.clip_norm);
   result.lr_ratio = lr_ratio(options_.schedule, step_, length_.steps());
-  const auto computed =
-      agreement_.agree(ComputedRecord{result.loss, std::isfinite(result.gradient_norm) && std::isfinite(result.loss)});
-  result.loss = computed.loss, result.skipped = !computed.finite;
+  const bool finite = std::isfinite(result.gradient_norm) && std::isfinite(result.loss);
+  const auto computed = agreement_.agree(ComputedRecord{result.loss, finite, result.metrics});
+  result.loss = computed.loss, result.metrics = computed.metrics, result.skipped = !computed.finite;
   count_skipped(result, samples);
+  average_statistics();
   if (result.skipped) {
     optimizer_.drop_gradients();
     put_statistics_back();  // what is not finite would stay in them for good
@@ -185,11 +225,12 @@ bool Trainer::count_time(double seconds) {
   return true;
 }
 
-// Nothing if none is due. A stop that is asked for meanwhile is left to the next step.
-std::map<std::string, double> Trainer::evaluate() {
+// Nothing if none is due, or if the run stops. A stop that is asked for meanwhile is left to the next step.
+std::map<std::string, double> Trainer::evaluate(bool stops) {
   const bool due = options_.eval_every > 0 && (step_ % options_.eval_every == 0 || length_.done(step_));
-  if (!evaluation_ || !due || stop_requested()) return {};
+  if (!evaluation_ || !due || stops) return {};
   const TraceScope scope("evaluation");
+  beacon::doing("measuring held-out losses");
   const auto begin = Clock::now();
   try {
     auto values = evaluation_(reference_ ? &*reference_ : nullptr);
@@ -209,9 +250,9 @@ std::map<std::string, double> Trainer::evaluate() {
 }
 
 void Trainer::after_step(const StepResult& result, double seconds, std::map<std::string, double> more) {
-  trained_tokens_ += result.tokens;
+  trained_tokens_ += result.drawn.tokens;
   if (!result.skipped) loss_average_ = step_ == 1 ? result.loss : 0.95 * loss_average_ + 0.05 * result.loss;
-  const double rate = static_cast<double>(result.tokens) / seconds, waited = loader_.waited_seconds();
+  const double rate = static_cast<double>(result.drawn.tokens) / seconds, waited = loader_.waited_seconds();
   const double lr = options_.optimizer.lr * result.lr_ratio;
   std::map<std::string, double> metrics{{"train/loss", result.loss},
                                         {"train/lr", lr},
@@ -236,25 +277,34 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
 }
 
 void Trainer::keep_statistics() {
-  for (auto& [running, before] : statistics_) before.copy_(running);
+  for (auto& [running, before, sum] : statistics_) before.copy_(running), sum.zero_();
 }
 
 void Trainer::put_statistics_back() {
-  for (auto& [running, before] : statistics_) running.copy_(before);
+  for (auto& [running, before, sum] : statistics_) running.copy_(before);
+}
+
+// Each batch of a step updates the running statistics as they were before the step, and the mean of what comes out is
+// kept: the same whoever computes which batch. Of one batch it is what PyTorch does.
+void Trainer::add_statistics() {
+  for (auto& [running, before, sum] : statistics_) sum.add_(running);
+}
+
+void Trainer::average_statistics() {
+  for (auto& [running, before, sum] : statistics_) {
+    if (auto* group = agreement_.group()) group->sum(sum);
+    running.copy_(sum.div_(static_cast<double>(share_.all)));
+  }
 }
 
 // A stop that is asked for while data are gathered, or a disk that fails, ends the run as a signal does: with a
 // checkpoint of the last whole step.
 StepResult Trainer::step_or_save() {
-  const auto before = loader_.state();
-  const auto random = random_.state();
   keep_statistics();
   try {
     return step();
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::preempted) throw;
-    loader_.give_back(before);
-    random_.restore({random.begin(), random.end()});
     put_statistics_back();
     if (const int signal = stop_requested()) stop(signal);
     save_last();
@@ -273,25 +323,28 @@ void Trainer::stop(int signal) {
 
 // Measures, and writes the step's record. What the measuring throws is given back: it must not cost the record or a
 // checkpoint that is due.
-std::exception_ptr Trainer::finish_step(const StepResult& result, double seconds) {
+std::exception_ptr Trainer::finish_step(const StepResult& result, const EndedRecord& ended) {
   std::map<std::string, double> more;
   std::exception_ptr failure;
-  if (profiler_) more = profiler_->metrics(seconds);
+  if (profiler_) more = profiler_->metrics(ended.seconds);
   try {
-    more.merge(evaluate());
+    more.merge(evaluate(ended.stop != 0));
   } catch (...) {
     failure = std::current_exception();
   }
   if (profiler_) profiler_->metrics(1);  // what was computed to measure is not the next step's
-  after_step(result, seconds, std::move(more));
+  after_step(result, ended.seconds, std::move(more));
   return failure;
 }
 
 RunEnd Trainer::run() {
   if (objective_.needs().reference)
     log::info("  the objective compares with a reference: no dropout, and running statistics stay as they are");
-  if (objective_.needs().reference && !reference_) reference_.emplace(saved_, reference_file());
-  if (step_ + options_.checkpoint_every < options_.steps) writer_.prepare(content());
+  if (objective_.needs().reference && !reference_)
+    reference_.emplace(saved_, folder_.writes() ? reference_file() : std::filesystem::path());
+  rows_ = agreement_.agree(EndedRecord{0, 0, loader_.state()}).rows;
+  if (auto* group = agreement_.group()) gradients_.emplace(optimizer_.parameters(), *group);
+  if (folder_.writes() && step_ + options_.checkpoint_every < options_.steps) writer_.prepare(content());
   while (!length_.done(step_) && !length_.too_few()) {
     if (profiler_) profiler_->begin_step();
     const auto begin = Clock::now();
@@ -299,9 +352,10 @@ RunEnd Trainer::run() {
     const double seconds = since(begin);
     tell_of_checkpoint(/*wait=*/step_ + 1 == length_.steps());  // so that the last record counts every failure
     ++step_;
-    const auto ended = agreement_.agree(EndedRecord{stop_requested(), seconds});
+    const auto ended = agreement_.agree(EndedRecord{stop_requested(), seconds, loader_.state()});
+    rows_ = ended.rows;
     const bool fixed = count_time(ended.seconds);
-    const auto failure = finish_step(result, ended.seconds);
+    const auto failure = finish_step(result, ended);
     if (ended.stop) stop(ended.stop);
     if (fixed || failure || step_ % options_.checkpoint_every == 0) save_if_possible();
     if (failure) std::rethrow_exception(failure);

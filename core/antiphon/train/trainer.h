@@ -11,11 +11,11 @@
 #include <antiphon/model/model.h>
 #include <antiphon/nn/blocks/recompute.h>
 #include <antiphon/nn/token_scores.h>
+#include <antiphon/parallel/gradient_sum.h>
 #include <antiphon/profile/profiler.h>
 #include <antiphon/train/agreement.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/progress.h>
-#include <antiphon/train/random_state.h>
 #include <antiphon/train/run_folder.h>
 #include <antiphon/train/run_length.h>
 #include <antiphon/train/step_metrics.h>
@@ -24,8 +24,7 @@ namespace antiphon::train {
 
 struct StepResult {
   double loss = 0, gradient_norm = 0;
-  int64_t tokens = 0;
-  DrawnRecord drawn;
+  DrawnRecord drawn;     // of all processes
   StepMetrics metrics;   // of the objective
   double lr_ratio = 0;   // of the learning rate to its peak
   bool skipped = false;  // the gradient was not finite
@@ -39,9 +38,9 @@ enum class RunEnd { trained, too_few_steps };
 
 class Trainer {
  public:
-  // All must outlive it. Seeds the generators that dropout draws from.
+  // All must outlive it. `share`: the rows that the loader gives to this process.
   Trainer(model::Model& model, Objective& objective, UpdateRule& rule, data::Loader& loader, data::FeatureCache& cache,
-          RunFolder& folder, Agreement& agreement, const TrainOptions& options);
+          RunFolder& folder, Agreement& agreement, const TrainOptions& options, const data::RowShare& share);
 
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 if there is none.
   // `accept_changes`: even if the data, weights of sources or batch sizes have changed; else that is an Error(weights).
@@ -57,7 +56,9 @@ class Trainer {
 
  private:
   StepResult step();
+  std::vector<model::Batch> draw(DrawnRecord& agreed);
   DrawnRecord drawn(const std::vector<model::Batch>& batches) const;
+  void compute(std::vector<model::Batch>& batches, StepResult& result);
   StepResult step_or_save();
   [[noreturn]] void stop(int signal);
   void backward(model::Batch& batch, StepResult& result);
@@ -68,15 +69,16 @@ class Trainer {
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
   void put_statistics_back();
+  void add_statistics();
+  void average_statistics();
   void after_step(const StepResult& result, double seconds, std::map<std::string, double> more);
-  std::exception_ptr finish_step(const StepResult& result, double seconds);
-  std::map<std::string, double> evaluate();
+  std::exception_ptr finish_step(const StepResult& result, const EndedRecord& ended);
+  std::map<std::string, double> evaluate(bool stops);
   bool count_time(double seconds);
   RunEnd tell_of_end() const;
   void tell_of_time() const;
   void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
   checkpoint::CheckpointContent content();
-  std::string draw_settings() const;
   bool check_draws(const Progress& progress, bool accept_changes) const;
   void save_last();
   void save_if_possible();
@@ -91,12 +93,17 @@ class Trainer {
   Agreement& agreement_;
   TrainOptions options_;
   Optimizer optimizer_;
-  std::vector<Parameter> saved_;                               // of every checkpoint
-  std::vector<std::pair<at::Tensor, at::Tensor>> statistics_;  // running ones, and their values before the step
-  std::optional<checkpoint::Reference> reference_;             // if the objective needs one, from the first step on
+  std::vector<Parameter> saved_;  // of every checkpoint
+  struct Statistic {
+    at::Tensor running, before, sum;  // as it is, before the step, and the sum of what the step's batches make of it
+  };
+  std::vector<Statistic> statistics_;
+  std::optional<checkpoint::Reference> reference_;  // if the objective needs one, from the first step on
   std::optional<nn::Recompute> recompute_;
   RunLength length_;
-  RandomState random_;
+  data::RowShare share_;
+  data::LoaderState rows_;                          // all, after the last whole step
+  std::optional<parallel::GradientSum> gradients_;  // of several processes
   checkpoint::CheckpointWriter writer_;
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
   double loss_average_ = 0;

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <antiphon/base/beacon.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/name_list.h>
 #include <antiphon/base/trace.h>
@@ -13,20 +14,16 @@
 
 namespace antiphon::train {
 
-std::string Trainer::draw_settings() const {
-  return fmt::format("{}; {} batches a step", loader_.draw_settings(), options_.accumulate);
-}
-
 // With other data or other draws the run goes on, but not as it would have. Whether they are others.
 bool Trainer::check_draws(const Progress& progress, bool accept_changes) const {
   std::string changed;
-  const auto sources = progress.loader.order.drawn.size();
+  const auto sources = progress.loader.rows.front().order.drawn.size();
   if (sources != loader_.sources())
     changed = fmt::format("the run drew from {} data sources; now there are {}", sources, loader_.sources());
   else if (progress.data != loader_.fingerprint())
     changed = "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed";
-  else if (!progress.draws.empty() && progress.draws != draw_settings())
-    changed = fmt::format("the run drew its samples otherwise: {}; now {}", progress.draws, draw_settings());
+  else if (!progress.draws.empty() && progress.draws != loader_.draw_settings())
+    changed = fmt::format("the run drew its samples otherwise: {}; now {}", progress.draws, loader_.draw_settings());
   if (changed.empty()) return false;
   if (!accept_changes)
     fail(ErrorKind::weights, changed,
@@ -47,7 +44,6 @@ int64_t Trainer::resume(bool accept_changes) {
     const auto progress = progress_of(loaded.progress, *path / "progress.json");
     const bool changed = check_draws(progress, accept_changes);
     checkpoint::restore_parameters(saved_, loaded.parameters);
-    random_.restore(loaded.state);
     optimizer_.restore(loaded.state);
     loader_.restore(progress.loader, changed);
     if (objective_.needs().reference && progress.reference.empty())
@@ -68,16 +64,17 @@ checkpoint::CheckpointContent Trainer::content() {
   checkpoint::CheckpointContent content;
   for (const auto& parameter : saved_) content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
   content.state = optimizer_.state();
-  for (auto& [name, state] : random_.state()) content.state.emplace_back(name, state);
   content.progress =
-      to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), loader_.state(),
-                       loader_.fingerprint(), draw_settings(), reference_ ? reference_->digest() : ""});
+      to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
+                       loader_.fingerprint(), loader_.draw_settings(), reference_ ? reference_->digest() : ""});
   return content;
 }
 
 // The run ends here, so nothing changes while it is written: no copy, and its errors are the run's.
 void Trainer::save_last() {
+  if (!folder_.writes()) return;
   const TraceScope scope("checkpoint");
+  beacon::doing("writing a checkpoint");
   tell_of_checkpoint(/*wait=*/true);
   if (saved_step_ == step_)  // by a process that was killed before it had removed the old ones, perhaps
     return checkpoint::remove_old(folder_.checkpoints(), step_, options_.keep_checkpoints);
@@ -88,8 +85,9 @@ void Trainer::save_last() {
 
 // After a step without a finite gradient the parameters may be spoilt, so the older checkpoints are kept.
 void Trainer::save_if_possible() {
-  if (not_finite_ > 0) return;
+  if (not_finite_ > 0 || !folder_.writes()) return;
   const TraceScope scope("checkpoint");
+  beacon::doing("writing a checkpoint");
   tell_of_checkpoint(/*wait=*/true);
   try {
     writer_.save(step_, content());

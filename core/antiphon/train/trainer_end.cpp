@@ -35,7 +35,7 @@ RunEnd Trainer::tell_of_end() const {
   tell_of_time();
   log::info(fmt::format("trained {} steps, {} tokens in {}; average loss {:.4f}; {} samples skipped", step_,
                         human_count(static_cast<double>(trained_tokens_)), human_duration(length_.elapsed_seconds()),
-                        loss_average_, loader_.counts().bad));
+                        loss_average_, rows_.counts().bad));
   return RunEnd::trained;
 }
 

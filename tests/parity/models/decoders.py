@@ -1,4 +1,4 @@
-"""llama, qwen2 and nemotron: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
+"""llama, qwen2, qwen3 and nemotron: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
 import json
 
 import torch
@@ -25,6 +25,13 @@ QWEN2 = {
     "window in the upper layers": WINDOW,
     "window in all layers": {**WINDOW, "max_window_layers": 0, "sliding_window": 2},
     "window wider than the text": {**WINDOW, "sliding_window": 64},
+}
+QWEN3 = {
+    "grouped queries": {},
+    "head_dim 12, tied embeddings, all heads": dict(head_dim=12, num_key_value_heads=4, tie_word_embeddings=True),
+    "biases, head_dim 20": dict(attention_bias=True, head_dim=20),
+    "rope linear": dict(rope_parameters=LINEAR),
+    "window in the upper layers": WINDOW,
 }
 NEMOTRON = {
     "half of each head turned": {},
@@ -120,7 +127,7 @@ def refusals(bench):
     """What a plugin does not compute is refused, never computed as something else."""
     for plugin, key, value, word in [("llama", "rope_parameters", {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}, "yarn"), ("llama", "rope_scaling", {"type": "dynamic", "factor": 2.0}, "dynamic"),
                                      ("llama", "hidden_act", "gelu", "gelu"), ("llama", "model_type", "mistral", "mistral"), ("nemotron", "hidden_act", "silu", "relu2"),
-                                     ("nemotron", "partial_rotary_factor", 0.25, "even number"), ("qwen2", "layer_types", ["sliding_attention"] * 3, "layer_types")]:
+                                     ("nemotron", "partial_rotary_factor", 0.25, "even number"), ("qwen2", "layer_types", ["sliding_attention"] * 3, "layer_types"), ("qwen3", "layer_types", ["sliding_attention"] * 3, "layer_types")]:
         folder = bench.new_folder()
         getattr(tiny, plugin)(folder)
         if key == "rope_scaling":
@@ -134,6 +141,6 @@ def refusals(bench):
 
 def run(bench):
     refusals(bench)
-    for plugin, variants in [("llama", LLAMA), ("qwen2", QWEN2), ("nemotron", NEMOTRON)]:
+    for plugin, variants in [("llama", LLAMA), ("qwen2", QWEN2), ("qwen3", QWEN3), ("nemotron", NEMOTRON)]:
         for name, changes in variants.items():
             variant(bench, plugin, name, changes)

@@ -1,7 +1,7 @@
 """Tiny random checkpoints. Weights are larger than at a usual start, so that every part of a model shows."""
 import torch
 from transformers import (CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, NemotronConfig, NemotronForCausalLM, ParakeetEncoder,
-                          ParakeetEncoderConfig, Qwen2Config, Qwen2ForCausalLM, SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperForConditionalGeneration)
+                          ParakeetEncoderConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperForConditionalGeneration)
 
 
 def randomise(model, seed):
@@ -61,6 +61,10 @@ def llama(folder, seed=3, **changes):
 
 def qwen2(folder, seed=4, **changes):
     return saved(Qwen2ForCausalLM(Qwen2Config(**{**DECODER, **changes})), seed, folder)
+
+
+def qwen3(folder, seed=15, **changes):
+    return saved(Qwen3ForCausalLM(Qwen3Config(**{**DECODER, "head_dim": 16, **changes})), seed, folder)
 
 
 def nemotron(folder, seed=5, **changes):

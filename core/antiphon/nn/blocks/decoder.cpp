@@ -31,6 +31,12 @@ DecoderLayer::DecoderLayer(const DecoderOptions& o, int64_t index)
   add("self_attn.k_proj", k_proj_);
   add("self_attn.v_proj", v_proj_);
   add("self_attn.o_proj", o_proj_);
+  if (o.qk_norm) {
+    q_norm_ = std::make_unique<Norm>(NormKind::rms, o.head_size, o.norm_eps);
+    k_norm_ = std::make_unique<Norm>(NormKind::rms, o.head_size, o.norm_eps);
+    add("self_attn.q_norm", *q_norm_);
+    add("self_attn.k_norm", *k_norm_);
+  }
   add("post_attention_norm", post_attention_norm_);
   if (o.gated_mlp) {
     gate_proj_ = std::make_unique<Linear>(o.hidden_size, o.intermediate_size, o.mlp_bias);
@@ -43,7 +49,10 @@ DecoderLayer::DecoderLayer(const DecoderOptions& o, int64_t index)
 at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input,
                                 size_t layer) const {
   auto heads = [&](const Linear& projection) { return projection.forward(x_td).view({x_td.size(0), -1, head_size_}); };
-  const auto q = apply_rope(heads(q_proj_), rope), k = apply_rope(heads(k_proj_), rope), v = heads(v_proj_);
+  auto q = heads(q_proj_), k = heads(k_proj_);
+  const auto v = heads(v_proj_);
+  if (q_norm_) q = q_norm_->forward(q), k = k_norm_->forward(k);
+  q = apply_rope(q, rope), k = apply_rope(k, rope);
   return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer, window_)
                                      : packed_attention(q, k, v, input.lengths, true, window_));
 }

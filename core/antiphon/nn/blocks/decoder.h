@@ -20,6 +20,7 @@ struct DecoderOptions {
   int64_t rotary_size = 0;  // leading part of a head that is rotated; 0: all of it
   RopeScaling rope_scaling;
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
+  bool qk_norm = false;  // each head of the queries and keys is normalized (rms) before it is rotated
   std::string activation = "silu";
   bool gated_mlp = true;  // down(act(gate(x)) · up(x)), else down(act(up(x)))
   bool tie_embeddings = false;
@@ -45,10 +46,12 @@ class DecoderLayer : public Module {
   Norm input_norm_, post_attention_norm_;
   Linear q_proj_, k_proj_, v_proj_, o_proj_, up_proj_, down_proj_;
   std::unique_ptr<Linear> gate_proj_;
+  std::unique_ptr<Norm> q_norm_, k_norm_;  // over the values of a head
 };
 
-// Parameters: embed_tokens, layers.N.{input_norm, self_attn.{q,k,v,o}_proj, post_attention_norm,
-// mlp.{gate,up,down}_proj} (gate if the MLP is gated), norm, and lm_head if the embeddings are not tied.
+// Parameters: embed_tokens, layers.N.{input_norm, self_attn.{q,k,v,o}_proj, self_attn.{q,k}_norm (if there are any),
+// post_attention_norm, mlp.{gate,up,down}_proj} (gate if the MLP is gated), norm, and lm_head if the embeddings are not
+// tied.
 class Decoder : public Module {
  public:
   explicit Decoder(const DecoderOptions& options);

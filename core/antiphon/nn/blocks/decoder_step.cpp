@@ -46,11 +46,11 @@ class LayerStep {
         inner_(layer.up_proj_.out()),
         width_((heads_ + 2 * kv_heads_) * head_),
         next_(input, index),
-        scratch_(n_ * (4 * std::max({hidden_, inner_, heads_ * head_}) + 4 +
+        scratch_(n_ * (4 * std::max({hidden_, inner_, heads_ * head_}) + 4 * heads_ +
                        static_cast<int64_t>(sizeof(T)) * (2 * hidden_ + width_ + heads_ * head_ + 3 * inner_)) +
                  64 * 9),
         wide_(scratch_.take<float>(n_ * std::max({hidden_, inner_, heads_ * head_}))),
-        rstd_(scratch_.take<float>(n_)),
+        rstd_(scratch_.take<float>(n_ * heads_)),
         normal_(scratch_.take<T>(n_ * hidden_)),
         middle_(scratch_.take<T>(n_ * hidden_)),
         qkv_(scratch_.take<T>(n_ * width_)),
@@ -115,6 +115,10 @@ class LayerStep {
     decode_.expand(normal_, wide_, n_ * hidden_);
   }
 
+  void normalize_heads(const Norm& norm, T* x, int64_t heads) {
+    rows_.rms_norm(x, kernels::data<T>(norm.weight()), x, rstd_, 0, heads, head_, static_cast<float>(norm.eps()));
+  }
+
   void project() {
     const int64_t k = heads_ * head_, v = k + kv_heads_ * head_;
     const std::array jobs{job(l_.q_proj_, qkv_, width_), job(l_.k_proj_, qkv_ + k, width_),
@@ -136,6 +140,7 @@ class LayerStep {
     for (int64_t i = 0; i < n_; ++i) {
       const T *cos = kernels::data<T>(rope.cos_td) + i * rotary, *sin = kernels::data<T>(rope.sin_td) + i * rotary;
       T *q = qkv_ + i * width_, *k = q + heads_ * head_, *v = k + kv_heads_ * head_;
+      if (l_.q_norm_) normalize_heads(*l_.q_norm_, q, heads_), normalize_heads(*l_.k_norm_, k, kv_heads_);
       rows_.rope(q, cos, sin, seen_ + i * heads_ * head_, 0, 1, heads_, head_, rotary, 1);
       for (int64_t h = 0; h < kv_heads_; ++h) {
         rows_.rope(k + h * head_, cos, sin, next_.key(i, h), 0, 1, 1, head_, rotary, 1);
@@ -173,7 +178,7 @@ class LayerStep {
 bool is_block_of_step(const DecoderOptions& options) {
   const auto& [vocab_size, hidden_size, intermediate_size, num_layers, num_heads, num_kv_heads, head_size,
                max_positions, norm, norm_eps, rope_theta, rotary_size, rope_scaling, qkv_bias, output_bias, mlp_bias,
-               activation, gated_mlp, tie_embeddings, window, first_window_layer] = options;
+               qk_norm, activation, gated_mlp, tie_embeddings, window, first_window_layer] = options;
   return norm == NormKind::rms && activation == "silu" && gated_mlp;
 }
 

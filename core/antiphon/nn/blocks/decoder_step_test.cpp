@@ -66,12 +66,13 @@ bool fits(const DecoderLayer& layer, const at::Tensor& x, KvCache& cache) {
 }  // namespace
 
 TEST_CASE("a fused step gives what its operations give") {
-  auto windowed = small(), biased = small(), untied = small(), partly_turned = small();
+  auto windowed = small(), biased = small(), untied = small(), partly_turned = small(), normalized = small();
+  normalized.qk_norm = true;
   windowed.window = 4, windowed.first_window_layer = 1;
   biased.qkv_bias = biased.output_bias = biased.mlp_bias = true;
   untied.tie_embeddings = false, untied.num_kv_heads = 1, untied.intermediate_size = 90;
   partly_turned.rotary_size = 8;
-  for (const auto& options : {small(), windowed, biased, untied, partly_turned}) {
+  for (const auto& options : {small(), windowed, biased, untied, partly_turned, normalized}) {
     const auto decoder = made(options);
     CHECK(relative_error(answers(*decoder, true), answers(*decoder, false)) < 1e-5);
     const auto half = made(options, at::kBFloat16);

@@ -1,0 +1,69 @@
+// The processes of one attempt at a launched run.
+#pragma once
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <antiphon/base/beacon.h>
+
+namespace antiphon::apps {
+
+// What is started, and where.
+struct LaunchPlan {
+  std::vector<std::string> words;  // after the program's name
+  int processes = 1;               // on this machine
+  int nodes = 1, node = 0;         // machines, and the number of this one
+  std::string address = "127.0.0.1";
+  int port = 0;  // 0: a free one
+  double stall_seconds = 60;
+};
+
+// One that has ended.
+struct Ended {
+  int rank = 0;
+  int code = 0;    // exit code
+  int signal = 0;  // or the signal that ended it
+};
+
+// All of them die with this one.
+class Children {
+ public:
+  explicit Children(const LaunchPlan& plan);
+  // Kills those that are left, and waits for them.
+  ~Children();
+  Children(const Children&) = delete;
+
+  bool running() const { return left_ > 0; }
+  void pass_on(int signal);
+  void kill_all();
+  // Shows lines that were written, and takes in those that have ended.
+  void look();
+  const std::vector<Ended>& ended() const { return ended_; }
+  const beacon::Page& page(int index) const { return pages_[index]; }
+  int first_rank() const { return first_rank_; }
+  int count() const { return static_cast<int>(children_.size()); }
+  // "stopped", if it is.
+  std::string state(int index) const;
+  // File numbers that become readable when there is something to show.
+  std::vector<int> outputs() const;
+
+ private:
+  struct Child {
+    pid_t pid = -1;
+    int output = -1;   // of all but the first
+    std::string line;  // not ended yet
+  };
+  void start(const LaunchPlan& plan, int index, int listener, int port);
+  [[noreturn]] void become(const LaunchPlan& plan, int index, int listener, int port, int output) const;
+  void show(int index);
+
+  int first_rank_ = 0, left_ = 0, file_ = -1;
+  beacon::Page* pages_ = nullptr;
+  std::vector<Child> children_;
+  std::vector<Ended> ended_;
+};
+
+}  // namespace antiphon::apps

@@ -1,0 +1,61 @@
+#include <launch/stall.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/shown.h>
+
+#include <algorithm>
+
+namespace antiphon::apps {
+namespace {
+
+double seconds_between(StallWatch::Clock::time_point begin, StallWatch::Clock::time_point end) {
+  return std::chrono::duration<double>(end - begin).count();
+}
+
+template <size_t Size>
+std::string text_in(const char (&place)[Size]) {
+  const auto* end = std::find(place, place + Size, '\0');
+  return shown(std::string_view(place, static_cast<size_t>(end - place)), Size);
+}
+
+std::string line_of(const Children& children, int index) {
+  const auto& page = children.page(index);
+  const auto state = children.state(index);
+  auto line = fmt::format("process {}, step {}: ", children.first_rank() + index, page.step.load());
+  line += page.waits > 0 ? fmt::format("waits for the others in \"{}\"", text_in(page.operation)) : text_in(page.doing);
+  if (!state.empty()) line += " (" + state + " by a signal)";
+  if (page.waits == 0 && page.samples[0]) line += "; samples: " + text_in(page.samples);
+  return line;
+}
+
+}  // namespace
+
+std::vector<std::string> StallWatch::look(const Children& children) {
+  constexpr double kPatience = 10;
+  uint64_t beats = 0;
+  int64_t step = 0;
+  for (int i = 0; i < children.count(); ++i)
+    beats += children.page(i).beats, step = std::max(step, children.page(i).step.load());
+  const auto now = Clock::now();
+  if (step != step_) {
+    if (first_step_ < 0) first_step_ = step;
+    if (step_ > first_step_) longest_step_ = std::max(longest_step_, seconds_between(last_step_, now));
+    step_ = step, last_step_ = now;
+  }
+  if (beats != beats_) {
+    beats_ = beats, last_beat_ = now;
+    return {};
+  }
+  const bool begins = first_step_ < 0 || step_ == first_step_;
+  const double limit = begins ? kPatience * seconds_ : std::max(seconds_, kPatience * longest_step_);
+  if (seconds_between(last_beat_, now) < limit) return {};
+  std::vector<int> order;
+  for (int i = 0; i < children.count(); ++i) order.push_back(i);
+  std::ranges::stable_sort(order, {}, [&](int i) { return children.page(i).waits > 0; });
+  std::vector<std::string> lines{fmt::format("nothing has happened for {:.0f} s", seconds_between(last_beat_, now))};
+  for (const int i : order) lines.push_back(line_of(children, i));
+  return lines;
+}
+
+}  // namespace antiphon::apps

@@ -1,0 +1,21 @@
+// The command line of `antiphon train`, which `antiphon launch` passes on.
+#pragma once
+#include <string>
+#include <vector>
+
+#include <common/command.h>
+#include <common/profile.h>
+
+namespace antiphon::apps {
+
+struct TrainFlags {
+  run::OpenOptions open;
+  ProfileFlags profile;
+  bool resume = false, accept_changes = false;
+};
+
+void add_train_flags(CLI::App& command, TrainFlags& flags);
+// The words after `train` that say the same.
+std::vector<std::string> words_of(const TrainFlags& flags);
+
+}  // namespace antiphon::apps

@@ -1,0 +1,78 @@
+"""Full fine-tuning steps of two processes in transformers with PyTorch's DistributedDataParallel over Gloo, and the same
+without any exchange (no_sync), in turn. The pair of `antiphon launch` and of two `antiphon train` at once."""
+
+import os
+import statistics
+import sys
+import time
+
+from peer_common import arguments, emit, llama_config, torch_with
+
+parser = arguments(__doc__)
+parser.add_argument("--batch", type=int, default=2)
+parser.add_argument("--seq", type=int, default=128)
+parser.add_argument("--procs", type=int, default=2)
+a = parser.parse_args()
+
+
+def worker(rank, port, queue):
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), GLOO_SOCKET_IFNAME="lo")
+    torch = torch_with(a.threads)
+    import torch.distributed as dist
+    import transformers
+
+    dist.init_process_group("gloo", rank=rank, world_size=a.procs)
+    torch.manual_seed(0)
+    model = transformers.LlamaForCausalLM(llama_config(a.model))
+    model.config.use_cache = False
+    model.train()
+    together = torch.nn.parallel.DistributedDataParallel(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
+    torch.manual_seed(rank)
+    ids = torch.randint(1, model.config.vocab_size, (a.batch, a.seq))
+
+    def step():
+        together(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def timed(body):
+        dist.barrier()
+        begin = time.perf_counter()
+        body()
+        dist.barrier()
+        return a.procs * a.batch * a.seq / (time.perf_counter() - begin)
+
+    def apart():
+        with together.no_sync():
+            step()
+
+    rates = {"tokens_per_s": [], "apart_tokens_per_s": []}
+    for i in range(a.warmup + a.reps):
+        for name, body in (("apart_tokens_per_s", apart), ("tokens_per_s", step)):
+            rate = timed(body)
+            if i >= a.warmup:
+                rates[name].append(rate)
+    if rank == 0:
+        queue.put(rates)
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    import multiprocessing
+    import socket
+
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    processes = [context.Process(target=worker, args=(rank, port, queue)) for rank in range(a.procs)]
+    for process in processes:
+        process.start()
+    samples = queue.get()
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        sys.exit(f"{__file__}: a process failed")
+    emit("ddp", {"dtype": a.dtype, "batch": a.batch, "seq": a.seq, "procs": a.procs}, samples)

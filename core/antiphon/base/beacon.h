@@ -1,0 +1,36 @@
+// Where a process is, in memory that the process which started it reads: also when this one is stopped, hangs or is
+// gone.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+
+namespace antiphon::beacon {
+
+inline constexpr const char* kVariable = "ANTIPHON_BEACON";  // "FILE:INDEX": number of an open file, and of the page
+
+// Texts end with a zero and may be cut; they are read while they are written, so nothing depends on them.
+struct Page {
+  std::atomic<uint64_t> beats{0};  // rises with every change
+  std::atomic<int64_t> step{0};    // the one that is computed
+  std::atomic<uint32_t> waits{0};  // for other processes
+  char doing[64] = {};             // "computing"
+  char operation[64] = {};         // what the others take part in
+  char samples[384] = {};          // of the step
+};
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+// The page that the environment names. Without one, or if it cannot be used, all of the following does nothing.
+void open_from_environment();
+void doing(std::string_view what);
+void step(int64_t number, std::string_view samples);
+
+// Within it the process waits for others.
+class Waiting {
+ public:
+  explicit Waiting(std::string_view operation);
+  ~Waiting();
+  Waiting(const Waiting&) = delete;
+};
+
+}  // namespace antiphon::beacon

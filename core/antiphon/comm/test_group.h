@@ -1,0 +1,48 @@
+// Groups of processes in tests: a test starts its program once for each of them, which then runs the hidden case that
+// it names.
+#pragma once
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <antiphon/comm/place.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+extern char** environ;
+
+namespace antiphon::comm::testing {
+
+// How many of these processes did not end well.
+inline int run_group(int size, const std::string& name) {
+  int port = 0;
+  const int listener = listen_at("127.0.0.1", port);
+  std::vector<pid_t> children;
+  for (int rank = 0; rank < size; ++rank) {
+    setenv("RANK", std::to_string(rank).c_str(), 1), setenv("WORLD_SIZE", std::to_string(size).c_str(), 1);
+    setenv("MASTER_ADDR", "127.0.0.1", 1), setenv("MASTER_PORT", std::to_string(port).c_str(), 1);
+    setenv("OMP_NUM_THREADS", "1", 1);
+    std::string program = "member", which = name;
+    char* words[] = {program.data(), which.data(), nullptr};
+    posix_spawn(&children.emplace_back(), "/proc/self/exe", nullptr, nullptr, words, environ);
+    if (rank == 0) close(listener);  // it chose the port; rank 0 opens it again
+  }
+  for (const char* variable : {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}) unsetenv(variable);
+  int failed = 0;
+  for (const auto child : children) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    failed += !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  }
+  return failed;
+}
+
+inline Place my_place() {
+  auto place = place_from_environment();
+  place.timeout = std::chrono::seconds(20);
+  return place;
+}
+
+}  // namespace antiphon::comm::testing

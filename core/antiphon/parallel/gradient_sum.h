@@ -1,0 +1,55 @@
+// The gradients of several processes added up, while the backward pass still runs (Li et al. 2020, PyTorch
+// Distributed).
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include <antiphon/comm/group.h>
+#include <antiphon/component/module.h>
+
+namespace antiphon::parallel {
+
+class GradientSum {
+ public:
+  // Of parameters on the CPU; they, as tensors, and the group must outlive it. All processes give the same ones, in the
+  // same order. `bytes`: of the gradients that are sent together.
+  GradientSum(const std::vector<Parameter>& parameters, comm::Group& group, size_t bytes = size_t{25} << 20);
+  ~GradientSum();
+  GradientSum(const GradientSum&) = delete;
+
+  // Before the last backward pass of a step: from now on a gradient is final once it is computed, and is sent. Each
+  // parameter gets its gradient at most once in that pass.
+  void begin();
+  // After that pass, in every process: each parameter has the sum of all gradients; none, if it has none in any
+  // process. What is sent, and in which order, does not depend on who has which.
+  void finish();
+
+  size_t buckets() const { return buckets_.size(); }
+
+ private:
+  struct Member {
+    at::Tensor parameter;
+    int64_t begin = 0;   // in the bucket
+    bool taken = false;  // its gradient is there
+  };
+  struct Bucket {
+    std::vector<Member> members;
+    int64_t numel = 0;
+    at::Tensor flat;                    // all gradients, then for each member how many processes have one
+    size_t taken = 0;                   // members
+    std::function<void()> wait_for_it;  // set once it is sent
+  };
+  class Hook;
+  void take(Bucket& bucket, Member& member);
+  void computed(size_t bucket, size_t member);
+  void send(Bucket& bucket);
+  void put_back(Bucket& bucket);
+
+  comm::Group& group_;
+  std::vector<Bucket> buckets_;  // in the order in which they are sent
+  size_t next_ = 0;              // the first that is not sent yet
+  bool begun_ = false;
+};
+
+}  // namespace antiphon::parallel

@@ -1,0 +1,32 @@
+#include <antiphon/train/step_seed.h>
+
+#include <ATen/Context.h>
+#include <ATen/core/Generator.h>
+
+#include <mutex>
+
+namespace antiphon::train {
+namespace {
+
+uint64_t mixed(uint64_t hash, uint64_t value) {  // splitmix64
+  hash += value + 0x9e3779b97f4a7c15;
+  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
+  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
+  return hash ^ (hash >> 31);
+}
+
+void seed_one(at::Device device, uint64_t seed) {
+  auto generator = at::globalContext().defaultGenerator(device);
+  const std::scoped_lock lock(generator.mutex());
+  generator.set_current_seed(seed);
+}
+
+}  // namespace
+
+void seed_generators(at::Device device, uint64_t seed, int64_t step, int64_t row) {
+  const auto own = mixed(mixed(mixed(0, seed), static_cast<uint64_t>(step)), static_cast<uint64_t>(row));
+  seed_one(at::kCPU, own);
+  if (!device.is_cpu()) seed_one(device, own);
+}
+
+}  // namespace antiphon::train

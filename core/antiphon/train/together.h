@@ -1,0 +1,24 @@
+// The agreement of several processes: each sends its record to all, and all compute the same from what they have.
+#pragma once
+#include <antiphon/comm/group.h>
+#include <antiphon/train/agreement.h>
+
+namespace antiphon::train {
+
+class Together : public Agreement {
+ public:
+  // Must outlive it.
+  explicit Together(comm::Group& group) : group_(group) {}
+  DrawnRecord agree(const DrawnRecord& own) override;
+  ComputedRecord agree(const ComputedRecord& own) override;
+  EndedRecord agree(const EndedRecord& own) override;
+  comm::Group* group() override { return &group_; }
+
+ private:
+  comm::Group& group_;
+};
+
+// The share of process `rank` of `size` in the rows of a step. Error(config) unless `rows` is a multiple of `size`.
+data::RowShare share_of(int rank, int size, int64_t rows);
+
+}  // namespace antiphon::train
