@@ -20,6 +20,7 @@
 #include <cstring>
 #include <filesystem>
 #include <new>
+#include <utility>
 
 namespace antiphon::apps {
 namespace {
@@ -56,7 +57,7 @@ void set_environment(const LaunchPlan& plan, int index, int listener, int port, 
 
 }  // namespace
 
-Children::Children(const LaunchPlan& plan) : first_rank_(plan.node * plan.processes) {
+Children::Children(const LaunchPlan& plan) : first_rank_(plan.node * plan.processes), launcher_(getpid()) {
   const auto size = sizeof(beacon::Page) * static_cast<size_t>(plan.processes);
   file_ = memfd_create("antiphon beacons", 0);
   if (file_ < 0 || ftruncate(file_, static_cast<off_t>(size)) != 0) fail_for("make memory that processes share");
@@ -95,9 +96,8 @@ void Children::start(const LaunchPlan& plan, int index, int listener, int port) 
 
 // In the new process. It has a group of its own, so that a terminal's Ctrl-C reaches it once, through the launcher.
 void Children::become(const LaunchPlan& plan, int index, int listener, int port, int output) const {
-  const pid_t parent = getppid();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(1);
+  if (getppid() != launcher_) _exit(1);
   setpgid(0, 0);
   if (output >= 0) dup2(output, STDOUT_FILENO), dup2(output, STDERR_FILENO);
   if (listener >= 0) fcntl(listener, F_SETFD, 0);
@@ -119,30 +119,44 @@ void Children::pass_on(int signal) {
     if (child.pid > 0) kill(child.pid, signal);
 }
 
-void Children::kill_all() { pass_on(SIGKILL); }
+void Children::kill_all() {
+  killed_ = true;
+  pass_on(SIGKILL);
+}
 
 void Children::show(int index) {
   auto& child = children_[static_cast<size_t>(index)];
+  constexpr size_t kLongest = 1 << 16;
   char bytes[4096];
-  for (ssize_t count; child.output >= 0 && (count = read(child.output, bytes, sizeof bytes)) > 0;)
-    child.line.append(bytes, static_cast<size_t>(count));
-  for (size_t end; (end = child.line.find('\n')) != std::string::npos; child.line.erase(0, end + 1)) {
+  const auto print = [&](std::string_view line) {
     const std::scoped_lock lock(terminal_mutex());
-    const auto line = shown(std::string_view(child.line).substr(0, end), kLineLetters);
-    std::fprintf(stderr, "%s[%d] %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", first_rank_ + index, line.c_str());
+    std::fprintf(stderr, "%s[%d] %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", first_rank_ + index,
+                 shown(line, kLineLetters).c_str());
+  };
+  ssize_t count = 0;
+  while (child.output >= 0 && (count = read(child.output, bytes, sizeof bytes)) > 0) {
+    child.line.append(bytes, static_cast<size_t>(count));
+    for (size_t end; (end = child.line.find('\n')) != std::string::npos; child.line.erase(0, end + 1))
+      print(std::string_view(child.line).substr(0, end));
+    if (child.line.size() > kLongest) print(std::exchange(child.line, {}));
   }
+  if (count == 0 && !child.line.empty()) print(std::exchange(child.line, {}));  // its last words
+}
+
+void Children::note_end(int index, int status) {
+  show(index);
+  children_[static_cast<size_t>(index)].pid = -1, --left_;
+  const Ended ended{first_rank_ + index, WIFEXITED(status) ? WEXITSTATUS(status) : 0,
+                    WIFSIGNALED(status) ? WTERMSIG(status) : 0};
+  if (!killed_ || ended.signal != SIGKILL) ended_.push_back(ended);
 }
 
 void Children::look() {
   for (int i = 0; i < count(); ++i) {
-    auto& child = children_[static_cast<size_t>(i)];
+    const auto pid = children_[static_cast<size_t>(i)].pid;
     show(i);
     int status = 0;
-    if (child.pid <= 0 || waitpid(child.pid, &status, WNOHANG) != child.pid) continue;
-    show(i);
-    child.pid = -1, --left_;
-    ended_.push_back(
-        {first_rank_ + i, WIFEXITED(status) ? WEXITSTATUS(status) : 0, WIFSIGNALED(status) ? WTERMSIG(status) : 0});
+    if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid) note_end(i, status);
   }
 }
 

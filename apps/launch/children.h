@@ -38,6 +38,7 @@ class Children {
 
   bool running() const { return left_ > 0; }
   void pass_on(int signal);
+  // What these end with is no reason of anything, so it is not in ended().
   void kill_all();
   // Shows lines that were written, and takes in those that have ended.
   void look();
@@ -57,10 +58,13 @@ class Children {
     std::string line;  // not ended yet
   };
   void start(const LaunchPlan& plan, int index, int listener, int port);
+  void note_end(int index, int status);
   [[noreturn]] void become(const LaunchPlan& plan, int index, int listener, int port, int output) const;
   void show(int index);
 
   int first_rank_ = 0, left_ = 0, file_ = -1;
+  pid_t launcher_ = -1;
+  bool killed_ = false;
   beacon::Page* pages_ = nullptr;
   std::vector<Child> children_;
   std::vector<Ended> ended_;

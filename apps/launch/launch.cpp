@@ -11,6 +11,7 @@
 #include <launch/stall.h>
 #include <train/flags.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <thread>
@@ -27,13 +28,16 @@ struct LaunchFlags {
 // How one attempt ended.
 struct End {
   int code = 0;
-  bool again = false;   // it may go better another time: no fault of the configuration or the data
-  bool got_on = false;  // at least one step was done
+  bool again = false;                  // it may go better another time: no fault of the configuration or the data
+  bool begun = false, got_on = false;  // a step was begun; was done
   std::string why;
 };
 
-// Signals as a file to read, so that nothing is interrupted by them. Those that are ignored (nohup) stay so.
+// Signals as a file to read, so that nothing is interrupted by them. Those that are ignored (nohup) stay so; the run
+// survives the reader of its messages.
 int open_signals() {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGCHLD, SIG_DFL);
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGCHLD);
@@ -86,13 +90,18 @@ std::string words_for(const Ended& ended) {
 
 End end_of(const Children& children, const StallWatch& watch, int stopped_by) {
   End end;
-  end.got_on = watch.step() > 1;
+  end.got_on = watch.got_on(), end.begun = watch.begun();
   if (const auto* cause = cause_of(children.ended())) {
     const bool lost = cause->signal || cause->code == static_cast<int>(ErrorKind::distributed);
+    const auto stopped = [](const Ended& one) { return one.code == static_cast<int>(ErrorKind::preempted); };
     end.code = cause->signal ? static_cast<int>(ErrorKind::distributed) : cause->code;
     end.again = lost && !stopped_by;
     end.why = words_for(*cause);
-    if (stopped_by && cause->signal == stopped_by) end.code = static_cast<int>(ErrorKind::preempted);
+    // One that is asked to stop before the first step leaves the others, which only lose it.
+    const bool asked = std::ranges::any_of(children.ended(), stopped) && !cause->signal && lost;
+    if (asked || (stopped_by && cause->signal == stopped_by)) {
+      end.code = static_cast<int>(ErrorKind::preempted), end.again = false;
+    }
     return end;
   }
   for (const auto& one : children.ended()) end.code = std::max(end.code, one.code);
@@ -115,7 +124,7 @@ End run_once(const LaunchPlan& plan, int signals) {
     const auto lines = watch.look(children);
     if (lines.empty() || lost) continue;
     for (const auto& line : lines) log::error(line);
-    return {static_cast<int>(ErrorKind::distributed), !stopped_by, watch.step() > 1, lines[1]};
+    return {static_cast<int>(ErrorKind::distributed), !stopped_by, watch.begun(), watch.got_on(), lines[1]};
   }
   return end_of(children, watch, stopped_by);
 }
@@ -134,8 +143,10 @@ int launch(LaunchFlags flags) {
       fail(ErrorKind::distributed, "the run was lost too often: " + end.why,
            "look at the messages above; give --restarts for more attempts");
     log::warning("all processes are started again, from the newest checkpoint");
-    if (!flags.train.resume) flags.plan.words.push_back("--resume"), flags.train.resume = true;
-    std::this_thread::sleep_for(std::chrono::seconds(1));
+    // Only now is it known that what lies in the run's folder is this run's.
+    if (!flags.train.resume && end.begun) flags.plan.words.push_back("--resume"), flags.train.resume = true;
+    // Other machines have lost theirs, too, before they can meet again.
+    std::this_thread::sleep_for(std::chrono::seconds(flags.plan.nodes > 1 ? 5 : 1));
   }
 }
 

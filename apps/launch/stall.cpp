@@ -35,8 +35,11 @@ std::vector<std::string> StallWatch::look(const Children& children) {
   constexpr double kPatience = 10;
   uint64_t beats = 0;
   int64_t step = 0;
-  for (int i = 0; i < children.count(); ++i)
-    beats += children.page(i).beats, step = std::max(step, children.page(i).step.load());
+  bool slow = false;
+  for (int i = 0; i < children.count(); ++i) {
+    const auto& page = children.page(i);
+    beats += page.beats, step = std::max(step, page.step.load()), slow |= page.slow > 0;
+  }
   const auto now = Clock::now();
   if (step != step_) {
     if (first_step_ < 0) first_step_ = step;
@@ -47,8 +50,7 @@ std::vector<std::string> StallWatch::look(const Children& children) {
     beats_ = beats, last_beat_ = now;
     return {};
   }
-  const bool begins = first_step_ < 0 || step_ == first_step_;
-  const double limit = begins ? kPatience * seconds_ : std::max(seconds_, kPatience * longest_step_);
+  const double limit = slow || !got_on() ? kPatience * seconds_ : std::max(seconds_, kPatience * longest_step_);
   if (seconds_between(last_beat_, now) < limit) return {};
   std::vector<int> order;
   for (int i = 0; i < children.count(); ++i) order.push_back(i);

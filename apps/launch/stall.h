@@ -11,12 +11,13 @@ namespace antiphon::apps {
 class StallWatch {
  public:
   using Clock = std::chrono::steady_clock;
-  // A run has stalled if no process has done anything for `seconds`, or ten times as long until its first step is done
-  // (weights are read, features computed), or as long as ten of its steps take.
+  // A run has stalled if no process has done anything for `seconds`, or for as long as ten of its steps take; ten times
+  // as long until its first step is done (features are computed) and while one of them loads, writes or measures.
   explicit StallWatch(double seconds) : seconds_(seconds) {}
   // Empty: it gets on. Else one line for each process, those first that the others wait for.
   std::vector<std::string> look(const Children& children);
-  int64_t step() const { return step_; }
+  bool begun() const { return step_ > 0; }                                 // a step, by some process
+  bool got_on() const { return first_step_ >= 0 && step_ > first_step_; }  // by at least one step
 
  private:
   double seconds_, longest_step_ = 0;

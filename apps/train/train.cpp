@@ -1,6 +1,7 @@
 // antiphon train FILE [--resume]
 #include <fmt/format.h>
 
+#include <antiphon/base/beacon.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
@@ -54,6 +55,7 @@ void close_folder(train::RunFolder& folder, run::LoadedModel& loaded, comm::Grou
 }
 
 int run_one(const TrainFlags& flags, run::Processes& processes) {
+  std::optional<beacon::Slow> slow("loading");
   run::LoadedModel loaded(flags.open);
   auto& config = loaded.config;
   if (config.train.output.empty())
@@ -87,14 +89,16 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
                          config.train, processes.share());
   const int64_t step = flags.resume ? trainer.resume(flags.accept_changes) : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
-  if (group) run::check_same(*group, config, loader, *loaded.model);
+  if (group) run::check_same(*group, config, loader, step, *loaded.model);
   open_folder(folder, loaded, group, step);
   std::optional<run::HeldOut> held_out;
   if (config.train.eval_every > 0) held_out.emplace(loaded, *objective, group);
   if (held_out) trainer.set_evaluation([&](checkpoint::Reference* reference) { return held_out->measure(reference); });
   const auto profiler = folder.writes() ? open_profiler(flags.profile, loaded, folder.path() / "profile") : nullptr;
   trainer.set_profiler(profiler.get());
+  slow.reset();
   const auto end = trainer.run();
+  slow.emplace("writing results");
   close_folder(folder, loaded, group, end);
   return end == train::RunEnd::too_few_steps ? kTooFewSteps : 0;
 }

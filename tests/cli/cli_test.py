@@ -76,6 +76,7 @@ class Case(unittest.TestCase):
 class Help(Case):
     FLAGS = {
         "train": ["--set", "--device", "--threads", "--resume", "--profile", "--profile-steps"],
+        "launch": ["--procs", "--restarts", "--stall", "--nodes", "--node", "--address", "--port", "--set", "--resume", "--stage"],
         "eval": ["--set", "--device", "--threads", "--checkpoint", "--profile"],
         "report": ["--output", "--samples", "runs"],
         "generate": ["--set", "--device", "--image", "--audio", "--video", "--checkpoint", "--profile", "prompt"],

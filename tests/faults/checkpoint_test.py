@@ -24,8 +24,10 @@ def edit_progress(checkpoint, call, **changes):
     path = checkpoint / "progress.json"
     progress = json.loads(path.read_text())
     for key, value in changes.items():
-        inner, _, last = key.rpartition("__")
-        table = progress[inner] if inner else progress
+        *outer, last = key.split("__")
+        table = progress
+        for word in outer:
+            table = table[int(word) if word.isdigit() else word]
         if value is None:
             del table[last]
         else:
@@ -115,8 +117,8 @@ class Checkpoints(Case):
 
     def test_progress_of_another_shape(self):
         refuse = lambda verb, prompt, checkpoint: self.call(verb, self.config, prompt, "--checkpoint", checkpoint, code=4)
-        odd = [("step", "9"), ("step", 2**63), ("step", -3), ("step", 1e9), ("step", None), ("loader", None), ("loader", []), ("loader__drawn", ["x"]), ("loader__drawn", [-1]), ("loader__drawn", [10**18]),
-               ("loader__good", -1), ("trained_tokens", 2**60), ("clock", 3), ("clock__elapsed", "long"), ("clock__elapsed", -1), ("clock__planned_steps", 2**40), ("loss_average", None), ("not_finite", 0.5), ("data", 7)]
+        odd = [("step", "9"), ("step", 2**63), ("step", -3), ("step", 1e9), ("step", None), ("loader", None), ("loader", []), ("loader__rows__0__drawn", ["x"]), ("loader__rows__0__drawn", [-1]),
+               ("loader__rows__0__drawn", [10**18]), ("loader__rows__0__good", -1), ("loader__rows", []), ("loader__rows", 3), ("trained_tokens", 2**60), ("clock", 3), ("clock__elapsed", "long"), ("clock__elapsed", -1), ("clock__planned_steps", 2**40), ("loss_average", None), ("not_finite", 0.5), ("data", 7)]
         for number, (key, value) in enumerate(odd):
             with self.subTest(key=key, value=value):
                 run = self.copy(f"progress_{number}")

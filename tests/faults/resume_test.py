@@ -130,7 +130,7 @@ class Resume(Case):
     def test_what_decides_the_draws_is_noticed(self):
         run, short = self.folder / "draws", sets(train__steps=4, train__checkpoint_every=2)
         self.train(run, *COMMON, *short)
-        changes = {"3 batches a step": sets(train__accumulate=3), "120 tokens a batch": sets(train__tokens_per_batch=120),
+        changes = {"3 rows of batches a step": sets(train__accumulate=3), "120 tokens a batch": sets(train__tokens_per_batch=120),
                    "weights 2": ["--set", f'data.train.sources=[{{path="{self.folder}/data/train.jsonl",weight=2}}]']}
         for words, change in changes.items():
             done = self.train(run, *COMMON, *short, *sets(train__steps=6), *change, "--resume", code=4)

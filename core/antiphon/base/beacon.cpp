@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -31,6 +32,8 @@ void open_from_environment() {
   if (fstat(file, &facts) != 0 || static_cast<size_t>(facts.st_size) < size) return;
   void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   if (memory != MAP_FAILED) page = static_cast<Page*>(memory) + index;
+  close(file);
+  unsetenv(kVariable);
 }
 
 void doing(std::string_view what) {
@@ -55,6 +58,15 @@ Waiting::Waiting(std::string_view operation) {
 Waiting::~Waiting() {
   if (!page) return;
   --page->waits, ++page->beats;
+}
+
+Slow::Slow(std::string_view what) {
+  doing(what);
+  if (page) ++page->slow;
+}
+
+Slow::~Slow() {
+  if (page) --page->slow, ++page->beats;
 }
 
 }  // namespace antiphon::beacon

@@ -14,13 +14,15 @@ struct Page {
   std::atomic<uint64_t> beats{0};  // rises with every change
   std::atomic<int64_t> step{0};    // the one that is computed
   std::atomic<uint32_t> waits{0};  // for other processes
+  std::atomic<uint32_t> slow{0};   // does what takes long without a sign: loads, writes
   char doing[64] = {};             // "computing"
   char operation[64] = {};         // what the others take part in
   char samples[384] = {};          // of the step
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 
-// The page that the environment names. Without one, or if it cannot be used, all of the following does nothing.
+// The page that the environment names, which does not name it any more then. Without one, or if it cannot be used, all
+// of the following does nothing.
 void open_from_environment();
 void doing(std::string_view what);
 void step(int64_t number, std::string_view samples);
@@ -31,6 +33,14 @@ class Waiting {
   explicit Waiting(std::string_view operation);
   ~Waiting();
   Waiting(const Waiting&) = delete;
+};
+
+// Within it the process may take long without a sign.
+class Slow {
+ public:
+  explicit Slow(std::string_view what);
+  ~Slow();
+  Slow(const Slow&) = delete;
 };
 
 }  // namespace antiphon::beacon

@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <antiphon/base/beacon.h>
 #include <antiphon/base/error.h>
 #include <antiphon/early/stop_signals.h>
 
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
+#include <ctime>
 
 namespace antiphon {
 namespace {
@@ -15,9 +18,25 @@ namespace {
 std::atomic<int> requested{0};
 static_assert(std::atomic<int>::is_always_lock_free);
 
+std::atomic<int64_t> requested_at{0};  // in seconds
+std::atomic<bool> launched{false};
+
+int64_t seconds_now() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec;
+}
+
+// Slurm and others send a signal to the launcher and to what it has started; the launcher passes it on, so that it
+// comes twice.
+bool is_echo() { return launched && seconds_now() - requested_at <= 2; }
+
 void on_signal(int signal) {
   int none = 0;
-  if (!requested.compare_exchange_strong(none, signal) && signal != SIGHUP) _exit(128 + signal);
+  if (requested.compare_exchange_strong(none, signal))
+    requested_at = seconds_now();
+  else if (signal != SIGHUP && !is_echo())
+    _exit(128 + signal);
 }
 
 // Whether the parent, e.g. nohup, had it ignored.
@@ -30,6 +49,7 @@ bool stays_ignored(int signal) {
 }  // namespace
 
 void install_stop_signals() {
+  launched = std::getenv(beacon::kVariable) != nullptr;
   struct sigaction action {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;

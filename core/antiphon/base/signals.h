@@ -4,8 +4,9 @@
 namespace antiphon {
 
 // A second signal ends the process at once with 128 + its number; a second SIGHUP does not, since a closing terminal
-// sends several. SIGHUP and SIGQUIT stay ignored if they were when the process started (nohup). SIGPIPE is ignored from
-// now on, so that the process survives the reader of its messages.
+// sends several, nor does, in a process of `antiphon launch`, one within two seconds. SIGHUP and SIGQUIT stay ignored
+// if they were when the process started (nohup). SIGPIPE is ignored from now on, so that the process survives the
+// reader of its messages.
 void install_stop_signals();
 // The signal that asked to stop, or 0.
 int stop_requested();

@@ -86,7 +86,7 @@ void write_files(const fs::path& folder, const CheckpointContent& content) {
     manifest[kFiles[1]] = save(kFiles[1], content.state);
     manifest[kFiles[0]] = parameters.get();
   }
-  write_file_atomic(folder / kFiles[2], content.progress.dump(1), ErrorKind::weights);
+  write_file_atomic(folder / kFiles[2], content.progress.dump(), ErrorKind::weights);
   manifest[kFiles[2]] = file_digest(folder / kFiles[2]);
   write_file_atomic(folder / "manifest.json", manifest.dump(1), ErrorKind::weights);
   sync_path(folder, ErrorKind::weights);

@@ -1,6 +1,7 @@
 #include <antiphon/comm/place.h>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -86,6 +87,13 @@ void meet_by_job(const Starter& starter, Place& place) {
   if (name != "torchrun" && !job.empty()) place.port = port_of(job);
 }
 
+bool spans_machines(const Starter& starter) {
+  const auto nodes = variable("SLURM_STEP_NUM_NODES"), local = variable("LOCAL_WORLD_SIZE");
+  const std::string name = starter.name;
+  if (name == "srun") return !nodes.empty() && nodes != "1";
+  return name == "torchrun" && !local.empty() && local != variable(starter.size);
+}
+
 // By its number; the first that the name has.
 std::string resolved(const std::string& host) {
   addrinfo hints{}, *found = nullptr;
@@ -126,8 +134,16 @@ Place place_from_environment() {
     if (missing)
       fail(ErrorKind::config, fmt::format("the environment has {} and not {}", by->rank, name),
            "set it: the address of the machine of process 0, and a free port there");
-  place.address = resolved(place.address);
-  if (place.rank == 0 && !variable(kListener).empty()) place.listener = number(kListener, 0, kMostFiles);
+  const auto name = place.address;
+  place.address = resolved(name);
+  if (spans_machines(*by) && place.address.starts_with("127."))
+    fail(ErrorKind::config, fmt::format("'{}' is {} here, where other machines cannot reach it", name, place.address),
+         "give MASTER_ADDR by the number that the others know");
+  if (place.rank == 0 && !variable(kListener).empty()) {
+    place.listener = number(kListener, 0, kMostFiles);
+    fcntl(place.listener, F_SETFD, FD_CLOEXEC);
+    unsetenv(kListener);
+  }
   place.serves = variable("TORCHELASTIC_USE_AGENT_STORE") != "True";
   place.name = variable("TORCHELASTIC_RESTART_COUNT");
   return place;

@@ -59,11 +59,10 @@ Loader::Loader(const DataOptions& options, const Preparer& preparer, int64_t tok
       share_(share) {
   if (sets_.empty()) fail(ErrorKind::config, "there is nothing to train on", "add [[data.train.sources]] with a path");
   for (const auto& set : sets_) set.tell();
-  const auto permutations = permutations_of(sets_, options, seed);
-  for (int64_t i = 0; i < share_.count; ++i) {
-    auto& row = rows_.emplace_back(Row{SampleOrder(permutations, share_.first + i, share_.all), {}, {}, {}});
-    row.state.order = row.order.state();
-  }
+  const SampleOrder first(permutations_of(sets_, options, seed), share_.first, share_.all);
+  for (int64_t i = 0; i < share_.count; ++i)
+    rows_.push_back({rows_.empty() ? first : rows_.back().order.next_row(), {}, {}, {}});
+  for (auto& row : rows_) row.state.order = row.order.state();
 }
 
 Loader::~Loader() {
@@ -117,7 +116,10 @@ void Loader::restore(const LoaderState& state, bool changed) {
     auto& row = rows_[i];
     const auto place = static_cast<size_t>(share_.first) + i;
     if (rows == share_.all) row.state.counts = state.rows[place].counts;
-    row.order.restore(changed ? earliest(state) : state.rows[place].order, changed);
+    if (changed && i > 0)
+      row.order = rows_[i - 1].order.next_row();
+    else
+      row.order.restore(changed ? earliest(state) : state.rows[place].order, changed);
     row.state.order = row.order.state();
   }
 }
@@ -126,11 +128,17 @@ void Loader::start() {
   for (int64_t i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { work(); });
 }
 
-// The one that has the fewest samples ready or on their way; nullptr: all have enough.
+// The one that is waited for if it has none; else, if there is room at all, that with the fewest samples ready or on
+// their way, of these the one that is next. nullptr: no room.
 Loader::Row* Loader::row_with_room() {
-  const auto most = std::max<size_t>(1, static_cast<size_t>(options_.prefetch) / rows_.size());
-  auto& row = *std::ranges::min_element(rows_, {}, [](const Row& row) { return row.window.size(); });
-  return row.window.size() < most ? &row : nullptr;
+  if (rows_[awaited_].window.empty()) return &rows_[awaited_];
+  if (ahead_ >= options_.prefetch) return nullptr;
+  Row* fewest = nullptr;
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    auto& row = rows_[(awaited_ + i) % rows_.size()];
+    if (!fewest || row.window.size() < fewest->window.size()) fewest = &row;
+  }
+  return fewest;
 }
 
 void Loader::work() {
@@ -143,6 +151,7 @@ void Loader::work() {
     auto result = std::make_shared<Result>();
     result->draw = row.order.next();
     row.window.push_back(result);
+    ++ahead_;
     lock.unlock();
     prepare_into(*result);
     lock.lock();
@@ -192,12 +201,15 @@ void Loader::note_bad(Row& row, const BadSample& bad) {
 std::shared_ptr<Loader::Result> Loader::wait_for(Row& row) {
   const TraceScope scope("data wait");
   std::unique_lock lock(mutex_);
+  awaited_ = static_cast<size_t>(&row - rows_.data());
+  room_.notify_one();
   const auto begin = std::chrono::steady_clock::now();
   while (!ready_.wait_for(lock, kLook, [&] { return !row.window.empty() && row.window.front()->ready; }))
     stop_if_requested();
   waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   auto result = std::move(row.window.front());
   row.window.pop_front();
+  --ahead_;
   lock.unlock();
   room_.notify_one();
   return result;

@@ -114,6 +114,8 @@ class Loader {
 
   std::mutex mutex_;
   std::condition_variable room_, ready_;
+  size_t awaited_ = 0;  // the row whose next sample is waited for, or was
+  int64_t ahead_ = 0;   // samples in all windows
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

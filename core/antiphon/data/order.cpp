@@ -2,6 +2,7 @@
 
 #include <numeric>
 #include <random>
+#include <utility>
 
 namespace antiphon::data {
 namespace {
@@ -61,9 +62,18 @@ size_t SampleOrder::due() const {
   return best;
 }
 
+SampleOrder SampleOrder::next_row() const {
+  auto next = *this;
+  ++next.row_;
+  next.skip_to_own();
+  return next;
+}
+
 void SampleOrder::skip_to_own() {
   if (state_.drawn.empty()) return;
-  for (int64_t number = state_.draws(); number % rows_ != row_; ++number) ++state_.drawn[due()];
+  int64_t skipped = (row_ - state_.draws() % rows_ + rows_) % rows_;
+  if (state_.drawn.size() == 1) state_.drawn[0] += std::exchange(skipped, 0);
+  for (; skipped > 0; --skipped) ++state_.drawn[due()];
 }
 
 Draw SampleOrder::next() {

@@ -52,6 +52,8 @@ class SampleOrder {
  public:
   // Of all draws, counted from 0, those whose number is `row` modulo `rows`.
   SampleOrder(std::shared_ptr<Permutations> permutations, int64_t row, int64_t rows);
+  // The order of the next row, from the draw after this one's.
+  SampleOrder next_row() const;
   SampleOrder(std::vector<int64_t> sizes, std::vector<double> weights, uint64_t seed, bool shuffle);
   Draw next();
   // That of the next draw.

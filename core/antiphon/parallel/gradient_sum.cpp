@@ -55,7 +55,7 @@ void GradientSum::take(Bucket& bucket, Member& member) {
   if (!bucket.flat.defined()) bucket.flat = at::empty({bucket.numel + count}, member.parameter.options());
   const auto place = bucket.flat.narrow(0, member.begin, member.parameter.numel());
   if (gradient.defined())
-    place.copy_(gradient.view(-1));
+    place.view(member.parameter.sizes()).copy_(gradient);
   else
     place.zero_();
   bucket.flat[bucket.numel + (&member - bucket.members.data())].fill_(gradient.defined() ? 1 : 0);

@@ -6,6 +6,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/signals.h>
+#include <antiphon/parallel/same_run.h>
 
 #include <cmath>
 
@@ -86,7 +87,6 @@ HeldOut::HeldOut(LoadedModel& loaded, Objective& objective, comm::Group* group)
       auto set = load_set(split, loaded, objective.needs().candidates);
       log::info(fmt::format("held-out set {}: {} samples, measured every {} steps", name, set.samples.size(),
                             loaded.config.train.eval_every));
-      if (group_ && !set.compares) keep_share(set, *group_);
       sets_[name] = std::move(set);
     } catch (const Error& error) {  // one for another stage, say
       if (error.kind() != ErrorKind::data) throw;
@@ -96,6 +96,18 @@ HeldOut::HeldOut(LoadedModel& loaded, Objective& objective, comm::Group* group)
   if (sets_.empty())
     fail(ErrorKind::data, "train.eval_every is set, and no set of [data.eval] can be measured",
          "look at the warnings above, or leave train.eval_every at 0");
+  if (group_) share();
+}
+
+void HeldOut::share() {
+  std::string samples;
+  for (const auto& [name, set] : sets_) {
+    samples += fmt::format("{}: {}\n", name, set.samples.size());
+    for (const auto& sample : set.samples) samples += sample.id + "\n";
+  }
+  parallel::check_same(*group_, {{"choice of held-out samples that can be measured", samples}});
+  for (auto& [name, set] : sets_)
+    if (!set.compares) keep_share(set, *group_);
 }
 
 std::vector<eval::Outcome> HeldOut::outcomes_of(const LoadedSet& set, checkpoint::Reference* reference) const {

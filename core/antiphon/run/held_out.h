@@ -21,6 +21,7 @@ class HeldOut {
   std::map<std::string, double> measure(checkpoint::Reference* reference) const;
 
  private:
+  void share();
   std::vector<eval::Outcome> outcomes_of(const LoadedSet& set, checkpoint::Reference* reference) const;
   LoadedModel& loaded_;
   Objective& objective_;

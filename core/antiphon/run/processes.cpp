@@ -15,7 +15,6 @@ namespace antiphon::run {
 Processes::Processes() : place_(comm::place_from_environment()) {
   if (place_.rank > 0) log::set_level(log::Level::warning);
   beacon::open_from_environment();
-  beacon::doing("loading");
 }
 
 Processes::~Processes() = default;
@@ -39,7 +38,8 @@ void Processes::meet(const RunConfig& config, at::Device device) {
   log::info(fmt::format("{} processes share the {} batches of a step", place_.size, share_.all));
 }
 
-void check_same(comm::Group& group, const RunConfig& config, const data::Loader& loader, model::Model& model) {
+void check_same(comm::Group& group, const RunConfig& config, const data::Loader& loader, int64_t step,
+                model::Model& model) {
   auto common = config;
   common.parallel.interface.clear();  // a machine's own names
   const auto resolved = config::to_toml(run_table().dump(&common));
@@ -49,6 +49,7 @@ void check_same(comm::Group& group, const RunConfig& config, const data::Loader&
   parallel::check_same(group, {{"version of the program", ANTIPHON_VERSION},
                                {"configuration", resolved},
                                {"set of plugins", plugins},
+                               {"step to go on from", std::to_string(step)},
                                {"training data", loader.fingerprint() + loader.draw_settings()},
                                {"value of a trained parameter", parameters}});
 }

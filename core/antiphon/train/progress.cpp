@@ -87,7 +87,7 @@ RunClock clock_of(const Reader& reader) {
           reader.count("planned_steps", kMaxSteps), reader.count("max_steps", kMaxSteps)};
 }
 
-// Each sample drawn was a good or a bad one. After a change of the rows their counts are not of what they drew.
+// Each sample drawn was a good or a bad one; after a change of the rows the counts begin anew.
 void check_drawn(const Reader& reader, const data::RowState& row, int64_t number, int64_t rows) {
   const auto& [order, counts] = row;
   bool after = order.base.empty() || order.base.size() == order.drawn.size();
@@ -97,7 +97,8 @@ void check_drawn(const Reader& reader, const data::RowState& row, int64_t number
   for (const auto count : order.drawn) drawn += static_cast<double>(count);
   const int64_t own = counts.good + counts.bad;
   const double expected = static_cast<double>(number) + static_cast<double>(rows) * static_cast<double>(own);
-  if (drawn != expected && (rows == 1 || order.base.empty()))
+  for (const auto count : order.base) drawn -= static_cast<double>(count);
+  if (order.base.empty() ? drawn != expected : drawn < 0)
     reader.refuse("loader.drawn", fmt::format("{} good and {} bad samples in all", counts.good, counts.bad),
                   order.drawn);
 }

@@ -61,3 +61,10 @@ TEST_CASE("progress: each row has drawn every so-many-th sample") {
   wrong["loader"]["rows"] = nlohmann::json::array();
   CHECK_THROWS_AS(progress_of(wrong, "progress.json"), Error);
 }
+
+TEST_CASE("progress: after a change of the rows the counts begin anew") {
+  auto progress = made();
+  progress.loader.rows = {{{{7, 5}, {6, 5}}, {}}};  // one sample since then, of which the counts say nothing
+  const auto json = nlohmann::json::parse(to_json(progress).dump());
+  CHECK(progress_of(json, "progress.json").loader.rows[0].order == progress.loader.rows[0].order);
+}

@@ -152,15 +152,15 @@ void RunFolder::open_logs(int64_t step) {
   open(metrics_, "metrics.jsonl");
   write_file_atomic(bad_samples, kept_lines(bad_samples, once), ErrorKind::config);
   open(bad_samples_, own_bad_samples());
-  take_over_bad_samples();
+  take_over_bad_samples(/*keep=*/step > 0);
   events_ = std::make_unique<EventFile>(path_);
 }
 
-void RunFolder::take_over_bad_samples() {
+void RunFolder::take_over_bad_samples(bool keep) {
   for (const auto& file : entries_of(path_, ErrorKind::config)) {
     const auto name = file.filename().string();
     if (name == own_bad_samples() || !name.starts_with("bad_samples.") || !name.ends_with(".jsonl")) continue;
-    for (const auto& line : split(read_file(file, ErrorKind::config), '\n'))
+    for (const auto& line : keep ? split(read_file(file, ErrorKind::config), '\n') : std::vector<std::string>())
       if (const auto record = parse_json(line); record.is_object()) list(record);
     remove_file(file, ErrorKind::config);
   }

@@ -158,7 +158,8 @@ void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
     seed_generators(model_.lm().device(), static_cast<uint64_t>(options_.seed), step_,
                     share_.first + static_cast<int64_t>(i));
     if (i > 0) put_statistics_back();
-    if (gradients_ && i + 1 == batches.size()) gradients_->begin();
+    // A block that is recomputed gives its gradients once for each call, and a part may be called several times.
+    if (gradients_ && !recompute_ && i + 1 == batches.size()) gradients_->begin();
     beacon::doing("computing");
     backward(batches[i], result);
     add_statistics();
@@ -230,7 +231,7 @@ std::map<std::string, double> Trainer::evaluate(bool stops) {
   const bool due = options_.eval_every > 0 && (step_ % options_.eval_every == 0 || length_.done(step_));
   if (!evaluation_ || !due || stops) return {};
   const TraceScope scope("evaluation");
-  beacon::doing("measuring held-out losses");
+  const beacon::Slow slow("measuring held-out losses");
   const auto begin = Clock::now();
   try {
     auto values = evaluation_(reference_ ? &*reference_ : nullptr);
@@ -270,6 +271,7 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
   add_of_objective(metrics, result.metrics.means());
   folder_.metrics(step_, metrics);
   shown_waited_ = waited;
+  if (!folder_.writes()) return;
   show_progress(fmt::format("step {}/{}  loss {:.4f} (avg {:.4f})  {:.0f} tokens/s  lr {:.2e}  {}  ETA {}", step_,
                             length_.steps(), result.loss, loss_average_, rate, lr, human_bytes(resident_bytes()),
                             human_duration(length_.seconds_left(step_))),

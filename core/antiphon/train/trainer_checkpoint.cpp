@@ -24,6 +24,8 @@ bool Trainer::check_draws(const Progress& progress, bool accept_changes) const {
     changed = "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed";
   else if (!progress.draws.empty() && progress.draws != loader_.draw_settings())
     changed = fmt::format("the run drew its samples otherwise: {}; now {}", progress.draws, loader_.draw_settings());
+  else if (const auto rows = static_cast<int64_t>(progress.loader.rows.size()); rows != share_.all)
+    changed = fmt::format("the run drew its samples in {} rows; now there are {} (train.accumulate)", rows, share_.all);
   if (changed.empty()) return false;
   if (!accept_changes)
     fail(ErrorKind::weights, changed,
@@ -74,7 +76,7 @@ checkpoint::CheckpointContent Trainer::content() {
 void Trainer::save_last() {
   if (!folder_.writes()) return;
   const TraceScope scope("checkpoint");
-  beacon::doing("writing a checkpoint");
+  const beacon::Slow slow("writing a checkpoint");
   tell_of_checkpoint(/*wait=*/true);
   if (saved_step_ == step_)  // by a process that was killed before it had removed the old ones, perhaps
     return checkpoint::remove_old(folder_.checkpoints(), step_, options_.keep_checkpoints);
@@ -87,7 +89,7 @@ void Trainer::save_last() {
 void Trainer::save_if_possible() {
   if (not_finite_ > 0 || !folder_.writes()) return;
   const TraceScope scope("checkpoint");
-  beacon::doing("writing a checkpoint");
+  const beacon::Slow slow("writing a checkpoint");
   tell_of_checkpoint(/*wait=*/true);
   try {
     writer_.save(step_, content());
