@@ -60,8 +60,9 @@ class KillPoints(Case):
         for k in [*self.points(few=10), self.calls - 3]:  # also while the old checkpoints of the end are removed
             with self.subTest(call=k):
                 run = self.folder / f"killed_at_{k}"
-                done, _ = self.disturbed(run, mode="kill", at=k)
-                self.assertEqual(done.returncode, -9)
+                done, calls = self.disturbed(run, mode="kill", at=k)
+                ended = done.returncode == 0 and calls < k and k > self.calls - 3  # a run may have a few calls less
+                self.assertTrue(ended or done.returncode == -9, f"exit code {done.returncode} after {calls} calls")
                 self.assert_resumes(run)
 
     def test_a_call_that_fails(self):

@@ -22,15 +22,18 @@ class GradientSum::Hook : public torch::autograd::PostAccumulateGradHook {
   size_t bucket_, member_;
 };
 
-GradientSum::GradientSum(const std::vector<Parameter>& parameters, comm::Group& group, size_t bytes) : group_(group) {
+GradientSum::GradientSum(const std::vector<Parameter>& parameters, comm::Group& group, const Sizes& sizes)
+    : group_(group), holders_(at::zeros({static_cast<int64_t>(parameters.size())}, at::kFloat)) {
+  const auto alone = [&](const at::Tensor& x) { return x.nbytes() >= sizes.alone; };
   // Backwards: the gradients of the last layers are computed first.
   for (size_t i = parameters.size(); i-- > 0;) {
     const auto& x = *parameters[i].tensor;
-    const auto full = [&](const Bucket& bucket) {
-      return bucket.members.back().parameter.scalar_type() != x.scalar_type() ||
-             static_cast<size_t>(bucket.numel + x.numel()) * x.element_size() > bytes;
+    const auto fits = [&](const Bucket& bucket) {
+      const auto& last = bucket.members.back().parameter;
+      return !alone(x) && !alone(last) && last.scalar_type() == x.scalar_type() &&
+             static_cast<size_t>(bucket.numel + x.numel()) * x.element_size() <= sizes.together;
     };
-    if (buckets_.empty() || full(buckets_.back())) buckets_.emplace_back();
+    if (buckets_.empty() || !fits(buckets_.back())) buckets_.emplace_back().first = parameters.size() - 1 - i;
     auto& bucket = buckets_.back();
     bucket.members.push_back({x, bucket.numel});
     bucket.numel += x.numel();
@@ -48,17 +51,27 @@ GradientSum::~GradientSum() {
 
 void GradientSum::begin() { begun_ = true; }
 
-void GradientSum::take(Bucket& bucket, Member& member) {
-  c10::AutoGradMode no_grad(false);
-  auto& gradient = member.parameter.mutable_grad();
-  const auto count = static_cast<int64_t>(bucket.members.size());
-  if (!bucket.flat.defined()) bucket.flat = at::empty({bucket.numel + count}, member.parameter.options());
+void GradientSum::copy_into(Bucket& bucket, const Member& member) {
+  const auto& gradient = member.parameter.grad();
+  if (!bucket.flat.defined()) bucket.flat = at::empty({bucket.numel}, member.parameter.options());
   const auto place = bucket.flat.narrow(0, member.begin, member.parameter.numel());
   if (gradient.defined())
     place.view(member.parameter.sizes()).copy_(gradient);
   else
     place.zero_();
-  bucket.flat[bucket.numel + (&member - bucket.members.data())].fill_(gradient.defined() ? 1 : 0);
+}
+
+void GradientSum::take(Bucket& bucket, Member& member) {
+  c10::AutoGradMode no_grad(false);
+  auto& gradient = member.parameter.mutable_grad();
+  // Its memory may be another gradient's, too (Optimizer::separate_gradients).
+  const bool own = gradient.defined() && gradient.is_contiguous() && gradient.storage().use_count() == 1;
+  if (bucket.members.size() == 1 && own)
+    bucket.flat = gradient.view(-1);
+  else
+    copy_into(bucket, member);
+  const auto number = bucket.first + static_cast<size_t>(&member - bucket.members.data());
+  holders_.mutable_data_ptr<float>()[number] = gradient.defined() ? 1 : 0;
   gradient.reset();
   member.taken = true, ++bucket.taken;
 }
@@ -75,17 +88,14 @@ void GradientSum::computed(size_t bucket, size_t member) {
 
 void GradientSum::send(Bucket& bucket) { bucket.wait_for_it = group_.begin_sum(bucket.flat); }
 
-void GradientSum::put_back(Bucket& bucket) {
+void GradientSum::put_back(Bucket& bucket, const float* holders) {
   c10::AutoGradMode no_grad(false);
   std::exchange(bucket.wait_for_it, nullptr)();
   const auto flat = std::exchange(bucket.flat, at::Tensor());
   bucket.taken = 0;
-  const auto holders = flat.narrow(0, bucket.numel, static_cast<int64_t>(bucket.members.size())).to(at::kDouble);
-  const auto* held = holders.const_data_ptr<double>();
-  for (size_t m = 0; m < bucket.members.size(); ++m) {
-    auto& [parameter, begin, taken] = bucket.members[m];
+  for (auto& [parameter, begin, taken] : bucket.members) {
     taken = false;
-    if (held[m] > 0) parameter.mutable_grad() = flat.narrow(0, begin, parameter.numel()).view(parameter.sizes());
+    if (*holders++ > 0) parameter.mutable_grad() = flat.narrow(0, begin, parameter.numel()).view(parameter.sizes());
   }
 }
 
@@ -95,7 +105,8 @@ void GradientSum::finish() {
       if (!member.taken) take(buckets_[next_], member);
     send(buckets_[next_]);
   }
-  for (auto& bucket : buckets_) put_back(bucket);
+  group_.sum(holders_);
+  for (auto& bucket : buckets_) put_back(bucket, holders_.const_data_ptr<float>() + bucket.first);
   next_ = 0, begun_ = false;
 }
 

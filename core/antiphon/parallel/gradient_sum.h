@@ -12,9 +12,14 @@ namespace antiphon::parallel {
 
 class GradientSum {
  public:
+  // How many bytes are sent together; a gradient of `alone` bytes is sent by itself, from where it lies.
+  struct Sizes {
+    size_t together = size_t{25} << 20, alone = size_t{1} << 20;
+  };
   // Of parameters on the CPU; they, as tensors, and the group must outlive it. All processes give the same ones, in the
-  // same order. `bytes`: of the gradients that are sent together.
-  GradientSum(const std::vector<Parameter>& parameters, comm::Group& group, size_t bytes = size_t{25} << 20);
+  // same order.
+  GradientSum(const std::vector<Parameter>& parameters, comm::Group& group) : GradientSum(parameters, group, Sizes()) {}
+  GradientSum(const std::vector<Parameter>& parameters, comm::Group& group, const Sizes& sizes);
   ~GradientSum();
   GradientSum(const GradientSum&) = delete;
 
@@ -36,19 +41,22 @@ class GradientSum {
   struct Bucket {
     std::vector<Member> members;
     int64_t numel = 0;
-    at::Tensor flat;                    // all gradients, then for each member how many processes have one
+    size_t first = 0;                   // number of its first member among all
+    at::Tensor flat;                    // all gradients
     size_t taken = 0;                   // members
     std::function<void()> wait_for_it;  // set once it is sent
   };
   class Hook;
   void take(Bucket& bucket, Member& member);
+  static void copy_into(Bucket& bucket, const Member& member);
   void computed(size_t bucket, size_t member);
   void send(Bucket& bucket);
-  void put_back(Bucket& bucket);
+  void put_back(Bucket& bucket, const float* holders);
 
   comm::Group& group_;
   std::vector<Bucket> buckets_;  // in the order in which they are sent
   size_t next_ = 0;              // the first that is not sent yet
+  at::Tensor holders_;           // of all members: how many processes have a gradient
   bool begun_ = false;
 };
 

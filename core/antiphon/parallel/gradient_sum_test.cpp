@@ -62,11 +62,14 @@ TEST_CASE("gradients of several processes are those of one that has all batches"
 
 TEST_CASE("member adds gradients", "[.]") {
   comm::Group group(my_place());
-  for (const size_t bytes : {size_t{1}, size_t{300}, size_t{1} << 20}) {
+  // Each gradient is sent by itself, two together, all together, and all from where they lie.
+  constexpr size_t kMany = size_t{1} << 20;
+  for (const auto& [together, alone, buckets] :
+       {std::tuple{size_t{1}, kMany, 4U}, {size_t{300}, kMany, 2U}, {kMany, kMany, 1U}, {kMany, size_t{1}, 4U}}) {
     for (const int64_t batches : {1, 3}) {
       Chain chain;
-      GradientSum sum(chain.parameters, group, bytes);
-      CHECK(sum.buckets() == (bytes == 1 ? 4U : bytes == 300 ? 2U : 1U));
+      GradientSum sum(chain.parameters, group, {together, alone});
+      CHECK(sum.buckets() == buckets);
       for (int step = 0; step < 2; ++step) {
         for (int64_t batch = 0; batch < batches; ++batch) {
           if (batch + 1 == batches) sum.begin();
@@ -106,7 +109,7 @@ TEST_CASE("what is sent does not depend on who has which gradient") {
 TEST_CASE("member keeps to the plan", "[.]") {
   comm::Group group(my_place());
   Chain chain;
-  GradientSum sum(chain.parameters, group, 1);
+  GradientSum sum(chain.parameters, group, {1, 1});
   sum.begin();
   if (group.rank() == 1) chain.backward(0, 0);  // the others have nothing to compute
   sum.finish();
