@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/checkpoint/restore.h>
+#include <antiphon/component/auxiliary_losses.h>
 #include <antiphon/data/prepare.h>
 #include <antiphon/data/record_reader.h>
 #include <antiphon/engine/generation_config.h>
@@ -145,6 +147,8 @@ json run_model(const json& request) {
   input.x_td = model->embed(batch), input.positions_t = batch.positions_t.to(device()), input.lengths = batch.lengths;
   const bool cut = request.value("grad_x", false);  // the embeddings become a leaf
   if (cut) input.x_td = input.x_td.detach().clone().set_requires_grad(true);
+  std::optional<AuxiliaryLosses> losses;
+  if (request.contains("share")) losses.emplace(request.at("share").get<double>());
   const auto hidden = model->llm().forward(input);
   const auto token_loss = token_loss_of(*model, batch, hidden), loss = token_loss.mean();
   NamedTensors out{{"ids", batch.ids_t},
@@ -155,6 +159,9 @@ json run_model(const json& request) {
                    {"logits", logits_of(*model, hidden)},
                    {"loss", loss},
                    {"token_loss", token_loss}};
+  if (losses)
+    for (const auto& [name, term] : losses->terms())
+      out.emplace_back("auxiliary:" + name, at::full({}, term.value, at::kDouble));
   if (loss.requires_grad()) {
     torch::autograd::backward({loss}, {});
     if (cut) out.emplace_back("grad_x", input.x_td.grad());

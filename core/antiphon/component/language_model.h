@@ -12,6 +12,7 @@ struct DecoderInput {
   at::Tensor x_td;               // [tokens, hidden_size], embeddings in the module's dtype
   at::Tensor positions_t;        // [tokens] int64
   std::vector<int64_t> lengths;  // tokens of each sequence; their sum is `tokens`; attention never crosses
+  int64_t padding = 0;           // tokens at the end that belong to no sample
   KvCache* cache = nullptr;      // if set, sequence i continues row rows[i] and is appended to it
   std::vector<int64_t> rows;
   // If defined, on the device of x, one token for each row: the blocks of the rows [rows, blocks], the tokens that they

@@ -195,7 +195,7 @@ at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::
   DecoderInput input;
   input.x_td = embed(batch);
   input.positions_t = batch.positions_t.to(settings_.device);
-  input.lengths = batch.lengths;
+  input.lengths = batch.lengths, input.padding = batch.padding;
   input.cache = cache;
   input.rows = rows;
   const TraceScope scope("decoder");

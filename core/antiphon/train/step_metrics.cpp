@@ -5,11 +5,12 @@
 namespace antiphon::train {
 
 void StepMetrics::add(const std::vector<Metric>& metrics) {
-  for (const auto& metric : metrics) {
-    auto& sum = sums_[metric.name];
-    sum.sum += metric.sum.item<double>();
-    sum.count += metric.count;
-  }
+  for (const auto& metric : metrics) add(metric.name, {metric.sum.item<double>(), metric.count});
+}
+
+void StepMetrics::add(const std::string& name, const Sum& more) {
+  auto& sum = sums_[name];
+  sum.sum += more.sum, sum.count += more.count;
 }
 
 std::map<std::string, double> StepMetrics::means() const {

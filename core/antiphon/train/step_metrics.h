@@ -14,6 +14,7 @@ class StepMetrics {
     double sum = 0, count = 0;
   };
   void add(const std::vector<Metric>& metrics);
+  void add(const std::string& name, const Sum& sum);
   const std::map<std::string, Sum>& sums() const { return sums_; }
   void set(const std::string& name, const Sum& sum) { sums_[name] = sum; }
   // "train/<name>": the mean over all that was counted; NaN if nothing was.

@@ -12,6 +12,7 @@
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/component/auxiliary_losses.h>
 #include <antiphon/component/training_pass.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/objective_input.h>
@@ -45,6 +46,13 @@ void add_of_objective(std::map<std::string, double>& metrics, std::map<std::stri
   if (more.empty()) return;
   fail(ErrorKind::plugin, fmt::format("the objective's metric '{}' has a name that every run has", more.begin()->first),
        "let the plugin name it otherwise; `antiphon conformance` checks that");
+}
+
+void add_auxiliary(const AuxiliaryLosses& losses, StepResult& result) {
+  for (const auto& [name, term] : losses.terms()) {
+    result.loss += term.coefficient * losses.share() * term.value;
+    result.metrics.add(name, {term.value * losses.share(), losses.share()});
+  }
 }
 
 }  // namespace
@@ -95,21 +103,26 @@ void Trainer::check_reference(model::Batch batch, const at::Tensor& reference) {
 }
 
 // What is compared with a reference is computed as the reference is: without dropout.
-ObjectiveOutput Trainer::forward(model::Batch& batch, const StepTotals& totals) {
+ObjectiveOutput Trainer::forward(model::Batch& batch, const DrawnRecord& drawn, StepResult& result) {
   const nn::BlockPolicyScope policy(recompute_ ? &*recompute_ : nullptr);
-  auto input = model::objective_input(batch, totals);
+  auto input = model::objective_input(batch, drawn.totals);
   if (reference_) input.reference_n = model::reference_scores(model_, batch, *reference_, score_options());
   if (reference_ && step_ == 0) check_reference(batch, input.reference_n);
   std::optional<TrainingPass> training;
-  if (!reference_) training.emplace();
+  std::optional<AuxiliaryLosses> losses;
+  if (!reference_) {
+    training.emplace();
+    losses.emplace(static_cast<double>(batch.tokens() - batch.padding) / static_cast<double>(drawn.tokens));
+  }
   model_.lm().encode(batch);
   cache_.store(batch);
   (model_.scores() ? input.scores_sk : input.logp_n) = model_.score(batch, score_options());
+  if (losses) add_auxiliary(*losses, result);
   return objective_.forward(input);
 }
 
 void Trainer::backward(model::Batch& batch, StepResult& result) {
-  const auto output = forward(batch, result.drawn.totals);
+  const auto output = forward(batch, result.drawn, result);
   {
     const TraceScope scope("backward");
     torch::autograd::backward({output.loss}, {});

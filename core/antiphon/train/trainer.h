@@ -65,7 +65,7 @@ class Trainer {
   nn::TokenScoreOptions score_options() const;
   void check_reference(model::Batch batch, const at::Tensor& reference);
   std::filesystem::path reference_file() const { return folder_.path() / checkpoint::kReferenceFile; }
-  ObjectiveOutput forward(model::Batch& batch, const StepTotals& totals);
+  ObjectiveOutput forward(model::Batch& batch, const DrawnRecord& drawn, StepResult& result);
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
   void put_statistics_back();

@@ -1,4 +1,4 @@
-"""llama, qwen2, qwen3 and nemotron: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
+"""llama, qwen2, qwen3, nemotron, qwen3_moe and mixtral: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
 import json
 
 import torch
@@ -32,6 +32,18 @@ QWEN3 = {
     "biases, head_dim 20": dict(attention_bias=True, head_dim=20),
     "rope linear": dict(rope_parameters=LINEAR),
     "window in the upper layers": WINDOW,
+}
+QWEN3_MOE = {
+    "two of five experts": {},
+    "shares add up to 1, experts in every second layer": dict(norm_topk_prob=True, decoder_sparse_step=2),
+    "a dense layer, tied embeddings, biases": dict(mlp_only_layers=[1], tie_word_embeddings=True, attention_bias=True),
+    "four of five experts, window": dict(num_experts_per_tok=4, use_sliding_window=True, sliding_window=6),
+    "one expert a token": dict(num_experts_per_tok=1),
+}
+MIXTRAL = {
+    "two of four experts": {},
+    "three of four experts, window": dict(num_experts_per_tok=3, sliding_window=6),
+    "tied embeddings, all heads": dict(num_key_value_heads=4, tie_word_embeddings=True),
 }
 NEMOTRON = {
     "half of each head turned": {},
@@ -79,7 +91,7 @@ def variant(bench, plugin, name, changes):
     rows = rows_of([19, 1, 40, 40, 7])
     theirs = reference(model, rows)
     theirs["loss"].backward()
-    gradients = named_gradients(model)
+    gradients = by_expert(named_gradients(model), plugin)
     for spelling in ["new", "old"] if "rope" in name or not changes else ["new"]:
         if spelling == "old":
             old_spelling(folder)
@@ -92,6 +104,42 @@ def variant(bench, plugin, name, changes):
     bench.compare(f"{plugin} {name}: cache in pieces", out, {"hidden": theirs["hidden"]})
     answers(bench, f"{plugin} {name}", model, table)
     export(bench, f"{plugin} {name}", model, table, rows)
+    if "moe" in plugin or plugin == "mixtral":
+        balance(bench, f"{plugin} {name}", model, folder, plugin, rows)
+
+
+def by_expert(gradients, plugin):
+    """As checkpoints name them: transformers keeps the experts of a layer in two tensors."""
+    place = ("block_sparse_moe", "w1", "w3", "w2") if plugin == "mixtral" else ("mlp", "gate_proj", "up_proj", "down_proj")
+    named = {}
+    for name, tensor in gradients.items():
+        head, _, kind = name.partition(".mlp.experts.")
+        if not kind:
+            named[name.replace(".mlp.gate.", f".{place[0]}.gate.")] = tensor
+            continue
+        halves = list(zip(place[1:3], tensor.chunk(2, dim=1))) if kind == "gate_up_proj" else [(place[3], tensor)]
+        for last, part in halves:
+            for expert, one in enumerate(part):
+                named[f"{head}.{place[0]}.experts.{expert}.{last}.weight"] = one
+    return named
+
+
+def balance(bench, case, model, folder, plugin, rows):
+    """The load-balancing loss over all tokens, and the gradient of the sum of both losses, for a part of a step."""
+    from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
+
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "output_router_logits": True, "router_aux_loss_coef": 0.3}))
+    model.zero_grad()
+    outputs = [model.model(input_ids=torch.tensor([row]), output_router_logits=True) for row in rows]
+    layers = tuple(torch.cat([out.router_logits[i] for out in outputs]) for i in range(len(outputs[0].router_logits)))
+    auxiliary = load_balancing_loss_func(layers, model.num_experts, model.num_experts_per_tok)
+    share = 0.25
+    (reference(model, rows)["loss"] + 0.3 * share * auxiliary).backward()
+    gradients = by_expert(named_gradients(model), plugin)
+    _, out = bench.ask("model", model=model_table(folder, plugin=plugin), ids=rows, share=share)
+    bench.compare(f"{case}: load balance", {"value": out["auxiliary:load_balance"]}, {"value": auxiliary})
+    bench.compare(f"{case}: gradients with the load balance", starting(out, "grad:llm:"), gradients, gradients=gradients)
 
 
 def export(bench, case, model, table, rows):
@@ -141,6 +189,6 @@ def refusals(bench):
 
 def run(bench):
     refusals(bench)
-    for plugin, variants in [("llama", LLAMA), ("qwen2", QWEN2), ("qwen3", QWEN3), ("nemotron", NEMOTRON)]:
+    for plugin, variants in [("llama", LLAMA), ("qwen2", QWEN2), ("qwen3", QWEN3), ("nemotron", NEMOTRON), ("qwen3_moe", QWEN3_MOE), ("mixtral", MIXTRAL)]:
         for name, changes in variants.items():
             variant(bench, plugin, name, changes)

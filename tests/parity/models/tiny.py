@@ -1,7 +1,7 @@
 """Tiny random checkpoints. Weights are larger than at a usual start, so that every part of a model shows."""
 import torch
-from transformers import (CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, NemotronConfig, NemotronForCausalLM, ParakeetEncoder,
-                          ParakeetEncoderConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperForConditionalGeneration)
+from transformers import (MixtralConfig, MixtralForCausalLM, CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, NemotronConfig, NemotronForCausalLM, ParakeetEncoder,
+                          ParakeetEncoderConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperForConditionalGeneration)
 
 
 def randomise(model, seed):
@@ -65,6 +65,15 @@ def qwen2(folder, seed=4, **changes):
 
 def qwen3(folder, seed=15, **changes):
     return saved(Qwen3ForCausalLM(Qwen3Config(**{**DECODER, "head_dim": 16, **changes})), seed, folder)
+
+
+def qwen3_moe(folder, seed=16, **changes):
+    experts = dict(num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24)
+    return saved(Qwen3MoeForCausalLM(Qwen3MoeConfig(**{**DECODER, **experts, "head_dim": 16, **changes})), seed, folder)
+
+
+def mixtral(folder, seed=17, **changes):
+    return saved(MixtralForCausalLM(MixtralConfig(**{**DECODER, "num_local_experts": 4, **changes})), seed, folder)
 
 
 def nemotron(folder, seed=5, **changes):

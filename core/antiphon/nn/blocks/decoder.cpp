@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include <antiphon/nn/activation.h>
+#include <antiphon/component/auxiliary_losses.h>
 #include <antiphon/nn/attention/attention.h>
 #include <antiphon/nn/attention/cached_attention.h>
 #include <antiphon/nn/blocks/decoder_step.h>
@@ -11,21 +11,27 @@
 #include <antiphon/nn/linear/few_rows.h>
 #include <antiphon/nn/linear/quantized_weight.h>
 
+#include <algorithm>
+
 namespace antiphon::nn {
+namespace {
+
+bool has_experts(const DecoderOptions& o, int64_t layer) {
+  return o.moe.experts > 0 && std::ranges::find(o.dense_layers, layer) == o.dense_layers.end();
+}
+
+}  // namespace
 
 DecoderLayer::DecoderLayer(const DecoderOptions& o, int64_t index)
     : head_size_(o.head_size),
       window_(index >= o.first_window_layer ? o.window : 0),
-      activation_(o.activation),
       is_block_of_step_(is_block_of_step(o)),
       input_norm_(o.norm, o.hidden_size, o.norm_eps),
       post_attention_norm_(o.norm, o.hidden_size, o.norm_eps),
       q_proj_(o.hidden_size, o.num_heads * o.head_size, o.qkv_bias),
       k_proj_(o.hidden_size, o.num_kv_heads * o.head_size, o.qkv_bias),
       v_proj_(o.hidden_size, o.num_kv_heads * o.head_size, o.qkv_bias),
-      o_proj_(o.num_heads * o.head_size, o.hidden_size, o.output_bias),
-      up_proj_(o.hidden_size, o.intermediate_size, o.mlp_bias),
-      down_proj_(o.intermediate_size, o.hidden_size, o.mlp_bias) {
+      o_proj_(o.num_heads * o.head_size, o.hidden_size, o.output_bias) {
   add("input_norm", input_norm_);
   add("self_attn.q_proj", q_proj_);
   add("self_attn.k_proj", k_proj_);
@@ -38,12 +44,14 @@ DecoderLayer::DecoderLayer(const DecoderOptions& o, int64_t index)
     add("self_attn.k_norm", *k_norm_);
   }
   add("post_attention_norm", post_attention_norm_);
-  if (o.gated_mlp) {
-    gate_proj_ = std::make_unique<Linear>(o.hidden_size, o.intermediate_size, o.mlp_bias);
-    add("mlp.gate_proj", *gate_proj_);
+  if (has_experts(o, index)) {
+    experts_ = std::make_unique<MixtureOfExperts>(o.hidden_size, o.activation, o.moe);
+    add("mlp", *experts_);
+  } else {
+    mlp_ = std::make_unique<BlockMlp>(
+        BlockMlpOptions{o.hidden_size, o.intermediate_size, o.activation, o.gated_mlp, o.mlp_bias});
+    add("mlp", *mlp_);
   }
-  add("mlp.up_proj", up_proj_);
-  add("mlp.down_proj", down_proj_);
 }
 
 at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input,
@@ -57,18 +65,12 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, c
                                      : packed_attention(q, k, v, input.lengths, true, window_));
 }
 
-at::Tensor DecoderLayer::mlp(const at::Tensor& x_td) const {
-  const auto up = up_proj_.forward(x_td);
-  if (!gate_proj_) return down_proj_.forward(activate(activation_, up));
-  const auto gate = gate_proj_->forward(x_td);
-  return down_proj_.forward(activation_ == "silu" ? swiglu(gate, up) : activate(activation_, gate) * up);
-}
-
-at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input,
-                                 size_t layer) const {
+at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer,
+                                 const std::shared_ptr<LoadBalance>& balance) const {
   if (fits_layer_step(*this, x_td, input, layer)) return layer_step(*this, x_td, rope, input, layer);
   const auto x = x_td + attend(input_norm_.forward(x_td), rope, input, layer);
-  return x + mlp(post_attention_norm_.forward(x));
+  const auto normal = post_attention_norm_.forward(x);
+  return x + (mlp_ ? mlp_->forward(normal) : experts_->forward(normal, input.padding, balance));
 }
 
 Decoder::Decoder(const DecoderOptions& options)
@@ -129,10 +131,15 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   auto input = given;
   place_tokens(input);
   const auto rope = rope_.table(input.positions_t, input.x_td.scalar_type());
-  const auto x =
-      run_blocks(layers_, input.x_td, [rope, input](const DecoderLayer& layer, const at::Tensor& in, size_t i) {
-        return layer.forward(in, rope, input, i);
-      });
+  auto* losses = AuxiliaryLosses::now();
+  const auto balance = losses && options_.moe.experts > 0 && options_.moe.balance > 0
+                           ? std::make_shared<LoadBalance>(options_.moe.experts, options_.moe.balance * losses->share())
+                           : nullptr;
+  const auto x = run_blocks(layers_, input.x_td,
+                            [rope, input, balance](const DecoderLayer& layer, const at::Tensor& in, size_t i) {
+                              return layer.forward(in, rope, input, i, balance);
+                            });
+  if (balance) losses->add("load_balance", options_.moe.balance, balance->value());
   advance_rows(input);
   return norm_.forward(x);
 }

@@ -2,7 +2,8 @@
 #pragma once
 #include <antiphon/component/language_model.h>
 #include <antiphon/nn/attention/rope.h>
-#include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/blocks/block_mlp.h>
+#include <antiphon/nn/blocks/moe.h>
 #include <antiphon/nn/norm.h>
 
 #include <memory>
@@ -26,32 +27,36 @@ struct DecoderOptions {
   bool tie_embeddings = false;
   // Layers from `first_window_layer` on see the last `window` tokens only, the query's own included; 0: all tokens.
   int64_t window = 0, first_window_layer = 0;
+  // Experts in all layers but these.
+  MoeOptions moe;
+  std::vector<int64_t> dense_layers;
 };
 
 // Pre-norm block: x + attention(norm(x)), then x + mlp(norm(x)), as in Llama (Touvron et al. 2023) and its relatives.
 class DecoderLayer : public Module {
  public:
   DecoderLayer(const DecoderOptions& options, int64_t index);
-  at::Tensor forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const;
+  // `balance`: of experts while training, or nullptr.
+  at::Tensor forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer,
+                     const std::shared_ptr<LoadBalance>& balance) const;
 
  private:
   template <class T>
   friend class LayerStep;
   friend bool fits_layer_step(const DecoderLayer&, const at::Tensor&, const DecoderInput&, size_t);
   at::Tensor attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const;
-  at::Tensor mlp(const at::Tensor& x_td) const;
   int64_t head_size_, window_;
-  std::string activation_;
   bool is_block_of_step_;  // decoder_step.h
   Norm input_norm_, post_attention_norm_;
-  Linear q_proj_, k_proj_, v_proj_, o_proj_, up_proj_, down_proj_;
-  std::unique_ptr<Linear> gate_proj_;
+  Linear q_proj_, k_proj_, v_proj_, o_proj_;
+  std::unique_ptr<BlockMlp> mlp_;  // or
+  std::unique_ptr<MixtureOfExperts> experts_;
   std::unique_ptr<Norm> q_norm_, k_norm_;  // over the values of a head
 };
 
 // Parameters: embed_tokens, layers.N.{input_norm, self_attn.{q,k,v,o}_proj, self_attn.{q,k}_norm (if there are any),
-// post_attention_norm, mlp.{gate,up,down}_proj} (gate if the MLP is gated), norm, and lm_head if the embeddings are not
-// tied.
+// post_attention_norm, mlp.{gate,up,down}_proj} (gate if the MLP is gated; or of experts: moe.h), norm, and lm_head if
+// the embeddings are not tied.
 class Decoder : public Module {
  public:
   explicit Decoder(const DecoderOptions& options);

@@ -43,7 +43,7 @@ class LayerStep {
         head_(layer.head_size_),
         heads_(layer.q_proj_.out() / head_),
         kv_heads_(layer.k_proj_.out() / head_),
-        inner_(layer.up_proj_.out()),
+        inner_(layer.mlp_->up.out()),
         width_((heads_ + 2 * kv_heads_) * head_),
         next_(input, index),
         scratch_(n_ * (4 * std::max({hidden_, inner_, heads_ * head_}) + 4 * heads_ +
@@ -70,7 +70,7 @@ class LayerStep {
     normalize(l_.post_attention_norm_, middle_);
     gate();
     decode_.expand(gated_, wide_, n_ * inner_);
-    add(l_.down_proj_, middle_, kernels::data<T>(y));
+    add(l_.mlp_->down, middle_, kernels::data<T>(y));
     return y;
   }
 
@@ -156,7 +156,7 @@ class LayerStep {
   }
 
   void gate() {
-    const auto gate = job(*l_.gate_proj_, gate_, inner_), up = job(l_.up_proj_, up_, inner_);
+    const auto gate = job(*l_.mlp_->gate, gate_, inner_), up = job(l_.mlp_->up, up_, inner_);
     kernels::share_rows(panels(inner_), 2 * kPanel * hidden_, [&](int64_t begin, int64_t end) {
       run(gate, begin, end), run(up, begin, end);
       for (int64_t i = 0; i < n_; ++i)
@@ -178,7 +178,7 @@ class LayerStep {
 bool is_block_of_step(const DecoderOptions& options) {
   const auto& [vocab_size, hidden_size, intermediate_size, num_layers, num_heads, num_kv_heads, head_size,
                max_positions, norm, norm_eps, rope_theta, rotary_size, rope_scaling, qkv_bias, output_bias, mlp_bias,
-               qk_norm, activation, gated_mlp, tie_embeddings, window, first_window_layer] = options;
+               qk_norm, activation, gated_mlp, tie_embeddings, window, first_window_layer, moe, dense_layers] = options;
   return norm == NormKind::rms && activation == "silu" && gated_mlp;
 }
 
@@ -186,11 +186,11 @@ bool fits_layer_step(const DecoderLayer& l, const at::Tensor& x_td, const Decode
   if (!input.cache || input.blocks_nb.defined() || x_td.size(0) != static_cast<int64_t>(input.rows.size()))
     return false;
   const auto& keys = input.cache->keys(index);
-  if (!l.is_block_of_step_ || !x_td.is_contiguous() || keys.scalar_type() != x_td.scalar_type() ||
+  if (!l.is_block_of_step_ || !l.mlp_ || !x_td.is_contiguous() || keys.scalar_type() != x_td.scalar_type() ||
       !keys.is_contiguous() || l.input_norm_.weight().scalar_type() != x_td.scalar_type())
     return false;
   for (const auto* linear : std::initializer_list<const Linear*>{&l.q_proj_, &l.k_proj_, &l.v_proj_, &l.o_proj_,
-                                                                 l.gate_proj_.get(), &l.up_proj_, &l.down_proj_})
+                                                                 l.mlp_->gate.get(), &l.mlp_->up, &l.mlp_->down})
     if (!fits_few_rows(x_td, *linear)) return false;
   return true;
 }

@@ -1,0 +1,28 @@
+#include <antiphon/backbone/moe_lm.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+
+#include <algorithm>
+
+namespace antiphon::backbone {
+
+void MoeLmOptions::put_into(nn::DecoderOptions& decoder) const {
+  auto& moe = decoder.moe;
+  moe.experts = num_experts, moe.top_k = num_experts_per_tok, moe.normalize = norm_topk_prob;
+  moe.intermediate_size = moe_intermediate_size ? moe_intermediate_size : decoder.intermediate_size;
+  moe.balance = output_router_logits ? router_aux_loss_coef : 0;
+  for (int64_t layer = 0; layer < decoder.num_layers; ++layer) {
+    const bool sparse = (layer + 1) % decoder_sparse_step == 0;
+    if (!sparse || std::ranges::find(mlp_only_layers, layer) != mlp_only_layers.end())
+      decoder.dense_layers.push_back(layer);
+  }
+  if (static_cast<int64_t>(decoder.dense_layers.size()) == decoder.num_layers)
+    fail(ErrorKind::config,
+         fmt::format("none of {} layers would have experts (decoder_sparse_step = {}, mlp_only_layers of {})",
+                     decoder.num_layers, decoder_sparse_step, mlp_only_layers.size()),
+         "use the dense model's plugin, or give other layers");
+}
+
+}  // namespace antiphon::backbone
