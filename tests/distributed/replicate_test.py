@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
+import make_tiny
 from harness import DEVICE, Case, checkpoints, losses, main, records, sets
 
 # A larger epsilon: with the usual one AdamW makes whole steps of what is only rounding.
@@ -76,6 +77,37 @@ class Replicate(Case):
         path.write_text(text.replace(*CONFORMER))
         one = self.compare("conformer", config=path, counts=(2,))
         self.assertTrue(any("running_var" in name for name in tensors(one)))
+
+    def test_experts(self):
+        """With their load balance, of which each batch has its share."""
+        text = self.config.read_text()
+        start, end = text.index("[model.llm]"), text.index("[model.streams.image]")
+        llm = f"""[model.llm]
+plugin = "qwen3_moe"
+tokenizer = "{self.folder}/models/llama"
+trainable = true
+vocab_size = {make_tiny.vocab_size()}
+hidden_size = 32
+intermediate_size = 48
+moe_intermediate_size = 16
+num_layers = 3
+num_heads = 4
+num_kv_heads = 2
+max_positions = 512
+num_experts = 4
+num_experts_per_tok = 2
+mlp_only_layers = [0]
+output_router_logits = true
+router_aux_loss_coef = 0.5
+
+"""
+        path = self.folder / "experts.toml"
+        path.write_text(text[:start] + llm + text[end:])
+        one = self.compare("experts", config=path, counts=(2,))
+        balance = [record["moe/load_balance"] for record in records(one / "metrics.jsonl")]
+        self.assertTrue(all(2 <= value < 2.5 for value in balance), balance)  # 2 of 4 experts for each token, evenly: 2
+        again, _ = self.run_with("experts_again", 1, *sets(train__recompute='"full"'), config=path)
+        self.assert_same_run(one, again)
 
     def test_two_batches_a_step_to_the_bit(self):
         """Two numbers have one sum, so nothing is rounded otherwise."""

@@ -29,7 +29,7 @@ config::Table<Options> with_experts(config::Table<Options> table) {
              {.min = 1, .max = 1000})
       .field("mlp_only_layers", of(&M::mlp_only_layers), "layers without experts, by number")
       .field("output_router_logits", of(&M::output_router_logits),
-             "training adds router_aux_loss_coef times the load-balancing loss, which train/load_balance shows")
+             "training adds router_aux_loss_coef times the load-balancing loss, which the metric moe/load_balance shows")
       .field("router_aux_loss_coef", of(&M::router_aux_loss_coef), "see output_router_logits", {.min = 0, .max = 1e3});
 }
 

@@ -46,7 +46,7 @@ struct ObjectiveInput {
 };
 
 // Names that every run writes beside those of its objective, which therefore has others.
-inline constexpr std::array<std::string_view, 14> kRunMetrics{"loss",
+inline constexpr std::array<std::string_view, 13> kRunMetrics{"loss",
                                                               "lr",
                                                               "gradient_norm",
                                                               "tokens_per_second",
@@ -57,7 +57,6 @@ inline constexpr std::array<std::string_view, 14> kRunMetrics{"loss",
                                                               "memory_bytes",
                                                               "bad_samples",
                                                               "checkpoint_failures",
-                                                              "load_balance",
                                                               "gflops_per_second",
                                                               "share_of_peak"};
 

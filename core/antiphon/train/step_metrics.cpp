@@ -5,7 +5,7 @@
 namespace antiphon::train {
 
 void StepMetrics::add(const std::vector<Metric>& metrics) {
-  for (const auto& metric : metrics) add(metric.name, {metric.sum.item<double>(), metric.count});
+  for (const auto& metric : metrics) add("train/" + metric.name, {metric.sum.item<double>(), metric.count});
 }
 
 void StepMetrics::add(const std::string& name, const Sum& more) {
@@ -15,7 +15,7 @@ void StepMetrics::add(const std::string& name, const Sum& more) {
 
 std::map<std::string, double> StepMetrics::means() const {
   std::map<std::string, double> means;
-  for (const auto& [name, sum] : sums_) means["train/" + name] = sum.sum / sum.count;
+  for (const auto& [name, sum] : sums_) means[name] = sum.sum / sum.count;
   return means;
 }
 

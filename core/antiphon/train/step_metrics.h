@@ -13,11 +13,12 @@ class StepMetrics {
   struct Sum {
     double sum = 0, count = 0;
   };
+  // Of the objective, as "train/<name>".
   void add(const std::vector<Metric>& metrics);
   void add(const std::string& name, const Sum& sum);
   const std::map<std::string, Sum>& sums() const { return sums_; }
   void set(const std::string& name, const Sum& sum) { sums_[name] = sum; }
-  // "train/<name>": the mean over all that was counted; NaN if nothing was.
+  // The mean over all that was counted; NaN if nothing was.
   std::map<std::string, double> means() const;
 
  private:

@@ -51,7 +51,7 @@ void add_of_objective(std::map<std::string, double>& metrics, std::map<std::stri
 void add_auxiliary(const AuxiliaryLosses& losses, StepResult& result) {
   for (const auto& [name, term] : losses.terms()) {
     result.loss += term.coefficient * losses.share() * term.value;
-    result.metrics.add(name, {term.value * losses.share(), losses.share()});
+    result.metrics.add("moe/" + name, {term.value * losses.share(), losses.share()});
   }
 }
 

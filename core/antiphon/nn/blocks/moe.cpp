@@ -97,7 +97,9 @@ at::Tensor MixtureOfExperts::compute(const at::Tensor& x_td, const Routes& route
   std::vector<at::Tensor> out;
   int64_t begin = 0;
   for (size_t i = 0; i < experts_.size(); ++i) {
-    if (count[i] > 0) out.push_back(experts_[i]->forward(sent.narrow(0, begin, count[i])));
+    // In training an expert without tokens gets a gradient of zeros, so that optimizers treat it as the others.
+    if (count[i] > 0 || at::GradMode::is_enabled())
+      out.push_back(experts_[i]->forward(sent.narrow(0, begin, count[i])));
     begin += count[i];
   }
   const auto weighted = at::cat(out) * routes.weights_n.unsqueeze(1);
