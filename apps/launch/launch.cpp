@@ -88,17 +88,21 @@ std::string words_for(const Ended& ended) {
   return fmt::format("process {} ended with exit code {}", ended.rank, ended.code);
 }
 
+bool was_stopped(const Children& children) {
+  return std::ranges::any_of(children.ended(),
+                             [](const Ended& one) { return one.code == static_cast<int>(ErrorKind::preempted); });
+}
+
 End end_of(const Children& children, const StallWatch& watch, int stopped_by) {
   End end;
   end.got_on = watch.got_on(), end.begun = watch.begun();
   if (const auto* cause = cause_of(children.ended())) {
     const bool lost = cause->signal || cause->code == static_cast<int>(ErrorKind::distributed);
-    const auto stopped = [](const Ended& one) { return one.code == static_cast<int>(ErrorKind::preempted); };
     end.code = cause->signal ? static_cast<int>(ErrorKind::distributed) : cause->code;
     end.again = lost && !stopped_by;
     end.why = words_for(*cause);
     // One that is asked to stop before the first step leaves the others, which only lose it.
-    const bool asked = std::ranges::any_of(children.ended(), stopped) && !cause->signal && lost;
+    const bool asked = was_stopped(children) && !cause->signal && lost;
     if (asked || (stopped_by && cause->signal == stopped_by)) {
       end.code = static_cast<int>(ErrorKind::preempted), end.again = false;
     }
@@ -113,12 +117,16 @@ End run_once(const LaunchPlan& plan, int signals) {
   Children children(plan);
   StallWatch watch(plan.stall_seconds);
   int stopped_by = 0;
-  std::optional<StallWatch::Clock::time_point> lost;
+  std::optional<StallWatch::Clock::time_point> lost, asked;
   while (children.running()) {
     wait_a_little(children, signals);
     if (const int signal = next_stop(signals)) children.pass_on(stopped_by = signal);
     children.look();
     const auto now = StallWatch::Clock::now();
+    // One that was asked to stop by somebody else takes the others with it; before the first step these may wait for it
+    // where no signal reaches them.
+    if (!stopped_by && was_stopped(children)) children.pass_on(stopped_by = SIGTERM), asked = now;
+    if (asked && !watch.begun() && now - *asked > std::chrono::seconds(10)) children.kill_all();
     if (!lost && cause_of(children.ended())) lost = now;
     if (lost && now - *lost > std::chrono::seconds(1)) children.kill_all();
     const auto lines = watch.look(children);
@@ -169,7 +177,7 @@ void add_launch(CLI::App& program, Action& action) {
   command
       ->add_option("--stall", plan.stall_seconds,
                    "seconds without any progress after which the run counts as lost; ten times as many before the "
-                   "first step is done")
+                   "first step is done and while something is loaded, written or measured")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--nodes", plan.nodes, "machines; each starts as many processes")

@@ -41,10 +41,13 @@ std::vector<std::string> StallWatch::look(const Children& children) {
     beats += page.beats, step = std::max(step, page.step.load()), slow |= page.slow > 0;
   }
   const auto now = Clock::now();
+  slow_ |= slow;
   if (step != step_) {
-    if (first_step_ < 0) first_step_ = step;
-    if (step_ > first_step_) longest_step_ = std::max(longest_step_, seconds_between(last_step_, now));
-    step_ = step, last_step_ = now;
+    if (first_step_ < 0 || step < step_) first_step_ = step;  // the second: of the next stage
+    const bool whole = step > step_ && step_ > first_step_ && !slow_;
+    if (whole) longest_step_ = std::max(longest_step_, seconds_between(last_step_, now));
+    got_on_ |= step > first_step_;
+    step_ = step, last_step_ = now, slow_ = false;
   }
   if (beats != beats_) {
     beats_ = beats, last_beat_ = now;

@@ -16,12 +16,13 @@ class StallWatch {
   explicit StallWatch(double seconds) : seconds_(seconds) {}
   // Empty: it gets on. Else one line for each process, those first that the others wait for.
   std::vector<std::string> look(const Children& children);
-  bool begun() const { return step_ > 0; }                                 // a step, by some process
-  bool got_on() const { return first_step_ >= 0 && step_ > first_step_; }  // by at least one step
+  bool begun() const { return step_ > 0; }  // a step, by some process
+  bool got_on() const { return got_on_; }   // by at least one step
 
  private:
   double seconds_, longest_step_ = 0;
   uint64_t beats_ = 0;
+  bool slow_ = false, got_on_ = false;  // something was, since the last step; some step was done
   int64_t step_ = 0, first_step_ = -1;
   Clock::time_point last_beat_ = Clock::now(), last_step_ = Clock::now();
 };

@@ -23,9 +23,9 @@ namespace {
 // The exit code of a run that stopped because fewer than train.min_steps fit; not an error, so not an ErrorKind.
 constexpr int kTooFewSteps = 8;
 
-void refuse_leftover(const train::RunFolder& folder, bool resume) {
-  if (resume || !checkpoint::has_checkpoints(folder.checkpoints())) return;
-  fail(ErrorKind::config, fmt::format("{} holds a run with checkpoints", folder.path().string()),
+void refuse_leftover(const std::filesystem::path& folder, bool resume) {
+  if (resume || !checkpoint::has_checkpoints(folder / "checkpoints")) return;
+  fail(ErrorKind::config, fmt::format("{} holds a run with checkpoints", folder.string()),
        "give --resume to go on with it, or another train.output");
 }
 
@@ -64,7 +64,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   processes.meet(config, loaded.device);
   auto* group = processes.group();
   train::RunFolder folder(config.train.output, processes.rank());
-  refuse_leftover(folder, flags.resume);
+  refuse_leftover(folder.path(), flags.resume);
   if (!loaded.prompts.ends_answers())
     log::warning(
         "the chat template writes no token that ends an answer, so the model will not learn to stop\n  fix: name a "
@@ -118,7 +118,14 @@ int run_stage(TrainFlags flags, run::Processes& processes, const std::string& st
   return 0;
 }
 
+// A later stage must not be found to be another run's once hours have gone into the first.
+void refuse_leftovers(const TrainFlags& flags, const std::vector<std::string>& stages) {
+  for (const auto& stage : stages)
+    refuse_leftover(run::read_config(flags.open.file, flags.open.sets, stage).train.output, flags.resume);
+}
+
 int run_stages(const TrainFlags& flags, run::Processes& processes, const std::vector<std::string>& stages) {
+  refuse_leftovers(flags, stages);
   for (size_t i = 0; i < stages.size(); ++i) {
     log::info(fmt::format("stage {} of {}: {}", i + 1, stages.size(), stages[i]));
     if (const int code = run_stage(flags, processes, stages[i])) return code;

@@ -142,6 +142,13 @@ class Launch(Case):
         err = self.ended(process, 6)
         self.assertIn("the run was lost too often", err)
 
+    def test_a_signal_before_the_first_step(self):
+        """To one process while it loads: it has nothing to write, and the others do not wait for it."""
+        process = self.launch(self.folder / "early")
+        pids = self.wait_for_children(process)
+        os.kill(pids[1], signal.SIGUSR1)
+        self.ended(process, 75, 30)
+
     def by_hand(self, run, rank, port, *args, **variables):
         environment = dict(os.environ, RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), OMP_NUM_THREADS="1", **variables)
         return self.start("train", self.config, *sets(train__output=run), *COMMON, *args, env=environment)
@@ -169,7 +176,7 @@ class Launch(Case):
         run, port = self.folder / "differ", self.free_port()
         both = [self.by_hand(run, rank, port, *sets(train__optimizer__lr=0.001 * (1 + rank))) for rank in (0, 1)]
         for process in both:
-            err = self.ended(process, 6)
+            err = self.ended(process, 2)
             self.assertIn("process 1 has another configuration", err)
             self.assertNotIn("process 1 has another value", err)
 

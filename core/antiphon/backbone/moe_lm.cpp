@@ -9,6 +9,9 @@
 namespace antiphon::backbone {
 
 void MoeLmOptions::put_into(nn::DecoderOptions& decoder) const {
+  if (num_experts_per_tok > num_experts)
+    fail(ErrorKind::config,
+         fmt::format("num_experts_per_tok = {} is more than num_experts = {}", num_experts_per_tok, num_experts));
   auto& moe = decoder.moe;
   moe.experts = num_experts, moe.top_k = num_experts_per_tok, moe.normalize = norm_topk_prob;
   moe.intermediate_size = moe_intermediate_size ? moe_intermediate_size : decoder.intermediate_size;

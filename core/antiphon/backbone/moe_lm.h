@@ -10,7 +10,7 @@ struct MoeLmOptions {
   double router_aux_loss_coef = 0.001;
   std::vector<int64_t> mlp_only_layers;
 
-  // Into a decoder with these layers. Error(config) if no layer would have experts.
+  // Into a decoder with these layers. Error(config) if no layer would have experts, or fewer than a token goes through.
   void put_into(nn::DecoderOptions& decoder) const;
 };
 
@@ -22,15 +22,24 @@ config::Table<Options> with_experts(config::Table<Options> table) {
       .field("num_experts", of(&M::num_experts), "experts of a layer", {.min = 1, .max = 1 << 12})
       .field("num_experts_per_tok", of(&M::num_experts_per_tok), "experts that each token goes through",
              {.min = 1, .max = 1 << 12})
+      .field(
+          "output_router_logits", of(&M::output_router_logits),
+          "training adds router_aux_loss_coef times the load-balancing loss, which the metric moe/load_balance shows")
+      .field("router_aux_loss_coef", of(&M::router_aux_loss_coef), "see output_router_logits", {.min = 0, .max = 1e3});
+}
+
+// Of families whose experts are not all alike with the dense layers.
+template <class Options>
+config::Table<Options> with_dense_layers(config::Table<Options> table) {
+  using M = MoeLmOptions;
+  auto of = []<class T>(T M::*member) -> T Options::* { return member; };
+  return std::move(table)
       .field("moe_intermediate_size", of(&M::moe_intermediate_size), "width of an expert's MLP; 0: intermediate_size",
              {.min = 0, .max = 1 << 22})
       .field("norm_topk_prob", of(&M::norm_topk_prob), "the weights of a token's experts add up to 1")
       .field("decoder_sparse_step", of(&M::decoder_sparse_step), "every so-many-th layer has experts",
              {.min = 1, .max = 1000})
-      .field("mlp_only_layers", of(&M::mlp_only_layers), "layers without experts, by number")
-      .field("output_router_logits", of(&M::output_router_logits),
-             "training adds router_aux_loss_coef times the load-balancing loss, which the metric moe/load_balance shows")
-      .field("router_aux_loss_coef", of(&M::router_aux_loss_coef), "see output_router_logits", {.min = 0, .max = 1e3});
+      .field("mlp_only_layers", of(&M::mlp_only_layers), "layers without experts, by number");
 }
 
 }  // namespace antiphon::backbone

@@ -29,7 +29,7 @@ int64_t seconds_now() {
 
 // Slurm and others send a signal to the launcher and to what it has started; the launcher passes it on, so that it
 // comes twice.
-bool is_echo() { return launched && seconds_now() - requested_at <= 2; }
+bool is_echo() { return launched && (requested_at == 0 || seconds_now() - requested_at <= 2); }
 
 void on_signal(int signal) {
   int none = 0;

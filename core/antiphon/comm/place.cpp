@@ -91,7 +91,9 @@ bool spans_machines(const Starter& starter) {
   const auto nodes = variable("SLURM_STEP_NUM_NODES"), local = variable("LOCAL_WORLD_SIZE");
   const std::string name = starter.name;
   if (name == "srun") return !nodes.empty() && nodes != "1";
-  return name == "torchrun" && !local.empty() && local != variable(starter.size);
+  const auto of_mpi = variable("OMPI_COMM_WORLD_LOCAL_SIZE");
+  if (name == "mpirun") return !of_mpi.empty() && of_mpi != variable(starter.size);
+  return !local.empty() && local != variable(starter.size);
 }
 
 // By its number; the first that the name has.
@@ -136,7 +138,7 @@ Place place_from_environment() {
            "set it: the address of the machine of process 0, and a free port there");
   const auto name = place.address;
   place.address = resolved(name);
-  if (spans_machines(*by) && place.address.starts_with("127."))
+  if (name != place.address && spans_machines(*by) && place.address.starts_with("127."))
     fail(ErrorKind::config, fmt::format("'{}' is {} here, where other machines cannot reach it", name, place.address),
          "give MASTER_ADDR by the number that the others know");
   if (place.rank == 0 && !variable(kListener).empty()) {

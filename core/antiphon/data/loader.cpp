@@ -59,10 +59,19 @@ Loader::Loader(const DataOptions& options, const Preparer& preparer, int64_t tok
       share_(share) {
   if (sets_.empty()) fail(ErrorKind::config, "there is nothing to train on", "add [[data.train.sources]] with a path");
   for (const auto& set : sets_) set.tell();
-  const SampleOrder first(permutations_of(sets_, options, seed), share_.first, share_.all);
-  for (int64_t i = 0; i < share_.count; ++i)
-    rows_.push_back({rows_.empty() ? first : rows_.back().order.next_row(), {}, {}, {}});
-  for (auto& row : rows_) row.state.order = row.order.state();
+  permutations_ = permutations_of(sets_, options, seed);
+  OrderState begin;
+  begin.drawn.assign(sets_.size(), 0);
+  begin_rows(begin, false);
+}
+
+void Loader::begin_rows(const OrderState& state, bool changed) {
+  auto orders = orders_from(permutations_, share_.all, state, changed);
+  rows_.clear();
+  for (int64_t i = 0; i < share_.count; ++i) {
+    auto& row = rows_.emplace_back(Row{std::move(orders[static_cast<size_t>(share_.first + i)]), {}, {}, {}});
+    row.state.order = row.order.state();
+  }
 }
 
 Loader::~Loader() {
@@ -112,15 +121,12 @@ void Loader::restore(const LoaderState& state, bool changed) {
   if (rows != share_.all && !changed)
     fail(ErrorKind::weights, fmt::format("the run drew its samples in {} rows; now there are {}", rows, share_.all),
          "restore train.accumulate of that run, or give --accept-changes");
-  for (size_t i = 0; i < rows_.size(); ++i) {
+  if (changed) begin_rows(earliest(state), true);
+  for (size_t i = 0; i < rows_.size() && rows == share_.all; ++i) {
     auto& row = rows_[i];
-    const auto place = static_cast<size_t>(share_.first) + i;
-    if (rows == share_.all) row.state.counts = state.rows[place].counts;
-    if (changed && i > 0)
-      row.order = rows_[i - 1].order.next_row();
-    else
-      row.order.restore(changed ? earliest(state) : state.rows[place].order, changed);
-    row.state.order = row.order.state();
+    const auto& before_now = state.rows[static_cast<size_t>(share_.first) + i];
+    row.state.counts = before_now.counts;
+    if (!changed) row.order.restore(before_now.order), row.state.order = row.order.state();
   }
 }
 

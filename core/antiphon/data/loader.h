@@ -90,6 +90,7 @@ class Loader {
     std::optional<PreparedGroup> pending;        // did not fit into the batch before
     std::deque<std::shared_ptr<Result>> window;  // in order; some ready, some being worked on
   };
+  void begin_rows(const OrderState& state, bool changed);
   void start();
   void work();
   Row* row_with_room();
@@ -106,6 +107,7 @@ class Loader {
   int64_t candidates_;
   std::vector<RecordSet> sets_;
   RowShare share_;
+  std::shared_ptr<Permutations> permutations_;
   std::vector<Row> rows_;  // of this process
   size_t turn_ = 0;        // the one of the next batch
   std::set<std::pair<std::string, int64_t>> reported_;

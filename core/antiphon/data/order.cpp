@@ -62,13 +62,6 @@ size_t SampleOrder::due() const {
   return best;
 }
 
-SampleOrder SampleOrder::next_row() const {
-  auto next = *this;
-  ++next.row_;
-  next.skip_to_own();
-  return next;
-}
-
 void SampleOrder::skip_to_own() {
   if (state_.drawn.empty()) return;
   int64_t skipped = (row_ - state_.draws() % rows_ + rows_) % rows_;
@@ -92,6 +85,20 @@ void SampleOrder::restore(OrderState state, bool changed) {
   state_ = std::move(state);
   if (changed) state_.base = state_.drawn;
   skip_to_own();
+}
+
+std::vector<SampleOrder> orders_from(const std::shared_ptr<Permutations>& permutations, int64_t rows,
+                                     const OrderState& state, bool changed) {
+  const int64_t first = state.draws() % rows;
+  SampleOrder order(permutations, first, rows);
+  order.restore(state, changed);
+  std::vector<SampleOrder> all(static_cast<size_t>(rows), order);
+  for (int64_t i = 1; i < rows; ++i) {
+    order.row_ = (first + i) % rows;
+    order.skip_to_own();
+    all[static_cast<size_t>(order.row_)] = order;
+  }
+  return all;
 }
 
 int64_t SampleOrder::epoch_size() const {

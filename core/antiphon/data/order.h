@@ -52,8 +52,6 @@ class SampleOrder {
  public:
   // Of all draws, counted from 0, those whose number is `row` modulo `rows`.
   SampleOrder(std::shared_ptr<Permutations> permutations, int64_t row, int64_t rows);
-  // The order of the next row, from the draw after this one's.
-  SampleOrder next_row() const;
   SampleOrder(std::vector<int64_t> sizes, std::vector<double> weights, uint64_t seed, bool shuffle);
   Draw next();
   // That of the next draw.
@@ -64,6 +62,7 @@ class SampleOrder {
   int64_t epoch_size() const;
 
  private:
+  friend std::vector<SampleOrder> orders_from(const std::shared_ptr<Permutations>&, int64_t, const OrderState&, bool);
   size_t due() const;
   void skip_to_own();
   std::shared_ptr<Permutations> permutations_;
@@ -72,5 +71,10 @@ class SampleOrder {
   std::vector<Permutations::Permutation> current_;  // of each source
   std::vector<int64_t> epochs_;                     // that these are of
 };
+
+// The orders of all rows from a state on: its draw is the first of the row that it belongs to, the one after it that of
+// the next row. `changed` as in restore().
+std::vector<SampleOrder> orders_from(const std::shared_ptr<Permutations>& permutations, int64_t rows,
+                                     const OrderState& state, bool changed);
 
 }  // namespace antiphon::data

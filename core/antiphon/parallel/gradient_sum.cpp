@@ -61,15 +61,16 @@ void GradientSum::copy_into(Bucket& bucket, const Member& member) {
     place.zero_();
 }
 
-void GradientSum::take(Bucket& bucket, Member& member) {
+void GradientSum::take(Bucket& bucket, Member& member, int holders) {
   c10::AutoGradMode no_grad(false);
   auto& gradient = member.parameter.mutable_grad();
   // Its memory may be another gradient's, too (Optimizer::separate_gradients).
-  const bool own = gradient.defined() && gradient.is_contiguous() && gradient.storage().use_count() == 1;
+  const bool own =
+      gradient.defined() && gradient.is_contiguous() && gradient.storage().use_count() <= static_cast<size_t>(holders);
   if (bucket.members.size() == 1 && own)
     bucket.flat = gradient.view(-1);
   else
-    copy_into(bucket, member);
+    copy_into(bucket, member), copied_ += gradient.defined();
   const auto number = bucket.first + static_cast<size_t>(&member - bucket.members.data());
   holders_.mutable_data_ptr<float>()[number] = gradient.defined() ? 1 : 0;
   gradient.reset();
@@ -82,7 +83,8 @@ void GradientSum::computed(size_t bucket, size_t member) {
   if (own.members[member].taken)
     fail(ErrorKind::internal, fmt::format("a parameter of shape [{}] got a second gradient in one backward pass",
                                           fmt::join(own.members[member].parameter.sizes(), ", ")));
-  take(own, own.members[member]);
+  constexpr int kInHook = 2;  // LibTorch's own while it calls
+  take(own, own.members[member], kInHook);
   while (next_ < buckets_.size() && buckets_[next_].taken == buckets_[next_].members.size()) send(buckets_[next_++]);
 }
 
@@ -102,7 +104,7 @@ void GradientSum::put_back(Bucket& bucket, const float* holders) {
 void GradientSum::finish() {
   for (; next_ < buckets_.size(); ++next_) {
     for (auto& member : buckets_[next_].members)
-      if (!member.taken) take(buckets_[next_], member);
+      if (!member.taken) take(buckets_[next_], member, 1);
     send(buckets_[next_]);
   }
   group_.sum(holders_);

@@ -31,6 +31,7 @@ class GradientSum {
   void finish();
 
   size_t buckets() const { return buckets_.size(); }
+  int64_t copied() const { return copied_; }  // gradients that were not sent from where they lie
 
  private:
   struct Member {
@@ -47,7 +48,8 @@ class GradientSum {
     std::function<void()> wait_for_it;  // set once it is sent
   };
   class Hook;
-  void take(Bucket& bucket, Member& member);
+  // `holders`: of the gradient's memory, who are none of another gradient.
+  void take(Bucket& bucket, Member& member, int holders);
   static void copy_into(Bucket& bucket, const Member& member);
   void computed(size_t bucket, size_t member);
   void send(Bucket& bucket);
@@ -58,6 +60,7 @@ class GradientSum {
   size_t next_ = 0;              // the first that is not sent yet
   at::Tensor holders_;           // of all members: how many processes have a gradient
   bool begun_ = false;
+  int64_t copied_ = 0;
 };
 
 }  // namespace antiphon::parallel

@@ -33,7 +33,7 @@ void check_same(comm::Group& group, const Facts& facts) {
       if (!at::equal(all[rank][i], all[0][i]))
         others.push_back(fmt::format("process {} has another {}", rank, facts[static_cast<size_t>(i)].first));
   if (others.empty()) return;
-  fail(ErrorKind::distributed, fmt::format("the processes differ from process 0: {}", join(others, "; ")),
+  fail(ErrorKind::config, fmt::format("the processes differ from process 0: {}", join(others, "; ")),
        "start all of them with the same command, the same program and the same files");
 }
 

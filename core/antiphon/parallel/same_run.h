@@ -11,7 +11,7 @@ namespace antiphon::parallel {
 // What must be equal in all processes, by name: {"the configuration", its text}. All give the same names.
 using Facts = std::vector<std::pair<std::string, std::string>>;
 
-// Error(distributed) in every process, naming what differs and who has something else than process 0.
+// Error(config) in every process, naming what differs and who has something else than process 0.
 void check_same(comm::Group& group, const Facts& facts);
 
 }  // namespace antiphon::parallel

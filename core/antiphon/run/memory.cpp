@@ -40,10 +40,12 @@ bool reads_the_same(const std::string& path, bool gated) {
 double kept_numbers(Module& module) {
   const auto sites = module.sites();
   const bool gated = std::ranges::any_of(sites, [](const auto& site) { return site.path.ends_with("gate_proj"); });
-  int64_t numbers = 0;
-  for (const auto& site : sites)
-    numbers += site.linear->out() + (reads_the_same(site.path, gated) ? 0 : site.linear->in());
-  return static_cast<double>(numbers);
+  double numbers = 0;
+  for (const auto& site : sites) {
+    const int64_t read = reads_the_same(site.path, gated) ? 0 : site.linear->in();
+    numbers += site.linear->share * static_cast<double>(site.linear->out() + read);
+  }
+  return numbers;
 }
 
 double largest_matrix(Module& module) {
@@ -59,14 +61,20 @@ double passing_numbers(Module& module) {
   return 2.0 * static_cast<double>(widest);
 }
 
-// Blocks of the module's stack: the numbers in the names of its layers.
+// The first number in a name: "layers.3.mlp.experts.7.up_proj" is in block 3. -1: there is none.
+int64_t first_number(const std::string& path) {
+  for (const auto& word : split(path, '.')) {
+    int64_t index = 0;
+    const auto* end = word.data() + word.size();
+    if (!word.empty() && std::from_chars(word.data(), end, index).ptr == end) return index;
+  }
+  return -1;
+}
+
+// Blocks of the module's stack, by the names of its layers.
 int64_t blocks_of(Module& module) {
   int64_t blocks = 0;
-  for (const auto& site : module.sites())
-    for (const auto& word : split(site.path, '.'))
-      if (int64_t index = 0;
-          std::from_chars(word.data(), word.data() + word.size(), index).ptr == word.data() + word.size())
-        blocks = std::max(blocks, index + 1);
+  for (const auto& site : module.sites()) blocks = std::max(blocks, first_number(site.path) + 1);
   return blocks;
 }
 

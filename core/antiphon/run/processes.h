@@ -31,7 +31,7 @@ class Processes {
   data::RowShare share_;
 };
 
-// Error(distributed) unless all processes have the same program, configuration, plugins, data, step to go on from and
+// Error(config) unless all processes have the same program, configuration, plugins, data, step to go on from and
 // trained parameters.
 void check_same(comm::Group& group, const RunConfig& config, const data::Loader& loader, int64_t step,
                 model::Model& model);

@@ -160,6 +160,7 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
     own.stop = stop_requested() ? stop_requested() : kNoData;
   }
   agreed = agreement_.agree(own);
+  saving_.reset();
   if (reason && agreed.stop == own.stop) std::rethrow_exception(reason);
   if (agreed.stop)
     fail(ErrorKind::preempted, "another process was asked to stop, or cannot draw its batches, as it says");

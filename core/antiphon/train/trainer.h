@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 
+#include <antiphon/base/beacon.h>
 #include <antiphon/checkpoint/checkpoint_writer.h>
 #include <antiphon/checkpoint/reference.h>
 #include <antiphon/component/objective.h>
@@ -105,6 +106,7 @@ class Trainer {
   data::LoaderState rows_;                          // all, after the last whole step
   std::optional<parallel::GradientSum> gradients_;  // of several processes
   checkpoint::CheckpointWriter writer_;
+  std::optional<beacon::Slow> saving_;
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
   double loss_average_ = 0;
   double shown_waited_ = 0;

@@ -87,9 +87,10 @@ void Trainer::save_last() {
 
 // After a step without a finite gradient the parameters may be spoilt, so the older checkpoints are kept.
 void Trainer::save_if_possible() {
-  if (not_finite_ > 0 || !folder_.writes()) return;
+  if (not_finite_ > 0) return;
+  saving_.emplace("waiting while a checkpoint is written");  // until all have drawn their next batches
+  if (!folder_.writes()) return;
   const TraceScope scope("checkpoint");
-  const beacon::Slow slow("writing a checkpoint");
   tell_of_checkpoint(/*wait=*/true);
   try {
     writer_.save(step_, content());

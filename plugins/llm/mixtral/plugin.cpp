@@ -42,6 +42,7 @@ nn::DecoderOptions decoder(const MixtralOptions& options) {
   auto decoder = options.decoder();
   decoder.window = options.sliding_window;
   options.put_into(decoder);
+  decoder.moe.wide_shares = true;
   return decoder;
 }
 

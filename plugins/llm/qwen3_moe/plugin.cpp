@@ -21,7 +21,7 @@ struct Qwen3MoeOptions : backbone::DecoderLmOptions, backbone::MoeLmOptions {
 const config::Table<Qwen3MoeOptions>& qwen3_moe_table() {
   using O = Qwen3MoeOptions;
   static const auto* table = new config::Table<O>(
-      backbone::with_experts(backbone::decoder_lm_table<O>("qwen3_moe"))
+      backbone::with_dense_layers(backbone::with_experts(backbone::decoder_lm_table<O>("qwen3_moe")))
           .field("attention_bias", &O::attention_bias, "biases in q, k, v and o projections")
           .field("sliding_window", &O::sliding_window, "tokens that a layer sees, the query's own included; 0: all",
                  {.min = 0, .max = 1 << 30}));

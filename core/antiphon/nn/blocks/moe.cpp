@@ -74,6 +74,8 @@ MixtureOfExperts::MixtureOfExperts(int64_t hidden_size, const std::string& activ
   for (int64_t i = 0; i < options.experts; ++i) {
     experts_.push_back(std::make_unique<BlockMlp>(BlockMlpOptions{hidden_size, options.intermediate_size, activation}));
     add(fmt::format("experts.{}", i), *experts_.back());
+    for (auto& site : experts_.back()->sites())
+      site.linear->share = static_cast<double>(options.top_k) / static_cast<double>(options.experts);
   }
 }
 
@@ -86,7 +88,8 @@ MixtureOfExperts::Routes MixtureOfExperts::route(const at::Tensor& x_td) const {
   const auto order = at::argsort(flat, /*stable=*/true, 0, /*descending=*/false);
   routes.counts_e = at::bincount(flat, {}, options_.experts);
   routes.tokens_n = at::floor_divide(order, options_.top_k);
-  routes.weights_n = weights.reshape(-1).index_select(0, order).to(x_td.scalar_type());
+  routes.weights_n = weights.reshape(-1).index_select(0, order);
+  if (!options_.wide_shares) routes.weights_n = routes.weights_n.to(x_td.scalar_type());
   return routes;
 }
 
@@ -98,11 +101,11 @@ at::Tensor MixtureOfExperts::compute(const at::Tensor& x_td, const Routes& route
   int64_t begin = 0;
   for (size_t i = 0; i < experts_.size(); ++i) {
     // In training an expert without tokens gets a gradient of zeros, so that optimizers treat it as the others.
-    if (count[i] > 0 || at::GradMode::is_enabled())
-      out.push_back(experts_[i]->forward(sent.narrow(0, begin, count[i])));
+    const bool learns = at::GradMode::is_enabled() && experts_[i]->up.weight.requires_grad();
+    if (count[i] > 0 || learns) out.push_back(experts_[i]->forward(sent.narrow(0, begin, count[i])));
     begin += count[i];
   }
-  const auto weighted = at::cat(out) * routes.weights_n.unsqueeze(1);
+  const auto weighted = (at::cat(out) * routes.weights_n.unsqueeze(1)).to(x_td.scalar_type());
   return at::zeros_like(x_td).index_add(0, routes.tokens_n, weighted);
 }
 

@@ -12,6 +12,7 @@ struct MoeOptions {
   int64_t experts = 0, top_k = 2;  // 0 experts: dense
   int64_t intermediate_size = 0;   // of an expert
   bool normalize = true;           // the weights of a token's experts add up to 1
+  bool wide_shares = false;        // float32 weights, also beside bf16
   double balance = 0;              // coefficient of the load-balancing loss while training
 };
 

@@ -63,6 +63,7 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
 }
 
 at::Tensor Linear::product(const at::Tensor& x) const {
+  if (x.numel() == 0 && !quantized) return nn::linear(x, matrix_like(weight, x), like(bias, x));
   if (float8_) return float8_linear(x, weight, like(bias, x), *float8_);
   if (base_fits_few_rows(x, *this)) return multiply_few_rows(x, matrix_of(*this), bias);
   if (quantized) return quantized_linear(x, *quantized, like(bias, x));

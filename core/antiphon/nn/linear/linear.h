@@ -18,7 +18,7 @@ class Linear : public Module {
 
   // x [..., in] -> [..., out] in x's dtype; a parameter of another dtype (a trainable float32 master) is cast.
   at::Tensor forward(const at::Tensor& x) const;
-  // The same without the adapters: the product in the form that the weight is kept in.
+  // The same without the adapters: the product in the form that the weight is kept in; of no vectors, the plain one.
   at::Tensor product(const at::Tensor& x) const;
   // What the adapters add, without a gradient: undefined tensors if none is active; nullopt if it is not one low-rank
   // change.
@@ -42,6 +42,7 @@ class Linear : public Module {
   at::Tensor bias;                                       // [out] or undefined
   std::vector<std::shared_ptr<LinearAdapter>> adapters;  // each wraps the map of those before it
   std::shared_ptr<const QuantizedWeight> quantized;
+  double share = 1;  // of the vectors that go through the module: less than 1 for an expert's layers
 
  private:
   class Before;
