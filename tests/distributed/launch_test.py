@@ -109,7 +109,7 @@ class Launch(Case):
 
     def test_a_process_that_hangs_is_named(self):
         run = self.folder / "hangs"
-        process = self.launch(run, "--stall", 3, "--restarts", 0, *sets(train__steps=100000))
+        process = self.launch(run, "--stall", 3, "--restarts", 0, *sets(train__steps=100000, train__checkpoint_every=100000))  # it has ten times as long while one is written
         pids = self.wait_for_children(process)
         self.wait_for_step(run, 12, process)
         os.kill(pids[1], signal.SIGSTOP)
