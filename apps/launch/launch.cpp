@@ -65,7 +65,6 @@ void wait_a_little(const Children& children, int signals) {
 }
 
 bool orderly(const Ended& ended) {
-  constexpr int kTooFewSteps = 8;
   return ended.signal == 0 &&
          (ended.code == 0 || ended.code == static_cast<int>(ErrorKind::preempted) || ended.code == kTooFewSteps);
 }

@@ -8,6 +8,9 @@
 
 namespace antiphon::apps {
 
+// The exit code of a run that stopped because fewer than train.min_steps fit; not an error, so not an ErrorKind.
+constexpr int kTooFewSteps = 8;
+
 struct TrainFlags {
   run::OpenOptions open;
   ProfileFlags profile;

@@ -20,9 +20,6 @@
 namespace antiphon::apps {
 namespace {
 
-// The exit code of a run that stopped because fewer than train.min_steps fit; not an error, so not an ErrorKind.
-constexpr int kTooFewSteps = 8;
-
 void refuse_leftover(const std::filesystem::path& folder, bool resume) {
   if (resume || !checkpoint::has_checkpoints(folder / "checkpoints")) return;
   fail(ErrorKind::config, fmt::format("{} holds a run with checkpoints", folder.string()),
@@ -86,7 +83,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   run::keep_frozen_as(loaded.lm(), config.precision);
   const auto rule = run::build_update_rule(config.train.optimizer);
   train::Trainer trainer(*loaded.model, *objective, *rule, loader, loaded.cache, folder, processes.agreement(),
-                         config.train, processes.share());
+                         config.train);
   const int64_t step = flags.resume ? trainer.resume(flags.accept_changes) : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
   if (group) run::check_same(*group, config, loader, step, *loaded.model);

@@ -2,13 +2,19 @@
 
 namespace antiphon::backbone {
 
+bool uses_window(const JsonTable& json, int64_t& sliding_window) {
+  if (!json.flag("use_sliding_window", false)) return false;
+  const bool null = json.json().contains("sliding_window") && !json.find("sliding_window");
+  sliding_window = null ? 0 : 4096;
+  return true;
+}
+
 ForeignKeys window_keys(const JsonTable& json, UpperWindowOptions& o) {
   ForeignKeys keys{.fixed = {{"partial_rotary_factor", {1}}, {"use_mrope", {false}}},
                    .other = {"use_sliding_window", "sliding_window", "max_window_layers", "layer_types"}};
-  if (!json.flag("use_sliding_window", false)) return keys;
-  o.sliding_window = 4096, o.max_window_layers = 28;
+  if (!uses_window(json, o.sliding_window)) return keys;
+  o.max_window_layers = 28;
   keys.options = {{"sliding_window", "sliding_window", 1}, {"max_window_layers", "max_window_layers"}};
-  if (json.json().contains("sliding_window") && !json.find("sliding_window")) o.sliding_window = 0;
   return keys;
 }
 

@@ -21,6 +21,9 @@ config::Table<Options> upper_window_table(const std::string& name) {
              {.min = 0, .max = 1000});
 }
 
+// Whether use_sliding_window is on; then `sliding_window` becomes what holds without the key of that name: 0 if it is
+// null, else 4096.
+bool uses_window(const JsonTable& json, int64_t& sliding_window);
 // The keys of the window; sets the family's defaults if the window is on: it is then in layers max_window_layers and
 // up.
 ForeignKeys window_keys(const JsonTable& json, UpperWindowOptions& options);

@@ -9,6 +9,7 @@
 
 #include <antiphon/base/beacon.h>
 #include <antiphon/base/error.h>
+#include <antiphon/base/mixed.h>
 
 namespace antiphon::comm {
 
@@ -68,13 +69,6 @@ class Group::Wires {
 };
 
 namespace {
-
-uint64_t mixed(uint64_t hash, uint64_t value) {  // splitmix64
-  hash += value + 0x9e3779b97f4a7c15;
-  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
-  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
-  return hash ^ (hash >> 31);
-}
 
 at::Tensor bytes_of(const at::Tensor& x) { return x.view(-1).view(at::kByte); }
 

@@ -5,7 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <antiphon/comm/place.h>
+#include <ATen/ATen.h>
+
+#include <antiphon/comm/group.h>
 
 #include <cstdlib>
 #include <string>
@@ -43,6 +45,14 @@ inline Place my_place() {
   auto place = place_from_environment();
   place.timeout = std::chrono::seconds(20);
   return place;
+}
+
+// Whether all processes of the group have called the same so far.
+inline bool same_ledger(Group& group) {
+  const auto ledger = at::tensor({static_cast<int64_t>(group.ledger())}, at::kLong), largest = ledger.clone(),
+             smallest = ledger.neg();
+  group.largest(largest), group.largest(smallest);
+  return at::equal(ledger, largest) && at::equal(ledger.neg(), smallest);
 }
 
 }  // namespace antiphon::comm::testing

@@ -67,6 +67,7 @@ class Loader {
   LoaderCounts counts() const { return state().counts(); }
   int64_t samples() const;  // in all sources
   size_t sources() const { return sets_.size(); }
+  const RowShare& share() const { return share_; }
   int64_t epoch_size() const { return rows_.front().order.epoch_size(); }
   // Names and hashes of the sources, and what else their order depends on; a resumed run must find the same.
   std::string fingerprint() const;

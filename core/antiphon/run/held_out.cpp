@@ -38,21 +38,18 @@ Sums sums_of(const std::string& name, const std::vector<eval::Outcome>& outcomes
   return sums;
 }
 
-// Error(preempted) in all processes if one of them was stopped.
-void stop_together(comm::Group& group, bool stopped) {
-  const auto any = at::tensor({static_cast<int64_t>(stopped)}, at::kLong);
-  group.largest(any);
-  if (any.item<int64_t>() > 0) fail(ErrorKind::preempted, "stopped while held-out losses were measured");
-}
-
-// Of samples that have no metrics.
-void add_up(comm::Group& group, Sums& sums) {
-  const auto loss = at::tensor({sums.loss}, at::kDouble);
-  const auto counts = at::tensor({sums.good, sums.failed, sums.not_finite}, at::kLong);
-  group.sum(loss), group.sum(counts);
-  sums.loss = loss.item<double>();
-  const auto* count = counts.const_data_ptr<int64_t>();
-  sums.good = count[0], sums.failed = count[1], sums.not_finite = count[2];
+// Over all processes, of samples that have no metrics, unless each process has `all` of them. Error(preempted) in each
+// if one of them was stopped.
+void add_up(comm::Group& group, Sums& sums, bool all, bool stopped) {
+  const auto total = at::tensor({sums.loss, static_cast<double>(sums.good), static_cast<double>(sums.failed),
+                                 static_cast<double>(sums.not_finite), static_cast<double>(stopped)},
+                                at::kDouble);
+  group.sum(total);
+  const auto* value = total.const_data_ptr<double>();
+  if (value[4] > 0) fail(ErrorKind::preempted, "stopped while held-out losses were measured");
+  if (all) return;
+  sums.loss = value[0], sums.good = static_cast<int64_t>(value[1]);
+  sums.failed = static_cast<int64_t>(value[2]), sums.not_finite = static_cast<int64_t>(value[3]);
 }
 
 // The mean over all samples, and of each metric its sum by its count. A sample that has no loss is counted, and one
@@ -130,8 +127,7 @@ std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference)
       if (error.kind() != ErrorKind::preempted || !group_) throw;
       stopped = true;
     }
-    if (group_) stop_together(*group_, stopped);
-    if (group_ && !set.compares) add_up(*group_, sums);
+    if (group_) add_up(*group_, sums, /*all=*/set.compares, stopped);
     add(values, name, sums);
   }
   return values;

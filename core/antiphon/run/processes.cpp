@@ -25,13 +25,12 @@ void Processes::meet(const RunConfig& config, at::Device device) {
     fail(ErrorKind::config,
          fmt::format("parallel.replicate is {} and there are {} processes", parallel.replicate, place_.size),
          "start as many, or set it to 0");
-  share_ = {config.train.accumulate, 0, config.train.accumulate};
+  share_ = train::share_of(place_.rank, place_.size, config.train.accumulate);
   agreement_ = std::make_unique<train::Alone>();
   if (!several()) return;
   if (!device.is_cpu())
     fail(ErrorKind::config, "several processes train on the CPU only: they exchange tensors of the CPU",
          "use --device cpu, or one process");
-  share_ = train::share_of(place_.rank, place_.size, config.train.accumulate);
   place_.interface = parallel.interface, place_.timeout = std::chrono::seconds(parallel.timeout_seconds);
   if (!group_) group_ = std::make_unique<comm::Group>(place_);
   agreement_ = std::make_unique<train::Together>(*group_);

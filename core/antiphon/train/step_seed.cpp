@@ -3,17 +3,12 @@
 #include <ATen/Context.h>
 #include <ATen/core/Generator.h>
 
+#include <antiphon/base/mixed.h>
+
 #include <mutex>
 
 namespace antiphon::train {
 namespace {
-
-uint64_t mixed(uint64_t hash, uint64_t value) {  // splitmix64
-  hash += value + 0x9e3779b97f4a7c15;
-  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
-  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
-  return hash ^ (hash >> 31);
-}
 
 void seed_one(at::Device device, uint64_t seed) {
   auto generator = at::globalContext().defaultGenerator(device);

@@ -65,8 +65,7 @@ double resident_bytes() {
 }
 
 Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, data::Loader& loader,
-                 data::FeatureCache& cache, RunFolder& folder, Agreement& agreement, const TrainOptions& options,
-                 const data::RowShare& share)
+                 data::FeatureCache& cache, RunFolder& folder, Agreement& agreement, const TrainOptions& options)
     : model_(model),
       objective_(objective),
       loader_(loader),
@@ -78,7 +77,6 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
       saved_(model.saved_parameters()),
       recompute_(recompute_of(options)),
       length_(options),
-      share_(share),
       writer_(folder.checkpoints(), options.keep_checkpoints) {
   for (const auto& parameter : saved_)
     if (parameter.fixed)
@@ -151,7 +149,7 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
   DrawnRecord own;
   beacon::doing("drawing batches");
   try {
-    for (int64_t i = 0; i < share_.count; ++i) batches.push_back(loader_.next_batch());
+    for (int64_t i = 0; i < loader_.share().count; ++i) batches.push_back(loader_.next_batch());
     own = drawn(batches);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::preempted) throw;
@@ -170,7 +168,7 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
 void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
   for (size_t i = 0; i < batches.size(); ++i) {
     seed_generators(model_.lm().device(), static_cast<uint64_t>(options_.seed), step_,
-                    share_.first + static_cast<int64_t>(i));
+                    loader_.share().first + static_cast<int64_t>(i));
     if (i > 0) put_statistics_back();
     // A block that is recomputed gives its gradients once for each call, and a part may be called several times.
     if (gradients_ && !recompute_ && i + 1 == batches.size()) gradients_->begin();
@@ -309,7 +307,7 @@ void Trainer::add_statistics() {
 void Trainer::average_statistics() {
   for (auto& [running, before, sum] : statistics_) {
     if (auto* group = agreement_.group()) group->sum(sum);
-    running.copy_(sum.div_(static_cast<double>(share_.all)));
+    running.copy_(sum.div_(static_cast<double>(loader_.share().all)));
   }
 }
 

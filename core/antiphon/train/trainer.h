@@ -39,9 +39,9 @@ enum class RunEnd { trained, too_few_steps };
 
 class Trainer {
  public:
-  // All must outlive it. `share`: the rows that the loader gives to this process.
+  // All must outlive it.
   Trainer(model::Model& model, Objective& objective, UpdateRule& rule, data::Loader& loader, data::FeatureCache& cache,
-          RunFolder& folder, Agreement& agreement, const TrainOptions& options, const data::RowShare& share);
+          RunFolder& folder, Agreement& agreement, const TrainOptions& options);
 
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 if there is none.
   // `accept_changes`: even if the data, weights of sources or batch sizes have changed; else that is an Error(weights).
@@ -102,7 +102,6 @@ class Trainer {
   std::optional<checkpoint::Reference> reference_;  // if the objective needs one, from the first step on
   std::optional<nn::Recompute> recompute_;
   RunLength length_;
-  data::RowShare share_;
   data::LoaderState rows_;                          // all, after the last whole step
   std::optional<parallel::GradientSum> gradients_;  // of several processes
   checkpoint::CheckpointWriter writer_;

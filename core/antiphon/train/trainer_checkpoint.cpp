@@ -24,8 +24,9 @@ bool Trainer::check_draws(const Progress& progress, bool accept_changes) const {
     changed = "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed";
   else if (!progress.draws.empty() && progress.draws != loader_.draw_settings())
     changed = fmt::format("the run drew its samples otherwise: {}; now {}", progress.draws, loader_.draw_settings());
-  else if (const auto rows = static_cast<int64_t>(progress.loader.rows.size()); rows != share_.all)
-    changed = fmt::format("the run drew its samples in {} rows; now there are {} (train.accumulate)", rows, share_.all);
+  else if (const auto rows = static_cast<int64_t>(progress.loader.rows.size()); rows != loader_.share().all)
+    changed = fmt::format("the run drew its samples in {} rows; now there are {} (train.accumulate)", rows,
+                          loader_.share().all);
   if (changed.empty()) return false;
   if (!accept_changes)
     fail(ErrorKind::weights, changed,

@@ -1,5 +1,6 @@
 // Qwen3 with mixtures of experts (Yang et al. 2025; transformers: models/qwen3_moe).
 #include <antiphon/backbone/moe_lm.h>
+#include <antiphon/backbone/upper_window.h>
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
@@ -42,10 +43,7 @@ void Qwen3MoeOptions::read_pretrained(const PretrainedConfig& pretrained) {
                                {"router_aux_loss_coef", "router_aux_loss_coef"}},
                    .fixed = {{"partial_rotary_factor", {1}}},
                    .other = {"use_sliding_window", "sliding_window", "max_window_layers"}};  // the last has no effect
-  if (json.flag("use_sliding_window", false)) {
-    sliding_window = json.json().contains("sliding_window") && !json.find("sliding_window") ? 0 : 4096;
-    keys.options.push_back({"sliding_window", "sliding_window", 1});
-  }
+  if (backbone::uses_window(json, sliding_window)) keys.options.push_back({"sliding_window", "sliding_window", 1});
   backbone::read_decoder_config(pretrained, {.plugin = "qwen3_moe", .model_type = "qwen3_moe", .hidden_act = "silu"},
                                 keys, qwen3_moe_table(), *this);
   check_fixed(backbone::rope_table(json), {"partial_rotary_factor", {1}});
