@@ -2,8 +2,10 @@
 line for each run and a table of ratios, and writes them into docs/performance.md and benchmarks/recorded.json.
 
 usage: ./dev bench [--isa avx2|avx512] [--quick] [--only WORD] [--check] [--threads N] [--page FILE] [--build FOLDER]
+       ./dev bench --before BUILD [--only WORD] [--quick]
 
 --isa: both sides as on a processor without bf16 products, with AVX2 or AVX-512; the parts are then those of a class.
+--before: beside the build of an earlier commit instead of the peers; fails where this one is slower or larger by a tenth.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import isa
 import page
+import parts_before
 import parts_class
 import parts_media
 import parts_model
@@ -59,7 +62,8 @@ def options_of(words):
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of few repetitions; writes no page")
     parser.add_argument("--isa", default="", choices=["", *isa.ENVIRONMENTS])
-    parser.add_argument("--only", default="", choices=["", *PARTS], help="one part; writes no page")
+    parser.add_argument("--before", default="", help="another build's folder; writes no page")
+    parser.add_argument("--only", default="", choices=["", *{**PARTS, **parts_before.PARTS}], help="one part; writes no page")
     parser.add_argument("--check", action="store_true", help="compare the ratios with those of --recorded; fails where one is worse, or may be; writes no page")
     parser.add_argument("--recorded", default="")
     parser.add_argument("--threads", type=int, default=CORES)
@@ -67,6 +71,8 @@ def options_of(words):
     parser.add_argument("--build", default=str(ROOT / "build"))
     options = parser.parse_args(words)
     options.recorded = options.recorded or str(HERE / f"recorded{'_' if options.isa else ''}{options.isa}.json")
+    if options.before and (options.check or options.isa):
+        parser.error("--before is neither for --check nor for --isa; set the variables of a class by hand")
     if options.quick and options.check:
         parser.error("--quick has one round, which tells too little for --check")
     return options
@@ -91,6 +97,13 @@ def check(bench):
     return 0 if well else 1
 
 
+def lost(bench):
+    """Of a run with --before: as check(), with an earlier build whose ratio to itself is 1."""
+    text, well = record.report([record.judge(row.key(), record.entry(row), {"ratio": 1.0, "spread": 0.0, "busy": False}) for row in bench.rows])
+    print(text)
+    return 0 if well else 1
+
+
 def write(bench):
     peak = run([PYTHON, str(HERE / "machine_peak.py"), "--threads", str(bench.options.threads)]).line()
     about = facts(bench)
@@ -106,16 +119,16 @@ def main():
     if options.check and not Path(options.recorded).exists():
         sys.exit(f"run.py: {options.recorded} is not there: a full run without --check writes it")
     os.environ["HF_HUB_OFFLINE"] = "1"
-    parts = OF_A_CLASS if options.isa else PARTS
+    parts = parts_before.PARTS if options.before else OF_A_CLASS if options.isa else PARTS
     if options.only and options.only not in parts:
-        sys.exit(f"run.py: --isa {options.isa} has the parts {', '.join(parts)}")
+        sys.exit(f"run.py: {'--before' if options.before else f'--isa {options.isa}'} has the parts {', '.join(parts)}")
     isa.limit(options.isa)
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         bench = Bench(options, Path(folder), json.loads(Path(options.recorded).read_text()) if options.check else None)
         whole = all([attempt(bench, name, part) for name, part in parts.items() if options.only in ("", name)])
     print("\n".join([page.table(bench.rows), *page.session_table(bench.sessions)]))
-    worse = check(bench) if options.check else 0
-    if not (options.only or options.check or options.quick):
+    worse = check(bench) if options.check else lost(bench) if options.before else 0
+    if not (options.only or options.check or options.quick or options.before):
         write(bench)
     sys.exit(worse or (0 if whole else 1))
 

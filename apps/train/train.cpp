@@ -82,20 +82,24 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   run::use_linear_format(loaded.lm(), config.precision.linear);
   run::keep_frozen_as(loaded.lm(), config.precision);
   const auto rule = run::build_update_rule(config.train.optimizer);
+  auto values = group && config.parallel.fsdp > 1 ? run::trained_values(*loaded.model) : "";  // while they are whole
+  const auto placement = processes.place(*loaded.model, config, *objective, *rule);
   train::Trainer trainer(*loaded.model, *objective, *rule, loader, loaded.cache, folder, processes.agreement(),
-                         config.train);
+                         *placement, config.train);
   const int64_t step = flags.resume ? trainer.resume(flags.accept_changes) : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
-  if (group) run::check_same(*group, config, loader, step, *loaded.model);
+  if (group && values.empty()) values = run::trained_values(*loaded.model);
+  if (group) run::check_same(*group, config, loader, step, values);
   open_folder(folder, loaded, group, step);
   std::optional<run::HeldOut> held_out;
-  if (config.train.eval_every > 0) held_out.emplace(loaded, *objective, group);
+  if (config.train.eval_every > 0) held_out.emplace(loaded, *objective, *placement, group);
   if (held_out) trainer.set_evaluation([&](checkpoint::Reference* reference) { return held_out->measure(reference); });
   const auto profiler = folder.writes() ? open_profiler(flags.profile, loaded, folder.path() / "profile") : nullptr;
   trainer.set_profiler(profiler.get());
   slow.reset();
   const auto end = trainer.run();
   slow.emplace("writing results");
+  placement->make_usable();
   close_folder(folder, loaded, group, end);
   return end == train::RunEnd::too_few_steps ? kTooFewSteps : 0;
 }

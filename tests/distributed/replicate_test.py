@@ -1,69 +1,18 @@
 """Several processes that share the batches of a step train what one process trains."""
 
-import json
 import sys
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import make_tiny
-from harness import DEVICE, Case, checkpoints, losses, main, records, sets
+from together import ALL, COMMON, Together, experts, tensors
+from harness import main, records, losses, sets
 
-# A larger epsilon: with the usual one AdamW makes whole steps of what is only rounding.
-COMMON = sets(train__steps=12, train__accumulate=4, train__tokens_per_batch=96, train__checkpoint_every=4, precision__compute="fp32", train__optimizer__eps=1e-5)
-ALL = sets(model__llm__trainable="true", model__streams__image__encoder__trainable="true")  # each parameter
 CONFORMER = '{ plugin = "frame_stack", factor = 5 }', '{ plugin = "conformer", hidden_size = 32, num_layers = 2, num_heads = 2, dropout = 0.1 }'
 
 
-def tensors(run, file="parameters"):
-    from safetensors.numpy import load_file
-
-    return load_file(run / "checkpoints" / checkpoints(run)[0] / f"{file}.safetensors")
-
-
-@unittest.skipIf(DEVICE, "processes exchange tensors of the CPU")
-class Replicate(Case):
-    TRAIN, HELD = 40, 6
-
-    def run_with(self, name, processes, *args, config=None, code=0):
-        run = self.folder / name
-        verb = ("launch", config or self.config, "--procs", processes) if processes > 1 else ("train", config or self.config)
-        done = self.call(*verb, *sets(train__output=run), *COMMON, *args, code=code)
-        return run, done
-
-    def assert_close(self, left, right, tolerance):
-        self.assertEqual(losses(left).keys(), losses(right).keys())
-        for step, loss in losses(left).items():
-            self.assertAlmostEqual(loss, losses(right)[step], delta=tolerance * loss, msg=f"step {step}")
-        # Biases before a softmax or a batch norm have no gradient but what rounding leaves.
-        for file, rounding in (("parameters", 2e-5), ("state", 1e-8)):
-            a, b = tensors(left, file), tensors(right, file)
-            self.assertEqual(a.keys(), b.keys())
-            for name, x in a.items():
-                if x.dtype.kind == "f":
-                    self.assertLessEqual(abs(x - b[name]).max(), 20 * tolerance * abs(x).max() + rounding, name)
-
-    def assert_same_progress(self, left, right):
-        def progress(run):
-            value = json.loads((run / "checkpoints" / checkpoints(run)[0] / "progress.json").read_text())
-            return {key: value[key] for key in ("step", "trained_tokens", "loader", "data", "draws")}
-        self.assertEqual(progress(left), progress(right))
-
-    def compare(self, name, *args, config=None, counts=(2, 4)):
-        one, _ = self.run_with(f"{name}_1", 1, *args, config=config)
-        for processes in counts:
-            with self.subTest(processes=processes):
-                many, _ = self.run_with(f"{name}_{processes}", processes, *args, config=config)
-                self.assert_same_progress(one, many)
-                self.assert_close(one, many, 2e-5)
-                for left, right in zip(records(one / "metrics.jsonl"), records(many / "metrics.jsonl")):
-                    for key in ("train/supervised_tokens", "train/samples", "train/bad_samples", "media/image", "media/audio"):
-                        self.assertEqual(left[key], right[key], key)
-                    # Beside the clipped update, which would hide that all gradients are twice as large.
-                    self.assertAlmostEqual(left["train/gradient_norm"], right["train/gradient_norm"], delta=1e-4 * left["train/gradient_norm"])
-        return one
-
+class Replicate(Together):
     def test_lora(self):
         self.compare("lora")
 
@@ -80,29 +29,7 @@ class Replicate(Case):
 
     def test_experts(self):
         """With their load balance, of which each batch has its share."""
-        text = self.config.read_text()
-        start, end = text.index("[model.llm]"), text.index("[model.streams.image]")
-        llm = f"""[model.llm]
-plugin = "qwen3_moe"
-tokenizer = "{self.folder}/models/llama"
-trainable = true
-vocab_size = {make_tiny.vocab_size()}
-hidden_size = 32
-intermediate_size = 48
-moe_intermediate_size = 16
-num_layers = 3
-num_heads = 4
-num_kv_heads = 2
-max_positions = 512
-num_experts = 4
-num_experts_per_tok = 2
-mlp_only_layers = [0]
-output_router_logits = true
-router_aux_loss_coef = 0.5
-
-"""
-        path = self.folder / "experts.toml"
-        path.write_text(text[:start] + llm + text[end:])
+        path = experts(self)
         one = self.compare("experts", config=path, counts=(2,))
         balance = [record["moe/load_balance"] for record in records(one / "metrics.jsonl")]
         self.assertTrue(all(2 <= value < 2.5 for value in balance), balance)  # 2 of 4 experts for each token, evenly: 2
@@ -164,7 +91,7 @@ router_aux_loss_coef = 0.5
         self.assertIn("3 processes cannot share 4 batches a step", done.stderr)
         self.assertIn("train.accumulate=6", done.stderr)
         _, done = self.run_with("three", 2, *sets(parallel__replicate=3), code=2)
-        self.assertIn("parallel.replicate is 3 and there are 2 processes", done.stderr)
+        self.assertIn("parallel.replicate = 3 times parallel.fsdp = 1 is not the number of processes, 2", done.stderr)
 
 
 if __name__ == "__main__":

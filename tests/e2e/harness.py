@@ -45,7 +45,7 @@ def checkpoint_state(run):
     folder = Path(run) / "checkpoints" / checkpoints(run)[0]
     progress = json.loads((folder / "progress.json").read_text())
     del progress["clock"]
-    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ["parameters.safetensors", "state.safetensors"]}
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.safetensors")}
     return {"name": folder.name, "progress": progress, **digests}
 
 

@@ -55,7 +55,7 @@ std::unique_ptr<model::MultimodalLm> load_model(const json& request) {
   model->load({device(), {dtype, dtype, ""}, 1});
   if (request.contains("values")) {  // of trained parameters: "<part>/<name>"
     const weights::SafetensorsFile file(request.at("values").get<std::string>());
-    std::map<std::string, at::Tensor> values;
+    checkpoint::StoredTensors values;
     for (const auto& info : file.tensors()) values[info.name] = file.tensor(info.name);
     checkpoint::restore_parameters(model->saved_parameters(), values);
   }

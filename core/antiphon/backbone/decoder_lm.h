@@ -90,6 +90,7 @@ class DecoderLm : public LanguageModel {
   KvShape kv_shape() const override { return decoder_.kv_shape(); }
   Module& module() override { return decoder_; }
   NameMap name_map() const override;
+  std::vector<Module*> blocks() override { return decoder_.blocks(); }
 
  private:
   nn::Decoder decoder_;

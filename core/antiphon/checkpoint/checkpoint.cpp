@@ -23,7 +23,39 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr uint64_t kMaxManifest = 1 << 20, kMaxProgress = 16 << 20;  // bytes
-constexpr const char* kFiles[] = {"parameters.safetensors", "state.safetensors", "progress.json"};
+constexpr const char *kParameters = "parameters", *kState = "state", *kProgress = "progress.json",
+                     *kManifest = "manifest.json";
+constexpr const char* kBoxes = "boxes";  // in the metadata of a file
+constexpr int kMostShares = 1 << 16;
+
+// "parameters.safetensors", or one of several: "parameters_00001-of-00004.safetensors".
+std::string file_of(const char* kind, Share share) {
+  if (share.count == 1) return fmt::format("{}.safetensors", kind);
+  return fmt::format("{}_{:05}-of-{:05}.safetensors", kind, share.index + 1, share.count);
+}
+std::string digests_of(Share share) { return fmt::format("digests_{:05}.json", share.index + 1); }
+
+// By how many processes a checkpoint with this manifest was written.
+int shares_of(const json& manifest) {
+  for (const auto& [name, digest] : manifest.items()) {
+    int count = 0;
+    const auto begin = file_of(kParameters, {0, 2}).substr(0, std::string("parameters_00001-of-").size());
+    if (!name.starts_with(begin)) continue;
+    std::from_chars(name.data() + begin.size(), name.data() + name.size(), count);
+    if (count > 1 && count <= kMostShares) return count;
+  }
+  return 1;
+}
+
+std::vector<std::string> files_of(const json& manifest) {
+  std::vector<std::string> files{kProgress};
+  const int count = manifest.is_object() ? shares_of(manifest) : 1;
+  for (const char* kind : {kState, kParameters})
+    for (int i = 0; i < count; ++i) files.push_back(file_of(kind, {i, count}));
+  return files;
+}
+
+fs::path path_of(const fs::path& folder, int64_t step) { return folder / fmt::format("step_{}", step); }
 
 // The step of a folder named step_N, or -1.
 int64_t step_of(const fs::path& folder) {
@@ -74,29 +106,36 @@ bool is_complete(const fs::path& checkpoint) {
   }
 }
 
-void write_files(const fs::path& folder, const CheckpointContent& content) {
-  fs::create_directory(folder);
-  const auto save = [&](const char* name, const weights::NamedTensors& tensors) {
-    weights::save_safetensors(folder / name, tensors);
+// Of the files, as a manifest has them.
+json write_files(const fs::path& folder, const CheckpointContent& content, Share share) {
+  const auto save = [&](const std::string& name, const weights::NamedTensors& tensors) {
+    Boxes boxes;
+    for (const auto& [tensor, values] : tensors)
+      if (const auto box = content.boxes.find(tensor); box != content.boxes.end()) boxes.insert(*box);
+    weights::save_safetensors(folder / name, tensors,
+                              boxes.empty() ? weights::Metadata() : weights::Metadata{{kBoxes, boxes_to_text(boxes)}});
     return file_digest(folder / name);
   };
-  json manifest;
+  const auto parameters_file = file_of(kParameters, share), state_file = file_of(kState, share);
+  json digests;
   {  // one file's copying into the page cache and its digest while the disk is busy with the other
-    auto parameters = std::async(std::launch::async, save, kFiles[0], std::cref(content.parameters));
-    manifest[kFiles[1]] = save(kFiles[1], content.state);
-    manifest[kFiles[0]] = parameters.get();
+    auto parameters = std::async(std::launch::async, save, parameters_file, std::cref(content.parameters));
+    digests[state_file] = save(state_file, content.state);
+    digests[parameters_file] = parameters.get();
   }
-  write_file_atomic(folder / kFiles[2], content.progress.dump(), ErrorKind::weights);
-  manifest[kFiles[2]] = file_digest(folder / kFiles[2]);
-  write_file_atomic(folder / "manifest.json", manifest.dump(1), ErrorKind::weights);
-  sync_path(folder, ErrorKind::weights);
+  if (share.index > 0) return digests;
+  write_file_atomic(folder / kProgress, content.progress.dump(), ErrorKind::weights);
+  digests[kProgress] = file_digest(folder / kProgress);
+  return digests;
 }
 
 // Appears under its final name at once, or not at all: what a full disk has truncated takes no space until the next
 // attempt.
-void write_whole(const fs::path& temporary, const fs::path& final_path, const CheckpointContent& content) {
+template <class Body>
+void complete(const fs::path& temporary, const fs::path& final_path, const Body& body) {
   try {
-    write_files(temporary, content);
+    write_file_atomic(temporary / kManifest, body().dump(1), ErrorKind::weights);
+    sync_path(temporary, ErrorKind::weights);
     fs::rename(temporary, final_path);
   } catch (...) {
     std::error_code ignored;
@@ -105,26 +144,72 @@ void write_whole(const fs::path& temporary, const fs::path& final_path, const Ch
   }
 }
 
-fs::path write_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
+// Of a checkpoint that is written: none if it is there already.
+std::optional<fs::path> room_for(const fs::path& folder, int64_t step) {
   if (fs::create_directories(folder)) sync_folder_of(folder, ErrorKind::weights);
   remove_unfinished(folder);
-  const auto temporary = folder / fmt::format(".tmp-step_{}-{}", step, ::getpid()),
-             final_path = folder / fmt::format("step_{}", step);
+  const auto final_path = path_of(folder, step);
   for (const auto& other : checkpoints(folder))
     if (step_of(other) > step) set_aside(other);
   const bool taken = fs::exists(fs::symlink_status(final_path));
-  if (taken && is_complete(final_path)) return final_path;
+  if (taken && is_complete(final_path)) return std::nullopt;
   if (taken) set_aside(final_path);
-  write_whole(temporary, final_path, content);
-  sync_path(folder, ErrorKind::weights);
-  remove_old(folder, step, keep);
   return final_path;
 }
 
-std::map<std::string, at::Tensor> read_tensors(const fs::path& path) {
+fs::path finished(const fs::path& folder, int64_t step, int64_t keep) {
+  sync_path(folder, ErrorKind::weights);
+  remove_old(folder, step, keep);
+  return path_of(folder, step);
+}
+
+fs::path write_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
+  const auto temporary = folder / fmt::format(".tmp-step_{}-{}", step, ::getpid());
+  const auto final_path = room_for(folder, step);
+  if (!final_path) return path_of(folder, step);
+  complete(temporary, *final_path, [&] {
+    fs::create_directory(temporary);
+    return write_files(temporary, content, {});
+  });
+  return finished(folder, step, keep);
+}
+
+// Errors of the file system as ours.
+template <class Body>
+auto guarded(const fs::path& folder, const Body& body) {
+  try {
+    return body();
+  } catch (const fs::filesystem_error& error) {
+    fail(ErrorKind::weights,
+         fmt::format("cannot write a checkpoint below {}: {}: {}", shown(folder.string()),
+                     shown(error.path1().string()), error.code().message()),
+         "check who may write there and the space on that disk");
+  }
+}
+
+// Of several processes, which know it by its name.
+fs::path shared_temporary(const fs::path& folder, int64_t step) { return folder / fmt::format(".tmp-step_{}", step); }
+
+void read_tensors(const fs::path& path, StoredTensors& tensors) {
   const weights::SafetensorsFile file(path);
-  std::map<std::string, at::Tensor> tensors;
-  for (const auto& info : file.tensors()) tensors[info.name] = file.tensor(info.name);
+  const auto text = file.metadata().find(kBoxes);
+  const auto boxes = text == file.metadata().end() ? Boxes() : boxes_of_text(text->second, path.string());
+  for (const auto& info : file.tensors()) {
+    const auto values = file.tensor(info.name);
+    const auto box = boxes.find(info.name);
+    with_context(path.string(), [&] {
+      tensors[info.name].add(
+          values, box != boxes.end()
+                      ? box->second
+                      : Box{values.sizes().vec(), std::vector<int64_t>(static_cast<size_t>(values.dim()), 0)});
+    });
+  }
+}
+
+StoredTensors read_all(const fs::path& checkpoint, const char* kind, int shares) {
+  StoredTensors tensors;
+  for (int i = 0; i < shares; ++i) read_tensors(checkpoint / file_of(kind, {i, shares}), tensors);
+  for (const auto& [name, tensor] : tensors) with_context(checkpoint.string(), [&] { tensor.check(name); });
   return tensors;
 }
 
@@ -143,14 +228,47 @@ void remove_old(const fs::path& folder, int64_t step, int64_t keep) {
 }
 
 fs::path save_checkpoint(const fs::path& folder, int64_t step, const CheckpointContent& content, int64_t keep) {
-  try {
-    return write_checkpoint(folder, step, content, keep);
-  } catch (const fs::filesystem_error& error) {
-    fail(ErrorKind::weights,
-         fmt::format("cannot write a checkpoint below {}: {}: {}", shown(folder.string()),
-                     shown(error.path1().string()), error.code().message()),
-         "check who may write there and the space on that disk");
-  }
+  return guarded(folder, [&] { return write_checkpoint(folder, step, content, keep); });
+}
+
+void prepare_checkpoint(const fs::path& folder, int64_t step) {
+  guarded(folder, [&] {
+    room_for(folder, step);
+    fs::create_directory(shared_temporary(folder, step));
+  });
+}
+
+void write_share(const fs::path& folder, int64_t step, const CheckpointContent& content, Share share) {
+  guarded(folder, [&] {
+    const auto temporary = shared_temporary(folder, step);
+    const auto digests = write_files(temporary, content, share);
+    write_file_atomic(temporary / digests_of(share), digests.dump(), ErrorKind::weights);
+  });
+}
+
+fs::path finish_checkpoint(const fs::path& folder, int64_t step, int count, int64_t keep) {
+  return guarded(folder, [&] {
+    const auto temporary = shared_temporary(folder, step), final_path = path_of(folder, step);
+    if (fs::exists(fs::symlink_status(final_path))) {  // by a run that was killed before it had removed the old ones
+      fs::remove_all(temporary);
+      return finished(folder, step, keep);
+    }
+    complete(temporary, final_path, [&] {
+      json manifest;
+      for (int i = 0; i < count; ++i) {
+        const auto file = temporary / digests_of({i, count});
+        manifest.update(read_json(file, kMaxManifest));
+        fs::remove(file);
+      }
+      return manifest;
+    });
+    return finished(folder, step, keep);
+  });
+}
+
+void abandon_checkpoint(const fs::path& folder, int64_t step) {
+  std::error_code ignored;
+  fs::remove_all(shared_temporary(folder, step), ignored);
 }
 
 void remove_unfinished(const fs::path& folder) {
@@ -160,12 +278,12 @@ void remove_unfinished(const fs::path& folder) {
 }
 
 void verify_checkpoint(const fs::path& checkpoint) {
-  const auto manifest_path = checkpoint / "manifest.json";
+  const auto manifest_path = checkpoint / kManifest;
   if (!path_exists(manifest_path, ErrorKind::weights))
     fail(ErrorKind::weights, fmt::format("{} is no complete checkpoint: it has no manifest.json", checkpoint.string()),
          "use another checkpoint of the run");
   const auto manifest = read_json(manifest_path, kMaxManifest);
-  for (const char* name : kFiles) {
+  for (const auto& name : files_of(manifest)) {
     const auto file = checkpoint / name;
     if (!manifest.is_object() || !manifest.contains(name) || !manifest[name].is_object())
       fail(ErrorKind::weights, fmt::format("{} does not list {}", manifest_path.string(), name),
@@ -195,10 +313,11 @@ std::optional<fs::path> latest_checkpoint(const fs::path& folder) {
 
 LoadedCheckpoint load_checkpoint(const fs::path& checkpoint, bool with_state) {
   verify_checkpoint(checkpoint);
+  const int shares = shares_of(read_json(checkpoint / kManifest, kMaxManifest));
   LoadedCheckpoint loaded;
-  loaded.parameters = read_tensors(checkpoint / kFiles[0]);
-  if (with_state) loaded.state = read_tensors(checkpoint / kFiles[1]);
-  loaded.progress = read_json(checkpoint / kFiles[2], kMaxProgress);
+  loaded.parameters = read_all(checkpoint, kParameters, shares);
+  if (with_state) loaded.state = read_all(checkpoint, kState, shares);
+  loaded.progress = read_json(checkpoint / kProgress, kMaxProgress);
   return loaded;
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include <antiphon/checkpoint/stored_tensor.h>
 #include <antiphon/weights/safetensors.h>
 
 namespace antiphon::checkpoint {
@@ -17,12 +18,25 @@ struct CheckpointContent {
   weights::NamedTensors parameters;  // trained ones, "<part>/<parameter>"
   weights::NamedTensors state;       // optimizer and random generators
   nlohmann::json progress;           // step, data position, counts, fingerprints
+  Boxes boxes = {};                  // of tensors of which this process has a piece
+};
+
+// Which of the processes that write a checkpoint together.
+struct Share {
+  int index = 0, count = 1;
 };
 
 // Writes <folder>/step_<step>; then removes older ones beyond `keep`. Newer ones, which a resumed run has skipped as
 // damaged, are renamed to step_N.damaged. Error(weights) on I/O; the others stay intact.
 std::filesystem::path save_checkpoint(const std::filesystem::path& folder, int64_t step,
                                       const CheckpointContent& content, int64_t keep);
+
+// The same by several processes into one file system. The first prepares; then each writes its share, which may take
+// place in a thread; and once all have, the first finishes, or abandons it if one could not. All as above.
+void prepare_checkpoint(const std::filesystem::path& folder, int64_t step);
+void write_share(const std::filesystem::path& folder, int64_t step, const CheckpointContent& content, Share share);
+std::filesystem::path finish_checkpoint(const std::filesystem::path& folder, int64_t step, int count, int64_t keep);
+void abandon_checkpoint(const std::filesystem::path& folder, int64_t step);
 
 // Removes those before `step`, whose own must be complete, but for the newest keep - 1. A failure is only a warning.
 void remove_old(const std::filesystem::path& folder, int64_t step, int64_t keep);
@@ -40,10 +54,10 @@ bool has_checkpoints(const std::filesystem::path& folder);
 void verify_checkpoint(const std::filesystem::path& checkpoint);
 
 struct LoadedCheckpoint {
-  std::map<std::string, at::Tensor> parameters, state;
+  StoredTensors parameters, state;
   nlohmann::json progress;
 };
-// Verifies, then reads. `with_state`: also the optimizer state.
+// Verifies, then reads, whoever wrote it. `with_state`: also the optimizer state.
 LoadedCheckpoint load_checkpoint(const std::filesystem::path& checkpoint, bool with_state);
 
 }  // namespace antiphon::checkpoint

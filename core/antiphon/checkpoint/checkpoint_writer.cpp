@@ -58,7 +58,10 @@ void shape_like(checkpoint::CheckpointContent& copy, const checkpoint::Checkpoin
 
 }  // namespace
 
-CheckpointWriter::CheckpointWriter(fs::path folder, int64_t keep) : folder_(std::move(folder)), keep_(keep) {}
+CheckpointWriter::CheckpointWriter(const fs::path& folder, int64_t keep)
+    : CheckpointWriter([folder, keep](int64_t step, const CheckpointContent& content) {
+        return save_checkpoint(folder, step, content, keep);
+      }) {}
 
 CheckpointWriter::~CheckpointWriter() {
   try {
@@ -84,9 +87,8 @@ void CheckpointWriter::save(int64_t step, const checkpoint::CheckpointContent& c
   shape_like(copy_, content);
   copy_values(copy_.parameters, content.parameters);
   copy_values(copy_.state, content.state);
-  copy_.progress = content.progress;
-  writing_ = std::async(std::launch::async,
-                        [this, step] { return Written{checkpoint::save_checkpoint(folder_, step, copy_, keep_)}; });
+  copy_.progress = content.progress, copy_.boxes = content.boxes;
+  writing_ = std::async(std::launch::async, [this, step] { return Written{write_(step, copy_)}; });
 }
 
 std::optional<fs::path> CheckpointWriter::wait() { return writing_.valid() ? writing_.get() : Written{}; }

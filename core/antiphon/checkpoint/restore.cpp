@@ -8,17 +8,17 @@
 
 namespace antiphon::checkpoint {
 
-void restore_parameters(const std::vector<Parameter>& parameters, const std::map<std::string, at::Tensor>& values) {
+void restore_parameters(const std::vector<Parameter>& parameters, const StoredTensors& values) {
   c10::AutoGradMode no_grad(false);
   std::vector<std::string> missing;
   for (const auto& parameter : parameters) {
     const auto value = values.find(parameter.name);
-    if (value == values.end() || value->second.sizes() != parameter.tensor->sizes()) {
+    if (value == values.end() || value->second.sizes() != parameter.whole_sizes()) {
       missing.push_back(parameter.name);
     } else if (parameter.tensor->is_meta()) {
-      *parameter.tensor = value->second.detach().set_requires_grad(!parameter.fixed);
+      *parameter.tensor = value->second.whole().detach().set_requires_grad(!parameter.fixed);
     } else {
-      parameter.tensor->copy_(value->second);
+      parameter.tensor->copy_(value->second.read(parameter));
     }
   }
   if (missing.empty() && values.size() == parameters.size()) return;

@@ -1,15 +1,13 @@
 // Restores a checkpoint's values into the parameters of a model.
 #pragma once
-#include <map>
-#include <string>
 #include <vector>
 
-#include <antiphon/component/module.h>
+#include <antiphon/checkpoint/stored_tensor.h>
 
 namespace antiphon::checkpoint {
 
 // `parameters`: all those in a checkpoint of the model. Error(weights) unless `values` has each of them, in its shape,
 // and no other.
-void restore_parameters(const std::vector<Parameter>& parameters, const std::map<std::string, at::Tensor>& values);
+void restore_parameters(const std::vector<Parameter>& parameters, const StoredTensors& values);
 
 }  // namespace antiphon::checkpoint

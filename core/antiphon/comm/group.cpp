@@ -11,6 +11,8 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/mixed.h>
 
+#include <algorithm>
+
 namespace antiphon::comm {
 
 // What c10d makes of a place.
@@ -20,6 +22,11 @@ class Group::Wires {
     const beacon::Waiting waiting("meeting the other processes");
     store_ = guarded("meeting the other processes", [&] { return meet(); });
     backend_ = guarded("connecting the processes", [&] { return connect(); });
+  }
+  // Of a part of those that have met.
+  Wires(Place place, c10::intrusive_ptr<c10d::Store> store) : place_(std::move(place)), store_(std::move(store)) {
+    const beacon::Waiting waiting("connecting " + place_.name);
+    backend_ = guarded("connecting " + place_.name, [&] { return connect(); });
   }
 
   template <class Body>
@@ -44,6 +51,7 @@ class Group::Wires {
   }
 
   c10d::Backend& backend() { return *backend_; }
+  const c10::intrusive_ptr<c10d::Store>& store() const { return store_; }
 
  private:
   c10::intrusive_ptr<c10d::Store> meet() {
@@ -76,11 +84,27 @@ at::Tensor bytes_of(const at::Tensor& x) { return x.view(-1).view(at::kByte); }
 
 Group::Group(const Place& place) : place_(place), wires_(std::make_unique<Wires>(place)) {}
 
+Group::Group(const Place& place, std::unique_ptr<Wires> wires) : place_(place), wires_(std::move(wires)) {}
+
 Group::~Group() = default;
+
+std::unique_ptr<Group> Group::subgroup(const std::string& name, const std::vector<int>& members) {
+  auto place = place_;
+  place.rank = static_cast<int>(std::ranges::find(members, rank()) - members.begin());
+  place.size = static_cast<int>(members.size());
+  place.name += fmt::format("/{}/{}", name, members.front());
+  return std::unique_ptr<Group>(new Group(place, std::make_unique<Wires>(place, wires_->store())));
+}
 
 void Group::enter(const char* operation, const at::Tensor& x) {
   for (const char* letter = operation; *letter; ++letter) ledger_ = mixed(ledger_, static_cast<uint64_t>(*letter));
   ledger_ = mixed(mixed(ledger_, static_cast<uint64_t>(x.scalar_type())), static_cast<uint64_t>(x.numel()));
+}
+
+// The pieces of all processes together are the same everywhere.
+void Group::enter_pieces(const char* operation, const std::vector<Pieces>& of_processes, size_t piece) {
+  enter(operation, of_processes.front()[piece].view(-1).narrow(0, 0, 0));
+  for (const auto& pieces : of_processes) ledger_ = mixed(ledger_, static_cast<uint64_t>(pieces[piece].numel()));
 }
 
 void Group::sum(const at::Tensor& x) { begin_sum(x)(); }
@@ -109,39 +133,91 @@ void Group::broadcast(const at::Tensor& x, int root) {
 }
 
 // Sends and receives pieces, each pair of processes at once; a piece without bytes is not sent. Gloo's own gather and
-// reduce-scatter take two to four times as long (pytorch issue 118911).
-void Group::swap(const char* operation, const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from) {
+// reduce-scatter take two to four times as long (pytorch issue 118911). Each swap has a tag of its own, so that several
+// may be under way.
+std::function<void()> Group::begin_swap(const char* operation, const std::vector<Pieces>& to,
+                                        const std::vector<Pieces>& from) {
   auto& backend = wires_->backend();
+  const int tag = swaps_++;
   std::vector<c10::intrusive_ptr<c10d::Work>> works;
   wires_->guarded(operation, [&] {
     for (int step = 1; step < size(); ++step) {
       const int next = (rank() + step) % size(), last = (rank() - step + size()) % size();
-      std::vector<at::Tensor> out{bytes_of(to[static_cast<size_t>(next)])},
-          in{bytes_of(from[static_cast<size_t>(last)])};
-      if (in[0].numel() > 0) works.push_back(backend.recv(in, last, 0));
-      if (out[0].numel() > 0) works.push_back(backend.send(out, next, 0));
+      for (const auto& piece : from[static_cast<size_t>(last)]) {
+        std::vector<at::Tensor> in{bytes_of(piece)};
+        if (in[0].numel() > 0) works.push_back(backend.recv(in, last, tag));
+      }
+      for (const auto& piece : to[static_cast<size_t>(next)]) {
+        std::vector<at::Tensor> out{bytes_of(piece)};
+        if (out[0].numel() > 0) works.push_back(backend.send(out, next, tag));
+      }
     }
   });
+  return [this, operation, works] { wires_->wait(operation, works); };
+}
+
+void Group::swap(const char* operation, const Pieces& to, const Pieces& from) {
+  std::vector<Pieces> out, in;
+  for (size_t i = 0; i < to.size(); ++i) out.push_back({to[i]}), in.push_back({from[i]});
+  const auto wait = begin_swap(operation, out, in);
   const auto own = static_cast<size_t>(rank());
   from[own].copy_(to[own]);
-  wires_->wait(operation, works);
+  wait();
 }
 
 void Group::gather(const at::Tensor& own, const at::Tensor& all) {
   enter("gather", own);
-  swap("gather", std::vector<at::Tensor>(static_cast<size_t>(size()), own), all.unbind());
+  swap("gather", Pieces(static_cast<size_t>(size()), own), all.unbind());
 }
 
-void Group::scatter_sum(const at::Tensor& all, const at::Tensor& own) {
-  enter("scatter_sum", own);
-  const auto received = at::empty_like(all);
-  const auto from = received.unbind();
-  swap("scatter_sum", all.unbind(), from);
-  const auto wide =
-      at::promote_types(all.scalar_type(), at::isFloatingType(all.scalar_type()) ? at::kFloat : at::kLong);
-  auto total = from[0].to(wide, /*non_blocking=*/false, /*copy=*/true);
-  for (size_t i = 1; i < from.size(); ++i) total.add_(from[i]);
+std::function<void()> Group::begin_gather(const Pieces& own, const std::vector<Pieces>& places) {
+  for (size_t k = 0; k < own.size(); ++k) enter_pieces("gather", places, k);
+  auto wait = begin_swap("gather", std::vector<Pieces>(static_cast<size_t>(size()), own), places);
+  const auto& mine = places[static_cast<size_t>(rank())];
+  for (size_t k = 0; k < own.size(); ++k) mine[k].copy_(own[k]);
+  return wait;
+}
+
+namespace {
+
+// The sum of `parts`, one of each process, in their order.
+void add_up(const Pieces& parts, const at::Tensor& own) {
+  const auto type = own.scalar_type();
+  const auto wide = at::promote_types(type, at::isFloatingType(type) ? at::kFloat : at::kLong);
+  if (wide == type && parts.size() == 2) {
+    at::add_out(const_cast<at::Tensor&>(own), parts[0], parts[1]);
+    return;
+  }
+  auto total = parts[0].to(wide, /*non_blocking=*/false, /*copy=*/true);
+  for (size_t i = 1; i < parts.size(); ++i) total.add_(parts[i]);
   own.copy_(total);
+}
+
+}  // namespace
+
+void Group::scatter_sum(const at::Tensor& all, const at::Tensor& own) {
+  std::vector<Pieces> parts;
+  for (const auto& part : all.unbind()) parts.push_back({part});
+  begin_scatter_sum(parts, {own})();
+}
+
+std::function<void()> Group::begin_scatter_sum(const std::vector<Pieces>& parts, const Pieces& own) {
+  for (size_t k = 0; k < own.size(); ++k) enter_pieces("scatter_sum", parts, k);
+  std::vector<Pieces> received(parts.size());
+  for (size_t i = 0; i < parts.size(); ++i)
+    for (const auto& piece : own)
+      received[i].push_back(i == static_cast<size_t>(rank()) ? at::Tensor() : at::empty_like(piece));
+  auto wait = begin_swap("scatter_sum", parts, received);
+  received[static_cast<size_t>(rank())] = parts[static_cast<size_t>(rank())];
+  // What is sent stays alive until it has been.
+  return [wait, parts, received, own] {
+    wait();
+    for (size_t k = 0; k < own.size(); ++k) {
+      Pieces all;
+      for (const auto& of_process : received) all.push_back(of_process[k]);
+      add_up(all, own[k]);
+    }
+  };
 }
 
 at::Tensor Group::exchange(const at::Tensor& rows, const std::vector<int64_t>& to, const std::vector<int64_t>& from) {

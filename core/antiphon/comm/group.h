@@ -6,11 +6,14 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <antiphon/comm/place.h>
 
 namespace antiphon::comm {
+
+using Pieces = std::vector<at::Tensor>;
 
 // Tensors are on the CPU and contiguous, of one dtype and shape in all processes: float32, float64, int64, or for what
 // only moves any dtype. Error(distributed) naming the operation if a process is gone or too late; the group cannot be
@@ -19,6 +22,9 @@ class Group {
  public:
   // Meets the others. Error(distributed) if they are not all there in time.
   explicit Group(const Place& place);
+  // Those of its processes that are `members`, by rank, in this order; each process names the subgroup that it is in.
+  // Those that are made under one `name` have no process in common.
+  std::unique_ptr<Group> subgroup(const std::string& name, const std::vector<int>& members);
   ~Group();
   Group(const Group&) = delete;
 
@@ -37,6 +43,11 @@ class Group {
   // all [size, ...] -> own [...]: the sum of what the processes have at the place of this rank, added up in the order
   // of ranks in float32 at least, so that the result does not depend on who was first.
   void scatter_sum(const at::Tensor& all, const at::Tensor& own);
+  // The same of several tensors, which may be of other sizes in each process: own[k] of process i -> places[i][k] in
+  // all, and the sum of parts[i][k] -> own[k] in process i. Begins it, and returns what waits for its end; until then
+  // the tensors are not to be touched. Those of no elements are not sent.
+  std::function<void()> begin_gather(const Pieces& own, const std::vector<Pieces>& places);
+  std::function<void()> begin_scatter_sum(const std::vector<Pieces>& parts, const Pieces& own);
   // Rows to each process and from each: rows [Σ to, ...] in the order of ranks -> [Σ from, ...].
   at::Tensor exchange(const at::Tensor& rows, const std::vector<int64_t>& to, const std::vector<int64_t>& from);
   void wait_for_all();
@@ -46,12 +57,17 @@ class Group {
 
  private:
   class Wires;
+  Group(const Place& place, std::unique_ptr<Wires> wires);
   void enter(const char* operation, const at::Tensor& x);
-  // to[i] to process i, from[i] from it.
-  void swap(const char* operation, const std::vector<at::Tensor>& to, const std::vector<at::Tensor>& from);
+  void enter_pieces(const char* operation, const std::vector<Pieces>& of_processes, size_t piece);
+  // to[i] to process i, from[i] from it; what waits for the end.
+  std::function<void()> begin_swap(const char* operation, const std::vector<Pieces>& to,
+                                   const std::vector<Pieces>& from);
+  void swap(const char* operation, const Pieces& to, const Pieces& from);
   Place place_;
   std::unique_ptr<Wires> wires_;
   uint64_t ledger_ = 0;
+  int swaps_ = 0;  // begun so far
 };
 
 }  // namespace antiphon::comm

@@ -46,6 +46,9 @@ class LanguageModel {
   virtual KvShape kv_shape() const = 0;
   virtual Module& module() = 0;
   virtual NameMap name_map() const = 0;
+  // The blocks of its stack in the order in which each forward pass runs them, once each (nn/blocks/run_blocks.h): what
+  // several processes can cut up and make whole one after the other. Default: it does not say.
+  virtual std::vector<Module*> blocks() { return {}; }
 };
 
 template <>

@@ -43,6 +43,10 @@ std::string join_path(const std::string& prefix, const std::string& name) {
   return prefix.empty() ? name : name.empty() ? prefix : prefix + "." + name;
 }
 
+std::vector<int64_t> Parameter::whole_sizes() const { return box ? box->whole : tensor->sizes().vec(); }
+
+int64_t Parameter::numel() const { return c10::multiply_integers(whole_sizes()); }
+
 Module::~Module() = default;
 
 void Module::visit(const std::string& prefix, const std::function<void(const std::string&, Module&)>& body) {

@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,12 +34,22 @@ enum class Role {
   filter      // of a convolution
 };
 
+// What a tensor holds of a parameter that several processes share: a box in it.
+struct Box {
+  std::vector<int64_t> whole;  // shape of the parameter
+  std::vector<int64_t> begin;  // where the tensor begins in it
+};
+
 struct Parameter {
   std::string name;  // full path from the module that was asked, e.g. "layers.3.self_attn.q_proj.weight"
   at::Tensor* tensor = nullptr;
   Init init = Init::zeros;
   Role role = Role::matrix;
-  bool fixed = false;  // never trained: running statistics
+  bool fixed = false;                     // never trained: running statistics
+  std::optional<Box> box = std::nullopt;  // nullopt: the tensor is the whole parameter
+
+  std::vector<int64_t> whole_sizes() const;
+  int64_t numel() const;  // of the whole
 };
 
 // A linear layer with its path name: the place that adapters, quantisation and sharding attach to.

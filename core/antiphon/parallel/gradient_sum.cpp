@@ -64,7 +64,7 @@ void GradientSum::copy_into(Bucket& bucket, const Member& member) {
 void GradientSum::take(Bucket& bucket, Member& member, int holders) {
   c10::AutoGradMode no_grad(false);
   auto& gradient = member.parameter.mutable_grad();
-  // Its memory may be another gradient's, too (Optimizer::separate_gradients).
+  // Its memory may be another gradient's, too (separate_gradients()).
   const bool own =
       gradient.defined() && gradient.is_contiguous() && gradient.storage().use_count() <= static_cast<size_t>(holders);
   if (bucket.members.size() == 1 && own)

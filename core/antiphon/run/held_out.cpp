@@ -76,8 +76,8 @@ void keep_share(LoadedSet& set, const comm::Group& group) {
 
 }  // namespace
 
-HeldOut::HeldOut(LoadedModel& loaded, Objective& objective, comm::Group* group)
-    : loaded_(loaded), objective_(objective), group_(group) {
+HeldOut::HeldOut(LoadedModel& loaded, Objective& objective, parallel::Placement& placement, comm::Group* group)
+    : loaded_(loaded), objective_(objective), placement_(placement), group_(group) {
   for (const auto& [name, split] : loaded.config.data.eval) {
     if (!split.enabled) continue;
     try {
@@ -122,7 +122,7 @@ std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference)
     Sums sums;
     bool stopped = false;
     try {
-      sums = sums_of(name, outcomes_of(set, reference));
+      placement_.run_uneven([&] { sums = sums_of(name, outcomes_of(set, reference)); });
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::preempted || !group_) throw;
       stopped = true;

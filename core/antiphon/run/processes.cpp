@@ -6,9 +6,13 @@
 #include <antiphon/base/log.h>
 #include <antiphon/data/feature_cache.h>
 #include <antiphon/model/model.h>
+#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/parallel/same_run.h>
+#include <antiphon/parallel/sharded.h>
 #include <antiphon/plugin/registry.h>
 #include <antiphon/train/together.h>
+
+#include <algorithm>
 
 namespace antiphon::run {
 
@@ -19,12 +23,43 @@ Processes::Processes() : place_(comm::place_from_environment()) {
 
 Processes::~Processes() = default;
 
+namespace {
+
+int copies_of(const train::ParallelOptions& parallel, int size) {
+  const auto copies = parallel.replicate ? parallel.replicate : size / parallel.fsdp;
+  if (copies * parallel.fsdp != size)
+    fail(ErrorKind::config,
+         fmt::format("parallel.replicate = {} times parallel.fsdp = {} is not the number of processes, {}",
+                     parallel.replicate ? std::to_string(copies) : "0 (what is left)", parallel.fsdp, size),
+         parallel.replicate ? "start as many, or set parallel.replicate to 0" : "start a multiple of parallel.fsdp");
+  return static_cast<int>(copies);
+}
+
+// Rank = copy · fsdp + shard.
+std::vector<int> every(int first, int step, int count) {
+  std::vector<int> ranks;
+  for (int i = 0; i < count; ++i) ranks.push_back(first + i * step);
+  return ranks;
+}
+
+void check_can_be_cut(const RunConfig& config, const Objective& objective, const UpdateRule& rule) {
+  if (!rule.elementwise())
+    fail(ErrorKind::config,
+         fmt::format("train.optimizer.name = \"{}\" needs whole matrices, and parallel.fsdp = {} cuts them up",
+                     config.train.optimizer.name, config.parallel.fsdp),
+         "use adamw, or parallel.fsdp = 1");
+  if (objective.needs().reference)
+    fail(ErrorKind::config,
+         fmt::format("[objective] plugin = \"{}\" compares with a reference, which is whole, and parallel.fsdp = {}",
+                     config.objective.plugin, config.parallel.fsdp),
+         "use parallel.fsdp = 1");
+}
+
+}  // namespace
+
 void Processes::meet(const RunConfig& config, at::Device device) {
   const auto& parallel = config.parallel;
-  if (parallel.replicate != 0 && parallel.replicate != place_.size)
-    fail(ErrorKind::config,
-         fmt::format("parallel.replicate is {} and there are {} processes", parallel.replicate, place_.size),
-         "start as many, or set it to 0");
+  const int copies = copies_of(parallel, place_.size), fsdp = static_cast<int>(parallel.fsdp);
   share_ = train::share_of(place_.rank, place_.size, config.train.accumulate);
   agreement_ = std::make_unique<train::Alone>();
   if (!several()) return;
@@ -34,23 +69,50 @@ void Processes::meet(const RunConfig& config, at::Device device) {
   place_.interface = parallel.interface, place_.timeout = std::chrono::seconds(parallel.timeout_seconds);
   if (!group_) group_ = std::make_unique<comm::Group>(place_);
   agreement_ = std::make_unique<train::Together>(*group_);
-  log::info(fmt::format("{} processes share the {} batches of a step", place_.size, share_.all));
+  const int copy = rank() / fsdp, shard = rank() % fsdp;
+  shards_.reset(), replicas_.reset();
+  if (fsdp > 1) shards_ = group_->subgroup(fmt::format("fsdp{}", ++meetings_), every(copy * fsdp, 1, fsdp));
+  if (fsdp > 1 && copies > 1)
+    replicas_ = group_->subgroup(fmt::format("replicate{}", meetings_), every(shard, fsdp, copies));
+  log::info(fmt::format("{} processes share the {} batches of a step{}", place_.size, share_.all,
+                        fsdp == 1 ? "" : fmt::format(", and each {} a copy of the model", fsdp)));
+}
+
+std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const RunConfig& config,
+                                                      const Objective& objective, const UpdateRule& rule) {
+  const auto trained = model.trainable_parameters();
+  if (!shards_) return std::make_unique<parallel::Replicated>(trained, group_.get());
+  check_can_be_cut(config, objective, rule);
+  parallel::ShardedModel sharded{trained};
+  if (config.parallel.reshard) sharded.blocks = model.lm().llm().blocks();
+  sharded.learns_before =
+      std::ranges::any_of(trained, [](const Parameter& parameter) { return parameter.name.starts_with("streams."); });
+  if (config.parallel.reshard && sharded.blocks.empty())
+    log::warning(
+        fmt::format("the language model '{}' does not say what its blocks are, so that it is whole during a step",
+                    config.model.llm.plugin));
+  return std::make_unique<parallel::Sharded>(sharded, *shards_, replicas_.get());
+}
+
+std::string trained_values(model::Model& model) {
+  std::string hashes;
+  for (const auto& parameter : model.saved_parameters()) hashes += data::hash_of(*parameter.tensor);
+  return hashes;
 }
 
 void check_same(comm::Group& group, const RunConfig& config, const data::Loader& loader, int64_t step,
-                model::Model& model) {
+                const std::string& values) {
   auto common = config;
   common.parallel.interface.clear();  // a machine's own names
   const auto resolved = config::to_toml(run_table().dump(&common));
-  std::string plugins, parameters;
+  std::string plugins;
   for (const auto& entry : plugin::Registry::instance().entries()) plugins += entry.plugin + " " + entry.version + "\n";
-  for (const auto& parameter : model.saved_parameters()) parameters += data::hash_of(*parameter.tensor);
   parallel::check_same(group, {{"version of the program", ANTIPHON_VERSION},
                                {"configuration", resolved},
                                {"set of plugins", plugins},
                                {"step to go on from", std::to_string(step)},
                                {"training data", loader.fingerprint() + loader.draw_settings()},
-                               {"value of a trained parameter", parameters}});
+                               {"value of a trained parameter", values}});
 }
 
 }  // namespace antiphon::run

@@ -3,6 +3,8 @@
 #include <memory>
 
 #include <antiphon/comm/group.h>
+#include <antiphon/component/update_rule.h>
+#include <antiphon/parallel/placement.h>
 #include <antiphon/run/run_config.h>
 #include <antiphon/train/agreement.h>
 
@@ -20,20 +22,28 @@ class Processes {
   // Meets the others if that is still to be done, and divides the batches of a step. Error(config) if these cannot be
   // divided, or for the device.
   void meet(const RunConfig& config, at::Device device);
+  // Puts the parameters of a model, which has its values, where [parallel] says; the processes must outlive what it
+  // gives. Error(config) if the objective or the optimizer needs them in one place.
+  std::unique_ptr<parallel::Placement> place(model::Model& model, const RunConfig& config, const Objective& objective,
+                                             const UpdateRule& rule);
   train::Agreement& agreement() { return *agreement_; }
   const data::RowShare& share() const { return share_; }
   comm::Group* group() { return group_.get(); }
 
  private:
   comm::Place place_;
-  std::unique_ptr<comm::Group> group_;
+  std::unique_ptr<comm::Group> group_, shards_, replicas_;  // all; those that share a copy; those with the same rows
   std::unique_ptr<train::Agreement> agreement_;
   data::RowShare share_;
+  int meetings_ = 0;  // of stages
 };
 
+// Hashes of what is trained.
+std::string trained_values(model::Model& model);
+
 // Error(config) unless all processes have the same program, configuration, plugins, data, step to go on from and
-// trained parameters.
+// trained_values().
 void check_same(comm::Group& group, const RunConfig& config, const data::Loader& loader, int64_t step,
-                model::Model& model);
+                const std::string& values);
 
 }  // namespace antiphon::run

@@ -46,7 +46,7 @@ class Agreement {
   virtual DrawnRecord agree(const DrawnRecord& own) = 0;
   virtual ComputedRecord agree(const ComputedRecord& own) = 0;
   virtual EndedRecord agree(const EndedRecord& own) = 0;
-  virtual comm::Group* group() { return nullptr; }  // of the processes, if there are several
+  virtual comm::Group* group() const { return nullptr; }  // of the processes, if there are several
 };
 
 // One process agrees with itself.

@@ -42,7 +42,7 @@ void Optimizer::step(double lr_ratio) {
     std::vector<UpdateItem> items;
     for (const auto i : group.members) {
       const auto& gradient = parameters_[i].tensor->grad();
-      if (!gradient.defined()) continue;
+      if (!gradient.defined() || gradient.numel() == 0) continue;
       auto& item = items.emplace_back(
           UpdateItem{*parameters_[i].tensor, gradient, {}, parameters_[i].role, parameters_[i].name});
       for (const auto& [name, tensor] : state_[i]) item.state.push_back(tensor);
@@ -56,46 +56,43 @@ void Optimizer::step(double lr_ratio) {
   drop_gradients();
 }
 
-double Optimizer::clip(double max_norm) {
+double Optimizer::clip(double max_norm, const std::function<double(double)>& add_up) {
   c10::AutoGradMode no_grad(false);
   std::vector<at::Tensor> gradients;
   for (const auto& parameter : parameters_)
     if (parameter.tensor->grad().defined()) gradients.push_back(parameter.tensor->mutable_grad());
-  if (gradients.empty()) return 0;
-  const double norm = at::stack(at::_foreach_norm(gradients)).to(at::kDouble).norm().item<double>();
+  double norm = 0;
+  if (!gradients.empty()) norm = at::stack(at::_foreach_norm(gradients)).to(at::kDouble).norm().item<double>();
+  if (add_up) norm = std::sqrt(add_up(norm * norm));
+  if (gradients.empty()) return norm;
   if (max_norm > 0 && norm > max_norm) at::_foreach_mul_(gradients, max_norm / (norm + 1e-6));
   return norm;
-}
-
-void Optimizer::separate_gradients() {
-  c10::AutoGradMode no_grad(false);
-  for (const auto& parameter : parameters_) {
-    auto& gradient = parameter.tensor->mutable_grad();
-    if (gradient.defined() && gradient.storage().use_count() > 1) gradient = gradient.clone();
-  }
 }
 
 void Optimizer::drop_gradients() {
   for (const auto& parameter : parameters_) parameter.tensor->mutable_grad().reset();
 }
 
-std::vector<std::pair<std::string, at::Tensor>> Optimizer::state() const {
-  std::vector<std::pair<std::string, at::Tensor>> all;
+std::vector<Optimizer::State> Optimizer::state() {
+  std::vector<State> all;
   for (size_t i = 0; i < parameters_.size(); ++i)
-    for (const auto& [name, tensor] : state_[i]) all.emplace_back(parameters_[i].name + "#" + name, tensor);
+    for (auto& [name, tensor] : state_[i]) {
+      auto& own = all.emplace_back(State{{parameters_[i].name + "#" + name, &tensor}, &parameters_[i]});
+      if (tensor.sizes() == parameters_[i].tensor->sizes()) own.value.box = parameters_[i].box;
+    }
   return all;
 }
 
-void Optimizer::restore(const std::map<std::string, at::Tensor>& state) {
+void Optimizer::restore(const checkpoint::StoredTensors& state) {
   c10::AutoGradMode no_grad(false);
-  for (auto& [name, tensor] : this->state()) {
-    const auto found = state.find(name);
-    if (found == state.end() || found->second.sizes() != tensor.sizes())
+  for (const auto& [own, of] : this->state()) {
+    const auto found = state.find(own.name);
+    if (found == state.end() || found->second.sizes() != own.whole_sizes())
       fail(ErrorKind::weights,
-           fmt::format("the checkpoint has no optimizer state '{}' of shape [{}]", name,
-                       fmt::join(tensor.sizes(), ", ")),
+           fmt::format("the checkpoint has no optimizer state '{}' of shape [{}]", own.name,
+                       fmt::join(own.whole_sizes(), ", ")),
            "resume with the configuration that the run started with");
-    tensor.copy_(found->second);
+    own.tensor->copy_(found->second.read(own));
   }
 }
 
@@ -104,7 +101,7 @@ std::string Optimizer::describe() const {
   for (const auto& group : groups_) {
     if (group.members.empty()) continue;
     int64_t count = 0;
-    for (const auto i : group.members) count += parameters_[i].tensor->numel();
+    for (const auto i : group.members) count += parameters_[i].numel();
     lines.push_back(fmt::format("{}: {} in {} tensors, lr {:g}, weight decay {:g}", group.label,
                                 human_count(static_cast<double>(count)), group.members.size(), group.lr,
                                 group.weight_decay));

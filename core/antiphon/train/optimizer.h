@@ -1,9 +1,10 @@
 // Groups of parameters with their rates, clipping, and the state that checkpoints keep, around an update rule.
 #pragma once
-#include <map>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include <antiphon/checkpoint/stored_tensor.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/update_rule.h>
 #include <antiphon/train/options.h>
@@ -19,16 +20,19 @@ class Optimizer {
   // gradient is left alone.
   void step(double lr_ratio);
   // Scales the gradients so that their joint norm is at most `max_norm` (0: leaves them); returns the norm before.
-  double clip(double max_norm);
+  // `add_up`: of the squares over processes that hold other parameters.
+  double clip(double max_norm, const std::function<double(double)>& add_up = nullptr);
   void drop_gradients();
-  // After each backward pass: LibTorch may have given two parameters gradients that lie in one memory (a class token and
-  // the positions that are added to it, for a single picture), which adding or scaling in place would change twice.
-  void separate_gradients();
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
-  // "<parameter>#<name>", as the rule names them.
-  std::vector<std::pair<std::string, at::Tensor>> state() const;
-  void restore(const std::map<std::string, at::Tensor>& state);
+  // "<parameter>#<name>", as the rule names them, each as a parameter, and of which parameter it is. A tensor of its
+  // shape is a piece as the parameter is.
+  struct State {
+    Parameter value;
+    const Parameter* of = nullptr;
+  };
+  std::vector<State> state();
+  void restore(const checkpoint::StoredTensors& state);
   // "lora 3.7 M at 2e-4, …" for the start banner.
   std::string describe() const;
 

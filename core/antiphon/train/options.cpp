@@ -101,8 +101,14 @@ const config::Table<ParallelOptions>& parallel_table() {
   static const auto* table = new config::Table<O>(
       config::Table<O>("parallel")
           .field("replicate", &O::replicate,
-                 "processes that each hold the whole model and share the batches of a step; 0: all that are started",
+                 "how many times the processes together hold the model; 0: as often as all that are started make it",
                  {.min = 0, .max = kMostProcesses})
+          .field("fsdp", &O::fsdp,
+                 "processes among which the parameters, gradients and optimizer states of each copy are cut up",
+                 {.min = 1, .max = kMostProcesses})
+          .field("reshard", &O::reshard,
+                 "with fsdp: each block of the language model is whole only while it computes; untrue: all that is "
+                 "trained is whole during a step (ZeRO-2)")
           .field("interface", &O::interface, "network interface through which processes exchange tensors, by name")
           .field("timeout_seconds", &O::timeout_seconds,
                  "how long a process waits for the others before the run ends with an error", {.min = 1, .max = kDay}));

@@ -12,7 +12,7 @@ class Together : public Agreement {
   DrawnRecord agree(const DrawnRecord& own) override;
   ComputedRecord agree(const ComputedRecord& own) override;
   EndedRecord agree(const EndedRecord& own) override;
-  comm::Group* group() override { return &group_; }
+  comm::Group* group() const override { return &group_; }
 
  private:
   comm::Group& group_;

@@ -48,6 +48,15 @@ void add_of_objective(std::map<std::string, double>& metrics, std::map<std::stri
        "let the plugin name it otherwise; `antiphon conformance` checks that");
 }
 
+std::unique_ptr<RunCheckpoints> checkpoints_in(const CheckpointPlace& place, bool first,
+                                               const parallel::Placement& placement, const Agreement& agreement) {
+  const auto [share, count] = placement.share();
+  if (count == 1) return checkpoints_of_one(place, first);
+  std::optional<checkpoint::Share> own;
+  if (share) own = {*share, count};
+  return checkpoints_of_all(place, *agreement.group(), own, count);
+}
+
 void add_auxiliary(const AuxiliaryLosses& losses, StepResult& result) {
   for (const auto& [name, term] : losses.terms()) {
     result.loss += term.coefficient * losses.share() * term.value;
@@ -65,19 +74,22 @@ double resident_bytes() {
 }
 
 Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, data::Loader& loader,
-                 data::FeatureCache& cache, RunFolder& folder, Agreement& agreement, const TrainOptions& options)
+                 data::FeatureCache& cache, RunFolder& folder, Agreement& agreement, parallel::Placement& placement,
+                 const TrainOptions& options)
     : model_(model),
       objective_(objective),
       loader_(loader),
       cache_(cache),
       folder_(folder),
       agreement_(agreement),
+      placement_(placement),
       options_(options),
-      optimizer_(model.trainable_parameters(), options, rule),
-      saved_(model.saved_parameters()),
+      optimizer_(placement.own(model.trainable_parameters()), options, rule),
+      saved_(placement.own(model.saved_parameters())),
       recompute_(recompute_of(options)),
       length_(options),
-      writer_(folder.checkpoints(), options.keep_checkpoints) {
+      checkpoints_(
+          checkpoints_in({folder.checkpoints(), options.keep_checkpoints}, folder.writes(), placement, agreement)) {
   for (const auto& parameter : saved_)
     if (parameter.fixed)
       statistics_.push_back(
@@ -102,7 +114,7 @@ void Trainer::check_reference(model::Batch batch, const at::Tensor& reference) {
 
 // What is compared with a reference is computed as the reference is: without dropout.
 ObjectiveOutput Trainer::forward(model::Batch& batch, const DrawnRecord& drawn, StepResult& result) {
-  const nn::BlockPolicyScope policy(recompute_ ? &*recompute_ : nullptr);
+  const nn::BlockPolicyScope policy(placement_.around(recompute_ ? &*recompute_ : nullptr));
   auto input = model::objective_input(batch, drawn.totals);
   if (reference_) input.reference_n = model::reference_scores(model_, batch, *reference_, score_options());
   if (reference_ && step_ == 0) check_reference(batch, input.reference_n);
@@ -123,9 +135,10 @@ void Trainer::backward(model::Batch& batch, StepResult& result) {
   const auto output = forward(batch, result.drawn, result);
   {
     const TraceScope scope("backward");
-    torch::autograd::backward({output.loss}, {});
+    // A batch without media has nothing to teach a connector alone.
+    if (output.loss.requires_grad()) torch::autograd::backward({output.loss}, {});
+    placement_.end_pass();
   }
-  optimizer_.separate_gradients();
   result.loss += output.loss.item<double>();
   result.metrics.add(output.metrics);
 }
@@ -166,17 +179,18 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
 }
 
 void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
+  placement_.make_usable();
   for (size_t i = 0; i < batches.size(); ++i) {
     seed_generators(model_.lm().device(), static_cast<uint64_t>(options_.seed), step_,
                     loader_.share().first + static_cast<int64_t>(i));
     if (i > 0) put_statistics_back();
     // A block that is recomputed gives its gradients once for each call, and a part may be called several times.
-    if (gradients_ && !recompute_ && i + 1 == batches.size()) gradients_->begin();
+    if (!recompute_ && i + 1 == batches.size()) placement_.begin_last_pass();
     beacon::doing("computing");
     backward(batches[i], result);
     add_statistics();
   }
-  if (gradients_) gradients_->finish();
+  placement_.add_gradients();
 }
 
 StepResult Trainer::step() {
@@ -200,7 +214,7 @@ StepResult Trainer::step() {
 
 void Trainer::update(StepResult& result, const std::vector<std::string>& samples) {
   const TraceScope scope("optimizer");
-  result.gradient_norm = optimizer_.clip(options_.clip_norm);
+  result.gradient_norm = optimizer_.clip(options_.clip_norm, [&](double own) { return placement_.add_up(own); });
   result.lr_ratio = lr_ratio(options_.schedule, step_, length_.steps());
   const bool finite = std::isfinite(result.gradient_norm) && std::isfinite(result.loss);
   const auto computed = agreement_.agree(ComputedRecord{result.loss, finite, result.metrics});
@@ -245,6 +259,8 @@ std::map<std::string, double> Trainer::evaluate(bool stops) {
   const TraceScope scope("evaluation");
   const beacon::Slow slow("measuring held-out losses");
   const auto begin = Clock::now();
+  placement_.make_usable();
+  const nn::BlockPolicyScope policy(placement_.around(nullptr));
   try {
     auto values = evaluation_(reference_ ? &*reference_ : nullptr);
     std::string line;
@@ -357,8 +373,7 @@ RunEnd Trainer::run() {
   if (objective_.needs().reference && !reference_)
     reference_.emplace(saved_, folder_.writes() ? reference_file() : std::filesystem::path());
   rows_ = agreement_.agree(EndedRecord{0, 0, loader_.state()}).rows;
-  if (auto* group = agreement_.group()) gradients_.emplace(optimizer_.parameters(), *group);
-  if (folder_.writes() && step_ + options_.checkpoint_every < options_.steps) writer_.prepare(content());
+  if (checkpoints_->writes() && step_ + options_.checkpoint_every < options_.steps) checkpoints_->prepare(content());
   while (!length_.done(step_) && !length_.too_few()) {
     if (profiler_) profiler_->begin_step();
     const auto begin = Clock::now();

@@ -5,18 +5,18 @@
 #include <optional>
 
 #include <antiphon/base/beacon.h>
-#include <antiphon/checkpoint/checkpoint_writer.h>
 #include <antiphon/checkpoint/reference.h>
 #include <antiphon/component/objective.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/model/model.h>
 #include <antiphon/nn/blocks/recompute.h>
 #include <antiphon/nn/token_scores.h>
-#include <antiphon/parallel/gradient_sum.h>
+#include <antiphon/parallel/placement.h>
 #include <antiphon/profile/profiler.h>
 #include <antiphon/train/agreement.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/progress.h>
+#include <antiphon/train/run_checkpoints.h>
 #include <antiphon/train/run_folder.h>
 #include <antiphon/train/run_length.h>
 #include <antiphon/train/step_metrics.h>
@@ -41,7 +41,7 @@ class Trainer {
  public:
   // All must outlive it.
   Trainer(model::Model& model, Objective& objective, UpdateRule& rule, data::Loader& loader, data::FeatureCache& cache,
-          RunFolder& folder, Agreement& agreement, const TrainOptions& options);
+          RunFolder& folder, Agreement& agreement, parallel::Placement& placement, const TrainOptions& options);
 
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 if there is none.
   // `accept_changes`: even if the data, weights of sources or batch sizes have changed; else that is an Error(weights).
@@ -92,6 +92,7 @@ class Trainer {
   data::FeatureCache& cache_;
   RunFolder& folder_;
   Agreement& agreement_;
+  parallel::Placement& placement_;
   TrainOptions options_;
   Optimizer optimizer_;
   std::vector<Parameter> saved_;  // of every checkpoint
@@ -102,9 +103,8 @@ class Trainer {
   std::optional<checkpoint::Reference> reference_;  // if the objective needs one, from the first step on
   std::optional<nn::Recompute> recompute_;
   RunLength length_;
-  data::LoaderState rows_;                          // all, after the last whole step
-  std::optional<parallel::GradientSum> gradients_;  // of several processes
-  checkpoint::CheckpointWriter writer_;
+  data::LoaderState rows_;  // all, after the last whole step
+  std::unique_ptr<RunCheckpoints> checkpoints_;
   std::optional<beacon::Slow> saving_;
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
   double loss_average_ = 0;

@@ -63,10 +63,23 @@ int64_t Trainer::resume(bool accept_changes) {
   });
 }
 
+// What is the same in all processes is written by the first; a number of the optimizer goes with its parameter's first
+// row.
 checkpoint::CheckpointContent Trainer::content() {
   checkpoint::CheckpointContent content;
-  for (const auto& parameter : saved_) content.parameters.emplace_back(parameter.name, parameter.tensor->detach());
-  content.state = optimizer_.state();
+  const bool first = placement_.share().own == 0;
+  const auto holds = [&](const Parameter& piece) { return piece.box ? piece.tensor->numel() > 0 : first; };
+  const auto holds_first_row = [&](const Parameter& piece) {
+    return holds(piece) && (!piece.box || piece.box->begin[0] == 0);
+  };
+  const auto add = [&](weights::NamedTensors& tensors, const Parameter& parameter) {
+    tensors.emplace_back(parameter.name, parameter.tensor->detach());
+    if (parameter.box) content.boxes[parameter.name] = *parameter.box;
+  };
+  for (const auto& parameter : saved_)
+    if (holds(parameter)) add(content.parameters, parameter);
+  for (const auto& [value, of] : optimizer_.state())
+    if (value.box ? holds(value) : holds_first_row(*of)) add(content.state, value);
   content.progress =
       to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
                        loader_.fingerprint(), loader_.draw_settings(), reference_ ? reference_->digest() : ""});
@@ -75,26 +88,26 @@ checkpoint::CheckpointContent Trainer::content() {
 
 // The run ends here, so nothing changes while it is written: no copy, and its errors are the run's.
 void Trainer::save_last() {
-  if (!folder_.writes()) return;
   const TraceScope scope("checkpoint");
   const beacon::Slow slow("writing a checkpoint");
   tell_of_checkpoint(/*wait=*/true);
-  if (saved_step_ == step_)  // by a process that was killed before it had removed the old ones, perhaps
-    return checkpoint::remove_old(folder_.checkpoints(), step_, options_.keep_checkpoints);
-  const auto path = checkpoint::save_checkpoint(folder_.checkpoints(), step_, content(), options_.keep_checkpoints);
+  if (saved_step_ == step_) {  // by a process that was killed before it had removed the old ones, perhaps
+    if (folder_.writes()) checkpoint::remove_old(folder_.checkpoints(), step_, options_.keep_checkpoints);
+    return;
+  }
+  checkpoints_->save_now(step_, checkpoints_->writes() ? content() : checkpoint::CheckpointContent());
   saved_step_ = step_;
-  log::debug("checkpoint " + path.string());
+  log::debug(fmt::format("checkpoint of step {}", step_));
 }
 
 // After a step without a finite gradient the parameters may be spoilt, so the older checkpoints are kept.
 void Trainer::save_if_possible() {
   if (not_finite_ > 0) return;
   saving_.emplace("waiting while a checkpoint is written");  // until all have drawn their next batches
-  if (!folder_.writes()) return;
   const TraceScope scope("checkpoint");
   tell_of_checkpoint(/*wait=*/true);
   try {
-    writer_.save(step_, content());
+    checkpoints_->save(step_, checkpoints_->writes() ? content() : checkpoint::CheckpointContent());
     saved_step_ = step_;
   } catch (const Error& error) {
     count_failed_save(step_, error);
@@ -104,7 +117,7 @@ void Trainer::save_if_possible() {
 // Whether the last one reached the disk, once that is known.
 void Trainer::tell_of_checkpoint(bool wait) {
   try {
-    if (const auto path = wait ? writer_.wait() : writer_.poll()) log::debug("checkpoint " + path->string());
+    if (const auto path = checkpoints_->outcome(wait)) log::debug("checkpoint " + path->string());
   } catch (const Error& error) {
     count_failed_save(std::exchange(saved_step_, -1), error);
   }

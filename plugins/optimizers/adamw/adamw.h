@@ -15,6 +15,7 @@ class AdamW : public UpdateRule {
   explicit AdamW(const AdamWOptions& options) : o_(options) {}
   std::vector<std::pair<std::string, at::Tensor>> make_state(const Parameter& parameter) const override;
   void update(const std::vector<UpdateItem>& items, double lr, double weight_decay) override;
+  bool elementwise() const override { return true; }
 
  private:
   AdamWOptions o_;

@@ -49,9 +49,9 @@ void run(Model& model, Optimizer& optimizer, int begin, int end, double clip) {
   }
 }
 
-std::map<std::string, at::Tensor> copied(const Optimizer& optimizer) {
-  std::map<std::string, at::Tensor> state;
-  for (const auto& [name, tensor] : optimizer.state()) state[name] = tensor.clone();
+checkpoint::StoredTensors copied(Optimizer& optimizer) {
+  checkpoint::StoredTensors state;
+  for (const auto& [value, of] : optimizer.state()) state[value.name] = value.tensor->clone();
   return state;
 }
 

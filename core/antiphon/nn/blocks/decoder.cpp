@@ -144,6 +144,12 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   return norm_.forward(x);
 }
 
+std::vector<Module*> Decoder::blocks() {
+  std::vector<Module*> all;
+  for (auto& layer : layers_) all.push_back(layer.get());
+  return all;
+}
+
 KvShape Decoder::kv_shape() const { return {options_.num_layers, options_.num_kv_heads, options_.head_size}; }
 
 }  // namespace antiphon::nn

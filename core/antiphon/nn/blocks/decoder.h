@@ -70,6 +70,7 @@ class Decoder : public Module {
   // int8.
   Quantization quantize(const std::string& format);
   KvShape kv_shape() const;
+  std::vector<Module*> blocks();
 
  private:
   DecoderOptions options_;

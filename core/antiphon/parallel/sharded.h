@@ -1,0 +1,73 @@
+// Parameters cut up among processes: fully (each block of the language model is whole only while it computes, as in
+// PyTorch FSDP and ZeRO stage 3), or between steps (ZeRO stages 1 and 2: optimizer states and sums of gradients are cut
+// up, parameters are whole during a step). Batches are divided among all processes either way.
+#pragma once
+#include <memory>
+#include <unordered_map>
+
+#include <antiphon/parallel/placement.h>
+#include <antiphon/parallel/unit.h>
+
+namespace antiphon::parallel {
+
+struct ShardedModel {
+  std::vector<Parameter> trained;  // of the whole model
+  // Of the language model, each released after it has computed; none: parameters are whole during a step.
+  std::vector<Module*> blocks;
+  // Something trained lies before the blocks that not every batch has, an encoder for instance.
+  bool learns_before = false;
+};
+
+// What belongs to a block is a unit, also if it is frozen; what is trained elsewhere, adapters included, is whole
+// during a step. What is exchanged, and in which order, depends on the model and the number of passes, never on data.
+class Sharded : public Placement, public nn::BlockPolicy {
+ public:
+  // `shards`: among which parameters are cut up; `replicas`: those that keep the same rows, or nullptr. They must
+  // outlive it.
+  Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas);
+
+  std::vector<Parameter> own(const std::vector<Parameter>& parameters) const override;
+  Shares share() const override;
+  void make_usable() override;
+  nn::BlockPolicy* around(nn::BlockPolicy* inner) override;
+  void begin_last_pass() override {}
+  void end_pass() override;
+  void add_gradients() override;
+  double add_up(double own) override;
+  void run_uneven(const std::function<void()>& passes) override;
+
+  at::Tensor run(const nn::StackBlock& block, const at::Tensor& x) override;
+  size_t most_whole() const { return most_whole_; }  // blocks at a time, so far
+
+ private:
+  friend struct BeforeBackward;
+  struct Block {
+    std::unique_ptr<Unit> unit;
+    bool waits_for_backward = false;
+  };
+  bool another_pass_of(int64_t own);  // whether any process has one; 1: this one has
+  void use(size_t block, int direction);
+  void before_backward(size_t block);
+  void end_backward(size_t block);
+  void finish_sum();
+  void drop_unheld();
+  void add_replicas();
+  std::vector<Unit*> units() const;
+
+  comm::Group& shards_;
+  comm::Group* replicas_;
+  UnitMemory memory_;
+  std::vector<Block> blocks_;
+  std::vector<std::unique_ptr<Unit>> others_;
+  std::vector<Parameter> in_others_;
+  std::unordered_map<const Module*, size_t> number_;
+  std::unordered_map<const at::Tensor*, Parameter> own_;
+  bool learns_before_;
+  nn::BlockPolicy* inner_ = nullptr;
+  Unit* summing_ = nullptr;
+  std::optional<size_t> in_backward_;  // the block whose backward pass runs
+  bool uneven_ = false;
+  size_t most_whole_ = 0;
+};
+
+}  // namespace antiphon::parallel

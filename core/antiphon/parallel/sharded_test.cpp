@@ -1,0 +1,222 @@
+// Parameters that are cut up give the gradients of those that are whole.
+#include <antiphon/parallel/sharded.h>
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/comm/test_group.h>
+#include <antiphon/nn/blocks/recompute.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace antiphon;
+using namespace antiphon::parallel;
+using comm::testing::my_place;
+using comm::testing::run_group;
+using comm::testing::same_ledger;
+
+namespace {
+
+constexpr int64_t kWidth = 5;  // no multiple of the number of processes
+
+struct Layer : Module {
+  Layer() {
+    add("weight", weight, {kWidth, kWidth}, Init::normal, Role::matrix);
+    add("bias", bias, {kWidth}, Init::normal, Role::vector);
+    add("gate", gate, {1, kWidth}, Init::normal, Role::vector);  // all but one process have no row of it
+  }
+  at::Tensor forward(const at::Tensor& x) const { return x + at::tanh(at::addmm(bias, x, weight.t())) * gate; }
+  at::Tensor weight, bias, gate;
+};
+
+// A part before the blocks that only some batches use, the blocks, and a matrix at both ends.
+struct Net : Module {
+  explicit Net(bool frozen_blocks, int64_t blocks = 4) {
+    for (int64_t i = 0; i < blocks; ++i) {
+      layers.push_back(std::make_unique<Layer>());
+      add("layers." + std::to_string(i), *layers.back());
+    }
+    add("shared", shared, {kWidth, kWidth}, Init::normal, Role::matrix);
+    add("before", before, {3, kWidth}, Init::normal, Role::matrix);
+    add("unused", unused, {2, 2}, Init::normal, Role::matrix);
+    set_requires_grad(true);
+    initialize(7, at::kCPU);
+    to(at::kCPU, at::kDouble);
+    if (frozen_blocks) {
+      for (auto& layer : layers) layer->set_requires_grad(false);
+      shared.set_requires_grad(false);
+    }
+  }
+  at::Tensor loss(int64_t batch) const {
+    auto x =
+        at::matmul(at::arange(2 * kWidth, at::kDouble).view({2, kWidth}) * 0.1 + static_cast<double>(batch), shared) *
+        0.05;
+    if (batch % 2 == 0) x = x + before.narrow(0, 0, 2);
+    x = nn::run_blocks(layers, x, [](const Layer& layer, const at::Tensor& in, size_t) { return layer.forward(in); });
+    return at::matmul(x, shared.t()).square().sum() * 1e-3;
+  }
+  std::vector<Module*> blocks() const {
+    std::vector<Module*> all;
+    for (const auto& layer : layers) all.push_back(layer.get());
+    return all;
+  }
+  std::vector<Parameter> trained() {
+    auto all = parameters();
+    std::erase_if(all, [](const Parameter& p) { return !p.tensor->requires_grad(); });
+    return all;
+  }
+  std::vector<std::unique_ptr<Layer>> layers;
+  at::Tensor shared, before, unused;
+};
+
+void train(Net& net, Placement& placement, nn::BlockPolicy* inner, const std::vector<int64_t>& batches) {
+  placement.make_usable();
+  for (const auto batch : batches) {
+    const nn::BlockPolicyScope policy(placement.around(inner));
+    const auto loss = net.loss(batch);
+    if (loss.requires_grad()) torch::autograd::backward({loss}, {});
+    placement.end_pass();
+  }
+  placement.add_gradients();
+}
+
+// Of each parameter after one process has trained with all batches.
+std::vector<Parameter> whole_gradients(Net& net, int64_t batches) {
+  std::vector<int64_t> all;
+  for (int64_t i = 0; i < batches; ++i) all.push_back(i);
+  Replicated replicated(net.trained(), nullptr);
+  train(net, replicated, nullptr, all);
+  return net.trained();
+}
+
+at::Tensor rows_of(const at::Tensor& whole, const Parameter& own) {
+  return whole.narrow(0, own.box->begin[0], own.tensor->size(0));
+}
+
+void check(const std::vector<Parameter>& own, const std::vector<Parameter>& expected) {
+  REQUIRE(own.size() == expected.size());
+  for (size_t i = 0; i < own.size(); ++i) {
+    INFO(own[i].name);
+    const auto& got = own[i].tensor->grad();
+    const auto& wanted = expected[i].tensor->grad();
+    REQUIRE(got.defined() == wanted.defined());
+    CHECK(own[i].whole_sizes() == expected[i].tensor->sizes());
+    if (wanted.defined()) CHECK(at::allclose(got, rows_of(wanted, own[i]), 1e-12, 1e-14));
+  }
+}
+
+struct Mesh {
+  explicit Mesh(int fsdp) : all(my_place()) {
+    const int copies = all.size() / fsdp, copy = all.rank() / fsdp, shard = all.rank() % fsdp;
+    std::vector<int> own, same;
+    for (int i = 0; i < fsdp; ++i) own.push_back(copy * fsdp + i);
+    for (int i = 0; i < copies; ++i) same.push_back(i * fsdp + shard);
+    shards = all.subgroup("shards", own);
+    if (copies > 1) replicas = all.subgroup("replicas", same);
+  }
+  comm::Group all;
+  std::unique_ptr<comm::Group> shards, replicas;
+};
+
+// Two steps of two batches in each process.
+void compare(Mesh& mesh, bool reshard, bool frozen, bool recompute) {
+  CAPTURE(reshard, frozen, recompute);
+  Net net(frozen), one(frozen);
+  ShardedModel model{net.trained(), reshard ? net.blocks() : std::vector<Module*>(), /*learns_before=*/true};
+  Sharded sharded(model, *mesh.shards, mesh.replicas.get());
+  nn::Recompute again(1 << 20);
+  const int64_t size = mesh.all.size(), rank = mesh.all.rank();
+  const auto own = sharded.own(net.trained());
+  for (int step = 0; step < 2; ++step) {
+    train(net, sharded, recompute ? &again : nullptr, {rank, size + rank});
+    const auto expected = whole_gradients(one, 2 * size);
+    check(own, expected);
+    c10::AutoGradMode no_grad(false);
+    for (size_t i = 0; i < own.size(); ++i) {
+      if (!own[i].tensor->grad().defined()) continue;
+      own[i].tensor->sub_(own[i].tensor->grad());
+      expected[i].tensor->sub_(expected[i].tensor->grad());
+      own[i].tensor->mutable_grad().reset(), expected[i].tensor->mutable_grad().reset();
+    }
+  }
+  if (reshard) CHECK(sharded.most_whole() <= 2);
+  CHECK(same_ledger(*mesh.shards));
+}
+
+}  // namespace
+
+TEST_CASE("gradients of a model that is cut up are those of a whole one") {
+  CHECK(run_group(2, "member cuts up among all") == 0);
+  CHECK(run_group(3, "member cuts up among all") == 0);
+  CHECK(run_group(4, "member cuts up in pairs") == 0);
+}
+
+TEST_CASE("member cuts up among all", "[.]") {
+  Mesh mesh(my_place().size);
+  for (const bool reshard : {true, false})
+    for (const bool frozen : {false, true})
+      for (const bool recompute : {false, true}) compare(mesh, reshard, frozen, recompute);
+  mesh.all.wait_for_all();
+}
+
+TEST_CASE("member cuts up in pairs", "[.]") {
+  Mesh mesh(2);
+  for (const bool reshard : {true, false}) compare(mesh, reshard, /*frozen=*/false, /*recompute=*/false);
+  mesh.all.wait_for_all();
+}
+
+TEST_CASE("what is cut up has no memory until it is used, and its values come back") {
+  CHECK(run_group(2, "member releases") == 0);
+}
+
+TEST_CASE("member releases", "[.]") {
+  comm::Group group(my_place());
+  UnitMemory memory;
+  Net net(false, 1);
+  const auto weight = net.layers[0]->weight.detach().clone();
+  Unit unit(net.layers[0]->parameters(), group, memory);
+  const auto& cut = net.layers[0]->weight;
+  CHECK(cut.sizes() == weight.sizes());
+  CHECK_THROWS(at::mm(cut, cut));
+  const auto version = cut._version();
+  for (int i = 0; i < 2; ++i) {
+    unit.begin_gather();
+    unit.wait_until_whole();
+    CHECK(at::equal(cut, weight));
+    CHECK(cut._version() == version);  // what autograd has saved stays valid
+    unit.release();
+  }
+  unit.values_change();
+  CHECK(cut._version() > version);
+  int64_t rows = 0;
+  for (const auto& own : unit.own()) rows += own.tensor->numel();
+  CHECK(rows < kWidth * kWidth + 2 * kWidth);
+  group.wait_for_all();
+}
+
+TEST_CASE("processes do as many passes as they want to where no gradient is wanted") {
+  CHECK(run_group(3, "member runs uneven passes") == 0);
+}
+
+TEST_CASE("member runs uneven passes", "[.]") {
+  comm::Group group(my_place());
+  Net net(false), one(false);
+  Sharded sharded({net.trained(), net.blocks()}, group, nullptr);
+  const auto expected = one.loss(1).item<double>();
+  for (const int most : {0, 3, 1}) {
+    sharded.make_usable();
+    const nn::BlockPolicyScope policy(sharded.around(nullptr));
+    c10::AutoGradMode no_grad(false);
+    const auto passes = [&] {
+      for (int i = 0; i < group.rank() * most; ++i) CHECK(net.loss(1).item<double>() == expected);
+      if (group.rank() == 1) fail(ErrorKind::data, "a sample that cannot be measured");
+    };
+    if (group.rank() == 1)
+      CHECK_THROWS_AS(sharded.run_uneven(passes), Error);
+    else
+      sharded.run_uneven(passes);
+    CHECK(same_ledger(group));
+  }
+  group.wait_for_all();
+}

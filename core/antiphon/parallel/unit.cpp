@@ -1,0 +1,151 @@
+#include <antiphon/parallel/unit.h>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace antiphon::parallel {
+namespace {
+
+constexpr int64_t kAligned = 64;  // bytes
+
+int64_t aligned(int64_t bytes) { return (bytes + kAligned - 1) / kAligned * kAligned; }
+
+// Makes the storage of `x` this memory, or none. Its version stays: what autograd has saved of it is still valid.
+void point(const at::Tensor& x, void* memory) {
+  auto* storage = x.storage().unsafeGetStorageImpl();
+  storage->set_data_ptr_noswap(at::DataPtr(memory, x.device()));
+  storage->set_nbytes(memory ? static_cast<size_t>(x.numel()) * x.element_size() : 0);
+}
+
+// Values of `like`'s dtype and shape at a place in memory, apart from its version.
+at::Tensor values_at(const at::Tensor& memory, int64_t at, const at::Tensor& like) {
+  const auto bytes = like.numel() * static_cast<int64_t>(like.element_size());
+  return memory.narrow(0, at, bytes).view(like.scalar_type()).view(like.sizes());
+}
+
+std::vector<int64_t> first_row(int64_t row, int64_t dimensions) {
+  std::vector<int64_t> begin(static_cast<size_t>(dimensions), 0);
+  begin.front() = row;
+  return begin;
+}
+
+}  // namespace
+
+at::Tensor UnitMemory::take(int64_t bytes) {
+  const auto fits = std::ranges::find_if(free_, [&](const at::Tensor& memory) { return memory.numel() == bytes; });
+  if (fits == free_.end()) return at::empty({bytes}, at::kByte);
+  auto memory = std::move(*fits);
+  free_.erase(fits);
+  return memory;
+}
+
+void UnitMemory::give_back(at::Tensor memory) { free_.push_back(std::move(memory)); }
+
+Unit::Unit(const std::vector<Parameter>& parameters, comm::Group& group, UnitMemory& memory)
+    : group_(group), memory_(memory), holders_(parameters.size(), 0) {
+  c10::AutoGradMode no_grad(false);
+  for (const auto& parameter : parameters) {
+    auto& tensor = *parameter.tensor;
+    if (tensor.dim() == 0 || !tensor.is_cpu())
+      fail(ErrorKind::internal, fmt::format("the parameter {} has no rows on the CPU to cut up", parameter.name));
+    const bool trained = tensor.requires_grad();
+    const int64_t begin = row_of(tensor, group.rank());
+    own_tensors_.push_back(rows_of(tensor.detach(), group.rank()).clone(at::MemoryFormat::Contiguous));
+    own_tensors_.back().set_requires_grad(trained);
+    auto own = parameter;
+    own.tensor = &own_tensors_.back();
+    own.box = Box{tensor.sizes().vec(), first_row(begin, tensor.dim())};
+    own_.push_back(std::move(own));
+    tensor = at::empty(tensor.sizes(), tensor.options().requires_grad(false)).set_requires_grad(trained);
+    point(tensor, nullptr);
+    members_.push_back({tensor, bytes_});
+    parameters_.push_back(&tensor);
+    bytes_ += aligned(tensor.numel() * static_cast<int64_t>(tensor.element_size()));
+  }
+}
+
+Unit::~Unit() {
+  try {
+    if (gathering_) gathering_();
+    if (summing_) summing_();
+  } catch (const std::exception&) {  // the others are gone; what has to be said about that has been
+  }
+  for (const auto& member : members_) point(member.whole, nullptr);
+}
+
+int64_t Unit::row_of(const at::Tensor& whole, int rank) const { return whole.size(0) * rank / group_.size(); }
+
+at::Tensor Unit::rows_of(const at::Tensor& whole, int rank) const {
+  const int64_t begin = row_of(whole, rank);
+  return whole.narrow(0, begin, row_of(whole, rank + 1) - begin);
+}
+
+void Unit::begin_gather() {
+  if (whole() || members_.empty()) return;
+  c10::AutoGradMode no_grad(false);
+  memory_of_whole_ = memory_.take(bytes_);
+  comm::Pieces own;
+  std::vector<comm::Pieces> places(static_cast<size_t>(group_.size()));
+  for (size_t i = 0; i < members_.size(); ++i) {
+    const auto& [whole, place] = members_[i];
+    own.push_back(this->own(i).detach());
+    const auto values = values_at(memory_of_whole_, place, whole);
+    for (size_t rank = 0; rank < places.size(); ++rank) places[rank].push_back(rows_of(values, static_cast<int>(rank)));
+  }
+  gathering_ = group_.begin_gather(own, places);
+}
+
+void Unit::wait_until_whole() {
+  begin_gather();
+  if (!gathering_) return;
+  std::exchange(gathering_, nullptr)();
+  for (const auto& [whole, place] : members_) point(whole, static_cast<char*>(memory_of_whole_.data_ptr()) + place);
+}
+
+void Unit::release() {
+  wait_until_whole();
+  for (const auto& member : members_) point(member.whole, nullptr);
+  if (whole()) memory_.give_back(std::exchange(memory_of_whole_, at::Tensor()));
+}
+
+void Unit::begin_sum() {
+  c10::AutoGradMode no_grad(false);
+  comm::Pieces own;
+  std::vector<comm::Pieces> parts(static_cast<size_t>(group_.size()));
+  for (size_t i = 0; i < members_.size(); ++i) {
+    const auto& whole = members_[i].whole;
+    if (!whole.requires_grad()) continue;
+    auto gradient = std::exchange(whole.mutable_grad(), at::Tensor());
+    holders_[i] += gradient.defined() ? 1 : 0;
+    const auto options = whole.options().requires_grad(false);
+    gradient = gradient.defined() ? gradient.contiguous() : at::zeros(whole.sizes(), options);
+    for (size_t rank = 0; rank < parts.size(); ++rank) parts[rank].push_back(rows_of(gradient, static_cast<int>(rank)));
+    own.push_back(at::empty(this->own(i).sizes(), options));
+    sums_.emplace_back(i, own.back());
+  }
+  if (!own.empty()) summing_ = group_.begin_scatter_sum(parts, own);
+}
+
+void Unit::finish_sum() {
+  if (!summing_) return;
+  c10::AutoGradMode no_grad(false);
+  std::exchange(summing_, nullptr)();
+  for (auto& [i, sum] : std::exchange(sums_, {})) {
+    auto& gradient = own(i).mutable_grad();
+    if (gradient.defined())
+      gradient.add_(sum);
+    else
+      gradient = sum;
+  }
+}
+
+void Unit::values_change() {
+  for (const auto& member : members_) member.whole.unsafeGetTensorImpl()->bump_version();
+}
+
+}  // namespace antiphon::parallel

@@ -1,0 +1,73 @@
+// Parameters that are cut up among processes, and made whole and given back together (Rajbhandari et al. 2020, ZeRO;
+// Zhao et al. 2023, PyTorch FSDP). Each is cut along its first dimension, evenly to a row.
+#pragma once
+#include <deque>
+#include <functional>
+#include <vector>
+
+#include <antiphon/comm/group.h>
+#include <antiphon/component/module.h>
+
+namespace antiphon::parallel {
+
+// Memory of units that are not whole, for the next that are: fresh pages cost as much as copying.
+class UnitMemory {
+ public:
+  at::Tensor take(int64_t bytes);
+  void give_back(at::Tensor memory);
+
+ private:
+  std::vector<at::Tensor> free_;
+};
+
+class Unit {
+ public:
+  // Cuts up the parameters, which have values: their tensors lose their memory and keep their shapes. All must outlive
+  // it; every process of the group does the same.
+  Unit(const std::vector<Parameter>& parameters, comm::Group& group, UnitMemory& memory);
+  ~Unit();
+  Unit(const Unit&) = delete;
+
+  // The rows of this process, each a parameter of its own, in the order of the parameters.
+  const std::vector<Parameter>& own() const { return own_; }
+  const at::Tensor* parameter(size_t i) const { return parameters_[i]; }
+
+  // The tensors of the parameters hold all values from wait_until_whole() to release(); the same memory is seen by
+  // whatever an autograd graph has saved of them.
+  void begin_gather();
+  void wait_until_whole();
+  void release();
+  bool whole() const { return memory_of_whole_.defined(); }
+
+  // Takes the gradients of the parameters; finish_sum() adds the sum over all processes to those of the own rows. A
+  // parameter without a gradient counts as zero.
+  void begin_sum();
+  void finish_sum();
+  // How many times begin_sum() has found a gradient of parameter i since the last call of forget_holders().
+  const std::vector<float>& holders() const { return holders_; }
+  void forget_holders() { holders_.assign(holders_.size(), 0); }
+  // What is derived from the values is to be derived anew, since they will be others.
+  void values_change();
+
+ private:
+  struct Member {
+    at::Tensor whole;   // the parameter
+    int64_t place = 0;  // in the memory, in bytes
+  };
+  at::Tensor& own(size_t member) { return own_tensors_[member]; }
+  int64_t row_of(const at::Tensor& whole, int rank) const;  // first row of a process
+  at::Tensor rows_of(const at::Tensor& whole, int rank) const;
+  comm::Group& group_;
+  UnitMemory& memory_;
+  std::vector<Member> members_;
+  std::vector<const at::Tensor*> parameters_;
+  std::deque<at::Tensor> own_tensors_;
+  std::vector<Parameter> own_;
+  int64_t bytes_ = 0;
+  at::Tensor memory_of_whole_;  // undefined: released
+  std::function<void()> gathering_, summing_;
+  std::vector<std::pair<size_t, at::Tensor>> sums_;  // of members
+  std::vector<float> holders_;
+};
+
+}  // namespace antiphon::parallel

@@ -1,0 +1,106 @@
+"""Runs of one and of several processes, and what must be equal between them."""
+
+import json
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+import make_tiny
+from harness import DEVICE, Case, checkpoints, losses, records, sets
+
+# A larger epsilon: with the usual one AdamW makes whole steps of what is only rounding.
+COMMON = sets(train__steps=12, train__accumulate=4, train__tokens_per_batch=96, train__checkpoint_every=4, precision__compute="fp32", train__optimizer__eps=1e-5)
+ALL = sets(model__llm__trainable="true", model__streams__image__encoder__trainable="true")  # each parameter
+
+
+def tensors(run, kind="parameters"):
+    """Of the newest checkpoint, whoever wrote which part: pieces are put together."""
+    import numpy
+    from safetensors import safe_open
+
+    whole, held = {}, {}
+    for path in sorted((run / "checkpoints" / checkpoints(run)[0]).glob(f"{kind}*.safetensors")):
+        with safe_open(path, "numpy") as file:
+            boxes = json.loads((file.metadata() or {}).get("boxes", "{}"))
+            for name in file.keys():
+                values = file.get_tensor(name)
+                box = boxes.get(name, {"whole": values.shape, "begin": [0] * values.ndim})
+                place = tuple(slice(begin, begin + size) for begin, size in zip(box["begin"], values.shape))
+                whole.setdefault(name, numpy.full(box["whole"], 0, values.dtype))[place] = values
+                held[name] = held.get(name, 0) + values.size
+    assert all(held[name] == values.size for name, values in whole.items()), "pieces do not cover their tensors"
+    return whole
+
+
+def experts(case):
+    """The tiny composition with a trained mixture of experts; a file."""
+    text = case.config.read_text()
+    start, end = text.index("[model.llm]"), text.index("[model.streams.image]")
+    llm = f"""[model.llm]
+plugin = "qwen3_moe"
+tokenizer = "{case.folder}/models/llama"
+trainable = true
+vocab_size = {make_tiny.vocab_size()}
+hidden_size = 32
+intermediate_size = 48
+moe_intermediate_size = 16
+num_layers = 3
+num_heads = 4
+num_kv_heads = 2
+max_positions = 512
+num_experts = 4
+num_experts_per_tok = 2
+mlp_only_layers = [0]
+output_router_logits = true
+router_aux_loss_coef = 0.5
+
+"""
+    path = case.folder / "experts.toml"
+    path.write_text(text[:start] + llm + text[end:])
+    return path
+
+
+@unittest.skipIf(DEVICE, "processes exchange tensors of the CPU")
+class Together(Case):
+    TRAIN, HELD = 40, 6
+    MESH = ()  # options of the runs of several processes
+
+    def run_with(self, name, processes, *args, config=None, code=0):
+        run = self.folder / name
+        verb = ("launch", config or self.config, "--procs", processes) if processes > 1 else ("train", config or self.config)
+        done = self.call(*verb, *sets(train__output=run), *COMMON, *(self.MESH if processes > 1 else ()), *args, code=code)
+        return run, done
+
+    def assert_close(self, left, right, tolerance):
+        self.assertEqual(losses(left).keys(), losses(right).keys())
+        for step, loss in losses(left).items():
+            self.assertAlmostEqual(loss, losses(right)[step], delta=tolerance * loss, msg=f"step {step}")
+        # Biases before a softmax or a batch norm have no gradient but what rounding leaves.
+        for file, rounding in (("parameters", 2e-5), ("state", 1e-8)):
+            a, b = tensors(left, file), tensors(right, file)
+            self.assertEqual(a.keys(), b.keys())
+            for name, x in a.items():
+                if x.dtype.kind == "f":
+                    self.assertLessEqual(abs(x - b[name]).max(), 20 * tolerance * abs(x).max() + rounding, name)
+
+    def assert_same_progress(self, left, right):
+        def progress(run):
+            value = json.loads((run / "checkpoints" / checkpoints(run)[0] / "progress.json").read_text())
+            return {key: value[key] for key in ("step", "trained_tokens", "loader", "data", "draws")}
+        self.assertEqual(progress(left), progress(right))
+
+    def compare(self, name, *args, config=None, counts=(2, 4)):
+        one, _ = self.run_with(f"{name}_1", 1, *args, config=config)
+        for processes in counts:
+            with self.subTest(processes=processes):
+                many, _ = self.run_with(f"{name}_{processes}", processes, *args, config=config)
+                self.assert_same_progress(one, many)
+                self.assert_close(one, many, 2e-5)
+                for left, right in zip(records(one / "metrics.jsonl"), records(many / "metrics.jsonl")):
+                    for key in ("train/supervised_tokens", "train/samples", "train/bad_samples", "media/image", "media/audio"):
+                        self.assertEqual(left[key], right[key], key)
+                    # Beside the clipped update, which would hide that all gradients are twice as large.
+                    self.assertAlmostEqual(left["train/gradient_norm"], right["train/gradient_norm"], delta=1e-4 * left["train/gradient_norm"])
+        return one
