@@ -1,4 +1,4 @@
-"""The parts of the benchmark about several processes: gradients exchanged beside none exchanged, and beside PyTorch's."""
+"""The parts of the benchmark about several processes: what is exchanged beside nothing exchanged, and beside PyTorch."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from bench import HERE, MODEL, PYTHON, ROOT
 from rows import Row
 
 BATCH, SEQUENCE, PROCESSES = 2, 128, 2  # of each process
-DDP = "PyTorch's DistributedDataParallel"
+DDP, FSDP = "PyTorch's DistributedDataParallel", "PyTorch's FSDP2"
 ALONE = "the same without exchange"
 
 
@@ -41,26 +41,38 @@ def side(name, commands, runs):
     return measure
 
 
-def replicate(bench):
-    """Full fine-tuning in fp32: the gradients of all parameters go over the wire at each step."""
-    folder = bench.folder / "replicate"
-    config = program_files.write(ROOT, folder, MODEL, program_files.SHAPE_OF_FILE, BATCH * PROCESSES, SEQUENCE)
+def full_fine_tuning(bench):
+    """A configuration whose parameters are all trained, with samples of one length."""
+    config = program_files.write(ROOT, bench.folder / "parallel", MODEL, program_files.SHAPE_OF_FILE, BATCH * PROCESSES, SEQUENCE)
     text = Path(config).read_text()
     adapters, data = text.index("[[model.llm.peft]]"), text.index("[[data.train.sources]]")
     text = (text[:adapters] + text[data:]).replace("[model.llm]\n", "[model.llm]\ntrainable = true\n")
     Path(config).write_text(text.replace(f"tokens_per_batch = {BATCH * PROCESSES * SEQUENCE}", f"tokens_per_batch = {BATCH * SEQUENCE}"))
-    steps = 3 if bench.options.quick else 6
+    return config
 
-    def words(run, batches):
-        return [config, "--threads", 1, *(word for value in (f"train.steps={steps}", "precision.compute=fp32", f"train.accumulate={batches}", f"train.output={run}") for word in ("--set", value))]
 
-    together, apart = folder / "together", [folder / f"apart_{i}" for i in range(PROCESSES)]
-    launch = [bench.program, "launch", *words(together, PROCESSES), "--procs", PROCESSES]
+def parallel(bench):
+    """Full fine-tuning in fp32: the gradients of all parameters go over the wire at each step, and with FSDP the parameters."""
+    config, steps = full_fine_tuning(bench), 3 if bench.options.quick else 6
+
+    def words(run, batches, *more):
+        return [config, "--threads", 1, *(word for value in (f"train.steps={steps}", "precision.compute=fp32", f"train.accumulate={batches}", f"train.output={run}", *more) for word in ("--set", value))]
+
+    def launched(name, *more):
+        run = bench.folder / "parallel" / name
+        return [bench.program, "launch", *words(run, PROCESSES, *more), "--procs", PROCESSES], run
+
+    replicated, run = launched("replicated")
+    cut, run_cut = launched("cut", f"parallel.fsdp={PROCESSES}")
+    between, run_between = launched("between", f"parallel.fsdp={PROCESSES}", "parallel.reshard=false")
+    apart = [bench.folder / "parallel" / f"apart_{i}" for i in range(PROCESSES)]
     alone = [[bench.program, "train", *words(run, 1)] for run in apart]
-    peer = [PYTHON, HERE / "peer_ddp.py", "--model", MODEL, "--batch", BATCH, "--seq", SEQUENCE, "--procs", PROCESSES, "--threads", 1, "--reps", steps - 1]
-    bench.note(launch, alone[0], peer)
-    what = "two processes, full fine-tuning, fp32"
-    bench.compare({"ours": side("together", [launch], [together]), "alone": side("apart", alone, apart), "peer": peer},
-                  [(Row(what, "tokens/s", "higher", peer=DDP, goal=("C14", 1 / 0.9)), "ours.tokens_per_s", "peer.tokens_per_s"),
-                   (Row(what, "tokens/s", "higher", peer=ALONE, goal=("C14", 0.91)), "ours.tokens_per_s", "alone.tokens_per_s"),
-                   (Row(f"{DDP}: {what}", "tokens/s", "higher", peer=ALONE), "peer.tokens_per_s", "peer.apart_tokens_per_s")])
+    peers = {kind: [PYTHON, HERE / "peer_parallel.py", "--kind", kind, "--model", MODEL, "--batch", BATCH, "--seq", SEQUENCE, "--procs", PROCESSES, "--threads", 1, "--reps", steps - 1] for kind in ("ddp", "fsdp")}
+    bench.note(replicated, cut, between, alone[0], *peers.values())
+    what, unit = "two processes, full fine-tuning, fp32", "tokens/s"
+    rows = {"ours": (what, DDP, "ddp", 1 / 0.9), "cut": (f"{what}, fsdp", FSDP, "fsdp", 1 / 0.9), "between": (f"{what}, fsdp without reshard", FSDP, "fsdp", 1 / 0.9)}
+    metrics = [(Row(name, unit, "higher", peer=peer, goal=("C14", goal)), f"{side}.tokens_per_s", f"{of}.tokens_per_s") for side, (name, peer, of, goal) in rows.items()]
+    metrics += [(Row(rows[side][0], unit, "higher", peer=ALONE, goal=("C14", goal)), f"{side}.tokens_per_s", "alone.tokens_per_s") for side, goal in (("ours", 0.91), ("cut", 0.8), ("between", 0.8))]
+    metrics.append((Row(f"{DDP}: {what}", unit, "higher", peer=ALONE), "ddp.tokens_per_s", "ddp.apart_tokens_per_s"))
+    bench.compare({"ours": side("together", [replicated], [run]), "ddp": peers["ddp"], "cut": side("cut", [cut], [run_cut]), "fsdp": peers["fsdp"],
+                   "between": side("between", [between], [run_between]), "alone": side("apart", alone, apart)}, metrics)

@@ -100,6 +100,10 @@ class Fsdp(Together):
             self.call("export", run, "--output", self.folder / f"exported_{processes}")
             files = sorted((self.folder / f"exported_{processes}").rglob("*.safetensors")) + sorted((run / "connectors").glob("*"))
             outputs.append((done.stdout.splitlines()[-1], [(path.name, path.read_bytes()) for path in files]))
+            second = self.folder / f"second_{processes}"
+            taken = sets(model__llm__weights=f'"{run}"', model__streams__image__encoder__weights=f'"{run}"', model__streams__image__connector__weights=f'"{run}"')
+            self.train(second, *COMMON, *taken, *sets(train__steps=2))
+            outputs[-1] += (losses(second),)
         self.assertGreater(len(outputs[0][1]), 1)
         self.assertEqual(outputs[0], outputs[1])
 

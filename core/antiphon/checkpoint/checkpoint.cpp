@@ -321,4 +321,13 @@ LoadedCheckpoint load_checkpoint(const fs::path& checkpoint, bool with_state) {
   return loaded;
 }
 
+weights::Checkpoint parameters_of(const fs::path& checkpoint, const std::string& prefix) {
+  const int shares = shares_of(read_json(checkpoint / kManifest, kMaxManifest));
+  weights::LazyTensors tensors;
+  for (const auto& [name, tensor] : read_all(checkpoint, kParameters, shares))
+    if (name.starts_with(prefix))
+      tensors.push_back({name, tensor.dtype(), tensor.sizes(), [tensor] { return tensor.whole(); }});
+  return weights::Checkpoint(checkpoint, tensors);
+}
+
 }  // namespace antiphon::checkpoint

@@ -10,7 +10,7 @@
 #include <string>
 
 #include <antiphon/checkpoint/stored_tensor.h>
-#include <antiphon/weights/safetensors.h>
+#include <antiphon/weights/checkpoint.h>
 
 namespace antiphon::checkpoint {
 
@@ -59,5 +59,8 @@ struct LoadedCheckpoint {
 };
 // Verifies, then reads, whoever wrote it. `with_state`: also the optimizer state.
 LoadedCheckpoint load_checkpoint(const std::filesystem::path& checkpoint, bool with_state);
+
+// Of one that has been verified: the parameters whose names begin with `prefix`.
+weights::Checkpoint parameters_of(const std::filesystem::path& checkpoint, const std::string& prefix);
 
 }  // namespace antiphon::checkpoint

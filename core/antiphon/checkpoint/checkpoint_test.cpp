@@ -186,3 +186,113 @@ TEST_CASE("a folder that cannot be made is an error in words") {
   folder.write("file", "");
   CHECK_THROWS_AS(save_checkpoint(folder / "file", 1, content(1), 1), Error);
 }
+
+namespace {
+
+// Rows [begin, begin + rows) of llm/a, whose values count up; the first process has llm/b and the numbers, too.
+CheckpointContent share_of(int64_t begin, int64_t rows, int64_t step) {
+  const auto whole = at::arange(10, at::kFloat).view({5, 2});
+  CheckpointContent content;
+  content.parameters.emplace_back("llm/a", whole.narrow(0, begin, rows));
+  content.state.emplace_back("llm/a#exp_avg", whole.narrow(0, begin, rows) * 2);
+  for (const char* name : {"llm/a", "llm/a#exp_avg"}) content.boxes[name] = {{5, 2}, {begin, 0}};
+  if (begin == 0) content.parameters.emplace_back("llm/b", at::ones({3}));
+  if (begin == 0) content.state.emplace_back("llm/a#step", at::full({}, static_cast<double>(step)));
+  content.progress = {{"step", step}};
+  return content;
+}
+
+fs::path save_shares(const TestFolder& folder, int64_t step) {
+  prepare_checkpoint(folder.path(), step);
+  write_share(folder.path(), step, share_of(2, 3, step), {1, 2});
+  write_share(folder.path(), step, share_of(0, 2, step), {0, 2});
+  return finish_checkpoint(folder.path(), step, 2, 9);
+}
+
+}  // namespace
+
+TEST_CASE("what several processes write in shares is one checkpoint") {
+  TestFolder folder;
+  const auto path = save_shares(folder, 3);
+  CHECK(latest(folder) == "step_3");
+  CHECK(folder.count() == 1);
+  CHECK_FALSE(fs::exists(path / "digests_00001.json"));
+  const auto loaded = load_checkpoint(path, true);
+  const auto whole = at::arange(10, at::kFloat).view({5, 2});
+  CHECK(at::equal(loaded.parameters.at("llm/a").whole(), whole));
+  CHECK(at::equal(loaded.parameters.at("llm/a").read({1, 1}, {3, 1}), whole.narrow(0, 1, 3).narrow(1, 1, 1)));
+  CHECK(loaded.parameters.at("llm/a").read({4, 0}, {0, 2}).numel() == 0);
+  CHECK(at::equal(loaded.parameters.at("llm/b").whole(), at::ones({3})));
+  CHECK(at::equal(loaded.state.at("llm/a#exp_avg").whole(), whole * 2));
+  CHECK(loaded.state.at("llm/a#step").whole().item<float>() == 3);
+  CHECK(loaded.progress.at("step") == 3);
+  const auto taken = parameters_of(path, "llm/a");
+  CHECK(taken.names() == std::vector<std::string>{"llm/a"});
+  CHECK(at::equal(taken.tensor("llm/a"), whole));
+}
+
+TEST_CASE("shares are one checkpoint only when all are written and the first has finished") {
+  TestFolder folder;
+  save_shares(folder, 3);
+  prepare_checkpoint(folder.path(), 6);
+  CHECK(latest(folder) == "step_3");
+  write_share(folder.path(), 6, share_of(0, 2, 6), {0, 2});
+  CHECK(latest(folder) == "step_3");
+  CHECK_THROWS_AS(finish_checkpoint(folder.path(), 6, 2, 9), Error);
+  CHECK(latest(folder) == "step_3");
+  CHECK(folder.count() == 1);
+  prepare_checkpoint(folder.path(), 7);
+  abandon_checkpoint(folder.path(), 7);
+  CHECK(folder.count() == 1);
+  CHECK_THROWS_AS(write_share(folder.path(), 7, share_of(0, 2, 7), {0, 2}), Error);
+}
+
+TEST_CASE("a share that is missing, damaged or of another checkpoint is noticed") {
+  TestFolder folder;
+  const auto path = save_shares(folder, 3), other = save_shares(folder, 4);
+  const auto share = [](const fs::path& checkpoint) { return checkpoint / "parameters_00002-of-00002.safetensors"; };
+  const auto good = read_file(share(path), ErrorKind::weights);
+  fs::remove(share(path));
+  CHECK(is_refused(path));
+  auto flipped = good;
+  flipped.back() ^= 1;
+  write(share(path), flipped);
+  CHECK(is_refused(path));
+  write(share(path), good);
+  CHECK_FALSE(is_refused(path));
+  auto manifest = read_file(path / "manifest.json", ErrorKind::weights);
+  for (const char* count : {"00003", "00001", "99999999999", "-0002", "0000x"}) {
+    auto changed = manifest;
+    while (changed.find("of-00002") != std::string::npos) changed.replace(changed.find("of-00002") + 3, 5, count);
+    write(path / "manifest.json", changed);
+    CHECK(is_refused(path));
+  }
+  CHECK(latest(folder) == "step_4");
+}
+
+TEST_CASE("pieces must cover a tensor, each element once") {
+  const auto refused = [](const std::vector<std::pair<at::Tensor, Box>>& pieces) {
+    try {
+      StoredTensor tensor;
+      for (const auto& [values, box] : pieces) tensor.add(values, box);
+      tensor.check("x");
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::weights);
+      return true;
+    }
+    return false;
+  };
+  const auto rows = [](int64_t n) { return at::ones({n, 2}); };
+  CHECK_FALSE(refused({{rows(2), {{5, 2}, {0, 0}}}, {rows(3), {{5, 2}, {2, 0}}}}));
+  CHECK_FALSE(refused({{at::ones({5, 1}), {{5, 2}, {0, 1}}}, {at::ones({5, 1}), {{5, 2}, {0, 0}}}}));  // columns
+  CHECK(refused({{rows(2), {{5, 2}, {0, 0}}}}));
+  CHECK(refused({{rows(2), {{4, 2}, {0, 0}}}, {rows(2), {{4, 2}, {1, 0}}}}));
+  CHECK(refused({{rows(3), {{4, 2}, {2, 0}}}}));
+  CHECK(refused({{rows(2), {{4, 2}, {-1, 0}}}}));
+  CHECK(refused({{rows(2), {{2}, {0}}}}));
+  CHECK(refused({{rows(2), {{4, 2}, {0, 0}}}, {rows(2).to(at::kDouble), {{4, 2}, {2, 0}}}}));
+  CHECK(refused({{rows(2), {{4, 2}, {0, 0}}}, {rows(2), {{5, 2}, {2, 0}}}}));
+  for (const char* text :
+       {"", "[]", "3", "{\"a\": 1}", "{\"a\": {\"whole\": [1]}}", "{\"a\": {\"whole\": \"x\", \"begin\": [0]}}"})
+    CHECK_THROWS_AS(boxes_of_text(text, "file"), Error);
+}

@@ -107,7 +107,7 @@ Boxes boxes_of_text(const std::string& text, const std::string& file) {
   Boxes boxes;
   const auto json = parse_json(text, {file, ErrorKind::weights, kFix});
   try {
-    for (const auto& [name, box] : json.items())
+    for (const auto& [name, box] : json.get_ref<const nlohmann::json::object_t&>())
       boxes[name] = {box.at("whole").get<std::vector<int64_t>>(), box.at("begin").get<std::vector<int64_t>>()};
   } catch (const nlohmann::json::exception&) {
     fail(ErrorKind::weights, fmt::format("{}: its metadata 'boxes' do not say where pieces lie", file), kFix);

@@ -22,6 +22,7 @@ class StoredTensor {
   void check(const std::string& name) const;
 
   const std::vector<int64_t>& sizes() const { return sizes_; }
+  at::ScalarType dtype() const { return pieces_.front().values.scalar_type(); }
   at::Tensor whole() const;
   // Of these sizes, from `begin` on; a view of a file if it lies in one piece.
   at::Tensor read(const std::vector<int64_t>& begin, at::IntArrayRef sizes) const;

@@ -71,6 +71,61 @@ TEST_CASE("member adds in order", "[.]") {
   group.wait_for_all();
 }
 
+TEST_CASE("several tensors of other sizes in each process, some empty, and several exchanges at once") {
+  for (const int size : {1, 2, 3}) CHECK(run_group(size, "member gathers pieces") == 0);
+}
+
+TEST_CASE("member gathers pieces", "[.]") {
+  Group group(my_place());
+  const auto count = static_cast<size_t>(group.size());
+  const auto rank = static_cast<size_t>(group.rank());
+  // Process r has r rows of the first tensor, and one value of the second.
+  const auto pieces_of = [&](size_t r) {
+    return Pieces{at::full({static_cast<int64_t>(r), 2}, static_cast<double>(r), at::kFloat),
+                  at::full({1}, static_cast<double>(r) + 0.5, at::kDouble)};
+  };
+  std::vector<std::vector<Pieces>> places(2);
+  std::vector<std::function<void()>> waits;
+  for (auto& places_of : places) {
+    for (size_t r = 0; r < count; ++r) {
+      places_of.emplace_back();
+      for (const auto& piece : pieces_of(r)) places_of.back().push_back(at::empty_like(piece));
+    }
+    waits.push_back(group.begin_gather(pieces_of(rank), places_of));
+  }
+  std::vector<Pieces> parts;
+  for (size_t r = 0; r < count; ++r) {
+    parts.push_back(pieces_of(r));
+    for (auto& part : parts.back()) part.mul_(static_cast<double>(rank) + 1);
+  }
+  const auto own = pieces_of(rank);
+  waits.push_back(group.begin_scatter_sum(parts, own));
+  for (const auto& wait : waits) wait();
+  for (size_t r = 0; r < count; ++r)
+    for (size_t k = 0; k < 2; ++k)
+      for (const auto& places_of : places) CHECK(at::equal(places_of[r][k], pieces_of(r)[k]));
+  const double all = static_cast<double>(count * (count + 1)) / 2;
+  for (size_t k = 0; k < 2; ++k) CHECK(at::equal(own[k], pieces_of(rank)[k] * all));
+  CHECK(comm::testing::same_ledger(group));
+  group.wait_for_all();
+}
+
+TEST_CASE("processes in parts of a group") { CHECK(run_group(4, "member of a part") == 0); }
+
+TEST_CASE("member of a part", "[.]") {
+  Group group(my_place());
+  const int rank = group.rank();
+  const auto pair = group.subgroup("pairs", rank < 2 ? std::vector<int>{0, 1} : std::vector<int>{2, 3});
+  const auto turned = group.subgroup("turned", rank % 2 ? std::vector<int>{3, 1} : std::vector<int>{0, 2});
+  CHECK(std::pair(pair->rank(), pair->size()) == std::pair(rank % 2, 2));
+  CHECK(turned->rank() == std::vector<int>{0, 1, 1, 0}[static_cast<size_t>(rank)]);
+  const auto x = at::full({1}, rank, at::kLong), y = x.clone();
+  pair->sum(x), turned->sum(y);
+  CHECK(x.item<int64_t>() == (rank < 2 ? 1 : 5));
+  CHECK(y.item<int64_t>() == (rank % 2 ? 4 : 2));
+  group.wait_for_all();
+}
+
 TEST_CASE("rows go to the process that they are for, also none") { CHECK(run_group(3, "member exchanges") == 0); }
 
 TEST_CASE("member exchanges", "[.]") {

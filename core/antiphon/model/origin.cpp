@@ -8,7 +8,6 @@
 #include <antiphon/config/path.h>
 #include <antiphon/config/text.h>
 #include <antiphon/model/model_spec.h>
-#include <antiphon/weights/safetensors.h>
 
 #include <set>
 
@@ -22,7 +21,6 @@ struct Slot {
 };
 
 constexpr size_t kLongestChain = 16;
-constexpr const char* kParameters = "parameters.safetensors";  // of a checkpoint
 
 config::Value run_config(const fs::path& run) { return config::load_toml(run / "config.toml"); }
 
@@ -54,12 +52,6 @@ Origin follow(const Slot& source, const std::string& section, size_t depth) {
   return origin;
 }
 
-bool holds(const weights::SafetensorsFile& file, const std::string& path) {
-  for (const auto& info : file.tensors())
-    if (info.name.starts_with(path + "/")) return true;
-  return false;
-}
-
 }  // namespace
 
 bool is_run(const fs::path& folder) {
@@ -72,14 +64,14 @@ Origin origin_of(const std::string& plugin, const std::string& weights, const st
   return follow({plugin, weights, part}, section, 0);
 }
 
-std::optional<TrainedFile> trained_file(const Origin& origin, const std::string& path) {
+std::optional<TrainedPart> trained_part(const Origin& origin, const std::string& path) {
   for (const auto& run : origin.runs) {
     const auto newest = checkpoint::latest_checkpoint(fs::path(run) / "checkpoints");
     if (!newest)
       fail(ErrorKind::weights, fmt::format("the run {} has no complete checkpoint to take [model.{}] from", run, path),
            fmt::format("train it first: `antiphon train {}/config.toml --resume`", run));
-    const auto file = *newest / kParameters;
-    if (holds(weights::SafetensorsFile(file), path)) return TrainedFile{file, run};
+    auto values = checkpoint::parameters_of(*newest, path + "/");
+    if (!values.names().empty()) return TrainedPart{std::move(values), run};
   }
   if (!origin.runs.empty() && origin.weights.empty())
     fail(ErrorKind::weights,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <antiphon/config/value.h>
+#include <antiphon/weights/checkpoint.h>
 
 namespace antiphon::model {
 
@@ -26,12 +27,13 @@ bool is_run(const std::filesystem::path& folder);
 Origin origin_of(const std::string& plugin, const std::string& weights, const std::string& part,
                  const std::string& section);
 
-// The file with the part's values, called "<path>/<parameter>" there, and the run that trained it.
-struct TrainedFile {
-  std::filesystem::path file, run;
+// The part's values, called "<path>/<parameter>", and the run that trained it.
+struct TrainedPart {
+  weights::Checkpoint values;
+  std::filesystem::path run;
 };
 // Nothing if none of the runs trained the part. Error(weights) if a run has no complete checkpoint.
-std::optional<TrainedFile> trained_file(const Origin& origin, const std::string& path);
+std::optional<TrainedPart> trained_part(const Origin& origin, const std::string& path);
 
 // Options of the slot [`section`] that differ from those of the run it comes from, as "alpha = 16 (32 in runs/first)".
 std::vector<std::string> other_options(const Origin& origin, const std::string& section, const config::Value& options);

@@ -54,11 +54,11 @@ auto explained(const PartSlot& slot, Body&& body) {
   }
 }
 
-weights::LoadReport load_trained(const TrainedFile& trained, Part& part, const PartSlot& slot,
+weights::LoadReport load_trained(const TrainedPart& trained, Part& part, const PartSlot& slot,
                                  const weights::LoadOptions& options) {
   for (const auto& other : other_options(slot.origin, slot.section(), *slot.options))
     log::warning(fmt::format("{}: {}", part.path, other));
-  return weights::load_parameters(*part.module, weights::Checkpoint(trained.file), trained_names(part.path), options);
+  return weights::load_parameters(*part.module, trained.values, trained_names(part.path), options);
 }
 
 // `only_own`: not what the part's directory has.
@@ -67,8 +67,8 @@ void load_part(Model& model, Part& part, const PartSlot& slot, const weights::Lo
   const auto& from = slot.origin.weights;
   with_context("loading " + part.path, [&] {
     explained(slot, [&] {
-      if (const auto trained = trained_file(slot.origin, part.path))
-        report(part, load_trained(*trained, part, slot, options), trained->file.string());
+      if (const auto trained = trained_part(slot.origin, part.path))
+        report(part, load_trained(*trained, part, slot, options), trained->values.path().string());
       else if (slot.kind == PartKind::peft && !from.empty())
         report(part, weights::load_adapter(from, *model.lm().pefts()[slot.index].method, {}, options), from);
       else if (!from.empty() && !only_own)
@@ -138,11 +138,10 @@ std::vector<std::string> check_runs(Model& model) {
   std::vector<std::string> lines;
   for (size_t i = 0; i < parts.size(); ++i) {
     const auto& part = parts[i];
-    const auto trained = trained_file(slots[i].origin, part.path);
+    const auto trained = trained_part(slots[i].origin, part.path);
     if (!trained) continue;
     const auto fitting = explained(slots[i], [&] {
-      return weights::check_parameters(*part.module, weights::Checkpoint(trained->file), trained_names(part.path),
-                                       part.path);
+      return weights::check_parameters(*part.module, trained->values, trained_names(part.path), part.path);
     });
     lines.push_back(
         fmt::format("{}: {}/{} tensors from {}", part.path, fitting.applied, fitting.total, trained->run.string()));

@@ -107,7 +107,12 @@ void check(const std::vector<Parameter>& own, const std::vector<Parameter>& expe
 }
 
 struct Mesh {
-  explicit Mesh(int fsdp) : all(my_place()) {
+  static comm::Place named(const std::string& name) {
+    auto place = my_place();
+    place.name = name;
+    return place;
+  }
+  explicit Mesh(int fsdp, const std::string& name = "") : all(named(name)) {
     const int copies = all.size() / fsdp, copy = all.rank() / fsdp, shard = all.rank() % fsdp;
     std::vector<int> own, same;
     for (int i = 0; i < fsdp; ++i) own.push_back(copy * fsdp + i);
@@ -164,6 +169,34 @@ TEST_CASE("member cuts up in pairs", "[.]") {
   Mesh mesh(2);
   for (const bool reshard : {true, false}) compare(mesh, reshard, /*frozen=*/false, /*recompute=*/false);
   mesh.all.wait_for_all();
+}
+
+TEST_CASE("what is exchanged does not depend on which process has which media") {
+  CHECK(run_group(2, "member has any media") == 0);
+}
+
+// An even number stands for a batch with media. All 16 ways to give them to two processes with two batches each.
+TEST_CASE("member has any media", "[.]") {
+  for (const bool frozen : {false, true}) {
+    std::optional<uint64_t> ledger;
+    for (int64_t assignment = 0; assignment < 16; ++assignment) {
+      CAPTURE(frozen, assignment);
+      Mesh mesh(2, std::to_string(assignment) + (frozen ? "f" : "t"));
+      Net net(frozen), one(frozen);
+      Sharded sharded({net.trained(), net.blocks(), /*learns_before=*/true}, *mesh.shards, nullptr);
+      std::vector<int64_t> batches;
+      for (int64_t i = 0; i < 4; ++i) batches.push_back(2 * i + (assignment >> i & 1));
+      const auto own = sharded.own(net.trained());
+      const auto first = batches.begin() + 2 * mesh.all.rank();
+      train(net, sharded, nullptr, {first, first + 2});
+      Replicated replicated(one.trained(), nullptr);
+      train(one, replicated, nullptr, batches);
+      check(own, one.trained());
+      if (!ledger) ledger = mesh.shards->ledger();
+      CHECK(mesh.shards->ledger() == *ledger);
+      mesh.all.wait_for_all();
+    }
+  }
 }
 
 TEST_CASE("what is cut up has no memory until it is used, and its values come back") {

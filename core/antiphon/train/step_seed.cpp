@@ -18,10 +18,13 @@ void seed_one(at::Device device, uint64_t seed) {
 
 }  // namespace
 
-void seed_generators(at::Device device, uint64_t seed, int64_t step, int64_t row) {
-  const auto own = mixed(mixed(mixed(0, seed), static_cast<uint64_t>(step)), static_cast<uint64_t>(row));
-  seed_one(at::kCPU, own);
-  if (!device.is_cpu()) seed_one(device, own);
+uint64_t seed_of(uint64_t seed, int64_t step, int64_t row) {
+  return mixed(mixed(mixed(0, seed), static_cast<uint64_t>(step)), static_cast<uint64_t>(row));
+}
+
+void seed_generators(at::Device device, uint64_t seed) {
+  seed_one(at::kCPU, seed);
+  if (!device.is_cpu()) seed_one(device, seed);
 }
 
 }  // namespace antiphon::train

@@ -5,7 +5,9 @@
 
 namespace antiphon::train {
 
+uint64_t seed_of(uint64_t seed, int64_t step, int64_t row);
+
 // Seeds LibTorch's default generators, of the CPU and of `device`.
-void seed_generators(at::Device device, uint64_t seed, int64_t step, int64_t row);
+void seed_generators(at::Device device, uint64_t seed);
 
 }  // namespace antiphon::train

@@ -9,7 +9,7 @@ using namespace antiphon::train;
 namespace {
 
 at::Tensor draw(uint64_t seed, int64_t step, int64_t row) {
-  seed_generators(at::kCPU, seed, step, row);
+  seed_generators(at::kCPU, seed_of(seed, step, row));
   return at::rand({8});
 }
 

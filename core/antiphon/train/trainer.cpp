@@ -113,7 +113,7 @@ void Trainer::check_reference(model::Batch batch, const at::Tensor& reference) {
 }
 
 // What is compared with a reference is computed as the reference is: without dropout.
-ObjectiveOutput Trainer::forward(model::Batch& batch, const DrawnRecord& drawn, StepResult& result) {
+ObjectiveOutput Trainer::forward(model::Batch& batch, uint64_t seed, const DrawnRecord& drawn, StepResult& result) {
   const nn::BlockPolicyScope policy(placement_.around(recompute_ ? &*recompute_ : nullptr));
   auto input = model::objective_input(batch, drawn.totals);
   if (reference_) input.reference_n = model::reference_scores(model_, batch, *reference_, score_options());
@@ -121,7 +121,7 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, const DrawnRecord& drawn, 
   std::optional<TrainingPass> training;
   std::optional<AuxiliaryLosses> losses;
   if (!reference_) {
-    training.emplace();
+    training.emplace(/*training=*/true, /*again=*/false, seed);
     losses.emplace(static_cast<double>(batch.tokens() - batch.padding) / static_cast<double>(drawn.tokens));
   }
   model_.lm().encode(batch);
@@ -131,8 +131,9 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, const DrawnRecord& drawn, 
   return objective_.forward(input);
 }
 
-void Trainer::backward(model::Batch& batch, StepResult& result) {
-  const auto output = forward(batch, result.drawn, result);
+void Trainer::backward(model::Batch& batch, uint64_t seed, StepResult& result) {
+  seed_generators(model_.lm().device(), seed);
+  const auto output = forward(batch, seed, result.drawn, result);
   {
     const TraceScope scope("backward");
     // A batch without media has nothing to teach a connector alone.
@@ -181,13 +182,12 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
 void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
   placement_.make_usable();
   for (size_t i = 0; i < batches.size(); ++i) {
-    seed_generators(model_.lm().device(), static_cast<uint64_t>(options_.seed), step_,
-                    loader_.share().first + static_cast<int64_t>(i));
+    const auto row = loader_.share().first + static_cast<int64_t>(i);
     if (i > 0) put_statistics_back();
     // A block that is recomputed gives its gradients once for each call, and a part may be called several times.
     if (!recompute_ && i + 1 == batches.size()) placement_.begin_last_pass();
     beacon::doing("computing");
-    backward(batches[i], result);
+    backward(batches[i], seed_of(static_cast<uint64_t>(options_.seed), step_, row), result);
     add_statistics();
   }
   placement_.add_gradients();

@@ -62,11 +62,11 @@ class Trainer {
   void compute(std::vector<model::Batch>& batches, StepResult& result);
   StepResult step_or_save();
   [[noreturn]] void stop(int signal);
-  void backward(model::Batch& batch, StepResult& result);
+  void backward(model::Batch& batch, uint64_t seed, StepResult& result);
   nn::TokenScoreOptions score_options() const;
   void check_reference(model::Batch batch, const at::Tensor& reference);
   std::filesystem::path reference_file() const { return folder_.path() / checkpoint::kReferenceFile; }
-  ObjectiveOutput forward(model::Batch& batch, const DrawnRecord& drawn, StepResult& result);
+  ObjectiveOutput forward(model::Batch& batch, uint64_t seed, const DrawnRecord& drawn, StepResult& result);
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
   void put_statistics_back();

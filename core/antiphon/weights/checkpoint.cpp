@@ -105,6 +105,16 @@ Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
   add(path);
 }
 
+Checkpoint::Checkpoint(const fs::path& path, const LazyTensors& tensors) : path_(path) {
+  for (const auto& tensor : tensors) {
+    TensorInfo info{.name = tensor.name, .dtype = dtype_of(tensor.dtype, tensor.name)};
+    info.shape.assign(tensor.sizes.begin(), tensor.sizes.end());
+    names_.push_back(tensor.name);
+    total_bytes_ += stored_bytes(tensor);
+    given_[tensor.name] = {std::move(info), tensor.values};
+  }
+}
+
 void Checkpoint::open_folder() {
   const auto single = path_ / "model.safetensors", index = path_ / "model.safetensors.index.json";
   if (path_exists(single, ErrorKind::weights)) {
@@ -148,6 +158,30 @@ void Checkpoint::add(const fs::path& path) {
     names_.push_back(info.name);
     total_bytes_ += info.bytes();
   }
+}
+
+const Checkpoint::Given* Checkpoint::given(const std::string& name) const {
+  const auto found = given_.find(name);
+  return found == given_.end() ? nullptr : &found->second;
+}
+
+const TensorInfo& Checkpoint::info(const std::string& name) const {
+  const auto* own = given(name);
+  return own ? own->info : file_of(name).info(name);
+}
+
+at::Tensor Checkpoint::tensor(const std::string& name) const {
+  const auto* own = given(name);
+  return own ? own->values() : file_of(name).tensor(name);
+}
+
+at::Tensor Checkpoint::slice(const std::string& name, int64_t begin, int64_t end) const {
+  const auto* own = given(name);
+  return own ? own->values().narrow(0, begin, end - begin) : file_of(name).slice(name, begin, end);
+}
+
+void Checkpoint::forget(const std::string& name) const {
+  if (!given(name)) file_of(name).forget(name);
 }
 
 const SafetensorsFile& Checkpoint::file_of(const std::string& name) const {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <antiphon/weights/safetensors.h>
+#include <antiphon/weights/lazy_tensor.h>
 
 namespace antiphon::weights {
 
@@ -15,18 +15,18 @@ class Checkpoint {
   // the folder (a Hugging Face cache's links into its own blobs/ are allowed), a tensor in two shards, an index entry
   // whose shard lacks the tensor.
   explicit Checkpoint(const std::filesystem::path& path);
+  // Of tensors from elsewhere, which messages call `path`. Error(weights) for types that files do not have.
+  Checkpoint(const std::filesystem::path& path, const LazyTensors& tensors);
 
   const std::filesystem::path& path() const { return path_; }
   // In the order of files and of offsets within each.
   const std::vector<std::string>& names() const { return names_; }
-  bool contains(const std::string& name) const { return owner_.contains(name); }
-  const TensorInfo& info(const std::string& name) const { return file_of(name).info(name); }
+  bool contains(const std::string& name) const { return owner_.contains(name) || given_.contains(name); }
+  const TensorInfo& info(const std::string& name) const;
   // See SafetensorsFile. The tensors keep their file open.
-  at::Tensor tensor(const std::string& name) const { return file_of(name).tensor(name); }
-  at::Tensor slice(const std::string& name, int64_t begin, int64_t end) const {
-    return file_of(name).slice(name, begin, end);
-  }
-  void forget(const std::string& name) const { file_of(name).forget(name); }
+  at::Tensor tensor(const std::string& name) const;
+  at::Tensor slice(const std::string& name, int64_t begin, int64_t end) const;
+  void forget(const std::string& name) const;
   // Bytes of all tensors.
   uint64_t total_bytes() const { return total_bytes_; }
   // What the caller should tell the operator: an index whose metadata.total_size is not the sum (harmless, and found
@@ -38,10 +38,16 @@ class Checkpoint {
   void open_shards(const std::filesystem::path& index);
   void add(const std::filesystem::path& file);
   const SafetensorsFile& file_of(const std::string& name) const;
+  struct Given {
+    TensorInfo info;
+    std::function<at::Tensor()> values;
+  };
+  const Given* given(const std::string& name) const;
   std::filesystem::path path_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::vector<std::string> names_, warnings_;
   std::unordered_map<std::string, const SafetensorsFile*> owner_;
+  std::unordered_map<std::string, Given> given_;
   uint64_t total_bytes_ = 0;
 };
 

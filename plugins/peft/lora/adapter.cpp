@@ -5,6 +5,7 @@
 
 #include <antiphon/component/training_pass.h>
 #include <antiphon/kernels/mm.h>
+#include <antiphon/nn/keyed_dropout.h>
 #include <antiphon/nn/linear/linear.h>
 
 namespace antiphon::lora {
@@ -53,8 +54,8 @@ struct LoraFunction : torch::autograd::Function<LoraFunction> {
 
 }  // namespace
 
-LoraAdapter::LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, double dropout)
-    : scale_(scale), dropout_(dropout) {
+LoraAdapter::LoraAdapter(std::string site, int64_t in, int64_t out, int64_t rank, double scale, double dropout)
+    : site_(std::move(site)), scale_(scale), dropout_(dropout) {
   add("lora_A.weight", a_, {rank, in}, Init::linear_uniform, Role::matrix);
   add("lora_B.weight", b_, {out, rank}, Init::zeros, Role::matrix);
 }
@@ -65,7 +66,7 @@ at::Tensor LoraAdapter::forward(const at::Tensor& x, const LinearBase& base) {
   if (plain && !plain->weight.requires_grad() && !(plain->bias.defined() && plain->bias.requires_grad()))
     return LoraFunction::apply(x, plain->weight, plain->bias.defined() ? std::optional(plain->bias) : std::nullopt, a_,
                                b_, scale_);
-  const auto branch = drops ? at::dropout(x, dropout_, true) : x;
+  const auto branch = drops ? nn::keyed_dropout(x, dropout_, nn::dropout_key(site_)) : x;
   return base.product(x) + nn::linear(nn::linear(branch, nn::like(a_, x)), nn::like(b_, x)) * scale_;
 }
 

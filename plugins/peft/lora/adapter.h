@@ -6,13 +6,15 @@ namespace antiphon::lora {
 
 class LoraAdapter : public LinearAdapter, public Module {
  public:
-  LoraAdapter(int64_t in, int64_t out, int64_t rank, double scale, double dropout);
+  // `site`: the name by which its dropout differs from others'.
+  LoraAdapter(std::string site, int64_t in, int64_t out, int64_t rank, double scale, double dropout);
   at::Tensor forward(const at::Tensor& x, const LinearBase& base) override;
   std::optional<LinearBase::Plain> merged(const LinearBase::Plain& base) const override;
   LowRank low_rank() const override { return {a_, b_, scale_}; }
 
  private:
   at::Tensor a_, b_;  // [rank, in], [out, rank]
+  std::string site_;
   double scale_, dropout_;
 };
 

@@ -68,8 +68,8 @@ class Lora : public Peft, private Module {
   std::shared_ptr<LinearAdapter> made_for(const Site& site) {
     const double rank = static_cast<double>(options_.rank);
     const double scale = options_.alpha / (options_.rslora ? std::sqrt(rank) : rank);
-    auto adapter =
-        std::make_shared<LoraAdapter>(site.linear->in(), site.linear->out(), options_.rank, scale, options_.dropout);
+    auto adapter = std::make_shared<LoraAdapter>(site.path, site.linear->in(), site.linear->out(), options_.rank, scale,
+                                                 options_.dropout);
     add(site.path, *adapter);
     return adapter;
   }

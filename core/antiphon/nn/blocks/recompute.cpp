@@ -61,7 +61,7 @@ class RandomNumbers {
 struct Kept : torch::CustomClassHolder {
   std::function<at::Tensor(const at::Tensor&)> forward;
   bool training = TrainingPass::now();
-  uint64_t adapters = AdapterScope::now();
+  uint64_t key = TrainingPass::key(), adapters = AdapterScope::now();
   std::optional<RandomNumbers> numbers;  // only a training pass draws any
 };
 
@@ -81,7 +81,7 @@ struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {
     const auto saved = context->get_saved_variables()[0];
     const auto x = saved.detach().set_requires_grad(context->needs_input_grad(0));
     c10::AutoGradMode gradients(true);
-    const TrainingPass training(kept->training, /*again=*/true);
+    const TrainingPass training(kept->training, /*again=*/true, kept->key);
     const AdapterScope adapters(kept->adapters);
     at::Tensor y;
     {

@@ -1,5 +1,6 @@
-"""Full fine-tuning steps of two processes in transformers with PyTorch's DistributedDataParallel over Gloo, and the same
-without any exchange (no_sync), in turn. The pair of `antiphon launch` and of two `antiphon train` at once."""
+"""Full fine-tuning steps of two processes in transformers over Gloo: with PyTorch's DistributedDataParallel, and in turn the
+same without any exchange (no_sync); or with its FSDP2 (fully_shard), each decoder layer a unit as its documentation shows
+it. The pair of `antiphon launch` and of two `antiphon train` at once."""
 
 import os
 import statistics
@@ -12,7 +13,18 @@ parser = arguments(__doc__)
 parser.add_argument("--batch", type=int, default=2)
 parser.add_argument("--seq", type=int, default=128)
 parser.add_argument("--procs", type=int, default=2)
+parser.add_argument("--kind", choices=["ddp", "fsdp"], default="ddp")
 a = parser.parse_args()
+
+
+def sharded(model):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh("cpu", (a.procs,))
+    for layer in model.model.layers:
+        fully_shard(layer, mesh=mesh)
+    return fully_shard(model, mesh=mesh)
 
 
 def worker(rank, port, queue):
@@ -26,7 +38,7 @@ def worker(rank, port, queue):
     model = transformers.LlamaForCausalLM(llama_config(a.model))
     model.config.use_cache = False
     model.train()
-    together = torch.nn.parallel.DistributedDataParallel(model)
+    together = torch.nn.parallel.DistributedDataParallel(model) if a.kind == "ddp" else sharded(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
     torch.manual_seed(rank)
     ids = torch.randint(1, model.config.vocab_size, (a.batch, a.seq))
@@ -47,9 +59,10 @@ def worker(rank, port, queue):
         with together.no_sync():
             step()
 
-    rates = {"tokens_per_s": [], "apart_tokens_per_s": []}
+    bodies = {"apart_tokens_per_s": apart, "tokens_per_s": step} if a.kind == "ddp" else {"tokens_per_s": step}
+    rates = {name: [] for name in bodies}
     for i in range(a.warmup + a.reps):
-        for name, body in (("apart_tokens_per_s", apart), ("tokens_per_s", step)):
+        for name, body in bodies.items():
             rate = timed(body)
             if i >= a.warmup:
                 rates[name].append(rate)
@@ -75,4 +88,4 @@ if __name__ == "__main__":
         process.join()
     if any(process.exitcode for process in processes):
         sys.exit(f"{__file__}: a process failed")
-    emit("ddp", {"dtype": a.dtype, "batch": a.batch, "seq": a.seq, "procs": a.procs}, samples)
+    emit(a.kind, {"dtype": a.dtype, "batch": a.batch, "seq": a.seq, "procs": a.procs}, samples)

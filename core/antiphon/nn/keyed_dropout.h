@@ -1,0 +1,26 @@
+// Dropout whose mask is a function of a key and of each value's place, not of a generator's state: it is the same again
+// when a block is computed again, and in whichever process which part of a tensor is.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <string_view>
+
+namespace antiphon::nn {
+
+// Of the site in the pass that is running (TrainingPass::key()).
+uint64_t dropout_key(std::string_view site);
+
+// Where x [rows, columns] lies in the whole whose values are counted.
+struct DropoutPlace {
+  int64_t first_row = 0, first_column = 0;
+  int64_t columns = 0;  // of the whole; 0: x has all
+};
+
+// x [..., columns] -> each value 0 with probability p, else times 1 / (1 - p); differentiable.
+at::Tensor keyed_dropout(const at::Tensor& x, double p, uint64_t key, const DropoutPlace& place = {});
+// The factor 0 or 1 / (1 - p) of each value, by LibTorch's operations: what the kernel of the CPU is compared with, and
+// what other devices take. [rows, columns] in `options`' dtype and on its device.
+at::Tensor composed_dropout_factors(int64_t rows, int64_t columns, double p, uint64_t key, const DropoutPlace& place,
+                                    const at::TensorOptions& options);
+
+}  // namespace antiphon::nn
