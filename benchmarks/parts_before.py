@@ -9,7 +9,7 @@ from bench import MODEL
 from parts_media import ENCODERS
 from rows import Row
 
-EARLIER, GOAL = "an earlier build", {"higher": ("kept", 0.95), "lower": ("kept", 1.05)}
+EARLIER, GOAL = "an earlier build", {"higher": ("kept", 0.9), "lower": ("kept", 1.1)}
 MEMORY = ("peak memory", "MiB", "lower", "peak_rss_mib")
 
 

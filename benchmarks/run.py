@@ -127,7 +127,7 @@ def main():
         bench = Bench(options, Path(folder), json.loads(Path(options.recorded).read_text()) if options.check else None)
         whole = all([attempt(bench, name, part) for name, part in parts.items() if options.only in ("", name)])
     print("\n".join([page.table(bench.rows), *page.session_table(bench.sessions)]))
-    worse = check(bench) if options.check else lost(bench) if options.before else 0
+    worse = check(bench) if options.check else lost(bench) if options.before and not options.quick else 0
     if not (options.only or options.check or options.quick or options.before):
         write(bench)
     sys.exit(worse or (0 if whole else 1))

@@ -12,6 +12,7 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/comm/place.h>
 #include <antiphon/early/cpu_quota.h>
+#include <antiphon/early/stop_signals.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -105,6 +106,7 @@ void Children::become(const LaunchPlan& plan, int index, int listener, int port,
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  early::hold_stop_signals();  // until training handles them
   const auto path = program();
   std::vector<char*> words{const_cast<char*>(path.c_str())};
   for (const auto& word : plan.words) words.push_back(const_cast<char*>(word.c_str()));

@@ -89,6 +89,8 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   const int64_t step = flags.resume ? trainer.resume(flags.accept_changes) : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
   if (group && values.empty()) values = run::trained_values(*loaded.model);
+  if (group && step > 0)
+    values += read_file(folder.checkpoints() / fmt::format("step_{}/manifest.json", step), ErrorKind::weights);
   if (group) run::check_same(*group, config, loader, step, values);
   open_folder(folder, loaded, group, step);
   std::optional<run::HeldOut> held_out;

@@ -1,20 +1,22 @@
 """Processes that cut a model up among them train what one process trains."""
 
 import json
+import os
 import random
 import signal
+import socket
 import subprocess
 import sys
-import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from together import ALL, COMMON, Together, experts, tensors
-from harness import PROGRAM, checkpoints, losses, main, records, sets
+from harness import LIMIT, PROGRAM, checkpoints, losses, main, records, sets
 
-HYBRID, BETWEEN = sets(parallel__fsdp=2), sets(parallel__reshard="false")
+BETWEEN = sets(parallel__reshard="false")
+SHIM = os.environ.get("FAULT_SHIM", "")
 
 
 class Fsdp(Together):
@@ -48,11 +50,13 @@ class Fsdp(Together):
 
     def test_two_batches_a_step_to_the_bit(self):
         """Two numbers have one sum; only the norm that clips is added up in another order."""
-        args = [*ALL, *sets(train__accumulate=2, train__clip_norm=0)]
-        one, _ = self.run_with("bits_1", 1, *args)
-        for name, more in (("fsdp", []), ("between", BETWEEN), ("recompute", sets(train__recompute='"full"'))):
+        unclipped, wide, half = sets(train__accumulate=2, train__clip_norm=0), sets(precision__compute="fp32"), sets(precision__compute="bf16")
+        runs = {"fsdp": [*ALL, *wide], "between": [*ALL, *wide, *BETWEEN], "recompute": [*ALL, *wide, *sets(train__recompute='"full"')], "bf16": [*ALL, *half],
+                "frozen": [*wide, *sets(parallel__shard_frozen="true")], "int8": [*wide, *sets(precision__weights="int8")]}
+        for name, args in runs.items():
             with self.subTest(name):
-                two, _ = self.run_with(f"bits_{name}", 2, *args, *more)
+                one, _ = self.run_with(f"bits_{name}_1", 1, *args, *unclipped)
+                two, _ = self.run_with(f"bits_{name}_2", 2, *args, *unclipped)
                 self.assertEqual(losses(one), losses(two))
                 for kind in ("parameters", "state"):
                     left, right = tensors(one, kind), tensors(two, kind)
@@ -133,6 +137,78 @@ class Fsdp(Together):
             self.assertIn("started again", err)
             self.assert_same_run(whole, run)
 
+    ONE_SHARE = [*ALL, *sets(train__accumulate=2, train__steps=12, train__checkpoint_every=4, train__tokens_per_batch=96, precision__compute="fp32", parallel__fsdp=2)]
+
+    def by_hand(self, run, environments, *args):
+        """A process for each environment; their exit codes and what they say."""
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+        processes = []
+        for rank, more in enumerate(environments):
+            env = {**os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank), "WORLD_SIZE": str(len(environments)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **more}
+            processes.append(self.start("train", self.config, *sets(train__output=run), *args, env=env))
+        texts = [process.communicate(timeout=LIMIT)[1] for process in processes]
+        return [process.returncode for process in processes], texts
+
+    @unittest.skipUnless(SHIM, "without the library that lets calls fail")
+    def test_a_share_that_cannot_be_written(self):
+        """The second process's disk is full at its first checkpoint: all give that one up, and the next ones succeed."""
+        run = self.folder / "full"
+        fault = {"LD_PRELOAD": SHIM, "FAULT_BELOW": str(run / "checkpoints"), "FAULT_CALL": "fsync", "FAULT_AT": "1", "FAULT_MODE": "ENOSPC"}
+        codes, texts = self.by_hand(run, [{}, fault], *self.ONE_SHARE)
+        self.assertEqual(codes, [0, 0], texts)
+        self.assertIn("No space left on device", texts[1])
+        self.assertIn("another process could not do its part of the checkpoint", texts[0])
+        self.assertEqual(checkpoints(run), ["step_12", "step_8"])
+        self.assertEqual([record["train/checkpoint_failures"] for record in records(run / "metrics.jsonl")][-1], 1)
+        self.assertEqual(len(list((run / "checkpoints").iterdir())), 2)
+
+    @unittest.skipUnless(SHIM, "without the library that lets calls fail")
+    def test_killed_at_each_call_for_a_share(self):
+        """Both processes, each at its own k-th call below the folder of checkpoints."""
+        whole = self.folder / "never_killed"
+        self.call("launch", self.config, "--procs", 2, *sets(train__output=whole), *self.ONE_SHARE)
+        killed = 0
+        for k in range(1, 200) if os.environ.get("ANTIPHON_LONG") else (1, 3, 6, 9, 14, 20, 27, 35, 44):
+            run = self.folder / f"killed_at_{k}"
+            env = {**os.environ, "LD_PRELOAD": SHIM, "FAULT_BELOW": str(run / "checkpoints"), "FAULT_AT": str(k), "FAULT_MODE": "kill"}
+            process = self.start("launch", self.config, "--procs", 2, "--restarts", 0, *sets(train__output=run), *self.ONE_SHARE, env=env)
+            process.communicate(timeout=LIMIT)
+            killed += process.returncode != 0
+            if process.returncode:
+                self.call("launch", self.config, "--procs", 2, "--resume", *sets(train__output=run), *self.ONE_SHARE)
+            self.assert_same_run(whole, run)
+            self.assertEqual([path.name for path in (run / "checkpoints").iterdir() if not path.name.startswith("step_")], [])
+        self.assertGreater(killed, 5)
+
+    def test_one_is_asked_to_stop_early(self):
+        """Most often before the first step, when there is nothing to write."""
+        run = self.folder / "early"
+        process = self.start("launch", self.config, "--procs", 2, *sets(train__output=run), *self.ONE_SHARE)
+        while not (run / "config.toml").exists():  # written when all have met
+            self.assertIsNone(process.poll())
+        children = [int(word) for word in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        os.kill(children[1], signal.SIGTERM)
+        _, err = process.communicate(timeout=LIMIT)
+        self.assertEqual(process.returncode, 75, err[-3000:])
+        self.assertEqual([path.name for path in (run / "checkpoints").glob(".tmp*")], [])
+
+    def test_processes_that_are_told_different_meshes(self):
+        codes, texts = [], []
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+        processes = []
+        for rank in range(2):
+            env = {**os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            processes.append(self.start("train", self.config, *sets(train__output=self.folder / "told"), *COMMON, *sets(parallel__fsdp=rank + 1), env=env))
+        for process in processes:
+            texts.append(process.communicate(timeout=LIMIT)[1])
+            codes.append(process.returncode)
+        self.assertEqual(codes, [2, 2], texts)
+        self.assertIn("[parallel] of the configuration", texts[0])
+
     def test_stopped_by_a_signal(self):
         run = self.folder / "stopped"
         args = [*sets(train__output=run, train__accumulate=2, train__steps=400, train__checkpoint_every=100, train__tokens_per_batch=96, precision__compute="fp32"), *self.MESH]
@@ -151,6 +227,8 @@ class Fsdp(Together):
         self.assertIn("parallel.replicate = 0 (what is left) times parallel.fsdp = 3 is not the number of processes, 2", done.stderr)
         _, done = self.run_with("product", 2, *sets(parallel__replicate=2), code=2)
         self.assertIn("parallel.replicate = 2 times parallel.fsdp = 2 is not the number of processes, 2", done.stderr)
+        _, done = self.run_with("fp8", 2, *sets(precision__linear='"fp8"', model__llm__trainable="true"), code=2)
+        self.assertIn('precision.linear = "fp8" keeps blocks whole in that format, and parallel.reshard does not', done.stderr)
         done = self.call("train", self.config, *sets(train__output=self.folder / "alone", parallel__fsdp=2), code=2)
         self.assertIn("is not the number of processes, 1", done.stderr)
 

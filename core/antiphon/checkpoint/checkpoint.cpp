@@ -26,7 +26,6 @@ constexpr uint64_t kMaxManifest = 1 << 20, kMaxProgress = 16 << 20;  // bytes
 constexpr const char *kParameters = "parameters", *kState = "state", *kProgress = "progress.json",
                      *kManifest = "manifest.json";
 constexpr const char* kBoxes = "boxes";  // in the metadata of a file
-constexpr int kMostShares = 1 << 16;
 
 // "parameters.safetensors", or one of several: "parameters_00001-of-00004.safetensors".
 std::string file_of(const char* kind, Share share) {
@@ -188,7 +187,19 @@ auto guarded(const fs::path& folder, const Body& body) {
 }
 
 // Of several processes, which know it by its name.
-fs::path shared_temporary(const fs::path& folder, int64_t step) { return folder / fmt::format(".tmp-step_{}", step); }
+fs::path temporary_of(const SharedPlace& place) {
+  return place.folder / fmt::format(".tmp-step_{}-of-{}", place.step, place.attempt);
+}
+
+json joined_digests(const fs::path& temporary, int count) {
+  json manifest;
+  for (int i = 0; i < count; ++i) {
+    const auto file = temporary / digests_of({i, count});
+    manifest.update(read_json(file, kMaxManifest));
+    fs::remove(file);
+  }
+  return manifest;
+}
 
 void read_tensors(const fs::path& path, StoredTensors& tensors) {
   const weights::SafetensorsFile file(path);
@@ -231,44 +242,36 @@ fs::path save_checkpoint(const fs::path& folder, int64_t step, const CheckpointC
   return guarded(folder, [&] { return write_checkpoint(folder, step, content, keep); });
 }
 
-void prepare_checkpoint(const fs::path& folder, int64_t step) {
-  guarded(folder, [&] {
-    room_for(folder, step);
-    fs::create_directory(shared_temporary(folder, step));
+void prepare_checkpoint(const SharedPlace& place) {
+  guarded(place.folder, [&] {
+    room_for(place.folder, place.step);
+    fs::create_directory(temporary_of(place));
   });
 }
 
-void write_share(const fs::path& folder, int64_t step, const CheckpointContent& content, Share share) {
-  guarded(folder, [&] {
-    const auto temporary = shared_temporary(folder, step);
+void write_share(const SharedPlace& place, const CheckpointContent& content, Share share) {
+  guarded(place.folder, [&] {
+    const auto temporary = temporary_of(place);
     const auto digests = write_files(temporary, content, share);
     write_file_atomic(temporary / digests_of(share), digests.dump(), ErrorKind::weights);
   });
 }
 
-fs::path finish_checkpoint(const fs::path& folder, int64_t step, int count, int64_t keep) {
-  return guarded(folder, [&] {
-    const auto temporary = shared_temporary(folder, step), final_path = path_of(folder, step);
+fs::path finish_checkpoint(const SharedPlace& place, int count, int64_t keep) {
+  return guarded(place.folder, [&] {
+    const auto temporary = temporary_of(place), final_path = path_of(place.folder, place.step);
     if (fs::exists(fs::symlink_status(final_path))) {  // by a run that was killed before it had removed the old ones
       fs::remove_all(temporary);
-      return finished(folder, step, keep);
+      return finished(place.folder, place.step, keep);
     }
-    complete(temporary, final_path, [&] {
-      json manifest;
-      for (int i = 0; i < count; ++i) {
-        const auto file = temporary / digests_of({i, count});
-        manifest.update(read_json(file, kMaxManifest));
-        fs::remove(file);
-      }
-      return manifest;
-    });
-    return finished(folder, step, keep);
+    complete(temporary, final_path, [&] { return joined_digests(temporary, count); });
+    return finished(place.folder, place.step, keep);
   });
 }
 
-void abandon_checkpoint(const fs::path& folder, int64_t step) {
+void abandon_checkpoint(const SharedPlace& place) {
   std::error_code ignored;
-  fs::remove_all(shared_temporary(folder, step), ignored);
+  fs::remove_all(temporary_of(place), ignored);
 }
 
 void remove_unfinished(const fs::path& folder) {

@@ -25,18 +25,25 @@ struct CheckpointContent {
 struct Share {
   int index = 0, count = 1;
 };
+inline constexpr int kMostShares = 2048;  // that a manifest of 1 MiB can list
 
 // Writes <folder>/step_<step>; then removes older ones beyond `keep`. Newer ones, which a resumed run has skipped as
 // damaged, are renamed to step_N.damaged. Error(weights) on I/O; the others stay intact.
 std::filesystem::path save_checkpoint(const std::filesystem::path& folder, int64_t step,
                                       const CheckpointContent& content, int64_t keep);
 
-// The same by several processes into one file system. The first prepares; then each writes its share, which may take
-// place in a thread; and once all have, the first finishes, or abandons it if one could not. All as above.
-void prepare_checkpoint(const std::filesystem::path& folder, int64_t step);
-void write_share(const std::filesystem::path& folder, int64_t step, const CheckpointContent& content, Share share);
-std::filesystem::path finish_checkpoint(const std::filesystem::path& folder, int64_t step, int count, int64_t keep);
-void abandon_checkpoint(const std::filesystem::path& folder, int64_t step);
+// A checkpoint that several processes write into one file system.
+struct SharedPlace {
+  std::filesystem::path folder;
+  int64_t step = 0;
+  int64_t attempt = 0;  // a number that processes of an earlier attempt, if one should still live, do not have
+};
+// The first process prepares; then each writes its share, which may take place in a thread; and once all have, the
+// first finishes, or abandons it if one could not. All as save_checkpoint().
+void prepare_checkpoint(const SharedPlace& place);
+void write_share(const SharedPlace& place, const CheckpointContent& content, Share share);
+std::filesystem::path finish_checkpoint(const SharedPlace& place, int count, int64_t keep);
+void abandon_checkpoint(const SharedPlace& place);
 
 // Removes those before `step`, whose own must be complete, but for the newest keep - 1. A failure is only a warning.
 void remove_old(const std::filesystem::path& folder, int64_t step, int64_t keep);

@@ -203,10 +203,11 @@ CheckpointContent share_of(int64_t begin, int64_t rows, int64_t step) {
 }
 
 fs::path save_shares(const TestFolder& folder, int64_t step) {
-  prepare_checkpoint(folder.path(), step);
-  write_share(folder.path(), step, share_of(2, 3, step), {1, 2});
-  write_share(folder.path(), step, share_of(0, 2, step), {0, 2});
-  return finish_checkpoint(folder.path(), step, 2, 9);
+  const SharedPlace place{folder.path(), step, 17};
+  prepare_checkpoint(place);
+  write_share(place, share_of(2, 3, step), {1, 2});
+  write_share(place, share_of(0, 2, step), {0, 2});
+  return finish_checkpoint(place, 2, 9);
 }
 
 }  // namespace
@@ -234,17 +235,19 @@ TEST_CASE("what several processes write in shares is one checkpoint") {
 TEST_CASE("shares are one checkpoint only when all are written and the first has finished") {
   TestFolder folder;
   save_shares(folder, 3);
-  prepare_checkpoint(folder.path(), 6);
+  const SharedPlace sixth{folder.path(), 6, 17}, seventh{folder.path(), 7, 17}, late{folder.path(), 6, 16};
+  prepare_checkpoint(sixth);
   CHECK(latest(folder) == "step_3");
-  write_share(folder.path(), 6, share_of(0, 2, 6), {0, 2});
+  write_share(sixth, share_of(0, 2, 6), {0, 2});
+  CHECK_THROWS_AS(write_share(late, share_of(2, 3, 6), {1, 2}), Error);  // by a process of an earlier attempt
   CHECK(latest(folder) == "step_3");
-  CHECK_THROWS_AS(finish_checkpoint(folder.path(), 6, 2, 9), Error);
+  CHECK_THROWS_AS(finish_checkpoint(sixth, 2, 9), Error);
   CHECK(latest(folder) == "step_3");
   CHECK(folder.count() == 1);
-  prepare_checkpoint(folder.path(), 7);
-  abandon_checkpoint(folder.path(), 7);
+  prepare_checkpoint(seventh);
+  abandon_checkpoint(seventh);
   CHECK(folder.count() == 1);
-  CHECK_THROWS_AS(write_share(folder.path(), 7, share_of(0, 2, 7), {0, 2}), Error);
+  CHECK_THROWS_AS(write_share(seventh, share_of(0, 2, 7), {0, 2}), Error);
 }
 
 TEST_CASE("a share that is missing, damaged or of another checkpoint is noticed") {

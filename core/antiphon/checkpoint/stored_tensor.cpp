@@ -50,7 +50,8 @@ void StoredTensor::add(const at::Tensor& values, const Box& box) {
   bool fits = box.whole.size() == box.begin.size() && values.dim() == static_cast<int64_t>(box.whole.size()) &&
               (pieces_.empty() || (sizes_ == box.whole && pieces_[0].values.scalar_type() == values.scalar_type()));
   for (size_t d = 0; fits && d < box.whole.size(); ++d)
-    fits = box.begin[d] >= 0 && values.size(static_cast<int64_t>(d)) <= box.whole[d] - box.begin[d];
+    fits =
+        box.begin[d] >= 0 && box.whole[d] >= 0 && values.size(static_cast<int64_t>(d)) <= box.whole[d] - box.begin[d];
   if (!fits)
     fail(ErrorKind::weights,
          fmt::format("a piece [{}] at [{}] does not lie in a tensor [{}]", fmt::join(values.sizes(), ", "),
@@ -68,7 +69,9 @@ void StoredTensor::check(const std::string& name) const {
       if (!empty(common(pieces_[i].begin, pieces_[i].values.sizes(), pieces_[j].begin, pieces_[j].values.sizes())))
         fail(ErrorKind::weights, fmt::format("two pieces of '{}' hold the same elements", name), kFix);
   }
-  if (const auto all = c10::multiply_integers(sizes_); count != all)
+  double all = 1;  // without a limit
+  for (const auto size : sizes_) all *= static_cast<double>(size);
+  if (static_cast<double>(count) != all)
     fail(ErrorKind::weights, fmt::format("the pieces of '{}' hold {} of {} elements", name, count, all), kFix);
 }
 

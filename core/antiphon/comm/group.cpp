@@ -90,6 +90,8 @@ Group::~Group() = default;
 
 std::unique_ptr<Group> Group::subgroup(const std::string& name, const std::vector<int>& members) {
   auto place = place_;
+  if (std::ranges::find(members, rank()) == members.end())
+    fail(ErrorKind::internal, fmt::format("process {} is none of the subgroup {}", rank(), name));
   place.rank = static_cast<int>(std::ranges::find(members, rank()) - members.begin());
   place.size = static_cast<int>(members.size());
   place.name += fmt::format("/{}/{}", name, members.front());
@@ -138,7 +140,8 @@ void Group::broadcast(const at::Tensor& x, int root) {
 std::function<void()> Group::begin_swap(const char* operation, const std::vector<Pieces>& to,
                                         const std::vector<Pieces>& from) {
   auto& backend = wires_->backend();
-  const int tag = swaps_++;
+  constexpr uint32_t kTags = 1 << 30;
+  const int tag = static_cast<int>(swaps_++ % kTags);
   std::vector<c10::intrusive_ptr<c10d::Work>> works;
   wires_->guarded(operation, [&] {
     for (int step = 1; step < size(); ++step) {
@@ -182,10 +185,11 @@ namespace {
 
 // The sum of `parts`, one of each process, in their order.
 void add_up(const Pieces& parts, const at::Tensor& own) {
-  const auto type = own.scalar_type();
+  const auto type = parts[0].scalar_type();
   const auto wide = at::promote_types(type, at::isFloatingType(type) ? at::kFloat : at::kLong);
-  if (wide == type && parts.size() == 2) {
-    at::add_out(const_cast<at::Tensor&>(own), parts[0], parts[1]);
+  if (wide == type && own.scalar_type() == type && parts.size() == 2) {
+    auto sum = own;
+    at::add_out(sum, parts[0], parts[1]);
     return;
   }
   auto total = parts[0].to(wide, /*non_blocking=*/false, /*copy=*/true);
@@ -203,12 +207,12 @@ void Group::scatter_sum(const at::Tensor& all, const at::Tensor& own) {
 
 std::function<void()> Group::begin_scatter_sum(const std::vector<Pieces>& parts, const Pieces& own) {
   for (size_t k = 0; k < own.size(); ++k) enter_pieces("scatter_sum", parts, k);
+  const auto mine = static_cast<size_t>(rank());
   std::vector<Pieces> received(parts.size());
   for (size_t i = 0; i < parts.size(); ++i)
-    for (const auto& piece : own)
-      received[i].push_back(i == static_cast<size_t>(rank()) ? at::Tensor() : at::empty_like(piece));
+    for (const auto& piece : parts[mine]) received[i].push_back(i == mine ? at::Tensor() : at::empty_like(piece));
   auto wait = begin_swap("scatter_sum", parts, received);
-  received[static_cast<size_t>(rank())] = parts[static_cast<size_t>(rank())];
+  received[mine] = parts[mine];
   // What is sent stays alive until it has been.
   return [wait, parts, received, own] {
     wait();

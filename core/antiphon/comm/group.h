@@ -23,7 +23,7 @@ class Group {
   // Meets the others. Error(distributed) if they are not all there in time.
   explicit Group(const Place& place);
   // Those of its processes that are `members`, by rank, in this order; each process names the subgroup that it is in.
-  // Those that are made under one `name` have no process in common.
+  // Those that are made under one `name` have no process in common. Error(distributed) as the constructor.
   std::unique_ptr<Group> subgroup(const std::string& name, const std::vector<int>& members);
   ~Group();
   Group(const Group&) = delete;
@@ -44,8 +44,8 @@ class Group {
   // of ranks in float32 at least, so that the result does not depend on who was first.
   void scatter_sum(const at::Tensor& all, const at::Tensor& own);
   // The same of several tensors, which may be of other sizes in each process: own[k] of process i -> places[i][k] in
-  // all, and the sum of parts[i][k] -> own[k] in process i. Begins it, and returns what waits for its end; until then
-  // the tensors are not to be touched. Those of no elements are not sent.
+  // all, and the sum of parts[i][k] -> own[k], of any dtype, in process i. Begins it, and returns what waits for its
+  // end; until then the tensors are not to be touched. Those of no elements are not sent.
   std::function<void()> begin_gather(const Pieces& own, const std::vector<Pieces>& places);
   std::function<void()> begin_scatter_sum(const std::vector<Pieces>& parts, const Pieces& own);
   // Rows to each process and from each: rows [Σ to, ...] in the order of ranks -> [Σ from, ...].
@@ -67,7 +67,7 @@ class Group {
   Place place_;
   std::unique_ptr<Wires> wires_;
   uint64_t ledger_ = 0;
-  int swaps_ = 0;  // begun so far
+  uint32_t swaps_ = 0;  // begun so far
 };
 
 }  // namespace antiphon::comm

@@ -27,7 +27,8 @@ class UpdateRule {
   virtual std::vector<std::pair<std::string, at::Tensor>> make_state(const Parameter& parameter) const = 0;
   // Updates all parameters and their state in place; gradients may be written over. Called without autograd.
   virtual void update(const std::vector<UpdateItem>& items, double lr, double weight_decay) = 0;
-  // Whether each value is updated by what belongs to it alone, so that processes can update pieces of a parameter.
+  // Whether each value is updated by what belongs to it alone, so that processes can update pieces of a parameter. Its
+  // states are then of the parameter's shape, or single numbers [].
   virtual bool elementwise() const { return false; }
 };
 

@@ -1,9 +1,11 @@
 #include <antiphon/parallel/sharded.h>
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/nn/linear/linear.h>
 #include <antiphon/parallel/separate_gradients.h>
 
 #include <algorithm>
@@ -36,27 +38,46 @@ struct BeforeBackward : torch::autograd::Function<BeforeBackward> {
   }
 };
 
+namespace {
+
+// Of a block: what is cut up of it, and how it is gathered.
+std::vector<UnitMember> members_of(Module& block, const ShardedModel& model) {
+  std::set<const at::Tensor*> of_linear;
+  for (const auto& site : block.sites()) of_linear.insert({&site.linear->weight, &site.linear->bias});
+  std::vector<UnitMember> members;
+  for (auto& parameter : block.parameters()) {
+    const auto& tensor = *parameter.tensor;
+    if (parameter.fixed || tensor.is_meta() || !(tensor.requires_grad() || model.frozen_too)) continue;
+    const bool cast = of_linear.contains(&tensor) && tensor.scalar_type() == at::kFloat;
+    members.push_back({parameter, cast ? model.computed : tensor.scalar_type()});
+  }
+  return members;
+}
+
+}  // namespace
+
 Sharded::Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas)
-    : shards_(shards), replicas_(replicas), learns_before_(model.learns_before) {
+    : shards_(shards), replicas_(replicas), learns_from_(model.learns_from) {
   std::set<const at::Tensor*> in_blocks;
   for (auto* block : model.blocks) {
-    auto parameters = block->parameters();
-    std::erase_if(parameters, [](const Parameter& parameter) { return parameter.fixed; });
+    const auto members = members_of(*block, model);
+    if (members.empty()) continue;
     number_[block] = blocks_.size();
-    for (const auto& parameter : parameters) in_blocks.insert(parameter.tensor);
-    blocks_.push_back({std::make_unique<Unit>(parameters, shards, memory_)});
+    for (const auto& member : members) in_blocks.insert(member.parameter.tensor);
+    blocks_.push_back({std::make_unique<Unit>(members, shards, memory_)});
   }
-  std::vector<Parameter> together;
+  std::vector<UnitMember> together;
   size_t bytes = 0;
   const auto add_unit = [&] {
-    if (!together.empty()) others_.push_back(std::make_unique<Unit>(std::exchange(together, {}), shards, memory_));
+    if (!together.empty())
+      others_.push_back(std::make_unique<Unit>(std::exchange(together, {}), shards, memory_of_others_));
     bytes = 0;
   };
   for (const auto& parameter : model.trained) {
     if (parameter.fixed || in_blocks.contains(parameter.tensor)) continue;
     if (bytes + parameter.tensor->nbytes() > kMostTogether) add_unit();
     in_others_.push_back(parameter);
-    together.push_back(parameter), bytes += parameter.tensor->nbytes();
+    together.push_back({parameter, parameter.tensor->scalar_type()}), bytes += parameter.tensor->nbytes();
   }
   add_unit();
   for (auto* unit : units())
@@ -95,12 +116,15 @@ nn::BlockPolicy* Sharded::around(nn::BlockPolicy* inner) {
   return this;
 }
 
+size_t Sharded::blocks_with_memory() const {
+  return static_cast<size_t>(
+      std::ranges::count_if(blocks_, [](const Block& block) { return block.unit->has_memory(); }));
+}
+
 void Sharded::use(size_t block, int direction) {
   blocks_[block].unit->wait_until_whole();
   const size_t next = block + static_cast<size_t>(direction);  // before the first: a large number
   if (next < blocks_.size() && (direction > 0 || blocks_[next].waits_for_backward)) blocks_[next].unit->begin_gather();
-  most_whole_ = std::max<size_t>(most_whole_, static_cast<size_t>(std::ranges::count_if(
-                                                  blocks_, [](const Block& one) { return one.unit->whole(); })));
 }
 
 at::Tensor Sharded::run(const nn::StackBlock& block, const at::Tensor& x) {
@@ -109,9 +133,10 @@ at::Tensor Sharded::run(const nn::StackBlock& block, const at::Tensor& x) {
   if (found == number_.end()) return compute();
   const size_t i = found->second;
   if (i == 0 && uneven_) another_pass_of(1);
+  in_pass_ = true;
   use(i, 1);
   auto y = compute();
-  const bool learns = at::GradMode::is_enabled() && (learns_before_ || y.requires_grad());
+  const bool learns = at::GradMode::is_enabled() && block.index >= learns_from_;
   blocks_[i].waits_for_backward = learns;
   if (learns) {
     const auto any = at::empty({0}, y.options()).set_requires_grad(true);
@@ -119,6 +144,7 @@ at::Tensor Sharded::run(const nn::StackBlock& block, const at::Tensor& x) {
   }
   // The last one is the first that the backward pass needs.
   if (!learns || i + 1 < blocks_.size()) blocks_[i].unit->release();
+  if (i + 1 == blocks_.size()) in_pass_ = false;
   return y;
 }
 
@@ -145,6 +171,8 @@ void Sharded::finish_sum() {
 void Sharded::end_pass() {
   if (in_backward_) end_backward(*std::exchange(in_backward_, std::nullopt));
   finish_sum();
+  if (std::ranges::any_of(blocks_, &Block::waits_for_backward))
+    fail(ErrorKind::internal, "a loss that does not depend on the language model leaves its blocks waiting");
   separate_gradients(in_others_);
 }
 
@@ -156,6 +184,7 @@ void Sharded::add_gradients() {
     unit->release();
   }
   finish_sum();
+  memory_of_others_.clear();
   drop_unheld();
   if (replicas_) add_replicas();
   for (auto* unit : units()) unit->values_change();
@@ -176,13 +205,21 @@ void Sharded::drop_unheld() {
   }
 }
 
+// Of each unit together.
 void Sharded::add_replicas() {
-  std::vector<std::function<void()>> sums;
-  for (auto* unit : units())
+  for (auto* unit : units()) {
+    std::vector<at::Tensor> gradients;
     for (const auto& parameter : unit->own())
-      if (parameter.tensor->grad().defined() && parameter.tensor->numel() > 0)
-        sums.push_back(replicas_->begin_sum(parameter.tensor->mutable_grad()));
-  for (const auto& wait : sums) wait();
+      if (parameter.tensor->grad().defined()) gradients.push_back(parameter.tensor->mutable_grad().view(-1));
+    if (gradients.empty()) continue;
+    const auto flat = at::cat(gradients);
+    replicas_->sum(flat);
+    int64_t begin = 0;
+    for (auto& gradient : gradients) {
+      gradient.copy_(flat.narrow(0, begin, gradient.numel()));
+      begin += gradient.numel();
+    }
+  }
 }
 
 double Sharded::add_up(double own) {
@@ -201,10 +238,13 @@ bool Sharded::another_pass_of(int64_t own) {
 // others' until nobody has any left.
 void Sharded::run_uneven(const std::function<void()>& passes) {
   std::exception_ptr failure;
-  uneven_ = true;
+  uneven_ = true, in_pass_ = false;
   try {
     passes();
-  } catch (const Error&) {
+  } catch (const std::exception& error) {
+    if (in_pass_ && !blocks_.empty())
+      fail(ErrorKind::distributed,
+           fmt::format("a forward pass that other processes take part in was left: {}", error.what()));
     failure = std::current_exception();
   }
   uneven_ = false;

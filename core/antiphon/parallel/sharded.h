@@ -14,12 +14,15 @@ struct ShardedModel {
   std::vector<Parameter> trained;  // of the whole model
   // Of the language model, each released after it has computed; none: parameters are whole during a step.
   std::vector<Module*> blocks;
-  // Something trained lies before the blocks that not every batch has, an encoder for instance.
-  bool learns_before = false;
+  bool frozen_too = false;               // of the blocks
+  at::ScalarType computed = at::kFloat;  // in which linear layers compute: their matrices are gathered in it
+  // The first block with a backward pass: one with something trained in it or before it, an encoder for instance, which
+  // not every batch has.
+  size_t learns_from = 0;
 };
 
-// What belongs to a block is a unit, also if it is frozen; what is trained elsewhere, adapters included, is whole
-// during a step. What is exchanged, and in which order, depends on the model and the number of passes, never on data.
+// What belongs to a block is a unit; what is trained elsewhere, adapters included, is whole during a step. What is
+// exchanged, and in which order, depends on the model and the number of passes, never on data.
 class Sharded : public Placement, public nn::BlockPolicy {
  public:
   // `shards`: among which parameters are cut up; `replicas`: those that keep the same rows, or nullptr. They must
@@ -37,7 +40,7 @@ class Sharded : public Placement, public nn::BlockPolicy {
   void run_uneven(const std::function<void()>& passes) override;
 
   at::Tensor run(const nn::StackBlock& block, const at::Tensor& x) override;
-  size_t most_whole() const { return most_whole_; }  // blocks at a time, so far
+  size_t blocks_with_memory() const;
 
  private:
   friend struct BeforeBackward;
@@ -56,18 +59,17 @@ class Sharded : public Placement, public nn::BlockPolicy {
 
   comm::Group& shards_;
   comm::Group* replicas_;
-  UnitMemory memory_;
+  UnitMemory memory_, memory_of_others_;
   std::vector<Block> blocks_;
   std::vector<std::unique_ptr<Unit>> others_;
   std::vector<Parameter> in_others_;
   std::unordered_map<const Module*, size_t> number_;
   std::unordered_map<const at::Tensor*, Parameter> own_;
-  bool learns_before_;
+  size_t learns_from_;
   nn::BlockPolicy* inner_ = nullptr;
   Unit* summing_ = nullptr;
   std::optional<size_t> in_backward_;  // the block whose backward pass runs
-  bool uneven_ = false;
-  size_t most_whole_ = 0;
+  bool uneven_ = false, in_pass_ = false;
 };
 
 }  // namespace antiphon::parallel

@@ -20,13 +20,19 @@ namespace {
 
 constexpr int64_t kWidth = 5;  // no multiple of the number of processes
 
+size_t most_with_memory = 0;
+const Sharded* counted = nullptr;
+
 struct Layer : Module {
   Layer() {
     add("weight", weight, {kWidth, kWidth}, Init::normal, Role::matrix);
     add("bias", bias, {kWidth}, Init::normal, Role::vector);
     add("gate", gate, {1, kWidth}, Init::normal, Role::vector);  // all but one process have no row of it
   }
-  at::Tensor forward(const at::Tensor& x) const { return x + at::tanh(at::addmm(bias, x, weight.t())) * gate; }
+  at::Tensor forward(const at::Tensor& x) const {
+    if (counted) most_with_memory = std::max(most_with_memory, counted->blocks_with_memory());
+    return x + at::tanh(at::addmm(bias, x, weight.t())) * gate;
+  }
   at::Tensor weight, bias, gate;
 };
 
@@ -128,13 +134,16 @@ struct Mesh {
 void compare(Mesh& mesh, bool reshard, bool frozen, bool recompute) {
   CAPTURE(reshard, frozen, recompute);
   Net net(frozen), one(frozen);
-  ShardedModel model{net.trained(), reshard ? net.blocks() : std::vector<Module*>(), /*learns_before=*/true};
+  ShardedModel model{net.trained(), reshard ? net.blocks() : std::vector<Module*>(), /*frozen_too=*/true, at::kDouble};
   Sharded sharded(model, *mesh.shards, mesh.replicas.get());
   nn::Recompute again(1 << 20);
   const int64_t size = mesh.all.size(), rank = mesh.all.rank();
   const auto own = sharded.own(net.trained());
+  most_with_memory = 0;
   for (int step = 0; step < 2; ++step) {
+    counted = &sharded;
     train(net, sharded, recompute ? &again : nullptr, {rank, size + rank});
+    counted = nullptr;
     const auto expected = whole_gradients(one, 2 * size);
     check(own, expected);
     c10::AutoGradMode no_grad(false);
@@ -145,7 +154,8 @@ void compare(Mesh& mesh, bool reshard, bool frozen, bool recompute) {
       own[i].tensor->mutable_grad().reset(), expected[i].tensor->mutable_grad().reset();
     }
   }
-  if (reshard) CHECK(sharded.most_whole() <= 2);
+  CHECK(sharded.blocks_with_memory() == 0);
+  CHECK(most_with_memory == (reshard ? 2 : 0));
   CHECK(same_ledger(*mesh.shards));
 }
 
@@ -183,7 +193,7 @@ TEST_CASE("member has any media", "[.]") {
       CAPTURE(frozen, assignment);
       Mesh mesh(2, std::to_string(assignment) + (frozen ? "f" : "t"));
       Net net(frozen), one(frozen);
-      Sharded sharded({net.trained(), net.blocks(), /*learns_before=*/true}, *mesh.shards, nullptr);
+      Sharded sharded({net.trained(), net.blocks(), /*frozen_too=*/true, at::kDouble}, *mesh.shards, nullptr);
       std::vector<int64_t> batches;
       for (int64_t i = 0; i < 4; ++i) batches.push_back(2 * i + (assignment >> i & 1));
       const auto own = sharded.own(net.trained());
@@ -208,7 +218,9 @@ TEST_CASE("member releases", "[.]") {
   UnitMemory memory;
   Net net(false, 1);
   const auto weight = net.layers[0]->weight.detach().clone();
-  Unit unit(net.layers[0]->parameters(), group, memory);
+  std::vector<UnitMember> members;
+  for (const auto& parameter : net.layers[0]->parameters()) members.push_back({parameter, at::kDouble});
+  Unit unit(members, group, memory);
   const auto& cut = net.layers[0]->weight;
   CHECK(cut.sizes() == weight.sizes());
   CHECK_THROWS(at::mm(cut, cut));
@@ -235,7 +247,7 @@ TEST_CASE("processes do as many passes as they want to where no gradient is want
 TEST_CASE("member runs uneven passes", "[.]") {
   comm::Group group(my_place());
   Net net(false), one(false);
-  Sharded sharded({net.trained(), net.blocks()}, group, nullptr);
+  Sharded sharded({net.trained(), net.blocks(), /*frozen_too=*/false, at::kDouble}, group, nullptr);
   const auto expected = one.loss(1).item<double>();
   for (const int most : {0, 3, 1}) {
     sharded.make_usable();

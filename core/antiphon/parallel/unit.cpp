@@ -46,13 +46,14 @@ at::Tensor UnitMemory::take(int64_t bytes) {
 
 void UnitMemory::give_back(at::Tensor memory) { free_.push_back(std::move(memory)); }
 
-Unit::Unit(const std::vector<Parameter>& parameters, comm::Group& group, UnitMemory& memory)
-    : group_(group), memory_(memory), holders_(parameters.size(), 0) {
+Unit::Unit(const std::vector<UnitMember>& members, comm::Group& group, UnitMemory& memory)
+    : group_(group), memory_(memory), holders_(members.size(), 0) {
   c10::AutoGradMode no_grad(false);
-  for (const auto& parameter : parameters) {
+  for (const auto& [parameter, dtype] : members) {
     auto& tensor = *parameter.tensor;
     if (tensor.dim() == 0 || !tensor.is_cpu())
-      fail(ErrorKind::internal, fmt::format("the parameter {} has no rows on the CPU to cut up", parameter.name));
+      fail(ErrorKind::plugin, fmt::format("the parameter {} has no rows on the CPU to cut up", parameter.name),
+           "use parallel.fsdp = 1");
     const bool trained = tensor.requires_grad();
     const int64_t begin = row_of(tensor, group.rank());
     own_tensors_.push_back(rows_of(tensor.detach(), group.rank()).clone(at::MemoryFormat::Contiguous));
@@ -61,7 +62,7 @@ Unit::Unit(const std::vector<Parameter>& parameters, comm::Group& group, UnitMem
     own.tensor = &own_tensors_.back();
     own.box = Box{tensor.sizes().vec(), first_row(begin, tensor.dim())};
     own_.push_back(std::move(own));
-    tensor = at::empty(tensor.sizes(), tensor.options().requires_grad(false)).set_requires_grad(trained);
+    tensor = at::empty(tensor.sizes(), tensor.options().dtype(dtype).requires_grad(false)).set_requires_grad(trained);
     point(tensor, nullptr);
     members_.push_back({tensor, bytes_});
     parameters_.push_back(&tensor);
@@ -86,14 +87,14 @@ at::Tensor Unit::rows_of(const at::Tensor& whole, int rank) const {
 }
 
 void Unit::begin_gather() {
-  if (whole() || members_.empty()) return;
+  if (has_memory() || members_.empty()) return;
   c10::AutoGradMode no_grad(false);
   memory_of_whole_ = memory_.take(bytes_);
   comm::Pieces own;
   std::vector<comm::Pieces> places(static_cast<size_t>(group_.size()));
   for (size_t i = 0; i < members_.size(); ++i) {
     const auto& [whole, place] = members_[i];
-    own.push_back(this->own(i).detach());
+    own.push_back(this->own(i).detach().to(whole.scalar_type()));
     const auto values = values_at(memory_of_whole_, place, whole);
     for (size_t rank = 0; rank < places.size(); ++rank) places[rank].push_back(rows_of(values, static_cast<int>(rank)));
   }
@@ -108,9 +109,10 @@ void Unit::wait_until_whole() {
 }
 
 void Unit::release() {
+  if (!has_memory()) return;
   wait_until_whole();
   for (const auto& member : members_) point(member.whole, nullptr);
-  if (whole()) memory_.give_back(std::exchange(memory_of_whole_, at::Tensor()));
+  memory_.give_back(std::exchange(memory_of_whole_, at::Tensor()));
 }
 
 void Unit::begin_sum() {
@@ -125,7 +127,7 @@ void Unit::begin_sum() {
     const auto options = whole.options().requires_grad(false);
     gradient = gradient.defined() ? gradient.contiguous() : at::zeros(whole.sizes(), options);
     for (size_t rank = 0; rank < parts.size(); ++rank) parts[rank].push_back(rows_of(gradient, static_cast<int>(rank)));
-    own.push_back(at::empty(this->own(i).sizes(), options));
+    own.push_back(at::empty(this->own(i).sizes(), this->own(i).options().requires_grad(false)));
     sums_.emplace_back(i, own.back());
   }
   if (!own.empty()) summing_ = group_.begin_scatter_sum(parts, own);
@@ -145,7 +147,8 @@ void Unit::finish_sum() {
 }
 
 void Unit::values_change() {
-  for (const auto& member : members_) member.whole.unsafeGetTensorImpl()->bump_version();
+  for (const auto& member : members_)
+    if (member.whole.requires_grad()) member.whole.unsafeGetTensorImpl()->bump_version();
 }
 
 }  // namespace antiphon::parallel

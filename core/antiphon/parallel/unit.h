@@ -15,16 +15,23 @@ class UnitMemory {
  public:
   at::Tensor take(int64_t bytes);
   void give_back(at::Tensor memory);
+  void clear() { free_.clear(); }
 
  private:
   std::vector<at::Tensor> free_;
 };
 
+struct UnitMember {
+  Parameter parameter;
+  at::ScalarType whole = at::kFloat;  // its dtype when it is whole; the rows keep their own
+};
+
 class Unit {
  public:
   // Cuts up the parameters, which have values: their tensors lose their memory and keep their shapes. All must outlive
-  // it; every process of the group does the same.
-  Unit(const std::vector<Parameter>& parameters, comm::Group& group, UnitMemory& memory);
+  // it; every process of the group does the same. Error(plugin) for a parameter without rows; of the functions below,
+  // Error(distributed).
+  Unit(const std::vector<UnitMember>& members, comm::Group& group, UnitMemory& memory);
   ~Unit();
   Unit(const Unit&) = delete;
 
@@ -36,8 +43,8 @@ class Unit {
   // whatever an autograd graph has saved of them.
   void begin_gather();
   void wait_until_whole();
-  void release();
-  bool whole() const { return memory_of_whole_.defined(); }
+  void release();                                                 // nothing if there is no memory
+  bool has_memory() const { return memory_of_whole_.defined(); }  // since begin_gather()
 
   // Takes the gradients of the parameters; finish_sum() adds the sum over all processes to those of the own rows. A
   // parameter without a gradient counts as zero.
@@ -46,7 +53,7 @@ class Unit {
   // How many times begin_sum() has found a gradient of parameter i since the last call of forget_holders().
   const std::vector<float>& holders() const { return holders_; }
   void forget_holders() { holders_.assign(holders_.size(), 0); }
-  // What is derived from the values is to be derived anew, since they will be others.
+  // What is derived from values that are trained is to be derived anew, since they will be others.
   void values_change();
 
  private:

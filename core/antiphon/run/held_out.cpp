@@ -9,6 +9,7 @@
 #include <antiphon/parallel/same_run.h>
 
 #include <cmath>
+#include <exception>
 
 namespace antiphon::run {
 namespace {
@@ -38,14 +39,17 @@ Sums sums_of(const std::string& name, const std::vector<eval::Outcome>& outcomes
   return sums;
 }
 
-// Over all processes, of samples that have no metrics, unless each process has `all` of them. Error(preempted) in each
-// if one of them was stopped.
-void add_up(comm::Group& group, Sums& sums, bool all, bool stopped) {
-  const auto total = at::tensor({sums.loss, static_cast<double>(sums.good), static_cast<double>(sums.failed),
-                                 static_cast<double>(sums.not_finite), static_cast<double>(stopped)},
-                                at::kDouble);
+// Over all processes, of samples that have no metrics, unless each process has `all` of them. If one of them has
+// failed, all do: Error(preempted) if by being stopped.
+void add_up(comm::Group& group, Sums& sums, bool all, const std::exception_ptr& failure, bool stopped) {
+  const auto total =
+      at::tensor({sums.loss, static_cast<double>(sums.good), static_cast<double>(sums.failed),
+                  static_cast<double>(sums.not_finite), static_cast<double>(stopped), failure && !stopped ? 1.0 : 0.0},
+                 at::kDouble);
   group.sum(total);
   const auto* value = total.const_data_ptr<double>();
+  if (failure && !stopped) std::rethrow_exception(failure);
+  if (value[5] > 0) fail(ErrorKind::data, "another process could not measure its held-out samples", "see what it says");
   if (value[4] > 0) fail(ErrorKind::preempted, "stopped while held-out losses were measured");
   if (all) return;
   sums.loss = value[0], sums.good = static_cast<int64_t>(value[1]);
@@ -114,20 +118,22 @@ std::vector<eval::Outcome> HeldOut::outcomes_of(const LoadedSet& set, checkpoint
   return set.samples.empty() ? std::vector<eval::Outcome>() : evaluator.run(set.samples, /*answers=*/false, stop);
 }
 
-// A process that is stopped says so to the others at the end of the set, where they wait for its sums. What objectives
-// say of a set is no sum over samples, so that each process measures all of these.
+// A process that is stopped or fails says so to the others at the end of the set, where they wait for its sums; unless
+// it has left them in the middle of a pass. What objectives say of a set is no sum over samples, so that each process
+// measures all of these.
 std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference) const {
   std::map<std::string, double> values;
   for (const auto& [name, set] : sets_) {
     Sums sums;
     bool stopped = false;
+    std::exception_ptr failure;
     try {
       placement_.run_uneven([&] { sums = sums_of(name, outcomes_of(set, reference)); });
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::preempted || !group_) throw;
-      stopped = true;
+      if (error.kind() == ErrorKind::distributed || !group_) throw;
+      stopped = error.kind() == ErrorKind::preempted, failure = std::current_exception();
     }
-    if (group_) add_up(*group_, sums, /*all=*/set.compares, stopped);
+    if (group_) add_up(*group_, sums, /*all=*/set.compares, failure, stopped);
     add(values, name, sums);
   }
   return values;

@@ -7,12 +7,14 @@
 #include <antiphon/data/feature_cache.h>
 #include <antiphon/model/model.h>
 #include <antiphon/model/multimodal_lm.h>
+#include <antiphon/nn/linear/linear.h>
 #include <antiphon/parallel/same_run.h>
 #include <antiphon/parallel/sharded.h>
 #include <antiphon/plugin/registry.h>
 #include <antiphon/train/together.h>
 
 #include <algorithm>
+#include <set>
 
 namespace antiphon::run {
 
@@ -42,12 +44,35 @@ std::vector<int> every(int first, int step, int count) {
   return ranks;
 }
 
+// What a connector, an encoder, an embedding or a prompt learns comes through all blocks.
+size_t first_that_learns(const std::vector<Module*>& blocks, const std::vector<Parameter>& trained, bool prompts) {
+  std::set<const at::Tensor*> in_blocks;
+  for (auto* block : blocks)
+    for (const auto& parameter : block->parameters()) in_blocks.insert(parameter.tensor);
+  const bool before = prompts || std::ranges::any_of(trained, [&](const Parameter& parameter) {
+                        const bool of_model =
+                            parameter.name.starts_with("streams.") || parameter.name.starts_with("llm/");
+                        return of_model && !in_blocks.contains(parameter.tensor);
+                      });
+  if (before) return 0;
+  const auto learns = [](Module* block) {
+    return block->trainable_count() > 0 ||
+           std::ranges::any_of(block->sites(), [](const Site& site) { return !site.linear->adapters.empty(); });
+  };
+  return static_cast<size_t>(std::ranges::find_if(blocks, learns) - blocks.begin());
+}
+
 void check_can_be_cut(const RunConfig& config, const Objective& objective, const UpdateRule& rule) {
   if (!rule.elementwise())
     fail(ErrorKind::config,
          fmt::format("train.optimizer.name = \"{}\" needs whole matrices, and parallel.fsdp = {} cuts them up",
                      config.train.optimizer.name, config.parallel.fsdp),
          "use adamw, or parallel.fsdp = 1");
+  if (config.parallel.reshard && !config.precision.linear.empty())
+    fail(ErrorKind::config,
+         fmt::format("precision.linear = \"{}\" keeps blocks whole in that format, and parallel.reshard does not",
+                     config.precision.linear),
+         "set parallel.reshard = false, or leave precision.linear out");
   if (objective.needs().reference)
     fail(ErrorKind::config,
          fmt::format("[objective] plugin = \"{}\" compares with a reference, which is whole, and parallel.fsdp = {}",
@@ -69,13 +94,16 @@ void Processes::meet(const RunConfig& config, at::Device device) {
   place_.interface = parallel.interface, place_.timeout = std::chrono::seconds(parallel.timeout_seconds);
   if (!group_) group_ = std::make_unique<comm::Group>(place_);
   agreement_ = std::make_unique<train::Together>(*group_);
+  parallel::check_same(*group_,
+                       {{"[parallel] of the configuration",
+                         fmt::format("{} {} {}", parallel.replicate, parallel.fsdp, config.train.accumulate)}});
   const int copy = rank() / fsdp, shard = rank() % fsdp;
   shards_.reset(), replicas_.reset();
   if (fsdp > 1) shards_ = group_->subgroup(fmt::format("fsdp{}", ++meetings_), every(copy * fsdp, 1, fsdp));
   if (fsdp > 1 && copies > 1)
     replicas_ = group_->subgroup(fmt::format("replicate{}", meetings_), every(shard, fsdp, copies));
   log::info(fmt::format("{} processes share the {} batches of a step{}", place_.size, share_.all,
-                        fsdp == 1 ? "" : fmt::format(", and each {} a copy of the model", fsdp)));
+                        fsdp == 1 ? "" : fmt::format("; a copy of the model is cut up among {}", fsdp)));
 }
 
 std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const RunConfig& config,
@@ -85,8 +113,8 @@ std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const
   check_can_be_cut(config, objective, rule);
   parallel::ShardedModel sharded{trained};
   if (config.parallel.reshard) sharded.blocks = model.lm().llm().blocks();
-  sharded.learns_before =
-      std::ranges::any_of(trained, [](const Parameter& parameter) { return parameter.name.starts_with("streams."); });
+  sharded.frozen_too = config.parallel.shard_frozen, sharded.computed = model.lm().compute_dtype();
+  sharded.learns_from = first_that_learns(sharded.blocks, trained, model.lm().prompt_tokens() > 0);
   if (config.parallel.reshard && sharded.blocks.empty())
     log::warning(
         fmt::format("the language model '{}' does not say what its blocks are, so that it is whole during a step",

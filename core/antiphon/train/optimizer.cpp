@@ -78,7 +78,7 @@ std::vector<Optimizer::State> Optimizer::state() {
   for (size_t i = 0; i < parameters_.size(); ++i)
     for (auto& [name, tensor] : state_[i]) {
       auto& own = all.emplace_back(State{{parameters_[i].name + "#" + name, &tensor}, &parameters_[i]});
-      if (tensor.sizes() == parameters_[i].tensor->sizes()) own.value.box = parameters_[i].box;
+      if (tensor.dim() > 0) own.value.box = parameters_[i].box;
     }
   return all;
 }

@@ -1,5 +1,7 @@
 #include <antiphon/train/options.h>
 
+#include <antiphon/checkpoint/checkpoint.h>
+
 namespace antiphon::train {
 namespace {
 
@@ -105,10 +107,13 @@ const config::Table<ParallelOptions>& parallel_table() {
                  {.min = 0, .max = kMostProcesses})
           .field("fsdp", &O::fsdp,
                  "processes among which the parameters, gradients and optimizer states of each copy are cut up",
-                 {.min = 1, .max = kMostProcesses})
+                 {.min = 1, .max = checkpoint::kMostShares})
           .field("reshard", &O::reshard,
                  "with fsdp: each block of the language model is whole only while it computes; untrue: all that is "
                  "trained is whole during a step (ZeRO-2)")
+          .field("shard_frozen", &O::shard_frozen,
+                 "with fsdp and reshard: cut up frozen blocks, too. Processes of one machine map the same file, which "
+                 "takes less memory than that")
           .field("interface", &O::interface, "network interface through which processes exchange tensors, by name")
           .field("timeout_seconds", &O::timeout_seconds,
                  "how long a process waits for the others before the run ends with an error", {.min = 1, .max = kDay}));

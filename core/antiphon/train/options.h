@@ -50,7 +50,7 @@ struct PrecisionOptions {
 // How several processes train together.
 struct ParallelOptions {
   int64_t replicate = 0, fsdp = 1, timeout_seconds = 600;
-  bool reshard = true;
+  bool reshard = true, shard_frozen = false;
   std::string interface = "lo";
 };
 

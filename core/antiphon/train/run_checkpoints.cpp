@@ -1,17 +1,19 @@
 #include <antiphon/train/run_checkpoints.h>
 
 #include <ATen/ATen.h>
+#include <unistd.h>
 
 #include <antiphon/base/error.h>
 
+#include <chrono>
 #include <functional>
+#include <future>
 #include <utility>
 
 namespace antiphon::train {
 namespace {
 
 using checkpoint::CheckpointContent;
-using Path = std::filesystem::path;
 
 class OfOne : public RunCheckpoints {
  public:
@@ -24,7 +26,7 @@ class OfOne : public RunCheckpoints {
   void save(int64_t step, const CheckpointContent& content) override {
     if (writes_) writer_.save(step, content);
   }
-  std::optional<Path> outcome(bool wait) override { return wait ? writer_.wait() : writer_.poll(); }
+  bool outcome(bool wait) override { return (wait ? writer_.wait() : writer_.poll()).has_value(); }
   void save_now(int64_t step, const CheckpointContent& content) override {
     if (writes_) checkpoint::save_checkpoint(place_.folder, step, content, place_.keep);
   }
@@ -35,61 +37,98 @@ class OfOne : public RunCheckpoints {
   checkpoint::CheckpointWriter writer_;
 };
 
+// First all write their shares; once all have, the first process finishes in a thread; then all know the outcome. What
+// happens at which step depends on what all have said, so that nobody waits for what another does not do.
 class OfAll : public RunCheckpoints {
  public:
   OfAll(const CheckpointPlace& place, comm::Group& group, std::optional<checkpoint::Share> share, int count)
       : place_(place), group_(group), share_(share), count_(count), writer_([this](int64_t step, const auto& content) {
           write(step, content);
           return place_.folder;
-        }) {}
+        }) {
+    const auto attempt = at::tensor({static_cast<int64_t>(::getpid())}, at::kLong);
+    group_.broadcast(attempt, 0);
+    attempt_ = attempt.item<int64_t>();
+  }
   bool writes() const override { return share_.has_value(); }
   void prepare(const CheckpointContent& content) override {
     if (share_) writer_.prepare(content);
   }
 
   void save(int64_t step, const CheckpointContent& content) override {
-    together([&] {
-      if (first()) checkpoint::prepare_checkpoint(place_.folder, step);
-    });
-    under_way_ = step;
+    make_room(step);
+    under_way_ = step, phase_ = Phase::writing;
     try {
       if (share_) writer_.save(step, content);
     } catch (const Error&) {
-      failure_ = std::current_exception(), written_ = true;
+      failure_ = std::current_exception();
     }
+    written_ = !share_ || failure_;
   }
 
-  // Whether somebody still writes is asked while something is under way only, which all know.
-  std::optional<Path> outcome(bool wait) override {
-    if (!under_way_) return std::nullopt;
+  bool outcome(bool wait) override {
+    if (phase_ == Phase::writing) poll_writer(wait);
+    if (phase_ == Phase::writing && !any(!written_)) begin_finishing();
+    if (phase_ != Phase::finishing) return false;
+    using namespace std::chrono_literals;
+    if (any(finishing_.valid() && !wait && finishing_.wait_for(0s) != std::future_status::ready)) return false;
+    phase_ = Phase::none;
+    together([&] {
+      if (finishing_.valid()) finishing_.get();
+    });
+    return true;
+  }
+
+  void save_now(int64_t step, const CheckpointContent& content) override {
+    make_room(step);
+    under_way_ = step, phase_ = Phase::writing, written_ = true;
+    try {
+      write(step, content);
+    } catch (const Error&) {
+      failure_ = std::current_exception();
+    }
+    outcome(/*wait=*/true);
+  }
+
+ private:
+  enum class Phase { none, writing, finishing };
+  bool first() const { return group_.rank() == 0; }
+
+  void write(int64_t step, const CheckpointContent& content) const {
+    if (share_) checkpoint::write_share({place_.folder, step, attempt_}, content, *share_);
+  }
+
+  void make_room(int64_t step) {
+    together([&] {
+      if (first()) checkpoint::prepare_checkpoint({place_.folder, step, attempt_});
+    });
+  }
+
+  void poll_writer(bool wait) {
     try {
       if (wait ? writer_.wait() : writer_.poll()) written_ = true;
     } catch (const Error&) {
       failure_ = std::current_exception(), written_ = true;
     }
-    if (any(share_ && !written_)) return std::nullopt;
-    const auto step = *std::exchange(under_way_, std::nullopt);
-    written_ = false;
-    return finish(step, std::exchange(failure_, nullptr));
   }
 
-  void save_now(int64_t step, const CheckpointContent& content) override {
-    together([&] {
-      if (first()) checkpoint::prepare_checkpoint(place_.folder, step);
-    });
-    std::exception_ptr failure;
+  void begin_finishing() {
+    phase_ = Phase::none;
+    const checkpoint::SharedPlace place{place_.folder, under_way_, attempt_};
+    const auto failure = std::exchange(failure_, nullptr);
     try {
-      write(step, content);
+      together([&] {
+        if (failure) std::rethrow_exception(failure);
+      });
     } catch (const Error&) {
-      failure = std::current_exception();
+      if (first()) checkpoint::abandon_checkpoint(place);
+      throw;
     }
-    finish(step, failure);
-  }
-
- private:
-  bool first() const { return group_.rank() == 0; }
-  void write(int64_t step, const CheckpointContent& content) const {
-    if (share_) checkpoint::write_share(place_.folder, step, content, *share_);
+    phase_ = Phase::finishing;
+    if (first())
+      finishing_ = std::async(std::launch::async, [place, count = count_, keep = place_.keep] {
+        checkpoint::finish_checkpoint(place, count, keep);
+      });
   }
 
   bool any(bool own) {
@@ -106,34 +145,20 @@ class OfAll : public RunCheckpoints {
     } catch (const Error&) {
       failure = std::current_exception();
     }
-    agree(failure);
-  }
-
-  void agree(const std::exception_ptr& failure) {
     const bool failed = any(failure != nullptr);
     if (failure) std::rethrow_exception(failure);
-    if (failed)
-      fail(ErrorKind::weights, "another process could not write its share of the checkpoint", "see what it says");
-  }
-
-  Path finish(int64_t step, const std::exception_ptr& failure) {
-    const bool failed = any(failure != nullptr);
-    if (failed && first()) checkpoint::abandon_checkpoint(place_.folder, step);
-    Path path;
-    together([&] {
-      if (failure) std::rethrow_exception(failure);
-      if (!failed && first()) path = checkpoint::finish_checkpoint(place_.folder, step, count_, place_.keep);
-    });
-    return path;
+    if (failed) fail(ErrorKind::weights, "another process could not do its part of the checkpoint", "see what it says");
   }
 
   CheckpointPlace place_;
   comm::Group& group_;
   std::optional<checkpoint::Share> share_;
   int count_;
-  std::optional<int64_t> under_way_;
+  int64_t attempt_ = 0, under_way_ = -1;
+  Phase phase_ = Phase::none;
   bool written_ = false;
   std::exception_ptr failure_;
+  std::future<void> finishing_;
   checkpoint::CheckpointWriter writer_;  // last: its thread uses the others
 };
 

@@ -1,5 +1,6 @@
 // Who writes the checkpoints of a run: its first process, or several of them, each its share.
 #pragma once
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -16,8 +17,8 @@ class RunCheckpoints {
   // See CheckpointWriter. In a process that writes nothing they have no effect.
   virtual void prepare(const checkpoint::CheckpointContent& content) = 0;
   virtual void save(int64_t step, const checkpoint::CheckpointContent& content) = 0;
-  // The outcome of the last save(), once: its folder, or its Error, in all processes; nullopt: nothing new.
-  virtual std::optional<std::filesystem::path> outcome(bool wait) = 0;
+  // The outcome of the last save(), once, in all processes: true: it is complete, or its Error; false: nothing new.
+  virtual bool outcome(bool wait) = 0;
   // Complete when it returns, in all processes, or an Error.
   virtual void save_now(int64_t step, const checkpoint::CheckpointContent& content) = 0;
 };

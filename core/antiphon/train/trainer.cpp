@@ -334,7 +334,7 @@ StepResult Trainer::step_or_save() {
   try {
     return step();
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::preempted) throw;
+    if (error.kind() != ErrorKind::preempted || step_ == 0) throw;
     put_statistics_back();
     if (const int signal = stop_requested()) stop(signal);
     save_last();
@@ -359,6 +359,9 @@ std::exception_ptr Trainer::finish_step(const StepResult& result, const EndedRec
   if (profiler_) more = profiler_->metrics(ended.seconds);
   try {
     more.merge(evaluate(ended.stop != 0));
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::distributed) throw;  // the others are lost, and no checkpoint can be agreed on
+    failure = std::current_exception();
   } catch (...) {
     failure = std::current_exception();
   }

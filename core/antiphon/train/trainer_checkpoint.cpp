@@ -117,7 +117,7 @@ void Trainer::save_if_possible() {
 // Whether the last one reached the disk, once that is known.
 void Trainer::tell_of_checkpoint(bool wait) {
   try {
-    if (const auto path = checkpoints_->outcome(wait)) log::debug("checkpoint " + path->string());
+    if (checkpoints_->outcome(wait)) log::debug(fmt::format("checkpoint of step {}", saved_step_));
   } catch (const Error& error) {
     count_failed_save(std::exchange(saved_step_, -1), error);
   }
@@ -125,6 +125,7 @@ void Trainer::tell_of_checkpoint(bool wait) {
 
 // A full disk must not end a long run while the next interval may find room; the last checkpoint has to succeed.
 void Trainer::count_failed_save(int64_t step, const Error& error) {
+  if (error.kind() == ErrorKind::distributed) throw;  // the other processes are lost
   ++failed_saves_;
   log::warning(fmt::format("step {}: no checkpoint could be written; the training goes on: {}", step, error.what()));
 }
