@@ -9,6 +9,8 @@
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
+#include <antiphon/parallel/put_together.h>
+#include <antiphon/run/device.h>
 #include <antiphon/run/export_parts.h>
 #include <antiphon/run/held_out.h>
 #include <antiphon/run/precision.h>
@@ -53,12 +55,13 @@ void close_folder(train::RunFolder& folder, run::LoadedModel& loaded, comm::Grou
 
 int run_one(const TrainFlags& flags, run::Processes& processes) {
   std::optional<beacon::Slow> slow("loading");
-  run::LoadedModel loaded(flags.open);
-  auto& config = loaded.config;
-  if (config.train.output.empty())
+  const auto said = run::read_config(flags.open.file, flags.open.sets, flags.open.stage);
+  if (said.train.output.empty())
     fail(ErrorKind::config, "train.output is missing",
          "name the folder of the run, e.g. --set train.output=runs/first");
-  processes.meet(config, loaded.device);
+  processes.meet(said, run::open_device(flags.open.device));
+  run::LoadedModel loaded(flags.open, processes.cell());
+  auto& config = loaded.config;
   auto* group = processes.group();
   train::RunFolder folder(config.train.output, processes.rank());
   refuse_leftover(folder.path(), flags.resume);
@@ -72,7 +75,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
       config.data, loaded.preparer, config.train.tokens_per_batch, static_cast<uint64_t>(config.train.seed),
       [&](const data::BadSample& bad) {
         log::warning(fmt::format("{}:{}: skipped: {}", shown(bad.file), bad.line, bad.reason));
-        folder.bad_sample(bad);
+        if (!processes.cell() || processes.cell()->rank() == 0) folder.bad_sample(bad);
       },
       objective->needs().candidates, processes.share());
   log::info(fmt::format("data: {} samples in {} sources, {} tokens a batch", loader.samples(),
@@ -102,6 +105,9 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   const auto end = trainer.run();
   slow.emplace("writing results");
   placement->make_usable();
+  if (processes.cell())
+    for (const auto& peft : loaded.lm().pefts())
+      parallel::put_together(peft.method->module().parameters(), *processes.cell());
   close_folder(folder, loaded, group, end);
   return end == train::RunEnd::too_few_steps ? kTooFewSteps : 0;
 }

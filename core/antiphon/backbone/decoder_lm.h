@@ -91,6 +91,8 @@ class DecoderLm : public LanguageModel {
   Module& module() override { return decoder_; }
   NameMap name_map() const override;
   std::vector<Module*> blocks() override { return decoder_.blocks(); }
+  void share(const SharedBy& by) override { decoder_.share(by); }
+  TokenPart head_part() const override { return decoder_.head_part(); }
 
  private:
   nn::Decoder decoder_;

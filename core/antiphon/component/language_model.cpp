@@ -14,4 +14,8 @@ Quantization LanguageModel::quantize(const std::string& format) {
   fail(ErrorKind::config, "this language model cannot keep its weights as " + format, "leave generate.weights out");
 }
 
+void LanguageModel::share(const SharedBy&) {
+  fail(ErrorKind::config, "this language model is not divided by parallel.tensor", "use parallel.tensor = 1");
+}
+
 }  // namespace antiphon

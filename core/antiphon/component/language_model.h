@@ -7,6 +7,10 @@
 
 namespace antiphon {
 
+namespace comm {
+class Group;
+}
+
 // Sequences packed one after the other, without padding.
 struct DecoderInput {
   at::Tensor x_td;               // [tokens, hidden_size], embeddings in the module's dtype
@@ -24,6 +28,18 @@ struct DecoderInput {
 // The result of LanguageModel::quantize: how many of all matrices, and their bytes.
 struct Quantization {
   int64_t applied = 0, total = 0, bytes_before = 0, bytes = 0;
+};
+
+// Processes that compute a model together.
+struct SharedBy {
+  comm::Group* group = nullptr;  // outlives the model
+  bool learns_before = false;
+};
+
+// The tokens of a vocabulary that a process has the rows of: all [begin, begin + its rows); nullptr: it has all.
+struct TokenPart {
+  comm::Group* group = nullptr;
+  int64_t begin = 0;
 };
 
 class LanguageModel {
@@ -49,6 +65,12 @@ class LanguageModel {
   // The blocks of its stack in the order in which each forward pass runs them, once each (nn/blocks/run_blocks.h): what
   // several processes can cut up and make whole one after the other. Default: it does not say.
   virtual std::vector<Module*> blocks() { return {}; }
+  // Keeps this process's part of everything, on the meta device still, for processes that compute each batch together.
+  // `learns_before`: what embed() is completed with is trained. From then on embed() gives this process's part of the
+  // embeddings, to be added up by forward(), head_weight() the rows of some tokens, and forward() all hidden states.
+  // Error(config) naming `parallel.tensor` if it cannot be divided so. Default: it cannot.
+  virtual void share(const SharedBy& by);
+  virtual TokenPart head_part() const { return {}; }
 };
 
 template <>

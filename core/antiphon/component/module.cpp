@@ -45,6 +45,13 @@ std::string join_path(const std::string& prefix, const std::string& name) {
 
 std::vector<int64_t> Parameter::whole_sizes() const { return box ? box->whole : tensor->sizes().vec(); }
 
+at::Tensor Parameter::part_of(const at::Tensor& whole) const {
+  if (!box) return whole;
+  auto part = whole;
+  for (int64_t d = 0; d < whole.dim(); ++d) part = part.narrow(d, box->begin[static_cast<size_t>(d)], tensor->size(d));
+  return part.contiguous();
+}
+
 int64_t Parameter::numel() const { return c10::multiply_integers(whole_sizes()); }
 
 Module::~Module() = default;
@@ -75,14 +82,14 @@ std::vector<Site> Module::sites() {
 
 int64_t Module::parameter_count() {
   int64_t count = 0;
-  for (const auto& parameter : parameters()) count += parameter.tensor->numel();
+  for (const auto& parameter : parameters()) count += parameter.numel();
   return count;
 }
 
 int64_t Module::trainable_count() {
   int64_t count = 0;
   for (const auto& parameter : parameters())
-    if (parameter.tensor->requires_grad()) count += parameter.tensor->numel();
+    if (parameter.tensor->requires_grad()) count += parameter.numel();
   return count;
 }
 
@@ -96,10 +103,10 @@ void Module::initialize(uint64_t seed, at::Device device) {
   for (auto& parameter : parameters()) {
     if (!parameter.tensor->is_meta()) continue;
     const bool trainable = parameter.tensor->requires_grad();
-    auto value =
-        at::empty(parameter.tensor->sizes(), parameter.tensor->options().device(at::kCPU).requires_grad(false));
-    fill(value, parameter.init, generator);
-    *parameter.tensor = value.to(device);
+    const auto options = parameter.tensor->options().device(at::kCPU).requires_grad(false);
+    auto value = at::empty(parameter.whole_sizes(), options);
+    fill(value, parameter.init, generator);  // the whole, so that all processes draw the same
+    *parameter.tensor = parameter.part_of(value).to(device);
     parameter.tensor->set_requires_grad(trainable);
   }
 }
@@ -123,6 +130,17 @@ void Module::add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, In
          "check the sizes that it is made of");
   tensor = at::empty(shape, at::TensorOptions().device(at::kMeta).dtype(at::kFloat));
   own_.push_back({std::move(name), &tensor, init, role});
+}
+
+void Module::keep_part(at::Tensor& tensor, int64_t dimension, int64_t begin, int64_t size) {
+  for (auto& own : own_) {
+    if (own.tensor != &tensor) continue;
+    if (!own.box) own.box = Box{tensor.sizes().vec(), std::vector<int64_t>(static_cast<size_t>(tensor.dim()), 0)};
+    own.box->begin[static_cast<size_t>(dimension)] += begin;
+    const bool trained = tensor.requires_grad();
+    tensor = tensor.detach().narrow(dimension, begin, size).clone();
+    tensor.set_requires_grad(trained);
+  }
 }
 
 void Module::add_fixed(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init) {

@@ -50,6 +50,7 @@ struct Parameter {
 
   std::vector<int64_t> whole_sizes() const;
   int64_t numel() const;  // of the whole
+  at::Tensor part_of(const at::Tensor& whole) const;
 };
 
 // A linear layer with its path name: the place that adapters, quantisation and sharding attach to.
@@ -69,7 +70,7 @@ class Module {
   // mel filters) are not parameters.
   std::vector<Parameter> parameters();
   std::vector<Site> sites();
-  // Number of scalars in all parameters, or in those that require a gradient.
+  // Number of scalars in all parameters, or in those that require a gradient, other processes' parts included.
   int64_t parameter_count();
   int64_t trainable_count();
   void set_requires_grad(bool on);
@@ -77,6 +78,9 @@ class Module {
   void initialize(uint64_t seed, at::Device device);
   // Moves and casts floating parameters in place; meta tensors stay meta.
   void to(at::Device device, at::ScalarType dtype);
+  // Keeps of an own parameter, which is still on the meta device, what lies in [begin, begin + size) of a dimension:
+  // the rest is other processes'.
+  void keep_part(at::Tensor& tensor, int64_t dimension, int64_t begin, int64_t size);
 
  protected:
   // Declares `tensor` as parameter `name` of this shape, on the meta device, float32. The tensor must be a member.

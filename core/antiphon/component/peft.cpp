@@ -15,4 +15,16 @@ AdapterScope::~AdapterScope() { active_sets = before_; }
 uint64_t AdapterScope::now() { return active_sets; }
 bool AdapterScope::active(int set) { return (active_sets >> set & 1) != 0; }
 
+namespace {
+
+[[noreturn]] void fail_to_share() {
+  fail(ErrorKind::config, "an adapter of this kind is not divided by parallel.tensor",
+       "use parallel.tensor = 1, or lora");
+}
+
+}  // namespace
+
+void LinearAdapter::keep_outputs(int64_t, int64_t) { fail_to_share(); }
+void LinearAdapter::keep_inputs(int64_t, int64_t) { fail_to_share(); }
+
 }  // namespace antiphon

@@ -42,6 +42,11 @@ class LinearAdapter {
   // The weight and bias with the adapter merged in, float32, from those without it; one of them may be undefined and is
   // then not wanted. nullopt: they cannot be merged.
   virtual std::optional<LinearBase::Plain> merged(const LinearBase::Plain&) const { return std::nullopt; }
+  // For a layer that several processes share: the adapter of this process's outputs [begin, begin + size) on all
+  // inputs, or of the layer's products with these inputs, which are added up over the processes. Before its parameters
+  // have values. Default: Error(config).
+  virtual void keep_outputs(int64_t begin, int64_t size);
+  virtual void keep_inputs(int64_t begin, int64_t size);
 
   int set = 0;  // which of a model's methods it belongs to; see AdapterScope
 };
@@ -54,7 +59,7 @@ class AdapterScope {
   ~AdapterScope();
   AdapterScope(const AdapterScope&) = delete;
   static bool active(int set);
-  static uint64_t now();  // the sets, for a scope that makes the same again
+  static uint64_t now();               // the sets, for a scope that makes the same again
   static constexpr size_t kMost = 64;  // sets
 
  private:

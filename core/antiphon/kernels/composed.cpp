@@ -10,10 +10,13 @@ at::Tensor beside(const at::Tensor& rstd, const at::Tensor& x) {
   return rstd.view(x.sizes().slice(0, static_cast<size_t>(x.dim() - 1)).vec()).unsqueeze(-1);
 }
 
+// At least float32.
+at::Tensor wide(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat); }
+
 }  // namespace
 
 Normalized rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  const auto x32 = x.to(at::kFloat);
+  const auto x32 = wide(x);
   const auto rstd = x32.square().mean(-1, true).add_(eps).rsqrt_();
   return {(x32 * rstd).to(x.scalar_type()).mul_(weight), rstd};
 }
@@ -21,15 +24,15 @@ Normalized rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
 at::Tensor rms_norm_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& weight,
                              const at::Tensor& rstd_of) {
   const auto rstd = beside(rstd_of, x);
-  const auto normalized = x.to(at::kFloat) * rstd;  // not in place: in float32 that would be x itself
-  auto scaled = grad.to(at::kFloat) * weight.to(at::kFloat);
+  const auto normalized = wide(x) * rstd;  // not in place: in float32 that would be x itself
+  auto scaled = wide(grad) * wide(weight);
   const auto mean = (scaled * normalized).mean(-1, true);
   return scaled.addcmul_(normalized, mean, -1).mul_(rstd).to(x.scalar_type());
 }
 
 at::Tensor rms_norm_weight_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& rstd,
                                     at::ScalarType dtype) {
-  return (grad.to(at::kFloat) * x.to(at::kFloat) * beside(rstd, x)).reshape({-1, x.size(-1)}).sum(0).to(dtype);
+  return (wide(grad) * wide(x) * beside(rstd, x)).reshape({-1, x.size(-1)}).sum(0).to(dtype);
 }
 
 at::Tensor rope(const at::Tensor& x, const at::Tensor& cos_td, const at::Tensor& sin_td, double sign) {

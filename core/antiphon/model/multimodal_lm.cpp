@@ -7,6 +7,7 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/comm/group.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/linear/linear.h>
@@ -162,26 +163,44 @@ at::Tensor MultimodalLm::prompt() {
   return at::cat(prompts).to(settings_.formats.compute);
 }
 
+// The embeddings of all its items in a batch, which must be so many.
+at::Tensor MultimodalLm::connected(const Batch& batch, const std::string& name, Stream& stream, int64_t count) const {
+  std::vector<const StreamItem*> items;
+  for (const auto& media : batch.media)
+    if (media.stream == name) items.push_back(&media.item);
+  const TraceScope scope("connectors/", name);
+  const auto rows = with_context("embedding media of " + samples_of(batch, name), [&] {
+                      return stream.connect(items);
+                    }).to(settings_.formats.compute);
+  if (rows.size(0) != count)
+    fail(ErrorKind::internal, fmt::format("stream {}: {} placeholder positions and {} embeddings, in {}", name, count,
+                                          rows.size(0), samples_of(batch, name)));
+  return rows;
+}
+
+void MultimodalLm::share(comm::Group& group) {
+  bool before = prompt_tokens() > 0;
+  for (const auto& part : parts()) before |= part.path.starts_with("streams.") && part.module->trainable_count() > 0;
+  llm_->share({&group, before});
+}
+
 at::Tensor MultimodalLm::embed(const Batch& batch) {
   auto x = llm_->embed(batch.ids_t.to(settings_.device)).to(settings_.formats.compute);
+  const auto* group = llm_->head_part().group;
+  const bool first = !group || group->rank() == 0;
+  // Of several processes, whose embeddings are added up, one puts rows in their places.
+  const auto put = [&](const at::Tensor& index, const std::function<at::Tensor()>& rows) {
+    x = first ? x.index_copy(0, index, rows()) : x.index_fill(0, index, 0);
+  };
   if (const auto places = positions_of(batch, {}); !places.empty())
-    x = x.index_copy(0, at::cat(places).to(settings_.device),
-                     prompt().repeat({static_cast<int64_t>(places.size()), 1}));
+    put(at::cat(places).to(settings_.device), [&] {
+      return prompt().repeat({static_cast<int64_t>(places.size()), 1});
+    });
   for (const auto& [name, stream] : streams_) {
     const auto positions = positions_of(batch, name);
     if (positions.empty()) continue;
-    std::vector<const StreamItem*> items;
-    for (const auto& media : batch.media)
-      if (media.stream == name) items.push_back(&media.item);
-    const TraceScope scope("connectors/", name);
-    const auto rows = with_context("embedding media of " + samples_of(batch, name), [&] {
-                        return stream->connect(items);
-                      }).to(settings_.formats.compute);
     const auto index = at::cat(positions).to(settings_.device);
-    if (rows.size(0) != index.size(0))
-      fail(ErrorKind::internal, fmt::format("stream {}: {} placeholder positions and {} embeddings, in {}", name,
-                                            index.size(0), rows.size(0), samples_of(batch, name)));
-    x = x.index_copy(0, index, rows);
+    put(index, [&] { return connected(batch, name, *stream, index.size(0)); });
   }
   return x;
 }
@@ -205,7 +224,10 @@ at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::
 at::Tensor MultimodalLm::score(const Batch& batch, const nn::TokenScoreOptions& options) {
   const auto hidden = forward(batch).index_select(0, batch.supervised_n.to(device()));
   const TraceScope scope("loss");
-  return nn::token_scores(hidden, llm_->head_weight(), batch.labels_n.to(device()), options);
+  auto shared = options;
+  const auto part = llm_->head_part();
+  shared.group = part.group, shared.first_token = part.begin;
+  return nn::token_scores(hidden, llm_->head_weight(), batch.labels_n.to(device()), shared);
 }
 
 }  // namespace antiphon::model

@@ -41,12 +41,16 @@ class MultimodalLm : public Model {
   at::Tensor embed(const Batch& batch);
   // An empty cache of so many blocks, for forward().
   KvCache make_cache(int64_t blocks) const;
+  // Before load(): each batch is computed by the processes of the group together, each with its part of the language
+  // model. Error(config) if that cannot be divided.
+  void share(comm::Group& group);
   // Hidden states [tokens, hidden_size] after the final norm.
   at::Tensor forward(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
 
  private:
   void attach_all(ModelSpec& spec, config::Problems& problems);
   at::Tensor prompt();
+  at::Tensor connected(const Batch& batch, const std::string& name, Stream& stream, int64_t count) const;
   ModelSpec spec_;
   LoadSettings settings_;
   std::unique_ptr<LanguageModel> llm_;

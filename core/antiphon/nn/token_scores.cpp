@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/comm/group.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/ops.h>
 #include <antiphon/nn/linear/linear.h>
@@ -24,14 +25,38 @@ at::Tensor filled(const at::Tensor& rows) {
   return missing ? at::constant_pad_nd(rows, {0, 0, 0, missing}) : rows;
 }
 
+// Of logits [n, some tokens] in each process: from the largest, the sum and the label's one of each.
+kernels::CrossEntropy shared_cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient,
+                                           const TokenScoreOptions& o) {
+  const auto wide = logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat);
+  const auto rows = labels - o.first_token;
+  const auto own = rows.ge(0).logical_and(rows.lt(logits.size(1)));
+  const auto index = (rows * own).unsqueeze(1);
+  const auto largest = wide.amax(1);
+  const auto sum = (wide - largest.unsqueeze(1)).exp().sum(1);
+  const auto label = wide.gather(1, index).squeeze(1) * own;
+  const auto mine = at::stack({largest, sum, label}, 1).contiguous();
+  const auto all = at::empty({o.group->size(), mine.size(0), 3}, mine.options());
+  o.group->gather(mine, all);
+  const auto top = all.select(2, 0).amax(0);
+  const auto log_sum = top + ((all.select(2, 0) - top).exp() * all.select(2, 1)).sum(0).log();
+  kernels::CrossEntropy of{(log_sum - all.select(2, 2).sum(0)).to(at::kFloat), {}};
+  if (!gradient) return of;
+  const auto ones = own.to(wide.scalar_type()).unsqueeze(1);
+  of.grad = (wide - log_sum.unsqueeze(1)).exp().scatter_add(1, index, -ones).to(logits.scalar_type());
+  return of;
+}
+
 // The logits of one chunk of positions after another, as kernels::cross_entropy gives their losses and gradients.
 template <class Body>
-void each_chunk(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, int64_t chunk,
+void each_chunk(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, const TokenScoreOptions& o,
                 bool gradient, Body&& body) {
-  for (int64_t begin = 0; begin < hidden.size(0); begin += chunk) {
-    const int64_t n = std::min(chunk, hidden.size(0) - begin);
-    const auto x = hidden.narrow(0, begin, n);
-    body(begin, n, x, kernels::cross_entropy(kernels::mm(x, head.t()), labels.narrow(0, begin, n), gradient));
+  for (int64_t begin = 0; begin < hidden.size(0); begin += o.chunk) {
+    const int64_t n = std::min(o.chunk, hidden.size(0) - begin);
+    const auto x = hidden.narrow(0, begin, n), of = labels.narrow(0, begin, n);
+    const auto logits = kernels::mm(x, head.t());
+    body(begin, n, x,
+         o.group ? shared_cross_entropy(logits, of, gradient, o) : kernels::cross_entropy(logits, of, gradient));
   }
 }
 
@@ -39,13 +64,13 @@ struct Scores {
   at::Tensor loss_n, grad_hidden, grad_head;  // -logp; gradients of its sum, undefined if not wanted
 };
 
-Scores run(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, int64_t chunk, bool want_hidden,
-           bool want_head) {
+Scores run(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, const TokenScoreOptions& o,
+           bool want_hidden, bool want_head) {
   Scores out{at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat)), {}, {}};
   if (want_hidden) out.grad_hidden = at::empty_like(hidden);
   if (want_head) out.grad_head = at::zeros(head.sizes(), head.options().dtype(at::kFloat));
   const bool wanted = want_hidden || want_head;
-  each_chunk(hidden, head, labels, chunk, wanted, [&](int64_t begin, int64_t n, const at::Tensor& x, const auto& of) {
+  each_chunk(hidden, head, labels, o, wanted, [&](int64_t begin, int64_t n, const at::Tensor& x, const auto& of) {
     out.loss_n.narrow(0, begin, n).copy_(of.token_loss);
     if (!wanted) return;
     const auto grad = filled(of.grad);
@@ -56,10 +81,10 @@ Scores run(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& l
 }
 
 // The gradient of the head, with one factor per position.
-at::Tensor head_gradient(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, int64_t chunk,
-                         const at::Tensor& scale_n) {
+at::Tensor head_gradient(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels,
+                         const TokenScoreOptions& o, const at::Tensor& scale_n) {
   auto grad_head = at::zeros(head.sizes(), head.options().dtype(at::kFloat));
-  each_chunk(hidden, head, labels, chunk, true, [&](int64_t begin, int64_t n, const at::Tensor& x, const auto& of) {
+  each_chunk(hidden, head, labels, o, true, [&](int64_t begin, int64_t n, const at::Tensor& x, const auto& of) {
     const auto scaled = of.grad * scale_n.narrow(0, begin, n).to(of.grad.scalar_type()).unsqueeze(1);
     grad_head.add_(kernels::mm(scaled.t(), x));
   });
@@ -76,12 +101,14 @@ at::Tensor even(const at::Tensor& scale_n) {
 
 struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& head,
-                               const at::Tensor& labels, int64_t chunk, bool even_gradient) {
+                               const at::Tensor& labels, int64_t chunk, bool even_gradient, int64_t group,
+                               int64_t first_token) {
+    const TokenScoreOptions o{chunk, even_gradient, reinterpret_cast<comm::Group*>(group), first_token};
     const bool want_head = context->needs_input_grad(1), again = want_head && !even_gradient;
-    auto scores = run(hidden, head, labels, chunk, context->needs_input_grad(0), want_head && even_gradient);
+    auto scores = run(hidden, head, labels, o, context->needs_input_grad(0), want_head && even_gradient);
     context->save_for_backward({scores.grad_hidden, scores.grad_head, again ? hidden : at::Tensor(),
                                 again ? head : at::Tensor(), again ? labels : at::Tensor()});
-    context->saved_data["chunk"] = chunk;
+    context->saved_data["options"] = std::vector<int64_t>{chunk, group, first_token};
     return {scores.loss_n.neg_()};
   }
 
@@ -91,9 +118,10 @@ struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
     at::Tensor hidden, head;
     if (saved[0].defined()) hidden = saved[0] * scale_n.to(saved[0].scalar_type()).unsqueeze(1);
     if (saved[1].defined()) head = saved[1] * even(scale_n);
-    if (saved[2].defined())
-      head = head_gradient(saved[2], saved[3], saved[4], context->saved_data["chunk"].toInt(), scale_n);
-    return {hidden, head, at::Tensor(), at::Tensor(), at::Tensor()};
+    const auto options = context->saved_data["options"].toIntVector();
+    const TokenScoreOptions o{options[0], false, reinterpret_cast<comm::Group*>(options[1]), options[2]};
+    if (saved[2].defined()) head = head_gradient(saved[2], saved[3], saved[4], o, scale_n);
+    return {hidden, head, {}, {}, {}, {}, {}};
   }
 };
 
@@ -104,8 +132,9 @@ at::Tensor token_scores(const at::Tensor& hidden_nd, const at::Tensor& head_vd, 
   const auto head = matrix_like(head_vd, hidden_nd);
   // An autograd function with no differentiable input cannot be asked which inputs need a gradient.
   if (!at::GradMode::is_enabled() || !(hidden_nd.requires_grad() || head.requires_grad()))
-    return run(hidden_nd, head, labels_n, o.chunk, false, false).loss_n.neg_();
-  return TokenScoresFunction::apply(hidden_nd, head, labels_n, o.chunk, o.even_gradient)[0];
+    return run(hidden_nd, head, labels_n, o, false, false).loss_n.neg_();
+  return TokenScoresFunction::apply(hidden_nd, head, labels_n, o.chunk, o.even_gradient,
+                                    reinterpret_cast<int64_t>(o.group), o.first_token)[0];
 }
 
 }  // namespace antiphon::nn

@@ -4,6 +4,10 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+namespace antiphon::comm {
+class Group;
+}
+
 namespace antiphon::nn {
 
 struct TokenScoreOptions {
@@ -11,6 +15,10 @@ struct TokenScoreOptions {
   // See ObjectiveNeeds. If untrue and the head is trained, the backward pass throws Error(internal); else it has no
   // effect.
   bool even_gradient = false;
+  // Processes that have the head's rows of some tokens each, this one from `first_token` on; all have the same hidden
+  // states, and get their part of the gradient of them. nullptr: the head has all tokens.
+  comm::Group* group = nullptr;
+  int64_t first_token = 0;
 };
 
 // hidden [n, hidden_size], head [vocab_size, hidden_size], labels [n] int64 -> log P(label) [n] float32, with a

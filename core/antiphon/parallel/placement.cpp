@@ -1,21 +1,42 @@
 #include <antiphon/parallel/placement.h>
 
+#include <ATen/ATen.h>
+
 #include <antiphon/parallel/separate_gradients.h>
 
 namespace antiphon::parallel {
 
 void Replicated::make_usable() {
-  if (group_ && !sum_) sum_.emplace(trained_, *group_);
+  if (!group_ || sum_) return;
+  std::vector<Parameter> whole, parts;
+  for (const auto& parameter : trained_) (parameter.box ? parts : whole).push_back(parameter);
+  sum_.emplace(whole, *group_);
+  if (copies_ && !parts.empty()) sum_of_parts_.emplace(parts, *copies_);
 }
 
 void Replicated::begin_last_pass() {
-  if (sum_) sum_->begin();
+  for (auto* sum : {&sum_, &sum_of_parts_})
+    if (*sum) (*sum)->begin();
 }
 
 void Replicated::end_pass() { separate_gradients(trained_); }
 
 void Replicated::add_gradients() {
-  if (sum_) sum_->finish();
+  for (auto* sum : {&sum_, &sum_of_parts_})
+    if (*sum) (*sum)->finish();
+}
+
+Placement::Shares Replicated::share() const {
+  if (!cell_) return {};
+  if (copies_ && copies_->rank() > 0) return {std::nullopt, cell_->size()};
+  return {cell_->rank(), cell_->size()};
+}
+
+double Replicated::add_up(double own) {
+  if (!cell_) return own;
+  const auto sum = at::tensor({own}, at::kDouble);
+  cell_->sum(sum);
+  return sum.item<double>();
 }
 
 }  // namespace antiphon::parallel

@@ -33,32 +33,42 @@ class Placement {
   virtual void end_pass() = 0;
   // After the last: own() has the sums of all gradients; none for a parameter that has none in any process.
   virtual void add_gradients() = 0;
-  // The sum over the processes that keep different values.
+  // The sum over the processes that keep different values; a parameter that several of them keep counts in one of them.
   virtual double add_up(double own) = 0;
+  virtual bool counts(const Parameter&) const { return true; }
+  // Whether this process is the first of those that compute its batches.
+  virtual bool leads() const { return true; }
 
   // Forward passes without gradients of which each process does as many as it wants to. Returns once all have done
   // theirs, or throws what `passes` does.
   virtual void run_uneven(const std::function<void()>& passes) = 0;
 };
 
-// Every process has all parameters.
+// Every process has all parameters, or those of a cell (Shoeybi et al. 2019) have them together: then each has its part
+// of some (Parameter::box) and all of the others.
 class Replicated : public Placement {
  public:
-  // `group`: of processes that add up gradients, must outlive it; nullptr: there is one process.
-  Replicated(std::vector<Parameter> trained, comm::Group* group) : trained_(std::move(trained)), group_(group) {}
+  // `group`: all processes; nullptr: there is one. `cell`: those that compute the same batches; nullptr: this one does.
+  // `copies`: those with the same parts, or nullptr. They must outlive it.
+  Replicated(std::vector<Parameter> trained, comm::Group* group, comm::Group* cell = nullptr,
+             comm::Group* copies = nullptr)
+      : trained_(std::move(trained)), group_(group), cell_(cell), copies_(copies) {}
   std::vector<Parameter> own(const std::vector<Parameter>& parameters) const override { return parameters; }
   void make_usable() override;
   nn::BlockPolicy* around(nn::BlockPolicy* inner) override { return inner; }
   void begin_last_pass() override;
   void end_pass() override;
   void add_gradients() override;
-  double add_up(double own) override { return own; }
+  Shares share() const override;
+  double add_up(double own) override;
+  bool counts(const Parameter& parameter) const override { return parameter.box || leads(); }
+  bool leads() const override { return !cell_ || cell_->rank() == 0; }
   void run_uneven(const std::function<void()>& passes) override { passes(); }
 
  private:
   std::vector<Parameter> trained_;
-  comm::Group* group_;
-  std::optional<GradientSum> sum_;  // from the first step on, when the tensors are what they will be
+  comm::Group *group_, *cell_, *copies_;
+  std::optional<GradientSum> sum_, sum_of_parts_;  // from the first step on, when the tensors are what they will be
 };
 
 }  // namespace antiphon::parallel

@@ -70,11 +70,10 @@ void add(std::map<std::string, double>& values, const std::string& name, const S
   for (const auto& [metric, sum] : sums.metrics) values[prefix + metric] = sum.first / sum.second;
 }
 
-// Every so-many-th sample.
-void keep_share(LoadedSet& set, const comm::Group& group) {
+// Every so-many-th sample, `step` apart.
+void keep_share(LoadedSet& set, size_t first, size_t step) {
   std::vector<Sample> own;
-  for (size_t i = static_cast<size_t>(group.rank()); i < set.samples.size(); i += static_cast<size_t>(group.size()))
-    own.push_back(std::move(set.samples[i]));
+  for (size_t i = first; i < set.samples.size(); i += step) own.push_back(std::move(set.samples[i]));
   set.samples = std::move(own);
 }
 
@@ -107,8 +106,9 @@ void HeldOut::share() {
     for (const auto& sample : set.samples) samples += sample.id + "\n";
   }
   parallel::check_same(*group_, {{"choice of held-out samples that can be measured", samples}});
+  const auto cell = static_cast<size_t>(loaded_.config.parallel.tensor), rank = static_cast<size_t>(group_->rank());
   for (auto& [name, set] : sets_)
-    if (!set.compares) keep_share(set, *group_);
+    if (!set.compares) keep_share(set, rank / cell, static_cast<size_t>(group_->size()) / cell);
 }
 
 std::vector<eval::Outcome> HeldOut::outcomes_of(const LoadedSet& set, checkpoint::Reference* reference) const {
@@ -133,6 +133,7 @@ std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference)
       if (error.kind() == ErrorKind::distributed || !group_) throw;
       stopped = error.kind() == ErrorKind::preempted, failure = std::current_exception();
     }
+    if (!placement_.leads() && !set.compares) sums = {};  // they are the first's of its cell
     if (group_) add_up(*group_, sums, /*all=*/set.compares, failure, stopped);
     add(values, name, sums);
   }

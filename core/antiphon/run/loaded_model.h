@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 
+#include <antiphon/comm/group.h>
 #include <antiphon/run/run_config.h>
 
 #include <antiphon/checkpoint/reference.h>
@@ -22,7 +23,8 @@ struct OpenOptions {
 
 // Reads the configuration, builds the model, loads its weights. Members are in the order of dependence.
 struct LoadedModel {
-  explicit LoadedModel(const OpenOptions& flags);
+  // `cell`: processes that compute each batch together.
+  explicit LoadedModel(const OpenOptions& flags, comm::Group* cell = nullptr);
   RunConfig config;
   at::Device device;
   std::unique_ptr<model::Model> model;

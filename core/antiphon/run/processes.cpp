@@ -28,16 +28,24 @@ Processes::~Processes() = default;
 namespace {
 
 int copies_of(const train::ParallelOptions& parallel, int size) {
-  const auto copies = parallel.replicate ? parallel.replicate : size / parallel.fsdp;
-  if (copies * parallel.fsdp != size)
+  const auto cell = parallel.fsdp * parallel.tensor;
+  const auto copies = parallel.replicate ? parallel.replicate : size / cell;
+  if (copies * cell != size)
     fail(ErrorKind::config,
-         fmt::format("parallel.replicate = {} times parallel.fsdp = {} is not the number of processes, {}",
-                     parallel.replicate ? std::to_string(copies) : "0 (what is left)", parallel.fsdp, size),
-         parallel.replicate ? "start as many, or set parallel.replicate to 0" : "start a multiple of parallel.fsdp");
+         fmt::format("parallel.replicate = {} times parallel.fsdp = {}{} is not the number of processes, {}",
+                     parallel.replicate ? std::to_string(copies) : "0 (what is left)", parallel.fsdp,
+                     parallel.tensor > 1 ? fmt::format(" times parallel.tensor = {}", parallel.tensor) : "", size),
+         parallel.replicate ? "start as many, or set parallel.replicate to 0"
+                            : fmt::format("start a multiple of {}", cell));
+  if (parallel.fsdp > 1 && parallel.tensor > 1)
+    fail(
+        ErrorKind::config,
+        fmt::format("parallel.fsdp = {} and parallel.tensor = {} are not combined yet", parallel.fsdp, parallel.tensor),
+        "set one of them to 1");
   return static_cast<int>(copies);
 }
 
-// Rank = copy · fsdp + shard.
+// Rank = copy · fsdp · tensor + part.
 std::vector<int> every(int first, int step, int count) {
   std::vector<int> ranks;
   for (int i = 0; i < count; ++i) ranks.push_back(first + i * step);
@@ -62,30 +70,42 @@ size_t first_that_learns(const std::vector<Module*>& blocks, const std::vector<P
   return static_cast<size_t>(std::ranges::find_if(blocks, learns) - blocks.begin());
 }
 
-void check_can_be_cut(const RunConfig& config, const Objective& objective, const UpdateRule& rule) {
+void check_can_be_cut(const RunConfig& config, const model::Model& model, const Objective& objective,
+                      const UpdateRule& rule) {
+  const auto& parallel = config.parallel;
+  const auto key = parallel.tensor > 1 ? fmt::format("parallel.tensor = {}", parallel.tensor)
+                                       : fmt::format("parallel.fsdp = {}", parallel.fsdp);
+  const std::string fix = "use " + key.substr(0, key.find('=')) + "= 1";
   if (!rule.elementwise())
     fail(ErrorKind::config,
-         fmt::format("train.optimizer.name = \"{}\" needs whole matrices, and parallel.fsdp = {} cuts them up",
-                     config.train.optimizer.name, config.parallel.fsdp),
-         "use adamw, or parallel.fsdp = 1");
-  if (config.parallel.reshard && !config.precision.linear.empty())
+         fmt::format("train.optimizer.name = \"{}\" needs whole matrices, and {} cuts them up",
+                     config.train.optimizer.name, key),
+         "use adamw, or " + fix.substr(4));
+  if (parallel.tensor > 1 && model.scores() > 0)
+    fail(ErrorKind::config,
+         fmt::format("model.graph = \"{}\" has a head that is whole, and {}", config.model.graph, key), fix);
+  if (parallel.tensor > 1 && !(config.precision.linear.empty() && config.precision.weights.empty()))
+    fail(ErrorKind::config, fmt::format("precision.linear and precision.weights change whole matrices, and {}", key),
+         fix);
+  if (parallel.fsdp > 1 && parallel.reshard && !config.precision.linear.empty())
     fail(ErrorKind::config,
          fmt::format("precision.linear = \"{}\" keeps blocks whole in that format, and parallel.reshard does not",
                      config.precision.linear),
          "set parallel.reshard = false, or leave precision.linear out");
   if (objective.needs().reference)
     fail(ErrorKind::config,
-         fmt::format("[objective] plugin = \"{}\" compares with a reference, which is whole, and parallel.fsdp = {}",
-                     config.objective.plugin, config.parallel.fsdp),
-         "use parallel.fsdp = 1");
+         fmt::format("[objective] plugin = \"{}\" compares with a reference, which is whole, and {}",
+                     config.objective.plugin, key),
+         fix);
 }
 
 }  // namespace
 
 void Processes::meet(const RunConfig& config, at::Device device) {
   const auto& parallel = config.parallel;
-  const int copies = copies_of(parallel, place_.size), fsdp = static_cast<int>(parallel.fsdp);
-  share_ = train::share_of(place_.rank, place_.size, config.train.accumulate);
+  const int copies = copies_of(parallel, place_.size), tensor = static_cast<int>(parallel.tensor);
+  const int parts = static_cast<int>(parallel.fsdp) * tensor;
+  share_ = train::share_of(place_.rank / tensor, place_.size / tensor, config.train.accumulate);
   agreement_ = std::make_unique<train::Alone>();
   if (!several()) return;
   if (!device.is_cpu())
@@ -93,24 +113,27 @@ void Processes::meet(const RunConfig& config, at::Device device) {
          "use --device cpu, or one process");
   place_.interface = parallel.interface, place_.timeout = std::chrono::seconds(parallel.timeout_seconds);
   if (!group_) group_ = std::make_unique<comm::Group>(place_);
-  agreement_ = std::make_unique<train::Together>(*group_);
-  parallel::check_same(*group_,
-                       {{"[parallel] of the configuration",
-                         fmt::format("{} {} {}", parallel.replicate, parallel.fsdp, config.train.accumulate)}});
-  const int copy = rank() / fsdp, shard = rank() % fsdp;
-  shards_.reset(), replicas_.reset();
-  if (fsdp > 1) shards_ = group_->subgroup(fmt::format("fsdp{}", ++meetings_), every(copy * fsdp, 1, fsdp));
-  if (fsdp > 1 && copies > 1)
-    replicas_ = group_->subgroup(fmt::format("replicate{}", meetings_), every(shard, fsdp, copies));
+  agreement_ = std::make_unique<train::Together>(*group_, tensor);
+  parallel::check_same(
+      *group_, {{"[parallel] of the configuration", fmt::format("{} {} {} {}", parallel.replicate, parallel.fsdp,
+                                                                parallel.tensor, config.train.accumulate)}});
+  shards_.reset(), cell_.reset(), replicas_.reset();
+  const int copy = rank() / parts, part = rank() % parts;
+  auto& own = tensor > 1 ? cell_ : shards_;
+  if (parts > 1) own = group_->subgroup(fmt::format("parts{}", ++meetings_), every(copy * parts, 1, parts));
+  if (parts > 1 && copies > 1)
+    replicas_ = group_->subgroup(fmt::format("replicate{}", meetings_), every(part, parts, copies));
   log::info(fmt::format("{} processes share the {} batches of a step{}", place_.size, share_.all,
-                        fsdp == 1 ? "" : fmt::format("; a copy of the model is cut up among {}", fsdp)));
+                        tensor > 1  ? fmt::format("; {} compute each together", tensor)
+                        : parts > 1 ? fmt::format("; a copy of the model is cut up among {}", parts)
+                                    : ""));
 }
 
 std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const RunConfig& config,
                                                       const Objective& objective, const UpdateRule& rule) {
   const auto trained = model.trainable_parameters();
-  if (!shards_) return std::make_unique<parallel::Replicated>(trained, group_.get());
-  check_can_be_cut(config, objective, rule);
+  if (shards_ || cell_) check_can_be_cut(config, model, objective, rule);
+  if (!shards_) return std::make_unique<parallel::Replicated>(trained, group_.get(), cell_.get(), replicas_.get());
   parallel::ShardedModel sharded{trained};
   if (config.parallel.reshard) sharded.blocks = model.lm().llm().blocks();
   sharded.frozen_too = config.parallel.shard_frozen, sharded.computed = model.lm().compute_dtype();
@@ -124,7 +147,8 @@ std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const
 
 std::string trained_values(model::Model& model) {
   std::string hashes;
-  for (const auto& parameter : model.saved_parameters()) hashes += data::hash_of(*parameter.tensor);
+  for (const auto& parameter : model.saved_parameters())
+    if (!parameter.box) hashes += data::hash_of(*parameter.tensor);
   return hashes;
 }
 

@@ -29,16 +29,18 @@ class Processes {
   train::Agreement& agreement() { return *agreement_; }
   const data::RowShare& share() const { return share_; }
   comm::Group* group() { return group_.get(); }
+  comm::Group* cell() { return cell_.get(); }  // of those that compute each batch together
 
  private:
   comm::Place place_;
-  std::unique_ptr<comm::Group> group_, shards_, replicas_;  // all; those that share a copy; those with the same rows
+  // All; those that cut up a copy, or compute it together; those with the same parts of it.
+  std::unique_ptr<comm::Group> group_, shards_, cell_, replicas_;
   std::unique_ptr<train::Agreement> agreement_;
   data::RowShare share_;
   int meetings_ = 0;  // of stages
 };
 
-// Hashes of what is trained.
+// Hashes of what is trained, and whole in each process.
 std::string trained_values(model::Model& model);
 
 // Error(config) unless all processes have the same program, configuration, plugins, data, step to go on from and

@@ -56,16 +56,18 @@ void Optimizer::step(double lr_ratio) {
   drop_gradients();
 }
 
-double Optimizer::clip(double max_norm, const std::function<double(double)>& add_up) {
+double Optimizer::clip(double max_norm, const Joint* joint) {
   c10::AutoGradMode no_grad(false);
-  std::vector<at::Tensor> gradients;
-  for (const auto& parameter : parameters_)
-    if (parameter.tensor->grad().defined()) gradients.push_back(parameter.tensor->mutable_grad());
+  std::vector<at::Tensor> gradients, counted;
+  for (const auto& parameter : parameters_) {
+    if (!parameter.tensor->grad().defined()) continue;
+    gradients.push_back(parameter.tensor->mutable_grad());
+    if (!joint || joint->counts(parameter)) counted.push_back(gradients.back());
+  }
   double norm = 0;
-  if (!gradients.empty()) norm = at::stack(at::_foreach_norm(gradients)).to(at::kDouble).norm().item<double>();
-  if (add_up) norm = std::sqrt(add_up(norm * norm));
-  if (gradients.empty()) return norm;
-  if (max_norm > 0 && norm > max_norm) at::_foreach_mul_(gradients, max_norm / (norm + 1e-6));
+  if (!counted.empty()) norm = at::stack(at::_foreach_norm(counted)).to(at::kDouble).norm().item<double>();
+  if (joint) norm = std::sqrt(joint->add_up(norm * norm));
+  if (max_norm > 0 && norm > max_norm && !gradients.empty()) at::_foreach_mul_(gradients, max_norm / (norm + 1e-6));
   return norm;
 }
 

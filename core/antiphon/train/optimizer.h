@@ -19,9 +19,13 @@ class Optimizer {
   // One update with every group's rate times `lr_ratio`, then the gradients are dropped. A parameter without a
   // gradient is left alone.
   void step(double lr_ratio);
+  // What processes that hold parameters together must agree on: which of them counts a parameter, and the sum of all.
+  struct Joint {
+    std::function<bool(const Parameter&)> counts;
+    std::function<double(double)> add_up;
+  };
   // Scales the gradients so that their joint norm is at most `max_norm` (0: leaves them); returns the norm before.
-  // `add_up`: of the squares over processes that hold other parameters.
-  double clip(double max_norm, const std::function<double(double)>& add_up = nullptr);
+  double clip(double max_norm, const Joint* joint = nullptr);
   void drop_gradients();
 
   const std::vector<Parameter>& parameters() const { return parameters_; }

@@ -114,6 +114,10 @@ const config::Table<ParallelOptions>& parallel_table() {
           .field("shard_frozen", &O::shard_frozen,
                  "with fsdp and reshard: cut up frozen blocks, too. Processes of one machine map the same file, which "
                  "takes less memory than that")
+          .field("tensor", &O::tensor,
+                 "processes that compute each batch together, each with some heads and some of the MLPs and of the "
+                 "vocabulary",
+                 {.min = 1, .max = checkpoint::kMostShares})
           .field("interface", &O::interface, "network interface through which processes exchange tensors, by name")
           .field("timeout_seconds", &O::timeout_seconds,
                  "how long a process waits for the others before the run ends with an error", {.min = 1, .max = kDay}));

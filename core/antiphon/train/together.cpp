@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <optional>
 
 namespace antiphon::train {
 namespace {
@@ -55,11 +56,20 @@ DrawnRecord Together::agree(const DrawnRecord& own) {
   Numbers mine{t.tokens, t.sequences, t.groups, t.preferred_tokens, own.tokens, own.bad, own.stop};
   for (const auto& [name, items] : own.items) mine.push_back(items);
   Numbers sum(mine.size());
+  std::optional<size_t> differs;
   int64_t stop = 0;
-  for (const auto& numbers : gathered(group_, mine)) {
-    std::ranges::transform(sum, numbers, sum.begin(), std::plus<>());
+  const auto all_numbers = gathered(group_, mine);
+  for (size_t i = 0; i < all_numbers.size(); ++i) {
+    const auto& numbers = all_numbers[i];
     stop = std::max(stop, numbers[6]);
+    if (i % cell_ == 0) std::ranges::transform(sum, numbers, sum.begin(), std::plus<>());
+    if (i % cell_ != 0 && numbers != all_numbers[i - i % cell_]) differs = i;
   }
+  if (differs && stop == 0)
+    fail(ErrorKind::data,
+         fmt::format("processes {} and {} compute a batch together and have drawn different ones",
+                     *differs - *differs % cell_, *differs),
+         "all must read the same files without errors");
   DrawnRecord all{{sum[0], sum[1], sum[2], sum[3]}, sum[4], sum[5], own.items, stop};
   size_t next = 7;
   for (auto& [name, items] : all.items) items = sum[next++];
@@ -71,8 +81,11 @@ ComputedRecord Together::agree(const ComputedRecord& own) {
   for (const auto& [name, sum] : own.metrics.sums()) mine.insert(mine.end(), {bits(sum.sum), bits(sum.count)});
   ComputedRecord all;
   std::vector<StepMetrics::Sum> sums(own.metrics.sums().size());
+  size_t process = 0;
   for (const auto& numbers : gathered(group_, mine)) {
-    all.loss += real(numbers[0]), all.finite &= numbers[1] != 0;
+    all.finite &= numbers[1] != 0;
+    if (process++ % cell_ != 0) continue;
+    all.loss += real(numbers[0]);
     for (size_t i = 0; i < sums.size(); ++i)
       sums[i].sum += real(numbers[2 + 2 * i]), sums[i].count += real(numbers[3 + 2 * i]);
   }
@@ -86,8 +99,10 @@ EndedRecord Together::agree(const EndedRecord& own) {
   for (const auto& row : own.rows.rows) put(mine, row);
   const size_t sources = own.rows.rows.empty() ? 0 : own.rows.rows.front().order.drawn.size();
   EndedRecord all;
+  size_t process = 0;
   for (const auto& numbers : gathered(group_, mine)) {
     all.stop = std::max(all.stop, static_cast<int>(numbers[0])), all.seconds = std::max(all.seconds, real(numbers[1]));
+    if (process++ % cell_ != 0) continue;
     for (size_t at = 2; at < numbers.size(); at += kCountsOfRow + 2 * sources)
       all.rows.rows.push_back(row_of(&numbers[at], sources));
   }

@@ -7,8 +7,9 @@ namespace antiphon::train {
 
 class Together : public Agreement {
  public:
-  // Must outlive it.
-  explicit Together(comm::Group& group) : group_(group) {}
+  // `group` must outlive it. `cell`: so many processes each, one after the other, compute the same batches together;
+  // their records count once.
+  explicit Together(comm::Group& group, int cell = 1) : group_(group), cell_(static_cast<size_t>(cell)) {}
   DrawnRecord agree(const DrawnRecord& own) override;
   ComputedRecord agree(const ComputedRecord& own) override;
   EndedRecord agree(const EndedRecord& own) override;
@@ -16,9 +17,10 @@ class Together : public Agreement {
 
  private:
   comm::Group& group_;
+  size_t cell_;
 };
 
-// The share of process `rank` of `size` in the rows of a step. Error(config) unless `rows` is a multiple of `size`.
+// The share of cell `rank` of `size` in the rows of a step. Error(config) unless `rows` is a multiple of `size`.
 data::RowShare share_of(int rank, int size, int64_t rows);
 
 }  // namespace antiphon::train

@@ -214,7 +214,9 @@ StepResult Trainer::step() {
 
 void Trainer::update(StepResult& result, const std::vector<std::string>& samples) {
   const TraceScope scope("optimizer");
-  result.gradient_norm = optimizer_.clip(options_.clip_norm, [&](double own) { return placement_.add_up(own); });
+  const Optimizer::Joint joint{[&](const Parameter& parameter) { return placement_.counts(parameter); },
+                               [&](double own) { return placement_.add_up(own); }};
+  result.gradient_norm = optimizer_.clip(options_.clip_norm, agreement_.group() ? &joint : nullptr);
   result.lr_ratio = lr_ratio(options_.schedule, step_, length_.steps());
   const bool finite = std::isfinite(result.gradient_norm) && std::isfinite(result.loss);
   const auto computed = agreement_.agree(ComputedRecord{result.loss, finite, result.metrics});
@@ -322,6 +324,7 @@ void Trainer::add_statistics() {
 
 void Trainer::average_statistics() {
   for (auto& [running, before, sum] : statistics_) {
+    if (!placement_.leads()) sum.zero_();  // the first of its cell has it
     if (auto* group = agreement_.group()) group->sum(sum);
     running.copy_(sum.div_(static_cast<double>(loader_.share().all)));
   }

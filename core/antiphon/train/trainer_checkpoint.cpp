@@ -10,6 +10,7 @@
 #include <antiphon/train/progress.h>
 #include <antiphon/train/trainer.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace antiphon::train {
@@ -70,7 +71,7 @@ checkpoint::CheckpointContent Trainer::content() {
   const bool first = placement_.share().own == 0;
   const auto holds = [&](const Parameter& piece) { return piece.box ? piece.tensor->numel() > 0 : first; };
   const auto holds_first_row = [&](const Parameter& piece) {
-    return holds(piece) && (!piece.box || piece.box->begin[0] == 0);
+    return holds(piece) && (!piece.box || std::ranges::all_of(piece.box->begin, [](int64_t at) { return at == 0; }));
   };
   const auto add = [&](weights::NamedTensors& tensors, const Parameter& parameter) {
     tensors.emplace_back(parameter.name, parameter.tensor->detach());

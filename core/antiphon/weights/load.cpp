@@ -26,7 +26,7 @@ bool is_floating(Dtype dtype) {
 
 // Why this tensor cannot become this parameter; empty if it can.
 std::string mismatch(const Parameter& parameter, const TensorInfo& info) {
-  const auto sizes = parameter.tensor->sizes();
+  const auto sizes = parameter.whole_sizes();
   if (!std::equal(sizes.begin(), sizes.end(), info.shape.begin(), info.shape.end(),
                   [](int64_t a, uint64_t b) { return static_cast<uint64_t>(a) == b; })) {
     return fmt::format("{}: expected [{}], got [{}] from '{}'", parameter.name, fmt::join(sizes, ", "),
@@ -138,7 +138,7 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
   for (const auto& [parameter, name] : plan.targets) {
     stop_if_requested();
     const auto value = checkpoint.tensor(name);
-    assign(*parameter.tensor, changes(parameter, trained), value, options);
+    assign(*parameter.tensor, changes(parameter, trained), parameter.part_of(value), options);
     if (!parameter.tensor->is_alias_of(value)) checkpoint.forget(name);
     ++report.applied;
     report.bytes += stored_bytes(*parameter.tensor);

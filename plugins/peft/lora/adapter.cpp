@@ -56,8 +56,14 @@ struct LoraFunction : torch::autograd::Function<LoraFunction> {
 
 LoraAdapter::LoraAdapter(std::string site, int64_t in, int64_t out, int64_t rank, double scale, double dropout)
     : site_(std::move(site)), scale_(scale), dropout_(dropout) {
+  inputs_ = in;
   add("lora_A.weight", a_, {rank, in}, Init::linear_uniform, Role::matrix);
   add("lora_B.weight", b_, {out, rank}, Init::zeros, Role::matrix);
+}
+
+void LoraAdapter::keep_inputs(int64_t begin, int64_t size) {
+  keep_part(a_, 1, begin, size);
+  first_input_ += begin;
 }
 
 at::Tensor LoraAdapter::forward(const at::Tensor& x, const LinearBase& base) {
@@ -66,7 +72,7 @@ at::Tensor LoraAdapter::forward(const at::Tensor& x, const LinearBase& base) {
   if (plain && !plain->weight.requires_grad() && !(plain->bias.defined() && plain->bias.requires_grad()))
     return LoraFunction::apply(x, plain->weight, plain->bias.defined() ? std::optional(plain->bias) : std::nullopt, a_,
                                b_, scale_);
-  const auto branch = drops ? nn::keyed_dropout(x, dropout_, nn::dropout_key(site_)) : x;
+  const auto branch = drops ? nn::keyed_dropout(x, dropout_, nn::dropout_key(site_), {0, first_input_, inputs_}) : x;
   return base.product(x) + nn::linear(nn::linear(branch, nn::like(a_, x)), nn::like(b_, x)) * scale_;
 }
 

@@ -11,10 +11,13 @@ class LoraAdapter : public LinearAdapter, public Module {
   at::Tensor forward(const at::Tensor& x, const LinearBase& base) override;
   std::optional<LinearBase::Plain> merged(const LinearBase::Plain& base) const override;
   LowRank low_rank() const override { return {a_, b_, scale_}; }
+  void keep_outputs(int64_t begin, int64_t size) override { keep_part(b_, 0, begin, size); }
+  void keep_inputs(int64_t begin, int64_t size) override;
 
  private:
   at::Tensor a_, b_;  // [rank, in], [out, rank]
   std::string site_;
+  int64_t first_input_ = 0, inputs_ = 0;  // of the layer's, those of this process; all of them
   double scale_, dropout_;
 };
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <antiphon/base/error.h>
 #include <antiphon/component/auxiliary_losses.h>
 #include <antiphon/nn/attention/attention.h>
 #include <antiphon/nn/attention/cached_attention.h>
@@ -10,6 +11,7 @@
 #include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/nn/linear/few_rows.h>
 #include <antiphon/nn/linear/quantized_weight.h>
+#include <antiphon/nn/token_slices.h>
 
 #include <algorithm>
 
@@ -68,9 +70,28 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, c
 at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer,
                                  const std::shared_ptr<LoadBalance>& balance) const {
   if (fits_layer_step(*this, x_td, input, layer)) return layer_step(*this, x_td, rope, input, layer);
-  const auto x = x_td + attend(input_norm_.forward(x_td), rope, input, layer);
-  const auto normal = post_attention_norm_.forward(x);
-  return x + (mlp_ ? mlp_->forward(normal) : experts_->forward(normal, input.padding, balance));
+  const auto x = x_td + left(attend(entered(input_norm_.forward(x_td), input), rope, input, layer));
+  const auto normal = entered(post_attention_norm_.forward(x), input);
+  return x + left(mlp_ ? mlp_->forward(normal) : experts_->forward(normal, input.padding, balance));
+}
+
+at::Tensor DecoderLayer::entered(const at::Tensor& x_td, const DecoderInput& input) const {
+  return group_ ? whole_tokens(x_td, input.positions_t.size(0), *group_) : x_td;
+}
+
+at::Tensor DecoderLayer::left(const at::Tensor& x_td) const { return group_ ? slice_of_sum(x_td, *group_) : x_td; }
+
+void DecoderLayer::share(const DecoderOptions& o, comm::Group& group) {
+  group_ = &group;
+  const int rank = group.rank(), size = group.size();
+  const auto q = part_of(o.num_heads, rank, size), kv = part_of(o.num_kv_heads, rank, size),
+             inner = part_of(o.intermediate_size, rank, size);
+  q_proj_.keep_outputs(q.begin * head_size_, q.size * head_size_);
+  for (auto* projection : {&k_proj_, &v_proj_}) projection->keep_outputs(kv.begin * head_size_, kv.size * head_size_);
+  o_proj_.keep_inputs(q.begin * head_size_, q.size * head_size_, rank == 0);
+  for (auto* projection : {mlp_->gate.get(), &mlp_->up})
+    if (projection) projection->keep_outputs(inner.begin, inner.size);
+  mlp_->down.keep_inputs(inner.begin, inner.size, rank == 0);
 }
 
 Decoder::Decoder(const DecoderOptions& options)
@@ -87,7 +108,30 @@ Decoder::Decoder(const DecoderOptions& options)
     add("lm_head", lm_head_, {options.vocab_size, options.hidden_size}, Init::normal_002, Role::embedding);
 }
 
+void Decoder::share(const SharedBy& by) {
+  const auto& o = options_;
+  const int size = by.group->size();
+  if (o.moe.experts > 0)
+    fail(ErrorKind::config, "experts are not divided by parallel.tensor", "use parallel.tensor = 1");
+  if (o.num_heads % size != 0 || o.num_kv_heads % size != 0)
+    fail(ErrorKind::config,
+         fmt::format("parallel.tensor = {} does not divide the {} heads and {} key and value heads", size, o.num_heads,
+                     o.num_kv_heads),
+         "choose a number that divides both");
+  by_ = by;
+  const auto tokens = part_of(o.vocab_size, by.group->rank(), size);
+  first_token_ = tokens.begin;
+  keep_part(embed_tokens_, 0, tokens.begin, tokens.size);
+  if (!o.tie_embeddings) keep_part(lm_head_, 0, tokens.begin, tokens.size);
+  for (auto& layer : layers_) layer->share(o, *by.group);
+}
+
 at::Tensor Decoder::embed(const at::Tensor& ids) const {
+  if (by_.group) {
+    const auto rows = ids - first_token_;
+    const auto own = rows.ge(0).logical_and(rows.lt(embed_tokens_.size(0)));
+    return at::embedding(embed_tokens_, rows * own) * own.unsqueeze(-1).to(embed_tokens_.scalar_type());
+  }
   if (options_.tie_embeddings && quantized_head_) return quantized_head_->rows(ids, norm_.weight().scalar_type());
   return at::embedding(embed_tokens_, ids);
 }
@@ -135,13 +179,14 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   const auto balance = losses && options_.moe.experts > 0 && options_.moe.balance > 0
                            ? std::make_shared<LoadBalance>(options_.moe.experts, options_.moe.balance * losses->share())
                            : nullptr;
-  const auto x = run_blocks(layers_, input.x_td,
+  const auto x = run_blocks(layers_, by_.group ? slice_of_sum(input.x_td, *by_.group, by_.learns_before) : input.x_td,
                             [rope, input, balance](const DecoderLayer& layer, const at::Tensor& in, size_t i) {
                               return layer.forward(in, rope, input, i, balance);
                             });
   if (balance) losses->add("load_balance", options_.moe.balance, balance->value());
   advance_rows(input);
-  return norm_.forward(x);
+  const auto y = norm_.forward(x);
+  return by_.group ? whole_tokens(y, input.x_td.size(0), *by_.group) : y;
 }
 
 std::vector<Module*> Decoder::blocks() {

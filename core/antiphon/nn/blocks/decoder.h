@@ -39,13 +39,19 @@ class DecoderLayer : public Module {
   // `balance`: of experts while training, or nullptr.
   at::Tensor forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer,
                      const std::shared_ptr<LoadBalance>& balance) const;
+  // Some of the heads and of the MLP's inner values; from then on x is the slice of this process (token_slices.h).
+  void share(const DecoderOptions& options, comm::Group& group);
 
  private:
   template <class T>
   friend class LayerStep;
   friend bool fits_layer_step(const DecoderLayer&, const at::Tensor&, const DecoderInput&, size_t);
   at::Tensor attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const;
+  // Around what processes share: all tokens in, the slice of the sum out.
+  at::Tensor entered(const at::Tensor& x_td, const DecoderInput& input) const;
+  at::Tensor left(const at::Tensor& x_td) const;
   int64_t head_size_, window_;
+  comm::Group* group_ = nullptr;
   bool is_block_of_step_;  // decoder_step.h
   Norm input_norm_, post_attention_norm_;
   Linear q_proj_, k_proj_, v_proj_, o_proj_;
@@ -71,6 +77,8 @@ class Decoder : public Module {
   Quantization quantize(const std::string& format);
   KvShape kv_shape() const;
   std::vector<Module*> blocks();
+  void share(const SharedBy& by);  // see LanguageModel
+  TokenPart head_part() const { return {by_.group, first_token_}; }
 
  private:
   DecoderOptions options_;
@@ -79,6 +87,8 @@ class Decoder : public Module {
   std::vector<std::unique_ptr<DecoderLayer>> layers_;
   Norm norm_;
   Rope rope_;
+  SharedBy by_;
+  int64_t first_token_ = 0;
 };
 
 }  // namespace antiphon::nn

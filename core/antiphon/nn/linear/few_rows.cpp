@@ -74,7 +74,7 @@ at::Tensor multiply_few_rows(const at::Tensor& x, const kernels::Matrix& matrix,
 }
 
 at::Tensor multiply_few_rows(const at::Tensor& x, const Linear& linear) {
-  const auto y = multiply_few_rows(x, matrix_of(linear), linear.bias);
+  const auto y = multiply_few_rows(x, matrix_of(linear), linear.added_bias());
   const auto change = linear.low_rank().value();
   if (!change.a.defined()) return y;
   const auto inner = multiply_few_rows(x, matrix_of(change.a), {}).mul_(change.scale);

@@ -50,7 +50,7 @@ class Linear::Before : public LinearBase {
   at::Tensor product(const at::Tensor& x) const override { return linear_.adapted(x, count_); }
   std::optional<Plain> plain(const at::Tensor& x) const override {
     if (count_ > 0 || linear_.float8_ || linear_.quantized) return std::nullopt;
-    return Plain{matrix_like(linear_.weight, x), like(linear_.bias, x)};
+    return Plain{matrix_like(linear_.weight, x), like(linear_.added_bias(), x)};
   }
 
  private:
@@ -63,13 +63,14 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
 }
 
 at::Tensor Linear::product(const at::Tensor& x) const {
-  if (x.numel() == 0 && !quantized) return nn::linear(x, matrix_like(weight, x), like(bias, x));
-  if (float8_) return float8_linear(x, weight, like(bias, x), *float8_);
-  if (base_fits_few_rows(x, *this)) return multiply_few_rows(x, matrix_of(*this), bias);
-  if (quantized) return quantized_linear(x, *quantized, like(bias, x));
-  if (packed_ && PackedWeight::fits(x, weight, bias))
-    return kernels::onednn::linear(x, packed_->of(weight, x.numel() / in()), bias);
-  return nn::linear(x, matrix_like(weight, x), like(bias, x));
+  const auto added = added_bias();
+  if (x.numel() == 0 && !quantized) return nn::linear(x, matrix_like(weight, x), like(added, x));
+  if (float8_) return float8_linear(x, weight, like(added, x), *float8_);
+  if (base_fits_few_rows(x, *this)) return multiply_few_rows(x, matrix_of(*this), added);
+  if (quantized) return quantized_linear(x, *quantized, like(added, x));
+  if (packed_ && PackedWeight::fits(x, weight, added))
+    return kernels::onednn::linear(x, packed_->of(weight, x.numel() / in()), added);
+  return nn::linear(x, matrix_like(weight, x), like(added, x));
 }
 
 at::Tensor Linear::adapted(const at::Tensor& x, size_t count) const {
@@ -88,6 +89,18 @@ std::optional<LowRank> Linear::low_rank() const {
   auto change = adapters[last - 1]->low_rank();
   if (last_active(last - 1) > 0 || !change.a.defined()) return std::nullopt;
   return change;
+}
+
+void Linear::keep_outputs(int64_t begin, int64_t size) {
+  for (const auto& adapter : adapters) adapter->keep_outputs(begin, size);
+  keep_part(weight, 0, begin, size);
+  if (bias.defined()) keep_part(bias, 0, begin, size);
+}
+
+void Linear::keep_inputs(int64_t begin, int64_t size, bool first) {
+  for (const auto& adapter : adapters) adapter->keep_inputs(begin, size);
+  keep_part(weight, 1, begin, size);
+  adds_bias_ = first;
 }
 
 void Linear::keep_packed() { packed_ = std::make_shared<PackedWeight>(); }

@@ -24,6 +24,13 @@ class Linear : public Module {
   // change.
   std::optional<LowRank> low_rank() const;
 
+  // What a process of several that share the layer computes: some of the outputs (rows of the weight) or the products
+  // with some of the inputs (columns), which are to be added up over the processes; `first`: it adds the bias to them.
+  // The weight must still be on the meta device. Error(config) if an adapter on it cannot be shared so.
+  void keep_outputs(int64_t begin, int64_t size);
+  void keep_inputs(int64_t begin, int64_t size, bool first);
+  at::Tensor added_bias() const { return adds_bias_ ? bias : at::Tensor(); }
+
   // While the weight is frozen, forward() keeps a second copy of it for large batches (packed_weight.h).
   void keep_packed();
 
@@ -49,6 +56,7 @@ class Linear : public Module {
   // With the first `count` adapters.
   at::Tensor adapted(const at::Tensor& x, size_t count) const;
   size_t last_active(size_t count) const;
+  bool adds_bias_ = true;
   std::shared_ptr<PackedWeight> packed_;
   std::shared_ptr<Float8Weight> float8_;
 };
