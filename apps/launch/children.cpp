@@ -103,10 +103,11 @@ void Children::become(const LaunchPlan& plan, int index, int listener, int port,
   if (output >= 0) dup2(output, STDOUT_FILENO), dup2(output, STDERR_FILENO);
   if (listener >= 0) fcntl(listener, F_SETFD, 0);
   set_environment(plan, index, listener, port, file_);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  early::hold_stop_signals();  // until training handles them
+  // What the launcher blocks to read them are blocked here, too: stop signals stay so until training handles them.
+  early::hold_stop_signals();
+  sigset_t others;
+  sigemptyset(&others), sigaddset(&others, SIGCHLD);
+  sigprocmask(SIG_UNBLOCK, &others, nullptr);
   const auto path = program();
   std::vector<char*> words{const_cast<char*>(path.c_str())};
   for (const auto& word : plan.words) words.push_back(const_cast<char*>(word.c_str()));

@@ -74,8 +74,9 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   data::Loader loader(
       config.data, loaded.preparer, config.train.tokens_per_batch, static_cast<uint64_t>(config.train.seed),
       [&](const data::BadSample& bad) {
+        if (processes.cell() && processes.cell()->rank() > 0) return;  // the first of those who read it says so
         log::warning(fmt::format("{}:{}: skipped: {}", shown(bad.file), bad.line, bad.reason));
-        if (!processes.cell() || processes.cell()->rank() == 0) folder.bad_sample(bad);
+        folder.bad_sample(bad);
       },
       objective->needs().candidates, processes.share());
   log::info(fmt::format("data: {} samples in {} sources, {} tokens a batch", loader.samples(),
@@ -86,6 +87,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   run::keep_frozen_as(loaded.lm(), config.precision);
   const auto rule = run::build_update_rule(config.train.optimizer);
   auto values = group && config.parallel.fsdp > 1 ? run::trained_values(*loaded.model) : "";  // while they are whole
+  processes.check_parts(*loaded.model);
   const auto placement = processes.place(*loaded.model, config, *objective, *rule);
   train::Trainer trainer(*loaded.model, *objective, *rule, loader, loaded.cache, folder, processes.agreement(),
                          *placement, config.train);

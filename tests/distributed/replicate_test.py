@@ -6,10 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, Together, experts, tensors
+from together import ALL, COMMON, CONFORMER, Together, experts, tensors
 from harness import main, records, losses, sets
-
-CONFORMER = '{ plugin = "frame_stack", factor = 5 }', '{ plugin = "conformer", hidden_size = 32, num_layers = 2, num_heads = 2, dropout = 0.1 }'
 
 
 class Replicate(Together):

@@ -1,13 +1,16 @@
 """Processes that compute each batch together train what one process trains."""
 
+import os
+import signal
 import sys
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, Together, experts, tensors
-from harness import losses, main, records, sets
+from together import ALL, COMMON, CONFORMER, Together, experts
+import make_tiny
+from harness import checkpoints, losses, main, records, sets
 
 
 class Tensor(Together):
@@ -20,8 +23,67 @@ class Tensor(Together):
     def test_everything_trained(self):
         self.compare("all", *ALL)
 
+    def test_cut_up_as_well(self):
+        """By 4 processes of which two compute each batch, and each part is cut up among two."""
+        for name, more in (("reshard", []), ("between", sets(parallel__reshard="false"))):
+            for what, args in (("lora", []), ("all", ALL)):
+                with self.subTest(f"{name} {what}"):
+                    one, _ = self.run_with(f"cut_{name}_{what}_1", 1, *args)
+                    four, _ = self.run_with(f"cut_{name}_{what}_4", 4, *args, *sets(parallel__fsdp=2), *more)
+                    self.assert_same_progress(one, four)
+                    self.assert_close(one, four, 2e-5)
+
+    def edited(self, name, *pairs):
+        text = self.config.read_text()
+        for old, new in pairs:
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        path = self.folder / f"{name}.toml"
+        path.write_text(text)
+        return path
+
+    def test_batch_statistics(self):
+        """Of a connector that runs in the first process of a cell."""
+        self.compare("conformer", config=self.edited("conformer", CONFORMER))
+
+    def test_prompts(self):
+        lora = self.config.read_text()
+        lora = lora[lora.index('plugin = "lora"') : lora.index("[model.streams.image]")]
+        self.compare("prompts", config=self.edited("prompts", (lora, 'plugin = "ptuning"\ntokens = 3\n\n')), counts=(2,))
+
+    def test_drawn_weights(self):
+        """A language model without weights begins as one process draws it."""
+        shape = f'vocab_size = {make_tiny.vocab_size()}\nhidden_size = 32\nintermediate_size = 45\nnum_layers = 2\nnum_heads = 4\nnum_kv_heads = 2\nmax_positions = 512\n'
+        path = self.edited("drawn", (f'weights = "{self.folder}/models/llama"\n', f'tokenizer = "{self.folder}/models/llama"\n{shape}'))
+        self.compare("drawn", *ALL, config=path, counts=(2,))
+
+    def test_bad_samples(self):
+        good = self.config.parent / "data" / "train.jsonl"
+        lines = good.read_text().splitlines()
+        for i in (3, 10, 17, 30):
+            lines[i] = lines[i].replace(".png", ".gone").replace(".wav", ".gone")
+        path = good.with_name("spoilt.jsonl")
+        path.write_text("\n".join(lines) + "\n")
+        self.compare("spoilt", *sets(data__max_bad_fraction=1), "--set", f'data.train.sources=[{{ path = "{path}" }}]', counts=(2,))
+        listed = [sorted(record["line"] for record in records(self.folder / f"spoilt_{n}" / "bad_samples.jsonl")) for n in (1, 2)]
+        self.assertEqual(listed[0], listed[1])
+
+    def test_one_is_asked_to_stop(self):
+        """While it trains and measures: all stop after the same step."""
+        run = self.folder / "stopped"
+        args = [*sets(train__output=run), *COMMON, *self.MESH, *sets(train__steps=2000, train__eval_every=1, train__checkpoint_every=500)]
+        process = self.start("launch", self.config, "--procs", 2, *args)
+        self.wait_for_step(run, 6, process)
+        children = [int(word) for word in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        os.kill(children[1], signal.SIGUSR1)
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 75, err[-3000:])
+        self.assertEqual(len(checkpoints(run)), 1)
+
     def test_recomputed(self):
-        self.compare("recompute", *ALL, *sets(train__recompute='"full"'), counts=(2,))
+        for name, args in (("all", ALL), ("lora", [])):
+            with self.subTest(name):
+                self.compare(f"recompute_{name}", *args, *sets(train__recompute='"full"'), counts=(2,))
 
     def test_only_connectors(self):
         """Rows of media come from one process; all go through the backward pass."""
@@ -34,7 +96,7 @@ class Tensor(Together):
         constant = sets(train__schedule__name='"constant"')
         whole, _ = self.run_with("whole", 1, *ALL, *constant)
         run = self.folder / "handed_on"
-        stations = ((3, 2, 2, 1), (5, 2, 1, 2), (8, 1, 1, 1), (10, 4, 2, 1), (12, 2, 1, 1))
+        stations = ((3, 2, 2, 1), (5, 2, 1, 2), (7, 4, 2, 2), (8, 1, 1, 1), (10, 4, 2, 1), (12, 2, 1, 1))
         for i, (steps, processes, tensor, fsdp) in enumerate(stations):
             verb = ("launch", self.config, "--procs", processes) if processes > 1 else ("train", self.config)
             mesh = sets(parallel__tensor=tensor, parallel__fsdp=fsdp)
@@ -51,6 +113,8 @@ class Tensor(Together):
             self.call("export", run, "--output", self.folder / f"exported_{processes}")
             from safetensors.numpy import load_file
             files = sorted((self.folder / f"exported_{processes}").rglob("*.safetensors")) + sorted(run.rglob("adapter*/*.safetensors")) + sorted((run / "connectors").glob("*"))
+            second = self.folder / f"second_{processes}"
+            self.train(second, *COMMON, *sets(train__steps=2, model__streams__image__connector__weights=f'"{run}"'))
             outputs.append([(path.name, load_file(path)) for path in files])
         self.assertGreater(len(outputs[0]), 3)
         for (name, one), (same, two) in zip(*outputs, strict=True):

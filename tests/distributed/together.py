@@ -13,6 +13,7 @@ from harness import DEVICE, Case, checkpoints, losses, records, sets
 # A larger epsilon: with the usual one AdamW makes whole steps of what is only rounding.
 COMMON = sets(train__steps=12, train__accumulate=4, train__tokens_per_batch=96, train__checkpoint_every=4, precision__compute="fp32", train__optimizer__eps=1e-5)
 ALL = sets(model__llm__trainable="true", model__streams__image__encoder__trainable="true")  # each parameter
+CONFORMER = '{ plugin = "frame_stack", factor = 5 }', '{ plugin = "conformer", hidden_size = 32, num_layers = 2, num_heads = 2, dropout = 0.1 }'
 
 
 def tensors(run, kind="parameters"):

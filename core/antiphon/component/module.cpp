@@ -10,6 +10,7 @@
 
 #include <antiphon/base/error.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace antiphon {
@@ -106,7 +107,7 @@ void Module::initialize(uint64_t seed, at::Device device) {
     const auto options = parameter.tensor->options().device(at::kCPU).requires_grad(false);
     auto value = at::empty(parameter.whole_sizes(), options);
     fill(value, parameter.init, generator);  // the whole, so that all processes draw the same
-    *parameter.tensor = parameter.part_of(value).to(device);
+    *parameter.tensor = (parameter.box ? parameter.part_of(value).clone() : value).to(device);
     parameter.tensor->set_requires_grad(trainable);
   }
 }
@@ -133,14 +134,14 @@ void Module::add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, In
 }
 
 void Module::keep_part(at::Tensor& tensor, int64_t dimension, int64_t begin, int64_t size) {
-  for (auto& own : own_) {
-    if (own.tensor != &tensor) continue;
-    if (!own.box) own.box = Box{tensor.sizes().vec(), std::vector<int64_t>(static_cast<size_t>(tensor.dim()), 0)};
-    own.box->begin[static_cast<size_t>(dimension)] += begin;
-    const bool trained = tensor.requires_grad();
-    tensor = tensor.detach().narrow(dimension, begin, size).clone();
-    tensor.set_requires_grad(trained);
-  }
+  const auto own = std::ranges::find(own_, &tensor, &Parameter::tensor);
+  if (own == own_.end() || !tensor.is_meta())
+    fail(ErrorKind::internal, "only a part of an own parameter that has no values yet can be kept");
+  if (!own->box) own->box = Box{tensor.sizes().vec(), std::vector<int64_t>(static_cast<size_t>(tensor.dim()), 0)};
+  own->box->begin[static_cast<size_t>(dimension)] += begin;
+  const bool trained = tensor.requires_grad();
+  tensor = tensor.detach().narrow(dimension, begin, size).clone();
+  tensor.set_requires_grad(trained);
 }
 
 void Module::add_fixed(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init) {

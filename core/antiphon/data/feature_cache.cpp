@@ -90,7 +90,7 @@ void FeatureCache::warn_once(const std::string& reason) {
 
 void FeatureCache::store(const model::Batch& batch) {
   for (const auto& media : batch.media) {
-    if (media.cache_key.empty() || media.item.inputs.empty()) continue;
+    if (media.cache_key.empty() || media.item.inputs.empty() || media.item.features.empty()) continue;
     const TraceScope scope("feature cache");
     store(media.cache_key, {media.item.features, media.item.tiling});
   }

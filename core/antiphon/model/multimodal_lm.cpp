@@ -124,6 +124,7 @@ const Stream& MultimodalLm::stream_for(Modality modality, const std::string& wan
 }
 
 void MultimodalLm::encode(Batch& batch) {
+  if (const auto* group = llm_->head_part().group; group && group->rank() > 0) return;  // the first puts all rows in
   for (const auto& [name, stream] : streams_) {
     std::vector<std::vector<StreamItem*>> together(1);
     std::map<std::string, StreamItem*> seen;                  // by content

@@ -33,17 +33,20 @@ kernels::CrossEntropy shared_cross_entropy(const at::Tensor& logits, const at::T
   const auto own = rows.ge(0).logical_and(rows.lt(logits.size(1)));
   const auto index = (rows * own).unsqueeze(1);
   const auto largest = wide.amax(1);
-  const auto sum = (wide - largest.unsqueeze(1)).exp().sum(1);
+  auto exponentials = (wide - largest.unsqueeze(1)).exp_();
   const auto label = wide.gather(1, index).squeeze(1) * own;
-  const auto mine = at::stack({largest, sum, label}, 1).contiguous();
+  const auto mine = at::stack({largest, exponentials.sum(1), label}, 1).contiguous();
   const auto all = at::empty({o.group->size(), mine.size(0), 3}, mine.options());
   o.group->gather(mine, all);
+  // Relative to the largest of all: plain sums of logits lose their last digits.
   const auto top = all.select(2, 0).amax(0);
-  const auto log_sum = top + ((all.select(2, 0) - top).exp() * all.select(2, 1)).sum(0).log();
-  kernels::CrossEntropy of{(log_sum - all.select(2, 2).sum(0)).to(at::kFloat), {}};
+  const auto sum = ((all.select(2, 0) - top).exp_() * all.select(2, 1)).sum(0);
+  const auto of_label = all.select(2, 2).sum(0) - top;
+  kernels::CrossEntropy of{(sum.log() - of_label).to(at::kFloat), {}};
   if (!gradient) return of;
-  const auto ones = own.to(wide.scalar_type()).unsqueeze(1);
-  of.grad = (wide - log_sum.unsqueeze(1)).exp().scatter_add(1, index, -ones).to(logits.scalar_type());
+  exponentials.mul_(((largest - top).exp_() / sum).unsqueeze(1));
+  exponentials.scatter_add_(1, index, own.to(wide.scalar_type()).neg_().unsqueeze(1));
+  of.grad = exponentials.to(logits.scalar_type());
   return of;
 }
 

@@ -1,6 +1,9 @@
 #include <antiphon/parallel/placement.h>
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
 
 #include <antiphon/parallel/separate_gradients.h>
 
@@ -30,6 +33,26 @@ Placement::Shares Replicated::share() const {
   if (!cell_) return {};
   if (copies_ && copies_->rank() > 0) return {std::nullopt, cell_->size()};
   return {cell_->rank(), cell_->size()};
+}
+
+int largest_of(comm::Group* cell, int own) {
+  if (!cell) return own;
+  const auto all = at::tensor({static_cast<int64_t>(own)}, at::kLong);
+  cell->largest(all);
+  return static_cast<int>(all.item<int64_t>());
+}
+
+int Replicated::largest(int own) { return largest_of(cell_, own); }
+
+// A stop is agreed on between batches; whoever fails otherwise leaves its cell in the middle of one.
+void Replicated::run_uneven(const std::function<void()>& passes) {
+  if (!cell_) return passes();
+  try {
+    passes();
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::preempted) throw;
+    fail(ErrorKind::distributed, fmt::format("a pass that other processes take part in was left: {}", error.what()));
+  }
 }
 
 double Replicated::add_up(double own) {

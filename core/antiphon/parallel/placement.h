@@ -39,8 +39,11 @@ class Placement {
   // Whether this process is the first of those that compute its batches.
   virtual bool leads() const { return true; }
 
-  // Forward passes without gradients of which each process does as many as it wants to. Returns once all have done
-  // theirs, or throws what `passes` does.
+  // The largest over the processes that compute the same batches, which call it as often.
+  virtual int largest(int own) { return own; }
+  // Forward passes without gradients of which each process, or each group of them that compute the same batches, does
+  // as many as it wants to. Returns once all have done theirs, or throws what `passes` does; Error(distributed) if that
+  // leaves others waiting.
   virtual void run_uneven(const std::function<void()>& passes) = 0;
 };
 
@@ -63,12 +66,16 @@ class Replicated : public Placement {
   double add_up(double own) override;
   bool counts(const Parameter& parameter) const override { return parameter.box || leads(); }
   bool leads() const override { return !cell_ || cell_->rank() == 0; }
-  void run_uneven(const std::function<void()>& passes) override { passes(); }
+  int largest(int own) override;
+  void run_uneven(const std::function<void()>& passes) override;
 
  private:
   std::vector<Parameter> trained_;
   comm::Group *group_, *cell_, *copies_;
   std::optional<GradientSum> sum_, sum_of_parts_;  // from the first step on, when the tensors are what they will be
 };
+
+// Over a group; nullptr: this process alone.
+int largest_of(comm::Group* group, int own);
 
 }  // namespace antiphon::parallel

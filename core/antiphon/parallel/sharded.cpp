@@ -56,8 +56,8 @@ std::vector<UnitMember> members_of(Module& block, const ShardedModel& model) {
 
 }  // namespace
 
-Sharded::Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas)
-    : shards_(shards), replicas_(replicas), learns_from_(model.learns_from) {
+Sharded::Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas, comm::Group* cell)
+    : shards_(shards), replicas_(replicas), cell_(cell), learns_from_(model.learns_from) {
   std::set<const at::Tensor*> in_blocks;
   for (auto* block : model.blocks) {
     const auto members = members_of(*block, model);
@@ -81,7 +81,11 @@ Sharded::Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* re
   }
   add_unit();
   for (auto* unit : units())
-    for (size_t i = 0; i < unit->own().size(); ++i) own_[unit->parameter(i)] = unit->own()[i];
+    for (size_t i = 0; i < unit->own().size(); ++i) {
+      const auto& own = unit->own()[i];
+      own_[unit->parameter(i)] = own;
+      if (own.box->whole == unit->parameter(i)->sizes()) same_in_cell_.insert(own.tensor);
+    }
 }
 
 std::vector<Unit*> Sharded::units() const {
@@ -102,8 +106,9 @@ std::vector<Parameter> Sharded::own(const std::vector<Parameter>& parameters) co
 }
 
 Placement::Shares Sharded::share() const {
-  if (replicas_ && replicas_->rank() > 0) return {std::nullopt, shards_.size()};
-  return {shards_.rank(), shards_.size()};
+  const int parts = cell_ ? cell_->size() : 1, count = shards_.size() * parts;
+  if (replicas_ && replicas_->rank() > 0) return {std::nullopt, count};
+  return {shards_.rank() * parts + (cell_ ? cell_->rank() : 0), count};
 }
 
 void Sharded::make_usable() {
@@ -186,7 +191,8 @@ void Sharded::add_gradients() {
   finish_sum();
   memory_of_others_.clear();
   drop_unheld();
-  if (replicas_) add_replicas();
+  if (cell_) add_over(*cell_, /*of_same=*/true);
+  if (replicas_) add_over(*replicas_, /*of_same=*/false);
   for (auto* unit : units()) unit->values_change();
 }
 
@@ -196,7 +202,8 @@ void Sharded::drop_unheld() {
   for (auto* unit : units()) holders.insert(holders.end(), unit->holders().begin(), unit->holders().end());
   const auto sum = at::tensor(holders);
   shards_.sum(sum);
-  if (replicas_) replicas_->sum(sum);
+  for (auto* group : {replicas_, cell_})
+    if (group) group->sum(sum);
   const auto* next = sum.const_data_ptr<float>();
   for (auto* unit : units()) {
     for (const auto& parameter : unit->own())
@@ -206,14 +213,15 @@ void Sharded::drop_unheld() {
 }
 
 // Of each unit together.
-void Sharded::add_replicas() {
+void Sharded::add_over(comm::Group& group, bool of_same) {
   for (auto* unit : units()) {
     std::vector<at::Tensor> gradients;
     for (const auto& parameter : unit->own())
-      if (parameter.tensor->grad().defined()) gradients.push_back(parameter.tensor->mutable_grad().view(-1));
+      if (parameter.tensor->grad().defined() && (!of_same || same_in_cell_.contains(parameter.tensor)))
+        gradients.push_back(parameter.tensor->mutable_grad().view(-1));
     if (gradients.empty()) continue;
     const auto flat = at::cat(gradients);
-    replicas_->sum(flat);
+    group.sum(flat);
     int64_t begin = 0;
     for (auto& gradient : gradients) {
       gradient.copy_(flat.narrow(0, begin, gradient.numel()));
@@ -225,6 +233,7 @@ void Sharded::add_replicas() {
 double Sharded::add_up(double own) {
   const auto sum = at::tensor({own}, at::kDouble);
   shards_.sum(sum);
+  if (cell_) cell_->sum(sum);
   return sum.item<double>();
 }
 

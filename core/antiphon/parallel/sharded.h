@@ -3,6 +3,7 @@
 // up, parameters are whole during a step). Batches are divided among all processes either way.
 #pragma once
 #include <memory>
+#include <set>
 #include <unordered_map>
 
 #include <antiphon/parallel/placement.h>
@@ -25,9 +26,9 @@ struct ShardedModel {
 // exchanged, and in which order, depends on the model and the number of passes, never on data.
 class Sharded : public Placement, public nn::BlockPolicy {
  public:
-  // `shards`: among which parameters are cut up; `replicas`: those that keep the same rows, or nullptr. They must
-  // outlive it.
-  Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas);
+  // `shards`: among which parameters are cut up; `replicas`: those that keep the same rows, or nullptr; `cell`: those
+  // that compute the same batches, each with its part of some parameters, or nullptr. They must outlive it.
+  Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas, comm::Group* cell = nullptr);
 
   std::vector<Parameter> own(const std::vector<Parameter>& parameters) const override;
   Shares share() const override;
@@ -37,6 +38,9 @@ class Sharded : public Placement, public nn::BlockPolicy {
   void end_pass() override;
   void add_gradients() override;
   double add_up(double own) override;
+  bool counts(const Parameter& own) const override { return leads() || !same_in_cell_.contains(own.tensor); }
+  bool leads() const override { return !cell_ || cell_->rank() == 0; }
+  int largest(int own) override { return largest_of(cell_, own); }
   void run_uneven(const std::function<void()>& passes) override;
 
   at::Tensor run(const nn::StackBlock& block, const at::Tensor& x) override;
@@ -54,17 +58,19 @@ class Sharded : public Placement, public nn::BlockPolicy {
   void end_backward(size_t block);
   void finish_sum();
   void drop_unheld();
-  void add_replicas();
+  // The sum over a group of the gradients of own rows, of all parameters or of those that are the same in a cell.
+  void add_over(comm::Group& group, bool of_same);
   std::vector<Unit*> units() const;
 
   comm::Group& shards_;
-  comm::Group* replicas_;
+  comm::Group *replicas_, *cell_;
   UnitMemory memory_, memory_of_others_;
   std::vector<Block> blocks_;
   std::vector<std::unique_ptr<Unit>> others_;
   std::vector<Parameter> in_others_;
   std::unordered_map<const Module*, size_t> number_;
   std::unordered_map<const at::Tensor*, Parameter> own_;
+  std::set<const at::Tensor*> same_in_cell_;  // own rows of parameters that are no parts
   size_t learns_from_;
   nn::BlockPolicy* inner_ = nullptr;
   Unit* summing_ = nullptr;

@@ -113,12 +113,7 @@ void check(const std::vector<Parameter>& own, const std::vector<Parameter>& expe
 }
 
 struct Mesh {
-  static comm::Place named(const std::string& name) {
-    auto place = my_place();
-    place.name = name;
-    return place;
-  }
-  explicit Mesh(int fsdp, const std::string& name = "") : all(named(name)) {
+  explicit Mesh(int fsdp) : all(my_place()) {
     const int copies = all.size() / fsdp, copy = all.rank() / fsdp, shard = all.rank() % fsdp;
     std::vector<int> own, same;
     for (int i = 0; i < fsdp; ++i) own.push_back(copy * fsdp + i);
@@ -187,26 +182,27 @@ TEST_CASE("what is exchanged does not depend on which process has which media") 
 
 // An even number stands for a batch with media. All 16 ways to give them to two processes with two batches each.
 TEST_CASE("member has any media", "[.]") {
+  comm::Group all(my_place());
   for (const bool frozen : {false, true}) {
     std::optional<uint64_t> ledger;
     for (int64_t assignment = 0; assignment < 16; ++assignment) {
       CAPTURE(frozen, assignment);
-      Mesh mesh(2, std::to_string(assignment) + (frozen ? "f" : "t"));
+      const auto shards = all.subgroup(std::to_string(assignment) + (frozen ? "frozen" : "trained"), {0, 1});
       Net net(frozen), one(frozen);
-      Sharded sharded({net.trained(), net.blocks(), /*frozen_too=*/true, at::kDouble}, *mesh.shards, nullptr);
+      Sharded sharded({net.trained(), net.blocks(), /*frozen_too=*/true, at::kDouble}, *shards, nullptr);
       std::vector<int64_t> batches;
       for (int64_t i = 0; i < 4; ++i) batches.push_back(2 * i + (assignment >> i & 1));
       const auto own = sharded.own(net.trained());
-      const auto first = batches.begin() + 2 * mesh.all.rank();
+      const auto first = batches.begin() + 2 * all.rank();
       train(net, sharded, nullptr, {first, first + 2});
       Replicated replicated(one.trained(), nullptr);
       train(one, replicated, nullptr, batches);
       check(own, one.trained());
-      if (!ledger) ledger = mesh.shards->ledger();
-      CHECK(mesh.shards->ledger() == *ledger);
-      mesh.all.wait_for_all();
+      if (!ledger) ledger = shards->ledger();
+      CHECK(shards->ledger() == *ledger);
     }
   }
+  all.wait_for_all();
 }
 
 TEST_CASE("what is cut up has no memory until it is used, and its values come back") {

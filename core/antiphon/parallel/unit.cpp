@@ -28,12 +28,6 @@ at::Tensor values_at(const at::Tensor& memory, int64_t at, const at::Tensor& lik
   return memory.narrow(0, at, bytes).view(like.scalar_type()).view(like.sizes());
 }
 
-std::vector<int64_t> first_row(int64_t row, int64_t dimensions) {
-  std::vector<int64_t> begin(static_cast<size_t>(dimensions), 0);
-  begin.front() = row;
-  return begin;
-}
-
 }  // namespace
 
 at::Tensor UnitMemory::take(int64_t bytes) {
@@ -60,7 +54,9 @@ Unit::Unit(const std::vector<UnitMember>& members, comm::Group& group, UnitMemor
     own_tensors_.back().set_requires_grad(trained);
     auto own = parameter;
     own.tensor = &own_tensors_.back();
-    own.box = Box{tensor.sizes().vec(), first_row(begin, tensor.dim())};
+    own.box = parameter.box ? *parameter.box
+                            : Box{tensor.sizes().vec(), std::vector<int64_t>(static_cast<size_t>(tensor.dim()), 0)};
+    own.box->begin[0] += begin;
     own_.push_back(std::move(own));
     tensor = at::empty(tensor.sizes(), tensor.options().dtype(dtype).requires_grad(false)).set_requires_grad(trained);
     point(tensor, nullptr);

@@ -28,9 +28,9 @@ struct UnitMember {
 
 class Unit {
  public:
-  // Cuts up the parameters, which have values: their tensors lose their memory and keep their shapes. All must outlive
-  // it; every process of the group does the same. Error(plugin) for a parameter without rows; of the functions below,
-  // Error(distributed).
+  // Cuts up the parameters, which have values and may be parts already: their tensors lose their memory and keep their
+  // shapes. All must outlive it; every process of the group does the same. Error(plugin) for a parameter without rows;
+  // of the functions below, Error(distributed).
   Unit(const std::vector<UnitMember>& members, comm::Group& group, UnitMemory& memory);
   ~Unit();
   Unit(const Unit&) = delete;

@@ -113,7 +113,10 @@ void HeldOut::share() {
 
 std::vector<eval::Outcome> HeldOut::outcomes_of(const LoadedSet& set, checkpoint::Reference* reference) const {
   const auto evaluator = evaluator_of(loaded_);
-  const auto stop = [](size_t) { stop_if_requested(); };
+  const auto stop = [&](size_t) {
+    if (const int signal = placement_.largest(stop_requested()))
+      fail(ErrorKind::preempted, fmt::format("stopped by signal {} while held-out losses were measured", signal));
+  };
   if (set.compares) return evaluator.compare(set.samples, objective_, reference, stop);
   return set.samples.empty() ? std::vector<eval::Outcome>() : evaluator.run(set.samples, /*answers=*/false, stop);
 }

@@ -37,15 +37,10 @@ int copies_of(const train::ParallelOptions& parallel, int size) {
                      parallel.tensor > 1 ? fmt::format(" times parallel.tensor = {}", parallel.tensor) : "", size),
          parallel.replicate ? "start as many, or set parallel.replicate to 0"
                             : fmt::format("start a multiple of {}", cell));
-  if (parallel.fsdp > 1 && parallel.tensor > 1)
-    fail(
-        ErrorKind::config,
-        fmt::format("parallel.fsdp = {} and parallel.tensor = {} are not combined yet", parallel.fsdp, parallel.tensor),
-        "set one of them to 1");
   return static_cast<int>(copies);
 }
 
-// Rank = copy · fsdp · tensor + part.
+// Rank = (copy · fsdp + shard) · tensor + part.
 std::vector<int> every(int first, int step, int count) {
   std::vector<int> ranks;
   for (int i = 0; i < count; ++i) ranks.push_back(first + i * step);
@@ -118,15 +113,16 @@ void Processes::meet(const RunConfig& config, at::Device device) {
       *group_, {{"[parallel] of the configuration", fmt::format("{} {} {} {}", parallel.replicate, parallel.fsdp,
                                                                 parallel.tensor, config.train.accumulate)}});
   shards_.reset(), cell_.reset(), replicas_.reset();
-  const int copy = rank() / parts, part = rank() % parts;
-  auto& own = tensor > 1 ? cell_ : shards_;
-  if (parts > 1) own = group_->subgroup(fmt::format("parts{}", ++meetings_), every(copy * parts, 1, parts));
-  if (parts > 1 && copies > 1)
-    replicas_ = group_->subgroup(fmt::format("replicate{}", meetings_), every(part, parts, copies));
+  const int fsdp = parts / tensor, part = rank() % tensor, of_copy = rank() - rank() % parts;
+  const auto named = [&](const char* name) { return fmt::format("{}{}", name, meetings_); };
+  ++meetings_;
+  if (tensor > 1) cell_ = group_->subgroup(named("tensor"), every(rank() - part, 1, tensor));
+  if (fsdp > 1) shards_ = group_->subgroup(named("fsdp"), every(of_copy + part, tensor, fsdp));
+  if (parts > 1 && copies > 1) replicas_ = group_->subgroup(named("replicate"), every(rank() % parts, parts, copies));
+  group_->wait_for_all();  // before one of them finds something wrong and ends
   log::info(fmt::format("{} processes share the {} batches of a step{}", place_.size, share_.all,
-                        tensor > 1  ? fmt::format("; {} compute each together", tensor)
-                        : parts > 1 ? fmt::format("; a copy of the model is cut up among {}", parts)
-                                    : ""));
+                        (tensor > 1 ? fmt::format("; {} compute each together", tensor) : "") +
+                            (fsdp > 1 ? fmt::format("; a copy of the model is cut up among {}", parts) : "")));
 }
 
 std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const RunConfig& config,
@@ -142,14 +138,25 @@ std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const
     log::warning(
         fmt::format("the language model '{}' does not say what its blocks are, so that it is whole during a step",
                     config.model.llm.plugin));
-  return std::make_unique<parallel::Sharded>(sharded, *shards_, replicas_.get());
+  return std::make_unique<parallel::Sharded>(sharded, *shards_, replicas_.get(), cell_.get());
 }
 
-std::string trained_values(model::Model& model) {
+namespace {
+
+std::string hashes_of(model::Model& model, bool of_parts) {
   std::string hashes;
   for (const auto& parameter : model.saved_parameters())
-    if (!parameter.box) hashes += data::hash_of(*parameter.tensor);
+    if (parameter.box.has_value() == of_parts) hashes += data::hash_of(*parameter.tensor);
   return hashes;
+}
+
+}  // namespace
+
+std::string trained_values(model::Model& model) { return hashes_of(model, /*of_parts=*/false); }
+
+void Processes::check_parts(model::Model& model) {
+  if (cell_ && replicas_)
+    parallel::check_same(*replicas_, {{"part of a trained parameter", hashes_of(model, /*of_parts=*/true)}});
 }
 
 void check_same(comm::Group& group, const RunConfig& config, const data::Loader& loader, int64_t step,

@@ -26,6 +26,8 @@ class Processes {
   // gives. Error(config) if the objective or the optimizer needs them in one place.
   std::unique_ptr<parallel::Placement> place(model::Model& model, const RunConfig& config, const Objective& objective,
                                              const UpdateRule& rule);
+  // Error(config) unless processes that hold the same parts of parameters hold the same values of them, before place().
+  void check_parts(model::Model& model);
   train::Agreement& agreement() { return *agreement_; }
   const data::RowShare& share() const { return share_; }
   comm::Group* group() { return group_.get(); }

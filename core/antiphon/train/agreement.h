@@ -21,6 +21,7 @@ struct DrawnRecord {
   int64_t tokens = 0;                    // of samples, media included
   int64_t bad = 0;                       // samples skipped so far
   std::map<std::string, int64_t> items;  // media of each stream; 0: it does not run
+  int64_t content = 0;  // a hash of tokens and labels: those who compute a batch together have the same
   // Not 0: no batch could be drawn, because of this signal or (kNoData) another reason; the step does not take place.
   int64_t stop = 0;  // agreed: the largest
 };

@@ -53,7 +53,7 @@ data::RowState row_of(const int64_t* at, size_t sources) {
 
 DrawnRecord Together::agree(const DrawnRecord& own) {
   const auto& t = own.totals;
-  Numbers mine{t.tokens, t.sequences, t.groups, t.preferred_tokens, own.tokens, own.bad, own.stop};
+  Numbers mine{t.tokens, t.sequences, t.groups, t.preferred_tokens, own.tokens, own.bad, own.stop, own.content};
   for (const auto& [name, items] : own.items) mine.push_back(items);
   Numbers sum(mine.size());
   std::optional<size_t> differs;
@@ -66,12 +66,12 @@ DrawnRecord Together::agree(const DrawnRecord& own) {
     if (i % cell_ != 0 && numbers != all_numbers[i - i % cell_]) differs = i;
   }
   if (differs && stop == 0)
-    fail(ErrorKind::data,
+    fail(ErrorKind::distributed,
          fmt::format("processes {} and {} compute a batch together and have drawn different ones",
                      *differs - *differs % cell_, *differs),
          "all must read the same files without errors");
-  DrawnRecord all{{sum[0], sum[1], sum[2], sum[3]}, sum[4], sum[5], own.items, stop};
-  size_t next = 7;
+  DrawnRecord all{{sum[0], sum[1], sum[2], sum[3]}, sum[4], sum[5], own.items, own.content, stop};
+  size_t next = 8;
   for (auto& [name, items] : all.items) items = sum[next++];
   return all;
 }

@@ -7,6 +7,7 @@
 
 #include <antiphon/base/beacon.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/mixed.h>
 #include <antiphon/base/name_list.h>
 #include <antiphon/base/progress.h>
 #include <antiphon/base/signals.h>
@@ -147,8 +148,14 @@ void Trainer::backward(model::Batch& batch, uint64_t seed, StepResult& result) {
 DrawnRecord Trainer::drawn(const std::vector<model::Batch>& batches) const {
   DrawnRecord record;
   record.bad = loader_.counts().bad;
-  for (const auto& batch : batches)
+  uint64_t content = 0;
+  for (const auto& batch : batches) {
     model::add_to(record.totals, batch), record.tokens += batch.tokens() - batch.padding;
+    for (const auto& list : {batch.ids_t, batch.positions_t, batch.supervised_n, batch.labels_n})
+      for (const auto *at = list.const_data_ptr<int64_t>(), *end = at + list.numel(); at != end; ++at)
+        content = mixed(content, static_cast<uint64_t>(*at));
+  }
+  record.content = static_cast<int64_t>(content);
   for (const auto& [name, stream] : model_.lm().streams()) {
     auto& items = record.items[name];
     for (const auto& batch : batches) items += std::ranges::count(batch.media, name, &model::BatchMedia::stream);

@@ -65,12 +65,14 @@ int64_t Trainer::resume(bool accept_changes) {
 }
 
 // What is the same in all processes is written by the first; a number of the optimizer goes with its parameter's first
-// row.
+// element.
 checkpoint::CheckpointContent Trainer::content() {
   checkpoint::CheckpointContent content;
   const bool first = placement_.share().own == 0;
-  const auto holds = [&](const Parameter& piece) { return piece.box ? piece.tensor->numel() > 0 : first; };
-  const auto holds_first_row = [&](const Parameter& piece) {
+  const auto holds = [&](const Parameter& piece) {
+    return piece.box ? piece.tensor->numel() > 0 && placement_.counts(piece) : first;
+  };
+  const auto holds_first = [&](const Parameter& piece) {
     return holds(piece) && (!piece.box || std::ranges::all_of(piece.box->begin, [](int64_t at) { return at == 0; }));
   };
   const auto add = [&](weights::NamedTensors& tensors, const Parameter& parameter) {
@@ -80,7 +82,7 @@ checkpoint::CheckpointContent Trainer::content() {
   for (const auto& parameter : saved_)
     if (holds(parameter)) add(content.parameters, parameter);
   for (const auto& [value, of] : optimizer_.state())
-    if (value.box ? holds(value) : holds_first_row(*of)) add(content.state, value);
+    if (value.box ? holds(*of) : holds_first(*of)) add(content.state, value);
   content.progress =
       to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
                        loader_.fingerprint(), loader_.draw_settings(), reference_ ? reference_->digest() : ""});

@@ -118,6 +118,9 @@ void Decoder::share(const SharedBy& by) {
          fmt::format("parallel.tensor = {} does not divide the {} heads and {} key and value heads", size, o.num_heads,
                      o.num_kv_heads),
          "choose a number that divides both");
+  if (o.intermediate_size < size || o.vocab_size < size)
+    fail(ErrorKind::config, fmt::format("parallel.tensor = {} is more than the {} inner values or {} tokens", size,
+                                        o.intermediate_size, o.vocab_size));
   by_ = by;
   const auto tokens = part_of(o.vocab_size, by.group->rank(), size);
   first_token_ = tokens.begin;
@@ -142,6 +145,7 @@ at::Tensor Decoder::head_weight() const {
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const {
+  if (by_.group) fail(ErrorKind::internal, "a divided model writes no answers");
   const auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
   if (quantized_head_ && fits_few_rows(hidden_nd, hidden_nd))
     return multiply_few_rows(hidden_nd, quantized_head_->matrix(), {});
@@ -172,6 +176,7 @@ Quantization Decoder::quantize(const std::string& format) {
 }
 
 at::Tensor Decoder::forward(const DecoderInput& given) const {
+  if (by_.group && given.cache) fail(ErrorKind::internal, "a divided model writes no answers");
   auto input = given;
   place_tokens(input);
   const auto rope = rope_.table(input.positions_t, input.x_td.scalar_type());
