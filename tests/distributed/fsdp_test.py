@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, Together, experts, tensors
-from harness import LIMIT, PROGRAM, checkpoints, losses, main, records, sets
+from together import ALL, COMMON, Together, children, experts, tensors
+from harness import LIMIT, checkpoints, losses, main, records, sets
 
 BETWEEN = sets(parallel__reshard="false")
 SHIM = os.environ.get("FAULT_SHIM", "")
@@ -73,27 +73,22 @@ class Fsdp(Together):
             if i % 3:
                 line["messages"][0]["content"] = [{"type": "text", "text": "What colour is the picture?"}]
         mixed.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        text = self.config.read_text()
-        path = self.folder / "connectors.toml"
-        path.write_text(text[: text.index("[[model.llm.peft]]")] + text[text.index("[model.streams.image]") :])
         only = ["--set", f'data.train.sources=[{{ path = "{mixed}" }}]', *sets(train__tokens_per_batch=48)]
-        one = self.compare("connectors", *only, config=path, counts=(2,))
+        one = self.compare("connectors", *only, config=self.connectors_only(), counts=(2,))
         self.assertTrue(any(record["media/image"] + record["media/audio"] < 4 for record in records(one / "metrics.jsonl")))  # of 4 batches
 
     def test_resumed_on_other_meshes(self):
         constant = sets(train__schedule__name='"constant"')
         whole, _ = self.run_with("whole", 1, *ALL, *constant)
-        run = self.folder / "handed_on"
         stations = ((3, 2, 2, "true"), (5, 4, 2, "true"), (6, 4, 4, "true"), (8, 1, 1, "true"), (10, 2, 1, "true"), (12, 2, 2, "false"))
-        for i, (steps, processes, fsdp, reshard) in enumerate(stations):
-            verb = ("launch", self.config, "--procs", processes) if processes > 1 else ("train", self.config)
-            mesh = sets(parallel__fsdp=fsdp, parallel__reshard=reshard)
-            self.call(*verb, *sets(train__output=run), *COMMON, *ALL, *constant, *mesh, *sets(train__steps=steps), *(["--resume"] if i else []))
-            names = sorted(path.name for path in (run / "checkpoints" / f"step_{steps}").glob("parameters*"))
-            self.assertEqual(names, ["parameters.safetensors"] if fsdp == 1 else [f"parameters_{k + 1:05}-of-{fsdp:05}.safetensors" for k in range(fsdp)])
-        self.assertEqual(list(losses(run)), list(range(1, 13)))
+        run = self.hand_on([(steps, processes, sets(parallel__fsdp=fsdp, parallel__reshard=reshard)) for steps, processes, fsdp, reshard in stations], *ALL, *constant)
         self.assert_same_progress(whole, run)
         self.assert_close(whole, run, 2e-5)
+
+    def station(self, run, steps, mesh):
+        fsdp = int(mesh[1].split("=")[1])
+        names = sorted(path.name for path in (run / "checkpoints" / f"step_{steps}").glob("parameters*"))
+        self.assertEqual(names, ["parameters.safetensors"] if fsdp == 1 else [f"parameters_{k + 1:05}-of-{fsdp:05}.safetensors" for k in range(fsdp)])
 
     def test_what_is_written_can_be_used(self):
         """Evaluated, exported, and taken as weights, as what one process wrote."""
@@ -113,13 +108,7 @@ class Fsdp(Together):
 
     def test_held_out_losses(self):
         """The processes do not measure equally many samples."""
-        args = sets(train__eval_every=4, train__accumulate=2, eval__batch_size=1)
-        one, _ = self.run_with("held_1", 1, *args)
-        two, _ = self.run_with("held_2", 2, *args)
-        values = [[r["eval/held/loss"] for r in records(run / "metrics.jsonl") if "eval/held/loss" in r] for run in (one, two)]
-        self.assertEqual(len(values[0]), 3)
-        for left, right in zip(*values):
-            self.assertAlmostEqual(left, right, delta=1e-5 * left)
+        self.compare_held_out(1e-5, *sets(train__accumulate=2, eval__batch_size=1))
 
     def test_killed(self):
         args = [*sets(train__accumulate=2, train__steps=40, train__checkpoint_every=3, train__optimizer__eps=1e-5, train__tokens_per_batch=96, precision__compute="fp32"), *ALL, *self.MESH]
@@ -130,8 +119,7 @@ class Fsdp(Together):
             run = self.folder / f"killed_{i}"
             process = self.start("launch", self.config, "--procs", 2, *sets(train__output=run), *args)
             self.wait_for_step(run, chance.randrange(4, 35), process)
-            children = [int(word) for word in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-            subprocess.run(["kill", "-9", str(chance.choice(children))], check=True)
+            subprocess.run(["kill", "-9", str(chance.choice(children(process)))], check=True)
             _, err = process.communicate(timeout=60)
             self.assertEqual(process.returncode, 0, err[-3000:])
             self.assertIn("started again", err)
@@ -139,7 +127,7 @@ class Fsdp(Together):
 
     ONE_SHARE = [*ALL, *sets(train__accumulate=2, train__steps=12, train__checkpoint_every=4, train__tokens_per_batch=96, precision__compute="fp32", parallel__fsdp=2)]
 
-    def by_hand(self, run, environments, *args):
+    def by_hand(self, run, environments, *args, of_each=([], [])):
         """A process for each environment; their exit codes and what they say."""
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
@@ -147,7 +135,7 @@ class Fsdp(Together):
         processes = []
         for rank, more in enumerate(environments):
             env = {**os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank), "WORLD_SIZE": str(len(environments)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **more}
-            processes.append(self.start("train", self.config, *sets(train__output=run), *args, env=env))
+            processes.append(self.start("train", self.config, *sets(train__output=run), *args, *of_each[rank], env=env))
         texts = [process.communicate(timeout=LIMIT)[1] for process in processes]
         return [process.returncode for process in processes], texts
 
@@ -188,24 +176,13 @@ class Fsdp(Together):
         process = self.start("launch", self.config, "--procs", 2, *sets(train__output=run), *self.ONE_SHARE)
         while not (run / "config.toml").exists():  # written when all have met
             self.assertIsNone(process.poll())
-        children = [int(word) for word in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-        os.kill(children[1], signal.SIGTERM)
+        os.kill(children(process)[1], signal.SIGTERM)
         _, err = process.communicate(timeout=LIMIT)
         self.assertEqual(process.returncode, 75, err[-3000:])
         self.assertEqual([path.name for path in (run / "checkpoints").glob(".tmp*")], [])
 
     def test_processes_that_are_told_different_meshes(self):
-        codes, texts = [], []
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-        processes = []
-        for rank in range(2):
-            env = {**os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-            processes.append(self.start("train", self.config, *sets(train__output=self.folder / "told"), *COMMON, *sets(parallel__fsdp=rank + 1), env=env))
-        for process in processes:
-            texts.append(process.communicate(timeout=LIMIT)[1])
-            codes.append(process.returncode)
+        codes, texts = self.by_hand(self.folder / "told", [{}, {}], *COMMON, of_each=[sets(parallel__fsdp=1), sets(parallel__fsdp=2)])
         self.assertEqual(codes, [2, 2], texts)
         self.assertIn("[parallel] of the configuration", texts[0])
 

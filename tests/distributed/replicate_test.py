@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, CONFORMER, Together, experts, tensors
-from harness import main, records, losses, sets
+from together import ALL, CONFORMER, Together, experts, tensors
+from harness import main, records, sets
 
 
 class Replicate(Together):
@@ -18,11 +18,7 @@ class Replicate(Together):
         self.compare("all", *ALL)
 
     def test_batch_statistics(self):
-        text = self.config.read_text()
-        self.assertIn(CONFORMER[0], text)
-        path = self.folder / "conformer.toml"
-        path.write_text(text.replace(*CONFORMER))
-        one = self.compare("conformer", config=path, counts=(2,))
+        one = self.compare("conformer", config=self.edited("conformer", CONFORMER), counts=(2,))
         self.assertTrue(any("running_var" in name for name in tensors(one)))
 
     def test_experts(self):
@@ -50,39 +46,17 @@ class Replicate(Together):
         self.assert_same_run(one, two)
 
     def test_resumed_by_another_number(self):
-        whole, _ = self.run_with("whole", 1)
-        run = self.folder / "handed_on"
-        for steps, processes in ((4, 4), (8, 1), (12, 2)):
-            verb = ("launch", self.config, "--procs", processes) if processes > 1 else ("train", self.config)
-            self.call(*verb, *sets(train__output=run), *COMMON, *sets(train__steps=steps, train__schedule__name='"constant"'), *(["--resume"] if steps > 4 else []))
-        self.assertEqual(list(losses(run)), list(range(1, 13)))
-        constant, _ = self.run_with("constant", 1, *sets(train__schedule__name='"constant"'))
+        options = sets(train__schedule__name='"constant"')
+        run = self.hand_on([(4, 4, []), (8, 1, []), (12, 2, [])], *options)
+        constant, _ = self.run_with("constant", 1, *options)
         self.assert_same_progress(constant, run)
         self.assert_close(constant, run, 2e-5)
 
     def test_bad_samples(self):
-        """Skipped, counted and listed as by one process."""
-        good = self.config.parent / "data" / "train.jsonl"
-        lines = good.read_text().splitlines()
-        for i in (3, 10, 17, 30):
-            lines[i] = lines[i].replace(".png", ".gone").replace(".wav", ".gone")
-        path = good.with_name("spoilt.jsonl")
-        path.write_text("\n".join(lines) + "\n")
-        spoilt = [*sets(data__max_bad_fraction=1), "--set", f'data.train.sources=[{{ path = "{path}" }}]']
-        one = self.compare("spoilt", *spoilt, counts=(2,))
-        listed = [sorted(record["line"] for record in records(self.folder / f"spoilt_{n}" / "bad_samples.jsonl")) for n in (1, 2)]
-        self.assertEqual(listed[0], listed[1])
-        self.assertGreater(len(listed[0]), 1)
-        self.assertEqual(list(one.parent.glob("spoilt_2/bad_samples.*.jsonl")), [])
+        self.compare_bad_samples()
 
     def test_held_out_losses(self):
-        args = sets(train__eval_every=4, train__accumulate=2)
-        one, _ = self.run_with("held_1", 1, *args)
-        two, _ = self.run_with("held_2", 2, *args)
-        values = [[r["eval/held/loss"] for r in records(run / "metrics.jsonl") if "eval/held/loss" in r] for run in (one, two)]
-        self.assertEqual(len(values[0]), 3)
-        for left, right in zip(*values):
-            self.assertAlmostEqual(left, right, delta=1e-5 * left)
+        self.compare_held_out(1e-5, *sets(train__accumulate=2))
 
     def test_what_cannot_be_shared(self):
         _, done = self.run_with("odd", 3, code=2)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, CONFORMER, Together, experts
+from together import ALL, COMMON, CONFORMER, Together, children, experts
 import make_tiny
-from harness import checkpoints, losses, main, records, sets
+from harness import checkpoints, main, sets
 
 
 class Tensor(Together):
@@ -33,15 +33,6 @@ class Tensor(Together):
                     self.assert_same_progress(one, four)
                     self.assert_close(one, four, 2e-5)
 
-    def edited(self, name, *pairs):
-        text = self.config.read_text()
-        for old, new in pairs:
-            self.assertIn(old, text)
-            text = text.replace(old, new)
-        path = self.folder / f"{name}.toml"
-        path.write_text(text)
-        return path
-
     def test_batch_statistics(self):
         """Of a connector that runs in the first process of a cell."""
         self.compare("conformer", config=self.edited("conformer", CONFORMER))
@@ -58,15 +49,7 @@ class Tensor(Together):
         self.compare("drawn", *ALL, config=path, counts=(2,))
 
     def test_bad_samples(self):
-        good = self.config.parent / "data" / "train.jsonl"
-        lines = good.read_text().splitlines()
-        for i in (3, 10, 17, 30):
-            lines[i] = lines[i].replace(".png", ".gone").replace(".wav", ".gone")
-        path = good.with_name("spoilt.jsonl")
-        path.write_text("\n".join(lines) + "\n")
-        self.compare("spoilt", *sets(data__max_bad_fraction=1), "--set", f'data.train.sources=[{{ path = "{path}" }}]', counts=(2,))
-        listed = [sorted(record["line"] for record in records(self.folder / f"spoilt_{n}" / "bad_samples.jsonl")) for n in (1, 2)]
-        self.assertEqual(listed[0], listed[1])
+        self.compare_bad_samples()
 
     def test_one_is_asked_to_stop(self):
         """While it trains and measures: all stop after the same step."""
@@ -74,8 +57,7 @@ class Tensor(Together):
         args = [*sets(train__output=run), *COMMON, *self.MESH, *sets(train__steps=2000, train__eval_every=1, train__checkpoint_every=500)]
         process = self.start("launch", self.config, "--procs", 2, *args)
         self.wait_for_step(run, 6, process)
-        children = [int(word) for word in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-        os.kill(children[1], signal.SIGUSR1)
+        os.kill(children(process)[1], signal.SIGUSR1)
         _, err = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 75, err[-3000:])
         self.assertEqual(len(checkpoints(run)), 1)
@@ -87,21 +69,13 @@ class Tensor(Together):
 
     def test_only_connectors(self):
         """Rows of media come from one process; all go through the backward pass."""
-        text = self.config.read_text()
-        path = self.folder / "connectors.toml"
-        path.write_text(text[: text.index("[[model.llm.peft]]")] + text[text.index("[model.streams.image]") :])
-        self.compare("connectors", config=path, counts=(2,))
+        self.compare("connectors", config=self.connectors_only(), counts=(2,))
 
     def test_resumed_on_other_meshes(self):
         constant = sets(train__schedule__name='"constant"')
         whole, _ = self.run_with("whole", 1, *ALL, *constant)
-        run = self.folder / "handed_on"
         stations = ((3, 2, 2, 1), (5, 2, 1, 2), (7, 4, 2, 2), (8, 1, 1, 1), (10, 4, 2, 1), (12, 2, 1, 1))
-        for i, (steps, processes, tensor, fsdp) in enumerate(stations):
-            verb = ("launch", self.config, "--procs", processes) if processes > 1 else ("train", self.config)
-            mesh = sets(parallel__tensor=tensor, parallel__fsdp=fsdp)
-            self.call(*verb, *sets(train__output=run), *COMMON, *ALL, *constant, *mesh, *sets(train__steps=steps), *(["--resume"] if i else []))
-        self.assertEqual(list(losses(run)), list(range(1, 13)))
+        run = self.hand_on([(steps, processes, sets(parallel__tensor=tensor, parallel__fsdp=fsdp)) for steps, processes, tensor, fsdp in stations], *ALL, *constant)
         self.assert_same_progress(whole, run)
         self.assert_close(whole, run, 2e-5)
 
@@ -124,14 +98,7 @@ class Tensor(Together):
                 self.assertLessEqual(abs(value.astype("float64") - two[key].astype("float64")).max(), 1e-3 * abs(value).max() + 1e-6, key)
 
     def test_held_out_losses(self):
-        args = sets(train__eval_every=4, eval__batch_size=1)
-        one, _ = self.run_with("held_1", 1, *args)
-        for processes in (2, 4):
-            more, _ = self.run_with(f"held_{processes}", processes, *args)
-            values = [[r["eval/held/loss"] for r in records(run / "metrics.jsonl") if "eval/held/loss" in r] for run in (one, more)]
-            self.assertEqual(len(values[0]), 3)
-            for left, right in zip(*values):
-                self.assertAlmostEqual(left, right, delta=1e-4 * left)
+        self.compare_held_out(1e-4, *sets(eval__batch_size=1), counts=(2, 4))
 
     def test_what_cannot_be_divided(self):
         for args, words in ((sets(parallel__tensor=3), "times parallel.tensor = 3 is not the number of processes, 2"),
@@ -140,9 +107,7 @@ class Tensor(Together):
             self.assertIn(words, done.stderr)
         _, done = self.run_with("experts", 2, config=experts(self), code=2)
         self.assertIn("experts are not divided by parallel.tensor", done.stderr)
-        text = self.config.read_text().replace('plugin = "lora"\nrank = 4\nalpha = 8\ndropout = 0.1\n', 'plugin = "ia3"\n')
-        path = self.folder / "ia3.toml"
-        path.write_text(text)
+        path = self.edited("ia3", ('plugin = "lora"\nrank = 4\nalpha = 8\ndropout = 0.1\n', 'plugin = "ia3"\n'))
         _, done = self.run_with("ia3", 2, config=path, code=2)
         self.assertIn("an adapter of this kind is not divided by parallel.tensor", done.stderr)
 

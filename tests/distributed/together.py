@@ -16,6 +16,11 @@ ALL = sets(model__llm__trainable="true", model__streams__image__encoder__trainab
 CONFORMER = '{ plugin = "frame_stack", factor = 5 }', '{ plugin = "conformer", hidden_size = 32, num_layers = 2, num_heads = 2, dropout = 0.1 }'
 
 
+def children(process):
+    """Of `antiphon launch`, oldest first."""
+    return [int(word) for word in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
 def tensors(run, kind="parameters"):
     """Of the newest checkpoint, whoever wrote which part: pieces are put together."""
     import numpy
@@ -73,6 +78,57 @@ class Together(Case):
         verb = ("launch", config or self.config, "--procs", processes) if processes > 1 else ("train", config or self.config)
         done = self.call(*verb, *sets(train__output=run), *COMMON, *(self.MESH if processes > 1 else ()), *args, code=code)
         return run, done
+
+    def edited(self, name, *pairs):
+        """The configuration with texts replaced; a file."""
+        text = self.config.read_text()
+        for old, new in pairs:
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        path = self.folder / f"{name}.toml"
+        path.write_text(text)
+        return path
+
+    def connectors_only(self):
+        """The configuration without adapters; a file."""
+        text = self.config.read_text()
+        return self.edited("connectors", (text[text.index("[[model.llm.peft]]") : text.index("[model.streams.image]")], ""))
+
+    def hand_on(self, stations, *args):
+        """A run that is resumed at each station (steps, processes, options of its mesh); args of all."""
+        run = self.folder / "handed_on"
+        for i, (steps, processes, mesh) in enumerate(stations):
+            verb = ("launch", self.config, "--procs", processes) if processes > 1 else ("train", self.config)
+            self.call(*verb, *sets(train__output=run), *COMMON, *args, *mesh, *sets(train__steps=steps), *(["--resume"] if i else []))
+            self.station(run, steps, mesh)
+        self.assertEqual(list(losses(run)), list(range(1, stations[-1][0] + 1)))
+        return run
+
+    def station(self, run, steps, mesh):
+        """What is to be looked at after one."""
+
+    def compare_bad_samples(self):
+        """Skipped, counted and listed as by one process."""
+        good = self.config.parent / "data" / "train.jsonl"
+        lines = good.read_text().splitlines()
+        for i in (3, 10, 17, 30):
+            lines[i] = lines[i].replace(".png", ".gone").replace(".wav", ".gone")
+        path = good.with_name("spoilt.jsonl")
+        path.write_text("\n".join(lines) + "\n")
+        one = self.compare("spoilt", *sets(data__max_bad_fraction=1), "--set", f'data.train.sources=[{{ path = "{path}" }}]', counts=(2,))
+        listed = [sorted(record["line"] for record in records(self.folder / f"spoilt_{n}" / "bad_samples.jsonl")) for n in (1, 2)]
+        self.assertEqual(listed[0], listed[1])
+        self.assertGreater(len(listed[0]), 1)
+        self.assertEqual(list(one.parent.glob("spoilt_2/bad_samples.*.jsonl")), [])
+
+    def compare_held_out(self, tolerance, *args, counts=(2,)):
+        one, _ = self.run_with("held_1", 1, *sets(train__eval_every=4), *args)
+        for processes in counts:
+            more, _ = self.run_with(f"held_{processes}", processes, *sets(train__eval_every=4), *args)
+            values = [[r["eval/held/loss"] for r in records(run / "metrics.jsonl") if "eval/held/loss" in r] for run in (one, more)]
+            self.assertEqual(len(values[0]), 3)
+            for left, right in zip(*values, strict=True):
+                self.assertAlmostEqual(left, right, delta=tolerance * left)
 
     def assert_close(self, left, right, tolerance):
         self.assertEqual(losses(left).keys(), losses(right).keys())

@@ -36,9 +36,9 @@ std::string digests_of(Share share) { return fmt::format("digests_{:05}.json", s
 
 // By how many processes a checkpoint with this manifest was written.
 int shares_of(const json& manifest) {
+  const auto begin = fmt::format("{}_00001-of-", kParameters);
   for (const auto& [name, digest] : manifest.items()) {
     int count = 0;
-    const auto begin = file_of(kParameters, {0, 2}).substr(0, std::string("parameters_00001-of-").size());
     if (!name.starts_with(begin)) continue;
     std::from_chars(name.data() + begin.size(), name.data() + name.size(), count);
     if (count > 1 && count <= kMostShares) return count;

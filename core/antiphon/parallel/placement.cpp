@@ -1,9 +1,9 @@
 #include <antiphon/parallel/placement.h>
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/parallel/agreed.h>
 
 #include <antiphon/parallel/separate_gradients.h>
 
@@ -35,14 +35,7 @@ Placement::Shares Replicated::share() const {
   return {cell_->rank(), cell_->size()};
 }
 
-int largest_of(comm::Group* cell, int own) {
-  if (!cell) return own;
-  const auto all = at::tensor({static_cast<int64_t>(own)}, at::kLong);
-  cell->largest(all);
-  return static_cast<int>(all.item<int64_t>());
-}
-
-int Replicated::largest(int own) { return largest_of(cell_, own); }
+int Replicated::largest(int own) { return static_cast<int>(parallel::largest(own, cell_)); }
 
 // A stop is agreed on between batches; whoever fails otherwise leaves its cell in the middle of one.
 void Replicated::run_uneven(const std::function<void()>& passes) {
@@ -55,11 +48,6 @@ void Replicated::run_uneven(const std::function<void()>& passes) {
   }
 }
 
-double Replicated::add_up(double own) {
-  if (!cell_) return own;
-  const auto sum = at::tensor({own}, at::kDouble);
-  cell_->sum(sum);
-  return sum.item<double>();
-}
+double Replicated::add_up(double own) { return parallel::sum(own, cell_); }
 
 }  // namespace antiphon::parallel

@@ -75,7 +75,4 @@ class Replicated : public Placement {
   std::optional<GradientSum> sum_, sum_of_parts_;  // from the first step on, when the tensors are what they will be
 };
 
-// Over a group; nullptr: this process alone.
-int largest_of(comm::Group* group, int own);
-
 }  // namespace antiphon::parallel

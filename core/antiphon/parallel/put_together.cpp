@@ -2,24 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <antiphon/parallel/agreed.h>
+
 namespace antiphon::parallel {
-namespace {
-
-// Of all processes, in their order.
-std::vector<std::vector<int64_t>> gathered(const std::vector<int64_t>& own, comm::Group& group) {
-  const auto mine = at::tensor(own, at::kLong);
-  const auto all = at::empty({group.size(), mine.size(0)}, at::kLong);
-  group.gather(mine, all);
-  std::vector<std::vector<int64_t>> lists;
-  for (const auto& list : all.unbind()) {
-    const auto* first = list.const_data_ptr<int64_t>();
-    lists.emplace_back(first, first + own.size());
-  }
-  return lists;
-}
-
-}  // namespace
-
 void put_together(const std::vector<Parameter>& parameters, comm::Group& group) {
   c10::AutoGradMode no_grad(false);
   for (const auto& parameter : parameters) {

@@ -6,6 +6,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/parallel/agreed.h>
 #include <antiphon/parallel/separate_gradients.h>
 
 #include <algorithm>
@@ -230,18 +231,11 @@ void Sharded::add_over(comm::Group& group, bool of_same) {
   }
 }
 
-double Sharded::add_up(double own) {
-  const auto sum = at::tensor({own}, at::kDouble);
-  shards_.sum(sum);
-  if (cell_) cell_->sum(sum);
-  return sum.item<double>();
-}
+int Sharded::largest(int own) { return static_cast<int>(parallel::largest(own, cell_)); }
 
-bool Sharded::another_pass_of(int64_t own) {
-  const auto any = at::tensor({own}, at::kLong);
-  shards_.largest(any);
-  return any.item<int64_t>() > 0;
-}
+double Sharded::add_up(double own) { return parallel::sum(parallel::sum(own, &shards_), cell_); }
+
+bool Sharded::another_pass_of(int64_t own) { return parallel::largest(own, &shards_) > 0; }
 
 // Before each of its passes a process says that there is one, and one that has done all its own takes part in the
 // others' until nobody has any left.

@@ -40,7 +40,7 @@ class Sharded : public Placement, public nn::BlockPolicy {
   double add_up(double own) override;
   bool counts(const Parameter& own) const override { return leads() || !same_in_cell_.contains(own.tensor); }
   bool leads() const override { return !cell_ || cell_->rank() == 0; }
-  int largest(int own) override { return largest_of(cell_, own); }
+  int largest(int own) override;
   void run_uneven(const std::function<void()>& passes) override;
 
   at::Tensor run(const nn::StackBlock& block, const at::Tensor& x) override;

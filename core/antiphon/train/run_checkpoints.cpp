@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/parallel/agreed.h>
 
 #include <chrono>
 #include <functional>
@@ -131,11 +132,7 @@ class OfAll : public RunCheckpoints {
       });
   }
 
-  bool any(bool own) {
-    const auto flag = at::tensor({static_cast<int64_t>(own)}, at::kLong);
-    group_.largest(flag);
-    return flag.item<int64_t>() != 0;
-  }
+  bool any(bool own) { return parallel::largest(own ? 1 : 0, &group_) != 0; }
 
   // What fails in one process fails in all.
   void together(const std::function<void()>& body) {

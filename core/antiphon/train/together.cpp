@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/parallel/agreed.h>
 
 #include <algorithm>
 #include <bit>
@@ -14,17 +15,6 @@ namespace antiphon::train {
 namespace {
 
 using Numbers = std::vector<int64_t>;
-
-// Those of each process. All give as many.
-std::vector<Numbers> gathered(comm::Group& group, const Numbers& own) {
-  const auto n = static_cast<int64_t>(own.size());
-  const auto mine = at::tensor(own, at::kLong), all = at::empty({group.size(), n}, at::kLong);
-  group.gather(mine, all);
-  std::vector<Numbers> numbers;
-  const auto* first = all.const_data_ptr<int64_t>();
-  for (int i = 0; i < group.size(); ++i) numbers.emplace_back(first + i * n, first + (i + 1) * n);
-  return numbers;
-}
 
 int64_t bits(double x) { return std::bit_cast<int64_t>(x); }
 double real(int64_t x) { return std::bit_cast<double>(x); }
@@ -58,7 +48,7 @@ DrawnRecord Together::agree(const DrawnRecord& own) {
   Numbers sum(mine.size());
   std::optional<size_t> differs;
   int64_t stop = 0;
-  const auto all_numbers = gathered(group_, mine);
+  const auto all_numbers = parallel::gathered(mine, group_);
   for (size_t i = 0; i < all_numbers.size(); ++i) {
     const auto& numbers = all_numbers[i];
     stop = std::max(stop, numbers[6]);
@@ -82,7 +72,7 @@ ComputedRecord Together::agree(const ComputedRecord& own) {
   ComputedRecord all;
   std::vector<StepMetrics::Sum> sums(own.metrics.sums().size());
   size_t process = 0;
-  for (const auto& numbers : gathered(group_, mine)) {
+  for (const auto& numbers : parallel::gathered(mine, group_)) {
     all.finite &= numbers[1] != 0;
     if (process++ % cell_ != 0) continue;
     all.loss += real(numbers[0]);
@@ -100,7 +90,7 @@ EndedRecord Together::agree(const EndedRecord& own) {
   const size_t sources = own.rows.rows.empty() ? 0 : own.rows.rows.front().order.drawn.size();
   EndedRecord all;
   size_t process = 0;
-  for (const auto& numbers : gathered(group_, mine)) {
+  for (const auto& numbers : parallel::gathered(mine, group_)) {
     all.stop = std::max(all.stop, static_cast<int>(numbers[0])), all.seconds = std::max(all.seconds, real(numbers[1]));
     if (process++ % cell_ != 0) continue;
     for (size_t at = 2; at < numbers.size(); at += kCountsOfRow + 2 * sources)
