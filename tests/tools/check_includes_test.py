@@ -18,6 +18,17 @@ GOOD = {
     "plugins/llm/x/x.cpp": '#include "x.h"\n#include <antiphon/text/y.h>\n',
     "apps/train/train.cpp": "#include <common/command.h>\n#include <antiphon/train/z.h>\n",
     "apps/common/command.h": "#pragma once\n",
+    "core/antiphon/comm/group.cpp": "#include <torch/csrc/distributed/c10d/TCPStore.hpp>\n",
+    # Each file needs the other's header, and no header the other: no circle. An _impl.h is the end of its header.
+    "core/antiphon/data/e.cpp": "#include <antiphon/data/f.h>\n",
+    "core/antiphon/data/e.h": "#pragma once\n",
+    "core/antiphon/data/f.cpp": "#include <antiphon/data/e.h>\n",
+    "core/antiphon/data/f.h": "#include <antiphon/data/f_impl.h>\n",
+    "core/antiphon/data/f_impl.h": "#include <antiphon/data/f.h>\n",
+    "benchmarks/g.cpp": '#include "measure.h"\n#include <antiphon/run/h.h>\n',
+    "tests/parity/probe.cpp": "#include <antiphon/nn/testing.h>\n#include <antiphon/run/h.h>\n",
+    "tests/plugin_fixtures/good.cpp": '#include "fixture.h"\n#include <antiphon/component/i.h>\n',
+    "examples/kinds/j.cpp": "#include <antiphon/backbone/k.h>\n",
 }
 BAD = {
     "core/antiphon/model/1.cpp": ("#include <antiphon/data/a.h>\n", "model must not include data"),
@@ -31,6 +42,18 @@ BAD = {
     "core/antiphon/nn/11.cpp": ("#include <antiphon/nn/testing.h>\n", "is for tests only"),
     "plugins/llm/x/9.cpp": ("#include <antiphon/model/b.h>\n", "a plugin must not include model"),
     "plugins/llm/x/10.cpp": ('#include "../y/y.h"\n', "outside its folder"),
+    "plugins/llm/x/12.cpp": ("#include <antiphon/checkpoint/b.h>\n", "a plugin must not include checkpoint"),
+    "plugins/llm/x/13.cpp": ("#include <antiphon/newarea/b.h>\n", "a plugin must not include newarea"),
+    "plugins/llm/x/14.cpp": ("#include <antiphon/kernels/cpu/lanes.h>\n", "is for kernels only"),
+    "core/antiphon/comm/15.cpp": ("#include <torch/csrc/distributed/c10d/Store.hpp>\n", "only core/antiphon/comm/group.cpp may"),
+    "core/antiphon/parallel/16_test.cpp": ("#include <torch/csrc/distributed/c10d/Store.hpp>\n", "only core/antiphon/comm/group.cpp may"),
+    "benchmarks/17.cpp": ("#include <common/command.h>\n", "nothing includes apps"),
+    "benchmarks/18.cpp": ("#include <antiphon/nn/testing.h>\n", "is for tests only"),
+    "tests/parity/19.cpp": ('#include "../../plugins/llm/x/x.h"\n', "nothing includes a plugin's files"),
+    "tests/plugin_fixtures/20.cpp": ("#include <antiphon/run/h.h>\n", "a plugin must not include run"),
+    "examples/kinds/21.cpp": ("#include <antiphon/train/b.h>\n", "a plugin must not include train"),
+    "examples/kinds/22_test.cpp": ("#include <antiphon/nn/testing.h>\n", "is not installed"),
+    "core/antiphon/data/g.h": ("#include <antiphon/data/g.h>\n", "headers include each other"),
 }
 
 
@@ -56,6 +79,14 @@ class CheckIncludes(unittest.TestCase):
                 self.assertEqual(len(lines), 2, lines)
                 self.assertIn(f"{name}:1: ", lines[0])
                 self.assertIn(wanted, lines[0])
+
+    def test_headers_that_include_each_other(self):
+        two = {"core/antiphon/nn/p.h": "#include <antiphon/nn/q.h>\n", "core/antiphon/nn/q.h": "\n#include <antiphon/nn/p.h>\n"}
+        p, q, r = (f"core/antiphon/nn/{name}.h" for name in "pqr")
+        self.assertEqual(check({**GOOD, **two})[1][:-1], [f"{p}:1: headers include each other: {p} -> {q} -> {p}"])
+        three = {**two, q: '#include "r.h"\n', r: "#include <antiphon/nn/p.h>\n"}
+        self.assertEqual(check({**GOOD, **three})[1][:-1], [f"{p}:1: headers include each other: {p} -> {q} -> {r} -> {p}"])
+        self.assertEqual(check({**GOOD, **three, r: "#pragma once\n"})[0], 0)
 
     def test_an_empty_tree_is_a_mistake(self):
         code, _ = check({"core/x.txt": "", "plugins/x.txt": "", "apps/x.txt": ""})
