@@ -1,4 +1,4 @@
-"""DPO on pairs of answers and on pairs of pictures: begins at log 2, learns what the picture says, against a reference that stays."""
+"""DPO on pairs of answers, of pictures and of text alone: begins at log 2, learns what the picture says, against a reference that stays."""
 
 import hashlib
 import json
@@ -97,14 +97,14 @@ class Preference(Case):
         tokens = len(Tokenizer.from_file(str(make_tiny.TOKENIZER / "tokenizer.json")).encode(text).ids) + 1  # the end of the turn
         return -entry["loss"] * tokens
 
-    def test_second_step_is_the_formula(self):
+    def second_step_is_the_formula(self, name, pair):
         """The loss of the second step, out of log-probabilities that `eval` measures before and after the first."""
-        self.one = records(self.folder / "data" / "pairs.jsonl")[0]
+        self.one = pair
         (self.folder / "data" / "one.jsonl").write_text(json.dumps(self.one) + "\n")
-        run, words = self.folder / "formula", {}
+        run, words = self.folder / name, {}
         common = [*DPO, *self.source("one"), *sets(train__checkpoint_every=1, train__keep_checkpoints=5, train__schedule__name="constant", train__tokens_per_batch=100)]
         self.train(run, *common, *sets(train__steps=2))
-        start = self.folder / "start"
+        start = self.folder / f"{name}_start"
         self.train(start, *common, *sets(train__steps=1, train__optimizer__lr=1e-30))
         for side in ["chosen", "rejected"]:
             text = self.one[side][0]["content"]
@@ -112,6 +112,17 @@ class Preference(Case):
         margin = BETA * (words["chosen"] - words["rejected"])
         self.assertGreater(abs(margin), 1e-3)
         self.assertAlmostEqual(losses(run)[2], math.log1p(math.exp(-margin)), places=4)
+        return run
+
+    def test_second_step_is_the_formula(self):
+        self.second_step_is_the_formula("formula", records(self.folder / "data" / "pairs.jsonl")[0])
+
+    def test_second_step_is_the_formula_without_media(self):
+        """A text-only pair; the answers are of unequal length."""
+        asked = [{"role": "user", "content": "What is high?"}]
+        pair = {"id": "text", "prompt": asked, "chosen": [{"role": "assistant", "content": "the tone and the pitch"}], "rejected": [{"role": "assistant", "content": "red"}]}
+        run = self.second_step_is_the_formula("formula_text", pair)
+        self.assertEqual({r["media/image"] + r["media/audio"] for r in records(run / "metrics.jsonl")}, {0}, "no encoder has run")
 
     def evaluate(self, what, data, *args, code=0):
         out = self.folder / f"eval_{data}"
