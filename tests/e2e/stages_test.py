@@ -1,10 +1,12 @@
-"""A second stage takes parts from the run of the first, and begins at its loss."""
+"""A second stage takes parts from the run of the first, begins at its loss, may have data of its own, and goes on where it was killed."""
 import json
 import re
 import shutil
+import signal
 import unittest
 
-from harness import Case, losses, main, records, sets
+import make_tiny
+from harness import Case, checkpoints, losses, main, records, sets
 
 STEPS = sets(train__steps=4, train__optimizer__lr=1e-2)
 
@@ -130,6 +132,41 @@ lr = 2e-3
         self.call("train", config, "--resume", "--stage", "tune", *sets(train__optimizer__lr=1e-2, train__steps=5))
         self.assertEqual((len(losses(align)), len(losses(tune))), (4, 5))
         self.assertIn("holds a run", self.call("train", config, code=2).stderr)
+
+    def file_with_data_of_its_own(self):
+        """The second stage learns from pictures alone."""
+        path, text = self.folder / "own_data.toml", self.file_of_stages().read_text()
+        make_tiny.write_set(self.folder / "data" / "pictures.jsonl", 7, seed=13, kinds=["image"])
+        own = f'[stage.data.train]\nsources = [{{ path = "{self.folder}/data/pictures.jsonl" }}]\n[stage.train]\nsteps = 3'
+        path.write_text(text.replace("[stage.train]\nsteps = 3", own))
+        return path
+
+    def test_a_stage_with_data_of_its_own(self):
+        """It learns what one run after another does that names the first as its weights and has this data."""
+        config, staged, rate = self.file_with_data_of_its_own(), self.folder / "own_data", sets(train__optimizer__lr=1e-2)
+        self.train(staged, *rate, config=config)
+        heard = {name: {record["media/audio"] > 0 for record in records(staged / name / "metrics.jsonl")} for name in ("align", "tune")}
+        self.assertEqual(heard, {"align": {True}, "tune": {False}})
+        alone = self.second("alone", [*self.from_first(staged / "align")[1:], (f"{self.folder}/data/train.jsonl", f"{self.folder}/data/pictures.jsonl")])
+        self.train(self.folder / "alone", *rate, *sets(model__streams__audio__connector__trainable="false", train__steps=3), config=alone)
+        self.assert_same_run(staged / "tune", self.folder / "alone")
+
+    def test_killed_in_its_second_stage(self):
+        """Resumed without a word of the stage, it ends as one that nobody killed."""
+        config, more = self.file_with_data_of_its_own(), sets(train__steps=80, train__checkpoint_every=3)
+        whole, cut = self.folder / "whole_stages", self.folder / "cut_stages"
+        self.train(whole, *more, config=config)
+        process = self.start("train", config, *sets(train__output=cut), *more)
+        self.wait_for_step(cut / "tune", 8, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        self.assertEqual(process.returncode, -signal.SIGKILL, "the run ended before it could be killed")
+        self.assertNotIn("step_80", checkpoints(cut / "tune"))
+        text = self.train(cut, *more, "--resume", config=config).stderr
+        self.assertEqual(text.count("it has been trained"), 1, "the first stage rests")
+        self.assertRegex(text, r"resumed at step \d+ from \S*/tune/")
+        for name in ("align", "tune"):
+            self.assert_same_run(whole / name, cut / name)
 
     def test_stages_that_are_wrong(self):
         text = self.file_of_stages().read_text()
