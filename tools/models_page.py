@@ -12,8 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {ROOT / "docs/models.md": "models", ROOT / "README.md": "plugins"}
-KINDS = {"encoder": "encoders", "connector": "connectors", "language_model": "language models", "peft": "fine-tuning", "head": "heads", "objective": "objectives", "optimizer": "optimizers", "voice_activity": "voice activity", "model_family": "whole models",
-         "data_source": "data sources", "record_format": "record formats"}
+# The program says which kinds there are. These come first, in this order; a title is the plural of the name, or it stands here.
+FIRST = ("encoder", "connector", "language_model", "peft", "head", "objective", "optimizer", "voice_activity", "model_family")
+TITLES = {"peft": "fine-tuning", "voice_activity": "voice activity", "model_family": "whole models"}
 NO_MODELS = ("data_source", "record_format")  # no cases with a reference are theirs
 # A column, and the words of the titles that it counts. "gradients" are the tensors that were compared as such.
 COLUMNS = [("KV cache", r"cache"), ("32 greedy tokens", r"greedy|answers"), ("0, 1, 3 media", r"\d media|no media|1 medium"), ("batch = one by one", r"one by one|masked batch"),
@@ -31,7 +32,8 @@ def components(found):
         for provided in plugin["provides"]:
             kind, name = provided.split(":")
             out[kind, name] = (plugin["doc"], [read.split(":")[2] for read in plugin["reads"] if read.startswith(provided + ":")])
-    return dict(sorted(out.items(), key=lambda item: (list(KINDS).index(item[0][0]), item[0][1])))
+    place = {kind: number for number, kind in enumerate(FIRST)}
+    return dict(sorted(out.items(), key=lambda item: (place.get(item[0][0], len(FIRST)), *item[0])))
 
 
 def subject(case):
@@ -90,9 +92,10 @@ def models_text(cases, found):
 
 def plugins_text(cases, found):
     lines = ["| kind | plugins |", "|---|---|"]
-    for kind, title in KINDS.items():
-        entries = [f"`{name}` ({doc})" for (k, name), (doc, _) in components(found).items() if k == kind]
-        lines.append(f"| {title} | {', '.join(entries)} |")
+    every = components(found)
+    for kind in dict.fromkeys(kind for kind, _ in every):
+        entries = [f"`{name}` ({doc})" for (k, name), (doc, _) in every.items() if k == kind]
+        lines.append(f"| {TITLES.get(kind, kind.replace('_', ' ') + 's')} | {', '.join(entries)} |")
     return "\n".join(lines)
 
 
