@@ -1,4 +1,4 @@
-// An image encoder: the picture is cut into squares, each becomes one vector.
+// An image encoder: the image is cut into squares, each becomes one vector.
 #pragma once
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/pretrained.h>

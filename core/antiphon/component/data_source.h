@@ -57,7 +57,7 @@ class DataSource {
   virtual ~DataSource() = default;
   // Whether it reads such a file. At most one of all sources should.
   virtual bool recognises(const FileStart& start) const = 0;
-  // Error(data) if the file is missing or is none of its kind. May read all of it once, and keeps little of it.
+  // Error(data) if the file is missing or is not of its kind. May read all of it once, and keeps little of it.
   virtual std::unique_ptr<Records> open(const std::filesystem::path& path) const = 0;
 };
 

@@ -46,7 +46,7 @@ class MediaBytes {
 
 // Whether the text is a data: URL (RFC 2397), whatever it holds.
 bool is_data_url(std::string_view text);
-// The bytes of "data:image/png;base64,…". Error(data) if they are no base64, or if the type is of another modality.
+// The bytes of "data:image/png;base64,…". Error(data) if they are not base64, or if the type is of another modality.
 MediaBytes from_data_url(std::string_view url, Modality modality);
 
 }  // namespace antiphon

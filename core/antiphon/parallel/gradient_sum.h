@@ -48,7 +48,7 @@ class GradientSum {
     std::function<void()> wait_for_it;  // set once it is sent
   };
   class Hook;
-  // `holders`: of the gradient's memory, who are none of another gradient.
+  // `holders`: how many may hold the gradient's memory without its being another gradient's, too.
   void take(Bucket& bucket, Member& member, int holders);
   static void copy_into(Bucket& bucket, const Member& member);
   void computed(size_t bucket, size_t member);

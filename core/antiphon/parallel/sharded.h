@@ -70,7 +70,7 @@ class Sharded : public Placement, public nn::BlockPolicy {
   std::vector<Parameter> in_others_;
   std::unordered_map<const Module*, size_t> number_;
   std::unordered_map<const at::Tensor*, Parameter> own_;
-  std::set<const at::Tensor*> same_in_cell_;  // own rows of parameters that are no parts
+  std::set<const at::Tensor*> same_in_cell_;  // own rows of parameters that are not parts
   size_t learns_from_;
   nn::BlockPolicy* inner_ = nullptr;
   Unit* summing_ = nullptr;

@@ -38,7 +38,7 @@ struct LoadedModel {
   const text::Tokenizer& tokenizer() const { return prompts.tokenizer(); }
   // The configuration with every option in force.
   std::string resolved() const;
-  // What load_trained() does, plus what the model's generation_config.json says where [generate] does not, and what
+  // What load_trained() does, plus what the model's generation_config.json says unless [generate] says it, and what
   // generate.weights asks for: no training after that.
   void load_for_inference(const OpenOptions& flags);
 };

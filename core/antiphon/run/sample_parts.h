@@ -10,8 +10,8 @@ namespace antiphon::run {
 // The text of the user turns, one per line.
 std::string question_of(const Sample& sample);
 
-// [{"type": "image", "path": absolute}, …] in the order of the conversation; "name" in place of "path" if it is no
-// file.
+// [{"type": "image", "path": absolute}, …] in the order of the conversation; "name" in place of "path" if it is
+// not a file.
 nlohmann::json media_files_of(const Sample& sample);
 
 }  // namespace antiphon::run

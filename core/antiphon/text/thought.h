@@ -16,7 +16,7 @@ struct ThoughtAndAnswer {
 };
 
 // `opened`: the thought began before this text. A thought without an end leaves no answer. Without a thought, the
-// answer is the text as it is; after one, white space before it is no part of it.
+// answer is the text as it is; after one, white space before it is not part of it.
 ThoughtAndAnswer split_thought(std::string_view text, bool opened = false);
 // The same of an answer as token ids; of the marks too if they are special tokens, which decode() leaves out.
 ThoughtAndAnswer split_thought(std::span<const int32_t> ids, const Tokenizer& tokenizer, bool opened = false);

@@ -34,7 +34,7 @@ class RunFolder {
   // Opens metrics.jsonl, bad_samples.jsonl and the event file; Error(config) naming the one that cannot be. Lines of
   // steps beyond `step` are from a future that did not happen.
   void open_logs(int64_t step);
-  // Once the other processes have written their last; only process 0. Not `keep`: they are of a run that is no more.
+  // Once the other processes have written their last; only process 0. Not `keep`: they are an earlier run's.
   void take_over_bad_samples(bool keep = true);
   // A record that cannot be written is lost, and the first such loss is reported.
   void metrics(int64_t step, const std::map<std::string, double>& values);

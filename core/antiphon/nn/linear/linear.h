@@ -38,7 +38,7 @@ class Linear : public Module {
   int64_t out() const { return weight.size(0); }
 
   // Keeps the weight as "int8" or "int4" (quantized_weight.h) and frees the original, which becomes a meta tensor. The
-  // weight is no longer trained; adapters on it are.
+  // weight is not trained from then on; adapters on it are.
   void quantize(const std::string& format);
 
   // Products in FP8 from here on (float8_linear.h), except those of adapters. Returns false and changes nothing if the
