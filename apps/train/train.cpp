@@ -60,7 +60,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
     fail(ErrorKind::config, "train.output is missing",
          "name the folder of the run, e.g. --set train.output=runs/first");
   processes.meet(said, run::open_device(flags.open.device));
-  run::LoadedModel loaded(flags.open, processes.cell());
+  run::LoadedModel loaded(flags.open, processes.shared_by());
   auto& config = loaded.config;
   auto* group = processes.group();
   train::RunFolder folder(config.train.output, processes.rank());
@@ -91,6 +91,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   const auto placement = processes.place(*loaded.model, config, *objective, *rule);
   train::Trainer trainer(*loaded.model, *objective, *rule, loader, loaded.cache, folder, processes.agreement(),
                          *placement, config.train);
+  trainer.set_passes(processes.passes());
   const int64_t step = flags.resume ? trainer.resume(flags.accept_changes) : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
   if (group && values.empty()) values = run::trained_values(*loaded.model);
@@ -99,7 +100,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   if (group) run::check_same(*group, config, loader, step, values);
   open_folder(folder, loaded, group, step);
   std::optional<run::HeldOut> held_out;
-  if (config.train.eval_every > 0) held_out.emplace(loaded, *objective, *placement, group);
+  if (config.train.eval_every > 0) held_out.emplace(loaded, *objective, *placement, processes.mesh(), group);
   if (held_out) trainer.set_evaluation([&](checkpoint::Reference* reference) { return held_out->measure(reference); });
   const auto profiler = folder.writes() ? open_profiler(flags.profile, loaded, folder.path() / "profile") : nullptr;
   trainer.set_profiler(profiler.get());

@@ -80,22 +80,7 @@ class Tensor(Together):
         self.assert_close(whole, run, 2e-5)
 
     def test_what_is_written_can_be_used(self):
-        outputs = []
-        for processes in (1, 2):
-            run, _ = self.run_with(f"used_{processes}", processes, *sets(train__steps=3))
-            self.call("eval", run, "--only", "held", "--output", self.folder / f"eval_{processes}")
-            self.call("export", run, "--output", self.folder / f"exported_{processes}")
-            from safetensors.numpy import load_file
-            files = sorted((self.folder / f"exported_{processes}").rglob("*.safetensors")) + sorted(run.rglob("adapter*/*.safetensors")) + sorted((run / "connectors").glob("*"))
-            second = self.folder / f"second_{processes}"
-            self.train(second, *COMMON, *sets(train__steps=2, model__streams__image__connector__weights=f'"{run}"'))
-            outputs.append([(path.name, load_file(path)) for path in files])
-        self.assertGreater(len(outputs[0]), 3)
-        for (name, one), (same, two) in zip(*outputs, strict=True):
-            self.assertEqual(name, same)
-            for key, value in one.items():
-                self.assertEqual(value.shape, two[key].shape, key)
-                self.assertLessEqual(abs(value.astype("float64") - two[key].astype("float64")).max(), 1e-3 * abs(value).max() + 1e-6, key)
+        self.compare_what_is_written()
 
     def test_held_out_losses(self):
         self.compare_held_out(1e-4, *sets(eval__batch_size=1), counts=(2, 4))

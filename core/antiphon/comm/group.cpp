@@ -224,6 +224,20 @@ std::function<void()> Group::begin_scatter_sum(const std::vector<Pieces>& parts,
   };
 }
 
+std::function<void()> Group::begin_send(const at::Tensor& x, int to, int tag) {
+  enter("send", x);
+  std::vector<at::Tensor> out{bytes_of(x)};
+  const auto work = wires_->guarded("send", [&] { return wires_->backend().send(out, to, tag); });
+  return [this, work, x, to] { wires_->wait(fmt::format("send to process {} of{}", to, place_.name), {work}); };
+}
+
+void Group::receive(const at::Tensor& x, int from, int tag) {
+  enter("receive", x);
+  const auto what = fmt::format("receive from process {} of{}", from, place_.name);
+  std::vector<at::Tensor> in{bytes_of(x)};
+  wires_->wait(what, {wires_->guarded(what, [&] { return wires_->backend().recv(in, from, tag); })});
+}
+
 at::Tensor Group::exchange(const at::Tensor& rows, const std::vector<int64_t>& to, const std::vector<int64_t>& from) {
   enter("exchange", rows.narrow(0, 0, 0));
   auto sizes = rows.sizes().vec();

@@ -48,6 +48,10 @@ class Group {
   // end; until then the tensors are not to be touched. Those of no elements are not sent.
   std::function<void()> begin_gather(const Pieces& own, const std::vector<Pieces>& places);
   std::function<void()> begin_scatter_sum(const std::vector<Pieces>& parts, const Pieces& own);
+  // To one process, which receives it with the same tag; what waits until it has. The tensor is kept until then. Not in
+  // a group whose processes gather or add up as well.
+  std::function<void()> begin_send(const at::Tensor& x, int to, int tag);
+  void receive(const at::Tensor& x, int from, int tag);
   // Rows to each process and from each: rows [Σ to, ...] in the order of ranks -> [Σ from, ...].
   at::Tensor exchange(const at::Tensor& rows, const std::vector<int64_t>& to, const std::vector<int64_t>& from);
   void wait_for_all();

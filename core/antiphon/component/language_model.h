@@ -30,10 +30,14 @@ struct Quantization {
   int64_t applied = 0, total = 0, bytes_before = 0, bytes = 0;
 };
 
-// Processes that compute a model together.
+// Processes that compute a model together. The groups outlive it.
 struct SharedBy {
-  comm::Group* group = nullptr;  // outlives the model
-  bool learns_before = false;
+  comm::Group* group = nullptr;  // compute each block together; nullptr: one process does
+  bool learns_before = false;    // what embed() is completed with is trained
+  // Have some of the blocks each, one after the other; nullptr: all of them. Each has `chunks` ranges of blocks.
+  comm::Group* stages = nullptr;
+  int chunks = 1;
+  std::vector<int64_t> blocks_of_ranges = {};  // how many in each of stages · chunks; none: evenly
 };
 
 // The tokens of a vocabulary that a process has the rows of: all [begin, begin + its rows); nullptr: it has all.
@@ -66,9 +70,11 @@ class LanguageModel {
   // several processes can cut up and make whole one after the other. Default: it does not say.
   virtual std::vector<Module*> blocks() { return {}; }
   // Keeps this process's part of everything, on the meta device still, for processes that compute each batch together.
-  // `learns_before`: what embed() is completed with is trained. From then on embed() gives this process's part of the
-  // embeddings, to be added up by forward(), head_weight() the rows of some tokens, and forward() all hidden states.
-  // Error(config) naming `parallel.tensor` if it cannot be divided so. Default: it cannot.
+  // With a group, from then on embed() gives this process's part of the embeddings, to be added up by forward(),
+  // head_weight() the rows of some tokens, and forward() all hidden states. With stages, x_td of forward() is read in
+  // the first only, but for its dtype; forward() gives hidden states in the last, and in the others the scalar 0 that
+  // their backward pass begins with (nn/pipeline_stage.h); embed() is called in the first and head_weight() in the
+  // last. Error(config) naming `parallel.tensor` or `parallel.pipeline` if it cannot be divided so. Default: it cannot.
   virtual void share(const SharedBy& by);
   virtual TokenPart head_part() const { return {}; }
 };

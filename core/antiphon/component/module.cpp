@@ -144,6 +144,12 @@ void Module::keep_part(at::Tensor& tensor, int64_t dimension, int64_t begin, int
   tensor.set_requires_grad(trained);
 }
 
+void Module::keep(bool all) {
+  visit("", [&](const std::string&, Module& module) {
+    for (auto& own : module.own_) module.keep_part(*own.tensor, 0, 0, all ? own.tensor->size(0) : 0);
+  });
+}
+
 void Module::add_fixed(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init) {
   add(std::move(name), tensor, shape, init, Role::vector);
   own_.back().fixed = true;

@@ -81,6 +81,8 @@ class Module {
   // Keeps of an own parameter, which is still on the meta device, what lies in [begin, begin + size) of a dimension:
   // the rest is other processes'.
   void keep_part(at::Tensor& tensor, int64_t dimension, int64_t begin, int64_t size);
+  // The same of a module that not all processes have: this one keeps all that it has of each parameter, or nothing.
+  void keep(bool all);
 
  protected:
   // Declares `tensor` as parameter `name` of this shape, on the meta device, float32. The tensor must be a member.

@@ -1,5 +1,7 @@
 #include <antiphon/component/peft.h>
 
+#include <fmt/format.h>
+
 #include <utility>
 
 namespace antiphon {
@@ -17,14 +19,15 @@ bool AdapterScope::active(int set) { return (active_sets >> set & 1) != 0; }
 
 namespace {
 
-[[noreturn]] void fail_to_share() {
-  fail(ErrorKind::config, "an adapter of this kind is not divided by parallel.tensor",
-       "use parallel.tensor = 1, or lora");
+[[noreturn]] void fail_to_share(const std::string& key) {
+  fail(ErrorKind::config, fmt::format("an adapter of this kind is not divided by {}", key),
+       fmt::format("use {} = 1, or lora", key));
 }
 
 }  // namespace
 
-void LinearAdapter::keep_outputs(int64_t, int64_t) { fail_to_share(); }
-void LinearAdapter::keep_inputs(int64_t, int64_t) { fail_to_share(); }
+void LinearAdapter::keep_outputs(int64_t, int64_t) { fail_to_share("parallel.tensor"); }
+void LinearAdapter::keep_inputs(int64_t, int64_t) { fail_to_share("parallel.tensor"); }
+void LinearAdapter::keep(bool) { fail_to_share("parallel.pipeline"); }
 
 }  // namespace antiphon

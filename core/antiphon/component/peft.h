@@ -47,6 +47,8 @@ class LinearAdapter {
   // have values. Default: Error(config).
   virtual void keep_outputs(int64_t begin, int64_t size);
   virtual void keep_inputs(int64_t begin, int64_t size);
+  // For a layer that some processes have and others do not: Module::keep(). Default: Error(config).
+  virtual void keep(bool all);
 
   int set = 0;  // which of a model's methods it belongs to; see AdapterScope
 };

@@ -73,6 +73,7 @@ void Evaluator::measure(const std::vector<Sample>& samples, const Members& membe
   model.lm().encode(batch);
   cache.store(batch);  // for the conditions to come
   const auto logp_n = model.score(batch, {logits_chunk}).to(at::kCPU);
+  if (!model.lm().is_last_stage()) return;  // which knows them
   int64_t begin = 0;
   for (size_t i = 0; i < members.size(); ++i) {
     const int64_t n = batch.sequences[i].supervised;

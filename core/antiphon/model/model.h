@@ -43,7 +43,8 @@ class Model {
   // Numbers that it gives of a sequence; 0: it gives log-probabilities of tokens.
   virtual int64_t scores() const { return 0; }
   // Of a batch whose media are encoded: log-probabilities of the supervised tokens [n] in the order of labels_n, or if
-  // scores() > 0 the numbers [sequences, scores()]. float32, with a gradient if one is wanted.
+  // scores() > 0 the numbers [sequences, scores()]. float32, with a gradient if one is wanted. In a stage of a pipeline
+  // that is not the last: the scalar 0 that its backward pass begins with.
   virtual at::Tensor score(const Batch& batch, const nn::TokenScoreOptions& options) = 0;
 
   // All parameters that require a gradient, named "<part path>/<parameter>".

@@ -8,6 +8,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/comm/group.h>
+#include <antiphon/component/pipeline_pass.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/linear/linear.h>
@@ -124,7 +125,7 @@ const Stream& MultimodalLm::stream_for(Modality modality, const std::string& wan
 }
 
 void MultimodalLm::encode(Batch& batch) {
-  if (const auto* group = llm_->head_part().group; group && group->rank() > 0) return;  // the first puts all rows in
+  if (!is_first_stage() || (by_.group && by_.group->rank() > 0)) return;  // the first puts all rows in
   for (const auto& [name, stream] : streams_) {
     std::vector<std::vector<StreamItem*>> together(1);
     std::map<std::string, StreamItem*> seen;                  // by content
@@ -179,16 +180,27 @@ at::Tensor MultimodalLm::connected(const Batch& batch, const std::string& name, 
   return rows;
 }
 
-void MultimodalLm::share(comm::Group& group) {
-  bool before = prompt_tokens() > 0;
-  for (const auto& part : parts()) before |= part.path.starts_with("streams.") && part.module->trainable_count() > 0;
-  llm_->share({&group, before});
+void MultimodalLm::share(SharedBy by) {
+  by.learns_before = prompt_tokens() > 0;
+  for (const auto& part : parts())
+    by.learns_before |= part.path.starts_with("streams.") && part.module->trainable_count() > 0;
+  by_ = by;
+  llm_->share(by);
+}
+
+bool MultimodalLm::is_first_stage() const {
+  return !by_.stages || (by_.stages->rank() == 0 && PipelinePass::chunk() == 0);
+}
+
+bool MultimodalLm::is_last_stage() const {
+  return !by_.stages || (by_.stages->rank() + 1 == by_.stages->size() && PipelinePass::chunk() + 1 == by_.chunks);
 }
 
 at::Tensor MultimodalLm::embed(const Batch& batch) {
+  if (!is_first_stage())
+    return at::empty({0, llm_->hidden_size()}, at::TensorOptions(settings_.device).dtype(settings_.formats.compute));
   auto x = llm_->embed(batch.ids_t.to(settings_.device)).to(settings_.formats.compute);
-  const auto* group = llm_->head_part().group;
-  const bool first = !group || group->rank() == 0;
+  const bool first = !by_.group || by_.group->rank() == 0;
   // Of several processes, whose embeddings are added up, one puts rows in their places.
   const auto put = [&](const at::Tensor& index, const std::function<at::Tensor()>& rows) {
     x = first ? x.index_copy(0, index, rows()) : x.index_fill(0, index, 0);
@@ -223,7 +235,9 @@ at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::
 }
 
 at::Tensor MultimodalLm::score(const Batch& batch, const nn::TokenScoreOptions& options) {
-  const auto hidden = forward(batch).index_select(0, batch.supervised_n.to(device()));
+  const auto given = forward(batch);
+  if (!is_last_stage()) return given;
+  const auto hidden = given.index_select(0, batch.supervised_n.to(device()));
   const TraceScope scope("loss");
   auto shared = options;
   const auto part = llm_->head_part();

@@ -41,10 +41,14 @@ class MultimodalLm : public Model {
   at::Tensor embed(const Batch& batch);
   // An empty cache of so many blocks, for forward().
   KvCache make_cache(int64_t blocks) const;
-  // Before load(): each batch is computed by the processes of the group together, each with its part of the language
-  // model. Error(config) if that cannot be divided.
-  void share(comm::Group& group);
-  // Hidden states [tokens, hidden_size] after the final norm.
+  // Before load(): each batch is computed by processes together, each with its part of the language model; what else is
+  // trained is told to it here. Error(config) if that cannot be divided.
+  void share(SharedBy by);
+  // Of the chunk that a pass computes (component/pipeline_pass.h): whether it begins with the embeddings, and whether
+  // it ends with what score() gives. A model that is not a stage of a pipeline does both.
+  bool is_first_stage() const;
+  bool is_last_stage() const;
+  // Hidden states [tokens, hidden_size] after the final norm; of a stage that is not the last, see LanguageModel.
   at::Tensor forward(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
 
  private:
@@ -53,6 +57,7 @@ class MultimodalLm : public Model {
   at::Tensor connected(const Batch& batch, const std::string& name, Stream& stream, int64_t count) const;
   ModelSpec spec_;
   LoadSettings settings_;
+  SharedBy by_;
   std::unique_ptr<LanguageModel> llm_;
   std::map<std::string, std::unique_ptr<Stream>> streams_;
   std::vector<AttachedPeft> pefts_;

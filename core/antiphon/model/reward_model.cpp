@@ -58,7 +58,9 @@ std::vector<Part> RewardModel::parts() {
 }
 
 at::Tensor RewardModel::score(const Batch& batch, const nn::TokenScoreOptions&) {
-  const auto hidden = lm_->forward(batch).index_select(0, ends_of(batch).to(lm_->device()));
+  const auto given = lm_->forward(batch);
+  if (!lm_->is_last_stage()) return given;
+  const auto hidden = given.index_select(0, ends_of(batch).to(lm_->device()));
   const TraceScope scope("head");
   return head_->forward(hidden.to(at::kFloat));
 }

@@ -14,14 +14,16 @@ BatchNorm::BatchNorm(int64_t size, double eps, double momentum) : eps_(eps), mom
   add_fixed("running_var", running_var_, {size}, Init::ones);
 }
 
-// In the dtype of the running statistics: a tenth of a small change is lost in bf16.
+// In the dtype of the running statistics: a tenth of a small change is lost in bf16. The backward pass keeps what it is
+// given of them, and other batches may come before it.
 at::Tensor BatchNorm::by_batch(const at::Tensor& x_nct) const {
   const auto x = like(x_nct, running_mean_);
   const bool counts = !TrainingPass::again();
-  return like(at::batch_norm(x, like(weight_, x), like(bias_, x), counts ? running_mean_ : at::Tensor(),
-                             counts ? running_var_ : at::Tensor(), /*training=*/true, momentum_, eps_,
-                             /*cudnn_enabled=*/false),
-              x_nct);
+  const auto mean = counts ? running_mean_.clone() : at::Tensor(), var = counts ? running_var_.clone() : at::Tensor();
+  const auto y = at::batch_norm(x, like(weight_, x), like(bias_, x), mean, var, /*training=*/true, momentum_, eps_,
+                                /*cudnn_enabled=*/false);
+  if (counts) running_mean_.copy_(mean), running_var_.copy_(var);
+  return like(y, x_nct);
 }
 
 at::Tensor BatchNorm::forward(const at::Tensor& x_nct, bool training) const {

@@ -30,4 +30,13 @@ std::vector<std::vector<int64_t>> gathered(const std::vector<int64_t>& own, comm
   return numbers;
 }
 
+std::string said_by(int rank, const std::string& own, comm::Group& group) {
+  const auto length = at::tensor({static_cast<int64_t>(own.size())}, at::kLong);
+  group.broadcast(length, rank);
+  std::string text = own;
+  text.resize(static_cast<size_t>(length.item<int64_t>()));
+  if (!text.empty()) group.broadcast(at::from_blob(text.data(), {length.item<int64_t>()}, at::kByte), rank);
+  return text;
+}
+
 }  // namespace antiphon::parallel

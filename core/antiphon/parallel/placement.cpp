@@ -4,42 +4,39 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/parallel/agreed.h>
-
 #include <antiphon/parallel/separate_gradients.h>
 
 namespace antiphon::parallel {
 
+int Placement::largest(int own) { return static_cast<int>(parallel::largest(own, cell())); }
+
+Replicated::Replicated(std::vector<Held> held, const CellMember& member) : Placement(member), held_(std::move(held)) {
+  for (const auto& alike : held_)
+    for (const auto& parameter : alike.parameters)
+      if (!alike.counts) counted_by_others_.insert(parameter.tensor);
+}
+
 void Replicated::make_usable() {
-  if (!group_ || sum_) return;
-  std::vector<Parameter> whole, parts;
-  for (const auto& parameter : trained_) (parameter.box ? parts : whole).push_back(parameter);
-  sum_.emplace(whole, *group_);
-  if (copies_ && !parts.empty()) sum_of_parts_.emplace(parts, *copies_);
+  if (!sums_.empty()) return;
+  for (const auto& held : held_)
+    if (held.group) sums_.push_back(std::make_unique<GradientSum>(held.parameters, *held.group));
 }
 
 void Replicated::begin_last_pass() {
-  for (auto* sum : {&sum_, &sum_of_parts_})
-    if (*sum) (*sum)->begin();
+  for (auto& sum : sums_) sum->begin();
 }
 
-void Replicated::end_pass() { separate_gradients(trained_); }
+void Replicated::end_pass() {
+  for (const auto& held : held_) separate_gradients(held.parameters);
+}
 
 void Replicated::add_gradients() {
-  for (auto* sum : {&sum_, &sum_of_parts_})
-    if (*sum) (*sum)->finish();
+  for (auto& sum : sums_) sum->finish();
 }
-
-Placement::Shares Replicated::share() const {
-  if (!cell_) return {};
-  if (copies_ && copies_->rank() > 0) return {std::nullopt, cell_->size()};
-  return {cell_->rank(), cell_->size()};
-}
-
-int Replicated::largest(int own) { return static_cast<int>(parallel::largest(own, cell_)); }
 
 // A stop is agreed on between batches; whoever fails otherwise leaves its cell in the middle of one.
 void Replicated::run_uneven(const std::function<void()>& passes) {
-  if (!cell_) return passes();
+  if (!cell()) return passes();
   try {
     passes();
   } catch (const Error& error) {
@@ -48,6 +45,6 @@ void Replicated::run_uneven(const std::function<void()>& passes) {
   }
 }
 
-double Replicated::add_up(double own) { return parallel::sum(own, cell_); }
+double Replicated::add_up(double own) { return parallel::sum(own, cell()); }
 
 }  // namespace antiphon::parallel

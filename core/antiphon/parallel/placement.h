@@ -1,7 +1,9 @@
 // Where the parameters of a model are while several processes train it, and how their gradients are added up.
 #pragma once
 #include <functional>
+#include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include <antiphon/component/module.h>
@@ -10,18 +12,33 @@
 
 namespace antiphon::parallel {
 
+// In how many shares processes write what they keep, and which is this process's; nullopt: another one writes the same.
+// One share: the first process writes all.
+struct Shares {
+  std::optional<int> own = 0;
+  int count = 1;
+};
+
+// A process among those that compute the same batches.
+struct CellMember {
+  comm::Group* cell = nullptr;  // outlives what it is given to; nullptr: this process computes its batches alone
+  int has_loss = 0;             // the number of the first of the last stage
+  Shares shares = {};
+};
+
+// Parameters that several processes hold alike.
+struct Held {
+  std::vector<Parameter> parameters;
+  comm::Group* group = nullptr;  // of these processes, whose first counts for all; nullptr: this one alone
+  bool counts = true;            // this process is the first of its cell that holds them
+};
+
 class Placement {
  public:
   virtual ~Placement() = default;
   // Of parameters of the model, what this process updates and keeps: they themselves, or its rows of them.
   virtual std::vector<Parameter> own(const std::vector<Parameter>& parameters) const = 0;
-  // In how many shares the processes write what own() gives, and which is this process's; nullopt: another one writes
-  // the same. One share: the first process writes all.
-  struct Shares {
-    std::optional<int> own = 0;
-    int count = 1;
-  };
-  virtual Shares share() const { return {}; }
+  const Shares& share() const { return member_.shares; }
 
   // Before forward passes; nothing if nothing has changed since. All processes do as many passes.
   virtual void make_usable() = 0;
@@ -35,44 +52,48 @@ class Placement {
   virtual void add_gradients() = 0;
   // The sum over the processes that keep different values; a parameter that several of them keep counts in one of them.
   virtual double add_up(double own) = 0;
-  virtual bool counts(const Parameter&) const { return true; }
-  // Whether this process is the first of those that compute its batches.
-  virtual bool leads() const { return true; }
+  virtual bool counts(const Parameter& own) const = 0;
+  // Whether this process is the first of those that compute its batches, and whether it is the one of them that knows
+  // what they give.
+  bool leads() const { return !member_.cell || member_.cell->rank() == 0; }
+  bool has_loss() const { return !member_.cell || member_.cell->rank() == member_.has_loss; }
 
   // The largest over the processes that compute the same batches, which call it as often.
-  virtual int largest(int own) { return own; }
+  int largest(int own);
   // Forward passes without gradients of which each process, or each group of them that compute the same batches, does
   // as many as it wants to. Returns once all have done theirs, or throws what `passes` does; Error(distributed) if that
   // leaves others waiting.
   virtual void run_uneven(const std::function<void()>& passes) = 0;
+
+ protected:
+  explicit Placement(const CellMember& member) : member_(member) {}
+  comm::Group* cell() const { return member_.cell; }
+
+ private:
+  CellMember member_;
 };
 
-// Every process has all parameters, or those of a cell (Shoeybi et al. 2019) have them together: then each has its part
-// of some (Parameter::box) and all of the others.
+// Every process has all parameters, or those of a cell have them together (Shoeybi et al. 2019; Huang et al. 2019).
 class Replicated : public Placement {
  public:
-  // `group`: all processes; nullptr: there is one. `cell`: those that compute the same batches; nullptr: this one does.
-  // `copies`: those with the same parts, or nullptr. They must outlive it.
-  Replicated(std::vector<Parameter> trained, comm::Group* group, comm::Group* cell = nullptr,
-             comm::Group* copies = nullptr)
-      : trained_(std::move(trained)), group_(group), cell_(cell), copies_(copies) {}
+  // One process.
+  explicit Replicated(std::vector<Parameter> trained) : Replicated({{std::move(trained)}}, {}) {}
+  // `held`: all that is trained, each with the processes of all cells that hold it. All groups must outlive it.
+  Replicated(std::vector<Held> held, const CellMember& member);
   std::vector<Parameter> own(const std::vector<Parameter>& parameters) const override { return parameters; }
   void make_usable() override;
   nn::BlockPolicy* around(nn::BlockPolicy* inner) override { return inner; }
   void begin_last_pass() override;
   void end_pass() override;
   void add_gradients() override;
-  Shares share() const override;
   double add_up(double own) override;
-  bool counts(const Parameter& parameter) const override { return parameter.box || leads(); }
-  bool leads() const override { return !cell_ || cell_->rank() == 0; }
-  int largest(int own) override;
+  bool counts(const Parameter& own) const override { return !counted_by_others_.contains(own.tensor); }
   void run_uneven(const std::function<void()>& passes) override;
 
  private:
-  std::vector<Parameter> trained_;
-  comm::Group *group_, *cell_, *copies_;
-  std::optional<GradientSum> sum_, sum_of_parts_;  // from the first step on, when the tensors are what they will be
+  std::vector<Held> held_;
+  std::set<const at::Tensor*> counted_by_others_;
+  std::vector<std::unique_ptr<GradientSum>> sums_;  // from the first step on, when the tensors are what they will be
 };
 
 }  // namespace antiphon::parallel

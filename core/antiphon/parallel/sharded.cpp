@@ -48,7 +48,8 @@ std::vector<UnitMember> members_of(Module& block, const ShardedModel& model) {
   std::vector<UnitMember> members;
   for (auto& parameter : block.parameters()) {
     const auto& tensor = *parameter.tensor;
-    if (parameter.fixed || tensor.is_meta() || !(tensor.requires_grad() || model.frozen_too)) continue;
+    if (parameter.fixed || tensor.is_meta() || tensor.numel() == 0) continue;
+    if (!tensor.requires_grad() && !model.frozen_too) continue;
     const bool cast = of_linear.contains(&tensor) && tensor.scalar_type() == at::kFloat;
     members.push_back({parameter, cast ? model.computed : tensor.scalar_type()});
   }
@@ -57,8 +58,9 @@ std::vector<UnitMember> members_of(Module& block, const ShardedModel& model) {
 
 }  // namespace
 
-Sharded::Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas, comm::Group* cell)
-    : shards_(shards), replicas_(replicas), cell_(cell), learns_from_(model.learns_from) {
+Sharded::Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas, const std::vector<Held>& held,
+                 const CellMember& member)
+    : Placement(member), shards_(shards), replicas_(replicas), learns_from_(model.learns_from) {
   std::set<const at::Tensor*> in_blocks;
   for (auto* block : model.blocks) {
     const auto members = members_of(*block, model);
@@ -75,18 +77,19 @@ Sharded::Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* re
     bytes = 0;
   };
   for (const auto& parameter : model.trained) {
-    if (parameter.fixed || in_blocks.contains(parameter.tensor)) continue;
+    if (parameter.fixed || parameter.tensor->numel() == 0 || in_blocks.contains(parameter.tensor)) continue;
     if (bytes + parameter.tensor->nbytes() > kMostTogether) add_unit();
     in_others_.push_back(parameter);
     together.push_back({parameter, parameter.tensor->scalar_type()}), bytes += parameter.tensor->nbytes();
   }
   add_unit();
   for (auto* unit : units())
-    for (size_t i = 0; i < unit->own().size(); ++i) {
-      const auto& own = unit->own()[i];
-      own_[unit->parameter(i)] = own;
-      if (own.box->whole == unit->parameter(i)->sizes()) same_in_cell_.insert(own.tensor);
-    }
+    for (size_t i = 0; i < unit->own().size(); ++i) own_[unit->parameter(i)] = unit->own()[i];
+  for (const auto& [parameters, group, counts] : held) {
+    held_.push_back({own(parameters), group, counts});
+    for (const auto& rows : held_.back().parameters)
+      if (!counts) counted_by_others_.insert(rows.tensor);
+  }
 }
 
 std::vector<Unit*> Sharded::units() const {
@@ -104,12 +107,6 @@ std::vector<Parameter> Sharded::own(const std::vector<Parameter>& parameters) co
     parameter.tensor = found->second.tensor, parameter.box = found->second.box;
   }
   return all;
-}
-
-Placement::Shares Sharded::share() const {
-  const int parts = cell_ ? cell_->size() : 1, count = shards_.size() * parts;
-  if (replicas_ && replicas_->rank() > 0) return {std::nullopt, count};
-  return {shards_.rank() * parts + (cell_ ? cell_->rank() : 0), count};
 }
 
 void Sharded::make_usable() {
@@ -192,48 +189,54 @@ void Sharded::add_gradients() {
   finish_sum();
   memory_of_others_.clear();
   drop_unheld();
-  if (cell_) add_over(*cell_, /*of_same=*/true);
-  if (replicas_) add_over(*replicas_, /*of_same=*/false);
-  for (auto* unit : units()) unit->values_change();
+  for (const auto& held : held_)
+    if (held.group) add_over(*held.group, held.parameters);
+  for (auto* unit : units()) {
+    if (replicas_) add_over(*replicas_, unit->own());
+    unit->values_change();
+  }
 }
 
 // A parameter that got no gradient in any process is left alone, as in one process.
 void Sharded::drop_unheld() {
   std::vector<float> holders;
-  for (auto* unit : units()) holders.insert(holders.end(), unit->holders().begin(), unit->holders().end());
-  const auto sum = at::tensor(holders);
-  shards_.sum(sum);
-  for (auto* group : {replicas_, cell_})
-    if (group) group->sum(sum);
-  const auto* next = sum.const_data_ptr<float>();
+  std::unordered_map<at::Tensor*, int64_t> number;
   for (auto* unit : units()) {
-    for (const auto& parameter : unit->own())
-      if (*next++ == 0) parameter.tensor->mutable_grad().reset();
+    for (const auto& own : unit->own()) number.emplace(own.tensor, static_cast<int64_t>(number.size()));
+    holders.insert(holders.end(), unit->holders().begin(), unit->holders().end());
     unit->forget_holders();
   }
+  const auto sum = at::tensor(holders);
+  shards_.sum(sum);
+  if (replicas_) replicas_->sum(sum);
+  for (const auto& held : held_) {
+    std::vector<int64_t> numbers;
+    for (const auto& own : held.parameters) numbers.push_back(number.at(own.tensor));
+    if (!held.group || numbers.empty()) continue;
+    const auto index = at::tensor(numbers, at::kLong), of_these = sum.index_select(0, index);
+    held.group->sum(of_these);
+    sum.index_copy_(0, index, of_these);
+  }
+  const auto* has = sum.const_data_ptr<float>();
+  for (const auto& [own, i] : number)
+    if (has[i] == 0) own->mutable_grad().reset();
 }
 
-// Of each unit together.
-void Sharded::add_over(comm::Group& group, bool of_same) {
-  for (auto* unit : units()) {
-    std::vector<at::Tensor> gradients;
-    for (const auto& parameter : unit->own())
-      if (parameter.tensor->grad().defined() && (!of_same || same_in_cell_.contains(parameter.tensor)))
-        gradients.push_back(parameter.tensor->mutable_grad().view(-1));
-    if (gradients.empty()) continue;
-    const auto flat = at::cat(gradients);
-    group.sum(flat);
-    int64_t begin = 0;
-    for (auto& gradient : gradients) {
-      gradient.copy_(flat.narrow(0, begin, gradient.numel()));
-      begin += gradient.numel();
-    }
+void Sharded::add_over(comm::Group& group, const std::vector<Parameter>& own) {
+  std::vector<at::Tensor> gradients;
+  for (const auto& parameter : own)
+    if (parameter.tensor->grad().defined()) gradients.push_back(parameter.tensor->mutable_grad().view(-1));
+  if (gradients.empty()) return;
+  const auto flat = at::cat(gradients);
+  group.sum(flat);
+  int64_t begin = 0;
+  for (auto& gradient : gradients) {
+    gradient.copy_(flat.narrow(0, begin, gradient.numel()));
+    begin += gradient.numel();
   }
 }
 
-int Sharded::largest(int own) { return static_cast<int>(parallel::largest(own, cell_)); }
-
-double Sharded::add_up(double own) { return parallel::sum(parallel::sum(own, &shards_), cell_); }
+double Sharded::add_up(double own) { return parallel::sum(parallel::sum(own, &shards_), cell()); }
 
 bool Sharded::another_pass_of(int64_t own) { return parallel::largest(own, &shards_) > 0; }
 

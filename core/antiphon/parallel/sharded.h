@@ -26,21 +26,19 @@ struct ShardedModel {
 // exchanged, and in which order, depends on the model and the number of passes, never on data.
 class Sharded : public Placement, public nn::BlockPolicy {
  public:
-  // `shards`: among which parameters are cut up; `replicas`: those that keep the same rows, or nullptr; `cell`: those
-  // that compute the same batches, each with its part of some parameters, or nullptr. They must outlive it.
-  Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas, comm::Group* cell = nullptr);
+  // `shards`: among which parameters are cut up; `replicas`: those that keep the same rows, or nullptr; `held`: of what
+  // is trained, what others of this process's cell hold as well, with them. They must outlive it.
+  Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas, const std::vector<Held>& held = {},
+          const CellMember& member = {});
 
   std::vector<Parameter> own(const std::vector<Parameter>& parameters) const override;
-  Shares share() const override;
   void make_usable() override;
   nn::BlockPolicy* around(nn::BlockPolicy* inner) override;
   void begin_last_pass() override {}
   void end_pass() override;
   void add_gradients() override;
   double add_up(double own) override;
-  bool counts(const Parameter& own) const override { return leads() || !same_in_cell_.contains(own.tensor); }
-  bool leads() const override { return !cell_ || cell_->rank() == 0; }
-  int largest(int own) override;
+  bool counts(const Parameter& own) const override { return !counted_by_others_.contains(own.tensor); }
   void run_uneven(const std::function<void()>& passes) override;
 
   at::Tensor run(const nn::StackBlock& block, const at::Tensor& x) override;
@@ -58,19 +56,20 @@ class Sharded : public Placement, public nn::BlockPolicy {
   void end_backward(size_t block);
   void finish_sum();
   void drop_unheld();
-  // The sum over a group of the gradients of own rows, of all parameters or of those that are the same in a cell.
-  void add_over(comm::Group& group, bool of_same);
+  // The sum over a group of the gradients of own rows.
+  static void add_over(comm::Group& group, const std::vector<Parameter>& own);
   std::vector<Unit*> units() const;
 
   comm::Group& shards_;
-  comm::Group *replicas_, *cell_;
+  comm::Group* replicas_;
+  std::vector<Held> held_;  // own rows
   UnitMemory memory_, memory_of_others_;
   std::vector<Block> blocks_;
   std::vector<std::unique_ptr<Unit>> others_;
   std::vector<Parameter> in_others_;
   std::unordered_map<const Module*, size_t> number_;
   std::unordered_map<const at::Tensor*, Parameter> own_;
-  std::set<const at::Tensor*> same_in_cell_;  // own rows of parameters that are not parts
+  std::set<const at::Tensor*> counted_by_others_;  // own rows, too
   size_t learns_from_;
   nn::BlockPolicy* inner_ = nullptr;
   Unit* summing_ = nullptr;

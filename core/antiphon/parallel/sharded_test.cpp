@@ -91,7 +91,7 @@ void train(Net& net, Placement& placement, nn::BlockPolicy* inner, const std::ve
 std::vector<Parameter> whole_gradients(Net& net, int64_t batches) {
   std::vector<int64_t> all;
   for (int64_t i = 0; i < batches; ++i) all.push_back(i);
-  Replicated replicated(net.trained(), nullptr);
+  Replicated replicated(net.trained());
   train(net, replicated, nullptr, all);
   return net.trained();
 }
@@ -195,7 +195,7 @@ TEST_CASE("member has any media", "[.]") {
       const auto own = sharded.own(net.trained());
       const auto first = batches.begin() + 2 * all.rank();
       train(net, sharded, nullptr, {first, first + 2});
-      Replicated replicated(one.trained(), nullptr);
+      Replicated replicated(one.trained());
       train(one, replicated, nullptr, batches);
       check(own, one.trained());
       if (!ledger) ledger = shards->ledger();

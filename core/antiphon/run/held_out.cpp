@@ -79,8 +79,9 @@ void keep_share(LoadedSet& set, size_t first, size_t step) {
 
 }  // namespace
 
-HeldOut::HeldOut(LoadedModel& loaded, Objective& objective, parallel::Placement& placement, comm::Group* group)
-    : loaded_(loaded), objective_(objective), placement_(placement), group_(group) {
+HeldOut::HeldOut(LoadedModel& loaded, Objective& objective, parallel::Placement& placement, const parallel::Mesh& mesh,
+                 comm::Group* group)
+    : loaded_(loaded), objective_(objective), placement_(placement), mesh_(mesh), group_(group) {
   for (const auto& [name, split] : loaded.config.data.eval) {
     if (!split.enabled) continue;
     try {
@@ -106,9 +107,14 @@ void HeldOut::share() {
     for (const auto& sample : set.samples) samples += sample.id + "\n";
   }
   parallel::check_same(*group_, {{"choice of held-out samples that can be measured", samples}});
-  const auto cell = static_cast<size_t>(loaded_.config.parallel.tensor), rank = static_cast<size_t>(group_->rank());
-  for (auto& [name, set] : sets_)
-    if (!set.compares) keep_share(set, rank / cell, static_cast<size_t>(group_->size()) / cell);
+  const auto cell = static_cast<size_t>(mesh_.cell_of(group_->rank()));
+  for (auto& [name, set] : sets_) {
+    if (set.compares && mesh_.stages > 1)
+      fail(ErrorKind::config,
+           fmt::format("held-out set {} has candidates, which stages of a pipeline do not compare", name),
+           "set train.eval_every = 0, or use parallel.pipeline = 1");
+    if (!set.compares) keep_share(set, cell, static_cast<size_t>(mesh_.cells()));
+  }
 }
 
 std::vector<eval::Outcome> HeldOut::outcomes_of(const LoadedSet& set, checkpoint::Reference* reference) const {
@@ -136,7 +142,7 @@ std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference)
       if (error.kind() == ErrorKind::distributed || !group_) throw;
       stopped = error.kind() == ErrorKind::preempted, failure = std::current_exception();
     }
-    if (!placement_.leads() && !set.compares) sums = {};  // they are the first's of its cell
+    if (!placement_.has_loss() && !set.compares) sums = {};  // another of its cell has them
     if (group_) add_up(*group_, sums, /*all=*/set.compares, failure, stopped);
     add(values, name, sums);
   }

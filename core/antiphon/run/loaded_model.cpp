@@ -23,9 +23,9 @@ RunConfig configured(const OpenOptions& flags) {
   return read_config(flags.file, flags.sets, flags.stage);
 }
 
-std::unique_ptr<model::Model> loaded(RunConfig& config, at::Device device, comm::Group* cell) {
+std::unique_ptr<model::Model> loaded(RunConfig& config, at::Device device, const SharedBy* by) {
   auto model = model::build(config.model);
-  if (cell) model->lm().share(*cell);
+  if (by) model->lm().share(*by);
   const auto formats = model::number_formats(config.precision.compute, device);
   log::info(fmt::format("model: {} on {}, in {}: {}", config.model.llm.plugin, device.str(), model::name_of(formats),
                         formats.reason));
@@ -74,10 +74,10 @@ std::optional<std::filesystem::path> trained_checkpoint(const OpenOptions& flags
 
 }  // namespace
 
-LoadedModel::LoadedModel(const OpenOptions& flags, comm::Group* cell)
+LoadedModel::LoadedModel(const OpenOptions& flags, const SharedBy* by)
     : config(configured(flags)),
       device(open_device(flags.device)),
-      model(loaded(config, device, cell)),
+      model(loaded(config, device, by)),
       prompts(open_prompts(config)),
       cache(config.data.feature_cache, cache_settings(config, lm())),
       preparer(lm(), prompts, cache, media::MediaLimits{}, lm().llm().max_positions(), config.data.video,

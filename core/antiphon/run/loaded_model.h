@@ -2,7 +2,6 @@
 #pragma once
 #include <memory>
 
-#include <antiphon/comm/group.h>
 #include <antiphon/run/run_config.h>
 
 #include <antiphon/checkpoint/reference.h>
@@ -23,8 +22,8 @@ struct OpenOptions {
 
 // Reads the configuration, builds the model, loads its weights. Members are in the order of dependence.
 struct LoadedModel {
-  // `cell`: processes that compute each batch together.
-  explicit LoadedModel(const OpenOptions& flags, comm::Group* cell = nullptr);
+  // `by`: the processes that compute each batch together; nullptr: this one does.
+  explicit LoadedModel(const OpenOptions& flags, const SharedBy* by = nullptr);
   RunConfig config;
   at::Device device;
   std::unique_ptr<model::Model> model;

@@ -46,7 +46,10 @@ void use_linear_format(model::MultimodalLm& model, const std::string& linear) {
     fail(ErrorKind::config, fmt::format("precision.linear = \"fp8\": {} cannot do it: {}", model.device().str(), why),
          "leave precision.linear out, or use a GPU of compute capability 8.9 or more");
   int64_t applied = 0, total = 0;
-  for (const auto& site : model.llm().module().sites()) ++total, applied += site.linear->use_float8();
+  for (const auto& site : model.llm().module().sites()) {
+    if (site.linear->weight.numel() == 0) continue;  // another process has it
+    ++total, applied += site.linear->use_float8();
+  }
   if (applied == 0)
     fail(ErrorKind::config,
          fmt::format("precision.linear = \"fp8\" fits none of the language model's {} linear layers: their sides are "

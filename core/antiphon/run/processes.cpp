@@ -1,6 +1,7 @@
 #include <antiphon/run/processes.h>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <antiphon/base/beacon.h>
 #include <antiphon/base/log.h>
@@ -8,6 +9,7 @@
 #include <antiphon/model/model.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/parallel/alike.h>
 #include <antiphon/parallel/same_run.h>
 #include <antiphon/parallel/sharded.h>
 #include <antiphon/plugin/registry.h>
@@ -27,24 +29,37 @@ Processes::~Processes() = default;
 
 namespace {
 
-int copies_of(const train::ParallelOptions& parallel, int size) {
-  const auto cell = parallel.fsdp * parallel.tensor;
-  const auto copies = parallel.replicate ? parallel.replicate : size / cell;
-  if (copies * cell != size)
-    fail(ErrorKind::config,
-         fmt::format("parallel.replicate = {} times parallel.fsdp = {}{} is not the number of processes, {}",
-                     parallel.replicate ? std::to_string(copies) : "0 (what is left)", parallel.fsdp,
-                     parallel.tensor > 1 ? fmt::format(" times parallel.tensor = {}", parallel.tensor) : "", size),
-         parallel.replicate ? "start as many, or set parallel.replicate to 0"
-                            : fmt::format("start a multiple of {}", cell));
-  return static_cast<int>(copies);
+std::string product_of(const train::ParallelOptions& parallel) {
+  std::string product = fmt::format("parallel.fsdp = {}", parallel.fsdp);
+  if (parallel.pipeline > 1) product += fmt::format(" times parallel.pipeline = {}", parallel.pipeline);
+  if (parallel.tensor > 1) product += fmt::format(" times parallel.tensor = {}", parallel.tensor);
+  return product;
 }
 
-// Rank = (copy · fsdp + shard) · tensor + part.
-std::vector<int> every(int first, int step, int count) {
-  std::vector<int> ranks;
-  for (int i = 0; i < count; ++i) ranks.push_back(first + i * step);
-  return ranks;
+parallel::Mesh mesh_of(const train::ParallelOptions& parallel, int size) {
+  const auto copy = parallel.fsdp * parallel.pipeline * parallel.tensor;
+  const auto copies = parallel.replicate ? parallel.replicate : size / copy;
+  if (copies * copy != size)
+    fail(ErrorKind::config,
+         fmt::format("parallel.replicate = {} times {} is not the number of processes, {}",
+                     parallel.replicate ? std::to_string(copies) : "0 (what is left)", product_of(parallel), size),
+         parallel.replicate ? "start as many, or set parallel.replicate to 0"
+                            : fmt::format("start a multiple of {}", copy));
+  return {static_cast<int>(parallel.pipeline), static_cast<int>(copies), static_cast<int>(parallel.fsdp),
+          static_cast<int>(parallel.tensor)};
+}
+
+void check_schedule(const train::ParallelOptions& parallel, int64_t batches) {
+  const bool interleaved = parallel.schedule == "interleaved";
+  if (parallel.chunks > 1 && (!interleaved || parallel.pipeline == 1))
+    fail(ErrorKind::config, fmt::format("parallel.chunks = {} needs an interleaved pipeline", parallel.chunks),
+         "set parallel.schedule = \"interleaved\" and parallel.pipeline, or parallel.chunks = 1");
+  if (interleaved && parallel.chunks > 1 && batches % parallel.pipeline != 0)
+    fail(ErrorKind::config,
+         fmt::format("parallel.schedule = \"interleaved\" takes a multiple of parallel.pipeline = {} batches a step, "
+                     "and each pipeline has {}",
+                     parallel.pipeline, batches),
+         "choose another train.accumulate, or parallel.schedule = \"1f1b\"");
 }
 
 // What a connector, an encoder, an embedding or a prompt learns comes through all blocks.
@@ -68,10 +83,10 @@ size_t first_that_learns(const std::vector<Module*>& blocks, const std::vector<P
 void check_can_be_cut(const RunConfig& config, const model::Model& model, const Objective& objective,
                       const UpdateRule& rule) {
   const auto& parallel = config.parallel;
-  const auto key = parallel.tensor > 1 ? fmt::format("parallel.tensor = {}", parallel.tensor)
-                                       : fmt::format("parallel.fsdp = {}", parallel.fsdp);
-  const std::string fix = "use " + key.substr(0, key.find('=')) + "= 1";
-  if (!rule.elementwise())
+  const std::string name = parallel.tensor > 1 ? "tensor" : parallel.fsdp > 1 ? "fsdp" : "pipeline";
+  const auto size = parallel.tensor > 1 ? parallel.tensor : parallel.fsdp > 1 ? parallel.fsdp : parallel.pipeline;
+  const auto key = fmt::format("parallel.{} = {}", name, size), fix = fmt::format("use parallel.{} = 1", name);
+  if (!rule.elementwise() && (parallel.tensor > 1 || parallel.fsdp > 1))
     fail(ErrorKind::config,
          fmt::format("train.optimizer.name = \"{}\" needs whole matrices, and {} cuts them up",
                      config.train.optimizer.name, key),
@@ -87,6 +102,11 @@ void check_can_be_cut(const RunConfig& config, const model::Model& model, const 
          fmt::format("precision.linear = \"{}\" keeps blocks whole in that format, and parallel.reshard does not",
                      config.precision.linear),
          "set parallel.reshard = false, or leave precision.linear out");
+  if (parallel.fsdp > 1 && parallel.reshard && parallel.pipeline > 1)
+    fail(ErrorKind::config,
+         fmt::format("parallel.reshard beside parallel.pipeline = {}: blocks would be gathered for every batch",
+                     parallel.pipeline),
+         "set parallel.reshard = false");
   if (objective.needs().reference)
     fail(ErrorKind::config,
          fmt::format("[objective] plugin = \"{}\" compares with a reference, which is whole, and {}",
@@ -96,11 +116,16 @@ void check_can_be_cut(const RunConfig& config, const model::Model& model, const 
 
 }  // namespace
 
+comm::Group* Processes::group_of(const std::string& name, const std::vector<int>& ranks) {
+  if (ranks.size() < 2) return nullptr;
+  return groups_.emplace_back(group_->subgroup(fmt::format("{}{}", name, meetings_), ranks)).get();
+}
+
 void Processes::meet(const RunConfig& config, at::Device device) {
-  const auto& parallel = config.parallel;
-  const int copies = copies_of(parallel, place_.size), tensor = static_cast<int>(parallel.tensor);
-  const int parts = static_cast<int>(parallel.fsdp) * tensor;
-  share_ = train::share_of(place_.rank / tensor, place_.size / tensor, config.train.accumulate);
+  const auto& parallel = options_ = config.parallel;
+  mesh_ = mesh_of(parallel, place_.size);
+  share_ = train::share_of(mesh_.cell_of(rank()), mesh_.cells(), config.train.accumulate);
+  check_schedule(parallel, share_.count);
   agreement_ = std::make_unique<train::Alone>();
   if (!several()) return;
   if (!device.is_cpu())
@@ -108,28 +133,55 @@ void Processes::meet(const RunConfig& config, at::Device device) {
          "use --device cpu, or one process");
   place_.interface = parallel.interface, place_.timeout = std::chrono::seconds(parallel.timeout_seconds);
   if (!group_) group_ = std::make_unique<comm::Group>(place_);
-  agreement_ = std::make_unique<train::Together>(*group_, tensor);
-  parallel::check_same(
-      *group_, {{"[parallel] of the configuration", fmt::format("{} {} {} {}", parallel.replicate, parallel.fsdp,
-                                                                parallel.tensor, config.train.accumulate)}});
-  shards_.reset(), cell_.reset(), replicas_.reset();
-  const int fsdp = parts / tensor, part = rank() % tensor, of_copy = rank() - rank() % parts;
-  const auto named = [&](const char* name) { return fmt::format("{}{}", name, meetings_); };
-  ++meetings_;
-  if (tensor > 1) cell_ = group_->subgroup(named("tensor"), every(rank() - part, 1, tensor));
-  if (fsdp > 1) shards_ = group_->subgroup(named("fsdp"), every(of_copy + part, tensor, fsdp));
-  if (parts > 1 && copies > 1) replicas_ = group_->subgroup(named("replicate"), every(rank() % parts, parts, copies));
+  agreement_ = std::make_unique<train::Together>(*group_, mesh_);
+  parallel::check_same(*group_, {{"[parallel] of the configuration",
+                                  fmt::format("{} {} {} {} {}", parallel.replicate, parallel.fsdp, parallel.pipeline,
+                                              parallel.tensor, config.train.accumulate)}});
+  groups_.clear(), ++meetings_;
+  shards_ = group_of("fsdp", mesh_.shards_with(rank()));
+  replicas_ = group_of("replicate", mesh_.copies_with(rank()));
+  auto* parts = group_of("tensor", mesh_.parts_with(rank()));
+  auto* stages = group_of("pipeline", mesh_.stages_with(rank()));
+  cell_ = stages ? group_of("cell", mesh_.cell(rank())) : parts;
+  shared_by_ = {.group = parts,
+                .stages = stages,
+                .chunks = static_cast<int>(parallel.chunks),
+                .blocks_of_ranges = parallel.layers_per_stage};
   group_->wait_for_all();  // before one of them finds something wrong and ends
-  log::info(fmt::format("{} processes share the {} batches of a step{}", place_.size, share_.all,
-                        (tensor > 1 ? fmt::format("; {} compute each together", tensor) : "") +
-                            (fsdp > 1 ? fmt::format("; a copy of the model is cut up among {}", parts) : "")));
+  std::string how;
+  if (mesh_.parts > 1) how += fmt::format("; {} compute each together", mesh_.parts);
+  if (mesh_.stages > 1) how += fmt::format("; {} stages, {}", mesh_.stages, parallel.schedule);
+  if (mesh_.shards > 1)
+    how += fmt::format("; a copy of the model is cut up among {}", mesh_.shards * mesh_.cell_size());
+  log::info(fmt::format("{} processes share the {} batches of a step{}", place_.size, share_.all, how));
+}
+
+std::vector<parallel::Pass> Processes::passes() const {
+  return parallel::passes_of(parallel::schedule_of(options_.schedule),
+                             {mesh_.stages, static_cast<int>(options_.chunks), static_cast<int>(share_.count)},
+                             mesh_.stage_of(place_.rank));
+}
+
+std::vector<parallel::Held> Processes::held_of(model::Model& model, bool in_all_cells) {
+  std::vector<parallel::Held> all;
+  for (auto& [numbers, parameters] : parallel::alike(model.trainable_parameters(), cell_)) {
+    const auto ranks = in_all_cells ? mesh_.with_numbers(numbers) : mesh_.in_cell(rank(), numbers);
+    const bool everyone = static_cast<int>(ranks.size()) == place_.size;
+    auto* group = everyone ? group_.get() : group_of(fmt::format("alike{}.", fmt::join(numbers, ".")), ranks);
+    all.push_back({std::move(parameters), group, numbers.front() == mesh_.number_of(rank())});
+  }
+  return all;
 }
 
 std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const RunConfig& config,
                                                       const Objective& objective, const UpdateRule& rule) {
-  const auto trained = model.trainable_parameters();
   if (shards_ || cell_) check_can_be_cut(config, model, objective, rule);
-  if (!shards_) return std::make_unique<parallel::Replicated>(trained, group_.get(), cell_.get(), replicas_.get());
+  const auto shard = mesh_.cell_of(rank()) % mesh_.shards, copy = mesh_.cell_of(rank()) / mesh_.shards;
+  parallel::CellMember member{cell_, (mesh_.stages - 1) * mesh_.parts, {{}, mesh_.shards * mesh_.cell_size()}};
+  if (copy == 0) member.shares.own = shard * mesh_.cell_size() + mesh_.number_of(rank());
+  if (!shards_) return std::make_unique<parallel::Replicated>(held_of(model, /*in_all_cells=*/true), member);
+  const auto trained = model.trainable_parameters();
+  const auto held = held_of(model, /*in_all_cells=*/false);
   parallel::ShardedModel sharded{trained};
   if (config.parallel.reshard) sharded.blocks = model.lm().llm().blocks();
   sharded.frozen_too = config.parallel.shard_frozen, sharded.computed = model.lm().compute_dtype();
@@ -138,7 +190,7 @@ std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const
     log::warning(
         fmt::format("the language model '{}' does not say what its blocks are, so that it is whole during a step",
                     config.model.llm.plugin));
-  return std::make_unique<parallel::Sharded>(sharded, *shards_, replicas_.get(), cell_.get());
+  return std::make_unique<parallel::Sharded>(sharded, *shards_, replicas_, held, member);
 }
 
 namespace {

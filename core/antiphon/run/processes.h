@@ -3,8 +3,11 @@
 #include <memory>
 
 #include <antiphon/comm/group.h>
+#include <antiphon/component/language_model.h>
 #include <antiphon/component/update_rule.h>
+#include <antiphon/parallel/mesh.h>
 #include <antiphon/parallel/placement.h>
+#include <antiphon/parallel/schedule.h>
 #include <antiphon/run/run_config.h>
 #include <antiphon/train/agreement.h>
 
@@ -30,13 +33,26 @@ class Processes {
   void check_parts(model::Model& model);
   train::Agreement& agreement() { return *agreement_; }
   const data::RowShare& share() const { return share_; }
+  const parallel::Mesh& mesh() const { return mesh_; }
   comm::Group* group() { return group_.get(); }
-  comm::Group* cell() { return cell_.get(); }  // of those that compute each batch together
+  comm::Group* cell() { return cell_; }  // of those that compute each batch together
+  // What the model is to be told of them; nullptr if there are none.
+  const SharedBy* shared_by() const { return cell_ ? &shared_by_ : nullptr; }
+  // In which order this process computes its batches of a step.
+  std::vector<parallel::Pass> passes() const;
 
  private:
+  comm::Group* group_of(const std::string& name, const std::vector<int>& ranks);
+  std::vector<parallel::Held> held_of(model::Model& model, bool in_all_cells);
+
   comm::Place place_;
-  // All; those that cut up a copy, or compute it together; those with the same parts of it.
-  std::unique_ptr<comm::Group> group_, shards_, cell_, replicas_;
+  parallel::Mesh mesh_;
+  std::unique_ptr<comm::Group> group_;
+  std::vector<std::unique_ptr<comm::Group>> groups_;  // of some of them, of this stage of training
+  // Those that cut up a copy; those with the same rows of it; those that compute the same batches.
+  comm::Group *shards_ = nullptr, *replicas_ = nullptr, *cell_ = nullptr;
+  SharedBy shared_by_;
+  train::ParallelOptions options_;
   std::unique_ptr<train::Agreement> agreement_;
   data::RowShare share_;
   int meetings_ = 0;  // of stages

@@ -114,6 +114,20 @@ const config::Table<ParallelOptions>& parallel_table() {
           .field("shard_frozen", &O::shard_frozen,
                  "with fsdp and reshard: cut up frozen blocks, too. Processes of one machine map the same file, which "
                  "takes less memory than that")
+          .field("pipeline", &O::pipeline,
+                 "processes that compute each batch one after the other, each with some of the language model's layers",
+                 {.min = 1, .max = checkpoint::kMostShares})
+          .field("schedule", &O::schedule,
+                 "with pipeline: in which order a stage computes forward and backward passes. gpipe: all forward ones "
+                 "first; 1f1b: in turn, for less memory; interleaved: in turn, of several chunks a stage, for less "
+                 "waiting; zero_bubble: as 1f1b, with the weights' gradients computed while it would wait",
+                 {.choices = {"gpipe", "1f1b", "interleaved", "zero_bubble"}})
+          .field("chunks", &O::chunks, "with schedule = \"interleaved\": ranges of layers that each stage has",
+                 {.min = 1, .max = 1000})
+          .field(
+              "layers_per_stage", &O::layers_per_stage,
+              "with pipeline: layers of each stage, or of each of stages times chunks ranges, which are dealt out in "
+              "turn; empty: evenly")
           .field("tensor", &O::tensor,
                  "processes that compute each batch together, each with some heads and some of the MLPs and of the "
                  "vocabulary",

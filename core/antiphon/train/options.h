@@ -49,8 +49,11 @@ struct PrecisionOptions {
 
 // How several processes train together.
 struct ParallelOptions {
-  int64_t replicate = 0, fsdp = 1, tensor = 1, timeout_seconds = 600;
+  int64_t replicate = 0, fsdp = 1, pipeline = 1, tensor = 1, timeout_seconds = 600;
   bool reshard = true, shard_frozen = false;
+  std::string schedule = "1f1b";
+  int64_t chunks = 1;
+  std::vector<int64_t> layers_per_stage = {};
   std::string interface = "lo";
 };
 

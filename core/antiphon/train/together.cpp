@@ -10,6 +10,7 @@
 #include <bit>
 #include <cmath>
 #include <optional>
+#include <sstream>
 
 namespace antiphon::train {
 namespace {
@@ -46,19 +47,20 @@ DrawnRecord Together::agree(const DrawnRecord& own) {
   Numbers mine{t.tokens, t.sequences, t.groups, t.preferred_tokens, own.tokens, own.bad, own.stop, own.content};
   for (const auto& [name, items] : own.items) mine.push_back(items);
   Numbers sum(mine.size());
-  std::optional<size_t> differs;
+  std::optional<int> differs;
   int64_t stop = 0;
-  const auto all_numbers = parallel::gathered(mine, group_);
-  for (size_t i = 0; i < all_numbers.size(); ++i) {
-    const auto& numbers = all_numbers[i];
+  const auto of_all = parallel::gathered(mine, group_);
+  for (int rank = 0; rank < group_.size(); ++rank) {
+    const auto& numbers = of_all[static_cast<size_t>(rank)];
+    const int first = mesh_.first_of(mesh_.cell_of(rank));
     stop = std::max(stop, numbers[6]);
-    if (i % cell_ == 0) std::ranges::transform(sum, numbers, sum.begin(), std::plus<>());
-    if (i % cell_ != 0 && numbers != all_numbers[i - i % cell_]) differs = i;
+    if (rank == first) std::ranges::transform(sum, numbers, sum.begin(), std::plus<>());
+    if (numbers != of_all[static_cast<size_t>(first)]) differs = rank;
   }
   if (differs && stop == 0)
     fail(ErrorKind::distributed,
          fmt::format("processes {} and {} compute a batch together and have drawn different ones",
-                     *differs - *differs % cell_, *differs),
+                     mesh_.first_of(mesh_.cell_of(*differs)), *differs),
          "all must read the same files without errors");
   DrawnRecord all{{sum[0], sum[1], sum[2], sum[3]}, sum[4], sum[5], own.items, own.content, stop};
   size_t next = 8;
@@ -66,21 +68,34 @@ DrawnRecord Together::agree(const DrawnRecord& own) {
   return all;
 }
 
+// Of a pipeline's stages only the last one knows what the metrics are called.
+std::map<std::string, StepMetrics::Sum> Together::named(const StepMetrics& own) {
+  if (mesh_.stages == 1) return own.sums();
+  std::string names;
+  for (const auto& [name, sum] : own.sums()) names += name + "\n";
+  std::map<std::string, StepMetrics::Sum> all;
+  std::istringstream lines(parallel::said_by(mesh_.last_of(0), names, group_));
+  for (std::string name; std::getline(lines, name);)
+    all[name] = own.sums().contains(name) ? own.sums().at(name) : StepMetrics::Sum();
+  return all;
+}
+
 ComputedRecord Together::agree(const ComputedRecord& own) {
   Numbers mine{bits(own.loss), own.finite};
-  for (const auto& [name, sum] : own.metrics.sums()) mine.insert(mine.end(), {bits(sum.sum), bits(sum.count)});
+  const auto metrics = named(own.metrics);
+  for (const auto& [name, sum] : metrics) mine.insert(mine.end(), {bits(sum.sum), bits(sum.count)});
   ComputedRecord all;
-  std::vector<StepMetrics::Sum> sums(own.metrics.sums().size());
-  size_t process = 0;
-  for (const auto& numbers : parallel::gathered(mine, group_)) {
-    all.finite &= numbers[1] != 0;
-    if (process++ % cell_ != 0) continue;
+  std::vector<StepMetrics::Sum> sums(metrics.size());
+  const auto of_all = parallel::gathered(mine, group_);
+  for (const auto& numbers : of_all) all.finite &= numbers[1] != 0;
+  for (int cell = 0; cell < mesh_.cells(); ++cell) {
+    const auto& numbers = of_all[static_cast<size_t>(mesh_.last_of(cell))];
     all.loss += real(numbers[0]);
     for (size_t i = 0; i < sums.size(); ++i)
       sums[i].sum += real(numbers[2 + 2 * i]), sums[i].count += real(numbers[3 + 2 * i]);
   }
   size_t next = 0;
-  for (const auto& [name, sum] : own.metrics.sums()) all.metrics.set(name, sums[next++]);
+  for (const auto& [name, sum] : metrics) all.metrics.set(name, sums[next++]);
   return all;
 }
 
@@ -89,10 +104,11 @@ EndedRecord Together::agree(const EndedRecord& own) {
   for (const auto& row : own.rows.rows) put(mine, row);
   const size_t sources = own.rows.rows.empty() ? 0 : own.rows.rows.front().order.drawn.size();
   EndedRecord all;
-  size_t process = 0;
-  for (const auto& numbers : parallel::gathered(mine, group_)) {
+  const auto of_all = parallel::gathered(mine, group_);
+  for (const auto& numbers : of_all)
     all.stop = std::max(all.stop, static_cast<int>(numbers[0])), all.seconds = std::max(all.seconds, real(numbers[1]));
-    if (process++ % cell_ != 0) continue;
+  for (int cell = 0; cell < mesh_.cells(); ++cell) {
+    const auto& numbers = of_all[static_cast<size_t>(mesh_.first_of(cell))];
     for (size_t at = 2; at < numbers.size(); at += kCountsOfRow + 2 * sources)
       all.rows.rows.push_back(row_of(&numbers[at], sources));
   }

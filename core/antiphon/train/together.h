@@ -1,23 +1,25 @@
 // The agreement of several processes: each sends its record to all, and all compute the same from what they have.
 #pragma once
 #include <antiphon/comm/group.h>
+#include <antiphon/parallel/mesh.h>
 #include <antiphon/train/agreement.h>
 
 namespace antiphon::train {
 
 class Together : public Agreement {
  public:
-  // `group` must outlive it. `cell`: so many processes each, one after the other, compute the same batches together;
-  // their records count once.
-  explicit Together(comm::Group& group, int cell = 1) : group_(group), cell_(static_cast<size_t>(cell)) {}
+  // `group` must outlive it. Of a cell of the mesh, which computes the same batches together, what is drawn counts
+  // once, and what is computed is said by the process that has it.
+  Together(comm::Group& group, const parallel::Mesh& mesh) : group_(group), mesh_(mesh) {}
   DrawnRecord agree(const DrawnRecord& own) override;
   ComputedRecord agree(const ComputedRecord& own) override;
   EndedRecord agree(const EndedRecord& own) override;
   comm::Group* group() const override { return &group_; }
 
  private:
+  std::map<std::string, StepMetrics::Sum> named(const StepMetrics& own);
   comm::Group& group_;
-  size_t cell_;
+  parallel::Mesh mesh_;
 };
 
 // The share of cell `rank` of `size` in the rows of a step. Error(config) unless `rows` is a multiple of `size`.

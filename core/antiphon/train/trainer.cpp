@@ -14,6 +14,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/component/auxiliary_losses.h>
+#include <antiphon/component/pipeline_pass.h>
 #include <antiphon/component/training_pass.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/objective_input.h>
@@ -51,7 +52,7 @@ void add_of_objective(std::map<std::string, double>& metrics, std::map<std::stri
 
 std::unique_ptr<RunCheckpoints> checkpoints_in(const CheckpointPlace& place, bool first,
                                                const parallel::Placement& placement, const Agreement& agreement) {
-  const auto [share, count] = placement.share();
+  const auto& [share, count] = placement.share();
   if (count == 1) return checkpoints_of_one(place, first);
   std::optional<checkpoint::Share> own;
   if (share) own = {*share, count};
@@ -129,12 +130,11 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, uint64_t seed, const Drawn
   cache_.store(batch);
   (model_.scores() ? input.scores_sk : input.logp_n) = model_.score(batch, score_options());
   if (losses) add_auxiliary(*losses, result);
+  if (!model_.lm().is_last_stage()) return {model_.scores() ? input.scores_sk : input.logp_n, {}};
   return objective_.forward(input);
 }
 
-void Trainer::backward(model::Batch& batch, uint64_t seed, StepResult& result) {
-  seed_generators(model_.lm().device(), seed);
-  const auto output = forward(batch, seed, result.drawn, result);
+void Trainer::backward(const ObjectiveOutput& output, StepResult& result) {
   {
     const TraceScope scope("backward");
     // A batch without media has nothing to teach a connector alone.
@@ -186,16 +186,42 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
   return batches;
 }
 
+ObjectiveOutput Trainer::forward_of(model::Batch& batch, const parallel::Pass& pass, StepResult& result) {
+  const auto seed = seed_of(static_cast<uint64_t>(options_.seed), step_, loader_.share().first + pass.batch);
+  if (pass.batch > 0 && pass.chunk == 0) put_statistics_back();
+  seed_generators(model_.lm().device(), seed);
+  auto output = forward(batch, seed, result.drawn, result);
+  if (pass.chunk == 0) add_statistics();
+  return output;
+}
+
+void Trainer::run_pass(model::Batch& batch, const parallel::Pass& pass, bool defers, StepResult& result) {
+  using enum parallel::Pass::Kind;
+  const std::pair key(pass.batch, pass.chunk);
+  const PipelinePass of(pass.batch, pass.chunk);
+  auto& [output, later] = computed_[key];
+  {
+    const nn::DeferredGradients::Scope scope(defers ? &later : nullptr);
+    if (pass.kind == forward) output = forward_of(batch, pass, result);
+    if (pass.kind == backward) this->backward(std::exchange(output, {}), result);
+  }
+  if (pass.kind == weights) later.compute(), placement_.end_pass();
+  if (pass.kind == (defers ? weights : backward)) computed_.erase(key);
+}
+
 void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
+  using enum parallel::Pass::Kind;
   placement_.make_usable();
-  for (size_t i = 0; i < batches.size(); ++i) {
-    const auto row = loader_.share().first + static_cast<int64_t>(i);
-    if (i > 0) put_statistics_back();
-    // A block that is recomputed gives its gradients once for each call, and a part may be called several times.
-    if (!recompute_ && i + 1 == batches.size()) placement_.begin_last_pass();
+  computed_.clear();
+  const auto passes = passes_.empty()
+                          ? passes_of(parallel::ScheduleKind::one_f_one_b, {1, 1, static_cast<int>(batches.size())}, 0)
+                          : passes_;
+  const bool defers = std::ranges::any_of(passes, [](const parallel::Pass& pass) { return pass.kind == weights; });
+  for (const auto& pass : passes) {
     beacon::doing("computing");
-    backward(batches[i], seed_of(static_cast<uint64_t>(options_.seed), step_, row), result);
-    add_statistics();
+    // A block that is recomputed gives its gradients once for each call, and a part may be called several times.
+    if (!recompute_ && &pass == &passes.back()) placement_.begin_last_pass();
+    run_pass(batches[static_cast<size_t>(pass.batch)], pass, defers, result);
   }
   placement_.add_gradients();
 }

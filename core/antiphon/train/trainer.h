@@ -10,8 +10,10 @@
 #include <antiphon/data/loader.h>
 #include <antiphon/model/model.h>
 #include <antiphon/nn/blocks/recompute.h>
+#include <antiphon/nn/deferred_gradients.h>
 #include <antiphon/nn/token_scores.h>
 #include <antiphon/parallel/placement.h>
+#include <antiphon/parallel/schedule.h>
 #include <antiphon/profile/profiler.h>
 #include <antiphon/train/agreement.h>
 #include <antiphon/train/optimizer.h>
@@ -50,6 +52,8 @@ class Trainer {
   void set_profiler(profile::Profiler* profiler) { profiler_ = profiler; }
   // Measures every train.eval_every steps and after the last.
   void set_evaluation(Evaluation evaluation) { evaluation_ = std::move(evaluation); }
+  // In which order this process computes its batches of a step; without it, one after the other.
+  void set_passes(std::vector<parallel::Pass> passes) { passes_ = std::move(passes); }
   // Trains to the end, or until the first steps show that fewer than train.min_steps fit, or until a signal: then
   // writes a checkpoint and throws Error(preempted). Returns and throws only once the checkpoint is on disk; the
   // destructor waits for it, too.
@@ -60,9 +64,11 @@ class Trainer {
   std::vector<model::Batch> draw(DrawnRecord& agreed);
   DrawnRecord drawn(const std::vector<model::Batch>& batches) const;
   void compute(std::vector<model::Batch>& batches, StepResult& result);
+  void run_pass(model::Batch& batch, const parallel::Pass& pass, bool defers, StepResult& result);
+  ObjectiveOutput forward_of(model::Batch& batch, const parallel::Pass& pass, StepResult& result);
   StepResult step_or_save();
   [[noreturn]] void stop(int signal);
-  void backward(model::Batch& batch, uint64_t seed, StepResult& result);
+  void backward(const ObjectiveOutput& output, StepResult& result);
   nn::TokenScoreOptions score_options() const;
   void check_reference(model::Batch batch, const at::Tensor& reference);
   std::filesystem::path reference_file() const { return folder_.path() / checkpoint::kReferenceFile; }
@@ -103,7 +109,13 @@ class Trainer {
   std::optional<checkpoint::Reference> reference_;  // if the objective needs one, from the first step on
   std::optional<nn::Recompute> recompute_;
   RunLength length_;
-  data::LoaderState rows_;  // all, after the last whole step
+  std::vector<parallel::Pass> passes_;
+  struct Computed {
+    ObjectiveOutput output;
+    nn::DeferredGradients later;  // if a pass of the schedule computes them
+  };
+  std::map<std::pair<int, int>, Computed> computed_;  // batch and chunk, until their last pass
+  data::LoaderState rows_;                            // all, after the last whole step
   std::unique_ptr<RunCheckpoints> checkpoints_;
   std::optional<beacon::Slow> saving_;
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;

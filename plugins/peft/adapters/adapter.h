@@ -18,6 +18,7 @@ class BottleneckAdapter : public LinearAdapter, public Module {
   // `out`: of the layer. It starts as the identity, since `up` starts at zero.
   BottleneckAdapter(int64_t out, int64_t bottleneck, std::string activation, NormPosition position);
   at::Tensor forward(const at::Tensor& x, const LinearBase& base) override;
+  void keep(bool all) override { Module::keep(all); }
 
  private:
   std::string activation_;

@@ -47,6 +47,8 @@ class Ia3Adapter : public LinearAdapter, public Module {
     return merged;
   }
 
+  void keep(bool all) override { Module::keep(all); }
+
  private:
   at::Tensor scale_;
   bool feedforward_;

@@ -5,6 +5,7 @@
 
 #include <antiphon/component/training_pass.h>
 #include <antiphon/kernels/mm.h>
+#include <antiphon/nn/deferred_gradients.h>
 #include <antiphon/nn/keyed_dropout.h>
 #include <antiphon/nn/linear/linear.h>
 
@@ -46,9 +47,13 @@ struct LoraFunction : torch::autograd::Function<LoraFunction> {
       shape.back() = weight.size(1);
       grad_x = grad_x.view(shape);
     }
-    auto grad_a = kernels::mm(gu.t(), x).to(a.scalar_type());
-    auto grad_b = kernels::mm(g.t(), u).to(b.scalar_type());
-    return {grad_x, at::Tensor(), at::Tensor(), grad_a, grad_b, at::Tensor()};
+    const auto of_a = [gu, x, type = a.scalar_type()] { return kernels::mm(gu.t(), x).to(type); };
+    const auto of_b = [g, u, type = b.scalar_type()] { return kernels::mm(g.t(), u).to(type); };
+    if (auto* later = nn::DeferredGradients::now()) {
+      later->add(a, of_a), later->add(b, of_b);
+      return {grad_x, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    }
+    return {grad_x, at::Tensor(), at::Tensor(), of_a(), of_b(), at::Tensor()};
   }
 };
 

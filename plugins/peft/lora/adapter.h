@@ -13,6 +13,7 @@ class LoraAdapter : public LinearAdapter, public Module {
   LowRank low_rank() const override { return {a_, b_, scale_}; }
   void keep_outputs(int64_t begin, int64_t size) override { keep_part(b_, 0, begin, size); }
   void keep_inputs(int64_t begin, int64_t size) override;
+  void keep(bool all) override { Module::keep(all); }
 
  private:
   at::Tensor a_, b_;  // [rank, in], [out, rank]

@@ -14,6 +14,7 @@
 #include <antiphon/nn/token_slices.h>
 
 #include <algorithm>
+#include <numeric>
 
 namespace antiphon::nn {
 namespace {
@@ -109,10 +110,18 @@ Decoder::Decoder(const DecoderOptions& options)
 }
 
 void Decoder::share(const SharedBy& by) {
+  by_ = by;
+  const std::string key = by.group ? "parallel.tensor" : "parallel.pipeline";
+  if (options_.moe.experts > 0)
+    fail(ErrorKind::config, "experts are not divided by " + key, fmt::format("use {} = 1", key));
+  if (by.group) divide();
+  if (by.stages) deal_out();
+}
+
+void Decoder::divide() {
   const auto& o = options_;
-  const int size = by.group->size();
-  if (o.moe.experts > 0)
-    fail(ErrorKind::config, "experts are not divided by parallel.tensor", "use parallel.tensor = 1");
+  auto& group = *by_.group;
+  const int size = group.size();
   if (o.num_heads % size != 0 || o.num_kv_heads % size != 0)
     fail(ErrorKind::config,
          fmt::format("parallel.tensor = {} does not divide the {} heads and {} key and value heads", size, o.num_heads,
@@ -121,12 +130,53 @@ void Decoder::share(const SharedBy& by) {
   if (o.intermediate_size < size || o.vocab_size < size)
     fail(ErrorKind::config, fmt::format("parallel.tensor = {} is more than the {} inner values or {} tokens", size,
                                         o.intermediate_size, o.vocab_size));
-  by_ = by;
-  const auto tokens = part_of(o.vocab_size, by.group->rank(), size);
+  const auto tokens = part_of(o.vocab_size, group.rank(), size);
   first_token_ = tokens.begin;
   keep_part(embed_tokens_, 0, tokens.begin, tokens.size);
   if (!o.tie_embeddings) keep_part(lm_head_, 0, tokens.begin, tokens.size);
-  for (auto& layer : layers_) layer->share(o, *by.group);
+  for (auto& layer : layers_) layer->share(o, group);
+}
+
+std::vector<PipelineStage::Range> Decoder::ranges() {
+  const auto count = static_cast<size_t>(by_.stages->size() * by_.chunks);
+  auto blocks = by_.blocks_of_ranges;
+  for (size_t r = 0; by_.blocks_of_ranges.empty() && r < count; ++r)
+    blocks.push_back(part_of(options_.num_layers, static_cast<int>(r), static_cast<int>(count)).size);
+  if (blocks.size() != count || std::accumulate(blocks.begin(), blocks.end(), int64_t{0}) != options_.num_layers)
+    fail(ErrorKind::config,
+         fmt::format("parallel.layers_per_stage deals out {} layers to {} stages of {} chunks; the model has {}",
+                     std::accumulate(blocks.begin(), blocks.end(), int64_t{0}), by_.stages->size(), by_.chunks,
+                     options_.num_layers),
+         fmt::format("name {} numbers that add up to {}, or leave it out", count, options_.num_layers));
+  const auto learns = [&](int64_t block) {
+    auto& layer = *layers_[static_cast<size_t>(block)];
+    return layer.trainable_count() > 0 ||
+           std::ranges::any_of(layer.sites(), [](const Site& site) { return !site.linear->adapters.empty(); });
+  };
+  std::vector<PipelineStage::Range> ranges;
+  int64_t block = 0;
+  bool before = by_.learns_before || embed_tokens_.requires_grad();
+  for (const auto size : blocks) {
+    ranges.push_back({block, block + size, before});
+    for (; block < ranges.back().end; ++block) before |= learns(block);
+  }
+  return ranges;
+}
+
+// Each block goes to the stage that computes it; the embeddings to the first, the head to the last, the same to both.
+void Decoder::deal_out() {
+  stage_ = std::make_unique<PipelineStage>(*by_.stages, ranges());
+  const bool first = stage_->has_range(0), last = stage_->has_range(stage_->ranges() - 1);
+  const auto keep_own = [&](at::Tensor& tensor, bool all) { keep_part(tensor, 0, 0, all ? tensor.size(0) : 0); };
+  keep_own(embed_tokens_, first || (last && options_.tie_embeddings));
+  if (!options_.tie_embeddings) keep_own(lm_head_, last);
+  norm_.keep(last);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const bool own = stage_->has(static_cast<int64_t>(i));
+    for (const auto& site : layers_[i]->sites())
+      for (const auto& adapter : site.linear->adapters) adapter->keep(own);
+    layers_[i]->keep(own);
+  }
 }
 
 at::Tensor Decoder::embed(const at::Tensor& ids) const {
@@ -145,7 +195,7 @@ at::Tensor Decoder::head_weight() const {
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const {
-  if (by_.group) fail(ErrorKind::internal, "a divided model writes no answers");
+  if (by_.group || stage_) fail(ErrorKind::internal, "a divided model writes no answers");
   const auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
   if (quantized_head_ && fits_few_rows(hidden_nd, hidden_nd))
     return multiply_few_rows(hidden_nd, quantized_head_->matrix(), {});
@@ -156,6 +206,7 @@ at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const {
 Quantization Decoder::quantize(const std::string& format) {
   Quantization sum;
   const auto count = [&](const at::Tensor& weight) {
+    if (weight.numel() == 0) return false;  // another stage's
     const bool fits = QuantizedWeight::fits(weight);
     ++sum.total, sum.applied += fits, sum.bytes_before += static_cast<int64_t>(weight.nbytes());
     if (!fits) sum.bytes += static_cast<int64_t>(weight.nbytes());
@@ -175,8 +226,18 @@ Quantization Decoder::quantize(const std::string& format) {
   return sum;
 }
 
+// What goes into the blocks of this pass.
+at::Tensor Decoder::entered(const DecoderInput& input) const {
+  const int64_t tokens = input.positions_t.size(0);
+  if (stage_ && !stage_->is_first()) {
+    const auto own = by_.group ? part_of(tokens, by_.group->rank(), by_.group->size()).size : tokens;
+    return stage_->received({own, options_.hidden_size}, input.x_td.options());
+  }
+  return by_.group ? slice_of_sum(input.x_td, *by_.group, by_.learns_before) : input.x_td;
+}
+
 at::Tensor Decoder::forward(const DecoderInput& given) const {
-  if (by_.group && given.cache) fail(ErrorKind::internal, "a divided model writes no answers");
+  if ((by_.group || stage_) && given.cache) fail(ErrorKind::internal, "a divided model writes no answers");
   auto input = given;
   place_tokens(input);
   const auto rope = rope_.table(input.positions_t, input.x_td.scalar_type());
@@ -184,14 +245,16 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   const auto balance = losses && options_.moe.experts > 0 && options_.moe.balance > 0
                            ? std::make_shared<LoadBalance>(options_.moe.experts, options_.moe.balance * losses->share())
                            : nullptr;
-  const auto x = run_blocks(layers_, by_.group ? slice_of_sum(input.x_td, *by_.group, by_.learns_before) : input.x_td,
+  const auto range = stage_ ? stage_->range() : PipelineStage::Range{0, options_.num_layers};
+  const auto x = run_blocks(layers_, static_cast<size_t>(range.begin), static_cast<size_t>(range.end), entered(input),
                             [rope, input, balance](const DecoderLayer& layer, const at::Tensor& in, size_t i) {
                               return layer.forward(in, rope, input, i, balance);
                             });
   if (balance) losses->add("load_balance", options_.moe.balance, balance->value());
   advance_rows(input);
+  if (stage_ && !stage_->is_last()) return stage_->sent(x);
   const auto y = norm_.forward(x);
-  return by_.group ? whole_tokens(y, input.x_td.size(0), *by_.group) : y;
+  return by_.group ? whole_tokens(y, input.positions_t.size(0), *by_.group) : y;
 }
 
 std::vector<Module*> Decoder::blocks() {

@@ -5,6 +5,7 @@
 #include <antiphon/nn/blocks/block_mlp.h>
 #include <antiphon/nn/blocks/moe.h>
 #include <antiphon/nn/norm.h>
+#include <antiphon/nn/pipeline_stage.h>
 
 #include <memory>
 #include <string>
@@ -81,6 +82,10 @@ class Decoder : public Module {
   TokenPart head_part() const { return {by_.group, first_token_}; }
 
  private:
+  void divide();
+  void deal_out();
+  std::vector<PipelineStage::Range> ranges();
+  at::Tensor entered(const DecoderInput& input) const;
   DecoderOptions options_;
   at::Tensor embed_tokens_, lm_head_;
   std::shared_ptr<const QuantizedWeight> quantized_head_;
@@ -88,6 +93,7 @@ class Decoder : public Module {
   Norm norm_;
   Rope rope_;
   SharedBy by_;
+  std::unique_ptr<PipelineStage> stage_;
   int64_t first_token_ = 0;
 };
 

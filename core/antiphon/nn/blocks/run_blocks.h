@@ -35,12 +35,14 @@ class BlockPolicyScope {
   BlockPolicy* before_;
 };
 
-// x through all layers, one after the other; `forward(layer, x, index)` runs one. It is copied if it is to run again.
+// x through layers [begin, end), one after the other; `forward(layer, x, index)` runs one. It is copied if it is to run
+// again.
 template <class Layer, class Forward>
-at::Tensor run_blocks(const std::vector<std::unique_ptr<Layer>>& layers, at::Tensor x, const Forward& forward) {
+at::Tensor run_blocks(const std::vector<std::unique_ptr<Layer>>& layers, size_t begin, size_t end, at::Tensor x,
+                      const Forward& forward) {
   auto* policy = BlockPolicyScope::now();
   const auto shared = policy ? std::make_shared<const Forward>(forward) : nullptr;
-  for (size_t i = 0; i < layers.size(); ++i) {
+  for (size_t i = begin; i < end; ++i) {
     auto& layer = *layers[i];
     if (!policy) {
       x = forward(layer, x, i);
@@ -49,6 +51,12 @@ at::Tensor run_blocks(const std::vector<std::unique_ptr<Layer>>& layers, at::Ten
     x = policy->run({layer, i, [shared, &layer, i](const at::Tensor& in) { return (*shared)(layer, in, i); }}, x);
   }
   return x;
+}
+
+// Through all of them.
+template <class Layer, class Forward>
+at::Tensor run_blocks(const std::vector<std::unique_ptr<Layer>>& layers, const at::Tensor& x, const Forward& forward) {
+  return run_blocks(layers, 0, layers.size(), x, forward);
 }
 
 }  // namespace antiphon::nn

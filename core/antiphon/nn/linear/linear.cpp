@@ -5,6 +5,7 @@
 
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/onednn.h>
+#include <antiphon/nn/deferred_gradients.h>
 #include <antiphon/nn/linear/few_rows.h>
 #include <antiphon/nn/linear/float8_linear.h>
 #include <antiphon/nn/linear/packed_weight.h>
@@ -16,12 +17,16 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+bool is_own(const at::Tensor& x, const at::Tensor& weight) {
+  return kernels::is_fast_linear(x, weight) || kernels::is_widened(x, weight);
+}
+
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias) {
     context->save_for_backward({x, weight});
     context->saved_data["bias"] = bias.has_value();
-    return kernels::linear(x, weight, bias.value_or(at::Tensor()));
+    return is_own(x, weight) ? kernels::linear(x, weight, bias.value_or(at::Tensor())) : at::linear(x, weight, bias);
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
@@ -29,7 +34,11 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     const auto g = rows(grads[0]);
     at::Tensor grad_x, grad_weight, grad_bias;
     if (context->needs_input_grad(0)) grad_x = kernels::mm(g, saved[1]).view(saved[0].sizes());
-    if (context->needs_input_grad(1)) grad_weight = kernels::mm(g.t(), rows(saved[0]));
+    const auto of_weight = [g, x = rows(saved[0])] { return kernels::mm(g.t(), x); };
+    if (auto* later = DeferredGradients::now(); later && context->needs_input_grad(1))
+      later->add(saved[1], of_weight);
+    else if (context->needs_input_grad(1))
+      grad_weight = of_weight();
     if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) grad_bias = g.sum(0);
     return {grad_x, grad_weight, grad_bias};
   }
@@ -106,7 +115,7 @@ void Linear::keep_inputs(int64_t begin, int64_t size, bool first) {
 void Linear::keep_packed() { packed_ = std::make_shared<PackedWeight>(); }
 
 bool Linear::use_float8() {
-  if (Float8Weight::fits(weight)) float8_ = std::make_shared<Float8Weight>();
+  if (weight.numel() > 0 && Float8Weight::fits(weight)) float8_ = std::make_shared<Float8Weight>();
   return static_cast<bool>(float8_);
 }
 
@@ -117,10 +126,11 @@ void Linear::quantize(const std::string& format) {
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const auto some_bias = bias.defined() ? std::optional(bias) : std::nullopt;
-  if (!kernels::is_fast_linear(x, weight) && !kernels::is_widened(x, weight)) return at::linear(x, weight, some_bias);
+  const bool defers = DeferredGradients::now() && x.numel() > 0;
+  if (!is_own(x, weight) && !defers) return at::linear(x, weight, some_bias);
   const bool trained = x.requires_grad() || weight.requires_grad() || (bias.defined() && bias.requires_grad());
   if (at::GradMode::is_enabled() && trained) return LinearFunction::apply(x, weight, some_bias);
-  return kernels::linear(x, weight, bias);
+  return is_own(x, weight) ? kernels::linear(x, weight, bias) : at::linear(x, weight, some_bias);
 }
 
 at::Tensor rows(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }

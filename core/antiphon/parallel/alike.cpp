@@ -1,0 +1,51 @@
+#include <antiphon/parallel/alike.h>
+
+#include <antiphon/parallel/agreed.h>
+
+#include <map>
+#include <numeric>
+
+namespace antiphon::parallel {
+namespace {
+
+// Where the boxes begin and end, of all parameters that have one.
+std::vector<int64_t> places_of(const std::vector<Parameter>& parameters) {
+  std::vector<int64_t> places;
+  for (const auto& parameter : parameters) {
+    if (!parameter.box) continue;
+    places.insert(places.end(), parameter.box->begin.begin(), parameter.box->begin.end());
+    const auto sizes = parameter.tensor->sizes();
+    places.insert(places.end(), sizes.begin(), sizes.end());
+  }
+  return places;
+}
+
+}  // namespace
+
+std::vector<Alike> alike(const std::vector<Parameter>& parameters, comm::Group* cell) {
+  std::vector<int> everyone(cell ? static_cast<size_t>(cell->size()) : 1);
+  std::iota(everyone.begin(), everyone.end(), 0);
+  const auto own = places_of(parameters);
+  const auto places = cell && !own.empty() ? gathered(own, *cell) : std::vector<std::vector<int64_t>>{own};
+  std::map<std::vector<int>, std::vector<Parameter>> by_numbers;
+  size_t at = 0;
+  for (const auto& parameter : parameters) {
+    if (!parameter.box) {
+      by_numbers[everyone].push_back(parameter);
+      continue;
+    }
+    const size_t end = at + 2 * parameter.box->begin.size();
+    std::vector<int> numbers;
+    for (size_t number = 0; number < places.size(); ++number)
+      if (std::equal(own.begin() + static_cast<int64_t>(at), own.begin() + static_cast<int64_t>(end),
+                     places[number].begin() + static_cast<int64_t>(at)))
+        numbers.push_back(static_cast<int>(number));
+    if (parameter.tensor->numel() > 0) by_numbers[numbers].push_back(parameter);
+    at = end;
+  }
+  std::vector<Alike> all;
+  for (auto& [numbers, of_them] : by_numbers) all.push_back({numbers, std::move(of_them)});
+  return all;
+}
+
+}  // namespace antiphon::parallel

@@ -1,0 +1,50 @@
+#include <antiphon/parallel/mesh.h>
+
+#include <algorithm>
+#include <functional>
+
+namespace antiphon::parallel {
+namespace {
+
+std::vector<int> ranks(int count, const std::function<int(int)>& rank_of) {
+  std::vector<int> all;
+  for (int i = 0; i < count; ++i) all.push_back(rank_of(i));
+  std::ranges::sort(all);
+  return all;
+}
+
+}  // namespace
+
+std::vector<int> Mesh::cell(int rank) const {
+  return ranks(cell_size(), [&](int number) { return rank_of(cell_of(rank), number); });
+}
+
+std::vector<int> Mesh::parts_with(int rank) const {
+  return ranks(parts, [&](int part) { return rank - part_of(rank) + part; });
+}
+
+std::vector<int> Mesh::stages_with(int rank) const {
+  return ranks(stages, [&](int stage) { return rank_of(cell_of(rank), stage * parts + part_of(rank)); });
+}
+
+std::vector<int> Mesh::shards_with(int rank) const {
+  const int first = cell_of(rank) / shards * shards;
+  return ranks(shards, [&](int shard) { return rank_of(first + shard, number_of(rank)); });
+}
+
+std::vector<int> Mesh::copies_with(int rank) const {
+  const int shard = cell_of(rank) % shards;
+  return ranks(copies, [&](int copy) { return rank_of(copy * shards + shard, number_of(rank)); });
+}
+
+std::vector<int> Mesh::with_numbers(const std::vector<int>& numbers) const {
+  const int all = static_cast<int>(numbers.size());
+  return ranks(cells() * all, [&](int i) { return rank_of(i / all, numbers[static_cast<size_t>(i % all)]); });
+}
+
+std::vector<int> Mesh::in_cell(int rank, const std::vector<int>& numbers) const {
+  return ranks(static_cast<int>(numbers.size()),
+               [&](int i) { return rank_of(cell_of(rank), numbers[static_cast<size_t>(i)]); });
+}
+
+}  // namespace antiphon::parallel

@@ -1,0 +1,186 @@
+// A decoder whose blocks are dealt out to processes gives what one gives, under every schedule, and so do gradients.
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/comm/test_group.h>
+#include <antiphon/component/pipeline_pass.h>
+#include <antiphon/nn/blocks/decoder.h>
+#include <antiphon/nn/deferred_gradients.h>
+#include <antiphon/parallel/alike.h>
+#include <antiphon/parallel/schedule.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <map>
+
+using namespace antiphon;
+using namespace antiphon::nn;
+using comm::testing::my_place;
+using comm::testing::run_group;
+using parallel::Pass;
+using parallel::ScheduleKind;
+
+namespace {
+
+constexpr int kBatches = 4;
+
+DecoderOptions options_with(bool tied) {
+  DecoderOptions o;
+  o.vocab_size = 37, o.hidden_size = 16, o.intermediate_size = 21, o.num_layers = 5;  // dealt out unevenly
+  o.num_heads = 4, o.num_kv_heads = 2, o.head_size = 4, o.max_positions = 64;
+  o.qkv_bias = true, o.tie_embeddings = tied;
+  return o;
+}
+
+// Each batch has another number of tokens. What a stage that is not the last gives is only to be passed back.
+at::Tensor loss_of(Decoder& decoder, int batch, bool first, bool last) {
+  const int64_t tokens = 3 + batch;
+  DecoderInput input;
+  input.x_td = first ? decoder.embed((at::arange(tokens, at::kLong) * 7 + batch).remainder(37))
+                     : at::empty({0, 16}, at::kDouble);
+  input.positions_t = at::arange(tokens, at::kLong), input.lengths = {tokens};
+  const auto given = decoder.forward(input);
+  return last ? at::matmul(given, decoder.head_weight().t()).sin().sum() * 0.1 : given;
+}
+
+void prepare(Decoder& decoder) {
+  decoder.initialize(11, at::kCPU);
+  decoder.to(at::kCPU, at::kDouble);
+}
+
+struct Mesh {
+  explicit Mesh(int stages) : all(my_place()) {
+    const int parts = all.size() / stages, stage = all.rank() / parts, part = all.rank() % parts;
+    std::vector<int> of_stage, of_part;
+    for (int i = 0; i < parts; ++i) of_stage.push_back(stage * parts + i);
+    for (int i = 0; i < stages; ++i) of_part.push_back(i * parts + part);
+    pipeline = all.subgroup("pipeline", of_part);
+    if (parts > 1) tensor = all.subgroup("tensor", of_stage);
+  }
+  comm::Group all;
+  std::unique_ptr<comm::Group> pipeline, tensor;
+};
+
+struct Case {
+  ScheduleKind kind = ScheduleKind::one_f_one_b;
+  int chunks = 1;
+  bool tied = true, embedding_trained = true;
+  std::vector<int64_t> blocks = {};
+};
+
+void compare(Mesh& mesh, const Case& c) {
+  static int cases = 0;
+  const auto of_case = std::to_string(++cases) + "/";
+  CAPTURE(c.kind, c.chunks, c.tied, c.embedding_trained, c.blocks);
+  Decoder whole(options_with(c.tied)), shared(options_with(c.tied));
+  for (auto* decoder : {&whole, &shared}) {
+    decoder->set_requires_grad(true);
+    if (c.embedding_trained) continue;
+    for (auto& parameter : decoder->parameters())
+      if (parameter.name == "embed_tokens" || parameter.name.starts_with("layers.0."))
+        parameter.tensor->set_requires_grad(false);
+  }
+  shared.share({mesh.tensor.get(), false, mesh.pipeline.get(), c.chunks, c.blocks});
+  prepare(whole), prepare(shared);
+  CHECK(shared.parameter_count() == whole.parameter_count());
+
+  double expected = 0, got = 0;
+  for (int batch = 0; batch < kBatches; ++batch) {
+    const auto loss = loss_of(whole, batch, true, true);
+    torch::autograd::backward({loss}, {});
+    expected += loss.item<double>();
+  }
+  const int stage = mesh.pipeline->rank(), stages = mesh.pipeline->size();
+  std::map<std::pair<int, int>, at::Tensor> losses;
+  std::map<std::pair<int, int>, nn::DeferredGradients> deferred;
+  for (const auto& pass : parallel::passes_of(c.kind, {stages, c.chunks, kBatches}, stage)) {
+    auto& later = deferred[{pass.batch, pass.chunk}];
+    if (pass.kind == Pass::Kind::weights) {
+      later.compute();
+      continue;
+    }
+    const nn::DeferredGradients::Scope defers(c.kind == ScheduleKind::zero_bubble ? &later : nullptr);
+    if (pass.kind == Pass::Kind::forward) {
+      const PipelinePass scope(pass.batch, pass.chunk);
+      losses[{pass.batch, pass.chunk}] =
+          loss_of(shared, pass.batch, stage == 0 && pass.chunk == 0, stage + 1 == stages && pass.chunk + 1 == c.chunks);
+      continue;
+    }
+    const auto loss = losses.extract({pass.batch, pass.chunk}).mapped();
+    if (loss.requires_grad()) torch::autograd::backward({loss}, {});
+    got += loss.item<double>();
+  }
+  // Of parts of the last stage, each of some of the vocabulary.
+  const auto sum = at::tensor({stage + 1 == stages ? got : 0.0}, at::kDouble);
+  mesh.all.sum(sum);
+  CHECK(std::abs(sum.item<double>() - expected) < 1e-9 * std::abs(expected));
+
+  auto trained = shared.parameters();
+  std::erase_if(trained, [](const Parameter& parameter) { return !parameter.tensor->requires_grad(); });
+  std::map<std::string, at::Tensor> wanted;
+  for (const auto& parameter : whole.parameters()) wanted[parameter.name] = parameter.tensor->grad();
+  const auto compared = at::zeros({}, at::kLong);
+  for (const auto& [numbers, parameters] : parallel::alike(trained, &mesh.all)) {
+    std::string name = "alike";
+    for (const auto number : numbers) name += "." + std::to_string(number);
+    const auto group = mesh.all.subgroup(of_case + name, numbers);
+    for (const auto& parameter : parameters) {
+      INFO(parameter.name);
+      auto gradient = parameter.tensor->grad();
+      gradient = gradient.defined() ? gradient.contiguous().clone() : at::zeros_like(*parameter.tensor).detach();
+      group->sum(gradient);
+      const auto part = parameter.part_of(wanted.at(parameter.name));
+      const double most = wanted.at(parameter.name).abs().max().item<double>();
+      CHECK((gradient - part).abs().max().item<double>() <= 1e-9 * most + 1e-13);
+      compared.add_(1);
+    }
+  }
+  mesh.all.sum(compared);
+  CHECK(compared.item<int64_t>() > 0);
+  mesh.all.wait_for_all();
+}
+
+}  // namespace
+
+TEST_CASE("a pipeline of processes gives the gradients of one, under every schedule") {
+  CHECK(run_group(2, "member is a stage of two") == 0);
+  CHECK(run_group(3, "member is a stage") == 0);
+  CHECK(run_group(4, "member is a part of a stage") == 0);
+}
+
+TEST_CASE("member is a stage of two", "[.]") {
+  Mesh mesh(2);
+  for (const auto kind : {ScheduleKind::gpipe, ScheduleKind::one_f_one_b, ScheduleKind::zero_bubble})
+    for (const bool tied : {true, false}) compare(mesh, {.kind = kind, .tied = tied});
+  for (const int chunks : {1, 2}) compare(mesh, {.kind = ScheduleKind::interleaved, .chunks = chunks});
+  compare(mesh, {.tied = false, .embedding_trained = false});
+  compare(mesh, {.tied = false, .embedding_trained = false, .blocks = {1, 4}});  // nothing is trained in the first
+  compare(mesh, {.blocks = {0, 5}});
+  compare(mesh, {.blocks = {5, 0}});
+}
+
+TEST_CASE("member is a stage", "[.]") {
+  Mesh mesh(3);
+  for (const auto kind : {ScheduleKind::gpipe, ScheduleKind::one_f_one_b}) compare(mesh, {.kind = kind});
+  compare(mesh, {.blocks = {2, 0, 3}});
+}
+
+TEST_CASE("member is a part of a stage", "[.]") {
+  Mesh mesh(2);
+  for (const bool tied : {true, false}) compare(mesh, {.tied = tied});
+}
+
+TEST_CASE("layers that cannot be dealt out are refused") { CHECK(run_group(2, "member cannot be a stage") == 0); }
+
+TEST_CASE("member cannot be a stage", "[.]") {
+  comm::Group group(my_place());
+  Decoder decoder(options_with(true));
+  CHECK_THROWS_AS(decoder.share({nullptr, false, &group, 1, {2, 2}}), Error);
+  CHECK_THROWS_AS(decoder.share({nullptr, false, &group, 1, {2, 2, 1}}), Error);
+  auto experts = options_with(true);
+  experts.moe = {.experts = 4, .intermediate_size = 8};
+  Decoder with_experts(experts);
+  CHECK_THROWS_AS(with_experts.share({nullptr, false, &group}), Error);
+  group.wait_for_all();
+}

@@ -1,0 +1,126 @@
+"""Processes that compute the layers of a model one after the other train what one process trains."""
+
+import os
+import signal
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from together import ALL, COMMON, CONFORMER, Together, children, experts, tensors
+from harness import checkpoints, losses, main, sets
+
+SCHEDULES = {"1f1b": [], "gpipe": [], "zero_bubble": [], "interleaved": sets(parallel__chunks=2, parallel__layers_per_stage="[1, 0, 1, 0]")}
+
+
+def schedule(name):
+    return [*sets(parallel__schedule=f'"{name}"'), *SCHEDULES[name]]
+
+
+class Pipeline(Together):
+    MESH = sets(parallel__pipeline=2)
+
+    def test_schedules(self):
+        """With dropout; by two stages. What is added up in which order does not depend on the schedule."""
+        for name, args in (("lora", []), ("all", ALL)):
+            one = self.compare(f"schedules_{name}", *args)
+            for kind in SCHEDULES:
+                with self.subTest(f"{name} {kind}"):
+                    many, _ = self.run_with(f"{kind}_{name}", 2, *args, *schedule(kind))
+                    self.assert_same_progress(one, many)
+                    self.assert_close(one, many, 2e-5)
+                    first = self.folder / f"schedules_{name}_2"
+                    self.assertEqual(losses(first), losses(many))
+                    for key, value in tensors(first).items():
+                        self.assertTrue((value == tensors(many)[key]).all(), key)
+
+    def test_beside_other_axes(self):
+        """By 4 processes: two parts of each stage, or each stage cut up among two."""
+        axes = {"tensor": sets(parallel__tensor=2), "fsdp": sets(parallel__fsdp=2, parallel__reshard="false")}
+        for what, args in (("lora", []), ("all", ALL)):
+            one, _ = self.run_with(f"axes_{what}_1", 1, *args)
+            for axis, mesh in axes.items():
+                with self.subTest(f"{axis} {what}"):
+                    four, _ = self.run_with(f"axes_{axis}_{what}_4", 4, *args, *mesh)
+                    self.assert_same_progress(one, four)
+                    self.assert_close(one, four, 2e-5)
+
+    def test_batch_statistics(self):
+        """Of a connector that runs in the first stage."""
+        self.compare("conformer", config=self.edited("conformer", CONFORMER), counts=(2,))
+
+    def test_other_methods(self):
+        lora = self.config.read_text()
+        lora = lora[lora.index('plugin = "lora"') : lora.index("[model.streams.image]")]
+        for name in ('plugin = "ptuning"\ntokens = 3\n\n', 'plugin = "ia3"\n\n', 'plugin = "adapters"\n\n'):
+            with self.subTest(name):
+                self.compare(name.split('"')[1], config=self.edited("method", (lora, name)), counts=(2,))
+
+    def test_quantized_base(self):
+        """int8 blocks beside adapters: each process keeps those of its stage so."""
+        self.compare("int8", *sets(precision__weights='"int8"'), counts=(2,))
+
+    def test_fp8(self):
+        one, _ = self.run_with("fp8_1", 1, *sets(precision__linear='"fp8"'))
+        two, _ = self.run_with("fp8_2", 2, *sets(precision__linear='"fp8"'))
+        self.assertEqual(losses(one), losses(two))
+
+    def test_whole_matrices(self):
+        """muon, whose updates are of whole matrices, and each stage has its own."""
+        self.compare("muon", *ALL, *sets(train__optimizer__name='"muon"'), counts=(2,))
+
+    def test_bad_samples(self):
+        self.compare_bad_samples()
+
+    def test_one_is_asked_to_stop(self):
+        """While it trains and measures: all stop after the same step."""
+        run = self.folder / "stopped"
+        args = [*sets(train__output=run), *COMMON, *self.MESH, *sets(train__steps=2000, train__eval_every=1, train__checkpoint_every=500)]
+        process = self.start("launch", self.config, "--procs", 2, *args)
+        self.wait_for_step(run, 6, process)
+        os.kill(children(process)[1], signal.SIGUSR1)
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 75, err[-3000:])
+        self.assertEqual(len(checkpoints(run)), 1)
+
+    def test_recomputed(self):
+        for name, args in (("all", ALL), ("lora", [])):
+            for kind in ("1f1b", "zero_bubble"):
+                with self.subTest(f"{name} {kind}"):
+                    self.compare(f"recompute_{name}_{kind}", *args, *sets(train__recompute='"full"'), *schedule(kind), counts=(2,))
+
+    def test_only_connectors(self):
+        """Nothing is trained in the last stage, whose backward pass goes through it all the same; not every batch has media."""
+        self.compare("connectors", config=self.connectors_only(), counts=(2,))
+
+    def test_resumed_on_other_meshes(self):
+        constant = sets(train__schedule__name='"constant"')
+        whole, _ = self.run_with("whole", 1, *ALL, *constant)
+        stations = ((3, 2, 2, 1, 1), (5, 2, 1, 2, 1), (7, 4, 2, 2, 1), (8, 1, 1, 1, 1), (10, 4, 2, 1, 2), (12, 2, 1, 1, 2))
+        run = self.hand_on([(steps, processes, sets(parallel__pipeline=pipeline, parallel__tensor=tensor, parallel__fsdp=fsdp, parallel__reshard="false"))
+                            for steps, processes, pipeline, tensor, fsdp in stations], *ALL, *constant)
+        self.assert_same_progress(whole, run)
+        self.assert_close(whole, run, 2e-5)
+
+    def test_what_is_written_can_be_used(self):
+        self.compare_what_is_written()
+
+    def test_held_out_losses(self):
+        self.compare_held_out(1e-4, counts=(2, 4))
+
+    def test_what_cannot_be_divided(self):
+        for args, words in ((sets(parallel__pipeline=3), "times parallel.pipeline = 3 is not the number of processes, 2"),
+                            (sets(parallel__layers_per_stage="[1, 2]"), "parallel.layers_per_stage deals out 3 layers"),
+                            (sets(parallel__chunks=2), "parallel.chunks = 2 needs an interleaved pipeline"),
+                            ([*schedule("interleaved"), *sets(train__accumulate=3)], "takes a multiple of parallel.pipeline = 2 batches a step, and each pipeline has 3")):
+            _, done = self.run_with("refused", 2, *args, code=2)
+            self.assertIn(words, done.stderr)
+        _, done = self.run_with("reshard", 4, *sets(parallel__fsdp=2), code=2)
+        self.assertIn("parallel.reshard beside parallel.pipeline = 2", done.stderr)
+        _, done = self.run_with("experts", 2, config=experts(self), code=2)
+        self.assertIn("experts are not divided by parallel.pipeline", done.stderr)
+
+
+if __name__ == "__main__":
+    main()
