@@ -48,6 +48,9 @@ class Group {
   // end; until then the tensors are not to be touched. Those of no elements are not sent.
   std::function<void()> begin_gather(const Pieces& own, const std::vector<Pieces>& places);
   std::function<void()> begin_scatter_sum(const std::vector<Pieces>& parts, const Pieces& own);
+  // Pieces to each process and from each, which know what they get; the own ones are copied. Returns what waits for the
+  // end.
+  std::function<void()> begin_exchange(const std::vector<Pieces>& to, const std::vector<Pieces>& from);
   // To one process, which receives it with the same tag; what waits until it has. The tensor is kept until then. Not in
   // a group whose processes gather or add up as well.
   std::function<void()> begin_send(const at::Tensor& x, int to, int tag);

@@ -34,6 +34,9 @@ struct Quantization {
 struct SharedBy {
   comm::Group* group = nullptr;  // compute each block together; nullptr: one process does
   bool learns_before = false;    // what embed() is completed with is trained
+  // Have some of the tokens each; nullptr: all of them. `slices`: both of these together, part by part of each context
+  // (nn/token_slices.h); nullptr: this process alone.
+  comm::Group *contexts = nullptr, *slices = nullptr;
   // Have some of the blocks each, one after the other; nullptr: all of them. Each has `chunks` ranges of blocks.
   comm::Group* stages = nullptr;
   int chunks = 1;
@@ -71,10 +74,11 @@ class LanguageModel {
   virtual std::vector<Module*> blocks() { return {}; }
   // Keeps this process's part of everything, on the meta device still, for processes that compute each batch together.
   // With a group, from then on embed() gives this process's part of the embeddings, to be added up by forward(),
-  // head_weight() the rows of some tokens, and forward() all hidden states. With stages, x_td of forward() is read in
+  // head_weight() the rows of some tokens, and forward() all hidden states. With contexts, forward() gives those of
+  // this process's tokens, and x_td of all but the first counts for nothing. With stages, x_td of forward() is read in
   // the first only, but for its dtype; forward() gives hidden states in the last, and in the others the scalar 0 that
   // their backward pass begins with (nn/pipeline_stage.h); embed() is called in the first and head_weight() in the
-  // last. Error(config) naming `parallel.tensor` or `parallel.pipeline` if it cannot be divided so. Default: it cannot.
+  // last. Error(config) naming the key of [parallel] if it cannot be divided so. Default: it cannot.
   virtual void share(const SharedBy& by);
   virtual TokenPart head_part() const { return {}; }
 };

@@ -12,6 +12,10 @@
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/token_slices.h>
+
+#include <algorithm>
+#include <numeric>
 
 namespace antiphon::model {
 namespace {
@@ -22,6 +26,19 @@ std::string samples_of(const Batch& batch, const std::string& stream) {
   for (const auto& media : batch.media)
     if (media.stream == stream && text.size() < 200) text += (text.empty() ? "sample " : ", ") + shown(media.sample_id);
   return text;
+}
+
+// How many of the positions, which rise, each context has.
+std::vector<int64_t> counts_in(const at::Tensor& positions_n, const nn::TokenSlices& slices, int64_t tokens) {
+  if (!slices.contexts) return {positions_n.size(0)};
+  std::vector<int64_t> counts;
+  const auto* begin = positions_n.const_data_ptr<int64_t>();
+  const auto* end = begin + positions_n.size(0);
+  for (int i = 0; i < slices.contexts->size(); ++i) {
+    const auto [first, size] = slices.of_context(tokens, i);
+    counts.push_back(std::lower_bound(begin, end, first + size) - std::lower_bound(begin, end, first));
+  }
+  return counts;
 }
 
 std::vector<at::Tensor> positions_of(const Batch& batch, const std::string& stream) {
@@ -125,7 +142,7 @@ const Stream& MultimodalLm::stream_for(Modality modality, const std::string& wan
 }
 
 void MultimodalLm::encode(Batch& batch) {
-  if (!is_first_stage() || (by_.group && by_.group->rank() > 0)) return;  // the first puts all rows in
+  if (!is_first()) return;  // the first puts all rows in
   for (const auto& [name, stream] : streams_) {
     std::vector<std::vector<StreamItem*>> together(1);
     std::map<std::string, StreamItem*> seen;                  // by content
@@ -192,15 +209,18 @@ bool MultimodalLm::is_first_stage() const {
   return !by_.stages || (by_.stages->rank() == 0 && PipelinePass::chunk() == 0);
 }
 
+bool MultimodalLm::is_first() const { return is_first_stage() && !(by_.slices && by_.slices->rank() > 0); }
+
 bool MultimodalLm::is_last_stage() const {
   return !by_.stages || (by_.stages->rank() + 1 == by_.stages->size() && PipelinePass::chunk() + 1 == by_.chunks);
 }
 
 at::Tensor MultimodalLm::embed(const Batch& batch) {
-  if (!is_first_stage())
-    return at::empty({0, llm_->hidden_size()}, at::TensorOptions(settings_.device).dtype(settings_.formats.compute));
+  const auto options = at::TensorOptions(settings_.device).dtype(settings_.formats.compute);
+  if (!is_first_stage()) return at::empty({0, llm_->hidden_size()}, options);
+  if (by_.contexts && by_.contexts->rank() > 0) return at::zeros({batch.tokens(), llm_->hidden_size()}, options);
   auto x = llm_->embed(batch.ids_t.to(settings_.device)).to(settings_.formats.compute);
-  const bool first = !by_.group || by_.group->rank() == 0;
+  const bool first = is_first();
   // Of several processes, whose embeddings are added up, one puts rows in their places.
   const auto put = [&](const at::Tensor& index, const std::function<at::Tensor()>& rows) {
     x = first ? x.index_copy(0, index, rows()) : x.index_fill(0, index, 0);
@@ -237,12 +257,20 @@ at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::
 at::Tensor MultimodalLm::score(const Batch& batch, const nn::TokenScoreOptions& options) {
   const auto given = forward(batch);
   if (!is_last_stage()) return given;
-  const auto hidden = given.index_select(0, batch.supervised_n.to(device()));
+  const nn::TokenSlices slices{by_.group, by_.contexts, by_.slices};
+  const auto own = slices.of_context(batch.tokens());
+  const auto counts = counts_in(batch.supervised_n, slices, batch.tokens());
+  const int64_t before = std::accumulate(counts.begin(), counts.begin() + slices.context(), int64_t{0}),
+                count = counts[static_cast<size_t>(slices.context())];
+  const auto rows = batch.supervised_n.narrow(0, before, count) - own.begin;
+  const auto hidden = given.index_select(0, rows.to(device()));
   const TraceScope scope("loss");
   auto shared = options;
   const auto part = llm_->head_part();
   shared.group = part.group, shared.first_token = part.begin;
-  return nn::token_scores(hidden, llm_->head_weight(), batch.labels_n.to(device()), shared);
+  const auto labels = batch.labels_n.narrow(0, before, count).to(device());
+  const auto logp_n = nn::token_scores(hidden, llm_->head_weight(), labels, shared);
+  return slices.contexts ? nn::all_values(logp_n, counts, *slices.contexts) : logp_n;
 }
 
 }  // namespace antiphon::model

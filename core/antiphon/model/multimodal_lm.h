@@ -52,6 +52,7 @@ class MultimodalLm : public Model {
   at::Tensor forward(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
 
  private:
+  bool is_first() const;  // of the processes that compute a batch together
   void attach_all(ModelSpec& spec, config::Problems& problems);
   at::Tensor prompt();
   at::Tensor connected(const Batch& batch, const std::string& name, Stream& stream, int64_t count) const;

@@ -9,6 +9,8 @@
 #include <antiphon/component/training_pass.h>
 #include <antiphon/kernels/for_rows.h>
 
+#include <utility>
+
 namespace antiphon::nn {
 namespace {
 
@@ -16,6 +18,8 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr int kBits = 24;  // of a hash, as a number in [0, 2^24)
+
+thread_local int64_t first_row_now = 0;
 
 int64_t threshold_of(double p) { return static_cast<int64_t>(p * (1 << kBits)); }
 
@@ -97,10 +101,14 @@ at::Tensor composed_dropout_factors(int64_t rows, int64_t columns, double p, uin
   return number.ge(threshold_of(p)).to(options.dtype()) * (1 / (1 - p));
 }
 
+DropoutRows::DropoutRows(int64_t first) : before_(std::exchange(first_row_now, first)) {}
+DropoutRows::~DropoutRows() { first_row_now = before_; }
+int64_t DropoutRows::first() { return first_row_now; }
+
 at::Tensor keyed_dropout(const at::Tensor& x, double p, uint64_t key, const DropoutPlace& place) {
   if (p >= 1) return x * 0;
-  return KeyedDropoutFunction::apply(x, p, static_cast<int64_t>(key), place.first_row, place.first_column,
-                                     place.columns);
+  return KeyedDropoutFunction::apply(x, p, static_cast<int64_t>(key), place.first_row + DropoutRows::first(),
+                                     place.first_column, place.columns);
 }
 
 }  // namespace antiphon::nn

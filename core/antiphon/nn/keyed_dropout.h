@@ -16,6 +16,19 @@ struct DropoutPlace {
   int64_t columns = 0;  // of the whole; 0: x has all
 };
 
+// While an object of this class lives, the rows of what this thread drops begin with this token of the batch: of
+// processes that have some tokens each.
+class DropoutRows {
+ public:
+  explicit DropoutRows(int64_t first);
+  ~DropoutRows();
+  DropoutRows(const DropoutRows&) = delete;
+  static int64_t first();
+
+ private:
+  int64_t before_;
+};
+
 // x [..., columns] -> each value 0 with probability p, else times 1 / (1 - p); differentiable.
 at::Tensor keyed_dropout(const at::Tensor& x, double p, uint64_t key, const DropoutPlace& place = {});
 // The factor 0 or 1 / (1 - p) of each value, by LibTorch's operations: what the kernel of the CPU is compared with, and

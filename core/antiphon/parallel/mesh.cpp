@@ -19,12 +19,20 @@ std::vector<int> Mesh::cell(int rank) const {
   return ranks(cell_size(), [&](int number) { return rank_of(cell_of(rank), number); });
 }
 
+std::vector<int> Mesh::slices_with(int rank) const {
+  return ranks(slices(), [&](int slice) { return rank - slice_of(rank) + slice; });
+}
+
 std::vector<int> Mesh::parts_with(int rank) const {
-  return ranks(parts, [&](int part) { return rank - part_of(rank) + part; });
+  return ranks(parts, [&](int part) { return rank - rank % parts + part; });
+}
+
+std::vector<int> Mesh::contexts_with(int rank) const {
+  return ranks(contexts, [&](int context) { return rank - slice_of(rank) + context * parts + rank % parts; });
 }
 
 std::vector<int> Mesh::stages_with(int rank) const {
-  return ranks(stages, [&](int stage) { return rank_of(cell_of(rank), stage * parts + part_of(rank)); });
+  return ranks(stages, [&](int stage) { return rank_of(cell_of(rank), stage * slices() + slice_of(rank)); });
 }
 
 std::vector<int> Mesh::shards_with(int rank) const {

@@ -81,7 +81,11 @@ void compare(Mesh& mesh, const Case& c) {
       if (parameter.name == "embed_tokens" || parameter.name.starts_with("layers.0."))
         parameter.tensor->set_requires_grad(false);
   }
-  shared.share({mesh.tensor.get(), false, mesh.pipeline.get(), c.chunks, c.blocks});
+  shared.share({.group = mesh.tensor.get(),
+                .slices = mesh.tensor.get(),
+                .stages = mesh.pipeline.get(),
+                .chunks = c.chunks,
+                .blocks_of_ranges = c.blocks});
   prepare(whole), prepare(shared);
   CHECK(shared.parameter_count() == whole.parameter_count());
 
@@ -176,11 +180,11 @@ TEST_CASE("layers that cannot be dealt out are refused") { CHECK(run_group(2, "m
 TEST_CASE("member cannot be a stage", "[.]") {
   comm::Group group(my_place());
   Decoder decoder(options_with(true));
-  CHECK_THROWS_AS(decoder.share({nullptr, false, &group, 1, {2, 2}}), Error);
-  CHECK_THROWS_AS(decoder.share({nullptr, false, &group, 1, {2, 2, 1}}), Error);
+  CHECK_THROWS_AS(decoder.share({.stages = &group, .blocks_of_ranges = {2, 2}}), Error);
+  CHECK_THROWS_AS(decoder.share({.stages = &group, .blocks_of_ranges = {2, 2, 1}}), Error);
   auto experts = options_with(true);
   experts.moe = {.experts = 4, .intermediate_size = 8};
   Decoder with_experts(experts);
-  CHECK_THROWS_AS(with_experts.share({nullptr, false, &group}), Error);
+  CHECK_THROWS_AS(with_experts.share({.stages = &group}), Error);
   group.wait_for_all();
 }

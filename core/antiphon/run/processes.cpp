@@ -32,12 +32,13 @@ namespace {
 std::string product_of(const train::ParallelOptions& parallel) {
   std::string product = fmt::format("parallel.fsdp = {}", parallel.fsdp);
   if (parallel.pipeline > 1) product += fmt::format(" times parallel.pipeline = {}", parallel.pipeline);
+  if (parallel.context > 1) product += fmt::format(" times parallel.context = {}", parallel.context);
   if (parallel.tensor > 1) product += fmt::format(" times parallel.tensor = {}", parallel.tensor);
   return product;
 }
 
 parallel::Mesh mesh_of(const train::ParallelOptions& parallel, int size) {
-  const auto copy = parallel.fsdp * parallel.pipeline * parallel.tensor;
+  const auto copy = parallel.fsdp * parallel.pipeline * parallel.context * parallel.tensor;
   const auto copies = parallel.replicate ? parallel.replicate : size / copy;
   if (copies * copy != size)
     fail(ErrorKind::config,
@@ -46,7 +47,7 @@ parallel::Mesh mesh_of(const train::ParallelOptions& parallel, int size) {
          parallel.replicate ? "start as many, or set parallel.replicate to 0"
                             : fmt::format("start a multiple of {}", copy));
   return {static_cast<int>(parallel.pipeline), static_cast<int>(copies), static_cast<int>(parallel.fsdp),
-          static_cast<int>(parallel.tensor)};
+          static_cast<int>(parallel.context), static_cast<int>(parallel.tensor)};
 }
 
 void check_schedule(const train::ParallelOptions& parallel, int64_t batches) {
@@ -83,15 +84,18 @@ size_t first_that_learns(const std::vector<Module*>& blocks, const std::vector<P
 void check_can_be_cut(const RunConfig& config, const model::Model& model, const Objective& objective,
                       const UpdateRule& rule) {
   const auto& parallel = config.parallel;
-  const std::string name = parallel.tensor > 1 ? "tensor" : parallel.fsdp > 1 ? "fsdp" : "pipeline";
-  const auto size = parallel.tensor > 1 ? parallel.tensor : parallel.fsdp > 1 ? parallel.fsdp : parallel.pipeline;
+  const std::vector<std::pair<std::string, int64_t>> axes{{"tensor", parallel.tensor},
+                                                          {"context", parallel.context},
+                                                          {"fsdp", parallel.fsdp},
+                                                          {"pipeline", parallel.pipeline}};
+  const auto& [name, size] = *std::ranges::find_if(axes, [](const auto& axis) { return axis.second > 1; });
   const auto key = fmt::format("parallel.{} = {}", name, size), fix = fmt::format("use parallel.{} = 1", name);
   if (!rule.elementwise() && (parallel.tensor > 1 || parallel.fsdp > 1))
     fail(ErrorKind::config,
          fmt::format("train.optimizer.name = \"{}\" needs whole matrices, and {} cuts them up",
                      config.train.optimizer.name, key),
          "use adamw, or " + fix.substr(4));
-  if (parallel.tensor > 1 && model.scores() > 0)
+  if ((parallel.tensor > 1 || parallel.context > 1) && model.scores() > 0)
     fail(ErrorKind::config,
          fmt::format("model.graph = \"{}\" has a head that is whole, and {}", config.model.graph, key), fix);
   if (parallel.tensor > 1 && !(config.precision.linear.empty() && config.precision.weights.empty()))
@@ -135,21 +139,25 @@ void Processes::meet(const RunConfig& config, at::Device device) {
   if (!group_) group_ = std::make_unique<comm::Group>(place_);
   agreement_ = std::make_unique<train::Together>(*group_, mesh_);
   parallel::check_same(*group_, {{"[parallel] of the configuration",
-                                  fmt::format("{} {} {} {} {}", parallel.replicate, parallel.fsdp, parallel.pipeline,
-                                              parallel.tensor, config.train.accumulate)}});
+                                  fmt::format("{} {} {} {} {} {}", parallel.replicate, parallel.fsdp, parallel.pipeline,
+                                              parallel.context, parallel.tensor, config.train.accumulate)}});
   groups_.clear(), ++meetings_;
   shards_ = group_of("fsdp", mesh_.shards_with(rank()));
   replicas_ = group_of("replicate", mesh_.copies_with(rank()));
   auto* parts = group_of("tensor", mesh_.parts_with(rank()));
   auto* stages = group_of("pipeline", mesh_.stages_with(rank()));
-  cell_ = stages ? group_of("cell", mesh_.cell(rank())) : parts;
+  auto* contexts = group_of("context", mesh_.contexts_with(rank()));
+  auto* slices = contexts && parts ? group_of("slices", mesh_.slices_with(rank())) : contexts ? contexts : parts;
+  cell_ = stages ? group_of("cell", mesh_.cell(rank())) : slices;
   shared_by_ = {.group = parts,
+                .contexts = contexts,
+                .slices = slices,
                 .stages = stages,
                 .chunks = static_cast<int>(parallel.chunks),
                 .blocks_of_ranges = parallel.layers_per_stage};
   group_->wait_for_all();  // before one of them finds something wrong and ends
   std::string how;
-  if (mesh_.parts > 1) how += fmt::format("; {} compute each together", mesh_.parts);
+  if (mesh_.slices() > 1) how += fmt::format("; {} compute each together", mesh_.slices());
   if (mesh_.stages > 1) how += fmt::format("; {} stages, {}", mesh_.stages, parallel.schedule);
   if (mesh_.shards > 1)
     how += fmt::format("; a copy of the model is cut up among {}", mesh_.shards * mesh_.cell_size());
@@ -177,7 +185,7 @@ std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const
                                                       const Objective& objective, const UpdateRule& rule) {
   if (shards_ || cell_) check_can_be_cut(config, model, objective, rule);
   const auto shard = mesh_.cell_of(rank()) % mesh_.shards, copy = mesh_.cell_of(rank()) / mesh_.shards;
-  parallel::CellMember member{cell_, (mesh_.stages - 1) * mesh_.parts, {{}, mesh_.shards * mesh_.cell_size()}};
+  parallel::CellMember member{cell_, (mesh_.stages - 1) * mesh_.slices(), {{}, mesh_.shards * mesh_.cell_size()}};
   if (copy == 0) member.shares.own = shard * mesh_.cell_size() + mesh_.number_of(rank());
   if (!shards_) return std::make_unique<parallel::Replicated>(held_of(model, /*in_all_cells=*/true), member);
   const auto trained = model.trainable_parameters();

@@ -128,6 +128,11 @@ const config::Table<ParallelOptions>& parallel_table() {
               "layers_per_stage", &O::layers_per_stage,
               "with pipeline: layers of each stage, or of each of stages times chunks ranges, which are dealt out in "
               "turn; empty: evenly")
+          .field(
+              "context", &O::context,
+              "processes that compute each batch together, each with some of its tokens; in attention with all tokens "
+              "and some heads",
+              {.min = 1, .max = checkpoint::kMostShares})
           .field("tensor", &O::tensor,
                  "processes that compute each batch together, each with some heads and some of the MLPs and of the "
                  "vocabulary",

@@ -9,6 +9,7 @@
 #include <antiphon/nn/attention/cached_attention.h>
 #include <antiphon/nn/blocks/decoder_step.h>
 #include <antiphon/nn/blocks/run_blocks.h>
+#include <antiphon/nn/keyed_dropout.h>
 #include <antiphon/nn/linear/few_rows.h>
 #include <antiphon/nn/linear/quantized_weight.h>
 #include <antiphon/nn/token_slices.h>
@@ -64,27 +65,50 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, c
   const auto v = heads(v_proj_);
   if (q_norm_) q = q_norm_->forward(q), k = k_norm_->forward(k);
   q = apply_rope(q, rope), k = apply_rope(k, rope);
+  if (slices_.contexts) return o_proj_.forward(attend_all(q, k, v, input));
   return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer, window_)
                                      : packed_attention(q, k, v, input.lengths, true, window_));
+}
+
+// Of all tokens, for some of the heads.
+at::Tensor DecoderLayer::attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                    const DecoderInput& input) const {
+  auto& group = *slices_.contexts;
+  const auto sizes = slices_.in_contexts(input.positions_t.size(0));
+  const auto repeated = [&](const at::Tensor& x) {
+    const std::vector<int64_t> shape{x.size(0), x.size(1), kv_repeats_, x.size(2)};
+    return to_heads(x.unsqueeze(2).expand(shape).flatten(1, 2), sizes, group);
+  };
+  const auto y = packed_attention(to_heads(q, sizes, group), repeated(k), repeated(v), input.lengths, true, window_);
+  return to_tokens(y.view({y.size(0), -1, head_size_}), sizes, group).flatten(1, 2);
 }
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer,
                                  const std::shared_ptr<LoadBalance>& balance) const {
   if (fits_layer_step(*this, x_td, input, layer)) return layer_step(*this, x_td, rope, input, layer);
-  const auto x = x_td + left(attend(entered(input_norm_.forward(x_td), input), rope, input, layer));
-  const auto normal = entered(post_attention_norm_.forward(x), input);
-  return x + left(mlp_ ? mlp_->forward(normal) : experts_->forward(normal, input.padding, balance));
+  const auto tokens = input.positions_t.size(0);
+  const DropoutRows rows(slices_.contexts ? slices_.of_context(tokens).begin : DropoutRows::first());
+  const auto x = x_td + left(attend(entered(input_norm_.forward(x_td), tokens), rope, input, layer), tokens);
+  const auto normal = entered(post_attention_norm_.forward(x), tokens);
+  return x + left(mlp_ ? mlp_->forward(normal) : experts_->forward(normal, input.padding, balance), tokens);
 }
 
-at::Tensor DecoderLayer::entered(const at::Tensor& x_td, const DecoderInput& input) const {
-  return group_ ? whole_tokens(x_td, input.positions_t.size(0), *group_) : x_td;
+at::Tensor DecoderLayer::entered(const at::Tensor& x_td, int64_t tokens) const {
+  return slices_.parts ? whole_tokens(x_td, slices_.in_parts(tokens), *slices_.parts) : x_td;
 }
 
-at::Tensor DecoderLayer::left(const at::Tensor& x_td) const { return group_ ? slice_of_sum(x_td, *group_) : x_td; }
+at::Tensor DecoderLayer::left(const at::Tensor& x_td, int64_t tokens) const {
+  return slices_.parts ? slice_of_sum(x_td, slices_.in_parts(tokens), *slices_.parts) : x_td;
+}
 
-void DecoderLayer::share(const DecoderOptions& o, comm::Group& group) {
-  group_ = &group;
-  const int rank = group.rank(), size = group.size();
+void DecoderLayer::share(const DecoderOptions& o, const TokenSlices& slices) {
+  slices_ = slices;
+  if (slices.contexts) {  // key and value heads are repeated until there are some for each
+    const int64_t heads = o.num_kv_heads / (slices.parts ? slices.parts->size() : 1);
+    kv_repeats_ = slices.contexts->size() / std::gcd(heads, int64_t{slices.contexts->size()});
+  }
+  if (!slices.parts) return;
+  const int rank = slices.parts->rank(), size = slices.parts->size();
   const auto q = part_of(o.num_heads, rank, size), kv = part_of(o.num_kv_heads, rank, size),
              inner = part_of(o.intermediate_size, rank, size);
   q_proj_.keep_outputs(q.begin * head_size_, q.size * head_size_);
@@ -110,11 +134,14 @@ Decoder::Decoder(const DecoderOptions& options)
 }
 
 void Decoder::share(const SharedBy& by) {
-  by_ = by;
-  const std::string key = by.group ? "parallel.tensor" : "parallel.pipeline";
+  by_ = by, slices_ = {by.group, by.contexts, by.slices};
+  const std::string key = by.group ? "parallel.tensor" : by.contexts ? "parallel.context" : "parallel.pipeline";
   if (options_.moe.experts > 0)
     fail(ErrorKind::config, "experts are not divided by " + key, fmt::format("use {} = 1", key));
   if (by.group) divide();
+  if (by.contexts) check_contexts();
+  if (by.slices)
+    for (auto& layer : layers_) layer->share(options_, slices_);
   if (by.stages) deal_out();
 }
 
@@ -134,7 +161,17 @@ void Decoder::divide() {
   first_token_ = tokens.begin;
   keep_part(embed_tokens_, 0, tokens.begin, tokens.size);
   if (!o.tie_embeddings) keep_part(lm_head_, 0, tokens.begin, tokens.size);
-  for (auto& layer : layers_) layer->share(o, group);
+}
+
+void Decoder::check_contexts() const {
+  const int contexts = by_.contexts->size();
+  const int64_t parts = by_.group ? by_.group->size() : 1, heads = options_.num_heads / parts,
+                kv_heads = options_.num_kv_heads / parts, repeats = contexts / std::gcd(kv_heads, int64_t{contexts});
+  if (heads % contexts == 0 && heads % (kv_heads * repeats) == 0) return;
+  fail(ErrorKind::config,
+       fmt::format("parallel.context = {} does not divide the {} heads and {} key and value heads of each part",
+                   contexts, heads, kv_heads),
+       "choose a number that divides the heads");
 }
 
 std::vector<PipelineStage::Range> Decoder::ranges() {
@@ -195,7 +232,7 @@ at::Tensor Decoder::head_weight() const {
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const {
-  if (by_.group || stage_) fail(ErrorKind::internal, "a divided model writes no answers");
+  if (slices_.all || stage_) fail(ErrorKind::internal, "a divided model writes no answers");
   const auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
   if (quantized_head_ && fits_few_rows(hidden_nd, hidden_nd))
     return multiply_few_rows(hidden_nd, quantized_head_->matrix(), {});
@@ -230,17 +267,18 @@ Quantization Decoder::quantize(const std::string& format) {
 at::Tensor Decoder::entered(const DecoderInput& input) const {
   const int64_t tokens = input.positions_t.size(0);
   if (stage_ && !stage_->is_first()) {
-    const auto own = by_.group ? part_of(tokens, by_.group->rank(), by_.group->size()).size : tokens;
-    return stage_->received({own, options_.hidden_size}, input.x_td.options());
+    return stage_->received({slices_.own(tokens).size, options_.hidden_size}, input.x_td.options());
   }
-  return by_.group ? slice_of_sum(input.x_td, *by_.group, by_.learns_before) : input.x_td;
+  const bool learns = by_.learns_before || embed_tokens_.requires_grad();
+  return slices_.all ? slice_of_sum(input.x_td, slices_.in_all(tokens), *slices_.all, learns) : input.x_td;
 }
 
 at::Tensor Decoder::forward(const DecoderInput& given) const {
-  if ((by_.group || stage_) && given.cache) fail(ErrorKind::internal, "a divided model writes no answers");
+  if ((slices_.all || stage_) && given.cache) fail(ErrorKind::internal, "a divided model writes no answers");
   auto input = given;
   place_tokens(input);
-  const auto rope = rope_.table(input.positions_t, input.x_td.scalar_type());
+  const auto context = slices_.of_context(input.positions_t.size(0));
+  const auto rope = rope_.table(input.positions_t.narrow(0, context.begin, context.size), input.x_td.scalar_type());
   auto* losses = AuxiliaryLosses::now();
   const auto balance = losses && options_.moe.experts > 0 && options_.moe.balance > 0
                            ? std::make_shared<LoadBalance>(options_.moe.experts, options_.moe.balance * losses->share())
@@ -254,7 +292,7 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   advance_rows(input);
   if (stage_ && !stage_->is_last()) return stage_->sent(x);
   const auto y = norm_.forward(x);
-  return by_.group ? whole_tokens(y, input.positions_t.size(0), *by_.group) : y;
+  return by_.group ? whole_tokens(y, slices_.in_parts(input.positions_t.size(0)), *by_.group) : y;
 }
 
 std::vector<Module*> Decoder::blocks() {

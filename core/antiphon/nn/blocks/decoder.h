@@ -6,6 +6,7 @@
 #include <antiphon/nn/blocks/moe.h>
 #include <antiphon/nn/norm.h>
 #include <antiphon/nn/pipeline_stage.h>
+#include <antiphon/nn/token_slices.h>
 
 #include <memory>
 #include <string>
@@ -40,19 +41,20 @@ class DecoderLayer : public Module {
   // `balance`: of experts while training, or nullptr.
   at::Tensor forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer,
                      const std::shared_ptr<LoadBalance>& balance) const;
-  // Some of the heads and of the MLP's inner values; from then on x is the slice of this process (token_slices.h).
-  void share(const DecoderOptions& options, comm::Group& group);
+  // From then on x is the slice of this process; of its part it keeps some of the heads and of the MLP's inner values.
+  void share(const DecoderOptions& options, const TokenSlices& slices);
 
  private:
   template <class T>
   friend class LayerStep;
   friend bool fits_layer_step(const DecoderLayer&, const at::Tensor&, const DecoderInput&, size_t);
   at::Tensor attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer) const;
-  // Around what processes share: all tokens in, the slice of the sum out.
-  at::Tensor entered(const at::Tensor& x_td, const DecoderInput& input) const;
-  at::Tensor left(const at::Tensor& x_td) const;
-  int64_t head_size_, window_;
-  comm::Group* group_ = nullptr;
+  // Around what parts share: all tokens of the context in, the slice of the sum out.
+  at::Tensor entered(const at::Tensor& x_td, int64_t tokens) const;
+  at::Tensor left(const at::Tensor& x_td, int64_t tokens) const;
+  at::Tensor attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const DecoderInput& input) const;
+  int64_t head_size_, window_, kv_repeats_ = 1;
+  TokenSlices slices_;
   bool is_block_of_step_;  // decoder_step.h
   Norm input_norm_, post_attention_norm_;
   Linear q_proj_, k_proj_, v_proj_, o_proj_;
@@ -83,6 +85,7 @@ class Decoder : public Module {
 
  private:
   void divide();
+  void check_contexts() const;
   void deal_out();
   std::vector<PipelineStage::Range> ranges();
   at::Tensor entered(const DecoderInput& input) const;
@@ -93,6 +96,7 @@ class Decoder : public Module {
   Norm norm_;
   Rope rope_;
   SharedBy by_;
+  TokenSlices slices_;
   std::unique_ptr<PipelineStage> stage_;
   int64_t first_token_ = 0;
 };

@@ -53,7 +53,7 @@ void prepare(Decoder& decoder) {
 void compare(comm::Group& group, bool tied, bool of_scores) {
   CAPTURE(tied, of_scores);
   Decoder whole(options_with(tied)), shared(options_with(tied));
-  shared.share({&group, false});
+  shared.share({.group = &group, .slices = &group});
   prepare(whole), prepare(shared);
   CHECK(shared.parameter_count() == whole.parameter_count());
   const auto expected = loss_of(whole, of_scores), got = loss_of(shared, of_scores, group.rank(), group.size());
@@ -101,7 +101,7 @@ TEST_CASE("heads that a number of processes does not divide are refused") {
 TEST_CASE("member cannot share", "[.]") {
   comm::Group group(my_place());
   Decoder decoder(options_with(true));
-  CHECK_THROWS_AS(decoder.share({&group, false}), Error);
+  CHECK_THROWS_AS(decoder.share({.group = &group, .slices = &group}), Error);
   CHECK(part_of(7, 0, 3).size + part_of(7, 1, 3).size + part_of(7, 2, 3).size == 7);
   group.wait_for_all();
 }

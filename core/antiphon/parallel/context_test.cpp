@@ -1,0 +1,133 @@
+// A decoder whose tokens are divided among processes gives the gradients of one.
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/comm/test_group.h>
+#include <antiphon/nn/blocks/decoder.h>
+#include <antiphon/nn/token_slices.h>
+#include <antiphon/parallel/alike.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <map>
+
+using namespace antiphon;
+using namespace antiphon::nn;
+using comm::testing::my_place;
+using comm::testing::run_group;
+
+namespace {
+
+DecoderOptions options_with(int64_t kv_heads, int64_t window) {
+  DecoderOptions o;
+  o.vocab_size = 37, o.hidden_size = 32, o.intermediate_size = 21, o.num_layers = 2;
+  o.num_heads = 8, o.num_kv_heads = kv_heads, o.head_size = 4, o.max_positions = 64, o.window = window;
+  o.qkv_bias = o.output_bias = o.mlp_bias = o.qk_norm = true, o.tie_embeddings = true;
+  return o;
+}
+
+struct Cell {
+  Cell(int contexts_count) : all(my_place()) {
+    const int parts_count = all.size() / contexts_count, context = all.rank() / parts_count,
+              part = all.rank() % parts_count;
+    std::vector<int> with_context, with_part;
+    for (int i = 0; i < parts_count; ++i) with_context.push_back(context * parts_count + i);
+    for (int i = 0; i < contexts_count; ++i) with_part.push_back(i * parts_count + part);
+    if (parts_count > 1) parts = all.subgroup("parts", with_context);
+    contexts = all.subgroup("contexts", with_part);
+  }
+  comm::Group all;
+  std::unique_ptr<comm::Group> parts, contexts;
+};
+
+// Of 11 tokens in sequences of 2, 1 and 8: contexts and slices cut through them. Each process adds what some of its
+// tokens give; the tokens of a context are in all its parts.
+at::Tensor loss_of(Decoder& decoder, const TokenSlices& slices) {
+  constexpr int64_t tokens = 11;
+  DecoderInput input;
+  input.x_td = decoder.embed((at::arange(tokens, at::kLong) * 7).remainder(37));
+  if (slices.context() > 0) input.x_td = at::zeros_like(input.x_td);
+  input.positions_t = at::tensor({0, 1, 0, 0, 1, 2, 3, 4, 5, 6, 7}, at::kLong), input.lengths = {2, 1, 8};
+  const auto hidden = decoder.forward(input);
+  const auto own = slices.of_context(tokens);
+  CHECK(hidden.size(0) == own.size);
+  const int size = slices.parts ? slices.parts->size() : 1, rank = slices.parts ? slices.parts->rank() : 0;
+  const auto place = at::arange(own.begin, own.begin + own.size, at::kDouble);
+  return (hidden.sin() * (place + 1).mul(at::arange(own.size).remainder(size).eq(rank)).unsqueeze(1)).sum();
+}
+
+void compare(Cell& cell, int64_t kv_heads, int64_t window) {
+  CAPTURE(kv_heads, window);
+  static int cases = 0;
+  const auto of_case = std::to_string(++cases) + "/";
+  Decoder whole(options_with(kv_heads, window)), shared(options_with(kv_heads, window));
+  for (auto* decoder : {&whole, &shared}) decoder->set_requires_grad(true);
+  auto* parts = cell.parts.get();
+  shared.share({.group = parts, .contexts = cell.contexts.get(), .slices = &cell.all});
+  for (auto* decoder : {&whole, &shared}) {
+    decoder->initialize(11, at::kCPU);
+    decoder->to(at::kCPU, at::kDouble);
+    c10::AutoGradMode no_grad(false);
+    for (const auto& parameter : decoder->parameters())
+      if (parameter.init == Init::zeros) parameter.tensor->fill_(0.1);
+  }
+  const auto expected = loss_of(whole, {}), got = loss_of(shared, {parts, cell.contexts.get(), &cell.all});
+  const auto sum = got.detach().clone();
+  cell.all.sum(sum);
+  CHECK(std::abs(sum.item<double>() - expected.item<double>()) < 1e-9 * std::abs(expected.item<double>()));
+  torch::autograd::backward({expected}, {});
+  torch::autograd::backward({got}, {});
+  std::map<std::string, at::Tensor> wanted;
+  for (const auto& parameter : whole.parameters()) wanted[parameter.name] = parameter.tensor->grad();
+  for (const auto& [numbers, parameters] : parallel::alike(shared.parameters(), &cell.all)) {
+    std::string name = of_case;
+    for (const auto number : numbers) name += "." + std::to_string(number);
+    const auto group = cell.all.subgroup(name, numbers);
+    for (const auto& parameter : parameters) {
+      INFO(parameter.name);
+      auto gradient = parameter.tensor->grad();
+      gradient = gradient.defined() ? gradient.contiguous().clone() : at::zeros_like(*parameter.tensor).detach();
+      group->sum(gradient);
+      const auto part = parameter.part_of(wanted.at(parameter.name));
+      const double most = wanted.at(parameter.name).abs().max().item<double>();
+      CHECK((gradient - part).abs().max().item<double>() <= 1e-9 * most + 1e-13);
+    }
+  }
+  CHECK(comm::testing::same_ledger(*cell.contexts));
+  cell.all.wait_for_all();
+}
+
+}  // namespace
+
+TEST_CASE("a decoder whose tokens are divided among processes gives the gradients of one") {
+  CHECK(run_group(2, "member has some tokens of two") == 0);
+  CHECK(run_group(4, "member has some tokens of four") == 0);
+  CHECK(run_group(4, "member is a part of a context") == 0);
+}
+
+// Key and value heads enough for each process, and so few that they are repeated.
+TEST_CASE("member has some tokens of two", "[.]") {
+  Cell cell(2);
+  for (const int64_t kv_heads : {8, 4, 2, 1})
+    for (const int64_t window : {0, 3}) compare(cell, kv_heads, window);
+}
+
+TEST_CASE("member has some tokens of four", "[.]") {
+  Cell cell(4);
+  for (const int64_t kv_heads : {8, 2, 1}) compare(cell, kv_heads, 0);
+}
+
+TEST_CASE("member is a part of a context", "[.]") {
+  Cell cell(2);
+  for (const int64_t kv_heads : {4, 2}) compare(cell, kv_heads, 0);
+}
+
+TEST_CASE("heads that contexts do not divide are refused") { CHECK(run_group(3, "member has no heads") == 0); }
+
+TEST_CASE("member has no heads", "[.]") {
+  comm::Group group(my_place());
+  Decoder decoder(options_with(2, 0));
+  CHECK_THROWS_AS(decoder.share({.contexts = &group, .slices = &group}), Error);
+  group.wait_for_all();
+}
