@@ -35,20 +35,42 @@ class Pipeline(Together):
                     for key, value in tensors(first).items():
                         self.assertTrue((value == tensors(many)[key]).all(), key)
 
+    def test_bf16(self):
+        """Gradients that wait are added to fp32 parameters through what they were cast to."""
+        runs = [self.run_with(f"bf16_{kind}", 2, *ALL, *sets(precision__compute="bf16"), *schedule(kind))[0] for kind in ("1f1b", "zero_bubble")]
+        self.assertEqual(losses(runs[0]), losses(runs[1]))
+        for key, value in tensors(runs[0]).items():
+            self.assertTrue((value == tensors(runs[1])[key]).all(), key)
+
+    def test_drawn_weights(self):
+        """Of four layers, with embeddings that are the head as well: begun as by one process, under each schedule."""
+        config = self.drawn("drawn", 4, tie_embeddings=True)
+        one, _ = self.run_with("drawn_1", 1, *ALL, config=config)
+        for kind in SCHEDULES:
+            with self.subTest(kind):
+                more = sets(parallel__schedule='"interleaved"', parallel__chunks=2) if kind == "interleaved" else schedule(kind)
+                two, _ = self.run_with(f"drawn_{kind}", 2, *ALL, *more, config=config)
+                self.assert_same_training(one, two)
+
     def test_beside_other_axes(self):
-        """By 4 processes: two parts of each stage, or each stage cut up among two."""
-        axes = {"tensor": sets(parallel__tensor=2), "fsdp": sets(parallel__fsdp=2, parallel__reshard="false")}
-        for what, args in (("lora", []), ("all", ALL)):
-            one, _ = self.run_with(f"axes_{what}_1", 1, *args)
-            for axis, mesh in axes.items():
-                with self.subTest(f"{axis} {what}"):
-                    four, _ = self.run_with(f"axes_{axis}_{what}_4", 4, *args, *mesh)
-                    self.assert_same_progress(one, four)
-                    self.assert_close(one, four, 2e-5)
+        """By 4 processes: two parts of each stage, or each stage cut up among two, and two pipelines."""
+        between = sets(parallel__fsdp=2, parallel__reshard="false")
+        self.compare_axes({"tensor": sets(parallel__tensor=2), "fsdp": between, "copies": [], "tensor zero": [*sets(parallel__tensor=2), *schedule("zero_bubble")],
+                           "fsdp zero": [*between, *schedule("zero_bubble")], "copies zero": schedule("zero_bubble")})
 
     def test_batch_statistics(self):
-        """Of a connector that runs in the first stage."""
-        self.compare("conformer", config=self.edited("conformer", CONFORMER), counts=(2,))
+        """Of a connector that runs in the first stage, once for each batch."""
+        config = self.edited("conformer", CONFORMER)
+        one = self.compare("conformer", config=config, counts=(2,))
+        chunks, _ = self.run_with("chunks", 2, *schedule("interleaved"), config=config)
+        self.assert_same_training(one, chunks)
+
+    def test_trained_audio(self):
+        """An encoder that a batch calls several times, with clips of several lengths."""
+        trained = sets(model__streams__audio__encoder__trainable="true", train__tokens_per_batch=192)
+        one = self.compare("audio", *trained, counts=(2,))
+        zero, _ = self.run_with("audio_zero", 4, *trained, *schedule("zero_bubble"))
+        self.assert_same_training(one, zero)
 
     def test_other_methods(self):
         lora = self.config.read_text()
@@ -86,9 +108,11 @@ class Pipeline(Together):
 
     def test_recomputed(self):
         for name, args in (("all", ALL), ("lora", [])):
-            for kind in ("1f1b", "zero_bubble"):
-                with self.subTest(f"{name} {kind}"):
-                    self.compare(f"recompute_{name}_{kind}", *args, *sets(train__recompute='"full"'), *schedule(kind), counts=(2,))
+            with self.subTest(name):
+                again = sets(train__recompute='"full"')
+                one = self.compare(f"recompute_{name}", *args, *again, counts=(2,))
+                zero, _ = self.run_with(f"recompute_{name}_zero", 2, *args, *again, *schedule("zero_bubble"))
+                self.assert_same_training(one, zero)
 
     def test_only_connectors(self):
         """Nothing is trained in the last stage, whose backward pass goes through it all the same; not every batch has media."""
@@ -109,9 +133,18 @@ class Pipeline(Together):
     def test_held_out_losses(self):
         self.compare_held_out(1e-4, counts=(2, 4))
 
+    def test_held_out_losses_beside(self):
+        """Of several chunks, and of parts of each stage."""
+        self.compare_held_out(1e-4, counts=(2,), mesh=schedule("interleaved"))
+        self.compare_held_out(1e-4, counts=(4,), mesh=sets(parallel__tensor=2))
+
     def test_what_cannot_be_divided(self):
         for args, words in ((sets(parallel__pipeline=3), "times parallel.pipeline = 3 is not the number of processes, 2"),
-                            (sets(parallel__layers_per_stage="[1, 2]"), "parallel.layers_per_stage deals out 3 layers"),
+                            (sets(parallel__layers_per_stage="[1, 2]"), "parallel.layers_per_stage = [1, 2] deals out 3 layers, and the model has 2"),
+                            (sets(parallel__layers_per_stage="[3, -1]"), "parallel.layers_per_stage = [3, -1]; expected 2 numbers of layers"),
+                            (sets(parallel__layers_per_stage="[2]"), "parallel.layers_per_stage = [2]; expected 2 numbers of layers"),
+                            (sets(parallel__pipeline=1, parallel__fsdp=2, parallel__schedule='"zero_bubble"'), "say how a pipeline works, and there is none"),
+                            (sets(parallel__schedule='"interleaved"'), "is of several chunks a stage"),
                             (sets(parallel__chunks=2), "parallel.chunks = 2 needs an interleaved pipeline"),
                             ([*schedule("interleaved"), *sets(train__accumulate=3)], "takes a multiple of parallel.pipeline = 2 batches a step, and each pipeline has 3")):
             _, done = self.run_with("refused", 2, *args, code=2)

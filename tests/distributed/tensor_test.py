@@ -9,7 +9,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from together import ALL, COMMON, CONFORMER, Together, children, experts
-import make_tiny
 from harness import checkpoints, main, sets
 
 
@@ -25,13 +24,7 @@ class Tensor(Together):
 
     def test_cut_up_as_well(self):
         """By 4 processes of which two compute each batch, and each part is cut up among two."""
-        for name, more in (("reshard", []), ("between", sets(parallel__reshard="false"))):
-            for what, args in (("lora", []), ("all", ALL)):
-                with self.subTest(f"{name} {what}"):
-                    one, _ = self.run_with(f"cut_{name}_{what}_1", 1, *args)
-                    four, _ = self.run_with(f"cut_{name}_{what}_4", 4, *args, *sets(parallel__fsdp=2), *more)
-                    self.assert_same_progress(one, four)
-                    self.assert_close(one, four, 2e-5)
+        self.compare_axes({"reshard": sets(parallel__fsdp=2), "between": sets(parallel__fsdp=2, parallel__reshard="false")})
 
     def test_batch_statistics(self):
         """Of a connector that runs in the first process of a cell."""
@@ -44,9 +37,7 @@ class Tensor(Together):
 
     def test_drawn_weights(self):
         """A language model without weights begins as one process draws it."""
-        shape = f'vocab_size = {make_tiny.vocab_size()}\nhidden_size = 32\nintermediate_size = 45\nnum_layers = 2\nnum_heads = 4\nnum_kv_heads = 2\nmax_positions = 512\n'
-        path = self.edited("drawn", (f'weights = "{self.folder}/models/llama"\n', f'tokenizer = "{self.folder}/models/llama"\n{shape}'))
-        self.compare("drawn", *ALL, config=path, counts=(2,))
+        self.compare("drawn", *ALL, config=self.drawn("drawn", 2), counts=(2,))
 
     def test_bad_samples(self):
         self.compare_bad_samples()

@@ -121,10 +121,13 @@ class Together(Case):
         self.assertGreater(len(listed[0]), 1)
         self.assertEqual(list(one.parent.glob("spoilt_2/bad_samples.*.jsonl")), [])
 
-    def compare_held_out(self, tolerance, *args, counts=(2,)):
-        one, _ = self.run_with("held_1", 1, *sets(train__eval_every=4), *args)
+    def compare_held_out(self, tolerance, *args, counts=(2,), mesh=()):
+        one = self.folder / "held_1"
+        if not one.exists():
+            self.run_with("held_1", 1, *sets(train__eval_every=4), *args)
         for processes in counts:
-            more, _ = self.run_with(f"held_{processes}", processes, *sets(train__eval_every=4), *args)
+            name = f"held_{processes}" + "".join(word.rpartition(".")[2] for word in mesh if "=" in word)
+            more, _ = self.run_with(name, processes, *sets(train__eval_every=4), *args, *mesh)
             values = [[r["eval/held/loss"] for r in records(run / "metrics.jsonl") if "eval/held/loss" in r] for run in (one, more)]
             self.assertEqual(len(values[0]), 3)
             for left, right in zip(*values, strict=True):
@@ -173,11 +176,29 @@ class Together(Case):
         for processes in counts:
             with self.subTest(processes=processes):
                 many, _ = self.run_with(f"{name}_{processes}", processes, *args, config=config)
-                self.assert_same_progress(one, many)
-                self.assert_close(one, many, 2e-5)
-                for left, right in zip(records(one / "metrics.jsonl"), records(many / "metrics.jsonl")):
-                    for key in ("train/supervised_tokens", "train/samples", "train/bad_samples", "media/image", "media/audio"):
-                        self.assertEqual(left[key], right[key], key)
-                    # Beside the clipped update, which would hide that all gradients are twice as large.
-                    self.assertAlmostEqual(left["train/gradient_norm"], right["train/gradient_norm"], delta=1e-4 * left["train/gradient_norm"])
+                self.assert_same_training(one, many)
         return one
+
+    def assert_same_training(self, one, many):
+        self.assert_same_progress(one, many)
+        self.assert_close(one, many, 2e-5)
+        for left, right in zip(records(one / "metrics.jsonl"), records(many / "metrics.jsonl")):
+            for key in ("train/supervised_tokens", "train/samples", "train/bad_samples", "media/image", "media/audio"):
+                self.assertEqual(left[key], right[key], key)
+            # Beside the clipped update, which would hide that all gradients are twice as large.
+            self.assertAlmostEqual(left["train/gradient_norm"], right["train/gradient_norm"], delta=1e-4 * left["train/gradient_norm"])
+
+    def compare_axes(self, axes, processes=4):
+        """Of adapters, and of everything trained; `axes`: options of meshes, by name."""
+        for what, args in (("lora", []), ("all", ALL)):
+            one, _ = self.run_with(f"axes_{what}_1", 1, *args)
+            for axis, mesh in axes.items():
+                with self.subTest(f"{axis} {what}"):
+                    many, _ = self.run_with(f"axes_{axis}_{what}", processes, *args, *mesh)
+                    self.assert_same_training(one, many)
+
+    def drawn(self, name, layers, **options):
+        """The configuration with a language model that is drawn; a file."""
+        shape = {"vocab_size": make_tiny.vocab_size(), "hidden_size": 32, "intermediate_size": 45, "num_layers": layers, "num_heads": 4, "num_kv_heads": 2, "max_positions": 512, **options}
+        lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in shape.items())
+        return self.edited(name, (f'weights = "{self.folder}/models/llama"\n', f'tokenizer = "{self.folder}/models/llama"\n{lines}'))

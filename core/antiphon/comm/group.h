@@ -1,6 +1,6 @@
 // Processes that compute together: what they send each other. The exchange itself is c10d's Gloo, which lies in
-// LibTorch (torch/csrc/distributed/c10d). Every process of a group must call the same functions in the same order; the
-// ledger tells whether they did.
+// LibTorch (torch/csrc/distributed/c10d). Every process of a group must call the same functions in the same order, but
+// for begin_send() and receive(); the ledger tells whether they did.
 #pragma once
 #include <ATen/core/Tensor.h>
 

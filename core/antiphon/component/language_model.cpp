@@ -14,8 +14,9 @@ Quantization LanguageModel::quantize(const std::string& format) {
   fail(ErrorKind::config, "this language model cannot keep its weights as " + format, "leave generate.weights out");
 }
 
-void LanguageModel::share(const SharedBy&) {
-  fail(ErrorKind::config, "this language model is not divided by parallel.tensor", "use parallel.tensor = 1");
+void LanguageModel::share(const SharedBy& by) {
+  const std::string key = by.group ? "parallel.tensor" : by.contexts ? "parallel.context" : "parallel.pipeline";
+  fail(ErrorKind::config, "this language model is not divided by " + key, "use " + key + " = 1");
 }
 
 }  // namespace antiphon

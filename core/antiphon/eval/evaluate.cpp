@@ -72,8 +72,9 @@ void Evaluator::measure(const std::vector<Sample>& samples, const Members& membe
   auto batch = data::pack(prepare(samples, members, data::Purpose::training), data::kPackMultiple);
   model.lm().encode(batch);
   cache.store(batch);  // for the conditions to come
-  const auto logp_n = model.score(batch, {logits_chunk}).to(at::kCPU);
-  if (!model.lm().is_last_stage()) return;  // which knows them
+  auto logp_n = model.score_all_chunks(batch, {logits_chunk});
+  if (!logp_n.defined()) return;  // another process has them
+  logp_n = logp_n.to(at::kCPU);
   int64_t begin = 0;
   for (size_t i = 0; i < members.size(); ++i) {
     const int64_t n = batch.sequences[i].supervised;

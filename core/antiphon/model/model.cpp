@@ -2,11 +2,22 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <antiphon/component/pipeline_pass.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/reward_model.h>
 #include <antiphon/model/slot.h>
 
 namespace antiphon::model {
+
+at::Tensor Model::score_all_chunks(const Batch& batch, const nn::TokenScoreOptions& options) {
+  at::Tensor given;
+  for (int chunk = 0; chunk < lm().chunks(); ++chunk) {
+    const PipelinePass pass(0, chunk);
+    const auto scores = score(batch, options);
+    if (lm().is_last_stage()) given = scores;
+  }
+  return given;
+}
 
 std::vector<Parameter> Model::trainable_parameters() {
   auto all = saved_parameters();

@@ -47,6 +47,9 @@ class Model {
   // that is not the last: the scalar 0 that its backward pass begins with.
   virtual at::Tensor score(const Batch& batch, const nn::TokenScoreOptions& options) = 0;
 
+  // The same through all chunks of this process's stage; undefined if another stage has the result.
+  at::Tensor score_all_chunks(const Batch& batch, const nn::TokenScoreOptions& options);
+
   // All parameters that require a gradient, named "<part path>/<parameter>".
   std::vector<Parameter> trainable_parameters();
   // What a training checkpoint holds, named the same way: these parameters, and the running statistics of trained

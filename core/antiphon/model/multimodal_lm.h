@@ -48,6 +48,7 @@ class MultimodalLm : public Model {
   // it ends with what score() gives. A model that is not a stage of a pipeline does both.
   bool is_first_stage() const;
   bool is_last_stage() const;
+  int chunks() const { return by_.chunks; }
   // Hidden states [tokens, hidden_size] after the final norm; of a stage that is not the last, see LanguageModel.
   at::Tensor forward(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
 

@@ -28,8 +28,9 @@ at::Tensor BatchNorm::by_batch(const at::Tensor& x_nct) const {
 
 at::Tensor BatchNorm::forward(const at::Tensor& x_nct, bool training) const {
   if (training && x_nct.size(0) * x_nct.size(2) > 1) return by_batch(x_nct);
-  return at::batch_norm(x_nct, like(weight_, x_nct), like(bias_, x_nct), like(running_mean_, x_nct),
-                        like(running_var_, x_nct), /*training=*/false, momentum_, eps_, /*cudnn_enabled=*/false);
+  const auto kept = [&](const at::Tensor& running) { return like(training ? running.clone() : running, x_nct); };
+  return at::batch_norm(x_nct, like(weight_, x_nct), like(bias_, x_nct), kept(running_mean_), kept(running_var_),
+                        /*training=*/false, momentum_, eps_, /*cudnn_enabled=*/false);
 }
 
 }  // namespace antiphon::nn

@@ -1,7 +1,5 @@
 #include <antiphon/parallel/placement.h>
 
-#include <fmt/format.h>
-
 #include <antiphon/base/error.h>
 #include <antiphon/parallel/agreed.h>
 #include <antiphon/parallel/separate_gradients.h>
@@ -9,6 +7,20 @@
 namespace antiphon::parallel {
 
 int Placement::largest(int own) { return static_cast<int>(parallel::largest(own, cell())); }
+
+void Placement::in_cell(const std::function<void()>& passes) const {
+  if (!cell()) return passes();
+  std::string reason;
+  try {
+    return passes();
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::preempted || error.kind() == ErrorKind::distributed) throw;
+    reason = error.what();
+  } catch (const std::exception& error) {
+    reason = error.what();
+  }
+  fail(ErrorKind::distributed, "a pass that other processes take part in was left: " + reason);
+}
 
 Replicated::Replicated(std::vector<Held> held, const CellMember& member) : Placement(member), held_(std::move(held)) {
   for (const auto& alike : held_)
@@ -34,16 +46,7 @@ void Replicated::add_gradients() {
   for (auto& sum : sums_) sum->finish();
 }
 
-// A stop is agreed on between batches; whoever fails otherwise leaves its cell in the middle of one.
-void Replicated::run_uneven(const std::function<void()>& passes) {
-  if (!cell()) return passes();
-  try {
-    passes();
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::preempted) throw;
-    fail(ErrorKind::distributed, fmt::format("a pass that other processes take part in was left: {}", error.what()));
-  }
-}
+void Replicated::run_uneven(const std::function<void()>& passes) { in_cell(passes); }
 
 double Replicated::add_up(double own) { return parallel::sum(own, cell()); }
 

@@ -67,6 +67,9 @@ class Placement {
 
  protected:
   explicit Placement(const CellMember& member) : member_(member) {}
+  // Of several in a cell: a stop is agreed on between batches; whoever leaves otherwise leaves the others in the middle
+  // of one, which is Error(distributed).
+  void in_cell(const std::function<void()>& passes) const;
   comm::Group* cell() const { return member_.cell; }
 
  private:

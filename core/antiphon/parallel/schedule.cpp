@@ -113,7 +113,7 @@ class Simulator {
   struct Stage {
     size_t next = 0;  // of its passes
     int64_t clock = 0, busy = 0;
-    int waiting = 0;
+    int waiting = 0, deferred = 0;
     bool splits = false;            // it has passes of weights
     std::optional<Message> unsent;  // it waits until the lane is free
     Lane* to = nullptr;
@@ -162,8 +162,10 @@ class Simulator {
     stage.clock += cost, stage.busy += cost, ++stage.next;
     done(pass.kind)[place(pass, number)] = true;
     stage.waiting += pass.kind == Kind::weights ? 0 : direction;
-    auto& most = result_.most_waiting[static_cast<size_t>(number)];
-    most = std::max(most, stage.waiting);
+    if (stage.splits) stage.deferred += pass.kind == Kind::weights ? -1 : pass.kind == Kind::backward ? 1 : 0;
+    auto& waiting = result_.most_waiting[static_cast<size_t>(number)];
+    auto& deferred = result_.most_deferred[static_cast<size_t>(number)];
+    waiting = std::max(waiting, stage.waiting), deferred = std::max(deferred, stage.deferred);
     if (!exchanges || range == (direction > 0 ? last : 0)) return true;
     stage.to = direction > 0 ? &stage.forward : &stage.backward;
     stage.unsent = Message{pass.batch, range + direction, 0};
@@ -213,7 +215,8 @@ class Simulator {
   Pipeline p_;
   std::vector<Stage> stages_;
   std::array<std::vector<bool>, 3> done_;
-  Simulation result_{.most_waiting = std::vector<int>(passes_.size(), 0)};
+  Simulation result_{.most_waiting = std::vector<int>(passes_.size(), 0),
+                     .most_deferred = std::vector<int>(passes_.size(), 0)};
 };
 
 }  // namespace

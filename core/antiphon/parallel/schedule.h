@@ -34,11 +34,12 @@ ScheduleKind schedule_of(const std::string& name);
 std::vector<Pass> passes_of(ScheduleKind kind, const Pipeline& pipeline, int stage);
 
 struct Simulation {
-  std::string failure;            // empty: each pass is done once, in an order that the stages can keep to
-  int64_t time = 0;               // until the last has ended; forward, backward and weights take 1 each, a backward
-                                  // pass that is not followed by `weights` takes 2
-  int64_t idle = 0;               // of all stages together, until then
-  std::vector<int> most_waiting;  // of each stage: forward passes whose backward pass has not ended
+  std::string failure;             // empty: each pass is done once, in an order that the stages can keep to
+  int64_t time = 0;                // until the last has ended; forward, backward and weights take 1 each, a backward
+                                   // pass that is not followed by `weights` takes 2
+  int64_t idle = 0;                // of all stages together, until then
+  std::vector<int> most_waiting;   // of each stage: forward passes whose backward pass has not ended
+  std::vector<int> most_deferred;  // and backward passes whose weights have not
 };
 // Of all stages' passes. What a stage sends can be one ahead of what the receiver has taken; a second one waits, and
 // everything is received in the order in which it is sent.

@@ -246,8 +246,10 @@ void Sharded::run_uneven(const std::function<void()>& passes) {
   std::exception_ptr failure;
   uneven_ = true, in_pass_ = false;
   try {
-    passes();
+    in_cell(passes);
   } catch (const std::exception& error) {
+    const auto* own = dynamic_cast<const Error*>(&error);
+    if (own && own->kind() == ErrorKind::distributed) throw;
     if (in_pass_ && !blocks_.empty())
       fail(ErrorKind::distributed,
            fmt::format("a forward pass that other processes take part in was left: {}", error.what()));

@@ -17,7 +17,7 @@ void keep_as(model::MultimodalLm& model, const std::string& format, const char* 
          fmt::format("{} = \"{}\" is for the CPU, and the device is {}", key, format, model.device().str()),
          fmt::format("leave {} empty, or use --device cpu", key));
   const auto sum = model.llm().quantize(format);
-  if (sum.applied == 0)
+  if (sum.applied == 0 && sum.total > 0)
     fail(ErrorKind::config,
          fmt::format("none of the language model's {} matrices can be kept as {}: their sides are no "
                      "multiples of 16 and 32",
@@ -50,7 +50,7 @@ void use_linear_format(model::MultimodalLm& model, const std::string& linear) {
     if (site.linear->weight.numel() == 0) continue;  // another process has it
     ++total, applied += site.linear->use_float8();
   }
-  if (applied == 0)
+  if (applied == 0 && total > 0)
     fail(ErrorKind::config,
          fmt::format("precision.linear = \"fp8\" fits none of the language model's {} linear layers: their sides are "
                      "no multiples of {}",

@@ -4,11 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <antiphon/base/beacon.h>
+#include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/data/feature_cache.h>
 #include <antiphon/model/model.h>
 #include <antiphon/model/multimodal_lm.h>
-#include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/blocks/run_blocks.h>
+#include <antiphon/parallel/agreed.h>
 #include <antiphon/parallel/alike.h>
 #include <antiphon/parallel/same_run.h>
 #include <antiphon/parallel/sharded.h>
@@ -16,6 +18,8 @@
 #include <antiphon/train/together.h>
 
 #include <algorithm>
+#include <array>
+#include <map>
 #include <set>
 
 namespace antiphon::run {
@@ -52,10 +56,17 @@ parallel::Mesh mesh_of(const train::ParallelOptions& parallel, int size) {
 
 void check_schedule(const train::ParallelOptions& parallel, int64_t batches) {
   const bool interleaved = parallel.schedule == "interleaved";
+  if (parallel.pipeline == 1 && (parallel.schedule != "1f1b" || !parallel.layers_per_stage.empty()))
+    fail(ErrorKind::config,
+         "parallel.schedule and parallel.layers_per_stage say how a pipeline works, and there is none",
+         "set parallel.pipeline, or leave them out");
+  if (interleaved && parallel.chunks == 1)
+    fail(ErrorKind::config, "parallel.schedule = \"interleaved\" is of several chunks a stage",
+         "set parallel.chunks = 2, or parallel.schedule = \"1f1b\"");
   if (parallel.chunks > 1 && (!interleaved || parallel.pipeline == 1))
     fail(ErrorKind::config, fmt::format("parallel.chunks = {} needs an interleaved pipeline", parallel.chunks),
          "set parallel.schedule = \"interleaved\" and parallel.pipeline, or parallel.chunks = 1");
-  if (interleaved && parallel.chunks > 1 && batches % parallel.pipeline != 0)
+  if (interleaved && batches % parallel.pipeline != 0)
     fail(ErrorKind::config,
          fmt::format("parallel.schedule = \"interleaved\" takes a multiple of parallel.pipeline = {} batches a step, "
                      "and each pipeline has {}",
@@ -74,11 +85,8 @@ size_t first_that_learns(const std::vector<Module*>& blocks, const std::vector<P
                         return of_model && !in_blocks.contains(parameter.tensor);
                       });
   if (before) return 0;
-  const auto learns = [](Module* block) {
-    return block->trainable_count() > 0 ||
-           std::ranges::any_of(block->sites(), [](const Site& site) { return !site.linear->adapters.empty(); });
-  };
-  return static_cast<size_t>(std::ranges::find_if(blocks, learns) - blocks.begin());
+  return static_cast<size_t>(std::ranges::find_if(blocks, [](Module* block) { return nn::learns(*block); }) -
+                             blocks.begin());
 }
 
 void check_can_be_cut(const RunConfig& config, const model::Model& model, const Objective& objective,
@@ -203,20 +211,44 @@ std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const
 
 namespace {
 
-std::string hashes_of(model::Model& model, bool of_parts) {
-  std::string hashes;
-  for (const auto& parameter : model.saved_parameters())
-    if (parameter.box.has_value() == of_parts) hashes += data::hash_of(*parameter.tensor);
-  return hashes;
+int64_t number_of(const std::string& hash) {
+  return static_cast<int64_t>(std::stoull(hash.substr(0, 16), nullptr, 16));
+}
+
+// Of a part: hashes of where it lies and of its values.
+std::array<int64_t, 2> described(const Parameter& part) {
+  const auto place = fmt::format("{} {}", fmt::join(part.box->begin, " "), fmt::join(part.tensor->sizes(), " "));
+  return {number_of(content_hash(place)), number_of(data::hash_of(*part.tensor))};
 }
 
 }  // namespace
 
-std::string trained_values(model::Model& model) { return hashes_of(model, /*of_parts=*/false); }
+std::string trained_values(model::Model& model) {
+  std::string hashes;
+  for (const auto& parameter : model.saved_parameters())
+    if (!parameter.box) hashes += data::hash_of(*parameter.tensor);
+  return hashes;
+}
 
 void Processes::check_parts(model::Model& model) {
-  if (cell_ && replicas_)
-    parallel::check_same(*replicas_, {{"part of a trained parameter", hashes_of(model, /*of_parts=*/true)}});
+  if (!cell_) return;
+  auto parts = model.saved_parameters();
+  std::erase_if(parts, [](const Parameter& parameter) { return !parameter.box; });
+  std::vector<int64_t> own;
+  for (const auto& part : parts)
+    for (const auto number : described(part)) own.push_back(number);
+  const auto all = parallel::gathered(own, *group_);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    std::map<int64_t, std::pair<int64_t, size_t>> values;  // of each place, and who has them
+    for (size_t rank = 0; rank < all.size(); ++rank) {
+      const auto [found, is_new] = values.try_emplace(all[rank][2 * i], all[rank][2 * i + 1], rank);
+      if (found->second.first != all[rank][2 * i + 1])
+        fail(ErrorKind::config,
+             fmt::format("processes {} and {} have other values of the same part of {}", found->second.second, rank,
+                         parts[i].name),
+             "start all of them with the same command, the same program and the same files");
+    }
+  }
 }
 
 void check_same(comm::Group& group, const RunConfig& config, const data::Loader& loader, int64_t step,

@@ -26,33 +26,37 @@ const Value::Array* stages_of(const Value& root) {
   fail(ErrorKind::config, place.empty() ? message : place + ": " + message, remedy);
 }
 
-void add_slots(Value& root, const std::string& path, std::vector<std::string>& paths) {
-  auto* value = at_path(root, path);
+struct Slot {
+  std::string path;
+  bool learns = false;  // unless `trainable` says otherwise
+};
+
+void add_slots(Value& root, const Slot& slot, std::vector<Slot>& slots) {
+  auto* value = at_path(root, slot.path);
   if (!value) return;
   auto* list = value->get_if<Value::Array>();
-  if (!list) return paths.push_back(path);
-  for (size_t i = 0; i < list->size(); ++i) paths.push_back(fmt::format("{}.{}", path, i));
+  if (!list) return slots.push_back(slot);
+  for (size_t i = 0; i < list->size(); ++i) slots.push_back({fmt::format("{}.{}", slot.path, i), slot.learns});
 }
 
-// Paths of all slots of the model: "model.llm", "model.llm.peft.0", "model.streams.image.encoder", …
-std::vector<std::string> slots_of(Value& root) {
-  std::vector<std::string> slots;
-  add_slots(root, "model.llm", slots);
+// All slots of the model: "model.llm", "model.llm.peft.0", "model.streams.image.encoder", …
+std::vector<Slot> slots_of(Value& root) {
+  std::vector<Slot> slots;
+  add_slots(root, {"model.llm"}, slots);
   if (auto* streams = at_path(root, "model.streams"); streams && streams->get_if<Value::Table>())
     for (const auto& [name, stream] : *streams->get_if<Value::Table>())
-      for (const char* part : {"encoder", "connector"})
-        add_slots(root, fmt::format("model.streams.{}.{}", name, part), slots);
-  add_slots(root, "model.head", slots);
+      for (const std::string part : {"encoder", "connector"})
+        add_slots(root, {fmt::format("model.streams.{}.{}", name, part), part == "connector"}, slots);
+  add_slots(root, {"model.head", true}, slots);
   const auto bare = slots;
-  for (const auto& slot : bare) add_slots(root, slot + ".peft", slots);
+  for (const auto& slot : bare) add_slots(root, {slot.path + ".peft", true}, slots);
   return slots;
 }
 
-bool learns(Value& slot, const std::string& path) {
-  const auto* trainable = at_path(slot, "trainable");
+bool learns(Value& part, const Slot& slot) {
+  const auto* trainable = at_path(part, "trainable");
   const auto* said = trainable ? trainable->get_if<bool>() : nullptr;
-  return said ? *said
-              : path.ends_with(".connector") || path == "model.head" || path.find(".peft.") != std::string::npos;
+  return said ? *said : slot.learns;
 }
 
 Value configuration_of(const Value& root, size_t index, const std::vector<std::string>& sets) {
@@ -73,10 +77,10 @@ Value configuration_of(const Value& root, size_t index, const std::vector<std::s
   return own;
 }
 
-bool has_learnt(std::vector<Value>& earlier, const std::string& path, const std::string& plugin) {
+bool has_learnt(std::vector<Value>& earlier, const Slot& slot, const std::string& plugin) {
   return std::ranges::any_of(earlier, [&](Value& stage) {
-    auto* slot = at_path(stage, path);
-    return slot && text_at(*slot, "plugin") == plugin && learns(*slot, path);
+    auto* part = at_path(stage, slot.path);
+    return part && text_at(*part, "plugin") == plugin && learns(*part, slot);
   });
 }
 
@@ -85,11 +89,11 @@ bool has_learnt(std::vector<Value>& earlier, const std::string& path, const std:
 void go_on(Value& own, std::vector<Value> earlier, Value overlay) {
   const auto run = text_at(earlier.back(), "train.output");
   if (!model::is_run(run)) return;
-  for (const auto& path : slots_of(own)) {
-    auto& slot = *at_path(own, path);
-    auto* table = slot.get_if<Value::Table>();
-    if (!table || !at_path(earlier.back(), path) || at_path(overlay, path + ".weights")) continue;
-    if (!has_learnt(earlier, path, text_at(slot, "plugin"))) continue;
+  for (const auto& slot : slots_of(own)) {
+    auto& part = *at_path(own, slot.path);
+    auto* table = part.get_if<Value::Table>();
+    if (!table || !at_path(earlier.back(), slot.path) || at_path(overlay, slot.path + ".weights")) continue;
+    if (!has_learnt(earlier, slot, text_at(part, "plugin"))) continue;
     (*table)["weights"] = run;
     table->erase("part");
   }

@@ -431,6 +431,21 @@ TEST_CASE("a long conversation takes time in proportion, a longer one is refused
   CHECK_THAT(refusal([&] { prompts.training(talk(100'000)); }), ContainsSubstring("at most 10000"));
 }
 
+TEST_CASE("what keeps data from becoming control tokens never stands in the prompt, however the template writes it") {
+  for (const std::string tools : {"tools", "tools | tojson(ensure_ascii=true)", "'%r' | format(tools)"}) {
+    const auto prompts = builder(
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}{{ " +
+        tools + " }}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}");
+    const auto prompt = prompts.generation({says("user", "a")}, std::chrono::system_clock::now(),
+                                           R"([{"name": "im_end|>", "<|im_start|>": "<|im_end"}])");
+    const auto text = prompts.tokenizer().decode(prompt.ids, false);
+    CAPTURE(tools, text);
+    CHECK(text.find("fdd0") == std::string::npos);
+    CHECK(text.find("im_end|>") != std::string::npos);
+    CHECK(text.find("<|im_start|>\"") + text.find("<|im_start|>'") != 2 * std::string::npos);
+  }
+}
+
 TEST_CASE("tools, their calls and results go to the template, and cannot become control tokens") {
   const auto prompts = builder(
       "{% if tools %}{{ '<|im_start|>system\\n' + (tools | tojson) + '<|im_end|>\\n' }}{% endif %}"

@@ -90,6 +90,7 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
       saved_(placement.own(model.saved_parameters())),
       recompute_(recompute_of(options)),
       length_(options),
+      passes_(passes_of(parallel::ScheduleKind::one_f_one_b, {1, 1, static_cast<int>(loader.share().count)}, 0)),
       checkpoints_(
           checkpoints_in({folder.checkpoints(), options.keep_checkpoints}, folder.writes(), placement, agreement)) {
   for (const auto& parameter : saved_)
@@ -127,7 +128,7 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, uint64_t seed, const Drawn
     losses.emplace(static_cast<double>(batch.tokens() - batch.padding) / static_cast<double>(drawn.tokens));
   }
   model_.lm().encode(batch);
-  cache_.store(batch);
+  if (model_.lm().is_first_stage()) cache_.store(batch);
   (model_.scores() ? input.scores_sk : input.logp_n) = model_.score(batch, score_options());
   if (losses) add_auxiliary(*losses, result);
   if (!model_.lm().is_last_stage()) return {model_.scores() ? input.scores_sk : input.logp_n, {}};
@@ -213,14 +214,12 @@ void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
   using enum parallel::Pass::Kind;
   placement_.make_usable();
   computed_.clear();
-  const auto passes = passes_.empty()
-                          ? passes_of(parallel::ScheduleKind::one_f_one_b, {1, 1, static_cast<int>(batches.size())}, 0)
-                          : passes_;
-  const bool defers = std::ranges::any_of(passes, [](const parallel::Pass& pass) { return pass.kind == weights; });
-  for (const auto& pass : passes) {
+  const bool defers = std::ranges::any_of(passes_, [](const parallel::Pass& pass) { return pass.kind == weights; });
+  for (const auto& pass : passes_) {
     beacon::doing("computing");
-    // A block that is recomputed gives its gradients once for each call, and a part may be called several times.
-    if (!recompute_ && &pass == &passes.back()) placement_.begin_last_pass();
+    // A block that is recomputed, or whose weights wait, gives its gradients once for each call, and a part may be
+    // called several times.
+    if (!recompute_ && !defers && &pass == &passes_.back()) placement_.begin_last_pass();
     run_pass(batches[static_cast<size_t>(pass.batch)], pass, defers, result);
   }
   placement_.add_gradients();

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/component/auxiliary_losses.h>
@@ -174,28 +175,33 @@ void Decoder::check_contexts() const {
        "choose a number that divides the heads");
 }
 
-std::vector<PipelineStage::Range> Decoder::ranges() {
-  const auto count = static_cast<size_t>(by_.stages->size() * by_.chunks);
+// How many blocks each range has.
+std::vector<int64_t> Decoder::dealt_out() const {
+  const auto count = by_.stages->size() * by_.chunks;
   auto blocks = by_.blocks_of_ranges;
-  for (size_t r = 0; by_.blocks_of_ranges.empty() && r < count; ++r)
-    blocks.push_back(part_of(options_.num_layers, static_cast<int>(r), static_cast<int>(count)).size);
-  if (blocks.size() != count || std::accumulate(blocks.begin(), blocks.end(), int64_t{0}) != options_.num_layers)
+  for (int r = 0; by_.blocks_of_ranges.empty() && r < count; ++r)
+    blocks.push_back(part_of(options_.num_layers, r, count).size);
+  const auto given = fmt::format("parallel.layers_per_stage = [{}]", fmt::join(blocks, ", "));
+  const bool negative = std::ranges::any_of(blocks, [](int64_t n) { return n < 0; });
+  if (static_cast<int>(blocks.size()) != count || negative)
     fail(ErrorKind::config,
-         fmt::format("parallel.layers_per_stage deals out {} layers to {} stages of {} chunks; the model has {}",
-                     std::accumulate(blocks.begin(), blocks.end(), int64_t{0}), by_.stages->size(), by_.chunks,
-                     options_.num_layers),
-         fmt::format("name {} numbers that add up to {}, or leave it out", count, options_.num_layers));
-  const auto learns = [&](int64_t block) {
-    auto& layer = *layers_[static_cast<size_t>(block)];
-    return layer.trainable_count() > 0 ||
-           std::ranges::any_of(layer.sites(), [](const Site& site) { return !site.linear->adapters.empty(); });
-  };
+         fmt::format("{}; expected {} numbers of layers, one for each range of each stage", given, count),
+         "name as many, or leave it out");
+  const auto sum = std::accumulate(blocks.begin(), blocks.end(), int64_t{0});
+  if (sum != options_.num_layers)
+    fail(ErrorKind::config,
+         fmt::format("{} deals out {} layers, and the model has {}", given, sum, options_.num_layers),
+         fmt::format("choose numbers that add up to {}, or leave it out", options_.num_layers));
+  return blocks;
+}
+
+std::vector<PipelineStage::Range> Decoder::ranges() {
   std::vector<PipelineStage::Range> ranges;
   int64_t block = 0;
   bool before = by_.learns_before || embed_tokens_.requires_grad();
-  for (const auto size : blocks) {
+  for (const auto size : dealt_out()) {
     ranges.push_back({block, block + size, before});
-    for (; block < ranges.back().end; ++block) before |= learns(block);
+    for (; block < ranges.back().end; ++block) before |= learns(*layers_[static_cast<size_t>(block)]);
   }
   return ranges;
 }

@@ -87,6 +87,7 @@ class Decoder : public Module {
   void divide();
   void check_contexts() const;
   void deal_out();
+  std::vector<int64_t> dealt_out() const;
   std::vector<PipelineStage::Range> ranges();
   at::Tensor entered(const DecoderInput& input) const;
   DecoderOptions options_;

@@ -94,12 +94,6 @@ struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {
   }
 };
 
-bool learns(Module& module) {
-  if (std::ranges::any_of(module.parameters(), [](const auto& parameter) { return parameter.tensor->requires_grad(); }))
-    return true;
-  return std::ranges::any_of(module.sites(), [](const auto& site) { return !site.linear->adapters.empty(); });
-}
-
 }  // namespace
 
 at::Tensor Recompute::run(const StackBlock& block, const at::Tensor& x) {

@@ -35,6 +35,9 @@ class BlockPolicyScope {
   BlockPolicy* before_;
 };
 
+// Whether something of a block is trained: a parameter of its own, or an adapter on it.
+bool learns(Module& block);
+
 // x through layers [begin, end), one after the other; `forward(layer, x, index)` runs one. It is copied if it is to run
 // again.
 template <class Layer, class Forward>

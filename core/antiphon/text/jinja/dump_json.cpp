@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/text/jinja/object.h>
+#include <antiphon/text/jinja/words.h>
 #include <antiphon/text/unicode.h>
 
 namespace antiphon::text::jinja {
@@ -69,7 +70,7 @@ class JsonWriter {
       case '\b': out_ += "\\b"; return;
       default: break;
     }
-    if (c >= 0x20 && (c < 0x7F || !style_.ensure_ascii)) {
+    if (c >= 0x20 && (c < 0x7F || !style_.ensure_ascii || is_mark(c))) {
       out_ += letter;
     } else if (c >= 0x10000) {
       out_ += fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + ((static_cast<uint32_t>(c) - 0x10000) >> 10),

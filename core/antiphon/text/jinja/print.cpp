@@ -63,7 +63,7 @@ class Printer {
       (out += '\\') += letter;
     } else if (c == '\n' || c == '\r' || c == '\t') {
       out += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t";
-    } else if (is_class(c, Class::printable)) {
+    } else if (is_class(c, Class::printable) || is_mark(c)) {
       out += letter;
     } else {
       const auto code = static_cast<uint32_t>(c);

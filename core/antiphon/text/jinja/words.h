@@ -37,6 +37,9 @@ bool is_lower(std::string_view text);
 bool is_title(std::string_view text);
 enum class Class { alpha, alnum, decimal, digit, numeric, space, printable };
 bool is_class(char32_t c, Class kind);
+// Marks that stand in the data of a prompt and are taken out of what the template makes of it (template/data_guard.h):
+// nothing writes them as an escape, which could not be taken out.
+constexpr bool is_mark(char32_t c) { return c >= 0xFDD0 && c <= 0xFDD5; }
 bool all_of(std::string_view text, Class kind);  // false for an empty text
 
 }  // namespace antiphon::text::jinja
