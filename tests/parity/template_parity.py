@@ -1,16 +1,14 @@
 """Chat templates against jinja2 in the environment of transformers' apply_chat_template.
 
 template_parity.py PROBE: PROBE is the program template_probe. Pieces of templates (template_snippets.py), and templates in
-the styles of many model families (template_styles.py) over conversations of several shapes. With ANTIPHON_LONG=1, and where
-the source distribution of llama-cpp-python lies in .cache, the templates of models that it ships, too. Exit code 1 where
-anything differs.
+the styles of many model families (template_styles.py) over conversations of several shapes. With ANTIPHON_LONG=1 the
+templates of models that llama.cpp's source ships, too (./setup llama-source). Exit code 1 where anything differs.
 """
 
 import json
 import os
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 
@@ -19,6 +17,8 @@ from template_snippets import REFUSED, SNIPPETS
 from template_styles import CONVERSATIONS, STYLES
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
+SOURCE = Path(__file__).resolve().parents[2] / ".cache" / "llama-cpp-source" / "tree"
+MODELS = 40  # that the long form compares at least
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
 MESSAGES = [
     {"role": "system", "content": "You are “terse”.\n"},
@@ -73,12 +73,12 @@ def styles(templates):
 
 
 def shipped_elsewhere():
-    """The templates of models that llama.cpp's tests use, out of a source distribution that ./setup may have fetched."""
-    cache = Path(__file__).resolve().parents[2] / ".cache"
-    for archive in sorted(cache.glob("llama_cpp_python-*.tar.gz")):
-        with tarfile.open(archive) as files:
-            return {m.name.split("/")[-1]: files.extractfile(m).read().decode() for m in files if m.name.endswith(".jinja")}
-    return {}
+    """The templates of models that llama.cpp's tests use, out of the source that ./setup llama-source fetches."""
+    folder = SOURCE / "vendor" / "llama.cpp" / "models" / "templates"
+    found = {path.name: path.read_text() for path in sorted(folder.glob("*.jinja"))}
+    if len(found) < MODELS:
+        sys.exit(f"{folder} holds {len(found)} templates; expected {MODELS} or more: ./setup llama-source fetches them")
+    return found
 
 
 def main():
