@@ -1,12 +1,14 @@
 """Chat templates against jinja2 in the environment of transformers' apply_chat_template.
 
 template_parity.py PROBE: PROBE is the program template_probe. Pieces of templates (template_snippets.py), and templates in
-the styles of many model families (template_styles.py) over conversations of several shapes. With ANTIPHON_LONG=1 the
-templates of models that llama.cpp's source ships, too (./setup llama-source). Exit code 1 where anything differs.
+the styles of many model families (template_styles.py) over conversations of several shapes; those that take tools with a
+list of them, too. With ANTIPHON_LONG=1 the templates of models that llama.cpp's source ships, too (./setup llama-source).
+Exit code 1 where anything differs.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from template_snippets import REFUSED, SNIPPETS
-from template_styles import CONVERSATIONS, STYLES
+from template_styles import CONVERSATIONS, STYLES, TOOL_TALKS, TOOLS
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
 SOURCE = Path(__file__).resolve().parents[2] / ".cache" / "llama-cpp-source" / "tree"
@@ -68,8 +70,24 @@ def compare_refused(probe):
     return wrong
 
 
-def styles(templates):
-    return [(template, talk, generation) for template in templates for talk in CONVERSATIONS for generation in (False, True)]
+def compare_model(probe, name, template):
+    """(how many differ, whether tools are shown)"""
+    cases = lambda source, talks: [(source, talk, generation) for talk in talks for generation in (False, True)]
+    wrong = compare(probe, name, cases(template, CONVERSATIONS))
+    if not re.search(r"\btools\b", template):
+        return wrong, False
+    # The probe passes no tools, so they stand in front, as values that Jinja reads like Python.
+    with_tools = f"{{% set tools = {TOOLS!r} %}}{template}"
+    shown = TOOLS[1]["function"]["description"] in str(expected(with_tools, TOOL_TALKS[0], False))
+    return wrong + compare(probe, f"{name}, tools", cases(with_tools, TOOL_TALKS)), shown
+
+
+def compare_models(probe, templates, least):
+    """`least`: how many of them must show tools."""
+    done = [compare_model(probe, name, template) for name, template in templates.items()]
+    shown = sum(shows for _, shows in done)
+    print(f"{len(done)} templates, {shown} show tools; expected {least} or more", flush=True)
+    return sum(wrong for wrong, _ in done) + (shown < least)
 
 
 def shipped_elsewhere():
@@ -85,11 +103,9 @@ def main():
     probe = sys.argv[1]
     wrong = compare(probe, "snippets", [(snippet, MESSAGES, True) for snippet in SNIPPETS])
     wrong += compare_refused(probe)
-    for name, template in STYLES.items():
-        wrong += compare(probe, name, styles([template]))
+    wrong += compare_models(probe, STYLES, 5)
     if os.environ.get("ANTIPHON_LONG"):
-        for name, template in shipped_elsewhere().items():
-            wrong += compare(probe, name, styles([template]))
+        wrong += compare_models(probe, shipped_elsewhere(), MODELS)
     return wrong
 
 
