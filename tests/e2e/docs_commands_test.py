@@ -1,6 +1,6 @@
 """The commands of README and docs. Each `antiphon` or `./dev` line of an sh block runs, page by page, in a folder where tiny
 things have the names that the text uses; the lines of PARSED are only read. Of commands within a sentence, the verb and
-every flag must be there."""
+every flag must be there; of Python scripts, wherever they stand, the file and every flag."""
 import functools
 import os
 import re
@@ -12,6 +12,7 @@ from harness import PROGRAM, ROOT, Case, main
 import make_tiny
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ALL = [*PAGES, *sorted((ROOT / "docs" / "decisions").glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "examples" / "plugin-template" / "README.md"]
 # Why a line does not run here; the whole line without its comment must match.
 PARSED = {
     r"\./dev demo": "downloads weights and recordings, and trains for ten minutes",
@@ -51,6 +52,22 @@ def reason(line):
 def inline(page, program):
     """The commands of a program between backticks, as words."""
     return [text.split() for text in re.findall(rf"`(?:\w+=\S+ )?{re.escape(program)} ([a-z]+[^`]*)`", page.read_text())]
+
+
+def scripts(page):
+    """(file, flags) of each Python script that an sh block or a sentence calls, or names."""
+    sentences = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S))
+    for words in (text.split() for text in [*lines_of(page), *sentences]):
+        for place, word in enumerate(words):
+            if re.fullmatch(r"(benchmarks|tools|tests)/[\w/-]+\.py", word):
+                yield word, [flag.split("=")[0] for flag in words[place + 1:] if flag.startswith("--")]
+
+
+def declared(script, seen=()):
+    """The flags that a script, or what it imports from its folder, declares."""
+    text = script.read_text()
+    imported = [script.parent / f"{name}.py" for name in re.findall(r"(?m)^(?:import|from) (\w+)", text)]
+    return set(re.findall(r"""add_argument\("(--[\w-]+)""", text)).union(*(declared(file, (*seen, script)) for file in imported if file.exists() and file not in seen))
 
 
 class Commands(Case):
@@ -114,7 +131,7 @@ class Commands(Case):
 
     def test_words(self):
         found = 0
-        for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "examples" / "plugin-template" / "README.md"]:
+        for page in ALL:
             for program in ["antiphon", "./dev"]:
                 for words in inline(page, program):
                     with self.subTest(page=page.name, command=words):
@@ -129,15 +146,25 @@ class Commands(Case):
                     if word.startswith(OF_THE_TREE) and not any(mark in word for mark in "<*"):
                         self.assertTrue((ROOT / word).exists(), f"{page.name}: {line}")
 
+    def test_scripts_have_the_flags(self):
+        found = 0
+        for page in ALL:
+            for name, flags in scripts(page):
+                with self.subTest(page=page.name, script=name):
+                    self.assertTrue((ROOT / name).exists())
+                    self.assertLessEqual(set(flags), declared(ROOT / name), "no such flag")
+                found += len(flags)
+        self.assertGreater(found, 100)
+
     def test_setups_are_known(self):
         usage = re.search(r"setup \[(.*)\]", (ROOT / "setup").read_text())[1].split("|")
-        for page in PAGES:
+        for page in ALL:
             for name in re.findall(r"\./setup ([a-z-]+)", page.read_text()):
                 self.assertIn(name, usage, page.name)
 
     def test_named_files_are_there(self):
-        for page in PAGES:
-            for name in set(re.findall(r"`?((?:configs|tools|tests)/[\w./-]*\w\.(?:toml|py|sh))`?", page.read_text())):
+        for page in ALL:
+            for name in set(re.findall(r"`?((?:configs|tools|tests|benchmarks)/[\w./-]*\w\.(?:toml|py|sh))`?", page.read_text())):
                 with self.subTest(page=page.name, file=name):
                     self.assertTrue((ROOT / name).exists())
 

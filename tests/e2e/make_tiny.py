@@ -157,6 +157,11 @@ def write_siglip(folder, seed=5, hidden=16, layers=2):
     (folder / "preprocessor_config.json").write_text(json.dumps(PIXELS))
 
 
+def write_clip(folder, seed=6, hidden=16, layers=2):
+    w = Weights(seed)
+    write_model(folder, tower_tensors(w, "vision_model.", "clip", hidden, layers), w.tensors)
+
+
 def write_llava(folder, seed=4, hidden=32, vision=16, layers=2):
     """A whole model: CLIP, a projector of two layers, Llama. Its chat template knows pictures as "<image>"."""
     w = Weights(seed)

@@ -1,22 +1,25 @@
 """Every recipe that replaces one of NeMo's learns for a few steps at tiny size: its own file, extended by one that
-shrinks each part and nothing else."""
+shrinks each part and nothing else. A second stage begins at the loss of the first one's run, sample by sample."""
 import json
 import tomllib
 import unittest
 
-from harness import ROOT, Case, losses, main
+from harness import ROOT, Case, losses, main, records, sets
 import make_tiny
 
 FOLDER = ROOT / "configs" / "recipes"
 DECODER = {"hidden_size": 32, "intermediate_size": 48, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_size": 8, "max_positions": 2048}
 TOWER = {"hidden_size": 16, "intermediate_size": 24, "num_layers": 3, "num_heads": 2, "patch_size": 4, "image_size": 28, "input_size": 28}
 SHRUNK = {
-    "llama": DECODER, "qwen2": DECODER, "qwen3": DECODER, "nemotron": DECODER, "siglip": TOWER, "clip": {**TOWER, "shortest_edge": 28},
-    "whisper": {"hidden_size": 16, "intermediate_size": 24, "num_layers": 2, "num_heads": 2, "max_positions": 50},
+    "llama": DECODER, "qwen2": DECODER, "qwen3": DECODER, "nemotron": DECODER, "siglip": TOWER,
+    "clip": {**TOWER, "intermediate_size": 32, "num_layers": 2, "patch_size": 14, "shortest_edge": 28},
+    "whisper": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "num_mels": 80, "max_positions": 50},
     "fastconformer": {"hidden_size": 16, "intermediate_size": 24, "num_layers": 2, "num_heads": 2, "subsampling_channels": 4},
     "conformer": {"hidden_size": 16, "num_heads": 2},
 }
-SECOND_STAGES = {"avlm_8b_finetune": 2, "llava15_7b_finetune": 1, "salm_llama3.2-1b_fc_linear_then_peft": 2}  # parts that they take from the first
+WITH_WEIGHTS = ("clip", "whisper")  # frozen in stages whose losses are compared; random ones would be others beside LoRA
+# (the first one, how many parts they take from it)
+SECOND_STAGES = {"avlm_8b_finetune": ("avlm_8b", 2), "llava15_7b_finetune": ("llava15_7b", 1), "salm_llama3.2-1b_fc_linear_then_peft": ("salm_llama3.2-1b_fc_linear_nopeft", 2)}
 
 
 def table(values):
@@ -26,6 +29,11 @@ def table(values):
 class Recipes(Case):
     TRAIN = 12
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        make_tiny.write_clip(cls.folder / "models" / "clip")
+
     def shrunk(self, recipe):
         """(a file that extends the recipe, the streams' names)"""
         whole = tomllib.loads(self.call("validate", "--resolved", recipe, cwd=ROOT).stdout)["model"]
@@ -33,8 +41,8 @@ class Recipes(Case):
         small = {**SHRUNK[llm["plugin"]], "vocab_size": make_tiny.vocab_size(), "weights": "", "chat_template": "", "tokenizer": str(self.folder / "models" / "llama")}
         lines = [f'extends = ["{recipe}"]', "[model]", f"llm = {table(small)}"]
         for name, stream in whole.get("streams", {}).items():
-            own = stream["encoder"]["weights"]
-            encoder = {**SHRUNK[stream["encoder"]["plugin"]], "weights": own if own.startswith("runs/") else ""}
+            own, plugin = stream["encoder"]["weights"], stream["encoder"]["plugin"]
+            encoder = {**SHRUNK[plugin], "weights": own if own.startswith("runs/") else str(self.folder / "models" / plugin) if plugin in WITH_WEIGHTS else ""}
             if stream["encoder"].get("tile_resolutions"):
                 encoder["tile_resolutions"] = ["28x56", "56x28", "56x56"]
             lines.append(f"streams.{name}.encoder = {table(encoder)}")
@@ -44,10 +52,23 @@ class Recipes(Case):
         data = self.folder / "data" / f"{'_'.join(kinds)}.jsonl"
         if not data.exists():
             make_tiny.write_set(data, self.TRAIN, seed=21, kinds=tuple(kinds))
-        lines += ["[data]", 'feature_cache = ""', f'train.sources = [{{ path = "{data}" }}]', "[train]", "steps = 3", "accumulate = 1", "tokens_per_batch = 1024", "schedule.warmup_steps = 0"]
+        lines += ["[data]", 'feature_cache = ""', f'train.sources = [{{ path = "{data}" }}]', f'eval.held.sources = [{{ path = "{data}" }}]', "[train]", "steps = 3", "accumulate = 1", "tokens_per_batch = 1024", "schedule.warmup_steps = 0"]
         path = self.folder / f"{recipe.stem}.toml"
         path.write_text("\n".join(lines) + "\n")
         return path, kinds
+
+    def answers(self, run_or_config, *args):
+        """The loss of each sample."""
+        output = self.folder / "eval"
+        self.call("eval", run_or_config, "--output", output, *sets(eval__controls="[]", eval__generate="false", precision__compute="fp32"), *args, cwd=self.folder)
+        return [record["loss"] for record in records(output / "predictions.jsonl")]
+
+    def assert_begins_where_the_first_ended(self, config, kinds, first):
+        expected = self.answers(self.folder / "runs" / first)
+        for before, loss in zip(expected, self.answers(config), strict=True):
+            self.assertAlmostEqual(before, loss, delta=1e-5 * before)  # frozen weights are multiplied by other kernels
+        fresh = self.answers(config, *(word for kind in kinds for word in ("--set", f'model.streams.{kind}.connector.weights=""')))
+        self.assertGreater(max(abs(before - loss) for before, loss in zip(expected, fresh, strict=True)), 1e-3, "what was learnt makes a difference")
 
     def test_all(self):
         recipes = sorted(path for path in FOLDER.glob("*.toml") if not path.stem.startswith("stamps"))
@@ -62,7 +83,9 @@ class Recipes(Case):
                 self.assertLess(got[3], got[1] + 0.5, f"the loss runs away: {got}")
                 self.assertIn("0 samples skipped", out.stderr)
                 taken = out.stderr.count(" tensors from runs/")
-                self.assertEqual(taken, SECOND_STAGES.get(recipe.stem, 0), "parts that come from the first stage")
+                self.assertEqual(taken, SECOND_STAGES.get(recipe.stem, ("", 0))[1], "parts that come from the first stage")
+                if recipe.stem in SECOND_STAGES:
+                    self.assert_begins_where_the_first_ended(config, kinds, SECOND_STAGES[recipe.stem][0])
                 for kind in kinds:
                     self.assertTrue((run / "connectors" / f"{kind}.safetensors").exists())
 

@@ -82,7 +82,8 @@ class Resume(Case):
         class of processor a resumed run says that it is not the same."""
         lesser = dict(os.environ, ANTIPHON_ISA="avx2")
         auto, asked = self.folder / "auto", self.folder / "asked"
-        self.train(auto, *COMMON, *sets(precision__compute="auto", train__steps=3), env=lesser)
+        done = self.train(auto, *COMMON, *sets(precision__compute="auto", train__steps=3), env=lesser)
+        self.assertIn("model: llama on cpu, in bf16 matrices, fp32 products: this processor (avx2) has no bf16 products, so", done.stderr)
         self.train(auto, "--resume", *COMMON, *sets(precision__compute="auto"), env=lesser)
         self.train(asked, *COMMON, *sets(precision__compute="bf16"), env=lesser)
         self.assertEqual(losses(auto), losses(asked))
@@ -91,6 +92,7 @@ class Resume(Case):
             self.assertAlmostEqual(loss, losses(auto)[step], delta=0.02 * loss)
         done = self.train(auto, "--resume", *COMMON, *sets(precision__compute="fp32", train__steps=STEPS + 1))
         self.assertIn("begun in bf16 matrices, fp32 products and goes on in fp32", done.stderr)
+        self.assertIn("model: llama on cpu, in fp32: as precision.compute says", done.stderr)
 
     def clock(self, run, checkpoint):
         return json.loads((run / "checkpoints" / checkpoint / "progress.json").read_text())["clock"]

@@ -1,24 +1,26 @@
 """Chat templates against jinja2 in the environment of transformers' apply_chat_template.
 
 template_parity.py PROBE: PROBE is the program template_probe. Pieces of templates (template_snippets.py), and templates in
-the styles of many model families (template_styles.py) over conversations of several shapes. With ANTIPHON_LONG=1, and where
-the source distribution of llama-cpp-python lies in .cache, the templates of models that it ships, too. Exit code 1 where
-anything differs.
+the styles of many model families (template_styles.py) over conversations of several shapes; those that take tools with a
+list of them, too. With ANTIPHON_LONG=1 the templates of models that llama.cpp's source ships, too (./setup llama-source).
+Exit code 1 where anything differs.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from template_snippets import REFUSED, SNIPPETS
-from template_styles import CONVERSATIONS, STYLES
+from template_styles import CONVERSATIONS, STYLES, TOOL_TALKS, TOOLS
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
+SOURCE = Path(__file__).resolve().parents[2] / ".cache" / "llama-cpp-source" / "tree"
+MODELS = 40  # that the long form compares at least
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
 MESSAGES = [
     {"role": "system", "content": "You are “terse”.\n"},
@@ -68,28 +70,42 @@ def compare_refused(probe):
     return wrong
 
 
-def styles(templates):
-    return [(template, talk, generation) for template in templates for talk in CONVERSATIONS for generation in (False, True)]
+def compare_model(probe, name, template):
+    """(how many differ, whether tools are shown)"""
+    cases = lambda source, talks: [(source, talk, generation) for talk in talks for generation in (False, True)]
+    wrong = compare(probe, name, cases(template, CONVERSATIONS))
+    if not re.search(r"\btools\b", template):
+        return wrong, False
+    # The probe passes no tools, so they stand in front, as values that Jinja reads like Python.
+    with_tools = f"{{% set tools = {TOOLS!r} %}}{template}"
+    shown = TOOLS[1]["function"]["description"] in str(expected(with_tools, TOOL_TALKS[0], False))
+    return wrong + compare(probe, f"{name}, tools", cases(with_tools, TOOL_TALKS)), shown
+
+
+def compare_models(probe, templates, least):
+    """`least`: how many of them must show tools."""
+    done = [compare_model(probe, name, template) for name, template in templates.items()]
+    shown = sum(shows for _, shows in done)
+    print(f"{len(done)} templates, {shown} show tools; expected {least} or more", flush=True)
+    return sum(wrong for wrong, _ in done) + (shown < least)
 
 
 def shipped_elsewhere():
-    """The templates of models that llama.cpp's tests use, out of a source distribution that ./setup may have fetched."""
-    cache = Path(__file__).resolve().parents[2] / ".cache"
-    for archive in sorted(cache.glob("llama_cpp_python-*.tar.gz")):
-        with tarfile.open(archive) as files:
-            return {m.name.split("/")[-1]: files.extractfile(m).read().decode() for m in files if m.name.endswith(".jinja")}
-    return {}
+    """The templates of models that llama.cpp's tests use, out of the source that ./setup llama-source fetches."""
+    folder = SOURCE / "vendor" / "llama.cpp" / "models" / "templates"
+    found = {path.name: path.read_text() for path in sorted(folder.glob("*.jinja"))}
+    if len(found) < MODELS:
+        sys.exit(f"{folder} holds {len(found)} templates; expected {MODELS} or more: ./setup llama-source fetches them")
+    return found
 
 
 def main():
     probe = sys.argv[1]
     wrong = compare(probe, "snippets", [(snippet, MESSAGES, True) for snippet in SNIPPETS])
     wrong += compare_refused(probe)
-    for name, template in STYLES.items():
-        wrong += compare(probe, name, styles([template]))
+    wrong += compare_models(probe, STYLES, 5)
     if os.environ.get("ANTIPHON_LONG"):
-        for name, template in shipped_elsewhere().items():
-            wrong += compare(probe, name, styles([template]))
+        wrong += compare_models(probe, shipped_elsewhere(), MODELS)
     return wrong
 
 

@@ -24,7 +24,7 @@ LLAMA32 = """{{- bos_token }}
     {%- set system_message = messages[0]['content'] | trim %}{%- set messages = messages[1:] %}
 {%- else %}{%- set system_message = "" %}{%- endif %}
 {{- "<|start_header_id|>system<|end_header_id|>\\n\\n" }}
-{%- if tools is not none %}{{- "Environment: ipython\\n" }}{%- endif %}
+{%- if tools is not none %}{{- "Environment: ipython\\n" }}{%- for tool in tools %}{{- tool | tojson(indent=4) + "\\n\\n" }}{%- endfor %}{%- endif %}
 {{- "Today: " + date_string + "\\n\\n" }}{{- system_message }}{{- "<|eot_id|>" }}
 {%- for message in messages %}
     {%- if not (message.role == 'ipython' or message.role == 'tool' or 'tool_calls' in message) %}
@@ -227,6 +227,7 @@ HERMES_TOOLS = """{%- macro json_to_python_type(json_spec) %}
 {%- elif json_spec.type is iterable %}{{- "Union[" }}{%- for t in json_spec.type %}{{- json_to_python_type({"type": t}) }}{%- if not loop.last %}{{- "," }}{%- endif %}{%- endfor %}{{- "]" }}
 {%- else %}{{- "Any" }}{%- endif %}{%- endmacro %}
 {{- bos_token }}{{- json_to_python_type({"type": "array", "items": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}}}) }}
+{%- for tool in tools or [] %}{%- set tool = tool.function %}{{- '<|im_start|>' + tool.name + '\\n' + tool.description + (tool.return | string) }}{%- for key, spec in tool.parameters.properties | items %}{{- ', ' + key + ': ' + json_to_python_type(spec) }}{%- endfor %}{{- '<|im_end|>\\n' }}{%- endfor %}
 {%- for message in messages %}
     {%- if message.role == "user" or message.role == "system" or (message.role == "assistant" and message.tool_calls is not defined) %}{{- '<|im_start|>' + message.role + '\\n' + message.content | string + '<|im_end|>' + '\\n' }}
     {%- elif message.role == "assistant" %}
@@ -264,4 +265,27 @@ CONVERSATIONS = [
     [{"role": "user", "content": [{"type": "audio", "audio_url": "x"}]}],
     [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "reasoning_content": "r", "thinking": "r"}],
     [{"role": "assistant", "content": "first"}, {"role": "user", "content": ""}],
+]
+
+# Two functions as OpenAI describes them: every kind of JSON value, keys in no order, text that needs escapes.
+TOOLS = [
+    {"type": "function", "function": {"name": "weather", "description": "The weather of a \"place\",\n'now' & <then>.", "parameters": {
+        "type": "object", "required": ["place"], "properties": {"place": {"type": "string", "description": "Å town \\ 😀"}, "days": {"type": "integer", "description": "how many", "minimum": 1},
+                                                                "unit": {"enum": ["C", "F"], "description": "of what", "type": "string"}}}}},
+    {"type": "function", "function": {"name": "add", "description": "Adds.", "parameters": {
+        "type": "object", "additionalProperties": False, "properties": {"numbers": {"type": "array", "description": "all", "items": {"type": "number", "multipleOf": 0.5}}, "exact": {"type": ["boolean", "string"], "description": "", "default": None}}},
+        "return": {"type": "number", "description": "The sum."}}},
+]
+_ADD = {"id": "call67890", "type": "function", "function": {"name": "add", "arguments": {"numbers": [1, 2.5, -3], "exact": True, "of": {"z": None, "a": []}}}}
+_RAIN = {"role": "tool", "content": "{\"rain\": 0.5}", "name": "weather", "tool_call_id": "call12345"}
+_SUM = {"role": "tool", "content": "0.5", "name": "add", "tool_call_id": "call67890"}
+
+# About these: no call, one, one after a system turn and before another question, two at once, and one that waits for its result.
+TOOL_TALKS = [
+    [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}],
+    [{"role": "user", "content": "Rain?"}, {"role": "assistant", "content": "", "tool_calls": [_CALL]}, _RAIN, {"role": "assistant", "content": "Some."}],
+    [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Sum?"}, {"role": "assistant", "content": "", "tool_calls": [_ADD]}, _SUM, {"role": "assistant", "content": "A half."},
+     {"role": "user", "content": "Thanks"}, {"role": "assistant", "content": "Yes."}],
+    [{"role": "user", "content": "Both?"}, {"role": "assistant", "content": "", "tool_calls": [_CALL, _ADD]}, _RAIN, _SUM, {"role": "assistant", "content": "Rain, 0.5."}],
+    [{"role": "user", "content": "Sum?"}, {"role": "assistant", "content": None, "tool_calls": [_ADD]}],
 ]
