@@ -108,9 +108,9 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   const auto end = trainer.run();
   slow.emplace("writing results");
   placement->make_usable();
-  if (processes.cell())
+  if (processes.block())
     for (const auto& peft : loaded.lm().pefts())
-      parallel::put_together(peft.method->module().parameters(), *processes.cell());
+      parallel::put_together(peft.method->module().parameters(), *processes.block());
   close_folder(folder, loaded, group, end);
   return end == train::RunEnd::too_few_steps ? kTooFewSteps : 0;
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, CONFORMER, Together, experts
+from together import ALL, CONFORMER, Together
 from harness import main, sets
 
 
@@ -72,8 +72,6 @@ class Context(Together):
     def test_what_cannot_be_divided(self):
         _, done = self.run_with("heads", 3, *sets(parallel__context=3, train__accumulate=3), code=2)
         self.assertIn("parallel.context = 3 does not divide the 4 heads and 2 key and value heads", done.stderr)
-        _, done = self.run_with("experts", 2, config=experts(self), code=2)
-        self.assertIn("experts are not divided by parallel.context", done.stderr)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, CONFORMER, Together, children, experts
+from together import ALL, COMMON, CONFORMER, Together, children
 from harness import checkpoints, main, sets
 
 
@@ -81,8 +81,6 @@ class Tensor(Together):
                             (sets(train__optimizer__name='"muon"'), 'train.optimizer.name = "muon" needs whole matrices, and parallel.tensor = 2 cuts them up')):
             _, done = self.run_with("refused", 2, *args, code=2)
             self.assertIn(words, done.stderr)
-        _, done = self.run_with("experts", 2, config=experts(self), code=2)
-        self.assertIn("experts are not divided by parallel.tensor", done.stderr)
         path = self.edited("ia3", ('plugin = "lora"\nrank = 4\nalpha = 8\ndropout = 0.1\n', 'plugin = "ia3"\n'))
         _, done = self.run_with("ia3", 2, config=path, code=2)
         self.assertIn("an adapter of this kind is not divided by parallel.tensor", done.stderr)

@@ -37,6 +37,9 @@ struct SharedBy {
   // Have some of the tokens each; nullptr: all of them. `slices`: both of these together, part by part of each context
   // (nn/token_slices.h); nullptr: this process alone.
   comm::Group *contexts = nullptr, *slices = nullptr;
+  // Have some of the experts of each block each, and tokens of their own: of their batches, or slices of one batch;
+  // nullptr: this process has all.
+  comm::Group* experts = nullptr;
   // Have some of the blocks each, one after the other; nullptr: all of them. Each has `chunks` ranges of blocks.
   comm::Group* stages = nullptr;
   int chunks = 1;

@@ -22,11 +22,11 @@ std::vector<int64_t> places_of(const std::vector<Parameter>& parameters) {
 
 }  // namespace
 
-std::vector<Alike> alike(const std::vector<Parameter>& parameters, comm::Group* cell) {
-  std::vector<int> everyone(cell ? static_cast<size_t>(cell->size()) : 1);
+std::vector<Alike> alike(const std::vector<Parameter>& parameters, comm::Group* block) {
+  std::vector<int> everyone(block ? static_cast<size_t>(block->size()) : 1);
   std::iota(everyone.begin(), everyone.end(), 0);
   const auto own = places_of(parameters);
-  const auto places = cell && !own.empty() ? gathered(own, *cell) : std::vector<std::vector<int64_t>>{own};
+  const auto places = block && !own.empty() ? gathered(own, *block) : std::vector<std::vector<int64_t>>{own};
   std::map<std::vector<int>, std::vector<Parameter>> by_numbers;
   size_t at = 0;
   for (const auto& parameter : parameters) {

@@ -1,4 +1,4 @@
-// Parameters that several processes of a cell hold alike: of a block that they compute together the norms, of a
+// Parameters that several processes of a block hold alike: of a block that they compute together the norms, of a
 // pipeline the embeddings that are the head as well, and what every process has whole.
 #pragma once
 #include <functional>
@@ -10,13 +10,13 @@
 namespace antiphon::parallel {
 
 struct Alike {
-  std::vector<int> numbers;  // of those processes in the cell, in order; the first counts for all
+  std::vector<int> numbers;  // of those processes in the block, in order; the first counts for all
   std::vector<Parameter> parameters;
 };
 
 // The parameters that this process has values of, by who has the same: a parameter without a box all have, of one with
-// a box those who have the same box. In an order that is the same in all processes of the cell, which name the same
-// parameters in the same order. `cell`: nullptr: it is this process alone.
-std::vector<Alike> alike(const std::vector<Parameter>& parameters, comm::Group* cell);
+// a box those who have the same box. In an order that is the same in all processes of the block, which name the same
+// parameters in the same order. `block`: nullptr: it is this process alone.
+std::vector<Alike> alike(const std::vector<Parameter>& parameters, comm::Group* block);
 
 }  // namespace antiphon::parallel

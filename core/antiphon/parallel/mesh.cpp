@@ -15,8 +15,23 @@ std::vector<int> ranks(int count, const std::function<int(int)>& rank_of) {
 
 }  // namespace
 
+int Mesh::rank_of(int block, int number) const {
+  const int in_stage = experts * slices();
+  return (number / in_stage * blocks() + block) * in_stage + number % in_stage;
+}
+
+std::vector<int> Mesh::block(int rank) const {
+  return ranks(block_size(), [&](int number) { return rank_of(block_of(rank), number); });
+}
+
 std::vector<int> Mesh::cell(int rank) const {
-  return ranks(cell_size(), [&](int number) { return rank_of(cell_of(rank), number); });
+  return ranks(stages * slices(),
+               [&](int i) { return (i / slices() * cells() + cell_of(rank)) * slices() + i % slices(); });
+}
+
+std::vector<int> Mesh::experts_with(int rank) const {
+  const int in_stage = experts * slices();
+  return ranks(in_stage, [&](int i) { return rank - rank % in_stage + i; });
 }
 
 std::vector<int> Mesh::slices_with(int rank) const {
@@ -32,27 +47,27 @@ std::vector<int> Mesh::contexts_with(int rank) const {
 }
 
 std::vector<int> Mesh::stages_with(int rank) const {
-  return ranks(stages, [&](int stage) { return rank_of(cell_of(rank), stage * slices() + slice_of(rank)); });
+  return ranks(stages, [&](int stage) { return (stage * cells() + cell_of(rank)) * slices() + slice_of(rank); });
 }
 
 std::vector<int> Mesh::shards_with(int rank) const {
-  const int first = cell_of(rank) / shards * shards;
+  const int first = block_of(rank) / shards * shards;
   return ranks(shards, [&](int shard) { return rank_of(first + shard, number_of(rank)); });
 }
 
 std::vector<int> Mesh::copies_with(int rank) const {
-  const int shard = cell_of(rank) % shards;
+  const int shard = block_of(rank) % shards;
   return ranks(copies, [&](int copy) { return rank_of(copy * shards + shard, number_of(rank)); });
 }
 
 std::vector<int> Mesh::with_numbers(const std::vector<int>& numbers) const {
   const int all = static_cast<int>(numbers.size());
-  return ranks(cells() * all, [&](int i) { return rank_of(i / all, numbers[static_cast<size_t>(i % all)]); });
+  return ranks(blocks() * all, [&](int i) { return rank_of(i / all, numbers[static_cast<size_t>(i % all)]); });
 }
 
-std::vector<int> Mesh::in_cell(int rank, const std::vector<int>& numbers) const {
+std::vector<int> Mesh::in_block(int rank, const std::vector<int>& numbers) const {
   return ranks(static_cast<int>(numbers.size()),
-               [&](int i) { return rank_of(cell_of(rank), numbers[static_cast<size_t>(i)]); });
+               [&](int i) { return rank_of(block_of(rank), numbers[static_cast<size_t>(i)]); });
 }
 
 }  // namespace antiphon::parallel

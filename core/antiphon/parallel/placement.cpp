@@ -6,10 +6,10 @@
 
 namespace antiphon::parallel {
 
-int Placement::largest(int own) { return static_cast<int>(parallel::largest(own, cell())); }
+int Placement::largest(int own) { return static_cast<int>(parallel::largest(own, block())); }
 
-void Placement::in_cell(const std::function<void()>& passes) const {
-  if (!cell()) return passes();
+void Placement::in_block(const std::function<void()>& passes) const {
+  if (!block()) return passes();
   std::string reason;
   try {
     return passes();
@@ -22,7 +22,7 @@ void Placement::in_cell(const std::function<void()>& passes) const {
   fail(ErrorKind::distributed, "a pass that other processes take part in was left: " + reason);
 }
 
-Replicated::Replicated(std::vector<Held> held, const CellMember& member) : Placement(member), held_(std::move(held)) {
+Replicated::Replicated(std::vector<Held> held, const BlockMember& member) : Placement(member), held_(std::move(held)) {
   for (const auto& alike : held_)
     for (const auto& parameter : alike.parameters)
       if (!alike.counts) counted_by_others_.insert(parameter.tensor);
@@ -46,8 +46,8 @@ void Replicated::add_gradients() {
   for (auto& sum : sums_) sum->finish();
 }
 
-void Replicated::run_uneven(const std::function<void()>& passes) { in_cell(passes); }
+void Replicated::run_uneven(const std::function<void()>& passes) { in_block(passes); }
 
-double Replicated::add_up(double own) { return parallel::sum(own, cell()); }
+double Replicated::add_up(double own) { return parallel::sum(own, block()); }
 
 }  // namespace antiphon::parallel

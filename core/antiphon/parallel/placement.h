@@ -19,10 +19,11 @@ struct Shares {
   int count = 1;
 };
 
-// A process among those that compute the same batches.
-struct CellMember {
-  comm::Group* cell = nullptr;  // outlives what it is given to; nullptr: this process computes its batches alone
-  int has_loss = 0;             // the number of the first of the last stage
+// A process among those that have a copy of the model together, or of one shard of it (Mesh::block).
+struct BlockMember {
+  comm::Group* block = nullptr;  // outlives what it is given to; nullptr: this process has all of it
+  bool leads = true;             // it is the first of those that compute its batches
+  bool has_loss = true;          // it is the one of its block that knows what held-out samples give
   Shares shares = {};
 };
 
@@ -30,7 +31,7 @@ struct CellMember {
 struct Held {
   std::vector<Parameter> parameters;
   comm::Group* group = nullptr;  // of these processes, whose first counts for all; nullptr: this one alone
-  bool counts = true;            // this process is the first of its cell that holds them
+  bool counts = true;            // this process is the first of its block that holds them
 };
 
 class Placement {
@@ -53,36 +54,33 @@ class Placement {
   // The sum over the processes that keep different values; a parameter that several of them keep counts in one of them.
   virtual double add_up(double own) = 0;
   virtual bool counts(const Parameter& own) const = 0;
-  // Whether this process is the first of those that compute its batches, and whether it is the one of them that knows
-  // what they give.
-  bool leads() const { return !member_.cell || member_.cell->rank() == 0; }
-  bool has_loss() const { return !member_.cell || member_.cell->rank() == member_.has_loss; }
+  bool leads() const { return member_.leads; }
+  bool has_loss() const { return member_.has_loss; }
 
-  // The largest over the processes that compute the same batches, which call it as often.
+  // The largest over the processes of the block, which call it as often.
   int largest(int own);
-  // Forward passes without gradients of which each process, or each group of them that compute the same batches, does
-  // as many as it wants to. Returns once all have done theirs, or throws what `passes` does; Error(distributed) if that
-  // leaves others waiting.
+  // Forward passes without gradients of which each block, all of its processes the same, does as many as it wants to.
+  // Returns once all have done theirs, or throws what `passes` does; Error(distributed) if that leaves others waiting.
   virtual void run_uneven(const std::function<void()>& passes) = 0;
 
  protected:
-  explicit Placement(const CellMember& member) : member_(member) {}
-  // Of several in a cell: a stop is agreed on between batches; whoever leaves otherwise leaves the others in the middle
-  // of one, which is Error(distributed).
-  void in_cell(const std::function<void()>& passes) const;
-  comm::Group* cell() const { return member_.cell; }
+  explicit Placement(const BlockMember& member) : member_(member) {}
+  // Of several in a block: a stop is agreed on between batches; whoever leaves otherwise leaves the others in the
+  // middle of one, which is Error(distributed).
+  void in_block(const std::function<void()>& passes) const;
+  comm::Group* block() const { return member_.block; }
 
  private:
-  CellMember member_;
+  BlockMember member_;
 };
 
-// Every process has all parameters, or those of a cell have them together (Shoeybi et al. 2019; Huang et al. 2019).
+// Every process has all parameters, or those of a block have them together (Shoeybi et al. 2019; Huang et al. 2019).
 class Replicated : public Placement {
  public:
   // One process.
   explicit Replicated(std::vector<Parameter> trained) : Replicated({{std::move(trained)}}, {}) {}
-  // `held`: all that is trained, each with the processes of all cells that hold it. All groups must outlive it.
-  Replicated(std::vector<Held> held, const CellMember& member);
+  // `held`: all that is trained, each with the processes of all blocks that hold it. All groups must outlive it.
+  Replicated(std::vector<Held> held, const BlockMember& member);
   std::vector<Parameter> own(const std::vector<Parameter>& parameters) const override { return parameters; }
   void make_usable() override;
   nn::BlockPolicy* around(nn::BlockPolicy* inner) override { return inner; }

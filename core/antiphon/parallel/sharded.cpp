@@ -59,7 +59,7 @@ std::vector<UnitMember> members_of(Module& block, const ShardedModel& model) {
 }  // namespace
 
 Sharded::Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas, const std::vector<Held>& held,
-                 const CellMember& member)
+                 const BlockMember& member)
     : Placement(member), shards_(shards), replicas_(replicas), learns_from_(model.learns_from) {
   std::set<const at::Tensor*> in_blocks;
   for (auto* block : model.blocks) {
@@ -236,7 +236,7 @@ void Sharded::add_over(comm::Group& group, const std::vector<Parameter>& own) {
   }
 }
 
-double Sharded::add_up(double own) { return parallel::sum(parallel::sum(own, &shards_), cell()); }
+double Sharded::add_up(double own) { return parallel::sum(parallel::sum(own, &shards_), block()); }
 
 bool Sharded::another_pass_of(int64_t own) { return parallel::largest(own, &shards_) > 0; }
 
@@ -246,7 +246,7 @@ void Sharded::run_uneven(const std::function<void()>& passes) {
   std::exception_ptr failure;
   uneven_ = true, in_pass_ = false;
   try {
-    in_cell(passes);
+    in_block(passes);
   } catch (const std::exception& error) {
     const auto* own = dynamic_cast<const Error*>(&error);
     if (own && own->kind() == ErrorKind::distributed) throw;

@@ -27,9 +27,9 @@ struct ShardedModel {
 class Sharded : public Placement, public nn::BlockPolicy {
  public:
   // `shards`: among which parameters are cut up; `replicas`: those that keep the same rows, or nullptr; `held`: of what
-  // is trained, what others of this process's cell hold as well, with them. They must outlive it.
+  // is trained, what others of this process's block hold as well, with them. They must outlive it.
   Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas, const std::vector<Held>& held = {},
-          const CellMember& member = {});
+          const BlockMember& member = {});
 
   std::vector<Parameter> own(const std::vector<Parameter>& parameters) const override;
   void make_usable() override;

@@ -107,13 +107,13 @@ void HeldOut::share() {
     for (const auto& sample : set.samples) samples += sample.id + "\n";
   }
   parallel::check_same(*group_, {{"choice of held-out samples that can be measured", samples}});
-  const auto cell = static_cast<size_t>(mesh_.cell_of(group_->rank()));
+  const auto block = static_cast<size_t>(mesh_.block_of(group_->rank()));
   for (auto& [name, set] : sets_) {
     if (set.compares && mesh_.stages > 1)
       fail(ErrorKind::config,
            fmt::format("held-out set {} has candidates, which stages of a pipeline do not compare", name),
            "set train.eval_every = 0, or use parallel.pipeline = 1");
-    if (!set.compares) keep_share(set, cell, static_cast<size_t>(mesh_.cells()));
+    if (!set.compares) keep_share(set, block, static_cast<size_t>(mesh_.blocks()));
   }
 }
 
@@ -142,7 +142,7 @@ std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference)
       if (error.kind() == ErrorKind::distributed || !group_) throw;
       stopped = error.kind() == ErrorKind::preempted, failure = std::current_exception();
     }
-    if (!placement_.has_loss() && !set.compares) sums = {};  // another of its cell has them
+    if (!placement_.has_loss() && !set.compares) sums = {};  // another of its block has them
     if (group_) add_up(*group_, sums, /*all=*/set.compares, failure, stopped);
     add(values, name, sums);
   }

@@ -36,13 +36,14 @@ namespace {
 std::string product_of(const train::ParallelOptions& parallel) {
   std::string product = fmt::format("parallel.fsdp = {}", parallel.fsdp);
   if (parallel.pipeline > 1) product += fmt::format(" times parallel.pipeline = {}", parallel.pipeline);
+  if (parallel.expert > 1) product += fmt::format(" times parallel.expert = {}", parallel.expert);
   if (parallel.context > 1) product += fmt::format(" times parallel.context = {}", parallel.context);
   if (parallel.tensor > 1) product += fmt::format(" times parallel.tensor = {}", parallel.tensor);
   return product;
 }
 
 parallel::Mesh mesh_of(const train::ParallelOptions& parallel, int size) {
-  const auto copy = parallel.fsdp * parallel.pipeline * parallel.context * parallel.tensor;
+  const auto copy = parallel.fsdp * parallel.pipeline * parallel.expert * parallel.context * parallel.tensor;
   const auto copies = parallel.replicate ? parallel.replicate : size / copy;
   if (copies * copy != size)
     fail(ErrorKind::config,
@@ -50,8 +51,8 @@ parallel::Mesh mesh_of(const train::ParallelOptions& parallel, int size) {
                      parallel.replicate ? std::to_string(copies) : "0 (what is left)", product_of(parallel), size),
          parallel.replicate ? "start as many, or set parallel.replicate to 0"
                             : fmt::format("start a multiple of {}", copy));
-  return {static_cast<int>(parallel.pipeline), static_cast<int>(copies), static_cast<int>(parallel.fsdp),
-          static_cast<int>(parallel.context), static_cast<int>(parallel.tensor)};
+  return {static_cast<int>(parallel.pipeline), static_cast<int>(copies),           static_cast<int>(parallel.fsdp),
+          static_cast<int>(parallel.expert),   static_cast<int>(parallel.context), static_cast<int>(parallel.tensor)};
 }
 
 void check_schedule(const train::ParallelOptions& parallel, int64_t batches) {
@@ -94,6 +95,7 @@ void check_can_be_cut(const RunConfig& config, const model::Model& model, const 
   const auto& parallel = config.parallel;
   const std::vector<std::pair<std::string, int64_t>> axes{{"tensor", parallel.tensor},
                                                           {"context", parallel.context},
+                                                          {"expert", parallel.expert},
                                                           {"fsdp", parallel.fsdp},
                                                           {"pipeline", parallel.pipeline}};
   const auto& [name, size] = *std::ranges::find_if(axes, [](const auto& axis) { return axis.second > 1; });
@@ -146,9 +148,10 @@ void Processes::meet(const RunConfig& config, at::Device device) {
   place_.interface = parallel.interface, place_.timeout = std::chrono::seconds(parallel.timeout_seconds);
   if (!group_) group_ = std::make_unique<comm::Group>(place_);
   agreement_ = std::make_unique<train::Together>(*group_, mesh_);
-  parallel::check_same(*group_, {{"[parallel] of the configuration",
-                                  fmt::format("{} {} {} {} {} {}", parallel.replicate, parallel.fsdp, parallel.pipeline,
-                                              parallel.context, parallel.tensor, config.train.accumulate)}});
+  parallel::check_same(*group_,
+                       {{"[parallel] of the configuration",
+                         fmt::format("{} {} {} {} {} {} {}", parallel.replicate, parallel.fsdp, parallel.pipeline,
+                                     parallel.expert, parallel.context, parallel.tensor, config.train.accumulate)}});
   groups_.clear(), ++meetings_;
   shards_ = group_of("fsdp", mesh_.shards_with(rank()));
   replicas_ = group_of("replicate", mesh_.copies_with(rank()));
@@ -157,18 +160,22 @@ void Processes::meet(const RunConfig& config, at::Device device) {
   auto* contexts = group_of("context", mesh_.contexts_with(rank()));
   auto* slices = contexts && parts ? group_of("slices", mesh_.slices_with(rank())) : contexts ? contexts : parts;
   cell_ = stages ? group_of("cell", mesh_.cell(rank())) : slices;
+  auto* experts = mesh_.experts > 1 ? group_of("expert", mesh_.experts_with(rank())) : slices;
+  block_ = mesh_.experts == 1 ? cell_ : stages ? group_of("block", mesh_.block(rank())) : experts;
   shared_by_ = {.group = parts,
                 .contexts = contexts,
                 .slices = slices,
+                .experts = experts,
                 .stages = stages,
                 .chunks = static_cast<int>(parallel.chunks),
                 .blocks_of_ranges = parallel.layers_per_stage};
   group_->wait_for_all();  // before one of them finds something wrong and ends
   std::string how;
   if (mesh_.slices() > 1) how += fmt::format("; {} compute each together", mesh_.slices());
+  if (mesh_.experts > 1) how += fmt::format("; {} have some experts each", mesh_.experts);
   if (mesh_.stages > 1) how += fmt::format("; {} stages, {}", mesh_.stages, parallel.schedule);
   if (mesh_.shards > 1)
-    how += fmt::format("; a copy of the model is cut up among {}", mesh_.shards * mesh_.cell_size());
+    how += fmt::format("; a copy of the model is cut up among {}", mesh_.shards * mesh_.block_size());
   log::info(fmt::format("{} processes share the {} batches of a step{}", place_.size, share_.all, how));
 }
 
@@ -178,10 +185,10 @@ std::vector<parallel::Pass> Processes::passes() const {
                              mesh_.stage_of(place_.rank));
 }
 
-std::vector<parallel::Held> Processes::held_of(model::Model& model, bool in_all_cells) {
+std::vector<parallel::Held> Processes::held_of(model::Model& model, bool in_all_blocks) {
   std::vector<parallel::Held> all;
-  for (auto& [numbers, parameters] : parallel::alike(model.trainable_parameters(), cell_)) {
-    const auto ranks = in_all_cells ? mesh_.with_numbers(numbers) : mesh_.in_cell(rank(), numbers);
+  for (auto& [numbers, parameters] : parallel::alike(model.trainable_parameters(), block_)) {
+    const auto ranks = in_all_blocks ? mesh_.with_numbers(numbers) : mesh_.in_block(rank(), numbers);
     const bool everyone = static_cast<int>(ranks.size()) == place_.size;
     auto* group = everyone ? group_.get() : group_of(fmt::format("alike{}.", fmt::join(numbers, ".")), ranks);
     all.push_back({std::move(parameters), group, numbers.front() == mesh_.number_of(rank())});
@@ -191,13 +198,16 @@ std::vector<parallel::Held> Processes::held_of(model::Model& model, bool in_all_
 
 std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const RunConfig& config,
                                                       const Objective& objective, const UpdateRule& rule) {
-  if (shards_ || cell_) check_can_be_cut(config, model, objective, rule);
-  const auto shard = mesh_.cell_of(rank()) % mesh_.shards, copy = mesh_.cell_of(rank()) / mesh_.shards;
-  parallel::CellMember member{cell_, (mesh_.stages - 1) * mesh_.slices(), {{}, mesh_.shards * mesh_.cell_size()}};
-  if (copy == 0) member.shares.own = shard * mesh_.cell_size() + mesh_.number_of(rank());
-  if (!shards_) return std::make_unique<parallel::Replicated>(held_of(model, /*in_all_cells=*/true), member);
+  if (shards_ || block_) check_can_be_cut(config, model, objective, rule);
+  const int block = mesh_.block_of(rank()), number = mesh_.number_of(rank());
+  parallel::BlockMember member{block_,
+                               !cell_ || cell_->rank() == 0,
+                               number == mesh_.number_of(mesh_.last_of(0)),
+                               {{}, mesh_.shards * mesh_.block_size()}};
+  if (block / mesh_.shards == 0) member.shares.own = block * mesh_.block_size() + number;
+  if (!shards_) return std::make_unique<parallel::Replicated>(held_of(model, /*in_all_blocks=*/true), member);
   const auto trained = model.trainable_parameters();
-  const auto held = held_of(model, /*in_all_cells=*/false);
+  const auto held = held_of(model, /*in_all_blocks=*/false);
   parallel::ShardedModel sharded{trained};
   if (config.parallel.reshard) sharded.blocks = model.lm().llm().blocks();
   sharded.frozen_too = config.parallel.shard_frozen, sharded.computed = model.lm().compute_dtype();
@@ -231,7 +241,7 @@ std::string trained_values(model::Model& model) {
 }
 
 void Processes::check_parts(model::Model& model) {
-  if (!cell_) return;
+  if (!block_) return;
   auto parts = model.saved_parameters();
   std::erase_if(parts, [](const Parameter& parameter) { return !parameter.box; });
   std::vector<int64_t> own;

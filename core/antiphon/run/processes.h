@@ -35,22 +35,23 @@ class Processes {
   const data::RowShare& share() const { return share_; }
   const parallel::Mesh& mesh() const { return mesh_; }
   comm::Group* group() { return group_.get(); }
-  comm::Group* cell() { return cell_; }  // of those that compute each batch together
+  comm::Group* cell() { return cell_; }    // of those that compute each batch together
+  comm::Group* block() { return block_; }  // of those that have the model together
   // What the model is to be told of them; nullptr if there are none.
-  const SharedBy* shared_by() const { return cell_ ? &shared_by_ : nullptr; }
+  const SharedBy* shared_by() const { return block_ ? &shared_by_ : nullptr; }
   // In which order this process computes its batches of a step.
   std::vector<parallel::Pass> passes() const;
 
  private:
   comm::Group* group_of(const std::string& name, const std::vector<int>& ranks);
-  std::vector<parallel::Held> held_of(model::Model& model, bool in_all_cells);
+  std::vector<parallel::Held> held_of(model::Model& model, bool in_all_blocks);
 
   comm::Place place_;
   parallel::Mesh mesh_;
   std::unique_ptr<comm::Group> group_;
   std::vector<std::unique_ptr<comm::Group>> groups_;  // of some of them, of this stage of training
-  // Those that cut up a copy; those with the same rows of it; those that compute the same batches.
-  comm::Group *shards_ = nullptr, *replicas_ = nullptr, *cell_ = nullptr;
+  // Those that cut up a copy; with the same rows of it; that compute the same batches; that have the model together.
+  comm::Group *shards_ = nullptr, *replicas_ = nullptr, *cell_ = nullptr, *block_ = nullptr;
   SharedBy shared_by_;
   train::ParallelOptions options_;
   std::unique_ptr<train::Agreement> agreement_;

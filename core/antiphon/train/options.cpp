@@ -128,6 +128,9 @@ const config::Table<ParallelOptions>& parallel_table() {
               "layers_per_stage", &O::layers_per_stage,
               "with pipeline: layers of each stage, or of each of stages times chunks ranges, which are dealt out in "
               "turn; empty: evenly")
+          .field("expert", &O::expert,
+                 "processes that have some of the experts of each layer each, and batches of their own",
+                 {.min = 1, .max = checkpoint::kMostShares})
           .field(
               "context", &O::context,
               "processes that compute each batch together, each with some of its tokens; in attention with all tokens "

@@ -9,6 +9,7 @@
 #include <antiphon/nn/attention/attention.h>
 #include <antiphon/nn/attention/cached_attention.h>
 #include <antiphon/nn/blocks/decoder_step.h>
+#include <antiphon/nn/blocks/expert_exchange.h>
 #include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/nn/keyed_dropout.h>
 #include <antiphon/nn/linear/few_rows.h>
@@ -90,8 +91,11 @@ at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, 
   const auto tokens = input.positions_t.size(0);
   const DropoutRows rows(slices_.contexts ? slices_.of_context(tokens).begin : DropoutRows::first());
   const auto x = x_td + left(attend(entered(input_norm_.forward(x_td), tokens), rope, input, layer), tokens);
-  const auto normal = entered(post_attention_norm_.forward(x), tokens);
-  return x + left(mlp_ ? mlp_->forward(normal) : experts_->forward(normal, input.padding, balance), tokens);
+  const auto normal = post_attention_norm_.forward(x);
+  if (mlp_) return x + left(mlp_->forward(entered(normal, tokens)), tokens);
+  const auto [begin, size] = slices_.own(tokens);
+  const int64_t padding = std::clamp(begin + size - (tokens - input.padding), int64_t{0}, size);
+  return x + experts_->forward(normal, padding, balance);
 }
 
 at::Tensor DecoderLayer::entered(const at::Tensor& x_td, int64_t tokens) const {
@@ -115,9 +119,14 @@ void DecoderLayer::share(const DecoderOptions& o, const TokenSlices& slices) {
   q_proj_.keep_outputs(q.begin * head_size_, q.size * head_size_);
   for (auto* projection : {&k_proj_, &v_proj_}) projection->keep_outputs(kv.begin * head_size_, kv.size * head_size_);
   o_proj_.keep_inputs(q.begin * head_size_, q.size * head_size_, rank == 0);
+  if (!mlp_) return;
   for (auto* projection : {mlp_->gate.get(), &mlp_->up})
     if (projection) projection->keep_outputs(inner.begin, inner.size);
   mlp_->down.keep_inputs(inner.begin, inner.size, rank == 0);
+}
+
+void DecoderLayer::share_experts(comm::Group& group) {
+  if (experts_) experts_->share(group);
 }
 
 Decoder::Decoder(const DecoderOptions& options)
@@ -136,14 +145,25 @@ Decoder::Decoder(const DecoderOptions& options)
 
 void Decoder::share(const SharedBy& by) {
   by_ = by, slices_ = {by.group, by.contexts, by.slices};
-  const std::string key = by.group ? "parallel.tensor" : by.contexts ? "parallel.context" : "parallel.pipeline";
-  if (options_.moe.experts > 0)
-    fail(ErrorKind::config, "experts are not divided by " + key, fmt::format("use {} = 1", key));
+  check_experts();
   if (by.group) divide();
   if (by.contexts) check_contexts();
-  if (by.slices)
-    for (auto& layer : layers_) layer->share(options_, slices_);
+  for (auto& layer : layers_) {
+    if (by.slices) layer->share(options_, slices_);
+    if (by.experts) layer->share_experts(*by.experts);
+  }
   if (by.stages) deal_out();
+}
+
+void Decoder::check_experts() const {
+  const bool some = options_.moe.experts > 0;
+  if (by_.experts && by_.experts->size() > slices_.count() && !some)
+    fail(ErrorKind::config, "parallel.expert divides experts, and the language model has none",
+         "use parallel.expert = 1");
+  if (by_.stages && some && options_.moe.balance > 0)
+    fail(ErrorKind::config,
+         "the load-balancing loss is of all layers together, and parallel.pipeline gives each process some of them",
+         "use parallel.pipeline = 1, or set output_router_logits = false");
 }
 
 void Decoder::divide() {
@@ -276,7 +296,8 @@ at::Tensor Decoder::entered(const DecoderInput& input) const {
     return stage_->received({slices_.own(tokens).size, options_.hidden_size}, input.x_td.options());
   }
   const bool learns = by_.learns_before || embed_tokens_.requires_grad();
-  return slices_.all ? slice_of_sum(input.x_td, slices_.in_all(tokens), *slices_.all, learns) : input.x_td;
+  if (slices_.all) return slice_of_sum(input.x_td, slices_.in_all(tokens), *slices_.all, learns);
+  return by_.experts && learns ? wanting_gradient(input.x_td) : input.x_td;
 }
 
 at::Tensor Decoder::forward(const DecoderInput& given) const {
@@ -294,6 +315,7 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
                             [rope, input, balance](const DecoderLayer& layer, const at::Tensor& in, size_t i) {
                               return layer.forward(in, rope, input, i, balance);
                             });
+  if (balance && slices_.all) balance->add_up(*slices_.all);
   if (balance) losses->add("load_balance", options_.moe.balance, balance->value());
   advance_rows(input);
   if (stage_ && !stage_->is_last()) return stage_->sent(x);

@@ -43,6 +43,7 @@ class DecoderLayer : public Module {
                      const std::shared_ptr<LoadBalance>& balance) const;
   // From then on x is the slice of this process; of its part it keeps some of the heads and of the MLP's inner values.
   void share(const DecoderOptions& options, const TokenSlices& slices);
+  void share_experts(comm::Group& group);
 
  private:
   template <class T>
@@ -86,6 +87,7 @@ class Decoder : public Module {
  private:
   void divide();
   void check_contexts() const;
+  void check_experts() const;
   void deal_out();
   std::vector<int64_t> dealt_out() const;
   std::vector<PipelineStage::Range> ranges();

@@ -6,6 +6,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/component/training_pass.h>
+#include <antiphon/nn/blocks/expert_exchange.h>
 
 namespace antiphon::nn {
 namespace {
@@ -47,6 +48,14 @@ at::Tensor LoadBalance::attached(const at::Tensor& y, const at::Tensor& probabil
   auto held = c10::make_intrusive<Held>();
   held->balance = shared_from_this();
   return Attach::apply(y, probabilities, held);
+}
+
+void LoadBalance::add_up(comm::Group& group) {
+  if (!chosen_.defined()) return;
+  const auto all = at::cat({chosen_, probability_, at::full({1}, tokens_, at::kFloat)});
+  group.sum(all);
+  const auto parts = all.split_with_sizes({experts_, experts_, 1});
+  chosen_ = parts[0], probability_ = parts[1], tokens_ = parts[2].item<double>();
 }
 
 double LoadBalance::value() const {
@@ -93,26 +102,65 @@ MixtureOfExperts::Routes MixtureOfExperts::route(const at::Tensor& x_td) const {
   return routes;
 }
 
-at::Tensor MixtureOfExperts::compute(const at::Tensor& x_td, const Routes& routes) const {
-  const auto counts = routes.counts_e.cpu();
-  const auto* count = counts.const_data_ptr<int64_t>();
-  const auto sent = x_td.index_select(0, routes.tokens_n);
+namespace {
+
+bool learns(const BlockMlp& expert) {
+  const auto of = [](const Linear& linear) { return linear.weight.requires_grad() || !linear.adapters.empty(); };
+  return of(expert.up) || of(expert.down) || (expert.gate && of(*expert.gate));
+}
+
+}  // namespace
+
+// Rows in the order of experts, of which `first` is the first that gets any.
+at::Tensor MixtureOfExperts::through_experts(const at::Tensor& rows_nd, size_t first,
+                                             const std::vector<int64_t>& counts) const {
   std::vector<at::Tensor> out;
   int64_t begin = 0;
-  for (size_t i = 0; i < experts_.size(); ++i) {
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const auto& expert = *experts_[first + i];
     // In training an expert without tokens gets a gradient of zeros, so that optimizers treat it as the others.
-    const bool learns = at::GradMode::is_enabled() && experts_[i]->up.weight.requires_grad();
-    if (count[i] > 0 || learns) out.push_back(experts_[i]->forward(sent.narrow(0, begin, count[i])));
-    begin += count[i];
+    if (counts[i] > 0 || (at::GradMode::is_enabled() && learns(expert)))
+      out.push_back(expert.forward(rows_nd.narrow(0, begin, counts[i])));
+    begin += counts[i];
   }
-  const auto weighted = (at::cat(out) * routes.weights_n.unsqueeze(1)).to(x_td.scalar_type());
+  return out.empty() ? rows_nd : at::cat(out);
+}
+
+at::Tensor MixtureOfExperts::compute(const at::Tensor& x_td, const Routes& routes) const {
+  const auto sent = x_td.index_select(0, routes.tokens_n);
+  at::Tensor out;
+  if (group_) {
+    const ExpertExchange exchange(routes.counts_e, *group_);
+    const auto first = static_cast<size_t>(part_of(options_.experts, group_->rank(), group_->size()).begin);
+    out = exchange.from_experts(through_experts(exchange.to_experts(sent), first, exchange.counts()));
+  } else {
+    const auto counts = routes.counts_e.cpu();
+    const auto* count = counts.const_data_ptr<int64_t>();
+    out = through_experts(sent, 0, {count, count + counts.size(0)});
+  }
+  const auto weighted = (out * routes.weights_n.unsqueeze(1)).to(x_td.scalar_type());
   return at::zeros_like(x_td).index_add(0, routes.tokens_n, weighted);
+}
+
+void MixtureOfExperts::share(comm::Group& group) {
+  if (group.size() > options_.experts)
+    fail(ErrorKind::config, fmt::format("{} processes share the {} experts of a layer", group.size(), options_.experts),
+         "lower parallel.expert, or parallel.tensor and parallel.context, whose processes have some of them each");
+  group_ = &group;
+  const auto own = part_of(options_.experts, group.rank(), group.size());
+  for (int64_t i = 0; i < options_.experts; ++i) {
+    auto& expert = *experts_[static_cast<size_t>(i)];
+    const bool keeps = i >= own.begin && i < own.begin + own.size;
+    for (const auto& site : expert.sites())
+      for (const auto& adapter : site.linear->adapters) adapter->keep(keeps);
+    expert.keep(keeps);
+  }
 }
 
 at::Tensor MixtureOfExperts::forward(const at::Tensor& x_td, int64_t padding,
                                      const std::shared_ptr<LoadBalance>& balance) const {
   const int64_t tokens = x_td.size(0) - padding;
-  if (tokens == 0) return at::zeros_like(x_td);
+  if (tokens == 0 && !group_) return at::zeros_like(x_td);  // with others, this process may have their tokens' experts
   const auto x = x_td.narrow(0, 0, tokens);
   const auto routes = route(x);
   auto y = compute(x, routes);

@@ -1,6 +1,7 @@
 // Mixtures of experts: each token goes through the MLPs that a router chooses (Shazeer et al. 2017; Jiang et al. 2024,
 // Mixtral; transformers: models/mixtral, models/qwen3_moe). Dropless: every token reaches all of its experts.
 #pragma once
+#include <antiphon/comm/group.h>
 #include <antiphon/nn/blocks/block_mlp.h>
 
 #include <memory>
@@ -26,6 +27,8 @@ class LoadBalance : public std::enable_shared_from_this<LoadBalance> {
   // y, whose backward pass adds the gradient of the loss to that of `probabilities` [tokens, experts], of which
   // `counts` [experts] says how often each was chosen. `count`: the tokens count; not if a block is computed again.
   at::Tensor attached(const at::Tensor& y, const at::Tensor& probabilities, const at::Tensor& counts, bool count);
+  // Of processes that have some of the tokens each, once all layers were counted: of all tokens.
+  void add_up(comm::Group& group);
   double value() const;
   // Of one probability, by expert [experts]; once all layers were counted.
   at::Tensor gradient() const;
@@ -36,6 +39,8 @@ class LoadBalance : public std::enable_shared_from_this<LoadBalance> {
   at::Tensor chosen_, probability_;  // [experts] float32: sums over tokens and layers
 };
 
+// With a group, the experts are divided among its processes (expert_exchange.h), each of which has tokens of its own.
+//
 // Parameters: gate.weight [experts, hidden_size], the router's; experts.N.{gate,up,down}_proj.
 class MixtureOfExperts : public Module {
  public:
@@ -43,14 +48,18 @@ class MixtureOfExperts : public Module {
   // x [tokens, hidden_size] -> the same shape. The last `padding` tokens are sent nowhere and give zeros. `balance`:
   // nullptr: no such loss is wanted. Logits in the dtype of x, their softmax in float32.
   at::Tensor forward(const at::Tensor& x_td, int64_t padding, const std::shared_ptr<LoadBalance>& balance) const;
+  // Keeps this process's experts, on the meta device still. Error(config) if there are more processes than experts.
+  void share(comm::Group& group);
 
  private:
   struct Routes;
   Routes route(const at::Tensor& x_td) const;
   at::Tensor compute(const at::Tensor& x_td, const Routes& routes) const;
+  at::Tensor through_experts(const at::Tensor& rows_nd, size_t first, const std::vector<int64_t>& counts) const;
   MoeOptions options_;
   at::Tensor gate_;
   std::vector<std::unique_ptr<BlockMlp>> experts_;
+  comm::Group* group_ = nullptr;
 };
 
 }  // namespace antiphon::nn

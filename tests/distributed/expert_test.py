@@ -1,0 +1,85 @@
+"""Processes that divide the experts of a model among them train what one process trains."""
+
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from together import Together, experts
+from harness import main, sets
+
+LORA = '\n[[model.llm.peft]]\nplugin = "lora"\nrank = 4\nalpha = 8\ntargets = ["q_proj", "up_proj", "down_proj"]\n\n'
+
+
+class Expert(Together):
+    MESH = sets(parallel__expert=2)
+
+    def frozen(self, name, **options):
+        """Adapters on attention and experts of a frozen model; a file."""
+        text = experts(self).read_text()
+        start = text.index("[model.streams.image]")
+        path = self.folder / f"{name}.toml"
+        path.write_text(text[:start].replace("trainable = true", "trainable = false") + LORA + text[start:])
+        return path
+
+    def test_experts(self):
+        """With the load-balancing loss; by 2 processes, and by 4 in two blocks."""
+        self.compare("experts", config=experts(self))
+
+    def test_adapters_on_experts(self):
+        self.compare("adapters", config=self.frozen("adapters"), counts=(2,))
+
+    def test_recomputed(self):
+        self.compare("recomputed", *sets(train__recompute='"full"'), config=experts(self), counts=(2,))
+
+    def test_only_connectors(self):
+        """Not every batch has media, and tokens of all go through the experts of each."""
+        text = self.frozen("connectors").read_text()
+        path = self.folder / "connectors.toml"
+        path.write_text(text.replace(LORA, ""))
+        self.compare("connectors", config=path, counts=(2, 4))
+
+    def test_beside_other_axes(self):
+        """By 4 processes: experts among the parts or contexts of two cells, and each expert cut up; and without an axis of their own."""
+        config = experts(self)
+        one, _ = self.run_with("axes_1", 1, config=config)
+        tensor, context, fsdp = sets(parallel__tensor=2), sets(parallel__context=2), sets(parallel__fsdp=2)
+        axes = {"tensor": tensor, "context": context, "fsdp": fsdp, "fsdp between": [*fsdp, *sets(parallel__reshard="false")],
+                "parts alone": [*sets(parallel__expert=1), *tensor], "both alone": [*sets(parallel__expert=1), *tensor, *context]}
+        for name, mesh in axes.items():
+            with self.subTest(name):
+                four, _ = self.run_with(name.replace(" ", "_"), 4, *mesh, config=config)
+                self.assert_same_training(one, four)
+
+    def test_stages(self):
+        """Of a model without the load-balancing loss."""
+        path = self.folder / "unbalanced.toml"
+        path.write_text(experts(self).read_text().replace("output_router_logits = true", "output_router_logits = false"))
+        one, _ = self.run_with("stages_1", 1, config=path)
+        four, _ = self.run_with("stages_4", 4, *sets(parallel__pipeline=2), config=path)
+        self.assert_same_training(one, four)
+
+    def test_resumed_on_other_meshes(self):
+        constant = sets(train__schedule__name='"constant"')
+        self.config = experts(self)
+        whole, _ = self.run_with("whole", 1, *constant)
+        stations = ((3, 2, 2, 1), (5, 1, 1, 1), (8, 4, 4, 1), (10, 4, 2, 2), (12, 2, 1, 2))
+        run = self.hand_on([(steps, processes, sets(parallel__expert=expert, parallel__tensor=tensor)) for steps, processes, expert, tensor in stations], *constant)
+        self.assert_same_progress(whole, run)
+        self.assert_close(whole, run, 2e-5)
+
+    def test_held_out_losses(self):
+        """Of samples that a block measures together."""
+        self.config = experts(self)
+        self.compare_held_out(1e-4, counts=(2, 4))
+
+    def test_what_cannot_be_divided(self):
+        _, done = self.run_with("dense", 2, code=2)
+        self.assertIn("parallel.expert divides experts, and the language model has none", done.stderr)
+        _, done = self.run_with("many", 8, *sets(parallel__expert=8, train__accumulate=8), config=experts(self), code=2)
+        self.assertIn("8 processes share the 4 experts of a layer", done.stderr)
+
+
+if __name__ == "__main__":
+    main()
