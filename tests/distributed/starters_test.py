@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from harness import DEVICE, LIMIT, PROGRAM, ROOT, Case, main, sets
 
 COMMON = sets(train__steps=8, train__accumulate=2, train__tokens_per_batch=96, train__checkpoint_every=4, precision__compute="fp32")
-ONE_THREAD = dict(os.environ, OMP_NUM_THREADS="1")
+ONE_THREAD = dict(os.environ, OMP_NUM_THREADS="1", ANTIPHON=str(PROGRAM))
 
 
 def namespaces_can_be_made():
@@ -21,6 +21,10 @@ def namespaces_can_be_made():
         return False
     made = subprocess.run(["ip", "netns", "add", "antiphon-try"], capture_output=True).returncode == 0
     return made and subprocess.run(["ip", "netns", "delete", "antiphon-try"]).returncode == 0
+
+
+def slurm_answers():
+    return bool(shutil.which("sbatch")) and subprocess.run(["sinfo"], capture_output=True, timeout=20).returncode == 0
 
 
 @unittest.skipIf(DEVICE, "processes exchange tensors of the CPU")
@@ -58,17 +62,26 @@ class Starters(Case):
     @unittest.skipUnless(namespaces_can_be_made(), "no network namespaces can be made")
     def test_two_machines(self):
         """Each in a network namespace of its own, joined by a cable; nothing else is reachable from there."""
-        names = [f"antiphon-{os.getpid()}-{i}" for i in range(2)]
-        for name in names:
-            subprocess.run(["ip", "netns", "add", name], check=True)
-            self.addCleanup(subprocess.run, ["ip", "netns", "delete", name])
-        subprocess.run(["ip", "link", "add", "wire0", "netns", names[0], "type", "veth", "peer", "name", "wire1", "netns", names[1]], check=True)
-        for i, name in enumerate(names):
-            for words in (["addr", "add", f"10.77.0.{i + 1}/24", "dev", f"wire{i}"], ["link", "set", f"wire{i}", "up"], ["link", "set", "lo", "up"]):
-                subprocess.run(["ip", "-n", name, *words], check=True)
-        self.run_all(*(["ip", "netns", "exec", name, PROGRAM, "launch", *self.words("nodes")[2:], "--procs", 1, "--nodes", 2, "--node", i,
-                        "--address", "10.77.0.1", "--port", 29612, *sets(parallel__interface=f"wire{i}")] for i, name in enumerate(names)))
+        self.run_all([ROOT / "configs/clusters/two_machines.sh", *self.words("nodes")[2:]])
         self.compare("nodes")
+        left = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
+        self.assertNotIn("antiphon-", left)
+
+    @unittest.skipUnless(slurm_answers(), "no Slurm")
+    def test_slurm(self):
+        """Processes that srun starts, and a job of one launcher a machine."""
+        self.run_all(["srun", "--ntasks", 2, *self.words("srun")])
+        self.compare("srun")
+        output = self.folder / "slurm.out"
+        self.run_all(["sbatch", "--wait", "--output", output, ROOT / "configs/clusters/slurm.sh", *self.words("sbatch")[2:]])
+        self.assertIn("2 processes share the 2 batches of a step", output.read_text())
+        self.compare("sbatch")
+
+    def test_scripts(self):
+        for script in sorted((ROOT / "configs/clusters").glob("*.sh")):
+            with self.subTest(script.name):
+                self.assertTrue(os.access(script, os.X_OK))
+                subprocess.run(["bash", "-n", script], check=True)
 
 
 if __name__ == "__main__":
