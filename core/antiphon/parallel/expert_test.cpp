@@ -112,7 +112,7 @@ TEST_CASE("experts that are divided among processes: loss and gradients are thos
   CHECK(run_group(2, "member has some experts") == 0);
   CHECK(run_group(3, "member has some experts") == 0);
   CHECK(run_group(2, "member has some experts and tokens") == 0);
-  CHECK(run_group(4, "member has some experts, tokens and heads") == 0);
+  CHECK(run_group(4, "member has some experts with tokens and heads") == 0);
 }
 
 TEST_CASE("member has some experts", "[.]") {
@@ -133,7 +133,7 @@ TEST_CASE("member has some experts and tokens", "[.]") {
 }
 
 // Two batches, each of two parts; the experts among all four.
-TEST_CASE("member has some experts, tokens and heads", "[.]") {
+TEST_CASE("member has some experts with tokens and heads", "[.]") {
   comm::Group all(my_place());
   const int cell = all.rank() / 2;
   const auto slices = all.subgroup("slices", {2 * cell, 2 * cell + 1});
