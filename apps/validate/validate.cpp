@@ -9,6 +9,7 @@
 #include <antiphon/config/path.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/run/memory.h>
+#include <antiphon/run/mesh_of.h>
 #include <antiphon/run/precision.h>
 #include <antiphon/run/training_slots.h>
 #include <antiphon/run/voice_activity.h>
@@ -81,6 +82,7 @@ void validate(const std::string& file, const std::string& stage, const ValidateF
   const auto objective = run::build_objective(config.objective);
   run::check_objective(*objective, config.objective.plugin, *model);
   const auto rule = run::build_update_rule(config.train.optimizer);
+  const auto processes = run::check_parallel(config, *model, *objective, *rule);
   run::build_voice_activity(config.session.vad);
   if (flags.resolved) {
     if (!stage.empty()) fmt::print("# stage {}\n", stage);
@@ -90,6 +92,7 @@ void validate(const std::string& file, const std::string& stage, const ValidateF
   const auto taken = model::check_runs(*model);
   fmt::print("{}{}: good\n", shown(file), stage.empty() ? "" : ", stage " + stage);
   describe(config, *model, *rule, *objective);
+  if (!processes.empty()) fmt::print("  {}\n", processes);
   for (const auto& line : taken) fmt::print("  {}\n", line);
   for (const auto& slot : model::slots_of(*model)) warn_missing(file, slot.path, slot.weights);
   warn_missing(file, "session.vad", config.session.vad.weights);

@@ -88,6 +88,17 @@ Group::Group(const Place& place, std::unique_ptr<Wires> wires) : place_(place), 
 
 Group::~Group() = default;
 
+std::unique_ptr<Group> Group::dry(int rank, int size) {
+  Place place;
+  place.rank = rank, place.size = size;
+  return std::unique_ptr<Group>(new Group(place, nullptr));
+}
+
+Group::Wires& Group::wires() {
+  if (!wires_) fail(ErrorKind::internal, "a group without processes cannot exchange anything");
+  return *wires_;
+}
+
 std::unique_ptr<Group> Group::subgroup(const std::string& name, const std::vector<int>& members) {
   auto place = place_;
   if (std::ranges::find(members, rank()) == members.end())
@@ -95,7 +106,7 @@ std::unique_ptr<Group> Group::subgroup(const std::string& name, const std::vecto
   place.rank = static_cast<int>(std::ranges::find(members, rank()) - members.begin());
   place.size = static_cast<int>(members.size());
   place.name += fmt::format("/{}/{}", name, members.front());
-  return std::unique_ptr<Group>(new Group(place, std::make_unique<Wires>(place, wires_->store())));
+  return std::unique_ptr<Group>(new Group(place, std::make_unique<Wires>(place, wires().store())));
 }
 
 void Group::enter(const char* operation, const at::Tensor& x) {
@@ -114,8 +125,8 @@ void Group::sum(const at::Tensor& x) { begin_sum(x)(); }
 std::function<void()> Group::begin_sum(const at::Tensor& x) {
   enter("sum", x);
   std::vector<at::Tensor> all{x};
-  const auto work = wires_->guarded("sum", [&] { return wires_->backend().allreduce(all); });
-  return [this, work] { wires_->wait("sum", {work}); };
+  const auto work = wires().guarded("sum", [&] { return wires().backend().allreduce(all); });
+  return [this, work] { wires().wait("sum", {work}); };
 }
 
 void Group::largest(const at::Tensor& x) {
@@ -123,7 +134,7 @@ void Group::largest(const at::Tensor& x) {
   std::vector<at::Tensor> all{x};
   c10d::AllreduceOptions options;
   options.reduceOp = c10d::ReduceOp::MAX;
-  wires_->wait("largest", {wires_->backend().allreduce(all, options)});
+  wires().wait("largest", {wires().backend().allreduce(all, options)});
 }
 
 void Group::broadcast(const at::Tensor& x, int root) {
@@ -131,7 +142,7 @@ void Group::broadcast(const at::Tensor& x, int root) {
   std::vector<at::Tensor> all{x};
   c10d::BroadcastOptions options;
   options.rootRank = root;
-  wires_->wait("broadcast", {wires_->backend().broadcast(all, options)});
+  wires().wait("broadcast", {wires().backend().broadcast(all, options)});
 }
 
 // Sends and receives pieces, each pair of processes at once; a piece without bytes is not sent. Gloo's own gather and
@@ -139,11 +150,11 @@ void Group::broadcast(const at::Tensor& x, int root) {
 // may be under way.
 std::function<void()> Group::begin_swap(const char* operation, const std::vector<Pieces>& to,
                                         const std::vector<Pieces>& from) {
-  auto& backend = wires_->backend();
+  auto& backend = wires().backend();
   constexpr uint32_t kTags = 1 << 30;
   const int tag = static_cast<int>(swaps_++ % kTags);
   std::vector<c10::intrusive_ptr<c10d::Work>> works;
-  wires_->guarded(operation, [&] {
+  wires().guarded(operation, [&] {
     for (int step = 1; step < size(); ++step) {
       const int next = (rank() + step) % size(), last = (rank() - step + size()) % size();
       for (const auto& piece : from[static_cast<size_t>(last)]) {
@@ -156,7 +167,7 @@ std::function<void()> Group::begin_swap(const char* operation, const std::vector
       }
     }
   });
-  return [this, operation, works] { wires_->wait(operation, works); };
+  return [this, operation, works] { wires().wait(operation, works); };
 }
 
 void Group::swap(const char* operation, const Pieces& to, const Pieces& from) {
@@ -235,15 +246,15 @@ std::function<void()> Group::begin_exchange(const std::vector<Pieces>& to, const
 std::function<void()> Group::begin_send(const at::Tensor& x, int to, int tag) {
   enter("send", x);
   std::vector<at::Tensor> out{bytes_of(x)};
-  const auto work = wires_->guarded("send", [&] { return wires_->backend().send(out, to, tag); });
-  return [this, work, x, to] { wires_->wait(fmt::format("send to process {} of{}", to, place_.name), {work}); };
+  const auto work = wires().guarded("send", [&] { return wires().backend().send(out, to, tag); });
+  return [this, work, x, to] { wires().wait(fmt::format("send to process {} of{}", to, place_.name), {work}); };
 }
 
 void Group::receive(const at::Tensor& x, int from, int tag) {
   enter("receive", x);
   const auto what = fmt::format("receive from process {} of{}", from, place_.name);
   std::vector<at::Tensor> in{bytes_of(x)};
-  wires_->wait(what, {wires_->guarded(what, [&] { return wires_->backend().recv(in, from, tag); })});
+  wires().wait(what, {wires().guarded(what, [&] { return wires().backend().recv(in, from, tag); })});
 }
 
 at::Tensor Group::exchange(const at::Tensor& rows, const std::vector<int64_t>& to, const std::vector<int64_t>& from) {
@@ -256,6 +267,6 @@ at::Tensor Group::exchange(const at::Tensor& rows, const std::vector<int64_t>& t
   return received;
 }
 
-void Group::wait_for_all() { wires_->wait("wait_for_all", {wires_->backend().barrier()}); }
+void Group::wait_for_all() { wires().wait("wait_for_all", {wires().backend().barrier()}); }
 
 }  // namespace antiphon::comm

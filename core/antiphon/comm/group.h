@@ -22,6 +22,8 @@ class Group {
  public:
   // Meets the others. Error(distributed) if they are not all there in time.
   explicit Group(const Place& place);
+  // Without processes: who has what can be asked of it, and nothing can be exchanged, which is Error(internal).
+  static std::unique_ptr<Group> dry(int rank, int size);
   // Those of its processes that are `members`, by rank, in this order; each process names the subgroup that it is in.
   // Those that are made under one `name` have no process in common. Error(distributed) as the constructor.
   std::unique_ptr<Group> subgroup(const std::string& name, const std::vector<int>& members);
@@ -64,6 +66,7 @@ class Group {
 
  private:
   class Wires;
+  Wires& wires();
   Group(const Place& place, std::unique_ptr<Wires> wires);
   void enter(const char* operation, const at::Tensor& x);
   void enter_pieces(const char* operation, const std::vector<Pieces>& of_processes, size_t piece);

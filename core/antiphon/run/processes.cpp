@@ -15,6 +15,7 @@
 #include <antiphon/parallel/same_run.h>
 #include <antiphon/parallel/sharded.h>
 #include <antiphon/plugin/registry.h>
+#include <antiphon/run/mesh_of.h>
 #include <antiphon/train/together.h>
 
 #include <algorithm>
@@ -33,48 +34,6 @@ Processes::~Processes() = default;
 
 namespace {
 
-std::string product_of(const train::ParallelOptions& parallel) {
-  std::string product = fmt::format("parallel.fsdp = {}", parallel.fsdp);
-  if (parallel.pipeline > 1) product += fmt::format(" times parallel.pipeline = {}", parallel.pipeline);
-  if (parallel.expert > 1) product += fmt::format(" times parallel.expert = {}", parallel.expert);
-  if (parallel.context > 1) product += fmt::format(" times parallel.context = {}", parallel.context);
-  if (parallel.tensor > 1) product += fmt::format(" times parallel.tensor = {}", parallel.tensor);
-  return product;
-}
-
-parallel::Mesh mesh_of(const train::ParallelOptions& parallel, int size) {
-  const auto copy = parallel.fsdp * parallel.pipeline * parallel.expert * parallel.context * parallel.tensor;
-  const auto copies = parallel.replicate ? parallel.replicate : size / copy;
-  if (copies * copy != size)
-    fail(ErrorKind::config,
-         fmt::format("parallel.replicate = {} times {} is not the number of processes, {}",
-                     parallel.replicate ? std::to_string(copies) : "0 (what is left)", product_of(parallel), size),
-         parallel.replicate ? "start as many, or set parallel.replicate to 0"
-                            : fmt::format("start a multiple of {}", copy));
-  return {static_cast<int>(parallel.pipeline), static_cast<int>(copies),           static_cast<int>(parallel.fsdp),
-          static_cast<int>(parallel.expert),   static_cast<int>(parallel.context), static_cast<int>(parallel.tensor)};
-}
-
-void check_schedule(const train::ParallelOptions& parallel, int64_t batches) {
-  const bool interleaved = parallel.schedule == "interleaved";
-  if (parallel.pipeline == 1 && (parallel.schedule != "1f1b" || !parallel.layers_per_stage.empty()))
-    fail(ErrorKind::config,
-         "parallel.schedule and parallel.layers_per_stage say how a pipeline works, and there is none",
-         "set parallel.pipeline, or leave them out");
-  if (interleaved && parallel.chunks == 1)
-    fail(ErrorKind::config, "parallel.schedule = \"interleaved\" is of several chunks a stage",
-         "set parallel.chunks = 2, or parallel.schedule = \"1f1b\"");
-  if (parallel.chunks > 1 && (!interleaved || parallel.pipeline == 1))
-    fail(ErrorKind::config, fmt::format("parallel.chunks = {} needs an interleaved pipeline", parallel.chunks),
-         "set parallel.schedule = \"interleaved\" and parallel.pipeline, or parallel.chunks = 1");
-  if (interleaved && batches % parallel.pipeline != 0)
-    fail(ErrorKind::config,
-         fmt::format("parallel.schedule = \"interleaved\" takes a multiple of parallel.pipeline = {} batches a step, "
-                     "and each pipeline has {}",
-                     parallel.pipeline, batches),
-         "choose another train.accumulate, or parallel.schedule = \"1f1b\"");
-}
-
 // What a connector, an encoder, an embedding or a prompt learns comes through all blocks.
 size_t first_that_learns(const std::vector<Module*>& blocks, const std::vector<Parameter>& trained, bool prompts) {
   std::set<const at::Tensor*> in_blocks;
@@ -90,44 +49,6 @@ size_t first_that_learns(const std::vector<Module*>& blocks, const std::vector<P
                              blocks.begin());
 }
 
-void check_can_be_cut(const RunConfig& config, const model::Model& model, const Objective& objective,
-                      const UpdateRule& rule) {
-  const auto& parallel = config.parallel;
-  const std::vector<std::pair<std::string, int64_t>> axes{{"tensor", parallel.tensor},
-                                                          {"context", parallel.context},
-                                                          {"expert", parallel.expert},
-                                                          {"fsdp", parallel.fsdp},
-                                                          {"pipeline", parallel.pipeline}};
-  const auto& [name, size] = *std::ranges::find_if(axes, [](const auto& axis) { return axis.second > 1; });
-  const auto key = fmt::format("parallel.{} = {}", name, size), fix = fmt::format("use parallel.{} = 1", name);
-  if (!rule.elementwise() && (parallel.tensor > 1 || parallel.fsdp > 1))
-    fail(ErrorKind::config,
-         fmt::format("train.optimizer.name = \"{}\" needs whole matrices, and {} cuts them up",
-                     config.train.optimizer.name, key),
-         "use adamw, or " + fix.substr(4));
-  if ((parallel.tensor > 1 || parallel.context > 1) && model.scores() > 0)
-    fail(ErrorKind::config,
-         fmt::format("model.graph = \"{}\" has a head that is whole, and {}", config.model.graph, key), fix);
-  if (parallel.tensor > 1 && !(config.precision.linear.empty() && config.precision.weights.empty()))
-    fail(ErrorKind::config, fmt::format("precision.linear and precision.weights change whole matrices, and {}", key),
-         fix);
-  if (parallel.fsdp > 1 && parallel.reshard && !config.precision.linear.empty())
-    fail(ErrorKind::config,
-         fmt::format("precision.linear = \"{}\" keeps blocks whole in that format, and parallel.reshard does not",
-                     config.precision.linear),
-         "set parallel.reshard = false, or leave precision.linear out");
-  if (parallel.fsdp > 1 && parallel.reshard && parallel.pipeline > 1)
-    fail(ErrorKind::config,
-         fmt::format("parallel.reshard beside parallel.pipeline = {}: blocks would be gathered for every batch",
-                     parallel.pipeline),
-         "set parallel.reshard = false");
-  if (objective.needs().reference)
-    fail(ErrorKind::config,
-         fmt::format("[objective] plugin = \"{}\" compares with a reference, which is whole, and {}",
-                     config.objective.plugin, key),
-         fix);
-}
-
 }  // namespace
 
 comm::Group* Processes::group_of(const std::string& name, const std::vector<int>& ranks) {
@@ -139,7 +60,9 @@ void Processes::meet(const RunConfig& config, at::Device device) {
   const auto& parallel = options_ = config.parallel;
   mesh_ = mesh_of(parallel, place_.size);
   share_ = train::share_of(mesh_.cell_of(rank()), mesh_.cells(), config.train.accumulate);
-  check_schedule(parallel, share_.count);
+  config::Problems problems;
+  check_schedule(parallel, share_.count, problems);
+  problems.throw_if_any();
   agreement_ = std::make_unique<train::Alone>();
   if (!several()) return;
   if (!device.is_cpu())
@@ -198,7 +121,9 @@ std::vector<parallel::Held> Processes::held_of(model::Model& model, bool in_all_
 
 std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const RunConfig& config,
                                                       const Objective& objective, const UpdateRule& rule) {
-  if (shards_ || block_) check_can_be_cut(config, model, objective, rule);
+  config::Problems problems;
+  if (shards_ || block_) check_can_be_cut(config, model, objective, rule, problems);
+  problems.throw_if_any();
   const int block = mesh_.block_of(rank()), number = mesh_.number_of(rank());
   parallel::BlockMember member{block_,
                                !cell_ || cell_->rank() == 0,

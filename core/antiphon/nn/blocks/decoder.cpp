@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/component/auxiliary_losses.h>
@@ -17,7 +16,6 @@
 #include <antiphon/nn/token_slices.h>
 
 #include <algorithm>
-#include <numeric>
 
 namespace antiphon::nn {
 namespace {

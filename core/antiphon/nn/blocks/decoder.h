@@ -11,6 +11,10 @@
 #include <memory>
 #include <string>
 
+namespace antiphon::config {
+class Problems;
+}
+
 namespace antiphon::nn {
 
 struct DecoderOptions {
@@ -86,8 +90,10 @@ class Decoder : public Module {
 
  private:
   void divide();
-  void check_contexts() const;
-  void check_experts() const;
+  void check_parts(config::Problems& problems) const;
+  void check_contexts(config::Problems& problems) const;
+  void check_experts(config::Problems& problems) const;
+  void check_stages(config::Problems& problems) const;
   void deal_out();
   std::vector<int64_t> dealt_out() const;
   std::vector<PipelineStage::Range> ranges();

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <antiphon/base/error.h>
+#include <antiphon/config/schema.h>
 #include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/nn/token_slices.h>
@@ -38,9 +38,10 @@ void DecoderLayer::share_experts(comm::Group& group) {
 
 void Decoder::share(const SharedBy& by) {
   by_ = by, slices_ = {by.group, by.contexts, by.slices};
-  check_experts();
+  config::Problems problems;
+  check_parts(problems), check_contexts(problems), check_experts(problems), check_stages(problems);
+  problems.throw_if_any();
   if (by.group) divide();
-  if (by.contexts) check_contexts();
   for (auto& layer : layers_) {
     if (by.slices) layer->share(options_, slices_);
     if (by.experts) layer->share_experts(*by.experts);
@@ -48,63 +49,75 @@ void Decoder::share(const SharedBy& by) {
   if (by.stages) deal_out();
 }
 
-void Decoder::check_experts() const {
-  const bool some = options_.moe.experts > 0;
-  if (by_.experts && by_.experts->size() > slices_.count() && !some)
-    fail(ErrorKind::config, "parallel.expert divides experts, and the language model has none",
-         "use parallel.expert = 1");
-  if (by_.stages && some && options_.moe.balance > 0)
-    fail(ErrorKind::config,
-         "the load-balancing loss is of all layers together, and parallel.pipeline gives each process some of them",
-         "use parallel.pipeline = 1, or set output_router_logits = false");
+void Decoder::check_parts(config::Problems& problems) const {
+  if (!by_.group) return;
+  const auto& o = options_;
+  const int size = by_.group->size();
+  if (o.num_heads % size != 0 || o.num_kv_heads % size != 0)
+    problems.add({},
+                 fmt::format("parallel.tensor = {} does not divide the {} heads and {} key and value heads", size,
+                             o.num_heads, o.num_kv_heads),
+                 "choose a number that divides both");
+  if (o.intermediate_size < size || o.vocab_size < size)
+    problems.add({}, fmt::format("parallel.tensor = {} is more than the {} inner values or {} tokens", size,
+                                 o.intermediate_size, o.vocab_size));
+}
+
+void Decoder::check_contexts(config::Problems& problems) const {
+  if (!by_.contexts) return;
+  const int contexts = by_.contexts->size();
+  const int64_t parts = by_.group ? by_.group->size() : 1, heads = options_.num_heads / parts,
+                kv_heads = std::max(options_.num_kv_heads / parts, int64_t{1}),
+                repeats = contexts / std::gcd(kv_heads, int64_t{contexts});
+  if (heads % contexts == 0 && heads % (kv_heads * repeats) == 0) return;
+  problems.add({},
+               fmt::format("parallel.context = {} does not divide the {} heads and {} key and value heads of each part",
+                           contexts, heads, kv_heads),
+               "choose a number that divides the heads");
+}
+
+void Decoder::check_experts(config::Problems& problems) const {
+  const auto& moe = options_.moe;
+  const int size = by_.experts ? by_.experts->size() : 1;
+  if (size > slices_.count() && moe.experts == 0)
+    problems.add({}, "parallel.expert divides experts, and the language model has none", "use parallel.expert = 1");
+  if (moe.experts > 0 && size > moe.experts)
+    problems.add(
+        {}, fmt::format("{} processes share the {} experts of a layer", size, moe.experts),
+        "lower parallel.expert, or parallel.tensor and parallel.context, whose processes have some of them each");
+  if (by_.stages && moe.experts > 0 && moe.balance > 0)
+    problems.add(
+        {}, "the load-balancing loss is of all layers together, and parallel.pipeline gives each process some of them",
+        "use parallel.pipeline = 1, or set output_router_logits = false");
+}
+
+void Decoder::check_stages(config::Problems& problems) const {
+  if (!by_.stages) return;
+  const auto blocks = dealt_out();
+  const auto count = static_cast<size_t>(by_.stages->size() * by_.chunks);
+  const auto given = fmt::format("parallel.layers_per_stage = [{}]", fmt::join(blocks, ", "));
+  const auto sum = std::accumulate(blocks.begin(), blocks.end(), int64_t{0});
+  if (blocks.size() != count || std::ranges::any_of(blocks, [](int64_t n) { return n < 0; }))
+    problems.add({}, fmt::format("{}; expected {} numbers of layers, one for each range of each stage", given, count),
+                 "name as many, or leave it out");
+  else if (sum != options_.num_layers)
+    problems.add({}, fmt::format("{} deals out {} layers, and the model has {}", given, sum, options_.num_layers),
+                 fmt::format("choose numbers that add up to {}, or leave it out", options_.num_layers));
 }
 
 void Decoder::divide() {
-  const auto& o = options_;
-  auto& group = *by_.group;
-  const int size = group.size();
-  if (o.num_heads % size != 0 || o.num_kv_heads % size != 0)
-    fail(ErrorKind::config,
-         fmt::format("parallel.tensor = {} does not divide the {} heads and {} key and value heads", size, o.num_heads,
-                     o.num_kv_heads),
-         "choose a number that divides both");
-  if (o.intermediate_size < size || o.vocab_size < size)
-    fail(ErrorKind::config, fmt::format("parallel.tensor = {} is more than the {} inner values or {} tokens", size,
-                                        o.intermediate_size, o.vocab_size));
-  const auto tokens = part_of(o.vocab_size, group.rank(), size);
+  const auto tokens = part_of(options_.vocab_size, by_.group->rank(), by_.group->size());
   first_token_ = tokens.begin;
   keep_part(embed_tokens_, 0, tokens.begin, tokens.size);
-  if (!o.tie_embeddings) keep_part(lm_head_, 0, tokens.begin, tokens.size);
-}
-
-void Decoder::check_contexts() const {
-  const int contexts = by_.contexts->size();
-  const int64_t parts = by_.group ? by_.group->size() : 1, heads = options_.num_heads / parts,
-                kv_heads = options_.num_kv_heads / parts, repeats = contexts / std::gcd(kv_heads, int64_t{contexts});
-  if (heads % contexts == 0 && heads % (kv_heads * repeats) == 0) return;
-  fail(ErrorKind::config,
-       fmt::format("parallel.context = {} does not divide the {} heads and {} key and value heads of each part",
-                   contexts, heads, kv_heads),
-       "choose a number that divides the heads");
+  if (!options_.tie_embeddings) keep_part(lm_head_, 0, tokens.begin, tokens.size);
 }
 
 // How many blocks each range has.
 std::vector<int64_t> Decoder::dealt_out() const {
+  if (!by_.blocks_of_ranges.empty()) return by_.blocks_of_ranges;
   const auto count = by_.stages->size() * by_.chunks;
-  auto blocks = by_.blocks_of_ranges;
-  for (int r = 0; by_.blocks_of_ranges.empty() && r < count; ++r)
-    blocks.push_back(part_of(options_.num_layers, r, count).size);
-  const auto given = fmt::format("parallel.layers_per_stage = [{}]", fmt::join(blocks, ", "));
-  const bool negative = std::ranges::any_of(blocks, [](int64_t n) { return n < 0; });
-  if (static_cast<int>(blocks.size()) != count || negative)
-    fail(ErrorKind::config,
-         fmt::format("{}; expected {} numbers of layers, one for each range of each stage", given, count),
-         "name as many, or leave it out");
-  const auto sum = std::accumulate(blocks.begin(), blocks.end(), int64_t{0});
-  if (sum != options_.num_layers)
-    fail(ErrorKind::config,
-         fmt::format("{} deals out {} layers, and the model has {}", given, sum, options_.num_layers),
-         fmt::format("choose numbers that add up to {}, or leave it out", options_.num_layers));
+  std::vector<int64_t> blocks;
+  for (int r = 0; r < count; ++r) blocks.push_back(part_of(options_.num_layers, r, count).size);
   return blocks;
 }
 

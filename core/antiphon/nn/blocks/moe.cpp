@@ -143,9 +143,6 @@ at::Tensor MixtureOfExperts::compute(const at::Tensor& x_td, const Routes& route
 }
 
 void MixtureOfExperts::share(comm::Group& group) {
-  if (group.size() > options_.experts)
-    fail(ErrorKind::config, fmt::format("{} processes share the {} experts of a layer", group.size(), options_.experts),
-         "lower parallel.expert, or parallel.tensor and parallel.context, whose processes have some of them each");
   group_ = &group;
   const auto own = part_of(options_.experts, group.rank(), group.size());
   for (int64_t i = 0; i < options_.experts; ++i) {

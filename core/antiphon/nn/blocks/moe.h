@@ -48,7 +48,7 @@ class MixtureOfExperts : public Module {
   // x [tokens, hidden_size] -> the same shape. The last `padding` tokens are sent nowhere and give zeros. `balance`:
   // nullptr: no such loss is wanted. Logits in the dtype of x, their softmax in float32.
   at::Tensor forward(const at::Tensor& x_td, int64_t padding, const std::shared_ptr<LoadBalance>& balance) const;
-  // Keeps this process's experts, on the meta device still. Error(config) if there are more processes than experts.
+  // Keeps this process's experts, on the meta device still. No more processes than experts.
   void share(comm::Group& group);
 
  private:
