@@ -7,7 +7,9 @@
 set -euo pipefail
 
 program=${ANTIPHON:-build/bin/antiphon} names=("antiphon-$$-0" "antiphon-$$-1")
+other=
 cleanup() {
+  if [ -n "$other" ]; then kill "$other" 2>/dev/null || true; wait "$other" 2>/dev/null || true; fi
   for name in "${names[@]}"; do ip netns delete "$name" 2>/dev/null || true; done
 }
 trap cleanup EXIT
@@ -20,8 +22,10 @@ for i in 0 1; do
 done
 
 machine() {
-  ip netns exec "${names[$1]}" "$program" launch "${@:2}" --procs 1 --nodes 2 --node "$1" --address 10.77.0.1 --port 29500 --set "parallel.interface=wire$1"
+  exec ip netns exec "${names[$1]}" "$program" launch "${@:2}" --procs 1 --nodes 2 --node "$1" --address 10.77.0.1 --port 29500 --set "parallel.interface=wire$1"
 }
 machine 1 "$@" &
-machine 0 "$@"
-wait $!
+other=$!
+(machine 0 "$@")
+wait "$other"
+other=

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from together import Together, experts
-from harness import main, sets
+from harness import losses, main, sets
 
 LORA = '\n[[model.llm.peft]]\nplugin = "lora"\nrank = 4\nalpha = 8\ntargets = ["q_proj", "up_proj", "down_proj"]\n\n'
 
@@ -15,12 +15,12 @@ LORA = '\n[[model.llm.peft]]\nplugin = "lora"\nrank = 4\nalpha = 8\ntargets = ["
 class Expert(Together):
     MESH = sets(parallel__expert=2)
 
-    def frozen(self, name, **options):
-        """Adapters on attention and experts of a frozen model; a file."""
+    def frozen(self, name, adapters=LORA):
+        """Adapters on a frozen model; a file."""
         text = experts(self).read_text()
         start = text.index("[model.streams.image]")
         path = self.folder / f"{name}.toml"
-        path.write_text(text[:start].replace("trainable = true", "trainable = false") + LORA + text[start:])
+        path.write_text(text[:start].replace("trainable = true", "trainable = false") + adapters + text[start:])
         return path
 
     def test_experts(self):
@@ -29,6 +29,40 @@ class Expert(Together):
 
     def test_adapters_on_experts(self):
         self.compare("adapters", config=self.frozen("adapters"), counts=(2,))
+
+    def test_adapters_on_one_expert(self):
+        """Nothing else is trained, so that one process has nothing to learn; its tokens go through the other's all the same."""
+        one = LORA.replace('["q_proj", "up_proj", "down_proj"]', '["*.experts.3.up_proj"]')
+        fixed = sets(model__streams__image__connector__trainable="false", model__streams__audio__connector__trainable="false")
+        for name, mesh in (("axis", []), ("context", sets(parallel__expert=1, parallel__context=2))):
+            with self.subTest(name):
+                config = self.frozen(f"one_{name}", one)
+                alone, _ = self.run_with(f"one_{name}_1", 1, *fixed, config=config)
+                two, _ = self.run_with(f"one_{name}_2", 2, *fixed, *mesh, config=config)
+                self.assert_same_training(alone, two)
+
+    def test_dropout_of_adapters_on_experts(self):
+        """Masks are others than one process's, and the same in every run."""
+        config = self.frozen("dropout", LORA.replace("alpha = 8", "alpha = 8\ndropout = 0.2"))
+        runs = [self.run_with(f"dropout_{i}", 2, config=config)[0] for i in range(2)]
+        self.assertEqual(losses(runs[0]), losses(runs[1]))
+
+    def test_what_is_written(self):
+        """Adapters of all experts, whoever has trained them."""
+        from safetensors.numpy import load_file
+
+        config = self.frozen("written")
+        one, two = (load_file(next((self.run_with(f"written_{n}", n, config=config)[0] / "adapter").glob("*.safetensors"))) for n in (1, 2))
+        self.assertEqual(one.keys(), two.keys())
+        self.assertGreater(sum("experts" in key for key in one), 2 * 2 * 4)
+        for key, value in one.items():
+            self.assertLessEqual(abs(value - two[key]).max(), 1e-3 * abs(value).max() + 1e-6, key)
+
+    def test_bf16(self):
+        one, _ = self.run_with("bf16_1", 1, *sets(precision__compute="bf16"), config=experts(self))
+        two, _ = self.run_with("bf16_2", 2, *sets(precision__compute="bf16"), config=experts(self))
+        for step, loss in losses(one).items():
+            self.assertAlmostEqual(loss, losses(two)[step], delta=1e-2 * loss, msg=f"step {step}")
 
     def test_recomputed(self):
         self.compare("recomputed", *sets(train__recompute='"full"'), config=experts(self), counts=(2,))

@@ -22,6 +22,15 @@ class Validate(Together):
                       "train.accumulate = 3 batches a step are not divided by the 4 groups", "needs whole matrices", "parallel.reshard beside parallel.pipeline = 2"):
             self.assertIn(words, text)
 
+    def test_what_axes_exclude(self):
+        for args, words in ((sets(parallel__context=2, parallel__fsdp=2, train__optimizer__name='"muon"'), "parallel.fsdp = 2 cuts them up"),
+                            (sets(parallel__context=2, precision__linear='"fp8"'), "parallel.context = 2 gives a process some of them"),
+                            (sets(parallel__expert=2, precision__linear='"fp8"'), "parallel.expert = 2 gives a process some of them"),
+                            (sets(parallel__pipeline=2, objective__plugin='"preference"'), "compares with a reference, which is whole, and parallel.pipeline = 2"),
+                            (sets(parallel__context=2, model__graph='"reward_model"', model__head__plugin='"scalar"', objective__plugin='"score"'), "has a head that is whole, and parallel.context = 2")):
+            with self.subTest(words):
+                self.assertIn(words, self.validate(*args, *sets(train__accumulate=4), code=2))
+
     def test_what_each_has(self):
         """Counted from what a process of each stage and slice would keep."""
         self.assertNotIn("processes (", self.validate(*sets(parallel__replicate=1)))

@@ -15,7 +15,10 @@ Quantization LanguageModel::quantize(const std::string& format) {
 }
 
 void LanguageModel::share(const SharedBy& by) {
-  const std::string key = by.group ? "parallel.tensor" : by.contexts ? "parallel.context" : "parallel.pipeline";
+  const std::string key = by.group      ? "parallel.tensor"
+                          : by.contexts ? "parallel.context"
+                          : by.experts  ? "parallel.expert"
+                                        : "parallel.pipeline";
   fail(ErrorKind::config, "this language model is not divided by " + key, "use " + key + " = 1");
 }
 

@@ -28,6 +28,10 @@ namespace {
 
 void LinearAdapter::keep_outputs(int64_t, int64_t) { fail_to_share("parallel.tensor"); }
 void LinearAdapter::keep_inputs(int64_t, int64_t) { fail_to_share("parallel.tensor"); }
-void LinearAdapter::keep(bool) { fail_to_share("parallel.pipeline"); }
+void LinearAdapter::keep(bool) {
+  fail(ErrorKind::config,
+       "an adapter of this kind is not divided by parallel.pipeline, or by parallel.expert on experts",
+       "use 1 for both, or lora");
+}
 
 }  // namespace antiphon

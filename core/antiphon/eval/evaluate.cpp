@@ -67,12 +67,39 @@ void Evaluator::each_good(const Members& members, std::vector<Outcome>& outcomes
   for (const auto member : members) each_good({member}, outcomes, work);
 }
 
+// What one process cannot read, none measures: the others would wait for it.
+std::vector<data::Prepared> Evaluator::prepare_together(const std::vector<Sample>& samples,
+                                                        const Members& members) const {
+  std::vector<data::Prepared> prepared;
+  std::exception_ptr failure;
+  try {
+    prepared = prepare(samples, members, data::Purpose::training);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    failure = std::current_exception();
+  }
+  const bool failed = largest && largest(failure ? 1 : 0) > 0;
+  if (failure) std::rethrow_exception(failure);
+  if (failed) fail(ErrorKind::data, "another process cannot read it");
+  return prepared;
+}
+
+// From here on a process that fails leaves the others in the middle of a pass.
+at::Tensor Evaluator::score_together(model::Batch& batch) const {
+  try {
+    model.lm().encode(batch);
+    cache.store(batch);  // for the conditions to come
+    return model.score_all_chunks(batch, {logits_chunk});
+  } catch (const Error& error) {
+    if (!largest || error.kind() != ErrorKind::data) throw;
+    fail(ErrorKind::distributed, std::string("a pass that other processes take part in was left: ") + error.what());
+  }
+}
+
 void Evaluator::measure(const std::vector<Sample>& samples, const Members& members,
                         std::vector<Outcome>& outcomes) const {
-  auto batch = data::pack(prepare(samples, members, data::Purpose::training), data::kPackMultiple);
-  model.lm().encode(batch);
-  cache.store(batch);  // for the conditions to come
-  auto logp_n = model.score_all_chunks(batch, {logits_chunk});
+  auto batch = data::pack(prepare_together(samples, members), data::kPackMultiple);
+  auto logp_n = score_together(batch);
   if (!logp_n.defined()) return;  // another process has them
   logp_n = logp_n.to(at::kCPU);
   int64_t begin = 0;

@@ -35,6 +35,8 @@ struct Evaluator {
   const EvalOptions& options;
   engine::GenerateOptions generation = {};  // of these what changes the likeliest token
   int64_t logits_chunk = 256;               // positions whose logits are alive at once
+  // Of processes that measure the same samples together: the largest over them. none: this one measures alone.
+  std::function<int(int)> largest = {};
 
   // Loss (and answers if `answers`) of every sample, in order. What is wrong with a sample's data is reported in its
   // outcome, and does not affect other samples. A loss that is not finite is left as it is, without an answer.
@@ -54,6 +56,8 @@ struct Evaluator {
                  const std::function<void(const Members&)>& work) const;
   std::vector<data::Prepared> prepare(const std::vector<Sample>& samples, const Members& members,
                                       data::Purpose purpose) const;
+  std::vector<data::Prepared> prepare_together(const std::vector<Sample>& samples, const Members& members) const;
+  at::Tensor score_together(model::Batch& batch) const;
   void measure(const std::vector<Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
   void score(const std::vector<Sample>& samples, const Members& members, const ObjectiveNeeds& needs,
              checkpoint::Reference* reference, std::vector<ObjectiveInput>& scored) const;

@@ -19,10 +19,10 @@ using comm::testing::run_group;
 
 namespace {
 
-DecoderOptions options_with(int64_t kv_heads, int64_t window) {
+DecoderOptions options_with(int64_t kv_heads, int64_t window, int64_t heads = 8) {
   DecoderOptions o;
   o.vocab_size = 37, o.hidden_size = 32, o.intermediate_size = 21, o.num_layers = 2;
-  o.num_heads = 8, o.num_kv_heads = kv_heads, o.head_size = 4, o.max_positions = 64, o.window = window;
+  o.num_heads = heads, o.num_kv_heads = kv_heads, o.head_size = 4, o.max_positions = 64, o.window = window;
   o.qkv_bias = o.output_bias = o.mlp_bias = o.qk_norm = true, o.tie_embeddings = true;
   return o;
 }
@@ -57,11 +57,12 @@ at::Tensor loss_of(Decoder& decoder, const TokenSlices& slices) {
   return (hidden.sin() * (place + 1).mul(at::arange(own.size).remainder(size).eq(rank)).unsqueeze(1)).sum();
 }
 
-void compare(Cell& cell, int64_t kv_heads, int64_t window) {
-  CAPTURE(kv_heads, window);
+void compare(Cell& cell, int64_t kv_heads, int64_t window, int64_t heads = 8) {
+  CAPTURE(kv_heads, window, heads);
   static int cases = 0;
   const auto of_case = std::to_string(++cases) + "/";
-  Decoder whole(options_with(kv_heads, window)), shared(options_with(kv_heads, window));
+  const auto options = options_with(kv_heads, window, heads);
+  Decoder whole(options), shared(options);
   for (auto* decoder : {&whole, &shared}) decoder->set_requires_grad(true);
   auto* parts = cell.parts.get();
   shared.share({.group = parts, .contexts = cell.contexts.get(), .slices = &cell.all});
@@ -116,6 +117,7 @@ TEST_CASE("member has some tokens of two", "[.]") {
 TEST_CASE("member has some tokens of four", "[.]") {
   Cell cell(4);
   for (const int64_t kv_heads : {8, 2, 1}) compare(cell, kv_heads, 0);
+  compare(cell, 6, 0, 12);  // neither number divides the other
 }
 
 TEST_CASE("member is a part of a context", "[.]") {

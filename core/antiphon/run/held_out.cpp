@@ -118,7 +118,8 @@ void HeldOut::share() {
 }
 
 std::vector<eval::Outcome> HeldOut::outcomes_of(const LoadedSet& set, checkpoint::Reference* reference) const {
-  const auto evaluator = evaluator_of(loaded_);
+  auto evaluator = evaluator_of(loaded_);
+  if (mesh_.block_size() > 1) evaluator.largest = [&](int own) { return placement_.largest(own); };
   const auto stop = [&](size_t) {
     if (const int signal = placement_.largest(stop_requested()))
       fail(ErrorKind::preempted, fmt::format("stopped by signal {} while held-out losses were measured", signal));

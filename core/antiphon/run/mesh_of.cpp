@@ -63,7 +63,7 @@ void check_schedule(const ParallelOptions& parallel, int64_t batches, config::Pr
   if (interleaved && parallel.chunks == 1)
     problems.add({}, "parallel.schedule = \"interleaved\" is of several chunks a stage",
                  "set parallel.chunks = 2, or parallel.schedule = \"1f1b\"");
-  if (parallel.chunks > 1 && (!interleaved || parallel.pipeline == 1))
+  if (parallel.chunks > 1 && !interleaved)
     problems.add({}, fmt::format("parallel.chunks = {} needs an interleaved pipeline", parallel.chunks),
                  "set parallel.schedule = \"interleaved\" and parallel.pipeline, or parallel.chunks = 1");
   if (interleaved && batches % parallel.pipeline != 0)
@@ -87,16 +87,25 @@ void check_can_be_cut(const RunConfig& config, const model::Model& model, const 
                  fmt::format("{} processes would write a checkpoint of as many files; at most {}",
                              processes_of_copy(parallel), checkpoint::kMostShares),
                  "divide each copy less, and raise parallel.replicate");
-  if (!rule.elementwise() && (parallel.tensor > 1 || parallel.fsdp > 1))
-    problems.add({},
-                 fmt::format("train.optimizer.name = \"{}\" needs whole matrices, and {} cuts them up",
-                             config.train.optimizer.name, key),
-                 "use adamw, or " + fix.substr(4));
+  for (const auto& [name, axis] : {std::pair{"tensor", parallel.tensor}, {"fsdp", parallel.fsdp}})
+    if (axis > 1 && !rule.elementwise())
+      problems.add({},
+                   fmt::format("train.optimizer.name = \"{}\" needs whole matrices, and parallel.{} = {} cuts them up",
+                               config.train.optimizer.name, name, axis),
+                   fmt::format("use adamw, or parallel.{} = 1", name));
   if ((parallel.tensor > 1 || parallel.context > 1) && model.scores() > 0)
     problems.add({}, fmt::format("model.graph = \"{}\" has a head that is whole, and {}", config.model.graph, key),
                  fix);
   if (parallel.tensor > 1 && !(config.precision.linear.empty() && config.precision.weights.empty()))
     problems.add({}, fmt::format("precision.linear and precision.weights change whole matrices, and {}", key), fix);
+  for (const auto& [name, axis] : {std::pair{"context", parallel.context}, {"expert", parallel.expert}})
+    if (axis > 1 && !config.precision.linear.empty())
+      problems.add(
+          {},
+          fmt::format("precision.linear = \"{}\" scales by the largest of all tokens, and parallel.{} = {} gives a "
+                      "process some of them",
+                      config.precision.linear, name, axis),
+          fmt::format("leave precision.linear out, or use parallel.{} = 1", name));
   if (parallel.fsdp > 1 && parallel.reshard && !config.precision.linear.empty())
     problems.add(
         {},

@@ -59,7 +59,8 @@ comm::Group* Processes::group_of(const std::string& name, const std::vector<int>
 void Processes::meet(const RunConfig& config, at::Device device) {
   const auto& parallel = options_ = config.parallel;
   mesh_ = mesh_of(parallel, place_.size);
-  share_ = train::share_of(mesh_.cell_of(rank()), mesh_.cells(), config.train.accumulate);
+  share_ =
+      train::share_of(mesh_.cell_of(rank()), mesh_.cells(), config.train.accumulate, mesh_.stages * mesh_.slices());
   config::Problems problems;
   check_schedule(parallel, share_.count, problems);
   problems.throw_if_any();
@@ -179,7 +180,7 @@ void Processes::check_parts(model::Model& model) {
       const auto [found, is_new] = values.try_emplace(all[rank][2 * i], all[rank][2 * i + 1], rank);
       if (found->second.first != all[rank][2 * i + 1])
         fail(ErrorKind::config,
-             fmt::format("processes {} and {} have other values of the same part of {}", found->second.second, rank,
+             fmt::format("processes {} and {} have different values of the same part of {}", found->second.second, rank,
                          parts[i].name),
              "start all of them with the same command, the same program and the same files");
     }

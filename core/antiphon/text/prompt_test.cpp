@@ -432,7 +432,8 @@ TEST_CASE("a long conversation takes time in proportion, a longer one is refused
 }
 
 TEST_CASE("what keeps data from becoming control tokens never stands in the prompt, however the template writes it") {
-  for (const std::string tools : {"tools", "tools | tojson(ensure_ascii=true)", "'%r' | format(tools)"}) {
+  for (const std::string tools :
+       {"tools", "tools | tojson(ensure_ascii=true)", "'%r' | format(tools)", "tools[0].name | urlencode"}) {
     const auto prompts = builder(
         "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}{{ " +
         tools + " }}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}");
@@ -441,8 +442,9 @@ TEST_CASE("what keeps data from becoming control tokens never stands in the prom
     const auto text = prompts.tokenizer().decode(prompt.ids, false);
     CAPTURE(tools, text);
     CHECK(text.find("fdd0") == std::string::npos);
-    CHECK(text.find("im_end|>") != std::string::npos);
-    CHECK(text.find("<|im_start|>\"") + text.find("<|im_start|>'") != 2 * std::string::npos);
+    CHECK(text.find("%EF%B7%90") == std::string::npos);
+    CHECK((text.find("im_end|>'") != std::string::npos || text.find("im_end|>\"") != std::string::npos ||
+           text.find("im_end%7C%3E") != std::string::npos));
   }
 }
 

@@ -115,11 +115,13 @@ EndedRecord Together::agree(const EndedRecord& own) {
   return all;
 }
 
-data::RowShare share_of(int rank, int size, int64_t rows) {
+data::RowShare share_of(int rank, int size, int64_t rows, int processes) {
   const int64_t each = rows / size;
+  const auto who =
+      processes == 1 ? fmt::format("{} processes", size) : fmt::format("{} groups of {} processes", size, processes);
   if (rows % size != 0)
     fail(
-        ErrorKind::config, fmt::format("{} processes cannot share {} batches a step (train.accumulate)", size, rows),
+        ErrorKind::config, fmt::format("{} cannot share {} batches a step (train.accumulate)", who, rows),
         fmt::format("give --set train.accumulate={}; each batch has train.tokens_per_batch tokens", (each + 1) * size));
   return {rows, rank * each, each};
 }

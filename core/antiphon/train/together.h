@@ -22,7 +22,8 @@ class Together : public Agreement {
   parallel::Mesh mesh_;
 };
 
-// The share of cell `rank` of `size` in the rows of a step. Error(config) unless `rows` is a multiple of `size`.
-data::RowShare share_of(int rank, int size, int64_t rows);
+// The share of cell `rank` of `size`, of so many processes each, in the rows of a step. Error(config) unless `rows` is
+// a multiple of `size`.
+data::RowShare share_of(int rank, int size, int64_t rows, int processes = 1);
 
 }  // namespace antiphon::train

@@ -134,7 +134,7 @@ at::Tensor Decoder::head_weight() const {
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const {
-  if (slices_.all || stage_) fail(ErrorKind::internal, "a divided model writes no answers");
+  if (is_divided()) fail(ErrorKind::internal, "a divided model writes no answers");
   const auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
   if (quantized_head_ && fits_few_rows(hidden_nd, hidden_nd))
     return multiply_few_rows(hidden_nd, quantized_head_->matrix(), {});
@@ -177,7 +177,7 @@ at::Tensor Decoder::entered(const DecoderInput& input) const {
 }
 
 at::Tensor Decoder::forward(const DecoderInput& given) const {
-  if ((slices_.all || stage_) && given.cache) fail(ErrorKind::internal, "a divided model writes no answers");
+  if (is_divided() && given.cache) fail(ErrorKind::internal, "a divided model writes no answers");
   auto input = given;
   place_tokens(input);
   const auto context = slices_.of_context(input.positions_t.size(0));

@@ -89,6 +89,7 @@ class Decoder : public Module {
   TokenPart head_part() const { return {by_.group, first_token_}; }
 
  private:
+  bool is_divided() const { return slices_.all || by_.experts || stage_; }
   void divide();
   void check_parts(config::Problems& problems) const;
   void check_contexts(config::Problems& problems) const;

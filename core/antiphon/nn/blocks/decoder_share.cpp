@@ -67,9 +67,8 @@ void Decoder::check_contexts(config::Problems& problems) const {
   if (!by_.contexts) return;
   const int contexts = by_.contexts->size();
   const int64_t parts = by_.group ? by_.group->size() : 1, heads = options_.num_heads / parts,
-                kv_heads = std::max(options_.num_kv_heads / parts, int64_t{1}),
-                repeats = contexts / std::gcd(kv_heads, int64_t{contexts});
-  if (heads % contexts == 0 && heads % (kv_heads * repeats) == 0) return;
+                kv_heads = options_.num_kv_heads / parts;
+  if (heads % contexts == 0) return;
   problems.add({},
                fmt::format("parallel.context = {} does not divide the {} heads and {} key and value heads of each part",
                            contexts, heads, kv_heads),

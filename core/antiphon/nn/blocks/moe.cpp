@@ -8,6 +8,8 @@
 #include <antiphon/component/training_pass.h>
 #include <antiphon/nn/blocks/expert_exchange.h>
 
+#include <algorithm>
+
 namespace antiphon::nn {
 namespace {
 
@@ -132,7 +134,11 @@ at::Tensor MixtureOfExperts::compute(const at::Tensor& x_td, const Routes& route
   if (group_) {
     const ExpertExchange exchange(routes.counts_e, *group_);
     const auto first = static_cast<size_t>(part_of(options_.experts, group_->rank(), group_->size()).begin);
-    out = exchange.from_experts(through_experts(exchange.to_experts(sent), first, exchange.counts()));
+    auto given = through_experts(exchange.to_experts(sent), first, exchange.counts());
+    // Adapters may be on some experts only, and the gradients of those come back from every process.
+    if (std::ranges::any_of(experts_, [](const auto& expert) { return learns(*expert); }))
+      given = wanting_gradient(given);
+    out = exchange.from_experts(given);
   } else {
     const auto counts = routes.counts_e.cpu();
     const auto* count = counts.const_data_ptr<int64_t>();

@@ -141,10 +141,13 @@ std::string quoted(Heap& heap, std::string_view text, bool query) {
   std::string out;
   heap.charge(3 * text.size());
   heap.work(3 * text.size());
-  for (const char c : text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
     const bool plain =
         std::isalnum(static_cast<unsigned char>(c)) || std::string_view("_.-~").find(c) != std::string_view::npos;
-    if (plain || (c == '/' && !query))
+    if (const auto mark = code_point_at(text, i); mark.length == 3 && is_mark(mark.value))
+      out += text.substr(i, 3), i += 2;
+    else if (plain || (c == '/' && !query))
       out += c;
     else if (c == ' ' && query)
       out += '+';
