@@ -2,27 +2,16 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/csrc/autograd/autograd.h>
 #include <unistd.h>
 
 #include <antiphon/base/beacon.h>
 #include <antiphon/base/log.h>
-#include <antiphon/base/mixed.h>
-#include <antiphon/base/name_list.h>
 #include <antiphon/base/progress.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
-#include <antiphon/component/auxiliary_losses.h>
-#include <antiphon/component/pipeline_pass.h>
-#include <antiphon/component/training_pass.h>
-#include <antiphon/model/multimodal_lm.h>
-#include <antiphon/model/objective_input.h>
-#include <antiphon/model/reference_scores.h>
 #include <antiphon/train/recompute.h>
-#include <antiphon/train/step_seed.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <fstream>
@@ -32,8 +21,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
-constexpr int64_t kMaxNotFinite = 10;
 
 std::optional<nn::Recompute> recompute_of(const TrainOptions& options) {
   config::Problems problems;
@@ -57,13 +44,6 @@ std::unique_ptr<RunCheckpoints> checkpoints_in(const CheckpointPlace& place, boo
   std::optional<checkpoint::Share> own;
   if (share) own = {*share, count};
   return checkpoints_of_all(place, *agreement.group(), own, count);
-}
-
-void add_auxiliary(const AuxiliaryLosses& losses, StepResult& result) {
-  for (const auto& [name, term] : losses.terms()) {
-    result.loss += term.coefficient * losses.share() * term.value;
-    result.metrics.add("moe/" + name, {term.value * losses.share(), losses.share()});
-  }
 }
 
 }  // namespace
@@ -98,183 +78,6 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
       statistics_.push_back(
           {*parameter.tensor, at::empty_like(*parameter.tensor), at::zeros_like(*parameter.tensor, at::kDouble)});
   log::info("  optimizer: " + optimizer_.describe());
-}
-
-nn::TokenScoreOptions Trainer::score_options() const {
-  return {options_.logits_chunk, objective_.needs().even_gradient};
-}
-
-// Nothing has been trained yet, so the two are one model, and the same operations give the same bits.
-void Trainer::check_reference(model::Batch batch, const at::Tensor& reference) {
-  c10::AutoGradMode no_grad(false);
-  model_.lm().encode(batch);
-  const auto own = model_.score(batch, score_options());
-  if (at::allclose(own, reference, 0, 0, /*equal_nan=*/true)) return;
-  fail(ErrorKind::internal,
-       fmt::format("before the first step the reference differs from the model by {:.3g} in a log-probability",
-                   (own - reference).abs().max().item<double>()));
-}
-
-// What is compared with a reference is computed as the reference is: without dropout.
-ObjectiveOutput Trainer::forward(model::Batch& batch, uint64_t seed, const DrawnRecord& drawn, StepResult& result) {
-  const nn::BlockPolicyScope policy(placement_.around(recompute_ ? &*recompute_ : nullptr));
-  auto input = model::objective_input(batch, drawn.totals);
-  if (reference_) input.reference_n = model::reference_scores(model_, batch, *reference_, score_options());
-  if (reference_ && step_ == 0) check_reference(batch, input.reference_n);
-  std::optional<TrainingPass> training;
-  std::optional<AuxiliaryLosses> losses;
-  if (!reference_) {
-    training.emplace(/*training=*/true, /*again=*/false, seed);
-    losses.emplace(static_cast<double>(batch.tokens() - batch.padding) / static_cast<double>(drawn.tokens));
-  }
-  model_.lm().encode(batch);
-  if (model_.lm().is_first_stage()) cache_.store(batch);
-  (model_.scores() ? input.scores_sk : input.logp_n) = model_.score(batch, score_options());
-  if (losses) add_auxiliary(*losses, result);
-  if (!model_.lm().is_last_stage()) return {model_.scores() ? input.scores_sk : input.logp_n, {}};
-  return objective_.forward(input);
-}
-
-void Trainer::backward(const ObjectiveOutput& output, StepResult& result) {
-  {
-    const TraceScope scope("backward");
-    // A batch without media has nothing to teach a connector alone.
-    if (output.loss.requires_grad()) torch::autograd::backward({output.loss}, {});
-    placement_.end_pass();
-  }
-  result.loss += output.loss.item<double>();
-  result.metrics.add(output.metrics);
-}
-
-DrawnRecord Trainer::drawn(const std::vector<model::Batch>& batches) const {
-  DrawnRecord record;
-  record.bad = loader_.counts().bad;
-  uint64_t content = 0;
-  for (const auto& batch : batches) {
-    model::add_to(record.totals, batch), record.tokens += batch.tokens() - batch.padding;
-    for (const auto& list : {batch.ids_t, batch.positions_t, batch.supervised_n, batch.labels_n})
-      for (const auto *at = list.const_data_ptr<int64_t>(), *end = at + list.numel(); at != end; ++at)
-        content = mixed(content, static_cast<uint64_t>(*at));
-  }
-  record.content = static_cast<int64_t>(content);
-  for (const auto& [name, stream] : model_.lm().streams()) {
-    auto& items = record.items[name];
-    for (const auto& batch : batches) items += std::ranges::count(batch.media, name, &model::BatchMedia::stream);
-  }
-  return record;
-}
-
-// A process that cannot draw its batches says so, since the others have theirs; Error(preempted) in all then.
-std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
-  std::vector<model::Batch> batches;
-  std::exception_ptr reason;
-  DrawnRecord own;
-  beacon::doing("drawing batches");
-  try {
-    for (int64_t i = 0; i < loader_.share().count; ++i) batches.push_back(loader_.next_batch());
-    own = drawn(batches);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::preempted) throw;
-    reason = std::current_exception();
-    own = drawn({});
-    own.stop = stop_requested() ? stop_requested() : kNoData;
-  }
-  agreed = agreement_.agree(own);
-  saving_.reset();
-  if (reason && agreed.stop == own.stop) std::rethrow_exception(reason);
-  if (agreed.stop)
-    fail(ErrorKind::preempted, "another process was asked to stop, or cannot draw its batches, as it says");
-  return batches;
-}
-
-ObjectiveOutput Trainer::forward_of(model::Batch& batch, const parallel::Pass& pass, StepResult& result) {
-  const auto seed = seed_of(static_cast<uint64_t>(options_.seed), step_, loader_.share().first + pass.batch);
-  if (pass.batch > 0 && pass.chunk == 0) put_statistics_back();
-  seed_generators(model_.lm().device(), seed);
-  auto output = forward(batch, seed, result.drawn, result);
-  if (pass.chunk == 0) add_statistics();
-  return output;
-}
-
-void Trainer::run_pass(model::Batch& batch, const parallel::Pass& pass, bool defers, StepResult& result) {
-  using enum parallel::Pass::Kind;
-  const std::pair key(pass.batch, pass.chunk);
-  const PipelinePass of(pass.batch, pass.chunk);
-  auto& [output, later] = computed_[key];
-  {
-    const nn::DeferredGradients::Scope scope(defers ? &later : nullptr);
-    if (pass.kind == forward) output = forward_of(batch, pass, result);
-    if (pass.kind == backward) this->backward(std::exchange(output, {}), result);
-  }
-  if (pass.kind == weights) later.compute(), placement_.end_pass();
-  if (pass.kind == (defers ? weights : backward)) computed_.erase(key);
-}
-
-void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
-  using enum parallel::Pass::Kind;
-  placement_.make_usable();
-  computed_.clear();
-  const bool defers = std::ranges::any_of(passes_, [](const parallel::Pass& pass) { return pass.kind == weights; });
-  for (const auto& pass : passes_) {
-    beacon::doing("computing");
-    // A block that is recomputed, or whose weights wait, gives its gradients once for each call, and a part may be
-    // called several times.
-    if (!recompute_ && !defers && &pass == &passes_.back()) placement_.begin_last_pass();
-    run_pass(batches[static_cast<size_t>(pass.batch)], pass, defers, result);
-  }
-  placement_.add_gradients();
-}
-
-StepResult Trainer::step() {
-  StepResult result;
-  auto batches = draw(result.drawn);
-  std::vector<std::string> samples;
-  for (const auto& batch : batches)
-    for (const auto& sequence : batch.sequences) samples.push_back(sequence.id);
-  beacon::step(step_ + 1, name_list(samples));
-  try {
-    compute(batches, result);
-  } catch (const std::bad_alloc&) {
-    fail(ErrorKind::memory,
-         fmt::format("out of memory at step {} with {} tokens in a batch; samples: {}", step_ + 1,
-                     batches.front().tokens(), name_list(samples)),
-         "lower train.tokens_per_batch");
-  }
-  update(result, samples);
-  return result;
-}
-
-void Trainer::update(StepResult& result, const std::vector<std::string>& samples) {
-  const TraceScope scope("optimizer");
-  const Optimizer::Joint joint{[&](const Parameter& parameter) { return placement_.counts(parameter); },
-                               [&](double own) { return placement_.add_up(own); }};
-  result.gradient_norm = optimizer_.clip(options_.clip_norm, agreement_.group() ? &joint : nullptr);
-  result.lr_ratio = lr_ratio(options_.schedule, step_, length_.steps());
-  const bool finite = std::isfinite(result.gradient_norm) && std::isfinite(result.loss);
-  const auto computed = agreement_.agree(ComputedRecord{result.loss, finite, result.metrics});
-  result.loss = computed.loss, result.metrics = computed.metrics, result.skipped = !computed.finite;
-  count_skipped(result, samples);
-  average_statistics();
-  if (result.skipped) {
-    optimizer_.drop_gradients();
-    put_statistics_back();  // what is not finite would stay in them for good
-  } else {
-    optimizer_.step(result.lr_ratio);
-  }
-}
-
-void Trainer::count_skipped(const StepResult& result, const std::vector<std::string>& samples) {
-  if (!result.skipped) {
-    not_finite_ = 0;
-    return;
-  }
-  log::warning(fmt::format("step {}: loss {} and gradient norm {} are not finite; the step is skipped", step_ + 1,
-                           result.loss, result.gradient_norm));
-  if (++not_finite_ >= kMaxNotFinite)
-    fail(ErrorKind::data,
-         fmt::format("{} steps in a row had no finite gradient; the last one held the samples {}", not_finite_,
-                     name_list(samples)),
-         "lower the learning rate, use precision.compute = \"fp32\", or look at these samples");
 }
 
 // True if the clock has just fixed the number of steps.
