@@ -31,11 +31,7 @@ class Context(Together):
         self.compare("conformer", config=self.edited("conformer", CONFORMER), counts=(2,))
 
     def test_other_methods(self):
-        lora = self.config.read_text()
-        lora = lora[lora.index('plugin = "lora"') : lora.index("[model.streams.image]")]
-        for name in ('plugin = "ptuning"\ntokens = 3\n\n', 'plugin = "ia3"\n\n', 'plugin = "adapters"\n\n'):
-            with self.subTest(name):
-                self.compare(name.split('"')[1], config=self.edited("method", (lora, name)), counts=(2,))
+        self.compare_methods()
 
     def test_quantized_base(self):
         self.compare("int8", *sets(precision__weights='"int8"'), counts=(2,))

@@ -1,15 +1,13 @@
 """Processes that compute the layers of a model one after the other train what one process trains."""
 
-import os
-import signal
 import sys
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, CONFORMER, Together, children, experts, tensors
-from harness import checkpoints, losses, main, sets
+from together import ALL, CONFORMER, Together, experts, tensors
+from harness import losses, main, sets
 
 SCHEDULES = {"1f1b": [], "gpipe": [], "zero_bubble": [], "interleaved": sets(parallel__chunks=2, parallel__layers_per_stage="[1, 0, 1, 0]")}
 
@@ -73,11 +71,7 @@ class Pipeline(Together):
         self.assert_same_training(one, zero)
 
     def test_other_methods(self):
-        lora = self.config.read_text()
-        lora = lora[lora.index('plugin = "lora"') : lora.index("[model.streams.image]")]
-        for name in ('plugin = "ptuning"\ntokens = 3\n\n', 'plugin = "ia3"\n\n', 'plugin = "adapters"\n\n'):
-            with self.subTest(name):
-                self.compare(name.split('"')[1], config=self.edited("method", (lora, name)), counts=(2,))
+        self.compare_methods()
 
     def test_quantized_base(self):
         """int8 blocks beside adapters: each process keeps those of its stage so."""
@@ -96,15 +90,7 @@ class Pipeline(Together):
         self.compare_bad_samples()
 
     def test_one_is_asked_to_stop(self):
-        """While it trains and measures: all stop after the same step."""
-        run = self.folder / "stopped"
-        args = [*sets(train__output=run), *COMMON, *self.MESH, *sets(train__steps=2000, train__eval_every=1, train__checkpoint_every=500)]
-        process = self.start("launch", self.config, "--procs", 2, *args)
-        self.wait_for_step(run, 6, process)
-        os.kill(children(process)[1], signal.SIGUSR1)
-        _, err = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 75, err[-3000:])
-        self.assertEqual(len(checkpoints(run)), 1)
+        self.compare_stopped()
 
     def test_recomputed(self):
         for name, args in (("all", ALL), ("lora", [])):

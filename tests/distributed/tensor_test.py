@@ -1,15 +1,13 @@
 """Processes that compute each batch together train what one process trains."""
 
-import os
-import signal
 import sys
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, CONFORMER, Together, children
-from harness import checkpoints, main, sets
+from together import ALL, CONFORMER, Together
+from harness import main, sets
 
 
 class Tensor(Together):
@@ -43,15 +41,7 @@ class Tensor(Together):
         self.compare_bad_samples()
 
     def test_one_is_asked_to_stop(self):
-        """While it trains and measures: all stop after the same step."""
-        run = self.folder / "stopped"
-        args = [*sets(train__output=run), *COMMON, *self.MESH, *sets(train__steps=2000, train__eval_every=1, train__checkpoint_every=500)]
-        process = self.start("launch", self.config, "--procs", 2, *args)
-        self.wait_for_step(run, 6, process)
-        os.kill(children(process)[1], signal.SIGUSR1)
-        _, err = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 75, err[-3000:])
-        self.assertEqual(len(checkpoints(run)), 1)
+        self.compare_stopped()
 
     def test_recomputed(self):
         for name, args in (("all", ALL), ("lora", [])):

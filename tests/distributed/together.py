@@ -1,6 +1,8 @@
 """Runs of one and of several processes, and what must be equal between them."""
 
 import json
+import os
+import signal
 import sys
 import unittest
 from pathlib import Path
@@ -106,6 +108,25 @@ class Together(Case):
 
     def station(self, run, steps, mesh):
         """What is to be looked at after one."""
+
+    def compare_stopped(self):
+        """One is asked to while it trains and measures: all do after the same step."""
+        run = self.folder / "stopped"
+        args = [*sets(train__output=run), *COMMON, *self.MESH, *sets(train__steps=2000, train__eval_every=1, train__checkpoint_every=500)]
+        process = self.start("launch", self.config, "--procs", 2, *args)
+        self.wait_for_step(run, 6, process)
+        os.kill(children(process)[1], signal.SIGUSR1)
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 75, err[-3000:])
+        self.assertEqual(len(checkpoints(run)), 1)
+
+    def compare_methods(self):
+        """Of fine-tuning other than LoRA."""
+        lora = self.config.read_text()
+        lora = lora[lora.index('plugin = "lora"') : lora.index("[model.streams.image]")]
+        for name in ('plugin = "ptuning"\ntokens = 3\n\n', 'plugin = "ia3"\n\n', 'plugin = "adapters"\n\n'):
+            with self.subTest(name):
+                self.compare(name.split('"')[1], config=self.edited("method", (lora, name)), counts=(2,))
 
     def compare_bad_samples(self):
         """Skipped, counted and listed as by one process."""

@@ -6,11 +6,9 @@
 #include <antiphon/comm/test_group.h>
 #include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/token_slices.h>
-#include <antiphon/parallel/alike.h>
+#include <antiphon/parallel/test_gradients.h>
 
 #include <catch2/catch_test_macros.hpp>
-
-#include <map>
 
 using namespace antiphon;
 using namespace antiphon::nn;
@@ -59,8 +57,6 @@ at::Tensor loss_of(Decoder& decoder, const TokenSlices& slices) {
 
 void compare(Cell& cell, int64_t kv_heads, int64_t window, int64_t heads = 8) {
   CAPTURE(kv_heads, window, heads);
-  static int cases = 0;
-  const auto of_case = std::to_string(++cases) + "/";
   const auto options = options_with(kv_heads, window, heads);
   Decoder whole(options), shared(options);
   for (auto* decoder : {&whole, &shared}) decoder->set_requires_grad(true);
@@ -79,22 +75,7 @@ void compare(Cell& cell, int64_t kv_heads, int64_t window, int64_t heads = 8) {
   CHECK(std::abs(sum.item<double>() - expected.item<double>()) < 1e-9 * std::abs(expected.item<double>()));
   torch::autograd::backward({expected}, {});
   torch::autograd::backward({got}, {});
-  std::map<std::string, at::Tensor> wanted;
-  for (const auto& parameter : whole.parameters()) wanted[parameter.name] = parameter.tensor->grad();
-  for (const auto& [numbers, parameters] : parallel::alike(shared.parameters(), &cell.all)) {
-    std::string name = of_case;
-    for (const auto number : numbers) name += "." + std::to_string(number);
-    const auto group = cell.all.subgroup(name, numbers);
-    for (const auto& parameter : parameters) {
-      INFO(parameter.name);
-      auto gradient = parameter.tensor->grad();
-      gradient = gradient.defined() ? gradient.contiguous().clone() : at::zeros_like(*parameter.tensor).detach();
-      group->sum(gradient);
-      const auto part = parameter.part_of(wanted.at(parameter.name));
-      const double most = wanted.at(parameter.name).abs().max().item<double>();
-      CHECK((gradient - part).abs().max().item<double>() <= 1e-9 * most + 1e-13);
-    }
-  }
+  parallel::testing::check_gradients(shared.parameters(), whole.parameters(), cell.all, 1e-9, 1e-13);
   CHECK(comm::testing::same_ledger(*cell.contexts));
   cell.all.wait_for_all();
 }

@@ -8,11 +8,11 @@
 #include <antiphon/component/training_pass.h>
 #include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/token_slices.h>
-#include <antiphon/parallel/alike.h>
+#include <antiphon/parallel/test_gradients.h>
 
 #include <catch2/catch_test_macros.hpp>
 
-#include <map>
+#include <algorithm>
 
 using namespace antiphon;
 using namespace antiphon::nn;
@@ -56,9 +56,7 @@ void prepare(Decoder& decoder) {
 
 // `batches`: of the process, or of its cell.
 void compare(comm::Group& all, const SharedBy& by, int64_t experts, const std::vector<int64_t>& batches) {
-  static int cases = 0;
-  const auto of_case = std::to_string(++cases) + "/";
-  CAPTURE(experts, of_case);
+  CAPTURE(experts);
   Decoder whole(options_with(experts)), shared(options_with(experts));
   for (auto* decoder : {&whole, &shared}) decoder->set_requires_grad(true);
   shared.share(by);
@@ -83,25 +81,10 @@ void compare(comm::Group& all, const SharedBy& by, int64_t experts, const std::v
   }
   all.sum(got);
   CHECK(std::abs(got.item<double>() - expected) < 1e-9 * std::abs(expected));
-  std::map<std::string, at::Tensor> wanted;
-  for (const auto& parameter : whole.parameters()) wanted[parameter.name] = parameter.tensor->grad();
-  size_t of_experts = 0;
-  for (const auto& [numbers, parameters] : parallel::alike(shared.parameters(), &all)) {
-    std::string name = of_case;
-    for (const auto number : numbers) name += "." + std::to_string(number);
-    const auto group = all.subgroup(name, numbers);
-    for (const auto& parameter : parameters) {
-      INFO(parameter.name);
-      of_experts += parameter.name.find("experts") != std::string::npos;
-      auto gradient = parameter.tensor->grad();
-      gradient = gradient.defined() ? gradient.contiguous().clone() : at::zeros_like(*parameter.tensor).detach();
-      group->sum(gradient);
-      const auto part = parameter.part_of(wanted.at(parameter.name));
-      // Probabilities, which the balance is of, are float32.
-      const double most = wanted.at(parameter.name).abs().max().item<double>();
-      CHECK((gradient - part).abs().max().item<double>() <= 1e-6 * most + 1e-9);
-    }
-  }
+  // Probabilities, which the balance is of, are float32.
+  const auto names = parallel::testing::check_gradients(shared.parameters(), whole.parameters(), all, 1e-6, 1e-9);
+  const auto of_experts = static_cast<size_t>(
+      std::ranges::count_if(names, [](const std::string& name) { return name.find("experts") != std::string::npos; }));
   CHECK(of_experts == static_cast<size_t>(2 * 3 * part_of(experts, by.experts->rank(), by.experts->size()).size));
   all.wait_for_all();
 }

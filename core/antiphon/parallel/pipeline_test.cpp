@@ -7,8 +7,8 @@
 #include <antiphon/component/pipeline_pass.h>
 #include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/deferred_gradients.h>
-#include <antiphon/parallel/alike.h>
 #include <antiphon/parallel/schedule.h>
+#include <antiphon/parallel/test_gradients.h>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -70,8 +70,6 @@ struct Case {
 };
 
 void compare(Mesh& mesh, const Case& c) {
-  static int cases = 0;
-  const auto of_case = std::to_string(++cases) + "/";
   CAPTURE(c.kind, c.chunks, c.tied, c.embedding_trained, c.blocks);
   Decoder whole(options_with(c.tied)), shared(options_with(c.tied));
   for (auto* decoder : {&whole, &shared}) {
@@ -122,24 +120,8 @@ void compare(Mesh& mesh, const Case& c) {
 
   auto trained = shared.parameters();
   std::erase_if(trained, [](const Parameter& parameter) { return !parameter.tensor->requires_grad(); });
-  std::map<std::string, at::Tensor> wanted;
-  for (const auto& parameter : whole.parameters()) wanted[parameter.name] = parameter.tensor->grad();
-  const auto compared = at::zeros({}, at::kLong);
-  for (const auto& [numbers, parameters] : parallel::alike(trained, &mesh.all)) {
-    std::string name = "alike";
-    for (const auto number : numbers) name += "." + std::to_string(number);
-    const auto group = mesh.all.subgroup(of_case + name, numbers);
-    for (const auto& parameter : parameters) {
-      INFO(parameter.name);
-      auto gradient = parameter.tensor->grad();
-      gradient = gradient.defined() ? gradient.contiguous().clone() : at::zeros_like(*parameter.tensor).detach();
-      group->sum(gradient);
-      const auto part = parameter.part_of(wanted.at(parameter.name));
-      const double most = wanted.at(parameter.name).abs().max().item<double>();
-      CHECK((gradient - part).abs().max().item<double>() <= 1e-9 * most + 1e-13);
-      compared.add_(1);
-    }
-  }
+  const auto names = parallel::testing::check_gradients(trained, whole.parameters(), mesh.all, 1e-9, 1e-13);
+  const auto compared = at::tensor({static_cast<int64_t>(names.size())}, at::kLong);
   mesh.all.sum(compared);
   CHECK(compared.item<int64_t>() > 0);
   mesh.all.wait_for_all();

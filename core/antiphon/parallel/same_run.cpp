@@ -10,7 +10,6 @@
 #include <charconv>
 
 namespace antiphon::parallel {
-namespace {
 
 int64_t hash_of(const std::string& text) {
   const auto hash = content_hash(text).substr(0, 16);
@@ -18,8 +17,6 @@ int64_t hash_of(const std::string& text) {
   std::from_chars(hash.data(), hash.data() + hash.size(), value, 16);
   return static_cast<int64_t>(value);
 }
-
-}  // namespace
 
 void check_same(comm::Group& group, const Facts& facts) {
   const auto n = static_cast<int64_t>(facts.size());

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <antiphon/base/beacon.h>
-#include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/data/feature_cache.h>
 #include <antiphon/model/model.h>
@@ -147,14 +146,10 @@ std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const
 
 namespace {
 
-int64_t number_of(const std::string& hash) {
-  return static_cast<int64_t>(std::stoull(hash.substr(0, 16), nullptr, 16));
-}
-
 // Of a part: hashes of where it lies and of its values.
 std::array<int64_t, 2> described(const Parameter& part) {
   const auto place = fmt::format("{} {}", fmt::join(part.box->begin, " "), fmt::join(part.tensor->sizes(), " "));
-  return {number_of(content_hash(place)), number_of(data::hash_of(*part.tensor))};
+  return {parallel::hash_of(place), parallel::hash_of(data::hash_of(*part.tensor))};
 }
 
 }  // namespace
