@@ -6,7 +6,7 @@
 
 An area includes itself, the areas below it, and no other of its own level. A plugin includes backbone and what is below
 it, its own folder, and never another plugin; so do the plugins in examples and in tests/plugin_fixtures. Nothing includes
-apps. Boost.DLL is seen by the loader alone, toml++ by toml_io.cpp alone, c10d and Gloo by comm/group.cpp alone. A header
+apps. Boost.DLL is seen by the loader alone, toml++ by toml_io.cpp alone, c10d and Gloo by the inside of comm alone. A header
 of core includes ATen/core/Tensor.h of LibTorch, or what is lighter. Headers for tests (testing.h, test_*.h, *_test.h) may
 include more; only tests include them, and they are not installed, so that nothing in examples can.
 No headers include each other, by however many others; X_impl.h is the end of X.h. That x.cpp includes y.h and y.cpp x.h is
@@ -22,7 +22,7 @@ from pathlib import Path
 LAYERS = [["early"], ["base"], ["config", "comm", "kernels", "text", "profile"], ["plugin"], ["component"], ["nn", "media", "weights"],
           ["backbone", "checkpoint"], ["model"], ["data"], ["parallel"], ["engine"], ["train", "eval", "session"], ["run"]]
 LEVEL = {area: level for level, areas in enumerate(LAYERS) for area in areas}
-GROUP = {"core/antiphon/comm/group.cpp"}  # decision 0015
+GROUP = {f"core/antiphon/comm/{file}" for file in ("group.cpp", "wires.h", "wires.cpp", "nccl/library.cpp")}  # decision 0015
 ONLY = {"boost/dll": {"core/antiphon/plugin/loader.cpp"}, "toml++": {"core/antiphon/config/toml_io.cpp"},
         "torch/csrc/distributed/": GROUP, "gloo/": GROUP}
 PARTS = ("core", "plugins", "apps", "benchmarks", "examples", "tests")
@@ -30,7 +30,7 @@ PLUGINS = re.compile(r"^(plugins|examples|tests/plugin_fixtures)/")
 INSIDE_PLUGIN = re.compile(r"(^|/)plugins/")
 # Of LibTorch in public headers: none of these pulls in more than ATen/core/Tensor.h does.
 LIGHT = re.compile(r"^(ATen/core/Tensor\.h|torch/headeronly/.*)$")
-NOT_INSTALLED = re.compile(r"^antiphon/kernels/cpu/")
+NOT_INSTALLED = re.compile(r"^antiphon/(kernels)/cpu/|^antiphon/(comm)/wires\.h")  # an area's own
 FOR_TESTS = re.compile(r"(^|/)(testing\.h|test_\w+\.h|\w+_test\.(h|cpp))$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 HEADERS = {".h", ".hpp", ".cuh"}
@@ -76,9 +76,10 @@ def limited(name, include, where):
         return None
     if FOR_TESTS.search(include):
         return f"<{include}> is for tests only"
-    if NOT_INSTALLED.match(include) and not name.startswith("core/antiphon/kernels/"):
-        return f"<{include}> is for kernels only"
-    if where == "core" and name.endswith(".h") and re.match(r"^(ATen|torch|c10)/", include) and not LIGHT.match(include):
+    own = NOT_INSTALLED.match(include)
+    if own and not name.startswith(f"core/antiphon/{own[1] or own[2]}/"):
+        return f"<{include}> is for {own[1] or own[2]} only"
+    if where == "core" and name.endswith(".h") and not NOT_INSTALLED.match(name.removeprefix("core/")) and re.match(r"^(ATen|torch|c10)/", include) and not LIGHT.match(include):
         return f"a header may include <ATen/core/Tensor.h> of LibTorch and nothing heavier, not <{include}>"
     return None
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Tests and measures the CUDA half on a machine with an NVIDIA GPU, from the root of a copy of the tree, with what
 # tools/gpu_pack.sh packed where it was built.
-#   tools/gpu_check.sh test|bench|all
+#   tools/gpu_check.sh test|together|bench|all     together: several processes on the GPU, by NCCL and through the host
 #   ONLY=REGEX tools/gpu_check.sh ...    those tests and benchmarks whose names match
 # Each takes a few minutes on 16 cores and goes on after a failure within it; the exit code is that of the worst.
 # Environment:
-#   OUT      folder for logs and results (default build-gpu/out): machine.txt, test.log, bench.jsonl, bench.log
+#   OUT      folder for logs and results (default build-gpu/out): machine.txt, jobs_of_*.log, bench.jsonl, bench.log
 #   CARRY    folder of the archive (default .carry)
 #   JOBS     tests at a time (default: all cores but two)
 #   DEVICE   of tests and benchmarks (default cuda; cpu only tries the script, with BENCH_MODEL and BENCH_SEQ small)
@@ -81,13 +81,25 @@ jobs_of_tests() {
   for name in "${UNIT[@]}"; do echo "$name|200|$GPU/bin/$name"; done
 }
 
-tests() {
+# Processes that wait for each other on one GPU get it in turns: few at a time.
+jobs_of_processes() {
+  echo "comm|200|$GPU/bin/test_comm"
+  grep -oP '^class \K\w+|^    def \Ktest_\w+' tests/distributed/gpu_test.py | while read -r name; do
+    case "$name" in
+      test_*) echo "distributed $class $name|200|python3 tests/distributed/gpu_test.py $class.$name" ;;
+      *) class=$name ;;
+    esac
+  done
+}
+
+# run JOBS_AT_A_TIME FUNCTION
+run() {
   rm -f "$GPU"/logs/*
   export -f one say
   export GPU
-  jobs_of_tests | grep -E "^[^|]*(${ONLY:-})[^|]*\|" | tr '\n' '\0' | xargs -0 -P "$JOBS" -I{} bash -c 'IFS="|" read -r name seconds command <<<"$1"; one "$name" "$seconds" bash -c "$command"' _ {} || WORST=1
-  for log in "$GPU"/logs/*; do echo "==== $(basename "$log")"; cat "$log"; done >"$OUT/test.log"
-  grep -aE '^(FAIL|ERROR):|: FAILED:|^FAILED' "$OUT/test.log" | sort | uniq -c | head -n 60 >&2
+  "$2" | grep -E "^[^|]*(${ONLY:-})[^|]*\|" | tr '\n' '\0' | xargs -0 -P "$1" -I{} bash -c 'IFS="|" read -r name seconds command <<<"$1"; one "$name" "$seconds" bash -c "$command"' _ {} || WORST=1
+  for log in "$GPU"/logs/*; do echo "==== $(basename "$log")"; cat "$log"; done >"$OUT/$2.log"
+  grep -aE '^(FAIL|ERROR):|: FAILED:|^FAILED' "$OUT/$2.log" | sort | uniq -c | head -n 60 >&2
 }
 
 # bench_of NAME PROGRAM ARGUMENTS... : lines of JSON, with the goal's name.
@@ -127,9 +139,10 @@ begin() {
 }
 
 case "${1:-}" in
-  test) begin; tests ;;
+  test) begin; run "$JOBS" jobs_of_tests ;;
+  together) begin; run 5 jobs_of_processes ;;
   bench) begin; bench ;;
-  all) begin; one test_kernels 60 "$GPU/bin/test_kernels" 'CUDA kernels*'; bench; export OMP_NUM_THREADS=1; tests ;;
+  all) begin; one test_kernels 60 "$GPU/bin/test_kernels" 'CUDA kernels*'; bench; export OMP_NUM_THREADS=1; run 5 jobs_of_processes; run "$JOBS" jobs_of_tests ;;
   *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 exit $WORST

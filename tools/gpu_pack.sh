@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 FOLDER=${1:-.carry}
 MOST_MIB=58
-TESTS=(test_kernels test_nn test_engine test_model test_train test_session)
+TESTS=(test_comm test_kernels test_nn test_engine test_model test_train test_session)
 say() { printf '[gpu_pack] %s\n' "$*" >&2; }
 
 # What `antiphon` and the tests are linked with, but LibTorch, its OpenMP and what every system has.

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import unittest
@@ -126,18 +125,6 @@ class Fsdp(Together):
             self.assert_same_run(whole, run)
 
     ONE_SHARE = [*ALL, *sets(train__accumulate=2, train__steps=12, train__checkpoint_every=4, train__tokens_per_batch=96, precision__compute="fp32", parallel__fsdp=2)]
-
-    def by_hand(self, run, environments, *args, of_each=([], [])):
-        """A process for each environment; their exit codes and what they say."""
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-        processes = []
-        for rank, more in enumerate(environments):
-            env = {**os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank), "WORLD_SIZE": str(len(environments)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **more}
-            processes.append(self.start("train", self.config, *sets(train__output=run), *args, *of_each[rank], env=env))
-        texts = [process.communicate(timeout=LIMIT)[1] for process in processes]
-        return [process.returncode for process in processes], texts
 
     @unittest.skipUnless(SHIM, "without the library that lets calls fail")
     def test_a_share_that_cannot_be_written(self):

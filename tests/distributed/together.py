@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sys
 import unittest
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 import make_tiny
-from harness import DEVICE, Case, checkpoints, losses, records, sets
+from harness import DEVICE, LIMIT, Case, checkpoints, losses, records, sets
 
 # A larger epsilon: with the usual one AdamW makes whole steps of what is only rounding.
 COMMON = sets(train__steps=12, train__accumulate=4, train__tokens_per_batch=96, train__checkpoint_every=4, precision__compute="fp32", train__optimizer__eps=1e-5)
@@ -70,16 +71,35 @@ router_aux_loss_coef = 0.5
     return path
 
 
-@unittest.skipIf(DEVICE, "processes exchange tensors of the CPU")
 class Together(Case):
     TRAIN, HELD = 40, 6
     MESH = ()  # options of the runs of several processes
+    OF_DEVICE = "cpu"  # gpu_test.py has what is compared on a GPU
+
+    @classmethod
+    def setUpClass(cls):
+        if cls.OF_DEVICE != (DEVICE or "cpu"):
+            raise unittest.SkipTest(f"for the device {cls.OF_DEVICE}")
+        super().setUpClass()
 
     def run_with(self, name, processes, *args, config=None, code=0):
         run = self.folder / name
         verb = ("launch", config or self.config, "--procs", processes) if processes > 1 else ("train", config or self.config)
         done = self.call(*verb, *sets(train__output=run), *COMMON, *(self.MESH if processes > 1 else ()), *args, code=code)
         return run, done
+
+    def by_hand(self, run, environments, *args, of_each=None, config=None):
+        """A process for each environment, without a launcher; their exit codes and what they say."""
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+        processes = []
+        for rank, more in enumerate(environments):
+            env = {**os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank), "WORLD_SIZE": str(len(environments)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **more}
+            own = of_each[rank] if of_each else []
+            processes.append(self.start("train", config or self.config, *sets(train__output=run), *args, *own, env=env))
+        texts = [process.communicate(timeout=LIMIT)[1] for process in processes]
+        return [process.returncode for process in processes], texts
 
     def edited(self, name, *pairs):
         """The configuration with texts replaced; a file."""

@@ -63,7 +63,7 @@ class Case(unittest.TestCase):
     def command(self, verb, *args, threads=1):
         nothing = threads is None or verb in ("validate", "compose", "inspect", "export") or (verb, *args[:1]) == ("data", "show")  # these compute nothing
         limit = [] if nothing else ["--threads", str(threads)]
-        device = ["--device", DEVICE] if DEVICE and verb in ("train", "eval", "generate", "chat") else []
+        device = ["--device", DEVICE] if DEVICE and verb in ("train", "launch", "eval", "generate", "chat") else []
         return [PROGRAM, verb, *map(str, args), *limit, *device]
 
     def start(self, verb, *args, **options):

@@ -2,87 +2,39 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#define USE_C10D_GLOO 1  // else the header is empty
-#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
-#include <antiphon/base/beacon.h>
 #include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
 #include <antiphon/base/mixed.h>
+#include <antiphon/comm/nccl_table.h>
+#include <antiphon/comm/wires.h>
 
 #include <algorithm>
+#include <functional>
 
 namespace antiphon::comm {
-
-// What c10d makes of a place.
-class Group::Wires {
- public:
-  explicit Wires(Place place) : place_(std::move(place)) {
-    const beacon::Waiting waiting("meeting the other processes");
-    store_ = guarded("meeting the other processes", [&] { return meet(); });
-    backend_ = guarded("connecting the processes", [&] { return connect(); });
-  }
-  // Of a part of those that have met.
-  Wires(Place place, c10::intrusive_ptr<c10d::Store> store) : place_(std::move(place)), store_(std::move(store)) {
-    const beacon::Waiting waiting("connecting " + place_.name);
-    backend_ = guarded("connecting " + place_.name, [&] { return connect(); });
-  }
-
-  template <class Body>
-  auto guarded(const std::string& what, const Body& body) const -> decltype(body()) {
-    try {
-      return body();
-    } catch (const Error&) {
-      throw;
-    } catch (const std::exception& error) {
-      const std::string text = error.what();
-      fail(ErrorKind::distributed,
-           fmt::format("process {} of {}: {}: {}", place_.rank, place_.size, what, text.substr(0, text.find('\n'))),
-           "look at the output of the other processes: one has ended, or is not there");
-    }
-  }
-
-  void wait(const std::string& what, const std::vector<c10::intrusive_ptr<c10d::Work>>& works) const {
-    const beacon::Waiting waiting(what);
-    guarded(what, [&] {
-      for (const auto& work : works) work->wait();
-    });
-  }
-
-  c10d::Backend& backend() { return *backend_; }
-  const c10::intrusive_ptr<c10d::Store>& store() const { return store_; }
-
- private:
-  c10::intrusive_ptr<c10d::Store> meet() {
-    c10d::TCPStoreOptions options;
-    options.isServer = place_.rank == 0 && place_.serves, options.numWorkers = place_.size,
-    options.timeout = place_.timeout;
-    if (options.isServer && place_.listener < 0) place_.listener = listen_at(place_.address, place_.port);
-    if (options.isServer) options.masterListenFd = place_.listener;
-    options.port = static_cast<uint16_t>(place_.port);
-    return c10::make_intrusive<c10d::TCPStore>(place_.address, options);
-  }
-
-  c10::intrusive_ptr<c10d::Backend> connect() {
-    const auto options = c10d::ProcessGroupGloo::Options::create(place_.timeout);
-    options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(place_.interface));
-    const auto store = c10::make_intrusive<c10d::PrefixStore>("antiphon" + place_.name, store_);
-    return c10::make_intrusive<c10d::ProcessGroupGloo>(store, place_.rank, place_.size, options);
-  }
-
-  Place place_;
-  c10::intrusive_ptr<c10d::Store> store_;
-  c10::intrusive_ptr<c10d::Backend> backend_;
-};
 
 namespace {
 
 at::Tensor bytes_of(const at::Tensor& x) { return x.view(-1).view(at::kByte); }
 
+// What was exchanged in the host's memory, to the tensor that it is for.
+void put_back(const at::Tensor& reached, const at::Tensor& x) {
+  if (!reached.is_same(x)) x.copy_(reached);
+}
+
 }  // namespace
 
-Group::Group(const Place& place) : place_(place), wires_(std::make_unique<Wires>(place)) {}
+Group::Group(const Place& place, c10::Device device) : place_(place), wires_(std::make_unique<Wires>(place, device)) {
+  if (device.is_cpu()) return;
+  const auto own = static_cast<int64_t>(std::hash<std::string>()(nccl_table().identity(device)));
+  const auto all = at::empty({size()}, at::kLong);
+  gather(at::tensor({own}, at::kLong).view({}), all);
+  if (std::get<0>(at::_unique(all)).numel() == size())
+    wires_->use_nccl();
+  else
+    log::warning("processes share a GPU, which NCCL cannot do: they exchange tensors through the host's memory");
+}
 
 Group::Group(const Place& place, std::unique_ptr<Wires> wires) : place_(place), wires_(std::move(wires)) {}
 
@@ -106,7 +58,7 @@ std::unique_ptr<Group> Group::subgroup(const std::string& name, const std::vecto
   place.rank = static_cast<int>(std::ranges::find(members, rank()) - members.begin());
   place.size = static_cast<int>(members.size());
   place.name += fmt::format("/{}/{}", name, members.front());
-  return std::unique_ptr<Group>(new Group(place, std::make_unique<Wires>(place, wires().store())));
+  return std::unique_ptr<Group>(new Group(place, std::make_unique<Wires>(place, wires())));
 }
 
 void Group::enter(const char* operation, const at::Tensor& x) {
@@ -124,25 +76,30 @@ void Group::sum(const at::Tensor& x) { begin_sum(x)(); }
 
 std::function<void()> Group::begin_sum(const at::Tensor& x) {
   enter("sum", x);
-  std::vector<at::Tensor> all{x};
-  const auto work = wires().guarded("sum", [&] { return wires().backend().allreduce(all); });
-  return [this, work] { wires().wait("sum", {work}); };
+  std::vector<at::Tensor> all{wires().reachable(x)};
+  const auto work = wires().guarded("sum", [&] { return wires().backend(x).allreduce(all); });
+  return [this, work, x, reached = all[0]] {
+    wires().wait("sum", {work});
+    put_back(reached, x);
+  };
 }
 
 void Group::largest(const at::Tensor& x) {
   enter("largest", x);
-  std::vector<at::Tensor> all{x};
+  std::vector<at::Tensor> all{wires().reachable(x)};
   c10d::AllreduceOptions options;
   options.reduceOp = c10d::ReduceOp::MAX;
-  wires().wait("largest", {wires().backend().allreduce(all, options)});
+  wires().wait("largest", {wires().guarded("largest", [&] { return wires().backend(x).allreduce(all, options); })});
+  put_back(all[0], x);
 }
 
 void Group::broadcast(const at::Tensor& x, int root) {
   enter("broadcast", x);
-  std::vector<at::Tensor> all{x};
+  std::vector<at::Tensor> all{wires().reachable(x)};
   c10d::BroadcastOptions options;
   options.rootRank = root;
-  wires().wait("broadcast", {wires().backend().broadcast(all, options)});
+  wires().wait("broadcast", {wires().guarded("broadcast", [&] { return wires().backend(x).broadcast(all, options); })});
+  put_back(all[0], x);
 }
 
 // Sends and receives pieces, each pair of processes at once; a piece without bytes is not sent. Gloo's own gather and
@@ -150,24 +107,37 @@ void Group::broadcast(const at::Tensor& x, int root) {
 // may be under way.
 std::function<void()> Group::begin_swap(const char* operation, const std::vector<Pieces>& to,
                                         const std::vector<Pieces>& from) {
-  auto& backend = wires().backend();
   constexpr uint32_t kTags = 1 << 30;
   const int tag = static_cast<int>(swaps_++ % kTags);
-  std::vector<c10::intrusive_ptr<c10d::Work>> works;
+  Works works;
+  std::vector<std::pair<at::Tensor, at::Tensor>> landed;  // in the host's memory, and for whom
+  const auto move = [&](c10d::Backend& backend, const at::Tensor& piece, int peer, bool out) {
+    if (piece.numel() == 0) return;
+    const auto reached = wires().reachable(piece);
+    std::vector<at::Tensor> bytes{bytes_of(reached)};
+    works.push_back(out ? backend.send(bytes, peer, tag) : backend.recv(bytes, peer, tag));
+    if (!out && !reached.is_same(piece)) landed.emplace_back(reached, piece);
+  };
   wires().guarded(operation, [&] {
+    if (to.front().empty() || size() == 1) return;
+    const auto& any = to.front().front();
+    auto& backend = wires().backend(any);
+    // NCCL carries out as one what would wait for each other one by one.
+    const bool together = wires().by_nccl(any);
+    if (together) backend.startCoalescing();
     for (int step = 1; step < size(); ++step) {
       const int next = (rank() + step) % size(), last = (rank() - step + size()) % size();
-      for (const auto& piece : from[static_cast<size_t>(last)]) {
-        std::vector<at::Tensor> in{bytes_of(piece)};
-        if (in[0].numel() > 0) works.push_back(backend.recv(in, last, tag));
-      }
-      for (const auto& piece : to[static_cast<size_t>(next)]) {
-        std::vector<at::Tensor> out{bytes_of(piece)};
-        if (out[0].numel() > 0) works.push_back(backend.send(out, next, tag));
-      }
+      for (const auto& piece : from[static_cast<size_t>(last)]) move(backend, piece, last, /*out=*/false);
+      for (const auto& piece : to[static_cast<size_t>(next)]) move(backend, piece, next, /*out=*/true);
     }
+    if (!together) return;
+    works = {backend.endCoalescing()};
+    if (!works[0]) works.clear();
   });
-  return [this, operation, works] { wires().wait(operation, works); };
+  return [this, operation, works, landed] {
+    wires().wait(operation, works);
+    for (const auto& [reached, piece] : landed) put_back(reached, piece);
+  };
 }
 
 void Group::swap(const char* operation, const Pieces& to, const Pieces& from) {
@@ -243,18 +213,25 @@ std::function<void()> Group::begin_exchange(const std::vector<Pieces>& to, const
   return [wait, to] { wait(); };  // what is sent stays alive until it has been
 }
 
-std::function<void()> Group::begin_send(const at::Tensor& x, int to, int tag) {
+// Two processes may send to each other at once, so each way has a lane of NCCL's.
+int Group::lane_of(int from, int to, int lane) { return 2 * lane + (from < to ? 0 : 1); }
+
+std::function<void()> Group::begin_send(const at::Tensor& x, int to, int lane, int tag) {
   enter("send", x);
-  std::vector<at::Tensor> out{bytes_of(x)};
-  const auto work = wires().guarded("send", [&] { return wires().backend().send(out, to, tag); });
+  std::vector<at::Tensor> out{bytes_of(wires().reachable(x))};
+  auto& backend = wires().backend(x, lane_of(rank(), to, lane));
+  const auto work = wires().guarded("send", [&] { return backend.send(out, to, tag); });
   return [this, work, x, to] { wires().wait(fmt::format("send to process {} of{}", to, place_.name), {work}); };
 }
 
-void Group::receive(const at::Tensor& x, int from, int tag) {
+void Group::receive(const at::Tensor& x, int from, int lane, int tag) {
   enter("receive", x);
   const auto what = fmt::format("receive from process {} of{}", from, place_.name);
-  std::vector<at::Tensor> in{bytes_of(x)};
-  wires().wait(what, {wires().guarded(what, [&] { return wires().backend().recv(in, from, tag); })});
+  const auto reached = wires().reachable(x);
+  std::vector<at::Tensor> in{bytes_of(reached)};
+  auto& backend = wires().backend(x, lane_of(from, rank(), lane));
+  wires().wait(what, {wires().guarded(what, [&] { return backend.recv(in, from, tag); })});
+  put_back(reached, x);
 }
 
 at::Tensor Group::exchange(const at::Tensor& rows, const std::vector<int64_t>& to, const std::vector<int64_t>& from) {
@@ -267,6 +244,8 @@ at::Tensor Group::exchange(const at::Tensor& rows, const std::vector<int64_t>& t
   return received;
 }
 
-void Group::wait_for_all() { wires().wait("wait_for_all", {wires().backend().barrier()}); }
+void Group::wait_for_all() {
+  wires().wait("wait_for_all", {wires().guarded("wait_for_all", [&] { return wires().gloo().barrier(); })});
+}
 
 }  // namespace antiphon::comm

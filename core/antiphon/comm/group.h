@@ -1,6 +1,6 @@
-// Processes that compute together: what they send each other. The exchange itself is c10d's Gloo, which lies in
-// LibTorch (torch/csrc/distributed/c10d). Every process of a group must call the same functions in the same order, but
-// for begin_send() and receive(); the ledger tells whether they did.
+// Processes that compute together: what they send each other. The exchange itself is c10d's, which lies in LibTorch
+// (torch/csrc/distributed/c10d): Gloo, and NCCL for tensors of GPUs. Every process of a group must call the same
+// functions in the same order, but for begin_send() and receive(); the ledger tells whether they did.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -15,13 +15,16 @@ namespace antiphon::comm {
 
 using Pieces = std::vector<at::Tensor>;
 
-// Tensors are on the CPU and contiguous, of one dtype and shape in all processes: float32, float64, int64, or for what
-// only moves any dtype. Error(distributed) naming the operation if a process is gone or too late; the group cannot be
-// used after that.
+// Tensors are contiguous, of one dtype and shape in all processes: float32, float64, int64, or for what only moves any
+// dtype. They are on the CPU or on the device that the group was made for. Error(distributed) naming the operation if a
+// process is gone or too late; the group cannot be used after that. If GPUs are, nothing here waits for them: an
+// exchange takes place after what the current stream has been given, and what it is given next comes after the
+// exchange.
 class Group {
  public:
-  // Meets the others. Error(distributed) if they are not all there in time.
-  explicit Group(const Place& place);
+  // Meets the others. Error(distributed) if they are not all there in time. Processes that have a GPU each use NCCL;
+  // some that share one exchange its tensors through the host's memory, and a warning says so.
+  explicit Group(const Place& place, c10::Device device = c10::kCPU);
   // Without processes: who has what can be asked of it, and nothing can be exchanged, which is Error(internal).
   static std::unique_ptr<Group> dry(int rank, int size);
   // Those of its processes that are `members`, by rank, in this order; each process names the subgroup that it is in.
@@ -53,10 +56,11 @@ class Group {
   // Pieces to each process and from each, which know what they get; the own ones are copied. Returns what waits for the
   // end.
   std::function<void()> begin_exchange(const std::vector<Pieces>& to, const std::vector<Pieces>& from);
-  // To one process, which receives it with the same tag; what waits until it has. The tensor is kept until then. Not in
-  // a group whose processes gather or add up as well.
-  std::function<void()> begin_send(const at::Tensor& x, int to, int tag);
-  void receive(const at::Tensor& x, int from, int tag);
+  // To one process, which receives it with the same tag; what waits until it has. The tensor is kept until then. What
+  // goes from one process to another on one lane, 0 or 1, is received in the order in which it was sent. Not in a group
+  // whose processes gather or add up as well.
+  std::function<void()> begin_send(const at::Tensor& x, int to, int lane, int tag);
+  void receive(const at::Tensor& x, int from, int lane, int tag);
   // Rows to each process and from each: rows [Σ to, ...] in the order of ranks -> [Σ from, ...].
   at::Tensor exchange(const at::Tensor& rows, const std::vector<int64_t>& to, const std::vector<int64_t>& from);
   void wait_for_all();
@@ -74,6 +78,7 @@ class Group {
   std::function<void()> begin_swap(const char* operation, const std::vector<Pieces>& to,
                                    const std::vector<Pieces>& from);
   void swap(const char* operation, const Pieces& to, const Pieces& from);
+  static int lane_of(int from, int to, int lane);
   Place place_;
   std::unique_ptr<Wires> wires_;
   uint64_t ledger_ = 0;

@@ -15,12 +15,15 @@ using namespace antiphon::comm;
 
 using testing::my_place;
 using testing::run_group;
+using testing::test_device;
 
 namespace {
 
 at::Tensor numbers(int rank, int64_t n, at::ScalarType dtype) {
-  return (at::arange(n, at::kDouble) * 0.5 + rank * 100).to(dtype);
+  return (at::arange(n, at::kDouble) * 0.5 + rank * 100).to(test_device(), dtype);
 }
+
+at::TensorOptions of(at::ScalarType dtype) { return at::TensorOptions(test_device()).dtype(dtype); }
 
 }  // namespace
 
@@ -29,9 +32,9 @@ TEST_CASE("sums, largest values and broadcasts") {
 }
 
 TEST_CASE("member sums", "[.]") {
-  Group group(my_place());
+  Group group(my_place(), test_device());
   for (const auto dtype : {at::kFloat, at::kDouble, at::kLong}) {
-    auto expected = at::zeros({5}, dtype);
+    auto expected = at::zeros({5}, of(dtype));
     for (int rank = 0; rank < group.size(); ++rank) expected += numbers(rank, 5, dtype);
     const auto x = numbers(group.rank(), 5, dtype), y = x.clone(), z = x.clone();
     group.sum(x), group.largest(y), group.broadcast(z, group.size() - 1);
@@ -47,7 +50,7 @@ TEST_CASE("gathered in the order of ranks, and summed back in that order") {
 }
 
 TEST_CASE("member gathers", "[.]") {
-  Group group(my_place());
+  Group group(my_place(), test_device());
   for (const auto dtype : {at::kFloat, at::kBFloat16, at::kLong}) {
     const auto own = numbers(group.rank(), 6, dtype).view({2, 3});
     const auto all = at::empty({group.size(), 2, 3}, own.options()), back = at::empty_like(own);
@@ -63,11 +66,11 @@ TEST_CASE("member gathers", "[.]") {
 TEST_CASE("pieces are added up in the order of ranks") { CHECK(run_group(3, "member adds in order") == 0); }
 
 TEST_CASE("member adds in order", "[.]") {
-  Group group(my_place());
-  const auto of = at::tensor({1e8f, -1e8f, 0.25f})[group.rank()];
-  const auto own = at::empty({2}, at::kFloat);
-  group.scatter_sum(at::stack({of, of}).expand({3, 2}).contiguous(), own);
-  CHECK(at::equal(own, at::full({2}, 0.25f)));  // (1e8 - 1e8) + 0.25; any other order loses the last
+  Group group(my_place(), test_device());
+  const auto mine = at::tensor({1e8f, -1e8f, 0.25f})[group.rank()].to(test_device());
+  const auto own = at::empty({2}, of(at::kFloat));
+  group.scatter_sum(at::stack({mine, mine}).expand({3, 2}).contiguous(), own);
+  CHECK(at::equal(own, at::full({2}, 0.25f, of(at::kFloat))));  // (1e8 - 1e8) + 0.25; any other order loses the last
   group.wait_for_all();
 }
 
@@ -76,13 +79,13 @@ TEST_CASE("several tensors of other sizes in each process, some empty, and sever
 }
 
 TEST_CASE("member gathers pieces", "[.]") {
-  Group group(my_place());
+  Group group(my_place(), test_device());
   const auto count = static_cast<size_t>(group.size());
   const auto rank = static_cast<size_t>(group.rank());
   // Process r has r rows of the first tensor, and one value of the second.
   const auto pieces_of = [&](size_t r) {
-    return Pieces{at::full({static_cast<int64_t>(r), 2}, static_cast<double>(r), at::kFloat),
-                  at::full({1}, static_cast<double>(r) + 0.5, at::kDouble)};
+    return Pieces{at::full({static_cast<int64_t>(r), 2}, static_cast<double>(r), of(at::kFloat)),
+                  at::full({1}, static_cast<double>(r) + 0.5, of(at::kDouble))};
   };
   std::vector<std::vector<Pieces>> places(2);
   std::vector<std::function<void()>> waits;
@@ -113,13 +116,13 @@ TEST_CASE("member gathers pieces", "[.]") {
 TEST_CASE("processes in parts of a group") { CHECK(run_group(4, "member of a part") == 0); }
 
 TEST_CASE("member of a part", "[.]") {
-  Group group(my_place());
+  Group group(my_place(), test_device());
   const int rank = group.rank();
   const auto pair = group.subgroup("pairs", rank < 2 ? std::vector<int>{0, 1} : std::vector<int>{2, 3});
   const auto turned = group.subgroup("turned", rank % 2 ? std::vector<int>{3, 1} : std::vector<int>{0, 2});
   CHECK(std::pair(pair->rank(), pair->size()) == std::pair(rank % 2, 2));
   CHECK(turned->rank() == std::vector<int>{0, 1, 1, 0}[static_cast<size_t>(rank)]);
-  const auto x = at::full({1}, rank, at::kLong), y = x.clone();
+  const auto x = at::full({1}, rank, of(at::kLong)), y = x.clone();
   pair->sum(x), turned->sum(y);
   CHECK(x.item<int64_t>() == (rank < 2 ? 1 : 5));
   CHECK(y.item<int64_t>() == (rank % 2 ? 4 : 2));
@@ -129,15 +132,15 @@ TEST_CASE("member of a part", "[.]") {
 TEST_CASE("rows go to the process that they are for, also none") { CHECK(run_group(3, "member exchanges") == 0); }
 
 TEST_CASE("member exchanges", "[.]") {
-  Group group(my_place());
+  Group group(my_place(), test_device());
   // From process r to process s: counts[r][s] rows of the value 10 r + s.
   const std::vector<std::vector<int64_t>> counts{{1, 0, 4}, {2, 3, 0}, {0, 0, 0}};
   const auto rank = static_cast<size_t>(group.rank());
   std::vector<at::Tensor> rows, expected;
   std::vector<int64_t> from;
   for (size_t other = 0; other < 3; ++other) {
-    rows.push_back(at::full({counts[rank][other], 2}, static_cast<double>(10 * rank + other), at::kFloat));
-    expected.push_back(at::full({counts[other][rank], 2}, static_cast<double>(10 * other + rank), at::kFloat));
+    rows.push_back(at::full({counts[rank][other], 2}, static_cast<double>(10 * rank + other), of(at::kFloat)));
+    expected.push_back(at::full({counts[other][rank], 2}, static_cast<double>(10 * other + rank), of(at::kFloat)));
     from.push_back(counts[other][rank]);
   }
   CHECK(at::equal(group.exchange(at::cat(rows), counts[rank], from), at::cat(expected)));
@@ -145,11 +148,35 @@ TEST_CASE("member exchanges", "[.]") {
   group.wait_for_all();
 }
 
+TEST_CASE("messages to each other at once, on two lanes") { CHECK(run_group(3, "member sends") == 0); }
+
+TEST_CASE("member sends", "[.]") {
+  Group group(my_place(), test_device());
+  const int next = (group.rank() + 1) % 3, last = (group.rank() + 2) % 3;
+  constexpr int64_t kMany = 1 << 20;
+  const auto value = [&](int from, int lane, int tag) {
+    return at::full({kMany}, static_cast<double>(100 * from + 10 * lane + tag), of(at::kFloat));
+  };
+  std::vector<std::function<void()>> waits;
+  for (const int tag : {0, 1})
+    for (const int lane : {0, 1})
+      waits.push_back(group.begin_send(value(group.rank(), lane, tag), lane == 0 ? next : last, lane, 2 * tag + lane));
+  for (const int lane : {1, 0})
+    for (const int tag : {0, 1}) {
+      const int from = lane == 0 ? last : next;
+      const auto x = at::empty({kMany}, of(at::kFloat));
+      group.receive(x, from, lane, 2 * tag + lane);
+      CHECK(at::equal(x, value(from, lane, tag)));
+    }
+  for (const auto& wait : waits) wait();
+  group.wait_for_all();
+}
+
 TEST_CASE("the ledger tells what was called, and in which order") { CHECK(run_group(1, "member keeps a ledger") == 0); }
 
 TEST_CASE("member keeps a ledger", "[.]") {
-  Group group(my_place());
-  const auto x = at::zeros({4}), y = at::zeros({5});
+  Group group(my_place(), test_device());
+  const auto x = at::zeros({4}, of(at::kFloat)), y = at::zeros({5}, of(at::kFloat));
   std::vector<uint64_t> changes;
   uint64_t before = group.ledger();
   for (const auto& call :
@@ -166,7 +193,7 @@ TEST_CASE("member keeps a ledger", "[.]") {
 TEST_CASE("a process that is gone is an error that says so") { CHECK(run_group(2, "member is left alone") == 0); }
 
 TEST_CASE("member is left alone", "[.]") {
-  Group group(my_place());
+  Group group(my_place(), test_device());
   group.wait_for_all();
   if (group.rank() == 1) return;
   try {

@@ -151,6 +151,12 @@ Place place_from_environment() {
   return place;
 }
 
+int local_rank() {
+  for (const char* name : {"LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK"})
+    if (!variable(name).empty()) return number(name, 0, kMostProcesses);
+  return 0;
+}
+
 int listen_at(const std::string& address, int& port) {
   const auto where = address_of(address, port);
   const int file = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -26,6 +26,10 @@ inline constexpr const char* kListener = "ANTIPHON_LISTENER";
 // missing or make no sense.
 Place place_from_environment();
 
+// The number of this process among those of its machine: LOCAL_RANK, SLURM_LOCALID, OMPI_COMM_WORLD_LOCAL_RANK; 0 if
+// there is none.
+int local_rank();
+
 // The first of the hosts that Slurm lists: "node[03-17,20],other" -> "node03".
 std::string first_host(const std::string& list);
 

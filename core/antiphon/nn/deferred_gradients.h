@@ -13,7 +13,7 @@ namespace antiphon::nn {
 // backward pass, as always.
 class DeferredGradients {
  public:
-  // Forward and backward passes of this thread put off gradients while an object of this class lives.
+  // What this thread computes forward puts off its gradients if an object of this class lived then.
   class Scope {
    public:
     explicit Scope(DeferredGradients* gradients);  // nullptr: they do not

@@ -70,15 +70,17 @@ bool PipelineStage::has(int64_t block) const {
 }
 
 void PipelineStage::send(const at::Tensor& x, int direction, int tag) {
-  auto& under_way = under_way_[direction > 0 ? 0 : 1];
+  const int lane = direction > 0 ? 0 : 1;
+  auto& under_way = under_way_[lane];
   if (under_way) std::exchange(under_way, nullptr)();
   const int to = (group_.rank() + direction + group_.size()) % group_.size();
-  under_way = group_.begin_send(x, to, 2 * tag + (direction > 0 ? 0 : 1));
+  under_way = group_.begin_send(x, to, lane, 2 * tag + lane);
 }
 
 at::Tensor PipelineStage::receive(const at::Tensor& into, int direction, int tag) {
   const int from = (group_.rank() - direction + group_.size()) % group_.size();
-  group_.receive(into, from, 2 * tag + (direction > 0 ? 0 : 1));
+  const int lane = direction > 0 ? 0 : 1;
+  group_.receive(into, from, lane, 2 * tag + lane);
   return into;
 }
 

@@ -16,7 +16,7 @@ class GradientSum {
   struct Sizes {
     size_t together = size_t{25} << 20, alone = size_t{1} << 20;
   };
-  // Of parameters on the CPU; they, as tensors, and the group must outlive it. All processes give the same ones, in the
+  // Of parameters on one device; they, as tensors, and the group must outlive it. All processes give the same ones, in the
   // same order.
   GradientSum(const std::vector<Parameter>& parameters, comm::Group& group) : GradientSum(parameters, group, Sizes()) {}
   GradientSum(const std::vector<Parameter>& parameters, comm::Group& group, const Sizes& sizes);

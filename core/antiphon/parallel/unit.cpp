@@ -30,9 +30,9 @@ at::Tensor values_at(const at::Tensor& memory, int64_t at, const at::Tensor& lik
 
 }  // namespace
 
-at::Tensor UnitMemory::take(int64_t bytes) {
+at::Tensor UnitMemory::take(int64_t bytes, c10::Device device) {
   const auto fits = std::ranges::find_if(free_, [&](const at::Tensor& memory) { return memory.numel() == bytes; });
-  if (fits == free_.end()) return at::empty({bytes}, at::kByte);
+  if (fits == free_.end()) return at::empty({bytes}, at::TensorOptions(device).dtype(at::kByte));
   auto memory = std::move(*fits);
   free_.erase(fits);
   return memory;
@@ -45,8 +45,8 @@ Unit::Unit(const std::vector<UnitMember>& members, comm::Group& group, UnitMemor
   c10::AutoGradMode no_grad(false);
   for (const auto& [parameter, dtype] : members) {
     auto& tensor = *parameter.tensor;
-    if (tensor.dim() == 0 || !tensor.is_cpu())
-      fail(ErrorKind::plugin, fmt::format("the parameter {} has no rows on the CPU to cut up", parameter.name),
+    if (tensor.dim() == 0)
+      fail(ErrorKind::plugin, fmt::format("the parameter {} has no rows to cut up", parameter.name),
            "use parallel.fsdp = 1");
     const bool trained = tensor.requires_grad();
     const int64_t begin = row_of(tensor, group.rank());
@@ -85,7 +85,7 @@ at::Tensor Unit::rows_of(const at::Tensor& whole, int rank) const {
 void Unit::begin_gather() {
   if (has_memory() || members_.empty()) return;
   c10::AutoGradMode no_grad(false);
-  memory_of_whole_ = memory_.take(bytes_);
+  memory_of_whole_ = memory_.take(bytes_, members_[0].whole.device());
   comm::Pieces own;
   std::vector<comm::Pieces> places(static_cast<size_t>(group_.size()));
   for (size_t i = 0; i < members_.size(); ++i) {

@@ -10,10 +10,11 @@
 
 namespace antiphon::parallel {
 
-// Memory of units that are not whole, for the next that are: fresh pages cost as much as copying.
+// Memory of units that are not whole, for the next that are: fresh pages cost as much as copying. All are on one
+// device, whose exchanges wait for what was computed before them: what is given back may still be read by that.
 class UnitMemory {
  public:
-  at::Tensor take(int64_t bytes);
+  at::Tensor take(int64_t bytes, c10::Device device);
   void give_back(at::Tensor memory);
   void clear() { free_.clear(); }
 

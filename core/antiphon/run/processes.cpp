@@ -5,6 +5,7 @@
 
 #include <antiphon/base/beacon.h>
 #include <antiphon/base/log.h>
+#include <antiphon/comm/nccl_table.h>
 #include <antiphon/data/feature_cache.h>
 #include <antiphon/model/model.h>
 #include <antiphon/model/multimodal_lm.h>
@@ -65,11 +66,13 @@ void Processes::meet(const RunConfig& config, at::Device device) {
   problems.throw_if_any();
   agreement_ = std::make_unique<train::Alone>();
   if (!several()) return;
-  if (!device.is_cpu())
-    fail(ErrorKind::config, "several processes train on the CPU only: they exchange tensors of the CPU",
-         "use --device cpu, or one process");
   place_.interface = parallel.interface, place_.timeout = std::chrono::seconds(parallel.timeout_seconds);
-  if (!group_) group_ = std::make_unique<comm::Group>(place_);
+  if (!group_) {
+    if (device.is_cuda())
+      comm::nccl_table().record_into(
+          (std::filesystem::path(config.train.output) / fmt::format("late_exchange_{}.json", rank())).string());
+    group_ = std::make_unique<comm::Group>(place_, device);
+  }
   agreement_ = std::make_unique<train::Together>(*group_, mesh_);
   parallel::check_same(*group_,
                        {{"[parallel] of the configuration",

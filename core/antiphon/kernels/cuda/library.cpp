@@ -67,7 +67,7 @@ void replay(void* graph) {
 }  // namespace
 }  // namespace antiphon::kernels::cuda
 
-extern "C" __attribute__((visibility("default"))) const antiphon::kernels::CudaTable* antiphon_cuda_table() {
+extern "C" __attribute__((visibility("default"))) const void* antiphon_cuda_table() {
   using namespace antiphon::kernels;
   static const auto* table = [] {
     auto* made = new CudaTable(cuda::bound_table());

@@ -58,8 +58,9 @@ ExpertExchange::ExpertExchange(const at::Tensor& counts_e, comm::Group& group) :
       begin += count, counts_.back() += count;
     }
   }
-  by_expert_ = at::cat(order);
-  by_process_ = at::argsort(by_expert_, /*stable=*/true, 0, /*descending=*/false);
+  const auto by_expert = at::cat(order);
+  by_expert_ = by_expert.to(counts_e.device());
+  by_process_ = at::argsort(by_expert, /*stable=*/true, 0, /*descending=*/false).to(counts_e.device());
 }
 
 at::Tensor ExpertExchange::to_experts(const at::Tensor& rows_nd) const {

@@ -54,7 +54,7 @@ at::Tensor LoadBalance::attached(const at::Tensor& y, const at::Tensor& probabil
 
 void LoadBalance::add_up(comm::Group& group) {
   if (!chosen_.defined()) return;
-  const auto all = at::cat({chosen_, probability_, at::full({1}, tokens_, at::kFloat)});
+  const auto all = at::cat({chosen_, probability_, at::full({1}, tokens_, chosen_.options())});
   group.sum(all);
   const auto parts = all.split_with_sizes({experts_, experts_, 1});
   chosen_ = parts[0], probability_ = parts[1], tokens_ = parts[2].item<double>();

@@ -26,6 +26,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
                             const std::optional<at::Tensor>& bias) {
     context->save_for_backward({x, weight});
     context->saved_data["bias"] = bias.has_value();
+    // Gradients on a GPU are computed by another thread, which has no such scope.
+    context->saved_data["later"] = reinterpret_cast<int64_t>(DeferredGradients::now());
     return is_own(x, weight) ? kernels::linear(x, weight, bias.value_or(at::Tensor())) : at::linear(x, weight, bias);
   }
 
@@ -35,7 +37,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     at::Tensor grad_x, grad_weight, grad_bias;
     if (context->needs_input_grad(0)) grad_x = kernels::mm(g, saved[1]).view(saved[0].sizes());
     const auto of_weight = [g, x = rows(saved[0])] { return kernels::mm(g.t(), x); };
-    if (auto* later = DeferredGradients::now(); later && context->needs_input_grad(1))
+    auto* later = reinterpret_cast<DeferredGradients*>(context->saved_data["later"].toInt());
+    if (later && context->needs_input_grad(1))
       later->add(saved[1], of_weight);
     else if (context->needs_input_grad(1))
       grad_weight = of_weight();
