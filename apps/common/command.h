@@ -22,6 +22,7 @@ void add_merge(CLI::App& program, Action& action);
 void add_export(CLI::App& program, Action& action);
 void add_compose(CLI::App& program, Action& action);
 void add_validate(CLI::App& program, Action& action);
+void add_plan(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
 void add_conformance(CLI::App& program, Action& action);

@@ -85,6 +85,7 @@ class Help(Case):
         "merge": ["--set", "--output", "--checkpoint", "--dtype"],
         "compose": ["DIRECTORY"],
         "validate": ["--set", "--resolved", "files"],
+        "plan": ["--set", "--gpus", "--gpu", "h100", "--stage", "--json", "file"],
         "data": ["show", "check"],
         "inspect": ["--json", "name"],
         "conformance": ["--options", "plugin"],

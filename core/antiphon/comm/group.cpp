@@ -36,19 +36,16 @@ Group::Group(const Place& place, c10::Device device) : place_(place), wires_(std
     log::warning("processes share a GPU, which NCCL cannot do: they exchange tensors through the host's memory");
 }
 
-Group::Group(const Place& place, std::unique_ptr<Wires> wires) : place_(place), wires_(std::move(wires)) {}
+Group::Group(const Place& place, std::unique_ptr<Wires> wires, std::string name,
+             std::shared_ptr<std::map<std::string, Sent>> sent)
+    : place_(place), wires_(std::move(wires)), name_(std::move(name)), sent_(std::move(sent)) {}
 
 Group::~Group() = default;
 
 std::unique_ptr<Group> Group::dry(int rank, int size) {
   Place place;
   place.rank = rank, place.size = size;
-  return std::unique_ptr<Group>(new Group(place, nullptr));
-}
-
-Group::Wires& Group::wires() {
-  if (!wires_) fail(ErrorKind::internal, "a group without processes cannot exchange anything");
-  return *wires_;
+  return std::unique_ptr<Group>(new Group(place, nullptr, "all", std::make_shared<std::map<std::string, Sent>>()));
 }
 
 std::unique_ptr<Group> Group::subgroup(const std::string& name, const std::vector<int>& members) {
@@ -58,12 +55,20 @@ std::unique_ptr<Group> Group::subgroup(const std::string& name, const std::vecto
   place.rank = static_cast<int>(std::ranges::find(members, rank()) - members.begin());
   place.size = static_cast<int>(members.size());
   place.name += fmt::format("/{}/{}", name, members.front());
-  return std::unique_ptr<Group>(new Group(place, std::make_unique<Wires>(place, wires())));
+  auto wires = wires_ ? std::make_unique<Wires>(place, *wires_) : nullptr;
+  return std::unique_ptr<Group>(
+      new Group(place, std::move(wires), name.substr(0, name.find_first_of("0123456789")), sent_));
 }
 
 void Group::enter(const char* operation, const at::Tensor& x) {
   for (const char* letter = operation; *letter; ++letter) ledger_ = mixed(ledger_, static_cast<uint64_t>(*letter));
   ledger_ = mixed(mixed(ledger_, static_cast<uint64_t>(x.scalar_type())), static_cast<uint64_t>(x.numel()));
+}
+
+void Group::count(const char* operation, int64_t bytes) {
+  if (size() == 1) return;
+  auto& sent = (*sent_)[name_ + " " + operation];
+  ++sent.calls, sent.bytes += bytes;
 }
 
 // The pieces of all processes together are the same everywhere.
@@ -72,58 +77,88 @@ void Group::enter_pieces(const char* operation, const std::vector<Pieces>& of_pr
   for (const auto& pieces : of_processes) ledger_ = mixed(ledger_, static_cast<uint64_t>(pieces[piece].numel()));
 }
 
+namespace {
+
+// Of a dry group: what there is nothing to wait for.
+void nothing() {}
+
+}  // namespace
+
 void Group::sum(const at::Tensor& x) { begin_sum(x)(); }
 
 std::function<void()> Group::begin_sum(const at::Tensor& x) {
   enter("sum", x);
-  std::vector<at::Tensor> all{wires().reachable(x)};
-  const auto work = wires().guarded("sum", [&] { return wires().backend(x).allreduce(all); });
+  const auto bytes = static_cast<int64_t>(x.nbytes());
+  count("sum", 2 * (size() - 1) * bytes / size());
+  if (!wires_) return nothing;
+  std::vector<at::Tensor> all{wires_->reachable(x)};
+  const auto work = wires_->guarded("sum", [&] { return wires_->backend(x).allreduce(all); });
   return [this, work, x, reached = all[0]] {
-    wires().wait("sum", {work});
+    wires_->wait("sum", {work});
     put_back(reached, x);
   };
 }
 
 void Group::largest(const at::Tensor& x) {
   enter("largest", x);
-  std::vector<at::Tensor> all{wires().reachable(x)};
+  count("largest", static_cast<int64_t>(x.nbytes()));
+  if (!wires_) return;
+  std::vector<at::Tensor> all{wires_->reachable(x)};
   c10d::AllreduceOptions options;
   options.reduceOp = c10d::ReduceOp::MAX;
-  wires().wait("largest", {wires().guarded("largest", [&] { return wires().backend(x).allreduce(all, options); })});
+  wires_->wait("largest", {wires_->guarded("largest", [&] { return wires_->backend(x).allreduce(all, options); })});
   put_back(all[0], x);
 }
 
 void Group::broadcast(const at::Tensor& x, int root) {
   enter("broadcast", x);
-  std::vector<at::Tensor> all{wires().reachable(x)};
+  count("broadcast", rank() == root ? static_cast<int64_t>(x.nbytes()) : 0);
+  if (!wires_) return;
+  std::vector<at::Tensor> all{wires_->reachable(x)};
   c10d::BroadcastOptions options;
   options.rootRank = root;
-  wires().wait("broadcast", {wires().guarded("broadcast", [&] { return wires().backend(x).broadcast(all, options); })});
+  wires_->wait("broadcast", {wires_->guarded("broadcast", [&] { return wires_->backend(x).broadcast(all, options); })});
   put_back(all[0], x);
 }
+
+namespace {
+
+void dry_swap(const std::vector<Pieces>& to, const std::vector<Pieces>& from, int own) {
+  for (size_t i = 0; i < to.size(); ++i)
+    for (size_t k = 0; i != static_cast<size_t>(own) && k < to[i].size(); ++k)
+      if (to[i][k].is_cpu() && to[i][k].sizes() == from[i][k].sizes()) from[i][k].copy_(to[i][k]);
+}
+
+}  // namespace
 
 // Sends and receives pieces, each pair of processes at once; a piece without bytes is not sent. Gloo's own gather and
 // reduce-scatter take two to four times as long (pytorch issue 118911). Each swap has a tag of its own, so that several
 // may be under way.
 std::function<void()> Group::begin_swap(const char* operation, const std::vector<Pieces>& to,
                                         const std::vector<Pieces>& from) {
+  int64_t bytes = 0;
+  for (int other = 0; other < size(); ++other)
+    for (const auto& piece : to[static_cast<size_t>(other)])
+      bytes += other == rank() ? 0 : static_cast<int64_t>(piece.nbytes());
+  count(operation, bytes);
+  if (!wires_) return dry_swap(to, from, rank()), nothing;
   constexpr uint32_t kTags = 1 << 30;
   const int tag = static_cast<int>(swaps_++ % kTags);
   Works works;
   std::vector<std::pair<at::Tensor, at::Tensor>> landed;  // in the host's memory, and for whom
   const auto move = [&](c10d::Backend& backend, const at::Tensor& piece, int peer, bool out) {
     if (piece.numel() == 0) return;
-    const auto reached = wires().reachable(piece);
+    const auto reached = wires_->reachable(piece);
     std::vector<at::Tensor> bytes{bytes_of(reached)};
     works.push_back(out ? backend.send(bytes, peer, tag) : backend.recv(bytes, peer, tag));
     if (!out && !reached.is_same(piece)) landed.emplace_back(reached, piece);
   };
-  wires().guarded(operation, [&] {
+  wires_->guarded(operation, [&] {
     if (to.front().empty() || size() == 1) return;
     const auto& any = to.front().front();
-    auto& backend = wires().backend(any);
+    auto& backend = wires_->backend(any);
     // NCCL carries out as one what would wait for each other one by one.
-    const bool together = wires().by_nccl(any);
+    const bool together = wires_->by_nccl(any);
     if (together) backend.startCoalescing();
     for (int step = 1; step < size(); ++step) {
       const int next = (rank() + step) % size(), last = (rank() - step + size()) % size();
@@ -135,7 +170,7 @@ std::function<void()> Group::begin_swap(const char* operation, const std::vector
     if (!works[0]) works.clear();
   });
   return [this, operation, works, landed] {
-    wires().wait(operation, works);
+    wires_->wait(operation, works);
     for (const auto& [reached, piece] : landed) put_back(reached, piece);
   };
 }
@@ -218,19 +253,22 @@ int Group::lane_of(int from, int to, int lane) { return 2 * lane + (from < to ? 
 
 std::function<void()> Group::begin_send(const at::Tensor& x, int to, int lane, int tag) {
   enter("send", x);
-  std::vector<at::Tensor> out{bytes_of(wires().reachable(x))};
-  auto& backend = wires().backend(x, lane_of(rank(), to, lane));
-  const auto work = wires().guarded("send", [&] { return backend.send(out, to, tag); });
-  return [this, work, x, to] { wires().wait(fmt::format("send to process {} of{}", to, place_.name), {work}); };
+  count("send", static_cast<int64_t>(x.nbytes()));
+  if (!wires_) return nothing;
+  std::vector<at::Tensor> out{bytes_of(wires_->reachable(x))};
+  auto& backend = wires_->backend(x, lane_of(rank(), to, lane));
+  const auto work = wires_->guarded("send", [&] { return backend.send(out, to, tag); });
+  return [this, work, x, to] { wires_->wait(fmt::format("send to process {} of{}", to, place_.name), {work}); };
 }
 
 void Group::receive(const at::Tensor& x, int from, int lane, int tag) {
   enter("receive", x);
+  if (!wires_) return;
   const auto what = fmt::format("receive from process {} of{}", from, place_.name);
-  const auto reached = wires().reachable(x);
+  const auto reached = wires_->reachable(x);
   std::vector<at::Tensor> in{bytes_of(reached)};
-  auto& backend = wires().backend(x, lane_of(from, rank(), lane));
-  wires().wait(what, {wires().guarded(what, [&] { return backend.recv(in, from, tag); })});
+  auto& backend = wires_->backend(x, lane_of(from, rank(), lane));
+  wires_->wait(what, {wires_->guarded(what, [&] { return backend.recv(in, from, tag); })});
   put_back(reached, x);
 }
 
@@ -245,7 +283,8 @@ at::Tensor Group::exchange(const at::Tensor& rows, const std::vector<int64_t>& t
 }
 
 void Group::wait_for_all() {
-  wires().wait("wait_for_all", {wires().guarded("wait_for_all", [&] { return wires().gloo().barrier(); })});
+  if (!wires_) return;
+  wires_->wait("wait_for_all", {wires_->guarded("wait_for_all", [&] { return wires_->gloo().barrier(); })});
 }
 
 }  // namespace antiphon::comm

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,7 +26,8 @@ class Group {
   // Meets the others. Error(distributed) if they are not all there in time. Processes that have a GPU each use NCCL;
   // some that share one exchange its tensors through the host's memory, and a warning says so.
   explicit Group(const Place& place, c10::Device device = c10::kCPU);
-  // Without processes: who has what can be asked of it, and nothing can be exchanged, which is Error(internal).
+  // Without processes: who has what can be asked of it, and what would be exchanged is counted. Nothing is moved but on
+  // the CPU, as if the others had what this one has; sums and largest values stay as they are.
   static std::unique_ptr<Group> dry(int rank, int size);
   // Those of its processes that are `members`, by rank, in this order; each process names the subgroup that it is in.
   // Those that are made under one `name` have no process in common. Error(distributed) as the constructor.
@@ -35,6 +37,7 @@ class Group {
 
   int rank() const { return place_.rank; }
   int size() const { return place_.size; }
+  bool is_dry() const { return !wires_; }
 
   // In place: the sum over all processes, and the largest value.
   void sum(const at::Tensor& x);
@@ -65,14 +68,21 @@ class Group {
   at::Tensor exchange(const at::Tensor& rows, const std::vector<int64_t>& to, const std::vector<int64_t>& from);
   void wait_for_all();
 
+  // What this process has sent in this group and all that were made of it, by group and operation ("fsdp gather").
+  struct Sent {
+    int64_t calls = 0, bytes = 0;  // of a sum, what a ring takes: 2 (n - 1) / n of the tensor
+  };
+  const std::map<std::string, Sent>& sent() const { return *sent_; }
+
   // A hash of all that was called: operation, dtype and number of values, but not of rows that exchange() moves.
   uint64_t ledger() const { return ledger_; }
 
  private:
   class Wires;
-  Wires& wires();
-  Group(const Place& place, std::unique_ptr<Wires> wires);
+  Group(const Place& place, std::unique_ptr<Wires> wires, std::string name,
+        std::shared_ptr<std::map<std::string, Sent>> sent);
   void enter(const char* operation, const at::Tensor& x);
+  void count(const char* operation, int64_t bytes);
   void enter_pieces(const char* operation, const std::vector<Pieces>& of_processes, size_t piece);
   // to[i] to process i, from[i] from it; what waits for the end.
   std::function<void()> begin_swap(const char* operation, const std::vector<Pieces>& to,
@@ -83,6 +93,8 @@ class Group {
   std::unique_ptr<Wires> wires_;
   uint64_t ledger_ = 0;
   uint32_t swaps_ = 0;  // begun so far
+  std::string name_ = "all";
+  std::shared_ptr<std::map<std::string, Sent>> sent_ = std::make_shared<std::map<std::string, Sent>>();
 };
 
 }  // namespace antiphon::comm

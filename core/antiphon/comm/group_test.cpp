@@ -190,6 +190,30 @@ TEST_CASE("member keeps a ledger", "[.]") {
   }
 }
 
+TEST_CASE("a group without processes counts what would be sent, as one with them does") {
+  CHECK(run_group(4, "member is counted") == 0);
+}
+
+TEST_CASE("member is counted", "[.]") {
+  Group group(my_place(), test_device());
+  const auto dry = Group::dry(group.rank(), group.size());
+  for (auto* each : {&group, dry.get()}) {
+    const auto part = each->subgroup("pair7", group.rank() < 2 ? std::vector<int>{0, 1} : std::vector<int>{2, 3});
+    const auto x = at::ones({10}, of(at::kFloat)), all = at::empty({4, 10}, x.options());
+    each->sum(x), each->gather(x, all), part->gather(x, all.narrow(0, 0, 2)), each->scatter_sum(all, x);
+    CHECK(each->sent().at("all sum").bytes == 60);
+    CHECK(each->sent().at("all gather").bytes == 120);
+    CHECK(part->sent().at("pair gather").bytes == 40);  // counted together
+    CHECK(each->sent().at("pair gather").calls == 1);
+    CHECK(each->sent().at("all scatter_sum").bytes == 120);
+  }
+  CHECK(dry->is_dry());
+  const auto mine = at::tensor({7}, at::kLong), all = at::zeros({4, 1}, at::kLong);
+  dry->gather(mine, all);
+  CHECK(at::equal(all, at::full({4, 1}, 7, at::kLong)));  // as if all had the same
+  group.wait_for_all(), dry->wait_for_all();
+}
+
 TEST_CASE("a process that is gone is an error that says so") { CHECK(run_group(2, "member is left alone") == 0); }
 
 TEST_CASE("member is left alone", "[.]") {

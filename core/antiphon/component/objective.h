@@ -46,7 +46,7 @@ struct ObjectiveInput {
 };
 
 // Names that every run writes beside those of its objective, which therefore has others.
-inline constexpr std::array<std::string_view, 13> kRunMetrics{"loss",
+inline constexpr std::array<std::string_view, 15> kRunMetrics{"loss",
                                                               "lr",
                                                               "gradient_norm",
                                                               "tokens_per_second",
@@ -58,7 +58,9 @@ inline constexpr std::array<std::string_view, 13> kRunMetrics{"loss",
                                                               "bad_samples",
                                                               "checkpoint_failures",
                                                               "gflops_per_second",
-                                                              "share_of_peak"};
+                                                              "share_of_peak",
+                                                              "step_memory_bytes",
+                                                              "sent_bytes"};
 
 // Its mean over a step is the sum of `sum` over the batches divided by that of `count`.
 struct Metric {

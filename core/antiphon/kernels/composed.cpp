@@ -54,6 +54,31 @@ std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& grad, const 
   return {at::silu_backward(grad * up, gate), at::silu(gate).mul_(grad)};
 }
 
+namespace {
+
+// base/mixed.h with tensors: int64 wraps around as uint64 does, and its shifts are made to fill with zeros.
+at::Tensor mixed_with(uint64_t key, const at::Tensor& values) {
+  const auto shifted = [](const at::Tensor& x, int64_t by) {
+    return x.bitwise_right_shift(by).bitwise_and((int64_t{1} << (64 - by)) - 1);
+  };
+  const auto constant = [](uint64_t x) { return static_cast<int64_t>(x); };
+  auto hash = values + constant(key + 0x9e3779b97f4a7c15);
+  hash = hash.bitwise_xor(shifted(hash, 30)) * constant(0xbf58476d1ce4e5b9);
+  hash = hash.bitwise_xor(shifted(hash, 27)) * constant(0x94d049bb133111eb);
+  return hash.bitwise_xor(shifted(hash, 31));
+}
+
+}  // namespace
+
+at::Tensor dropout_factors(int64_t rows, int64_t columns, const DropoutMask& mask, const at::TensorOptions& options) {
+  constexpr int kBits = DropoutMask::kBits;
+  const auto counting = options.dtype(at::kLong).requires_grad(false);
+  const auto r = at::arange(rows, counting), c = at::arange(columns, counting);
+  const auto place = r.unsqueeze(1) * mask.columns + c + mask.first;
+  const auto number = mixed_with(mask.key, place).bitwise_right_shift(64 - kBits).bitwise_and((1 << kBits) - 1);
+  return number.ge(mask.threshold()).to(options.dtype()) * (1 / (1 - mask.p));
+}
+
 CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient) {
   const auto label = labels.unsqueeze(1);
   // By log_softmax, which subtracts the largest logit first: log-sum-exp of the plain logits loses their last digits.

@@ -6,6 +6,9 @@
 
 namespace antiphon::kernels::composed {
 
+// The factor 0 or 1 / (1 - p) of each value, [rows, columns] in `options`' dtype and on its device.
+at::Tensor dropout_factors(int64_t rows, int64_t columns, const DropoutMask& mask, const at::TensorOptions& options);
+
 Normalized rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 at::Tensor rms_norm_backward(const at::Tensor& grad, const at::Tensor& x, const at::Tensor& weight,
                              const at::Tensor& rstd);

@@ -11,6 +11,8 @@ const CudaTable* opened = nullptr;
 
 const CudaTable* cuda_table() { return opened; }
 
+void use_table(const CudaTable& table) { opened = &table; }
+
 std::string open_cuda_kernels() {
   if (opened) return {};
   const auto [table, problem] = open_own_library("libantiphon_cuda.so", "antiphon_cuda_table");

@@ -3,13 +3,15 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <antiphon/kernels/dropout_mask.h>
+
 #include <functional>
 #include <memory>
 #include <string>
 
 namespace antiphon::kernels {
 
-constexpr int kCudaTableVersion = 2;
+constexpr int kCudaTableVersion = 3;
 
 // Every function runs on the current stream of its tensors' device. Tensors are contiguous, on one CUDA device and of
 // one dtype, float32 or bfloat16, unless another is named; sums are float32. Empty tensors are allowed.
@@ -28,6 +30,8 @@ struct CudaTable {
   void (*swiglu)(const at::Tensor& gate, const at::Tensor& up, const at::Tensor& y);
   void (*swiglu_backward)(const at::Tensor& grad, const at::Tensor& gate, const at::Tensor& up,
                           const at::Tensor& grad_gate, const at::Tensor& grad_up);
+  // x [..., columns] -> y.
+  void (*dropout)(const at::Tensor& x, const at::Tensor& y, const DropoutMask& mask);
   // logits [rows, vocabulary], labels [rows] int64 -> token_loss [rows] float32; if `gradient`, the logits become
   // softmax(logits) - onehot(label).
   void (*cross_entropy)(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& token_loss,
@@ -48,8 +52,9 @@ struct CudaTable {
   void (*replay)(void* graph);
 };
 
-// nullptr until open_cuda_kernels() has found the library.
+// nullptr until open_cuda_kernels() has found the library, or another table is to be used (shapes.h).
 const CudaTable* cuda_table();
+void use_table(const CudaTable& table);
 
 // Opens libantiphon_cuda.so, which lies beside libantiphon.so; libtorch_cuda.so must be open. Returns why there are no
 // kernels, or "" if there are. Without them CUDA tensors go through compositions of LibTorch's operations.

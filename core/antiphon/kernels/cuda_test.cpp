@@ -217,7 +217,26 @@ void float8_both_ways(const Subject& s) {
       }
 }
 
+void dropout_by_place(const Subject& s) {
+  for (const int64_t rows : {0, 1, 37})
+    for (const int64_t columns : {1, 19, 256})
+      for (const DropoutMask mask :
+           {DropoutMask{0.3, 99, 0, columns}, DropoutMask{0.9, ~uint64_t{0}, 12345, 3 * columns + 1}}) {
+        INFO(rows << " rows of " << columns << ", p = " << mask.p);
+        const auto x = random({rows, columns}, 13);
+        const auto y = s.empty({rows, columns});
+        s.table->dropout(s.give(x), y, mask);
+        const auto factors = composed::dropout_factors(rows, columns, mask, x.options());
+        CHECK(at::equal(y.cpu().ne(0), (x * factors).ne(0)));
+        CHECK(error(y, x * factors) <= s.tolerance);
+      }
+}
+
 }  // namespace
+
+TEST_CASE("CUDA source, emulated: dropout by a value's place") {
+  for (const auto& s : subjects(emulated(), at::kCPU)) dropout_by_place(s);
+}
 
 TEST_CASE("CUDA source, emulated: rms_norm and its gradients") {
   for (const auto& s : subjects(emulated(), at::kCPU)) rms_norm_and_gradients(s);
@@ -255,6 +274,7 @@ TEST_CASE("CUDA kernels on a device: all of the above") {
     rms_norm_and_gradients(s);
     rope_there_and_back(s);
     swiglu_and_gradients(s);
+    dropout_by_place(s);
     cross_entropy_in_place(s);
     cross_entropy_of_no_number(s);
     decode_over_mixed_lengths(s);

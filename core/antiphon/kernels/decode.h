@@ -56,8 +56,9 @@ struct DecodeKernels {
   // y [in, out], the transpose: columns [begin, end), rows of a quantised matrix; multiples of kPanel.
   void (*unpack)(const Matrix& matrix, T* y, int64_t begin, int64_t end);
   // Rows [begin, end), multiples of kPanel, of a weight [out, in], quantised into values and scales. int8: the scale
-  // spans the group's largest value. int4: of sixteen scales, which map it to 7, -8 or up to a seventh less, the one with
-  // the least squared error, weighted by the number's size; chosen by the losses of two models (docs/performance.md).
+  // spans the group's largest value. int4: of sixteen scales, which map it to 7, -8 or up to a seventh less, the one
+  // with the least squared error, weighted by the number's size; chosen by the losses of two models
+  // (docs/performance.md).
   void (*pack)(const T* weight, int64_t in, WeightFormat format, uint8_t* values, uint16_t* scales, int64_t begin,
                int64_t end);
 };

@@ -1,10 +1,13 @@
 #include <antiphon/kernels/ops.h>
 
 #include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
+#include <ATen/OpMathType.h>
 
 #include <antiphon/kernels/composed.h>
 #include <antiphon/kernels/cuda_table.h>
 #include <antiphon/kernels/for_rows.h>
+#include <antiphon/kernels/shapes.h>
 
 #include <cstring>
 
@@ -46,7 +49,7 @@ void copy_to_slots(const at::Tensor& from, const at::Tensor& to, const at::Tenso
 Path path_of(const at::Tensor& x) {
   if (fits(x)) return Path::rows;
   const bool known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
-  return x.is_cuda() && known && cuda_table() ? Path::cuda : Path::composed;
+  return (x.is_meta() ? uses_shapes() : x.is_cuda()) && known && cuda_table() ? Path::cuda : Path::composed;
 }
 
 Normalized rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
@@ -133,6 +136,39 @@ std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& of_y, const 
     kernel.swiglu_backward(data<T>(grad), data<T>(gate), data<T>(up), data<T>(grad_gate), data<T>(grad_up), begin, end);
   });
   return {grad_gate, grad_up};
+}
+
+namespace {
+
+at::Tensor dropout_by_rows(const at::Tensor& x, int64_t rows, int64_t columns, const DropoutMask& mask) {
+  auto y = at::empty_like(x);
+  AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, x.scalar_type(), "dropout", [&] {
+    using Number = at::opmath_type<scalar_t>;
+    const auto* from = x.const_data_ptr<scalar_t>();
+    auto* to = y.mutable_data_ptr<scalar_t>();
+    const auto factor = static_cast<Number>(1 / (1 - mask.p));
+    const int64_t threshold = mask.threshold();
+    share_rows(rows, columns, [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r)
+        for (int64_t c = 0, i = r * columns; c < columns; ++c, ++i)
+          to[i] = DropoutMask::kept(mask.key, mask.first + r * mask.columns + c, threshold)
+                      ? static_cast<scalar_t>(static_cast<Number>(from[i]) * factor)
+                      : scalar_t(0);
+    });
+  });
+  return y;
+}
+
+}  // namespace
+
+at::Tensor dropout(const at::Tensor& given, const DropoutMask& mask) {
+  const auto x = given.contiguous();
+  const int64_t columns = x.size(-1), rows = columns ? x.numel() / columns : 0;
+  if (x.is_cpu()) return dropout_by_rows(x, rows, columns, mask);
+  if (path_of(x) != Path::cuda) return x * composed::dropout_factors(rows, columns, mask, x.options()).view(x.sizes());
+  auto y = at::empty_like(x);
+  cuda_table()->dropout(x, y, mask);
+  return y;
 }
 
 at::Tensor quick_gelu(const at::Tensor& x, bool in_place) {

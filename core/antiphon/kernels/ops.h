@@ -4,6 +4,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <antiphon/kernels/dropout_mask.h>
+
 #include <utility>
 
 namespace antiphon::kernels {
@@ -31,6 +33,9 @@ at::Tensor rope(const at::Tensor& x, const at::Tensor& cos_td, const at::Tensor&
 // silu(gate) · up, and the gradients of gate and up.
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 std::pair<at::Tensor, at::Tensor> swiglu_backward(const at::Tensor& grad, const at::Tensor& gate, const at::Tensor& up);
+
+// x [..., columns] -> each value times 1 / (1 - p), or 0.
+at::Tensor dropout(const at::Tensor& x, const DropoutMask& mask);
 
 // x · sigmoid(1.702 x), for x contiguous or not. in_place: x may be written over.
 at::Tensor quick_gelu(const at::Tensor& x, bool in_place);

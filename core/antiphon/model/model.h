@@ -33,7 +33,8 @@ struct LoadSettings {
 class Model {
  public:
   virtual ~Model() = default;
-  // Loads or initialises all parameters; says "applied N/N" for each part.
+  // Loads or initialises all parameters; says "applied N/N" for each part. On the meta device they get the formats that
+  // they would have, and no file is read.
   virtual void load(const LoadSettings& settings) = 0;
   virtual std::vector<Part> parts() = 0;
   // The streams and the language model in it.

@@ -30,6 +30,7 @@ NumberFormats on_gpu() {
 NumberFormats number_formats(const std::string& compute, at::Device device) {
   if (compute == "fp32") return {at::kFloat, at::kFloat, "as precision.compute says"};
   if (device.is_cpu()) return on_cpu();
+  if (device.is_meta()) return {at::kBFloat16, at::kBFloat16, "as on a GPU"};
   if (compute == "bf16") return {at::kBFloat16, at::kBFloat16, "as precision.compute says"};
   return on_gpu();
 }

@@ -111,6 +111,10 @@ void load_parts(Model& model, const LoadSettings& settings, size_t first) {
     if (slot.kind == PartKind::llm) options.matrix_dtype = settings.formats.matrices;
     if (slot.kind == PartKind::peft)
       log::info(fmt::format("  {}: {}", part.path, described(model.lm().pefts()[slot.index], part.plugin)));
+    if (settings.device.is_meta()) {
+      weights::cast_parameters(*part.module, options);
+      continue;
+    }
     load_part(model, part, slot, options);
     // A part's start does not depend on which other parts have weights.
     part.module->initialize(settings.seed + i + 1, settings.device);

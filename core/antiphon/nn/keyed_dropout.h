@@ -31,9 +31,5 @@ class DropoutRows {
 
 // x [..., columns] -> each value 0 with probability p, else times 1 / (1 - p); differentiable.
 at::Tensor keyed_dropout(const at::Tensor& x, double p, uint64_t key, const DropoutPlace& place = {});
-// The factor 0 or 1 / (1 - p) of each value, by LibTorch's operations: what the kernel of the CPU is compared with, and
-// what other devices take. [rows, columns] in `options`' dtype and on its device.
-at::Tensor composed_dropout_factors(int64_t rows, int64_t columns, double p, uint64_t key, const DropoutPlace& place,
-                                    const at::TensorOptions& options);
 
 }  // namespace antiphon::nn

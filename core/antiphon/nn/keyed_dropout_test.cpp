@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <antiphon/component/training_pass.h>
+#include <antiphon/kernels/composed.h>
 #include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon;
@@ -13,7 +14,7 @@ TEST_CASE("keyed dropout: the kernel of the CPU gives what LibTorch's operations
   for (const auto dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
     const auto x = at::randn({37, 19}).to(dtype);
     const DropoutPlace place{5, 3, 40};
-    const auto factors = composed_dropout_factors(37, 19, 0.3, 99, place, x.options());
+    const auto factors = kernels::composed::dropout_factors(37, 19, {0.3, 99, 5 * 40 + 3, 40}, x.options());
     CHECK(at::allclose(keyed_dropout(x, 0.3, 99, place), x * factors, dtype == at::kBFloat16 ? 1e-2 : 1e-6, 0));
     CHECK(at::equal(keyed_dropout(x, 0.3, 99, place).ne(0), factors.ne(0)));
   }

@@ -6,7 +6,6 @@
 #include <numeric>
 
 namespace antiphon::parallel {
-namespace {
 
 // Where the boxes begin and end, of all parameters that have one.
 std::vector<int64_t> places_of(const std::vector<Parameter>& parameters) {
@@ -20,13 +19,18 @@ std::vector<int64_t> places_of(const std::vector<Parameter>& parameters) {
   return places;
 }
 
-}  // namespace
-
 std::vector<Alike> alike(const std::vector<Parameter>& parameters, comm::Group* block) {
-  std::vector<int> everyone(block ? static_cast<size_t>(block->size()) : 1);
-  std::iota(everyone.begin(), everyone.end(), 0);
   const auto own = places_of(parameters);
-  const auto places = block && !own.empty() ? gathered(own, *block) : std::vector<std::vector<int64_t>>{own};
+  if (!block) return alike(parameters, {own}, 0);
+  const auto count = static_cast<size_t>(block->size());
+  return alike(parameters, own.empty() ? std::vector(count, own) : gathered(own, *block), block->rank());
+}
+
+std::vector<Alike> alike(const std::vector<Parameter>& parameters, const std::vector<std::vector<int64_t>>& places,
+                         int number) {
+  std::vector<int> everyone(places.size());
+  std::iota(everyone.begin(), everyone.end(), 0);
+  const auto& own = places[static_cast<size_t>(number)];
   std::map<std::vector<int>, std::vector<Parameter>> by_numbers;
   size_t at = 0;
   for (const auto& parameter : parameters) {
@@ -36,10 +40,10 @@ std::vector<Alike> alike(const std::vector<Parameter>& parameters, comm::Group* 
     }
     const size_t end = at + 2 * parameter.box->begin.size();
     std::vector<int> numbers;
-    for (size_t number = 0; number < places.size(); ++number)
+    for (size_t other = 0; other < places.size(); ++other)
       if (std::equal(own.begin() + static_cast<int64_t>(at), own.begin() + static_cast<int64_t>(end),
-                     places[number].begin() + static_cast<int64_t>(at)))
-        numbers.push_back(static_cast<int>(number));
+                     places[other].begin() + static_cast<int64_t>(at)))
+        numbers.push_back(static_cast<int>(other));
     if (parameter.tensor->numel() > 0) by_numbers[numbers].push_back(parameter);
     at = end;
   }

@@ -19,4 +19,10 @@ struct Alike {
 // parameters in the same order. `block`: nullptr: it is this process alone.
 std::vector<Alike> alike(const std::vector<Parameter>& parameters, comm::Group* block);
 
+// The same without asking the others. `of_block`: places_of() of the parameters in each process of the block; `number`:
+// which this one is.
+std::vector<int64_t> places_of(const std::vector<Parameter>& parameters);
+std::vector<Alike> alike(const std::vector<Parameter>& parameters, const std::vector<std::vector<int64_t>>& of_block,
+                         int number);
+
 }  // namespace antiphon::parallel

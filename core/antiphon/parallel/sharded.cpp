@@ -43,12 +43,15 @@ namespace {
 
 // Of a block: what is cut up of it, and how it is gathered.
 std::vector<UnitMember> members_of(Module& block, const ShardedModel& model) {
-  std::set<const at::Tensor*> of_linear;
-  for (const auto& site : block.sites()) of_linear.insert({&site.linear->weight, &site.linear->bias});
+  std::set<const at::Tensor*> of_linear, quantized;
+  for (const auto& site : block.sites()) {
+    of_linear.insert({&site.linear->weight, &site.linear->bias});
+    if (site.linear->quantized) quantized.insert(&site.linear->weight);
+  }
   std::vector<UnitMember> members;
   for (auto& parameter : block.parameters()) {
     const auto& tensor = *parameter.tensor;
-    if (parameter.fixed || tensor.is_meta() || tensor.numel() == 0) continue;
+    if (parameter.fixed || tensor.numel() == 0 || quantized.contains(&tensor)) continue;
     if (!tensor.requires_grad() && !model.frozen_too) continue;
     const bool cast = of_linear.contains(&tensor) && tensor.scalar_type() == at::kFloat;
     members.push_back({parameter, cast ? model.computed : tensor.scalar_type()});

@@ -15,11 +15,17 @@ constexpr int64_t kAligned = 64;  // bytes
 
 int64_t aligned(int64_t bytes) { return (bytes + kAligned - 1) / kAligned * kAligned; }
 
-// Makes the storage of `x` this memory, or none. Its version stays: what autograd has saved of it is still valid.
+// Makes the storage of `x` this memory. Its version stays: what autograd has saved of it is still valid.
 void point(const at::Tensor& x, void* memory) {
   auto* storage = x.storage().unsafeGetStorageImpl();
   storage->set_data_ptr_noswap(at::DataPtr(memory, x.device()));
-  storage->set_nbytes(memory ? static_cast<size_t>(x.numel()) * x.element_size() : 0);
+  storage->set_nbytes(static_cast<size_t>(x.numel()) * x.element_size());
+}
+
+void take_memory(const at::Tensor& x) {
+  auto* storage = x.storage().unsafeGetStorageImpl();
+  storage->set_data_ptr_noswap(at::DataPtr(nullptr, x.device()));
+  storage->set_nbytes(0);
 }
 
 // Values of `like`'s dtype and shape at a place in memory, apart from its version.
@@ -59,7 +65,7 @@ Unit::Unit(const std::vector<UnitMember>& members, comm::Group& group, UnitMemor
     own.box->begin[0] += begin;
     own_.push_back(std::move(own));
     tensor = at::empty(tensor.sizes(), tensor.options().dtype(dtype).requires_grad(false)).set_requires_grad(trained);
-    point(tensor, nullptr);
+    take_memory(tensor);
     members_.push_back({tensor, bytes_});
     parameters_.push_back(&tensor);
     bytes_ += aligned(tensor.numel() * static_cast<int64_t>(tensor.element_size()));
@@ -72,7 +78,7 @@ Unit::~Unit() {
     if (summing_) summing_();
   } catch (const std::exception&) {  // the others are gone; what has to be said about that has been
   }
-  for (const auto& member : members_) point(member.whole, nullptr);
+  for (const auto& member : members_) take_memory(member.whole);
 }
 
 int64_t Unit::row_of(const at::Tensor& whole, int rank) const { return whole.size(0) * rank / group_.size(); }
@@ -101,13 +107,15 @@ void Unit::wait_until_whole() {
   begin_gather();
   if (!gathering_) return;
   std::exchange(gathering_, nullptr)();
-  for (const auto& [whole, place] : members_) point(whole, static_cast<char*>(memory_of_whole_.data_ptr()) + place);
+  // On the meta device there is none, and the place in it is what tensors point at.
+  auto* begin = memory_of_whole_.is_meta() ? nullptr : static_cast<char*>(memory_of_whole_.data_ptr());
+  for (const auto& [whole, place] : members_) point(whole, begin + place);
 }
 
 void Unit::release() {
   if (!has_memory()) return;
   wait_until_whole();
-  for (const auto& member : members_) point(member.whole, nullptr);
+  for (const auto& member : members_) take_memory(member.whole);
   memory_.give_back(std::exchange(memory_of_whole_, at::Tensor()));
 }
 

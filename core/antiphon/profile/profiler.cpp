@@ -7,6 +7,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/profile/peak.h>
 #include <antiphon/profile/table.h>
+#include <antiphon/profile/tensor_memory.h>
 
 #include <charconv>
 #include <utility>
@@ -43,6 +44,7 @@ std::pair<int64_t, int64_t> parse_steps(const std::string& text) {
 }
 
 Profiler::Profiler(ProfileOptions options) : options_(std::move(options)) {
+  if (options_.device.is_cpu()) count_tensors(c10::kCPU);
   peak_ = measured_peak(options_.device, options_.dtype);
   log::info("profile: " + machine(options_, peak_));
 }
@@ -58,6 +60,8 @@ void Profiler::begin_step() {
     const auto device = options_.device;
     trace::start(device.is_cpu() ? std::function<void()>() : [device] { synchronize(device); });
   }
+  forget_most();
+  held_ = tensor_memory().now;
   scope_ = std::make_unique<TraceScope>(options_.step);
 }
 
@@ -69,7 +73,9 @@ void Profiler::end_step() {
 std::map<std::string, double> Profiler::metrics(double seconds) {
   if (!scope_) return {};
   const double flops = flops_so_far(), rate = (flops - std::exchange(seen_flops_, flops)) / seconds;
-  return {{"train/gflops_per_second", rate / 1e9}, {"train/share_of_peak", rate / peak_}};
+  std::map<std::string, double> metrics{{"train/gflops_per_second", rate / 1e9}, {"train/share_of_peak", rate / peak_}};
+  if (options_.device.is_cpu()) metrics["train/step_memory_bytes"] = static_cast<double>(tensor_memory().most - held_);
+  return metrics;
 }
 
 void Profiler::finish() {

@@ -32,8 +32,8 @@ class Profiler {
   // Around each step.
   void begin_step();
   void end_step();
-  // For a recorded step that took this long, before its end: train/gflops_per_second, train/share_of_peak. Else
-  // nothing.
+  // For a recorded step that took this long, before its end: train/gflops_per_second, train/share_of_peak, and on the
+  // CPU train/step_memory_bytes, the most that tensors took in it beside what there was at its begin. Else nothing.
   std::map<std::string, double> metrics(double seconds);
   // Writes what was recorded and prints the table; called automatically after the last step, and only once. A failure
   // to write is a warning.
@@ -43,6 +43,7 @@ class Profiler {
   void write(const std::string& table) const;
   ProfileOptions options_;
   double peak_ = 0, seen_flops_ = 0;
+  int64_t held_ = 0;   // by tensors, when the step began
   int64_t steps_ = 0;  // begun so far
   bool finished_ = false;
   std::unique_ptr<FlopCounter> counter_;

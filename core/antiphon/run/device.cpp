@@ -15,6 +15,7 @@ namespace antiphon::run {
 
 at::Device open_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
+  if (name == "meta") return at::kMeta;  // to plan with (plan.h)
   if (!name.starts_with("cuda"))
     fail(ErrorKind::config, fmt::format("unknown device '{}'", name), "use cpu, cuda or cuda:N");
   if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL))

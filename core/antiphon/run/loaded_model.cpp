@@ -41,6 +41,7 @@ std::unique_ptr<model::Model> loaded(RunConfig& config, at::Device device, const
 // What the features of a stream depend on besides the media: options, weights by content, number format.
 std::map<std::string, std::string> cache_settings(const RunConfig& config, const model::MultimodalLm& model) {
   std::map<std::string, std::string> settings;
+  if (model.device().is_meta()) return settings;
   for (const auto& [name, stream] : model.streams()) {
     if (!stream->encoders_frozen()) continue;
     std::string text = stream->settings() + model::name_of(model.formats()) + std::string(model.device().str());

@@ -8,6 +8,7 @@
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/comm/group.h>
 #include <antiphon/model/multimodal_lm.h>
+#include <antiphon/parallel/alike.h>
 
 #include <algorithm>
 #include <limits>
@@ -146,12 +147,17 @@ struct DryCell {
   SharedBy by;
 };
 
-// Parameters that a process of the mesh has.
-int64_t parameters_of(const RunConfig& config, const parallel::Mesh& mesh, int rank) {
+// What a process of the mesh has; the cell must outlive it.
+std::unique_ptr<model::Model> model_of(const RunConfig& config, const DryCell& cell) {
   auto spec = config.model;
-  const auto model = model::build(spec);
+  auto model = model::build(spec);
+  if (!cell.groups.empty()) model->lm().share(cell.by);
+  return model;
+}
+
+int64_t parameters_of(const RunConfig& config, const parallel::Mesh& mesh, int rank) {
   const DryCell cell(mesh, rank, config.parallel);
-  if (mesh.block_size() > 1) model->lm().share(cell.by);
+  const auto model = model_of(config, cell);
   int64_t count = 0;
   for (const auto& part : model->parts())
     for (const auto& parameter : part.module->parameters()) count += parameter.tensor->numel();
@@ -159,6 +165,15 @@ int64_t parameters_of(const RunConfig& config, const parallel::Mesh& mesh, int r
 }
 
 }  // namespace
+
+std::vector<std::vector<int64_t>> places_in_block(const RunConfig& config, const parallel::Mesh& mesh) {
+  std::vector<std::vector<int64_t>> places;
+  for (int number = 0; number < mesh.block_size(); ++number) {
+    const DryCell cell(mesh, mesh.rank_of(0, number), config.parallel);
+    places.push_back(parallel::places_of(model_of(config, cell)->trainable_parameters()));
+  }
+  return places;
+}
 
 std::string check_parallel(const RunConfig& config, const model::Model& model, const Objective& objective,
                            const UpdateRule& rule) {

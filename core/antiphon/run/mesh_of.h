@@ -18,6 +18,9 @@ void check_schedule(const train::ParallelOptions& parallel, int64_t batches, con
 void check_can_be_cut(const RunConfig& config, const model::Model& model, const Objective& objective,
                       const UpdateRule& rule, config::Problems& problems);
 
+// Where each process of a block of the mesh has its parts of what is trained (parallel/alike.h), without any process.
+std::vector<std::vector<int64_t>> places_in_block(const RunConfig& config, const parallel::Mesh& mesh);
+
 // All of that and whether the model's shape can be divided so, without any process: for as few copies as [parallel]
 // says, or one. Error(config) with all problems. -> how many processes there are, and what the one with the most
 // parameters has; empty if there is one.

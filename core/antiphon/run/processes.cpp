@@ -30,6 +30,11 @@ Processes::Processes() : place_(comm::place_from_environment()) {
   beacon::open_from_environment();
 }
 
+Processes::Processes(int rank, int size) {
+  place_.rank = rank, place_.size = size;
+  group_ = comm::Group::dry(rank, size);
+}
+
 Processes::~Processes() = default;
 
 namespace {
@@ -78,6 +83,7 @@ void Processes::meet(const RunConfig& config, at::Device device) {
                        {{"[parallel] of the configuration",
                          fmt::format("{} {} {} {} {} {} {}", parallel.replicate, parallel.fsdp, parallel.pipeline,
                                      parallel.expert, parallel.context, parallel.tensor, config.train.accumulate)}});
+  if (group_->is_dry()) places_ = places_in_block(config, mesh_);
   groups_.clear(), ++meetings_;
   shards_ = group_of("fsdp", mesh_.shards_with(rank()));
   replicas_ = group_of("replicate", mesh_.copies_with(rank()));
@@ -113,7 +119,9 @@ std::vector<parallel::Pass> Processes::passes() const {
 
 std::vector<parallel::Held> Processes::held_of(model::Model& model, bool in_all_blocks) {
   std::vector<parallel::Held> all;
-  for (auto& [numbers, parameters] : parallel::alike(model.trainable_parameters(), block_)) {
+  const auto trained = model.trainable_parameters();
+  for (auto& [numbers, parameters] : places_.empty() ? parallel::alike(trained, block_)
+                                                     : parallel::alike(trained, places_, mesh_.number_of(rank()))) {
     const auto ranks = in_all_blocks ? mesh_.with_numbers(numbers) : mesh_.in_block(rank(), numbers);
     const bool everyone = static_cast<int>(ranks.size()) == place_.size;
     auto* group = everyone ? group_.get() : group_of(fmt::format("alike{}.", fmt::join(numbers, ".")), ranks);

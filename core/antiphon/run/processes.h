@@ -19,6 +19,8 @@ class Processes {
  public:
   // Looks at the environment.
   Processes();
+  // Process `rank` of so many that there are not: what it would exchange is counted (comm::Group::dry).
+  Processes(int rank, int size);
   ~Processes();
   bool several() const { return place_.size > 1; }
   int rank() const { return place_.rank; }
@@ -56,7 +58,8 @@ class Processes {
   train::ParallelOptions options_;
   std::unique_ptr<train::Agreement> agreement_;
   data::RowShare share_;
-  int meetings_ = 0;  // of stages
+  int meetings_ = 0;                          // of stages
+  std::vector<std::vector<int64_t>> places_;  // of processes that there are not (places_in_block)
 };
 
 // Hashes of what is trained, and whole in each process.

@@ -10,6 +10,7 @@
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/comm/group.h>
 #include <antiphon/train/recompute.h>
 
 #include <chrono>
@@ -35,6 +36,13 @@ void add_of_objective(std::map<std::string, double>& metrics, std::map<std::stri
   if (more.empty()) return;
   fail(ErrorKind::plugin, fmt::format("the objective's metric '{}' has a name that every run has", more.begin()->first),
        "let the plugin name it otherwise; `antiphon conformance` checks that");
+}
+
+// Bytes, since the processes met.
+double sent_by(const comm::Group& group) {
+  int64_t bytes = 0;
+  for (const auto& [name, sent] : group.sent()) bytes += sent.bytes;
+  return static_cast<double>(bytes);
 }
 
 std::unique_ptr<RunCheckpoints> checkpoints_in(const CheckpointPlace& place, bool first,
@@ -132,6 +140,10 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
                                         {"train/bad_samples", static_cast<double>(result.drawn.bad)},
                                         {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
   for (const auto& [name, items] : result.drawn.items) metrics["media/" + name] = static_cast<double>(items);
+  if (auto* group = agreement_.group()) {
+    const double sent = sent_by(*group);
+    metrics["train/sent_bytes"] = sent - std::exchange(shown_sent_, sent);
+  }
   metrics.merge(more);
   add_of_objective(metrics, result.metrics.means());
   folder_.metrics(step_, metrics);
@@ -214,6 +226,7 @@ RunEnd Trainer::run() {
   if (objective_.needs().reference && !reference_)
     reference_.emplace(saved_, folder_.writes() ? reference_file() : std::filesystem::path());
   rows_ = agreement_.agree(EndedRecord{0, 0, loader_.state()}).rows;
+  if (auto* group = agreement_.group()) shown_sent_ = sent_by(*group);
   if (checkpoints_->writes() && step_ + options_.checkpoint_every < options_.steps) checkpoints_->prepare(content());
   while (!length_.done(step_) && !length_.too_few()) {
     if (profiler_) profiler_->begin_step();

@@ -120,7 +120,7 @@ class Trainer {
   std::optional<beacon::Slow> saving_;
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
   double loss_average_ = 0;
-  double shown_waited_ = 0;
+  double shown_waited_ = 0, shown_sent_ = 0;
   profile::Profiler* profiler_ = nullptr;
   Evaluation evaluation_;
 };

@@ -28,6 +28,7 @@ struct LoraFunction : torch::autograd::Function<LoraFunction> {
     kernels::add_mm(y, u, nn::like(b, x).t());
     context->save_for_backward({x2, weight, a, b, u});
     context->saved_data["scale"] = scale;
+    context->saved_data["later"] = reinterpret_cast<int64_t>(nn::DeferredGradients::now());
     auto shape = x.sizes().vec();
     shape.back() = weight.size(0);
     return y.view(shape);
@@ -49,7 +50,7 @@ struct LoraFunction : torch::autograd::Function<LoraFunction> {
     }
     const auto of_a = [gu, x, type = a.scalar_type()] { return kernels::mm(gu.t(), x).to(type); };
     const auto of_b = [g, u, type = b.scalar_type()] { return kernels::mm(g.t(), u).to(type); };
-    if (auto* later = nn::DeferredGradients::now()) {
+    if (auto* later = reinterpret_cast<nn::DeferredGradients*>(context->saved_data["later"].toInt())) {
       later->add(a, of_a), later->add(b, of_b);
       return {grad_x, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
     }

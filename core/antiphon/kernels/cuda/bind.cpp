@@ -79,6 +79,15 @@ void swiglu_backward_of(const at::Tensor& grad, const at::Tensor& gate, const at
   });
 }
 
+void dropout_of(const at::Tensor& x, const at::Tensor& y, const DropoutMask& mask) {
+  on(x, [&](auto type, cudaStream_t stream) {
+    using T = ElementOf<decltype(type)>;
+    const int64_t columns = x.size(-1);
+    dropout(data<T>(x), data<T>(y), columns ? x.numel() / columns : 0, columns,
+            Mask{mask.key, mask.first, mask.columns, mask.threshold(), mask.factor()}, stream);
+  });
+}
+
 void cross_entropy_of(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& token_loss, bool gradient) {
   on(logits, [&](auto type, cudaStream_t stream) {
     using T = ElementOf<decltype(type)>;
@@ -135,6 +144,7 @@ CudaTable bound_table() {
   table.rope = rope_of;
   table.swiglu = swiglu_of;
   table.swiglu_backward = swiglu_backward_of;
+  table.dropout = dropout_of;
   table.cross_entropy = cross_entropy_of;
   table.to_float8 = to_float8_of;
   table.append_kv = append_kv_of;

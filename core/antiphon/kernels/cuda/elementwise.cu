@@ -73,7 +73,34 @@ __global__ void swiglu_backward_items(const T* grad, const T* gate, const T* up,
   });
 }
 
+// base/mixed.h, which is no device function.
+__device__ inline uint64_t mixed(uint64_t hash, uint64_t value) {
+  hash += value + 0x9e3779b97f4a7c15;
+  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
+  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
+  return hash ^ (hash >> 31);
+}
+
+constexpr int kHashBits = 24;  // kernels::DropoutMask
+
+template <class T>
+__global__ void dropout_items(const T* x, T* y, int64_t n, int64_t columns, Mask mask) {
+  for_packs<1>(n, [&](int64_t i, auto) {
+    const int64_t r = i / columns, place = mask.first + r * mask.stride + i - r * columns;
+    const auto number = static_cast<int64_t>(mixed(mask.key, static_cast<uint64_t>(place)) >> (64 - kHashBits));
+    y[i] = from_float<T>(number >= mask.threshold ? to_float(x[i]) * mask.factor : 0.0f);
+  });
+}
+
 }  // namespace
+
+template <class T>
+void dropout(const T* x, T* y, int64_t rows, int64_t columns, const Mask& mask, cudaStream_t stream) {
+  const int64_t n = rows * columns;
+  if (n == 0) return;
+  ANTIPHON_LAUNCH((dropout_items<T>), blocks_for((n + kThreads - 1) / kThreads), kThreads, stream, x, y, n, columns,
+                  mask);
+}
 
 template <class T>
 void rope(const T* x, const T* cos, const T* sin, T* y, int64_t tokens, int64_t heads, int64_t head_size,
@@ -117,6 +144,7 @@ void swiglu_backward(const T* grad, const T* gate, const T* up, T* grad_gate, T*
 
 #define ANTIPHON_INSTANTIATE(T)                                                                                     \
   template void rope<T>(const T*, const T*, const T*, T*, int64_t, int64_t, int64_t, int64_t, float, cudaStream_t); \
+  template void dropout<T>(const T*, T*, int64_t, int64_t, const Mask&, cudaStream_t);                              \
   template void swiglu<T>(const T*, const T*, T*, int64_t, cudaStream_t);                                           \
   template void swiglu_backward<T>(const T*, const T*, const T*, T*, T*, int64_t, cudaStream_t);
 ANTIPHON_INSTANTIATE(float)

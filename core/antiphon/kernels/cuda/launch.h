@@ -28,6 +28,14 @@ void swiglu(const T* gate, const T* up, T* y, int64_t n, cudaStream_t stream);
 template <class T>
 void swiglu_backward(const T* grad, const T* gate, const T* up, T* grad_gate, T* grad_up, int64_t n,
                      cudaStream_t stream);
+// As kernels::DropoutMask: value c of row r has the place first + r · stride + c.
+struct Mask {
+  uint64_t key;
+  int64_t first, stride, threshold;
+  float factor;
+};
+template <class T>
+void dropout(const T* x, T* y, int64_t rows, int64_t columns, const Mask& mask, cudaStream_t stream);
 template <class T>
 void cross_entropy(T* logits, const int64_t* labels, float* token_loss, int64_t rows, int64_t vocabulary, bool gradient,
                    cudaStream_t stream);

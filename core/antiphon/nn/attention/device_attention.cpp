@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <antiphon/kernels/ops.h>
+#include <antiphon/kernels/shapes.h>
 
 #include <algorithm>
 #include <functional>
@@ -30,6 +31,7 @@ at::Tensor bounds_of(const std::vector<int64_t>& lengths, at::Device device) {
 }  // namespace
 
 bool fits_varlen_attention(const at::Tensor& q_thd, const std::vector<int64_t>& lengths, int64_t window) {
+  if (q_thd.is_meta()) return kernels::uses_shapes();  // other kernels of a GPU allocate alike
   const int64_t head = q_thd.size(2);
   const bool half = q_thd.scalar_type() == at::kBFloat16 || q_thd.scalar_type() == at::kHalf;
   return q_thd.is_cuda() && half && head % kFlashHeadMultiple == 0 && head <= kLargestFlashHead && q_thd.size(0) > 0 &&

@@ -7,6 +7,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/component/training_pass.h>
 #include <antiphon/nn/blocks/expert_exchange.h>
+#include <antiphon/nn/token_slices.h>
 
 #include <algorithm>
 
@@ -57,11 +58,12 @@ void LoadBalance::add_up(comm::Group& group) {
   const auto all = at::cat({chosen_, probability_, at::full({1}, tokens_, chosen_.options())});
   group.sum(all);
   const auto parts = all.split_with_sizes({experts_, experts_, 1});
-  chosen_ = parts[0], probability_ = parts[1], tokens_ = parts[2].item<double>();
+  chosen_ = parts[0], probability_ = parts[1];
+  if (!all.is_meta()) tokens_ = parts[2].item<double>();
 }
 
 double LoadBalance::value() const {
-  if (!chosen_.defined()) return 0;
+  if (!chosen_.defined() || chosen_.is_meta()) return 0;
   return static_cast<double>(experts_) * (chosen_ * probability_).sum().item<double>() / (tokens_ * tokens_);
 }
 
@@ -90,6 +92,19 @@ MixtureOfExperts::MixtureOfExperts(int64_t hidden_size, const std::string& activ
   }
 }
 
+namespace {
+
+// How many of the assignments are of each expert; of those that have no values, as many of each as can be.
+at::Tensor counts_of(const at::Tensor& chosen, int64_t experts) {
+  if (!chosen.is_meta()) return at::bincount(chosen, {}, experts);
+  auto counts = at::empty({experts}, at::kLong);
+  for (int64_t i = 0; i < experts; ++i)
+    counts[i] = part_of(chosen.numel(), static_cast<int>(i), static_cast<int>(experts)).size;
+  return counts;
+}
+
+}  // namespace
+
 MixtureOfExperts::Routes MixtureOfExperts::route(const at::Tensor& x_td) const {
   Routes routes;
   routes.probabilities_te = at::softmax(nn::linear(x_td, like(gate_, x_td), at::Tensor()).to(at::kFloat), -1);
@@ -97,7 +112,7 @@ MixtureOfExperts::Routes MixtureOfExperts::route(const at::Tensor& x_td) const {
   if (options_.normalize) weights = weights / weights.sum(-1, /*keepdim=*/true);
   const auto flat = chosen.view(-1);
   const auto order = at::argsort(flat, /*stable=*/true, 0, /*descending=*/false);
-  routes.counts_e = at::bincount(flat, {}, options_.experts);
+  routes.counts_e = counts_of(flat, options_.experts);
   routes.tokens_n = at::floor_divide(order, options_.top_k);
   routes.weights_n = weights.reshape(-1).index_select(0, order);
   if (!options_.wide_shares) routes.weights_n = routes.weights_n.to(x_td.scalar_type());
@@ -167,7 +182,8 @@ at::Tensor MixtureOfExperts::forward(const at::Tensor& x_td, int64_t padding,
   const auto x = x_td.narrow(0, 0, tokens);
   const auto routes = route(x);
   auto y = compute(x, routes);
-  if (balance) y = balance->attached(y, routes.probabilities_te, routes.counts_e, !TrainingPass::again());
+  if (balance)
+    y = balance->attached(y, routes.probabilities_te, routes.counts_e.to(y.device()), !TrainingPass::again());
   return padding ? at::cat({y, at::zeros({padding, y.size(1)}, y.options())}) : y;
 }
 

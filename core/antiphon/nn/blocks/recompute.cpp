@@ -25,7 +25,7 @@ class RandomNumbers {
  public:
   explicit RandomNumbers(at::Device device) {
     for (const auto of : {at::Device(at::kCPU), device}) {
-      if (!generators_.empty() && of.is_cpu()) continue;
+      if (of.is_meta() || (!generators_.empty() && of.is_cpu())) continue;
       generators_.push_back(at::globalContext().defaultGenerator(of));
     }
     states_ = now();

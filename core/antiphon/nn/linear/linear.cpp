@@ -24,7 +24,9 @@ bool is_own(const at::Tensor& x, const at::Tensor& weight) {
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias) {
-    context->save_for_backward({x, weight});
+    // A frozen layer needs its input for nothing.
+    context->save_for_backward({context->needs_input_grad(1) ? x : at::Tensor(), weight});
+    context->saved_data["shape"] = x.sizes().vec();
     context->saved_data["bias"] = bias.has_value();
     // Gradients on a GPU are computed by another thread, which has no such scope.
     context->saved_data["later"] = reinterpret_cast<int64_t>(DeferredGradients::now());
@@ -35,8 +37,9 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     const auto saved = context->get_saved_variables();
     const auto g = rows(grads[0]);
     at::Tensor grad_x, grad_weight, grad_bias;
-    if (context->needs_input_grad(0)) grad_x = kernels::mm(g, saved[1]).view(saved[0].sizes());
-    const auto of_weight = [g, x = rows(saved[0])] { return kernels::mm(g.t(), x); };
+    if (context->needs_input_grad(0))
+      grad_x = kernels::mm(g, saved[1]).view(context->saved_data["shape"].toIntVector());
+    const auto of_weight = [g, x = saved[0]] { return kernels::mm(g.t(), rows(x)); };
     auto* later = reinterpret_cast<DeferredGradients*>(context->saved_data["later"].toInt());
     if (later && context->needs_input_grad(1))
       later->add(saved[1], of_weight);

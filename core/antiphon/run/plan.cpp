@@ -1,0 +1,154 @@
+#include <antiphon/run/plan.h>
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <antiphon/component/auxiliary_losses.h>
+#include <antiphon/component/pipeline_pass.h>
+#include <antiphon/component/training_pass.h>
+#include <antiphon/data/loader.h>
+#include <antiphon/kernels/shapes.h>
+#include <antiphon/nn/blocks/recompute.h>
+#include <antiphon/nn/deferred_gradients.h>
+#include <antiphon/profile/tensor_memory.h>
+#include <antiphon/run/precision.h>
+#include <antiphon/run/processes.h>
+#include <antiphon/run/training_slots.h>
+#include <antiphon/train/optimizer.h>
+#include <antiphon/train/recompute.h>
+
+#include <set>
+
+namespace antiphon::run {
+namespace {
+
+void count_meta_tensors() {
+  constexpr int64_t kUnit = 512;  // LibTorch's allocator of GPU memory
+  if (kernels::uses_shapes()) return;
+  kernels::use_shapes();
+  profile::count_tensors(c10::kMeta, kUnit);
+}
+
+// The passes of a step, as train/trainer_step.cpp has them.
+class PlannedStep {
+ public:
+  PlannedStep(LoadedModel& loaded, const Objective& objective, parallel::Placement& placement)
+      : loaded_(loaded), placement_(placement) {
+    options_ = {loaded.config.train.logits_chunk, objective.needs().even_gradient};
+    config::Problems problems;
+    if (const auto blocks = train::recomputed_blocks(loaded.config.train.recompute, problems); blocks > 0)
+      recompute_.emplace(blocks);
+  }
+
+  void run(std::vector<model::Batch>& batches, const std::vector<parallel::Pass>& passes) {
+    using enum parallel::Pass::Kind;
+    placement_.make_usable();
+    const bool defers = std::ranges::any_of(passes, [](const parallel::Pass& pass) { return pass.kind == weights; });
+    for (const auto& pass : passes) {
+      const PipelinePass of(pass.batch, pass.chunk);
+      auto& [loss, later] = computed_[{pass.batch, pass.chunk}];
+      const nn::DeferredGradients::Scope scope(defers && pass.kind != weights ? &later : nullptr);
+      if (!recompute_ && !defers && &pass == &passes.back()) placement_.begin_last_pass();
+      if (pass.kind == forward) loss = forward_of(batches[static_cast<size_t>(pass.batch)]);
+      if (pass.kind == backward) backward_of(std::exchange(loss, at::Tensor()));
+      if (pass.kind == weights) later.compute(), placement_.end_pass();
+      if (pass.kind == (defers ? weights : backward)) computed_.erase({pass.batch, pass.chunk});
+    }
+    placement_.add_gradients();
+  }
+
+ private:
+  // The sum of what the model gives in place of the objective, which makes no tensors as large as the model's.
+  at::Tensor forward_of(model::Batch& batch) {
+    const nn::BlockPolicyScope policy(placement_.around(recompute_ ? &*recompute_ : nullptr));
+    const TrainingPass training;
+    AuxiliaryLosses losses(1);
+    auto& model = loaded_.lm();
+    model.encode(batch);
+    const auto scores = loaded_.model->score(batch, options_);
+    return model.is_last_stage() ? scores.sum() : scores;
+  }
+
+  void backward_of(const at::Tensor& loss) {
+    if (loss.requires_grad()) torch::autograd::backward({loss}, {});
+    placement_.end_pass();
+  }
+
+  LoadedModel& loaded_;
+  parallel::Placement& placement_;
+  nn::TokenScoreOptions options_;
+  std::optional<nn::Recompute> recompute_;
+  std::map<std::pair<int, int>, std::pair<at::Tensor, nn::DeferredGradients>> computed_;
+};
+
+std::vector<model::Batch> first_batches(const LoadedModel& loaded, const Objective& objective,
+                                        const data::RowShare& share) {
+  const auto& config = loaded.config;
+  data::Loader loader(
+      config.data, loaded.preparer, config.train.tokens_per_batch, static_cast<uint64_t>(config.train.seed),
+      [](const data::BadSample&) {}, objective.needs().candidates, share);
+  std::vector<model::Batch> batches;
+  for (int64_t i = 0; i < share.count; ++i) batches.push_back(loader.next_batch());
+  return batches;
+}
+
+int64_t bytes_of(const std::vector<Parameter>& parameters, bool trained) {
+  int64_t bytes = 0;
+  for (const auto& parameter : parameters)
+    if (parameter.tensor->requires_grad() == trained) bytes += static_cast<int64_t>(parameter.tensor->nbytes());
+  return bytes;
+}
+
+std::vector<Parameter> all_parameters(model::Model& model) {
+  std::vector<Parameter> all;
+  for (const auto& part : model.parts())
+    for (auto& parameter : part.module->parameters()) all.push_back(std::move(parameter));
+  return all;
+}
+
+}  // namespace
+
+std::vector<int> ranks_to_plan(const parallel::Mesh& mesh) {
+  const int in_stage = mesh.experts * mesh.slices();
+  std::set<int> ranks;
+  for (const int stage : {0, 1, mesh.stages - 1})
+    if (stage < mesh.stages)
+      for (const int number : {stage * in_stage, (stage + 1) * in_stage - 1}) ranks.insert(mesh.rank_of(0, number));
+  return {ranks.begin(), ranks.end()};
+}
+
+PlannedProcess plan_process(const OpenOptions& flags, int rank, int size) {
+  count_meta_tensors();
+  auto options = flags;
+  options.device = "meta";
+  Processes processes(rank, size);
+  processes.meet(read_config(options.file, options.sets, options.stage), at::kMeta);
+  const int64_t before = profile::tensor_memory().now;
+  LoadedModel loaded(options, processes.shared_by());
+  auto& config = loaded.config;
+  const auto objective = build_objective(config.objective);
+  check_objective(*objective, config.objective.plugin, *loaded.model);
+  const auto rule = build_update_rule(config.train.optimizer);
+  auto batches = first_batches(loaded, *objective, processes.share());
+  const auto placement = processes.place(*loaded.model, config, *objective, *rule);
+  const auto own = placement->own(loaded.model->trainable_parameters());
+  const auto kept = placement->own(all_parameters(*loaded.model));
+  PlannedProcess plan{.rank = rank, .trained = bytes_of(kept, true), .frozen = bytes_of(kept, false)};
+  const auto held = profile::tensor_memory().now;
+  const train::Optimizer optimizer(own, config.train, *rule);
+  plan.optimizer = profile::tensor_memory().now - held;
+  const auto sent = processes.group() ? processes.group()->sent() : std::map<std::string, comm::Group::Sent>();
+  profile::forget_most();
+  PlannedStep step(loaded, *objective, *placement);
+  step.run(batches, processes.passes());
+  for (const auto& parameter : own)
+    if (parameter.tensor->grad().defined()) plan.gradients += static_cast<int64_t>(parameter.tensor->grad().nbytes());
+  plan.most = profile::tensor_memory().most - before;
+  if (processes.several()) plan.sent = processes.group()->sent();
+  for (const auto& [name, earlier] : sent)
+    plan.sent[name].calls -= earlier.calls, plan.sent[name].bytes -= earlier.bytes;
+  std::erase_if(plan.sent, [](const auto& entry) { return entry.second.calls == 0; });
+  return plan;
+}
+
+}  // namespace antiphon::run

@@ -1,0 +1,93 @@
+"""`antiphon plan` says what training then holds and sends."""
+
+import json
+import re
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "distributed"))
+
+from together import ALL, COMMON, Together, experts
+from harness import main, records, sets
+
+CONTROL = 500  # bytes a step that processes agree with: records, norms, who has gradients
+
+
+class Plan(Together):
+    TRAIN, HELD = 60, 6
+
+    def planned(self, processes, *args, config=None):
+        done = self.call("plan", config or self.config, "--gpus", processes, "--json", *COMMON, *args, threads=None)
+        return json.loads(done.stdout)["processes"]
+
+    def measured(self, name, *args, config):
+        """The most that tensors took in the first step, beside what there was before it."""
+        run = self.folder / name
+        self.call("train", config, *sets(train__output=run), *COMMON, *args, *sets(train__steps=1), "--profile", "--profile-steps", 1)
+        return records(run / "metrics.jsonl")[0]["train/step_memory_bytes"]
+
+    def test_memory(self):
+        """By kernels of the CPU in place of those of a GPU: the loss, which they compute otherwise, is in small pieces, and what attention gives, which they do
+        not keep, is kept by an adapter."""
+        config = self.drawn("wide", 8, hidden_size=96, intermediate_size=200)
+        text = re.sub(r"targets = \[.*\]", 'targets = ["q_proj", "o_proj", "down_proj"]', config.read_text())
+        config.write_text(text.replace("dropout = 0.1", "dropout = 0.0"))
+        tokens = sets(train__tokens_per_batch=2048, train__accumulate=2, train__logits_chunk=64)
+        most = {}
+        for name, args in {"lora": [], "all": ALL, "recompute": [*ALL, *sets(train__recompute='"full"')], "some": [*ALL, *sets(train__recompute=4)]}.items():
+            with self.subTest(name):
+                plan, = self.planned(1, *tokens, *args, config=config)
+                step = self.measured(name, *tokens, *args, config=config)
+                self.assertAlmostEqual(plan["gradients"] + plan["working"], step, delta=0.05 * step)
+                most[name] = step
+        self.assertLess(most["recompute"], 0.5 * most["all"])  # else nothing was compared
+
+    def test_sent(self):
+        """By process 0, but for what all agree on at each step."""
+        meshes = {"replicate": [], "fsdp": sets(parallel__fsdp=2), "between": sets(parallel__fsdp=2, parallel__reshard="false"), "tensor": sets(parallel__tensor=2),
+                  "context": sets(parallel__context=2), "pipeline": sets(parallel__pipeline=2), "zero": sets(parallel__pipeline=2, parallel__schedule='"zero_bubble"')}
+        for name, mesh in meshes.items():
+            for what, args in {"lora": [], "all": ALL}.items():
+                with self.subTest(f"{name} {what}"):
+                    expected, sent = self.sent(f"{name}_{what}", 2, *args, *mesh)
+                    self.assertLessEqual(expected, sent)
+                    self.assertLess(sent, expected + CONTROL)
+
+    def test_sent_by_four(self):
+        for name, mesh in {"fsdp_tensor": sets(parallel__fsdp=2, parallel__tensor=2), "pipeline_context": sets(parallel__pipeline=2, parallel__context=2)}.items():
+            with self.subTest(name):
+                expected, sent = self.sent(name, 4, *ALL, *mesh)
+                self.assertLessEqual(expected, sent)
+                self.assertLess(sent, expected + 2 * CONTROL)
+
+    def test_sent_by_experts(self):
+        """In the plan each expert has as many tokens."""
+        expected, sent = self.sent("experts", 2, *sets(parallel__expert=2), config=experts(self))
+        self.assertAlmostEqual(expected, sent, delta=0.1 * sent)
+
+    def sent(self, name, processes, *args, config=None):
+        plan = self.planned(processes, *args, config=config)[0]
+        run, _ = self.run_with(name, processes, *args, *sets(train__steps=1), config=config)
+        return sum(entry["bytes"] for entry in plan["sent"].values()), records(run / "metrics.jsonl")[0]["train/sent_bytes"]
+
+    def test_what_a_person_sees(self):
+        done = self.call("plan", self.config, "--gpus", 8, *sets(parallel__fsdp=2, parallel__tensor=2, train__accumulate=4), threads=None)
+        self.assertIn("8 processes, 4 batches of at most", done.stdout)
+        self.assertRegex(done.stdout, r"0  part 0 of 2 .*\n +1  part 1 of 2 ")
+        self.assertRegex(done.stdout, r"h100: 80 GB; .* are left")
+        self.assertRegex(done.stdout, r"process 0 sends in a step:\n +alike sum +2 x")
+        self.assertRegex(done.stdout, r"tensor gather +\d+ x +[\d.]+ KiB")
+        self.assertNotIn("warning", done.stderr)
+
+    def test_what_does_not_fit_or_divide(self):
+        wide = self.drawn("large", 2, hidden_size=16384, intermediate_size=65536, vocab_size=128000)
+        done = self.call("plan", wide, "--gpu", "l4", *ALL, threads=None, code=7)
+        self.assertRegex(done.stdout, r"l4: 24 GB; .* are missing")
+        self.assertIn("parallel.fsdp", done.stderr)
+        done = self.call("plan", self.config, "--gpus", 3, *sets(parallel__tensor=2), threads=None, code=2)
+        self.assertIn("start a multiple of 2", done.stderr)
+
+
+if __name__ == "__main__":
+    main()
