@@ -71,6 +71,33 @@ class Plan(Together):
         run, _ = self.run_with(name, processes, *args, *sets(train__steps=1), config=config)
         return sum(entry["bytes"] for entry in plan["sent"].values()), records(run / "metrics.jsonl")[0]["train/sent_bytes"]
 
+    def test_how_often(self):
+        """Exchanges of a step of M batches through L blocks: whole blocks are gathered for each pass but once for the last block's two; reductions are one for
+        each block and batch; without blocks, one for each 25 MB, in the last batch alone."""
+        for layers, batches in ((2, 1), (2, 3), (5, 2)):
+            with self.subTest(layers=layers, batches=batches):
+                config = self.drawn(f"blocks_{layers}", layers)
+                args = [*ALL, *sets(train__accumulate=2 * batches)]
+                fsdp, copies = (self.planned(2, *args, *mesh, config=config)[0]["sent"] for mesh in (sets(parallel__fsdp=2), []))
+                self.assertEqual(fsdp["fsdp gather"]["calls"], batches * (2 * layers - 1) + 1)  # and what is no block, before the step
+                self.assertEqual(fsdp["fsdp scatter_sum"]["calls"], batches * layers + 1)
+                self.assertEqual(copies["all sum"]["calls"], 2)  # the gradients, and who has some
+
+    def test_encoders_are_shared(self):
+        """The second process of a cell encodes media, too, and sends what it got."""
+        for axis in ("tensor", "context"):
+            with self.subTest(axis):
+                first, second = (plan["sent"].get(f"{axis} exchange", {"bytes": 0})["bytes"] for plan in self.planned(2, *sets(**{f"parallel__{axis}": 2})))
+                self.assertLess(first, second)
+        learns = [plan["sent"] for plan in self.planned(2, *ALL, *sets(parallel__tensor=2), "--set", "model.streams.audio.encoder.trainable=true")]
+        self.assertNotIn("tensor exchange", learns[1])
+
+    def test_many_processes(self):
+        """Of 1,024 only those that differ are computed."""
+        mesh = sets(parallel__tensor=2, parallel__context=2, parallel__pipeline=4, parallel__fsdp=8, parallel__reshard="false", train__accumulate=256)
+        plans = self.planned(1024, *ALL, *mesh, config=self.drawn("deep", 8))
+        self.assertEqual([plan["rank"] for plan in plans], [0, 3, 256, 259, 768, 771])
+
     def test_what_a_person_sees(self):
         done = self.call("plan", self.config, "--gpus", 8, *sets(parallel__fsdp=2, parallel__tensor=2, train__accumulate=4), threads=None)
         self.assertIn("8 processes, 4 batches of at most", done.stdout)

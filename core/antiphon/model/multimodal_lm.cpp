@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/fail_lines.h>
-#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/comm/group.h>
 #include <antiphon/component/pipeline_pass.h>
+#include <antiphon/model/encode_media.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/linear/linear.h>
@@ -19,14 +19,6 @@
 
 namespace antiphon::model {
 namespace {
-
-// For messages: the samples whose media go through a stream.
-std::string samples_of(const Batch& batch, const std::string& stream) {
-  std::string text;
-  for (const auto& media : batch.media)
-    if (media.stream == stream && text.size() < 200) text += (text.empty() ? "sample " : ", ") + shown(media.sample_id);
-  return text;
-}
 
 // How many of the positions, which rise, each context has.
 std::vector<int64_t> counts_in(const at::Tensor& positions_n, const nn::TokenSlices& slices, int64_t tokens) {
@@ -141,36 +133,12 @@ const Stream& MultimodalLm::stream_for(Modality modality, const std::string& wan
        "add [model.streams." + name + "], or leave such media out of the data");
 }
 
+// What is kept of a medium does not depend on which process encodes it, unless an encoder learns or drops values.
 void MultimodalLm::encode(Batch& batch) {
-  if (!is_first()) return;  // the first puts all rows in
+  if (!is_first_stage()) return;
   for (const auto& [name, stream] : streams_) {
-    std::vector<std::vector<StreamItem*>> together(1);
-    std::map<std::string, StreamItem*> seen;                  // by content
-    std::vector<std::pair<StreamItem*, StreamItem*>> shared;  // the same content again, and where it is encoded
-    bool all = true;
-    for (auto& media : batch.media) {
-      if (media.stream != name) continue;
-      all &= !media.item.features.empty();
-      for (auto& kept : media.item.features) kept = kept.to(settings_.device);  // those of the cache come from the CPU
-      if (media.item.features.empty() && !media.content.empty()) {
-        const auto [first, is_new] = seen.try_emplace(media.content, &media.item);
-        if (!is_new) {
-          shared.emplace_back(&media.item, first->second);
-          continue;
-        }
-      }
-      // What is kept must not depend on what else is in this batch: other items may come from the cache next time.
-      if (media.cache_key.empty())
-        together.front().push_back(&media.item);
-      else
-        together.push_back({&media.item});
-    }
-    if (all) continue;
-    const TraceScope scope("encoders/", name);
-    with_context("encoding media of " + samples_of(batch, name), [&] {
-      for (const auto& items : together) stream->encode(items, settings_.formats.compute, settings_.device);
-    });
-    for (const auto& [item, first] : shared) item->features = first->features, item->inputs.clear();
+    auto* slices = stream->encoders_frozen() ? by_.slices : nullptr;
+    if (slices || is_first()) encode_media(batch, *stream, {settings_.formats.compute, settings_.device}, slices);
   }
 }
 

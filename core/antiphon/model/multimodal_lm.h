@@ -34,7 +34,8 @@ class MultimodalLm : public Model {
   at::Device device() const { return settings_.device; }
 
   // Encodes the media of a batch that have no features yet: images together, except those that go into a cache. The
-  // same content is encoded once. Of processes that share the model, in the first.
+  // same content is encoded once. Of processes that compute a batch together each encodes some if the encoders are
+  // frozen, and the first has all then; it alone encodes what learns.
   void encode(Batch& batch);
   // Text and media embeddings [tokens, hidden_size]; the media must be encoded. Error(internal) with the sample id if a
   // connector gives a different number of rows than it announced.

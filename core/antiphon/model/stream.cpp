@@ -195,6 +195,17 @@ void Stream::encode(const std::vector<StreamItem*>& items, at::ScalarType dtype,
   for (auto& [item, parts] : features) item->features = std::move(parts);
 }
 
+std::vector<at::Tensor> Stream::empty_features(const StreamItem& item, at::ScalarType dtype, at::Device device) const {
+  int64_t width = 0;
+  for (const auto& slot : encoders_) width += slot.encoder->output_size();
+  std::vector<at::Tensor> parts;
+  for (const auto& input : item.inputs.front()) {
+    const auto grid = encoders_.front().encoder->output_grid(input.sizes());
+    parts.push_back(at::empty({grid.rows, grid.columns, width}, at::TensorOptions(device).dtype(dtype)));
+  }
+  return parts;
+}
+
 std::vector<at::Tensor> Stream::arranged(const std::vector<at::Tensor>& parts) {
   std::vector<at::Tensor> flat;
   std::vector<TokenGrid> grids;

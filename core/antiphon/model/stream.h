@@ -59,6 +59,8 @@ class Stream {
   // one shape go together, up to about 2,000 vectors; a sound's parts go alone, so that a sound that is encoded while
   // it arrives has the same features, to the bit.
   void encode(const std::vector<StreamItem*>& items, at::ScalarType dtype, at::Device device);
+  // Without values, of the shapes that encode() gives an item that has its inputs.
+  std::vector<at::Tensor> empty_features(const StreamItem& item, at::ScalarType dtype, at::Device device) const;
   // Embeddings of many items, one after the other: [sum of tokens, hidden_size]. Parts of one shape go together.
   // Error(plugin) if the connector gives a different number or width than it announced.
   at::Tensor connect(const std::vector<const StreamItem*>& items);
