@@ -109,8 +109,10 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   slow.emplace("writing results");
   placement->make_usable();
   if (processes.block())
-    for (const auto& peft : loaded.lm().pefts())
+    for (const auto& peft : loaded.lm().pefts()) {
       parallel::put_together(peft.method->module().parameters(), *processes.block());
+      parallel::put_together(peft.also_trained(), *processes.block());
+    }
   close_folder(folder, loaded, group, end);
   return end == train::RunEnd::too_few_steps ? kTooFewSteps : 0;
 }

@@ -89,6 +89,8 @@ class Module {
   void add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init, Role role);
   // The same for a tensor that a checkpoint holds and that is never trained.
   void add_fixed(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init);
+  // Declares a parameter that another module has, too.
+  void adopt(Parameter parameter);
   // Declares a child; it must be a member or owned by one, and live as long as this module.
   void add(std::string name, Module& child);
 
