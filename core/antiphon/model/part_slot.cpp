@@ -150,7 +150,8 @@ void load_parts(Model& model, const LoadSettings& settings, size_t first) {
     const bool given = load_part(model, part, slot, options);
     // A part's start does not depend on which other parts have weights.
     part.module->initialize(settings.seed + i + 1, settings.device);
-    if (slot.kind == PartKind::peft && !given) model.lm().pefts()[slot.index].method->start(settings.seed + i + 1);
+    if (slot.kind == PartKind::peft && !given && settings.starts)
+      model.lm().pefts()[slot.index].method->start(settings.seed + i + 1);
     if (part.module->trainable_count() == 0) weights::cast_parameters(*part.module, options);
     if (slot.kind != PartKind::peft && slot.weights.empty())
       log::info(fmt::format("  {}: {} parameters, random", part.path,

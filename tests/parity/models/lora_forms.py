@@ -140,24 +140,24 @@ def principal(bench, folder, name, settings, options):
     mine = table(folder, options + '\ninit = "pissa"')
     written = bench.new_folder()
     _, out = bench.ask("model", model=mine, ids=rows)
-    bench.compare(f"pissa{name}: start", {key: out[key] for key in theirs}, theirs)
-    bench.compare(f"pissa{name}: gradients", ours(out), gradients, gradients=gradients)
+    bench.compare(f"lora, pissa{name}: start", {key: out[key] for key in theirs}, theirs)
+    bench.compare(f"lora, pissa{name}: gradients", ours(out), gradients, gradients=gradients)
     _, out = bench.ask("model", model=mine, ids=rows, steps=STEPS, train=TRAIN, save_adapter=written)
     model.zero_grad()
     trained(model, rows, adamw(model))
     theirs = {"logits": reference(model.get_base_model(), rows)["logits"]}
-    bench.compare(f"pissa{name}: {STEPS} steps", {"logits": out["logits"]}, theirs)
-    bench.compare(f"pissa{name}: our adapter in peft, over the model as it was", logits_in_peft(folder, written, rows), theirs)
+    bench.compare(f"lora, pissa{name}: {STEPS} steps", {"logits": out["logits"]}, theirs)
+    bench.compare(f"lora, pissa{name}: our adapter in peft, over the model as it was", logits_in_peft(folder, written, rows), theirs)
     double = settings.get("use_rslora") and 2 ** 0.5 or 2
     twice = lambda weights: table(folder, options, weights, rank=2 * RANK, alpha=double * ALPHA)
     _, out = bench.ask("model", model=twice(written), ids=rows)
-    bench.compare(f"pissa{name}: our adapter in ours, as an ordinary one", {"logits": out["logits"]}, theirs)
-    bench.refused(f"pissa{name}: peft's own form", "path_initial_model_for_weight_conversion", "model", model=table(folder, options, written_by(bench, model)), ids=rows)
+    bench.compare(f"lora, pissa{name}: our adapter in ours, as an ordinary one", {"logits": out["logits"]}, theirs)
+    bench.refused(f"lora, pissa{name}: peft's own form", "path_initial_model_for_weight_conversion", "model", model=table(folder, options, written_by(bench, model)), ids=rows)
     if not settings.get("use_dora"):
         converted = bench.new_folder()
         model.save_pretrained(converted, path_initial_model_for_weight_conversion=str(start))
         _, out = bench.ask("model", model=twice(converted), ids=rows)
-        bench.compare(f"pissa{name}: peft's converted adapter in ours", {"logits": out["logits"]}, theirs)
+        bench.compare(f"lora, pissa{name}: peft's converted adapter in ours", {"logits": out["logits"]}, theirs)
 
 
 def starts(bench, folder):
@@ -191,8 +191,8 @@ def rates(bench, folder):
     options = 'targets = ["q_proj", "down_proj"]\nbias = "lora_only"\ndora = true'
     _, out = bench.ask("model", model=table(folder, options, adapter), ids=rows, steps=STEPS, train=TRAIN.replace(f"lr = {LR}", f"lr = {slow}") + groups, save_adapter=written)
     trained(model, rows, create_loraplus_optimizer(model, torch.optim.AdamW, lr=slow, loraplus_lr_ratio=16, eps=EPS))
-    bench.compare(f"lora+: {STEPS} steps", {"logits": out["logits"]}, {"logits": reference(model.get_base_model(), rows)["logits"]})
-    bench.compare(f"lora+: the file after {STEPS} steps", load_file(written / "adapter_model.safetensors"), load_file(written_by(bench, model) / "adapter_model.safetensors"))
+    bench.compare(f"lora, rates of LoRA+: {STEPS} steps", {"logits": out["logits"]}, {"logits": reference(model.get_base_model(), rows)["logits"]})
+    bench.compare(f"lora, rates of LoRA+: the file after {STEPS} steps", load_file(written / "adapter_model.safetensors"), load_file(written_by(bench, model) / "adapter_model.safetensors"))
 
 
 def stacked(bench, folder):
@@ -208,7 +208,7 @@ def stacked(bench, folder):
         mine = model_table(folder, False) + lora(first, below) + lora(second, written_by(bench, model))
         for how in ({}, {"merge": True}):
             _, out = bench.ask("model", model=mine, ids=rows, **how)
-            bench.compare(f"{name}{', merged' if how else ''}", {"logits": out["logits"]}, theirs)
+            bench.compare(f"lora, {name}{', merged' if how else ''}", {"logits": out["logits"]}, theirs)
 
 
 def quantized(bench):
@@ -226,8 +226,8 @@ def quantized(bench):
         theirs = reference(model.get_base_model(), rows)
         theirs["loss"].backward()
         gradients = gradients_of(model)
-        bench.compare(f"dora over {format}: hidden, logits, loss", {key: out[key] for key in theirs}, theirs)
-        bench.compare(f"dora over {format}: gradients", ours(out), gradients, gradients=gradients)
+        bench.compare(f"lora, dora over {format}: hidden, logits, loss", {key: out[key] for key in theirs}, theirs)
+        bench.compare(f"lora, dora over {format}: gradients", ours(out), gradients, gradients=gradients)
 
 
 def refusals(bench, folder, tied):
