@@ -34,6 +34,7 @@ class Lora : public Peft, private Module {
     const auto chosen = nn::chosen_sites("lora", options_.choice(), target.sites);
     ranks_.check_used(chosen), alphas_.check_used(chosen);
     also_trained_ = own_parameters(target, chosen);
+    refuse_tied(target);
     return sites_.attach(chosen, [this](const Site& site) { return made_for(site); });
   }
 
@@ -82,13 +83,12 @@ class Lora : public Peft, private Module {
             {"init_lora_weights", true},
             {"bias", options_.bias},
             {"modules_to_save", options_.modules_to_save},
-            {"ensure_weight_tying", !options_.modules_to_save.empty()},
             {"inference_mode", true},
             {"fan_in_fan_out", false},
             {"target_modules", nn::chosen_names(options_.choice(), sites_.sites())}};
   }
 
-  ForeignKeys config_keys() const override { return lora_keys(); }
+  ForeignKeys config_keys() const override { return lora_keys(options_); }
   std::vector<std::string> compared_keys() const override {
     return {"r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora"};
   }
@@ -119,6 +119,16 @@ class Lora : public Peft, private Module {
            fmt::format("lora: {}: init = \"pissa\" has a rank of {}, and the weight [{}, {}] has fewer singular values",
                        path, shape.rank, shape.out, shape.in),
            "use a smaller rank, or rank_pattern");
+  }
+
+  // PEFT's modules are copies: of such an embedding its file would mean another model.
+  void refuse_tied(const PeftTarget& target) const {
+    const auto has = [](const auto& names, const char* end) {
+      return std::ranges::any_of(names, [&](const std::string& name) { return name.ends_with(end); });
+    };
+    if (!has(also_trained_, "embed_tokens.weight") || has(target.parameters, "lm_head.weight")) return;
+    fail(ErrorKind::config, "lora: modules_to_save: the embedding is the head, too",
+         "train it with [[peft]] plugin = \"selective\", targets = [\"embed_tokens\"], beside lora");
   }
 
   // What modules_to_save and bias say. Error(config) if one of them says nothing.

@@ -120,7 +120,7 @@ def one(bench, name, settings, options, folder):
     _, merged = bench.ask("model", model=table(folder, options, written), ids=rows, merge=True)
     if "modules_to_save" in settings:
         kept = json.loads((written / "adapter_config.json").read_text())
-        bench.check(f"lora, {name}: what else is trained is in the configuration", kept["modules_to_save"] == settings["modules_to_save"] and kept["ensure_weight_tying"])
+        bench.check(f"lora, {name}: what else is trained is in the configuration", kept["modules_to_save"] == settings["modules_to_save"])
     bench.compare(f"lora, {name}: merged model", {"logits": merged["logits"]}, {"logits": theirs["logits"]})
     if "modules_to_save" not in settings:
         bench.compare(f"lora, {name}: merged weights", starting(merged, "weight:"), dict(model.merge_and_unload().state_dict()))
@@ -236,7 +236,10 @@ def refusals(bench, folder, tied):
     for name, options, weights, word in [
             ("dora, where none was trained", q + "\nalpha_pattern = { q_proj = 3 }", adapter, "use_dora"), ("another scale", q + "\ndora = true", adapter, "alpha_pattern"),
             ("a regular expression for a part of names", "targets = 'q_proj'", "", "from beginning to end"), ("a malformed one", "targets = '(q_proj'", "", "regular expression"),
-            ("a number for targets", "targets = 3", "", "list of names"), ("nothing to leave out", q + '\nexclude_modules = ["q_porj"]', "", "did you mean"),
+            ("a number for targets", "targets = 3", "", "list of names"), ("biases that were trained", 'targets = ["q_proj"]', written_by(bench, in_peft(folder, target_modules=["q_proj"], bias="lora_only")), "bias"),
+            ("a head that was trained", 'targets = ["q_proj"]', written_by(bench, in_peft(folder, target_modules=["q_proj"], modules_to_save=["lm_head"])), "modules_to_save"),
+            ("another module than was trained", 'targets = ["q_proj"]\nmodules_to_save = ["embed_tokens"]', written_by(bench, in_peft(folder, target_modules=["q_proj"], modules_to_save=["lm_head"])), "missing"),
+            ("nothing to leave out", q + '\nexclude_modules = ["q_porj"]', "", "did you mean"),
             ("nothing left", q + '\nexclude_modules = ["q_proj"]', "", "no site is left"), ("a layer that is not there", q + "\nlayers_to_transform = [1, 7]", "", "layer 7"),
             ("layers beside an expression", "targets = '.*q_proj'\nlayers_to_transform = [1]", "", "beside a regular expression"), ("layers_pattern alone", q + '\nlayers_pattern = ["layers"]', "", "without layers_to_transform"),
             ("a pattern without a site", q + "\nrank_pattern = { v_proj = 3 }", "", "'v_proj' matches none"), ("two patterns for one site", q + "\nrank_pattern = { q_proj = 3, '.*proj' = 2 }", "", "both match"),
@@ -248,6 +251,7 @@ def refusals(bench, folder, tied):
             mine = mine.replace("[[llm.peft]]", '[[llm.peft]]\nplugin = "adapters"\ntargets = ["q_proj"]\n[[llm.peft]]', 1)
         bench.refused(f"lora refuses {name}", word, "model", model=mine, ids=[[1, 2, 3]])
     bench.refused("lora refuses a head that is the embedding", "has none", "model", model=table(tied, q + '\nmodules_to_save = ["lm_head"]'), ids=[[1, 2, 3]])
+    bench.refused("lora refuses an embedding that is the head among modules_to_save", "selective", "model", model=table(tied, q + '\nmodules_to_save = ["embed_tokens"]'), ids=[[1, 2, 3]])
     bench.refused("lora refuses biases of layers without", "have no biases", "model", model=table(tied, q + '\nbias = "all"'), ids=[[1, 2, 3]])
 
 
@@ -257,7 +261,6 @@ def run(bench):
     tiny.llama(tied, tie_word_embeddings=True)
     for name, (settings, options) in CASES.items():
         one(bench, name, settings, options, folder)
-    one(bench, "an embedding that is the head, too", dict(target_modules=["q_proj"], modules_to_save=["embed_tokens"], ensure_weight_tying=True), 'targets = ["q_proj"]\nmodules_to_save = ["embed_tokens"]', tied)
     for name, settings, more in [("", {}, ""), (", rslora", dict(use_rslora=True), "\nrslora = true"), (", dora", dict(use_dora=True), "\ndora = true")]:
         principal(bench, folder, name, dict(target_modules=["q_proj", "down_proj"], **settings), 'targets = ["q_proj", "down_proj"]' + more)
     starts(bench, folder)
