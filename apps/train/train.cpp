@@ -108,6 +108,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   const auto end = trainer.run();
   slow.emplace("writing results");
   placement->make_usable();
+  for (const auto& peft : loaded.lm().pefts()) placement->make_whole(peft.also_trained());
   if (processes.block())
     for (const auto& peft : loaded.lm().pefts()) {
       parallel::put_together(peft.method->module().parameters(), *processes.block());

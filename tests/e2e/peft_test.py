@@ -203,6 +203,14 @@ class Methods(Case):
             written = load_file(run / folder / "adapter_model.safetensors")
             self.assertTrue(all(abs(tensor).max() > 0 for tensor in written.values()), sorted(written))
 
+    def test_adapters_beside_sublayers_are_computed_again(self):
+        """In the backward pass, too, each gets its sublayer's input."""
+        config, runs = self.with_method("again", ON_LLM["parallel_adapters"][0]), []
+        for recompute in ("none", "full"):
+            runs.append(self.folder / f"recompute_{recompute}")
+            self.train(runs[-1], *sets(train__steps=5, train__recompute=f'"{recompute}"'), config=config)
+        self.assertEqual(losses(runs[0]), losses(runs[1]))
+
     def test_examples_of_the_page(self):
         """Each example of docs/peft.md validates and trains in place of the tiny composition's lora."""
         page = (ROOT / "docs" / "peft.md").read_text()

@@ -66,8 +66,8 @@ LoraAdapter::LoraAdapter(std::string site, const LoraShape& shape) : site_(std::
   add("lora_A.weight", a_, {shape.rank, shape.in}, Init::linear_uniform, Role::matrix);
   add("lora_B.weight", b_, {shape.out, shape.rank}, Init::zeros, Role::matrix);
   if (shape.init == "pissa") {
-    add_fixed("lora_A_start", a_start_, {shape.rank, shape.in}, Init::zeros);
-    add_fixed("lora_B_start", b_start_, {shape.out, shape.rank}, Init::zeros);
+    add_constant("lora_A_start", a_start_, {shape.rank, shape.in});
+    add_constant("lora_B_start", b_start_, {shape.out, shape.rank});
   }
   if (shape.dora) add("lora_magnitude_vector", magnitude_, {shape.out}, Init::zeros, Role::vector);
 }

@@ -57,8 +57,8 @@ class Vera : public Peft, private Module {
     const auto chosen = nn::chosen_sites("vera", options_.choice(), target.sites);
     int64_t in = 0, out = 0;
     for (const auto& site : chosen) in = std::max(in, site.linear->in()), out = std::max(out, site.linear->out());
-    add_fixed("vera_A", shared_->a, {options_.rank, in}, Init::zeros);
-    add_fixed("vera_B", shared_->b, {out, options_.rank}, Init::zeros);
+    add_constant("vera_A", shared_->a, {options_.rank, in});
+    add_constant("vera_B", shared_->b, {out, options_.rank});
     return sites_.attach(chosen, [this](const Site& site) { return made_for(site); });
   }
 
