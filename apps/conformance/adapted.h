@@ -44,10 +44,17 @@ struct Adapted {
   std::vector<std::string> paths;
 };
 
+inline PeftTarget target_of(Base& base) {
+  PeftTarget target{base.sites(), Base::hidden_size};
+  for (const auto& parameter : base.parameters()) target.parameters.push_back(parameter.name);
+  target.embed = [](const at::Tensor& ids) { return ids.unsqueeze(1).expand({-1, Base::hidden_size}).to(at::kFloat); };
+  return target;
+}
+
 inline Adapted attached(const Subject& subject) {
   Adapted out;
   out.peft = build<Peft>(subject);
-  out.paths = out.peft->attach({out.base->sites(), Base::hidden_size});
+  out.paths = out.peft->attach(target_of(*out.base));
   return out;
 }
 

@@ -14,6 +14,7 @@ struct Network {
   std::shared_ptr<void> owner;
   Module* module = nullptr;                           // on the meta device
   std::function<at::Tensor(at::ScalarType)> forward;  // the same input, in this dtype
+  bool exact_gradient = true;                         // untrue: a finite difference gives another
 };
 using MakeNetwork = std::function<Network()>;
 

@@ -1,6 +1,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include <nlohmann/json.hpp>
@@ -26,7 +28,7 @@ void attaches(const Subject& subject) {
   for (const auto& parameter : a.peft->module().parameters()) {
     const bool below = std::any_of(a.paths.begin(), a.paths.end(),
                                    [&](const auto& path) { return parameter.name.starts_with(path + "."); });
-    expect(below, "expected parameters named '<site>.<name>', got '{}'", parameter.name);
+    expect(below || parameter.fixed, "expected parameters named '<site>.<name>', got '{}'", parameter.name);
   }
   expect(a.peft->adapter_config().contains("peft_type"), "expected PEFT's adapter_config with a peft_type, got {}",
          a.peft->adapter_config().dump());
@@ -38,9 +40,8 @@ void refuses_unmatched(const Subject& subject) {
       config::Value(config::Value::Array{config::Value("q_prj")});
   const Base base;
   const auto peft = build<Peft>(mistyped);
-  expect_error(ErrorKind::config, {"q_prj", "did you mean 'q_proj'"}, [&] {
-    peft->attach({const_cast<Base&>(base).sites(), Base::hidden_size});
-  });
+  expect_error(ErrorKind::config, {"q_prj", "did you mean 'q_proj'"},
+               [&] { peft->attach(target_of(const_cast<Base&>(base))); });
 }
 
 // A method on top of another one: the second changes what the first made, each can be switched off, and merging both in
@@ -49,7 +50,7 @@ void composes(const Subject& subject) {
   c10::AutoGradMode no_grad(false);
   auto a = attached(subject);
   const auto second = build<Peft>(subject);
-  second->attach({a.base->sites(), Base::hidden_size});
+  second->attach(target_of(*a.base));
   start(a.peft->module(), 7), start(second->module(), 8);
   for (const auto& site : a.base->sites())
     for (size_t i = 0; i < site.linear->adapters.size(); ++i) site.linear->adapters[i]->set = static_cast<int>(i);
@@ -77,17 +78,21 @@ void takes_any_base(const Subject& subject) {
     const nn::Linear& linear;
     explicit Doubled(const nn::Linear& l) : linear(l) {}
     at::Tensor product(const at::Tensor& input) const override { return linear.product(input) * 2; }
+    Plain weights() const override {
+      return {linear.weight * 2, linear.bias.defined() ? linear.bias * 2 : at::Tensor()};
+    }
   };
   auto a = attached(subject);
   a.peft->module().initialize(3, at::kCPU);
   start(a.peft->module(), 3);
-  for (const auto& site : a.base->sites()) {
-    if (site.linear->adapters.empty()) continue;
-    const auto got = site.linear->adapters.front()->forward(x(), Doubled(*site.linear));
-    site.linear->weight.mul_(2);
-    if (site.linear->bias.defined()) site.linear->bias.mul_(2);
-    expect_close(got, site.linear->forward(x()), 1e-5, site.path + ", around a base product given,");
-  }
+  std::map<std::string, at::Tensor> got;
+  for (const auto& site : a.base->sites())
+    if (!site.linear->adapters.empty())
+      got[site.path] = site.linear->adapters.front()->forward(x(), Doubled(*site.linear));
+  for (auto& parameter : a.base->parameters()) parameter.tensor->mul_(2);
+  for (const auto& site : a.base->sites())
+    if (got.contains(site.path))
+      expect_close(got[site.path], site.linear->forward(x()), 1e-5, site.path + ", around a base product given,");
 }
 
 // At the start (which need not be the identity) and after training, with and without a gradient.
@@ -95,6 +100,7 @@ void merged_is_forward(const Subject& subject) {
   for (const bool trained : {false, true}) {
     auto a = attached(subject);
     a.peft->module().initialize(3, at::kCPU);
+    a.peft->start(3);
     if (trained) start(a.peft->module(), 3);
     for (const bool gradient : {false, true}) {
       c10::AutoGradMode mode(gradient);
@@ -135,11 +141,15 @@ void leaves_base_alone(const Subject& subject) {
     expect(!parameter.tensor->grad().defined(), "expected no gradient on the frozen weight {}", parameter.name);
 }
 
+// Where the file holds something else than the parameters (of LoRA, a kept start beside what is trained), it is
+// refused.
 void reads_back(const Subject& subject) {
   auto written = attached(subject), read = attached(subject);
   start(written.peft->module(), 6);
   const TemporaryFolder folder;
   weights::save_adapter(folder.path(), *written.peft, "");
+  if (written.peft->file_tensors().size() != written.peft->module().parameters().size())
+    return expect_error(ErrorKind::weights, {}, [&] { weights::load_adapter(folder.path(), *read.peft); });
   const auto load = weights::load_adapter(folder.path(), *read.peft);
   const auto a = written.peft->module().parameters(), b = read.peft->module().parameters();
   expect(load.applied == static_cast<int64_t>(a.size()), "expected {} tensors applied, got {}", a.size(), load.applied);
@@ -147,10 +157,47 @@ void reads_back(const Subject& subject) {
     expect(at::equal(*a[i].tensor, *b[i].tensor), "expected '{}' back as it was written", a[i].name);
 }
 
+// Of a method that trains the part's own parameters alone: they are there, and what is written is read back.
+void trains_its_own(const Subject& subject) {
+  const auto a = attached(subject);
+  const auto all = target_of(*a.base).parameters;
+  const std::set<std::string> known(all.begin(), all.end());
+  for (const auto& name : a.peft->also_trained())
+    expect(known.contains(name), "expected names of the part's parameters, got '{}'", name);
+  expect(a.peft->module().parameters().empty(), "expected sites for parameters of its own, got none");
+}
+
+std::vector<Parameter> own_of(const Adapted& a) {
+  const auto names = a.peft->also_trained();
+  auto all = a.base->parameters();
+  std::erase_if(all, [&](const auto& parameter) { return std::ranges::count(names, parameter.name) == 0; });
+  return all;
+}
+
+void own_reads_back(const Subject& subject) {
+  c10::AutoGradMode no_grad(false);
+  const auto written = attached(subject), read = attached(subject);
+  for (auto& parameter : own_of(written)) parameter.tensor->add_(1);
+  const TemporaryFolder folder;
+  weights::save_adapter(folder.path(), *written.peft, "", {}, own_of(written));
+  weights::load_adapter(folder.path(), *read.peft, {}, {.name = "adapter"}, own_of(read));
+  expect_close(read.base->forward(x()), written.base->forward(x()), 1e-6, "the part with the values that were written");
+  written.peft->merge();
+  expect_close(written.base->forward(x()), read.base->forward(x()), 1e-6, "the part after merge()");
+}
+
+void check_own(Report& report, const Subject& subject) {
+  report.check("attach: parameters of the part, and none of its own", [&] { trains_its_own(subject); });
+  report.check("attach: a target that matches nothing is refused with a suggestion",
+               [&] { refuses_unmatched(subject); });
+  report.check("files: the part's parameters are written and read back", [&] { own_reads_back(subject); });
+}
+
 Network adapted_network(const Subject& subject) {
   auto adapted = std::make_shared<Adapted>(attached(subject));
   return {adapted, &adapted->peft->module(),
-          [base = adapted->base.get()](at::ScalarType type) { return base->forward(x(type)); }};
+          [base = adapted->base.get()](at::ScalarType type) { return base->forward(x(type)); },
+          adapted->peft->exact_gradient()};
 }
 
 bool has_targets(const Subject& subject) {
@@ -160,7 +207,9 @@ bool has_targets(const Subject& subject) {
 
 void check_peft(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<Peft>(subject))) return;
-  if (attached(subject).peft->prompt_tokens() > 0) return check_prompt(report, subject);
+  const auto first = attached(subject);
+  if (first.peft->prompt_tokens() > 0) return check_prompt(report, subject);
+  if (first.paths.empty() && !first.peft->also_trained().empty()) return check_own(report, subject);
   if (!report.check("attach: to the sites that it returns, parameters named below them", [&] { attaches(subject); }))
     return;
   if (has_targets(subject))
@@ -171,7 +220,8 @@ void check_peft(Report& report, const Subject& subject) {
   report.check("merge: merged() is what forward() does, at the start and trained", [&] { merged_is_forward(subject); });
   report.check("merge: merge() keeps the function and detaches", [&] { merges(subject); });
   report.check("gradient: reaches the input, and no frozen weight", [&] { leaves_base_alone(subject); });
-  report.check("files: an adapter written in PEFT's format reads back bitwise", [&] { reads_back(subject); });
+  report.check("files: an adapter written in PEFT's format reads back bitwise, or is refused",
+               [&] { reads_back(subject); });
   check_network(report, [&] { return adapted_network(subject); });
 }
 

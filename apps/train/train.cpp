@@ -108,9 +108,12 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   const auto end = trainer.run();
   slow.emplace("writing results");
   placement->make_usable();
+  for (const auto& peft : loaded.lm().pefts()) placement->make_whole(peft.also_trained());
   if (processes.block())
-    for (const auto& peft : loaded.lm().pefts())
+    for (const auto& peft : loaded.lm().pefts()) {
       parallel::put_together(peft.method->module().parameters(), *processes.block());
+      parallel::put_together(peft.also_trained(), *processes.block());
+    }
   close_folder(folder, loaded, group, end);
   return end == train::RunEnd::too_few_steps ? kTooFewSteps : 0;
 }

@@ -21,6 +21,10 @@ SHIM = os.environ.get("FAULT_SHIM", "")
 class Fsdp(Together):
     MESH = sets(parallel__fsdp=2)
 
+    def test_methods(self):
+        """Parameters of a block of which most are frozen, among them."""
+        self.compare_methods()
+
     def test_lora(self):
         """By 2 processes, and by 4 of which two cut up each copy."""
         self.compare("lora")

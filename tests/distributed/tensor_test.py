@@ -33,6 +33,13 @@ class Tensor(Together):
         lora = lora[lora.index('plugin = "lora"') : lora.index("[model.streams.image]")]
         self.compare("prompts", config=self.edited("prompts", (lora, 'plugin = "ptuning"\ntokens = 3\n\n')), counts=(2,))
 
+    def test_lengths_of_rows(self):
+        """DoRA where outputs are cut; where inputs are, no process has whole rows."""
+        of = lambda targets: self.edited("dora", ('dropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]', f'dora = true\ndropout = 0.1\ntargets = {targets}'))
+        self.compare("dora", config=of('["q_proj", "v_proj", "up_proj"]'), counts=(2,))
+        _, done = self.run_with("dora_inputs", 2, config=of('["down_proj"]'), code=2)
+        self.assertIn("an adapter of this kind is not divided by parallel.tensor", done.stderr)
+
     def test_drawn_weights(self):
         """A language model without weights begins as one process draws it."""
         self.compare("drawn", *ALL, config=self.drawn("drawn", 2), counts=(2,))

@@ -16,6 +16,17 @@ from harness import DEVICE, LIMIT, Case, checkpoints, losses, records, sets
 # A larger epsilon: with the usual one AdamW makes whole steps of what is only rounding.
 COMMON = sets(train__steps=12, train__accumulate=4, train__tokens_per_batch=96, train__checkpoint_every=4, precision__compute="fp32", train__optimizer__eps=1e-5)
 ALL = sets(model__llm__trainable="true", model__streams__image__encoder__trainable="true")  # each parameter
+METHODS = {
+    "ptuning": 'plugin = "ptuning"\ntokens = 3',
+    "prompt_tuning": 'plugin = "prompt_tuning"\ntokens = 3',
+    "ia3": 'plugin = "ia3"',
+    "adapters": 'plugin = "adapters"',
+    "parallel_adapters": 'plugin = "parallel_adapters"\nbottleneck = 8\nsublayers = "both"',
+    "vera": 'plugin = "vera"\nrank = 16\ndropout = 0.1',
+    "selective": 'plugin = "selective"\ntargets = ["model.layers.1.*", "norm"]',
+    "dora": 'plugin = "lora"\nrank = 4\ndora = true\ntargets = ["q_proj", "down_proj"]\nmodules_to_save = ["input_layernorm"]',
+    "pissa": 'plugin = "lora"\nrank = 4\ninit = "pissa"\ndropout = 0.1',
+}
 CONFORMER = '{ plugin = "frame_stack", factor = 5 }', '{ plugin = "conformer", hidden_size = 32, num_layers = 2, num_heads = 2, dropout = 0.1 }'
 
 
@@ -142,11 +153,18 @@ class Together(Case):
 
     def compare_methods(self):
         """Of fine-tuning other than LoRA."""
+        from safetensors.numpy import load_file
+
         lora = self.config.read_text()
         lora = lora[lora.index('plugin = "lora"') : lora.index("[model.streams.image]")]
-        for name in ('plugin = "ptuning"\ntokens = 3\n\n', 'plugin = "ia3"\n\n', 'plugin = "adapters"\n\n'):
+        for name, table in METHODS.items():
             with self.subTest(name):
-                self.compare(name.split('"')[1], config=self.edited("method", (lora, name)), counts=(2,))
+                self.compare(name, config=self.edited("method", (lora, table + "\n\n")), counts=(2,))
+                one, two = (load_file(self.folder / f"{name}_{n}" / "adapter" / "adapter_model.safetensors") for n in (1, 2))
+                self.assertEqual(one.keys(), two.keys())
+                for key, value in one.items():
+                    self.assertEqual(value.shape, two[key].shape, key)
+                    self.assertLessEqual(abs(value - two[key]).max(), 4e-4 * abs(value).max() + 2e-5, key)
 
     def compare_bad_samples(self):
         """Skipped, counted and listed as by one process."""

@@ -2,15 +2,25 @@
 written for other programs."""
 
 import json
+import re
 import shutil
 
 from safetensors.numpy import load_file
 
-from harness import DEVICE, ON_CPU, Case, losses, main, records, sets
+from harness import DEVICE, ON_CPU, ROOT, Case, losses, main, records, sets
 
 LORA = '{ plugin = "lora", rank = 2, targets = ["query", "value"] }'
 BOTTLENECK = '{ plugin = "adapters", bottleneck = 4 }'
 IA3 = '{ plugin = "ia3", targets = ["layers.1"], feedforward = [] }'
+# Methods on the language model, and PEFT's name of their files.
+ON_LLM = {
+    "dora, whole modules, biases": ('plugin = "lora"\nrank = 4\ndora = true\ntargets = ["q_proj", "down_proj"]\nrank_pattern = { down_proj = 2 }\nmodules_to_save = ["norm"]', "LORA"),
+    "pissa": ('plugin = "lora"\nrank = 4\ninit = "pissa"\ntargets = ".*layers.1.*"', "LORA"),
+    "vera": ('plugin = "vera"\nrank = 16\ntargets = ["q_proj", "up_proj"]\ndropout = 0.1', "VERA"),
+    "parallel_adapters": ('plugin = "parallel_adapters"\nbottleneck = 8\nsublayers = "both"', "PARALLEL_ADAPTERS"),
+    "selective": ('plugin = "selective"\ntargets = ["model.layers.1.*"]\nexclude = ["*.mlp.*"]', "LN_TUNING"),
+    "prompt_tuning": ('plugin = "prompt_tuning"\ntokens = 4\ninit = "text"\ninit_text = "a cat"\ntokenizer = "{root}/models/llama"', "PROMPT_TUNING"),
+}
 
 
 class Methods(Case):
@@ -108,6 +118,132 @@ class Methods(Case):
         self.assertIn("cannot become part of the weights", self.call("export", run, "--output", self.folder / "none", code=2).stderr)
         wrong = self.write("wrong", self.with_methods(('fit = "stretch"', 'peft = [{ plugin = "ptuning" }], fit = "stretch"')))
         self.assertIn("[model.streams.image.encoder.peft.0]", self.call("validate", wrong, code=2).stderr)
+
+    def with_method(self, name, *tables):
+        """The tiny composition with these in place of its lora."""
+        text = self.config.read_text()
+        begin, end = text.index("[[model.llm.peft]]"), text.index("[model.streams.image]")
+        own = "".join(f"[[model.llm.peft]]\n{table}\n\n" for table in tables).replace("{root}", str(self.folder))
+        return self.write(name, text[:begin] + own + text[end:])
+
+    def from_run(self, run, config, name):
+        """The composition of a run, with all that it trained beside its language model and methods."""
+        text = config.read_text()
+        for connector in ("mlp", "frame_stack"):
+            text = text.replace(f'plugin = "{connector}"', f'plugin = "{connector}", weights = "{run}"')
+        return self.write(name, text)
+
+    def test_each_method(self):
+        """Trained, cut in two, measured; read from its folder; beside what the run's checkpoint says."""
+        for name, (table, kind) in ON_LLM.items():
+            with self.subTest(method=name):
+                short = name.split(",")[0]
+                config = self.with_method(short, table)
+                run = self.resumed(config, f"run_{short}")
+                self.assertLess(losses(run)[10], losses(run)[1])
+                self.assertEqual(json.loads((run / "adapter" / "adapter_config.json").read_text())["peft_type"], kind)
+                measured = self.answers(run)
+                if short == "pissa":  # its file is that of an ordinary one
+                    table = table.replace("rank = 4", "rank = 8\nalpha = 32").replace('init = "pissa"\n', "")
+                read = self.with_method(f"read_{short}", f'weights = "{run}/adapter"\n' + re.sub(r"init = .*\n|init_text = .*\n|tokenizer = .*", "", table))
+                for ours, other in zip(measured, self.answers(self.from_run(run, read, f"again_{short}")), strict=True):
+                    self.assertAlmostEqual(ours, other, places=5)
+
+    def test_second_stages_go_on_with_what_is_trained_of_a_part(self):
+        """The values of a part's own parameters lie in the run: the part's slot takes them, and its directory gives the rest."""
+        table = ON_LLM["selective"][0]
+        run = self.folder / "own"
+        self.train(run, *sets(train__steps=5), config=self.with_method("own", table))
+        text = self.from_run(run, self.with_method("own_second"), "own_second").read_text()
+        second = self.write("own_second", text.replace(f'weights = "{self.folder}/models/llama"', f'weights = "{run}"'))
+        self.assertIn("tensors from", self.call("validate", second).stdout + self.call("validate", second).stderr)
+        measured = self.answers(run)
+        self.assertEqual(self.answers(second), measured)
+        third = self.folder / "own_third"  # which trains others, and ends without a change
+        self.train(third, *sets(train__steps=1, train__optimizer__lr=1e-12), config=self.write("own_third", second.read_text().replace("[model.streams.image]", '[[model.llm.peft]]\nplugin = "selective"\ntargets = ["model.norm"]\n\n[model.streams.image]')))
+        last = self.write("own_last", self.from_run(third, self.with_method("own_last"), "own_last").read_text().replace(f'weights = "{self.folder}/models/llama"', f'weights = "{third}"'))
+        for ours, other in zip(measured, self.answers(last), strict=True):
+            self.assertAlmostEqual(ours, other, places=5)
+        stages = second.read_text().replace(f'weights = "{run}"', f'weights = "{self.folder}/models/llama"', 1).replace(f', weights = "{run}"', "")
+        stages += f'\n[[stage]]\nname = "some"\nmodel.llm.peft = [{{ plugin = "selective", targets = ["model.layers.1.*"] }}]\n[[stage]]\nname = "rest"\n'
+        self.train(self.folder / "staged", *sets(train__steps=4), config=self.write("staged", stages))
+        resolved = (self.folder / "staged" / "rest" / "config.toml").read_text()
+        self.assertIn(f'weights = "{self.folder}/staged/some"', resolved.split("[model.streams")[0])
+        self.assertLess(losses(self.folder / "staged" / "rest")[1], losses(self.folder / "staged" / "some")[1])
+
+    def test_several_at_once_and_exported(self):
+        """On the language model, encoders and connectors; what can be folded in is, and the whole computes the same."""
+        tables = [ON_LLM[name][0] for name in ("selective", "dora, whole modules, biases", "vera", "pissa")]
+        text = self.with_method("several", *tables, 'plugin = "ia3"').read_text()
+        on_image = '[{ plugin = "lora", dora = true, rank = 2, targets = ["query", "fc2"] }, { plugin = "vera", rank = 8, targets = ["query"] }, { plugin = "selective", targets = ["layernorm"] }]'
+        text = text.replace('fit = "stretch"', f'peft = {on_image}, fit = "stretch"').replace('length = "clip"', 'peft = [{ plugin = "lora", init = "pissa", rank = 2, targets = ["fc1"], bias = "lora_only" }], length = "clip"')
+        text = text.replace('{ plugin = "mlp" }', '{ plugin = "mlp", trainable = false, peft = [{ plugin = "vera", rank = 4, targets = ["layers.1"] }, { plugin = "selective", targets = ["layers.0.bias"] }] }')
+        run, out = self.resumed(self.write("several", text), "run_several"), self.folder / "several_out"
+        self.assertEqual(len(list(run.glob("adapter*"))), 5 + 3 + 1 + 2)
+        self.call("export", run, "--output", out)
+        base = load_file(self.folder / "models" / "llama" / "model.safetensors")
+        merged = load_file(out / "model.safetensors")
+        changed = {name for name in base if abs(base[name] - merged[name]).max() > 0}
+        self.assertIn("model.norm.weight", changed)
+        self.assertIn("model.layers.1.input_layernorm.weight", changed)
+        self.assertIn("model.layers.0.self_attn.q_proj.weight", changed)
+        self.assertNotIn("model.embed_tokens.weight", changed)
+        plain = self.with_method("merged").read_text().replace(f'weights = "{self.folder}/models/llama"', f'weights = "{out}"')
+        for name, plugin in [("image", "dinov2"), ("audio", "whisper")]:
+            plain = plain.replace(f'weights = "{self.folder}/models/{plugin}"', f'weights = "{out}/encoders/{name}"')
+        plain = plain.replace('plugin = "mlp"', f'plugin = "mlp", weights = "{out}/connectors/image.safetensors"').replace('plugin = "frame_stack"', f'plugin = "frame_stack", weights = "{run}"')
+        for ours, other in zip(self.answers(run), self.answers(self.write("merged", plain)), strict=True):
+            self.assertAlmostEqual(ours, other, places=4)
+
+    def test_adapters_beside_sublayers_of_encoders(self):
+        beside = 'peft = [{ plugin = "parallel_adapters", bottleneck = 4, sublayers = "both" }]'
+        text = self.with_methods(('fit = "stretch"', f'{beside}, fit = "stretch"'), ('length = "clip"', f'{beside}, length = "clip"'))
+        run = self.resumed(self.write("beside", text), "run_beside")
+        for folder in ("adapter_image_encoder", "adapter_audio_encoder"):
+            written = load_file(run / folder / "adapter_model.safetensors")
+            self.assertTrue(all(abs(tensor).max() > 0 for tensor in written.values()), sorted(written))
+
+    def test_adapters_beside_sublayers_are_computed_again(self):
+        """In the backward pass, too, each gets its sublayer's input."""
+        config, runs = self.with_method("again", ON_LLM["parallel_adapters"][0]), []
+        for recompute in ("none", "full"):
+            runs.append(self.folder / f"recompute_{recompute}")
+            self.train(runs[-1], *sets(train__steps=5, train__recompute=f'"{recompute}"'), config=config)
+        self.assertEqual(losses(runs[0]), losses(runs[1]))
+
+    def test_examples_of_the_page(self):
+        """Each example of docs/peft.md validates and trains in place of the tiny composition's lora."""
+        page = (ROOT / "docs" / "peft.md").read_text()
+        examples = re.findall(r"^```toml\n(.*?)^```", page, flags=re.M | re.S)
+        self.assertGreaterEqual(len(examples), 11)
+        seen = set()
+        for number, example in enumerate(examples):
+            with self.subTest(example=example):
+                name = f"example_{number}"
+                config = self.with_method(name, example.replace("[[model.llm.peft]]\n", "")) if "[[model.llm" in example else self.write(name, self.config.read_text() + example)
+                if "norm*" in example:
+                    config = self.write(name, self.with_method(name, 'plugin = "selective"\ntargets = ["norm"]').read_text() + example)
+                self.call("validate", config, cwd=self.folder)
+                self.train(self.folder / name, *sets(train__steps=2), config=config, cwd=self.folder)
+                seen.update(re.findall(r'plugin = "(\w+)"', example))
+        self.assertEqual(seen, {folder.name for folder in (ROOT / "plugins" / "peft").iterdir()}, "an example of every method")
+        listed = set(re.findall(r"^\| `(\w+)`", page, flags=re.M))
+        self.assertEqual(listed, seen)
+
+    @ON_CPU
+    def test_each_method_over_bits(self):
+        for bits in ("int8", "int4"):
+            for name, (table, _) in ON_LLM.items():
+                with self.subTest(method=name, bits=bits):
+                    if name == "selective" or "modules_to_save" in table:
+                        config = self.with_method("bits", table)
+                        self.assertIn("trains some of it", self.train(self.folder / "bits", *sets(precision__weights=bits), config=config, code=2).stderr)
+                        table = re.sub("modules_to_save.*", "", table)
+                    if name == "selective":
+                        continue
+                    run = self.folder / f"bits_{bits}_{name.split(',')[0]}"
+                    self.train(run, *sets(train__steps=6, precision__weights=bits), config=self.with_method("bits", table))
+                    self.assertLess(losses(run)[6], losses(run)[1])
 
     @ON_CPU
     def test_over_four_bits(self):

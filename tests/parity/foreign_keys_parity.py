@@ -223,10 +223,13 @@ class ForeignKeys(unittest.TestCase):
         """The program's own list, against peft's class: an unknown key is refused, so each must be there."""
         import peft
 
-        listed = set(re.findall(r'"([a-z_]+)"', (Path(__file__).resolve().parents[2] / "plugins/peft/lora/keys.cpp").read_text()))
-        self.assertEqual(sorted(set(peft.LoraConfig().to_dict()) - listed), [])
-        listed = set(re.findall(r'"([a-z_0-9]+)"', (Path(__file__).resolve().parents[2] / "plugins/peft/ia3/plugin.cpp").read_text()))
-        self.assertEqual(sorted(set(peft.IA3Config().to_dict()) - listed), [])
+        folder = Path(__file__).resolve().parents[2] / "plugins" / "peft"
+        for cls, file in [(peft.LoraConfig, "lora/keys.cpp"), (peft.IA3Config, "ia3/plugin.cpp"), (peft.VeraConfig, "vera/plugin.cpp"), (peft.PromptTuningConfig, "prompt_tuning/plugin.cpp"),
+                          (peft.PromptEncoderConfig, "ptuning/plugin.cpp"), (peft.LNTuningConfig, "selective/plugin.cpp")]:
+            with self.subTest(file=file):
+                listed = set(re.findall(r'"([A-Za-z_0-9]+)"', (folder / file).read_text()))
+                required = {"task_type": "CAUSAL_LM"} if "Prompt" in cls.__name__ else {}
+                self.assertEqual(sorted(set(cls(**required).to_dict()) - listed), [])
 
 
 if __name__ == "__main__":

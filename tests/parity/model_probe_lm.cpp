@@ -13,6 +13,7 @@
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/checkpoint/restore.h>
 #include <antiphon/component/auxiliary_losses.h>
+#include <antiphon/component/training_pass.h>
 #include <antiphon/data/prepare.h>
 #include <antiphon/data/record_reader.h>
 #include <antiphon/engine/generation_config.h>
@@ -23,6 +24,8 @@
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/linear/quantized_weight.h>
 #include <antiphon/nn/token_scores.h>
+#include <antiphon/run/training_slots.h>
+#include <antiphon/train/optimizer.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/export.h>
 
@@ -115,7 +118,8 @@ void side_effects(const json& request, model::MultimodalLm& model, NamedTensors&
   if (request.contains("save_adapter")) {  // of the part "save_adapter_of"
     const auto owner = request.value("save_adapter_of", "llm");
     const auto peft = std::ranges::find(model.pefts(), owner, &model::AttachedPeft::owner);
-    weights::save_adapter(request.at("save_adapter").get<std::string>(), *peft->method, model.spec().llm.weights);
+    weights::save_adapter(request.at("save_adapter").get<std::string>(), *peft->method, model.spec().llm.weights, {},
+                          peft->also_trained());
   }
   if (request.contains("save")) {
     const auto& folder = model.spec().llm.weights;
@@ -136,12 +140,28 @@ void side_effects(const json& request, model::MultimodalLm& model, NamedTensors&
       out.emplace_back("weight:" + name, tensor);
 }
 
+// "steps" steps of training on the batch as the table "train" says, at a constant rate.
+void train_on(const json& request, model::MultimodalLm& model, model::Batch& batch) {
+  config::Problems problems;
+  auto options = train::train_table().parse(toml(request, "train"), "train", problems);
+  problems.throw_if_any();
+  const auto rule = run::build_update_rule(options.optimizer);
+  train::Optimizer optimizer(model.trainable_parameters(), options, *rule);
+  for (int64_t step = 0; step < request.at("steps").get<int64_t>(); ++step) {
+    const TrainingPass pass(true, false, static_cast<uint64_t>(step));
+    model.encode(batch);
+    torch::autograd::backward({token_loss_of(model, batch, model.forward(batch)).mean()}, {});
+    optimizer.step(1);
+  }
+}
+
 }  // namespace
 
 json run_model(const json& request) {
   const auto model = load_model(request);
   auto batch = data::pack(prepare(request, *model, data::Purpose::training));
   const auto answer = described(*model, batch);
+  if (request.contains("steps")) train_on(request, *model, batch);
   model->encode(batch);
   DecoderInput input;
   input.x_td = model->embed(batch), input.positions_t = batch.positions_t.to(device()), input.lengths = batch.lengths;

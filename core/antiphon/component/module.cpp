@@ -155,6 +155,13 @@ void Module::add_fixed(std::string name, at::Tensor& tensor, at::IntArrayRef sha
   own_.back().fixed = true;
 }
 
+void Module::add_constant(std::string name, at::Tensor& tensor, at::IntArrayRef shape) {
+  add_fixed(std::move(name), tensor, shape, Init::zeros);
+  own_.back().constant = true;
+}
+
+void Module::adopt(Parameter parameter) { own_.push_back(std::move(parameter)); }
+
 void Module::add(std::string name, Module& child) { children_.emplace_back(std::move(name), &child); }
 
 }  // namespace antiphon

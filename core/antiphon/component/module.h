@@ -47,6 +47,7 @@ struct Parameter {
   Role role = Role::matrix;
   bool fixed = false;                     // never trained: running statistics
   std::optional<Box> box = std::nullopt;  // nullopt: the tensor is the whole parameter
+  bool constant = false;                  // fixed, and no statistics either: passes do not change it
 
   std::vector<int64_t> whole_sizes() const;
   int64_t numel() const;  // of the whole
@@ -89,6 +90,10 @@ class Module {
   void add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init, Role role);
   // The same for a tensor that a checkpoint holds and that is never trained.
   void add_fixed(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init);
+  // The same for one that forward passes leave alone, too: what a method of fine-tuning began with.
+  void add_constant(std::string name, at::Tensor& tensor, at::IntArrayRef shape);
+  // Declares a parameter that another module has, too.
+  void adopt(Parameter parameter);
   // Declares a child; it must be a member or owned by one, and live as long as this module.
   void add(std::string name, Module& child);
 

@@ -34,4 +34,12 @@ void LinearAdapter::keep(bool) {
        "use 1 for both, or lora");
 }
 
+std::string Peft::key_of(const std::string& parameter) const { return "base_model.model." + parameter; }
+
+std::vector<std::pair<std::string, at::Tensor>> Peft::file_tensors() {
+  std::vector<std::pair<std::string, at::Tensor>> all;
+  for (const auto& parameter : module().parameters()) all.emplace_back(parameter.name, *parameter.tensor);
+  return all;
+}
+
 }  // namespace antiphon

@@ -5,8 +5,12 @@
 #include <antiphon/component/pretrained.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace antiphon {
 
@@ -29,6 +33,9 @@ class LinearBase {
     at::Tensor weight, bias;
   };
   virtual std::optional<Plain> plain(const at::Tensor&) const { return std::nullopt; }
+  // The same in float32 and without a gradient, whatever form the weight is kept in; its weight is undefined if the map
+  // is not of this form.
+  virtual Plain weights() const { return {}; }
 };
 
 // An adapter at one linear site.
@@ -72,6 +79,10 @@ class AdapterScope {
 struct PeftTarget {
   std::vector<Site> sites;  // by the module names of the Hugging Face model: "model.layers.0.self_attn.q_proj"
   int64_t hidden_size = 0;  // of a language model, whose sequences may begin with virtual tokens; 0: of another part
+  std::vector<std::string> parameters = {};  // all of the part, by the names of the Hugging Face model
+  // ids [n] int64 -> [n, hidden_size], of a language model that has values. Error(config) if this process does not have
+  // its whole embedding.
+  std::function<at::Tensor(const at::Tensor& ids)> embed = {};
 };
 
 class Peft {
@@ -81,6 +92,11 @@ class Peft {
   // if the method is for language models and the part is another. Several methods may share a site: each changes the
   // map that the earlier ones produced. Parameters are created on the meta device.
   virtual std::vector<std::string> attach(const PeftTarget& target) = 0;
+  // Those of PeftTarget::parameters that the method trains beside its own, once it is attached. They stay the part's.
+  virtual std::vector<std::string> also_trained() const { return {}; }
+  // Called once, when the part and the method's parameters have values and no file gave the latter: for starts that the
+  // Init of a parameter cannot say. Nothing but its own parameters may change.
+  virtual void start(uint64_t /*seed*/) {}
   // How many virtual tokens it puts before every sequence, once it is attached, and their embeddings [prompt_tokens(),
   // hidden_size] in the dtype of its parameters; with a gradient.
   virtual int64_t prompt_tokens() const { return 0; }
@@ -91,6 +107,10 @@ class Peft {
   // The parameters, named as in PEFT below "base_model.model.": "<site path>.lora_A.weight". Of a method with virtual
   // tokens PEFT keeps their embeddings alone.
   virtual Module& module() = 0;
+  // The key of a parameter in PEFT's file. Default: "base_model.model." before its name.
+  virtual std::string key_of(const std::string& parameter) const;
+  // What PEFT's file holds, by such names. Default: the parameters.
+  virtual std::vector<std::pair<std::string, at::Tensor>> file_tensors();
   // PEFT's adapter_config.json for what is attached.
   virtual nlohmann::json adapter_config() const = 0;
   // The keys that PEFT's class for the method has: those with the one value that is supported, and those without effect
@@ -99,6 +119,8 @@ class Peft {
   // Those that must be in a file, with the value that adapter_config() gives.
   virtual std::vector<std::string> compared_keys() const = 0;
   virtual bool can_merge() const { return true; }
+  // Whether its gradients are those of what it computes; false if a paper holds some of it still.
+  virtual bool exact_gradient() const { return true; }
   // Folds every adapter into its base weight (in float32, rounded once) and detaches it. Error(config) if it cannot, or
   // if another method's adapter was attached to a site before.
   virtual void merge() = 0;

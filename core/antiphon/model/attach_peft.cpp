@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/base/error.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/linear/linear.h>
+
+#include <algorithm>
+#include <utility>
 
 namespace antiphon::model {
 namespace {
@@ -22,6 +26,29 @@ size_t attach_set(Peft& peft, const PeftTarget& target, int set) {
 
 }  // namespace
 
+std::vector<Parameter> AttachedPeft::also_trained() const {
+  std::vector<Parameter> found;
+  const auto all = named_parameters(*part, names);
+  for (const auto& name : method->also_trained()) {
+    const auto parameter = std::ranges::find(all, name, &Parameter::name);
+    if (parameter == all.end()) fail(ErrorKind::internal, fmt::format("{} has no parameter '{}'", owner, name));
+    found.push_back(*parameter);
+  }
+  return found;
+}
+
+PeftPart::PeftPart(Module& m, NameMap n, PeftTarget more) : module(m), names(std::move(n)), target(std::move(more)) {
+  target.sites = named_sites(module, names);
+  for (const auto& parameter : named_parameters(module, names))
+    if (!parameter.fixed) target.parameters.push_back(parameter.name);
+}
+
+std::vector<Parameter> named_parameters(Module& module, const NameMap& names) {
+  auto all = module.parameters();
+  for (auto& parameter : all) parameter.name = names.to_checkpoint(parameter.name).value_or(parameter.name);
+  return all;
+}
+
 std::vector<Site> named_sites(Module& module, const NameMap& names) {
   auto sites = module.sites();
   const std::string weight = ".weight";
@@ -31,19 +58,20 @@ std::vector<Site> named_sites(Module& module, const NameMap& names) {
   return sites;
 }
 
-void attach_pefts(const std::string& owner, const std::optional<PeftTarget>& target, std::vector<ComponentSpec>& specs,
+void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part, std::vector<ComponentSpec>& specs,
                   std::vector<AttachedPeft>& all, config::Problems& problems) {
   for (size_t i = 0; i < specs.size(); ++i) {
     auto& slot = specs[i];
     const auto section = fmt::format("model.{}.peft.{}", owner, i);
     auto method = build_slot<Peft>(slot.plugin, {}, slot.options, section, problems);
-    if (!method || !target) continue;
+    if (!method || !part) continue;
     in_slot(slot.options.where, section, problems, [&] {
       if (all.size() == AdapterScope::kMost)
         fail(ErrorKind::config, fmt::format("a model has at most {} methods of fine-tuning", AdapterScope::kMost));
-      const size_t sites = attach_set(*method, *target, static_cast<int>(all.size()));
+      const size_t sites = attach_set(*method, part->target, static_cast<int>(all.size()));
       method->module().set_requires_grad(true);
-      all.push_back({owner, i, std::move(method), sites});
+      all.push_back({owner, i, std::move(method), sites, &part->module, part->names});
+      for (const auto& parameter : all.back().also_trained()) parameter.tensor->set_requires_grad(true);
       return true;
     });
   }
@@ -52,7 +80,10 @@ void attach_pefts(const std::string& owner, const std::optional<PeftTarget>& tar
 std::string described(const AttachedPeft& peft, const std::string& plugin) {
   if (const auto tokens = peft.method->prompt_tokens())
     return fmt::format("{} with {} virtual tokens before every sequence", plugin, tokens);
-  return fmt::format("{} attached to {} sites", plugin, peft.sites);
+  const auto own = peft.method->also_trained().size();
+  const auto also = own ? fmt::format("{} of the part's own tensors", own) : "";
+  if (peft.sites == 0) return fmt::format("{} trains {}", plugin, also);
+  return fmt::format("{} attached to {} sites{}", plugin, peft.sites, own ? ", trains " + also : "");
 }
 
 }  // namespace antiphon::model

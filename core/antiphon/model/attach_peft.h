@@ -17,14 +17,28 @@ struct AttachedPeft {
   size_t index = 0;   // among the methods of that part
   std::unique_ptr<Peft> method;
   size_t sites = 0;
+  Module* part = nullptr;
+  NameMap names = {};  // of the part
+  // What it trains of the part itself, by the names of the Hugging Face model.
+  std::vector<Parameter> also_trained() const;
 };
 
 // The linear sites of a module under their Hugging Face names.
 std::vector<Site> named_sites(Module& module, const NameMap& names);
 
+// The parameters of a module under their Hugging Face names.
+std::vector<Parameter> named_parameters(Module& module, const NameMap& names);
+// A part for methods to change.
+struct PeftPart {
+  Module& module;
+  NameMap names;
+  PeftTarget target;
+  PeftPart(Module& module, NameMap names, PeftTarget more = {});
+};
+
 // Builds the methods of `specs`, attaches them to the part at `owner` and adds them to those of the model: adapters of
-// all[i] are of set i. Options in force are written back. Without a target the options are checked alone.
-void attach_pefts(const std::string& owner, const std::optional<PeftTarget>& target, std::vector<ComponentSpec>& specs,
+// all[i] are of set i. Options in force are written back. Without a part the options are checked alone.
+void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part, std::vector<ComponentSpec>& specs,
                   std::vector<AttachedPeft>& all, config::Problems& problems);
 
 // "lora attached to 6 sites", for the log.

@@ -27,7 +27,8 @@ struct Part {
 struct LoadSettings {
   at::Device device = at::kCPU;
   NumberFormats formats;
-  uint64_t seed = 0;  // of parameters that no checkpoint gives
+  uint64_t seed = 0;   // of parameters that no checkpoint gives
+  bool starts = true;  // untrue: a checkpoint gives all that is trained next, so that Peft::start() is left out
 };
 
 class Model {

@@ -65,18 +65,28 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
 }
 
 void MultimodalLm::attach_all(ModelSpec& spec, config::Problems& problems) {
-  std::optional<PeftTarget> llm;
-  if (llm_) llm = PeftTarget{sites(), llm_->hidden_size()};
+  std::optional<PeftPart> llm;
+  if (llm_)
+    llm.emplace(llm_->module(), llm_->name_map(),
+                PeftTarget{.hidden_size = llm_->hidden_size(), .embed = [this](const at::Tensor& ids) {
+                             if (by_.group || by_.stages)
+                               fail(ErrorKind::config,
+                                    "a method of fine-tuning starts with the embeddings of tokens, and this process "
+                                    "does not have the language model's whole embedding",
+                                    "use parallel.tensor = 1 and parallel.pipeline = 1, or `weights` for the method");
+                             return llm_->embed(ids);
+                           }});
   attach_pefts("llm", llm, spec.llm.peft, pefts_, problems);
   for (auto& [name, stream] : streams_) {
     for (size_t i = 0; i < stream->encoders().size(); ++i) {
       auto& [slot, encoder] = stream->encoders()[i];
-      attach_pefts(stream->encoder_path(i), PeftTarget{named_sites(encoder->module(), encoder->name_map())}, slot.peft,
-                   pefts_, problems);
+      attach_pefts(stream->encoder_path(i), PeftPart(encoder->module(), encoder->name_map()), slot.peft, pefts_,
+                   problems);
     }
     auto& stream_spec = spec.streams.at(name);
-    attach_pefts(fmt::format("streams.{}.connector", name), PeftTarget{stream->connector().module().sites()},
-                 stream_spec.connector.peft, pefts_, problems);
+    attach_pefts(fmt::format("streams.{}.connector", name),
+                 PeftPart(stream->connector().module(), NameMap{{{"{}", "{}"}}, {}, {}}), stream_spec.connector.peft,
+                 pefts_, problems);
     stream->write_encoders(stream_spec);
   }
 }

@@ -64,20 +64,21 @@ Origin origin_of(const std::string& plugin, const std::string& weights, const st
   return follow({plugin, weights, part}, section, 0);
 }
 
-std::optional<TrainedPart> trained_part(const Origin& origin, const std::string& path) {
+std::vector<TrainedPart> trained_parts(const Origin& origin, const std::string& path) {
+  std::vector<TrainedPart> all;
   for (const auto& run : origin.runs) {
     const auto newest = checkpoint::latest_checkpoint(fs::path(run) / "checkpoints");
     if (!newest)
       fail(ErrorKind::weights, fmt::format("the run {} has no complete checkpoint to take [model.{}] from", run, path),
            fmt::format("train it first: `antiphon train {}/config.toml --resume`", run));
     auto values = checkpoint::parameters_of(*newest, path + "/");
-    if (!values.names().empty()) return TrainedPart{std::move(values), run};
+    if (!values.names().empty()) all.push_back({std::move(values), run});
   }
-  if (!origin.runs.empty() && origin.weights.empty())
+  if (all.empty() && !origin.runs.empty() && origin.weights.empty())
     fail(ErrorKind::weights,
          fmt::format("the run {} did not train [model.{}] and took no weights for it", origin.runs.front(), path),
          "leave `weights` of this slot out");
-  return std::nullopt;
+  return all;
 }
 
 std::vector<std::string> other_options(const Origin& origin, const std::string& section, const config::Value& options) {

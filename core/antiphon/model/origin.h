@@ -32,8 +32,9 @@ struct TrainedPart {
   weights::Checkpoint values;
   std::filesystem::path run;
 };
-// Nothing if none of the runs trained the part. Error(weights) if a run has no complete checkpoint.
-std::optional<TrainedPart> trained_part(const Origin& origin, const std::string& path);
+// Of each of the runs that trained some of the part, the latest first. Error(weights) if a run has no complete
+// checkpoint.
+std::vector<TrainedPart> trained_parts(const Origin& origin, const std::string& path);
 
 // Options of the slot [`section`] that differ from those of the run it comes from, as "alpha = 16 (32 in runs/first)".
 std::vector<std::string> other_options(const Origin& origin, const std::string& section, const config::Value& options);

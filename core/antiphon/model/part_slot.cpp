@@ -9,6 +9,8 @@
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/check_parameters.h>
 
+#include <algorithm>
+
 namespace antiphon::model {
 namespace {
 
@@ -54,25 +56,59 @@ auto explained(const PartSlot& slot, Body&& body) {
   }
 }
 
-weights::LoadReport load_trained(const TrainedPart& trained, Part& part, const PartSlot& slot,
-                                 const weights::LoadOptions& options) {
-  for (const auto& other : other_options(slot.origin, slot.section(), *slot.options))
-    log::warning(fmt::format("{}: {}", part.path, other));
-  return weights::load_parameters(*part.module, trained.values, trained_names(part.path), options);
+// Whether a run trained all of the part.
+bool is_whole(const TrainedPart& trained, const Part& part) {
+  for (const auto& parameter : part.module->parameters())
+    if (!trained.values.contains(part.path + "/" + parameter.name)) return false;
+  return true;
 }
 
-// `only_own`: not what the part's directory has.
-void load_part(Model& model, Part& part, const PartSlot& slot, const weights::LoadOptions& options,
+// Runs that trained some of the part each, up to the first that trained all of it; below them what the part's directory
+// has.
+struct Layers {
+  std::vector<TrainedPart> runs;
+  bool whole = false;  // the last of them trained all
+};
+
+Layers layers_of(const PartSlot& slot, const Part& part) {
+  Layers layers{trained_parts(slot.origin, part.path)};
+  auto& runs = layers.runs;
+  auto last = std::ranges::find_if(runs, [&](const TrainedPart& run) { return is_whole(run, part); });
+  layers.whole = last != runs.end();
+  if (layers.whole) runs.erase(last + 1, runs.end());
+  // Without anything below, names that are missing are an error.
+  if (!layers.whole && slot.origin.weights.empty() && !runs.empty()) runs.erase(runs.begin() + 1, runs.end());
+  layers.whole |= slot.origin.weights.empty();
+  return layers;
+}
+
+void load_trained(const Layers& layers, Part& part, const PartSlot& slot, weights::LoadOptions options) {
+  for (const auto& other : other_options(slot.origin, slot.section(), *slot.options))
+    log::warning(fmt::format("{}: {}", part.path, other));
+  for (size_t i = layers.runs.size(); i-- > 0;) {
+    const auto& run = layers.runs[i];
+    options.partial = !(layers.whole && i + 1 == layers.runs.size());
+    report(part, weights::load_parameters(*part.module, run.values, trained_names(part.path), options),
+           run.values.path().string());
+  }
+}
+
+// Whether anything gave values. `only_own`: not what the part's directory has.
+bool load_part(Model& model, Part& part, const PartSlot& slot, const weights::LoadOptions& options,
                bool only_own = false) {
   const auto& from = slot.origin.weights;
-  with_context("loading " + part.path, [&] {
-    explained(slot, [&] {
-      if (const auto trained = trained_part(slot.origin, part.path))
-        report(part, load_trained(*trained, part, slot, options), trained->values.path().string());
-      else if (slot.kind == PartKind::peft && !from.empty())
-        report(part, weights::load_adapter(from, *model.lm().pefts()[slot.index].method, {}, options), from);
-      else if (!from.empty() && !only_own)
+  return with_context("loading " + part.path, [&] {
+    return explained(slot, [&] {
+      const auto layers = layers_of(slot, part);
+      const bool below = !layers.whole && !from.empty();
+      if (below && slot.kind == PartKind::peft) {
+        const auto& peft = model.lm().pefts()[slot.index];
+        report(part, weights::load_adapter(from, *peft.method, {}, options, peft.also_trained()), from);
+      } else if (below && !only_own) {
         report(part, weights::load_parameters(*part.module, weights::Checkpoint(from), part.names, options), from);
+      }
+      if (!layers.runs.empty()) load_trained(layers, part, slot, options);
+      return below || !layers.runs.empty();
     });
   });
 }
@@ -115,9 +151,11 @@ void load_parts(Model& model, const LoadSettings& settings, size_t first) {
       weights::cast_parameters(*part.module, options);
       continue;
     }
-    load_part(model, part, slot, options);
+    const bool given = load_part(model, part, slot, options);
     // A part's start does not depend on which other parts have weights.
     part.module->initialize(settings.seed + i + 1, settings.device);
+    if (slot.kind == PartKind::peft && !given && settings.starts)
+      model.lm().pefts()[slot.index].method->start(settings.seed + i + 1);
     if (part.module->trainable_count() == 0) weights::cast_parameters(*part.module, options);
     if (slot.kind != PartKind::peft && slot.weights.empty())
       log::info(fmt::format("  {}: {} parameters, random", part.path,
@@ -142,13 +180,16 @@ std::vector<std::string> check_runs(Model& model) {
   std::vector<std::string> lines;
   for (size_t i = 0; i < parts.size(); ++i) {
     const auto& part = parts[i];
-    const auto trained = trained_part(slots[i].origin, part.path);
-    if (!trained) continue;
-    const auto fitting = explained(slots[i], [&] {
-      return weights::check_parameters(*part.module, trained->values, trained_names(part.path), part.path);
-    });
-    lines.push_back(
-        fmt::format("{}: {}/{} tensors from {}", part.path, fitting.applied, fitting.total, trained->run.string()));
+    const auto layers = layers_of(slots[i], part);
+    for (size_t j = 0; j < layers.runs.size(); ++j) {
+      const auto& trained = layers.runs[j];
+      const bool partial = !(layers.whole && j + 1 == layers.runs.size());
+      const auto fitting = explained(slots[i], [&] {
+        return weights::check_parameters(*part.module, trained.values, trained_names(part.path), part.path, partial);
+      });
+      lines.push_back(
+          fmt::format("{}: {}/{} tensors from {}", part.path, fitting.applied, fitting.total, trained.run.string()));
+    }
   }
   return lines;
 }

@@ -43,6 +43,9 @@ class Placement {
 
   // Before forward passes; nothing if nothing has changed since. All processes do as many passes.
   virtual void make_usable() = 0;
+  // Makes these parameters of the model what they are outside of a pass, to be written: blocks have none of theirs
+  // else. All processes call it, after the last pass.
+  virtual void make_whole(const std::vector<Parameter>& /*parameters*/) {}
   // For BlockPolicyScope while they run: the policy, `inner` done within it. May be nullptr.
   virtual nn::BlockPolicy* around(nn::BlockPolicy* inner) = 0;
   // Before the last backward pass of a step, if each parameter gets its gradient at most once in it.

@@ -7,6 +7,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/parallel/agreed.h>
+#include <antiphon/parallel/put_together.h>
 #include <antiphon/parallel/separate_gradients.h>
 
 #include <algorithm>
@@ -110,6 +111,20 @@ std::vector<Parameter> Sharded::own(const std::vector<Parameter>& parameters) co
     parameter.tensor = found->second.tensor, parameter.box = found->second.box;
   }
   return all;
+}
+
+void Sharded::make_whole(const std::vector<Parameter>& parameters) {
+  for (const auto& parameter : parameters) {
+    const auto found = own_.find(parameter.tensor);
+    if (found == own_.end() || !found->second.box) continue;
+    // Of a parameter that is itself a part of one, the rows are put together to that part.
+    auto rows = found->second;
+    auto values = *rows.tensor;
+    rows.tensor = &values, rows.box->whole = parameter.tensor->sizes().vec();
+    for (size_t d = 0; parameter.box && d < rows.box->begin.size(); ++d) rows.box->begin[d] -= parameter.box->begin[d];
+    put_together({rows}, shards_);
+    *parameter.tensor = values;
+  }
 }
 
 void Sharded::make_usable() {

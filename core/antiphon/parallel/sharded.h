@@ -33,6 +33,7 @@ class Sharded : public Placement, public nn::BlockPolicy {
 
   std::vector<Parameter> own(const std::vector<Parameter>& parameters) const override;
   void make_usable() override;
+  void make_whole(const std::vector<Parameter>& parameters) override;
   nn::BlockPolicy* around(nn::BlockPolicy* inner) override;
   void begin_last_pass() override {}
   void end_pass() override;

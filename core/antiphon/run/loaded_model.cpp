@@ -23,13 +23,13 @@ RunConfig configured(const OpenOptions& flags) {
   return read_config(flags.file, flags.sets, flags.stage);
 }
 
-std::unique_ptr<model::Model> loaded(RunConfig& config, at::Device device, const SharedBy* by) {
+std::unique_ptr<model::Model> loaded(RunConfig& config, at::Device device, const SharedBy* by, bool starts) {
   auto model = model::build(config.model);
   if (by) model->lm().share(*by);
   const auto formats = model::number_formats(config.precision.compute, device);
   log::info(fmt::format("model: {} on {}, in {}: {}", config.model.llm.plugin, device.str(), model::name_of(formats),
                         formats.reason));
-  model->load({device, formats, static_cast<uint64_t>(config.train.seed)});
+  model->load({device, formats, static_cast<uint64_t>(config.train.seed), starts});
   for (const auto& part : model->parts()) {
     const int64_t all = part.module->parameter_count(), trained = part.module->trainable_count();
     log::info(fmt::format("  {} ({}): {} parameters, {} trained", part.path, part.plugin,
@@ -75,10 +75,10 @@ std::optional<std::filesystem::path> trained_checkpoint(const OpenOptions& flags
 
 }  // namespace
 
-LoadedModel::LoadedModel(const OpenOptions& flags, const SharedBy* by)
+LoadedModel::LoadedModel(const OpenOptions& flags, const SharedBy* by, bool for_inference)
     : config(configured(flags)),
       device(open_device(flags.device)),
-      model(loaded(config, device, by)),
+      model(loaded(config, device, by, !(for_inference && trained_checkpoint(flags)))),
       prompts(open_prompts(config)),
       cache(config.data.feature_cache, cache_settings(config, lm())),
       preparer(lm(), prompts, cache, media::MediaLimits{}, lm().llm().max_positions(), config.data.video,

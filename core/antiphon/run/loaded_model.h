@@ -22,8 +22,9 @@ struct OpenOptions {
 
 // Reads the configuration, builds the model, loads its weights. Members are in the order of dependence.
 struct LoadedModel {
-  // `by`: the processes that compute each batch together; nullptr: this one does.
-  explicit LoadedModel(const OpenOptions& flags, const SharedBy* by = nullptr);
+  // `by`: the processes that compute each batch together; nullptr: this one does. `for_inference`: load_for_inference()
+  // comes next.
+  explicit LoadedModel(const OpenOptions& flags, const SharedBy* by = nullptr, bool for_inference = false);
   RunConfig config;
   at::Device device;
   std::unique_ptr<model::Model> model;

@@ -64,9 +64,12 @@ void use_linear_format(model::MultimodalLm& model, const std::string& linear) {
 void check_precision(model::MultimodalLm& model, const train::PrecisionOptions& precision) {
   if (precision.weights.empty()) return;
   const auto key = fmt::format("precision.weights = \"{}\"", precision.weights);
-  if (model.llm().module().trainable_count() > 0)
+  if (model.spec().llm.trainable)
     fail(ErrorKind::config, key + " keeps the language model as it is, and model.llm.trainable is true",
          "set model.llm.trainable = false and add [[model.llm.peft]], or leave precision.weights out");
+  if (model.llm().module().trainable_count() > 0)
+    fail(ErrorKind::config, key + " keeps the language model as it is, and one of [[model.llm.peft]] trains some of it",
+         "leave `bias`, `modules_to_save` or the method `selective` out, or precision.weights");
   if (!precision.linear.empty())
     fail(ErrorKind::config, fmt::format("{} beside precision.linear = \"{}\"", key, precision.linear),
          "choose one of them");

@@ -4,6 +4,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/config/path.h>
 #include <antiphon/model/origin.h>
 #include <antiphon/model/whole_model.h>
@@ -77,10 +78,19 @@ Value configuration_of(const Value& root, size_t index, const std::vector<std::s
   return own;
 }
 
+// A method of fine-tuning may train some of the part's own parameters: then they are in the run's checkpoint.
+bool has_trained(const Value& stage, const Slot& slot) {
+  const auto newest =
+      checkpoint::latest_checkpoint(std::filesystem::path(text_at(stage, "train.output")) / "checkpoints");
+  const auto part = slot.path.substr(std::string_view("model.").size());
+  return newest && !checkpoint::parameters_of(*newest, part + "/").names().empty();
+}
+
 bool has_learnt(std::vector<Value>& earlier, const Slot& slot, const std::string& plugin) {
   return std::ranges::any_of(earlier, [&](Value& stage) {
     auto* part = at_path(stage, slot.path);
-    return part && text_at(*part, "plugin") == plugin && learns(*part, slot);
+    if (!part || text_at(*part, "plugin") != plugin) return false;
+    return learns(*part, slot) || (at_path(*part, "peft") && has_trained(stage, slot));
   });
 }
 

@@ -82,7 +82,7 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
       checkpoints_(
           checkpoints_in({folder.checkpoints(), options.keep_checkpoints}, folder.writes(), placement, agreement)) {
   for (const auto& parameter : saved_)
-    if (parameter.fixed)
+    if (parameter.fixed && !parameter.constant)
       statistics_.push_back(
           {*parameter.tensor, at::empty_like(*parameter.tensor), at::zeros_like(*parameter.tensor, at::kDouble)});
   log::info("  optimizer: " + optimizer_.describe());

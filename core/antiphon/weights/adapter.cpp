@@ -77,14 +77,16 @@ std::string alike(const std::string& key, const std::unordered_map<std::string, 
 }
 
 // PEFT's keys for the adapter's parameters, and those of the file's keys that mean the same.
-NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map) {
+NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map, const std::vector<Parameter>& of_part) {
   NameMap exact;
   std::unordered_map<std::string, std::string> parameters;
-  for (const auto& parameter : peft.module().parameters()) {
-    const auto key = prefix + checkpoint_path(parameter.name, map);
-    exact.rules.push_back({key, parameter.name});
-    parameters.emplace(key, parameter.name);
-  }
+  const auto add = [&](const std::string& key, const std::string& name) {
+    exact.rules.push_back({key, name});
+    parameters.emplace(key, name);
+  };
+  for (const auto& parameter : peft.module().parameters())
+    add(peft.key_of(checkpoint_path(parameter.name, map)), parameter.name);
+  for (const auto& parameter : of_part) add(peft.key_of(parameter.name), parameter.name);
   for (const auto& key : file.names()) {
     if (parameters.contains(key)) continue;
     const auto plain = without_adapter_name(key);
@@ -96,6 +98,15 @@ NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map) {
   }
   return exact;
 }
+
+// The method's parameters and those that it trains of the part.
+class BothModules : public Module {
+ public:
+  BothModules(Module& method, const std::vector<Parameter>& of_part) {
+    add("", method);
+    for (const auto& parameter : of_part) adopt(parameter);
+  }
+};
 
 // A setting that is absent, null, false or empty is off.
 json setting(const json& config, const std::string& key) {
@@ -119,14 +130,16 @@ void check_same(const json& file, const json& attached, std::vector<std::string>
 
 }  // namespace
 
-void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_model, const NameMap& map) {
+void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_model, const NameMap& map,
+                  const std::vector<Parameter>& of_part) {
   NamedTensors tensors;
   if (peft.prompt_tokens() > 0) {
     c10::AutoGradMode no_grad(false);
     tensors.emplace_back(prompt_name, peft.prompt().contiguous());
   } else {
-    for (const auto& parameter : peft.module().parameters())
-      tensors.emplace_back(prefix + checkpoint_path(parameter.name, map), *parameter.tensor);
+    for (const auto& [name, tensor] : peft.file_tensors())
+      tensors.emplace_back(peft.key_of(checkpoint_path(name, map)), tensor);
+    for (const auto& parameter : of_part) tensors.emplace_back(peft.key_of(parameter.name), *parameter.tensor);
   }
   if (tensors.empty()) fail(ErrorKind::weights, "no adapter is attached, so none can be saved to " + folder.string());
   auto config = peft.adapter_config();
@@ -136,7 +149,8 @@ void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_mo
   write_json(folder / config_name, config);
 }
 
-LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, const LoadOptions& options) {
+LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, const LoadOptions& options,
+                        const std::vector<Parameter>& of_part) {
   const auto config = folder / config_name, tensors = folder / tensors_name;
   const auto there = [](const fs::path& path) { return path_exists(path, ErrorKind::weights); };
   if (!there(config))
@@ -147,8 +161,9 @@ LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, 
   const Checkpoint file(there(tensors) || !there(folder / "adapter_model.bin") ? tensors
                                                                                : folder / "adapter_model.bin");
   const auto names = peft.prompt_tokens() > 0 ? NameMap{{{prompt_name, peft.prompt_parameter()}}, {}, {}}
-                                              : exact_names(peft, file, map);
-  return load_parameters(peft.module(), file, names, options);
+                                              : exact_names(peft, file, map, of_part);
+  BothModules all(peft.module(), of_part);
+  return load_parameters(all, file, names, options);
 }
 
 }  // namespace antiphon::weights

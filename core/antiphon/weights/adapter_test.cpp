@@ -144,6 +144,66 @@ TEST_CASE("an adapter that fits nothing, or in part, or with other settings is r
   CHECK_THAT(load_error(folder), ContainsSubstring("use_dora is true"));
 }
 
+namespace {
+
+struct Head : Module {
+  Head() {
+    add("weight", weight, {3, 4}, Init::ones, Role::matrix);
+    add("bias", bias, {3}, Init::ones, Role::vector);
+  }
+  std::vector<Parameter> named() {
+    auto all = parameters();
+    for (auto& parameter : all) parameter.name = "lm_head." + parameter.name;
+    return all;
+  }
+  at::Tensor weight, bias;
+};
+
+// Names what it trains of the part in a way of its own.
+struct OwnKeys : Lora {
+  std::string key_of(const std::string& parameter) const override {
+    return parameter == "lm_head.bias" ? "base_model.model.lm_head.base_layer.bias" : Lora::key_of(parameter);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what a method trains of the part itself lies in its folder, and is read back as the part's") {
+  const TestFolder folder;
+  OwnKeys saved, loaded;
+  Head trained, read;
+  saved.factors.initialize(1, at::kCPU), trained.initialize(1, at::kCPU), read.initialize(1, at::kCPU);
+  trained.weight.mul_(3), trained.bias.mul_(5);
+  read.set_requires_grad(true);
+  save_adapter(folder.path(), saved, "", {}, trained.named());
+  const Checkpoint file(folder / "adapter_model.safetensors");
+  CHECK(file.contains("base_model.model.lm_head.weight"));
+  CHECK(file.contains("base_model.model.lm_head.base_layer.bias"));
+  CHECK(load_adapter(folder.path(), loaded, {}, {.name = "adapter"}, read.named()).applied == 6);
+  CHECK(at::equal(read.weight, trained.weight));
+  CHECK(at::equal(read.bias, trained.bias));
+  CHECK(read.weight.requires_grad());
+  CHECK_THAT(load_error(folder), ContainsSubstring("2 unexpected"));
+  save_adapter(folder.path(), saved, "");
+  OwnKeys again;
+  CHECK_THROWS_AS(load_adapter(folder.path(), again, {}, {.name = "adapter"}, read.named()), Error);
+}
+
+TEST_CASE("a checkpoint of some parameters leaves the others as they are, if that is wanted") {
+  const TestFolder folder;
+  Head head;
+  head.initialize(1, at::kCPU);
+  save_safetensors(folder / "some.safetensors", {{"bias", at::full({3}, 7.0)}});
+  const Checkpoint some(folder / "some.safetensors");
+  const NameMap same{{{"{}", "{}"}}, {}, {}};
+  CHECK_THROWS_AS(load_parameters(head, some, same), Error);
+  CHECK(load_parameters(head, some, same, {.partial = true}).applied == 1);
+  CHECK(head.bias.min().item<double>() == 7);
+  CHECK(head.weight.max().item<double>() == 1);
+  save_safetensors(folder / "other.safetensors", {{"bais", at::full({3}, 7.0)}});
+  CHECK_THROWS_AS(load_parameters(head, Checkpoint(folder / "other.safetensors"), same, {.partial = true}), Error);
+}
+
 TEST_CASE("an adapter on a layer that the map does not name is refused") {
   const TestFolder folder;
   Lora lora;

@@ -87,8 +87,10 @@ std::optional<at::ScalarType> wanted_dtype(const at::Tensor& parameter, bool cha
   return parameter.dim() == 2 && options.matrix_dtype ? options.matrix_dtype : options.frozen_dtype;
 }
 
-Plan good_plan(Module& module, const Checkpoint& checkpoint, const NameMap& map, const std::string& name) {
+Plan good_plan(Module& module, const Checkpoint& checkpoint, const NameMap& map, const std::string& name,
+               bool partial) {
   auto plan = make_plan(module, checkpoint, map);
+  if (partial) plan.report.missing.clear();
   const auto total = plan.targets.size() + plan.report.missing.size() + plan.report.mismatched.size();
   if (!plan.report.empty())
     fail_names(plan.report, fmt::format("{}: {} of {} parameters can be loaded from {}", name, plan.targets.size(),
@@ -124,15 +126,16 @@ void cast_parameters(Module& module, const LoadOptions& options) {
   }
 }
 
-LoadReport check_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map, const std::string& name) {
-  const auto plan = good_plan(module, checkpoint, map, name);
+LoadReport check_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map, const std::string& name,
+                            bool partial) {
+  const auto plan = good_plan(module, checkpoint, map, name, partial);
   const auto count = static_cast<int64_t>(plan.targets.size());
   return {count, count, plan.ignored, 0};
 }
 
 LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map,
                            const LoadOptions& options) {
-  const auto plan = good_plan(module, checkpoint, map, options.name);
+  const auto plan = good_plan(module, checkpoint, map, options.name, options.partial);
   LoadReport report{0, static_cast<int64_t>(plan.targets.size()), plan.ignored, 0};
   const bool trained = module.trainable_count() > 0;
   for (const auto& [parameter, name] : plan.targets) {

@@ -21,6 +21,8 @@ struct LoadOptions {
   std::optional<at::ScalarType> frozen_dtype = std::nullopt, trainable_dtype = at::kFloat;
   // For frozen matrices instead of frozen_dtype, if set.
   std::optional<at::ScalarType> matrix_dtype = std::nullopt;
+  // Parameters that the checkpoint does not have stay as they are.
+  bool partial = false;
   // The name of what is loaded, for messages: "model.llm".
   std::string name = "model";
 };

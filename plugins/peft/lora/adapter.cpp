@@ -1,8 +1,11 @@
 #include "adapter.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <antiphon/base/error.h>
 #include <antiphon/component/training_pass.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/nn/deferred_gradients.h>
@@ -60,32 +63,96 @@ struct LoraFunction : torch::autograd::Function<LoraFunction> {
 
 }  // namespace
 
-LoraAdapter::LoraAdapter(std::string site, int64_t in, int64_t out, int64_t rank, double scale, double dropout)
-    : site_(std::move(site)), scale_(scale), dropout_(dropout) {
-  inputs_ = in;
-  add("lora_A.weight", a_, {rank, in}, Init::linear_uniform, Role::matrix);
-  add("lora_B.weight", b_, {out, rank}, Init::zeros, Role::matrix);
+LoraAdapter::LoraAdapter(std::string site, const LoraShape& shape) : site_(std::move(site)), shape_(shape) {
+  add("lora_A.weight", a_, {shape.rank, shape.in}, Init::linear_uniform, Role::matrix);
+  add("lora_B.weight", b_, {shape.out, shape.rank}, Init::zeros, Role::matrix);
+  if (shape.init == "pissa") {
+    add_constant("lora_A_start", a_start_, {shape.rank, shape.in});
+    add_constant("lora_B_start", b_start_, {shape.out, shape.rank});
+  }
+  if (shape.dora) add("lora_magnitude_vector", magnitude_, {shape.out}, Init::zeros, Role::vector);
+}
+
+void LoraAdapter::keep_outputs(int64_t begin, int64_t size) {
+  if (shape_.init != "kaiming") return LinearAdapter::keep_outputs(begin, size);
+  keep_part(b_, 0, begin, size);
+  if (shape_.dora) keep_part(magnitude_, 0, begin, size);
 }
 
 void LoraAdapter::keep_inputs(int64_t begin, int64_t size) {
+  // The length of a row is that of all its inputs.
+  if (shape_.init != "kaiming" || shape_.dora) return LinearAdapter::keep_inputs(begin, size);
   keep_part(a_, 1, begin, size);
   first_input_ += begin;
 }
 
-at::Tensor LoraAdapter::forward(const at::Tensor& x, const LinearBase& base) {
-  const bool drops = dropout_ > 0 && TrainingPass::now();
-  const auto plain = drops ? std::nullopt : base.plain(x);
-  if (plain && !plain->weight.requires_grad() && !(plain->bias.defined() && plain->bias.requires_grad()))
-    return LoraFunction::apply(x, plain->weight, plain->bias.defined() ? std::optional(plain->bias) : std::nullopt, a_,
-                               b_, scale_);
-  const auto branch = drops ? nn::keyed_dropout(x, dropout_, nn::dropout_key(site_), {0, first_input_, inputs_}) : x;
-  return base.product(x) + nn::linear(nn::linear(branch, nn::like(a_, x)), nn::like(b_, x)) * scale_;
+bool LoraAdapter::drops() const { return shape_.dropout > 0 && TrainingPass::now(); }
+
+at::Tensor LoraAdapter::dropped(const at::Tensor& x) const {
+  if (!drops()) return x;
+  return nn::keyed_dropout(x, shape_.dropout, nn::dropout_key(site_), {0, first_input_, shape_.in});
 }
+
+at::Tensor LoraAdapter::changed(const at::Tensor& x) const {
+  return nn::linear(nn::linear(x, nn::like(a_, x)), nn::like(b_, x)) * shape_.scale;
+}
+
+at::Tensor LoraAdapter::without_start(const at::Tensor& y, const at::Tensor& x) const {
+  if (!a_start_.defined()) return y;
+  return y - nn::linear(nn::linear(x, nn::like(a_start_, x)), nn::like(b_start_, x)) * shape_.scale;
+}
+
+at::Tensor LoraAdapter::forward(const at::Tensor& x, const LinearBase& base) {
+  if (shape_.dora) return directed(x, base);
+  const auto plain = drops() ? std::nullopt : base.plain(x);
+  if (plain && !plain->weight.requires_grad() && !(plain->bias.defined() && plain->bias.requires_grad())) {
+    const auto bias = plain->bias.defined() ? std::optional(plain->bias) : std::nullopt;
+    return without_start(LoraFunction::apply(x, plain->weight, bias, a_, b_, shape_.scale), x);
+  }
+  return without_start(base.product(x), x) + changed(dropped(x));
+}
+
+at::Tensor LoraAdapter::directed(const at::Tensor& x, const LinearBase& base) const {
+  const auto weights = base.weights();
+  if (!weights.weight.defined())
+    fail(ErrorKind::config,
+         fmt::format("lora: {}: dora scales the rows of a matrix, and a method before it makes none", site_),
+         "put the method with dora before it");
+  at::Tensor length;
+  {
+    c10::AutoGradMode no_grad(false);
+    length = at::linalg_vector_norm(matrix(weights.weight), 2, 1);
+  }
+  const auto ratio = nn::like(magnitude_ / length, x);
+  const auto of_base = [&](const at::Tensor& input) { return without_start(base.product(input), input); };
+  const auto input = dropped(x), y = of_base(x);
+  auto turned = drops() ? of_base(input) : y;
+  // The bias is not scaled; asked of the map, since it may be trained, here or in a method before.
+  if (weights.bias.defined()) turned = turned - base.product(at::zeros({1, x.size(-1)}, x.options()));
+  return y + turned * (ratio - 1) + changed(input) * ratio;
+}
+
+at::Tensor LoraAdapter::matrix(const at::Tensor& weight) const {
+  const auto all = whole();
+  return at::addmm(weight.to(at::kFloat), all.b.to(at::kFloat), all.a.to(at::kFloat), 1, shape_.scale);
+}
+
+LowRank LoraAdapter::whole() const {
+  if (!a_start_.defined()) return {a_, b_, shape_.scale};
+  return {at::cat({a_, a_start_}), at::cat({b_, -b_start_}, 1), shape_.scale};
+}
+
+LowRank LoraAdapter::low_rank() const { return shape_.dora ? LowRank() : whole(); }
 
 std::optional<LinearBase::Plain> LoraAdapter::merged(const LinearBase::Plain& base) const {
   if (!base.weight.defined()) return base;
-  return LinearBase::Plain{at::addmm(base.weight.to(at::kFloat), b_.to(at::kFloat), a_.to(at::kFloat), 1, scale_),
-                           base.bias};
+  const auto weight = matrix(base.weight);
+  if (!shape_.dora) return LinearBase::Plain{weight, base.bias};
+  if (at::count_nonzero(magnitude_).item<int64_t>() == 0)
+    fail(ErrorKind::config, fmt::format("lora: {}: dora begins when it is trained; there is nothing to merge", site_),
+         "train it first, or leave the method out");
+  const auto ratio = magnitude_.to(at::kFloat) / at::linalg_vector_norm(weight, 2, 1);
+  return LinearBase::Plain{weight * ratio.unsqueeze(1), base.bias};
 }
 
 }  // namespace antiphon::lora

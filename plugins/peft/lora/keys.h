@@ -2,9 +2,11 @@
 #pragma once
 #include <antiphon/component/pretrained.h>
 
+#include "options.h"
+
 namespace antiphon::lora {
 
-// Of PEFT's LoraConfig.
-const ForeignKeys& lora_keys();
+// Of PEFT's LoraConfig, for an adapter with these options.
+ForeignKeys lora_keys(const LoraOptions& options);
 
 }  // namespace antiphon::lora

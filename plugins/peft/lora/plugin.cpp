@@ -1,81 +1,166 @@
-// Reads and writes PEFT's format: adapter_config.json with peft_type LORA, keys <site>.lora_A.weight / lora_B.weight.
+// Reads and writes PEFT's format: adapter_config.json with peft_type LORA, keys <site>.lora_A.weight / lora_B.weight,
+// <site>.lora_magnitude_vector of DoRA, and beside them what is trained of the part itself.
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <antiphon/base/error.h>
 #include <antiphon/component/peft.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/linear/site_adapters.h>
 #include <antiphon/plugin/manifest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "adapter.h"
 #include "keys.h"
+#include "options.h"
 
 namespace antiphon::lora {
 
-struct LoraOptions {
-  int64_t rank = 8;
-  double alpha = 16, dropout = 0;
-  bool rslora = false;
-  std::vector<std::string> targets = {"q_proj", "v_proj"};
-};
-
-const config::Table<LoraOptions>& lora_table() {
-  using O = LoraOptions;
-  static const auto* table = new config::Table<O>(
-      config::Table<O>("lora")
-          .field("rank", &O::rank, "rank of the update", {.min = 1, .max = 4096})
-          .field("alpha", &O::alpha, "the update is scaled by alpha / rank", {.min = 0, .above_min = true})
-          .field("rslora", &O::rslora, "scale by alpha / sqrt(rank) instead (Kalajdzievski 2023)")
-          .field("dropout", &O::dropout, "on the adapter's input, in training", {.min = 0, .max = 1})
-          .field("targets", &O::targets,
-                 "last parts of site names, or globs over whole names; \"all-linear\" for every site"));
-  return *table;
-}
-
 class Lora : public Peft, private Module {
  public:
-  explicit Lora(const LoraOptions& options) : options_(options) {}
+  explicit Lora(const LoraOptions& options)
+      : options_(options),
+        ranks_("rank_pattern", options.rank_pattern, 1, /*whole=*/true),
+        alphas_("alpha_pattern", options.alpha_pattern, 0, /*whole=*/false) {}
 
   std::vector<std::string> attach(const PeftTarget& target) override {
     if (target.hidden_size > 0) task_type_ = "CAUSAL_LM";
-    return adapters_.attach("lora", options_.targets, target.sites,
-                            [this](const Site& site) { return made_for(site); });
+    const auto chosen = nn::chosen_sites("lora", options_.choice(), target.sites);
+    ranks_.check_used(chosen), alphas_.check_used(chosen);
+    also_trained_ = own_parameters(target, chosen);
+    refuse_tied(target);
+    return sites_.attach(chosen, [this](const Site& site) { return made_for(site); });
+  }
+
+  std::vector<std::string> also_trained() const override { return also_trained_; }
+
+  void start(uint64_t seed) override {
+    for (size_t i = 0; i < adapters_.size(); ++i)
+      adapters_[i]->start(*sites_.sites()[i].linear->below(*adapters_[i]), at::detail::createCPUGenerator(seed + i));
   }
 
   Module& module() override { return *this; }
 
-  nlohmann::json adapter_config() const override {
-    return {{"peft_type", "LORA"},
-            {"task_type", task_type_},
-            {"r", options_.rank},
-            {"lora_alpha", options_.alpha},
-            {"lora_dropout", options_.dropout},
-            {"use_rslora", options_.rslora},
-            {"bias", "none"},
-            {"inference_mode", true},
-            {"fan_in_fan_out", false},
-            {"target_modules", nn::target_names(options_.targets, adapters_.sites())}};
+  // PEFT wraps the layers that it changes, and their biases with them.
+  std::string key_of(const std::string& parameter) const override {
+    const auto site = parameter.substr(0, parameter.rfind('.'));
+    const bool wrapped = parameter.ends_with(".bias") && std::ranges::count(sites_.sites(), site, &Site::path) > 0;
+    return Peft::key_of(wrapped ? site + ".base_layer.bias" : parameter);
   }
 
-  ForeignKeys config_keys() const override { return lora_keys(); }
-  std::vector<std::string> compared_keys() const override { return {"r", "lora_alpha", "use_rslora"}; }
-  void merge() override { adapters_.merge(); }
+  // A kept start is a second part of the change, so that the file is that of an ordinary one.
+  std::vector<std::pair<std::string, at::Tensor>> file_tensors() override {
+    if (!starts_from_weight()) return Peft::file_tensors();
+    std::vector<std::pair<std::string, at::Tensor>> all;
+    for (const auto& [name, tensor] : Peft::file_tensors())
+      if (name.ends_with("lora_magnitude_vector")) all.emplace_back(name, tensor);
+    for (size_t i = 0; i < adapters_.size(); ++i) {
+      const auto whole = adapters_[i]->whole();
+      all.emplace_back(sites_.sites()[i].path + ".lora_A.weight", whole.a.detach().contiguous());
+      all.emplace_back(sites_.sites()[i].path + ".lora_B.weight", whole.b.detach().contiguous());
+    }
+    return all;
+  }
+
+  nlohmann::json adapter_config() const override {
+    const int64_t ranks = starts_from_weight() ? 2 : 1;
+    const double alphas = options_.rslora ? std::sqrt(static_cast<double>(ranks)) : static_cast<double>(ranks);
+    return {{"peft_type", "LORA"},
+            {"task_type", task_type_},
+            {"r", options_.rank * ranks},
+            {"lora_alpha", options_.alpha * alphas},
+            {"rank_pattern", ranks_.times(static_cast<double>(ranks))},
+            {"alpha_pattern", alphas_.times(alphas)},
+            {"lora_dropout", options_.dropout},
+            {"use_rslora", options_.rslora},
+            {"use_dora", options_.dora},
+            {"init_lora_weights", true},
+            {"bias", options_.bias},
+            {"modules_to_save", options_.modules_to_save},
+            {"inference_mode", true},
+            {"fan_in_fan_out", false},
+            {"target_modules", nn::chosen_names(options_.choice(), sites_.sites())}};
+  }
+
+  ForeignKeys config_keys() const override { return lora_keys(options_); }
+  std::vector<std::string> compared_keys() const override {
+    return {"r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora"};
+  }
+  bool exact_gradient() const override { return !options_.dora; }
+  void merge() override { sites_.merge(); }
 
  private:
+  bool starts_from_weight() const { return options_.init == "pissa"; }
+
   std::shared_ptr<LinearAdapter> made_for(const Site& site) {
-    const double rank = static_cast<double>(options_.rank);
-    const double scale = options_.alpha / (options_.rslora ? std::sqrt(rank) : rank);
-    auto adapter = std::make_shared<LoraAdapter>(site.path, site.linear->in(), site.linear->out(), options_.rank, scale,
-                                                 options_.dropout);
-    add(site.path, *adapter);
-    return adapter;
+    const double rank = ranks_.of(site.path, static_cast<double>(options_.rank));
+    const double alpha = alphas_.of(site.path, options_.alpha);
+    LoraShape shape{site.linear->in(), site.linear->out(), static_cast<int64_t>(rank)};
+    shape.scale = alpha / (options_.rslora ? std::sqrt(rank) : rank);
+    shape.dropout = options_.dropout, shape.init = options_.init, shape.dora = options_.dora;
+    check(site.path, shape);
+    adapters_.push_back(std::make_shared<LoraAdapter>(site.path, shape));
+    add(site.path, *adapters_.back());
+    return adapters_.back();
+  }
+
+  static void check(const std::string& path, const LoraShape& shape) {
+    if (shape.init == "orthogonal" && shape.rank % 2 != 0)
+      fail(ErrorKind::config, fmt::format("lora: {}: init = \"orthogonal\" has a rank of {}", path, shape.rank),
+           "use an even rank");
+    if (shape.init == "pissa" && shape.rank > std::min(shape.in, shape.out))
+      fail(ErrorKind::config,
+           fmt::format("lora: {}: init = \"pissa\" has a rank of {}, and the weight [{}, {}] has fewer singular values",
+                       path, shape.rank, shape.out, shape.in),
+           "use a smaller rank, or rank_pattern");
+  }
+
+  // PEFT's modules are copies: of such an embedding its file would mean another model.
+  void refuse_tied(const PeftTarget& target) const {
+    const auto has = [](const auto& names, const char* end) {
+      return std::ranges::any_of(names, [&](const std::string& name) { return name.ends_with(end); });
+    };
+    if (!has(also_trained_, "embed_tokens.weight") || has(target.parameters, "lm_head.weight")) return;
+    fail(ErrorKind::config, "lora: modules_to_save: the embedding is the head, too",
+         "train it with [[peft]] plugin = \"selective\", targets = [\"embed_tokens\"], beside lora");
+  }
+
+  // What modules_to_save and bias say. Error(config) if one of them says nothing.
+  std::vector<std::string> own_parameters(const PeftTarget& target, const std::vector<Site>& chosen) const {
+    std::set<std::string> names;
+    for (const auto& module : options_.modules_to_save) {
+      const auto before = names.size();
+      for (const auto& name : target.parameters)
+        if (nn::trained_whole(module, name)) names.insert(name);
+      if (names.size() == before)
+        fail(ErrorKind::config, fmt::format("lora: modules_to_save: no module's name ends in '{}'", module),
+             "name a module of the part that has parameters and is not named yet; a head that is the embedding has "
+             "none");
+    }
+    std::set<std::string> biases;
+    for (const auto& name : target.parameters) {
+      const auto module = name.substr(0, name.rfind('.'));
+      if (options_.bias == "none" || !(name == "bias" || name.ends_with(".bias"))) continue;
+      if (options_.bias == "all" || std::ranges::count(chosen, module, &Site::path) > 0) biases.insert(name);
+    }
+    if (options_.bias != "none" && biases.empty())
+      fail(ErrorKind::config, fmt::format("lora: bias = \"{}\": these layers have no biases", options_.bias),
+           "leave bias out");
+    names.merge(biases);
+    return {names.begin(), names.end()};
   }
 
   LoraOptions options_;
-  nn::SiteAdapters adapters_;
+  SiteNumbers ranks_, alphas_;
+  nn::SiteAdapters sites_;
+  std::vector<std::shared_ptr<LoraAdapter>> adapters_;  // of these sites
+  std::vector<std::string> also_trained_;
   nlohmann::json task_type_;  // PEFT's, of what it is attached to; null: none in particular
 };
 

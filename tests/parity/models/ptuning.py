@@ -65,7 +65,7 @@ def one(bench, name, settings, options, folder):
     read = table(folder, 'encoder = "none"', theirs)
     _, out = bench.ask("model", model=read, ids=rows)
     bench.compare(f"ptuning {name}: peft's file in ours", {"logits": out["logits"]}, {"logits": logits})
-    answers(bench, name, again, read, rows)
+    answers(bench, f"ptuning {name}", again, read, rows)
     bench.refused(f"ptuning {name}: peft's file, where an encoder is to be trained", 'encoder = "none"', "model", model=table(folder, options, theirs), ids=rows)
 
 
@@ -77,7 +77,7 @@ def answers(bench, name, model, table, rows):
             out = model.get_base_model().generate(inputs_embeds=x, attention_mask=torch.ones(x.shape[:2]), max_new_tokens=16, do_sample=False, eos_token_id=None, pad_token_id=0)
             expected.append(out[0].tolist())
     got, _ = bench.ask("generate", model=table, ids=rows, max_tokens=16)
-    bench.check(f"ptuning {name}: 16 greedy tokens", got["tokens"] == expected)
+    bench.check(f"{name}: 16 greedy tokens", got["tokens"] == expected)
 
 
 def run(bench):

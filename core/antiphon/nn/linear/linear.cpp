@@ -1,6 +1,7 @@
 #include <antiphon/nn/linear/linear.h>
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <antiphon/kernels/mm.h>
@@ -67,6 +68,14 @@ class Linear::Before : public LinearBase {
     if (count_ > 0 || linear_.float8_ || linear_.quantized) return std::nullopt;
     return Plain{matrix_like(linear_.weight, x), like(linear_.added_bias(), x)};
   }
+  Plain weights() const override {
+    c10::AutoGradMode no_grad(false);
+    if (count_ > 0)
+      return linear_.adapters[count_ - 1]->merged(Before(linear_, count_ - 1).weights()).value_or(Plain());
+    const auto wide = [](const at::Tensor& t) { return t.defined() ? t.detach().to(at::kFloat) : t; };
+    return {linear_.quantized ? linear_.quantized->dequantized(at::kFloat) : wide(linear_.weight),
+            wide(linear_.added_bias())};
+  }
 
  private:
   const Linear& linear_;
@@ -104,6 +113,12 @@ std::optional<LowRank> Linear::low_rank() const {
   auto change = adapters[last - 1]->low_rank();
   if (last_active(last - 1) > 0 || !change.a.defined()) return std::nullopt;
   return change;
+}
+
+std::unique_ptr<LinearBase> Linear::below(const LinearAdapter& adapter) const {
+  size_t count = 0;
+  while (adapters.at(count).get() != &adapter) ++count;
+  return std::make_unique<Before>(*this, count);
 }
 
 void Linear::keep_outputs(int64_t begin, int64_t size) {

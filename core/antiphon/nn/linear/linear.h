@@ -3,6 +3,7 @@
 #include <antiphon/component/module.h>
 #include <antiphon/component/peft.h>
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -23,6 +24,8 @@ class Linear : public Module {
   // What the adapters add, without a gradient: undefined tensors if none is active; nullopt if it is not one low-rank
   // change.
   std::optional<LowRank> low_rank() const;
+  // The map that this adapter of the layer changes, as it is while all adapters before it are active.
+  std::unique_ptr<LinearBase> below(const LinearAdapter& adapter) const;
 
   // What a process of several that share the layer computes: some of the outputs (rows of the weight) or the products
   // with some of the inputs (columns), which are to be added up over the processes; `first`: it adds the bias to them.

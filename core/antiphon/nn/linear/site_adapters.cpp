@@ -59,8 +59,12 @@ std::vector<std::string> target_names(const std::vector<std::string>& targets, c
 
 std::vector<std::string> SiteAdapters::attach(const std::string& plugin, const std::vector<std::string>& targets,
                                               const std::vector<Site>& sites, const Make& make) {
+  return attach(matching_sites(plugin, targets, sites), make);
+}
+
+std::vector<std::string> SiteAdapters::attach(const std::vector<Site>& chosen, const Make& make) {
   std::vector<std::string> paths;
-  for (const auto& site : matching_sites(plugin, targets, sites)) {
+  for (const auto& site : chosen) {
     adapters_.push_back(make(site));
     site.linear->adapters.push_back(adapters_.back());
     sites_.push_back(site);

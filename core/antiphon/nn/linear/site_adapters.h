@@ -24,6 +24,8 @@ class SiteAdapters {
   using Make = std::function<std::shared_ptr<LinearAdapter>(const Site&)>;
   std::vector<std::string> attach(const std::string& plugin, const std::vector<std::string>& targets,
                                   const std::vector<Site>& sites, const Make& make);
+  // The same on sites that are chosen (nn/linear/site_choice.h).
+  std::vector<std::string> attach(const std::vector<Site>& chosen, const Make& make);
   const std::vector<Site>& sites() const { return sites_; }
   // See Peft::merge().
   void merge();

@@ -1,0 +1,96 @@
+#include "options.h"
+
+#include <antiphon/base/error.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace antiphon::lora {
+
+const config::Table<LoraOptions>& lora_table() {
+  using O = LoraOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("lora")
+          .field("rank", &O::rank, "rank of the update", {.min = 1, .max = 4096})
+          .field("alpha", &O::alpha, "the update is scaled by alpha / rank", {.min = 0, .above_min = true})
+          .field("rank_pattern", &O::rank_pattern,
+                 "a table of other ranks by regular expressions over names of sites, whole or from behind a dot: { "
+                 "\"layers.0.*q_proj\" = 16 }")
+          .field("alpha_pattern", &O::alpha_pattern, "the same of alpha")
+          .field("rslora", &O::rslora, "scale by alpha / sqrt(rank) instead (Kalajdzievski 2023)")
+          .field("dora", &O::dora, "train the lengths of the changed weight's rows, too (Liu et al. 2024)")
+          .field("dropout", &O::dropout, "on the adapter's input, in training", {.min = 0, .max = 1})
+          .field("init", &O::init,
+                 "how it begins: kaiming (A random, B zero); gaussian: A normal, of deviation 1 / rank; orthogonal: "
+                 "neither is zero, their product is; pissa: what the weight's largest singular values make of it is "
+                 "trained, the rest stays (Meng et al. 2024)",
+                 {.choices = {"kaiming", "gaussian", "orthogonal", "pissa"}})
+          .field("bias", &O::bias, "biases of the part that are trained, too: none, all, or lora_only: of the targets",
+                 {.choices = {"none", "all", "lora_only"}})
+          .field("targets", &O::targets,
+                 "a list of last parts of site names, or globs over whole names; or a text: a regular expression over "
+                 "whole names, or \"all-linear\" for every site")
+          .field("exclude_modules", &O::exclude_modules, "sites that are left out, said in the same way")
+          .field("layers_to_transform", &O::layers_to_transform, "sites in these layers only; empty: in all",
+                 {.min = 0})
+          .field("layers_pattern", &O::layers_pattern,
+                 "names behind which the number of a layer stands; empty: the first number in a name")
+          .field("modules_to_save", &O::modules_to_save,
+                 "modules of the part that are trained themselves, by the ends of their names: \"lm_head\", \"norm\""));
+  return *table;
+}
+
+SiteNumbers::SiteNumbers(std::string key, const config::Value& table, double least, bool whole)
+    : key_(std::move(key)), whole_(whole) {
+  const auto* all = table.get_if<config::Value::Table>();
+  if (!all)
+    fail(ErrorKind::config, fmt::format("lora: {}: expected a table, got {}", key_, table.type_name()),
+         fmt::format("write {} = {{ \"q_proj\" = 16 }}", key_));
+  for (const auto& [source, value] : *all) {
+    const auto* integer = value.get_if<int64_t>();
+    const auto* real = value.get_if<double>();
+    const double number = integer ? static_cast<double>(*integer) : real && !whole ? *real : least - 1;
+    if (!(number >= least && number > 0 && number < 1e9))
+      fail(ErrorKind::config, fmt::format("lora: {}: '{}' has no number that fits", key_, source),
+           whole ? "ranks are integers of 1 and more" : "alpha is a number above 0");
+    entries_.push_back({source, nn::NamePattern("lora: " + key_, "(?:.*\\.)?(?:" + source + ")"), number});
+  }
+}
+
+double SiteNumbers::of(const std::string& path, double otherwise) const {
+  const Entry* found = nullptr;
+  for (const auto& entry : entries_) {
+    if (!entry.pattern.matches(path)) continue;
+    if (found && found->number != entry.number)
+      fail(ErrorKind::config,
+           fmt::format("lora: {}: '{}' and '{}' both match {} and say {} and {}", key_, found->source, entry.source,
+                       path, found->number, entry.number),
+           "write patterns of which one matches each site");
+    found = &entry;
+  }
+  return found ? found->number : otherwise;
+}
+
+void SiteNumbers::check_used(const std::vector<Site>& sites) const {
+  for (const auto& entry : entries_)
+    if (std::ranges::none_of(sites, [&](const Site& site) { return entry.pattern.matches(site.path); }))
+      fail(ErrorKind::config,
+           fmt::format("lora: {}: '{}' matches none of the {} sites", key_, entry.source, sites.size()),
+           fmt::format("the first site is called {}", sites.front().path));
+}
+
+nlohmann::json SiteNumbers::times(double factor) const {
+  auto all = nlohmann::json::object();
+  for (const auto& entry : entries_) {
+    if (whole_)
+      all[entry.source] = std::llround(entry.number * factor);
+    else
+      all[entry.source] = entry.number * factor;
+  }
+  return all;
+}
+
+}  // namespace antiphon::lora

@@ -1,0 +1,51 @@
+// The options of LoRA, as PEFT's LoraConfig has them.
+#pragma once
+#include <antiphon/config/schema.h>
+#include <antiphon/nn/linear/site_choice.h>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace antiphon::lora {
+
+struct LoraOptions {
+  int64_t rank = 8;
+  double alpha = 16, dropout = 0;
+  bool rslora = false, dora = false;
+  std::string init = "kaiming", bias = "none";
+  config::Value targets = config::Value::Array{"q_proj", "v_proj"};
+  config::Value exclude_modules = config::Value::Array{};
+  std::vector<int64_t> layers_to_transform = {};
+  std::vector<std::string> layers_pattern = {}, modules_to_save = {};
+  config::Value rank_pattern = config::Value::Table{}, alpha_pattern = config::Value::Table{};
+
+  nn::SiteChoice choice() const {
+    return {targets, exclude_modules, layers_to_transform, layers_pattern, modules_to_save};
+  }
+};
+
+const config::Table<LoraOptions>& lora_table();
+
+// Numbers for the sites that a regular expression matches, as a whole or from behind a dot: PEFT's rank_pattern and
+// alpha_pattern. Error(config) if a pattern or a number is malformed.
+class SiteNumbers {
+ public:
+  // `key` for messages: "rank_pattern". Numbers are `least` or more, and whole if that is wanted.
+  SiteNumbers(std::string key, const config::Value& table, double least, bool whole);
+  // Error(config) if patterns give this site different numbers.
+  double of(const std::string& path, double otherwise) const;
+  // Error(config) if a pattern matches none of them.
+  void check_used(const std::vector<Site>& sites) const;
+  nlohmann::json times(double factor) const;
+
+ private:
+  struct Entry {
+    std::string source;
+    nn::NamePattern pattern;
+    double number;
+  };
+  std::string key_;
+  bool whole_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace antiphon::lora
