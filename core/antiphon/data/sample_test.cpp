@@ -231,8 +231,6 @@ TEST_CASE("sample: calls of tools, their results and their descriptions") {
   const auto user =
       R"({"messages": [{"role": "user", "content": "x", "tool_calls": [{"name": "f", "arguments": {}}]}]})";
   CHECK(refusal(user).find("'messages: tool_calls' changes") != std::string::npos);
-  const auto beside = R"({"conversations": [{"from": "human", "value": "x"}], "tools": [{"name": "f"}]})";
-  CHECK(refusal(beside).find("'tools' changes") != std::string::npos);
 }
 
 TEST_CASE("sample: a system text beside the turns is the first turn") {
