@@ -89,5 +89,40 @@ class Layouts(Formats):
                 self.assertLess(found[8], found[1])
 
 
+class Nemo(Formats):
+    def test_manifest(self):
+        found = blocks("NeMo's manifests")[0]
+        path = self.write("manifest.jsonl", found)
+        checked = self.check(path)
+        self.assertEqual(checked["bad"], 0)
+        self.assertAlmostEqual(checked["media"]["audio"]["seconds_total"], 0.5 + 0.5 + 1.0 + 0.5, places=3)
+        self.trains(path, f"{len(found)} records, read by json_lines as nemo_manifest")
+
+    def test_questions(self):
+        """The toml of the page; every record shows a question of the file, and the same one again."""
+        options = re.search(r"(?s)## NeMo's manifests.*?```toml\n.*?(format = .*?)```", PAGE)[1].replace("questions.txt", str(self.data / "questions.txt"))
+        (self.data / "questions.txt").write_text("What is said?\nWrite it down.\n")
+        path = self.write("manifest.jsonl", [{"audio_filepath": "talk.wav", "duration": 0.2 + 0.01 * i, "text": "low"} for i in range(20)])
+        self.trains(path, "20 records, read by json_lines as nemo_manifest", options)
+        shown = [self.call("data", "show", self.data / "tiny.toml", "--count", 20).stdout for _ in range(2)]
+        self.assertEqual(shown[0], shown[1])
+        asked = re.findall(r"talk\.wav .*?s\](.*?)<", shown[0])
+        self.assertEqual((len(asked), set(asked)), (20, {"What·is·said?", "Write·it·down."}))
+
+    def test_pieces_are_those_samples(self):
+        """A piece of a recording gives the loss of a file that holds just that."""
+        import wave
+        with wave.open(str(self.data / "talk.wav")) as whole:
+            whole.setpos(4000)
+            frames = whole.readframes(8000)
+        with wave.open(str(self.data / "piece.wav"), "wb") as out:
+            out.setnchannels(1), out.setsampwidth(2), out.setframerate(16000)
+            out.writeframes(frames)
+        cut = self.trains(self.write("cut.jsonl", [{"audio_filepath": "talk.wav", "offset": 0.25, "duration": 0.5, "text": "low"}]), "1 records")
+        found = losses(cut)
+        self.assertEqual(found, losses(self.trains(self.write("whole.jsonl", [{"audio_filepath": "piece.wav", "text": "low"}]), "1 records")))
+        self.assertNotEqual(found, losses(self.trains(self.write("other.jsonl", [{"audio_filepath": "talk.wav", "duration": 0.5, "text": "low"}]), "1 records")))
+
+
 if __name__ == "__main__":
     main()

@@ -16,7 +16,7 @@ class Conversations : public RecordFormat {
  public:
   std::string expects() const override { return "a list 'conversations'"; }
   bool recognises(const Json& record) const override {
-    return records::has_turns(record, "conversations", "from", "gpt");
+    return records::has_turns(record, "conversations", "from", "gpt") && !records::has_typed_turns(record);
   }
   std::set<std::string> keys() const override {
     auto keys = records::keys_beside_turns();

@@ -92,6 +92,14 @@ bool has_turns(const Json& record, const std::string& key, const std::string& ro
          list.back().value(role, Json()) == assistant;
 }
 
+bool has_typed_turns(const Json& record) {
+  const auto is_typed = [](const Json& turn) {
+    return turn.is_object() && (turn.value("type", Json()) == "text" || turn.value("type", Json()) == "audio");
+  };
+  return has_list(record, "conversations") && !record.at("conversations").empty() &&
+         std::ranges::all_of(record.at("conversations"), is_typed);
+}
+
 const std::string& text_of(const Json& object, const char* key, std::string_view what) {
   const auto it = object.find(key);
   if (it == object.end() || !it->is_string())

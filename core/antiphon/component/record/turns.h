@@ -26,6 +26,8 @@ bool has_answers(const Json& record);
 // Whether the record has a list `key` of turns to learn from, and not a question alone with the answers beside it: the
 // last one's `role` is then not "assistant" or what the layout calls it.
 bool has_turns(const Json& record, const std::string& key, const std::string& role, const std::string& assistant);
+// Whether each turn of its list "conversations" has a type, text or audio, as NeMo has it.
+bool has_typed_turns(const Json& record);
 // Error(data) unless the key holds a string; `what` names the object.
 const std::string& text_of(const Json& object, const char* key, std::string_view what);
 
