@@ -41,7 +41,7 @@ int finish(const std::vector<SourceFindings>& findings, bool as_json) {
 // A file of records, not a configuration or a run.
 bool is_data(const std::string& file) {
   std::error_code ignored;
-  return file.ends_with(".jsonl") || file.ends_with(".json") ||
+  return file.ends_with(".jsonl") || file.ends_with(".json") || file.ends_with(".tar") ||
          (!file.ends_with(".toml") && std::filesystem::is_regular_file(file, ignored));
 }
 

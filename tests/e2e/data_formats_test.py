@@ -1,12 +1,14 @@
 """The records of docs/data.md, as they stand there: each is read without an error, by the format that the page says, and trained on."""
 
+import io
 import json
 import random
 import re
 import shutil
+import tarfile
 
 import make_tiny
-from harness import ROOT, Case, losses, main, sets
+from harness import ROOT, Case, checkpoints, losses, main, records, sets
 
 PAGE = (ROOT / "docs" / "data.md").read_text()
 # ChatML that shows tools, calls and results.
@@ -122,6 +124,98 @@ class Nemo(Formats):
         found = losses(cut)
         self.assertEqual(found, losses(self.trains(self.write("whole.jsonl", [{"audio_filepath": "piece.wav", "text": "low"}]), "1 records")))
         self.assertNotEqual(found, losses(self.trains(self.write("other.jsonl", [{"audio_filepath": "talk.wav", "duration": 0.5, "text": "low"}]), "1 records")))
+
+    def test_tarred(self):
+        """Recordings out of archives give the losses of the same recordings as files."""
+        found = [{"audio_filepath": f"sub/{i}.wav", "offset": 0.1, "duration": 0.3, "text": "low"} for i in range(6)]
+        (self.data / "sub").mkdir()
+        (self.data / "tarred").mkdir()
+        for i, record in enumerate(found):
+            make_tiny.write_wav(self.data / record["audio_filepath"], 200 + 100 * i, random.Random(i), seconds=0.6)
+        plain = losses(self.trains(self.write("manifest.jsonl", found), "6 records"))
+        for shard in range(2):
+            part = found[3 * shard:3 * shard + 3]
+            self.write(f"tarred/manifest_{shard}.json", [{**record, "shard_id": shard} for record in part])
+            write_tar(self.data / "tarred" / f"audio_{shard}.tar", {record["audio_filepath"]: (self.data / record["audio_filepath"]).read_bytes() for record in part})
+        shutil.rmtree(self.data / "sub")
+        text = re.search(r'(?s)path = "tarred/.*?\n(.*?)```', PAGE)[1].replace("tarred/", f"{self.data}/tarred/")
+        tarred = self.trains(self.data / "tarred" / "manifest__OP_0..1_CL_.json", "6 records, read by json_lines as nemo_manifest", text)
+        self.assertEqual(losses(tarred), plain)
+
+
+def write_tar(path, members, form=tarfile.PAX_FORMAT):
+    with tarfile.open(path, "w", format=form) as out:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            out.addfile(info, io.BytesIO(content))
+
+
+class Archives(Formats):
+    def tiny_as_shards(self, form):
+        """The tiny training set as two shards."""
+        source = self.folder / "data"
+        found, shards = records(source / "train.jsonl"), [{}, {}]
+        for number, record in enumerate(found):
+            shard = shards[number >= len(found) // 2]
+            for part in record["messages"][0]["content"]:
+                name = part.get("image") or part.get("audio")
+                if name:
+                    shard[f"{number:04}.{name.rsplit('.', 1)[1]}"] = (source / name).read_bytes()
+                    part[part["type"]] = f"{number:04}.{name.rsplit('.', 1)[1]}"
+            shard[f"{number:04}.json"] = json.dumps(record).encode()
+        for number, shard in enumerate(shards):
+            write_tar(self.data / f"pairs-{number:03}.tar", shard, form)
+        return self.data / "pairs-{000..001}.tar", len(found)
+
+    def test_equal_to_files(self):
+        """Each dialect that Python writes gives the run that the lines and files give; a stopped run goes on exactly."""
+        settings = sets(train__steps=6, train__checkpoint_every=3)
+        self.train(self.data / "files", *settings)
+        for form in [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]:
+            path, count = self.tiny_as_shards(form)
+            run = self.data / f"run_{form}"
+            done = self.train(run, *settings, config=self.config_for(path))
+            self.assertIn(f"{count} records, read by webdataset as messages", done.stderr)
+            self.assertEqual(losses(run), losses(self.data / "files"))
+        half = self.data / "half"
+        shutil.copytree(run, half)
+        shutil.rmtree(half / "checkpoints" / checkpoints(half)[0])
+        self.train(half, "--resume", *settings, config=self.data / "tiny.toml")
+        self.assert_same_run(half, run)
+
+    def test_records(self):
+        """The records of the page, as members beside their media."""
+        found = blocks("Archives")[0]
+        shard = {}
+        for number, record in enumerate(found):
+            media = {}
+            text = json.dumps(record)
+            for name in re.findall(r"[\w-]+\.(?:png|wav)", text):
+                media[f"{number}.{name}"] = (self.data / name).read_bytes()
+                text = text.replace(f'"{name}"', f'"{number}.{name}"')
+            shard.update({f"{number}.json": text.encode(), **media})
+        shard.update({"9.png": (self.data / "cat.png").read_bytes(), "9.txt": b"A cat."})
+        write_tar(self.data / "pages.tar", shard)
+        self.assertEqual(self.check(self.data / "pages.tar")["bad"], 0)
+        self.trains(self.data / "pages.tar", f"{len(found) + 1} records, read by webdataset as captioned")
+        alone = json.loads(self.call("data", "check", self.data / "pages.tar", "--json").stdout)
+        self.assertEqual((alone["samples"], alone["bad"]), (len(found) + 1, 0))
+        self.assertEqual(self.check(self.write("pairs.jsonl", found))["bad"], 0)
+
+    def test_hostile(self):
+        png = (self.data / "cat.png").read_bytes()
+        cut = self.data / "cut.tar"
+        write_tar(cut, {"0.png": png, "0.txt": b"A cat."})
+        cut.write_bytes(cut.read_bytes()[:1200])
+        write_tar(self.data / "pickle.tar", {"0.png": png, "0.pkl": b"cos\nsystem\n(S'touch pwned'\ntR."})
+        with tarfile.open(self.data / "link.tar", "w") as out:
+            info = tarfile.TarInfo("0.txt")
+            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            out.addfile(info)
+        for name, words in [("cut.tar", "cut short"), ("pickle.tar", "is a pickle"), ("link.tar", "is a link")]:
+            self.assertIn(words, self.train(self.data / "never", code=3, config=self.config_for(self.data / name)).stderr)
+        self.assertFalse((self.data / "pwned").exists())
 
 
 if __name__ == "__main__":
