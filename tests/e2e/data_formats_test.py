@@ -1,11 +1,15 @@
 """The records of docs/data.md, as they stand there: each is read without an error, by the format that the page says, and trained on."""
 
+import datetime
+import importlib.util
 import io
 import json
 import random
 import re
 import shutil
+import subprocess
 import tarfile
+import unittest
 
 import make_tiny
 from harness import ROOT, Case, checkpoints, losses, main, records, sets
@@ -216,6 +220,100 @@ class Archives(Formats):
         for name, words in [("cut.tar", "cut short"), ("pickle.tar", "is a pickle"), ("link.tar", "is a link")]:
             self.assertIn(words, self.train(self.data / "never", code=3, config=self.config_for(self.data / name)).stderr)
         self.assertFalse((self.data / "pwned").exists())
+
+
+@unittest.skipUnless(importlib.util.find_spec("pyarrow"), "pyarrow, which brings Arrow's C++ library, is not installed (./setup python)")
+class Tables(Formats):
+    def media(self, name, path=True):
+        return {"bytes": (self.data / name).read_bytes(), "path": name if path else None}
+
+    def write_table(self, name, rows, **options):
+        import pyarrow
+        from pyarrow import parquet
+        parquet.write_table(pyarrow.Table.from_pylist(rows), self.data / name, **options)
+        return self.data / name
+
+    def tiny_rows(self):
+        """The tiny training set as Hugging Face has it: messages with media in them as {bytes, path}."""
+        source, rows = self.folder / "data", []
+        for record in records(source / "train.jsonl"):
+            row = {"id": record["id"], "task": record["task"], "images": [], "audios": [], "messages": []}
+            for message in record["messages"]:
+                row["messages"].append({"role": message["role"], "content": "".join("<image>" if part["type"] == "image" else "<audio>" if part["type"] == "audio" else part["text"] for part in message["content"])})
+                for part in message["content"]:
+                    if part["type"] != "text":
+                        row[part["type"] + "s"].append({"bytes": (source / part[part["type"]]).read_bytes(), "path": part[part["type"]] if part["type"] == "audio" else None})
+            rows.append(row)
+        return rows
+
+    def test_equal_to_files(self):
+        """Tables of several row groups, files and codecs give the run of lines and files; a stopped one goes on exactly."""
+        settings = sets(train__steps=6, train__checkpoint_every=3)
+        rows = self.tiny_rows()
+        self.train(self.data / "files", *settings)
+        self.write_table("all.parquet", rows, row_group_size=5, data_page_size=1000)
+        self.write_table("part-00000-of-00002.parquet", rows[:11], compression="none", use_dictionary=False)
+        self.write_table("part-00001-of-00002.parquet", rows[11:], compression="zstd", row_group_size=3)
+        for number, name in enumerate(["all.parquet", "part-*.parquet"]):
+            run = self.data / f"run_{number}"
+            done = self.train(run, *settings, config=self.config_for(self.data / name))
+            self.assertIn(f"{len(rows)} records, read by parquet as messages", done.stderr)
+            self.assertEqual(losses(run), losses(self.data / "files"))
+        half = self.data / "half"
+        shutil.copytree(run, half)
+        shutil.rmtree(half / "checkpoints" / checkpoints(half)[0])
+        self.train(half, "--resume", *settings, config=self.data / "tiny.toml")
+        self.assert_same_run(half, run)
+
+    def test_columns(self):
+        """Each layout of columns that the page tells of."""
+        parts = [{"type": "image", "image": self.media("cat.png", False), "text": None}, {"type": "text", "image": None, "text": "What is this?"}]
+        answer = [{"type": "text", "image": None, "text": "A cat."}]
+        for name, row, layout in [
+            ("caption", {"image": self.media("cat.png"), "caption": "A cat."}, "captioned"),
+            ("text", {"audio": self.media("talk.wav", False), "text": "good morning", "speaker_id": 7}, "captioned"),
+            ("same_name", {"images": [self.media("cat.png"), self.media("cat.png")], "text": "Two."}, "captioned"),
+            ("alpaca", {"instruction": "What is this?", "output": "A cat.", "images": [self.media("cat.png")], "when": datetime.datetime(2026, 1, 2)}, "alpaca"),
+            ("talk", {"image": self.media("cat.png"), "conversations": [{"from": "human", "value": "<image>What?"}, {"from": "gpt", "value": "A cat."}]}, "conversations"),
+            ("parts", {"messages": [{"role": "user", "content": parts}, {"role": "assistant", "content": answer}]}, "messages"),
+            ("beside", {"image": {"bytes": None, "path": "dog.png"}, "caption": "A dog."}, "captioned"),
+            ("bytes", {"image": (self.data / "cat.png").read_bytes(), "caption": "A cat."}, "captioned"),
+        ]:
+            with self.subTest(columns=name):
+                path = self.write_table(f"{name}.parquet", [row])
+                self.assertEqual(self.check(path)["bad"], 0)
+                self.trains(path, f"1 records, read by parquet as {layout}")
+        renamed = re.search(r"(?s)## Tables.*?```toml\n.*?(source = .*?)```", PAGE)[1]
+        path = self.write_table("named.parquet", [{"jpg": self.media("cat.png"), "txt": "A cat."}])
+        self.trains(path, "1 records, read by parquet as captioned", renamed)
+
+    def test_damage(self):
+        rows = [{"id": str(n), "image": self.media("cat.png"), "caption": f"{n}"} for n in range(40)]
+        path = self.write_table("whole.parquet", rows, row_group_size=10, compression="none", use_dictionary=False)
+        whole = path.read_bytes()
+        for name, content, words in [("cut.parquet", whole[:-100], "cut.parquet"), ("half.parquet", whole[:len(whole) // 2], "half.parquet"), ("footer.parquet", whole[:-8] + b"\xff\xff\xff\x7fPAR1", "footer.parquet"),
+                                     ("none.parquet", b"PAR1", "none.parquet")]:
+            (self.data / name).write_bytes(content)
+            self.assertIn(words, self.train(self.data / "never", code=3, config=self.config_for(self.data / name)).stderr)
+        odd = self.write_table("odd.parquet", [{"image": self.media("cat.png"), "caption": "a", "x": {"k": None}, "odd": float("nan")}])
+        self.assertIn("holds no number", self.train(self.data / "never", code=3, config=self.config_for(odd)).stderr)
+
+    def test_mutations(self):
+        """Whatever stands in a file, the program ends with words and an exit code of its own."""
+        rows = [{"id": str(n), "image": {"bytes": b"P" * 50, "path": f"{n}.png"}, "messages": [{"role": "user", "content": "x"}]} for n in range(20)]
+        whole = self.write_table("whole.parquet", rows, row_group_size=7).read_bytes()
+        noise, refused = random.Random(4), 0
+        for number in range(60):
+            content = bytearray(whole)
+            for _ in range(noise.randrange(1, 6)):
+                content[noise.randrange(len(content) // 2 * (number % 2), len(content))] = noise.randrange(256)
+            path = self.data / "mutated.parquet"
+            path.write_bytes(content)
+            done = subprocess.run(self.command("data", "check", path, "--json"), capture_output=True, text=True, timeout=60)
+            self.assertIn(done.returncode, (0, 3), done.stderr[-2000:])
+            self.assertNotIn("internal error", done.stderr)
+            refused += done.returncode == 3
+        self.assertGreater(refused, 20)
 
 
 if __name__ == "__main__":
