@@ -222,6 +222,39 @@ class Archives(Formats):
         self.assertFalse((self.data / "pwned").exists())
 
 
+class Lhotse(Formats):
+    def cut(self, number, recording, start=0.0, duration=0.4):
+        return {"id": f"cut.{number}", "start": start, "duration": duration, "channel": 0, "supervisions": [{"id": "s", "recording_id": "r", "start": 0.0, "duration": duration, "text": "low"}],
+                "recording": {"id": "r", "sources": [recording], "sampling_rate": 16000, "num_samples": 16000, "duration": 1.0, "channel_ids": [0]}, "type": "MonoCut"}
+
+    def test_cuts(self):
+        path = self.write("cuts.jsonl", blocks("Lhotse's cuts")[0])
+        checked = self.check(path)
+        self.assertEqual(checked["bad"], 0)
+        self.assertAlmostEqual(checked["media"]["audio"]["seconds_total"], 0.5, places=3)
+        self.trains(path, "1 records, read by json_lines as lhotse_cut")
+
+    def test_shar(self):
+        """Archives in the form of Lhotse's SharWriter give the losses of the files that they were made of."""
+        (self.data / "shar").mkdir()
+        cuts, files = [], []
+        for number in range(6):
+            make_tiny.write_wav(self.data / f"{number}.wav", 200 + 100 * number, random.Random(number), seconds=0.4)
+            files.append(self.cut(number, {"type": "file", "channels": [0], "source": f"{number}.wav"}))
+            cuts.append(self.cut(number, {"type": "shar", "channels": [0], "source": ""}))
+        plain = losses(self.trains(self.write("files.jsonl", files), "6 records"))
+        for shard in range(2):
+            part = range(3 * shard, 3 * shard + 3)
+            self.write(f"shar/cuts.{shard:06}.jsonl", [cuts[number] for number in part])
+            members = {}
+            for number in part:
+                members[f"cut.{number}.wav"] = (self.data / f"{number}.wav").read_bytes()
+                members[f"cut.{number}.json"] = json.dumps(cuts[number]["recording"]).encode()
+            write_tar(self.data / "shar" / f"recording.{shard:06}.tar", members)
+        text = re.search(r'(?s)path = "shar/cuts.*?\n(.*?)```', PAGE)[1].replace("shar/", f"{self.data}/shar/")
+        self.assertEqual(losses(self.trains(self.data / "shar" / "cuts.*.jsonl", "6 records, read by json_lines as lhotse_cut", text)), plain)
+
+
 @unittest.skipUnless(importlib.util.find_spec("pyarrow"), "pyarrow, which brings Arrow's C++ library, is not installed (./setup python)")
 class Tables(Formats):
     def media(self, name, path=True):

@@ -1,4 +1,4 @@
-// Finds members of archives by their names, with 24 bytes in memory for each.
+// Finds members of archives by their names, with or without the last extension; 48 bytes in memory for each.
 #pragma once
 #include <optional>
 #include <vector>
@@ -12,13 +12,14 @@ class TarIndex {
  public:
   // Reads all headers once. Error(data) as TarWalk has it.
   explicit TarIndex(std::vector<std::filesystem::path> archives);
-  // The member of that name; of several, the one in the last archive. Nothing if there is none.
+  // The member of that name, or of that name and one more extension, which is not .json (Lhotse's Shar: recordings by
+  // the id of their cut); of several, the one in the last archive. Nothing if there is none.
   std::optional<MediaBytes> find(const std::string& name) const;
-  size_t size() const { return entries_.size(); }
   // Of names, sizes and places.
   std::string fingerprint() const { return fingerprint_; }
 
  private:
+  void add(const TarMember& member, size_t archive);
   struct Entry {
     uint64_t hash, header;
     uint64_t archive;
