@@ -1,4 +1,4 @@
-// antiphon data show|check FILE: what a configuration reads, as the model gets it. Loads no weight.
+// antiphon data show|check|convert FILE: what a configuration reads, as the model gets it. Loads no weight.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -76,12 +76,14 @@ void add_check(CLI::App& data, Action& action) {
 }  // namespace
 
 void add_data_show(CLI::App& data, Action& action);
+void add_data_convert(CLI::App& data, Action& action);
 
 void add_data(CLI::App& program, Action& action) {
-  auto* data = program.add_subcommand("data", "show samples as the model sees them, or check all; loads no weight");
+  auto* data = program.add_subcommand("data", "show samples as the model sees them, check all, or convert them; loads no weight");
   data->require_subcommand(1);
   add_data_show(*data, action);
   add_check(*data, action);
+  add_data_convert(*data, action);
 }
 
 }  // namespace antiphon::apps

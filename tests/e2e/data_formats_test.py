@@ -255,6 +255,72 @@ class Lhotse(Formats):
         self.assertEqual(losses(self.trains(self.data / "shar" / "cuts.*.jsonl", "6 records, read by json_lines as lhotse_cut", text)), plain)
 
 
+class Convert(Formats):
+    def convert(self, source, out, *args, code=0):
+        return self.call("data", "convert", source, self.data / out, *args, code=code, threads=None).stderr
+
+    def command(self, verb, *args, threads=1):
+        return super().command(verb, *args, threads=None if args[:1] == ("convert",) else threads)
+
+    def test_tiny_set(self):
+        """Lines to archives and back: the same run each time."""
+        settings = sets(train__steps=4)
+        self.train(self.data / "files", *settings)
+        said = self.convert(self.folder / "data" / "train.jsonl", "tiny.tar", "--shard-samples", 7)
+        self.assertIn("wrote 24 records to 4 files; each was read again and says the same", said)
+        self.assertEqual(sorted(path.name for path in self.data.glob("tiny*")), [f"tiny-{n:06}.tar" for n in range(4)])
+        with tarfile.open(self.data / "tiny-000003.tar") as found:
+            names = found.getnames()
+        self.assertEqual(names[:2], ["00000021.json", "00000021.0.png"])
+        self.convert(self.data / "tiny-*.tar", "again.jsonl")
+        self.assertEqual(len(list((self.data / "again_media").iterdir())), 32)
+        for number, path in enumerate(["tiny-*.tar", "again.jsonl"]):
+            self.train(self.data / f"run_{number}", *settings, config=self.config_for(self.data / path))
+            self.assertEqual(losses(self.data / f"run_{number}"), losses(self.data / "files"))
+
+    def test_every_layout(self):
+        """All records of the page that are no pieces, answers to be compared too, become messages that are read the same."""
+        found = [record for section in ["", "Layouts of other programs", "Archives"] for block in blocks(section)[:1] for record in block]
+        path = self.write("talks.jsonl", found)
+        for out in ["out.jsonl", "out.tar"]:
+            self.assertIn(f"wrote {len(found)} records", self.convert(path, out))
+        texts = [line["messages"] for line in records(self.data / "out.jsonl")]
+        self.assertTrue(any(message.get("loss") is False for talk in texts for message in talk))
+        self.assertTrue(any(message.get("tool_calls") for talk in texts for message in talk))
+        pairs = self.write("pairs.jsonl", blocks("Several answers to one prompt")[0])
+        self.convert(pairs, "pairs.tar")
+        self.convert(self.data / "pairs.tar", "pairs_again.jsonl")
+        self.assertEqual([len(record["candidates"]) for record in records(self.data / "pairs_again.jsonl")], [2, 2])
+
+    def test_configuration(self):
+        """The options of a format hold."""
+        path = self.write("manifest.jsonl", [{"audio_filepath": "talk.wav", "text": "low", "lang": "en"}])
+        config = self.config_for(path, 'format = "nemo_manifest"\nformat_options = { context = "What?" }')
+        self.convert(config, "manifest_out.jsonl")
+        record = records(self.data / "manifest_out.jsonl")[0]
+        self.assertEqual((record["lang"], record["messages"][0]["content"]), ("en", [{"type": "audio", "audio": str(self.data / "talk.wav")}, {"type": "text", "text": "What?"}]))
+
+    def test_refused(self):
+        good = {"query": "<image>", "response": "A cat.", "images": ["cat.png"]}
+        before = sorted(path.name for path in self.data.iterdir())
+        for name, bad, words in [("piece", {"audio_filepath": "talk.wav", "duration": 0.5, "text": "x"}, "is a piece of a recording"), ("bad", {"messages": []}, "the conversation is empty"),
+                                 ("missing", {**good, "images": ["none.png"]}, "none.png")]:
+            path = self.write(f"{name}.jsonl", [good, bad])
+            said = self.convert(path, "out.tar", code=3)
+            self.assertIn(words, said)
+            self.assertIn(f"while {path}:2", said)
+            path.unlink()
+        self.assertEqual(sorted(path.name for path in self.data.iterdir()), before)
+        other = self.config_for(self.write("other.jsonl", [{"audio_filepath": "talk.wav", "text": "x", "query": "a", "response": "b"}]), 'format = "nemo_manifest"')
+        self.assertIn("both texts 'instruction' and 'output', or 'query' and 'response'", self.convert(other, "other_out.jsonl", code=3))
+        self.assertEqual(list(self.data.glob("other_out*")), [])
+        path = self.write("ok.jsonl", [good])
+        self.convert(path, "ok.tar")
+        self.assertIn("is there already", self.convert(path, "ok.tar", code=2))
+        self.assertIn("says no form", self.convert(path, "ok.zip", code=2))
+        self.assertIn("is for archives", self.convert(path, "ok2.jsonl", "--shard-samples", 3, code=2))
+
+
 @unittest.skipUnless(importlib.util.find_spec("pyarrow"), "pyarrow, which brings Arrow's C++ library, is not installed (./setup python)")
 class Tables(Formats):
     def media(self, name, path=True):
