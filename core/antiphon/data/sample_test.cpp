@@ -273,7 +273,7 @@ TEST_CASE("sample: everything malformed is refused, with what was wrong") {
       {"3", "number"},
       {"\"text\"", "string"},
       {"[]", "array"},
-      {"{}", "a list 'conversations' (conversations), or a list 'messages' (messages)"},
+      {"{}", "or a 'recording' with 'supervisions' (lhotse_cut), or a list 'messages' (messages), or"},
       {R"({"messages": {}})", "or a list 'messages'"},
       {R"({"messages": null, "conversations": 3})", "or a list 'messages'"},
       {R"({"messages": []})", "the conversation is empty"},

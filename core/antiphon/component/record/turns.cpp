@@ -9,6 +9,7 @@
 #include <antiphon/component/record/tools.h>
 
 #include <algorithm>
+#include <map>
 
 namespace antiphon::records {
 namespace {
