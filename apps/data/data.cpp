@@ -79,7 +79,8 @@ void add_data_show(CLI::App& data, Action& action);
 void add_data_convert(CLI::App& data, Action& action);
 
 void add_data(CLI::App& program, Action& action) {
-  auto* data = program.add_subcommand("data", "show samples as the model sees them, check all, or convert them; loads no weight");
+  auto* data = program.add_subcommand(
+      "data", "show samples as the model sees them, check all, or convert them; loads no weight");
   data->require_subcommand(1);
   add_data_show(*data, action);
   add_check(*data, action);
