@@ -1,4 +1,4 @@
-// antiphon data show|check FILE: what a configuration reads, as the model gets it. Loads no weight.
+// antiphon data show|check|convert FILE: what a configuration reads, as the model gets it. Loads no weight.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -41,7 +41,7 @@ int finish(const std::vector<SourceFindings>& findings, bool as_json) {
 // A file of records, not a configuration or a run.
 bool is_data(const std::string& file) {
   std::error_code ignored;
-  return file.ends_with(".jsonl") || file.ends_with(".json") ||
+  return file.ends_with(".jsonl") || file.ends_with(".json") || file.ends_with(".tar") ||
          (!file.ends_with(".toml") && std::filesystem::is_regular_file(file, ignored));
 }
 
@@ -76,12 +76,15 @@ void add_check(CLI::App& data, Action& action) {
 }  // namespace
 
 void add_data_show(CLI::App& data, Action& action);
+void add_data_convert(CLI::App& data, Action& action);
 
 void add_data(CLI::App& program, Action& action) {
-  auto* data = program.add_subcommand("data", "show samples as the model sees them, or check all; loads no weight");
+  auto* data = program.add_subcommand(
+      "data", "show samples as the model sees them, check all, or convert them; loads no weight");
   data->require_subcommand(1);
   add_data_show(*data, action);
   add_check(*data, action);
+  add_data_convert(*data, action);
 }
 
 }  // namespace antiphon::apps

@@ -113,6 +113,8 @@ class Misspelt(unittest.TestCase):
 
     def test_each_option_of_each_component(self):
         tables = {"encoder": "[model.streams.x.encoder]", "connector": "[model.streams.x.connector]", "objective": "[objective]", "optimizer": "[train.optimizer]", "voice_activity": "[session.vad]", "head": "[model.head]", "peft": "[[model.llm.peft]]", "language_model": "[model.llm]"}
+        data = {kind: f'[[data.train.sources]]\npath = "x"\n{word} = "NAME"\n[data.train.sources.{word}_options]' for kind, word in [("data_source", "source"), ("record_format", "format")]}
+        tables.update(data)
         kinds, count = set(), 0
         for component in self.components:
             if component["kind"] not in tables:
@@ -120,8 +122,12 @@ class Misspelt(unittest.TestCase):
                 continue
             kinds.add(component["kind"])
             known = {option["key"] for option in component["options"]}
-            own = {"objective": ["plugin"], "optimizer": ["name", "lr", "weight_decay"], "peft": ["plugin", "weights"], "head": ["plugin", "weights", "trainable"], "voice_activity": ["plugin", "weights"]}.get(component["kind"], SLOT)
+            if component["kind"] in data and not known:
+                continue
+            own = {"data_source": [], "record_format": [], "objective": ["plugin"], "optimizer": ["name", "lr", "weight_decay"], "peft": ["plugin", "weights"], "head": ["plugin", "weights", "trainable"], "voice_activity": ["plugin", "weights"]}.get(component["kind"], SLOT)
             cases, rows = [], [tables[component["kind"]], f'{"name" if component["kind"] == "optimizer" else "plugin"} = "{component["name"]}"']
+            if component["kind"] in data:
+                rows = tables[component["kind"]].replace("NAME", component["name"]).split("\n")
             for key in [*known, *own]:
                 for bad in set(misspellings(key)) - known:
                     rows.append(f"{bad} = 1")

@@ -33,7 +33,8 @@ const config::Table<SourceOptions>& source_table() {
   using O = SourceOptions;
   static const auto* table = new config::Table<O>(
       config::Table<O>("source")
-          .field("path", &O::path, "a file of records: JSON lines, or one JSON list", {.required = true})
+          .field("path", &O::path, "a file of records, a folder, or a pattern of several files: talks-{0..7}.jsonl",
+                 {.required = true})
           .field("weight", &O::weight, "how often its samples come, relative to those of other sources",
                  {.min = 0, .above_min = true})
           .field("source", &O::source, "the data source that reads the file; auto: the one that recognises it")

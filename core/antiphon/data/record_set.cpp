@@ -52,10 +52,18 @@ Named<DataSource> find_source(const SourceOptions& options) {
   return std::move(*found);
 }
 
+std::string text_of_options(const config::Value& options) {
+  const auto* table = options.get_if<config::Value::Table>();
+  return table && !table->empty() ? " " + config::to_json(options, -1) : "";
+}
+
 }  // namespace
 
 RecordSet::RecordSet(const SourceOptions& options, int64_t candidates)
-    : path_(options.path), format_(options.format), reader_(options, candidates) {
+    : path_(options.path),
+      format_(options.format),
+      options_(text_of_options(options.format_options)),
+      reader_(options, candidates) {
   const auto source = find_source(options);
   records_ = source.component->open(path_);
   const auto size = records_->size();
@@ -108,7 +116,7 @@ Sample RecordSet::sample(int64_t index) const {
 }
 
 std::string RecordSet::fingerprint() const {
-  return format_ == kAuto ? records_->fingerprint() : records_->fingerprint() + " as " + format_;
+  return format_ == kAuto ? records_->fingerprint() : records_->fingerprint() + " as " + format_ + options_;
 }
 
 }  // namespace antiphon::data

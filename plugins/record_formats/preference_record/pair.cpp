@@ -39,7 +39,7 @@ std::vector<SampleTurn> turns_of(const Json& value, const char* role, const char
   if (value.is_string()) {
     add_text(value.get_ref<const std::string&>(), false, turns.emplace_back(SampleTurn{role, {}}), record);
   } else if (value.is_array()) {
-    for (const auto& message : value) turns.push_back(read_message(message, key, record));
+    turns = read_message_list(value, key, record);
   } else {
     fail(ErrorKind::data, fmt::format("'{}' is neither a text nor a list of messages", key));
   }

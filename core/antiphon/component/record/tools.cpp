@@ -37,10 +37,40 @@ void read_arguments(Json& call) {
     fail(ErrorKind::data, "'arguments' of a tool call is neither an object nor a text that holds one");
 }
 
+Json function_call(Json function) { return {{"type", "function"}, {"function", std::move(function)}}; }
+
+// {"role": "assistant", "function_call": {"name", "arguments"}}
+std::string single_call_of(const Json& message) {
+  if (!is_there(message, "function_call")) return {};
+  auto call = function_call(message.at("function_call"));
+  read_arguments(call);
+  return Json::array({call}).dump();
+}
+
 }  // namespace
 
+std::string tool_calls_in(std::string_view text) {
+  JsonProblem ignored;
+  auto calls = parse_ordered_json(text, ignored);
+  if (calls.is_object()) calls = Json::array({calls});
+  if (!calls.is_array() || calls.empty())
+    fail(ErrorKind::data, "the text of a call is not JSON that names a function and its arguments",
+         R"(write {"name": …, "arguments": {…}}, or a list of such objects, as the text)");
+  for (auto& call : calls) {
+    if (!call.is_object() || !call.contains("function")) call = function_call(std::move(call));
+    read_arguments(call);
+  }
+  return calls.dump();
+}
+
+std::string joined_calls(const std::string& first, const std::string& second) {
+  if (first.empty() || second.empty()) return first + second;
+  return first.substr(0, first.size() - 1) + "," + second.substr(1);
+}
+
 std::string tool_calls_of(const Json& message) {
-  if (!is_there(message, "tool_calls")) return {};
+  if (!is_there(message, "tool_calls")) return single_call_of(message);
+  if (is_there(message, "function_call")) fail(ErrorKind::data, "a message has both 'tool_calls' and 'function_call'");
   auto calls = message.at("tool_calls");
   const auto text = list_of("tool_calls", calls);
   if (text.empty()) return {};

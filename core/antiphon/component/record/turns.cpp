@@ -9,6 +9,7 @@
 #include <antiphon/component/record/tools.h>
 
 #include <algorithm>
+#include <map>
 
 namespace antiphon::records {
 namespace {
@@ -21,6 +22,56 @@ bool has_list(const Json& object, const std::string& key) {
 const Json& list_at(const Json& object, const std::string& key) {
   if (!has_list(object, key)) fail(ErrorKind::data, fmt::format("the object has no list '{}'", key));
   return object.at(key);
+}
+
+constexpr const char* kFunctionCall = "function_call";
+
+// Names of speakers in data sets like ShareGPT's; others stay, and check_roles() refuses them.
+std::string role_of_speaker(const std::string& from) {
+  static const std::map<std::string, std::string> roles{{"human", "user"},
+                                                        {"User", "user"},
+                                                        {"gpt", "assistant"},
+                                                        {"chatgpt", "assistant"},
+                                                        {"bing", "assistant"},
+                                                        {"bard", "assistant"},
+                                                        {"model", "assistant"},
+                                                        {"Assistant", "assistant"},
+                                                        {kFunctionCall, "assistant"},
+                                                        {"observation", "tool"},
+                                                        {"function_response", "tool"}};
+  const auto role = roles.find(from);
+  return role == roles.end() ? from : role->second;
+}
+
+std::string role_of_message(const std::string& role) {
+  if (role == "tool_call") return "assistant";
+  return role == "tool_response" || role == "function" ? "tool" : role;
+}
+
+// "loss" (ms-swift: true or false) and "weight" (OpenAI, axolotl: 0 or 1) of an answer; returns the keys.
+std::set<std::string> read_trained(const Json& object, SampleTurn& turn) {
+  const std::set<std::string> keys{"loss", "weight"};
+  for (const auto& key : keys) {
+    if (!is_there(object, key)) continue;
+    const auto& value = object.at(key);
+    const bool no = value == 0 || value == false;
+    if (!no && value != 1 && value != true)
+      fail(ErrorKind::data,
+           fmt::format("'{}' of an answer is {}; expected 0 or 1, false or true", key, shown(value.dump(), 40)),
+           "an answer is learnt or not; weigh whole sources");
+    turn.trained = turn.trained && !no;
+  }
+  return keys;
+}
+
+// Calls that stand in a turn of their own belong to the answer before them.
+void add_calls(SampleTurn turn, std::vector<SampleTurn>& turns) {
+  if (turns.empty() || turns.back().role != "assistant") return turns.push_back(std::move(turn));
+  auto& before = turns.back();
+  if (before.trained != turn.trained)
+    fail(ErrorKind::data, "an answer is to be learnt and the calls that belong to it are not, or the reverse",
+         "give both the same 'loss' or 'weight'");
+  before.tool_calls = joined_calls(before.tool_calls, turn.tool_calls);
 }
 
 }  // namespace
@@ -42,6 +93,14 @@ bool has_turns(const Json& record, const std::string& key, const std::string& ro
          list.back().value(role, Json()) == assistant;
 }
 
+bool has_typed_turns(const Json& record) {
+  const auto is_typed = [](const Json& turn) {
+    return turn.is_object() && (turn.value("type", Json()) == "text" || turn.value("type", Json()) == "audio");
+  };
+  return has_list(record, "conversations") && !record.at("conversations").empty() &&
+         std::ranges::all_of(record.at("conversations"), is_typed);
+}
+
 const std::string& text_of(const Json& object, const char* key, std::string_view what) {
   const auto it = object.find(key);
   if (it == object.end() || !it->is_string())
@@ -59,22 +118,42 @@ void add_text(std::string_view text, bool drop_line_end, SampleTurn& turn, Recor
 
 SampleTurn read_message(const Json& message, const std::string& list, Record& record) {
   if (!message.is_object()) fail(ErrorKind::data, fmt::format("an element of '{}' is not an object", list));
-  SampleTurn turn{text_of(message, "role", "a message"), {}};
+  const auto& role = text_of(message, "role", "a message");
+  SampleTurn turn{role_of_message(role), {}};
   if (is_there(message, "reasoning_content")) turn.reasoning = text_of(message, "reasoning_content", "a message");
   std::set<std::string> known{"role", "content", "reasoning_content"};
-  if (turn.role == "assistant") known.insert("tool_calls"), turn.tool_calls = tool_calls_of(message);
+  if (turn.role == "assistant") known.insert({"tool_calls", "function_call"}), turn.tool_calls = tool_calls_of(message);
+  if (turn.role == "assistant") known.merge(read_trained(message, turn));
   if (turn.role == "tool") known.insert({"tool_call_id", "name"}), turn.tool = tool_of(message);
   check_keys(message, known, list + ": ", record.sample.unread);
-  read_content(message, turn, record);
+  if (role == "tool_call")
+    turn.tool_calls = joined_calls(turn.tool_calls, tool_calls_in(text_of(message, "content", "a tool_call")));
+  else
+    read_content(message, turn, record);
   return turn;
+}
+
+std::vector<SampleTurn> read_message_list(const Json& messages, const std::string& list, Record& record) {
+  std::vector<SampleTurn> turns;
+  for (const auto& message : messages) {
+    auto turn = read_message(message, list, record);
+    message.at("role") == "tool_call" ? add_calls(std::move(turn), turns) : turns.push_back(std::move(turn));
+  }
+  return turns;
 }
 
 SampleTurn read_conversation_turn(const Json& object, Record& record) {
   if (!object.is_object()) fail(ErrorKind::data, "an element of 'conversations' is not an object");
   const auto& from = text_of(object, "from", "a conversation turn");
-  check_keys(object, {"from", "value"}, "conversations: ", record.sample.unread);
-  SampleTurn turn{from == "human" ? "user" : from == "gpt" ? "assistant" : from, {}};
-  add_text(text_of(object, "value", "a conversation turn"), true, turn, record);
+  SampleTurn turn{role_of_speaker(from), {}};
+  std::set<std::string> known{"from", "value"};
+  if (turn.role == "assistant") known.merge(read_trained(object, turn));
+  check_keys(object, known, "conversations: ", record.sample.unread);
+  const auto& value = text_of(object, "value", "a conversation turn");
+  if (from == kFunctionCall)
+    turn.tool_calls = tool_calls_in(value);
+  else
+    add_text(value, true, turn, record);
   return turn;
 }
 
@@ -88,15 +167,17 @@ void read_system(Record& record) {
 }
 
 void read_messages(Record& record) {
-  for (const auto& message : list_at(record.object, "messages"))
-    record.sample.turns.push_back(read_message(message, "messages", record));
+  record.sample.turns = read_message_list(list_at(record.object, "messages"), "messages", record);
   record.media.place_unmarked(record.sample);
   read_system(record);
 }
 
 void read_conversations(Record& record) {
-  for (const auto& turn : list_at(record.object, "conversations"))
-    record.sample.turns.push_back(read_conversation_turn(turn, record));
+  auto& turns = record.sample.turns;
+  for (const auto& object : list_at(record.object, "conversations")) {
+    auto turn = read_conversation_turn(object, record);
+    object.at("from") == kFunctionCall ? add_calls(std::move(turn), turns) : turns.push_back(std::move(turn));
+  }
   read_system(record);
 }
 

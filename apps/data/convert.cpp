@@ -1,0 +1,112 @@
+// antiphon data convert FILE OUT: the samples of a set, whatever form it has, as messages in JSON lines or WebDataset
+// tars.
+#include <fmt/format.h>
+
+#include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
+#include <antiphon/run/run_config.h>
+#include <common/command.h>
+#include <data/record_writer.h>
+#include <data/sample_json.h>
+#include <data/sources.h>
+
+namespace antiphon::apps {
+namespace {
+
+struct ConvertFlags {
+  std::string file, out;
+  std::vector<std::string> sets;
+  int64_t shard_samples = 0;
+};
+
+struct Input {
+  std::vector<data::RecordSet> sets;
+  int64_t candidates = 1;
+};
+
+Input open_input(const ConvertFlags& flags) {
+  Input input;
+  std::vector<data::SourceOptions> sources{{flags.file}};
+  if (flags.file.ends_with(".toml")) {
+    const auto config = run::read_config(flags.file, flags.sets);
+    sources = config.data.train.sources, input.candidates = answers_compared(config);
+  }
+  if (sources.empty())
+    fail(ErrorKind::config, "the configuration names no training data", "add [[data.train.sources]]");
+  for (const auto& source : sources) input.sets.emplace_back(source, input.candidates).tell();
+  return input;
+}
+
+// Calls visit(set, index) for all samples in order; an error says whose it is.
+template <class Visit>
+void for_all(const std::vector<data::RecordSet>& sets, Visit visit) {
+  for (const auto& set : sets)
+    for (int64_t i = 0; i < set.size(); ++i)
+      with_context(fmt::format("{}:{}", shown(set.path().string()), set.line(i)), [&] { visit(set, i); });
+}
+
+// As a text that says everything but where media are.
+std::string said_by(const Sample& sample) {
+  return to_record(sample, [](size_t index) { return std::to_string(index); }).dump();
+}
+
+int64_t write_all(const Input& input, RecordWriter& writer) {
+  int64_t count = 0;
+  for_all(input.sets, [&](const data::RecordSet& set, int64_t index) {
+    const auto sample = set.sample(index);
+    const auto record = to_record(sample, [&](size_t medium) { return writer.add(sample.media.at(medium)); });
+    writer.add_record(record.dump());
+    ++count;
+  });
+  return count;
+}
+
+// What was written is read again, and must say the same.
+void check_written(const Input& input, const std::vector<RecordWriter::File>& files) {
+  std::vector<data::RecordSet> written;
+  for (const auto& file : files) written.emplace_back(data::SourceOptions{file.temporary.string()}, input.candidates);
+  size_t part = 0;
+  int64_t at = 0;
+  for_all(input.sets, [&](const data::RecordSet& set, int64_t index) {
+    if (at == written.at(part).size()) ++part, at = 0;
+    const auto before = said_by(set.sample(index)), after = said_by(written.at(part).sample(at++));
+    if (before != after)
+      fail(ErrorKind::data, fmt::format("the sample would be read as another one: {}", shown(after, kWordsLetters)),
+           "a key beside the turns may mean something in the layout 'messages': take it out");
+  });
+}
+
+int convert(const ConvertFlags& flags) {
+  const auto input = open_input(flags);
+  const auto writer = make_writer(flags.out, flags.shard_samples);
+  try {
+    const auto count = write_all(input, *writer);
+    const auto files = writer->finish();
+    check_written(input, files);
+    for (const auto& file : files) std::filesystem::rename(file.temporary, file.path);
+    log::info(fmt::format("wrote {} records to {} files; each was read again and says the same", count, files.size()));
+  } catch (...) {
+    writer->discard();
+    throw;
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_data_convert(CLI::App& data, Action& action) {
+  auto* command = data.add_subcommand("convert", "write samples as messages: JSON lines, or WebDataset tars");
+  auto flags = std::make_shared<ConvertFlags>();
+  command->add_option("file", flags->file, "a file of records, or a TOML configuration: its training data")->required();
+  command->add_option("out", flags->out, "OUT.jsonl, or OUT.tar with the media in it")->required();
+  command->add_option("--set", flags->sets, "override one value of the configuration (may be repeated)")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--shard-samples", flags->shard_samples, "samples of each archive: OUT-000000.tar; 0: one archive")
+      ->check(at_least(0))
+      ->capture_default_str();
+  command->callback([flags, &action] { action = [flags] { return convert(*flags); }; });
+}
+
+}  // namespace antiphon::apps

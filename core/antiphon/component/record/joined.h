@@ -1,0 +1,30 @@
+// Several sets of records, one behind the other.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include <antiphon/component/data_source.h>
+
+namespace antiphon::records {
+
+// All must have a size and at least one record. Numbers go on from set to set.
+class Joined : public Records {
+ public:
+  explicit Joined(std::vector<std::unique_ptr<Records>> parts);
+  std::optional<int64_t> size() const override { return size_; }
+  DataRecord record(int64_t index) const override;
+  int64_t number(int64_t index) const override;
+  std::string fingerprint() const override { return fingerprint_; }
+
+ private:
+  struct Part {
+    std::unique_ptr<Records> records;
+    int64_t first, numbers;  // the index of its first record, and the numbers before it
+  };
+  const Part& part_of(int64_t index) const;
+  std::vector<Part> parts_;
+  int64_t size_ = 0;
+  std::string fingerprint_;
+};
+
+}  // namespace antiphon::records

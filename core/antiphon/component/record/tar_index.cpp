@@ -1,0 +1,53 @@
+#include <antiphon/component/record/tar_index.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace antiphon::records {
+namespace {
+
+uint64_t name_hash(const std::string& name) { return std::stoull(content_hash(name).substr(0, 16), nullptr, 16); }
+
+// Without its last extension; empty if it has none, or a description's.
+std::string stem_of(const std::string& name) {
+  const auto dot = name.rfind('.');
+  const auto slash = name.rfind('/');
+  if (dot == std::string::npos || (slash != std::string::npos && dot < slash) || name.ends_with(".json")) return {};
+  return name.substr(0, dot);
+}
+
+}  // namespace
+
+void TarIndex::add(const TarMember& member, size_t archive) {
+  entries_.push_back({name_hash(member.name), member.header, archive});
+  if (const auto stem = stem_of(member.name); !stem.empty())
+    entries_.push_back({name_hash(stem), member.header, archive});
+}
+
+TarIndex::TarIndex(std::vector<std::filesystem::path> archives) : archives_(std::move(archives)) {
+  ContentHash hash;
+  for (size_t i = 0; i < archives_.size(); ++i) {
+    const OpenFile file(archives_[i], ErrorKind::data);
+    TarWalk walk(file);
+    while (const auto member = walk.next()) {
+      add(*member, i);
+      hash.add(fmt::format("{}\n{} {} {}\n", member->name, i, member->offset, member->size));
+    }
+  }
+  std::ranges::stable_sort(entries_, {}, &Entry::hash);
+  fingerprint_ = hash.digits();
+}
+
+std::optional<MediaBytes> TarIndex::find(const std::string& name) const {
+  const auto range = std::ranges::equal_range(entries_, name_hash(name), {}, &Entry::hash);
+  if (range.empty()) return std::nullopt;
+  const auto& entry = *(range.end() - 1);
+  const OpenFile file(archives_[entry.archive], ErrorKind::data);
+  const auto member = TarWalk(file, entry.header).next();
+  if (!member || (member->name != name && stem_of(member->name) != name))
+    fail(ErrorKind::preempted, file.path().string() + " has changed while it is in use", "start again");
+  return MediaBytes::member(file.path(), member->offset, member->size, member->name);
+}
+
+}  // namespace antiphon::records

@@ -1,0 +1,364 @@
+// Tar archives: their members, as a data source, and beside JSON lines.
+#include <antiphon/base/error.h>
+#include <antiphon/base/files.h>
+#include <antiphon/component/record/shards.h>
+#include <antiphon/component/record/tar.h>
+#include <antiphon/data/test_records.h>
+#include <antiphon/weights/test_folder.h>
+
+#include <fmt/format.h>
+#include <catch2/catch_test_macros.hpp>
+
+#include <random>
+
+using namespace antiphon;
+using namespace antiphon::data;
+using namespace antiphon::data::testing;
+using weights::TestFolder;
+using namespace std::string_literals;
+
+namespace {
+
+std::string padded(std::string bytes) {
+  bytes.resize((bytes.size() + 511) / 512 * 512);
+  return bytes;
+}
+
+// A header as programs write it; `size` is what it says.
+std::string header(const std::string& name, uint64_t size, char type = '0', const std::string& prefix = "") {
+  std::string block(512, '\0');
+  const auto put = [&](size_t at, const std::string& text) { block.replace(at, text.size(), text); };
+  put(0, name.substr(0, 100)), put(100, "0000644"), put(124, fmt::format("{:011o}", size)), put(136, "00000000000");
+  put(148, "        "), put(156, std::string(1, type)), put(257, "ustar\0"s + "00"), put(345, prefix);
+  unsigned sum = 0;
+  for (const unsigned char c : block) sum += c;
+  put(148, fmt::format("{:06o}", sum) + '\0');
+  return block;
+}
+
+std::string member(const std::string& name, const std::string& bytes, char type = '0') {
+  return header(name, bytes.size(), type) + padded(bytes);
+}
+
+const std::string kEnd(1024, '\0');
+
+std::string long_name(const std::string& name, const std::string& bytes) {
+  return member("././@LongLink", name + '\0', 'L') + member("short", bytes);
+}
+
+std::string pax(const std::string& key, const std::string& value) {
+  std::string line;
+  for (size_t n = 0; n < 5; ++n) line = fmt::format("{} {}={}\n", line.size(), key, value);
+  return member("PaxHeader", line, 'x');
+}
+
+std::vector<records::TarMember> members_of(const TestFolder& folder, const std::string& bytes) {
+  folder.write("a.tar", bytes);
+  const OpenFile file(folder / "a.tar", ErrorKind::data);
+  records::TarWalk walk(file);
+  std::vector<records::TarMember> all;
+  while (auto one = walk.next()) all.push_back(*one);
+  return all;
+}
+
+template <class Call>
+std::string refusal_of(Call call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::data);
+    return error.what();
+  }
+  return {};
+}
+
+bool says(const std::string& text, const std::string& words) {
+  INFO(text);
+  return text.find(words) != std::string::npos;
+}
+
+const std::string kCaption = member("0.json", R"({"caption": "A cat.", "width": 3})") + member("0.png", "PNG0");
+
+// The set that these bytes are; `name` of the file.
+RecordSet archive(const TestFolder& folder, const std::string& bytes, config::Value::Table options = {}) {
+  folder.write("set.tar", bytes);
+  auto source = source_of(folder / "set.tar", options.empty() ? "auto" : "webdataset");
+  source.source_options = std::move(options);
+  return RecordSet(source);
+}
+
+std::string media_in(const Sample& sample, size_t index = 0) { return sample.media.at(index).bytes.read(1 << 20); }
+
+std::string answer_of(const Sample& sample) { return sample.turns.back().parts.at(0).text; }
+
+}  // namespace
+
+TEST_CASE("tar: members of all dialects") {
+  TestFolder folder;
+  const std::string deep(300, 'd');
+  const auto all = members_of(
+      folder, header("folder/", 0, '5') + member("./a.txt", "hello") + header("b.txt", 0, '0', "some/folder") +
+                  long_name(deep + "/c.txt", "C") + pax("path", deep + "/d.txt") + member("short", "DD") +
+                  member("pax_global_header", "52 comment=0123456789012345678901234567890123456789\n", 'g') +
+                  member("e.txt", std::string(1000, 'e'), '\0') + kEnd + std::string(10240, '\0'));
+  REQUIRE(all.size() == 5);
+  CHECK((all[0].name == "a.txt" && all[0].size == 5 && all[0].offset == 1024 && all[0].header == 512));
+  CHECK((all[1].name == "some/folder/b.txt" && all[1].size == 0));
+  CHECK((all[2].name == deep + "/c.txt" && all[2].size == 1));
+  CHECK((all[3].name == deep + "/d.txt" && all[3].size == 2));
+  CHECK((all[4].name == "e.txt" && all[4].size == 1000));
+  const OpenFile file(folder / "a.tar", ErrorKind::data);
+  for (const auto& one : all) CHECK(records::TarWalk(file, one.header).next()->name == one.name);
+  CHECK(file.read(all[3].offset, all[3].size) == "DD");
+}
+
+TEST_CASE("tar: sizes in binary, and out of extended headers") {
+  TestFolder folder;
+  auto block = header("a", 0);
+  block.replace(124, 12, "\x80\0\0\0\0\0\0\0\0\0\0\3"s), block.replace(148, 8, "        ");
+  unsigned sum = 0;
+  for (const unsigned char c : block) sum += c;
+  block.replace(148, 8, fmt::format("{:06o}", sum) + "\0 "s);
+  CHECK(members_of(folder, block + padded("abc") + kEnd).at(0).size == 3);
+  CHECK(members_of(folder, pax("size", "3") + header("b", 0) + padded("abc") + kEnd).at(0).size == 3);
+}
+
+TEST_CASE("tar: hostile archives are refused in words") {
+  TestFolder folder;
+  const auto refused = [&](const std::string& bytes) { return refusal_of([&] { members_of(folder, bytes); }); };
+  auto damaged = kCaption + kEnd;
+  damaged[5] ^= 1;
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {damaged, "the header at byte 0 is damaged"},
+      {kCaption, "cut short"},
+      {kCaption + kEnd.substr(0, 100), "cut short"},
+      {kCaption.substr(0, kCaption.size() - 1), "cut short"},
+      {header("a", 10) + "abc", "more than the archive has left"},
+      {header("a", 077777777777ULL) + kEnd, "more than the archive has left"},
+      {pax("size", "18446744073709551615") + header("a", 0) + kEnd, "more than the archive has left"},
+      {pax("size", "99999999999999999999999") + header("a", 0) + kEnd, "extended header at byte 0 is damaged"},
+      {pax("size", "-1") + header("a", 0) + kEnd, "is damaged"},
+      {member("x", "no pax", 'x') + kEnd, "is damaged"},
+      {member("x", "99 path=a\n", 'x') + kEnd, "is damaged"},
+      {member("x", "0 \n", 'x') + kEnd, "is damaged"},
+      {header("x", 1ULL << 30, 'x') + kEnd, "more than the archive has left"},
+      {member("x", std::string(2 << 20, 'x'), 'x') + kEnd, "2097152 bytes of names"},
+      {member("l", std::string(5000, 'n'), 'L') + member("a", "") + kEnd, "5000 bytes of names"},
+      {pax("path", std::string(5000, 'n')) + member("a", "") + kEnd, "too long"},
+      {member("\xff.txt", "") + kEnd, "not UTF-8"},
+      {header("link.png", 0, '2') + kEnd, "'link.png' is a link"},
+      {header("hard.png", 0, '1') + kEnd, "is a link"},
+      {header("device", 0, '3') + kEnd, "a device"},
+      {header("sparse.wav", 0, 'S') + kEnd, "sparse file"},
+      {pax("GNU.sparse.major", "1") + member("a.wav", "x") + kEnd, "sparse file"},
+      {kCaption + kEnd + kCaption + kEnd, "goes on after that"},
+      {std::string(600, 'x'), "is damaged, or is not of a tar"},
+      {"", "cut short"},
+  };
+  for (const auto& [bytes, words] : cases) {
+    INFO(words);
+    CHECK(says(refused(bytes), words));
+  }
+  std::string chain;
+  for (int i = 0; i < 20000; ++i) chain += pax("path", "n");
+  CHECK(members_of(folder, chain + member("a", "x") + kEnd).at(0).name == "n");
+}
+
+TEST_CASE("tar: mutated archives are read or refused, never more") {
+  TestFolder folder;
+  std::mt19937 random(7);
+  const auto whole =
+      kCaption + long_name(std::string(200, 'n') + ".txt", "T") + pax("path", "p.txt") + member("q", "x") + kEnd;
+  int read = 0;
+  for (int round = 0; round < 1500; ++round) {
+    auto bytes = whole;
+    for (int edits = 1 + static_cast<int>(random() % 3); edits > 0; --edits)
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    if (random() % 4 == 0) bytes.resize(random() % bytes.size());
+    refusal_of([&] {
+      for (const auto& one : members_of(folder, bytes)) CHECK(one.offset + one.size <= bytes.size());
+      ++read;
+    });
+  }
+  CHECK(read > 20);
+}
+
+TEST_CASE("shards: patterns") {
+  TestFolder folder;
+  const auto names = [](const std::string& pattern) {
+    std::string out;
+    for (const auto& file : records::files_of(pattern)) out += (out.empty() ? "" : " ") + file.string();
+    return out;
+  };
+  CHECK(names("a.tar") == "a.tar");
+  CHECK(names("a-{008..011}.tar") == "a-008.tar a-009.tar a-010.tar a-011.tar");
+  CHECK(names("a_{8..10}.tar") == "a_8.tar a_9.tar a_10.tar");
+  CHECK(names("{a,b}/{0..1}.tar") == "a/0.tar a/1.tar b/0.tar b/1.tar");
+  CHECK(names("audio__OP_0..2_CL_.tar") == "audio_0.tar audio_1.tar audio_2.tar");
+  for (const auto* name : {"b.tar", "a.tar", "c.txt"}) folder.write(name, "");
+  CHECK(names((folder / "*.tar").string()) == (folder / "a.tar").string() + " " + (folder / "b.tar").string());
+  for (const auto* bad : {"{0..", "a}{0..1}", "{0..{1..2}}", "{3..1}", "{0..99999999999}", "{a..c}",
+                          "{0..1000}{0..2000}", "nowhere/*.tar"}) {
+    INFO(bad);
+    CHECK_FALSE(refusal_of([&] { records::files_of(bad); }).empty());
+  }
+}
+
+TEST_CASE("webdataset: members that share a name are a sample") {
+  TestFolder folder;
+  const auto set = archive(
+      folder,
+      kCaption + member("._1.png", "mac") + member("1.txt", " A dog.\n") + member("1.left.JPG", "L") +
+          member("1.right.jpg", "R") + member("1.cls", "7") +
+          member(
+              "dir/2.json",
+              R"({"messages": [{"role": "user", "content": [{"type": "audio", "audio": "2.wav"}]}, {"role": "assistant", "content": "hm"}]})") +
+          member("dir/2.wav", "W") + kEnd);
+  REQUIRE(set.size() == 3);
+  const auto first = set.sample(0), second = set.sample(1), third = set.sample(2);
+  CHECK((first.id == "0" && first.line == 1 && answer_of(first) == "A cat." && media_in(first) == "PNG0"));
+  CHECK(first.media[0].bytes.name() == (folder / "set.tar").string() + ": 0.png");
+  CHECK(
+      (second.id == "1" && answer_of(second) == "A dog." && media_in(second, 0) == "L" && media_in(second, 1) == "R"));
+  CHECK((third.id == "dir/2" && answer_of(third) == "hm" && media_in(third) == "W"));
+  CHECK(set.at_line(2) == 1);
+}
+
+TEST_CASE("webdataset: an archive of texts is no text") {
+  TestFolder folder;
+  CHECK(archive(folder, member("0.txt", "\n{\"messages\": []}\n") + member("0.png", "P") + kEnd).size() == 1);
+}
+
+TEST_CASE("webdataset: several shards, and what belongs together") {
+  TestFolder folder;
+  for (int i = 0; i < 3; ++i)
+    folder.write(fmt::format("s-{}.tar", i), member(fmt::format("{}.txt", i), fmt::format("text {}", i)) +
+                                                 member(fmt::format("{}.png", i), "P") + member("x.txt", "more") +
+                                                 member("x.png", "Q") + kEnd);
+  const RecordSet set(source_of(folder / "s-{0..2}.tar"));
+  REQUIRE(set.size() == 6);
+  CHECK((answer_of(set.sample(4)) == "text 2" && answer_of(set.sample(5)) == "more" && set.line(5) == 6));
+  CHECK(RecordSet(source_of(folder / "s-*.tar")).fingerprint() == set.fingerprint());
+  folder.write("s-2.tar", member("2.txt", "text 3") + member("2.png", "P") + member("x.txt", "more") +
+                              member("x.png", "Q") + kEnd);
+  CHECK(RecordSet(source_of(folder / "s-{0..2}.tar")).fingerprint() != set.fingerprint());
+  CHECK(says(refusal_of([&] { RecordSet(source_of(folder / "s-{0..3}.tar")); }), "s-3.tar"));
+  folder.write("s-1.tar", kCaption + kEnd);  // while it is in use
+  CHECK_THROWS_AS(set.sample(2), Error);
+}
+
+TEST_CASE("webdataset: what cannot be read is refused, and can be passed over") {
+  TestFolder folder;
+  const auto refused = [&](const std::string& bytes) { return refusal_of([&] { archive(folder, bytes); }); };
+  for (const auto* name : {"0.pkl", "0.pickle", "0.pyd", "0.pt", "0.pth", "0.emb.pkl"})
+    CHECK(says(refused(kCaption + member(name, "x") + kEnd), "is a pickle: reading it would run what is in it"));
+  CHECK(says(refused(kCaption + member("0.npy", "x") + kEnd), "ignore = [\"npy\"]"));
+  CHECK(says(refused(kCaption + member("0.png", "x") + kEnd), "two members of one sample"));
+  CHECK(says(refused(member("readme", "x") + kEnd), "holds no samples"));
+  CHECK(says(refused(kCaption), "cut short"));
+  const auto set = archive(
+      folder,
+      kCaption + member("0.pkl", "x") + member("1.pkl", "x") + member("2.txt", "t") + member("2.png", "x") + kEnd,
+      {{"ignore", config::Value::Array{config::Value("pkl")}}});
+  CHECK(set.size() == 2);
+  CHECK(answer_of(set.sample(1)) == "t");
+  folder.write("a.tar.gz", "\x1f\x8b and so on");
+  CHECK(says(refusal_of([&] { RecordSet(source_of(folder / "a.tar.gz")); }), "is compressed"));
+}
+
+TEST_CASE("webdataset: a bad sample is bad alone") {
+  TestFolder folder;
+  const std::string png = member("1.png", "P");
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {member("1.json", "{") + png, "'1.json' is not valid JSON"},
+      {member("1.json", "[1]") + png, "is a JSON array; expected an object"},
+      {member("1.json", std::string(100000, '[')) + png, "64 levels"},
+      {member("1.txt", "\xff") + png, "'1.txt' is not valid UTF-8"},
+      {member("1.cls", "seven") + member("1.txt", "t") + png, "'1.cls' is not"},
+      {member("1.cls", "1.5") + member("1.txt", "t") + png, "is not a whole number"},
+      {member("1.json", R"({"text": "a"})") + member("1.txt", "b") + png, "two members say what 'text' is"},
+      {member("1.json", R"({"image": "2.png", "caption": "c"})") + png, "'1.png' is not among them"},
+      {member("1.txt", std::string((16 << 20) + 1, 'x')) + png, "at most 16.0 MiB"},
+      {png, "of no layout that is known"},
+  };
+  for (const auto& [bytes, words] : cases) {
+    INFO(words);
+    const auto set = archive(folder, kCaption + bytes + member("2.txt", "t") + member("2.png", "x") + kEnd);
+    REQUIRE(set.size() == 3);
+    CHECK(says(refusal_of([&] { set.sample(1); }), words));
+    CHECK((answer_of(set.sample(0)) == "A cat." && answer_of(set.sample(2)) == "t"));
+  }
+}
+
+TEST_CASE("webdataset: names are labels, never paths") {
+  TestFolder folder;
+  folder.write("secret.png", "the secret");
+  const auto set = archive(folder, member("../../secret.txt", "t") + member("../../secret.png", "own bytes") +
+                                       member("/etc/1.txt", "t") + member("/etc/1.png", "P") + kEnd);
+  REQUIRE(set.size() == 2);
+  CHECK((media_in(set.sample(0)) == "own bytes" && media_in(set.sample(1)) == "P"));
+}
+
+TEST_CASE("webdataset: a folder that Energon has prepared") {
+  TestFolder folder;
+  const auto vqa = [](const std::string& key, const std::string& answer) {
+    return member(key + ".jpg", key) + member(key + ".json", R"([{"q": "What?", "a": [")" + answer + R"("]}])") +
+           member(key + ".extra.txt", "unused");
+  };
+  std::filesystem::create_directories(folder / ".nv-meta");
+  folder.write("s_0.tar", vqa("0", "zero") + vqa("1", "one") + kEnd), folder.write("s_1.tar", vqa("2", "two") + kEnd),
+      folder.write("s_2.tar", vqa("3", "three") + kEnd);
+  folder.write(".nv-meta/dataset.yaml",
+               "__module__: megatron.energon\n__class__: VQAWebdataset\nfield_map:\n  image: png,jpg\n  context: "
+               "json[0][q]\n  answers: json[0][a]\n");
+  folder.write(".nv-meta/split.yaml", "split_parts:\n  train:\n  - s_{0..1}.tar\n  val:\n  - s_2.tar\nexclude: []\n");
+  const auto opened = [&](const std::string& part) {
+    auto source = source_of(folder.path(), "webdataset");
+    source.source_options = config::Value::Table{{"part", part}};
+    return RecordSet(source);
+  };
+  const RecordSet set(source_of(folder.path()));
+  REQUIRE(set.size() == 3);
+  const auto sample = set.sample(1);
+  CHECK((sample.id == "1" && answer_of(sample) == "one" && media_in(sample) == "1"));
+  CHECK(sample.turns[0].parts.at(1).text == "What?");
+  CHECK(answer_of(opened("val").sample(0)) == "three");
+  CHECK(says(refusal_of([&] { opened("tset"); }), "has no part 'tset'; it has train, val"));
+  folder.write(".nv-meta/split.yaml", "split_parts:\n  train: [s_0.tar, s_1.tar]\nexclude: [s_0.tar]\n");
+  CHECK(RecordSet(source_of(folder.path())).size() == 1);
+  folder.write(".nv-meta/split.yaml", "split_parts:\n  train: [s_0.tar]\nexclude: [s_0.tar/1]\n");
+  CHECK(says(refusal_of([&] { RecordSet(source_of(folder.path())); }), "only whole shards"));
+  folder.write(".nv-meta/split.yaml", "split_parts: 3\n");
+  CHECK(says(refusal_of([&] { RecordSet(source_of(folder.path())); }), "has no map 'split_parts'"));
+  std::filesystem::remove(folder / ".nv-meta/split.yaml");
+  CHECK(RecordSet(source_of(folder.path())).size() == 4);
+  folder.write(".nv-meta/dataset.yaml", "sample_loader: sample_loader.py:get\n");
+  CHECK(says(refusal_of([&] { RecordSet(source_of(folder.path())); }),
+             "names code under 'sample_loader', which is not run"));
+  folder.write(".nv-meta/dataset.yaml", "field_map:\n  image: jpg\n  caption: json[0][none]\n");
+  CHECK(says(refusal_of([&] { RecordSet(source_of(folder.path())); }), "nothing at 'json[0][none]'"));
+}
+
+TEST_CASE("json lines: several files, and media in archives") {
+  TestFolder folder;
+  const auto line = [](const std::string& name, const std::string& more = "") {
+    return R"({"audio_filepath": ")" + name + R"(", "text": ")" + name + "\"" + more + "}\n";
+  };
+  folder.write("m_0.json", line("a.wav") + "\n" + line("b-sub1.wav", R"(, "shard_id": 0)")),
+      folder.write("m_1.json", line("sub/c.wav") + line("d.wav"));
+  folder.write("audio_0.tar", member("a.wav", "A") + member("b.wav", "B") + kEnd),
+      folder.write("audio_1.tar", member("sub/c.wav", "C") + kEnd);
+  auto source = source_of(folder / "m__OP_0..1_CL_.json", "json_lines");
+  source.source_options = config::Value::Table{{"archives", (folder / "audio_{0..1}.tar").string()}};
+  const RecordSet set(source);
+  REQUIRE(set.size() == 4);
+  for (const auto& [index, bytes] : {std::pair{0, "A"}, {1, "B"}, {2, "C"}})
+    CHECK(media_in(set.sample(index)) == bytes);
+  CHECK((set.line(0) == 1 && set.line(1) == 3 && set.line(2) == 4 && set.sample(3).line == 5));
+  CHECK(says(refusal_of([&] { media_in(set.sample(3)); }), "d.wav"));
+  const auto before = set.fingerprint();
+  folder.write("audio_1.tar", member("sub/c.wav", "CC") + kEnd);
+  CHECK(RecordSet(source).fingerprint() != before);
+  folder.write("audio_1.tar", "x");
+  CHECK(says(refusal_of([&] { RecordSet{source}; }), "audio_1.tar"));
+}

@@ -1,0 +1,48 @@
+#include "archives.h"
+
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/json.h>
+
+#include <algorithm>
+#include <cctype>
+
+namespace antiphon::json_lines {
+namespace {
+
+constexpr size_t kMostNameBytes = 4096;
+
+// "a.wav" of "a-sub2.wav"; the name itself if it has no such part.
+std::string whole_name(const std::string& name) {
+  const auto at = name.rfind("-sub"), end = std::min(name.find('.', at), name.size());
+  if (at == std::string::npos || end <= at + 4) return name;
+  const bool numbered = std::all_of(name.begin() + static_cast<long>(at) + 4, name.begin() + static_cast<long>(end),
+                                    [](unsigned char c) { return std::isdigit(c); });
+  return numbered ? name.substr(0, at) + name.substr(end) : name;
+}
+
+void find_media(const nlohmann::ordered_json& value, const records::TarIndex& index, DataRecord& record) {
+  if (value.is_structured())
+    for (const auto& inner : value) find_media(inner, index, record);
+  if (!value.is_string() || value.get_ref<const std::string&>().size() > kMostNameBytes) return;
+  const auto& name = value.get_ref<const std::string&>();
+  auto found = index.find(name);
+  if (!found) found = index.find(whole_name(name));
+  if (found) record.media.emplace(name, std::move(*found));
+}
+
+}  // namespace
+
+WithArchives::WithArchives(std::unique_ptr<Records> records, records::TarIndex index)
+    : records_(std::move(records)), index_(std::move(index)) {}
+
+DataRecord WithArchives::record(int64_t index) const {
+  auto record = records_->record(index);
+  JsonProblem told_later;  // by who reads the record
+  find_media(parse_ordered_json(record.bytes, told_later), index_, record);
+  return record;
+}
+
+std::string WithArchives::fingerprint() const { return content_hash(records_->fingerprint() + index_.fingerprint()); }
+
+}  // namespace antiphon::json_lines

@@ -1,0 +1,70 @@
+#include "samples.h"
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
+#include <antiphon/base/shown.h>
+
+#include <algorithm>
+
+namespace antiphon::webdataset {
+
+Samples::Samples(std::vector<std::filesystem::path> shards, Reading reading) : reading_(std::move(reading)) {
+  ContentHash hash;
+  for (const auto& path : shards) with_context(shown(path.string()), [&] { add(path, hash); });
+  if (begins_.empty())
+    fail(ErrorKind::data, fmt::format("{} holds no samples", shown(shards.front().string())),
+         "each sample is some members with one name and different extensions, see docs/data.md");
+  if (passed_over_ > 0)
+    log::info(fmt::format("{} members are passed over, which have no extension or one to be ignored; the first: {}",
+                          passed_over_, shown(first_passed_)));
+  fingerprint_ = hash.digits();
+}
+
+void Samples::add(const std::filesystem::path& path, ContentHash& hash) {
+  const OpenFile file(path, ErrorKind::data);
+  shards_.push_back({path, file.size(), static_cast<int64_t>(begins_.size())});
+  std::string key;
+  std::set<std::string> extensions;
+  records::TarWalk walk(file);
+  while (auto tar_member = walk.next()) {
+    const auto name = tar_member->name;
+    const auto member = member_of(std::move(*tar_member), reading_.ignore);
+    if (!member) {
+      if (passed_over_++ == 0) first_passed_ = name;
+      continue;
+    }
+    if (extensions.empty() || member->key != key) begins_.push_back(member->member.header), extensions.clear();
+    key = member->key;
+    if (!extensions.insert(member->extension).second)
+      fail(ErrorKind::data, fmt::format("two members of one sample are called '{}'", shown(name)));
+    hash.add(fmt::format("{}\n{}\n", name, member->member.size));
+    if (member->holds != Holds::media && member->member.size <= kMaxRecordBytes)
+      hash.add(file.read(member->member.offset, member->member.size));
+  }
+}
+
+const Samples::Shard& Samples::shard_of(int64_t index) const {
+  return *(std::ranges::upper_bound(shards_, index, {}, &Shard::first) - 1);
+}
+
+DataRecord Samples::record(int64_t index) const {
+  const auto& shard = shard_of(index);
+  const OpenFile file(shard.path, ErrorKind::data);
+  if (file.size() != shard.size)
+    fail(ErrorKind::preempted, shown(shard.path.string()) + " has changed while it is in use", "start again");
+  std::vector<Member> members;
+  records::TarWalk walk(file, begins_[static_cast<size_t>(index)]);
+  while (auto tar_member = walk.next()) {
+    auto member = member_of(std::move(*tar_member), reading_.ignore);
+    if (!member) continue;
+    if (!members.empty() && member->key != members.front().key) break;
+    members.push_back(std::move(*member));
+  }
+  auto record = record_of(file, members, reading_.fields);
+  record.number = index + 1;
+  return record;
+}
+
+}  // namespace antiphon::webdataset

@@ -1,0 +1,419 @@
+"""The records of docs/data.md, as they stand there: each is read without an error, by the format that the page says, and trained on."""
+
+import datetime
+import importlib.util
+import io
+import json
+import random
+import re
+import shutil
+import subprocess
+import tarfile
+import unittest
+
+import make_tiny
+from harness import ROOT, Case, checkpoints, losses, main, records, sets
+
+PAGE = (ROOT / "docs" / "data.md").read_text()
+# ChatML that shows tools, calls and results.
+TEMPLATE = ("{% for tool in tools or [] %}{{ tool | tojson }}{% endfor %}{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}"
+            "{{ message['content'] or '' }}{% for call in message.tool_calls or [] %}{{ call.function | tojson }}{% endfor %}{{ '<|im_end|>' + '\\n' }}"
+            "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}")
+
+
+def blocks(section):
+    """The records of each json block below a heading of the page, or above the first ("")."""
+    part = next(part for part in re.split(r"(?m)^## ", PAGE) if not section or part.startswith(section))
+    return [list(objects(block)) for block in re.findall(r"(?ms)^```json\n(.*?)^```", part)]
+
+
+def objects(text):
+    at, decoder = 0, json.JSONDecoder()
+    while text[at:].strip():
+        at += len(text[at:]) - len(text[at:].lstrip())
+        value, at = decoder.raw_decode(text, at)
+        yield value
+
+
+class Formats(Case):
+    def setUp(self):
+        self.data = self.folder / self.id().rsplit(".", 1)[1]
+        self.data.mkdir()
+        noise = random.Random(3)
+        for name in ["cat.png", "dog.png"]:
+            (self.data / name).write_bytes(make_tiny.png_bytes((200, 30, 30), noise))
+        for name in ["a.wav", "b.wav", "talk.wav"]:
+            make_tiny.write_wav(self.data / name, 400, noise, seconds=1.0)
+        shutil.copy(ROOT / "tests" / "media" / "clip.mp4", self.data)
+
+    def write(self, name, found):
+        (self.data / name).write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in found))
+        return self.data / name
+
+    def config_for(self, path, options="", also=""):
+        """The tiny model, trained on this alone, with a template that shows tools."""
+        (self.data / "template.jinja").write_text(TEMPLATE)
+        text = self.config.read_text().replace(f'path = "{self.folder}/data/train.jsonl"', f'path = "{path}"\n{options}')
+        self.assertIn(str(path), text)
+        config = self.data / "tiny.toml"
+        config.write_text(text.replace("[data]", also + "[data]"))
+        return config
+
+    def trains(self, path, words, options="", steps=3):
+        """A run without a bad sample, whose log says `words`; returns the run."""
+        run = self.data / "run"
+        shutil.rmtree(run, ignore_errors=True)
+        done = self.train(run, *sets(model__llm__chat_template=self.data / "template.jinja", train__steps=steps, train__tokens_per_batch=1024, train__checkpoint_every=1),
+                          config=self.config_for(path, options))
+        self.assertIn(words, done.stderr)
+        self.assertEqual(len(losses(run)), steps)
+        self.assertEqual((run / "bad_samples.jsonl").read_text() if (run / "bad_samples.jsonl").exists() else "", "")
+        return run
+
+    def check(self, path, options="", code=0):
+        (self.data / "template.jinja").write_text("")
+        config = self.config_for(path, options)
+        (self.data / "template.jinja").write_text(TEMPLATE)
+        found = json.loads(self.call("data", "check", config, *sets(model__llm__chat_template=self.data / "template.jinja", train__tokens_per_batch=1024), "--json", code=code).stdout)
+        return next(source for source in found["sources"] if source["set"] == "train")
+
+
+class Layouts(Formats):
+    def test_turns(self):
+        found = sum(blocks("")[:1] + blocks("Layouts of other programs"), [])
+        self.assertGreater(len(found), 8)
+        path = self.write("talks.jsonl", found)
+        self.assertEqual(self.check(path)["bad"], 0)
+        self.trains(path, f"{len(found)} records, read by json_lines as alpaca and conversations and messages")
+
+    def test_each_is_learnt(self):
+        """Of each layout alone, a run learns its answers by heart."""
+        for number, record in enumerate(sum(blocks("Layouts of other programs"), [])):
+            with self.subTest(record=number):
+                run = self.trains(self.write("one.jsonl", [record]), "1 records", steps=8)
+                found = losses(run)
+                self.assertLess(found[8], found[1])
+
+
+class Nemo(Formats):
+    def test_manifest(self):
+        found = blocks("NeMo's manifests")[0]
+        path = self.write("manifest.jsonl", found)
+        checked = self.check(path)
+        self.assertEqual(checked["bad"], 0)
+        self.assertAlmostEqual(checked["media"]["audio"]["seconds_total"], 0.5 + 0.5 + 1.0 + 0.5, places=3)
+        self.trains(path, f"{len(found)} records, read by json_lines as nemo_manifest")
+
+    def test_questions(self):
+        """The toml of the page; every record shows a question of the file, and the same one again."""
+        options = re.search(r"(?s)## NeMo's manifests.*?```toml\n.*?(format = .*?)```", PAGE)[1].replace("questions.txt", str(self.data / "questions.txt"))
+        (self.data / "questions.txt").write_text("What is said?\nWrite it down.\n")
+        path = self.write("manifest.jsonl", [{"audio_filepath": "talk.wav", "duration": 0.2 + 0.01 * i, "text": "low"} for i in range(20)])
+        self.trains(path, "20 records, read by json_lines as nemo_manifest", options)
+        shown = [self.call("data", "show", self.data / "tiny.toml", "--count", 20).stdout for _ in range(2)]
+        self.assertEqual(shown[0], shown[1])
+        asked = re.findall(r"talk\.wav .*?s\](.*?)<", shown[0])
+        self.assertEqual((len(asked), set(asked)), (20, {"What·is·said?", "Write·it·down."}))
+
+    def test_pieces_are_those_samples(self):
+        """A piece of a recording gives the loss of a file that holds just that."""
+        import wave
+        with wave.open(str(self.data / "talk.wav")) as whole:
+            whole.setpos(4000)
+            frames = whole.readframes(8000)
+        with wave.open(str(self.data / "piece.wav"), "wb") as out:
+            out.setnchannels(1), out.setsampwidth(2), out.setframerate(16000)
+            out.writeframes(frames)
+        cut = self.trains(self.write("cut.jsonl", [{"audio_filepath": "talk.wav", "offset": 0.25, "duration": 0.5, "text": "low"}]), "1 records")
+        found = losses(cut)
+        self.assertEqual(found, losses(self.trains(self.write("whole.jsonl", [{"audio_filepath": "piece.wav", "text": "low"}]), "1 records")))
+        self.assertNotEqual(found, losses(self.trains(self.write("other.jsonl", [{"audio_filepath": "talk.wav", "duration": 0.5, "text": "low"}]), "1 records")))
+
+    def test_tarred(self):
+        """Recordings out of archives give the losses of the same recordings as files."""
+        found = [{"audio_filepath": f"sub/{i}.wav", "offset": 0.1, "duration": 0.3, "text": "low"} for i in range(6)]
+        (self.data / "sub").mkdir()
+        (self.data / "tarred").mkdir()
+        for i, record in enumerate(found):
+            make_tiny.write_wav(self.data / record["audio_filepath"], 200 + 100 * i, random.Random(i), seconds=0.6)
+        plain = losses(self.trains(self.write("manifest.jsonl", found), "6 records"))
+        for shard in range(2):
+            part = found[3 * shard:3 * shard + 3]
+            self.write(f"tarred/manifest_{shard}.json", [{**record, "shard_id": shard} for record in part])
+            write_tar(self.data / "tarred" / f"audio_{shard}.tar", {record["audio_filepath"]: (self.data / record["audio_filepath"]).read_bytes() for record in part})
+        shutil.rmtree(self.data / "sub")
+        text = re.search(r'(?s)path = "tarred/.*?\n(.*?)```', PAGE)[1].replace("tarred/", f"{self.data}/tarred/")
+        tarred = self.trains(self.data / "tarred" / "manifest__OP_0..1_CL_.json", "6 records, read by json_lines as nemo_manifest", text)
+        self.assertEqual(losses(tarred), plain)
+
+
+def write_tar(path, members, form=tarfile.PAX_FORMAT):
+    with tarfile.open(path, "w", format=form) as out:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            out.addfile(info, io.BytesIO(content))
+
+
+class Archives(Formats):
+    def tiny_as_shards(self, form):
+        """The tiny training set as two shards."""
+        source = self.folder / "data"
+        found, shards = records(source / "train.jsonl"), [{}, {}]
+        for number, record in enumerate(found):
+            shard = shards[number >= len(found) // 2]
+            for part in record["messages"][0]["content"]:
+                name = part.get("image") or part.get("audio")
+                if name:
+                    shard[f"{number:04}.{name.rsplit('.', 1)[1]}"] = (source / name).read_bytes()
+                    part[part["type"]] = f"{number:04}.{name.rsplit('.', 1)[1]}"
+            shard[f"{number:04}.json"] = json.dumps(record).encode()
+        for number, shard in enumerate(shards):
+            write_tar(self.data / f"pairs-{number:03}.tar", shard, form)
+        return self.data / "pairs-{000..001}.tar", len(found)
+
+    def test_equal_to_files(self):
+        """Each dialect that Python writes gives the run that the lines and files give; a stopped run goes on exactly."""
+        settings = sets(train__steps=6, train__checkpoint_every=3)
+        self.train(self.data / "files", *settings)
+        for form in [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]:
+            path, count = self.tiny_as_shards(form)
+            run = self.data / f"run_{form}"
+            done = self.train(run, *settings, config=self.config_for(path))
+            self.assertIn(f"{count} records, read by webdataset as messages", done.stderr)
+            self.assertEqual(losses(run), losses(self.data / "files"))
+        half = self.data / "half"
+        shutil.copytree(run, half)
+        shutil.rmtree(half / "checkpoints" / checkpoints(half)[0])
+        self.train(half, "--resume", *settings, config=self.data / "tiny.toml")
+        self.assert_same_run(half, run)
+
+    def test_records(self):
+        """The records of the page, as members beside their media."""
+        found = blocks("Archives")[0]
+        shard = {}
+        for number, record in enumerate(found):
+            media = {}
+            text = json.dumps(record)
+            for name in re.findall(r"[\w-]+\.(?:png|wav)", text):
+                media[f"{number}.{name}"] = (self.data / name).read_bytes()
+                text = text.replace(f'"{name}"', f'"{number}.{name}"')
+            shard.update({f"{number}.json": text.encode(), **media})
+        shard.update({"9.png": (self.data / "cat.png").read_bytes(), "9.txt": b"A cat."})
+        write_tar(self.data / "pages.tar", shard)
+        self.assertEqual(self.check(self.data / "pages.tar")["bad"], 0)
+        self.trains(self.data / "pages.tar", f"{len(found) + 1} records, read by webdataset as captioned")
+        alone = json.loads(self.call("data", "check", self.data / "pages.tar", "--json").stdout)
+        self.assertEqual((alone["samples"], alone["bad"]), (len(found) + 1, 0))
+        self.assertEqual(self.check(self.write("pairs.jsonl", found))["bad"], 0)
+
+    def test_hostile(self):
+        png = (self.data / "cat.png").read_bytes()
+        cut = self.data / "cut.tar"
+        write_tar(cut, {"0.png": png, "0.txt": b"A cat."})
+        cut.write_bytes(cut.read_bytes()[:1200])
+        write_tar(self.data / "pickle.tar", {"0.png": png, "0.pkl": b"cos\nsystem\n(S'touch pwned'\ntR."})
+        with tarfile.open(self.data / "link.tar", "w") as out:
+            info = tarfile.TarInfo("0.txt")
+            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            out.addfile(info)
+        for name, words in [("cut.tar", "cut short"), ("pickle.tar", "is a pickle"), ("link.tar", "is a link")]:
+            self.assertIn(words, self.train(self.data / "never", code=3, config=self.config_for(self.data / name)).stderr)
+        self.assertFalse((self.data / "pwned").exists())
+
+
+class Lhotse(Formats):
+    def cut(self, number, recording, start=0.0, duration=0.4):
+        return {"id": f"cut.{number}", "start": start, "duration": duration, "channel": 0, "supervisions": [{"id": "s", "recording_id": "r", "start": 0.0, "duration": duration, "text": "low"}],
+                "recording": {"id": "r", "sources": [recording], "sampling_rate": 16000, "num_samples": 16000, "duration": 1.0, "channel_ids": [0]}, "type": "MonoCut"}
+
+    def test_cuts(self):
+        path = self.write("cuts.jsonl", blocks("Lhotse's cuts")[0])
+        checked = self.check(path)
+        self.assertEqual(checked["bad"], 0)
+        self.assertAlmostEqual(checked["media"]["audio"]["seconds_total"], 0.5, places=3)
+        self.trains(path, "1 records, read by json_lines as lhotse_cut")
+
+    def test_shar(self):
+        """Archives in the form of Lhotse's SharWriter give the losses of the files that they were made of."""
+        (self.data / "shar").mkdir()
+        cuts, files = [], []
+        for number in range(6):
+            make_tiny.write_wav(self.data / f"{number}.wav", 200 + 100 * number, random.Random(number), seconds=0.4)
+            files.append(self.cut(number, {"type": "file", "channels": [0], "source": f"{number}.wav"}))
+            cuts.append(self.cut(number, {"type": "shar", "channels": [0], "source": ""}))
+        plain = losses(self.trains(self.write("files.jsonl", files), "6 records"))
+        for shard in range(2):
+            part = range(3 * shard, 3 * shard + 3)
+            self.write(f"shar/cuts.{shard:06}.jsonl", [cuts[number] for number in part])
+            members = {}
+            for number in part:
+                members[f"cut.{number}.wav"] = (self.data / f"{number}.wav").read_bytes()
+                members[f"cut.{number}.json"] = json.dumps(cuts[number]["recording"]).encode()
+            write_tar(self.data / "shar" / f"recording.{shard:06}.tar", members)
+        text = re.search(r'(?s)path = "shar/cuts.*?\n(.*?)```', PAGE)[1].replace("shar/", f"{self.data}/shar/")
+        self.assertEqual(losses(self.trains(self.data / "shar" / "cuts.*.jsonl", "6 records, read by json_lines as lhotse_cut", text)), plain)
+
+
+class Convert(Formats):
+    def convert(self, source, out, *args, code=0):
+        return self.call("data", "convert", source, self.data / out, *args, code=code, threads=None).stderr
+
+    def command(self, verb, *args, threads=1):
+        return super().command(verb, *args, threads=None if args[:1] == ("convert",) else threads)
+
+    def test_tiny_set(self):
+        """Lines to archives and back: the same run each time."""
+        settings = sets(train__steps=4)
+        self.train(self.data / "files", *settings)
+        said = self.convert(self.folder / "data" / "train.jsonl", "tiny.tar", "--shard-samples", 7)
+        self.assertIn("wrote 24 records to 4 files; each was read again and says the same", said)
+        self.assertEqual(sorted(path.name for path in self.data.glob("tiny*")), [f"tiny-{n:06}.tar" for n in range(4)])
+        with tarfile.open(self.data / "tiny-000003.tar") as found:
+            names = found.getnames()
+        self.assertEqual(names[:2], ["00000021.json", "00000021.0.png"])
+        self.convert(self.data / "tiny-*.tar", "again.jsonl")
+        self.assertEqual(len(list((self.data / "again_media").iterdir())), 32)
+        for number, path in enumerate(["tiny-*.tar", "again.jsonl"]):
+            self.train(self.data / f"run_{number}", *settings, config=self.config_for(self.data / path))
+            self.assertEqual(losses(self.data / f"run_{number}"), losses(self.data / "files"))
+
+    def test_every_layout(self):
+        """All records of the page that are no pieces, answers to be compared too, become messages that are read the same."""
+        found = [record for section in ["", "Layouts of other programs", "Archives"] for block in blocks(section)[:1] for record in block]
+        path = self.write("talks.jsonl", found)
+        for out in ["out.jsonl", "out.tar"]:
+            self.assertIn(f"wrote {len(found)} records", self.convert(path, out))
+        texts = [line["messages"] for line in records(self.data / "out.jsonl")]
+        self.assertTrue(any(message.get("loss") is False for talk in texts for message in talk))
+        self.assertTrue(any(message.get("tool_calls") for talk in texts for message in talk))
+        pairs = self.write("pairs.jsonl", blocks("Several answers to one prompt")[0])
+        self.convert(pairs, "pairs.tar")
+        self.convert(self.data / "pairs.tar", "pairs_again.jsonl")
+        self.assertEqual([len(record["candidates"]) for record in records(self.data / "pairs_again.jsonl")], [2, 2])
+
+    def test_configuration(self):
+        """The options of a format hold."""
+        path = self.write("manifest.jsonl", [{"audio_filepath": "talk.wav", "text": "low", "lang": "en"}])
+        config = self.config_for(path, 'format = "nemo_manifest"\nformat_options = { context = "What?" }')
+        self.convert(config, "manifest_out.jsonl")
+        record = records(self.data / "manifest_out.jsonl")[0]
+        self.assertEqual((record["lang"], record["messages"][0]["content"]), ("en", [{"type": "audio", "audio": str(self.data / "talk.wav")}, {"type": "text", "text": "What?"}]))
+
+    def test_refused(self):
+        good = {"query": "<image>", "response": "A cat.", "images": ["cat.png"]}
+        before = sorted(path.name for path in self.data.iterdir())
+        for name, bad, words in [("piece", {"audio_filepath": "talk.wav", "duration": 0.5, "text": "x"}, "is a piece of a recording"), ("bad", {"messages": []}, "the conversation is empty"),
+                                 ("missing", {**good, "images": ["none.png"]}, "none.png")]:
+            path = self.write(f"{name}.jsonl", [good, bad])
+            said = self.convert(path, "out.tar", code=3)
+            self.assertIn(words, said)
+            self.assertIn(f"while {path}:2", said)
+            path.unlink()
+        self.assertEqual(sorted(path.name for path in self.data.iterdir()), before)
+        other = self.config_for(self.write("other.jsonl", [{"audio_filepath": "talk.wav", "text": "x", "query": "a", "response": "b"}]), 'format = "nemo_manifest"')
+        self.assertIn("both texts 'instruction' and 'output', or 'query' and 'response'", self.convert(other, "other_out.jsonl", code=3))
+        self.assertEqual(list(self.data.glob("other_out*")), [])
+        path = self.write("ok.jsonl", [good])
+        self.convert(path, "ok.tar")
+        self.assertIn("is there already", self.convert(path, "ok.tar", code=2))
+        self.assertIn("says no form", self.convert(path, "ok.zip", code=2))
+        self.assertIn("is for archives", self.convert(path, "ok2.jsonl", "--shard-samples", 3, code=2))
+
+
+@unittest.skipUnless(importlib.util.find_spec("pyarrow"), "pyarrow, which brings Arrow's C++ library, is not installed (./setup python)")
+class Tables(Formats):
+    def media(self, name, path=True):
+        return {"bytes": (self.data / name).read_bytes(), "path": name if path else None}
+
+    def write_table(self, name, rows, **options):
+        import pyarrow
+        from pyarrow import parquet
+        parquet.write_table(pyarrow.Table.from_pylist(rows), self.data / name, **options)
+        return self.data / name
+
+    def tiny_rows(self):
+        """The tiny training set as Hugging Face has it: messages with media in them as {bytes, path}."""
+        source, rows = self.folder / "data", []
+        for record in records(source / "train.jsonl"):
+            row = {"id": record["id"], "task": record["task"], "images": [], "audios": [], "messages": []}
+            for message in record["messages"]:
+                row["messages"].append({"role": message["role"], "content": "".join("<image>" if part["type"] == "image" else "<audio>" if part["type"] == "audio" else part["text"] for part in message["content"])})
+                for part in message["content"]:
+                    if part["type"] != "text":
+                        row[part["type"] + "s"].append({"bytes": (source / part[part["type"]]).read_bytes(), "path": part[part["type"]] if part["type"] == "audio" else None})
+            rows.append(row)
+        return rows
+
+    def test_equal_to_files(self):
+        """Tables of several row groups, files and codecs give the run of lines and files; a stopped one goes on exactly."""
+        settings = sets(train__steps=6, train__checkpoint_every=3)
+        rows = self.tiny_rows()
+        self.train(self.data / "files", *settings)
+        self.write_table("all.parquet", rows, row_group_size=5, data_page_size=1000)
+        self.write_table("part-00000-of-00002.parquet", rows[:11], compression="none", use_dictionary=False)
+        self.write_table("part-00001-of-00002.parquet", rows[11:], compression="zstd", row_group_size=3)
+        for number, name in enumerate(["all.parquet", "part-*.parquet"]):
+            run = self.data / f"run_{number}"
+            done = self.train(run, *settings, config=self.config_for(self.data / name))
+            self.assertIn(f"{len(rows)} records, read by parquet as messages", done.stderr)
+            self.assertEqual(losses(run), losses(self.data / "files"))
+        half = self.data / "half"
+        shutil.copytree(run, half)
+        shutil.rmtree(half / "checkpoints" / checkpoints(half)[0])
+        self.train(half, "--resume", *settings, config=self.data / "tiny.toml")
+        self.assert_same_run(half, run)
+
+    def test_columns(self):
+        """Each layout of columns that the page tells of."""
+        parts = [{"type": "image", "image": self.media("cat.png", False), "text": None}, {"type": "text", "image": None, "text": "What is this?"}]
+        answer = [{"type": "text", "image": None, "text": "A cat."}]
+        for name, row, layout in [
+            ("caption", {"image": self.media("cat.png"), "caption": "A cat."}, "captioned"),
+            ("text", {"audio": self.media("talk.wav", False), "text": "good morning", "speaker_id": 7}, "captioned"),
+            ("same_name", {"images": [self.media("cat.png"), self.media("cat.png")], "text": "Two."}, "captioned"),
+            ("alpaca", {"instruction": "What is this?", "output": "A cat.", "images": [self.media("cat.png")], "when": datetime.datetime(2026, 1, 2)}, "alpaca"),
+            ("talk", {"image": self.media("cat.png"), "conversations": [{"from": "human", "value": "<image>What?"}, {"from": "gpt", "value": "A cat."}]}, "conversations"),
+            ("parts", {"messages": [{"role": "user", "content": parts}, {"role": "assistant", "content": answer}]}, "messages"),
+            ("beside", {"image": {"bytes": None, "path": "dog.png"}, "caption": "A dog."}, "captioned"),
+            ("bytes", {"image": (self.data / "cat.png").read_bytes(), "caption": "A cat."}, "captioned"),
+        ]:
+            with self.subTest(columns=name):
+                path = self.write_table(f"{name}.parquet", [row])
+                self.assertEqual(self.check(path)["bad"], 0)
+                self.trains(path, f"1 records, read by parquet as {layout}")
+        renamed = re.search(r"(?s)## Tables.*?```toml\n.*?(source = .*?)```", PAGE)[1]
+        path = self.write_table("named.parquet", [{"jpg": self.media("cat.png"), "txt": "A cat."}])
+        self.trains(path, "1 records, read by parquet as captioned", renamed)
+
+    def test_damage(self):
+        rows = [{"id": str(n), "image": self.media("cat.png"), "caption": f"{n}"} for n in range(40)]
+        path = self.write_table("whole.parquet", rows, row_group_size=10, compression="none", use_dictionary=False)
+        whole = path.read_bytes()
+        for name, content, words in [("cut.parquet", whole[:-100], "cut.parquet"), ("half.parquet", whole[:len(whole) // 2], "half.parquet"), ("footer.parquet", whole[:-8] + b"\xff\xff\xff\x7fPAR1", "footer.parquet"),
+                                     ("none.parquet", b"PAR1", "none.parquet")]:
+            (self.data / name).write_bytes(content)
+            self.assertIn(words, self.train(self.data / "never", code=3, config=self.config_for(self.data / name)).stderr)
+        odd = self.write_table("odd.parquet", [{"image": self.media("cat.png"), "caption": "a", "x": {"k": None}, "odd": float("nan")}])
+        self.assertIn("holds no number", self.train(self.data / "never", code=3, config=self.config_for(odd)).stderr)
+
+    def test_mutations(self):
+        """Whatever stands in a file, the program ends with words and an exit code of its own."""
+        rows = [{"id": str(n), "image": {"bytes": b"P" * 50, "path": f"{n}.png"}, "messages": [{"role": "user", "content": "x"}]} for n in range(20)]
+        whole = self.write_table("whole.parquet", rows, row_group_size=7).read_bytes()
+        noise, refused = random.Random(4), 0
+        for number in range(60):
+            content = bytearray(whole)
+            for _ in range(noise.randrange(1, 6)):
+                content[noise.randrange(len(content) // 2 * (number % 2), len(content))] = noise.randrange(256)
+            path = self.data / "mutated.parquet"
+            path.write_bytes(content)
+            done = subprocess.run(self.command("data", "check", path, "--json"), capture_output=True, text=True, timeout=60)
+            self.assertIn(done.returncode, (0, 3), done.stderr[-2000:])
+            self.assertNotIn("internal error", done.stderr)
+            refused += done.returncode == 3
+        self.assertGreater(refused, 20)
+
+
+if __name__ == "__main__":
+    main()

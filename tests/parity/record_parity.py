@@ -1,0 +1,127 @@
+"""Records in the layouts of other programs against transformers: prompt and mask of apply_chat_template with generation
+tags, of the conversation that each record means, which is written beside it here.
+
+record_parity.py PROGRAM. `antiphon data show` gives the prompt with « and » around what is taught; the tokens are bytes, so
+that equal texts are equal ids, masks and labels. Exit code 1 where anything differs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from tools_parity import make, visible
+
+# In the manner of Hermes and Qwen, and of Llama: what is learnt ends with the token that ends the turn.
+TEMPLATES = {
+    "qwen": ("<|im_end|>", """{%- if tools %}{{- '<|im_start|>system\\n' }}{%- if messages[0].role == 'system' %}{{- messages[0].content + '\\n' }}{%- endif %}{%- for tool in tools %}{{- tool | tojson + '\\n' }}{%- endfor %}{{- '<|im_end|>\\n' }}
+{%- elif messages[0].role == 'system' %}{{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}{%- endif %}
+{%- for message in messages %}
+    {%- if message.role == 'user' %}{{- '<|im_start|>user\\n' + message.content + '<|im_end|>\\n' }}
+    {%- elif message.role == 'assistant' %}{{- '<|im_start|>assistant\\n' }}{% generation %}{%- if message.content %}{{- message.content }}{%- endif %}{%- for call in message.tool_calls or [] %}{{- '\\n<call>' + call.function.name + ' ' }}{{- call.function.arguments | tojson }}{{- '</call>' }}{%- endfor %}{{- '<|im_end|>' }}{% endgeneration %}{{- '\\n' }}
+    {%- elif message.role == 'tool' %}{{- '<|im_start|>tool\\n' + message.content + '<|im_end|>\\n' }}{%- endif %}
+{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"""),
+    "llama": ("<|eot|>", """{%- if tools %}{{- '<|tools|>' }}{%- for tool in tools %}{{- tool | tojson }}{%- endfor %}{{- '<|eot|>' }}{%- endif %}
+{%- for message in messages %}{{- '<|start|>' + message.role + '<|end|>' }}
+    {%- if message.role == 'assistant' %}{% generation %}{%- if message.content %}{{- message.content }}{%- endif %}{%- if message.tool_calls %}{{- '[CALLS]' }}{{- message.tool_calls | tojson }}{%- endif %}{{- '<|eot|>' }}{% endgeneration %}
+    {%- else %}{{- message.content + '<|eot|>' }}{%- endif %}
+{%- endfor %}{%- if add_generation_prompt %}{{- '<|start|>assistant<|end|>' }}{%- endif %}"""),
+}
+
+
+def say(role, content, **more):
+    return {"role": role, "content": content, **more}
+
+
+def call(name, **arguments):
+    return {"type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def bare(name, **arguments):
+    return json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+
+
+TOOLS = [{"type": "function", "function": {"name": "weather", "description": "tells it", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]
+QUESTION, ANSWER = say("user", "Is it raining in Köln?"), say("assistant", "No, it is dry.")
+CALL, RESULT = call("weather", city="Köln", days=1), say("tool", "dry")
+
+# (the record, the conversation that it means, the tools that it has)
+RECORDS = {
+    "ShareGPT": ({"conversations": [{"from": "system", "value": "Be brief."}, {"from": "human", "value": "Hello"}, {"from": "gpt", "value": "Hi."}, {"from": "human", "value": "And <image>?"}, {"from": "gpt", "value": "Also\nhi <|im_end|>."}]},
+                 [say("system", "Be brief."), say("user", "Hello"), say("assistant", "Hi."), say("user", "And <image>?"), say("assistant", "Also\nhi <|im_end|>.")], None),
+    "ShareGPT, other names": ({"system": "Be brief.", "conversations": [{"from": "user", "value": "Hello"}, {"from": "assistant", "value": ""}]}, [say("system", "Be brief."), say("user", "Hello"), say("assistant", "")], None),
+    "ShareGPT, tools": ({"tools": json.dumps(TOOLS), "conversations": [{"from": "human", "value": QUESTION["content"]}, {"from": "function_call", "value": bare("weather", city="Köln", days=1)}, {"from": "observation", "value": "dry"}, {"from": "gpt", "value": ANSWER["content"]}]},
+                        [QUESTION, say("assistant", None, tool_calls=[CALL]), RESULT, ANSWER], TOOLS),
+    "ShareGPT, several calls": ({"tools": TOOLS, "conversations": [{"from": "human", "value": QUESTION["content"]}, {"from": "gpt", "value": "I look."}, {"from": "function_call", "value": f"[{bare('weather', city='Köln', days=1)}, {bare('weather')}]"}, {"from": "observation", "value": "dry"}, {"from": "gpt", "value": ANSWER["content"]}]},
+                                [QUESTION, say("assistant", "I look.", tool_calls=[CALL, call("weather")]), RESULT, ANSWER], TOOLS),
+    "Alpaca": ({"instruction": "Add the numbers.", "input": "2 3", "output": "5"}, [say("user", "Add the numbers.\n2 3"), say("assistant", "5")], None),
+    "Alpaca, history": ({"instruction": "And 4?", "input": "", "output": "9", "system": "Count.", "history": [["2 3", "5"], ["0", "5"]]},
+                        [say("system", "Count."), say("user", "2 3"), say("assistant", "5"), say("user", "0"), say("assistant", "5"), say("user", "And 4?"), say("assistant", "9")], None),
+    "query and response": ({"query": "Hello", "response": "Hi.", "history": []}, [say("user", "Hello"), say("assistant", "Hi.")], None),
+    "ms-swift, tools": ({"tools": json.dumps(TOOLS), "messages": [QUESTION, say("assistant", "I look."), say("tool_call", bare("weather", city="Köln", days=1)), say("tool_call", bare("weather")), say("tool_response", "dry"), say("tool_response", "wet"), ANSWER]},
+                        [QUESTION, say("assistant", "I look.", tool_calls=[CALL, call("weather")]), RESULT, say("tool", "wet"), ANSWER], TOOLS),
+    "OpenAI, tools": ({"tools": TOOLS, "messages": [say("system", "Be brief."), say("user", [{"type": "text", "text": QUESTION["content"]}]), say("assistant", None, tool_calls=[{**CALL, "function": {"name": "weather", "arguments": json.dumps(CALL["function"]["arguments"])}}]), say("tool", "dry"), ANSWER]},
+                      [say("system", "Be brief."), QUESTION, say("assistant", None, tool_calls=[CALL]), RESULT, ANSWER], TOOLS),
+    "OpenAI, function_call": ({"tools": TOOLS, "messages": [QUESTION, say("assistant", None, function_call={"name": "weather", "arguments": json.dumps(CALL["function"]["arguments"])}), say("function", "dry", name="weather"), ANSWER]},
+                              [QUESTION, say("assistant", None, tool_calls=[CALL]), say("tool", "dry", name="weather"), ANSWER], TOOLS),
+}
+# Answers that are not learnt: the mask without theirs, which are the first.
+UNLEARNT = {
+    "weight": ({"messages": [say("user", "a"), say("assistant", "b", weight=0), say("user", "c"), say("assistant", "d", weight=1)]}, [say("user", "a"), say("assistant", "b"), say("user", "c"), say("assistant", "d")], None),
+    "loss": ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b", "loss": False}, {"from": "human", "value": "c"}, {"from": "gpt", "value": "d", "loss": True}]}, [say("user", "a"), say("assistant", "b"), say("user", "c"), say("assistant", "d")], None),
+}
+
+
+def marked(tokenizer, talk, tools, unlearnt):
+    """The prompt with « and » where the mask of assistant tokens begins and ends, without the first `unlearnt` of them."""
+    out = tokenizer.apply_chat_template(talk, tools=tools, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
+    pieces, before, begun = [], 0, 0
+    for token, taught in [*zip(out["input_ids"], out["assistant_masks"]), (None, 0)]:
+        begun += taught > before
+        if taught != before and begun > unlearnt:
+            pieces.append(b"\0" if taught else b"\1")
+        before = taught
+        if token is not None:
+            added = tokenizer.added_tokens_decoder.get(token)
+            pieces.append(added.content.encode() if added else bytes_of(tokenizer, token))
+    return visible(b"".join(pieces).decode()).replace("\0", "«").replace("\1", "»")
+
+
+def bytes_of(tokenizer, token):
+    """The byte of a token, which the byte-level alphabet writes as a letter."""
+    letters = {chr(n): n for n in [*range(33, 127), *range(161, 173), *range(174, 256)]}
+    others = [n for n in range(256) if n not in letters.values()]
+    letters.update({chr(256 + i): n for i, n in enumerate(others)})
+    return bytes([letters[tokenizer.convert_ids_to_tokens(token)]])
+
+
+def shown(program, directory, record):
+    (directory / "talk.jsonl").write_text(json.dumps(record) + "\n")
+    done = subprocess.run([program, "data", "show", "model.toml", "--source", "talk.jsonl"], cwd=directory, capture_output=True, text=True)
+    head, _, rest = done.stdout.partition("\n")
+    return rest[:rest.rfind("\n", 0, rest.rfind(" tokens, "))].strip("\n") if head.startswith("talk.jsonl:1 ") else done.stderr
+
+
+def main():
+    wrong = 0
+    for style, (end, template) in TEMPLATES.items():
+        with tempfile.TemporaryDirectory() as name:
+            directory = Path(name)
+            tokenizer = make(template, end, directory)
+            for records, unlearnt in [(RECORDS, 0), (UNLEARNT, 1)]:
+                for layout, (record, talk, tools) in records.items():
+                    want, got = marked(tokenizer, talk, tools, unlearnt).strip("\n"), shown(sys.argv[1], directory, record)
+                    if want == got and "«" in want:
+                        continue
+                    wrong += 1
+                    at = max(0, len(os.path.commonprefix([want, got])) - 60)
+                    print(f"{style}, {layout}:\n  expected …{ascii(want[at:at + 200])}\n  got      …{ascii(got[at:at + 200])}")
+        print(f"{style}: {len(RECORDS) + len(UNLEARNT)} layouts, {wrong} differ so far", flush=True)
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main() else 0)
