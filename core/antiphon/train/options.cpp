@@ -30,10 +30,21 @@ const config::Table<ScheduleOptions>& schedule_table() {
   using O = ScheduleOptions;
   static const auto* table = new config::Table<O>(
       config::Table<O>("schedule")
-          .field("name", &O::name, "after the warm-up: a half cosine down to min_ratio, or constant",
-                 {.choices = {"cosine", "constant"}})
+          .field("name", &O::name,
+                 "after the warm-up: constant; a fall to min_ratio: cosine (half of one), linear, polynomial, wsd (at "
+                 "the peak until decay_steps before the end); inverse_sqrt, noam: one over the root of the step",
+                 {.choices = {"cosine", "constant", "linear", "polynomial", "wsd", "inverse_sqrt", "noam"}})
           .field("warmup_steps", &O::warmup_steps, "steps of linear rise", {.min = 0})
-          .field("min_ratio", &O::min_ratio, "learning rate at the end, relative to the peak", {.min = 0, .max = 1}));
+          .field("min_ratio", &O::min_ratio, "least learning rate after the rise, relative to the peak",
+                 {.min = 0, .max = 1})
+          .field("hold_steps", &O::hold_steps, "steps at the peak between rise and fall",
+                 {.min = 0, .max = static_cast<double>(kMaxSteps)})
+          .field("constant_steps", &O::constant_steps, "steps at min_ratio at the end of the run",
+                 {.min = 0, .max = static_cast<double>(kMaxSteps)})
+          .field("decay_steps", &O::decay_steps, "of wsd: steps of its fall",
+                 {.min = 0, .max = static_cast<double>(kMaxSteps)})
+          .field("decay", &O::decay, "of wsd: how it falls", {.choices = {"linear", "one_minus_sqrt", "cosine"}})
+          .field("power", &O::power, "of polynomial: of what is left of the fall", {.min = 0, .above_min = true}));
   return *table;
 }
 

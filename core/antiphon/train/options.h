@@ -25,6 +25,9 @@ struct ScheduleOptions {
   std::string name = "cosine";
   int64_t warmup_steps = 0;
   double min_ratio = 0.0;
+  int64_t hold_steps = 0, constant_steps = 0, decay_steps = 0;
+  std::string decay = "linear";
+  double power = 1.0;
 };
 
 constexpr int64_t kMaxSteps = 1'000'000'000;  // of a run

@@ -15,6 +15,7 @@
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/objective_input.h>
 #include <antiphon/model/reference_scores.h>
+#include <antiphon/train/schedule.h>
 #include <antiphon/train/step_seed.h>
 #include <antiphon/train/trainer.h>
 
