@@ -11,6 +11,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/config/keys.h>
 #include <antiphon/run/stages.h>
+#include <antiphon/train/best.h>
 #include <antiphon/train/recompute.h>
 #include <antiphon/train/schedule.h>
 
@@ -132,6 +133,7 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
     model::check_keys("optimizer", optimizer.name, optimizer.options, "train.optimizer", problems);
   train::recomputed_blocks(config.train.recompute, problems);
   train::check_schedule(config.train.schedule, problems);
+  train::check_best(config.train, problems);
   data::check_sources(config.data, problems);
   check_voice_activity(config.session.vad, root, problems);
   check_held_out(config, root, problems);
