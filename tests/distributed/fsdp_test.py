@@ -69,6 +69,15 @@ class Fsdp(Together):
             with self.subTest(name):
                 self.compare(name, *ALL, *sets(train__optimizer=f'{{name="{name}",lr={rate}}}'), counts=(2,))
 
+    def test_averages(self):
+        """Kept in pieces; what is measured and written while training are the last values."""
+        self.compare("averages", *ALL, *sets(train__ema__decay=0.8, train__ema__use="false"), counts=(2,))
+        run = self.folder / "averages_2"
+        self.assertTrue(any(name.endswith("#ema") for name in tensors(run, "state")))
+        self.call("eval", run, *sets(train__ema__use="true"), "--output", self.folder / "averages_eval")
+        _, done = self.run_with("used", 2, *sets(train__ema__decay=0.8), code=2)
+        self.assertIn("train.ema.use = true, and parallel.fsdp = 2 measures and writes the last values only", done.stderr)
+
     def test_frozen_blocks_before_batches_without_media(self):
         """Only connectors learn, and not every process's batch has media: all go through the backward pass."""
         data = self.config.parent / "data" / "train.jsonl"
