@@ -55,6 +55,16 @@ class Resume(Case):
             self.assertEqual(list(losses(run)), list(range(1, STEPS + 1)), "each step is logged once, in order")
             self.assert_same_run(self.undisturbed_run(), run)
 
+    def test_killed_with_averages_and_best_checkpoints(self):
+        args = sets(train__ema__decay=0.9, train__eval_every=6, train__keep_best=2, train__best_metric="eval/held/loss", train__patience=20)
+        run = self.folder / "killed_best"
+        self.kill_loop(run, 7, 6, *args)
+        whole = self.undisturbed_run(*args)
+        self.assert_same_run(whole, run)
+        kept = [sorted(path.name for path in (folder / "best").iterdir()) for folder in (whole, run)]
+        self.assertEqual(len(kept[0]), 2)
+        self.assertEqual(kept[0], kept[1])
+
     def test_killed_with_feature_cache(self):
         cache = sets(data__feature_cache=self.folder / "features")
         run = self.folder / "killed_cache"
