@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+import re
 import shutil
+from pathlib import Path
 
 from harness import Case, checkpoints, losses, main, records, sets
 
@@ -125,6 +127,33 @@ class Training(Case):
         self.train(run, *args, *sets(train__patience=3), "--resume")
         self.assertEqual(max(losses(run)), 8)
         self.assertTrue((run / "adapter").exists())
+
+    def test_the_example_of_the_docs(self):
+        text = (Path(__file__).resolve().parents[2] / "docs" / "operator.md").read_text()
+        blocks = [block for block in re.findall(r"```toml\n(.*?)```", text, re.S) if "[train.ema]" in block]
+        self.assertEqual(len(blocks), 1)
+        file, run = self.folder / "example.toml", self.folder / "example"
+        file.write_text(f'extends = "{self.config}"\n{blocks[0]}')
+        self.call("train", file, *SHORT, *sets(train__eval_every=4, train__output=run))
+        self.assertEqual(len(list((run / "best").iterdir())), 2)
+        self.assertTrue(any(name.endswith("#ema") for name in self.tensors(run, 8)))
+        self.assert_table(run)
+        self.assertEqual(len(list(run.glob("events.out.tfevents.*"))), 1)
+
+    def test_what_optimizers_keep(self):
+        def adafactor(shape):
+            return sum(shape) if len(shape) == 2 else math.prod(shape)
+
+        size = {"adamw": lambda shape: 8 * math.prod(shape), "lion": lambda shape: 4 * math.prod(shape), "sgd": lambda shape: 4 * math.prod(shape), "muon": lambda shape: (4 if len(shape) == 2 else 8) * math.prod(shape),
+                "adamw_8bit": lambda shape: 2 * math.prod(shape) + 8 * -(-math.prod(shape) // 256), "adafactor": lambda shape: 4 * adafactor(shape)}
+        for name, bytes_of in size.items():
+            with self.subTest(name):
+                run = self.folder / f"kept_{name}"
+                self.train(run, *SHORT, *sets(train__steps=1, train__optimizer__name=name), *(sets(train__optimizer__min_size=1) if name == "adamw_8bit" else []))
+                values, state = self.tensors(run, 1, "parameters"), self.tensors(run, 1)
+                for parameter, value in values.items():
+                    kept = sum(x.nbytes for key, x in state.items() if key.startswith(f"{parameter}#") and not key.endswith("#step"))
+                    self.assertEqual(kept, bytes_of(value.shape), parameter)
 
     def test_smoothing(self):
         """Training minimises more; held-out losses stay what they are."""
