@@ -113,6 +113,30 @@ void vectors_have_no_shape(UpdateRule& rule) {
     expect_close(item.parameter.flatten(), items.front().parameter, 1e-6, "a vector kept in another shape");
 }
 
+// Rows of a parameter beside the whole, with states of their own: what processes do that each hold a piece.
+void pieces_are_alike(UpdateRule& rule) {
+  Updated whole(rule);
+  std::vector<std::vector<UpdateItem>> pieces;
+  for (const auto& item : whole.items) {
+    auto& own = pieces.emplace_back();
+    for (const auto& [begin, end] : {std::pair{0, 1}, {1, 99}})
+      own.push_back(item_of(rule, item.parameter.slice(0, begin, end).clone(), item.role));
+    for (const auto& state : item.state)
+      expect(state.dim() == 0 || state.sizes() == item.parameter.sizes(), "expected states of the parameter's shape");
+  }
+  for (const uint64_t seed : {1, 2, 3}) {
+    whole.step(rule, seed, 0.01, 0.1);
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      const auto gradient = made(all_declared[i].shape, 100 * seed + i);
+      pieces[i][0].gradient = gradient.slice(0, 0, 1).clone(), pieces[i][1].gradient = gradient.slice(0, 1).clone();
+      rule.update({pieces[i][0], pieces[i][1]}, 0.01, 0.1);
+    }
+  }
+  for (size_t i = 0; i < pieces.size(); ++i)
+    expect_close(at::cat({pieces[i][0].parameter, pieces[i][1].parameter}), whole.items[i].parameter, 1e-6,
+                 "a parameter that is updated in pieces");
+}
+
 void check_update_rule(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<UpdateRule>(subject))) return;
   const auto rule = build<UpdateRule>(subject);
@@ -123,6 +147,8 @@ void check_update_rule(Report& report, const Subject& subject) {
   report.check("update: a rate of 0 changes nothing", [&] { rate_zero_is_still(*rule); });
   report.check("update: a vector is one in any shape", [&] { vectors_have_no_shape(*rule); });
   report.check("update: weight decay is decoupled", [&] { decay_shrinks(*rule); });
+  if (rule->elementwise())
+    report.check("update: elementwise, so pieces are updated as the whole", [&] { pieces_are_alike(*rule); });
 }
 
 const KindChecks registered{KindOf<UpdateRule>::name, check_update_rule};

@@ -29,7 +29,7 @@ int run(const ExportFlags& flags) {
          "whose slots "
          "have weights = the run");
   model::load_own(*model, static_cast<uint64_t>(config.train.seed));
-  run::load_trained(*model, flags.open);
+  run::load_trained(*model, flags.open, config.train.ema);
   const auto report = model::export_model(model->lm(), flags.output, {dtype_of(flags.dtype)});
   log::info(fmt::format("{} in {}: {} tensors, {} of them changed{}", report.what, flags.output, report.tensors,
                         report.changed, report.beside.empty() ? "" : "\n  " + report.beside));

@@ -41,7 +41,7 @@ void open_folder(train::RunFolder& folder, const run::LoadedModel& loaded, comm:
   folder.remove_leftovers();
   folder.write_config(loaded.resolved());
   folder.write_environment(loaded.device.str(), model::name_of(loaded.lm().formats()));
-  folder.open_logs(step);
+  folder.open_logs(step, loaded.config.train.loggers);
   if (group && folder.writes()) group->wait_for_all();
 }
 
@@ -71,6 +71,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
         "template that does in model.llm.chat_template");
   const auto objective = run::build_objective(config.objective);
   run::check_objective(*objective, config.objective.plugin, *loaded.model);
+  run::check_smoothing(*objective, config.objective.plugin, config.train);
   data::Loader loader(
       config.data, loaded.preparer, config.train.tokens_per_batch, static_cast<uint64_t>(config.train.seed),
       [&](const data::BadSample& bad) {
@@ -107,6 +108,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   slow.reset();
   const auto end = trainer.run();
   slow.emplace("writing results");
+  trainer.take_averages();
   placement->make_usable();
   for (const auto& peft : loaded.lm().pefts()) placement->make_whole(peft.also_trained());
   if (processes.block())

@@ -67,6 +67,21 @@ class Fsdp(Together):
                     for key, value in left.items():
                         self.assertTrue((value == right[key]).all(), key)
 
+    def test_other_optimizers(self):
+        """What is updated value by value may lie in pieces."""
+        for name, rate in (("sgd", 0.1), ("lion", 0.001)):
+            with self.subTest(name):
+                self.compare(name, *ALL, *sets(train__optimizer=f'{{name="{name}",lr={rate}}}'), counts=(2,))
+
+    def test_averages(self):
+        """Kept in pieces; what is measured and written while training are the last values."""
+        self.compare("averages", *ALL, *sets(train__ema__decay=0.8, train__ema__use="false"), counts=(2,))
+        run = self.folder / "averages_2"
+        self.assertTrue(any(name.endswith("#ema") for name in tensors(run, "state")))
+        self.call("eval", run, *sets(train__ema__use="true"), "--output", self.folder / "averages_eval")
+        _, done = self.run_with("used", 2, *sets(train__ema__decay=0.8), code=2)
+        self.assertIn("train.ema.use = true, and parallel.fsdp = 2 measures and writes the last values only", done.stderr)
+
     def test_frozen_blocks_before_batches_without_media(self):
         """Only connectors learn, and not every process's batch has media: all go through the backward pass."""
         data = self.config.parent / "data" / "train.jsonl"
@@ -189,8 +204,9 @@ class Fsdp(Together):
         self.call("train", self.config, *sets(train__output=run, train__accumulate=2, train__steps=int(checkpoints(run)[0][5:]) + 2, train__tokens_per_batch=96, precision__compute="fp32"), "--resume")
 
     def test_what_cannot_be_cut_up(self):
-        _, done = self.run_with("muon", 2, *sets(train__optimizer__name='"muon"'), code=2)
-        self.assertIn('train.optimizer.name = "muon" needs whole matrices, and parallel.fsdp = 2 cuts them up', done.stderr)
+        for name in ("muon", "adafactor", "adamw_8bit"):
+            _, done = self.run_with(name, 2, *sets(train__optimizer=f'{{name="{name}"}}'), code=2)
+            self.assertIn(f'train.optimizer.name = "{name}" needs whole matrices, and parallel.fsdp = 2 cuts them up', done.stderr)
         _, done = self.run_with("three", 2, *sets(parallel__fsdp=3), code=2)
         self.assertIn("parallel.replicate = 0 (what is left) times parallel.fsdp = 3 is not the number of processes, 2", done.stderr)
         _, done = self.run_with("product", 2, *sets(parallel__replicate=2), code=2)

@@ -55,6 +55,9 @@ class Replicate(Together):
     def test_bad_samples(self):
         self.compare_bad_samples()
 
+    def test_averages(self):
+        self.compare_averages()
+
     def test_held_out_losses(self):
         self.compare_held_out(1e-5, *sets(train__accumulate=2))
 

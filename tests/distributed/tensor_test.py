@@ -20,6 +20,13 @@ class Tensor(Together):
     def test_everything_trained(self):
         self.compare("all", *ALL)
 
+    def test_smoothed(self):
+        """The mean of all logits and their normalizer are those of the whole vocabulary."""
+        self.compare("smoothed", *ALL, *sets(train__label_smoothing=0.1, train__z_loss=0.001), counts=(2,))
+
+    def test_averages(self):
+        self.compare_averages()
+
     def test_cut_up_as_well(self):
         """By 4 processes of which two compute each batch, and each part is cut up among two."""
         self.compare_axes({"reshard": sets(parallel__fsdp=2), "between": sets(parallel__fsdp=2, parallel__reshard="false")})

@@ -247,6 +247,20 @@ class Together(Case):
             # Beside the clipped update, which would hide that all gradients are twice as large.
             self.assertAlmostEqual(left["train/gradient_norm"], right["train/gradient_norm"], delta=1e-4 * left["train/gradient_norm"])
 
+    def compare_averages(self, *args):
+        """train.ema and train.keep_best: averages, measured and kept alike."""
+        args = [*args, *sets(train__ema__decay=0.8, train__eval_every=2, train__keep_best=2, train__best_metric='"eval/held/loss"', train__optimizer__lr=0.01)]
+        one, two = (self.run_with(f"averages_{processes}", processes, *args)[0] for processes in (1, 2))
+        self.assert_same_training(one, two)
+        self.assertTrue(any(name.endswith("#ema") for name in tensors(two, "state")))
+        left, right = ([r["eval/held/loss"] for r in records(run / "metrics.jsonl") if "eval/held/loss" in r] for run in (one, two))
+        self.assertEqual(len(left), 6)
+        for a, b in zip(left, right, strict=True):
+            self.assertAlmostEqual(a, b, delta=1e-4 * a)
+        kept = [sorted(path.name for path in (run / "best").iterdir()) for run in (one, two)]
+        self.assertEqual(kept[0], kept[1])
+        self.assertEqual(len(kept[0]), 2)
+
     def compare_axes(self, axes, processes=4):
         """Of adapters, and of everything trained; `axes`: options of meshes, by name."""
         for what, args in (("lora", []), ("all", ALL)):

@@ -55,6 +55,16 @@ class Resume(Case):
             self.assertEqual(list(losses(run)), list(range(1, STEPS + 1)), "each step is logged once, in order")
             self.assert_same_run(self.undisturbed_run(), run)
 
+    def test_killed_with_averages_and_best_checkpoints(self):
+        args = sets(train__ema__decay=0.9, train__eval_every=6, train__keep_best=2, train__best_metric="eval/held/loss", train__patience=20)
+        run = self.folder / "killed_best"
+        self.kill_loop(run, 7, 6, *args)
+        whole = self.undisturbed_run(*args)
+        self.assert_same_run(whole, run)
+        kept = [sorted(path.name for path in (folder / "best").iterdir()) for folder in (whole, run)]
+        self.assertEqual(len(kept[0]), 2)
+        self.assertEqual(kept[0], kept[1])
+
     def test_killed_with_feature_cache(self):
         cache = sets(data__feature_cache=self.folder / "features")
         run = self.folder / "killed_cache"
@@ -117,17 +127,21 @@ class Resume(Case):
         if len(left) == len(right):  # neither was stopped by the clock
             self.assert_same_run(whole, again)
 
-    def test_another_optimizer(self):
-        """Muon keeps one moment of a matrix and AdamW's two of a vector, all of it in the checkpoints."""
-        muon = sets(train__optimizer__name="muon", train__optimizer__lr=0.01, train__steps=24, train__checkpoint_every=4)
-        whole, cut = self.folder / "muon", self.folder / "muon_cut"
-        self.train(whole, *COMMON, *muon)
-        self.train(cut, *COMMON, *muon)
-        shutil.rmtree(cut / "checkpoints" / checkpoints(cut)[0])
-        self.train(cut, *COMMON, *muon, "--resume")
-        self.assert_same_run(whole, cut)
-        loss = list(losses(whole).values())
-        self.assertLess(sum(loss[-4:]), 0.9 * sum(loss[:4]))
+    def test_other_optimizers(self):
+        """Each keeps states of its own: Muon one moment of a matrix and AdamW's two of a vector, others codes and scales; all of it in the checkpoints."""
+        own = {"muon": sets(train__optimizer__lr=0.01), "lion": sets(train__optimizer__lr=0.001), "sgd": sets(train__optimizer__lr=0.1),
+               "adafactor": sets(train__optimizer__lr=0.01, train__optimizer__beta1=0.9), "adamw_8bit": sets(train__optimizer__lr=0.01, train__optimizer__min_size=64)}
+        for name, options in own.items():
+            with self.subTest(name):
+                args = [*sets(train__optimizer__name=name, train__steps=24, train__checkpoint_every=4), *options]
+                whole, cut = self.folder / name, self.folder / f"{name}_cut"
+                self.train(whole, *COMMON, *args)
+                self.train(cut, *COMMON, *args)
+                shutil.rmtree(cut / "checkpoints" / checkpoints(cut)[0])
+                self.train(cut, *COMMON, *args, "--resume")
+                self.assert_same_run(whole, cut)
+                loss = list(losses(whole).values())
+                self.assertLess(sum(loss[-4:]), 0.9 * sum(loss[:4]))
 
     def test_what_decides_the_draws_is_noticed(self):
         run, short = self.folder / "draws", sets(train__steps=4, train__checkpoint_every=2)

@@ -22,6 +22,7 @@
 #include <antiphon/kernels/mm.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/model/slot.h>
+#include <antiphon/nn/smoothing.h>
 #include <antiphon/nn/token_scores.h>
 #include <antiphon/run/device.h>
 #include <antiphon/weights/load.h>
@@ -206,6 +207,8 @@ json run_loss(const json& request) {
   };
   const auto hidden = leaf("hidden"), head = leaf("head"), labels = file.tensor("labels").to(device());
   ObjectiveInput input;
+  const nn::Smoothing smoothing{request.value("label_smoothing", 0.0), request.value("z_loss", 0.0)};
+  const nn::Smoothing::Scope smoothed(smoothing);
   input.logp_n = nn::token_scores(hidden, head, labels, {request.at("chunk"), request.at("even")});
   input.counts = {labels.size(0)}, input.groups = {1};
   input.totals = {request.at("normalizer").get<int64_t>(), 1, 1};

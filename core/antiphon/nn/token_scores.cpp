@@ -9,12 +9,17 @@
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/ops.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/smoothing.h>
 
 namespace antiphon::nn {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
+
+struct ScoredAs : TokenScoreOptions {
+  Smoothing smoothing;
+};
 
 // Rows of the products are padded to a multiple of this: bfloat16 products are compiled for each shape on the CPU.
 constexpr int64_t kRowMultiple = 32;
@@ -25,41 +30,70 @@ at::Tensor filled(const at::Tensor& rows) {
   return missing ? at::constant_pad_nd(rows, {0, 0, 0, missing}) : rows;
 }
 
-// Of logits [n, some tokens] in each process: from the largest, the sum and the label's one of each.
-kernels::CrossEntropy shared_cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient,
-                                           const TokenScoreOptions& o) {
-  const auto wide = logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat);
-  const auto rows = labels - o.first_token;
+// Of each process: [processes, n, columns], of this one alone without a group.
+at::Tensor of_all(const at::Tensor& own, comm::Group* group) {
+  if (!group) return own.unsqueeze(0);
+  const auto all = at::empty({group->size(), own.size(0), own.size(1)}, own.options());
+  group->gather(own, all);
+  return all;
+}
+
+// Of each label, among the tokens whose logits this process has.
+struct LabelPlace {
+  at::Tensor own, index;  // [n] whether it is one of them, [n, 1] as which
+};
+LabelPlace label_place(const at::Tensor& logits, const at::Tensor& labels, int64_t first_token) {
+  const auto rows = labels - first_token;
   const auto own = rows.ge(0).logical_and(rows.lt(logits.size(1)));
-  const auto index = (rows * own).unsqueeze(1);
+  return {own, (rows * own).unsqueeze(1)};
+}
+
+// Of logits [n, some tokens] in each process: from the largest, the sum and the label's one of each; with smoothing
+// also the sum of the logits and how many they are.
+kernels::CrossEntropy composed_cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient,
+                                             const TokenScoreOptions& o, const Smoothing& smoothing) {
+  const auto wide = logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat);
+  const auto [own, index] = label_place(logits, labels, o.group ? o.first_token : 0);
   const auto largest = wide.amax(1);
   auto exponentials = (wide - largest.unsqueeze(1)).exp_();
-  const auto label = wide.gather(1, index).squeeze(1) * own;
-  const auto mine = at::stack({largest, exponentials.sum(1), label}, 1).contiguous();
-  const auto all = at::empty({o.group->size(), mine.size(0), 3}, mine.options());
-  o.group->gather(mine, all);
+  std::vector<at::Tensor> columns{largest, exponentials.sum(1), wide.gather(1, index).squeeze(1) * own};
+  if (smoothing.any())
+    columns.insert(columns.end(), {wide.sum(1), at::full_like(largest, static_cast<double>(logits.size(1)))});
+  const auto all = of_all(at::stack(columns, 1).contiguous(), o.group);
   // Relative to the largest of all: plain sums of logits lose their last digits.
   const auto top = all.select(2, 0).amax(0);
   const auto sum = ((all.select(2, 0) - top).exp_() * all.select(2, 1)).sum(0);
-  const auto of_label = all.select(2, 2).sum(0) - top;
-  kernels::CrossEntropy of{(sum.log() - of_label).to(at::kFloat), {}};
+  const auto normalizer = sum.log(), of_label = all.select(2, 2).sum(0) - top;
+  auto loss = normalizer - of_label;
+  auto scale = at::ones_like(sum);  // of the probabilities in the gradient
+  at::Tensor others;                // what the gradient of every logit has less
+  if (smoothing.any()) {
+    const auto tokens = all.select(2, 4).sum(0);
+    const auto lse = normalizer + top, of_mean = all.select(2, 3).sum(0) / tokens - top;
+    loss = loss + smoothing.label_smoothing * (of_label - of_mean) + smoothing.z_loss * lse.square();
+    scale = scale + 2 * smoothing.z_loss * lse;
+    others = smoothing.label_smoothing / tokens;
+  }
+  kernels::CrossEntropy of{loss.to(at::kFloat), {}};
   if (!gradient) return of;
-  exponentials.mul_(((largest - top).exp_() / sum).unsqueeze(1));
-  exponentials.scatter_add_(1, index, own.to(wide.scalar_type()).neg_().unsqueeze(1));
+  exponentials.mul_((scale * (largest - top).exp_() / sum).unsqueeze(1));
+  if (others.defined()) exponentials.sub_(others.unsqueeze(1));
+  exponentials.scatter_add_(1, index, (own.to(wide.scalar_type()) * (smoothing.label_smoothing - 1)).unsqueeze(1));
   of.grad = exponentials.to(logits.scalar_type());
   return of;
 }
 
 // The logits of one chunk of positions after another, as kernels::cross_entropy gives their losses and gradients.
 template <class Body>
-void each_chunk(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, const TokenScoreOptions& o,
+void each_chunk(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, const ScoredAs& o,
                 bool gradient, Body&& body) {
   for (int64_t begin = 0; begin < hidden.size(0); begin += o.chunk) {
     const int64_t n = std::min(o.chunk, hidden.size(0) - begin);
     const auto x = hidden.narrow(0, begin, n), of = labels.narrow(0, begin, n);
     const auto logits = kernels::mm(x, head.t());
     body(begin, n, x,
-         o.group ? shared_cross_entropy(logits, of, gradient, o) : kernels::cross_entropy(logits, of, gradient));
+         o.group || o.smoothing.any() ? composed_cross_entropy(logits, of, gradient, o, o.smoothing)
+                                      : kernels::cross_entropy(logits, of, gradient));
   }
 }
 
@@ -67,7 +101,7 @@ struct Scores {
   at::Tensor loss_n, grad_hidden, grad_head;  // -logp; gradients of its sum, undefined if not wanted
 };
 
-Scores run(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, const TokenScoreOptions& o,
+Scores run(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, const ScoredAs& o,
            bool want_hidden, bool want_head) {
   Scores out{at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat)), {}, {}};
   if (want_hidden) out.grad_hidden = at::empty_like(hidden);
@@ -84,8 +118,8 @@ Scores run(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& l
 }
 
 // The gradient of the head, with one factor per position.
-at::Tensor head_gradient(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels,
-                         const TokenScoreOptions& o, const at::Tensor& scale_n) {
+at::Tensor head_gradient(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, const ScoredAs& o,
+                         const at::Tensor& scale_n) {
   auto grad_head = at::zeros(head.sizes(), head.options().dtype(at::kFloat));
   each_chunk(hidden, head, labels, o, true, [&](int64_t begin, int64_t n, const at::Tensor& x, const auto& of) {
     const auto scaled = of.grad * scale_n.narrow(0, begin, n).to(of.grad.scalar_type()).unsqueeze(1);
@@ -105,13 +139,15 @@ at::Tensor even(const at::Tensor& scale_n) {
 struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& head,
                                const at::Tensor& labels, int64_t chunk, bool even_gradient, int64_t group,
-                               int64_t first_token) {
-    const TokenScoreOptions o{chunk, even_gradient, reinterpret_cast<comm::Group*>(group), first_token};
+                               int64_t first_token, double label_smoothing, double z_loss) {
+    const ScoredAs o{{chunk, even_gradient, reinterpret_cast<comm::Group*>(group), first_token},
+                     {label_smoothing, z_loss}};
     const bool want_head = context->needs_input_grad(1), again = want_head && !even_gradient;
     auto scores = run(hidden, head, labels, o, context->needs_input_grad(0), want_head && even_gradient);
     context->save_for_backward({scores.grad_hidden, scores.grad_head, again ? hidden : at::Tensor(),
                                 again ? head : at::Tensor(), again ? labels : at::Tensor()});
     context->saved_data["options"] = std::vector<int64_t>{chunk, group, first_token};
+    context->saved_data["smoothing"] = std::vector<double>{label_smoothing, z_loss};
     return {scores.loss_n.neg_()};
   }
 
@@ -122,9 +158,11 @@ struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
     if (saved[0].defined()) hidden = saved[0] * scale_n.to(saved[0].scalar_type()).unsqueeze(1);
     if (saved[1].defined()) head = saved[1] * even(scale_n);
     const auto options = context->saved_data["options"].toIntVector();
-    const TokenScoreOptions o{options[0], false, reinterpret_cast<comm::Group*>(options[1]), options[2]};
+    const auto smoothing = context->saved_data["smoothing"].toDoubleVector();
+    const ScoredAs o{{options[0], false, reinterpret_cast<comm::Group*>(options[1]), options[2]},
+                     {smoothing[0], smoothing[1]}};
     if (saved[2].defined()) head = head_gradient(saved[2], saved[3], saved[4], o, scale_n);
-    return {hidden, head, {}, {}, {}, {}, {}};
+    return {hidden, head, {}, {}, {}, {}, {}, {}, {}};
   }
 };
 
@@ -133,11 +171,13 @@ struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
 at::Tensor token_scores(const at::Tensor& hidden_nd, const at::Tensor& head_vd, const at::Tensor& labels_n,
                         const TokenScoreOptions& o) {
   const auto head = matrix_like(head_vd, hidden_nd);
+  const auto smoothing = Smoothing::now();
   // An autograd function with no differentiable input cannot be asked which inputs need a gradient.
   if (!at::GradMode::is_enabled() || !(hidden_nd.requires_grad() || head.requires_grad()))
-    return run(hidden_nd, head, labels_n, o, false, false).loss_n.neg_();
+    return run(hidden_nd, head, labels_n, {o, smoothing}, false, false).loss_n.neg_();
   return TokenScoresFunction::apply(hidden_nd, head, labels_n, o.chunk, o.even_gradient,
-                                    reinterpret_cast<int64_t>(o.group), o.first_token)[0];
+                                    reinterpret_cast<int64_t>(o.group), o.first_token, smoothing.label_smoothing,
+                                    smoothing.z_loss)[0];
 }
 
 }  // namespace antiphon::nn

@@ -22,7 +22,8 @@ struct TokenScoreOptions {
 };
 
 // hidden [n, hidden_size], head [vocab_size, hidden_size], labels [n] int64 -> log P(label) [n] float32, with a
-// gradient for hidden and head if one is wanted. The head is cast to the dtype of `hidden`.
+// gradient for hidden and head if one is wanted. The head is cast to the dtype of `hidden`. Within a Smoothing::Scope
+// (smoothing.h): minus the loss that it says.
 at::Tensor token_scores(const at::Tensor& hidden_nd, const at::Tensor& head_vd, const at::Tensor& labels_n,
                         const TokenScoreOptions& options = {});
 

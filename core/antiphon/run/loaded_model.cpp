@@ -1,4 +1,5 @@
 #include <antiphon/run/loaded_model.h>
+#include <antiphon/train/average.h>
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -112,19 +113,22 @@ std::unique_ptr<checkpoint::Reference> open_reference(model::Model& model, const
   return std::make_unique<checkpoint::Reference>(model.saved_parameters(), run / checkpoint::kReferenceFile, digest);
 }
 
-void load_trained(model::Model& model, const OpenOptions& flags) {
+void load_trained(model::Model& model, const OpenOptions& flags, const train::EmaOptions& ema) {
   const auto found = trained_checkpoint(flags);
   if (!found) return;
   const auto& checkpoint = *found;
-  const auto content = checkpoint::load_checkpoint(checkpoint, false);
-  with_context("loading " + checkpoint.string(),
-               [&] { checkpoint::restore_parameters(model.saved_parameters(), content.parameters); });
-  log::info(fmt::format("  checkpoint {}: applied {}/{} tensors", checkpoint.string(), content.parameters.size(),
-                        content.parameters.size()));
+  const bool averages = ema.decay > 0 && ema.use;
+  auto content = checkpoint::load_checkpoint(checkpoint, averages);
+  with_context("loading " + checkpoint.string(), [&] {
+    if (averages) content.parameters = train::averaged(std::move(content.parameters), content.state);
+    checkpoint::restore_parameters(model.saved_parameters(), content.parameters);
+  });
+  log::info(fmt::format("  checkpoint {}: applied {}/{} tensors{}", checkpoint.string(), content.parameters.size(),
+                        content.parameters.size(), averages ? ", averages of train.ema" : ""));
 }
 
 void LoadedModel::load_for_inference(const OpenOptions& flags) {
-  load_trained(*model, flags);
+  load_trained(*model, flags, config.train.ema);
   engine::read_generation_config(config.model.llm.weights, config.generate);
   if (!config.generate.weights.empty()) quantize(lm(), config.generate.weights);
 }

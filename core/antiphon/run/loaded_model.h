@@ -47,7 +47,7 @@ struct LoadedModel {
 std::unique_ptr<checkpoint::Reference> open_reference(model::Model& model, const OpenOptions& flags);
 
 // Puts the trained parameters of --checkpoint (one checkpoint, or the newest complete one of a run folder) into the
-// model, else those of FILE if it is a run folder.
-void load_trained(model::Model& model, const OpenOptions& flags);
+// model, else those of FILE if it is a run folder; with `ema` of a run that keeps and uses averages, these.
+void load_trained(model::Model& model, const OpenOptions& flags, const train::EmaOptions& ema);
 
 }  // namespace antiphon::run

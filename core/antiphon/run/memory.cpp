@@ -147,6 +147,7 @@ struct Estimator {
     for (const auto& parameter : whole.trainable_parameters())
       for (const auto& [name, tensor] : rule.make_state(parameter))
         memory.optimizer += static_cast<double>(tensor.nbytes());
+    if (config.train.ema.decay > 0) memory.optimizer += 4 * all;
     memory.gradients = 4 * all;
     if (objective.needs().reference) memory.reference = 4 * all;
     memory.checkpoint =

@@ -94,6 +94,11 @@ void check_can_be_cut(const RunConfig& config, const model::Model& model, const 
                    fmt::format("train.optimizer.name = \"{}\" needs whole matrices, and parallel.{} = {} cuts them up",
                                config.train.optimizer.name, name, axis),
                    fmt::format("use adamw, or parallel.{} = 1", name));
+  if (parallel.fsdp > 1 && config.train.ema.decay > 0 && config.train.ema.use)
+    problems.add({},
+                 fmt::format("train.ema.use = true, and parallel.fsdp = {} measures and writes the last values only",
+                             parallel.fsdp),
+                 "set train.ema.use = false; `antiphon eval RUN --set train.ema.use=true` takes the averages then");
   if ((parallel.tensor > 1 || parallel.context > 1) && model.scores() > 0)
     problems.add({}, fmt::format("model.graph = \"{}\" has a head that is whole, and {}", config.model.graph, key),
                  fix);

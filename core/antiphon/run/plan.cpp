@@ -14,6 +14,7 @@
 #include <antiphon/run/precision.h>
 #include <antiphon/run/processes.h>
 #include <antiphon/run/training_slots.h>
+#include <antiphon/train/average.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/recompute.h>
 
@@ -128,6 +129,7 @@ PlannedProcess plan_process(const OpenOptions& flags, int rank, int size) {
   auto& config = loaded.config;
   const auto objective = build_objective(config.objective);
   check_objective(*objective, config.objective.plugin, *loaded.model);
+  check_smoothing(*objective, config.objective.plugin, config.train);
   const auto rule = build_update_rule(config.train.optimizer);
   auto batches = first_batches(loaded, *objective, processes.share());
   const auto placement = processes.place(*loaded.model, config, *objective, *rule);
@@ -136,6 +138,8 @@ PlannedProcess plan_process(const OpenOptions& flags, int rank, int size) {
   PlannedProcess plan{.rank = rank, .trained = bytes_of(kept, true), .frozen = bytes_of(kept, false)};
   const auto held = profile::tensor_memory().now;
   const train::Optimizer optimizer(own, config.train, *rule);
+  std::optional<train::Average> average;
+  if (config.train.ema.decay > 0) average.emplace(own, config.train.ema.decay);
   plan.optimizer = profile::tensor_memory().now - held;
   const auto sent = processes.group() ? processes.group()->sent() : std::map<std::string, comm::Group::Sent>();
   profile::forget_most();

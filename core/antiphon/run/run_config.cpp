@@ -11,7 +11,9 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/config/keys.h>
 #include <antiphon/run/stages.h>
+#include <antiphon/train/best.h>
 #include <antiphon/train/recompute.h>
+#include <antiphon/train/schedule.h>
 
 namespace antiphon::run {
 namespace {
@@ -130,6 +132,8 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   if (!optimizer.name.empty())
     model::check_keys("optimizer", optimizer.name, optimizer.options, "train.optimizer", problems);
   train::recomputed_blocks(config.train.recompute, problems);
+  train::check_schedule(config.train.schedule, problems);
+  train::check_best(config.train, problems);
   data::check_sources(config.data, problems);
   check_voice_activity(config.session.vad, root, problems);
   check_held_out(config, root, problems);

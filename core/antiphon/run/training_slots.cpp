@@ -20,6 +20,18 @@ std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options) 
   return rule;
 }
 
+void check_smoothing(const Objective& objective, const std::string& name, const train::TrainOptions& options) {
+  const auto needs = objective.needs();
+  const bool wanted = options.label_smoothing > 0 || options.z_loss > 0;
+  if (!wanted || (needs.even_gradient && needs.scores == 0 && !needs.reference)) return;
+  fail(
+      ErrorKind::config,
+      fmt::format("train.label_smoothing and train.z_loss change the loss of each token, and the objective {} compares "
+                  "log-probabilities",
+                  name),
+      "set both to 0, or use objective.plugin = \"sft\"");
+}
+
 void check_objective(const Objective& objective, const std::string& name, const model::Model& model) {
   const auto wanted = objective.needs().scores, given = model.scores();
   if (wanted > 0 && objective.needs().reference)

@@ -8,7 +8,6 @@
 #include <antiphon/base/strings.h>
 
 #include <cmath>
-#include <numbers>
 
 namespace antiphon::train {
 
@@ -109,15 +108,6 @@ std::string Optimizer::describe() const {
                                 group.weight_decay));
   }
   return options_.name + ", " + join(lines, "; ");
-}
-
-double lr_ratio(const ScheduleOptions& schedule, int64_t step, int64_t steps) {
-  if (step < schedule.warmup_steps) return static_cast<double>(step + 1) / static_cast<double>(schedule.warmup_steps);
-  if (schedule.name == "constant") return 1.0;
-  const double after = static_cast<double>(step - schedule.warmup_steps),
-               span = static_cast<double>(std::max<int64_t>(1, steps - schedule.warmup_steps));
-  const double done = std::clamp(after / span, 0.0, 1.0);
-  return schedule.min_ratio + (1 - schedule.min_ratio) * 0.5 * (1 + std::cos(std::numbers::pi * done));
 }
 
 }  // namespace antiphon::train

@@ -54,7 +54,4 @@ class Optimizer {
   std::vector<Group> groups_;
 };
 
-// Learning rate relative to the peak after `step` of `steps` updates.
-double lr_ratio(const ScheduleOptions& schedule, int64_t step, int64_t steps);
-
 }  // namespace antiphon::train

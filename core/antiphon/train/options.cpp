@@ -30,10 +30,33 @@ const config::Table<ScheduleOptions>& schedule_table() {
   using O = ScheduleOptions;
   static const auto* table = new config::Table<O>(
       config::Table<O>("schedule")
-          .field("name", &O::name, "after the warm-up: a half cosine down to min_ratio, or constant",
-                 {.choices = {"cosine", "constant"}})
+          .field("name", &O::name,
+                 "after the warm-up: constant; a fall to min_ratio: cosine (half of one), linear, polynomial, wsd (at "
+                 "the peak until decay_steps before the end); inverse_sqrt, noam: one over the root of the step",
+                 {.choices = {"cosine", "constant", "linear", "polynomial", "wsd", "inverse_sqrt", "noam"}})
           .field("warmup_steps", &O::warmup_steps, "steps of linear rise", {.min = 0})
-          .field("min_ratio", &O::min_ratio, "learning rate at the end, relative to the peak", {.min = 0, .max = 1}));
+          .field("min_ratio", &O::min_ratio, "least learning rate after the rise, relative to the peak",
+                 {.min = 0, .max = 1})
+          .field("hold_steps", &O::hold_steps, "steps at the peak between rise and fall",
+                 {.min = 0, .max = static_cast<double>(kMaxSteps)})
+          .field("constant_steps", &O::constant_steps, "steps at min_ratio at the end of the run",
+                 {.min = 0, .max = static_cast<double>(kMaxSteps)})
+          .field("decay_steps", &O::decay_steps, "of wsd: steps of its fall",
+                 {.min = 0, .max = static_cast<double>(kMaxSteps)})
+          .field("decay", &O::decay, "of wsd: how it falls", {.choices = {"linear", "one_minus_sqrt", "cosine"}})
+          .field("power", &O::power, "of polynomial: of what is left of the fall", {.min = 0, .above_min = true}));
+  return *table;
+}
+
+const config::Table<EmaOptions>& ema_table() {
+  using O = EmaOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("ema")
+          .field("decay", &O::decay, "what is left of an average at each step, e.g. 0.999; 0: no averages",
+                 {.min = 0, .max = 1})
+          .field("use", &O::use,
+                 "the averages and not the last values are measured on held-out sets and written into adapter and "
+                 "connectors, and eval, generate, chat and export take them"));
   return *table;
 }
 
@@ -66,6 +89,14 @@ const config::Table<TrainOptions>& train_table() {
           .tables("groups", &O::groups, group_table(), "other settings for some parameters; the first match counts")
           .table("schedule", &O::schedule, schedule_table(), "learning rate over time")
           .field("clip_norm", &O::clip_norm, "largest norm of the whole gradient; 0: no clipping", {.min = 0})
+          .field(
+              "label_smoothing", &O::label_smoothing,
+              "share of each supervised token's target that is spread over the vocabulary; held-out losses have none",
+              {.min = 0, .max = 1})
+          .field("z_loss", &O::z_loss,
+                 "weight of the squared logarithm of the sum of each supervised token's exponentials, e.g. 1e-4; "
+                 "held-out losses have none",
+                 {.min = 0})
           .field("checkpoint_every", &O::checkpoint_every, "steps between checkpoints", {.min = 1})
           .field("keep_checkpoints", &O::keep_checkpoints, "older ones are removed", {.min = 1})
           .field(
@@ -73,6 +104,16 @@ const config::Table<TrainOptions>& train_table() {
               "steps between measurements of the held-out losses of [data.eval], which go into the metrics; 0: none. "
               "Their time is not counted in max_minutes",
               {.min = 0})
+          .field("keep_best", &O::keep_best, "checkpoints with the best held-out metric that stay in the folder best",
+                 {.min = 0, .max = 1000})
+          .field("best_metric", &O::best_metric, "of keep_best and patience, e.g. \"eval/held/loss\"")
+          .field("best_mode", &O::best_mode, "whether a small or a large metric is good", {.choices = {"min", "max"}})
+          .field("patience", &O::patience,
+                 "measurements in a row without a better metric after which the run ends; 0: it does not",
+                 {.min = 0, .max = static_cast<double>(kMaxSteps)})
+          .table("ema", &O::ema, ema_table(), "moving averages of what is trained")
+          .field("loggers", &O::loggers, "beside metrics.jsonl: tensorboard (events.out.tfevents.*), csv (metrics.csv)",
+                 {.choices = {"csv", "tensorboard"}})
           .field("seed", &O::seed, "of initial values, order and dropout", {.min = 0}));
   return *table;
 }

@@ -25,9 +25,18 @@ struct ScheduleOptions {
   std::string name = "cosine";
   int64_t warmup_steps = 0;
   double min_ratio = 0.0;
+  int64_t hold_steps = 0, constant_steps = 0, decay_steps = 0;
+  std::string decay = "linear";
+  double power = 1.0;
 };
 
 constexpr int64_t kMaxSteps = 1'000'000'000;  // of a run
+
+// Moving averages of what is trained; see average.h. A decay of 0: none.
+struct EmaOptions {
+  double decay = 0;
+  bool use = true;
+};
 
 struct TrainOptions {
   std::string output;
@@ -38,8 +47,12 @@ struct TrainOptions {
   OptimizerOptions optimizer;
   std::vector<GroupOptions> groups;
   ScheduleOptions schedule;
-  double clip_norm = 1.0;
+  double clip_norm = 1.0, label_smoothing = 0.0, z_loss = 0.0;
   int64_t checkpoint_every = 200, keep_checkpoints = 2, eval_every = 0;
+  int64_t keep_best = 0, patience = 0;
+  std::string best_metric = "", best_mode = "min";
+  EmaOptions ema;
+  std::vector<std::string> loggers = {"tensorboard"};
   int64_t seed = 0;
 };
 

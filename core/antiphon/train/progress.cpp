@@ -46,9 +46,9 @@ class Reader {
     for (const auto& one : value) all.push_back(count_of(one, key, kMaxCount));
     return all;
   }
-  std::vector<Reader> objects(const char* key, size_t most) const {
+  std::vector<Reader> objects(const char* key, size_t most, size_t least = 1) const {
     const auto& value = at(key);
-    if (!value.is_array() || value.empty() || value.size() > most) refuse(key, "a list of objects", value);
+    if (!value.is_array() || value.size() < least || value.size() > most) refuse(key, "a list of objects", value);
     std::vector<Reader> all;
     for (const auto& one : value) all.emplace_back(one, file_);
     return all;
@@ -133,6 +133,24 @@ json to_json(const data::LoaderState& state) {
   return {{"rows", rows}};
 }
 
+json to_json(const std::vector<Measured>& measured) {
+  auto list = json::array();
+  for (const auto& [step, value] : measured) list.push_back({{"step", step}, {"value", value}});
+  return list;
+}
+
+std::vector<Measured> measured_of(const Reader& reader, const char* key) {
+  std::vector<Measured> measured;
+  for (const auto& one : reader.objects(key, kMaxRows, /*least=*/0))
+    measured.push_back({one.count("step", kMaxSteps), one.number("value")});
+  return measured;
+}
+
+BestState best_of(const Reader& reader) {
+  return {reader.text("metric"), measured_of(reader, "kept"), measured_of(reader, "best"),
+          reader.count("waited", kMaxSteps)};
+}
+
 }  // namespace
 
 json to_json(const Progress& progress) {
@@ -150,7 +168,12 @@ json to_json(const Progress& progress) {
           {"loader", to_json(progress.loader)},
           {"data", progress.data},
           {"draws", progress.draws},
-          {"reference", progress.reference}};
+          {"reference", progress.reference},
+          {"best",
+           {{"metric", progress.best.metric},
+            {"kept", to_json(progress.best.kept)},
+            {"best", to_json(progress.best.best)},
+            {"waited", progress.best.waited}}}};
 }
 
 Progress progress_of(const json& object, const std::filesystem::path& file) {
@@ -165,6 +188,7 @@ Progress progress_of(const json& object, const std::filesystem::path& file) {
   progress.data = reader.text("data");
   if (reader.has("draws")) progress.draws = reader.text("draws");
   if (reader.has("reference")) progress.reference = reader.text("reference");
+  if (reader.has("best")) progress.best = best_of(reader.inner("best"));
   return progress;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include <antiphon/data/loader.h>
+#include <antiphon/train/best.h>
 #include <antiphon/train/run_length.h>
 
 namespace antiphon::train {
@@ -18,6 +19,7 @@ struct Progress {
   std::string data;       // the loader's fingerprint
   std::string draws;      // Trainer::draw_settings(); empty in checkpoints of before it was kept
   std::string reference;  // digest of reference.safetensors; empty: the objective has none
+  BestState best;
 };
 
 nlohmann::json to_json(const Progress& progress);

@@ -16,6 +16,7 @@
 #include <antiphon/early/cpu_quota.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -141,7 +142,7 @@ std::string RunFolder::own_bad_samples() const {
   return writes() ? "bad_samples.jsonl" : fmt::format("bad_samples.{}.jsonl", rank_);
 }
 
-void RunFolder::open_logs(int64_t step) {
+void RunFolder::open_logs(int64_t step, const std::vector<std::string>& loggers) {
   if (!writes()) return open(bad_samples_, own_bad_samples());
   const auto metrics = path_ / "metrics.jsonl", bad_samples = path_ / "bad_samples.jsonl";
   const auto past = [&](const json& record) { return number_in(record, "step") <= step; };
@@ -153,7 +154,9 @@ void RunFolder::open_logs(int64_t step) {
   write_file_atomic(bad_samples, kept_lines(bad_samples, once), ErrorKind::config);
   open(bad_samples_, own_bad_samples());
   take_over_bad_samples(/*keep=*/step > 0);
-  events_ = std::make_unique<EventFile>(path_);
+  const auto wanted = [&](const char* name) { return std::ranges::find(loggers, name) != loggers.end(); };
+  if (wanted("tensorboard")) events_ = std::make_unique<EventFile>(path_);
+  if (wanted("csv")) csv_ = std::make_unique<CsvFile>(path_ / "metrics.csv", metrics);
 }
 
 void RunFolder::take_over_bad_samples(bool keep) {
@@ -169,10 +172,14 @@ void RunFolder::take_over_bad_samples(bool keep) {
 // A full disk must not end the training.
 void RunFolder::append(std::ofstream& stream, const std::string& name, const std::string& line) {
   stream << line << std::endl;
-  if (!stream && told_.insert(name).second)
+  if (!stream) tell_of_loss(name);
+  stream.clear();
+}
+
+void RunFolder::tell_of_loss(const std::string& name) {
+  if (told_.insert(name).second)
     log::warning(fmt::format("{} cannot be written, so lines of it are lost: {}", shown((path_ / name).string()),
                              std::strerror(errno)));
-  stream.clear();
 }
 
 void RunFolder::metrics(int64_t step, const std::map<std::string, double>& values) {
@@ -180,7 +187,8 @@ void RunFolder::metrics(int64_t step, const std::map<std::string, double>& value
   json record(values);
   record["step"] = step;
   append(metrics_, "metrics.jsonl", record.dump());
-  events_->scalars(step, values);
+  if (events_) events_->scalars(step, values);
+  if (csv_ && !csv_->add(step, values)) tell_of_loss("metrics.csv");
 }
 
 void RunFolder::list(const json& record) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include <antiphon/data/loader.h>
+#include <antiphon/train/csv_file.h>
 #include <antiphon/train/event_file.h>
 
 namespace antiphon::train {
@@ -31,9 +32,9 @@ class RunFolder {
   void write_config(const std::string& toml);
   // `formats`: what it computes in, e.g. "bf16". Warns if the run was begun in others: it goes on, but not bit for bit.
   void write_environment(const std::string& device, const std::string& formats);
-  // Opens metrics.jsonl, bad_samples.jsonl and the event file; Error(config) naming the one that cannot be. Lines of
-  // steps beyond `step` are from a future that did not happen.
-  void open_logs(int64_t step);
+  // Opens metrics.jsonl, bad_samples.jsonl and what `loggers` name ("csv", "tensorboard"); Error(config) naming the one
+  // that cannot be. Lines of steps beyond `step` are from a future that did not happen.
+  void open_logs(int64_t step, const std::vector<std::string>& loggers);
   // Once the other processes have written their last; only process 0. Not `keep`: they are an earlier run's.
   void take_over_bad_samples(bool keep = true);
   // A record that cannot be written is lost, and the first such loss is reported.
@@ -54,7 +55,9 @@ class RunFolder {
   std::ofstream metrics_, bad_samples_;
   std::set<std::string> told_;  // files that have lost a line
   std::set<std::pair<std::string, int64_t>> listed_;
+  void tell_of_loss(const std::string& name);
   std::unique_ptr<EventFile> events_;
+  std::unique_ptr<CsvFile> csv_;
 };
 
 }  // namespace antiphon::train

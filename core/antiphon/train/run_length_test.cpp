@@ -1,5 +1,5 @@
-#include <antiphon/train/optimizer.h>
 #include <antiphon/train/run_length.h>
+#include <antiphon/train/schedule.h>
 
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>

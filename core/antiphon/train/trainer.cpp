@@ -75,6 +75,7 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
       placement_(placement),
       options_(options),
       optimizer_(placement.own(model.trainable_parameters()), options, rule),
+      best_(options),
       saved_(placement.own(model.saved_parameters())),
       recompute_(recompute_of(options)),
       length_(options),
@@ -85,6 +86,7 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
     if (parameter.fixed && !parameter.constant)
       statistics_.push_back(
           {*parameter.tensor, at::empty_like(*parameter.tensor), at::zeros_like(*parameter.tensor, at::kDouble)});
+  if (options_.ema.decay > 0) average_.emplace(optimizer_.parameters(), options_.ema.decay);
   log::info("  optimizer: " + optimizer_.describe());
 }
 
@@ -104,6 +106,7 @@ std::map<std::string, double> Trainer::evaluate(bool stops) {
   const TraceScope scope("evaluation");
   const beacon::Slow slow("measuring held-out losses");
   const auto begin = Clock::now();
+  const Average::Scope averages(average_ && options_.ema.use ? &*average_ : nullptr);
   placement_.make_usable();
   const nn::BlockPolicyScope policy(placement_.around(nullptr));
   try {
@@ -206,9 +209,12 @@ void Trainer::stop(int signal) {
 std::exception_ptr Trainer::finish_step(const StepResult& result, const EndedRecord& ended) {
   std::map<std::string, double> more;
   std::exception_ptr failure;
+  best_is_due_ = false;
   if (profiler_) more = profiler_->metrics(ended.seconds);
   try {
-    more.merge(evaluate(ended.stop != 0));
+    auto measured = evaluate(ended.stop != 0);
+    best_is_due_ = is_best(measured);
+    more.merge(measured);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::distributed) throw;  // the others are lost, and no checkpoint can be agreed on
     failure = std::current_exception();
@@ -220,6 +226,14 @@ std::exception_ptr Trainer::finish_step(const StepResult& result, const EndedRec
   return failure;
 }
 
+// All processes go by what the first has measured: they have added up the same, but for the last bits, perhaps.
+bool Trainer::is_best(const std::map<std::string, double>& measured) {
+  if (!best_.wanted() || measured.empty()) return false;
+  const auto value = at::tensor({best_.value_in(measured)}, at::kDouble);
+  if (auto* group = agreement_.group()) group->broadcast(value, 0);
+  return best_.add(step_, value.item<double>());
+}
+
 RunEnd Trainer::run() {
   if (objective_.needs().reference)
     log::info("  the objective compares with a reference: no dropout, and running statistics stay as they are");
@@ -228,7 +242,8 @@ RunEnd Trainer::run() {
   rows_ = agreement_.agree(EndedRecord{0, 0, loader_.state()}).rows;
   if (auto* group = agreement_.group()) shown_sent_ = sent_by(*group);
   if (checkpoints_->writes() && step_ + options_.checkpoint_every < options_.steps) checkpoints_->prepare(content());
-  while (!length_.done(step_) && !length_.too_few()) {
+  if (best_.wanted() && folder_.writes()) keep_checkpoints_of(best_.state().kept, folder_.path());
+  while (!length_.done(step_) && !length_.too_few() && !best_.has_stopped()) {
     if (profiler_) profiler_->begin_step();
     const auto begin = Clock::now();
     const auto result = step_or_save();
@@ -240,7 +255,8 @@ RunEnd Trainer::run() {
     const bool fixed = count_time(ended.seconds);
     const auto failure = finish_step(result, ended);
     if (ended.stop) stop(ended.stop);
-    if (fixed || failure || step_ % options_.checkpoint_every == 0) save_if_possible();
+    if (fixed || failure || best_is_due_ || step_ % options_.checkpoint_every == 0) save_if_possible();
+    if (best_is_due_) keep_best();
     if (failure) std::rethrow_exception(failure);
     if (profiler_) profiler_->end_step();
   }

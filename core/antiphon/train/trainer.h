@@ -16,6 +16,8 @@
 #include <antiphon/parallel/schedule.h>
 #include <antiphon/profile/profiler.h>
 #include <antiphon/train/agreement.h>
+#include <antiphon/train/average.h>
+#include <antiphon/train/best.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/progress.h>
 #include <antiphon/train/run_checkpoints.h>
@@ -58,6 +60,8 @@ class Trainer {
   // writes a checkpoint and throws Error(preempted). Returns and throws only once the checkpoint is on disk; the
   // destructor waits for it, too.
   RunEnd run();
+  // Puts the averages of train.ema into the model, if they are to be used. It does not train on after that.
+  void take_averages();
 
  private:
   StepResult step();
@@ -89,6 +93,8 @@ class Trainer {
   bool check_draws(const Progress& progress, bool accept_changes) const;
   void save_last();
   void save_if_possible();
+  bool is_best(const std::map<std::string, double>& measured);
+  void keep_best();
   void tell_of_checkpoint(bool wait);
   void count_failed_save(int64_t step, const Error& error);
 
@@ -101,6 +107,9 @@ class Trainer {
   parallel::Placement& placement_;
   TrainOptions options_;
   Optimizer optimizer_;
+  std::optional<Average> average_;
+  Best best_;
+  bool best_is_due_ = false;      // of the step that has just been measured
   std::vector<Parameter> saved_;  // of every checkpoint
   struct Statistic {
     at::Tensor running, before, sum;  // as it is, before the step, and the sum of what the step's batches make of it

@@ -49,6 +49,8 @@ int64_t Trainer::resume(bool accept_changes) {
     const bool changed = check_draws(progress, accept_changes);
     checkpoint::restore_parameters(saved_, loaded.parameters);
     optimizer_.restore(loaded.state);
+    if (average_) average_->restore(loaded.state);
+    best_.restore(progress.best);
     loader_.restore(progress.loader, changed);
     if (objective_.needs().reference && progress.reference.empty())
       fail(ErrorKind::weights, "the objective compares with a reference, and the run was begun without one",
@@ -83,9 +85,12 @@ checkpoint::CheckpointContent Trainer::content() {
     if (holds(parameter)) add(content.parameters, parameter);
   for (const auto& [value, of] : optimizer_.state())
     if (value.box ? holds(*of) : holds_first(*of)) add(content.state, value);
-  content.progress =
-      to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
-                       loader_.fingerprint(), loader_.draw_settings(), reference_ ? reference_->digest() : ""});
+  if (average_)
+    for (const auto& [value, of] : average_->state())
+      if (holds(*of)) add(content.state, value);
+  content.progress = to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
+                                      loader_.fingerprint(), loader_.draw_settings(),
+                                      reference_ ? reference_->digest() : "", best_.state()});
   return content;
 }
 
@@ -115,6 +120,17 @@ void Trainer::save_if_possible() {
   } catch (const Error& error) {
     count_failed_save(step_, error);
   }
+}
+
+// The checkpoint of this step stays, if it could be written.
+void Trainer::keep_best() {
+  tell_of_checkpoint(/*wait=*/true);
+  if (saved_step_ != step_) best_.drop(step_);
+  if (folder_.writes()) keep_checkpoints_of(best_.state().kept, folder_.path());
+}
+
+void Trainer::take_averages() {
+  if (average_ && options_.ema.use) average_->exchange();
 }
 
 // Whether the last one reached the disk, once that is known.

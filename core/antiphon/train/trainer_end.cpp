@@ -16,6 +16,8 @@ void Trainer::tell_of_time() const {
                     "with its checkpoint\n  fix: raise train.max_minutes and go on with --resume, or lower "
                     "train.tokens_per_batch",
                     step_, human_duration(length_.last_seconds()), limit));
+  else if (best_.has_stopped())
+    log::info(fmt::format("{} measurements without a better value end the run (train.patience)", options_.patience));
   else if (step_ < length_.steps())
     log::warning(
         fmt::format("the {} of train.max_minutes are over after {} of {} steps\n  fix: raise "
@@ -33,6 +35,7 @@ RunEnd Trainer::tell_of_end() const {
     return RunEnd::too_few_steps;
   }
   tell_of_time();
+  if (best_.wanted() && !best_.describe().empty()) log::info("best " + best_.describe());
   log::info(fmt::format("trained {} steps, {} tokens in {}; average loss {:.4f}; {} samples skipped", step_,
                         human_count(static_cast<double>(trained_tokens_)), human_duration(length_.elapsed_seconds()),
                         loss_average_, rows_.counts().bad));

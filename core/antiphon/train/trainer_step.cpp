@@ -15,6 +15,8 @@
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/objective_input.h>
 #include <antiphon/model/reference_scores.h>
+#include <antiphon/nn/smoothing.h>
+#include <antiphon/train/schedule.h>
 #include <antiphon/train/step_seed.h>
 #include <antiphon/train/trainer.h>
 
@@ -65,6 +67,8 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, uint64_t seed, const Drawn
   }
   model_.lm().encode(batch);
   if (model_.lm().is_first_stage()) cache_.store(batch);
+  const nn::Smoothing smoothing{options_.label_smoothing, options_.z_loss};
+  const nn::Smoothing::Scope smoothed(smoothing);
   (model_.scores() ? input.scores_sk : input.logp_n) = model_.score(batch, score_options());
   if (losses) add_auxiliary(*losses, result);
   if (!model_.lm().is_last_stage()) return {model_.scores() ? input.scores_sk : input.logp_n, {}};
@@ -196,6 +200,7 @@ void Trainer::update(StepResult& result, const std::vector<std::string>& samples
     put_statistics_back();  // what is not finite would stay in them for good
   } else {
     optimizer_.step(result.lr_ratio);
+    if (average_) average_->update();
   }
 }
 

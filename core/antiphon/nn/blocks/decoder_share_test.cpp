@@ -5,6 +5,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/comm/test_group.h>
 #include <antiphon/nn/blocks/decoder.h>
+#include <antiphon/nn/smoothing.h>
 #include <antiphon/nn/token_scores.h>
 #include <antiphon/nn/token_slices.h>
 
@@ -50,8 +51,9 @@ void prepare(Decoder& decoder) {
     if (parameter.init == Init::zeros) parameter.tensor->fill_(0.1);
 }
 
-void compare(comm::Group& group, bool tied, bool of_scores) {
-  CAPTURE(tied, of_scores);
+void compare(comm::Group& group, bool tied, bool of_scores, const Smoothing& smoothing = {}) {
+  CAPTURE(tied, of_scores, smoothing.label_smoothing, smoothing.z_loss);
+  const Smoothing::Scope smoothed(smoothing);
   Decoder whole(options_with(tied)), shared(options_with(tied));
   shared.share({.group = &group, .slices = &group});
   prepare(whole), prepare(shared);
@@ -91,6 +93,7 @@ TEST_CASE("member shares a decoder", "[.]") {
   comm::Group group(my_place());
   for (const bool tied : {true, false})
     for (const bool of_scores : {true, false}) compare(group, tied, of_scores);
+  compare(group, true, true, {.label_smoothing = 0.2, .z_loss = 0.01});
   group.wait_for_all();
 }
 
