@@ -169,7 +169,7 @@ class Chat {
 };
 
 int run(const ChatFlags& flags) {
-  run::LoadedModel loaded(flags.open, nullptr, /*for_inference=*/true);
+  run::LoadedModel loaded(flags.open);
   loaded.load_for_inference(flags.open);
   const auto vad = run::open_voice_activity(loaded.config.session.vad);
   Chat chat(loaded, vad.get(), flags);

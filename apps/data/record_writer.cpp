@@ -32,7 +32,7 @@ std::string extension_of(std::string_view bytes) {
                                                                                  {"\x1a\x45\xdf\xa3", ".mkv"},
                                                                                  {"\xff\xf1", ".aac"}}};
   if (bytes.starts_with("RIFF")) return bytes.substr(0, 12).ends_with("WEBP") ? ".webp" : ".wav";
-  if (bytes.substr(4).starts_with("ftyp")) return ".mp4";
+  if (bytes.size() > 4 && bytes.substr(4).starts_with("ftyp")) return ".mp4";
   const auto* kind = std::ranges::find_if(kinds, [&](const auto& one) { return bytes.starts_with(one.first); });
   return kind == kinds.end() ? "" : std::string(kind->second);
 }

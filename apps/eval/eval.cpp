@@ -187,7 +187,7 @@ nlohmann::json evaluate_or_tell(const std::string& name, run::LoadedModel& loade
 }
 
 int run(const EvalFlags& flags) {
-  run::LoadedModel loaded(flags.open, nullptr, /*for_inference=*/true);
+  run::LoadedModel loaded(flags.open);
   auto& generate = loaded.config.generate;  // [eval] says these, not the model's directory
   generate.temperature = 0, generate.max_tokens = loaded.config.eval.max_tokens;
   loaded.load_for_inference(flags.open);

@@ -36,7 +36,7 @@ Sample sample_of(const GenerateFlags& flags) {
 }
 
 int run(const GenerateFlags& flags) {
-  run::LoadedModel loaded(flags.open, nullptr, /*for_inference=*/true);
+  run::LoadedModel loaded(flags.open);
   loaded.load_for_inference(flags.open);
   const std::filesystem::path file = flags.open.file;
   const ProfiledRun profiled(flags.profile, loaded, is_folder(file, ErrorKind::config) ? file / "profile" : "profile",

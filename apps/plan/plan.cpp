@@ -16,9 +16,10 @@
 namespace antiphon::apps {
 namespace {
 
-// Of memory, GB as their makers count.
-const std::map<std::string, double> kGpus{{"a100", 80},  {"a100-40", 40}, {"h100", 80}, {"h200", 141},
-                                          {"b200", 180}, {"l40s", 48},    {"l4", 24},   {"rtx4090", 24}};
+// MiB of memory, as their driver reports it.
+const std::map<std::string, double> kGpus{{"a100", 81920},  {"a100-40", 40960}, {"h100", 81559}, {"h200", 143771},
+                                          {"b200", 183359}, {"l40s", 46068},    {"l4", 23034},   {"rtx4090", 24564}};
+constexpr double kOfLibraries = 2 << 10;  // MiB: the CUDA context, its libraries' and NCCL's own memory
 
 struct PlanFlags {
   run::OpenOptions open;
@@ -65,7 +66,7 @@ void print_sent(const run::PlannedProcess& plan) {
   fmt::print("    {:<24} {:>8}   {:>12}\n", "all", "", human_bytes(bytes(all)));
 }
 
-void print_json(const std::vector<run::PlannedProcess>& plans) {
+void print_json(const std::vector<run::PlannedProcess>& plans, double left) {
   auto list = nlohmann::ordered_json::array();
   for (const auto& plan : plans) {
     auto sent = nlohmann::ordered_json::object();
@@ -79,7 +80,7 @@ void print_json(const std::vector<run::PlannedProcess>& plans) {
                     {"most", plan.most},
                     {"sent", sent}});
   }
-  fmt::print("{}\n", nlohmann::ordered_json{{"processes", list}}.dump(2));
+  fmt::print("{}\n", nlohmann::ordered_json{{"processes", list}, {"left", static_cast<int64_t>(left)}}.dump(2));
 }
 
 int plan(const PlanFlags& flags) {
@@ -87,21 +88,22 @@ int plan(const PlanFlags& flags) {
   const auto mesh = run::mesh_of(config.parallel, flags.gpus);
   std::vector<run::PlannedProcess> plans;
   log::set_level(log::Level::warning);
-  for (const int rank : run::ranks_to_plan(mesh)) plans.push_back(run::plan_process(flags.open, rank, flags.gpus));
-  if (flags.json) {
-    print_json(plans);
-    return 0;
-  }
-  fmt::print("{}: {} processes, {} batches of at most {} tokens a step\n", shown(flags.open.file), flags.gpus,
-             config.train.accumulate, config.train.tokens_per_batch);
-  print_memory(plans, mesh);
+  for (const int rank : run::ranks_to_plan(mesh, !config.parallel.layers_per_stage.empty()))
+    plans.push_back(run::plan_process(flags.open, rank, flags.gpus));
   const auto most = std::ranges::max_element(plans, {}, &run::PlannedProcess::most);
-  constexpr double kGigabyte = 1e9, kOfLibraries = 2e9;  // the CUDA context, its libraries' and NCCL's own memory
-  const double has = kGpus.at(flags.gpu) * kGigabyte, left = has - kOfLibraries - bytes(most->most);
-  fmt::print("  {}: {:.0f} GB; with {} for CUDA and its libraries {}\n", flags.gpu, kGpus.at(flags.gpu),
-             human_bytes(kOfLibraries),
-             left >= 0 ? human_bytes(left) + " are left" : human_bytes(-left) + " are missing");
-  for (const auto& plan : plans) print_sent(plan);
+  constexpr double kMiB = 1 << 20;
+  const double left = (kGpus.at(flags.gpu) - kOfLibraries) * kMiB - bytes(most->most);
+  if (flags.json) {
+    print_json(plans, left);
+  } else {
+    fmt::print("{}: {} processes, {} batches of at most {} tokens a step\n", shown(flags.open.file), flags.gpus,
+               config.train.accumulate, config.train.tokens_per_batch);
+    print_memory(plans, mesh);
+    fmt::print("  {}: {}, of which {} for CUDA and its libraries; {}\n", flags.gpu,
+               human_bytes(kGpus.at(flags.gpu) * kMiB), human_bytes(kOfLibraries * kMiB),
+               left >= 0 ? human_bytes(left) + " are left" : human_bytes(-left) + " are missing");
+    for (const auto& plan : plans) print_sent(plan);
+  }
   if (left >= 0) return 0;
   fail(ErrorKind::memory, fmt::format("process {} needs {}", most->rank, human_bytes(bytes(most->most))),
        "raise parallel.fsdp, tensor or pipeline, set train.recompute = \"full\", or lower train.tokens_per_batch");

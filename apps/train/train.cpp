@@ -9,6 +9,7 @@
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
+#include <antiphon/model/part_slot.h>
 #include <antiphon/parallel/put_together.h>
 #include <antiphon/run/device.h>
 #include <antiphon/run/export_parts.h>
@@ -86,6 +87,8 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
     log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
   run::use_linear_format(loaded.lm(), config.precision.linear);
   run::keep_frozen_as(loaded.lm(), config.precision);
+  if (!flags.resume || !checkpoint::latest_checkpoint(folder.checkpoints()))
+    model::start_methods(*loaded.model, static_cast<uint64_t>(config.train.seed));
   const auto rule = run::build_update_rule(config.train.optimizer);
   auto values = group && config.parallel.fsdp > 1 ? run::trained_values(*loaded.model) : "";  // while they are whole
   processes.check_parts(*loaded.model);

@@ -17,7 +17,7 @@ class OnGpu(Together):
     NCCL = True
 
     def run_with(self, name, processes, *args, config=None, code=0):
-        run = self.folder / f"{name}_{self.NCCL}"
+        run = self.folder / f"{self._testMethodName}_{name}"
         if processes == 1:
             args = [word for pair in zip(args[::2], args[1::2]) if not pair[1].startswith("parallel.") for word in pair]
             return run, self.call("train", config or self.config, *sets(train__output=run), *COMMON, *args)

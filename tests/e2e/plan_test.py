@@ -97,12 +97,14 @@ class Plan(Together):
         mesh = sets(parallel__tensor=2, parallel__context=2, parallel__pipeline=4, parallel__fsdp=8, parallel__reshard="false", train__accumulate=256)
         plans = self.planned(1024, *ALL, *mesh, config=self.drawn("deep", 8))
         self.assertEqual([plan["rank"] for plan in plans], [0, 3, 256, 259, 768, 771])
+        uneven = self.planned(4, *ALL, *sets(parallel__pipeline=4, parallel__layers_per_stage="[1, 1, 5, 1]"), config=self.drawn("deep", 8))
+        self.assertEqual(max(uneven, key=lambda plan: plan["trained"])["rank"], 2)
 
     def test_what_a_person_sees(self):
         done = self.call("plan", self.config, "--gpus", 8, *sets(parallel__fsdp=2, parallel__tensor=2, train__accumulate=4), threads=None)
         self.assertIn("8 processes, 4 batches of at most", done.stdout)
         self.assertRegex(done.stdout, r"0  part 0 of 2 .*\n +1  part 1 of 2 ")
-        self.assertRegex(done.stdout, r"h100: 80 GB; .* are left")
+        self.assertRegex(done.stdout, r"h100: 79\.65 GiB, of which 2\.00 GiB for CUDA and its libraries; .* are left")
         self.assertRegex(done.stdout, r"process 0 sends in a step:\n +alike sum +2 x")
         self.assertRegex(done.stdout, r"tensor gather +\d+ x +[\d.]+ KiB")
         self.assertNotIn("warning", done.stderr)
@@ -110,8 +112,10 @@ class Plan(Together):
     def test_what_does_not_fit_or_divide(self):
         wide = self.drawn("large", 2, hidden_size=16384, intermediate_size=65536, vocab_size=128000)
         done = self.call("plan", wide, "--gpu", "l4", *ALL, threads=None, code=7)
-        self.assertRegex(done.stdout, r"l4: 24 GB; .* are missing")
+        self.assertRegex(done.stdout, r"l4: 22\.49 GiB, .* are missing")
         self.assertIn("parallel.fsdp", done.stderr)
+        done = self.call("plan", wide, "--gpu", "l4", "--json", *ALL, threads=None, code=7)
+        self.assertLess(json.loads(done.stdout)["left"], 0)
         done = self.call("plan", self.config, "--gpus", 3, *sets(parallel__tensor=2), threads=None, code=2)
         self.assertIn("start a multiple of 2", done.stderr)
 

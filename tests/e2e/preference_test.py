@@ -201,7 +201,10 @@ class Preference(Case):
         self.train(run, *sets(train__steps=1), "--profile", "--profile-steps", "1")
         header = (ROOT / "core" / "antiphon" / "component" / "objective.h").read_text()
         known = re.findall(r'"(\w+)"', header[header.index("kRunMetrics"):header.index("};", header.index("kRunMetrics"))])
-        written = {key.removeprefix("train/") for key in records(run / "metrics.jsonl")[0] if key.startswith("train/")}
+        several = self.folder / "names_of_several"
+        self.call("launch", self.config, "--procs", 2, *sets(train__output=several, train__steps=1, train__accumulate=2))
+        names = {name for folder in (run, several) for name in records(folder / "metrics.jsonl")[0]}
+        written = {name.removeprefix("train/") for name in names if name.startswith("train/")}
         self.assertEqual(written, set(known))
         self.assertLessEqual({"media/image", "media/audio"}, set(records(run / "metrics.jsonl")[0]), "items of each stream")
 

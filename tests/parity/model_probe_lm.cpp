@@ -18,6 +18,7 @@
 #include <antiphon/data/record_reader.h>
 #include <antiphon/engine/generation_config.h>
 #include <antiphon/engine/generator.h>
+#include <antiphon/model/part_slot.h>
 #include <antiphon/model/export.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/model/whole_model.h>
@@ -56,6 +57,7 @@ std::unique_ptr<model::MultimodalLm> load_model(const json& request) {
   auto model = model::MultimodalLm::build(spec);
   const auto dtype = dtype_of(request);
   model->load({device(), {dtype, dtype, ""}, 1});
+  model::start_methods(*model, 1);
   if (request.contains("values")) {  // of trained parameters: "<part>/<name>"
     const weights::SafetensorsFile file(request.at("values").get<std::string>());
     checkpoint::StoredTensors values;
@@ -202,6 +204,7 @@ json run_score(const json& request) {
   const auto model = model::build(spec);
   const auto dtype = dtype_of(request);
   model->load({device(), {dtype, dtype, ""}, 1});
+  model::start_methods(*model, 1);
   auto batch = data::pack(from_ids(request.at("ids"), model->lm()), data::kPackMultiple);
   const auto scores = model->score(batch, {});
   NamedTensors out{{"scores", scores}};

@@ -12,7 +12,7 @@ OwnLibrary open_own_library(const std::string& name, const char* entry) {
     return {nullptr, "it is not known where this program lies"};
   const auto file = std::filesystem::absolute(own.dli_fname).parent_path() / name;
   if (!std::filesystem::exists(file))
-    return {nullptr, "this build has no " + name + " (ANTIPHON_CUDA: no nvcc was found)"};
+    return {nullptr, "this build has no " + name};
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) return {nullptr, dlerror()};
   const auto table = reinterpret_cast<const void* (*)()>(dlsym(library, entry));

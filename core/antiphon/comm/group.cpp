@@ -31,7 +31,7 @@ Group::Group(const Place& place, c10::Device device) : place_(place), wires_(std
   const auto all = at::empty({size()}, at::kLong);
   gather(at::tensor({own}, at::kLong).view({}), all);
   if (std::get<0>(at::_unique(all)).numel() == size())
-    wires_->use_nccl();
+    wires_->use_nccl(device);
   else
     log::warning("processes share a GPU, which NCCL cannot do: they exchange tensors through the host's memory");
 }
@@ -125,7 +125,7 @@ namespace {
 
 void dry_swap(const std::vector<Pieces>& to, const std::vector<Pieces>& from, int own) {
   for (size_t i = 0; i < to.size(); ++i)
-    for (size_t k = 0; i != static_cast<size_t>(own) && k < to[i].size(); ++k)
+    for (size_t k = 0; i != static_cast<size_t>(own) && k < std::min(to[i].size(), from[i].size()); ++k)
       if (to[i][k].is_cpu() && to[i][k].sizes() == from[i][k].sizes()) from[i][k].copy_(to[i][k]);
 }
 

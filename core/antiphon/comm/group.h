@@ -60,7 +60,8 @@ class Group {
   // end.
   std::function<void()> begin_exchange(const std::vector<Pieces>& to, const std::vector<Pieces>& from);
   // To one process, which receives it with the same tag; what waits until it has. The tensor is kept until then. What
-  // goes from one process to another on one lane, 0 or 1, is received in the order in which it was sent. Not in a group
+  // goes from one process to another on one lane, 0 or 1, is received in the order in which it was sent; the first on a
+  // lane waits for its receiver if tensors are of a GPU. Not in a group
   // whose processes gather or add up as well.
   std::function<void()> begin_send(const at::Tensor& x, int to, int lane, int tag);
   void receive(const at::Tensor& x, int from, int lane, int tag);

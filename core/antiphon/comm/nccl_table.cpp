@@ -11,7 +11,7 @@ const NcclTable& nccl_table() {
     const auto* found = static_cast<const NcclTable*>(opened.table);
     if (!found)
       fail(ErrorKind::config, "processes that train on GPUs need NCCL: " + opened.problem,
-           "build with nvcc and LibTorch's CUDA wheel (./setup), or use --device cpu");
+           "build with LibTorch's CUDA wheel, which has nccl.h and CUDA's headers, or use --device cpu");
     if (found->version != kNcclTableVersion)
       fail(ErrorKind::config, "libantiphon_nccl.so belongs to another version of Antiphon",
            "build or install it again");

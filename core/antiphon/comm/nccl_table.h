@@ -23,6 +23,7 @@ struct NcclMember {
   std::string interface;    // of the network, for processes that find each other
   std::string name;         // of the group, in records and messages
   bool all_at_once = true;  // else each pair when it first exchanges something
+  bool own_store = true;    // it ends with these processes
 };
 
 struct NcclTable {

@@ -19,6 +19,22 @@ Group::Wires::Wires(Place place, const Wires& all)
   gloo_ = guarded("connecting " + place_.name, [&] { return connect_gloo(); });
 }
 
+namespace {
+
+constexpr const char* kConnectingGpus = "connecting the GPUs";
+
+// NCCL's own words, which stand below c10d's.
+std::string last_error_in(const std::string& reason) {
+  constexpr std::string_view kMark = "Last error:";
+  const auto at = reason.find(kMark);
+  if (at == std::string::npos) return {};
+  const auto begin = reason.find_first_not_of(" \n", at + kMark.size());
+  if (begin == std::string::npos) return {};
+  return " (" + reason.substr(begin, reason.find('\n', begin) - begin) + ")";
+}
+
+}  // namespace
+
 // After an error the others may be gone: then NCCL must not wait for them.
 Group::Wires::~Wires() {
   for (auto& [lane, backend] : nccl_) {
@@ -33,9 +49,13 @@ Group::Wires::~Wires() {
 }
 
 void Group::Wires::failed(const std::string& what, const std::string& reason) const {
-  fail(ErrorKind::distributed,
-       fmt::format("process {} of {}: {}: {}", place_.rank, place_.size, what, reason.substr(0, reason.find('\n'))),
-       "look at the output of the other processes: one has ended, or is not there");
+  fail(
+      ErrorKind::distributed,
+      fmt::format("process {} of {}: {}: {}{}", place_.rank, place_.size, what, reason.substr(0, reason.find('\n')),
+                  last_error_in(reason)),
+      what == kConnectingGpus
+          ? "look at the output of the other processes; parallel.interface names the network, NCCL_DEBUG=INFO says more"
+          : "look at the output of the other processes: one has ended, or is not there");
 }
 
 void Group::Wires::wait(const std::string& what, const Works& works) const {
@@ -69,14 +89,14 @@ c10d::Backend& Group::Wires::backend(const at::Tensor& x, int lane) {
   if (!by_nccl(x)) return *gloo_;
   auto& found = nccl_[lane];
   if (found) return *found;
-  const beacon::Waiting waiting("connecting the GPUs");
+  const beacon::Waiting waiting(kConnectingGpus);
   const auto group = place_.name.empty() ? "all" : place_.name;
   const NcclMember member{place_.rank,      place_.size,
                           device_,          place_.timeout,
                           place_.interface, lane == kAll ? group : fmt::format("{} lane {}", group, lane),
-                          lane == kAll};
-  found = guarded("connecting the GPUs",
-                  [&] { return nccl_table().connect(store_of(fmt::format("nccl{}.", lane)), member); });
+                          lane == kAll,     place_.serves};
+  found =
+      guarded(kConnectingGpus, [&] { return nccl_table().connect(store_of(fmt::format("nccl{}.", lane)), member); });
   return *found;
 }
 

@@ -1,7 +1,7 @@
 // What c10d makes of a place: who meets where, and which of its backends takes which tensors. Only comm's .cpp files
 // include this.
 #pragma once
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
 #include <fmt/format.h>
 #define USE_C10D_GLOO 1  // else the header is empty
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -28,8 +28,12 @@ class Group::Wires {
   ~Wires();
   Wires(const Wires&) = delete;
 
-  // Processes that have a GPU each exchange its tensors by NCCL, from now on.
-  void use_nccl() { by_nccl_ = true; }
+  // Processes that have a GPU each exchange its tensors by NCCL, from now on. c10d's first backend speaks for a process
+  // in records, so that of all is made at once.
+  void use_nccl(c10::Device device) {
+    by_nccl_ = true;
+    backend(at::empty({0}, at::TensorOptions(device)));
+  }
   bool by_nccl(const at::Tensor& x) const { return by_nccl_ && !x.is_cpu(); }
 
   c10d::Backend& gloo() { return *gloo_; }

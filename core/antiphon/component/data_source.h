@@ -19,6 +19,7 @@ struct DataRecord {
   int64_t number = 0;  // where it stands, for messages: the line, element or row, from 1
   // Media that come with the record, by the names that it may use for them; other names are files.
   std::map<std::string, MediaBytes> media = {};
+  bool closed = false;  // other names are none: what an archive says may not name files of the machine
 };
 
 // A record is JSON of at most 16 MiB: longer ones are an Error(data).

@@ -16,6 +16,7 @@ namespace antiphon {
 struct MediaFolder {
   std::filesystem::path folder;                  // relative paths are relative to it
   const std::map<std::string, MediaBytes>& own;  // those that came with the record (DataRecord::media)
+  bool closed = false;                           // there are no others
 };
 
 // Immutable; called from many threads. `record` is an object; its members are in the order of the text.

@@ -78,6 +78,8 @@ TEST_CASE("large sets: millions of lines are opened and read in little memory") 
     std::ofstream out(folder / "set.jsonl");
     for (int64_t i = 0; i < count; ++i) out << line(i) << '\n';
   }
+  folder.write("small.jsonl", line(0) + "\n");
+  CHECK(RecordSet(source_of(folder / "small.jsonl")).size() == 1);  // the plugins are loaded now
   const auto before = resident();
   const RecordSet set(source_of(folder / "set.jsonl"));
   REQUIRE(set.size() == count);

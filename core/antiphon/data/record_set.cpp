@@ -63,6 +63,7 @@ RecordSet::RecordSet(const SourceOptions& options, int64_t candidates)
     : path_(options.path),
       format_(options.format),
       options_(text_of_options(options.format_options)),
+      source_options_(text_of_options(options.source_options)),
       reader_(options, candidates) {
   const auto source = find_source(options);
   records_ = source.component->open(path_);
@@ -116,7 +117,8 @@ Sample RecordSet::sample(int64_t index) const {
 }
 
 std::string RecordSet::fingerprint() const {
-  return format_ == kAuto ? records_->fingerprint() : records_->fingerprint() + " as " + format_ + options_;
+  return (format_ == kAuto ? records_->fingerprint() : records_->fingerprint() + " as " + format_ + options_) +
+         source_options_;
 }
 
 }  // namespace antiphon::data

@@ -29,7 +29,7 @@ class RecordSet {
  private:
   std::string formats() const;
   std::filesystem::path path_;
-  std::string format_, options_, read_by_;  // options_: those of the format, if any are given
+  std::string format_, options_, source_options_, read_by_;  // options_: those of the format, if any are given
   std::unique_ptr<Records> records_;
   RecordReader reader_;
   int64_t size_ = 0;

@@ -19,6 +19,7 @@ struct AttachedPeft {
   size_t sites = 0;
   Module* part = nullptr;
   NameMap names = {};  // of the part
+  bool given = false;  // something gave its parameters, so that it does not start anew
   // What it trains of the part itself, by the names of the Hugging Face model.
   std::vector<Parameter> also_trained() const;
 };

@@ -21,13 +21,12 @@ struct Missing {
   std::vector<std::pair<StreamItem*, StreamItem*>> same;
 };
 
-Missing missing_of(Batch& batch, const std::string& stream, at::Device device) {
+Missing missing_of(Batch& batch, const std::string& stream) {
   Missing missing;
   std::map<std::string, StreamItem*> seen;
   for (auto& media : batch.media) {
     if (media.stream != stream) continue;
     auto& item = media.item;
-    for (auto& kept : item.features) kept = kept.to(device);  // those of the cache come from the CPU
     if (item.features.empty() && !media.content.empty()) {
       const auto [first, is_new] = seen.try_emplace(media.content, &item);
       if (!is_new) {
@@ -72,10 +71,10 @@ MediaList share_of(const MediaList& all, size_t rank, size_t size) {
   return own;
 }
 
-comm::Pieces pieces_of(const MediaList& list) {
+comm::Pieces pieces_of(const MediaList& list, const EncodedAs& as) {
   comm::Pieces pieces;
   for (const auto* media : list)
-    for (const auto& part : media->item.features) pieces.push_back(part.contiguous());
+    for (const auto& part : media->item.features) pieces.push_back(part.to(as.device, as.dtype).contiguous());
   return pieces;
 }
 
@@ -102,7 +101,8 @@ void encode_own(const MediaList& own, Stream& stream, const EncodedAs& as, comm:
   const auto failed = at::full({1}, failure ? 1 : 0, at::kLong);
   slices.largest(failed);
   if (failure) std::rethrow_exception(failure);
-  if (failed.item<int64_t>()) fail(ErrorKind::data, "another process cannot encode its share of the media");
+  if (failed.item<int64_t>())
+    fail(ErrorKind::distributed, "another process cannot encode its share of the media", "look at what it says");
 }
 
 void encode_together(Batch& batch, const MediaList& missing, Stream& stream, const EncodedAs& as, comm::Group& slices) {
@@ -112,7 +112,7 @@ void encode_together(Batch& batch, const MediaList& missing, Stream& stream, con
   const auto own = share_of(all, rank, size);
   encode_own(own, stream, as, slices);
   std::vector<comm::Pieces> to(size), from(size);
-  to[0] = pieces_of(own);
+  to[0] = pieces_of(own, as);
   // All take part in the exchange, also with nothing.
   if (own.empty()) to[0].push_back(at::empty({0}, at::TensorOptions(as.device).dtype(as.dtype)));
   if (rank == 0) from[0] = to[0];
@@ -135,7 +135,11 @@ std::string samples_of(const Batch& batch, const std::string& stream) {
 void encode_media(Batch& batch, Stream& stream, const EncodedAs& as, comm::Group* slices) {
   const auto is_of_stream = [&](const BatchMedia& media) { return media.stream == stream.name(); };
   if (std::ranges::none_of(batch.media, is_of_stream)) return;
-  const auto missing = missing_of(batch, stream.name(), as.device);
+  const auto missing = missing_of(batch, stream.name());
+  if (!slices || slices->rank() == 0)  // those of the cache come from the CPU
+    for (auto& media : batch.media)
+      for (auto& kept : media.item.features)
+        if (media.stream == stream.name()) kept = kept.to(as.device);
   if (!slices && missing.media.empty() && missing.same.empty()) return;
   const TraceScope scope("encoders/", stream.name());
   with_context("encoding media of " + samples_of(batch, stream.name()), [&] {

@@ -18,7 +18,7 @@ std::string samples_of(const Batch& batch, const std::string& stream);
 // Gives features to the stream's items that have none. Items without a cache key go together; what is kept must not
 // depend on what else is in a batch, so others go alone. The same content is encoded once. `slices`: these processes,
 // which have the same batch, encode some items each, and the first gets all features; nullptr: this one does all.
-// Error(data) in all of them if one cannot encode something.
+// If one cannot encode something, it throws what that throws, and the others Error(distributed).
 void encode_media(Batch& batch, Stream& stream, const EncodedAs& as, comm::Group* slices);
 
 }  // namespace antiphon::model

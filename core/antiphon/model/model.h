@@ -27,8 +27,7 @@ struct Part {
 struct LoadSettings {
   at::Device device = at::kCPU;
   NumberFormats formats;
-  uint64_t seed = 0;   // of parameters that no checkpoint gives
-  bool starts = true;  // untrue: a checkpoint gives all that is trained next, so that Peft::start() is left out
+  uint64_t seed = 0;  // of parameters that no checkpoint gives
 };
 
 class Model {

@@ -23,6 +23,7 @@ class MultimodalLm : public Model {
   const std::map<std::string, std::unique_ptr<Stream>>& streams() const { return streams_; }
   // Of all parts: the adapters of pefts()[i] are of set i.
   const std::vector<AttachedPeft>& pefts() const { return pefts_; }
+  void note_given(size_t peft, bool given) { pefts_[peft].given = given; }
   // Virtual tokens that every sequence begins with.
   int64_t prompt_tokens() const;
   // The stream for a media part: the one named `wanted`, or else the only one of that modality. Error(data).

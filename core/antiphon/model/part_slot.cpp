@@ -113,6 +113,18 @@ bool load_part(Model& model, Part& part, const PartSlot& slot, const weights::Lo
   });
 }
 
+// What a run's method trained of the part itself is read by the part's slot.
+void check_owner(const std::vector<PartSlot>& slots, const PartSlot& slot, const AttachedPeft& peft) {
+  if (slot.origin.weights.empty() || peft.also_trained().empty() || trained_parts(slot.origin, slot.path).empty())
+    return;
+  const auto owner = std::ranges::find(slots, peft.owner, &PartSlot::path);
+  if (owner == slots.end() || owner->origin.weights == slot.origin.weights) return;
+  fail(ErrorKind::config,
+       fmt::format("{} takes its values from {}, which trained some of {} as well, and {} does not take those",
+                   slot.path, slot.origin.weights, peft.owner, peft.owner),
+       fmt::format("set weights = \"{}\" in the slot of {}, too", slot.origin.weights, peft.owner));
+}
+
 }  // namespace
 
 std::vector<PartSlot> slots_of(Model& whole) {
@@ -154,13 +166,22 @@ void load_parts(Model& model, const LoadSettings& settings, size_t first) {
     const bool given = load_part(model, part, slot, options);
     // A part's start does not depend on which other parts have weights.
     part.module->initialize(settings.seed + i + 1, settings.device);
-    if (slot.kind == PartKind::peft && !given && settings.starts)
-      model.lm().pefts()[slot.index].method->start(settings.seed + i + 1);
+    if (slot.kind == PartKind::peft) {
+      check_owner(slots, slot, model.lm().pefts()[slot.index]);
+      model.lm().note_given(slot.index, given);
+    }
     if (part.module->trainable_count() == 0) weights::cast_parameters(*part.module, options);
     if (slot.kind != PartKind::peft && slot.weights.empty())
       log::info(fmt::format("  {}: {} parameters, random", part.path,
                             human_count(static_cast<double>(part.module->parameter_count()))));
   }
+}
+
+void start_methods(Model& model, uint64_t seed) {
+  const auto slots = slots_of(model);
+  for (size_t i = 0; i < slots.size(); ++i)
+    if (slots[i].kind == PartKind::peft && !model.lm().pefts()[slots[i].index].given)
+      model.lm().pefts()[slots[i].index].method->start(seed + i + 1);
 }
 
 void load_own(Model& model, uint64_t seed) {

@@ -26,6 +26,10 @@ std::vector<PartSlot> slots_of(Model& model);
 // adapter, what the part's directory has; initialises the others.
 void load_parts(Model& model, const LoadSettings& settings, size_t first = 0);
 
+// Peft::start() of the methods to whose parameters load() found no values. It sees weights as they are kept then, and
+// is not wanted if a checkpoint gives all that is trained next.
+void start_methods(Model& model, uint64_t seed);
+
 // As Model::load(), on the CPU, but parts unchanged from their directory stay on the meta device: what is left
 // is the model's own.
 void load_own(Model& model, uint64_t seed);

@@ -62,7 +62,8 @@ class CountingCpu : public c10::Allocator {
     if (!memory) return;
     {
       const std::lock_guard lock(own_->mutex_);
-      add(-own_->bytes_.extract(memory).mapped());
+      const auto counted = own_->bytes_.extract(memory);
+      if (!counted.empty()) add(-counted.mapped());  // else oneDNN took it before memory was counted
     }
     own_->below_->raw_deallocate(memory);
   }

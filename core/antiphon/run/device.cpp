@@ -15,7 +15,6 @@ namespace antiphon::run {
 
 at::Device open_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
-  if (name == "meta") return at::kMeta;  // to plan with (plan.h)
   if (!name.starts_with("cuda"))
     fail(ErrorKind::config, fmt::format("unknown device '{}'", name), "use cpu, cuda or cuda:N");
   if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL))
@@ -25,7 +24,8 @@ at::Device open_device(const std::string& name) {
     fail(ErrorKind::config, fmt::format("device '{}' was asked for and no CUDA device is there", name),
          "use --device cpu; `antiphon doctor` says more");
   if (const auto why = kernels::open_cuda_kernels(); !why.empty())
-    log::warning("no CUDA kernels of Antiphon's own, LibTorch's operations take their place: " + why);
+    log::warning("no CUDA kernels of Antiphon's own, LibTorch's operations take their place: " + why +
+                 " (ANTIPHON_CUDA builds them where there is an nvcc)");
   auto device = at::Device(name == "cuda" ? "cuda:0" : name);
   const int count = at::detail::getCUDAHooks().deviceCount();
   if (name == "cuda") device.set_index(static_cast<c10::DeviceIndex>(comm::local_rank() % count));

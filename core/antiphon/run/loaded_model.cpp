@@ -11,6 +11,7 @@
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/checkpoint/restore.h>
 #include <antiphon/engine/generation_config.h>
+#include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/run/composition.h>
 #include <antiphon/run/device.h>
@@ -24,13 +25,13 @@ RunConfig configured(const OpenOptions& flags) {
   return read_config(flags.file, flags.sets, flags.stage);
 }
 
-std::unique_ptr<model::Model> loaded(RunConfig& config, at::Device device, const SharedBy* by, bool starts) {
+std::unique_ptr<model::Model> loaded(RunConfig& config, at::Device device, const SharedBy* by) {
   auto model = model::build(config.model);
   if (by) model->lm().share(*by);
   const auto formats = model::number_formats(config.precision.compute, device);
   log::info(fmt::format("model: {} on {}, in {}: {}", config.model.llm.plugin, device.str(), model::name_of(formats),
                         formats.reason));
-  model->load({device, formats, static_cast<uint64_t>(config.train.seed), starts});
+  model->load({device, formats, static_cast<uint64_t>(config.train.seed)});
   for (const auto& part : model->parts()) {
     const int64_t all = part.module->parameter_count(), trained = part.module->trainable_count();
     log::info(fmt::format("  {} ({}): {} parameters, {} trained", part.path, part.plugin,
@@ -76,10 +77,10 @@ std::optional<std::filesystem::path> trained_checkpoint(const OpenOptions& flags
 
 }  // namespace
 
-LoadedModel::LoadedModel(const OpenOptions& flags, const SharedBy* by, bool for_inference)
+LoadedModel::LoadedModel(const OpenOptions& flags, const SharedBy* by)
     : config(configured(flags)),
-      device(open_device(flags.device)),
-      model(loaded(config, device, by, !(for_inference && trained_checkpoint(flags)))),
+      device(flags.shapes_only ? at::Device(at::kMeta) : open_device(flags.device)),
+      model(loaded(config, device, by)),
       prompts(open_prompts(config)),
       cache(config.data.feature_cache, cache_settings(config, lm())),
       preparer(lm(), prompts, cache, media::MediaLimits{}, lm().llm().max_positions(), config.data.video,
@@ -128,6 +129,7 @@ void load_trained(model::Model& model, const OpenOptions& flags, const train::Em
 }
 
 void LoadedModel::load_for_inference(const OpenOptions& flags) {
+  if (!trained_checkpoint(flags)) model::start_methods(*model, static_cast<uint64_t>(config.train.seed));
   load_trained(*model, flags, config.train.ema);
   engine::read_generation_config(config.model.llm.weights, config.generate);
   if (!config.generate.weights.empty()) quantize(lm(), config.generate.weights);

@@ -15,6 +15,7 @@ struct OpenOptions {
   std::string file;               // a TOML file or a run folder
   std::vector<std::string> sets;  // --set a.b=c
   std::string device = "cpu";     // cpu, cuda, cuda:N
+  bool shapes_only = false;       // on the meta device, to plan with (plan.h)
   int threads = 0;                // 0: all cores
   std::string checkpoint;         // --checkpoint, of the subcommands that have it
   std::string stage;              // of a file with [[stage]]; empty: the last
@@ -22,9 +23,9 @@ struct OpenOptions {
 
 // Reads the configuration, builds the model, loads its weights. Members are in the order of dependence.
 struct LoadedModel {
-  // `by`: the processes that compute each batch together; nullptr: this one does. `for_inference`: load_for_inference()
-  // comes next.
-  explicit LoadedModel(const OpenOptions& flags, const SharedBy* by = nullptr, bool for_inference = false);
+  // `by`: the processes that compute each batch together; nullptr: this one does. What methods of fine-tuning start
+  // with (model::start_methods()) is up to load_for_inference(), or to whoever trains.
+  explicit LoadedModel(const OpenOptions& flags, const SharedBy* by = nullptr);
   RunConfig config;
   at::Device device;
   std::unique_ptr<model::Model> model;

@@ -36,13 +36,16 @@ bool reads_the_same(const std::string& path, bool gated) {
 }
 
 // Numbers that the blocks of a module keep for each vector until its gradient is known: what every product reads (once
-// if several read the same) and what it gives. Attention keeps no probabilities.
-double kept_numbers(Module& module) {
+// if several read the same) and what it gives. Attention keeps no probabilities. `frozen_read`: frozen layers keep what
+// they read, too.
+double kept_numbers(Module& module, bool frozen_read) {
   const auto sites = module.sites();
   const bool gated = std::ranges::any_of(sites, [](const auto& site) { return site.path.ends_with("gate_proj"); });
   double numbers = 0;
   for (const auto& site : sites) {
-    const int64_t read = reads_the_same(site.path, gated) ? 0 : site.linear->in();
+    const bool learns = site.linear->weight.requires_grad() || !site.linear->adapters.empty();
+    const bool reads = (learns || frozen_read) && !reads_the_same(site.path, gated);
+    const int64_t read = reads ? site.linear->in() : 0;
     numbers += site.linear->share * static_cast<double>(site.linear->out() + read);
   }
   return numbers;
@@ -98,7 +101,7 @@ struct Estimator {
   // What the blocks of a module keep for each vector, `more` beside their products included; of those that are computed
   // again, their inputs and what one of them keeps while it is.
   double kept(Module& module, double width, double more = 0) const {
-    const double all = kept_numbers(module) + more;
+    const double all = kept_numbers(module, compute < 4) + more;
     config::Problems checked;
     const auto blocks = static_cast<double>(blocks_of(module)),
                again = std::min(blocks, static_cast<double>(train::recomputed_blocks(config.train.recompute, checked)));
@@ -200,7 +203,8 @@ struct Estimator {
 
   void add_connector(model::Stream& stream) {
     auto& module = stream.connector().module();
-    memory.activations += items() * static_cast<double>(stream.example_tokens()) * kept_numbers(module) * compute;
+    memory.activations +=
+        items() * static_cast<double>(stream.example_tokens()) * kept_numbers(module, compute < 4) * compute;
     add_casts(module);
   }
 };

@@ -109,11 +109,11 @@ std::vector<Parameter> all_parameters(model::Model& model) {
 
 }  // namespace
 
-std::vector<int> ranks_to_plan(const parallel::Mesh& mesh) {
+std::vector<int> ranks_to_plan(const parallel::Mesh& mesh, bool all_stages) {
   const int in_stage = mesh.experts * mesh.slices();
   std::set<int> ranks;
-  for (const int stage : {0, 1, mesh.stages - 1})
-    if (stage < mesh.stages)
+  for (int stage = 0; stage < mesh.stages; ++stage)
+    if (all_stages || stage < 2 || stage + 1 == mesh.stages)
       for (const int number : {stage * in_stage, (stage + 1) * in_stage - 1}) ranks.insert(mesh.rank_of(0, number));
   return {ranks.begin(), ranks.end()};
 }
@@ -121,7 +121,7 @@ std::vector<int> ranks_to_plan(const parallel::Mesh& mesh) {
 PlannedProcess plan_process(const OpenOptions& flags, int rank, int size) {
   count_meta_tensors();
   auto options = flags;
-  options.device = "meta";
+  options.shapes_only = true;
   Processes processes(rank, size);
   processes.meet(read_config(options.file, options.sets, options.stage), at::kMeta);
   const int64_t before = profile::tensor_memory().now;

@@ -16,15 +16,15 @@ struct PlannedProcess {
   int rank = 0;
   int64_t trained = 0, frozen = 0;                // parameters that it holds between steps
   int64_t optimizer = 0, gradients = 0;           // the latter when the last backward pass has ended
-  int64_t most = 0;                               // of a step, all of these included
+  int64_t most = 0;                               // of a step without its update, all of these included
   std::map<std::string, comm::Group::Sent> sent;  // in a step
   // Activations, blocks that are gathered, and what operations need while they run.
   int64_t working() const { return most - trained - frozen - optimizer - gradients; }
 };
 
-// Processes that differ from each other: of the first copy, the first and the last of each stage; of a long pipeline
-// the first two and the last stage.
-std::vector<int> ranks_to_plan(const parallel::Mesh& mesh);
+// Processes that differ from each other: of the first copy, the first and the last of each stage; unless `all_stages`
+// differ (parallel.layers_per_stage), of the first two and the last one.
+std::vector<int> ranks_to_plan(const parallel::Mesh& mesh, bool all_stages);
 
 // One step of process `rank` of `size` that trains as `flags` says, with the batches that it would draw first. For the
 // rest of the program tensors of the meta device are counted. Error(config) as of training.

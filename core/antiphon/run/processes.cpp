@@ -56,6 +56,22 @@ size_t first_that_learns(const std::vector<Module*>& blocks, const std::vector<P
 
 }  // namespace
 
+namespace {
+
+// NCCL connects two processes when they first exchange something on a lane, and the sender waits for that: here one
+// after the other, and not in the order of the schedule.
+void connect_lanes(comm::Group& stages, at::Device device) {
+  const auto x = at::zeros({1}, at::TensorOptions(device));
+  for (const int lane : {0, 1})
+    for (int stage = 0; stage < stages.size(); ++stage) {
+      const int next = (stage + 1) % stages.size(), from = lane == 0 ? stage : next, to = lane == 0 ? next : stage;
+      if (stages.rank() == from) stages.begin_send(x, to, lane, 0)();
+      if (stages.rank() == to) stages.receive(x, from, lane, 0);
+    }
+}
+
+}  // namespace
+
 comm::Group* Processes::group_of(const std::string& name, const std::vector<int>& ranks) {
   if (ranks.size() < 2) return nullptr;
   return groups_.emplace_back(group_->subgroup(fmt::format("{}{}", name, meetings_), ranks)).get();
@@ -72,12 +88,10 @@ void Processes::meet(const RunConfig& config, at::Device device) {
   agreement_ = std::make_unique<train::Alone>();
   if (!several()) return;
   place_.interface = parallel.interface, place_.timeout = std::chrono::seconds(parallel.timeout_seconds);
-  if (!group_) {
-    if (device.is_cuda())
-      comm::nccl_table().record_into(
-          (std::filesystem::path(config.train.output) / fmt::format("late_exchange_{}.json", rank())).string());
-    group_ = std::make_unique<comm::Group>(place_, device);
-  }
+  if (device.is_cuda())
+    comm::nccl_table().record_into(
+        (std::filesystem::path(config.train.output) / fmt::format("late_exchange_{}.json", rank())).string());
+  if (!group_) group_ = std::make_unique<comm::Group>(place_, device);
   agreement_ = std::make_unique<train::Together>(*group_, mesh_);
   parallel::check_same(*group_,
                        {{"[parallel] of the configuration",
@@ -89,6 +103,7 @@ void Processes::meet(const RunConfig& config, at::Device device) {
   replicas_ = group_of("replicate", mesh_.copies_with(rank()));
   auto* parts = group_of("tensor", mesh_.parts_with(rank()));
   auto* stages = group_of("pipeline", mesh_.stages_with(rank()));
+  if (stages && device.is_cuda()) connect_lanes(*stages, device);
   auto* contexts = group_of("context", mesh_.contexts_with(rank()));
   auto* slices = contexts && parts ? group_of("slices", mesh_.slices_with(rank())) : contexts ? contexts : parts;
   cell_ = stages ? group_of("cell", mesh_.cell(rank())) : slices;

@@ -32,7 +32,8 @@ Renamed renamed_by(const config::Value& rename) {
   for (const auto& [key, column] : *table) {
     const auto* name = column.get_if<std::string>();
     if (!name) fail(ErrorKind::config, fmt::format("parquet: 'rename.{}' is not the name of a column", shown(key)));
-    renamed[*name] = key;
+    if (!renamed.emplace(*name, key).second)
+      fail(ErrorKind::config, fmt::format("parquet: 'rename' gives the column '{}' two names", shown(*name)));
   }
   return renamed;
 }

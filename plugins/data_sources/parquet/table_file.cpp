@@ -60,10 +60,17 @@ TableFile::TableFile(const std::filesystem::path& path, Renamed renamed)
   footer_ = guarded([&]() -> arrow::Result<std::shared_ptr<parquet::FileMetaData>> {
     return parquet::ParquetFileReader::Open(file_, parquet::ReaderProperties(pool_.get()))->metadata();
   });
+  for (const auto& [column, key] : renamed_)
+    if (footer_->schema()->group_node()->FieldIndex(column) < 0)
+      fail(ErrorKind::data,
+           fmt::format("{} has no column '{}', which 'rename' calls '{}'", shown(path.string()), shown(column),
+                       shown(key)),
+           "name a column of the table: source_options = { rename = { image = \"jpg\" } }");
   for (int g = 0; g < footer_->num_row_groups(); ++g) {
     first_rows_.push_back(size_);
     const auto rows = footer_->RowGroup(g)->num_rows();
-    if (rows < 0) fail(ErrorKind::data, shown(path.string()) + " has a row group of fewer than no rows");
+    if (rows < 0 || rows > (int64_t{1} << 40))
+      fail(ErrorKind::data, shown(path.string()) + " has a row group of no possible number of rows");
     size_ += rows;
   }
   if (size_ == 0) fail(ErrorKind::data, shown(path.string()) + " has no rows");

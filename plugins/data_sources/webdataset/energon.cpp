@@ -56,20 +56,23 @@ const json& part_in(const json& split, const std::string& part, const std::strin
 std::vector<std::filesystem::path> shards_in(const std::filesystem::path& folder, const std::string& part) {
   const auto file = folder / ".nv-meta" / "split.yaml";
   std::error_code ignored;
-  if (!std::filesystem::exists(file, ignored)) return records::files_of(folder / "*.tar");
+  if (!std::filesystem::exists(file, ignored))
+    fail(ErrorKind::data, shown(file.string()) + " is not there, which says what shards belong to which part",
+         "prepare the folder with Energon, or name the archives: path = \"folder/*.tar\"");
   const auto name = shown(file.string());
   const auto split = parse_yaml(file);
   std::vector<std::filesystem::path> shards;
-  const auto excluded =
-      split.contains("exclude") ? texts_in(split.at("exclude"), name + ": 'exclude'") : std::vector<std::string>{};
-  for (const auto& one : excluded)
+  std::vector<std::filesystem::path> excluded;
+  for (const auto& one :
+       split.contains("exclude") ? texts_in(split.at("exclude"), name + ": 'exclude'") : std::vector<std::string>{}) {
     if (!one.ends_with(".tar"))
       fail(ErrorKind::data,
            fmt::format("{} excludes the sample '{}'; only whole shards can be left out", name, shown(one)));
+    std::ranges::move(records::files_of(folder / one), std::back_inserter(excluded));
+  }
   for (const auto& pattern : texts_in(part_in(split, part, name), fmt::format("{}: '{}'", name, shown(part))))
     for (const auto& shard : records::files_of(folder / pattern))
-      if (std::ranges::find(excluded, shard.lexically_relative(folder).string()) == excluded.end())
-        shards.push_back(shard);
+      if (std::ranges::find(excluded, shard) == excluded.end()) shards.push_back(shard);
   if (shards.empty()) fail(ErrorKind::data, fmt::format("the part '{}' of {} has no shards", shown(part), name));
   return shards;
 }

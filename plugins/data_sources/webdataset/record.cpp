@@ -129,9 +129,18 @@ Json told_by_fields(const OpenFile& archive, const std::vector<Member>& members,
 }  // namespace
 
 DataRecord record_of(const OpenFile& archive, const std::vector<Member>& members, const Fields& fields) {
+  if (members.empty())
+    fail(ErrorKind::preempted, archive.path().string() + " has changed while it is in use", "start again");
+  uint64_t told = 0;
+  for (const auto& one : members) told += one.holds == Holds::media ? 0 : one.member.size;
+  if (told > kMaxRecordBytes)
+    fail(ErrorKind::data,
+         fmt::format("the texts of the sample '{}' have {}; at most {} are allowed", shown(members.front().key),
+                     human_bytes(static_cast<double>(told)), human_bytes(kMaxRecordBytes)));
   auto record = fields.empty() ? told_by_members(archive, members) : told_by_fields(archive, members, fields);
   if (!record.contains("id")) record["id"] = members.front().key;
   DataRecord out{record.dump()};
+  out.closed = true;
   for (const auto& one : members) {
     if (one.holds != Holds::media) continue;
     const auto bytes = MediaBytes::member(archive.path(), one.member.offset, one.member.size, one.member.name);

@@ -101,8 +101,10 @@ class Reader {
       if (at + 1 == text.size() || text[at + 1] == ' ') return at;
     return std::string_view::npos;
   }
-  json scalar(std::string_view text, const Line& line) const {
-    if (text.starts_with('[') && text.ends_with(']')) return flow_list(text.substr(1, text.size() - 2), line);
+  json scalar(std::string_view text, const Line& line, int level = 0) const {
+    if (level > kMostLevels) refuse(line);
+    if (text.starts_with('[') && text.ends_with(']'))
+      return flow_list(text.substr(1, text.size() - 2), line, level + 1);
     if (text == "{}") return json::object();
     if (text.size() > 1 && text.front() == text.back() && (text.front() == '"' || text.front() == '\''))
       return std::string(text.substr(1, text.size() - 2));
@@ -111,10 +113,10 @@ class Reader {
     auto value = parse_json(text, ignored);
     return value.is_primitive() && !value.is_string() && !value.is_discarded() ? value : json(std::string(text));
   }
-  json flow_list(std::string_view inside, const Line& line) const {
+  json flow_list(std::string_view inside, const Line& line, int level) const {
     auto out = json::array();
     if (!trim(inside).empty())
-      for (const auto& one : split(inside, ',')) out.push_back(scalar(trim(one), line));
+      for (const auto& one : split(inside, ',')) out.push_back(scalar(trim(one), line, level));
     return out;
   }
   std::string name_;

@@ -66,4 +66,5 @@ TEST_CASE("yaml: what is beyond it is refused with its line") {
   for (int i = 0; i < 200; ++i) deep += std::string(static_cast<size_t>(i), ' ') + "a:\n";
   CHECK_FALSE(refused(deep + std::string(200, ' ') + "b: 1\n").empty());
   CHECK_FALSE(refused("a: \xff\n").empty());
+  CHECK_FALSE(refused("a: " + std::string(100'000, '[') + std::string(100'000, ']') + "\n").empty());
 }

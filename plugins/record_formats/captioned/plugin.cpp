@@ -13,6 +13,8 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
+#include <unordered_map>
 
 namespace antiphon::captioned {
 namespace {
@@ -60,7 +62,9 @@ std::vector<std::string> texts_in(const Json& value, const std::string& key) {
 
 // Of several answers to one question the most frequent one, of these the first.
 std::string agreed(const std::vector<std::string>& answers) {
-  return *std::ranges::max_element(answers, {}, [&](const auto& one) { return std::ranges::count(answers, one); });
+  std::unordered_map<std::string_view, int64_t> counts;
+  for (const auto& one : answers) ++counts[one];
+  return *std::ranges::max_element(answers, {}, [&](const auto& one) { return counts[one]; });
 }
 
 }  // namespace

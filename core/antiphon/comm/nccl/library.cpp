@@ -7,7 +7,9 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <mutex>
 
 namespace antiphon::comm {
 namespace {
@@ -16,14 +18,30 @@ namespace {
 // pickle; the same as JSON can be read by people.
 class Record : public c10d::DebugInfoWriter {
  public:
-  explicit Record(const std::string& file) : DebugInfoWriter(file, 0) { filename_ = file; }
+  Record() : DebugInfoWriter("", 0) {}
   void write(const std::string& /*pickle*/) override {
-    std::ofstream(filename_) << c10d::dump_nccl_trace_json(/*includeCollectives=*/true, /*onlyActive=*/false) << '\n';
-    fmt::print(stderr, "an exchange between GPUs is late; what was under way is in {}\n", filename_);
+    const std::lock_guard lock(mutex);
+    std::error_code ignored;  // the failed write says it
+    std::filesystem::create_directories(std::filesystem::path(file).parent_path(), ignored);
+    std::ofstream out(file);
+    out << c10d::dump_nccl_trace_json(/*includeCollectives=*/true, /*onlyActive=*/false) << '\n' << std::flush;
+    fmt::print(stderr, "an exchange between GPUs is late; what was under way {} {}\n",
+               out ? "is in" : "cannot be written into", file);
   }
+
+  static inline std::mutex mutex;
+  static inline std::string file;
 };
 
-void record_into(const std::string& file) { c10d::DebugInfoWriter::registerWriter(std::make_unique<Record>(file)); }
+// LibTorch takes one writer, for good; where it writes to may change from stage to stage.
+void record_into(const std::string& file) {
+  static const bool registered = [] {
+    c10d::DebugInfoWriter::registerWriter(std::make_unique<Record>());
+    return true;
+  }();
+  const std::lock_guard lock(Record::mutex);
+  if (registered) Record::file = file;
+}
 
 // NCCL tells apart what has another NCCL_HOSTID, whichever machine it is on.
 std::string identity(c10::Device device) {
@@ -36,18 +54,19 @@ std::string identity(c10::Device device) {
 
 // What a user has set stays. NCCL_LAUNCH_ORDER_IMPLICIT: several groups of one process begin in the order in which the
 // host says so, without which two of them can wait for each other (ROCm/rccl issue 2191).
-void set_environment(const std::string& interface) {
+void set_environment(const NcclMember& member) {
   const auto set = [](const char* name, const std::string& value) { setenv(name, value.c_str(), /*overwrite=*/0); };
   set("TORCH_NCCL_ASYNC_ERROR_HANDLING", "3");  // ends the process without cleaning up
-  set("TORCH_NCCL_DUMP_ON_TIMEOUT", "1");
+  // The wish for records is left in the store, where processes that are started again would find it.
+  set("TORCH_NCCL_DUMP_ON_TIMEOUT", member.own_store ? "1" : "0");
   set("TORCH_FR_BUFFER_SIZE", "2000");
   set("TORCH_NCCL_LOG_CPP_STACK_ON_UNCLEAN_SHUTDOWN", "0");
   set("NCCL_LAUNCH_ORDER_IMPLICIT", "1");
-  set("NCCL_SOCKET_IFNAME", "=" + interface);
+  set("NCCL_SOCKET_IFNAME", "=" + member.interface);
 }
 
 c10::intrusive_ptr<c10d::Backend> connect(const c10::intrusive_ptr<c10d::Store>& store, const NcclMember& member) {
-  set_environment(member.interface);
+  set_environment(member);
   const auto options = c10d::ProcessGroupNCCL::Options::create();
   options->timeout = member.timeout;
   options->group_name = member.name;

@@ -38,12 +38,15 @@ bool is_address(std::string_view text) {
 MediaBytes found(const std::string& name, Modality modality, const MediaFolder& media) {
   if (name.empty()) fail(ErrorKind::data, "a media path is empty");
   if (name.find('\0') != std::string::npos) fail(ErrorKind::data, "a media path holds a NUL character");
+  if (const auto own = media.own.find(name); own != media.own.end()) return own->second;
   if (is_data_url(name)) return from_data_url(name, modality);
   if (is_address(name))
     fail(ErrorKind::data, fmt::format("'{}' is an address; media are read from files and data: URLs", shown(name)),
          "fetch it first, and name the file by its path");
-  const auto own = media.own.find(name);
-  return own != media.own.end() ? own->second : MediaBytes(media.folder / name);
+  if (media.closed)
+    fail(ErrorKind::data, fmt::format("'{}' did not come with the record, whose media are not files", shown(name)),
+         "put it into the archive beside the record");
+  return media.folder / name;
 }
 
 }  // namespace

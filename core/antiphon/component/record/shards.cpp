@@ -40,7 +40,8 @@ std::vector<std::string> choices_of(std::string_view inside, const std::string& 
   if (dots == std::string_view::npos) return split(inside, ',');
   const auto first = number_in(inside.substr(0, dots)), last = number_in(inside.substr(dots + 2));
   if (!first || !last) refuse(pattern, "has a range that is not of two numbers");
-  if (*last < *first || *last - *first >= static_cast<int64_t>(kMostFiles))
+  constexpr int64_t kLargest = int64_t{1} << 60;
+  if (*last < *first || *last > kLargest || *last - *first >= static_cast<int64_t>(kMostFiles))
     refuse(pattern, fmt::format("has a range of none or of more than {} numbers", kMostFiles));
   const bool zeros = inside.starts_with('0') && dots > 1;
   std::vector<std::string> out;
@@ -75,6 +76,11 @@ std::vector<std::filesystem::path> matching(const std::filesystem::path& pattern
   for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
     if (glob_match(pattern.filename().string(), it->path().filename().string()))
       found.push_back(pattern.has_parent_path() ? it->path() : it->path().filename());
+  if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory)
+    refuse(pattern.string(), "is in a folder that is not there");
+  if (error)
+    fail(ErrorKind::preempted, fmt::format("cannot list {}: {}", shown(folder.string()), error.message()),
+         "look after that disk, and start again");
   if (found.empty()) refuse(pattern.string(), "matches no file");
   std::ranges::sort(found);
   return found;

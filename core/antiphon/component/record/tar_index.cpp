@@ -36,7 +36,22 @@ TarIndex::TarIndex(std::vector<std::filesystem::path> archives) : archives_(std:
     }
   }
   std::ranges::stable_sort(entries_, {}, &Entry::hash);
+  check_names();
   fingerprint_ = hash.digits();
+}
+
+// A name of two archives would be the medium of one of them for the records of both.
+void TarIndex::check_names() const {
+  const auto twice = std::ranges::adjacent_find(
+      entries_, [](const Entry& a, const Entry& b) { return a.hash == b.hash && a.archive != b.archive; });
+  if (twice == entries_.end()) return;
+  const OpenFile file(archives_[twice->archive], ErrorKind::data);
+  const auto member = TarWalk(file, twice->header).next();
+  fail(ErrorKind::data,
+       fmt::format("{} and {} both have '{}', so that a record does not say which is meant",
+                   archives_[twice->archive].string(), archives_[(twice + 1)->archive].string(),
+                   member ? member->name : "one name"),
+       "name each pair of a manifest and its archive as a set of its own");
 }
 
 std::optional<MediaBytes> TarIndex::find(const std::string& name) const {

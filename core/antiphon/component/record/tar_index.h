@@ -19,6 +19,7 @@ class TarIndex {
   std::string fingerprint() const { return fingerprint_; }
 
  private:
+  void check_names() const;
   void add(const TarMember& member, size_t archive);
   struct Entry {
     uint64_t hash, header;

@@ -9,6 +9,7 @@
 
 #include <antiphon/component/peft.h>
 #include <antiphon/component/training_pass.h>
+#include <antiphon/nn/deferred_gradients.h>
 #include <antiphon/nn/linear/linear.h>
 
 #include <algorithm>
@@ -62,6 +63,7 @@ struct Kept : torch::CustomClassHolder {
   std::function<at::Tensor(const at::Tensor&)> forward;
   bool training = TrainingPass::now();
   uint64_t key = TrainingPass::key(), adapters = AdapterScope::now();
+  DeferredGradients* later = DeferredGradients::now();
   std::optional<RandomNumbers> numbers;  // only a training pass draws any
 };
 
@@ -83,6 +85,7 @@ struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {
     c10::AutoGradMode gradients(true);
     const TrainingPass training(kept->training, /*again=*/true, kept->key);
     const AdapterScope adapters(kept->adapters);
+    const DeferredGradients::Scope defers(kept->later);
     at::Tensor y;
     {
       std::optional<RandomNumbers::Again> again;
