@@ -1,4 +1,5 @@
 // The program `antiphon`. Results go to stdout, everything else to stderr; exit codes are those of ErrorKind.
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -47,6 +48,15 @@ void add_commands(CLI::App& program, apps::Action& action) {
   apps::add_doctor(program, action);
 }
 
+// Data sets may be thousands of files that stay open.
+void allow_open_files() {
+  rlimit limit{};
+  constexpr rlim_t kMost = 1 << 16;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kMost) return;
+  limit.rlim_cur = std::min(limit.rlim_max, kMost);
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 // The answer to a command line that asks for help, in the words of the program itself.
 std::string help_of(CLI::App& program, const std::vector<std::string>& words) {
   std::vector<const char*> argv{"antiphon"};
@@ -90,6 +100,7 @@ int parse_and_run(CLI::App& program, const apps::Action& action, int argc, char*
 int main(int argc, char** argv) {
   open_standard_streams();
   keep_freed_memory();
+  allow_open_files();
   CLI::App program("Antiphon: audio-visual language models, composed from plugins by TOML.", "antiphon");
   program.set_version_flag("--version", "antiphon " ANTIPHON_VERSION);
   program.require_subcommand(1);
