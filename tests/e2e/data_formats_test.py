@@ -36,6 +36,14 @@ def objects(text):
 
 
 class Formats(Case):
+    def compare_resumed(self, run, *settings):
+        """Gone on with from the checkpoint before its last."""
+        half = self.data / "half"
+        shutil.copytree(run, half)
+        shutil.rmtree(half / "checkpoints" / checkpoints(half)[0])
+        self.train(half, "--resume", *settings, config=self.data / "tiny.toml")
+        self.assert_same_run(half, run)
+
     def setUp(self):
         self.data = self.folder / self.id().rsplit(".", 1)[1]
         self.data.mkdir()
@@ -182,11 +190,7 @@ class Archives(Formats):
             done = self.train(run, *settings, config=self.config_for(path))
             self.assertIn(f"{count} records, read by webdataset as messages", done.stderr)
             self.assertEqual(losses(run), losses(self.data / "files"))
-        half = self.data / "half"
-        shutil.copytree(run, half)
-        shutil.rmtree(half / "checkpoints" / checkpoints(half)[0])
-        self.train(half, "--resume", *settings, config=self.data / "tiny.toml")
-        self.assert_same_run(half, run)
+        self.compare_resumed(run, *settings)
 
     def test_records(self):
         """The records of the page, as members beside their media."""
@@ -358,11 +362,7 @@ class Tables(Formats):
             done = self.train(run, *settings, config=self.config_for(self.data / name))
             self.assertIn(f"{len(rows)} records, read by parquet as messages", done.stderr)
             self.assertEqual(losses(run), losses(self.data / "files"))
-        half = self.data / "half"
-        shutil.copytree(run, half)
-        shutil.rmtree(half / "checkpoints" / checkpoints(half)[0])
-        self.train(half, "--resume", *settings, config=self.data / "tiny.toml")
-        self.assert_same_run(half, run)
+        self.compare_resumed(run, *settings)
 
     def test_columns(self):
         """Each layout of columns that the page tells of."""

@@ -72,11 +72,6 @@ std::string refusal_of(Call call) {
   return {};
 }
 
-bool says(const std::string& text, const std::string& words) {
-  INFO(text);
-  return text.find(words) != std::string::npos;
-}
-
 const std::string kCaption = member("0.json", R"({"caption": "A cat.", "width": 3})") + member("0.png", "PNG0");
 
 // The set that these bytes are; `name` of the file.

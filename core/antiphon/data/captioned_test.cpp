@@ -20,18 +20,6 @@ std::string spelled(const Sample& sample) {
   return out;
 }
 
-std::string refused(const std::string& record, const std::string& format = "auto") {
-  try {
-    parse_sample(record, "/d", format);
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::data);
-    return error.message();
-  }
-  return {};
-}
-
-bool says(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }
-
 std::string read(const std::string& record) { return spelled(parse_sample(record, "/d")); }
 
 }  // namespace
@@ -52,15 +40,15 @@ TEST_CASE("captioned: questions and answers") {
   CHECK(read(R"({"image": "a", "question": "What?", "answers": ["a", "b"]})") == "user: [/d/a]What?|assistant: a");
   CHECK(read(R"({"images": ["a", "b"], "context": ["One <image>?", "Two <image>?"], "answers": ["1", "2"]})") ==
         "user: One [/d/a]?|assistant: 1|user: Two [/d/b]?|assistant: 2");
-  CHECK(says(refused(R"({"image": "a", "context": ["1", "2"], "answers": ["3"]})"), "2 questions and 1 answers"));
-  CHECK(says(refused(R"({"image": "a", "context": "1", "answers": []})"), "neither a text nor a list"));
-  CHECK(says(refused(R"({"image": "a", "context": 7, "answers": "x"})"), "'context' is neither"));
+  CHECK(says(refused_as(R"({"image": "a", "context": ["1", "2"], "answers": ["3"]})"), "2 questions and 1 answers"));
+  CHECK(says(refused_as(R"({"image": "a", "context": "1", "answers": []})"), "neither a text nor a list"));
+  CHECK(says(refused_as(R"({"image": "a", "context": 7, "answers": "x"})"), "'context' is neither"));
 }
 
 TEST_CASE("captioned: records of other layouts are not its own") {
   CHECK(read(R"({"image": "a", "text": "<image>", "messages": [{"role": "user", "content": "<image>"}]})") ==
         "user: [/d/a]");
-  CHECK(says(refused(R"({"image": "a", "text": 7})"), "of no layout that is known"));
-  CHECK(says(refused(R"({"text": "x"})", "captioned"), "lists no media"));
-  CHECK(says(refused(R"({"image": "a"})", "captioned"), "no answer, caption or text"));
+  CHECK(says(refused_as(R"({"image": "a", "text": 7})"), "of no layout that is known"));
+  CHECK(says(refused_as(R"({"text": "x"})", "captioned"), "lists no media"));
+  CHECK(says(refused_as(R"({"image": "a"})", "captioned"), "no answer, caption or text"));
 }

@@ -10,18 +10,6 @@ using namespace antiphon::data::testing;
 
 namespace {
 
-std::string refused(const std::string& record, const std::string& format = "auto") {
-  try {
-    parse_sample(record, "/d", format);
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::data);
-    return error.message();
-  }
-  return {};
-}
-
-bool says(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }
-
 // "user: text [/d/a.png]|assistant*: text {calls}|…"; * stands where nothing is learnt.
 std::string told(const Sample& sample) {
   std::string out;
@@ -57,7 +45,7 @@ TEST_CASE("layouts: the names of speakers in conversations") {
             "system: s|user: q|assistant: a");
   for (const auto* tool : {"observation", "function_response", "tool"})
     CHECK(told(talk(said("human", "q") + "," + said(tool, "3"))) == "user: q|tool: 3");
-  CHECK(says(refused(talk(said("Human ", "q"))), "role 'Human ' is unknown"));
+  CHECK(says(refused_as(talk(said("Human ", "q"))), "role 'Human ' is unknown"));
 }
 
 TEST_CASE("layouts: calls of tools in conversations") {
@@ -77,9 +65,9 @@ TEST_CASE("layouts: calls of tools in conversations") {
        {"", "f()", "{}", "[]", "[1]", "3", R"({\"name\": \"f\"})", R"({\"name\": 1, \"arguments\": {}})",
         R"({\"name\": \"f\", \"arguments\": \"x\"})", R"({\"name\": \"f\", \"arguments\": [1]})"}) {
     INFO(text);
-    CHECK_FALSE(refused(talk(said("function_call", text))).empty());
+    CHECK_FALSE(refused_as(talk(said("function_call", text))).empty());
   }
-  CHECK(says(refused(talk(said("human", "q"), R"(, "functions": [{"name": "f"}])")), "'functions' changes"));
+  CHECK(says(refused_as(talk(said("human", "q"), R"(, "functions": [{"name": "f"}])")), "'functions' changes"));
 }
 
 TEST_CASE("layouts: calls of tools in messages, as ms-swift and as OpenAI had them first") {
@@ -92,10 +80,10 @@ TEST_CASE("layouts: calls of tools in messages, as ms-swift and as OpenAI had th
       R"({"messages": [{"role": "assistant", "content": null, "function_call": {"name": "f", "arguments": "{\"a\": 1}"}}, {"role": "function", "name": "f", "content": "1"}]})");
   CHECK(first == "assistant: [" + call("f", R"({"a":1})") + R"(]|tool: 1{"name":"f"})");
   CHECK(says(
-      refused(
+      refused_as(
           R"({"messages": [{"role": "assistant", "content": "", "function_call": {"name": "f", "arguments": "{}"}, "tool_calls": [{}]}]})"),
       "both 'tool_calls' and 'function_call'"));
-  CHECK(says(refused(R"({"messages": [{"role": "tool_call", "content": "f"}]})"), "the text of a call is not JSON"));
+  CHECK(says(refused_as(R"({"messages": [{"role": "tool_call", "content": "f"}]})"), "the text of a call is not JSON"));
   // Two answers in a row stay two: only calls with a role of their own are joined.
   CHECK(told(R"({"messages": [{"role": "assistant", "content": "a"}, {"role": "assistant", "content": "b"}]})") ==
         "assistant: a|assistant: b");
@@ -110,10 +98,10 @@ TEST_CASE("layouts: answers that are not to be learnt") {
       "assistant*: a|assistant: b");
   for (const auto* value : {"0.5", "2", "-1", R"("no")", "[0]", "{}"}) {
     INFO(value);
-    CHECK(says(refused(talk(said("gpt", "a", std::string(R"(, "weight": )") + value))), "expected 0 or 1"));
+    CHECK(says(refused_as(talk(said("gpt", "a", std::string(R"(, "weight": )") + value))), "expected 0 or 1"));
   }
   const auto calls = said("function_call", R"({\"name\": \"f\", \"arguments\": {}})");
-  CHECK(says(refused(talk(said("gpt", "a", R"(, "loss": false)") + "," + calls)), "the calls that belong to it"));
+  CHECK(says(refused_as(talk(said("gpt", "a", R"(, "loss": false)") + "," + calls)), "the calls that belong to it"));
 }
 
 TEST_CASE("layouts: Alpaca, and a query with its response") {
@@ -134,7 +122,7 @@ TEST_CASE("layouts: Alpaca, and a query with its response") {
 
 TEST_CASE("layouts: what is wrong with Alpaca's records is told") {
   const auto with = [](const std::string& more) {
-    return refused(R"({"instruction": "a", "output": "b", )" + more + "}");
+    return refused_as(R"({"instruction": "a", "output": "b", )" + more + "}");
   };
   CHECK(says(with(R"("input": 3)"), "'input'; expected a string"));
   CHECK(says(with(R"("history": "a")"), "'history' is not a list of pairs"));
@@ -145,6 +133,6 @@ TEST_CASE("layouts: what is wrong with Alpaca's records is told") {
   CHECK(says(with(R"("images": ["a", "b"], "history": [["<image>", "c"]])"), "2 paths are named"));
   CHECK(says(with(R"("query": "a", "response": "b")"), "both texts 'instruction' and 'output', and 'query'"));
   CHECK(says(with(R"("messages": [{"role": "user", "content": "x"}])"), "both texts 'instruction' and 'output'"));
-  CHECK(says(refused(R"({"instruction": "a", "output": 3})"), "of no layout that is known"));
-  CHECK(says(refused("{}", "alpaca"), "neither texts 'instruction' and 'output', nor 'query' and 'response'"));
+  CHECK(says(refused_as(R"({"instruction": "a", "output": 3})"), "of no layout that is known"));
+  CHECK(says(refused_as("{}", "alpaca"), "neither texts 'instruction' and 'output', nor 'query' and 'response'"));
 }

@@ -39,11 +39,6 @@ std::string refused_with(const char* pointer, const Json& value) {
   return refused(cut);
 }
 
-bool says(const std::string& text, const std::string& words) {
-  INFO(text);
-  return text.find(words) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_CASE("lhotse: a cut is a piece of a recording and its words") {

@@ -52,8 +52,6 @@ std::string refused(const std::string& record, config::Value::Table options = {}
   return {};
 }
 
-bool says(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }
-
 const std::string kTalk =
     R"({"id": "t", "conversations": [{"from": "User", "type": "text", "value": "Hear: "}, {"from": "User", "type": "audio", "value": "a.wav", "offset": 1, "duration": 2.5},
        {"from": "Assistant", "type": "text", "value": "I do."}, {"from": "User", "type": "audio", "value": "/b.wav", "duration": null}, {"from": "Assistant", "type": "text", "value": "Yes."}]})";

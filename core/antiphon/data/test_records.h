@@ -4,8 +4,10 @@
 #include <string>
 #include <string_view>
 
+#include <antiphon/base/error.h>
 #include <antiphon/data/record_reader.h>
 #include <antiphon/data/record_set.h>
+#include <catch2/catch_test_macros.hpp>
 
 namespace antiphon::data::testing {
 
@@ -24,5 +26,18 @@ inline Sample parse_sample(std::string_view record, const std::filesystem::path&
       readers.try_emplace({format, candidates}, source_of({}, "auto", format), candidates).first->second;
   return reader.read({std::string(record)}, folder);
 }
+
+// Why it is bad; empty if it is not.
+inline std::string refused_as(const std::string& record, const std::string& format = "auto") {
+  try {
+    parse_sample(record, "/d", format);
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::data);
+    return error.message();
+  }
+  return {};
+}
+
+inline bool says(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }
 
 }  // namespace antiphon::data::testing

@@ -48,13 +48,6 @@ std::unique_ptr<Records> open_one(const std::filesystem::path& path) {
       path, begin, []() -> std::unique_ptr<records::RecordCutter> { return std::make_unique<Lines>(); });
 }
 
-std::unique_ptr<Records> open_all(const std::vector<std::filesystem::path>& files) {
-  if (files.size() == 1) return open_one(files.front());
-  std::vector<std::unique_ptr<Records>> parts;
-  for (const auto& file : files) parts.push_back(open_one(file));
-  return std::make_unique<records::Joined>(std::move(parts));
-}
-
 }  // namespace
 
 class JsonLines : public DataSource {
@@ -66,7 +59,7 @@ class JsonLines : public DataSource {
     return !records::begins_list(start) && has_object(start.bytes.substr(records::byte_order_mark(start.bytes)));
   }
   std::unique_ptr<Records> open(const std::filesystem::path& path) const override {
-    auto all = open_all(records::files_of(path));
+    auto all = records::open_joined(records::files_of(path), open_one);
     if (archives_.empty()) return all;
     return std::make_unique<WithArchives>(std::move(all), records::TarIndex(records::files_of(archives_)));
   }

@@ -48,11 +48,9 @@ class Parquet : public DataSource {
     return start.bytes.starts_with("PAR1");
   }
   std::unique_ptr<Records> open(const std::filesystem::path& path) const override {
-    const auto files = records::files_of(path);
-    if (files.size() == 1) return std::make_unique<TableFile>(files.front(), renamed_);
-    std::vector<std::unique_ptr<Records>> parts;
-    for (const auto& file : files) parts.push_back(std::make_unique<TableFile>(file, renamed_));
-    return std::make_unique<records::Joined>(std::move(parts));
+    return records::open_joined(records::files_of(path), [&](const auto& file) -> std::unique_ptr<Records> {
+      return std::make_unique<TableFile>(file, renamed_);
+    });
   }
 
  private:

@@ -1,11 +1,17 @@
 // Several sets of records, one behind the other.
 #pragma once
+#include <filesystem>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <antiphon/component/data_source.h>
 
 namespace antiphon::records {
+
+// The files as one set, each opened by `open_one`; a single file is that set itself.
+template <class Open>
+std::unique_ptr<Records> open_joined(const std::vector<std::filesystem::path>& files, const Open& open_one);
 
 // All must have a size and at least one record. Numbers go on from set to set.
 class Joined : public Records {
@@ -26,5 +32,13 @@ class Joined : public Records {
   int64_t size_ = 0;
   std::string fingerprint_;
 };
+
+template <class Open>
+std::unique_ptr<Records> open_joined(const std::vector<std::filesystem::path>& files, const Open& open_one) {
+  if (files.size() == 1) return open_one(files.front());
+  std::vector<std::unique_ptr<Records>> parts;
+  for (const auto& file : files) parts.push_back(open_one(file));
+  return std::make_unique<Joined>(std::move(parts));
+}
 
 }  // namespace antiphon::records
