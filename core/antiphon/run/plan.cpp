@@ -4,12 +4,10 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <antiphon/component/auxiliary_losses.h>
-#include <antiphon/component/pipeline_pass.h>
 #include <antiphon/component/training_pass.h>
 #include <antiphon/data/loader.h>
 #include <antiphon/kernels/shapes.h>
 #include <antiphon/nn/blocks/recompute.h>
-#include <antiphon/nn/deferred_gradients.h>
 #include <antiphon/profile/tensor_memory.h>
 #include <antiphon/run/precision.h>
 #include <antiphon/run/processes.h>
@@ -17,6 +15,7 @@
 #include <antiphon/train/average.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/recompute.h>
+#include <antiphon/train/run_passes.h>
 
 #include <set>
 
@@ -30,7 +29,7 @@ void count_meta_tensors() {
   profile::count_tensors(c10::kMeta, kUnit);
 }
 
-// The passes of a step, as train/trainer_step.cpp has them.
+// What the passes of a step compute, without an objective.
 class PlannedStep {
  public:
   PlannedStep(LoadedModel& loaded, const Objective& objective, parallel::Placement& placement)
@@ -42,20 +41,11 @@ class PlannedStep {
   }
 
   void run(std::vector<model::Batch>& batches, const std::vector<parallel::Pass>& passes) {
-    using enum parallel::Pass::Kind;
-    placement_.make_usable();
-    const bool defers = std::ranges::any_of(passes, [](const parallel::Pass& pass) { return pass.kind == weights; });
-    for (const auto& pass : passes) {
-      const PipelinePass of(pass.batch, pass.chunk);
-      auto& [loss, later] = computed_[{pass.batch, pass.chunk}];
-      const nn::DeferredGradients::Scope scope(defers && pass.kind != weights ? &later : nullptr);
-      if (!recompute_ && !defers && &pass == &passes.back()) placement_.begin_last_pass();
-      if (pass.kind == forward) loss = forward_of(batches[static_cast<size_t>(pass.batch)]);
-      if (pass.kind == backward) backward_of(std::exchange(loss, at::Tensor()));
-      if (pass.kind == weights) later.compute(), placement_.end_pass();
-      if (pass.kind == (defers ? weights : backward)) computed_.erase({pass.batch, pass.chunk});
-    }
-    placement_.add_gradients();
+    train::run_passes(passes, placement_, recompute_.has_value(),
+                      {[&](const parallel::Pass& pass) {
+                         return ObjectiveOutput{forward_of(batches[static_cast<size_t>(pass.batch)]), {}};
+                       },
+                       [&](const ObjectiveOutput& output) { backward_of(output.loss); }});
   }
 
  private:
@@ -79,7 +69,6 @@ class PlannedStep {
   parallel::Placement& placement_;
   nn::TokenScoreOptions options_;
   std::optional<nn::Recompute> recompute_;
-  std::map<std::pair<int, int>, std::pair<at::Tensor, nn::DeferredGradients>> computed_;
 };
 
 std::vector<model::Batch> first_batches(const LoadedModel& loaded, const Objective& objective,

@@ -10,7 +10,6 @@
 #include <antiphon/data/loader.h>
 #include <antiphon/model/model.h>
 #include <antiphon/nn/blocks/recompute.h>
-#include <antiphon/nn/deferred_gradients.h>
 #include <antiphon/nn/token_scores.h>
 #include <antiphon/parallel/placement.h>
 #include <antiphon/parallel/schedule.h>
@@ -68,7 +67,6 @@ class Trainer {
   std::vector<model::Batch> draw(DrawnRecord& agreed);
   DrawnRecord drawn(const std::vector<model::Batch>& batches) const;
   void compute(std::vector<model::Batch>& batches, StepResult& result);
-  void run_pass(model::Batch& batch, const parallel::Pass& pass, bool defers, StepResult& result);
   ObjectiveOutput forward_of(model::Batch& batch, const parallel::Pass& pass, StepResult& result);
   StepResult step_or_save();
   [[noreturn]] void stop(int signal);
@@ -119,11 +117,6 @@ class Trainer {
   std::optional<nn::Recompute> recompute_;
   RunLength length_;
   std::vector<parallel::Pass> passes_;
-  struct Computed {
-    ObjectiveOutput output;
-    nn::DeferredGradients later;  // if a pass of the schedule computes them
-  };
-  std::map<std::pair<int, int>, Computed> computed_;  // batch and chunk, until their last pass
   data::LoaderState rows_;                            // all, after the last whole step
   std::unique_ptr<RunCheckpoints> checkpoints_;
   std::optional<beacon::Slow> saving_;

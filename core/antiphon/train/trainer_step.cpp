@@ -10,12 +10,12 @@
 #include <antiphon/base/signals.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/component/auxiliary_losses.h>
-#include <antiphon/component/pipeline_pass.h>
 #include <antiphon/component/training_pass.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/objective_input.h>
 #include <antiphon/model/reference_scores.h>
 #include <antiphon/nn/smoothing.h>
+#include <antiphon/train/run_passes.h>
 #include <antiphon/train/schedule.h>
 #include <antiphon/train/step_seed.h>
 #include <antiphon/train/trainer.h>
@@ -136,33 +136,11 @@ ObjectiveOutput Trainer::forward_of(model::Batch& batch, const parallel::Pass& p
   return output;
 }
 
-void Trainer::run_pass(model::Batch& batch, const parallel::Pass& pass, bool defers, StepResult& result) {
-  using enum parallel::Pass::Kind;
-  const std::pair key(pass.batch, pass.chunk);
-  const PipelinePass of(pass.batch, pass.chunk);
-  auto& [output, later] = computed_[key];
-  {
-    const nn::DeferredGradients::Scope scope(defers ? &later : nullptr);
-    if (pass.kind == forward) output = forward_of(batch, pass, result);
-    if (pass.kind == backward) this->backward(std::exchange(output, {}), result);
-  }
-  if (pass.kind == weights) later.compute(), placement_.end_pass();
-  if (pass.kind == (defers ? weights : backward)) computed_.erase(key);
-}
-
 void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
-  using enum parallel::Pass::Kind;
-  placement_.make_usable();
-  computed_.clear();
-  const bool defers = std::ranges::any_of(passes_, [](const parallel::Pass& pass) { return pass.kind == weights; });
-  for (const auto& pass : passes_) {
-    beacon::doing("computing");
-    // A block that is recomputed, or whose weights wait, gives its gradients once for each call, and a part may be
-    // called several times.
-    if (!recompute_ && !defers && &pass == &passes_.back()) placement_.begin_last_pass();
-    run_pass(batches[static_cast<size_t>(pass.batch)], pass, defers, result);
-  }
-  placement_.add_gradients();
+  run_passes(
+      passes_, placement_, recompute_.has_value(),
+      {[&](const parallel::Pass& pass) { return forward_of(batches[static_cast<size_t>(pass.batch)], pass, result); },
+       [&](const ObjectiveOutput& output) { backward(output, result); }});
 }
 
 StepResult Trainer::step() {
