@@ -5,6 +5,9 @@
 //   FAULT_AT      k, from 1 on
 //   FAULT_MODE    kill, EIO, ENOSPC or EINTR; with a plus (ENOSPC+) every later call that could need space fails, too
 //   FAULT_REPORT  file that takes how many calls there were
+//   FAULT_LOG     file that takes the names that appear there and what is flushed, in order: "rename PATH", "mkdir
+//   PATH",
+//                 "fsync PATH"
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -50,12 +53,26 @@ bool below(const char* path) {
   return plan().below && path && std::strncmp(path, plan().below, std::strlen(plan().below)) == 0;
 }
 
-bool below(int fd) {
-  char link[64], path[PATH_MAX];
+const char* path_of(int fd, char (&path)[PATH_MAX]) {
+  char link[64];
   std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   const auto size = readlink(link, path, sizeof path - 1);
   path[size > 0 ? size : 0] = 0;
-  return below(path);
+  return path;
+}
+
+bool below(int fd) {
+  char path[PATH_MAX];
+  return below(path_of(fd, path));
+}
+
+void log(const char* call, const char* path) {
+  static const char* file = std::getenv("FAULT_LOG");
+  if (!file || !below(path)) return;
+  static const long fd = syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  char line[PATH_MAX + 16];
+  const int size = std::snprintf(line, sizeof line, "%s %s\n", call, path);
+  if (syscall(SYS_write, fd, line, size) != size) std::abort();
 }
 
 // Whether the call is to fail, with errno set. `takes_space`: a full disk would refuse it.
@@ -102,6 +119,8 @@ ssize_t writev(int fd, const iovec* parts, int count) {
 }
 int fsync(int fd) {
   static auto* real = next<decltype(fsync)>("fsync");
+  char path[PATH_MAX];
+  log("fsync", path_of(fd, path));
   return below(fd) && fails("fsync", false) ? -1 : real(fd);
 }
 int ftruncate(int fd, off_t size) noexcept {
@@ -110,7 +129,10 @@ int ftruncate(int fd, off_t size) noexcept {
 }
 int rename(const char* from, const char* to) noexcept {
   static auto* real = next<int(const char*, const char*)>("rename");
-  return below(from) && fails("rename", false) ? -1 : real(from, to);
+  if (below(from) && fails("rename", false)) return -1;
+  const int result = real(from, to);
+  if (result == 0) log("rename", to);
+  return result;
 }
 int unlink(const char* path) noexcept {
   static auto* real = next<int(const char*)>("unlink");
@@ -127,7 +149,10 @@ int unlinkat(int folder, const char* path, int flags) noexcept {
 }
 int mkdir(const char* path, mode_t mode) noexcept {
   static auto* real = next<int(const char*, mode_t)>("mkdir");
-  return below(path) && fails("mkdir", true) ? -1 : real(path, mode);
+  if (below(path) && fails("mkdir", true)) return -1;
+  const int result = real(path, mode);
+  if (result == 0) log("mkdir", path);
+  return result;
 }
 int open(const char* path, int flags, ...) {
   va_list more;

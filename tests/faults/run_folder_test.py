@@ -52,6 +52,17 @@ class RunFolder(Case):
             (run / name).mkdir(parents=True)
             self.assertIn(name, self.train(run, *COMMON, code=2).stderr)
 
+    def test_names_are_flushed(self):
+        """What was renamed or made is there after a power failure: the folder around it is flushed afterwards."""
+        log, run = self.folder / "calls.log", self.folder / "flushed"
+        env = {**os.environ, "LD_PRELOAD": os.environ["FAULT_SHIM"], "FAULT_BELOW": str(run), "FAULT_LOG": str(log)}
+        self.call("train", self.config, *COMMON, *sets(train__output=run), env=env)
+        calls = [line.split(" ", 1) for line in log.read_text().splitlines()]
+        flushed = lambda folder, after: any(name == "fsync" and Path(path) == folder for name, path in calls[after:])
+        lost = {f"{name} {path}" for i, (name, path) in enumerate(calls) if name != "fsync" and ".tmp-" not in path and Path(path) != run and not flushed(Path(path).parent, i)}
+        self.assertEqual(lost, set())
+        self.assertGreater(sum(name == "rename" for name, _ in calls), 5)
+
     def test_a_run_is_not_overwritten(self):
         run = self.folder / "kept"
         self.train(run, *COMMON)
