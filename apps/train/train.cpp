@@ -85,16 +85,17 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
                         config.data.train.sources.size(), config.train.tokens_per_batch));
   for (const auto& [name, stream] : loaded.lm().streams())
     log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
-  run::use_linear_format(loaded.lm(), config.precision.linear);
+  run::use_linear_format(loaded.lm(), config.precision.linear, config.parallel);
   run::keep_frozen_as(loaded.lm(), config.precision);
   if (!flags.resume || !checkpoint::latest_checkpoint(folder.checkpoints()))
     model::start_methods(*loaded.model, static_cast<uint64_t>(config.train.seed));
   const auto rule = run::build_update_rule(config.train.optimizer);
   auto values = group && config.parallel.fsdp > 1 ? run::trained_values(*loaded.model) : "";  // while they are whole
   processes.check_parts(*loaded.model);
-  const auto placement = processes.place(*loaded.model, config, *objective, *rule);
+  const auto placement = processes.place(*loaded.model, config);
+  const auto owners = processes.owners(*loaded.model, *placement, *rule);
   train::Trainer trainer(*loaded.model, *objective, *rule, loader, loaded.cache, folder, processes.agreement(),
-                         *placement, config.train);
+                         *placement, owners.get(), config.train);
   trainer.set_passes(processes.passes());
   const int64_t step = flags.resume ? trainer.resume(flags.accept_changes) : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");

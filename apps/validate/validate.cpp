@@ -83,7 +83,7 @@ void validate(const std::string& file, const std::string& stage, const ValidateF
   run::check_objective(*objective, config.objective.plugin, *model);
   run::check_smoothing(*objective, config.objective.plugin, config.train);
   const auto rule = run::build_update_rule(config.train.optimizer);
-  const auto processes = run::check_parallel(config, *model, *objective, *rule);
+  const auto processes = run::check_parallel(config, *model);
   run::build_voice_activity(config.session.vad);
   if (flags.resolved) {
     if (!stage.empty()) fmt::print("# stage {}\n", stage);

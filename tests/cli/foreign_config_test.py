@@ -31,6 +31,8 @@ QWEN3 = {**QWEN2, "model_type": "qwen3", "attention_bias": False}
 EXPERTS = {"num_experts_per_tok": 2, "output_router_logits": False, "router_aux_loss_coef": 0.001}
 QWEN3_MOE = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "qwen3_moe", **EXPERTS, "num_experts": 4, "moe_intermediate_size": 32, "norm_topk_prob": True,
              "decoder_sparse_step": 1, "mlp_only_layers": [0], "use_sliding_window": True, "sliding_window": 32}
+QWEN2_MOE = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "qwen2_moe", **EXPERTS, "num_experts": 4, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 48,
+             "norm_topk_prob": False, "decoder_sparse_step": 1, "mlp_only_layers": [0], "qkv_bias": True, "layer_types": ["full_attention"] * 2}
 MIXTRAL = {**PLAIN, "rms_norm_eps": 1e-5, "model_type": "mixtral", **EXPERTS, "num_local_experts": 4, "sliding_window": 32, "router_jitter_noise": 0.0}
 NEMOTRON = {**PLAIN, "model_type": "nemotron", "hidden_act": "relu2", "norm_eps": 1e-5, "partial_rotary_factor": 0.5, "attention_bias": False, "mlp_bias": False}
 VIT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 28, "patch_size": 14, "num_channels": 3,
@@ -51,7 +53,7 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA, "vision_config": CLIP, "vi
 LLAVA_NEXT = {**LLAVA, "model_type": "llava_next", "image_grid_pinpoints": [[28, 56], [56, 56]]}
 QWEN2_AUDIO = {"model_type": "qwen2_audio", "text_config": QWEN2, "audio_config": {**WHISPER, "model_type": "qwen2_audio_encoder"}, "audio_token_index": 3}
 # plugin -> kind, config.json, preprocessor_config.json
-SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "qwen3_moe": ("llm", QWEN3_MOE, None), "mixtral": ("llm", MIXTRAL, None), "nemotron": ("llm", NEMOTRON, None),
+SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "qwen2_moe": ("llm", QWEN2_MOE, None), "qwen3_moe": ("llm", QWEN3_MOE, None), "mixtral": ("llm", MIXTRAL, None), "nemotron": ("llm", NEMOTRON, None),
             "dinov2": ("encoder", DINOV2, PICTURE), "clip": ("encoder", CLIP, PICTURE),
             "siglip": ("encoder", {**VIT, "model_type": "siglip_vision_model"}, {**PICTURE, "size": {"height": 28, "width": 28}, "crop_size": None, "do_center_crop": False}),
             "whisper": ("encoder", WHISPER, SOUND), "fastconformer": ("encoder", FASTCONFORMER, None),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import Together, experts
-from harness import losses, main, sets
+from together import Together, experts, limited_experts
+from harness import losses, main, records, sets
 
 LORA = '\n[[model.llm.peft]]\nplugin = "lora"\nrank = 4\nalpha = 8\ntargets = ["q_proj", "up_proj", "down_proj"]\n\n'
 
@@ -26,6 +26,17 @@ class Expert(Together):
     def test_experts(self):
         """With the load-balancing loss; by 2 processes, and by 4 in two blocks."""
         self.compare("experts", config=experts(self))
+
+    def test_capacity(self):
+        """What exceeds an expert's capacity is dropped alike, whoever has the tokens and the expert; nothing is in an evaluation."""
+        one = self.compare("limited", config=limited_experts(self), counts=(2,))
+        metrics = records(one / "metrics.jsonl")
+        self.assertTrue(all(0.05 < r["moe/dropped"] < 0.9 and r["moe/router_z"] > 0 for r in metrics))
+        for name, mesh in (("parts", sets(parallel__tensor=2)), ("contexts", sets(parallel__context=2))):
+            with self.subTest(name):
+                two, _ = self.run_with(f"limited_{name}", 2, *sets(parallel__expert=1), *mesh, config=limited_experts(self))
+                self.assert_same_training(one, two)
+                self.assertEqual([r["moe/dropped"] for r in metrics], [r["moe/dropped"] for r in records(two / "metrics.jsonl")])
 
     def test_adapters_on_experts(self):
         self.compare("adapters", config=self.frozen("adapters"), counts=(2,))

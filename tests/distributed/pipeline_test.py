@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, CONFORMER, Together, experts, tensors
-from harness import losses, main, sets
+from together import ALL, CONFORMER, Together, experts, limited_experts, tensors
+from harness import losses, main, records, sets
 
 SCHEDULES = {"1f1b": [], "gpipe": [], "zero_bubble": [], "interleaved": sets(parallel__chunks=2, parallel__layers_per_stage="[1, 0, 1, 0]")}
 
@@ -69,6 +69,20 @@ class Pipeline(Together):
         one = self.compare("audio", *trained, counts=(2,))
         zero, _ = self.run_with("audio_zero", 4, *trained, *schedule("zero_bubble"))
         self.assert_same_training(one, zero)
+
+    def test_experts(self):
+        """Whose load-balancing loss is of all layers together, and the others' add up over them; also with parts of stages, which have some tokens each."""
+        for name, config in (("balanced", experts(self)), ("limited", limited_experts(self))):
+            one = self.compare(name, config=config, counts=(2,))
+            for kind in ("gpipe", "zero_bubble"):
+                with self.subTest(f"{name} {kind}"):
+                    two, _ = self.run_with(f"{name}_{kind}", 2, *schedule(kind), config=config)
+                    self.assert_same_training(one, two)
+            four, _ = self.run_with(f"{name}_parts", 4, *sets(parallel__tensor=2), config=config)
+            self.assert_same_training(one, four)
+            for left, right in zip(records(one / "metrics.jsonl"), records(four / "metrics.jsonl"), strict=True):
+                for key in ("moe/load_balance", *(("moe/router_z", "moe/dropped") if name == "limited" else ())):
+                    self.assertAlmostEqual(left[key], right[key], delta=1e-4 * left[key], msg=key)
 
     def test_other_methods(self):
         self.compare_methods()
@@ -137,8 +151,6 @@ class Pipeline(Together):
             self.assertIn(words, done.stderr)
         _, done = self.run_with("reshard", 4, *sets(parallel__fsdp=2), code=2)
         self.assertIn("parallel.reshard beside parallel.pipeline = 2", done.stderr)
-        _, done = self.run_with("experts", 2, config=experts(self), code=2)
-        self.assertIn("the load-balancing loss is of all layers together", done.stderr)
 
 
 if __name__ == "__main__":

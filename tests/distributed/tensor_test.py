@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from together import ALL, CONFORMER, Together
-from harness import main, sets
+from harness import losses, main, make_tiny, sets
 
 
 class Tensor(Together):
@@ -35,17 +35,40 @@ class Tensor(Together):
         """Of a connector that runs in the first process of a cell."""
         self.compare("conformer", config=self.edited("conformer", CONFORMER))
 
-    def test_prompts(self):
-        lora = self.config.read_text()
-        lora = lora[lora.index('plugin = "lora"') : lora.index("[model.streams.image]")]
-        self.compare("prompts", config=self.edited("prompts", (lora, 'plugin = "ptuning"\ntokens = 3\n\n')), counts=(2,))
+    def test_other_methods(self):
+        """Scales of cut outputs and inputs, adapters behind sums and beside sublayers, virtual tokens, the part's own parameters."""
+        text = f'plugin = "prompt_tuning"\ntokens = 3\ninit = "text"\ninit_text = "red"\ntokenizer = "{self.folder}/models/llama"'
+        self.compare_methods(pissa=None, dora=None, vera='plugin = "vera"\nrank = 16\ndropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]', from_text=text,
+                             scaled_outputs='plugin = "ia3"\ntargets = ["q_proj", "o_proj", "up_proj"]\nfeedforward = ["up_proj"]')
+        several = 'plugin = "lora"\nrank = 4\ntargets = ["o_proj"]\n\n[[model.llm.peft]]\nplugin = "adapters"\nnorm = "post"\n\n[[model.llm.peft]]\nplugin = "adapters"\n'
+        self.compare("several", config=self.edited("several", ('plugin = "lora"\nrank = 4\nalpha = 8\ndropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]\n', several)), counts=(2,))
+
+    def test_quantized_base(self):
+        """Each process keeps its parts so, with the same values: scales are those of 32 inputs."""
+        wide = self.drawn("wide", 2, vocab_size=(make_tiny.vocab_size() + 31) // 32 * 32, hidden_size=64, intermediate_size=128, num_kv_heads=4, tie_embeddings=True)
+        for weights in ("int8", "int4"):
+            self.compare(weights, *sets(precision__weights=f'"{weights}"'), config=wide, counts=(2,))
+        _, done = self.run_with("narrow", 2, *sets(precision__weights='"int8"'), code=2)
+        self.assertIn("layers.0.self_attn.k_proj.weight that parallel.tensor gives to a process is 8 x 32; expected multiples of 16 and 32", done.stderr)
+
+    def test_fp8(self):
+        """Scales are those of the whole, so that at first only a few values differ: those that the sums before round elsewhere."""
+        wide = self.drawn("wide_fp8", 2, hidden_size=64, intermediate_size=96, num_kv_heads=4)
+        plain, _ = self.run_with("fp8_without", 1, config=wide)
+        one, _ = self.run_with("fp8_1", 1, *sets(precision__linear='"fp8"'), config=wide)
+        own = abs(losses(plain)[1] - losses(one)[1])
+        self.assertGreater(own, 1e-4)
+        for name, mesh in (("parts", []), ("contexts", sets(parallel__tensor=1, parallel__context=2))):
+            with self.subTest(name):
+                two, _ = self.run_with(f"fp8_{name}", 2, *sets(precision__linear='"fp8"'), *mesh, config=wide)
+                self.assertLess(abs(losses(one)[1] - losses(two)[1]), own / 5)
 
     def test_lengths_of_rows(self):
         """DoRA where outputs are cut; where inputs are, no process has whole rows."""
         of = lambda targets: self.edited("dora", ('dropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]', f'dora = true\ndropout = 0.1\ntargets = {targets}'))
         self.compare("dora", config=of('["q_proj", "v_proj", "up_proj"]'), counts=(2,))
         _, done = self.run_with("dora_inputs", 2, config=of('["down_proj"]'), code=2)
-        self.assertIn("an adapter of this kind is not divided by parallel.tensor", done.stderr)
+        self.assertIn("an adapter of this kind on such a layer is not divided by parallel.tensor", done.stderr)
 
     def test_drawn_weights(self):
         """A language model without weights begins as one process draws it."""
@@ -81,13 +104,15 @@ class Tensor(Together):
         self.compare_held_out(1e-4, *sets(eval__batch_size=1), counts=(2, 4))
 
     def test_what_cannot_be_divided(self):
-        for args, words in ((sets(parallel__tensor=3), "times parallel.tensor = 3 is not the number of processes, 2"),
-                            (sets(train__optimizer__name='"muon"'), 'train.optimizer.name = "muon" needs whole matrices, and parallel.tensor = 2 cuts them up')):
-            _, done = self.run_with("refused", 2, *args, code=2)
-            self.assertIn(words, done.stderr)
-        path = self.edited("ia3", ('plugin = "lora"\nrank = 4\nalpha = 8\ndropout = 0.1\n', 'plugin = "ia3"\n'))
-        _, done = self.run_with("ia3", 2, config=path, code=2)
-        self.assertIn("an adapter of this kind is not divided by parallel.tensor", done.stderr)
+        _, done = self.run_with("refused", 2, *sets(parallel__tensor=3), code=2)
+        self.assertIn("times parallel.tensor = 3 is not the number of processes, 2", done.stderr)
+        lora = 'plugin = "lora"\nrank = 4\nalpha = 8\ndropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]\n'
+        for name, table, words in (("adapters", 'plugin = "adapters"\ntargets = ["q_proj"]\n', "an adapter of this kind on such a layer is not divided by parallel.tensor"),
+                                   ("narrow", 'plugin = "parallel_adapters"\nbottleneck = 1\n', "bottleneck = 1 is less than parallel.tensor"),
+                                   ("order", 'plugin = "adapters"\n\n[[model.llm.peft]]\nplugin = "lora"\ntargets = ["o_proj"]\n', "an adapter of its inputs over one of its outputs")):
+            with self.subTest(name):
+                _, done = self.run_with(name, 2, config=self.edited(name, (lora, table)), code=2)
+                self.assertIn(words, done.stderr)
 
 
 if __name__ == "__main__":

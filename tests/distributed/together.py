@@ -82,6 +82,14 @@ router_aux_loss_coef = 0.5
     return path
 
 
+def limited_experts(case):
+    """Experts with a capacity and an MLP for all tokens beside them, and both losses of the router; a file."""
+    text = experts(case).read_text().replace('plugin = "qwen3_moe"\n', 'plugin = "qwen2_moe"\nshared_expert_intermediate_size = 24\n')
+    path = case.folder / "limited.toml"
+    path.write_text(text.replace("router_aux_loss_coef = 0.5\n", "router_aux_loss_coef = 0.5\nrouter_z_loss_coef = 0.1\nexpert_capacity_factor = 0.8\n"))
+    return path
+
+
 class Together(Case):
     TRAIN, HELD = 40, 6
     MESH = ()  # options of the runs of several processes
@@ -151,13 +159,15 @@ class Together(Case):
         self.assertEqual(process.returncode, 75, err[-3000:])
         self.assertEqual(len(checkpoints(run)), 1)
 
-    def compare_methods(self):
-        """Of fine-tuning other than LoRA."""
+    def compare_methods(self, **other):
+        """Of fine-tuning other than LoRA; `other`: tables in place of those that cannot be divided so, or None."""
         from safetensors.numpy import load_file
 
         lora = self.config.read_text()
         lora = lora[lora.index('plugin = "lora"') : lora.index("[model.streams.image]")]
-        for name, table in METHODS.items():
+        for name, table in {**METHODS, **other}.items():
+            if table is None:
+                continue
             with self.subTest(name):
                 self.compare(name, config=self.edited("method", (lora, table + "\n\n")), counts=(2,))
                 one, two = (load_file(self.folder / f"{name}_{n}" / "adapter" / "adapter_model.safetensors") for n in (1, 2))

@@ -19,7 +19,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import transformers
 from transformers import (BitImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, LlavaImageProcessorPil, LlavaNextConfig,
-                          LlavaNextImageProcessorPil, NemotronConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, Qwen2AudioConfig, Qwen2AudioEncoderConfig, Qwen2Config, Qwen3Config, Qwen3MoeConfig, MixtralConfig,
+                          LlavaNextImageProcessorPil, NemotronConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, Qwen2AudioConfig, Qwen2AudioEncoderConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig, Qwen3MoeConfig, MixtralConfig,
                           SiglipImageProcessorPil, SiglipVisionConfig, ViTImageProcessorPil, WhisperConfig, WhisperFeatureExtractor)
 
 TOKENIZER = Path(__file__).resolve().parents[1] / "e2e" / "tiny" / "tokenizer"
@@ -45,11 +45,12 @@ HARMLESS = {
                 "scale_embedding": "set aside by WhisperEncoder.forward"},
     "qwen2_audio_encoder": {"scale_embedding": "set aside by Qwen2AudioEncoder.forward"},
     "fastconformer": {"max_position_embeddings": "positions are made as long as they are needed"},
-    "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen3_moe": {}, "mixtral": {},
+    "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen2_moe": {}, "qwen3_moe": {}, "mixtral": {},
 }
 # plugin, kind of slot, class of the configuration, a small one, the module whose uses of it count.
 SUBJECTS = [("llama", "llm", LlamaConfig, DECODER, "llama"), ("qwen2", "llm", Qwen2Config, {**DECODER, "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1}, "qwen2"),
             ("qwen3", "llm", Qwen3Config, {**DECODER, "head_dim": 16, "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1}, "qwen3"),
+            ("qwen2_moe", "llm", Qwen2MoeConfig, {**DECODER, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 40}, "qwen2_moe"),
             ("qwen3_moe", "llm", Qwen3MoeConfig, {**DECODER, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "use_sliding_window": True, "sliding_window": 32}, "qwen3_moe"), ("mixtral", "llm", MixtralConfig, DECODER, "mixtral"),
             ("nemotron", "llm", NemotronConfig, DECODER, "nemotron"), ("dinov2", "encoder", Dinov2Config, {k: v for k, v in VIT.items() if k != "intermediate_size"}, "dinov2"),
             ("clip", "encoder", CLIPVisionConfig, VIT, "clip"), ("siglip", "encoder", SiglipVisionConfig, VIT, "siglip"), ("whisper", "encoder", WhisperConfig, WHISPER, "whisper"),
@@ -66,6 +67,8 @@ EARS = {"hidden_size": "d_model", "num_layers": "encoder_layers", "num_heads": "
 EXPERTS = {"num_experts_per_tok": "num_experts_per_tok", "output_router_logits": "output_router_logits", "router_aux_loss_coef": "router_aux_loss_coef"}
 DEFAULTS = {"llama": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "qwen2": {**LLM, "norm_eps": "rms_norm_eps"},
             "qwen3": {**LLM, "norm_eps": "rms_norm_eps", "head_size": "head_dim", "attention_bias": "attention_bias"},
+            "qwen2_moe": {**LLM, "norm_eps": "rms_norm_eps", "qkv_bias": "qkv_bias", **EXPERTS, "num_experts": "num_experts", "moe_intermediate_size": "moe_intermediate_size",
+                          "shared_expert_intermediate_size": "shared_expert_intermediate_size", "norm_topk_prob": "norm_topk_prob", "decoder_sparse_step": "decoder_sparse_step"},
             "qwen3_moe": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", **EXPERTS, "num_experts": "num_experts", "moe_intermediate_size": "moe_intermediate_size",
                           "norm_topk_prob": "norm_topk_prob", "decoder_sparse_step": "decoder_sparse_step"},
             "mixtral": {**LLM, "norm_eps": "rms_norm_eps", **EXPERTS, "num_experts": "num_local_experts"},
@@ -214,7 +217,7 @@ class ForeignKeys(unittest.TestCase):
                 self.assertIsNotNone(options[name], said)
                 got = next(iter(options[name].values()))
                 self.assertEqual({option: got[option] for option in DEFAULTS[plugin]}, {option: getattr(config, attribute) for option, attribute in DEFAULTS[plugin].items()})
-                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen3_moe", "mixtral"):
+                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral"):
                     self.assertEqual(got["num_kv_heads"] or got["num_heads"], config.num_key_value_heads or config.num_attention_heads)
                     self.assertEqual(got["rope_theta"], config.rope_parameters["rope_theta"])
                     self.assertEqual(got.get("partial_rotary_factor", 1), config.rope_parameters.get("partial_rotary_factor", 1))

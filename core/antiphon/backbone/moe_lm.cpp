@@ -15,7 +15,8 @@ void MoeLmOptions::put_into(nn::DecoderOptions& decoder) const {
   auto& moe = decoder.moe;
   moe.experts = num_experts, moe.top_k = num_experts_per_tok, moe.normalize = norm_topk_prob;
   moe.intermediate_size = moe_intermediate_size ? moe_intermediate_size : decoder.intermediate_size;
-  moe.balance = output_router_logits ? router_aux_loss_coef : 0;
+  moe.balance = output_router_logits ? router_aux_loss_coef : 0, moe.router_z = router_z_loss_coef;
+  moe.capacity = {expert_capacity_factor, token_drop_policy == "probs"};
   for (int64_t layer = 0; layer < decoder.num_layers; ++layer) {
     const bool sparse = (layer + 1) % decoder_sparse_step == 0;
     if (!sparse || std::ranges::find(mlp_only_layers, layer) != mlp_only_layers.end())

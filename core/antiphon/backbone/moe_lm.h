@@ -7,7 +7,8 @@ namespace antiphon::backbone {
 struct MoeLmOptions {
   int64_t num_experts = 8, num_experts_per_tok = 2, moe_intermediate_size = 0, decoder_sparse_step = 1;
   bool norm_topk_prob = true, output_router_logits = false;
-  double router_aux_loss_coef = 0.001;
+  double router_aux_loss_coef = 0.001, router_z_loss_coef = 0, expert_capacity_factor = 0;
+  std::string token_drop_policy = "probs";
   std::vector<int64_t> mlp_only_layers;
 
   // Into a decoder with these layers. Error(config) if no layer would have experts, or fewer than a token goes through.
@@ -25,7 +26,18 @@ config::Table<Options> with_experts(config::Table<Options> table) {
       .field(
           "output_router_logits", of(&M::output_router_logits),
           "training adds router_aux_loss_coef times the load-balancing loss, which the metric moe/load_balance shows")
-      .field("router_aux_loss_coef", of(&M::router_aux_loss_coef), "see output_router_logits", {.min = 0, .max = 1e3});
+      .field("router_aux_loss_coef", of(&M::router_aux_loss_coef), "see output_router_logits", {.min = 0, .max = 1e3})
+      .field("router_z_loss_coef", of(&M::router_z_loss_coef),
+             "training adds this times the mean square of the router's logsumexp, summed over layers; 0: nothing. The "
+             "metric moe/router_z shows it",
+             {.min = 0, .max = 1e3})
+      .field("expert_capacity_factor", of(&M::expert_capacity_factor),
+             "in training an expert takes so many times its even share of a batch's tokens at most; 0: all. The metric "
+             "moe/dropped shows the share of choices that were dropped",
+             {.min = 0, .max = 1e6})
+      .field("token_drop_policy", of(&M::token_drop_policy),
+             "which tokens it keeps: those that weigh most, or the first of the batch",
+             {.choices = {"probs", "position"}});
 }
 
 // Of families whose experts are not all alike with the dense layers.

@@ -10,6 +10,7 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/file_digest.h>
+#include <antiphon/checkpoint/piece_files.h>
 
 #include <algorithm>
 #include <charconv>
@@ -25,13 +26,6 @@ using nlohmann::json;
 constexpr uint64_t kMaxManifest = 1 << 20, kMaxProgress = 16 << 20;  // bytes
 constexpr const char *kParameters = "parameters", *kState = "state", *kProgress = "progress.json",
                      *kManifest = "manifest.json";
-constexpr const char* kBoxes = "boxes";  // in the metadata of a file
-
-// "parameters.safetensors", or one of several: "parameters_00001-of-00004.safetensors".
-std::string file_of(const char* kind, Share share) {
-  if (share.count == 1) return fmt::format("{}.safetensors", kind);
-  return fmt::format("{}_{:05}-of-{:05}.safetensors", kind, share.index + 1, share.count);
-}
 std::string digests_of(Share share) { return fmt::format("digests_{:05}.json", share.index + 1); }
 
 // By how many processes a checkpoint with this manifest was written.
@@ -108,11 +102,7 @@ bool is_complete(const fs::path& checkpoint) {
 // Of the files, as a manifest has them.
 json write_files(const fs::path& folder, const CheckpointContent& content, Share share) {
   const auto save = [&](const std::string& name, const weights::NamedTensors& tensors) {
-    Boxes boxes;
-    for (const auto& [tensor, values] : tensors)
-      if (const auto box = content.boxes.find(tensor); box != content.boxes.end()) boxes.insert(*box);
-    weights::save_safetensors(folder / name, tensors,
-                              boxes.empty() ? weights::Metadata() : weights::Metadata{{kBoxes, boxes_to_text(boxes)}});
+    save_pieces(folder / name, tensors, content.boxes);
     return file_digest(folder / name);
   };
   const auto parameters_file = file_of(kParameters, share), state_file = file_of(kState, share);
@@ -199,29 +189,6 @@ json joined_digests(const fs::path& temporary, int count) {
     fs::remove(file);
   }
   return manifest;
-}
-
-void read_tensors(const fs::path& path, StoredTensors& tensors) {
-  const weights::SafetensorsFile file(path);
-  const auto text = file.metadata().find(kBoxes);
-  const auto boxes = text == file.metadata().end() ? Boxes() : boxes_of_text(text->second, path.string());
-  for (const auto& info : file.tensors()) {
-    const auto values = file.tensor(info.name);
-    const auto box = boxes.find(info.name);
-    with_context(path.string(), [&] {
-      tensors[info.name].add(
-          values, box != boxes.end()
-                      ? box->second
-                      : Box{values.sizes().vec(), std::vector<int64_t>(static_cast<size_t>(values.dim()), 0)});
-    });
-  }
-}
-
-StoredTensors read_all(const fs::path& checkpoint, const char* kind, int shares) {
-  StoredTensors tensors;
-  for (int i = 0; i < shares; ++i) read_tensors(checkpoint / file_of(kind, {i, shares}), tensors);
-  for (const auto& [name, tensor] : tensors) with_context(checkpoint.string(), [&] { tensor.check(name); });
-  return tensors;
 }
 
 }  // namespace

@@ -9,8 +9,7 @@
 #include <optional>
 #include <string>
 
-#include <antiphon/checkpoint/stored_tensor.h>
-#include <antiphon/weights/checkpoint.h>
+#include <antiphon/checkpoint/piece_files.h>
 
 namespace antiphon::checkpoint {
 
@@ -21,10 +20,6 @@ struct CheckpointContent {
   Boxes boxes = {};                  // of tensors of which this process has a piece
 };
 
-// Which of the processes that write a checkpoint together.
-struct Share {
-  int index = 0, count = 1;
-};
 inline constexpr int kMostShares = 2048;  // that a manifest of 1 MiB can list
 
 // Writes <folder>/step_<step>; then removes older ones beyond `keep`. Newer ones, which a resumed run has skipped as

@@ -20,8 +20,8 @@ bool AdapterScope::active(int set) { return (active_sets >> set & 1) != 0; }
 namespace {
 
 [[noreturn]] void fail_to_share(const std::string& key) {
-  fail(ErrorKind::config, fmt::format("an adapter of this kind is not divided by {}", key),
-       fmt::format("use {} = 1, or lora", key));
+  fail(ErrorKind::config, fmt::format("an adapter of this kind on such a layer is not divided by {}", key),
+       fmt::format("use {} = 1, other targets, or lora", key));
 }
 
 }  // namespace

@@ -54,6 +54,9 @@ class LinearAdapter {
   // have values. Default: Error(config).
   virtual void keep_outputs(int64_t begin, int64_t size);
   virtual void keep_inputs(int64_t begin, int64_t size);
+  // Whether it reads what the layer gives and nothing else, so that it comes after products are added up. Of x it reads
+  // the dtype alone. keep_inputs() is not called then.
+  virtual bool reads_outputs_only() const { return false; }
   // For a layer that some processes have and others do not: Module::keep(). Default: Error(config).
   virtual void keep(bool all);
 
@@ -80,8 +83,8 @@ struct PeftTarget {
   std::vector<Site> sites;  // by the module names of the Hugging Face model: "model.layers.0.self_attn.q_proj"
   int64_t hidden_size = 0;  // of a language model, whose sequences may begin with virtual tokens; 0: of another part
   std::vector<std::string> parameters = {};  // all of the part, by the names of the Hugging Face model
-  // ids [n] int64 -> [n, hidden_size], of a language model that has values. Error(config) if this process does not have
-  // its whole embedding.
+  // ids [n] int64 -> [n, hidden_size], of a language model that has values. Called by all processes that have it
+  // together, alike.
   std::function<at::Tensor(const at::Tensor& ids)> embed = {};
 };
 

@@ -68,12 +68,12 @@ void Evaluator::each_good(const Members& members, std::vector<Outcome>& outcomes
 }
 
 // What one process cannot read, none measures: the others would wait for it.
-std::vector<data::Prepared> Evaluator::prepare_together(const std::vector<Sample>& samples,
-                                                        const Members& members) const {
-  std::vector<data::Prepared> prepared;
+template <class Read>
+auto Evaluator::read_together(const Read& read) const {
+  decltype(read()) samples;
   std::exception_ptr failure;
   try {
-    prepared = prepare(samples, members, data::Purpose::training);
+    samples = read();
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     failure = std::current_exception();
@@ -81,24 +81,32 @@ std::vector<data::Prepared> Evaluator::prepare_together(const std::vector<Sample
   const bool failed = largest && largest(failure ? 1 : 0) > 0;
   if (failure) std::rethrow_exception(failure);
   if (failed) fail(ErrorKind::data, "another process cannot read it");
-  return prepared;
+  return samples;
 }
 
-// From here on a process that fails leaves the others in the middle of a pass.
-at::Tensor Evaluator::score_together(model::Batch& batch) const {
+// A process that fails in it leaves the others in the middle of a pass.
+template <class Pass>
+auto Evaluator::pass_together(const Pass& pass) const {
   try {
-    model.lm().encode(batch);
-    cache.store(batch);  // for the conditions to come
-    return model.score_all_chunks(batch, {logits_chunk});
+    return pass();
   } catch (const Error& error) {
     if (!largest || error.kind() != ErrorKind::data) throw;
     fail(ErrorKind::distributed, std::string("a pass that other processes take part in was left: ") + error.what());
   }
 }
 
+at::Tensor Evaluator::score_together(model::Batch& batch) const {
+  return pass_together([&] {
+    model.lm().encode(batch);
+    cache.store(batch);  // for the conditions to come
+    return model.score_all_chunks(batch, {logits_chunk});
+  });
+}
+
 void Evaluator::measure(const std::vector<Sample>& samples, const Members& members,
                         std::vector<Outcome>& outcomes) const {
-  auto batch = data::pack(prepare_together(samples, members), data::kPackMultiple);
+  auto batch = data::pack(read_together([&] { return prepare(samples, members, data::Purpose::training); }),
+                          data::kPackMultiple);
   auto logp_n = score_together(batch);
   if (!logp_n.defined()) return;  // another process has them
   logp_n = logp_n.to(at::kCPU);
@@ -139,15 +147,21 @@ void Evaluator::answer(const std::vector<Sample>& samples, const Members& member
 // All that an objective is to be told of each group but the totals, which are known when all are scored.
 void Evaluator::score(const std::vector<Sample>& samples, const Members& members, const ObjectiveNeeds& needs,
                       checkpoint::Reference* reference, std::vector<ObjectiveInput>& scored) const {
-  std::vector<data::PreparedGroup> groups;
-  for (const auto i : members) groups.push_back(preparer.prepare_group(samples[i]));
-  auto batch = data::pack(std::move(groups), data::kPackMultiple);
+  auto batch = data::pack(read_together([&] {
+                            std::vector<data::PreparedGroup> groups;
+                            for (const auto i : members) groups.push_back(preparer.prepare_group(samples[i]));
+                            return groups;
+                          }),
+                          data::kPackMultiple);
   at::Tensor reference_n;
   if (needs.reference && reference)
-    reference_n = model::reference_scores(model, batch, *reference, {logits_chunk}).to(at::kCPU);
-  model.lm().encode(batch);
-  cache.store(batch);
-  const auto given = model.score(batch, {logits_chunk}).to(at::kCPU);
+    reference_n = pass_together([&] {
+                    return model::reference_scores(model, {&batch, 1}, *reference, {logits_chunk});
+                  }).front();
+  auto given = score_together(batch);
+  if (!given.defined()) return;  // another process has them
+  given = given.to(at::kCPU);
+  if (reference_n.defined()) reference_n = reference_n.to(at::kCPU);
   if (needs.reference && !reference) reference_n = given;
   const auto all = model::objective_input(batch, {});
   int64_t begin = 0;
@@ -184,7 +198,7 @@ std::vector<Outcome> Evaluator::compare(const std::vector<Sample>& samples, Obje
   StepTotals totals;
   for (const auto& input : scored) add_group(totals, input);
   for (size_t i = 0; i < scored.size(); ++i) {
-    if (!outcomes[i].failure.empty()) continue;
+    if (!outcomes[i].failure.empty() || scored[i].groups.empty()) continue;
     scored[i].totals = totals;
     const auto out = objective.forward(scored[i]);
     outcomes[i].loss = out.loss.item<double>() * static_cast<double>(totals.groups);

@@ -56,7 +56,10 @@ struct Evaluator {
                  const std::function<void(const Members&)>& work) const;
   std::vector<data::Prepared> prepare(const std::vector<Sample>& samples, const Members& members,
                                       data::Purpose purpose) const;
-  std::vector<data::Prepared> prepare_together(const std::vector<Sample>& samples, const Members& members) const;
+  template <class Read>
+  auto read_together(const Read& read) const;
+  template <class Pass>
+  auto pass_together(const Pass& pass) const;
   at::Tensor score_together(model::Batch& batch) const;
   void measure(const std::vector<Sample>& samples, const Members& members, std::vector<Outcome>& outcomes) const;
   void score(const std::vector<Sample>& samples, const Members& members, const ObjectiveNeeds& needs,

@@ -11,17 +11,18 @@ namespace {
 
 double largest(at::ScalarType format) { return format == at::kFloat8_e5m2 ? 57344 : 448; }
 
-at::Tensor scale_of(const at::Tensor& x, at::ScalarType format) {
-  const auto [least, most] = at::aminmax(x);
-  return at::maximum(least.neg(), most).to(at::kFloat).clamp_min_(1e-30).div_(largest(format));
-}
-
 bool aligned(const at::Tensor& x) { return reinterpret_cast<uintptr_t>(x.const_data_ptr()) % 16 == 0; }
 
 }  // namespace
 
-Float8 to_float8(const at::Tensor& x, at::ScalarType format, Float8Wanted wanted) {
-  const auto scale = scale_of(x, format);
+at::Tensor float8_scale(const at::Tensor& x, at::ScalarType format) {
+  constexpr double kLeast = 1e-30;
+  if (x.numel() == 0) return at::full({}, kLeast / largest(format), x.options().dtype(at::kFloat));
+  const auto [least, most] = at::aminmax(x);
+  return at::maximum(least.neg(), most).to(at::kFloat).clamp_min_(kLeast).div_(largest(format));
+}
+
+Float8 to_float8(const at::Tensor& x, const at::Tensor& scale, at::ScalarType format, Float8Wanted wanted) {
   if (path_of(x) != Path::cuda || !aligned(x)) return composed::to_float8(x, scale, format, wanted);
   const int64_t n = x.size(0), width = x.size(1);
   const auto options = x.options().dtype(format);
@@ -39,8 +40,8 @@ at::Tensor float8_product(const at::Tensor& a, const at::Tensor& a_scale, const 
 
 std::string float8_missing(at::Device device) {
   try {
-    const auto x = to_float8(at::ones({kFloat8Tile, kFloat8Tile}, at::TensorOptions(device).dtype(at::kBFloat16)),
-                             at::kFloat8_e4m3fn, {});
+    const auto ones = at::ones({kFloat8Tile, kFloat8Tile}, at::TensorOptions(device).dtype(at::kBFloat16));
+    const auto x = to_float8(ones, float8_scale(ones, at::kFloat8_e4m3fn), at::kFloat8_e4m3fn, {});
     float8_product(x.rows, x.scale, x.columns, x.scale, at::kBFloat16, true);
     return {};
   } catch (const c10::Error& error) {

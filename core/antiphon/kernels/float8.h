@@ -22,8 +22,12 @@ struct Float8Wanted {
   bool rows = true, columns = true;
 };
 
-// x [n, width], contiguous, float32 or bfloat16; n > 0, width a multiple of kFloat8Tile.
-Float8 to_float8(const at::Tensor& x, at::ScalarType format, Float8Wanted wanted);
+// Of a tensor with this scale and others with theirs, the largest is the scale of all together. Without values: the
+// least that there is.
+at::Tensor float8_scale(const at::Tensor& x, at::ScalarType format);
+
+// x [n, width], contiguous, float32 or bfloat16; width a multiple of kFloat8Tile. On a GPU n > 0.
+Float8 to_float8(const at::Tensor& x, const at::Tensor& scale, at::ScalarType format, Float8Wanted wanted);
 
 // a [n, k] · b [m, k]ᵀ -> [n, m] in `dtype`, sums in float32. `fast`: a GPU may add with fewer bits, as forward passes
 // do. On a CPU a product of the dequantised tensors.

@@ -68,14 +68,8 @@ void MultimodalLm::attach_all(ModelSpec& spec, config::Problems& problems) {
   std::optional<PeftPart> llm;
   if (llm_)
     llm.emplace(llm_->module(), llm_->name_map(),
-                PeftTarget{.hidden_size = llm_->hidden_size(), .embed = [this](const at::Tensor& ids) {
-                             if (by_.group || by_.stages)
-                               fail(ErrorKind::config,
-                                    "a method of fine-tuning starts with the embeddings of tokens, and this process "
-                                    "does not have the language model's whole embedding",
-                                    "use parallel.tensor = 1 and parallel.pipeline = 1, or `weights` for the method");
-                             return llm_->embed(ids);
-                           }});
+                PeftTarget{.hidden_size = llm_->hidden_size(),
+                           .embed = [this](const at::Tensor& ids) { return embeddings_of(ids); }});
   attach_pefts("llm", llm, spec.llm.peft, pefts_, problems);
   for (auto& [name, stream] : streams_) {
     for (size_t i = 0; i < stream->encoders().size(); ++i) {
@@ -89,6 +83,15 @@ void MultimodalLm::attach_all(ModelSpec& spec, config::Problems& problems) {
                  pefts_, problems);
     stream->write_encoders(stream_spec);
   }
+}
+
+// Whole in each process; all of those that have the model together ask for them.
+at::Tensor MultimodalLm::embeddings_of(const at::Tensor& ids) {
+  auto x = is_first_stage() ? llm_->embed(ids).to(at::kFloat)
+                            : at::empty({ids.size(0), llm_->hidden_size()}, at::TensorOptions(settings_.device));
+  if (by_.group && is_first_stage()) by_.group->sum(x);
+  if (by_.stages) by_.stages->broadcast(x, 0);
+  return x;
 }
 
 std::vector<Site> MultimodalLm::sites() { return named_sites(llm_->module(), llm_->name_map()); }

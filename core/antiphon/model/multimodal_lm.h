@@ -58,6 +58,7 @@ class MultimodalLm : public Model {
   bool is_first() const;  // of the processes that compute a batch together
   void attach_all(ModelSpec& spec, config::Problems& problems);
   at::Tensor prompt();
+  at::Tensor embeddings_of(const at::Tensor& ids);
   at::Tensor connected(const Batch& batch, const std::string& name, Stream& stream, int64_t count) const;
   ModelSpec spec_;
   LoadSettings settings_;

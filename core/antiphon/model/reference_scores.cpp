@@ -9,16 +9,21 @@
 
 namespace antiphon::model {
 
-at::Tensor reference_scores(Model& model, Batch& batch, checkpoint::Reference& reference,
-                            const nn::TokenScoreOptions& options) {
+std::vector<at::Tensor> reference_scores(Model& model, std::span<Batch> batches, checkpoint::Reference& reference,
+                                         const nn::TokenScoreOptions& options) {
   c10::AutoGradMode no_grad(false);
   const auto frozen = [](const auto& stream) { return stream.second->encoders_frozen(); };
   auto& lm = model.lm();
-  if (std::ranges::all_of(lm.streams(), frozen)) lm.encode(batch);
-  auto copy = batch;
+  if (std::ranges::all_of(lm.streams(), frozen))
+    for (auto& batch : batches) lm.encode(batch);
+  std::vector<at::Tensor> scores;
   const checkpoint::Reference::Scope as_it_was(reference);
-  lm.encode(copy);
-  return model.score(copy, options);
+  for (const auto& batch : batches) {
+    auto copy = batch;
+    lm.encode(copy);
+    scores.push_back(model.score_all_chunks(copy, options));
+  }
+  return scores;
 }
 
 }  // namespace antiphon::model

@@ -3,11 +3,14 @@
 #include <antiphon/checkpoint/reference.h>
 #include <antiphon/model/model.h>
 
+#include <span>
+#include <vector>
+
 namespace antiphon::model {
 
-// As Model::score(), without a gradient; to be called before the media are encoded. Features of frozen encoders are the
-// same for both: they are made once and stay in `batch`.
-at::Tensor reference_scores(Model& model, Batch& batch, checkpoint::Reference& reference,
-                            const nn::TokenScoreOptions& options = {});
+// Of each batch, as Model::score_all_chunks(), without a gradient; to be called before the media are encoded. Features
+// of frozen encoders are the same for both: they are made once and stay in the batches.
+std::vector<at::Tensor> reference_scores(Model& model, std::span<Batch> batches, checkpoint::Reference& reference,
+                                         const nn::TokenScoreOptions& options = {});
 
 }  // namespace antiphon::model

@@ -7,9 +7,19 @@
 #include <antiphon/comm/group.h>
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 namespace antiphon::nn {
+
+// Numbers that are added up over all blocks: each stage hands on those of the blocks so far with its activations, and
+// the last one hands back those of all with the gradients.
+class StageSums {
+ public:
+  virtual ~StageSums() = default;
+  virtual at::Tensor counted(const at::TensorOptions& options) const = 0;  // [n] float32
+  virtual void set_counted(const at::Tensor& sums) = 0;
+};
 
 class PipelineStage {
  public:
@@ -31,18 +41,19 @@ class PipelineStage {
   size_t ranges() const { return ranges_.size(); }
 
   // What the stage before has sent of the same batch; its gradient is sent back in the backward pass, if it is wanted.
-  at::Tensor received(at::IntArrayRef sizes, const at::TensorOptions& options);
+  // `sums`: nullptr in all stages or in none.
+  at::Tensor received(at::IntArrayRef sizes, const at::TensorOptions& options, const std::shared_ptr<StageSums>& sums);
   // Sends x to the next stage. -> a scalar 0, whose backward pass receives the gradient of x; without one if none is
   // wanted of what is sent.
-  at::Tensor sent(const at::Tensor& x);
+  at::Tensor sent(const at::Tensor& x, const std::shared_ptr<StageSums>& sums);
 
  private:
   friend struct Received;
   friend struct Sent;
   int number() const;
-  // One tensor may be on its way in each direction, so that a slow stage does not let another run ahead without bound.
-  void send(const at::Tensor& x, int direction, int tag);
-  at::Tensor receive(const at::Tensor& into, int direction, int tag);
+  // One message may be on its way in each direction, so that a slow stage does not let another run ahead without bound.
+  void send(const at::Tensor& x, const StageSums* sums, int direction, int tag);
+  at::Tensor receive(const at::Tensor& into, StageSums* sums, int direction, int tag);
 
   comm::Group& group_;
   std::vector<Range> ranges_;

@@ -60,6 +60,11 @@ std::vector<int> Mesh::copies_with(int rank) const {
   return ranks(copies, [&](int copy) { return rank_of(copy * shards + shard, number_of(rank)); });
 }
 
+std::vector<int> Mesh::copy(int rank) const {
+  const int first = block_of(rank) / shards * shards;
+  return ranks(shards * block_size(), [&](int i) { return rank_of(first + i / block_size(), i % block_size()); });
+}
+
 std::vector<int> Mesh::with_numbers(const std::vector<int>& numbers) const {
   const int all = static_cast<int>(numbers.size());
   return ranks(blocks() * all, [&](int i) { return rank_of(i / all, numbers[static_cast<size_t>(i % all)]); });

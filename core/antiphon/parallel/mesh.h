@@ -38,6 +38,7 @@ struct Mesh {
   std::vector<int> stages_with(int rank) const;                                // of its cell, with the same slice
   std::vector<int> shards_with(int rank) const;                                // of its copy, with the same number
   std::vector<int> copies_with(int rank) const;                                // with the same number and shard
+  std::vector<int> copy(int rank) const;                                       // that hold one copy with it
   std::vector<int> with_numbers(const std::vector<int>& numbers) const;        // of all blocks
   std::vector<int> in_block(int rank, const std::vector<int>& numbers) const;  // of its own
 };

@@ -8,6 +8,20 @@ namespace antiphon::parallel {
 
 int Placement::largest(int own) { return static_cast<int>(parallel::largest(own, block())); }
 
+int64_t Placement::offload(const std::vector<Module*>& blocks, size_t learns_from) {
+  offloaded_ = std::make_unique<OffloadedBlocks>(blocks, learns_from);
+  return offloaded_->bytes();
+}
+
+nn::BlockPolicy* Placement::around(nn::BlockPolicy* inner) {
+  return around_blocks(offloaded_ ? offloaded_->window().around(inner) : inner);
+}
+
+void Placement::end_pass() {
+  if (offloaded_) offloaded_->window().end_pass();
+  end_blocks();
+}
+
 void Placement::in_block(const std::function<void()>& passes) const {
   if (!block()) return passes();
   std::string reason;
@@ -38,7 +52,7 @@ void Replicated::begin_last_pass() {
   for (auto& sum : sums_) sum->begin();
 }
 
-void Replicated::end_pass() {
+void Replicated::end_blocks() {
   for (const auto& held : held_) separate_gradients(held.parameters);
 }
 

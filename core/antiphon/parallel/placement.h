@@ -9,6 +9,7 @@
 #include <antiphon/component/module.h>
 #include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/parallel/gradient_sum.h>
+#include <antiphon/parallel/host_memory.h>
 
 namespace antiphon::parallel {
 
@@ -46,12 +47,19 @@ class Placement {
   // Makes these parameters of the model what they are outside of a pass, to be written: blocks have none of theirs
   // else. All processes call it, after the last pass.
   virtual void make_whole(const std::vector<Parameter>& /*parameters*/) {}
+  // Once the tensors of own() have been given other values, between passes of which no gradient is still to come: what
+  // is whole is made of these.
+  virtual void values_exchanged() {}
+  // Before the first pass: what is frozen of these blocks is kept in the host's memory; `learns_from`: see BlockWindow.
+  // -> its bytes.
+  int64_t offload(const std::vector<Module*>& blocks, size_t learns_from);
+  int64_t offloaded_bytes() const { return offloaded_ ? offloaded_->bytes() : 0; }
   // For BlockPolicyScope while they run: the policy, `inner` done within it. May be nullptr.
-  virtual nn::BlockPolicy* around(nn::BlockPolicy* inner) = 0;
+  nn::BlockPolicy* around(nn::BlockPolicy* inner);
   // Before the last backward pass of a step, if each parameter gets its gradient at most once in it.
   virtual void begin_last_pass() = 0;
   // After each backward pass.
-  virtual void end_pass() = 0;
+  void end_pass();
   // After the last: own() has the sums of all gradients; none for a parameter that has none in any process.
   virtual void add_gradients() = 0;
   // The sum over the processes that keep different values; a parameter that several of them keep counts in one of them.
@@ -68,6 +76,8 @@ class Placement {
 
  protected:
   explicit Placement(const BlockMember& member) : member_(member) {}
+  virtual nn::BlockPolicy* around_blocks(nn::BlockPolicy* inner) = 0;
+  virtual void end_blocks() = 0;
   // Of several in a block: a stop is agreed on between batches; whoever leaves otherwise leaves the others in the
   // middle of one, which is Error(distributed).
   void in_block(const std::function<void()>& passes) const;
@@ -75,6 +85,7 @@ class Placement {
 
  private:
   BlockMember member_;
+  std::unique_ptr<OffloadedBlocks> offloaded_;
 };
 
 // Every process has all parameters, or those of a block have them together (Shoeybi et al. 2019; Huang et al. 2019).
@@ -86,13 +97,15 @@ class Replicated : public Placement {
   Replicated(std::vector<Held> held, const BlockMember& member);
   std::vector<Parameter> own(const std::vector<Parameter>& parameters) const override { return parameters; }
   void make_usable() override;
-  nn::BlockPolicy* around(nn::BlockPolicy* inner) override { return inner; }
   void begin_last_pass() override;
-  void end_pass() override;
   void add_gradients() override;
   double add_up(double own) override;
   bool counts(const Parameter& own) const override { return !counted_by_others_.contains(own.tensor); }
   void run_uneven(const std::function<void()>& passes) override;
+
+ protected:
+  nn::BlockPolicy* around_blocks(nn::BlockPolicy* inner) override { return inner; }
+  void end_blocks() override;
 
  private:
   std::vector<Held> held_;

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/nn/linear/linear.h>
@@ -16,29 +15,11 @@
 
 namespace antiphon::parallel {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
-
 namespace {
 
 constexpr size_t kMostTogether = size_t{25} << 20;  // bytes of a unit that is no block, unless one parameter has more
 
 }  // namespace
-
-// The identity on a block's result, whose backward is the first that runs of the block. `any` requires a gradient, so
-// that it has one even if nothing in this process's batch was trained before it: other processes wait there.
-struct BeforeBackward : torch::autograd::Function<BeforeBackward> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& y, const at::Tensor& /*any*/, int64_t engine,
-                            int64_t block) {
-    context->saved_data["engine"] = engine, context->saved_data["block"] = block;
-    return y.view_as(y);
-  }
-  static variable_list backward(AutogradContext* context, variable_list grads) {
-    auto* engine = reinterpret_cast<Sharded*>(context->saved_data["engine"].toInt());
-    engine->before_backward(static_cast<size_t>(context->saved_data["block"].toInt()));
-    return {grads[0], at::Tensor(), at::Tensor(), at::Tensor()};
-  }
-};
 
 namespace {
 
@@ -64,14 +45,23 @@ std::vector<UnitMember> members_of(Module& block, const ShardedModel& model) {
 
 Sharded::Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas, const std::vector<Held>& held,
                  const BlockMember& member)
-    : Placement(member), shards_(shards), replicas_(replicas), learns_from_(model.learns_from) {
+    : Placement(member), shards_(shards), replicas_(replicas) {
+  window_.set_learns_from(model.learns_from);
+  window_.before_pass = [this] {
+    if (uneven_) another_pass_of(1);
+  };
+  window_.after_backward = [this](size_t block) {
+    finish_sum();
+    summing_ = blocks_[block].get();
+    summing_->begin_sum();
+  };
   std::set<const at::Tensor*> in_blocks;
   for (auto* block : model.blocks) {
     const auto members = members_of(*block, model);
     if (members.empty()) continue;
-    number_[block] = blocks_.size();
     for (const auto& member : members) in_blocks.insert(member.parameter.tensor);
-    blocks_.push_back({std::make_unique<Unit>(members, shards, memory_)});
+    blocks_.push_back(std::make_unique<Unit>(members, shards, memory_));
+    window_.add(*block, *blocks_.back());
   }
   std::vector<UnitMember> together;
   size_t bytes = 0;
@@ -98,7 +88,7 @@ Sharded::Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* re
 
 std::vector<Unit*> Sharded::units() const {
   std::vector<Unit*> all;
-  for (const auto& block : blocks_) all.push_back(block.unit.get());
+  for (const auto& unit : blocks_) all.push_back(unit.get());
   for (const auto& unit : others_) all.push_back(unit.get());
   return all;
 }
@@ -128,72 +118,23 @@ void Sharded::make_whole(const std::vector<Parameter>& parameters) {
 }
 
 void Sharded::make_usable() {
-  for (const auto& unit : others_) unit->begin_gather();
-  for (const auto& unit : others_) unit->wait_until_whole();
+  for (const auto& unit : others_) unit->begin_fill();
+  for (const auto& unit : others_) unit->wait_until_filled();
 }
 
-nn::BlockPolicy* Sharded::around(nn::BlockPolicy* inner) {
-  inner_ = inner;
-  return this;
-}
-
-size_t Sharded::blocks_with_memory() const {
-  return static_cast<size_t>(
-      std::ranges::count_if(blocks_, [](const Block& block) { return block.unit->has_memory(); }));
-}
-
-void Sharded::use(size_t block, int direction) {
-  blocks_[block].unit->wait_until_whole();
-  const size_t next = block + static_cast<size_t>(direction);  // before the first: a large number
-  if (next < blocks_.size() && (direction > 0 || blocks_[next].waits_for_backward)) blocks_[next].unit->begin_gather();
-}
-
-at::Tensor Sharded::run(const nn::StackBlock& block, const at::Tensor& x) {
-  const auto compute = [&] { return inner_ ? inner_->run(block, x) : block.forward(x); };
-  const auto found = number_.find(&block.module);
-  if (found == number_.end()) return compute();
-  const size_t i = found->second;
-  if (i == 0 && uneven_) another_pass_of(1);
-  in_pass_ = true;
-  use(i, 1);
-  auto y = compute();
-  const bool learns = at::GradMode::is_enabled() && block.index >= learns_from_;
-  blocks_[i].waits_for_backward = learns;
-  if (learns) {
-    const auto any = at::empty({0}, y.options()).set_requires_grad(true);
-    y = BeforeBackward::apply(y, any, reinterpret_cast<int64_t>(this), static_cast<int64_t>(i));
-  }
-  // The last one is the first that the backward pass needs.
-  if (!learns || i + 1 < blocks_.size()) blocks_[i].unit->release();
-  if (i + 1 == blocks_.size()) in_pass_ = false;
-  return y;
-}
-
-// When the backward pass of a block begins, that of the block above it has ended: autograd runs what was recorded last
-// first.
-void Sharded::before_backward(size_t block) {
-  if (in_backward_) end_backward(*in_backward_);
-  in_backward_ = block;
-  use(block, -1);
-}
-
-void Sharded::end_backward(size_t block) {
-  auto& [unit, waits] = blocks_[block];
-  unit->release();
-  finish_sum();
-  unit->begin_sum();
-  summing_ = unit.get(), waits = false;
+void Sharded::values_exchanged() {
+  for (const auto& unit : others_) unit->release();
+  for (auto* unit : units()) unit->values_change();
+  make_usable();
 }
 
 void Sharded::finish_sum() {
   if (summing_) std::exchange(summing_, nullptr)->finish_sum();
 }
 
-void Sharded::end_pass() {
-  if (in_backward_) end_backward(*std::exchange(in_backward_, std::nullopt));
+void Sharded::end_blocks() {
+  window_.end_pass();
   finish_sum();
-  if (std::ranges::any_of(blocks_, &Block::waits_for_backward))
-    fail(ErrorKind::internal, "a loss that does not depend on the language model leaves its blocks waiting");
   separate_gradients(in_others_);
 }
 
@@ -262,21 +203,20 @@ bool Sharded::another_pass_of(int64_t own) { return parallel::largest(own, &shar
 // others' until nobody has any left.
 void Sharded::run_uneven(const std::function<void()>& passes) {
   std::exception_ptr failure;
-  uneven_ = true, in_pass_ = false;
+  uneven_ = true;
+  window_.leave_pass();
   try {
     in_block(passes);
   } catch (const std::exception& error) {
     const auto* own = dynamic_cast<const Error*>(&error);
     if (own && own->kind() == ErrorKind::distributed) throw;
-    if (in_pass_ && !blocks_.empty())
+    if (window_.in_pass())
       fail(ErrorKind::distributed,
            fmt::format("a forward pass that other processes take part in was left: {}", error.what()));
     failure = std::current_exception();
   }
   uneven_ = false;
-  while (!blocks_.empty() && another_pass_of(0)) {
-    for (size_t i = 0; i < blocks_.size(); ++i) use(i, 1), blocks_[i].unit->release();
-  }
+  while (!blocks_.empty() && another_pass_of(0)) window_.pass_through();
   if (failure) std::rethrow_exception(failure);
 }
 

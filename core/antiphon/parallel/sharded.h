@@ -24,7 +24,7 @@ struct ShardedModel {
 
 // What belongs to a block is a unit; what is trained elsewhere, adapters included, is whole during a step. What is
 // exchanged, and in which order, depends on the model and the number of passes, never on data.
-class Sharded : public Placement, public nn::BlockPolicy {
+class Sharded : public Placement {
  public:
   // `shards`: among which parameters are cut up; `replicas`: those that keep the same rows, or nullptr; `held`: of what
   // is trained, what others of this process's block hold as well, with them. They must outlive it.
@@ -34,27 +34,21 @@ class Sharded : public Placement, public nn::BlockPolicy {
   std::vector<Parameter> own(const std::vector<Parameter>& parameters) const override;
   void make_usable() override;
   void make_whole(const std::vector<Parameter>& parameters) override;
-  nn::BlockPolicy* around(nn::BlockPolicy* inner) override;
+  void values_exchanged() override;
   void begin_last_pass() override {}
-  void end_pass() override;
   void add_gradients() override;
   double add_up(double own) override;
   bool counts(const Parameter& own) const override { return !counted_by_others_.contains(own.tensor); }
   void run_uneven(const std::function<void()>& passes) override;
 
-  at::Tensor run(const nn::StackBlock& block, const at::Tensor& x) override;
-  size_t blocks_with_memory() const;
+  size_t blocks_with_memory() const { return window_.blocks_with_memory(); }
+
+ protected:
+  nn::BlockPolicy* around_blocks(nn::BlockPolicy* inner) override { return window_.around(inner); }
+  void end_blocks() override;
 
  private:
-  friend struct BeforeBackward;
-  struct Block {
-    std::unique_ptr<Unit> unit;
-    bool waits_for_backward = false;
-  };
   bool another_pass_of(int64_t own);  // whether any process has one; 1: this one has
-  void use(size_t block, int direction);
-  void before_backward(size_t block);
-  void end_backward(size_t block);
   void finish_sum();
   void drop_unheld();
   // The sum over a group of the gradients of own rows.
@@ -65,17 +59,13 @@ class Sharded : public Placement, public nn::BlockPolicy {
   comm::Group* replicas_;
   std::vector<Held> held_;  // own rows
   UnitMemory memory_, memory_of_others_;
-  std::vector<Block> blocks_;
-  std::vector<std::unique_ptr<Unit>> others_;
+  std::vector<std::unique_ptr<Unit>> blocks_, others_;
+  BlockWindow window_;
   std::vector<Parameter> in_others_;
-  std::unordered_map<const Module*, size_t> number_;
   std::unordered_map<const at::Tensor*, Parameter> own_;
   std::set<const at::Tensor*> counted_by_others_;  // own rows, too
-  size_t learns_from_;
-  nn::BlockPolicy* inner_ = nullptr;
   Unit* summing_ = nullptr;
-  std::optional<size_t> in_backward_;  // the block whose backward pass runs
-  bool uneven_ = false, in_pass_ = false;
+  bool uneven_ = false;
 };
 
 }  // namespace antiphon::parallel

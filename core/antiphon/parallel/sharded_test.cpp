@@ -222,8 +222,8 @@ TEST_CASE("member releases", "[.]") {
   CHECK_THROWS(at::mm(cut, cut));
   const auto version = cut._version();
   for (int i = 0; i < 2; ++i) {
-    unit.begin_gather();
-    unit.wait_until_whole();
+    unit.begin_fill();
+    unit.wait_until_filled();
     CHECK(at::equal(cut, weight));
     CHECK(cut._version() == version);  // what autograd has saved stays valid
     unit.release();

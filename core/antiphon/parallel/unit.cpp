@@ -9,43 +9,6 @@
 #include <utility>
 
 namespace antiphon::parallel {
-namespace {
-
-constexpr int64_t kAligned = 64;  // bytes
-
-int64_t aligned(int64_t bytes) { return (bytes + kAligned - 1) / kAligned * kAligned; }
-
-// Makes the storage of `x` this memory. Its version stays: what autograd has saved of it is still valid.
-void point(const at::Tensor& x, void* memory) {
-  auto* storage = x.storage().unsafeGetStorageImpl();
-  storage->set_data_ptr_noswap(at::DataPtr(memory, x.device()));
-  storage->set_nbytes(static_cast<size_t>(x.numel()) * x.element_size());
-}
-
-void take_memory(const at::Tensor& x) {
-  auto* storage = x.storage().unsafeGetStorageImpl();
-  storage->set_data_ptr_noswap(at::DataPtr(nullptr, x.device()));
-  storage->set_nbytes(0);
-}
-
-// Values of `like`'s dtype and shape at a place in memory, apart from its version.
-at::Tensor values_at(const at::Tensor& memory, int64_t at, const at::Tensor& like) {
-  const auto bytes = like.numel() * static_cast<int64_t>(like.element_size());
-  return memory.narrow(0, at, bytes).view(like.scalar_type()).view(like.sizes());
-}
-
-}  // namespace
-
-at::Tensor UnitMemory::take(int64_t bytes, c10::Device device) {
-  const auto fits = std::ranges::find_if(free_, [&](const at::Tensor& memory) { return memory.numel() == bytes; });
-  if (fits == free_.end()) return at::empty({bytes}, at::TensorOptions(device).dtype(at::kByte));
-  auto memory = std::move(*fits);
-  free_.erase(fits);
-  return memory;
-}
-
-void UnitMemory::give_back(at::Tensor memory) { free_.push_back(std::move(memory)); }
-
 Unit::Unit(const std::vector<UnitMember>& members, comm::Group& group, UnitMemory& memory)
     : group_(group), memory_(memory), holders_(members.size(), 0) {
   c10::AutoGradMode no_grad(false);
@@ -68,7 +31,7 @@ Unit::Unit(const std::vector<UnitMember>& members, comm::Group& group, UnitMemor
     take_memory(tensor);
     members_.push_back({tensor, bytes_});
     parameters_.push_back(&tensor);
-    bytes_ += aligned(tensor.numel() * static_cast<int64_t>(tensor.element_size()));
+    bytes_ += aligned_bytes(tensor);
   }
 }
 
@@ -88,7 +51,7 @@ at::Tensor Unit::rows_of(const at::Tensor& whole, int rank) const {
   return whole.narrow(0, begin, row_of(whole, rank + 1) - begin);
 }
 
-void Unit::begin_gather() {
+void Unit::begin_fill() {
   if (has_memory() || members_.empty()) return;
   c10::AutoGradMode no_grad(false);
   memory_of_whole_ = memory_.take(bytes_, members_[0].whole.device());
@@ -103,18 +66,16 @@ void Unit::begin_gather() {
   gathering_ = group_.begin_gather(own, places);
 }
 
-void Unit::wait_until_whole() {
-  begin_gather();
+void Unit::wait_until_filled() {
+  begin_fill();
   if (!gathering_) return;
   std::exchange(gathering_, nullptr)();
-  // On the meta device there is none, and the place in it is what tensors point at.
-  auto* begin = memory_of_whole_.is_meta() ? nullptr : static_cast<char*>(memory_of_whole_.data_ptr());
-  for (const auto& [whole, place] : members_) point(whole, begin + place);
+  for (const auto& [whole, place] : members_) point(whole, memory_of_whole_, place);
 }
 
 void Unit::release() {
   if (!has_memory()) return;
-  wait_until_whole();
+  wait_until_filled();
   for (const auto& member : members_) take_memory(member.whole);
   memory_.give_back(std::exchange(memory_of_whole_, at::Tensor()));
 }

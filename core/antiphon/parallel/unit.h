@@ -7,45 +7,35 @@
 
 #include <antiphon/comm/group.h>
 #include <antiphon/component/module.h>
+#include <antiphon/parallel/block_window.h>
+#include <antiphon/parallel/unit_memory.h>
 
 namespace antiphon::parallel {
-
-// Memory of units that are not whole, for the next that are: fresh pages cost as much as copying. All are on one
-// device, whose exchanges wait for what was computed before them: what is given back may still be read by that.
-class UnitMemory {
- public:
-  at::Tensor take(int64_t bytes, c10::Device device);
-  void give_back(at::Tensor memory);
-  void clear() { free_.clear(); }
-
- private:
-  std::vector<at::Tensor> free_;
-};
 
 struct UnitMember {
   Parameter parameter;
   at::ScalarType whole = at::kFloat;  // its dtype when it is whole; the rows keep their own
 };
 
-class Unit {
+class Unit : public BlockMemory {
  public:
   // Cuts up the parameters, which have values and may be parts already: their tensors lose their memory and keep their
   // shapes. All must outlive it; every process of the group does the same. Error(plugin) for a parameter without rows;
   // of the functions below, Error(distributed).
   Unit(const std::vector<UnitMember>& members, comm::Group& group, UnitMemory& memory);
-  ~Unit();
+  ~Unit() override;
   Unit(const Unit&) = delete;
 
   // The rows of this process, each a parameter of its own, in the order of the parameters.
   const std::vector<Parameter>& own() const { return own_; }
   const at::Tensor* parameter(size_t i) const { return parameters_[i]; }
 
-  // The tensors of the parameters hold all values from wait_until_whole() to release(); the same memory is seen by
-  // whatever an autograd graph has saved of them.
-  void begin_gather();
-  void wait_until_whole();
-  void release();                                                 // nothing if there is no memory
-  bool has_memory() const { return memory_of_whole_.defined(); }  // since begin_gather()
+  // Gathers them: the tensors of the parameters hold all values from wait_until_filled() to release(); the same memory
+  // is seen by whatever an autograd graph has saved of them.
+  void begin_fill() override;
+  void wait_until_filled() override;
+  void release() override;
+  bool has_memory() const override { return memory_of_whole_.defined(); }
 
   // Takes the gradients of the parameters; finish_sum() adds the sum over all processes to those of the own rows. A
   // parameter without a gradient counts as zero.

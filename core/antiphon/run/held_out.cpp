@@ -6,10 +6,13 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/signals.h>
+#include <antiphon/parallel/agreed.h>
 #include <antiphon/parallel/same_run.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <exception>
+#include <sstream>
 
 namespace antiphon::run {
 namespace {
@@ -36,6 +39,20 @@ Sums sums_of(const std::string& name, const std::vector<eval::Outcome>& outcomes
   if (sums.failed > 0)
     log::warning(
         fmt::format("held-out set {}: {} samples cannot be measured, the last: {}", name, sums.failed, reason));
+  return sums;
+}
+
+// Those of the process that has them, everywhere: only the last stage of a pipeline knows what the metrics are called.
+Sums told(const Sums& own, int rank, comm::Group& group) {
+  auto text = fmt::format("{:a} {} {} {}\n", own.loss, own.good, own.failed, own.not_finite);
+  for (const auto& [name, sum] : own.metrics) text += fmt::format("{} {:a} {:a}\n", name, sum.first, sum.second);
+  std::istringstream lines(parallel::said_by(rank, text, group));
+  Sums sums;
+  std::string name, loss, sum, count;  // streams do not read hexadecimal numbers
+  lines >> loss >> sums.good >> sums.failed >> sums.not_finite;
+  sums.loss = std::strtod(loss.c_str(), nullptr);
+  while (lines >> name >> sum >> count)
+    sums.metrics[name] = {std::strtod(sum.c_str(), nullptr), std::strtod(count.c_str(), nullptr)};
   return sums;
 }
 
@@ -109,10 +126,6 @@ void HeldOut::share() {
   parallel::check_same(*group_, {{"choice of held-out samples that can be measured", samples}});
   const auto block = static_cast<size_t>(mesh_.block_of(group_->rank()));
   for (auto& [name, set] : sets_) {
-    if (set.compares && mesh_.stages > 1)
-      fail(ErrorKind::config,
-           fmt::format("held-out set {} has candidates, which stages of a pipeline do not compare", name),
-           "set train.eval_every = 0, or use parallel.pipeline = 1");
     if (!set.compares) keep_share(set, block, static_cast<size_t>(mesh_.blocks()));
   }
 }
@@ -144,6 +157,7 @@ std::map<std::string, double> HeldOut::measure(checkpoint::Reference* reference)
       stopped = error.kind() == ErrorKind::preempted, failure = std::current_exception();
     }
     if (!placement_.has_loss() && !set.compares) sums = {};  // another of its block has them
+    if (set.compares && mesh_.stages > 1) sums = told(sums, mesh_.last_of(0), *group_);
     if (group_) add_up(*group_, sums, /*all=*/set.compares, failure, stopped);
     add(values, name, sums);
   }

@@ -111,7 +111,7 @@ std::unique_ptr<checkpoint::Reference> open_reference(model::Model& model, const
          "choose the [objective] that it was trained with");
   std::error_code ignored;
   const auto run = std::filesystem::absolute(*trained, ignored).parent_path().parent_path();
-  return std::make_unique<checkpoint::Reference>(model.saved_parameters(), run / checkpoint::kReferenceFile, digest);
+  return std::make_unique<checkpoint::Reference>(model.saved_parameters(), run, digest);
 }
 
 void load_trained(model::Model& model, const OpenOptions& flags, const train::EmaOptions& ema) {

@@ -75,8 +75,7 @@ void check_schedule(const ParallelOptions& parallel, int64_t batches, config::Pr
                  "choose another train.accumulate, or parallel.schedule = \"1f1b\"");
 }
 
-void check_can_be_cut(const RunConfig& config, const model::Model& model, const Objective& objective,
-                      const UpdateRule& rule, config::Problems& problems) {
+void check_can_be_cut(const RunConfig& config, const model::Model& model, config::Problems& problems) {
   const auto& parallel = config.parallel;
   const auto axes = axes_of(parallel);
   const auto last = std::find_if(axes.rbegin(), axes.rend(), [](const auto& axis) { return axis.second > 1; });
@@ -88,46 +87,22 @@ void check_can_be_cut(const RunConfig& config, const model::Model& model, const 
                  fmt::format("{} processes would write a checkpoint of as many files; at most {}",
                              processes_of_copy(parallel), checkpoint::kMostShares),
                  "divide each copy less, and raise parallel.replicate");
-  for (const auto& [name, axis] : {std::pair{"tensor", parallel.tensor}, {"fsdp", parallel.fsdp}})
-    if (axis > 1 && !rule.elementwise())
-      problems.add({},
-                   fmt::format("train.optimizer.name = \"{}\" needs whole matrices, and parallel.{} = {} cuts them up",
-                               config.train.optimizer.name, name, axis),
-                   fmt::format("use adamw, or parallel.{} = 1", name));
-  if (parallel.fsdp > 1 && config.train.ema.decay > 0 && config.train.ema.use)
-    problems.add({},
-                 fmt::format("train.ema.use = true, and parallel.fsdp = {} measures and writes the last values only",
-                             parallel.fsdp),
-                 "set train.ema.use = false; `antiphon eval RUN --set train.ema.use=true` takes the averages then");
   if ((parallel.tensor > 1 || parallel.context > 1) && model.scores() > 0)
     problems.add({}, fmt::format("model.graph = \"{}\" has a head that is whole, and {}", config.model.graph, key),
                  fix);
-  if (parallel.tensor > 1 && !(config.precision.linear.empty() && config.precision.weights.empty()))
-    problems.add({}, fmt::format("precision.linear and precision.weights change whole matrices, and {}", key), fix);
-  for (const auto& [name, axis] : {std::pair{"context", parallel.context}, {"expert", parallel.expert}})
-    if (axis > 1 && !config.precision.linear.empty())
-      problems.add(
-          {},
-          fmt::format("precision.linear = \"{}\" scales by the largest of all tokens, and parallel.{} = {} gives a "
-                      "process some of them",
-                      config.precision.linear, name, axis),
-          fmt::format("leave precision.linear out, or use parallel.{} = 1", name));
-  if (parallel.fsdp > 1 && parallel.reshard && !config.precision.linear.empty())
+  if (parallel.offload_frozen && (parallel.pipeline > 1 || parallel.shard_frozen))
     problems.add(
         {},
-        fmt::format("precision.linear = \"{}\" keeps blocks whole in that format, and parallel.reshard does not",
-                    config.precision.linear),
-        "set parallel.reshard = false, or leave precision.linear out");
+        fmt::format("parallel.offload_frozen keeps whole blocks in the host's memory and has one or two of them on the "
+                    "device, and {}",
+                    parallel.shard_frozen ? "parallel.shard_frozen cuts them up"
+                                          : "a stage of a pipeline computes several batches at once"),
+        parallel.shard_frozen ? "set one of the two" : "use parallel.pipeline = 1, or leave it out");
   if (parallel.fsdp > 1 && parallel.reshard && parallel.pipeline > 1)
     problems.add({},
                  fmt::format("parallel.reshard beside parallel.pipeline = {}: blocks would be gathered for every batch",
                              parallel.pipeline),
                  "set parallel.reshard = false");
-  if (objective.needs().reference)
-    problems.add({},
-                 fmt::format("[objective] plugin = \"{}\" compares with a reference, which is whole, and {}",
-                             config.objective.plugin, key),
-                 fix);
 }
 
 namespace {
@@ -180,8 +155,7 @@ std::vector<std::vector<int64_t>> places_in_block(const RunConfig& config, const
   return places;
 }
 
-std::string check_parallel(const RunConfig& config, const model::Model& model, const Objective& objective,
-                           const UpdateRule& rule) {
+std::string check_parallel(const RunConfig& config, const model::Model& model) {
   const auto& parallel = config.parallel;
   const int64_t size = processes_of_copy(parallel) * std::max(parallel.replicate, int64_t{1});
   config::Problems problems;
@@ -200,7 +174,7 @@ std::string check_parallel(const RunConfig& config, const model::Model& model, c
                  fmt::format("set train.accumulate to a multiple of {}", mesh.cells()));
   else
     check_schedule(parallel, config.train.accumulate / mesh.cells(), problems);
-  check_can_be_cut(config, model, objective, rule, problems);
+  check_can_be_cut(config, model, problems);
   int64_t most = 0;
   try {
     const int in_stage = mesh.experts * mesh.slices();

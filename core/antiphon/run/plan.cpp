@@ -121,10 +121,11 @@ PlannedProcess plan_process(const OpenOptions& flags, int rank, int size) {
   check_smoothing(*objective, config.objective.plugin, config.train);
   const auto rule = build_update_rule(config.train.optimizer);
   auto batches = first_batches(loaded, *objective, processes.share());
-  const auto placement = processes.place(*loaded.model, config, *objective, *rule);
+  const auto placement = processes.place(*loaded.model, config);
   const auto own = placement->own(loaded.model->trainable_parameters());
   const auto kept = placement->own(all_parameters(*loaded.model));
-  PlannedProcess plan{.rank = rank, .trained = bytes_of(kept, true), .frozen = bytes_of(kept, false)};
+  PlannedProcess plan{
+      .rank = rank, .trained = bytes_of(kept, true), .frozen = bytes_of(kept, false) - placement->offloaded_bytes()};
   const auto held = profile::tensor_memory().now;
   const train::Optimizer optimizer(own, config.train, *rule);
   std::optional<train::Average> average;

@@ -5,17 +5,34 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
+#include <antiphon/kernels/decode.h>
 #include <antiphon/kernels/float8.h>
 #include <antiphon/nn/linear/linear.h>
 
 namespace antiphon::run {
 namespace {
 
+// Error(config) if this process's part of a matrix has other sides than multiples of these, and the whole one does not:
+// another number of processes would compute something else.
+void check_part(const std::string& name, const Parameter& part, const char* key, int64_t out, int64_t in) {
+  const auto fits = [&](at::IntArrayRef sizes) { return sizes[0] % out == 0 && sizes[1] % in == 0; };
+  const auto sizes = part.tensor->sizes();
+  if (part.tensor->numel() == 0 || fits(sizes) || !fits(part.whole_sizes())) return;
+  fail(ErrorKind::config,
+       fmt::format(
+           "{}: the part of {} that parallel.tensor gives to a process is {} x {}; expected multiples of {} and {}",
+           key, name, sizes[0], sizes[1], out, in),
+       fmt::format("use another parallel.tensor, or leave {} out", key));
+}
+
 void keep_as(model::MultimodalLm& model, const std::string& format, const char* key, const std::string& also) {
   if (!model.device().is_cpu())
     fail(ErrorKind::config,
          fmt::format("{} = \"{}\" is for the CPU, and the device is {}", key, format, model.device().str()),
          fmt::format("leave {} empty, or use --device cpu", key));
+  for (const auto& parameter : model.llm().module().parameters())
+    if (parameter.tensor->dim() == 2 && (parameter.role == Role::matrix || parameter.role == Role::embedding))
+      check_part(parameter.name, parameter, key, kernels::kPanel, kernels::kGroup);
   const auto sum = model.llm().quantize(format);
   if (sum.applied == 0 && sum.total > 0)
     fail(ErrorKind::config,
@@ -40,7 +57,7 @@ bool merge_adapters(model::MultimodalLm& model) {
 
 }  // namespace
 
-void use_linear_format(model::MultimodalLm& model, const std::string& linear) {
+void use_linear_format(model::MultimodalLm& model, const std::string& linear, const train::ParallelOptions& parallel) {
   if (linear != "fp8") return;
   if (const auto why = kernels::float8_missing(model.device()); !why.empty())
     fail(ErrorKind::config, fmt::format("precision.linear = \"fp8\": {} cannot do it: {}", model.device().str(), why),
@@ -48,7 +65,12 @@ void use_linear_format(model::MultimodalLm& model, const std::string& linear) {
   int64_t applied = 0, total = 0;
   for (const auto& site : model.llm().module().sites()) {
     if (site.linear->weight.numel() == 0) continue;  // another process has it
-    ++total, applied += site.linear->use_float8();
+    const bool trained = site.linear->weight.requires_grad();
+    const bool comes_and_goes = (parallel.fsdp > 1 && parallel.reshard && (parallel.shard_frozen || trained)) ||
+                                (parallel.offload_frozen && !trained);
+    check_part(site.path, site.linear->parameters().front(), "precision.linear", kernels::kFloat8Tile,
+               kernels::kFloat8Tile);
+    ++total, applied += site.linear->use_float8(!comes_and_goes);
   }
   if (applied == 0 && total > 0)
     fail(ErrorKind::config,

@@ -8,8 +8,8 @@
 namespace antiphon::run {
 
 // What `precision.linear` says, for training only: what is trained this way is evaluated and served in the plain
-// format. Error(config) if the device cannot do it, or no layer fits.
-void use_linear_format(model::MultimodalLm& model, const std::string& linear);
+// format. Error(config) if the device cannot do it, or no layer fits, or a part of one does not.
+void use_linear_format(model::MultimodalLm& model, const std::string& linear, const train::ParallelOptions& parallel);
 
 // Error(config) if keys of [precision] contradict each other or what is trained.
 void check_precision(model::MultimodalLm& model, const train::PrecisionOptions& precision);

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/beacon.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/strings.h>
 #include <antiphon/comm/nccl_table.h>
 #include <antiphon/data/feature_cache.h>
 #include <antiphon/model/model.h>
@@ -145,10 +146,25 @@ std::vector<parallel::Held> Processes::held_of(model::Model& model, bool in_all_
   return all;
 }
 
-std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const RunConfig& config,
-                                                      const Objective& objective, const UpdateRule& rule) {
+std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const RunConfig& config) {
+  auto placement = placed(model, config);
+  if (!config.parallel.offload_frozen) return placement;
+  const auto blocks = model.lm().llm().blocks();
+  const auto learns_from = first_that_learns(blocks, model.trainable_parameters(), model.lm().prompt_tokens() > 0);
+  const auto bytes = placement->offload(blocks, learns_from);
+  if (bytes == 0)
+    fail(ErrorKind::config,
+         "parallel.offload_frozen keeps frozen matrices of the language model's blocks in the host's memory, and there "
+         "are "
+         "none",
+         "leave it out");
+  log::info(fmt::format("  {} of frozen blocks stay in the host's memory", human_bytes(static_cast<double>(bytes))));
+  return placement;
+}
+
+std::unique_ptr<parallel::Placement> Processes::placed(model::Model& model, const RunConfig& config) {
   config::Problems problems;
-  if (shards_ || block_) check_can_be_cut(config, model, objective, rule, problems);
+  if (shards_ || block_) check_can_be_cut(config, model, problems);
   problems.throw_if_any();
   const int block = mesh_.block_of(rank()), number = mesh_.number_of(rank());
   parallel::BlockMember member{block_,
@@ -168,6 +184,13 @@ std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const
         fmt::format("the language model '{}' does not say what its blocks are, so that it is whole during a step",
                     config.model.llm.plugin));
   return std::make_unique<parallel::Sharded>(sharded, *shards_, replicas_, held, member);
+}
+
+std::unique_ptr<parallel::Owners> Processes::owners(model::Model& model, const parallel::Placement& placement,
+                                                    const UpdateRule& rule) {
+  if (rule.elementwise() || (mesh_.shards == 1 && mesh_.parts == 1)) return nullptr;
+  auto* copy = group_of("copy", mesh_.copy(rank()));
+  return std::make_unique<parallel::Owners>(placement.own(model.trainable_parameters()), *copy);
 }
 
 namespace {

@@ -6,6 +6,7 @@
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/update_rule.h>
 #include <antiphon/parallel/mesh.h>
+#include <antiphon/parallel/owners.h>
 #include <antiphon/parallel/placement.h>
 #include <antiphon/parallel/schedule.h>
 #include <antiphon/run/run_config.h>
@@ -28,9 +29,11 @@ class Processes {
   // divided, or for the device.
   void meet(const RunConfig& config, at::Device device);
   // Puts the parameters of a model, which has its values, where [parallel] says; the processes must outlive what it
-  // gives. Error(config) if the objective or the optimizer needs them in one place.
-  std::unique_ptr<parallel::Placement> place(model::Model& model, const RunConfig& config, const Objective& objective,
-                                             const UpdateRule& rule);
+  // gives. Error(config) if that cannot be.
+  std::unique_ptr<parallel::Placement> place(model::Model& model, const RunConfig& config);
+  // Of what is trained and placed so, who updates whole parameters, if the optimizer has to; else nullptr.
+  std::unique_ptr<parallel::Owners> owners(model::Model& model, const parallel::Placement& placement,
+                                           const UpdateRule& rule);
   // Error(config) unless processes that hold the same parts of parameters hold the same values of them, before place().
   void check_parts(model::Model& model);
   train::Agreement& agreement() { return *agreement_; }
@@ -46,6 +49,7 @@ class Processes {
 
  private:
   comm::Group* group_of(const std::string& name, const std::vector<int>& ranks);
+  std::unique_ptr<parallel::Placement> placed(model::Model& model, const RunConfig& config);
   std::vector<parallel::Held> held_of(model::Model& model, bool in_all_blocks);
 
   comm::Place place_;

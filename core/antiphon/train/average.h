@@ -2,6 +2,8 @@
 // ema.py): after each update  average = decay · average + (1 - decay) · value,  from the values that the run began
 // with.
 #pragma once
+#include <exception>
+#include <functional>
 #include <vector>
 
 #include <antiphon/checkpoint/stored_tensor.h>
@@ -25,19 +27,24 @@ class Average {
   // Error(weights) if the checkpoint has none.
   void restore(const checkpoint::StoredTensors& state);
 
-  // While an object of this class lives, the model computes with the averages, if there are any.
+  // While an object of this class lives, the model computes with the averages, if there are any. `exchanged` is called
+  // after each exchange, but for that of a scope which is left by an exception.
   class Scope {
    public:
-    explicit Scope(Average* average) : average_(average) {
-      if (average_) average_->exchange();
+    Scope(Average* average, std::function<void()> exchanged) : average_(average), exchanged_(std::move(exchanged)) {
+      exchange();
     }
-    ~Scope() {
-      if (average_) average_->exchange();
-    }
+    ~Scope() noexcept(false) { exchange(); }
     Scope(const Scope&) = delete;
 
    private:
+    void exchange() {
+      if (average_) average_->exchange();
+      if (average_ && std::uncaught_exceptions() == before_) exchanged_();
+    }
     Average* average_;
+    std::function<void()> exchanged_;
+    int before_ = std::uncaught_exceptions();
   };
 
  private:

@@ -33,7 +33,7 @@ TEST_CASE("averages begin at the values and follow them") {
   const double expected = 0.75 * (0.75 * 1 + 0.25 * 3) + 0.25 * -1;
   const auto version = w._version();
   {
-    const Average::Scope scope(&average);
+    const Average::Scope scope(&average, [] {});
     CHECK(w[1].item<double>() == Approx(expected));
     CHECK(w._version() > version);
   }

@@ -79,7 +79,11 @@ std::vector<Optimizer::State> Optimizer::state() {
   for (size_t i = 0; i < parameters_.size(); ++i)
     for (auto& [name, tensor] : state_[i]) {
       auto& own = all.emplace_back(State{{parameters_[i].name + "#" + name, &tensor}, &parameters_[i]});
-      if (tensor.dim() > 0) own.value.box = parameters_[i].box;
+      const auto& of = parameters_[i];
+      if (tensor.dim() == 0 || !of.box) continue;
+      own.value.box = *of.box;
+      if (tensor.sizes() != of.tensor->sizes())  // of a whole matrix: its rows and columns, say
+        own.value.box = Box{tensor.sizes().vec(), std::vector<int64_t>(static_cast<size_t>(tensor.dim()), 0)};
     }
   return all;
 }

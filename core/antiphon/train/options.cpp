@@ -152,6 +152,10 @@ const config::Table<ParallelOptions>& parallel_table() {
           .field("reshard", &O::reshard,
                  "with fsdp: each block of the language model is whole only while it computes; untrue: all that is "
                  "trained is whole during a step (ZeRO-2)")
+          .field("offload_frozen", &O::offload_frozen,
+                 "what is frozen of the language model's blocks is kept in the host's memory, and copied to the device "
+                 "while a "
+                 "block computes")
           .field("shard_frozen", &O::shard_frozen,
                  "with fsdp and reshard: cut up frozen blocks, too. Processes of one machine map the same file, which "
                  "takes less memory than that")

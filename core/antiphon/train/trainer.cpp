@@ -65,7 +65,7 @@ double resident_bytes() {
 
 Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, data::Loader& loader,
                  data::FeatureCache& cache, RunFolder& folder, Agreement& agreement, parallel::Placement& placement,
-                 const TrainOptions& options)
+                 parallel::Owners* owners, const TrainOptions& options)
     : model_(model),
       objective_(objective),
       loader_(loader),
@@ -73,8 +73,9 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
       folder_(folder),
       agreement_(agreement),
       placement_(placement),
+      owners_(owners),
       options_(options),
-      optimizer_(placement.own(model.trainable_parameters()), options, rule),
+      optimizer_(owners ? owners->parameters() : placement.own(model.trainable_parameters()), options, rule),
       best_(options),
       saved_(placement.own(model.saved_parameters())),
       recompute_(recompute_of(options)),
@@ -86,7 +87,7 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
     if (parameter.fixed && !parameter.constant)
       statistics_.push_back(
           {*parameter.tensor, at::empty_like(*parameter.tensor), at::zeros_like(*parameter.tensor, at::kDouble)});
-  if (options_.ema.decay > 0) average_.emplace(optimizer_.parameters(), options_.ema.decay);
+  if (options_.ema.decay > 0) average_.emplace(placement.own(model.trainable_parameters()), options_.ema.decay);
   log::info("  optimizer: " + optimizer_.describe());
 }
 
@@ -106,7 +107,8 @@ std::map<std::string, double> Trainer::evaluate(bool stops) {
   const TraceScope scope("evaluation");
   const beacon::Slow slow("measuring held-out losses");
   const auto begin = Clock::now();
-  const Average::Scope averages(average_ && options_.ema.use ? &*average_ : nullptr);
+  const Average::Scope averages(average_ && options_.ema.use ? &*average_ : nullptr,
+                                [this] { placement_.values_exchanged(); });
   placement_.make_usable();
   const nn::BlockPolicyScope policy(placement_.around(nullptr));
   try {
@@ -237,9 +239,8 @@ bool Trainer::is_best(const std::map<std::string, double>& measured) {
 RunEnd Trainer::run() {
   if (objective_.needs().reference)
     log::info("  the objective compares with a reference: no dropout, and running statistics stay as they are");
-  if (objective_.needs().reference && !reference_)
-    reference_.emplace(saved_, folder_.writes() ? reference_file() : std::filesystem::path());
   rows_ = agreement_.agree(EndedRecord{0, 0, loader_.state()}).rows;
+  if (objective_.needs().reference && !reference_) begin_reference();
   if (auto* group = agreement_.group()) shown_sent_ = sent_by(*group);
   if (checkpoints_->writes() && step_ + options_.checkpoint_every < options_.steps) checkpoints_->prepare(content());
   if (best_.wanted() && folder_.writes()) keep_checkpoints_of(best_.state().kept, folder_.path());

@@ -11,6 +11,7 @@
 #include <antiphon/model/model.h>
 #include <antiphon/nn/blocks/recompute.h>
 #include <antiphon/nn/token_scores.h>
+#include <antiphon/parallel/owners.h>
 #include <antiphon/parallel/placement.h>
 #include <antiphon/parallel/schedule.h>
 #include <antiphon/profile/profiler.h>
@@ -42,9 +43,10 @@ enum class RunEnd { trained, too_few_steps };
 
 class Trainer {
  public:
-  // All must outlive it.
+  // All must outlive it. `owners`: who updates whole parameters; nullptr: each process what it has of them.
   Trainer(model::Model& model, Objective& objective, UpdateRule& rule, data::Loader& loader, data::FeatureCache& cache,
-          RunFolder& folder, Agreement& agreement, parallel::Placement& placement, const TrainOptions& options);
+          RunFolder& folder, Agreement& agreement, parallel::Placement& placement, parallel::Owners* owners,
+          const TrainOptions& options);
 
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 if there is none.
   // `accept_changes`: even if the data, weights of sources or batch sizes have changed; else that is an Error(weights).
@@ -67,14 +69,16 @@ class Trainer {
   std::vector<model::Batch> draw(DrawnRecord& agreed);
   DrawnRecord drawn(const std::vector<model::Batch>& batches) const;
   void compute(std::vector<model::Batch>& batches, StepResult& result);
-  ObjectiveOutput forward_of(model::Batch& batch, const parallel::Pass& pass, StepResult& result);
+  ObjectiveOutput forward_of(model::Batch& batch, const at::Tensor& reference_n, const parallel::Pass& pass,
+                             StepResult& result);
   StepResult step_or_save();
   [[noreturn]] void stop(int signal);
   void backward(const ObjectiveOutput& output, StepResult& result);
   nn::TokenScoreOptions score_options() const;
-  void check_reference(model::Batch batch, const at::Tensor& reference);
-  std::filesystem::path reference_file() const { return folder_.path() / checkpoint::kReferenceFile; }
-  ObjectiveOutput forward(model::Batch& batch, uint64_t seed, const DrawnRecord& drawn, StepResult& result);
+  bool holds(const Parameter& piece) const;
+  void begin_reference();
+  std::vector<at::Tensor> compare_with_reference(std::vector<model::Batch>& batches);
+  ObjectiveOutput forward(model::Batch& batch, const at::Tensor& reference_n, uint64_t seed, StepResult& result);
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
   void put_statistics_back();
@@ -103,6 +107,7 @@ class Trainer {
   RunFolder& folder_;
   Agreement& agreement_;
   parallel::Placement& placement_;
+  parallel::Owners* owners_;
   TrainOptions options_;
   Optimizer optimizer_;
   std::optional<Average> average_;
@@ -117,7 +122,7 @@ class Trainer {
   std::optional<nn::Recompute> recompute_;
   RunLength length_;
   std::vector<parallel::Pass> passes_;
-  data::LoaderState rows_;                            // all, after the last whole step
+  data::LoaderState rows_;  // all, after the last whole step
   std::unique_ptr<RunCheckpoints> checkpoints_;
   std::optional<beacon::Slow> saving_;
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;

@@ -1,12 +1,14 @@
 // The checkpoints of a run: saving and resuming.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <antiphon/base/beacon.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/name_list.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/checkpoint/restore.h>
+#include <antiphon/parallel/agreed.h>
 #include <antiphon/train/progress.h>
 #include <antiphon/train/trainer.h>
 
@@ -14,6 +16,24 @@
 #include <utility>
 
 namespace antiphon::train {
+namespace {
+
+// The digests of all shares in their order, of which a process has one or none.
+std::string joined_digests(const std::string& own, const parallel::Shares& shares, comm::Group& group) {
+  constexpr size_t kMost = 64;  // letters of a digest
+  std::vector<int64_t> mine{shares.own.value_or(-1)};
+  mine.insert(mine.end(), own.begin(), own.end());
+  mine.resize(kMost + 1);
+  std::vector<std::string> digests(static_cast<size_t>(shares.count));
+  for (const auto& numbers : parallel::gathered(mine, group)) {
+    if (numbers[0] < 0) continue;
+    auto& digest = digests.at(static_cast<size_t>(numbers[0]));
+    for (size_t i = 1; i < numbers.size() && numbers[i]; ++i) digest += static_cast<char>(numbers[i]);
+  }
+  return fmt::format("{}", fmt::join(digests, std::string(1, checkpoint::Reference::kJoined)));
+}
+
+}  // namespace
 
 // With other data or other draws the run goes on, but not as it would have. Whether they are others.
 bool Trainer::check_draws(const Progress& progress, bool accept_changes) const {
@@ -48,6 +68,7 @@ int64_t Trainer::resume(bool accept_changes) {
     const auto progress = progress_of(loaded.progress, *path / "progress.json");
     const bool changed = check_draws(progress, accept_changes);
     checkpoint::restore_parameters(saved_, loaded.parameters);
+    if (owners_) owners_->gather_values();
     optimizer_.restore(loaded.state);
     if (average_) average_->restore(loaded.state);
     best_.restore(progress.best);
@@ -55,7 +76,10 @@ int64_t Trainer::resume(bool accept_changes) {
     if (objective_.needs().reference && progress.reference.empty())
       fail(ErrorKind::weights, "the objective compares with a reference, and the run was begun without one",
            "restore [objective] of that run, or start a new one");
-    if (objective_.needs().reference) reference_.emplace(saved_, reference_file(), progress.reference);
+    if (objective_.needs().reference) {
+      reference_.emplace(saved_, folder_.path(), progress.reference);
+      reference_->on_exchange([this] { placement_.values_exchanged(); });
+    }
     length_.restore(progress.clock);
     step_ = saved_step_ = progress.step;
     trained_tokens_ = progress.trained_tokens;
@@ -66,14 +90,28 @@ int64_t Trainer::resume(bool accept_changes) {
   });
 }
 
-// What is the same in all processes is written by the first; a number of the optimizer goes with its parameter's first
-// element.
+// What is the same in all processes is written by the first.
+bool Trainer::holds(const Parameter& piece) const {
+  return piece.box ? piece.tensor->numel() > 0 && placement_.counts(piece) : placement_.share().own == 0;
+}
+
+// The model as it is, in the files that its processes write together.
+void Trainer::begin_reference() {
+  reference_.emplace(saved_);
+  reference_->on_exchange([this] { placement_.values_exchanged(); });
+  const auto& shares = placement_.share();
+  std::string digest;
+  if (shares.own)
+    digest = reference_->write(folder_.path(), {*shares.own, shares.count},
+                               [this](const Parameter& piece) { return holds(piece); });
+  if (auto* group = agreement_.group()) digest = joined_digests(digest, shares, *group);
+  reference_->set_digest(digest);
+}
+
+// A number of the optimizer goes with its parameter's first element.
 checkpoint::CheckpointContent Trainer::content() {
   checkpoint::CheckpointContent content;
-  const bool first = placement_.share().own == 0;
-  const auto holds = [&](const Parameter& piece) {
-    return piece.box ? piece.tensor->numel() > 0 && placement_.counts(piece) : first;
-  };
+  const auto holds = [&](const Parameter& piece) { return this->holds(piece); };
   const auto holds_first = [&](const Parameter& piece) {
     return holds(piece) && (!piece.box || std::ranges::all_of(piece.box->begin, [](int64_t at) { return at == 0; }));
   };
@@ -130,7 +168,9 @@ void Trainer::keep_best() {
 }
 
 void Trainer::take_averages() {
-  if (average_ && options_.ema.use) average_->exchange();
+  if (!average_ || !options_.ema.use) return;
+  average_->exchange();
+  placement_.values_exchanged();
 }
 
 // Whether the last one reached the disk, once that is known.

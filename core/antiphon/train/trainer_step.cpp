@@ -42,23 +42,35 @@ nn::TokenScoreOptions Trainer::score_options() const {
   return {options_.logits_chunk, objective_.needs().even_gradient};
 }
 
-// Nothing has been trained yet, so the two are one model, and the same operations give the same bits.
-void Trainer::check_reference(model::Batch batch, const at::Tensor& reference) {
-  c10::AutoGradMode no_grad(false);
-  model_.lm().encode(batch);
-  const auto own = model_.score(batch, score_options());
-  if (at::allclose(own, reference, 0, 0, /*equal_nan=*/true)) return;
-  fail(ErrorKind::internal,
-       fmt::format("before the first step the reference differs from the model by {:.3g} in a log-probability",
-                   (own - reference).abs().max().item<double>()));
+// Log-probabilities of each batch under the reference; nothing if there is none. Before the first step nothing has been
+// trained yet, so the two are one model, and the same operations give the same bits.
+std::vector<at::Tensor> Trainer::compare_with_reference(std::vector<model::Batch>& batches) {
+  if (!reference_) return std::vector<at::Tensor>(batches.size());
+  const TraceScope scope("reference");
+  beacon::doing("computing the reference");
+  placement_.make_usable();
+  const nn::BlockPolicyScope policy(placement_.around(nullptr));
+  auto scores = model::reference_scores(model_, batches, *reference_, score_options());
+  for (size_t i = 0; step_ == 0 && i < batches.size(); ++i) {
+    c10::AutoGradMode no_grad(false);
+    auto batch = batches[i];
+    model_.lm().encode(batch);
+    const auto own = model_.score_all_chunks(batch, score_options());
+    if (own.defined() && !at::allclose(own, scores[i], 0, 0, /*equal_nan=*/true))
+      fail(ErrorKind::internal,
+           fmt::format("before the first step the reference differs from the model by {:.3g} in a log-probability",
+                       (own - scores[i]).abs().max().item<double>()));
+  }
+  return scores;
 }
 
 // What is compared with a reference is computed as the reference is: without dropout.
-ObjectiveOutput Trainer::forward(model::Batch& batch, uint64_t seed, const DrawnRecord& drawn, StepResult& result) {
+ObjectiveOutput Trainer::forward(model::Batch& batch, const at::Tensor& reference_n, uint64_t seed,
+                                 StepResult& result) {
+  const auto& drawn = result.drawn;
   const nn::BlockPolicyScope policy(placement_.around(recompute_ ? &*recompute_ : nullptr));
   auto input = model::objective_input(batch, drawn.totals);
-  if (reference_) input.reference_n = model::reference_scores(model_, batch, *reference_, score_options());
-  if (reference_ && step_ == 0) check_reference(batch, input.reference_n);
+  input.reference_n = reference_n;
   std::optional<TrainingPass> training;
   std::optional<AuxiliaryLosses> losses;
   if (!reference_) {
@@ -127,20 +139,24 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
   return batches;
 }
 
-ObjectiveOutput Trainer::forward_of(model::Batch& batch, const parallel::Pass& pass, StepResult& result) {
+ObjectiveOutput Trainer::forward_of(model::Batch& batch, const at::Tensor& reference_n, const parallel::Pass& pass,
+                                    StepResult& result) {
   const auto seed = seed_of(static_cast<uint64_t>(options_.seed), step_, loader_.share().first + pass.batch);
   if (pass.batch > 0 && pass.chunk == 0) put_statistics_back();
   seed_generators(model_.lm().device(), seed);
-  auto output = forward(batch, seed, result.drawn, result);
+  auto output = forward(batch, reference_n, seed, result);
   if (pass.chunk == 0) add_statistics();
   return output;
 }
 
 void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
-  run_passes(
-      passes_, placement_, recompute_.has_value(),
-      {[&](const parallel::Pass& pass) { return forward_of(batches[static_cast<size_t>(pass.batch)], pass, result); },
-       [&](const ObjectiveOutput& output) { backward(output, result); }});
+  const auto references = compare_with_reference(batches);
+  const auto forward = [&](const parallel::Pass& pass) {
+    const auto i = static_cast<size_t>(pass.batch);
+    return forward_of(batches[i], references[i], pass, result);
+  };
+  run_passes(passes_, placement_, recompute_.has_value(),
+             {forward, [&](const ObjectiveOutput& output) { backward(output, result); }});
 }
 
 StepResult Trainer::step() {
@@ -164,6 +180,7 @@ StepResult Trainer::step() {
 
 void Trainer::update(StepResult& result, const std::vector<std::string>& samples) {
   const TraceScope scope("optimizer");
+  if (owners_) owners_->gather_gradients();
   const Optimizer::Joint joint{[&](const Parameter& parameter) { return placement_.counts(parameter); },
                                [&](double own) { return placement_.add_up(own); }};
   result.gradient_norm = optimizer_.clip(options_.clip_norm, agreement_.group() ? &joint : nullptr);
@@ -178,6 +195,7 @@ void Trainer::update(StepResult& result, const std::vector<std::string>& samples
     put_statistics_back();  // what is not finite would stay in them for good
   } else {
     optimizer_.step(result.lr_ratio);
+    if (owners_) owners_->return_values();
     if (average_) average_->update();
   }
 }

@@ -19,6 +19,7 @@ class BottleneckAdapter : public LinearAdapter, public Module {
   BottleneckAdapter(int64_t out, int64_t bottleneck, std::string activation, NormPosition position);
   at::Tensor forward(const at::Tensor& x, const LinearBase& base) override;
   void keep(bool all) override { Module::keep(all); }
+  bool reads_outputs_only() const override { return true; }
 
  private:
   std::string activation_;

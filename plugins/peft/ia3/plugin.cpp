@@ -48,6 +48,13 @@ class Ia3Adapter : public LinearAdapter, public Module {
   }
 
   void keep(bool all) override { Module::keep(all); }
+  void keep_outputs(int64_t begin, int64_t size) override {
+    if (!feedforward_) keep_part(scale_, 0, begin, size);
+  }
+  // The sum of scaled products is the scaled sum.
+  void keep_inputs(int64_t begin, int64_t size) override {
+    if (feedforward_) keep_part(scale_, 1, begin, size);
+  }
 
  private:
   at::Tensor scale_;

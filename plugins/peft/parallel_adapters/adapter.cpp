@@ -1,6 +1,7 @@
 #include "adapter.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/nn/activation.h>
@@ -38,7 +39,20 @@ ParallelAdapter::ParallelAdapter(const ParallelShape& shape, std::shared_ptr<con
 
 at::Tensor ParallelAdapter::forward(const at::Tensor& x, const LinearBase& base) {
   const auto inner = nn::activate(shape_.activation, down_.forward(passage_->take()));
-  return base.product(x) + nn::linear(inner, nn::matrix_like(up_, x), nn::like(up_bias_, x)) * shape_.scale;
+  const auto bias = adds_bias_ ? nn::like(up_bias_, x) : at::Tensor();
+  return base.product(x) + nn::linear(inner, nn::matrix_like(up_, x), bias) * shape_.scale;
+}
+
+void ParallelAdapter::keep_inputs(int64_t begin, int64_t size) {
+  const auto cut = [&](int64_t input) { return shape_.bottleneck * input / shape_.last_in; };
+  const int64_t first = cut(begin), count = cut(begin + size) - first;
+  if (count == 0)
+    fail(ErrorKind::config,
+         fmt::format("parallel_adapters: bottleneck = {} is less than parallel.tensor", shape_.bottleneck),
+         "use a wider bottleneck, or fewer processes");
+  down_.keep_outputs(first, count);
+  keep_part(up_, 1, first, count);
+  adds_bias_ = begin == 0;
 }
 
 }  // namespace antiphon::parallel_adapters

@@ -24,6 +24,7 @@ class SublayerStart : public LinearAdapter {
   explicit SublayerStart(std::shared_ptr<const Passage> passage) : passage_(std::move(passage)) {}
   at::Tensor forward(const at::Tensor& x, const LinearBase& base) override;
   void keep(bool) override {}
+  void keep_outputs(int64_t, int64_t) override {}
 
  private:
   std::shared_ptr<const Passage> passage_;
@@ -31,6 +32,7 @@ class SublayerStart : public LinearAdapter {
 
 struct ParallelShape {
   int64_t in = 0, out = 0, bottleneck = 0;  // of the sublayer; between
+  int64_t last_in = 0;                      // of its last layer
   double scale = 1;
   std::string activation = "relu";
 };
@@ -41,11 +43,14 @@ class ParallelAdapter : public LinearAdapter, public Module {
   ParallelAdapter(const ParallelShape& shape, std::shared_ptr<const Passage> passage);
   at::Tensor forward(const at::Tensor& x, const LinearBase& base) override;
   void keep(bool all) override { Module::keep(all); }
+  // Of the last layer's inputs: so large a share of the bottleneck.
+  void keep_inputs(int64_t begin, int64_t size) override;
 
  private:
   ParallelShape shape_;
   nn::Linear down_;
   at::Tensor up_, up_bias_;  // [out, bottleneck], [out]
+  bool adds_bias_ = true;
   std::shared_ptr<const Passage> passage_;
 };
 

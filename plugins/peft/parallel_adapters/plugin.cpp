@@ -132,7 +132,7 @@ class ParallelAdapters : public Peft, private Module {
            "name a layer before it in `inputs`");
     auto adapter =
         std::make_shared<ParallelAdapter>(ParallelShape{before_->linear->in(), site.linear->out(), options_.bottleneck,
-                                                        options_.scale, options_.activation},
+                                                        site.linear->in(), options_.scale, options_.activation},
                                           std::move(passage_));
     passage_ = nullptr;
     add(site.path, *adapter);

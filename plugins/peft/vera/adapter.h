@@ -23,11 +23,16 @@ class VeraAdapter : public LinearAdapter, public Module {
   std::optional<LinearBase::Plain> merged(const LinearBase::Plain& base) const override;
   LowRank low_rank() const override;
   void keep(bool all) override { Module::keep(all); }
+  void keep_outputs(int64_t begin, int64_t size) override;
+  void keep_inputs(int64_t begin, int64_t size) override;
 
  private:
+  // The projections of this layer's, or this process's, inputs and outputs.
+  at::Tensor a() const { return shared_->a.narrow(1, first_in_, in_); }
+  at::Tensor b() const { return shared_->b.narrow(0, first_out_, out_); }
   at::Tensor d_, b_;  // [rank], [out]
   std::string site_;
-  int64_t in_, out_;
+  int64_t in_, out_, first_in_ = 0, first_out_ = 0, all_in_;
   double dropout_;
   std::shared_ptr<const Projections> shared_;
 };

@@ -1,4 +1,4 @@
-"""llama, qwen2, qwen3, nemotron, qwen3_moe and mixtral: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
+"""llama, qwen2, qwen3, nemotron, qwen2_moe, qwen3_moe and mixtral: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
 import json
 
 import torch
@@ -39,6 +39,11 @@ QWEN3_MOE = {
     "a dense layer, tied embeddings, biases": dict(mlp_only_layers=[1], tie_word_embeddings=True, attention_bias=True),
     "four of five experts, window": dict(num_experts_per_tok=4, use_sliding_window=True, sliding_window=6),
     "one expert a token": dict(num_experts_per_tok=1),
+}
+QWEN2_MOE = {
+    "two of five experts and one for all": {},
+    "shares add up to 1, experts in every second layer": dict(norm_topk_prob=True, decoder_sparse_step=2),
+    "a dense layer, tied embeddings, no biases, all heads": dict(mlp_only_layers=[1], tie_word_embeddings=True, qkv_bias=False, num_key_value_heads=4),
 }
 MIXTRAL = {
     "two of four experts": {},
@@ -189,6 +194,6 @@ def refusals(bench):
 
 def run(bench):
     refusals(bench)
-    for plugin, variants in [("llama", LLAMA), ("qwen2", QWEN2), ("qwen3", QWEN3), ("nemotron", NEMOTRON), ("qwen3_moe", QWEN3_MOE), ("mixtral", MIXTRAL)]:
+    for plugin, variants in [("llama", LLAMA), ("qwen2", QWEN2), ("qwen3", QWEN3), ("nemotron", NEMOTRON), ("qwen2_moe", QWEN2_MOE), ("qwen3_moe", QWEN3_MOE), ("mixtral", MIXTRAL)]:
         for name, changes in variants.items():
             variant(bench, plugin, name, changes)

@@ -1,7 +1,7 @@
 """Tiny random checkpoints. Weights are larger than at a usual start, so that every part of a model shows."""
 import torch
 from transformers import (MixtralConfig, MixtralForCausalLM, CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, NemotronConfig, NemotronForCausalLM, ParakeetEncoder,
-                          ParakeetEncoderConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperForConditionalGeneration)
+                          ParakeetEncoderConfig, Qwen2Config, Qwen2ForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperForConditionalGeneration)
 
 
 def randomise(model, seed):
@@ -70,6 +70,11 @@ def qwen3(folder, seed=15, **changes):
 def qwen3_moe(folder, seed=16, **changes):
     experts = dict(num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24)
     return saved(Qwen3MoeForCausalLM(Qwen3MoeConfig(**{**DECODER, **experts, "head_dim": 16, **changes})), seed, folder)
+
+
+def qwen2_moe(folder, seed=18, **changes):
+    experts = dict(num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24, shared_expert_intermediate_size=40)
+    return saved(Qwen2MoeForCausalLM(Qwen2MoeConfig(**{**DECODER, **experts, **changes})), seed, folder)
 
 
 def mixtral(folder, seed=17, **changes):

@@ -84,16 +84,17 @@ at::Tensor DecoderLayer::attend_all(const at::Tensor& q, const at::Tensor& k, co
 }
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer,
-                                 const std::shared_ptr<LoadBalance>& balance) const {
+                                 const std::shared_ptr<RouterLosses>& losses) const {
   if (fits_layer_step(*this, x_td, input, layer)) return layer_step(*this, x_td, rope, input, layer);
   const auto tokens = input.positions_t.size(0);
   const DropoutRows rows(slices_.contexts ? slices_.of_context(tokens).begin : DropoutRows::first());
-  const auto x = x_td + left(attend(entered(input_norm_.forward(x_td), tokens), rope, input, layer), tokens);
+  const auto attended = left(attend(entered(input_norm_.forward(x_td), tokens), rope, input, layer), tokens);
+  const auto x = x_td + o_proj_.after_sum(attended);
   const auto normal = post_attention_norm_.forward(x);
-  if (mlp_) return x + left(mlp_->forward(entered(normal, tokens)), tokens);
+  if (mlp_) return x + mlp_->down.after_sum(left(mlp_->forward(entered(normal, tokens)), tokens));
   const auto [begin, size] = slices_.own(tokens);
   const int64_t padding = std::clamp(begin + size - (tokens - input.padding), int64_t{0}, size);
-  return x + experts_->forward(normal, padding, balance);
+  return x + experts_->forward(normal, padding, losses);
 }
 
 at::Tensor DecoderLayer::entered(const at::Tensor& x_td, int64_t tokens) const {
@@ -119,13 +120,15 @@ Decoder::Decoder(const DecoderOptions& options)
 }
 
 at::Tensor Decoder::embed(const at::Tensor& ids) const {
-  if (by_.group) {
-    const auto rows = ids - first_token_;
-    const auto own = rows.ge(0).logical_and(rows.lt(embed_tokens_.size(0)));
-    return at::embedding(embed_tokens_, rows * own) * own.unsqueeze(-1).to(embed_tokens_.scalar_type());
-  }
-  if (options_.tie_embeddings && quantized_head_) return quantized_head_->rows(ids, norm_.weight().scalar_type());
-  return at::embedding(embed_tokens_, ids);
+  const auto rows_of = [&](const at::Tensor& rows) {
+    if (options_.tie_embeddings && quantized_head_) return quantized_head_->rows(rows, norm_.weight().scalar_type());
+    return at::embedding(embed_tokens_, rows);
+  };
+  if (!by_.group) return rows_of(ids);
+  const auto rows = ids - first_token_;
+  const auto own = rows.ge(0).logical_and(rows.lt(embed_tokens_.size(0)));
+  const auto x = rows_of(rows * own);
+  return x * own.unsqueeze(-1).to(x.scalar_type());
 }
 
 at::Tensor Decoder::head_weight() const {
@@ -166,14 +169,25 @@ Quantization Decoder::quantize(const std::string& format) {
 }
 
 // What goes into the blocks of this pass.
-at::Tensor Decoder::entered(const DecoderInput& input) const {
+at::Tensor Decoder::entered(const DecoderInput& input, const std::shared_ptr<RouterLosses>& losses) const {
   const int64_t tokens = input.positions_t.size(0);
   if (stage_ && !stage_->is_first()) {
-    return stage_->received({slices_.own(tokens).size, options_.hidden_size}, input.x_td.options());
+    return stage_->received({slices_.own(tokens).size, options_.hidden_size}, input.x_td.options(), losses);
   }
   const bool learns = by_.learns_before || embed_tokens_.requires_grad();
   if (slices_.all) return slice_of_sum(input.x_td, slices_.in_all(tokens), *slices_.all, learns);
   return by_.experts && learns ? wanting_gradient(input.x_td) : input.x_td;
+}
+
+// Of a pass in training through experts; else nullptr.
+std::shared_ptr<RouterLosses> Decoder::router_losses(const DecoderInput& input) const {
+  const auto& moe = options_.moe;
+  const auto* wanted = AuxiliaryLosses::now();
+  if (!wanted || moe.experts == 0 || (moe.balance == 0 && moe.router_z == 0 && moe.capacity.factor == 0))
+    return nullptr;
+  const auto tokens = input.positions_t.size(0) - input.padding;
+  return std::make_shared<RouterLosses>(RouterLossOptions{moe.experts, moe.balance, moe.router_z}, wanted->share(),
+                                        tokens);
 }
 
 at::Tensor Decoder::forward(const DecoderInput& given) const {
@@ -182,19 +196,16 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   place_tokens(input);
   const auto context = slices_.of_context(input.positions_t.size(0));
   const auto rope = rope_.table(input.positions_t.narrow(0, context.begin, context.size), input.x_td.scalar_type());
-  auto* losses = AuxiliaryLosses::now();
-  const auto balance = losses && options_.moe.experts > 0 && options_.moe.balance > 0
-                           ? std::make_shared<LoadBalance>(options_.moe.experts, options_.moe.balance * losses->share())
-                           : nullptr;
+  const auto losses = router_losses(input);
   const auto range = stage_ ? stage_->range() : PipelineStage::Range{0, options_.num_layers};
-  const auto x = run_blocks(layers_, static_cast<size_t>(range.begin), static_cast<size_t>(range.end), entered(input),
-                            [rope, input, balance](const DecoderLayer& layer, const at::Tensor& in, size_t i) {
-                              return layer.forward(in, rope, input, i, balance);
-                            });
-  if (balance && slices_.all) balance->add_up(*slices_.all);
-  if (balance) losses->add("load_balance", options_.moe.balance, balance->value());
+  const auto x =
+      run_blocks(layers_, static_cast<size_t>(range.begin), static_cast<size_t>(range.end), entered(input, losses),
+                 [rope, input, losses](const DecoderLayer& layer, const at::Tensor& in, size_t i) {
+                   return layer.forward(in, rope, input, i, losses);
+                 });
   advance_rows(input);
-  if (stage_ && !stage_->is_last()) return stage_->sent(x);
+  if (stage_ && !stage_->is_last()) return stage_->sent(x, losses);
+  if (losses) losses->finish(slices_.all), losses->tell(*AuxiliaryLosses::now());
   const auto y = norm_.forward(x);
   return by_.group ? whole_tokens(y, slices_.in_parts(input.positions_t.size(0)), *by_.group) : y;
 }

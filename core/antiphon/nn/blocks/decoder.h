@@ -42,12 +42,12 @@ struct DecoderOptions {
 class DecoderLayer : public Module {
  public:
   DecoderLayer(const DecoderOptions& options, int64_t index);
-  // `balance`: of experts while training, or nullptr.
+  // `losses`: of routers of experts while training, or nullptr.
   at::Tensor forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer,
-                     const std::shared_ptr<LoadBalance>& balance) const;
+                     const std::shared_ptr<RouterLosses>& losses) const;
   // From then on x is the slice of this process; of its part it keeps some of the heads and of the MLP's inner values.
   void share(const DecoderOptions& options, const TokenSlices& slices);
-  void share_experts(comm::Group& group);
+  void share_experts(comm::Group& group, comm::Group* slices);
 
  private:
   template <class T>
@@ -98,7 +98,8 @@ class Decoder : public Module {
   void deal_out();
   std::vector<int64_t> dealt_out() const;
   std::vector<PipelineStage::Range> ranges();
-  at::Tensor entered(const DecoderInput& input) const;
+  at::Tensor entered(const DecoderInput& input, const std::shared_ptr<RouterLosses>& losses) const;
+  std::shared_ptr<RouterLosses> router_losses(const DecoderInput& input) const;
   DecoderOptions options_;
   at::Tensor embed_tokens_, lm_head_;
   std::shared_ptr<const QuantizedWeight> quantized_head_;

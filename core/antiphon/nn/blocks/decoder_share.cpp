@@ -19,6 +19,9 @@ void DecoderLayer::share(const DecoderOptions& o, const TokenSlices& slices) {
     const int64_t heads = o.num_kv_heads / (slices.parts ? slices.parts->size() : 1);
     kv_repeats_ = slices.contexts->size() / std::gcd(heads, int64_t{slices.contexts->size()});
   }
+  for (auto* projection : {&q_proj_, &k_proj_, &v_proj_, &o_proj_}) projection->together = slices.all;
+  if (mlp_)
+    for (auto& site : mlp_->sites()) site.linear->together = slices.all;
   if (!slices.parts) return;
   const int rank = slices.parts->rank(), size = slices.parts->size();
   const auto q = part_of(o.num_heads, rank, size), kv = part_of(o.num_kv_heads, rank, size),
@@ -32,8 +35,8 @@ void DecoderLayer::share(const DecoderOptions& o, const TokenSlices& slices) {
   mlp_->down.keep_inputs(inner.begin, inner.size, rank == 0);
 }
 
-void DecoderLayer::share_experts(comm::Group& group) {
-  if (experts_) experts_->share(group);
+void DecoderLayer::share_experts(comm::Group& group, comm::Group* slices) {
+  if (experts_) experts_->share(group, slices);
 }
 
 void Decoder::share(const SharedBy& by) {
@@ -44,7 +47,7 @@ void Decoder::share(const SharedBy& by) {
   if (by.group) divide();
   for (auto& layer : layers_) {
     if (by.slices) layer->share(options_, slices_);
-    if (by.experts) layer->share_experts(*by.experts);
+    if (by.experts) layer->share_experts(*by.experts, by.slices);
   }
   if (by.stages) deal_out();
 }
@@ -84,10 +87,6 @@ void Decoder::check_experts(config::Problems& problems) const {
     problems.add(
         {}, fmt::format("{} processes share the {} experts of a layer", size, moe.experts),
         "lower parallel.expert, or parallel.tensor and parallel.context, whose processes have some of them each");
-  if (by_.stages && moe.experts > 0 && moe.balance > 0)
-    problems.add(
-        {}, "the load-balancing loss is of all layers together, and parallel.pipeline gives each process some of them",
-        "use parallel.pipeline = 1, or set output_router_logits = false");
 }
 
 void Decoder::check_stages(config::Problems& problems) const {

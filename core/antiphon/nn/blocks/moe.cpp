@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/component/training_pass.h>
@@ -12,69 +11,13 @@
 #include <algorithm>
 
 namespace antiphon::nn {
-namespace {
-
-using torch::autograd::AutogradContext, torch::autograd::variable_list;
-
-struct Held : torch::CustomClassHolder {
-  std::shared_ptr<const LoadBalance> balance;
-};
-
-// y as it is. The backward pass comes after the forward passes of all layers, so the sums over them are known then.
-struct Attach : torch::autograd::Function<Attach> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& y, const at::Tensor& probabilities,
-                            const c10::intrusive_ptr<Held>& held) {
-    context->saved_data["held"] = c10::IValue::make_capsule(held);
-    context->saved_data["tokens"] = probabilities.size(0);
-    return y.view_as(y);
-  }
-
-  static variable_list backward(AutogradContext* context, variable_list grads) {
-    const auto held = c10::static_intrusive_pointer_cast<Held>(context->saved_data["held"].toCapsule());
-    const auto tokens = context->saved_data["tokens"].toInt();
-    return {grads[0], held->balance->gradient().unsqueeze(0).expand({tokens, -1}), at::Tensor()};
-  }
-};
-
-}  // namespace
-
-LoadBalance::LoadBalance(int64_t experts, double scale) : experts_(experts), scale_(scale) {}
-
-at::Tensor LoadBalance::attached(const at::Tensor& y, const at::Tensor& probabilities, const at::Tensor& counts,
-                                 bool count) {
-  if (count) {
-    const auto sum = probabilities.detach().sum(0);
-    chosen_ = chosen_.defined() ? chosen_ + counts : counts.to(at::kFloat);
-    probability_ = probability_.defined() ? probability_ + sum : sum;
-    tokens_ += static_cast<double>(probabilities.size(0));
-  }
-  auto held = c10::make_intrusive<Held>();
-  held->balance = shared_from_this();
-  return Attach::apply(y, probabilities, held);
-}
-
-void LoadBalance::add_up(comm::Group& group) {
-  if (!chosen_.defined()) return;
-  const auto all = at::cat({chosen_, probability_, at::full({1}, tokens_, chosen_.options())});
-  group.sum(all);
-  const auto parts = all.split_with_sizes({experts_, experts_, 1});
-  chosen_ = parts[0], probability_ = parts[1];
-  if (!all.is_meta()) tokens_ = parts[2].item<double>();
-}
-
-double LoadBalance::value() const {
-  if (!chosen_.defined() || chosen_.is_meta()) return 0;
-  return static_cast<double>(experts_) * (chosen_ * probability_).sum().item<double>() / (tokens_ * tokens_);
-}
-
-at::Tensor LoadBalance::gradient() const {
-  return chosen_ * (scale_ * static_cast<double>(experts_) / (tokens_ * tokens_));
-}
 
 // What goes where: assignments of tokens to experts, ordered by expert.
 struct MixtureOfExperts::Routes {
-  at::Tensor probabilities_te, counts_e;  // float32; int64
-  at::Tensor tokens_n, weights_n;         // of each assignment: its token, int64, and its share
+  at::Tensor logits_te, probabilities_te, chosen_e;  // float32; how often each expert was chosen, int64
+  at::Tensor tokens_n, weights_n;                    // of each assignment: its token, int64, and its share
+  at::Tensor counts_e;                               // assignments of each expert, int64: those that were not dropped
+  at::Tensor dropped;                                // [1] float32: how many were; undefined: none can be
 };
 
 MixtureOfExperts::MixtureOfExperts(int64_t hidden_size, const std::string& activation, const MoeOptions& options)
@@ -90,6 +33,10 @@ MixtureOfExperts::MixtureOfExperts(int64_t hidden_size, const std::string& activ
     for (auto& site : experts_.back()->sites())
       site.linear->share = static_cast<double>(options.top_k) / static_cast<double>(options.experts);
   }
+  if (options.shared_size == 0) return;
+  shared_ = std::make_unique<BlockMlp>(BlockMlpOptions{hidden_size, options.shared_size, activation});
+  add("shared_expert", *shared_);
+  add("shared_expert_gate.weight", shared_gate_, {1, hidden_size}, Init::normal_002, Role::matrix);
 }
 
 namespace {
@@ -107,16 +54,29 @@ at::Tensor counts_of(const at::Tensor& chosen, int64_t experts) {
 
 MixtureOfExperts::Routes MixtureOfExperts::route(const at::Tensor& x_td) const {
   Routes routes;
-  routes.probabilities_te = at::softmax(nn::linear(x_td, like(gate_, x_td), at::Tensor()).to(at::kFloat), -1);
+  routes.logits_te = nn::linear(x_td, like(gate_, x_td), at::Tensor()).to(at::kFloat);
+  routes.probabilities_te = at::softmax(routes.logits_te, -1);
   auto [weights, chosen] = at::topk(routes.probabilities_te, options_.top_k, -1);
   if (options_.normalize) weights = weights / weights.sum(-1, /*keepdim=*/true);
   const auto flat = chosen.view(-1);
   const auto order = at::argsort(flat, /*stable=*/true, 0, /*descending=*/false);
-  routes.counts_e = counts_of(flat, options_.experts);
+  routes.chosen_e = routes.counts_e = counts_of(flat, options_.experts);
   routes.tokens_n = at::floor_divide(order, options_.top_k);
   routes.weights_n = weights.reshape(-1).index_select(0, order);
   if (!options_.wide_shares) routes.weights_n = routes.weights_n.to(x_td.scalar_type());
+  if (options_.capacity.factor > 0 && TrainingPass::now()) drop(routes, chosen, weights, order);
   return routes;
+}
+
+// The shares of what is left stay as they are.
+void MixtureOfExperts::drop(Routes& routes, const at::Tensor& chosen, const at::Tensor& weights,
+                            const at::Tensor& order) const {
+  const auto kept = within_capacity(chosen, weights, options_.experts, options_.capacity, slices_).reshape(-1);
+  routes.dropped = kept.logical_not().sum().to(at::kFloat).view({1});
+  if (kept.is_meta()) return;
+  const auto left = kept.index_select(0, order).nonzero().view(-1);
+  routes.tokens_n = routes.tokens_n.index_select(0, left), routes.weights_n = routes.weights_n.index_select(0, left);
+  routes.counts_e = at::bincount(chosen.view(-1).index_select(0, kept.nonzero().view(-1)), {}, options_.experts);
 }
 
 namespace {
@@ -163,8 +123,8 @@ at::Tensor MixtureOfExperts::compute(const at::Tensor& x_td, const Routes& route
   return at::zeros_like(x_td).index_add(0, routes.tokens_n, weighted);
 }
 
-void MixtureOfExperts::share(comm::Group& group) {
-  group_ = &group;
+void MixtureOfExperts::share(comm::Group& group, comm::Group* slices) {
+  group_ = &group, slices_ = slices;
   const auto own = part_of(options_.experts, group.rank(), group.size());
   for (int64_t i = 0; i < options_.experts; ++i) {
     auto& expert = *experts_[static_cast<size_t>(i)];
@@ -175,15 +135,21 @@ void MixtureOfExperts::share(comm::Group& group) {
   }
 }
 
+at::Tensor MixtureOfExperts::of_shared(const at::Tensor& x_td) const {
+  return nn::linear(x_td, like(shared_gate_, x_td)).sigmoid() * shared_->forward(x_td);
+}
+
 at::Tensor MixtureOfExperts::forward(const at::Tensor& x_td, int64_t padding,
-                                     const std::shared_ptr<LoadBalance>& balance) const {
+                                     const std::shared_ptr<RouterLosses>& losses) const {
   const int64_t tokens = x_td.size(0) - padding;
   if (tokens == 0 && !group_) return at::zeros_like(x_td);  // with others, this process may have their tokens' experts
   const auto x = x_td.narrow(0, 0, tokens);
   const auto routes = route(x);
   auto y = compute(x, routes);
-  if (balance)
-    y = balance->attached(y, routes.probabilities_te, routes.counts_e.to(y.device()), !TrainingPass::again());
+  if (shared_) y = y + of_shared(x);
+  const bool again = TrainingPass::again();
+  if (losses) y = losses->attached(y, routes.logits_te, routes.probabilities_te, routes.chosen_e, again);
+  if (losses && routes.dropped.defined() && !again) losses->dropped(routes.dropped, tokens * options_.top_k);
   return padding ? at::cat({y, at::zeros({padding, y.size(1)}, y.options())}) : y;
 }
 

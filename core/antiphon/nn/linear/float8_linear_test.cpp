@@ -1,4 +1,5 @@
 // FP8 linear layers against double precision products of the values that the FP8 numbers represent.
+#include <antiphon/comm/test_group.h>
 #include <antiphon/kernels/test_cuda.h>
 #include <antiphon/nn/linear/float8_linear.h>
 #include <antiphon/nn/linear/linear.h>
@@ -108,4 +109,68 @@ TEST_CASE("fp8: weights whose sides do not fit are left alone") {
   CHECK_FALSE(linear.use_float8());
   linear.initialize(3, at::kCPU);
   CHECK(relative_error(linear.forward(random({2, 48}, 1)), random({2, 48}, 1).mm(linear.weight.t())) < 1e-6);
+}
+
+TEST_CASE("fp8: processes that divide tokens or weights have one scale, and the numbers of one process") {
+  CHECK(comm::testing::run_group(2, "member has some in fp8") == 0);
+}
+
+TEST_CASE("member has some in fp8", "[.]") {
+  comm::Group all(comm::testing::my_place());
+  Layer whole(true);
+  REQUIRE(whole.linear.use_float8());
+  const auto x = whole.x.detach().view({21, 48}).clone(), grad = whole.grad.view({21, 32});
+  x.select(0, 20).mul_(30);  // so that a process without it would have another scale
+  const auto y = whole.linear.forward(whole.x = x.clone().requires_grad_(true));
+  y.backward(grad);
+  for (const int64_t first : {8, 0, 21}) {  // tokens, none of them in one process
+    Layer own(true);
+    own.linear.together = &all;
+    REQUIRE(own.linear.use_float8());
+    const int64_t begin = all.rank() == 0 ? 0 : first, size = all.rank() == 0 ? first : 21 - first;
+    const auto some = x.narrow(0, begin, size).clone().requires_grad_(true);
+    const auto got = own.linear.forward(some);
+    got.backward(grad.narrow(0, begin, size));
+    CHECK(at::equal(got, y.narrow(0, begin, size)));
+    CHECK(at::equal(some.grad(), whole.x.grad().narrow(0, begin, size)));
+    const auto sum = own.linear.weight.grad().clone();
+    all.sum(sum);
+    CHECK(relative_error(sum, whole.linear.weight.grad()) < 1e-6);
+  }
+  Layer own(true);  // outputs
+  own.linear.together = &all;
+  const auto weight = own.linear.weight.detach().clone(), bias = own.linear.bias.detach().clone();
+  own.linear.weight = weight.narrow(0, 16 * all.rank(), 16).clone().set_requires_grad(true);
+  own.linear.bias = bias.narrow(0, 16 * all.rank(), 16).clone();
+  REQUIRE(own.linear.use_float8());
+  const auto in = x.clone().requires_grad_(true);
+  const auto got = own.linear.forward(in);
+  got.backward(grad.narrow(1, 16 * all.rank(), 16));
+  CHECK(at::equal(got, y.narrow(1, 16 * all.rank(), 16)));
+  CHECK(at::equal(own.linear.weight.grad(), whole.linear.weight.grad().narrow(0, 16 * all.rank(), 16)));
+  Layer half(true);  // inputs, of 32 and 16
+  half.linear.together = &all;
+  const int64_t begin = 32 * all.rank(), size = all.rank() ? 16 : 32;
+  half.linear.weight = weight.narrow(1, begin, size).clone().set_requires_grad(true);
+  half.linear.bias = at::Tensor();
+  REQUIRE(half.linear.use_float8());
+  const auto columns = x.narrow(1, begin, size).clone().requires_grad_(true);
+  const auto product = half.linear.forward(columns);
+  product.backward(grad);
+  const auto sum = product.detach().clone();
+  all.sum(sum);
+  CHECK(relative_error(sum + bias, y.detach()) < 1e-6);
+  CHECK(at::equal(columns.grad(), whole.x.grad().narrow(1, begin, size)));
+  all.wait_for_all();
+}
+
+TEST_CASE("fp8: a weight that is converted in each pass gives the same") {
+  Layer kept(true), passing(true);
+  REQUIRE(kept.linear.use_float8());
+  REQUIRE(passing.linear.use_float8(/*keeps_weight=*/false));
+  const auto a = kept.linear.forward(kept.x), b = passing.linear.forward(passing.x);
+  a.backward(kept.grad), b.backward(passing.grad);
+  CHECK(at::equal(a, b));
+  CHECK(at::equal(kept.x.grad(), passing.x.grad()));
+  CHECK(at::equal(kept.linear.weight.grad(), passing.linear.weight.grad()));
 }

@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <antiphon/base/error.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/onednn.h>
 #include <antiphon/nn/deferred_gradients.h>
@@ -11,6 +12,8 @@
 #include <antiphon/nn/linear/float8_linear.h>
 #include <antiphon/nn/linear/packed_weight.h>
 #include <antiphon/nn/linear/quantized_weight.h>
+
+#include <algorithm>
 
 namespace antiphon::nn {
 namespace {
@@ -83,13 +86,33 @@ class Linear::Before : public LinearBase {
 };
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
-  return fits_few_rows(x, *this) ? multiply_few_rows(x, *this) : adapted(x, adapters.size());
+  return fits_few_rows(x, *this) ? multiply_few_rows(x, *this) : adapted(x, std::min(after_sum_, adapters.size()));
+}
+
+namespace {
+
+// A map that was computed already.
+class Given : public LinearBase {
+ public:
+  explicit Given(at::Tensor y) : y_(std::move(y)) {}
+  at::Tensor product(const at::Tensor&) const override { return y_; }
+
+ private:
+  at::Tensor y_;
+};
+
+}  // namespace
+
+at::Tensor Linear::after_sum(at::Tensor y) const {
+  for (size_t i = after_sum_; i < adapters.size(); ++i)
+    if (AdapterScope::active(adapters[i]->set)) y = adapters[i]->forward(y, Given(y));
+  return y;
 }
 
 at::Tensor Linear::product(const at::Tensor& x) const {
   const auto added = added_bias();
+  if (float8_ && (x.numel() > 0 || together)) return float8_linear(x, weight, like(added, x), *float8_);
   if (x.numel() == 0 && !quantized) return nn::linear(x, matrix_like(weight, x), like(added, x));
-  if (float8_) return float8_linear(x, weight, like(added, x), *float8_);
   if (base_fits_few_rows(x, *this)) return multiply_few_rows(x, matrix_of(*this), added);
   if (quantized) return quantized_linear(x, *quantized, like(added, x));
   if (packed_ && PackedWeight::fits(x, weight, added))
@@ -128,15 +151,22 @@ void Linear::keep_outputs(int64_t begin, int64_t size) {
 }
 
 void Linear::keep_inputs(int64_t begin, int64_t size, bool first) {
-  for (const auto& adapter : adapters) adapter->keep_inputs(begin, size);
+  const auto reads_outputs = [](const auto& adapter) { return adapter->reads_outputs_only(); };
+  const auto after = std::ranges::find_if(adapters, reads_outputs);
+  after_sum_ = static_cast<size_t>(after - adapters.begin());
+  for (auto adapter = adapters.begin(); adapter != after; ++adapter) (*adapter)->keep_inputs(begin, size);
+  if (!std::all_of(after, adapters.end(), reads_outputs))
+    fail(ErrorKind::config, "a layer that parallel.tensor divides has an adapter of its inputs over one of its outputs",
+         "put the method that reads outputs last in [[peft]], or use parallel.tensor = 1");
   keep_part(weight, 1, begin, size);
   adds_bias_ = first;
 }
 
 void Linear::keep_packed() { packed_ = std::make_shared<PackedWeight>(); }
 
-bool Linear::use_float8() {
-  if (weight.numel() > 0 && Float8Weight::fits(weight)) float8_ = std::make_shared<Float8Weight>();
+bool Linear::use_float8(bool keeps_weight) {
+  if (weight.numel() > 0 && Float8Weight::fits(weight))
+    float8_ = std::make_shared<Float8Weight>(Float8Options{together, keeps_weight});
   return static_cast<bool>(float8_);
 }
 

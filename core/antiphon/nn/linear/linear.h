@@ -3,9 +3,14 @@
 #include <antiphon/component/module.h>
 #include <antiphon/component/peft.h>
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
+
+namespace antiphon::comm {
+class Group;
+}
 
 namespace antiphon::nn {
 
@@ -33,6 +38,9 @@ class Linear : public Module {
   void keep_outputs(int64_t begin, int64_t size);
   void keep_inputs(int64_t begin, int64_t size, bool first);
   at::Tensor added_bias() const { return adds_bias_ ? bias : at::Tensor(); }
+  // Of products that were added up so, what the adapters make of the sum that read outputs only; forward() leaves them
+  // out then. Else y as it is.
+  at::Tensor after_sum(at::Tensor y) const;
 
   // While the weight is frozen, forward() keeps a second copy of it for large batches (packed_weight.h).
   void keep_packed();
@@ -44,15 +52,16 @@ class Linear : public Module {
   // weight is not trained from then on; adapters on it are.
   void quantize(const std::string& format);
 
-  // Products in FP8 from here on (float8_linear.h), except those of adapters. Returns false and changes nothing if the
-  // weight's sides do not fit.
-  bool use_float8();
+  // Products in FP8 from here on (float8_linear.h), except those of adapters; `keeps_weight`: see Float8Options.
+  // Returns false and changes nothing if the weight's sides do not fit.
+  bool use_float8(bool keeps_weight = true);
 
   at::Tensor weight;                                     // [out, in]
   at::Tensor bias;                                       // [out] or undefined
   std::vector<std::shared_ptr<LinearAdapter>> adapters;  // each wraps the map of those before it
   std::shared_ptr<const QuantizedWeight> quantized;
-  double share = 1;  // of the vectors that go through the module: less than 1 for an expert's layers
+  double share = 1;                 // of the vectors that go through the module: less than 1 for an expert's layers
+  comm::Group* together = nullptr;  // of processes that have some of the vectors or of the weight each
 
  private:
   class Before;
@@ -60,6 +69,7 @@ class Linear : public Module {
   at::Tensor adapted(const at::Tensor& x, size_t count) const;
   size_t last_active(size_t count) const;
   bool adds_bias_ = true;
+  size_t after_sum_ = std::numeric_limits<size_t>::max();  // from this adapter on
   std::shared_ptr<PackedWeight> packed_;
   std::shared_ptr<Float8Weight> float8_;
 };
