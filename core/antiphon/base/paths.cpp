@@ -29,8 +29,9 @@ bool is_folder(const fs::path& path, ErrorKind kind) {
 
 void make_folder(const fs::path& path, ErrorKind kind) {
   std::error_code error;
-  fs::create_directories(path, error);
+  const bool is_new = fs::create_directories(path, error);
   if (error) fail_path(kind, "create the folder", path, error.value());
+  if (is_new) sync_folder_of(path, kind);
 }
 
 std::vector<fs::path> entries_of(const fs::path& folder, ErrorKind kind) {

@@ -11,7 +11,7 @@ namespace antiphon {
 // be determined (a loop of links, a name too long, no permission).
 bool path_exists(const std::filesystem::path& path, ErrorKind kind);
 bool is_folder(const std::filesystem::path& path, ErrorKind kind);
-// Creates the folder and its parents; does nothing if it exists.
+// Creates the folder and its parents, and flushes the one around it; does nothing if it exists.
 void make_folder(const std::filesystem::path& path, ErrorKind kind);
 
 // What lies in the folder, sorted. Error if it cannot be listed.
