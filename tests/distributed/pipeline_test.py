@@ -71,7 +71,7 @@ class Pipeline(Together):
         self.assert_same_training(one, zero)
 
     def test_other_methods(self):
-        self.compare_methods()
+        self.compare_methods(refused="layers (parallel.pipeline)")
 
     def test_quantized_base(self):
         """int8 blocks beside adapters: each process keeps those of its stage so."""

@@ -39,6 +39,8 @@ class Tensor(Together):
         lora = self.config.read_text()
         lora = lora[lora.index('plugin = "lora"') : lora.index("[model.streams.image]")]
         self.compare("prompts", config=self.edited("prompts", (lora, 'plugin = "ptuning"\ntokens = 3\n\n')), counts=(2,))
+        _, done = self.run_with("prefix", 2, config=self.edited("prefix", (lora, 'plugin = "prefix_tuning"\ntokens = 3\n\n')), code=2)
+        self.assertIn("heads (parallel.tensor)", done.stderr)
 
     def test_lengths_of_rows(self):
         """DoRA where outputs are cut; where inputs are, no process has whole rows."""

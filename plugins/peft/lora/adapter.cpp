@@ -112,23 +112,33 @@ at::Tensor LoraAdapter::forward(const at::Tensor& x, const LinearBase& base) {
   return without_start(base.product(x), x) + changed(dropped(x));
 }
 
-at::Tensor LoraAdapter::directed(const at::Tensor& x, const LinearBase& base) const {
+// The lengths of the rows of W + s B A [out] and whether there is a bias. Of a W that stays, without forming the sum:
+// |w + s b A|² = |w|² + 2 s b · (A w) + s² b · (A Aᵀ bᵀ), row by row.
+LoraAdapter::Lengths LoraAdapter::lengths(const LinearBase& base) const {
+  c10::AutoGradMode no_grad(false);
+  const auto change = whole();
+  const auto a = change.a.to(at::kFloat), b = change.b.to(at::kFloat);
+  if (const auto fixed = base.rows(a)) {
+    const auto crossed = (b * fixed->products_nd.t()).sum(1), own = (b.mm(a.mm(a.t())) * b).sum(1);
+    const auto squares = fixed->squares + crossed * (2 * change.scale) + own * (change.scale * change.scale);
+    return {squares.clamp_min(0).sqrt(), fixed->biased};
+  }
   const auto weights = base.weights();
   if (!weights.weight.defined())
     fail(ErrorKind::config,
          fmt::format("lora: {}: dora scales the rows of a matrix, and a method before it makes none", site_),
          "put the method with dora before it");
-  at::Tensor length;
-  {
-    c10::AutoGradMode no_grad(false);
-    length = at::linalg_vector_norm(matrix(weights.weight), 2, 1);
-  }
+  return {at::linalg_vector_norm(matrix(weights.weight), 2, 1), weights.bias.defined()};
+}
+
+at::Tensor LoraAdapter::directed(const at::Tensor& x, const LinearBase& base) const {
+  const auto [length, biased] = lengths(base);
   const auto ratio = nn::like(magnitude_ / length, x);
   const auto of_base = [&](const at::Tensor& input) { return without_start(base.product(input), input); };
   const auto input = dropped(x), y = of_base(x);
   auto turned = drops() ? of_base(input) : y;
   // The bias is not scaled; asked of the map, since it may be trained, here or in a method before.
-  if (weights.bias.defined()) turned = turned - base.product(at::zeros({1, x.size(-1)}, x.options()));
+  if (biased) turned = turned - base.product(at::zeros({1, x.size(-1)}, x.options()));
   return y + turned * (ratio - 1) + changed(input) * ratio;
 }
 

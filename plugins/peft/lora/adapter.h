@@ -32,6 +32,11 @@ class LoraAdapter : public LinearAdapter, public Module {
 
  private:
   at::Tensor changed(const at::Tensor& x) const;  // scale · B A x
+  struct Lengths {
+    at::Tensor of_rows;
+    bool biased;
+  };
+  Lengths lengths(const LinearBase& base) const;
   at::Tensor directed(const at::Tensor& x, const LinearBase& base) const;
   at::Tensor dropped(const at::Tensor& x) const;
   at::Tensor without_start(const at::Tensor& y, const at::Tensor& x) const;

@@ -9,6 +9,7 @@
 #include <antiphon/nn/deferred_gradients.h>
 #include <antiphon/nn/linear/few_rows.h>
 #include <antiphon/nn/linear/float8_linear.h>
+#include <antiphon/nn/linear/nf4_weight.h>
 #include <antiphon/nn/linear/packed_weight.h>
 #include <antiphon/nn/linear/quantized_weight.h>
 
@@ -65,7 +66,7 @@ class Linear::Before : public LinearBase {
   Before(const Linear& linear, size_t count) : linear_(linear), count_(linear.last_active(count)) {}
   at::Tensor product(const at::Tensor& x) const override { return linear_.adapted(x, count_); }
   std::optional<Plain> plain(const at::Tensor& x) const override {
-    if (count_ > 0 || linear_.float8_ || linear_.quantized) return std::nullopt;
+    if (count_ > 0 || linear_.float8_ || linear_.is_quantized()) return std::nullopt;
     return Plain{matrix_like(linear_.weight, x), like(linear_.added_bias(), x)};
   }
   Plain weights() const override {
@@ -73,8 +74,17 @@ class Linear::Before : public LinearBase {
     if (count_ > 0)
       return linear_.adapters[count_ - 1]->merged(Before(linear_, count_ - 1).weights()).value_or(Plain());
     const auto wide = [](const at::Tensor& t) { return t.defined() ? t.detach().to(at::kFloat) : t; };
-    return {linear_.quantized ? linear_.quantized->dequantized(at::kFloat) : wide(linear_.weight),
+    return {linear_.is_quantized() ? linear_.dequantized(at::kFloat) : wide(linear_.weight),
             wide(linear_.added_bias())};
+  }
+  std::optional<Rows> rows(const at::Tensor& a_nd) const override {
+    if (count_ > 0 || linear_.float8_ || linear_.weight.requires_grad()) return std::nullopt;
+    c10::AutoGradMode no_grad(false);
+    const auto squares = linear_.row_squares_.get(linear_.weight, [&] { return weights().weight.square().sum(1); });
+    const auto bias = linear_.added_bias();
+    auto products = linear_.product(a_nd.detach().to(at::kFloat));
+    if (bias.defined()) products = products - bias.detach().to(at::kFloat);
+    return Rows{squares, products, bias.defined()};
   }
 
  private:
@@ -88,8 +98,9 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
 
 at::Tensor Linear::product(const at::Tensor& x) const {
   const auto added = added_bias();
-  if (x.numel() == 0 && !quantized) return nn::linear(x, matrix_like(weight, x), like(added, x));
+  if (x.numel() == 0 && !is_quantized()) return nn::linear(x, matrix_like(weight, x), like(added, x));
   if (float8_) return float8_linear(x, weight, like(added, x), *float8_);
+  if (nf4) return nf4_linear(x, *nf4, like(added, x));
   if (base_fits_few_rows(x, *this)) return multiply_few_rows(x, matrix_of(*this), added);
   if (quantized) return quantized_linear(x, *quantized, like(added, x));
   if (packed_ && PackedWeight::fits(x, weight, added))
@@ -141,8 +152,21 @@ bool Linear::use_float8() {
 }
 
 void Linear::quantize(const std::string& format) {
-  quantized = std::make_shared<QuantizedWeight>(QuantizedWeight::of(weight, format));
+  if (format == "nf4")
+    nf4 = std::make_shared<Nf4Weight>(Nf4Weight::of(weight));
+  else
+    quantized = std::make_shared<QuantizedWeight>(QuantizedWeight::of(weight, format));
   weight = at::empty(weight.sizes(), weight.options().device(at::kMeta).requires_grad(false));
+}
+
+bool Linear::fits_format(const at::Tensor& weight, const std::string& format) {
+  return format == "nf4" ? Nf4Weight::fits(weight) : QuantizedWeight::fits(weight);
+}
+
+int64_t Linear::quantized_bytes() const { return nf4 ? nf4->bytes() : quantized->bytes(); }
+
+at::Tensor Linear::dequantized(at::ScalarType dtype) const {
+  return nf4 ? nf4->dequantized(dtype) : quantized->dequantized(dtype);
 }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {

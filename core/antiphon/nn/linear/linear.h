@@ -2,6 +2,7 @@
 #pragma once
 #include <antiphon/component/module.h>
 #include <antiphon/component/peft.h>
+#include <antiphon/nn/linear/of_weight.h>
 
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 namespace antiphon::nn {
 
 struct QuantizedWeight;
+struct Nf4Weight;
 class PackedWeight;
 class Float8Weight;
 
@@ -40,9 +42,14 @@ class Linear : public Module {
   int64_t in() const { return weight.size(1); }
   int64_t out() const { return weight.size(0); }
 
-  // Keeps the weight as "int8" or "int4" (quantized_weight.h) and frees the original, which becomes a meta tensor. The
-  // weight is not trained from then on; adapters on it are.
+  // Keeps the weight as "int8" or "int4" (quantized_weight.h) or "nf4" (nf4_weight.h) and frees the original, which
+  // becomes a meta tensor. The weight is not trained from then on; adapters on it are.
   void quantize(const std::string& format);
+  static bool fits_format(const at::Tensor& weight, const std::string& format);
+  bool is_quantized() const { return quantized || nf4; }
+  int64_t quantized_bytes() const;
+  // What its bits stand for, float32 or bfloat16.
+  at::Tensor dequantized(at::ScalarType dtype) const;
 
   // Products in FP8 from here on (float8_linear.h), except those of adapters. Returns false and changes nothing if the
   // weight's sides do not fit.
@@ -51,7 +58,8 @@ class Linear : public Module {
   at::Tensor weight;                                     // [out, in]
   at::Tensor bias;                                       // [out] or undefined
   std::vector<std::shared_ptr<LinearAdapter>> adapters;  // each wraps the map of those before it
-  std::shared_ptr<const QuantizedWeight> quantized;
+  std::shared_ptr<const QuantizedWeight> quantized;      // or
+  std::shared_ptr<const Nf4Weight> nf4;                  // or neither
   double share = 1;  // of the vectors that go through the module: less than 1 for an expert's layers
 
  private:
@@ -62,6 +70,7 @@ class Linear : public Module {
   bool adds_bias_ = true;
   std::shared_ptr<PackedWeight> packed_;
   std::shared_ptr<Float8Weight> float8_;
+  mutable OfWeight<at::Tensor> row_squares_;  // see LinearBase::Rows
 };
 
 // x [..., in], weight [out, in], bias [out] or undefined, all of one dtype, or weight as matrix_like() gives it ->
