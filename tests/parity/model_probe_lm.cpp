@@ -144,19 +144,27 @@ void side_effects(const json& request, model::MultimodalLm& model, NamedTensors&
       out.emplace_back("weight:" + name, tensor);
 }
 
-// "steps" steps of training on the batch as the table "train" says, at a constant rate.
-void train_on(const json& request, model::MultimodalLm& model, model::Batch& batch) {
+// "steps" steps of training as the table "train" says, at a constant rate: on the batch, or on those of "curve", rows
+// of ids each, in turn. The loss of each step before it, [steps].
+at::Tensor train_on(const json& request, model::MultimodalLm& model, model::Batch& batch) {
   config::Problems problems;
   auto options = train::train_table().parse(toml(request, "train"), "train", problems);
   problems.throw_if_any();
   const auto rule = run::build_update_rule(options.optimizer);
   train::Optimizer optimizer(model.trainable_parameters(), options, *rule);
-  for (int64_t step = 0; step < request.at("steps").get<int64_t>(); ++step) {
-    const TrainingPass pass(true, false, static_cast<uint64_t>(step));
-    model.encode(batch);
-    torch::autograd::backward({token_loss_of(model, batch, model.forward(batch)).mean()}, {});
+  std::vector<model::Batch> batches;
+  for (const auto& rows : request.value("curve", json::array())) batches.push_back(data::pack(from_ids(rows, model)));
+  std::vector<at::Tensor> losses;
+  for (size_t step = 0; step < request.at("steps").get<size_t>(); ++step) {
+    const TrainingPass pass(true, false, step);
+    auto& of_step = batches.empty() ? batch : batches[step % batches.size()];
+    model.encode(of_step);
+    losses.push_back(token_loss_of(model, of_step, model.forward(of_step)).mean());
+    torch::autograd::backward({losses.back()}, {});
+    losses.back() = losses.back().detach();
     optimizer.step(1);
   }
+  return at::stack(losses);
 }
 
 }  // namespace
@@ -165,7 +173,7 @@ json run_model(const json& request) {
   const auto model = load_model(request);
   auto batch = data::pack(prepare(request, *model, data::Purpose::training));
   const auto answer = described(*model, batch);
-  if (request.contains("steps")) train_on(request, *model, batch);
+  const auto curve = request.contains("steps") ? train_on(request, *model, batch) : at::Tensor();
   model->encode(batch);
   auto input = model->input_of(batch);
   const bool cut = request.value("grad_x", false);  // the embeddings become a leaf
@@ -182,6 +190,7 @@ json run_model(const json& request) {
                    {"logits", logits_of(*model, hidden)},
                    {"loss", loss},
                    {"token_loss", token_loss}};
+  if (curve.defined()) out.emplace_back("curve", curve);
   if (losses)
     for (const auto& [name, term] : losses->terms())
       out.emplace_back("auxiliary:" + name, at::full({}, term.value, at::kDouble));
