@@ -86,7 +86,11 @@ class Methods(Case):
         config = self.write("lora_encoder", self.with_methods(('fit = "stretch"', f'peft = [{LORA}], fit = "stretch"')))
         run, out = self.folder / "lora_encoder", self.folder / "exported"
         self.train(run, *sets(train__steps=3), config=config)
-        self.call("export", run, "--output", out)
+        done = self.call("export", run, "--output", out, "--check")
+        self.assertRegex(done.stderr, r"checked: of \d+ logits of a probe none differs by more than \S+ from the model with its adapters")
+        self.assertIn("checked", self.call("export", run, "--output", self.folder / "rounded", "--dtype", "bf16", "--check").stderr)
+        self.assertIn("is another model", self.call("export", run, "--output", self.folder / "rounded", "--dtype", "bf16", "--check", 1e-7, code=4).stderr)
+        self.assertIn("must be a number of 0 or more, got 'much'", self.call("export", run, "--output", self.folder / "rounded", "--check", "much", code=2).stderr)
         name = "encoder.layer.0.attention.attention.query.weight"
         merged = load_file(out / "encoders" / "image" / "model.safetensors")[name]
         base = load_file(self.folder / "models" / "dinov2" / "model.safetensors")[name]

@@ -66,9 +66,9 @@ RECORDS = {
     "query and response": ({"query": "Hello", "response": "Hi.", "history": []}, [say("user", "Hello"), say("assistant", "Hi.")], None),
     "ms-swift, tools": ({"tools": json.dumps(TOOLS), "messages": [QUESTION, say("assistant", "I look."), say("tool_call", bare("weather", city="Köln", days=1)), say("tool_call", bare("weather")), say("tool_response", "dry"), say("tool_response", "wet"), ANSWER]},
                         [QUESTION, say("assistant", "I look.", tool_calls=[CALL, call("weather")]), RESULT, say("tool", "wet"), ANSWER], TOOLS),
-    "OpenAI, tools": ({"tools": TOOLS, "messages": [say("system", "Be brief."), say("user", [{"type": "text", "text": QUESTION["content"]}]), say("assistant", None, tool_calls=[{**CALL, "function": {"name": "weather", "arguments": json.dumps(CALL["function"]["arguments"])}}]), say("tool", "dry"), ANSWER]},
+    "OpenAI, tools": ({"tools": TOOLS, "messages": [say("system", "Be brief."), say("user", [{"type": "text", "text": QUESTION["content"]}]), say("assistant", None, tool_calls=[{**CALL, "function": {"name": "weather", "arguments": json.dumps(CALL["function"]["arguments"], ensure_ascii=False)}}]), say("tool", "dry"), ANSWER]},
                       [say("system", "Be brief."), QUESTION, say("assistant", None, tool_calls=[CALL]), RESULT, ANSWER], TOOLS),
-    "OpenAI, function_call": ({"tools": TOOLS, "messages": [QUESTION, say("assistant", None, function_call={"name": "weather", "arguments": json.dumps(CALL["function"]["arguments"])}), say("function", "dry", name="weather"), ANSWER]},
+    "OpenAI, function_call": ({"tools": TOOLS, "messages": [QUESTION, say("assistant", None, function_call={"name": "weather", "arguments": json.dumps(CALL["function"]["arguments"], ensure_ascii=False)}), say("function", "dry", name="weather"), ANSWER]},
                               [QUESTION, say("assistant", None, tool_calls=[CALL]), say("tool", "dry", name="weather"), ANSWER], TOOLS),
 }
 # Answers that are not learnt: the mask without theirs, which are the first.
