@@ -25,7 +25,7 @@ struct Listener {
       : model(loaded(flags, ahead)),
         prompts(opened(model->spec().llm)),
         cache("", {}),
-        preparer(*model, prompts, cache, {}, model->llm().max_positions()),
+        preparer(*model, prompts, cache, {}, model->context()),
         session(*model, preparer, prompts.tokenizer(), {.max_tokens = 48}, {}, vad, {}) {}
 
   static std::unique_ptr<model::MultimodalLm> loaded(const SessionFlags& flags, bool ahead) {

@@ -30,6 +30,7 @@ constexpr const char* kCommands =
     "  /audio FILE   a recording for the next question\n"
     "  /video FILE   a video for the next question\n"
     "  /record       speak: the answer comes after a pause, or after Enter\n"
+    "  /adapter NAMES  methods of fine-tuning to use, with commas between them, or none, or all\n"
     "  /reset        begin anew\n"
     "  /save FILE    the conversation as a line of a data set\n"
     "  /help         this list\n"
@@ -54,10 +55,10 @@ bool enter_pressed() {
 class Chat {
  public:
   Chat(run::LoadedModel& loaded, VoiceActivity* vad, const ChatFlags& flags)
-      : microphone_(flags.microphone),
+      : model_(loaded.writer()),
+        microphone_(flags.microphone),
         hands_free_(vad != nullptr),
-        session_(loaded.writer(), loaded.preparer, loaded.tokenizer(), loaded.config.generate, loaded.config.session,
-                 vad,
+        session_(model_, loaded.preparer, loaded.tokenizer(), loaded.config.generate, loaded.config.session, vad,
                  {[this](session::SessionState state) { on_state(state); },
                   [this](const std::string& text) { on_text(text); }}) {}
 
@@ -85,6 +86,8 @@ class Chat {
       attach(name == "/image" ? Modality::image : name == "/audio" ? Modality::audio : Modality::video, argument);
     } else if (name == "/record") {
       record();
+    } else if (name == "/adapter") {
+      choose(argument);
     } else if (name == "/save") {
       save_conversation(session_.conversation(), argument);
       log::info("saved in " + shown(argument));
@@ -93,6 +96,17 @@ class Chat {
       log::info(kCommands);
     }
     return true;
+  }
+
+  // What was said stays; it is read again.
+  void choose(const std::string& names) {
+    const auto all = model_.adapter_names();
+    if (names.empty() || all.empty())
+      fail(ErrorKind::config,
+           fmt::format("methods of fine-tuning with names: {}", all.empty() ? "none" : join(all, ", ")),
+           "/adapter NAME[,NAME], /adapter none or /adapter all");
+    run::choose_adapters(model_, names);
+    session_.read_again();
   }
 
   // It is encoded and read at once, while the question is typed.
@@ -160,6 +174,7 @@ class Chat {
                     session_.tokens(), session_.capacity()));
   }
 
+  model::MultimodalLm& model_;
   std::string microphone_;
   bool hands_free_;
   Clock::time_point asked_, first_;
@@ -203,6 +218,7 @@ void add_chat(CLI::App& program, Action& action) {
   flags->history = default_history();
   add_open_options(*command, flags->open);
   add_checkpoint_flag(*command, flags->open);
+  add_adapter_flag(*command, flags->open);
   command->add_option("--history", flags->history, "keeps the lines typed; '' for none")->capture_default_str();
   command->add_option("--microphone", flags->microphone, "what /record listens on: FORMAT:NAME of FFmpeg's devices")
       ->capture_default_str();

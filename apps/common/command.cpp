@@ -78,6 +78,11 @@ void add_open_options(CLI::App& command, run::OpenOptions& flags) {
       ->capture_default_str();
 }
 
+void add_adapter_flag(CLI::App& command, run::OpenOptions& flags) {
+  command.add_option("--adapter", flags.adapters,
+                     "methods of fine-tuning to use, by their names with commas between them, or none; default: all");
+}
+
 void add_checkpoint_flag(CLI::App& command, run::OpenOptions& flags) {
   command.add_option(
       "--checkpoint", flags.checkpoint,

@@ -43,6 +43,8 @@ void check_thread_variables();
 
 // FILE, --set, --device, --threads.
 void add_open_options(CLI::App& command, run::OpenOptions& flags);
+// --adapter, for run::choose_adapters().
+void add_adapter_flag(CLI::App& command, run::OpenOptions& flags);
 // --checkpoint, for run::load_trained().
 void add_checkpoint_flag(CLI::App& command, run::OpenOptions& flags);
 

@@ -29,6 +29,7 @@ class Base : public Module {
     return at::cat(outputs, -1);
   }
   static constexpr int64_t in = 12, out = 20, hidden_size = 16;
+  static constexpr KvShape kv{2, 2, 4};
 
  private:
   void add_linear(const std::string& name, bool bias) {
@@ -47,6 +48,7 @@ struct Adapted {
 inline PeftTarget target_of(Base& base) {
   PeftTarget target{base.sites(), Base::hidden_size};
   for (const auto& parameter : base.parameters()) target.parameters.push_back(parameter.name);
+  target.kv = Base::kv;
   target.embed = [](const at::Tensor& ids) { return ids.unsqueeze(1).expand({-1, Base::hidden_size}).to(at::kFloat); };
   return target;
 }
@@ -58,7 +60,7 @@ inline Adapted attached(const Subject& subject) {
   return out;
 }
 
-// The checks of a method that puts virtual tokens before every sequence.
+// The checks of a method that puts virtual tokens before every sequence, or keys and values.
 void check_prompt(Report& report, const Subject& subject);
 
 }  // namespace antiphon::apps::conformance

@@ -208,7 +208,7 @@ bool has_targets(const Subject& subject) {
 void check_peft(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<Peft>(subject))) return;
   const auto first = attached(subject);
-  if (first.peft->prompt_tokens() > 0) return check_prompt(report, subject);
+  if (first.peft->prompt_tokens() + first.peft->prefix_tokens() > 0) return check_prompt(report, subject);
   if (first.paths.empty() && !first.peft->also_trained().empty()) return check_own(report, subject);
   if (!report.check("attach: to the sites that it returns, parameters named below them", [&] { attaches(subject); }))
     return;

@@ -90,8 +90,7 @@ void print(const Shown& shown, const run::Composition& composition, const ShowFl
 }
 
 void print_too_long(int64_t longest, int64_t all, const run::Composition& composition) {
-  const auto context = composition.model->lm().llm().max_positions(),
-             budget = composition.config.train.tokens_per_batch;
+  const auto context = composition.model->lm().context(), budget = composition.config.train.tokens_per_batch;
   if (longest <= context && all <= budget) return;
   fmt::print("too long: at most {} tokens fit into {}, so training skips this sample\n",
              all > budget ? budget : context, all > budget ? "a batch" : "the model's context");

@@ -18,7 +18,7 @@ Reader::Reader(const run::Composition& composition)
 
 std::vector<Source> Reader::sources() const {
   const auto& config = composition_.config;
-  const int64_t context = composition_.model->lm().llm().max_positions();
+  const int64_t context = composition_.model->lm().context();
   const Examiner train{&preparer_, context, config.train.tokens_per_batch, answers_compared(config)};
   const Examiner eval{&preparer_, context};
   std::vector<Source> all;

@@ -229,6 +229,7 @@ void add_eval(CLI::App& program, Action& action) {
   add_open_options(*command, flags->open);
   command->add_option("--only", flags->sets, "names of the sets to evaluate; default: all")->allow_extra_args(false);
   add_checkpoint_flag(*command, flags->open);
+  add_adapter_flag(*command, flags->open);
   command->add_option("--output", flags->output,
                       "folder for results.json and predictions.jsonl; default: <run>/eval, or eval");
   add_profile_flag(*command, flags->profile);

@@ -4,6 +4,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/model/export.h>
 #include <antiphon/model/part_slot.h>
+#include <antiphon/run/export_check.h>
 #include <antiphon/run/loaded_model.h>
 #include <common/command.h>
 
@@ -13,6 +14,8 @@ namespace {
 struct ExportFlags {
   run::OpenOptions open;
   std::string output, dtype;
+  bool check = false;
+  std::optional<double> bound;
 };
 
 std::optional<at::ScalarType> dtype_of(const std::string& name) {
@@ -30,9 +33,16 @@ int run(const ExportFlags& flags) {
          "have weights = the run");
   model::load_own(*model, static_cast<uint64_t>(config.train.seed));
   run::load_trained(*model, flags.open, config.train.ema);
+  if (!flags.open.adapters.empty()) run::choose_adapters(model->lm(), flags.open.adapters);
   const auto report = model::export_model(model->lm(), flags.output, {dtype_of(flags.dtype)});
   log::info(fmt::format("{} in {}: {} tensors, {} of them changed{}", report.what, flags.output, report.tensors,
                         report.changed, report.beside.empty() ? "" : "\n  " + report.beside));
+  if (!flags.check) return 0;
+  const auto check = run::check_export(flags.open, flags.output, flags.bound);
+  log::info(
+      fmt::format("checked: of {} logits of a probe none differs by more than {:.2g} from the model with its "
+                  "adapters; the largest is {:.3g}",
+                  check.logits, check.difference, check.largest));
   return 0;
 }
 
@@ -46,7 +56,23 @@ void add_to(CLI::App& program, Action& action, const std::string& name, const st
   command->add_option("--output", flags->output, "directory to write")->required();
   command->add_option("--dtype", flags->dtype, "number format of all tensors; default: each keeps its source's")
       ->check(CLI::IsMember({"fp32", "bf16", "fp16"}));
+  command
+      ->add_option_function<std::string>(
+          "--check",
+          [f = flags.get()](const std::string& text) {
+            f->check = true;
+            double bound = 0;
+            if (text.empty()) return;
+            if (!CLI::detail::lexical_cast(text, bound) || !(bound >= 0))
+              throw CLI::ValidationError("--check", "must be a number of 0 or more, got '" + text + "'");
+            f->bound = bound;
+          },
+          "compute what was written and the model with its adapters on a probe; fail if a logit differs by more than "
+          "BOUND of the largest (default: 1e-3, in rounded formats 0.05)")
+      ->expected(0, 1)
+      ->type_name("[BOUND]");
   add_checkpoint_flag(*command, flags->open);
+  add_adapter_flag(*command, flags->open);
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

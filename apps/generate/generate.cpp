@@ -71,6 +71,7 @@ void add_generate(CLI::App& program, Action& action) {
   command->add_option("--system", flags->system, "a system message");
   add_profile_flag(*command, flags->profile);
   add_checkpoint_flag(*command, flags->open);
+  add_adapter_flag(*command, flags->open);
   command->callback([flags, &action] { action = [flags] { return run(*flags); }; });
 }
 

@@ -190,7 +190,8 @@ class ForeignConfig(unittest.TestCase):
         self.assertIn('odd/config.json: not known here, and without effect: "logit_softcap"', err)
         _, _, err, _, _ = self.validate(self.model("wet", "llama", {**LLAMA, "attention_dropout": 0.1}))
         self.assertIn("attention_dropout is 0.1; training here does without it", err)
-        self.refused("llama", {**LLAMA, "quantization_config": {"quant_method": "gptq"}}, "quantization_config is")
+        for stored in ({"quant_method": "gptq"}, {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}):
+            self.refused("llama", {**LLAMA, "quantization_config": stored}, "quantization_config is")
 
 
 def make_campaign(plugin):

@@ -124,7 +124,7 @@ class Misspelt(unittest.TestCase):
             known = {option["key"] for option in component["options"]}
             if component["kind"] in data and not known:
                 continue
-            own = {"data_source": [], "record_format": [], "objective": ["plugin"], "optimizer": ["name", "lr", "weight_decay"], "peft": ["plugin", "weights"], "head": ["plugin", "weights", "trainable"], "voice_activity": ["plugin", "weights"]}.get(component["kind"], SLOT)
+            own = {"data_source": [], "record_format": [], "objective": ["plugin"], "optimizer": ["name", "lr", "weight_decay"], "peft": ["plugin", "weights", "name", "frozen"], "head": ["plugin", "weights", "trainable"], "voice_activity": ["plugin", "weights"]}.get(component["kind"], SLOT)
             cases, rows = [], [tables[component["kind"]], f'{"name" if component["kind"] == "optimizer" else "plugin"} = "{component["name"]}"']
             if component["kind"] in data:
                 rows = tables[component["kind"]].replace("NAME", component["name"]).split("\n")

@@ -85,7 +85,7 @@ class Pipeline(Together):
                     self.assertAlmostEqual(left[key], right[key], delta=1e-4 * left[key], msg=key)
 
     def test_other_methods(self):
-        self.compare_methods()
+        self.compare_methods(refused="layers (parallel.pipeline)")
 
     def test_quantized_base(self):
         """int8 blocks beside adapters: each process keeps those of its stage so."""

@@ -38,7 +38,7 @@ class Tensor(Together):
     def test_other_methods(self):
         """Scales of cut outputs and inputs, adapters behind sums and beside sublayers, virtual tokens, the part's own parameters."""
         text = f'plugin = "prompt_tuning"\ntokens = 3\ninit = "text"\ninit_text = "red"\ntokenizer = "{self.folder}/models/llama"'
-        self.compare_methods(pissa=None, dora=None, vera='plugin = "vera"\nrank = 16\ndropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]', from_text=text,
+        self.compare_methods("heads (parallel.tensor)", pissa=None, vera='plugin = "vera"\nrank = 16\ndropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]', from_text=text,
                              scaled_outputs='plugin = "ia3"\ntargets = ["q_proj", "o_proj", "up_proj"]\nfeedforward = ["up_proj"]')
         several = 'plugin = "lora"\nrank = 4\ntargets = ["o_proj"]\n\n[[model.llm.peft]]\nplugin = "adapters"\nnorm = "post"\n\n[[model.llm.peft]]\nplugin = "adapters"\n'
         self.compare("several", config=self.edited("several", ('plugin = "lora"\nrank = 4\nalpha = 8\ndropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]\n', several)), counts=(2,))
@@ -63,11 +63,12 @@ class Tensor(Together):
                 two, _ = self.run_with(f"fp8_{name}", 2, *sets(precision__linear='"fp8"'), *mesh, config=wide)
                 self.assertLess(abs(losses(one)[1] - losses(two)[1]), own / 5)
 
-    def test_lengths_of_rows(self):
-        """DoRA where outputs are cut; where inputs are, no process has whole rows."""
-        of = lambda targets: self.edited("dora", ('dropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]', f'dora = true\ndropout = 0.1\ntargets = {targets}'))
-        self.compare("dora", config=of('["q_proj", "v_proj", "up_proj"]'), counts=(2,))
-        _, done = self.run_with("dora_inputs", 2, config=of('["down_proj"]'), code=2)
+    def test_starts_and_lengths_of_rows(self):
+        """What is drawn is drawn for whole layers; DoRA's rows have their lengths over all inputs, also over a base in 8 bits."""
+        lora = 'dropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]'
+        for name, options in (("dora", 'dora = true\ndropout = 0.1'), ("gaussian", 'init = "gaussian"'), ("orthogonal", 'init = "orthogonal"\ndora = true')):
+            self.compare(name, config=self.edited(name, (lora, options + '\ntargets = ["q_proj", "o_proj", "down_proj"]')), counts=(2,))
+        _, done = self.run_with("pissa", 2, config=self.edited("pissa", (lora, 'init = "pissa"')), code=2)
         self.assertIn("an adapter of this kind on such a layer is not divided by parallel.tensor", done.stderr)
 
     def test_drawn_weights(self):

@@ -19,6 +19,7 @@ ALL = sets(model__llm__trainable="true", model__streams__image__encoder__trainab
 METHODS = {
     "ptuning": 'plugin = "ptuning"\ntokens = 3',
     "prompt_tuning": 'plugin = "prompt_tuning"\ntokens = 3',
+    "prefix_tuning": 'plugin = "prefix_tuning"\ntokens = 3\nprojection = true',
     "ia3": 'plugin = "ia3"',
     "adapters": 'plugin = "adapters"',
     "parallel_adapters": 'plugin = "parallel_adapters"\nbottleneck = 8\nsublayers = "both"',
@@ -159,8 +160,9 @@ class Together(Case):
         self.assertEqual(process.returncode, 75, err[-3000:])
         self.assertEqual(len(checkpoints(run)), 1)
 
-    def compare_methods(self, **other):
-        """Of fine-tuning other than LoRA; `other`: tables in place of those that cannot be divided so, or None."""
+    def compare_methods(self, refused="", **other):
+        """Of fine-tuning other than LoRA; `other`: tables in place of those that cannot be divided so, or None. `refused`: what is said of keys and
+        values before sequences, if they cannot be shared."""
         from safetensors.numpy import load_file
 
         lora = self.config.read_text()
@@ -169,6 +171,10 @@ class Together(Case):
             if table is None:
                 continue
             with self.subTest(name):
+                if refused and name == "prefix_tuning":
+                    _, done = self.run_with(name, 2, config=self.edited("method", (lora, table + "\n\n")), code=2)
+                    self.assertIn(refused, done.stderr)
+                    continue
                 self.compare(name, config=self.edited("method", (lora, table + "\n\n")), counts=(2,))
                 one, two = (load_file(self.folder / f"{name}_{n}" / "adapter" / "adapter_model.safetensors") for n in (1, 2))
                 self.assertEqual(one.keys(), two.keys())

@@ -44,6 +44,7 @@ COMPOSITIONS = {
     "adapters on an encoder, fp32": (llm("qwen2", SMALL) + PICTURES + '[[model.streams.image.encoder.peft]]\nplugin = "lora"\nrank = 16\ntargets = ["all-linear"]\n', ("image",), "fp32", 2048),
     "experts, fp32": (llm("qwen3_moe", {**SMALL, "moe_intermediate_size": 512, "num_experts": 8, "num_experts_per_tok": 2}, True), (), "fp32", 1024),
     "adapters over int4, auto": (llm("llama", LARGE) + LORA, (), "auto", 2048, {}, {"weights": "int4"}),
+    "adapters over nf4, auto": (llm("llama", LARGE) + LORA, (), "auto", 2048, {}, {"weights": "nf4"}),
     "adapters, blocks computed again, fp32": (llm("llama", LARGE) + LORA, (), "fp32", 2048, {"recompute": "full"}),
     "preference, many logits at once, fp32": (DPO + llm("llama", {**SMALL, "vocab_size": 32000}, True), ("pairs",), "fp32", 1024, {"logits_chunk": 1024, "checkpoint_every": 9}),
 }

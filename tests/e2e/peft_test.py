@@ -20,6 +20,7 @@ ON_LLM = {
     "parallel_adapters": ('plugin = "parallel_adapters"\nbottleneck = 8\nsublayers = "both"', "PARALLEL_ADAPTERS"),
     "selective": ('plugin = "selective"\ntargets = ["model.layers.1.*"]\nexclude = ["*.mlp.*"]', "LN_TUNING"),
     "prompt_tuning": ('plugin = "prompt_tuning"\ntokens = 4\ninit = "text"\ninit_text = "a cat"\ntokenizer = "{root}/models/llama"', "PROMPT_TUNING"),
+    "prefix_tuning": ('plugin = "prefix_tuning"\ntokens = 4', "PREFIX_TUNING"),
 }
 
 
@@ -85,7 +86,11 @@ class Methods(Case):
         config = self.write("lora_encoder", self.with_methods(('fit = "stretch"', f'peft = [{LORA}], fit = "stretch"')))
         run, out = self.folder / "lora_encoder", self.folder / "exported"
         self.train(run, *sets(train__steps=3), config=config)
-        self.call("export", run, "--output", out)
+        done = self.call("export", run, "--output", out, "--check")
+        self.assertRegex(done.stderr, r"checked: of \d+ logits of a probe none differs by more than \S+ from the model with its adapters")
+        self.assertIn("checked", self.call("export", run, "--output", self.folder / "rounded", "--dtype", "bf16", "--check").stderr)
+        self.assertIn("is another model", self.call("export", run, "--output", self.folder / "rounded", "--dtype", "bf16", "--check", 1e-7, code=4).stderr)
+        self.assertIn("must be a number of 0 or more, got 'much'", self.call("export", run, "--output", self.folder / "rounded", "--check", "much", code=2).stderr)
         name = "encoder.layer.0.attention.attention.query.weight"
         merged = load_file(out / "encoders" / "image" / "model.safetensors")[name]
         base = load_file(self.folder / "models" / "dinov2" / "model.safetensors")[name]
@@ -195,6 +200,32 @@ class Methods(Case):
         for ours, other in zip(self.answers(run), self.answers(self.write("merged", plain)), strict=True):
             self.assertAlmostEqual(ours, other, places=4)
 
+    def test_each_method_on_encoders_and_connectors(self):
+        """What a step changes is written; methods that need sequences, or sublayers, say so."""
+        slots = {"image_encoder": 'fit = "stretch"', "audio_encoder": 'length = "clip"', "image_connector": '{ plugin = "mlp" }'}
+        on_all, mlp = 'targets = "all-linear"', 'targets = ["layers.1"]'
+        tables = {"lora": f'plugin = "lora", rank = 2, {on_all}', "dora": f'plugin = "lora", rank = 2, dora = true, {on_all}', "pissa": f'plugin = "lora", rank = 2, init = "pissa", {on_all}',
+                  "vera": f'plugin = "vera", rank = 8, {on_all}', "ia3": 'plugin = "ia3", targets = ["all-linear"], feedforward = []', "adapters": 'plugin = "adapters", bottleneck = 4',
+                  "parallel_adapters": 'plugin = "parallel_adapters", bottleneck = 4', "selective": 'plugin = "selective", targets = ["*.bias"]', "prompt_tuning": 'plugin = "prompt_tuning"', "ptuning": 'plugin = "ptuning"',
+                  "prefix_tuning": 'plugin = "prefix_tuning"'}
+        refused = {name: "language model" for name in ("prompt_tuning", "ptuning", "prefix_tuning")}
+        for slot, place in slots.items():
+            for name, table in tables.items():
+                with self.subTest(slot=slot, method=name):
+                    if slot == "image_connector" and name == "adapters":
+                        table += f", {mlp}"
+                    method = f"peft = [{{ {table} }}]"
+                    new = f'{{ plugin = "mlp", trainable = false, {method} }}' if slot == "image_connector" else f"{method}, {place}"
+                    config = self.write("on_slot", self.with_methods((place, new)))
+                    words = refused.get(name) or ("no layers of this part" if (slot, name) == ("image_connector", "parallel_adapters") else "")
+                    if words:
+                        self.assertIn(words, self.call("validate", config, code=2).stderr)
+                        continue
+                    run = self.folder / f"slot_{slot}_{name}"
+                    self.train(run, *sets(train__steps=2), config=config)
+                    written = load_file(run / f"adapter_{slot}" / "adapter_model.safetensors")
+                    self.assertTrue(written and all(abs(tensor).max() > 0 for tensor in written.values()), sorted(written))
+
     def test_adapters_beside_sublayers_of_encoders(self):
         beside = 'peft = [{ plugin = "parallel_adapters", bottleneck = 4, sublayers = "both" }]'
         text = self.with_methods(('fit = "stretch"', f'{beside}, fit = "stretch"'), ('length = "clip"', f'{beside}, length = "clip"'))
@@ -211,6 +242,29 @@ class Methods(Case):
             self.train(runs[-1], *sets(train__steps=5, train__recompute=f'"{recompute}"'), config=config)
         self.assertEqual(losses(runs[0]), losses(runs[1]))
 
+    def test_keys_and_values_before_sequences(self):
+        """Computed by a network, once a step whether or not blocks are computed again; in answers they fill a part of a block of the cache, or some."""
+        table = 'plugin = "prefix_tuning"\nprojection = true\ntokens = '
+        config, runs = self.with_method("network", table + "4"), []
+        for recompute in ("none", "full"):
+            runs.append(self.folder / f"network_{recompute}")
+            done = self.train(runs[-1], *sets(train__steps=5, train__recompute=f'"{recompute}"'), config=config)
+            self.assertIn("4 keys and values before those of every sequence", done.stderr)
+        self.assertEqual(losses(runs[0]), losses(runs[1]))
+        self.assertLess(losses(runs[0])[5], losses(runs[0])[1])
+        for tokens in (4, 32, 70):
+            config = self.with_method(f"network_{tokens}", table + str(tokens))
+            run = self.folder / f"network_{tokens}"
+            self.train(run, *sets(train__steps=2), config=config)
+            once = self.call("generate", run, "What?", *sets(generate__temperature=0)).stdout
+            self.assertTrue(once)
+            chat = self.call("chat", run, "--history", "", *sets(generate__temperature=0), input="What?\n/reset\nWhat?\n").stdout
+            self.assertEqual(chat.count(once.strip()), 2, chat)
+            self.answers(run)
+        wrong = self.write("wrong", self.with_methods(('fit = "stretch"', 'peft = [{ plugin = "prefix_tuning" }], fit = "stretch"')))
+        self.assertIn("[model.streams.image.encoder.peft.0]", self.call("validate", wrong, code=2).stderr)
+        self.assertIn("cannot become part of the weights", self.call("export", runs[0], "--output", self.folder / "none", code=2).stderr)
+
     def test_examples_of_the_page(self):
         """Each example of docs/peft.md validates and trains in place of the tiny composition's lora."""
         page = (ROOT / "docs" / "peft.md").read_text()
@@ -220,7 +274,8 @@ class Methods(Case):
         for number, example in enumerate(examples):
             with self.subTest(example=example):
                 name = f"example_{number}"
-                config = self.with_method(name, example.replace("[[model.llm.peft]]\n", "")) if "[[model.llm" in example else self.write(name, self.config.read_text() + example)
+                own = re.sub(r"^\[precision\]\n(?:[^\[].*\n|\n)*", "", self.config.read_text(), flags=re.M) if example.startswith("[precision]") else self.config.read_text()
+                config = self.with_method(name, *filter(None, example.split("[[model.llm.peft]]\n"))) if "[[model.llm" in example else self.write(name, own + example)
                 if "norm*" in example:
                     config = self.write(name, self.with_method(name, 'plugin = "selective"\ntargets = ["norm"]').read_text() + example)
                 self.call("validate", config, cwd=self.folder)
@@ -232,7 +287,7 @@ class Methods(Case):
 
     @ON_CPU
     def test_each_method_over_bits(self):
-        for bits in ("int8", "int4"):
+        for bits in ("int8", "int4", "nf4"):
             for name, (table, _) in ON_LLM.items():
                 with self.subTest(method=name, bits=bits):
                     if name == "selective" or "modules_to_save" in table:
@@ -244,6 +299,56 @@ class Methods(Case):
                     run = self.folder / f"bits_{bits}_{name.split(',')[0]}"
                     self.train(run, *sets(train__steps=6, precision__weights=bits), config=self.with_method("bits", table))
                     self.assertLess(losses(run)[6], losses(run)[1])
+
+    def names(self, *methods):
+        """The tiny composition with methods that have names: (name, table, weights)."""
+        tables = [f'name = "{name}"\n{table}' + (f'\nweights = "{weights}"\nfrozen = true' if weights else "") for name, table, weights in methods]
+        return self.with_method("_".join(name for name, *_ in methods), *tables)
+
+    def test_names(self):
+        """One is trained, then a second over it, which stays; each has a folder of its own and is chosen by its name, in every verb that writes answers or measures."""
+        lora, other = 'plugin = "lora"\nrank = 4\ntargets = ["q_proj", "up_proj"]', 'plugin = "prefix_tuning"\ntokens = 3'
+        base, one = self.folder / "base", self.folder / "one"
+        self.train(one, *sets(train__steps=6), config=self.names(("one", lora, "")))
+        folder = one / "adapters" / "one"
+        measured = self.answers(one)
+        config = self.from_run(one, self.names(("one", lora, folder), ("two", other, "")), "over")
+        both = self.resumed(config, "both")
+        self.assertEqual(sorted(path.name for path in (both / "adapters").iterdir()), ["one", "two"])
+        self.assertEqual((both / "adapters" / "one" / "adapter_model.safetensors").read_bytes(), (folder / "adapter_model.safetensors").read_bytes())
+        losses_of = {names: self.answers(both, "--adapter", names) for names in ("all", "one", "two", "one,two", "none")}
+        self.assertEqual(losses_of["all"], losses_of["one,two"])
+        self.assertEqual(losses_of["all"], self.answers(both))
+        self.assertEqual(len({tuple(values) for values in losses_of.values()}), 4)
+        plain = self.write("plain_base", re.sub(r"\[\[model.llm.peft\]\].*?(?=\[model.streams)", "", config.read_text().replace(f'"{one}"', f'"{both}"'), flags=re.S))
+        for ours, other_loss in zip(losses_of["none"], self.answers(plain), strict=True):
+            self.assertAlmostEqual(ours, other_loss, places=5)
+        self.assertIn("did you mean 'two'", self.call("eval", both, "--adapter", "tow", "--output", base, code=2).stderr)
+        greedy = sets(generate__temperature=0)
+        said = {names: self.call("generate", both, "What?", "--adapter", names, *greedy).stdout.strip() for names in ("none", "one", "all")}
+        self.assertGreater(len(set(said.values())), 1)
+        chat = self.call("chat", both, "--history", "", *greedy, input="What?\n/adapter one\n/reset\nWhat?\n/adapter none\n/reset\nWhat?\n/adapter\n/adapter three\n/adapter all\nWhat?\n")
+        answers = [line.removeprefix("> ").strip() for line in chat.stdout.splitlines() if line.strip()]
+        self.assertEqual(answers[:3], [said["all"], said["one"], said["none"]])
+        self.assertIn("adapters in use: one\n", chat.stderr)
+        self.assertIn("with names: one, two", chat.stderr)
+        self.assertIn("no method of fine-tuning has the name 'three'", chat.stderr)
+        if not DEVICE:
+            done = self.call("chat", both, "--history", "", *sets(generate__weights="int8"), input="/adapter one\n")
+            self.assertIn("part of the weights already", done.stderr)
+        self.call("export", both, "--adapter", "one", "--output", self.folder / "exported_one")
+        self.assertIn("cannot become part of the weights", self.call("export", both, "--output", self.folder / "exported_all", code=2).stderr)
+        merged = plain.read_text().replace(f'weights = "{self.folder}/models/llama"', f'weights = "{self.folder}/exported_one"')
+        for ours, other_loss in zip(losses_of["one"], self.answers(self.write("exported", merged)), strict=True):
+            self.assertAlmostEqual(ours, other_loss, places=4)
+        self.assertEqual(len(measured), len(losses_of["one"]))
+
+    @ON_CPU
+    def test_over_nf4(self):
+        run = self.resumed(self.config, "nf4", *sets(precision__weights="nf4"))
+        self.assertLess(losses(run)[10], losses(run)[1])
+        self.answers(run, *sets(generate__weights="nf4"))
+        self.assertTrue(self.call("generate", run, "What?", *sets(generate__weights="nf4", generate__temperature=0)).stdout)
 
     @ON_CPU
     def test_over_four_bits(self):

@@ -1,8 +1,11 @@
 """Every recipe that replaces one of NeMo's learns for a few steps at tiny size: its own file, extended by one that
 shrinks each part and nothing else. A second stage begins at the loss of the first one's run, sample by sample."""
 import json
+import os
 import tomllib
 import unittest
+
+from safetensors.numpy import load_file
 
 from harness import ROOT, Case, losses, main, records, sets
 import make_tiny
@@ -16,6 +19,21 @@ SHRUNK = {
     "whisper": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "num_mels": 80, "max_positions": 50},
     "fastconformer": {"hidden_size": 16, "intermediate_size": 24, "num_layers": 2, "num_heads": 2, "subsampling_channels": 4},
     "conformer": {"hidden_size": 16, "num_heads": 2},
+}
+# In place of a recipe's lora.
+METHODS = {
+    "lora": '{ plugin = "lora", rank = 4, targets = "all-linear" }',
+    "dora": '{ plugin = "lora", rank = 4, dora = true }',
+    "pissa": '{ plugin = "lora", rank = 4, init = "pissa" }',
+    "vera": '{ plugin = "vera", rank = 16 }',
+    "ia3": '{ plugin = "ia3" }',
+    "adapters": '{ plugin = "adapters", bottleneck = 8 }',
+    "parallel_adapters": '{ plugin = "parallel_adapters", bottleneck = 8 }',
+    "prompt_tuning": '{ plugin = "prompt_tuning", tokens = 3 }',
+    "ptuning": '{ plugin = "ptuning", tokens = 3 }',
+    "prefix_tuning": '{ plugin = "prefix_tuning", tokens = 3 }',
+    "prefix_tuning, a network": '{ plugin = "prefix_tuning", tokens = 3, projection = true }',
+    "selective": '{ plugin = "selective", targets = ["norm", "input_layernorm"] }',
 }
 WITH_WEIGHTS = ("clip", "whisper")  # frozen in stages whose losses are compared; random ones would be others beside LoRA
 # (the first one, how many parts they take from it)
@@ -88,6 +106,23 @@ class Recipes(Case):
                     self.assert_begins_where_the_first_ended(config, kinds, SECOND_STAGES[recipe.stem][0])
                 for kind in kinds:
                     self.assertTrue((run / "connectors" / f"{kind}.safetensors").exists())
+
+    def test_salm_with_each_method(self):
+        """Each method in each of the recipes with `peft` in their names; without ANTIPHON_LONG each in two of them, and each recipe with some."""
+        recipes = sorted(FOLDER.glob("salm_*peft.toml"))
+        self.assertEqual(len(recipes), 9)
+        recipes = [recipe for recipe in recipes if "nopeft" not in recipe.stem and "then" not in recipe.stem]
+        for i, (method, table_of) in enumerate(METHODS.items()):
+            chosen = recipes if os.environ.get("ANTIPHON_LONG") else [recipes[i % len(recipes)], recipes[(i + 3) % len(recipes)]]
+            for recipe in chosen:
+                with self.subTest(method=method, recipe=recipe.stem):
+                    config, _ = self.shrunk(recipe)
+                    run = self.folder / f"{recipe.stem}_{i}"
+                    out = self.train(run, "--set", f"model.llm.peft=[{table_of}]", *sets(train__steps=2), config=config, cwd=self.folder)
+                    self.assertEqual(sorted(losses(run)), [1, 2])
+                    self.assertIn("0 samples skipped", out.stderr)
+                    written = load_file(run / "adapter" / "adapter_model.safetensors")
+                    self.assertTrue(all(abs(tensor).max() > 0 for name, tensor in written.items()), method)
 
 
 if __name__ == "__main__":

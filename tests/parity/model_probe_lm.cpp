@@ -18,8 +18,8 @@
 #include <antiphon/data/record_reader.h>
 #include <antiphon/engine/generation_config.h>
 #include <antiphon/engine/generator.h>
-#include <antiphon/model/part_slot.h>
 #include <antiphon/model/export.h>
+#include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/model/whole_model.h>
 #include <antiphon/nn/linear/linear.h>
@@ -48,7 +48,8 @@ void load_run(model::MultimodalLm& model, const std::filesystem::path& run) {
                                  checkpoint::load_checkpoint(newest.value(), false).parameters);
 }
 
-// The [model] table in "model", or that of the folder "run" with what it trained; with "merge", adapters are folded in.
+// The [model] table in "model", or that of the folder "run" with what it trained; of adapters with names those in
+// "adapters"; with "merge", they are folded in.
 std::unique_ptr<model::MultimodalLm> load_model(const json& request) {
   config::Problems problems;
   auto table = model_table_of(request);
@@ -66,8 +67,10 @@ std::unique_ptr<model::MultimodalLm> load_model(const json& request) {
   }
   if (request.contains("quantize")) model->llm().quantize(request.at("quantize").get<std::string>());
   if (request.contains("run")) load_run(*model, request.at("run").get<std::string>());
+  if (request.contains("adapters")) model->use_adapters(request.at("adapters").get<std::vector<std::string>>());
   if (request.value("merge", false))
-    for (const auto& peft : model->pefts()) peft.method->merge();
+    for (size_t i = 0; i < model->pefts().size(); ++i)
+      if (model->in_use(i)) model->pefts()[i].method->merge();
   return model;
 }
 
@@ -92,7 +95,7 @@ std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& mo
   auto chat_template = text::ChatTemplate::load(model.spec().llm.weights, tokenizer.special_tokens());
   const text::PromptBuilder prompts(std::move(tokenizer), std::move(chat_template), model.spec().has_placeholders());
   const data::FeatureCache cache("", {});
-  const data::Preparer preparer(model, prompts, cache, {}, model.llm().max_positions());
+  const data::Preparer preparer(model, prompts, cache, {}, model.context());
   const data::RecordReader reader({}, 1);
   std::vector<data::Prepared> prepared;
   for (const auto& sample : request.at("samples"))
@@ -130,9 +133,8 @@ void side_effects(const json& request, model::MultimodalLm& model, NamedTensors&
   }
   if (request.contains("quantize")) {
     for (const auto& site : model.sites())
-      if (site.linear->quantized)
-        out.emplace_back("weight:" + site.path + ".weight",
-                         site.linear->quantized->dequantized(at::kFloat).contiguous());
+      if (site.linear->is_quantized())
+        out.emplace_back("weight:" + site.path + ".weight", site.linear->dequantized(at::kFloat).contiguous());
     out.emplace_back("weight:lm_head.weight", model.llm().head_weight());
   }
   if (request.contains("export")) {
@@ -142,19 +144,27 @@ void side_effects(const json& request, model::MultimodalLm& model, NamedTensors&
       out.emplace_back("weight:" + name, tensor);
 }
 
-// "steps" steps of training on the batch as the table "train" says, at a constant rate.
-void train_on(const json& request, model::MultimodalLm& model, model::Batch& batch) {
+// "steps" steps of training as the table "train" says, at a constant rate: on the batch, or on those of "curve", rows
+// of ids each, in turn. The loss of each step before it, [steps].
+at::Tensor train_on(const json& request, model::MultimodalLm& model, model::Batch& batch) {
   config::Problems problems;
   auto options = train::train_table().parse(toml(request, "train"), "train", problems);
   problems.throw_if_any();
   const auto rule = run::build_update_rule(options.optimizer);
   train::Optimizer optimizer(model.trainable_parameters(), options, *rule);
-  for (int64_t step = 0; step < request.at("steps").get<int64_t>(); ++step) {
-    const TrainingPass pass(true, false, static_cast<uint64_t>(step));
-    model.encode(batch);
-    torch::autograd::backward({token_loss_of(model, batch, model.forward(batch)).mean()}, {});
+  std::vector<model::Batch> batches;
+  for (const auto& rows : request.value("curve", json::array())) batches.push_back(data::pack(from_ids(rows, model)));
+  std::vector<at::Tensor> losses;
+  for (size_t step = 0; step < request.at("steps").get<size_t>(); ++step) {
+    const TrainingPass pass(true, false, step);
+    auto& of_step = batches.empty() ? batch : batches[step % batches.size()];
+    model.encode(of_step);
+    losses.push_back(token_loss_of(model, of_step, model.forward(of_step)).mean());
+    torch::autograd::backward({losses.back()}, {});
+    losses.back() = losses.back().detach();
     optimizer.step(1);
   }
+  return at::stack(losses);
 }
 
 }  // namespace
@@ -163,10 +173,9 @@ json run_model(const json& request) {
   const auto model = load_model(request);
   auto batch = data::pack(prepare(request, *model, data::Purpose::training));
   const auto answer = described(*model, batch);
-  if (request.contains("steps")) train_on(request, *model, batch);
+  const auto curve = request.contains("steps") ? train_on(request, *model, batch) : at::Tensor();
   model->encode(batch);
-  DecoderInput input;
-  input.x_td = model->embed(batch), input.positions_t = batch.positions_t.to(device()), input.lengths = batch.lengths;
+  auto input = model->input_of(batch);
   const bool cut = request.value("grad_x", false);  // the embeddings become a leaf
   if (cut) input.x_td = input.x_td.detach().clone().set_requires_grad(true);
   std::optional<AuxiliaryLosses> losses;
@@ -181,6 +190,7 @@ json run_model(const json& request) {
                    {"logits", logits_of(*model, hidden)},
                    {"loss", loss},
                    {"token_loss", token_loss}};
+  if (curve.defined()) out.emplace_back("curve", curve);
   if (losses)
     for (const auto& [name, term] : losses->terms())
       out.emplace_back("auxiliary:" + name, at::full({}, term.value, at::kDouble));
@@ -225,24 +235,27 @@ json run_cached(const json& request) {
   const auto rows = request.at("ids").get<std::vector<std::vector<int64_t>>>();
   int64_t longest = 0;
   for (const auto& row : rows) longest = std::max(longest, static_cast<int64_t>(row.size()));
-  auto cache = model->make_cache(static_cast<int64_t>(rows.size()) * KvCache::blocks_for(longest));
-  for (size_t row = 0; row < rows.size(); ++row) cache.add_row();
+  auto cache = model->make_cache(static_cast<int64_t>(rows.size()) * engine::blocks_of_text(*model, longest));
+  std::vector<int64_t> numbers;
+  for (size_t row = 0; row < rows.size(); ++row) numbers.push_back(cache.add_row());
+  const int64_t prefix = cache.prefix();
   std::vector<std::vector<at::Tensor>> hidden(rows.size());
   for (const auto& step : request.at("steps")) {
     DecoderInput input;
     std::vector<int64_t> ids, positions;
+    std::vector<size_t> of;
     for (size_t row = 0; row < rows.size(); ++row) {
-      const int64_t n = step.at(row).get<int64_t>(), begin = cache.length(static_cast<int64_t>(row));
+      const int64_t n = step.at(row).get<int64_t>(), begin = cache.length(numbers[row]);
       if (n == 0) continue;
-      ids.insert(ids.end(), rows[row].begin() + begin, rows[row].begin() + begin + n);
+      ids.insert(ids.end(), rows[row].begin() + begin - prefix, rows[row].begin() + begin - prefix + n);
       positions.resize(ids.size());
       std::iota(positions.end() - n, positions.end(), begin);
-      input.lengths.push_back(n), input.rows.push_back(static_cast<int64_t>(row));
+      input.lengths.push_back(n), input.rows.push_back(numbers[row]), of.push_back(row);
     }
     input.x_td = model->llm().embed(at::tensor(ids, at::kLong).to(device())).to(model->compute_dtype()),
     input.positions_t = at::tensor(positions, at::kLong).to(device()), input.cache = &cache;
     const auto pieces = model->llm().forward(input).split_with_sizes(input.lengths);
-    for (size_t i = 0; i < pieces.size(); ++i) hidden[static_cast<size_t>(input.rows[i])].push_back(pieces[i]);
+    for (size_t i = 0; i < pieces.size(); ++i) hidden[of[i]].push_back(pieces[i]);
   }
   std::vector<at::Tensor> joined;
   for (const auto& pieces : hidden) joined.push_back(at::cat(pieces));

@@ -2,11 +2,14 @@
 tags, of the conversation that each record means, which is written beside it here.
 
 record_parity.py PROGRAM. `antiphon data show` gives the prompt with « and » around what is taught; the tokens are bytes, so
-that equal texts are equal ids, masks and labels. Exit code 1 where anything differs.
+that equal texts are equal ids, masks and labels. Each record comes in many variants, with other texts in the places of its own: 20, and 1000
+with ANTIPHON_LONG (`./dev test --long`). Exit code 1 where anything differs.
 """
 
 import json
 import os
+import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -63,9 +66,9 @@ RECORDS = {
     "query and response": ({"query": "Hello", "response": "Hi.", "history": []}, [say("user", "Hello"), say("assistant", "Hi.")], None),
     "ms-swift, tools": ({"tools": json.dumps(TOOLS), "messages": [QUESTION, say("assistant", "I look."), say("tool_call", bare("weather", city="Köln", days=1)), say("tool_call", bare("weather")), say("tool_response", "dry"), say("tool_response", "wet"), ANSWER]},
                         [QUESTION, say("assistant", "I look.", tool_calls=[CALL, call("weather")]), RESULT, say("tool", "wet"), ANSWER], TOOLS),
-    "OpenAI, tools": ({"tools": TOOLS, "messages": [say("system", "Be brief."), say("user", [{"type": "text", "text": QUESTION["content"]}]), say("assistant", None, tool_calls=[{**CALL, "function": {"name": "weather", "arguments": json.dumps(CALL["function"]["arguments"])}}]), say("tool", "dry"), ANSWER]},
+    "OpenAI, tools": ({"tools": TOOLS, "messages": [say("system", "Be brief."), say("user", [{"type": "text", "text": QUESTION["content"]}]), say("assistant", None, tool_calls=[{**CALL, "function": {"name": "weather", "arguments": json.dumps(CALL["function"]["arguments"], ensure_ascii=False)}}]), say("tool", "dry"), ANSWER]},
                       [say("system", "Be brief."), QUESTION, say("assistant", None, tool_calls=[CALL]), RESULT, ANSWER], TOOLS),
-    "OpenAI, function_call": ({"tools": TOOLS, "messages": [QUESTION, say("assistant", None, function_call={"name": "weather", "arguments": json.dumps(CALL["function"]["arguments"])}), say("function", "dry", name="weather"), ANSWER]},
+    "OpenAI, function_call": ({"tools": TOOLS, "messages": [QUESTION, say("assistant", None, function_call={"name": "weather", "arguments": json.dumps(CALL["function"]["arguments"], ensure_ascii=False)}), say("function", "dry", name="weather"), ANSWER]},
                               [QUESTION, say("assistant", None, tool_calls=[CALL]), say("tool", "dry", name="weather"), ANSWER], TOOLS),
 }
 # Answers that are not learnt: the mask without theirs, which are the first.
@@ -73,6 +76,24 @@ UNLEARNT = {
     "weight": ({"messages": [say("user", "a"), say("assistant", "b", weight=0), say("user", "c"), say("assistant", "d", weight=1)]}, [say("user", "a"), say("assistant", "b"), say("user", "c"), say("assistant", "d")], None),
     "loss": ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b", "loss": False}, {"from": "human", "value": "c"}, {"from": "gpt", "value": "d", "loss": True}]}, [say("user", "a"), say("assistant", "b"), say("user", "c"), say("assistant", "d")], None),
 }
+
+
+VARIANTS = 1000 if os.environ.get("ANTIPHON_LONG") else 20
+# Texts of the records; each has its place in the conversation as in the record, and in the calls within them.
+PLACES = ["Be brief.", "Hello", "Hi.", "And <image>?", "Also", "Köln", "I look.", "No, it is dry.", "Is it raining in", "dry", "wet", "Add the numbers.", "2 3", "tells it", "Count.", "And 4?"]
+LETTERS = "abcdefghijklmnopqrstuvwxyz  äöüßéñ日本語тест🙂.,:;!?-_()<>|&%$#@*+=/~^0123456789"  # none that JSON in JSON writes in another way
+
+
+def variants(layout, record, talk, tools):
+    """(record, conversation, tools): the one that is written above, then others."""
+    draw = random.Random(layout)
+    yield record, talk, tools
+    for _ in range(VARIANTS - 1):
+        text = json.dumps([record, talk, tools], ensure_ascii=False)
+        for place in PLACES:
+            words = "".join(draw.choices(LETTERS, k=draw.randint(1, 30))).strip() or "x"
+            text = text.replace(place, words)
+        yield tuple(json.loads(text))
 
 
 def marked(tokenizer, talk, tools, unlearnt):
@@ -98,11 +119,15 @@ def bytes_of(tokenizer, token):
     return bytes([letters[tokenizer.convert_ids_to_tokens(token)]])
 
 
-def shown(program, directory, record):
-    (directory / "talk.jsonl").write_text(json.dumps(record) + "\n")
-    done = subprocess.run([program, "data", "show", "model.toml", "--source", "talk.jsonl"], cwd=directory, capture_output=True, text=True)
-    head, _, rest = done.stdout.partition("\n")
-    return rest[:rest.rfind("\n", 0, rest.rfind(" tokens, "))].strip("\n") if head.startswith("talk.jsonl:1 ") else done.stderr
+def shown(program, directory, records):
+    (directory / "talk.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    done = subprocess.run([program, "data", "show", "model.toml", "--source", "talk.jsonl", "--count", str(len(records))], cwd=directory, capture_output=True, text=True)
+    begins = [match for match in re.finditer(r"(?m)^talk\.jsonl:(\d+) .*\n", done.stdout)]
+    if [int(match[1]) for match in begins] != list(range(1, len(records) + 1)):
+        return [done.stdout + done.stderr] * len(records)
+    ends = [match.start() for match in begins[1:]] + [len(done.stdout)]
+    blocks = [done.stdout[match.end():end] for match, end in zip(begins, ends)]
+    return [block[:block.rfind("\n", 0, block.rfind(" tokens, "))].strip("\n") for block in blocks]
 
 
 def main():
@@ -112,14 +137,17 @@ def main():
             directory = Path(name)
             tokenizer = make(template, end, directory)
             for records, unlearnt in [(RECORDS, 0), (UNLEARNT, 1)]:
-                for layout, (record, talk, tools) in records.items():
-                    want, got = marked(tokenizer, talk, tools, unlearnt).strip("\n"), shown(sys.argv[1], directory, record)
-                    if want == got and "«" in want:
-                        continue
-                    wrong += 1
-                    at = max(0, len(os.path.commonprefix([want, got])) - 60)
-                    print(f"{style}, {layout}:\n  expected …{ascii(want[at:at + 200])}\n  got      …{ascii(got[at:at + 200])}")
-        print(f"{style}: {len(RECORDS) + len(UNLEARNT)} layouts, {wrong} differ so far", flush=True)
+                for layout, written in records.items():
+                    all_of = list(variants(layout, *written))
+                    for (_, talk, tools), got in zip(all_of, shown(sys.argv[1], directory, [record for record, _, _ in all_of]), strict=True):
+                        want = marked(tokenizer, talk, tools, unlearnt).strip("\n")
+                        if want == got and "«" in want:
+                            continue
+                        wrong += 1
+                        at = max(0, len(os.path.commonprefix([want, got])) - 60)
+                        if wrong < 20:
+                            print(f"{style}, {layout}:\n  expected …{ascii(want[at:at + 200])}\n  got      …{ascii(got[at:at + 200])}")
+        print(f"{style}: {len(RECORDS) + len(UNLEARNT)} layouts, {VARIANTS} records of each, {wrong} differ so far", flush=True)
     return wrong
 
 

@@ -88,6 +88,7 @@ class DecoderLm : public LanguageModel {
   at::Tensor logits(const at::Tensor& hidden_nd) override { return decoder_.logits(hidden_nd); }
   Quantization quantize(const std::string& format) override { return decoder_.quantize(format); }
   KvShape kv_shape() const override { return decoder_.kv_shape(); }
+  bool takes_prefix() const override { return true; }
   Module& module() override { return decoder_; }
   NameMap name_map() const override;
   std::vector<Module*> blocks() override { return decoder_.blocks(); }

@@ -21,7 +21,25 @@ KvCache::KvCache(const KvShape& shape, int64_t blocks, at::TensorOptions options
   for (int64_t block = blocks; block-- > 0;) free_.push_back(block);
 }
 
-int64_t KvCache::add_row() {
+void KvCache::begin_rows_with(const at::Tensor& kv) {
+  if (!rows_.empty()) fail(ErrorKind::internal, "rows of the KV cache are to begin with something, and there are some");
+  const int64_t row = unused_row(), tokens = kv.size(2);
+  reserve(row, tokens);
+  std::vector<int64_t> slots;
+  for (int64_t i = 0; i < tokens; ++i) slots.push_back(slot(row, i));
+  const auto to = at::tensor(slots, at::kLong).to(kv.device());
+  const auto block = to.div(block_size_, "floor"), place = to.remainder(block_size_);
+  for (int64_t layer = 0; layer < shape_.layers; ++layer)
+    for (int64_t i : {0, 1})
+      (i == 0 ? keys_ : values_)[static_cast<size_t>(layer)].transpose(1, 2).index_put_(
+          {block, place}, kv[layer][i].to(keys_[0].scalar_type()));
+  advance(row, tokens);
+  begin_ = row;
+}
+
+int64_t KvCache::add_row() { return begin_ < 0 ? unused_row() : fork(begin_); }
+
+int64_t KvCache::unused_row() {
   const auto unused = std::ranges::find(rows_, false, &Row::used);
   const auto row = unused - rows_.begin();
   if (unused == rows_.end()) rows_.emplace_back();
@@ -30,7 +48,7 @@ int64_t KvCache::add_row() {
 }
 
 int64_t KvCache::fork(int64_t row) {
-  const auto copy = static_cast<size_t>(add_row());
+  const auto copy = static_cast<size_t>(unused_row());
   rows_[copy] = rows_[static_cast<size_t>(row)];
   // What was reserved beyond its tokens is not the copy's.
   rows_[copy].blocks.resize(static_cast<size_t>(blocks_for(rows_[copy].length, block_size_)));

@@ -21,7 +21,13 @@ class KvCache {
   // Zeros. `options`: the dtype that the model computes in, and its device.
   KvCache(const KvShape& shape, int64_t blocks, at::TensorOptions options, int64_t block_size = kBlockSize);
 
-  // A new row without tokens; its number is that of a dropped row, if there is one.
+  // Every row that is added from here on begins with these keys and values, [layers, 2, tokens, kv_heads, head_size].
+  // They take blocks_for(tokens) blocks for good; of those that they fill each row takes none of its own.
+  // Error(internal) if there are rows already.
+  void begin_rows_with(const at::Tensor& kv);
+  int64_t prefix() const { return begin_ < 0 ? 0 : length(begin_); }  // how many tokens they are
+
+  // A new row without tokens but these; its number is that of a dropped row, if there is one.
   int64_t add_row();
   // A new row with the same tokens. They share blocks; whoever writes into a block that others hold gets a copy first.
   int64_t fork(int64_t row);
@@ -53,6 +59,7 @@ class KvCache {
     int64_t length = 0;
     bool used = false;
   };
+  int64_t unused_row();
   int64_t take_block();
   void give_back(int64_t block);
   void own_last_block(Row& row);
@@ -61,6 +68,7 @@ class KvCache {
   int64_t block_size_;
   std::vector<at::Tensor> keys_, values_;  // of each layer
   std::vector<Row> rows_;
+  int64_t begin_ = -1;            // the row with which all others begin; -1: they begin with nothing
   std::vector<int64_t> free_;     // the next one last
   std::vector<int64_t> holders_;  // rows that hold each block
 };

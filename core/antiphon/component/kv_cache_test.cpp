@@ -100,3 +100,24 @@ TEST_CASE("a row that does not fit takes nothing") {
   cache.reserve(other, 1);
   CHECK_THROWS_AS(cache.reserve(row, 1), Error);  // its last block is shared, and there is none for a copy
 }
+
+TEST_CASE("rows that begin with something share the blocks that it fills, and keep it when they are cut") {
+  KvCache cache(kShape, 6, at::kFloat, kBlock);
+  const auto tokens = at::arange(1, 7, at::kFloat).view({1, 1, 6, 1, 1});  // one block and a half
+  cache.begin_rows_with(at::cat({tokens, -tokens}, 1).expand({1, 2, 6, kShape.kv_heads, kShape.head_size}));
+  CHECK(cache.prefix() == 6);
+  CHECK(cache.free_blocks() == 4);
+  const std::vector<double> begin{1, 2, 3, 4, 5, 6};
+  const auto a = cache.add_row(), b = cache.add_row();
+  CHECK(tokens_of(cache, a) == begin);
+  write(cache, a, 10), write(cache, b, 20), write(cache, b, 21), write(cache, b, 22);
+  CHECK(cache.free_blocks() == 1);  // each has the half block for itself, and b one more
+  CHECK(tokens_of(cache, a) == std::vector<double>{1, 2, 3, 4, 5, 6, 10});
+  CHECK(tokens_of(cache, b) == std::vector<double>{1, 2, 3, 4, 5, 6, 20, 21, 22});
+  cache.truncate(b, cache.prefix());
+  CHECK(tokens_of(cache, b) == begin);
+  cache.drop_row(a), cache.drop_row(b);
+  CHECK(cache.free_blocks() == 4);
+  CHECK(tokens_of(cache, cache.add_row()) == begin);
+  CHECK_THROWS_AS(cache.begin_rows_with(at::zeros({1, 2, 1, kShape.kv_heads, kShape.head_size})), Error);
+}

@@ -5,10 +5,15 @@
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
 
+#include <memory>
+
 namespace antiphon {
 
 namespace comm {
 class Group;
+}
+namespace nn {
+class Prefix;
 }
 
 // Sequences packed one after the other, without padding.
@@ -17,7 +22,10 @@ struct DecoderInput {
   at::Tensor positions_t;        // [tokens] int64
   std::vector<int64_t> lengths;  // tokens of each sequence; their sum is `tokens`; attention never crosses
   int64_t padding = 0;           // tokens at the end that belong to no sample
-  KvCache* cache = nullptr;      // if set, sequence i continues row rows[i] and is appended to it
+  // Learned keys and values before those of every sequence, whose positions go on behind them (nn/attention/prefix.h);
+  // for models with takes_prefix(), and without a cache, whose rows begin with them.
+  std::shared_ptr<const nn::Prefix> prefix = nullptr;
+  KvCache* cache = nullptr;  // if set, sequence i continues row rows[i] and is appended to it
   std::vector<int64_t> rows;
   // If defined, on the device of x, one token for each row: the blocks of the rows [rows, blocks], the tokens that they
   // hold [rows] and the slots of the new ones [rows], all int64. The step reads them here, so that it can be recorded
@@ -67,9 +75,11 @@ class LanguageModel {
   virtual at::Tensor head_weight() = 0;
   // hidden [n, hidden_size] -> [n, vocab_size] in its dtype.
   virtual at::Tensor logits(const at::Tensor& hidden_nd);
-  // Keeps the weights as "int8" or "int4" from here on, for inference. Error(config) if the model does not support it.
+  // Keeps the weights as "int8", "int4" or "nf4" from here on, frozen. Error(config) if the model does not support it.
   virtual Quantization quantize(const std::string& format);
   virtual KvShape kv_shape() const = 0;
+  // Whether forward() heeds DecoderInput::prefix.
+  virtual bool takes_prefix() const { return false; }
   virtual Module& module() = 0;
   virtual NameMap name_map() const = 0;
   // The blocks of its stack in the order in which each forward pass runs them, once each (nn/blocks/run_blocks.h): what

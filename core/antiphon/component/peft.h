@@ -1,6 +1,7 @@
 // A parameter-efficient fine-tuning method: small trainable tensors attached to sites of a frozen model.
 #pragma once
 #include <antiphon/component/kind.h>
+#include <antiphon/component/kv_cache.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/pretrained.h>
 
@@ -36,6 +37,17 @@ class LinearBase {
   // The same in float32 and without a gradient, whatever form the weight is kept in; its weight is undefined if the map
   // is not of this form.
   virtual Plain weights() const { return {}; }
+  // What lengths of rows follow from without W being formed in float32, of a map x · Wᵀ + bias that stays as it is: the
+  // squares of the lengths of W's rows [out], a · Wᵀ of vectors a [n, in] float32, and whether there is a bias.
+  // float32, without a gradient. nullopt: ask weights().
+  struct Rows {
+    at::Tensor squares, products_nd;
+    bool biased = false;
+  };
+  virtual std::optional<Rows> rows(const at::Tensor&) const { return std::nullopt; }
+  // What each of several processes has of sums over the layer's inputs, added up over them, in place: W's columns are
+  // divided among them. Called by all of them alike.
+  virtual at::Tensor over_inputs(at::Tensor sums) const { return sums; }
 };
 
 // An adapter at one linear site.
@@ -86,6 +98,8 @@ struct PeftTarget {
   // ids [n] int64 -> [n, hidden_size], of a language model that has values. Called by all processes that have it
   // together, alike.
   std::function<at::Tensor(const at::Tensor& ids)> embed = {};
+  // Of a language model that takes learned keys and values before those of its sequences; else without layers.
+  KvShape kv = {};
 };
 
 class Peft {
@@ -104,8 +118,14 @@ class Peft {
   // hidden_size] in the dtype of its parameters; with a gradient.
   virtual int64_t prompt_tokens() const { return 0; }
   virtual at::Tensor prompt() { return {}; }
-  // The parameter that these embeddings are, for files that hold them alone. Error(weights) if they are computed from
-  // others.
+  // How many keys and values it puts before those of every sequence, once it is attached, and these, as they stand in
+  // a cache: [layers, 2, prefix_tokens(), kv_heads, head_size] in the dtype of its parameters; with a gradient.
+  virtual int64_t prefix_tokens() const { return 0; }
+  virtual at::Tensor prefix() { return {}; }
+  // What PEFT's files hold of virtual tokens, [tokens, ...]: the embeddings, or what the method makes keys and values
+  // of.
+  virtual at::Tensor prompt_embeddings() { return prompt(); }
+  // The parameter that these are. Error(weights) if they are computed from others.
   virtual std::string prompt_parameter() const { return {}; }
   // The parameters, named as in PEFT below "base_model.model.": "<site path>.lora_A.weight". Of a method with virtual
   // tokens PEFT keeps their embeddings alone.

@@ -24,8 +24,13 @@ std::exception_ptr failure(const std::string& message, const std::string& remedy
 
 }  // namespace
 
+int64_t blocks_of_text(const model::MultimodalLm& model, int64_t tokens) {
+  const int64_t prefix = model.prefix_tokens();
+  return KvCache::blocks_for(prefix + tokens) - prefix / KvCache::kBlockSize;
+}
+
 int64_t room_for_answer(model::MultimodalLm& model, int64_t prompt_tokens, int64_t max_tokens) {
-  const int64_t context = model.llm().max_positions();
+  const int64_t context = model.context();
   if (prompt_tokens >= context)
     fail(ErrorKind::data,
          fmt::format("a prompt of {} tokens leaves no room for an answer in the model's context of {}", prompt_tokens,
@@ -36,7 +41,7 @@ int64_t room_for_answer(model::MultimodalLm& model, int64_t prompt_tokens, int64
 
 Engine::Engine(model::MultimodalLm& model, int64_t tokens)
     : model_(model),
-      cache_(model.make_cache(KvCache::blocks_for(tokens))),
+      cache_(model.make_cache(blocks_of_text(model, tokens))),
       steps_(model, cache_),
       free_blocks_(cache_.free_blocks()) {}
 
@@ -49,7 +54,8 @@ int64_t Engine::add(int64_t capacity, std::optional<Request> request) {
 int64_t Engine::submit(Request request) {
   const int64_t prompt = request.prompt.tokens(),
                 capacity = prompt + room_for_answer(model_, prompt, request.options.limit());
-  const int64_t blocks = KvCache::blocks_for(capacity), all = cache_.keys(0).size(0);
+  const int64_t blocks = blocks_of_text(model_, capacity),
+                all = cache_.keys(0).size(0) - KvCache::blocks_for(cache_.prefix());
   if (blocks > all)
     fail(ErrorKind::data,
          fmt::format("a prompt and its answer take {} tokens; {} fit", capacity, all * cache_.block_size()),
@@ -65,8 +71,8 @@ std::optional<Answer> Engine::take(int64_t text) {
 }
 
 int64_t Engine::open(int64_t capacity) {
-  capacity = std::min(capacity, model_.llm().max_positions());
-  const int64_t blocks = KvCache::blocks_for(capacity);
+  capacity = std::min(capacity, model_.context());
+  const int64_t blocks = blocks_of_text(model_, capacity);
   if (blocks > free_blocks_)
     fail(ErrorKind::data,
          fmt::format("a text of {} tokens was asked for; {} are free", capacity, free_blocks_ * cache_.block_size()));
@@ -80,7 +86,7 @@ void Engine::close(int64_t number) {
   const auto& text = texts_.at(number);
   if (text.row >= 0) {
     cache_.drop_row(text.row);
-    free_blocks_ += KvCache::blocks_for(text.capacity);
+    free_blocks_ += blocks_of_text(model_, text.capacity);
   }
   texts_.erase(number);
 }
@@ -101,7 +107,7 @@ int64_t Engine::read(int64_t number, data::Prepared prompt) {
   batch.positions_t = batch.positions_t + begin;
   model_.encode(batch);
   end(number);
-  cache_.truncate(text.row, begin);
+  cache_.truncate(text.row, cache_.prefix() + begin);
   text.held.resize(static_cast<size_t>(begin), PositionKey::of_token(0));
   const auto hidden = model_.forward(batch, &cache_, {text.row});
   text.hidden = hidden.narrow(0, hidden.size(0) - 1, 1);
@@ -149,7 +155,7 @@ bool Engine::step() {
 void Engine::admit() {
   Numbers joining;
   while (!waiting_.empty()) {
-    const int64_t blocks = KvCache::blocks_for(texts_.at(waiting_.front()).capacity);
+    const int64_t blocks = blocks_of_text(model_, texts_.at(waiting_.front()).capacity);
     if (blocks > free_blocks_) break;
     free_blocks_ -= blocks;
     texts_.at(waiting_.front()).row = cache_.add_row();
@@ -165,7 +171,7 @@ void Engine::join(const Numbers& numbers) {
     return read_all(numbers);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
-    for (const auto number : numbers) cache_.truncate(texts_.at(number).row, 0);
+    for (const auto number : numbers) cache_.truncate(texts_.at(number).row, cache_.prefix());
     if (numbers.size() == 1) return finish(numbers.front(), Finish::failed, std::current_exception());
   }
   for (const auto number : numbers) join({number});

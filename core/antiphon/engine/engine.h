@@ -32,6 +32,9 @@ struct Answer {
   std::exception_ptr failure = {};  // Error(data): what the model computed of this text is not finite, …
 };
 
+// Blocks of a cache that a text of so many tokens takes, beside those that all texts begin with.
+int64_t blocks_of_text(const model::MultimodalLm& model, int64_t tokens);
+
 // Tokens that an answer may have: max_tokens, or what is left of the model's context. Error(data) if nothing is left.
 int64_t room_for_answer(model::MultimodalLm& model, int64_t prompt_tokens, int64_t max_tokens);
 

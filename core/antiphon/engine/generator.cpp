@@ -7,7 +7,7 @@ std::vector<Answer> answers_to(model::MultimodalLm& model, std::vector<data::Pre
                                const OnTokenOf& on_token) {
   int64_t blocks = 0;
   for (const auto& prompt : prompts)
-    blocks += KvCache::blocks_for(prompt.tokens() + room_for_answer(model, prompt.tokens(), options.limit()));
+    blocks += blocks_of_text(model, prompt.tokens() + room_for_answer(model, prompt.tokens(), options.limit()));
   Engine engine(model, blocks * KvCache::kBlockSize);
   std::vector<int64_t> texts;
   for (size_t i = 0; i < prompts.size(); ++i)

@@ -30,8 +30,8 @@ const config::Table<GenerateOptions>& generate_table() {
           .field("seed", &O::seed, "of the sampling", {.min = 0})
           .field("weights", &O::weights,
                  "the language model's weights in 8 or 4 bits (eval, generate and chat on the CPU, adapters merged); "
-                 "empty: as precision.compute",
-                 {.choices = {"", "int8", "int4"}}));
+                 "empty: as precision.compute. nf4: what precision.weights = \"nf4\" trained over, slower than int4",
+                 {.choices = {"", "int8", "int4", "nf4"}}));
   return *table;
 }
 

@@ -7,6 +7,7 @@
 #include <antiphon/nn/linear/linear.h>
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 namespace antiphon::model {
@@ -22,6 +23,28 @@ size_t attach_set(Peft& peft, const PeftTarget& target, int set) {
     for (size_t j = before[i]; j < adapters.size(); ++j) adapters[j]->set = set;
   }
   return count;
+}
+
+// A name is a folder's, and a word of a list on the command line.
+void check_name(const ComponentSpec& slot, const std::vector<AttachedPeft>& all) {
+  const auto& name = slot.name;
+  const auto fits = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-'; };
+  if (!std::ranges::all_of(name, fits) || name == "none" || name == "all")
+    fail(ErrorKind::config, fmt::format("name = \"{}\" cannot name a method of fine-tuning", name),
+         "use letters, digits, '_' and '-', and neither \"none\" nor \"all\"");
+  if (!name.empty() && std::ranges::count(all, name, &AttachedPeft::name) > 0)
+    fail(ErrorKind::config, fmt::format("two methods of fine-tuning have name = \"{}\"", name), "rename one of them");
+}
+
+void check_choice(const ComponentSpec& slot, const Peft& method) {
+  if (slot.frozen && slot.weights.empty())
+    fail(ErrorKind::config, fmt::format("'{}' has frozen = true and no weights to keep", slot.plugin),
+         "name its folder in `weights`, or train it");
+  if (!method.also_trained().empty() && (slot.frozen || !slot.name.empty()))
+    fail(ErrorKind::config,
+         fmt::format("'{}' trains parameters of the part itself, which can be neither switched off nor kept apart",
+                     slot.plugin),
+         "leave `name` and `frozen` out, or what it trains of the part");
 }
 
 }  // namespace
@@ -68,9 +91,11 @@ void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part,
     in_slot(slot.options.where, section, problems, [&] {
       if (all.size() == AdapterScope::kMost)
         fail(ErrorKind::config, fmt::format("a model has at most {} methods of fine-tuning", AdapterScope::kMost));
+      check_name(slot, all);
       const size_t sites = attach_set(*method, part->target, static_cast<int>(all.size()));
-      method->module().set_requires_grad(true);
-      all.push_back({owner, i, std::move(method), sites, &part->module, part->names});
+      check_choice(slot, *method);
+      method->module().set_requires_grad(!slot.frozen);
+      all.push_back({owner, i, std::move(method), sites, &part->module, part->names, slot.name});
       for (const auto& parameter : all.back().also_trained()) parameter.tensor->set_requires_grad(true);
       return true;
     });
@@ -80,6 +105,8 @@ void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part,
 std::string described(const AttachedPeft& peft, const std::string& plugin) {
   if (const auto tokens = peft.method->prompt_tokens())
     return fmt::format("{} with {} virtual tokens before every sequence", plugin, tokens);
+  if (const auto tokens = peft.method->prefix_tokens())
+    return fmt::format("{} with {} keys and values before those of every sequence in each layer", plugin, tokens);
   const auto own = peft.method->also_trained().size();
   const auto also = own ? fmt::format("{} of the part's own tensors", own) : "";
   if (peft.sites == 0) return fmt::format("{} trains {}", plugin, also);

@@ -18,8 +18,9 @@ struct AttachedPeft {
   std::unique_ptr<Peft> method;
   size_t sites = 0;
   Module* part = nullptr;
-  NameMap names = {};  // of the part
-  bool given = false;  // something gave its parameters, so that it does not start anew
+  NameMap names = {};     // of the part
+  std::string name = {};  // by which it is chosen; empty: it is always in use
+  bool given = false;     // something gave its parameters, so that it does not start anew
   // What it trains of the part itself, by the names of the Hugging Face model.
   std::vector<Parameter> also_trained() const;
 };

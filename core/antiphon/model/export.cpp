@@ -151,7 +151,8 @@ class Exporter {
 
   ExportReport run() {
     for (const auto& place : places_)
-      if (place.slot.kind == PartKind::peft && !model_.pefts()[place.slot.index].method->can_merge())
+      if (place.slot.kind == PartKind::peft && model_.in_use(place.slot.index) &&
+          !model_.pefts()[place.slot.index].method->can_merge())
         fail(ErrorKind::config,
              fmt::format("[model.{}] a '{}' cannot become part of the weights", place.part.path, place.part.plugin),
              "use the adapter folders of the run beside the language model's directory");

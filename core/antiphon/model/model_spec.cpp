@@ -23,7 +23,10 @@ const config::Table<ComponentSpec>& peft_slot() {
   static const auto* table = [] {
     auto* t = new config::Table<ComponentSpec>(
         slot("peft", "a PEFT adapter directory or the folder of a run to start from; empty: fresh"));
-    t->rest(&ComponentSpec::options);
+    t->field("name", &ComponentSpec::name,
+             "by which --adapter and, in `antiphon chat`, /adapter choose it; empty: it is always in use")
+        .field("frozen", &ComponentSpec::frozen, "it stays as `weights` gives it while others are trained")
+        .rest(&ComponentSpec::options);
     return t;
   }();
   return *table;

@@ -15,6 +15,9 @@ struct ComponentSpec {
   std::string part;     // which part of a whole model `weights` is meant; empty: all of it
   bool trainable = false;
   std::vector<ComponentSpec> peft;  // adapters on its sites, if it is a part of the model
+  // Of a method of fine-tuning: by which it is chosen, empty: it is always in use; and whether it is not trained.
+  std::string name;
+  bool frozen = false;
   config::Value options = config::Value::Table{};
 
   // Whether training changes what it computes.

@@ -11,6 +11,7 @@
 #include <antiphon/model/encode_media.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
+#include <antiphon/nn/attention/prefix.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/token_slices.h>
 
@@ -69,8 +70,15 @@ void MultimodalLm::attach_all(ModelSpec& spec, config::Problems& problems) {
   if (llm_)
     llm.emplace(llm_->module(), llm_->name_map(),
                 PeftTarget{.hidden_size = llm_->hidden_size(),
-                           .embed = [this](const at::Tensor& ids) { return embeddings_of(ids); }});
+                           .embed = [this](const at::Tensor& ids) { return embeddings_of(ids); },
+                           .kv = llm_->takes_prefix() ? llm_->kv_shape() : KvShape{}});
   attach_pefts("llm", llm, spec.llm.peft, pefts_, problems);
+  if (llm_ && context() < 1)
+    problems.add({},
+                 fmt::format("[model.llm.peft] puts {} keys and values before every sequence, and the language model "
+                             "has {} positions",
+                             prefix_tokens(), llm_->max_positions()),
+                 "use fewer tokens");
   for (auto& [name, stream] : streams_) {
     for (size_t i = 0; i < stream->encoders().size(); ++i) {
       auto& [slot, encoder] = stream->encoders()[i];
@@ -95,12 +103,6 @@ at::Tensor MultimodalLm::embeddings_of(const at::Tensor& ids) {
 }
 
 std::vector<Site> MultimodalLm::sites() { return named_sites(llm_->module(), llm_->name_map()); }
-
-int64_t MultimodalLm::prompt_tokens() const {
-  int64_t tokens = 0;
-  for (const auto& peft : pefts_) tokens += peft.method->prompt_tokens();
-  return tokens;
-}
 
 std::vector<Part> MultimodalLm::parts() {
   std::vector<Part> all;
@@ -155,14 +157,6 @@ void MultimodalLm::encode(Batch& batch) {
   }
 }
 
-// [prompt_tokens(), hidden_size]
-at::Tensor MultimodalLm::prompt() {
-  std::vector<at::Tensor> prompts;
-  for (const auto& peft : pefts_)
-    if (peft.method->prompt_tokens() > 0) prompts.push_back(peft.method->prompt());
-  return at::cat(prompts).to(settings_.formats.compute);
-}
-
 // The embeddings of all its items in a batch, which must be so many.
 at::Tensor MultimodalLm::connected(const Batch& batch, const std::string& name, Stream& stream, int64_t count) const {
   std::vector<const StreamItem*> items;
@@ -179,7 +173,15 @@ at::Tensor MultimodalLm::connected(const Batch& batch, const std::string& name, 
 }
 
 void MultimodalLm::share(SharedBy by) {
-  by.learns_before = prompt_tokens() > 0;
+  if (prefix_tokens() > 0 && (by.slices || by.stages))
+    fail(ErrorKind::config,
+         fmt::format("a method of fine-tuning puts keys and values before those of every sequence, and each process "
+                     "has some of the language model's {}",
+                     by.stages     ? "layers (parallel.pipeline)"
+                     : by.contexts ? "tokens (parallel.context)"
+                                   : "heads (parallel.tensor)"),
+         "use replicate, fsdp or expert of [parallel], or another method");
+  by.learns_before = prompt_tokens() + prefix_tokens() > 0;
   for (const auto& part : parts())
     by.learns_before |= part.path.starts_with("streams.") && part.module->trainable_count() > 0;
   by_ = by;
@@ -220,17 +222,29 @@ at::Tensor MultimodalLm::embed(const Batch& batch) {
 }
 
 KvCache MultimodalLm::make_cache(int64_t blocks) const {
-  return KvCache(llm_->kv_shape(), blocks,
-                 at::TensorOptions().dtype(settings_.formats.compute).device(settings_.device));
+  const int64_t prefix_blocks = KvCache::blocks_for(prefix_tokens());
+  KvCache cache(llm_->kv_shape(), blocks + prefix_blocks,
+                at::TensorOptions().dtype(settings_.formats.compute).device(settings_.device));
+  c10::AutoGradMode no_grad(false);
+  if (prefix_blocks > 0) cache.begin_rows_with(prefix());
+  return cache;
 }
 
-at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::vector<int64_t>& rows) {
+DecoderInput MultimodalLm::input_of(const Batch& batch, KvCache* cache, const std::vector<int64_t>& rows) {
   DecoderInput input;
   input.x_td = embed(batch);
   input.positions_t = batch.positions_t.to(settings_.device);
   input.lengths = batch.lengths, input.padding = batch.padding;
-  input.cache = cache;
-  input.rows = rows;
+  input.cache = cache, input.rows = rows;
+  if (const int64_t before = prefix_tokens()) input.positions_t = input.positions_t + before;
+  if (cache || prefix_tokens() == 0) return input;
+  const auto begin = std::make_shared<nn::Prefix>(prefix());
+  input.x_td = begin->begun(input.x_td), input.prefix = begin;
+  return input;
+}
+
+at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::vector<int64_t>& rows) {
+  const auto input = input_of(batch, cache, rows);
   const TraceScope scope("decoder");
   return llm_->forward(input);
 }

@@ -24,8 +24,19 @@ class MultimodalLm : public Model {
   // Of all parts: the adapters of pefts()[i] are of set i.
   const std::vector<AttachedPeft>& pefts() const { return pefts_; }
   void note_given(size_t peft, bool given) { pefts_[peft].given = given; }
+  // Of the methods with a name, those that change the model from here on; those without one always do. Error(config)
+  // for a name that none has, and once methods are folded in.
+  void use_adapters(const std::vector<std::string>& names);
+  std::vector<std::string> adapter_names(bool in_use = false) const;  // in_use: of those that change it now
+  bool in_use(size_t peft) const { return (in_use_ >> peft & 1) != 0; }
+  // Those in use are part of the weights now, or will be: there is nothing to choose any more.
+  void fold_in() { folded_in_ = true; }
   // Virtual tokens that every sequence begins with.
   int64_t prompt_tokens() const;
+  // Keys and values that stand before those of every sequence, of the methods that are active (AdapterScope).
+  int64_t prefix_tokens() const;
+  // Positions that are left for a sequence.
+  int64_t context() const { return llm_->max_positions() - prefix_tokens(); }
   // The stream for a media part: the one named `wanted`, or else the only one of that modality. Error(data).
   const Stream& stream_for(Modality modality, const std::string& wanted = {}) const;
   // Linear sites of the language model under their Hugging Face names.
@@ -41,7 +52,7 @@ class MultimodalLm : public Model {
   // Text and media embeddings [tokens, hidden_size]; the media must be encoded. Error(internal) with the sample id if a
   // connector gives a different number of rows than it announced.
   at::Tensor embed(const Batch& batch);
-  // An empty cache of so many blocks, for forward().
+  // An empty cache of so many blocks, for forward(); what stands before every sequence has blocks beside them.
   KvCache make_cache(int64_t blocks) const;
   // Before load(): each batch is computed by processes together, each with its part of the language model; what else is
   // trained is told to it here. Error(config) if that cannot be divided.
@@ -51,13 +62,17 @@ class MultimodalLm : public Model {
   bool is_first_stage() const;
   bool is_last_stage() const;
   int chunks() const { return by_.chunks; }
+  // What the language model reads of a batch. If there is a cache, its rows begin with what stands before sequences.
+  DecoderInput input_of(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
   // Hidden states [tokens, hidden_size] after the final norm; of a stage that is not the last, see LanguageModel.
   at::Tensor forward(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
 
  private:
   bool is_first() const;  // of the processes that compute a batch together
   void attach_all(ModelSpec& spec, config::Problems& problems);
-  at::Tensor prompt();
+  bool active(size_t peft) const { return in_use(peft) && AdapterScope::active(static_cast<int>(peft)); }
+  at::Tensor prompt() const;
+  at::Tensor prefix() const;
   at::Tensor embeddings_of(const at::Tensor& ids);
   at::Tensor connected(const Batch& batch, const std::string& name, Stream& stream, int64_t count) const;
   ModelSpec spec_;
@@ -66,6 +81,9 @@ class MultimodalLm : public Model {
   std::unique_ptr<LanguageModel> llm_;
   std::map<std::string, std::unique_ptr<Stream>> streams_;
   std::vector<AttachedPeft> pefts_;
+  uint64_t in_use_ = ~uint64_t{0};  // bit i: pefts_[i]
+  bool folded_in_ = false;
+  std::vector<std::pair<nn::Linear*, std::vector<std::shared_ptr<LinearAdapter>>>> adapters_;  // all, once some are not
   std::map<std::string, std::vector<NameRule>> whole_names_;  // of parts that come from a whole model, by path
 };
 

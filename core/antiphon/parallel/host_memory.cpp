@@ -3,6 +3,10 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <antiphon/nn/linear/linear.h>
+
+#include <set>
+
 namespace antiphon::parallel {
 
 HostMemory::HostMemory(const std::vector<Parameter>& parameters, UnitMemory& memory) : memory_(memory) {
@@ -46,9 +50,13 @@ void HostMemory::release() {
 OffloadedBlocks::OffloadedBlocks(const std::vector<Module*>& blocks, size_t learns_from) {
   window_.set_learns_from(learns_from);
   for (auto* block : blocks) {
+    std::set<const at::Tensor*> quantized;
+    for (const auto& site : block->sites())
+      if (site.linear->is_quantized()) quantized.insert(&site.linear->weight);
     std::vector<Parameter> frozen;
     for (auto& parameter : block->parameters())
-      if (!parameter.fixed && parameter.tensor->numel() > 0 && !parameter.tensor->requires_grad())
+      if (!parameter.fixed && parameter.tensor->numel() > 0 && !parameter.tensor->requires_grad() &&
+          !quantized.contains(parameter.tensor))
         frozen.push_back(parameter);
     if (frozen.empty()) continue;
     blocks_.push_back(std::make_unique<HostMemory>(frozen, memory_));

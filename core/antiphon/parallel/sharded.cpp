@@ -28,7 +28,7 @@ std::vector<UnitMember> members_of(Module& block, const ShardedModel& model) {
   std::set<const at::Tensor*> of_linear, quantized;
   for (const auto& site : block.sites()) {
     of_linear.insert({&site.linear->weight, &site.linear->bias});
-    if (site.linear->quantized) quantized.insert(&site.linear->weight);
+    if (site.linear->is_quantized()) quantized.insert(&site.linear->weight);
   }
   std::vector<UnitMember> members;
   for (auto& parameter : block.parameters()) {

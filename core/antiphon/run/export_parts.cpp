@@ -14,12 +14,15 @@
 namespace antiphon::run {
 namespace {
 
-// "adapter" of the language model, "adapter_image_encoder" of a stream's part; with a number if the part has several.
+// "adapter" of the language model, "adapter_image_encoder" of a stream's part; with a number if the part has several
+// without names. "adapters/NAME" of one with a name.
 std::string folder_of(const model::AttachedPeft& peft, const model::MultimodalLm& model) {
+  if (!peft.name.empty()) return "adapters/" + peft.name;
   std::string name = "adapter";
   if (peft.owner != "llm") name += "_" + peft.owner.substr(std::string_view("streams.").size());
   std::ranges::replace(name, '.', '_');
-  const auto of_owner = std::ranges::count(model.pefts(), peft.owner, &model::AttachedPeft::owner);
+  const auto of_owner = std::ranges::count_if(
+      model.pefts(), [&](const auto& other) { return other.owner == peft.owner && other.name.empty(); });
   return of_owner > 1 ? fmt::format("{}_{}", name, peft.index) : name;
 }
 

@@ -83,8 +83,7 @@ LoadedModel::LoadedModel(const OpenOptions& flags, const SharedBy* by)
       model(loaded(config, device, by)),
       prompts(open_prompts(config)),
       cache(config.data.feature_cache, cache_settings(config, lm())),
-      preparer(lm(), prompts, cache, media::MediaLimits{}, lm().llm().max_positions(), config.data.video,
-               config.data.image) {
+      preparer(lm(), prompts, cache, media::MediaLimits{}, lm().context(), config.data.video, config.data.image) {
   if (prompts.tokenizer().vocab_size() > lm().llm().vocab_size())
     fail(ErrorKind::config,
          fmt::format("the tokenizer has {} tokens and the language model an embedding of {} rows",
@@ -128,9 +127,18 @@ void load_trained(model::Model& model, const OpenOptions& flags, const train::Em
                         content.parameters.size(), averages ? ", averages of train.ema" : ""));
 }
 
+void choose_adapters(model::MultimodalLm& model, const std::string& words) {
+  auto names = words == "all" ? model.adapter_names() : split(words, ',');
+  if (words == "none") names.clear();
+  model.use_adapters(names);
+  const auto used = model.adapter_names(/*in_use=*/true);
+  log::info(fmt::format("adapters in use: {}", used.empty() ? "none" : join(used, ", ")));
+}
+
 void LoadedModel::load_for_inference(const OpenOptions& flags) {
   if (!trained_checkpoint(flags)) model::start_methods(*model, static_cast<uint64_t>(config.train.seed));
   load_trained(*model, flags, config.train.ema);
+  if (!flags.adapters.empty()) choose_adapters(lm(), flags.adapters);
   engine::read_generation_config(config.model.llm.weights, config.generate);
   if (!config.generate.weights.empty()) quantize(lm(), config.generate.weights);
 }

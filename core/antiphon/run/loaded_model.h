@@ -19,6 +19,7 @@ struct OpenOptions {
   int threads = 0;                // 0: all cores
   std::string checkpoint;         // --checkpoint, of the subcommands that have it
   std::string stage;              // of a file with [[stage]]; empty: the last
+  std::string adapters;           // --adapter, of the subcommands that have it: names, "none"; empty: all
 };
 
 // Reads the configuration, builds the model, loads its weights. Members are in the order of dependence.
@@ -39,8 +40,8 @@ struct LoadedModel {
   const text::Tokenizer& tokenizer() const { return prompts.tokenizer(); }
   // The configuration with every option in force.
   std::string resolved() const;
-  // What load_trained() does, plus what the model's generation_config.json says unless [generate] says it, and what
-  // generate.weights asks for: no training after that.
+  // What load_trained() and choose_adapters() do, plus what the model's generation_config.json says unless [generate]
+  // says it, and what generate.weights asks for: no training after that.
   void load_for_inference(const OpenOptions& flags);
 };
 
@@ -50,5 +51,8 @@ std::unique_ptr<checkpoint::Reference> open_reference(model::Model& model, const
 // Puts the trained parameters of --checkpoint (one checkpoint, or the newest complete one of a run folder) into the
 // model, else those of FILE if it is a run folder; with `ema` of a run that keeps and uses averages, these.
 void load_trained(model::Model& model, const OpenOptions& flags, const train::EmaOptions& ema);
+
+// What --adapter says: names with commas between them, "none" or "all".
+void choose_adapters(model::MultimodalLm& model, const std::string& words);
 
 }  // namespace antiphon::run

@@ -6,6 +6,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/linear/nf4_weight.h>
 #include <antiphon/nn/linear/quantized_weight.h>
 #include <antiphon/train/recompute.h>
 #include <antiphon/train/trainer.h>
@@ -13,6 +14,7 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <cmath>
 #include <map>
 
 namespace antiphon::run {
@@ -20,6 +22,7 @@ namespace {
 
 constexpr double kThreads = 25 << 20;  // what threads and the kernels that oneDNN makes take beside the libraries
 constexpr int64_t kWords = 40;         // tokens of a sample besides its media
+constexpr double kTile = 1 << 22;      // values of an nf4 matrix that are in full width (nn/linear/nf4_weight.cpp)
 constexpr double kMore = 1.12;  // measured: what products and gradients on their way take, and gaps between blocks
 
 double count(Module& module) { return static_cast<double>(module.parameter_count()); }
@@ -122,15 +125,16 @@ struct Estimator {
 
   // Of the language model as precision.weights keeps it; what does not fit stays in `frozen` bytes a value.
   double quantized_bytes(Module& module, double frozen) {
-    constexpr double kScale = 2.0 / 32;
-    const double of_value = config.precision.weights == "int4" ? 0.5 : 1;
+    const auto& format = config.precision.weights;
+    constexpr double kScale = 2.0 / 32, kNf4Scale = (1 + 4.0 / nn::Nf4Weight::kScaleBlock) / nn::Nf4Weight::kBlock;
+    const double of_value = format == "nf4" ? 0.5 + kNf4Scale : (format == "int4" ? 0.5 : 1) + kScale;
     std::map<const void*, double> of_matrix;
-    for (const auto& site : module.sites()) of_matrix[site.linear->weight.unsafeGetTensorImpl()] = of_value + kScale;
-    of_matrix[model.llm().head_weight().unsafeGetTensorImpl()] = 1 + kScale;
+    for (const auto& site : module.sites()) of_matrix[site.linear->weight.unsafeGetTensorImpl()] = of_value;
+    if (format != "nf4") of_matrix[model.llm().head_weight().unsafeGetTensorImpl()] = 1 + kScale;
     double bytes = 0;
     for (const auto& parameter : module.parameters()) {
       const auto found = of_matrix.find(parameter.tensor->unsafeGetTensorImpl());
-      const bool fits = found != of_matrix.end() && nn::QuantizedWeight::fits(*parameter.tensor);
+      const bool fits = found != of_matrix.end() && nn::Linear::fits_format(*parameter.tensor, format);
       bytes += static_cast<double>(parameter.tensor->numel()) * (fits ? found->second : frozen);
     }
     return bytes;
@@ -167,8 +171,9 @@ struct Estimator {
     memory.activations +=
         tokens * kept(module, static_cast<double>(model.llm().hidden_size()), kept_probabilities()) * compute;
     add_casts(module);
-    if (!config.precision.weights.empty())  // one matrix at a time is what it stands for
-      memory.activations += largest_matrix(module) * compute;
+    if (!config.precision.weights.empty())  // one matrix at a time is what it stands for, or a tile of it
+      memory.activations +=
+          std::min(largest_matrix(module), config.precision.weights == "nf4" ? kTile : HUGE_VAL) * compute;
     if (whole.scores() == 0) add_logits();
   }
 

@@ -87,6 +87,13 @@ void check_can_be_cut(const RunConfig& config, const model::Model& model, config
                  fmt::format("{} processes would write a checkpoint of as many files; at most {}",
                              processes_of_copy(parallel), checkpoint::kMostShares),
                  "divide each copy less, and raise parallel.replicate");
+  if (parallel.tensor > 1 && config.precision.weights == "nf4")
+    problems.add(
+        {},
+        fmt::format("precision.weights = \"nf4\" keeps the scales of a whole matrix together, and parallel.tensor = {} "
+                    "divides it",
+                    parallel.tensor),
+        "use int8 or int4, or parallel.tensor = 1");
   if ((parallel.tensor > 1 || parallel.context > 1) && model.scores() > 0)
     problems.add({}, fmt::format("model.graph = \"{}\" has a head that is whole, and {}", config.model.graph, key),
                  fix);

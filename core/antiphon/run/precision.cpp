@@ -36,9 +36,8 @@ void keep_as(model::MultimodalLm& model, const std::string& format, const char* 
   const auto sum = model.llm().quantize(format);
   if (sum.applied == 0 && sum.total > 0)
     fail(ErrorKind::config,
-         fmt::format("none of the language model's {} matrices can be kept as {}: their sides are no "
-                     "multiples of 16 and 32",
-                     sum.total, format),
+         fmt::format("none of the language model's {} matrices can be kept as {}: their {}", sum.total, format,
+                     format == "nf4" ? "rows are no multiples of 64" : "sides are no multiples of 16 and 32"),
          fmt::format("leave {} empty", key));
   log::info(fmt::format("  llm: {}/{} matrices as {}{}, {:.1f} -> {:.1f} MiB", sum.applied, sum.total, format, also,
                         static_cast<double>(sum.bytes_before) / (1 << 20), static_cast<double>(sum.bytes) / (1 << 20)));
@@ -47,8 +46,10 @@ void keep_as(model::MultimodalLm& model, const std::string& format, const char* 
 // Those of the language model that can be merged, up to the first that cannot: what follows changes what it gives.
 bool merge_adapters(model::MultimodalLm& model) {
   bool merged = false;
-  for (const auto& peft : model.pefts()) {
-    if (peft.owner != "llm") continue;
+  model.fold_in();
+  for (size_t i = 0; i < model.pefts().size(); ++i) {
+    const auto& peft = model.pefts()[i];
+    if (peft.owner != "llm" || !model.in_use(i)) continue;
     if (!peft.method->can_merge() && peft.sites > 0) break;
     if (peft.method->can_merge()) peft.method->merge(), merged = true;
   }

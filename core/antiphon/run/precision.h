@@ -19,8 +19,9 @@ void check_precision(model::MultimodalLm& model, const train::PrecisionOptions& 
 // trained itself, or if no matrix fits.
 void keep_frozen_as(model::MultimodalLm& model, const train::PrecisionOptions& precision);
 
-// Keeps the matrices as `format`, "int8" or "int4", for inference from here on. Adapters that can become part of the
-// weights do so first, which are rounded once; others stay beside them. Error(config) on a GPU, or if no matrix fits.
+// Keeps the matrices as `format`, "int8", "int4" or "nf4", for inference from here on. Adapters that can become part of
+// the weights do so first, which are rounded once; others stay beside them. Error(config) on a GPU, or if no matrix
+// fits.
 void quantize(model::MultimodalLm& model, const std::string& format);
 
 }  // namespace antiphon::run

@@ -150,7 +150,8 @@ std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const
   auto placement = placed(model, config);
   if (!config.parallel.offload_frozen) return placement;
   const auto blocks = model.lm().llm().blocks();
-  const auto learns_from = first_that_learns(blocks, model.trainable_parameters(), model.lm().prompt_tokens() > 0);
+  const auto learns_from = first_that_learns(blocks, model.trainable_parameters(),
+                                             model.lm().prompt_tokens() + model.lm().prefix_tokens() > 0);
   const auto bytes = placement->offload(blocks, learns_from);
   if (bytes == 0)
     fail(ErrorKind::config,
@@ -178,7 +179,8 @@ std::unique_ptr<parallel::Placement> Processes::placed(model::Model& model, cons
   parallel::ShardedModel sharded{trained};
   if (config.parallel.reshard) sharded.blocks = model.lm().llm().blocks();
   sharded.frozen_too = config.parallel.shard_frozen, sharded.computed = model.lm().compute_dtype();
-  sharded.learns_from = first_that_learns(sharded.blocks, trained, model.lm().prompt_tokens() > 0);
+  sharded.learns_from =
+      first_that_learns(sharded.blocks, trained, model.lm().prompt_tokens() + model.lm().prefix_tokens() > 0);
   if (config.parallel.reshard && sharded.blocks.empty())
     log::warning(
         fmt::format("the language model '{}' does not say what its blocks are, so that it is whole during a step",

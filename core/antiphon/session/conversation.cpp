@@ -3,22 +3,22 @@
 namespace antiphon::session {
 
 Conversation::Conversation(model::MultimodalLm& model, int64_t capacity)
-    : own_(std::make_unique<engine::Engine>(model, std::min(capacity, model.llm().max_positions()))),
-      engine_(*own_),
-      text_(engine_.open(capacity)) {}
+    : own_(std::make_unique<engine::Engine>(model, std::min(capacity, model.context()))),
+      engine_(own_.get()),
+      text_(engine_->open(capacity)) {}
 
-Conversation::Conversation(engine::Engine& engine, int64_t capacity) : engine_(engine), text_(engine.open(capacity)) {}
+Conversation::Conversation(engine::Engine& engine, int64_t capacity) : engine_(&engine), text_(engine.open(capacity)) {}
 
-Conversation::~Conversation() { engine_.close(text_); }
+Conversation::~Conversation() { engine_->close(text_); }
 
 int64_t Conversation::prefill(data::Prepared prompt) {
-  const auto computed = engine_.read(text_, std::move(prompt));
+  const auto computed = engine_->read(text_, std::move(prompt));
   end_answer();
   return computed;
 }
 
 void Conversation::begin_answer(const engine::GenerateOptions& options, std::vector<int32_t> stop_ids) {
-  engine_.answer(text_, options, std::move(stop_ids), [this](int32_t id) {
+  engine_->answer(text_, options, std::move(stop_ids), [this](int32_t id) {
     written_.push_back(id);
     return true;
   });
@@ -27,11 +27,11 @@ void Conversation::begin_answer(const engine::GenerateOptions& options, std::vec
 
 std::optional<int32_t> Conversation::next() {
   while (answering_ && written_.empty()) {
-    if (const auto answer = engine_.take(text_)) {
+    if (const auto answer = engine_->take(text_)) {
       answering_ = false;
       if (answer->failure) std::rethrow_exception(answer->failure);
     } else {
-      engine_.step();
+      engine_->step();
     }
   }
   if (written_.empty()) return std::nullopt;
@@ -41,16 +41,25 @@ std::optional<int32_t> Conversation::next() {
 }
 
 void Conversation::end_answer() {
-  engine_.end(text_);
+  engine_->end(text_);
   written_.clear();
   answering_ = false;
 }
 
 void Conversation::reset() {
   end_answer();
-  const int64_t capacity = engine_.capacity(text_);
-  engine_.close(text_);
-  text_ = engine_.open(capacity);
+  const int64_t capacity = engine_->capacity(text_);
+  engine_->close(text_);
+  text_ = engine_->open(capacity);
+}
+
+void Conversation::renew(model::MultimodalLm& model) {
+  end_answer();
+  const int64_t capacity = engine_->capacity(text_);
+  engine_->close(text_);
+  own_ = std::make_unique<engine::Engine>(model, capacity);
+  engine_ = own_.get();
+  text_ = engine_->open(capacity);
 }
 
 }  // namespace antiphon::session

@@ -29,13 +29,15 @@ class Conversation {
   // The answer ends here.
   void end_answer();
   // Tokens that it holds.
-  int64_t length() const { return engine_.length(text_); }
-  int64_t capacity() const { return engine_.capacity(text_); }
+  int64_t length() const { return engine_->length(text_); }
+  int64_t capacity() const { return engine_->capacity(text_); }
   void reset();
+  // The same with a new engine of its own, for a model that computes otherwise now.
+  void renew(model::MultimodalLm& model);
 
  private:
   std::unique_ptr<engine::Engine> own_;
-  engine::Engine& engine_;
+  engine::Engine* engine_;
   int64_t text_;
   std::deque<int32_t> written_;  // and not handed out yet
   bool answering_ = false;

@@ -6,6 +6,8 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
 
+#include <algorithm>
+
 namespace antiphon::session {
 
 Session::Session(model::MultimodalLm& model, const data::Preparer& preparer, const text::Tokenizer& tokenizer,
@@ -32,6 +34,16 @@ void Session::reset() {
   cache_.reset();
   if (detector_) detector_->reset();
   enter(SessionState::listening);
+}
+
+void Session::read_again() {
+  interrupt();
+  drop_turn();
+  cache_.renew(model_);
+  const bool encoded = std::ranges::any_of(model_.pefts(), [](const auto& peft) {
+    return !peft.name.empty() && peft.owner.find(".encoder") != std::string::npos;
+  });
+  if (encoded && !media_.empty()) reset();
 }
 
 int64_t Session::sample_rate() const {

@@ -41,6 +41,9 @@ class Session {
   void drop_turn();
   // Forgets everything.
   void reset();
+  // The model computes otherwise now: what was said stays and is read again; a turn that is being made is dropped, and
+  // everything is forgotten if encoders may give other features.
+  void read_again();
 
   // --- what is done with it -----------------------------------------------------------------------------------------
   // One piece of work: a chunk of sound, a prompt, a token. False if there is none. Error(data) if the conversation is

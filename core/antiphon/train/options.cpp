@@ -133,8 +133,8 @@ const config::Table<PrecisionOptions>& precision_table() {
                  {.choices = {"", "fp8"}})
           .field("weights", &PrecisionOptions::weights,
                  "of the frozen language model's matrices while adapters on it are trained, on the CPU (QLoRA); empty: "
-                 "as compute",
-                 {.choices = {"", "int8", "int4"}}));
+                 "as compute; nf4: the 4 bits of bitsandbytes, with doubly quantised scales",
+                 {.choices = {"", "int8", "int4", "nf4"}}));
   return *table;
 }
 

@@ -99,6 +99,8 @@ NameMap exact_names(Peft& peft, const Checkpoint& file, const NameMap& map, cons
   return exact;
 }
 
+bool has_virtual_tokens(const Peft& peft) { return peft.prompt_tokens() + peft.prefix_tokens() > 0; }
+
 // The method's parameters and those that it trains of the part.
 class BothModules : public Module {
  public:
@@ -133,9 +135,9 @@ void check_same(const json& file, const json& attached, std::vector<std::string>
 void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_model, const NameMap& map,
                   const std::vector<Parameter>& of_part) {
   NamedTensors tensors;
-  if (peft.prompt_tokens() > 0) {
+  if (has_virtual_tokens(peft)) {
     c10::AutoGradMode no_grad(false);
-    tensors.emplace_back(prompt_name, peft.prompt().contiguous());
+    tensors.emplace_back(prompt_name, peft.prompt_embeddings().contiguous());
   } else {
     for (const auto& [name, tensor] : peft.file_tensors())
       tensors.emplace_back(peft.key_of(checkpoint_path(name, map)), tensor);
@@ -160,7 +162,7 @@ LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, 
   check_keys(JsonTable(written, config.string()), peft.config_keys());
   const Checkpoint file(there(tensors) || !there(folder / "adapter_model.bin") ? tensors
                                                                                : folder / "adapter_model.bin");
-  const auto names = peft.prompt_tokens() > 0 ? NameMap{{{prompt_name, peft.prompt_parameter()}}, {}, {}}
+  const auto names = has_virtual_tokens(peft) ? NameMap{{{prompt_name, peft.prompt_parameter()}}, {}, {}}
                                               : exact_names(peft, file, map, of_part);
   BothModules all(peft.module(), of_part);
   return load_parameters(all, file, names, options);

@@ -74,14 +74,14 @@ LoraAdapter::LoraAdapter(std::string site, const LoraShape& shape) : site_(std::
 }
 
 void LoraAdapter::keep_outputs(int64_t begin, int64_t size) {
-  if (shape_.init != "kaiming") return LinearAdapter::keep_outputs(begin, size);
+  if (shape_.init == "pissa") return LinearAdapter::keep_outputs(begin, size);
   keep_part(b_, 0, begin, size);
+  first_output_ = begin;
   if (shape_.dora) keep_part(magnitude_, 0, begin, size);
 }
 
 void LoraAdapter::keep_inputs(int64_t begin, int64_t size) {
-  // The length of a row is that of all its inputs.
-  if (shape_.init != "kaiming" || shape_.dora) return LinearAdapter::keep_inputs(begin, size);
+  if (shape_.init == "pissa") return LinearAdapter::keep_inputs(begin, size);
   keep_part(a_, 1, begin, size);
   first_input_ += begin;
 }
@@ -112,23 +112,33 @@ at::Tensor LoraAdapter::forward(const at::Tensor& x, const LinearBase& base) {
   return without_start(base.product(x), x) + changed(dropped(x));
 }
 
-at::Tensor LoraAdapter::directed(const at::Tensor& x, const LinearBase& base) const {
+// The lengths of the rows of W + s B A [out] and whether there is a bias. Of a W that stays, without forming the sum:
+// |w + s b A|² = |w|² + 2 s b · (A w) + s² b · (A Aᵀ bᵀ), row by row.
+LoraAdapter::Lengths LoraAdapter::lengths(const LinearBase& base) const {
+  c10::AutoGradMode no_grad(false);
+  const auto change = whole();
+  const auto a = change.a.to(at::kFloat), b = change.b.to(at::kFloat);
+  if (const auto fixed = base.rows(a)) {
+    const auto crossed = (b * fixed->products_nd.t()).sum(1), own = (b.mm(a.mm(a.t())) * b).sum(1);
+    const auto squares = fixed->squares + crossed * (2 * change.scale) + own * (change.scale * change.scale);
+    return {base.over_inputs(squares).clamp_min(0).sqrt(), fixed->biased};
+  }
   const auto weights = base.weights();
   if (!weights.weight.defined())
     fail(ErrorKind::config,
          fmt::format("lora: {}: dora scales the rows of a matrix, and a method before it makes none", site_),
          "put the method with dora before it");
-  at::Tensor length;
-  {
-    c10::AutoGradMode no_grad(false);
-    length = at::linalg_vector_norm(matrix(weights.weight), 2, 1);
-  }
+  return {base.over_inputs(matrix(weights.weight).square().sum(1)).sqrt(), weights.bias.defined()};
+}
+
+at::Tensor LoraAdapter::directed(const at::Tensor& x, const LinearBase& base) const {
+  const auto [length, biased] = lengths(base);
   const auto ratio = nn::like(magnitude_ / length, x);
   const auto of_base = [&](const at::Tensor& input) { return without_start(base.product(input), input); };
   const auto input = dropped(x), y = of_base(x);
   auto turned = drops() ? of_base(input) : y;
   // The bias is not scaled; asked of the map, since it may be trained, here or in a method before.
-  if (weights.bias.defined()) turned = turned - base.product(at::zeros({1, x.size(-1)}, x.options()));
+  if (biased) turned = turned - base.product(at::zeros({1, x.size(-1)}, x.options()));
   return y + turned * (ratio - 1) + changed(input) * ratio;
 }
 

@@ -32,6 +32,11 @@ class LoraAdapter : public LinearAdapter, public Module {
 
  private:
   at::Tensor changed(const at::Tensor& x) const;  // scale · B A x
+  struct Lengths {
+    at::Tensor of_rows;
+    bool biased;
+  };
+  Lengths lengths(const LinearBase& base) const;
   at::Tensor directed(const at::Tensor& x, const LinearBase& base) const;
   at::Tensor dropped(const at::Tensor& x) const;
   at::Tensor without_start(const at::Tensor& y, const at::Tensor& x) const;
@@ -42,7 +47,7 @@ class LoraAdapter : public LinearAdapter, public Module {
   at::Tensor magnitude_;          // [out], or undefined
   std::string site_;
   LoraShape shape_;
-  int64_t first_input_ = 0;  // of the layer's, those of this process
+  int64_t first_input_ = 0, first_output_ = 0;  // of the layer's, those of this process
 };
 
 }  // namespace antiphon::lora

@@ -13,31 +13,26 @@ namespace antiphon::lora {
 const config::Table<LoraOptions>& lora_table() {
   using O = LoraOptions;
   static const auto* table = new config::Table<O>(
-      config::Table<O>("lora")
-          .field("rank", &O::rank, "rank of the update", {.min = 1, .max = 4096})
-          .field("alpha", &O::alpha, "the update is scaled by alpha / rank", {.min = 0, .above_min = true})
-          .field("rank_pattern", &O::rank_pattern,
-                 "a table of other ranks by regular expressions over names of sites, whole or from behind a dot: { "
-                 "\"layers.0.*q_proj\" = 16 }")
-          .field("alpha_pattern", &O::alpha_pattern, "the same of alpha")
-          .field("rslora", &O::rslora, "scale by alpha / sqrt(rank) instead (Kalajdzievski 2023)")
-          .field("dora", &O::dora, "train the lengths of the changed weight's rows, too (Liu et al. 2024)")
-          .field("dropout", &O::dropout, "on the adapter's input, in training", {.min = 0, .max = 1})
-          .field("init", &O::init,
-                 "how it begins: kaiming (A random, B zero); gaussian: A normal, of deviation 1 / rank; orthogonal: "
-                 "neither is zero, their product is; pissa: what the weight's largest singular values make of it is "
-                 "trained, the rest stays (Meng et al. 2024)",
-                 {.choices = {"kaiming", "gaussian", "orthogonal", "pissa"}})
-          .field("bias", &O::bias, "biases of the part that are trained, too: none, all, or lora_only: of the targets",
-                 {.choices = {"none", "all", "lora_only"}})
-          .field("targets", &O::targets,
-                 "a list of last parts of site names, or globs over whole names; or a text: a regular expression over "
-                 "whole names, or \"all-linear\" for every site")
-          .field("exclude_modules", &O::exclude_modules, "sites that are left out, said in the same way")
-          .field("layers_to_transform", &O::layers_to_transform, "sites in these layers only; empty: in all",
-                 {.min = 0})
-          .field("layers_pattern", &O::layers_pattern,
-                 "names behind which the number of a layer stands; empty: the first number in a name")
+      nn::with_sites(
+          config::Table<O>("lora")
+              .field("rank", &O::rank, "rank of the update", {.min = 1, .max = 4096})
+              .field("alpha", &O::alpha, "the update is scaled by alpha / rank", {.min = 0, .above_min = true})
+              .field("rank_pattern", &O::rank_pattern,
+                     "a table of other ranks by regular expressions over names of sites, whole or from behind a dot: { "
+                     "\"layers.0.*q_proj\" = 16 }")
+              .field("alpha_pattern", &O::alpha_pattern, "the same of alpha")
+              .field("rslora", &O::rslora, "scale by alpha / sqrt(rank) instead (Kalajdzievski 2023)")
+              .field("dora", &O::dora, "train the lengths of the changed weight's rows, too (Liu et al. 2024)")
+              .field("dropout", &O::dropout, "on the adapter's input, in training", {.min = 0, .max = 1})
+              .field(
+                  "init", &O::init,
+                  "how it begins: kaiming (A random, B zero); gaussian: A normal, of deviation 1 / rank; orthogonal: "
+                  "neither is zero, their product is; pissa: what the weight's largest singular values make of it is "
+                  "trained, the rest stays (Meng et al. 2024)",
+                  {.choices = {"kaiming", "gaussian", "orthogonal", "pissa"}})
+              .field("bias", &O::bias,
+                     "biases of the part that are trained, too: none, all, or lora_only: of the targets",
+                     {.choices = {"none", "all", "lora_only"}}))
           .field("modules_to_save", &O::modules_to_save,
                  "modules of the part that are trained themselves, by the ends of their names: \"lm_head\", \"norm\""));
   return *table;

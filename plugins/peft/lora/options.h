@@ -7,20 +7,15 @@
 
 namespace antiphon::lora {
 
-struct LoraOptions {
+struct LoraOptions : nn::SiteOptions {
   int64_t rank = 8;
   double alpha = 16, dropout = 0;
   bool rslora = false, dora = false;
   std::string init = "kaiming", bias = "none";
-  config::Value targets = config::Value::Array{"q_proj", "v_proj"};
-  config::Value exclude_modules = config::Value::Array{};
-  std::vector<int64_t> layers_to_transform = {};
-  std::vector<std::string> layers_pattern = {}, modules_to_save = {};
+  std::vector<std::string> modules_to_save = {};
   config::Value rank_pattern = config::Value::Table{}, alpha_pattern = config::Value::Table{};
 
-  nn::SiteChoice choice() const {
-    return {targets, exclude_modules, layers_to_transform, layers_pattern, modules_to_save};
-  }
+  nn::SiteChoice choice() const { return SiteOptions::choice(modules_to_save); }
 };
 
 const config::Table<LoraOptions>& lora_table();

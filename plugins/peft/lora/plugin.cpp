@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -19,6 +18,7 @@
 #include "adapter.h"
 #include "keys.h"
 #include "options.h"
+#include "own_parameters.h"
 
 namespace antiphon::lora {
 
@@ -33,8 +33,7 @@ class Lora : public Peft, private Module {
     if (target.hidden_size > 0) task_type_ = "CAUSAL_LM";
     const auto chosen = nn::chosen_sites("lora", options_.choice(), target.sites);
     ranks_.check_used(chosen), alphas_.check_used(chosen);
-    also_trained_ = own_parameters(target, chosen);
-    refuse_tied(target);
+    also_trained_ = own_parameters(options_, target, chosen);
     return sites_.attach(chosen, [this](const Site& site) { return made_for(site); });
   }
 
@@ -119,41 +118,6 @@ class Lora : public Peft, private Module {
            fmt::format("lora: {}: init = \"pissa\" has a rank of {}, and the weight [{}, {}] has fewer singular values",
                        path, shape.rank, shape.out, shape.in),
            "use a smaller rank, or rank_pattern");
-  }
-
-  // PEFT's modules are copies: of such an embedding its file would mean another model.
-  void refuse_tied(const PeftTarget& target) const {
-    const auto has = [](const auto& names, const char* end) {
-      return std::ranges::any_of(names, [&](const std::string& name) { return name.ends_with(end); });
-    };
-    if (!has(also_trained_, "embed_tokens.weight") || has(target.parameters, "lm_head.weight")) return;
-    fail(ErrorKind::config, "lora: modules_to_save: the embedding is the head, too",
-         "train it with [[peft]] plugin = \"selective\", targets = [\"embed_tokens\"], beside lora");
-  }
-
-  // What modules_to_save and bias say. Error(config) if one of them says nothing.
-  std::vector<std::string> own_parameters(const PeftTarget& target, const std::vector<Site>& chosen) const {
-    std::set<std::string> names;
-    for (const auto& module : options_.modules_to_save) {
-      const auto before = names.size();
-      for (const auto& name : target.parameters)
-        if (nn::trained_whole(module, name)) names.insert(name);
-      if (names.size() == before)
-        fail(ErrorKind::config, fmt::format("lora: modules_to_save: no module's name ends in '{}'", module),
-             "name a module of the part that has parameters and is not named yet; a head that is the embedding has "
-             "none");
-    }
-    std::set<std::string> biases;
-    for (const auto& name : target.parameters) {
-      const auto module = name.substr(0, name.rfind('.'));
-      if (options_.bias == "none" || !(name == "bias" || name.ends_with(".bias"))) continue;
-      if (options_.bias == "all" || std::ranges::count(chosen, module, &Site::path) > 0) biases.insert(name);
-    }
-    if (options_.bias != "none" && biases.empty())
-      fail(ErrorKind::config, fmt::format("lora: bias = \"{}\": these layers have no biases", options_.bias),
-           "leave bias out");
-    names.merge(biases);
-    return {names.begin(), names.end()};
   }
 
   LoraOptions options_;

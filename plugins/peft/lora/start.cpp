@@ -43,17 +43,22 @@ void LoraAdapter::start(const LinearBase& base, at::Generator generator) {
     fail(ErrorKind::config,
          fmt::format("lora: {}: this start is made of a matrix, and a method before it makes none", site_),
          "put this method before it");
-  const auto put = [](at::Tensor& to, const at::Tensor& value) { to.copy_(value); };
-  if (shape_.init == "gaussian") put(a_, at::randn(a_.sizes(), generator) / static_cast<double>(shape_.rank));
+  // What is drawn is of the whole layer, of which a process may have a part.
+  const auto put_a = [&](at::Tensor& a, const at::Tensor& whole) { a.copy_(whole.narrow(1, first_input_, a.size(1))); };
+  const auto put_b = [&](at::Tensor& b, const at::Tensor& whole) {
+    b.copy_(whole.narrow(0, first_output_, b.size(0)));
+  };
+  if (shape_.init == "gaussian")
+    put_a(a_, at::randn({shape_.rank, shape_.in}, generator) / static_cast<double>(shape_.rank));
   if (shape_.init == "orthogonal") {
     const auto [a, b] = orthogonal(shape_, generator);
-    put(a_, a), put(b_, b);
+    put_a(a_, a), put_b(b_, b);
   }
   if (shape_.init == "pissa") {
     const auto [a, b] = principal(shape_, weight);
-    put(a_, a), put(b_, b), put(a_start_, a), put(b_start_, b);
+    put_a(a_, a), put_b(b_, b), put_a(a_start_, a), put_b(b_start_, b);
   }
-  if (shape_.dora) put(magnitude_, at::linalg_vector_norm(matrix(weight), 2, 1));
+  if (shape_.dora) magnitude_.copy_(base.over_inputs(matrix(weight).square().sum(1)).sqrt());
 }
 
 }  // namespace antiphon::lora

@@ -18,33 +18,19 @@
 
 namespace antiphon::vera {
 
-struct VeraOptions {
+struct VeraOptions : nn::SiteOptions {
   int64_t rank = 256, projection_seed = 0;
   double d_initial = 0.1, dropout = 0;
-  config::Value targets = config::Value::Array{"q_proj", "v_proj"};
-  config::Value exclude_modules = config::Value::Array{};
-  std::vector<int64_t> layers_to_transform = {};
-  std::vector<std::string> layers_pattern = {};
-
-  nn::SiteChoice choice() const { return {targets, exclude_modules, layers_to_transform, layers_pattern, {}}; }
 };
 
 const config::Table<VeraOptions>& vera_table() {
   using O = VeraOptions;
-  static const auto* table = new config::Table<O>(
+  static const auto* table = new config::Table<O>(nn::with_sites(
       config::Table<O>("vera")
           .field("rank", &O::rank, "rows of A and columns of B", {.min = 1, .max = 1 << 16})
           .field("projection_seed", &O::projection_seed, "of A and B, which are the same numbers as PEFT's", {.min = 0})
           .field("d_initial", &O::d_initial, "what d begins with; b begins with zeros")
-          .field("dropout", &O::dropout, "on the adapter's input, in training", {.min = 0, .max = 1})
-          .field("targets", &O::targets,
-                 "a list of last parts of site names, or globs over whole names; or a text: a regular expression over "
-                 "whole names, or \"all-linear\" for every site")
-          .field("exclude_modules", &O::exclude_modules, "sites that are left out, said in the same way")
-          .field("layers_to_transform", &O::layers_to_transform, "sites in these layers only; empty: in all",
-                 {.min = 0})
-          .field("layers_pattern", &O::layers_pattern,
-                 "names behind which the number of a layer stands; empty: the first number in a name"));
+          .field("dropout", &O::dropout, "on the adapter's input, in training", {.min = 0, .max = 1})));
   return *table;
 }
 

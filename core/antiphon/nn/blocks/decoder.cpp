@@ -7,6 +7,7 @@
 #include <antiphon/component/auxiliary_losses.h>
 #include <antiphon/nn/attention/attention.h>
 #include <antiphon/nn/attention/cached_attention.h>
+#include <antiphon/nn/attention/prefix.h>
 #include <antiphon/nn/blocks/decoder_step.h>
 #include <antiphon/nn/blocks/expert_exchange.h>
 #include <antiphon/nn/blocks/run_blocks.h>
@@ -66,6 +67,7 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, c
   if (q_norm_) q = q_norm_->forward(q), k = k_norm_->forward(k);
   q = apply_rope(q, rope), k = apply_rope(k, rope);
   if (slices_.contexts) return o_proj_.forward(attend_all(q, k, v, input));
+  if (input.prefix) return o_proj_.forward(input.prefix->attention(q, k, v, input.lengths, layer, window_));
   return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer, window_)
                                      : packed_attention(q, k, v, input.lengths, true, window_));
 }
@@ -149,7 +151,7 @@ Quantization Decoder::quantize(const std::string& format) {
   Quantization sum;
   const auto count = [&](const at::Tensor& weight) {
     if (weight.numel() == 0) return false;  // another stage's
-    const bool fits = QuantizedWeight::fits(weight);
+    const bool fits = Linear::fits_format(weight, format);
     ++sum.total, sum.applied += fits, sum.bytes_before += static_cast<int64_t>(weight.nbytes());
     if (!fits) sum.bytes += static_cast<int64_t>(weight.nbytes());
     return fits;
@@ -157,10 +159,10 @@ Quantization Decoder::quantize(const std::string& format) {
   for (auto& site : sites())
     if (count(site.linear->weight)) {
       site.linear->quantize(format);
-      sum.bytes += site.linear->quantized->bytes();
+      sum.bytes += site.linear->quantized_bytes();
     }
   auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
-  if (!count(head)) return sum;
+  if (format == "nf4" || !count(head)) return sum;
   // A 4-bit head changes the choice of tokens most for what it saves, so the head keeps 8 bits.
   quantized_head_ = std::make_shared<QuantizedWeight>(QuantizedWeight::of(head, "int8"));
   head = at::empty(head.sizes(), head.options().device(at::kMeta).requires_grad(false));

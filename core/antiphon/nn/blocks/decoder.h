@@ -80,8 +80,8 @@ class Decoder : public Module {
   // Dequantised if the head is quantised.
   at::Tensor head_weight() const;
   at::Tensor logits(const at::Tensor& hidden_nd) const;
-  // For inference: keeps the linear layers as `format` (quantized_weight.h), and the head, with tied embeddings, as
-  // int8.
+  // Keeps the linear layers as `format` (Linear::quantize), and the head, with tied embeddings, as int8; beside nf4 as
+  // it is.
   Quantization quantize(const std::string& format);
   KvShape kv_shape() const;
   std::vector<Module*> blocks();

@@ -28,11 +28,11 @@ void DecoderLayer::share(const DecoderOptions& o, const TokenSlices& slices) {
              inner = part_of(o.intermediate_size, rank, size);
   q_proj_.keep_outputs(q.begin * head_size_, q.size * head_size_);
   for (auto* projection : {&k_proj_, &v_proj_}) projection->keep_outputs(kv.begin * head_size_, kv.size * head_size_);
-  o_proj_.keep_inputs(q.begin * head_size_, q.size * head_size_, rank == 0);
+  o_proj_.keep_inputs(q.begin * head_size_, q.size * head_size_, *slices.parts);
   if (!mlp_) return;
   for (auto* projection : {mlp_->gate.get(), &mlp_->up})
     if (projection) projection->keep_outputs(inner.begin, inner.size);
-  mlp_->down.keep_inputs(inner.begin, inner.size, rank == 0);
+  mlp_->down.keep_inputs(inner.begin, inner.size, *slices.parts);
 }
 
 void DecoderLayer::share_experts(comm::Group& group, comm::Group* slices) {

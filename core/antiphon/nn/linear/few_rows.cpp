@@ -38,7 +38,7 @@ bool fits_few_rows(const at::Tensor& x, const at::Tensor& weight) {
 }
 
 bool base_fits_few_rows(const at::Tensor& x, const Linear& linear) {
-  if (!few(x) || (linear.bias.defined() && !alike(linear.bias, x))) return false;
+  if (!few(x) || linear.nf4 || (linear.bias.defined() && !alike(linear.bias, x))) return false;
   return linear.quantized || fits_few_rows(x, linear.weight);
 }
 

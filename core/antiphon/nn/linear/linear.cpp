@@ -5,11 +5,13 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/comm/group.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/onednn.h>
 #include <antiphon/nn/deferred_gradients.h>
 #include <antiphon/nn/linear/few_rows.h>
 #include <antiphon/nn/linear/float8_linear.h>
+#include <antiphon/nn/linear/nf4_weight.h>
 #include <antiphon/nn/linear/packed_weight.h>
 #include <antiphon/nn/linear/quantized_weight.h>
 
@@ -68,7 +70,7 @@ class Linear::Before : public LinearBase {
   Before(const Linear& linear, size_t count) : linear_(linear), count_(linear.last_active(count)) {}
   at::Tensor product(const at::Tensor& x) const override { return linear_.adapted(x, count_); }
   std::optional<Plain> plain(const at::Tensor& x) const override {
-    if (count_ > 0 || linear_.float8_ || linear_.quantized) return std::nullopt;
+    if (count_ > 0 || linear_.float8_ || linear_.is_quantized()) return std::nullopt;
     return Plain{matrix_like(linear_.weight, x), like(linear_.added_bias(), x)};
   }
   Plain weights() const override {
@@ -76,8 +78,21 @@ class Linear::Before : public LinearBase {
     if (count_ > 0)
       return linear_.adapters[count_ - 1]->merged(Before(linear_, count_ - 1).weights()).value_or(Plain());
     const auto wide = [](const at::Tensor& t) { return t.defined() ? t.detach().to(at::kFloat) : t; };
-    return {linear_.quantized ? linear_.quantized->dequantized(at::kFloat) : wide(linear_.weight),
+    return {linear_.is_quantized() ? linear_.dequantized(at::kFloat) : wide(linear_.weight),
             wide(linear_.added_bias())};
+  }
+  std::optional<Rows> rows(const at::Tensor& a_nd) const override {
+    if (count_ > 0 || linear_.float8_ || linear_.weight.requires_grad()) return std::nullopt;
+    c10::AutoGradMode no_grad(false);
+    const auto squares = linear_.row_squares_.get(linear_.weight, [&] { return weights().weight.square().sum(1); });
+    const auto bias = linear_.added_bias();
+    auto products = linear_.product(a_nd.detach().to(at::kFloat));
+    if (bias.defined()) products = products - bias.detach().to(at::kFloat);
+    return Rows{squares, products, bias.defined()};
+  }
+  at::Tensor over_inputs(at::Tensor sums) const override {
+    if (linear_.over_) linear_.over_->sum(sums);
+    return sums;
   }
 
  private:
@@ -112,7 +127,8 @@ at::Tensor Linear::after_sum(at::Tensor y) const {
 at::Tensor Linear::product(const at::Tensor& x) const {
   const auto added = added_bias();
   if (float8_ && (x.numel() > 0 || together)) return float8_linear(x, weight, like(added, x), *float8_);
-  if (x.numel() == 0 && !quantized) return nn::linear(x, matrix_like(weight, x), like(added, x));
+  if (x.numel() == 0 && !is_quantized()) return nn::linear(x, matrix_like(weight, x), like(added, x));
+  if (nf4) return nf4_linear(x, *nf4, like(added, x));
   if (base_fits_few_rows(x, *this)) return multiply_few_rows(x, matrix_of(*this), added);
   if (quantized) return quantized_linear(x, *quantized, like(added, x));
   if (packed_ && PackedWeight::fits(x, weight, added))
@@ -150,7 +166,7 @@ void Linear::keep_outputs(int64_t begin, int64_t size) {
   if (bias.defined()) keep_part(bias, 0, begin, size);
 }
 
-void Linear::keep_inputs(int64_t begin, int64_t size, bool first) {
+void Linear::keep_inputs(int64_t begin, int64_t size, comm::Group& parts) {
   const auto reads_outputs = [](const auto& adapter) { return adapter->reads_outputs_only(); };
   const auto after = std::ranges::find_if(adapters, reads_outputs);
   after_sum_ = static_cast<size_t>(after - adapters.begin());
@@ -159,8 +175,10 @@ void Linear::keep_inputs(int64_t begin, int64_t size, bool first) {
     fail(ErrorKind::config, "a layer that parallel.tensor divides has an adapter of its inputs over one of its outputs",
          "put the method that reads outputs last in [[peft]], or use parallel.tensor = 1");
   keep_part(weight, 1, begin, size);
-  adds_bias_ = first;
+  over_ = &parts;
 }
+
+at::Tensor Linear::added_bias() const { return over_ && over_->rank() > 0 ? at::Tensor() : bias; }
 
 void Linear::keep_packed() { packed_ = std::make_shared<PackedWeight>(); }
 
@@ -171,8 +189,21 @@ bool Linear::use_float8(bool keeps_weight) {
 }
 
 void Linear::quantize(const std::string& format) {
-  quantized = std::make_shared<QuantizedWeight>(QuantizedWeight::of(weight, format));
+  if (format == "nf4")
+    nf4 = std::make_shared<Nf4Weight>(Nf4Weight::of(weight));
+  else
+    quantized = std::make_shared<QuantizedWeight>(QuantizedWeight::of(weight, format));
   weight = at::empty(weight.sizes(), weight.options().device(at::kMeta).requires_grad(false));
+}
+
+bool Linear::fits_format(const at::Tensor& weight, const std::string& format) {
+  return format == "nf4" ? Nf4Weight::fits(weight) : QuantizedWeight::fits(weight);
+}
+
+int64_t Linear::quantized_bytes() const { return nf4 ? nf4->bytes() : quantized->bytes(); }
+
+at::Tensor Linear::dequantized(at::ScalarType dtype) const {
+  return nf4 ? nf4->dequantized(dtype) : quantized->dequantized(dtype);
 }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <antiphon/component/module.h>
 #include <antiphon/component/peft.h>
+#include <antiphon/nn/linear/of_weight.h>
 
 #include <limits>
 #include <memory>
@@ -15,6 +16,7 @@ class Group;
 namespace antiphon::nn {
 
 struct QuantizedWeight;
+struct Nf4Weight;
 class PackedWeight;
 class Float8Weight;
 
@@ -33,11 +35,11 @@ class Linear : public Module {
   std::unique_ptr<LinearBase> below(const LinearAdapter& adapter) const;
 
   // What a process of several that share the layer computes: some of the outputs (rows of the weight) or the products
-  // with some of the inputs (columns), which are to be added up over the processes; `first`: it adds the bias to them.
+  // with some of the inputs (columns), which are to be added up over the processes, the first of which adds the bias.
   // The weight must still be on the meta device. Error(config) if an adapter on it cannot be shared so.
   void keep_outputs(int64_t begin, int64_t size);
-  void keep_inputs(int64_t begin, int64_t size, bool first);
-  at::Tensor added_bias() const { return adds_bias_ ? bias : at::Tensor(); }
+  void keep_inputs(int64_t begin, int64_t size, comm::Group& parts);
+  at::Tensor added_bias() const;
   // Of products that were added up so, what the adapters make of the sum that read outputs only; forward() leaves them
   // out then. Else y as it is.
   at::Tensor after_sum(at::Tensor y) const;
@@ -48,9 +50,14 @@ class Linear : public Module {
   int64_t in() const { return weight.size(1); }
   int64_t out() const { return weight.size(0); }
 
-  // Keeps the weight as "int8" or "int4" (quantized_weight.h) and frees the original, which becomes a meta tensor. The
-  // weight is not trained from then on; adapters on it are.
+  // Keeps the weight as "int8" or "int4" (quantized_weight.h) or "nf4" (nf4_weight.h) and frees the original, which
+  // becomes a meta tensor. The weight is not trained from then on; adapters on it are.
   void quantize(const std::string& format);
+  static bool fits_format(const at::Tensor& weight, const std::string& format);
+  bool is_quantized() const { return quantized || nf4; }
+  int64_t quantized_bytes() const;
+  // What its bits stand for, float32 or bfloat16.
+  at::Tensor dequantized(at::ScalarType dtype) const;
 
   // Products in FP8 from here on (float8_linear.h), except those of adapters; `keeps_weight`: see Float8Options.
   // Returns false and changes nothing if the weight's sides do not fit.
@@ -59,7 +66,8 @@ class Linear : public Module {
   at::Tensor weight;                                     // [out, in]
   at::Tensor bias;                                       // [out] or undefined
   std::vector<std::shared_ptr<LinearAdapter>> adapters;  // each wraps the map of those before it
-  std::shared_ptr<const QuantizedWeight> quantized;
+  std::shared_ptr<const QuantizedWeight> quantized;      // or
+  std::shared_ptr<const Nf4Weight> nf4;                  // or neither
   double share = 1;                 // of the vectors that go through the module: less than 1 for an expert's layers
   comm::Group* together = nullptr;  // of processes that have some of the vectors or of the weight each
 
@@ -68,10 +76,11 @@ class Linear : public Module {
   // With the first `count` adapters.
   at::Tensor adapted(const at::Tensor& x, size_t count) const;
   size_t last_active(size_t count) const;
-  bool adds_bias_ = true;
+  comm::Group* over_ = nullptr;                            // over which products are added up
   size_t after_sum_ = std::numeric_limits<size_t>::max();  // from this adapter on
   std::shared_ptr<PackedWeight> packed_;
   std::shared_ptr<Float8Weight> float8_;
+  mutable OfWeight<at::Tensor> row_squares_;  // see LinearBase::Rows
 };
 
 // x [..., in], weight [out, in], bias [out] or undefined, all of one dtype, or weight as matrix_like() gives it ->

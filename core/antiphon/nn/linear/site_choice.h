@@ -3,10 +3,11 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <antiphon/component/module.h>
-#include <antiphon/config/value.h>
+#include <antiphon/config/schema.h>
 
 namespace antiphon::text {
 class Pattern;
@@ -35,6 +36,33 @@ struct SiteChoice {
   std::vector<std::string> layers_pattern;
   std::vector<std::string> whole;  // modules that are trained themselves: no site in them, see trained_whole()
 };
+
+// The same as options of a method.
+struct SiteOptions {
+  config::Value targets = config::Value::Array{"q_proj", "v_proj"};
+  config::Value exclude_modules = config::Value::Array{};
+  std::vector<int64_t> layers_to_transform = {};
+  std::vector<std::string> layers_pattern = {};
+
+  SiteChoice choice(std::vector<std::string> whole = {}) const {
+    return {targets, exclude_modules, layers_to_transform, layers_pattern, std::move(whole)};
+  }
+};
+
+template <class Options>
+config::Table<Options> with_sites(config::Table<Options> table) {
+  using S = SiteOptions;
+  auto of = []<class M>(M S::*member) -> M Options::* { return member; };
+  return std::move(table)
+      .field("targets", of(&S::targets),
+             "a list of last parts of site names, or globs over whole names; or a text: a regular expression over "
+             "whole names, or \"all-linear\" for every site")
+      .field("exclude_modules", of(&S::exclude_modules), "sites that are left out, said in the same way")
+      .field("layers_to_transform", of(&S::layers_to_transform), "sites in these layers only; empty: in all",
+             {.min = 0})
+      .field("layers_pattern", of(&S::layers_pattern),
+             "names behind which the number of a layer stands; empty: the first number in a name");
+}
 
 // Error(config) naming `plugin` if a target, an excluded name or a layer matches no site, or if nothing is left.
 std::vector<Site> chosen_sites(const std::string& plugin, const SiteChoice& choice, const std::vector<Site>& sites);

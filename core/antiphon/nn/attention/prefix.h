@@ -1,0 +1,37 @@
+// Learned keys and values before those of every sequence, in each layer of a decoder. Source: Li and Liang 2021
+// (Prefix-Tuning).
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+namespace antiphon::nn {
+
+// Of one forward pass, and the backward pass that follows it.
+class Prefix {
+ public:
+  // kv [layers, 2, tokens, kv_heads, head_size]: keys, as they stand in a cache (turned already), and values; in the
+  // dtype of the layers. Its gradient comes through begun().
+  explicit Prefix(const at::Tensor& kv);
+  int64_t tokens() const { return layers_.front().size(1); }
+
+  // x as it is; all layers must follow from what is given back. Their shares of the gradient of `kv` are gathered on
+  // the way, so that what computes `kv` runs once in the backward pass, whether or not blocks are computed again in it.
+  at::Tensor begun(const at::Tensor& x_td) const;
+
+  // As packed_attention (attention.h), causal: each query sees what stands before its sequence, too, unless that is
+  // more than window - 1 tokens away.
+  at::Tensor attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
+                       const std::vector<int64_t>& lengths, size_t layer, int64_t window) const;
+
+ private:
+  struct Gathered;
+  struct Begin;
+  struct PutBefore;
+  at::Tensor kv_;
+  std::vector<at::Tensor> layers_;      // [2, tokens, kv_heads, head_size] each, without a gradient
+  std::shared_ptr<Gathered> gathered_;  // nullptr: no gradient is wanted
+};
+
+}  // namespace antiphon::nn

@@ -1,0 +1,68 @@
+#include <ATen/core/grad_mode.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/linear/nf4_weight.h>
+#include <antiphon/nn/testing.h>
+
+using namespace antiphon;
+using namespace antiphon::nn;
+
+TEST_CASE("nf4 keeps each block's largest value but for the rounding of its scale, and zeros") {
+  const auto weight = random({96, 192}, 1);
+  const auto w = Nf4Weight::of(weight);
+  const auto blocks = weight.view({-1, 64}), kept = w.dequantized(at::kFloat).view({-1, 64});
+  const auto largest = blocks.abs().amax(1);
+  CHECK(relative_error(kept.abs().amax(1), largest) < 0.01);
+  // The widest gap between two of the 16 numbers is 0.28 of the scale.
+  CHECK(((kept - blocks).abs().amax(1) / largest).max().item<double>() < 0.16);
+  CHECK((kept - blocks).square().mean().item<double>() / blocks.square().mean().item<double>() < 0.0095);
+  CHECK(w.bytes() == 96 * 192 / 2 + 288 + 2 * 4 + 4);
+  CHECK(Nf4Weight::of(at::zeros({3, 64})).dequantized(at::kFloat).abs().max().item<float>() == 0);
+}
+
+TEST_CASE("a box of an nf4 matrix is that of the whole, in both formats") {
+  const auto w = Nf4Weight::of(random({33, 320}, 2));
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto whole = w.dequantized(dtype);
+    CHECK(whole.scalar_type() == dtype);
+    CHECK(at::equal(w.dequantized(dtype, 5, 20, 64, 128), whole.narrow(0, 5, 20).narrow(1, 64, 128)));
+    CHECK(at::equal(whole, w.dequantized(at::kFloat).to(dtype)));
+  }
+}
+
+TEST_CASE(
+    "an nf4 linear layer: values and gradients are those over the dequantised matrix, in one tile and in several") {
+  for (const auto& [in, out] : {std::pair<int64_t, int64_t>{64, 48}, {2048, 4100}}) {
+    Linear linear(in, out, true);
+    linear.initialize(3, at::kCPU);
+    linear.set_requires_grad(false);
+    linear.quantize("nf4");
+    CHECK(linear.is_quantized());
+    CHECK(linear.weight.is_meta());
+    const auto x = random({2, 5, in}, 4).set_requires_grad(true), again = x.detach().clone().set_requires_grad(true);
+    const auto y = linear.forward(x), plain = at::linear(again, linear.dequantized(at::kFloat), linear.bias);
+    CHECK(relative_error(y, plain) < 1e-6);
+    const auto grad = random(y.sizes(), 5);
+    y.backward(grad), plain.backward(grad);
+    CHECK(relative_error(x.grad(), again.grad()) < 1e-6);
+    const at::NoGradGuard guard;
+    CHECK(relative_error(linear.forward(x.detach().narrow(1, 0, 1)), plain.narrow(1, 0, 1)) < 1e-6);
+    CHECK(linear.forward(at::empty({0, in})).sizes() == at::IntArrayRef({0, out}));
+  }
+}
+
+TEST_CASE("a bias over nf4 is trained") {
+  Linear linear(64, 16, true);
+  linear.initialize(3, at::kCPU);
+  linear.weight.set_requires_grad(false), linear.bias.set_requires_grad(true);
+  linear.quantize("nf4");
+  const auto x = random({7, 64}, 4), grad = random({7, 16}, 5);
+  linear.forward(x).backward(grad);
+  CHECK(relative_error(linear.bias.grad(), grad.sum(0)) < 1e-6);
+}
+
+TEST_CASE("what cannot be kept as nf4 says so") {
+  CHECK_FALSE(Nf4Weight::fits(at::zeros({16, 32})));
+  CHECK_THROWS_AS(Nf4Weight::of(at::zeros({16, 96})), Error);
+}

@@ -1,0 +1,107 @@
+"""The loss of each step of training, from equal weights over equal batches in equal order, of every method of fine-tuning: against peft, or
+the method's definition in torch. 20 steps; 200 with ANTIPHON_LONG (`./dev test --long`)."""
+import os
+
+import torch
+from peft import LNTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
+from safetensors.torch import save_file
+from transformers import LlamaForCausalLM
+
+from . import adapters, ia3, lora_forms, parallel_adapters, prefix_tuning, prompt_tuning, ptuning, selective, tiny, vera
+from .decoders import model_table, reference, rows_of
+from .lora_forms import EPS, LR, TRAIN, in_peft, written_by
+
+LONG = 200 if os.environ.get("ANTIPHON_LONG") else 20
+LIMIT = 1e-4
+BATCHES = [rows_of(lengths, seed=80 + i) for i, lengths in enumerate(([13, 6, 21], [5, 17], [9, 9, 9, 2], [30], [4, 11, 7]))]
+LORA = {
+    "lora": (dict(target_modules="all-linear"), 'targets = "all-linear"'),
+    "lora, rslora, patterns": (dict(target_modules=["q_proj", "v_proj"], use_rslora=True, rank_pattern={"v_proj": 2}), 'targets = ["q_proj", "v_proj"]\nrslora = true\nrank_pattern = { v_proj = 2 }'),
+    "lora, biases, a whole module": (dict(target_modules=["q_proj"], bias="all", modules_to_save=["norm"]), 'targets = ["q_proj"]\nbias = "all"\nmodules_to_save = ["norm"]'),
+    "dora": (dict(target_modules=["q_proj", "down_proj"], use_dora=True), 'targets = ["q_proj", "down_proj"]\ndora = true'),
+}
+
+
+def of_rows(model):
+    return lambda rows: reference(model, rows)["loss"]
+
+
+def of_tokens(losses_of, model):
+    return lambda rows: losses_of(model, rows)[1].mean()
+
+
+def compared(bench, name, loss_of, parameters, mine, **request):
+    optimizer = torch.optim.AdamW(parameters, lr=LR, eps=EPS, weight_decay=0)
+    losses = []
+    for step in range(LONG):
+        optimizer.zero_grad()
+        loss = loss_of(BATCHES[step % len(BATCHES)])
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    _, out = bench.ask("model", model=mine, ids=BATCHES[0], curve=BATCHES, steps=LONG, train=TRAIN, **request)
+    theirs = torch.stack(losses)
+    bench.compare(f"curves, {name}: losses of {LONG} steps", {"losses": out["curve"]}, {"losses": theirs}, limit=LIMIT)
+    rounds = theirs.view(-1, len(BATCHES)).mean(1)
+    bench.check(f"curves, {name}: it learns", rounds[-1] < rounds[0] - 1e-3, rounds[0] - rounds[-1])
+
+
+def learnt(model):
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def values_of(bench, named):
+    path = bench.new_folder() / "values.safetensors"
+    save_file({f"llm.peft.0/{key}": p.detach().clone().contiguous() for key, p in named.items()}, path)
+    return path
+
+
+def in_files(bench, folder):
+    """Methods that begin with what peft wrote."""
+    torch.manual_seed(4)
+    for name, (settings, options) in LORA.items():
+        model = in_peft(folder, **settings)
+        compared(bench, name, of_rows(model.get_base_model()), learnt(model), lora_forms.table(folder, options, written_by(bench, model)))
+    model = vera.in_vera(folder, target_modules=["q_proj", "up_proj"])
+    compared(bench, "vera", of_rows(model.get_base_model()), learnt(model), vera.table(folder, 'targets = ["q_proj", "up_proj"]', written_by(bench, model)))
+    model = ia3.with_scales(folder, dict(target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"]))
+    compared(bench, "ia3", of_rows(model.get_base_model()), learnt(model), model_table(folder, False) + ia3.table('targets = ["k_proj", "v_proj", "down_proj"]\nfeedforward = ["down_proj"]', written_by(bench, model)))
+    model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), LNTuningConfig(target_modules=["norm", "input_layernorm"])).eval()
+    compared(bench, "selective", of_rows(model.get_base_model()), learnt(model), selective.table(folder, 'targets = ["norm", "input_layernorm"]', written_by(bench, model)))
+    model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=prompt_tuning.TOKENS)).eval()
+    compared(bench, "prompt_tuning", of_tokens(ptuning.losses_of, model), learnt(model), prompt_tuning.table(folder, "", written_by(bench, model)))
+    model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), lora_forms.LoraConfig(r=4, lora_alpha=12, init_lora_weights="pissa", target_modules=["q_proj", "down_proj"])).eval()
+    compared(bench, "pissa", of_rows(model.get_base_model()), learnt(model), lora_forms.table(folder, 'targets = ["q_proj", "down_proj"]\ninit = "pissa"'))
+
+
+def with_networks(bench, folder):
+    """Methods whose files hold what a network computes: they begin with its values."""
+    torch.manual_seed(5)
+    for name, (settings, options) in ptuning.CASES.items():
+        model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=ptuning.TOKENS, **settings)).eval()
+        values = values_of(bench, dict(model.prompt_encoder["default"].named_parameters()))
+        compared(bench, f"ptuning, {name}", of_tokens(ptuning.losses_of, model), learnt(model), ptuning.table(folder, options), values=values)
+    for name, (settings, options) in {"": ({}, ""), ", a network": (prefix_tuning.NETWORK, "projection = true\nencoder_size = 10")}.items():
+        model = prefix_tuning.in_peft(folder, **settings)
+        values = values_of(bench, dict(model.prompt_encoder["default"].named_parameters()))
+        compared(bench, f"prefix_tuning{name}", of_tokens(prefix_tuning.losses_of, model), learnt(model), prefix_tuning.table(folder, "llama", options), values=values)
+
+
+def defined_here(bench, folder):
+    """Methods that peft has not."""
+    options, targets, activation, norm = adapters.CASES["houlsby"]
+    model, found = adapters.adapted(folder, targets, activation, norm)
+    mine = model_table(folder, False) + f'[[llm.peft]]\nplugin = "adapters"\nbottleneck = {adapters.WIDTH}\n{options}\n'
+    compared(bench, "adapters", of_rows(model), list(adapters.named(found).values()), mine, values=values_of(bench, adapters.named(found)))
+    options, sublayers, activation, scale, _ = parallel_adapters.CASES["both"]
+    model, found = parallel_adapters.adapted(LlamaForCausalLM, folder, sublayers, activation, scale)
+    named = {f"{path}.{key}": p for path, adapter in found.items() for key, p in adapter.named_parameters()}
+    compared(bench, "parallel_adapters", of_rows(model), list(named.values()), parallel_adapters.table(folder, options), values=values_of(bench, named))
+
+
+def run(bench):
+    folder = bench.new_folder()
+    tiny.llama(folder, attention_bias=True)
+    in_files(bench, folder)
+    with_networks(bench, folder)
+    defined_here(bench, folder)
