@@ -213,8 +213,27 @@ class Verbs(Choice):
         self.assertRegex(done.stdout, r"some.jsonl +41 ")
         self.assertIn("41 records; 1 indexes built", self.call("data", "index", lines).stdout)
         self.assertNotIn("antiphon-index", self.call("data", "check", lines).stderr)
+        self.tarred(data)
         text = self.call("data", "index", self.config).stdout
         self.assertIn("2 indexes built, 0 as they were", text)
+
+    def tarred(self, data):
+        """A manifest and the archive of its recordings: an index of each, and the same samples by them."""
+        sound = next((self.folder / "data").glob("*.wav")).read_bytes()
+        with tarfile.open(data / "audio.tar", "w") as out:
+            for name in ("a.wav", "b.wav"):
+                info = tarfile.TarInfo(name)
+                info.size = len(sound)
+                out.addfile(info, io.BytesIO(sound))
+        (data / "manifest.json").write_text("".join(json.dumps({"audio_filepath": name, "text": "low"}) + "\n" for name in ("a.wav", "b.wav")))
+        file = self.extended("tarred.toml", f'[[data.train.sources]]\npath = "{data}/manifest.json"\nsource = "json_lines"\nsource_options = {{ archives = "{data}/audio.tar" }}\n[data.eval.held]\nenabled = false\nsources = []\n')
+        before = json.loads(self.call("data", "check", file, "--json").stdout)["sources"]
+        self.assertIn("2 records; 2 indexes built, 0 as they were", self.call("data", "index", file).stdout)
+        self.assertIn("2 records; 0 indexes built, 2 as they were", self.call("data", "index", file).stdout)
+        after = self.call("data", "check", file, "--json")
+        self.assertNotIn("is not used", after.stderr)
+        self.assertEqual(json.loads(after.stdout)["sources"], before)
+        self.assertEqual((before[0]["samples"], before[0]["bad"]), (2, 0))
 
     @unittest.skipUnless((Path(PROGRAM).resolve().parents[1] / "plugins" / "espeak.so").exists(), "built without espeak-ng")
     def test_synthesize(self):

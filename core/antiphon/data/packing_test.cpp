@@ -4,6 +4,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <map>
 
 using namespace antiphon;
@@ -143,15 +144,22 @@ TEST_CASE("packing: samples that are held are dealt out if the rows change, and 
   int64_t earliest = state.rows[0].order.draws(), latest = 0;
   for (const auto& row : state.rows)
     earliest = std::min(earliest, row.order.draws()), latest = std::max(latest, row.order.draws());
+  int64_t waited = 0;  // from before the earliest place: these are not drawn again
+  for (const auto& row : state.rows)
+    waited += std::ranges::count_if(row.held, [&](const auto& held) { return held.number < earliest; });
+  CHECK(waited > 10);
   for (const int64_t rows : {2, 3}) {
     auto after = seen;
+    int64_t dealt = 0;
     std::vector<std::string> ids;
     for (int64_t row = 0; row < rows; ++row) {
       auto own = setup.loader(o, 128, 1, {rows, row, 1});
       own->restore(state, true);
+      dealt += std::ssize(own->state().rows[0].held);
       while (own->counts().good < 260 / rows)
         for (const auto& id : ids_of(own->next_batch())) ++after[id];
     }
+    CHECK(dealt == waited);
     // All that was drawn before the earliest place came once; what lies between the two may come twice.
     CHECK(after.size() > static_cast<size_t>(latest));
     int64_t twice = 0;
