@@ -138,6 +138,26 @@ Network network(const Subject& subject, const Shapes& shapes) {
   return {encoder, &encoder->module(), [used, parts](at::ScalarType type) { return used->forward(parts.to(type)); }};
 }
 
+// The frames of a sound's first part are as many as its samples say, but for what a window or a step rounds up.
+void spectrogram_is_so(const Encoder& encoder) {
+  const auto [mels, frames, samples] = *encoder.spectrogram();
+  expect(encoder.modality() == Modality::audio, "expected a spectrogram of sounds alone");
+  const auto axes = static_cast<int64_t>(encoder.example_shape().size());
+  expect(mels >= 0 && mels < axes && frames >= 0 && frames < axes && mels != frames && samples > 0,
+         "expected two axes of {} and some samples a frame, got {}, {} and {}", axes, mels, frames, samples);
+  const auto part = [&](int64_t seconds) {
+    Audio audio{encoder.sample_rate(), std::vector<float>(static_cast<size_t>(seconds * encoder.sample_rate()), 0.01F)};
+    for (size_t i = 0; i < audio.samples.size(); i += 7) audio.samples[i] = -0.02F;
+    return encoder.process({Modality::audio, {}, audio}).front();
+  };
+  const auto one = part(1), two = part(2);
+  expect(one.size(mels) == two.size(mels), "expected as many mel bands of each sound, got {} and {}", one.size(mels),
+         two.size(mels));
+  if (encoder.chunking().samples > 0) return;  // whose parts are shorter
+  const int64_t expected = encoder.sample_rate() / samples;
+  expect(one.size(frames) >= expected, "expected {} frames of a second at least, got {}", expected, one.size(frames));
+}
+
 void check_encoder(Report& report, const Subject& subject) {
   if (!check_options(report, subject, resolver<Encoder>(subject))) return;
   const auto encoder = build<Encoder>(subject);
@@ -150,6 +170,8 @@ void check_encoder(Report& report, const Subject& subject) {
   if (encoder->chunking().samples > 0)
     report.check("process: each chunk is made of its own samples and their context",
                  [&] { chunks_hold(*encoder, media); });
+  if (encoder->spectrogram())
+    report.check("spectrogram: mel bands and frames are where it says", [&] { spectrogram_is_so(*encoder); });
   report.check("process: other media, empty ones and wrong shapes are refused as bad data",
                [&] { refuses_wrong_media(*encoder); });
   start(encoder->module(), 1);

@@ -4,6 +4,7 @@
 
 #include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/media/limits.h>
 #include <antiphon/run/run_config.h>
 #include <common/command.h>
 #include <data/record_writer.h>
@@ -61,6 +62,18 @@ int64_t write_all(const Input& input, RecordWriter& writer) {
   return count;
 }
 
+// Byte for byte, one by one in order.
+void check_media(const Sample& before, const Sample& after) {
+  const auto most = media::MediaLimits{}.file_bytes;
+  for (size_t i = 0; i < before.media.size(); ++i) {
+    const auto &old = before.media[i].bytes, &now = after.media.at(i).bytes;
+    if (old == now || old.read(most) == now.read(most)) continue;
+    fail(ErrorKind::data,
+         fmt::format("medium {} of the sample, '{}', has other bytes than what was written", i + 1, shown(old.name())),
+         "the file has changed meanwhile, or two media have one name: convert again");
+  }
+}
+
 // What was written is read again, and must say the same.
 void check_written(const Input& input, const std::vector<RecordWriter::File>& files) {
   std::vector<data::RecordSet> written;
@@ -69,10 +82,12 @@ void check_written(const Input& input, const std::vector<RecordWriter::File>& fi
   int64_t at = 0;
   for_all(input.sets, [&](const data::RecordSet& set, int64_t index) {
     if (at == written.at(part).size()) ++part, at = 0;
-    const auto before = said_by(set.sample(index)), after = said_by(written.at(part).sample(at++));
+    const auto sample = set.sample(index), again = written.at(part).sample(at++);
+    const auto before = said_by(sample), after = said_by(again);
     if (before != after)
       fail(ErrorKind::data, fmt::format("the sample would be read as another one: {}", shown(after, kWordsLetters)),
            "a key beside the turns may mean something in the layout 'messages': take it out");
+    check_media(sample, again);
   });
 }
 

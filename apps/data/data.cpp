@@ -1,4 +1,5 @@
-// antiphon data show|check|convert FILE: what a configuration reads, as the model gets it. Loads no weight.
+// antiphon data show|check|stats|convert|index|synthesize FILE: what a configuration reads, as the model gets it. Loads
+// no weight.
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -10,6 +11,7 @@
 #include <data/check.h>
 #include <data/findings.h>
 #include <data/sources.h>
+#include <data/stats.h>
 #include <nlohmann/json.hpp>
 
 namespace antiphon::apps {
@@ -45,18 +47,29 @@ bool is_data(const std::string& file) {
          (!file.ends_with(".toml") && std::filesystem::is_regular_file(file, ignored));
 }
 
-int check(const CheckFlags& flags) {
+// For a person, or as JSON for machines.
+int finish_stats(const std::vector<SourceFindings>& findings, bool as_json) {
+  const auto stats = stats_of(findings);
+  if (!as_json) return print_stats(stats), 0;
+  fmt::print("{}\n", stats.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  push_stdout();
+  return 0;
+}
+
+std::vector<SourceFindings> look(const CheckFlags& flags) {
   at::set_num_threads(1);  // the samples are what is shared out
   const int cores = early::processors();
   const int threads = flags.threads > 0 ? flags.threads : cores;
-  if (is_data(flags.file)) return finish(check_sources({{"", {flags.file}, {}}}, flags.limit, threads), flags.json);
+  if (is_data(flags.file)) return check_sources({{"", {flags.file}, {}}}, flags.limit, threads);
   const run::Composition composition(flags.file, flags.sets);
   const Reader reader(composition);
-  return finish(check_sources(reader.sources(), flags.limit, threads), flags.json);
+  return check_sources(reader.sources(), flags.limit, threads);
 }
 
-void add_check(CLI::App& data, Action& action) {
-  auto* command = data.add_subcommand("check", "go over every sample: parsing, media, tokens, same media in two sets");
+// Two verbs look at all samples, and differ in what they say.
+void add_looking(CLI::App& data, Action& action, const char* name, const char* does,
+                 int (*finish)(const std::vector<SourceFindings>&, bool)) {
+  auto* command = data.add_subcommand(name, does);
   auto flags = std::make_shared<CheckFlags>();
   command->add_option("file", flags->file, "a TOML configuration, the folder of a run, or a file of records alone")
       ->required();
@@ -70,20 +83,27 @@ void add_check(CLI::App& data, Action& action) {
       ->check(within(0, kMaxThreads))
       ->capture_default_str();
   command->add_flag("--json", flags->json, "print JSON");
-  command->callback([flags, &action] { action = [flags] { return check(*flags); }; });
+  command->callback(
+      [flags, finish, &action] { action = [flags, finish] { return finish(look(*flags), flags->json); }; });
 }
 
 }  // namespace
 
 void add_data_show(CLI::App& data, Action& action);
 void add_data_convert(CLI::App& data, Action& action);
+void add_data_index(CLI::App& data, Action& action);
+void add_data_synthesize(CLI::App& data, Action& action);
 
 void add_data(CLI::App& program, Action& action) {
   auto* data = program.add_subcommand(
-      "data", "show samples as the model sees them, check all, or convert them; loads no weight");
+      "data", "show samples as the model sees them, check, count, convert, index or say them; loads no weight");
   data->require_subcommand(1);
   add_data_show(*data, action);
-  add_check(*data, action);
+  add_looking(*data, action, "check", "go over every sample: parsing, media, tokens, same media in two sets", finish);
+  add_looking(*data, action, "stats", "histograms of tokens, lengths, sizes of pictures, supervised shares",
+              finish_stats);
+  add_data_index(*data, action);
+  add_data_synthesize(*data, action);
   add_data_convert(*data, action);
 }
 

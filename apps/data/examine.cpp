@@ -87,6 +87,8 @@ void look(const Examiner& examiner, const Sample& sample, Examined& out) {
   data::PreparedGroup group;
   for (const auto& sequence : trains ? data::sequences_of(sample) : std::vector{sample})
     group.sequences.push_back(prepare(*examiner.preparer, sequence, out));
+  if (trains) out.left_out = data::left_out_by(examiner.filter, group.measures());
+  if (out.left_out) return;
   if (trains) data::check_fits(group, examiner.tokens_per_batch);
   for (const auto& sequence : group.sequences)
     if (sequence.tokens() > examiner.max_tokens)

@@ -22,8 +22,9 @@ struct MediaFacts {
 struct Examined {
   std::string id;
   int64_t line = 0;
-  std::string reason;  // why it is bad; empty: it is good
-  std::string kind;    // the reason without what differs from sample to sample
+  std::string reason;              // why it is bad; empty: it is good
+  std::string kind;                // the reason without what differs from sample to sample
+  std::optional<size_t> left_out;  // which limit of data.filter leaves it out
   int64_t tokens = 0, supervised = 0;
   std::vector<MediaFacts> media;
   std::set<std::string> unread;  // keys that nothing reads
@@ -35,6 +36,7 @@ struct Examiner {
   int64_t max_tokens = 0;                    // longer sequences are bad
   int64_t tokens_per_batch = 0;              // longer samples are bad, too, as in training; 0: not for training
   int64_t candidates = 1;                    // answers that the objective compares
+  data::FilterOptions filter = {};           // of training
   // Thread-safe. What is wrong with the sample is reported in the result; errors of other kinds than data are thrown.
   Examined operator()(const data::RecordSet& records, int64_t index) const;
 };

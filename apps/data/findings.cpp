@@ -48,8 +48,9 @@ json source_json(const SourceFindings& source) {
   std::vector<int64_t> tokens;
   int64_t all = 0, supervised = 0;
   std::map<std::string, std::vector<const MediaFacts*>> streams;
-  std::map<std::string, int64_t> unread;
+  std::map<std::string, int64_t> unread, left_out;
   for (const auto& sample : source.samples) {
+    if (sample.left_out) ++left_out[std::string(data::filter_reason(*sample.left_out))];
     for (const auto& key : sample.unread) ++unread[key];
     if (sample.tokens > 0) tokens.push_back(sample.tokens);
     all += sample.tokens, supervised += sample.supervised;
@@ -64,6 +65,7 @@ json source_json(const SourceFindings& source) {
            {"tokens", spread(tokens)},
            {"supervised_share", all ? json(static_cast<double>(supervised) / static_cast<double>(all)) : json()},
            {"unread_keys", unread},
+           {"left_out", left_out},
            {"media", json::object()}};
   for (const auto& [stream, items] : streams) out["media"][stream] = media_of(items);
   return out;

@@ -7,7 +7,7 @@
 namespace antiphon::apps {
 
 // {"sources": [{"set", "path", "samples", "bad", "same_ids", "tokens": {"min", …}, "unread_keys": {KEY: samples},
-// "media": {STREAM: {…}}}],
+// "left_out": {REASON: samples}, "media": {STREAM: {…}}}],
 //  "reasons": [{"reason", "count", "places", "example"}], "leaks": […], "samples", "bad"}.
 nlohmann::json to_json(const std::vector<SourceFindings>& findings);
 

@@ -55,6 +55,8 @@ void print_sources(const json& sources) {
                number(tokens, "min"), number(tokens, "median"), number(tokens, "p95"), number(tokens, "max"),
                share(source["supervised_share"]));
     for (const auto& [stream, media] : source["media"].items()) fmt::print("{}", media_line(stream, media));
+    for (const auto& [reason, count] : source["left_out"].items())
+      fmt::print("    data.filter leaves out {} samples: {}\n", count.get<int64_t>(), reason);
     for (const auto& [key, count] : source["unread_keys"].items())
       fmt::print("    nothing reads the key '{}', which {} samples have\n", shown(key), count.get<int64_t>());
   }

@@ -20,6 +20,8 @@ struct Shown {
 std::string shown_text(const Shown& sample, const text::Tokenizer& tokenizer, bool color);
 // "41 tokens, 2 supervised (4.9 %)" and a line for each stream.
 std::string shown_counts(const Shown& sample);
+// A line for each medium that was changed at random: "augmented cat.png: flipped".
+std::string shown_changes(const Shown& sample);
 // Which token is read and which is predicted there: the first and last supervised positions, or all positions.
 std::string shown_labels(const Shown& sample, const text::Tokenizer& tokenizer, bool all);
 

@@ -19,7 +19,7 @@ namespace {
 struct ShowFlags {
   std::string file, source, id, color = "auto";
   std::vector<std::string> sets;
-  int64_t line = 0, count = 1;
+  int64_t line = 0, count = 1, epoch = 0;
   bool no_color = false, tokens = false;
 };
 
@@ -72,12 +72,13 @@ std::vector<data::RecordSet> open_sets(const run::Composition& composition, cons
   return sets;
 }
 
-Shown read(const data::Preparer& preparer, const Sample& sample) {
+Shown read(const data::Preparer& preparer, const Sample& sample, data::AugmentSeed seed) {
   Shown shown;
-  shown.prepared = preparer.prepare(sample, data::Purpose::training, [&](const auto& ref, const auto& item) {
+  const data::OnDecoded decoded = [&](const auto& ref, const auto& item) {
     shown.names.push_back(ref.bytes.is_file() ? ref.bytes.file().filename().string() : ref.bytes.name());
     shown.facts.push_back(facts_of(ref, item));
-  });
+  };
+  shown.prepared = preparer.prepare(sample, data::Purpose::training, decoded, seed);
   if (!shown.prepared.media.empty() && shown.prepared.media.front().is_prompt())  // comes first and has no file
     shown.names.insert(shown.names.begin(), ""), shown.facts.insert(shown.facts.begin(), MediaFacts());
   return shown;
@@ -85,7 +86,7 @@ Shown read(const data::Preparer& preparer, const Sample& sample) {
 
 void print(const Shown& shown, const run::Composition& composition, const ShowFlags& flags) {
   const auto& tokenizer = composition.prompts.tokenizer();
-  fmt::print("{}\n{}{}", shown_text(shown, tokenizer, wants_color(flags)), shown_counts(shown),
+  fmt::print("{}\n{}{}{}", shown_text(shown, tokenizer, wants_color(flags)), shown_counts(shown), shown_changes(shown),
              shown_labels(shown, tokenizer, flags.tokens));
 }
 
@@ -97,14 +98,15 @@ void print_too_long(int64_t longest, int64_t all, const run::Composition& compos
 }
 
 // Whether the sample is good; what is wrong with it is reported.
-bool show_one(const Reader& reader, const run::Composition& composition, const data::RecordSet& set, int64_t index,
+bool show_one(const Reader& reader, const run::Composition& composition, const data::RecordSet& set, const Place& place,
               const ShowFlags& flags) {
+  const auto index = place.index;
   const auto where = fmt::format("{}:{}", shown(set.path().string()), set.line(index));
   try {
     const auto sample = set.sample(index);
     int64_t longest = 0, all = 0;
     for (const auto& sequence : data::sequences_of(sample)) {
-      const auto content = read(reader.preparer(), sequence);
+      const auto content = read(reader.preparer(), sequence, reader.seed_of(place.set, index, flags.epoch));
       fmt::print("{} ({})\n", where, shown(sequence.id));
       print(content, composition, flags);
       longest = std::max(longest, content.prepared.tokens()), all += content.prepared.tokens();
@@ -127,7 +129,7 @@ int show(const ShowFlags& flags) {
   for (int64_t n = 0; n < flags.count && place.set < sets.size(); ++n) {
     if (n > 0) fmt::print("\n");
     const auto& set = sets[place.set];
-    good &= show_one(reader, composition, set, place.index, flags);
+    good &= show_one(reader, composition, set, place, flags);
     push_stdout();
     if (++place.index == set.size()) place = {place.set + 1, 0};
   }
@@ -146,6 +148,10 @@ void add_data_show(CLI::App& data, Action& action) {
   command->add_option("--source", flags->source, "a .jsonl file, in place of those of data.train");
   auto* line = command->add_option("--line", flags->line, "line of the first source to begin with")->check(at_least(1));
   command->add_option("--id", flags->id, "id of the sample to begin with")->excludes(line);
+  command
+      ->add_option("--epoch", flags->epoch, "with data.augment: the pass over the data, from 0, whose changes to show")
+      ->check(at_least(0))
+      ->capture_default_str();
   command->add_option("--count", flags->count, "samples to show")->check(at_least(1))->capture_default_str();
   command->add_option("--color", flags->color, "auto (on a terminal), always or never; without, « » mark the answers")
       ->check(CLI::IsMember({"auto", "always", "never"}))

@@ -26,6 +26,14 @@ std::string counted(int64_t count, std::string_view what) {
 
 }  // namespace
 
+std::string shown_changes(const Shown& sample) {
+  std::string out;
+  for (size_t i = 0; i < sample.prepared.media.size(); ++i)
+    if (const auto& changes = sample.prepared.media[i].augmented; !changes.empty())
+      out += fmt::format("augmented {}: {}\n", visible(sample.names.at(i), false), changes);
+  return out;
+}
+
 std::string shown_counts(const Shown& sample) {
   const auto& prepared = sample.prepared;
   const auto supervised = prepared.supervised_count();

@@ -13,13 +13,20 @@ int64_t answers_compared(const run::RunConfig& config) {
 // Too long is judged afterwards, so that the counts of long samples are known.
 Reader::Reader(const run::Composition& composition)
     : composition_(composition),
+      augmenter_(composition.config.data.augment, composition.model->lm()),
       preparer_(composition.model->lm(), composition.prompts, no_cache_, media::MediaLimits{},
-                std::numeric_limits<int64_t>::max(), composition.config.data.video, composition.config.data.image) {}
+                std::numeric_limits<int64_t>::max(), composition.config.data.video, composition.config.data.image,
+                &augmenter_) {}
+
+data::AugmentSeed Reader::seed_of(size_t source, int64_t index, int64_t epoch) const {
+  return data::augment_seed(static_cast<uint64_t>(composition_.config.train.seed), source, index, epoch);
+}
 
 std::vector<Source> Reader::sources() const {
   const auto& config = composition_.config;
   const int64_t context = composition_.model->lm().context();
-  const Examiner train{&preparer_, context, config.train.tokens_per_batch, answers_compared(config)};
+  const Examiner train{&preparer_, context, config.train.tokens_per_batch, answers_compared(config),
+                       config.data.filter};
   const Examiner eval{&preparer_, context};
   std::vector<Source> all;
   for (const auto& source : config.data.train.sources) all.push_back({"train", source, train});

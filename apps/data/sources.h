@@ -16,12 +16,15 @@ class Reader {
   explicit Reader(const run::Composition& composition);  // which must outlive it
 
   const data::Preparer& preparer() const { return preparer_; }
+  // What changes the media of record `index` of a source in an epoch of training.
+  data::AugmentSeed seed_of(size_t source, int64_t index, int64_t epoch) const;
   // Training first. Error(config) if there is none.
   std::vector<Source> sources() const;
 
  private:
   const run::Composition& composition_;
   data::FeatureCache no_cache_{"", {}};
+  data::Augmenter augmenter_;
   data::Preparer preparer_;
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <antiphon/eval/calls.h>
 #include <antiphon/eval/metrics.h>
 
 #include <antiphon/base/shown.h>
@@ -37,20 +38,25 @@ std::map<std::string, std::vector<size_t>> by_task(const std::vector<Sample>& sa
 
 struct Scores {
   std::vector<double> loss, exact, f1, chrf, word_errors, words, character_errors, characters;
-  std::map<std::string, std::pair<std::vector<double>, std::vector<double>>> of_objective;  // sums and counts
+  // Of the objective, or of calls and refusals: sums and counts.
+  std::map<std::string, std::pair<std::vector<double>, std::vector<double>>> named;
 };
 
 Scores collect(const std::vector<Sample>& samples, const std::vector<eval::Outcome>& outcomes,
-               const std::vector<size_t>& members, const std::string& normalizer) {
+               const std::vector<size_t>& members, const eval::EvalOptions& options, bool generated) {
   Scores s;
+  const auto& normalizer = options.normalizer;
+  const bool judges_refusals = eval::asks_for_refusals(samples);
   for (const auto i : members) {
     const auto written = eval::expected_answer(samples[i]);
     const auto expected = eval::normalize_answer(written, normalizer),
                predicted = eval::normalize_answer(outcomes[i].predicted, normalizer);
     const auto words = eval::word_errors(predicted, expected), characters = eval::character_errors(predicted, expected);
     s.loss.push_back(outcomes[i].loss);
-    for (const auto& [name, metric] : outcomes[i].metrics)
-      s.of_objective[name].first.push_back(metric.first), s.of_objective[name].second.push_back(metric.second);
+    auto named = outcomes[i].metrics;
+    if (generated) named.merge(eval::answer_metrics(samples[i], outcomes[i].predicted, options, judges_refusals));
+    for (const auto& [name, metric] : named)
+      s.named[name].first.push_back(metric.first), s.named[name].second.push_back(metric.second);
     s.exact.push_back(predicted == expected);
     s.f1.push_back(eval::token_f1(predicted, expected));
     s.chrf.push_back(eval::chrf(outcomes[i].predicted, written));
@@ -64,7 +70,7 @@ Scores collect(const std::vector<Sample>& samples, const std::vector<eval::Outco
 json metrics(const Scores& s, bool generated, const eval::EvalOptions& options) {
   const auto seed = static_cast<uint64_t>(options.seed);
   json out{{"loss", interval(eval::bootstrap(s.loss, options.resamples, seed))}};
-  for (const auto& [name, metric] : s.of_objective)
+  for (const auto& [name, metric] : s.named)
     out[name] = interval(eval::bootstrap_ratio(metric.first, metric.second, options.resamples, seed));
   if (!generated) return out;
   out["accuracy"] = interval(eval::bootstrap(s.exact, options.resamples, seed));
@@ -109,9 +115,9 @@ json score(const std::string& set, const std::vector<Sample>& samples, const std
   for (const auto& [task, members] : by_task(samples)) {
     json& entry = out["tasks"][task];
     entry["samples"] = members.size();
-    const auto right = collect(samples, conditions.front().outcomes, members, options.normalizer);
+    const auto right = collect(samples, conditions.front().outcomes, members, options, conditions.front().generated);
     for (const auto& condition : conditions) {
-      const auto scores = collect(samples, condition.outcomes, members, options.normalizer);
+      const auto scores = collect(samples, condition.outcomes, members, options, condition.generated);
       entry["conditions"][condition.name] = metrics(scores, condition.generated, options);
       if (&condition != &conditions.front())
         entry["right_better_than"][condition.name] = compare(right, scores, condition.generated, options);
@@ -156,7 +162,7 @@ void print_scores(const json& set) {
       fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", shown(task, 40), name,
                  entry["samples"].get<int>(), cell(m, "loss", "{:.3f}"), cell(m, "accuracy", "{:.2f}"),
                  cell(m, "f1", "{:.2f}"), cell(m, "chrf", "{:.1f}"), cell(m, "wer", "{:.2f}"), versus);
-      for (const auto& [metric, value] : m.items())  // an objective's, which compares candidates
+      for (const auto& [metric, value] : m.items())  // an objective's, which compares candidates; of calls and refusals
         if (!kOfAnswers.contains(metric)) fmt::print("    {:<30} {}\n", metric, cell(m, metric.c_str(), "{:.3f}"));
     }
   }

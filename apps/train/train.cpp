@@ -83,6 +83,9 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
       objective->needs().candidates, processes.share());
   log::info(fmt::format("data: {} samples in {} sources, {} tokens a batch", loader.samples(),
                         config.data.train.sources.size(), config.train.tokens_per_batch));
+  if (config.data.filter.any()) log::info("  left out: what is beyond " + config.data.filter.describe());
+  if (config.data.packing.looks_ahead()) log::info("  packed: " + config.data.packing.describe());
+  if (loaded.augmenter.any()) log::info("  " + loaded.augmenter.describe());
   for (const auto& [name, stream] : loaded.lm().streams())
     log::info(fmt::format("  stream {}: {} tokens for its smallest item", name, stream->example_tokens()));
   run::use_linear_format(loaded.lm(), config.precision.linear, config.parallel);
@@ -111,6 +114,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   trainer.set_profiler(profiler.get());
   slow.reset();
   const auto end = trainer.run();
+  if (loaded.augmenter.any()) log::info("augmented by this process: " + loaded.augmenter.counts());
   slow.emplace("writing results");
   trainer.take_averages();
   placement->make_usable();

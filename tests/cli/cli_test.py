@@ -86,7 +86,7 @@ class Help(Case):
         "compose": ["DIRECTORY"],
         "validate": ["--set", "--resolved", "files"],
         "plan": ["--set", "--gpus", "--gpu", "h100", "--stage", "--json", "file"],
-        "data": ["show", "check"],
+        "data": ["show", "check", "stats", "convert", "index", "synthesize"],
         "inspect": ["--json", "name"],
         "conformance": ["--options", "plugin"],
         "doctor": [],

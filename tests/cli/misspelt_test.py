@@ -118,7 +118,8 @@ class Misspelt(unittest.TestCase):
         kinds, count = set(), 0
         for component in self.components:
             if component["kind"] not in tables:
-                self.assertEqual(component["options"], [])
+                if component["kind"] != "speech_synthesizer":  # whose options stand on a command line: data_verbs_test.py
+                    self.assertEqual(component["options"], [])
                 continue
             kinds.add(component["kind"])
             known = {option["key"] for option in component["options"]}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from harness import DEVICE, LIMIT, Case, checkpoints, losses, main, sets
+from harness import DEVICE, LIMIT, Case, checkpoint_state, checkpoints, losses, main, sets
 
 STEPS = 60
 COMMON = sets(train__steps=STEPS, train__accumulate=2, train__tokens_per_batch=96, train__checkpoint_every=4, precision__compute="fp32")
@@ -71,6 +71,24 @@ class Launch(Case):
             self.assertIn("started again", err)
             self.assertEqual(list(losses(run)), list(range(1, STEPS + 1)))
             self.assert_same_run(self.undisturbed(), run)
+
+    def test_killed_while_samples_are_held(self):
+        """Each process holds samples of its row that wait for a batch; the draws are those of one process."""
+        args = sets(data__packing__method="best_fit", data__packing__look_ahead=9, data__augment__image__flip=0.5, data__filter__max_tokens=60)
+        whole, killed, alone = (self.folder / f"held_{name}" for name in ("whole", "killed", "alone"))
+        self.ended(self.launch(whole, *args), 0)
+        for step in (5, 23):
+            process = self.launch(killed, *args, "--resume", "--restarts", "0")
+            pids = self.wait_for_children(process)
+            self.wait_for_step(killed, step, process)
+            os.kill(pids[step % 2], signal.SIGKILL)
+            process.communicate(timeout=LIMIT)
+        self.ended(self.launch(killed, *args, "--resume"), 0)
+        self.assert_same_run(whole, killed)
+        self.train(alone, *COMMON, *args)
+        loaders = [checkpoint_state(run)["progress"]["loader"] for run in (whole, alone)]
+        self.assertEqual(loaders[0], loaders[1])
+        self.assertGreater(min(len(row["held"]) for row in loaders[0]["rows"]), 2)
 
     def test_no_process_outlives_the_launcher(self):
         run = self.folder / "orphans"

@@ -2,12 +2,16 @@
 shrinks each part and nothing else. A second stage begins at the loss of the first one's run, sample by sample."""
 import json
 import os
+import subprocess
+import sys
 import tomllib
 import unittest
+from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from harness import ROOT, Case, losses, main, records, sets
+from data_formats_test import TEMPLATE
+from harness import PROGRAM, ROOT, Case, losses, main, records, sets
 import make_tiny
 
 FOLDER = ROOT / "configs" / "recipes"
@@ -42,6 +46,10 @@ SECOND_STAGES = {"avlm_8b_finetune": ("avlm_8b", 2), "llava15_7b_finetune": ("ll
 
 def table(values):
     return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in values.items()) + " }"
+
+
+def toml(sources):
+    return "[" + ", ".join(table(source) for source in sources) + "]"
 
 
 class Recipes(Case):
@@ -123,6 +131,38 @@ class Recipes(Case):
                     self.assertIn("0 samples skipped", out.stderr)
                     written = load_file(run / "adapter" / "adapter_model.safetensors")
                     self.assertTrue(all(abs(tensor).max() > 0 for name, tensor in written.items()), method)
+
+    @unittest.skipUnless((Path(PROGRAM).resolve().parents[1] / "plugins" / "espeak.so").exists(), "built without espeak-ng")
+    def test_speech_blend(self):
+        """The recipe on the data that its comment makes: spoken calls, answers and refusals in turn, and what is said of each."""
+        recipe, data = FOLDER / "speech_blend.toml", self.folder / "data" / "speech"
+        subprocess.run([sys.executable, ROOT / "tools" / "speech_blend.py", data, "10"], check=True)
+        for path in sorted(data.glob("*.jsonl")):
+            self.call("data", "synthesize", path, path.with_name(f"{path.stem}_spoken.jsonl"), threads=None)
+        for line in records(data / "calls_spoken.jsonl"):
+            call, tools = json.loads(line["messages"][1]["content"]), {tool["name"]: tool["parameters"] for tool in line["tools"]}
+            self.assertEqual(set(call["arguments"]), set(tools[call["name"]]["required"]) | (set(call["arguments"]) & {"label"}))
+        config, _ = self.shrunk(recipe)
+        template = self.folder / "tools.jinja"
+        template.write_text(TEMPLATE)
+        said = tomllib.loads(recipe.read_text())["data"]
+        sources = {key: [{"path": str(self.folder / source["path"])} for source in sources] for key, sources in [("train", said["train"]["sources"]), ("blend", said["eval"]["blend"]["sources"])]}
+        own = ["--set", f"data.train.sources={toml(sources['train'])}", "--set", f"data.eval.blend.sources={toml(sources['blend'])}",
+               *sets(model__llm__chat_template=template, train__tokens_per_batch=2048, data__eval__held__enabled="false")]
+        run = self.folder / "runs" / "speech_blend_spoken"
+        out = self.train(run, *own, config=config, cwd=self.folder)
+        self.assertIn("0 samples skipped", out.stderr)
+        self.assertIn("round_robin", (run / "config.toml").read_text())
+        self.assertIn("augmented by this process: speed", out.stderr)
+        result = self.folder / "blend_eval"
+        self.call("eval", config, "--output", result, *own, *sets(eval__controls="[]", eval__max_tokens=4, precision__compute="fp32"), cwd=self.folder)
+        tasks = json.loads((result / "results.json").read_text())[0]["tasks"]
+        metrics = {task: set(entry["conditions"]["right"]) & {"call_accuracy", "schema_validity", "refusal_rate", "over_refusal"} for task, entry in tasks.items()}
+        self.assertEqual(metrics, {"tool_call": {"call_accuracy", "schema_validity", "over_refusal"}, "answer": {"over_refusal"}, "refusal": {"refusal_rate"}, "all": {"call_accuracy", "schema_validity", "refusal_rate", "over_refusal"}})
+        self.assertEqual({tasks["tool_call"]["conditions"]["right"][name]["mean"] for name in ("call_accuracy", "schema_validity")}, {0}, "three steps teach no call")
+        # An answer of the untrained model is no refusal, unless its first letters are said to be one.
+        first = records(result / "predictions.jsonl")[0]["predicted"]
+        self.assertEqual(tasks["refusal"]["conditions"]["right"]["refusal_rate"]["mean"], 0, first)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """A run that is killed again and again ends bit for bit as one that is left alone."""
 
+import io
 import json
 import os
 import random
 import shutil
 import signal
+import tarfile
 import time
 import sys
 from pathlib import Path
@@ -64,6 +66,33 @@ class Resume(Case):
         kept = [sorted(path.name for path in (folder / "best").iterdir()) for folder in (whole, run)]
         self.assertEqual(len(kept[0]), 2)
         self.assertEqual(kept[0], kept[1])
+
+    def tars(self):
+        """The tiny training set as two shards; --set options that train on them."""
+        data, found = self.folder / "data", records(self.folder / "data" / "train.jsonl")
+        for shard in range(2):
+            with tarfile.open(data / f"pairs-{shard}.tar", "w") as out:
+                for number in range(shard * len(found) // 2, (shard + 1) * len(found) // 2):
+                    record, members = json.loads(json.dumps(found[number])), {}
+                    for part in record["messages"][0]["content"]:
+                        if part["type"] != "text":
+                            name = f"{number:04}.{part[part['type']].rsplit('.', 1)[1]}"
+                            members[name] = (data / part[part["type"]]).read_bytes()
+                            part[part["type"]] = name
+                    for name, content in {f"{number:04}.json": json.dumps(record).encode(), **members}.items():
+                        info = tarfile.TarInfo(name)
+                        info.size = len(content)
+                        out.addfile(info, io.BytesIO(content))
+        return ["--set", f'data.train.sources=[{{path="{data}/pairs-{{0..1}}.tar"}}]']
+
+    def test_killed_with_samples_held_augmentation_and_tars(self):
+        args = [*self.tars(), *sets(data__packing__method="best_fit", data__packing__look_ahead=9, data__filter__max_tokens=60, data__augment__speed__probability=0.5, data__augment__gain__probability=0.5,
+                                    data__augment__spec_augment__time_masks=2, data__augment__image__flip=0.5, data__augment__image__crop=0.5, data__augment__image__brightness=0.3)]
+        run = self.folder / "killed_held"
+        self.kill_loop(run, 11, 50 if os.environ.get("ANTIPHON_LONG") else 6, *args)
+        self.assert_same_run(self.undisturbed_run(*args), run)
+        rows = json.loads((run / "checkpoints" / checkpoints(run)[0] / "progress.json").read_text())["loader"]["rows"]
+        self.assertGreater(min(len(row["held"]) for row in rows), 2)
 
     def test_killed_with_feature_cache(self):
         cache = sets(data__feature_cache=self.folder / "features")

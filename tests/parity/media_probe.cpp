@@ -2,6 +2,8 @@
 // "error TEXT") a request on stdout, the raw result in the file that the request names first.
 //   image OUT FILE [TRANSPARENCY GRAY16] | resize OUT FILE HEIGHT WIDTH FILTER | audio OUT FILE RATE | mel OUT FLOATS
 //   MELS SAMPLES filters OUT MELS | tensor OUT FILE EDGE CROP | video OUT FILE FRAMES FPS RATE | times
+//   colour OUT RGB HEIGHT WIDTH NAME VALUE | crop OUT RGB HEIGHT WIDTH TOP LEFT H W | speed OUT FLOATS RATE SPEED
+//   noise OUT FLOATS FLOATS BEGIN SNR
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -14,9 +16,12 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/data/augment/changes.h>
 #include <antiphon/media/audio/log_mel.h>
 #include <antiphon/media/audio/mel_bank.h>
+#include <antiphon/media/audio/speed.h>
 #include <antiphon/media/decode.h>
+#include <antiphon/media/image/colour.h>
 #include <antiphon/media/image/resize.h>
 
 using namespace antiphon;
@@ -128,6 +133,57 @@ std::string video(std::istream& in, const std::string& out) {
   return line;
 }
 
+std::string colour(std::istream& in, const std::string& out) {
+  std::string file, name;
+  int64_t height, width;
+  double value;
+  in >> file >> height >> width >> name >> value;
+  auto image = raw_image(file, height, width);
+  if (name == "brightness") adjust_brightness(image, value);
+  if (name == "contrast") adjust_contrast(image, value);
+  if (name == "saturation") adjust_saturation(image, value);
+  if (name == "hue") adjust_hue(image, value);
+  if (name == "flip") flip(image);
+  return write_image(out, image);
+}
+
+std::string crop(std::istream& in, const std::string& out) {
+  std::string file;
+  int64_t height, width, top, left;
+  Size part;
+  in >> file >> height >> width >> top >> left >> part.height >> part.width;
+  return write_image(out, resized_crop(raw_image(file, height, width), top, left, part, {height, width}));
+}
+
+Audio raw_audio(const std::string& path, int64_t rate) {
+  const auto bytes = read_file(path, ErrorKind::data);
+  const auto* samples = reinterpret_cast<const float*>(bytes.data());
+  return {rate, {samples, samples + bytes.size() / sizeof(float)}};
+}
+
+std::string write_audio(const std::string& path, const Audio& audio) {
+  write(path, audio.samples.data(), audio.samples.size());
+  return std::to_string(audio.samples.size());
+}
+
+std::string speed(std::istream& in, const std::string& out) {
+  std::string file;
+  int64_t rate;
+  double speed;
+  in >> file >> rate >> speed;
+  return write_audio(out, change_speed(raw_audio(file, rate), speed));
+}
+
+std::string noise(std::istream& in, const std::string& out) {
+  std::string file, noise;
+  int64_t begin;
+  double snr;
+  in >> file >> noise >> begin >> snr;
+  auto audio = raw_audio(file, 16000);
+  data::lay_noise(audio, raw_audio(noise, 16000), begin, snr);
+  return write_audio(out, audio);
+}
+
 std::string times(std::istream&, const std::string&) {
   const Image source{480, 640, std::vector<uint8_t>(480 * 640 * 3, 77)};
   const std::vector<float> clip(480000, 0.1F);
@@ -144,8 +200,9 @@ std::string times(std::istream&, const std::string&) {
 
 int main() {
   const std::map<std::string, std::function<std::string(std::istream&, const std::string&)>> requests{
-      {"image", image}, {"resize", resize_raw}, {"tensor", tensor}, {"audio", audio},
-      {"mel", mel},     {"filters", filters},   {"video", video},   {"times", times}};
+      {"image", image},   {"resize", resize_raw}, {"tensor", tensor}, {"audio", audio},
+      {"mel", mel},       {"filters", filters},   {"video", video},   {"times", times},
+      {"colour", colour}, {"crop", crop},         {"speed", speed},   {"noise", noise}};
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream in(line);
     std::string name, out;

@@ -5,6 +5,8 @@
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
 
+#include <optional>
+
 namespace antiphon {
 
 // The layout of the output vectors of one part: an image's patches in rows and columns, a sequence as one row.
@@ -29,6 +31,13 @@ struct Chunking {
   int64_t context = 0;  // a multiple of `samples`
 };
 
+// How the parts of an encoder that takes spectrograms are laid out. A sound fills the frames of its parts one after the
+// other, each of so many samples; what is left of the last part is padding.
+struct Spectrogram {
+  int64_t mel_axis = 0, frame_axis = 1;
+  int64_t samples_per_frame = 160;
+};
+
 class Encoder {
  public:
   virtual ~Encoder() = default;
@@ -44,6 +53,8 @@ class Encoder {
   // The layout of the parts of that item; by default one after the other.
   virtual Tiling tiling(const MediaItem&) const { return {}; }
   virtual Chunking chunking() const { return {}; }
+  // Of encoders whose parts are spectrograms: what may be masked in training (SpecAugment).
+  virtual std::optional<Spectrogram> spectrogram() const { return std::nullopt; }
   // A part of the smallest shape that process() may return, for conformance and memory estimates.
   virtual std::vector<int64_t> example_shape() const = 0;
   // The counting contract: how many vectors forward() returns for a part of this shape.

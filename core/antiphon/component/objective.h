@@ -46,7 +46,7 @@ struct ObjectiveInput {
 };
 
 // Names that every run writes beside those of its objective, which therefore has others.
-inline constexpr std::array<std::string_view, 15> kRunMetrics{"loss",
+inline constexpr std::array<std::string_view, 17> kRunMetrics{"loss",
                                                               "lr",
                                                               "gradient_norm",
                                                               "tokens_per_second",
@@ -56,6 +56,8 @@ inline constexpr std::array<std::string_view, 15> kRunMetrics{"loss",
                                                               "data_wait_seconds",
                                                               "memory_bytes",
                                                               "bad_samples",
+                                                              "filtered_samples",
+                                                              "batch_fill",
                                                               "checkpoint_failures",
                                                               "gflops_per_second",
                                                               "share_of_peak",

@@ -25,7 +25,7 @@ Tiling to_tiling(const std::string& text) {
 
 // Of all bytes: a damaged file would train on silently otherwise.
 std::string hash_of_all(const CachedFeatures& features) {
-  std::string hashes = to_text(features.tiling);
+  auto hashes = fmt::format("{} {}", to_text(features.tiling), features.seconds);
   for (const auto& part : features.parts) hashes += hash_of(part);
   return content_hash(hashes);
 }
@@ -59,9 +59,11 @@ std::optional<CachedFeatures> FeatureCache::load(const std::string& key) const {
     for (size_t i = 0; i < file.tensors().size(); ++i) features.parts.push_back(file.tensor(std::to_string(i)));
     for (const auto& part : features.parts)
       if (part.dim() != 3) return std::nullopt;
-    const auto hash = file.metadata().find("xxh3"), tiling = file.metadata().find("tiling");
-    if (hash == file.metadata().end() || tiling == file.metadata().end()) return std::nullopt;
+    const auto hash = file.metadata().find("xxh3"), tiling = file.metadata().find("tiling"),
+               seconds = file.metadata().find("seconds"), end = file.metadata().end();
+    if (hash == end || tiling == end || seconds == end) return std::nullopt;
     features.tiling = to_tiling(tiling->second);
+    std::istringstream(seconds->second) >> features.seconds;
     if (hash->second != hash_of_all(features)) return std::nullopt;
     return features;
   } catch (const Error& error) {
@@ -78,7 +80,9 @@ void FeatureCache::store(const std::string& key, const CachedFeatures& features)
     for (size_t i = 0; i < features.parts.size(); ++i)
       tensors.emplace_back(std::to_string(i), features.parts[i].detach());
     weights::save_safetensors(path(key), tensors,
-                              {{"xxh3", hash_of_all(features)}, {"tiling", to_text(features.tiling)}});
+                              {{"xxh3", hash_of_all(features)},
+                               {"tiling", to_text(features.tiling)},
+                               {"seconds", fmt::format("{}", features.seconds)}});
   } catch (const Error& error) {
     warn_once(error.message());
   }
@@ -92,7 +96,7 @@ void FeatureCache::store(const model::Batch& batch) {
   for (const auto& media : batch.media) {
     if (media.cache_key.empty() || media.item.inputs.empty() || media.item.features.empty()) continue;
     const TraceScope scope("feature cache");
-    store(media.cache_key, {media.item.features, media.item.tiling});
+    store(media.cache_key, {media.item.features, media.item.tiling, media.seconds});
   }
 }
 

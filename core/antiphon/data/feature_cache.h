@@ -13,6 +13,7 @@ namespace antiphon::data {
 struct CachedFeatures {
   std::vector<at::Tensor> parts;  // each [rows, columns, feature_size]
   Tiling tiling;
+  double seconds = 0;  // of a sound
 };
 
 // content_hash() of a tensor's bytes, on any device.

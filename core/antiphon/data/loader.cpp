@@ -27,8 +27,11 @@ std::shared_ptr<Permutations> permutations_of(const std::vector<RecordSet>& sets
                                               uint64_t seed) {
   Sources sources;
   sources.seed = seed, sources.shuffle = options.shuffle;
+  std::vector<double> weights;
   for (const auto& set : sets) sources.sizes.push_back(set.size());
-  for (const auto& source : options.train.sources) sources.weights.push_back(source.weight);
+  for (const auto& source : options.train.sources)
+    weights.push_back(source.weight), sources.epochs.push_back(source.epochs);
+  sources.rates = rates_of(sources.sizes, weights, {options.blend == "round_robin", options.temperature});
   return std::make_shared<Permutations>(std::move(sources));
 }
 
@@ -43,6 +46,7 @@ LoaderCounts LoaderState::counts() const {
   for (const auto& row : rows) {
     all.good += row.counts.good, all.bad += row.counts.bad;
     all.consecutive_bad = std::max(all.consecutive_bad, row.counts.consecutive_bad);
+    std::ranges::transform(all.filtered, row.counts.filtered, all.filtered.begin(), std::plus<>());
   }
   return all;
 }
@@ -69,7 +73,7 @@ void Loader::begin_rows(const OrderState& state, bool changed) {
   auto orders = orders_from(permutations_, share_.all, state, changed);
   rows_.clear();
   for (int64_t i = 0; i < share_.count; ++i) {
-    auto& row = rows_.emplace_back(Row{std::move(orders[static_cast<size_t>(share_.first + i)]), {}, {}, {}});
+    auto& row = rows_.emplace_back(std::move(orders[static_cast<size_t>(share_.first + i)]));
     row.state.order = row.order.state();
   }
 }
@@ -91,7 +95,12 @@ int64_t Loader::samples() const {
 
 LoaderState Loader::state() const {
   LoaderState state;
-  for (const auto& row : rows_) state.rows.push_back(row.state);
+  for (const auto& row : rows_) {
+    auto& held = state.rows.emplace_back(row.state).held;
+    for (const auto& waiting : row.pool) held.push_back(waiting.draw);
+    held.insert(held.end(), row.again.begin(), row.again.end());
+  }
+  state.most_held = most_restored_ + (options_.packing.looks_ahead() ? options_.packing.look_ahead : 1);
   return state;
 }
 
@@ -105,8 +114,18 @@ std::string Loader::draw_settings() const {
   std::vector<std::string> weights;
   for (const auto& source : options_.train.sources) weights.push_back(fmt::format("{}", source.weight));
   // Before there were rows, the batches of a step were packed one after the other.
-  return fmt::format("weights {}; {} tokens a batch; {} {} a step", join(weights, ", "), budget_, share_.all,
-                     share_.all > 1 ? "rows of batches" : "batches");
+  auto text = fmt::format("weights {}; {} tokens a batch; {} {} a step", join(weights, ", "), budget_, share_.all,
+                          share_.all > 1 ? "rows of batches" : "batches");
+  const DataOptions plain;  // what is as it always was is not said, so that older runs go on
+  if (options_.blend != plain.blend) text += "; " + options_.blend;
+  if (options_.temperature != plain.temperature) text += fmt::format("; temperature {}", options_.temperature);
+  std::vector<std::string> epochs;
+  for (const auto& source : options_.train.sources) epochs.push_back(std::to_string(source.epochs));
+  if (std::ranges::any_of(epochs, [](const auto& count) { return count != "0"; }))
+    text += "; epochs " + join(epochs, ", ");
+  if (options_.packing.looks_ahead()) text += "; packed " + options_.packing.describe();
+  if (options_.filter.any()) text += "; filter " + options_.filter.describe();
+  return text + (preparer_.augments().empty() ? "" : "; " + preparer_.augments());
 }
 
 void Loader::restore(const LoaderState& state, bool changed) {
@@ -128,6 +147,34 @@ void Loader::restore(const LoaderState& state, bool changed) {
     row.state.counts = before_now.counts;
     if (!changed) row.order.restore(before_now.order), row.state.order = row.order.state();
   }
+  hold(state, changed);
+}
+
+// After a change, what the rows draw again is not held, and the rest is dealt out; sources may have become shorter.
+void Loader::hold(const LoaderState& state, bool changed) {
+  std::vector<HeldSample> dealt;
+  const int64_t from = earliest(state).draws();
+  for (size_t r = 0; r < state.rows.size(); ++r) {
+    const auto& held = state.rows[r].held;
+    most_restored_ = std::max(most_restored_, std::ssize(held));
+    const auto own = static_cast<int64_t>(r) - share_.first;
+    if (!changed && own >= 0 && own < share_.count)
+      rows_[static_cast<size_t>(own)].again.assign(held.begin(), held.end());
+    for (const auto& sample : held) {
+      const bool known =
+          sample.source < std::ssize(sets_) && sample.index < sets_[static_cast<size_t>(sample.source)].size();
+      if (!known && !changed)
+        fail(ErrorKind::weights,
+             fmt::format("the run held sample {} of source {}, which there is not", sample.index, sample.source),
+             "restore the [[data.train.sources]] of that run, or give --accept-changes");
+      if (known && sample.number < from) dealt.push_back(sample);
+    }
+  }
+  std::ranges::sort(dealt, {}, &HeldSample::number);
+  for (size_t i = 0; changed && i < dealt.size(); ++i) {
+    const auto own = static_cast<int64_t>(i) % share_.all - share_.first;
+    if (own >= 0 && own < share_.count) rows_[static_cast<size_t>(own)].again.push_back(dealt[i]);
+  }
 }
 
 void Loader::start() {
@@ -135,16 +182,26 @@ void Loader::start() {
 }
 
 // The one that is waited for if it has none; else, if there is room at all, that with the fewest samples ready or on
-// their way, of these the one that is next. nullptr: no room.
+// their way, of these the one that is next. nullptr: no room, or nothing to draw.
 Loader::Row* Loader::row_with_room() {
-  if (rows_[awaited_].window.empty()) return &rows_[awaited_];
+  if (rows_[awaited_].window.empty() && !rows_[awaited_].ended) return &rows_[awaited_];
   if (ahead_ >= options_.prefetch) return nullptr;
   Row* fewest = nullptr;
   for (size_t i = 0; i < rows_.size(); ++i) {
     auto& row = rows_[(awaited_ + i) % rows_.size()];
-    if (!fewest || row.window.size() < fewest->window.size()) fewest = &row;
+    if (!row.ended && (!fewest || row.window.size() < fewest->window.size())) fewest = &row;
   }
   return fewest;
+}
+
+// What was held comes first. False if there is nothing more.
+bool Loader::draw_into(Row& row, Result& result) {
+  if (row.begun < row.again.size()) return result.draw = row.again[row.begun++], true;
+  auto draw = row.order.next();
+  if (!draw) return false;
+  result.draw = {static_cast<int64_t>(draw->source), draw->index, draw->epoch, draw->before.draws()};
+  result.after = std::move(draw->after);
+  return true;
 }
 
 void Loader::work() {
@@ -155,7 +212,11 @@ void Loader::work() {
     if (stopping_) return;
     auto& row = *row_with_room();
     auto result = std::make_shared<Result>();
-    result->draw = row.order.next();
+    if (!draw_into(row, *result)) {
+      row.ended = true;
+      ready_.notify_all();
+      continue;
+    }
     row.window.push_back(result);
     ++ahead_;
     lock.unlock();
@@ -166,15 +227,21 @@ void Loader::work() {
   }
 }
 
+// Filters come before limits: what is left out is not bad.
 void Loader::prepare_into(Result& result) const {
-  const auto& set = sets_[result.draw.source];
+  const auto& [source, index, epoch, number] = result.draw;
+  const auto& set = sets_[static_cast<size_t>(source)];
   try {
-    result.bad = {set.path().string(), "", "", set.line(result.draw.index)};
-    const auto sample = set.sample(result.draw.index);
+    result.bad = {set.path().string(), "", "", set.line(index)};
+    const auto sample = set.sample(index);
     result.bad.id = sample.id, result.unread = sample.unread;
     check_answers(sample, candidates_);
-    result.prepared = preparer_.prepare_group(sample);
-    check_fits(*result.prepared, budget_);
+    auto group = preparer_.prepare_any_length(sample, augment_seed(seed_, static_cast<size_t>(source), index, epoch));
+    result.filtered = left_out_by(options_.filter, group.measures());
+    if (result.filtered) return;
+    preparer_.check_length(group);
+    check_fits(group, budget_);
+    result.prepared = std::move(group);
   } catch (const Error& error) {
     result.prepared.reset();
     result.bad.reason = error.what();
@@ -182,6 +249,16 @@ void Loader::prepare_into(Result& result) const {
   } catch (...) {
     result.failure = std::current_exception();
   }
+}
+
+// A row may come past the same samples only, if its number and theirs have a common divisor.
+void Loader::note_filtered(Row& row, size_t reason) {
+  ++row.state.counts.filtered[reason];
+  constexpr int64_t kLeast = 1000;
+  if (++row.left_out < 2 * samples() + kLeast) return;
+  fail(ErrorKind::data,
+       fmt::format("data.filter left out the last {} samples: {}", row.left_out, describe(row.state.counts.filtered)),
+       "widen the limits of [data.filter]; `antiphon data check` counts what they leave out");
 }
 
 void Loader::note_bad(Row& row, const BadSample& bad) {
@@ -210,47 +287,77 @@ std::shared_ptr<Loader::Result> Loader::wait_for(Row& row) {
   awaited_ = static_cast<size_t>(&row - rows_.data());
   room_.notify_one();
   const auto begin = std::chrono::steady_clock::now();
-  while (!ready_.wait_for(lock, kLook, [&] { return !row.window.empty() && row.window.front()->ready; }))
-    stop_if_requested();
+  const auto there = [&] { return row.window.empty() ? row.ended : row.window.front()->ready; };
+  while (!ready_.wait_for(lock, kLook, there)) stop_if_requested();
   waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (row.window.empty()) return nullptr;
   auto result = std::move(row.window.front());
   row.window.pop_front();
   --ahead_;
+  if (!result->after) row.again.pop_front(), --row.begun;
   lock.unlock();
   room_.notify_one();
   return result;
 }
 
-// The next good sample; the row's state is then that which draws it again.
-std::optional<PreparedGroup> Loader::take_next(Row& row) {
+// The next good sample, into the pool; false if there is none. What the state counts of a sample that was held was
+// counted when it was drawn first.
+bool Loader::take_next(Row& row) {
   if (threads_.empty()) start();
   while (true) {
     stop_if_requested();
     const auto result = wait_for(row);
+    if (!result) return false;
     if (result->failure) std::rethrow_exception(result->failure);
+    if (result->after) row.state.order = *result->after;
     if (result->prepared) {
       unread_.tell(result->bad.file, result->bad.line, result->unread);
-      row.state.order = result->draw.before;
-      return std::move(result->prepared);
+      row.left_out = 0;
+      if (result->after) row.state.counts.consecutive_bad = 0;
+      row.pool.push_back({std::move(*result->prepared), result->draw});
+      return true;
     }
-    note_bad(row, result->bad);
+    result->filtered ? note_filtered(row, *result->filtered) : note_bad(row, result->bad);
   }
+}
+
+// Whether there are as many in the pool, or all that there still are.
+bool Loader::fill(Row& row, size_t count) {
+  while (row.pool.size() < count && take_next(row)) continue;
+  return !row.pool.empty();
+}
+
+PreparedGroup Loader::put(Row& row, Waiting waiting) {
+  ++row.state.counts.good;
+  return std::move(waiting.group);
+}
+
+std::vector<PreparedGroup> Loader::in_order(Row& row) {
+  std::vector<PreparedGroup> groups;
+  for (int64_t tokens = 0; fill(row, 1);) {
+    tokens += row.pool.front().group.tokens();
+    if (tokens > budget_) break;
+    groups.push_back(put(row, std::move(row.pool.front())));
+    row.pool.pop_front();
+  }
+  return groups;
+}
+
+std::vector<PreparedGroup> Loader::looking_ahead(Row& row) {
+  std::vector<PreparedGroup> groups;
+  if (!fill(row, static_cast<size_t>(options_.packing.look_ahead))) return groups;
+  std::vector<int64_t> tokens;
+  for (const auto& waiting : row.pool) tokens.push_back(waiting.group.tokens());
+  auto places = chosen(options_.packing, tokens, budget_);
+  for (const auto place : places) groups.push_back(put(row, std::move(row.pool[place])));
+  std::ranges::sort(places, std::greater<>());
+  for (const auto place : places) row.pool.erase(row.pool.begin() + static_cast<int64_t>(place));
+  return groups;
 }
 
 model::Batch Loader::next_batch() {
   auto& row = rows_[std::exchange(turn_, (turn_ + 1) % rows_.size())];
-  std::vector<PreparedGroup> groups;
-  int64_t tokens = 0;
-  while (true) {
-    auto group = row.pending ? std::exchange(row.pending, std::nullopt) : take_next(row);
-    if (tokens + group->tokens() > budget_) {
-      row.pending = std::move(group);
-      return pack(std::move(groups), kPackMultiple);
-    }
-    tokens += group->tokens();
-    ++row.state.counts.good, row.state.counts.consecutive_bad = 0;
-    groups.push_back(std::move(*group));
-  }
+  return pack(options_.packing.looks_ahead() ? looking_ahead(row) : in_order(row), kPackMultiple);
 }
 
 }  // namespace antiphon::data

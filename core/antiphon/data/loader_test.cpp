@@ -1,10 +1,6 @@
 // Batches from threads, on components of a few lines: the same batches whatever the threads do, and none lost.
-#include <antiphon/base/log.h>
-#include <antiphon/data/loader.h>
-#include <antiphon/data/test_prompts.h>
+#include <antiphon/data/test_loader.h>
 #include <antiphon/media/decode.h>
-#include <antiphon/model/test_model.h>
-#include <antiphon/weights/test_folder.h>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -14,86 +10,7 @@
 
 using namespace antiphon;
 using namespace antiphon::data;
-using weights::TestFolder;
-
-namespace {
-
-std::vector<std::string> ids_of(const model::Batch& batch) {
-  std::vector<std::string> ids;
-  for (const auto& sequence : batch.sequences) ids.push_back(sequence.id);
-  return ids;
-}
-
-const bool quiet = (log::set_level(log::Level::error), true);
-
-std::string line(const std::string& id, const std::string& question, const std::string& answer = "yes") {
-  return R"({"id": ")" + id + R"(", "messages": [{"role": "user", "content": ")" + question +
-         R"("}, {"role": "assistant", "content": ")" + answer + "\"}]}\n";
-}
-
-std::string image_line(const std::string& id, const std::string& path) {
-  return R"({"id": ")" + id + R"(", "messages": [{"role": "user", "content": [{"type": "image", "image": ")" + path +
-         R"("}]}, {"role": "assistant", "content": "yes"}]})" + "\n";
-}
-
-// n samples of lengths that differ.
-std::string lines(const std::string& name, int n) {
-  std::string out;
-  for (int i = 0; i < n; ++i)
-    out += line(name + std::to_string(i), std::string(static_cast<size_t>(1 + i * 7 % 23), 'z'));
-  return out;
-}
-
-struct Setup {
-  explicit Setup(const std::string& toml = model::testing::kTwoStreams)
-      : model(model::testing::test_model(toml)),
-        prompts(testing::tiny_prompts()),
-        cache("", {}),
-        preparer(*model, prompts, cache, {}, 200) {}
-
-  DataOptions options(const std::vector<std::pair<std::string, double>>& sources) {
-    DataOptions o;
-    for (const auto& [content, weight] : sources) {
-      const auto name = "set" + std::to_string(o.train.sources.size()) + ".jsonl";
-      folder.write(name, content);
-      o.train.sources.push_back({(folder / name).string(), weight});
-    }
-    return o;
-  }
-
-  std::unique_ptr<Loader> loader(const DataOptions& o, int64_t budget = 128, uint64_t seed = 1,
-                                 const RowShare& share = {}) {
-    return std::make_unique<Loader>(
-        o, preparer, budget, seed, [this](const BadSample& bad) { listed.push_back(bad); }, 1, share);
-  }
-
-  TestFolder folder;
-  std::unique_ptr<model::MultimodalLm> model;
-  text::PromptBuilder prompts;
-  FeatureCache cache;
-  Preparer preparer;
-  std::vector<BadSample> listed;
-};
-
-using Ids = std::vector<std::vector<std::string>>;
-
-Ids batches(Loader& loader, int n) {
-  Ids out;
-  for (int i = 0; i < n; ++i) out.push_back(ids_of(loader.next_batch()));
-  return out;
-}
-
-template <class Body>
-std::optional<Error> failure(Body&& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
+using namespace antiphon::data::testing;
 
 TEST_CASE("loader: the batches do not depend on threads and read-ahead") {
   Setup setup;

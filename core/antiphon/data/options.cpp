@@ -37,6 +37,11 @@ const config::Table<SourceOptions>& source_table() {
                  {.required = true})
           .field("weight", &O::weight, "how often its samples come, relative to those of other sources",
                  {.min = 0, .above_min = true})
+          .field("max_samples", &O::max_samples, "its first records alone, so many; 0: all", {.min = 0})
+          .field("epochs", &O::epochs,
+                 "in training: passes over it, after which it has ended; the run ends with the last source that has an "
+                 "end. 0: it goes on",
+                 {.min = 0, .max = 1000000})
           .field("source", &O::source, "the data source that reads the file; auto: the one that recognises it")
           .field("format", &O::format, "the record format; auto: for each record the one that recognises it")
           .field("source_options", &O::source_options, "a table of options of the source that is named")
@@ -94,7 +99,17 @@ const config::Table<DataOptions>& data_table() {
           .map("eval", &O::eval, split_table(), "named sets of held-out samples")
           .table("image", &O::image, image_table(), "how pictures become RGB")
           .table("video", &O::video, video_table(), "what is taken of a video")
+          .field("blend", &O::blend,
+                 "by_size: each source at a rate of its samples times its weight; round_robin: one of each in turn",
+                 {.choices = {"by_size", "round_robin"}})
+          .field("temperature", &O::temperature,
+                 "by_size with the samples to the power of 1 / temperature: above 1 small sources come more often than "
+                 "that, and all equally often in the end",
+                 {.min = 0.01, .max = 1000})
           .field("shuffle", &O::shuffle, "a new order every epoch")
+          .table("filter", &O::filter, filter_table(), "training samples that are left out by what they measure")
+          .table("packing", &O::packing, packing_table(), "which samples come into a batch together")
+          .table("augment", &O::augment, augment_table(), "how media are changed at random in training")
           .field("threads", &O::threads, "threads that read and process samples", {.min = 1, .max = 256})
           .field("prefetch", &O::prefetch, "samples kept ready", {.min = 1, .max = 100000})
           .field("feature_cache", &O::feature_cache, "folder for the features of frozen encoders; empty: none")
@@ -108,6 +123,26 @@ const config::Table<DataOptions>& data_table() {
 void check_sources(const DataOptions& options, config::Problems& problems) {
   check_split(options.train, "data.train", problems);
   for (const auto& [name, split] : options.eval) check_split(split, "data.eval." + name, problems);
+}
+
+// With round_robin weights and temperature would have no effect; features that are kept know nothing of changes.
+void check_data(const DataOptions& o, config::Problems& problems) {
+  const bool in_turn = o.blend == "round_robin";
+  if (in_turn && o.temperature != 1)
+    problems.add({}, "data.temperature has no effect with data.blend = \"round_robin\"", "leave one of them out");
+  for (size_t i = 0; in_turn && i < o.train.sources.size(); ++i)
+    if (o.train.sources[i].weight != 1)
+      problems.add({}, fmt::format("data.train.sources.{}.weight has no effect with data.blend = \"round_robin\"", i),
+                   "leave one of them out");
+  for (const auto& [name, split] : o.eval)
+    for (const auto& source : split.sources)
+      if (source.epochs > 0)
+        problems.add({}, fmt::format("data.eval.{}: epochs are of training data", name), "leave epochs out");
+  if (o.augment.any() && !o.feature_cache.empty())
+    problems.add({}, "data.augment changes media anew each time, and data.feature_cache would keep their features",
+                 "set data.feature_cache = \"\", or leave data.augment out");
+  check_packing(o.packing, problems);
+  check_augment(o.augment, problems);
 }
 
 }  // namespace antiphon::data

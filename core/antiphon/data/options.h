@@ -5,6 +5,9 @@
 #include <vector>
 
 #include <antiphon/config/schema.h>
+#include <antiphon/data/augment/options.h>
+#include <antiphon/data/filter.h>
+#include <antiphon/data/packing.h>
 #include <antiphon/media/image/image_reading.h>
 
 namespace antiphon::data {
@@ -15,6 +18,7 @@ struct SourceOptions {
   // Components; "auto": those that the file and its records show.
   std::string source = "auto", format = "auto";
   config::Value source_options = config::Value::Table{}, format_options = config::Value::Table{};
+  int64_t max_samples = 0, epochs = 0;  // 0: all records; without an end
 };
 
 struct SplitOptions {
@@ -32,7 +36,12 @@ struct VideoSampling {
 struct DataOptions {
   SplitOptions train;
   std::map<std::string, SplitOptions> eval;
+  std::string blend = "by_size";
+  double temperature = 1;
   bool shuffle = true;
+  FilterOptions filter;
+  PackingOptions packing;
+  AugmentOptions augment;
   int64_t threads = 2, prefetch = 64;
   media::ImageReading image;
   VideoSampling video;
@@ -45,5 +54,7 @@ const config::Table<DataOptions>& data_table();
 
 // The sources and formats that the configuration names, and their options. Loads the plugins of those alone.
 void check_sources(const DataOptions& options, config::Problems& problems);
+// What goes together in the rest of the table.
+void check_data(const DataOptions& options, config::Problems& problems);
 
 }  // namespace antiphon::data

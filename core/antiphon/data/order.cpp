@@ -1,5 +1,8 @@
 #include <antiphon/data/order.h>
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <utility>
@@ -23,7 +26,22 @@ std::vector<int64_t> permutation(const Sources& sources, size_t source, int64_t 
 
 }  // namespace
 
-int64_t OrderState::draws() const { return std::reduce(drawn.begin(), drawn.end()); }
+int64_t OrderState::draws() const { return std::reduce(drawn.begin(), drawn.end()) + over; }
+
+std::vector<double> rates_of(const std::vector<int64_t>& sizes, const std::vector<double>& weights,
+                             const Blend& blend) {
+  std::vector<double> rates(sizes.size(), 1);
+  for (size_t i = 0; i < sizes.size() && !blend.in_turn; ++i) {
+    const auto size = static_cast<double>(sizes[i]);
+    rates[i] = weights[i] * (blend.temperature == 1 ? size : std::pow(size, 1 / blend.temperature));
+  }
+  return rates;
+}
+
+int64_t Sources::limit(size_t source) const {
+  const int64_t passes = source < epochs.size() ? epochs[source] : 0;
+  return passes > 0 ? passes * sizes[source] : std::numeric_limits<int64_t>::max();
+}
 
 Permutations::Permutations(Sources sources)
     : sources_(std::move(sources)), known_(sources_.sizes.size(), std::vector<Known>(kEpochsKept)) {}
@@ -47,17 +65,18 @@ SampleOrder::SampleOrder(std::shared_ptr<Permutations> permutations, int64_t row
 }
 
 SampleOrder::SampleOrder(std::vector<int64_t> sizes, std::vector<double> weights, uint64_t seed, bool shuffle)
-    : SampleOrder(std::make_shared<Permutations>(Sources{std::move(sizes), std::move(weights), seed, shuffle}), 0, 1) {}
+    : SampleOrder(std::make_shared<Permutations>(Sources{sizes, rates_of(sizes, weights), seed, shuffle}), 0, 1) {}
 
-// The source whose next sample is due first.
-size_t SampleOrder::due() const {
-  const auto& [sizes, weights, seed, shuffle] = permutations_->sources();
-  size_t best = 0;
+// The source whose next sample is due first, of those that have not ended.
+std::optional<size_t> SampleOrder::due() const {
+  const auto& sources = permutations_->sources();
+  std::optional<size_t> best;
   double best_due = 0;
-  for (size_t i = 0; i < sizes.size(); ++i) {
+  for (size_t i = 0; i < sources.sizes.size(); ++i) {
+    if (state_.drawn[i] >= sources.limit(i)) continue;
     const int64_t drawn = state_.drawn[i] - (state_.base.empty() ? 0 : state_.base[i]);
-    const double due = (static_cast<double>(drawn) + 0.5) / (weights[i] * static_cast<double>(sizes[i]));
-    if (i == 0 || due < best_due) best = i, best_due = due;
+    const double due = (static_cast<double>(drawn) + 0.5) / sources.rates[i];
+    if (!best || due < best_due) best = i, best_due = due;
   }
   return best;
 }
@@ -65,33 +84,45 @@ size_t SampleOrder::due() const {
 void SampleOrder::skip_to_own() {
   if (state_.drawn.empty()) return;
   int64_t skipped = (row_ - state_.draws() % rows_ + rows_) % rows_;
-  if (state_.drawn.size() == 1) state_.drawn[0] += std::exchange(skipped, 0);
-  for (; skipped > 0; --skipped) ++state_.drawn[due()];
+  if (state_.drawn.size() == 1) {
+    const auto some = std::clamp<int64_t>(permutations_->sources().limit(0) - state_.drawn[0], 0, skipped);
+    state_.drawn[0] += some, skipped -= some;
+  }
+  for (; skipped > 0; --skipped)
+    if (const auto source = due())
+      ++state_.drawn[*source];
+    else
+      ++state_.over;
 }
 
-Draw SampleOrder::next() {
-  const size_t source = due();
+std::optional<Draw> SampleOrder::next() {
+  const auto found = due();
+  if (!found) return std::nullopt;
+  const auto source = *found;
   const int64_t size = permutations_->sources().sizes[source];
-  Draw draw{source, 0, state_.drawn[source] / size, state_};
+  Draw draw{source, 0, state_.drawn[source] / size, state_, {}};
   if (epochs_[source] != draw.epoch)
     current_[source] = permutations_->of(source, draw.epoch), epochs_[source] = draw.epoch;
   draw.index = (*current_[source])[static_cast<size_t>(state_.drawn[source] % size)];
   ++state_.drawn[source];
   skip_to_own();
+  draw.after = state_;
   return draw;
 }
 
 void SampleOrder::restore(OrderState state, bool changed) {
   state_ = std::move(state);
-  if (changed) state_.base = state_.drawn;
+  if (changed) state_.base = state_.drawn, state_.over = 0;
   skip_to_own();
 }
 
 std::vector<SampleOrder> orders_from(const std::shared_ptr<Permutations>& permutations, int64_t rows,
                                      const OrderState& state, bool changed) {
-  const int64_t first = state.draws() % rows;
+  auto from = state;
+  if (changed) from.over = 0;
+  const int64_t first = from.draws() % rows;
   SampleOrder order(permutations, first, rows);
-  order.restore(state, changed);
+  order.restore(std::move(from), changed);
   std::vector<SampleOrder> all(static_cast<size_t>(rows), order);
   for (int64_t i = 1; i < rows; ++i) {
     order.row_ = (first + i) % rows;
@@ -99,13 +130,6 @@ std::vector<SampleOrder> orders_from(const std::shared_ptr<Permutations>& permut
     all[static_cast<size_t>(order.row_)] = order;
   }
   return all;
-}
-
-int64_t SampleOrder::epoch_size() const {
-  const auto& [sizes, weights, seed, shuffle] = permutations_->sources();
-  double total = 0;
-  for (size_t i = 0; i < sizes.size(); ++i) total += weights[i] * static_cast<double>(sizes[i]);
-  return static_cast<int64_t>(total);
 }
 
 }  // namespace antiphon::data

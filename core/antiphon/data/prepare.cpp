@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/mixed.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/data/piece.h>
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 namespace antiphon::data {
 namespace {
@@ -58,14 +60,15 @@ void begin_with_prompt(Prepared& sample, int64_t tokens) {
 
 Preparer::Preparer(const model::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
                    const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video,
-                   const media::ImageReading& image)
+                   const media::ImageReading& image, const Augmenter* augmenter)
     : model_(model),
       prompts_(prompts),
       cache_(cache),
       limits_(limits),
       max_tokens_(max_tokens),
       video_(video),
-      image_(image) {}
+      image_(image),
+      augmenter_(augmenter) {}
 
 MediaItem Preparer::decode(const MediaRef& ref, std::string_view bytes, int64_t sample_rate) const {
   const TraceScope scope("decode");
@@ -77,20 +80,39 @@ MediaItem Preparer::decode(const MediaRef& ref, std::string_view bytes, int64_t 
   return item;
 }
 
-model::BatchMedia Preparer::read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded) const {
+// Frames of one video are changed alike. What is changed is another item than the same content elsewhere.
+void Preparer::change(const MediaItem& item, const MediaRef& ref, const model::Stream& stream, uint64_t seed,
+                      model::BatchMedia& media) const {
+  const TraceScope scope("augment");
+  const auto name = ref.origin.empty() ? media.content : ref.origin.filename().string();
+  seed = mixed(seed, std::stoull(content_hash(name).substr(0, 16), nullptr, 16));
+  const auto changed = augmenter_->changed(item, seed, media.augmented);
+  media.item = stream.process(changed);
+  augmenter_->mask(media.item, stream, std::ssize(changed.audio.samples), seed, media.augmented);
+  media.content = content_hash(fmt::format("{} changed by {}", media.content, seed));
+}
+
+model::BatchMedia Preparer::read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded,
+                                 AugmentSeed seed) const {
+  const bool changes = seed && augmenter_ && augmenter_->any();
   const auto& stream = model_.stream_for(ref.modality, ref.stream);
   model::BatchMedia media;
   media.stream = stream.name(), media.sample_id = sample_id;
   const auto bytes = ref.item ? std::string() : ref.bytes.read(limits_.file_bytes);
   media.content = ref.item ? ref.content : content_of(bytes, ref);
-  media.cache_key = cache_.key(stream.name(), media.content);
+  if (!changes) media.cache_key = cache_.key(stream.name(), media.content);
   if (auto features = cache_.load(media.cache_key)) {
+    media.seconds = features->seconds;
     media.item = stream.from_features(std::move(features->parts), features->tiling);
     return media;
   }
   const auto item = ref.item ? ref.item : std::make_shared<const MediaItem>(decode(ref, bytes, stream.sample_rate()));
   if (decoded) decoded(ref, *item);
-  media.item = stream.process(*item);
+  media.seconds = item->audio.seconds();
+  if (changes)
+    change(*item, ref, stream, *seed, media);
+  else
+    media.item = stream.process(*item);
   return media;
 }
 
@@ -98,15 +120,35 @@ Sample Preparer::expanded(const Sample& sample, Expansions* known) const {
   return has_video(sample) ? expand_videos(sample, video_, model_, limits_, known) : sample;
 }
 
-Prepared Preparer::prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded) const {
-  if (has_video(sample)) return prepare(expanded(sample), purpose, decoded);
-  return prepare_with(sample, purpose, [&](size_t index) {
+Preparer::Media Preparer::reader(const Sample& sample, const OnDecoded& decoded, AugmentSeed seed) const {
+  return [this, &sample, &decoded, seed](size_t index) {
     const auto& ref = sample.media.at(index);
-    return with_context("reading " + shown(ref.bytes.name()), [&] { return read(ref, sample.id, decoded); });
-  });
+    return with_context("reading " + shown(ref.bytes.name()), [&] { return read(ref, sample.id, decoded, seed); });
+  };
 }
 
-Prepared Preparer::prepare_with(const Sample& sample, Purpose purpose, const Media& media_at) const {
+Prepared Preparer::prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded, AugmentSeed seed) const {
+  if (has_video(sample)) return prepare(expanded(sample), purpose, decoded, seed);
+  return prepare_with(sample, purpose, reader(sample, decoded, seed));
+}
+
+Prepared Preparer::prepare_with(const Sample& sample, Purpose purpose, const Media& media) const {
+  auto prepared = make(sample, purpose, media);
+  check_length(prepared);
+  return prepared;
+}
+
+void Preparer::check_length(const Prepared& sequence) const {
+  if (sequence.tokens() > max_tokens_)
+    fail(ErrorKind::data, fmt::format("the sample has {} tokens; at most {} fit", sequence.tokens(), max_tokens_),
+         "raise train.tokens_per_batch, or shorten the sample: media are never cut");
+}
+
+void Preparer::check_length(const PreparedGroup& group) const {
+  for (const auto& sequence : group.sequences) check_length(sequence);
+}
+
+Prepared Preparer::make(const Sample& sample, Purpose purpose, const Media& media_at) const {
   const TraceScope scope("prepare");
   const bool training = purpose == Purpose::training;
   const auto turns = to_prompt_turns(training ? sample.turns : without_answer(sample), sample.media, model_);
@@ -128,9 +170,6 @@ Prepared Preparer::prepare_with(const Sample& sample, Purpose purpose, const Med
     out.supervised.resize(out.ids.size(), false);
     out.media.push_back(std::move(media));
   }
-  if (out.tokens() > max_tokens_)
-    fail(ErrorKind::data, fmt::format("the sample has {} tokens; at most {} fit", out.tokens(), max_tokens_),
-         "raise train.tokens_per_batch, or shorten the sample: media are never cut");
   if (training && out.supervised_count() == 0)
     fail(ErrorKind::data, "the sample has no supervised token", "give it an assistant turn with text");
   return out;
@@ -140,6 +179,18 @@ int64_t PreparedGroup::tokens() const {
   int64_t tokens = 0;
   for (const auto& sequence : sequences) tokens += sequence.tokens();
   return tokens;
+}
+
+Measures PreparedGroup::measures() const {
+  Measures sum;
+  std::set<std::string> heard;
+  for (const auto& sequence : sequences) {
+    sum.tokens += sequence.tokens(), sum.supervised += sequence.supervised_count();
+    for (const auto& media : sequence.media)
+      if (media.seconds > 0 && (sequences.size() == 1 || heard.insert(media.content).second))
+        sum.seconds += media.seconds, ++sum.sounds;
+  }
+  return sum;
 }
 
 // The conversation with this candidate as its end; earlier answers are what was said, not what is to be learnt.
@@ -182,19 +233,28 @@ void check_fits(const PreparedGroup& group, int64_t tokens_per_batch) {
        "raise train.tokens_per_batch");
 }
 
-PreparedGroup Preparer::prepare_group(const Sample& raw) const {
-  if (raw.candidates.empty()) return {{prepare(raw, Purpose::training)}};
+PreparedGroup Preparer::prepare_group(const Sample& sample, AugmentSeed seed) const {
+  auto group = prepare_any_length(sample, seed);
+  check_length(group);
+  return group;
+}
+
+PreparedGroup Preparer::prepare_any_length(const Sample& raw, AugmentSeed seed) const {
+  if (raw.candidates.empty()) {
+    const auto sample = expanded(raw);
+    return {{make(sample, Purpose::training, reader(sample, {}, seed))}};
+  }
   std::map<std::string, model::BatchMedia> seen;  // by modality, stream and content
   Expansions videos;
   PreparedGroup group;
   for (const auto& sequence : sequences_of(raw)) {
     const auto sample = expanded(sequence, &videos);
-    group.sequences.push_back(prepare_with(sample, Purpose::training, [&](size_t index) {
+    group.sequences.push_back(make(sample, Purpose::training, [&](size_t index) {
       const auto& ref = sample.media.at(index);
       const auto key = fmt::format("{}\n{}\n{} {}\n{}", to_string(ref.modality), ref.stream, ref.begin, ref.seconds,
                                    ref.item ? ref.content : ref.bytes.key());
       if (!seen.contains(key))
-        seen[key] = with_context("reading " + shown(ref.bytes.name()), [&] { return read(ref, sample.id); });
+        seen[key] = with_context("reading " + shown(ref.bytes.name()), [&] { return read(ref, sample.id, {}, seed); });
       return seen.at(key);
     }));
     group.sequences.back().value = raw.candidates[group.sequences.size() - 1].value;
@@ -234,7 +294,7 @@ model::Batch pack(std::vector<PreparedGroup> groups, int64_t multiple) {
     batch.sequences.push_back({sample.id, static_cast<int64_t>(labels.size()) - before, sample.value});
   }
   const auto tokens = static_cast<int64_t>(ids.size());
-  batch.padding = (multiple - tokens % multiple) % multiple;
+  batch.padding = tokens == 0 ? multiple : (multiple - tokens % multiple) % multiple;
   if (batch.padding > 0) {
     ids.resize(static_cast<size_t>(tokens + batch.padding), 0);
     positions.resize(ids.size());

@@ -3,9 +3,12 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include <antiphon/component/sample.h>
+#include <antiphon/data/augment/augmenter.h>
 #include <antiphon/data/feature_cache.h>
+#include <antiphon/data/filter.h>
 #include <antiphon/data/video.h>
 #include <antiphon/media/limits.h>
 #include <antiphon/model/multimodal_lm.h>
@@ -28,36 +31,53 @@ struct Prepared {
 struct PreparedGroup {
   std::vector<Prepared> sequences;
   int64_t tokens() const;
+  // What filters judge it by; media that several sequences share count once.
+  Measures measures() const;
 };
 
 enum class Purpose { training, generation };
+
+// The seed by which a sample's media are changed (augment_seed()); nothing: they stay as they are.
+using AugmentSeed = std::optional<uint64_t>;
 
 // Called with each media item that was decoded, not with those whose features come from the cache.
 using OnDecoded = std::function<void(const MediaRef&, const MediaItem&)>;
 
 class Preparer {
  public:
-  // All must outlive this object. `max_tokens`: longer samples are an Error(data), never truncated.
+  // All must outlive this object. `max_tokens`: longer samples are an Error(data), never truncated. `augmenter`: what
+  // changes media if a seed is given.
   Preparer(const model::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
            const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video = {},
-           const media::ImageReading& image = {});
+           const media::ImageReading& image = {}, const Augmenter* augmenter = nullptr);
 
   // Called from many threads. Error(data) for whatever is wrong with the sample. For training, the sample needs a
   // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.
-  Prepared prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded = {}) const;
+  Prepared prepare(const Sample& sample, Purpose purpose, const OnDecoded& decoded = {}, AugmentSeed seed = {}) const;
   // For training: prepares the samples of sequences_of(). Media that several share, videos too, are read and processed
   // once. The limit of tokens is that of each sequence.
-  PreparedGroup prepare_group(const Sample& sample) const;
+  PreparedGroup prepare_group(const Sample& sample, AugmentSeed seed = {}) const;
+  // The same without the limit of tokens, for who looks at the sample first, and that limit alone.
+  PreparedGroup prepare_any_length(const Sample& sample, AugmentSeed seed = {}) const;
+  void check_length(const PreparedGroup& group) const;
   // As prepare(), with media that are already read: `media` gives those of `sample.media`, one by one; no videos.
   using Media = std::function<model::BatchMedia(size_t index)>;
   Prepared prepare_with(const Sample& sample, Purpose purpose, const Media& media) const;
   // One item, read and processed.
-  model::BatchMedia read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded = {}) const;
+  model::BatchMedia read(const MediaRef& ref, const std::string& sample_id, const OnDecoded& decoded = {},
+                         AugmentSeed seed = {}) const;
+  // How media are changed in training; empty: not at all.
+  std::string augments() const { return augmenter_ ? augmenter_->describe() : ""; }
   // The sample with its videos as frames and sound; `known` keeps those that other samples have, too.
   Sample expanded(const Sample& sample, Expansions* known = nullptr) const;
 
  private:
   MediaItem decode(const MediaRef& ref, std::string_view bytes, int64_t sample_rate) const;
+  Prepared make(const Sample& sample, Purpose purpose, const Media& media) const;
+  Media reader(const Sample& sample, const OnDecoded& decoded, AugmentSeed seed) const;
+  void check_length(const Prepared& sequence) const;
+  void change(const MediaItem& item, const MediaRef& ref, const model::Stream& stream, uint64_t seed,
+              model::BatchMedia& media) const;
   const model::MultimodalLm& model_;
   const text::PromptBuilder& prompts_;
   const FeatureCache& cache_;
@@ -65,6 +85,7 @@ class Preparer {
   int64_t max_tokens_;
   VideoSampling video_;
   media::ImageReading image_;
+  const Augmenter* augmenter_;
 };
 
 // Reserves the places of a model's virtual tokens (MultimodalLm::prompt_tokens()) before the sample; 0: none.
@@ -80,7 +101,7 @@ std::vector<Sample> sequences_of(const Sample& sample);
 
 // Packs prepared samples one after the other. Labels and supervised positions are shifted here, once. The token axis is
 // padded to a multiple of `multiple`, by a sequence of its own that no sample sees: matrix products are compiled for
-// each shape on the CPU, so few shapes are worth a few tokens.
+// each shape on the CPU, so few shapes are worth a few tokens. Without samples the batch is padding alone.
 model::Batch pack(std::vector<PreparedGroup> groups, int64_t multiple = 1);
 // Each sample is a group of its own.
 model::Batch pack(std::vector<Prepared> samples, int64_t multiple = 1);

@@ -9,6 +9,9 @@
 #include <antiphon/component/record/record_keys.h>
 #include <antiphon/data/components.h>
 
+#include <algorithm>
+#include <map>
+
 namespace antiphon::data {
 namespace {
 
@@ -34,6 +37,22 @@ Sample names_in(const Json& object, std::set<std::string> known) {
   const auto id = object.find("id");
   if (id != object.end() && !id->is_null()) sample.id = id->is_string() ? id->get<std::string>() : id->dump();
   return sample;
+}
+
+// What came with the record and is in no turn, by what is the same in other records: the only name of several that does
+// not say which sample it is, or the extension.
+void note_unused(const std::map<std::string, MediaBytes>& given, Sample& sample) {
+  std::set<std::string> used;
+  for (const auto& ref : sample.media) used.insert(ref.bytes.key());
+  std::map<std::string, std::vector<std::string>> names;  // of each medium
+  for (const auto& [name, bytes] : given)
+    if (const auto key = bytes.key(); !used.contains(key)) names[key].push_back(name);
+  for (auto& [key, all] : names) {
+    const auto& shortest = *std::ranges::min_element(all, {}, &std::string::size);
+    const auto dot = shortest.rfind('.');
+    sample.unread.insert("medium " +
+                         (all.size() > 1 || dot == std::string::npos ? shortest : "*" + shortest.substr(dot)));
+  }
 }
 
 }  // namespace
@@ -74,6 +93,7 @@ Sample RecordReader::read(const DataRecord& record, const std::filesystem::path&
   auto named = names_in(object, keys);
   auto sample = format->read(object, {folder, record.media, record.closed});
   sample.id = std::move(named.id), sample.tags = std::move(named.tags), sample.unread.merge(named.unread);
+  note_unused(record.media, sample);
   return sample;
 }
 

@@ -71,7 +71,8 @@ RecordSet::RecordSet(const SourceOptions& options, int64_t candidates)
   if (!size)
     fail(ErrorKind::config, fmt::format("{} can only be read from its beginning to its end", shown(path_.string())),
          fmt::format("samples are drawn in any order: take a source that has an index instead of {}", source.name));
-  size_ = *size;
+  size_ = options.max_samples > 0 ? std::min(*size, options.max_samples) : *size;
+  if (size_ < *size) limited_ = fmt::format(" first {}", size_);
   read_by_ = source.name + " as " + formats();
 }
 
@@ -96,7 +97,8 @@ std::string RecordSet::formats() const {
 }
 
 void RecordSet::tell() const {
-  log::info(fmt::format("{}: {} records, read by {}", shown(path_.string()), size_, read_by_));
+  log::info(fmt::format("{}: {} records{}, read by {}", shown(path_.string()), size_,
+                        limited_.empty() ? "" : fmt::format(" of {} (max_samples)", *records_->size()), read_by_));
 }
 
 std::optional<int64_t> RecordSet::at_line(int64_t number) const {
@@ -118,7 +120,7 @@ Sample RecordSet::sample(int64_t index) const {
 
 std::string RecordSet::fingerprint() const {
   return (format_ == kAuto ? records_->fingerprint() : records_->fingerprint() + " as " + format_ + options_) +
-         source_options_;
+         source_options_ + limited_;
 }
 
 }  // namespace antiphon::data

@@ -15,6 +15,10 @@ const config::Table<EvalOptions>& eval_table() {
           .field("normalizer", &O::normalizer,
                  "how answers are compared: jiwer (lower case, no punctuation) or whisper (its BasicTextNormalizer)",
                  {.choices = {"jiwer", "whisper"}})
+          .field(
+              "refusals", &O::refusals,
+              "phrases by which an answer that begins with one is a refusal: of samples with task = \"refusal\" and, "
+              "if there are such, of all others")
           .field("resamples", &O::resamples, "of the bootstrap intervals and the sign-flip test",
                  {.min = 100, .max = 10000000})
           .field("seed", &O::seed, "of the shuffling and the resamples", {.min = 0}));

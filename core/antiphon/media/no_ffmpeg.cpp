@@ -1,4 +1,5 @@
 #include <antiphon/base/error.h>
+#include <antiphon/media/audio/speed.h>
 #include <antiphon/media/decode.h>
 
 #if !ANTIPHON_FFMPEG
@@ -15,6 +16,7 @@ namespace {
 Image decode_image(std::string_view, const MediaLimits&, const ImageReading&) { fail_without("images"); }
 Audio decode_audio(std::string_view, int64_t, std::string_view, const MediaLimits&) { fail_without("sound"); }
 Video decode_video(std::string_view, const VideoOptions&, const MediaLimits&) { fail_without("videos"); }
+Audio change_speed(const Audio&, double, const MediaLimits&) { fail_without("sound at another speed"); }
 std::string backend_version() { return "off: this build has no FFmpeg"; }
 
 }  // namespace antiphon::media

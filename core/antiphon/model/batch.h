@@ -15,6 +15,8 @@ struct BatchMedia {
   std::string content;                          // hash of the file's bytes: the same content is the same item
   std::vector<std::string> part_contents = {};  // of each part, if parts have hashes of their own; else empty
   std::string cache_key;                        // names its features on disk; empty: not cached
+  std::string augmented = {};                   // what was changed at random, for people; empty: nothing
+  double seconds = 0;                           // of a sound as the data have it
   int64_t position = 0;                         // first of `item.tokens` placeholder positions on the token axis
   StreamItem item;
   // Places for the virtual tokens of a method of fine-tuning (Peft::prompt()) instead of a medium; of no stream.

@@ -4,6 +4,7 @@
 //   connector test_linear, method test_prompt. `lie` adds to what forward really gives.
 #pragma once
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <antiphon/backbone/decoder_lm.h>
 #include <antiphon/component/connector.h>
@@ -93,6 +94,7 @@ class TestLevels : public TestEncoder {
   explicit TestLevels(const EncoderOptions& options) : TestEncoder(options, 1) {}
   Modality modality() const override { return Modality::audio; }
   int64_t sample_rate() const override { return 16000; }
+  std::optional<Spectrogram> spectrogram() const override { return Spectrogram{1, 2, 1600}; }
   std::vector<int64_t> example_shape() const override { return {1, 1, 1}; }
   // Two parts: the halves of the sound.
   std::vector<at::Tensor> process(const MediaItem& item) const override {

@@ -83,7 +83,9 @@ LoadedModel::LoadedModel(const OpenOptions& flags, const SharedBy* by)
       model(loaded(config, device, by)),
       prompts(open_prompts(config)),
       cache(config.data.feature_cache, cache_settings(config, lm())),
-      preparer(lm(), prompts, cache, media::MediaLimits{}, lm().context(), config.data.video, config.data.image) {
+      augmenter(config.data.augment, lm()),
+      preparer(lm(), prompts, cache, media::MediaLimits{}, lm().context(), config.data.video, config.data.image,
+               &augmenter) {
   if (prompts.tokenizer().vocab_size() > lm().llm().vocab_size())
     fail(ErrorKind::config,
          fmt::format("the tokenizer has {} tokens and the language model an embedding of {} rows",

@@ -32,6 +32,7 @@ struct LoadedModel {
   std::unique_ptr<model::Model> model;
   text::PromptBuilder prompts;
   data::FeatureCache cache;
+  data::Augmenter augmenter;
   data::Preparer preparer;
 
   model::MultimodalLm& lm() const { return model->lm(); }

@@ -135,6 +135,7 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   train::check_schedule(config.train.schedule, problems);
   train::check_best(config.train, problems);
   data::check_sources(config.data, problems);
+  data::check_data(config.data, problems);
   check_voice_activity(config.session.vad, root, problems);
   check_held_out(config, root, problems);
   if (!problems.empty()) model::check_slots(config.model, problems);  // else the model does it when it is built

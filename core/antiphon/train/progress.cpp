@@ -7,6 +7,7 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/train/options.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace antiphon::train {
@@ -15,6 +16,7 @@ namespace {
 using nlohmann::json;
 constexpr int64_t kMaxCount = int64_t{1} << 53;  // of samples and tokens
 constexpr size_t kMaxRows = 65536;               // train.accumulate
+constexpr size_t kMaxHeld = 65536;               // samples that a row holds
 
 class Reader {
  public:
@@ -44,6 +46,16 @@ class Reader {
     if (!value.is_array()) refuse(key, "a list of counts", value);
     std::vector<int64_t> all;
     for (const auto& one : value) all.push_back(count_of(one, key, kMaxCount));
+    return all;
+  }
+  std::vector<std::vector<int64_t>> lists(const char* key, size_t most) const {
+    const auto& value = at(key);
+    if (!value.is_array() || value.size() > most) refuse(key, "a list of lists", value);
+    std::vector<std::vector<int64_t>> all(value.size());
+    for (size_t i = 0; i < value.size(); ++i) {
+      if (!value[i].is_array()) refuse(key, "a list of lists", value);
+      for (const auto& one : value[i]) all[i].push_back(count_of(one, key, kMaxCount));
+    }
     return all;
   }
   std::vector<Reader> objects(const char* key, size_t most, size_t least = 1) const {
@@ -89,24 +101,51 @@ RunClock clock_of(const Reader& reader) {
 
 // Each sample drawn was a good or a bad one; after a change of the rows the counts begin anew.
 void check_drawn(const Reader& reader, const data::RowState& row, int64_t number, int64_t rows) {
-  const auto& [order, counts] = row;
+  const auto& [order, counts, samples] = row;
   bool after = order.base.empty() || order.base.size() == order.drawn.size();
   for (size_t i = 0; after && i < order.base.size(); ++i) after = order.base[i] <= order.drawn[i];
   if (!after) reader.refuse("loader.base", "counts of what had been drawn before", order.base);
-  double drawn = 0;
+  auto drawn = static_cast<double>(order.over);
   for (const auto count : order.drawn) drawn += static_cast<double>(count);
-  const int64_t own = counts.good + counts.bad;
+  const auto held = static_cast<int64_t>(samples.size());
+  const int64_t own = counts.good + counts.bad + data::total(counts.filtered) + held;
   const double expected = static_cast<double>(number) + static_cast<double>(rows) * static_cast<double>(own);
   for (const auto count : order.base) drawn -= static_cast<double>(count);
   if (order.base.empty() ? drawn != expected : drawn < 0)
-    reader.refuse("loader.drawn", fmt::format("{} good and {} bad samples in all", counts.good, counts.bad),
+    reader.refuse("loader.drawn",
+                  fmt::format("{} good, {} bad, {} filtered and {} held samples in all", counts.good, counts.bad,
+                              data::total(counts.filtered), held),
                   order.drawn);
 }
 
+data::FilterCounts filtered_of(const Reader& reader) {
+  data::FilterCounts counts{};
+  const auto given = reader.counts("filtered");
+  if (given.size() != counts.size()) reader.refuse("filtered", fmt::format("{} counts", counts.size()), given);
+  std::ranges::copy(given, counts.begin());
+  return counts;
+}
+
+// Each a source, a record, an epoch and the number of the draw.
+std::vector<data::HeldSample> held_of(const Reader& reader, size_t sources) {
+  std::vector<data::HeldSample> held;
+  for (const auto& one : reader.lists("held", kMaxHeld)) {
+    if (one.size() != 4 || one[0] >= static_cast<int64_t>(sources))
+      reader.refuse("held", "lists of a source, a record, an epoch and a draw", one);
+    held.push_back({one[0], one[1], one[2], one[3]});
+  }
+  return held;
+}
+
+// What is absent was not kept by earlier versions, and is 0.
 data::RowState row_of(const Reader& reader) {
-  return {
+  data::RowState row{
       {reader.counts("drawn"), reader.has("base") ? reader.counts("base") : std::vector<int64_t>()},
       {reader.count("good", kMaxCount), reader.count("bad", kMaxCount), reader.count("consecutive_bad", kMaxCount)}};
+  if (reader.has("over")) row.order.over = reader.count("over", kMaxCount);
+  if (reader.has("filtered")) row.counts.filtered = filtered_of(reader);
+  if (reader.has("held")) row.held = held_of(reader, row.order.drawn.size());
+  return row;
 }
 
 // In runs from before there were rows, the only one lies in the object itself.
@@ -124,12 +163,18 @@ data::LoaderState loader_of(const Reader& reader) {
 
 json to_json(const data::LoaderState& state) {
   auto rows = json::array();
-  for (const auto& [order, counts] : state.rows)
+  for (const auto& [order, counts, samples] : state.rows) {
+    auto held = json::array();
+    for (const auto& one : samples) held.push_back({one.source, one.index, one.epoch, one.number});
     rows.push_back({{"drawn", order.drawn},
                     {"base", order.base},
+                    {"over", order.over},
+                    {"filtered", counts.filtered},
+                    {"held", held},
                     {"good", counts.good},
                     {"bad", counts.bad},
                     {"consecutive_bad", counts.consecutive_bad}});
+  }
   return {{"rows", rows}};
 }
 

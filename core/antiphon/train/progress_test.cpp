@@ -68,3 +68,40 @@ TEST_CASE("progress: after a change of the rows the counts begin anew") {
   const auto json = nlohmann::json::parse(to_json(progress).dump());
   CHECK(progress_of(json, "progress.json").loader.rows[0].order == progress.loader.rows[0].order);
 }
+
+TEST_CASE("progress: samples that are held and that were filtered are kept, and count as drawn") {
+  auto progress = made();
+  auto& row = progress.loader.rows[0];
+  row.counts = {6, 1, 0, {0, 2, 0, 0, 0, 1}};
+  row.order = {{8, 5}, {}, 1};  // 14 in all, one of them beyond the end
+  row.held = {{0, 3, 2, 9}, {1, 0, 0, 11}, {0, 7, 2, 12}, {0, 1, 2, 13}};
+  const auto json = nlohmann::json::parse(to_json(progress).dump());
+  const auto again = progress_of(json, "progress.json").loader;
+  CHECK((again.rows[0].held == row.held));
+  CHECK(again.rows[0].order == row.order);
+  CHECK(again.counts() == progress.loader.counts());
+  const auto refused = [&](const char* key, const nlohmann::json& value) {
+    auto wrong = json;
+    wrong["loader"]["rows"][0][key] = value;
+    try {
+      progress_of(wrong, "progress.json");
+    } catch (const Error& error) {
+      return error.kind() == ErrorKind::weights && error.message().find("progress.json") != std::string::npos;
+    }
+    return false;
+  };
+  CHECK(refused("held", nlohmann::json::array()));  // fewer were drawn than the counts say
+  CHECK(refused("over", 2));
+  CHECK(refused("filtered", {0, 2, 0, 0, 0, 0}));
+  CHECK(refused("filtered", {0, 3}));
+  CHECK(refused("filtered", "x"));
+  CHECK(refused("filtered", {0, -1, 0, 0, 0, 4}));
+  for (const auto& sample : {nlohmann::json{0, 3, 2}, nlohmann::json{2, 0, 0, 0}, nlohmann::json{0, -3, 2, 9},
+                             nlohmann::json{0, 3.5, 2, 9}, nlohmann::json("x"), nlohmann::json(7)}) {
+    auto held = json["loader"]["rows"][0]["held"];
+    held[1] = sample;
+    CHECK(refused("held", held));
+  }
+  CHECK(refused("held", 7));
+  CHECK(refused("held", nlohmann::json(std::vector<int>(70000))));
+}

@@ -20,23 +20,39 @@ using Numbers = std::vector<int64_t>;
 int64_t bits(double x) { return std::bit_cast<int64_t>(x); }
 double real(int64_t x) { return std::bit_cast<double>(x); }
 
-void put(Numbers& numbers, const data::RowState& row) {
-  const auto& [order, counts] = row;
-  numbers.insert(numbers.end(), {counts.good, counts.bad, counts.consecutive_bad, !order.base.empty()});
+constexpr size_t kCountsOfRow = 6 + data::kFilterReasons, kCountsOfSample = 4;
+
+// As many numbers for each row: those of samples that it does not hold are 0.
+size_t numbers_of_row(size_t sources, int64_t most_held) {
+  return kCountsOfRow + 2 * sources + kCountsOfSample * static_cast<size_t>(most_held);
+}
+
+void put(Numbers& numbers, const data::RowState& row, int64_t most_held) {
+  const auto& [order, counts, held] = row;
+  const auto end = numbers.size() + numbers_of_row(order.drawn.size(), most_held);
+  numbers.insert(numbers.end(), {counts.good, counts.bad, counts.consecutive_bad, !order.base.empty(), order.over,
+                                 static_cast<int64_t>(held.size())});
+  numbers.insert(numbers.end(), counts.filtered.begin(), counts.filtered.end());
   numbers.insert(numbers.end(), order.drawn.begin(), order.drawn.end());
   numbers.insert(numbers.end(), order.drawn.size() - order.base.size(), 0);
   numbers.insert(numbers.end(), order.base.begin(), order.base.end());
+  for (const auto& one : held) numbers.insert(numbers.end(), {one.source, one.index, one.epoch, one.number});
+  if (numbers.size() > end) fail(ErrorKind::internal, "a row holds more samples than it says it may");
+  numbers.resize(end);
 }
-
-constexpr size_t kCountsOfRow = 4;
 
 data::RowState row_of(const int64_t* at, size_t sources) {
   data::RowState row;
   row.counts = {at[0], at[1], at[2]};
   const bool has_base = at[3] != 0;
+  row.order.over = at[4];
+  const auto held = static_cast<size_t>(at[5]);
+  std::copy_n(at + 6, data::kFilterReasons, row.counts.filtered.begin());
   at += kCountsOfRow;
   row.order.drawn.assign(at, at + sources);
   if (has_base) row.order.base.assign(at + sources, at + 2 * sources);
+  at += 2 * sources;
+  for (size_t i = 0; i < held; ++i, at += kCountsOfSample) row.held.push_back({at[0], at[1], at[2], at[3]});
   return row;
 }
 
@@ -101,15 +117,17 @@ ComputedRecord Together::agree(const ComputedRecord& own) {
 
 EndedRecord Together::agree(const EndedRecord& own) {
   Numbers mine{own.stop, bits(own.seconds)};
-  for (const auto& row : own.rows.rows) put(mine, row);
+  const int64_t most_held = own.rows.most_held;
+  for (const auto& row : own.rows.rows) put(mine, row, most_held);
   const size_t sources = own.rows.rows.empty() ? 0 : own.rows.rows.front().order.drawn.size();
   EndedRecord all;
+  all.rows.most_held = most_held;
   const auto of_all = parallel::gathered(mine, group_);
   for (const auto& numbers : of_all)
     all.stop = std::max(all.stop, static_cast<int>(numbers[0])), all.seconds = std::max(all.seconds, real(numbers[1]));
   for (int cell = 0; cell < mesh_.cells(); ++cell) {
     const auto& numbers = of_all[static_cast<size_t>(mesh_.first_of(cell))];
-    for (size_t at = 2; at < numbers.size(); at += kCountsOfRow + 2 * sources)
+    for (size_t at = 2; at < numbers.size(); at += numbers_of_row(sources, most_held))
       all.rows.rows.push_back(row_of(&numbers[at], sources));
   }
   return all;

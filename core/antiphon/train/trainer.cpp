@@ -133,6 +133,8 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
   if (!result.skipped) loss_average_ = step_ == 1 ? result.loss : 0.95 * loss_average_ + 0.05 * result.loss;
   const double rate = static_cast<double>(result.drawn.tokens) / seconds, waited = loader_.waited_seconds();
   const double lr = options_.optimizer.lr * result.lr_ratio;
+  const auto filtered = data::total(rows_.counts().filtered);
+  const double room = static_cast<double>(loader_.tokens_per_batch()) * static_cast<double>(loader_.share().all);
   std::map<std::string, double> metrics{{"train/loss", result.loss},
                                         {"train/lr", lr},
                                         {"train/gradient_norm", result.gradient_norm},
@@ -143,6 +145,8 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
                                         {"train/data_wait_seconds", waited - shown_waited_},
                                         {"train/memory_bytes", resident_bytes()},
                                         {"train/bad_samples", static_cast<double>(result.drawn.bad)},
+                                        {"train/filtered_samples", static_cast<double>(filtered)},
+                                        {"train/batch_fill", static_cast<double>(result.drawn.tokens) / room},
                                         {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
   for (const auto& [name, items] : result.drawn.items) metrics["media/" + name] = static_cast<double>(items);
   if (auto* group = agreement_.group()) {
@@ -248,6 +252,7 @@ RunEnd Trainer::run() {
     if (profiler_) profiler_->begin_step();
     const auto begin = Clock::now();
     const auto result = step_or_save();
+    if (data_ended_) break;
     const double seconds = since(begin);
     tell_of_checkpoint(/*wait=*/step_ + 1 == length_.steps());  // so that the last record counts every failure
     ++step_;

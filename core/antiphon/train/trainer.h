@@ -57,9 +57,9 @@ class Trainer {
   void set_evaluation(Evaluation evaluation) { evaluation_ = std::move(evaluation); }
   // In which order this process computes its batches of a step; without it, one after the other.
   void set_passes(std::vector<parallel::Pass> passes) { passes_ = std::move(passes); }
-  // Trains to the end, or until the first steps show that fewer than train.min_steps fit, or until a signal: then
-  // writes a checkpoint and throws Error(preempted). Returns and throws only once the checkpoint is on disk; the
-  // destructor waits for it, too.
+  // Trains to the end of the steps or of the data, or until the first steps show that fewer than train.min_steps fit,
+  // or until a signal: then writes a checkpoint and throws Error(preempted). Returns and throws only once the
+  // checkpoint is on disk; the destructor waits for it, too.
   RunEnd run();
   // Puts the averages of train.ema into the model, if they are to be used. It does not train on after that.
   void take_averages();
@@ -90,6 +90,7 @@ class Trainer {
   bool count_time(double seconds);
   RunEnd tell_of_end() const;
   void tell_of_time() const;
+  void tell_of_data() const;
   void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
   checkpoint::CheckpointContent content();
   bool check_draws(const Progress& progress, bool accept_changes) const;
@@ -125,6 +126,7 @@ class Trainer {
   data::LoaderState rows_;  // all, after the last whole step
   std::unique_ptr<RunCheckpoints> checkpoints_;
   std::optional<beacon::Slow> saving_;
+  bool data_ended_ = false;  // all sources have, so there is no next step
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
   double loss_average_ = 0;
   double shown_waited_ = 0, shown_sent_ = 0;

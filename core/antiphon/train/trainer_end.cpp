@@ -18,11 +18,20 @@ void Trainer::tell_of_time() const {
                     step_, human_duration(length_.last_seconds()), limit));
   else if (best_.has_stopped())
     log::info(fmt::format("{} measurements without a better value end the run (train.patience)", options_.patience));
+  else if (data_ended_)
+    log::info(fmt::format("the data has ended after {} of {} steps: all sources have had their epochs", step_,
+                          length_.steps()));
   else if (step_ < length_.steps())
     log::warning(
         fmt::format("the {} of train.max_minutes are over after {} of {} steps\n  fix: raise "
                     "train.max_minutes and go on with --resume",
                     limit, step_, length_.steps()));
+}
+
+void Trainer::tell_of_data() const {
+  const auto filtered = rows_.counts().filtered;
+  if (data::total(filtered) > 0)
+    log::info(fmt::format("data.filter left out {} samples: {}", data::total(filtered), data::describe(filtered)));
 }
 
 RunEnd Trainer::tell_of_end() const {
@@ -35,6 +44,7 @@ RunEnd Trainer::tell_of_end() const {
     return RunEnd::too_few_steps;
   }
   tell_of_time();
+  tell_of_data();
   if (best_.wanted() && !best_.describe().empty()) log::info("best " + best_.describe());
   log::info(fmt::format("trained {} steps, {} tokens in {}; average loss {:.4f}; {} samples skipped", step_,
                         human_count(static_cast<double>(trained_tokens_)), human_duration(length_.elapsed_seconds()),

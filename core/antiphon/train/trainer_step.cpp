@@ -162,6 +162,8 @@ void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
 StepResult Trainer::step() {
   StepResult result;
   auto batches = draw(result.drawn);
+  data_ended_ = result.drawn.totals.sequences == 0;
+  if (data_ended_) return result;
   std::vector<std::string> samples;
   for (const auto& batch : batches)
     for (const auto& sequence : batch.sequences) samples.push_back(sequence.id);

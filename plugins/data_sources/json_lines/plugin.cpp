@@ -45,7 +45,7 @@ const config::Table<JsonLinesOptions>& json_lines_table() {
 std::unique_ptr<Records> open_one(const std::filesystem::path& path) {
   const auto begin = records::byte_order_mark(OpenFile(path, ErrorKind::data).read(0, 3));
   return std::make_unique<records::IndexedFile>(
-      path, begin, []() -> std::unique_ptr<records::RecordCutter> { return std::make_unique<Lines>(); });
+      path, begin, []() -> std::unique_ptr<records::RecordCutter> { return std::make_unique<Lines>(); }, "lines");
 }
 
 }  // namespace

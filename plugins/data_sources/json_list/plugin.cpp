@@ -41,7 +41,8 @@ class JsonList : public DataSource {
       fail(ErrorKind::data, shown(path.string()) + " is not one JSON list",
            "use source = \"json_lines\" for one record a line");
     return std::make_unique<records::IndexedFile>(
-        path, bracket + 1, []() -> std::unique_ptr<records::RecordCutter> { return std::make_unique<Elements>(); });
+        path, bracket + 1, []() -> std::unique_ptr<records::RecordCutter> { return std::make_unique<Elements>(); },
+        "list");
   }
 };
 

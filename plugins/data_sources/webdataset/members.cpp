@@ -15,9 +15,11 @@ const std::map<std::string, Modality, std::less<>> kMedia{
     {"jpg", Modality::image},  {"jpeg", Modality::image}, {"png", Modality::image}, {"webp", Modality::image},
     {"gif", Modality::image},  {"bmp", Modality::image},  {"tif", Modality::image}, {"tiff", Modality::image},
     {"wav", Modality::audio},  {"flac", Modality::audio}, {"mp3", Modality::audio}, {"ogg", Modality::audio},
-    {"opus", Modality::audio}, {"m4a", Modality::audio},  {"aac", Modality::audio}, {"mp4", Modality::video},
-    {"mkv", Modality::video},  {"webm", Modality::video}, {"mov", Modality::video}, {"avi", Modality::video},
-    {"mpg", Modality::video},  {"mpeg", Modality::video}};
+    {"opus", Modality::audio}, {"m4a", Modality::audio},  {"aac", Modality::audio}, {"aif", Modality::audio},
+    {"aiff", Modality::audio}, {"au", Modality::audio},   {"caf", Modality::audio}, {"w64", Modality::audio},
+    {"amr", Modality::audio},  {"wma", Modality::audio},  {"mp4", Modality::video}, {"mkv", Modality::video},
+    {"webm", Modality::video}, {"mov", Modality::video},  {"avi", Modality::video}, {"mpg", Modality::video},
+    {"mpeg", Modality::video}};
 const std::map<std::string, Holds, std::less<>> kTexts{
     {"json", Holds::json}, {"txt", Holds::text}, {"text", Holds::text}, {"cls", Holds::number}};
 const std::set<std::string, std::less<>> kPickles{"pkl", "pickle", "pyd", "pth", "pt", "pickled"};

@@ -5,12 +5,27 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/component/record/kept_index.h>
 
 #include <algorithm>
 
 namespace antiphon::webdataset {
 
+namespace {
+
+// What decides which members are whose.
+std::string kind_of(const Reading& reading) {
+  std::string kind = "webdataset";
+  for (const auto& extension : reading.ignore) kind += " " + extension;
+  for (const auto& [key, where] : reading.fields) kind += fmt::format("\n{} = {}", key, where);
+  return kind;
+}
+
+}  // namespace
+
 Samples::Samples(std::vector<std::filesystem::path> shards, Reading reading) : reading_(std::move(reading)) {
+  const auto kind = kind_of(reading_);
+  if (restore(shards, kind)) return;
   ContentHash hash;
   for (const auto& path : shards) with_context(shown(path.string()), [&] { add(path, hash); });
   if (begins_.empty())
@@ -20,6 +35,34 @@ Samples::Samples(std::vector<std::filesystem::path> shards, Reading reading) : r
     log::info(fmt::format("{} members are passed over, which have no extension or one to be ignored; the first: {}",
                           passed_over_, shown(first_passed_)));
   fingerprint_ = hash.digits();
+  keep(shards, kind);
+}
+
+// Of each shard its size and its first sample, then where samples begin. False if there is none, or if it cannot be one
+// of these.
+bool Samples::restore(const std::vector<std::filesystem::path>& shards, const std::string& kind) {
+  const auto kept = records::kept_index(shards, kind);
+  if (!kept || kept->numbers.size() <= 2 * shards.size()) return false;
+  const auto of_shards = static_cast<int64_t>(2 * shards.size());
+  const auto samples = std::ssize(kept->numbers) - of_shards;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const auto first = kept->numbers[2 * i + 1];
+    if (first < 0 || first > samples || (i > 0 && first < shards_.back().first)) return shards_.clear(), false;
+    shards_.push_back({shards[i], static_cast<uint64_t>(kept->numbers[2 * i]), first});
+  }
+  begins_.assign(kept->numbers.begin() + of_shards, kept->numbers.end());
+  fingerprint_ = kept->fingerprint;
+  return true;
+}
+
+void Samples::keep(const std::vector<std::filesystem::path>& shards, const std::string& kind) const {
+  records::KeptIndex index{fingerprint_, {}};
+  for (const auto& shard : shards_) {
+    index.numbers.push_back(static_cast<int64_t>(shard.size));
+    index.numbers.push_back(shard.first);
+  }
+  index.numbers.insert(index.numbers.end(), begins_.begin(), begins_.end());
+  records::keep_index(shards, kind, index);
 }
 
 void Samples::add(const std::filesystem::path& path, ContentHash& hash) {

@@ -16,7 +16,8 @@ struct Reading {
 
 class Samples : public Records {
  public:
-  // Reads the headers of all shards once, and texts for the fingerprint; keeps 8 bytes a sample. Error(data) for what
+  // Reads the headers of all shards once, and texts for the fingerprint, unless an index of them is kept
+  // (record/kept_index.h); keeps 8 bytes a sample. Error(data) for what
   // TarWalk and member_of() refuse, for two members of one name, and if there is no sample.
   Samples(std::vector<std::filesystem::path> shards, Reading reading);
   std::optional<int64_t> size() const override { return static_cast<int64_t>(begins_.size()); }
@@ -31,6 +32,8 @@ class Samples : public Records {
     uint64_t size;
     int64_t first;  // of its samples
   };
+  bool restore(const std::vector<std::filesystem::path>& shards, const std::string& kind);
+  void keep(const std::vector<std::filesystem::path>& shards, const std::string& kind) const;
   void add(const std::filesystem::path& path, ContentHash& hash);
   const Shard& shard_of(int64_t index) const;
   std::vector<Shard> shards_;

@@ -3,6 +3,7 @@
 #pragma once
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/pretrained.h>
+#include <antiphon/media/audio/log_mel.h>
 #include <antiphon/nn/blocks/conformer.h>
 
 #include <memory>
@@ -47,6 +48,7 @@ class FastConformer : public Encoder, private Module {
   int64_t sample_rate() const override { return 16000; }
   int64_t output_size() const override { return options_.hidden_size; }
   std::vector<at::Tensor> process(const MediaItem& item) const override;
+  std::optional<Spectrogram> spectrogram() const override { return Spectrogram{1, 0, media::kLogMelHop}; }
   std::vector<int64_t> example_shape() const override { return {2 * options_.subsampling_factor, options_.num_mels}; }
   TokenGrid output_grid(at::IntArrayRef part_shape) const override;
   at::Tensor forward(const at::Tensor& parts) override;

@@ -3,6 +3,7 @@
 #pragma once
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/pretrained.h>
+#include <antiphon/media/audio/log_mel.h>
 #include <antiphon/nn/blocks/encoder_layer.h>
 
 #include <memory>
@@ -29,6 +30,7 @@ class Whisper : public Encoder, private Module {
   int64_t output_size() const override { return options_.hidden_size; }
   std::vector<at::Tensor> process(const MediaItem& item) const override;
   Chunking chunking() const override;
+  std::optional<Spectrogram> spectrogram() const override { return Spectrogram{0, 1, media::kLogMelHop}; }
   std::vector<int64_t> example_shape() const override;
   TokenGrid output_grid(at::IntArrayRef part_shape) const override;
   at::Tensor forward(const at::Tensor& parts) override;

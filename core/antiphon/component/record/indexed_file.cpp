@@ -5,6 +5,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/component/record/kept_index.h>
 
 #include <algorithm>
 
@@ -59,8 +60,37 @@ class IndexedFile::Cutting {
   bool more_ = false;
 };
 
-IndexedFile::IndexedFile(const std::filesystem::path& path, uint64_t begin, MakeCutter cutter)
+IndexedFile::IndexedFile(const std::filesystem::path& path, uint64_t begin, MakeCutter cutter, const std::string& kind)
     : file_(path, ErrorKind::data), cutter_(cutter) {
+  if (restore(kind)) return;
+  index(begin);
+  keep(kind);
+}
+
+// The counts, then the marks. False if there is none, or if it cannot be one of this file.
+bool IndexedFile::restore(const std::string& kind) {
+  constexpr size_t kCounts = 2, kOfMark = 3;
+  const auto kept = kept_index({file_.path()}, kind);
+  if (!kept || kept->numbers.size() < kCounts + kOfMark || (kept->numbers.size() - kCounts) % kOfMark) return false;
+  const auto& numbers = kept->numbers;
+  for (size_t i = kCounts; i < numbers.size(); i += kOfMark) {
+    const Mark mark{static_cast<uint64_t>(numbers[i]), numbers[i + 1], numbers[i + 2]};
+    const bool follows = marks_.empty() ? mark.index == 0 : mark.index > marks_.back().index;
+    if (!follows || mark.index >= numbers[0] || mark.offset >= file_.size()) return marks_.clear(), false;
+    marks_.push_back(mark);
+  }
+  size_ = numbers[0], spans_ = numbers[1], fingerprint_ = kept->fingerprint;
+  return true;
+}
+
+void IndexedFile::keep(const std::string& kind) const {
+  KeptIndex index{fingerprint_, {size_, spans_}};
+  for (const auto& mark : marks_)
+    index.numbers.insert(index.numbers.end(), {static_cast<int64_t>(mark.offset), mark.index, mark.number});
+  keep_index({file_.path()}, kind, index);
+}
+
+void IndexedFile::index(uint64_t begin) {
   ContentHash hash;
   Cutting cutting(cutter_(), begin);
   const Visit visit = [this](const RecordSpan& span) { return note(span), true; };

@@ -33,9 +33,10 @@ struct RecordSpan {
 class IndexedFile : public Records {
  public:
   using MakeCutter = std::unique_ptr<RecordCutter> (*)();
-  // Reads the file once, from whose byte `begin` on the cutter cuts. Keeps 24 bytes for each 32 records, or for each 64
+  // Reads the file once, from whose byte `begin` on the cutter cuts, unless an index of it is kept (kept_index.h) under
+  // the name `kind` of this cutting. Keeps 24 bytes for each 32 records, or for each 64
   // KiB if these are fewer. Error(data) if there is no record, or if the file ends too early or too late.
-  IndexedFile(const std::filesystem::path& path, uint64_t begin, MakeCutter cutter);
+  IndexedFile(const std::filesystem::path& path, uint64_t begin, MakeCutter cutter, const std::string& kind);
 
   std::optional<int64_t> size() const override { return size_; }
   DataRecord record(int64_t index) const override;
@@ -50,6 +51,9 @@ class IndexedFile : public Records {
   };
   using Visit = std::function<bool(const RecordSpan&)>;
   class Cutting;
+  void index(uint64_t begin);
+  bool restore(const std::string& kind);
+  void keep(const std::string& kind) const;
   void note(const RecordSpan& span);
   void check_whole(const RecordCutter& cutter, bool more) const;
   size_t mark_of(int64_t index) const;

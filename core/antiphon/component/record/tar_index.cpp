@@ -2,10 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/component/record/kept_index.h>
+
 #include <algorithm>
 
 namespace antiphon::records {
 namespace {
+
+constexpr const char* kKind = "members by name";
 
 uint64_t name_hash(const std::string& name) { return std::stoull(content_hash(name).substr(0, 16), nullptr, 16); }
 
@@ -26,6 +30,7 @@ void TarIndex::add(const TarMember& member, size_t archive) {
 }
 
 TarIndex::TarIndex(std::vector<std::filesystem::path> archives) : archives_(std::move(archives)) {
+  if (restore()) return;
   ContentHash hash;
   for (size_t i = 0; i < archives_.size(); ++i) {
     const OpenFile file(archives_[i], ErrorKind::data);
@@ -38,6 +43,29 @@ TarIndex::TarIndex(std::vector<std::filesystem::path> archives) : archives_(std:
   std::ranges::stable_sort(entries_, {}, &Entry::hash);
   check_names();
   fingerprint_ = hash.digits();
+  keep();
+}
+
+// Entries, by hash. False if there are none, or if they cannot be of these archives.
+bool TarIndex::restore() {
+  constexpr size_t kOfEntry = 3;
+  const auto kept = kept_index(archives_, kKind);
+  if (!kept || kept->numbers.size() % kOfEntry) return false;
+  for (size_t i = 0; i < kept->numbers.size(); i += kOfEntry) {
+    const auto* at = &kept->numbers[i];
+    entries_.push_back({static_cast<uint64_t>(at[0]), static_cast<uint64_t>(at[1]), static_cast<uint64_t>(at[2])});
+    const bool follows = entries_.size() < 2 || entries_[entries_.size() - 2].hash <= entries_.back().hash;
+    if (!follows || entries_.back().archive >= archives_.size()) return entries_.clear(), false;
+  }
+  fingerprint_ = kept->fingerprint;
+  return true;
+}
+
+void TarIndex::keep() const {
+  KeptIndex index{fingerprint_, {}};
+  for (const auto& [hash, header, archive] : entries_)
+    for (const auto number : {hash, header, archive}) index.numbers.push_back(static_cast<int64_t>(number));
+  keep_index(archives_, kKind, index);
 }
 
 // A name of two archives would be the medium of one of them for the records of both.

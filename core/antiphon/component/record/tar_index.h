@@ -10,7 +10,7 @@ namespace antiphon::records {
 
 class TarIndex {
  public:
-  // Reads all headers once. Error(data) as TarWalk has it.
+  // Reads all headers once, unless an index of them is kept (kept_index.h). Error(data) as TarWalk has it.
   explicit TarIndex(std::vector<std::filesystem::path> archives);
   // The member of that name, or of that name and one more extension, which is not .json (Lhotse's Shar: recordings by
   // the id of their cut); of several, the one in the last archive. Nothing if there is none.
@@ -19,6 +19,8 @@ class TarIndex {
   std::string fingerprint() const { return fingerprint_; }
 
  private:
+  bool restore();
+  void keep() const;
   void check_names() const;
   void add(const TarMember& member, size_t archive);
   struct Entry {

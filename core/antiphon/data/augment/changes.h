@@ -1,0 +1,36 @@
+// What is done to media once the random numbers are drawn. Used inside this area.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <antiphon/component/media_item.h>
+#include <antiphon/data/augment/chance.h>
+#include <antiphon/data/augment/options.h>
+
+namespace antiphon::data {
+
+// The samples times 10^(db / 20).
+void gain(Audio& audio, double db);
+
+// `noise` laid over the sound so that the sound's mean power is `snr_db` above the noise's over its own length. A
+// longer noise is cut: its samples from `begin` on; a shorter one is laid at sample `begin` of the sound. Of equal
+// lengths this is torchaudio.functional.add_noise. False, and nothing is done, if one of them is silent.
+bool lay_noise(Audio& audio, const Audio& noise, int64_t begin, double snr_db);
+
+struct Mask {
+  int64_t begin = 0, width = 0;
+  bool operator==(const Mask&) const = default;
+};
+// The masks of one part of so many mel bands and frames, as NeMo's SpectrogramAugmentation draws them: each begins at a
+// whole number from 0 to size - most, and has a width from 0 to most, both included.
+struct Masks {
+  std::vector<Mask> bands, frames;
+};
+Masks masks_of(const SpecAugmentOptions& options, int64_t mels, int64_t frames, Chance& chance);
+
+// Where torchvision's RandomResizedCrop.get_params() cuts a picture.
+struct Crop {
+  int64_t top = 0, left = 0, height = 0, width = 0;
+};
+Crop crop_of(const ImageAugmentOptions& options, int64_t height, int64_t width, Chance& chance);
+
+}  // namespace antiphon::data

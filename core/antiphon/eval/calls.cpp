@@ -1,0 +1,180 @@
+#include <antiphon/eval/calls.h>
+
+#include <nlohmann/json.hpp>
+
+#include <antiphon/base/json.h>
+#include <antiphon/base/strings.h>
+#include <antiphon/eval/evaluate.h>
+#include <antiphon/eval/metrics.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace antiphon::eval {
+namespace {
+
+using nlohmann::json;
+
+json parsed_or_null(std::string_view text) {
+  JsonProblem problem;
+  auto value = parse_json(text, problem);
+  return problem.problem.empty() ? value : json();
+}
+
+// {"name", "arguments"} of a call as it is written, or of {"function": {…}}; null if it is none.
+json call_of(const json& value) {
+  if (!value.is_object()) return nullptr;
+  const auto& inner = value.contains("function") && value["function"].is_object() ? value["function"] : value;
+  if (!inner.contains("name") || !inner["name"].is_string()) return nullptr;
+  auto arguments = inner.value("arguments", json::object());
+  if (arguments.is_string())
+    if (auto said = parsed_or_null(arguments.get<std::string>()); said.is_object()) arguments = std::move(said);
+  return {{"name", inner["name"]}, {"arguments", std::move(arguments)}};
+}
+
+json calls_of(const json& value) {
+  auto calls = json::array();
+  for (const auto& one : value.is_array() ? value : json::array({value})) {
+    calls.push_back(call_of(one));
+    if (calls.back().is_null()) return nullptr;
+  }
+  return calls.empty() ? json() : calls;
+}
+
+bool is_type(const json& value, const std::string& type) {
+  if (type == "object") return value.is_object();
+  if (type == "array") return value.is_array();
+  if (type == "string") return value.is_string();
+  if (type == "boolean") return value.is_boolean();
+  if (type == "null") return value.is_null();
+  if (type == "number") return value.is_number();
+  if (type == "integer")
+    return value.is_number_integer() || (value.is_number() && value.get<double>() == std::floor(value.get<double>()));
+  return true;
+}
+
+bool of_a_type(const json& value, const json& types) {
+  if (types.is_string()) return is_type(value, types.get<std::string>());
+  return !types.is_array() ||
+         std::ranges::any_of(types, [&](const json& type) { return type.is_string() && is_type(value, type); });
+}
+
+// A number from the schema that a measure must not be below, or above.
+bool within(double measure, const json& schema, const char* least, const char* most) {
+  const auto bound = [&](const char* key, double otherwise) {
+    const auto found = schema.find(key);
+    return found == schema.end() || !found->is_number() ? otherwise : found->get<double>();
+  };
+  return measure >= bound(least, measure) && measure <= bound(most, measure);
+}
+
+bool object_conforms(const json& value, const json& schema) {
+  const auto properties = schema.value("properties", json::object());
+  const auto required = schema.value("required", json::array());
+  const auto others = schema.find("additionalProperties");
+  for (const auto& key : required)
+    if (key.is_string() && !value.contains(key.get<std::string>())) return false;
+  for (const auto& [key, member] : value.items()) {
+    if (properties.is_object() && properties.contains(key)) {
+      if (!conforms(member, properties[key])) return false;
+    } else if (others != schema.end() && !conforms(member, *others)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool array_conforms(const json& value, const json& schema) {
+  const auto items = schema.find("items");
+  if (!within(static_cast<double>(value.size()), schema, "minItems", "maxItems")) return false;
+  return items == schema.end() || std::ranges::all_of(value, [&](const json& one) { return conforms(one, *items); });
+}
+
+json expected_calls(const Sample& sample) {
+  const auto last = std::ranges::find_if(sample.turns.rbegin(), sample.turns.rend(),
+                                         [](const auto& turn) { return turn.role == "assistant"; });
+  if (last != sample.turns.rend() && !last->tool_calls.empty()) return calls_of(parsed_or_null(last->tool_calls));
+  return calls_in(expected_answer(sample));
+}
+
+std::string task_of(const Sample& sample) {
+  const auto tag = sample.tags.find("task");
+  return tag == sample.tags.end() ? "" : tag->second;
+}
+
+}  // namespace
+
+json calls_in(std::string_view text) {
+  constexpr std::string_view begin = "<tool_call>", end = "</tool_call>";
+  if (text.find(begin) == std::string_view::npos) return calls_of(parsed_or_null(trim(text)));
+  auto calls = json::array();
+  for (auto at = text.find(begin); at != std::string_view::npos; at = text.find(begin, at)) {
+    at += begin.size();
+    const auto stop = text.find(end, at);
+    calls.push_back(call_of(parsed_or_null(trim(text.substr(at, stop == text.npos ? stop : stop - at)))));
+    if (calls.back().is_null()) return nullptr;
+  }
+  return calls;
+}
+
+bool conforms(const json& value, const json& schema) {
+  if (schema.is_boolean()) return schema.get<bool>();
+  if (!schema.is_object()) return true;
+  if (schema.contains("type") && !of_a_type(value, schema["type"])) return false;
+  if (schema.contains("const") && value != schema["const"]) return false;
+  if (schema.contains("enum") && schema["enum"].is_array() &&
+      std::ranges::find(schema["enum"], value) == schema["enum"].end())
+    return false;
+  if (value.is_number()) return within(value.get<double>(), schema, "minimum", "maximum");
+  if (value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    const auto letters =
+        std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+    return within(static_cast<double>(letters), schema, "minLength", "maxLength");
+  }
+  if (value.is_object()) return object_conforms(value, schema);
+  return !value.is_array() || array_conforms(value, schema);
+}
+
+bool valid_calls(const json& calls, const json& tools) {
+  if (!calls.is_array() || calls.empty() || !tools.is_array()) return false;
+  return std::ranges::all_of(calls, [&](const json& call) {
+    return std::ranges::any_of(tools, [&](const json& tool) {
+      if (!tool.is_object()) return false;
+      const auto& inner = tool.contains("function") && tool["function"].is_object() ? tool["function"] : tool;
+      return inner.contains("name") && inner["name"] == call["name"] &&
+             conforms(call["arguments"], inner.value("parameters", json(true)));
+    });
+  });
+}
+
+bool refuses(std::string_view answer, const std::vector<std::string>& phrases) {
+  const auto plain = normalize_answer(answer);
+  return std::ranges::any_of(phrases, [&](const auto& phrase) {
+    const auto begin = normalize_answer(phrase);
+    return plain.starts_with(begin) && (plain.size() == begin.size() || plain[begin.size()] == ' ');
+  });
+}
+
+AnswerMetrics answer_metrics(const Sample& sample, const std::string& predicted, const EvalOptions& options,
+                             bool judges_refusals) {
+  const auto task = task_of(sample);
+  const bool refused = refuses(predicted, options.refusals);
+  AnswerMetrics metrics;
+  if (task == "tool_call") {
+    const auto calls = calls_in(predicted);
+    metrics["call_accuracy"] = {!calls.is_null() && calls == expected_calls(sample), 1};
+    if (!sample.tools.empty()) metrics["schema_validity"] = {valid_calls(calls, parsed_or_null(sample.tools)), 1};
+  }
+  if (task == "refusal")
+    metrics["refusal_rate"] = {refused, 1};
+  else if (judges_refusals)
+    metrics["over_refusal"] = {refused, 1};
+  return metrics;
+}
+
+bool asks_for_refusals(const std::vector<Sample>& samples) {
+  return std::ranges::any_of(samples, [](const auto& sample) { return task_of(sample) == "refusal"; });
+}
+
+}  // namespace antiphon::eval

@@ -1,0 +1,42 @@
+// Tool calls that a model writes, and refusals: what is said of samples whose task is to call or to refuse.
+#pragma once
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <antiphon/component/sample.h>
+#include <antiphon/eval/options.h>
+
+namespace antiphon::eval {
+
+// The calls in a text: a JSON object {"name", "arguments"}, a list of them, or any number of them each between
+// <tool_call> and </tool_call> (Hermes, Qwen). `arguments` that are a text of JSON become what it says. A list; null if
+// the text is none of that.
+nlohmann::json calls_in(std::string_view text);
+
+// Whether a value is what a JSON Schema asks for, as far as tools use it: type (one or a list), enum, const,
+// properties, required, additionalProperties, items, minimum, maximum, minItems, maxItems, minLength, maxLength
+// (json-schema.org, draft 2020-12). Other keywords are passed over.
+bool conforms(const nlohmann::json& value, const nlohmann::json& schema);
+
+// Whether each call is to one of the tools, a list of {"name", "parameters"} or {"type": "function", "function": {…}},
+// and its arguments conform to the parameters. False without a call.
+bool valid_calls(const nlohmann::json& calls, const nlohmann::json& tools);
+
+// Whether the answer begins by refusing: with one of the phrases, whatever case and punctuation.
+bool refuses(std::string_view answer, const std::vector<std::string>& phrases);
+
+// What is said of one answer besides the usual scores, as sum and count. Of a sample with the tag task = "tool_call":
+// call_accuracy (the same calls as expected, in order) and schema_validity (against the sample's tools); of one with
+// task = "refusal": refusal_rate; of any other, if `judges_refusals`: over_refusal.
+using AnswerMetrics = std::map<std::string, std::pair<double, double>>;
+AnswerMetrics answer_metrics(const Sample& sample, const std::string& predicted, const EvalOptions& options,
+                             bool judges_refusals);
+// Whether any sample's task is to refuse.
+bool asks_for_refusals(const std::vector<Sample>& samples);
+
+}  // namespace antiphon::eval
