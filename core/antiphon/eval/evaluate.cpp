@@ -122,7 +122,7 @@ void Evaluator::answer(const std::vector<Sample>& samples, const Members& member
   std::vector<bool> opened;
   for (const auto& prompt : prompts)
     opened.push_back(text::opens_thought(std::vector<int32_t>(prompt.ids.begin(), prompt.ids.end()), tokenizer));
-  const auto answers = engine::answers_to(model.lm(), std::move(prompts), greedy, tokenizer.eos_ids());
+  auto answers = engine::answers_to(model.lm(), std::move(prompts), greedy, tokenizer.eos_ids(), {}, tokenizer);
   for (size_t i = 0; i < members.size(); ++i) {
     auto& outcome = outcomes[members[i]];
     try {
@@ -132,7 +132,9 @@ void Evaluator::answer(const std::vector<Sample>& samples, const Members& member
       continue;
     }
     auto [thought, written] = text::split_thought(answers[i].ids, tokenizer, opened[i]);
-    outcome.thought = std::move(thought), outcome.predicted = std::move(written);
+    outcome.thought = engine::before_stop(std::move(thought), greedy.stop);
+    outcome.predicted = engine::before_stop(std::move(written), greedy.stop);
+    if (greedy.logprobs) outcome.ids = std::move(answers[i].ids), outcome.scores = std::move(answers[i].scores);
   }
 }
 

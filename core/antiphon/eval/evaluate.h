@@ -10,7 +10,7 @@
 #include <antiphon/checkpoint/reference.h>
 #include <antiphon/component/objective.h>
 #include <antiphon/data/prepare.h>
-#include <antiphon/engine/options.h>
+#include <antiphon/engine/sampling.h>
 #include <antiphon/eval/options.h>
 #include <antiphon/text/tokenizer/tokenizer.h>
 
@@ -24,6 +24,8 @@ struct Outcome {
   std::string thought;    // what the model wrote before it, between <think> and </think>
   std::map<std::string, std::pair<double, double>> metrics;  // of candidates: sum and count of each of the objective's
   int64_t room = 0;                                          // tokens that the answer could have
+  std::vector<int32_t> ids = {};                             // of the answer, if its log-probabilities are asked for
+  std::vector<engine::TokenScores> scores = {};              // of each of these
   std::string failure;                                       // why there is no loss or no answer; empty: there are
 };
 
