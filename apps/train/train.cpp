@@ -105,7 +105,12 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   open_folder(folder, loaded, group, step);
   std::optional<run::HeldOut> held_out;
   if (config.train.eval_every > 0) held_out.emplace(loaded, *objective, *placement, processes.mesh(), group);
-  if (held_out) trainer.set_evaluation([&](checkpoint::Reference* reference) { return held_out->measure(reference); });
+  if (held_out)
+    trainer.set_evaluation([&](checkpoint::Reference* reference, const train::MeasuringTime& time) {
+      auto values = held_out->measure(reference, held_out->wants_answers(time.step, time.last));
+      folder.answers(time.step, held_out->answers());
+      return values;
+    });
   const auto profiler = folder.writes() ? open_profiler(flags.profile, loaded, folder.path() / "profile") : nullptr;
   trainer.set_profiler(profiler.get());
   slow.reset();

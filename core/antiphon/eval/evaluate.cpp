@@ -196,6 +196,17 @@ std::vector<Outcome> Evaluator::compare(const std::vector<Sample>& samples, Obje
   return outcomes;
 }
 
+std::vector<Outcome> Evaluator::answers(const std::vector<Sample>& samples,
+                                        const std::function<void(size_t done)>& on_progress) const {
+  c10::AutoGradMode no_grad(false);
+  std::vector<Outcome> outcomes(samples.size());
+  each_batch(samples.size(), [&](const Members& members) {
+    each_good(members, outcomes, [&](const Members& some) { answer(samples, some, outcomes); });
+    on_progress(members.size());
+  });
+  return outcomes;
+}
+
 std::vector<Outcome> Evaluator::run(const std::vector<Sample>& samples, bool answers,
                                     const std::function<void(size_t done)>& on_progress) const {
   c10::AutoGradMode no_grad(false);

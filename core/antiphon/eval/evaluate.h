@@ -45,6 +45,10 @@ struct Evaluator {
   std::vector<Outcome> run(const std::vector<Sample>& samples, bool answers,
                            const std::function<void(size_t done)>& on_progress) const;
 
+  // Answers to samples, as run() writes them; no losses. In one process.
+  std::vector<Outcome> answers(const std::vector<Sample>& samples,
+                               const std::function<void(size_t done)>& on_progress) const;
+
   // What the objective says of samples with candidates, each as its share of the whole: the mean of the losses is the
   // objective's loss of all. `reference`: what it compares with, if it needs one; none: the model as it is.
   std::vector<Outcome> compare(const std::vector<Sample>& samples, Objective& objective,

@@ -93,6 +93,14 @@ void throw_problems(const config::Problems& problems, const config::Value& root)
   }
 }
 
+// Answers are written by one process alone.
+void check_answers(const RunConfig& config, config::Problems& problems) {
+  const auto& p = config.parallel;
+  if (config.train.eval_answers > 0 && (p.fsdp > 1 || p.pipeline > 1 || p.context > 1 || p.tensor > 1 || p.expert > 1))
+    problems.add({}, "train.eval_answers needs processes that have the whole model each",
+                 "leave it at 0, or use parallel.replicate alone");
+}
+
 }  // namespace
 
 const config::Table<RunConfig>& run_table() {
@@ -137,6 +145,7 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   data::check_sources(config.data, problems);
   check_voice_activity(config.session.vad, root, problems);
   check_held_out(config, root, problems);
+  check_answers(config, problems);
   if (!problems.empty()) model::check_slots(config.model, problems);  // else the model does it when it is built
   throw_problems(problems, root);
   return config;

@@ -104,6 +104,19 @@ const config::Table<TrainOptions>& train_table() {
               "steps between measurements of the held-out losses of [data.eval], which go into the metrics; 0: none. "
               "Their time is not counted in max_minutes",
               {.min = 0})
+          .field("eval_answers", &O::eval_answers,
+                 "samples of each held-out set, from the first on, for which answers are written at such a measurement "
+                 "and compared as eval.metrics says: eval/NAME/wer, …; 0: none",
+                 {.min = 0, .max = 1000000})
+          .field("eval_answers_every", &O::eval_answers_every,
+                 "answers are written at every so-many-th measurement, and at the last", {.min = 1, .max = 1000000})
+          .field("eval_controls", &O::eval_controls,
+                 "held-out losses with media shuffled between samples, or removed, too: eval/NAME/loss_shuffled",
+                 {.choices = {"shuffled", "removed"}})
+          .field("keep_minutes", &O::keep_minutes,
+                 "one checkpoint each time so many minutes of steps have gone by, which stays in the folder kept; 0: "
+                 "none",
+                 {.min = 0, .max = 1e6})
           .field("keep_best", &O::keep_best, "checkpoints with the best held-out metric that stay in the folder best",
                  {.min = 0, .max = 1000})
           .field("best_metric", &O::best_metric, "of keep_best and patience, e.g. \"eval/held/loss\"")

@@ -34,8 +34,14 @@ struct StepResult {
   bool skipped = false;  // the gradient was not finite
 };
 
-// Held-out metrics of the model as it is; the argument is what the objective compares with, or nullptr.
-using Evaluation = std::function<std::map<std::string, double>(checkpoint::Reference*)>;
+// When held-out samples are measured.
+struct MeasuringTime {
+  int64_t step = 0;
+  bool last = false;  // of the run
+};
+
+// Held-out metrics of the model as it is; `reference`: what the objective compares with, or nullptr.
+using Evaluation = std::function<std::map<std::string, double>(checkpoint::Reference* reference, const MeasuringTime&)>;
 
 // too_few_steps: they would not have fitted into train.max_minutes.
 enum class RunEnd { trained, too_few_steps };
@@ -93,6 +99,8 @@ class Trainer {
   void save_if_possible();
   bool is_best(const std::map<std::string, double>& measured);
   void keep_best();
+  bool keep_is_due() const;
+  void keep_this();
   void tell_of_checkpoint(bool wait);
   void count_failed_save(int64_t step, const Error& error);
 
@@ -117,7 +125,7 @@ class Trainer {
   std::optional<nn::Recompute> recompute_;
   RunLength length_;
   std::vector<parallel::Pass> passes_;
-  data::LoaderState rows_;                            // all, after the last whole step
+  data::LoaderState rows_;  // all, after the last whole step
   std::unique_ptr<RunCheckpoints> checkpoints_;
   std::optional<beacon::Slow> saving_;
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
