@@ -137,7 +137,7 @@ function skippedOf(run, i, several, evaluation) {
     el("p", { class: "hint" }, held.length ? "In the evaluation: " + held.map(([name, n]) => `${n} in ${name}`).join(", ") + "." : ""));
 }
 
-function answersOf(run, i, several) {
+function trainingAnswers(run, i, several) {
   return run.answers.map((set) => el("div", { class: "panel changes" },
     el("header", {}, el("h3", {}, several ? el("i", { class: "swatch " + color(i) }) : null, set.set), el("p", { class: "hint" }, `after step ${set.step.toLocaleString("en")}`)),
     el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Answers to ${set.set}` }, el("table", {},
@@ -145,8 +145,8 @@ function answersOf(run, i, several) {
       el("tbody", {}, set.rows.map((row) => el("tr", {}, [row.question, row.expected, row.predicted].map((text) => el("td", { class: "mono" }, text === "" ? "–" : text)))))))));
 }
 
-function drawAnswers(data) {
-  const panels = data.runs.flatMap((run, i) => answersOf(run, i, data.runs.length > 1));
+function drawTrainingAnswers(data) {
+  const panels = data.runs.flatMap((run, i) => trainingAnswers(run, i, data.runs.length > 1));
   document.getElementById("answers").hidden = !panels.length;
   document.getElementById("answers-body").append(...panels);
 }
