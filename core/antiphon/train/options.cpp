@@ -134,16 +134,20 @@ const config::Table<TrainOptions>& train_table() {
 const config::Table<PrecisionOptions>& precision_table() {
   static const auto* table = new config::Table<PrecisionOptions>(
       config::Table<PrecisionOptions>("precision")
-          .field(
-              "compute", &PrecisionOptions::compute,
-              "of activations and frozen parameters; trained ones are fp32. auto: what the processor or GPU computes "
-              "fastest of those that train well. bf16 on a processor without bf16 products: bf16 matrices, fp32 "
-              "products",
-              {.choices = {"auto", "fp32", "bf16"}})
+          .field("compute", &PrecisionOptions::compute,
+                 "of activations and frozen parameters; trained ones are as `trained` says. auto: what the processor "
+                 "or GPU computes "
+                 "fastest of those that train well. bf16 on a processor without bf16 products: bf16 matrices, fp32 "
+                 "products",
+                 {.choices = {"auto", "fp32", "bf16"}})
           .field("linear", &PrecisionOptions::linear,
                  "of the products in the language model's linear layers while training; empty: as compute; fp8: e4m3, "
                  "gradients e5m2",
                  {.choices = {"", "fp8"}})
+          .field("trained", &PrecisionOptions::trained,
+                 "of the matrices and embeddings of a language model that is trained itself, and of their gradients. "
+                 "fp32; bf16: half the memory, and updates are rounded by chance so that small ones arrive in the mean",
+                 {.choices = {"fp32", "bf16"}})
           .field("weights", &PrecisionOptions::weights,
                  "of the frozen language model's matrices while adapters on it are trained, on the CPU (QLoRA); empty: "
                  "as compute",

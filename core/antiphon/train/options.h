@@ -60,7 +60,7 @@ struct TrainOptions {
 };
 
 struct PrecisionOptions {
-  std::string compute = "auto", linear = "", weights = "";
+  std::string compute = "auto", linear = "", weights = "", trained = "fp32";
 };
 
 // How several processes train together.
