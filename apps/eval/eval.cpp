@@ -13,8 +13,10 @@
 #include <antiphon/eval/controls.h>
 #include <antiphon/run/load_set.h>
 #include <antiphon/run/sample_parts.h>
+#include <antiphon/run/spellings.h>
 #include <antiphon/run/training_slots.h>
 #include <common/command.h>
+#include <common/logprobs.h>
 #include <common/profile.h>
 #include <eval/table.h>
 
@@ -32,6 +34,7 @@ struct EvalFlags {
 struct Measure {
   const run::OpenOptions& flags;
   std::unique_ptr<Objective> objective;
+  Scoring scoring;
   std::unique_ptr<checkpoint::Reference> reference = nullptr;  // if the objective needs one and the model was trained
 };
 
@@ -81,7 +84,8 @@ Variants conditions_of(const std::vector<Sample>& samples, const eval::EvalOptio
   return all;
 }
 
-nlohmann::json prediction(const Sample& sample, const Condition& condition, const eval::Outcome& outcome) {
+nlohmann::json prediction(const Sample& sample, const Condition& condition, const eval::Outcome& outcome,
+                          const text::Tokenizer& tokenizer) {
   nlohmann::json record{{"media", condition.name},
                         {"id", sample.id},
                         {"file", sample.file.string()},
@@ -90,6 +94,7 @@ nlohmann::json prediction(const Sample& sample, const Condition& condition, cons
   if (sample.candidates.empty())
     record["expected"] = eval::expected_answer(sample), record["predicted"] = outcome.predicted;
   if (!outcome.thought.empty()) record["thought"] = outcome.thought;
+  if (!outcome.scores.empty()) record["logprobs"] = logprobs_json(outcome.ids, outcome.scores, tokenizer);
   for (const auto& [name, metric] : outcome.metrics) record["metrics"][name] = metric.first / metric.second;
   for (const auto& [key, value] : sample.tags) record["tags"][key] = value;
   if (condition.name == "right")  // what a report shows; a relative manifest may be out of reach then
@@ -103,10 +108,10 @@ void write_line(std::ofstream& out, const std::string& set, nlohmann::json recor
 }
 
 void write_predictions(std::ofstream& out, const std::string& set, const std::vector<Sample>& samples,
-                       const Condition& condition) {
+                       const Condition& condition, const text::Tokenizer& tokenizer) {
   for (size_t i = 0; i < samples.size(); ++i)
     if (condition.outcomes[i].failure.empty())
-      write_line(out, set, prediction(samples[i], condition, condition.outcomes[i]));
+      write_line(out, set, prediction(samples[i], condition, condition.outcomes[i], tokenizer));
 }
 
 // Takes a sample that failed under one condition out of all of them.
@@ -156,13 +161,13 @@ nlohmann::json evaluate(const std::string& name, run::LoadedModel& loaded, Measu
     conditions.push_back({label, answers,
                           set.compares ? evaluator.compare(samples, *measure.objective, measure.reference.get(), tell)
                                        : evaluator.run(samples, answers, tell)});
-    write_predictions(predictions, name, set.samples, conditions.back());
+    write_predictions(predictions, name, set.samples, conditions.back(), loaded.tokenizer());
   }
   finish_progress();
   drop_failed(set, conditions);
   for (const auto& bad : set.bad)
     write_line(predictions, name, {{"skipped", bad.reason}, {"id", bad.id}, {"file", bad.file}, {"line", bad.line}});
-  auto scores = score(name, set.samples, conditions, loaded.config.eval);
+  auto scores = score(name, set.samples, conditions, measure.scoring);
   scores["skipped"] = set.bad.size();
   scores["answers_with_less_room"] = count_short(conditions, loaded.config.eval.max_tokens);
   scores["not_finite"] = not_finite(set.samples, conditions);
@@ -191,7 +196,9 @@ int run(const EvalFlags& flags) {
   auto& generate = loaded.config.generate;  // [eval] says these, not the model's directory
   generate.temperature = 0, generate.max_tokens = loaded.config.eval.max_tokens;
   loaded.load_for_inference(flags.open);
-  Measure measure{flags.open, run::build_objective(loaded.config.objective)};
+  Measure measure{flags.open,
+                  run::build_objective(loaded.config.objective),
+                  {loaded.config.eval, run::read_spellings(loaded.config)}};
   run::check_objective(*measure.objective, loaded.config.objective.plugin, *loaded.model);
   if (loaded.config.data.eval.empty())
     fail(ErrorKind::config, "there is nothing to evaluate", "add [[data.eval.NAME.sources]] with a path");

@@ -20,7 +20,7 @@ namespace {
 using eval::Interval;
 using nlohmann::json;
 
-const std::set<std::string_view> kOfAnswers{"loss", "accuracy", "f1", "chrf", "wer", "cer"};
+const std::set<std::string_view> kColumns{"loss", "accuracy", "f1", "chrf", "wer"};
 
 json interval(const Interval& value) { return {{"mean", value.mean}, {"low", value.low}, {"high", value.high}}; }
 
@@ -36,66 +36,72 @@ std::map<std::string, std::vector<size_t>> by_task(const std::vector<Sample>& sa
   return tasks;
 }
 
+using Counts = std::vector<std::vector<double>>;  // of each sample
+
 struct Scores {
-  std::vector<double> loss, exact, f1, chrf, word_errors, words, character_errors, characters;
+  std::vector<double> loss;
+  std::map<std::string, Counts> of_answers;
   // Of the objective, or of calls and refusals: sums and counts.
   std::map<std::string, std::pair<std::vector<double>, std::vector<double>>> named;
 };
 
 Scores collect(const std::vector<Sample>& samples, const std::vector<eval::Outcome>& outcomes,
-               const std::vector<size_t>& members, const eval::EvalOptions& options, bool generated) {
+               const std::vector<size_t>& members, const Scoring& scoring, bool generated) {
   Scores s;
-  const auto& normalizer = options.normalizer;
   const bool judges_refusals = eval::asks_for_refusals(samples);
   for (const auto i : members) {
-    const auto written = eval::expected_answer(samples[i]);
-    const auto expected = eval::normalize_answer(written, normalizer),
-               predicted = eval::normalize_answer(outcomes[i].predicted, normalizer);
-    const auto words = eval::word_errors(predicted, expected), characters = eval::character_errors(predicted, expected);
+    const auto pair =
+        eval::pair_of(outcomes[i].predicted, eval::expected_answer(samples[i]), scoring.options, scoring.spellings);
     s.loss.push_back(outcomes[i].loss);
     auto named = outcomes[i].metrics;
-    if (generated) named.merge(eval::answer_metrics(samples[i], outcomes[i].predicted, options, judges_refusals));
+    if (generated) named.merge(eval::call_metrics(samples[i], outcomes[i].predicted, scoring.options, judges_refusals));
     for (const auto& [name, metric] : named)
       s.named[name].first.push_back(metric.first), s.named[name].second.push_back(metric.second);
-    s.exact.push_back(predicted == expected);
-    s.f1.push_back(eval::token_f1(predicted, expected));
-    s.chrf.push_back(eval::chrf(outcomes[i].predicted, written));
-    s.word_errors.push_back(static_cast<double>(words.errors)), s.words.push_back(static_cast<double>(words.reference));
-    s.character_errors.push_back(static_cast<double>(characters.errors)),
-        s.characters.push_back(static_cast<double>(characters.reference));
+    for (const auto& metric : scoring.metrics) s.of_answers[metric.name].push_back(metric.counts(pair));
   }
   return s;
 }
 
-json metrics(const Scores& s, bool generated, const eval::EvalOptions& options) {
+json metrics(const Scores& s, bool generated, const Scoring& scoring) {
+  const auto& options = scoring.options;
   const auto seed = static_cast<uint64_t>(options.seed);
   json out{{"loss", interval(eval::bootstrap(s.loss, options.resamples, seed))}};
   for (const auto& [name, metric] : s.named)
     out[name] = interval(eval::bootstrap_ratio(metric.first, metric.second, options.resamples, seed));
   if (!generated) return out;
-  out["accuracy"] = interval(eval::bootstrap(s.exact, options.resamples, seed));
-  out["f1"] = interval(eval::bootstrap(s.f1, options.resamples, seed));
-  out["chrf"] = interval(eval::bootstrap(s.chrf, options.resamples, seed));
-  out["wer"] = interval(eval::bootstrap_ratio(s.word_errors, s.words, options.resamples, seed));
-  out["cer"] = interval(eval::bootstrap_ratio(s.character_errors, s.characters, options.resamples, seed));
+  for (const auto& metric : scoring.metrics)
+    out[metric.name] =
+        interval(eval::bootstrap_counts(s.of_answers.at(metric.name), metric.score, options.resamples, seed));
+  return out;
+}
+
+std::vector<double> differences(const std::vector<double>& a, const std::vector<double>& b) {
+  std::vector<double> out;
+  for (size_t i = 0; i < a.size(); ++i) out.push_back(a[i] - b[i]);
+  return out;
+}
+
+std::vector<double> firsts(const Counts& counts) {
+  std::vector<double> out;
+  for (const auto& of_sample : counts) out.push_back(of_sample.front());
   return out;
 }
 
 // How much worse the control is, with the chance that it is not.
-json compare(const Scores& right, const Scores& control, bool generated, const eval::EvalOptions& options) {
+json compare(const Scores& right, const Scores& control, bool generated, const Scoring& scoring) {
+  const auto& options = scoring.options;
   const auto seed = static_cast<uint64_t>(options.seed);
-  const auto paired = [&](const std::vector<double>& a, const std::vector<double>& b) {
-    std::vector<double> difference;
-    for (size_t i = 0; i < a.size(); ++i) difference.push_back(a[i] - b[i]);
+  const auto paired = [&](const std::vector<double>& difference) {
     auto out = interval(eval::bootstrap(difference, options.resamples, seed));
     out["p"] = eval::sign_flip_p(difference, options.resamples, seed);
     return out;
   };
-  json out{{"loss", paired(control.loss, right.loss)}};
+  json out{{"loss", paired(differences(control.loss, right.loss))}};
   if (!generated) return out;
-  out["accuracy"] = paired(right.exact, control.exact);
-  out["f1"] = paired(right.f1, control.f1);
-  out["chrf"] = paired(right.chrf, control.chrf);
+  for (const auto& metric : scoring.metrics)
+    if (metric.is_mean)
+      out[metric.name] =
+          paired(differences(firsts(right.of_answers.at(metric.name)), firsts(control.of_answers.at(metric.name))));
   return out;
 }
 
@@ -110,17 +116,18 @@ std::string cell(const json& metrics, const char* name, const char* format) {
 }  // namespace
 
 json score(const std::string& set, const std::vector<Sample>& samples, const std::vector<Condition>& conditions,
-           const eval::EvalOptions& options) {
-  json out{{"set", set}, {"samples", samples.size()}, {"normalizer", options.normalizer}, {"tasks", json::object()}};
+           const Scoring& scoring) {
+  json out{
+      {"set", set}, {"samples", samples.size()}, {"normalizer", scoring.options.normalizer}, {"tasks", json::object()}};
   for (const auto& [task, members] : by_task(samples)) {
     json& entry = out["tasks"][task];
     entry["samples"] = members.size();
-    const auto right = collect(samples, conditions.front().outcomes, members, options, conditions.front().generated);
+    const auto right = collect(samples, conditions.front().outcomes, members, scoring, conditions.front().generated);
     for (const auto& condition : conditions) {
-      const auto scores = collect(samples, condition.outcomes, members, options, condition.generated);
-      entry["conditions"][condition.name] = metrics(scores, condition.generated, options);
+      const auto scores = collect(samples, condition.outcomes, members, scoring, condition.generated);
+      entry["conditions"][condition.name] = metrics(scores, condition.generated, scoring);
       if (&condition != &conditions.front())
-        entry["right_better_than"][condition.name] = compare(right, scores, condition.generated, options);
+        entry["right_better_than"][condition.name] = compare(right, scores, condition.generated, scoring);
     }
   }
   return out;
@@ -162,8 +169,8 @@ void print_scores(const json& set) {
       fmt::print("  {:<18} {:<15} {:>4}  {:<22} {:<20} {:<20} {:<20} {:<20} {}\n", shown(task, 40), name,
                  entry["samples"].get<int>(), cell(m, "loss", "{:.3f}"), cell(m, "accuracy", "{:.2f}"),
                  cell(m, "f1", "{:.2f}"), cell(m, "chrf", "{:.1f}"), cell(m, "wer", "{:.2f}"), versus);
-      for (const auto& [metric, value] : m.items())  // an objective's, which compares candidates; of calls and refusals
-        if (!kOfAnswers.contains(metric)) fmt::print("    {:<30} {}\n", metric, cell(m, metric.c_str(), "{:.3f}"));
+      for (const auto& [metric, value] : m.items())  // others of answers, an objective's, of calls and refusals
+        if (!kColumns.contains(metric)) fmt::print("    {:<30} {}\n", metric, cell(m, metric.c_str(), "{:.3f}"));
     }
   }
   push_stdout();  // progress goes to stderr: a table must not end in the middle of the next line

@@ -1,11 +1,13 @@
 // antiphon generate FILE [--image …] [--audio …] [--video …] PROMPT
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/engine/generator.h>
 #include <common/answer.h>
 #include <common/command.h>
+#include <common/logprobs.h>
 #include <common/profile.h>
 
 namespace antiphon::apps {
@@ -16,6 +18,8 @@ struct GenerateFlags {
   ProfileFlags profile;
   std::vector<std::string> images, audios, videos;
   std::string prompt, system;
+  bool json = false;
+  std::optional<int64_t> logprobs;
 };
 
 Sample sample_of(const GenerateFlags& flags) {
@@ -35,8 +39,18 @@ Sample sample_of(const GenerateFlags& flags) {
   return sample;
 }
 
+std::string answer_json(const std::string& text, const engine::Answer& answer, const text::Tokenizer& tokenizer) {
+  nlohmann::json out{
+      {"text", text}, {"ids", answer.ids}, {"finish", answer.finish == engine::Finish::length ? "length" : "stop"}};
+  if (!answer.scores.empty()) out["logprobs"] = logprobs_json(answer.ids, answer.scores, tokenizer);
+  return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 int run(const GenerateFlags& flags) {
+  if (flags.logprobs && !flags.json)
+    fail(ErrorKind::config, "--logprobs is given without --json, which shows them", "add --json");
   run::LoadedModel loaded(flags.open);
+  if (flags.logprobs) loaded.config.generate.logprobs = flags.logprobs;
   loaded.load_for_inference(flags.open);
   const std::filesystem::path file = flags.open.file;
   const ProfiledRun profiled(flags.profile, loaded, is_folder(file, ErrorKind::config) ? file / "profile" : "profile",
@@ -47,13 +61,19 @@ int run(const GenerateFlags& flags) {
   if (const auto room = engine::room_for_answer(loaded.writer(), prompts.front().tokens(), wanted); room < wanted)
     log::warning(fmt::format("the answer may have {} tokens, not {}: the prompt leaves no more of the model's context",
                              room, wanted));
-  text::StreamDecoder decoder(loaded.tokenizer());
-  engine::generate(loaded.writer(), std::move(prompts), loaded.config.generate, loaded.tokenizer().eos_ids(),
-                   [&](size_t, int32_t id) {
-                     write_answer(decoder.push(id));
-                     return true;
-                   });
-  write_answer(decoder.finish() + "\n");
+  engine::AnswerText text(loaded.tokenizer(), loaded.config.generate.stop);
+  std::string whole;
+  const auto show = [&](const std::string& piece) { flags.json ? void(whole += piece) : write_answer(piece); };
+  const auto answers = engine::answers_to(
+      loaded.writer(), std::move(prompts), loaded.config.generate, loaded.tokenizer().eos_ids(),
+      [&](size_t, int32_t id) {
+        show(text.push(id));
+        return true;
+      },
+      loaded.tokenizer());
+  if (answers.front().failure) std::rethrow_exception(answers.front().failure);
+  show(text.finish());
+  write_answer((flags.json ? answer_json(whole, answers.front(), loaded.tokenizer()) : "") + "\n");
   return 0;
 }
 
@@ -68,6 +88,12 @@ void add_generate(CLI::App& program, Action& action) {
   command->add_option("--audio", flags->audios, "a recording (may be repeated)")->allow_extra_args(false);
   command->add_option("--video", flags->videos, "a video (may be repeated); [data.video] says what is taken of it")
       ->allow_extra_args(false);
+  command->add_flag("--json", flags->json, "print one JSON object at the end: text, ids, finish, logprobs");
+  command
+      ->add_option(
+          "--logprobs", flags->logprobs,
+          "with --json: log-probabilities of the answer's tokens and of so many of the likeliest at each place")
+      ->check(within(0, 1000));
   command->add_option("--system", flags->system, "a system message");
   add_profile_flag(*command, flags->profile);
   add_checkpoint_flag(*command, flags->open);

@@ -31,6 +31,7 @@ json head_of(const RunData& run) {
           {"loss", t.last_loss},
           {"curves", curves_of(t)},
           {"skipped", run.skipped},
+          {"answers", run.answers.sets},
           {"notes", run.notes}};
 }
 

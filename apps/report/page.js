@@ -15,6 +15,7 @@ function drawPage() {
   drawCharts(data);
   drawTables(data);
   document.getElementById("skipped-body").append(...data.runs.map((run, i) => skippedOf(run, i, several, data.evaluation)));
+  drawTrainingAnswers(data);
   drawDifferences(data);
   drawSamples(data);
   document.getElementById("foot").textContent = `Made by antiphon ${data.version}. This page holds everything that it shows and loads nothing.`;

@@ -6,7 +6,7 @@
 #include <set>
 
 #include <antiphon/base/error.h>
-#include <antiphon/eval/metrics.h>
+#include <antiphon/eval/normalizer.h>
 #include <antiphon/run/sample_parts.h>
 
 namespace antiphon::apps::report {

@@ -69,6 +69,8 @@ RunData read_run(const fs::path& path) {
   run.training = read_training(path / "metrics.jsonl");
   run.skipped = skipped_samples(path / "bad_samples.jsonl");
   run.predictions = read_predictions(path / "eval" / "predictions.jsonl");
+  run.answers = training_answers(path / "answers.jsonl");
+  note_lines(run.answers.lines, "answers.jsonl", run);
   note_lines(run.training.lines, "metrics.jsonl", run);
   note_lines(run.predictions.lines, "eval/predictions.jsonl", run);
   note_missing(run);

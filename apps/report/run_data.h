@@ -1,6 +1,7 @@
 // Everything that a report says about one run, read from its folder.
 #pragma once
 #include <antiphon/config/value.h>
+#include <report/answers.h>
 #include <report/curves.h>
 #include <report/predictions.h>
 
@@ -15,6 +16,7 @@ struct RunData {
   nlohmann::json results;  // of eval/results.json; an empty list if there was no evaluation
   Training training;
   Predictions predictions;
+  TrainingAnswers answers;
   std::vector<std::string> notes;  // what is missing or damaged, a sentence each
 };
 

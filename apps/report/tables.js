@@ -8,6 +8,13 @@ const SCORES = [
   ["chrf", "chrF", 1, false],
   ["wer", "WER", 2, true],
   ["cer", "CER", 2, true],
+  ["bleu", "BLEU", 1, false],
+  ["corpus_chrf", "chrF of the set", 1, false],
+  ["corpus_chrf++", "chrF++ of the set", 1, false],
+  ["rouge1", "ROUGE-1", 2, false],
+  ["rouge2", "ROUGE-2", 2, false],
+  ["rougeL", "ROUGE-L", 2, false],
+  ["rougeLsum", "ROUGE-Lsum", 2, false],
 ];
 const color = (i) => (i ? "run-b" : "run-a");
 const isNumber = (value) => typeof value === "number" && isFinite(value);
@@ -128,6 +135,20 @@ function skippedOf(run, i, several, evaluation) {
     groups.length ? el("ul", { class: "reasons" }, groups) : null,
     s.broken ? el("p", { class: "hint" }, `${plural(s.broken, "line", "lines")} of bad_samples.jsonl could not be read.`) : null,
     el("p", { class: "hint" }, held.length ? "In the evaluation: " + held.map(([name, n]) => `${n} in ${name}`).join(", ") + "." : ""));
+}
+
+function trainingAnswers(run, i, several) {
+  return run.answers.map((set) => el("div", { class: "panel changes" },
+    el("header", {}, el("h3", {}, several ? el("i", { class: "swatch " + color(i) }) : null, set.set), el("p", { class: "hint" }, `after step ${set.step.toLocaleString("en")}`)),
+    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Answers to ${set.set}` }, el("table", {},
+      el("thead", {}, el("tr", {}, ["Question", "Expected", "Answered"].map((title) => el("th", { class: "left", scope: "col" }, title)))),
+      el("tbody", {}, set.rows.map((row) => el("tr", {}, [row.question, row.expected, row.predicted].map((text) => el("td", { class: "mono" }, text === "" ? "–" : text)))))))));
+}
+
+function drawTrainingAnswers(data) {
+  const panels = data.runs.flatMap((run, i) => trainingAnswers(run, i, data.runs.length > 1));
+  document.getElementById("answers").hidden = !panels.length;
+  document.getElementById("answers-body").append(...panels);
 }
 
 function drawDifferences(data) {

@@ -41,7 +41,9 @@ void open_folder(train::RunFolder& folder, const run::LoadedModel& loaded, comm:
   if (group && !folder.writes()) group->wait_for_all();
   folder.remove_leftovers();
   folder.write_config(loaded.resolved());
-  folder.write_environment(loaded.device.str(), model::name_of(loaded.lm().formats()));
+  const bool narrow = loaded.config.precision.trained == "bf16";
+  folder.write_environment(loaded.device.str(),
+                           model::name_of(loaded.lm().formats()) + (narrow ? ", trained in bf16" : ""));
   folder.open_logs(step, loaded.config.train.loggers);
   if (group && folder.writes()) group->wait_for_all();
 }
@@ -92,6 +94,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   run::keep_frozen_as(loaded.lm(), config.precision);
   if (!flags.resume || !checkpoint::latest_checkpoint(folder.checkpoints()))
     model::start_methods(*loaded.model, static_cast<uint64_t>(config.train.seed));
+  run::keep_trained_as(loaded.lm(), config.precision);
   const auto rule = run::build_update_rule(config.train.optimizer);
   auto values = group && config.parallel.fsdp > 1 ? run::trained_values(*loaded.model) : "";  // while they are whole
   processes.check_parts(*loaded.model);
@@ -109,7 +112,12 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   open_folder(folder, loaded, group, step);
   std::optional<run::HeldOut> held_out;
   if (config.train.eval_every > 0) held_out.emplace(loaded, *objective, *placement, processes.mesh(), group);
-  if (held_out) trainer.set_evaluation([&](checkpoint::Reference* reference) { return held_out->measure(reference); });
+  if (held_out)
+    trainer.set_evaluation([&](checkpoint::Reference* reference, const train::MeasuringTime& time) {
+      auto values = held_out->measure(reference, held_out->wants_answers(time.step, time.last));
+      folder.answers(time.step, held_out->answers());
+      return values;
+    });
   const auto profiler = folder.writes() ? open_profiler(flags.profile, loaded, folder.path() / "profile") : nullptr;
   trainer.set_profiler(profiler.get());
   slow.reset();

@@ -52,6 +52,12 @@ void describe(const run::RunConfig& config, model::Model& model, const UpdateRul
       memory.reference > 0 ? fmt::format("reference {}, ", human_bytes(memory.reference)) : "",
       human_bytes(memory.checkpoint), human_bytes(memory.data), human_bytes(memory.encoding),
       config.train.tokens_per_batch, human_bytes(memory.activations), human_bytes(memory.gradients));
+  const auto gpu = run::estimate_memory(config, model, rule, objective, at::kCUDA);
+  fmt::print(
+      "  memory for training on a GPU, estimated: {} (parameters {}, optimizer {}, and the largest of: encoding {}, "
+      "activations {}, gradients {}; or {} while it is loaded)\n",
+      human_bytes(gpu.peak_on_gpu()), human_bytes(gpu.parameters), human_bytes(gpu.optimizer),
+      human_bytes(gpu.encoding), human_bytes(gpu.activations), human_bytes(gpu.gradients), human_bytes(gpu.loading));
 }
 
 // The file beside `file` that trains into `run`, for a note; empty if there is none.

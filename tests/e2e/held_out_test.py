@@ -29,6 +29,75 @@ class HeldOut(Case):
         self.assertEqual([m["title"] for m in page["metrics"] if m["key"] == "eval/held/loss"], ["Held out: held/loss"])
         self.assertEqual([step for step, _ in page["runs"][0]["curves"]["eval/held/loss"]["points"]], [4, 6])
 
+    def test_answers_and_controls(self):
+        """What `antiphon eval` says of the same checkpoint and samples; the training does not notice; a resumed run goes on."""
+        import sacrebleu
+
+        names = ["accuracy", "wer", "bleu"]
+        values = dict(train__eval_every=2, train__eval_answers=4, train__eval_answers_every=2, train__eval_controls='["shuffled", "removed"]', eval__metrics=json.dumps(names), train__ema="{}")
+        plain, measured = self.run_with("no_answers"), self.run_with("answers", **values)
+        self.assert_same_run_but_options(plain, measured)
+        by_step = {r["step"]: r for r in records(measured / "metrics.jsonl")}
+        self.assertEqual({step: r.get("eval/answers") for step, r in by_step.items()}, {1: None, 2: 0, 3: None, 4: 4, 5: None, 6: 4}, "every second measurement, and the last")
+        self.assertEqual([step for step, r in by_step.items() if "eval/held/wer" in r], [4, 6])
+        out = self.folder / "eval_answers"
+        self.call("eval", measured, "--output", out, *sets(eval__controls='["shuffled", "removed"]'))
+        conditions = json.loads((out / "results.json").read_text())[0]["tasks"]["all"]["conditions"]
+        for control in ("shuffled", "removed"):
+            self.assertAlmostEqual(by_step[6][f"eval/held/loss_{control}"], conditions[control]["loss"]["mean"], places=5)
+        self.call("eval", measured, "--output", out, *sets(eval__controls="[]", eval__limit=4))
+        scores = json.loads((out / "results.json").read_text())[0]["tasks"]["all"]["conditions"]["right"]
+        for name in names:
+            self.assertAlmostEqual(by_step[6][f"eval/held/{name}"], scores[name]["mean"], places=9)
+        answers = records(measured / "answers.jsonl")
+        self.assertEqual([(a["step"], a["set"]) for a in answers], [(4, "held")] * 4 + [(6, "held")] * 4)
+        written = [p for p in records(out / "predictions.jsonl")]
+        self.assertEqual([(a["id"], a["question"], a["expected"], a["predicted"]) for a in answers[4:]], [(p["id"], p["question"], p["expected"], p["predicted"]) for p in written])
+        self.assertAlmostEqual(by_step[6]["eval/held/bleu"], sacrebleu.corpus_bleu([a["predicted"] for a in answers[4:]], [[a["expected"] for a in answers[4:]]]).score, places=9)
+        report(measured, "--output", self.folder / "answers.html")
+        [table] = data_of(self.folder / "answers.html")["runs"][0]["answers"]
+        self.assertEqual((table["set"], table["step"], len(table["rows"])), ("held", 6, 4), "the last step's")
+        self.assertEqual(table["rows"][0], {key: answers[4][key] for key in ("question", "expected", "predicted")})
+        self.train(measured, "--resume", *sets(train__steps=8, train__checkpoint_every=2, train__keep_checkpoints=5, **values))
+        self.assertEqual([a["step"] for a in records(measured / "answers.jsonl")], [4] * 4 + [6] * 4 + [8] * 4)
+
+    def test_answers_of_two_processes(self):
+        run, names = self.folder / "two", ["accuracy", "wer", "bleu"]
+        values = dict(train__output=run, train__steps=2, train__accumulate=2, train__eval_every=2, train__eval_answers=5, train__eval_controls='["removed"]', eval__metrics=json.dumps(names))
+        self.call("launch", self.config, "--procs", "2", *sets(**values))
+        last = records(run / "metrics.jsonl")[-1]
+        self.assertEqual(last["eval/answers"], 5)
+        out = self.folder / "eval_two"
+        self.call("eval", run, "--output", out, *sets(eval__controls="[]", eval__limit=5))
+        scores = json.loads((out / "results.json").read_text())[0]["tasks"]["all"]["conditions"]["right"]
+        for name in names:
+            self.assertAlmostEqual(last[f"eval/held/{name}"], scores[name]["mean"], places=9)
+        self.call("eval", run, "--output", out, *sets(eval__controls='["removed"]', eval__generate="false"))
+        conditions = json.loads((out / "results.json").read_text())[0]["tasks"]["all"]["conditions"]
+        self.assertAlmostEqual(last["eval/held/loss_removed"], conditions["removed"]["loss"]["mean"], places=5)
+        self.assertEqual(len(records(run / "answers.jsonl")), 3, "those of the first process")
+
+    def test_best_by_answers(self):
+        values = dict(train__eval_every=1, train__eval_answers=3, train__eval_answers_every=3, train__keep_best=1, train__best_metric="eval/held/cer")
+        run = self.run_with("by_answers", **values)
+        cers = {r["step"]: r["eval/held/cer"] for r in records(run / "metrics.jsonl") if "eval/held/cer" in r}
+        self.assertEqual(list(cers), [3, 6])
+        self.assertEqual([path.name for path in (run / "best").iterdir()], [f"step_{min(cers, key=cers.get)}"])
+        done = self.train(self.folder / "misnamed", *sets(train__steps=4, **{**values, "train__best_metric": "eval/held/bleu"}), code=2)
+        self.assertIn("is not measured", done.stderr)
+
+    def test_options_without_effect(self):
+        for values, word in ((dict(train__eval_answers=3), "eval_answers"), (dict(train__eval_controls='["removed"]'), "eval_controls"), (dict(train__eval_every=2, train__eval_answers_every=3), "eval_answers_every"),
+                             (dict(train__eval_every=2, train__eval_answers=2, parallel__fsdp=2), "whole model")):
+            self.assertIn(word, self.call("validate", self.config, *sets(**values), code=2).stderr)
+
+    def test_checkpoints_by_time(self):
+        run = self.run_with("by_time", train__keep_minutes=1e-6)
+        self.assertEqual(sorted(path.name for path in (run / "kept").iterdir()), [f"step_{step}" for step in range(1, 7)])
+        self.call("eval", self.config, "--checkpoint", run / "kept" / "step_3", "--output", self.folder / "kept_eval", *sets(eval__generate="false", eval__controls="[]"))
+        run = self.run_with("by_long_time", train__keep_minutes=1e4)
+        self.assertFalse((run / "kept").exists())
+
     def assert_same_run_but_options(self, left, right):
         from safetensors.numpy import load_file
 

@@ -93,6 +93,77 @@ class Pipeline(Case):
         self.assertIn("nowhere.png", self.call("generate", self.run_folder, "--image", self.folder / "nowhere.png", "x", code=3).stderr)
         self.assertIn("no complete checkpoint", self.call("generate", self.config, "--checkpoint", self.folder, "x", code=4).stderr)
 
+    def test_generate_as_json(self):
+        def told(*args, **values):
+            return json.loads(self.generate("What colour is the picture?", "--json", *args, **{"generate__max_tokens": 12, **values}))
+
+        plain = self.generate("What colour is the picture?", generate__max_tokens=12)
+        first = told("--logprobs", "3")
+        self.assertEqual(first["text"] + "\n", plain)
+        self.assertNotIn("logprobs", told())
+        self.assertEqual([entry["id"] for entry in first["logprobs"]], first["ids"])
+        for entry in first["logprobs"]:
+            self.assertEqual(entry["top"][0], {key: entry[key] for key in ("id", "token", "logprob")}, "the likeliest is taken")
+            self.assertEqual(sorted((one["logprob"] for one in entry["top"]), reverse=True), [one["logprob"] for one in entry["top"]])
+            self.assertLess(entry["logprob"], 0)
+        text = first["text"]
+        self.assertGreater(len(text), 2)
+        stop = text[len(text) // 2:]
+        cut = told(generate__stop=json.dumps([stop]))
+        self.assertEqual((cut["text"], cut["finish"]), (text[:text.index(stop)], "stop"))
+        self.assertEqual(self.generate("What colour is the picture?", generate__max_tokens=12, generate__stop=json.dumps([stop])), cut["text"] + "\n")
+        self.assertEqual(len(told(generate__max_tokens=3, generate__min_new_tokens=3)["ids"]), 3)
+        beams = told("--logprobs", "0", generate__num_beams=4, generate__min_new_tokens=12)
+        self.assertEqual((len(beams["ids"]), len(beams["logprobs"])), (12, 12))
+        alone = told("--logprobs", "0", generate__min_new_tokens=12)
+        self.assertGreaterEqual(sum(entry["logprob"] for entry in beams["logprobs"]), sum(entry["logprob"] for entry in alone["logprobs"]))
+        self.assertIn("--json", self.call("generate", self.run_folder, "x", "--logprobs", "1", code=2).stderr)
+        self.assertIn("beams are not sampled", self.call("generate", self.run_folder, "x", *sets(generate__num_beams=2, generate__temperature=1), code=2).stderr)
+
+    def test_eval_with_logprobs_and_stop_strings(self):
+        plain = self.evaluate(self.run_folder, *sets(eval__controls="[]"))[1]
+        said = self.evaluate(self.run_folder, *sets(eval__controls="[]", generate__logprobs=2))[1]
+        self.assertTrue(all("logprobs" not in record for record in plain))
+        self.assertEqual([record["predicted"] for record in said], [record["predicted"] for record in plain])
+        self.assertTrue(all(len(entry["top"]) == 2 for record in said for entry in record["logprobs"]))
+        stop = max((record["predicted"] for record in plain), key=len)[1:3]
+        cut = self.evaluate(self.run_folder, *sets(eval__controls="[]", generate__stop=json.dumps([stop])))[1]
+        self.assertEqual([record["predicted"] for record in cut], [record["predicted"].split(stop)[0] for record in plain])
+        self.assertNotEqual([record["predicted"] for record in cut], [record["predicted"] for record in plain])
+
+    def test_eval_with_metrics_of_choice(self):
+        from sacrebleu.metrics import BLEU, CHRF
+
+        names = ["wer", "bleu", "corpus_chrf++", "rougeL"]
+        results, predictions, shown = self.evaluate(self.run_folder, *sets(eval__controls='["removed"]', eval__metrics=json.dumps(names), eval__bleu_tokenizer="char"))
+        predictions = [record for record in predictions if record["media"] == "right"]
+        texts = [record["predicted"] for record in predictions], [[record["expected"] for record in predictions]]
+        by_task = {}
+        for record in predictions:
+            by_task.setdefault(record["tags"].get("task", "all"), []).append(record)
+        all_tasks = results["tasks"]["all"] if "all" in results["tasks"] else next(iter(results["tasks"].values()))
+        scores = all_tasks["conditions"]["right"]
+        self.assertEqual(set(scores), {"loss", *names})
+        self.assertAlmostEqual(scores["bleu"]["mean"], BLEU(tokenize="char").corpus_score(*texts).score, 9)
+        self.assertAlmostEqual(scores["corpus_chrf++"]["mean"], CHRF(word_order=2).corpus_score(*texts).score, 9)
+        self.assertLessEqual(scores["bleu"]["low"], scores["bleu"]["high"])
+        self.assertEqual(set(all_tasks["right_better_than"]["removed"]), {"loss", "rougeL"}, "only means are compared pair by pair")
+        self.assertRegex(shown, r"bleu +\d")
+
+    def test_english_answers(self):
+        folder = self.folder / "spelling"
+        folder.mkdir()
+        (folder / "words.json").write_text('{"red": "rouge"}')
+        quick = dict(eval__controls="[]", eval__limit=2, eval__normalizer="whisper_english")
+        done = self.call("eval", self.run_folder, "--output", folder / "out", *sets(**quick, eval__spelling=folder / "words.json"))
+        self.assertIn("spellings of 1 words", done.stderr)
+        done = self.call("eval", self.run_folder, "--output", folder / "out", *sets(**quick))
+        self.assertIn("no model directory has a normalizer.json", done.stderr)
+        for name, content in (("nowhere.json", None), ("list.json", "[]"), ("numbers.json", '{"a": 1}'), ("broken.json", "{")):
+            if content:
+                (folder / name).write_text(content)
+            self.call("eval", self.run_folder, "--output", folder / "out", *sets(**quick, eval__spelling=folder / name), code=2 if content is None else 4)
+
     @ON_CPU
     def test_weights_in_8_and_4_bits(self):
         def loss(**values):

@@ -134,6 +134,10 @@ class Browser(report_run.Base):
         self.assertEqual(self.js("return document.querySelectorAll('#evaluation td.better').length > 0"), True)
         self.assertIn("model.llm.peft.0.rank", self.js("return document.getElementById('differences').innerText"))
         self.assertEqual(self.js("return document.querySelectorAll('#skipped .big.some').length"), 2)
+        answers = self.js("return document.getElementById('answers').innerText")
+        self.assertEqual(answers.count("asked after 20"), 2, "of each run the last step's")
+        self.assertNotIn("asked after 10", answers)
+        self.assertIn(HOSTILE.split()[0], answers)
         for page in [self.one, self.two]:
             self.open(page)
             self.assertNotRegex(self.js("return document.body.innerText"), r"\[object|undefined|NaN")

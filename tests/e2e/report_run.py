@@ -109,6 +109,7 @@ class Folder:
         (run / "env.json").write_text(json.dumps({"antiphon": "0.1.0", "torch": "2.11.0", "device": "cpu", "cores": 2}))
         bad = [{"file": "data/train.jsonl", "line": 7 + i, "id": f"s{i}", "reason": f"cannot open a/{i}.png: no such file\n  fix: look"} for i in range(7)]
         write_lines(run / "bad_samples.jsonl", [*bad, {"file": "data/train.jsonl", "line": 99, "id": "", "reason": HOSTILE}])
+        write_lines(run / "answers.jsonl", [{"step": step, "set": "held", "id": "s1", "question": f"asked after {step}", "expected": "red", "predicted": HOSTILE} for step in (10, 20)])
         lines = [self.prediction(i, c, sample[answer], loss + i) for c, loss in [("right", 1.0), ("shuffled", 1.5), ("removed", 2.0)] for i, sample in enumerate(self.SAMPLES)]
         write_lines(run / "eval" / "predictions.jsonl", lines)
         (run / "eval" / "results.json").write_text(json.dumps([results("held", len(self.SAMPLES), 0.3 if answer == 4 else 0.7)]))

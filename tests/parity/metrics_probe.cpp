@@ -1,22 +1,54 @@
-// Reads one JSON list [predicted, expected, normalizer] a line; writes one object of scores a line. For
-// metrics_parity.py.
+// Reads one JSON object a line: {pairs: [[predicted, expected], …], normalizer, tokenizer, spellings}. Writes one
+// object of scores a line: of each pair, and of all together. For metrics_parity.py.
 #include <iostream>
 
 #include <nlohmann/json.hpp>
 
-#include <antiphon/eval/metrics.h>
+#include <antiphon/eval/answer_metrics.h>
+#include <antiphon/eval/normalizer.h>
+
+using nlohmann::json;
+using namespace antiphon;
+
+namespace {
+
+eval::EvalOptions options_of(const json& request) {
+  eval::EvalOptions options;
+  options.normalizer = request.at("normalizer"), options.bleu_tokenizer = request.value("tokenizer", "13a");
+  options.metrics = {"accuracy",      "f1",     "chrf",   "wer",    "cer",      "bleu", "corpus_chrf",
+                     "corpus_chrf++", "rouge1", "rouge2", "rougeL", "rougeLsum"};
+  return options;
+}
+
+json scores_of(const json& request) {
+  const auto options = options_of(request);
+  const auto spellings = request.value("spellings", text::Spellings());
+  json pairs = json::array(), whole = json::object();
+  std::vector<eval::AnswerPair> answers;
+  for (const auto& pair : request.at("pairs")) {
+    answers.push_back(eval::pair_of(pair[0], pair[1], options, spellings));
+    const auto& a = answers.back();
+    const auto words = eval::word_errors(a.plain_predicted, a.plain_expected),
+               characters = eval::character_errors(a.plain_predicted, a.plain_expected);
+    pairs.push_back({{"words", {words.errors, words.reference}},
+                     {"characters", {characters.errors, characters.reference}},
+                     {"normalized", {a.plain_predicted, a.plain_expected}}});
+  }
+  for (const auto& metric : eval::answer_metrics(options)) {
+    std::vector<double> sum;
+    for (size_t i = 0; i < answers.size(); ++i) {
+      const auto counts = metric.counts(answers[i]);
+      sum.resize(counts.size());
+      for (size_t k = 0; k < counts.size(); ++k) sum[k] += counts[k];
+      pairs[i][metric.name] = metric.score(counts);
+    }
+    whole[metric.name] = metric.score(sum);
+  }
+  return {{"pairs", pairs}, {"whole", whole}};
+}
+
+}  // namespace
 
 int main() {
-  using namespace antiphon::eval;
-  for (std::string line; std::getline(std::cin, line);) {
-    const auto pair = nlohmann::json::parse(line);
-    const std::string predicted = pair[0], expected = pair[1], normalizer = pair[2];
-    const auto p = normalize_answer(predicted, normalizer), e = normalize_answer(expected, normalizer);
-    const auto words = word_errors(p, e), characters = character_errors(p, e);
-    const nlohmann::json scores{{"words", {words.errors, words.reference}},
-                                {"characters", {characters.errors, characters.reference}},
-                                {"chrf", chrf(predicted, expected)},
-                                {"normalized", {p, e}}};
-    std::cout << scores.dump() << "\n";
-  }
+  for (std::string line; std::getline(std::cin, line);) std::cout << scores_of(json::parse(line)).dump() << "\n";
 }

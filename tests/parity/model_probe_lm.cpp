@@ -277,6 +277,11 @@ engine::GenerateOptions generate_options(const json& request) {
   set(request, "top_k", o.top_k);
   set(request, "repetition_penalty", o.repetition_penalty);
   set(request, "no_repeat_ngram_size", o.no_repeat_ngram_size);
+  set(request, "presence_penalty", o.presence_penalty), set(request, "frequency_penalty", o.frequency_penalty);
+  set(request, "min_new_tokens", o.min_new_tokens), set(request, "logprobs", o.logprobs);
+  set(request, "num_beams", o.num_beams), set(request, "length_penalty", o.length_penalty);
+  o.early_stopping = request.value("early_stopping", o.early_stopping);
+  o.stop = request.value("stop_strings", o.stop);
   o.suppress_tokens = request.value("suppress_tokens", o.suppress_tokens);
   if (request.contains("directory")) engine::take_generation_config(request["directory"].get<std::string>(), o);
   return o;
@@ -292,8 +297,18 @@ json shown(const std::optional<T>& option) {
 json run_generate(const json& request) {
   const auto model = load_model(request);
   const auto stop = request.value("stop", std::vector<int32_t>{});
+  const auto options = generate_options(request);
+  std::optional<text::Tokenizer> tokenizer;
+  if (!options.stop.empty()) tokenizer = text::Tokenizer::load(model->spec().llm.weights);
   auto prompts = prepare(request, *model, data::Purpose::generation);
-  return {{"tokens", engine::generate(*model, std::move(prompts), generate_options(request), stop)}};
+  json tokens = json::array(), logprobs = json::array();
+  for (const auto& answer : engine::answers_to(*model, std::move(prompts), options, stop, {}, tokenizer)) {
+    if (answer.failure) std::rethrow_exception(answer.failure);
+    tokens.push_back(answer.ids);
+    auto& scores = logprobs.emplace_back(json::array());
+    for (const auto& score : answer.scores) scores.push_back({score.logprob, score.top});
+  }
+  return {{"tokens", tokens}, {"logprobs", logprobs}};
 }
 
 json run_generation_config(const json& request) {
@@ -306,6 +321,11 @@ json run_generation_config(const json& request) {
                      {"min_p", shown(o.min_p)},
                      {"repetition_penalty", shown(o.repetition_penalty)},
                      {"no_repeat_ngram_size", shown(o.no_repeat_ngram_size)},
+                     {"min_new_tokens", shown(o.min_new_tokens)},
+                     {"num_beams", shown(o.num_beams)},
+                     {"length_penalty", shown(o.length_penalty)},
+                     {"early_stopping", o.early_stopping},
+                     {"stop_strings", o.stop},
                      {"suppress_tokens", o.suppress_tokens}};
   return {{"options", options}, {"taken", said.taken}, {"absent", said.absent}, {"unknown", said.unknown}};
 }

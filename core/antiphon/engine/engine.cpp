@@ -39,10 +39,19 @@ int64_t room_for_answer(model::MultimodalLm& model, int64_t prompt_tokens, int64
   return std::min(max_tokens, context - prompt_tokens);
 }
 
-Engine::Engine(model::MultimodalLm& model, int64_t tokens)
+int64_t blocks_for_text(const model::MultimodalLm& model, int64_t prompt_tokens, int64_t capacity,
+                        const GenerateOptions& options) {
+  if (options.beams() == 1) return blocks_of_text(model, capacity);
+  const int64_t prefix = model.prefix_tokens(), all = KvCache::blocks_for(prefix + capacity),
+                shared = (prefix + prompt_tokens) / KvCache::kBlockSize;
+  return blocks_of_text(model, prompt_tokens) + options.beams() * (all - shared);
+}
+
+Engine::Engine(model::MultimodalLm& model, int64_t tokens, std::optional<text::Tokenizer> tokenizer)
     : model_(model),
       cache_(model.make_cache(blocks_of_text(model, tokens))),
       steps_(model, cache_),
+      tokenizer_(std::move(tokenizer)),
       free_blocks_(cache_.free_blocks()) {}
 
 int64_t Engine::add(int64_t capacity, std::optional<Request> request) {
@@ -52,15 +61,18 @@ int64_t Engine::add(int64_t capacity, std::optional<Request> request) {
 }
 
 int64_t Engine::submit(Request request) {
+  check_options(request.options);
   const int64_t prompt = request.prompt.tokens(),
                 capacity = prompt + room_for_answer(model_, prompt, request.options.limit());
-  const int64_t blocks = blocks_of_text(model_, capacity),
+  const int64_t blocks = blocks_for_text(model_, prompt, capacity, request.options),
                 all = cache_.keys(0).size(0) - KvCache::blocks_for(cache_.prefix());
   if (blocks > all)
     fail(ErrorKind::data,
-         fmt::format("a prompt and its answer take {} tokens; {} fit", capacity, all * cache_.block_size()),
-         "shorten the prompt, or lower generate.max_tokens");
+         fmt::format("a prompt and its answer take {} tokens; {} fit", blocks * cache_.block_size(),
+                     all * cache_.block_size()),
+         "shorten the prompt, or lower generate.max_tokens or generate.num_beams");
   waiting_.push_back(add(capacity, std::move(request)));
+  texts_.at(waiting_.back()).blocks = blocks;
   return waiting_.back();
 }
 
@@ -78,15 +90,16 @@ int64_t Engine::open(int64_t capacity) {
          fmt::format("a text of {} tokens was asked for; {} are free", capacity, free_blocks_ * cache_.block_size()));
   free_blocks_ -= blocks;
   const int64_t number = add(capacity, std::nullopt);
-  texts_.at(number).row = cache_.add_row();
+  texts_.at(number).row = cache_.add_row(), texts_.at(number).blocks = blocks;
   return number;
 }
 
 void Engine::close(int64_t number) {
-  const auto& text = texts_.at(number);
+  auto& text = texts_.at(number);
+  if (text.writing) drop_beams(*text.writing);
   if (text.row >= 0) {
     cache_.drop_row(text.row);
-    free_blocks_ += blocks_of_text(model_, text.capacity);
+    free_blocks_ += text.blocks;
   }
   texts_.erase(number);
 }
@@ -118,14 +131,22 @@ int64_t Engine::read(int64_t number, data::Prepared prompt) {
 void Engine::answer(int64_t number, const GenerateOptions& options, std::vector<int32_t> stop_ids, OnToken on_token) {
   auto& text = texts_.at(number);
   if (!text.hidden.defined()) fail(ErrorKind::data, "there is no prompt to answer", "read one first");
+  check_options(options);
   answers_.erase(number);
   begin(text, options, std::move(stop_ids), std::move(on_token), options.limit());
 }
 
 void Engine::begin(Text& text, const GenerateOptions& options, std::vector<int32_t> stop_ids, OnToken on_token,
                    int64_t left) {
-  text.writing.emplace(Writing{Sampler(options), std::move(stop_ids), std::move(on_token), left});
+  std::optional<StopStrings> stops;
+  if (!options.stop.empty()) {
+    if (!tokenizer_) fail(ErrorKind::internal, "generate.stop is set, and the engine has no tokenizer");
+    stops.emplace(*tokenizer_, options.stop);
+  }
+  text.writing.emplace(
+      Writing{Sampler(options), options, std::move(stop_ids), std::move(stops), std::move(on_token), left});
   for (const auto key : text.held) text.writing->seen.push_back(key.token());
+  if (options.beams() > 1) begin_beams(text);
 }
 
 void Engine::end(int64_t number) {
@@ -137,8 +158,11 @@ void Engine::end(int64_t number) {
 
 void Engine::finish(int64_t number, Finish how, std::exception_ptr failure) {
   auto& text = texts_.at(number);
-  auto ids = text.writing ? std::move(text.writing->ids) : std::vector<int32_t>();
-  answers_[number] = {std::move(ids), how, std::move(failure)};
+  auto& answer = answers_[number] = {{}, how, std::move(failure)};
+  if (text.writing) {
+    drop_beams(*text.writing);
+    answer.ids = std::move(text.writing->ids), answer.scores = std::move(text.writing->scores);
+  }
   text.writing.reset();
   if (text.request) close(number);
 }
@@ -155,10 +179,10 @@ bool Engine::step() {
 void Engine::admit() {
   Numbers joining;
   while (!waiting_.empty()) {
-    const int64_t blocks = blocks_of_text(model_, texts_.at(waiting_.front()).capacity);
-    if (blocks > free_blocks_) break;
-    free_blocks_ -= blocks;
-    texts_.at(waiting_.front()).row = cache_.add_row();
+    auto& text = texts_.at(waiting_.front());
+    if (text.blocks > free_blocks_) break;
+    free_blocks_ -= text.blocks;
+    text.row = cache_.add_row();
     joining.push_back(waiting_.front());
     waiting_.pop_front();
   }
@@ -204,14 +228,14 @@ void Engine::read_all(const Numbers& numbers) {
 Engine::Numbers Engine::writing(bool unread) const {
   Numbers numbers;
   for (const auto& [number, text] : texts_)
-    if (text.writing && text.writing->unread.has_value() == unread) numbers.push_back(number);
+    if (text.writing && text.writing->has_unread() == unread) numbers.push_back(number);
   return numbers;
 }
 
 void Engine::read_last_tokens() {
   auto numbers = writing(true);
   std::erase_if(numbers, [this](int64_t number) {
-    const bool full = length(number) == capacity(number);
+    const bool full = !texts_.at(number).writing->beams && length(number) == capacity(number);
     if (full)
       finish(number, Finish::failed,
              failure(fmt::format("the conversation is full: {} tokens", capacity(number)), "begin a new one"));
@@ -219,14 +243,27 @@ void Engine::read_last_tokens() {
   });
   if (numbers.empty()) return;
   std::vector<int64_t> ids, rows;
-  for (const auto number : numbers)
-    ids.push_back(*texts_.at(number).writing->unread), rows.push_back(texts_.at(number).row);
+  for (const auto number : numbers) {
+    const auto& text = texts_.at(number);
+    const auto& writing = *text.writing;
+    if (writing.beams) {
+      ids.insert(ids.end(), writing.beams->unread.begin(), writing.beams->unread.end());
+      rows.insert(rows.end(), writing.beams->rows.begin(), writing.beams->rows.end());
+    } else {
+      ids.push_back(*writing.unread), rows.push_back(text.row);
+    }
+  }
   const auto hidden = steps_(ids, rows);
-  for (size_t i = 0; i < numbers.size(); ++i) {
-    auto& text = texts_.at(numbers[i]);
-    text.hidden = hidden.narrow(0, static_cast<int64_t>(i), 1);
-    text.held.push_back(PositionKey::of_token(ids[i]));
-    text.writing->unread.reset();
+  int64_t begin = 0;
+  for (const auto number : numbers) {
+    auto& text = texts_.at(number);
+    const int64_t n = text.writing->beams ? std::ssize(text.writing->beams->rows) : 1;
+    hidden_of(text) = hidden.narrow(0, begin, n);
+    begin += n;
+    if (text.writing->beams)
+      text.writing->beams->unread.clear();
+    else
+      text.held.push_back(PositionKey::of_token(*std::exchange(text.writing->unread, {})));
   }
 }
 
@@ -234,23 +271,40 @@ void Engine::write() {
   const auto numbers = writing(false);
   if (numbers.empty()) return;
   std::vector<at::Tensor> hidden;
+  for (const auto number : numbers) hidden.push_back(hidden_of(texts_.at(number)));
+  const auto logits = logits_of(model_, at::cat(hidden));
   std::vector<Draft> drafts;
+  std::vector<int64_t> plain, places;
+  int64_t begin = 0;
   for (const auto number : numbers) {
     auto& text = texts_.at(number);
-    hidden.push_back(text.hidden);
-    drafts.push_back({&text.writing->sampler, text.writing->seen});
+    auto& writing = *text.writing;
+    const int64_t rows = hidden_of(text).size(0);
+    if (!writing.beams) {
+      drafts.push_back({&writing.sampler, {writing.seen, writing.prompt(), writing.stop_ids}});
+      plain.push_back(number), places.push_back(begin);
+    } else {
+      write_beams(number, text, logits.narrow(0, begin, rows));
+    }
+    begin += rows;
   }
-  const auto ids = next_tokens(logits_of(model_, at::cat(hidden)), drafts);
-  for (size_t i = 0; i < numbers.size(); ++i) take_token(numbers[i], texts_.at(numbers[i]), ids[i]);
+  if (plain.empty()) return;
+  const bool all = plain.size() == numbers.size();
+  const auto of_drafts = all ? logits : logits.index_select(0, at::tensor(places, at::kLong).to(logits.device()));
+  const auto ids = next_tokens(of_drafts, drafts);
+  for (size_t i = 0; i < plain.size(); ++i)
+    take_token(plain[i], texts_.at(plain[i]), ids[i], of_drafts[static_cast<int64_t>(i)]);
 }
 
-void Engine::take_token(int64_t number, Text& text, const std::optional<int64_t>& id) {
+void Engine::take_token(int64_t number, Text& text, const std::optional<int64_t>& id, const at::Tensor& logits_v) {
   auto& writing = *text.writing;
   if (!id) return finish(number, Finish::failed, failure(kNotFinite, kNotFiniteRemedy));
   const auto token = static_cast<int32_t>(*id);
   if (std::ranges::find(writing.stop_ids, token) != writing.stop_ids.end()) return finish(number, Finish::stop);
   writing.ids.push_back(token), writing.seen.push_back(token), writing.unread = token, --writing.left;
+  if (const auto& k = writing.options.logprobs) writing.scores.push_back(scores_of(logits_v, token, *k));
   if (writing.on_token && !writing.on_token(token)) return finish(number, Finish::ended);
+  if (writing.stops && writing.stops->completed_by_last(writing.ids)) return finish(number, Finish::stop);
   if (writing.left == 0) finish(number, Finish::length);
 }
 

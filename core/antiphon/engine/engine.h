@@ -6,15 +6,18 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 
+#include <antiphon/engine/beams.h>
 #include <antiphon/engine/held_text.h>
 #include <antiphon/engine/sampling.h>
 #include <antiphon/engine/step.h>
 
 namespace antiphon::engine {
 
-// Called with each new token, within step(); returning false ends the answer. It must not call the engine.
+// Called with each new token, within step(); returning false ends the answer. It must not call the engine. Beams give
+// all their tokens at the end.
 using OnToken = std::function<bool(int32_t id)>;
 
 struct Request {
@@ -27,9 +30,10 @@ struct Request {
 enum class Finish { stop, length, ended, failed };
 
 struct Answer {
-  std::vector<int32_t> ids;  // without the stop token
+  std::vector<int32_t> ids;  // without the stop token, but with those that make up a stop string
   Finish finish = Finish::stop;
-  std::exception_ptr failure = {};  // Error(data): what the model computed of this text is not finite, …
+  std::exception_ptr failure = {};       // Error(data): what the model computed of this text is not finite, …
+  std::vector<TokenScores> scores = {};  // of each id, if options.logprobs asks for them
 };
 
 // Blocks of a cache that a text of so many tokens takes, beside those that all texts begin with.
@@ -38,14 +42,19 @@ int64_t blocks_of_text(const model::MultimodalLm& model, int64_t tokens);
 // Tokens that an answer may have: max_tokens, or what is left of the model's context. Error(data) if nothing is left.
 int64_t room_for_answer(model::MultimodalLm& model, int64_t prompt_tokens, int64_t max_tokens);
 
+// The same of a prompt with its answer, of which each beam has its own from the prompt's last block on.
+int64_t blocks_for_text(const model::MultimodalLm& model, int64_t prompt_tokens, int64_t capacity,
+                        const GenerateOptions& options);
+
 class Engine {
  public:
   // `tokens`: what all texts hold together at most; each takes whole blocks of KvCache::kBlockSize. The model must
-  // outlive the engine.
-  Engine(model::MultimodalLm& model, int64_t tokens);
+  // outlive the engine. `tokenizer`: needed for options.stop.
+  Engine(model::MultimodalLm& model, int64_t tokens, std::optional<text::Tokenizer> tokenizer = std::nullopt);
 
   // --- answers to prompts -------------------------------------------------------------------------------------------
-  // Waits until there is room for the prompt and the longest answer. Error(data) if there never will be.
+  // Waits until there is room for the prompt and the longest answer. Error(data) if there never will be; Error(config)
+  // for options that do not go together, here and below.
   int64_t submit(Request request);
   // An answer that has ended, once; nullopt before.
   std::optional<Answer> take(int64_t text);
@@ -58,8 +67,8 @@ class Engine {
   // what it shares with what is held is not, and of a sound in parts only those that are new. Error(data) if the prompt
   // does not fit; the text is then unchanged.
   int64_t read(int64_t text, data::Prepared prompt);
-  // Begins an answer to what was read; take() gives it. Error(data) if nothing was, and in the answer once the text is
-  // full.
+  // Begins an answer to what was read; take() gives it. Error(data) if nothing was, if there is no room for beams, and
+  // in the answer once the text is full. The text then has the answer, but not one of beams.
   void answer(int64_t text, const GenerateOptions& options, std::vector<int32_t> stop_ids, OnToken on_token = {});
   int64_t length(int64_t text) const { return static_cast<int64_t>(texts_.at(text).held.size()); }
   int64_t capacity(int64_t text) const { return texts_.at(text).capacity; }
@@ -70,17 +79,30 @@ class Engine {
   bool step();
 
  private:
+  struct Beams {
+    BeamSearch search;
+    std::vector<int64_t> rows, unread;  // of each beam, and its last token, which the cache does not hold yet
+    at::Tensor hidden;                  // [beams, hidden_size]
+    int64_t blocks = 0;                 // promised to them
+  };
   struct Writing {
     Sampler sampler;
+    GenerateOptions options;
     std::vector<int32_t> stop_ids;
+    std::optional<StopStrings> stops;
     OnToken on_token;
-    int64_t left = 0;           // tokens that the answer may still have
-    std::vector<int64_t> seen;  // the prompt's tokens and the answer's; -1 at media positions
-    std::vector<int32_t> ids;
-    std::optional<int64_t> unread;  // its last token, which the cache does not hold yet
+    int64_t left = 0;                // tokens that the answer may still have
+    std::vector<int64_t> seen = {};  // the prompt's tokens and the answer's; -1 at media positions
+    std::vector<int32_t> ids = {};
+    std::vector<TokenScores> scores = {};
+    std::optional<int64_t> unread = {};  // its last token, which the cache does not hold yet
+    std::unique_ptr<Beams> beams = nullptr;
+    size_t prompt() const { return seen.size() - ids.size(); }
+    bool has_unread() const { return beams ? !beams->unread.empty() : unread.has_value(); }
   };
   struct Text {
     int64_t capacity = 0, row = -1;
+    int64_t blocks = 0;             // promised to it
     std::vector<PositionKey> held;  // what each position of the row was computed from
     at::Tensor hidden;              // [1, hidden_size] after the last position
     std::optional<Writing> writing;
@@ -94,13 +116,21 @@ class Engine {
   void read_all(const Numbers& numbers);
   void read_last_tokens();
   void write();
-  void take_token(int64_t number, Text& text, const std::optional<int64_t>& id);
+  void take_token(int64_t number, Text& text, const std::optional<int64_t>& id, const at::Tensor& logits_v);
+  void begin_beams(Text& text);
+  void fork_beams(Beams& beams, const std::vector<BeamSearch::Step>& steps);
+  void write_beams(int64_t number, Text& text, const at::Tensor& logits);
+  void finish_beams(int64_t number, Text& text);
+  void drop_beams(Writing& writing);
   void finish(int64_t number, Finish how, std::exception_ptr failure = {});
   Numbers writing(bool unread) const;
+  // What its next token is told from: [1, hidden_size], or of beams [beams, hidden_size].
+  static at::Tensor& hidden_of(Text& text) { return text.writing->beams ? text.writing->beams->hidden : text.hidden; }
 
   model::MultimodalLm& model_;
   KvCache cache_;
   DecodingSteps steps_;
+  std::optional<text::Tokenizer> tokenizer_;
   int64_t free_blocks_;  // that are not promised to a text
   int64_t next_ = 0;
   std::map<int64_t, Text> texts_;

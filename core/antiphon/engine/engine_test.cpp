@@ -4,6 +4,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/engine/generator.h>
+#include <antiphon/engine/step.h>
 #include <antiphon/model/test_model.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -42,7 +43,7 @@ TEST_CASE("requests that come while others are answered get what they get alone,
   auto lm = model::testing::test_model_that_answers();
   std::mt19937_64 random(3);
   std::vector<std::pair<int64_t, Ids>> expected;
-  Engine engine(*lm, 400);  // some have to wait
+  Engine engine(*lm, 500);  // some have to wait
   int64_t sent = 0;
   for (bool more = true; more || sent < 12;) {
     if (sent < 12 && random() % 2) {
@@ -50,6 +51,7 @@ TEST_CASE("requests that come while others are answered get what they get alone,
       GenerateOptions options{.max_tokens = 3 + static_cast<int64_t>(random() % 30)};
       if (sent % 2) options.temperature = 3, options.seed = 11;
       if (sent % 5 == 4) options.repetition_penalty = 1.5;
+      if (sent % 4 == 2) options.num_beams = 3;
       expected.emplace_back(engine.submit({one, options}), alone(*lm, one, options));
       ++sent;
     }
@@ -100,4 +102,106 @@ TEST_CASE("a request that can never fit is refused; one that is ended, waiting o
   while (engine.step()) {
   }
   CHECK(engine.take(third)->ids == alone(*lm, prompt(*lm, 7, 40), {.max_tokens = 4}));
+}
+
+// Without a cache: every beam is computed anew for each token.
+TEST_CASE("beams are those of whole passes; their rows and blocks are free again, whatever ends them") {
+  auto lm = model::testing::test_model_that_answers();
+  const GenerateOptions options{.max_tokens = 40, .num_beams = 4, .length_penalty = 0.5};
+  const auto one = prompt(*lm, 3, 45, true);
+  BeamSearch search(options, {one.ids.begin(), one.ids.end()}, {}, 40, nullptr);
+  std::vector<Ids> answers{{}};
+  c10::AutoGradMode no_grad(false);
+  while (!answers.empty()) {
+    std::vector<at::Tensor> hidden;
+    for (const auto& answer : answers) {
+      auto whole = one;
+      whole.ids.insert(whole.ids.end(), answer.begin(), answer.end());
+      whole.supervised.resize(whole.ids.size(), false);
+      auto batch = data::pack({whole});
+      lm->encode(batch);
+      hidden.push_back(lm->forward(batch).slice(0, -1));
+    }
+    std::vector<Ids> next;
+    for (const auto& [parent, id] : search.next(logits_of(*lm, at::cat(hidden)))) {
+      next.push_back(answers[parent]);
+      next.back().push_back(static_cast<int32_t>(id));
+    }
+    answers = std::move(next);
+  }
+  const auto expected = std::move(search).best().ids;
+  CHECK(expected.size() == 40);
+  CHECK(expected != alone(*lm, one, {.max_tokens = 40}));
+  CHECK(alone(*lm, one, options) == expected);
+
+  const auto tokens = blocks_for_text(*lm, one.tokens(), one.tokens() + 40, options) * KvCache::kBlockSize;
+  Engine engine(*lm, tokens);  // just enough: what is not given back is missed
+  for (int i = 0; i < 3; ++i) {
+    const auto ended = engine.submit({one, options});
+    for (int step = 0; step < 10; ++step) engine.step();
+    engine.end(ended);
+    const auto text = engine.submit({one, options});
+    while (engine.step()) {
+    }
+    CHECK(engine.take(text)->ids == expected);
+  }
+  CHECK_THROWS_AS(Engine(*lm, tokens - KvCache::kBlockSize).submit({one, options}), Error);
+  auto sampled = options;
+  sampled.temperature = 1;
+  CHECK_THROWS_AS(engine.submit({one, sampled}), Error);
+}
+
+TEST_CASE("a text that stays is answered by beams again and again; without room for them it is told") {
+  auto lm = model::testing::test_model_that_answers();
+  const GenerateOptions options{.max_tokens = 20, .num_beams = 3};
+  const auto one = prompt(*lm, 3, 20);
+  const auto expected = alone(*lm, one, options);
+  Engine engine(*lm, 64 + 3 * 64);
+  const auto text = engine.open(64);
+  for (int i = 0; i < 3; ++i) {
+    engine.read(text, one);
+    Ids heard;
+    engine.answer(text, options, {}, [&](int32_t id) {
+      heard.push_back(id);
+      return i < 2 || heard.size() < 4;
+    });
+    while (engine.step()) {
+    }
+    const auto answer = engine.take(text);
+    CHECK(answer->ids == (i < 2 ? expected : Ids(expected.begin(), expected.begin() + 4)));
+    CHECK(answer->finish == (i < 2 ? Finish::length : Finish::ended));
+    CHECK(heard == answer->ids);
+    CHECK(engine.length(text) == 20);  // the answer of beams is not in the text
+  }
+  engine.read(text, prompt(*lm, 3, 44));
+  engine.answer(text, options, {});  // what the text still holds
+  while (engine.step()) {
+  }
+  CHECK(engine.take(text)->ids.size() == 20);
+  Engine small(*lm, 96);
+  const auto tight = small.open(64);
+  small.read(tight, one);
+  CHECK_THROWS_AS(small.answer(tight, options, {}), Error);
+  small.answer(tight, {.max_tokens = 20}, {});
+  while (small.step()) {
+  }
+  CHECK(small.take(tight)->ids == alone(*lm, one, {.max_tokens = 20}));
+}
+
+TEST_CASE("log-probabilities come with the tokens, of texts that ask for them") {
+  auto lm = model::testing::test_model_that_answers();
+  Engine engine(*lm, 256);
+  const auto with = engine.submit({prompt(*lm, 3, 9), {.max_tokens = 6, .logprobs = 2}});
+  const auto without = engine.submit({prompt(*lm, 3, 9), {.max_tokens = 6}});
+  while (engine.step()) {
+  }
+  const auto answer = *engine.take(with);
+  REQUIRE(answer.scores.size() == 6);
+  for (size_t i = 0; i < 6; ++i) {
+    CHECK(answer.scores[i].top.size() == 2);
+    CHECK(answer.scores[i].top.front() ==
+          std::pair(answer.ids[i], answer.scores[i].logprob));  // the likeliest is taken
+    CHECK(answer.scores[i].top.back().second <= answer.scores[i].logprob);
+  }
+  CHECK(engine.take(without)->scores.empty());
 }

@@ -51,6 +51,8 @@ void take_limits(const JsonTable& table, GenerateOptions& o, Texts& taken) {
   if (!o.no_repeat_ngram_size)
     take<int64_t>(taken, "no_repeat_ngram_size", o.no_repeat_ngram_size,
                   table.integer("no_repeat_ngram_size", 0, 0, most), 0);
+  if (!o.min_new_tokens)
+    take<int64_t>(taken, "min_new_tokens", o.min_new_tokens, table.integer("min_new_tokens", 0, 0, most), 0);
   if (!o.suppress_tokens.empty()) return;
   o.suppress_tokens = ids_of(table, "suppress_tokens");
   if (!o.suppress_tokens.empty()) taken.push_back(told("suppress_tokens", o.suppress_tokens));
@@ -69,8 +71,45 @@ void take_sampling(const JsonTable& table, GenerateOptions& o, Texts& taken) {
   if (!o.min_p) take(taken, "min_p", o.min_p, table.number("min_p", 0, 0, 1), 0.0);
 }
 
-std::string absent_keys(const JsonTable& table) {
+// One text or several.
+void take_stop_strings(const JsonTable& table, GenerateOptions& o, Texts& taken) {
+  const auto* value = table.find("stop_strings");
+  if (!value || !o.stop.empty()) return;
+  const auto list = value->is_string() ? json::array({*value}) : *value;
+  const bool good = list.is_array() && list.size() <= most && std::ranges::all_of(list, [](const json& text) {
+                      return text.is_string() && !text.get_ref<const std::string&>().empty();
+                    });
+  if (!good) table.refuse("stop_strings", "a text, or a list of texts that are not empty");
+  o.stop = list.get<std::vector<std::string>>();
+  if (!o.stop.empty()) taken.push_back(told("stop_strings", *value));
+}
+
+// early_stopping there: true, false or "never".
+std::string early_stopping_of(const JsonTable& table) {
+  const auto* value = table.find("early_stopping");
+  if (!value) return {};
+  if (value->is_boolean()) return value->get<bool>() ? "true" : "false";
+  if (*value != "never") table.refuse("early_stopping", "true, false or \"never\"");
+  return "never";
+}
+
+// Of one that samples they are not taken, but named.
+void take_beams(const JsonTable& table, GenerateOptions& o, Texts& taken) {
+  if (!o.num_beams && o.greedy())
+    take<int64_t>(taken, "num_beams", o.num_beams, table.integer("num_beams", 1, 1, 1024), 1);
+  if (o.beams() == 1) return;
+  if (!o.length_penalty)
+    take(taken, "length_penalty", o.length_penalty, table.number("length_penalty", 1, -100, 100), 1.0);
+  if (!o.early_stopping.empty()) return;
+  o.early_stopping = early_stopping_of(table);
+  if (!o.early_stopping.empty() && o.early_stopping != "false")
+    taken.push_back(told("early_stopping", *table.find("early_stopping")));
+}
+
+std::string absent_keys(const JsonTable& table, const GenerateOptions& o) {
   Texts texts;
+  if (const auto* beams = table.find("num_beams"); beams && *beams != 1 && !o.greedy())
+    texts.push_back(told("num_beams", *beams));
   for (const auto& [key, nothing] : absent_generation_keys())
     if (const auto* value = table.find(key); value && *value != nothing && !(value->is_structured() && value->empty()))
       texts.push_back(told(key, *value));
@@ -94,7 +133,9 @@ GenerationConfig take_generation_config(const std::filesystem::path& folder, Gen
   Texts taken;
   take_limits(table, options, taken);
   take_sampling(table, options, taken);
-  return {table.file(), join(taken, ", "), absent_keys(table), unknown_keys(table)};
+  take_stop_strings(table, options, taken);
+  take_beams(table, options, taken);
+  return {table.file(), join(taken, ", "), absent_keys(table, options), unknown_keys(table)};
 }
 
 void read_generation_config(const std::filesystem::path& folder, GenerateOptions& options) {

@@ -56,16 +56,42 @@ TEST_CASE("a directory that samples is sampled from, unless [generate] wants the
   CHECK(own.top_p == 0.9);
 }
 
+TEST_CASE("beams are taken with their options, but not if answers are sampled; [generate] says otherwise") {
+  const weights::TestFolder folder;
+  folder.write(
+      "generation_config.json",
+      R"({"num_beams": 4, "length_penalty": 0.5, "early_stopping": true, "stop_strings": "x", "min_new_tokens": 3})");
+  const auto taken = read(folder);
+  CHECK((taken.beams() == 4 && taken.length_penalty == 0.5 && taken.early_stopping == "true"));
+  CHECK((taken.stop == std::vector<std::string>{"x"} && taken.min_new_tokens == 3));
+  CHECK(read(folder, {.temperature = 1}).beams() == 1);
+  CHECK(read(folder, {.num_beams = 1}).length_penalty == std::nullopt);
+  const auto own = read(folder, {.stop = {"y"}, .num_beams = 2, .length_penalty = 1, .early_stopping = "never"});
+  CHECK((own.beams() == 2 && own.length_penalty == 1 && own.early_stopping == "never"));
+  CHECK(own.stop == std::vector<std::string>{"y"});
+  for (const char* value : {"\"maybe\"", "7", "[true]"}) {
+    folder.write("generation_config.json", std::string(R"({"num_beams": 4, "early_stopping": )") + value + "}");
+    CHECK_THROWS_AS(read(folder), Error);
+  }
+}
+
+TEST_CASE("options that do not go together are refused") {
+  CHECK_NOTHROW(check_options({.temperature = 0, .num_beams = 2}));
+  CHECK_THROWS_AS(check_options({.temperature = 1, .num_beams = 2}), Error);
+  CHECK_NOTHROW(check_options({.temperature = 1, .num_beams = 1}));
+  CHECK_THROWS_AS(check_options({.stop = {"a", ""}}), Error);
+}
+
 TEST_CASE("what was taken, what is not done and what nobody knows is told by key and value") {
   const weights::TestFolder folder;
   GenerateOptions options;
   folder.write(
       "generation_config.json",
-      R"({"eos_token_id": 2, "repetition_penalty": 1.1, "top_k": 50, "num_beams": 4, "max_length": 20, "typo": 1})");
+      R"({"eos_token_id": 2, "repetition_penalty": 1.1, "top_k": 50, "min_length": 4, "max_length": 20, "typo": 1})");
   const auto said = take_generation_config(folder.path(), options);
   CHECK_THAT(said.file, Catch::Matchers::EndsWith("generation_config.json"));
   CHECK(said.taken == "repetition_penalty = 1.1");
-  CHECK(said.absent == "num_beams = 4");
+  CHECK(said.absent == "min_length = 4");
   CHECK(said.unknown == "typo = 1");
 }
 
@@ -78,6 +104,12 @@ TEST_CASE("values of generation_config.json that are none are refused by key") {
                                                                                    {"no_repeat_ngram_size", "0.5"},
                                                                                    {"max_new_tokens", "0"},
                                                                                    {"do_sample", "1"},
+                                                                                   {"min_new_tokens", "-1"},
+                                                                                   {"stop_strings", "7"},
+                                                                                   {"stop_strings", "[\"\"]"},
+                                                                                   {"stop_strings", "[1]"},
+                                                                                   {"num_beams", "0"},
+                                                                                   {"num_beams", "1e9"},
                                                                                    {"suppress_tokens", "[true]"},
                                                                                    {"suppress_tokens", "7"}}) {
     folder.write("generation_config.json", "{\"" + key + "\": " + value + "}");

@@ -9,10 +9,7 @@ const std::vector<std::pair<std::string, nlohmann::json>>& absent_generation_key
   static const auto* keys =
       new std::vector<std::pair<std::string, nlohmann::json>>{{"max_length", 20},
                                                               {"min_length", 0},
-                                                              {"min_new_tokens", 0},
                                                               {"max_time", nullptr},
-                                                              {"stop_strings", nullptr},
-                                                              {"num_beams", 1},
                                                               {"num_beam_groups", 1},
                                                               {"diversity_penalty", 0},
                                                               {"constraints", nullptr},
@@ -44,11 +41,11 @@ const std::vector<std::pair<std::string, nlohmann::json>>& absent_generation_key
 bool is_generation_key(const std::string& key) {
   static const auto* others = new std::set<std::string>{
       "max_new_tokens", "repetition_penalty", "no_repeat_ngram_size", "suppress_tokens", "do_sample", "temperature",
-      "top_k", "top_p", "min_p",
+      "top_k", "top_p", "min_p", "min_new_tokens", "stop_strings", "num_beams", "early_stopping", "length_penalty",
       // without effect from here on
       "eos_token_id", "pad_token_id", "bos_token_id", "decoder_start_token_id",
-      // of beams, whose number is named above; with one, and with a softmax over what is left, without effect
-      "early_stopping", "length_penalty", "renormalize_logits",
+      // with a softmax over what is left
+      "renormalize_logits",
       // ways to the same answer in less time
       "use_mtp", "is_assistant", "num_assistant_tokens", "num_assistant_tokens_schedule",
       "assistant_confidence_threshold", "prompt_lookup_num_tokens", "max_matching_ngram_size", "assistant_early_exit",

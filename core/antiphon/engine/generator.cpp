@@ -4,11 +4,12 @@ namespace antiphon::engine {
 
 std::vector<Answer> answers_to(model::MultimodalLm& model, std::vector<data::Prepared> prompts,
                                const GenerateOptions& options, const std::vector<int32_t>& stop_ids,
-                               const OnTokenOf& on_token) {
+                               const OnTokenOf& on_token, std::optional<text::Tokenizer> tokenizer) {
   int64_t blocks = 0;
   for (const auto& prompt : prompts)
-    blocks += blocks_of_text(model, prompt.tokens() + room_for_answer(model, prompt.tokens(), options.limit()));
-  Engine engine(model, blocks * KvCache::kBlockSize);
+    blocks += blocks_for_text(model, prompt.tokens(),
+                              prompt.tokens() + room_for_answer(model, prompt.tokens(), options.limit()), options);
+  Engine engine(model, blocks * KvCache::kBlockSize, std::move(tokenizer));
   std::vector<int64_t> texts;
   for (size_t i = 0; i < prompts.size(); ++i)
     texts.push_back(engine.submit({std::move(prompts[i]), options, stop_ids,
@@ -22,9 +23,9 @@ std::vector<Answer> answers_to(model::MultimodalLm& model, std::vector<data::Pre
 
 std::vector<std::vector<int32_t>> generate(model::MultimodalLm& model, std::vector<data::Prepared> prompts,
                                            const GenerateOptions& options, const std::vector<int32_t>& stop_ids,
-                                           const OnTokenOf& on_token) {
+                                           const OnTokenOf& on_token, std::optional<text::Tokenizer> tokenizer) {
   std::vector<std::vector<int32_t>> ids;
-  for (auto& answer : answers_to(model, std::move(prompts), options, stop_ids, on_token)) {
+  for (auto& answer : answers_to(model, std::move(prompts), options, stop_ids, on_token, std::move(tokenizer))) {
     if (answer.failure) std::rethrow_exception(answer.failure);
     ids.push_back(std::move(answer.ids));
   }

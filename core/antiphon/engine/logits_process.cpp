@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 namespace antiphon::engine {
@@ -19,6 +20,14 @@ void penalize(std::span<float> logits_v, std::span<const int64_t> seen, float pe
   }
 }
 
+void penalize_answer(std::span<float> logits_v, std::span<const int64_t> answer, double presence, double frequency) {
+  std::map<int64_t, int64_t> counts;
+  for (const int64_t id : answer)
+    if (id >= 0 && id < static_cast<int64_t>(logits_v.size())) ++counts[id];
+  for (const auto& [id, count] : counts)
+    logits_v[static_cast<size_t>(id)] -= static_cast<float>(frequency * static_cast<double>(count) + presence);
+}
+
 // No run of n tokens comes twice: what followed an earlier copy of the last n - 1 is out.
 void ban_repeats(std::span<float> logits_v, std::span<const int64_t> seen, size_t n) {
   if (n == 0 || seen.size() + 1 < n) return;
@@ -30,14 +39,28 @@ void ban_repeats(std::span<float> logits_v, std::span<const int64_t> seen, size_
 }  // namespace
 
 bool changes_logits(const GenerateOptions& o) {
-  return o.repetition_penalty.value_or(1) != 1 || o.no_repeat_ngram_size.value_or(0) != 0 || !o.suppress_tokens.empty();
+  return o.repetition_penalty.value_or(1) != 1 || o.presence_penalty.value_or(0) != 0 ||
+         o.frequency_penalty.value_or(0) != 0 || o.no_repeat_ngram_size.value_or(0) != 0 ||
+         o.min_new_tokens.value_or(0) != 0 || !o.suppress_tokens.empty();
 }
 
-void process_logits(std::span<float> logits_v, std::span<const int64_t> seen, const GenerateOptions& o) {
+void process_logits(std::span<float> logits_v, const TextSoFar& text, const GenerateOptions& o) {
+  const auto answer = text.seen.subspan(text.prompt);
   if (const double penalty = o.repetition_penalty.value_or(1); penalty != 1)
-    penalize(logits_v, seen, static_cast<float>(penalty));
-  ban_repeats(logits_v, seen, static_cast<size_t>(o.no_repeat_ngram_size.value_or(0)));
+    penalize(logits_v, text.seen, static_cast<float>(penalty));
+  if (const double presence = o.presence_penalty.value_or(0), frequency = o.frequency_penalty.value_or(0);
+      presence != 0 || frequency != 0)
+    penalize_answer(logits_v, answer, presence, frequency);
+  ban_repeats(logits_v, text.seen, static_cast<size_t>(o.no_repeat_ngram_size.value_or(0)));
+  if (std::ssize(answer) < o.min_new_tokens.value_or(0))
+    for (const int32_t id : text.stop_ids) ban(logits_v, id);
   for (const int64_t id : o.suppress_tokens) ban(logits_v, id);
+}
+
+void process_rows(const at::Tensor& rows, std::span<const TextSoFar> texts, const GenerateOptions& o) {
+  const auto vocab = static_cast<size_t>(rows.size(1));
+  for (size_t i = 0; i < static_cast<size_t>(rows.size(0)); ++i)
+    process_logits({rows.mutable_data_ptr<float>() + i * vocab, vocab}, i < texts.size() ? texts[i] : TextSoFar(), o);
 }
 
 }  // namespace antiphon::engine

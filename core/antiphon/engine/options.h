@@ -14,14 +14,24 @@ struct GenerateOptions {
   std::optional<double> temperature = std::nullopt;
   std::optional<int64_t> top_k = std::nullopt;
   std::optional<double> top_p = std::nullopt, min_p = std::nullopt, repetition_penalty = std::nullopt;
-  std::optional<int64_t> no_repeat_ngram_size = std::nullopt;
+  std::optional<double> presence_penalty = std::nullopt, frequency_penalty = std::nullopt;
+  std::optional<int64_t> no_repeat_ngram_size = std::nullopt, min_new_tokens = std::nullopt;
   std::vector<int64_t> suppress_tokens = {};
+  std::vector<std::string> stop = {};
+  std::optional<int64_t> num_beams = std::nullopt;
+  std::optional<double> length_penalty = std::nullopt;
+  std::string early_stopping = {};
+  std::optional<int64_t> logprobs = std::nullopt;
   int64_t seed = 0;
   std::string weights = {};
 
   int64_t limit() const { return max_tokens.value_or(128); }
   bool greedy() const { return temperature.value_or(0) == 0; }
+  int64_t beams() const { return num_beams.value_or(1); }
 };
+
+// Error(config) for what does not go together: beams with sampling.
+void check_options(const GenerateOptions& options);
 
 const config::Table<GenerateOptions>& generate_table();
 

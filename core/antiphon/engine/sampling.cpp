@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include <antiphon/base/error.h>
-#include <antiphon/engine/logits_process.h>
 
 namespace antiphon::engine {
 namespace {
@@ -28,21 +27,17 @@ std::vector<std::optional<int64_t>> likeliest(const at::Tensor& logits) {
   return ids;
 }
 
-at::Tensor processed(const at::Tensor& logits, const std::vector<std::span<const int64_t>>& seen,
-                     const GenerateOptions& options) {
+at::Tensor processed(const at::Tensor& logits, const std::vector<TextSoFar>& texts, const GenerateOptions& options) {
   const auto rows = logits.to(at::kCPU, at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
-  const auto vocab = static_cast<size_t>(rows.size(1));
-  for (size_t i = 0; i < static_cast<size_t>(rows.size(0)); ++i)
-    process_logits({rows.mutable_data_ptr<float>() + i * vocab, vocab},
-                   i < seen.size() ? seen[i] : std::span<const int64_t>(), options);
+  process_rows(rows, texts, options);
   return rows;
 }
 
 }  // namespace
 
-std::vector<int64_t> Sampler::next(const at::Tensor& raw, const std::vector<std::span<const int64_t>>& seen) {
+std::vector<int64_t> Sampler::next(const at::Tensor& raw, const std::vector<TextSoFar>& texts) {
   std::vector<int64_t> ids;
-  const auto logits = changes_logits(options_) ? processed(raw, seen, options_) : raw;
+  const auto logits = changes_logits(options_) ? processed(raw, texts, options_) : raw;
   if (options_.greedy()) {
     for (const auto& id : likeliest(logits)) {
       if (!id) fail(ErrorKind::data, kNotFinite, kNotFiniteRemedy);
@@ -56,12 +51,22 @@ std::vector<int64_t> Sampler::next(const at::Tensor& raw, const std::vector<std:
 
 bool Sampler::takes_likeliest() const { return options_.greedy() && !changes_logits(options_); }
 
+TokenScores scores_of(const at::Tensor& logits_v, int64_t id, int64_t k) {
+  const auto logp_v = at::log_softmax(logits_v.to(at::kCPU, at::kFloat), 0);
+  TokenScores scores{logp_v[id].item<float>()};
+  if (k == 0) return scores;
+  const auto [values, ids] = at::topk(logp_v, std::min(k, logp_v.size(0)));
+  for (int64_t i = 0; i < values.size(0); ++i)
+    scores.top.emplace_back(static_cast<int32_t>(ids[i].item<int64_t>()), values[i].item<float>());
+  return scores;
+}
+
 std::vector<std::optional<int64_t>> next_tokens(const at::Tensor& logits, const std::vector<Draft>& drafts) {
   if (std::ranges::all_of(drafts, [](const Draft& draft) { return draft.sampler->takes_likeliest(); }))
     return likeliest(logits);  // all in one
   std::vector<std::optional<int64_t>> ids;
   for (size_t i = 0; i < drafts.size(); ++i) try {
-      ids.push_back(drafts[i].sampler->next(logits.narrow(0, static_cast<int64_t>(i), 1), {drafts[i].seen}).front());
+      ids.push_back(drafts[i].sampler->next(logits.narrow(0, static_cast<int64_t>(i), 1), {drafts[i].text}).front());
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
       ids.push_back(std::nullopt);

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include <antiphon/engine/options.h>
+#include <antiphon/engine/logits_process.h>
 
 namespace antiphon::engine {
 
@@ -18,12 +18,11 @@ inline constexpr const char* kNotFiniteRemedy = "check the weights, or try preci
 class Sampler {
  public:
   explicit Sampler(const GenerateOptions& options) : options_(options), random_(static_cast<uint64_t>(options.seed)) {}
-  // logits [rows, vocab_size] of any floating dtype -> one id per row. `seen`: the tokens of each row, prompt and
-  // answer, negative at media positions. First what process_logits() does; then greedy at temperature 0, otherwise
-  // softmax at the temperature over the top_k tokens, of these the smallest set of mass top_p, of these what min_p
-  // leaves (as transformers: the temperature first). Error(data) if a row holds NaN, or nothing finite is its largest
-  // value.
-  std::vector<int64_t> next(const at::Tensor& logits, const std::vector<std::span<const int64_t>>& seen = {});
+  // logits [rows, vocab_size] of any floating dtype -> one id per row. `texts`: that of each row. First what
+  // process_logits() does; then greedy at temperature 0, otherwise softmax at the temperature over the top_k tokens, of
+  // these the smallest set of mass top_p, of these what min_p leaves (as transformers: the temperature first).
+  // Error(data) if a row holds NaN, or nothing finite is its largest value.
+  std::vector<int64_t> next(const at::Tensor& logits, const std::vector<TextSoFar>& texts = {});
   // Whether next() is the likeliest token and nothing else.
   bool takes_likeliest() const;
 
@@ -37,8 +36,16 @@ class Sampler {
 // A text that waits for its next token.
 struct Draft {
   Sampler* sampler = nullptr;
-  std::span<const int64_t> seen = {};
+  TextSoFar text = {};
 };
+
+// What the model said of one token, before anything changes its logits: natural logarithms of probabilities.
+struct TokenScores {
+  double logprob = 0;
+  std::vector<std::pair<int32_t, double>> top = {};  // the likeliest, likeliest first
+};
+// logits_v [vocab_size] of any floating dtype -> of token `id` and the `k` likeliest.
+TokenScores scores_of(const at::Tensor& logits_v, int64_t id, int64_t k);
 
 // logits [drafts, vocab_size] -> the next token of each by its own sampler; nullopt if its logits are not finite.
 std::vector<std::optional<int64_t>> next_tokens(const at::Tensor& logits, const std::vector<Draft>& drafts);

@@ -125,9 +125,11 @@ TEST_CASE("min_p keeps what is likely enough beside the likeliest") {
 }
 
 TEST_CASE("tokens that were there before are penalised, repeats and unwanted ones are out") {
-  const auto after = [](std::vector<int64_t> seen, const GenerateOptions& options) {
+  const std::vector<int32_t> stop_ids{1, 99};
+  const auto after = [&](std::vector<int64_t> seen, const GenerateOptions& options) {
     auto logits = kLogits;
-    process_logits(logits, seen, options);
+    process_logits(logits, {seen, std::min<size_t>(2, seen.size()), stop_ids},
+                   options);  // two tokens of prompt; 1 and 99 end an answer
     return logits;
   };
   CHECK(after({1, 2, 2, -1, 99}, {.repetition_penalty = 2}) == std::vector<float>{1.0f, 1.5f, -4.0f, 2.0f, 0.5f});
@@ -135,9 +137,16 @@ TEST_CASE("tokens that were there before are penalised, repeats and unwanted one
   CHECK(after({1, 3, 4, 1}, {.no_repeat_ngram_size = 3}) == kLogits);
   CHECK(after({}, {.no_repeat_ngram_size = 3}) == kLogits);
   CHECK(after({}, {.suppress_tokens = {1, 99}})[1] == -INFINITY);
+  CHECK(after({0, 3, 1, -1, 1}, {.presence_penalty = 0.5, .frequency_penalty = 0.25}) ==
+        std::vector<float>{1.0f, 2.0f, -2.0f, 2.0f, 0.5f});  // of the answer alone
+  CHECK(after({1, 1, 4}, {.min_new_tokens = 2})[1] == -INFINITY);
+  CHECK(after({1, 1, 4, 4}, {.min_new_tokens = 2}) == kLogits);
   CHECK_FALSE(changes_logits({}));
+  for (const auto& options :
+       std::vector<GenerateOptions>{{.presence_penalty = 1}, {.frequency_penalty = 1}, {.min_new_tokens = 1}})
+    CHECK(changes_logits(options));
   const std::vector<int64_t> seen{1};
   const auto logits = at::tensor(kLogits).expand({2, -1});
   Sampler sampler({.repetition_penalty = 4});
-  CHECK(sampler.next(logits, {seen, {}}) == std::vector<int64_t>{3, 1});  // each row by its own text
+  CHECK(sampler.next(logits, {{seen}, {}}) == std::vector<int64_t>{3, 1});  // each row by its own text
 }

@@ -156,11 +156,11 @@ bool refuses(std::string_view answer, const std::vector<std::string>& phrases) {
   });
 }
 
-AnswerMetrics answer_metrics(const Sample& sample, const std::string& predicted, const EvalOptions& options,
-                             bool judges_refusals) {
+CallMetrics call_metrics(const Sample& sample, const std::string& predicted, const EvalOptions& options,
+                         bool judges_refusals) {
   const auto task = task_of(sample);
   const bool refused = refuses(predicted, options.refusals);
-  AnswerMetrics metrics;
+  CallMetrics metrics;
   if (task == "tool_call") {
     const auto calls = calls_in(predicted);
     metrics["call_accuracy"] = {!calls.is_null() && calls == expected_calls(sample), 1};

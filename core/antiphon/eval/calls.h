@@ -33,9 +33,9 @@ bool refuses(std::string_view answer, const std::vector<std::string>& phrases);
 // What is said of one answer besides the usual scores, as sum and count. Of a sample with the tag task = "tool_call":
 // call_accuracy (the same calls as expected, in order) and schema_validity (against the sample's tools); of one with
 // task = "refusal": refusal_rate; of any other, if `judges_refusals`: over_refusal.
-using AnswerMetrics = std::map<std::string, std::pair<double, double>>;
-AnswerMetrics answer_metrics(const Sample& sample, const std::string& predicted, const EvalOptions& options,
-                             bool judges_refusals);
+using CallMetrics = std::map<std::string, std::pair<double, double>>;
+CallMetrics call_metrics(const Sample& sample, const std::string& predicted, const EvalOptions& options,
+                         bool judges_refusals);
 // Whether any sample's task is to refuse.
 bool asks_for_refusals(const std::vector<Sample>& samples);
 

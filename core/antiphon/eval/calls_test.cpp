@@ -22,7 +22,7 @@ Sample sample_of(const std::string& task, const std::string& answer) {
   return sample;
 }
 
-double value(const AnswerMetrics& metrics, const std::string& name) {
+double value(const CallMetrics& metrics, const std::string& name) {
   const auto& [sum, count] = metrics.at(name);
   CHECK(count == 1);
   return sum;
@@ -101,25 +101,25 @@ TEST_CASE("calls: what is said of an answer depends on its sample's task") {
   const EvalOptions options;
   const std::string call = R"({"name": "set_timer", "arguments": {"minutes": 5}})", other = R"({"name": "stop"})";
   const auto of_call = sample_of("tool_call", call);
-  auto metrics = answer_metrics(of_call, R"({"arguments": {"minutes": 5}, "name": "set_timer"})", options, false);
+  auto metrics = call_metrics(of_call, R"({"arguments": {"minutes": 5}, "name": "set_timer"})", options, false);
   CHECK((metrics.size() == 2 && value(metrics, "call_accuracy") == 1 && value(metrics, "schema_validity") == 1));
-  metrics = answer_metrics(of_call, other, options, true);
+  metrics = call_metrics(of_call, other, options, true);
   CHECK((value(metrics, "call_accuracy") == 0 && value(metrics, "schema_validity") == 1));
   CHECK(value(metrics, "over_refusal") == 0);
-  metrics = answer_metrics(of_call, "I cannot help.", options, true);
+  metrics = call_metrics(of_call, "I cannot help.", options, true);
   CHECK((value(metrics, "call_accuracy") == 0 && value(metrics, "schema_validity") == 0));
   CHECK(value(metrics, "over_refusal") == 1);
   auto as_turn = sample_of("tool_call", "");
   as_turn.turns.back().parts.clear();
   as_turn.turns.back().tool_calls =
       R"([{"type": "function", "function": {"name": "set_timer", "arguments": {"minutes": 5}}}])";
-  CHECK(value(answer_metrics(as_turn, "<tool_call>" + call + "</tool_call>", options, false), "call_accuracy") == 1);
+  CHECK(value(call_metrics(as_turn, "<tool_call>" + call + "</tool_call>", options, false), "call_accuracy") == 1);
   const auto of_refusal = sample_of("refusal", "I cannot help with that.");
-  CHECK(value(answer_metrics(of_refusal, "I can't do that.", options, true), "refusal_rate") == 1);
-  CHECK(value(answer_metrics(of_refusal, "First, take a hammer.", options, true), "refusal_rate") == 0);
-  CHECK(answer_metrics(of_refusal, "I can't.", options, true).size() == 1);
-  CHECK(answer_metrics(sample_of("", "yes"), "I can't", options, false).empty());
-  CHECK(value(answer_metrics(sample_of("", "yes"), "I can't", options, true), "over_refusal") == 1);
+  CHECK(value(call_metrics(of_refusal, "I can't do that.", options, true), "refusal_rate") == 1);
+  CHECK(value(call_metrics(of_refusal, "First, take a hammer.", options, true), "refusal_rate") == 0);
+  CHECK(call_metrics(of_refusal, "I can't.", options, true).size() == 1);
+  CHECK(call_metrics(sample_of("", "yes"), "I can't", options, false).empty());
+  CHECK(value(call_metrics(sample_of("", "yes"), "I can't", options, true), "over_refusal") == 1);
   CHECK(asks_for_refusals({of_call, of_refusal}));
   CHECK_FALSE(asks_for_refusals({of_call, sample_of("", "yes")}));
 }

@@ -130,7 +130,7 @@ void Evaluator::answer(const std::vector<Sample>& samples, const Members& member
   std::vector<bool> opened;
   for (const auto& prompt : prompts)
     opened.push_back(text::opens_thought(std::vector<int32_t>(prompt.ids.begin(), prompt.ids.end()), tokenizer));
-  const auto answers = engine::answers_to(model.lm(), std::move(prompts), greedy, tokenizer.eos_ids());
+  auto answers = engine::answers_to(model.lm(), std::move(prompts), greedy, tokenizer.eos_ids(), {}, tokenizer);
   for (size_t i = 0; i < members.size(); ++i) {
     auto& outcome = outcomes[members[i]];
     try {
@@ -140,7 +140,9 @@ void Evaluator::answer(const std::vector<Sample>& samples, const Members& member
       continue;
     }
     auto [thought, written] = text::split_thought(answers[i].ids, tokenizer, opened[i]);
-    outcome.thought = std::move(thought), outcome.predicted = std::move(written);
+    outcome.thought = engine::before_stop(std::move(thought), greedy.stop);
+    outcome.predicted = engine::before_stop(std::move(written), greedy.stop);
+    if (greedy.logprobs) outcome.ids = std::move(answers[i].ids), outcome.scores = std::move(answers[i].scores);
   }
 }
 
@@ -205,6 +207,17 @@ std::vector<Outcome> Evaluator::compare(const std::vector<Sample>& samples, Obje
     outcomes[i].tokens = std::accumulate(scored[i].counts.begin(), scored[i].counts.end(), int64_t{0});
     for (const auto& metric : out.metrics) outcomes[i].metrics[metric.name] = {metric.sum.item<double>(), metric.count};
   }
+  return outcomes;
+}
+
+std::vector<Outcome> Evaluator::answers(const std::vector<Sample>& samples,
+                                        const std::function<void(size_t done)>& on_progress) const {
+  c10::AutoGradMode no_grad(false);
+  std::vector<Outcome> outcomes(samples.size());
+  each_batch(samples.size(), [&](const Members& members) {
+    each_good(members, outcomes, [&](const Members& some) { answer(samples, some, outcomes); });
+    on_progress(members.size());
+  });
   return outcomes;
 }
 

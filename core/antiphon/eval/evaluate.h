@@ -10,7 +10,7 @@
 #include <antiphon/checkpoint/reference.h>
 #include <antiphon/component/objective.h>
 #include <antiphon/data/prepare.h>
-#include <antiphon/engine/options.h>
+#include <antiphon/engine/sampling.h>
 #include <antiphon/eval/options.h>
 #include <antiphon/text/tokenizer/tokenizer.h>
 
@@ -24,6 +24,8 @@ struct Outcome {
   std::string thought;    // what the model wrote before it, between <think> and </think>
   std::map<std::string, std::pair<double, double>> metrics;  // of candidates: sum and count of each of the objective's
   int64_t room = 0;                                          // tokens that the answer could have
+  std::vector<int32_t> ids = {};                             // of the answer, if its log-probabilities are asked for
+  std::vector<engine::TokenScores> scores = {};              // of each of these
   std::string failure;                                       // why there is no loss or no answer; empty: there are
 };
 
@@ -42,6 +44,10 @@ struct Evaluator {
   // outcome, and does not affect other samples. A loss that is not finite is left as it is, without an answer.
   std::vector<Outcome> run(const std::vector<Sample>& samples, bool answers,
                            const std::function<void(size_t done)>& on_progress) const;
+
+  // Answers to samples, as run() writes them; no losses. In one process.
+  std::vector<Outcome> answers(const std::vector<Sample>& samples,
+                               const std::function<void(size_t done)>& on_progress) const;
 
   // What the objective says of samples with candidates, each as its share of the whole: the mean of the losses is the
   // objective's loss of all. `reference`: what it compares with, if it needs one; none: the model as it is.

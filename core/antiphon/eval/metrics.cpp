@@ -31,12 +31,6 @@ int64_t edit_distance(const Sequence& a, const Sequence& b) {
   return row.back();
 }
 
-std::map<std::u32string, int64_t> ngrams(const std::u32string& text, size_t n) {
-  std::map<std::u32string, int64_t> counts;
-  for (size_t i = 0; i + n <= text.size(); ++i) ++counts[text.substr(i, n)];
-  return counts;
-}
-
 size_t below(std::mt19937_64& random, size_t n) { return static_cast<size_t>(random() % n); }
 
 Interval percentile_interval(double mean, std::vector<double> means) {
@@ -48,10 +42,6 @@ Interval percentile_interval(double mean, std::vector<double> means) {
 }
 
 }  // namespace
-
-std::string normalize_answer(std::string_view text, std::string_view normalizer) {
-  return normalizer == "whisper" ? text::whisper_basic(text) : text::without_punctuation(text);
-}
 
 EditCounts word_errors(std::string_view predicted, std::string_view expected) {
   const auto reference = words(expected);
@@ -74,48 +64,37 @@ double token_f1(std::string_view predicted, std::string_view expected) {
   return 2 * common / static_cast<double>(p.size() + e.size());
 }
 
-double chrf(std::string_view predicted, std::string_view expected) {
-  const auto p = text::without_spaces(predicted), e = text::without_spaces(expected);
-  double precision = 0, recall = 0;
-  int orders = 0;
-  for (size_t n = 1; n <= 6; ++n) {
-    const auto predicted_grams = ngrams(p, n), expected_grams = ngrams(e, n);
-    if (predicted_grams.empty() || expected_grams.empty()) continue;
-    double matches = 0;
-    for (const auto& [gram, count] : predicted_grams)
-      if (const auto it = expected_grams.find(gram); it != expected_grams.end())
-        matches += static_cast<double>(std::min(count, it->second));
-    precision += matches / static_cast<double>(p.size() - n + 1);
-    recall += matches / static_cast<double>(e.size() - n + 1);
-    ++orders;
-  }
-  if (orders == 0) return 0;
-  precision /= orders, recall /= orders;
-  return precision + recall == 0 ? 0 : 100 * 5 * precision * recall / (4 * precision + recall);
-}
-
 Interval bootstrap(const std::vector<double>& values, int64_t resamples, uint64_t seed) {
   return bootstrap_ratio(values, std::vector<double>(values.size(), 1.0), resamples, seed);
 }
 
 Interval bootstrap_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators,
                          int64_t resamples, uint64_t seed) {
-  const size_t n = numerators.size();
-  const double bottom = std::accumulate(denominators.begin(), denominators.end(), 0.0);
-  if (n == 0 || bottom == 0) return {};
-  const double ratio = std::accumulate(numerators.begin(), numerators.end(), 0.0) / bottom;
-  if (!std::isfinite(ratio)) return {ratio, ratio, ratio};  // NaN cannot be sorted
+  std::vector<std::vector<double>> counts;
+  for (size_t i = 0; i < numerators.size(); ++i) counts.push_back({numerators[i], denominators[i]});
+  return bootstrap_counts(
+      counts, [](std::span<const double> sum) { return sum[1] > 0 ? sum[0] / sum[1] : 0; }, resamples, seed);
+}
+
+Interval bootstrap_counts(const std::vector<std::vector<double>>& counts, const Score& score, int64_t resamples,
+                          uint64_t seed) {
+  const size_t n = counts.size();
+  if (n == 0) return {};
+  std::vector<double> sum(counts.front().size(), 0);
+  const auto add = [&](const std::vector<double>& of_sample) {
+    for (size_t k = 0; k < sum.size(); ++k) sum[k] += of_sample[k];
+  };
+  std::ranges::for_each(counts, add);
+  const double whole = score(sum);
+  if (!std::isfinite(whole)) return {whole, whole, whole};  // NaN cannot be sorted
   std::mt19937_64 random(seed);
-  std::vector<double> means;
+  std::vector<double> scores;
   for (int64_t r = 0; r < resamples; ++r) {
-    double top = 0, base = 0;
-    for (size_t i = 0; i < n; ++i) {
-      const size_t pick = below(random, n);
-      top += numerators[pick], base += denominators[pick];
-    }
-    means.push_back(base > 0 ? top / base : 0);
+    std::ranges::fill(sum, 0);
+    for (size_t i = 0; i < n; ++i) add(counts[below(random, n)]);
+    scores.push_back(score(sum));
   }
-  return percentile_interval(ratio, std::move(means));
+  return percentile_interval(whole, std::move(scores));
 }
 
 double sign_flip_p(const std::vector<double>& differences, int64_t resamples, uint64_t seed) {

@@ -2,15 +2,12 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace antiphon::eval {
-
-// What exact match, F1, WER and CER compare. `normalizer` "jiwer": lower case, no punctuation, single spaces
-// (text::without_punctuation); "whisper": Whisper's BasicTextNormalizer (text::whisper_basic).
-std::string normalize_answer(std::string_view text, std::string_view normalizer = "jiwer");
 
 struct EditCounts {
   int64_t errors = 0, reference = 0;  // substitutions + insertions + deletions; length of the reference
@@ -21,15 +18,15 @@ EditCounts word_errors(std::string_view predicted, std::string_view expected);
 EditCounts character_errors(std::string_view predicted, std::string_view expected);
 // Harmonic mean of precision and recall over words of normalised texts, as in SQuAD (Rajpurkar et al. 2016).
 double token_f1(std::string_view predicted, std::string_view expected);
-// chrF2 of one sentence in [0, 100]: characters 1-6, beta 2, no words, white space removed (Popović 2015; sacrebleu's
-// sentence_chrf). Of the texts as they are.
-double chrf(std::string_view predicted, std::string_view expected);
-
 struct Interval {
   double mean = 0, low = 0, high = 0;  // 95 %
 };
 // Bootstrap over samples (Efron 1979), percentile interval.
 Interval bootstrap(const std::vector<double>& values, int64_t resamples, uint64_t seed);
+// The same for a score of what is added up over samples: counts[sample] has as many numbers each.
+using Score = std::function<double(std::span<const double>)>;
+Interval bootstrap_counts(const std::vector<std::vector<double>>& counts, const Score& score, int64_t resamples,
+                          uint64_t seed);
 // The same for a ratio of sums, e.g. errors over reference words.
 Interval bootstrap_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators,
                          int64_t resamples, uint64_t seed);

@@ -1,5 +1,9 @@
 // Scores by hand; tests/parity/metrics_parity.py compares them with jiwer and sacrebleu.
+#include <antiphon/eval/bleu.h>
+#include <antiphon/eval/chrf.h>
 #include <antiphon/eval/metrics.h>
+#include <antiphon/eval/normalizer.h>
+#include <antiphon/eval/rouge.h>
 
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>
@@ -75,6 +79,28 @@ TEST_CASE("chrF at its ends") {
   CHECK(chrf("", "abc") == 0);
   CHECK(chrf("abc", "") == 0);
   CHECK(chrf("ab c", "a bc") == Approx(100));  // white space does not count
+}
+
+TEST_CASE("BLEU and ROUGE at their ends") {
+  const auto of = [](const char* predicted, const char* expected) {
+    return bleu(bleu_counts(predicted, expected, "13a"));
+  };
+  CHECK(of("the cat sat on the mat.", "the cat sat on the mat.") == Approx(100));
+  CHECK(of("", "the cat") == 0);
+  CHECK(of("the cat", "") == 0);
+  CHECK(of("the cat sat", "the cat sat") == 0);  // no 4-grams: the score of a set of such answers is 0
+  CHECK(bleu_tokens("5.5-7, (a&amp;b)", "13a") ==
+        std::vector<std::string>{"5.5", "-", "7", ",", "(", "a", "&", "b", ")"});
+  CHECK(bleu_tokens("日本 go", "zh") == std::vector<std::string>{"日", "本", "go"});
+  CHECK(bleu_tokens("é b", "char") == std::vector<std::string>{"é", "b"});
+  CHECK(bleu_tokens("a.  b\n", "none") == std::vector<std::string>{"a.", "b"});
+  CHECK(rouge_n("a b c", "a b d", 1) == Approx(2.0 / 3));
+  CHECK(rouge_n("a b c", "a b d", 2) == Approx(0.5));
+  CHECK(rouge_n("a", "a", 2) == 0);
+  CHECK(rouge_l("c a b", "a b c") == Approx(2.0 / 3));
+  CHECK(rouge_l("", "a") == 0);
+  CHECK(rouge_l_sum("a b\nc", "c\na b") == Approx(1));
+  CHECK(rouge_l_sum("", "") == 0);
 }
 
 TEST_CASE("bootstrap: the mean, an interval of the right width, the same for the same seed") {

@@ -12,9 +12,21 @@ const config::Table<EvalOptions>& eval_table() {
           .field("controls", &O::controls, "each set again with its media shuffled between samples, or removed",
                  {.choices = {"shuffled", "removed"}})
           .field("generate", &O::generate, "write answers too, not only measure the loss of the expected ones")
+          .field("metrics", &O::metrics,
+                 "of answers: accuracy (exact match), f1 (of words), wer, cer, of normalized texts; chrf (mean of "
+                 "sentences), bleu, corpus_chrf, corpus_chrf++, rouge1, rouge2, rougeL, rougeLsum of the texts as they "
+                 "are",
+                 {.choices = {"accuracy", "f1", "chrf", "wer", "cer", "bleu", "corpus_chrf", "corpus_chrf++", "rouge1",
+                              "rouge2", "rougeL", "rougeLsum"}})
           .field("normalizer", &O::normalizer,
-                 "how answers are compared: jiwer (lower case, no punctuation) or whisper (its BasicTextNormalizer)",
-                 {.choices = {"jiwer", "whisper"}})
+                 "how answers are compared: jiwer (lower case, no punctuation), whisper (its BasicTextNormalizer) or "
+                 "whisper_english (its EnglishTextNormalizer)",
+                 {.choices = {"jiwer", "whisper", "whisper_english"}})
+          .field("spelling", &O::spelling,
+                 "of whisper_english: a JSON file of British to American words; empty: normalizer.json of the first "
+                 "model directory that has one")
+          .field("bleu_tokenizer", &O::bleu_tokenizer, "of bleu, as sacrebleu names them",
+                 {.choices = {"13a", "zh", "char", "none"}})
           .field(
               "refusals", &O::refusals,
               "phrases by which an answer that begins with one is a refusal: of samples with task = \"refusal\" and, "

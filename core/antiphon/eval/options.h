@@ -11,7 +11,8 @@ struct EvalOptions {
   int64_t batch_size = 16, max_tokens = 64, limit = 0;
   std::vector<std::string> controls = {"shuffled", "removed"};
   bool generate = true;
-  std::string normalizer = "jiwer";
+  std::vector<std::string> metrics = {"accuracy", "f1", "chrf", "wer", "cer"};
+  std::string normalizer = "jiwer", spelling = {}, bleu_tokenizer = "13a";
   int64_t resamples = 10000, seed = 0;
   // How a refusal begins.
   std::vector<std::string> refusals = {"I cannot",     "I can't",       "I can not",     "I'm sorry",

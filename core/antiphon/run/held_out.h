@@ -1,13 +1,18 @@
 // Held-out losses while a model trains.
 #pragma once
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include <antiphon/comm/group.h>
 #include <antiphon/component/objective.h>
+#include <antiphon/eval/answer_metrics.h>
 #include <antiphon/parallel/mesh.h>
 #include <antiphon/parallel/placement.h>
 #include <antiphon/run/load_set.h>
+
+#include <functional>
+#include <vector>
 
 namespace antiphon::run {
 
@@ -18,20 +23,46 @@ class HeldOut {
   HeldOut(LoadedModel& loaded, Objective& objective, parallel::Placement& placement, const parallel::Mesh& mesh = {},
           comm::Group* group = nullptr);
   // "eval/NAME/loss", the mean over samples as `antiphon eval` has it in the formats of training, and of sets with
-  // candidates what the objective says: "eval/NAME/rewards/margins"; "failed" and "not_finite" count samples. Leaves
-  // parameters and random generators as they are. `reference`: what the objective compares with; nullptr: the model as
-  // it is. Error(preempted) if a stop is asked for meanwhile, of any process.
-  std::map<std::string, double> measure(checkpoint::Reference* reference) const;
+  // candidates what the objective says: "eval/NAME/rewards/margins"; "failed" and "not_finite" count samples. With
+  // train.eval_controls "eval/NAME/loss_shuffled", …; with `answers` of the first train.eval_answers samples what
+  // eval.metrics names: "eval/NAME/wer", and of all sets "eval/answers", how many there are. Leaves parameters and
+  // random generators as they are. `reference`: what the objective compares with; nullptr: the model as it is.
+  // Error(preempted) if a stop is asked for meanwhile, of any process.
+  std::map<std::string, double> measure(checkpoint::Reference* reference, bool answers);
+  // Whether answers are to be written after a step.
+  bool wants_answers(int64_t step, bool last) const;
+  // Those of the last measure() that this process has, at most kShown of each set: {set, id, question, expected,
+  // predicted}.
+  const std::vector<nlohmann::json>& answers() const { return answers_; }
+  static constexpr size_t kShown = 50;
 
  private:
+  struct Set {
+    LoadedSet right;
+    std::map<std::string, std::vector<Sample>> controls;  // by name
+    std::vector<Sample> answered;
+  };
+  struct Sums;
+  void add_controls(const std::string& name, Set& set);
   void share();
-  std::vector<eval::Outcome> outcomes_of(const LoadedSet& set, checkpoint::Reference* reference) const;
+  std::vector<eval::Outcome> outcomes_of(const LoadedSet& set, const std::vector<Sample>& samples,
+                                         checkpoint::Reference* reference) const;
+  Sums measured(const std::string& name, const LoadedSet& set, const std::vector<Sample>& samples,
+                checkpoint::Reference* reference) const;
+  Sums answered(const std::string& name, const std::vector<Sample>& samples);
+  // The sums of all processes.
+  Sums told_by(int rank, const Sums& own) const;
+  Sums together(bool all, const std::function<Sums()>& work) const;
+  void look_for_stop() const;
   LoadedModel& loaded_;
   Objective& objective_;
   parallel::Placement& placement_;
   parallel::Mesh mesh_;
   comm::Group* group_;
-  std::map<std::string, LoadedSet> sets_;  // of those that are not compared, this process's share
+  std::vector<eval::AnswerMetric> metrics_;
+  text::Spellings spellings_;
+  std::map<std::string, Set> sets_;  // of those that are not compared, this process's share
+  std::vector<nlohmann::json> answers_;
 };
 
 }  // namespace antiphon::run

@@ -142,6 +142,7 @@ void LoadedModel::load_for_inference(const OpenOptions& flags) {
   load_trained(*model, flags, config.train.ema);
   if (!flags.adapters.empty()) choose_adapters(lm(), flags.adapters);
   engine::read_generation_config(config.model.llm.weights, config.generate);
+  engine::check_options(config.generate);
   if (!config.generate.weights.empty()) quantize(lm(), config.generate.weights);
 }
 

@@ -8,6 +8,7 @@
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/linear/nf4_weight.h>
 #include <antiphon/nn/linear/quantized_weight.h>
+#include <antiphon/run/precision.h>
 #include <antiphon/train/recompute.h>
 #include <antiphon/train/trainer.h>
 
@@ -89,8 +90,11 @@ struct Estimator {
   model::Model& whole;
   const UpdateRule& rule;
   const Objective& objective;
+  at::DeviceType device = at::kCPU;
   model::MultimodalLm& model = whole.lm();
-  model::NumberFormats formats = model::number_formats(config.precision.compute, at::kCPU);
+  model::NumberFormats formats =
+      model::number_formats(config.precision.compute, device == at::kCPU ? at::kCPU : at::kMeta);
+  std::vector<Parameter> narrow = narrow_when_trained(model, config.precision);
   double compute = static_cast<double>(c10::elementSize(formats.compute));
   double tokens = static_cast<double>(config.train.tokens_per_batch);
   Memory memory = {};
@@ -140,30 +144,51 @@ struct Estimator {
     return bytes;
   }
 
+  double narrow_values() const {
+    double values = 0;
+    for (const auto& parameter : narrow) values += static_cast<double>(parameter.numel());
+    return values;
+  }
+
+  // The largest trained matrix in float32, with its gradient and what a rule makes of them, while it is updated.
+  double updated() const {
+    constexpr double kCopies = 6;
+    int64_t most = 0;
+    for (const auto& parameter : narrow) most = std::max(most, parameter.numel());
+    return kCopies * 4 * static_cast<double>(most);
+  }
+
   void add_parameters() {
     double all = 0;
     for (const auto& part : whole.parts()) {
       const bool matrices = part.path == "llm" && trained(*part.module) == 0;
       const auto frozen = static_cast<double>(c10::elementSize(matrices ? formats.matrices : formats.compute));
-      const double before = (count(*part.module) - trained(*part.module)) * frozen + trained(*part.module) * 4;
+      const double of_narrow = part.path == "llm" ? 2 * narrow_values() : 0;
+      const double before =
+          (count(*part.module) - trained(*part.module)) * frozen + trained(*part.module) * 4 - of_narrow;
       const bool quantized = matrices && !config.precision.weights.empty();
       memory.parameters += quantized ? quantized_bytes(*part.module, frozen) : before;
-      if (part.weights.empty() || quantized) memory.loading += part.weights.empty() ? count(*part.module) * 4 : before;
+      if (of_narrow > 0)
+        memory.loading += before + of_narrow;
+      else if (part.weights.empty() || quantized)
+        memory.loading += part.weights.empty() ? count(*part.module) * 4 : before;
       all += trained(*part.module);
     }
     for (const auto& parameter : whole.trainable_parameters())
       for (const auto& [name, tensor] : rule.make_state(parameter))
         memory.optimizer += static_cast<double>(tensor.nbytes());
     if (config.train.ema.decay > 0) memory.optimizer += 4 * all;
-    memory.gradients = 4 * all;
+    memory.gradients = 4 * all - 2 * narrow_values() + updated();
     if (objective.needs().reference) memory.reference = 4 * all;
     memory.checkpoint =
-        (config.train.checkpoint_every < config.train.steps ? 4 * all + 2 * memory.optimizer : memory.optimizer);
+        (config.train.checkpoint_every < config.train.steps ? 4 * all - 2 * narrow_values() + 2 * memory.optimizer
+                                                            : memory.optimizer);
   }
 
   // A trained matrix is kept a second time in the format that it is multiplied in.
   void add_casts(Module& module) {
-    if (compute < 4) memory.activations += trained(module) * compute;
+    const double kept = &module == &model.llm().module() ? narrow_values() : 0;
+    if (compute < 4) memory.activations += (trained(module) - kept) * compute;
   }
 
   void add_llm() {
@@ -185,7 +210,7 @@ struct Estimator {
     if (!config.precision.weights.empty()) memory.activations += numbers * compute;  // what the head stands for
     if (!head.requires_grad()) return;
     memory.activations += 2 * 4 * numbers;  // the loss makes the head's gradient at once, and scales it
-    memory.gradients += 4 * numbers;        // that of the embedding, before it is added to the others
+    memory.gradients += (narrow.empty() ? 4 : 2) * numbers;  // that of the embedding, before it is added to the others
   }
 
   void add_encoder(const model::Stream::EncoderSlot& slot) {
@@ -200,7 +225,7 @@ struct Estimator {
       add_casts(encoder.module());
     } else {
       // Laid out a second time for products of bf16 (nn/linear/packed_weight.h).
-      if (compute < 4) memory.parameters += linear_numbers(encoder.module()) * compute;
+      if (compute < 4 && device == at::kCPU) memory.parameters += linear_numbers(encoder.module()) * compute;
       const double at_once = encoder.modality() == Modality::image ? std::min(items(), 2048 / vectors) : 1;
       memory.encoding += std::max(1.0, at_once) * (vectors * passing_numbers(encoder.module()) + 2 * part) * compute;
     }
@@ -216,9 +241,9 @@ struct Estimator {
 
 }  // namespace
 
-Memory estimate_memory(const RunConfig& config, model::Model& model, const UpdateRule& rule,
-                       const Objective& objective) {
-  Estimator e{config, model, rule, objective};
+Memory estimate_memory(const RunConfig& config, model::Model& model, const UpdateRule& rule, const Objective& objective,
+                       at::DeviceType device) {
+  Estimator e{config, model, rule, objective, device};
   e.memory.program = train::resident_bytes() + kThreads;
   e.add_parameters();
   e.add_llm();

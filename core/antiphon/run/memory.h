@@ -13,7 +13,7 @@ namespace antiphon::run {
 // Bytes. A batch is taken to be full of samples with one of the smallest item of each stream and some words.
 struct Memory {
   double program = 0;      // libraries and their threads
-  double parameters = 0;   // in the formats in which they are kept; trained ones in fp32
+  double parameters = 0;   // in the formats in which they are kept
   double optimizer = 0;    // what its rule keeps of each trained parameter
   double reference = 0;    // what an objective compares with: the trained tensors as they were
   double checkpoint = 0;   // the copy that one is written from while training goes on, and its larger file, read again
@@ -27,10 +27,12 @@ struct Memory {
   double working() const { return std::max({encoding, activations, gradients}); }
   double training() const { return parameters + optimizer + reference + checkpoint + data + working(); }
   double peak() const { return program + std::max(loading, training()); }
+  // Of a GPU: programs, samples and the copies for checkpoints are in the memory of its host.
+  double peak_on_gpu() const { return std::max(loading, parameters + optimizer + reference + working()); }
 };
 
-// On the CPU, for a model on the meta device.
-Memory estimate_memory(const RunConfig& config, model::Model& model, const UpdateRule& rule,
-                       const Objective& objective);
+// On such a device, for a model on the meta device.
+Memory estimate_memory(const RunConfig& config, model::Model& model, const UpdateRule& rule, const Objective& objective,
+                       at::DeviceType device = at::kCPU);
 
 }  // namespace antiphon::run

@@ -119,6 +119,7 @@ PlannedProcess plan_process(const OpenOptions& flags, int rank, int size) {
   const auto objective = build_objective(config.objective);
   check_objective(*objective, config.objective.plugin, *loaded.model);
   check_smoothing(*objective, config.objective.plugin, config.train);
+  keep_trained_as(loaded.lm(), config.precision);
   const auto rule = build_update_rule(config.train.optimizer);
   auto batches = first_batches(loaded, *objective, processes.share());
   const auto placement = processes.place(*loaded.model, config);

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/strings.h>
 #include <antiphon/kernels/decode.h>
 #include <antiphon/kernels/float8.h>
 #include <antiphon/nn/linear/linear.h>
@@ -84,7 +85,31 @@ void use_linear_format(model::MultimodalLm& model, const std::string& linear, co
     log::warning("fp8 on a CPU is slower than without: products are computed from what the 8 bits stand for");
 }
 
+std::vector<Parameter> narrow_when_trained(model::MultimodalLm& model, const train::PrecisionOptions& precision) {
+  std::vector<Parameter> narrow;
+  if (precision.trained != "bf16") return narrow;
+  for (const auto& parameter : model.llm().module().parameters())
+    if (parameter.tensor->requires_grad() && (parameter.role == Role::matrix || parameter.role == Role::embedding))
+      narrow.push_back(parameter);
+  return narrow;
+}
+
+void keep_trained_as(model::MultimodalLm& model, const train::PrecisionOptions& precision) {
+  int64_t values = 0;
+  const auto narrow = narrow_when_trained(model, precision);
+  for (const auto& parameter : narrow) {
+    *parameter.tensor = parameter.tensor->detach().to(at::kBFloat16).set_requires_grad(true);
+    values += parameter.tensor->numel();
+  }
+  if (!narrow.empty())
+    log::info(fmt::format("  llm: {} trained matrices of {} values in bf16, rounded by chance", narrow.size(),
+                          human_count(static_cast<double>(values))));
+}
+
 void check_precision(model::MultimodalLm& model, const train::PrecisionOptions& precision) {
+  if (precision.trained == "bf16" && !model.spec().llm.trainable)
+    fail(ErrorKind::config, "precision.trained = \"bf16\" is for a language model that is trained itself",
+         "set model.llm.trainable = true, or leave precision.trained at fp32");
   if (precision.weights.empty()) return;
   const auto key = fmt::format("precision.weights = \"{}\"", precision.weights);
   if (model.spec().llm.trainable)

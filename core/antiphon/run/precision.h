@@ -1,6 +1,7 @@
 // Number formats of the language model's linear layers besides `precision.compute`.
 #pragma once
 #include <string>
+#include <vector>
 
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/train/options.h>
@@ -13,6 +14,12 @@ void use_linear_format(model::MultimodalLm& model, const std::string& linear, co
 
 // Error(config) if keys of [precision] contradict each other or what is trained.
 void check_precision(model::MultimodalLm& model, const train::PrecisionOptions& precision);
+
+// What `precision.trained` says: casts the language model's trained matrices and embeddings. What is saved of them is
+// in that format, too.
+void keep_trained_as(model::MultimodalLm& model, const train::PrecisionOptions& precision);
+// The parameters that it casts.
+std::vector<Parameter> narrow_when_trained(model::MultimodalLm& model, const train::PrecisionOptions& precision);
 
 // What `precision.weights` says, for training adapters on a frozen language model (QLoRA, Dettmers et al. 2023): its
 // matrices are kept in 8 or 4 bits, and gradients pass through them. Error(config) on a GPU, if the language model is

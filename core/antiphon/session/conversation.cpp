@@ -1,9 +1,21 @@
 #include <antiphon/session/conversation.h>
 
 namespace antiphon::session {
+namespace {
 
-Conversation::Conversation(model::MultimodalLm& model, int64_t capacity)
-    : own_(std::make_unique<engine::Engine>(model, std::min(capacity, model.context()))),
+// Tokens of a text and, in their worst case, of its beams.
+int64_t room_for(const engine::GenerateOptions& options, int64_t capacity) {
+  const int64_t beams = options.beams() == 1 ? 0 : options.beams();
+  const int64_t answer = std::min(capacity, options.limit()) + 2 * KvCache::kBlockSize;
+  return KvCache::blocks_for(capacity) * KvCache::kBlockSize + beams * answer;
+}
+
+}  // namespace
+
+Conversation::Conversation(model::MultimodalLm& model, int64_t capacity, const engine::GenerateOptions& options,
+                           std::optional<text::Tokenizer> tokenizer)
+    : own_(std::make_unique<engine::Engine>(model, room_for(options, std::min(capacity, model.context())),
+                                            std::move(tokenizer))),
       engine_(own_.get()),
       text_(engine_->open(capacity)) {}
 

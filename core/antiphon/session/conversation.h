@@ -12,8 +12,9 @@ namespace antiphon::session {
 class Conversation {
  public:
   // With an engine of its own. `capacity`: tokens that it can hold, at most the model's context. The model must outlive
-  // this object.
-  Conversation(model::MultimodalLm& model, int64_t capacity);
+  // this object. `options`: of the answers to come, as far as they need room; `tokenizer`: needed for options.stop.
+  Conversation(model::MultimodalLm& model, int64_t capacity, const engine::GenerateOptions& options = {},
+               std::optional<text::Tokenizer> tokenizer = std::nullopt);
   // One of several over an engine, which must outlive this object.
   Conversation(engine::Engine& engine, int64_t capacity);
   ~Conversation();

@@ -7,6 +7,8 @@
 #include <antiphon/model/test_model.h>
 #include <antiphon/session/conversation.h>
 
+#include <antiphon/text/tokenizer/small_tokenizer_test.h>
+
 #include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon;
@@ -124,6 +126,32 @@ TEST_CASE("an answer ends at a stop token or when the caller says so; the next t
   const auto next = with(ids, cut, {42, 43});
   conversation.prefill(prompt(*lm, next));
   CHECK(answer(conversation, 6) == anew(*lm, next));
+}
+
+TEST_CASE("answers of beams, and answers that a text ends; the conversation goes on after both") {
+  auto lm = model::testing::test_model_that_answers();
+  const engine::GenerateOptions beams{.max_tokens = 6, .num_beams = 3};
+  const auto tokenizer = text::testing::chat_tokenizer();
+  Conversation conversation(*lm, 200, beams, tokenizer);
+  const auto said = [&](const engine::GenerateOptions& options) {
+    conversation.begin_answer(options, {});
+    std::vector<int32_t> ids;
+    while (const auto id = conversation.next()) ids.push_back(*id);
+    return ids;
+  };
+  conversation.prefill(prompt(*lm, {5, 6, 7}));
+  const auto first = said(beams);
+  CHECK(first == engine::generate(*lm, {prompt(*lm, {5, 6, 7})}, beams, {}).front());
+  const auto next = with({5, 6, 7}, first, {9});
+  conversation.prefill(prompt(*lm, next));
+  const auto second = said({.max_tokens = 6});
+  CHECK(second == anew(*lm, next));
+  size_t end = 0;  // the first token with a text of its own
+  while (end < second.size() && tokenizer.bytes_of(second[end]).empty()) ++end;
+  REQUIRE(end < second.size());
+  conversation.prefill(prompt(*lm, next));
+  CHECK(said({.max_tokens = 6, .stop = {tokenizer.bytes_of(second[end])}}) ==
+        std::vector<int32_t>(second.begin(), second.begin() + static_cast<long>(end) + 1));
 }
 
 TEST_CASE("of a sound in parts, what is new is computed, and what is gone is taken back") {

@@ -19,7 +19,7 @@ Session::Session(model::MultimodalLm& model, const data::Preparer& preparer, con
       generate_(generate),
       options_(options),
       events_(std::move(events)),
-      cache_(model, options.context) {
+      cache_(model, options.context, generate, tokenizer) {
   if (vad) detector_ = std::make_unique<TurnDetector>(*vad, options, sample_rate());
   reset();
 }
@@ -192,7 +192,7 @@ void Session::think() {
   close_sound();
   computed_after_turn_ = prefill();
   cache_.begin_answer(generate_, tokenizer_.eos_ids());
-  decoder_ = std::make_unique<text::StreamDecoder>(tokenizer_);
+  writing_ = std::make_unique<engine::AnswerText>(tokenizer_, generate_.stop);
   answer_.clear();
   turn_open_ = false;
   enter(SessionState::speaking);
@@ -200,7 +200,7 @@ void Session::think() {
 
 void Session::speak() {
   const auto id = cache_.next();
-  const auto text = id ? decoder_->push(*id) : decoder_->finish();
+  const auto text = id ? writing_->push(*id) : writing_->finish();
   answer_ += text;
   if (!text.empty() && events_.on_text) events_.on_text(text);
   if (!id) finish_answer();

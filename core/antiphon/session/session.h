@@ -91,7 +91,7 @@ class Session {
   size_t sound_index_ = 0;            // in said_.media
   int64_t sounds_ = 0, computed_after_turn_ = 0;
   std::vector<float> before_;  // the last samples before speech began
-  std::unique_ptr<text::StreamDecoder> decoder_;
+  std::unique_ptr<engine::AnswerText> writing_;
   std::string answer_;
 };
 

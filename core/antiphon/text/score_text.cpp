@@ -72,6 +72,10 @@ icu::UnicodeString without_brackets(const icu::UnicodeString& text, std::u16stri
   return out;
 }
 
+icu::UnicodeString outside_brackets(std::string_view text) {
+  return without_brackets(without_brackets(lowered(decoded(text)), u"<[", u">]", false), u"(", u")", true);
+}
+
 icu::UnicodeString nfkc(const icu::UnicodeString& text) {
   UErrorCode code = U_ZERO_ERROR;
   const auto* normalizer = icu::Normalizer2::getNFKCInstance(code);
@@ -91,12 +95,22 @@ std::string without_punctuation(std::string_view text) {
 }
 
 std::string whisper_basic(std::string_view text) {
-  const auto plain = without_brackets(without_brackets(lowered(decoded(text)), u"<[", u">]", false), u"(", u")", true);
+  const auto plain = outside_brackets(text);
   const auto blank = [](UChar32 c) { return (category(c) & (U_GC_M_MASK | U_GC_S_MASK | U_GC_P_MASK)) != 0; };
   icu::UnicodeString clean;
   for_each(nfkc(plain), [&](UChar32 c) { clean.append(blank(c) ? UChar32{' '} : c); });
   const auto never = [](UChar32) { return false; };
   return collapsed(lowered(clean), never, never);
+}
+
+std::string lower_outside_brackets(std::string_view text) {
+  std::string bytes;
+  return outside_brackets(text).toUTF8String(bytes);
+}
+
+std::string python_lower(std::string_view text) {
+  std::string bytes;
+  return lowered(decoded(text)).toUTF8String(bytes);
 }
 
 std::u32string code_points(std::string_view text) {

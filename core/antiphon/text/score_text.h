@@ -14,6 +14,12 @@ std::string without_punctuation(std::string_view text);
 // single spaces, here trimmed.
 std::string whisper_basic(std::string_view text);
 
+// What Whisper's normalizers begin with: lower case, nothing in brackets.
+std::string lower_outside_brackets(std::string_view text);
+
+// Python's str.lower().
+std::string python_lower(std::string_view text);
+
 // The characters except those that Python's str.split() treats as white space.
 std::u32string without_spaces(std::string_view text);
 

@@ -47,6 +47,12 @@ double Best::value_in(const std::map<std::string, double>& measured) const {
        "name one of these");
 }
 
+bool Best::waits_for_answers(const std::map<std::string, double>& measured) const {
+  const auto answers = measured.find(kAnswers);
+  return answers != measured.end() && answers->second == 0 && !measured.contains(metric_) &&
+         !is_of_unmeasured_set(metric_, measured);
+}
+
 bool Best::add(int64_t step, double value) {
   ++state_.waited;
   if (!std::isfinite(value)) return false;
@@ -83,6 +89,16 @@ void check_best(const TrainOptions& options, config::Problems& problems) {
   if (wanted && options.eval_every == 0)
     problems.add({}, "train.keep_best and train.patience need measurements, and train.eval_every is 0",
                  "set train.eval_every to the steps between them");
+  const std::pair<const char*, bool> needing[] = {{"eval_answers", options.eval_answers > 0},
+                                                  {"eval_answers_every", options.eval_answers_every != 1},
+                                                  {"eval_controls", !options.eval_controls.empty()}};
+  for (const auto& [key, set] : needing)
+    if (set && options.eval_every == 0)
+      problems.add({}, fmt::format("train.{} has no effect while train.eval_every is 0", key),
+                   "set train.eval_every to the steps between measurements, or leave it out");
+  if (options.eval_answers_every != 1 && options.eval_answers == 0)
+    problems.add({}, "train.eval_answers_every has no effect while train.eval_answers is 0",
+                 "set it to how many samples are answered, or leave both out");
   if (!wanted && !options.best_metric.empty())
     problems.add({}, "train.best_metric has no effect without train.keep_best or train.patience",
                  "set one of them, or leave it out");

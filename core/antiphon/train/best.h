@@ -10,6 +10,9 @@
 
 namespace antiphon::train {
 
+// Of a measurement: answers that were written. Missing if a run writes none.
+inline constexpr const char* kAnswers = "eval/answers";
+
 struct Measured {
   int64_t step = 0;
   double value = 0;
@@ -30,6 +33,8 @@ class Best {
   // Of what was measured; not a number if a sample of the set had no finite loss. Error(config) if there is no such
   // metric.
   double value_in(const std::map<std::string, double>& measured) const;
+  // Whether it is one that may come with answers, of which this measurement had none.
+  bool waits_for_answers(const std::map<std::string, double>& measured) const;
   // True if the step's checkpoint is to be kept. What is not finite is no better than anything.
   bool add(int64_t step, double value);
   // Its checkpoint could not be written.
@@ -51,6 +56,9 @@ class Best {
 
 // Problems with keep_best, best_metric and patience.
 void check_best(const TrainOptions& options, config::Problems& problems);
+
+// Links or copies the checkpoint of a step into the folder `kept` of a run. What cannot be done is a warning.
+void keep_checkpoint(int64_t step, const std::filesystem::path& run);
 
 // Makes the folder `best` of a run hold the checkpoints of these steps and no others: links to, or copies of, what lies
 // in `checkpoints`. What cannot be done is a warning.

@@ -51,6 +51,16 @@ void remove_others(const std::vector<Measured>& kept, const fs::path& best) {
 
 }  // namespace
 
+void keep_checkpoint(int64_t step, const fs::path& run) {
+  const auto folder = run / "kept", checkpoint = run / "checkpoints" / folder_of(step);
+  try {
+    if (!path_exists(folder / folder_of(step), kKind)) keep(checkpoint, folder);
+    log::info(fmt::format("the checkpoint of step {} stays in {}", step, shown(folder.string())));
+  } catch (const Error& error) {
+    log::warning(fmt::format("{} cannot be kept: {}", shown(checkpoint.string()), error.message()));
+  }
+}
+
 void keep_checkpoints_of(const std::vector<Measured>& kept, const fs::path& run) {
   const auto best = run / "best";
   try {

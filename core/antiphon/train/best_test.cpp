@@ -29,6 +29,14 @@ using Steps = std::vector<int64_t>;
 
 }  // namespace
 
+TEST_CASE("a metric of answers waits for the next measurement that has some") {
+  const Best best(TrainOptions{.eval_every = 1, .eval_answers = 3, .keep_best = 1, .best_metric = "eval/held/wer"});
+  CHECK(best.waits_for_answers({{"eval/held/loss", 1}, {kAnswers, 0}}));
+  CHECK_FALSE(best.waits_for_answers({{"eval/held/wer", 1}, {kAnswers, 3}}));
+  CHECK_FALSE(best.waits_for_answers({{"eval/held/loss", 1}, {kAnswers, 3}}));  // which is then an error
+  CHECK_FALSE(best.waits_for_answers({{"eval/held/loss", 1}}));
+}
+
 TEST_CASE("the best k are kept, from the best on, the earlier first of equal ones") {
   Best best(best_options(2, 0));
   CHECK(best.add(1, 3));

@@ -5,17 +5,47 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/mixed.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/train/stochastic_rounding.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace antiphon::train {
+
+namespace {
+
+bool is_narrow(const at::Tensor& parameter) { return parameter.scalar_type() == at::kBFloat16; }
+
+// A rule makes its state in the parameter's format: it is shown one in float32, which takes no memory.
+std::vector<std::pair<std::string, at::Tensor>> state_of(const UpdateRule& rule, Parameter parameter) {
+  if (!is_narrow(*parameter.tensor)) return rule.make_state(parameter);
+  auto wide = at::zeros({1}, parameter.tensor->options().dtype(at::kFloat).requires_grad(false))
+                  .expand(parameter.tensor->sizes());
+  parameter.tensor = &wide;
+  return rule.make_state(parameter);
+}
+
+double norm_of(const std::vector<at::Tensor>& gradients) {
+  if (gradients.empty()) return 0;
+  if (std::ranges::none_of(gradients, is_narrow))
+    return at::stack(at::_foreach_norm(gradients)).to(at::kDouble).norm().item<double>();
+  double sum = 0;
+  for (const auto& gradient : gradients) {
+    const auto norm = at::linalg_vector_norm(gradient, 2, std::nullopt, false, at::kFloat).item<double>();
+    sum += norm * norm;
+  }
+  return std::sqrt(sum);
+}
+
+}  // namespace
 
 Optimizer::Optimizer(std::vector<Parameter> parameters, const TrainOptions& options, UpdateRule& rule)
     : options_(options.optimizer), rule_(rule), parameters_(std::move(parameters)) {
   if (parameters_.empty())
     fail(ErrorKind::config, "no parameter is trainable", "set trainable = true for a part, or add [[model.llm.peft]]");
-  for (const auto& parameter : parameters_) state_.push_back(rule_.make_state(parameter));
+  for (const auto& parameter : parameters_) state_.push_back(state_of(rule_, parameter));
   assign_groups(options);
 }
 
@@ -35,13 +65,31 @@ void Optimizer::assign_groups(const TrainOptions& options) {
            fmt::format("the first parameter is called '{}'", parameters_[0].name));
 }
 
-void Optimizer::step(double lr_ratio) {
+// One at a time: what it is in float32 lives as long as its update.
+void Optimizer::update_narrow(size_t index, const Group& group, double lr_ratio, uint64_t key) {
+  const auto& parameter = parameters_[index];
+  const auto wide = parameter.tensor->detach().to(at::kFloat), gradient = parameter.tensor->grad().to(at::kFloat);
+  parameter.tensor->mutable_grad().reset();
+  UpdateItem item{wide, gradient, {}, parameter.role, parameter.name};
+  for (const auto& [name, tensor] : state_[index]) item.state.push_back(tensor);
+  rule_.update({item}, group.lr * lr_ratio, group.weight_decay);
+  for (const char letter : parameter.name) key = mixed(key, static_cast<unsigned char>(letter));
+  auto value = parameter.tensor->detach();
+  round_stochastically(wide, value, key);
+  parameter.tensor->unsafeGetTensorImpl()->bump_version();
+}
+
+void Optimizer::step(double lr_ratio, uint64_t key) {
   c10::AutoGradMode no_grad(false);
   for (const auto& group : groups_) {
     std::vector<UpdateItem> items;
     for (const auto i : group.members) {
       const auto& gradient = parameters_[i].tensor->grad();
       if (!gradient.defined() || gradient.numel() == 0) continue;
+      if (is_narrow(*parameters_[i].tensor)) {
+        update_narrow(i, group, lr_ratio, key);
+        continue;
+      }
       auto& item = items.emplace_back(
           UpdateItem{*parameters_[i].tensor, gradient, {}, parameters_[i].role, parameters_[i].name});
       for (const auto& [name, tensor] : state_[i]) item.state.push_back(tensor);
@@ -63,8 +111,7 @@ double Optimizer::clip(double max_norm, const Joint* joint) {
     gradients.push_back(parameter.tensor->mutable_grad());
     if (!joint || joint->counts(parameter)) counted.push_back(gradients.back());
   }
-  double norm = 0;
-  if (!counted.empty()) norm = at::stack(at::_foreach_norm(counted)).to(at::kDouble).norm().item<double>();
+  double norm = norm_of(counted);
   if (joint) norm = std::sqrt(joint->add_up(norm * norm));
   if (max_norm > 0 && norm > max_norm && !gradients.empty()) at::_foreach_mul_(gradients, max_norm / (norm + 1e-6));
   return norm;

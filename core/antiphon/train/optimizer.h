@@ -17,8 +17,9 @@ class Optimizer {
   Optimizer(std::vector<Parameter> parameters, const TrainOptions& options, UpdateRule& rule);
 
   // One update with every group's rate times `lr_ratio`, then the gradients are dropped. A parameter without a
-  // gradient is left alone.
-  void step(double lr_ratio);
+  // gradient is left alone. Of a parameter in bfloat16 the rule sees float32, and what it gives is rounded by chance,
+  // by `key` and the parameter's name (stochastic_rounding.h); its state is in float32, too.
+  void step(double lr_ratio, uint64_t key = 0);
   // What processes that hold parameters together must agree on: which of them counts a parameter, and the sum of all.
   struct Joint {
     std::function<bool(const Parameter&)> counts;
@@ -47,6 +48,7 @@ class Optimizer {
     std::vector<size_t> members;
   };
   void assign_groups(const TrainOptions& options);
+  void update_narrow(size_t index, const Group& group, double lr_ratio, uint64_t key);
   OptimizerOptions options_;
   UpdateRule& rule_;
   std::vector<Parameter> parameters_;

@@ -104,6 +104,19 @@ const config::Table<TrainOptions>& train_table() {
               "steps between measurements of the held-out losses of [data.eval], which go into the metrics; 0: none. "
               "Their time is not counted in max_minutes",
               {.min = 0})
+          .field("eval_answers", &O::eval_answers,
+                 "samples of each held-out set, from the first on, for which answers are written at such a measurement "
+                 "and compared as eval.metrics says: eval/NAME/wer, …; 0: none",
+                 {.min = 0, .max = 1000000})
+          .field("eval_answers_every", &O::eval_answers_every,
+                 "answers are written at every so-many-th measurement, and at the last", {.min = 1, .max = 1000000})
+          .field("eval_controls", &O::eval_controls,
+                 "held-out losses with media shuffled between samples, or removed, too: eval/NAME/loss_shuffled",
+                 {.choices = {"shuffled", "removed"}})
+          .field("keep_minutes", &O::keep_minutes,
+                 "one checkpoint each time so many minutes of steps have gone by, which stays in the folder kept; 0: "
+                 "none",
+                 {.min = 0, .max = 1e6})
           .field("keep_best", &O::keep_best, "checkpoints with the best held-out metric that stay in the folder best",
                  {.min = 0, .max = 1000})
           .field("best_metric", &O::best_metric, "of keep_best and patience, e.g. \"eval/held/loss\"")
@@ -121,16 +134,20 @@ const config::Table<TrainOptions>& train_table() {
 const config::Table<PrecisionOptions>& precision_table() {
   static const auto* table = new config::Table<PrecisionOptions>(
       config::Table<PrecisionOptions>("precision")
-          .field(
-              "compute", &PrecisionOptions::compute,
-              "of activations and frozen parameters; trained ones are fp32. auto: what the processor or GPU computes "
-              "fastest of those that train well. bf16 on a processor without bf16 products: bf16 matrices, fp32 "
-              "products",
-              {.choices = {"auto", "fp32", "bf16"}})
+          .field("compute", &PrecisionOptions::compute,
+                 "of activations and frozen parameters; trained ones are as `trained` says. auto: what the processor "
+                 "or GPU computes "
+                 "fastest of those that train well. bf16 on a processor without bf16 products: bf16 matrices, fp32 "
+                 "products",
+                 {.choices = {"auto", "fp32", "bf16"}})
           .field("linear", &PrecisionOptions::linear,
                  "of the products in the language model's linear layers while training; empty: as compute; fp8: e4m3, "
                  "gradients e5m2",
                  {.choices = {"", "fp8"}})
+          .field("trained", &PrecisionOptions::trained,
+                 "of the matrices and embeddings of a language model that is trained itself, and of their gradients. "
+                 "fp32; bf16: half the memory, and updates are rounded by chance so that small ones arrive in the mean",
+                 {.choices = {"fp32", "bf16"}})
           .field("weights", &PrecisionOptions::weights,
                  "of the frozen language model's matrices while adapters on it are trained, on the CPU (QLoRA); empty: "
                  "as compute; nf4: the 4 bits of bitsandbytes, with doubly quantised scales",

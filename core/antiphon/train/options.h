@@ -49,6 +49,9 @@ struct TrainOptions {
   ScheduleOptions schedule;
   double clip_norm = 1.0, label_smoothing = 0.0, z_loss = 0.0;
   int64_t checkpoint_every = 200, keep_checkpoints = 2, eval_every = 0;
+  double keep_minutes = 0;
+  int64_t eval_answers = 0, eval_answers_every = 1;
+  std::vector<std::string> eval_controls = {};
   int64_t keep_best = 0, patience = 0;
   std::string best_metric = "", best_mode = "min";
   EmaOptions ema;
@@ -57,7 +60,7 @@ struct TrainOptions {
 };
 
 struct PrecisionOptions {
-  std::string compute = "auto", linear = "", weights = "";
+  std::string compute = "auto", linear = "", weights = "", trained = "fp32";
 };
 
 // How several processes train together.

@@ -151,6 +151,8 @@ void RunFolder::open_logs(int64_t step, const std::vector<std::string>& loggers)
   };
   write_file_atomic(metrics, kept_lines(metrics, past), ErrorKind::config);
   open(metrics_, "metrics.jsonl");
+  if (const auto answers = path_ / "answers.jsonl"; path_exists(answers, ErrorKind::config))
+    write_file_atomic(answers, kept_lines(answers, past), ErrorKind::config);
   write_file_atomic(bad_samples, kept_lines(bad_samples, once), ErrorKind::config);
   open(bad_samples_, own_bad_samples());
   take_over_bad_samples(/*keep=*/step > 0);
@@ -189,6 +191,15 @@ void RunFolder::metrics(int64_t step, const std::map<std::string, double>& value
   append(metrics_, "metrics.jsonl", record.dump());
   if (events_) events_->scalars(step, values);
   if (csv_ && !csv_->add(step, values)) tell_of_loss("metrics.csv");
+}
+
+void RunFolder::answers(int64_t step, const std::vector<json>& answers) {
+  if (!writes() || answers.empty()) return;
+  if (!answers_.is_open()) answers_.open(path_ / "answers.jsonl", std::ios::app);
+  for (auto record : answers) {
+    record["step"] = step;
+    append(answers_, "answers.jsonl", record.dump(-1, ' ', false, json::error_handler_t::replace));
+  }
 }
 
 void RunFolder::list(const json& record) {

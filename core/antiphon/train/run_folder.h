@@ -39,6 +39,8 @@ class RunFolder {
   void take_over_bad_samples(bool keep = true);
   // A record that cannot be written is lost, and the first such loss is reported.
   void metrics(int64_t step, const std::map<std::string, double>& values);
+  // JSON objects of one step, into answers.jsonl; as metrics() otherwise.
+  void answers(int64_t step, const std::vector<nlohmann::json>& answers);
   // Listed once, even over several starts of a run.
   void bad_sample(const data::BadSample& bad);
 
@@ -52,7 +54,7 @@ class RunFolder {
   void list(const nlohmann::json& record);
   std::string own_bad_samples() const;
 
-  std::ofstream metrics_, bad_samples_;
+  std::ofstream metrics_, bad_samples_, answers_;
   std::set<std::string> told_;  // files that have lost a line
   std::set<std::pair<std::string, int64_t>> listed_;
   void tell_of_loss(const std::string& name);

@@ -112,7 +112,7 @@ std::map<std::string, double> Trainer::evaluate(bool stops) {
   placement_.make_usable();
   const nn::BlockPolicyScope policy(placement_.around(nullptr));
   try {
-    auto values = evaluation_(reference_ ? &*reference_ : nullptr);
+    auto values = evaluation_(reference_ ? &*reference_ : nullptr, {step_, length_.done(step_)});
     std::string line;
     for (const auto& [name, value] : values) line += fmt::format("  {} {:.4f}", name, value);
     finish_progress();
@@ -234,7 +234,7 @@ std::exception_ptr Trainer::finish_step(const StepResult& result, const EndedRec
 
 // All processes go by what the first has measured: they have added up the same, but for the last bits, perhaps.
 bool Trainer::is_best(const std::map<std::string, double>& measured) {
-  if (!best_.wanted() || measured.empty()) return false;
+  if (!best_.wanted() || measured.empty() || best_.waits_for_answers(measured)) return false;
   const auto value = at::tensor({best_.value_in(measured)}, at::kDouble);
   if (auto* group = agreement_.group()) group->broadcast(value, 0);
   return best_.add(step_, value.item<double>());
@@ -261,8 +261,9 @@ RunEnd Trainer::run() {
     const bool fixed = count_time(ended.seconds);
     const auto failure = finish_step(result, ended);
     if (ended.stop) stop(ended.stop);
-    if (fixed || failure || best_is_due_ || step_ % options_.checkpoint_every == 0) save_if_possible();
+    if (fixed || failure || best_is_due_ || keep_is_due() || step_ % options_.checkpoint_every == 0) save_if_possible();
     if (best_is_due_) keep_best();
+    if (keep_is_due()) keep_this();
     if (failure) std::rethrow_exception(failure);
     if (profiler_) profiler_->end_step();
   }

@@ -35,8 +35,14 @@ struct StepResult {
   bool skipped = false;  // the gradient was not finite
 };
 
-// Held-out metrics of the model as it is; the argument is what the objective compares with, or nullptr.
-using Evaluation = std::function<std::map<std::string, double>(checkpoint::Reference*)>;
+// When held-out samples are measured.
+struct MeasuringTime {
+  int64_t step = 0;
+  bool last = false;  // of the run
+};
+
+// Held-out metrics of the model as it is; `reference`: what the objective compares with, or nullptr.
+using Evaluation = std::function<std::map<std::string, double>(checkpoint::Reference* reference, const MeasuringTime&)>;
 
 // too_few_steps: they would not have fitted into train.max_minutes.
 enum class RunEnd { trained, too_few_steps };
@@ -98,6 +104,8 @@ class Trainer {
   void save_if_possible();
   bool is_best(const std::map<std::string, double>& measured);
   void keep_best();
+  bool keep_is_due() const;
+  void keep_this();
   void tell_of_checkpoint(bool wait);
   void count_failed_save(int64_t step, const Error& error);
 

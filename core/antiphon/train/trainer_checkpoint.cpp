@@ -13,6 +13,7 @@
 #include <antiphon/train/trainer.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace antiphon::train {
@@ -165,6 +166,17 @@ void Trainer::keep_best() {
   tell_of_checkpoint(/*wait=*/true);
   if (saved_step_ != step_) best_.drop(step_);
   if (folder_.writes()) keep_checkpoints_of(best_.state().kept, folder_.path());
+}
+
+// The clock is agreed on by all processes and goes on where a run is resumed.
+bool Trainer::keep_is_due() const {
+  const double minutes = options_.keep_minutes, now = length_.elapsed_seconds() / 60;
+  return minutes > 0 && std::floor(now / minutes) > std::floor((now - length_.last_seconds() / 60) / minutes);
+}
+
+void Trainer::keep_this() {
+  tell_of_checkpoint(/*wait=*/true);
+  if (saved_step_ == step_ && folder_.writes()) keep_checkpoint(step_, folder_.path());
 }
 
 void Trainer::take_averages() {

@@ -196,7 +196,7 @@ void Trainer::update(StepResult& result, const std::vector<std::string>& samples
     optimizer_.drop_gradients();
     put_statistics_back();  // what is not finite would stay in them for good
   } else {
-    optimizer_.step(result.lr_ratio);
+    optimizer_.step(result.lr_ratio, mixed(static_cast<uint64_t>(options_.seed), static_cast<uint64_t>(step_)));
     if (owners_) owners_->return_values();
     if (average_) average_->update();
   }

@@ -1,10 +1,11 @@
-"""generation_config.json: what of it is taken answers as transformers' generate(), and every key is taken, without effect here, or named."""
+"""What changes which tokens come, against transformers' generate(): penalties, beams, stop strings; log-probabilities. generation_config.json: what of it is taken answers as transformers' generate(), and every key is taken, without effect here, or named."""
 import json
 
 import torch
-from transformers import GenerationConfig, LlamaForCausalLM
+from transformers import GenerationConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList
 
 from . import tiny
+from .conversations import make_tokenizer
 from .decoders import model_table, rows_of
 
 # Each with some value: no answer of ours is another one for it.
@@ -22,8 +23,9 @@ WITHOUT_EFFECT = {
     "output_attentions": True, "output_hidden_states": True, "output_scores": True, "output_logits": True, "return_dict_in_generate": True,
     "transformers_version": "4.0.0", "_from_model_config": True,
 }
-TAKEN = {"max_new_tokens": 7, "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "suppress_tokens": [3], "do_sample": True, "temperature": 0.5, "top_k": 3, "top_p": 0.5, "min_p": 0.1}
-NAMED = {"max_length": 50, "min_length": 5, "min_new_tokens": 5, "max_time": 1.0, "stop_strings": ["x"], "num_beams": 2, "num_beam_groups": 2, "diversity_penalty": 0.5,
+TAKEN = {"max_new_tokens": 7, "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "suppress_tokens": [3], "do_sample": True, "temperature": 0.5, "top_k": 3, "top_p": 0.5, "min_p": 0.1,
+         "min_new_tokens": 5, "stop_strings": ["x"], "num_beams": 2}
+NAMED = {"max_length": 50, "min_length": 5, "max_time": 1.0, "num_beam_groups": 2, "diversity_penalty": 0.5,
          "constraints": [1], "force_words_ids": [[1]], "penalty_alpha": 0.6, "dola_layers": "high", "top_h": 0.4, "typical_p": 0.5, "epsilon_cutoff": 3e-4, "eta_cutoff": 3e-4,
          "encoder_repetition_penalty": 1.2, "encoder_no_repeat_ngram_size": 2, "bad_words_ids": [[1]], "sequence_bias": [[[1], 2.0]], "begin_suppress_tokens": [1],
          "forced_bos_token_id": 1, "forced_eos_token_id": 1, "exponential_decay_length_penalty": [5, 1.1], "remove_invalid_values": True, "token_healing": True, "guidance_scale": 1.5,
@@ -41,7 +43,7 @@ def every_key(bench):
     bench.check("generation_config.json: every key of transformers' GenerationConfig is accounted for", keys <= set(ours), sorted(keys - set(ours)))
     wrong = []
     for key, value in ours.items():
-        write(folder, **{**({"do_sample": True} if key in TAKEN else {}), key: value})
+        write(folder, **{**({"do_sample": True} if key in TAKEN and key != "num_beams" else {}), key: value})
         said, _ = bench.ask("generation_config", directory=folder)
         places = [where for where in ("taken", "absent", "unknown") if key in said[where].replace("=", " ").split()]
         expected = ["taken"] if key in TAKEN else ["absent"] if key in NAMED else []
@@ -51,6 +53,12 @@ def every_key(bench):
     write(folder, **GenerationConfig._get_default_generation_params())
     said, _ = bench.ask("generation_config", directory=folder)
     bench.check("generation_config.json: transformers' own defaults ask for nothing", not (said["taken"] or said["absent"] or said["unknown"]), said)
+    write(folder, num_beams=2, do_sample=True)
+    said, _ = bench.ask("generation_config", directory=folder)
+    bench.check("generation_config.json: beams that are sampled are named, not taken", said["absent"] == "num_beams = 2" and not said["options"]["num_beams"], said)
+    write(folder, num_beams=3, early_stopping="never", length_penalty=0.5, stop_strings="x")
+    said, _ = bench.ask("generation_config", directory=folder)
+    bench.check("generation_config.json: beams with their options", [said["options"][key] for key in ("num_beams", "early_stopping", "length_penalty", "stop_strings")] == [3, "never", 0.5, ["x"]], said)
     write(folder, chat_format="chatml")
     bench.check("generation_config.json: a key that nobody knows is named", "chat_format" in bench.ask("generation_config", directory=folder)[0]["unknown"])
 
@@ -100,6 +108,99 @@ def answers(bench):
     bench.check("repetition_penalty in config.json: 24 tokens of generate()", ours == expected and expected != free)
 
 
+BEAMS = [dict(num_beams=2), dict(num_beams=4), dict(num_beams=3, length_penalty=0.0), dict(num_beams=3, length_penalty=2.5), dict(num_beams=3, length_penalty=-1.0),
+         dict(num_beams=3, early_stopping=True), dict(num_beams=4, early_stopping="never"), dict(num_beams=4, early_stopping="never", length_penalty=-0.5),
+         dict(num_beams=5, early_stopping=True, length_penalty=0.3, min_new_tokens=6), dict(num_beams=3, repetition_penalty=1.7), dict(num_beams=4, no_repeat_ngram_size=2, length_penalty=1.5),
+         dict(num_beams=2, suppress_tokens=[5, 9, 11], min_new_tokens=12), dict(num_beams=1, min_new_tokens=9)]
+
+
+def beams(bench):
+    """Ids of generate(num_beams=…), over texts that end early, late and never; several prompts at once."""
+    prompts = rows_of([9, 2, 37, 4], seed=15)
+    folder = bench.new_folder()
+    model = tiny.llama(folder)
+    free = [theirs_of(model, prompt, max_new_tokens=32, num_beams=3) for prompt in prompts]
+    for name, stop in {"no stop id": [], "one stop id": [free[0][9]], "two stop ids": [free[1][5], free[2][20]], "six stop ids": sorted({answer[k] for answer in free for k in (3, 12)})[:6]}.items():
+        lengths = set()
+        for keys in BEAMS:
+            expected = [without_stop(theirs_of(model, prompt, max_new_tokens=32, eos_token_id=stop or None, **keys), stop) for prompt in prompts]
+            ours = bench.ask("generate", model=model_table(folder), ids=prompts, max_tokens=32, stop=stop, **{**keys, "early_stopping": str(keys.get("early_stopping", "")).lower()})[0]["tokens"]
+            bench.check(f"beams {keys}, {name}: at most 32 tokens of generate()", ours == expected, "" if ours == expected else f"{ours} {expected}")
+            lengths |= {len(answer) for answer in expected}
+        bench.check(f"beams, {name}: answers of several lengths, or all of 32", len(lengths) > 3 if stop else lengths == {32}, sorted(lengths))
+    bench.refused("beams are not sampled", "beams are not sampled", "generate", model=model_table(folder), ids=prompts, num_beams=2, temperature=1.0)
+
+
+def without_stop(answer, stop):
+    return answer[:next((place for place, token in enumerate(answer) if token in stop), None)]
+
+
+class Penalties(LogitsProcessor):
+    """OpenAI's formula: of tokens that the answer has, by how often, and once."""
+
+    def __init__(self, prompt, presence, frequency):
+        self.prompt, self.presence, self.frequency = prompt, presence, frequency
+
+    def __call__(self, ids, scores):
+        counts = torch.zeros_like(scores).scatter_add_(1, ids[:, self.prompt:], torch.ones_like(ids[:, self.prompt:], dtype=scores.dtype))
+        return scores - self.frequency * counts - self.presence * (counts > 0)
+
+
+def penalties(bench):
+    prompts = rows_of([9, 2, 23, 4], seed=16)
+    folder = bench.new_folder()
+    model = tiny.llama(folder)
+    free = [theirs_of(model, prompt, max_new_tokens=32) for prompt in prompts]
+    for presence, frequency, more in [(1.5, 0.0, {}), (0.0, 0.7, {}), (-1.0, 0.4, {}), (0.8, 0.8, dict(repetition_penalty=1.2)), (2.0, 0.0, dict(num_beams=3))]:
+        expected = [theirs_of(model, prompt, max_new_tokens=32, logits_processor=LogitsProcessorList([Penalties(len(prompt), presence, frequency)]), **more) for prompt in prompts]
+        ours = bench.ask("generate", model=model_table(folder), ids=prompts, max_tokens=32, presence_penalty=presence, frequency_penalty=frequency, **more)[0]["tokens"]
+        bench.check(f"presence {presence}, frequency {frequency} {more}: 32 tokens of OpenAI's formula", ours == expected and expected != free)
+    stop = sorted({answer[2] for answer in free})
+    for least in (0, 5, 32):
+        expected = [without_stop(theirs_of(model, prompt, max_new_tokens=32, eos_token_id=stop, min_new_tokens=least), stop) for prompt in prompts]
+        ours = bench.ask("generate", model=model_table(folder), ids=prompts, max_tokens=32, stop=stop, min_new_tokens=least)[0]["tokens"]
+        bench.check(f"min_new_tokens = {least}: tokens of generate()", ours == expected and all(len(answer) >= min(least, 32) for answer in ours))
+
+
+def logprobs(bench):
+    prompts = rows_of([9, 2, 23, 4], seed=17)
+    folder = bench.new_folder()
+    model = tiny.llama(folder)
+    for more in ({}, dict(repetition_penalty=1.4), dict(num_beams=3)):
+        answer = bench.ask("generate", model=model_table(folder), ids=prompts, max_tokens=12, logprobs=4, **more)[0]
+        ours, theirs, same = [], [], True
+        for prompt, tokens, scores in zip(prompts, answer["tokens"], answer["logprobs"]):
+            with torch.no_grad():
+                logp = model(torch.tensor([prompt + tokens])).logits[0, len(prompt) - 1:-1].log_softmax(-1)
+            top = logp.topk(4)
+            same &= [[token for token, _ in one[1]] for one in scores] == top.indices.tolist() and len(scores) == len(tokens)
+            ours.append(torch.tensor([[one[0], *(value for _, value in one[1])] for one in scores]))
+            theirs.append(torch.cat([logp.gather(1, torch.tensor(tokens)[:, None]), top.values], 1))
+        bench.check(f"logprobs {more}: the four likeliest tokens at each place", same)
+        bench.compare(f"logprobs {more}: values", {"logp": torch.cat(ours)}, {"logp": torch.cat(theirs)})
+    answer = bench.ask("generate", model=model_table(folder), ids=prompts, max_tokens=12)[0]
+    bench.check("logprobs: none unless they are asked for", answer["logprobs"] == [[], [], [], []])
+
+
+def stop_strings(bench):
+    """Texts that end within a token, over several, and at the start of another: the tokens of generate()."""
+    folder = bench.new_folder()
+    tokenizer = make_tokenizer(folder)
+    model = tiny.llama(folder, vocab_size=len(tokenizer))
+    prompts = rows_of([9, 2, 23, 4], vocabulary=len(tokenizer) - 2, seed=18)
+    free = [theirs_of(model, prompt, max_new_tokens=32) for prompt in prompts]
+    texts = [tokenizer.decode(answer[4:9]).strip("\ufffd") for answer in free] + [tokenizer.decode(answer[10]) for answer in free]
+    texts = [text for text in texts if text and "\ufffd" not in text]
+    cut = 0
+    for strings in [[text] for text in texts] + [[text[1:-1]] for text in texts if len(text) > 2] + [texts, ["no such text"]]:
+        for more in ({}, dict(num_beams=3), dict(num_beams=2, length_penalty=2.0)):
+            expected = [theirs_of(model, prompt, max_new_tokens=32, stop_strings=strings, tokenizer=tokenizer, **more) for prompt in prompts]
+            ours = bench.ask("generate", model=model_table(folder), ids=prompts, max_tokens=32, stop_strings=strings, **more)[0]["tokens"]
+            bench.check(f"stop {strings} {more}: tokens of generate()", ours == expected, "" if ours == expected else f"{ours} {expected}")
+            cut += sum(len(answer) < 32 for answer in expected)
+    bench.check("stop strings: answers ended early", cut > 8, cut)
+
+
 def theirs_of(model, prompt, **settings):
     ids = torch.tensor([prompt])
     return model.generate(ids, attention_mask=torch.ones_like(ids), pad_token_id=0, **settings)[0, len(prompt):].tolist()
@@ -109,3 +210,7 @@ def run(bench):
     every_key(bench)
     values(bench)
     answers(bench)
+    penalties(bench)
+    logprobs(bench)
+    beams(bench)
+    stop_strings(bench)
