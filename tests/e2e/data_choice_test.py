@@ -3,6 +3,7 @@ verbs stats, index and synthesize say and write."""
 
 import io
 import json
+import os
 import random
 import re
 import tarfile
@@ -295,7 +296,7 @@ class Verbs(Choice):
         self.assertIn("nothing reads the key 'medium png', which 2 samples have", self.call("data", "check", path).stdout)
 
     def test_convert_compares_media(self):
-        """A file that changes between being written and being read again is noticed."""
+        """Media go byte for byte, and one written wrongly is noticed, though the text about it is the same."""
         data = self.folder / "changing"
         data.mkdir()
         lines = data / "one.jsonl"
@@ -304,6 +305,14 @@ class Verbs(Choice):
         with tarfile.open(data / "same.tar") as archive:
             names = [name for name in archive.getnames() if name.endswith(".png")]
             self.assertEqual([archive.extractfile(name).read() for name in names], [(data / f"one_{i}.png").read_bytes() for i in range(2)])
+        again = data / "again.jsonl"
+        shim = {**os.environ, "LD_PRELOAD": os.environ["FAULT_SHIM"], "FAULT_BELOW": str(data / "again_media"), "FAULT_CALL": "write", "FAULT_MODE": "flip", "FAULT_AT": "2"}
+        done = self.call("data", "convert", data / "same.tar", again, code=3, env=shim)
+        self.assertIn("medium 1 of the sample, ", done.stderr)
+        self.assertIn("has other bytes than what was written", done.stderr)
+        self.assertFalse(again.exists() or (data / "again_media").exists())
+        self.call("data", "convert", data / "same.tar", again)
+        self.assertEqual([path.read_bytes() for path in sorted((data / "again_media").iterdir())], [(data / f"one_{i}.png").read_bytes() for i in range(2)])
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 //   FAULT_BELOW   the folder; nothing is counted without it
 //   FAULT_CALL    counts only calls of this name
 //   FAULT_AT      k, from 1 on
-//   FAULT_MODE    kill, EIO, ENOSPC or EINTR; with a plus (ENOSPC+) every later call that could need space fails, too
+//   FAULT_MODE    kill, EIO, ENOSPC or EINTR, or flip: of a write, one bit is another; with a plus (ENOSPC+) every later
+//                 call that could need space fails, too
+//
 //   FAULT_REPORT  file that takes how many calls there were
-//   FAULT_LOG     file that takes the names that appear there and what is flushed, in order: "rename PATH", "mkdir
-//   PATH",
+//
+//   FAULT_LOG     file that takes what appears there and what is flushed, in order: "rename PATH", "mkdir PATH",
 //                 "fsync PATH"
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -22,6 +24,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 namespace {
 
@@ -111,7 +114,11 @@ extern "C" {
 
 ssize_t write(int fd, const void* bytes, size_t count) {
   static auto* real = next<decltype(write)>("write");
-  return fd > 2 && below(fd) && fails("write", true) ? -1 : real(fd, bytes, count);
+  if (fd <= 2 || !below(fd) || !fails("write", true)) return real(fd, bytes, count);
+  if (std::strcmp(plan().mode, "flip") != 0 || count == 0) return -1;
+  std::string other(static_cast<const char*>(bytes), count);
+  other.back() ^= 1;
+  return real(fd, other.data(), count);
 }
 ssize_t writev(int fd, const iovec* parts, int count) {
   static auto* real = next<decltype(writev)>("writev");

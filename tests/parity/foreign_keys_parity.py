@@ -45,7 +45,7 @@ HARMLESS = {
                 "scale_embedding": "set aside by WhisperEncoder.forward"},
     "qwen2_audio_encoder": {"scale_embedding": "set aside by Qwen2AudioEncoder.forward"},
     "fastconformer": {"max_position_embeddings": "positions are made as long as they are needed"},
-    "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen2_moe": {}, "qwen3_moe": {}, "mixtral": {},
+    "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen2_moe": {"sliding_window": "only of layers with a window, which are refused"}, "qwen3_moe": {}, "mixtral": {},
 }
 # plugin, kind of slot, class of the configuration, a small one, the module whose uses of it count.
 SUBJECTS = [("llama", "llm", LlamaConfig, DECODER, "llama"), ("qwen2", "llm", Qwen2Config, {**DECODER, "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1}, "qwen2"),

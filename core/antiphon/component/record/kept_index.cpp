@@ -53,7 +53,7 @@ std::optional<KeptIndex> read(const fs::path& place, const json& expected) {
   const auto& raw = numbers.get_binary();
   KeptIndex index{fingerprint.get<std::string>(), std::vector<int64_t>(raw.size() / sizeof(int64_t))};
   std::memcpy(index.numbers.data(), raw.data(), index.numbers.size() * sizeof(int64_t));
-  counts.bytes += static_cast<int64_t>(bytes.size());
+  if (keeping) ++counts.current, counts.bytes += static_cast<int64_t>(bytes.size());
   return index;
 }
 
@@ -64,7 +64,6 @@ std::optional<KeptIndex> kept_index(const std::vector<fs::path>& files, const st
   if (!path_exists(place, ErrorKind::data)) return std::nullopt;
   auto index = read(place, described(files, kind));
   if (index) {
-    ++counts.current;
     log::debug(fmt::format("index {}", shown(place.string())));
   } else if (!keeping) {
     log::warning(
