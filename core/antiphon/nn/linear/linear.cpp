@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <antiphon/base/page_out.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/onednn.h>
 #include <antiphon/nn/deferred_gradients.h>
@@ -156,6 +157,7 @@ void Linear::quantize(const std::string& format) {
     nf4 = std::make_shared<Nf4Weight>(Nf4Weight::of(weight));
   else
     quantized = std::make_shared<QuantizedWeight>(QuantizedWeight::of(weight, format));
+  page_out(weight.const_data_ptr(), weight.nbytes());  // of a file that stays mapped for its other tensors
   weight = at::empty(weight.sizes(), weight.options().device(at::kMeta).requires_grad(false));
 }
 
