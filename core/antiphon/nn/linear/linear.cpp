@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/page_out.h>
 #include <antiphon/comm/group.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/kernels/onednn.h>
@@ -193,6 +194,7 @@ void Linear::quantize(const std::string& format) {
     nf4 = std::make_shared<Nf4Weight>(Nf4Weight::of(weight));
   else
     quantized = std::make_shared<QuantizedWeight>(QuantizedWeight::of(weight, format));
+  page_out(weight.const_data_ptr(), weight.nbytes());  // of a file that stays mapped for its other tensors
   weight = at::empty(weight.sizes(), weight.options().device(at::kMeta).requires_grad(false));
 }
 
