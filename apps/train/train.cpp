@@ -19,6 +19,7 @@
 #include <antiphon/run/training_slots.h>
 #include <antiphon/train/trainer.h>
 #include <train/flags.h>
+#include <train/flat_config.h>
 
 namespace antiphon::apps {
 namespace {
@@ -44,7 +45,7 @@ void open_folder(train::RunFolder& folder, const run::LoadedModel& loaded, comm:
   const bool narrow = loaded.config.precision.trained == "bf16";
   folder.write_environment(loaded.device.str(),
                            model::name_of(loaded.lm().formats()) + (narrow ? ", trained in bf16" : ""));
-  folder.open_logs(step, loaded.config.train.loggers);
+  folder.open_logs(step, loaded.config.train, flat_config(run::run_table().dump(&loaded.config)));
   if (group && folder.writes()) group->wait_for_all();
 }
 
@@ -54,6 +55,7 @@ void close_folder(train::RunFolder& folder, run::LoadedModel& loaded, comm::Grou
   if (group && folder.writes()) folder.take_over_bad_samples();
   if (end == train::RunEnd::trained && folder.writes()) run::export_parts(*loaded.model, folder.path());
   if (group) group->wait_for_all();
+  if (end == train::RunEnd::trained) folder.finished();
 }
 
 int run_one(const TrainFlags& flags, run::Processes& processes) {

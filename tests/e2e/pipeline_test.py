@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import socket
 import subprocess
 
@@ -9,7 +10,7 @@ import numpy
 from safetensors.numpy import load_file
 
 import make_tiny
-from harness import LIMIT, ON_CPU, Case, checkpoints, main, records, sets
+from harness import LIMIT, ON_CPU, ROOT, Case, checkpoints, main, records, sets
 
 
 class Pipeline(Case):
@@ -119,6 +120,13 @@ class Pipeline(Case):
         self.assertGreaterEqual(sum(entry["logprob"] for entry in beams["logprobs"]), sum(entry["logprob"] for entry in alone["logprobs"]))
         self.assertIn("--json", self.call("generate", self.run_folder, "x", "--logprobs", "1", code=2).stderr)
         self.assertIn("beams are not sampled", self.call("generate", self.run_folder, "x", *sets(generate__num_beams=2, generate__temperature=1), code=2).stderr)
+
+    def test_the_example_of_answers_in_the_docs(self):
+        [block] = [block for block in re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "operator.md").read_text(), re.S) if "num_beams" in block]
+        file = self.folder / "answers.toml"
+        file.write_text(f'extends = "{self.config}"\n{block}')
+        told = json.loads(self.call("generate", file, "--checkpoint", self.run_folder, "What colour is the picture?", "--json").stdout)
+        self.assertGreaterEqual(len(told["ids"]), 2)
 
     def test_eval_with_logprobs_and_stop_strings(self):
         plain = self.evaluate(self.run_folder, *sets(eval__controls="[]"))[1]

@@ -125,8 +125,10 @@ const config::Table<TrainOptions>& train_table() {
                  "measurements in a row without a better metric after which the run ends; 0: it does not",
                  {.min = 0, .max = static_cast<double>(kMaxSteps)})
           .table("ema", &O::ema, ema_table(), "moving averages of what is trained")
-          .field("loggers", &O::loggers, "beside metrics.jsonl: tensorboard (events.out.tfevents.*), csv (metrics.csv)",
-                 {.choices = {"csv", "tensorboard"}})
+          .field("loggers", &O::loggers,
+                 "beside metrics.jsonl: tensorboard (events.out.tfevents.*), csv (metrics.csv), mlflow (a server)",
+                 {.choices = {"csv", "tensorboard", "mlflow"}})
+          .table("mlflow", &O::mlflow, mlflow_table(), "of the logger mlflow")
           .field("seed", &O::seed, "of initial values, order and dropout", {.min = 0}));
   return *table;
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <antiphon/config/schema.h>
+#include <antiphon/train/mlflow_options.h>
 
 namespace antiphon::train {
 
@@ -56,6 +57,7 @@ struct TrainOptions {
   std::string best_metric = "", best_mode = "min";
   EmaOptions ema;
   std::vector<std::string> loggers = {"tensorboard"};
+  MlflowOptions mlflow;
   int64_t seed = 0;
 };
 

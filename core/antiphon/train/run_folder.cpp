@@ -142,7 +142,7 @@ std::string RunFolder::own_bad_samples() const {
   return writes() ? "bad_samples.jsonl" : fmt::format("bad_samples.{}.jsonl", rank_);
 }
 
-void RunFolder::open_logs(int64_t step, const std::vector<std::string>& loggers) {
+void RunFolder::open_logs(int64_t step, const TrainOptions& options, const std::map<std::string, std::string>& params) {
   if (!writes()) return open(bad_samples_, own_bad_samples());
   const auto metrics = path_ / "metrics.jsonl", bad_samples = path_ / "bad_samples.jsonl";
   const auto past = [&](const json& record) { return number_in(record, "step") <= step; };
@@ -156,8 +156,11 @@ void RunFolder::open_logs(int64_t step, const std::vector<std::string>& loggers)
   write_file_atomic(bad_samples, kept_lines(bad_samples, once), ErrorKind::config);
   open(bad_samples_, own_bad_samples());
   take_over_bad_samples(/*keep=*/step > 0);
-  const auto wanted = [&](const char* name) { return std::ranges::find(loggers, name) != loggers.end(); };
+  const auto wanted = [&](const char* name) {
+    return std::ranges::find(options.loggers, name) != options.loggers.end();
+  };
   if (wanted("tensorboard")) events_ = std::make_unique<EventFile>(path_);
+  if (wanted("mlflow")) mlflow_ = std::make_unique<MlflowLog>(options.mlflow, path_, params);
   if (wanted("csv")) csv_ = std::make_unique<CsvFile>(path_ / "metrics.csv", metrics);
 }
 
@@ -190,7 +193,12 @@ void RunFolder::metrics(int64_t step, const std::map<std::string, double>& value
   record["step"] = step;
   append(metrics_, "metrics.jsonl", record.dump());
   if (events_) events_->scalars(step, values);
+  if (mlflow_) mlflow_->metrics(step, values);
   if (csv_ && !csv_->add(step, values)) tell_of_loss("metrics.csv");
+}
+
+void RunFolder::finished() {
+  if (mlflow_) mlflow_->set_finished();
 }
 
 void RunFolder::answers(int64_t step, const std::vector<json>& answers) {

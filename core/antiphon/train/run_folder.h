@@ -11,6 +11,8 @@
 #include <antiphon/data/loader.h>
 #include <antiphon/train/csv_file.h>
 #include <antiphon/train/event_file.h>
+#include <antiphon/train/mlflow_log.h>
+#include <antiphon/train/options.h>
 
 namespace antiphon::train {
 
@@ -32,9 +34,12 @@ class RunFolder {
   void write_config(const std::string& toml);
   // `formats`: what it computes in, e.g. "bf16". Warns if the run was begun in others: it goes on, but not bit for bit.
   void write_environment(const std::string& device, const std::string& formats);
-  // Opens metrics.jsonl, bad_samples.jsonl and what `loggers` name ("csv", "tensorboard"); Error(config) naming the one
-  // that cannot be. Lines of steps beyond `step` are from a future that did not happen.
-  void open_logs(int64_t step, const std::vector<std::string>& loggers);
+  // Opens metrics.jsonl, bad_samples.jsonl and what options.loggers name ("csv", "tensorboard", "mlflow");
+  // Error(config) naming the one that cannot be. Lines of steps beyond `step` are from a future that did not happen.
+  // `params`: what the configuration says, by key, for those that want it.
+  void open_logs(int64_t step, const TrainOptions& options, const std::map<std::string, std::string>& params = {});
+  // The run has come to its end.
+  void finished();
   // Once the other processes have written their last; only process 0. Not `keep`: they are an earlier run's.
   void take_over_bad_samples(bool keep = true);
   // A record that cannot be written is lost, and the first such loss is reported.
@@ -60,6 +65,7 @@ class RunFolder {
   void tell_of_loss(const std::string& name);
   std::unique_ptr<EventFile> events_;
   std::unique_ptr<CsvFile> csv_;
+  std::unique_ptr<MlflowLog> mlflow_;
 };
 
 }  // namespace antiphon::train
