@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <optional>
 
 #include <antiphon/checkpoint/checkpoint.h>
@@ -18,8 +17,8 @@
 #include <antiphon/data/record_reader.h>
 #include <antiphon/engine/generation_config.h>
 #include <antiphon/engine/generator.h>
-#include <antiphon/model/part_slot.h>
 #include <antiphon/model/export.h>
+#include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/model/whole_model.h>
 #include <antiphon/nn/linear/linear.h>
@@ -71,15 +70,26 @@ std::unique_ptr<model::MultimodalLm> load_model(const json& request) {
   return model;
 }
 
+// Of each of the "ids" what "positions" say, one list for each axis, or what the language model does.
+void give_positions(data::Prepared& sample, const json& request, size_t index, const model::MultimodalLm& model) {
+  data::give_positions(sample, model.llm());
+  if (!request.contains("positions")) return;
+  std::vector<at::Tensor> axes;
+  for (const auto& axis : request.at("positions").at(index))
+    axes.push_back(at::tensor(axis.get<std::vector<int64_t>>(), at::kLong));
+  sample.positions_at = at::stack(axes);
+}
+
 // Rows of ids; everything after the first of each is supervised.
-std::vector<data::Prepared> from_ids(const json& rows, const model::MultimodalLm& model) {
+std::vector<data::Prepared> from_ids(const json& request, const model::MultimodalLm& model) {
   std::vector<data::Prepared> prepared;
-  for (const auto& row : rows) {
+  for (const auto& row : request.at("ids")) {
     data::Prepared sample;
     sample.id = std::to_string(prepared.size());
     sample.ids = row.get<std::vector<int64_t>>();
     sample.supervised.assign(sample.ids.size(), true);
     data::begin_with_prompt(sample, model.prompt_tokens());
+    give_positions(sample, request, prepared.size(), model);
     prepared.push_back(std::move(sample));
   }
   return prepared;
@@ -87,7 +97,7 @@ std::vector<data::Prepared> from_ids(const json& rows, const model::MultimodalLm
 
 // "ids": rows of ids; or "samples": lines of a manifest whose paths are relative to "folder".
 std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& model, data::Purpose purpose) {
-  if (request.contains("ids")) return from_ids(request.at("ids"), model);
+  if (request.contains("ids")) return from_ids(request, model);
   auto tokenizer = text::Tokenizer::load(model.spec().llm.weights);
   auto chat_template = text::ChatTemplate::load(model.spec().llm.weights, tokenizer.special_tokens());
   const text::PromptBuilder prompts(std::move(tokenizer), std::move(chat_template), model.spec().has_placeholders());
@@ -166,7 +176,7 @@ json run_model(const json& request) {
   if (request.contains("steps")) train_on(request, *model, batch);
   model->encode(batch);
   DecoderInput input;
-  input.x_td = model->embed(batch), input.positions_t = batch.positions_t.to(device()), input.lengths = batch.lengths;
+  input.x_td = model->embed(batch), input.positions_at = batch.positions_at.to(device()), input.lengths = batch.lengths;
   const bool cut = request.value("grad_x", false);  // the embeddings become a leaf
   if (cut) input.x_td = input.x_td.detach().clone().set_requires_grad(true);
   std::optional<AuxiliaryLosses> losses;
@@ -174,7 +184,7 @@ json run_model(const json& request) {
   const auto hidden = model->llm().forward(input);
   const auto token_loss = token_loss_of(*model, batch, hidden), loss = token_loss.mean();
   NamedTensors out{{"ids", batch.ids_t},
-                   {"positions", batch.positions_t},
+                   {"positions", batch.positions_at},
                    {"supervised", batch.supervised_n},
                    {"labels", batch.labels_n},
                    {"hidden", hidden.clone()},
@@ -205,7 +215,7 @@ json run_score(const json& request) {
   const auto dtype = dtype_of(request);
   model->load({device(), {dtype, dtype, ""}, 1});
   model::start_methods(*model, 1);
-  auto batch = data::pack(from_ids(request.at("ids"), model->lm()), data::kPackMultiple);
+  auto batch = data::pack(from_ids(request, model->lm()), data::kPackMultiple);
   const auto scores = model->score(batch, {});
   NamedTensors out{{"scores", scores}};
   if (scores.requires_grad() && scores.size(0) % 2 == 0) {
@@ -230,17 +240,18 @@ json run_cached(const json& request) {
   std::vector<std::vector<at::Tensor>> hidden(rows.size());
   for (const auto& step : request.at("steps")) {
     DecoderInput input;
-    std::vector<int64_t> ids, positions;
+    std::vector<int64_t> ids;
+    std::vector<at::Tensor> positions;
     for (size_t row = 0; row < rows.size(); ++row) {
       const int64_t n = step.at(row).get<int64_t>(), begin = cache.length(static_cast<int64_t>(row));
       if (n == 0) continue;
       ids.insert(ids.end(), rows[row].begin() + begin, rows[row].begin() + begin + n);
-      positions.resize(ids.size());
-      std::iota(positions.end() - n, positions.end(), begin);
+  const auto samples = from_ids(request, *model);
+      positions.push_back(samples[row].positions_at.narrow(1, begin, n));
       input.lengths.push_back(n), input.rows.push_back(static_cast<int64_t>(row));
     }
     input.x_td = model->llm().embed(at::tensor(ids, at::kLong).to(device())).to(model->compute_dtype()),
-    input.positions_t = at::tensor(positions, at::kLong).to(device()), input.cache = &cache;
+    input.positions_at = at::cat(positions, 1).to(device()), input.cache = &cache;
     const auto pieces = model->llm().forward(input).split_with_sizes(input.lengths);
     for (size_t i = 0; i < pieces.size(); ++i) hidden[static_cast<size_t>(input.rows[i])].push_back(pieces[i]);
   }

@@ -224,7 +224,7 @@ KvCache MultimodalLm::make_cache(int64_t blocks) const {
 at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::vector<int64_t>& rows) {
   DecoderInput input;
   input.x_td = embed(batch);
-  input.positions_t = batch.positions_t.to(settings_.device);
+  input.positions_at = batch.positions_at.to(settings_.device);
   input.lengths = batch.lengths, input.padding = batch.padding;
   input.cache = cache;
   input.rows = rows;

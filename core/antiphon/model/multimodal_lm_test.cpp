@@ -47,7 +47,7 @@ Batch batch_of(const MultimodalLm& model, const std::vector<std::vector<Piece>>&
   std::vector<int64_t> ids, positions;
   for (size_t i = 0; i < samples.size(); ++i)
     add_sample(model, samples[i], "s" + std::to_string(i), batch, ids, positions);
-  batch.ids_t = at::tensor(ids, at::kLong), batch.positions_t = at::tensor(positions, at::kLong);
+  batch.ids_t = at::tensor(ids, at::kLong), batch.positions_at = at::tensor(positions, at::kLong).unsqueeze(0);
   return batch;
 }
 

@@ -103,6 +103,7 @@ void Stream::count_tokens(StreamItem& item, std::vector<TokenGrid> grids) const 
   item.tokens = connector_->item_tokens(grids, item.tiling);
   if (sum != item.tokens) item.part_tokens = {item.tokens};
 }
+  item.grids = std::move(grids);
 
 StreamItem Stream::process(const MediaItem& media) const {
   StreamItem item;

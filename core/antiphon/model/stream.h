@@ -13,6 +13,7 @@ struct StreamItem {
   std::vector<std::vector<at::Tensor>> inputs;  // [encoder][part], processed, without a batch axis
   std::vector<at::Tensor> features;             // [part] of [rows, columns, feature_size]
   Tiling tiling;                                // how the parts are laid out
+  std::vector<TokenGrid> grids;                 // of the embeddings of each part, before they are joined
   int64_t tokens = 0;                           // embeddings that it yields: the counting contract
   std::vector<int64_t> part_tokens;             // of each part, if they stand one after the other; else all in one
 };

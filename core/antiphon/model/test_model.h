@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include <antiphon/backbone/decoder_lm.h>
+#include <antiphon/backbone/grid_positions.h>
 #include <antiphon/component/connector.h>
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/language_model.h>
@@ -22,11 +23,15 @@ namespace antiphon::model::testing {
 
 struct LmOptions {
   int64_t hidden_size = 16, vocab_size = 300;
+  bool grid = false;  // positions by part, row and column
 };
 
 class TestLm : public backbone::DecoderLm {
  public:
-  explicit TestLm(const LmOptions& o) : DecoderLm(options(o)) {}
+  explicit TestLm(const LmOptions& o) : DecoderLm(options(o)), grid_(o.grid) {}
+  at::Tensor positions(const SampleLayout& layout) const override {
+    return grid_ ? backbone::grid_positions(layout, backbone::AfterMedium::largest) : DecoderLm::positions(layout);
+  }
   NameMap name_map() const override { return {{{"{}", "{}"}}, {}, {}}; }
 
  private:
@@ -34,8 +39,10 @@ class TestLm : public backbone::DecoderLm {
     nn::DecoderOptions d;
     d.vocab_size = o.vocab_size, d.hidden_size = o.hidden_size, d.intermediate_size = 24, d.num_layers = 2;
     d.num_heads = 2, d.num_kv_heads = 1, d.head_size = 8, d.max_positions = 256;
+    if (o.grid) d.rope_axes = {0, 1, 2, 1};
     return d;
   }
+  bool grid_;
 };
 
 struct EncoderOptions {
@@ -195,7 +202,8 @@ inline void register_test_components() {
     static const auto* lm =
         new config::Table<LmOptions>(config::Table<LmOptions>("test_lm")
                                          .field("hidden_size", &LmOptions::hidden_size, "width", {.min = 1})
-                                         .field("vocab_size", &LmOptions::vocab_size, "tokens", {.min = 1}));
+                                         .field("vocab_size", &LmOptions::vocab_size, "tokens", {.min = 1})
+                                         .field("grid", &LmOptions::grid, "positions by part, row and column"));
     static const auto* encoder =
         new config::Table<EncoderOptions>(config::Table<EncoderOptions>("test_encoder")
                                               .field("lie", &EncoderOptions::lie, "rows too many")
@@ -234,6 +242,13 @@ inline std::unique_ptr<MultimodalLm> test_model(const std::string& toml = kTwoSt
   problems.throw_if_any();
   auto model = MultimodalLm::build(spec);
   if (load) model->load({});
+// The same, of which the language model places pictures by row and column.
+inline const char* kGrid = R"(
+llm = { plugin = "test_lm", grid = true }
+streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } }
+streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } }
+)";
+
   return model;
 }
 

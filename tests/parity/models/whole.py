@@ -108,17 +108,21 @@ class Whole:
             rows = supervised[1:].nonzero()[:, 0]
             media += [[stream, sum(lengths) + begin, count] for stream, begin, count in spans]
             logits = self.model.lm_head(hidden)
-            for name, value in dict(ids=ids, positions=torch.arange(len(ids)), supervised=rows + sum(lengths), labels=ids[rows + 1], hidden=hidden, logits=logits,
+            for name, value in dict(ids=ids, positions=self.positions(inputs), supervised=rows + sum(lengths), labels=ids[rows + 1], hidden=hidden, logits=logits,
                                     token_loss=F.cross_entropy(logits[rows], ids[rows + 1], reduction="none")).items():
                 parts[name].append(value)
             lengths.append(len(ids))
-        theirs = {name: torch.cat(values) for name, values in parts.items()}
+        theirs = {name: torch.cat(values, -1 if name == "positions" else 0) for name, values in parts.items()}
         return {**theirs, "loss": theirs["token_loss"].mean()}, media, lengths
 
     def answers(self, samples):
         out = []
         with torch.no_grad():
             for sample in samples:
+    def positions(self, inputs):
+        """[axes, tokens]"""
+        return torch.arange(inputs["input_ids"].shape[1])[None]
+
                 inputs = self.prepare(sample, answer=True)[3]
                 ids = self.model.generate(**inputs, attention_mask=torch.ones_like(inputs["input_ids"]), max_new_tokens=32, do_sample=False, eos_token_id=None, pad_token_id=0)
                 out.append(ids[0, inputs["input_ids"].shape[1]:].tolist())
