@@ -204,6 +204,18 @@ json run_model(const json& request) {
   return answer;
 }
 
+// How many a model has, without their values.
+json run_parameters(const json& request) {
+  config::Problems problems;
+  auto table = model_table_of(request);
+  auto spec = model::model_table().parse(table, "model", problems);
+  problems.throw_if_any();
+  const auto model = model::MultimodalLm::build(spec);
+  int64_t count = 0;
+  for (const auto& part : model->parts()) count += part.module->parameter_count();
+  return {{"parameters", count}};
+}
+
 // "ids": chosen and rejected, one after the other; the gradients are those of the mean of -log sigmoid of each
 // difference.
 json run_score(const json& request) {
@@ -233,6 +245,7 @@ json run_cached(const json& request) {
   c10::InferenceMode inference;
   const auto model = load_model(request);
   const auto rows = request.at("ids").get<std::vector<std::vector<int64_t>>>();
+  const auto samples = from_ids(request, *model);
   int64_t longest = 0;
   for (const auto& row : rows) longest = std::max(longest, static_cast<int64_t>(row.size()));
   auto cache = model->make_cache(static_cast<int64_t>(rows.size()) * KvCache::blocks_for(longest));
@@ -246,7 +259,6 @@ json run_cached(const json& request) {
       const int64_t n = step.at(row).get<int64_t>(), begin = cache.length(static_cast<int64_t>(row));
       if (n == 0) continue;
       ids.insert(ids.end(), rows[row].begin() + begin, rows[row].begin() + begin + n);
-  const auto samples = from_ids(request, *model);
       positions.push_back(samples[row].positions_at.narrow(1, begin, n));
       input.lengths.push_back(n), input.rows.push_back(static_cast<int64_t>(row));
     }

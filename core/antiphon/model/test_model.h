@@ -47,6 +47,7 @@ class TestLm : public backbone::DecoderLm {
 
 struct EncoderOptions {
   int64_t lie = 0, shrink = 1;
+  bool packed = false;
   std::string fault;  // "none": no part; "plugin", "foreign": what process() throws
 };
 
@@ -62,8 +63,14 @@ class TestEncoder : public Encoder, private Module {
     const auto y = (parts.flatten(2).transpose(1, 2) * scale_).to(parts.scalar_type());
     return options_.lie ? at::cat({y, y.narrow(1, 0, options_.lie)}, 1) : y;
   }
+  bool is_packed() const override { return options_.packed; }
+  at::Tensor forward_packed(const std::vector<at::Tensor>& parts) override {
+    ++packed_calls;
+    return Encoder::forward_packed(parts);
+  }
   Module& module() override { return *this; }
   NameMap name_map() const override { return {{{"{}", "{}"}}, {}, {}}; }
+  static inline int packed_calls = 0;  // of all
 
  protected:
   void break_if_asked() const {
@@ -208,6 +215,7 @@ inline void register_test_components() {
         new config::Table<EncoderOptions>(config::Table<EncoderOptions>("test_encoder")
                                               .field("lie", &EncoderOptions::lie, "rows too many")
                                               .field("shrink", &EncoderOptions::shrink, "columns are divided by this")
+                                              .field("packed", &EncoderOptions::packed, "parts of all shapes at once")
                                               .field("fault", &EncoderOptions::fault, "what process() does"));
     static const auto* connector =
         new config::Table<ConnectorOptions>(config::Table<ConnectorOptions>("test_linear")
@@ -234,6 +242,13 @@ streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "
 streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } }
 )";
 
+// The same, of which the language model places pictures by row and column.
+inline const char* kGrid = R"(
+llm = { plugin = "test_lm", grid = true }
+streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } }
+streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } }
+)";
+
 // From the TOML of [model]; with its parameters. Error(config) with all problems.
 inline std::unique_ptr<MultimodalLm> test_model(const std::string& toml = kTwoStreams, bool load = true) {
   register_test_components();
@@ -242,13 +257,6 @@ inline std::unique_ptr<MultimodalLm> test_model(const std::string& toml = kTwoSt
   problems.throw_if_any();
   auto model = MultimodalLm::build(spec);
   if (load) model->load({});
-// The same, of which the language model places pictures by row and column.
-inline const char* kGrid = R"(
-llm = { plugin = "test_lm", grid = true }
-streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } }
-streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } }
-)";
-
   return model;
 }
 
