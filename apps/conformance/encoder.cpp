@@ -127,6 +127,18 @@ void batch_is_one_by_one(Encoder& encoder, const Shapes& shapes) {
   }
 }
 
+// Of all shapes at once.
+void packed_is_one_by_one(Encoder& encoder, const Shapes& shapes) {
+  c10::AutoGradMode no_grad(false);
+  std::vector<at::Tensor> parts, apart;
+  for (const auto& [shape, part] : shapes) {
+    parts.insert(parts.end(), {part, part + made(shape, 9) * 0.1});
+    for (size_t i = parts.size() - 2; i < parts.size(); ++i) apart.push_back(encoder.forward(batch_of({parts[i]}))[0]);
+  }
+  expect_close(encoder.forward_packed(parts), at::cat(apart), tolerance,
+               fmt::format("{} parts of {} shapes packed against one by one", parts.size(), shapes.size()));
+}
+
 // Of the largest part, so that as many paths as can be are taken.
 Network network(const Subject& subject, const Shapes& shapes) {
   std::shared_ptr<Encoder> encoder = build<Encoder>(subject);
@@ -179,6 +191,9 @@ void check_encoder(Report& report, const Subject& subject) {
                     [&] { counts_hold(*encoder, processed.shapes); }))
     return;
   report.check("forward: a batch of two is two of one", [&] { batch_is_one_by_one(*encoder, processed.shapes); });
+  if (encoder->is_packed())
+    report.check("forward: parts of all shapes packed are one by one",
+                 [&] { packed_is_one_by_one(*encoder, processed.shapes); });
   const MakeNetwork make = [&] { return network(subject, processed.shapes); };
   check_network(report, make);
   check_name_map(report, make, encoder->name_map());

@@ -25,7 +25,9 @@ DecoderInput input_of(LanguageModel& model, const at::Tensor& ids, const std::ve
     const int64_t begin = past.empty() ? 0 : past[i];
     positions.push_back(at::arange(begin, begin + lengths[i], at::kLong));
   }
-  input.x_td = model.embed(ids), input.positions_t = at::cat(positions), input.lengths = lengths;
+  input.x_td = model.embed(ids), input.lengths = lengths;
+  const auto all = at::cat(positions);
+  input.positions_at = all.expand({model.position_axes(), all.size(0)});
   return input;
 }
 
@@ -56,6 +58,23 @@ void sizes_hold(LanguageModel& model) {
   expect_shape(model.embed(ids), {9, model.hidden_size()}, "embeddings [tokens, hidden_size]");
   expect_shape(model.head_weight(), {model.vocab_size(), model.hidden_size()}, "a head [vocab_size, hidden_size]");
   expect_shape(hidden(model, ids), {9, model.hidden_size()}, "hidden states [tokens, hidden_size]");
+}
+
+// What answers rely on: text counts on, whatever a medium before it takes.
+void positions_hold(const LanguageModel& model) {
+  const auto axes = model.position_axes();
+  const auto text = model.positions({9, {}});
+  expect(text.scalar_type() == at::kLong && text.device().is_cpu(), "expected int64 positions on the CPU, got {} on {}",
+         at::toString(text.scalar_type()), text.device().str());
+  expect_shape(text, {axes, 9}, "positions [position_axes(), tokens]");
+  expect(at::equal(text, at::arange(9, at::kLong).expand({axes, 9})), "expected text at 0, 1, … on all axes");
+  const auto mixed = model.positions({12, {{2, 6, {{2, 3}}}}});
+  expect_shape(mixed, {axes, 12}, "positions of text and a picture [position_axes(), tokens]");
+  const auto after = mixed.narrow(1, 8, 4);
+  expect(at::equal(after - after.narrow(1, 0, 1), at::arange(4, at::kLong).expand({axes, 4})) &&
+             after.min().item<int64_t>() == mixed.select(1, 8).max().item<int64_t>() &&
+             mixed.narrow(1, 0, 8).max().item<int64_t>() < after.min().item<int64_t>(),
+         "expected text after a picture to count on from one number on all axes, beyond those of the picture");
 }
 
 void packed_is_one_by_one(LanguageModel& model) {
@@ -136,6 +155,7 @@ void check_language_model(Report& report, const Subject& subject) {
   if (!check_size(report, subject, model->module())) return;
   start(model->module(), 1);
   if (!report.check("shapes: embeddings, hidden states and head are as announced", [&] { sizes_hold(*model); })) return;
+  report.check("positions: text counts on, after a picture, too", [&] { positions_hold(*model); });
   report.check("attention: packed sequences equal one by one", [&] { packed_is_one_by_one(*model); });
   report.check("attention: no token sees a later one", [&] { sees_no_future(*model); });
   report.check("cache: in pieces and token by token equal all at once", [&] { cache_continues(*model); });

@@ -52,13 +52,26 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA, "vision_config": CLIP, "vi
          "projector_hidden_act": "gelu", "multimodal_projector_bias": True, "image_token_index": 3, "tie_word_embeddings": False}
 LLAVA_NEXT = {**LLAVA, "model_type": "llava_next", "image_grid_pinpoints": [[28, 56], [56, 56]]}
 QWEN2_AUDIO = {"model_type": "qwen2_audio", "text_config": QWEN2, "audio_config": {**WHISPER, "model_type": "qwen2_audio_encoder"}, "audio_token_index": 3}
+GRID_TEXT = {**{key: value for key, value in QWEN2.items() if key not in ("head_dim", "rope_theta")}, "model_type": "qwen2_vl_text",
+             "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 3, 3]}}
+GRID_TOWER = {"model_type": "qwen2_vl_vision", "depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2, "hidden_act": "quick_gelu", "in_channels": 3, "patch_size": 14,
+              "temporal_patch_size": 2, "spatial_merge_size": 2, "rope_parameters": {"rope_type": "axial", "rope_theta": 10000.0}}
+WINDOWED_TOWER = {**{key: value for key, value in GRID_TOWER.items() if key not in ("embed_dim", "mlp_ratio")}, "model_type": "qwen2_5_vl_vision", "hidden_size": 32, "intermediate_size": 48, "hidden_act": "silu",
+                  "out_hidden_size": 64, "window_size": 112, "fullatt_block_indexes": [1], "tokens_per_second": 2}
+NATIVE = {"image_processor_type": "Qwen2VLImageProcessor", "do_resize": True, "size": {"shortest_edge": 3136, "longest_edge": 12845056}, "min_pixels": 3136, "max_pixels": 12845056, "patch_size": 14,
+          "temporal_patch_size": 2, "merge_size": 2, "resample": 3, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+QWEN2_VL = {"model_type": "qwen2_vl", "text_config": GRID_TEXT, "vision_config": GRID_TOWER, "image_token_id": 3, "video_token_id": 4, "vision_start_token_id": 5, "vision_end_token_id": 6, "tie_word_embeddings": False}
+# As up to transformers 4.51: the language model's keys beside those of the whole.
+QWEN2_5_VL = {**{key: value for key, value in GRID_TEXT.items() if key != "rope_parameters"}, **{key: value for key, value in QWEN2_VL.items() if key != "text_config"}, "model_type": "qwen2_5_vl", "rope_theta": 1e6,
+              "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}, "vision_config": {key: value for key, value in WINDOWED_TOWER.items() if key not in ("model_type", "rope_parameters")}}
 # plugin -> kind, config.json, preprocessor_config.json
 SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "qwen2_moe": ("llm", QWEN2_MOE, None), "qwen3_moe": ("llm", QWEN3_MOE, None), "mixtral": ("llm", MIXTRAL, None), "nemotron": ("llm", NEMOTRON, None),
             "dinov2": ("encoder", DINOV2, PICTURE), "clip": ("encoder", CLIP, PICTURE),
             "siglip": ("encoder", {**VIT, "model_type": "siglip_vision_model"}, {**PICTURE, "size": {"height": 28, "width": 28}, "crop_size": None, "do_center_crop": False}),
             "whisper": ("encoder", WHISPER, SOUND), "fastconformer": ("encoder", FASTCONFORMER, None),
             "llava": ("whole", LLAVA, PICTURE), "llava_next": ("whole", LLAVA_NEXT, {**PICTURE, "image_grid_pinpoints": [[28, 56], [56, 56]]}),
-            "qwen2_audio": ("whole", QWEN2_AUDIO, SOUND)}
+            "qwen2_audio": ("whole", QWEN2_AUDIO, SOUND), "qwen2_vl_text": ("llm", GRID_TEXT, None), "qwen2_vl_vision": ("encoder", GRID_TOWER, NATIVE),
+            "qwen2_vl": ("whole", QWEN2_VL, NATIVE), "qwen2_5_vl": ("whole", QWEN2_5_VL, NATIVE)}
 
 
 def places(table, path=()):

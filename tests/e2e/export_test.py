@@ -19,7 +19,7 @@ import make_tiny
 from harness import PROGRAM, Case, main, sets
 from models.common import LIMIT, Bench, relative
 from models.conversations import named
-from models.whole import Llava, LlavaNext, Qwen2Audio
+from models.whole import Llava, LlavaNext, Qwen2Audio, Qwen2Vl, Qwen25Vl
 
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -89,8 +89,9 @@ class Export(Case):
         inputs = reference.prepare(sample)[3]
         with torch.no_grad():
             before = reference.model(**inputs).logits[0]
-        takes = {"connectors": ("", lambda name: PROJECTOR in name or "image_newline" in name),
-                 "lora": (LORA, lambda name: PROJECTOR in name or "image_newline" in name or "language_model" in name and ("_proj" in name) and name.endswith("weight")),
+        projects = lambda name: reference.projector in name or "image_newline" in name
+        takes = {"connectors": ("", projects),
+                 "lora": (LORA, lambda name: projects(name) or name.startswith(reference.llm) and "_proj" in name and name.endswith("weight")),
                  "full": (on, None)}
         for case, (more, changed) in takes.items():
             with self.subTest(case):
@@ -116,6 +117,12 @@ class Export(Case):
 
     def test_qwen2_audio(self):
         self.whole(Qwen2Audio)
+
+    def test_qwen2_vl(self):
+        self.whole(Qwen2Vl)
+
+    def test_qwen2_5_vl(self):
+        self.whole(Qwen25Vl)
 
     def test_language_model(self):
         """A bare language model with a stream of its own: the directory is the language model's, the rest lies beside it."""

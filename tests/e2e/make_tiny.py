@@ -184,6 +184,43 @@ def write_llava(folder, seed=4, hidden=32, vision=16, layers=2):
     (folder / "preprocessor_config.json").write_text(json.dumps(PIXELS))
 
 
+def write_qwen2_5_vl(folder, seed=7, hidden=32, vision=16, layers=2):
+    """A whole model: a tower over pictures of any size, of whose blocks the first sees windows, a merger, Qwen2."""
+    w = Weights(seed)
+    text = llama_tensors(w, "", hidden, layers)
+    for i in range(layers):
+        for name, rows in [("q_proj", hidden), ("k_proj", hidden // 2), ("v_proj", hidden // 2)]:
+            w.normal(f"model.layers.{i}.self_attn.{name}.bias", rows, std=0.1)
+    w.normal("visual.patch_embed.proj.weight", vision, 3, 2, 14, 14)
+    for i in range(layers):
+        at = f"visual.blocks.{i}."
+        w.norm(at + "norm1", vision, bias=False)
+        w.norm(at + "norm2", vision, bias=False)
+        for name, rows, columns in [("attn.qkv", 3 * vision, vision), ("attn.proj", vision, vision), ("mlp.gate_proj", 2 * vision, vision), ("mlp.up_proj", 2 * vision, vision), ("mlp.down_proj", vision, 2 * vision)]:
+            w.linear(at + name, rows, columns)
+    w.norm("visual.merger.ln_q", vision, bias=False)
+    w.linear("visual.merger.mlp.0", 4 * vision, 4 * vision)
+    w.linear("visual.merger.mlp.2", hidden, 4 * vision)
+    first = text["vocab_size"]
+    marks = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    for name in ["model.embed_tokens.weight", "lm_head.weight"]:
+        w.tensors[name] = w.tensors[name][[*range(first), 0, 0, 0, 0]]
+    write_model(folder, {**text, "architectures": ["Qwen2_5_VLForConditionalGeneration"], "model_type": "qwen2_5_vl", "vocab_size": first + len(marks),
+                         "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}, "vision_start_token_id": first, "vision_end_token_id": first + 1, "image_token_id": first + 2,
+                         "video_token_id": first + 3, "vision_config": {"depth": layers, "hidden_size": vision, "intermediate_size": 2 * vision, "num_heads": 2, "patch_size": 14, "window_size": 56,
+                                                                        "out_hidden_size": hidden, "fullatt_block_indexes": [1]}}, w.tensors)
+    copy_tokenizer(folder)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["added_tokens"] += [{"id": first + i, "content": mark, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True} for i, mark in enumerate(marks)]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config["chat_template"] = ("{% for m in messages %}<|im_start|>{{ m.role }}{{ '\\n' }}{% for part in m.content %}{% if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+                               "{% else %}{{ part.text }}{% endif %}{% endfor %}<|im_end|>{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{{ '\\n' }}{% endif %}")
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 3136, "max_pixels": 20000, "patch_size": 14, "temporal_patch_size": 2,
+                                                                 "merge_size": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
+
+
 def with_row(w):
     """One more row in the embedding and the head, for <image>."""
     import numpy

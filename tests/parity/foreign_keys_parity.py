@@ -18,15 +18,23 @@ from pathlib import Path
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import transformers
-from transformers import (BitImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, LlavaImageProcessorPil, LlavaNextConfig,
+from transformers import (Qwen2_5_VLConfig, Qwen2_5_VLTextConfig, Qwen2VLConfig, Qwen2VLImageProcessorPil, Qwen2VLTextConfig, BitImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, LlavaImageProcessorPil, LlavaNextConfig,
                           LlavaNextImageProcessorPil, NemotronConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, Qwen2AudioConfig, Qwen2AudioEncoderConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig, Qwen3MoeConfig, MixtralConfig,
                           SiglipImageProcessorPil, SiglipVisionConfig, ViTImageProcessorPil, WhisperConfig, WhisperFeatureExtractor)
+from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
+from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
 
 TOKENIZER = Path(__file__).resolve().parents[1] / "e2e" / "tiny" / "tokenizer"
 PROGRAM = ""
 DECODER = dict(vocab_size=96, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256)
 VIT = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7)
 WHISPER = dict(d_model=48, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96, num_mel_bins=80)
+
+GRID_TEXT = {**DECODER, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 2, 3]}, "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1}
+GRID_TOWER = dict(depth=2, embed_dim=32, hidden_size=48, num_heads=2, mlp_ratio=2)
+WINDOWED_TOWER = dict(depth=2, hidden_size=32, intermediate_size=48, num_heads=2, out_hidden_size=48, fullatt_block_indexes=[1])
+# model types that another plugin reads
+READ_BY = {"qwen2_audio_encoder": "whisper", "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision"}
 
 CONFORMER = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, conv_kernel_size=5, subsampling_conv_channels=8)
 
@@ -45,6 +53,8 @@ HARMLESS = {
                 "scale_embedding": "set aside by WhisperEncoder.forward"},
     "qwen2_audio_encoder": {"scale_embedding": "set aside by Qwen2AudioEncoder.forward"},
     "fastconformer": {"max_position_embeddings": "positions are made as long as they are needed"},
+    "qwen2_vl_text": {}, "qwen2_5_vl_text": {}, "qwen2_vl_vision": {"hidden_size": "of the merger, whose vectors are as wide as the language model's"},
+    "qwen2_5_vl_vision": {"out_hidden_size": "as before", "tokens_per_second": "of videos, which go in as pictures"},
     "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen2_moe": {"sliding_window": "only of layers with a window, which are refused"}, "qwen3_moe": {}, "mixtral": {},
 }
 # plugin, kind of slot, class of the configuration, a small one, the module whose uses of it count.
@@ -54,9 +64,11 @@ SUBJECTS = [("llama", "llm", LlamaConfig, DECODER, "llama"), ("qwen2", "llm", Qw
             ("qwen3_moe", "llm", Qwen3MoeConfig, {**DECODER, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "use_sliding_window": True, "sliding_window": 32}, "qwen3_moe"), ("mixtral", "llm", MixtralConfig, DECODER, "mixtral"),
             ("nemotron", "llm", NemotronConfig, DECODER, "nemotron"), ("dinov2", "encoder", Dinov2Config, {k: v for k, v in VIT.items() if k != "intermediate_size"}, "dinov2"),
             ("clip", "encoder", CLIPVisionConfig, VIT, "clip"), ("siglip", "encoder", SiglipVisionConfig, VIT, "siglip"), ("whisper", "encoder", WhisperConfig, WHISPER, "whisper"),
-            ("qwen2_audio_encoder", "encoder", Qwen2AudioEncoderConfig, WHISPER, "qwen2_audio"), ("fastconformer", "encoder", ParakeetEncoderConfig, CONFORMER, "parakeet")]
+            ("qwen2_audio_encoder", "encoder", Qwen2AudioEncoderConfig, WHISPER, "qwen2_audio"),
+            ("qwen2_vl_text", "llm", Qwen2VLTextConfig, GRID_TEXT, "qwen2_vl"), ("qwen2_5_vl_text", "llm", Qwen2_5_VLTextConfig, GRID_TEXT, "qwen2_5_vl"),
+            ("qwen2_vl_vision", "encoder", Qwen2VLVisionConfig, GRID_TOWER, "qwen2_vl"), ("qwen2_5_vl_vision", "encoder", Qwen2_5_VLVisionConfig, WINDOWED_TOWER, "qwen2_5_vl"), ("fastconformer", "encoder", ParakeetEncoderConfig, CONFORMER, "parakeet")]
 PROCESSORS = [("clip", CLIPImageProcessorPil), ("clip", LlavaImageProcessorPil), ("clip", LlavaNextImageProcessorPil), ("siglip", SiglipImageProcessorPil), ("dinov2", BitImageProcessorPil),
-              ("dinov2", ViTImageProcessorPil), ("whisper", WhisperFeatureExtractor), ("fastconformer", ParakeetFeatureExtractor)]
+              ("dinov2", ViTImageProcessorPil), ("whisper", WhisperFeatureExtractor), ("fastconformer", ParakeetFeatureExtractor), ("qwen2_vl_vision", Qwen2VLImageProcessorPil)]
 # option -> attribute of the class, for the defaults.
 LLM = {"vocab_size": "vocab_size", "hidden_size": "hidden_size", "intermediate_size": "intermediate_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads",
        "max_positions": "max_position_embeddings", "tie_embeddings": "tie_word_embeddings"}
@@ -65,7 +77,10 @@ TOWER = {"hidden_size": "hidden_size", "num_layers": "num_hidden_layers", "num_h
 EARS = {"hidden_size": "d_model", "num_layers": "encoder_layers", "num_heads": "encoder_attention_heads", "intermediate_size": "encoder_ffn_dim", "num_mels": "num_mel_bins",
         "max_positions": "max_source_positions", "activation": "activation_function"}
 EXPERTS = {"num_experts_per_tok": "num_experts_per_tok", "output_router_logits": "output_router_logits", "router_aux_loss_coef": "router_aux_loss_coef"}
-DEFAULTS = {"llama": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "qwen2": {**LLM, "norm_eps": "rms_norm_eps"},
+GRID = {**{option: key for option, key in LLM.items() if option != "tie_embeddings"}, "norm_eps": "rms_norm_eps"}
+PATCHES = {"num_layers": "depth", "num_heads": "num_heads", "patch_size": "patch_size", "temporal_patch_size": "temporal_patch_size", "merge_size": "spatial_merge_size", "activation": "hidden_act"}
+DEFAULTS = {"qwen2_vl_text": GRID, "qwen2_5_vl_text": GRID, "qwen2_vl_vision": {**PATCHES, "hidden_size": "embed_dim"},
+            "qwen2_5_vl_vision": {**PATCHES, "hidden_size": "hidden_size", "intermediate_size": "intermediate_size", "window_size": "window_size"}, "llama": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "qwen2": {**LLM, "norm_eps": "rms_norm_eps"},
             "qwen3": {**LLM, "norm_eps": "rms_norm_eps", "head_size": "head_dim", "attention_bias": "attention_bias"},
             "qwen2_moe": {**LLM, "norm_eps": "rms_norm_eps", "qkv_bias": "qkv_bias", **EXPERTS, "num_experts": "num_experts", "moe_intermediate_size": "moe_intermediate_size",
                           "shared_expert_intermediate_size": "shared_expert_intermediate_size", "norm_topk_prob": "norm_topk_prob", "decoder_sparse_step": "decoder_sparse_step"},
@@ -116,7 +131,7 @@ class ForeignKeys(unittest.TestCase):
         (directory / "config.json").write_text(json.dumps(config))
         for file, content in files.items():
             (directory / f"{file}.json").write_text(json.dumps(plain(content)))
-        plugin = "whisper" if plugin == "qwen2_audio_encoder" else plugin
+        plugin = READ_BY.get(plugin, plugin)
         if kind == "llm":
             text = f'[model.llm]\nplugin = "{plugin}"\nweights = "{name}"\ntokenizer = "{TOKENIZER}"\n'
         elif kind == "whole":
@@ -175,7 +190,8 @@ class ForeignKeys(unittest.TestCase):
         text, tower = LlamaConfig(**DECODER).to_dict(), CLIPVisionConfig(**VIT).to_dict()
         ears, qwen = Qwen2AudioEncoderConfig(**WHISPER).to_dict(), Qwen2Config(**DECODER).to_dict()
         for cls, parts in [(LlavaConfig, dict(text_config=text, vision_config=tower)), (LlavaNextConfig, dict(text_config=text, vision_config=tower, image_grid_pinpoints=[[224, 448]])),
-                           (Qwen2AudioConfig, dict(text_config=qwen, audio_config=ears))]:
+                           (Qwen2AudioConfig, dict(text_config=qwen, audio_config=ears)), (Qwen2VLConfig, dict(text_config=GRID_TEXT, vision_config=GRID_TOWER)),
+                           (Qwen2_5_VLConfig, dict(text_config=GRID_TEXT, vision_config=WINDOWED_TOWER))]:
             with self.subTest(family=cls.model_type):
                 name = self.add("", "whole", plain(cls(**parts).to_dict()))
                 changed = [self.add("", "whole", {**plain(cls(**parts).to_dict()), key: value}) for key, value in
@@ -217,7 +233,7 @@ class ForeignKeys(unittest.TestCase):
                 self.assertIsNotNone(options[name], said)
                 got = next(iter(options[name].values()))
                 self.assertEqual({option: got[option] for option in DEFAULTS[plugin]}, {option: getattr(config, attribute) for option, attribute in DEFAULTS[plugin].items()})
-                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral"):
+                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral", "qwen2_vl_text", "qwen2_5_vl_text"):
                     self.assertEqual(got["num_kv_heads"] or got["num_heads"], config.num_key_value_heads or config.num_attention_heads)
                     self.assertEqual(got["rope_theta"], config.rope_parameters["rope_theta"])
                     self.assertEqual(got.get("partial_rotary_factor", 1), config.rope_parameters.get("partial_rotary_factor", 1))

@@ -14,6 +14,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/component/connector.h>
 #include <antiphon/component/encoder.h>
+#include <antiphon/component/language_model.h>
 #include <antiphon/component/objective.h>
 #include <antiphon/component/register.h>
 #include <antiphon/component/training_pass.h>
@@ -21,6 +22,7 @@
 #include <antiphon/component/voice_activity.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/media/decode.h>
+#include <antiphon/media/image/native_image.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/smoothing.h>
 #include <antiphon/nn/token_scores.h>
@@ -198,6 +200,40 @@ json run_tiles(const json& request) {
   return {{"tiles", answers}};
 }
 
+// For pictures of "sizes" [height, width] what they become, or null if they are refused.
+json run_native_sizes(const json& request) {
+  json answers = json::array();
+  for (const auto& size : request.at("sizes")) {
+    try {
+      const auto out = media::native_size({size.at(0), size.at(1)}, request.at("multiple"), request.at("min_pixels"),
+                                          request.at("max_pixels"));
+      answers.push_back({out.height, out.width});
+    } catch (const Error&) {
+      answers.push_back(nullptr);
+    }
+  }
+  return {{"sizes", answers}};
+}
+
+// Where a language model puts the tokens of "layouts": {"tokens", "media": [{"begin", "parts": [[rows, columns]],
+// "step"}]}.
+json run_positions(const json& request) {
+  const auto model = build<LanguageModel>(request);
+  NamedTensors out;
+  for (const auto& layout : request.at("layouts")) {
+    SampleLayout sample{layout.at("tokens"), {}};
+    for (const auto& media : layout.at("media")) {
+      MediaSpan span{media.at("begin"), 0, {}, media.value("step", 1.0)};
+      for (const auto& part : media.at("parts")) span.parts.push_back({part.at(0), part.at(1)});
+      for (const auto& part : span.parts) span.tokens += part.count();
+      sample.media.push_back(span);
+    }
+    out.emplace_back(std::to_string(out.size()), model->positions(sample));
+  }
+  write_outputs(request, std::move(out));
+  return json::object();
+}
+
 // sft over the log-probabilities of tokens: the loss, and its gradients with and without knowing that they are even.
 json run_loss(const json& request) {
   const auto objective = build<Objective>(request);
@@ -281,7 +317,10 @@ json answer(const std::string& line) {
   if (kind == "objective") return run_objective(request);
   if (kind == "optimizer") return run_optimizer(request);
   if (kind == "tiles") return run_tiles(request);
+  if (kind == "native_sizes") return run_native_sizes(request);
+  if (kind == "positions") return run_positions(request);
   if (kind == "model") return run_model(request);
+  if (kind == "parameters") return run_parameters(request);
   if (kind == "score") return run_score(request);
   if (kind == "cached") return run_cached(request);
   if (kind == "generate") return run_generate(request);

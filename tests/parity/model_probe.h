@@ -22,6 +22,7 @@ void write_outputs(const json& request, NamedTensors tensors);
 void add_gradients(NamedTensors& out, const std::string& prefix, Module& module, const NameMap& names);
 
 json run_model(const json& request);              // forward, loss and gradients of a composition
+json run_parameters(const json& request);         // how many a composition has
 json run_score(const json& request);              // numbers of sequences of a reward model, and gradients
 json run_cached(const json& request);             // hidden states through the KV cache, in pieces
 json run_generate(const json& request);           // answers

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <optional>
 
 #include <antiphon/checkpoint/checkpoint.h>
@@ -74,15 +73,26 @@ std::unique_ptr<model::MultimodalLm> load_model(const json& request) {
   return model;
 }
 
+// Of each of the "ids" what "positions" say, one list for each axis, or what the language model does.
+void give_positions(data::Prepared& sample, const json& request, size_t index, const model::MultimodalLm& model) {
+  data::give_positions(sample, model.llm());
+  if (!request.contains("positions")) return;
+  std::vector<at::Tensor> axes;
+  for (const auto& axis : request.at("positions").at(index))
+    axes.push_back(at::tensor(axis.get<std::vector<int64_t>>(), at::kLong));
+  sample.positions_at = at::stack(axes);
+}
+
 // Rows of ids; everything after the first of each is supervised.
-std::vector<data::Prepared> from_ids(const json& rows, const model::MultimodalLm& model) {
+std::vector<data::Prepared> from_ids(const json& request, const model::MultimodalLm& model) {
   std::vector<data::Prepared> prepared;
-  for (const auto& row : rows) {
+  for (const auto& row : request.at("ids")) {
     data::Prepared sample;
     sample.id = std::to_string(prepared.size());
     sample.ids = row.get<std::vector<int64_t>>();
     sample.supervised.assign(sample.ids.size(), true);
     data::begin_with_prompt(sample, model.prompt_tokens());
+    give_positions(sample, request, prepared.size(), model);
     prepared.push_back(std::move(sample));
   }
   return prepared;
@@ -90,7 +100,7 @@ std::vector<data::Prepared> from_ids(const json& rows, const model::MultimodalLm
 
 // "ids": rows of ids; or "samples": lines of a manifest whose paths are relative to "folder".
 std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& model, data::Purpose purpose) {
-  if (request.contains("ids")) return from_ids(request.at("ids"), model);
+  if (request.contains("ids")) return from_ids(request, model);
   auto tokenizer = text::Tokenizer::load(model.spec().llm.weights);
   auto chat_template = text::ChatTemplate::load(model.spec().llm.weights, tokenizer.special_tokens());
   const text::PromptBuilder prompts(std::move(tokenizer), std::move(chat_template), model.spec().has_placeholders());
@@ -183,7 +193,7 @@ json run_model(const json& request) {
   const auto hidden = model->llm().forward(input);
   const auto token_loss = token_loss_of(*model, batch, hidden), loss = token_loss.mean();
   NamedTensors out{{"ids", batch.ids_t},
-                   {"positions", batch.positions_t},
+                   {"positions", batch.positions_at},
                    {"supervised", batch.supervised_n},
                    {"labels", batch.labels_n},
                    {"hidden", hidden.clone()},
@@ -204,6 +214,18 @@ json run_model(const json& request) {
   return answer;
 }
 
+// How many a model has, without their values.
+json run_parameters(const json& request) {
+  config::Problems problems;
+  auto table = model_table_of(request);
+  auto spec = model::model_table().parse(table, "model", problems);
+  problems.throw_if_any();
+  const auto model = model::MultimodalLm::build(spec);
+  int64_t count = 0;
+  for (const auto& part : model->parts()) count += part.module->parameter_count();
+  return {{"parameters", count}};
+}
+
 // "ids": chosen and rejected, one after the other; the gradients are those of the mean of -log sigmoid of each
 // difference.
 json run_score(const json& request) {
@@ -215,7 +237,7 @@ json run_score(const json& request) {
   const auto dtype = dtype_of(request);
   model->load({device(), {dtype, dtype, ""}, 1});
   model::start_methods(*model, 1);
-  auto batch = data::pack(from_ids(request.at("ids"), model->lm()), data::kPackMultiple);
+  auto batch = data::pack(from_ids(request, model->lm()), data::kPackMultiple);
   const auto scores = model->score(batch, {});
   NamedTensors out{{"scores", scores}};
   if (scores.requires_grad() && scores.size(0) % 2 == 0) {
@@ -233,6 +255,7 @@ json run_cached(const json& request) {
   c10::InferenceMode inference;
   const auto model = load_model(request);
   const auto rows = request.at("ids").get<std::vector<std::vector<int64_t>>>();
+  const auto samples = from_ids(request, *model);
   int64_t longest = 0;
   for (const auto& row : rows) longest = std::max(longest, static_cast<int64_t>(row.size()));
   auto cache = model->make_cache(static_cast<int64_t>(rows.size()) * engine::blocks_of_text(*model, longest));
@@ -242,18 +265,18 @@ json run_cached(const json& request) {
   std::vector<std::vector<at::Tensor>> hidden(rows.size());
   for (const auto& step : request.at("steps")) {
     DecoderInput input;
-    std::vector<int64_t> ids, positions;
+    std::vector<int64_t> ids;
+    std::vector<at::Tensor> positions;
     std::vector<size_t> of;
     for (size_t row = 0; row < rows.size(); ++row) {
       const int64_t n = step.at(row).get<int64_t>(), begin = cache.length(numbers[row]);
       if (n == 0) continue;
       ids.insert(ids.end(), rows[row].begin() + begin - prefix, rows[row].begin() + begin - prefix + n);
-      positions.resize(ids.size());
-      std::iota(positions.end() - n, positions.end(), begin);
+      positions.push_back(samples[row].positions_at.narrow(1, begin - prefix, n) + prefix);
       input.lengths.push_back(n), input.rows.push_back(numbers[row]), of.push_back(row);
     }
     input.x_td = model->llm().embed(at::tensor(ids, at::kLong).to(device())).to(model->compute_dtype()),
-    input.positions_t = at::tensor(positions, at::kLong).to(device()), input.cache = &cache;
+    input.positions_at = at::cat(positions, 1).to(device()), input.cache = &cache;
     const auto pieces = model->llm().forward(input).split_with_sizes(input.lengths);
     for (size_t i = 0; i < pieces.size(); ++i) hidden[of[i]].push_back(pieces[i]);
   }

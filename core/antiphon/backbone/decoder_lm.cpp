@@ -66,7 +66,7 @@ void read_rope(const JsonTable& config, const DecoderFamily& family, const confi
   if (o.rope_type == "default") o.rope_type = "none";
   if (o.rope_type == "llama3" && !config.find("original_max_position_embeddings"))
     o.rope_original_max_positions = o.max_positions;
-  foreign::read_keys(rope, rope_keys(), table, options);
+  foreign::read_keys(rope, rope_keys().with(family.rope), table, options);
 }
 
 nn::DecoderOptions DecoderLmOptions::decoder() const {

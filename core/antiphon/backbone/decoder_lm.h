@@ -27,6 +27,7 @@ struct DecoderFamily {
   std::string plugin, model_type;  // for messages; the accepted one
   std::string hidden_act;          // the family's only activation
   const char* norm_eps_key = "rms_norm_eps";
+  ForeignKeys rope = {};  // more keys of the rope table
 };
 
 // The meaning of the config.json keys that all families have.
@@ -82,6 +83,7 @@ class DecoderLm : public LanguageModel {
   int64_t hidden_size() const override { return decoder_.options().hidden_size; }
   int64_t vocab_size() const override { return decoder_.options().vocab_size; }
   int64_t max_positions() const override { return decoder_.options().max_positions; }
+  int64_t position_axes() const override { return decoder_.position_axes(); }
   at::Tensor embed(const at::Tensor& ids) override { return decoder_.embed(ids); }
   at::Tensor forward(const DecoderInput& input) override { return decoder_.forward(input); }
   at::Tensor head_weight() override { return decoder_.head_weight(); }

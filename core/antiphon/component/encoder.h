@@ -61,6 +61,12 @@ class Encoder {
   virtual TokenGrid output_grid(at::IntArrayRef part_shape) const = 0;
   // parts [n, …part_shape] in the module's dtype -> [n, output_grid().count(), output_size()].
   virtual at::Tensor forward(const at::Tensor& parts) = 0;
+  // Whether parts of several shapes go through the encoder at once, by forward_packed(). If not, those of one shape go
+  // through forward() together.
+  virtual bool is_packed() const { return false; }
+  // parts in the module's dtype, each of a shape of its own -> what forward() gives of each, one part after the other:
+  // [sum of output_grid().count(), output_size()]. Default: one call for each.
+  virtual at::Tensor forward_packed(const std::vector<at::Tensor>& parts);
 
   virtual Module& module() = 0;
   virtual NameMap name_map() const = 0;

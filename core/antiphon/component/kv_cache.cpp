@@ -88,6 +88,16 @@ void KvCache::reserve(int64_t row, int64_t tokens) {
 
 void KvCache::advance(int64_t row, int64_t tokens) { rows_[static_cast<size_t>(row)].length += tokens; }
 
+int64_t KvCache::next_position(int64_t row) const {
+  const auto& r = rows_[static_cast<size_t>(row)];
+  return r.length + r.ahead;
+}
+
+void KvCache::set_next_position(int64_t row, int64_t position) {
+  auto& r = rows_[static_cast<size_t>(row)];
+  r.ahead = position - r.length;
+}
+
 int64_t KvCache::slot(int64_t row, int64_t position) const {
   return blocks(row)[static_cast<size_t>(position / block_size_)] * block_size_ + position % block_size_;
 }

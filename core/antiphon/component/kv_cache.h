@@ -39,6 +39,11 @@ class KvCache {
   // The row has `tokens` more, for which there is room, now that every layer has written them.
   void advance(int64_t row, int64_t tokens);
 
+  // Where the row's next token is: after its last one, unless positions do not count tokens. Appending and forking keep
+  // the distance to length(); so does truncating, after which it is to be set anew if it matters.
+  int64_t next_position(int64_t row) const;
+  void set_next_position(int64_t row, int64_t position);
+
   int64_t length(int64_t row) const { return rows_[static_cast<size_t>(row)].length; }
   const std::vector<int64_t>& blocks(int64_t row) const { return rows_[static_cast<size_t>(row)].blocks; }
   // Where in keys() and values() the token at a position is: block * block_size + its place there. There must be room.
@@ -58,6 +63,7 @@ class KvCache {
     std::vector<int64_t> blocks;
     int64_t length = 0;
     bool used = false;
+    int64_t ahead = 0;  // of its next position, beyond its length
   };
   int64_t unused_row();
   int64_t take_block();

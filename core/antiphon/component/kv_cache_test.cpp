@@ -41,6 +41,22 @@ std::vector<double> tokens_of(const KvCache& cache, int64_t row) {
 
 }  // namespace
 
+TEST_CASE("the next position of a row is its length, or goes on from where it was set") {
+  KvCache cache(kShape, 4, at::kFloat, kBlock);
+  const auto row = cache.add_row();
+  write(cache, row, 1), write(cache, row, 2);
+  CHECK(cache.next_position(row) == 2);
+  cache.set_next_position(row, 9);
+  write(cache, row, 3);
+  CHECK(cache.next_position(row) == 10);
+  const auto copy = cache.fork(row);
+  write(cache, copy, 4);
+  CHECK(cache.next_position(copy) == 11);
+  CHECK(cache.next_position(row) == 10);
+  cache.drop_row(row);
+  CHECK(cache.next_position(cache.add_row()) == 0);
+}
+
 TEST_CASE("rows of a KV cache that grow, shrink, fork and end hold what was written into each") {
   std::mt19937_64 random(7);
   KvCache cache(kShape, 12, at::kFloat, kBlock);

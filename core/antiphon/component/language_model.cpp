@@ -6,6 +6,10 @@
 
 namespace antiphon {
 
+at::Tensor LanguageModel::positions(const SampleLayout& layout) const {
+  return at::arange(layout.tokens, at::kLong).expand({position_axes(), layout.tokens});
+}
+
 at::Tensor LanguageModel::logits(const at::Tensor& hidden_nd) {
   return at::linear(hidden_nd, head_weight().to(hidden_nd.scalar_type()));
 }

@@ -4,6 +4,7 @@
 #include <antiphon/component/kv_cache.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
+#include <antiphon/component/sample_layout.h>
 
 #include <memory>
 
@@ -19,7 +20,7 @@ class Prefix;
 // Sequences packed one after the other, without padding.
 struct DecoderInput {
   at::Tensor x_td;               // [tokens, hidden_size], embeddings in the module's dtype
-  at::Tensor positions_t;        // [tokens] int64
+  at::Tensor positions_at;       // [position_axes(), tokens] int64
   std::vector<int64_t> lengths;  // tokens of each sequence; their sum is `tokens`; attention never crosses
   int64_t padding = 0;           // tokens at the end that belong to no sample
   // Learned keys and values before those of every sequence, whose positions go on behind them (nn/attention/prefix.h);
@@ -31,6 +32,7 @@ struct DecoderInput {
   // hold [rows] and the slots of the new ones [rows], all int64. The step reads them here, so that it can be recorded
   // and replayed; it reserves nothing and leaves the rows' lengths as they are.
   at::Tensor blocks_nb, held_n, slots_n;
+  int64_t tokens() const { return positions_at.size(1); }
 };
 
 // The result of LanguageModel::quantize: how many of all matrices, and their bytes.
@@ -66,6 +68,13 @@ class LanguageModel {
   virtual int64_t hidden_size() const = 0;
   virtual int64_t vocab_size() const = 0;
   virtual int64_t max_positions() const = 0;
+  // How many numbers say where a token is: 1, or more for models that place the embeddings of a picture by row and
+  // column.
+  virtual int64_t position_axes() const { return 1; }
+  // Where the tokens of a sample are, [position_axes(), tokens] int64 on the CPU. What is written after them goes on
+  // at the largest of these numbers + 1, on all axes. Called from loader threads: const, thread-safe, reads no
+  // parameter. Default: 0, 1, … on all axes.
+  virtual at::Tensor positions(const SampleLayout& layout) const;
   // ids [n] int64 -> [n, hidden_size].
   virtual at::Tensor embed(const at::Tensor& ids) = 0;
   // -> [tokens, hidden_size] after the final norm. The rows of the cache get these tokens, for which they take blocks.

@@ -20,6 +20,9 @@ class ModelFamily {
  public:
   virtual ~ModelFamily() = default;
   virtual std::vector<WholePart> parts() const = 0;
+  // config.json as the family writes it today, with a table for each part, whatever older form the file has. Default:
+  // as it is.
+  virtual JsonTable current(const JsonTable& config) const { return config; }
   // The [model] table for a directory. Error(weights) for what config.json asks for and is not there.
   virtual config::Value compose(const PretrainedConfig& pretrained, const std::string& directory) const = 0;
   // The inverse: writes what a [model] table says about the use of the parts (feature layer, …) into config.json. The

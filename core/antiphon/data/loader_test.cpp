@@ -354,7 +354,7 @@ TEST_CASE("preparing: supervised positions are the answers, labels the tokens th
   for (int64_t i = 0; i < batch.supervised(); ++i) {  // the label is the token after its position
     const auto position = batch.supervised_n[i].item<int64_t>();
     CHECK(batch.labels_n[i].item<int64_t>() == batch.ids_t[position + 1].item<int64_t>());
-    CHECK(batch.positions_t[position].item<int64_t>() + 1 < prepared.tokens());
+    CHECK(batch.positions_at[0][position].item<int64_t>() + 1 < prepared.tokens());
   }
   const auto open = setup.preparer.prepare(sample, Purpose::generation);
   CHECK(open.tokens() < prepared.tokens());

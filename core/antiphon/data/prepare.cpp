@@ -12,7 +12,6 @@
 #include <antiphon/media/decode.h>
 
 #include <algorithm>
-#include <numeric>
 #include <set>
 
 namespace antiphon::data {
@@ -45,6 +44,19 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
 }  // namespace
 
 int64_t Prepared::supervised_count() const { return std::count(supervised.begin(), supervised.end(), true); }
+
+at::Tensor Prepared::positions() const {
+  return positions_at.defined() ? positions_at : at::arange(tokens(), at::kLong).unsqueeze(0);
+}
+
+int64_t Prepared::next_position() const { return ids.empty() ? 0 : positions().max().item<int64_t>() + 1; }
+
+void give_positions(Prepared& sample, const LanguageModel& llm) {
+  SampleLayout layout{sample.tokens(), {}};
+  for (const auto& media : sample.media)
+    if (!media.is_prompt()) layout.media.push_back({media.position, media.item.tokens, media.item.grids});
+  sample.positions_at = llm.positions(layout);
+}
 
 // An item without a medium, whose embeddings the model has.
 void begin_with_prompt(Prepared& sample, int64_t tokens) {
@@ -172,6 +184,7 @@ Prepared Preparer::make(const Sample& sample, Purpose purpose, const Media& medi
   }
   if (training && out.supervised_count() == 0)
     fail(ErrorKind::data, "the sample has no supervised token", "give it an assistant turn with text");
+  give_positions(out, model_.llm());
   return out;
 }
 
@@ -275,12 +288,12 @@ model::Batch pack(std::vector<PreparedGroup> groups, int64_t multiple) {
     batch.groups.push_back(static_cast<int64_t>(group.sequences.size()));
     std::ranges::move(group.sequences, std::back_inserter(samples));
   }
-  std::vector<int64_t> ids, positions, supervised, labels;
+  std::vector<int64_t> ids, supervised, labels;
+  std::vector<at::Tensor> positions;
   for (auto& sample : samples) {
     const auto offset = static_cast<int64_t>(ids.size()), before = static_cast<int64_t>(labels.size());
     ids.insert(ids.end(), sample.ids.begin(), sample.ids.end());
-    positions.resize(ids.size());
-    std::iota(positions.begin() + offset, positions.end(), 0);
+    positions.push_back(sample.positions());
     for (int64_t i = 1; i < sample.tokens(); ++i) {
       if (!sample.supervised[static_cast<size_t>(i)]) continue;
       supervised.push_back(offset + i - 1);
@@ -293,16 +306,15 @@ model::Batch pack(std::vector<PreparedGroup> groups, int64_t multiple) {
     batch.lengths.push_back(sample.tokens());
     batch.sequences.push_back({sample.id, static_cast<int64_t>(labels.size()) - before, sample.value});
   }
-  const auto tokens = static_cast<int64_t>(ids.size());
+  const auto tokens = static_cast<int64_t>(ids.size()), axes = positions.empty() ? 1 : positions.front().size(0);
   batch.padding = tokens == 0 ? multiple : (multiple - tokens % multiple) % multiple;
   if (batch.padding > 0) {
     ids.resize(static_cast<size_t>(tokens + batch.padding), 0);
-    positions.resize(ids.size());
-    std::iota(positions.begin() + tokens, positions.end(), 0);
+    positions.push_back(at::arange(batch.padding, at::kLong).expand({axes, batch.padding}));
     batch.lengths.push_back(batch.padding);
   }
   batch.ids_t = at::tensor(ids, at::kLong);
-  batch.positions_t = at::tensor(positions, at::kLong);
+  batch.positions_at = positions.empty() ? at::empty({axes, 0}, at::kLong) : at::cat(positions, 1);
   batch.supervised_n = at::tensor(supervised, at::kLong);
   batch.labels_n = at::tensor(labels, at::kLong);
   return batch;

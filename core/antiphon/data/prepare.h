@@ -21,10 +21,13 @@ struct Prepared {
   std::string id;
   std::vector<int64_t> ids;      // 0 at media positions
   std::vector<bool> supervised;  // the token at this position is to be predicted
+  at::Tensor positions_at;       // [axes, tokens] int64, see give_positions(); undefined: 0, 1, … on one axis
   std::vector<model::BatchMedia> media;
   double value = std::numeric_limits<double>::quiet_NaN();  // see Candidate
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t supervised_count() const;
+  at::Tensor positions() const;
+  int64_t next_position() const;  // of what is written after it
 };
 
 // The candidates of one sample, or the one sample that has none: what an objective looks at together.
@@ -90,6 +93,8 @@ class Preparer {
 
 // Reserves the places of a model's virtual tokens (MultimodalLm::prompt_tokens()) before the sample; 0: none.
 void begin_with_prompt(Prepared& sample, int64_t tokens);
+// Gives the sample the positions that its language model wants (LanguageModel::positions()), once it is complete.
+void give_positions(Prepared& sample, const LanguageModel& llm);
 // Error(data) unless the sample has as many answers as an objective compares; 1: the sample itself is learnt.
 void check_answers(const Sample& sample, int64_t candidates);
 // Error(data) if the sequences together, which stay in one batch, have more tokens than that.

@@ -115,14 +115,14 @@ int64_t Engine::read(int64_t number, data::Prepared prompt) {
     end(number);
     return 0;
   }
-  const int64_t begin = shared_tokens(text.held, keys, prompt);
+  const int64_t begin = shared_tokens(text.held, keys, prompt), next = prompt.next_position();
   auto batch = data::pack({from(std::move(prompt), begin)});
-  batch.positions_t = batch.positions_t + begin;
   model_.encode(batch);
   end(number);
   cache_.truncate(text.row, cache_.prefix() + begin);
   text.held.resize(static_cast<size_t>(begin), PositionKey::of_token(0));
   const auto hidden = model_.forward(batch, &cache_, {text.row});
+  cache_.set_next_position(text.row, cache_.prefix() + next);
   text.hidden = hidden.narrow(0, hidden.size(0) - 1, 1);
   text.held = std::move(keys);
   return batch.tokens();
@@ -219,6 +219,7 @@ void Engine::read_all(const Numbers& numbers) {
     auto& request = *text.request;
     text.hidden = hidden.narrow(0, static_cast<int64_t>(i), 1);
     text.held = keys_of(request.prompt);
+    cache_.set_next_position(text.row, cache_.prefix() + request.prompt.next_position());
     begin(text, request.options, std::move(request.stop_ids), std::move(request.on_token),
           text.capacity - request.prompt.tokens());
     request.prompt = {};

@@ -25,6 +25,7 @@ data::Prepared prompt(const model::MultimodalLm& model, int64_t first, int64_t l
     out.media.push_back(std::move(media));
   }
   out.supervised.resize(out.ids.size(), false);
+  data::give_positions(out, model.llm());
   return out;
 }
 
@@ -37,6 +38,7 @@ std::vector<int32_t> plain(model::MultimodalLm& model, data::Prepared prompt, in
   c10::AutoGradMode no_grad(false);
   std::vector<int32_t> answer;
   for (int i = 0; i < tokens; ++i) {
+    data::give_positions(prompt, model.llm());
     auto batch = data::pack({prompt});
     model.encode(batch);
     const auto hidden = model.forward(batch);
@@ -56,6 +58,20 @@ TEST_CASE("several prompts of several lengths and media give what each gives wit
   const auto all = prompts(*lm);
   for (size_t i = 0; i < all.size(); ++i) CHECK(answers[i] == plain(*lm, all[i], 8));
   CHECK(answers[0] != answers[3]);
+}
+
+TEST_CASE("where pictures are placed by row and column, answers go on after the largest position, not the last one") {
+  auto lm = model::testing::test_model_that_answers(model::testing::kGrid);
+  auto all = prompts(*lm);
+  all.push_back(prompt(*lm, 11, 1, true));  // ends with the picture
+  const auto next = all[0].next_position();
+  CHECK(next == all[0].tokens() - 2);  // the picture of 2 x 2 takes two positions
+  CHECK(data::pack({all[0]}).positions_at.sizes() == at::IntArrayRef({3, all[0].tokens()}));
+  const auto answers = generate(*lm, all, {.max_tokens = 8}, {});
+  for (size_t i = 0; i < all.size(); ++i) CHECK(answers[i] == plain(*lm, all[i], 8));
+  auto counted = all[0];
+  counted.positions_at = at::arange(counted.tokens(), at::kLong).expand({3, counted.tokens()});
+  CHECK(generate(*lm, {counted}, {.max_tokens = 8}, {})[0] != answers[0]);
 }
 
 TEST_CASE("an answer ends at a stop token, which is not part of it, or when the caller says so; the others go on") {

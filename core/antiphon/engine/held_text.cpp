@@ -28,7 +28,7 @@ void drop_parts(model::BatchMedia& media, int64_t begin) {
     list.erase(list.begin(), list.begin() + std::min<long>(parts, static_cast<long>(list.size())));
   };
   for (auto& inputs : item.inputs) drop(inputs);
-  drop(item.features), drop(item.part_tokens), drop(media.part_contents);
+  drop(item.features), drop(item.grids), drop(item.part_tokens), drop(media.part_contents);
   item.tokens -= begin;
 }
 
@@ -65,6 +65,7 @@ int64_t shared_tokens(const std::vector<PositionKey>& held, const std::vector<Po
 }
 
 data::Prepared from(data::Prepared prompt, int64_t begin) {
+  prompt.positions_at = prompt.positions().narrow(1, begin, prompt.tokens() - begin);
   prompt.ids.erase(prompt.ids.begin(), prompt.ids.begin() + begin);
   prompt.supervised.erase(prompt.supervised.begin(), prompt.supervised.begin() + begin);
   std::erase_if(prompt.media, [&](const auto& media) { return media.position + media.item.tokens <= begin; });

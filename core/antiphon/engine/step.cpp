@@ -15,13 +15,14 @@ namespace antiphon::engine {
 namespace {
 
 constexpr int kStepsBeforeRecording = 2;  // a short answer is not worth it
-constexpr int64_t kIds = 0, kHeld = 1, kSlots = 2, kBlocks = 3;
+constexpr int64_t kIds = 0, kHeld = 1, kSlots = 2, kPositions = 3, kBlocks = 4;
 
 }  // namespace
 
 // One number of rows, and of blocks that a row may have.
 struct DecodingSteps::Recorded {
-  at::Tensor inputs;  // [3 + blocks, rows] int64 on the device: ids, tokens held, slots, and the blocks of each row
+  // [4 + blocks, rows] int64 on the device: ids, tokens held, slots, positions, and the blocks of each row
+  at::Tensor inputs;
   at::Tensor hidden;  // what a replay writes
   std::shared_ptr<void> graph;
   int steps = 0;
@@ -50,13 +51,18 @@ at::Tensor logits_of(model::MultimodalLm& model, const at::Tensor& hidden) {
 DecodingSteps::DecodingSteps(model::MultimodalLm& model, KvCache& cache) : model_(model), cache_(cache) {}
 DecodingSteps::~DecodingSteps() = default;
 
+// What is written is text.
+at::Tensor DecodingSteps::on_all_axes(const at::Tensor& positions_n) const {
+  return positions_n.expand({model_.llm().position_axes(), positions_n.size(0)});
+}
+
 at::Tensor DecodingSteps::operator()(const std::vector<int64_t>& ids, const std::vector<int64_t>& rows) {
   if (model_.device().is_cuda()) return on_device(ids, rows);
   DecoderInput input;
   std::vector<int64_t> positions;
-  for (const int64_t row : rows) positions.push_back(cache_.length(row));
+  for (const int64_t row : rows) positions.push_back(cache_.next_position(row));
   input.x_td = model_.llm().embed(at::tensor(ids, at::kLong).to(model_.device())).to(model_.compute_dtype());
-  input.positions_t = at::tensor(positions, at::kLong).to(model_.device());
+  input.positions_at = on_all_axes(at::tensor(positions, at::kLong).to(model_.device()));
   input.lengths.assign(rows.size(), 1);
   input.cache = &cache_, input.rows = rows;
   const TraceScope scope("decoder");
@@ -71,7 +77,7 @@ at::Tensor DecodingSteps::inputs_of(const std::vector<int64_t>& ids, const std::
   for (int64_t i = 0; i < n; ++i) {
     const int64_t row = rows[static_cast<size_t>(i)];
     all[kIds][i] = ids[static_cast<size_t>(i)], all[kHeld][i] = cache_.length(row);
-    all[kSlots][i] = cache_.slot(row, cache_.length(row));
+    all[kSlots][i] = cache_.slot(row, cache_.length(row)), all[kPositions][i] = cache_.next_position(row);
     const auto& blocks = cache_.blocks(row);
     for (size_t b = 0; b < blocks.size(); ++b) all[kBlocks + static_cast<int64_t>(b)][i] = blocks[b];
   }
@@ -81,7 +87,7 @@ at::Tensor DecodingSteps::inputs_of(const std::vector<int64_t>& ids, const std::
 at::Tensor DecodingSteps::run(const at::Tensor& inputs, const std::vector<int64_t>& rows) {
   DecoderInput input;
   input.x_td = model_.llm().embed(inputs[kIds]).to(model_.compute_dtype());
-  input.positions_t = inputs[kHeld];
+  input.positions_at = on_all_axes(inputs[kPositions]);
   input.lengths.assign(rows.size(), 1);
   input.cache = &cache_, input.rows = rows;
   input.held_n = inputs[kHeld], input.slots_n = inputs[kSlots];

@@ -26,6 +26,7 @@ class DecodingSteps {
 
  private:
   struct Recorded;
+  at::Tensor on_all_axes(const at::Tensor& positions_n) const;
   at::Tensor run(const at::Tensor& inputs, const std::vector<int64_t>& rows);
   at::Tensor inputs_of(const std::vector<int64_t>& ids, const std::vector<int64_t>& rows, int64_t most_blocks);
   model::MultimodalLm& model_;

@@ -56,6 +56,23 @@ TEST_CASE("a step with lengths on the device gives what the plain step gives, ro
   for (size_t i = 0; i < expected.size(); ++i) CHECK(difference(got[i], expected[i]) < 1e-5);
 }
 
+TEST_CASE("steps on the device go on from the position of each row, on all axes") {
+  auto model = model::testing::test_model_that_answers(model::testing::kGrid);
+  const auto states = [&](auto step) {
+    c10::InferenceMode inference;
+    auto cache = model->make_cache(2);
+    DecodingSteps steps(*model, cache);
+    std::vector<at::Tensor> all;
+    for (int64_t row : {0, 1}) cache.set_next_position(cache.add_row(), 40 * row);
+    for (int64_t id = 3; id < 9; ++id) all.push_back(step(steps, {id, id}, {0, 1}));
+    CHECK(cache.next_position(1) == 46);
+    return at::stack(all);
+  };
+  const auto expected = states(plain), got = states(on_device);
+  CHECK(difference(got, expected) < 1e-5);
+  CHECK(difference(got.select(1, 0), got.select(1, 1)) < 1e-5);  // only distances count
+}
+
 TEST_CASE("a full cache is an error") {
   auto model = model::testing::test_model_that_answers();
   CHECK_THROWS_AS(hidden_states(*model, on_device, 2), Error);

@@ -147,7 +147,8 @@ const config::Table<ModelSpec>& model_table() {
   static const auto* table = new config::Table<S>(
       config::Table<S>("model")
           .field("from", &S::from,
-                 "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Llama): stands for what `antiphon "
+                 "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Qwen2.5-VL, Llama): stands for what "
+                 "`antiphon "
                  "compose` "
                  "prints; the other keys win")
           .field("graph", &S::graph, "how the parts are put together", {.choices = {"multimodal_lm", "reward_model"}})

@@ -233,10 +233,10 @@ KvCache MultimodalLm::make_cache(int64_t blocks) const {
 DecoderInput MultimodalLm::input_of(const Batch& batch, KvCache* cache, const std::vector<int64_t>& rows) {
   DecoderInput input;
   input.x_td = embed(batch);
-  input.positions_t = batch.positions_t.to(settings_.device);
+  input.positions_at = batch.positions_at.to(settings_.device);
   input.lengths = batch.lengths, input.padding = batch.padding;
   input.cache = cache, input.rows = rows;
-  if (const int64_t before = prefix_tokens()) input.positions_t = input.positions_t + before;
+  if (const int64_t before = prefix_tokens()) input.positions_at = input.positions_at + before;
   if (cache || prefix_tokens() == 0) return input;
   const auto begin = std::make_shared<nn::Prefix>(prefix());
   input.x_td = begin->begun(input.x_td), input.prefix = begin;

@@ -19,6 +19,7 @@ class MultimodalLm : public Model {
   at::Tensor score(const Batch& batch, const nn::TokenScoreOptions& options) override;
 
   LanguageModel& llm() { return *llm_; }
+  const LanguageModel& llm() const { return *llm_; }
   const ModelSpec& spec() const { return spec_; }
   const std::map<std::string, std::unique_ptr<Stream>>& streams() const { return streams_; }
   // Of all parts: the adapters of pefts()[i] are of set i.

@@ -47,7 +47,7 @@ Batch batch_of(const MultimodalLm& model, const std::vector<std::vector<Piece>>&
   std::vector<int64_t> ids, positions;
   for (size_t i = 0; i < samples.size(); ++i)
     add_sample(model, samples[i], "s" + std::to_string(i), batch, ids, positions);
-  batch.ids_t = at::tensor(ids, at::kLong), batch.positions_t = at::tensor(positions, at::kLong);
+  batch.ids_t = at::tensor(ids, at::kLong), batch.positions_at = at::tensor(positions, at::kLong).unsqueeze(0);
   return batch;
 }
 
@@ -254,6 +254,28 @@ TEST_CASE("several encoders in a stream are joined; grids that differ are an err
   const auto error = failure_of(toml("2"), {{media("image", test_image(2, 4))}});
   CHECK(error.kind == ErrorKind::data);
   says(error, "different grids");
+}
+
+TEST_CASE("pictures of several sizes go through an encoder that packs them in one call, as they do one by one") {
+  const auto toml = [](const std::string& more) {
+    return "llm = { plugin = \"test_lm\" }\nstreams.image = { encoder = { plugin = \"test_pixels\"" + more +
+           " }, connector = { plugin = \"test_linear\" } }";
+  };
+  const std::vector<std::vector<Piece>> samples{
+      {media("image", test_image(2, 4)), text(1), media("image", test_image(3, 1, 90))},
+      {media("image", test_image(2, 4, 7)), text(2)}};
+  auto apart = test_model(toml("")), together = test_model(toml(", packed = true"));
+  auto expected = batch_of(*apart, samples), got = batch_of(*together, samples);
+  const auto before = TestEncoder::packed_calls;
+  apart->encode(expected);
+  CHECK(TestEncoder::packed_calls == before);
+  together->encode(got);
+  CHECK(TestEncoder::packed_calls == before + 1);
+  for (size_t i = 0; i < expected.media.size(); ++i)
+    CHECK(at::equal(got.media[i].item.features[0], expected.media[i].item.features[0]));
+  const auto lie = failure_of(toml(", packed = true, lie = 1"), samples);
+  CHECK(lie.kind == ErrorKind::plugin);
+  says(lie, "announced 19 vectors of 3 for 3 parts");
 }
 
 TEST_CASE("a component that breaks the counting contract is named, with the sample") {

@@ -7,6 +7,7 @@
 #include <antiphon/component/register.h>
 #include <antiphon/model/slot.h>
 
+#include <algorithm>
 #include <map>
 
 namespace antiphon::model {
@@ -102,6 +103,7 @@ void Stream::count_tokens(StreamItem& item, std::vector<TokenGrid> grids) const 
   }
   item.tokens = connector_->item_tokens(grids, item.tiling);
   if (sum != item.tokens) item.part_tokens = {item.tokens};
+  item.grids = std::move(grids);
 }
 
 StreamItem Stream::process(const MediaItem& media) const {
@@ -144,55 +146,87 @@ int64_t Stream::example_tokens() const {
   return item.tokens;
 }
 
-size_t Stream::parts_at_once(const Part& part) const {
+// Those of one shape in each, or of any if all encoders take them packed: up to about 2,000 vectors, or one part.
+std::vector<Stream::Parts> Stream::batches_of(const Parts& parts) const {
   constexpr int64_t kVectors = 2048;
-  if (modality() != Modality::image) return 1;
-  const auto grid = encoders_.front().encoder->output_grid(part.item->inputs.front()[part.index].sizes());
-  return static_cast<size_t>(std::max<int64_t>(1, kVectors / std::max<int64_t>(1, grid.count())));
+  const bool packed = std::ranges::all_of(encoders_, [](const auto& slot) { return slot.encoder->is_packed(); });
+  std::map<std::vector<std::vector<int64_t>>, Parts> groups;  // by the shapes that each encoder takes
+  for (const auto& part : parts) {
+    std::vector<std::vector<int64_t>> shapes;
+    for (const auto& of_encoder : part.item->inputs) shapes.push_back(of_encoder[part.index].sizes().vec());
+    groups[packed ? decltype(shapes)() : shapes].push_back(part);
+  }
+  std::vector<Parts> batches;
+  for (const auto& [shapes, group] : groups) {
+    int64_t vectors = 0;
+    for (const auto& part : group) {
+      const int64_t own = part_grid(part).count();
+      if (vectors == 0 || vectors + own > kVectors || modality() != Modality::image)
+        batches.emplace_back(), vectors = 0;
+      batches.back().push_back(part), vectors += std::max<int64_t>(1, own);
+    }
+  }
+  return batches;
 }
 
-at::Tensor Stream::encode_parts(const std::vector<Part>& parts, at::ScalarType dtype, at::Device device) {
-  std::vector<at::Tensor> joined;
-  for (size_t i = 0; i < encoders_.size(); ++i) {
-    auto& encoder = *encoders_[i].encoder;
-    std::vector<at::Tensor> inputs;
-    for (const auto& part : parts) inputs.push_back(part.item->inputs[i][part.index]);
-    const auto grid = encoder.output_grid(inputs.front().sizes());
-    const auto n = static_cast<int64_t>(parts.size());
-    const auto y = encoder.forward(at::stack(inputs).to(device, dtype));
-    if (y.dim() != 3 || y.size(0) != n || y.size(1) != grid.count() || y.size(2) != encoder.output_size())
+TokenGrid Stream::part_grid(const Part& part) const {
+  return encoders_.front().encoder->output_grid(part.item->inputs.front()[part.index].sizes());
+}
+
+// [sum of the parts' vectors, output_size()] of one of the encoders.
+at::Tensor Stream::vectors_of(const Parts& parts, size_t index, at::ScalarType dtype, at::Device device) {
+  auto& [spec, encoder] = encoders_[index];
+  std::vector<at::Tensor> inputs;
+  for (const auto& part : parts) inputs.push_back(part.item->inputs[index][part.index]);
+  const int64_t count = static_cast<int64_t>(parts.size()), width = encoder->output_size();
+  const auto checked = [&](const at::Tensor& y, const std::vector<int64_t>& shape, const std::string& announced) {
+    if (y.sizes() != at::IntArrayRef(shape))
       fail(ErrorKind::plugin,
-           fmt::format("encoder {} announced {} vectors of {} for each of {} parts and gave a tensor of shape {}",
-                       encoders_[i].spec.plugin, grid.count(), encoder.output_size(), n, fmt::join(y.sizes(), "x")),
+           fmt::format("encoder {} announced {} parts and gave a tensor of shape {}", spec.plugin, announced,
+                       fmt::join(y.sizes(), "x")),
            "its output_grid() and forward() must agree; run `antiphon conformance` on the plugin");
-    joined.push_back(y.reshape({n, grid.rows, grid.columns, -1}));
+    return y;
+  };
+  if (encoder->is_packed()) {
+    int64_t sum = 0;
+    for (auto& input : inputs) sum += encoder->output_grid(input.sizes()).count(), input = input.to(device, dtype);
+    return checked(encoder->forward_packed(inputs), {sum, width},
+                   fmt::format("{} vectors of {} for {}", sum, width, count));
   }
-  return joined.size() == 1 ? joined[0] : at::cat(joined, -1);
+  const auto vectors = encoder->output_grid(inputs.front().sizes()).count();
+  return checked(encoder->forward(at::stack(inputs).to(device, dtype)), {count, vectors, width},
+                 fmt::format("{} vectors of {} for each of {}", vectors, width, count))
+      .flatten(0, 1);
+}
+
+// Of each part [rows, columns, feature_size].
+std::vector<at::Tensor> Stream::encode_parts(const Parts& parts, at::ScalarType dtype, at::Device device) {
+  std::vector<at::Tensor> joined, features;
+  for (size_t i = 0; i < encoders_.size(); ++i) joined.push_back(vectors_of(parts, i, dtype, device));
+  const auto all = joined.size() == 1 ? joined[0] : at::cat(joined, -1);
+  int64_t begin = 0;
+  for (const auto& part : parts) {
+    const auto grid = part_grid(part);
+    features.push_back(all.narrow(0, begin, grid.count()).view({grid.rows, grid.columns, -1}));
+    begin += grid.count();
+  }
+  return features;
 }
 
 void Stream::encode(const std::vector<StreamItem*>& items, at::ScalarType dtype, at::Device device) {
   c10::AutoGradMode grad(at::GradMode::is_enabled() && !encoders_frozen());
-  std::map<std::vector<std::vector<int64_t>>, std::vector<Part>> groups;  // by the shapes that each encoder takes
+  Parts parts;
   std::map<StreamItem*, std::vector<at::Tensor>> features;
   for (auto* item : items) {
     if (!item->features.empty()) continue;
     features[item].resize(item->inputs.front().size());
-    for (size_t part = 0; part < item->inputs.front().size(); ++part) {
-      std::vector<std::vector<int64_t>> shapes;
-      for (const auto& of_encoder : item->inputs) shapes.push_back(of_encoder[part].sizes().vec());
-      groups[shapes].push_back({item, part});
-    }
+    for (size_t part = 0; part < item->inputs.front().size(); ++part) parts.push_back({item, part});
   }
-  for (const auto& [shapes, parts] : groups) {
-    const size_t most = parts_at_once(parts.front());
-    for (size_t begin = 0; begin < parts.size(); begin += most) {
-      const auto from = parts.begin() + static_cast<int64_t>(begin);
-      const std::vector<Part> some(from, from + static_cast<int64_t>(std::min(most, parts.size() - begin)));
-      const auto y = encode_parts(some, dtype, device);
-      for (size_t i = 0; i < some.size(); ++i) features[some[i].item][some[i].index] = y[static_cast<int64_t>(i)];
-    }
+  for (const auto& some : batches_of(parts)) {
+    const auto y = encode_parts(some, dtype, device);
+    for (size_t i = 0; i < some.size(); ++i) features[some[i].item][some[i].index] = y[i];
   }
-  for (auto& [item, parts] : features) item->features = std::move(parts);
+  for (auto& [item, own] : features) item->features = std::move(own);
 }
 
 std::vector<at::Tensor> Stream::empty_features(const StreamItem& item, at::ScalarType dtype, at::Device device) const {

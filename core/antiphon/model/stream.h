@@ -13,6 +13,7 @@ struct StreamItem {
   std::vector<std::vector<at::Tensor>> inputs;  // [encoder][part], processed, without a batch axis
   std::vector<at::Tensor> features;             // [part] of [rows, columns, feature_size]
   Tiling tiling;                                // how the parts are laid out
+  std::vector<TokenGrid> grids;                 // of the embeddings of each part, before they are joined
   int64_t tokens = 0;                           // embeddings that it yields: the counting contract
   std::vector<int64_t> part_tokens;             // of each part, if they stand one after the other; else all in one
 };
@@ -56,8 +57,8 @@ class Stream {
   int64_t example_tokens() const;
 
   // Runs the encoders on items that have no features yet; without autograd if the encoders are frozen. Image parts of
-  // one shape go together, up to about 2,000 vectors; a sound's parts go alone, so that a sound that is encoded while
-  // it arrives has the same features, to the bit.
+  // one shape go together, or of any if the encoder takes them packed, up to about 2,000 vectors; a sound's parts go
+  // alone, so that a sound that is encoded while it arrives has the same features, to the bit.
   void encode(const std::vector<StreamItem*>& items, at::ScalarType dtype, at::Device device);
   // Without values, of the shapes that encode() gives an item that has its inputs.
   std::vector<at::Tensor> empty_features(const StreamItem& item, at::ScalarType dtype, at::Device device) const;
@@ -71,9 +72,11 @@ class Stream {
     StreamItem* item;
     size_t index;
   };
-  // -> [parts, rows, columns, feature_size]
-  at::Tensor encode_parts(const std::vector<Part>& parts, at::ScalarType dtype, at::Device device);
-  size_t parts_at_once(const Part& part) const;
+  using Parts = std::vector<Part>;
+  std::vector<Parts> batches_of(const Parts& parts) const;
+  TokenGrid part_grid(const Part& part) const;
+  at::Tensor vectors_of(const Parts& parts, size_t index, at::ScalarType dtype, at::Device device);
+  std::vector<at::Tensor> encode_parts(const Parts& parts, at::ScalarType dtype, at::Device device);
   // parts [rows, columns, feature_size] each -> [tokens, any width] each
   std::vector<at::Tensor> arranged(const std::vector<at::Tensor>& parts);
   std::vector<at::Tensor> embed_parts(const std::vector<const StreamItem*>& items);

@@ -7,6 +7,7 @@
 #include <c10/core/GradMode.h>
 
 #include <antiphon/backbone/decoder_lm.h>
+#include <antiphon/backbone/grid_positions.h>
 #include <antiphon/component/connector.h>
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/language_model.h>
@@ -23,11 +24,15 @@ namespace antiphon::model::testing {
 
 struct LmOptions {
   int64_t hidden_size = 16, vocab_size = 300;
+  bool grid = false;  // positions by part, row and column
 };
 
 class TestLm : public backbone::DecoderLm {
  public:
-  explicit TestLm(const LmOptions& o) : DecoderLm(options(o)) {}
+  explicit TestLm(const LmOptions& o) : DecoderLm(options(o)), grid_(o.grid) {}
+  at::Tensor positions(const SampleLayout& layout) const override {
+    return grid_ ? backbone::grid_positions(layout, backbone::AfterMedium::largest) : DecoderLm::positions(layout);
+  }
   NameMap name_map() const override { return {{{"{}", "{}"}}, {}, {}}; }
 
  private:
@@ -35,12 +40,15 @@ class TestLm : public backbone::DecoderLm {
     nn::DecoderOptions d;
     d.vocab_size = o.vocab_size, d.hidden_size = o.hidden_size, d.intermediate_size = 24, d.num_layers = 2;
     d.num_heads = 2, d.num_kv_heads = 1, d.head_size = 8, d.max_positions = 256;
+    if (o.grid) d.rope_axes = {0, 1, 2, 1};
     return d;
   }
+  bool grid_;
 };
 
 struct EncoderOptions {
   int64_t lie = 0, shrink = 1;
+  bool packed = false;
   std::string fault;  // "none": no part; "plugin", "foreign": what process() throws
 };
 
@@ -56,8 +64,14 @@ class TestEncoder : public Encoder, private Module {
     const auto y = (parts.flatten(2).transpose(1, 2) * scale_).to(parts.scalar_type());
     return options_.lie ? at::cat({y, y.narrow(1, 0, options_.lie)}, 1) : y;
   }
+  bool is_packed() const override { return options_.packed; }
+  at::Tensor forward_packed(const std::vector<at::Tensor>& parts) override {
+    ++packed_calls;
+    return Encoder::forward_packed(parts);
+  }
   Module& module() override { return *this; }
   NameMap name_map() const override { return {{{"{}", "{}"}}, {}, {}}; }
+  static inline int packed_calls = 0;  // of all
 
  protected:
   void break_if_asked() const {
@@ -197,11 +211,13 @@ inline void register_test_components() {
     static const auto* lm =
         new config::Table<LmOptions>(config::Table<LmOptions>("test_lm")
                                          .field("hidden_size", &LmOptions::hidden_size, "width", {.min = 1})
-                                         .field("vocab_size", &LmOptions::vocab_size, "tokens", {.min = 1}));
+                                         .field("vocab_size", &LmOptions::vocab_size, "tokens", {.min = 1})
+                                         .field("grid", &LmOptions::grid, "positions by part, row and column"));
     static const auto* encoder =
         new config::Table<EncoderOptions>(config::Table<EncoderOptions>("test_encoder")
                                               .field("lie", &EncoderOptions::lie, "rows too many")
                                               .field("shrink", &EncoderOptions::shrink, "columns are divided by this")
+                                              .field("packed", &EncoderOptions::packed, "parts of all shapes at once")
                                               .field("fault", &EncoderOptions::fault, "what process() does"));
     static const auto* connector =
         new config::Table<ConnectorOptions>(config::Table<ConnectorOptions>("test_linear")
@@ -224,6 +240,13 @@ inline void register_test_components() {
 
 inline const char* kTwoStreams = R"(
 llm = { plugin = "test_lm" }
+streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } }
+streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } }
+)";
+
+// The same, of which the language model places pictures by row and column.
+inline const char* kGrid = R"(
+llm = { plugin = "test_lm", grid = true }
 streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } }
 streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } }
 )";

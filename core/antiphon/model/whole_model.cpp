@@ -36,6 +36,7 @@ WholeModel::WholeModel(const std::filesystem::path& directory)
   const auto type = model_type(pretrained_, directory);
   family_ = with_context(fmt::format("{} holds a model of type '{}'", directory.string(), type),
                          [&] { return family_of(type); });
+  pretrained_.config = family_->current(pretrained_.config);
   parts_ = family_->parts();
 }
 

@@ -101,7 +101,7 @@ TEST_CASE("flops: a decoder counts 2 N T forward and 4 N T backward, within 5 %"
   const int64_t tokens = 96;
   DecoderInput input;
   input.x_td = with_grad({tokens, 256});
-  input.positions_t = at::arange(32).repeat({3});
+  input.positions_at = at::arange(32).repeat({1, 3});
   input.lengths = {32, 32, 32};
   const double parameters = static_cast<double>(decoder.parameter_count() - 16 * 256);
   const double estimate = 2 * parameters * tokens;

@@ -108,7 +108,7 @@ TEST_CASE("rope: value and gradients are those of the formula, for every scaling
       for (int64_t i = 0; i < head_size / 2; ++i)
         angles.push_back(static_cast<double>(position) * frequency(scaling, i, head_size, 10000));
     const auto angle = at::tensor(angles, at::kDouble).view({static_cast<int64_t>(positions.size()), head_size / 2});
-    const auto table = Rope(head_size, 10000, scaling).table(at::tensor(positions, at::kLong), at::kFloat);
+    const auto table = Rope(head_size, 10000, scaling).table(at::tensor(positions, at::kLong).unsqueeze(0), at::kFloat);
     // float32 angles, as transformers computes them: the error of an angle is that of its size.
     const auto error = (table.cos_td.narrow(1, 0, head_size / 2).to(at::kDouble) - angle.cos()).abs() / (1 + angle);
     CHECK(error.max().item<double>() < 3e-7);
@@ -121,8 +121,36 @@ TEST_CASE("rope: value and gradients are those of the formula, for every scaling
   }
 }
 
+TEST_CASE("rope over several axes: each frequency turns by the position on its axis") {
+  const auto positions = at::tensor({7, 8, 100, 7, 9, 3, 7, 8, 55}, at::kLong).view({3, 3});
+  const auto axes = axes_of_sections({1, 2, 3, 2}, 3);
+  CHECK(axes == std::vector<int64_t>{0, 1, 1, 2, 2, 2, 0, 0});
+  const auto table = Rope(16, 10000, {}, axes).table(positions, at::kFloat);
+  for (int64_t i = 0; i < 8; ++i) {
+    const auto one = Rope(16, 10000, {}).table(positions.narrow(0, axes[static_cast<size_t>(i)], 1), at::kFloat);
+    for (const int64_t column : {i, i + 8}) {
+      CHECK(relative_error(table.cos_td.select(1, column), one.cos_td.select(1, i)) < 1e-6);
+      CHECK(relative_error(table.sin_td.select(1, column), one.sin_td.select(1, i)) < 1e-6);
+    }
+  }
+  CHECK_THROWS_AS(Rope(16, 10000, {}, axes).table(positions.narrow(0, 0, 2), at::kFloat), Error);
+}
+
+TEST_CASE("rope of a grid: the first half of the frequencies turns by the row, the other by the column") {
+  const auto positions = at::tensor({0, 3, 5, 2, 2, 9}, at::kLong).view({2, 3});
+  const auto table = Rope::of_grid(12, 10000).table(positions, at::kFloat);
+  for (const int64_t axis : {0, 1}) {
+    const auto one = Rope(6, 10000, {}).table(positions.narrow(0, axis, 1), at::kFloat);
+    for (const int64_t begin : {3 * axis, 6 + 3 * axis}) {
+      CHECK(relative_error(table.cos_td.narrow(1, begin, 3), one.cos_td.narrow(1, 0, 3)) < 1e-6);
+      CHECK(relative_error(table.sin_td.narrow(1, begin, 3), one.sin_td.narrow(1, 0, 3)) < 1e-6);
+    }
+  }
+}
+
 TEST_CASE("rope over a part of a head leaves the rest as it is") {
-  const auto table = Rope(8, 10000, {}).table(at::tensor(std::vector<int64_t>{3, 900}, at::kLong), at::kFloat);
+  const auto table =
+      Rope(8, 10000, {}).table(at::tensor(std::vector<int64_t>{3, 900}, at::kLong).unsqueeze(0), at::kFloat);
   compare([&](const std::vector<at::Tensor>& in) { return apply_rope(in[0], table); },
           [&](const std::vector<at::Tensor>& in) {
             const auto angles = at::atan2(table.sin_td, table.cos_td).narrow(1, 0, 4).to(at::kDouble);
@@ -153,7 +181,7 @@ TEST_CASE("rope: a score depends on the distance alone") {
   const Rope rope(16, 10000, {});
   const auto q = random({1, 1, 16}, 1), k = random({1, 1, 16}, 2);
   const auto at_position = [&](const at::Tensor& x, int64_t position) {
-    return apply_rope(x, rope.table(at::tensor({position}, at::kLong), at::kFloat)).flatten();
+    return apply_rope(x, rope.table(at::tensor({position}, at::kLong).unsqueeze(0), at::kFloat)).flatten();
   };
   const double near = at_position(q, 7).dot(at_position(k, 3)).item<double>(),
                far = at_position(q, 207).dot(at_position(k, 203)).item<double>();

@@ -46,7 +46,7 @@ at::Tensor loss_of(Decoder& decoder, const TokenSlices& slices) {
   DecoderInput input;
   input.x_td = decoder.embed((at::arange(tokens, at::kLong) * 7).remainder(37));
   if (slices.context() > 0) input.x_td = at::zeros_like(input.x_td);
-  input.positions_t = at::tensor({0, 1, 0, 0, 1, 2, 3, 4, 5, 6, 7}, at::kLong), input.lengths = {2, 1, 8};
+  input.positions_at = at::tensor({0, 1, 0, 0, 1, 2, 3, 4, 5, 6, 7}, at::kLong).unsqueeze(0), input.lengths = {2, 1, 8};
   const auto hidden = decoder.forward(input);
   const auto own = slices.of_context(tokens);
   CHECK(hidden.size(0) == own.size);

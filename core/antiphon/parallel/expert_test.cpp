@@ -38,7 +38,7 @@ at::Tensor loss_of(Decoder& decoder, int64_t batch, const TokenSlices& slices) {
   DecoderInput input;
   input.x_td = decoder.embed((at::arange(kTokens, at::kLong) * 7 + batch).remainder(37));
   if (slices.context() > 0) input.x_td = at::zeros_like(input.x_td);
-  input.positions_t = at::tensor({0, 1, 0, 1, 2, 3, 4, 5, 6, 0, 1}, at::kLong), input.lengths = {2, 7, 2};
+  input.positions_at = at::tensor({0, 1, 0, 1, 2, 3, 4, 5, 6, 0, 1}, at::kLong).unsqueeze(0), input.lengths = {2, 7, 2};
   input.padding = kPadding;
   const TrainingPass training;
   AuxiliaryLosses losses(0.5);

@@ -39,7 +39,7 @@ at::Tensor loss_of(Decoder& decoder, int batch, bool first, bool last) {
   DecoderInput input;
   input.x_td = first ? decoder.embed((at::arange(tokens, at::kLong) * 7 + batch).remainder(37))
                      : at::empty({0, 16}, at::kDouble);
-  input.positions_t = at::arange(tokens, at::kLong), input.lengths = {tokens};
+  input.positions_at = at::arange(tokens, at::kLong).unsqueeze(0), input.lengths = {tokens};
   const auto given = decoder.forward(input);
   return last ? at::matmul(given, decoder.head_weight().t()).sin().sum() * 0.1 : given;
 }

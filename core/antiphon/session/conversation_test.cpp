@@ -40,6 +40,7 @@ data::Prepared prompt(const model::MultimodalLm& model, const Ids& ids) {
   }
   out.supervised.resize(out.ids.size(), false);
   data::begin_with_prompt(out, model.prompt_tokens());
+  data::give_positions(out, model.llm());
   return out;
 }
 
@@ -77,6 +78,23 @@ TEST_CASE("each turn answers as if all were computed anew, and computes what is 
   CHECK(conversation.prefill(prompt(*lm, second)) == 1);
   CHECK(conversation.prefill(prompt(*lm, second)) == 0);
   CHECK(answer(conversation, 6) == anew(*lm, second));
+}
+
+TEST_CASE("what a conversation goes on from is placed by row and column as in one piece") {
+  auto lm = model::testing::test_model_that_answers(model::testing::kGrid);
+  Conversation conversation(*lm, 200);
+  Ids ids{3, -9, 16};
+  conversation.prefill(prompt(*lm, ids));
+  for (const Ids& more : {Ids{29, -40}, Ids{-9, 42, 55}, Ids{7}}) {
+    const auto said = answer(conversation, 6);
+    CHECK(said == anew(*lm, ids));
+    ids = with(ids, said, more);
+    CHECK(conversation.prefill(prompt(*lm, ids)) < static_cast<int64_t>(ids.size()));
+  }
+  CHECK(answer(conversation, 6) == anew(*lm, ids));
+  const Ids cut(ids.begin(), ids.begin() + 5);  // back to before a picture
+  conversation.prefill(prompt(*lm, cut));
+  CHECK(answer(conversation, 6) == anew(*lm, cut));
 }
 
 TEST_CASE("virtual tokens are read once, before all turns") {

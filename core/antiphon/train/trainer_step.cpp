@@ -104,7 +104,7 @@ DrawnRecord Trainer::drawn(const std::vector<model::Batch>& batches) const {
   uint64_t content = 0;
   for (const auto& batch : batches) {
     model::add_to(record.totals, batch), record.tokens += batch.tokens() - batch.padding;
-    for (const auto& list : {batch.ids_t, batch.positions_t, batch.supervised_n, batch.labels_n})
+    for (const auto& list : {batch.ids_t, batch.positions_at, batch.supervised_n, batch.labels_n})
       for (const auto *at = list.const_data_ptr<int64_t>(), *end = at + list.numel(); at != end; ++at)
         content = mixed(content, static_cast<uint64_t>(*at));
   }

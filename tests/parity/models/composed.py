@@ -110,11 +110,11 @@ connector = {{ plugin = "frame_stack", weights = "{f}/audio.safetensors", factor
             rows = supervised[1:].nonzero()[:, 0]
             media += [[stream, sum(lengths) + begin, count] for stream, begin, count in spans]
             logits = base.lm_head(hidden)
-            for name, value in dict(ids=ids, positions=torch.arange(len(ids)), supervised=rows + sum(lengths), labels=ids[rows + 1], hidden=hidden, logits=logits,
+            for name, value in dict(ids=ids, positions=torch.arange(len(ids))[None], supervised=rows + sum(lengths), labels=ids[rows + 1], hidden=hidden, logits=logits,
                                     token_loss=F.cross_entropy(logits[rows].float(), ids[rows + 1], reduction="none")).items():
                 parts[name].append(value)
             lengths.append(len(ids))
-        theirs = {name: torch.cat(values) for name, values in parts.items()}
+        theirs = {name: torch.cat(values, -1) if name == "positions" else torch.cat(values) for name, values in parts.items()}
         return {**theirs, "loss": theirs["token_loss"].mean()}, media, lengths
 
     def gradients(self):

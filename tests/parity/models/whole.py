@@ -9,13 +9,15 @@ import torch.nn.functional as F
 from PIL import Image
 from tokenizer_parity import make_over_characters, over_characters
 from tokenizers import Tokenizer
-from transformers import (CLIPImageProcessorPil, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaNextConfig, LlavaNextForConditionalGeneration,
+from transformers import (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaNextConfig, LlavaNextForConditionalGeneration,
                           LlavaNextImageProcessorPil, LlavaNextProcessor, LlavaProcessor, PreTrainedTokenizerFast, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor, Qwen2Config,
                           SiglipImageProcessorPil, SiglipVisionConfig, WhisperFeatureExtractor)
 
 from . import tiny
 from .common import starting
 from .conversations import audio, expand, image, make_tokenizer, named, text, turns, write_media
+from .encoder_adapters import lora_table, with_lora
+from .lora import plain
 from .processors import PINPOINTS, speech, write_wav
 
 TEMPLATE = ("{% for message in messages %}<|im_start|>{{ message.role }}{{ '\\n' }}"
@@ -36,8 +38,8 @@ def samples_of(one, two):
             turns(("user", [one]), ("assistant", "une voix"))]
 
 
-def on_disk(name):
-    for memory, disk in NAMES.items():
+def on_disk(name, names=NAMES):
+    for memory, disk in names.items():
         if name.startswith(memory):
             return disk + name[len(memory):]
     return name
@@ -45,13 +47,15 @@ def on_disk(name):
 
 class Whole:
     """The reference: a directory, its model and its processor. Every sample goes through alone."""
-    template = TEMPLATE
+    template, names = TEMPLATE, NAMES
+    llm, projector = "language_model.", "multi_modal_projector"  # on disk
+    specials = ["<image>", "<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"]
 
     def __init__(self, bench):
         self.folder = bench.new_folder()
         write_media(self.folder)
         self.tokenizer = self.make_tokenizer()
-        self.tokenizer.add_special_tokens({"additional_special_tokens": ["<image>", "<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"]})
+        self.tokenizer.add_special_tokens({"additional_special_tokens": self.specials})
         self.tokenizer.chat_template = self.template
         self.tokenizer.save_pretrained(self.folder)
         self.media_id = self.tokenizer.convert_tokens_to_ids(self.token)
@@ -108,12 +112,16 @@ class Whole:
             rows = supervised[1:].nonzero()[:, 0]
             media += [[stream, sum(lengths) + begin, count] for stream, begin, count in spans]
             logits = self.model.lm_head(hidden)
-            for name, value in dict(ids=ids, positions=torch.arange(len(ids)), supervised=rows + sum(lengths), labels=ids[rows + 1], hidden=hidden, logits=logits,
+            for name, value in dict(ids=ids, positions=self.positions(inputs), supervised=rows + sum(lengths), labels=ids[rows + 1], hidden=hidden, logits=logits,
                                     token_loss=F.cross_entropy(logits[rows], ids[rows + 1], reduction="none")).items():
                 parts[name].append(value)
             lengths.append(len(ids))
-        theirs = {name: torch.cat(values) for name, values in parts.items()}
+        theirs = {name: torch.cat(values, -1 if name == "positions" else 0) for name, values in parts.items()}
         return {**theirs, "loss": theirs["token_loss"].mean()}, media, lengths
+
+    def positions(self, inputs):
+        """[axes, tokens]"""
+        return torch.arange(inputs["input_ids"].shape[1])[None]
 
     def answers(self, samples, **how):
         out = []
@@ -245,6 +253,62 @@ class Qwen2Audio(Whole):
         return {name: out[name] for name in ("input_features", "feature_attention_mask")}, [(((int(n) - 1) // 2 + 1) - 2) // 2 + 1 for n in lengths]
 
 
+class QwenPictures(Pictures):
+    """Pictures of any size, placed by row and column."""
+    token, names = "<|image_pad|>", {"model.language_model.": "model.", "model.visual.": "visual."}
+    llm, projector = "model.layers.", "visual.merger"
+    specials = ["<|vision_start|>", "<|image_pad|>", "<|vision_end|>", "<|video_pad|>"]
+    template = TEMPLATE.replace("<image>{{ '\\n' }}", "<|vision_start|><|image_pad|><|vision_end|>")
+
+    def image_processor(self):
+        return Qwen2VLImageProcessorPil(patch_size=4, size={"shortest_edge": 256, "longest_edge": 2500})
+
+    def make_processor(self):
+        return self.image_processor()
+
+    def make_model(self, changes):
+        ids = {f"{name}_token_id": self.tokenizer.convert_tokens_to_ids(f"<|{word}|>") for name, word in (("image", "image_pad"), ("video", "video_pad"), ("vision_start", "vision_start"), ("vision_end", "vision_end"))}
+        text = dict(changes, rope_parameters={"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 2, 3]})
+        return self.architecture(self.config(text_config=text, vision_config=self.tower, **ids))
+
+    def encode_media(self, media):
+        if not media:
+            return {}, []
+        out = self.processor(images=[Image.open(self.folder / part["image"]) for part in media], return_tensors="pt")
+        return dict(out), [int(grid.prod()) // 4 for grid in out["image_grid_thw"]]
+
+    def prepare(self, sample, answer=False):
+        ids, supervised, spans, inputs = super().prepare(sample, answer)
+        if spans:
+            inputs["mm_token_type_ids"] = (inputs["input_ids"] == self.media_id).int()
+        return ids, supervised, spans, inputs
+
+    def positions(self, inputs):
+        ids = inputs["input_ids"]
+        if "image_grid_thw" not in inputs:
+            return torch.arange(ids.shape[1]).expand(3, -1)
+        return self.model.model.get_rope_index(ids, inputs["mm_token_type_ids"], inputs["image_grid_thw"])[0][:, 0]
+
+
+class Qwen2Vl(QwenPictures):
+    name, architecture, config = "qwen2_vl", Qwen2VLForConditionalGeneration, Qwen2VLConfig
+    tower = dict(depth=2, embed_dim=32, hidden_size=48, num_heads=2, patch_size=4, mlp_ratio=2)
+
+
+class Qwen25Vl(QwenPictures):
+    name, architecture, config = "qwen2_5_vl", Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLConfig
+    tower = dict(depth=3, hidden_size=32, intermediate_size=48, num_heads=2, patch_size=4, window_size=16, out_hidden_size=48, fullatt_block_indexes=[1])
+
+
+class Qwen25VlTied(Qwen25Vl):
+    """One head of keys, tied embeddings, windows of three squares, other sections."""
+    name = "qwen2_5_vl, tied"
+    tower = {**Qwen25Vl.tower, "window_size": 24, "fullatt_block_indexes": [0, 2], "num_heads": 4}
+
+    def make_model(self, changes):
+        return super().make_model(dict(changes, num_key_value_heads=1, tie_word_embeddings=True))
+
+
 def ask(bench, reference, samples, **more):
     return bench.ask("model", model=reference.table(), samples=named(samples), folder=reference.folder, **more)
 
@@ -257,7 +321,7 @@ def compare(bench, case, reference, samples):
     bench.check(f"{case}: ids, places and labels", all(torch.equal(out[name], theirs[name]) for name in EXACT) and answer["media"] == media and answer["lengths"] == lengths,
                 f"{len(theirs['ids'])} tokens, {len(media)} media")
     bench.compare(f"{case}: hidden, logits, loss", {name: out[name] for name in NEAR}, {name: theirs[name] for name in NEAR})
-    gradients = {on_disk(name): p.grad for name, p in reference.model.named_parameters() if p.grad is not None}
+    gradients = {on_disk(name, reference.names): p.grad for name, p in reference.model.named_parameters() if p.grad is not None}
     ours = {name.split(":", 1)[1]: grad for name, grad in starting(out, "grad:").items()}
     ours = {name: grad for name, grad in ours.items() if name in gradients or grad.abs().max() > 0}
     scales = {name: name[:-4] + "weight" for name in gradients if name.endswith("k_proj.bias")}
@@ -280,6 +344,63 @@ def export(bench, reference):
         bench.compare(f"{reference.name} export{case}: logits", {"logits": out["logits"]}, {"logits": logits})
 
 
+def old_form(bench, reference, batch):
+    """config.json as it was up to transformers 4.51: the language model's keys beside those of the whole, the tower's without a type."""
+    path = reference.folder / "config.json"
+    written = path.read_text()
+    new = json.loads(written)
+    text, tower = new["text_config"], new["vision_config"]
+    rope = text.pop("rope_parameters")
+    tower.pop("model_type"), tower.pop("rope_parameters")
+    old = {**text, "rope_theta": rope.pop("rope_theta"), "rope_scaling": {"type": "mrope", "mrope_section": rope["mrope_section"]}, **{k: v for k, v in new.items() if k != "text_config"},
+           "vision_config": {**tower, "in_chans": tower.pop("in_channels"), "spatial_patch_size": 4}}
+    path.write_text(json.dumps(old))
+    _, out = ask(bench, reference, reference.samples)
+    bench.compare(f"{reference.name}: config.json of transformers 4.51", {"hidden": out["hidden"]}, {"hidden": batch["hidden"]})
+    path.write_text(written)
+
+
+def adapted(bench, reference):
+    """LoRA of peft on the text model and on the tower; changes the reference."""
+    inner, samples = reference.model.model, reference.samples
+    of_text, of_tower = ["q_proj", "down_proj"], ["qkv", "fc1" if isinstance(reference, Qwen2Vl) else "gate_proj"]
+    text, tower = with_lora(inner.language_model, of_text, 81), with_lora(inner.visual, of_tower, 82)
+    tables = {}
+    for slot, model, targets in [("llm", text, of_text), ("streams.image.encoder", tower, of_tower)]:
+        model.save_pretrained(reference.folder / slot)
+        tables[slot] = f"{slot}.peft = {lora_table(reference.folder / slot, targets)}\n"
+    reference.model.zero_grad()
+    theirs = reference.run(samples)[0]
+    theirs["loss"].backward()
+    _, out = bench.ask("model", model=reference.table(trainable=False, more="".join(tables.values())), samples=named(samples), folder=reference.folder)
+    bench.compare(f"lora on {reference.name}: hidden, logits, loss", {name: out[name] for name in NEAR}, {name: theirs[name] for name in NEAR})
+    of = lambda model, prefix: {prefix + plain(name): p.grad for name, p in model.named_parameters() if "lora_" in name}
+    gradients = of(text, "llm.peft.0:model.") | of(tower, "streams.image.encoder.peft.0:")
+    ours = {name: grad for name, grad in starting(out, "grad:").items() if ".peft." in name}
+    bench.compare(f"lora on {reference.name}: gradients", ours, gradients, gradients=gradients)
+
+
+TEXT_3B = dict(hidden_size=2048, intermediate_size=11008, num_hidden_layers=36, num_attention_heads=16, num_key_value_heads=2, vocab_size=151936)
+TEXT_7B = dict(hidden_size=3584, intermediate_size=18944, num_hidden_layers=28, num_attention_heads=28, num_key_value_heads=4, vocab_size=152064)
+TEXT_2B = dict(hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12, num_key_value_heads=2, vocab_size=151936)
+
+
+def sizes(bench):
+    """At the sizes of published models, without values: as many parameters as in transformers."""
+    windowed = dict(hidden_size=1280, intermediate_size=3420, num_heads=16)
+    for name, kind, text, tower, tied in [("Qwen2-VL-2B", Qwen2Vl, TEXT_2B, dict(hidden_size=1536), True), ("Qwen2-VL-7B", Qwen2Vl, TEXT_7B, dict(hidden_size=3584), False),
+                                          ("Qwen2.5-VL-3B", Qwen25Vl, TEXT_3B, dict(windowed, out_hidden_size=2048), True), ("Qwen2.5-VL-7B", Qwen25Vl, TEXT_7B, dict(windowed, out_hidden_size=3584), False)]:
+        config = kind.config(text_config={**text, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}}, vision_config=tower, tie_word_embeddings=tied)
+        with torch.device("meta"):
+            model = kind.architecture(config)
+        model.tie_weights()
+        count = sum(p.numel() for p in model.parameters())
+        folder = bench.new_folder()
+        config.save_pretrained(folder)
+        answer, _ = bench.ask("parameters", model=f'from = "{folder}"\n')
+        bench.check(f"{kind.name}, {name}: {count} parameters", answer["parameters"] == count, answer)
+
+
 def vicuna(bench):
     reference = LlavaVicuna(bench)
     samples = [sample for sample in reference.samples if "<image>" not in str(sample)]
@@ -291,8 +412,9 @@ def vicuna(bench):
 
 
 def run(bench):
+    sizes(bench)
     vicuna(bench)
-    for kind in (Llava, LlavaClassToken, LlavaSiglip, LlavaNext, Qwen2Audio):
+    for kind in (Llava, LlavaClassToken, LlavaSiglip, LlavaNext, Qwen2Audio, Qwen2Vl, Qwen25Vl, Qwen25VlTied):
         reference = kind(bench)
         samples = reference.samples
         batch = compare(bench, f"{reference.name}, mixed batch", reference, samples)
@@ -307,3 +429,7 @@ def run(bench):
         got, _ = bench.ask("generate", model=reference.table(trainable=False), samples=named(few), folder=reference.folder, max_tokens=32, **beams)
         bench.check(f"{reference.name}: 32 tokens of 3 beams for each conversation", got["tokens"] == reference.answers(few, **beams))
         export(bench, reference)
+        if isinstance(reference, QwenPictures):
+            old_form(bench, reference, batch)
+        if type(reference) in (Qwen2Vl, Qwen25Vl):
+            adapted(bench, reference)

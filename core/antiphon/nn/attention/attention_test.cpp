@@ -169,7 +169,7 @@ TEST_CASE("a decoder with a cache, in pieces, gives what it gives at once; packi
     for (size_t i = 0; i < lengths.size(); ++i)
       for (int64_t j = 0; j < lengths[i]; ++j) positions.push_back(first[i] + j);
     input.x_td = decoder.embed(ids.narrow(0, begin, static_cast<int64_t>(positions.size())));
-    input.positions_t = at::tensor(positions, at::kLong);
+    input.positions_at = at::tensor(positions, at::kLong).unsqueeze(0);
     input.lengths = lengths, input.cache = cache, input.rows = std::move(rows);
     return decoder.forward(input);
   };

@@ -101,7 +101,7 @@ TEST_CASE("a step that reads its rows and lengths from tensors is a step that re
 TEST_CASE("layers on CUDA: values and gradients are those on the CPU") {
   if (const auto why = kernels::testing::no_cuda(); !why.empty()) SKIP(why);
   const auto table = [](const at::Tensor& x) {
-    return Rope(16, 10000, {}).table(at::arange(x.size(0), at::kLong).to(x.device()), x.scalar_type());
+    return Rope(16, 10000, {}).table(at::arange(x.size(0), at::kLong).unsqueeze(0).to(x.device()), x.scalar_type());
   };
   for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 1e-5}, std::pair{at::kBFloat16, 1.5e-2}}) {
     same_on_cuda([](const auto& in) { return swiglu(in[0], in[1]); }, {random({9, 24}, 1), random({9, 24}, 2)}, dtype,
@@ -159,8 +159,8 @@ TEST_CASE("a decoder on CUDA, prefill and steps, gives what it gives on the CPU"
     std::vector<at::Tensor> pieces;
     for (const auto& [begin, n] : std::vector<std::pair<int64_t, int64_t>>{{0, 6}, {6, 1}, {7, 1}, {8, 2}}) {
       DecoderInput input;
-      input.positions_t = at::arange(begin, begin + n, at::kLong).to(device);
-      input.x_td = decoder.embed(input.positions_t);
+      input.positions_at = at::arange(begin, begin + n, at::kLong).unsqueeze(0).to(device);
+      input.x_td = decoder.embed(input.positions_at[0]);
       input.lengths = {n}, input.cache = &cache, input.rows = {0};
       pieces.push_back(decoder.forward(input).to(at::kCPU));
     }

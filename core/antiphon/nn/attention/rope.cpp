@@ -3,8 +3,12 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
 #include <antiphon/kernels/ops.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -36,7 +40,7 @@ struct RopeFunction : torch::autograd::Function<RopeFunction> {
 
 }  // namespace
 
-Rope::Rope(int64_t rotary_size, double theta, const RopeScaling& scaling) {
+Rope::Rope(int64_t rotary_size, double theta, const RopeScaling& scaling, const std::vector<int64_t>& axes) {
   const auto exponents = at::arange(0, rotary_size, 2, at::kLong).to(at::kFloat) / static_cast<double>(rotary_size);
   inverse_frequency_ = 1.0 / at::pow(theta, exponents);
   if (scaling.type == "linear") inverse_frequency_ = inverse_frequency_ / scaling.factor;
@@ -44,14 +48,44 @@ Rope::Rope(int64_t rotary_size, double theta, const RopeScaling& scaling) {
     auto* value = inverse_frequency_.mutable_data_ptr<float>();
     for (int64_t i = 0; i < inverse_frequency_.numel(); ++i) value[i] = llama3_scaled(value[i], scaling);
   }
+  if (axes.empty()) return;
+  axis_of_frequency_ = at::tensor(axes, at::kLong);
+  axes_ = *std::ranges::max_element(axes) + 1;
 }
 
-RopeTable Rope::table(const at::Tensor& positions_t, at::ScalarType dtype) const {
-  const auto device = positions_t.device();
-  if (inverse_frequency_.device() != device) inverse_frequency_ = inverse_frequency_.to(device);
-  const auto angles = at::outer(positions_t.to(at::kFloat), inverse_frequency_);
+Rope Rope::of_grid(int64_t head_size, double theta) {
+  Rope rope(head_size / 2, theta, {});
+  rope.inverse_frequency_ = rope.inverse_frequency_.repeat({2});
+  rope.axis_of_frequency_ = at::arange(2, at::kLong).repeat_interleave(head_size / 4);
+  rope.axes_ = 2;
+  return rope;
+}
+
+// [tokens, frequencies], or [tokens, 1] if there is one axis.
+at::Tensor Rope::positions_of_frequencies(const at::Tensor& positions_at) const {
+  if (positions_at.size(0) != axes_)
+    fail(ErrorKind::internal,
+         fmt::format("the rotary embedding wants positions on {} axes and got {}", axes_, positions_at.size(0)));
+  const auto positions_ta = positions_at.to(at::kFloat).t();
+  return axes_ == 1 ? positions_ta : positions_ta.index_select(1, axis_of_frequency_);
+}
+
+RopeTable Rope::table(const at::Tensor& positions_at, at::ScalarType dtype) const {
+  const auto device = positions_at.device();
+  if (inverse_frequency_.device() != device) {
+    inverse_frequency_ = inverse_frequency_.to(device);
+    if (axis_of_frequency_.defined()) axis_of_frequency_ = axis_of_frequency_.to(device);
+  }
+  const auto angles = positions_of_frequencies(positions_at) * inverse_frequency_;
   const auto both = at::cat({angles, angles}, -1);
   return {both.cos().to(dtype), both.sin().to(dtype)};
+}
+
+std::vector<int64_t> axes_of_sections(const std::vector<int64_t>& sections, int64_t axes) {
+  std::vector<int64_t> all;
+  for (size_t i = 0; i < sections.size(); ++i)
+    all.insert(all.end(), static_cast<size_t>(sections[i]), static_cast<int64_t>(i) % axes);
+  return all;
 }
 
 at::Tensor apply_rope(const at::Tensor& x_thd, const RopeTable& table) {

@@ -1,8 +1,9 @@
-// Rotary position embedding (Su et al. 2021), with the frequency scaling of Llama 3.1.
+// Rotary position embedding (Su et al. 2021), with the frequency scaling of Llama 3.1, over one or several axes.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <string>
+#include <vector>
 
 namespace antiphon::nn {
 
@@ -23,14 +24,27 @@ struct RopeTable {
 
 class Rope {
  public:
-  // `rotary_size` is even: the leading part of a head that is rotated, or all of it.
-  Rope(int64_t rotary_size, double theta, const RopeScaling& scaling);
-  // positions [tokens] int64 -> the table, in `dtype` on the device of the positions.
-  RopeTable table(const at::Tensor& positions_t, at::ScalarType dtype) const;
+  // `rotary_size` is even: the leading part of a head that is rotated, or all of it. `axes`: for each of the
+  // rotary_size / 2 frequencies the axis whose position it turns by; none: there is one axis.
+  Rope(int64_t rotary_size, double theta, const RopeScaling& scaling, const std::vector<int64_t>& axes = {});
+  // Of patches by row and column: each has the frequencies of a head of half the size, first those of the row
+  // (transformers: models/qwen2_vl, Qwen2VLVisionRotaryEmbedding). `head_size` is a multiple of four.
+  static Rope of_grid(int64_t head_size, double theta);
+  // positions [axes, tokens] int64 -> the table, in `dtype` on the device of the positions. Error(internal) for another
+  // number of axes.
+  int64_t axes() const { return axes_; }
+  RopeTable table(const at::Tensor& positions_at, at::ScalarType dtype) const;
 
  private:
-  mutable at::Tensor inverse_frequency_;  // [rotary_size / 2] float32; follows the positions to their device
+  at::Tensor positions_of_frequencies(const at::Tensor& positions_at) const;
+  // [rotary_size / 2] float32 and int64; they follow the positions to their device.
+  mutable at::Tensor inverse_frequency_, axis_of_frequency_;
+  int64_t axes_ = 1;
 };
+
+// The axes of the frequencies if they are cut into sections of these lengths, of which the i-th takes axis i mod
+// `axes`: M-RoPE of Qwen2-VL (Wang et al. 2024; transformers: models/qwen2_vl, Qwen2VLRotaryEmbedding).
+std::vector<int64_t> axes_of_sections(const std::vector<int64_t>& sections, int64_t axes);
 
 // x [tokens, heads, head_size]; the first half of the rotary part pairs with the second ("rotate half"); what follows
 // the rotary part is unchanged.

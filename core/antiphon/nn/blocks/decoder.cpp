@@ -76,7 +76,7 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, c
 at::Tensor DecoderLayer::attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                     const DecoderInput& input) const {
   auto& group = *slices_.contexts;
-  const auto sizes = slices_.in_contexts(input.positions_t.size(0));
+  const auto sizes = slices_.in_contexts(input.tokens());
   const auto repeated = [&](const at::Tensor& x) {
     const std::vector<int64_t> shape{x.size(0), x.size(1), kv_repeats_, x.size(2)};
     return to_heads(x.unsqueeze(2).expand(shape).flatten(1, 2), sizes, group);
@@ -88,7 +88,7 @@ at::Tensor DecoderLayer::attend_all(const at::Tensor& q, const at::Tensor& k, co
 at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input, size_t layer,
                                  const std::shared_ptr<RouterLosses>& losses) const {
   if (fits_layer_step(*this, x_td, input, layer)) return layer_step(*this, x_td, rope, input, layer);
-  const auto tokens = input.positions_t.size(0);
+  const auto tokens = input.tokens();
   const DropoutRows rows(slices_.contexts ? slices_.of_context(tokens).begin : DropoutRows::first());
   const auto attended = left(attend(entered(input_norm_.forward(x_td), tokens), rope, input, layer), tokens);
   const auto x = x_td + o_proj_.after_sum(attended);
@@ -110,7 +110,8 @@ at::Tensor DecoderLayer::left(const at::Tensor& x_td, int64_t tokens) const {
 Decoder::Decoder(const DecoderOptions& options)
     : options_(options),
       norm_(options.norm, options.hidden_size, options.norm_eps),
-      rope_(options.rotary_size ? options.rotary_size : options.head_size, options.rope_theta, options.rope_scaling) {
+      rope_(options.rotary_size ? options.rotary_size : options.head_size, options.rope_theta, options.rope_scaling,
+            options.rope_axes) {
   add("embed_tokens", embed_tokens_, {options.vocab_size, options.hidden_size}, Init::normal_002, Role::embedding);
   for (int64_t i = 0; i < options.num_layers; ++i) {
     layers_.push_back(std::make_unique<DecoderLayer>(options, i));
@@ -172,7 +173,7 @@ Quantization Decoder::quantize(const std::string& format) {
 
 // What goes into the blocks of this pass.
 at::Tensor Decoder::entered(const DecoderInput& input, const std::shared_ptr<RouterLosses>& losses) const {
-  const int64_t tokens = input.positions_t.size(0);
+  const int64_t tokens = input.tokens();
   if (stage_ && !stage_->is_first()) {
     return stage_->received({slices_.own(tokens).size, options_.hidden_size}, input.x_td.options(), losses);
   }
@@ -187,7 +188,7 @@ std::shared_ptr<RouterLosses> Decoder::router_losses(const DecoderInput& input) 
   const auto* wanted = AuxiliaryLosses::now();
   if (!wanted || moe.experts == 0 || (moe.balance == 0 && moe.router_z == 0 && moe.capacity.factor == 0))
     return nullptr;
-  const auto tokens = input.positions_t.size(0) - input.padding;
+  const auto tokens = input.tokens() - input.padding;
   return std::make_shared<RouterLosses>(RouterLossOptions{moe.experts, moe.balance, moe.router_z}, wanted->share(),
                                         tokens);
 }
@@ -196,8 +197,8 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   if (is_divided() && given.cache) fail(ErrorKind::internal, "a divided model writes no answers");
   auto input = given;
   place_tokens(input);
-  const auto context = slices_.of_context(input.positions_t.size(0));
-  const auto rope = rope_.table(input.positions_t.narrow(0, context.begin, context.size), input.x_td.scalar_type());
+  const auto context = slices_.of_context(input.tokens());
+  const auto rope = rope_.table(input.positions_at.narrow(1, context.begin, context.size), input.x_td.scalar_type());
   const auto losses = router_losses(input);
   const auto range = stage_ ? stage_->range() : PipelineStage::Range{0, options_.num_layers};
   const auto x =
@@ -209,7 +210,7 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   if (stage_ && !stage_->is_last()) return stage_->sent(x, losses);
   if (losses) losses->finish(slices_.all), losses->tell(*AuxiliaryLosses::now());
   const auto y = norm_.forward(x);
-  return by_.group ? whole_tokens(y, slices_.in_parts(input.positions_t.size(0)), *by_.group) : y;
+  return by_.group ? whole_tokens(y, slices_.in_parts(input.tokens()), *by_.group) : y;
 }
 
 std::vector<Module*> Decoder::blocks() {

@@ -26,6 +26,7 @@ struct DecoderOptions {
   double rope_theta = 10000.0;
   int64_t rotary_size = 0;  // leading part of a head that is rotated; 0: all of it
   RopeScaling rope_scaling;
+  std::vector<int64_t> rope_axes;  // for each frequency the axis of its positions; none: they have one axis
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
   bool qk_norm = false;  // each head of the queries and keys is normalized (rms) before it is rotated
   std::string activation = "silu";
@@ -84,6 +85,7 @@ class Decoder : public Module {
   // it is.
   Quantization quantize(const std::string& format);
   KvShape kv_shape() const;
+  int64_t position_axes() const { return rope_.axes(); }
   std::vector<Module*> blocks();
   void share(const SharedBy& by);  // see LanguageModel
   TokenPart head_part() const { return {by_.group, first_token_}; }

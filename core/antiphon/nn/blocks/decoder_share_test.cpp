@@ -32,7 +32,7 @@ at::Tensor loss_of(Decoder& decoder, bool of_scores, int64_t rank = 0, int64_t s
   const auto ids = at::tensor({5, 130, 65, 66, 0, 64, 99}, at::kLong);
   DecoderInput input;
   input.x_td = decoder.embed(ids);
-  input.positions_t = at::tensor({0, 1, 2, 0, 1, 2, 3}, at::kLong), input.lengths = {3, 4};
+  input.positions_at = at::tensor({0, 1, 2, 0, 1, 2, 3}, at::kLong).unsqueeze(0), input.lengths = {3, 4};
   const auto all = decoder.forward(input);
   if (!of_scores) return (all.sin() * at::arange(7).remainder(size).eq(rank).unsqueeze(1)).sum();
   const auto hidden = all.index_select(0, at::tensor({0, 1, 4, 5}, at::kLong));

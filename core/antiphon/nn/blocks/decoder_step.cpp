@@ -177,8 +177,9 @@ class LayerStep {
 
 bool is_block_of_step(const DecoderOptions& options) {
   const auto& [vocab_size, hidden_size, intermediate_size, num_layers, num_heads, num_kv_heads, head_size,
-               max_positions, norm, norm_eps, rope_theta, rotary_size, rope_scaling, qkv_bias, output_bias, mlp_bias,
-               qk_norm, activation, gated_mlp, tie_embeddings, window, first_window_layer, moe, dense_layers] = options;
+               max_positions, norm, norm_eps, rope_theta, rotary_size, rope_scaling, rope_axes, qkv_bias, output_bias,
+               mlp_bias, qk_norm, activation, gated_mlp, tie_embeddings, window, first_window_layer, moe,
+               dense_layers] = options;
   return norm == NormKind::rms && activation == "silu" && gated_mlp;
 }
 

@@ -42,7 +42,7 @@ at::Tensor answers(Decoder& decoder, bool fused) {
       for (int64_t j = 0; j < lengths[i]; ++j)
         positions.push_back(cache.length(rows[i]) + j), ids.push_back(next = (next + 7) % 48);
     input.x_td = decoder.embed(at::tensor(ids, at::kLong)).to(dtype);
-    input.positions_t = at::tensor(positions, at::kLong);
+    input.positions_at = at::tensor(positions, at::kLong).unsqueeze(0);
     input.lengths = std::move(lengths), input.rows = std::move(rows), input.cache = &cache;
     hidden.push_back(decoder.forward(input));
   };
@@ -184,7 +184,7 @@ TEST_CASE("a full cache is an error for a fused step, too") {
   cache.advance(0, 4);
   const at::NoGradGuard guard;
   DecoderInput input;
-  input.x_td = random({1, 64}, 1), input.positions_t = at::tensor({4}, at::kLong);
+  input.x_td = random({1, 64}, 1), input.positions_at = at::tensor({4}, at::kLong).unsqueeze(0);
   input.lengths = {1}, input.rows = {0}, input.cache = &cache;
   CHECK_THROWS(decoder->forward(input));
 }

@@ -110,7 +110,8 @@ TEST_CASE("a decoder trains the same with its blocks computed again, in bfloat16
     const BlockPolicyScope scope(policy);
     DecoderInput input;
     input.x_td = decoder.embed(at::arange(18, at::kLong)).to(dtype);
-    input.positions_t = at::cat({at::arange(7, at::kLong), at::arange(11, at::kLong)}), input.lengths = {7, 11};
+    input.positions_at = at::cat({at::arange(7, at::kLong), at::arange(11, at::kLong)}).unsqueeze(0),
+    input.lengths = {7, 11};
     const auto y = decoder.forward(input);
     torch::autograd::backward({y.to(at::kFloat).pow(2).sum()}, {});
     std::vector<at::Tensor> all{y.detach()};

@@ -1,0 +1,20 @@
+// Positions by part, row and column (M-RoPE), as the language models of Qwen2-VL and its successors have them.
+#pragma once
+#include <antiphon/component/sample_layout.h>
+
+#include <ATen/core/Tensor.h>
+
+namespace antiphon::backbone {
+
+// Where a sample goes on after a medium.
+enum class AfterMedium {
+  largest,  // after the largest position of the medium, on whichever axis (transformers 4: qwen2_vl, get_rope_index)
+  grid      // after its rows and columns, however long it lasts (transformers 5)
+};
+
+// [3, tokens] int64: text counts on, by three equal numbers. Of a medium that begins at p, the embedding in row i and
+// column j of part k is at p + floor(k · part_step), p + i, p + j. A medium whose embeddings are not those of its parts
+// counts as text. Source: Wang et al. 2024 (Qwen2-VL), Bai et al. 2025 (Qwen2.5-VL).
+at::Tensor grid_positions(const SampleLayout& layout, AfterMedium after);
+
+}  // namespace antiphon::backbone

@@ -1,0 +1,53 @@
+// preprocessor_config.json -> NativeImage.
+#include <fmt/format.h>
+
+#include <antiphon/media/image/native_image.h>
+
+#include <cmath>
+
+namespace antiphon::media {
+namespace {
+
+// The bounds, by any of the names that they have had; what stands later in the list wins.
+constexpr std::pair<const char*, const char*> kBounds[] = {{"min_pixels", "min_pixels"},
+                                                           {"max_pixels", "max_pixels"},
+                                                           {"shortest_edge", "min_pixels"},
+                                                           {"longest_edge", "max_pixels"}};
+
+ForeignKeys native_image_keys(const PatchSizes& sizes) {
+  return {.options = {{"resample", "resample"},
+                      {"image_mean", "mean"},
+                      {"image_std", "std"},
+                      {"min_pixels", "min_pixels"},
+                      {"max_pixels", "max_pixels"}},
+          .fixed = {{"do_resize", {true}},
+                    {"do_rescale", {true}},
+                    {"do_normalize", {true}},
+                    {"do_convert_rgb", {true}},
+                    {"do_pad", {false}},
+                    {"do_center_crop", {false}},
+                    {"pad_size", {}},
+                    {"crop_size", {}},
+                    {"patch_size", {sizes.patch}},
+                    {"temporal_patch_size", {sizes.frames}},
+                    {"merge_size", {sizes.merge}},
+                    {"image_processor_type",
+                     {"Qwen2VLImageProcessor", "Qwen2VLImageProcessorFast", "Qwen2VLImageProcessorPil"}}},
+          .other = {"rescale_factor", "size", "processor_class", "auto_map", "default_to_square", "data_format",
+                    "input_data_format", "return_tensors", "device", "disable_grouping", "image_seq_length", "backend",
+                    "_processor_class", "transformers_version"}};
+}
+
+}  // namespace
+
+void read_native_image(const JsonTable& json, const PatchSizes& sizes, const config::Schema& table, void* options) {
+  if (!json.exists()) return;
+  if (const double factor = json.number("rescale_factor", 1.0 / 255.0, 0, 1e6); std::abs(factor * 255.0 - 1.0) > 1e-6)
+    json.refuse("rescale_factor", "1 / 255");
+  std::vector<ForeignKeys::Option> bounds;
+  for (const auto& [key, option] : kBounds) bounds.push_back({key, option});
+  foreign::read_options(json.table("size"), bounds, table, options);
+  foreign::read_keys(json, native_image_keys(sizes), table, options);
+}
+
+}  // namespace antiphon::media

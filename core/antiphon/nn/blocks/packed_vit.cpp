@@ -1,0 +1,128 @@
+#include <antiphon/nn/blocks/packed_vit.h>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/nn/activation.h>
+#include <antiphon/nn/attention/attention.h>
+#include <antiphon/nn/blocks/run_blocks.h>
+
+#include <algorithm>
+
+namespace antiphon::nn {
+namespace {
+
+int64_t head_size(const PackedVitOptions& o, const std::string& plugin) {
+  if (o.hidden_size % (4 * o.num_heads) != 0)
+    fail(ErrorKind::config,
+         fmt::format("{}: hidden_size = {} is not a multiple of 4 * num_heads = {}", plugin, o.hidden_size,
+                     4 * o.num_heads),
+         "heads turn by row and column, in pairs of values");
+  return o.hidden_size / o.num_heads;
+}
+
+// [frames or 1, 3, height, width] -> [patches, 3 * frames * size * size].
+at::Tensor packed_patches_of(const at::Tensor& part, int64_t frames, int64_t size) {
+  const int64_t rows = part.size(2) / size, columns = part.size(3) / size;
+  return part.expand({frames, 3, part.size(2), part.size(3)})
+      .reshape({frames, 3, rows, size, columns, size})
+      .permute({2, 4, 1, 0, 3, 5})
+      .reshape({rows * columns, 3 * frames * size * size});
+}
+
+}  // namespace
+
+PackedPatches packed_patches(const std::vector<TokenGrid>& grids, int64_t window) {
+  PackedPatches out;
+  std::vector<int64_t> order, rows, columns;
+  for (const auto& grid : grids) {
+    const auto before = static_cast<int64_t>(order.size());
+    const int64_t height = window ? window : grid.rows, width = window ? window : grid.columns;
+    for (int64_t top = 0; top < grid.rows; top += height)
+      for (int64_t left = 0; left < grid.columns; left += width) {
+        const int64_t bottom = std::min(top + height, grid.rows), right = std::min(left + width, grid.columns);
+        for (int64_t row = top; row < bottom; ++row)
+          for (int64_t column = left; column < right; ++column)
+            order.push_back(before + row * grid.columns + column), rows.push_back(row), columns.push_back(column);
+        out.windows.push_back((bottom - top) * (right - left));
+      }
+    out.pictures.push_back(grid.count());
+  }
+  if (!std::ranges::is_sorted(order)) out.order_t = at::tensor(order, at::kLong);
+  out.place_at = at::stack({at::tensor(rows, at::kLong), at::tensor(columns, at::kLong)});
+  return out;
+}
+
+PackedVitLayer::PackedVitLayer(const PackedVitOptions& o)
+    : num_heads_(o.num_heads),
+      norm1_(o.norm, o.hidden_size, o.norm_eps),
+      norm2_(o.norm, o.hidden_size, o.norm_eps),
+      qkv_proj_(o.hidden_size, 3 * o.hidden_size, true),
+      o_proj_(o.hidden_size, o.hidden_size, true),
+      mlp_(BlockMlpOptions{o.hidden_size, o.intermediate_size, o.activation, o.gated_mlp, true}) {
+  for (auto* linear : {&qkv_proj_, &o_proj_, &mlp_.up, &mlp_.down}) linear->keep_packed();
+  if (mlp_.gate) mlp_.gate->keep_packed();
+  add("norm1", norm1_);
+  add("self_attn.qkv_proj", qkv_proj_);
+  add("self_attn.o_proj", o_proj_);
+  add("norm2", norm2_);
+  add("mlp", mlp_);
+}
+
+at::Tensor PackedVitLayer::attend(const at::Tensor& x_td, const RopeTable& rope,
+                                  const std::vector<int64_t>& lengths) const {
+  const auto qkv = qkv_proj_.forward(x_td).view({x_td.size(0), 3, num_heads_, -1}).transpose(0, 1).contiguous();
+  return o_proj_.forward(packed_attention(apply_rope(qkv[0], rope), apply_rope(qkv[1], rope), qkv[2], lengths, false));
+}
+
+at::Tensor PackedVitLayer::forward(const at::Tensor& x_td, const RopeTable& rope,
+                                   const std::vector<int64_t>& lengths) const {
+  const auto x = x_td + attend(norm1_.forward(x_td), rope, lengths);
+  return x + mlp_.forward(norm2_.forward(x));
+}
+
+PackedVit::PackedVit(const PackedVitOptions& o, const std::string& plugin)
+    : options_(o), rope_(Rope::of_grid(head_size(o, plugin), o.rope_theta)) {
+  activate(o.activation, at::empty({0}));  // an unknown name is an error now, and not at the first batch
+  for (const int64_t layer : o.full_layers)
+    if (layer >= o.num_layers)
+      fail(ErrorKind::config,
+           fmt::format("{}: there is no block {} to see all of a picture; there are {}", plugin, layer, o.num_layers));
+  add("patch_projection.weight", patch_weight_, {o.hidden_size, 3, o.frames, o.patch_size, o.patch_size},
+      Init::linear_uniform, Role::filter);
+  for (int64_t i = 0; i < o.num_layers; ++i) {
+    layers_.push_back(std::make_unique<PackedVitLayer>(o));
+    add(fmt::format("layers.{}", i), *layers_.back());
+  }
+}
+
+// A convolution whose stride equals its size is a product with the patches.
+at::Tensor PackedVit::embed(const std::vector<at::Tensor>& parts) const {
+  std::vector<at::Tensor> patches;
+  for (const auto& part : parts) patches.push_back(packed_patches_of(part, options_.frames, options_.patch_size));
+  const auto all = at::cat(patches);
+  return nn::linear(all, like(patch_weight_, all).flatten(1));
+}
+
+bool PackedVit::is_full(size_t layer) const {
+  return options_.window == 0 ||
+         std::ranges::find(options_.full_layers, static_cast<int64_t>(layer)) != options_.full_layers.end();
+}
+
+at::Tensor PackedVit::forward(const std::vector<at::Tensor>& parts) const {
+  std::vector<TokenGrid> grids;
+  for (const auto& part : parts)
+    grids.push_back({part.size(2) / options_.patch_size, part.size(3) / options_.patch_size});
+  auto patches = packed_patches(grids, options_.window);
+  auto x = embed(parts);
+  if (patches.order_t.defined())
+    patches.order_t = patches.order_t.to(x.device()), x = x.index_select(0, patches.order_t);
+  const auto rope = rope_.table(patches.place_at.to(x.device()), x.scalar_type());
+  x = run_blocks(layers_, x, [this, rope, patches](const auto& layer, const at::Tensor& in, size_t i) {
+    return layer.forward(in, rope, is_full(i) ? patches.pictures : patches.windows);
+  });
+  return patches.order_t.defined() ? x.index_select(0, patches.order_t.argsort()) : x;
+}
+
+}  // namespace antiphon::nn

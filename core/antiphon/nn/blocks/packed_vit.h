@@ -1,0 +1,68 @@
+// The vision transformer over pictures of any size in one pass, without padding: rotary positions by row and column
+// instead of a table, and attention within windows (Wang et al. 2024; transformers: models/qwen2_vl,
+// models/qwen2_5_vl). A plugin turns its config.json into these options and holds the name map.
+#pragma once
+#include <antiphon/component/encoder.h>
+#include <antiphon/nn/attention/rope.h>
+#include <antiphon/nn/blocks/block_mlp.h>
+#include <antiphon/nn/norm.h>
+
+#include <memory>
+
+namespace antiphon::nn {
+
+struct PackedVitOptions {
+  int64_t hidden_size = 0, intermediate_size = 0, num_layers = 0, num_heads = 0;
+  int64_t patch_size = 14, frames = 2;  // of a patch: pixels of its edge, and frames
+  NormKind norm = NormKind::layer;
+  double norm_eps = 1e-6, rope_theta = 10000;
+  std::string activation = "gelu";
+  bool gated_mlp = false;
+  int64_t window = 0;                // patches of a window's edge, beyond which a block does not see; 0: no windows
+  std::vector<int64_t> full_layers;  // blocks that see all of a picture nevertheless
+};
+
+// Where patches lie: tokens of several pictures, those of each in the order of its windows.
+struct PackedPatches {
+  at::Tensor order_t;   // [tokens] int64: which of the patches, row by row, the token is; undefined: as they are
+  at::Tensor place_at;  // [2, tokens] int64: row and column
+  std::vector<int64_t> pictures, windows;  // tokens of each
+};
+
+// Windows of `window` x `window` patches from the upper left on, cut short at the far edges; 0: a picture is one.
+PackedPatches packed_patches(const std::vector<TokenGrid>& grids, int64_t window);
+
+// Parameters: norm1, self_attn.{qkv,o}_proj, norm2, mlp (see BlockMlp). All layers have biases.
+class PackedVitLayer : public Module {
+ public:
+  explicit PackedVitLayer(const PackedVitOptions& options);
+  // x [tokens, hidden_size] -> the same shape; `lengths`: of runs of tokens that see each other.
+  at::Tensor forward(const at::Tensor& x_td, const RopeTable& rope, const std::vector<int64_t>& lengths) const;
+
+ private:
+  at::Tensor attend(const at::Tensor& x_td, const RopeTable& rope, const std::vector<int64_t>& lengths) const;
+  int64_t num_heads_;
+  Norm norm1_, norm2_;
+  Linear qkv_proj_, o_proj_;
+  BlockMlp mlp_;
+};
+
+// Parameters: patch_projection.weight [hidden_size, 3, frames, patch_size, patch_size], layers.N.
+class PackedVit : public Module {
+ public:
+  // Error(config) if the options contradict each other; `plugin` is for messages.
+  PackedVit(const PackedVitOptions& options, const std::string& plugin);
+  // parts [frames or 1, 3, height, width] each, whose edges are whole patches -> [sum of patches, hidden_size], row by
+  // row. A single frame stands for all.
+  at::Tensor forward(const std::vector<at::Tensor>& parts) const;
+
+ private:
+  at::Tensor embed(const std::vector<at::Tensor>& parts) const;
+  bool is_full(size_t layer) const;
+  PackedVitOptions options_;
+  at::Tensor patch_weight_;
+  std::vector<std::unique_ptr<PackedVitLayer>> layers_;
+  Rope rope_;
+};
+
+}  // namespace antiphon::nn
