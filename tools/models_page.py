@@ -15,7 +15,7 @@ PAGES = {ROOT / "docs/models.md": "models", ROOT / "README.md": "plugins"}
 # The program says which kinds there are. These come first, in this order; a title is the plural of the name, or it stands here.
 FIRST = ("encoder", "connector", "language_model", "peft", "head", "objective", "optimizer", "voice_activity", "model_family")
 TITLES = {"peft": "fine-tuning", "voice_activity": "voice activity", "model_family": "whole models"}
-NO_MODELS = ("data_source", "record_format")  # no cases with a reference are theirs
+NO_MODELS = ("data_source", "record_format", "speech_synthesizer")  # no cases with a reference are theirs
 # A column, and the words of the titles that it counts. "gradients" are the tensors that were compared as such.
 COLUMNS = [("KV cache", r"cache"), ("32 greedy tokens", r"greedy|answers"), ("0, 1, 3 media", r"\d media|no media|1 medium"), ("batch = one by one", r"one by one|masked batch"),
            ("export", r"export|our adapter in peft|merged"), ("bf16", r"^bf16"), ("refused", r"refuses")]
@@ -61,12 +61,19 @@ def counts(cases, names):
     return table
 
 
+def wider_text(cases):
+    """Which they are; loss curves, of each method of fine-tuning, by their number."""
+    curves = [case for case in cases if case["case"].startswith("curves, ")]
+    words = [case["case"] for case in cases if case not in curves]
+    return ", ".join(words + ([f"{len(curves)} curves of losses"] if curves else []))
+
+
 def limits_text(cases):
     """Which share of the cases was held to what."""
     limits = {}
     for case in cases:
         limits.setdefault(case.get("limit"), []).append(case)
-    words = [f"{len(limits[limit])} to {limit:.0e}".replace("e-0", "e-") + (f" ({', '.join(case['case'] for case in limits[limit])})" if limit > 1e-5 else " (in fp64)" if limit < 1e-8 else "")
+    words = [f"{len(limits[limit])} to {limit:.0e}".replace("e-0", "e-") + (f" ({wider_text(limits[limit])})" if limit > 1e-5 else " (in fp64)" if limit < 1e-8 else "")
              for limit in sorted(limit for limit in limits if limit)]
     return f"{sum('tensors' in case for case in cases)} compare tensors, {sum(case.get('tensors', 0) for case in cases)} in all, in units of the largest value of each, in fp32: " \
            f"{', '.join(words)}; {len(limits.get(None, []))} are of another kind: equal ids, places and names, refusals, or a distance from exact values beside the reference's own (bf16)."

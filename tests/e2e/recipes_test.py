@@ -137,6 +137,8 @@ class Recipes(Case):
         """The recipe on the data that its comment makes: spoken calls, answers and refusals in turn, and what is said of each."""
         recipe, data = FOLDER / "speech_blend.toml", self.folder / "data" / "speech"
         subprocess.run([sys.executable, ROOT / "tools" / "speech_blend.py", data, "10"], check=True)
+        asked = lambda held: {line["messages"][0]["content"] for path in data.glob("*.jsonl") if path.stem.endswith("_held") == held for line in records(path)}
+        self.assertEqual(asked(True) & asked(False), set(), "what is measured is not learnt by heart")
         for path in sorted(data.glob("*.jsonl")):
             self.call("data", "synthesize", path, path.with_name(f"{path.stem}_spoken.jsonl"), threads=None)
         for line in records(data / "calls_spoken.jsonl"):

@@ -171,6 +171,8 @@ void Loader::hold(const LoaderState& state, bool changed) {
     }
   }
   std::ranges::sort(dealt, {}, &HeldSample::number);
+  // The same in all processes, which agree on as many places for them.
+  if (changed) most_restored_ = std::max(most_restored_, (std::ssize(dealt) + share_.all - 1) / share_.all);
   for (size_t i = 0; changed && i < dealt.size(); ++i) {
     const auto own = static_cast<int64_t>(i) % share_.all - share_.first;
     if (own >= 0 && own < share_.count) rows_[static_cast<size_t>(own)].again.push_back(dealt[i]);
@@ -257,7 +259,8 @@ void Loader::note_filtered(Row& row, size_t reason) {
   constexpr int64_t kLeast = 1000;
   if (++row.left_out < 2 * samples() + kLeast) return;
   fail(ErrorKind::data,
-       fmt::format("data.filter left out the last {} samples: {}", row.left_out, describe(row.state.counts.filtered)),
+       fmt::format("data.filter left out the last {} samples; of all so far: {}", row.left_out,
+                   describe(row.state.counts.filtered)),
        "widen the limits of [data.filter]; `antiphon data check` counts what they leave out");
 }
 

@@ -6,6 +6,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/signals.h>
+#include <antiphon/engine/generation_config.h>
 #include <antiphon/eval/controls.h>
 #include <antiphon/parallel/agreed.h>
 #include <antiphon/parallel/same_run.h>
@@ -57,6 +58,11 @@ HeldOut::HeldOut(LoadedModel& loaded, Objective& objective, parallel::Placement&
       metrics_(loaded.config.train.eval_answers > 0 ? eval::answer_metrics(loaded.config.eval)
                                                     : std::vector<eval::AnswerMetric>()),
       spellings_(metrics_.empty() ? text::Spellings() : read_spellings(loaded.config)) {
+  generation_ = loaded.config.generate;
+  if (!metrics_.empty()) {
+    engine::read_generation_config(loaded.config.model.llm.weights, generation_);
+    engine::check_options(generation_);
+  }
   for (const auto& [name, split] : loaded.config.data.eval) {
     if (!split.enabled) continue;
     try {
@@ -107,16 +113,21 @@ void HeldOut::share() {
   }
 }
 
-void HeldOut::look_for_stop() const {
-  if (const int signal = placement_.largest(stop_requested()))
+// `all`: every process measures the same samples, with exchanges between any of them.
+void HeldOut::look_for_stop(bool all) const {
+  const int own = stop_requested();
+  if (const int signal = all ? static_cast<int>(parallel::largest(own, group_)) : placement_.largest(own))
     fail(ErrorKind::preempted, fmt::format("stopped by signal {} while held-out losses were measured", signal));
 }
 
 std::vector<eval::Outcome> HeldOut::outcomes_of(const LoadedSet& set, const std::vector<Sample>& samples,
                                                 checkpoint::Reference* reference) const {
   auto evaluator = evaluator_of(loaded_);
-  if (mesh_.block_size() > 1) evaluator.largest = [&](int own) { return placement_.largest(own); };
-  const auto stop = [&](size_t) { look_for_stop(); };
+  if (set.compares && group_)
+    evaluator.largest = [&](int own) { return static_cast<int>(parallel::largest(own, group_)); };
+  else if (mesh_.block_size() > 1)
+    evaluator.largest = [&](int own) { return placement_.largest(own); };
+  const auto stop = [&](size_t) { look_for_stop(set.compares); };
   if (set.compares) return evaluator.compare(samples, objective_, reference, stop);
   return samples.empty() ? std::vector<eval::Outcome>() : evaluator.run(samples, /*answers=*/false, stop);
 }
@@ -153,7 +164,9 @@ HeldOut::Sums HeldOut::told_by(int rank, const Sums& own) const {
 }
 
 HeldOut::Sums HeldOut::answered(const std::string& name, const std::vector<Sample>& samples) {
-  const auto outcomes = evaluator_of(loaded_).answers(samples, [&](size_t) { look_for_stop(); });
+  auto evaluator = evaluator_of(loaded_);
+  evaluator.generation = generation_;
+  const auto outcomes = evaluator.answers(samples, [&](size_t) { look_for_stop(/*all=*/false); });
   tell_of_failures(name, outcomes, "answered");
   Sums sums;
   for (const auto& metric : metrics_) sums.answers.resize(sums.answers.size() + metric.counts({}).size(), 0.0);

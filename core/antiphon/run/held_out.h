@@ -53,7 +53,7 @@ class HeldOut {
   // The sums of all processes.
   Sums told_by(int rank, const Sums& own) const;
   Sums together(bool all, const std::function<Sums()>& work) const;
-  void look_for_stop() const;
+  void look_for_stop(bool all) const;
   LoadedModel& loaded_;
   Objective& objective_;
   parallel::Placement& placement_;
@@ -61,7 +61,8 @@ class HeldOut {
   comm::Group* group_;
   std::vector<eval::AnswerMetric> metrics_;
   text::Spellings spellings_;
-  std::map<std::string, Set> sets_;  // of those that are not compared, this process's share
+  engine::GenerateOptions generation_;  // as `antiphon eval` takes it
+  std::map<std::string, Set> sets_;     // of those that are not compared, this process's share
   std::vector<nlohmann::json> answers_;
 };
 

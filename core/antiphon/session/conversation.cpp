@@ -10,12 +10,19 @@ int64_t room_for(const engine::GenerateOptions& options, int64_t capacity) {
   return KvCache::blocks_for(capacity) * KvCache::kBlockSize + beams * answer;
 }
 
+std::unique_ptr<engine::Engine> engine_for(model::MultimodalLm& model, int64_t capacity,
+                                           const engine::GenerateOptions& options,
+                                           const std::optional<text::Tokenizer>& tokenizer) {
+  return std::make_unique<engine::Engine>(model, room_for(options, std::min(capacity, model.context())), tokenizer);
+}
+
 }  // namespace
 
 Conversation::Conversation(model::MultimodalLm& model, int64_t capacity, const engine::GenerateOptions& options,
                            std::optional<text::Tokenizer> tokenizer)
-    : own_(std::make_unique<engine::Engine>(model, room_for(options, std::min(capacity, model.context())),
-                                            std::move(tokenizer))),
+    : options_(options),
+      tokenizer_(std::move(tokenizer)),
+      own_(engine_for(model, capacity, options_, tokenizer_)),
       engine_(own_.get()),
       text_(engine_->open(capacity)) {}
 
@@ -65,13 +72,14 @@ void Conversation::reset() {
   text_ = engine_->open(capacity);
 }
 
+// The old one stays until the new one is there: making it may fail.
 void Conversation::renew(model::MultimodalLm& model) {
   end_answer();
   const int64_t capacity = engine_->capacity(text_);
+  auto engine = engine_for(model, capacity, options_, tokenizer_);
+  const int64_t text = engine->open(capacity);
   engine_->close(text_);
-  own_ = std::make_unique<engine::Engine>(model, capacity);
-  engine_ = own_.get();
-  text_ = engine_->open(capacity);
+  own_ = std::move(engine), engine_ = own_.get(), text_ = text;
 }
 
 }  // namespace antiphon::session

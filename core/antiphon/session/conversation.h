@@ -37,6 +37,8 @@ class Conversation {
   void renew(model::MultimodalLm& model);
 
  private:
+  engine::GenerateOptions options_;  // of answers of an own engine
+  std::optional<text::Tokenizer> tokenizer_;
   std::unique_ptr<engine::Engine> own_;
   engine::Engine* engine_;
   int64_t text_;

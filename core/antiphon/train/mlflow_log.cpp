@@ -106,7 +106,7 @@ void MlflowLog::work() {
     if (over || refused_) lost_ += static_cast<int64_t>(std::exchange(waiting_, {}).size());
     if ((over || refused_ || done) && closing_) break;
     lock.unlock();
-    if (refused_ || send_some()) {
+    if (refused_ || guarded([&] { return send_some(); })) {
       pause = kShortestPause;
       continue;
     }
@@ -115,7 +115,22 @@ void MlflowLog::work() {
     pause = std::min(2 * pause, kLongestPause);
   }
   if (opened_)
-    ask("runs/update", {{"run_id", run_id_}, {"status", finished_ ? "FINISHED" : "KILLED"}, {"end_time", now_ms()}});
+    guarded([&] {
+      ask("runs/update", {{"run_id", run_id_}, {"status", finished_ ? "FINISHED" : "KILLED"}, {"end_time", now_ms()}});
+      return true;
+    });
+}
+
+// A server may answer anything, and the training does not end by it.
+bool MlflowLog::guarded(const std::function<bool()>& body) {
+  try {
+    return body();
+  } catch (const std::exception& error) {
+    log::warning(fmt::format("mlflow: an answer of {}:{} is not understood ({}); nothing more is sent", address_.host,
+                             address_.port, shown(error.what())));
+    refused_ = true;
+    return true;
+  }
 }
 
 bool MlflowLog::send_some() {

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -34,6 +35,7 @@ class MlflowLog {
 
  private:
   void work();
+  bool guarded(const std::function<bool()>& body);
   bool send_some();
   bool open_run();
   bool create_run();

@@ -41,15 +41,16 @@ double norm_of(const std::vector<at::Tensor>& gradients) {
 
 }  // namespace
 
-Optimizer::Optimizer(std::vector<Parameter> parameters, const TrainOptions& options, UpdateRule& rule)
+Optimizer::Optimizer(std::vector<Parameter> parameters, const std::vector<Parameter>& all, const TrainOptions& options,
+                     UpdateRule& rule)
     : options_(options.optimizer), rule_(rule), parameters_(std::move(parameters)) {
-  if (parameters_.empty())
+  if (all.empty())
     fail(ErrorKind::config, "no parameter is trainable", "set trainable = true for a part, or add [[model.llm.peft]]");
   for (const auto& parameter : parameters_) state_.push_back(state_of(rule_, parameter));
-  assign_groups(options);
+  assign_groups(options, all);
 }
 
-void Optimizer::assign_groups(const TrainOptions& options) {
+void Optimizer::assign_groups(const TrainOptions& options, const std::vector<Parameter>& all) {
   for (const auto& group : options.groups) groups_.push_back({group.lr, group.weight_decay, group.match, {}});
   groups_.push_back({options_.lr, options_.weight_decay, "others", {}});
   groups_.push_back({options_.lr, 0.0, "others, vectors", {}});
@@ -60,9 +61,10 @@ void Optimizer::assign_groups(const TrainOptions& options) {
     groups_[chosen].members.push_back(i);
   }
   for (size_t g = 0; g < options.groups.size(); ++g)
-    if (groups_[g].members.empty())
+    if (std::ranges::none_of(
+            all, [&](const auto& parameter) { return glob_match(options.groups[g].match, parameter.name); }))
       fail(ErrorKind::config, fmt::format("train.groups[{}]: '{}' matches no trainable parameter", g, groups_[g].label),
-           fmt::format("the first parameter is called '{}'", parameters_[0].name));
+           fmt::format("the first parameter is called '{}'", all[0].name));
 }
 
 // One at a time: what it is in float32 lives as long as its update.
@@ -138,6 +140,7 @@ std::vector<Optimizer::State> Optimizer::state() {
 void Optimizer::restore(const checkpoint::StoredTensors& state) {
   c10::AutoGradMode no_grad(false);
   for (const auto& [own, of] : this->state()) {
+    if (of->tensor->numel() == 0) continue;  // another process has it
     const auto found = state.find(own.name);
     if (found == state.end() || found->second.sizes() != own.whole_sizes())
       fail(ErrorKind::weights,

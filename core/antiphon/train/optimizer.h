@@ -13,8 +13,12 @@ namespace antiphon::train {
 
 class Optimizer {
  public:
-  // Error(config) if a group matches no parameter. `rule` must outlive it.
-  Optimizer(std::vector<Parameter> parameters, const TrainOptions& options, UpdateRule& rule);
+  // `all`: what is trained, of which this process updates `parameters`. Error(config) if there is nothing, or if a
+  // group matches none of it. `rule` must outlive it.
+  Optimizer(std::vector<Parameter> parameters, const std::vector<Parameter>& all, const TrainOptions& options,
+            UpdateRule& rule);
+  Optimizer(const std::vector<Parameter>& all, const TrainOptions& options, UpdateRule& rule)
+      : Optimizer(all, all, options, rule) {}
 
   // One update with every group's rate times `lr_ratio`, then the gradients are dropped. A parameter without a
   // gradient is left alone. Of a parameter in bfloat16 the rule sees float32, and what it gives is rounded by chance,
@@ -47,7 +51,7 @@ class Optimizer {
     std::string label;
     std::vector<size_t> members;
   };
-  void assign_groups(const TrainOptions& options);
+  void assign_groups(const TrainOptions& options, const std::vector<Parameter>& all);
   void update_narrow(size_t index, const Group& group, double lr_ratio, uint64_t key);
   OptimizerOptions options_;
   UpdateRule& rule_;

@@ -75,7 +75,8 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
       placement_(placement),
       owners_(owners),
       options_(options),
-      optimizer_(owners ? owners->parameters() : placement.own(model.trainable_parameters()), options, rule),
+      optimizer_(owners ? owners->parameters() : placement.own(model.trainable_parameters()),
+                 placement.own(model.trainable_parameters()), options, rule),
       best_(options),
       saved_(placement.own(model.saved_parameters())),
       recompute_(recompute_of(options)),
@@ -102,7 +103,8 @@ bool Trainer::count_time(double seconds) {
 
 // Nothing if none is due, or if the run stops. A stop that is asked for meanwhile is left to the next step.
 std::map<std::string, double> Trainer::evaluate(bool stops) {
-  const bool due = options_.eval_every > 0 && (step_ % options_.eval_every == 0 || length_.done(step_));
+  const bool last = length_.done(step_) || data_ended_;
+  const bool due = options_.eval_every > 0 && (step_ % options_.eval_every == 0 || last);
   if (!evaluation_ || !due || stops) return {};
   const TraceScope scope("evaluation");
   const beacon::Slow slow("measuring held-out losses");
@@ -112,7 +114,7 @@ std::map<std::string, double> Trainer::evaluate(bool stops) {
   placement_.make_usable();
   const nn::BlockPolicyScope policy(placement_.around(nullptr));
   try {
-    auto values = evaluation_(reference_ ? &*reference_ : nullptr, {step_, length_.done(step_)});
+    auto values = evaluation_(reference_ ? &*reference_ : nullptr, {step_, last});
     std::string line;
     for (const auto& [name, value] : values) line += fmt::format("  {} {:.4f}", name, value);
     finish_progress();
@@ -232,6 +234,16 @@ std::exception_ptr Trainer::finish_step(const StepResult& result, const EndedRec
   return failure;
 }
 
+// The data have ended, which the step after the last one has found out.
+void Trainer::measure_at_end() {
+  best_is_due_ = false;
+  if (step_ == 0 || options_.eval_every == 0 || step_ % options_.eval_every == 0) return;
+  const auto measured = evaluate(/*stops=*/false);
+  if (measured.empty()) return;
+  best_is_due_ = is_best(measured);
+  folder_.metrics(step_, measured);
+}
+
 // All processes go by what the first has measured: they have added up the same, but for the last bits, perhaps.
 bool Trainer::is_best(const std::map<std::string, double>& measured) {
   if (!best_.wanted() || measured.empty() || best_.waits_for_answers(measured)) return false;
@@ -252,7 +264,10 @@ RunEnd Trainer::run() {
     if (profiler_) profiler_->begin_step();
     const auto begin = Clock::now();
     const auto result = step_or_save();
-    if (data_ended_) break;
+    if (data_ended_) {
+      if (profiler_) profiler_->end_step();
+      break;
+    }
     const double seconds = since(begin);
     tell_of_checkpoint(/*wait=*/step_ + 1 == length_.steps());  // so that the last record counts every failure
     ++step_;
@@ -269,7 +284,9 @@ RunEnd Trainer::run() {
   }
   if (profiler_) profiler_->finish();
   finish_progress();
+  if (data_ended_) measure_at_end();
   save_last();
+  if (data_ended_ && best_is_due_) keep_best();
   return tell_of_end();
 }
 

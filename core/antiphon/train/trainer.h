@@ -93,6 +93,7 @@ class Trainer {
   void after_step(const StepResult& result, double seconds, std::map<std::string, double> more);
   std::exception_ptr finish_step(const StepResult& result, const EndedRecord& ended);
   std::map<std::string, double> evaluate(bool stops);
+  void measure_at_end();
   bool count_time(double seconds);
   RunEnd tell_of_end() const;
   void tell_of_time() const;

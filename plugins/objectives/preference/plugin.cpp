@@ -28,7 +28,7 @@ const config::Table<PreferenceOptions>& preference_table() {
 at::Tensor sums_of(const at::Tensor& values_n, const std::vector<int64_t>& counts) {
   std::vector<at::Tensor> sums;
   for (const auto& part : values_n.split_with_sizes(counts)) sums.push_back(part.sum());
-  return at::stack(sums);
+  return sums.empty() ? values_n : at::stack(sums);  // a batch of padding alone has a gradient of zeros
 }
 
 class Preference : public Objective {

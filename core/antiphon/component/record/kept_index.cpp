@@ -42,13 +42,35 @@ fs::path place_of(const std::vector<fs::path>& files, const std::string& kind) {
   return fmt::format("{}.{}.antiphon-index", files.front().string(), content_hash(names).substr(0, 8));
 }
 
+// Reads over what an index is made of, and stops at anything that lies deeper: parsing nests as the input does.
+struct Shallow : nlohmann::json_sax<json> {
+  int depth = 0;
+  bool enter() { return ++depth <= 4; }
+  bool leave() { return --depth, true; }
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(size_t) override { return enter(); }
+  bool key(string_t&) override { return true; }
+  bool end_object() override { return leave(); }
+  bool start_array(size_t) override { return enter(); }
+  bool end_array() override { return leave(); }
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+};
+
 std::optional<KeptIndex> read(const fs::path& place, const json& expected) {
   const auto bytes = read_file(place, ErrorKind::data);
   const auto content = std::string_view(bytes).substr(std::min(kDigits, bytes.size()));
   if (content_hash(content) != bytes.substr(0, kDigits)) return std::nullopt;
+  Shallow shallow;
+  if (!json::sax_parse(content, &shallow, json::input_format_t::cbor)) return std::nullopt;
   const auto whole = json::from_cbor(content, true, /*allow_exceptions=*/false);
-  if (!whole.is_object() || !whole.contains("of") || whole["of"] != expected) return std::nullopt;
-  const auto &fingerprint = whole["fingerprint"], &numbers = whole["numbers"];
+  if (!whole.is_object() || whole.value("of", json()) != expected) return std::nullopt;
+  const auto fingerprint = whole.value("fingerprint", json()), numbers = whole.value("numbers", json());
   if (!fingerprint.is_string() || !numbers.is_binary()) return std::nullopt;
   const auto& raw = numbers.get_binary();
   KeptIndex index{fingerprint.get<std::string>(), std::vector<int64_t>(raw.size() / sizeof(int64_t))};

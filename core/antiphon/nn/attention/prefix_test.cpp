@@ -83,7 +83,7 @@ Trained trained(BlockPolicy* policy) {
   const auto prefix = std::make_shared<Prefix>(kv);
   DecoderInput input;
   input.x_td = prefix->begun(decoder.embed(at::arange(11, at::kLong)));
-  input.positions_t = at::cat({at::arange(4, at::kLong), at::arange(7, at::kLong)}) + kTokens;
+  input.positions_at = (at::cat({at::arange(4, at::kLong), at::arange(7, at::kLong)}) + kTokens).unsqueeze(0);
   input.lengths = {4, 7}, input.prefix = prefix;
   const BlockPolicyScope scope(policy);
   const auto y = decoder.forward(input);
@@ -114,7 +114,8 @@ TEST_CASE("a cache whose rows begin with a prefix gives what sequences behind it
   const auto prefix = std::make_shared<Prefix>(kv);
   const auto x = decoder.embed(at::arange(11, at::kLong));
   DecoderInput whole;
-  whole.x_td = x, whole.positions_t = at::cat({at::arange(4, at::kLong), at::arange(7, at::kLong)}) + kTokens;
+  whole.x_td = x,
+  whole.positions_at = (at::cat({at::arange(4, at::kLong), at::arange(7, at::kLong)}) + kTokens).unsqueeze(0);
   whole.lengths = {4, 7}, whole.prefix = prefix;
   const auto expected = decoder.forward(whole);
   KvCache cache(decoder.kv_shape(), 16, at::kFloat, 4);
@@ -125,7 +126,8 @@ TEST_CASE("a cache whose rows begin with a prefix gives what sequences behind it
   const auto read = [&](int64_t of, int64_t begin, int64_t n) {
     DecoderInput input;
     const int64_t at_token = (of == 0 ? 0 : 4) + begin;
-    input.x_td = x.narrow(0, at_token, n), input.positions_t = at::arange(begin, begin + n, at::kLong) + kTokens;
+    input.x_td = x.narrow(0, at_token, n),
+    input.positions_at = (at::arange(begin, begin + n, at::kLong) + kTokens).unsqueeze(0);
     input.lengths = {n}, input.cache = &cache, input.rows = {rows[static_cast<size_t>(of)]};
     const auto y = decoder.forward(input);
     for (int64_t i = 0; i < n; ++i) got[static_cast<size_t>(at_token + i)] = y[i];

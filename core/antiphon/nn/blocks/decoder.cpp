@@ -189,8 +189,8 @@ std::shared_ptr<RouterLosses> Decoder::router_losses(const DecoderInput& input) 
   if (!wanted || moe.experts == 0 || (moe.balance == 0 && moe.router_z == 0 && moe.capacity.factor == 0))
     return nullptr;
   const auto tokens = input.tokens() - input.padding;
-  return std::make_shared<RouterLosses>(RouterLossOptions{moe.experts, moe.balance, moe.router_z}, wanted->share(),
-                                        tokens);
+  return std::make_shared<RouterLosses>(
+      RouterLossOptions{moe.experts, moe.balance, moe.router_z, moe.capacity.factor > 0}, wanted->share(), tokens);
 }
 
 at::Tensor Decoder::forward(const DecoderInput& given) const {

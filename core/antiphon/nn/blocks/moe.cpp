@@ -125,6 +125,8 @@ at::Tensor MixtureOfExperts::compute(const at::Tensor& x_td, const Routes& route
 
 void MixtureOfExperts::share(comm::Group& group, comm::Group* slices) {
   group_ = &group, slices_ = slices;
+  if (shared_)
+    for (const auto& site : shared_->sites()) site.linear->together = slices;
   const auto own = part_of(options_.experts, group.rank(), group.size());
   for (int64_t i = 0; i < options_.experts; ++i) {
     auto& expert = *experts_[static_cast<size_t>(i)];

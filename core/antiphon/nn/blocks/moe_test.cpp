@@ -142,7 +142,7 @@ TEST_CASE("experts: what exceeds the capacity of an expert passes it by, in trai
   const auto x = numbers(16);
   CHECK(at::equal(limited.forward(x, 0, nullptr), layer->forward(x, 0, nullptr)));
   const TrainingPass training(true, false, 1);
-  const auto losses = std::make_shared<RouterLosses>(RouterLossOptions{kExperts, 1, 0}, 1, 16);
+  const auto losses = std::make_shared<RouterLosses>(RouterLossOptions{kExperts, 1, 0, true}, 1, 16);
   const auto y = limited.forward(x, 0, losses);
   CHECK(y.isfinite().all().item<bool>());
   AuxiliaryLosses told(1);

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 namespace antiphon::nn {
 namespace {
 
@@ -64,12 +66,12 @@ void LoadBalance::add_up(comm::Group& group) {
 double LoadBalance::value() const {
   if (!sums_.defined() || sums_.is_meta()) return 0;
   const auto parts = sums_.split_with_sizes({experts_, experts_, 1});
-  return static_cast<double>(experts_) * ((parts[0] * parts[1]).sum() / parts[2].square()).item<double>();
+  return static_cast<double>(experts_) * ((parts[0] * parts[1]).sum() / parts[2].clamp_min(1).square()).item<double>();
 }
 
 at::Tensor LoadBalance::gradient() const {
   const auto parts = sums_.split_with_sizes({experts_, experts_, 1});
-  return parts[0] * (scale_ * static_cast<double>(experts_)) / parts[2].square();
+  return parts[0] * (scale_ * static_cast<double>(experts_)) / parts[2].clamp_min(1).square();
 }
 
 at::Tensor LoadBalance::counted(const at::TensorOptions& options) const {
@@ -79,7 +81,7 @@ at::Tensor LoadBalance::counted(const at::TensorOptions& options) const {
 void LoadBalance::set_counted(const at::Tensor& sums) { sums_ = sums; }
 
 RouterLosses::RouterLosses(const RouterLossOptions& options, double share, int64_t tokens)
-    : options_(options), share_(share), tokens_(static_cast<double>(tokens)) {
+    : options_(options), share_(share), tokens_(static_cast<double>(std::max(tokens, int64_t{1}))) {
   if (options.balance > 0) balance_ = std::make_shared<LoadBalance>(options.experts, options.balance * share);
 }
 
@@ -108,13 +110,16 @@ void RouterLosses::finish(comm::Group* slices) {
   if (others_.defined()) slices->sum(others_);
 }
 
+// All processes tell the same, whatever they have computed.
 void RouterLosses::tell(AuxiliaryLosses& losses) const {
   if (balance_) losses.add("load_balance", options_.balance, balance_->value());
-  if (!others_.defined() || others_.is_meta()) return;
-  const auto values = others_.cpu();
-  const auto* value = values.const_data_ptr<float>();
+  float value[3] = {0, 0, 0};
+  if (others_.defined() && !others_.is_meta()) {
+    const auto values = others_.cpu();
+    std::copy_n(values.const_data_ptr<float>(), 3, value);
+  }
   if (options_.router_z > 0) losses.add("router_z", options_.router_z, value[0]);
-  if (value[2] > 0) losses.add("dropped", 0, value[1] / value[2]);
+  if (options_.drops) losses.add("dropped", 0, value[2] > 0 ? value[1] / value[2] : 0);
 }
 
 at::Tensor RouterLosses::counted(const at::TensorOptions& options) const {

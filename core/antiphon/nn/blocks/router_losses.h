@@ -40,6 +40,7 @@ struct RouterLossOptions {
   double balance = 0;   // coefficient of the load-balancing loss; 0: none
   double router_z = 0;  // of the router z-loss, the mean over tokens of logsumexp(logits)² (Zoph et al. 2022, equation
                         // 5), added up over layers; 0: none
+  bool drops = false;   // experts have a capacity
 };
 
 // Of one forward pass.
