@@ -163,7 +163,8 @@ at::Tensor train_on(const json& request, model::MultimodalLm& model, model::Batc
   const auto rule = run::build_update_rule(options.optimizer);
   train::Optimizer optimizer(model.trainable_parameters(), options, *rule);
   std::vector<model::Batch> batches;
-  for (const auto& rows : request.value("curve", json::array())) batches.push_back(data::pack(from_ids(rows, model)));
+  for (const auto& rows : request.value("curve", json::array()))
+    batches.push_back(data::pack(from_ids({{"ids", rows}}, model)));
   std::vector<at::Tensor> losses;
   for (size_t step = 0; step < request.at("steps").get<size_t>(); ++step) {
     const TrainingPass pass(true, false, step);

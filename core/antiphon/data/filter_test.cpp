@@ -91,7 +91,8 @@ TEST_CASE("filter: one that leaves nothing ends the run, in words") {
   const auto error = failure([&] { setup.loader(o)->next_batch(); });
   REQUIRE(error);
   CHECK(error->kind() == ErrorKind::data);
-  CHECK(error->message() == "data.filter left out the last 1040 samples: 1040 fewer tokens than min_tokens");
+  CHECK(error->message() ==
+        "data.filter left out the last 1040 samples; of all so far: 1040 fewer tokens than min_tokens");
 }
 
 TEST_CASE("filter: settings are part of how samples are drawn; those of older runs read as before") {
