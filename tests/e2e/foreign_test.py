@@ -88,11 +88,11 @@ class Foreign(Case):
         config = self.llm(directory)
         plain = self.answer(config)
         self.assertNotIn("generation_config.json", plain.stderr)
-        keys(repetition_penalty=9.0, max_new_tokens=30, num_beams=4)
+        keys(repetition_penalty=9.0, max_new_tokens=30, num_beam_groups=4)
         asked = self.answer(config)
         self.assertNotEqual(asked.stdout, plain.stdout)
         self.assertIn("generation_config.json: repetition_penalty = 9.0; [generate] may say otherwise", asked.stderr)  # [generate] says max_tokens
-        self.assertRegex(asked.stderr, r"warning.*generation_config.json: num_beams = 4 asked for, which is not done here")
+        self.assertRegex(asked.stderr, r"warning.*generation_config.json: num_beam_groups = 4 asked for, which is not done here")
         self.assertEqual(self.answer(config, "--set", "generate.repetition_penalty=1").stdout, plain.stdout)
         keys(do_sample=True, temperature=5.0)
         sampled = self.answer(config)

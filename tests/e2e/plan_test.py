@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "distributed"))
 from together import ALL, COMMON, Together, experts
 from harness import main, records, sets
 
-CONTROL = 500  # bytes a step that processes agree with: records, norms, who has gradients
+CONTROL = 800  # bytes a step that processes agree with: records, norms, who has gradients
 
 
 class Plan(Together):
