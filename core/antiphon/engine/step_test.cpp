@@ -63,14 +63,19 @@ TEST_CASE("steps on the device go on from the position of each row, on all axes"
     auto cache = model->make_cache(2);
     DecodingSteps steps(*model, cache);
     std::vector<at::Tensor> all;
-    for (int64_t row : {0, 1}) cache.set_next_position(cache.add_row(), 40 * row);
-    for (int64_t id = 3; id < 9; ++id) all.push_back(step(steps, {id, id}, {0, 1}));
+    for (int64_t row : {0, 1}) CHECK(cache.add_row() == row);
+    for (int64_t id = 3; id < 9; ++id) {
+      if (id == 6) cache.set_next_position(1, 43);  // after three tokens
+      all.push_back(step(steps, {id, id}, {0, 1}));
+    }
     CHECK(cache.next_position(1) == 46);
     return at::stack(all);
   };
   const auto expected = states(plain), got = states(on_device);
   CHECK(difference(got, expected) < 1e-5);
-  CHECK(difference(got.select(1, 0), got.select(1, 1)) < 1e-5);  // only distances count
+  const auto rows = got.unbind(1);
+  CHECK(difference(rows[0].narrow(0, 0, 3), rows[1].narrow(0, 0, 3)) < 1e-5);
+  CHECK(difference(rows[0].narrow(0, 3, 3), rows[1].narrow(0, 3, 3)) > 1e-4);  // farther from what came before
 }
 
 TEST_CASE("a full cache is an error") {
