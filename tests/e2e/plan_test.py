@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "distributed"))
 from together import ALL, COMMON, Together, experts
 from harness import main, records, sets
 
-CONTROL = 800  # bytes a step that processes agree with: records, norms, who has gradients
+CONTROL = 800  # bytes a step for each other process: records, norms, who has gradients
 
 
 class Plan(Together):
@@ -59,7 +59,7 @@ class Plan(Together):
             with self.subTest(name):
                 expected, sent = self.sent(name, 4, *ALL, *mesh)
                 self.assertLessEqual(expected, sent)
-                self.assertLess(sent, expected + 2 * CONTROL)
+                self.assertLess(sent, expected + 3 * CONTROL)
 
     def test_sent_by_experts(self):
         """In the plan each expert has as many tokens."""
