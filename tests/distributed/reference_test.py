@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, Together, experts
+from together import ALL, COMMON, Together, experts, limited_experts
 from harness import losses, main, make_tiny, records, sets
 
 BETWEEN = sets(parallel__reshard="false")
@@ -79,6 +79,22 @@ class Reference(Together):
             file.write(bytes([last[0] ^ 1]))
         done = self.call("train", self.config, *COMMON, *ALL, *constant, *sets(train__output=run, train__steps=8), "--resume", code=4)
         self.assertIn("and 3 others is not the reference that the checkpoint was trained against", done.stderr)
+
+    def test_rows_end_one_after_another(self):
+        """Data that end: the last batches of some processes are padding alone, which teaches nothing and disturbs nothing."""
+        ended = ["--set", f'data.train.sources=[{{path="{self.folder}/data/train_pairs.jsonl", epochs=1}}]', *sets(train__steps=1000, train__schedule__name='"constant"')]
+        one, _ = self.run_with("ended_one", 1, *ended)
+        two, done = self.run_with("ended_two", 2, *ended)
+        self.assert_same_comparison(one, two)
+        self.assertNotIn("not finite", done.stderr)
+        plain = ["--set", f'data.train.sources=[{{path="{self.folder}/data/train.jsonl", epochs=1}}]', *sets(train__steps=1000, train__schedule__name='"constant"')]
+        config = limited_experts(self)
+        one, _ = super().run_with("ended_experts", 1, *plain, config=config)
+        for name, mesh in (("expert", sets(parallel__expert=2)), ("pipeline", sets(parallel__pipeline=2)), ("context", sets(parallel__context=2))):
+            with self.subTest(name):
+                two, done = super().run_with(f"ended_{name}", 2, *plain, *mesh, config=config)
+                self.assertNotIn("not finite", done.stderr)
+                self.assert_same_training(one, two)
 
     def test_held_out_pairs(self):
         held = ["--set", f'data.eval={{held={{sources=[{{path="{self.folder}/data/held_pairs.jsonl"}}]}}}}', *sets(train__eval_every=3)]
