@@ -64,10 +64,10 @@ class Tensor(Together):
                 self.assertLess(abs(losses(one)[1] - losses(two)[1]), own / 5)
 
     def test_starts_and_lengths_of_rows(self):
-        """What is drawn is drawn for whole layers; DoRA's rows have their lengths over all inputs, also over a base in 8 bits."""
+        """What is drawn is drawn for whole layers; DoRA's rows have their lengths over all inputs."""
         lora = 'dropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]'
         for name, options in (("dora", 'dora = true\ndropout = 0.1'), ("gaussian", 'init = "gaussian"'), ("orthogonal", 'init = "orthogonal"\ndora = true')):
-            self.compare(name, config=self.edited(name, (lora, options + '\ntargets = ["q_proj", "o_proj", "down_proj"]')), counts=(2,))
+            self.compare(f"start_{name}", config=self.edited(name, (lora, options + '\ntargets = ["q_proj", "o_proj", "down_proj"]')), counts=(2,))
         _, done = self.run_with("pissa", 2, config=self.edited("pissa", (lora, 'init = "pissa"')), code=2)
         self.assertIn("an adapter of this kind on such a layer is not divided by parallel.tensor", done.stderr)
 
