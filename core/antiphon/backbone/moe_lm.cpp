@@ -29,4 +29,15 @@ void MoeLmOptions::put_into(nn::DecoderOptions& decoder) const {
          "use the dense model's plugin, or give other layers");
 }
 
+ForeignKeys keys_of_experts() {
+  return {.options = {{"num_experts_per_tok", "num_experts_per_tok"},
+                      {"moe_intermediate_size", "moe_intermediate_size", 1},
+                      {"norm_topk_prob", "norm_topk_prob"},
+                      {"decoder_sparse_step", "decoder_sparse_step"},
+                      {"mlp_only_layers", "mlp_only_layers"},
+                      {"output_router_logits", "output_router_logits"},
+                      {"router_aux_loss_coef", "router_aux_loss_coef"}},
+          .fixed = {{"partial_rotary_factor", {1}}}};
+}
+
 }  // namespace antiphon::backbone

@@ -15,6 +15,9 @@ struct MoeLmOptions {
   void put_into(nn::DecoderOptions& decoder) const;
 };
 
+// The keys of config.json of families whose experts are not all alike with the dense layers, but for their number.
+ForeignKeys keys_of_experts();
+
 template <class Options>
 config::Table<Options> with_experts(config::Table<Options> table) {
   using M = MoeLmOptions;

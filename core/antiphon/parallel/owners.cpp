@@ -134,13 +134,14 @@ void Owners::gather_gradients() {
 
 void Owners::return_values() {
   c10::AutoGradMode no_grad(false);
-  const auto me = static_cast<size_t>(group_.rank()), all = static_cast<size_t>(group_.size());
+  const auto all = static_cast<size_t>(group_.size());
   std::vector<comm::Pieces> to(all), from(all);
   std::vector<std::pair<at::Tensor, at::Tensor>> arrived;
   for (const auto& cut : cuts_) {
     for (size_t rank = 0; cut.whole && rank < all; ++rank) {
-      const auto& [begin, sizes, first] = cut.pieces[rank];
-      if (numel(sizes) > 0) to[rank].push_back(part_of(cut.whole->detach(), begin, sizes).contiguous());
+      const auto& piece = cut.pieces[rank];
+      if (numel(piece.sizes) > 0)
+        to[rank].push_back(part_of(cut.whole->detach(), piece.begin, piece.sizes).contiguous());
     }
     if (cut.own.tensor->numel() == 0) continue;
     const auto& piece =

@@ -32,18 +32,12 @@ const config::Table<Qwen2MoeOptions>& qwen2_moe_table() {
 
 void Qwen2MoeOptions::read_pretrained(const PretrainedConfig& pretrained) {
   const auto& json = pretrained.config;
-  const ForeignKeys keys{.options = {{"num_experts", "num_experts"},
-                                     {"num_experts_per_tok", "num_experts_per_tok"},
-                                     {"moe_intermediate_size", "moe_intermediate_size", 1},
-                                     {"shared_expert_intermediate_size", "shared_expert_intermediate_size"},
-                                     {"norm_topk_prob", "norm_topk_prob"},
-                                     {"decoder_sparse_step", "decoder_sparse_step"},
-                                     {"mlp_only_layers", "mlp_only_layers"},
-                                     {"qkv_bias", "qkv_bias"},
-                                     {"output_router_logits", "output_router_logits"},
-                                     {"router_aux_loss_coef", "router_aux_loss_coef"}},
-                         .fixed = {{"partial_rotary_factor", {1}}, {"use_sliding_window", {false}}},
-                         .other = {"sliding_window", "max_window_layers", "layer_types"}};
+  const auto keys = backbone::keys_of_experts().with(
+      {.options = {{"num_experts", "num_experts"},
+                   {"shared_expert_intermediate_size", "shared_expert_intermediate_size"},
+                   {"qkv_bias", "qkv_bias"}},
+       .fixed = {{"use_sliding_window", {false}}},
+       .other = {"sliding_window", "max_window_layers", "layer_types"}});
   if (!json.json().contains("num_key_value_heads")) num_kv_heads = 16;
   backbone::read_decoder_config(pretrained, {.plugin = "qwen2_moe", .model_type = "qwen2_moe", .hidden_act = "silu"},
                                 keys, qwen2_moe_table(), *this);

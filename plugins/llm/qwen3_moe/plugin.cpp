@@ -31,18 +31,11 @@ const config::Table<Qwen3MoeOptions>& qwen3_moe_table() {
 
 void Qwen3MoeOptions::read_pretrained(const PretrainedConfig& pretrained) {
   const auto& json = pretrained.config;
-  ForeignKeys keys{.options = {{"attention_bias", "attention_bias"},
-                               {"num_experts", "num_experts", 1},
-                               {"num_local_experts", "num_experts", 1},
-                               {"num_experts_per_tok", "num_experts_per_tok"},
-                               {"moe_intermediate_size", "moe_intermediate_size", 1},
-                               {"norm_topk_prob", "norm_topk_prob"},
-                               {"decoder_sparse_step", "decoder_sparse_step"},
-                               {"mlp_only_layers", "mlp_only_layers"},
-                               {"output_router_logits", "output_router_logits"},
-                               {"router_aux_loss_coef", "router_aux_loss_coef"}},
-                   .fixed = {{"partial_rotary_factor", {1}}},
-                   .other = {"use_sliding_window", "sliding_window", "max_window_layers"}};  // the last has no effect
+  auto keys = backbone::keys_of_experts().with(
+      {.options = {{"attention_bias", "attention_bias"},
+                   {"num_experts", "num_experts", 1},
+                   {"num_local_experts", "num_experts", 1}},
+       .other = {"use_sliding_window", "sliding_window", "max_window_layers"}});  // the last has no effect
   if (backbone::uses_window(json, sliding_window)) keys.options.push_back({"sliding_window", "sliding_window", 1});
   backbone::read_decoder_config(pretrained, {.plugin = "qwen3_moe", .model_type = "qwen3_moe", .hidden_act = "silu"},
                                 keys, qwen3_moe_table(), *this);
