@@ -1,38 +1,10 @@
-// The results of an evaluation as a person reads them and as JSON.
+// The scores of an evaluation as a person reads them.
 #pragma once
-#include <map>
 #include <nlohmann/json_fwd.hpp>
-#include <string>
-
-#include <antiphon/eval/answer_metrics.h>
-#include <antiphon/eval/evaluate.h>
 
 namespace antiphon::apps {
 
-// One set under one condition: "right", "shuffled", "removed".
-struct Condition {
-  std::string name;
-  bool generated = false;  // whether there are answers
-  std::vector<eval::Outcome> outcomes;
-};
-
-// How answers are scored.
-struct Scoring {
-  const eval::EvalOptions& options;
-  text::Spellings spellings = {};
-  std::vector<eval::AnswerMetric> metrics = eval::answer_metrics(options);
-};
-
-// Scores of each task of a set (and of all together) under each condition, with 95 % intervals; each control is
-// compared with "right" pair by pair.
-nlohmann::json score(const std::string& set, const std::vector<Sample>& samples,
-                     const std::vector<Condition>& conditions, const Scoring& scoring);
-
-// "the loss of 9 of 9 samples is not finite; first FILE:LINE (ID), with right media", of the first condition with any;
-// null if all losses are finite.
-nlohmann::json not_finite(const std::vector<Sample>& samples, const std::vector<Condition>& conditions);
-
-// The table on stdout.
+// run::Evaluation's scores of a set as a table on stdout.
 void print_scores(const nlohmann::json& set);
 
 }  // namespace antiphon::apps

@@ -5,9 +5,9 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/engine/generator.h>
+#include <antiphon/engine/logprobs.h>
 #include <common/answer.h>
 #include <common/command.h>
-#include <common/logprobs.h>
 #include <common/profile.h>
 
 namespace antiphon::apps {
@@ -42,7 +42,7 @@ Sample sample_of(const GenerateFlags& flags) {
 std::string answer_json(const std::string& text, const engine::Answer& answer, const text::Tokenizer& tokenizer) {
   nlohmann::json out{
       {"text", text}, {"ids", answer.ids}, {"finish", answer.finish == engine::Finish::length ? "length" : "stop"}};
-  if (!answer.scores.empty()) out["logprobs"] = logprobs_json(answer.ids, answer.scores, tokenizer);
+  if (!answer.scores.empty()) out["logprobs"] = engine::logprobs_json(answer.ids, answer.scores, tokenizer);
   return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

@@ -7,11 +7,11 @@
 #include <antiphon/engine/sampling.h>
 #include <antiphon/text/tokenizer/tokenizer.h>
 
-namespace antiphon::apps {
+namespace antiphon::engine {
 
 // [{id, token, logprob, top: [{id, token, logprob}, …]}, …]: natural logarithms, before penalties and temperature; the
 // likeliest first. `token`: its bytes, what is no UTF-8 as U+FFFD.
-nlohmann::json logprobs_json(std::span<const int32_t> ids, std::span<const engine::TokenScores> scores,
+nlohmann::json logprobs_json(std::span<const int32_t> ids, std::span<const TokenScores> scores,
                              const text::Tokenizer& tokenizer);
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::engine

@@ -1,10 +1,10 @@
-#include <common/logprobs.h>
+#include <antiphon/engine/logprobs.h>
 
 #include <antiphon/text/unicode.h>
 
-namespace antiphon::apps {
+namespace antiphon::engine {
 
-nlohmann::json logprobs_json(std::span<const int32_t> ids, std::span<const engine::TokenScores> scores,
+nlohmann::json logprobs_json(std::span<const int32_t> ids, std::span<const TokenScores> scores,
                              const text::Tokenizer& tokenizer) {
   const auto entry = [&](int32_t id, double logprob) {
     return nlohmann::json{{"id", id}, {"token", text::to_valid_utf8(tokenizer.bytes_of(id))}, {"logprob", logprob}};
@@ -19,4 +19,4 @@ nlohmann::json logprobs_json(std::span<const int32_t> ids, std::span<const engin
   return all;
 }
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::engine

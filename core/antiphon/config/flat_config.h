@@ -5,9 +5,9 @@
 
 #include <antiphon/config/value.h>
 
-namespace antiphon::apps {
+namespace antiphon::config {
 
 // "train.optimizer.lr" -> "0.0002"; of lists "data.train.sources.0.path". Empty lists, tables and texts are left out.
-std::map<std::string, std::string> flat_config(const config::Value& value);
+std::map<std::string, std::string> flat_config(const Value& value);
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::config

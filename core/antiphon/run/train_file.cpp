@@ -1,0 +1,56 @@
+#include <antiphon/run/train_file.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/files.h>
+#include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
+#include <antiphon/base/strings.h>
+
+namespace antiphon::run {
+namespace {
+
+constexpr const char* kFinished = "finished";  // in a stage's folder: the fingerprint that it was trained to its end by
+
+// Of a stage's configuration as the file says it, before the model fills in the rest.
+std::string fingerprint(const RunConfig& config) { return content_hash(config::to_toml(run_table().dump(&config))); }
+
+train::RunEnd train_stage(TrainingOptions options, Processes& processes, const std::string& stage) {
+  options.open.stage = stage;
+  const auto config = read_config(options.open.file, options.open.sets, stage);
+  const auto mark = std::filesystem::path(config.train.output) / kFinished;
+  if (options.resume && path_exists(mark, ErrorKind::config) &&
+      read_file(mark, ErrorKind::config) == fingerprint(config)) {
+    log::info(fmt::format("  it has been trained, in {}", config.train.output));
+    return train::RunEnd::trained;
+  }
+  const auto end = TrainingRun(options, processes).train();
+  if (end == train::RunEnd::trained && processes.rank() == 0)
+    write_file_atomic(mark, fingerprint(config), ErrorKind::config);
+  return end;
+}
+
+train::RunEnd train_stages(const TrainingOptions& options, Processes& processes,
+                           const std::vector<std::string>& stages) {
+  // A later stage must not be found to be another run's once hours have gone into the first.
+  for (const auto& stage : stages)
+    refuse_leftover(read_config(options.open.file, options.open.sets, stage).train.output, options.resume);
+  for (size_t i = 0; i < stages.size(); ++i) {
+    log::info(fmt::format("stage {} of {}: {}", i + 1, stages.size(), stages[i]));
+    const auto end = train_stage(options, processes, stages[i]);
+    if (end != train::RunEnd::trained) return end;
+  }
+  return train::RunEnd::trained;
+}
+
+}  // namespace
+
+train::RunEnd train_file(const TrainingOptions& options, Processes& processes) {
+  const auto stages = stages_of_file(options.open.file);
+  if (stages.empty()) return TrainingRun(options, processes).train();
+  return options.open.stage.empty() ? train_stages(options, processes, stages)
+                                    : train_stage(options, processes, options.open.stage);
+}
+
+}  // namespace antiphon::run
