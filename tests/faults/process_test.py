@@ -206,6 +206,15 @@ class Surroundings(Case):
         for name in ["OMP_NUM_THREADS", "MKL_NUM_THREADS"]:
             self.assertIn(f"{name}=100000", self.call("doctor", code=2, env={**os.environ, name: "100000"}, threads=None).stderr)
 
+    def test_more_threads_than_processors_compute_the_same_and_are_told(self):
+        one, many = self.folder / "one_thread", self.folder / "many_threads"
+        self.assertNotIn("which is slower", self.train(one, *COMMON, threads=1).stderr)
+        have = len(os.sched_getaffinity(0))
+        message = f"warning: --threads: {have + 7} threads on {have} processor(s), which is slower than a thread for each\n  fix: leave it out"
+        self.assertIn(message, self.train(many, *COMMON, threads=have + 7).stderr)
+        for step, loss in losses(one).items():
+            self.assertAlmostEqual(losses(many)[step], loss, delta=1e-4 * loss)
+
     def test_odd_paths(self):
         """Links to themselves, names too long, files for folders and folders for files, places that nobody may write to."""
         loop, file, long = self.folder / "loop", self.folder / "file", "x" * 5000

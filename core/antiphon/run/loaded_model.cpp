@@ -10,6 +10,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/checkpoint/restore.h>
+#include <antiphon/early/cpu_quota.h>
 #include <antiphon/engine/generation_config.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
@@ -20,8 +21,19 @@
 namespace antiphon::run {
 namespace {
 
+// More threads than processors take turns in the middle of each product, and none may go on until all are there. What
+// OMP_NUM_THREADS asks for, LibTorch cuts down to the cores itself.
+void use_threads(int threads) {
+  if (threads <= 0) return;
+  at::set_num_threads(threads);
+  if (const int have = early::processors(); threads > have)
+    log::warning(fmt::format(
+        "--threads: {} threads on {} processor(s), which is slower than a thread for each\n  fix: leave it out",
+        threads, have));
+}
+
 RunConfig configured(const OpenOptions& flags) {
-  if (flags.threads > 0) at::set_num_threads(flags.threads);
+  use_threads(flags.threads);
   return read_config(flags.file, flags.sets, flags.stage);
 }
 
