@@ -5,6 +5,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/kernels/cuda_table.h>
+#include <antiphon/kernels/team.h>
 
 #include <fmt/format.h>
 
@@ -44,6 +45,7 @@ struct DecodingSteps::Recorded {
 };
 
 at::Tensor logits_of(model::MultimodalLm& model, const at::Tensor& hidden) {
+  const kernels::TeamScope team(model.device().is_cpu());
   const TraceScope scope("head");
   return model.llm().logits(hidden);
 }
@@ -65,6 +67,7 @@ at::Tensor DecodingSteps::operator()(const std::vector<int64_t>& ids, const std:
   input.positions_at = on_all_axes(at::tensor(positions, at::kLong).to(model_.device()));
   input.lengths.assign(rows.size(), 1);
   input.cache = &cache_, input.rows = rows;
+  const kernels::TeamScope team(model_.device().is_cpu());
   const TraceScope scope("decoder");
   return model_.llm().forward(input);
 }
