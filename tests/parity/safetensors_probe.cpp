@@ -1,6 +1,8 @@
-// Driven by safetensors_parity.py. Lines on stdin:
-//   read PATH           -> {"metadata": {...}, "tensors": {name: [dtype, shape, bytes in hex or null]}} or {"error":
-//   text} copy SOURCE TARGET  -> the same for TARGET, which is SOURCE written again
+// Driven by safetensors_parity.py and torch_file_parity.py. Lines on stdin, answered by {"error": text} or
+//   read PATH           -> {"metadata": {...}, "tensors": {name: [dtype, shape, bytes in hex or null]}}
+//   copy SOURCE TARGET  -> the same for TARGET, which is SOURCE written again
+//   open PATH           -> {"warnings": [...], "tensors": likewise}, of whatever Checkpoint takes
+#include <antiphon/weights/checkpoint.h>
 #include <antiphon/weights/safetensors.h>
 
 #include <iostream>
@@ -18,7 +20,8 @@ using nlohmann::json;
 
 namespace {
 
-json bytes_of(const SafetensorsFile& file, const std::string& name) {
+template <class File>
+json bytes_of(const File& file, const std::string& name) {
   at::Tensor tensor;
   try {
     tensor = file.tensor(name);
@@ -39,6 +42,14 @@ json read(const std::string& path) {
   return {{"metadata", file.metadata()}, {"tensors", tensors}};
 }
 
+json open(const std::string& path) {
+  const Checkpoint file(path);
+  json tensors = json::object();
+  for (const auto& name : file.names())
+    tensors[name] = {to_string(file.info(name).dtype), file.info(name).shape, bytes_of(file, name)};
+  return {{"warnings", file.warnings()}, {"tensors", tensors}};
+}
+
 void copy(const std::string& source, const std::string& target) {
   const SafetensorsFile file(source);
   NamedTensors tensors;
@@ -50,6 +61,7 @@ json answer(const std::string& line) {
   std::istringstream words(line);
   std::string command, source, target;
   words >> command >> source >> target;
+  if (command == "open") return open(source);
   if (command == "copy") copy(source, target);
   return read(command == "copy" ? target : source);
 }

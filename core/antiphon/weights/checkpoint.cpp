@@ -1,6 +1,7 @@
 #include <antiphon/weights/checkpoint.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include <fmt/format.h>
@@ -10,31 +11,21 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/weights/json_file.h>
+#include <antiphon/weights/torch/torch_file.h>
 
 namespace antiphon::weights {
 namespace {
 
 namespace fs = std::filesystem;
 
-bool is_pickle(const fs::path& path) {
+bool is_torch_file(const fs::path& path) {
   const auto extension = path.extension();
   return extension == ".bin" || extension == ".pt" || extension == ".pth" || extension == ".ckpt";
 }
 
-[[noreturn]] void fail_pickle(const fs::path& path) {
-  const auto stem = path.stem().string();
-  fail(ErrorKind::weights, path.string() + " is a Python pickle, which can run any code and is not read",
-       fmt::format("convert it in Python: safetensors.torch.save_file(torch.load('{}', weights_only=True), "
-                   "'{}.safetensors')",
-                   path.filename().string(), stem == "pytorch_model" ? "model" : stem));
-}
-
-[[noreturn]] void fail_nothing(const fs::path& folder) {
-  for (const auto& path : entries_of(folder, ErrorKind::weights))
-    if (is_pickle(path)) fail_pickle(path);
-  fail(ErrorKind::weights, folder.string() + " has no model.safetensors and no model.safetensors.index.json",
-       "give a Hugging Face model folder or a .safetensors file");
-}
+// The names under which a folder's tensors stand, as one file or as the index of several; the first that is there.
+constexpr std::array<std::pair<const char*, const char*>, 2> kNames{
+    {{"model.safetensors", "model.safetensors.index.json"}, {"pytorch_model.bin", "pytorch_model.bin.index.json"}}};
 
 bool is_inside(const fs::path& file, const fs::path& folder) {
   return std::mismatch(folder.begin(), folder.end(), file.begin(), file.end()).first == folder.end();
@@ -50,8 +41,8 @@ fs::path shard_path(const fs::path& folder, const std::string& name, const fs::p
          "do not use this model folder");
   }
   const auto path = folder / name;
-  if (path.extension() != ".safetensors")
-    fail(ErrorKind::weights, fmt::format("{}: '{}' is not a .safetensors file", index.string(), name));
+  if (path.extension() != ".safetensors" && !is_torch_file(path))
+    fail(ErrorKind::weights, fmt::format("{}: '{}' is not a .safetensors or .bin file", index.string(), name));
   if (!path_exists(path, ErrorKind::weights)) return path;  // reported with the others that are missing
   std::error_code error;
   const auto real = fs::canonical(path, error), home = fs::canonical(folder, error);
@@ -101,29 +92,28 @@ Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
   if (!path_exists(path, ErrorKind::weights))
     fail(ErrorKind::weights, path.string() + " does not exist",
          "give a Hugging Face model folder or a .safetensors file");
-  if (is_pickle(path)) fail_pickle(path);
   add(path);
 }
 
-Checkpoint::Checkpoint(const fs::path& path, const LazyTensors& tensors) : path_(path) {
+Checkpoint::Checkpoint(const fs::path& path, const LazyTensors& tensors) : path_(path) { add(path, tensors); }
+
+void Checkpoint::add(const fs::path& path, const LazyTensors& tensors) {
   for (const auto& tensor : tensors) {
     TensorInfo info{.name = tensor.name, .dtype = dtype_of(tensor.dtype, tensor.name)};
     info.shape.assign(tensor.sizes.begin(), tensor.sizes.end());
-    names_.push_back(tensor.name);
+    note(tensor.name, path);
     total_bytes_ += stored_bytes(tensor);
     given_[tensor.name] = {std::move(info), tensor.values};
   }
 }
 
 void Checkpoint::open_folder() {
-  const auto single = path_ / "model.safetensors", index = path_ / "model.safetensors.index.json";
-  if (path_exists(single, ErrorKind::weights)) {
-    add(shard_path(path_, "model.safetensors", path_));
-  } else if (path_exists(index, ErrorKind::weights)) {
-    open_shards(index);
-  } else {
-    fail_nothing(path_);
+  for (const auto& [single, index] : kNames) {
+    if (path_exists(path_ / single, ErrorKind::weights)) return add(shard_path(path_, single, path_));
+    if (path_exists(path_ / index, ErrorKind::weights)) return open_shards(path_ / index);
   }
+  fail(ErrorKind::weights, path_.string() + " has no model.safetensors and no model.safetensors.index.json",
+       "give a Hugging Face model folder or a .safetensors file");
 }
 
 void Checkpoint::open_shards(const fs::path& index_path) {
@@ -131,8 +121,8 @@ void Checkpoint::open_shards(const fs::path& index_path) {
   const auto& weight_map = weight_map_of(index, index_path);
   for (const auto& shard : shards_of(weight_map, path_, index_path)) add(shard);
   for (const auto& [name, file] : weight_map.items()) {
-    const auto found = owner_.find(name);
-    if (found == owner_.end() || found->second->path().filename() != file.get<std::string>()) {
+    const auto found = places_.find(name);
+    if (found == places_.end() || found->second.filename() != file.get<std::string>()) {
       fail(ErrorKind::weights,
            fmt::format("{} places tensor '{}' in {}, which does not have it", index_path.string(), name,
                        file.get<std::string>()),
@@ -148,14 +138,20 @@ void Checkpoint::open_shards(const fs::path& index_path) {
   }
 }
 
+void Checkpoint::note(const std::string& name, const fs::path& path) {
+  const auto [place, fresh] = places_.emplace(name, path);
+  if (!fresh)
+    fail(ErrorKind::weights,
+         fmt::format("tensor '{}' is in {} and in {}", name, place->second.string(), path.string()));
+  names_.push_back(name);
+}
+
 void Checkpoint::add(const fs::path& path) {
+  if (is_torch_file(path)) return add(path, torch_tensors(open_bytes(path), warnings_));
   const auto& file = *files_.emplace_back(std::make_unique<SafetensorsFile>(path));
   for (const auto& info : file.tensors()) {
-    const auto [place, fresh] = owner_.emplace(info.name, &file);
-    if (!fresh)
-      fail(ErrorKind::weights,
-           fmt::format("tensor '{}' is in {} and in {}", info.name, place->second->path().string(), path.string()));
-    names_.push_back(info.name);
+    note(info.name, path);
+    owner_.emplace(info.name, &file);
     total_bytes_ += info.bytes();
   }
 }

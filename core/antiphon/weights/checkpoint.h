@@ -10,8 +10,9 @@ namespace antiphon::weights {
 
 class Checkpoint {
  public:
-  // `path` is a folder with model.safetensors or model.safetensors.index.json, or a .safetensors file.
-  // Error(weights): nothing there, pickle files only, a missing or damaged shard, an index that names files outside
+  // `path` is a folder with model.safetensors or model.safetensors.index.json, or else with pytorch_model.bin or its
+  // index; or a .safetensors file; or one of torch.save() (.bin, .pt, .pth, .ckpt), of which nothing is run
+  // (torch/torch_file.h). Error(weights): nothing there, a missing or damaged shard, an index that names files outside
   // the folder (a Hugging Face cache's links into its own blobs/ are allowed), a tensor in two shards, an index entry
   // whose shard lacks the tensor.
   explicit Checkpoint(const std::filesystem::path& path);
@@ -37,6 +38,8 @@ class Checkpoint {
   void open_folder();
   void open_shards(const std::filesystem::path& index);
   void add(const std::filesystem::path& file);
+  void add(const std::filesystem::path& file, const LazyTensors& tensors);
+  void note(const std::string& name, const std::filesystem::path& file);
   const SafetensorsFile& file_of(const std::string& name) const;
   struct Given {
     TensorInfo info;
@@ -46,6 +49,7 @@ class Checkpoint {
   std::filesystem::path path_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::vector<std::string> names_, warnings_;
+  std::unordered_map<std::string, std::filesystem::path> places_;  // the file of each
   std::unordered_map<std::string, const SafetensorsFile*> owner_;
   std::unordered_map<std::string, Given> given_;
   uint64_t total_bytes_ = 0;

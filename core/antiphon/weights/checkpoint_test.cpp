@@ -94,10 +94,11 @@ TEST_CASE("what is no checkpoint is refused with advice") {
   const TestFolder folder;
   CHECK_THAT(open_error(folder / "none"), ContainsSubstring("does not exist"));
   CHECK_THAT(open_error(folder.path()), ContainsSubstring("has no model.safetensors"));
-  folder.write("pytorch_model.bin", "PK");
+  folder.write("pytorch_model.bin", "\x80\x02");
   CHECK_THAT(open_error(folder.path()),
-             ContainsSubstring("Python pickle") && ContainsSubstring("safetensors.torch.save_file"));
-  CHECK_THAT(open_error(folder / "pytorch_model.bin"), ContainsSubstring("Python pickle"));
+             ContainsSubstring("bare Python pickles") && ContainsSubstring("safetensors.torch.save_file"));
+  folder.write("pytorch_model.bin", "PK");
+  CHECK_THAT(open_error(folder / "pytorch_model.bin"), ContainsSubstring("pytorch_model.bin: it is no zip archive"));
 }
 
 TEST_CASE("hostile and broken indexes are refused") {
@@ -117,7 +118,7 @@ TEST_CASE("hostile and broken indexes are refused") {
                ContainsSubstring("not the plain name of a file"));
   }
   CHECK_THAT(index_error(R"({"a":"link.safetensors"})", folder), ContainsSubstring("outside the model folder"));
-  CHECK_THAT(index_error(R"({"a":"weights.bin"})", folder), ContainsSubstring("not a .safetensors file"));
+  CHECK_THAT(index_error(R"({"a":"weights.txt"})", folder), ContainsSubstring("not a .safetensors or .bin file"));
   CHECK_THAT(index_error(R"({"a":"one.safetensors","b":"three.safetensors","c":"four.safetensors"})", folder),
              ContainsSubstring("2 of 3 files"));
   CHECK_THAT(index_error(R"({"a":"one.safetensors","x":"again.safetensors"})", folder),

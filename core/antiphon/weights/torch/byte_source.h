@@ -1,0 +1,25 @@
+// Bytes that are read where they are needed: a file, or a part of one.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+namespace antiphon::weights {
+
+struct ByteSource {
+  std::string name;  // for messages
+  uint64_t size = 0;
+  // Bytes [begin, begin + to.size()) into `to`; they lie within `size`.
+  std::function<void(uint64_t begin, char* to, uint64_t count)> read_to;
+
+  // Error(weights) if [begin, begin + count) does not lie within.
+  std::string read(uint64_t begin, uint64_t count) const;
+  // A part of it.
+  ByteSource part(uint64_t begin, uint64_t count, const std::string& of) const;
+};
+
+// Error(weights) if it cannot be opened or is not a regular file. Stays open as long as copies of it.
+ByteSource open_bytes(const std::filesystem::path& path);
+
+}  // namespace antiphon::weights
