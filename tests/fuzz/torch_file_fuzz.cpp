@@ -4,7 +4,6 @@
 #include <antiphon/weights/torch/zip.h>
 
 #include <cstdlib>
-#include <cstring>
 
 #include <antiphon/base/error.h>
 
@@ -46,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   check_pickle(bytes);
   const ByteSource archive{"fuzz", size,
-                           [data](uint64_t begin, char* to, uint64_t count) { std::memcpy(to, data + begin, count); }};
+                           [bytes](uint64_t begin, uint64_t count) { return std::string(bytes.substr(begin, count)); }};
   rejected_or([&] {
     for (const auto& member : zip_members(archive)) {
       require(member.begin <= size && member.size <= size - member.begin);

@@ -11,6 +11,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/weights/json_file.h>
+#include <antiphon/weights/nemo.h>
 #include <antiphon/weights/torch/torch_file.h>
 
 namespace antiphon::weights {
@@ -92,14 +93,17 @@ Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
   if (!path_exists(path, ErrorKind::weights))
     fail(ErrorKind::weights, path.string() + " does not exist",
          "give a Hugging Face model folder or a .safetensors file");
-  add(path);
+  if (is_nemo(path))
+    add(path, nemo_tensors(path, warnings_));
+  else
+    add(path);
 }
 
 Checkpoint::Checkpoint(const fs::path& path, const LazyTensors& tensors) : path_(path) { add(path, tensors); }
 
 void Checkpoint::add(const fs::path& path, const LazyTensors& tensors) {
   for (const auto& tensor : tensors) {
-    TensorInfo info{.name = tensor.name, .dtype = dtype_of(tensor.dtype, tensor.name)};
+    TensorInfo info{tensor.name, dtype_of(tensor.dtype, tensor.name), {}, 0, 0};
     info.shape.assign(tensor.sizes.begin(), tensor.sizes.end());
     note(tensor.name, path);
     total_bytes_ += stored_bytes(tensor);

@@ -12,9 +12,9 @@ class Checkpoint {
  public:
   // `path` is a folder with model.safetensors or model.safetensors.index.json, or else with pytorch_model.bin or its
   // index; or a .safetensors file; or one of torch.save() (.bin, .pt, .pth, .ckpt), of which nothing is run
-  // (torch/torch_file.h). Error(weights): nothing there, a missing or damaged shard, an index that names files outside
-  // the folder (a Hugging Face cache's links into its own blobs/ are allowed), a tensor in two shards, an index entry
-  // whose shard lacks the tensor.
+  // (torch/torch_file.h); or a .nemo archive (nemo.h). Error(weights): nothing there, a missing or damaged shard, an
+  // index that names files outside the folder (a Hugging Face cache's links into its own blobs/ are allowed), a tensor
+  // in two shards, an index entry whose shard lacks the tensor.
   explicit Checkpoint(const std::filesystem::path& path);
   // Of tensors from elsewhere, which messages call `path`. Error(weights) for types that files do not have.
   Checkpoint(const std::filesystem::path& path, const LazyTensors& tensors);

@@ -6,6 +6,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/json.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/weights/nemo.h>
 
 namespace antiphon::weights {
 namespace {
@@ -23,6 +24,11 @@ nlohmann::json read_json_object(const std::filesystem::path& path) {
 }
 
 JsonTable read_json_table(const std::filesystem::path& path) {
+  if (const auto archive = path.parent_path(); is_nemo(archive) && !is_folder(archive, ErrorKind::weights)) {
+    if (path.filename() == "config.json") return JsonTable(nemo_config(archive), archive.string());
+    if (path.filename() == "preprocessor_config.json") return JsonTable(nemo_preprocessor_config(archive), archive.string());
+    return {};
+  }
   return path_exists(path, ErrorKind::weights) ? JsonTable(read_json_object(path), path.string()) : JsonTable();
 }
 

@@ -4,16 +4,22 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/files.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/component/record/shards.h>
-
-#include "yaml.h"
+#include <antiphon/component/record/yaml.h>
 
 #include <algorithm>
 
+#include <nlohmann/json.hpp>
+
 namespace antiphon::webdataset {
 namespace {
+
+nlohmann::json yaml_of(const std::filesystem::path& file) {
+  return records::parse_yaml(read_file(file, ErrorKind::data), shown(file.string()), ErrorKind::data);
+}
 
 using nlohmann::json;
 
@@ -60,7 +66,7 @@ std::vector<std::filesystem::path> shards_in(const std::filesystem::path& folder
     fail(ErrorKind::data, shown(file.string()) + " is not there, which says what shards belong to which part",
          "prepare the folder with Energon, or name the archives: path = \"folder/*.tar\"");
   const auto name = shown(file.string());
-  const auto split = parse_yaml(file);
+  const auto split = yaml_of(file);
   std::vector<std::filesystem::path> shards;
   std::vector<std::filesystem::path> excluded;
   for (const auto& one :
@@ -88,7 +94,7 @@ Prepared read_prepared(const std::filesystem::path& folder, const std::string& p
   const auto file = folder / ".nv-meta" / "dataset.yaml";
   std::error_code ignored;
   Prepared out{shards_in(folder, part), {}};
-  if (std::filesystem::exists(file, ignored)) out.fields = fields_in(parse_yaml(file), shown(file.string()));
+  if (std::filesystem::exists(file, ignored)) out.fields = fields_in(yaml_of(file), shown(file.string()));
   return out;
 }
 

@@ -10,8 +10,7 @@ namespace antiphon::weights {
 struct ByteSource {
   std::string name;  // for messages
   uint64_t size = 0;
-  // Bytes [begin, begin + to.size()) into `to`; they lie within `size`.
-  std::function<void(uint64_t begin, char* to, uint64_t count)> read_to;
+  std::function<std::string(uint64_t begin, uint64_t count)> bytes;  // within `size`
 
   // Error(weights) if [begin, begin + count) does not lie within.
   std::string read(uint64_t begin, uint64_t count) const;
@@ -19,7 +18,7 @@ struct ByteSource {
   ByteSource part(uint64_t begin, uint64_t count, const std::string& of) const;
 };
 
-// Error(weights) if it cannot be opened or is not a regular file. Stays open as long as copies of it.
+// Error(weights) if it is missing or no regular file. It stays open as long as copies of it.
 ByteSource open_bytes(const std::filesystem::path& path);
 
 }  // namespace antiphon::weights

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <set>
@@ -31,6 +32,15 @@ const std::map<std::string_view, at::ScalarType> kTypes{{"float8_e4m3fn", at::kF
                                                         {"uint64", at::kUInt64}};
 
 std::string_view last_word(std::string_view text) { return text.substr(text.rfind(' ') + 1); }
+
+// Piece by piece: a tensor may be large.
+void copy_bytes(const ByteSource& from, char* to) {
+  constexpr uint64_t kPiece = 16 << 20;
+  for (uint64_t at = 0; at < from.size; at += kPiece) {
+    const auto piece = from.read(at, std::min(kPiece, from.size - at));
+    std::memcpy(to + at, piece.data(), piece.size());
+  }
+}
 
 class TorchFile {
  public:
@@ -159,7 +169,7 @@ class TorchFile {
                                   static_cast<uint64_t>(span * item), member->second->name);
     return {name, type, sizes, [=] {
               auto flat = at::empty({span}, at::TensorOptions().dtype(type));
-              if (span > 0) bytes.read_to(0, static_cast<char*>(flat.data_ptr()), bytes.size);
+              copy_bytes(bytes, static_cast<char*>(flat.data_ptr()));
               return flat.as_strided(sizes, strides).contiguous();
             }};
   }
