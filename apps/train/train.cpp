@@ -98,7 +98,8 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
     model::start_methods(*loaded.model, static_cast<uint64_t>(config.train.seed));
   run::keep_trained_as(loaded.lm(), config.precision);
   const auto rule = run::build_update_rule(config.train.optimizer);
-  auto values = group && config.parallel.fsdp > 1 ? run::trained_values(*loaded.model) : "";  // while they are whole
+  const bool go = config.parallel.fsdp > 1 || config.parallel.offload_optimizer;
+  auto values = group && go ? run::trained_values(*loaded.model) : "";  // while they are whole
   processes.check_parts(*loaded.model);
   const auto placement = processes.place(*loaded.model, config);
   const auto owners = processes.owners(*loaded.model, *placement, *rule);
@@ -113,7 +114,8 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   if (group) run::check_same(*group, config, loader, step, values);
   open_folder(folder, loaded, group, step);
   std::optional<run::HeldOut> held_out;
-  if (config.train.eval_every > 0) held_out.emplace(loaded, *objective, *placement, processes.mesh(), group);
+  if (config.train.eval_every > 0)
+    held_out.emplace(loaded, *objective, *placement, processes.mesh(), group, processes.block());
   if (held_out)
     trainer.set_evaluation([&](checkpoint::Reference* reference, const train::MeasuringTime& time) {
       auto values = held_out->measure(reference, held_out->wants_answers(time.step, time.last));
