@@ -41,19 +41,19 @@ def side(name, commands, runs):
     return measure
 
 
-def full_fine_tuning(bench):
-    """A configuration whose parameters are all trained, with samples of one length."""
-    config = program_files.write(ROOT, bench.folder / "parallel", MODEL, program_files.SHAPE_OF_FILE, BATCH * PROCESSES, SEQUENCE)
+def full_fine_tuning(bench, folder, shape, samples):
+    """A configuration whose parameters are all trained, with samples of one length, two a batch."""
+    config = program_files.write(ROOT, bench.folder / folder, MODEL, shape, samples, SEQUENCE)
     text = Path(config).read_text()
     adapters, data = text.index("[[model.llm.peft]]"), text.index("[[data.train.sources]]")
     text = (text[:adapters] + text[data:]).replace("[model.llm]\n", "[model.llm]\ntrainable = true\n")
-    Path(config).write_text(text.replace(f"tokens_per_batch = {BATCH * PROCESSES * SEQUENCE}", f"tokens_per_batch = {BATCH * SEQUENCE}"))
+    Path(config).write_text(text.replace(f"tokens_per_batch = {samples * SEQUENCE}", f"tokens_per_batch = {BATCH * SEQUENCE}"))
     return config
 
 
 def parallel(bench):
     """Full fine-tuning in fp32: the gradients of all parameters go over the wire at each step, and with FSDP the parameters."""
-    config, steps = full_fine_tuning(bench), 3 if bench.options.quick else 6
+    config, steps = full_fine_tuning(bench, "parallel", program_files.SHAPE_OF_FILE, BATCH * PROCESSES), 3 if bench.options.quick else 6
 
     def words(run, batches, *more):
         return [config, "--threads", 1, *(word for value in (f"train.steps={steps}", "precision.compute=fp32", f"train.accumulate={batches}", f"train.output={run}", *more) for word in ("--set", value))]

@@ -46,10 +46,11 @@ void print_row(const std::string& rank, const std::string& role, const std::vect
 }
 
 void print_memory(const std::vector<run::PlannedProcess>& plans, const parallel::Mesh& mesh) {
-  print_row("PROCESS", "WHAT", {"TRAINED", "FROZEN", "OPTIMIZER", "GRADIENTS", "WORKING", "MOST"});
+  print_row("PROCESS", "WHAT", {"TRAINED", "FROZEN", "OPTIMIZER", "GRADIENTS", "ON HOST", "WORKING", "MOST"});
   for (const auto& plan : plans) {
     std::vector<std::string> values;
-    for (const auto value : {plan.trained, plan.frozen, plan.optimizer, plan.gradients, plan.working(), plan.most})
+    for (const auto value :
+         {plan.trained, plan.frozen, plan.optimizer, plan.gradients, plan.host, plan.working(), plan.most})
       values.push_back(human_bytes(bytes(value)));
     print_row(std::to_string(plan.rank), role_of(mesh, plan.rank), values);
   }
@@ -76,6 +77,7 @@ void print_json(const std::vector<run::PlannedProcess>& plans, double left) {
                     {"frozen", plan.frozen},
                     {"optimizer", plan.optimizer},
                     {"gradients", plan.gradients},
+                    {"host", plan.host},
                     {"working", plan.working()},
                     {"most", plan.most},
                     {"sent", sent}});

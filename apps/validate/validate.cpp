@@ -55,9 +55,10 @@ void describe(const run::RunConfig& config, model::Model& model, const UpdateRul
   const auto gpu = run::estimate_memory(config, model, rule, objective, at::kCUDA);
   fmt::print(
       "  memory for training on a GPU, estimated: {} (parameters {}, optimizer {}, and the largest of: encoding {}, "
-      "activations {}, gradients {}; or {} while it is loaded)\n",
+      "activations {}, gradients {}; or {} while it is loaded{})\n",
       human_bytes(gpu.peak_on_gpu()), human_bytes(gpu.parameters), human_bytes(gpu.optimizer),
-      human_bytes(gpu.encoding), human_bytes(gpu.activations), human_bytes(gpu.gradients), human_bytes(gpu.loading));
+      human_bytes(gpu.encoding), human_bytes(gpu.activations), human_bytes(gpu.gradients), human_bytes(gpu.loading),
+      gpu.host > 0 ? fmt::format("; {} in its host's memory", human_bytes(gpu.host)) : "");
 }
 
 // The file beside `file` that trains into `run`, for a note; empty if there is none.
@@ -89,7 +90,7 @@ void validate(const std::string& file, const std::string& stage, const ValidateF
   run::check_objective(*objective, config.objective.plugin, *model);
   run::check_smoothing(*objective, config.objective.plugin, config.train);
   const auto rule = run::build_update_rule(config.train.optimizer);
-  const auto processes = run::check_parallel(config, *model);
+  const auto processes = run::check_parallel(config);
   run::build_voice_activity(config.session.vad);
   if (flags.resolved) {
     if (!stage.empty()) fmt::print("# stage {}\n", stage);

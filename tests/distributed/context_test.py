@@ -31,7 +31,7 @@ class Context(Together):
         self.compare("conformer", config=self.edited("conformer", CONFORMER), counts=(2,))
 
     def test_other_methods(self):
-        self.compare_methods(refused="tokens (parallel.context)")
+        self.compare_methods()
 
     def test_quantized_base(self):
         self.compare("int8", *sets(precision__weights='"int8"'), counts=(2,))

@@ -56,6 +56,30 @@ class Pipeline(Together):
         self.compare_axes({"tensor": sets(parallel__tensor=2), "fsdp": between, "copies": [], "tensor zero": [*sets(parallel__tensor=2), *schedule("zero_bubble")],
                            "fsdp zero": [*between, *schedule("zero_bubble")], "copies zero": schedule("zero_bubble")})
 
+    def test_blocks_are_gathered_for_each_batch(self):
+        """Several batches are between their passes, and each of a stage's blocks is whole only while it computes one of them."""
+        config = self.drawn("deep", 4)
+        one, _ = self.run_with("gathered_1", 1, *ALL, config=config)
+        chunks = sets(parallel__schedule='"interleaved"', parallel__chunks=2)
+        for name, args in (("1f1b", []), ("gpipe", schedule("gpipe")), ("interleaved", chunks), ("recompute", sets(train__recompute='"full"'))):
+            with self.subTest(name):
+                four, _ = self.run_with(f"gathered_{name}", 4, *ALL, *sets(parallel__fsdp=2), *args, config=config)
+                self.assert_same_training(one, four)
+        self.compare_held_out(1e-4, *sets(eval__batch_size=1), counts=(4,), mesh=sets(parallel__fsdp=2))
+
+    def test_frozen_blocks_in_the_hosts_memory(self):
+        """To the bit what they give without, under each schedule."""
+        config = self.drawn("frozen", 4)
+        for kind in SCHEDULES:
+            more = sets(parallel__schedule='"interleaved"', parallel__chunks=2) if kind == "interleaved" else schedule(kind)
+            with self.subTest(kind):
+                runs = [self.run_with(f"offload_{kind}_{i}", 2, *more, *offload, config=config) for i, offload in enumerate(([], sets(parallel__offload_frozen="true")))]
+                self.assertIn("of frozen blocks stay in the host's memory", runs[1][1].stderr)
+                self.assertEqual(losses(runs[0][0]), losses(runs[1][0]))
+                left, right = (tensors(run) for run, _ in runs)
+                for key, value in left.items():
+                    self.assertTrue((value == right[key]).all(), key)
+
     def test_batch_statistics(self):
         """Of a connector that runs in the first stage, once for each batch."""
         config = self.edited("conformer", CONFORMER)
@@ -149,8 +173,8 @@ class Pipeline(Together):
                             ([*schedule("interleaved"), *sets(train__accumulate=3)], "takes a multiple of parallel.pipeline = 2 batches a step, and each pipeline has 3")):
             _, done = self.run_with("refused", 2, *args, code=2)
             self.assertIn(words, done.stderr)
-        _, done = self.run_with("reshard", 4, *sets(parallel__fsdp=2), code=2)
-        self.assertIn("parallel.reshard beside parallel.pipeline = 2", done.stderr)
+        _, done = self.run_with("reshard", 4, *sets(parallel__fsdp=2), *schedule("zero_bubble"), code=2)
+        self.assertIn("parallel.reshard gives each block's gradients away", done.stderr)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Tensor(Together):
     def test_other_methods(self):
         """Scales of cut outputs and inputs, adapters behind sums and beside sublayers, virtual tokens, the part's own parameters."""
         text = f'plugin = "prompt_tuning"\ntokens = 3\ninit = "text"\ninit_text = "red"\ntokenizer = "{self.folder}/models/llama"'
-        self.compare_methods("heads (parallel.tensor)", pissa=None, vera='plugin = "vera"\nrank = 16\ndropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]', from_text=text,
+        self.compare_methods(vera='plugin = "vera"\nrank = 16\ndropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]', from_text=text,
                              scaled_outputs='plugin = "ia3"\ntargets = ["q_proj", "o_proj", "up_proj"]\nfeedforward = ["up_proj"]')
         several = 'plugin = "lora"\nrank = 4\ntargets = ["o_proj"]\n\n[[model.llm.peft]]\nplugin = "adapters"\nnorm = "post"\n\n[[model.llm.peft]]\nplugin = "adapters"\n'
         self.compare("several", config=self.edited("several", ('plugin = "lora"\nrank = 4\nalpha = 8\ndropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]\n', several)), counts=(2,))
@@ -48,6 +48,10 @@ class Tensor(Together):
         wide = self.drawn("wide", 2, vocab_size=(make_tiny.vocab_size() + 31) // 32 * 32, hidden_size=64, intermediate_size=128, num_kv_heads=4, tie_embeddings=True)
         for weights in ("int8", "int4"):
             self.compare(weights, *sets(precision__weights=f'"{weights}"'), config=wide, counts=(2,))
+        wide = self.drawn("wide_nf4", 2, hidden_size=128, intermediate_size=128, num_kv_heads=4)
+        self.compare("nf4", *sets(precision__weights='"nf4"'), config=wide, counts=(2,))
+        _, done = self.run_with("narrow_nf4", 2, *sets(precision__weights='"nf4"'), config=self.drawn("less_wide", 2, hidden_size=64, intermediate_size=128), code=2)
+        self.assertIn("o_proj.weight that parallel.tensor gives to a process is 64 x 32; expected multiples of 1 and 64", done.stderr)
         _, done = self.run_with("narrow", 2, *sets(precision__weights='"int8"'), code=2)
         self.assertIn("layers.0.self_attn.k_proj.weight that parallel.tensor gives to a process is 8 x 32; expected multiples of 16 and 32", done.stderr)
 
@@ -68,8 +72,16 @@ class Tensor(Together):
         lora = 'dropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]'
         for name, options in (("dora", 'dora = true\ndropout = 0.1'), ("gaussian", 'init = "gaussian"'), ("orthogonal", 'init = "orthogonal"\ndora = true')):
             self.compare(f"start_{name}", config=self.edited(name, (lora, options + '\ntargets = ["q_proj", "o_proj", "down_proj"]')), counts=(2,))
-        _, done = self.run_with("pissa", 2, config=self.edited("pissa", (lora, 'init = "pissa"')), code=2)
-        self.assertIn("an adapter of this kind on such a layer is not divided by parallel.tensor", done.stderr)
+
+    def test_starts_from_whole_weights(self):
+        """The singular values are those of a whole matrix, of which each process has a part; checkpoints have each part of the start once."""
+        lora = 'dropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]'
+        config = self.edited("pissa", (lora, 'init = "pissa"\ntargets = ["q_proj", "o_proj", "down_proj"]'))
+        one = self.compare("pissa", config=config, counts=(2,))
+        for name, mesh in (("shards", sets(parallel__fsdp=2)), ("contexts", sets(parallel__context=2))):
+            with self.subTest(name):
+                four, _ = self.run_with(f"pissa_{name}", 4, *mesh, config=config)
+                self.assert_same_training(one, four)
 
     def test_drawn_weights(self):
         """A language model without weights begins as one process draws it."""

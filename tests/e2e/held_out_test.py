@@ -87,8 +87,7 @@ class HeldOut(Case):
         self.assertIn("is not measured", done.stderr)
 
     def test_options_without_effect(self):
-        for values, word in ((dict(train__eval_answers=3), "eval_answers"), (dict(train__eval_controls='["removed"]'), "eval_controls"), (dict(train__eval_every=2, train__eval_answers_every=3), "eval_answers_every"),
-                             (dict(train__eval_every=2, train__eval_answers=2, parallel__fsdp=2), "whole model")):
+        for values, word in ((dict(train__eval_answers=3), "eval_answers"), (dict(train__eval_controls='["removed"]'), "eval_controls"), (dict(train__eval_every=2, train__eval_answers_every=3), "eval_answers_every")):
             self.assertIn(word, self.call("validate", self.config, *sets(**values), code=2).stderr)
 
     def test_checkpoints_by_time(self):

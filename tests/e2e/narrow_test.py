@@ -97,9 +97,11 @@ class Narrow(Case):
         self.assertGreater(said(), GPU_GIB, "adamw_8bit with parameters in fp32 does not fit")
         self.assertAlmostEqual(said(), 81, delta=1)
         self.assertGreater(said(precision__trained="bf16", train__optimizer__name="adamw"), GPU_GIB)
+        self.assertLess(said(parallel__offload_optimizer="true", train__optimizer__name="adamw"), 40, "what is trained is the host's")
+        self.assertLess(said(parallel__offload_optimizer="true", parallel__reshard="false", precision__trained="bf16", train__optimizer__name="adamw"), 61)
 
     def test_refused(self):
-        for values, word in ((dict(precision__trained="bf16"), "trained itself"), ({**NARROW, "train__ema__decay": 0.9}, "train.ema"), ({**NARROW, "parallel__fsdp": 2}, "whole model"), (dict(precision__trained="fp16"), "fp16")):
+        for values, word in ((dict(precision__trained="bf16"), "trained itself"), ({**NARROW, "train__ema__decay": 0.9}, "train.ema"), (dict(precision__trained="fp16"), "fp16")):
             self.assertIn(word, self.call("validate", self.config, *sets(**values), code=2).stderr)
 
 

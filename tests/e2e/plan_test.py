@@ -27,12 +27,16 @@ class Plan(Together):
         self.call("train", config, *sets(train__output=run), *COMMON, *args, *sets(train__steps=1), "--profile", "--profile-steps", 1)
         return records(run / "metrics.jsonl")[0]["train/step_memory_bytes"]
 
-    def test_memory(self):
-        """By kernels of the CPU in place of those of a GPU: the loss, which they compute otherwise, is in small pieces, and what attention gives, which they do
-        not keep, is kept by an adapter."""
+    def wide(self):
         config = self.drawn("wide", 8, hidden_size=96, intermediate_size=200)
         text = re.sub(r"targets = \[.*\]", 'targets = ["q_proj", "o_proj", "down_proj"]', config.read_text())
         config.write_text(text.replace("dropout = 0.1", "dropout = 0.0"))
+        return config
+
+    def test_memory(self):
+        """By kernels of the CPU in place of those of a GPU: the loss, which they compute otherwise, is in small pieces, and what attention gives, which they do
+        not keep, is kept by an adapter."""
+        config = self.wide()
         tokens = sets(train__tokens_per_batch=2048, train__accumulate=2, train__logits_chunk=64)
         most = {}
         for name, args in {"lora": [], "all": ALL, "recompute": [*ALL, *sets(train__recompute='"full"')], "some": [*ALL, *sets(train__recompute=4)]}.items():
@@ -65,6 +69,50 @@ class Plan(Together):
         """In the plan each expert has as many tokens."""
         expected, sent = self.sent("experts", 2, *sets(parallel__expert=2), config=experts(self))
         self.assertAlmostEqual(expected, sent, delta=0.1 * sent)
+
+    def test_owners(self):
+        """Optimizers of whole matrices: gradients that go to the owners, values that come back, and what an owner keeps."""
+        trained = sets(model__llm__trainable="true")
+        for name in ("muon", "adafactor", "adamw_8bit"):
+            rule = sets(train__optimizer__name=f'"{name}"')
+            alone, = self.planned(1, *trained, *rule)
+            for axis in ("fsdp", "tensor"):
+                with self.subTest(f"{name} {axis}"):
+                    mesh = sets(**{f"parallel__{axis}": 2})
+                    expected, sent = self.sent(f"{name}_{axis}", 2, *trained, *rule, *mesh)
+                    self.assertLessEqual(expected, sent)
+                    self.assertLess(sent, expected + CONTROL)
+                    plan = self.planned(2, *trained, *rule, *mesh)[0]
+                    self.assertGreater(plan["sent"]["copy exchange"]["calls"], 1)
+                    if axis == "fsdp":  # all is cut up: half of the states, and of copies of what is trained
+                        self.assertAlmostEqual(plan["optimizer"], (alone["optimizer"] + alone["trained"]) / 2, delta=0.1 * plan["optimizer"])
+
+    def test_memory_of_owners(self):
+        config = self.wide()
+        args = [*ALL, *sets(train__optimizer__name='"muon"', train__tokens_per_batch=1024, train__accumulate=2, train__logits_chunk=64, parallel__fsdp=2)]
+        plan = self.planned(2, *args, config=config)[0]
+        run = self.folder / "owned"
+        self.call("launch", config, "--procs", 2, *sets(train__output=run), *COMMON, *args, *sets(train__steps=1), "--profile", "--profile-steps", 1)
+        step = records(run / "metrics.jsonl")[0]["train/step_memory_bytes"]
+        self.assertAlmostEqual(plan["gradients"] + plan["working"], step, delta=0.05 * step)
+
+    def test_what_is_on_the_host(self):
+        config, tokens = self.wide(), sets(train__tokens_per_batch=2048, train__accumulate=2, train__logits_chunk=64)
+        trained = sets(model__llm__trainable="true")
+        plain, = self.planned(1, *trained, *tokens, config=config)
+        for name, args in {"blocks": [], "whole": sets(parallel__reshard="false")}.items():
+            with self.subTest(name):
+                args = [*trained, *tokens, *args, *sets(parallel__offload_optimizer="true")]
+                plan, = self.planned(1, *args, config=config)
+                for key in ("trained", "optimizer", "gradients"):
+                    self.assertEqual(plan[key], plain[key])
+                self.assertEqual(plan["host"], plan["trained"] + plan["optimizer"] + plan["gradients"])
+                self.assertLess(plan["most"], plain["most"] - plain["optimizer"])
+                step = self.measured(f"host_{name}", *args, config=config)
+                # Gradients that are on the device until the end of the step only change their owner there.
+                self.assertAlmostEqual(plan["working"] + (plan["gradients"] if name == "blocks" else 0), step, delta=0.05 * step)
+        frozen, = self.planned(1, *sets(parallel__offload_frozen="true"))
+        self.assertGreater(frozen["host"], 0)
 
     def sent(self, name, processes, *args, config=None):
         plan = self.planned(processes, *args, config=config)[0]

@@ -124,13 +124,19 @@ void Evaluator::answer(const std::vector<Sample>& samples, const Members& member
                        std::vector<Outcome>& outcomes) const {
   auto greedy = generation;  // what is scored is the likeliest answer
   greedy.max_tokens = options.max_tokens, greedy.temperature = 0;
-  auto prompts = prepare(samples, members, data::Purpose::generation);
-  for (size_t i = 0; i < members.size(); ++i)
-    outcomes[members[i]].room = engine::room_for_answer(model.lm(), prompts[i].tokens(), options.max_tokens);
+  auto prompts = read_together([&] {
+    auto all = prepare(samples, members, data::Purpose::generation);
+    for (size_t i = 0; i < members.size(); ++i)
+      outcomes[members[i]].room = engine::room_for_answer(model.lm(), all[i].tokens(), options.max_tokens);
+    return all;
+  });
   std::vector<bool> opened;
   for (const auto& prompt : prompts)
     opened.push_back(text::opens_thought(std::vector<int32_t>(prompt.ids.begin(), prompt.ids.end()), tokenizer));
-  auto answers = engine::answers_to(model.lm(), std::move(prompts), greedy, tokenizer.eos_ids(), {}, tokenizer);
+  auto answers = pass_together([&] {
+    return write ? write(std::move(prompts), greedy)
+                 : engine::answers_to(model.lm(), std::move(prompts), greedy, tokenizer.eos_ids(), {}, tokenizer);
+  });
   for (size_t i = 0; i < members.size(); ++i) {
     auto& outcome = outcomes[members[i]];
     try {

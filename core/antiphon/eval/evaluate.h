@@ -10,7 +10,7 @@
 #include <antiphon/checkpoint/reference.h>
 #include <antiphon/component/objective.h>
 #include <antiphon/data/prepare.h>
-#include <antiphon/engine/sampling.h>
+#include <antiphon/engine/engine.h>
 #include <antiphon/eval/options.h>
 #include <antiphon/text/tokenizer/tokenizer.h>
 
@@ -39,13 +39,15 @@ struct Evaluator {
   int64_t logits_chunk = 256;               // positions whose logits are alive at once
   // Of processes that measure the same samples together: the largest over them. none: this one measures alone.
   std::function<int(int)> largest = {};
+  // How they write answers; none: as engine::answers_to().
+  std::function<std::vector<engine::Answer>(std::vector<data::Prepared>, const engine::GenerateOptions&)> write = {};
 
   // Loss (and answers if `answers`) of every sample, in order. What is wrong with a sample's data is reported in its
   // outcome, and does not affect other samples. A loss that is not finite is left as it is, without an answer.
   std::vector<Outcome> run(const std::vector<Sample>& samples, bool answers,
                            const std::function<void(size_t done)>& on_progress) const;
 
-  // Answers to samples, as run() writes them; no losses. In one process.
+  // Answers to samples, as run() writes them; no losses.
   std::vector<Outcome> answers(const std::vector<Sample>& samples,
                                const std::function<void(size_t done)>& on_progress) const;
 

@@ -173,14 +173,11 @@ at::Tensor MultimodalLm::connected(const Batch& batch, const std::string& name, 
 }
 
 void MultimodalLm::share(SharedBy by) {
-  if (prefix_tokens() > 0 && (by.slices || by.stages))
+  if (prefix_tokens() > 0 && by.stages)
     fail(ErrorKind::config,
-         fmt::format("a method of fine-tuning puts keys and values before those of every sequence, and each process "
-                     "has some of the language model's {}",
-                     by.stages     ? "layers (parallel.pipeline)"
-                     : by.contexts ? "tokens (parallel.context)"
-                                   : "heads (parallel.tensor)"),
-         "use replicate, fsdp or expert of [parallel], or another method");
+         "a method of fine-tuning puts keys and values before those of every sequence, and each process has some of "
+         "the language model's layers (parallel.pipeline)",
+         "use parallel.pipeline = 1, or another method");
   by.learns_before = prompt_tokens() + prefix_tokens() > 0;
   for (const auto& part : parts())
     by.learns_before |= part.path.starts_with("streams.") && part.module->trainable_count() > 0;
@@ -238,7 +235,7 @@ DecoderInput MultimodalLm::input_of(const Batch& batch, KvCache* cache, const st
   input.cache = cache, input.rows = rows;
   if (const int64_t before = prefix_tokens()) input.positions_at = input.positions_at + before;
   if (cache || prefix_tokens() == 0) return input;
-  const auto begin = std::make_shared<nn::Prefix>(prefix());
+  const auto begin = std::make_shared<nn::Prefix>(nn::own_heads(prefix(), {by_.group, by_.contexts, by_.slices}));
   input.x_td = begin->begun(input.x_td), input.prefix = begin;
   return input;
 }
@@ -249,23 +246,62 @@ at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::
   return llm_->forward(input);
 }
 
+at::Tensor MultimodalLm::of_all_rows(const at::Tensor& given, const Batch& batch, const at::Tensor& tokens_n,
+                                     const std::function<at::Tensor(const at::Tensor&)>& body) const {
+  const auto tokens = own_of(tokens_n, batch);
+  const int parts = by_.group ? by_.group->size() : 1, part = by_.group ? by_.group->rank() : 0;
+  std::vector<int64_t> in_parts;
+  for (int i = 0; i < parts; ++i) in_parts.push_back(nn::part_of(tokens.count, i, parts).size);
+  const auto own = nn::part_of(tokens.count, part, parts);
+  auto values = body(given.index_select(0, tokens.rows_n.narrow(0, own.begin, own.size)));
+  if (by_.group) values = nn::all_values(values, in_parts, *by_.group);
+  return by_.contexts ? nn::all_values(values, tokens.in_contexts, *by_.contexts) : values;
+}
+
+at::Tensor MultimodalLm::next_logits(const Batch& batch, const at::Tensor& last_n) {
+  c10::AutoGradMode no_grad(false);
+  at::Tensor given;
+  for (int chunk = 0; chunk < chunks(); ++chunk) {
+    const PipelinePass pass(0, chunk);
+    const auto x = forward(batch);
+    if (is_last_stage()) given = x;
+  }
+  if (!given.defined()) return {};
+  const auto own = own_of(last_n, batch);
+  const auto hidden = given.index_select(0, own.rows_n);
+  auto logits = own.count > 0 ? llm_->logits(hidden) : at::empty({0, llm_->head_weight().size(0)}, hidden.options());
+  if (by_.group) {
+    std::vector<int64_t> sizes;
+    for (int i = 0; i < by_.group->size(); ++i)
+      sizes.push_back(nn::part_of(llm_->vocab_size(), i, by_.group->size()).size);
+    logits = nn::all_values(logits.t(), sizes, *by_.group).t();
+  }
+  return by_.contexts ? nn::all_values(logits.contiguous(), own.in_contexts, *by_.contexts) : logits;
+}
+
+MultimodalLm::OwnTokens MultimodalLm::own_of(const at::Tensor& tokens_n, const Batch& batch) const {
+  const nn::TokenSlices slices{by_.group, by_.contexts, by_.slices};
+  OwnTokens own;
+  own.in_contexts = counts_in(tokens_n, slices, batch.tokens());
+  const auto first = own.in_contexts.begin();
+  own.begin = std::accumulate(first, first + slices.context(), int64_t{0});
+  own.count = own.in_contexts[static_cast<size_t>(slices.context())];
+  own.rows_n = (tokens_n.narrow(0, own.begin, own.count) - slices.of_context(batch.tokens()).begin).to(device());
+  return own;
+}
+
 at::Tensor MultimodalLm::score(const Batch& batch, const nn::TokenScoreOptions& options) {
   const auto given = forward(batch);
   if (!is_last_stage()) return given;
-  const nn::TokenSlices slices{by_.group, by_.contexts, by_.slices};
-  const auto own = slices.of_context(batch.tokens());
-  const auto counts = counts_in(batch.supervised_n, slices, batch.tokens());
-  const int64_t before = std::accumulate(counts.begin(), counts.begin() + slices.context(), int64_t{0}),
-                count = counts[static_cast<size_t>(slices.context())];
-  const auto rows = batch.supervised_n.narrow(0, before, count) - own.begin;
-  const auto hidden = given.index_select(0, rows.to(device()));
+  const auto own = own_of(batch.supervised_n, batch);
+  const auto hidden = given.index_select(0, own.rows_n);
   const TraceScope scope("loss");
   auto shared = options;
   const auto part = llm_->head_part();
   shared.group = part.group, shared.first_token = part.begin;
-  const auto labels = batch.labels_n.narrow(0, before, count).to(device());
+  const auto labels = batch.labels_n.narrow(0, own.begin, own.count).to(device());
   const auto logp_n = nn::token_scores(hidden, llm_->head_weight(), labels, shared);
-  return slices.contexts ? nn::all_values(logp_n, counts, *slices.contexts) : logp_n;
+  return by_.contexts ? nn::all_values(logp_n, own.in_contexts, *by_.contexts) : logp_n;
 }
 
 }  // namespace antiphon::model

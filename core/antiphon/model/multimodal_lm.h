@@ -1,5 +1,6 @@
 // The model "multimodal_lm": any number of streams into one language model, none of them required.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 
@@ -67,8 +68,25 @@ class MultimodalLm : public Model {
   DecoderInput input_of(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
   // Hidden states [tokens, hidden_size] after the final norm; of a stage that is not the last, see LanguageModel.
   at::Tensor forward(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
+  // Logits of the tokens that come after `last_n`, [n] in rising order, of a batch whose media are encoded:
+  // [n, vocab_size], in each process in which the batch ends; undefined in others. Of processes that have the model
+  // together all call it alike. Without gradients.
+  at::Tensor next_logits(const Batch& batch, const at::Tensor& last_n);
+  // Of a batch that ends in this process (is_last_stage()): what `body` makes of the hidden states of some of its
+  // tokens, [n] in rising order, row by row, for all of these. Of processes that compute the batch together each has
+  // `given` by forward() and computes some of the rows, of which it has the gradient; all have the values.
+  at::Tensor of_all_rows(const at::Tensor& given, const Batch& batch, const at::Tensor& tokens_n,
+                         const std::function<at::Tensor(const at::Tensor& hidden_nd)>& body) const;
 
  private:
+  // Of tokens [n] in rising order: how many each context has, and where those of this process's context lie among all
+  // and in what forward() gives.
+  struct OwnTokens {
+    std::vector<int64_t> in_contexts;
+    int64_t begin = 0, count = 0;
+    at::Tensor rows_n;
+  };
+  OwnTokens own_of(const at::Tensor& tokens_n, const Batch& batch) const;
   bool is_first() const;  // of the processes that compute a batch together
   void attach_all(ModelSpec& spec, config::Problems& problems);
   bool active(size_t peft) const { return in_use(peft) && AdapterScope::active(static_cast<int>(peft)); }

@@ -60,9 +60,9 @@ std::vector<Part> RewardModel::parts() {
 at::Tensor RewardModel::score(const Batch& batch, const nn::TokenScoreOptions&) {
   const auto given = lm_->forward(batch);
   if (!lm_->is_last_stage()) return given;
-  const auto hidden = given.index_select(0, ends_of(batch).to(lm_->device()));
   const TraceScope scope("head");
-  return head_->forward(hidden.to(at::kFloat));
+  return lm_->of_all_rows(given, batch, ends_of(batch),
+                          [&](const at::Tensor& hidden) { return head_->forward(hidden.to(at::kFloat)); });
 }
 
 }  // namespace antiphon::model

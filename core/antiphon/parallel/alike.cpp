@@ -2,6 +2,7 @@
 
 #include <antiphon/parallel/agreed.h>
 
+#include <algorithm>
 #include <map>
 #include <numeric>
 
@@ -17,6 +18,28 @@ std::vector<int64_t> places_of(const std::vector<Parameter>& parameters) {
     places.insert(places.end(), sizes.begin(), sizes.end());
   }
   return places;
+}
+
+std::vector<int64_t> places_of_rows(const std::vector<Parameter>& whole, const std::vector<int64_t>& places, int shard,
+                                    int shards) {
+  std::vector<int64_t> all;
+  auto at = places.begin();
+  for (const auto& parameter : whole) {
+    const auto dims = parameter.tensor->dim();
+    std::vector<int64_t> begin(static_cast<size_t>(dims)), sizes = parameter.tensor->sizes().vec();
+    if (parameter.box) {
+      begin.assign(at, at + dims), sizes.assign(at + dims, at + 2 * dims);
+      at += 2 * dims;
+    } else if (shards == 1) {
+      continue;
+    }
+    if (shards > 1 && std::ranges::count(sizes, 0) == 0) {
+      const int64_t rows = sizes[0], first = rows * shard / shards;
+      begin[0] += first, sizes[0] = rows * (shard + 1) / shards - first;
+    }
+    all.insert(all.end(), begin.begin(), begin.end()), all.insert(all.end(), sizes.begin(), sizes.end());
+  }
+  return all;
 }
 
 std::vector<Alike> alike(const std::vector<Parameter>& parameters, comm::Group* block) {

@@ -22,6 +22,10 @@ std::vector<Alike> alike(const std::vector<Parameter>& parameters, comm::Group* 
 // The same without asking the others. `of_block`: places_of() of the parameters in each process of the block; `number`:
 // which this one is.
 std::vector<int64_t> places_of(const std::vector<Parameter>& parameters);
+// places_of() what shard `shard` of `shards` has of the parameters: `whole` before they are cut up (parallel/unit.h),
+// of which a process has `places`.
+std::vector<int64_t> places_of_rows(const std::vector<Parameter>& whole, const std::vector<int64_t>& places, int shard,
+                                    int shards);
 std::vector<Alike> alike(const std::vector<Parameter>& parameters, const std::vector<std::vector<int64_t>>& of_block,
                          int number);
 

@@ -46,7 +46,7 @@ size_t BlockWindow::blocks_with_memory() const {
 void BlockWindow::use(size_t block, int direction) {
   blocks_[block].memory->wait_until_filled();
   const size_t next = block + static_cast<size_t>(direction);  // before the first: a large number
-  if (next < blocks_.size() && (direction > 0 || blocks_[next].waits_for_backward)) blocks_[next].memory->begin_fill();
+  if (next < blocks_.size() && (direction > 0 || blocks_[next].waiting > 0)) blocks_[next].memory->begin_fill();
 }
 
 at::Tensor BlockWindow::run(const nn::StackBlock& block, const at::Tensor& x) {
@@ -59,8 +59,8 @@ at::Tensor BlockWindow::run(const nn::StackBlock& block, const at::Tensor& x) {
   use(i, 1);
   auto y = compute();
   const bool learns = at::GradMode::is_enabled() && block.index >= learns_from_;
-  blocks_[i].waits_for_backward = learns;
   if (learns) {
+    ++blocks_[i].waiting;
     const auto any = at::empty({0}, y.options()).set_requires_grad(true);
     y = BeforeBackward::apply(y, any, reinterpret_cast<int64_t>(this), static_cast<int64_t>(i));
   }
@@ -80,13 +80,16 @@ void BlockWindow::before_backward(size_t block) {
 
 void BlockWindow::end_backward(size_t block) {
   blocks_[block].memory->release();
-  blocks_[block].waits_for_backward = false;
+  --blocks_[block].waiting;
   if (after_backward) after_backward(block);
 }
 
 void BlockWindow::end_pass() {
   if (in_backward_) end_backward(*std::exchange(in_backward_, std::nullopt));
-  if (std::ranges::any_of(blocks_, &Block::waits_for_backward))
+}
+
+void BlockWindow::end_step() {
+  if (std::ranges::any_of(blocks_, [](const Block& block) { return block.waiting > 0; }))
     fail(ErrorKind::internal, "a loss that does not depend on the language model leaves its blocks waiting");
 }
 

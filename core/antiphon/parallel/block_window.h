@@ -21,7 +21,8 @@ class BlockMemory {
   virtual bool has_memory() const = 0;
 };
 
-// In which order blocks are filled and released depends on the model and the number of passes, never on data.
+// Several batches may be between their passes. In which order blocks are filled and released depends on the model and
+// the passes, never on data.
 class BlockWindow : public nn::BlockPolicy {
  public:
   // In the order of the stack; `block` must outlive it.
@@ -38,8 +39,9 @@ class BlockWindow : public nn::BlockPolicy {
   // For BlockPolicyScope; `inner` is done within it. May be nullptr.
   nn::BlockPolicy* around(nn::BlockPolicy* inner);
   at::Tensor run(const nn::StackBlock& block, const at::Tensor& x) override;
-  // After each backward pass.
+  // After each backward pass, and after the last of a step.
   void end_pass();
+  void end_step();
   // Whether a forward pass has begun and not reached its last block.
   bool in_pass() const { return in_pass_; }
   void leave_pass() { in_pass_ = false; }
@@ -51,7 +53,7 @@ class BlockWindow : public nn::BlockPolicy {
   friend struct BeforeBackward;
   struct Block {
     BlockMemory* memory = nullptr;
-    bool waits_for_backward = false;
+    int waiting = 0;  // batches, for its backward pass
   };
   void use(size_t block, int direction);
   void before_backward(size_t block);

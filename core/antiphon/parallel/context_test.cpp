@@ -4,6 +4,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/comm/test_group.h>
+#include <antiphon/nn/attention/prefix.h>
 #include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/token_slices.h>
 #include <antiphon/parallel/test_gradients.h>
@@ -41,12 +42,17 @@ struct Cell {
 
 // Of 11 tokens in sequences of 2, 1 and 8: contexts and slices cut through them. Each process adds what some of its
 // tokens give; the tokens of a context are in all its parts.
-at::Tensor loss_of(Decoder& decoder, const TokenSlices& slices) {
+at::Tensor loss_of(Decoder& decoder, const TokenSlices& slices, const at::Tensor& kv = {}) {
   constexpr int64_t tokens = 11;
   DecoderInput input;
   input.x_td = decoder.embed((at::arange(tokens, at::kLong) * 7).remainder(37));
   if (slices.context() > 0) input.x_td = at::zeros_like(input.x_td);
   input.positions_at = at::tensor({0, 1, 0, 0, 1, 2, 3, 4, 5, 6, 7}, at::kLong).unsqueeze(0), input.lengths = {2, 1, 8};
+  if (kv.defined()) {
+    const auto prefix = std::make_shared<Prefix>(own_heads(kv, slices));
+    input.x_td = prefix->begun(input.x_td), input.prefix = prefix;
+    input.positions_at = input.positions_at + prefix->tokens();
+  }
   const auto hidden = decoder.forward(input);
   const auto own = slices.of_context(tokens);
   CHECK(hidden.size(0) == own.size);
@@ -55,13 +61,14 @@ at::Tensor loss_of(Decoder& decoder, const TokenSlices& slices) {
   return (hidden.sin() * (place + 1).mul(at::arange(own.size).remainder(size).eq(rank)).unsqueeze(1)).sum();
 }
 
-void compare(Cell& cell, int64_t kv_heads, int64_t window, int64_t heads = 8) {
-  CAPTURE(kv_heads, window, heads);
+// `before`: keys and values before every sequence, of which each process has all, and the gradient of its heads.
+void compare(Cell& cell, int64_t kv_heads, int64_t window, int64_t heads = 8, int64_t before = 0) {
+  CAPTURE(kv_heads, window, heads, before);
   const auto options = options_with(kv_heads, window, heads);
   Decoder whole(options), shared(options);
   for (auto* decoder : {&whole, &shared}) decoder->set_requires_grad(true);
   auto* parts = cell.parts.get();
-  shared.share({.group = parts, .contexts = cell.contexts.get(), .slices = &cell.all});
+  shared.share({.group = parts, .learns_before = before > 0, .contexts = cell.contexts.get(), .slices = &cell.all});
   for (auto* decoder : {&whole, &shared}) {
     decoder->initialize(11, at::kCPU);
     decoder->to(at::kCPU, at::kDouble);
@@ -69,13 +76,24 @@ void compare(Cell& cell, int64_t kv_heads, int64_t window, int64_t heads = 8) {
     for (const auto& parameter : decoder->parameters())
       if (parameter.init == Init::zeros) parameter.tensor->fill_(0.1);
   }
-  const auto expected = loss_of(whole, {}), got = loss_of(shared, {parts, cell.contexts.get(), &cell.all});
+  at::Tensor kv, kv_shared;
+  if (before > 0) {
+    kv = at::arange(2 * 2 * before * kv_heads * 4, at::kDouble).sin().view({2, 2, before, kv_heads, 4});
+    kv_shared = kv.clone().set_requires_grad(true), kv.set_requires_grad(true);
+  }
+  const auto expected = loss_of(whole, {}, kv),
+             got = loss_of(shared, {parts, cell.contexts.get(), &cell.all}, kv_shared);
   const auto sum = got.detach().clone();
   cell.all.sum(sum);
   CHECK(std::abs(sum.item<double>() - expected.item<double>()) < 1e-9 * std::abs(expected.item<double>()));
   torch::autograd::backward({expected}, {});
   torch::autograd::backward({got}, {});
   parallel::testing::check_gradients(shared.parameters(), whole.parameters(), cell.all, 1e-9, 1e-13);
+  if (before > 0) {
+    const auto all = kv_shared.grad().contiguous().clone();
+    cell.all.sum(all);
+    CHECK(at::allclose(all, kv.grad(), 1e-9, 1e-12));
+  }
   CHECK(comm::testing::same_ledger(*cell.contexts));
   cell.all.wait_for_all();
 }
@@ -93,6 +111,7 @@ TEST_CASE("member has some tokens of two", "[.]") {
   Cell cell(2);
   for (const int64_t kv_heads : {8, 4, 2, 1})
     for (const int64_t window : {0, 3}) compare(cell, kv_heads, window);
+  for (const int64_t kv_heads : {4, 1}) compare(cell, kv_heads, 0, 8, /*before=*/3);
 }
 
 TEST_CASE("member has some tokens of four", "[.]") {
@@ -103,7 +122,8 @@ TEST_CASE("member has some tokens of four", "[.]") {
 
 TEST_CASE("member is a part of a context", "[.]") {
   Cell cell(2);
-  for (const int64_t kv_heads : {4, 2}) compare(cell, kv_heads, 0);
+  for (const int64_t kv_heads : {4, 2})
+    for (const int64_t before : {0, 3}) compare(cell, kv_heads, 0, 8, before);
 }
 
 TEST_CASE("heads that contexts do not divide are refused") { CHECK(run_group(3, "member has no heads") == 0); }

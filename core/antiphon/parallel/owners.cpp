@@ -31,8 +31,8 @@ at::Tensor empty_like(const at::Tensor& x, at::IntArrayRef sizes) {
 }  // namespace
 
 // Those of which no process has all.
-std::vector<Owners::Cut> Owners::cut_up(const std::vector<Parameter>& own) const {
-  const auto places = gathered(places_of(own), group_);
+std::vector<Owners::Cut> Owners::cut_up(const std::vector<Parameter>& own,
+                                        const std::vector<std::vector<int64_t>>& places) const {
   std::vector<Cut> cuts;
   size_t at = 0;
   for (const auto& parameter : own) {
@@ -72,8 +72,9 @@ void Owners::choose_owners() {
   }
 }
 
-Owners::Owners(const std::vector<Parameter>& own, comm::Group& group) : group_(group) {
-  cuts_ = cut_up(own);
+Owners::Owners(const std::vector<Parameter>& own, comm::Group& group, const std::vector<std::vector<int64_t>>& places)
+    : group_(group) {
+  cuts_ = cut_up(own, places.empty() ? gathered(places_of(own), group) : places);
   choose_owners();
   const auto is_cut = [&](const Parameter& parameter) {
     return std::ranges::any_of(cuts_, [&](const Cut& cut) { return cut.own.tensor == parameter.tensor; });

@@ -13,8 +13,9 @@ namespace antiphon::parallel {
 class Owners {
  public:
   // `own`: what this process has of the trained parameters, in the same order in all processes of the group, which hold
-  // one copy of them; both must outlive it. The largest share of an owner is near the average.
-  Owners(const std::vector<Parameter>& own, comm::Group& group);
+  // one copy of them; both must outlive it. The largest share of an owner is near the average. `places`: places_of()
+  // what each process has; none: they are asked.
+  Owners(const std::vector<Parameter>& own, comm::Group& group, const std::vector<std::vector<int64_t>>& places = {});
   // What this process updates: parameters that are not cut up, and whole ones that it owns, each with a box around all
   // of it. They have values.
   const std::vector<Parameter>& parameters() const { return parameters_; }
@@ -34,7 +35,7 @@ class Owners {
     int owner = 0;
     at::Tensor* whole = nullptr;  // in the owner
   };
-  std::vector<Cut> cut_up(const std::vector<Parameter>& own) const;
+  std::vector<Cut> cut_up(const std::vector<Parameter>& own, const std::vector<std::vector<int64_t>>& places) const;
   void choose_owners();
   void gather(const std::function<at::Tensor(const Cut&)>& of_piece,
               const std::function<at::Tensor(const Cut&)>& whole);

@@ -22,6 +22,15 @@ void Placement::end_pass() {
   end_blocks();
 }
 
+void Placement::add_gradients() {
+  if (offloaded_) offloaded_->window().end_step();
+  sum_gradients();
+}
+
+void Placement::leave_to_others(const std::vector<Parameter>& own) {
+  for (const auto& parameter : own) counted_by_others_.insert(parameter.tensor);
+}
+
 void Placement::in_block(const std::function<void()>& passes) const {
   if (!block()) return passes();
   std::string reason;
@@ -38,8 +47,7 @@ void Placement::in_block(const std::function<void()>& passes) const {
 
 Replicated::Replicated(std::vector<Held> held, const BlockMember& member) : Placement(member), held_(std::move(held)) {
   for (const auto& alike : held_)
-    for (const auto& parameter : alike.parameters)
-      if (!alike.counts) counted_by_others_.insert(parameter.tensor);
+    if (!alike.counts) leave_to_others(alike.parameters);
 }
 
 void Replicated::make_usable() {
@@ -56,7 +64,7 @@ void Replicated::end_blocks() {
   for (const auto& held : held_) separate_gradients(held.parameters);
 }
 
-void Replicated::add_gradients() {
+void Replicated::sum_gradients() {
   for (auto& sum : sums_) sum->finish();
 }
 

@@ -9,7 +9,7 @@
 #include <antiphon/component/module.h>
 #include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/parallel/gradient_sum.h>
-#include <antiphon/parallel/host_memory.h>
+#include <antiphon/parallel/offloaded_blocks.h>
 
 namespace antiphon::parallel {
 
@@ -54,6 +54,8 @@ class Placement {
   // -> its bytes.
   int64_t offload(const std::vector<Module*>& blocks, size_t learns_from);
   int64_t offloaded_bytes() const { return offloaded_ ? offloaded_->bytes() : 0; }
+  // Whether this of own(), its gradient and what an optimizer keeps of it are in the host's memory.
+  virtual bool on_host(const Parameter& /*own*/) const { return false; }
   // For BlockPolicyScope while they run: the policy, `inner` done within it. May be nullptr.
   nn::BlockPolicy* around(nn::BlockPolicy* inner);
   // Before the last backward pass of a step, if each parameter gets its gradient at most once in it.
@@ -61,10 +63,12 @@ class Placement {
   // After each backward pass.
   void end_pass();
   // After the last: own() has the sums of all gradients; none for a parameter that has none in any process.
-  virtual void add_gradients() = 0;
+  void add_gradients();
   // The sum over the processes that keep different values; a parameter that several of them keep counts in one of them.
   virtual double add_up(double own) = 0;
-  virtual bool counts(const Parameter& own) const = 0;
+  bool counts(const Parameter& own) const { return !counted_by_others_.contains(own.tensor); }
+  // Others keep these, too, and count them.
+  void leave_to_others(const std::vector<Parameter>& own);
   bool leads() const { return member_.leads; }
   bool has_loss() const { return member_.has_loss; }
 
@@ -78,6 +82,7 @@ class Placement {
   explicit Placement(const BlockMember& member) : member_(member) {}
   virtual nn::BlockPolicy* around_blocks(nn::BlockPolicy* inner) = 0;
   virtual void end_blocks() = 0;
+  virtual void sum_gradients() = 0;
   // Of several in a block: a stop is agreed on between batches; whoever leaves otherwise leaves the others in the
   // middle of one, which is Error(distributed).
   void in_block(const std::function<void()>& passes) const;
@@ -85,6 +90,7 @@ class Placement {
 
  private:
   BlockMember member_;
+  std::set<const at::Tensor*> counted_by_others_;
   std::unique_ptr<OffloadedBlocks> offloaded_;
 };
 
@@ -98,18 +104,16 @@ class Replicated : public Placement {
   std::vector<Parameter> own(const std::vector<Parameter>& parameters) const override { return parameters; }
   void make_usable() override;
   void begin_last_pass() override;
-  void add_gradients() override;
   double add_up(double own) override;
-  bool counts(const Parameter& own) const override { return !counted_by_others_.contains(own.tensor); }
   void run_uneven(const std::function<void()>& passes) override;
 
  protected:
   nn::BlockPolicy* around_blocks(nn::BlockPolicy* inner) override { return inner; }
   void end_blocks() override;
+  void sum_gradients() override;
 
  private:
   std::vector<Held> held_;
-  std::set<const at::Tensor*> counted_by_others_;
   std::vector<std::unique_ptr<GradientSum>> sums_;  // from the first step on, when the tensors are what they will be
 };
 

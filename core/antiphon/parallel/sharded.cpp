@@ -6,6 +6,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/parallel/agreed.h>
+#include <antiphon/parallel/offloaded_blocks.h>
 #include <antiphon/parallel/put_together.h>
 #include <antiphon/parallel/separate_gradients.h>
 
@@ -25,25 +26,22 @@ namespace {
 
 // Of a block: what is cut up of it, and how it is gathered.
 std::vector<UnitMember> members_of(Module& block, const ShardedModel& model) {
-  std::set<const at::Tensor*> of_linear, quantized;
-  for (const auto& site : block.sites()) {
-    of_linear.insert({&site.linear->weight, &site.linear->bias});
-    if (site.linear->is_quantized()) quantized.insert(&site.linear->weight);
-  }
+  std::set<const at::Tensor*> of_linear;
+  for (const auto& site : block.sites()) of_linear.insert({&site.linear->weight, &site.linear->bias});
   std::vector<UnitMember> members;
-  for (auto& parameter : block.parameters()) {
+  for (const auto& parameter : parameters_that_move(block)) {
     const auto& tensor = *parameter.tensor;
-    if (parameter.fixed || tensor.numel() == 0 || quantized.contains(&tensor)) continue;
     if (!tensor.requires_grad() && !model.frozen_too) continue;
     const bool cast = of_linear.contains(&tensor) && tensor.scalar_type() == at::kFloat;
-    members.push_back({parameter, cast ? model.computed : tensor.scalar_type()});
+    members.push_back({parameter, cast ? model.computed : tensor.scalar_type(),
+                       tensor.requires_grad() ? model.trained_on_host : model.frozen_on_host});
   }
   return members;
 }
 
 }  // namespace
 
-Sharded::Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* replicas, const std::vector<Held>& held,
+Sharded::Sharded(const ShardedModel& model, comm::Group* shards, comm::Group* replicas, const std::vector<Held>& held,
                  const BlockMember& member)
     : Placement(member), shards_(shards), replicas_(replicas) {
   window_.set_learns_from(model.learns_from);
@@ -55,35 +53,45 @@ Sharded::Sharded(const ShardedModel& model, comm::Group& shards, comm::Group* re
     summing_ = blocks_[block].get();
     summing_->begin_sum();
   };
-  std::set<const at::Tensor*> in_blocks;
+  add_blocks(model);
+  add_others(model);
+  for (auto* unit : units())
+    for (size_t i = 0; i < unit->own().size(); ++i) {
+      own_[unit->parameter(i)] = unit->own()[i];
+      if (unit->on_host(i)) on_host_.insert(unit->own()[i].tensor);
+    }
+  for (const auto& [parameters, group, counts] : held) {
+    held_.push_back({own(parameters), group, counts});
+    if (!counts) leave_to_others(held_.back().parameters);
+  }
+}
+
+void Sharded::add_blocks(const ShardedModel& model) {
   for (auto* block : model.blocks) {
     const auto members = members_of(*block, model);
     if (members.empty()) continue;
-    for (const auto& member : members) in_blocks.insert(member.parameter.tensor);
-    blocks_.push_back(std::make_unique<Unit>(members, shards, memory_));
+    for (const auto& member : members) in_blocks_.insert(member.parameter.tensor);
+    blocks_.push_back(std::make_unique<Unit>(members, shards_, memory_));
     window_.add(*block, *blocks_.back());
   }
+}
+
+void Sharded::add_others(const ShardedModel& model) {
   std::vector<UnitMember> together;
   size_t bytes = 0;
   const auto add_unit = [&] {
     if (!together.empty())
-      others_.push_back(std::make_unique<Unit>(std::exchange(together, {}), shards, memory_of_others_));
+      others_.push_back(std::make_unique<Unit>(std::exchange(together, {}), shards_, memory_of_others_));
     bytes = 0;
   };
   for (const auto& parameter : model.trained) {
-    if (parameter.fixed || parameter.tensor->numel() == 0 || in_blocks.contains(parameter.tensor)) continue;
+    if (parameter.fixed || parameter.tensor->numel() == 0 || in_blocks_.contains(parameter.tensor)) continue;
     if (bytes + parameter.tensor->nbytes() > kMostTogether) add_unit();
     in_others_.push_back(parameter);
-    together.push_back({parameter, parameter.tensor->scalar_type()}), bytes += parameter.tensor->nbytes();
+    together.push_back({parameter, parameter.tensor->scalar_type(), model.trained_on_host});
+    bytes += parameter.tensor->nbytes();
   }
   add_unit();
-  for (auto* unit : units())
-    for (size_t i = 0; i < unit->own().size(); ++i) own_[unit->parameter(i)] = unit->own()[i];
-  for (const auto& [parameters, group, counts] : held) {
-    held_.push_back({own(parameters), group, counts});
-    for (const auto& rows : held_.back().parameters)
-      if (!counts) counted_by_others_.insert(rows.tensor);
-  }
 }
 
 std::vector<Unit*> Sharded::units() const {
@@ -106,13 +114,17 @@ std::vector<Parameter> Sharded::own(const std::vector<Parameter>& parameters) co
 void Sharded::make_whole(const std::vector<Parameter>& parameters) {
   for (const auto& parameter : parameters) {
     const auto found = own_.find(parameter.tensor);
-    if (found == own_.end() || !found->second.box) continue;
+    if (found == own_.end()) continue;
+    if (!shards_) {
+      *parameter.tensor = found->second.tensor->detach();
+      continue;
+    }
     // Of a parameter that is itself a part of one, the rows are put together to that part.
     auto rows = found->second;
     auto values = *rows.tensor;
     rows.tensor = &values, rows.box->whole = parameter.tensor->sizes().vec();
     for (size_t d = 0; parameter.box && d < rows.box->begin.size(); ++d) rows.box->begin[d] -= parameter.box->begin[d];
-    put_together({rows}, shards_);
+    put_together({rows}, *shards_);
     *parameter.tensor = values;
   }
 }
@@ -128,8 +140,12 @@ void Sharded::values_exchanged() {
   make_usable();
 }
 
+// What a unit has copied to the host is added there once the next one's copies are under way.
 void Sharded::finish_sum() {
-  if (summing_) std::exchange(summing_, nullptr)->finish_sum();
+  auto* unit = std::exchange(summing_, nullptr);
+  if (unit) unit->finish_sum();
+  auto* earlier = std::exchange(landing_, unit);
+  if (earlier && earlier != unit) earlier->land();
 }
 
 void Sharded::end_blocks() {
@@ -138,14 +154,15 @@ void Sharded::end_blocks() {
   separate_gradients(in_others_);
 }
 
-void Sharded::add_gradients() {
+void Sharded::sum_gradients() {
+  window_.end_step();
   for (const auto& unit : others_) {
     unit->begin_sum();
     finish_sum();
     summing_ = unit.get();
     unit->release();
   }
-  finish_sum();
+  finish_sum(), finish_sum();
   memory_of_others_.clear();
   drop_unheld();
   for (const auto& held : held_)
@@ -166,7 +183,7 @@ void Sharded::drop_unheld() {
     unit->forget_holders();
   }
   const auto sum = at::tensor(holders);
-  shards_.sum(sum);
+  if (shards_) shards_->sum(sum);
   if (replicas_) replicas_->sum(sum);
   for (const auto& held : held_) {
     std::vector<int64_t> numbers;
@@ -195,9 +212,9 @@ void Sharded::add_over(comm::Group& group, const std::vector<Parameter>& own) {
   }
 }
 
-double Sharded::add_up(double own) { return parallel::sum(parallel::sum(own, &shards_), block()); }
+double Sharded::add_up(double own) { return parallel::sum(parallel::sum(own, shards_), block()); }
 
-bool Sharded::another_pass_of(int64_t own) { return parallel::largest(own, &shards_) > 0; }
+bool Sharded::another_pass_of(int64_t own) { return parallel::largest(own, shards_) > 0; }
 
 // Before each of its passes a process says that there is one, and one that has done all its own takes part in the
 // others' until nobody has any left.
@@ -210,7 +227,7 @@ void Sharded::run_uneven(const std::function<void()>& passes) {
   } catch (const std::exception& error) {
     const auto* own = dynamic_cast<const Error*>(&error);
     if (own && own->kind() == ErrorKind::distributed) throw;
-    if (window_.in_pass())
+    if (shards_ && window_.in_pass())
       fail(ErrorKind::distributed,
            fmt::format("a forward pass that other processes take part in was left: {}", error.what()));
     failure = std::current_exception();

@@ -2,99 +2,22 @@
 #include <antiphon/parallel/sharded.h>
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/comm/test_group.h>
 #include <antiphon/nn/blocks/recompute.h>
+#include <antiphon/parallel/test_net.h>
 
 #include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon;
 using namespace antiphon::parallel;
+using namespace antiphon::parallel::testing;
 using comm::testing::my_place;
 using comm::testing::run_group;
 using comm::testing::same_ledger;
 
 namespace {
-
-constexpr int64_t kWidth = 5;  // no multiple of the number of processes
-
-size_t most_with_memory = 0;
-const Sharded* counted = nullptr;
-
-struct Layer : Module {
-  Layer() {
-    add("weight", weight, {kWidth, kWidth}, Init::normal, Role::matrix);
-    add("bias", bias, {kWidth}, Init::normal, Role::vector);
-    add("gate", gate, {1, kWidth}, Init::normal, Role::vector);  // all but one process have no row of it
-  }
-  at::Tensor forward(const at::Tensor& x) const {
-    if (counted) most_with_memory = std::max(most_with_memory, counted->blocks_with_memory());
-    return x + at::tanh(at::addmm(bias, x, weight.t())) * gate;
-  }
-  at::Tensor weight, bias, gate;
-};
-
-// A part before the blocks that only some batches use, the blocks, and a matrix at both ends.
-struct Net : Module {
-  explicit Net(bool frozen_blocks, int64_t blocks = 4) {
-    for (int64_t i = 0; i < blocks; ++i) {
-      layers.push_back(std::make_unique<Layer>());
-      add("layers." + std::to_string(i), *layers.back());
-    }
-    add("shared", shared, {kWidth, kWidth}, Init::normal, Role::matrix);
-    add("before", before, {3, kWidth}, Init::normal, Role::matrix);
-    add("unused", unused, {2, 2}, Init::normal, Role::matrix);
-    set_requires_grad(true);
-    initialize(7, at::kCPU);
-    to(at::kCPU, at::kDouble);
-    if (frozen_blocks) {
-      for (auto& layer : layers) layer->set_requires_grad(false);
-      shared.set_requires_grad(false);
-    }
-  }
-  at::Tensor loss(int64_t batch) const {
-    auto x =
-        at::matmul(at::arange(2 * kWidth, at::kDouble).view({2, kWidth}) * 0.1 + static_cast<double>(batch), shared) *
-        0.05;
-    if (batch % 2 == 0) x = x + before.narrow(0, 0, 2);
-    x = nn::run_blocks(layers, x, [](const Layer& layer, const at::Tensor& in, size_t) { return layer.forward(in); });
-    return at::matmul(x, shared.t()).square().sum() * 1e-3;
-  }
-  std::vector<Module*> blocks() const {
-    std::vector<Module*> all;
-    for (const auto& layer : layers) all.push_back(layer.get());
-    return all;
-  }
-  std::vector<Parameter> trained() {
-    auto all = parameters();
-    std::erase_if(all, [](const Parameter& p) { return !p.tensor->requires_grad(); });
-    return all;
-  }
-  std::vector<std::unique_ptr<Layer>> layers;
-  at::Tensor shared, before, unused;
-};
-
-void train(Net& net, Placement& placement, nn::BlockPolicy* inner, const std::vector<int64_t>& batches) {
-  placement.make_usable();
-  for (const auto batch : batches) {
-    const nn::BlockPolicyScope policy(placement.around(inner));
-    const auto loss = net.loss(batch);
-    if (loss.requires_grad()) torch::autograd::backward({loss}, {});
-    placement.end_pass();
-  }
-  placement.add_gradients();
-}
-
-// Of each parameter after one process has trained with all batches.
-std::vector<Parameter> whole_gradients(Net& net, int64_t batches) {
-  std::vector<int64_t> all;
-  for (int64_t i = 0; i < batches; ++i) all.push_back(i);
-  Replicated replicated(net.trained());
-  train(net, replicated, nullptr, all);
-  return net.trained();
-}
 
 at::Tensor rows_of(const at::Tensor& whole, const Parameter& own) {
   return whole.narrow(0, own.box->begin[0], own.tensor->size(0));
@@ -130,7 +53,7 @@ void compare(Mesh& mesh, bool reshard, bool frozen, bool recompute) {
   CAPTURE(reshard, frozen, recompute);
   Net net(frozen), one(frozen);
   ShardedModel model{net.trained(), reshard ? net.blocks() : std::vector<Module*>(), /*frozen_too=*/true, at::kDouble};
-  Sharded sharded(model, *mesh.shards, mesh.replicas.get());
+  Sharded sharded(model, mesh.shards.get(), mesh.replicas.get());
   nn::Recompute again(1 << 20);
   const int64_t size = mesh.all.size(), rank = mesh.all.rank();
   const auto own = sharded.own(net.trained());
@@ -189,7 +112,7 @@ TEST_CASE("member has any media", "[.]") {
       CAPTURE(frozen, assignment);
       const auto shards = all.subgroup(std::to_string(assignment) + (frozen ? "frozen" : "trained"), {0, 1});
       Net net(frozen), one(frozen);
-      Sharded sharded({net.trained(), net.blocks(), /*frozen_too=*/true, at::kDouble}, *shards, nullptr);
+      Sharded sharded({net.trained(), net.blocks(), /*frozen_too=*/true, at::kDouble}, shards.get(), nullptr);
       std::vector<int64_t> batches;
       for (int64_t i = 0; i < 4; ++i) batches.push_back(2 * i + (assignment >> i & 1));
       const auto own = sharded.own(net.trained());
@@ -216,7 +139,7 @@ TEST_CASE("member releases", "[.]") {
   const auto weight = net.layers[0]->weight.detach().clone();
   std::vector<UnitMember> members;
   for (const auto& parameter : net.layers[0]->parameters()) members.push_back({parameter, at::kDouble});
-  Unit unit(members, group, memory);
+  Unit unit(members, &group, memory);
   const auto& cut = net.layers[0]->weight;
   CHECK(cut.sizes() == weight.sizes());
   CHECK_THROWS(at::mm(cut, cut));
@@ -243,7 +166,7 @@ TEST_CASE("processes do as many passes as they want to where no gradient is want
 TEST_CASE("member runs uneven passes", "[.]") {
   comm::Group group(my_place());
   Net net(false), one(false);
-  Sharded sharded({net.trained(), net.blocks(), /*frozen_too=*/false, at::kDouble}, group, nullptr);
+  Sharded sharded({net.trained(), net.blocks(), /*frozen_too=*/false, at::kDouble}, &group, nullptr);
   const auto expected = one.loss(1).item<double>();
   for (const int most : {0, 3, 1}) {
     sharded.make_usable();

@@ -41,4 +41,19 @@ int64_t aligned_bytes(const at::Tensor& x) {
   return (bytes + kAligned - 1) / kAligned * kAligned;
 }
 
+at::Tensor empty_in_host_memory(const at::Tensor& x) {
+  const auto options = x.options().requires_grad(false);
+  if (!x.is_meta()) return at::empty(x.sizes(), options.device(at::kCPU).pinned_memory(x.is_cuda()));
+  auto shape = at::empty(x.sizes(), options);
+  take_memory(shape);
+  return shape;
+}
+
+at::Tensor in_host_memory(const at::Tensor& x) {
+  if (x.is_cpu()) return x.contiguous();
+  auto values = empty_in_host_memory(x);
+  if (!x.is_meta()) values.copy_(x);
+  return values;
+}
+
 }  // namespace antiphon::parallel

@@ -25,4 +25,10 @@ void take_memory(const at::Tensor& x);
 at::Tensor values_at(const at::Tensor& memory, int64_t place, const at::Tensor& like);
 int64_t aligned_bytes(const at::Tensor& x);  // what it takes there
 
+// A tensor of this dtype and shape in the host's memory, pinned if x is a GPU's. For one of the meta device another one
+// there, without memory: what it stands for is not the device's.
+at::Tensor empty_in_host_memory(const at::Tensor& x);
+// The values of x there: x itself if it is there and contiguous.
+at::Tensor in_host_memory(const at::Tensor& x);
+
 }  // namespace antiphon::parallel

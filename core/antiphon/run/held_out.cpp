@@ -7,6 +7,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/engine/generation_config.h>
+#include <antiphon/engine/passes.h>
 #include <antiphon/eval/controls.h>
 #include <antiphon/parallel/agreed.h>
 #include <antiphon/parallel/same_run.h>
@@ -49,12 +50,13 @@ void keep_share(std::vector<Sample>& samples, size_t first, size_t step) {
 }  // namespace
 
 HeldOut::HeldOut(LoadedModel& loaded, Objective& objective, parallel::Placement& placement, const parallel::Mesh& mesh,
-                 comm::Group* group)
+                 comm::Group* group, comm::Group* block)
     : loaded_(loaded),
       objective_(objective),
       placement_(placement),
       mesh_(mesh),
       group_(group),
+      block_(block),
       metrics_(loaded.config.train.eval_answers > 0 ? eval::answer_metrics(loaded.config.eval)
                                                     : std::vector<eval::AnswerMetric>()),
       spellings_(metrics_.empty() ? text::Spellings() : read_spellings(loaded.config)) {
@@ -163,9 +165,23 @@ HeldOut::Sums HeldOut::told_by(int rank, const Sums& own) const {
   return sums;
 }
 
-HeldOut::Sums HeldOut::answered(const std::string& name, const std::vector<Sample>& samples) {
+// What several processes have together, or in pieces that come and go, writes by whole passes.
+eval::Evaluator HeldOut::answering() {
   auto evaluator = evaluator_of(loaded_);
   evaluator.generation = generation_;
+  if (mesh_.block_size() > 1) evaluator.largest = [&](int own) { return placement_.largest(own); };
+  const auto& parallel = loaded_.config.parallel;
+  if (block_ || parallel.fsdp > 1 || parallel.offload_optimizer)
+    evaluator.write = [this](std::vector<data::Prepared> prompts, const engine::GenerateOptions& options) {
+      const auto& tokenizer = loaded_.tokenizer();
+      return engine::answers_by_passes(loaded_.lm(), std::move(prompts), options, tokenizer.eos_ids(), tokenizer,
+                                       {block_, mesh_.number_of(mesh_.last_of(0))});
+    };
+  return evaluator;
+}
+
+HeldOut::Sums HeldOut::answered(const std::string& name, const std::vector<Sample>& samples) {
+  const auto evaluator = answering();
   const auto outcomes = evaluator.answers(samples, [&](size_t) { look_for_stop(/*all=*/false); });
   tell_of_failures(name, outcomes, "answered");
   Sums sums;
@@ -187,7 +203,7 @@ HeldOut::Sums HeldOut::answered(const std::string& name, const std::vector<Sampl
                           {"expected", expected},
                           {"predicted", outcomes[i].predicted}});
   }
-  return sums;
+  return placement_.has_loss() ? sums : Sums();  // all of its block know the same
 }
 
 // A process that is stopped or fails says so to the others at the end of the set, where they wait for its sums; unless

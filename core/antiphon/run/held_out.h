@@ -19,9 +19,10 @@ namespace antiphon::run {
 class HeldOut {
  public:
   // Reads the enabled sets of [data.eval]; all must outlive it. One that cannot be measured is told and left out;
-  // Error(data) if that leaves none. `group`: processes that share the samples; nullptr: this one has all.
+  // Error(data) if that leaves none. `group`: processes that share the samples; nullptr: this one has all. `block`:
+  // those that have the model together; nullptr: this one alone.
   HeldOut(LoadedModel& loaded, Objective& objective, parallel::Placement& placement, const parallel::Mesh& mesh = {},
-          comm::Group* group = nullptr);
+          comm::Group* group = nullptr, comm::Group* block = nullptr);
   // "eval/NAME/loss", the mean over samples as `antiphon eval` has it in the formats of training, and of sets with
   // candidates what the objective says: "eval/NAME/rewards/margins"; "failed" and "not_finite" count samples. With
   // train.eval_controls "eval/NAME/loss_shuffled", …; with `answers` of the first train.eval_answers samples what
@@ -49,6 +50,7 @@ class HeldOut {
                                          checkpoint::Reference* reference) const;
   Sums measured(const std::string& name, const LoadedSet& set, const std::vector<Sample>& samples,
                 checkpoint::Reference* reference) const;
+  eval::Evaluator answering();
   Sums answered(const std::string& name, const std::vector<Sample>& samples);
   // The sums of all processes.
   Sums told_by(int rank, const Sums& own) const;
@@ -58,7 +60,7 @@ class HeldOut {
   Objective& objective_;
   parallel::Placement& placement_;
   parallel::Mesh mesh_;
-  comm::Group* group_;
+  comm::Group *group_, *block_;
   std::vector<eval::AnswerMetric> metrics_;
   text::Spellings spellings_;
   engine::GenerateOptions generation_;  // as `antiphon eval` takes it

@@ -183,11 +183,41 @@ struct Estimator {
     memory.checkpoint =
         (config.train.checkpoint_every < config.train.steps ? 4 * all - 2 * narrow_values() + 2 * memory.optimizer
                                                             : memory.optimizer);
+    if (config.parallel.offload_optimizer) move_to_host(4 * all - 2 * narrow_values());
+  }
+
+  // Of what is trained, bytes on the device while `kept` is in the host's memory: two blocks at a time, in the format
+  // that they compute in, and all that is in no block.
+  struct Visiting {
+    double blocks = 0, others = 0;
+  };
+  Visiting visiting(double kept) const {
+    if (!config.parallel.reshard) return {0, kept};
+    double in_blocks = 0, largest = 0;
+    for (auto* block : model.llm().blocks()) {
+      const double own = trained(*block);
+      in_blocks += own, largest = std::max(largest, own);
+    }
+    return {2 * compute * largest, kept - (narrow.empty() ? 4 : 2) * in_blocks};
+  }
+
+  void move_to_host(double kept) {
+    const auto [blocks, others] = visiting(kept);
+    if (device == at::kCPU) {
+      memory.parameters += blocks + others, memory.gradients += blocks;
+      return;
+    }
+    memory.loading = std::max(memory.loading, memory.parameters);  // all of it is on the device once
+    memory.host = kept + memory.optimizer + memory.reference + memory.gradients;
+    memory.parameters += blocks + others - kept, memory.gradients = blocks + others;
+    memory.optimizer = memory.reference = 0;
   }
 
   // A trained matrix is kept a second time in the format that it is multiplied in.
   void add_casts(Module& module) {
-    const double kept = &module == &model.llm().module() ? narrow_values() : 0;
+    const bool of_llm = &module == &model.llm().module();
+    if (of_llm && config.parallel.offload_optimizer && config.parallel.reshard) return;  // they come in that format
+    const double kept = of_llm ? narrow_values() : 0;
     if (compute < 4) memory.activations += (trained(module) - kept) * compute;
   }
 

@@ -22,6 +22,7 @@ struct Memory {
   double encoding = 0;     // while frozen encoders work
   double activations = 0;  // when the forward pass ends
   double gradients = 0;    // when the backward pass ends
+  double host = 0;         // of a GPU: what parallel.offload_optimizer keeps in its host's memory instead
 
   // These come one after the other: loading, encoding, the end of the forward pass and that of the backward pass.
   double working() const { return std::max({encoding, activations, gradients}); }

@@ -75,41 +75,18 @@ void check_schedule(const ParallelOptions& parallel, int64_t batches, config::Pr
                  "choose another train.accumulate, or parallel.schedule = \"1f1b\"");
 }
 
-void check_can_be_cut(const RunConfig& config, const model::Model& model, config::Problems& problems) {
+void check_can_be_cut(const RunConfig& config, config::Problems& problems) {
   const auto& parallel = config.parallel;
-  const auto axes = axes_of(parallel);
-  const auto last = std::find_if(axes.rbegin(), axes.rend(), [](const auto& axis) { return axis.second > 1; });
-  if (last == axes.rend()) return;
-  const auto key = fmt::format("parallel.{} = {}", last->first, last->second),
-             fix = fmt::format("use parallel.{} = 1", last->first);
   if (processes_of_copy(parallel) > checkpoint::kMostShares)
     problems.add({},
                  fmt::format("{} processes would write a checkpoint of as many files; at most {}",
                              processes_of_copy(parallel), checkpoint::kMostShares),
                  "divide each copy less, and raise parallel.replicate");
-  if (parallel.tensor > 1 && config.precision.weights == "nf4")
-    problems.add(
-        {},
-        fmt::format("precision.weights = \"nf4\" keeps the scales of a whole matrix together, and parallel.tensor = {} "
-                    "divides it",
-                    parallel.tensor),
-        "use int8 or int4, or parallel.tensor = 1");
-  if ((parallel.tensor > 1 || parallel.context > 1) && model.scores() > 0)
-    problems.add({}, fmt::format("model.graph = \"{}\" has a head that is whole, and {}", config.model.graph, key),
-                 fix);
-  if (parallel.offload_frozen && (parallel.pipeline > 1 || parallel.shard_frozen))
-    problems.add(
-        {},
-        fmt::format("parallel.offload_frozen keeps whole blocks in the host's memory and has one or two of them on the "
-                    "device, and {}",
-                    parallel.shard_frozen ? "parallel.shard_frozen cuts them up"
-                                          : "a stage of a pipeline computes several batches at once"),
-        parallel.shard_frozen ? "set one of the two" : "use parallel.pipeline = 1, or leave it out");
-  if (parallel.fsdp > 1 && parallel.reshard && parallel.pipeline > 1)
+  if ((parallel.fsdp > 1 || parallel.offload_optimizer) && parallel.reshard && parallel.schedule == "zero_bubble")
     problems.add({},
-                 fmt::format("parallel.reshard beside parallel.pipeline = {}: blocks would be gathered for every batch",
-                             parallel.pipeline),
-                 "set parallel.reshard = false");
+                 "parallel.reshard gives each block's gradients away once its backward pass has ended, and "
+                 "parallel.schedule = \"zero_bubble\" computes those of its weights later",
+                 "set parallel.reshard = false, or another schedule");
 }
 
 namespace {
@@ -162,7 +139,7 @@ std::vector<std::vector<int64_t>> places_in_block(const RunConfig& config, const
   return places;
 }
 
-std::string check_parallel(const RunConfig& config, const model::Model& model) {
+std::string check_parallel(const RunConfig& config) {
   const auto& parallel = config.parallel;
   const int64_t size = processes_of_copy(parallel) * std::max(parallel.replicate, int64_t{1});
   config::Problems problems;
@@ -181,7 +158,7 @@ std::string check_parallel(const RunConfig& config, const model::Model& model) {
                  fmt::format("set train.accumulate to a multiple of {}", mesh.cells()));
   else
     check_schedule(parallel, config.train.accumulate / mesh.cells(), problems);
-  check_can_be_cut(config, model, problems);
+  check_can_be_cut(config, problems);
   int64_t most = 0;
   try {
     const int in_stage = mesh.experts * mesh.slices();

@@ -1,7 +1,6 @@
 // What [parallel] asks for, and whether it can be had.
 #pragma once
 #include <antiphon/config/schema.h>
-#include <antiphon/model/model.h>
 #include <antiphon/parallel/mesh.h>
 #include <antiphon/run/run_config.h>
 
@@ -13,7 +12,7 @@ parallel::Mesh mesh_of(const train::ParallelOptions& parallel, int size);
 // Whether so many batches a step can be computed by the pipeline.
 void check_schedule(const train::ParallelOptions& parallel, int64_t batches, config::Problems& problems);
 // Whether parameters may be anywhere but whole in each process.
-void check_can_be_cut(const RunConfig& config, const model::Model& model, config::Problems& problems);
+void check_can_be_cut(const RunConfig& config, config::Problems& problems);
 
 // Where each process of a block of the mesh has its parts of what is trained (parallel/alike.h), without any process.
 std::vector<std::vector<int64_t>> places_in_block(const RunConfig& config, const parallel::Mesh& mesh);
@@ -21,6 +20,6 @@ std::vector<std::vector<int64_t>> places_in_block(const RunConfig& config, const
 // All of that and whether the model's shape can be divided so, without any process: for as few copies as [parallel]
 // says, or one. Error(config) with all problems. -> how many processes there are, and what the one with the most
 // parameters has; empty if there is one.
-std::string check_parallel(const RunConfig& config, const model::Model& model);
+std::string check_parallel(const RunConfig& config);
 
 }  // namespace antiphon::run

@@ -89,6 +89,20 @@ int64_t bytes_of(const std::vector<Parameter>& parameters, bool trained) {
   return bytes;
 }
 
+int64_t bytes_on_host(const std::vector<Parameter>& kept, const parallel::Placement& placement) {
+  int64_t bytes = 0;
+  for (const auto& own : kept)
+    if (placement.on_host(own)) bytes += static_cast<int64_t>(own.tensor->nbytes());
+  return bytes;
+}
+
+// As an update does.
+void exchange_with_owners(parallel::Owners& owners) {
+  owners.gather_gradients();
+  for (const auto& own : owners.parameters()) own.tensor->mutable_grad().reset();
+  owners.return_values();
+}
+
 std::vector<Parameter> all_parameters(model::Model& model) {
   std::vector<Parameter> all;
   for (const auto& part : model.parts())
@@ -125,10 +139,12 @@ PlannedProcess plan_process(const OpenOptions& flags, int rank, int size) {
   const auto placement = processes.place(*loaded.model, config);
   const auto own = placement->own(loaded.model->trainable_parameters());
   const auto kept = placement->own(all_parameters(*loaded.model));
-  PlannedProcess plan{
-      .rank = rank, .trained = bytes_of(kept, true), .frozen = bytes_of(kept, false) - placement->offloaded_bytes()};
+  PlannedProcess plan{.rank = rank, .trained = bytes_of(kept, true), .frozen = bytes_of(kept, false)};
+  const bool on_host = config.parallel.offload_optimizer;
+  plan.host = bytes_on_host(kept, *placement) + placement->offloaded_bytes();
   const auto held = profile::tensor_memory().now;
-  const train::Optimizer optimizer(own, config.train, *rule);
+  const auto owners = processes.owners(*loaded.model, *placement, *rule);
+  const train::Optimizer optimizer(owners ? owners->parameters() : own, own, config.train, *rule);
   std::optional<train::Average> average;
   if (config.train.ema.decay > 0) average.emplace(own, config.train.ema.decay);
   plan.optimizer = profile::tensor_memory().now - held;
@@ -138,7 +154,11 @@ PlannedProcess plan_process(const OpenOptions& flags, int rank, int size) {
   step.run(batches, processes.passes());
   for (const auto& parameter : own)
     if (parameter.tensor->grad().defined()) plan.gradients += static_cast<int64_t>(parameter.tensor->grad().nbytes());
-  plan.most = profile::tensor_memory().most - before;
+  const auto of_passes = profile::tensor_memory().most;
+  if (owners) exchange_with_owners(*owners);
+  // What is the host's is made before the step, of tensors that count here.
+  plan.most = (on_host ? of_passes - plan.optimizer : profile::tensor_memory().most) - before;
+  if (on_host) plan.host += plan.optimizer + plan.gradients;
   if (processes.several()) plan.sent = processes.group()->sent();
   for (const auto& [name, earlier] : sent)
     plan.sent[name].calls -= earlier.calls, plan.sent[name].bytes -= earlier.bytes;

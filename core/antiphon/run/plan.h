@@ -15,11 +15,13 @@ namespace antiphon::run {
 struct PlannedProcess {
   int rank = 0;
   int64_t trained = 0, frozen = 0;                // parameters that it holds between steps
-  int64_t optimizer = 0, gradients = 0;           // the latter when the last backward pass has ended
-  int64_t most = 0;                               // of a step without its update, all of these included
+  int64_t optimizer = 0;                          // its state, and whole copies of what it updates as an owner
+  int64_t gradients = 0;                          // when the last backward pass has ended
+  int64_t host = 0;                               // how much of these is in the host's memory
+  int64_t most = 0;                               // on the device in a step without its update, these included
   std::map<std::string, comm::Group::Sent> sent;  // in a step
   // Activations, blocks that are gathered, and what operations need while they run.
-  int64_t working() const { return most - trained - frozen - optimizer - gradients; }
+  int64_t working() const { return most + host - trained - frozen - optimizer - gradients; }
 };
 
 // Processes that differ from each other: of the first copy, the first and the last of each stage; unless `all_stages`

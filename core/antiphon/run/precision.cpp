@@ -9,6 +9,7 @@
 #include <antiphon/kernels/decode.h>
 #include <antiphon/kernels/float8.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/linear/nf4_weight.h>
 
 namespace antiphon::run {
 namespace {
@@ -18,7 +19,7 @@ namespace {
 void check_part(const std::string& name, const Parameter& part, const char* key, int64_t out, int64_t in) {
   const auto fits = [&](at::IntArrayRef sizes) { return sizes[0] % out == 0 && sizes[1] % in == 0; };
   const auto sizes = part.tensor->sizes();
-  if (part.tensor->numel() == 0 || fits(sizes) || !fits(part.whole_sizes())) return;
+  if (part.tensor->numel() == 0 || fits(sizes) == fits(part.whole_sizes())) return;
   fail(ErrorKind::config,
        fmt::format(
            "{}: the part of {} that parallel.tensor gives to a process is {} x {}; expected multiples of {} and {}",
@@ -33,7 +34,8 @@ void keep_as(model::MultimodalLm& model, const std::string& format, const char* 
          fmt::format("leave {} empty, or use --device cpu", key));
   for (const auto& parameter : model.llm().module().parameters())
     if (parameter.tensor->dim() == 2 && (parameter.role == Role::matrix || parameter.role == Role::embedding))
-      check_part(parameter.name, parameter, key, kernels::kPanel, kernels::kGroup);
+      check_part(parameter.name, parameter, key, format == "nf4" ? 1 : kernels::kPanel,
+                 format == "nf4" ? nn::Nf4Weight::kBlock : kernels::kGroup);
   const auto sum = model.llm().quantize(format);
   if (sum.applied == 0 && sum.total > 0)
     fail(ErrorKind::config,
@@ -68,11 +70,11 @@ void use_linear_format(model::MultimodalLm& model, const std::string& linear, co
   for (const auto& site : model.llm().module().sites()) {
     if (site.linear->weight.numel() == 0) continue;  // another process has it
     const bool trained = site.linear->weight.requires_grad();
-    const bool comes_and_goes = (parallel.fsdp > 1 && parallel.reshard && (parallel.shard_frozen || trained)) ||
-                                (parallel.offload_frozen && !trained);
+    const bool cut = parallel.fsdp > 1 && parallel.reshard && (parallel.shard_frozen || trained),
+               on_host = trained ? parallel.offload_optimizer && parallel.reshard : parallel.offload_frozen;
     check_part(site.path, site.linear->parameters().front(), "precision.linear", kernels::kFloat8Tile,
                kernels::kFloat8Tile);
-    ++total, applied += site.linear->use_float8(!comes_and_goes);
+    ++total, applied += site.linear->use_float8(!cut && !on_host);
   }
   if (applied == 0 && total > 0)
     fail(ErrorKind::config,

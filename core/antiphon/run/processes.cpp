@@ -73,6 +73,22 @@ void connect_lanes(comm::Group& stages, at::Device device) {
 
 }  // namespace
 
+namespace {
+
+bool cuts_frozen(const train::ParallelOptions& parallel) {
+  return parallel.shard_frozen && parallel.reshard && parallel.fsdp > 1;
+}
+
+int64_t frozen_on_host(const parallel::Placement& placement, const std::vector<Module*>& blocks) {
+  int64_t bytes = 0;
+  for (auto* block : blocks)
+    for (const auto& own : placement.own(block->parameters()))
+      if (placement.on_host(own) && !own.tensor->requires_grad()) bytes += static_cast<int64_t>(own.tensor->nbytes());
+  return bytes;
+}
+
+}  // namespace
+
 comm::Group* Processes::group_of(const std::string& name, const std::vector<int>& ranks) {
   if (ranks.size() < 2) return nullptr;
   return groups_.emplace_back(group_->subgroup(fmt::format("{}{}", name, meetings_), ranks)).get();
@@ -94,10 +110,10 @@ void Processes::meet(const RunConfig& config, at::Device device) {
         (std::filesystem::path(config.train.output) / fmt::format("late_exchange_{}.json", rank())).string());
   if (!group_) group_ = std::make_unique<comm::Group>(place_, device);
   agreement_ = std::make_unique<train::Together>(*group_, mesh_);
-  parallel::check_same(*group_,
-                       {{"[parallel] of the configuration",
-                         fmt::format("{} {} {} {} {} {} {}", parallel.replicate, parallel.fsdp, parallel.pipeline,
-                                     parallel.expert, parallel.context, parallel.tensor, config.train.accumulate)}});
+  parallel::check_same(*group_, {{"[parallel] of the configuration",
+                                  fmt::format("{} {} {} {} {} {} {} {}", parallel.replicate, parallel.fsdp,
+                                              parallel.pipeline, parallel.expert, parallel.context, parallel.tensor,
+                                              parallel.offload_optimizer, config.train.accumulate)}});
   if (group_->is_dry()) places_ = places_in_block(config, mesh_);
   groups_.clear(), ++meetings_;
   shards_ = group_of("fsdp", mesh_.shards_with(rank()));
@@ -148,11 +164,15 @@ std::vector<parallel::Held> Processes::held_of(model::Model& model, bool in_all_
 
 std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const RunConfig& config) {
   auto placement = placed(model, config);
-  if (!config.parallel.offload_frozen) return placement;
+  const auto& parallel = config.parallel;
+  if (parallel.offload_optimizer)
+    log::info("  what is trained, and what the optimizer keeps of it, stay in the host's memory");
+  if (!parallel.offload_frozen) return placement;
   const auto blocks = model.lm().llm().blocks();
   const auto learns_from = first_that_learns(blocks, model.trainable_parameters(),
                                              model.lm().prompt_tokens() + model.lm().prefix_tokens() > 0);
-  const auto bytes = placement->offload(blocks, learns_from);
+  const auto bytes =
+      cuts_frozen(parallel) ? frozen_on_host(*placement, blocks) : placement->offload(blocks, learns_from);
   if (bytes == 0)
     fail(ErrorKind::config,
          "parallel.offload_frozen keeps frozen matrices of the language model's blocks in the host's memory, and there "
@@ -165,7 +185,7 @@ std::unique_ptr<parallel::Placement> Processes::place(model::Model& model, const
 
 std::unique_ptr<parallel::Placement> Processes::placed(model::Model& model, const RunConfig& config) {
   config::Problems problems;
-  if (shards_ || block_) check_can_be_cut(config, model, problems);
+  check_can_be_cut(config, problems);
   problems.throw_if_any();
   const int block = mesh_.block_of(rank()), number = mesh_.number_of(rank());
   parallel::BlockMember member{block_,
@@ -173,26 +193,47 @@ std::unique_ptr<parallel::Placement> Processes::placed(model::Model& model, cons
                                number == mesh_.number_of(mesh_.last_of(0)),
                                {{}, mesh_.shards * mesh_.block_size()}};
   if (block / mesh_.shards == 0) member.shares.own = block * mesh_.block_size() + number;
-  if (!shards_) return std::make_unique<parallel::Replicated>(held_of(model, /*in_all_blocks=*/true), member);
+  const bool on_host = config.parallel.offload_optimizer;
+  if (!shards_ && !on_host)
+    return leaving_constants(model,
+                             std::make_unique<parallel::Replicated>(held_of(model, /*in_all_blocks=*/true), member));
   const auto trained = model.trainable_parameters();
   const auto held = held_of(model, /*in_all_blocks=*/false);
   parallel::ShardedModel sharded{trained};
   if (config.parallel.reshard) sharded.blocks = model.lm().llm().blocks();
-  sharded.frozen_too = config.parallel.shard_frozen, sharded.computed = model.lm().compute_dtype();
+  sharded.frozen_too = cuts_frozen(config.parallel), sharded.computed = model.lm().compute_dtype();
+  sharded.trained_on_host = on_host, sharded.frozen_on_host = config.parallel.offload_frozen;
   sharded.learns_from =
       first_that_learns(sharded.blocks, trained, model.lm().prompt_tokens() + model.lm().prefix_tokens() > 0);
   if (config.parallel.reshard && sharded.blocks.empty())
     log::warning(
         fmt::format("the language model '{}' does not say what its blocks are, so that it is whole during a step",
                     config.model.llm.plugin));
-  return std::make_unique<parallel::Sharded>(sharded, *shards_, replicas_, held, member);
+  return leaving_constants(model, std::make_unique<parallel::Sharded>(sharded, shards_, replicas_, held, member));
+}
+
+// Of what methods of fine-tuning began with, which no process changes, each part is written by one that has it.
+std::unique_ptr<parallel::Placement> Processes::leaving_constants(model::Model& model,
+                                                                  std::unique_ptr<parallel::Placement> placement) {
+  auto constants = model.saved_parameters();
+  std::erase_if(constants, [](const Parameter& own) { return !own.fixed || !own.box; });
+  if (constants.empty() || !places_.empty()) return placement;
+  const bool first_shard = mesh_.block_of(rank()) % mesh_.shards == 0;
+  for (const auto& [numbers, parameters] : parallel::alike(constants, block_))
+    if (!first_shard || numbers.front() != mesh_.number_of(rank())) placement->leave_to_others(parameters);
+  return placement;
 }
 
 std::unique_ptr<parallel::Owners> Processes::owners(model::Model& model, const parallel::Placement& placement,
                                                     const UpdateRule& rule) {
   if (rule.elementwise() || (mesh_.shards == 1 && mesh_.parts == 1)) return nullptr;
   auto* copy = group_of("copy", mesh_.copy(rank()));
-  return std::make_unique<parallel::Owners>(placement.own(model.trainable_parameters()), *copy);
+  const auto trained = model.trainable_parameters();
+  std::vector<std::vector<int64_t>> places;
+  for (const int other : places_.empty() ? std::vector<int>() : mesh_.copy(rank()))
+    places.push_back(parallel::places_of_rows(trained, places_[static_cast<size_t>(mesh_.number_of(other))],
+                                              mesh_.block_of(other) % mesh_.shards, mesh_.shards));
+  return std::make_unique<parallel::Owners>(placement.own(trained), *copy, places);
 }
 
 namespace {

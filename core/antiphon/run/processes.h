@@ -50,6 +50,8 @@ class Processes {
  private:
   comm::Group* group_of(const std::string& name, const std::vector<int>& ranks);
   std::unique_ptr<parallel::Placement> placed(model::Model& model, const RunConfig& config);
+  std::unique_ptr<parallel::Placement> leaving_constants(model::Model& model,
+                                                         std::unique_ptr<parallel::Placement> placement);
   std::vector<parallel::Held> held_of(model::Model& model, bool in_all_blocks);
 
   comm::Place place_;

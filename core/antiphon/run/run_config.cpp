@@ -93,24 +93,10 @@ void throw_problems(const config::Problems& problems, const config::Value& root)
   }
 }
 
-// Pieces of parameters and averages are in float32.
 void check_trained(const RunConfig& config, config::Problems& problems) {
-  const auto& p = config.parallel;
-  if (config.precision.trained != "bf16") return;
-  if (p.fsdp > 1 || p.pipeline > 1 || p.context > 1 || p.tensor > 1 || p.expert > 1)
-    problems.add({}, "precision.trained = \"bf16\" needs processes that have the whole model each",
-                 "use parallel.replicate alone, or leave it at fp32");
-  if (config.train.ema.decay > 0)
+  if (config.precision.trained == "bf16" && config.train.ema.decay > 0)
     problems.add({}, "precision.trained = \"bf16\" beside train.ema, whose averages need more digits",
                  "leave one of them out");
-}
-
-// Answers are written by one process alone.
-void check_answers(const RunConfig& config, config::Problems& problems) {
-  const auto& p = config.parallel;
-  if (config.train.eval_answers > 0 && (p.fsdp > 1 || p.pipeline > 1 || p.context > 1 || p.tensor > 1 || p.expert > 1))
-    problems.add({}, "train.eval_answers needs processes that have the whole model each",
-                 "leave it at 0, or use parallel.replicate alone");
 }
 
 }  // namespace
@@ -158,7 +144,6 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   data::check_data(config.data, problems);
   check_voice_activity(config.session.vad, root, problems);
   check_held_out(config, root, problems);
-  check_answers(config, problems);
   check_trained(config, problems);
   if (!problems.empty()) model::check_slots(config.model, problems);  // else the model does it when it is built
   throw_problems(problems, root);

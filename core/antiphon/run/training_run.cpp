@@ -95,8 +95,8 @@ void TrainingRun::start_values() {
 
 void TrainingRun::place() {
   rule_ = build_update_rule(config_.train.optimizer);
-  if (processes_.group() && config_.parallel.fsdp > 1)
-    values_ = trained_values(*loaded_.model);  // while they are whole
+  const bool go = config_.parallel.fsdp > 1 || config_.parallel.offload_optimizer;
+  if (processes_.group() && go) values_ = trained_values(*loaded_.model);  // while they are whole
   processes_.check_parts(*loaded_.model);
   placement_ = processes_.place(*loaded_.model, config_);
   owners_ = processes_.owners(*loaded_.model, *placement_, *rule_);
@@ -131,7 +131,7 @@ void TrainingRun::open_folder(int64_t step) {
 }
 
 void TrainingRun::hold_out() {
-  held_out_.emplace(loaded_, *objective_, *placement_, processes_.mesh(), processes_.group());
+  held_out_.emplace(loaded_, *objective_, *placement_, processes_.mesh(), processes_.group(), processes_.block());
   trainer_->set_evaluation([this](checkpoint::Reference* reference, const train::MeasuringTime& time) {
     auto values = held_out_->measure(reference, held_out_->wants_answers(time.step, time.last));
     folder_.answers(time.step, held_out_->answers());

@@ -77,7 +77,7 @@ void Optimizer::update_narrow(size_t index, const Group& group, double lr_ratio,
   rule_.update({item}, group.lr * lr_ratio, group.weight_decay);
   for (const char letter : parameter.name) key = mixed(key, static_cast<unsigned char>(letter));
   auto value = parameter.tensor->detach();
-  round_stochastically(wide, value, key);
+  round_stochastically(wide, value, key, parameter.box);
   parameter.tensor->unsafeGetTensorImpl()->bump_version();
 }
 

@@ -169,12 +169,15 @@ const config::Table<ParallelOptions>& parallel_table() {
                  "processes among which the parameters, gradients and optimizer states of each copy are cut up",
                  {.min = 1, .max = checkpoint::kMostShares})
           .field("reshard", &O::reshard,
-                 "with fsdp: each block of the language model is whole only while it computes; untrue: all that is "
-                 "trained is whole during a step (ZeRO-2)")
+                 "with fsdp or offload_optimizer: each block of the language model is whole only while it computes; "
+                 "untrue: all that is trained is whole during a step (ZeRO-2)")
           .field("offload_frozen", &O::offload_frozen,
                  "what is frozen of the language model's blocks is kept in the host's memory, and copied to the device "
                  "while a "
                  "block computes")
+          .field("offload_optimizer", &O::offload_optimizer,
+                 "what is trained, its gradients and the optimizer's state are kept in the host's memory and updated "
+                 "there; values go to the device while a block computes, or with reshard = false for a step")
           .field("shard_frozen", &O::shard_frozen,
                  "with fsdp and reshard: cut up frozen blocks, too. Processes of one machine map the same file, which "
                  "takes less memory than that")

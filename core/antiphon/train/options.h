@@ -68,7 +68,7 @@ struct PrecisionOptions {
 // How several processes train together.
 struct ParallelOptions {
   int64_t replicate = 0, fsdp = 1, pipeline = 1, expert = 1, context = 1, tensor = 1, timeout_seconds = 600;
-  bool reshard = true, shard_frozen = false, offload_frozen = false;
+  bool reshard = true, shard_frozen = false, offload_frozen = false, offload_optimizer = false;
   std::string schedule = "1f1b";
   int64_t chunks = 1;
   std::vector<int64_t> layers_per_stage = {};

@@ -79,6 +79,28 @@ TEST_CASE("the same bits by a loop and by operations; others with another key, a
   CHECK(at::equal(strided, rounded(x, 7)));
 }
 
+TEST_CASE("a part of a tensor becomes what it becomes within the whole") {
+  const auto whole = values().view({40, 50, 20});
+  const auto all = rounded(whole, 7);
+  struct {
+    std::vector<int64_t> begin, sizes;
+  } const parts[] = {
+      {{3, 0, 0}, {9, 50, 20}}, {{0, 11, 0}, {40, 13, 20}}, {{5, 2, 7}, {1, 40, 6}}, {{0, 0, 0}, {40, 50, 20}}};
+  for (const auto& [begin, sizes] : parts) {
+    auto part = whole, expected = all;
+    for (size_t d = 0; d < begin.size(); ++d) {
+      part = part.narrow(static_cast<int64_t>(d), begin[d], sizes[d]);
+      expected = expected.narrow(static_cast<int64_t>(d), begin[d], sizes[d]);
+    }
+    const Box box{whole.sizes().vec(), begin};
+    auto by_loop = at::empty(sizes, all.options()), by_operations = at::empty(sizes, all.options());
+    round_stochastically(part, by_loop, 7, box);
+    round_by_operations(part, by_operations, 7, box);
+    CHECK(at::equal(by_loop, expected));
+    CHECK(at::equal(by_operations, expected));
+  }
+}
+
 TEST_CASE("an optimizer's updates of bfloat16 that are below a step of it arrive, and its state is in float32") {
   auto narrow = at::ones({64, 64}, at::kBFloat16).set_requires_grad(true), wide = at::ones({3}).set_requires_grad(true);
   Descent rule;

@@ -74,15 +74,15 @@ LoraAdapter::LoraAdapter(std::string site, const LoraShape& shape) : site_(std::
 }
 
 void LoraAdapter::keep_outputs(int64_t begin, int64_t size) {
-  if (shape_.init == "pissa") return LinearAdapter::keep_outputs(begin, size);
   keep_part(b_, 0, begin, size);
+  if (b_start_.defined()) keep_part(b_start_, 0, begin, size);
   first_output_ = begin;
   if (shape_.dora) keep_part(magnitude_, 0, begin, size);
 }
 
 void LoraAdapter::keep_inputs(int64_t begin, int64_t size) {
-  if (shape_.init == "pissa") return LinearAdapter::keep_inputs(begin, size);
   keep_part(a_, 1, begin, size);
+  if (a_start_.defined()) keep_part(a_start_, 1, begin, size);
   first_input_ += begin;
 }
 

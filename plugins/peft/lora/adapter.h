@@ -19,8 +19,8 @@ class LoraAdapter : public LinearAdapter, public Module {
  public:
   // `site`: the name by which its dropout differs from others'.
   LoraAdapter(std::string site, const LoraShape& shape);
-  // Puts the initial values in, of a layer that computes `base`.
-  void start(const LinearBase& base, at::Generator generator);
+  // Puts the initial values in, of a layer that computes `base`. Processes that share the layer call it alike.
+  void start(const LinearBase& base, nn::Linear& layer, at::Generator generator);
   at::Tensor forward(const at::Tensor& x, const LinearBase& base) override;
   std::optional<LinearBase::Plain> merged(const LinearBase::Plain& base) const override;
   LowRank low_rank() const override;

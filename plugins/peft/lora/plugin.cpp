@@ -40,8 +40,10 @@ class Lora : public Peft, private Module {
   std::vector<std::string> also_trained() const override { return also_trained_; }
 
   void start(uint64_t seed) override {
-    for (size_t i = 0; i < adapters_.size(); ++i)
-      adapters_[i]->start(*sites_.sites()[i].linear->below(*adapters_[i]), at::detail::createCPUGenerator(seed + i));
+    for (size_t i = 0; i < adapters_.size(); ++i) {
+      auto& layer = *sites_.sites()[i].linear;
+      adapters_[i]->start(*layer.below(*adapters_[i]), layer, at::detail::createCPUGenerator(seed + i));
+    }
   }
 
   Module& module() override { return *this; }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/nn/whole_of_parts.h>
 
 #include <algorithm>
 
@@ -34,7 +35,7 @@ Factors principal(const LoraShape& shape, const at::Tensor& weight) {
 
 }  // namespace
 
-void LoraAdapter::start(const LinearBase& base, at::Generator generator) {
+void LoraAdapter::start(const LinearBase& base, nn::Linear& layer, at::Generator generator) {
   if (a_.numel() == 0 || b_.numel() == 0) return;  // another process has it
   c10::AutoGradMode no_grad(false);
   const bool needs_weight = shape_.dora || shape_.init == "pissa";
@@ -55,7 +56,7 @@ void LoraAdapter::start(const LinearBase& base, at::Generator generator) {
     put_a(a_, a), put_b(b_, b);
   }
   if (shape_.init == "pissa") {
-    const auto [a, b] = principal(shape_, weight);
+    const auto [a, b] = principal(shape_, nn::whole_of_parts(weight, layer));
     put_a(a_, a), put_b(b_, b), put_a(a_start_, a), put_b(b_start_, b);
   }
   if (shape_.dora) magnitude_.copy_(base.over_inputs(matrix(weight).square().sum(1)).sqrt());

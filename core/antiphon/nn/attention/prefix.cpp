@@ -6,7 +6,9 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/nn/attention/attention.h>
+#include <antiphon/nn/token_slices.h>
 
+#include <numeric>
 #include <utility>
 
 namespace antiphon::nn {
@@ -104,6 +106,20 @@ struct Prefix::PutBefore : torch::autograd::Function<PutBefore> {
     return {of_sequences[0], of_sequences[1], at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
+
+at::Tensor own_heads(const at::Tensor& kv, const TokenSlices& slices) {
+  constexpr int64_t kHeads = 3;
+  auto own = kv;
+  if (slices.parts) {
+    const auto part = part_of(own.size(kHeads), slices.parts->rank(), slices.parts->size());
+    own = own.narrow(kHeads, part.begin, part.size);
+  }
+  if (!slices.contexts) return own;
+  const int64_t contexts = slices.contexts->size(), repeats = contexts / std::gcd(own.size(kHeads), contexts);
+  own = own.repeat_interleave(repeats, kHeads);
+  const int64_t heads = own.size(kHeads) / contexts;
+  return own.narrow(kHeads, slices.contexts->rank() * heads, heads);
+}
 
 Prefix::Prefix(const at::Tensor& kv) : kv_(kv), layers_(kv.detach().unbind(0)) {
   if (at::GradMode::is_enabled() && kv.requires_grad()) gathered_ = std::make_shared<Gathered>(layers_.size());

@@ -8,6 +8,13 @@
 
 namespace antiphon::nn {
 
+struct TokenSlices;
+
+// kv [layers, 2, tokens, kv_heads, head_size] -> those that stand before the heads that a process attends with, whose
+// heads and tokens are divided so (token_slices.h): some heads of each part, repeated if contexts have fewer. The
+// gradient of kv in each process is that of these.
+at::Tensor own_heads(const at::Tensor& kv, const TokenSlices& slices);
+
 // Of one forward pass, and the backward pass that follows it.
 class Prefix {
  public:

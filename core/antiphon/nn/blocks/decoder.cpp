@@ -66,7 +66,7 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, c
   const auto v = heads(v_proj_);
   if (q_norm_) q = q_norm_->forward(q), k = k_norm_->forward(k);
   q = apply_rope(q, rope), k = apply_rope(k, rope);
-  if (slices_.contexts) return o_proj_.forward(attend_all(q, k, v, input));
+  if (slices_.contexts) return o_proj_.forward(attend_all(q, k, v, input, layer));
   if (input.prefix) return o_proj_.forward(input.prefix->attention(q, k, v, input.lengths, layer, window_));
   return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer, window_)
                                      : packed_attention(q, k, v, input.lengths, true, window_));
@@ -74,14 +74,16 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, c
 
 // Of all tokens, for some of the heads.
 at::Tensor DecoderLayer::attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                    const DecoderInput& input) const {
+                                    const DecoderInput& input, size_t layer) const {
   auto& group = *slices_.contexts;
   const auto sizes = slices_.in_contexts(input.tokens());
   const auto repeated = [&](const at::Tensor& x) {
     const std::vector<int64_t> shape{x.size(0), x.size(1), kv_repeats_, x.size(2)};
     return to_heads(x.unsqueeze(2).expand(shape).flatten(1, 2), sizes, group);
   };
-  const auto y = packed_attention(to_heads(q, sizes, group), repeated(k), repeated(v), input.lengths, true, window_);
+  const auto q_thd = to_heads(q, sizes, group), k_thd = repeated(k), v_thd = repeated(v);
+  const auto y = input.prefix ? input.prefix->attention(q_thd, k_thd, v_thd, input.lengths, layer, window_)
+                              : packed_attention(q_thd, k_thd, v_thd, input.lengths, true, window_);
   return to_tokens(y.view({y.size(0), -1, head_size_}), sizes, group).flatten(1, 2);
 }
 
@@ -140,7 +142,6 @@ at::Tensor Decoder::head_weight() const {
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const {
-  if (is_divided()) fail(ErrorKind::internal, "a divided model writes no answers");
   const auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
   if (quantized_head_ && fits_few_rows(hidden_nd, hidden_nd))
     return multiply_few_rows(hidden_nd, quantized_head_->matrix(), {});
@@ -194,7 +195,7 @@ std::shared_ptr<RouterLosses> Decoder::router_losses(const DecoderInput& input) 
 }
 
 at::Tensor Decoder::forward(const DecoderInput& given) const {
-  if (is_divided() && given.cache) fail(ErrorKind::internal, "a divided model writes no answers");
+  if (is_divided() && given.cache) fail(ErrorKind::internal, "a divided model has no cache of keys and values");
   auto input = given;
   place_tokens(input);
   const auto context = slices_.of_context(input.tokens());

@@ -58,7 +58,8 @@ class DecoderLayer : public Module {
   // Around what parts share: all tokens of the context in, the slice of the sum out.
   at::Tensor entered(const at::Tensor& x_td, int64_t tokens) const;
   at::Tensor left(const at::Tensor& x_td, int64_t tokens) const;
-  at::Tensor attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const DecoderInput& input) const;
+  at::Tensor attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const DecoderInput& input,
+                        size_t layer) const;
   int64_t head_size_, window_, kv_repeats_ = 1;
   TokenSlices slices_;
   bool is_block_of_step_;  // decoder_step.h

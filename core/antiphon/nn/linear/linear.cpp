@@ -191,7 +191,7 @@ bool Linear::use_float8(bool keeps_weight) {
 
 void Linear::quantize(const std::string& format) {
   if (format == "nf4")
-    nf4 = std::make_shared<Nf4Weight>(Nf4Weight::of(weight));
+    nf4 = std::make_shared<Nf4Weight>(Nf4Weight::of(weight, own_.front().box, together));
   else
     quantized = std::make_shared<QuantizedWeight>(QuantizedWeight::of(weight, format));
   page_out(weight.const_data_ptr(), weight.nbytes());  // of a file that stays mapped for its other tensors

@@ -10,6 +10,7 @@
 #include <antiphon/kernels/mm.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/linear/of_weight.h>
+#include <antiphon/nn/whole_of_parts.h>
 
 #include <algorithm>
 #include <array>
@@ -56,10 +57,12 @@ at::Tensor scales_of(const Nf4Weight& w, int64_t row, int64_t rows, int64_t colu
   const auto cut = [&](const at::Tensor& all, int64_t first) {
     return all.view({-1, w.in / block}).narrow(0, first, rows).narrow(1, column / block, columns / block).reshape(-1);
   };
-  const int64_t in_row = w.in / block;
-  const auto places = at::arange(row * in_row, (row + rows) * in_row, at::kInt).div(Nf4Weight::kScaleBlock, "floor");
+  const auto from = [](int64_t first, int64_t count) { return at::arange(first, first + count, at::kLong); };
+  const auto places = from(w.first_row + row, rows).unsqueeze(1) * w.blocks_in_row +
+                      from(w.first_block + column / block, columns / block);
   const auto numbers = dynamic_numbers().index_select(0, cut(w.scales, row).to(at::kInt));
-  return numbers * w.scale_of_scales.index_select(0, cut(places, 0)) + w.mean_scale;
+  return numbers * w.scale_of_scales.index_select(0, places.div(Nf4Weight::kScaleBlock, "floor").view(-1)) +
+         w.mean_scale;
 }
 
 // What is kept of scales [n] float32.
@@ -99,13 +102,13 @@ void unpack(const Nf4Weight& w, const float* scales, T* y, int64_t row, int64_t 
 
 bool Nf4Weight::fits(const at::Tensor& weight) { return weight.dim() == 2 && weight.size(1) % kBlock == 0; }
 
-Nf4Weight Nf4Weight::of(const at::Tensor& weight) {
+Nf4Weight Nf4Weight::of(const at::Tensor& weight, const std::optional<Box>& box, comm::Group* parts) {
   if (!fits(weight))
     fail(ErrorKind::internal,
          fmt::format("a weight of {} x {} cannot be kept as nf4: its rows are to be multiples of {}", weight.size(0),
                      weight.size(1), kBlock));
   Nf4Weight w;
-  w.out = weight.size(0), w.in = weight.size(1);
+  w.out = weight.size(0), w.in = weight.size(1), w.blocks_in_row = w.in / kBlock;
   w.values = at::empty({w.out, w.in / 2}, at::kByte);
   const auto scales = at::empty({w.out, w.in / kBlock}, at::kFloat);
   const auto bounds = between(at::tensor(at::ArrayRef<float>(kNormalFloats.data(), kNormalFloats.size())));
@@ -119,7 +122,12 @@ Nf4Weight Nf4Weight::of(const at::Tensor& weight) {
     w.values.slice(0, row, row + rows).copy_(numbers.select(2, 0).bitwise_left_shift(4) + numbers.select(2, 1));
     scales.slice(0, row, row + rows).copy_(largest);
   }
-  keep_scales(scales.view(-1), w);
+  if (!box || at::IntArrayRef(box->whole) == weight.sizes()) return keep_scales(scales.view(-1), w), w;
+  w.first_row = box->begin[0], w.first_block = box->begin[1] / kBlock, w.blocks_in_row = box->whole[1] / kBlock;
+  const auto all = whole_of_parts(scales, {{box->whole[0], w.blocks_in_row}, {w.first_row, w.first_block}}, *parts);
+  keep_scales(all.view(-1), w);
+  const auto own = w.scales.view(all.sizes()).narrow(0, w.first_row, w.out).narrow(1, w.first_block, w.in / kBlock);
+  w.scales = own.contiguous().view(-1);
   return w;
 }
 

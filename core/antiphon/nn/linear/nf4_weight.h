@@ -4,6 +4,14 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <optional>
+
+#include <antiphon/component/module.h>
+
+namespace antiphon::comm {
+class Group;
+}
+
 namespace antiphon::nn {
 
 // weight = table[value] · scale: one of 16 numbers between -1 and 1, and the largest magnitude of its block of kBlock
@@ -17,10 +25,15 @@ struct Nf4Weight {
   at::Tensor scales;           // [out * in / kBlock] uint8
   at::Tensor scale_of_scales;  // [ceil(scales / kScaleBlock)] float32
   float mean_scale = 0;
+  // Of a part of a matrix, whose scales are the whole's: which row and block of a row of it come first, of how many.
+  int64_t first_row = 0, first_block = 0, blocks_in_row = 0;
 
   // Whether a matrix [out, in] can be stored so: rows are whole blocks.
   static bool fits(const at::Tensor& weight);
-  static Nf4Weight of(const at::Tensor& weight);
+  // With a box: it is a part of a matrix, of whole blocks, and the group has all parts, whose processes call this
+  // alike.
+  static Nf4Weight of(const at::Tensor& weight, const std::optional<Box>& box = std::nullopt,
+                      comm::Group* parts = nullptr);
 
   // Rows [row, row + rows) and columns [column, column + columns), whole blocks, float32 or bfloat16.
   at::Tensor dequantized(at::ScalarType dtype, int64_t row, int64_t rows, int64_t column, int64_t columns) const;

@@ -1,6 +1,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/comm/test_group.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/linear/nf4_weight.h>
 #include <antiphon/nn/testing.h>
@@ -50,6 +51,27 @@ TEST_CASE(
     CHECK(relative_error(linear.forward(x.detach().narrow(1, 0, 1)), plain.narrow(1, 0, 1)) < 1e-6);
     CHECK(linear.forward(at::empty({0, in})).sizes() == at::IntArrayRef({0, out}));
   }
+}
+
+TEST_CASE("what processes keep of the parts of a matrix in nf4 are the parts of the whole, to the bit") {
+  CHECK(comm::testing::run_group(2, "member keeps a part in nf4") == 0);
+}
+
+// Cut by rows, by columns, and uneven; scales of several of their groups.
+TEST_CASE("member keeps a part in nf4", "[.]") {
+  comm::Group group(comm::testing::my_place());
+  const auto matrix = random({70, 768}, 5) * at::arange(1, 71).unsqueeze(1);
+  const auto whole = Nf4Weight::of(matrix).dequantized(at::kFloat);
+  const bool first = group.rank() == 0;
+  for (const bool by_rows : {true, false}) {
+    const int64_t begin = first ? 0 : (by_rows ? 30 : 256), size = by_rows ? (first ? 30 : 40) : (first ? 256 : 512);
+    const Box box{{70, 768}, {by_rows ? begin : 0, by_rows ? 0 : begin}};
+    const auto part = [&](const at::Tensor& x) { return x.narrow(by_rows ? 0 : 1, begin, size); };
+    const auto w = Nf4Weight::of(part(matrix).contiguous(), box, &group);
+    CHECK(at::equal(w.dequantized(at::kFloat), part(whole)));
+    CHECK(at::equal(w.dequantized(at::kFloat, 3, 7, 64, 128), part(whole).narrow(0, 3, 7).narrow(1, 64, 128)));
+  }
+  group.wait_for_all();
 }
 
 TEST_CASE("a bias over nf4 is trained") {
