@@ -105,6 +105,7 @@ int run_one(const TrainFlags& flags, run::Processes& processes) {
   train::Trainer trainer(*loaded.model, *objective, *rule, loader, loaded.cache, folder, processes.agreement(),
                          *placement, owners.get(), config.train);
   trainer.set_passes(processes.passes());
+  if (loaded.lm().compute_dtype() == at::kHalf) trainer.scale_loss(config.precision.loss_scale);
   const int64_t step = flags.resume ? trainer.resume(flags.accept_changes) : 0;
   if (flags.resume && step == 0) log::info("nothing to resume: starting anew");
   if (group && values.empty()) values = run::trained_values(*loaded.model);

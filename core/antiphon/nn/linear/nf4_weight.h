@@ -22,7 +22,7 @@ struct Nf4Weight {
   static bool fits(const at::Tensor& weight);
   static Nf4Weight of(const at::Tensor& weight);
 
-  // Rows [row, row + rows) and columns [column, column + columns), whole blocks, float32 or bfloat16.
+  // Rows [row, row + rows) and columns [column, column + columns), whole blocks, float32, bfloat16 or float16.
   at::Tensor dequantized(at::ScalarType dtype, int64_t row, int64_t rows, int64_t column, int64_t columns) const;
   at::Tensor dequantized(at::ScalarType dtype) const { return dequantized(dtype, 0, out, 0, in); }
   int64_t bytes() const {
