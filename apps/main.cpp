@@ -42,6 +42,7 @@ void add_commands(CLI::App& program, apps::Action& action) {
   apps::add_compose(program, action);
   apps::add_validate(program, action);
   apps::add_plan(program, action);
+  apps::add_fit(program, action);
   apps::add_data(program, action);
   apps::add_inspect(program, action);
   apps::add_conformance(program, action);

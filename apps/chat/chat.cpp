@@ -58,6 +58,7 @@ class Chat {
       : model_(loaded.writer()),
         microphone_(flags.microphone),
         hands_free_(vad != nullptr),
+        weighed_(flags.open.weighs_adapters()),
         session_(model_, loaded.preparer, loaded.tokenizer(), loaded.config.generate, loaded.config.session, vad,
                  {[this](session::SessionState state) { on_state(state); },
                   [this](const std::string& text) { on_text(text); }}) {}
@@ -105,6 +106,8 @@ class Chat {
       fail(ErrorKind::config,
            fmt::format("methods of fine-tuning with names: {}", all.empty() ? "none" : join(all, ", ")),
            "/adapter NAME[,NAME], /adapter none or /adapter all");
+    if (weighed_ || names.find('=') != std::string::npos)
+      fail(ErrorKind::config, "weights of adapters hold for a whole chat", "start another one: --adapter NAME=WEIGHT");
     run::choose_adapters(model_, names);
     session_.read_again();
   }
@@ -177,6 +180,7 @@ class Chat {
   model::MultimodalLm& model_;
   std::string microphone_;
   bool hands_free_;
+  bool weighed_;  // adapters have weights
   Clock::time_point asked_, first_;
   int64_t written_ = -1;  // pieces of the answer; -1: there is none
   int64_t heard_ = 0;     // turns of a recording

@@ -80,7 +80,12 @@ void add_open_options(CLI::App& command, run::OpenOptions& flags) {
 
 void add_adapter_flag(CLI::App& command, run::OpenOptions& flags) {
   command.add_option("--adapter", flags.adapters,
-                     "methods of fine-tuning to use, by their names with commas between them, or none; default: all");
+                     "methods of fine-tuning to use, by their names with commas between them, or none; default: all. "
+                     "NAME=WEIGHT: so much of it");
+  command
+      .add_option("--combine", flags.combine,
+                  "with weights: cat: the sum of what adapters change; linear: A and B are the sums of theirs")
+      ->check(CLI::IsMember({"cat", "linear"}));
 }
 
 void add_checkpoint_flag(CLI::App& command, run::OpenOptions& flags) {

@@ -23,6 +23,7 @@ void add_export(CLI::App& program, Action& action);
 void add_compose(CLI::App& program, Action& action);
 void add_validate(CLI::App& program, Action& action);
 void add_plan(CLI::App& program, Action& action);
+void add_fit(CLI::App& program, Action& action);
 void add_data(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
 void add_conformance(CLI::App& program, Action& action);
@@ -43,7 +44,7 @@ void check_thread_variables();
 
 // FILE, --set, --device, --threads.
 void add_open_options(CLI::App& command, run::OpenOptions& flags);
-// --adapter, for run::choose_adapters().
+// --adapter and --combine, for run::choose_adapters().
 void add_adapter_flag(CLI::App& command, run::OpenOptions& flags);
 // --checkpoint, for run::load_trained().
 void add_checkpoint_flag(CLI::App& command, run::OpenOptions& flags);

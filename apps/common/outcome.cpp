@@ -1,6 +1,5 @@
 #include <common/outcome.h>
 
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
@@ -8,6 +7,7 @@
 #include <antiphon/base/progress.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/standard_streams.h>
+#include <antiphon/train/out_of_memory.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -40,9 +40,10 @@ Error in_our_words(const std::system_error& error) {
 // Text of a library is for developers; a user gets one sentence.
 int tell_foreign(const std::exception& error, bool debug) {
   finish_progress();
-  const bool memory = dynamic_cast<const std::bad_alloc*>(&error) || dynamic_cast<const c10::OutOfMemoryError*>(&error);
-  if (memory) {
-    log::error("out of memory\n  fix: lower train.tokens_per_batch or eval.batch_size, or use a smaller model");
+  if (train::is_out_of_memory(error)) {
+    log::error(
+        "out of memory\n  fix: lower train.tokens_per_batch (`antiphon fit` finds the largest that fits) or "
+        "eval.batch_size, or use a smaller model");
     return static_cast<int>(ErrorKind::memory);
   }
   log::error(debug ? fmt::format("internal error: {}", error.what())

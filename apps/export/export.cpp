@@ -33,7 +33,7 @@ int run(const ExportFlags& flags) {
          "have weights = the run");
   model::load_own(*model, static_cast<uint64_t>(config.train.seed));
   run::load_trained(*model, flags.open, config.train.ema);
-  if (!flags.open.adapters.empty()) run::choose_adapters(model->lm(), flags.open.adapters);
+  run::choose_adapters(model->lm(), flags.open);
   const auto report = model::export_model(model->lm(), flags.output, {dtype_of(flags.dtype)});
   log::info(fmt::format("{} in {}: {} tensors, {} of them changed{}", report.what, flags.output, report.tensors,
                         report.changed, report.beside.empty() ? "" : "\n  " + report.beside));

@@ -13,13 +13,13 @@
 #include <antiphon/comm/place.h>
 #include <antiphon/early/cpu_quota.h>
 #include <antiphon/early/stop_signals.h>
+#include <common/program.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <new>
 #include <utility>
 
@@ -28,14 +28,6 @@ namespace {
 
 [[noreturn]] void fail_for(const std::string& what) {
   fail(ErrorKind::distributed, fmt::format("cannot {}: {}", what, std::strerror(errno)));
-}
-
-// The program that people call, which makes the settings that must be in place before libraries are loaded.
-std::string program() {
-  std::error_code ignored;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", ignored);
-  const auto called = self.parent_path() / "../../bin/antiphon";
-  return std::filesystem::exists(called, ignored) ? called.lexically_normal().string() : self.string();
 }
 
 // As torchrun; threads share the processors.
@@ -108,7 +100,7 @@ void Children::become(const LaunchPlan& plan, int index, int listener, int port,
   sigset_t others;
   sigemptyset(&others), sigaddset(&others, SIGCHLD);
   sigprocmask(SIG_UNBLOCK, &others, nullptr);
-  const auto path = program();
+  const auto path = program_path();
   std::vector<char*> words{const_cast<char*>(path.c_str())};
   for (const auto& word : plan.words) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);

@@ -77,7 +77,7 @@ class Help(Case):
     FLAGS = {
         "train": ["--set", "--device", "--threads", "--resume", "--profile", "--profile-steps"],
         "launch": ["--procs", "--restarts", "--stall", "--nodes", "--node", "--address", "--port", "--set", "--resume", "--stage"],
-        "eval": ["--set", "--device", "--threads", "--checkpoint", "--adapter", "--profile"],
+        "eval": ["--set", "--device", "--threads", "--checkpoint", "--adapter", "--combine", "--profile"],
         "report": ["--output", "--samples", "runs"],
         "generate": ["--set", "--device", "--image", "--audio", "--video", "--checkpoint", "--adapter", "--profile", "prompt"],
         "chat": ["--set", "--device", "--threads", "--history", "--microphone", "--checkpoint", "--adapter"],
@@ -85,6 +85,7 @@ class Help(Case):
         "merge": ["--set", "--output", "--checkpoint", "--adapter", "--dtype", "--check"],
         "compose": ["DIRECTORY"],
         "validate": ["--set", "--resolved", "files"],
+        "fit": ["--set", "--device", "--threads", "--memory", "--most", "--samples", "--stage", "--json", "file"],
         "plan": ["--set", "--gpus", "--gpu", "h100", "--stage", "--json", "file"],
         "data": ["show", "check", "stats", "convert", "index", "synthesize"],
         "inspect": ["--json", "name"],

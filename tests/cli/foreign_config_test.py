@@ -203,8 +203,11 @@ class ForeignConfig(unittest.TestCase):
         self.assertIn('odd/config.json: not known here, and without effect: "logit_softcap"', err)
         _, _, err, _, _ = self.validate(self.model("wet", "llama", {**LLAMA, "attention_dropout": 0.1}))
         self.assertIn("attention_dropout is 0.1; training here does without it", err)
-        for stored in ({"quant_method": "gptq"}, {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}):
+        bits = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+        for stored in ({"quant_method": "gptq"}, {"quant_method": "bitsandbytes", "load_in_8bit": True}, {**bits, "bnb_4bit_quant_storage": "bfloat16"}, [bits], "nf4"):
             self.refused("llama", {**LLAMA, "quantization_config": stored}, "quantization_config is")
+        code, _, err, _, _ = self.validate(self.model("bits", "llama", {**LLAMA, "quantization_config": bits}))
+        self.assertEqual(code, 0, err)
 
 
 def make_campaign(plugin):

@@ -336,6 +336,15 @@ class Methods(Case):
         if not DEVICE:
             done = self.call("chat", both, "--history", "", *sets(generate__weights="int8"), input="/adapter one\n")
             self.assertIn("part of the weights already", done.stderr)
+        for words, same in (("one=1", "one"), ("one=0", "none")):
+            for ours, other_loss in zip(self.answers(both, "--adapter", words), losses_of[same], strict=True):
+                self.assertAlmostEqual(ours, other_loss, places=5)
+        self.assertNotEqual(self.answers(both, "--adapter", "one=0.5", "--combine", "linear"), losses_of["one"])
+        for words, said_of in (("one=x", "is not a number"), ("one=1,one=2", "there twice"), ("two=0.5", "changes no linear layer"), ("tow=1", "did you mean 'two'")):
+            self.assertIn(said_of, self.call("eval", both, "--adapter", words, "--output", base, code=2).stderr)
+        self.assertIn("hold for a whole chat", self.call("chat", both, "--history", "", input="/adapter one=0.5\n").stderr)
+        done = self.call("export", both, "--adapter", "one=0.5", "--output", self.folder / "exported_half", "--check")
+        self.assertIn("adapters in use: one x 0.5, combined: cat", done.stderr)
         self.call("export", both, "--adapter", "one", "--output", self.folder / "exported_one")
         self.assertIn("cannot become part of the weights", self.call("export", both, "--output", self.folder / "exported_all", code=2).stderr)
         merged = plain.read_text().replace(f'weights = "{self.folder}/models/llama"', f'weights = "{self.folder}/exported_one"')

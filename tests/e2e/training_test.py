@@ -29,6 +29,14 @@ class Training(Case):
         self.assert_rates(self.rates("cosine", name="cosine", warmup_steps=0, hold_steps=2, constant_steps=2, min_ratio=0.1),
                           [1, 1] + [0.1 + 0.45 * (1 + math.cos(math.pi * k / 4)) for k in range(4)] + [0.1, 0.1])
 
+    def test_share_of_a_step_that_waits_for_data(self):
+        run = self.folder / "waits"
+        self.train(run, *SHORT, *sets(data__threads=1, data__prefetch=1))
+        for record in records(run / "metrics.jsonl"):
+            self.assertAlmostEqual(record["train/loader_wait"], record["train/data_wait_seconds"] / record["train/step_seconds"], places=9)
+            self.assertTrue(0 <= record["train/loader_wait"] <= 1, record)
+        self.assertGreater(records(run / "metrics.jsonl")[0]["train/loader_wait"], 0)
+
     def test_schedules_that_do_not_fit(self):
         done = self.train(self.folder / "refused", *SHORT, *sets(train__schedule__name="wsd", train__schedule__power=2), code=2)
         self.assertIn('train.schedule.power has no effect with train.schedule.name = "wsd"', done.stderr)

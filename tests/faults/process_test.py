@@ -38,7 +38,7 @@ class Streams(Case):
         llava = self.folder / "llava"
         make_tiny.write_llava(llava)
         held = self.folder / "data" / "held.jsonl"
-        good = [["inspect"], ["inspect", "--json"], ["inspect", "config"], ["inspect", "lora"], ["validate", self.config], ["validate", self.config, "--resolved"], ["plan", self.config], ["doctor"], ["compose", llava],
+        good = [["inspect"], ["inspect", "--json"], ["inspect", "config"], ["inspect", "lora"], ["validate", self.config], ["validate", self.config, "--resolved"], ["plan", self.config], ["fit", self.config, "--most", 256, *sets(train__tokens_per_batch=256)], ["doctor"], ["compose", llava],
                 ["data", "show", self.config], ["data", "check", held], ["data", "check", held, "--json"], ["data", "stats", held], ["data", "index", held], ["generate", self.config, "hello", *sets(generate__max_tokens=2)],
                 ["eval", self.config, "--output", self.folder / "eval", *sets(eval__generate="false")], ["chat", self.config, *sets(generate__max_tokens=2), "--history", ""],
                 ["conformance", PLUGINS / "frame_stack.so"]]

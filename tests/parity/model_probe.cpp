@@ -27,6 +27,9 @@
 #include <antiphon/nn/smoothing.h>
 #include <antiphon/nn/token_scores.h>
 #include <antiphon/run/device.h>
+#include <antiphon/run/training_slots.h>
+#include <antiphon/train/loss_scale.h>
+#include <antiphon/train/optimizer.h>
 #include <antiphon/weights/load.h>
 
 namespace antiphon::probe {
@@ -35,7 +38,7 @@ config::Value toml(const json& request, const char* key) { return config::parse_
 
 at::ScalarType dtype_of(const json& request) {
   const auto name = request.value("dtype", "fp32");
-  return name == "bf16" ? at::kBFloat16 : name == "fp64" ? at::kDouble : at::kFloat;
+  return name == "bf16" ? at::kBFloat16 : name == "fp16" ? at::kHalf : name == "fp64" ? at::kDouble : at::kFloat;
 }
 
 at::Device device() {
@@ -75,7 +78,7 @@ std::unique_ptr<Interface> build(const json& request, Extra... extra) {
 // Trainable in fp32 and fp64; a frozen copy in the number format asked for otherwise.
 void load(Module& module, const NameMap& names, const json& request) {
   const auto dtype = dtype_of(request);
-  module.set_requires_grad(dtype != at::kBFloat16);
+  module.set_requires_grad(dtype == at::kFloat || dtype == at::kDouble);
   weights::LoadOptions options;
   options.frozen_dtype = dtype;
   weights::load_parameters(module, weights::Checkpoint(request.at("weights").get<std::string>()), names, options);
@@ -306,6 +309,40 @@ json run_optimizer(const json& request) {
   return json::object();
 }
 
+// "steps" updates as the trainer makes them in fp16, of the parameters "names" by their gradients "<name>.grad.<step>",
+// which are computed with the loss scale of "precision": the parameters, and "scales" after each step.
+json run_scaled(const json& request) {
+  config::Problems problems;
+  auto options = train::train_table().parse(toml(request, "train"), "train", problems);
+  const auto precision = train::precision_table().parse(toml(request, "precision"), "precision", problems);
+  problems.throw_if_any();
+  const auto rule = run::build_update_rule(options.optimizer);
+  const auto file = inputs_of(request);
+  NamedTensors values;
+  for (const std::string name : request.at("names"))
+    values.emplace_back(name, file.tensor(name).to(device()).clone().set_requires_grad(true));
+  std::vector<Parameter> parameters;
+  for (auto& [name, value] : values) parameters.push_back({name, &value, Init::zeros, Role::matrix});
+  train::Optimizer optimizer(parameters, options, *rule);
+  train::LossScale scale(precision.loss_scale);
+  std::vector<float> scales;
+  for (int64_t step = 0; step < request.at("steps").get<int64_t>(); ++step) {
+    for (auto& [name, value] : values)
+      value.mutable_grad() = (file.tensor(fmt::format("{}.grad.{}", name, step)).to(device()) * scale.value())
+                                 .to(at::kHalf)
+                                 .to(at::kFloat);
+    optimizer.scale_gradients(scale.inverse());
+    const bool overflow = !std::isfinite(optimizer.clip(options.clip_norm));
+    overflow ? optimizer.drop_gradients() : optimizer.step(1);
+    scale.update(overflow);
+    scales.push_back(scale.value());
+  }
+  for (auto& [name, value] : values) value = value.detach();
+  values.emplace_back("scales", at::tensor(scales));
+  write_outputs(request, std::move(values));
+  return json::object();
+}
+
 json answer(const std::string& line) {
   const auto request = json::parse(line);
   const auto kind = request.at("kind").get<std::string>();
@@ -316,6 +353,7 @@ json answer(const std::string& line) {
   if (kind == "loss") return run_loss(request);
   if (kind == "objective") return run_objective(request);
   if (kind == "optimizer") return run_optimizer(request);
+  if (kind == "scaled") return run_scaled(request);
   if (kind == "tiles") return run_tiles(request);
   if (kind == "native_sizes") return run_native_sizes(request);
   if (kind == "positions") return run_positions(request);

@@ -14,7 +14,7 @@ using weights::NamedTensors;
 
 // The TOML text under `key` of the request; an empty table where there is none.
 config::Value toml(const json& request, const char* key);
-at::ScalarType dtype_of(const json& request);  // "dtype": "fp32" (default), "fp64" or "bf16"
+at::ScalarType dtype_of(const json& request);  // "dtype": "fp32" (default), "fp64", "bf16" or "fp16"
 at::Device device();                           // $ANTIPHON_TEST_DEVICE, or the CPU
 // Writes the tensors to the request's "outputs".
 void write_outputs(const json& request, NamedTensors tensors);

@@ -17,6 +17,7 @@
 #include <antiphon/data/record_reader.h>
 #include <antiphon/engine/generation_config.h>
 #include <antiphon/engine/generator.h>
+#include <antiphon/model/combine_adapters.h>
 #include <antiphon/model/export.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
@@ -66,6 +67,12 @@ std::unique_ptr<model::MultimodalLm> load_model(const json& request) {
   }
   if (request.contains("quantize")) model->llm().quantize(request.at("quantize").get<std::string>());
   if (request.contains("run")) load_run(*model, request.at("run").get<std::string>());
+  if (request.contains("adapter_weights")) {
+    std::vector<model::WeightedAdapter> adapters;
+    for (const auto& [name, weight] : request.at("adapter_weights").items())
+      adapters.push_back({name, weight.get<double>()});
+    model::combine_adapters(*model, adapters, model::combination_of(request.at("combine").get<std::string>()));
+  }
   if (request.contains("adapters")) model->use_adapters(request.at("adapters").get<std::vector<std::string>>());
   if (request.value("merge", false))
     for (size_t i = 0; i < model->pefts().size(); ++i)

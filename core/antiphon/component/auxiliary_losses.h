@@ -9,7 +9,7 @@ namespace antiphon {
 // Of this thread, while an object of this class lives; the innermost one counts.
 class AuxiliaryLosses {
  public:
-  // `share`: of the step's tokens, that the pass computes.
+  // `share`: of the step's tokens, that the pass computes; times the loss scale, if the gradients are to have one.
   explicit AuxiliaryLosses(double share);
   ~AuxiliaryLosses();
   AuxiliaryLosses(const AuxiliaryLosses&) = delete;

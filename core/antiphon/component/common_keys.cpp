@@ -76,8 +76,8 @@ const ForeignKeys& common_keys() {
     auto* k = new ForeignKeys;
     for (const auto* list : {&about_the_file, &about_running, &without_use, &about_generation})
       k->other.insert(k->other.end(), list->begin(), list->end());
-    k->fixed = {{"quantization_config", {}, "quantised checkpoints are not read; take the model's original"},
-                {"compression_config", {}, "quantised checkpoints are not read; take the model's original"},
+    k->other.emplace_back("quantization_config");  // see check_keys()
+    k->fixed = {{"compression_config", {}, "quantised checkpoints are not read; take the model's original"},
                 {"pruned_heads", {nlohmann::json::object(), nlohmann::json::array()}},
                 {"add_cross_attention", {false}},
                 {"cross_attention_hidden_size", {}},

@@ -46,7 +46,7 @@ struct ObjectiveInput {
 };
 
 // Names that every run writes beside those of its objective, which therefore has others.
-inline constexpr std::array<std::string_view, 17> kRunMetrics{"loss",
+inline constexpr std::array<std::string_view, 21> kRunMetrics{"loss",
                                                               "lr",
                                                               "gradient_norm",
                                                               "tokens_per_second",
@@ -54,7 +54,11 @@ inline constexpr std::array<std::string_view, 17> kRunMetrics{"loss",
                                                               "samples",
                                                               "step_seconds",
                                                               "data_wait_seconds",
+                                                              "loader_wait",
+                                                              "loss_scale",
+                                                              "overflows",
                                                               "memory_bytes",
+                                                              "device_memory_bytes",
                                                               "bad_samples",
                                                               "filtered_samples",
                                                               "batch_fill",

@@ -81,6 +81,22 @@ void say_ignored(const JsonTable& json, const ForeignKeys& keys) {
                            count > 20 ? fmt::format(" and {} more", count - 20) : ""));
 }
 
+// Of quantised checkpoints those in bitsandbytes' 4 bits are read (weights/bitsandbytes.h).
+void check_quantization(const JsonTable& json) {
+  const char* key = "quantization_config";
+  const auto* found = json.find(key);
+  if (!found) return;
+  const auto is = [&](const char* inner, const nlohmann::json& value) {
+    return found->is_object() && found->contains(inner) && found->at(inner) == value;
+  };
+  const bool four_bits = is("quant_method", "bitsandbytes") &&
+                         (is("load_in_4bit", true) || is("_load_in_4bit", true)) && !is("load_in_8bit", true) &&
+                         (!found->contains("bnb_4bit_quant_storage") || is("bnb_4bit_quant_storage", "uint8"));
+  if (four_bits) return;
+  json.refuse(key, "nothing, or bitsandbytes' load_in_4bit with bnb_4bit_quant_storage \"uint8\"",
+              "other quantised checkpoints are not read; take the model's original");
+}
+
 }  // namespace
 
 ForeignKeys ForeignKeys::with(const ForeignKeys& more) const {
@@ -103,6 +119,7 @@ void check_fixed(const JsonTable& json, const ForeignKeys::Fixed& key) {
 void check_keys(const JsonTable& table, const ForeignKeys& keys) {
   config::Problems problems;
   for (const auto& key : keys.fixed) collected(problems, [&] { check_fixed(table, key); });
+  collected(problems, [&] { check_quantization(table); });
   if (keys.unknown_refused)
     for (const auto& key : unknown_keys(table, keys))
       collected(problems, [&] {

@@ -14,7 +14,7 @@ namespace antiphon::kernels {
 constexpr int kCudaTableVersion = 3;
 
 // Every function runs on the current stream of its tensors' device. Tensors are contiguous, on one CUDA device and of
-// one dtype, float32 or bfloat16, unless another is named; sums are float32. Empty tensors are allowed.
+// one dtype, float32, bfloat16 or float16, unless another is named; sums are float32. Empty tensors are allowed.
 struct CudaTable {
   int version = kCudaTableVersion;
   // As RowKernels (rows.h). x [rows, width], rstd [rows] float32.

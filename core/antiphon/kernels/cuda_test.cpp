@@ -36,7 +36,8 @@ struct Subject {
 };
 
 std::vector<Subject> subjects(const CudaTable& table, at::Device device) {
-  return {{&table, device, at::kFloat, 4e-6}, {&table, device, at::kBFloat16, 1.2e-2}};
+  return {
+      {&table, device, at::kFloat, 4e-6}, {&table, device, at::kBFloat16, 1.2e-2}, {&table, device, at::kHalf, 1.5e-3}};
 }
 
 at::Tensor random(at::IntArrayRef sizes, uint64_t seed, double scale = 1) {

@@ -48,7 +48,8 @@ void copy_to_slots(const at::Tensor& from, const at::Tensor& to, const at::Tenso
 
 Path path_of(const at::Tensor& x) {
   if (fits(x)) return Path::rows;
-  const bool known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
+  const auto type = x.scalar_type();
+  const bool known = type == at::kFloat || type == at::kBFloat16 || type == at::kHalf;
   return (x.is_meta() ? uses_shapes() : x.is_cuda()) && known && cuda_table() ? Path::cuda : Path::composed;
 }
 

@@ -174,7 +174,7 @@ class Exporter {
   void add_swapped(const Part& part, const WholePart& place, json& config);
   std::string add_beside();
   std::string write_beside(const Place& place);
-  void write_directory(const json& config) const;
+  void write_directory(json config) const;
   ExportReport report(std::string what, std::string beside) const {
     return {tensors_.tensors().size(), tensors_.changed(), std::move(what), std::move(beside)};
   }
@@ -187,7 +187,8 @@ class Exporter {
   ExportTensors tensors_;
 };
 
-void Exporter::write_directory(const json& config) const {
+void Exporter::write_directory(json config) const {
+  config.erase("quantization_config");  // of a source in 4 bits, which is written as what it stands for
   weights::save_checkpoint(output_, tensors_.tensors());
   weights::write_json(output_ / "config.json", config);
   weights::copy_tokenizer(llm_.weights, output_);

@@ -18,25 +18,28 @@ NumberFormats on_cpu() {
           fmt::format("this processor ({}) has no bf16 products, so bf16 is for storage and products are fp32", isa)};
 }
 
-NumberFormats on_gpu() {
-  // What LibTorch's hooks report of it: compute capability 8.0 or more.
-  if (at::detail::getCUDAHooks().supportsBFloat16ConvolutionWithCuDNNv8())
-    return {at::kBFloat16, at::kBFloat16, "this GPU multiplies bf16"};
-  return {at::kFloat, at::kFloat, "this GPU has no bf16 products"};
-}
+// What LibTorch's hooks report of it: compute capability 8.0 or more.
+bool gpu_has_bf16() { return at::detail::getCUDAHooks().supportsBFloat16ConvolutionWithCuDNNv8(); }
 
 }  // namespace
 
+NumberFormats gpu_formats(bool has_bf16) {
+  if (has_bf16) return {at::kBFloat16, at::kBFloat16, "this GPU multiplies bf16"};
+  return {at::kHalf, at::kHalf, "this GPU has no bf16 products (compute capability below 8.0)"};
+}
+
 NumberFormats number_formats(const std::string& compute, at::Device device) {
   if (compute == "fp32") return {at::kFloat, at::kFloat, "as precision.compute says"};
+  if (compute == "fp16") return {at::kHalf, at::kHalf, "as precision.compute says"};
   if (device.is_cpu()) return on_cpu();
   if (device.is_meta()) return {at::kBFloat16, at::kBFloat16, "as on a GPU"};
   if (compute == "bf16") return {at::kBFloat16, at::kBFloat16, "as precision.compute says"};
-  return on_gpu();
+  return gpu_formats(gpu_has_bf16());
 }
 
 std::string name_of(const NumberFormats& formats) {
   if (formats.compute == at::kBFloat16) return "bf16";
+  if (formats.compute == at::kHalf) return "fp16";
   return formats.matrices == at::kBFloat16 ? "bf16 matrices, fp32 products" : "fp32";
 }
 

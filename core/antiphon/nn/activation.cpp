@@ -33,7 +33,7 @@ struct QuickGeluFunction : torch::autograd::Function<QuickGeluFunction> {
   }
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const auto saved = context->get_saved_variables()[0];
-    const auto x = saved.scalar_type() == at::kBFloat16 ? saved.to(at::kFloat) : saved;
+    const auto x = saved.scalar_type() == at::kDouble ? saved : saved.to(at::kFloat);
     const auto gate = at::sigmoid(1.702 * x);
     return {(grads[0] * (gate + 1.702 * x * gate * (1 - gate))).to(saved.scalar_type())};
   }

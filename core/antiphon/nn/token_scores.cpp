@@ -30,6 +30,16 @@ at::Tensor filled(const at::Tensor& rows) {
   return missing ? at::constant_pad_nd(rows, {0, 0, 0, missing}) : rows;
 }
 
+// float16 has no digits left for the gradients of unlikely tokens: their products are of so many times the gradient.
+constexpr double kHalfUnit = 256;
+
+bool is_half(const at::Tensor& x) { return x.scalar_type() == at::kHalf; }
+
+// grad [n, tokens] times the head [tokens, d], in the head's dtype; of float16, kHalfUnit times as much.
+at::Tensor times_head(const at::Tensor& grad, const at::Tensor& head) {
+  return kernels::mm(is_half(head) ? (grad * kHalfUnit).to(at::kHalf) : grad, head);
+}
+
 // Of each process: [processes, n, columns], of this one alone without a group.
 at::Tensor of_all(const at::Tensor& own, comm::Group* group) {
   if (!group) return own.unsqueeze(0);
@@ -83,14 +93,16 @@ kernels::CrossEntropy composed_cross_entropy(const at::Tensor& logits, const at:
   return of;
 }
 
-// The logits of one chunk of positions after another, as kernels::cross_entropy gives their losses and gradients.
+// The logits of one chunk of positions after another, as kernels::cross_entropy gives their losses and gradients: in
+// the logits' dtype, or float32 if that is float16.
 template <class Body>
 void each_chunk(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, const ScoredAs& o,
                 bool gradient, Body&& body) {
   for (int64_t begin = 0; begin < hidden.size(0); begin += o.chunk) {
     const int64_t n = std::min(o.chunk, hidden.size(0) - begin);
     const auto x = hidden.narrow(0, begin, n), of = labels.narrow(0, begin, n);
-    const auto logits = kernels::mm(x, head.t());
+    auto logits = kernels::mm(x, head.t());
+    if (is_half(logits)) logits = logits.to(at::kFloat);
     body(begin, n, x,
          o.group || o.smoothing.any() ? composed_cross_entropy(logits, of, gradient, o, o.smoothing)
                                       : kernels::cross_entropy(logits, of, gradient));
@@ -98,7 +110,8 @@ void each_chunk(const at::Tensor& hidden, const at::Tensor& head, const at::Tens
 }
 
 struct Scores {
-  at::Tensor loss_n, grad_hidden, grad_head;  // -logp; gradients of its sum, undefined if not wanted
+  // -logp; gradients of its sum, undefined if not wanted; of float16, grad_hidden is kHalfUnit times that.
+  at::Tensor loss_n, grad_hidden, grad_head;
 };
 
 Scores run(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& labels, const ScoredAs& o,
@@ -111,8 +124,8 @@ Scores run(const at::Tensor& hidden, const at::Tensor& head, const at::Tensor& l
     out.loss_n.narrow(0, begin, n).copy_(of.token_loss);
     if (!wanted) return;
     const auto grad = filled(of.grad);
-    if (want_hidden) out.grad_hidden.narrow(0, begin, n).copy_(kernels::mm(grad, head).narrow(0, 0, n));
-    if (want_head) out.grad_head.add_(kernels::mm(grad.narrow(0, 0, n).t(), x));
+    if (want_hidden) out.grad_hidden.narrow(0, begin, n).copy_(times_head(grad, head).narrow(0, 0, n));
+    if (want_head) out.grad_head.add_(kernels::mm(grad.narrow(0, 0, n).to(x.scalar_type()).t(), x));
   });
   return out;
 }
@@ -123,7 +136,7 @@ at::Tensor head_gradient(const at::Tensor& hidden, const at::Tensor& head, const
   auto grad_head = at::zeros(head.sizes(), head.options().dtype(at::kFloat));
   each_chunk(hidden, head, labels, o, true, [&](int64_t begin, int64_t n, const at::Tensor& x, const auto& of) {
     const auto scaled = of.grad * scale_n.narrow(0, begin, n).to(of.grad.scalar_type()).unsqueeze(1);
-    grad_head.add_(kernels::mm(scaled.t(), x));
+    grad_head.add_(kernels::mm(scaled.to(x.scalar_type()).t(), x));
   });
   return grad_head;
 }
@@ -134,6 +147,12 @@ at::Tensor even(const at::Tensor& scale_n) {
   if (!scale_n.is_meta() && !scale_n.eq(scale_n[0]).all().item<bool>())
     fail(ErrorKind::internal, "the objective's gradient differs between tokens, and it says that it does not");
   return scale_n[0];
+}
+
+// The gradient of the hidden states, with one factor per position.
+at::Tensor scaled_hidden(const at::Tensor& grad_hidden, const at::Tensor& scale_n) {
+  if (!is_half(grad_hidden)) return grad_hidden * scale_n.to(grad_hidden.scalar_type()).unsqueeze(1);
+  return (grad_hidden.to(at::kFloat) * (scale_n / kHalfUnit).unsqueeze(1)).to(at::kHalf);
 }
 
 struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
@@ -155,7 +174,7 @@ struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
     const auto saved = context->get_saved_variables();
     const auto scale_n = grads[0].neg();
     at::Tensor hidden, head;
-    if (saved[0].defined()) hidden = saved[0] * scale_n.to(saved[0].scalar_type()).unsqueeze(1);
+    if (saved[0].defined()) hidden = scaled_hidden(saved[0], scale_n);
     if (saved[1].defined()) head = saved[1] * even(scale_n);
     const auto options = context->saved_data["options"].toIntVector();
     const auto smoothing = context->saved_data["smoothing"].toDoubleVector();

@@ -25,7 +25,7 @@ double flops_so_far() {
 
 std::string machine(const ProfileOptions& options, double peak) {
   return fmt::format("{} in {}{}: the quickest matrix product reaches {:.1f} GFLOP/s", options.device.str(),
-                     options.dtype == at::kBFloat16 ? "bf16" : "fp32",
+                     options.dtype == at::kBFloat16 ? "bf16" : (options.dtype == at::kHalf ? "fp16" : "fp32"),
                      options.device.is_cpu() ? fmt::format(" on {} threads", at::get_num_threads()) : "", peak / 1e9);
 }
 

@@ -21,7 +21,7 @@ text::PromptBuilder open_prompts(const RunConfig& config) {
   return {std::move(tokenizer), std::move(chat_template), config.model.has_placeholders()};
 }
 
-Composition::Composition(const std::string& file, const std::vector<std::string>& sets)
-    : config(read_config(file, sets)), model(model::build(config.model)), prompts(open_prompts(config)) {}
+Composition::Composition(const std::string& file, const std::vector<std::string>& sets, const std::string& stage)
+    : config(read_config(file, sets, stage)), model(model::build(config.model)), prompts(open_prompts(config)) {}
 
 }  // namespace antiphon::run

@@ -14,7 +14,7 @@ text::PromptBuilder open_prompts(const RunConfig& config);
 
 struct Composition {
   // Error(config) with all problems of the file, as `antiphon validate` lists them.
-  Composition(const std::string& file, const std::vector<std::string>& sets);
+  Composition(const std::string& file, const std::vector<std::string>& sets, const std::string& stage = "");
   RunConfig config;
   std::unique_ptr<model::Model> model;  // on the meta device
   text::PromptBuilder prompts;

@@ -138,7 +138,7 @@ ExportCheck check_export(const OpenOptions& open, const fs::path& output, std::o
   {
     const auto model = loaded(spec);
     load_trained(*model, open, config.train.ema);
-    if (!open.adapters.empty()) choose_adapters(model->lm(), open.adapters);
+    choose_adapters(model->lm(), open);
     adapted = logits_of_probe(model->lm());
   }
   auto other = written_spec(config.model, output);

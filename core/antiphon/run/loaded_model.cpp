@@ -7,16 +7,21 @@
 
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/checkpoint/restore.h>
 #include <antiphon/early/cpu_quota.h>
 #include <antiphon/engine/generation_config.h>
+#include <antiphon/model/combine_adapters.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/run/composition.h>
 #include <antiphon/run/device.h>
 #include <antiphon/run/precision.h>
+
+#include <charconv>
+#include <cmath>
 
 namespace antiphon::run {
 namespace {
@@ -149,10 +154,43 @@ void choose_adapters(model::MultimodalLm& model, const std::string& words) {
   log::info(fmt::format("adapters in use: {}", used.empty() ? "none" : join(used, ", ")));
 }
 
+namespace {
+
+// NAME or NAME=WEIGHT
+model::WeightedAdapter weighted(const std::string& word) {
+  const auto equals = word.find('=');
+  model::WeightedAdapter adapter{word.substr(0, equals)};
+  if (equals == std::string::npos) return adapter;
+  const auto* begin = word.data() + equals + 1;
+  const auto* end = word.data() + word.size();
+  const auto read = std::from_chars(begin, end, adapter.weight);
+  if (read.ec != std::errc() || read.ptr != end || !std::isfinite(adapter.weight))
+    fail(ErrorKind::config, fmt::format("--adapter {}: the weight is not a number", shown(word)),
+         "write NAME=WEIGHT, e.g. french=0.7");
+  return adapter;
+}
+
+}  // namespace
+
+void choose_adapters(model::MultimodalLm& model, const OpenOptions& flags) {
+  if (!flags.weighs_adapters()) {
+    if (!flags.adapters.empty()) choose_adapters(model, flags.adapters);
+    return;
+  }
+  std::vector<model::WeightedAdapter> adapters;
+  const bool all = flags.adapters.empty() || flags.adapters == "all";
+  for (const auto& word : all ? model.adapter_names() : split(flags.adapters, ',')) adapters.push_back(weighted(word));
+  model::combine_adapters(model, adapters, model::combination_of(flags.combine));
+  std::vector<std::string> used;
+  for (const auto& [name, weight] : adapters) used.push_back(fmt::format("{} x {:g}", name, weight));
+  log::info(fmt::format("adapters in use: {}, combined: {}", join(used, ", "),
+                        flags.combine.empty() ? "cat" : flags.combine));
+}
+
 void LoadedModel::load_for_inference(const OpenOptions& flags) {
   if (!trained_checkpoint(flags)) model::start_methods(*model, static_cast<uint64_t>(config.train.seed));
   load_trained(*model, flags, config.train.ema);
-  if (!flags.adapters.empty()) choose_adapters(lm(), flags.adapters);
+  choose_adapters(lm(), flags);
   engine::read_generation_config(config.model.llm.weights, config.generate);
   engine::check_options(config.generate);
   if (!config.generate.weights.empty()) quantize(lm(), config.generate.weights);

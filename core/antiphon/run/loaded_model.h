@@ -20,6 +20,9 @@ struct OpenOptions {
   std::string checkpoint;         // --checkpoint, of the subcommands that have it
   std::string stage;              // of a file with [[stage]]; empty: the last
   std::string adapters;           // --adapter, of the subcommands that have it: names, "none"; empty: all
+  std::string combine;            // --combine, of the same: "cat", "linear"; empty: cat, if there are weights
+
+  bool weighs_adapters() const { return !combine.empty() || adapters.find('=') != std::string::npos; }
 };
 
 // Reads the configuration, builds the model, loads its weights. Members are in the order of dependence.
@@ -53,7 +56,9 @@ std::unique_ptr<checkpoint::Reference> open_reference(model::Model& model, const
 // model, else those of FILE if it is a run folder; with `ema` of a run that keeps and uses averages, these.
 void load_trained(model::Model& model, const OpenOptions& flags, const train::EmaOptions& ema);
 
-// What --adapter says: names with commas between them, "none" or "all".
+// What --adapter says without weights: names with commas between them, "none" or "all".
 void choose_adapters(model::MultimodalLm& model, const std::string& words);
+// What --adapter and --combine say, if anything: NAME or NAME=WEIGHT, see model/combine_adapters.h. Once for a model.
+void choose_adapters(model::MultimodalLm& model, const OpenOptions& flags);
 
 }  // namespace antiphon::run

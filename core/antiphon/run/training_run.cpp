@@ -103,6 +103,7 @@ void TrainingRun::place() {
   trainer_.emplace(*loaded_.model, *objective_, *rule_, *loader_, loaded_.cache, folder_, processes_.agreement(),
                    *placement_, owners_.get(), config_.train);
   trainer_->set_passes(processes_.passes());
+  if (loaded_.lm().compute_dtype() == at::kHalf) trainer_->scale_loss(config_.precision.loss_scale);
 }
 
 int64_t TrainingRun::resume() {

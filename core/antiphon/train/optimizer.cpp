@@ -119,6 +119,14 @@ double Optimizer::clip(double max_norm, const Joint* joint) {
   return norm;
 }
 
+void Optimizer::scale_gradients(double factor) {
+  c10::AutoGradMode no_grad(false);
+  std::vector<at::Tensor> gradients;
+  for (const auto& parameter : parameters_)
+    if (parameter.tensor->grad().defined()) gradients.push_back(parameter.tensor->mutable_grad());
+  if (!gradients.empty()) at::_foreach_mul_(gradients, factor);
+}
+
 void Optimizer::drop_gradients() {
   for (const auto& parameter : parameters_) parameter.tensor->mutable_grad().reset();
 }

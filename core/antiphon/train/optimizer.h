@@ -31,6 +31,8 @@ class Optimizer {
   };
   // Scales the gradients so that their joint norm is at most `max_norm` (0: leaves them); returns the norm before.
   double clip(double max_norm, const Joint* joint = nullptr);
+  // Multiplies the gradients by `factor`.
+  void scale_gradients(double factor);
   void drop_gradients();
 
   const std::vector<Parameter>& parameters() const { return parameters_; }

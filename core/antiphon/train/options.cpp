@@ -133,6 +133,23 @@ const config::Table<TrainOptions>& train_table() {
   return *table;
 }
 
+namespace {
+
+const config::Table<LossScaleOptions>& loss_scale_table() {
+  using O = LossScaleOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("loss_scale")
+          .field("initial", &O::initial, "factor of the loss at the start", {.min = 0, .max = 1e38, .above_min = true})
+          .field("growth", &O::growth, "factor of the scale after so many good steps", {.min = 1, .max = 1e6})
+          .field("backoff", &O::backoff, "factor of the scale after a step whose gradient overflows",
+                 {.min = 1e-6, .max = 0.99})
+          .field("interval", &O::interval, "good steps in a row after which the scale grows",
+                 {.min = 1, .max = static_cast<double>(kMaxSteps)}));
+  return *table;
+}
+
+}  // namespace
+
 const config::Table<PrecisionOptions>& precision_table() {
   static const auto* table = new config::Table<PrecisionOptions>(
       config::Table<PrecisionOptions>("precision")
@@ -140,8 +157,10 @@ const config::Table<PrecisionOptions>& precision_table() {
                  "of activations and frozen parameters; trained ones are as `trained` says. auto: what the processor "
                  "or GPU computes "
                  "fastest of those that train well. bf16 on a processor without bf16 products: bf16 matrices, fp32 "
-                 "products",
-                 {.choices = {"auto", "fp32", "bf16"}})
+                 "products. fp16: for GPUs without bf16, slow on a CPU; trained with a dynamic loss scale",
+                 {.choices = {"auto", "fp32", "bf16", "fp16"}})
+          .table("loss_scale", &PrecisionOptions::loss_scale, loss_scale_table(),
+                 "with fp16: the loss is scaled so that small gradients do not vanish")
           .field("linear", &PrecisionOptions::linear,
                  "of the products in the language model's linear layers while training; empty: as compute; fp8: e4m3, "
                  "gradients e5m2",

@@ -61,8 +61,15 @@ struct TrainOptions {
   int64_t seed = 0;
 };
 
+// Of train/loss_scale.h, with compute = "fp16".
+struct LossScaleOptions {
+  double initial = 65536, growth = 2, backoff = 0.5;
+  int64_t interval = 2000;
+};
+
 struct PrecisionOptions {
   std::string compute = "auto", linear = "", weights = "", trained = "fp32";
+  LossScaleOptions loss_scale = {};
 };
 
 // How several processes train together.

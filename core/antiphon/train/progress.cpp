@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace antiphon::train {
 namespace {
@@ -25,6 +26,7 @@ class Reader {
   }
 
   bool has(const char* key) const { return object_.contains(key); }
+  bool holds(const char* key) const { return has(key) && !object_[key].is_null(); }
   int64_t count(const char* key, int64_t most) const { return count_of(at(key), key, most); }
   double number(const char* key) const {
     const auto& value = at(key);
@@ -196,6 +198,19 @@ BestState best_of(const Reader& reader) {
           reader.count("waited", kMaxSteps)};
 }
 
+LossScale::State loss_scale_of(const Reader& reader) {
+  const LossScale::State state{reader.number("scale"), reader.count("good_steps", kMaxSteps),
+                               reader.count("overflows", kMaxSteps)};
+  if (!(state.scale > 0 && state.scale <= std::numeric_limits<float>::max()))
+    reader.refuse("scale", "a float32 number above 0", state.scale);
+  return state;
+}
+
+json to_json(const std::optional<LossScale::State>& state) {
+  if (!state) return nullptr;
+  return {{"scale", state->scale}, {"good_steps", state->good_steps}, {"overflows", state->overflows}};
+}
+
 }  // namespace
 
 json to_json(const Progress& progress) {
@@ -214,6 +229,7 @@ json to_json(const Progress& progress) {
           {"data", progress.data},
           {"draws", progress.draws},
           {"reference", progress.reference},
+          {"loss_scale", to_json(progress.loss_scale)},
           {"best",
            {{"metric", progress.best.metric},
             {"kept", to_json(progress.best.kept)},
@@ -233,6 +249,7 @@ Progress progress_of(const json& object, const std::filesystem::path& file) {
   progress.data = reader.text("data");
   if (reader.has("draws")) progress.draws = reader.text("draws");
   if (reader.has("reference")) progress.reference = reader.text("reference");
+  if (reader.holds("loss_scale")) progress.loss_scale = loss_scale_of(reader.inner("loss_scale"));
   if (reader.has("best")) progress.best = best_of(reader.inner("best"));
   return progress;
 }

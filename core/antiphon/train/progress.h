@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 
 #include <antiphon/data/loader.h>
 #include <antiphon/train/best.h>
+#include <antiphon/train/loss_scale.h>
 #include <antiphon/train/run_length.h>
 
 namespace antiphon::train {
@@ -20,6 +22,7 @@ struct Progress {
   std::string draws;      // Trainer::draw_settings(); empty in checkpoints of before it was kept
   std::string reference;  // digest of reference.safetensors; empty: the objective has none
   BestState best;
+  std::optional<LossScale::State> loss_scale;  // of a run in fp16
 };
 
 nlohmann::json to_json(const Progress& progress);

@@ -27,6 +27,22 @@ TEST_CASE("progress: the order of samples is kept, with what had been drawn at i
   CHECK(progress.loader.counts() == made().loader.counts());
 }
 
+TEST_CASE("progress: the loss scale of a run in fp16 is kept, and one that cannot be is refused") {
+  CHECK_FALSE(progress_of(written(), "progress.json").loss_scale);
+  auto progress = made();
+  progress.loss_scale = LossScale::State{512, 7, 3};
+  const auto json = nlohmann::json::parse(to_json(progress).dump());
+  const auto read = progress_of(json, "progress.json").loss_scale.value();
+  CHECK(read.scale == 512);
+  CHECK(read.good_steps == 7);
+  CHECK(read.overflows == 3);
+  for (const auto& scale : {nlohmann::json(0), nlohmann::json(-1), nlohmann::json(1e39), nlohmann::json("x")}) {
+    auto wrong = json;
+    wrong["loss_scale"]["scale"] = scale;
+    CHECK_THROWS_AS(progress_of(wrong, "progress.json"), Error);
+  }
+}
+
 TEST_CASE("progress: that of runs from before such changes were kept is read") {
   auto json = written();
   json["loader"] = nlohmann::json(json["loader"]["rows"][0]);  // nor were there rows

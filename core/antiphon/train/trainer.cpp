@@ -1,6 +1,7 @@
 #include <antiphon/train/trainer.h>
 
 #include <ATen/ATen.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -11,8 +12,10 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/comm/group.h>
+#include <antiphon/train/out_of_memory.h>
 #include <antiphon/train/recompute.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <fstream>
@@ -36,6 +39,13 @@ void add_of_objective(std::map<std::string, double>& metrics, std::map<std::stri
   if (more.empty()) return;
   fail(ErrorKind::plugin, fmt::format("the objective's metric '{}' has a name that every run has", more.begin()->first),
        "let the plugin name it otherwise; `antiphon conformance` checks that");
+}
+
+// The most that was held for tensors on a GPU so far.
+double device_bytes(at::Device device) {
+  const auto stats =
+      c10::getDeviceAllocator(device.type())->getDeviceStats(std::max<c10::DeviceIndex>(device.index(), 0));
+  return static_cast<double>(stats.reserved_bytes[0].peak);  // of both kinds of pools
 }
 
 // Bytes, since the processes met.
@@ -124,7 +134,8 @@ std::map<std::string, double> Trainer::evaluate(bool stops) {
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::preempted) throw;
     return {};
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception& error) {
+    if (!is_out_of_memory(error)) throw;
     fail(ErrorKind::memory, fmt::format("out of memory while held-out losses were measured after step {}", step_),
          "lower eval.batch_size");
   }
@@ -151,6 +162,13 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
                                         {"train/batch_fill", static_cast<double>(result.drawn.tokens) / room},
                                         {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
   for (const auto& [name, items] : result.drawn.items) metrics["media/" + name] = static_cast<double>(items);
+  metrics["train/loader_wait"] = metrics["train/data_wait_seconds"] / std::max(seconds, 1e-9);
+  if (const auto device = model_.lm().device(); !device.is_cpu())
+    metrics["train/device_memory_bytes"] = device_bytes(device);
+  if (loss_scale_) {
+    metrics["train/loss_scale"] = result.loss_scale;
+    metrics["train/overflows"] = static_cast<double>(loss_scale_->overflows());
+  }
   if (auto* group = agreement_.group()) {
     const double sent = sent_by(*group);
     metrics["train/sent_bytes"] = sent - std::exchange(shown_sent_, sent);

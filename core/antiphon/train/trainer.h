@@ -18,6 +18,7 @@
 #include <antiphon/train/agreement.h>
 #include <antiphon/train/average.h>
 #include <antiphon/train/best.h>
+#include <antiphon/train/loss_scale.h>
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/progress.h>
 #include <antiphon/train/run_checkpoints.h>
@@ -29,10 +30,11 @@ namespace antiphon::train {
 
 struct StepResult {
   double loss = 0, gradient_norm = 0;
-  DrawnRecord drawn;     // of all processes
-  StepMetrics metrics;   // of the objective
-  double lr_ratio = 0;   // of the learning rate to its peak
-  bool skipped = false;  // the gradient was not finite
+  DrawnRecord drawn;      // of all processes
+  StepMetrics metrics;    // of the objective
+  double lr_ratio = 0;    // of the learning rate to its peak
+  double loss_scale = 1;  // of this step's gradients
+  bool skipped = false;   // the gradient was not finite
 };
 
 // When held-out samples are measured.
@@ -54,6 +56,8 @@ class Trainer {
           RunFolder& folder, Agreement& agreement, parallel::Placement& placement, parallel::Owners* owners,
           const TrainOptions& options);
 
+  // For a model that computes in fp16. Before resume().
+  void scale_loss(const LossScaleOptions& options) { loss_scale_.emplace(options); }
   // Continues from the newest complete checkpoint of the run folder; returns its step, or 0 if there is none.
   // `accept_changes`: even if the data, weights of sources or batch sizes have changed; else that is an Error(weights).
   int64_t resume(bool accept_changes = false);
@@ -99,6 +103,7 @@ class Trainer {
   void tell_of_time() const;
   void tell_of_data() const;
   void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
+  bool is_overflow(const StepResult& result) const;
   checkpoint::CheckpointContent content();
   bool check_draws(const Progress& progress, bool accept_changes) const;
   void save_last();
@@ -121,6 +126,7 @@ class Trainer {
   TrainOptions options_;
   Optimizer optimizer_;
   std::optional<Average> average_;
+  std::optional<LossScale> loss_scale_;
   Best best_;
   bool best_is_due_ = false;      // of the step that has just been measured
   std::vector<Parameter> saved_;  // of every checkpoint

@@ -72,6 +72,7 @@ int64_t Trainer::resume(bool accept_changes) {
     if (owners_) owners_->gather_values();
     optimizer_.restore(loaded.state);
     if (average_) average_->restore(loaded.state);
+    if (loss_scale_ && progress.loss_scale) loss_scale_->restore(*progress.loss_scale);
     best_.restore(progress.best);
     loader_.restore(progress.loader, changed);
     if (objective_.needs().reference && progress.reference.empty())
@@ -127,9 +128,10 @@ checkpoint::CheckpointContent Trainer::content() {
   if (average_)
     for (const auto& [value, of] : average_->state())
       if (holds(*of)) add(content.state, value);
-  content.progress = to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
-                                      loader_.fingerprint(), loader_.draw_settings(),
-                                      reference_ ? reference_->digest() : "", best_.state()});
+  content.progress =
+      to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
+                       loader_.fingerprint(), loader_.draw_settings(), reference_ ? reference_->digest() : "",
+                       best_.state(), loss_scale_ ? std::optional(loss_scale_->state()) : std::nullopt});
   return content;
 }
 

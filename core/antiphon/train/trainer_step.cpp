@@ -15,6 +15,7 @@
 #include <antiphon/model/objective_input.h>
 #include <antiphon/model/reference_scores.h>
 #include <antiphon/nn/smoothing.h>
+#include <antiphon/train/out_of_memory.h>
 #include <antiphon/train/run_passes.h>
 #include <antiphon/train/schedule.h>
 #include <antiphon/train/step_seed.h>
@@ -29,10 +30,11 @@ namespace {
 
 constexpr int64_t kMaxNotFinite = 10;
 
-void add_auxiliary(const AuxiliaryLosses& losses, StepResult& result) {
+// `share`: of the step's tokens, without the loss scale that the layers' gradients have.
+void add_auxiliary(const AuxiliaryLosses& losses, double share, StepResult& result) {
   for (const auto& [name, term] : losses.terms()) {
-    result.loss += term.coefficient * losses.share() * term.value;
-    result.metrics.add("moe/" + name, {term.value * losses.share(), losses.share()});
+    result.loss += term.coefficient * share * term.value;
+    result.metrics.add("moe/" + name, {term.value * share, share});
   }
 }
 
@@ -73,16 +75,17 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, const at::Tensor& referenc
   input.reference_n = reference_n;
   std::optional<TrainingPass> training;
   std::optional<AuxiliaryLosses> losses;
+  const double share = static_cast<double>(batch.tokens() - batch.padding) / static_cast<double>(drawn.tokens);
   if (!reference_) {
     training.emplace(/*training=*/true, /*again=*/false, seed);
-    losses.emplace(static_cast<double>(batch.tokens() - batch.padding) / static_cast<double>(drawn.tokens));
+    losses.emplace(share * result.loss_scale);
   }
   model_.lm().encode(batch);
   if (model_.lm().is_first_stage()) cache_.store(batch);
   const nn::Smoothing smoothing{options_.label_smoothing, options_.z_loss};
   const nn::Smoothing::Scope smoothed(smoothing);
   (model_.scores() ? input.scores_sk : input.logp_n) = model_.score(batch, score_options());
-  if (losses) add_auxiliary(*losses, result);
+  if (losses) add_auxiliary(*losses, share, result);
   if (!model_.lm().is_last_stage()) return {model_.scores() ? input.scores_sk : input.logp_n, {}};
   return objective_.forward(input);
 }
@@ -91,7 +94,9 @@ void Trainer::backward(const ObjectiveOutput& output, StepResult& result) {
   {
     const TraceScope scope("backward");
     // A batch without media has nothing to teach a connector alone.
-    if (output.loss.requires_grad()) torch::autograd::backward({output.loss}, {});
+    const bool scales = loss_scale_ && model_.lm().is_last_stage();  // the gradients that others send are scaled
+    if (output.loss.requires_grad())
+      torch::autograd::backward({scales ? output.loss * result.loss_scale : output.loss}, {});
     placement_.end_pass();
   }
   result.loss += output.loss.item<double>();
@@ -168,21 +173,24 @@ StepResult Trainer::step() {
   for (const auto& batch : batches)
     for (const auto& sequence : batch.sequences) samples.push_back(sequence.id);
   beacon::step(step_ + 1, name_list(samples));
+  if (loss_scale_) result.loss_scale = loss_scale_->value();
   try {
     compute(batches, result);
-  } catch (const std::bad_alloc&) {
-    fail(ErrorKind::memory,
-         fmt::format("out of memory at step {} with {} tokens in a batch; samples: {}", step_ + 1,
-                     batches.front().tokens(), name_list(samples)),
-         "lower train.tokens_per_batch");
+    update(result, samples);
+  } catch (const std::exception& error) {
+    if (!is_out_of_memory(error)) throw;
+    fail(
+        ErrorKind::memory, fmt::format("out of memory at step {}: {}", step_ + 1, described_by_length(batches)),
+        "lower train.tokens_per_batch (`antiphon fit` finds the largest that fits), set train.recompute = \"full\", or "
+        "leave out long samples with data.filter.max_tokens");
   }
-  update(result, samples);
   return result;
 }
 
 void Trainer::update(StepResult& result, const std::vector<std::string>& samples) {
   const TraceScope scope("optimizer");
   if (owners_) owners_->gather_gradients();
+  if (loss_scale_) optimizer_.scale_gradients(loss_scale_->inverse());
   const Optimizer::Joint joint{[&](const Parameter& parameter) { return placement_.counts(parameter); },
                                [&](double own) { return placement_.add_up(own); }};
   result.gradient_norm = optimizer_.clip(options_.clip_norm, agreement_.group() ? &joint : nullptr);
@@ -190,6 +198,7 @@ void Trainer::update(StepResult& result, const std::vector<std::string>& samples
   const bool finite = std::isfinite(result.gradient_norm) && std::isfinite(result.loss);
   const auto computed = agreement_.agree(ComputedRecord{result.loss, finite, result.metrics});
   result.loss = computed.loss, result.metrics = computed.metrics, result.skipped = !computed.finite;
+  if (loss_scale_) loss_scale_->update(result.skipped);
   count_skipped(result, samples);
   average_statistics();
   if (result.skipped) {
@@ -202,9 +211,21 @@ void Trainer::update(StepResult& result, const std::vector<std::string>& samples
   }
 }
 
+// The loss itself is a number, and a smaller scale may help.
+bool Trainer::is_overflow(const StepResult& result) const {
+  return loss_scale_ && std::isfinite(result.loss) && result.loss_scale >= 1;
+}
+
 void Trainer::count_skipped(const StepResult& result, const std::vector<std::string>& samples) {
   if (!result.skipped) {
     not_finite_ = 0;
+    return;
+  }
+  if (is_overflow(result)) {
+    log::warning(
+        fmt::format("step {}: the gradient overflows with a loss scale of {:g}; the step is skipped, and the "
+                    "scale becomes {:g}",
+                    step_ + 1, result.loss_scale, loss_scale_->value()));
     return;
   }
   log::warning(fmt::format("step {}: loss {} and gradient norm {} are not finite; the step is skipped", step_ + 1,

@@ -10,6 +10,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/weights/bitsandbytes.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/nemo.h>
 #include <antiphon/weights/torch/torch_file.h>
@@ -88,6 +89,7 @@ std::set<fs::path> shards_of(const nlohmann::json& weight_map, const fs::path& f
 Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
   if (is_folder(path, ErrorKind::weights)) {
     open_folder();
+    read_four_bits();
     return;
   }
   if (!path_exists(path, ErrorKind::weights))
@@ -97,6 +99,25 @@ Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
     add(path, nemo_tensors(path, warnings_));
   else
     add(path);
+  read_four_bits();
+}
+
+void Checkpoint::read_four_bits() {
+  const auto find = [this](const std::string& name) {
+    return contains(name) ? std::optional(tensor(name)) : std::nullopt;
+  };
+  std::set<std::string> states;
+  for (const auto& name : names_) {
+    const auto matrix = FourBits::matrix_of(name);
+    if (!matrix) continue;
+    const auto bits =
+        with_context("reading " + path_.string(), [&] { return std::make_shared<const FourBits>(*matrix, find); });
+    TensorInfo info{*matrix, dtype_of(bits->dtype(), *matrix), {}, 0, 0};
+    info.shape.assign(bits->sizes().begin(), bits->sizes().end());
+    given_[*matrix] = {std::move(info), [bits] { return bits->values(); }};
+    for (auto& state : FourBits::state_names(*matrix)) states.insert(std::move(state));
+  }
+  std::erase_if(names_, [&](const auto& name) { return states.contains(name); });
 }
 
 Checkpoint::Checkpoint(const fs::path& path, const LazyTensors& tensors) : path_(path) { add(path, tensors); }

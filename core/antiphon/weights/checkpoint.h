@@ -1,4 +1,5 @@
 // A model's tensors, wherever they are stored: a Hugging Face folder (single file or shards with an index) or one file.
+// Of matrices in bitsandbytes' 4 bits (bitsandbytes.h) it gives what these stand for.
 #pragma once
 #include <memory>
 #include <string>
@@ -40,6 +41,7 @@ class Checkpoint {
   void add(const std::filesystem::path& file);
   void add(const std::filesystem::path& file, const LazyTensors& tensors);
   void note(const std::string& name, const std::filesystem::path& file);
+  void read_four_bits();
   const SafetensorsFile& file_of(const std::string& name) const;
   struct Given {
     TensorInfo info;

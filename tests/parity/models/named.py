@@ -39,11 +39,34 @@ def run(bench):
     bench.compare("named, a and b in use: peft's adapter of both (cat)", {"logits": out["logits"]}, logits())
     _, out = bench.ask("model", model=mine, ids=rows, adapters=[])
     bench.compare("named, none in use", {"logits": out["logits"]}, plain)
+    weighed(bench, folder, rows)
     over_another(bench, folder, folders["a"], rows)
     for name, table, words in [("a name that none has", mine, "no method of fine-tuning has the name 'd'"), ("one name twice", mine.replace('name = "b"', 'name = "a"'), "two methods"),
                                ("a name that means something else", mine.replace('name = "b"', 'name = "none"'), "cannot name"), ("a frozen one without weights", model_table(folder, False) + slot("a", ADAPTERS["a"][1], "", "frozen = true\n"), "no weights to keep"),
                                ("a name for parameters of the part", model_table(folder, False) + slot("a", ADAPTERS["a"][1] + '\nmodules_to_save = ["norm"]', ""), "neither switched off")]:
         bench.refused(f"named refuses {name}", words, "model", model=table, ids=[[1, 2]], adapters=["d"])
+
+
+def weighed(bench, folder, rows):
+    """Adapters with weights: add_weighted_adapter of equal ranks in both forms, of others by cat; on layers that some of them have."""
+    settings = {"a": dict(r=4, lora_alpha=12, target_modules=["q_proj", "v_proj"]), "b": dict(r=4, lora_alpha=6, target_modules=["v_proj", "down_proj"]), "c": dict(r=3, lora_alpha=6, target_modules=["q_proj"])}
+    option = lambda s: f'rank = {s["r"]}\nalpha = {s["lora_alpha"]}\ntargets = {s["target_modules"]}'.replace("'", '"')
+    folders = {name: written_by(bench, in_peft(folder, 90 + i, **values)) for i, (name, values) in enumerate(settings.items())}
+    model = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(folder), folders["a"], adapter_name="a").eval()
+    for name in "bc":
+        model.load_adapter(folders[name], name)
+    mine = model_table(folder, False) + "".join(slot(name, option(values), folders[name]) for name, values in settings.items())
+    for i, (how, weights) in enumerate([("cat", {"a": 0.7, "b": -0.4}), ("cat", {"a": 1.5, "b": 0.2, "c": 0.5}), ("linear", {"a": 0.7, "b": 0.3}), ("linear", {"a": 0.7, "b": -0.4}), ("linear", {"b": 2.0})]):
+        model.add_weighted_adapter(list(weights), list(weights.values()), f"made{i}", combination_type=how)
+        model.set_adapter(f"made{i}")
+        expected = {"logits": reference(model.get_base_model(), rows)["logits"]}
+        for merge in ({}, {"merge": True}):
+            _, out = bench.ask("model", model=mine, ids=rows, adapter_weights=weights, combine=how, **merge)
+            bench.compare(f"named, {how} of {weights}{', merged' if merge else ''}", {"logits": out["logits"]}, expected)
+    dora = model_table(folder, False) + slot("c", ADAPTERS["c"][1], "")
+    for name, table, weights, words in [("a linear combination of two ranks", mine, {"a": 1, "c": 1}, "rank 4 and 'c' rank 3"), ("a weight of a name that none has", mine, {"d": 1}, "no method of fine-tuning has the name 'd'"),
+                                        ("a weight of dora", dora, {"c": 0.5}, "is not LoRA alone")]:
+        bench.refused(f"named refuses {name}", words, "model", model=table, ids=[[1, 2]], adapter_weights=weights, combine="linear")
 
 
 def over_another(bench, folder, first, rows):

@@ -100,8 +100,33 @@ def flat_vectors(name, value):
     return value.flatten() if ROLES[name] == "vector" else value
 
 
+def loss_scale(bench, inputs):
+    """GradScaler over the same gradients in fp16, which overflow at the first scales and whenever it has grown again."""
+    options = dict(init_scale=2.0**20, growth_factor=2.0, backoff_factor=0.5, growth_interval=3)
+    parameters = {name: inputs[name].clone().requires_grad_(True) for name in SHAPES}
+    optimizer = torch.optim.AdamW(parameters.values(), lr=0.02, weight_decay=0.1, eps=1e-8)
+    scaler, scales = torch.amp.GradScaler("cpu", **options), []
+    for step in range(STEPS):
+        scaler.scale(torch.zeros(()))  # makes the scale
+        for name, parameter in parameters.items():
+            parameter.grad = (inputs[f"{name}.grad.{step}"] * scaler.get_scale()).half().float()
+        scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(parameters.values(), 5.0)
+        scaler.step(optimizer)
+        scaler.update()
+        scales.append(scaler.get_scale())
+    table = "[loss_scale]\ninitial = 1048576\ngrowth = 2.0\nbackoff = 0.5\ninterval = 3"
+    train = 'clip_norm = 5.0\n[optimizer]\nname = "adamw"\nlr = 0.02\nweight_decay = 0.1\neps = 1e-8'
+    _, out = bench.ask("scaled", inputs, names=list(SHAPES), steps=STEPS, precision=table, train=train)
+    changes = [after / before for before, after in zip(scales, scales[1:])]
+    bench.check("loss scale: it falls and grows", changes.count(0.5) > 5 and changes.count(2.0) > 3, f"{changes.count(0.5)} times down, {changes.count(2.0)} up")
+    bench.check("loss scale: that of GradScaler after each step", out["scales"].tolist() == scales, f"{STEPS} steps")
+    bench.compare("loss scale: parameters", {name: out[name] for name in SHAPES}, {name: parameter.detach() for name, parameter in parameters.items()})
+
+
 def run(bench):
     inputs = data()
+    loss_scale(bench, inputs)
     ask = lambda plugin, lr, decay, options="": bench.ask("optimizer", inputs, plugin=plugin, lr=lr, weight_decay=decay, steps=STEPS, roles=ROLES, options=options)[1]
     define = lambda lr, decay, change: trained(inputs, lambda parameters: [ByDefinition(parameters.values(), lr, decay, change)])
     for decay in (0.0, 0.1):

@@ -1,5 +1,7 @@
 """LoRA of peft over a language model in 8 and 4 bits, against peft over what these bits stand for: loss, gradients; nf4 beside
-bitsandbytes: the same numbers, bit for bit."""
+bitsandbytes: the same numbers, bit for bit; checkpoints that are stored in 4 bits."""
+import json
+
 import torch
 from transformers import LlamaForCausalLM
 
@@ -56,8 +58,49 @@ def nf4(bench):
         bench.check(f"lora over nf4{name}: 12 greedy tokens", got["tokens"] == answers)
 
 
+def by_definition(file, name):
+    """What the packed values of a file stand for: a number of the map for each half byte, times the scale of its block."""
+    state = json.loads(bytes(next(file[key] for key in file if key.startswith(f"{name}.quant_state.")).tolist()))
+    scales = file[f"{name}.absmax"]
+    if "nested_blocksize" in state:
+        nested = file[f"{name}.nested_absmax"].repeat_interleave(state["nested_blocksize"])[: scales.numel()]
+        scales = file[f"{name}.nested_quant_map"][scales.int()] * nested + torch.tensor(state["nested_offset"])
+    halves = torch.stack([file[name] >> 4, file[name] & 15], -1).flatten()
+    rows, columns = state["shape"]
+    values = file[f"{name}.quant_map"][halves.int()][: rows * columns]
+    return (values * scales.repeat_interleave(state["blocksize"])[: rows * columns]).view(rows, columns).to(getattr(torch, state["dtype"]))
+
+
+def stored(bench):
+    """Checkpoints that transformers has saved in 4 bits: their numbers bit for bit, and what the model computes with them."""
+    import bitsandbytes.functional as bits
+    from safetensors.torch import load_file
+    from transformers import BitsAndBytesConfig
+
+    rows = rows_of([13, 6, 21])
+    for kind, double, dtype in (("nf4", True, torch.bfloat16), ("nf4", False, torch.float32), ("fp4", True, torch.float16)):
+        folder, saved = bench.new_folder(), bench.new_folder()
+        tiny.llama(folder, hidden_size=64, intermediate_size=128, attention_bias=True)
+        config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type=kind, bnb_4bit_use_double_quant=double)
+        LlamaForCausalLM.from_pretrained(folder, quantization_config=config, dtype=dtype, device_map="cpu").save_pretrained(saved)
+        file, case = load_file(saved / "model.safetensors"), f"checkpoint in {kind}{', scales in 8 bits' if double else ''}, {str(dtype).removeprefix('torch.')}"
+        names = sorted({key.split(".quant_state.")[0] for key in file if ".quant_state." in key})
+        expected = {name: by_definition(file, name) for name in names}
+        near = max((bits.dequantize_4bit(file[name], bits.QuantState.from_dict({key[len(name) + 1:]: value for key, value in file.items() if key.startswith(name + ".")}, torch.device("cpu"))).float()
+                    - value.float()).abs().max().item() for name, value in expected.items())
+        bench.check(f"{case}: the definition is bitsandbytes'", len(names) == 3 * 7 and near <= 1e-3, near)
+        _, out = bench.ask("model", model=model_table(saved, trainable=False), ids=rows, merge=True)
+        bench.check(f"{case}: bit for bit its numbers", all(torch.equal(out[f"weight:{name}"], value.float()) for name, value in expected.items()), f"{len(names)} matrices")
+        model = LlamaForCausalLM.from_pretrained(folder)
+        plain = {key: value for key, value in file.items() if key in model.state_dict() and key not in expected}
+        model.load_state_dict({**model.state_dict(), **{key: value.float() for key, value in {**plain, **expected}.items()}})
+        theirs = reference(model, rows)
+        bench.compare(f"{case}: hidden, logits, loss", {key: out[key] for key in theirs}, theirs)
+
+
 def run(bench):
     nf4(bench)
+    stored(bench)
     rows = rows_of([13, 6, 21])
     for format in ("int8", "int4"):
         for tied in (False, True):

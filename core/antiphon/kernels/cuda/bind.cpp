@@ -20,8 +20,10 @@ void on(const at::Tensor& x, const Body& body) {
       body(static_cast<float*>(nullptr), stream);
     else if (x.scalar_type() == at::kBFloat16)
       body(static_cast<__nv_bfloat16*>(nullptr), stream);
+    else if (x.scalar_type() == at::kHalf)
+      body(static_cast<__half*>(nullptr), stream);
     else
-      TORCH_CHECK(false, "a CUDA kernel takes float32 or bfloat16, not ", x.scalar_type());
+      TORCH_CHECK(false, "a CUDA kernel takes float32, bfloat16 or float16, not ", x.scalar_type());
   });
 }
 

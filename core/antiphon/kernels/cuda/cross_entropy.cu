@@ -99,5 +99,6 @@ void cross_entropy(T* logits, const int64_t* labels, float* token_loss, int64_t 
 template void cross_entropy<float>(float*, const int64_t*, float*, int64_t, int64_t, bool, cudaStream_t);
 template void cross_entropy<__nv_bfloat16>(__nv_bfloat16*, const int64_t*, float*, int64_t, int64_t, bool,
                                            cudaStream_t);
+template void cross_entropy<__half>(__half*, const int64_t*, float*, int64_t, int64_t, bool, cudaStream_t);
 
 }  // namespace antiphon::kernels::cuda

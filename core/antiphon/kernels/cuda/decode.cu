@@ -232,5 +232,6 @@ void decode_attention(const T* q, const T* keys, const T* values, const RowBlock
                                     cudaStream_t);
 ANTIPHON_INSTANTIATE(float)
 ANTIPHON_INSTANTIATE(__nv_bfloat16)
+ANTIPHON_INSTANTIATE(__half)
 
 }  // namespace antiphon::kernels::cuda

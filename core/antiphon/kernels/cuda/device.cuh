@@ -4,6 +4,7 @@
 
 #ifdef __CUDACC__
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #define ANTIPHON_LAUNCH(kernel, blocks, threads, stream, ...) kernel<<<blocks, threads, 0, stream>>>(__VA_ARGS__)
 #else  // the same source on the CPU, for tests
 #include <antiphon/kernels/cuda/emulate.h>
@@ -18,6 +19,7 @@ namespace antiphon::kernels::cuda {
 
 __device__ inline float to_float(float value) { return value; }
 __device__ inline float to_float(__nv_bfloat16 value) { return __bfloat162float(value); }
+__device__ inline float to_float(__half value) { return __half2float(value); }
 template <class T>
 __device__ inline T from_float(float value);
 template <>
@@ -27,6 +29,10 @@ __device__ inline float from_float<float>(float value) {
 template <>
 __device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float value) {
   return __float2bfloat16_rn(value);
+}
+template <>
+__device__ inline __half from_float<__half>(float value) {
+  return __float2half_rn(value);
 }
 
 // A word of each size that one instruction moves.

@@ -149,5 +149,6 @@ void swiglu_backward(const T* grad, const T* gate, const T* up, T* grad_gate, T*
   template void swiglu_backward<T>(const T*, const T*, const T*, T*, T*, int64_t, cudaStream_t);
 ANTIPHON_INSTANTIATE(float)
 ANTIPHON_INSTANTIATE(__nv_bfloat16)
+ANTIPHON_INSTANTIATE(__half)
 
 }  // namespace antiphon::kernels::cuda

@@ -2,6 +2,7 @@
 
 #include <c10/util/Float8_e4m3fn.h>
 #include <c10/util/Float8_e5m2.h>
+#include <c10/util/Half.h>
 #include <ucontext.h>
 
 #include <memory>
@@ -106,6 +107,9 @@ void emulate(dim3 blocks, dim3 threads, const std::function<void()>& kernel) {
 }
 
 void __syncthreads() { wait(block->all, block->running); }
+
+float __half2float(__half value) { return c10::Half(value.bits, c10::Half::from_bits()); }
+__half __float2half_rn(float value) { return {c10::Half(value).x}; }
 
 uint8_t __nv_cvt_float_to_fp8(float value, __nv_saturation_t, __nv_fp8_interpretation_t format) {
   const float most = format == __NV_E5M2 ? 57344.0f : 448.0f;

@@ -27,6 +27,9 @@ struct uint4 {
 struct __nv_bfloat16 {
   uint16_t bits;
 };
+struct __half {
+  uint16_t bits;
+};
 enum __nv_saturation_t { __NV_NOSAT, __NV_SATFINITE };
 enum __nv_fp8_interpretation_t { __NV_E4M3, __NV_E5M2 };
 
@@ -49,6 +52,8 @@ inline __nv_bfloat16 __float2bfloat16_rn(float value) {
   const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
   return {static_cast<uint16_t>(value != value ? 0x7fffu : rounded)};
 }
+float __half2float(__half value);
+__half __float2half_rn(float value);
 uint8_t __nv_cvt_float_to_fp8(float value, __nv_saturation_t, __nv_fp8_interpretation_t format);
 inline float rsqrtf(float value) { return 1.0f / std::sqrt(value); }
 

@@ -62,5 +62,6 @@ void to_float8(const T* x, const float* scale, uint32_t* rows, uint32_t* columns
                              cudaStream_t);
 ANTIPHON_INSTANTIATE(float)
 ANTIPHON_INSTANTIATE(__nv_bfloat16)
+ANTIPHON_INSTANTIATE(__half)
 
 }  // namespace antiphon::kernels::cuda

@@ -1,9 +1,10 @@
 // Launchers of the CUDA kernels: raw pointers and a stream, no LibTorch, so that nvcc compiles them in seconds. T is
-// float or __nv_bfloat16. What each computes is in cuda_table.h.
+// float, __nv_bfloat16 or __half. What each computes is in cuda_table.h.
 #pragma once
 #include <cstdint>
 
 // As CUDA's headers declare them.
+struct __half;
 struct __nv_bfloat16;
 struct CUstream_st;
 typedef struct CUstream_st* cudaStream_t;

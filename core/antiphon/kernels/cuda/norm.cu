@@ -112,5 +112,6 @@ void rms_norm_weight_backward(const T* grad, const T* x, const float* rstd, floa
                                             cudaStream_t);
 ANTIPHON_INSTANTIATE(float)
 ANTIPHON_INSTANTIATE(__nv_bfloat16)
+ANTIPHON_INSTANTIATE(__half)
 
 }  // namespace antiphon::kernels::cuda

@@ -133,6 +133,7 @@ Nf4Weight Nf4Weight::of(const at::Tensor& weight, const std::optional<Box>& box,
 
 at::Tensor Nf4Weight::dequantized(at::ScalarType dtype, int64_t row, int64_t rows, int64_t column,
                                   int64_t columns) const {
+  if (dtype == at::kHalf) return dequantized(at::kFloat, row, rows, column, columns).to(at::kHalf);
   const auto y = at::empty({rows, columns}, values.options().dtype(dtype));
   const auto all = scales_of(*this, row, rows, column, columns);
   if (dtype == at::kFloat)

@@ -35,7 +35,7 @@ struct Nf4Weight {
   static Nf4Weight of(const at::Tensor& weight, const std::optional<Box>& box = std::nullopt,
                       comm::Group* parts = nullptr);
 
-  // Rows [row, row + rows) and columns [column, column + columns), whole blocks, float32 or bfloat16.
+  // Rows [row, row + rows) and columns [column, column + columns), whole blocks, float32, bfloat16 or float16.
   at::Tensor dequantized(at::ScalarType dtype, int64_t row, int64_t rows, int64_t column, int64_t columns) const;
   at::Tensor dequantized(at::ScalarType dtype) const { return dequantized(dtype, 0, out, 0, in); }
   int64_t bytes() const {

@@ -57,6 +57,7 @@ kernels::Matrix QuantizedWeight::matrix() const {
 }
 
 at::Tensor QuantizedWeight::dequantized(at::ScalarType dtype) const {
+  if (dtype == at::kHalf) return dequantized(at::kFloat).to(at::kHalf);
   const auto y = at::empty({in, out}, values.options().dtype(dtype));
   const auto source = matrix();
   for_panels(dtype, out, in, [&](const auto& table, auto type, int64_t begin, int64_t end) {

@@ -20,7 +20,7 @@ struct QuantizedWeight {
   static QuantizedWeight of(const at::Tensor& weight, const std::string& format);
 
   kernels::Matrix matrix() const;
-  // [out, in], float32 or bfloat16; a transposed view.
+  // [out, in], float32, bfloat16 or float16; a transposed view.
   at::Tensor dequantized(at::ScalarType dtype) const;
   // ids [n] int64 -> those rows [n, in].
   at::Tensor rows(const at::Tensor& ids, at::ScalarType dtype) const;
