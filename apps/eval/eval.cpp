@@ -205,7 +205,7 @@ int run(const EvalFlags& flags) {
   std::filesystem::path output = flags.output;
   if (output.empty()) {
     const std::filesystem::path file = flags.open.file;
-    output = is_folder(file, ErrorKind::config) ? file / "eval" : std::filesystem::path("eval");
+    output = run::is_run_folder(file) ? file / "eval" : std::filesystem::path("eval");
   }
   make_folder(output, ErrorKind::config);
   std::ofstream predictions(output / "predictions.jsonl");
