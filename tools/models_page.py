@@ -38,7 +38,7 @@ def components(found):
 
 def subject(case):
     """The component that a case is about: its first word, or the one after "bf16", "fp16" or "images," and "sounds,"."""
-    words = re.sub(r"^(bf16|fp16|images,|sounds,) ", "", case).split()
+    words = re.sub(r"^(bf16|fp16|images,|videos,|sounds,) ", "", case).split()
     return words[0].rstrip(":,")
 
 

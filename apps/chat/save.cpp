@@ -50,6 +50,7 @@ void save_conversation(const Sample& conversation, const std::filesystem::path& 
     auto content = json::array();
     saver.next_turn();
     for (const auto& part : turn.parts) {
+      if (part.added) continue;
       if (part.media < 0)
         content.push_back({{"type", "text"}, {"text", part.text}});
       else if (const auto medium = saver.part(conversation.media[static_cast<size_t>(part.media)]))

@@ -68,7 +68,8 @@ void check_thread_variables() {
 }
 
 void add_open_options(CLI::App& command, run::OpenOptions& flags) {
-  command.add_option("file", flags.file, "a TOML configuration, or the folder of a run")->required();
+  command.add_option("file", flags.file, "a TOML configuration, the folder of a run, or a model's directory")
+      ->required();
   command.add_option("--set", flags.sets, "override one value: --set train.steps=10 (may be repeated)")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);

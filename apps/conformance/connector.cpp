@@ -11,6 +11,9 @@ namespace {
 constexpr ConnectorShape shape{24, 40};
 constexpr TokenGrid all_grids[] = {{1, 7}, {1, 8}, {4, 4}, {5, 3}, {1, 1}};
 
+// Of an embedding with what the taps give beside it.
+int64_t width_of(const Connector& connector) { return shape.output_size * (1 + connector.taps()); }
+
 std::string text(const TokenGrid& grid) { return fmt::format("{} x {}", grid.rows, grid.columns); }
 
 // Those that suit the connector; the others it refuses as a mistake of configuration, before forward() is called.
@@ -51,10 +54,10 @@ void counts_hold(Connector& connector, const std::vector<TokenGrid>& grids) {
   for (const auto& grid : grids)
     for (const int64_t n : {1, 2}) {
       const auto y = connector.forward(features(n, grid), grid);
-      expect_shape(y, {n, connector.output_grid(grid).count(), shape.output_size},
+      expect_shape(y, {n, connector.output_grid(grid).count(), width_of(connector)},
                    fmt::format("an output as output_grid() says for {} part(s) of {},", n, text(grid)));
       expect_shape(embedded(connector, features(n, grid), grid),
-                   {n, connector.item_tokens({connector.output_grid(grid)}, {}), shape.output_size},
+                   {n, connector.item_tokens({connector.output_grid(grid)}, {}), width_of(connector)},
                    fmt::format("items as item_tokens() says for one part of {},", text(grid)));
     }
 }

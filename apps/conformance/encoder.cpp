@@ -2,6 +2,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <thread>
 
@@ -101,6 +102,34 @@ void chunks_hold(const Encoder& encoder, const std::vector<NamedMedia>& media) {
   }
 }
 
+// Frames that it chooses go through it, in order and each once.
+void videos_hold(const Encoder& encoder) {
+  for (const int64_t count : {1, 3, 47}) {
+    const VideoShape video{count, 12.5, 90, 61};
+    const auto choice = encoder.video()->choose(video, {});
+    const auto numbers = fmt::format("{}", fmt::join(choice.numbers, ", "));
+    expect(!choice.numbers.empty() && std::ranges::is_sorted(choice.numbers) && choice.numbers.front() >= 0 &&
+               choice.numbers.back() < count,
+           "expected frames of a video of {} by their numbers, rising, got [{}]", count, numbers);
+    Frames frames{{}, choice.numbers, count, video.per_second};
+    for (size_t i = 0; i < choice.numbers.size(); ++i)
+      frames.images.push_back(made_image(choice.height, choice.width, i % 2 == 1).image);
+    std::vector<int64_t> seen;
+    for (const auto& piece : encoder.video()->pieces(frames)) {
+      seen.insert(seen.end(), piece.frames.numbers.begin(), piece.frames.numbers.end());
+      MediaItem item{Modality::video, {}, {}};
+      item.video = piece.frames;
+      const auto parts = encoder.process(item);
+      expect(!parts.empty() && encoder.video()->part_step(piece.frames) > 0,
+             "expected parts of a piece of a video, some way from each other");
+      for (const auto& part : parts) encoder.output_grid(part.sizes());
+    }
+    seen.erase(std::unique(seen.begin(), seen.end()), seen.end());  // the last frame may stand for more
+    expect(seen == choice.numbers, "expected pieces of the frames [{}], got [{}]", numbers,
+           fmt::format("{}", fmt::join(seen, ", ")));
+  }
+}
+
 at::Tensor batch_of(const std::vector<at::Tensor>& parts) { return at::stack(parts); }
 
 void counts_hold(Encoder& encoder, const Shapes& shapes) {
@@ -184,6 +213,8 @@ void check_encoder(Report& report, const Subject& subject) {
                  [&] { chunks_hold(*encoder, media); });
   if (encoder->spectrogram())
     report.check("spectrogram: mel bands and frames are where it says", [&] { spectrogram_is_so(*encoder); });
+  if (encoder->video())
+    report.check("video: frames that are chosen go through process(), each once", [&] { videos_hold(*encoder); });
   report.check("process: other media, empty ones and wrong shapes are refused as bad data",
                [&] { refuses_wrong_media(*encoder); });
   start(encoder->module(), 1);

@@ -33,7 +33,7 @@ struct EvalFlags {
 std::filesystem::path output_of(const EvalFlags& flags) {
   if (!flags.output.empty()) return flags.output;
   const std::filesystem::path file = flags.open.file;
-  return is_folder(file, ErrorKind::config) ? file / "eval" : std::filesystem::path("eval");
+  return run::is_run_folder(file) ? file / "eval" : std::filesystem::path("eval");
 }
 
 // A set that cannot be evaluated does not affect the others.

@@ -53,7 +53,7 @@ int run(const GenerateFlags& flags) {
   if (flags.logprobs) loaded.config.generate.logprobs = flags.logprobs;
   loaded.load_for_inference(flags.open);
   const std::filesystem::path file = flags.open.file;
-  const ProfiledRun profiled(flags.profile, loaded, is_folder(file, ErrorKind::config) ? file / "profile" : "profile",
+  const ProfiledRun profiled(flags.profile, loaded, run::is_run_folder(file) ? file / "profile" : "profile",
                              "generate");
   std::vector<data::Prepared> prompts;
   prompts.push_back(loaded.preparer.prepare(sample_of(flags), data::Purpose::generation));

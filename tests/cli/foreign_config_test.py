@@ -64,6 +64,11 @@ QWEN2_VL = {"model_type": "qwen2_vl", "text_config": GRID_TEXT, "vision_config":
 # As up to transformers 4.51: the language model's keys beside those of the whole.
 QWEN2_5_VL = {**{key: value for key, value in GRID_TEXT.items() if key != "rope_parameters"}, **{key: value for key, value in QWEN2_VL.items() if key != "text_config"}, "model_type": "qwen2_5_vl", "rope_theta": 1e6,
               "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}, "vision_config": {key: value for key, value in WINDOWED_TOWER.items() if key not in ("model_type", "rope_parameters")}}
+TURNING_TEXT = {**{key: value for key, value in PLAIN.items() if key != "rope_theta"}, "rms_norm_eps": 1e-6, "model_type": "qwen3_vl_text", "attention_bias": False,
+                "rope_parameters": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [4, 2, 2], "mrope_interleaved": True}}
+TAPPED_TOWER = {**{key: value for key, value in GRID_TOWER.items() if key not in ("embed_dim", "mlp_ratio")}, "model_type": "qwen3_vl_vision", "hidden_size": 32, "intermediate_size": 48, "hidden_act": "gelu_pytorch_tanh",
+                "out_hidden_size": 64, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
+QWEN3_VL = {**QWEN2_VL, "model_type": "qwen3_vl", "text_config": TURNING_TEXT, "vision_config": TAPPED_TOWER}
 # plugin -> kind, config.json, preprocessor_config.json
 SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "qwen2_moe": ("llm", QWEN2_MOE, None), "qwen3_moe": ("llm", QWEN3_MOE, None), "mixtral": ("llm", MIXTRAL, None), "nemotron": ("llm", NEMOTRON, None),
             "dinov2": ("encoder", DINOV2, PICTURE), "clip": ("encoder", CLIP, PICTURE),
@@ -71,7 +76,10 @@ SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3
             "whisper": ("encoder", WHISPER, SOUND), "fastconformer": ("encoder", FASTCONFORMER, None),
             "llava": ("whole", LLAVA, PICTURE), "llava_next": ("whole", LLAVA_NEXT, {**PICTURE, "image_grid_pinpoints": [[28, 56], [56, 56]]}),
             "qwen2_audio": ("whole", QWEN2_AUDIO, SOUND), "qwen2_vl_text": ("llm", GRID_TEXT, None), "qwen2_vl_vision": ("encoder", GRID_TOWER, NATIVE),
-            "qwen2_vl": ("whole", QWEN2_VL, NATIVE), "qwen2_5_vl": ("whole", QWEN2_5_VL, NATIVE)}
+            "qwen2_vl": ("whole", QWEN2_VL, NATIVE), "qwen2_5_vl": ("whole", QWEN2_5_VL, NATIVE),
+            "qwen3_vl_text": ("llm", TURNING_TEXT, None), "qwen3_vl_vision": ("encoder", TAPPED_TOWER, NATIVE), "qwen3_vl": ("whole", QWEN3_VL, NATIVE)}
+VIDEO = {"video_processor_type": "Qwen2VLVideoProcessor", "fps": 2, "num_frames": None, "min_frames": 4, "max_frames": 768, "do_sample_frames": True, "cap_pixels_per_frame": False, "max_video_tokens": 768,
+         **{key: value for key, value in NATIVE.items() if key != "image_processor_type"}}
 
 
 def places(table, path=()):
@@ -162,6 +170,25 @@ class ForeignConfig(unittest.TestCase):
         code, out, err, _, _ = self.validate(self.model("bad", plugin, config, preprocessor, text))
         self.assertEqual((code, out), (WEIGHTS, ""), err)
         self.assertIn(expected, err)
+
+    def test_videos(self):
+        """The same of the file that says how videos are taken."""
+        name = self.model("good", "qwen2_vl_vision", GRID_TOWER, NATIVE)
+        file = self.folder / "good" / "video_preprocessor_config.json"
+        file.write_text(json.dumps(VIDEO))
+        code, out, err, _, _ = self.validate(name)
+        self.assertEqual((code, out.count(": good")), (0, 1), err)
+        self.assertNotIn("not known here", err)
+        refused = 0
+        for path in places(VIDEO):
+            for value in ABSURD:
+                file.write_text(json.dumps(changed(VIDEO, path, value)))
+                code, out, err, _, _ = self.validate(name)
+                self.assertIn(code, (0, WEIGHTS), err)
+                self.assertNotIn("internal error", err)
+                self.assertNotRegex(err, r"c10::|nlohmann|std::|json\.exception")
+                refused += code == WEIGHTS
+        self.assertGreater(refused, 100)
 
     def test_heads_widths_and_layers_are_refused_with_key_value_and_range(self):
         for key, value, expected in [("num_attention_heads", 0, "num_attention_heads is 0; expected an integer from 1 to 65536"),

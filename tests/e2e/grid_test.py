@@ -1,29 +1,38 @@
-"""A Qwen2.5-VL directory as a newcomer uses it, in the form of transformers 4.51: it answers, a sample is the same among
-others and alone, LoRA trains it, and what goes out answers as the run does."""
+"""Qwen2.5-VL and Qwen3-VL directories as a newcomer uses them, as they were published: they answer without a TOML file, about
+pictures and videos, a sample is the same among others and alone, LoRA trains them, and what goes out answers as the run does."""
 import json
+import subprocess
 import unittest
 
-from harness import Case, main, records, sets
+from harness import Case, ROOT, main, records, sets
 import make_tiny
+
+CLIP = ROOT / "tests" / "media" / "clip.mp4"
 
 
 class Grid(Case):
+    FAMILY, CHANGED = "qwen2_5_vl", 9  # q_proj and qkv of two layers each, five of the merger
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.qwen = cls.folder / "models" / "qwen"
-        make_tiny.write_qwen2_5_vl(cls.qwen)
+        getattr(make_tiny, f"write_{cls.FAMILY}")(cls.qwen)
         cls.data = cls.folder / "data" / "pictures.jsonl"
         make_tiny.write_set(cls.data, 12, seed=31, kinds=("image",))
         cls.picture = next((cls.folder / "data").rglob("*.png"))
+        for i in range(2):
+            turns = [{"role": "user", "content": [{"type": "text", "text": "First "}, {"type": "video", "video": str(CLIP)}, {"type": "text", "text": "What colour?"}]}, {"role": "assistant", "content": f"red {i}"}]
+            with cls.data.open("a") as file:
+                file.write(json.dumps({"id": f"video-{i}", "messages": turns}) + "\n")
 
     def composed(self, name, text):
         path = self.folder / f"{name}.toml"
         path.write_text(text)
         return path
 
-    def answer(self, config):
-        return self.call("generate", config, "--image", self.picture, "--image", self.picture, "What is this?", "--set", "generate.max_tokens=12").stdout
+    def answer(self, config, *media):
+        return self.call("generate", config, *(media or ("--image", self.picture, "--image", self.picture)), "What is this?", "--set", "generate.max_tokens=12").stdout
 
     def losses(self, name, *args):
         """The loss of each sample."""
@@ -38,23 +47,71 @@ class Grid(Case):
         self.assertEqual(self.answer(short), self.answer(long))
         self.assertNotEqual(self.answer(short).strip(), "")
 
+    def test_a_directory_is_enough(self):
+        short = self.composed("file", f'[model]\nfrom = "{self.qwen}"\n')
+        for media in ([], ["--video", CLIP], ["--video", CLIP, "--image", self.picture]):
+            self.assertEqual(self.answer(self.qwen, *media), self.answer(short, *media))
+        talked = self.call("chat", self.qwen, "--history", "", *sets(generate__max_tokens=12), input=f"/video {CLIP}\nWhat is this?\nAnd now?\n/save {self.folder}/said.jsonl\n")
+        self.assertTrue(talked.stdout.startswith(self.answer(self.qwen, "--video", CLIP)))
+        said = records(self.folder / "said.jsonl")[0]["messages"]
+        self.assertEqual(said[0]["content"], [{"type": "video", "video": str(CLIP)}, {"type": "text", "text": "What is this?"}])
+        self.call("eval", self.qwen, "--output", self.folder / "said_eval", *sets(eval__max_tokens=2, eval__controls="[]", data__feature_cache='""', data__eval__held__sources=f'[{{path="{self.folder}/said.jsonl"}}]'))
+        self.assertIn("no config.toml", self.call("generate", self.folder / "data", "What?", code=2).stderr)
+
+    def test_what_is_taken_of_a_video(self):
+        """Frames that are asked for are those that the encoder would choose if its options said so."""
+        options = "model.streams.image.encoder.video_"
+        for asked, own in (("frames_per_second=2", None), ("frames_per_second=8", "fps=8"), ("frames=2", "frames=2")):
+            as_option = ["--set", options + own] if own else []
+            self.assertEqual(self.answer(self.qwen, "--video", CLIP, "--set", f"data.video.{asked}"), self.answer(self.qwen, "--video", CLIP, *as_option), asked)
+
     def test_a_sample_is_the_same_packed_and_alone(self):
-        packed, alone = self.losses("packed", *sets(eval__batch_size=12)), self.losses("alone", *sets(eval__batch_size=1))
-        self.assertEqual(len(packed), 12)
+        packed, alone = self.losses("packed", *sets(eval__batch_size=14)), self.losses("alone", *sets(eval__batch_size=1))
+        self.assertEqual(len(packed), 14)
         for sample, loss in packed.items():
             self.assertAlmostEqual(loss, alone[sample], delta=1e-5 * loss)
 
+    def test_features_that_are_kept_are_those_that_are_made(self):
+        made, kept = self.losses("made"), sets(data__feature_cache=self.folder / "features")
+        first = self.losses("first", *kept)
+        self.assertTrue(list((self.folder / "features").rglob("*.safetensors")))
+        self.assertEqual(self.losses("second", *kept), first)
+        for sample, loss in first.items():  # what is kept was encoded alone
+            self.assertAlmostEqual(loss, made[sample], delta=1e-5 * loss)
+
     def test_trained_and_exported(self):
-        more = f'[data]\nfeature_cache = ""\n[[data.train.sources]]\npath = "{self.data}"\n[train]\nsteps = 2\ntokens_per_batch = 512\n[precision]\ncompute = "fp32"\n'
+        more = f'[data]\nfeature_cache = ""\n[[data.train.sources]]\npath = "{self.data}"\n[train]\nsteps = 3\ntokens_per_batch = 512\n[precision]\ncompute = "fp32"\n'
         peft = 'llm.peft = [{ plugin = "lora", rank = 2, targets = ["q_proj"] }]\nstreams.image.encoder.peft = [{ plugin = "lora", rank = 2, targets = ["qkv"] }]\n'
         config = self.composed("train", f'[model]\nfrom = "{self.qwen}"\n{peft}{more}')
         run, out = self.folder / "run", self.folder / "out"
-        self.train(run, config=config)
+        done = self.train(run, config=config)
+        self.assertIn("0 samples skipped", done.stderr)
         done = self.call("export", run, "--output", out)
-        self.assertRegex(done.stderr, r"out: (\d+) tensors, 9 of them changed")  # q_proj and qkv of two layers each, five of the merger
-        self.assertEqual(json.loads((out / "config.json").read_text())["model_type"], "qwen2_5_vl")
-        again = self.composed("again", f'[model]\nfrom = "{out}"\n')
-        self.assertEqual(self.answer(again), self.answer(run))
+        self.assertRegex(done.stderr, rf"out: (\d+) tensors, {self.CHANGED} of them changed")
+        self.assertEqual(json.loads((out / "config.json").read_text())["model_type"], self.FAMILY)
+        for media in ([], ["--video", CLIP]):
+            self.assertEqual(self.answer(out, *media), self.answer(run, *media))
+
+    def test_blocks_that_are_computed_again(self):
+        """Whatever is added between them keeps its gradient."""
+        more = f'llm.trainable = true\nstreams.image.encoder.trainable = true\n[data]\nfeature_cache = ""\n[[data.train.sources]]\npath = "{self.data}"\n[train]\nsteps = 3\ntokens_per_batch = 512\n[precision]\ncompute = "fp32"\n'
+        config = self.composed("again", f'[model]\nfrom = "{self.qwen}"\n{more}')
+        losses = []
+        for recompute in ("none", "full"):
+            run = self.folder / f"recompute_{recompute}"
+            self.train(run, *sets(train__recompute=recompute), config=config)
+            losses.append([record["train/loss"] for record in records(run / "metrics.jsonl")])
+        self.assertEqual(*losses)
+
+
+class Grid3(Grid):
+    FAMILY, CHANGED = "qwen3_vl", 16  # the mergers have twelve
+
+    def test_what_cannot_be_divided(self):
+        config = self.composed("divided", f'[model]\nfrom = "{self.qwen}"\n[[data.train.sources]]\npath = "{self.data}"\n[train]\nsteps = 1\noutput = "{self.folder}/divided"\n[parallel]\ntensor = 2\n')
+        done = subprocess.run([*self.command("launch", config, "--procs", "2")], capture_output=True, text=True, timeout=120)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("adds vectors to hidden states after the first blocks", done.stderr)
 
 
 if __name__ == "__main__":

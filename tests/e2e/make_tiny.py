@@ -201,24 +201,71 @@ def write_qwen2_5_vl(folder, seed=7, hidden=32, vision=16, layers=2):
     w.norm("visual.merger.ln_q", vision, bias=False)
     w.linear("visual.merger.mlp.0", 4 * vision, 4 * vision)
     w.linear("visual.merger.mlp.2", hidden, 4 * vision)
+    marks = with_marks(w, text, ["model.embed_tokens.weight", "lm_head.weight"])
+    write_model(folder, {**text, "architectures": ["Qwen2_5_VLForConditionalGeneration"], "model_type": "qwen2_5_vl", **marks, "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]},
+                         "vision_config": {"depth": layers, "hidden_size": vision, "intermediate_size": 2 * vision, "num_heads": 2, "patch_size": 14, "window_size": 56, "out_hidden_size": hidden,
+                                           "fullatt_block_indexes": [1], "tokens_per_second": 2}}, w.tensors)
+    with_template(folder, text["vocab_size"])
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 3136, "max_pixels": 20000, "patch_size": 14, "temporal_patch_size": 2,
+                                                                 "merge_size": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
+
+
+def write_qwen3_vl(folder, seed=8, hidden=32, vision=16, layers=2):
+    """A whole model: a tower with a table of positions, of whose blocks the first is tapped, mergers, Qwen3."""
+    w = Weights(seed)
+    text = llama_tensors(w, "", hidden, layers)
+    w.tensors = {name.replace("model.", "model.language_model.", 1): tensor for name, tensor in w.tensors.items()}
+    for i in range(layers):
+        for name in ("q_norm", "k_norm"):
+            w.norm(f"model.language_model.layers.{i}.self_attn.{name}", hidden // 4, bias=False)
+    w.linear("model.visual.patch_embed.proj", vision, 3 * 2 * 14 * 14)
+    w.tensors["model.visual.patch_embed.proj.weight"] = w.tensors["model.visual.patch_embed.proj.weight"].reshape(vision, 3, 2, 14, 14)
+    w.normal("model.visual.pos_embed.weight", 16, vision, std=0.3)
+    for i in range(layers):
+        at = f"model.visual.blocks.{i}."
+        w.norm(at + "norm1", vision)
+        w.norm(at + "norm2", vision)
+        for name, rows, columns in [("attn.qkv", 3 * vision, vision), ("attn.proj", vision, vision), ("mlp.linear_fc1", 2 * vision, vision), ("mlp.linear_fc2", vision, 2 * vision)]:
+            w.linear(at + name, rows, columns)
+    for at, norm in (("model.visual.merger.", vision), ("model.visual.deepstack_merger_list.0.", 4 * vision)):
+        w.norm(at + "norm", norm)
+        w.linear(at + "linear_fc1", 4 * vision, 4 * vision)
+        w.linear(at + "linear_fc2", hidden, 4 * vision)
+    marks = with_marks(w, text, ["model.language_model.embed_tokens.weight", "lm_head.weight"])
+    own = {key: value for key, value in text.items() if key not in ("architectures", "torch_dtype")}
+    write_model(folder, {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl", **{key: value for key, value in marks.items() if key != "vocab_size"}, "tie_word_embeddings": False,
+                         "text_config": {**own, "model_type": "qwen3_vl_text", "vocab_size": marks["vocab_size"], "head_dim": hidden // 4, "attention_bias": False,
+                                         "rope_scaling": {"rope_type": "default", "mrope_interleaved": True, "mrope_section": [2, 1, 1]}},
+                         "vision_config": {"model_type": "qwen3_vl", "depth": layers, "hidden_size": vision, "intermediate_size": 2 * vision, "num_heads": 2, "patch_size": 14, "out_hidden_size": hidden,
+                                           "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}}, w.tensors)
+    with_template(folder, text["vocab_size"])
+    pixels = {"patch_size": 14, "temporal_patch_size": 2, "merge_size": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "Qwen2VLImageProcessorFast", "size": {"shortest_edge": 3136, "longest_edge": 20000}, **pixels}))
+    (folder / "video_preprocessor_config.json").write_text(json.dumps({"video_processor_type": "Qwen3VLVideoProcessor", "size": {"shortest_edge": 3136, "longest_edge": 60000}, **pixels}))
+
+
+MARKS = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+
+
+def with_marks(w, text, matrices):
+    """Four more rows in the embedding and the head; what config.json says of the marks."""
     first = text["vocab_size"]
-    marks = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
-    for name in ["model.embed_tokens.weight", "lm_head.weight"]:
+    for name in matrices:
         w.tensors[name] = w.tensors[name][[*range(first), 0, 0, 0, 0]]
-    write_model(folder, {**text, "architectures": ["Qwen2_5_VLForConditionalGeneration"], "model_type": "qwen2_5_vl", "vocab_size": first + len(marks),
-                         "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}, "vision_start_token_id": first, "vision_end_token_id": first + 1, "image_token_id": first + 2,
-                         "video_token_id": first + 3, "vision_config": {"depth": layers, "hidden_size": vision, "intermediate_size": 2 * vision, "num_heads": 2, "patch_size": 14, "window_size": 56,
-                                                                        "out_hidden_size": hidden, "fullatt_block_indexes": [1]}}, w.tensors)
+    return {"vocab_size": first + 4, "vision_start_token_id": first, "vision_end_token_id": first + 1, "image_token_id": first + 2, "video_token_id": first + 3}
+
+
+def with_template(folder, first):
+    """The tokenizer with the marks, and a template that writes them."""
     copy_tokenizer(folder)
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
-    tokenizer["added_tokens"] += [{"id": first + i, "content": mark, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True} for i, mark in enumerate(marks)]
+    tokenizer["added_tokens"] += [{"id": first + i, "content": mark, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True} for i, mark in enumerate(MARKS)]
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     config = json.loads((folder / "tokenizer_config.json").read_text())
     config["chat_template"] = ("{% for m in messages %}<|im_start|>{{ m.role }}{{ '\\n' }}{% for part in m.content %}{% if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
-                               "{% else %}{{ part.text }}{% endif %}{% endfor %}<|im_end|>{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{{ '\\n' }}{% endif %}")
+                               "{% elif part.type == 'video' %}<|vision_start|><|video_pad|><|vision_end|>{% else %}{{ part.text }}{% endif %}{% endfor %}<|im_end|>{{ '\\n' }}{% endfor %}"
+                               "{% if add_generation_prompt %}<|im_start|>assistant{{ '\\n' }}{% endif %}")
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 3136, "max_pixels": 20000, "patch_size": 14, "temporal_patch_size": 2,
-                                                                 "merge_size": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
 
 
 def with_row(w):

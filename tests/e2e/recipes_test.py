@@ -23,7 +23,12 @@ SHRUNK = {
     "whisper": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "num_mels": 80, "max_positions": 50},
     "fastconformer": {"hidden_size": 16, "intermediate_size": 24, "num_layers": 2, "num_heads": 2, "subsampling_channels": 4},
     "conformer": {"hidden_size": 16, "num_heads": 2},
+    # Of make_tiny's directory, which stands in for the published one.
+    "qwen2_vl_text": {**DECODER, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "mrope_section": [1, 1, 2], "tie_embeddings": False, "vocab_size": make_tiny.vocab_size() + 4},
+    "qwen2_vl_vision": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "window_size": 56, "full_attention_layers": [1], "max_pixels": 20000, "video_max_pixels": 20000},
+    "pixel_shuffle": {"hidden_size": 64},
 }
+WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl}
 # In place of a recipe's lora.
 METHODS = {
     "lora": '{ plugin = "lora", rank = 4, targets = "all-linear" }',
@@ -59,16 +64,19 @@ class Recipes(Case):
     def setUpClass(cls):
         super().setUpClass()
         make_tiny.write_clip(cls.folder / "models" / "clip")
+        for name, write in WHOLE.items():
+            write(cls.folder / name)
 
     def shrunk(self, recipe):
         """(a file that extends the recipe, the streams' names)"""
         whole = tomllib.loads(self.call("validate", "--resolved", recipe, cwd=ROOT).stdout)["model"]
         llm = whole["llm"]
-        small = {**SHRUNK[llm["plugin"]], "vocab_size": make_tiny.vocab_size(), "weights": "", "chat_template": "", "tokenizer": str(self.folder / "models" / "llama")}
+        alone = {"vocab_size": make_tiny.vocab_size(), "weights": "", "chat_template": "", "tokenizer": str(self.folder / "models" / "llama")}
+        small = {**SHRUNK[llm["plugin"]], **({} if llm["weights"] in WHOLE else alone)}
         lines = [f'extends = ["{recipe}"]', "[model]", f"llm = {table(small)}"]
         for name, stream in whole.get("streams", {}).items():
             own, plugin = stream["encoder"]["weights"], stream["encoder"]["plugin"]
-            encoder = {**SHRUNK[plugin], "weights": own if own.startswith("runs/") else str(self.folder / "models" / plugin) if plugin in WITH_WEIGHTS else ""}
+            encoder = {**SHRUNK[plugin], "weights": own if own.startswith("runs/") or own in WHOLE else str(self.folder / "models" / plugin) if plugin in WITH_WEIGHTS else ""}
             if stream["encoder"].get("tile_resolutions"):
                 encoder["tile_resolutions"] = ["28x56", "56x28", "56x56"]
             lines.append(f"streams.{name}.encoder = {table(encoder)}")
@@ -114,6 +122,16 @@ class Recipes(Case):
                     self.assert_begins_where_the_first_ended(config, kinds, SECOND_STAGES[recipe.stem][0])
                 for kind in kinds:
                     self.assertTrue((run / "connectors" / f"{kind}.safetensors").exists())
+
+    def test_a_whole_model_is_exported(self):
+        """What the recipe trains goes back into a directory like the one that it came from, and answers there without a TOML file."""
+        config, _ = self.shrunk(FOLDER / "qwen2_5_vl_3b_finetune.toml")
+        run, out = self.folder / "runs" / "qwen", self.folder / "qwen_out"
+        self.train(run, config=config, cwd=self.folder)
+        self.assertIn("a qwen2_5_vl model", self.call("export", run, "--output", out, cwd=self.folder).stderr)
+        picture = next((self.folder / "data").rglob("*.png"))
+        ask = lambda model: self.call("generate", model, "--image", picture, "What is this?", *sets(generate__max_tokens=8, precision__compute="fp32"), cwd=self.folder).stdout
+        self.assertEqual(ask(out), ask(run))
 
     def test_salm_with_each_method(self):
         """Each method in each of the recipes with `peft` in their names; without ANTIPHON_LONG each in two of them, and each recipe with some."""

@@ -18,11 +18,14 @@ from pathlib import Path
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import transformers
-from transformers import (Qwen2_5_VLConfig, Qwen2_5_VLTextConfig, Qwen2VLConfig, Qwen2VLImageProcessorPil, Qwen2VLTextConfig, BitImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, LlavaImageProcessorPil, LlavaNextConfig,
+from transformers import (Qwen3VLConfig, Qwen3VLTextConfig, Qwen2_5_VLConfig, Qwen2_5_VLTextConfig, Qwen2VLConfig, Qwen2VLImageProcessorPil, Qwen2VLTextConfig, BitImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, LlavaImageProcessorPil, LlavaNextConfig,
                           LlavaNextImageProcessorPil, NemotronConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, Qwen2AudioConfig, Qwen2AudioEncoderConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig, Qwen3MoeConfig, MixtralConfig,
                           SiglipImageProcessorPil, SiglipVisionConfig, ViTImageProcessorPil, WhisperConfig, WhisperFeatureExtractor)
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
+from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
+from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionConfig
+from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
 TOKENIZER = Path(__file__).resolve().parents[1] / "e2e" / "tiny" / "tokenizer"
 PROGRAM = ""
@@ -33,6 +36,8 @@ WHISPER = dict(d_model=48, encoder_layers=2, encoder_attention_heads=4, encoder_
 GRID_TEXT = {**DECODER, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 2, 3]}, "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1}
 GRID_TOWER = dict(depth=2, embed_dim=32, hidden_size=48, num_heads=2, mlp_ratio=2)
 WINDOWED_TOWER = dict(depth=2, hidden_size=32, intermediate_size=48, num_heads=2, out_hidden_size=48, fullatt_block_indexes=[1])
+TURNING_TEXT = {**DECODER, "head_dim": 16, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2], "mrope_interleaved": True}}
+TAPPED_TOWER = dict(depth=3, hidden_size=32, intermediate_size=48, num_heads=2, out_hidden_size=48, num_position_embeddings=16, deepstack_visual_indexes=[0, 1])
 # model types that another plugin reads
 READ_BY = {"qwen2_audio_encoder": "whisper", "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision"}
 
@@ -54,7 +59,7 @@ HARMLESS = {
     "qwen2_audio_encoder": {"scale_embedding": "set aside by Qwen2AudioEncoder.forward"},
     "fastconformer": {"max_position_embeddings": "positions are made as long as they are needed"},
     "qwen2_vl_text": {}, "qwen2_5_vl_text": {}, "qwen2_vl_vision": {"hidden_size": "of the merger, whose vectors are as wide as the language model's"},
-    "qwen2_5_vl_vision": {"out_hidden_size": "as before", "tokens_per_second": "of videos, which go in as pictures"},
+    "qwen2_5_vl_vision": {"out_hidden_size": "as before"}, "qwen3_vl_text": {}, "qwen3_vl_vision": {"out_hidden_size": "as before"},
     "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen2_moe": {"sliding_window": "only of layers with a window, which are refused"}, "qwen3_moe": {}, "mixtral": {},
 }
 # plugin, kind of slot, class of the configuration, a small one, the module whose uses of it count.
@@ -66,6 +71,7 @@ SUBJECTS = [("llama", "llm", LlamaConfig, DECODER, "llama"), ("qwen2", "llm", Qw
             ("clip", "encoder", CLIPVisionConfig, VIT, "clip"), ("siglip", "encoder", SiglipVisionConfig, VIT, "siglip"), ("whisper", "encoder", WhisperConfig, WHISPER, "whisper"),
             ("qwen2_audio_encoder", "encoder", Qwen2AudioEncoderConfig, WHISPER, "qwen2_audio"),
             ("qwen2_vl_text", "llm", Qwen2VLTextConfig, GRID_TEXT, "qwen2_vl"), ("qwen2_5_vl_text", "llm", Qwen2_5_VLTextConfig, GRID_TEXT, "qwen2_5_vl"),
+            ("qwen3_vl_text", "llm", Qwen3VLTextConfig, TURNING_TEXT, "qwen3_vl"), ("qwen3_vl_vision", "encoder", Qwen3VLVisionConfig, TAPPED_TOWER, "qwen3_vl"),
             ("qwen2_vl_vision", "encoder", Qwen2VLVisionConfig, GRID_TOWER, "qwen2_vl"), ("qwen2_5_vl_vision", "encoder", Qwen2_5_VLVisionConfig, WINDOWED_TOWER, "qwen2_5_vl"), ("fastconformer", "encoder", ParakeetEncoderConfig, CONFORMER, "parakeet")]
 PROCESSORS = [("clip", CLIPImageProcessorPil), ("clip", LlavaImageProcessorPil), ("clip", LlavaNextImageProcessorPil), ("siglip", SiglipImageProcessorPil), ("dinov2", BitImageProcessorPil),
               ("dinov2", ViTImageProcessorPil), ("whisper", WhisperFeatureExtractor), ("fastconformer", ParakeetFeatureExtractor), ("qwen2_vl_vision", Qwen2VLImageProcessorPil)]
@@ -79,7 +85,8 @@ EARS = {"hidden_size": "d_model", "num_layers": "encoder_layers", "num_heads": "
 EXPERTS = {"num_experts_per_tok": "num_experts_per_tok", "output_router_logits": "output_router_logits", "router_aux_loss_coef": "router_aux_loss_coef"}
 GRID = {**{option: key for option, key in LLM.items() if option != "tie_embeddings"}, "norm_eps": "rms_norm_eps"}
 PATCHES = {"num_layers": "depth", "num_heads": "num_heads", "patch_size": "patch_size", "temporal_patch_size": "temporal_patch_size", "merge_size": "spatial_merge_size", "activation": "hidden_act"}
-DEFAULTS = {"qwen2_vl_text": GRID, "qwen2_5_vl_text": GRID, "qwen2_vl_vision": {**PATCHES, "hidden_size": "embed_dim"},
+DEFAULTS = {"qwen3_vl_text": {**GRID, "head_size": "head_dim", "attention_bias": "attention_bias"}, "qwen3_vl_vision": {**PATCHES, "hidden_size": "hidden_size", "intermediate_size": "intermediate_size"},
+            "qwen2_vl_text": GRID, "qwen2_5_vl_text": GRID, "qwen2_vl_vision": {**PATCHES, "hidden_size": "embed_dim"},
             "qwen2_5_vl_vision": {**PATCHES, "hidden_size": "hidden_size", "intermediate_size": "intermediate_size", "window_size": "window_size"}, "llama": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "qwen2": {**LLM, "norm_eps": "rms_norm_eps"},
             "qwen3": {**LLM, "norm_eps": "rms_norm_eps", "head_size": "head_dim", "attention_bias": "attention_bias"},
             "qwen2_moe": {**LLM, "norm_eps": "rms_norm_eps", "qkv_bias": "qkv_bias", **EXPERTS, "num_experts": "num_experts", "moe_intermediate_size": "moe_intermediate_size",
@@ -191,7 +198,7 @@ class ForeignKeys(unittest.TestCase):
         ears, qwen = Qwen2AudioEncoderConfig(**WHISPER).to_dict(), Qwen2Config(**DECODER).to_dict()
         for cls, parts in [(LlavaConfig, dict(text_config=text, vision_config=tower)), (LlavaNextConfig, dict(text_config=text, vision_config=tower, image_grid_pinpoints=[[224, 448]])),
                            (Qwen2AudioConfig, dict(text_config=qwen, audio_config=ears)), (Qwen2VLConfig, dict(text_config=GRID_TEXT, vision_config=GRID_TOWER)),
-                           (Qwen2_5_VLConfig, dict(text_config=GRID_TEXT, vision_config=WINDOWED_TOWER))]:
+                           (Qwen2_5_VLConfig, dict(text_config=GRID_TEXT, vision_config=WINDOWED_TOWER)), (Qwen3VLConfig, dict(text_config=TURNING_TEXT, vision_config=TAPPED_TOWER))]:
             with self.subTest(family=cls.model_type):
                 name = self.add("", "whole", plain(cls(**parts).to_dict()))
                 changed = [self.add("", "whole", {**plain(cls(**parts).to_dict()), key: value}) for key, value in
@@ -223,6 +230,22 @@ class ForeignKeys(unittest.TestCase):
                 passed = [k for name, k in cases.items() if options[name] == options[base] and not re.search(rf"{name}/\w+.json: {k}", said)]
                 self.assertEqual(passed, [])
 
+    def test_every_key_of_every_video_processor(self):
+        by_plugin = {plugin: plain(cls(**small).to_dict()) for plugin, kind, cls, small, _ in SUBJECTS}
+        silent = ("processor_class", "do_sample_frames", "return_metadata", "rescale_factor", "max_image_size", "max_duration", "data_format", "default_to_square", "input_data_format", "device")
+        for plugin, cls in (("qwen2_5_vl_vision", Qwen2VLVideoProcessor), ("qwen3_vl_vision", Qwen3VLVideoProcessor)):
+            with self.subTest(processor=cls.__name__):
+                settings = plain(cls(fps=2).to_dict())
+                add = lambda **files: self.add(plugin, "encoder", by_plugin[plugin], **files)
+                base = add(video_preprocessor_config=settings)
+                nested = add(processor_config={"processor_class": "X", "image_processor": {}, "video_processor": settings}, video_preprocessor_config={"size": 3})
+                cases = {add(video_preprocessor_config={**settings, k: v}): k for k in settings if k not in silent for v in other_values(k, settings[k])[:1]}
+                options, said = self.validate()
+                self.assertIsNotNone(options[base], said)
+                self.assertNotRegex(said, rf"\b({base}|{nested})/\w+.json: not known here")
+                self.assertEqual(options[nested], options[base])
+                self.assertEqual([k for name, k in cases.items() if options[name] == options[base] and not re.search(rf"{name}/\w+.json: {k}", said)], [])
+
     def test_defaults_are_those_of_the_classes(self):
         names = {}
         for plugin, kind, cls, _, _ in SUBJECTS:
@@ -233,7 +256,7 @@ class ForeignKeys(unittest.TestCase):
                 self.assertIsNotNone(options[name], said)
                 got = next(iter(options[name].values()))
                 self.assertEqual({option: got[option] for option in DEFAULTS[plugin]}, {option: getattr(config, attribute) for option, attribute in DEFAULTS[plugin].items()})
-                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral", "qwen2_vl_text", "qwen2_5_vl_text"):
+                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text"):
                     self.assertEqual(got["num_kv_heads"] or got["num_heads"], config.num_key_value_heads or config.num_attention_heads)
                     self.assertEqual(got["rope_theta"], config.rope_parameters["rope_theta"])
                     self.assertEqual(got.get("partial_rotary_factor", 1), config.rope_parameters.get("partial_rotary_factor", 1))

@@ -23,6 +23,7 @@
 #include <antiphon/kernels/mm.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/media/image/native_image.h>
+#include <antiphon/media/image/resize.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/smoothing.h>
 #include <antiphon/nn/token_scores.h>
@@ -182,6 +183,61 @@ json run_process(const json& request) {
   }
   write_outputs(request, std::move(out));
   return {{"grids", grids}};
+}
+
+json as_json(const FrameChoice& choice) {
+  return {{"numbers", choice.numbers}, {"height", choice.height}, {"width", choice.width}};
+}
+
+VideoWish wish_of(const json& request) { return {request.value("frames", 0), request.value("frames_per_second", 0.0)}; }
+
+// What an encoder takes of "videos" [frames, frames a second, height, width], or null if one is refused.
+json run_frames(const json& request) {
+  const auto encoder = build<Encoder>(request);
+  json answers = json::array();
+  for (const auto& video : request.at("videos")) {
+    try {
+      const VideoShape shape{video.at(0), video.at(1), video.at(2), video.at(3)};
+      const auto choice = encoder->video()->choose(shape, wish_of(request));
+      answers.push_back(as_json(choice));
+      answers.back()["step"] = encoder->video()->part_step({{}, choice.numbers, shape.frames, shape.per_second});
+    } catch (const Error&) {
+      answers.push_back(nullptr);
+    }
+  }
+  return {{"choices", answers}};
+}
+
+Image image_of(const at::Tensor& frame_hwc) {
+  const auto bytes = frame_hwc.contiguous();
+  const auto* first = bytes.const_data_ptr<uint8_t>();
+  return {bytes.size(0), bytes.size(1), {first, first + bytes.numel()}};
+}
+
+// The video "frames" [frames, height, width, 3] of bytes, "per_second", through the encoder: "<piece>.<part>".
+json run_video(const json& request) {
+  const auto encoder = build<Encoder>(request);
+  const auto file = inputs_of(request);
+  const auto video = file.tensor("frames");
+  const VideoShape shape{video.size(0), request.at("per_second"), video.size(1), video.size(2)};
+  const auto choice = encoder->video()->choose(shape, wish_of(request));
+  Frames frames{{}, choice.numbers, shape.frames, shape.per_second};
+  for (const auto number : choice.numbers)
+    frames.images.push_back(media::resize(image_of(video[number]), {choice.height, choice.width},
+                                          media::filter_from_number(choice.resample)));
+  NamedTensors out;
+  json texts = json::array(), steps = json::array();
+  for (auto& [text, piece] : encoder->video()->pieces(std::move(frames))) {
+    MediaItem item{Modality::video, {}, {}};
+    item.video = std::move(piece);
+    steps.push_back(encoder->video()->part_step(item.video));
+    int64_t part = 0;
+    for (const auto& tensor : encoder->process(item))
+      out.emplace_back(std::to_string(texts.size()) + "." + std::to_string(part++), tensor);
+    texts.push_back(text);
+  }
+  write_outputs(request, std::move(out));
+  return {{"choice", as_json(choice)}, {"texts", texts}, {"steps", steps}};
 }
 
 // For pictures of "sizes" [height, width]: how many tiles, and how many embeddings a connector makes of them.
@@ -356,11 +412,14 @@ json answer(const std::string& line) {
   if (kind == "scaled") return run_scaled(request);
   if (kind == "tiles") return run_tiles(request);
   if (kind == "native_sizes") return run_native_sizes(request);
+  if (kind == "frames") return run_frames(request);
+  if (kind == "video") return run_video(request);
   if (kind == "positions") return run_positions(request);
   if (kind == "model") return run_model(request);
   if (kind == "parameters") return run_parameters(request);
   if (kind == "score") return run_score(request);
   if (kind == "cached") return run_cached(request);
+  if (kind == "read_again") return run_read_again(request);
   if (kind == "generate") return run_generate(request);
   if (kind == "generation_config") return run_generation_config(request);
   fail(ErrorKind::config, "unknown kind '" + kind + "'");

@@ -342,6 +342,25 @@ json run_generate(const json& request) {
   return {{"tokens", tokens}, {"logprobs", logprobs}};
 }
 
+// Answers to the prompts one after the other over one text, each of which goes on from what it shares with the last;
+// and how many tokens had to be computed for each.
+json run_read_again(const json& request) {
+  const auto model = load_model(request);
+  engine::Engine engine(*model, model->context());
+  const auto text = engine.open(model->context());
+  json tokens = json::array(), computed = json::array(), lengths = json::array();
+  for (auto& prompt : prepare(request, *model, data::Purpose::generation)) {
+    lengths.push_back(prompt.tokens());
+    computed.push_back(engine.read(text, std::move(prompt)));
+    engine.answer(text, generate_options(request), {});
+    auto answer = engine.take(text);
+    for (; !answer; answer = engine.take(text)) engine.step();
+    if (answer->failure) std::rethrow_exception(answer->failure);
+    tokens.push_back(answer->ids);
+  }
+  return {{"tokens", tokens}, {"computed", computed}, {"lengths", lengths}};
+}
+
 json run_generation_config(const json& request) {
   engine::GenerateOptions o;
   const auto said = engine::take_generation_config(request.at("directory").get<std::string>(), o);

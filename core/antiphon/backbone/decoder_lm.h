@@ -91,6 +91,7 @@ class DecoderLm : public LanguageModel {
   Quantization quantize(const std::string& format) override { return decoder_.quantize(format); }
   KvShape kv_shape() const override { return decoder_.kv_shape(); }
   bool takes_prefix() const override { return true; }
+  int64_t most_added() const override { return decoder_.options().num_layers; }
   Module& module() override { return decoder_; }
   NameMap name_map() const override;
   std::vector<Module*> blocks() override { return decoder_.blocks(); }

@@ -19,6 +19,10 @@ class Connector {
   // width] each. Default: arrange(), once for each grid.
   virtual std::vector<at::Tensor> arrange_all(const std::vector<at::Tensor>& parts,
                                               const std::vector<TokenGrid>& grids) const;
+  // How many vectors it gives beside each embedding: the i-th is added to the hidden state at its place after the i-th
+  // block of the language model (DecoderInput::added). They stand after the embedding: output_size, here and below, is
+  // then (1 + taps()) times the language model's width.
+  virtual int64_t taps() const { return 0; }
   // The part applied to each vector alone: rows [m, that width] -> [m, output_size]. The graph gives it all rows of a
   // batch at once, whatever grids they come from.
   virtual at::Tensor project(const at::Tensor& rows) = 0;
@@ -34,7 +38,7 @@ class Connector {
 
 // What the graph tells a connector when it builds it.
 struct ConnectorShape {
-  int64_t input_size = 0, output_size = 0;
+  int64_t input_size = 0, output_size = 0;  // of the encoders' vectors, and of the language model's
 };
 
 template <>

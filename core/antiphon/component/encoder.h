@@ -4,6 +4,7 @@
 #include <antiphon/component/media_item.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
+#include <antiphon/component/video_rule.h>
 
 #include <optional>
 
@@ -53,6 +54,9 @@ class Encoder {
   // The layout of the parts of that item; by default one after the other.
   virtual Tiling tiling(const MediaItem&) const { return {}; }
   virtual Chunking chunking() const { return {}; }
+  // Of image encoders that take videos, too, as items whose parts are frames that belong together: how. nullptr: frames
+  // go in as pictures. It lives as long as the encoder.
+  virtual const VideoRule* video() const { return nullptr; }
   // Of encoders whose parts are spectrograms: what may be masked in training (SpecAugment).
   virtual std::optional<Spectrogram> spectrogram() const { return std::nullopt; }
   // A part of the smallest shape that process() may return, for conformance and memory estimates.

@@ -17,6 +17,12 @@ namespace nn {
 class Prefix;
 }
 
+// What is added to the hidden states of some tokens after the first blocks (Meng et al. 2024, DeepStack).
+struct AddedStates {
+  at::Tensor tokens_n;            // [n] int64, on the device of x
+  std::vector<at::Tensor> after;  // of block i [n, hidden_size], in the dtype of x
+};
+
 // Sequences packed one after the other, without padding.
 struct DecoderInput {
   at::Tensor x_td;               // [tokens, hidden_size], embeddings in the module's dtype
@@ -26,6 +32,7 @@ struct DecoderInput {
   // Learned keys and values before those of every sequence, whose positions go on behind them (nn/attention/prefix.h);
   // for models with takes_prefix(), and without a cache, whose rows begin with them.
   std::shared_ptr<const nn::Prefix> prefix = nullptr;
+  AddedStates added = {};    // for models whose most_added() allows it
   KvCache* cache = nullptr;  // if set, sequence i continues row rows[i] and is appended to it
   std::vector<int64_t> rows;
   // If defined, on the device of x, one token for each row: the blocks of the rows [rows, blocks], the tokens that they
@@ -89,6 +96,8 @@ class LanguageModel {
   virtual KvShape kv_shape() const = 0;
   // Whether forward() heeds DecoderInput::prefix.
   virtual bool takes_prefix() const { return false; }
+  // After how many blocks forward() adds what DecoderInput::added says.
+  virtual int64_t most_added() const { return 0; }
   virtual Module& module() = 0;
   virtual NameMap name_map() const = 0;
   // The blocks of its stack in the order in which each forward pass runs them, once each (nn/blocks/run_blocks.h): what

@@ -7,7 +7,8 @@
 
 namespace antiphon {
 
-// What a sample may hold. Encoders take images and audio; a video is split into both before it reaches them.
+// What a sample may hold. Encoders take images and audio, and some of the former videos (video_rule.h); for others a
+// video is split into both before it reaches them.
 enum class Modality { image, audio, video };
 std::string_view to_string(Modality modality);
 
@@ -26,11 +27,20 @@ struct Audio {
   }
 };
 
+// Some frames of a video, in their order.
+struct Frames {
+  std::vector<Image> images;     // of one size
+  std::vector<int64_t> numbers;  // which of the video's frames they are, from 0 on
+  int64_t total = 0;             // frames of the video
+  double per_second = 0;         // of the video
+};
+
 // One decoded item; exactly the member that `modality` names is set.
 struct MediaItem {
   Modality modality = Modality::image;
   Image image;
   Audio audio;
+  Frames video = {};
 };
 
 }  // namespace antiphon

@@ -13,7 +13,7 @@ namespace antiphon {
 
 // The JSON files of a weights directory.
 struct PretrainedConfig {
-  JsonTable config, preprocessor;
+  JsonTable config, preprocessor, video_preprocessor = {};
   bool empty() const { return !config.exists(); }
 };
 

@@ -30,6 +30,7 @@ struct MediaRef {
 struct ContentPart {
   std::string text;    // used if `media` is negative
   int64_t media = -1;  // index into Sample::media
+  bool added = false;  // text that belongs to the medium after it, and is not the record's
 };
 
 struct SampleTurn {

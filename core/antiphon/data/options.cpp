@@ -81,7 +81,9 @@ const config::Table<VideoSampling>& video_table() {
   using V = VideoSampling;
   static const auto* table = new config::Table<V>(
       config::Table<V>("video")
-          .field("frames", &V::frames, "frames of a video, evenly spread", {.min = 1, .max = 768})
+          .field("frames", &V::frames,
+                 "frames of a video, evenly spread; 0: as an encoder that takes videos chooses, else 8",
+                 {.min = 0, .max = 768})
           .field("frames_per_second", &V::frames_per_second, "frames by time instead; 0: `frames` of them",
                  {.min = 0, .max = 60})
           .field("sound", &V::sound, "its sound too, where the model has a stream for it")

@@ -28,7 +28,7 @@ struct SplitOptions {
 
 // What is taken from a video.
 struct VideoSampling {
-  int64_t frames = 8;
+  int64_t frames = 0;
   double frames_per_second = 0;
   bool sound = true, interleave = false;
 };

@@ -35,7 +35,7 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
       if (part.media < 0) continue;
       const auto& ref = media.at(static_cast<size_t>(part.media));
       piece.type = to_string(ref.modality);
-      piece.placeholder = model.stream_for(ref.modality, ref.stream).placeholder();
+      piece.placeholder = model.stream_for(ref.modality, ref.stream).placeholder(ref.modality);
     }
   }
   return out;
@@ -54,7 +54,8 @@ int64_t Prepared::next_position() const { return ids.empty() ? 0 : positions().m
 void give_positions(Prepared& sample, const LanguageModel& llm) {
   SampleLayout layout{sample.tokens(), {}};
   for (const auto& media : sample.media)
-    if (!media.is_prompt()) layout.media.push_back({media.position, media.item.tokens, media.item.grids});
+    if (!media.is_prompt())
+      layout.media.push_back({media.position, media.item.tokens, media.item.grids, media.item.part_step});
   sample.positions_at = llm.positions(layout);
 }
 
@@ -116,6 +117,7 @@ model::BatchMedia Preparer::read(const MediaRef& ref, const std::string& sample_
   if (auto features = cache_.load(media.cache_key)) {
     media.seconds = features->seconds;
     media.item = stream.from_features(std::move(features->parts), features->tiling);
+    if (ref.modality == Modality::video) media.item.part_step = stream.video()->part_step(ref.item->video);
     return media;
   }
   const auto item = ref.item ? ref.item : std::make_shared<const MediaItem>(decode(ref, bytes, stream.sample_rate()));

@@ -1,6 +1,7 @@
 #include <antiphon/data/video.h>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
@@ -9,9 +10,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace antiphon::data {
 namespace {
+
+constexpr int64_t kPictures = 8;  // of a video whose frames go in as pictures, unless somebody says otherwise
 
 // The rate that the model's sound stream wants; 0 if it has none.
 int64_t sound_rate(const model::MultimodalLm& model) {
@@ -20,16 +24,28 @@ int64_t sound_rate(const model::MultimodalLm& model) {
   return 0;
 }
 
-// One video on its way into a sample.
+// How the model takes videos as items; nullptr: frames go in as pictures.
+const VideoRule* rule_for(const MediaRef& ref, const model::MultimodalLm& model) {
+  for (const auto& [name, stream] : model.streams())
+    if (stream->video() && (ref.stream.empty() || ref.stream == name))
+      return model.stream_for(Modality::video, ref.stream).video();
+  return nullptr;
+}
+
+// One video on its way into a sample: its pieces, with the time at which each begins.
 class Expansion {
  public:
-  Expansion(const MediaRef& ref, const std::string& bytes, const VideoSampling& sampling)
-      : ref_(ref),
-        content_(fmt::format("{}:{}:{}:{}", content_hash(bytes), sampling.frames, sampling.frames_per_second,
-                             sampling.interleave)) {}
+  Expansion(const MediaRef& ref, std::string content) : ref_(ref), content_(std::move(content)) {}
 
   void add(media::VideoFrame frame) {
     push({Modality::image, std::move(frame.image), {}}, fmt::format("frame at {:.3f} s", frame.seconds));
+  }
+  void add(VideoPiece piece) {
+    const auto& numbers = piece.frames.numbers;
+    const auto what = fmt::format("frames {} to {}", numbers.front(), numbers.back());
+    MediaItem item{Modality::video, {}, {}};
+    item.video = std::move(piece.frames);
+    push(std::move(item), what, std::move(piece.text));
   }
   // From `begin` to `end` in seconds; nothing if there is no sample.
   void add(const Audio& audio, double begin, double end) {
@@ -41,46 +57,82 @@ class Expansion {
     push({Modality::audio, {}, {audio.sample_rate, {at(begin), at(end)}}},
          fmt::format("sound from {:.3f} s to {:.3f} s", begin, end));
   }
-  std::vector<MediaRef> take() { return std::move(items_); }
+  std::vector<ExpandedVideo> take() { return std::move(items_); }
 
  private:
-  void push(MediaItem item, const std::string& what) {
-    items_.push_back({item.modality,
-                      ref_.bytes.name() + " (" + what + ")",
-                      {},
-                      std::make_shared<const MediaItem>(std::move(item)),
-                      content_hash(content_ + what),
-                      ref_.bytes.name()});
+  void push(MediaItem item, const std::string& what, std::string text = {}) {
+    MediaRef ref{item.modality,
+                 ref_.bytes.name() + " (" + what + ")",
+                 item.modality == Modality::video ? ref_.stream : std::string(),
+                 std::make_shared<const MediaItem>(std::move(item)),
+                 content_hash(content_ + what),
+                 ref_.bytes.name()};
+    items_.push_back({std::move(text), std::move(ref)});
   }
   const MediaRef& ref_;
   std::string content_;
-  std::vector<MediaRef> items_;
+  std::vector<ExpandedVideo> items_;
 };
 
-std::vector<MediaRef> expand(const MediaRef& ref, const VideoSampling& sampling, int64_t sample_rate,
-                             const media::MediaLimits& limits) {
-  const auto bytes = ref.bytes.read(limits.file_bytes);
-  auto video = media::decode_video(bytes,
-                                   {sampling.frames_per_second > 0 ? 0 : sampling.frames, sampling.frames_per_second,
-                                    sampling.sound ? sample_rate : 0},
-                                   limits);
-  Expansion expansion(ref, bytes, sampling);
+// Each piece, with the sound before it if both stand in the order of time, then the sound that is left.
+template <class Pieces, class Begin>
+std::vector<ExpandedVideo> laid_out(Expansion expansion, Pieces pieces, const std::optional<Audio>& audio,
+                                    bool interleave, const Begin& begin) {
   double heard = 0;
-  for (auto& frame : video.frames) {
-    const double seconds = frame.seconds;
-    if (sampling.interleave && video.audio)
-      expansion.add(*video.audio, heard, seconds), heard = std::max(heard, seconds);
-    expansion.add(std::move(frame));
+  for (auto& piece : pieces) {
+    if (const double seconds = begin(piece); interleave && audio)
+      expansion.add(*audio, heard, seconds), heard = std::max(heard, seconds);
+    expansion.add(std::move(piece));
   }
-  if (video.audio) expansion.add(*video.audio, heard, video.audio->seconds());
+  if (audio) expansion.add(*audio, heard, audio->seconds());
   return expansion.take();
 }
 
+std::vector<ExpandedVideo> as_pictures(const MediaRef& ref, const std::string& bytes, const VideoSampling& sampling,
+                                       int64_t sample_rate, const media::MediaLimits& limits) {
+  const int64_t frames = sampling.frames > 0 ? sampling.frames : kPictures;
+  auto video = media::decode_video(
+      bytes, {sampling.frames_per_second > 0 ? 0 : frames, sampling.frames_per_second, sample_rate}, limits);
+  auto content =
+      fmt::format("{}:{}:{}:{}", content_hash(bytes), frames, sampling.frames_per_second, sampling.interleave);
+  return laid_out(Expansion(ref, std::move(content)), std::move(video.frames), video.audio, sampling.interleave,
+                  [](const media::VideoFrame& frame) { return frame.seconds; });
+}
+
+std::vector<ExpandedVideo> as_items(const MediaRef& ref, const std::string& bytes, const VideoSampling& sampling,
+                                    int64_t sample_rate, const media::MediaLimits& limits, const VideoRule& rule) {
+  VideoShape shape;
+  FrameChoice choice;
+  media::VideoOptions options;
+  options.sample_rate = sample_rate;
+  options.choose = [&](const VideoShape& found) {
+    const bool by_time = sampling.frames_per_second > 0;
+    shape = found, choice = rule.choose(found, {by_time ? 0 : sampling.frames, sampling.frames_per_second});
+    return choice;
+  };
+  auto video = media::decode_video(bytes, options, limits);
+  auto content = fmt::format("{}:{}x{}:{}:{}", content_hash(bytes), choice.height, choice.width,
+                             fmt::join(choice.numbers, ","), sampling.interleave);
+  Frames frames{{}, std::move(choice.numbers), shape.frames, shape.per_second};
+  for (auto& frame : video.frames) frames.images.push_back(std::move(frame.image));
+  return laid_out(
+      Expansion(ref, std::move(content)), rule.pieces(std::move(frames)), video.audio, sampling.interleave,
+      [&](const VideoPiece& piece) { return static_cast<double>(piece.frames.numbers.front()) / shape.per_second; });
+}
+
+std::vector<ExpandedVideo> expand(const MediaRef& ref, const VideoSampling& sampling, const model::MultimodalLm& model,
+                                  const media::MediaLimits& limits) {
+  const auto bytes = ref.bytes.read(limits.file_bytes);
+  const int64_t rate = sampling.sound ? sound_rate(model) : 0;
+  const auto* rule = rule_for(ref, model);
+  return rule ? as_items(ref, bytes, sampling, rate, limits, *rule) : as_pictures(ref, bytes, sampling, rate, limits);
+}
+
+bool is_file(const MediaRef& ref) { return ref.modality == Modality::video && !ref.item; }
+
 }  // namespace
 
-bool has_video(const Sample& sample) {
-  return std::ranges::any_of(sample.media, [](const auto& ref) { return ref.modality == Modality::video; });
-}
+bool has_video(const Sample& sample) { return std::ranges::any_of(sample.media, is_file); }
 
 Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const model::MultimodalLm& model,
                      const media::MediaLimits& limits, Expansions* known) {
@@ -88,13 +140,12 @@ Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const 
   out.media.clear();
   Expansions own;
   auto& videos = known ? *known : own;
-  const int64_t rate = sound_rate(model);
   const auto items_of = [&](const MediaRef& ref) {
-    if (ref.modality != Modality::video) return std::vector{ref};
-    const auto key = ref.bytes.key();
+    if (!is_file(ref)) return std::vector<ExpandedVideo>{{{}, ref}};
+    const auto key = ref.stream + ":" + ref.bytes.key();
     if (!videos.contains(key))
       videos[key] =
-          with_context("reading " + shown(ref.bytes.name()), [&] { return expand(ref, sampling, rate, limits); });
+          with_context("reading " + shown(ref.bytes.name()), [&] { return expand(ref, sampling, model, limits); });
     return videos.at(key);
   };
   for (auto& turn : out.turns) {
@@ -104,7 +155,8 @@ Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const 
         parts.push_back(part);
         continue;
       }
-      for (auto& item : items_of(sample.media.at(static_cast<size_t>(part.media)))) {
+      for (auto& [text, item] : items_of(sample.media.at(static_cast<size_t>(part.media)))) {
+        if (!text.empty()) parts.push_back({std::move(text), -1, /*added=*/true});
         parts.push_back({{}, static_cast<int64_t>(out.media.size())});
         out.media.push_back(std::move(item));
       }

@@ -1,4 +1,4 @@
-// A video as a model sees it: some of its frames as images, and its sound.
+// A video as a model sees it: its frames as one medium or several, or as pictures, and its sound.
 #pragma once
 #include <map>
 #include <string>
@@ -11,14 +11,22 @@
 
 namespace antiphon::data {
 
+// One that is not decoded yet.
 bool has_video(const Sample& sample);
 
-// Videos by MediaBytes::key() as what they become.
-using Expansions = std::map<std::string, std::vector<MediaRef>>;
+// A medium that a video becomes, and the text before it.
+struct ExpandedVideo {
+  std::string text;
+  MediaRef medium;
+};
 
-// Each video part becomes parts that are already decoded: frames, then the sound if the file has one and the model a
-// stream for it; interleaved, each frame stands between the sound before and after it. Videos in
-// `known` are not read again, and others are added. Error(data) names the file.
+// Videos by stream and MediaBytes::key() as what they become.
+using Expansions = std::map<std::string, std::vector<ExpandedVideo>>;
+
+// Each video part becomes parts that are already decoded: what the encoder's VideoRule makes of it, or frames as
+// pictures if it has none; then the sound if the file has one and the model a stream for it. Interleaved, each frame
+// stands between the sound before and after it. Videos in `known` are not read again, and others are added. Error(data)
+// names the file.
 Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const model::MultimodalLm& model,
                      const media::MediaLimits& limits, Expansions* known = nullptr);
 

@@ -9,12 +9,14 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <antiphon/component/media_item.h>
+#include <antiphon/component/video_rule.h>
 #include <antiphon/media/image/image_reading.h>
 #include <antiphon/media/limits.h>
 #include <antiphon/media/size.h>
@@ -35,7 +37,7 @@ Image decode_image(std::string_view bytes, const MediaLimits& limits = {}, const
 Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view extension = {},
                    const MediaLimits& limits = {});
 
-// Exactly one of `frames` and `frames_per_second` is set.
+// Exactly one of `frames`, `frames_per_second` and `choose` is set.
 struct VideoOptions {
   int64_t frames = 0;            // n frames, at the inner points of linspace(0, duration, n + 2)
   double frames_per_second = 0;  // frames at 0, 1/f, 2/f, ... below the duration
@@ -44,6 +46,8 @@ struct VideoOptions {
   // and in a fraction of the memory. Not positive: frames stay as they are.
   Size size{};
   Filter filter = Filter::bicubic;
+  // Frames by number, and their size in place of `size` and `filter`: called once, with what the file has.
+  std::function<FrameChoice(const VideoShape& video)> choose = {};
 };
 
 struct VideoFrame {

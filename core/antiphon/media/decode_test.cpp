@@ -5,6 +5,7 @@
 
 #include <antiphon/media/audio/sound_length.h>
 #include <antiphon/media/decode.h>
+#include <antiphon/media/image/resize.h>
 #include <antiphon/media/media_test.h>
 
 using namespace antiphon;
@@ -120,6 +121,30 @@ TEST_CASE("frames of a video are those on screen at the times asked for") {
   const Video every = decode_video(fixture("clip.mp4"), {.frames_per_second = 5});
   CHECK(every.frames.size() == 5);
   CHECK_FALSE(every.audio);
+}
+
+TEST_CASE("frames of a video by number, of a size that is chosen by what the file has") {
+  VideoShape seen;
+  const auto taken = [&](const char* name, const FrameChoice& choice) {
+    return decode_video(fixture(name), {.choose = [&](const VideoShape& video) {
+                          seen = video;
+                          return choice;
+                        }});
+  };
+  const Video video = taken("clip.mp4", {{0, 3, 3, 9}, 12, 8, 3});
+  CHECK((seen.frames == 10 && seen.per_second == 10 && seen.height == 24 && seen.width == 32));
+  REQUIRE(video.frames.size() == 4);
+  const Video whole = taken("clip.mp4", {{0, 3, 9}, 24, 32, 3});
+  for (int i = 0; i < 3; ++i) {
+    CHECK(std::abs(whole.frames[i].seconds - 0.1 * std::array{0, 3, 9}[i]) < 1e-6);
+    CHECK(std::abs(pixel(whole.frames[i].image, 12, 16)[0] - (30 + 20 * std::array{0, 3, 9}[i])) <= 24);
+    const Image small = resize(whole.frames[i].image, {12, 8}, Filter::bicubic);
+    CHECK(video.frames[i == 0 ? 0 : i + 1].image.rgb == small.rgb);
+  }
+  CHECK_THROWS_AS(taken("clip.mp4", {{10}, 8, 8, 3}), Error);
+  CHECK_THROWS_AS(taken("clip.mp4", {{-1}, 8, 8, 3}), Error);
+  CHECK_THROWS_AS(taken("clip.mp4", {{0}, 8, 8, 9}), Error);
+  CHECK(says(refusal([&] { taken("clip.mp4", {std::vector<int64_t>(769), 8, 8, 3}); }), "769 frames"));
 }
 
 TEST_CASE("one frame may be asked for more often than there are frames") {

@@ -72,6 +72,8 @@ const config::Table<StreamSpec>& stream_table() {
               "placeholder", &S::placeholder,
               "the token that the chat template writes for an item (\"<image>\"); empty: the template is not told, and "
               "embeddings stand where the item stands in the text")
+          .field("video_placeholder", &S::video_placeholder,
+                 "the same of a video (\"<|video_pad|>\"), for encoders that take videos as items")
           .field("encoder", &S::encoder,
                  "a component {plugin, weights, trainable, peft, …}, or a list of them whose features are joined",
                  {.required = true})
@@ -83,8 +85,9 @@ const config::Table<StreamSpec>& stream_table() {
 }  // namespace
 
 bool ModelSpec::has_placeholders() const {
-  return std::any_of(streams.begin(), streams.end(),
-                     [](const auto& stream) { return !stream.second.placeholder.empty(); });
+  return std::any_of(streams.begin(), streams.end(), [](const auto& stream) {
+    return !stream.second.placeholder.empty() || !stream.second.video_placeholder.empty();
+  });
 }
 
 const config::Table<ComponentSpec>& frozen_slot() {

@@ -41,9 +41,10 @@ struct LanguageModelSpec {
 };
 
 struct StreamSpec {
-  bool enabled = true;      // false drops a stream that an extended file composes
-  std::string placeholder;  // the token that the chat template writes for an item; empty: none is written
-  config::Value encoder;    // a slot, or a list of slots whose features are joined
+  bool enabled = true;            // false drops a stream that an extended file composes
+  std::string placeholder;        // the token that the chat template writes for an item; empty: none is written
+  std::string video_placeholder;  // for a video, of encoders that take them as items
+  config::Value encoder;          // a slot, or a list of slots whose features are joined
   ComponentSpec connector = trained_slot();
 };
 

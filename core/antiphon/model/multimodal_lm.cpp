@@ -42,6 +42,33 @@ std::vector<at::Tensor> positions_of(const Batch& batch, const std::string& stre
   return positions;
 }
 
+// Rows of a connector with taps, and where they go.
+struct TappedRows {
+  at::Tensor tokens_n, rows_nd;
+  int64_t taps = 0;
+};
+
+// Of several streams together; one with fewer taps adds nothing after later blocks.
+AddedStates added_by(const std::vector<TappedRows>& streams, int64_t width) {
+  AddedStates all;
+  std::vector<at::Tensor> tokens;
+  int64_t most = 0;
+  for (const auto& stream : streams) tokens.push_back(stream.tokens_n), most = std::max(most, stream.taps);
+  for (int64_t tap = 0; tap < most; ++tap) {
+    std::vector<at::Tensor> rows;
+    for (const auto& [tokens_n, rows_nd, taps] : streams)
+      rows.push_back(tap < taps ? rows_nd.narrow(1, (1 + tap) * width, width)
+                                : at::zeros({tokens_n.size(0), width}, rows_nd.options()));
+    all.after.push_back(at::cat(rows));
+  }
+  if (most > 0) all.tokens_n = at::cat(tokens);
+  return all;
+}
+
+bool takes(const Stream& stream, Modality modality) {
+  return stream.modality() == modality || (modality == Modality::video && stream.video());
+}
+
 }  // namespace
 
 std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
@@ -57,6 +84,14 @@ std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
   for (auto& [name, stream_spec] : spec.streams)
     if (auto stream = Stream::build(name, stream_spec, hidden_size, problems))
       model->streams_[name] = std::move(stream);
+  for (const auto& [name, stream] : model->streams_)
+    if (model->llm_ && stream->taps() > model->llm_->most_added())
+      problems.add(
+          {},
+          fmt::format("[model.streams.{}.connector] gives vectors for {} blocks of the language model; {} adds "
+                      "such to {}",
+                      name, stream->taps(), llm.plugin, model->llm_->most_added()),
+          "use a language model that takes them, or a connector without taps");
   model->attach_all(spec, problems);
   problems.throw_if_any();
   model->spec_ = spec;
@@ -134,7 +169,7 @@ const Stream& MultimodalLm::stream_for(Modality modality, const std::string& wan
   const Stream* only = nullptr;
   int found = 0;
   for (const auto& [key, stream] : streams_) {
-    if (stream->modality() != modality) continue;
+    if (!takes(*stream, modality)) continue;
     if (key == name) return *stream;
     only = stream.get(), ++found;
   }
@@ -178,6 +213,16 @@ void MultimodalLm::share(SharedBy by) {
          "a method of fine-tuning puts keys and values before those of every sequence, and each process has some of "
          "the language model's layers (parallel.pipeline)",
          "use parallel.pipeline = 1, or another method");
+  for (const auto& [name, stream] : streams_)
+    if (stream->taps() > 0 && (by.slices || by.stages))
+      fail(ErrorKind::config,
+           fmt::format("[model.streams.{}] adds vectors to hidden states after the first blocks, and each process has "
+                       "some of the language model's {}",
+                       name,
+                       by.stages     ? "layers (parallel.pipeline)"
+                       : by.contexts ? "tokens (parallel.context)"
+                                     : "heads (parallel.tensor)"),
+           "use replicate, fsdp or expert of [parallel]");
   by.learns_before = prompt_tokens() + prefix_tokens() > 0;
   for (const auto& part : parts())
     by.learns_before |= part.path.starts_with("streams.") && part.module->trainable_count() > 0;
@@ -195,7 +240,7 @@ bool MultimodalLm::is_last_stage() const {
   return !by_.stages || (by_.stages->rank() + 1 == by_.stages->size() && PipelinePass::chunk() + 1 == by_.chunks);
 }
 
-at::Tensor MultimodalLm::embed(const Batch& batch) {
+at::Tensor MultimodalLm::embed(const Batch& batch, AddedStates* added) {
   const auto options = at::TensorOptions(settings_.device).dtype(settings_.formats.compute);
   if (!is_first_stage()) return at::empty({0, llm_->hidden_size()}, options);
   if (by_.contexts && by_.contexts->rank() > 0) return at::zeros({batch.tokens(), llm_->hidden_size()}, options);
@@ -209,12 +254,18 @@ at::Tensor MultimodalLm::embed(const Batch& batch) {
     put(at::cat(places).to(settings_.device), [&] {
       return prompt().repeat({static_cast<int64_t>(places.size()), 1});
     });
+  std::vector<TappedRows> tapped;
   for (const auto& [name, stream] : streams_) {
     const auto positions = positions_of(batch, name);
     if (positions.empty()) continue;
     const auto index = at::cat(positions).to(settings_.device);
-    put(index, [&] { return connected(batch, name, *stream, index.size(0)); });
+    put(index, [&] {
+      const auto rows = connected(batch, name, *stream, index.size(0));
+      if (stream->taps() > 0) tapped.push_back({index, rows, stream->taps()});
+      return stream->taps() > 0 ? rows.narrow(1, 0, llm_->hidden_size()) : rows;
+    });
   }
+  if (added) *added = added_by(tapped, llm_->hidden_size());
   return x;
 }
 
@@ -229,7 +280,7 @@ KvCache MultimodalLm::make_cache(int64_t blocks) const {
 
 DecoderInput MultimodalLm::input_of(const Batch& batch, KvCache* cache, const std::vector<int64_t>& rows) {
   DecoderInput input;
-  input.x_td = embed(batch);
+  input.x_td = embed(batch, &input.added);
   input.positions_at = batch.positions_at.to(settings_.device);
   input.lengths = batch.lengths, input.padding = batch.padding;
   input.cache = cache, input.rows = rows;

@@ -39,7 +39,8 @@ class MultimodalLm : public Model {
   int64_t prefix_tokens() const;
   // Positions that are left for a sequence.
   int64_t context() const { return llm_->max_positions() - prefix_tokens(); }
-  // The stream for a media part: the one named `wanted`, or else the only one of that modality. Error(data).
+  // The stream for a media part: the one named `wanted`, or else the only one of that modality, or for a video the only
+  // one that takes videos as items. Error(data).
   const Stream& stream_for(Modality modality, const std::string& wanted = {}) const;
   // Linear sites of the language model under their Hugging Face names.
   std::vector<Site> sites();
@@ -51,9 +52,9 @@ class MultimodalLm : public Model {
   // same content is encoded once. Of processes that compute a batch together each encodes some if the encoders are
   // frozen, and the first has all then; it alone encodes what learns.
   void encode(Batch& batch);
-  // Text and media embeddings [tokens, hidden_size]; the media must be encoded. Error(internal) with the sample id if a
-  // connector gives a different number of rows than it announced.
-  at::Tensor embed(const Batch& batch);
+  // Text and media embeddings [tokens, hidden_size]; the media must be encoded. `added`: gets what connectors give
+  // beside them. Error(internal) with the sample id if a connector gives a different number of rows than it announced.
+  at::Tensor embed(const Batch& batch, AddedStates* added = nullptr);
   // An empty cache of so many blocks, for forward(); what stands before every sequence has blocks beside them.
   KvCache make_cache(int64_t blocks) const;
   // Before load(): each batch is computed by processes together, each with its part of the language model; what else is

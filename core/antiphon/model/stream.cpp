@@ -37,7 +37,8 @@ std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec,
                                       config::Problems& problems) {
   const std::string section = "model.streams." + name;
   auto stream = std::make_unique<Stream>();
-  stream->name_ = name, stream->placeholder_ = spec.placeholder, stream->hidden_size_ = hidden_size;
+  stream->name_ = name, stream->hidden_size_ = hidden_size;
+  stream->placeholder_ = spec.placeholder, stream->video_placeholder_ = spec.video_placeholder;
   int64_t width = 0;
   bool whole = hidden_size > 0;
   auto slots = read_encoders(spec.encoder, section + ".encoder", problems);
@@ -125,6 +126,7 @@ StreamItem Stream::process(const MediaItem& media) const {
     grids = std::move(own);
   }
   item.tiling = encoders_.front().encoder->tiling(media);
+  if (media.modality == Modality::video && video()) item.part_step = video()->part_step(media.video);
   count_tokens(item, grids);
   return item;
 }
@@ -264,8 +266,9 @@ std::vector<at::Tensor> Stream::embed_parts(const std::vector<const StreamItem*>
   auto rows = arranged(parts);
   const auto padded = padded_rows(at::cat(rows));
   const auto y = connector_->project(padded);
-  check_connector(y.dim() == 2 && y.size(0) == padded.size(0) && y.size(1) == hidden_size_, y,
-                  fmt::format("{} rows of {}", padded.size(0), hidden_size_));
+  const int64_t width = hidden_size_ * (1 + taps());
+  check_connector(y.dim() == 2 && y.size(0) == padded.size(0) && y.size(1) == width, y,
+                  fmt::format("{} rows of {}", padded.size(0), width));
   int64_t begin = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
     const auto grid = connector_->output_grid(grid_of(parts[i]));

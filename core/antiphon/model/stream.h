@@ -16,6 +16,7 @@ struct StreamItem {
   std::vector<TokenGrid> grids;                 // of the embeddings of each part, before they are joined
   int64_t tokens = 0;                           // embeddings that it yields: the counting contract
   std::vector<int64_t> part_tokens;             // of each part, if they stand one after the other; else all in one
+  double part_step = 1;                         // see SampleLayout
 };
 
 class Stream {
@@ -32,7 +33,11 @@ class Stream {
 
   const std::string& name() const { return name_; }
   // The token that the chat template writes for an item of this stream; empty: none.
-  const std::string& placeholder() const { return placeholder_; }
+  const std::string& placeholder(Modality of) const {
+    return of == Modality::video ? video_placeholder_ : placeholder_;
+  }
+  // How it takes videos as items; nullptr: it does not.
+  const VideoRule* video() const { return encoders_.size() == 1 ? encoders_.front().encoder->video() : nullptr; }
   Modality modality() const { return encoders_.front().encoder->modality(); }
   int64_t sample_rate() const { return encoders_.front().encoder->sample_rate(); }
   // Neither encoder is trained, nor are adapters on one: features of a medium stay what they are.
@@ -44,6 +49,7 @@ class Stream {
   // Of encoder `index` within the model: "streams.image.encoder", or "streams.image.encoder.1" if there are several.
   std::string encoder_path(size_t index) const;
   Connector& connector() { return *connector_; }
+  int64_t taps() const { return connector_->taps(); }
   // Puts the options in force of its encoders into `spec`; to be called again when their adapters are attached.
   void write_encoders(StreamSpec& spec);
   // Identifies what the features of an item depend on besides its bytes: plugins, options, weights, dtype.
@@ -62,7 +68,8 @@ class Stream {
   void encode(const std::vector<StreamItem*>& items, at::ScalarType dtype, at::Device device);
   // Without values, of the shapes that encode() gives an item that has its inputs.
   std::vector<at::Tensor> empty_features(const StreamItem& item, at::ScalarType dtype, at::Device device) const;
-  // Embeddings of many items, one after the other: [sum of tokens, hidden_size]. Parts of one shape go together.
+  // Embeddings of many items, one after the other: [sum of tokens, (1 + taps) * hidden_size], with those of the
+  // connector's taps after each. Parts of one shape go together.
   // Error(plugin) if the connector gives a different number or width than it announced.
   at::Tensor connect(const std::vector<const StreamItem*>& items);
 
@@ -81,7 +88,7 @@ class Stream {
   std::vector<at::Tensor> arranged(const std::vector<at::Tensor>& parts);
   std::vector<at::Tensor> embed_parts(const std::vector<const StreamItem*>& items);
   void check_connector(bool good, const at::Tensor& got, const std::string& expected) const;
-  std::string name_, placeholder_, settings_;
+  std::string name_, placeholder_, video_placeholder_, settings_;
   int64_t hidden_size_ = 0;
   std::vector<EncoderSlot> encoders_;
   std::unique_ptr<Connector> connector_;

@@ -55,7 +55,7 @@ const WholePart& WholeModel::part(const std::string& name) const {
 
 PretrainedConfig WholeModel::pretrained(const WholePart& part) const {
   PretrainedConfig own;
-  own.preprocessor = pretrained_.preprocessor;
+  own.preprocessor = pretrained_.preprocessor, own.video_preprocessor = pretrained_.video_preprocessor;
   if (part.config_key.empty()) return own;
   own.config = pretrained_.config.table(part.config_key);
   if (!own.config.exists()) pretrained_.config.refuse(part.config_key, "a table");
@@ -76,12 +76,13 @@ PretrainedConfig pretrained_for(const std::string& weights, const std::string& p
            "take the whole directory of the model");
     return pretrained;
   }
+  if (!path_exists(weights, ErrorKind::weights)) return {};  // as without a part: its options may all be given
   const WholeModel whole(weights);
   return whole.pretrained(whole.part(part));
 }
 
 std::vector<NameRule> whole_names(const std::string& weights, const std::string& part) {
-  if (weights.empty() || part.empty()) return {};
+  if (weights.empty() || part.empty() || !path_exists(weights, ErrorKind::weights)) return {};
   return WholeModel(weights).part(part).names;
 }
 

@@ -30,7 +30,8 @@ class WholeModel {
   std::vector<WholePart> parts_;
 };
 
-// What a component with these `weights` and `part` reads; see ComponentSpec. Nothing if `weights` is empty.
+// What a component with these `weights` and `part` reads; see ComponentSpec. Nothing if `weights` is empty, or names
+// nothing that is there: whoever loads it says so.
 PretrainedConfig pretrained_for(const std::string& weights, const std::string& part);
 // NameMap::whole for them; empty if the checkpoint is the component's own.
 std::vector<NameRule> whole_names(const std::string& weights, const std::string& part);

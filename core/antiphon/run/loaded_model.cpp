@@ -88,7 +88,7 @@ std::filesystem::path checkpoint_of(const std::filesystem::path& run_or_checkpoi
 
 // Where trained parameters come from: --checkpoint, else FILE if it is a run.
 std::optional<std::filesystem::path> trained_checkpoint(const OpenOptions& flags) {
-  if (flags.checkpoint.empty() && !is_folder(flags.file, ErrorKind::config)) return std::nullopt;
+  if (flags.checkpoint.empty() && !is_run_folder(flags.file)) return std::nullopt;
   return checkpoint_of(flags.checkpoint.empty() ? flags.file : flags.checkpoint);
 }
 

@@ -12,7 +12,7 @@ namespace antiphon::run {
 
 // What is to be opened, and where.
 struct OpenOptions {
-  std::string file;               // a TOML file or a run folder
+  std::string file;               // a TOML file, a run folder or a model's directory
   std::vector<std::string> sets;  // --set a.b=c
   std::string device = "cpu";     // cpu, cuda, cuda:N
   bool shapes_only = false;       // on the meta device, to plan with (plan.h)

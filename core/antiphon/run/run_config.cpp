@@ -19,13 +19,20 @@ namespace antiphon::run {
 namespace {
 
 std::filesystem::path config_file(const std::filesystem::path& file_or_run) {
-  const std::string fix = "name a TOML file, or the folder of a run of `antiphon train`";
+  const std::string fix = "name a TOML file, the folder of a run of `antiphon train`, or a model's directory";
   if (!path_exists(file_or_run, ErrorKind::config))
     fail(ErrorKind::config, fmt::format("there is no file {}", file_or_run.string()), fix);
   if (!is_folder(file_or_run, ErrorKind::config)) return file_or_run;
   if (!path_exists(file_or_run / "config.toml", ErrorKind::config))
     fail(ErrorKind::config, fmt::format("the folder {} holds no config.toml", file_or_run.string()), fix);
   return file_or_run / "config.toml";
+}
+
+// A model's directory stands for a file that takes it as it is.
+config::Value load_root(const std::filesystem::path& file) {
+  using config::Value;
+  if (!is_model_directory(file)) return config::load_toml(config_file(file));
+  return Value::Table{{"model", Value::Table{{"from", file.string()}}}};
 }
 
 // `extends` is gone when a file has been read, so no table knows it.
@@ -117,13 +124,22 @@ const config::Table<RunConfig>& run_table() {
   return *table;
 }
 
+bool is_model_directory(const std::filesystem::path& path) {
+  const auto has = [&](const char* name) { return path_exists(path / name, ErrorKind::config); };
+  return is_folder(path, ErrorKind::config) && !has("config.toml") && has("config.json");
+}
+
+bool is_run_folder(const std::filesystem::path& path) {
+  return is_folder(path, ErrorKind::config) && !is_model_directory(path);
+}
+
 std::vector<std::string> stages_of_file(const std::filesystem::path& file_or_run) {
-  return stage_names(config::load_toml(config_file(file_or_run)));
+  return stage_names(load_root(file_or_run));
 }
 
 RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets,
                       const std::string& stage) {
-  auto root = config::load_toml(config_file(file_or_run));
+  auto root = load_root(file_or_run);
   select_stage(root, stage, sets);
   auto* table = root.get_if<config::Value::Table>();
   if (table && table->contains("model")) model::expand_from(table->at("model"));

@@ -30,9 +30,14 @@ struct RunConfig {
 };
 const config::Table<RunConfig>& run_table();
 
-// Reads a TOML file, or the config.toml of a run folder, and applies the --set assignments. One Error(config) lists
-// all problems of the file. The options of the model's components are checked too if there is some other problem;
-// else they are checked when the model is built. `stage`: of a file with [[stage]], which one; empty: the last.
+// A Hugging Face directory, and not the folder of a run; and the folder of one.
+bool is_model_directory(const std::filesystem::path& path);
+bool is_run_folder(const std::filesystem::path& path);
+
+// Reads a TOML file, or the config.toml of a run folder, or takes a Hugging Face directory as it is, and applies the
+// --set assignments. One Error(config) lists all problems of the file. The options of the model's components are
+// checked too if there is some other problem; else they are checked when the model is built. `stage`: of a file with
+// [[stage]], which one; empty: the last.
 RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets,
                       const std::string& stage = {});
 // The names of the stages of a file, in order; none: it has no stages.

@@ -92,10 +92,14 @@ void Session::attach(const MediaRef& ref) {
     read.back().item.inputs.clear();
   }
   begin_turn();
-  for (size_t i = 0; i < read.size(); ++i) {
-    said_.turns.back().parts.push_back({{}, static_cast<int64_t>(said_.media.size())});
-    said_.media.push_back(one.media[i]);
-    media_.push_back(std::move(read[i]));
+  for (auto& part : one.turns.back().parts) {
+    const auto index = static_cast<size_t>(part.media);
+    if (part.media >= 0) {
+      part.media = static_cast<int64_t>(said_.media.size());
+      said_.media.push_back(one.media[index]);
+      media_.push_back(std::move(read[index]));
+    }
+    said_.turns.back().parts.push_back(std::move(part));
   }
   changed_ = true;
 }

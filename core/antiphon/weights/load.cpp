@@ -159,10 +159,17 @@ JsonTable read_preprocessor(const std::filesystem::path& folder) {
   return read_json_table(folder / "preprocessor_config.json");
 }
 
+// Of videos; a directory without either has one preprocessor for all (transformers: video_processing_utils.py).
+JsonTable read_video_preprocessor(const std::filesystem::path& folder) {
+  const auto whole = read_json_table(folder / "processor_config.json");
+  if (whole.find("video_processor")) return whole.table("video_processor");
+  return read_json_table(folder / "video_preprocessor_config.json");
+}
+
 }  // namespace
 
 PretrainedConfig read_pretrained_config(const std::filesystem::path& folder) {
-  return {read_json_table(folder / "config.json"), read_preprocessor(folder)};
+  return {read_json_table(folder / "config.json"), read_preprocessor(folder), read_video_preprocessor(folder)};
 }
 
 }  // namespace antiphon::weights

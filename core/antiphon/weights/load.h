@@ -43,7 +43,8 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
 // Moves and casts all parameters of the module as these options say; meta tensors stay meta.
 void cast_parameters(Module& module, const LoadOptions& options);
 
-// config.json and preprocessor_config.json of a folder; null if there is none (or no folder).
+// config.json, preprocessor_config.json and video_preprocessor_config.json of a folder, or what processor_config.json
+// has in their place; null if there is none (or no folder).
 // Error(weights) with file:line:column if one is malformed.
 PretrainedConfig read_pretrained_config(const std::filesystem::path& folder);
 

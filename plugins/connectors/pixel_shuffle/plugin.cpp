@@ -1,6 +1,7 @@
 // Squares of patches become one vector ("pixel shuffle"), then a projection: with norm and two layers as in InternVL
 // (Chen et al. 2024; transformers: models/internvl), with one layer as in Idefics3 and SmolVLM (models/idefics3), with
-// a norm before they are joined as in the mergers of Qwen2-VL and Qwen2.5-VL (models/qwen2_vl, models/qwen2_5_vl).
+// a norm before they are joined as in the mergers of Qwen2-VL and Qwen2.5-VL (models/qwen2_vl, models/qwen2_5_vl), and
+// with a norm and layers of their own for each block that the encoder taps, as in Qwen3-VL (models/qwen3_vl).
 #include <fmt/format.h>
 
 #include <ATen/ATen.h>
@@ -16,7 +17,7 @@
 namespace antiphon::pixel_shuffle {
 
 struct PixelShuffleOptions {
-  int64_t factor = 2, depth = 2, hidden_size = 0;
+  int64_t factor = 2, depth = 2, hidden_size = 0, taps = 0;
   std::string activation = "gelu", norm = "layer_norm";
   double norm_eps = 1e-5;
   bool norm_first = false, bias = true;
@@ -33,25 +34,53 @@ const config::Table<PixelShuffleOptions>& pixel_shuffle_table() {
           .field("norm", &O::norm, "of the wide vectors", {.choices = {"none", "layer_norm", "rms_norm"}})
           .field("norm_first", &O::norm_first, "the norm is of the encoder's vectors, before they are joined")
           .field("norm_eps", &O::norm_eps, "epsilon of the norm", {.min = 0, .max = 1})
-          .field("bias", &O::bias, "biases in the linear layers"));
+          .field("bias", &O::bias, "biases in the linear layers")
+          .field(
+              "taps", &O::taps,
+              "blocks whose vectors the encoder gives after those of the last, each of which becomes a vector to add "
+              "after a layer of the language model; their norms are of joined vectors",
+              {.min = 0, .max = 1000}));
   return *table;
 }
 
-// Parameters: norm, layers.N.
-class PixelShuffle : public Connector, private Module {
+// Of the encoder's vectors of one block. Parameters: norm, layers.N.
+class Merger : public Module {
  public:
-  PixelShuffle(const PixelShuffleOptions& options, ConnectorShape shape)
-      : factor_(options.factor),
-        norm_first_(options.norm_first),
-        mlp_(shape.input_size * factor_ * factor_, options.hidden_size ? options.hidden_size : shape.output_size,
-             shape.output_size, options.depth, options.activation, options.bias) {
-    if (options.norm != "none") {
-      const auto kind = options.norm == "rms_norm" ? nn::NormKind::rms : nn::NormKind::layer;
-      const int64_t width = shape.input_size * (norm_first_ ? 1 : factor_ * factor_);
-      norm_ = std::make_unique<nn::Norm>(kind, width, options.norm_eps);
+  Merger(const PixelShuffleOptions& o, int64_t width, int64_t output_size, bool norm_first)
+      : norm_first_(norm_first),
+        mlp_(width * o.factor * o.factor, o.hidden_size ? o.hidden_size : output_size, output_size, o.depth,
+             o.activation, o.bias) {
+    if (o.norm != "none") {
+      const auto kind = o.norm == "rms_norm" ? nn::NormKind::rms : nn::NormKind::layer;
+      norm_ = std::make_unique<nn::Norm>(kind, width * (norm_first ? 1 : o.factor * o.factor), o.norm_eps);
       add("norm", *norm_);
     }
     add("layers", mlp_);
+  }
+  at::Tensor before(const at::Tensor& x) const { return norm_ && norm_first_ ? norm_->forward(x) : x; }
+  at::Tensor after(const at::Tensor& x) const { return mlp_.forward(norm_ && !norm_first_ ? norm_->forward(x) : x); }
+
+ private:
+  bool norm_first_;
+  std::unique_ptr<nn::Norm> norm_;
+  nn::Mlp mlp_;
+};
+
+// Parameters: those of the last block's merger, and taps.I with those of the others.
+class PixelShuffle : public Connector, private Module {
+ public:
+  PixelShuffle(const PixelShuffleOptions& options, ConnectorShape shape) : factor_(options.factor) {
+    if (shape.input_size % (1 + options.taps) != 0)
+      fail(ErrorKind::config,
+           fmt::format("pixel_shuffle: vectors of {} values are not those of {} blocks", shape.input_size,
+                       1 + options.taps),
+           "set taps to as many as the encoder has");
+    width_ = shape.input_size / (1 + options.taps);
+    for (int64_t i = 0; i <= options.taps; ++i) {
+      const bool first = i == 0;
+      mergers_.push_back(std::make_unique<Merger>(options, width_, shape.output_size, first && options.norm_first));
+      add(first ? "" : fmt::format("taps.{}", i - 1), *mergers_.back());
+    }
   }
 
   TokenGrid output_grid(const TokenGrid& input) const override {
@@ -63,21 +92,34 @@ class PixelShuffle : public Connector, private Module {
     return nn::squares(input, factor_);
   }
 
+  int64_t taps() const override { return std::ssize(mergers_) - 1; }
+
   at::Tensor arrange(const at::Tensor& features, const TokenGrid& grid) const override {
-    return nn::space_to_depth(norm_ && norm_first_ ? norm_->forward(features) : features, grid, factor_);
+    return each(features, width_, [&](const Merger& merger, const at::Tensor& x) {
+      return nn::space_to_depth(merger.before(x), grid, factor_);
+    });
   }
 
   at::Tensor project(const at::Tensor& rows) override {
-    return mlp_.forward(norm_ && !norm_first_ ? norm_->forward(rows) : rows);
+    return each(rows, width_ * factor_ * factor_,
+                [](const Merger& merger, const at::Tensor& x) { return merger.after(x); });
   }
 
   Module& module() override { return *this; }
 
  private:
-  int64_t factor_;
-  bool norm_first_;
-  std::unique_ptr<nn::Norm> norm_;
-  nn::Mlp mlp_;
+  // Through each merger what is its own of x [..., mergers * width].
+  template <class Part>
+  at::Tensor each(const at::Tensor& x, int64_t width, const Part& part) const {
+    if (mergers_.size() == 1) return part(*mergers_.front(), x);
+    std::vector<at::Tensor> parts;
+    for (size_t i = 0; i < mergers_.size(); ++i)
+      parts.push_back(part(*mergers_[i], x.narrow(-1, static_cast<int64_t>(i) * width, width).contiguous()));
+    return at::cat(parts, -1);
+  }
+
+  int64_t factor_, width_ = 0;
+  std::vector<std::unique_ptr<Merger>> mergers_;
 };
 
 }  // namespace antiphon::pixel_shuffle

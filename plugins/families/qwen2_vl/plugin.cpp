@@ -93,8 +93,10 @@ Value Qwen2Vl::compose(const PretrainedConfig& pretrained, const std::string& di
                     {"norm_first", true},
                     {"norm_eps", 1e-6},
                     {"hidden_size", factor * factor * width}});
-  Value::Table stream{
-      {"placeholder", "<|image_pad|>"}, {"encoder", std::move(encoder)}, {"connector", std::move(connector)}};
+  Value::Table stream{{"placeholder", "<|image_pad|>"},
+                      {"video_placeholder", "<|video_pad|>"},
+                      {"encoder", std::move(encoder)},
+                      {"connector", std::move(connector)}};
   return Value::Table{{"llm", std::move(llm)}, {"streams", Value::Table{{"image", std::move(stream)}}}};
 }
 

@@ -24,6 +24,10 @@ def image(name):
     return {"type": "image", "image": name}
 
 
+def video(name):
+    return {"type": "video", "video": name}
+
+
 def audio(name):
     return {"type": "audio", "audio": name}
 
@@ -75,13 +79,13 @@ def tokenise(tokenizer, sample, answer=False):
     return out["input_ids"], out.get("assistant_masks"), media
 
 
-def expand(ids, mask, counts, media_id):
+def expand(ids, mask, counts, *media_ids):
     """Ids with 0 in the place of media, mask, and the media's spans [begin, count]."""
     out, supervised, spans = [], [], []
     counts = iter(counts)
     for token, on in zip(ids, mask or [0] * len(ids)):
         n = 1
-        if token == media_id:
+        if token in media_ids:
             token, n = 0, next(counts)
             spans.append([len(out), n])
         out += [token] * n

@@ -1,4 +1,4 @@
-"""qwen2_vl_text, whose heads turn by part, row and column: hidden states, logits, every gradient, the KV cache in pieces and
+"""qwen2_vl_text and qwen3_vl_text, whose heads turn by part, row and column: hidden states, logits, every gradient, the KV cache in pieces and
 greedy answers from given positions; and the positions that it gives to samples, against get_rope_index."""
 import json
 import random
@@ -6,7 +6,7 @@ import random
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel, Qwen2_5_VLTextConfig, Qwen2VLConfig, Qwen2VLModel, Qwen2VLTextConfig
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel, Qwen2_5_VLTextConfig, Qwen2VLConfig, Qwen2VLModel, Qwen2VLTextConfig, Qwen3VLConfig, Qwen3VLModel, Qwen3VLTextConfig, Qwen3VLTextModel
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLTextModel
 
@@ -15,11 +15,15 @@ from .common import named_gradients, starting
 from .decoders import WINDOW, model_table, rows_of
 
 ROPE = {"rope_type": "default", "rope_theta": 1e4}
+TURNS = {**ROPE, "mrope_interleaved": True}
 VARIANTS = {
     "Qwen2-VL, grouped queries": (Qwen2VLTextConfig, Qwen2VLTextModel, dict(rope_parameters={**ROPE, "mrope_section": [1, 2, 3]})),
     "Qwen2.5-VL, all heads, tied embeddings": (Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel, dict(rope_parameters={**ROPE, "mrope_section": [3, 1, 2]}, num_key_value_heads=4, tie_word_embeddings=True)),
     "four sections, one key head": (Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel, dict(rope_parameters={**ROPE, "mrope_section": [1, 2, 1, 2]}, num_key_value_heads=1)),
     "window in the upper layers": (Qwen2VLTextConfig, Qwen2VLTextModel, {**WINDOW, "rope_parameters": {**ROPE, "mrope_section": [2, 2, 2]}}),
+    "Qwen3-VL, grouped queries": (Qwen3VLTextConfig, Qwen3VLTextModel, dict(head_dim=16, rope_parameters={**TURNS, "mrope_section": [4, 2, 2]})),
+    "Qwen3-VL, tied, all heads, even sections": (Qwen3VLTextConfig, Qwen3VLTextModel, dict(head_dim=12, num_key_value_heads=4, tie_word_embeddings=True, rope_parameters={**TURNS, "mrope_section": [2, 2, 2]})),
+    "Qwen3-VL, biases, one key head, short sections": (Qwen3VLTextConfig, Qwen3VLTextModel, dict(head_dim=16, num_key_value_heads=1, attention_bias=True, rope_parameters={**TURNS, "mrope_section": [6, 1, 1]})),
     "rope linear": (Qwen2VLTextConfig, Qwen2VLTextModel, dict(rope_parameters={"rope_type": "linear", "factor": 2.5, "rope_theta": 1e3, "mrope_section": [1, 2, 3]})),
 }
 
@@ -74,7 +78,8 @@ def positions_of(length, seed):
 def variant(bench, name, config_class, model_class, changes):
     folder = bench.new_folder()
     model = Text(folder, config_class, model_class, changes)
-    table, case = model_table(folder, plugin="qwen2_vl_text"), f"qwen2_vl_text {name}"
+    plugin = "qwen3_vl_text" if config_class is Qwen3VLTextConfig else "qwen2_vl_text"
+    table, case = model_table(folder, plugin=plugin), f"{plugin} {name}"
     rows = rows_of([19, 1, 40, 40, 7])
     places = [positions_of(len(row), i) for i, row in enumerate(rows)]
     hidden = [model.hidden(row, place) for row, place in zip(rows, places)]
@@ -109,7 +114,7 @@ def old_spelling(folder):
     rope = config.pop("rope_parameters")
     config["rope_theta"] = rope.pop("rope_theta")
     kind = rope.pop("rope_type")
-    config["rope_scaling"] = {"type": "mrope" if kind == "default" else kind, **rope}
+    config["rope_scaling"] = {"rope_type": kind, **rope} if "mrope_interleaved" in rope else {"type": "mrope" if kind == "default" else kind, **rope}
     (folder / "config.json").write_text(json.dumps(config))
 
 
@@ -122,6 +127,13 @@ def layout_of(generator, videos):
             kind, frames, every = 2, generator.randrange(1, 12), generator.choice([0.5, 1.0, 2.0, 2 / 3, 0.08341])
             clips.append([frames, 2 * rows, 2 * columns])
             seconds.append(every)
+            if videos == "pieces":  # each of which is a medium of its own, with its time before it
+                for _ in range(frames):
+                    kinds += [0] * generator.choice([1, 7])
+                    media.append({"begin": len(kinds), "parts": [[rows, columns]]})
+                    kinds += [kind] * (rows * columns)
+                kinds += [0] * generator.choice([1, 2, 17])
+                continue
             media.append({"begin": len(kinds), "parts": [[rows, columns]] * frames, "step": 4 * every if videos == "timed" else 1.0})
         else:
             kind, frames = 1, 1
@@ -157,11 +169,13 @@ def positions(bench):
     """1,000 samples of pictures and videos in any order, by both rules."""
     small = dict(vocab_size=96, hidden_size=24, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1)
     text = "\n".join(f"{key} = {value}" for key, value in dict(vocab_size=96, hidden_size=24, intermediate_size=8, num_layers=1, num_heads=2, num_kv_heads=1, mrope_section=[2, 2, 2]).items())
-    rope = {"rope_parameters": {**ROPE, "mrope_section": [2, 2, 2]}}
-    for name, config, model_class, videos in [("Qwen2-VL", Qwen2VLConfig, Qwen2VLModel, "plain"), ("Qwen2.5-VL", Qwen2_5_VLConfig, Qwen2_5_VLModel, "timed"), ("pictures", Qwen2_5_VLConfig, Qwen2_5_VLModel, "")]:
-        tower = dict(depth=1, num_heads=1, hidden_size=8)
+    for name, config, model_class, videos in [("Qwen3-VL", Qwen3VLConfig, Qwen3VLModel, "pieces"), ("Qwen2-VL", Qwen2VLConfig, Qwen2VLModel, "plain"), ("Qwen2.5-VL", Qwen2_5_VLConfig, Qwen2_5_VLModel, "timed"), ("pictures", Qwen2_5_VLConfig, Qwen2_5_VLModel, "")]:
+        newer = config is Qwen3VLConfig
+        plugin = "qwen3_vl_text" if newer else "qwen2_vl_text"
+        tower = dict(depth=1, num_heads=1, hidden_size=8, **(dict(deepstack_visual_indexes=[]) if newer else {}))
+        rope = {"rope_parameters": {**(TURNS if newer else ROPE), "mrope_section": [2, 2, 2]}}
         with torch.device("meta"):
-            model = model_class(config(text_config={**small, **rope}, vision_config=tower))
+            model = model_class(config(text_config={**small, **rope, **(dict(head_dim=12) if newer else {})}, vision_config=tower))
         generator = random.Random(name)
         layouts = [layout_of(generator, videos) for _ in range(1000)]
         expected = []
@@ -169,16 +183,18 @@ def positions(bench):
             timed = dict(second_per_grid_ts=seconds) if videos == "timed" else {}
             grids = dict(image_grid_thw=torch.tensor(pictures) if pictures else None, video_grid_thw=torch.tensor(clips) if clips else None)
             expected.append(model.get_rope_index(torch.zeros(1, len(kinds), dtype=torch.long), torch.tensor([kinds]), **grids, **timed)[0][:, 0])
-        ask = lambda rule: bench.ask("positions", plugin="qwen2_vl_text", options=f'{text}\nafter_medium = "{rule}"', layouts=[one[0] for one in layouts])[1]
-        for rule, wanted in [("grid", expected)] + ([] if videos else [("largest", expected)]):
+        one_rule = videos in ("", "pieces")  # what follows is the same by both, as no medium lasts longer than it is wide
+        rules = {"": ""} if newer else {rule: f'after_medium = "{rule}"' for rule in ("grid", "largest")}
+        options = text + ("\nhead_size = 12\n" if newer else "\n")
+        ask = lambda rule: bench.ask("positions", plugin=plugin, options=options + rules[rule], layouts=[one[0] for one in layouts])[1]
+        defined = [after_largest(one[0]) for one in layouts]
+        for rule in rules:
             got = ask(rule)
-            wrong = [i for i, one in enumerate(wanted) if not torch.equal(got[str(i)], one)]
-            bench.check(f"qwen2_vl_text positions, {name}, after_medium = {rule}: 1000 samples equal get_rope_index", not wrong, f"{len(wrong)} differ, {wrong[:3]}")
-        got, defined = ask("largest"), [after_largest(one[0]) for one in layouts]
-        wrong = [i for i, one in enumerate(defined) if not torch.equal(got[str(i)], one)]
-        bench.check(f"qwen2_vl_text positions, {name}, after_medium = largest: 1000 samples equal the definition", not wrong, f"{len(wrong)} differ, {wrong[:3]}")
-        if videos:
-            bench.check(f"qwen2_vl_text positions, {name}: the two rules differ", any(not torch.equal(one, other) for one, other in zip(expected, defined)))
+            for what, wanted in [("get_rope_index", expected)] * (rule == "grid" or one_rule) + [("the definition", defined)] * (rule != "grid" or one_rule):
+                wrong = [i for i, one in enumerate(wanted) if not torch.equal(got[str(i)], one)]
+                bench.check(f"{plugin} positions, {name}{', after_medium = ' * bool(rule)}{rule}: 1000 samples equal {what}", not wrong, f"{len(wrong)} differ, {wrong[:3]}")
+        if not one_rule:
+            bench.check(f"{plugin} positions, {name}: the two rules differ", any(not torch.equal(one, other) for one, other in zip(expected, defined)))
 
 
 def refusals(bench):
@@ -190,6 +206,13 @@ def refusals(bench):
         config["rope_parameters"][key] = value
         (folder / "config.json").write_text(json.dumps(config))
         bench.refused(f"qwen2_vl_text refuses {key} {value}", word, "model", model=model_table(folder, plugin="qwen2_vl_text"), ids=[[1, 2, 3]])
+    for key, value, word in [("mrope_section", [4, 4], "mrope_section has 2 sections"), ("mrope_section", [4, 2, 3], "9 frequencies in all"), ("mrope_interleaved", False, "mrope_interleaved"), ("rope_type", "yarn", "yarn")]:
+        folder = bench.new_folder()
+        Text(folder, *VARIANTS["Qwen3-VL, grouped queries"])
+        config = json.loads((folder / "config.json").read_text())
+        config["rope_parameters"][key] = value
+        (folder / "config.json").write_text(json.dumps(config))
+        bench.refused(f"qwen3_vl_text refuses {key} {value}", word, "model", model=model_table(folder, plugin="qwen3_vl_text"), ids=[[1, 2, 3]])
 
 
 def run(bench):

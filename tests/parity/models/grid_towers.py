@@ -1,4 +1,4 @@
-"""qwen2_vl_vision: vectors and every gradient over pictures and frames, what its processor makes of pictures, and how many
+"""qwen2_vl_vision and qwen3_vl_vision: vectors and every gradient over pictures and frames, what its processor makes of pictures, and how many
 embeddings pictures of 5,000 sizes have. Pictures of several sizes in one call are tested by whole.py."""
 import json
 import random
@@ -6,12 +6,13 @@ import random
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import Qwen2VLImageProcessorPil
+from transformers import Qwen2VLImageProcessorPil, Qwen3VLVisionModel
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionTransformerPretrainedModel
 from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
+from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionConfig
 from transformers.vision_utils import get_vision_window_index
 
 from . import tiny
@@ -21,7 +22,11 @@ from .processors import picture
 OLD, NEW = (Qwen2VLVisionConfig, Qwen2VisionTransformerPretrainedModel), (Qwen2_5_VLVisionConfig, Qwen2_5_VisionTransformerPretrainedModel)
 SMALL = dict(depth=3, num_heads=2, patch_size=4)
 WINDOWED = dict(SMALL, hidden_size=32, intermediate_size=40, out_hidden_size=24, window_size=16, fullatt_block_indexes=[1])
+NEWEST, TAPPED = (Qwen3VLVisionConfig, Qwen3VLVisionModel), dict(SMALL, hidden_size=32, intermediate_size=40, out_hidden_size=24, num_position_embeddings=36, deepstack_visual_indexes=[0, 1])
 VARIANTS = {
+    "Qwen3-VL, taps": (*NEWEST, TAPPED),
+    "Qwen3-VL, the last block tapped, a table of one, four heads": (*NEWEST, dict(TAPPED, num_position_embeddings=1, deepstack_visual_indexes=[2], num_heads=4)),
+    "Qwen3-VL, no taps, squares of three, a large table, one frame a patch": (*NEWEST, dict(TAPPED, num_position_embeddings=400, deepstack_visual_indexes=[], spatial_merge_size=3, temporal_patch_size=1, hidden_act="gelu")),
     "Qwen2-VL": (*OLD, dict(SMALL, embed_dim=32, hidden_size=24, mlp_ratio=2)),
     "Qwen2-VL, four heads, gelu, one frame a patch": (*OLD, dict(SMALL, embed_dim=48, hidden_size=24, mlp_ratio=3, num_heads=4, hidden_act="gelu", temporal_patch_size=1)),
     "Qwen2.5-VL, windows": (*NEW, WINDOWED),
@@ -56,7 +61,10 @@ def reference(model, x):
     """Row by row, as ours gives them."""
     config = model.config
     rows, grid = patches(x, config)
-    hidden = model(rows, grid_thw=grid).last_hidden_state
+    taps, hooks = [], [model.blocks[i].register_forward_hook(lambda module, given, out: taps.append(out)) for i in getattr(config, "deepstack_visual_indexes", [])]
+    hidden = torch.cat([model(rows, grid_thw=grid).last_hidden_state, *taps], -1)
+    for hook in hooks:
+        hook.remove()
     order = squares_first(int(grid[0, 1]), int(grid[0, 2]), config.spatial_merge_size)
     if hasattr(config, "window_size"):
         windows, _ = get_vision_window_index(grid, config.spatial_merge_size, config.window_size, config.patch_size)
@@ -67,6 +75,7 @@ def reference(model, x):
 def vectors(bench, name, config_class, model_class, changes):
     folder = bench.new_folder()
     model = tower(folder, config_class, model_class, changes)
+    plugin = "qwen3_vl_vision" if config_class is Qwen3VLVisionConfig else "qwen2_vl_vision"
     step = model.config.patch_size * model.config.spatial_merge_size
     generator = torch.Generator().manual_seed(5)
     for number, (count, height, width) in enumerate([(2, 5, 7), (1, 1, 1), (1, 1, 6), (1, 4, 4)]):
@@ -76,12 +85,12 @@ def vectors(bench, name, config_class, model_class, changes):
             y = torch.stack([reference(model, one) for one in x])
             grad = torch.randn(y.shape, generator=generator)
             y.backward(grad)
-            answer, out = bench.ask("encoder", {"x": x, "grad": grad}, plugin="qwen2_vl_vision", weights=folder)
-            case = f"qwen2_vl_vision {name}, {count} of {height} x {width} squares, {frames} frame(s)"
+            answer, out = bench.ask("encoder", {"x": x, "grad": grad}, plugin=plugin, weights=folder)
+            case = f"{plugin} {name}, {count} of {height} x {width} squares, {frames} frame(s)"
             gradients = {**{"grad_x": x.grad}, **{f"grad:{key}": value for key, value in named_gradients(model).items()}}
             ours = {key: value for key, value in out.items() if key.startswith("grad")}
             bench.compare(case, {"y": out["y"], "y_frozen": out["y_frozen"]}, {"y": y, "y_frozen": y})
-            bench.compare(f"{case}: gradients", ours, {key: value for key, value in gradients.items() if ".merger." not in key and not key.startswith("grad:merger")}, gradients=gradients)
+            bench.compare(f"{case}: gradients", ours, {key: value for key, value in gradients.items() if "merger" not in key}, gradients=gradients)
             bench.check(f"{case}: grid", answer["grid"] == [height * model.config.spatial_merge_size, width * model.config.spatial_merge_size], answer["grid"])
 
 
@@ -153,6 +162,12 @@ def refusals(bench):
         config = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps({**config, key: value}))
         bench.refused(f"qwen2_vl_vision refuses {key} = {value}", word, "process", plugin="qwen2_vl_vision", weights=folder, media=[])
+    for key, value, word in [("num_position_embeddings", 35, "square"), ("deepstack_visual_indexes", [3], "no block 3"), ("deepstack_visual_indexes", [1, 0], "do not rise"), ("deepstack_visual_indexes", [1, 1], "do not rise"), ("model_type", "qwen2_vl_vision", "model_type")]:
+        folder = bench.new_folder()
+        tower(folder, *VARIANTS["Qwen3-VL, taps"])
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, key: value}))
+        bench.refused(f"qwen3_vl_vision refuses {key} = {value}", word, "process", plugin="qwen3_vl_vision", weights=folder, media=[])
 
 
 def run(bench):

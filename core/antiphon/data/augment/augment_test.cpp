@@ -213,6 +213,24 @@ TEST_CASE("augment: one seed, one change; another seed, another; and kinds that 
   }
 }
 
+TEST_CASE("augment: frames of a video are changed alike, as a picture is, and count as one medium") {
+  Setup setup;
+  AugmentOptions options;
+  options.image.flip = 0.5, options.image.crop = 0.5, options.image.brightness = 0.4;
+  const Augmenter augmenter(options, *setup.model);
+  const auto frame = gradient(20, 30);
+  MediaItem video{Modality::video, {}, {}};
+  video.video.images = {frame, frame, frame};
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    std::string told, alone;
+    const auto changed = augmenter.changed(video, seed, told).video.images;
+    const auto picture = augmenter.changed({Modality::image, frame, {}}, seed, alone).image;
+    CHECK(told == alone);
+    for (const auto& image : changed) CHECK(image.rgb == picture.rgb);
+  }
+  CHECK(augmenter.counts().ends_with("colours 20 of 20 media"));
+}
+
 TEST_CASE("augment: a sample is changed by its source, its record and its epoch, alike on any threads and rows") {
   if (!has_media()) SKIP("built without FFmpeg");
   Setup setup(model::testing::kTwoStreams, all_changes(kMedia.string()));

@@ -64,17 +64,18 @@ Augmenter::Augmenter(const AugmentOptions& options, const model::MultimodalLm& m
   if (options.noise.probability > 0) noises_ = noises_of(options.noise.path);
 }
 
-void Augmenter::note(size_t kind, const std::string& what, std::string& told) const {
+void Augmenter::note(size_t kind, const std::string& what, std::string* told) const {
+  if (!told) return;
   ++done_[kind];
-  told += (told.empty() ? "" : ", ") + what;
+  *told += (told->empty() ? "" : ", ") + what;
 }
 
 MediaItem Augmenter::changed(MediaItem item, uint64_t seed, std::string& told) const {
   ++seen_;
-  if (item.modality == Modality::image)
-    change_image(item.image, seed, told);
-  else
-    change_sound(item.audio, seed, told);
+  if (item.modality == Modality::image) change_image(item.image, seed, &told);
+  if (item.modality == Modality::audio) change_sound(item.audio, seed, told);
+  auto& frames = item.video.images;
+  for (size_t i = 0; i < frames.size(); ++i) change_image(frames[i], seed, i == 0 ? &told : nullptr);
   return item;
 }
 
@@ -85,13 +86,13 @@ void Augmenter::change_sound(Audio& audio, uint64_t seed, std::string& told) con
         static_cast<double>(chance.whole(0, rates - 1)) / static_cast<double>(std::max<int64_t>(1, rates - 1));
     const double rate = least + (most - least) * step;
     audio = media::change_speed(audio, rate, limits_);
-    note(kSpeed, fmt::format("speed {:.3g}", rate), told);
+    note(kSpeed, fmt::format("speed {:.3g}", rate), &told);
   }
   if (!noises_.empty()) add_noise(audio, seed, told);
   if (Chance chance(seed, kGain); chance.happens(options_.gain.probability)) {
     const double db = chance.between(options_.gain.min_gain_db, options_.gain.max_gain_db);
     gain(audio, db);
-    note(kGain, fmt::format("gain {:+.1f} dB", db), told);
+    note(kGain, fmt::format("gain {:+.1f} dB", db), &told);
   }
 }
 
@@ -116,10 +117,10 @@ void Augmenter::add_noise(Audio& audio, uint64_t seed, std::string& told) const 
   const auto difference = static_cast<int64_t>(noise.samples.size()) - static_cast<int64_t>(audio.samples.size());
   const auto name = shown(std::filesystem::path(ref.bytes.name()).filename().string());
   if (lay_noise(audio, noise, chance.whole(0, std::abs(difference)), snr))
-    note(kNoise, fmt::format("noise {} at {:.1f} dB", name, snr), told);
+    note(kNoise, fmt::format("noise {} at {:.1f} dB", name, snr), &told);
 }
 
-void Augmenter::change_image(Image& image, uint64_t seed, std::string& told) const {
+void Augmenter::change_image(Image& image, uint64_t seed, std::string* told) const {
   if (Chance chance(seed, kCrop); chance.happens(options_.image.crop)) {
     const auto crop = crop_of(options_.image, image.height, image.width, chance);
     image = media::resized_crop(image, crop.top, crop.left, {crop.height, crop.width}, {image.height, image.width});
@@ -133,7 +134,7 @@ void Augmenter::change_image(Image& image, uint64_t seed, std::string& told) con
 }
 
 // In an order that is drawn, too.
-void Augmenter::change_colours(Image& image, uint64_t seed, std::string& told) const {
+void Augmenter::change_colours(Image& image, uint64_t seed, std::string* told) const {
   struct Change {
     const char* name;
     double range;
@@ -178,7 +179,7 @@ void Augmenter::mask(model::StreamItem& item, const model::Stream& stream, int64
       for (const auto& mask : masks.frames) y.narrow(shape.frame_axis, mask.begin, mask.width).zero_(), ++stretches;
     }
   }
-  note(kSpecAugment, fmt::format("{} bands and {} stretches masked", bands, stretches), told);
+  note(kSpecAugment, fmt::format("{} bands and {} stretches masked", bands, stretches), &told);
 }
 
 std::string Augmenter::describe() const {

@@ -38,11 +38,12 @@ class Augmenter {
 
  private:
   void change_sound(Audio& audio, uint64_t seed, std::string& told) const;
-  void change_image(Image& image, uint64_t seed, std::string& told) const;
-  void change_colours(Image& image, uint64_t seed, std::string& told) const;
+  // `told`: nullptr for one more frame of the same video.
+  void change_image(Image& image, uint64_t seed, std::string* told) const;
+  void change_colours(Image& image, uint64_t seed, std::string* told) const;
   void add_noise(Audio& audio, uint64_t seed, std::string& told) const;
   Audio noise(const MediaRef& ref, int64_t sample_rate) const;
-  void note(size_t kind, const std::string& what, std::string& told) const;
+  void note(size_t kind, const std::string& what, std::string* told) const;
 
   AugmentOptions options_;
   media::MediaLimits limits_;

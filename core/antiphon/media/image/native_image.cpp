@@ -16,7 +16,7 @@ constexpr double kMostShape = 200;  // of the longer edge to the shorter one
 }  // namespace
 
 // As Python computes it: in double, with divisions in this order.
-Size native_size(Size picture, int64_t multiple, int64_t min_pixels, int64_t max_pixels) {
+Size native_size(Size picture, int64_t multiple, int64_t min_pixels, int64_t max_pixels, FrameCount count) {
   const auto height = static_cast<double>(picture.height), width = static_cast<double>(picture.width),
              step = static_cast<double>(multiple);
   if (picture.height <= 0 || picture.width <= 0 || std::max(height, width) / std::min(height, width) > kMostShape)
@@ -27,14 +27,15 @@ Size native_size(Size picture, int64_t multiple, int64_t min_pixels, int64_t max
          "crop the picture, or leave it out");
   const auto whole = [&](double steps) { return static_cast<int64_t>(steps) * multiple; };
   Size size{whole(std::nearbyint(height / step)), whole(std::nearbyint(width / step))};
-  const int64_t area = size.height * size.width;
+  const int64_t area = count.counted * size.height * size.width;
+  const double own = static_cast<double>(count.frames) * height * width;
   if (area > max_pixels) {
-    const double beta = std::sqrt(height * width / static_cast<double>(max_pixels));
+    const double beta = std::sqrt(own / static_cast<double>(max_pixels));
     const auto shrunk = [&](double edge) { return std::max(multiple, whole(std::floor(edge / beta / step))); };
     return {shrunk(height), shrunk(width)};
   }
   if (area >= min_pixels) return size;
-  const double beta = std::sqrt(static_cast<double>(min_pixels) / (height * width));
+  const double beta = std::sqrt(static_cast<double>(min_pixels) / own);
   return {whole(std::ceil(height * beta / step)), whole(std::ceil(width * beta / step))};
 }
 
@@ -47,14 +48,18 @@ void check_native_image(const NativeImage& o, int64_t multiple, const std::strin
                      plugin, o.max_pixels, o.min_pixels, multiple, multiple));
 }
 
+Normalization normalization_of(const NativeImage& o) {
+  Normalization normalization;
+  std::copy_n(o.mean.begin(), 3, normalization.mean.begin());
+  std::copy_n(o.std.begin(), 3, normalization.std.begin());
+  return normalization;
+}
+
 at::Tensor native_part(const MediaItem& item, const NativeImage& o, int64_t multiple, const std::string& plugin) {
   if (item.modality != Modality::image)
     fail(ErrorKind::data, fmt::format("{} takes images and got {}", plugin, to_string(item.modality)));
   const auto size = native_size({item.image.height, item.image.width}, multiple, o.min_pixels, o.max_pixels);
-  Normalization normalization;
-  std::copy_n(o.mean.begin(), 3, normalization.mean.begin());
-  std::copy_n(o.std.begin(), 3, normalization.std.begin());
-  return to_tensor(resize(item.image, size, filter_from_number(o.resample)), normalization).unsqueeze(0);
+  return to_tensor(resize(item.image, size, filter_from_number(o.resample)), normalization_of(o)).unsqueeze(0);
 }
 
 }  // namespace antiphon::media

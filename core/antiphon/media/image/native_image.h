@@ -19,10 +19,17 @@ struct PatchSizes {
   int64_t patch = 14, frames = 2, merge = 2;
 };
 
-// The nearest size of about this shape whose edges are multiples of `multiple` and whose area is within the bounds
-// (smart_resize; halves are rounded to even). Error(data) for an empty picture, and if one edge is more than 200 times
-// the other.
-Size native_size(Size picture, int64_t multiple, int64_t min_pixels, int64_t max_pixels);
+// Frames that the bounds hold for together: how many there are, and as how many they count before sizes are bounded.
+struct FrameCount {
+  int64_t frames = 1, counted = 1;
+};
+
+// The nearest size of about this shape whose edges are multiples of `multiple` and whose area, times the frames, is
+// within the bounds (smart_resize; halves are rounded to even). Error(data) for an empty picture, and if one edge is
+// more than 200 times the other.
+Size native_size(Size picture, int64_t multiple, int64_t min_pixels, int64_t max_pixels, FrameCount count = {});
+
+Normalization normalization_of(const NativeImage& options);
 
 // `plugin` is for messages, `options` is the same object, as the type that `table` describes. Error(weights) for steps
 // that are not supported, and for other patches than the encoder's.

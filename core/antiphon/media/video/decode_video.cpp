@@ -20,7 +20,7 @@ namespace antiphon::media {
 namespace {
 
 void check(const VideoOptions& options, const MediaLimits& limits) {
-  if ((options.frames > 0) == (options.frames_per_second > 0))
+  if ((options.frames > 0) + (options.frames_per_second > 0) + (options.choose != nullptr) != 1)
     fail(ErrorKind::config, "frames of a video: give either a number of frames or frames_per_second, above 0");
   if (options.frames > limits.frames)
     fail(ErrorKind::config,
@@ -28,6 +28,14 @@ void check(const VideoOptions& options, const MediaLimits& limits) {
 }
 
 double seconds(int64_t stamp, const AVStream& stream) { return static_cast<double>(stamp) * av_q2d(stream.time_base); }
+
+// Frames a second: as the file says if its frames' own times agree, since these may be rounded.
+double rate_of(const AVStream& stream, const VideoPlan& plan) {
+  const double own = plan.duration() > 0 ? static_cast<double>(plan.frames()) / plan.duration() : 0;
+  const double said = stream.avg_frame_rate.den > 0 ? av_q2d(stream.avg_frame_rate) : 0;
+  if (std::abs(said - own) <= 0.01 * own) return said;
+  return own > 0 ? own : 24;  // of one frame without a duration
+}
 
 int orientation_of(const AVStream& stream) {
   size_t size = 0;
@@ -119,7 +127,8 @@ class Survey {
 // Second pass: decodes what the plan says and keeps the wanted frames.
 class Picker {
  public:
-  Picker(Container& container, const VideoPlan& plan, const std::vector<double>& times, const VideoOptions& options,
+  // `wanted`: packets, in the order of time.
+  Picker(Container& container, const VideoPlan& plan, std::vector<size_t> wanted, const VideoOptions& options,
          const MediaLimits& limits, const Deadline& deadline)
       : container_(container),
         stream_(*container.best(AVMEDIA_TYPE_VIDEO)),
@@ -128,8 +137,8 @@ class Picker {
         limits_(limits),
         decoder_(*stream_.codecpar, stream_.time_base, "picture", limits, deadline, threads_.count()),
         orientation_(orientation_of(stream_)),
+        wanted_(std::move(wanted)),
         last_(make_frame()) {
-    for (const double time : times) wanted_.push_back(plan.packet_at(time));
     needed_ = plan.needed(wanted_);
     container.select(&stream_, nullptr);
   }
@@ -221,6 +230,28 @@ class Picker {
   std::vector<VideoFrame> frames_;
 };
 
+// What `choose` says of this video, as packets; its size becomes that of the options.
+std::vector<size_t> chosen(const AVStream& stream, const VideoPlan& plan, VideoOptions& options,
+                           const MediaLimits& limits) {
+  VideoShape shape{static_cast<int64_t>(plan.frames()), rate_of(stream, plan), stream.codecpar->height,
+                   stream.codecpar->width};
+  check_picture_size(shape.width, shape.height, limits);
+  if (orientation_of(stream) > 4) std::swap(shape.height, shape.width);
+  const auto choice = options.choose(shape);
+  if (static_cast<int64_t>(choice.numbers.size()) > limits.frames)
+    fail(ErrorKind::data,
+         fmt::format("{} frames; at most {} of a video are accepted", choice.numbers.size(), limits.frames),
+         "take fewer a second");
+  options.size = {choice.height, choice.width}, options.filter = filter_from_number(choice.resample);
+  for (const auto number : choice.numbers)
+    if (number < 0 || number >= shape.frames)
+      fail(ErrorKind::plugin, fmt::format("frame {} of a video of {} was asked for", number, shape.frames),
+           "run `antiphon conformance` on the encoder's plugin");
+  std::vector<size_t> packets;
+  for (const auto number : choice.numbers) packets.push_back(plan.frame(static_cast<size_t>(number)));
+  return packets;
+}
+
 std::vector<double> times_of(const VideoOptions& options, double duration, const MediaLimits& limits) {
   std::vector<double> times;
   if (options.frames > 0) {
@@ -241,7 +272,8 @@ std::vector<double> times_of(const VideoOptions& options, double duration, const
 
 }  // namespace
 
-Video decode_video(std::string_view bytes, const VideoOptions& options, const MediaLimits& limits) {
+Video decode_video(std::string_view bytes, const VideoOptions& given, const MediaLimits& limits) {
+  auto options = given;
   check(options, limits);
   const Deadline deadline(limits);
   Container first(bytes, "", limits, deadline);
@@ -252,7 +284,12 @@ Video decode_video(std::string_view bytes, const VideoOptions& options, const Me
          fmt::format("the video lasts {:.1f} s; at most {} s are accepted", plan.duration(), limits.video_seconds),
          "cut it into pieces");
   Container second(bytes, "", limits, deadline);
-  Picker picker(second, plan, times_of(options, plan.duration(), limits), options, limits, deadline);
+  std::vector<size_t> wanted;
+  if (options.choose)
+    wanted = chosen(*first.best(AVMEDIA_TYPE_VIDEO), plan, options, limits);
+  else
+    for (const double time : times_of(options, plan.duration(), limits)) wanted.push_back(plan.packet_at(time));
+  Picker picker(second, plan, std::move(wanted), options, limits, deadline);
   return {plan.duration(), picker.run(survey.timed()), survey.audio(plan.start(), options.sample_rate)};
 }
 

@@ -24,6 +24,9 @@ class VideoPlan {
   double duration() const { return duration_; }
   const VideoPacket& operator[](size_t index) const { return packets_[index]; }
 
+  // Frames that are shown, and the packet of one of them, counted from 0 in the order in which they are.
+  size_t frames() const { return by_time_.size(); }
+  size_t frame(size_t number) const { return by_time_[number]; }
   // The packet of the frame on screen `seconds` after the start: the last one shown, else the first of all.
   size_t packet_at(double seconds) const;
   // For each packet whether it is needed to decode `wanted`: from the key frame before it, and from the one before

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 
 namespace antiphon::nn {
 namespace {
@@ -85,6 +86,14 @@ std::vector<int64_t> axes_of_sections(const std::vector<int64_t>& sections, int6
   std::vector<int64_t> all;
   for (size_t i = 0; i < sections.size(); ++i)
     all.insert(all.end(), static_cast<size_t>(sections[i]), static_cast<int64_t>(i) % axes);
+  return all;
+}
+
+std::vector<int64_t> axes_in_turn(const std::vector<int64_t>& sections) {
+  const auto axes = std::ssize(sections);
+  std::vector<int64_t> all(static_cast<size_t>(std::accumulate(sections.begin(), sections.end(), int64_t{0})), 0);
+  for (int64_t i = 0; i < std::ssize(all); ++i)
+    if (i < axes * sections[static_cast<size_t>(i % axes)]) all[static_cast<size_t>(i)] = i % axes;
   return all;
 }
 

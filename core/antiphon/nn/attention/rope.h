@@ -46,6 +46,11 @@ class Rope {
 // `axes`: M-RoPE of Qwen2-VL (Wang et al. 2024; transformers: models/qwen2_vl, Qwen2VLRotaryEmbedding).
 std::vector<int64_t> axes_of_sections(const std::vector<int64_t>& sections, int64_t axes);
 
+// The axes if they take turns: the i-th frequency takes axis i mod the number of sections, up to as many for each axis
+// as its section says, and what is left takes the first. Interleaved M-RoPE of Qwen3-VL (Bai et al. 2025; transformers:
+// models/qwen3_vl, Qwen3VLTextRotaryEmbedding). As many as the sections say together.
+std::vector<int64_t> axes_in_turn(const std::vector<int64_t>& sections);
+
 // x [tokens, heads, head_size]; the first half of the rotary part pairs with the second ("rotate half"); what follows
 // the rotary part is unchanged.
 at::Tensor apply_rope(const at::Tensor& x_thd, const RopeTable& table);

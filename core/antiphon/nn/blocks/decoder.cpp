@@ -196,17 +196,23 @@ std::shared_ptr<RouterLosses> Decoder::router_losses(const DecoderInput& input) 
 
 at::Tensor Decoder::forward(const DecoderInput& given) const {
   if (is_divided() && given.cache) fail(ErrorKind::internal, "a divided model has no cache of keys and values");
+  if (given.added.after.size() > (slices_.all || stage_ ? 0 : layers_.size()))
+    fail(ErrorKind::internal, "states are added after blocks that are not there, or are other processes'");
   auto input = given;
   place_tokens(input);
   const auto context = slices_.of_context(input.tokens());
   const auto rope = rope_.table(input.positions_at.narrow(1, context.begin, context.size), input.x_td.scalar_type());
   const auto losses = router_losses(input);
   const auto range = stage_ ? stage_->range() : PipelineStage::Range{0, options_.num_layers};
-  const auto x =
-      run_blocks(layers_, static_cast<size_t>(range.begin), static_cast<size_t>(range.end), entered(input, losses),
-                 [rope, input, losses](const DecoderLayer& layer, const at::Tensor& in, size_t i) {
-                   return layer.forward(in, rope, input, i, losses);
-                 });
+  const auto run = [rope, input, losses](const DecoderLayer& layer, const at::Tensor& in, size_t i) {
+    return layer.forward(in, rope, input, i, losses);
+  };
+  auto x = entered(input, losses);
+  size_t done = static_cast<size_t>(range.begin);
+  // Between blocks and not within them, so that the gradient reaches what is added even if a block is computed again.
+  for (; done < input.added.after.size(); ++done)
+    x = run_blocks(layers_, done, done + 1, x, run).index_add(0, input.added.tokens_n, input.added.after[done]);
+  x = run_blocks(layers_, done, static_cast<size_t>(range.end), x, run);
   advance_rows(input);
   if (stage_ && !stage_->is_last()) return stage_->sent(x, losses);
   if (losses) losses->finish(slices_.all), losses->tell(*AuxiliaryLosses::now());

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/nn/activation.h>
@@ -9,6 +10,8 @@
 #include <antiphon/nn/blocks/run_blocks.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 
 namespace antiphon::nn {
 namespace {
@@ -32,6 +35,30 @@ at::Tensor packed_patches_of(const at::Tensor& part, int64_t frames, int64_t siz
 }
 
 }  // namespace
+
+std::pair<at::Tensor, at::Tensor> stretched_positions(const std::vector<TokenGrid>& grids, int64_t edge) {
+  std::vector<int64_t> indices;
+  std::vector<float> weights;
+  // In float32 and in this order, as the reference computes it.
+  const auto place = [edge](int64_t index, int64_t size) {
+    return static_cast<float>(index) * static_cast<float>(edge - 1) /
+           static_cast<float>(std::max<int64_t>(1, size - 1));
+  };
+  for (const auto& [rows, columns] : grids)
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t column = 0; column < columns; ++column) {
+        const float y = place(row, rows), x = place(column, columns), top = std::floor(y), left = std::floor(x);
+        for (const int64_t down : {0, 1})
+          for (const int64_t right : {0, 1}) {
+            const auto at_row = std::min(static_cast<int64_t>(top) + down, edge - 1);
+            const auto at_column = std::min(static_cast<int64_t>(left) + right, edge - 1);
+            indices.push_back(at_row * edge + at_column);
+            weights.push_back((1 - std::abs(y - top - static_cast<float>(down))) *
+                              (1 - std::abs(x - left - static_cast<float>(right))));
+          }
+      }
+  return {at::tensor(indices, at::kLong).view({-1, 4}), at::tensor(weights, at::kFloat).view({-1, 4})};
+}
 
 PackedPatches packed_patches(const std::vector<TokenGrid>& grids, int64_t window) {
   PackedPatches out;
@@ -85,12 +112,19 @@ at::Tensor PackedVitLayer::forward(const at::Tensor& x_td, const RopeTable& rope
 PackedVit::PackedVit(const PackedVitOptions& o, const std::string& plugin)
     : options_(o), rope_(Rope::of_grid(head_size(o, plugin), o.rope_theta)) {
   activate(o.activation, at::empty({0}));  // an unknown name is an error now, and not at the first batch
-  for (const int64_t layer : o.full_layers)
-    if (layer >= o.num_layers)
-      fail(ErrorKind::config,
-           fmt::format("{}: there is no block {} to see all of a picture; there are {}", plugin, layer, o.num_layers));
+  for (const auto& [layers, use] : {std::pair(&o.full_layers, "see all of a picture"), std::pair(&o.taps, "tap")})
+    for (const int64_t layer : *layers)
+      if (layer >= o.num_layers)
+        fail(ErrorKind::config,
+             fmt::format("{}: there is no block {} to {}; there are {}", plugin, layer, use, o.num_layers));
+  if (std::ranges::adjacent_find(o.taps, std::greater_equal<>()) != o.taps.end())
+    fail(ErrorKind::config, fmt::format("{}: blocks to tap that do not rise: {}", plugin, fmt::join(o.taps, ", ")));
   add("patch_projection.weight", patch_weight_, {o.hidden_size, 3, o.frames, o.patch_size, o.patch_size},
       Init::linear_uniform, Role::filter);
+  if (o.patch_bias) add("patch_projection.bias", patch_bias_, {o.hidden_size}, Init::zeros, Role::vector);
+  if (o.positions > 0)
+    add("position_embedding", position_embedding_, {o.positions * o.positions, o.hidden_size}, Init::normal_002,
+        Role::embedding);
   for (int64_t i = 0; i < o.num_layers; ++i) {
     layers_.push_back(std::make_unique<PackedVitLayer>(o));
     add(fmt::format("layers.{}", i), *layers_.back());
@@ -98,11 +132,16 @@ PackedVit::PackedVit(const PackedVitOptions& o, const std::string& plugin)
 }
 
 // A convolution whose stride equals its size is a product with the patches.
-at::Tensor PackedVit::embed(const std::vector<at::Tensor>& parts) const {
+at::Tensor PackedVit::embed(const std::vector<at::Tensor>& parts, const std::vector<TokenGrid>& grids) const {
   std::vector<at::Tensor> patches;
   for (const auto& part : parts) patches.push_back(packed_patches_of(part, options_.frames, options_.patch_size));
   const auto all = at::cat(patches);
-  return nn::linear(all, like(patch_weight_, all).flatten(1));
+  const auto weight = like(patch_weight_, all).flatten(1);
+  const auto x = patch_bias_.defined() ? nn::linear(all, weight, like(patch_bias_, all)) : nn::linear(all, weight);
+  if (options_.positions == 0) return x;
+  auto [indices, weights] = stretched_positions(grids, options_.positions);
+  const auto rows = at::embedding(position_embedding_, indices.to(x.device()));
+  return x + (rows * weights.to(x.device()).unsqueeze(-1)).sum(1).to(x.scalar_type());
 }
 
 bool PackedVit::is_full(size_t layer) const {
@@ -115,14 +154,23 @@ at::Tensor PackedVit::forward(const std::vector<at::Tensor>& parts) const {
   for (const auto& part : parts)
     grids.push_back({part.size(2) / options_.patch_size, part.size(3) / options_.patch_size});
   auto patches = packed_patches(grids, options_.window);
-  auto x = embed(parts);
+  auto x = embed(parts, grids);
   if (patches.order_t.defined())
     patches.order_t = patches.order_t.to(x.device()), x = x.index_select(0, patches.order_t);
   const auto rope = rope_.table(patches.place_at.to(x.device()), x.scalar_type());
-  x = run_blocks(layers_, x, [this, rope, patches](const auto& layer, const at::Tensor& in, size_t i) {
+  const auto run = [this, rope, patches](const auto& layer, const at::Tensor& in, size_t i) {
     return layer.forward(in, rope, is_full(i) ? patches.pictures : patches.windows);
-  });
-  return patches.order_t.defined() ? x.index_select(0, patches.order_t.argsort()) : x;
+  };
+  std::vector<at::Tensor> given(1);
+  size_t done = 0;
+  for (const auto tap : options_.taps) {
+    const auto end = static_cast<size_t>(tap) + 1;
+    given.push_back(x = run_blocks(layers_, done, end, x, run));
+    done = end;
+  }
+  given[0] = run_blocks(layers_, done, layers_.size(), x, run);
+  const auto all = given.size() == 1 ? given[0] : at::cat(given, -1);
+  return patches.order_t.defined() ? all.index_select(0, patches.order_t.argsort()) : all;
 }
 
 }  // namespace antiphon::nn

@@ -1,6 +1,6 @@
-// The vision transformer over pictures of any size in one pass, without padding: rotary positions by row and column
-// instead of a table, and attention within windows (Wang et al. 2024; transformers: models/qwen2_vl,
-// models/qwen2_5_vl). A plugin turns its config.json into these options and holds the name map.
+// The vision transformer over pictures of any size in one pass, without padding: rotary positions by row and column,
+// with or without a table besides, and attention within windows (Wang et al. 2024; transformers: models/qwen2_vl,
+// models/qwen2_5_vl, models/qwen3_vl). A plugin turns its config.json into these options and holds the name map.
 #pragma once
 #include <antiphon/component/encoder.h>
 #include <antiphon/nn/attention/rope.h>
@@ -8,6 +8,7 @@
 #include <antiphon/nn/norm.h>
 
 #include <memory>
+#include <utility>
 
 namespace antiphon::nn {
 
@@ -20,6 +21,9 @@ struct PackedVitOptions {
   bool gated_mlp = false;
   int64_t window = 0;                // patches of a window's edge, beyond which a block does not see; 0: no windows
   std::vector<int64_t> full_layers;  // blocks that see all of a picture nevertheless
+  bool patch_bias = false;
+  int64_t positions = 0;      // edge of a table of positions, stretched to the picture; 0: none
+  std::vector<int64_t> taps;  // blocks whose vectors are given, too, by number
 };
 
 // Where patches lie: tokens of several pictures, those of each in the order of its windows.
@@ -28,6 +32,11 @@ struct PackedPatches {
   at::Tensor place_at;  // [2, tokens] int64: row and column
   std::vector<int64_t> pictures, windows;  // tokens of each
 };
+
+// The rows of a square table of `edge` x `edge` positions that each patch of the grids, row by row, takes its position
+// from, and how much of each: [patches, 4] int64 and float32. Corners meet corners (transformers: vision_utils.py,
+// get_vision_interpolation_indices_and_weights with align_corners).
+std::pair<at::Tensor, at::Tensor> stretched_positions(const std::vector<TokenGrid>& grids, int64_t edge);
 
 // Windows of `window` x `window` patches from the upper left on, cut short at the far edges; 0: a picture is one.
 PackedPatches packed_patches(const std::vector<TokenGrid>& grids, int64_t window);
@@ -47,20 +56,22 @@ class PackedVitLayer : public Module {
   BlockMlp mlp_;
 };
 
-// Parameters: patch_projection.weight [hidden_size, 3, frames, patch_size, patch_size], layers.N.
+// Parameters: patch_projection.weight [hidden_size, 3, frames, patch_size, patch_size] and .bias, if there is one,
+// position_embedding [positions², hidden_size], if there is one, layers.N.
 class PackedVit : public Module {
  public:
   // Error(config) if the options contradict each other; `plugin` is for messages.
   PackedVit(const PackedVitOptions& options, const std::string& plugin);
-  // parts [frames or 1, 3, height, width] each, whose edges are whole patches -> [sum of patches, hidden_size], row by
-  // row. A single frame stands for all.
+  // parts [frames or 1, 3, height, width] each, whose edges are whole patches -> [sum of patches, output_size()], row
+  // by row: after the last block, then after each that is tapped. A single frame stands for all.
   at::Tensor forward(const std::vector<at::Tensor>& parts) const;
+  int64_t output_size() const { return options_.hidden_size * (1 + static_cast<int64_t>(options_.taps.size())); }
 
  private:
-  at::Tensor embed(const std::vector<at::Tensor>& parts) const;
+  at::Tensor embed(const std::vector<at::Tensor>& parts, const std::vector<TokenGrid>& grids) const;
   bool is_full(size_t layer) const;
   PackedVitOptions options_;
-  at::Tensor patch_weight_;
+  at::Tensor patch_weight_, patch_bias_, position_embedding_;
   std::vector<std::unique_ptr<PackedVitLayer>> layers_;
   Rope rope_;
 };

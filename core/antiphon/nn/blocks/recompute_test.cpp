@@ -99,7 +99,7 @@ TEST_CASE("without a gradient to come, a block runs once and keeps nothing") {
   for (const auto& layer : stack.layers) CHECK(layer->runs == 2);
 }
 
-TEST_CASE("a decoder trains the same with its blocks computed again, in bfloat16, too") {
+TEST_CASE("a decoder and what is added to it train the same with blocks computed again, in bfloat16, too") {
   DecoderOptions options;
   options.vocab_size = 20, options.hidden_size = 32, options.intermediate_size = 48, options.num_layers = 3;
   options.num_heads = 4, options.num_kv_heads = 2, options.head_size = 8, options.max_positions = 64;
@@ -112,11 +112,15 @@ TEST_CASE("a decoder trains the same with its blocks computed again, in bfloat16
     input.x_td = decoder.embed(at::arange(18, at::kLong)).to(dtype);
     input.positions_at = at::cat({at::arange(7, at::kLong), at::arange(11, at::kLong)}).unsqueeze(0),
     input.lengths = {7, 11};
+    input.added.tokens_n = at::tensor({1, 2, 9}, at::kLong);
+    for (uint64_t i = 0; i < 2; ++i)
+      input.added.after.push_back(random({3, 32}, 40 + i).to(dtype).detach().set_requires_grad(true));
     const auto y = decoder.forward(input);
     torch::autograd::backward({y.to(at::kFloat).pow(2).sum()}, {});
     std::vector<at::Tensor> all{y.detach()};
     for (const auto& parameter : decoder.parameters())
       if (parameter.tensor->grad().defined()) all.push_back(parameter.tensor->grad());
+    for (const auto& added : input.added.after) all.push_back(added.grad());  // whether its block runs again or not
     return all;
   };
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
