@@ -71,7 +71,9 @@ void add_media_and_files(CLI::App& program, Flags& flags, Verb& chosen) {
   video_verb->callback([&] { chosen = [&] { video(flags); }; });
   auto* checkpoint_verb = program.add_subcommand("checkpoint", "512 MB of a run's tensors to the disk");
   auto* load_verb = program.add_subcommand("load", "512 MB of safetensors into a module");
-  for (auto* verb : {checkpoint_verb, load_verb}) verb->add_option("--folder", flags.path)->required();
+  auto* tokenize_verb = program.add_subcommand("tokenize", "lines of text to ids, one thread");
+  for (auto* verb : {checkpoint_verb, load_verb, tokenize_verb}) verb->add_option("--folder", flags.path)->required();
+  tokenize_verb->callback([&] { chosen = [&] { tokenize(flags); }; });
   checkpoint_verb->callback([&] { chosen = [&] { checkpoint(flags); }; });
   load_verb->callback([&] { chosen = [&] { load(flags); }; });
 }

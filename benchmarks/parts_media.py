@@ -48,6 +48,15 @@ def video(bench):
                    (Row(f"{what}, a clip a thread", unit, "higher", peer="ffmpeg, all threads on one"), "ours.clips_fps", "peer.ffmpeg_fps")])
 
 
+def tokenizers(bench):
+    """Lines of text in many scripts, one thread."""
+    for kind, peer in {"bpe": "tokenizers", "unigram": "tokenizers", "wordpiece": "tokenizers", "sentencepiece": "sentencepiece", "tiktoken": "tiktoken"}.items():
+        folder, words = bench.folder / kind, bench.repeats(threads=1)
+        subprocess.run([PYTHON, HERE / "peer_tokenize.py", "--make", "--kind", kind, "--folder", folder], check=True)
+        bench.compare({"ours": [bench.ours, "tokenize", "--folder", folder, *words], "peer": [PYTHON, HERE / "peer_tokenize.py", "--kind", kind, "--folder", folder, *words]},
+                      [(Row(f"text to ids, {kind}, one thread", "MB/s", "higher", peer=peer, goal=("C10", 1.0)), "ours.mb_per_s", "peer.mb_per_s")])
+
+
 def files(bench):
     folder, words = bench.folder / "files", bench.repeats()
     folder.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-VERSIONED = {"torch": "torch", "transformers": "transformers", "peft": "peft", "torchvision": "torchvision", "torchaudio": "torchaudio", "safetensors": "safetensors", "av": "PyAV", "llama_cpp": "llama-cpp-python"}
+VERSIONED = {"torch": "torch", "transformers": "transformers", "peft": "peft", "torchvision": "torchvision", "torchaudio": "torchaudio", "safetensors": "safetensors", "av": "PyAV", "tokenizers": "tokenizers", "sentencepiece": "sentencepiece", "tiktoken": "tiktoken", "llama_cpp": "llama-cpp-python"}
 
 
 def arguments(doc):

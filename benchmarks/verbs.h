@@ -33,6 +33,9 @@ void mel(const Flags& flags);
 void pictures(const Flags& flags);
 void video(const Flags& flags);
 
+// Text to ids: the lines of the file `text` in the folder `path`, by the tokenizer there.
+void tokenize(const Flags& flags);
+
 // 512 MB of tensors below the folder `path`: a checkpoint of a run, and a file of weights into a module.
 void checkpoint(const Flags& flags);
 void load(const Flags& flags);

@@ -27,6 +27,7 @@ antiphon_parity_test(tokenizers tokenizer_parity.py $<TARGET_FILE:tokenizer_prob
 antiphon_parity_test(templates template_parity.py $<TARGET_FILE:template_probe>)
 antiphon_parity_test(tools tools_parity.py $<TARGET_FILE:antiphon_program>)
 antiphon_parity_test(records record_parity.py $<TARGET_FILE:antiphon_program>)
+antiphon_parity_test(pieces piece_parity.py $<TARGET_FILE:tokenizer_probe>)
 antiphon_parity_test("llama tokenizers" llama_tokenizer_parity.py $<TARGET_FILE:tokenizer_probe>)
 antiphon_parity_test(prompts prompt_parity.py $<TARGET_FILE:prompt_probe>)
 if(ANTIPHON_FFMPEG)

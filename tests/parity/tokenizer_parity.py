@@ -2,8 +2,9 @@
 
 tokenizer_parity.py PROBE [DIRECTORY] [--count N] [--seed N]
 PROBE is the program tokenizer_probe. With DIRECTORY (a Hugging Face directory with tokenizer.json) that tokenizer is
-compared; without, ten small ones are trained here: the kinds of GPT-2, Llama 3, Qwen2, SmolLM2, three that turn the
-rarer settings on, and three over characters: of Llama 2, of Mistral, and without tokens for bytes. Exit code 1 and the first differences where any id or decoded text differs.
+compared; without, small ones are trained here: the kinds of GPT-2, Llama 3, Qwen2, SmolLM2, three that turn the rarer
+settings on, and three over characters: of Llama 2, of Mistral, and without tokens for bytes; WordPiece as BERT has it and
+with the rarer pre-tokenizers; Unigram as T5 and XLM-R have it, with SentencePiece's table of replacements. Exit code 1 and the first differences where any id or decoded text differs.
 """
 
 import argparse
@@ -112,6 +113,67 @@ def make_over_characters(pre_tokenizer, normalizer, decoder, fallback, added=Non
     return tokenizer.to_str()
 
 
+def charsmap(rule):
+    """SentencePiece's table of replacements of that name."""
+    import io
+
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(SENTENCES), model_writer=model, vocab_size=600, hard_vocab_limit=False, minloglevel=9,
+                                             normalization_rule_name=rule, num_threads=1)
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(model.getvalue())
+    return proto.normalizer_spec.precompiled_charsmap
+
+
+def over_pieces():
+    """name -> tokenizer.json text of WordPiece and Unigram."""
+    bert, metaspace = normalizers.BertNormalizer, lambda: pre_tokenizers.Metaspace("▁", "always")
+    folded = normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase()])
+    rare = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation("merged_with_previous"), pre_tokenizers.CharDelimiterSplit("e")])
+    t5 = normalizers.Sequence([normalizers.Precompiled(charsmap("nmt_nfkc")), normalizers.Replace(Regex(" {2,}"), "▁")])
+    xlmr = normalizers.Sequence([normalizers.Nmt(), normalizers.Precompiled(charsmap("nmt_nfkc_cf")), normalizers.Replace(Regex(" {2,}"), " ")])
+    words = {"bert": (bert(), pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()),
+             "bert cased": (bert(lowercase=False, strip_accents=False), pre_tokenizers.BertPreTokenizer(), decoders.WordPiece(cleanup=False)),
+             "word pieces": (folded, rare, None)}
+    pieces = {"t5": (t5, metaspace(), decoders.Metaspace("▁", "always"), {}),
+              "xlmr": (xlmr, pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace()]), decoders.Metaspace("▁", "always"), {}),
+              "unigram bytes": (None, pre_tokenizers.Metaspace("▁", "first", False), decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]), {"byte_fallback": True})}
+    made = {name: lambda parts=parts: make_word_pieces(*parts) for name, parts in words.items()}
+    return made | {name: lambda parts=parts: make_unigram(*parts) for name, parts in pieces.items()}
+
+
+def finish(tokenizer, decoder, post_processor):
+    if decoder:
+        tokenizer.decoder = decoder
+    tokenizer.add_tokens(ADDED)
+    tokenizer.post_processor = post_processor
+    return tokenizer.to_str()
+
+
+def make_word_pieces(normalizer, pre_tokenizer, decoder):
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=30))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
+    tokenizer.train_from_iterator(corpus(), trainers.WordPieceTrainer(vocab_size=3000, limit_alphabet=300, special_tokens=special, show_progress=False))
+    return finish(tokenizer, decoder, processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2)))
+
+
+def make_unigram(normalizer, pre_tokenizer, decoder, settings):
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizer
+    if normalizer:
+        tokenizer.normalizer = normalizer
+    special = ["<pad>", "</s>", "<unk>"] + [f"<0x{b:02X}>" for b in range(256) if settings.get("byte_fallback")]
+    tokenizer.train_from_iterator(corpus(), trainers.UnigramTrainer(vocab_size=2500, special_tokens=special, unk_token="<unk>", show_progress=False))
+    described = json.loads(tokenizer.to_str())
+    described["model"].update(settings)
+    if settings:
+        described["added_tokens"] = described["added_tokens"][:3]
+    return finish(Tokenizer.from_str(json.dumps(described)), decoder, processors.RobertaProcessing(("</s>", 1), ("<pad>", 0)))
+
+
 def corpus():
     rng = random.Random(7)
     words = [word for line in SENTENCES for word in line.split(" ")]
@@ -204,37 +266,42 @@ def compare(name, tokenizer, probe, directory, strings):
             wrong += 1
             if wrong <= 5:
                 print(f"{name} ({mode}): {ascii(text)}\n  expected {ascii(expected)}\n  got      {ascii(answer)}")
-    print(f"{name}: {len(strings)} strings, {wrong} differ", flush=True)
+    print(f"{name}: {len(strings)} strings, {wrong} differ" , flush=True)
     return wrong
+
+
+def every_character(rng):
+    """Long runs of one script are left out: they are alike."""
+    return ["a" + "".join(chr(c) + rng.choice(" a1") for c in range(base, base + 64) if not 0xD800 <= c < 0xE000)
+            for base in range(0, 0x110000, 64)
+            if not (0x3500 <= base < 0x9F00 or 0xAD00 <= base < 0xD700 or 0x20100 <= base < 0x2A600
+                    or 0x32400 <= base < 0xE0000 or 0xE0200 <= base)]
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("probe")
     parser.add_argument("directory", nargs="?")
-    parser.add_argument("--count", type=int, default=100_000, help="strings in total")
+    parser.add_argument("--count", type=int, default=1_600_000 if os.environ.get("ANTIPHON_LONG") else 100_000, help="strings in total")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     rng = random.Random(options.seed)
     words = [word for line in SENTENCES for word in line.split(" ")]
-    every_character = ["a" + "".join(chr(c) + rng.choice(" a1") for c in range(base, base + 64) if not 0xD800 <= c < 0xE000)
-                       for base in range(0, 0x110000, 64)
-                       if not (0x3500 <= base < 0x9F00 or 0xAD00 <= base < 0xD700 or 0x20100 <= base < 0x2A600
-                               or 0x32400 <= base < 0xE0000 or 0xE0200 <= base)]
-    # Long runs of one script are left out: they are alike.
+    characters = every_character(rng)
     if options.directory:
         tokenizer = Tokenizer.from_file(os.path.join(options.directory, "tokenizer.json"))
-        strings = [sample(rng, words) for _ in range(options.count)] + SENTENCES + every_character
+        strings = [sample(rng, words) for _ in range(options.count)] + SENTENCES + characters
         return compare("directory", tokenizer, options.probe, options.directory, strings)
     wrong = 0
     made = [(name, lambda parts=parts, index=index: make(*parts, merges_as_text=index % 2 == 1)) for index, (name, parts) in enumerate(kinds().items())]
     made += [(name, lambda parts=parts: make_over_characters(*parts)) for name, parts in over_characters().items()]
+    made += over_pieces().items()
     for name, maker in made:
         with tempfile.TemporaryDirectory() as directory:
             text = maker()
             with open(os.path.join(directory, "tokenizer.json"), "w") as file:
                 file.write(text)
-            strings = SENTENCES + every_character
+            strings = SENTENCES + characters
             strings += [sample(rng, words) for _ in range(options.count // len(made) + 1 - len(strings))]
             wrong += compare(name, Tokenizer.from_str(text), options.probe, directory, strings)
     return wrong

@@ -42,10 +42,9 @@ bool StopStrings::completed_by_last(std::span<const int32_t> ids) const {
   size_t i = ids.size();
   while (i > 0 && tail.size() < longest_ + last)
     if (const auto id = ids[--i]; !tokenizer_.is_special(id)) {
-      tail.insert(0, tokenizer_.bytes_of(id));
       const bool first =
           std::ranges::all_of(ids.first(i), [&](int32_t before) { return tokenizer_.is_special(before); });
-      if (first && tokenizer_.strips_start(id) && tail.starts_with(' ')) tail.erase(0, 1);
+      tail.insert(0, first ? tokenizer_.first_bytes_of(id) : tokenizer_.bytes_of(id));
     }
   // An earlier token would have ended the answer, so that what is found ends in the last one.
   return std::ranges::any_of(stops_, [&](const auto& stop) {

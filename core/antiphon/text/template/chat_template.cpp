@@ -5,10 +5,12 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/gguf.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/text/jinja/run.h>
+#include <antiphon/text/template/gguf_template.h>
 #include <antiphon/text/tokenizer/json_fields.h>
 
 namespace antiphon::text {
@@ -150,7 +152,9 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& path,
     // First that of processors of multimodal models, before they had a file of their own; then that of tokenizers.
     const auto processor = path / "chat_template.json", config = path / "tokenizer_config.json";
     std::string source;
-    if (path_exists(file, ErrorKind::config)) {
+    if (is_file && is_gguf(path)) {
+      source = gguf_chat_template(path);
+    } else if (path_exists(file, ErrorKind::config)) {
       source = read_file(file, ErrorKind::config, limit);
     } else if (!is_file && path_exists(processor, ErrorKind::config)) {
       source = default_template(parse_file(read_file(processor, ErrorKind::config, limit), "chat_template.json"));

@@ -3,35 +3,26 @@
 #include <algorithm>
 #include <array>
 #include <queue>
-#include <unordered_map>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
 #include <antiphon/text/tokenizer/byte_alphabet.h>
+#include <antiphon/text/tokenizer/byte_trie.h>
 #include <antiphon/text/tokenizer/json_fields.h>
 #include <antiphon/text/tokenizer/pair_map.h>
+#include <antiphon/text/tokenizer/vocabulary.h>
 #include <antiphon/text/tokenizer/word_cache.h>
 #include <antiphon/text/unicode.h>
 
 namespace antiphon::text {
 namespace {
 
-constexpr int64_t max_id = (1 << 22) - 1;
-// Longer words are rare and would fill the cache.
-constexpr size_t max_cached_word = 64;
-
-struct Hash {
-  using is_transparent = void;
-  size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-};
-using Ids = std::unordered_map<std::string, int32_t, Hash, std::equal_to<>>;
-
-int32_t lookup(const Ids& ids, std::string_view token) {
-  const auto found = ids.find(token);
-  return found == ids.end() ? -1 : found->second;
-}
+// Longer left tokens count as this long: a rank has 22 bits.
+constexpr size_t longest_left = 1023;
+// Every place where such a token can be cut is looked at.
+constexpr size_t longest_ranked = 4096;
 
 struct Symbol {
   int32_t id, previous, next;
@@ -62,73 +53,118 @@ std::pair<std::string, std::string> merge_parts(const nlohmann::json& merge, con
 }  // namespace
 
 struct Bpe::State {
-  Ids ids;
-  std::vector<std::string> tokens;
-  Ids whole_words;  // by raw bytes; filled if the model ignores merges for known words
+  Vocabulary vocabulary;
+  TextMap whole_words;  // by raw bytes; filled if the model ignores merges for known words
   std::array<int32_t, 256> byte_ids{};
   PairMap merges{0};
   std::vector<bool> made;  // results of merges
   int32_t unknown = -1;
+  ByteTrie whole;  // tokens of the user's, which are letters
   bool byte_level = true, byte_fallback = false, fuse_unknown = false, ignore_merges = false;
   mutable WordCache cache;
 
-  void read_vocabulary(const nlohmann::json& vocabulary, const std::string& where);
+  void read_bytes();
+  void read_ranks(const JsonFields& fields);
+  void add_splits(int32_t id, const std::vector<int64_t>& ranks, bool shorter_first);
   void read_merges(const nlohmann::json& list, const std::string& where);
   void merge_word(std::string_view word, std::vector<int32_t>& out, const std::vector<bool>* barred) const;
-  std::vector<int32_t> letters_of(std::string_view word) const;
-  std::vector<Symbol> symbols_of(std::string_view word) const;
+  void read_user_defined(const JsonFields& fields);
+  std::vector<int32_t> letters_of(std::string_view word, const std::vector<bool>* barred) const;
+  std::vector<Symbol> symbols_of(std::string_view word, const std::vector<bool>* barred) const;
   void push(Queue& queue, const std::vector<Symbol>& symbols, int32_t left, const std::vector<bool>* barred) const;
 };
 
-void Bpe::State::read_vocabulary(const nlohmann::json& vocabulary, const std::string& where) {
-  ids.reserve(vocabulary.size());
-  for (const auto& [token, value] : vocabulary.items()) {
-    if (!value.is_number_integer() || value.get<int64_t>() < 0 || value.get<int64_t>() > max_id)
-      fail(ErrorKind::config,
-           fmt::format("{}: the id of \"{}\" is {}, expected 0 to {}", where, token, value.dump(), max_id),
-           "fetch tokenizer.json again");
-    const auto id = value.get<int32_t>();
-    if (static_cast<size_t>(id) >= tokens.size()) tokens.resize(static_cast<size_t>(id) + 1);
-    if (!tokens[id].empty())
-      fail(ErrorKind::config, fmt::format("{}: \"{}\" and \"{}\" have the same id {}", where, tokens[id], token, id),
-           "fetch tokenizer.json again");
-    tokens[id] = token;
-    ids.emplace(token, id);
-  }
-  if (ids.empty()) fail(ErrorKind::config, fmt::format("{} is empty", where), "fetch tokenizer.json again");
+void Bpe::State::read_bytes() {
   for (size_t byte = 0; byte < 256; ++byte) {
     std::string character;
     append_utf8(character, byte_alphabet()[byte]);
-    byte_ids[byte] = lookup(ids, byte_level ? character : fmt::format("<0x{:02X}>", byte));
+    byte_ids[byte] = vocabulary.id_of(byte_level ? character : fmt::format("<0x{:02X}>", byte));
   }
 }
 
 void Bpe::State::read_merges(const nlohmann::json& list, const std::string& where) {
   merges = PairMap(list.size());
-  made.assign(tokens.size(), false);
+  made.assign(vocabulary.tokens().size(), false);
   uint32_t rank = 0;
   for (const auto& merge : list) {
     const auto place = fmt::format("{}[{}]", where, rank);
     const auto [left, right] = merge_parts(merge, place);
     for (const auto& token : {left, right, left + right})
-      if (lookup(ids, token) < 0)
+      if (vocabulary.id_of(token) < 0)
         fail(ErrorKind::config, fmt::format("{}: the token \"{}\" is not in the vocabulary", place, token),
              "vocabulary and merges do not belong together: fetch tokenizer.json again");
-    const int32_t result = lookup(ids, left + right);
-    merges.set(lookup(ids, left), lookup(ids, right), {rank++, result});
+    const int32_t result = vocabulary.id_of(left + right);
+    merges.set(vocabulary.id_of(left), vocabulary.id_of(right), {rank++, result});
     made[result] = true;
   }
 }
 
+// Every way to make the token `id` of two others.
+void Bpe::State::add_splits(int32_t id, const std::vector<int64_t>& ranks, bool shorter_first) {
+  const std::string_view token = vocabulary.tokens()[id];
+  size_t letters = 0;
+  for (size_t at = 0; at < token.size();) {
+    at += code_point_at(token, at).length;
+    ++letters;
+    if (at >= token.size()) return;
+    const int32_t left = vocabulary.id_of(token.substr(0, at));
+    const int32_t right = left < 0 || ranks[left] < 0 ? -1 : vocabulary.id_of(token.substr(at));
+    if (right < 0 || ranks[right] < 0) continue;
+    const auto among = shorter_first ? std::min(letters, longest_left) : 0;
+    merges.add(left, right, {static_cast<uint32_t>(ranks[id] << 10 | static_cast<int64_t>(among)), id});
+    made[id] = true;
+  }
+}
+
+void Bpe::State::read_ranks(const JsonFields& fields) {
+  const auto& list = fields.array("ranks");
+  const auto& tokens = vocabulary.tokens();
+  if (list.size() != tokens.size()) fields.refuse(fmt::format("{} ranks for {} ids", list.size(), tokens.size()));
+  std::vector<int64_t> ranks;
+  size_t bytes = 0;
+  for (const auto& rank : list) {
+    const auto id = ranks.size();
+    if (!rank.is_number_integer() || rank < -1 || rank > kMaxTokenId) fields.refuse("the rank " + rank.dump());
+    ranks.push_back(tokens[id].empty() ? -1 : rank.get<int64_t>());
+    if (tokens[id].size() > longest_ranked) fields.refuse(fmt::format("a token of {} bytes", tokens[id].size()));
+    bytes += tokens[id].size();
+  }
+  merges = PairMap(bytes / 4);
+  made.assign(tokens.size(), false);
+  for (size_t id = 0; id < tokens.size(); ++id)
+    if (ranks[id] >= 0) add_splits(static_cast<int32_t>(id), ranks, fields.flag("shorter_first", false));
+}
+
+void Bpe::State::read_user_defined(const JsonFields& fields) {
+  if (!fields.has("user_defined")) return;
+  const auto& tokens = vocabulary.tokens();
+  std::vector<std::pair<std::string_view, int32_t>> entries;
+  for (const auto& id : fields.array("user_defined")) {
+    if (!id.is_number_integer() || id < 0 || id >= tokens.size()) fields.refuse("user_defined " + id.dump());
+    entries.emplace_back(tokens[id.get<size_t>()], id.get<int32_t>());
+  }
+  whole = ByteTrie(std::move(entries), fields.where());
+}
+
 // The initial pieces of a word: ids before any merge, -1 for those without one.
-std::vector<int32_t> Bpe::State::letters_of(std::string_view word) const {
+std::vector<int32_t> Bpe::State::letters_of(std::string_view word, const std::vector<bool>* barred) const {
   std::vector<int32_t> letters;
   letters.reserve(word.size());
   for (size_t i = 0; i < word.size();) {
+    size_t taken = 0;
+    int32_t user = -1;
+    whole.each_prefix(word.substr(i), [&](size_t bytes, int32_t found) {
+      if (!barred || !(*barred)[found]) taken = bytes, user = found;
+    });
+    if (user >= 0) {
+      letters.push_back(user);
+      i += taken;
+      continue;
+    }
     const size_t length = byte_level ? 1 : code_point_at(word, i).length;
     const auto bytes = word.substr(i, length);
     i += length;
-    const int32_t id = byte_level ? byte_ids[static_cast<unsigned char>(bytes[0])] : lookup(ids, bytes);
+    const int32_t id = byte_level ? byte_ids[static_cast<unsigned char>(bytes[0])] : vocabulary.id_of(bytes);
     const auto has_token = [&](unsigned char byte) { return byte_ids[byte] >= 0; };
     if (id >= 0 || !byte_fallback || !std::all_of(bytes.begin(), bytes.end(), has_token))
       letters.push_back(id);
@@ -138,11 +174,11 @@ std::vector<int32_t> Bpe::State::letters_of(std::string_view word) const {
   return letters;
 }
 
-std::vector<Symbol> Bpe::State::symbols_of(std::string_view word) const {
+std::vector<Symbol> Bpe::State::symbols_of(std::string_view word, const std::vector<bool>* barred) const {
   std::vector<Symbol> symbols;
   symbols.reserve(word.size());
   bool after_unknown = false;
-  for (int32_t id : letters_of(word)) {
+  for (int32_t id : letters_of(word, barred)) {
     const bool is_unknown = id < 0;
     if (is_unknown && (unknown < 0 || (fuse_unknown && after_unknown))) continue;
     if (is_unknown) id = unknown;
@@ -162,7 +198,7 @@ void Bpe::State::push(Queue& queue, const std::vector<Symbol>& symbols, int32_t 
 }
 
 void Bpe::State::merge_word(std::string_view word, std::vector<int32_t>& out, const std::vector<bool>* barred) const {
-  auto symbols = symbols_of(word);
+  auto symbols = symbols_of(word, barred);
   Queue queue;
   for (size_t i = 0; i + 1 < symbols.size(); ++i) push(queue, symbols, static_cast<int32_t>(i), barred);
   while (!queue.empty()) {
@@ -187,18 +223,18 @@ void Bpe::State::merge_word(std::string_view word, std::vector<int32_t>& out, co
 
 Bpe::Bpe(const nlohmann::json& model, const std::string& where, bool byte_level) : state_(std::make_unique<State>()) {
   const JsonFields fields(model, where);
-  if (const auto type = fields.text("type", "BPE"); type != "BPE")
-    fields.refuse(fmt::format("the model type {}", type));
   fields.only({"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
-               "byte_fallback", "ignore_merges", "vocab", "merges"});
+               "byte_fallback", "ignore_merges", "vocab", "merges", "ranks", "shorter_first", "user_defined"});
   if (fields.has("dropout") && fields.any("dropout") != 0.0) fields.refuse("dropout");
   state_->byte_level = byte_level;
   state_->byte_fallback = fields.flag("byte_fallback", false);
   if (byte_level && state_->byte_fallback) fields.refuse("byte_fallback with byte-level tokens");
   for (const auto* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (!fields.text(affix, "").empty()) fields.refuse(affix);
-  state_->read_vocabulary(fields.object("vocab"), fields.at("vocab"));
-  state_->read_merges(fields.array("merges"), fields.at("merges"));
+  state_->vocabulary = Vocabulary(fields.object("vocab"), fields.at("vocab"));
+  state_->read_bytes();
+  fields.has("ranks") ? state_->read_ranks(fields) : state_->read_merges(fields.array("merges"), fields.at("merges"));
+  state_->read_user_defined(fields);
   state_->fuse_unknown = fields.flag("fuse_unk", false);
   state_->ignore_merges = fields.flag("ignore_merges", false);
   if (fields.has("unk_token")) {
@@ -209,32 +245,29 @@ Bpe::Bpe(const nlohmann::json& model, const std::string& where, bool byte_level)
            "fetch tokenizer.json again");
   }
   if (!state_->ignore_merges) return;
-  for (const auto& [token, id] : state_->ids)
+  for (const auto& [token, id] : state_->vocabulary.ids())
     if (const auto word = byte_level ? alphabet_to_bytes(token) : std::optional(token))
       state_->whole_words.emplace(*word, id);
 }
 
 Bpe::~Bpe() = default;
-Bpe::Bpe(Bpe&&) noexcept = default;
-Bpe& Bpe::operator=(Bpe&&) noexcept = default;
 
 void Bpe::encode(std::string_view word, std::vector<int32_t>& ids, const std::vector<bool>* barred) const {
   if (state_->ignore_merges) {
-    const int32_t whole = lookup(state_->whole_words, word);
-    if (whole >= 0 && !(barred && (*barred)[whole])) return ids.push_back(whole);
+    const auto whole = state_->whole_words.find(word);
+    if (whole != state_->whole_words.end() && !(barred && (*barred)[whole->second]))
+      return ids.push_back(whole->second);
   }
-  const bool cached = !barred && word.size() <= max_cached_word;
-  if (cached && state_->cache.find(word, ids)) return;
-  const size_t before = ids.size();
-  state_->merge_word(word, ids, barred);
-  if (cached) state_->cache.add(word, {ids.begin() + static_cast<ptrdiff_t>(before), ids.end()});
+  if (barred) return state_->merge_word(word, ids, barred);
+  state_->cache.through(word, ids, [&](std::vector<int32_t>& out) { state_->merge_word(word, out, nullptr); });
 }
 
-int32_t Bpe::id_of(std::string_view token) const { return lookup(state_->ids, token); }
-const std::vector<std::string>& Bpe::tokens() const { return state_->tokens; }
-size_t Bpe::size() const { return state_->ids.size(); }
+int32_t Bpe::id_of(std::string_view token) const { return state_->vocabulary.id_of(token); }
+const std::vector<std::string>& Bpe::tokens() const { return state_->vocabulary.tokens(); }
+size_t Bpe::size() const { return state_->vocabulary.size(); }
 bool Bpe::reachable(int32_t id) const {
   return static_cast<size_t>(id) < state_->made.size() && (state_->made[id] || state_->ignore_merges);
 }
+int32_t Bpe::unknown() const { return state_->unknown; }
 
 }  // namespace antiphon::text

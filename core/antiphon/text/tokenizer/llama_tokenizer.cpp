@@ -18,12 +18,6 @@ T value_or(const json& object, const char* key, T otherwise) {
   return value ? *value : otherwise;
 }
 
-std::string class_of(const json& tokenizer_config, const json& model_config) {
-  auto name = value_or<std::string>(tokenizer_config, "tokenizer_class", "");
-  if (name.empty()) name = value_or<std::string>(model_config, "tokenizer_class", "");
-  return name.ends_with("Fast") ? name.substr(0, name.size() - 4) : name;
-}
-
 bool is_byte_level(const json& part) {
   if (value_or<std::string>(part, "type", "") == "ByteLevel") return true;
   for (const auto* list : {"pretokenizers", "decoders"})
@@ -42,10 +36,16 @@ json decoders(bool strips) {
 
 }  // namespace
 
+std::string tokenizer_class(const json& tokenizer_config, const json& model_config) {
+  auto name = value_or<std::string>(tokenizer_config, "tokenizer_class", "");
+  if (name.empty()) name = value_or<std::string>(model_config, "tokenizer_class", "");
+  return name.ends_with("Fast") ? name.substr(0, name.size() - 4) : name;
+}
+
 bool read_as_llama(json& tokenizer, const json& tokenizer_config, const json& model_config) {
   const auto model_type = value_or<std::string>(model_config, "model_type", "");
   if (!model_type.empty() && model_type != "llama") return false;
-  if (class_of(tokenizer_config, model_config) != "LlamaTokenizer" || !tokenizer.is_object()) return false;
+  if (tokenizer_class(tokenizer_config, model_config) != "LlamaTokenizer" || !tokenizer.is_object()) return false;
   const auto part = [&](const char* name) { return tokenizer.contains(name) ? tokenizer[name] : json(); };
   if (is_byte_level(part("pre_tokenizer")) || is_byte_level(part("decoder")) || !part("model").is_object())
     return false;

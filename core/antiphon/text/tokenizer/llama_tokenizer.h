@@ -1,5 +1,7 @@
 // How transformers reads the tokenizer.json of a Llama: its class LlamaTokenizer builds the steps itself.
 #pragma once
+#include <string>
+
 #include <nlohmann/json_fwd.hpp>
 
 namespace antiphon::text {
@@ -13,5 +15,8 @@ namespace antiphon::text {
 // was changed.
 bool read_as_llama(nlohmann::json& tokenizer, const nlohmann::json& tokenizer_config,
                    const nlohmann::json& model_config);
+
+// The class that the files name, without "Fast"; "" if they name none.
+std::string tokenizer_class(const nlohmann::json& tokenizer_config, const nlohmann::json& model_config);
 
 }  // namespace antiphon::text

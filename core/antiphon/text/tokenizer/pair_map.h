@@ -21,6 +21,16 @@ class PairMap {
     auto& slot = slots_[find(key(left, right))];
     slot = {key(left, right), rule};
   }
+  // The same, growing when it is full.
+  void add(int32_t left, int32_t right, MergeRule rule) {
+    if (2 * ++used_ > slots_.size()) {
+      auto old = std::move(slots_);
+      slots_.assign(2 * old.size(), {empty, {}});
+      for (const auto& slot : old)
+        if (slot.key != empty) slots_[find(slot.key)] = slot;
+    }
+    set(left, right, rule);
+  }
   // Null if the two do not merge.
   const MergeRule* get(int32_t left, int32_t right) const {
     const auto& slot = slots_[find(key(left, right))];
@@ -43,6 +53,7 @@ class PairMap {
     return at;
   }
   std::vector<Slot> slots_;
+  size_t used_ = 0;
 };
 
 }  // namespace antiphon::text

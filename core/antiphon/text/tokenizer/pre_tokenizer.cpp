@@ -6,15 +6,17 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <antiphon/text/tokenizer/char_classes.h>
 #include <antiphon/text/tokenizer/json_fields.h>
 #include <antiphon/text/tokenizer/pattern_field.h>
+#include <antiphon/text/tokenizer/word_patterns.h>
 #include <antiphon/text/unicode.h>
 
 namespace antiphon::text {
 namespace {
 
-// The pattern of GPT-2 (openai/gpt-2, src/encoder.py).
-constexpr std::string_view gpt2_words = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+// What `tokenizers` calls words: \w there also has the two joiners.
+constexpr std::string_view word_or_signs = R"([\w\x{200c}\x{200d}]+|[^\w\s\x{200c}\x{200d}]+)";
 
 // A piece between matches, or a match.
 struct Part {
@@ -34,15 +36,16 @@ std::vector<Part> parts_of(const Pattern& pattern, std::string_view text) {
   return parts;
 }
 
-std::vector<Part> digits_of(std::string_view text) {
+// Each character of a class is a match of its own.
+std::vector<Part> characters_of(std::string_view text, const std::function<bool(char32_t)>& is_match) {
   std::vector<Part> parts;
   for (size_t i = 0; i < text.size();) {
     const auto [c, length] = code_point_at(text, i);
-    const bool digit = is_numeric(c);
-    if (!digit && !parts.empty() && !parts.back().match) {
+    const bool match = is_match(c);
+    if (!match && !parts.empty() && !parts.back().match) {
       parts.back().end = i + length;
     } else {
-      parts.push_back({i, i + length, digit});
+      parts.push_back({i, i + length, match});
     }
     i += length;
   }
@@ -76,6 +79,13 @@ std::vector<Part> arranged(std::vector<Part> parts, std::string_view behaviour) 
   return out;
 }
 
+void check_behaviour(const JsonFields& fields, std::string_view behaviour) {
+  constexpr std::array<std::string_view, 5> known = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
+                                                     "Contiguous"};
+  if (std::find(known.begin(), known.end(), behaviour) == known.end())
+    fields.refuse(fmt::format("the behaviour {}", behaviour));
+}
+
 void append(const std::vector<Part>& parts, size_t offset, std::vector<std::pair<size_t, size_t>>& out) {
   for (const auto& part : parts)
     if (part.begin != part.end) out.emplace_back(offset + part.begin, offset + part.end);
@@ -84,10 +94,7 @@ void append(const std::vector<Part>& parts, size_t offset, std::vector<std::pair
 }  // namespace
 
 PreTokenizer::PreTokenizer(const nlohmann::json& description, const std::string& where) {
-  if (description.is_null()) return;
-  add(description, where, 0);
-  if (!byte_level_ && metaspace_.empty())
-    JsonFields(description, where).refuse("a pre-tokenizer without ByteLevel or Metaspace");
+  if (!description.is_null()) add(description, where, 0);
 }
 
 void PreTokenizer::add(const nlohmann::json& description, const std::string& where, int depth) {
@@ -95,32 +102,14 @@ void PreTokenizer::add(const nlohmann::json& description, const std::string& whe
   const auto type = fields.text("type");
   if (steps_.size() >= kMostSteps) fields.refuse(fmt::format("a pre-tokenizer of more than {} steps", kMostSteps));
   if (byte_level_ || !metaspace_.empty()) fields.refuse(fmt::format("{} after ByteLevel or Metaspace", type));
+  if (add_split(fields, type) || add_classes(fields, type)) return;
   if (type == "ByteLevel") {
     fields.only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
     byte_level_ = true;
     add_prefix_space_ = fields.flag("add_prefix_space", true);
-    if (fields.flag("use_regex", true)) words_ = Pattern::regex(gpt2_words);
+    if (fields.flag("use_regex", true)) words_ = Pattern::regex(gpt2_words());
   } else if (type == "Metaspace") {
     add_metaspace(fields);
-  } else if (type == "Digits") {
-    fields.only({"type", "individual_digits"});
-    const std::string behaviour = fields.flag("individual_digits", false) ? "Isolated" : "Contiguous";
-    steps_.emplace_back([behaviour](std::string_view piece, size_t offset, Pieces& out) {
-      append(arranged(digits_of(piece), behaviour), offset, out);
-    });
-  } else if (type == "Split") {
-    fields.only({"type", "pattern", "behavior", "invert"});
-    const auto behaviour = fields.text("behavior");
-    constexpr std::array<std::string_view, 5> known = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
-                                                       "Contiguous"};
-    if (std::find(known.begin(), known.end(), behaviour) == known.end())
-      fields.refuse(fmt::format("the behaviour {}", behaviour));
-    steps_.emplace_back([pattern = pattern_field(fields), behaviour, invert = fields.flag("invert", false)](
-                            std::string_view piece, size_t offset, Pieces& out) {
-      auto parts = parts_of(pattern, piece);
-      for (auto& part : parts) part.match = part.match != invert;
-      append(arranged(std::move(parts), behaviour), offset, out);
-    });
   } else if (type == "Sequence") {
     fields.only({"type", "pretokenizers"});
     if (depth > 8) fields.refuse("so deep a Sequence");
@@ -130,6 +119,51 @@ void PreTokenizer::add(const nlohmann::json& description, const std::string& whe
   } else {
     fields.refuse(fmt::format("the pre-tokenizer {}", type));
   }
+}
+
+bool PreTokenizer::add_split(const JsonFields& fields, const std::string& type) {
+  if (type != "Split" && type != "Whitespace") return false;
+  const bool words = type == "Whitespace";
+  words ? fields.only({"type"}) : fields.only({"type", "pattern", "behavior", "invert"});
+  auto behaviour = words ? "Removed" : fields.text("behavior");
+  check_behaviour(fields, behaviour);
+  const bool invert = words || fields.flag("invert", false);
+  auto pattern = words ? Pattern::regex(word_or_signs) : pattern_field(fields);
+  steps_.emplace_back([pattern, behaviour, invert](std::string_view piece, size_t offset, Pieces& out) {
+    auto parts = parts_of(pattern, piece);
+    for (auto& part : parts) part.match = part.match != invert;
+    append(arranged(std::move(parts), behaviour), offset, out);
+  });
+  return true;
+}
+
+bool PreTokenizer::add_classes(const JsonFields& fields, const std::string& type) {
+  const auto add_class = [&](std::function<bool(char32_t)> is_match, const std::string& behaviour) {
+    check_behaviour(fields, behaviour);
+    steps_.emplace_back([is_match, behaviour](std::string_view piece, size_t offset, Pieces& out) {
+      append(arranged(characters_of(piece, is_match), behaviour), offset, out);
+    });
+    return true;
+  };
+  if (type == "Digits") {
+    fields.only({"type", "individual_digits"});
+    return add_class(is_numeric, fields.flag("individual_digits", false) ? "Isolated" : "Contiguous");
+  }
+  if (type == "Punctuation") {
+    fields.only({"type", "behavior"});
+    return add_class(is_punctuation, fields.text("behavior", "Isolated"));
+  }
+  if (type == "CharDelimiterSplit") {
+    fields.only({"type", "delimiter"});
+    const auto delimiter = fields.text("delimiter");
+    if (delimiter.empty() || code_point_at(delimiter, 0).length != delimiter.size())
+      fields.refuse("a delimiter that is not one character");
+    return add_class([c = code_point_at(delimiter, 0).value](char32_t other) { return other == c; }, "Removed");
+  }
+  if (type != "WhitespaceSplit" && type != "BertPreTokenizer") return false;
+  fields.only({"type"});
+  add_class(is_space, "Removed");
+  return type == "WhitespaceSplit" || add_class(is_punctuation, "Isolated");
 }
 
 void PreTokenizer::add_metaspace(const JsonFields& fields) {

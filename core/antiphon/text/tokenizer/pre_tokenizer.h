@@ -1,5 +1,5 @@
-// The pre-tokenizers of tokenizer.json: any number of Split and Digits, then ByteLevel, alone or in a Sequence; or, for
-// BPE over characters, Metaspace or none.
+// The pre-tokenizers of tokenizer.json, alone or in a Sequence: any number of Split, Digits, BertPreTokenizer,
+// Whitespace, WhitespaceSplit, Punctuation and CharDelimiterSplit, then ByteLevel, Metaspace or neither.
 #pragma once
 #include <functional>
 #include <optional>
@@ -10,14 +10,12 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <antiphon/text/tokenizer/before.h>
 #include <antiphon/text/tokenizer/pattern.h>
 
 namespace antiphon::text {
 
 class JsonFields;
-
-// What precedes a text: nothing; a control token or a media item; or text that it continues.
-enum class Before { nothing, token, text };
 
 class PreTokenizer {
  public:
@@ -31,6 +29,8 @@ class PreTokenizer {
   using Pieces = std::vector<std::pair<size_t, size_t>>;
   using Step = std::function<void(std::string_view piece, size_t offset, Pieces& out)>;
   void add(const nlohmann::json& description, const std::string& where, int depth);
+  bool add_split(const JsonFields& fields, const std::string& type);
+  bool add_classes(const JsonFields& fields, const std::string& type);
   void add_metaspace(const JsonFields& fields);
   void emit(std::string_view piece, Before before, const std::function<void(std::string_view)>& word) const;
   void emit_metaspace(std::string_view piece, Before before, const std::function<void(std::string_view)>& word) const;

@@ -40,7 +40,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions opti
   if (options.add_special_tokens) ids = state.before;
   const auto* barred = options.control == Control::recognise || state.barred.empty() ? nullptr : &state.barred;
   const auto words = [&](std::string_view piece, Before before) {
-    state.pre_tokenizer(piece, before, [&](std::string_view word) { state.bpe.encode(word, ids, barred); });
+    state.pre_tokenizer(piece, before, [&](std::string_view word) { state.model->encode(word, ids, barred); });
   };
   const auto on_text = [&](std::string_view piece, Before before) {
     const bool guarded = options.control == Control::guarded && piece.find(guard) != std::string_view::npos;
@@ -57,8 +57,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
   bool first = true;
   for (int32_t id : ids) {
     if (skip_special && is_special(id)) continue;
-    bytes += bytes_of(id);
-    if (std::exchange(first, false) && strips_start(id) && bytes.starts_with(' ')) bytes.erase(0, 1);
+    bytes += std::exchange(first, false) ? first_bytes_of(id) : bytes_of(id);
   }
   return to_valid_utf8(bytes);
 }
@@ -87,7 +86,18 @@ const std::vector<AddedToken>& Tokenizer::added_tokens() const { return state_->
 const std::vector<int32_t>& Tokenizer::eos_ids() const { return state_->eos; }
 std::optional<int32_t> Tokenizer::bos_id() const { return state_->bos; }
 const std::vector<int32_t>& Tokenizer::prefix_ids() const { return state_->before; }
-bool Tokenizer::strips_start(int32_t id) const { return state_->spelling.strips_start(token_of(id)); }
+std::string Tokenizer::first_bytes_of(int32_t id) const {
+  const auto respelled = state_->respelled.find(id);
+  return state_->spelling.first_bytes_of(respelled == state_->respelled.end() ? token_of(id) : respelled->second);
+}
+std::optional<int32_t> Tokenizer::unknown_id() const {
+  const auto id = state_->model->unknown();
+  return id < 0 ? std::nullopt : std::optional<int32_t>(id);
+}
+std::string Tokenizer::summary() const {
+  return fmt::format("{}{}, {} tokens, from {}", state_->model->name(),
+                     state_->pre_tokenizer.byte_level() ? " over bytes" : "", vocab_size(), state_->source);
+}
 std::optional<int32_t> Tokenizer::pad_id() const { return state_->pad; }
 const std::map<std::string, std::string>& Tokenizer::special_tokens() const { return state_->named; }
 
@@ -106,8 +116,7 @@ StreamDecoder::StreamDecoder(Tokenizer tokenizer, bool skip_special)
 
 std::string StreamDecoder::push(int32_t id) {
   if (skip_special_ && tokenizer_.is_special(id)) return {};
-  pending_ += tokenizer_.bytes_of(id);
-  if (std::exchange(at_start_, false) && tokenizer_.strips_start(id) && pending_.starts_with(' ')) pending_.erase(0, 1);
+  pending_ += std::exchange(at_start_, false) ? tokenizer_.first_bytes_of(id) : tokenizer_.bytes_of(id);
   const size_t whole = pending_.size() - incomplete_tail(pending_);
   auto text = to_valid_utf8(std::string_view(pending_).substr(0, whole));
   pending_.erase(0, whole);

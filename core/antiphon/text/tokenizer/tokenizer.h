@@ -1,8 +1,10 @@
-// BPE tokenizers from Hugging Face directories, over bytes (GPT-2 and on) or characters (Llama 2, Mistral): the same
-// ids as `tokenizers` and `transformers` give.
+// Tokenizers from Hugging Face directories: BPE over bytes (GPT-2 and on) or characters (Llama 2, Mistral), Unigram
+// (T5, XLM-R) and WordPiece (BERT), the same ids as `tokenizers` and `transformers` give; and from the files of
+// SentencePiece and tiktoken.
 //
-// Control tokens are the added tokens of the file, except those that are plain characters (only white space, or one
-// character): these are text. Truncation and padding in the file have no effect, as in transformers.
+// Control tokens are the added tokens of the file, except those that are plain characters (only white space or
+// SentencePiece's "▁", or one character): these are text. Truncation and padding in the file have no effect, as in
+// transformers.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -35,16 +37,20 @@ struct EncodeOptions {
   Before before = Before::nothing;
 };
 
+struct TokenizerSource;
+
 // Immutable, cheap to copy, all methods safe for many threads.
 class Tokenizer {
  public:
-  // Reads tokenizer.json and, if present, tokenizer_config.json, special_tokens_map.json, generation_config.json and,
-  // from config.json, the model's type (llama_tokenizer.h). Config error, naming the field, for anything that is
-  // malformed or not supported.
+  // Reads tokenizer.json or, in a directory without one, tokenizer.model and the like (tokenizer_source.h), and, if
+  // present,  tokenizer_config.json, special_tokens_map.json, generation_config.json and, from config.json, the model's
+  // type (llama_tokenizer.h). Config error, naming the field, for anything that is malformed or not supported.
   static Tokenizer load(const std::filesystem::path& directory);
 
   struct Files {
     std::string tokenizer, config = "{}", special_tokens = "{}", generation = "{}", model = "{}";  // JSON texts
+    // Instead of `tokenizer`: a file of SentencePiece or tiktoken, and its name.
+    std::string other = {}, other_name = {};
   };
   static Tokenizer from_files(const Files& files);
 
@@ -54,8 +60,8 @@ class Tokenizer {
   std::string decode(std::span<const int32_t> ids, bool skip_special = true) const;
   // The bytes of one token, which may be a part of a character; "" for an id without a token.
   const std::string& bytes_of(int32_t id) const;
-  // Whether a leading space of a text that begins with this token is not part of the text.
-  bool strips_start(int32_t id) const;
+  // The same at the start of a text, where a space that stands for the word's beginning is left out.
+  std::string first_bytes_of(int32_t id) const;
 
   // The highest id plus one.
   int64_t vocab_size() const;
@@ -72,6 +78,10 @@ class Tokenizer {
   // The tokens that the post-processor puts before a text.
   const std::vector<int32_t>& prefix_ids() const;
   std::optional<int32_t> pad_id() const;
+  // What stands for text without a token of its own.
+  std::optional<int32_t> unknown_id() const;
+  // What it is and where it comes from: "BPE over bytes, 49152 tokens, from tokenizer.json".
+  std::string summary() const;
   // "bos_token" -> "<s>" and so on: names that a chat template may use.
   const std::map<std::string, std::string>& special_tokens() const;
 
@@ -82,6 +92,7 @@ class Tokenizer {
 
  private:
   struct State;
+  static Tokenizer from_source(TokenizerSource source, const Files& files);
   explicit Tokenizer(std::shared_ptr<const State> state);
   std::shared_ptr<const State> state_;
 };

@@ -5,17 +5,19 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/gguf.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/text/tokenizer/byte_alphabet.h>
+#include <antiphon/text/tokenizer/gguf_tokenizer.h>
 #include <antiphon/text/tokenizer/json_fields.h>
-#include <antiphon/text/tokenizer/llama_tokenizer.h>
+#include <antiphon/text/tokenizer/tokenizer_source.h>
 #include <antiphon/text/tokenizer/tokenizer_state.h>
+#include <antiphon/text/tokenizer/vocabulary.h>
 #include <antiphon/text/unicode.h>
 
 namespace antiphon::text {
 namespace {
 
-constexpr uint64_t max_tokenizer_bytes = 128 << 20, max_config_bytes = 32 << 20;
 constexpr const char* named_tokens[] = {"bos_token", "eos_token", "unk_token", "pad_token",
                                         "sep_token", "cls_token", "mask_token"};
 
@@ -25,11 +27,13 @@ size_t letters_in(std::string_view text) {
   return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
+constexpr char32_t space_letter = 0x2581;  // "▁", a space in SentencePiece's tokens
+
 bool is_plain_text(std::string_view content) {
   if (content.size() == code_point_at(content, 0).length) return true;
   for (size_t i = 0; i < content.size();) {
     const auto [c, length] = code_point_at(content, i);
-    if (!is_space(c)) return false;
+    if (!is_space(c) && c != space_letter) return false;
     i += length;
   }
   return true;
@@ -72,16 +76,14 @@ nlohmann::json part_or_null(const nlohmann::json& file, const char* name) {
   return fields.has(name) ? fields.any(name) : nlohmann::json();
 }
 
-std::string read_if_there(const std::filesystem::path& path) {
-  return path_exists(path, ErrorKind::config) ? read_file(path, ErrorKind::config, max_config_bytes) : "{}";
-}
-
 }  // namespace
 
-Tokenizer::State::State(const nlohmann::json& file)
+Tokenizer::State::State(const nlohmann::json& file, bool own_ids)
     : pre_tokenizer(part_or_null(file, "pre_tokenizer"), "tokenizer.json: pre_tokenizer"),
-      bpe(JsonFields(file, "tokenizer.json").object("model"), "tokenizer.json: model", pre_tokenizer.byte_level()),
-      spelling(JsonFields(file, "tokenizer.json").object("decoder"), "tokenizer.json: decoder") {
+      model(make_token_model(JsonFields(file, "tokenizer.json").object("model"), "tokenizer.json: model",
+                             pre_tokenizer.byte_level())),
+      spelling(part_or_null(file, "decoder"), "tokenizer.json: decoder"),
+      given_ids(own_ids) {
   const JsonFields fields(file, "tokenizer.json");
   fields.only({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
                "decoder", "model"});
@@ -108,15 +110,21 @@ void Tokenizer::State::read_added(const JsonFields& file) {
 void Tokenizer::State::add_token(AddedToken token, const std::string& where) {
   if (!added_at.emplace(token.content, added.size()).second)
     fail(ErrorKind::config, fmt::format("{}: \"{}\" is there twice", where, token.content), kSaveAgain);
-  next_id = std::max(next_id, static_cast<int32_t>(bpe.size()));
-  const auto in_vocabulary = bpe.id_of(token.content);
-  const auto expected = in_vocabulary >= 0 ? in_vocabulary : next_id;
+  next_id = std::max(next_id, static_cast<int32_t>(model->size()));
+  const auto in_vocabulary = model->id_of(token.content);
+  const bool free = given_ids && token.id >= 0 && in_vocabulary < 0 && !has_token(token.id);
+  const auto expected = in_vocabulary >= 0 ? in_vocabulary : free ? token.id : next_id;
   if (token.id >= 0 && token.id != expected)
     fail(ErrorKind::config,
          fmt::format("{}: \"{}\" has the id {}, expected {}", where, token.content, token.id, expected), kSaveAgain);
   token.id = expected;
   next_id = std::max(next_id, expected + 1);
+  added_ids.insert(expected);
   added.push_back(std::move(token));
+}
+
+bool Tokenizer::State::has_token(int32_t id) const {
+  return added_ids.contains(id) || (static_cast<size_t>(id) < model->tokens().size() && !model->tokens()[id].empty());
 }
 
 void Tokenizer::State::read_post_processor(const nlohmann::json& description, const std::string& where, int depth) {
@@ -124,10 +132,24 @@ void Tokenizer::State::read_post_processor(const nlohmann::json& description, co
   const auto type = fields.text("type");
   if (type == "ByteLevel") return;  // moves offsets only
   if (type == "TemplateProcessing") return read_template(fields);
+  if (type == "BertProcessing" || type == "RobertaProcessing") {
+    fields.only({"type", "sep", "cls", "trim_offsets", "add_prefix_space"});
+    read_pair(fields, "cls", before);
+    return read_pair(fields, "sep", after);
+  }
   if (type != "Sequence" || depth > 8) fields.refuse("the post-processor " + type);
   size_t index = 0;
   for (const auto& part : fields.array("processors"))
     read_post_processor(part, fmt::format("{}.processors[{}]", where, index++), depth + 1);
+}
+
+// ["[CLS]", 101]
+void Tokenizer::State::read_pair(const JsonFields& fields, const char* name, std::vector<int32_t>& ids) {
+  const auto& pair = fields.array(name);
+  if (pair.size() != 2 || !pair[1].is_number_integer() || pair[1] < 0 || pair[1] > kMaxTokenId ||
+      ids.size() >= max_template_ids)
+    fields.refuse(fmt::format("{} {}", name, pair.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+  ids.push_back(pair[1].get<int32_t>());
 }
 
 void Tokenizer::State::read_template(const JsonFields& fields) {
@@ -158,7 +180,7 @@ void Tokenizer::State::read_template(const JsonFields& fields) {
 }
 
 void Tokenizer::State::index_tokens() {
-  tokens = bpe.tokens();
+  tokens = model->tokens();
   for (const auto& token : added) {
     if (static_cast<size_t>(token.id) >= tokens.size()) tokens.resize(static_cast<size_t>(token.id) + 1);
     tokens[token.id] = token.content;
@@ -168,7 +190,7 @@ void Tokenizer::State::index_tokens() {
   auto spelled = tokens;
   // Decoding gives such a token in its normalized form, as `tokenizers` does.
   for (const auto& token : added)
-    if (token.normalized) spelled[token.id] = normalizer(token.content);
+    if (token.normalized) spelled[token.id] = respelled[token.id] = normalizer(token.content);
   bytes.clear();
   for (const auto& token : spelled) bytes.push_back(spelling.bytes_of(token));
   std::vector<int32_t> raw_ones, normalized_ones;
@@ -181,7 +203,7 @@ void Tokenizer::State::index_tokens() {
       (token.normalized ? normalized_ones : raw_ones).push_back(static_cast<int32_t>(i));
       special[token.id] = token.special;
       control[token.id] = !is_plain_text(token.content);
-      makes_control |= control[token.id] && bpe.reachable(token.id);
+      makes_control |= control[token.id] && model->reachable(token.id);
     }
   raw = AddedTokenSplitter(added, raw_ones, [](const AddedToken& token) { return token.content; });
   normalized =
@@ -195,7 +217,7 @@ void Tokenizer::State::index_tokens() {
 
 int32_t Tokenizer::State::id_of(std::string_view token) const {
   const auto found = added_at.find(std::string(token));
-  return found == added_at.end() ? bpe.id_of(token) : added[found->second].id;
+  return found == added_at.end() ? model->id_of(token) : added[found->second].id;
 }
 
 // transformers treats the tokens that the config names as special added tokens, even if the file does not list them.
@@ -204,7 +226,7 @@ void Tokenizer::State::add_named(const std::string& token, const std::string& wh
     added[listed->second].special = true;
     return;
   }
-  if (bpe.id_of(token) < 0)
+  if (model->id_of(token) < 0)
     fail(ErrorKind::config, fmt::format("{}: the token \"{}\" is not in tokenizer.json", where, token), kSaveAgain);
   AddedToken made;
   made.content = token;
@@ -258,29 +280,22 @@ void Tokenizer::State::read_config(const nlohmann::json& config, const nlohmann:
   read_eos(JsonFields(generation, "generation_config.json or config.json"));
 }
 
-Tokenizer Tokenizer::from_files(const Files& files) {
-  auto tokenizer = parse_file(files.tokenizer, "tokenizer.json");
-  const auto config = parse_file(files.config, "tokenizer_config.json");
-  read_as_llama(tokenizer, config, parse_file(files.model, "config.json"));
-  auto state = std::make_shared<State>(tokenizer);
-  state->read_config(config, parse_file(files.special_tokens, "special_tokens_map.json"),
+Tokenizer Tokenizer::from_files(const Files& files) { return from_source(tokenizer_source(files), files); }
+
+Tokenizer Tokenizer::from_source(TokenizerSource source, const Files& files) {
+  put_around(source);
+  auto state = std::make_shared<State>(source.file, source.given_ids);
+  state->source = source.name;
+  state->read_config(source.config, parse_file(files.special_tokens, "special_tokens_map.json"),
                      parse_file(files.generation, "generation_config.json or config.json"));
   return Tokenizer(std::move(state));
 }
 
-// The stop ids are the model's; transformers takes those of config.json if there is no generation_config.json.
 Tokenizer Tokenizer::load(const std::filesystem::path& directory) {
   return with_context("loading the tokenizer of " + directory.string(), [&] {
-    auto generation = directory / "generation_config.json";
-    if (!path_exists(generation, ErrorKind::config)) generation.replace_filename("config.json");
-    if (!path_exists(directory / "tokenizer.json", ErrorKind::config))
-      fail(ErrorKind::config, fmt::format("{} has no tokenizer.json", directory.string()),
-           "name a Hugging Face directory with a fast tokenizer, or make one with "
-           "AutoTokenizer.from_pretrained(...).save_pretrained(...)");
-    return from_files({read_file(directory / "tokenizer.json", ErrorKind::config, max_tokenizer_bytes),
-                       read_if_there(directory / "tokenizer_config.json"),
-                       read_if_there(directory / "special_tokens_map.json"), read_if_there(generation),
-                       read_if_there(directory / "config.json")});
+    if (is_gguf(directory) && !is_folder(directory, ErrorKind::config))
+      return from_source(gguf_tokenizer(directory), {.generation = gguf_generation(directory).dump()});
+    return from_files(tokenizer_files(directory));
   });
 }
 

@@ -2,11 +2,12 @@
 #pragma once
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
-#include <antiphon/text/tokenizer/bpe.h>
 #include <antiphon/text/tokenizer/json_fields.h>
 #include <antiphon/text/tokenizer/normalizer.h>
 #include <antiphon/text/tokenizer/pre_tokenizer.h>
+#include <antiphon/text/tokenizer/token_model.h>
 #include <antiphon/text/tokenizer/token_spelling.h>
 #include <antiphon/text/tokenizer/tokenizer.h>
 
@@ -14,7 +15,7 @@ namespace antiphon::text {
 
 struct Tokenizer::State {
   PreTokenizer pre_tokenizer;
-  Bpe bpe;
+  std::unique_ptr<TokenModel> model;
   TokenSpelling spelling;
   Normalizer normalizer;
   std::vector<AddedToken> added;
@@ -26,8 +27,11 @@ struct Tokenizer::State {
   std::vector<int32_t> eos;
   std::optional<int32_t> bos, pad;
   std::map<std::string, std::string> named;
+  std::unordered_map<int32_t, std::string> respelled;  // tokens that decoding gives in their normalized form
+  std::string source = "tokenizer.json";
 
-  explicit State(const nlohmann::json& file);
+  // `given_ids`: added tokens have the ids of the file, with gaps, as other forms than tokenizer.json have them.
+  explicit State(const nlohmann::json& file, bool given_ids = false);
   void read_config(const nlohmann::json& config, const nlohmann::json& special_tokens,
                    const nlohmann::json& generation);
 
@@ -38,11 +42,15 @@ struct Tokenizer::State {
              const OnText& on_text) const;
 
  private:
+  bool given_ids = false;
+  std::unordered_set<int32_t> added_ids;
   int32_t next_id = 0;  // of an added token that the vocabulary lacks
   void read_added(const JsonFields& file);
   void add_token(AddedToken token, const std::string& where);
+  bool has_token(int32_t id) const;
   void read_post_processor(const nlohmann::json& description, const std::string& where, int depth);
   void read_template(const JsonFields& fields);
+  void read_pair(const JsonFields& fields, const char* name, std::vector<int32_t>& ids);
   void read_names(const JsonFields& config);
   void add_named(const std::string& token, const std::string& where);
   void read_eos(const JsonFields& generation);
@@ -59,7 +67,8 @@ void Tokenizer::State::split(std::string_view text, bool with_control, Before be
       continue;
     }
     const auto outer_before = outer.begin == 0 ? before : Before::token;
-    const auto piece = normalizer(text.substr(outer.begin, outer.end - outer.begin), outer_before != Before::text);
+    const auto piece =
+        normalizer(text.substr(outer.begin, outer.end - outer.begin), {outer_before, outer.end == text.size()});
     for (const auto& inner : normalized.split(piece, wanted)) {
       if (inner.token >= 0) {
         on_token(added[inner.token].id);

@@ -20,6 +20,15 @@ class WordCache {
     ids.insert(ids.end(), found->second.begin(), found->second.end());
     return true;
   }
+  // Appends the ids of `word`, from the cache or by make(ids). Longer words are rare and would fill the cache.
+  template <class Make>
+  void through(std::string_view word, std::vector<int32_t>& ids, const Make& make) {
+    const bool cached = word.size() <= longest_word;
+    if (cached && find(word, ids)) return;
+    const size_t before = ids.size();
+    make(ids);
+    if (cached) add(word, {ids.begin() + static_cast<ptrdiff_t>(before), ids.end()});
+  }
   // A full shard is cleared.
   void add(std::string_view word, std::vector<int32_t> ids) {
     auto& shard = shard_of(word);
@@ -29,7 +38,7 @@ class WordCache {
   }
 
  private:
-  static constexpr size_t words_per_shard = 1024;
+  static constexpr size_t words_per_shard = 1024, longest_word = 64;
   struct Hash {
     using is_transparent = void;
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
