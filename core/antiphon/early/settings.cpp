@@ -9,12 +9,8 @@ namespace {
 
 // How often a waiting thread polls before it sleeps: about 10 us, until the next part of a step. GCC's library polls
 // for milliseconds by default, which takes the processor from other processes. Found by measuring (SmolLM2's shape, two
-// cores with AVX2, tokens/s alone and of each of two at once):
-//   looks       LoRA step      decode
-//     300       310, 160       92, 50
-//    1000       310, 154       98, 41
-//    4000       310, 143       94, 21
-//   10000       310, 130      103, 11
+// cores with AVX2, a LoRA step in tokens/s alone and of each of two at once): 300 looks 310 and 160, 1000 looks 310 and
+// 154, 4000 looks 310 and 143, 10000 looks 310 and 130. Decoding has threads of its own (kernels/team.h).
 constexpr const char* kSpinCount = "1000";
 
 bool set(const char* name, const char* value) { return !std::getenv(name) && setenv(name, value, 0) == 0; }
