@@ -72,6 +72,12 @@ const config::Table<StreamSpec>& stream_table() {
               "placeholder", &S::placeholder,
               "the token that the chat template writes for an item (\"<image>\"); empty: the template is not told, and "
               "embeddings stand where the item stands in the text")
+          .field("begin", &S::begin,
+                 "text before the embeddings of an item, in place of the placeholder, as the model's processor writes "
+                 "it; its special tokens are tokens")
+          .field("end", &S::end, "the same after them")
+          .field("row_break", &S::row_break,
+                 "the token after each row of an item's embeddings but the last (\"[IMG_BREAK]\"); empty: none")
           .field("encoder", &S::encoder,
                  "a component {plugin, weights, trainable, peft, …}, or a list of them whose features are joined",
                  {.required = true})
@@ -147,7 +153,8 @@ const config::Table<ModelSpec>& model_table() {
   static const auto* table = new config::Table<S>(
       config::Table<S>("model")
           .field("from", &S::from,
-                 "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Qwen2.5-VL, Llama): stands for what "
+                 "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Qwen2.5-VL, Gemma 3, Llama): stands "
+                 "for what "
                  "`antiphon "
                  "compose` "
                  "prints; the other keys win")
