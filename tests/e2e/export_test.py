@@ -19,7 +19,7 @@ import make_tiny
 from harness import PROGRAM, Case, main, sets
 from models.common import LIMIT, Bench, relative
 from models.conversations import named
-from models.whole import Llava, LlavaNext, Qwen2Audio, Qwen2Vl, Qwen25Vl
+from models.whole import Gemma3Pictures, Mistral3Pictures, Llava, LlavaNext, Qwen2Audio, Qwen2Vl, Qwen25Vl
 
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -123,6 +123,12 @@ class Export(Case):
 
     def test_qwen2_5_vl(self):
         self.whole(Qwen25Vl)
+
+    def test_gemma3(self):
+        self.whole(Gemma3Pictures)
+
+    def test_mistral3(self):
+        self.whole(Mistral3Pictures)
 
     def test_language_model(self):
         """A bare language model with a stream of its own: the directory is the language model's, the rest lies beside it."""

@@ -68,6 +68,22 @@ def language_models(bench):
         compare(bench, f"{name} with LoRA, all trained: gradients", starting(out, "grad:llm.peft.0:"), peer_gradients, exact_gradients)
 
 
+def gemma(bench):
+    """Norms with weight + 1, embeddings times the root of their width, caps."""
+    for name, build in {"gemma2": tiny.gemma2, "gemma3": tiny.gemma3}.items():
+        folder = bench.new_folder()
+        model, rows = build(folder), rows_of([33, 12, 33, 50])
+        table, half = model_table(folder, False, plugin=name), copy.deepcopy(model).bfloat16()
+        with torch.no_grad():
+            exact, peer = reference(model, rows), reference(half, rows)
+        _, out = bench.ask("model", model=table, ids=rows, dtype="bf16")
+        for key in ("hidden", "logits", "token_loss"):
+            compare(bench, f"gemma as {name}: {key}", out, peer, {key: exact[key]})
+        _, out = bench.ask("cached", model=table, ids=rows, steps=[[20, 0, 33, 7], [12, 12, 0, 42], [1, 0, 0, 1]], dtype="bf16")
+        compare(bench, f"gemma as {name}: cache", out, peer, {"hidden": exact["hidden"]})
+
+
 def run(bench):
     encoders(bench)
+    gemma(bench)
     language_models(bench)
