@@ -45,8 +45,10 @@ KvCache small_cache(LanguageModel& model, int64_t rows, int64_t capacity) {
 }
 
 // `ids` into row `row` of the cache, after what it holds.
-at::Tensor append(LanguageModel& model, KvCache& cache, int64_t row, const at::Tensor& ids) {
+at::Tensor append(LanguageModel& model, KvCache& cache, int64_t row, const at::Tensor& ids,
+                  const std::vector<TokenSpan>& media = {}) {
   auto input = input_of(model, ids, {ids.size(0)}, {cache.length(row)});
+  input.media = media;
   input.cache = &cache, input.rows = {row};
   return model.forward(input);
 }
@@ -94,6 +96,27 @@ void sees_no_future(LanguageModel& model) {
   changed[8] = (ids[8] + 1).remainder(model.vocab_size());
   expect_close(hidden(model, changed).narrow(0, 0, 8), hidden(model, ids).narrow(0, 0, 8), tolerance,
                "the first 8 of 9 tokens after a change of the last");
+}
+
+// Tokens 3 to 6 of 9 are a part of a medium, whose embeddings may see each other.
+void media_are_a_whole(LanguageModel& model) {
+  c10::AutoGradMode no_grad(false);
+  const auto seen = [&](const at::Tensor& ids) {
+    auto input = input_of(model, ids, {9});
+    input.media = {{3, 4}};
+    return model.forward(input);
+  };
+  const auto ids = some_ids(model, 9), whole = seen(ids);
+  auto changed = ids.clone();
+  changed[6] = (ids[6] + 1).remainder(model.vocab_size());
+  expect_close(seen(changed).narrow(0, 0, 3), whole.narrow(0, 0, 3), tolerance,
+               "the 3 tokens before a part of a medium after a change of its last embedding");
+  auto cache = small_cache(model, 1, 12);
+  const auto before = append(model, cache, 0, ids.narrow(0, 0, 2)),
+             part = append(model, cache, 0, ids.narrow(0, 2, 6), {{1, 4}}),
+             after = append(model, cache, 0, ids.narrow(0, 8, 1));
+  expect_close(at::cat({before, part, after}), whole, tolerance,
+               "9 tokens with a part of a medium through the cache in pieces against all at once");
 }
 
 void cache_continues(LanguageModel& model) {
@@ -158,6 +181,7 @@ void check_language_model(Report& report, const Subject& subject) {
   report.check("positions: text counts on, after a picture, too", [&] { positions_hold(*model); });
   report.check("attention: packed sequences equal one by one", [&] { packed_is_one_by_one(*model); });
   report.check("attention: no token sees a later one", [&] { sees_no_future(*model); });
+  report.check("media: a part is a whole, at once and in the cache", [&] { media_are_a_whole(*model); });
   report.check("cache: in pieces and token by token equal all at once", [&] { cache_continues(*model); });
   report.check("cache: rows do not mix", [&] { cache_rows_are_independent(*model); });
   report.check("cache: more than its capacity is an error", [&] { full_cache_is_an_error(*model); });

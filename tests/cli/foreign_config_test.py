@@ -34,6 +34,12 @@ QWEN3_MOE = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "qwen3_moe", **EXPERTS
 QWEN2_MOE = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "qwen2_moe", **EXPERTS, "num_experts": 4, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 48,
              "norm_topk_prob": False, "decoder_sparse_step": 1, "mlp_only_layers": [0], "qkv_bias": True, "layer_types": ["full_attention"] * 2}
 MIXTRAL = {**PLAIN, "rms_norm_eps": 1e-5, "model_type": "mixtral", **EXPERTS, "num_local_experts": 4, "sliding_window": 32, "router_jitter_noise": 0.0}
+MISTRAL = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "mistral", "sliding_window": 32}
+GRANITE = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "granite", "attention_bias": False, "mlp_bias": False, "embedding_multiplier": 12.0, "attention_multiplier": 0.1, "residual_multiplier": 0.22, "logits_scaling": 8.0}
+GEMMA = {**{key: value for key, value in PLAIN.items() if key not in ("hidden_act", "rope_theta")}, "rms_norm_eps": 1e-6, "hidden_activation": "gelu_pytorch_tanh", "sliding_window": 32, "query_pre_attn_scalar": 16, "attention_bias": False,
+         "final_logit_softcapping": 30.0, "layer_types": ["sliding_attention", "full_attention"]}
+GEMMA2 = {**GEMMA, "model_type": "gemma2", "attn_logit_softcapping": 50.0, "rope_theta": 10000.0}
+GEMMA3 = {**GEMMA, "model_type": "gemma3_text", "rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6}, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}}
 NEMOTRON = {**PLAIN, "model_type": "nemotron", "hidden_act": "relu2", "norm_eps": 1e-5, "partial_rotary_factor": 0.5, "attention_bias": False, "mlp_bias": False}
 VIT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 28, "patch_size": 14, "num_channels": 3,
        "layer_norm_eps": 1e-6, "hidden_act": "gelu"}
@@ -69,8 +75,16 @@ TURNING_TEXT = {**{key: value for key, value in PLAIN.items() if key != "rope_th
 TAPPED_TOWER = {**{key: value for key, value in GRID_TOWER.items() if key not in ("embed_dim", "mlp_ratio")}, "model_type": "qwen3_vl_vision", "hidden_size": 32, "intermediate_size": 48, "hidden_act": "gelu_pytorch_tanh",
                 "out_hidden_size": 64, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
 QWEN3_VL = {**QWEN2_VL, "model_type": "qwen3_vl", "text_config": TURNING_TEXT, "vision_config": TAPPED_TOWER}
+PIXTRAL = {"model_type": "pixtral", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "num_channels": 3, "image_size": 56, "patch_size": 14, "hidden_act": "gelu",
+           "rope_parameters": {"rope_type": "axial", "rope_theta": 10000.0}}
+EDGES = {"image_processor_type": "PixtralImageProcessor", "do_resize": True, "size": {"longest_edge": 56}, "patch_size": {"height": 14, "width": 14}, "resample": 3, "do_rescale": True, "rescale_factor": 1 / 255,
+         "do_normalize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+SQUARE = {**PICTURE, "image_processor_type": "Gemma3ImageProcessor", "size": {"height": 28, "width": 28}, "crop_size": None, "do_center_crop": False, "do_pan_and_scan": False}
+WHOLE_GEMMA3 = {"model_type": "gemma3", "text_config": GEMMA3, "vision_config": {**VIT, "model_type": "siglip_vision_model"}, "mm_tokens_per_image": 4, "boi_token_index": 3, "eoi_token_index": 4, "image_token_index": 5}
+MISTRAL3 = {"model_type": "mistral3", "text_config": MISTRAL, "vision_config": PIXTRAL, "vision_feature_layer": -1, "projector_hidden_act": "gelu", "multimodal_projector_bias": False, "spatial_merge_size": 2, "image_token_index": 3, "tie_word_embeddings": False}
 # plugin -> kind, config.json, preprocessor_config.json
-SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "qwen2_moe": ("llm", QWEN2_MOE, None), "qwen3_moe": ("llm", QWEN3_MOE, None), "mixtral": ("llm", MIXTRAL, None), "nemotron": ("llm", NEMOTRON, None),
+SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "qwen2_moe": ("llm", QWEN2_MOE, None), "qwen3_moe": ("llm", QWEN3_MOE, None), "mixtral": ("llm", MIXTRAL, None), "mistral": ("llm", MISTRAL, None), "granite": ("llm", GRANITE, None), "gemma2": ("llm", GEMMA2, None), "gemma3_text": ("llm", GEMMA3, None),
+            "pixtral": ("encoder", PIXTRAL, EDGES), "gemma3": ("whole", WHOLE_GEMMA3, SQUARE), "mistral3": ("whole", MISTRAL3, EDGES), "nemotron": ("llm", NEMOTRON, None),
             "dinov2": ("encoder", DINOV2, PICTURE), "clip": ("encoder", CLIP, PICTURE),
             "siglip": ("encoder", {**VIT, "model_type": "siglip_vision_model"}, {**PICTURE, "size": {"height": 28, "width": 28}, "crop_size": None, "do_center_crop": False}),
             "whisper": ("encoder", WHISPER, SOUND), "fastconformer": ("encoder", FASTCONFORMER, None),
@@ -102,6 +116,7 @@ def changed(table, path, value):
 def composition(plugin, kind, directory):
     llm = f'[model.llm]\nplugin = "llama"\ntokenizer = "{TOKENIZER}"\nvocab_size = 512\nhidden_size = 32\nintermediate_size = 64\nnum_layers = 1\nnum_heads = 2\nmax_positions = 128\n'
     if kind == "llm":
+        plugin = "gemma" if plugin.startswith("gemma") else plugin
         return f'[model.llm]\nplugin = "{plugin}"\nweights = "{directory}"\ntokenizer = "{TOKENIZER}"\n'
     if kind == "whole":
         return f'[model]\nfrom = "{directory}"\n[model.llm]\ntokenizer = "{TOKENIZER}"\n'

@@ -19,7 +19,7 @@ import make_tiny
 from harness import PROGRAM, Case, main, sets
 from models.common import LIMIT, Bench, relative
 from models.conversations import named
-from models.whole import Llava, LlavaNext, Qwen2Audio, Qwen2Vl, Qwen25Vl, Qwen3Vl
+from models.whole import Gemma3Pictures, Llava, LlavaNext, Mistral3Pictures, Qwen2Audio, Qwen2Vl, Qwen25Vl, Qwen3Vl
 
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
@@ -126,6 +126,12 @@ class Export(Case):
 
     def test_qwen3_vl(self):
         self.whole(Qwen3Vl)
+
+    def test_gemma3(self):
+        self.whole(Gemma3Pictures)
+
+    def test_mistral3(self):
+        self.whole(Mistral3Pictures)
 
     def test_language_model(self):
         """A bare language model with a stream of its own: the directory is the language model's, the rest lies beside it."""

@@ -268,6 +268,72 @@ def with_template(folder, first):
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
 
 
+def add_marks(folder, first, marks, picture):
+    """More tokens, from this id on, and a chat template that writes `picture` for one."""
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["added_tokens"] += [{"id": first + i, "content": mark, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True} for i, mark in enumerate(marks)]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config["chat_template"] = ("{% for m in messages %}<|im_start|>{{ m.role }}{{ '\\n' }}{% for part in m.content %}{% if part.type == 'image' %}" + picture +
+                               "{% else %}{{ part.text }}{% endif %}{% endfor %}<|im_end|>{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{{ '\\n' }}{% endif %}")
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+
+def write_gemma3(folder, seed=9, hidden=32, vision=16, layers=2):
+    """A whole model: SigLIP, four of whose patches see each other in Gemma 3's text model, a layer with a window and one without."""
+    w = Weights(seed)
+    text = llama_tensors(w, "language_model.", hidden, layers)
+    del w.tensors["language_model.lm_head.weight"]
+    for i in range(layers):
+        at = f"language_model.model.layers.{i}."
+        for name in ["pre_feedforward_layernorm", "post_feedforward_layernorm"]:
+            w.norm(at + name, hidden, bias=False)
+        for name in ["self_attn.q_norm", "self_attn.k_norm"]:
+            w.norm(at + name, hidden // 4, bias=False)
+    tower = tower_tensors(w, "vision_tower.vision_model.", "siglip", vision, layers)
+    w.normal("multi_modal_projector.mm_input_projection_weight", vision, hidden)
+    w.norm("multi_modal_projector.mm_soft_emb_norm", vision, bias=False)
+    first, marks = text["vocab_size"], ["<start_of_image>", "<end_of_image>", "<image_soft_token>"]
+    embedding = "language_model.model.embed_tokens.weight"
+    w.tensors[embedding] = w.tensors[embedding][[*range(first), 0, 0, 0]]
+    text = {key: value for key, value in text.items() if key not in ("hidden_act", "architectures", "tie_word_embeddings")}
+    write_model(folder, {"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "mm_tokens_per_image": 4, "boi_token_index": first, "eoi_token_index": first + 1, "image_token_index": first + 2,
+                         "text_config": {**text, "model_type": "gemma3_text", "vocab_size": first + len(marks), "head_dim": hidden // 4, "hidden_activation": "gelu_pytorch_tanh", "query_pre_attn_scalar": 8,
+                                         "sliding_window": 4, "sliding_window_pattern": 2, "rope_theta": 1e6, "rope_local_base_freq": 1e4},
+                         "vision_config": tower, "torch_dtype": "float32"}, w.tensors)
+    copy_tokenizer(folder)
+    add_marks(folder, first, marks, "<start_of_image>")
+    (folder / "preprocessor_config.json").write_text(json.dumps({**PIXELS, "resample": 2, "image_processor_type": "Gemma3ImageProcessor", "do_pan_and_scan": None}))
+
+
+def write_mistral3(folder, seed=10, hidden=32, vision=16, layers=2):
+    """A whole model: Pixtral's tower, squares of its vectors joined, Mistral, tokens between the rows of a picture."""
+    w = Weights(seed)
+    text = llama_tensors(w, "language_model.", hidden, layers)
+    w.normal("vision_tower.patch_conv.weight", vision, 3, 14, 14)
+    w.norm("vision_tower.ln_pre", vision, bias=False)
+    for i in range(layers):
+        at = f"vision_tower.transformer.layers.{i}."
+        for name in ["attention_norm", "ffn_norm"]:
+            w.norm(at + name, vision, bias=False)
+        for name, rows, columns in [(f"attention.{one}_proj", vision, vision) for one in "qkvo"] + [("feed_forward.gate_proj", 2 * vision, vision), ("feed_forward.up_proj", 2 * vision, vision), ("feed_forward.down_proj", vision, 2 * vision)]:
+            w.linear(at + name, rows, columns, bias=False)
+    w.norm("multi_modal_projector.norm", vision, bias=False)
+    w.linear("multi_modal_projector.patch_merger.merging_layer", vision, 4 * vision, bias=False)
+    w.linear("multi_modal_projector.linear_1", hidden, vision, bias=False)
+    w.linear("multi_modal_projector.linear_2", hidden, hidden, bias=False)
+    first, marks = text["vocab_size"], ["[IMG]", "[IMG_BREAK]", "[IMG_END]"]
+    for name in ["model.embed_tokens.weight", "lm_head.weight"]:
+        w.tensors["language_model." + name] = w.tensors["language_model." + name][[*range(first), 0, 0, 0]]
+    write_model(folder, {"architectures": ["Mistral3ForConditionalGeneration"], "model_type": "mistral3", "image_token_index": first, "spatial_merge_size": 2, "vision_feature_layer": -1, "tie_word_embeddings": False,
+                         "text_config": {**text, "model_type": "mistral", "vocab_size": first + len(marks), "sliding_window": None},
+                         "vision_config": {"model_type": "pixtral", "hidden_size": vision, "intermediate_size": 2 * vision, "num_hidden_layers": layers, "num_attention_heads": 2, "image_size": 84, "patch_size": 14, "hidden_act": "gelu", "rope_theta": 10000.0},
+                         "torch_dtype": "float32"}, w.tensors)
+    copy_tokenizer(folder)
+    add_marks(folder, first, marks, "[IMG]")
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "PixtralImageProcessor", "size": {"longest_edge": 84}, "patch_size": {"height": 14, "width": 14}, "resample": 3, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
+
+
 def with_row(w):
     """One more row in the embedding and the head, for <image>."""
     import numpy

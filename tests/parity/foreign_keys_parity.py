@@ -18,7 +18,7 @@ from pathlib import Path
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import transformers
-from transformers import (Qwen3VLConfig, Qwen3VLTextConfig, Qwen2_5_VLConfig, Qwen2_5_VLTextConfig, Qwen2VLConfig, Qwen2VLImageProcessorPil, Qwen2VLTextConfig, BitImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, LlavaImageProcessorPil, LlavaNextConfig,
+from transformers import (Gemma2Config, Gemma3Config, Gemma3ImageProcessorPil, Gemma3TextConfig, GraniteConfig, Mistral3Config, MistralConfig, PixtralImageProcessorPil, PixtralVisionConfig, Qwen3VLConfig, Qwen3VLTextConfig, Qwen2_5_VLConfig, Qwen2_5_VLTextConfig, Qwen2VLConfig, Qwen2VLImageProcessorPil, Qwen2VLTextConfig, BitImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, LlavaImageProcessorPil, LlavaNextConfig,
                           LlavaNextImageProcessorPil, NemotronConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, Qwen2AudioConfig, Qwen2AudioEncoderConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig, Qwen3MoeConfig, MixtralConfig,
                           SiglipImageProcessorPil, SiglipVisionConfig, ViTImageProcessorPil, WhisperConfig, WhisperFeatureExtractor)
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
@@ -35,11 +35,13 @@ WHISPER = dict(d_model=48, encoder_layers=2, encoder_attention_heads=4, encoder_
 
 GRID_TEXT = {**DECODER, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 2, 3]}, "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1}
 GRID_TOWER = dict(depth=2, embed_dim=32, hidden_size=48, num_heads=2, mlp_ratio=2)
+GEMMA = {**DECODER, "head_dim": 16, "sliding_window": 32}
+PIXTRAL = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=2, patch_size=4)
 WINDOWED_TOWER = dict(depth=2, hidden_size=32, intermediate_size=48, num_heads=2, out_hidden_size=48, fullatt_block_indexes=[1])
 TURNING_TEXT = {**DECODER, "head_dim": 16, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2], "mrope_interleaved": True}}
 TAPPED_TOWER = dict(depth=3, hidden_size=32, intermediate_size=48, num_heads=2, out_hidden_size=48, num_position_embeddings=16, deepstack_visual_indexes=[0, 1])
 # model types that another plugin reads
-READ_BY = {"qwen2_audio_encoder": "whisper", "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision"}
+READ_BY = {"qwen2_audio_encoder": "whisper", "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision", "gemma2": "gemma", "gemma3_text": "gemma"}
 
 CONFORMER = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, conv_kernel_size=5, subsampling_conv_channels=8)
 
@@ -60,6 +62,7 @@ HARMLESS = {
     "fastconformer": {"max_position_embeddings": "positions are made as long as they are needed"},
     "qwen2_vl_text": {}, "qwen2_5_vl_text": {}, "qwen2_vl_vision": {"hidden_size": "of the merger, whose vectors are as wide as the language model's"},
     "qwen2_5_vl_vision": {"out_hidden_size": "as before"}, "qwen3_vl_text": {}, "qwen3_vl_vision": {"out_hidden_size": "as before"},
+    "gemma2": {}, "gemma3_text": {}, "mistral": {}, "granite": {}, "pixtral": {"head_dim": "follows from the width and the heads, in transformers, too"},
     "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen2_moe": {"sliding_window": "only of layers with a window, which are refused"}, "qwen3_moe": {}, "mixtral": {},
 }
 # plugin, kind of slot, class of the configuration, a small one, the module whose uses of it count.
@@ -67,13 +70,15 @@ SUBJECTS = [("llama", "llm", LlamaConfig, DECODER, "llama"), ("qwen2", "llm", Qw
             ("qwen3", "llm", Qwen3Config, {**DECODER, "head_dim": 16, "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1}, "qwen3"),
             ("qwen2_moe", "llm", Qwen2MoeConfig, {**DECODER, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 40}, "qwen2_moe"),
             ("qwen3_moe", "llm", Qwen3MoeConfig, {**DECODER, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "use_sliding_window": True, "sliding_window": 32}, "qwen3_moe"), ("mixtral", "llm", MixtralConfig, DECODER, "mixtral"),
+            ("mistral", "llm", MistralConfig, {**DECODER, "sliding_window": 32}, "mistral"), ("granite", "llm", GraniteConfig, DECODER, "granite"),
+            ("gemma2", "llm", Gemma2Config, GEMMA, "gemma2"), ("gemma3_text", "llm", Gemma3TextConfig, GEMMA, "gemma3"), ("pixtral", "encoder", PixtralVisionConfig, PIXTRAL, "pixtral"),
             ("nemotron", "llm", NemotronConfig, DECODER, "nemotron"), ("dinov2", "encoder", Dinov2Config, {k: v for k, v in VIT.items() if k != "intermediate_size"}, "dinov2"),
             ("clip", "encoder", CLIPVisionConfig, VIT, "clip"), ("siglip", "encoder", SiglipVisionConfig, VIT, "siglip"), ("whisper", "encoder", WhisperConfig, WHISPER, "whisper"),
             ("qwen2_audio_encoder", "encoder", Qwen2AudioEncoderConfig, WHISPER, "qwen2_audio"),
             ("qwen2_vl_text", "llm", Qwen2VLTextConfig, GRID_TEXT, "qwen2_vl"), ("qwen2_5_vl_text", "llm", Qwen2_5_VLTextConfig, GRID_TEXT, "qwen2_5_vl"),
             ("qwen3_vl_text", "llm", Qwen3VLTextConfig, TURNING_TEXT, "qwen3_vl"), ("qwen3_vl_vision", "encoder", Qwen3VLVisionConfig, TAPPED_TOWER, "qwen3_vl"),
             ("qwen2_vl_vision", "encoder", Qwen2VLVisionConfig, GRID_TOWER, "qwen2_vl"), ("qwen2_5_vl_vision", "encoder", Qwen2_5_VLVisionConfig, WINDOWED_TOWER, "qwen2_5_vl"), ("fastconformer", "encoder", ParakeetEncoderConfig, CONFORMER, "parakeet")]
-PROCESSORS = [("clip", CLIPImageProcessorPil), ("clip", LlavaImageProcessorPil), ("clip", LlavaNextImageProcessorPil), ("siglip", SiglipImageProcessorPil), ("dinov2", BitImageProcessorPil),
+PROCESSORS = [("clip", CLIPImageProcessorPil), ("clip", LlavaImageProcessorPil), ("clip", LlavaNextImageProcessorPil), ("siglip", SiglipImageProcessorPil), ("siglip", Gemma3ImageProcessorPil), ("pixtral", PixtralImageProcessorPil), ("dinov2", BitImageProcessorPil),
               ("dinov2", ViTImageProcessorPil), ("whisper", WhisperFeatureExtractor), ("fastconformer", ParakeetFeatureExtractor), ("qwen2_vl_vision", Qwen2VLImageProcessorPil)]
 # option -> attribute of the class, for the defaults.
 LLM = {"vocab_size": "vocab_size", "hidden_size": "hidden_size", "intermediate_size": "intermediate_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads",
@@ -83,6 +88,7 @@ TOWER = {"hidden_size": "hidden_size", "num_layers": "num_hidden_layers", "num_h
 EARS = {"hidden_size": "d_model", "num_layers": "encoder_layers", "num_heads": "encoder_attention_heads", "intermediate_size": "encoder_ffn_dim", "num_mels": "num_mel_bins",
         "max_positions": "max_source_positions", "activation": "activation_function"}
 EXPERTS = {"num_experts_per_tok": "num_experts_per_tok", "output_router_logits": "output_router_logits", "router_aux_loss_coef": "router_aux_loss_coef"}
+GEMMAS = {"norm_eps": "rms_norm_eps", "head_size": "head_dim", "attention_bias": "attention_bias", "sliding_window": "sliding_window", "query_pre_attn_scalar": "query_pre_attn_scalar"}
 GRID = {**{option: key for option, key in LLM.items() if option != "tie_embeddings"}, "norm_eps": "rms_norm_eps"}
 PATCHES = {"num_layers": "depth", "num_heads": "num_heads", "patch_size": "patch_size", "temporal_patch_size": "temporal_patch_size", "merge_size": "spatial_merge_size", "activation": "hidden_act"}
 DEFAULTS = {"qwen3_vl_text": {**GRID, "head_size": "head_dim", "attention_bias": "attention_bias"}, "qwen3_vl_vision": {**PATCHES, "hidden_size": "hidden_size", "intermediate_size": "intermediate_size"},
@@ -94,6 +100,10 @@ DEFAULTS = {"qwen3_vl_text": {**GRID, "head_size": "head_dim", "attention_bias":
             "qwen3_moe": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", **EXPERTS, "num_experts": "num_experts", "moe_intermediate_size": "moe_intermediate_size",
                           "norm_topk_prob": "norm_topk_prob", "decoder_sparse_step": "decoder_sparse_step"},
             "mixtral": {**LLM, "norm_eps": "rms_norm_eps", **EXPERTS, "num_experts": "num_local_experts"},
+            "gemma2": {**LLM, **GEMMAS, "attn_logit_softcapping": "attn_logit_softcapping", "final_logit_softcapping": "final_logit_softcapping"}, "gemma3_text": {**LLM, **GEMMAS},
+            "mistral": {**LLM, "norm_eps": "rms_norm_eps", "sliding_window": "sliding_window"},
+            "granite": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias", **{key: key for key in ["embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling"]}},
+            "pixtral": {**{option: key for option, key in TOWER.items() if option not in ("image_size", "layer_norm_eps")}, "intermediate_size": "intermediate_size"},
             "nemotron": {**LLM, "norm_eps": "norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "dinov2": TOWER, "clip": {**TOWER, "intermediate_size": "intermediate_size"},
             "siglip": {**TOWER, "intermediate_size": "intermediate_size"}, "whisper": EARS, "qwen2_audio_encoder": EARS,
             "fastconformer": {"hidden_size": "hidden_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads", "intermediate_size": "intermediate_size",
@@ -198,11 +208,14 @@ class ForeignKeys(unittest.TestCase):
         ears, qwen = Qwen2AudioEncoderConfig(**WHISPER).to_dict(), Qwen2Config(**DECODER).to_dict()
         for cls, parts in [(LlavaConfig, dict(text_config=text, vision_config=tower)), (LlavaNextConfig, dict(text_config=text, vision_config=tower, image_grid_pinpoints=[[224, 448]])),
                            (Qwen2AudioConfig, dict(text_config=qwen, audio_config=ears)), (Qwen2VLConfig, dict(text_config=GRID_TEXT, vision_config=GRID_TOWER)),
-                           (Qwen2_5_VLConfig, dict(text_config=GRID_TEXT, vision_config=WINDOWED_TOWER)), (Qwen3VLConfig, dict(text_config=TURNING_TEXT, vision_config=TAPPED_TOWER))]:
+                           (Qwen2_5_VLConfig, dict(text_config=GRID_TEXT, vision_config=WINDOWED_TOWER)), (Qwen3VLConfig, dict(text_config=TURNING_TEXT, vision_config=TAPPED_TOWER)),
+                           (Gemma3Config, dict(text_config=GEMMA, vision_config=SiglipVisionConfig(**VIT).to_dict(), mm_tokens_per_image=4)),
+                           (LlavaConfig, dict(text_config=MistralConfig(**DECODER).to_dict(), vision_config=PixtralVisionConfig(**PIXTRAL).to_dict(), vision_feature_layer=-1, vision_feature_select_strategy="full")),
+                           (Mistral3Config, dict(text_config=MistralConfig(**DECODER).to_dict(), vision_config=PixtralVisionConfig(**PIXTRAL).to_dict()))]:
             with self.subTest(family=cls.model_type):
                 name = self.add("", "whole", plain(cls(**parts).to_dict()))
                 changed = [self.add("", "whole", {**plain(cls(**parts).to_dict()), key: value}) for key, value in
-                           [("multimodal_projector_bias", False), ("vision_feature_layer", [-2, -5]), ("vision_feature_select_strategy", "cls")] if hasattr(cls(**parts), key)]
+                           [("multimodal_projector_bias", "no" if cls is Mistral3Config else False), ("mm_tokens_per_image", 5), ("vision_feature_layer", [-2, -5]), ("vision_feature_select_strategy", "cls")] if hasattr(cls(**parts), key)]
                 options, said = self.validate()
                 self.assertIsNotNone(options[name], said)
                 self.assertNotIn(f"{name}/config.json: not known here", said)
@@ -220,6 +233,10 @@ class ForeignKeys(unittest.TestCase):
                 base = self.add(plugin, kind, config, preprocessor_config=settings)
                 nested = self.add(plugin, kind, config, processor_config={"processor_class": "X", key: settings}, preprocessor_config={"size": 3})
                 silent = ("processor_class", "n_samples", "nb_max_frames", "return_attention_mask", "mel_filters", "image_seq_length", "rescale_factor")
+                if cls is Gemma3ImageProcessorPil:
+                    silent += tuple(key for key in settings if key.startswith("pan_and_scan"))  # of pan and scan, which is off
+                if cls is PixtralImageProcessorPil:
+                    silent += ("do_pad",)  # which fills up a batch
                 if cls is LlavaNextImageProcessorPil:
                     silent += ("do_pad",)  # tiles that fill up a batch, and are cut off again
                 cases = {self.add(plugin, kind, config, preprocessor_config={**settings, k: v}): k for k in settings if k not in silent for v in other_values(k, settings[k])[:1]}
@@ -256,7 +273,7 @@ class ForeignKeys(unittest.TestCase):
                 self.assertIsNotNone(options[name], said)
                 got = next(iter(options[name].values()))
                 self.assertEqual({option: got[option] for option in DEFAULTS[plugin]}, {option: getattr(config, attribute) for option, attribute in DEFAULTS[plugin].items()})
-                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text"):
+                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text", "mistral", "granite", "gemma2"):
                     self.assertEqual(got["num_kv_heads"] or got["num_heads"], config.num_key_value_heads or config.num_attention_heads)
                     self.assertEqual(got["rope_theta"], config.rope_parameters["rope_theta"])
                     self.assertEqual(got.get("partial_rotary_factor", 1), config.rope_parameters.get("partial_rotary_factor", 1))

@@ -22,6 +22,7 @@
 #include <antiphon/component/voice_activity.h>
 #include <antiphon/kernels/mm.h>
 #include <antiphon/media/decode.h>
+#include <antiphon/media/image/edge_image.h>
 #include <antiphon/media/image/native_image.h>
 #include <antiphon/media/image/resize.h>
 #include <antiphon/model/slot.h>
@@ -274,6 +275,20 @@ json run_native_sizes(const json& request) {
   return {{"sizes", answers}};
 }
 
+// The same for pictures that keep their shape up to "longest_edge".
+json run_edge_sizes(const json& request) {
+  json answers = json::array();
+  for (const auto& size : request.at("sizes")) {
+    try {
+      const auto out = media::edge_size({size.at(0), size.at(1)}, request.at("longest_edge"), request.at("multiple"));
+      answers.push_back({out.height, out.width});
+    } catch (const Error&) {
+      answers.push_back(nullptr);
+    }
+  }
+  return {{"sizes", answers}};
+}
+
 // Where a language model puts the tokens of "layouts": {"tokens", "media": [{"begin", "parts": [[rows, columns]],
 // "step"}]}.
 json run_positions(const json& request) {
@@ -414,6 +429,7 @@ json answer(const std::string& line) {
   if (kind == "native_sizes") return run_native_sizes(request);
   if (kind == "frames") return run_frames(request);
   if (kind == "video") return run_video(request);
+  if (kind == "edge_sizes") return run_edge_sizes(request);
   if (kind == "positions") return run_positions(request);
   if (kind == "model") return run_model(request);
   if (kind == "parameters") return run_parameters(request);

@@ -121,11 +121,23 @@ std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& mo
   return prepared;
 }
 
+// Of the "media" of a row of "ids", [begin, tokens] each, those in [begin, begin + count), which lie at `place` of a
+// batch: as if these ids were embeddings of media.
+void add_media(const json& request, size_t row, int64_t begin, int64_t count, int64_t place, DecoderInput& input) {
+  if (!request.contains("media")) return;
+  for (const auto& span : request.at("media").at(row)) {
+    const auto first = span.at(0).get<int64_t>();
+    if (first >= begin && first < begin + count) input.media.push_back({place + first - begin, span.at(1)});
+  }
+}
+
 at::Tensor logits_of(model::MultimodalLm& model, const at::Tensor& hidden) { return model.llm().logits(hidden); }
 
 at::Tensor token_loss_of(model::MultimodalLm& model, const model::Batch& batch, const at::Tensor& hidden) {
   const auto rows = hidden.index_select(0, batch.supervised_n.to(device()));
-  return nn::token_scores(rows, model.llm().head_weight(), batch.labels_n.to(device()), {.even_gradient = true}).neg();
+  return nn::token_scores(rows, model.llm().head_weight(), batch.labels_n.to(device()),
+                          {.even_gradient = true, .logits = model.llm().logit_rule()})
+      .neg();
 }
 
 json described(model::MultimodalLm& model, const model::Batch& batch) {
@@ -194,6 +206,9 @@ json run_model(const json& request) {
   const auto curve = request.contains("steps") ? train_on(request, *model, batch) : at::Tensor();
   model->encode(batch);
   auto input = model->input_of(batch);
+  int64_t place = 0;
+  for (size_t row = 0; row < batch.lengths.size(); place += batch.lengths[row++])
+    add_media(request, row, 0, batch.lengths[row], place, input);
   const bool cut = request.value("grad_x", false);  // the embeddings become a leaf
   if (cut) input.x_td = input.x_td.detach().clone().set_requires_grad(true);
   std::optional<AuxiliaryLosses> losses;
@@ -281,6 +296,7 @@ json run_cached(const json& request) {
       if (n == 0) continue;
       ids.insert(ids.end(), rows[row].begin() + begin - prefix, rows[row].begin() + begin - prefix + n);
       positions.push_back(samples[row].positions_at.narrow(1, begin - prefix, n) + prefix);
+      add_media(request, row, begin - prefix, n, static_cast<int64_t>(ids.size()) - n, input);
       input.lengths.push_back(n), input.rows.push_back(numbers[row]), of.push_back(row);
     }
     input.x_td = model->llm().embed(at::tensor(ids, at::kLong).to(device())).to(model->compute_dtype()),

@@ -11,7 +11,7 @@ at::Tensor LanguageModel::positions(const SampleLayout& layout) const {
 }
 
 at::Tensor LanguageModel::logits(const at::Tensor& hidden_nd) {
-  return at::linear(hidden_nd, head_weight().to(hidden_nd.scalar_type()));
+  return logit_rule().applied(at::linear(hidden_nd, head_weight().to(hidden_nd.scalar_type())));
 }
 
 Quantization LanguageModel::quantize(const std::string& format) {

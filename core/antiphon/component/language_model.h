@@ -2,6 +2,7 @@
 #pragma once
 #include <antiphon/component/kind.h>
 #include <antiphon/component/kv_cache.h>
+#include <antiphon/component/logit_rule.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
 #include <antiphon/component/sample_layout.h>
@@ -23,12 +24,20 @@ struct AddedStates {
   std::vector<at::Tensor> after;  // of block i [n, hidden_size], in the dtype of x
 };
 
+// Tokens [begin, begin + tokens) of what they are counted in.
+struct TokenSpan {
+  int64_t begin = 0, tokens = 0;
+};
+
 // Sequences packed one after the other, without padding.
 struct DecoderInput {
   at::Tensor x_td;               // [tokens, hidden_size], embeddings in the module's dtype
   at::Tensor positions_at;       // [position_axes(), tokens] int64
   std::vector<int64_t> lengths;  // tokens of each sequence; their sum is `tokens`; attention never crosses
   int64_t padding = 0;           // tokens at the end that belong to no sample
+  // The embeddings of media, part by part, in order: models may let those of a part see each other. A part is never
+  // given in pieces.
+  std::vector<TokenSpan> media = {};
   // Learned keys and values before those of every sequence, whose positions go on behind them (nn/attention/prefix.h);
   // for models with takes_prefix(), and without a cache, whose rows begin with them.
   std::shared_ptr<const nn::Prefix> prefix = nullptr;
@@ -87,8 +96,9 @@ class LanguageModel {
   // -> [tokens, hidden_size] after the final norm. The rows of the cache get these tokens, for which they take blocks.
   // Error(internal) if none are free.
   virtual at::Tensor forward(const DecoderInput& input) = 0;
-  // [vocab_size, hidden_size]; logits = hidden · headᵀ.
+  // [vocab_size, hidden_size]; logits = hidden · headᵀ, and then what logit_rule() says.
   virtual at::Tensor head_weight() = 0;
+  virtual LogitRule logit_rule() const { return {}; }
   // hidden [n, hidden_size] -> [n, vocab_size] in its dtype.
   virtual at::Tensor logits(const at::Tensor& hidden_nd);
   // Keeps the weights as "int8", "int4" or "nf4" from here on, frozen. Error(config) if the model does not support it.

@@ -34,11 +34,32 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
       auto& piece = out.back().parts.emplace_back(text::Part{part.text, static_cast<int32_t>(part.media)});
       if (part.media < 0) continue;
       const auto& ref = media.at(static_cast<size_t>(part.media));
-      piece.type = to_string(ref.modality);
-      piece.placeholder = model.stream_for(ref.modality, ref.stream).placeholder(ref.modality);
+      const auto& stream = model.stream_for(ref.modality, ref.stream);
+      piece.type = to_string(ref.modality), piece.placeholder = stream.placeholder(ref.modality);
+      piece.begin = stream.begin(), piece.end = stream.end();
     }
   }
   return out;
+}
+
+// With the stream's token between the rows of its embeddings, if it has one.
+void break_rows(model::BatchMedia& media, const model::MultimodalLm& model, const text::Tokenizer& tokenizer) {
+  const auto& token = model.streams().at(media.stream)->row_break();
+  if (token.empty()) return;
+  const auto id = tokenizer.id_of(token);
+  if (!id)
+    fail(ErrorKind::config, fmt::format("row_break = '{}' of the stream {} is no token", token, media.stream),
+         "take the tokenizer of the model's own directory, or leave row_break out");
+  media.item.break_rows(*id);
+}
+
+void append_media(model::BatchMedia media, Prepared& to) {
+  media.position = to.tokens();
+  to.ids.resize(to.ids.size() + static_cast<size_t>(media.item.tokens), 0);
+  for (size_t i = 0; i < media.item.ids.size(); ++i)
+    if (const auto id = media.item.ids[i]; id >= 0) to.ids[static_cast<size_t>(media.position) + i] = id;
+  to.supervised.resize(to.ids.size(), false);
+  to.media.push_back(std::move(media));
 }
 
 }  // namespace
@@ -179,10 +200,8 @@ Prepared Preparer::make(const Sample& sample, Purpose purpose, const Media& medi
       continue;
     }
     auto media = media_at(static_cast<size_t>(-1 - prompt.ids[i]));
-    media.position = out.tokens();
-    out.ids.resize(out.ids.size() + static_cast<size_t>(media.item.tokens), 0);
-    out.supervised.resize(out.ids.size(), false);
-    out.media.push_back(std::move(media));
+    break_rows(media, model_, prompts_.tokenizer());
+    append_media(std::move(media), out);
   }
   if (training && out.supervised_count() == 0)
     fail(ErrorKind::data, "the sample has no supervised token", "give it an assistant turn with text");

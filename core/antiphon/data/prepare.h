@@ -19,7 +19,7 @@ namespace antiphon::data {
 // One sample, ready to be packed. Positions of media are relative to its first token.
 struct Prepared {
   std::string id;
-  std::vector<int64_t> ids;      // 0 at media positions
+  std::vector<int64_t> ids;      // 0 where embeddings of media are
   std::vector<bool> supervised;  // the token at this position is to be predicted
   at::Tensor positions_at;       // [axes, tokens] int64, see give_positions(); undefined: 0, 1, … on one axis
   std::vector<model::BatchMedia> media;

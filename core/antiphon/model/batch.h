@@ -17,7 +17,7 @@ struct BatchMedia {
   std::string cache_key;                        // names its features on disk; empty: not cached
   std::string augmented = {};                   // what was changed at random, for people; empty: nothing
   double seconds = 0;                           // of a sound as the data have it
-  int64_t position = 0;                         // first of `item.tokens` placeholder positions on the token axis
+  int64_t position = 0;                         // first of its `item.tokens` positions on the token axis
   StreamItem item;
   // Places for the virtual tokens of a method of fine-tuning (Peft::prompt()) instead of a medium; of no stream.
   bool is_prompt() const { return stream.empty(); }
@@ -31,7 +31,7 @@ struct Sequence {
 
 // Samples one after the other on one token axis, without padding.
 struct Batch {
-  at::Tensor ids_t;                 // [tokens] int64; 0 at media positions
+  at::Tensor ids_t;                 // [tokens] int64; 0 where embeddings of media are
   at::Tensor positions_at;          // [axes, tokens] int64: LanguageModel::positions() of each sample
   std::vector<int64_t> lengths;     // tokens of each sample; padding, if any, comes last
   int64_t padding = 0;              // tokens at the end that belong to no sample

@@ -74,6 +74,12 @@ const config::Table<StreamSpec>& stream_table() {
               "embeddings stand where the item stands in the text")
           .field("video_placeholder", &S::video_placeholder,
                  "the same of a video (\"<|video_pad|>\"), for encoders that take videos as items")
+          .field("begin", &S::begin,
+                 "text before the embeddings of an item, in place of the placeholder, as the model's processor writes "
+                 "it; its special tokens are tokens")
+          .field("end", &S::end, "the same after them")
+          .field("row_break", &S::row_break,
+                 "the token after each row of an item's embeddings but the last (\"[IMG_BREAK]\"); empty: none")
           .field("encoder", &S::encoder,
                  "a component {plugin, weights, trainable, peft, …}, or a list of them whose features are joined",
                  {.required = true})
@@ -150,10 +156,8 @@ const config::Table<ModelSpec>& model_table() {
   static const auto* table = new config::Table<S>(
       config::Table<S>("model")
           .field("from", &S::from,
-                 "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Qwen2.5-VL, Llama): stands for what "
-                 "`antiphon "
-                 "compose` "
-                 "prints; the other keys win")
+                 "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Qwen2.5-VL, Gemma 3, Llama): stands "
+                 "for what `antiphon compose` prints; the other keys win")
           .field("graph", &S::graph, "how the parts are put together", {.choices = {"multimodal_lm", "reward_model"}})
           .table("llm", &S::llm, llm_table(), "the language model", {.required = true})
           .map("streams", &S::streams, stream_table(), "media -> encoder -> connector -> embeddings, by name")

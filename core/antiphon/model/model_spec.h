@@ -44,6 +44,8 @@ struct StreamSpec {
   bool enabled = true;            // false drops a stream that an extended file composes
   std::string placeholder;        // the token that the chat template writes for an item; empty: none is written
   std::string video_placeholder;  // for a video, of encoders that take them as items
+  std::string begin, end;         // texts around the embeddings of an item, in place of the placeholder
+  std::string row_break;          // the token after each row of an item's embeddings but the last; empty: none
   config::Value encoder;          // a slot, or a list of slots whose features are joined
   ComponentSpec connector = trained_slot();
 };

@@ -34,11 +34,15 @@ std::vector<int64_t> counts_in(const at::Tensor& positions_n, const nn::TokenSli
   return counts;
 }
 
+// Of embeddings.
 std::vector<at::Tensor> positions_of(const Batch& batch, const std::string& stream) {
   std::vector<at::Tensor> positions;
-  for (const auto& media : batch.media)
-    if (media.stream == stream)
-      positions.push_back(at::arange(media.position, media.position + media.item.tokens, at::kLong));
+  for (const auto& media : batch.media) {
+    if (media.stream != stream) continue;
+    const auto all = at::arange(media.position, media.position + media.item.tokens, at::kLong);
+    const auto& ids = media.item.ids;
+    positions.push_back(ids.empty() ? all : all.masked_select(at::tensor(ids, at::kLong).lt(0)));
+  }
   return positions;
 }
 
@@ -67,6 +71,18 @@ AddedStates added_by(const std::vector<TappedRows>& streams, int64_t width) {
 
 bool takes(const Stream& stream, Modality modality) {
   return stream.modality() == modality || (modality == Modality::video && stream.video());
+}
+
+std::vector<TokenSpan> parts_of(const Batch& batch) {
+  std::vector<TokenSpan> parts;
+  for (const auto& media : batch.media) {
+    int64_t begin = media.position;
+    for (const auto tokens : media.item.part_tokens) {
+      if (!media.is_prompt()) parts.push_back({begin, tokens});
+      begin += tokens;
+    }
+  }
+  return parts;
 }
 
 }  // namespace
@@ -282,7 +298,7 @@ DecoderInput MultimodalLm::input_of(const Batch& batch, KvCache* cache, const st
   DecoderInput input;
   input.x_td = embed(batch, &input.added);
   input.positions_at = batch.positions_at.to(settings_.device);
-  input.lengths = batch.lengths, input.padding = batch.padding;
+  input.lengths = batch.lengths, input.padding = batch.padding, input.media = parts_of(batch);
   input.cache = cache, input.rows = rows;
   if (const int64_t before = prefix_tokens()) input.positions_at = input.positions_at + before;
   if (cache || prefix_tokens() == 0) return input;
@@ -349,7 +365,7 @@ at::Tensor MultimodalLm::score(const Batch& batch, const nn::TokenScoreOptions& 
   const TraceScope scope("loss");
   auto shared = options;
   const auto part = llm_->head_part();
-  shared.group = part.group, shared.first_token = part.begin;
+  shared.group = part.group, shared.first_token = part.begin, shared.logits = llm_->logit_rule();
   const auto labels = batch.labels_n.narrow(0, own.begin, own.count).to(device());
   const auto logp_n = nn::token_scores(hidden, llm_->head_weight(), labels, shared);
   return by_.contexts ? nn::all_values(logp_n, own.in_contexts, *by_.contexts) : logp_n;

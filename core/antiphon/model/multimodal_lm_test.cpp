@@ -92,6 +92,57 @@ Failure failure_of(const std::string& toml, const std::vector<std::vector<Piece>
 
 }  // namespace
 
+TEST_CASE("embeddings of a part of a medium see each other and nothing else, packed as alone") {
+  auto model = test_model(kMedia);
+  const c10::AutoGradMode no_grad(false);
+  const auto hidden = [&](const std::vector<std::vector<Piece>>& samples) {
+    auto batch = batch_of(*model, samples);
+    model->encode(batch);
+    return model->forward(batch);
+  };
+  std::vector<at::Tensor> alone;
+  for (const auto& sample : mixed()) alone.push_back(hidden({sample}));
+  CHECK(at::allclose(hidden(mixed()), at::cat(alone), 1e-5, 1e-6));
+  // What the last embedding of a part is changes the first one, and nothing before it.
+  auto other = test_image(2, 3);
+  other.image.rgb.back() = 250;
+  const auto a = hidden({{text(5), media("image", test_image(2, 3)), text(6)}}),
+             b = hidden({{text(5), media("image", other), text(6)}});
+  CHECK(at::allclose(a[0], b[0], 1e-6, 1e-7));
+  CHECK_FALSE(at::allclose(a[1], b[1], 1e-4, 1e-5));
+  const auto c = hidden({{media("audio", test_sound(5, 0.1f))}});
+  auto louder = test_sound(5, 0.1f);
+  louder.audio.samples.back() = 1;  // of the second part
+  CHECK(at::allclose(c.narrow(0, 0, 2), hidden({{media("audio", louder)}}).narrow(0, 0, 2), 1e-6, 1e-7));
+}
+
+TEST_CASE("tokens of text between the rows of a picture") {
+  auto model = test_model();
+  const auto item = model->streams().at("image")->process(test_image(3, 2));
+  auto broken = item;
+  broken.break_rows(7);
+  CHECK(broken.ids == std::vector<int64_t>{-1, -1, 7, -1, -1, 7, -1, -1});
+  CHECK(broken.tokens == 8);
+  CHECK(broken.embeddings() == 6);
+  CHECK(broken.part_tokens == std::vector<int64_t>{8});
+  const auto batch_with = [&](const StreamItem& of, std::vector<int64_t> ids) {
+    Batch batch;
+    BatchMedia entry;
+    entry.stream = "image", entry.position = 1, entry.item = of;
+    batch.media.push_back(entry), batch.ids_t = at::tensor(ids, at::kLong), batch.lengths = {std::ssize(ids)};
+    model->encode(batch);
+    return model->embed(batch);
+  };
+  const auto x = batch_with(broken, {5, 0, 0, 7, 0, 0, 7, 0, 0, 6}), plain = batch_with(item, {5, 0, 0, 0, 0, 0, 0, 6});
+  const auto rows = at::tensor({1, 2, 4, 5, 7, 8}, at::kLong);
+  CHECK(at::equal(x.index_select(0, rows), plain.narrow(0, 1, 6)));
+  CHECK(at::equal(x.index_select(0, at::tensor({0, 3, 6, 9}, at::kLong)),
+                  model->llm().embed(at::tensor({5, 7, 7, 6}, at::kLong))));
+  auto joined = item;
+  joined.tokens = 9;  // as a connector that puts embeddings of its own between rows
+  CHECK(says(failure([&] { joined.break_rows(7); }), "row_break"));
+}
+
 TEST_CASE("the same content is encoded once, and its gradient is that of both") {
   auto model = test_model(), alone = test_model();
   const std::vector<std::vector<Piece>> samples{{text(5), media("image", test_image(2, 3))},

@@ -33,12 +33,30 @@ TokenGrid grid_of(const at::Tensor& features) { return {features.size(0), featur
 
 }  // namespace
 
+int64_t StreamItem::embeddings() const { return ids.empty() ? tokens : std::ranges::count(ids, -1); }
+
+void StreamItem::break_rows(int64_t id) {
+  std::vector<int64_t> broken;
+  for (const auto& grid : grids)
+    for (int64_t row = 0; row < grid.rows; ++row) {
+      if (!broken.empty()) broken.push_back(id);
+      broken.insert(broken.end(), static_cast<size_t>(grid.columns), -1);
+    }
+  if (std::ranges::count(broken, -1) != tokens)
+    fail(ErrorKind::config,
+         fmt::format("an item has {} embeddings and {} in rows, so that row_break has no place", tokens,
+                     std::ranges::count(broken, -1)),
+         "leave row_break out, or take a connector that leaves the embeddings in their rows");
+  ids = std::move(broken), tokens = std::ssize(ids), part_tokens = {tokens};
+}
+
 std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec, int64_t hidden_size,
                                       config::Problems& problems) {
   const std::string section = "model.streams." + name;
   auto stream = std::make_unique<Stream>();
   stream->name_ = name, stream->hidden_size_ = hidden_size;
   stream->placeholder_ = spec.placeholder, stream->video_placeholder_ = spec.video_placeholder;
+  stream->begin_ = spec.begin, stream->end_ = spec.end, stream->row_break_ = spec.row_break;
   int64_t width = 0;
   bool whole = hidden_size > 0;
   auto slots = read_encoders(spec.encoder, section + ".encoder", problems);
@@ -285,8 +303,8 @@ at::Tensor Stream::connect(const std::vector<const StreamItem*>& items) {
   for (const auto* item : items) {
     const auto end = part + static_cast<int64_t>(item->features.size());
     rows.push_back(connector_->assemble({part, end}, item->tiling));
-    check_connector(rows.back().dim() == 2 && rows.back().size(0) == item->tokens, rows.back(),
-                    fmt::format("{} embeddings for an item of {} parts", item->tokens, item->features.size()));
+    check_connector(rows.back().dim() == 2 && rows.back().size(0) == item->embeddings(), rows.back(),
+                    fmt::format("{} embeddings for an item of {} parts", item->embeddings(), item->features.size()));
     part = end;
   }
   return at::cat(rows);

@@ -14,9 +14,15 @@ struct StreamItem {
   std::vector<at::Tensor> features;             // [part] of [rows, columns, feature_size]
   Tiling tiling;                                // how the parts are laid out
   std::vector<TokenGrid> grids;                 // of the embeddings of each part, before they are joined
-  int64_t tokens = 0;                           // embeddings that it yields: the counting contract
+  int64_t tokens = 0;                           // that it takes: its embeddings, and `ids` among them
   std::vector<int64_t> part_tokens;             // of each part, if they stand one after the other; else all in one
   double part_step = 1;                         // see SampleLayout
+  // Of each of the tokens: the id of a token of text, or -1 for an embedding. Empty: all are embeddings.
+  std::vector<int64_t> ids = {};
+
+  int64_t embeddings() const;
+  // Puts the token `id` after each row of embeddings but the last. Error(config) if they are not in rows.
+  void break_rows(int64_t id);
 };
 
 class Stream {
@@ -38,6 +44,10 @@ class Stream {
   }
   // How it takes videos as items; nullptr: it does not.
   const VideoRule* video() const { return encoders_.size() == 1 ? encoders_.front().encoder->video() : nullptr; }
+  // See StreamSpec.
+  const std::string& begin() const { return begin_; }
+  const std::string& end() const { return end_; }
+  const std::string& row_break() const { return row_break_; }
   Modality modality() const { return encoders_.front().encoder->modality(); }
   int64_t sample_rate() const { return encoders_.front().encoder->sample_rate(); }
   // Neither encoder is trained, nor are adapters on one: features of a medium stay what they are.
@@ -88,7 +98,7 @@ class Stream {
   std::vector<at::Tensor> arranged(const std::vector<at::Tensor>& parts);
   std::vector<at::Tensor> embed_parts(const std::vector<const StreamItem*>& items);
   void check_connector(bool good, const at::Tensor& got, const std::string& expected) const;
-  std::string name_, placeholder_, video_placeholder_, settings_;
+  std::string name_, placeholder_, video_placeholder_, begin_, end_, row_break_, settings_;
   int64_t hidden_size_ = 0;
   std::vector<EncoderSlot> encoders_;
   std::unique_ptr<Connector> connector_;

@@ -24,7 +24,8 @@ namespace antiphon::model::testing {
 
 struct LmOptions {
   int64_t hidden_size = 16, vocab_size = 300;
-  bool grid = false;  // positions by part, row and column
+  bool grid = false;   // positions by part, row and column
+  bool media = false;  // the embeddings of a part of a medium see each other, beyond a window of three
 };
 
 class TestLm : public backbone::DecoderLm {
@@ -41,6 +42,7 @@ class TestLm : public backbone::DecoderLm {
     d.vocab_size = o.vocab_size, d.hidden_size = o.hidden_size, d.intermediate_size = 24, d.num_layers = 2;
     d.num_heads = 2, d.num_kv_heads = 1, d.head_size = 8, d.max_positions = 256;
     if (o.grid) d.rope_axes = {0, 1, 2, 1};
+    if (o.media) d.media_see_all = true, d.window = 3, d.full_layers = {1};
     return d;
   }
   bool grid_;
@@ -212,7 +214,8 @@ inline void register_test_components() {
         new config::Table<LmOptions>(config::Table<LmOptions>("test_lm")
                                          .field("hidden_size", &LmOptions::hidden_size, "width", {.min = 1})
                                          .field("vocab_size", &LmOptions::vocab_size, "tokens", {.min = 1})
-                                         .field("grid", &LmOptions::grid, "positions by part, row and column"));
+                                         .field("grid", &LmOptions::grid, "positions by part, row and column")
+                                         .field("media", &LmOptions::media, "embeddings of media see each other"));
     static const auto* encoder =
         new config::Table<EncoderOptions>(config::Table<EncoderOptions>("test_encoder")
                                               .field("lie", &EncoderOptions::lie, "rows too many")
@@ -247,6 +250,13 @@ streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "
 // The same, of which the language model places pictures by row and column.
 inline const char* kGrid = R"(
 llm = { plugin = "test_lm", grid = true }
+streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } }
+streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } }
+)";
+
+// The same, in which the embeddings of a part of a medium see each other.
+inline const char* kMedia = R"(
+llm = { plugin = "test_lm", media = true }
 streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } }
 streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } }
 )";

@@ -10,6 +10,7 @@
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/norm.h>
 #include <antiphon/nn/testing.h>
+#include <antiphon/nn/token_scores.h>
 
 using namespace antiphon;
 using namespace antiphon::nn;
@@ -75,6 +76,36 @@ TEST_CASE("RmsNorm: value and gradients are those of the formula") {
     };
     const std::vector<at::Tensor> both{random({7, 24}, 4) * 3, random({24}, 5)};
     compare(ours, formula, trained ? both : std::vector<at::Tensor>{both[0]});
+  }
+}
+
+TEST_CASE("a norm with weight + 1: value and gradients are those of the formula, also in bf16") {
+  Norm norm(NormKind::rms_plus_one, 24, 1e-3);
+  norm.initialize(1, at::kCPU);
+  CHECK(norm.weight().eq(0).all().item<bool>());
+  auto& weight = *norm.parameters()[0].tensor;
+  const auto formula = [](const std::vector<at::Tensor>& in) {
+    return in[0] * (in[0].square().mean(-1, true) + 1e-3).rsqrt() * (in[1] + 1);
+  };
+  const std::vector<at::Tensor> both{random({7, 24}, 4) * 3, random({24}, 5)};
+  compare([&](const auto& in) { return weight = in[1], norm.forward(in[0]); }, formula, both);
+  // The sum is not rounded to bf16, the product is.
+  const at::NoGradGuard guard;
+  weight = (both[1] * 1e-3).to(at::kBFloat16);
+  const auto x = both[0].to(at::kBFloat16), y = norm.forward(x);
+  CHECK(at::equal(y, formula({x.to(at::kFloat), weight.to(at::kFloat)}).to(at::kBFloat16)));
+}
+
+TEST_CASE("scores of tokens by logits that are multiplied and capped") {
+  const auto labels = at::tensor({3, 0, 10, 3, 7}, at::kLong);
+  for (const LogitRule rule : {LogitRule{1, 2}, LogitRule{0.25, 0}, LogitRule{3, 1.5}}) {
+    const auto formula = [&](const std::vector<at::Tensor>& in) {
+      auto logits = in[0].matmul(in[1].t()) * rule.multiplier;
+      if (rule.cap > 0) logits = (logits / rule.cap).tanh() * rule.cap;
+      return at::log_softmax(logits, -1).gather(1, labels.unsqueeze(1)).squeeze(1);
+    };
+    compare([&](const auto& in) { return token_scores(in[0], in[1], labels, {.chunk = 2, .logits = rule}); }, formula,
+            {random({5, 8}, 1), random({11, 8}, 2)});
   }
 }
 

@@ -33,19 +33,32 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   }
 };
 
+at::Tensor rms_normed(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (at::GradMode::is_enabled()) return RmsNormFunction::apply(x, weight, eps);
+  const auto rows = x.contiguous();
+  return kernels::rms_norm(rows, like(weight, rows).contiguous(), eps).y;
+}
+
+// In float32 until the end: weight + 1 in a narrow dtype would lose the weight's digits.
+at::Tensor rms_normed_plus_one(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  const bool narrow = x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf;
+  const auto wide = narrow ? x.to(at::kFloat) : x;
+  return rms_normed(wide, like(weight, wide) + 1, eps).to(x.scalar_type());
+}
+
+bool adds_bias(NormKind kind) { return kind == NormKind::layer || kind == NormKind::layer_plus_one; }
+bool is_around_zero(NormKind kind) { return kind == NormKind::rms_plus_one || kind == NormKind::layer_plus_one; }
+
 }  // namespace
 
 Norm::Norm(NormKind kind, int64_t size, double eps) : kind_(kind), eps_(eps) {
-  add("weight", weight_, {size}, kind == NormKind::layer_plus_one ? Init::zeros : Init::ones, Role::vector);
-  if (kind != NormKind::rms) add("bias", bias_, {size}, Init::zeros, Role::vector);
+  add("weight", weight_, {size}, is_around_zero(kind) ? Init::zeros : Init::ones, Role::vector);
+  if (adds_bias(kind)) add("bias", bias_, {size}, Init::zeros, Role::vector);
 }
 
 at::Tensor Norm::forward(const at::Tensor& x) const {
-  if (kind_ == NormKind::rms) {
-    if (at::GradMode::is_enabled()) return RmsNormFunction::apply(x, weight_, eps_);
-    const auto rows = x.contiguous();
-    return kernels::rms_norm(rows, like(weight_, rows).contiguous(), eps_).y;
-  }
+  if (kind_ == NormKind::rms) return rms_normed(x, weight_, eps_);
+  if (kind_ == NormKind::rms_plus_one) return rms_normed_plus_one(x, weight_, eps_);
   const auto weight = kind_ == NormKind::layer ? weight_ : weight_ + 1;
   return at::layer_norm(x, {x.size(-1)}, like(weight, x), like(bias_, x), eps_);
 }

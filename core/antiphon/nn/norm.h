@@ -6,11 +6,12 @@ namespace antiphon::nn {
 
 enum class NormKind {
   rms,            // x / sqrt(mean(x²) + eps) · weight (Zhang & Sennrich 2019)
+  rms_plus_one,   // the same with weight + 1: the stored weight is around zero (transformers: models/gemma)
   layer,          // (x − mean) / sqrt(var + eps) · weight + bias (Ba et al. 2016)
-  layer_plus_one  // the same with weight + 1: the stored weight is around zero (NeMo's layernorm1p)
+  layer_plus_one  // that with weight + 1 (NeMo's layernorm1p)
 };
 
-// Parameters: weight [size], and bias [size] except for rms.
+// Parameters: weight [size], and bias [size] except for rms and rms_plus_one.
 class Norm : public Module {
  public:
   Norm(NormKind kind, int64_t size, double eps);

@@ -101,11 +101,14 @@ void each_chunk(const at::Tensor& hidden, const at::Tensor& head, const at::Tens
   for (int64_t begin = 0; begin < hidden.size(0); begin += o.chunk) {
     const int64_t n = std::min(o.chunk, hidden.size(0) - begin);
     const auto x = hidden.narrow(0, begin, n), of = labels.narrow(0, begin, n);
-    auto logits = kernels::mm(x, head.t());
-    if (is_half(logits)) logits = logits.to(at::kFloat);
-    body(begin, n, x,
-         o.group || o.smoothing.any() ? composed_cross_entropy(logits, of, gradient, o, o.smoothing)
-                                      : kernels::cross_entropy(logits, of, gradient));
+    auto products = kernels::mm(x, head.t());
+    if (is_half(products)) products = products.to(at::kFloat);
+    const auto logits = o.logits.applied(products);
+    const auto slope = gradient && o.logits.any() ? o.logits.slope(logits) : at::Tensor();
+    auto entropy = o.group || o.smoothing.any() ? composed_cross_entropy(logits, of, gradient, o, o.smoothing)
+                                                : kernels::cross_entropy(logits, of, gradient);
+    if (slope.defined()) entropy.grad = entropy.grad * slope;
+    body(begin, n, x, entropy);
   }
 }
 
@@ -158,15 +161,16 @@ at::Tensor scaled_hidden(const at::Tensor& grad_hidden, const at::Tensor& scale_
 struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden, const at::Tensor& head,
                                const at::Tensor& labels, int64_t chunk, bool even_gradient, int64_t group,
-                               int64_t first_token, double label_smoothing, double z_loss) {
-    const ScoredAs o{{chunk, even_gradient, reinterpret_cast<comm::Group*>(group), first_token},
+                               int64_t first_token, double label_smoothing, double z_loss, double multiplier,
+                               double cap) {
+    const ScoredAs o{{chunk, even_gradient, reinterpret_cast<comm::Group*>(group), first_token, {multiplier, cap}},
                      {label_smoothing, z_loss}};
     const bool want_head = context->needs_input_grad(1), again = want_head && !even_gradient;
     auto scores = run(hidden, head, labels, o, context->needs_input_grad(0), want_head && even_gradient);
     context->save_for_backward({scores.grad_hidden, scores.grad_head, again ? hidden : at::Tensor(),
                                 again ? head : at::Tensor(), again ? labels : at::Tensor()});
     context->saved_data["options"] = std::vector<int64_t>{chunk, group, first_token};
-    context->saved_data["smoothing"] = std::vector<double>{label_smoothing, z_loss};
+    context->saved_data["rules"] = std::vector<double>{label_smoothing, z_loss, multiplier, cap};
     return {scores.loss_n.neg_()};
   }
 
@@ -177,11 +181,11 @@ struct TokenScoresFunction : torch::autograd::Function<TokenScoresFunction> {
     if (saved[0].defined()) hidden = scaled_hidden(saved[0], scale_n);
     if (saved[1].defined()) head = saved[1] * even(scale_n);
     const auto options = context->saved_data["options"].toIntVector();
-    const auto smoothing = context->saved_data["smoothing"].toDoubleVector();
-    const ScoredAs o{{options[0], false, reinterpret_cast<comm::Group*>(options[1]), options[2]},
-                     {smoothing[0], smoothing[1]}};
+    const auto rules = context->saved_data["rules"].toDoubleVector();
+    const ScoredAs o{{options[0], false, reinterpret_cast<comm::Group*>(options[1]), options[2], {rules[2], rules[3]}},
+                     {rules[0], rules[1]}};
     if (saved[2].defined()) head = head_gradient(saved[2], saved[3], saved[4], o, scale_n);
-    return {hidden, head, {}, {}, {}, {}, {}, {}, {}};
+    return {hidden, head, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   }
 };
 
@@ -196,7 +200,7 @@ at::Tensor token_scores(const at::Tensor& hidden_nd, const at::Tensor& head_vd, 
     return run(hidden_nd, head, labels_n, {o, smoothing}, false, false).loss_n.neg_();
   return TokenScoresFunction::apply(hidden_nd, head, labels_n, o.chunk, o.even_gradient,
                                     reinterpret_cast<int64_t>(o.group), o.first_token, smoothing.label_smoothing,
-                                    smoothing.z_loss)[0];
+                                    smoothing.z_loss, o.logits.multiplier, o.logits.cap)[0];
 }
 
 }  // namespace antiphon::nn

@@ -4,6 +4,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <antiphon/component/logit_rule.h>
+
 namespace antiphon::comm {
 class Group;
 }
@@ -19,6 +21,7 @@ struct TokenScoreOptions {
   // states, and get their part of the gradient of them. nullptr: the head has all tokens.
   comm::Group* group = nullptr;
   int64_t first_token = 0;
+  LogitRule logits = {};  // what becomes of hidden · headᵀ
 };
 
 // hidden [n, hidden_size], head [vocab_size, hidden_size], labels [n] int64 -> log P(label) [n] float32, with a

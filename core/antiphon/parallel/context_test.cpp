@@ -23,6 +23,7 @@ DecoderOptions options_with(int64_t kv_heads, int64_t window, int64_t heads = 8)
   o.vocab_size = 37, o.hidden_size = 32, o.intermediate_size = 21, o.num_layers = 2;
   o.num_heads = heads, o.num_kv_heads = kv_heads, o.head_size = 4, o.max_positions = 64, o.window = window;
   o.qkv_bias = o.output_bias = o.mlp_bias = o.qk_norm = true, o.tie_embeddings = true;
+  o.media_see_all = true;
   return o;
 }
 
@@ -48,6 +49,7 @@ at::Tensor loss_of(Decoder& decoder, const TokenSlices& slices, const at::Tensor
   input.x_td = decoder.embed((at::arange(tokens, at::kLong) * 7).remainder(37));
   if (slices.context() > 0) input.x_td = at::zeros_like(input.x_td);
   input.positions_at = at::tensor({0, 1, 0, 0, 1, 2, 3, 4, 5, 6, 7}, at::kLong).unsqueeze(0), input.lengths = {2, 1, 8};
+  input.media = {{0, 2}, {5, 4}};
   if (kv.defined()) {
     const auto prefix = std::make_shared<Prefix>(own_heads(kv, slices));
     input.x_td = prefix->begun(input.x_td), input.prefix = prefix;

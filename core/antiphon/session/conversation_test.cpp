@@ -97,6 +97,26 @@ TEST_CASE("what a conversation goes on from is placed by row and column as in on
   CHECK(answer(conversation, 6) == anew(*lm, cut));
 }
 
+TEST_CASE("a picture whose embeddings see each other is never cut by what a conversation goes on from") {
+  auto lm = model::testing::test_model_that_answers(model::testing::kMedia);
+  Conversation conversation(*lm, 200);
+  Ids ids{3, 17, -9, 16};
+  conversation.prefill(prompt(*lm, ids));
+  for (const Ids& more : {Ids{29, -40}, Ids{-9, 42, 55}, Ids{7}}) {
+    const auto said = answer(conversation, 6);
+    CHECK(said == anew(*lm, ids));
+    ids = with(ids, said, more);
+    CHECK(conversation.prefill(prompt(*lm, ids)) < static_cast<int64_t>(ids.size()));
+  }
+  CHECK(answer(conversation, 6) == anew(*lm, ids));
+  Ids other = ids;
+  other[2] = -11;  // another picture
+  conversation.prefill(prompt(*lm, other));
+  CHECK(answer(conversation, 6) == anew(*lm, other));
+  conversation.prefill(prompt(*lm, {3, 17, -11}));  // it ends with the picture, and was held
+  CHECK(answer(conversation, 6) == anew(*lm, {3, 17, -11}));
+}
+
 TEST_CASE("virtual tokens are read once, before all turns") {
   auto lm = model::testing::test_model_that_answers(
       "llm = { plugin = \"test_lm\", peft = [{ plugin = \"test_prompt\" }] }\n" +

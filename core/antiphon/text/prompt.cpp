@@ -75,6 +75,13 @@ std::vector<bool> trained_answers(const std::vector<Turn>& turns) {
   return trained;
 }
 
+bool is_surrounded(const Part& part) { return !part.begin.empty() || !part.end.empty(); }
+
+// The place of an item within text.
+std::string mark_of(const Part& part) {
+  return fmt::format("{}{}{}{}{}", part.begin, media_open, part.media, media_close, part.end);
+}
+
 Json joined(const Json& list) {
   std::string text;
   for (const auto& part : list) text += part.at("text").get_ref<const std::string&>();
@@ -131,7 +138,7 @@ PromptBuilder::Waiting PromptBuilder::waiting(const std::vector<Turn>& turns) co
         fail(ErrorKind::config,
              fmt::format("the placeholder '{}' is no control token of the tokenizer", part.placeholder),
              "correct `placeholder` of the stream, or leave it out: embeddings then stand where the item stands");
-      waiting[*id].push_back(part.media);
+      (is_surrounded(part) ? waiting.surrounded : waiting.alone)[*id].push_back(&part);
     }
   return waiting;
 }
@@ -190,7 +197,7 @@ Json PromptBuilder::content_of(const Turn& turn) const {
       text += part.text;
     } else if (part.placeholder.empty()) {
       take();
-      content += fmt::format("{}{}{}", media_open, part.media, media_close);
+      content += mark_of(part);
     } else {
       flush();
       list.push_back({{"type", part.type}});
@@ -253,18 +260,43 @@ Before PromptBuilder::before(const Prompt& prompt) const {
   return prompt.ids.back() < 0 || tokenizer_.is_control(prompt.ids.back()) ? Before::token : Before::text;
 }
 
-void PromptBuilder::append(std::string_view text, bool supervised, Waiting& waiting, Prompt& prompt) const {
+// The next item that waits for a token.
+const Part& PromptBuilder::taken(Places::value_type& waiting) const {
+  auto& [id, parts] = waiting;
+  if (parts.empty())
+    fail(ErrorKind::data,
+         fmt::format("the chat template writes '{}' more often than there are media for it", tokenizer_.token_of(id)));
+  const auto* part = parts.front();
+  parts.pop_front();
+  return *part;
+}
+
+// With items that have text around them as marks in place of their placeholders: that text becomes tokens together with
+// what is beside it.
+std::string PromptBuilder::surrounded(std::string_view text, Places& waiting) const {
+  std::string out;
+  for (;;) {
+    size_t place = std::string_view::npos;
+    auto next = waiting.end();
+    for (auto it = waiting.begin(); it != waiting.end(); ++it)
+      if (const size_t found = text.find(tokenizer_.token_of(it->first)); found < place) place = found, next = it;
+    if (next == waiting.end()) return out.append(text);
+    out.append(text.substr(0, place)).append(mark_of(taken(*next)));
+    text.remove_prefix(place + tokenizer_.token_of(next->first).size());
+  }
+}
+
+void PromptBuilder::append(std::string_view written, bool supervised, Waiting& waiting, Prompt& prompt) const {
+  const auto whole = surrounded(written, waiting.surrounded);
+  std::string_view text = whole;
   while (!text.empty()) {
     const size_t open = text.find(media_open);
     const EncodeOptions options{Control::guarded, false, before(prompt)};
     for (const int32_t id : tokenizer_.encode(text.substr(0, open), options)) {
-      const auto media = waiting.find(id);
-      if (media != waiting.end() && media->second.empty())
-        fail(ErrorKind::data, fmt::format("the chat template writes '{}' more often than there are media for it",
-                                          tokenizer_.token_of(id)));
-      prompt.ids.push_back(media == waiting.end() ? id : -1 - media->second.front());
-      prompt.supervised.push_back(supervised && media == waiting.end());
-      if (media != waiting.end()) media->second.pop_front();
+      const auto media = waiting.alone.find(id);
+      const bool is_media = media != waiting.alone.end();
+      prompt.ids.push_back(is_media ? -1 - taken(*media).media : id);
+      prompt.supervised.push_back(supervised && !is_media);
     }
     if (open == std::string_view::npos) return;
     text.remove_prefix(open + media_open.size());

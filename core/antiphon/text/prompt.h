@@ -26,6 +26,8 @@ struct Part {
   // The chat template's name for the item ("image"), and the token that it writes for one ("<image>"). Without a token
   // the item stays at its place in the text, whatever the template knows.
   std::string type = {}, placeholder = {};
+  // What stands around the item in the text in place of that token, as processors write it; empty: the item alone.
+  std::string begin = {}, end = {};
 };
 
 struct Turn {
@@ -74,8 +76,13 @@ class PromptBuilder {
   const Tokenizer& tokenizer() const { return tokenizer_; }
 
  private:
-  // Media that have yet to be placed, in order, by the id of their placeholder token.
-  using Waiting = std::map<int32_t, std::deque<int32_t>>;
+  // Media that have yet to be placed, in order, by the id of their placeholder token: those that stand alone in its
+  // place, and those with text around them.
+  using Places = std::map<int32_t, std::deque<const Part*>>;
+  struct Waiting {
+    Places alone, surrounded;
+    bool empty() const { return alone.empty() && surrounded.empty(); }
+  };
 
   Prompt build(const std::vector<Turn>& turns, bool answer, Time now, const std::string& tools) const;
   Waiting waiting(const std::vector<Turn>& turns) const;
@@ -86,6 +93,8 @@ class PromptBuilder {
   nlohmann::ordered_json content_of(const Turn& turn) const;
   bool ends_with_eos(const Prompt& prompt) const;
   Before before(const Prompt& prompt) const;
+  const Part& taken(Places::value_type& waiting) const;
+  std::string surrounded(std::string_view text, Places& waiting) const;
   void append(std::string_view text, bool supervised, Waiting& waiting, Prompt& prompt) const;
 
   Tokenizer tokenizer_;

@@ -150,14 +150,44 @@ TEST_CASE("media stand where they were put, one entry each") {
   CHECK(lists.training({{"user", {{"", 0}, {"h", -1}}}}).ids == Ids{-1, 'h'});
 }
 
-TEST_CASE("media stand where the template writes their token") {
+namespace {
+
+// With two tokens more.
+Tokenizer with_media_tokens() {
   auto file = chat_tokenizer_json();
   auto image = file["added_tokens"][0], sound = image;
   const int id = static_cast<int>(file["added_tokens"].size());
   image["id"] = file["added_tokens"][id - 1]["id"].get<int>() + 1, image["content"] = "<image>";
   sound["id"] = image["id"].get<int>() + 1, sound["content"] = "<sound>";
   file["added_tokens"].push_back(image), file["added_tokens"].push_back(sound);
-  const auto tokenizer = tokenizer_of(file, R"({"eos_token": "<|im_end|>"})");
+  return tokenizer_of(file, R"({"eos_token": "<|im_end|>"})");
+}
+
+}  // namespace
+
+TEST_CASE("text around media becomes tokens together with what is beside it") {
+  const auto tokenizer = with_media_tokens();
+  const auto prompts = builder(
+      "{% for m in messages %}{% for p in m.content %}{% if p.type == 'image' %}<image>{% else %}{{ p.text }}"
+      "{% endif %}{% endfor %}{% endfor %}",
+      tokenizer);
+  const int32_t image = *tokenizer.id_of("<image>"), sound = *tokenizer.id_of("<sound>"), breaks = 261;
+  const Part first{"", 0, "image", "<image>", "\n<image>", "<sound>\n"},
+      second{"", 1, "image", "<image>", "", "<sound>"};
+  CHECK(prompts.training({{"user", {{"h\n"}, first, {"\na"}, second}}}).ids ==
+        Ids{'h', breaks, image, -1, sound, breaks, 'a', -2, sound});
+  // Text that spells a token is text; an item whose token no template writes has its text around it, too.
+  const auto spelled = prompts.training({{"user", {{"<image>"}, first}}}).ids;
+  CHECK(std::count(spelled.begin(), spelled.end(), image) == 1);
+  const Part bare{"", 0, "image", "", "<image>", "\n"};
+  CHECK(prompts.training({{"user", {{"h"}, bare, {"\n"}}}}).ids == Ids{'h', image, -1, breaks});
+  const auto twice =
+      builder("<image>{% for m in messages %}{% for p in m.content %}<image>{% endfor %}{% endfor %}", tokenizer);
+  CHECK_THAT(refusal([&] { twice.training({{"user", {first}}}); }), ContainsSubstring("more often"));
+}
+
+TEST_CASE("media stand where the template writes their token") {
+  const auto tokenizer = with_media_tokens();
   const auto prompts = builder(
       "{% for m in messages %}{% for p in m.content %}{% if p.type == 'image' %}<image>{% elif p.type == 'audio' "
       "%}<sound>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}",
@@ -168,7 +198,7 @@ TEST_CASE("media stand where the template writes their token") {
   const auto mixed = prompts.training({{"user", {{"<image>"}, voice, plain, picture}}}).ids;
   CHECK(std::count_if(mixed.begin(), mixed.end(), [](int32_t i) { return i < 0; }) == 3);
   CHECK(Ids(mixed.end() - 3, mixed.end()) == Ids{-2, -3, -1});
-  CHECK(std::find(mixed.begin(), mixed.end(), image["id"].get<int32_t>()) == mixed.end());
+  CHECK(std::find(mixed.begin(), mixed.end(), *tokenizer.id_of("<image>")) == mixed.end());
   CHECK_THAT(refusal([&] {
                prompts.training({{"user", {{"", 0, "image", "<picture>"}}}});
              }),

@@ -1,4 +1,5 @@
-// LLaVA-1.5 (Liu et al. 2023; transformers: models/llava) and LLaVA-NeXT (models/llava_next) as compositions.
+// LLaVA-1.5 (Liu et al. 2023; transformers: models/llava), Pixtral in its form (mistral-community/pixtral-12b) and
+// LLaVA-NeXT (models/llava_next) as compositions.
 #include <antiphon/component/model_family.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
@@ -41,12 +42,25 @@ const ForeignKeys& llava_keys() {
   return *keys;
 }
 
+// What a tower has besides patches, and what its processor writes around and between them.
+struct Tower {
+  bool class_token = true;
+  int64_t blocks = 12;  // where config.json leaves it out
+  const char *placeholder = "<image>", *end = "", *row_break = "";
+};
+
+Tower tower_of(const JsonTable& json) {
+  const auto type = json.table("vision_config").text("model_type", "");
+  if (type == "pixtral") return {false, 24, "[IMG]", "[IMG_END]", "[IMG_BREAK]"};
+  return {.class_token = type != "siglip_vision_model"};
+}
+
 // hidden_states[n] of transformers never has the final norm of a tower; "layer = -1" of an encoder has it.
 int64_t feature_layer(const JsonTable& json) {
   if (const auto* layer = json.find("vision_feature_layer"); layer && layer->is_array())
     json.refuse("vision_feature_layer", "one layer: several are not joined",
                 "compose it by hand: encoder = [{…}, {…}] with a layer each");
-  const int64_t blocks = json.table("vision_config").integer("num_hidden_layers", 12, 1, 1000);
+  const int64_t blocks = json.table("vision_config").integer("num_hidden_layers", tower_of(json).blocks, 1, 1000);
   const int64_t layer = json.integer("vision_feature_layer", -2, -blocks - 1, blocks);
   return layer == -1 ? blocks : layer;
 }
@@ -62,7 +76,7 @@ Value encoder(const PretrainedConfig& pretrained, const std::string& directory) 
                     {"layer", feature_layer(json)}};
   check_fixed(json, {"vision_feature_select_strategy", {"default", "full"}});
   const bool full = json.text("vision_feature_select_strategy", "default") == "full";
-  const bool has_class_token = json.table("vision_config").text("model_type", "") != "siglip_vision_model";
+  const bool has_class_token = tower_of(json).class_token;
   if (full && has_class_token) slot.emplace("class_token", true);
   if (!full && !has_class_token)
     json.refuse("vision_feature_select_strategy",
@@ -77,7 +91,10 @@ Value model(const PretrainedConfig& pretrained, const std::string& directory, Va
                          {"activation", json.text("projector_hidden_act", "gelu")},
                          {"weights", directory},
                          {"part", "multi_modal_projector"}};
-  Value::Table stream{{"placeholder", "<image>"}, {"encoder", std::move(encoder)}, {"connector", std::move(projector)}};
+  const auto tower = tower_of(json);
+  Value::Table stream{
+      {"placeholder", tower.placeholder}, {"encoder", std::move(encoder)}, {"connector", std::move(projector)}};
+  if (*tower.end) stream.emplace("end", tower.end), stream.emplace("row_break", tower.row_break);
   Value::Table llm{{"plugin", plugin_reading("language_model", json, "text_config")},
                    {"weights", directory},
                    {"part", "language_model"}};
@@ -130,7 +147,7 @@ class LlavaNext : public ModelFamily {
 
 ANTIPHON_PLUGIN(llava, "0.1.0") {
   using namespace antiphon::llava;
-  antiphon::register_component<antiphon::ModelFamily, Llava>(registrar, "llava", "LLaVA-1.5 directories");
+  antiphon::register_component<antiphon::ModelFamily, Llava>(registrar, "llava", "LLaVA-1.5 and Pixtral directories");
   antiphon::register_component<antiphon::ModelFamily, LlavaNext>(registrar, "llava_next",
                                                                  "LLaVA-NeXT directories (pictures in tiles)");
 }

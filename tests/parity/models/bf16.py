@@ -71,7 +71,23 @@ def language_models(bench, dtype):
         compare(bench, f"{name} with LoRA, all trained: gradients", starting(out, "grad:llm.peft.0:"), peer_gradients, exact_gradients, dtype)
 
 
+def gemma(bench, dtype):
+    """Norms with weight + 1, embeddings times the root of their width, caps."""
+    for name, build in {"gemma2": tiny.gemma2, "gemma3": tiny.gemma3}.items():
+        folder = bench.new_folder()
+        model, rows = build(folder), rows_of([33, 12, 33, 50])
+        table, half = model_table(folder, False, plugin=name), copy.deepcopy(model).to(FORMATS[dtype])
+        with torch.no_grad():
+            exact, peer = reference(model, rows), reference(half, rows)
+        _, out = bench.ask("model", model=table, ids=rows, dtype=dtype)
+        for key in ("hidden", "logits", "token_loss"):
+            compare(bench, f"gemma as {name}: {key}", out, peer, {key: exact[key]}, dtype)
+        _, out = bench.ask("cached", model=table, ids=rows, steps=[[20, 0, 33, 7], [12, 12, 0, 42], [1, 0, 0, 1]], dtype=dtype)
+        compare(bench, f"gemma as {name}: cache", out, peer, {"hidden": exact["hidden"]}, dtype)
+
+
 def run(bench):
     for dtype in FORMATS:
         encoders(bench, dtype)
+        gemma(bench, dtype)
         language_models(bench, dtype)

@@ -4,9 +4,11 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from transformers.models.gemma3.modeling_gemma3 import Gemma3MultiModalProjector
 from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
 from transformers.models.internvl.modeling_internvl import InternVLModel, InternVLMultiModalProjector
 from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape, unpad_image
+from transformers.models.mistral3.modeling_mistral3 import Mistral3MultiModalProjector
 
 from .common import starting
 from .encoders import key_bias_scales
@@ -136,6 +138,36 @@ def run_pixel_shuffle(bench, generator):
     bench.refused("pixel_shuffle refuses an odd grid", "cannot be cut", "connector", plugin="pixel_shuffle", options="", weights=bench.folder / "shuffle.safetensors", inputs=str(bench.folder / "x.safetensors"), input_size=IN, output_size=OUT, rows=3, columns=4)
 
 
+def run_average_pool(bench, generator):
+    """Against Gemma 3's own module, which takes square pictures; and written out for others."""
+    parameters = {"norm.weight": 0.3 * torch.randn(IN, generator=generator), "projection": torch.randn(IN, OUT, generator=generator) * IN ** -0.5}
+    for side, tokens, edge in [(4, 4, 2), (6, 4, 2), (3, 9, 3), (5, 4, 2)]:
+        vision = SimpleNamespace(hidden_size=IN, layer_norm_eps=1e-3, image_size=7 * side, patch_size=7)
+        projector = Gemma3MultiModalProjector(SimpleNamespace(vision_config=vision, text_config=SimpleNamespace(hidden_size=OUT), mm_tokens_per_image=tokens))
+        theirs = lambda x, p: torch.func.functional_call(projector, {"mm_soft_emb_norm.weight": p["norm.weight"], "mm_input_projection_weight": p["projection"]}, x)
+        compare(bench, f"average_pool as Gemma 3, {side} x {side} patches to {tokens} vectors", "average_pool", f"pool = {side // edge}\nnorm_eps = 1e-3", [side, side], parameters, theirs, [edge, edge])
+
+    def written_out(x, p):
+        x = F.avg_pool2d(x.transpose(1, 2).reshape(x.shape[0], IN, 4, 7), 2).flatten(2).transpose(1, 2)
+        return x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt() * (1 + p["norm.weight"]) @ p["projection"]
+    compare(bench, "average_pool, a picture that is no square", "average_pool", "pool = 2", [4, 7], parameters, written_out, [2, 3])
+
+
+def run_patch_merger(bench, generator):
+    """Against Mistral Small 3's own module."""
+    for factor, bias, activation, grid in [(2, False, "gelu", (4, 6)), (1, True, "silu", (2, 3)), (3, False, "gelu", (3, 6))]:
+        vision, text = SimpleNamespace(hidden_size=IN, patch_size=1), SimpleNamespace(hidden_size=OUT, rms_norm_eps=1e-3)
+        projector = Mistral3MultiModalProjector(SimpleNamespace(vision_config=vision, text_config=text, spatial_merge_size=factor, vision_feature_layer=-1, multimodal_projector_bias=bias, projector_hidden_act=activation))
+        names = {"norm.weight": "norm.weight", "patch_merger.merging_layer.weight": "merging_layer.weight", **{f"linear_{i + 1}.{kind}": f"layers.{i}.{kind}" for i in range(2) for kind in ["weight", "bias"][:1 + bias]}}
+        shapes = dict(projector.named_parameters())
+        parameters = {ours: 0.3 * torch.randn(shapes[theirs].shape, generator=generator) for theirs, ours in names.items()}
+
+        def merged(x, p):
+            each = [torch.func.functional_call(projector, {theirs: p[ours] for theirs, ours in names.items()}, (one, [grid])) for one in x]
+            return torch.stack(each)
+        compare(bench, f"patch_merger as Mistral Small 3, factor {factor}, {activation}", "patch_merger", f'factor = {factor}\nbias = {str(bias).lower()}\nactivation = "{activation}"\nnorm_eps = 1e-3', list(grid), parameters, merged, [grid[0] // factor, grid[1] // factor])
+
+
 def run_anyres(bench):
     """Tiles and embeddings of pictures of many sizes, as LLaVA-NeXT's own code counts them; among the sizes those for
     which its processor and its model disagree: the model's count is the one that the embeddings have."""
@@ -196,6 +228,8 @@ def run(bench):
     run_mlp(bench, generator)
     run_downsample(bench, generator)
     run_pixel_shuffle(bench, generator)
+    run_average_pool(bench, generator)
+    run_patch_merger(bench, generator)
     for factor, depth, hidden, count in [(4, 2, 0, 12), (4, 2, 0, 13), (8, 1, 0, 5), (1, 2, 16, 3), (3, 3, 24, 11)]:
         parameters = layers([IN * factor] + [hidden or OUT] * (depth - 1) + [OUT], "", generator)
         compare(bench, f"frame_stack {factor}, depth {depth}, {count} frames", "frame_stack", f"factor = {factor}\ndepth = {depth}\nhidden_size = {hidden}", [1, count], parameters,

@@ -1,4 +1,4 @@
-"""llama, qwen2, qwen3, nemotron, qwen2_moe, qwen3_moe and mixtral: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
+"""llama, qwen2, qwen3, nemotron, mistral, granite, gemma, qwen2_moe, qwen3_moe and mixtral: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
 import json
 
 import torch
@@ -55,11 +55,43 @@ NEMOTRON = {
     "all of each head turned, all heads": dict(partial_rotary_factor=1.0, num_key_value_heads=4),
     "a sixth, biases, tied": dict(partial_rotary_factor=0.17, attention_bias=True, mlp_bias=True, tie_word_embeddings=True),
 }
+GEMMA2 = {
+    "alternating windows, caps": {},
+    "caps that bite, all heads": dict(attn_logit_softcapping=1.5, final_logit_softcapping=2.0, num_key_value_heads=4),
+    "no caps, biases, head_dim 12": dict(attn_logit_softcapping=None, final_logit_softcapping=None, attention_bias=True, head_dim=12, num_key_value_heads=1),
+    "kinds of layers as listed, rope linear": dict(layer_types=["full_attention", "sliding_attention", "sliding_attention", "full_attention"], rope_parameters=LINEAR, sliding_window=2),
+}
+GEMMA3 = {
+    "two periods, grouped queries": {},
+    "all heads, untied embeddings, biases": dict(num_key_value_heads=4, tie_word_embeddings=False, attention_bias=True),
+    "one key head, head_dim 12, another scale, window of two": dict(num_key_value_heads=1, head_dim=12, query_pre_attn_scalar=5, sliding_window=2),
+    "rope linear in full layers, other bases": dict(rope_parameters={"full_attention": {**LINEAR, "factor": 8.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 50.0}}),
+    "kinds of layers as listed, logits capped": dict(layer_types=["full_attention"] * 2 + ["sliding_attention"] * 3 + ["full_attention"], final_logit_softcapping=2.0),
+    "window wider than the text": dict(sliding_window=64),
+}
+MISTRAL = {
+    "grouped queries": {},
+    "window": dict(sliding_window=6),
+    "no window, head_dim 20, tied embeddings": dict(sliding_window=None, head_dim=20, tie_word_embeddings=True),
+    "rope linear, window of two, all heads": dict(rope_parameters=LINEAR, sliding_window=2, num_key_value_heads=4),
+}
+GRANITE = {
+    "all multipliers": {},
+    "others, biases, tied embeddings, rope linear": dict(embedding_multiplier=12.0, attention_multiplier=0.1, residual_multiplier=0.22, logits_scaling=0.5, attention_bias=True, mlp_bias=True, tie_word_embeddings=True, rope_parameters=LINEAR),
+}
+READ_BY = {"gemma2": "gemma", "gemma3": "gemma"}
 
 
 def rows_of(lengths, vocabulary=96, seed=11):
     generator = torch.Generator().manual_seed(seed)
     return [torch.randint(vocabulary, (n,), generator=generator).tolist() for n in lengths]
+
+
+def logits_of(model, hidden):
+    """As its forward pass makes them of hidden states."""
+    logits = model.lm_head(hidden) / getattr(model.config, "logits_scaling", 1)
+    cap = getattr(model.config, "final_logit_softcapping", None)
+    return cap * torch.tanh(logits / cap) if cap else logits
 
 
 def reference(model, rows):
@@ -68,7 +100,7 @@ def reference(model, rows):
     for row in rows:
         out = model.model(input_ids=torch.tensor([row])).last_hidden_state[0]
         hidden.append(out)
-        logits.append(model.lm_head(out))
+        logits.append(logits_of(model, out))
         losses.append(F.cross_entropy(logits[-1][:-1].float(), torch.tensor(row[1:], dtype=torch.long), reduction="none"))
     token_loss = torch.cat(losses)
     return {"hidden": torch.cat(hidden), "logits": torch.cat(logits), "loss": token_loss.mean(), "token_loss": token_loss}
@@ -78,18 +110,24 @@ def old_spelling(folder):
     """config.json as transformers 4 wrote it."""
     config = json.loads((folder / "config.json").read_text())
     rope = config.pop("rope_parameters")
+    if "full_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = rope["full_attention"]
+        del config["layer_types"]
+        config["sliding_window_pattern"] = config.pop("_sliding_window_pattern", 3)
     config["rope_theta"] = rope.pop("rope_theta")
     config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
-    if rope["rope_type"] == "linear":
+    if rope["rope_type"] == "linear" and "rope_local_base_freq" not in config:
         rope["type"] = rope.pop("rope_type")
     (folder / "config.json").write_text(json.dumps(config))
 
 
 def model_table(folder, trainable=True, plugin="llama"):
-    return f'[llm]\nplugin = "{plugin}"\nweights = "{folder}"\ntrainable = {str(trainable).lower()}\n'
+    return f'[llm]\nplugin = "{READ_BY.get(plugin, plugin)}"\nweights = "{folder}"\ntrainable = {str(trainable).lower()}\n'
 
 
 def variant(bench, plugin, name, changes):
+    title = f"{READ_BY[plugin]} as {plugin}, {name}" if plugin in READ_BY else f"{plugin} {name}"
     folder = bench.new_folder()
     model = getattr(tiny, plugin)(folder, **changes)
     table = model_table(folder, plugin=plugin)
@@ -101,16 +139,16 @@ def variant(bench, plugin, name, changes):
         if spelling == "old":
             old_spelling(folder)
         _, out = bench.ask("model", model=table, ids=rows)
-        case = f"{plugin} {name}" + (" (config of transformers 4)" if spelling == "old" else "")
+        case = title + (" (config of transformers 4)" if spelling == "old" else "")
         bench.compare(f"{case}: packed", {key: out[key] for key in theirs}, theirs)
         bench.compare(f"{case}: gradients", starting(out, "grad:llm:"), gradients, gradients=gradients)
     steps = [[7, 0, 20, 1, 0], [10, 1, 15, 0, 3]] + [[1, 0, 1, 0, 1]] * 2 + [[0, 0, 3, 39, 1]] + [[0, 0, 0, 0, 1]]
     _, out = bench.ask("cached", model=table, ids=rows, steps=steps)
-    bench.compare(f"{plugin} {name}: cache in pieces", out, {"hidden": theirs["hidden"]})
-    answers(bench, f"{plugin} {name}", model, table)
-    export(bench, f"{plugin} {name}", model, table, rows)
+    bench.compare(f"{title}: cache in pieces", out, {"hidden": theirs["hidden"]})
+    answers(bench, title, model, table)
+    export(bench, title, model, table, rows)
     if "moe" in plugin or plugin == "mixtral":
-        balance(bench, f"{plugin} {name}", model, folder, plugin, rows)
+        balance(bench, title, model, folder, plugin, rows)
 
 
 def by_expert(gradients, plugin):
@@ -151,7 +189,7 @@ def export(bench, case, model, table, rows):
     """transformers loads what ours writes, with no key missing or left, and computes the same."""
     target = bench.new_folder()
     bench.ask("model", model=table, ids=rows[:1], save=target)
-    loaded, info = type(model).from_pretrained(target, output_loading_info=True)
+    loaded, info = type(model).from_pretrained(target, output_loading_info=True, attn_implementation=model.config._attn_implementation)
     wrong = {key: names for key, names in info.items() if names}
     bench.check(f"{case}: export, no key missing or left", not wrong, wrong or "")
     with torch.no_grad():
@@ -180,7 +218,12 @@ def refusals(bench):
     """What a plugin does not compute is refused, never computed as something else."""
     for plugin, key, value, word in [("llama", "rope_parameters", {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}, "yarn"), ("llama", "rope_scaling", {"type": "dynamic", "factor": 2.0}, "dynamic"),
                                      ("llama", "hidden_act", "gelu", "gelu"), ("llama", "model_type", "mistral", "mistral"), ("nemotron", "hidden_act", "silu", "relu2"),
-                                     ("nemotron", "partial_rotary_factor", 0.25, "even number"), ("qwen2", "layer_types", ["sliding_attention"] * 3, "layer_types"), ("qwen3", "layer_types", ["sliding_attention"] * 3, "layer_types")]:
+                                     ("nemotron", "partial_rotary_factor", 0.25, "even number"), ("qwen2", "layer_types", ["sliding_attention"] * 3, "layer_types"), ("qwen3", "layer_types", ["sliding_attention"] * 3, "layer_types"),
+                                     ("gemma3", "attn_logit_softcapping", 5.0, "attn_logit_softcapping"), ("gemma3", "use_bidirectional_attention", True, "use_bidirectional_attention"), ("gemma3", "sliding_window", None, "sliding_window"),
+                                     ("gemma3", "layer_types", ["full_attention"] * 5, "kind of each of 6 layers"), ("gemma2", "layer_types", ["chunked_attention"] * 4, "layer_types"), ("gemma2", "hidden_activation", "silu", "hidden_activation"),
+                                     ("gemma3", "rope_parameters", {"full_attention": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}, "yarn"),
+                                     ("gemma3", "rope_parameters", {"full_attention": {"rope_type": "default", "rope_theta": 1e4}, "sliding_attention": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}}, "rope_type"),
+                                     ("granite", "hidden_act", "gelu", "gelu"), ("mistral", "hidden_act", "gelu", "gelu")]:
         folder = bench.new_folder()
         getattr(tiny, plugin)(folder)
         if key == "rope_scaling":
@@ -189,11 +232,11 @@ def refusals(bench):
         if key == "partial_rotary_factor":
             config["rope_parameters"][key] = value
         (folder / "config.json").write_text(json.dumps({**config, key: value}))
-        bench.refused(f"{plugin} refuses {key} {value}", word, "model", model=model_table(folder, plugin=plugin), ids=[[1, 2, 3]])
+        bench.refused(f"{READ_BY.get(plugin, plugin)} refuses {key} {value}", word, "model", model=model_table(folder, plugin=plugin), ids=[[1, 2, 3]])
 
 
 def run(bench):
     refusals(bench)
-    for plugin, variants in [("llama", LLAMA), ("qwen2", QWEN2), ("qwen3", QWEN3), ("nemotron", NEMOTRON), ("qwen2_moe", QWEN2_MOE), ("qwen3_moe", QWEN3_MOE), ("mixtral", MIXTRAL)]:
+    for plugin, variants in [("llama", LLAMA), ("qwen2", QWEN2), ("qwen3", QWEN3), ("nemotron", NEMOTRON), ("mistral", MISTRAL), ("granite", GRANITE), ("gemma2", GEMMA2), ("gemma3", GEMMA3), ("qwen2_moe", QWEN2_MOE), ("qwen3_moe", QWEN3_MOE), ("mixtral", MIXTRAL)]:
         for name, changes in variants.items():
             variant(bench, plugin, name, changes)

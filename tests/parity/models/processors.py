@@ -5,7 +5,7 @@ import wave
 import numpy as np
 import torch
 from PIL import Image
-from transformers import (BitImageProcessorPil, CLIPImageProcessorPil, LlavaNextImageProcessorPil, ParakeetFeatureExtractor, SiglipImageProcessorPil, ViTImageProcessorPil,
+from transformers import (BitImageProcessorPil, CLIPImageProcessorPil, Gemma3ImageProcessorPil, LlavaNextImageProcessorPil, ParakeetFeatureExtractor, SiglipImageProcessorPil, ViTImageProcessorPil,
                           WhisperFeatureExtractor)
 
 from . import tiny
@@ -36,7 +36,8 @@ def speech(seconds, seed):
 
 def towers(bench):
     """clip and siglip: their processors' defaults, and sizes as old files write them."""
-    for plugin, build, processor in [("clip", tiny.clip, CLIPImageProcessorPil(size={"shortest_edge": 30}, crop_size={"height": 28, "width": 28})), ("siglip", tiny.siglip, SiglipImageProcessorPil(size={"height": 28, "width": 28}))]:
+    for plugin, build, processor in [("clip", tiny.clip, CLIPImageProcessorPil(size={"shortest_edge": 30}, crop_size={"height": 28, "width": 28})), ("siglip", tiny.siglip, SiglipImageProcessorPil(size={"height": 28, "width": 28})),
+                                     ("siglip", tiny.siglip, Gemma3ImageProcessorPil(size={"height": 28, "width": 28}))]:
         folder = bench.new_folder()
         build(folder)
         processor.save_pretrained(folder)
@@ -46,7 +47,13 @@ def towers(bench):
             Image.fromarray(picture(*size, seed=i)).save(files[-1])
             expected[f"{i}.0"] = torch.tensor(processor(Image.open(files[-1]), return_tensors="np")["pixel_values"][0])
         _, out = bench.ask("process", plugin=plugin, weights=folder, media=files)
-        bench.compare(f"images, {plugin}", out, expected, limit=1e-6)
+        kind = type(processor).__name__.removesuffix("ImageProcessorPil").lower()
+        bench.compare(f"images, {kind}", out, expected, limit=1e-6)
+        if kind == "gemma3":
+            bench.check("images, gemma3: to the bit", all(torch.equal(out[key], expected[key]) for key in expected), f"{len(expected)} pictures")
+            config = json.loads((folder / "preprocessor_config.json").read_text())
+            (folder / "preprocessor_config.json").write_text(json.dumps({**config, "do_pan_and_scan": True}))
+            bench.refused("images, gemma3 refuses do_pan_and_scan", "do_pan_and_scan", "process", plugin=plugin, weights=folder, media=[])
         if plugin == "clip":
             config = json.loads((folder / "preprocessor_config.json").read_text())
             (folder / "preprocessor_config.json").write_text(json.dumps({**config, "size": 30, "crop_size": 28}))

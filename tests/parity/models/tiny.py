@@ -1,6 +1,6 @@
 """Tiny random checkpoints. Weights are larger than at a usual start, so that every part of a model shows."""
 import torch
-from transformers import (MixtralConfig, MixtralForCausalLM, CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, NemotronConfig, NemotronForCausalLM, ParakeetEncoder,
+from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, MistralConfig, MistralForCausalLM, MixtralConfig, MixtralForCausalLM, CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, NemotronConfig, NemotronForCausalLM, ParakeetEncoder,
                           ParakeetEncoderConfig, Qwen2Config, Qwen2ForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperForConditionalGeneration)
 
 
@@ -81,15 +81,46 @@ def mixtral(folder, seed=17, **changes):
     return saved(MixtralForCausalLM(MixtralConfig(**{**DECODER, "num_local_experts": 4, **changes})), seed, folder)
 
 
-def nemotron(folder, seed=5, **changes):
-    """Its norms hold weight - 1."""
-    model = randomise(NemotronForCausalLM(NemotronConfig(**{**DECODER, **changes})), seed)
+def around_zero(model, names=("norm",)):
+    """Norms hold weight - 1."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "norm" in name and name.endswith("weight"):
+            if any(part in name for part in names) and "norm" in name and name.endswith("weight"):
                 parameter -= 1
+    return model
+
+
+def nemotron(folder, seed=5, **changes):
+    model = around_zero(randomise(NemotronForCausalLM(NemotronConfig(**{**DECODER, **changes})), seed))
     model.save_pretrained(folder)
     return model
+
+
+GEMMA = {**DECODER, "head_dim": 16, "num_hidden_layers": 4, "sliding_window": 6, "query_pre_attn_scalar": 24, "pad_token_id": None}
+
+
+def gemma2(folder, seed=20, **changes):
+    config = Gemma2Config(**{**GEMMA, **changes})
+    config._attn_implementation = "eager"  # the others pass over the cap of scores
+    model = around_zero(randomise(Gemma2ForCausalLM._from_config(config), seed))
+    model.save_pretrained(folder)
+    return model
+
+
+def gemma3(folder, seed=21, **changes):
+    """Two periods of its layers."""
+    model = around_zero(randomise(Gemma3ForCausalLM(Gemma3TextConfig(**{**GEMMA, "num_hidden_layers": 6, "sliding_window_pattern": 3, **changes})), seed))
+    model.save_pretrained(folder)
+    return model
+
+
+def mistral(folder, seed=22, **changes):
+    return saved(MistralForCausalLM(MistralConfig(**{**DECODER, **changes})), seed, folder)
+
+
+def granite(folder, seed=23, **changes):
+    scales = dict(embedding_multiplier=3.0, attention_multiplier=0.4, residual_multiplier=0.6, logits_scaling=5.0)
+    return saved(GraniteForCausalLM(GraniteConfig(**{**DECODER, **scales, "pad_token_id": None, **changes})), seed, folder)
 
 
 VIT = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7)

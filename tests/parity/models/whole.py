@@ -1,4 +1,4 @@
-"""Whole models out of their directories, LLaVA-1.5, LLaVA-NeXT, Qwen2-Audio, Qwen2-VL, Qwen2.5-VL and Qwen3-VL, against transformers: ids and places,
+"""Whole models out of their directories, LLaVA-1.5, LLaVA-NeXT, Qwen2-Audio, Qwen2-VL, Qwen2.5-VL, Qwen3-VL, Gemma 3, Mistral Small 3 and Pixtral, against transformers: ids and places,
 hidden states, logits, loss, every gradient, greedy answers, and the directory that ours writes."""
 import json
 import subprocess
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 from tokenizer_parity import make_over_characters, over_characters
 from tokenizers import Tokenizer
-from transformers import (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaNextConfig, LlavaNextForConditionalGeneration,
+from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, MistralForCausalLM, Gemma3Config, Gemma3ForConditionalGeneration, Gemma3ImageProcessorPil, Gemma3Processor, Gemma3TextConfig, Mistral3Config, Mistral3ForConditionalGeneration, MistralConfig, PixtralImageProcessorPil, PixtralVisionConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaNextConfig, LlavaNextForConditionalGeneration,
                           LlavaNextImageProcessorPil, LlavaNextProcessor, LlavaProcessor, PreTrainedTokenizerFast, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor, Qwen2Config, Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor,
                           SiglipImageProcessorPil, SiglipVisionConfig, WhisperFeatureExtractor)
 
@@ -80,11 +80,15 @@ class Whole:
         messages, media = self.guarded(sample, answer)
         ids, mask = self.encode(messages, answer)
         inputs, counts = self.encode_media(media)
-        ids, supervised, spans = expand(ids, mask, counts, self.media_id)
+        ids, supervised, spans = self.expanded(ids, mask, counts)
         whole = ids.clone()
         for begin, count in spans:
-            whole[begin:begin + count] = self.media_id
+            of_item = whole[begin:begin + count]
+            of_item[of_item == 0] = self.media_id
         return ids, supervised, [[self.stream, *span] for span in spans], {"input_ids": whole[None], **inputs}
+
+    def expanded(self, ids, mask, counts):
+        return expand(ids, mask, counts, self.media_id)
 
     def guarded(self, sample, answer):
         """The messages, in whose text "<" is another character, and their media."""
@@ -147,6 +151,7 @@ class Whole:
 
 
 class Pictures(Whole):
+    visual, sites = "vision_tower", ["q_proj", "fc1"]  # for LoRA: the tower's attribute, and layers of it
     token, stream, samples = "<image>", "image", samples_of(image("a.png"), image("b.png"))
 
     def encode_media(self, media):
@@ -271,7 +276,7 @@ def write_video(path, frames, rate):
 class QwenPictures(Pictures):
     """Pictures and videos of any size, placed by part, row and column."""
     token, names = "<|image_pad|>", {"model.language_model.": "model.", "model.visual.": "visual."}
-    llm, projector = "model.layers.", "visual.merger"
+    llm, projector, visual = "model.layers.", "visual.merger", "visual"
     specials = ["<|vision_start|>", "<|image_pad|>", "<|vision_end|>", "<|video_pad|>"]
     template = (TEMPLATE.replace("<image>{{ '\\n' }}", "<|vision_start|><|image_pad|><|vision_end|>")
                 .replace("{% elif part.type == 'audio' %}", "{% elif part.type == 'video' %}<|vision_start|><|video_pad|><|vision_end|>{% elif part.type == 'audio' %}"))
@@ -361,11 +366,13 @@ class QwenPictures(Pictures):
 
 
 class Qwen2Vl(QwenPictures):
+    sites = ["qkv", "fc1"]
     name, architecture, config = "qwen2_vl", Qwen2VLForConditionalGeneration, Qwen2VLConfig
     tower = dict(depth=2, embed_dim=32, hidden_size=48, num_heads=2, patch_size=4, mlp_ratio=2)
 
 
 class Qwen25Vl(QwenPictures):
+    sites = ["qkv", "gate_proj"]
     name, architecture, config = "qwen2_5_vl", Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLConfig
     tower = dict(depth=3, hidden_size=32, intermediate_size=48, num_heads=2, patch_size=4, window_size=16, out_hidden_size=48, fullatt_block_indexes=[1], tokens_per_second=3)
 
@@ -384,6 +391,7 @@ class Qwen25VlTied(Qwen25Vl):
 
 class Qwen3Vl(QwenPictures):
     """Two taps; the last of three blocks is one."""
+    sites = ["qkv"]
     name, architecture, config = "qwen3_vl", Qwen3VLForConditionalGeneration, Qwen3VLConfig
     names, llm, projector, rule = {}, "model.language_model.layers.", "merger", ""
     tower = dict(depth=3, hidden_size=32, intermediate_size=48, num_heads=2, patch_size=4, out_hidden_size=48, num_position_embeddings=49, deepstack_visual_indexes=[0, 2])
@@ -438,6 +446,129 @@ class Qwen3VlTied(Qwen3Vl):
 
     def make_model(self, changes):
         return super().make_model(dict(changes, num_key_value_heads=1, tie_word_embeddings=True))
+
+
+class Gemma3Pictures(Pictures):
+    """SigLIP's patches averaged to four vectors, which see each other; text around them that joins with what is beside it."""
+    name, architecture, token = "gemma3", Gemma3ForConditionalGeneration, "<image_soft_token>"
+    specials = ["<start_of_image>", "<image_soft_token>", "<end_of_image>"]
+    template = TEMPLATE.replace("<image>{{ '\\n' }}", "<start_of_image>")
+    more = dict(sliding_window=3, sliding_window_pattern=2, num_hidden_layers=4)
+
+    def __init__(self, bench):
+        super().__init__(bench)
+        self.tokenizer.chat_template = TEMPLATE.replace("<image>", "{{ '\\n\\n' }}<start_of_image><image_soft_token><end_of_image>{{ '\\n' }}")
+
+    def make_tokenizer(self):
+        tokenizer = super().make_tokenizer()
+        tokenizer.add_tokens(["\n\n\n"])
+        return tokenizer
+
+    def image_processor(self):
+        return Gemma3ImageProcessorPil(size={"height": 28, "width": 28})
+
+    def make_processor(self):
+        return self.image_processor()
+
+    def randomised(self, model):
+        return tiny.around_zero(super().randomised(model), ("language_model", "mm_soft_emb_norm"))
+
+    def make_model(self, changes):
+        number = self.tokenizer.convert_tokens_to_ids
+        text = Gemma3TextConfig(**{**changes, "head_dim": 16, "query_pre_attn_scalar": 20, "pad_token_id": None, **self.more})
+        return self.architecture(Gemma3Config(text_config=text, vision_config=SiglipVisionConfig(**tiny.VIT, vision_use_head=False), mm_tokens_per_image=4, image_token_index=self.media_id,
+                                              boi_token_index=number("<start_of_image>"), eoi_token_index=number("<end_of_image>"), tie_word_embeddings=text.tie_word_embeddings))
+
+    def encode_media(self, media):
+        if not media:
+            return {}, []
+        out = self.processor(images=[Image.open(self.folder / part["image"]) for part in media], return_tensors="pt")
+        return {"pixel_values": out["pixel_values"]}, [4] * len(media)
+
+    def prepare(self, sample, answer=False):
+        ids, supervised, spans, inputs = super().prepare(sample, answer)
+        inputs["token_type_ids"] = (inputs["input_ids"] == self.media_id).long()
+        return ids, supervised, spans, inputs
+
+    def processed(self, sample):
+        """Ids as Gemma3Processor makes them of what the directory's template writes, with 0 for media."""
+        saved = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=self.tokenizer.backend_tokenizer, extra_special_tokens=saved, chat_template=self.template)
+        media = [part for message in sample["messages"] if isinstance(message["content"], list) for part in message["content"] if part["type"] == "image"]
+        messages = [{**message, "content": message["content"] if isinstance(message["content"], list) else [text(message["content"])]} for message in sample["messages"]]
+        written = tokenizer.apply_chat_template(messages, tokenize=False)
+        processor = Gemma3Processor(self.image_processor(), tokenizer, image_seq_length=4)
+        ids = torch.as_tensor(processor(images=[Image.open(self.folder / part["image"]) for part in media], text=written)["input_ids"]).flatten()
+        return torch.where(ids == self.media_id, 0, ids)
+
+
+class Gemma3Untied(Gemma3Pictures):
+    """One head of keys, a window as wide as a picture, a head of its own, scaled frequencies."""
+    name = "gemma3, untied"
+    more = dict(sliding_window=4, sliding_window_pattern=3, num_hidden_layers=3, num_key_value_heads=1, tie_word_embeddings=False,
+                rope_parameters={"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e4}, "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})
+
+
+class Rows(Pictures):
+    """Pictures of any shape, row by row with tokens between the rows."""
+    sites = ["q_proj", "gate_proj"]
+    token, specials, merge = "[IMG]", ["[IMG]", "[IMG_BREAK]", "[IMG_END]"], 1
+    template = TEMPLATE.replace("<image>{{ '\\n' }}", "[IMG]")
+    tower = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=2, image_size=64, patch_size=4)
+
+    def image_processor(self):
+        return PixtralImageProcessorPil(patch_size={"height": 4, "width": 4}, size={"longest_edge": 30})
+
+    def make_processor(self):
+        return self.image_processor()
+
+    def encode_media(self, media):
+        if not media:
+            return {}, []
+        edge = 4 * self.merge
+        out = self.processor(images=[Image.open(self.folder / part["image"]) for part in media], patch_size={"height": edge, "width": edge}, return_tensors="pt")
+        sizes = torch.as_tensor(np.array(out["image_sizes"]))
+        return {"pixel_values": out["pixel_values"], "image_sizes": sizes}, [(height // edge, width // edge) for height, width in sizes.tolist()]
+
+    def expanded(self, ids, mask, counts):
+        """As PixtralProcessor.replace_image_token has it, which needs torchvision."""
+        rest, end = [self.tokenizer.convert_tokens_to_ids(token) for token in self.specials[1:]]
+        out, supervised, spans, grids = [], [], [], iter(counts)
+        for token, on in zip(ids, mask or [0] * len(ids)):
+            new = [token]
+            if token == self.media_id:
+                rows, columns = next(grids)
+                new = ([0] * columns + [rest]) * rows
+                spans.append([len(out), len(new) - 1])
+                new[-1] = end
+            out += new
+            supervised += [on] * len(new)
+        return torch.tensor(out), torch.tensor(supervised).bool(), spans
+
+
+class Mistral3Pictures(Rows):
+    name, architecture, merge = "mistral3", Mistral3ForConditionalGeneration, 2
+    more, layer = dict(sliding_window=None, tie_word_embeddings=False, rms_norm_eps=1e-3), -1
+
+    def make_model(self, changes):
+        text = MistralConfig(**{**changes, **self.more})
+        return self.architecture(Mistral3Config(text_config=text, vision_config=PixtralVisionConfig(**self.tower), image_token_index=self.media_id, spatial_merge_size=self.merge, vision_feature_layer=self.layer,
+                                                tie_word_embeddings=text.tie_word_embeddings))
+
+
+class Mistral3Window(Mistral3Pictures):
+    """A window, tied embeddings, a layer before the last, other frequencies."""
+    name, layer = "mistral3, window", -2
+    more = dict(sliding_window=5, tie_word_embeddings=True, head_dim=16)
+    tower = {**Rows.tower, "hidden_act": "silu", "num_attention_heads": 4, "rope_parameters": {"rope_type": "axial", "rope_theta": 50.0}}
+
+
+class Pixtral(Rows):
+    name, architecture = "llava on pixtral", LlavaForConditionalGeneration
+
+    def make_model(self, changes):
+        return self.architecture(LlavaConfig(vision_config=PixtralVisionConfig(**self.tower), text_config=MistralConfig(**changes, sliding_window=None), image_token_index=self.media_id,
+                                             vision_feature_layer=-1, vision_feature_select_strategy="full"))
 
 
 def ask(bench, reference, samples, **more):
@@ -507,8 +638,8 @@ def read_again(bench, reference):
 def adapted(bench, reference):
     """LoRA of peft on the text model and on the tower; changes the reference."""
     inner, samples = reference.model.model, reference.samples
-    of_text, of_tower = ["q_proj", "down_proj"], ["qkv"] + {Qwen2Vl: ["fc1"], Qwen25Vl: ["gate_proj"], Qwen3Vl: []}[type(reference)]
-    text, tower = with_lora(inner.language_model, of_text, 81), with_lora(inner.visual, of_tower, 82)
+    of_text, of_tower = ["q_proj", "down_proj"], reference.sites
+    text, tower = with_lora(inner.language_model, of_text, 81), with_lora(getattr(inner, reference.visual), of_tower, 82)
     tables = {}
     for slot, model, targets in [("llm", text, of_text), ("streams.image.encoder", tower, of_tower)]:
         model.save_pretrained(reference.folder / slot)
@@ -529,8 +660,39 @@ TEXT_7B = dict(hidden_size=3584, intermediate_size=18944, num_hidden_layers=28, 
 TEXT_2B = dict(hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12, num_key_value_heads=2, vocab_size=151936)
 
 
+def counted(bench, name, config, architecture):
+    """Without values: as many parameters as in transformers."""
+    with torch.device("meta"):
+        model = architecture(config)
+    model.tie_weights()
+    count = sum(p.numel() for p in model.parameters())
+    folder = bench.new_folder()
+    config.save_pretrained(folder)
+    answer, _ = bench.ask("parameters", model=f'from = "{folder}"\n')
+    bench.check(f"{name}: {count} parameters", answer["parameters"] == count, answer)
+    return count
+
+
+def more_sizes(bench):
+    """At the sizes of published models."""
+    text = dict(hidden_size=2560, intermediate_size=10240, num_hidden_layers=34, sliding_window=1024, rope_parameters={"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6}, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}})
+    so400m = SiglipVisionConfig(hidden_size=1152, image_size=896, intermediate_size=4304, num_attention_heads=16, num_hidden_layers=27, patch_size=14, vision_use_head=False)
+    count = counted(bench, "gemma3, Gemma-3-4B", Gemma3Config(text_config=Gemma3TextConfig(**text), vision_config=so400m), Gemma3ForConditionalGeneration)
+    bench.check("gemma3, Gemma-3-4B has the parameters of the published model", count == 4_300_079_472, count)
+    count = counted(bench, "gemma, Gemma-3-1B", Gemma3TextConfig(vocab_size=262144, hidden_size=1152, intermediate_size=6912, num_attention_heads=4, num_key_value_heads=1, sliding_window=512, max_position_embeddings=32768), Gemma3ForCausalLM)
+    bench.check("gemma, Gemma-3-1B has the parameters of the published model", count == 999_885_952, count)
+    counted(bench, "gemma, Gemma-2-2B", Gemma2Config(), Gemma2ForCausalLM)
+    small = MistralConfig(hidden_size=5120, intermediate_size=32768, num_hidden_layers=40, head_dim=128, sliding_window=None, vocab_size=131072, rms_norm_eps=1e-5)
+    seeing = dict(hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16)
+    count = counted(bench, "mistral3, Mistral-Small-3.1-24B", Mistral3Config(text_config=small, vision_config=PixtralVisionConfig(**seeing, image_size=1540, patch_size=14), tie_word_embeddings=False), Mistral3ForConditionalGeneration)
+    bench.check("mistral3, Mistral-Small-3.1-24B has the parameters of the published model", count == 24_011_361_280, count)
+    nemo = MistralConfig(hidden_size=5120, num_hidden_layers=40, head_dim=128, sliding_window=None, vocab_size=131072, rms_norm_eps=1e-5)
+    counted(bench, "llava on pixtral, Pixtral-12B", LlavaConfig(text_config=nemo, vision_config=PixtralVisionConfig(**seeing, hidden_act="silu"), vision_feature_layer=-1, vision_feature_select_strategy="full"), LlavaForConditionalGeneration)
+    counted(bench, "mistral, Mistral-7B", MistralConfig(), MistralForCausalLM)
+
+
 def sizes(bench):
-    """At the sizes of published models, without values: as many parameters as in transformers."""
+    """At the sizes of published models."""
     windowed = dict(hidden_size=1280, intermediate_size=3420, num_heads=16)
     newer = dict(num_position_embeddings=2304)
     for name, kind, text, tower, tied in [("Qwen3-VL-2B", Qwen3Vl, dict(TEXT_2B, hidden_size=2048, intermediate_size=6144, num_attention_heads=16, num_key_value_heads=8), dict(newer, depth=24, hidden_size=1024, intermediate_size=4096, out_hidden_size=2048, deepstack_visual_indexes=[5, 11, 17]), True),
@@ -539,14 +701,7 @@ def sizes(bench):
                                           ("Qwen2.5-VL-3B", Qwen25Vl, TEXT_3B, dict(windowed, out_hidden_size=2048), True), ("Qwen2.5-VL-7B", Qwen25Vl, TEXT_7B, dict(windowed, out_hidden_size=3584), False)]:
         sections = {"mrope_section": [24, 20, 20], "mrope_interleaved": True} if kind is Qwen3Vl else {"mrope_section": [16, 24, 24]}
         config = kind.config(text_config={**text, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, **sections}}, vision_config=tower, tie_word_embeddings=tied)
-        with torch.device("meta"):
-            model = kind.architecture(config)
-        model.tie_weights()
-        count = sum(p.numel() for p in model.parameters())
-        folder = bench.new_folder()
-        config.save_pretrained(folder)
-        answer, _ = bench.ask("parameters", model=f'from = "{folder}"\n')
-        bench.check(f"{kind.name}, {name}: {count} parameters", answer["parameters"] == count, answer)
+        counted(bench, f"{kind.name}, {name}", config, kind.architecture)
 
 
 def vicuna(bench):
@@ -559,11 +714,24 @@ def vicuna(bench):
     bench.check(f"{reference.name}: 32 greedy tokens for each conversation", got["tokens"] == reference.answers(samples))
 
 
+def layout(bench, reference):
+    """Ids of conversations with 0 to 3 pictures, as the family's own processor makes them."""
+    samples = [sample for sample in reference.samples if "<image>" not in str(sample)]
+    _, out = ask(bench, reference, samples)
+    expected = torch.cat([reference.processed(sample) for sample in samples])
+    bench.check(f"{reference.name}: ids as its processor makes them", torch.equal(out["ids"], expected), f"{len(expected)} tokens")
+
+
 def run(bench):
     sizes(bench)
+    more_sizes(bench)
     vicuna(bench)
-    for kind in (Llava, LlavaClassToken, LlavaSiglip, LlavaNext, Qwen2Audio):
-        family(bench, kind)
+    for kind in (Llava, LlavaClassToken, LlavaSiglip, LlavaNext, Qwen2Audio, Gemma3Pictures, Gemma3Untied, Mistral3Pictures, Mistral3Window, Pixtral):
+        reference = family(bench, kind)
+        if isinstance(reference, Gemma3Pictures):
+            layout(bench, reference)
+        if kind in (Gemma3Pictures, Mistral3Pictures, Pixtral):
+            adapted(bench, reference)
 
 
 def grids(bench):

@@ -2,9 +2,11 @@
 
 #include <ATen/ATen.h>
 #include <antiphon/nn/attention/block_attention.h>
+#include <antiphon/nn/attention/capped_attention.h>
 #include <antiphon/nn/attention/device_attention.h>
 #include <antiphon/nn/attention/float_attention.h>
 #include <antiphon/nn/attention/short_attention.h>
+#include <antiphon/nn/attention/spans.h>
 
 #include <numeric>
 
@@ -56,6 +58,26 @@ at::Tensor packed_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
     begin += tokens, i = end;
   }
   return outputs.size() == 1 ? outputs[0] : at::cat(outputs);
+}
+
+at::Tensor packed_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
+                            const std::vector<int64_t>& lengths, const Sight& sight,
+                            const std::vector<TokenSpan>& media) {
+  const bool has_spans = sight.media && !media.empty() && !q_thd.is_meta(), is_capped = sight.score_cap > 0;
+  at::Tensor plain;
+  if (!is_capped) plain = packed_attention(q_thd, k_thd, v_thd, lengths, true, sight.window);
+  if (!has_spans && !is_capped) return plain;
+  std::vector<at::Tensor> outputs;
+  int64_t begin = 0;
+  for (const auto length : lengths) {
+    const auto cut = [&](const at::Tensor& x) { return x.narrow(0, begin, length); };
+    const auto own = has_spans ? spans_within(media, begin, length) : std::vector<TokenSpan>();
+    const auto q = cut(q_thd), k = cut(k_thd).transpose(0, 1), v = cut(v_thd).transpose(0, 1);
+    outputs.push_back(is_capped ? capped_attention(q, k, v, sight, own)
+                                : with_spans(cut(plain), q, k, v, own, sight.window));
+    begin += length;
+  }
+  return at::cat(outputs);
 }
 
 }  // namespace antiphon::nn

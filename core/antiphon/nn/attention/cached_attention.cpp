@@ -8,8 +8,10 @@
 #include <antiphon/kernels/ops.h>
 #include <antiphon/nn/attention/attention.h>
 #include <antiphon/nn/attention/block_attention.h>
+#include <antiphon/nn/attention/capped_attention.h>
 #include <antiphon/nn/attention/device_attention.h>
 #include <antiphon/nn/attention/float_attention.h>
+#include <antiphon/nn/attention/spans.h>
 
 #include <algorithm>
 #include <cmath>
@@ -48,7 +50,7 @@ at::Tensor over_past(const at::Tensor& q_thd, const at::Tensor& k_htd, const at:
 
 // Each row on its own: over its new tokens, or if it held some before, over a copy of all.
 at::Tensor row_by_row(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
-                      const DecoderInput& input, size_t layer, int64_t window) {
+                      const DecoderInput& input, size_t layer, const Sight& sight) {
   const auto& cache = *input.cache;
   std::vector<at::Tensor> outputs;
   int64_t begin = 0;
@@ -57,8 +59,10 @@ at::Tensor row_by_row(const at::Tensor& q_thd, const at::Tensor& k_thd, const at
     const auto seen = [&](const at::Tensor& new_thd, const at::Tensor& kept) {
       return past ? cache.gathered(kept, row, past + n) : new_thd.narrow(0, begin, n).transpose(0, 1);
     };
-    outputs.push_back(
-        over_past(q_thd.narrow(0, begin, n), seen(k_thd, cache.keys(layer)), seen(v_thd, cache.values(layer)), window));
+    const auto q = q_thd.narrow(0, begin, n), k = seen(k_thd, cache.keys(layer)), v = seen(v_thd, cache.values(layer));
+    const auto spans = sight.media ? spans_within(input.media, begin, n) : std::vector<TokenSpan>();
+    outputs.push_back(sight.score_cap > 0 ? capped_attention(q, k, v, sight, spans)
+                                          : with_spans(over_past(q, k, v, sight.window), q, k, v, spans, sight.window));
     begin += n;
   }
   return at::cat(outputs);
@@ -91,19 +95,19 @@ void advance_rows(const DecoderInput& input) {
 }
 
 at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
-                            const DecoderInput& input, size_t layer, int64_t window) {
+                            const DecoderInput& input, size_t layer, const Sight& sight) {
   const auto& cache = *input.cache;
   if (cache.keys(layer).scalar_type() != k_thd.scalar_type())
     fail(ErrorKind::internal,
          fmt::format("the KV cache holds {} and the layer gives {}", c10::toString(cache.keys(layer).scalar_type()),
                      c10::toString(k_thd.scalar_type())));
-  if (input.blocks_nb.defined()) return step_attention(q_thd, k_thd, v_thd, input, layer, window);
+  if (input.blocks_nb.defined()) return step_attention(q_thd, k_thd, v_thd, input, layer, sight);
   kernels::append_kv(k_thd, v_thd, cache.keys(layer), cache.values(layer), input.slots_n);
   const bool one_each = std::ranges::all_of(input.lengths, [](int64_t n) { return n == 1; });
-  if (one_each && kernels::fits(q_thd) && !at::GradMode::is_enabled())
-    return q_thd.scalar_type() == at::kFloat ? next_tokens<float>(q_thd, input, layer, window)
-                                             : next_tokens<uint16_t>(q_thd, input, layer, window);
-  return row_by_row(q_thd, k_thd, v_thd, input, layer, window);
+  if (one_each && kernels::fits(q_thd) && !at::GradMode::is_enabled() && sight.score_cap == 0)
+    return q_thd.scalar_type() == at::kFloat ? next_tokens<float>(q_thd, input, layer, sight.window)
+                                             : next_tokens<uint16_t>(q_thd, input, layer, sight.window);
+  return row_by_row(q_thd, k_thd, v_thd, input, layer, sight);
 }
 
 template <class T>

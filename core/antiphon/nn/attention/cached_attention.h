@@ -2,6 +2,7 @@
 #pragma once
 #include <antiphon/component/language_model.h>
 #include <antiphon/kernels/for_rows.h>
+#include <antiphon/nn/attention/attention.h>
 
 namespace antiphon::nn {
 
@@ -14,7 +15,7 @@ void advance_rows(const DecoderInput& input);
 // As packed_attention (attention.h), causal, after putting k and v into layer `layer` of the cache; every query also
 // sees what its row held before. place_tokens() must have been called.
 at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
-                            const DecoderInput& input, size_t layer, int64_t window = 0);
+                            const DecoderInput& input, size_t layer, const Sight& sight = {});
 
 // One new token for each row, on the CPU: its place in one layer, and its attention. `T` as in kernels/decode.h, the
 // cache's element. The input must outlive it.

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <antiphon/kernels/ops.h>
 #include <antiphon/kernels/shapes.h>
+#include <antiphon/nn/attention/capped_attention.h>
 
 #include <algorithm>
 #include <functional>
@@ -50,11 +51,13 @@ at::Tensor varlen_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
 }
 
 at::Tensor step_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
-                          const DecoderInput& input, size_t layer, int64_t window) {
+                          const DecoderInput& input, size_t layer, const Sight& sight) {
   const auto &keys = input.cache->keys(layer), &values = input.cache->values(layer);
   kernels::append_kv(k_thd, v_thd, keys, values, input.slots_n);
-  return kernels::decode_attention(q_thd, keys, values, input.blocks_nb, input.held_n, window)
-      .view({q_thd.size(0), -1});
+  const auto y = sight.score_cap > 0
+                     ? capped_decode_attention(q_thd, keys, values, input.blocks_nb, input.held_n, sight)
+                     : kernels::decode_attention(q_thd, keys, values, input.blocks_nb, input.held_n, sight.window);
+  return y.view({q_thd.size(0), -1});
 }
 
 }  // namespace antiphon::nn

@@ -1,6 +1,6 @@
 // Attention whose lengths are read on the device, or by kernels for packed sequences: the CUDA path.
 #pragma once
-#include <antiphon/component/language_model.h>
+#include <antiphon/nn/attention/attention.h>
 
 namespace antiphon::nn {
 
@@ -17,6 +17,6 @@ at::Tensor varlen_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
 // As cached_attention (cached_attention.h) with one token per row, by the input's tensors blocks_nb, held_n and
 // slots_n. Nothing is read back to the host, so a CUDA graph can record it.
 at::Tensor step_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
-                          const DecoderInput& input, size_t layer, int64_t window);
+                          const DecoderInput& input, size_t layer, const Sight& sight);
 
 }  // namespace antiphon::nn

@@ -81,7 +81,7 @@ TEST_CASE("a step that reads its rows and lengths from tensors is a step that re
       const auto in = random_heads(n, 50);
       input.cache = &by_lists, input.x_td = in.q;
       place_tokens(input);
-      const auto expected = cached_attention(in.q, in.k, in.v, input, 0, window);
+      const auto expected = cached_attention(in.q, in.k, in.v, input, 0, {.window = window});
       input.cache = &by_tensors;
       // What a row has beyond its blocks is any block.
       input.blocks_nb = at::zeros({n, 5}, at::kLong), input.held_n = at::zeros({n}, at::kLong);
@@ -92,7 +92,7 @@ TEST_CASE("a step that reads its rows and lengths from tensors is a step that re
         input.blocks_nb[i].narrow(0, 0, blocks.size(0)).copy_(blocks);
         input.held_n[i] = by_tensors.length(row);
       }
-      CHECK(relative_error(cached_attention(in.q, in.k, in.v, input, 0, window), expected) < 1e-6);
+      CHECK(relative_error(cached_attention(in.q, in.k, in.v, input, 0, {.window = window}), expected) < 1e-6);
       CHECK(at::equal(by_tensors.keys(0), by_lists.keys(0)));
       CHECK(at::equal(by_tensors.values(0), by_lists.values(0)));
     }

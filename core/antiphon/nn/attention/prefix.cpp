@@ -6,6 +6,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/nn/attention/attention.h>
+#include <antiphon/nn/attention/spans.h>
 #include <antiphon/nn/token_slices.h>
 
 #include <numeric>
@@ -42,6 +43,19 @@ at::Tensor put_before(const at::Tensor& before, const at::Tensor& x_thd, const s
   std::vector<at::Tensor> pieces;
   for (const auto& sequence : x_thd.split_with_sizes(lengths)) pieces.push_back(before), pieces.push_back(sequence);
   return at::cat(pieces);
+}
+
+// Where the spans are then.
+std::vector<TokenSpan> put_before(int64_t before, const std::vector<int64_t>& lengths,
+                                  const std::vector<TokenSpan>& media) {
+  std::vector<TokenSpan> moved;
+  int64_t begin = 0, sequence = 0;
+  for (const auto length : lengths) {
+    for (const auto& [place, count] : spans_within(media, begin, length))
+      moved.push_back({begin + place + (sequence + 1) * before, count});
+    begin += length, ++sequence;
+  }
+  return moved;
 }
 
 // For what autograd saves.
@@ -128,7 +142,8 @@ Prefix::Prefix(const at::Tensor& kv) : kv_(kv), layers_(kv.detach().unbind(0)) {
 at::Tensor Prefix::begun(const at::Tensor& x_td) const { return gathered_ ? Begin::apply(x_td, kv_, gathered_) : x_td; }
 
 at::Tensor Prefix::attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
-                             const std::vector<int64_t>& lengths, size_t layer, int64_t window) const {
+                             const std::vector<int64_t>& lengths, size_t layer, const Sight& sight,
+                             const std::vector<TokenSpan>& media) const {
   const auto& kv = layers_[layer];
   at::Tensor k, v;
   if (gathered_) {
@@ -141,7 +156,7 @@ at::Tensor Prefix::attention(const at::Tensor& q_thd, const at::Tensor& k_thd, c
   const auto q = put_before(at::zeros({tokens(), q_thd.size(1), q_thd.size(2)}, q_thd.options()), q_thd, lengths);
   auto whole = lengths;
   for (auto& length : whole) length += tokens();
-  const auto y = packed_attention(q, k, v, whole, true, window);
+  const auto y = packed_attention(q, k, v, whole, sight, put_before(tokens(), lengths, media));
   return at::cat(every_second(y.split_with_sizes(in_turn(lengths, tokens())), 1));
 }
 

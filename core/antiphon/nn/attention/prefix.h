@@ -1,7 +1,7 @@
 // Learned keys and values before those of every sequence, in each layer of a decoder. Source: Li and Liang 2021
 // (Prefix-Tuning).
 #pragma once
-#include <ATen/core/Tensor.h>
+#include <antiphon/nn/attention/attention.h>
 
 #include <memory>
 #include <vector>
@@ -27,10 +27,11 @@ class Prefix {
   // the way, so that what computes `kv` runs once in the backward pass, whether or not blocks are computed again in it.
   at::Tensor begun(const at::Tensor& x_td) const;
 
-  // As packed_attention (attention.h), causal: each query sees what stands before its sequence, too, unless that is
-  // more than window - 1 tokens away.
+  // As packed_attention (attention.h) with `sight`: each query sees what stands before its sequence, too, unless that
+  // is more than window - 1 tokens away.
   at::Tensor attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
-                       const std::vector<int64_t>& lengths, size_t layer, int64_t window) const;
+                       const std::vector<int64_t>& lengths, size_t layer, const Sight& sight,
+                       const std::vector<TokenSpan>& media) const;
 
  private:
   struct Gathered;

@@ -50,12 +50,13 @@ TEST_CASE("a prefix: values and gradients are those of each sequence behind it, 
     const auto expected = by_sequence(a[0], a[1], a[2], a[3][0], window);
     const Prefix prefix(b[3]);
     const auto k = prefix.begun(b[1]);
-    const auto got = prefix.attention(b[0], k, b[2], kLengths, 0, window);
+    const auto got = prefix.attention(b[0], k, b[2], kLengths, 0, {.window = window}, {});
     CHECK(relative_error(got, expected) < 1e-5);
     (expected * weights).sum().backward(), (got * weights).sum().backward();
     for (size_t i = 0; i < a.size(); ++i) CHECK(relative_error(b[i].grad(), a[i].grad()) < 1e-5);
     const at::NoGradGuard guard;
-    CHECK(relative_error(Prefix(b[3]).attention(b[0], b[1], b[2], kLengths, 0, window), expected) < 1e-5);
+    CHECK(relative_error(Prefix(b[3]).attention(b[0], b[1], b[2], kLengths, 0, {.window = window}, {}), expected) <
+          1e-5);
   }
 }
 

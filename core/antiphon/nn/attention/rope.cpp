@@ -54,9 +54,10 @@ Rope::Rope(int64_t rotary_size, double theta, const RopeScaling& scaling, const 
   axes_ = *std::ranges::max_element(axes) + 1;
 }
 
-Rope Rope::of_grid(int64_t head_size, double theta) {
-  Rope rope(head_size / 2, theta, {});
-  rope.inverse_frequency_ = rope.inverse_frequency_.repeat({2});
+Rope Rope::of_grid(int64_t head_size, double theta, bool interleaved) {
+  Rope rope(interleaved ? head_size : head_size / 2, theta, {});
+  const auto& own = rope.inverse_frequency_;
+  rope.inverse_frequency_ = interleaved ? own.view({-1, 2}).t().flatten() : own.repeat({2});
   rope.axis_of_frequency_ = at::arange(2, at::kLong).repeat_interleave(head_size / 4);
   rope.axes_ = 2;
   return rope;

@@ -28,8 +28,9 @@ class Rope {
   // rotary_size / 2 frequencies the axis whose position it turns by; none: there is one axis.
   Rope(int64_t rotary_size, double theta, const RopeScaling& scaling, const std::vector<int64_t>& axes = {});
   // Of patches by row and column: each has the frequencies of a head of half the size, first those of the row
-  // (transformers: models/qwen2_vl, Qwen2VLVisionRotaryEmbedding). `head_size` is a multiple of four.
-  static Rope of_grid(int64_t head_size, double theta);
+  // (transformers: models/qwen2_vl, Qwen2VLVisionRotaryEmbedding); or, if `interleaved`, the frequencies of a whole
+  // head are dealt out in turn (models/pixtral, PixtralVisionRotaryEmbedding). `head_size` is a multiple of four.
+  static Rope of_grid(int64_t head_size, double theta, bool interleaved = false);
   // positions [axes, tokens] int64 -> the table, in `dtype` on the device of the positions. Error(internal) for another
   // number of axes.
   int64_t axes() const { return axes_; }

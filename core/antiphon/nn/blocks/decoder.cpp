@@ -17,6 +17,7 @@
 #include <antiphon/nn/token_slices.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace antiphon::nn {
 namespace {
@@ -25,11 +26,22 @@ bool has_experts(const DecoderOptions& o, int64_t layer) {
   return o.moe.experts > 0 && std::ranges::find(o.dense_layers, layer) == o.dense_layers.end();
 }
 
+bool is_windowed(const DecoderOptions& o, int64_t layer) {
+  return layer >= o.first_window_layer && std::ranges::find(o.full_layers, layer) == o.full_layers.end();
+}
+
+// Attention itself divides by the root of head_size.
+double query_multiplier(const DecoderOptions& o) {
+  return o.score_scale > 0 ? o.score_scale * std::sqrt(static_cast<double>(o.head_size)) : 1;
+}
+
 }  // namespace
 
 DecoderLayer::DecoderLayer(const DecoderOptions& o, int64_t index)
     : head_size_(o.head_size),
-      window_(index >= o.first_window_layer ? o.window : 0),
+      sight_{is_windowed(o, index) ? o.window : 0, o.score_cap, o.media_see_all},
+      query_multiplier_(query_multiplier(o)),
+      branch_multiplier_(o.branch_multiplier),
       is_block_of_step_(is_block_of_step(o)),
       input_norm_(o.norm, o.hidden_size, o.norm_eps),
       post_attention_norm_(o.norm, o.hidden_size, o.norm_eps),
@@ -43,11 +55,17 @@ DecoderLayer::DecoderLayer(const DecoderOptions& o, int64_t index)
   add("self_attn.v_proj", v_proj_);
   add("self_attn.o_proj", o_proj_);
   if (o.qk_norm) {
-    q_norm_ = std::make_unique<Norm>(NormKind::rms, o.head_size, o.norm_eps);
-    k_norm_ = std::make_unique<Norm>(NormKind::rms, o.head_size, o.norm_eps);
+    q_norm_ = std::make_unique<Norm>(o.norm, o.head_size, o.norm_eps);
+    k_norm_ = std::make_unique<Norm>(o.norm, o.head_size, o.norm_eps);
     add("self_attn.q_norm", *q_norm_);
     add("self_attn.k_norm", *k_norm_);
   }
+  const auto add_branch_norm = [&](const char* name, std::unique_ptr<Norm>& norm) {
+    if (!o.branch_norms) return;
+    norm = std::make_unique<Norm>(o.norm, o.hidden_size, o.norm_eps);
+    add(name, *norm);
+  };
+  add_branch_norm("attention_output_norm", attention_output_norm_);
   add("post_attention_norm", post_attention_norm_);
   if (has_experts(o, index)) {
     experts_ = std::make_unique<MixtureOfExperts>(o.hidden_size, o.activation, o.moe);
@@ -57,6 +75,7 @@ DecoderLayer::DecoderLayer(const DecoderOptions& o, int64_t index)
         BlockMlpOptions{o.hidden_size, o.intermediate_size, o.activation, o.gated_mlp, o.mlp_bias});
     add("mlp", *mlp_);
   }
+  add_branch_norm("mlp_output_norm", mlp_output_norm_);
 }
 
 at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, const DecoderInput& input,
@@ -66,10 +85,11 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, c
   const auto v = heads(v_proj_);
   if (q_norm_) q = q_norm_->forward(q), k = k_norm_->forward(k);
   q = apply_rope(q, rope), k = apply_rope(k, rope);
+  if (query_multiplier_ != 1) q = q * query_multiplier_;
   if (slices_.contexts) return o_proj_.forward(attend_all(q, k, v, input, layer));
-  if (input.prefix) return o_proj_.forward(input.prefix->attention(q, k, v, input.lengths, layer, window_));
-  return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer, window_)
-                                     : packed_attention(q, k, v, input.lengths, true, window_));
+  if (input.prefix) return o_proj_.forward(input.prefix->attention(q, k, v, input.lengths, layer, sight_, input.media));
+  return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer, sight_)
+                                     : packed_attention(q, k, v, input.lengths, sight_, input.media));
 }
 
 // Of all tokens, for some of the heads.
@@ -82,8 +102,8 @@ at::Tensor DecoderLayer::attend_all(const at::Tensor& q, const at::Tensor& k, co
     return to_heads(x.unsqueeze(2).expand(shape).flatten(1, 2), sizes, group);
   };
   const auto q_thd = to_heads(q, sizes, group), k_thd = repeated(k), v_thd = repeated(v);
-  const auto y = input.prefix ? input.prefix->attention(q_thd, k_thd, v_thd, input.lengths, layer, window_)
-                              : packed_attention(q_thd, k_thd, v_thd, input.lengths, true, window_);
+  const auto y = input.prefix ? input.prefix->attention(q_thd, k_thd, v_thd, input.lengths, layer, sight_, input.media)
+                              : packed_attention(q_thd, k_thd, v_thd, input.lengths, sight_, input.media);
   return to_tokens(y.view({y.size(0), -1, head_size_}), sizes, group).flatten(1, 2);
 }
 
@@ -93,12 +113,18 @@ at::Tensor DecoderLayer::forward(const at::Tensor& x_td, const RopeTable& rope, 
   const auto tokens = input.tokens();
   const DropoutRows rows(slices_.contexts ? slices_.of_context(tokens).begin : DropoutRows::first());
   const auto attended = left(attend(entered(input_norm_.forward(x_td), tokens), rope, input, layer), tokens);
-  const auto x = x_td + o_proj_.after_sum(attended);
+  const auto x = x_td + added(attention_output_norm_, o_proj_.after_sum(attended));
   const auto normal = post_attention_norm_.forward(x);
-  if (mlp_) return x + mlp_->down.after_sum(left(mlp_->forward(entered(normal, tokens)), tokens));
+  if (mlp_)
+    return x + added(mlp_output_norm_, mlp_->down.after_sum(left(mlp_->forward(entered(normal, tokens)), tokens)));
   const auto [begin, size] = slices_.own(tokens);
   const int64_t padding = std::clamp(begin + size - (tokens - input.padding), int64_t{0}, size);
-  return x + experts_->forward(normal, padding, losses);
+  return x + added(mlp_output_norm_, experts_->forward(normal, padding, losses));
+}
+
+at::Tensor DecoderLayer::added(const std::unique_ptr<Norm>& norm, const at::Tensor& y_td) const {
+  const auto y = norm ? norm->forward(y_td) : y_td;
+  return branch_multiplier_ == 1 ? y : y * branch_multiplier_;
 }
 
 at::Tensor DecoderLayer::entered(const at::Tensor& x_td, int64_t tokens) const {
@@ -114,6 +140,9 @@ Decoder::Decoder(const DecoderOptions& options)
       norm_(options.norm, options.hidden_size, options.norm_eps),
       rope_(options.rotary_size ? options.rotary_size : options.head_size, options.rope_theta, options.rope_scaling,
             options.rope_axes) {
+  if (options.window_rope_theta > 0)
+    window_rope_ = std::make_unique<Rope>(options.rotary_size ? options.rotary_size : options.head_size,
+                                          options.window_rope_theta, RopeScaling{}, options.rope_axes);
   add("embed_tokens", embed_tokens_, {options.vocab_size, options.hidden_size}, Init::normal_002, Role::embedding);
   for (int64_t i = 0; i < options.num_layers; ++i) {
     layers_.push_back(std::make_unique<DecoderLayer>(options, i));
@@ -126,8 +155,9 @@ Decoder::Decoder(const DecoderOptions& options)
 
 at::Tensor Decoder::embed(const at::Tensor& ids) const {
   const auto rows_of = [&](const at::Tensor& rows) {
-    if (options_.tie_embeddings && quantized_head_) return quantized_head_->rows(rows, norm_.weight().scalar_type());
-    return at::embedding(embed_tokens_, rows);
+    if (options_.tie_embeddings && quantized_head_)
+      return scaled(quantized_head_->rows(rows, norm_.weight().scalar_type()));
+    return scaled(at::embedding(embed_tokens_, rows));
   };
   if (!by_.group) return rows_of(ids);
   const auto rows = ids - first_token_;
@@ -136,12 +166,21 @@ at::Tensor Decoder::embed(const at::Tensor& ids) const {
   return x * own.unsqueeze(-1).to(x.scalar_type());
 }
 
+// The multiplier is rounded as the embedding is (transformers: models/gemma3, Gemma3TextScaledWordEmbedding).
+at::Tensor Decoder::scaled(const at::Tensor& x) const {
+  if (options_.embed_multiplier == 1) return x;
+  const auto multiplier = at::full({}, options_.embed_multiplier, at::TensorOptions().dtype(x.scalar_type()));
+  return x * multiplier.item<double>();
+}
+
 at::Tensor Decoder::head_weight() const {
   if (quantized_head_) return quantized_head_->dequantized(norm_.weight().scalar_type());
   return options_.tie_embeddings ? embed_tokens_ : lm_head_;
 }
 
-at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const {
+at::Tensor Decoder::logits(const at::Tensor& hidden_nd) const { return options_.logits.applied(products(hidden_nd)); }
+
+at::Tensor Decoder::products(const at::Tensor& hidden_nd) const {
   const auto& head = options_.tie_embeddings ? embed_tokens_ : lm_head_;
   if (quantized_head_ && fits_few_rows(hidden_nd, hidden_nd))
     return multiply_few_rows(hidden_nd, quantized_head_->matrix(), {});
@@ -201,11 +240,13 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   auto input = given;
   place_tokens(input);
   const auto context = slices_.of_context(input.tokens());
-  const auto rope = rope_.table(input.positions_at.narrow(1, context.begin, context.size), input.x_td.scalar_type());
+  const auto positions_at = input.positions_at.narrow(1, context.begin, context.size);
+  const auto rope = rope_.table(positions_at, input.x_td.scalar_type());
+  const auto window_rope = window_rope_ ? window_rope_->table(positions_at, input.x_td.scalar_type()) : rope;
   const auto losses = router_losses(input);
   const auto range = stage_ ? stage_->range() : PipelineStage::Range{0, options_.num_layers};
-  const auto run = [rope, input, losses](const DecoderLayer& layer, const at::Tensor& in, size_t i) {
-    return layer.forward(in, rope, input, i, losses);
+  const auto run = [rope, window_rope, input, losses](const DecoderLayer& layer, const at::Tensor& in, size_t i) {
+    return layer.forward(in, layer.has_window() ? window_rope : rope, input, i, losses);
   };
   auto x = entered(input, losses);
   size_t done = static_cast<size_t>(range.begin);

@@ -1,6 +1,7 @@
 // One causal transformer for all backbones; a plugin turns its config.json into these options.
 #pragma once
 #include <antiphon/component/language_model.h>
+#include <antiphon/nn/attention/attention.h>
 #include <antiphon/nn/attention/rope.h>
 #include <antiphon/nn/blocks/block_mlp.h>
 #include <antiphon/nn/blocks/moe.h>
@@ -28,18 +29,29 @@ struct DecoderOptions {
   RopeScaling rope_scaling;
   std::vector<int64_t> rope_axes;  // for each frequency the axis of its positions; none: they have one axis
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
-  bool qk_norm = false;  // each head of the queries and keys is normalized (rms) before it is rotated
+  bool qk_norm = false;  // each head of the queries and keys is normalized before it is rotated, by a norm of this kind
+  double score_scale = 0;     // of queries times keys; 0: 1 / sqrt(head_size)
+  double score_cap = 0;       // see Sight
+  bool branch_norms = false;  // what a branch gives is normalized, too, before it is added
   std::string activation = "silu";
   bool gated_mlp = true;  // down(act(gate(x)) · up(x)), else down(act(up(x)))
   bool tie_embeddings = false;
-  // Layers from `first_window_layer` on see the last `window` tokens only, the query's own included; 0: all tokens.
+  // Of the embeddings of text, in the precision of the embedding; of each branch where it is added; of the logits.
+  double embed_multiplier = 1, branch_multiplier = 1;
+  LogitRule logits;
+  // Layers from `first_window_layer` on but `full_layers` see the last `window` tokens only, the query's own included;
+  // 0: all tokens.
   int64_t window = 0, first_window_layer = 0;
+  std::vector<int64_t> full_layers;
+  double window_rope_theta = 0;  // base of the layers with a window, whose frequencies are not scaled; 0: as of all
+  bool media_see_all = false;    // the embeddings of a part of a medium see each other, whatever their order
   // Experts in all layers but these.
   MoeOptions moe;
   std::vector<int64_t> dense_layers;
 };
 
-// Pre-norm block: x + attention(norm(x)), then x + mlp(norm(x)), as in Llama (Touvron et al. 2023) and its relatives.
+// Pre-norm block: x + attention(norm(x)), then x + mlp(norm(x)), as in Llama (Touvron et al. 2023) and its relatives;
+// or with norms after the branches, too, as in Gemma 2 (Team et al. 2024).
 class DecoderLayer : public Module {
  public:
   DecoderLayer(const DecoderOptions& options, int64_t index);
@@ -49,6 +61,7 @@ class DecoderLayer : public Module {
   // From then on x is the slice of this process; of its part it keeps some of the heads and of the MLP's inner values.
   void share(const DecoderOptions& options, const TokenSlices& slices);
   void share_experts(comm::Group& group, comm::Group* slices);
+  bool has_window() const { return sight_.window > 0; }
 
  private:
   template <class T>
@@ -60,19 +73,24 @@ class DecoderLayer : public Module {
   at::Tensor left(const at::Tensor& x_td, int64_t tokens) const;
   at::Tensor attend_all(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const DecoderInput& input,
                         size_t layer) const;
-  int64_t head_size_, window_, kv_repeats_ = 1;
+  // What a branch adds.
+  at::Tensor added(const std::unique_ptr<Norm>& norm, const at::Tensor& y_td) const;
+  int64_t head_size_, kv_repeats_ = 1;
+  Sight sight_;
+  double query_multiplier_, branch_multiplier_;
   TokenSlices slices_;
   bool is_block_of_step_;  // decoder_step.h
   Norm input_norm_, post_attention_norm_;
   Linear q_proj_, k_proj_, v_proj_, o_proj_;
   std::unique_ptr<BlockMlp> mlp_;  // or
   std::unique_ptr<MixtureOfExperts> experts_;
-  std::unique_ptr<Norm> q_norm_, k_norm_;  // over the values of a head
+  std::unique_ptr<Norm> q_norm_, k_norm_;                          // over the values of a head
+  std::unique_ptr<Norm> attention_output_norm_, mlp_output_norm_;  // or nullptr
 };
 
 // Parameters: embed_tokens, layers.N.{input_norm, self_attn.{q,k,v,o}_proj, self_attn.{q,k}_norm (if there are any),
-// post_attention_norm, mlp.{gate,up,down}_proj} (gate if the MLP is gated; or of experts: moe.h), norm, and lm_head if
-// the embeddings are not tied.
+// attention_output_norm (if branches have norms), post_attention_norm, mlp.{gate,up,down}_proj (gate if the MLP is
+// gated; or of experts: moe.h), mlp_output_norm (as before)}, norm, and lm_head if the embeddings are not tied.
 class Decoder : public Module {
  public:
   explicit Decoder(const DecoderOptions& options);
@@ -98,6 +116,8 @@ class Decoder : public Module {
   void check_contexts(config::Problems& problems) const;
   void check_experts(config::Problems& problems) const;
   void check_stages(config::Problems& problems) const;
+  at::Tensor scaled(const at::Tensor& x) const;
+  at::Tensor products(const at::Tensor& hidden_nd) const;
   void deal_out();
   std::vector<int64_t> dealt_out() const;
   std::vector<PipelineStage::Range> ranges();
@@ -109,6 +129,7 @@ class Decoder : public Module {
   std::vector<std::unique_ptr<DecoderLayer>> layers_;
   Norm norm_;
   Rope rope_;
+  std::unique_ptr<Rope> window_rope_;  // of layers with a window, if it is another
   SharedBy by_;
   TokenSlices slices_;
   std::unique_ptr<PipelineStage> stage_;

@@ -26,6 +26,15 @@ DecoderOptions options_with(bool tied) {
   return o;
 }
 
+// With all that Gemma has beside that.
+DecoderOptions more_options() {
+  auto o = options_with(true);
+  o.norm = NormKind::rms_plus_one, o.branch_norms = true, o.activation = "gelu_tanh";
+  o.score_scale = 0.5, o.score_cap = 2, o.logits = {0.5, 3}, o.embed_multiplier = 3, o.branch_multiplier = 0.7;
+  o.window = 2, o.full_layers = {1}, o.window_rope_theta = 50, o.media_see_all = true;
+  return o;
+}
+
 // 7 tokens in two sequences. Of log-probabilities of 4 of them, which are float32; or in float64 of the hidden states,
 // to which each process contributes what some of them give.
 at::Tensor loss_of(Decoder& decoder, bool of_scores, int64_t rank = 0, int64_t size = 1) {
@@ -33,12 +42,13 @@ at::Tensor loss_of(Decoder& decoder, bool of_scores, int64_t rank = 0, int64_t s
   DecoderInput input;
   input.x_td = decoder.embed(ids);
   input.positions_at = at::tensor({0, 1, 2, 0, 1, 2, 3}, at::kLong).unsqueeze(0), input.lengths = {3, 4};
+  input.media = {{1, 2}, {4, 3}};
   const auto all = decoder.forward(input);
   if (!of_scores) return (all.sin() * at::arange(7).remainder(size).eq(rank).unsqueeze(1)).sum();
   const auto hidden = all.index_select(0, at::tensor({0, 1, 4, 5}, at::kLong));
   const auto part = decoder.head_part();
   const auto logp = token_scores(hidden, decoder.head_weight(), at::tensor({130, 65, 64, 3}, at::kLong),
-                                 {3, false, part.group, part.begin});
+                                 {3, false, part.group, part.begin, decoder.options().logits});
   return (logp.to(at::kDouble) * at::tensor({1.0, -0.5, 2.0, 0.25}, at::kDouble)).sum();
 }
 
@@ -51,10 +61,11 @@ void prepare(Decoder& decoder) {
     if (parameter.init == Init::zeros) parameter.tensor->fill_(0.1);
 }
 
-void compare(comm::Group& group, bool tied, bool of_scores, const Smoothing& smoothing = {}) {
-  CAPTURE(tied, of_scores, smoothing.label_smoothing, smoothing.z_loss);
+void compare(comm::Group& group, const DecoderOptions& options, bool of_scores, const Smoothing& smoothing = {}) {
+  const bool tied = options.tie_embeddings;
+  CAPTURE(tied, of_scores, options.branch_norms, smoothing.label_smoothing, smoothing.z_loss);
   const Smoothing::Scope smoothed(smoothing);
-  Decoder whole(options_with(tied)), shared(options_with(tied));
+  Decoder whole(options), shared(options);
   shared.share({.group = &group, .slices = &group});
   prepare(whole), prepare(shared);
   CHECK(shared.parameter_count() == whole.parameter_count());
@@ -92,8 +103,9 @@ TEST_CASE("a decoder that several processes compute together: loss and gradients
 TEST_CASE("member shares a decoder", "[.]") {
   comm::Group group(my_place());
   for (const bool tied : {true, false})
-    for (const bool of_scores : {true, false}) compare(group, tied, of_scores);
-  compare(group, true, true, {.label_smoothing = 0.2, .z_loss = 0.01});
+    for (const bool of_scores : {true, false}) compare(group, options_with(tied), of_scores);
+  for (const bool of_scores : {true, false}) compare(group, more_options(), of_scores);
+  compare(group, options_with(true), true, {.label_smoothing = 0.2, .z_loss = 0.01});
   group.wait_for_all();
 }
 

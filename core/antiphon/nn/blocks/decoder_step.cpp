@@ -64,7 +64,7 @@ class LayerStep {
     normalize(l_.input_norm_, kernels::data<T>(x));
     project();
     turn(rope);
-    next_.attend(seen_, heads_, l_.window_, seen_);
+    next_.attend(seen_, heads_, l_.sight_.window, seen_);
     decode_.expand(seen_, wide_, n_ * heads_ * head_);
     add(l_.o_proj_, kernels::data<T>(x), middle_);
     normalize(l_.post_attention_norm_, middle_);
@@ -178,9 +178,11 @@ class LayerStep {
 bool is_block_of_step(const DecoderOptions& options) {
   const auto& [vocab_size, hidden_size, intermediate_size, num_layers, num_heads, num_kv_heads, head_size,
                max_positions, norm, norm_eps, rope_theta, rotary_size, rope_scaling, rope_axes, qkv_bias, output_bias,
-               mlp_bias, qk_norm, activation, gated_mlp, tie_embeddings, window, first_window_layer, moe,
-               dense_layers] = options;
-  return norm == NormKind::rms && activation == "silu" && gated_mlp;
+               mlp_bias, qk_norm, score_scale, score_cap, branch_norms, activation, gated_mlp, tie_embeddings,
+               embed_multiplier, branch_multiplier, logits, window, first_window_layer, full_layers, window_rope_theta,
+               media_see_all, moe, dense_layers] = options;
+  return norm == NormKind::rms && activation == "silu" && gated_mlp && score_scale == 0 && score_cap == 0 &&
+         !branch_norms && branch_multiplier == 1;
 }
 
 bool fits_layer_step(const DecoderLayer& l, const at::Tensor& x_td, const DecoderInput& input, size_t index) {

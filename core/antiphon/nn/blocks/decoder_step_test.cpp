@@ -4,6 +4,8 @@
 #include <antiphon/nn/linear/quantized_weight.h>
 #include <antiphon/nn/testing.h>
 
+#include <functional>
+
 using namespace antiphon;
 using namespace antiphon::nn;
 
@@ -136,6 +138,12 @@ TEST_CASE("which layers take the fused step") {
   CHECK_FALSE(fits(*layer_of(other), x, cache));
   other = options, other.norm = NormKind::layer;
   CHECK_FALSE(fits(*layer_of(other), x, cache));
+  for (const auto& change : std::vector<std::function<void(DecoderOptions&)>>{
+           [](auto& o) { o.score_scale = 0.1; }, [](auto& o) { o.score_cap = 50; },
+           [](auto& o) { o.branch_norms = true; }, [](auto& o) { o.branch_multiplier = 0.2; }}) {
+    other = options, change(other);
+    CHECK_FALSE(fits(*layer_of(other), x, cache));
+  }
   const at::AutoGradMode gradients(true);
   DecoderInput input;
   input.lengths = {1}, input.rows = {0}, input.cache = &cache;

@@ -85,13 +85,19 @@ PackedVitLayer::PackedVitLayer(const PackedVitOptions& o)
     : num_heads_(o.num_heads),
       norm1_(o.norm, o.hidden_size, o.norm_eps),
       norm2_(o.norm, o.hidden_size, o.norm_eps),
-      qkv_proj_(o.hidden_size, 3 * o.hidden_size, true),
-      o_proj_(o.hidden_size, o.hidden_size, true),
-      mlp_(BlockMlpOptions{o.hidden_size, o.intermediate_size, o.activation, o.gated_mlp, true}) {
-  for (auto* linear : {&qkv_proj_, &o_proj_, &mlp_.up, &mlp_.down}) linear->keep_packed();
-  if (mlp_.gate) mlp_.gate->keep_packed();
+      o_proj_(o.hidden_size, o.hidden_size, o.biases),
+      mlp_(BlockMlpOptions{o.hidden_size, o.intermediate_size, o.activation, o.gated_mlp, o.biases}) {
   add("norm1", norm1_);
-  add("self_attn.qkv_proj", qkv_proj_);
+  const std::vector<std::string> kinds =
+      o.fused_qkv ? std::vector<std::string>{"qkv"} : std::vector<std::string>{"q", "k", "v"};
+  for (const auto& kind : kinds) {
+    const auto out = static_cast<int64_t>(kind.size()) * o.hidden_size;
+    projections_.push_back(std::make_unique<Linear>(o.hidden_size, out, o.biases));
+    add(fmt::format("self_attn.{}_proj", kind), *projections_.back());
+    projections_.back()->keep_packed();
+  }
+  for (auto* linear : {&o_proj_, &mlp_.up, &mlp_.down}) linear->keep_packed();
+  if (mlp_.gate) mlp_.gate->keep_packed();
   add("self_attn.o_proj", o_proj_);
   add("norm2", norm2_);
   add("mlp", mlp_);
@@ -99,7 +105,11 @@ PackedVitLayer::PackedVitLayer(const PackedVitOptions& o)
 
 at::Tensor PackedVitLayer::attend(const at::Tensor& x_td, const RopeTable& rope,
                                   const std::vector<int64_t>& lengths) const {
-  const auto qkv = qkv_proj_.forward(x_td).view({x_td.size(0), 3, num_heads_, -1}).transpose(0, 1).contiguous();
+  std::vector<at::Tensor> projected;
+  for (const auto& projection : projections_) projected.push_back(projection->forward(x_td));
+  const auto all = projected.size() == 1 ? projected[0].view({x_td.size(0), 3, -1}).transpose(0, 1).contiguous()
+                                         : at::stack(projected);
+  const auto qkv = all.view({3, x_td.size(0), num_heads_, -1});
   return o_proj_.forward(packed_attention(apply_rope(qkv[0], rope), apply_rope(qkv[1], rope), qkv[2], lengths, false));
 }
 
@@ -110,7 +120,7 @@ at::Tensor PackedVitLayer::forward(const at::Tensor& x_td, const RopeTable& rope
 }
 
 PackedVit::PackedVit(const PackedVitOptions& o, const std::string& plugin)
-    : options_(o), rope_(Rope::of_grid(head_size(o, plugin), o.rope_theta)) {
+    : options_(o), rope_(Rope::of_grid(head_size(o, plugin), o.rope_theta, o.interleaved_rope)) {
   activate(o.activation, at::empty({0}));  // an unknown name is an error now, and not at the first batch
   for (const auto& [layers, use] : {std::pair(&o.full_layers, "see all of a picture"), std::pair(&o.taps, "tap")})
     for (const int64_t layer : *layers)
@@ -119,12 +129,17 @@ PackedVit::PackedVit(const PackedVitOptions& o, const std::string& plugin)
              fmt::format("{}: there is no block {} to {}; there are {}", plugin, layer, use, o.num_layers));
   if (std::ranges::adjacent_find(o.taps, std::greater_equal<>()) != o.taps.end())
     fail(ErrorKind::config, fmt::format("{}: blocks to tap that do not rise: {}", plugin, fmt::join(o.taps, ", ")));
-  add("patch_projection.weight", patch_weight_, {o.hidden_size, 3, o.frames, o.patch_size, o.patch_size},
-      Init::linear_uniform, Role::filter);
+  std::vector<int64_t> patch{o.hidden_size, 3, o.frames, o.patch_size, o.patch_size};
+  if (o.flat_patches) patch.erase(patch.begin() + 2);
+  add("patch_projection.weight", patch_weight_, patch, Init::linear_uniform, Role::filter);
   if (o.patch_bias) add("patch_projection.bias", patch_bias_, {o.hidden_size}, Init::zeros, Role::vector);
   if (o.positions > 0)
     add("position_embedding", position_embedding_, {o.positions * o.positions, o.hidden_size}, Init::normal_002,
         Role::embedding);
+  if (o.pre_norm) {
+    pre_norm_ = std::make_unique<Norm>(o.norm, o.hidden_size, o.norm_eps);
+    add("pre_norm", *pre_norm_);
+  }
   for (int64_t i = 0; i < o.num_layers; ++i) {
     layers_.push_back(std::make_unique<PackedVitLayer>(o));
     add(fmt::format("layers.{}", i), *layers_.back());
@@ -155,6 +170,7 @@ at::Tensor PackedVit::forward(const std::vector<at::Tensor>& parts) const {
     grids.push_back({part.size(2) / options_.patch_size, part.size(3) / options_.patch_size});
   auto patches = packed_patches(grids, options_.window);
   auto x = embed(parts, grids);
+  if (pre_norm_) x = pre_norm_->forward(x);
   if (patches.order_t.defined())
     patches.order_t = patches.order_t.to(x.device()), x = x.index_select(0, patches.order_t);
   const auto rope = rope_.table(patches.place_at.to(x.device()), x.scalar_type());

@@ -19,6 +19,11 @@ struct PackedVitOptions {
   double norm_eps = 1e-6, rope_theta = 10000;
   std::string activation = "gelu";
   bool gated_mlp = false;
+  bool biases = true;                // of all layers of the blocks
+  bool fused_qkv = true;             // one layer gives queries, keys and values
+  bool pre_norm = false;             // patches are normalized before the first block
+  bool flat_patches = false;         // the weight of patches has no axis of frames, of which there is one
+  bool interleaved_rope = false;     // see Rope::of_grid
   int64_t window = 0;                // patches of a window's edge, beyond which a block does not see; 0: no windows
   std::vector<int64_t> full_layers;  // blocks that see all of a picture nevertheless
   bool patch_bias = false;
@@ -41,7 +46,7 @@ std::pair<at::Tensor, at::Tensor> stretched_positions(const std::vector<TokenGri
 // Windows of `window` x `window` patches from the upper left on, cut short at the far edges; 0: a picture is one.
 PackedPatches packed_patches(const std::vector<TokenGrid>& grids, int64_t window);
 
-// Parameters: norm1, self_attn.{qkv,o}_proj, norm2, mlp (see BlockMlp). All layers have biases.
+// Parameters: norm1, self_attn.{qkv (or q, k, v),o}_proj, norm2, mlp (see BlockMlp).
 class PackedVitLayer : public Module {
  public:
   explicit PackedVitLayer(const PackedVitOptions& options);
@@ -52,12 +57,14 @@ class PackedVitLayer : public Module {
   at::Tensor attend(const at::Tensor& x_td, const RopeTable& rope, const std::vector<int64_t>& lengths) const;
   int64_t num_heads_;
   Norm norm1_, norm2_;
-  Linear qkv_proj_, o_proj_;
+  std::vector<std::unique_ptr<Linear>> projections_;  // one, or three
+  Linear o_proj_;
   BlockMlp mlp_;
 };
 
-// Parameters: patch_projection.weight [hidden_size, 3, frames, patch_size, patch_size] and .bias, if there is one,
-// position_embedding [positions², hidden_size], if there is one, layers.N.
+// Parameters: patch_projection.weight [hidden_size, 3, frames (unless patches are flat), patch_size, patch_size] and
+// .bias, if there is one, position_embedding [positions², hidden_size], if there is one, pre_norm, if there is one,
+// layers.N.
 class PackedVit : public Module {
  public:
   // Error(config) if the options contradict each other; `plugin` is for messages.
@@ -72,6 +79,7 @@ class PackedVit : public Module {
   bool is_full(size_t layer) const;
   PackedVitOptions options_;
   at::Tensor patch_weight_, patch_bias_, position_embedding_;
+  std::unique_ptr<Norm> pre_norm_;
   std::vector<std::unique_ptr<PackedVitLayer>> layers_;
   Rope rope_;
 };

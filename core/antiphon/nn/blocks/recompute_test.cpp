@@ -103,6 +103,7 @@ TEST_CASE("a decoder and what is added to it train the same with blocks computed
   DecoderOptions options;
   options.vocab_size = 20, options.hidden_size = 32, options.intermediate_size = 48, options.num_layers = 3;
   options.num_heads = 4, options.num_kv_heads = 2, options.head_size = 8, options.max_positions = 64;
+  options.window = 3, options.full_layers = {1}, options.window_rope_theta = 50;
   const auto gradients = [&](BlockPolicy* policy, at::ScalarType dtype) {
     Decoder decoder(options);
     decoder.initialize(5, at::kCPU);

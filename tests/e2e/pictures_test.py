@@ -1,0 +1,75 @@
+"""Gemma 3 and Mistral Small 3 directories as a newcomer uses them, in the form in which they are published: they answer, a
+chat goes on from its pictures, a sample is the same among others and alone, LoRA trains them, and what goes out answers
+as the run does."""
+import json
+import unittest
+
+from harness import Case, main, records, sets
+import make_tiny
+
+
+class Pictures:
+    """For one family: how its tiny directory is written, its model_type, where LoRA goes, and how many tensors a run changes."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.source = cls.folder / "models" / "source"
+        cls.write(cls.source)
+        cls.data = cls.folder / "data" / "pictures.jsonl"
+        make_tiny.write_set(cls.data, 12, seed=31, kinds=("image",))
+        cls.picture = next((cls.folder / "data").rglob("*.png"))
+
+    def composed(self, name, text):
+        path = self.folder / f"{name}.toml"
+        path.write_text(text)
+        return path
+
+    def answer(self, config):
+        return self.call("generate", config, "--image", self.picture, "--image", self.picture, "What is this?", "--set", "generate.max_tokens=12").stdout
+
+    def losses(self, name, *args):
+        """The loss of each sample."""
+        data = f'[data]\nfeature_cache = ""\neval.held.sources = [{{ path = "{self.data}" }}]\n'
+        config, output = self.composed(name, f'[model]\nfrom = "{self.source}"\n{data}'), self.folder / f"{name}_eval"
+        self.call("eval", config, "--output", output, *sets(eval__controls="[]", eval__generate="false", precision__compute="fp32"), *args)
+        return {record["id"]: record["loss"] for record in records(output / "predictions.jsonl")}
+
+    def test_compose_prints_what_from_stands_for(self):
+        short, long = self.composed("short", f'[model]\nfrom = "{self.source}"\n'), self.composed("long", self.call("compose", self.source).stdout)
+        resolved = [self.call("validate", "--resolved", path).stdout for path in (short, long)]
+        self.assertEqual(*resolved)
+        self.assertEqual(self.answer(short), self.answer(long))
+        self.assertNotEqual(self.answer(short).strip(), "")
+
+    def test_a_sample_is_the_same_packed_and_alone(self):
+        packed, alone = self.losses("packed", *sets(eval__batch_size=12)), self.losses("alone", *sets(eval__batch_size=1))
+        self.assertEqual(len(packed), 12)
+        for sample, loss in packed.items():
+            self.assertAlmostEqual(loss, alone[sample], delta=1e-5 * loss)
+
+    def test_trained_and_exported(self):
+        more = f'[data]\nfeature_cache = ""\n[[data.train.sources]]\npath = "{self.data}"\n[train]\nsteps = 2\ntokens_per_batch = 512\n[precision]\ncompute = "fp32"\n'
+        peft = 'llm.peft = [{ plugin = "lora", rank = 2, targets = ["q_proj"] }]\nstreams.image.encoder.peft = [{ plugin = "lora", rank = 2, targets = ["q_proj"] }]\n'
+        config = self.composed("train", f'[model]\nfrom = "{self.source}"\n{peft}{more}')
+        run, out = self.folder / "run", self.folder / "out"
+        self.train(run, config=config)
+        done = self.call("export", run, "--output", out)
+        self.assertRegex(done.stderr, rf"out: (\d+) tensors, {self.changed} of them changed")
+        self.assertEqual(json.loads((out / "config.json").read_text())["model_type"], self.model_type)
+        again = self.composed("again", f'[model]\nfrom = "{out}"\n')
+        self.assertEqual(self.answer(again), self.answer(run))
+
+
+class Gemma3(Pictures, Case):
+    model_type, changed = "gemma3", 6  # q_proj of two layers each, the projector's norm and matrix
+    write = staticmethod(make_tiny.write_gemma3)
+
+
+class Mistral3(Pictures, Case):
+    model_type, changed = "mistral3", 8  # q_proj of two layers each, the projector's norm and three layers
+    write = staticmethod(make_tiny.write_mistral3)
+
+
+if __name__ == "__main__":
+    main()
