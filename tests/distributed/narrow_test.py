@@ -30,9 +30,9 @@ class Narrow(Together):
                     for key, value in left.items():
                         self.assertTrue((value == right[key]).all(), key)
 
-    def assert_almost_the_same(self, one, many, share=0.03):
+    def assert_almost_the_same(self, one, many, share=0.03, beyond=2e-4):
         """Sums that are rounded otherwise let a few values fall on the other side; with other random bits half of them would differ. `share`: of values, how
-        many may."""
+        many may; `beyond`: three steps of bf16, by how much."""
         import numpy
 
         for step, loss in losses(one).items():
@@ -45,7 +45,7 @@ class Narrow(Together):
             differ += (value != right[key]).sum()
             all_values += value.size
             step = 2.0**-7 * numpy.maximum(abs(value), abs(right[key]))
-            self.assertLessEqual((abs(value - right[key]) - 3 * step).max(), 2e-4, key)
+            self.assertLessEqual((abs(value - right[key]) - 3 * step).max(), beyond, key)
         self.assertGreater(all_values, 10000)
         self.assertLessEqual(differ, share * all_values)
 
@@ -55,9 +55,10 @@ class Narrow(Together):
             with self.subTest(name):
                 many, _ = self.run_with(name, processes, *NARROW, *mesh)
                 self.assert_almost_the_same(one, many)
-        # Here gradients themselves are rounded to bf16 for each process's tokens, and then added up.
+        # Here gradients themselves are rounded to bf16 for each process's tokens, and then added up; AdamW's first updates are as large as its rate of 0.003
+        # however small they are.
         many, _ = self.run_with("context", 2, *NARROW, *sets(parallel__context=2))
-        self.assert_almost_the_same(one, many, share=1)
+        self.assert_almost_the_same(one, many, share=1, beyond=1e-3)
 
     def test_experts(self):
         config = experts(self)

@@ -77,10 +77,10 @@ class Tensor(Together):
         """The singular values are those of a whole matrix, of which each process has a part; checkpoints have each part of the start once."""
         lora = 'dropout = 0.1\ntargets = ["q_proj", "v_proj", "down_proj"]'
         config = self.edited("pissa", (lora, 'init = "pissa"\ntargets = ["q_proj", "o_proj", "down_proj"]'))
-        one = self.compare("pissa", config=config, counts=(2,))
+        one = self.compare("whole_start", config=config, counts=(2,))
         for name, mesh in (("shards", sets(parallel__fsdp=2)), ("contexts", sets(parallel__context=2))):
             with self.subTest(name):
-                four, _ = self.run_with(f"pissa_{name}", 4, *mesh, config=config)
+                four, _ = self.run_with(f"whole_start_{name}", 4, *mesh, config=config)
                 self.assert_same_training(one, four)
 
     def test_drawn_weights(self):

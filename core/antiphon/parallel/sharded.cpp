@@ -194,8 +194,13 @@ void Sharded::drop_unheld() {
     sum.index_copy_(0, index, of_these);
   }
   const auto* has = sum.const_data_ptr<float>();
-  for (const auto& [own, i] : number)
-    if (has[i] == 0) own->mutable_grad().reset();
+  for (const auto& [own, i] : number) {
+    auto& gradient = own->mutable_grad();
+    if (has[i] == 0)
+      gradient.reset();
+    else if (!gradient.defined())  // others have it
+      gradient = at::zeros(own->sizes(), own->options().requires_grad(false));
+  }
 }
 
 void Sharded::add_over(comm::Group& group, const std::vector<Parameter>& own) {
