@@ -21,6 +21,7 @@ import isa
 import page
 import parts_before
 import parts_class
+import parts_loader
 import parts_media
 import parts_model
 import parts_parallel
@@ -34,7 +35,7 @@ PARTS = {
     "decode": lambda bench: (parts_model.decode(bench, "bf16", [("C6", 2.4), ("C8", 1.0)]), parts_model.decode(bench, "fp32", [(), ()])),
     "quantized": parts_model.quantized, "encoders": parts_media.encoders, "front": parts_media.front_ends, "video": parts_media.video, "files": parts_media.files,
     "startup": parts_model.startup, "session": parts_model.session, "shared": parts_class.shared,
-    "parallel": parts_parallel.parallel,
+    "parallel": parts_parallel.parallel, "loader": parts_loader.loader,
 }
 OF_A_CLASS = {"train": parts_class.train, "mixed": parts_class.mixed, "decode": parts_class.decode, "encoders": parts_class.encoders, "shared": parts_class.shared}
 
