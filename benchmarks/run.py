@@ -22,6 +22,7 @@ import page
 import parts_axes
 import parts_before
 import parts_class
+import parts_loader
 import parts_media
 import parts_model
 import parts_parallel
@@ -35,7 +36,7 @@ PARTS = {
     "decode": lambda bench: (parts_model.decode(bench, "bf16", [("C6", 2.4), ("C8", 1.0)]), parts_model.decode(bench, "fp32", [(), ()])),
     "quantized": parts_model.quantized, "encoders": parts_media.encoders, "front": parts_media.front_ends, "video": parts_media.video, "files": parts_media.files, "tokenizers": parts_media.tokenizers,
     "startup": parts_model.startup, "session": parts_model.session, "shared": parts_class.shared,
-    "parallel": parts_parallel.parallel, "axes": parts_axes.axes,
+    "parallel": parts_parallel.parallel, "axes": parts_axes.axes, "loader": parts_loader.loader,
 }
 OF_A_CLASS = {"train": parts_class.train, "mixed": parts_class.mixed, "decode": parts_class.decode, "encoders": parts_class.encoders, "shared": parts_class.shared}
 
