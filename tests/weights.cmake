@@ -7,3 +7,4 @@ endif()
 
 antiphon_fuzz(safetensors CORPUS fuzz/corpus/safetensors
   SOURCES weights/safetensors_header weights/json_cursor base/error base/shown base/strings)
+antiphon_fuzz(gguf CORPUS fuzz/corpus/gguf SOURCES base/gguf base/error base/shown base/strings)

@@ -7,6 +7,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/fail_lines.h>
+#include <antiphon/base/gguf.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/config/keys.h>
@@ -19,13 +20,20 @@ namespace antiphon::run {
 namespace {
 
 std::filesystem::path config_file(const std::filesystem::path& file_or_run) {
-  const std::string fix = "name a TOML file, or the folder of a run of `antiphon train`";
+  const std::string fix = "name a TOML file, the folder of a run of `antiphon train`, or a .gguf file";
   if (!path_exists(file_or_run, ErrorKind::config))
     fail(ErrorKind::config, fmt::format("there is no file {}", file_or_run.string()), fix);
   if (!is_folder(file_or_run, ErrorKind::config)) return file_or_run;
   if (!path_exists(file_or_run / "config.toml", ErrorKind::config))
     fail(ErrorKind::config, fmt::format("the folder {} holds no config.toml", file_or_run.string()), fix);
   return file_or_run / "config.toml";
+}
+
+// A GGUF file stands for a configuration that takes its model from it.
+config::Value root_of(const std::filesystem::path& file_or_run) {
+  const auto file = config_file(file_or_run);
+  if (!is_gguf(file)) return config::load_toml(file);
+  return config::Value::Table{{"model", config::Value::Table{{"from", file.string()}}}};
 }
 
 // `extends` is gone when a file has been read, so no table knows it.
@@ -132,12 +140,12 @@ const config::Table<RunConfig>& run_table() {
 }
 
 std::vector<std::string> stages_of_file(const std::filesystem::path& file_or_run) {
-  return stage_names(config::load_toml(config_file(file_or_run)));
+  return stage_names(root_of(file_or_run));
 }
 
 RunConfig read_config(const std::filesystem::path& file_or_run, const std::vector<std::string>& sets,
                       const std::string& stage) {
-  auto root = config::load_toml(config_file(file_or_run));
+  auto root = root_of(file_or_run);
   select_stage(root, stage, sets);
   auto* table = root.get_if<config::Value::Table>();
   if (table && table->contains("model")) model::expand_from(table->at("model"));

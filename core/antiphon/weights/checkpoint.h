@@ -10,10 +10,10 @@ namespace antiphon::weights {
 
 class Checkpoint {
  public:
-  // `path` is a folder with model.safetensors or model.safetensors.index.json, or a .safetensors file.
-  // Error(weights): nothing there, pickle files only, a missing or damaged shard, an index that names files outside
-  // the folder (a Hugging Face cache's links into its own blobs/ are allowed), a tensor in two shards, an index entry
-  // whose shard lacks the tensor.
+  // `path` is a folder with model.safetensors or model.safetensors.index.json, a .safetensors file, or a .gguf file of
+  // a language model (gguf_checkpoint.h). Error(weights): nothing there, pickle files only, a missing or damaged shard,
+  // an index that names files outside the folder (a Hugging Face cache's links into its own blobs/ are allowed), a
+  // tensor in two shards, an index entry whose shard lacks the tensor.
   explicit Checkpoint(const std::filesystem::path& path);
   // Of tensors from elsewhere, which messages call `path`. Error(weights) for types that files do not have.
   Checkpoint(const std::filesystem::path& path, const LazyTensors& tensors);

@@ -4,8 +4,10 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/gguf.h>
 #include <antiphon/base/json.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/weights/gguf_checkpoint.h>
 
 namespace antiphon::weights {
 namespace {
@@ -23,6 +25,9 @@ nlohmann::json read_json_object(const std::filesystem::path& path) {
 }
 
 JsonTable read_json_table(const std::filesystem::path& path) {
+  const auto holder = path.parent_path();
+  if (is_gguf(holder) && !is_folder(holder, ErrorKind::weights))
+    return path.filename() == "config.json" ? JsonTable(gguf_config(holder), holder.string()) : JsonTable();
   return path_exists(path, ErrorKind::weights) ? JsonTable(read_json_object(path), path.string()) : JsonTable();
 }
 
