@@ -1,6 +1,9 @@
-// antiphon export FILE --output DIR: a composed model as a Hugging Face directory that transformers loads.
+// antiphon export FILE --output DIR: a composed model as a Hugging Face directory that transformers loads, or a GGUF
+// file.
 #include <fmt/format.h>
 
+#include <antiphon/base/error.h>
+#include <antiphon/base/gguf.h>
 #include <antiphon/base/log.h>
 #include <antiphon/model/export.h>
 #include <antiphon/model/part_slot.h>
@@ -13,7 +16,7 @@ namespace {
 
 struct ExportFlags {
   run::OpenOptions open;
-  std::string output, dtype;
+  std::string output, dtype, format = "huggingface";
   bool check = false;
   std::optional<double> bound;
 };
@@ -23,7 +26,31 @@ std::optional<at::ScalarType> dtype_of(const std::string& name) {
   return name.empty() ? std::nullopt : std::optional(known.at(name));
 }
 
+// Of the matrices of a GGUF file.
+GgmlType gguf_type_of(const std::string& name) {
+  const std::map<std::string, GgmlType> known{{"fp32", GgmlType::F32},
+                                              {"bf16", GgmlType::BF16},
+                                              {"fp16", GgmlType::F16},
+                                              {"q8_0", GgmlType::Q8_0},
+                                              {"q4_0", GgmlType::Q4_0}};
+  return name.empty() ? GgmlType::F16 : known.at(name);
+}
+
+model::ExportOptions options_of(const ExportFlags& flags) {
+  if (flags.format == "gguf") {
+    if (!is_gguf(flags.output))
+      fail(ErrorKind::config, fmt::format("--output {} is no name of a GGUF file", flags.output),
+           "let it end in .gguf: --output model.gguf");
+    return {{}, gguf_type_of(flags.dtype)};
+  }
+  if (flags.dtype.starts_with("q"))
+    fail(ErrorKind::config, fmt::format("--dtype {} is a format of GGUF files", flags.dtype),
+         "add --format gguf, or take fp32, bf16 or fp16");
+  return {dtype_of(flags.dtype), {}};
+}
+
 int run(const ExportFlags& flags) {
+  const auto options = options_of(flags);
   auto config = run::read_config(flags.open.file, flags.open.sets);
   const auto model = model::build(config.model);
   if (model->head_spec())
@@ -34,7 +61,7 @@ int run(const ExportFlags& flags) {
   model::load_own(*model, static_cast<uint64_t>(config.train.seed));
   run::load_trained(*model, flags.open, config.train.ema);
   run::choose_adapters(model->lm(), flags.open);
-  const auto report = model::export_model(model->lm(), flags.output, {dtype_of(flags.dtype)});
+  const auto report = model::export_model(model->lm(), flags.output, options);
   log::info(fmt::format("{} in {}: {} tensors, {} of them changed{}", report.what, flags.output, report.tensors,
                         report.changed, report.beside.empty() ? "" : "\n  " + report.beside));
   if (!flags.check) return 0;
@@ -53,9 +80,15 @@ void add_to(CLI::App& program, Action& action, const std::string& name, const st
   command->add_option("--set", flags->open.sets, "override one value: --set train.steps=10 (may be repeated)")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  command->add_option("--output", flags->output, "directory to write")->required();
-  command->add_option("--dtype", flags->dtype, "number format of all tensors; default: each keeps its source's")
-      ->check(CLI::IsMember({"fp32", "bf16", "fp16"}));
+  command->add_option("--output", flags->output, "directory or .gguf file to write")->required();
+  command->add_option("--format", flags->format, "huggingface: a directory; gguf: the language model for llama.cpp")
+      ->check(CLI::IsMember({"huggingface", "gguf"}));
+  command
+      ->add_option(
+          "--dtype", flags->dtype,
+          "number format of all tensors; default: each keeps its source's. Of matrices in a GGUF file, where it "
+          "may be q8_0 or q4_0, too; default there: fp16")
+      ->check(CLI::IsMember({"fp32", "bf16", "fp16", "q8_0", "q4_0"}));
   command
       ->add_option_function<std::string>(
           "--check",
@@ -80,7 +113,7 @@ void add_to(CLI::App& program, Action& action, const std::string& name, const st
 
 void add_export(CLI::App& program, Action& action) {
   add_to(program, action, "export",
-         "write the model as a Hugging Face directory that transformers loads, adapters folded in");
+         "write the model as a Hugging Face directory that transformers loads, or as a GGUF file, adapters folded in");
 }
 
 void add_merge(CLI::App& program, Action& action) {

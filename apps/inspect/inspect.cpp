@@ -11,6 +11,7 @@
 #include <antiphon/plugin/registry.h>
 #include <common/command.h>
 #include <inspect/facts.h>
+#include <inspect/files.h>
 #include <inspect/list.h>
 #include <inspect/print_options.h>
 
@@ -73,6 +74,7 @@ int show_config(bool json) {
 int show(const std::string& name, bool json) {
   if (name == "config") return show_config(json);
   const auto entries = entries_of(name);
+  if (entries.empty() && is_model_place(name)) return show_model_place(name, json);
   if (entries.empty()) fail_unknown(name);
   if (!json) {
     for (const auto* entry : entries) show_text(*entry);
@@ -95,7 +97,9 @@ int show(const std::string& name, bool json) {
 void add_inspect(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("inspect", "list the plugins, or show the options of one");
   auto flags = std::make_shared<InspectFlags>();
-  command->add_option("name", flags->name, "a plugin or a component; `config` shows the keys of a whole file");
+  command->add_option(
+      "name", flags->name,
+      "a plugin or a component, a model's directory or .gguf file; `config` shows the keys of a whole file");
   command->add_flag("--json", flags->json,
                     "print JSON: a list of plugins, of components with their options, or of keys");
   command->callback([flags, &action] {

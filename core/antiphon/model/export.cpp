@@ -6,13 +6,16 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/gguf.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/model/export_gguf.h>
 #include <antiphon/model/export_tensors.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/whole_model.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/weights/export.h>
+#include <antiphon/weights/gguf_mmproj.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/load.h>
 
@@ -159,6 +162,7 @@ class Exporter {
     if (llm_.weights.empty())
       fail(ErrorKind::config, "the language model has no weights, so there is no directory to write one like",
            "name a Hugging Face directory in model.llm.weights");
+    if (options_.gguf) return export_gguf();
     std::string why;
     if (!llm_.part.empty()) {
       const WholeModel whole(llm_.weights);
@@ -171,6 +175,10 @@ class Exporter {
  private:
   ExportReport export_whole(const WholeModel& whole);
   ExportReport export_language_model(const std::string& why);
+  ExportReport export_gguf();
+  ExportReport export_gguf_pair(const WholeModel& whole);
+  json add_language_model();
+  json add_whole(const WholeModel& whole);
   void add_swapped(const Part& part, const WholePart& place, json& config);
   std::string add_beside();
   std::string write_beside(const Place& place);
@@ -185,14 +193,15 @@ class Exporter {
   const std::vector<Place> places_;
   const Part& llm_;
   ExportTensors tensors_;
+  fs::path processor_;  // where the files lie that say how pictures go into a whole model
 };
 
 void Exporter::write_directory(json config) const {
   config.erase("quantization_config");  // of a source in 4 bits, which is written as what it stands for
   weights::save_checkpoint(output_, tensors_.tensors());
   weights::write_json(output_ / "config.json", config);
-  weights::copy_tokenizer(llm_.weights, output_);
   const auto& spec = model_.spec().llm;
+  if (spec.tokenizer.empty() || !is_gguf(llm_.weights)) weights::copy_tokenizer(llm_.weights, output_);
   weights::copy_tokenizer(tokenizer_folder(spec), output_);
   if (spec.chat_template.empty()) return;
   write_file_atomic(output_ / "chat_template.jinja", read_file(spec.chat_template, ErrorKind::config),
@@ -210,10 +219,11 @@ void Exporter::add_swapped(const Part& part, const WholePart& place, json& confi
   if (!place.config_key.empty()) config[place.config_key] = own_config(part, place.config_key);
 }
 
-ExportReport Exporter::export_whole(const WholeModel& whole) {
+// Its tensors under their names there, and its config.json.
+json Exporter::add_whole(const WholeModel& whole) {
   auto config = whole.config();
   auto source = std::make_shared<const weights::Checkpoint>(llm_.weights);
-  fs::path processor = llm_.weights;
+  processor_ = llm_.weights;
   std::set<std::string> owned;
   for (const auto& place : whole.parts()) {
     const auto& [part, slot] = *place_at(places_, place.slot);
@@ -222,7 +232,7 @@ ExportReport Exporter::export_whole(const WholeModel& whole) {
       if (names.to_parameter(name)) owned.insert(name);
     if (part.part != place.name || part.weights != llm_.weights) {
       add_swapped(part, place, config);
-      if (slot.kind == PartKind::encoder) processor = part.weights;
+      if (slot.kind == PartKind::encoder) processor_ = part.weights;
       continue;
     }
     tensors_.add(part, source, [&](const std::string& name) {
@@ -237,16 +247,22 @@ ExportReport Exporter::export_whole(const WholeModel& whole) {
   set_dtype(config, tensors_.dtype(), true);
   set_tied(config, *places_.front().slot.options);
   whole.family().describe(model_table().dump(&model_.spec()), config);
+  return config;
+}
+
+ExportReport Exporter::export_whole(const WholeModel& whole) {
+  const auto config = add_whole(whole);
   write_directory(config);
   copy_processor(llm_.weights, output_);
-  if (processor != llm_.weights) {
+  if (processor_ != llm_.weights) {
     remove_file(output_ / "processor_config.json", ErrorKind::weights);
-    weights::copy_files(processor, output_, {"preprocessor_config.json"});
+    weights::copy_files(processor_, output_, {"preprocessor_config.json"});
   }
   return report(fmt::format("a {} model", config.value("model_type", "")), "");
 }
 
-ExportReport Exporter::export_language_model(const std::string& why) {
+// Its tensors, and its config.json.
+json Exporter::add_language_model() {
   add_own(tensors_, llm_, as_it_is);
   NameMap names = llm_.names;
   names.whole.clear();
@@ -257,6 +273,40 @@ ExportReport Exporter::export_language_model(const std::string& why) {
          "name the model's Hugging Face directory in model.llm.weights");
   set_dtype(config, tensors_.dtype(), true);
   set_tied(config, *places_.front().slot.options);
+  return config;
+}
+
+ExportReport Exporter::export_gguf() {
+  if (!llm_.part.empty())
+    if (const WholeModel whole(llm_.weights); why_not_whole(places_, whole).empty()) return export_gguf_pair(whole);
+  const auto config = add_language_model();
+  const auto how = write_gguf(output_, config, tensors_.tensors(), *options_.gguf, model_.spec().llm);
+  const bool more = places_.size() > 1;
+  return report(fmt::format("a {} language model {}", config.value("model_type", ""), how),
+                more ? "streams and their connectors are not in it" : "");
+}
+
+// The language model, and beside it what turns pictures into its embeddings.
+ExportReport Exporter::export_gguf_pair(const WholeModel& whole) {
+  const auto config = add_whole(whole);
+  const auto& place = whole.part(llm_.part);
+  const auto names = only(place.names);
+  weights::LazyTensors own;
+  for (auto tensor : tensors_.tensors())
+    if (const auto plain = names.to_parameter(tensor.name)) tensor.name = *plain, own.push_back(std::move(tensor));
+  auto text = whole.pretrained(place).config.json();
+  set_tied(text, *places_.front().slot.options);
+  const auto beside = output_.parent_path() / fmt::format("mmproj-{}", output_.filename().string());
+  const auto mmproj = weights::gguf_mmproj(config, weights::read_pretrained_config(processor_).preprocessor.json(),
+                                           tensors_.tensors(), *options_.gguf);
+  const auto how = write_gguf(output_, text, own, *options_.gguf, model_.spec().llm);
+  weights::save_gguf(beside, mmproj.metadata, mmproj.tensors);
+  return report(fmt::format("a {} language model {}", text.value("model_type", ""), how),
+                fmt::format("beside it: {}, for --mmproj", beside.filename().string()));
+}
+
+ExportReport Exporter::export_language_model(const std::string& why) {
+  const auto config = add_language_model();
   write_directory(config);
   auto beside = add_beside();
   if (!why.empty()) beside = fmt::format("the model is not what {} holds: {}; {}", llm_.weights, why, beside);

@@ -6,12 +6,14 @@
 #include <optional>
 #include <string>
 
+#include <antiphon/base/gguf.h>
 #include <antiphon/model/multimodal_lm.h>
 
 namespace antiphon::model {
 
 struct ExportOptions {
-  std::optional<at::ScalarType> dtype;  // of every tensor; nullopt: each keeps that of its source
+  std::optional<at::ScalarType> dtype = {};  // of every tensor; nullopt: each keeps that of its source
+  std::optional<GgmlType> gguf = {};         // one GGUF file with matrices of this type instead of a directory
 };
 
 struct ExportReport {
@@ -24,8 +26,9 @@ struct ExportReport {
 // holds (LLaVA: the same slots, whatever they are filled with) becomes such a directory; of any other the language
 // model is written, with connectors and trained encoders in folders of their own. Adapters are folded in, in float32
 // and rounded once. What the model has on the meta device (see load_own()) is copied from its source byte by
-// byte; one tensor is in memory at a time. Error(config) if the language model has no directory to follow,
-// Error(weights) for a part without a configuration to write.
+// byte; one tensor is in memory at a time. As GGUF the language model is written (export_gguf.h) and, of a LLaVA
+// that is still its directory's, the mmproj file beside it (gguf_mmproj.h). Error(config)
+// if the language model has no directory to follow, Error(weights) for a part without a configuration to write.
 ExportReport export_model(MultimodalLm& model, const std::filesystem::path& output, const ExportOptions& options = {});
 
 }  // namespace antiphon::model

@@ -51,9 +51,12 @@ const config::Table<LanguageModelSpec>& llm_table() {
   static const auto* table = new config::Table<S>(
       config::Table<S>("llm")
           .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`", {.required = true})
-          .field("weights", &S::weights, "a Hugging Face directory, or the folder of a run; empty: random")
+          .field("weights", &S::weights,
+                 "a Hugging Face directory, a .gguf file, or the folder of a run; empty: random")
           .field("part", &S::part, kPartDoc)
-          .field("tokenizer", &S::tokenizer, "directory with tokenizer.json; empty: that of `weights`")
+          .field(
+              "tokenizer", &S::tokenizer,
+              "directory with tokenizer.json, tokenizer.model or *.tiktoken, or a .gguf file; empty: that of `weights`")
           .field("chat_template", &S::chat_template, "a Jinja file; empty: that of the tokenizer's directory")
           .field("template_variables", &S::template_variables,
                  "a table of what the chat template takes besides: { enable_thinking = false }")
@@ -155,9 +158,10 @@ const config::Table<ModelSpec>& model_table() {
   using S = ModelSpec;
   static const auto* table = new config::Table<S>(
       config::Table<S>("model")
-          .field("from", &S::from,
-                 "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Qwen2.5-VL, Gemma 3, Llama): stands "
-                 "for what `antiphon compose` prints; the other keys win")
+          .field(
+              "from", &S::from,
+              "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Qwen2.5-VL, Gemma 3, Llama), or a .gguf "
+              "file of a language model: stands for what `antiphon compose` prints; the other keys win")
           .field("graph", &S::graph, "how the parts are put together", {.choices = {"multimodal_lm", "reward_model"}})
           .table("llm", &S::llm, llm_table(), "the language model", {.required = true})
           .map("streams", &S::streams, stream_table(), "media -> encoder -> connector -> embeddings, by name")

@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
+#include <antiphon/base/gguf.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/model/part_slot.h>
@@ -122,6 +123,7 @@ model::ModelSpec written_spec(model::ModelSpec spec, const fs::path& output) {
 }
 
 bool is_rounded(const fs::path& output) {
+  if (is_gguf(output)) return true;
   const weights::Checkpoint file(output);
   return std::ranges::any_of(file.names(), [&](const auto& name) {
     const auto type = file.tensor(name).scalar_type();

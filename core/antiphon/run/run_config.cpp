@@ -7,6 +7,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/fail_lines.h>
+#include <antiphon/base/gguf.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/config/keys.h>
@@ -19,7 +20,8 @@ namespace antiphon::run {
 namespace {
 
 std::filesystem::path config_file(const std::filesystem::path& file_or_run) {
-  const std::string fix = "name a TOML file, the folder of a run of `antiphon train`, or a model's directory";
+  const std::string fix =
+      "name a TOML file, the folder of a run of `antiphon train`, a model's directory, or a .gguf file";
   if (!path_exists(file_or_run, ErrorKind::config))
     fail(ErrorKind::config, fmt::format("there is no file {}", file_or_run.string()), fix);
   if (!is_folder(file_or_run, ErrorKind::config)) return file_or_run;
@@ -28,11 +30,13 @@ std::filesystem::path config_file(const std::filesystem::path& file_or_run) {
   return file_or_run / "config.toml";
 }
 
-// A model's directory stands for a file that takes it as it is.
+// A model's directory, or its GGUF file, stands for a file that takes it as it is.
 config::Value load_root(const std::filesystem::path& file) {
   using config::Value;
-  if (!is_model_directory(file)) return config::load_toml(config_file(file));
-  return Value::Table{{"model", Value::Table{{"from", file.string()}}}};
+  const bool is_model = is_model_directory(file);
+  const auto read = is_model ? file : config_file(file);
+  if (!is_model && !is_gguf(read)) return config::load_toml(read);
+  return Value::Table{{"model", Value::Table{{"from", read.string()}}}};
 }
 
 // `extends` is gone when a file has been read, so no table knows it.

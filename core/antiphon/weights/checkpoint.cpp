@@ -9,8 +9,10 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/gguf.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/weights/bitsandbytes.h>
+#include <antiphon/weights/gguf_checkpoint.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/nemo.h>
 #include <antiphon/weights/torch/torch_file.h>
@@ -87,6 +89,10 @@ std::set<fs::path> shards_of(const nlohmann::json& weight_map, const fs::path& f
 }  // namespace
 
 Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
+  if (is_gguf(path) && !is_folder(path, ErrorKind::weights)) {
+    *this = Checkpoint(path, gguf_tensors(path));
+    return;
+  }
   if (is_folder(path, ErrorKind::weights)) {
     open_folder();
     read_four_bits();

@@ -13,7 +13,8 @@ class Checkpoint {
  public:
   // `path` is a folder with model.safetensors or model.safetensors.index.json, or else with pytorch_model.bin or its
   // index; or a .safetensors file; or one of torch.save() (.bin, .pt, .pth, .ckpt), of which nothing is run
-  // (torch/torch_file.h); or a .nemo archive (nemo.h). Error(weights): nothing there, a missing or damaged shard, an
+  // (torch/torch_file.h); or a .nemo archive (nemo.h); or a .gguf file of a
+  // language model (gguf_checkpoint.h). Error(weights): nothing there, a missing or damaged shard, an
   // index that names files outside the folder (a Hugging Face cache's links into its own blobs/ are allowed), a tensor
   // in two shards, an index entry whose shard lacks the tensor.
   explicit Checkpoint(const std::filesystem::path& path);

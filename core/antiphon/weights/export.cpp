@@ -8,7 +8,10 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/gguf.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/text/template/gguf_template.h>
+#include <antiphon/text/tokenizer/gguf_tokenizer.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/name_report.h>
 
@@ -49,11 +52,44 @@ void copy_files(const std::filesystem::path& from, const std::filesystem::path& 
       write_file_atomic(folder / name, read_file(from / name, ErrorKind::weights), ErrorKind::weights);
 }
 
+namespace {
+
+// As the files of a directory. SentencePiece's merges are in no tokenizer.json that others read.
+void write_gguf_tokenizer(const std::filesystem::path& from, const std::filesystem::path& folder) {
+  auto source = text::gguf_tokenizer(from);
+  if (source.file["normalizer"].is_object() && source.file["normalizer"]["type"] == "SentencePiece")
+    fail(ErrorKind::weights, fmt::format("the tokenizer {} has no tokenizer.json to write", source.name),
+         "name a directory with the model's tokenizer files in model.llm.tokenizer");
+  text::put_around(source);
+  const auto shown = text::gguf_chat_template(from);
+  source.config["tokenizer_class"] = "PreTrainedTokenizerFast";
+  if (!shown.empty()) source.config["chat_template"] = shown;
+  write_json(folder / "tokenizer.json", source.file);
+  write_json(folder / "tokenizer_config.json", source.config);
+  write_json(folder / "generation_config.json", text::gguf_generation(from));
+}
+
+}  // namespace
+
 void copy_tokenizer(const std::filesystem::path& from, const std::filesystem::path& folder) {
-  copy_files(from, folder,
-             {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-              "tokenizer.model", "vocab.json", "merges.txt", "vocab.txt", "spiece.model", "generation_config.json",
-              "chat_template.jinja", "chat_template.json"});
+  if (is_gguf(from) && !is_folder(from, ErrorKind::weights)) return write_gguf_tokenizer(from, folder);
+  std::vector<std::string> names{"tokenizer.json",
+                                 "tokenizer_config.json",
+                                 "special_tokens_map.json",
+                                 "added_tokens.json",
+                                 "tokenizer.model",
+                                 "vocab.json",
+                                 "merges.txt",
+                                 "vocab.txt",
+                                 "spiece.model",
+                                 "generation_config.json",
+                                 "sentencepiece.bpe.model",
+                                 "chat_template.jinja",
+                                 "chat_template.json"};
+  if (is_folder(from, ErrorKind::weights))
+    for (const auto& path : entries_of(from, ErrorKind::weights))
+      if (path.extension() == ".tiktoken") names.push_back(path.filename().string());
+  copy_files(from, folder, names);
 }
 
 }  // namespace antiphon::weights

@@ -4,8 +4,10 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/gguf.h>
 #include <antiphon/base/json.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/weights/gguf_checkpoint.h>
 #include <antiphon/weights/nemo.h>
 
 namespace antiphon::weights {
@@ -24,9 +26,13 @@ nlohmann::json read_json_object(const std::filesystem::path& path) {
 }
 
 JsonTable read_json_table(const std::filesystem::path& path) {
-  if (const auto archive = path.parent_path(); is_nemo(archive) && !is_folder(archive, ErrorKind::weights)) {
-    if (path.filename() == "config.json") return JsonTable(nemo_config(archive), archive.string());
-    if (path.filename() == "preprocessor_config.json") return JsonTable(nemo_preprocessor_config(archive), archive.string());
+  const auto holder = path.parent_path();
+  if (is_gguf(holder) && !is_folder(holder, ErrorKind::weights))
+    return path.filename() == "config.json" ? JsonTable(gguf_config(holder), holder.string()) : JsonTable();
+  if (is_nemo(holder) && !is_folder(holder, ErrorKind::weights)) {
+    if (path.filename() == "config.json") return JsonTable(nemo_config(holder), holder.string());
+    if (path.filename() == "preprocessor_config.json")
+      return JsonTable(nemo_preprocessor_config(holder), holder.string());
     return {};
   }
   return path_exists(path, ErrorKind::weights) ? JsonTable(read_json_object(path), path.string()) : JsonTable();

@@ -11,7 +11,8 @@ namespace antiphon::weights {
 // file:line:column.
 nlohmann::json read_json_object(const std::filesystem::path& path);
 
-// The same as a table that knows its file; exists() is false if there is no such file.
+// The same as a table that knows its file; exists() is false if there is no such file. FILE.gguf/config.json is what
+// the metadata of a GGUF file say (gguf_checkpoint.h).
 JsonTable read_json_table(const std::filesystem::path& path);
 
 // Writes it atomically, indented by two spaces, with a final newline.

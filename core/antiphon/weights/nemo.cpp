@@ -102,8 +102,8 @@ json nemo_speech_config(const std::filesystem::path& path, std::string& where) {
   constexpr uint64_t most = 16 << 20;
   if (member.size > most)
     fail(ErrorKind::weights, fmt::format("{}{} bytes, at most {} are read", where, member.size, most));
-  auto config =
-      records::parse_yaml(file.read(member.offset, member.size), path.string() + ": " + kModelConfig, ErrorKind::weights);
+  auto config = records::parse_yaml(file.read(member.offset, member.size), path.string() + ": " + kModelConfig,
+                                    ErrorKind::weights);
   if (config.contains("perception") && config["perception"].is_object())
     where += kPerception, config = json(config["perception"]);
   for (const char* part : {"encoder", "preprocessor"})

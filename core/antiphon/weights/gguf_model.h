@@ -1,0 +1,21 @@
+// A language model of transformers as the content of a GGUF file: the other direction of gguf_checkpoint.h.
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+
+#include <antiphon/weights/gguf_write.h>
+
+namespace antiphon::weights {
+
+struct GgufModel {
+  GgufMetadata metadata;  // general.* and the architecture's; without the tokenizer
+  std::vector<GgufOutput> tensors;
+  int64_t vocabulary = 0;  // rows of the embedding
+  size_t kept = 0;         // matrices in F16 whose rows are no whole blocks of `type`
+};
+
+// `config` and `tensors` are a directory's; matrices become `type`, the rest is F32. Error(weights) for models of other
+// types than llama, qwen2 and qwen3, tensors without a name in GGUF, and rotary scalings other than linear and Llama
+// 3's.
+GgufModel gguf_model(const nlohmann::json& config, const LazyTensors& tensors, GgmlType type, const std::string& name);
+
+}  // namespace antiphon::weights
