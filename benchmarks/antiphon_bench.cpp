@@ -30,13 +30,18 @@ void add_training(CLI::App& program, Flags& flags, Verb& chosen) {
   auto* llava_verb =
       program.add_subcommand("llava", "a picture in each sample; CLIP ViT-B/32 and a connector of 2 layers");
   llava_verb->add_option("--stage", flags.what)->required()->check(CLI::IsMember({"connector", "full", "lora"}));
-  for (auto* verb : {train_verb, llava_verb}) {
+  auto* vision_verb = program.add_subcommand("vision", "Qwen3-VL with fewer blocks, a picture in each sample");
+  vision_verb->add_option("--what", flags.what)->required()->check(CLI::IsMember({"train", "decode"}));
+  vision_verb->add_option("--layers", flags.layers)->check(CLI::PositiveNumber);
+  vision_verb->add_option("--blocks", flags.blocks)->check(CLI::Range(3, 24));
+  for (auto* verb : {train_verb, llava_verb, vision_verb}) {
     verb->add_option("--batch", flags.batch)->check(CLI::PositiveNumber);
     verb->add_option("--seq", flags.sequence)->check(CLI::PositiveNumber);
   }
   train_verb->callback([&] { chosen = [&] { train(flags); }; });
   mixed_verb->callback([&] { chosen = [&] { mixed(flags); }; });
   llava_verb->callback([&] { chosen = [&] { llava(flags); }; });
+  vision_verb->callback([&] { chosen = [&] { vision(flags); }; });
 }
 
 void add_inference(CLI::App& program, Flags& flags, SessionFlags& spoken, Verb& chosen) {

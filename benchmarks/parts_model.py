@@ -76,6 +76,17 @@ def llava(bench):
                        (Row(f"LLaVA step, {name}, bf16: peak memory", "MiB", "lower", peer=peer), "ours.peak_rss_mib", "peer.peak_rss_mib")])
 
 
+def vision(bench):
+    """Qwen3-VL-2B's sizes with a quarter of its blocks, as the peer holds all weights in float32 while it trains."""
+    words = ["--model", ROOT / "configs/models/qwen3-vl-2b.toml", "--dtype", "bf16", *bench.repeats()]
+    bench.compare({"ours": [bench.ours, "vision", *words, "--what", "train", "--batch", 2], "peer": [PYTHON, HERE / "peer_vision.py", *words, "--what", "train", "--batch", 2]},
+                  [(Row("Qwen3-VL step, mergers and LoRA, 6 of 28 layers, 6 of 24 blocks, bf16", "tokens/s", "higher", goal=("Q1", 1.5)), "ours.tokens_per_s", "peer.tokens_per_s"),
+                   (Row("Qwen3-VL step, mergers and LoRA, 6 of 28 layers, 6 of 24 blocks, bf16: peak memory", "MiB", "lower"), "ours.peak_rss_mib", "peer.peak_rss_mib")])
+    bench.compare({"ours": [bench.ours, "vision", *words, "--what", "decode"], "peer": [PYTHON, HERE / "peer_vision.py", *words, "--what", "decode"]},
+                  [(Row("Qwen3-VL answer to a picture, 6 of 28 layers, 6 of 24 blocks, bf16", "tokens/s", "higher", peer=TRANSFORMERS, goal=("Q2", 2.0)), "ours.decode_tok_s", "peer.decode_tok_s"),
+                   (Row("Qwen3-VL answer to a picture, bf16: first token", "s", "lower", peer=TRANSFORMERS), "ours.first_s", "peer.first_s")])
+
+
 def decode_metrics(dtype, peer, side, goals):
     """Speed only: `goals` of decoding and of prefill."""
     rows = [Row(f"decode, {dtype}", "tokens/s", "higher", peer=peer, goal=goals[0]), Row(f"first token after 64, {dtype}", "s", "lower", peer=peer),

@@ -1,15 +1,10 @@
 // Training steps as train::Trainer makes them, without its clipping (the peers have none either).
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/autograd.h>
-
-#include <antiphon/model/slot.h>
-#include <antiphon/nn/token_scores.h>
-#include <antiphon/run/training_slots.h>
-#include <antiphon/train/optimizer.h>
 
 #include <numeric>
 
 #include "random_model.h"
+#include "train_steps.h"
 #include "verbs.h"
 
 namespace antiphon::bench {
@@ -17,57 +12,6 @@ namespace {
 
 constexpr const char* kTrainAll = "model.llm.trainable=true";
 constexpr int64_t kPictureAt = 4;  // where the picture of a sample stands
-
-train::TrainOptions options() {
-  train::TrainOptions options;
-  options.optimizer.lr = 1e-4;
-  return options;
-}
-
-class Steps {
- public:
-  explicit Steps(model::MultimodalLm& model)
-      : model_(model),
-        rule_(run::build_update_rule(options_.optimizer)),
-        optimizer_(model.trainable_parameters(), options_, *rule_) {}
-
-  // The batch is copied, so that its media are encoded anew in each step.
-  void operator()(model::Batch batch) {
-    model_.encode(batch);
-    const auto hidden = model_.forward(batch).index_select(0, batch.supervised_n);
-    const auto loss =
-        -nn::token_scores(hidden, model_.llm().head_weight(), batch.labels_n, {.even_gradient = true}).mean();
-    torch::autograd::backward({loss}, {});
-    optimizer_.step(1.0);
-    losses_.push_back(loss.item<double>());
-  }
-
-  nlohmann::json facts() const {
-    int64_t trained = 0;
-    for (const auto& parameter : optimizer_.parameters()) trained += parameter.tensor->numel();
-    return {{"trainable", trained}, {"loss0", losses_.front()}, {"loss_last", losses_.back()}};
-  }
-
- private:
-  model::MultimodalLm& model_;
-  train::TrainOptions options_ = options();
-  std::unique_ptr<UpdateRule> rule_;
-  train::Optimizer optimizer_;
-  std::vector<double> losses_;
-};
-
-std::vector<double> rates(const std::vector<double>& walls, int64_t tokens) {
-  std::vector<double> rates;
-  for (const double wall : walls) rates.push_back(static_cast<double>(tokens) / wall);
-  return rates;
-}
-
-void report(const std::string& name, const Flags& flags, const Steps& steps, nlohmann::json facts, int64_t tokens,
-            const std::vector<double>& walls) {
-  facts.update(steps.facts());
-  facts["dtype"] = flags.dtype;
-  emit(name, facts, {{"wall_med_s", walls}, {"tokens_per_s", rates(walls, tokens)}});
-}
 
 // One after the other until a batch is full, as data::Loader fills them.
 std::vector<model::Batch> packed(model::MultimodalLm& model, const std::vector<int64_t>& lengths, int64_t budget) {

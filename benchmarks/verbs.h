@@ -11,6 +11,7 @@ struct Flags {
   std::string model, dtype = "fp32", what, path, weights;
   int threads = 0;
   int64_t batch = 4, rows = 1, sequence = 256, budget = 2048;
+  int64_t layers = 6, blocks = 6;  // of a language model and of a tower
   bool full = false;
   std::vector<int64_t> lengths;
   Repeats repeats;
@@ -21,6 +22,10 @@ struct Flags {
 void train(const Flags& flags);
 void mixed(const Flags& flags);
 void llava(const Flags& flags);
+
+// Qwen3-VL with so many `layers` and `blocks`, a picture in each sample; `what`: train (LoRA and the mergers) or
+// decode.
+void vision(const Flags& flags);
 
 // Greedy, KV cache, `rows` answers at once; `weights`: int8, int4, or as computed.
 void decode(const Flags& flags);

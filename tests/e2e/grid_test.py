@@ -32,7 +32,7 @@ class Grid(Case):
         return path
 
     def answer(self, config, *media):
-        return self.call("generate", config, *(media or ("--image", self.picture, "--image", self.picture)), "What is this?", "--set", "generate.max_tokens=12").stdout
+        return self.call("generate", config, *(media or ("--image", self.picture, "--image", self.picture)), "What is this?", *sets(generate__max_tokens=12, precision__compute="fp32")).stdout
 
     def losses(self, name, *args):
         """The loss of each sample."""
@@ -51,7 +51,7 @@ class Grid(Case):
         short = self.composed("file", f'[model]\nfrom = "{self.qwen}"\n')
         for media in ([], ["--video", CLIP], ["--video", CLIP, "--image", self.picture]):
             self.assertEqual(self.answer(self.qwen, *media), self.answer(short, *media))
-        talked = self.call("chat", self.qwen, "--history", "", *sets(generate__max_tokens=12), input=f"/video {CLIP}\nWhat is this?\nAnd now?\n/save {self.folder}/said.jsonl\n")
+        talked = self.call("chat", self.qwen, "--history", "", *sets(generate__max_tokens=12, precision__compute="fp32"), input=f"/video {CLIP}\nWhat is this?\nAnd now?\n/save {self.folder}/said.jsonl\n")
         self.assertTrue(talked.stdout.startswith(self.answer(self.qwen, "--video", CLIP)))
         said = records(self.folder / "said.jsonl")[0]["messages"]
         self.assertEqual(said[0]["content"], [{"type": "video", "video": str(CLIP)}, {"type": "text", "text": "What is this?"}])

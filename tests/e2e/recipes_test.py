@@ -24,7 +24,7 @@ SHRUNK = {
     "fastconformer": {"hidden_size": 16, "intermediate_size": 24, "num_layers": 2, "num_heads": 2, "subsampling_channels": 4},
     "conformer": {"hidden_size": 16, "num_heads": 2},
     # Of make_tiny's directory, which stands in for the published one.
-    "qwen2_vl_text": {**DECODER, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "mrope_section": [1, 1, 2], "tie_embeddings": False, "vocab_size": make_tiny.vocab_size() + 4},
+    "qwen2_vl_text": {**DECODER, "intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "mrope_section": [1, 1, 2], "tie_embeddings": False, "vocab_size": make_tiny.vocab_size() + 4},
     "qwen2_vl_vision": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "window_size": 56, "full_attention_layers": [1], "max_pixels": 20000, "video_max_pixels": 20000},
     "pixel_shuffle": {"hidden_size": 64},
 }

@@ -89,10 +89,6 @@ std::set<fs::path> shards_of(const nlohmann::json& weight_map, const fs::path& f
 }  // namespace
 
 Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
-  if (is_gguf(path) && !is_folder(path, ErrorKind::weights)) {
-    *this = Checkpoint(path, gguf_tensors(path));
-    return;
-  }
   if (is_folder(path, ErrorKind::weights)) {
     open_folder();
     read_four_bits();
@@ -101,10 +97,7 @@ Checkpoint::Checkpoint(const fs::path& path) : path_(path) {
   if (!path_exists(path, ErrorKind::weights))
     fail(ErrorKind::weights, path.string() + " does not exist",
          "give a Hugging Face model folder or a .safetensors file");
-  if (is_nemo(path))
-    add(path, nemo_tensors(path, warnings_));
-  else
-    add(path);
+  add(path);
   read_four_bits();
 }
 
@@ -178,6 +171,8 @@ void Checkpoint::note(const std::string& name, const fs::path& path) {
 }
 
 void Checkpoint::add(const fs::path& path) {
+  if (is_gguf(path)) return add(path, gguf_tensors(path));
+  if (is_nemo(path)) return add(path, nemo_tensors(path, warnings_));
   if (is_torch_file(path)) return add(path, torch_tensors(open_bytes(path), warnings_));
   const auto& file = *files_.emplace_back(std::make_unique<SafetensorsFile>(path));
   for (const auto& info : file.tensors()) {
