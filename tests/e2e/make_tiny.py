@@ -279,7 +279,7 @@ def add_marks(folder, first, marks, picture):
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
 
 
-def write_gemma3(folder, seed=9, hidden=32, vision=16, layers=2):
+def write_gemma3(folder, seed=12, hidden=32, vision=16, layers=2):
     """A whole model: SigLIP, four of whose patches see each other in Gemma 3's text model, a layer with a window and one without."""
     w = Weights(seed)
     text = llama_tensors(w, "language_model.", hidden, layers)
