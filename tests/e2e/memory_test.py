@@ -45,7 +45,7 @@ COMPOSITIONS = {
     "experts, fp32": (llm("qwen3_moe", {**SMALL, "moe_intermediate_size": 512, "num_experts": 8, "num_experts_per_tok": 2}, True), (), "fp32", 1024),
     "adapters over int4, auto": (llm("llama", LARGE) + LORA, (), "auto", 2048, {}, {"weights": "int4"}),
     "adapters over nf4, auto": (llm("llama", LARGE) + LORA, (), "auto", 2048, {}, {"weights": "nf4"}),
-    "full fine-tuning, in the host's memory, fp32": (llm("llama", SMALL, True), (), "fp32", 1024, {}, {}, {"offload_optimizer": True}),
+    "full fine-tuning, kept on the host, fp32": (llm("llama", SMALL, True), (), "fp32", 1024, {}, {}, {"offload_optimizer": True}),
     "adapters, blocks computed again, fp32": (llm("llama", LARGE) + LORA, (), "fp32", 2048, {"recompute": "full"}),
     "preference, many logits at once, fp32": (DPO + llm("llama", {**SMALL, "vocab_size": 32000}, True), ("pairs",), "fp32", 1024, {"logits_chunk": 1024, "checkpoint_every": 9}),
 }
@@ -68,7 +68,7 @@ class Memory(Case):
 
     def configuration(self, name):
         model, kinds, compute, tokens, *more = COMPOSITIONS[name]
-        file = self.folder / f"{name.replace(' ', '_').replace(',', '').replace("'", "")}.toml"
+        file = self.folder / f"{name.replace(' ', '_').replace(',', '')}.toml"
         file.write_text(model + f'[data]\nfeature_cache = ""\nprefetch = 8\ntrain.sources = [{{ path = "{self.data(kinds)}" }}]\n'
                         + table("train", {"steps": 3, "checkpoint_every": 2, "tokens_per_batch": tokens, **(more[0] if more else {})}) + table("precision", {"compute": compute, **(more[1] if len(more) > 1 else {})})
                         + table("parallel", more[2] if len(more) > 2 else {}))
