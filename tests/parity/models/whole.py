@@ -284,7 +284,7 @@ class QwenPictures(Pictures):
         turns(("user", [video("v.mov"), text("What is this?")]), ("assistant", "A fire engine.")),
         turns(("user", [text("First "), image("a.png"), text(" then "), video("w.mov"), text(" and "), video("v.mov"), image("b.png")]), ("assistant", "Both."), ("user", "Are you sure?"), ("assistant", "Yes!"))]
     sections = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 2, 3]}
-    rule = 'llm.after_medium = "grid"\n'
+    rule, tied = 'llm.after_medium = "grid"\n', False
 
     def __init__(self, bench):
         # Sizes that need no resizing, which rounds otherwise there; one with an odd number of frames.
@@ -309,7 +309,7 @@ class QwenPictures(Pictures):
         return {f"{name}_token_id": self.tokenizer.convert_tokens_to_ids(f"<|{word}|>") for name, word in (("image", "image_pad"), ("video", "video_pad"), ("vision_start", "vision_start"), ("vision_end", "vision_end"))}
 
     def make_model(self, changes):
-        return self.architecture(self.config(text_config=dict(changes, rope_parameters=self.sections), vision_config=self.tower, **self.token_ids()))
+        return self.architecture(self.config(text_config=dict(changes, rope_parameters=self.sections), vision_config=self.tower, **self.token_ids(), **({"tie_word_embeddings": True} if self.tied else {})))
 
     def encode_media(self, media):
         """The model's inputs, and the embeddings of each mark in turn."""
@@ -442,6 +442,7 @@ class Qwen3Vl(QwenPictures):
 class Qwen3VlTied(Qwen3Vl):
     """Tied embeddings, one head of keys, no taps, squares of two of a table of one."""
     name = "qwen3_vl, tied"
+    tied = True
     tower = {**Qwen3Vl.tower, "deepstack_visual_indexes": [], "num_position_embeddings": 1, "num_heads": 4}
 
     def make_model(self, changes):
