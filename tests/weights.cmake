@@ -10,5 +10,5 @@ endif()
 antiphon_fuzz(safetensors CORPUS fuzz/corpus/safetensors
   SOURCES weights/safetensors_header weights/json_cursor base/error base/shown base/strings)
 antiphon_fuzz(torch_file CORPUS fuzz/corpus/torch_file
-  SOURCES weights/torch/zip weights/torch/pickle weights/torch/byte_source base/error base/shown base/strings)
+  SOURCES weights/torch/zip weights/torch/pickle weights/torch/byte_source base/error base/files base/paths base/shown base/strings)
 antiphon_fuzz(gguf CORPUS fuzz/corpus/gguf SOURCES base/gguf base/error base/shown base/strings)
