@@ -19,13 +19,13 @@ namespace antiphon::run {
 namespace {
 
 // The processes must have met before the model is read, which is in parts.
-const OpenOptions& met(const OpenOptions& open, Processes& processes) {
+LoadedModel opened(const OpenOptions& open, Processes& processes) {
   const auto said = read_config(open.file, open.sets, open.stage);
   if (said.train.output.empty())
     fail(ErrorKind::config, "train.output is missing",
          "name the folder of the run, e.g. --set train.output=runs/first");
   processes.meet(said, open_device(open.device));
-  return open;
+  return LoadedModel(open, processes.shared_by());
 }
 
 void tell_of_streams(const LoadedModel& loaded) {
@@ -46,7 +46,7 @@ TrainingRun::TrainingRun(TrainingOptions options, Processes& processes)
     : options_(std::move(options)),
       processes_(processes),
       slow_("loading"),
-      loaded_(met(options_.open, processes), processes.shared_by()),
+      loaded_(opened(options_.open, processes)),
       config_(loaded_.config),
       folder_(config_.train.output, processes.rank()) {
   refuse_leftover(folder_.path(), options_.resume);
