@@ -6,6 +6,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace antiphon::kernels {
@@ -39,9 +40,15 @@ class Team {
  public:
   // The threads live as long as the program: they may be in the middle of a wait when it ends.
   explicit Team(int threads) : helpers_(threads - 1) {
-    for (int i = 1; i < threads; ++i) std::thread([this, i] { help(i); }).detach();
+    try {
+      for (int i = 1; i < threads; ++i) std::thread([this, i] { help(i); }).detach();
+    } catch (
+        const std::system_error&) {  // a limit of processes: those that run wait for ever, and OpenMP does the work
+      usable_ = false;
+    }
   }
   int threads() const { return helpers_ + 1; }
+  bool usable() const { return usable_; }
 
   void run(int64_t parts, const std::function<void(int64_t)>& body) {
     body_ = &body, parts_ = parts, failure_ = nullptr;
@@ -77,6 +84,7 @@ class Team {
   }
 
   const int helpers_;
+  bool usable_ = true;
   std::atomic<uint32_t> round_ = 0;
   std::atomic<int> busy_ = 0;
   const std::function<void(int64_t)>* body_ = nullptr;
@@ -101,7 +109,8 @@ TeamScope::TeamScope(bool wanted) {
   const int threads = at::get_num_threads();
   if (!wanted || current || threads < 2 || at::in_parallel_region() || taken.exchange(true, std::memory_order_acquire))
     return;
-  mine_ = true, current = team_of(threads);
+  auto* team = team_of(threads);
+  mine_ = true, current = team->usable() ? team : nullptr;
 }
 
 TeamScope::~TeamScope() {

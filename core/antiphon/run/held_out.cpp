@@ -218,6 +218,9 @@ HeldOut::Sums HeldOut::together(bool all, const std::function<Sums()>& work) con
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::distributed || !group_) throw;
     stopped = error.kind() == ErrorKind::preempted, failure = std::current_exception();
+  } catch (const std::exception&) {  // of LibTorch: out of memory, say
+    if (!group_) throw;
+    failure = std::current_exception();
   }
   if (!group_) return sums;
   if (all && mesh_.stages > 1) sums = told_by(mesh_.last_of(0), sums);

@@ -143,7 +143,7 @@ std::map<std::string, double> Trainer::evaluate(bool stops) {
 
 void Trainer::after_step(const StepResult& result, double seconds, std::map<std::string, double> more) {
   trained_tokens_ += result.drawn.tokens;
-  if (!result.skipped) loss_average_ = step_ == 1 ? result.loss : 0.95 * loss_average_ + 0.05 * result.loss;
+  if (!result.skipped) loss_average_ = loss_average_ == 0 ? result.loss : 0.95 * loss_average_ + 0.05 * result.loss;
   const double rate = static_cast<double>(result.drawn.tokens) / seconds, waited = loader_.waited_seconds();
   const double lr = options_.optimizer.lr * result.lr_ratio;
   const auto filtered = data::total(rows_.counts().filtered);

@@ -46,7 +46,7 @@ RunEnd Trainer::tell_of_end() const {
   tell_of_time();
   tell_of_data();
   if (loss_scale_)
-    log::info(fmt::format("{} steps were skipped because their gradient overflowed; the loss scale is {:g}",
+    log::info(fmt::format("{} steps were skipped because a loss or gradient was not finite; the loss scale is {:g}",
                           loss_scale_->overflows(), loss_scale_->value()));
   if (best_.wanted() && !best_.describe().empty()) log::info("best " + best_.describe());
   log::info(fmt::format("trained {} steps, {} tokens in {}; average loss {:.4f}; {} samples skipped", step_,
