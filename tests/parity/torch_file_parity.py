@@ -149,6 +149,7 @@ def check_hostile(probe, folder):
     refused(archive(tensor_pickle(sizes=(1 << 40, 1 << 40), strides=(1, 1)), storage), "too large")
     refused(archive(tensor_pickle(sizes=(1 << 40,), strides=(0,)), storage), "the same number at several places")
     refused(archive(tensor_pickle(sizes=(-2,)), storage), "negative")
+    refused(archive(tensor_pickle(sizes=(1,) * 65, strides=(1,) * 65), storage), "65 dimensions")
     refused(archive(tensor_pickle(sizes=(2, 1)), storage), "strides for other dimensions")
     refused(archive(tensor_pickle(key="7"), storage), "data/7", "not there")
     refused(archive(tensor_pickle(key="../0"), storage), "not there")

@@ -7,6 +7,7 @@
 #include <antiphon/base/paths.h>
 #include <antiphon/weights/checkpoint.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 
@@ -16,8 +17,10 @@ namespace {
 constexpr const char* kTiedKey = "tie_word_embeddings";
 
 bool holds_tensors(const std::filesystem::path& directory) {
-  return path_exists(directory / "model.safetensors", ErrorKind::weights) ||
-         path_exists(directory / "model.safetensors.index.json", ErrorKind::weights);
+  return std::ranges::any_of(weights::kCheckpointNames, [&](const auto& names) {
+    return path_exists(directory / names.first, ErrorKind::weights) ||
+           path_exists(directory / names.second, ErrorKind::weights);
+  });
 }
 
 // The checkpoint's name for what a language model alone calls `name`; empty: it has none.

@@ -1,7 +1,6 @@
 #include <antiphon/weights/checkpoint.h>
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include <fmt/format.h>
@@ -26,10 +25,6 @@ bool is_torch_file(const fs::path& path) {
   const auto extension = path.extension();
   return extension == ".bin" || extension == ".pt" || extension == ".pth" || extension == ".ckpt";
 }
-
-// The names under which a folder's tensors stand, as one file or as the index of several; the first that is there.
-constexpr std::array<std::pair<const char*, const char*>, 2> kNames{
-    {{"model.safetensors", "model.safetensors.index.json"}, {"pytorch_model.bin", "pytorch_model.bin.index.json"}}};
 
 bool is_inside(const fs::path& file, const fs::path& folder) {
   return std::mismatch(folder.begin(), folder.end(), file.begin(), file.end()).first == folder.end();
@@ -132,7 +127,7 @@ void Checkpoint::add(const fs::path& path, const LazyTensors& tensors) {
 }
 
 void Checkpoint::open_folder() {
-  for (const auto& [single, index] : kNames) {
+  for (const auto& [single, index] : kCheckpointNames) {
     if (path_exists(path_ / single, ErrorKind::weights)) return add(shard_path(path_, single, path_));
     if (path_exists(path_ / index, ErrorKind::weights)) return open_shards(path_ / index);
   }

@@ -1,6 +1,7 @@
 // A model's tensors, wherever they are stored: a Hugging Face folder (single file or shards with an index) or one file.
 // Of matrices in bitsandbytes' 4 bits (bitsandbytes.h) it gives what these stand for.
 #pragma once
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +9,10 @@
 #include <antiphon/weights/lazy_tensor.h>
 
 namespace antiphon::weights {
+
+// The names under which a folder's tensors stand, as one file or as the index of several; the first that is there.
+inline constexpr std::array<std::pair<const char*, const char*>, 2> kCheckpointNames{
+    {{"model.safetensors", "model.safetensors.index.json"}, {"pytorch_model.bin", "pytorch_model.bin.index.json"}}};
 
 class Checkpoint {
  public:

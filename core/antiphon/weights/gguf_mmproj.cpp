@@ -66,6 +66,8 @@ void refuse_others(const JsonTable& config, const JsonTable& vision) {
   if (config.integer("vision_feature_layer", -2, -1000, 1000) != -2) config.refuse("vision_feature_layer", "-2");
   if (config.text("vision_feature_select_strategy", "default") != "default")
     config.refuse("vision_feature_select_strategy", "'default'");
+  if (const auto act = vision.text("hidden_act", "quick_gelu"); act != "gelu" && act != "quick_gelu")
+    vision.refuse("hidden_act", "'gelu' or 'quick_gelu'");
   if (config.text("projector_hidden_act", "gelu") != "gelu") config.refuse("projector_hidden_act", "'gelu'");
 }
 

@@ -60,6 +60,10 @@ std::string blocks_of(const GgufOutput& output) {
   if (!values.isfinite().all().item<bool>())
     fail(ErrorKind::weights, fmt::format("'{}' has numbers that are not finite", output.tensor.name),
          "train again from a checkpoint before that, or export another one");
+  constexpr float kMostHalf = 65504;
+  if (output.type == GgmlType::F16 && values.numel() > 0 && values.abs().max().item<float>() > kMostHalf)
+    fail(ErrorKind::weights, fmt::format("'{}' has numbers beyond those of fp16", output.tensor.name),
+         "export with --dtype bf16 or fp32");
   auto bytes = write_blocks(output.type, {values.const_data_ptr<float>(), static_cast<size_t>(values.numel())});
   bytes.resize(aligned(bytes.size()));
   return bytes;

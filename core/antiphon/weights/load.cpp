@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/component/pretrained.h>
 #include <antiphon/weights/json_file.h>
@@ -138,6 +139,7 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
   const auto plan = good_plan(module, checkpoint, map, options.name, options.partial);
   LoadReport report{0, static_cast<int64_t>(plan.targets.size()), plan.ignored, 0};
   const bool trained = module.trainable_count() > 0;
+  for (const auto& warning : checkpoint.warnings()) log::info(warning);
   for (const auto& [parameter, name] : plan.targets) {
     stop_if_requested();
     const auto value = checkpoint.tensor(name);

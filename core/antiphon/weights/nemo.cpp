@@ -192,9 +192,11 @@ json nemo_preprocessor_config(const std::filesystem::path& path) {
   keys.fixed("highfreq", {nullptr, 8000});
   keys.fixed("exact_pad", {false});
   keys.fixed("mel_norm", {"slaney"});
+  for (const char* key : {"n_window_size", "n_window_stride"}) keys.fixed(key, {nullptr});
+  keys.fixed("log_zero_guard_type", {"add"});
+  keys.fixed("log_zero_guard_value", {std::ldexp(1.0, -24)});
   keys.of_no_effect({"dither", "pad_to", "nb_augmentation_prob", "nb_max_freq", "rng", "use_torchaudio", "use_grads",
-                     "stft_conv", "stft_exact_pad", "n_window_size", "n_window_stride", "log_zero_guard_type",
-                     "log_zero_guard_value"});
+                     "stft_conv", "stft_exact_pad"});
   json out{{"feature_extractor_type", "ParakeetFeatureExtractor"},
            {"feature_size", keys.number("features", 64)},
            {"sampling_rate", keys.number("sample_rate", 16000)},

@@ -84,7 +84,7 @@ def run(bench):
         path = archive(folder / "changed.nemo", configuration(model.config, **{key: value}), tensors(model))
         refused(f"refused: {key} = {value}", key.replace("__", "."), path)
     for key, value, word in [("encoder__n_experts", 4, "keys that are not known: n_experts"), ("encoder___target_", "nemo.collections.asr.modules.SqueezeformerEncoder", "SqueezeformerEncoder"), ("preprocessor__sample_rate", 8000, "sampling_rate"),
-                             ("preprocessor__window_size", 0.02, "win_length"), ("encoder__conv_kernel_size", 10 ** 9, "conv_kernel_size")]:
+                             ("preprocessor__window_size", 0.02, "win_length"), ("encoder__conv_kernel_size", 10 ** 9, "conv_kernel_size"), ("preprocessor__n_window_size", 400, "n_window_size"), ("preprocessor__log_zero_guard_value", 1e-5, "log_zero_guard_value")]:
         refused(f"refused: {key} = {value}", word, archive(folder / "changed.nemo", configuration(model.config, **{key: value}), tensors(model)))
     good = configuration(model.config)
     missing = tensors(model)

@@ -58,6 +58,8 @@ void Charsmap::each(std::string_view text, const Visit& visit) const {
     const auto unit = units_[node];
     node ^= offset_in(unit);
     if (!has_leaf(unit) || node >= units_.size()) continue;
+    const bool splits = i + 1 < text.size() && (static_cast<unsigned char>(text[i + 1]) & 0xC0) == 0x80;
+    if (splits) continue;  // a key that ends inside a character: such a table is damaged
     const size_t begin = value_in(units_[node]);
     // A place inside a character is no content: such a table is damaged.
     if (begin >= contents_.size() || (static_cast<unsigned char>(contents_[begin]) & 0xC0) == 0x80) continue;

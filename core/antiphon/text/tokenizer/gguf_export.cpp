@@ -41,6 +41,17 @@ GgufPre steps_of(const TokenizerSource& source) {
   return steps;
 }
 
+// Whether a post-processor, or one of a list of them, puts a special token before a text (TemplateProcessing).
+bool begins_with(const json& processor, const json& token) {
+  const auto text = token.is_object() ? token.value("content", json()) : token;
+  if (!processor.is_object() || !text.is_string()) return false;
+  for (const auto& part : processor.value("processors", json::array()))
+    if (begins_with(part, token)) return true;
+  const auto single = processor.value("single", json::array());
+  if (!single.is_array() || single.empty() || !single[0].is_object()) return false;
+  return single[0].value("SpecialToken", json::object()).value("id", json()) == text;
+}
+
 void name_ids(const TokenizerSource& source, GgufVocabulary& out) {
   const std::map<std::string, int64_t> by_token = [&] {
     std::map<std::string, int64_t> made;
@@ -56,7 +67,11 @@ void name_ids(const TokenizerSource& source, GgufVocabulary& out) {
     if (const auto found = by_token.find(text.get<std::string>()); found != by_token.end())
       out.ids[key] = found->second;
   }
-  out.add_bos = source.config.value("add_bos_token", json(false)) == true;
+  const auto said = source.config.find("add_bos_token");
+  out.add_bos =
+      said != source.config.end() && said->is_boolean()
+          ? said->get<bool>()
+          : begins_with(source.file.value("post_processor", json()), source.config.value("bos_token", json()));
   out.add_eos = source.config.value("add_eos_token", json(false)) == true;
 }
 

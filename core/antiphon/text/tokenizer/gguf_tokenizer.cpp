@@ -94,7 +94,7 @@ class GgufTokens {
                                      std::pair("unknown", "unk_token"), std::pair("padding", "pad_token")})
       if (const auto id = token_id(role); id >= 0) made[name] = token(static_cast<size_t>(id));
     // As llama.cpp has it, if the file does not say.
-    made["add_bos_token"] = flag("add_bos_token", text("model", "") == "llama");
+    made["add_bos_token"] = flag("add_bos_token", text("model", "") == "llama" || text("pre", "") == "llama-bpe");
     made["add_eos_token"] = flag("add_eos_token", text("model", "") == "t5");
     return made;
   }

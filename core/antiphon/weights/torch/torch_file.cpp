@@ -18,7 +18,8 @@
 namespace antiphon::weights {
 namespace {
 
-constexpr uint64_t kMaxPickleBytes = 512 << 20;
+constexpr uint64_t kMaxPickleBytes = 64 << 20;
+constexpr size_t kMaxDimensions = 64;  // a list may be shared by many tensors, each of which copies it
 
 const std::map<std::string_view, at::ScalarType> kStorages{
     {"FloatStorage", at::kFloat}, {"DoubleStorage", at::kDouble},     {"HalfStorage", at::kHalf},
@@ -129,6 +130,7 @@ class TorchFile {
   }
 
   std::vector<int64_t> numbers(const std::string& name, const PickleNode& list) const {
+    if (list.items.size() > kMaxDimensions) fail_tensor(name, fmt::format("has {} dimensions", list.items.size()));
     std::vector<int64_t> values;
     for (size_t i = 0; i < list.items.size(); ++i) {
       values.push_back(argument(name, list, i, PickleKind::integer).integer);
@@ -166,7 +168,7 @@ class TorchFile {
       fail_tensor(name,
                   fmt::format("takes {} numbers from number {} on of a storage of {}", span, offset, numbers_there));
     const auto bytes = file_.part(member->second->begin + static_cast<uint64_t>(offset * item),
-                                  static_cast<uint64_t>(span * item), member->second->name);
+                                  static_cast<uint64_t>(span * item), "data");
     return {name, type, sizes, [=] {
               auto flat = at::empty({span}, at::TensorOptions().dtype(type));
               copy_bytes(bytes, static_cast<char*>(flat.data_ptr()));
