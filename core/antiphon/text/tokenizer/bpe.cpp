@@ -57,7 +57,7 @@ struct Bpe::State {
   TextMap whole_words;  // by raw bytes; filled if the model ignores merges for known words
   std::array<int32_t, 256> byte_ids{};
   PairMap merges{0};
-  std::vector<bool> made;  // results of merges
+  std::vector<bool> made;  // results of merges, and what is cut out of words before them
   int32_t unknown = -1;
   ByteTrie whole;  // tokens of the user's, which are letters
   bool byte_level = true, byte_fallback = false, fuse_unknown = false, ignore_merges = false;
@@ -142,6 +142,7 @@ void Bpe::State::read_user_defined(const JsonFields& fields) {
   for (const auto& id : fields.array("user_defined")) {
     if (!id.is_number_integer() || id < 0 || id >= tokens.size()) fields.refuse("user_defined " + id.dump());
     entries.emplace_back(tokens[id.get<size_t>()], id.get<int32_t>());
+    if (id < made.size()) made[id.get<size_t>()] = true;
   }
   whole = ByteTrie(std::move(entries), fields.where());
 }
