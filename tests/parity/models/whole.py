@@ -51,7 +51,7 @@ def on_disk(name, names=NAMES):
 
 class Whole:
     """The reference: a directory, its model and its processor. Every sample goes through alone."""
-    template, names = TEMPLATE, NAMES
+    template, names, seed = TEMPLATE, NAMES, 71
     llm, projector = "language_model.", "multi_modal_projector"  # on disk
     specials = ["<image>", "<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"]
 
@@ -73,7 +73,7 @@ class Whole:
         return make_tokenizer(self.folder)
 
     def randomised(self, model):
-        return tiny.randomise(model, 71)
+        return tiny.randomise(model, self.seed)
 
     def prepare(self, sample, answer=False):
         """(ids with 0 for media, supervised, spans, the model's inputs)"""
@@ -548,6 +548,9 @@ class Rows(Pictures):
 
 
 class Mistral3Pictures(Rows):
+    """Seed: of 71 to 74 the one whose gradients move least, 1.5e-6, if each weight is changed by half of fp32's last bit; of 71 they
+    move by 4.3e-6, so that two exact programs may differ by 1e-5."""
+    seed = 74
     name, architecture, merge = "mistral3", Mistral3ForConditionalGeneration, 2
     more, layer = dict(sliding_window=None, tie_word_embeddings=False, rms_norm_eps=1e-3), -1
 
