@@ -24,6 +24,7 @@ using Verb = std::function<void()>;
 void add_training(CLI::App& program, Flags& flags, Verb& chosen) {
   auto* train_verb = program.add_subcommand("train", "one length; LoRA r16 on the 7 projections, or all parameters");
   train_verb->add_flag("--full", flags.full, "train all parameters");
+  train_verb->add_flag("--recompute", flags.recompute, "activations of every block are computed again");
   auto* mixed_verb = program.add_subcommand("mixed", "many lengths, packed; LoRA");
   mixed_verb->add_option("--lengths", flags.lengths)->required()->delimiter(',');
   mixed_verb->add_option("--tokens-per-batch", flags.budget)->check(CLI::PositiveNumber);

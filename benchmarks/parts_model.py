@@ -57,6 +57,15 @@ def full(bench):
                    (Row("full fine-tuning step, bf16: peak memory", "MiB", "lower", peer=TRANSFORMERS), "ours.peak_rss_mib", "peer.peak_rss_mib")])
 
 
+def recompute(bench):
+    """LoRA on long samples, activations of each block computed again: beside the peer's gradient checkpointing, and beside our step that keeps them."""
+    words, name = [*arguments(bench, "bf16", "--seq", 1024), "--recompute"], "LoRA step, 4 x 1,024 tokens, recomputed, bf16"
+    bench.compare({"ours": [bench.ours, "train", *words], "peer": [PYTHON, HERE / "peer_train.py", *words], "kept": [bench.ours, "train", *words[:-1]]},
+                  [metric for peer, side in (("transformers + peft, checkpointed", "peer"), ("ours, kept", "kept")) for metric in (
+                      (Row(name, "tokens/s", "higher", peer=peer), "ours.tokens_per_s", f"{side}.tokens_per_s"),
+                      (Row(f"{name}: peak memory", "MiB", "lower", peer=peer), "ours.peak_rss_mib", f"{side}.peak_rss_mib"))])
+
+
 def mixed(bench):
     """Lengths as good as any: uniform, always the same."""
     count = 8 if bench.options.quick else 16

@@ -7,6 +7,7 @@ parser = arguments(__doc__)
 parser.add_argument("--batch", type=int, default=4)
 parser.add_argument("--seq", type=int, default=256)
 parser.add_argument("--full", action="store_true", help="train all parameters")
+parser.add_argument("--recompute", action="store_true", help="with gradient checkpointing")
 a = parser.parse_args()
 torch = torch_with(a.threads)
 import transformers
@@ -14,6 +15,8 @@ import transformers
 torch.manual_seed(0)
 model = transformers.LlamaForCausalLM(llama_config(a.model))
 model.config.use_cache = False
+if a.recompute:
+    model.gradient_checkpointing_enable({"use_reentrant": False})
 if not a.full:
     import peft
 
@@ -21,5 +24,5 @@ if not a.full:
 ids = torch.randint(1, model.config.vocab_size, (a.batch, a.seq))
 step = Steps(torch, model, a.dtype)
 walls = repeat(lambda: step(input_ids=ids, labels=ids), a.warmup, a.reps)
-emit("train", {"dtype": a.dtype, "full": a.full, "batch": a.batch, "seq": a.seq, **step.facts()},
+emit("train", {"dtype": a.dtype, "full": a.full, "recompute": a.recompute, "batch": a.batch, "seq": a.seq, **step.facts()},
      {"wall_med_s": walls, "tokens_per_s": [a.batch * a.seq / wall for wall in walls]})

@@ -49,10 +49,11 @@ void train(const Flags& flags) {
   std::vector<data::Prepared> samples;
   for (int64_t i = 0; i < flags.batch; ++i) samples.push_back(random_sample(*model, flags.sequence));
   const auto batch = data::pack(std::move(samples));
-  Steps step(*model);
+  Steps step(*model, flags.recompute);
   const auto walls = repeat(flags.repeats, [&] { step(batch); });
-  report("train", flags, step, {{"full", flags.full}, {"batch", flags.batch}, {"seq", flags.sequence}}, batch.tokens(),
-         walls);
+  report("train", flags, step,
+         {{"full", flags.full}, {"recompute", flags.recompute}, {"batch", flags.batch}, {"seq", flags.sequence}},
+         batch.tokens(), walls);
 }
 
 void mixed(const Flags& flags) {

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <limits>
+
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/token_scores.h>
 #include <antiphon/run/training_slots.h>
@@ -24,13 +26,16 @@ std::vector<double> rates(const std::vector<double>& walls, int64_t tokens) {
 
 }  // namespace
 
-Steps::Steps(model::MultimodalLm& model)
+Steps::Steps(model::MultimodalLm& model, bool recompute)
     : model_(model),
       options_(options()),
       rule_(run::build_update_rule(options_.optimizer)),
-      optimizer_(model.trainable_parameters(), options_, *rule_) {}
+      optimizer_(model.trainable_parameters(), options_, *rule_) {
+  if (recompute) recompute_.emplace(std::numeric_limits<int64_t>::max());
+}
 
 void Steps::operator()(model::Batch batch) {
+  const nn::BlockPolicyScope policy(recompute_ ? &*recompute_ : nullptr);
   model_.encode(batch);
   const auto hidden = model_.forward(batch).index_select(0, batch.supervised_n);
   const auto loss =

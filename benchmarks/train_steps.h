@@ -1,10 +1,12 @@
 // Training steps as train::Trainer makes them, without its clipping (the peers have none either).
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <antiphon/model/multimodal_lm.h>
+#include <antiphon/nn/blocks/recompute.h>
 #include <antiphon/train/optimizer.h>
 
 #include "verbs.h"
@@ -13,7 +15,7 @@ namespace antiphon::bench {
 
 class Steps {
  public:
-  explicit Steps(model::MultimodalLm& model);
+  explicit Steps(model::MultimodalLm& model, bool recompute = false);
   // The batch is copied, so that its media are encoded anew in each step.
   void operator()(model::Batch batch);
   nlohmann::json facts() const;
@@ -23,6 +25,7 @@ class Steps {
   train::TrainOptions options_;
   std::unique_ptr<UpdateRule> rule_;
   train::Optimizer optimizer_;
+  std::optional<nn::Recompute> recompute_;
   std::vector<double> losses_;
 };
 

@@ -12,13 +12,14 @@ struct Flags {
   int threads = 0;
   int64_t batch = 4, rows = 1, sequence = 256, budget = 2048;
   int64_t layers = 6, blocks = 6;  // of a language model and of a tower
-  bool full = false;
+  bool full = false, recompute = false;
   std::vector<int64_t> lengths;
   Repeats repeats;
 };
 
-// Steps of training, with random weights: LoRA, or all parameters (`full`), on samples of one length; LoRA on packed
-// samples of `lengths`; a picture and text in each sample (`what`: connector, full or lora).
+// Steps of training, with random weights: LoRA, or all parameters (`full`), on samples of one length, with or without
+// activations computed again (`recompute`); LoRA on packed samples of `lengths`; a picture and text in each sample
+// (`what`: connector, full or lora).
 void train(const Flags& flags);
 void mixed(const Flags& flags);
 void llava(const Flags& flags);
