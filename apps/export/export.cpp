@@ -64,6 +64,8 @@ int run(const ExportFlags& flags) {
   const auto report = model::export_model(model->lm(), flags.output, options);
   log::info(fmt::format("{} in {}: {} tensors, {} of them changed{}", report.what, flags.output, report.tensors,
                         report.changed, report.beside.empty() ? "" : "\n  " + report.beside));
+  for (const auto& option : report.unsaid)
+    log::warning(fmt::format("{}: {}: give what loads it the same, or it is another model", flags.output, option));
   if (!flags.check) return 0;
   const auto check = run::check_export(flags.open, flags.output, flags.bound);
   log::info(

@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from together import ALL, COMMON, Together, children, experts, tensors
+import make_tiny
 from harness import LIMIT, checkpoints, losses, main, records, sets
 
 BETWEEN = sets(parallel__reshard="false")
@@ -47,6 +48,18 @@ class Fsdp(Together):
             pairs = list(zip(args[::2], args[1::2]))
             args = [word for pair in pairs if not pair[1].startswith("parallel.") for word in pair]
         return super().run_with(name, processes, *args, config=config, code=code)
+
+    def test_vectors_added_between_blocks(self):
+        """Of a tower's first blocks, as Qwen3-VL has them, if blocks are gathered and freed one by one, or kept."""
+        source, pictures = self.folder / "models" / "qwen3_vl", self.folder / "data" / "pictures.jsonl"
+        make_tiny.write_qwen3_vl(source)
+        make_tiny.write_set(pictures, self.TRAIN, seed=41, kinds=("image",))
+        text = self.config.read_text()
+        parts = text[text.index("[model.llm]") : text.index("[[data.train.sources]]")]
+        config = self.edited("taps", (parts, f'[model]\nfrom = "{source}"\n'), ("data/train.jsonl", "data/pictures.jsonl"))
+        args = [*ALL, *sets(train__tokens_per_batch=512, train__accumulate=2, train__steps=4)]
+        self.compare("taps", *args, config=config, counts=(2,))
+        self.compare("taps_between", *args, *BETWEEN, config=config, counts=(2,))
 
     def test_experts(self):
         self.compare("experts", config=experts(self), counts=(2,))

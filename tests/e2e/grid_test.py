@@ -1,6 +1,7 @@
 """Qwen2.5-VL and Qwen3-VL directories as a newcomer uses them, as they were published: they answer without a TOML file, about
 pictures and videos, a sample is the same among others and alone, LoRA trains them, and what goes out answers as the run does."""
 import json
+import shutil
 import subprocess
 import unittest
 
@@ -86,11 +87,33 @@ class Grid(Case):
         run, out = self.folder / "run", self.folder / "out"
         done = self.train(run, config=config)
         self.assertIn("0 samples skipped", done.stderr)
-        done = self.call("export", run, "--output", out)
+        done = self.call("export", run, "--output", out, "--check")
         self.assertRegex(done.stderr, rf"out: (\d+) tensors, {self.CHANGED} of them changed")
+        self.assertIn("checked: of ", done.stderr)
+        self.assertNotIn("by the directory", done.stderr)
         self.assertEqual(json.loads((out / "config.json").read_text())["model_type"], self.FAMILY)
         for media in ([], ["--video", CLIP]):
             self.assertEqual(self.answer(out, *media), self.answer(run, *media))
+
+    def test_what_the_directory_does_not_say(self):
+        """A tower of another directory brings what that says of pictures and videos; options of one's own are told."""
+        other = self.folder / "models" / "other"
+        shutil.copytree(self.qwen, other)
+        for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
+            if (other / name).exists():
+                settings = json.loads((other / name).read_text())
+                (settings["size"] if "size" in settings else settings)["longest_edge" if "size" in settings else "max_pixels"] = 30000
+                (other / name).write_text(json.dumps(settings))
+        out = self.folder / "swapped_out"
+        done = self.call("export", self.composed("swapped", f'[model]\nfrom = "{self.qwen}"\nstreams.image.encoder.weights = "{other}"\n'), "--output", out)
+        for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
+            self.assertEqual((out / name).exists(), (other / name).exists())
+            if (out / name).exists():
+                self.assertEqual(json.loads((out / name).read_text()), json.loads((other / name).read_text()))
+        self.assertNotIn("by the directory", done.stderr)
+        done = self.call("export", self.composed("own", f'[model]\nfrom = "{self.qwen}"\nstreams.image.encoder.max_pixels = 12345\n'), "--output", self.folder / "own_out")
+        self.assertIn("model.streams.image.encoder.max_pixels = 12345, and 20000 by the directory", done.stderr)
+        self.assertEqual(done.stderr.count("by the directory"), 1)
 
     def test_blocks_that_are_computed_again(self):
         """Whatever is added between them keeps its gradient."""

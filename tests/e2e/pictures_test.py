@@ -54,7 +54,8 @@ class Pictures:
         config = self.composed("train", f'[model]\nfrom = "{self.source}"\n{peft}{more}')
         run, out = self.folder / "run", self.folder / "out"
         self.train(run, config=config)
-        done = self.call("export", run, "--output", out)
+        done = self.call("export", run, "--output", out, "--check")
+        self.assertNotIn("by the directory", done.stderr)
         self.assertRegex(done.stderr, rf"out: (\d+) tensors, {self.changed} of them changed")
         self.assertEqual(json.loads((out / "config.json").read_text())["model_type"], self.model_type)
         again = self.composed("again", f'[model]\nfrom = "{out}"\n')
@@ -62,6 +63,19 @@ class Pictures:
 
 
 class Gemma3(Pictures, Case):
+    def test_two_streams_are_checked(self):
+        """Pictures and sounds stand in the probe one after the other, each of which sees itself."""
+        audio = f'streams.audio = {{ encoder = {{ plugin = "whisper", weights = "{self.folder}/models/whisper" }}, connector = {{ plugin = "mlp" }} }}\n'
+        more = f'[data]\nfeature_cache = ""\n[[data.train.sources]]\npath = "{self.data}"\n[train]\nsteps = 1\ntokens_per_batch = 512\n[precision]\ncompute = "fp32"\n'
+        run = self.folder / "both"
+        self.train(run, config=self.composed("both", f'[model]\nfrom = "{self.source}"\n{audio}{more}'))
+        self.assertIn("checked: of ", self.call("export", run, "--output", self.folder / "both_out", "--check").stderr)
+
+    def test_that_pictures_are_read_in_order_is_told(self):
+        config = self.composed("causal", f'[model]\nfrom = "{self.source}"\nllm.media_see_all = false\n')
+        done = self.call("export", config, "--output", self.folder / "causal_out")
+        self.assertIn("causal_out: model.llm.media_see_all = false, and true by the directory: give what loads it the same", done.stderr)
+
     model_type, changed = "gemma3", 6  # q_proj of two layers each, the projector's norm and matrix
     write = staticmethod(make_tiny.write_gemma3)
 

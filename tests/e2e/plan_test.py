@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "distributed"))
 
-from together import ALL, COMMON, Together, experts
+from together import ALL, COMMON, Together, experts, limited_experts
 from harness import main, records, sets
 
 CONTROL = 800  # bytes a step for each other process: records, norms, who has gradients
@@ -46,6 +46,15 @@ class Plan(Together):
                 self.assertAlmostEqual(plan["gradients"] + plan["working"], step, delta=0.05 * step)
                 most[name] = step
         self.assertLess(most["recompute"], 0.5 * most["all"])  # else nothing was compared
+
+    def test_options_whose_kernels_are_few(self):
+        """Capped scores, and experts with a capacity, are planned as they are trained."""
+        gemma = self.drawn("gemma", 2, head_size=8, attn_logit_softcapping=5.0)
+        gemma.write_text(gemma.read_text().replace('plugin = "llama"', 'plugin = "gemma"'))
+        for config in (gemma, limited_experts(self)):
+            with self.subTest(config.name):
+                plan, = self.planned(1, config=config)
+                self.assertGreater(plan["working"], 0)
 
     def test_sent(self):
         """By process 0, but for what all agree on at each step."""

@@ -119,6 +119,7 @@ int64_t Engine::read(int64_t number, data::Prepared prompt) {
   auto batch = data::pack({from(std::move(prompt), begin)});
   model_.encode(batch);
   end(number);
+  text.hidden = at::Tensor();  // of no prompt, if what follows fails
   cache_.truncate(text.row, cache_.prefix() + begin);
   text.held.resize(static_cast<size_t>(begin), PositionKey::of_token(0));
   const auto hidden = model_.forward(batch, &cache_, {text.row});
@@ -264,7 +265,9 @@ void Engine::read_last_tokens() {
     if (text.writing->beams)
       text.writing->beams->unread.clear();
     else
-      text.held.push_back(PositionKey::of_token(*std::exchange(text.writing->unread, {})));
+      text.held.push_back(
+          PositionKey::of_token(*std::exchange(text.writing->unread, {}),
+                                cache_.next_position(text.row) - cache_.prefix() - 1 - std::ssize(text.held)));
   }
 }
 

@@ -188,6 +188,40 @@ TEST_CASE("a text that stays is answered by beams again and again; without room 
   CHECK(small.take(tight)->ids == alone(*lm, one, {.max_tokens = 20}));
 }
 
+TEST_CASE("an answer that was written at other positions than a later prompt gives it is read again") {
+  auto lm = model::testing::test_model_that_answers(model::testing::kGrid);
+  const auto at = [](std::vector<int64_t> positions, data::Prepared text) {
+    text.positions_at = at::tensor(positions, at::kLong).expand({3, text.tokens()});
+    return text;
+  };
+  const auto first = at({0, 1, 40, 3, 4}, prompt(*lm, 3, 5));  // a medium that reaches far, and text after its rows
+  const GenerateOptions options{.max_tokens = 4};
+  const auto answered = [&](Engine& engine, int64_t text) {
+    engine.answer(text, options, {});
+    while (engine.step()) {
+    }
+    return engine.take(text)->ids;
+  };
+  Engine engine(*lm, 64);
+  const auto text = engine.open(64);
+  engine.read(text, first);
+  const auto answer = answered(engine, text);
+  for (const bool moved : {true, false}) {
+    auto more = first;
+    more.ids.insert(more.ids.end(), answer.begin(), answer.end());
+    more.ids.push_back(17);
+    more.supervised.resize(more.ids.size(), false);
+    more = moved ? at({0, 1, 40, 3, 4, 5, 6, 7, 8, 9}, more) : at({0, 1, 40, 3, 4, 41, 42, 43, 44, 45}, more);
+    Engine fresh(*lm, 64), same(*lm, 64);
+    const auto alone = fresh.open(64), again = same.open(64);
+    same.read(again, first);
+    REQUIRE(answered(same, again) == answer);
+    fresh.read(alone, more);
+    CHECK(same.read(again, more) == (moved ? 5 : 2));  // the last token of an answer was not read yet
+    CHECK(answered(same, again) == answered(fresh, alone));
+  }
+}
+
 TEST_CASE("log-probabilities come with the tokens, of texts that ask for them") {
   auto lm = model::testing::test_model_that_answers();
   Engine engine(*lm, 256);

@@ -19,6 +19,14 @@ std::string content_of(const model::BatchMedia& media, size_t part) {
   return media.stream + ":" + (by_part ? media.part_contents[part] : fmt::format("{}#{}", media.content, part));
 }
 
+// How far the position of each token lies from its place; on all axes by as much, as it is text.
+std::vector<int64_t> shifts_of(const data::Prepared& prompt) {
+  if (!prompt.positions_at.defined()) return {};
+  const auto shifts_t = (prompt.positions_at[0] - at::arange(prompt.tokens(), at::kLong)).contiguous();
+  const auto* first = shifts_t.const_data_ptr<int64_t>();
+  return {first, first + shifts_t.numel()};
+}
+
 // The medium without what lies before `begin` within it.
 void drop_parts(model::BatchMedia& media, int64_t begin) {
   auto& item = media.item;
@@ -35,12 +43,14 @@ void drop_parts(model::BatchMedia& media, int64_t begin) {
 }  // namespace
 
 PositionKey PositionKey::of_media(uint64_t content, int64_t place) {
-  return PositionKey(kMedia | (content + static_cast<uint64_t>(place) * 0x9E3779B97F4A7C15U));
+  return {kMedia | (content + static_cast<uint64_t>(place) * 0x9E3779B97F4A7C15U), 0};
 }
 
 std::vector<PositionKey> keys_of(const data::Prepared& prompt) {
   std::vector<PositionKey> keys;
-  for (const auto id : prompt.ids) keys.push_back(PositionKey::of_token(id));
+  const auto shifts = shifts_of(prompt);
+  for (size_t i = 0; i < prompt.ids.size(); ++i)
+    keys.push_back(PositionKey::of_token(prompt.ids[i], shifts.empty() ? 0 : shifts[i]));
   for (const auto& media : prompt.media) {
     const auto bounds = bounds_of(media);
     for (size_t part = 0; part + 1 < bounds.size(); ++part) {

@@ -7,7 +7,9 @@ namespace antiphon::engine {
 // Of one position: the id of a token of text, or the content of a medium's part and the place in it.
 class PositionKey {
  public:
-  static PositionKey of_token(int64_t id) { return PositionKey(static_cast<uint64_t>(id)); }
+  // `shift`: of its position, if that is not its place in the text: an answer may have been written at positions that a
+  // later prompt does not give it.
+  static PositionKey of_token(int64_t id, int64_t shift = 0) { return {static_cast<uint64_t>(id), shift}; }
   static PositionKey of_media(uint64_t content, int64_t place);
   // The token, or -1 at a media position.
   int64_t token() const { return value_ & kMedia ? -1 : static_cast<int64_t>(value_); }
@@ -15,8 +17,9 @@ class PositionKey {
 
  private:
   static constexpr uint64_t kMedia = uint64_t{1} << 63;
-  explicit PositionKey(uint64_t value) : value_(value) {}
+  PositionKey(uint64_t value, int64_t shift) : value_(value), shift_(shift) {}
   uint64_t value_;
+  int64_t shift_;
 };
 
 std::vector<PositionKey> keys_of(const data::Prepared& prompt);

@@ -38,6 +38,8 @@ Tensor logical_and(const Tensor& a, const Tensor& b) {
   return empty(at::infer_size(a.sizes(), b.sizes()), a, at::kBool);
 }
 
+Tensor logsumexp(const Tensor& x, at::IntArrayRef dimensions, bool keep) { return x.sum(dimensions, keep); }
+
 Tensor floor_divide(const Tensor& a, const Tensor& b) { return empty(at::infer_size(a.sizes(), b.sizes()), a); }
 
 Tensor embedding_backward(const Tensor& grad, const Tensor& /*ids*/, SymInt rows, SymInt /*padding*/, bool /*scale*/) {
@@ -111,6 +113,7 @@ void add_operations() {
   all.impl("index_select", index_select);
   all.impl("where.self", where);
   all.impl("logical_and", logical_and);
+  all.impl("logsumexp", logsumexp);
   all.impl("floor_divide", floor_divide);
   all.impl("embedding_dense_backward", embedding_backward);
   all.impl("convolution_overrideable", convolution);

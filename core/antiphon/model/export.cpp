@@ -11,6 +11,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/model/export_gguf.h>
 #include <antiphon/model/export_tensors.h>
+#include <antiphon/model/export_unsaid.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/whole_model.h>
 #include <antiphon/nn/linear/linear.h>
@@ -183,8 +184,9 @@ class Exporter {
   std::string add_beside();
   std::string write_beside(const Place& place);
   void write_directory(json config) const;
+  void write_swapped_processor() const;
   ExportReport report(std::string what, std::string beside) const {
-    return {tensors_.tensors().size(), tensors_.changed(), std::move(what), std::move(beside)};
+    return {tensors_.tensors().size(), tensors_.changed(), std::move(what), std::move(beside), {}};
   }
 
   MultimodalLm& model_;
@@ -207,6 +209,17 @@ void Exporter::write_directory(json config) const {
   write_file_atomic(output_ / "chat_template.jinja", read_file(spec.chat_template, ErrorKind::config),
                     ErrorKind::weights);
   remove_file(output_ / "chat_template.json", ErrorKind::weights);
+}
+
+// The tower's own say, of which the whole's file would know nothing; that of a whole model says more than it should.
+void Exporter::write_swapped_processor() const {
+  for (const auto* name : {"processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"})
+    remove_file(output_ / name, ErrorKind::weights);
+  const auto own = pretrained_for(processor_, "");
+  const auto write = [&](const JsonTable& table, const char* name) {
+    if (table.exists()) weights::write_json(output_ / name, table.json());
+  };
+  write(own.preprocessor, "preprocessor_config.json"), write(own.video_preprocessor, "video_preprocessor_config.json");
 }
 
 // A part that came from another directory than the whole's, or from none.
@@ -254,11 +267,10 @@ ExportReport Exporter::export_whole(const WholeModel& whole) {
   const auto config = add_whole(whole);
   write_directory(config);
   copy_processor(llm_.weights, output_);
-  if (processor_ != llm_.weights) {
-    remove_file(output_ / "processor_config.json", ErrorKind::weights);
-    weights::copy_files(processor_, output_, {"preprocessor_config.json"});
-  }
-  return report(fmt::format("a {} model", config.value("model_type", "")), "");
+  if (processor_ != llm_.weights) write_swapped_processor();
+  auto made = report(fmt::format("a {} model", config.value("model_type", "")), "");
+  made.unsaid = left_unsaid(model_, output_);
+  return made;
 }
 
 // Its tensors, and its config.json.

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <antiphon/base/gguf.h>
 #include <antiphon/model/multimodal_lm.h>
@@ -20,6 +21,7 @@ struct ExportReport {
   size_t tensors = 0, changed = 0;  // written; of them, those whose values are not their source's
   std::string what;                 // "a llava model", "a llama language model"
   std::string beside;               // what that directory cannot hold and where it lies; empty: nothing
+  std::vector<std::string> unsaid;  // of a whole model, see export_unsaid.h
 };
 
 // Writes the tensors, config.json and the files beside them. A model that is still what its language model's directory

@@ -65,7 +65,7 @@ void add_media(const model::MultimodalLm& model, data::Prepared& sample, Noise& 
     for (auto& other : sample.media) other.position += media.item.tokens;
     sample.ids.insert(sample.ids.begin() + 1, static_cast<size_t>(media.item.tokens), 0);
     sample.supervised.resize(sample.ids.size(), false);
-    sample.media.push_back(std::move(media));
+    sample.media.insert(sample.media.begin(), std::move(media));  // as they stand
   }
 }
 
@@ -75,7 +75,10 @@ at::Tensor logits_of_probe(model::MultimodalLm& model) {
   Noise noise;
   auto first = text_of(model, noise, "text"), second = text_of(model, noise, "media");
   add_media(model, second, noise);
-  for (auto* sample : {&first, &second}) data::begin_with_prompt(*sample, model.prompt_tokens());
+  for (auto* sample : {&first, &second}) {
+    data::begin_with_prompt(*sample, model.prompt_tokens());
+    data::give_positions(*sample, model.llm());
+  }
   auto batch = data::pack({first, second});
   model.encode(batch);
   const auto hidden = model.forward(batch).split_with_sizes(batch.lengths);

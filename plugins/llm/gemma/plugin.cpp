@@ -48,7 +48,7 @@ const config::Table<GemmaOptions>& gemma_table() {
           .field("final_logit_softcapping", &O::final_logit_softcapping, "the same of the logits",
                  {.min = 0, .max = kMostCap})
           .field("media_see_all", &O::media_see_all,
-                 "the embeddings of a picture see each other, whatever their order (Gemma 3)"));
+                 "the embeddings of a medium, a picture or a sound, see each other, whatever their order (Gemma 3)"));
   return *table;
 }
 

@@ -13,7 +13,7 @@ at::Tensor capped(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   const auto products = at::matmul(q, k.transpose(-1, -2));
   const auto wide = products.scalar_type() == at::kDouble ? products : products.to(at::kFloat);
   const auto scores = (wide * (1 / std::sqrt(static_cast<double>(q.size(-1))) / cap)).tanh() * cap;
-  const auto hidden = scores.masked_fill(seen.logical_not(), -std::numeric_limits<double>::infinity());
+  const auto hidden = scores.masked_fill(seen.bitwise_not(), -std::numeric_limits<double>::infinity());
   return at::matmul(at::softmax(hidden, -1).to(v.scalar_type()), v);
 }
 

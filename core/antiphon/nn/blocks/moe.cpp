@@ -72,7 +72,7 @@ MixtureOfExperts::Routes MixtureOfExperts::route(const at::Tensor& x_td) const {
 void MixtureOfExperts::drop(Routes& routes, const at::Tensor& chosen, const at::Tensor& weights,
                             const at::Tensor& order) const {
   const auto kept = within_capacity(chosen, weights, options_.experts, options_.capacity, slices_).reshape(-1);
-  routes.dropped = kept.logical_not().sum().to(at::kFloat).view({1});
+  routes.dropped = kept.bitwise_not().sum().to(at::kFloat).view({1});
   if (kept.is_meta()) return;
   const auto left = kept.index_select(0, order).nonzero().view(-1);
   routes.tokens_n = routes.tokens_n.index_select(0, left), routes.weights_n = routes.weights_n.index_select(0, left);
