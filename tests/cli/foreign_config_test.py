@@ -70,6 +70,10 @@ QWEN2_VL = {"model_type": "qwen2_vl", "text_config": GRID_TEXT, "vision_config":
 # As up to transformers 4.51: the language model's keys beside those of the whole.
 QWEN2_5_VL = {**{key: value for key, value in GRID_TEXT.items() if key != "rope_parameters"}, **{key: value for key, value in QWEN2_VL.items() if key != "text_config"}, "model_type": "qwen2_5_vl", "rope_theta": 1e6,
               "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}, "vision_config": {key: value for key, value in WINDOWED_TOWER.items() if key not in ("model_type", "rope_parameters")}}
+OMNI_EARS = {**{key: value for key, value in WHISPER.items() if key != "max_source_positions"}, "model_type": "qwen2_5_omni_audio_encoder", "n_window": 100, "output_dim": 64}
+OMNI = {"model_type": "qwen2_5_omni_thinker", "text_config": {**GRID_TEXT, "model_type": "qwen2_5_omni_text"}, "audio_config": OMNI_EARS, "position_id_per_seconds": 25, "tie_word_embeddings": False, "image_token_index": 3,
+        "vision_config": {**{key: value for key, value in WINDOWED_TOWER.items() if key != "tokens_per_second"}, "model_type": "qwen2_5_omni_vision_encoder"}}
+WHOLE_OMNI = {"model_type": "qwen2_5_omni", "thinker_config": OMNI}
 TURNING_TEXT = {**{key: value for key, value in PLAIN.items() if key != "rope_theta"}, "rms_norm_eps": 1e-6, "model_type": "qwen3_vl_text", "attention_bias": False,
                 "rope_parameters": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [4, 2, 2], "mrope_interleaved": True}}
 TAPPED_TOWER = {**{key: value for key, value in GRID_TOWER.items() if key not in ("embed_dim", "mlp_ratio")}, "model_type": "qwen3_vl_vision", "hidden_size": 32, "intermediate_size": 48, "hidden_act": "gelu_pytorch_tanh",
@@ -91,6 +95,7 @@ SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3
             "llava": ("whole", LLAVA, PICTURE), "llava_next": ("whole", LLAVA_NEXT, {**PICTURE, "image_grid_pinpoints": [[28, 56], [56, 56]]}),
             "qwen2_audio": ("whole", QWEN2_AUDIO, SOUND), "qwen2_vl_text": ("llm", GRID_TEXT, None), "qwen2_vl_vision": ("encoder", GRID_TOWER, NATIVE),
             "qwen2_vl": ("whole", QWEN2_VL, NATIVE), "qwen2_5_vl": ("whole", QWEN2_5_VL, NATIVE),
+            "qwen2_5_omni_thinker": ("whole", OMNI, {**SOUND, **NATIVE}), "qwen2_5_omni": ("whole", WHOLE_OMNI, {**SOUND, **NATIVE}), "qwen2_5_omni_audio": ("encoder", OMNI_EARS, SOUND),
             "qwen3_vl_text": ("llm", TURNING_TEXT, None), "qwen3_vl_vision": ("encoder", TAPPED_TOWER, NATIVE), "qwen3_vl": ("whole", QWEN3_VL, NATIVE)}
 VIDEO = {"video_processor_type": "Qwen2VLVideoProcessor", "fps": 2, "num_frames": None, "min_frames": 4, "max_frames": 768, "do_sample_frames": True, "cap_pixels_per_frame": False, "max_video_tokens": 768,
          **{key: value for key, value in NATIVE.items() if key != "image_processor_type"}}

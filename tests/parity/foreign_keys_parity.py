@@ -18,9 +18,10 @@ from pathlib import Path
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import transformers
-from transformers import (Gemma2Config, Gemma3Config, Gemma3ImageProcessorPil, Gemma3TextConfig, GraniteConfig, Mistral3Config, MistralConfig, PixtralImageProcessorPil, PixtralVisionConfig, Qwen3VLConfig, Qwen3VLTextConfig, Qwen2_5_VLConfig, Qwen2_5_VLTextConfig, Qwen2VLConfig, Qwen2VLImageProcessorPil, Qwen2VLTextConfig, BitImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, LlavaImageProcessorPil, LlavaNextConfig,
+from transformers import (Gemma2Config, Gemma3Config, Gemma3ImageProcessorPil, Gemma3TextConfig, GraniteConfig, Mistral3Config, MistralConfig, PixtralImageProcessorPil, PixtralVisionConfig, Qwen2_5OmniThinkerConfig, Qwen3VLConfig, Qwen3VLTextConfig, Qwen2_5_VLConfig, Qwen2_5_VLTextConfig, Qwen2VLConfig, Qwen2VLImageProcessorPil, Qwen2VLTextConfig, BitImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, LlavaImageProcessorPil, LlavaNextConfig,
                           LlavaNextImageProcessorPil, NemotronConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, Qwen2AudioConfig, Qwen2AudioEncoderConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig, Qwen3MoeConfig, MixtralConfig,
                           SiglipImageProcessorPil, SiglipVisionConfig, ViTImageProcessorPil, WhisperConfig, WhisperFeatureExtractor)
+from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig, Qwen2_5OmniTextConfig, Qwen2_5OmniVisionEncoderConfig
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
 from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
@@ -41,7 +42,9 @@ WINDOWED_TOWER = dict(depth=2, hidden_size=32, intermediate_size=48, num_heads=2
 TURNING_TEXT = {**DECODER, "head_dim": 16, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2], "mrope_interleaved": True}}
 TAPPED_TOWER = dict(depth=3, hidden_size=32, intermediate_size=48, num_heads=2, out_hidden_size=48, num_position_embeddings=16, deepstack_visual_indexes=[0, 1])
 # model types that another plugin reads
-READ_BY = {"qwen2_audio_encoder": "whisper", "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision", "gemma2": "gemma", "gemma3_text": "gemma"}
+OMNI_EARS = dict(d_model=48, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=64, num_mel_bins=80)
+READ_BY = {"qwen2_5_omni_text": "qwen2_vl_text", "qwen2_5_omni_vision_encoder": "qwen2_vl_vision", "qwen2_5_omni_audio_encoder": "qwen2_5_omni_audio",
+           "qwen2_audio_encoder": "whisper", "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision", "gemma2": "gemma", "gemma3_text": "gemma"}
 
 CONFORMER = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, conv_kernel_size=5, subsampling_conv_channels=8)
 
@@ -61,6 +64,8 @@ HARMLESS = {
     "qwen2_audio_encoder": {"scale_embedding": "set aside by Qwen2AudioEncoder.forward"},
     "fastconformer": {"max_position_embeddings": "positions are made as long as they are needed"},
     "qwen2_vl_text": {}, "qwen2_5_vl_text": {}, "qwen2_vl_vision": {"hidden_size": "of the merger, whose vectors are as wide as the language model's"},
+    "qwen2_5_omni_text": {}, "qwen2_5_omni_vision_encoder": {"out_hidden_size": "as before"},
+    "qwen2_5_omni_audio_encoder": {"output_dim": "of the projection", "max_source_positions": "positions begin again in each chunk", "scale_embedding": "set aside by Qwen2_5OmniAudioEncoder.forward"},
     "qwen2_5_vl_vision": {"out_hidden_size": "as before"}, "qwen3_vl_text": {}, "qwen3_vl_vision": {"out_hidden_size": "as before"},
     "gemma2": {}, "gemma3_text": {}, "mistral": {}, "granite": {}, "pixtral": {"head_dim": "follows from the width and the heads, in transformers, too"},
     "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen2_moe": {"sliding_window": "only of layers with a window, which are refused"}, "qwen3_moe": {}, "mixtral": {},
@@ -77,9 +82,12 @@ SUBJECTS = [("llama", "llm", LlamaConfig, DECODER, "llama"), ("qwen2", "llm", Qw
             ("qwen2_audio_encoder", "encoder", Qwen2AudioEncoderConfig, WHISPER, "qwen2_audio"),
             ("qwen2_vl_text", "llm", Qwen2VLTextConfig, GRID_TEXT, "qwen2_vl"), ("qwen2_5_vl_text", "llm", Qwen2_5_VLTextConfig, GRID_TEXT, "qwen2_5_vl"),
             ("qwen3_vl_text", "llm", Qwen3VLTextConfig, TURNING_TEXT, "qwen3_vl"), ("qwen3_vl_vision", "encoder", Qwen3VLVisionConfig, TAPPED_TOWER, "qwen3_vl"),
+            ("qwen2_5_omni_text", "llm", Qwen2_5OmniTextConfig, GRID_TEXT, "qwen2_5_omni"), ("qwen2_5_omni_vision_encoder", "encoder", Qwen2_5OmniVisionEncoderConfig, WINDOWED_TOWER, "qwen2_5_omni"),
+            ("qwen2_5_omni_audio_encoder", "encoder", Qwen2_5OmniAudioEncoderConfig, OMNI_EARS, "qwen2_5_omni"),
             ("qwen2_vl_vision", "encoder", Qwen2VLVisionConfig, GRID_TOWER, "qwen2_vl"), ("qwen2_5_vl_vision", "encoder", Qwen2_5_VLVisionConfig, WINDOWED_TOWER, "qwen2_5_vl"), ("fastconformer", "encoder", ParakeetEncoderConfig, CONFORMER, "parakeet")]
 PROCESSORS = [("clip", CLIPImageProcessorPil), ("clip", LlavaImageProcessorPil), ("clip", LlavaNextImageProcessorPil), ("siglip", SiglipImageProcessorPil), ("siglip", Gemma3ImageProcessorPil), ("pixtral", PixtralImageProcessorPil), ("dinov2", BitImageProcessorPil),
-              ("dinov2", ViTImageProcessorPil), ("whisper", WhisperFeatureExtractor), ("fastconformer", ParakeetFeatureExtractor), ("qwen2_vl_vision", Qwen2VLImageProcessorPil)]
+              ("dinov2", ViTImageProcessorPil), ("whisper", WhisperFeatureExtractor), ("fastconformer", ParakeetFeatureExtractor), ("qwen2_vl_vision", Qwen2VLImageProcessorPil),
+              ("qwen2_5_omni_vision_encoder", Qwen2VLImageProcessorPil), ("qwen2_5_omni_audio_encoder", WhisperFeatureExtractor)]
 # option -> attribute of the class, for the defaults.
 LLM = {"vocab_size": "vocab_size", "hidden_size": "hidden_size", "intermediate_size": "intermediate_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads",
        "max_positions": "max_position_embeddings", "tie_embeddings": "tie_word_embeddings"}
@@ -92,6 +100,8 @@ GEMMAS = {"norm_eps": "rms_norm_eps", "head_size": "head_dim", "attention_bias":
 GRID = {**{option: key for option, key in LLM.items() if option != "tie_embeddings"}, "norm_eps": "rms_norm_eps"}
 PATCHES = {"num_layers": "depth", "num_heads": "num_heads", "patch_size": "patch_size", "temporal_patch_size": "temporal_patch_size", "merge_size": "spatial_merge_size", "activation": "hidden_act"}
 DEFAULTS = {"qwen3_vl_text": {**GRID, "head_size": "head_dim", "attention_bias": "attention_bias"}, "qwen3_vl_vision": {**PATCHES, "hidden_size": "hidden_size", "intermediate_size": "intermediate_size"},
+            "qwen2_5_omni_text": GRID, "qwen2_5_omni_vision_encoder": {**PATCHES, "hidden_size": "hidden_size", "intermediate_size": "intermediate_size", "window_size": "window_size"},
+            "qwen2_5_omni_audio_encoder": {**{option: key for option, key in EARS.items() if option != "max_positions"}, "n_window": "n_window"},
             "qwen2_vl_text": GRID, "qwen2_5_vl_text": GRID, "qwen2_vl_vision": {**PATCHES, "hidden_size": "embed_dim"},
             "qwen2_5_vl_vision": {**PATCHES, "hidden_size": "hidden_size", "intermediate_size": "intermediate_size", "window_size": "window_size"}, "llama": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "qwen2": {**LLM, "norm_eps": "rms_norm_eps"},
             "qwen3": {**LLM, "norm_eps": "rms_norm_eps", "head_size": "head_dim", "attention_bias": "attention_bias"},
@@ -209,6 +219,7 @@ class ForeignKeys(unittest.TestCase):
         for cls, parts in [(LlavaConfig, dict(text_config=text, vision_config=tower)), (LlavaNextConfig, dict(text_config=text, vision_config=tower, image_grid_pinpoints=[[224, 448]])),
                            (Qwen2AudioConfig, dict(text_config=qwen, audio_config=ears)), (Qwen2VLConfig, dict(text_config=GRID_TEXT, vision_config=GRID_TOWER)),
                            (Qwen2_5_VLConfig, dict(text_config=GRID_TEXT, vision_config=WINDOWED_TOWER)), (Qwen3VLConfig, dict(text_config=TURNING_TEXT, vision_config=TAPPED_TOWER)),
+                           (Qwen2_5OmniThinkerConfig, dict(text_config=GRID_TEXT, vision_config=WINDOWED_TOWER, audio_config=OMNI_EARS)),
                            (Gemma3Config, dict(text_config=GEMMA, vision_config=SiglipVisionConfig(**VIT).to_dict(), mm_tokens_per_image=4)),
                            (LlavaConfig, dict(text_config=MistralConfig(**DECODER).to_dict(), vision_config=PixtralVisionConfig(**PIXTRAL).to_dict(), vision_feature_layer=-1, vision_feature_select_strategy="full")),
                            (Mistral3Config, dict(text_config=MistralConfig(**DECODER).to_dict(), vision_config=PixtralVisionConfig(**PIXTRAL).to_dict()))]:
@@ -273,7 +284,7 @@ class ForeignKeys(unittest.TestCase):
                 self.assertIsNotNone(options[name], said)
                 got = next(iter(options[name].values()))
                 self.assertEqual({option: got[option] for option in DEFAULTS[plugin]}, {option: getattr(config, attribute) for option, attribute in DEFAULTS[plugin].items()})
-                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text", "mistral", "granite", "gemma2"):
+                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral", "qwen2_vl_text", "qwen2_5_vl_text", "qwen2_5_omni_text", "qwen3_vl_text", "mistral", "granite", "gemma2"):
                     self.assertEqual(got["num_kv_heads"] or got["num_heads"], config.num_key_value_heads or config.num_attention_heads)
                     self.assertEqual(got["rope_theta"], config.rope_parameters["rope_theta"])
                     self.assertEqual(got.get("partial_rotary_factor", 1), config.rope_parameters.get("partial_rotary_factor", 1))

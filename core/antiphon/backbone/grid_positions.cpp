@@ -49,7 +49,7 @@ class Places {
 at::Tensor grid_positions(const SampleLayout& layout, AfterMedium after) {
   Places places(layout.tokens);
   for (const auto& span : layout.media) {
-    if (!span.is_of_parts()) continue;
+    if (!span.is_of_parts() || span.part_step == 0) continue;
     places.add_text(span.begin);
     places.add(span, after);
   }

@@ -21,6 +21,7 @@
 #include <antiphon/weights/load.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace antiphon::model {
@@ -180,6 +181,9 @@ class Exporter {
   ExportReport export_gguf_pair(const WholeModel& whole);
   json add_language_model();
   json add_whole(const WholeModel& whole);
+  template <class Copy>
+  void copy_rest(const WholeModel& whole, const weights::Checkpoint& source, const std::set<std::string>& owned,
+                 const Copy& copy);
   void add_swapped(const Part& part, const WholePart& place, json& config);
   std::string add_beside();
   std::string write_beside(const Place& place);
@@ -195,7 +199,8 @@ class Exporter {
   const std::vector<Place> places_;
   const Part& llm_;
   ExportTensors tensors_;
-  fs::path processor_;  // where the files lie that say how pictures go into a whole model
+  std::map<std::string, int64_t> left_out_;  // tensors of other parts of a larger model, by the first of their names
+  fs::path processor_;                       // where the files lie that say how pictures go into a whole model
 };
 
 void Exporter::write_directory(json config) const {
@@ -232,6 +237,23 @@ void Exporter::add_swapped(const Part& part, const WholePart& place, json& confi
   if (!place.config_key.empty()) config[place.config_key] = own_config(part, place.config_key);
 }
 
+// What no part has a name for. If the family has gone into a part of what config.json describes, such as the thinker of
+// Qwen2.5-Omni, what stands beside that part in the file is left out.
+template <class Copy>
+void Exporter::copy_rest(const WholeModel& whole, const weights::Checkpoint& source, const std::set<std::string>& owned,
+                         const Copy& copy) {
+  const auto type = [](const json& config) { return config.value("model_type", ""); };
+  const bool larger = type(weights::read_pretrained_config(llm_.weights).config.json()) != type(whole.config());
+  const auto first = [](const std::string& name) { return name.substr(0, name.find('.')); };
+  std::set<std::string> heads;
+  for (const auto& name : owned) heads.insert(first(name));
+  for (const auto& name : source.names())
+    if (larger && !heads.contains(first(name)))
+      ++left_out_[first(name)];
+    else if (!owned.contains(name))
+      copy(name);
+}
+
 // Its tensors under their names there, and its config.json.
 json Exporter::add_whole(const WholeModel& whole) {
   auto config = whole.config();
@@ -253,8 +275,7 @@ json Exporter::add_whole(const WholeModel& whole) {
     });
     tensors_.add_rest(part, part.names);
   }
-  for (const auto& name : source->names())
-    if (!owned.contains(name)) tensors_.copy("", name, source, name);
+  copy_rest(whole, *source, owned, [&](const std::string& name) { tensors_.copy("", name, source, name); });
   for (const auto& place : whole.parts())
     if (!place.config_key.empty()) set_dtype(config[place.config_key], tensors_.dtype(place.slot), false);
   set_dtype(config, tensors_.dtype(), true);
@@ -268,7 +289,10 @@ ExportReport Exporter::export_whole(const WholeModel& whole) {
   write_directory(config);
   copy_processor(llm_.weights, output_);
   if (processor_ != llm_.weights) write_swapped_processor();
-  auto made = report(fmt::format("a {} model", config.value("model_type", "")), "");
+  std::vector<std::string> left_out;
+  for (const auto& [name, count] : left_out_) left_out.push_back(fmt::format("{} tensors of {}", count, name));
+  auto made = report(fmt::format("a {} model", config.value("model_type", "")),
+                     left_out.empty() ? "" : "left out: " + join(left_out, ", "));
   made.unsaid = left_unsaid(model_, output_);
   return made;
 }

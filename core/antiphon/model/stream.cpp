@@ -122,6 +122,7 @@ void Stream::count_tokens(StreamItem& item, std::vector<TokenGrid> grids) const 
   }
   item.tokens = connector_->item_tokens(grids, item.tiling);
   if (sum != item.tokens) item.part_tokens = {item.tokens};
+  if (modality() == Modality::audio) item.part_step = 0;  // it goes on like text
   item.grids = std::move(grids);
 }
 

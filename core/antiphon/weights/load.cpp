@@ -153,11 +153,17 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
 
 namespace {
 
-// As in transformers 5, values in processor_config.json take precedence over preprocessor_config.json.
+// As in transformers 5, values in processor_config.json take precedence over preprocessor_config.json. Those of
+// pictures and of sounds are one table, as they were before.
 JsonTable read_preprocessor(const std::filesystem::path& folder) {
   const auto whole = read_json_table(folder / "processor_config.json");
-  for (const char* key : {"image_processor", "feature_extractor"})
-    if (whole.find(key)) return whole.table(key);
+  const auto pictures = whole.table("image_processor"), sounds = whole.table("feature_extractor");
+  if (pictures.exists() && sounds.exists()) {
+    auto both = sounds.json();
+    both.update(pictures.json());
+    return JsonTable(std::move(both), whole.file());
+  }
+  if (pictures.exists() || sounds.exists()) return pictures.exists() ? pictures : sounds;
   return read_json_table(folder / "preprocessor_config.json");
 }
 

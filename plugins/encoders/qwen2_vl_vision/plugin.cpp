@@ -1,6 +1,6 @@
-// The vision transformers of Qwen2-VL (Wang et al. 2024; transformers: models/qwen2_vl) and Qwen2.5-VL (Bai et al.
-// 2025; models/qwen2_5_vl) up to their mergers, which are connectors: pictures of any size, each at about its own, and
-// videos.
+// The vision transformers of Qwen2-VL (Wang et al. 2024; transformers: models/qwen2_vl), Qwen2.5-VL (Bai et al. 2025;
+// models/qwen2_5_vl) and Qwen2.5-Omni (Xu et al. 2025; models/qwen2_5_omni) up to their mergers, which are connectors:
+// pictures of any size, each at about its own, and videos.
 #include <fmt/format.h>
 
 #include <antiphon/backbone/native_vit_encoder.h>
@@ -13,7 +13,7 @@ struct VisionOptions : backbone::NativeVitOptions {
   int64_t window_size = 0;
   std::vector<int64_t> full_attention_layers;
   std::string norm = "layer_norm";
-  bool gated_mlp = false;
+  bool gated_mlp = false, fused_qkv = true;
   double tokens_per_second = 0;
 
   VisionOptions() { activation = "quick_gelu"; }
@@ -30,6 +30,7 @@ const config::Table<VisionOptions>& vision_table() {
                {.min = 0, .max = 1000})
         .field("norm", &O::norm, "of the blocks", {.choices = {"layer_norm", "rms_norm"}})
         .field("gated_mlp", &O::gated_mlp, "down(act(gate(x)) · up(x)) in place of down(act(up(x)))")
+        .field("fused_qkv", &O::fused_qkv, "one layer gives queries, keys and values")
         .field("tokens_per_second", &O::tokens_per_second,
                "positions of the language model that a second of a video takes; 0: one for each patch of frames",
                {.min = 0, .max = 1e4});
@@ -42,9 +43,11 @@ const config::Table<VisionOptions>& vision_table() {
 void VisionOptions::read_pretrained(const PretrainedConfig& pretrained) {
   const auto& json = pretrained.config;
   auto keys = backbone::native_vit_keys();
-  if (json.text("model_type", "") == "qwen2_5_vl_vision") {
+  const auto type = json.text("model_type", "");
+  const bool omni = type == "qwen2_5_omni_vision_encoder";
+  if (omni || type == "qwen2_5_vl_vision") {
     hidden_size = 3584, intermediate_size = 3420, window_size = 112, full_attention_layers = {7, 15, 23, 31};
-    norm = "rms_norm", activation = "silu", gated_mlp = true, tokens_per_second = 4;
+    norm = "rms_norm", activation = "silu", gated_mlp = true, tokens_per_second = omni ? 25 : 4, fused_qkv = !omni;
     keys = keys.with({.options = {{"hidden_size", "hidden_size"},
                                   {"intermediate_size", "intermediate_size"},
                                   {"window_size", "window_size", 1},
@@ -61,13 +64,15 @@ void VisionOptions::read_pretrained(const PretrainedConfig& pretrained) {
   }
   backbone::read_axial_rope(json, vision_table(), this);
   media::read_native_image(pretrained.preprocessor, patches(), vision_table(), this);
-  media::read_native_video(pretrained, patches(), "Qwen2VLVideoProcessor", *this, vision_table(), this);
+  // Qwen2.5-Omni's processor has bounds of its own for videos, the defaults here, if no file says others.
+  if (!omni || pretrained.video_preprocessor.exists())
+    media::read_native_video(pretrained, patches(), "Qwen2VLVideoProcessor", *this, vision_table(), this);
 }
 
 nn::PackedVitOptions vit_options(const VisionOptions& o) {
   auto vit = o.vit();
   vit.norm = o.norm == "rms_norm" ? nn::NormKind::rms : nn::NormKind::layer;
-  vit.gated_mlp = o.gated_mlp;
+  vit.gated_mlp = o.gated_mlp, vit.fused_qkv = o.fused_qkv;
   vit.window = o.window_size / o.multiple() * o.merge_size, vit.full_layers = o.full_attention_layers;
   if (o.window_size > 0 && vit.window == 0)
     fail(ErrorKind::config, fmt::format("qwen2_vl_vision: a window of {} pixels holds no square of {} x {}",
@@ -80,19 +85,24 @@ class Vision : public backbone::NativeVitEncoder {
   explicit Vision(const VisionOptions& options)
       : NativeVitEncoder("qwen2_vl_vision", options, vit_options(options),
                          std::make_unique<media::SteppedVideo>(options, options.video_use(options.tokens_per_second))),
-        gated_mlp_(options.gated_mlp) {}
+        gated_mlp_(options.gated_mlp),
+        fused_qkv_(options.fused_qkv) {}
   NameMap name_map() const override;
 
  private:
-  bool gated_mlp_;
+  bool gated_mlp_, fused_qkv_;
 };
 
 NameMap Vision::name_map() const {
   NameMap map;
   map.rules = {{"patch_embed.proj.weight", "patch_projection.weight"},
-               {"blocks.{}.attn.qkv.{}", "layers.{}.self_attn.qkv_proj.{}"},
                {"blocks.{}.attn.proj.{}", "layers.{}.self_attn.o_proj.{}"},
                {"blocks.{}.norm{}", "layers.{}.norm{}"}};
+  if (fused_qkv_)
+    map.rules.push_back({"blocks.{}.attn.qkv.{}", "layers.{}.self_attn.qkv_proj.{}"});
+  else
+    for (const std::string one : {"q", "k", "v"})
+      map.rules.push_back({"blocks.{}.attn." + one + ".{}", "layers.{}.self_attn." + one + "_proj.{}"});
   if (gated_mlp_)
     map.rules.push_back({"blocks.{}.mlp.{}", "layers.{}.mlp.{}"});
   else
@@ -107,5 +117,5 @@ NameMap Vision::name_map() const {
 ANTIPHON_PLUGIN(qwen2_vl_vision, "0.1.0") {
   using namespace antiphon::qwen2_vl_vision;
   antiphon::register_component<antiphon::Encoder, Vision>(
-      registrar, "qwen2_vl_vision", "the vision transformers of Qwen2-VL and Qwen2.5-VL", vision_table());
+      registrar, "qwen2_vl_vision", "the vision transformers of Qwen2-VL, Qwen2.5-VL and Qwen2.5-Omni", vision_table());
 }

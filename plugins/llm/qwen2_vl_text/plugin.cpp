@@ -1,5 +1,6 @@
-// The decoders of Qwen2-VL (Wang et al. 2024; transformers: models/qwen2_vl) and Qwen2.5-VL (Bai et al. 2025;
-// models/qwen2_5_vl): Qwen2 whose heads turn by part, row and column.
+// The decoders of Qwen2-VL (Wang et al. 2024; transformers: models/qwen2_vl), Qwen2.5-VL (Bai et al. 2025;
+// models/qwen2_5_vl) and Qwen2.5-Omni (Xu et al. 2025; models/qwen2_5_omni): Qwen2 whose heads turn by part, row and
+// column.
 #include <fmt/format.h>
 
 #include <antiphon/backbone/grid_positions.h>
@@ -56,14 +57,17 @@ void Qwen2VlTextOptions::read_pretrained(const PretrainedConfig& pretrained) {
   PretrainedConfig own = pretrained;
   own.config = without_mrope_type(pretrained.config);
   const auto& json = own.config;
+  const auto type = json.text("model_type", "");
+  if (type == "qwen2_5_omni_text") {
+    hidden_size = 3584, intermediate_size = 18944, num_layers = 28, num_heads = 28, num_kv_heads = 4, norm_eps = 1e-6;
+  }
   auto keys = backbone::window_keys(json, *this);
-  if (sliding_window) max_window_layers = 80;
+  if (sliding_window) max_window_layers = type == "qwen2_5_omni_text" ? 28 : 80;
   if (json.json().contains("num_key_value_heads")) num_kv_heads = 0;
   keys.other.insert(keys.other.end(), {"image_token_id", "video_token_id", "vision_token_id", "vision_start_token_id",
                                        "vision_end_token_id"});
-  const bool newer = json.text("model_type", "") == "qwen2_5_vl_text";
   const backbone::DecoderFamily family{.plugin = "qwen2_vl_text",
-                                       .model_type = newer ? "qwen2_5_vl_text" : "qwen2_vl_text",
+                                       .model_type = type.starts_with("qwen2_5_") ? type : "qwen2_vl_text",
                                        .hidden_act = "silu",
                                        .rope = {.options = {{"mrope_section", "mrope_section"}}}};
   backbone::read_decoder_config(own, family, keys, qwen2_vl_text_table(), *this);
@@ -102,5 +106,5 @@ class Qwen2VlText : public backbone::DecoderLm {
 ANTIPHON_PLUGIN(qwen2_vl_text, "0.1.0") {
   using namespace antiphon::qwen2_vl_text;
   antiphon::register_component<antiphon::LanguageModel, Qwen2VlText>(
-      registrar, "qwen2_vl_text", "the decoders of Qwen2-VL and Qwen2.5-VL", qwen2_vl_text_table());
+      registrar, "qwen2_vl_text", "the decoders of Qwen2-VL, Qwen2.5-VL and Qwen2.5-Omni", qwen2_vl_text_table());
 }

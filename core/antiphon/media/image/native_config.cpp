@@ -33,9 +33,34 @@ ForeignKeys native_image_keys(const PatchSizes& sizes) {
                     {"merge_size", {sizes.merge}},
                     {"image_processor_type",
                      {"Qwen2VLImageProcessor", "Qwen2VLImageProcessorFast", "Qwen2VLImageProcessorPil"}}},
-          .other = {"rescale_factor", "size", "processor_class", "auto_map", "default_to_square", "data_format",
-                    "input_data_format", "return_tensors", "device", "disable_grouping", "image_seq_length", "backend",
-                    "_processor_class", "transformers_version"}};
+          // From chunk_length on, a feature extractor's, which Qwen2.5-Omni has in the same file.
+          .other = {"rescale_factor",
+                    "size",
+                    "processor_class",
+                    "auto_map",
+                    "default_to_square",
+                    "data_format",
+                    "input_data_format",
+                    "return_tensors",
+                    "device",
+                    "disable_grouping",
+                    "image_seq_length",
+                    "backend",
+                    "_processor_class",
+                    "transformers_version",
+                    "chunk_length",
+                    "dither",
+                    "feature_extractor_type",
+                    "feature_size",
+                    "hop_length",
+                    "n_fft",
+                    "n_samples",
+                    "nb_max_frames",
+                    "padding_side",
+                    "padding_value",
+                    "return_attention_mask",
+                    "sampling_rate",
+                    "mel_filters"}};
 }
 
 }  // namespace
