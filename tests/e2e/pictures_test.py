@@ -77,7 +77,7 @@ class InternVl(Pictures, Case):
 
 
 class Vila(Pictures, Case):
-    model_type, changed = "llava_llama", 10  # the same, in folders
+    model_type, changed = "llava_llama", 9  # the same, in folders; of the tower one layer is used
     write = staticmethod(make_tiny.write_vila)
 
 
