@@ -86,6 +86,14 @@ EDGES = {"image_processor_type": "PixtralImageProcessor", "do_resize": True, "si
 SQUARE = {**PICTURE, "image_processor_type": "Gemma3ImageProcessor", "size": {"height": 28, "width": 28}, "crop_size": None, "do_center_crop": False, "do_pan_and_scan": False}
 WHOLE_GEMMA3 = {"model_type": "gemma3", "text_config": GEMMA3, "vision_config": {**VIT, "model_type": "siglip_vision_model"}, "mm_tokens_per_image": 4, "boi_token_index": 3, "eoi_token_index": 4, "image_token_index": 5}
 MISTRAL3 = {"model_type": "mistral3", "text_config": MISTRAL, "vision_config": PIXTRAL, "vision_feature_layer": -1, "projector_hidden_act": "gelu", "multimodal_projector_bias": False, "spatial_merge_size": 2, "image_token_index": 3, "tie_word_embeddings": False}
+INTERNVIT = {**VIT, "model_type": "internvl_vision", "image_size": [28, 28], "patch_size": [14, 14], "attention_bias": True, "use_qk_norm": True, "norm_type": "rms_norm", "use_mean_pooling": True, "use_mask_token": False,
+             "use_absolute_position_embeddings": True, "layer_scale_init_value": 0.1}
+TILED = {**PICTURE, "image_processor_type": "GotOcr2ImageProcessorFast", "size": {"height": 28, "width": 28}, "crop_size": None, "do_center_crop": False, "crop_to_patches": False, "min_patches": 1, "max_patches": 12}
+INTERNVL = {"model_type": "internvl", "text_config": QWEN2, "vision_config": INTERNVIT, "image_token_id": 3, "image_seq_length": 1, "downsample_ratio": 0.5, "projector_hidden_act": "gelu", "vision_feature_layer": -1,
+            "vision_feature_select_strategy": "default", "tie_word_embeddings": False}
+REMOTE_VIT = {**VIT, "model_type": "intern_vit_6b", "qkv_bias": True, "qk_normalization": False, "norm_type": "layer_norm", "use_flash_attn": True, "initializer_factor": 1.0}
+INTERNVL_CHAT = {"model_type": "internvl_chat", "llm_config": QWEN3, "vision_config": REMOTE_VIT, "select_layer": -1, "force_image_size": 28, "downsample_ratio": 0.5, "ps_version": "v2", "pad2square": False, "use_backbone_lora": 0, "use_llm_lora": 0,
+                 "dynamic_image_size": True, "use_thumbnail": True, "min_dynamic_patch": 1, "max_dynamic_patch": 12, "template": "internvl2_5", "tie_word_embeddings": False}
 # plugin -> kind, config.json, preprocessor_config.json
 SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "qwen2_moe": ("llm", QWEN2_MOE, None), "qwen3_moe": ("llm", QWEN3_MOE, None), "mixtral": ("llm", MIXTRAL, None), "mistral": ("llm", MISTRAL, None), "granite": ("llm", GRANITE, None), "gemma2": ("llm", GEMMA2, None), "gemma3_text": ("llm", GEMMA3, None),
             "pixtral": ("encoder", PIXTRAL, EDGES), "gemma3": ("whole", WHOLE_GEMMA3, SQUARE), "mistral3": ("whole", MISTRAL3, EDGES), "nemotron": ("llm", NEMOTRON, None),
@@ -96,7 +104,8 @@ SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3
             "qwen2_audio": ("whole", QWEN2_AUDIO, SOUND), "qwen2_vl_text": ("llm", GRID_TEXT, None), "qwen2_vl_vision": ("encoder", GRID_TOWER, NATIVE),
             "qwen2_vl": ("whole", QWEN2_VL, NATIVE), "qwen2_5_vl": ("whole", QWEN2_5_VL, NATIVE),
             "qwen2_5_omni_thinker": ("whole", OMNI, {**SOUND, **NATIVE}), "qwen2_5_omni": ("whole", WHOLE_OMNI, {**SOUND, **NATIVE}), "qwen2_5_omni_audio": ("encoder", OMNI_EARS, SOUND),
-            "qwen3_vl_text": ("llm", TURNING_TEXT, None), "qwen3_vl_vision": ("encoder", TAPPED_TOWER, NATIVE), "qwen3_vl": ("whole", QWEN3_VL, NATIVE)}
+            "qwen3_vl_text": ("llm", TURNING_TEXT, None), "qwen3_vl_vision": ("encoder", TAPPED_TOWER, NATIVE), "qwen3_vl": ("whole", QWEN3_VL, NATIVE),
+            "internvit": ("encoder", INTERNVIT, TILED), "internvl": ("whole", INTERNVL, TILED), "internvl_chat": ("whole", INTERNVL_CHAT, PICTURE)}
 VIDEO = {"video_processor_type": "Qwen2VLVideoProcessor", "fps": 2, "num_frames": None, "min_frames": 4, "max_frames": 768, "do_sample_frames": True, "cap_pixels_per_frame": False, "max_video_tokens": 768,
          **{key: value for key, value in NATIVE.items() if key != "image_processor_type"}}
 

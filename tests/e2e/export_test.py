@@ -19,6 +19,7 @@ import make_tiny
 from harness import PROGRAM, Case, main, sets
 from models.common import LIMIT, Bench, relative
 from models.conversations import named
+from models.internvl import InternVl
 from models.whole import Gemma3Pictures, Llava, LlavaNext, Mistral3Pictures, Qwen2Audio, Qwen2Vl, Qwen25Vl, Qwen3Vl
 
 transformers.utils.logging.set_verbosity_error()
@@ -132,6 +133,9 @@ class Export(Case):
 
     def test_mistral3(self):
         self.whole(Mistral3Pictures)
+
+    def test_internvl(self):
+        self.whole(InternVl)
 
     def test_language_model(self):
         """A bare language model with a stream of its own: the directory is the language model's, the rest lies beside it."""

@@ -334,6 +334,58 @@ def write_mistral3(folder, seed=10, hidden=32, vision=16, layers=2):
     (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "PixtralImageProcessor", "size": {"longest_edge": 84}, "patch_size": {"height": 14, "width": 14}, "resample": 3, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
 
 
+def write_internvl(folder, seed=13, hidden=32, vision=16, layers=2):
+    """A whole model: InternViT, squares of whose vectors are joined, Qwen2; pictures in up to four tiles."""
+    w = Weights(seed)
+    text = llama_tensors(w, "language_model.", hidden, layers)
+    for i in range(layers):
+        for name, rows in [("q_proj", hidden), ("k_proj", hidden // 2), ("v_proj", hidden // 2)]:
+            w.normal(f"language_model.model.layers.{i}.self_attn.{name}.bias", rows, std=0.1)
+    w.normal("vision_tower.embeddings.cls_token", 1, 1, vision, std=0.1)
+    w.normal("vision_tower.embeddings.position_embeddings", 1, 5, vision, std=0.1)
+    w.normal("vision_tower.embeddings.patch_embeddings.projection.weight", vision, 3, 14, 14)
+    w.normal("vision_tower.embeddings.patch_embeddings.projection.bias", vision, std=0.02)
+    for i in range(layers):
+        at = f"vision_tower.encoder.layer.{i}."
+        for name in ["layernorm_before", "layernorm_after"]:
+            w.norm(at + name, vision)
+        for name in ["lambda_1", "lambda_2"]:
+            w.normal(at + name, vision, std=0.5)
+        for name, rows, columns in [(f"attention.{one}", vision, vision) for one in ("q_proj", "k_proj", "v_proj", "projection_layer")] + [("mlp.fc1", 2 * vision, vision), ("mlp.fc2", vision, 2 * vision)]:
+            w.linear(at + name, rows, columns)
+    w.norm("multi_modal_projector.layer_norm", 4 * vision)
+    w.linear("multi_modal_projector.linear_1", hidden, 4 * vision)
+    w.linear("multi_modal_projector.linear_2", hidden, hidden)
+    first, marks = text["vocab_size"], ["<IMG_CONTEXT>", "<img>", "</img>", "<video>"]
+    for name in ["model.embed_tokens.weight", "lm_head.weight"]:
+        w.tensors["language_model." + name] = w.tensors["language_model." + name][[*range(first), 0, 0, 0, 0]]
+    write_model(folder, {"architectures": ["InternVLForConditionalGeneration"], "model_type": "internvl", "image_token_id": first, "downsample_ratio": 0.5, "image_seq_length": 1, "vision_feature_layer": -1, "tie_word_embeddings": False,
+                         "text_config": {**text, "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "vocab_size": first + len(marks)},
+                         "vision_config": {"model_type": "internvl_vision", "hidden_size": vision, "intermediate_size": 2 * vision, "num_hidden_layers": layers, "num_attention_heads": 2, "image_size": [28, 28], "patch_size": [14, 14], "attention_bias": True},
+                         "torch_dtype": "float32"}, w.tensors)
+    copy_tokenizer(folder)
+    add_marks(folder, first, marks, "<IMG_CONTEXT>{{ '\\n' }}{% elif part.type == 'video' %}<video>{{ '\\n' }}")
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "GotOcr2ImageProcessorFast", "size": {"height": 28, "width": 28}, "crop_to_patches": False, "min_patches": 1, "max_patches": 4, "resample": 3, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
+
+
+def write_vila(folder, seed=14, hidden=32, vision=16, layers=2, aspect="dynamic"):
+    """A whole model in folders: SigLIP, squares of whose vectors are joined, Llama."""
+    text, tower, projector = Weights(seed), Weights(seed + 100), Weights(seed + 200)
+    wide = vision * (3 if aspect == "dynamic_s2" else 1)
+    projector.norm("layers.1", 4 * wide)
+    projector.linear("layers.2", hidden, 4 * wide)
+    projector.linear("layers.4", hidden, hidden)
+    parts = {"llm": (llama_tensors(text, "", hidden, layers), text), "vision_tower": (tower_tensors(tower, "vision_model.", "siglip", vision, layers), tower),
+             "mm_projector": ({"model_type": "v2l_projector", "mm_projector_type": "mlp_downsample"}, projector)}
+    for name, (config, w) in parts.items():
+        write_model(folder / name, config, w.tensors)
+    copy_tokenizer(folder / "llm")
+    (folder / "vision_tower" / "preprocessor_config.json").write_text(json.dumps(PIXELS))
+    (folder / "config.json").write_text(json.dumps({"architectures": ["LlavaLlamaModel"], "model_type": "llava_llama", "image_aspect_ratio": aspect, "min_tiles": 1, "max_tiles": 12 if aspect == "dynamic_s2" else 4, "mm_vision_select_layer": -2, "mm_vision_select_feature": "cls_patch",
+                                                    "mm_use_im_start_end": False, "mm_use_im_patch_token": False, "dynamic_s2": aspect == "dynamic_s2", "s2_scales": "28,56,84", "s2_resize_output_to_scale_idx": -1,
+                                                    "image_encoder": json.dumps({"_target_": "llava.model.encoders.BasicImageEncoder"}), **{f"{name}_cfg": config for name, (config, _) in parts.items()}}, indent=1))
+
+
 def with_row(w):
     """One more row in the embedding and the head, for <image>."""
     import numpy

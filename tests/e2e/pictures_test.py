@@ -1,4 +1,4 @@
-"""Gemma 3 and Mistral Small 3 directories as a newcomer uses them, in the form in which they are published: they answer, a
+"""Gemma 3, Mistral Small 3, InternVL and NVILA directories as a newcomer uses them, in the form in which they are published: they answer, a
 chat goes on from its pictures, a sample is the same among others and alone, LoRA trains them, and what goes out answers
 as the run does."""
 import json
@@ -83,6 +83,16 @@ class Gemma3(Pictures, Case):
 class Mistral3(Pictures, Case):
     model_type, changed = "mistral3", 8  # q_proj of two layers each, the projector's norm and three layers
     write = staticmethod(make_tiny.write_mistral3)
+
+
+class InternVl(Pictures, Case):
+    model_type, changed = "internvl", 10  # q_proj of two layers each, the projector's norm and two layers with their biases
+    write = staticmethod(make_tiny.write_internvl)
+
+
+class Vila(Pictures, Case):
+    model_type, changed = "llava_llama", 9  # the same, in folders; of the tower one layer is used
+    write = staticmethod(make_tiny.write_vila)
 
 
 if __name__ == "__main__":

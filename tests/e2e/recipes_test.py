@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from data_formats_test import TEMPLATE
 from harness import PROGRAM, ROOT, Case, losses, main, records, sets
 import make_tiny
+from report_run import data_of
 
 FOLDER = ROOT / "configs" / "recipes"
 DECODER = {"hidden_size": 32, "intermediate_size": 48, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_size": 8, "max_positions": 2048}
@@ -27,8 +28,11 @@ SHRUNK = {
     "qwen2_vl_text": {**DECODER, "intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "mrope_section": [1, 1, 2], "tie_embeddings": False, "vocab_size": make_tiny.vocab_size() + 4},
     "qwen2_vl_vision": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "window_size": 56, "full_attention_layers": [1], "max_pixels": 20000, "video_max_pixels": 20000},
     "pixel_shuffle": {"hidden_size": 64},
+    "internvit": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "image_size": 28, "input_size": 28, "max_tiles": 4},
 }
-WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl}
+# Of a whole model's decoder that is not the usual one of its plugin.
+OF_WHOLE = {"models/InternVL3-2B-hf": {"intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 4}}
+WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl, "models/InternVL3-2B-hf": make_tiny.write_internvl}
 # In place of a recipe's lora.
 METHODS = {
     "lora": '{ plugin = "lora", rank = 4, targets = "all-linear" }',
@@ -72,7 +76,7 @@ class Recipes(Case):
         whole = tomllib.loads(self.call("validate", "--resolved", recipe, cwd=ROOT).stdout)["model"]
         llm = whole["llm"]
         alone = {"vocab_size": make_tiny.vocab_size(), "weights": "", "chat_template": "", "tokenizer": str(self.folder / "models" / "llama")}
-        small = {**SHRUNK[llm["plugin"]], **({} if llm["weights"] in WHOLE else alone)}
+        small = {**SHRUNK[llm["plugin"]], **(OF_WHOLE.get(llm["weights"], {}) if llm["weights"] in WHOLE else alone)}
         lines = [f'extends = ["{recipe}"]', "[model]", f"llm = {table(small)}"]
         for name, stream in whole.get("streams", {}).items():
             own, plugin = stream["encoder"]["weights"], stream["encoder"]["plugin"]
@@ -80,7 +84,7 @@ class Recipes(Case):
             if stream["encoder"].get("tile_resolutions"):
                 encoder["tile_resolutions"] = ["28x56", "56x28", "56x56"]
             lines.append(f"streams.{name}.encoder = {table(encoder)}")
-            if stream["connector"]["plugin"] in SHRUNK:
+            if stream["connector"]["plugin"] in SHRUNK and stream["connector"].get("hidden_size"):
                 lines.append(f"streams.{name}.connector = {table(SHRUNK[stream['connector']['plugin']])}")
         kinds = sorted(whole.get("streams", {}))
         data = self.folder / "data" / f"{'_'.join(kinds)}.jsonl"
@@ -132,6 +136,31 @@ class Recipes(Case):
         picture = next((self.folder / "data").rglob("*.png"))
         ask = lambda model: self.call("generate", model, "--image", picture, "What is this?", *sets(generate__max_tokens=8, precision__compute="fp32"), cwd=self.folder).stdout
         self.assertEqual(ask(out), ask(run))
+
+    def test_vila_comparison(self):
+        """Both sides differ in the tower and the projector only, see the same samples in the same order, and lie side by side in the report."""
+        sides, resolved, runs = ("vila", "llava"), {}, []
+        for side in sides:
+            recipe = FOLDER / f"vila_comparison_{side}.toml"
+            resolved[side] = tomllib.loads(self.call("validate", "--resolved", recipe, cwd=ROOT).stdout)
+            config, _ = self.shrunk(recipe)
+            runs.append(self.folder / "runs" / f"side_{side}")
+            self.train(runs[-1], config=config, cwd=self.folder)
+            self.call("eval", runs[-1], *sets(eval__controls="[]", eval__max_tokens=2, precision__compute="fp32"), cwd=self.folder)
+        vila, llava = (resolved[side] for side in sides)
+        self.assertNotEqual(vila["model"].pop("streams"), llava["model"].pop("streams"))
+        self.assertNotEqual(vila["train"].pop("output"), llava["train"].pop("output"))
+        self.assertEqual(vila, llava)
+        page = self.folder / "comparison.html"
+        self.call("report", *runs, "--output", page)
+        data = data_of(page)
+        self.assertEqual([run["name"] for run in data["runs"]], [run.name for run in runs])
+        shown = json.dumps(data)
+        for word in ("downsample_mlp", "siglip", "train/loss"):
+            self.assertIn(word, shown)
+        samples = [[record["id"] for record in records(run / "eval" / "predictions.jsonl")] if (run / "eval" / "predictions.jsonl").exists() else [record["id"] for path in sorted(run.rglob("predictions.jsonl")) for record in records(path)] for run in runs]
+        self.assertEqual(*samples)
+        self.assertGreater(len(samples[0]), 0)
 
     def test_salm_with_each_method(self):
         """Each method in each of the recipes with `peft` in their names; without ANTIPHON_LONG each in two of them, and each recipe with some."""

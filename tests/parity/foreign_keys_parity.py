@@ -22,6 +22,9 @@ from transformers import (Gemma2Config, Gemma3Config, Gemma3ImageProcessorPil, G
                           LlavaNextImageProcessorPil, NemotronConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, Qwen2AudioConfig, Qwen2AudioEncoderConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig, Qwen3MoeConfig, MixtralConfig,
                           SiglipImageProcessorPil, SiglipVisionConfig, ViTImageProcessorPil, WhisperConfig, WhisperFeatureExtractor)
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig, Qwen2_5OmniTextConfig, Qwen2_5OmniVisionEncoderConfig
+from transformers import InternVLConfig, InternVLVisionConfig
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+from transformers.models.internvl.video_processing_internvl import InternVLVideoProcessor
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
 from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
@@ -68,6 +71,7 @@ HARMLESS = {
     "qwen2_5_omni_audio_encoder": {"output_dim": "of the projection", "max_source_positions": "positions begin again in each chunk", "scale_embedding": "set aside by Qwen2_5OmniAudioEncoder.forward"},
     "qwen2_5_vl_vision": {"out_hidden_size": "as before"}, "qwen3_vl_text": {}, "qwen3_vl_vision": {"out_hidden_size": "as before"},
     "gemma2": {}, "gemma3_text": {}, "mistral": {}, "granite": {}, "pixtral": {"head_dim": "follows from the width and the heads, in transformers, too"},
+    "internvit": {"layer_scale_init_value": "the start", "use_mask_token": "masks of training"},
     "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen2_moe": {"sliding_window": "only of layers with a window, which are refused"}, "qwen3_moe": {}, "mixtral": {},
 }
 # plugin, kind of slot, class of the configuration, a small one, the module whose uses of it count.
@@ -84,10 +88,11 @@ SUBJECTS = [("llama", "llm", LlamaConfig, DECODER, "llama"), ("qwen2", "llm", Qw
             ("qwen3_vl_text", "llm", Qwen3VLTextConfig, TURNING_TEXT, "qwen3_vl"), ("qwen3_vl_vision", "encoder", Qwen3VLVisionConfig, TAPPED_TOWER, "qwen3_vl"),
             ("qwen2_5_omni_text", "llm", Qwen2_5OmniTextConfig, GRID_TEXT, "qwen2_5_omni"), ("qwen2_5_omni_vision_encoder", "encoder", Qwen2_5OmniVisionEncoderConfig, WINDOWED_TOWER, "qwen2_5_omni"),
             ("qwen2_5_omni_audio_encoder", "encoder", Qwen2_5OmniAudioEncoderConfig, OMNI_EARS, "qwen2_5_omni"),
-            ("qwen2_vl_vision", "encoder", Qwen2VLVisionConfig, GRID_TOWER, "qwen2_vl"), ("qwen2_5_vl_vision", "encoder", Qwen2_5_VLVisionConfig, WINDOWED_TOWER, "qwen2_5_vl"), ("fastconformer", "encoder", ParakeetEncoderConfig, CONFORMER, "parakeet")]
+            ("qwen2_vl_vision", "encoder", Qwen2VLVisionConfig, GRID_TOWER, "qwen2_vl"), ("qwen2_5_vl_vision", "encoder", Qwen2_5_VLVisionConfig, WINDOWED_TOWER, "qwen2_5_vl"), ("fastconformer", "encoder", ParakeetEncoderConfig, CONFORMER, "parakeet"),
+            ("internvit", "encoder", InternVLVisionConfig, VIT, "internvl")]
 PROCESSORS = [("clip", CLIPImageProcessorPil), ("clip", LlavaImageProcessorPil), ("clip", LlavaNextImageProcessorPil), ("siglip", SiglipImageProcessorPil), ("siglip", Gemma3ImageProcessorPil), ("pixtral", PixtralImageProcessorPil), ("dinov2", BitImageProcessorPil),
               ("dinov2", ViTImageProcessorPil), ("whisper", WhisperFeatureExtractor), ("fastconformer", ParakeetFeatureExtractor), ("qwen2_vl_vision", Qwen2VLImageProcessorPil),
-              ("qwen2_5_omni_vision_encoder", Qwen2VLImageProcessorPil), ("qwen2_5_omni_audio_encoder", WhisperFeatureExtractor)]
+              ("qwen2_5_omni_vision_encoder", Qwen2VLImageProcessorPil), ("qwen2_5_omni_audio_encoder", WhisperFeatureExtractor), ("internvit", GotOcr2ImageProcessorPil)]
 # option -> attribute of the class, for the defaults.
 LLM = {"vocab_size": "vocab_size", "hidden_size": "hidden_size", "intermediate_size": "intermediate_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads",
        "max_positions": "max_position_embeddings", "tie_embeddings": "tie_word_embeddings"}
@@ -115,6 +120,7 @@ DEFAULTS = {"qwen3_vl_text": {**GRID, "head_size": "head_dim", "attention_bias":
             "granite": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias", **{key: key for key in ["embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling"]}},
             "pixtral": {**{option: key for option, key in TOWER.items() if option not in ("image_size", "layer_norm_eps")}, "intermediate_size": "intermediate_size"},
             "nemotron": {**LLM, "norm_eps": "norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "dinov2": TOWER, "clip": {**TOWER, "intermediate_size": "intermediate_size"},
+            "internvit": {**{option: key for option, key in TOWER.items() if option not in ("image_size", "patch_size")}, "intermediate_size": "intermediate_size", "attention_bias": "attention_bias", "qk_norm": "use_qk_norm", "norm": "norm_type"},
             "siglip": {**TOWER, "intermediate_size": "intermediate_size"}, "whisper": EARS, "qwen2_audio_encoder": EARS,
             "fastconformer": {"hidden_size": "hidden_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads", "intermediate_size": "intermediate_size",
                               "kernel_size": "conv_kernel_size", "num_mels": "num_mel_bins", "subsampling_factor": "subsampling_factor", "subsampling_channels": "subsampling_conv_channels",
@@ -222,11 +228,12 @@ class ForeignKeys(unittest.TestCase):
                            (Qwen2_5OmniThinkerConfig, dict(text_config=GRID_TEXT, vision_config=WINDOWED_TOWER, audio_config=OMNI_EARS)),
                            (Gemma3Config, dict(text_config=GEMMA, vision_config=SiglipVisionConfig(**VIT).to_dict(), mm_tokens_per_image=4)),
                            (LlavaConfig, dict(text_config=MistralConfig(**DECODER).to_dict(), vision_config=PixtralVisionConfig(**PIXTRAL).to_dict(), vision_feature_layer=-1, vision_feature_select_strategy="full")),
+                           (InternVLConfig, dict(text_config=qwen, vision_config=InternVLVisionConfig(**VIT).to_dict())),
                            (Mistral3Config, dict(text_config=MistralConfig(**DECODER).to_dict(), vision_config=PixtralVisionConfig(**PIXTRAL).to_dict()))]:
             with self.subTest(family=cls.model_type):
                 name = self.add("", "whole", plain(cls(**parts).to_dict()))
                 changed = [self.add("", "whole", {**plain(cls(**parts).to_dict()), key: value}) for key, value in
-                           [("multimodal_projector_bias", "no" if cls is Mistral3Config else False), ("mm_tokens_per_image", 5), ("vision_feature_layer", [-2, -5]), ("vision_feature_select_strategy", "cls")] if hasattr(cls(**parts), key)]
+                           [("multimodal_projector_bias", "no" if cls is Mistral3Config else False), ("mm_tokens_per_image", 5), ("vision_feature_layer", [-2, -5]), ("vision_feature_select_strategy", "cls"), ("downsample_ratio", 0.4)] if hasattr(cls(**parts), key)]
                 options, said = self.validate()
                 self.assertIsNotNone(options[name], said)
                 self.assertNotIn(f"{name}/config.json: not known here", said)
@@ -246,6 +253,8 @@ class ForeignKeys(unittest.TestCase):
                 silent = ("processor_class", "n_samples", "nb_max_frames", "return_attention_mask", "mel_filters", "image_seq_length", "rescale_factor")
                 if cls is Gemma3ImageProcessorPil:
                     silent += tuple(key for key in settings if key.startswith("pan_and_scan"))  # of pan and scan, which is off
+                if cls is GotOcr2ImageProcessorPil:
+                    silent += ("crop_to_patches",)  # which InternVLProcessor overrules
                 if cls is PixtralImageProcessorPil:
                     silent += ("do_pad",)  # which fills up a batch
                 if cls is LlavaNextImageProcessorPil:

@@ -25,6 +25,7 @@
 #include <antiphon/media/image/edge_image.h>
 #include <antiphon/media/image/native_image.h>
 #include <antiphon/media/image/resize.h>
+#include <antiphon/media/image/tiles.h>
 #include <antiphon/model/slot.h>
 #include <antiphon/nn/smoothing.h>
 #include <antiphon/nn/token_scores.h>
@@ -275,6 +276,17 @@ json run_native_sizes(const json& request) {
   return {{"sizes", answers}};
 }
 
+// How many rows and columns of squares they are stretched over.
+json run_tile_grids(const json& request) {
+  json answers = json::array();
+  for (const auto& size : request.at("sizes")) {
+    const auto grid =
+        media::tile_grid({size.at(0), size.at(1)}, request.at("edge"), request.at("least"), request.at("most"));
+    answers.push_back({grid.height, grid.width});
+  }
+  return {{"grids", answers}};
+}
+
 // The same for pictures that keep their shape up to "longest_edge".
 json run_edge_sizes(const json& request) {
   json answers = json::array();
@@ -426,6 +438,7 @@ json answer(const std::string& line) {
   if (kind == "optimizer") return run_optimizer(request);
   if (kind == "scaled") return run_scaled(request);
   if (kind == "tiles") return run_tiles(request);
+  if (kind == "tile_grids") return run_tile_grids(request);
   if (kind == "native_sizes") return run_native_sizes(request);
   if (kind == "frames") return run_frames(request);
   if (kind == "video") return run_video(request);

@@ -53,6 +53,16 @@ void break_rows(model::BatchMedia& media, const model::MultimodalLm& model, cons
   media.item.break_rows(*id);
 }
 
+// With the stream's texts after and between its parts, if it has some.
+void end_parts(model::BatchMedia& media, const model::MultimodalLm& model, const text::Tokenizer& tokenizer) {
+  const auto& stream = *model.streams().at(media.stream);
+  if (stream.part_end().empty() && stream.part_break().empty()) return;
+  std::vector<int32_t> end, between;
+  if (!stream.part_end().empty()) end = tokenizer.encode(stream.part_end(), {.add_special_tokens = true});
+  if (!stream.part_break().empty()) between = tokenizer.encode(stream.part_break(), {.before = text::Before::token});
+  media.item.end_parts(end, between);
+}
+
 void append_media(model::BatchMedia media, Prepared& to) {
   media.position = to.tokens();
   to.ids.resize(to.ids.size() + static_cast<size_t>(media.item.tokens), 0);
@@ -201,6 +211,7 @@ Prepared Preparer::make(const Sample& sample, Purpose purpose, const Media& medi
     }
     auto media = media_at(static_cast<size_t>(-1 - prompt.ids[i]));
     break_rows(media, model_, prompts_.tokenizer());
+    end_parts(media, model_, prompts_.tokenizer());
     append_media(std::move(media), out);
   }
   if (training && out.supervised_count() == 0)

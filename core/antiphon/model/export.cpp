@@ -50,10 +50,11 @@ const Place* place_at(const std::vector<Place>& places, const std::string& path)
   return nullptr;
 }
 
-std::string plugin_in(const config::Value& model, const std::string& slot) {
+// The value of a slot's key; empty: there is none.
+std::string text_in(const config::Value& model, const std::string& slot, const std::string& key) {
   const auto* value = &model;
-  for (const auto& key : split(slot + ".plugin", '.'))
-    if (!(value = value->find(key))) return {};
+  for (const auto& step : split(slot + "." + key, '.'))
+    if (!(value = value->find(step))) return {};
   return *value->get_if<std::string>();
 }
 
@@ -65,7 +66,7 @@ std::string why_not_whole(const std::vector<Place>& places, const WholeModel& wh
     slots.insert(wanted.slot);
     const auto* place = place_at(places, wanted.slot);
     if (!place) return fmt::format("it has no [model.{}]", wanted.slot);
-    const auto plugin = plugin_in(composed, wanted.slot);
+    const auto plugin = text_in(composed, wanted.slot, "plugin");
     if (place->slot.kind == PartKind::connector && place->part.plugin != plugin)
       return fmt::format("its connector is a '{}' in place of a '{}'", place->part.plugin, plugin);
   }
@@ -73,6 +74,19 @@ std::string why_not_whole(const std::vector<Place>& places, const WholeModel& wh
     if (slot.kind != PartKind::peft && !slots.contains(part.path))
       return fmt::format("it has [model.{}], too", part.path);
   return {};
+}
+
+// The directory in whose folders the parts of a model like this lie, each a model's own (VILA).
+std::unique_ptr<WholeModel> holder_of(const std::string& llm_weights) {
+  const auto parent = fs::path(llm_weights).parent_path();
+  if (parent.empty() || !path_exists(parent / "config.json", ErrorKind::weights)) return nullptr;
+  try {
+    auto whole = std::make_unique<WholeModel>(parent);
+    const auto llm = text_in(whole->compose(), "llm", "weights");
+    return fs::path(llm) == fs::path(llm_weights) ? std::move(whole) : nullptr;
+  } catch (const Error&) {  // it is another kind of folder
+    return nullptr;
+  }
 }
 
 // The names that a checkpoint of its own gives to a part: those it takes, and those that it leaves beside them.
@@ -125,6 +139,14 @@ void copy_processor(const fs::path& from, const fs::path& folder) {
                       {"preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"});
 }
 
+// That of a model which transformers does not have; it is not run.
+void copy_code(const fs::path& from, const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& path : entries_of(from, ErrorKind::weights))
+    if (path.extension() == ".py") names.push_back(path.filename().string());
+  weights::copy_files(from, folder, names);
+}
+
 const char* dtype_name(at::ScalarType dtype) {
   if (dtype == at::kBFloat16) return "bfloat16";
   if (dtype == at::kHalf) return "float16";
@@ -166,7 +188,10 @@ class Exporter {
            "name a Hugging Face directory in model.llm.weights");
     if (options_.gguf) return export_gguf();
     std::string why;
-    if (!llm_.part.empty()) {
+    if (const auto holder = llm_.part.empty() ? holder_of(llm_.weights) : nullptr) {
+      why = why_not_whole(places_, *holder);
+      if (why.empty()) return export_folders(*holder);
+    } else if (!llm_.part.empty()) {
       const WholeModel whole(llm_.weights);
       why = why_not_whole(places_, whole);
       if (why.empty()) return export_whole(whole);
@@ -176,6 +201,7 @@ class Exporter {
 
  private:
   ExportReport export_whole(const WholeModel& whole);
+  ExportReport export_folders(const WholeModel& whole);
   ExportReport export_language_model(const std::string& why);
   ExportReport export_gguf();
   ExportReport export_gguf_pair(const WholeModel& whole);
@@ -187,8 +213,10 @@ class Exporter {
   void add_swapped(const Part& part, const WholePart& place, json& config);
   std::string add_beside();
   std::string write_beside(const Place& place);
-  void write_directory(json config) const;
   void write_swapped_processor() const;
+  void write_directory(const fs::path& folder, json config) const;
+  ExportTensors connector_tensors(const Part& part) const;
+  ExportTensors write_encoder(const Part& part, const fs::path& folder) const;
   ExportReport report(std::string what, std::string beside) const {
     return {tensors_.tensors().size(), tensors_.changed(), std::move(what), std::move(beside), {}};
   }
@@ -203,17 +231,17 @@ class Exporter {
   fs::path processor_;                       // where the files lie that say how pictures go into a whole model
 };
 
-void Exporter::write_directory(json config) const {
+void Exporter::write_directory(const fs::path& folder, json config) const {
   config.erase("quantization_config");  // of a source in 4 bits, which is written as what it stands for
-  weights::save_checkpoint(output_, tensors_.tensors());
-  weights::write_json(output_ / "config.json", config);
+  weights::save_checkpoint(folder, tensors_.tensors());
+  weights::write_json(folder / "config.json", config);
   const auto& spec = model_.spec().llm;
-  if (spec.tokenizer.empty() || !is_gguf(llm_.weights)) weights::copy_tokenizer(llm_.weights, output_);
-  weights::copy_tokenizer(tokenizer_folder(spec), output_);
+  if (spec.tokenizer.empty() || !is_gguf(llm_.weights)) weights::copy_tokenizer(llm_.weights, folder);
+  weights::copy_tokenizer(tokenizer_folder(spec), folder);
   if (spec.chat_template.empty()) return;
-  write_file_atomic(output_ / "chat_template.jinja", read_file(spec.chat_template, ErrorKind::config),
+  write_file_atomic(folder / "chat_template.jinja", read_file(spec.chat_template, ErrorKind::config),
                     ErrorKind::weights);
-  remove_file(output_ / "chat_template.json", ErrorKind::weights);
+  remove_file(folder / "chat_template.json", ErrorKind::weights);
 }
 
 // The tower's own say, of which the whole's file would know nothing; that of a whole model says more than it should.
@@ -286,8 +314,9 @@ json Exporter::add_whole(const WholeModel& whole) {
 
 ExportReport Exporter::export_whole(const WholeModel& whole) {
   const auto config = add_whole(whole);
-  write_directory(config);
+  write_directory(output_, config);
   copy_processor(llm_.weights, output_);
+  copy_code(llm_.weights, output_);
   if (processor_ != llm_.weights) write_swapped_processor();
   std::vector<std::string> left_out;
   for (const auto& [name, count] : left_out_) left_out.push_back(fmt::format("{} tensors of {}", count, name));
@@ -341,9 +370,39 @@ ExportReport Exporter::export_gguf_pair(const WholeModel& whole) {
                 fmt::format("beside it: {}, for --mmproj", beside.filename().string()));
 }
 
+// Each part into the folder that its directory has for it, and the file that says how they go together.
+ExportReport Exporter::export_folders(const WholeModel& whole) {
+  const auto composed = whole.compose();
+  auto config = whole.config();
+  ExportReport all{0, 0, fmt::format("a {} model in folders", config.value("model_type", "")), ""};
+  const auto count = [&](const ExportTensors& written) {
+    all.tensors += written.tensors().size(), all.changed += written.changed();
+  };
+  for (const auto& wanted : whole.parts()) {
+    const auto& [part, slot] = *place_at(places_, wanted.slot);
+    const auto from = fs::path(text_in(composed, wanted.slot, "weights"));
+    const auto folder = output_ / from.filename();
+    if (slot.kind == PartKind::llm) {
+      write_directory(folder, add_language_model());
+      count(tensors_);
+    } else if (slot.kind == PartKind::encoder) {
+      count(write_encoder(part, folder));
+    } else {
+      const auto tensors = connector_tensors(part);
+      weights::save_checkpoint(folder, tensors.tensors());
+      weights::copy_files(from, folder, {"config.json"});
+      count(tensors);
+    }
+    if (!wanted.config_key.empty()) config[wanted.config_key] = weights::read_json_object(folder / "config.json");
+  }
+  whole.family().describe(model_table().dump(&model_.spec()), config);
+  weights::write_json(output_ / "config.json", config);
+  return all;
+}
+
 ExportReport Exporter::export_language_model(const std::string& why) {
   const auto config = add_language_model();
-  write_directory(config);
+  write_directory(output_, config);
   auto beside = add_beside();
   if (!why.empty()) beside = fmt::format("the model is not what {} holds: {}; {}", llm_.weights, why, beside);
   return report(fmt::format("a {} language model", config.value("model_type", "")), beside);
@@ -362,26 +421,36 @@ std::string Exporter::add_beside() {
 
 std::string Exporter::write_beside(const Place& place) {
   const auto& [part, slot] = place;
-  ExportTensors tensors(options_.dtype);
   if (slot.kind == PartKind::connector) {
-    const NameMap own{part.names.rules, part.names.ignored, {}};
-    add_own(tensors, part, [&](const std::string& n) { return own.ignores(n) ? std::nullopt : std::optional(n); });
-    tensors.add_rest(part, own);
     make_folder(output_ / "connectors", ErrorKind::weights);
-    weights::save_safetensors(output_ / "connectors" / (slot.stream + ".safetensors"), tensors.tensors());
+    weights::save_safetensors(output_ / "connectors" / (slot.stream + ".safetensors"),
+                              connector_tensors(part).tensors());
     return "connectors/" + slot.stream + ".safetensors";
   }
   const auto folder = fs::path("encoders") / (slot.index ? fmt::format("{}.{}", slot.stream, slot.index) : slot.stream);
+  write_encoder(part, output_ / folder);
+  return folder.string();
+}
+
+ExportTensors Exporter::connector_tensors(const Part& part) const {
+  ExportTensors tensors(options_.dtype);
+  const NameMap own{part.names.rules, part.names.ignored, {}};
+  add_own(tensors, part, [&](const std::string& n) { return own.ignores(n) ? std::nullopt : std::optional(n); });
+  tensors.add_rest(part, own);
+  return tensors;
+}
+
+ExportTensors Exporter::write_encoder(const Part& part, const fs::path& folder) const {
+  ExportTensors tensors(options_.dtype);
   add_own(tensors, part, as_it_is);
   tensors.add_rest(part, only(part.names.rules));
-  weights::save_checkpoint(output_ / folder, tensors.tensors());
-  if (!part.weights.empty()) {
-    auto config = own_config(part, "");
-    set_dtype(config, tensors.dtype(), true);
-    weights::write_json(output_ / folder / "config.json", config);
-    copy_processor(part.weights, output_ / folder);
-  }
-  return folder.string();
+  weights::save_checkpoint(folder, tensors.tensors());
+  if (part.weights.empty()) return tensors;
+  auto config = own_config(part, "");
+  set_dtype(config, tensors.dtype(), true);
+  weights::write_json(folder / "config.json", config);
+  copy_processor(part.weights, folder);
+  return tensors;
 }
 
 }  // namespace

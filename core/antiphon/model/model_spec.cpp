@@ -83,6 +83,11 @@ const config::Table<StreamSpec>& stream_table() {
           .field("end", &S::end, "the same after them")
           .field("row_break", &S::row_break,
                  "the token after each row of an item's embeddings but the last (\"[IMG_BREAK]\"); empty: none")
+          .field(
+              "part_end", &S::part_end,
+              "text after the embeddings of each part of an item, such as a tile, which becomes tokens by itself, as "
+              "a text of its own does")
+          .field("part_break", &S::part_break, "the same between parts, after part_end, as the middle of a text")
           .field("encoder", &S::encoder,
                  "a component {plugin, weights, trainable, peft, …}, or a list of them whose features are joined",
                  {.required = true})

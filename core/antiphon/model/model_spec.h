@@ -46,6 +46,8 @@ struct StreamSpec {
   std::string video_placeholder;  // for a video, of encoders that take them as items
   std::string begin, end;         // texts around the embeddings of an item, in place of the placeholder
   std::string row_break;          // the token after each row of an item's embeddings but the last; empty: none
+  std::string part_end;           // a text that becomes tokens by itself, after the embeddings of each part of an item
+  std::string part_break;         // the same between a part with its end and the next
   config::Value encoder;          // a slot, or a list of slots whose features are joined
   ComponentSpec connector = trained_slot();
 };

@@ -143,6 +143,23 @@ TEST_CASE("tokens of text between the rows of a picture") {
   CHECK(says(failure([&] { joined.break_rows(7); }), "row_break"));
 }
 
+TEST_CASE("tokens stand after the parts of an item, and between them") {
+  auto model = test_model();
+  const auto one = model->streams().at("image")->process(test_image(1, 2));
+  auto item = one;
+  item.grids = {{1, 2}, {1, 1}}, item.part_tokens = {2, 1}, item.tokens = 3;
+  auto ended = item, between = item;
+  ended.end_parts({7, 8}, {9});
+  CHECK(ended.ids == std::vector<int64_t>{-1, -1, 7, 8, 9, -1, 7, 8});
+  CHECK(ended.tokens == 8);
+  CHECK(ended.embeddings() == 3);
+  between.end_parts({}, {9});
+  CHECK(between.ids == std::vector<int64_t>{-1, -1, 9, -1});
+  CHECK(says(failure([&] { ended.end_parts({7}, {}); }), "part_end"));
+  item.part_tokens = {3};  // as a connector that puts parts into one
+  CHECK(says(failure([&] { item.end_parts({7}, {}); }), "part_end"));
+}
+
 TEST_CASE("the same content is encoded once, and its gradient is that of both") {
   auto model = test_model(), alone = test_model();
   const std::vector<std::vector<Piece>> samples{{text(5), media("image", test_image(2, 3))},

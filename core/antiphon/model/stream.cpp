@@ -50,6 +50,18 @@ void StreamItem::break_rows(int64_t id) {
   ids = std::move(broken), tokens = std::ssize(ids), part_tokens = {tokens};
 }
 
+void StreamItem::end_parts(const std::vector<int32_t>& end, const std::vector<int32_t>& between) {
+  if (!ids.empty() || part_tokens.size() != grids.size())
+    fail(ErrorKind::config, "the parts of an item are not one after the other, so that part_end has no place",
+         "leave part_end, part_break or row_break out, or take a connector that leaves parts apart");
+  for (size_t i = 0; i < part_tokens.size(); ++i) {
+    ids.insert(ids.end(), static_cast<size_t>(part_tokens[i]), -1);
+    ids.insert(ids.end(), end.begin(), end.end());
+    if (i + 1 < part_tokens.size()) ids.insert(ids.end(), between.begin(), between.end());
+  }
+  tokens = std::ssize(ids), part_tokens = {tokens};
+}
+
 std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec, int64_t hidden_size,
                                       config::Problems& problems) {
   const std::string section = "model.streams." + name;
@@ -57,6 +69,7 @@ std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec,
   stream->name_ = name, stream->hidden_size_ = hidden_size;
   stream->placeholder_ = spec.placeholder, stream->video_placeholder_ = spec.video_placeholder;
   stream->begin_ = spec.begin, stream->end_ = spec.end, stream->row_break_ = spec.row_break;
+  stream->part_end_ = spec.part_end, stream->part_break_ = spec.part_break;
   int64_t width = 0;
   bool whole = hidden_size > 0;
   auto slots = read_encoders(spec.encoder, section + ".encoder", problems);

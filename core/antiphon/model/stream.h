@@ -23,6 +23,9 @@ struct StreamItem {
   int64_t embeddings() const;
   // Puts the token `id` after each row of embeddings but the last. Error(config) if they are not in rows.
   void break_rows(int64_t id);
+  // Puts the tokens `end` after the embeddings of each part, and `between` after these but for the last part.
+  // Error(config) if its parts do not stand one after the other, or there are tokens among its embeddings already.
+  void end_parts(const std::vector<int32_t>& end, const std::vector<int32_t>& between);
 };
 
 class Stream {
@@ -48,6 +51,8 @@ class Stream {
   const std::string& begin() const { return begin_; }
   const std::string& end() const { return end_; }
   const std::string& row_break() const { return row_break_; }
+  const std::string& part_end() const { return part_end_; }
+  const std::string& part_break() const { return part_break_; }
   Modality modality() const { return encoders_.front().encoder->modality(); }
   int64_t sample_rate() const { return encoders_.front().encoder->sample_rate(); }
   // Neither encoder is trained, nor are adapters on one: features of a medium stay what they are.
@@ -98,7 +103,7 @@ class Stream {
   std::vector<at::Tensor> arranged(const std::vector<at::Tensor>& parts);
   std::vector<at::Tensor> embed_parts(const std::vector<const StreamItem*>& items);
   void check_connector(bool good, const at::Tensor& got, const std::string& expected) const;
-  std::string name_, placeholder_, video_placeholder_, begin_, end_, row_break_, settings_;
+  std::string name_, placeholder_, video_placeholder_, begin_, end_, row_break_, part_end_, part_break_, settings_;
   int64_t hidden_size_ = 0;
   std::vector<EncoderSlot> encoders_;
   std::unique_ptr<Connector> connector_;

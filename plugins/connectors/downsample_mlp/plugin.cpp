@@ -24,11 +24,12 @@ const config::Table<DownsampleMlpOptions>& downsample_mlp_table() {
       config::Table<O>("downsample_mlp")
           .field("factor", &O::factor, "edge of the squares: 2 (two linear layers) or 3 (three)", {.min = 2, .max = 3})
           .field("column_major", &O::column_major,
-                 "tokens go down the columns, as in the first VILA checkpoints (mlp_downsample without \"fix\")"));
+                 "tokens go down the columns, as in files from before VILA's mlp_downsample had them in rows"));
   return *table;
 }
 
-// Parameters: norm1, fc1, fc2; with factor 3: norm1, fc1, norm2, fc2, fc3.
+// Parameters, by their places in VILA's list: layers.1 (a norm), layers.2 and layers.4; with factor 3: layers.1,
+// layers.2, layers.4 (a norm), layers.5 and layers.7.
 class DownsampleMlp : public Connector, private Module {
  public:
   DownsampleMlp(const DownsampleMlpOptions& options, ConnectorShape shape)
@@ -38,11 +39,12 @@ class DownsampleMlp : public Connector, private Module {
         fc1_(shape.input_size * options.factor * options.factor, middle(options, shape), true),
         fc2_(middle(options, shape), shape.output_size, true),
         fc3_(shape.output_size, shape.output_size, true) {
-    add("norm1", norm1_);
-    add("fc1", fc1_);
-    if (options.factor == 3) add("norm2", norm2_);
-    add("fc2", fc2_);
-    if (options.factor == 3) add("fc3", fc3_);
+    const bool three = options.factor == 3;
+    add("layers.1", norm1_);
+    add("layers.2", fc1_);
+    if (three) add("layers.4", norm2_);
+    add(three ? "layers.5" : "layers.4", fc2_);
+    if (three) add("layers.7", fc3_);
   }
 
   TokenGrid output_grid(const TokenGrid& input) const override {

@@ -104,13 +104,14 @@ def run_downsample(bench, generator):
         wide = IN * factor * factor
         widths = [wide, OUT, OUT] if factor == 2 else [wide, 3 * IN, OUT, OUT]
         linears = layers(widths, "", generator)
-        parameters = renamed(linears, {str(i): f"fc{i + 1}" for i in range(3)}) | norm(wide, "norm1", generator)
+        places = {2: [2, 4], 3: [2, 5, 7]}[factor]
+        parameters = renamed(linears, {str(i): f"layers.{place}" for i, place in enumerate(places)}) | norm(wide, "layers.1", generator)
         if factor == 3:
-            parameters |= norm(3 * IN, "norm2", generator)
+            parameters |= norm(3 * IN, "layers.4", generator)
 
         def forward(x, p):
-            x = F.gelu(layer(normed(squares(x, *grid, factor), p, "norm1"), p, "fc1"))
-            return layer(x, p, "fc2") if factor == 2 else layer(F.gelu(layer(normed(x, p, "norm2"), p, "fc2")), p, "fc3")
+            x = F.gelu(layer(normed(squares(x, *grid, factor), p, "layers.1"), p, "layers.2"))
+            return layer(x, p, "layers.4") if factor == 2 else layer(F.gelu(layer(normed(x, p, "layers.4"), p, "layers.5")), p, "layers.7")
         compare(bench, f"downsample_mlp {factor} x {factor}, grid {grid}", "downsample_mlp", f"factor = {factor}", grid, parameters, forward, out_grid)
 
         def by_columns(x, p):

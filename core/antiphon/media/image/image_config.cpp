@@ -33,7 +33,11 @@ JsonTable with_tables(JsonTable json) {
 // Steps that this processor always performs, with fixed settings.
 const ForeignKeys& image_keys() {
   static const auto* keys = new ForeignKeys{
-      .options = {{"resample", "resample"}, {"image_mean", "mean"}, {"image_std", "std"}},
+      .options = {{"resample", "resample"},
+                  {"image_mean", "mean"},
+                  {"image_std", "std"},
+                  {"min_patches", "min_tiles"},
+                  {"max_patches", "max_tiles"}},
       .fixed = {{"do_resize", {true}},
                 {"do_rescale", {true}},
                 {"do_normalize", {true}},
@@ -54,9 +58,12 @@ const ForeignKeys& image_keys() {
                   "ViTImageProcessor",       "ViTImageProcessorFast",       "ViTImageProcessorPil",
                   "LlavaImageProcessor",     "LlavaImageProcessorFast",     "LlavaImageProcessorPil",
                   "LlavaNextImageProcessor", "LlavaNextImageProcessorFast", "LlavaNextImageProcessorPil",
-                  "Gemma3ImageProcessor",    "Gemma3ImageProcessorFast",    "Gemma3ImageProcessorPil"}}},
-      // How transformers runs; settings of combined processors that concern the text.
+                  "Gemma3ImageProcessor",    "Gemma3ImageProcessorFast",    "Gemma3ImageProcessorPil",
+                  "GotOcr2ImageProcessor",   "GotOcr2ImageProcessorFast",   "GotOcr2ImageProcessorPil"}}},
+      // How transformers runs; settings of combined processors that concern the text, and one that InternVLProcessor
+      // overrules.
       .other = {"rescale_factor",
+                "crop_to_patches",
                 "do_pad",
                 "size",
                 "crop_size",

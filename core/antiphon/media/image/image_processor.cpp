@@ -38,20 +38,37 @@ std::vector<Size> resolutions(const ImageProcessing& o) {
 void check_image_processing(const ImageProcessing& o, const std::string& plugin) {
   if (o.mean.size() != 3 || o.std.size() != 3)
     fail(ErrorKind::config, plugin + ": mean and std need three values each");
+  if (o.max_tiles > 1 && (o.fit != "stretch" || !o.tile_resolutions.empty() || o.min_tiles > o.max_tiles))
+    fail(ErrorKind::config,
+         fmt::format("{}: max_tiles = {} with fit = \"{}\", min_tiles = {} and {} tile_resolutions", plugin,
+                     o.max_tiles, o.fit, o.min_tiles, o.tile_resolutions.size()),
+         "it goes with fit = \"stretch\", no more min_tiles and no tile_resolutions");
   for (const auto& size : resolutions(o))
     if (size.height % o.input_size != 0 || size.width % o.input_size != 0)
       fail(ErrorKind::config, fmt::format("{}: tile_resolutions has {}x{}, which is no multiple of input_size = {}",
                                           plugin, size.height, size.width, o.input_size));
 }
 
-std::vector<at::Tensor> process_image(const MediaItem& item, const ImageProcessing& o, const std::string& plugin) {
-  if (item.modality != Modality::image)
-    fail(ErrorKind::data, fmt::format("{} takes images and got {}", plugin, to_string(item.modality)));
+Normalization normalization_of(const ImageProcessing& o) {
   Normalization normalization;
   std::copy_n(o.mean.begin(), 3, normalization.mean.begin());
   std::copy_n(o.std.begin(), 3, normalization.std.begin());
-  if (o.tile_resolutions.empty()) return {to_tensor(fitted(item.image, o), normalization)};
+  return normalization;
+}
+
+std::vector<at::Tensor> process_image(const MediaItem& item, const ImageProcessing& o, const std::string& plugin) {
+  if (item.modality != Modality::image)
+    fail(ErrorKind::data, fmt::format("{} takes images and got {}", plugin, to_string(item.modality)));
+  const auto normalization = normalization_of(o);
   const auto filter = filter_from_number(o.resample);
+  if (o.max_tiles > 1) {
+    const auto grid = tile_grid({item.image.height, item.image.width}, o.input_size, o.min_tiles, o.max_tiles);
+    std::vector<at::Tensor> parts;
+    for (const auto& tile : stretched_tiles(item.image, grid, o.input_size, filter))
+      parts.push_back(to_tensor(tile, normalization));
+    return parts;
+  }
+  if (o.tile_resolutions.empty()) return {to_tensor(fitted(item.image, o), normalization)};
   std::vector<at::Tensor> parts{to_tensor(resize(item.image, {o.input_size, o.input_size}, filter), normalization)};
   const auto whole = best_resolution({item.image.height, item.image.width}, resolutions(o));
   for (const auto& tile : tiles(item.image, whole, o.input_size, filter))

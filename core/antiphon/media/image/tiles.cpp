@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 namespace antiphon::media {
 namespace {
@@ -27,6 +28,13 @@ Image cut(const Image& image, int64_t top, int64_t left, int64_t edge) {
   for (int64_t y = 0; y < edge; ++y)
     std::copy_n(image.rgb.begin() + ((top + y) * image.width + left) * 3, edge * 3, out.rgb.begin() + y * edge * 3);
   return out;
+}
+
+std::vector<Image> squares_of(const Image& picture, int64_t edge) {
+  std::vector<Image> all;
+  for (int64_t top = 0; top < picture.height; top += edge)
+    for (int64_t left = 0; left < picture.width; left += edge) all.push_back(cut(picture, top, left, edge));
+  return all;
 }
 
 }  // namespace
@@ -69,10 +77,30 @@ Image centered(const Image& image, Size size, uint8_t gray) {
 }
 
 std::vector<Image> tiles(const Image& image, Size whole, int64_t edge, Filter filter) {
-  const auto picture = centered(resize(image, fitting({image.height, image.width}, whole), filter), whole, 0);
-  std::vector<Image> all;
-  for (int64_t top = 0; top < whole.height; top += edge)
-    for (int64_t left = 0; left < whole.width; left += edge) all.push_back(cut(picture, top, left, edge));
+  return squares_of(centered(resize(image, fitting({image.height, image.width}, whole), filter), whole, 0), edge);
+}
+
+// As Python computes it, in double.
+Size tile_grid(Size picture, int64_t edge, int64_t least, int64_t most) {
+  std::vector<Size> grids;
+  for (int64_t columns = 1; columns <= most; ++columns)
+    for (int64_t rows = 1; rows * columns <= most; ++rows)
+      if (rows * columns >= least) grids.push_back({rows, columns});
+  std::ranges::stable_sort(grids, {}, [](const Size& grid) { return grid.height * grid.width; });
+  const auto height = static_cast<double>(picture.height), width = static_cast<double>(picture.width);
+  Size best{1, 1};
+  double closest = std::numeric_limits<double>::infinity();
+  for (const auto& grid : grids) {
+    const double off = std::abs(width / height - static_cast<double>(grid.width) / static_cast<double>(grid.height));
+    const bool fills = width * height > 0.5 * static_cast<double>(edge * edge * grid.height * grid.width);
+    if (off < closest || (off == closest && fills)) best = grid, closest = off;
+  }
+  return best;
+}
+
+std::vector<Image> stretched_tiles(const Image& image, Size grid, int64_t edge, Filter filter) {
+  auto all = squares_of(resize(image, {grid.height * edge, grid.width * edge}, filter), edge);
+  if (all.size() > 1) all.push_back(resize(image, {edge, edge}, filter));
   return all;
 }
 

@@ -3,15 +3,22 @@
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/norm.h>
 
+#include <array>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace antiphon::nn {
 
 struct EncoderLayerOptions {
   int64_t hidden_size = 0, intermediate_size = 0, num_heads = 0;
   double norm_eps = 1e-5;
-  bool key_bias = true;      // false for Whisper
+  NormKind norm = NormKind::layer;
+  bool qkv_bias = true;      // of queries, keys and values
+  bool key_bias = true;      // false for Whisper, which has those of queries and values
+  bool fused_qkv = false;    // one linear layer for all three
+  double qk_norm_eps = 0;    // > 0: queries and keys are normed (RMS), all heads of a vector together (InternViT-6B)
   bool layer_scale = false;  // DINOv2: each branch is multiplied by a learned vector (Touvron et al. 2021)
   std::string activation = "gelu";
 };
@@ -20,7 +27,8 @@ struct EncoderLayerOptions {
 // the embedding, n block n. Error(config), in the name of `plugin`, if there is no such layer.
 int64_t layers_used(std::string_view plugin, int64_t layer, int64_t num_layers);
 
-// Parameters: norm1, self_attn.{q,k,v,o}_proj, layer_scale1, norm2, mlp.{fc1,fc2}, layer_scale2.
+// Parameters: norm1, self_attn.{q,k,v,o}_proj or self_attn.{qkv,o}_proj, self_attn.{q,k}_norm, layer_scale1, norm2,
+// mlp.{fc1,fc2}, layer_scale2.
 class EncoderLayer : public Module {
  public:
   explicit EncoderLayer(const EncoderLayerOptions& options);
@@ -28,11 +36,15 @@ class EncoderLayer : public Module {
   at::Tensor forward(const at::Tensor& x) const;
 
  private:
+  void add_projections();
+  std::array<at::Tensor, 3> projected(const at::Tensor& x) const;
   at::Tensor attend(const at::Tensor& x) const;
   at::Tensor scaled(at::Tensor y, const at::Tensor& scale) const;
   EncoderLayerOptions options_;
   Norm norm1_, norm2_;
-  Linear q_proj_, k_proj_, v_proj_, o_proj_, fc1_, fc2_;
+  std::vector<std::unique_ptr<Linear>> projections_;  // one or three
+  std::unique_ptr<Norm> q_norm_, k_norm_;
+  Linear o_proj_, fc1_, fc2_;
   at::Tensor scale1_, scale2_;
 };
 

@@ -26,6 +26,8 @@ EncoderLayerOptions block(const VitOptions& o, const VitKind& kind) {
   EncoderLayerOptions layer;
   layer.hidden_size = o.hidden_size, layer.intermediate_size = o.intermediate_size, layer.num_heads = o.num_heads;
   layer.norm_eps = o.layer_norm_eps, layer.layer_scale = kind.layer_scale, layer.activation = o.activation;
+  layer.norm = kind.norm, layer.qkv_bias = kind.qkv_bias, layer.fused_qkv = kind.fused_qkv;
+  layer.qk_norm_eps = kind.qk_norm_eps;
   return layer;
 }
 

@@ -20,12 +20,15 @@ struct VitOptions {
 
 // Properties of a model family.
 struct VitKind {
-  std::string plugin;           // for messages
-  bool class_token = true;      // one vector before the patches
-  bool patch_bias = true;       // of the patch projection
-  bool pre_norm = false;        // a norm before the first block (CLIP)
-  bool final_norm = true;       // the last layer's output is normed
-  bool layer_scale = false;     // see EncoderLayerOptions
+  std::string plugin;        // for messages
+  bool class_token = true;   // one vector before the patches
+  bool patch_bias = true;    // of the patch projection
+  bool pre_norm = false;     // a norm before the first block (CLIP)
+  bool final_norm = true;    // the last layer's output is normed
+  bool layer_scale = false;  // see EncoderLayerOptions, also the next four
+  NormKind norm = NormKind::layer;
+  bool qkv_bias = true, fused_qkv = false;
+  double qk_norm_eps = 0;
   bool batched_tables = false;  // class token [1, 1, width] and positions [1, n, width], else [width] and [n, width]
 };
 
