@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from data_formats_test import TEMPLATE
 from harness import PROGRAM, ROOT, Case, losses, main, records, sets
 import make_tiny
-from report_run import data_of
+from report_run import data_of, report
 
 FOLDER = ROOT / "configs" / "recipes"
 DECODER = {"hidden_size": 32, "intermediate_size": 48, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_size": 8, "max_positions": 2048}
@@ -152,7 +152,7 @@ class Recipes(Case):
         self.assertNotEqual(vila["train"].pop("output"), llava["train"].pop("output"))
         self.assertEqual(vila, llava)
         page = self.folder / "comparison.html"
-        self.call("report", *runs, "--output", page)
+        report(*runs, "--output", page)
         data = data_of(page)
         self.assertEqual([run["name"] for run in data["runs"]], [run.name for run in runs])
         shown = json.dumps(data)
