@@ -2,7 +2,7 @@
 
 tokenizer_parity.py PROBE [DIRECTORY] [--count N] [--seed N]
 PROBE is the program tokenizer_probe. With DIRECTORY (a Hugging Face directory with tokenizer.json) that tokenizer is
-compared; without, small ones are trained here: the kinds of GPT-2, Llama 3, Qwen2, SmolLM2, three that turn the rarer
+compared; without, small ones are trained here: the kinds of GPT-2, Llama 3, Qwen2, SmolLM2, CLIP, three that turn the rarer
 settings on, and three over characters: of Llama 2, of Mistral, and without tokens for bytes; WordPiece as BERT has it and
 with the rarer pre-tokenizers; Unigram as T5 and XLM-R have it, with SentencePiece's table of replacements. Exit code 1 and the first differences where any id or decoded text differs.
 """
@@ -23,6 +23,7 @@ QWEN2 = LLAMA3.replace("{1,3}", "")
 O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
          r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
          r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+CLIP = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"  # transformers: models/clip
 DEEPSEEK = [r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+",
             r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"
             r"|\s*[\r\n]+|\s+(?!\S)|\s+"]
@@ -82,6 +83,9 @@ def kinds():
         "odd": (sequence(odd + [byte_level(add_prefix_space=True)]),
                 normalizers.Sequence([normalizers.NFKD(), normalizers.Replace(Regex(r"\s{2,}x?"), " "), normalizers.Replace("ab", "<É>"),
                                       normalizers.Prepend("_")]), {}, True),
+        "clip": (sequence([split([CLIP], "removed", True), byte_level()]),
+                 normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]),
+                 {"unk_token": "<|endoftext|>", "end_of_word_suffix": "</w>"}, True),
     }
 
 
@@ -190,9 +194,11 @@ def make(pre_tokenizer, normalizer, settings, full_alphabet, merges_as_text):
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet() if full_alphabet else []
     special = [settings["unk_token"]] if "unk_token" in settings else []
+    word_end = {"end_of_word_suffix": settings["end_of_word_suffix"]} if "end_of_word_suffix" in settings else {}
     tokenizer.train_from_iterator(corpus(), trainers.BpeTrainer(vocab_size=6000, initial_alphabet=alphabet, special_tokens=special,
-                                                              show_progress=False))
-    tokenizer.add_tokens(ADDED)
+                                                              show_progress=False, **word_end))
+    # CLIP's normalizer makes one space of three line feeds: as a token that was added it would be every space.
+    tokenizer.add_tokens([token for token in ADDED if token.content != "\n\n\n" or not word_end])
     start = tokenizer.token_to_id("<|im_start|>")
     template = processors.TemplateProcessing("<|im_start|> $A <|im_end|>", "$A $B", [("<|im_start|>", start), ("<|im_end|>", start + 1)])
     tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), template])

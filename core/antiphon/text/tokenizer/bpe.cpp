@@ -55,7 +55,8 @@ std::pair<std::string, std::string> merge_parts(const nlohmann::json& merge, con
 struct Bpe::State {
   Vocabulary vocabulary;
   TextMap whole_words;  // by raw bytes; filled if the model ignores merges for known words
-  std::array<int32_t, 256> byte_ids{};
+  std::array<int32_t, 256> byte_ids{}, last_byte_ids{};  // the latter end a word; equal without `word_end`
+  std::string word_end;                                  // part of the last letter of each word
   PairMap merges{0};
   std::vector<bool> made;  // results of merges, and what is cut out of words before them
   int32_t unknown = -1;
@@ -79,6 +80,7 @@ void Bpe::State::read_bytes() {
     std::string character;
     append_utf8(character, byte_alphabet()[byte]);
     byte_ids[byte] = vocabulary.id_of(byte_level ? character : fmt::format("<0x{:02X}>", byte));
+    last_byte_ids[byte] = byte_level ? vocabulary.id_of(character + word_end) : byte_ids[byte];
   }
 }
 
@@ -163,9 +165,11 @@ std::vector<int32_t> Bpe::State::letters_of(std::string_view word, const std::ve
       continue;
     }
     const size_t length = byte_level ? 1 : code_point_at(word, i).length;
-    const auto bytes = word.substr(i, length);
+    const bool is_last = i + length >= word.size();
+    const auto& ids = is_last ? last_byte_ids : byte_ids;
+    const std::string bytes = std::string(word.substr(i, length)) + (is_last ? word_end : "");
     i += length;
-    const int32_t id = byte_level ? byte_ids[static_cast<unsigned char>(bytes[0])] : vocabulary.id_of(bytes);
+    const int32_t id = byte_level ? ids[static_cast<unsigned char>(bytes[0])] : vocabulary.id_of(bytes);
     const auto has_token = [&](unsigned char byte) { return byte_ids[byte] >= 0; };
     if (id >= 0 || !byte_fallback || !std::all_of(bytes.begin(), bytes.end(), has_token))
       letters.push_back(id);
@@ -230,8 +234,8 @@ Bpe::Bpe(const nlohmann::json& model, const std::string& where, bool byte_level)
   state_->byte_level = byte_level;
   state_->byte_fallback = fields.flag("byte_fallback", false);
   if (byte_level && state_->byte_fallback) fields.refuse("byte_fallback with byte-level tokens");
-  for (const auto* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
-    if (!fields.text(affix, "").empty()) fields.refuse(affix);
+  if (!fields.text("continuing_subword_prefix", "").empty()) fields.refuse("continuing_subword_prefix");
+  state_->word_end = fields.text("end_of_word_suffix", "");
   state_->vocabulary = Vocabulary(fields.object("vocab"), fields.at("vocab"));
   state_->read_bytes();
   fields.has("ranks") ? state_->read_ranks(fields) : state_->read_merges(fields.array("merges"), fields.at("merges"));

@@ -8,11 +8,12 @@ namespace antiphon::text {
 class Bpe : public TokenModel {
  public:
   // From the object "model"; `byte_level`: words are bytes. Config error, naming `where`, for other models, byte
-  // fallback with byte_level, dropout, affixes, merges of unknown tokens, and ids that are negative, duplicate or above
-  // 4,194,303. Instead of "merges" there may be "ranks", by id (the least merges first; -1: neither merges nor comes
-  // out of a merge); of equal ranks the leftmost pair merges first or, with "shorter_first", the one whose left token
-  // is shorter.
-  // "user_defined": ids whose text is one letter wherever it stands, the longest first.
+  // fallback with byte_level, dropout, a prefix of continued words, merges of unknown tokens, and ids that are
+  // negative, duplicate or above 4,194,303. Instead of "merges" there may be "ranks", by id (the least merges first;
+  // -1: neither merges nor comes out of a merge); of equal ranks the leftmost pair merges first or, with
+  // "shorter_first", the one whose left token is shorter. "end_of_word_suffix" belongs to the last letter of each word
+  // before any merge (CLIP's "</w>"); decoding leaves it in the text, as `tokenizers` does. "user_defined": ids whose
+  // text is one letter wherever it stands, the longest first.
   Bpe(const nlohmann::json& model, const std::string& where, bool byte_level);
   ~Bpe() override;
 

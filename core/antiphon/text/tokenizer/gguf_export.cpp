@@ -83,6 +83,9 @@ class VocabularyWriter {
     const auto& model = source_.file["model"];
     if (model.value("type", "BPE") != "BPE" || !model.contains("merges"))
       refuse_vocabulary(source_, "it is not BPE with merges");
+    if (model.contains("end_of_word_suffix") && !model["end_of_word_suffix"].is_null() &&
+        model["end_of_word_suffix"] != "")
+      refuse_vocabulary(source_, "its words end with " + model["end_of_word_suffix"].dump());
     for (const auto& [token, id] : model["vocab"].items()) put(token, id.get<size_t>(), PieceKind::normal);
     for (const auto& token : source_.file["added_tokens"])
       put(token["content"].get<std::string>(), token["id"].get<size_t>(),

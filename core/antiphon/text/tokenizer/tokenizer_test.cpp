@@ -223,8 +223,9 @@ TEST_CASE("files that are malformed or not supported say what is wrong") {
   CHECK_THAT(refusal([](Json& f) { f["model"]["type"] = "Unigram"; }), ContainsSubstring("Unigram"));
   CHECK_THAT(refusal([](Json& f) { f["model"]["byte_fallback"] = true; }), ContainsSubstring("byte_fallback"));
   CHECK_THAT(refusal([](Json& f) { f["model"]["dropout"] = 0.1; }), ContainsSubstring("dropout"));
-  CHECK_THAT(refusal([](Json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }),
-             ContainsSubstring("end_of_word_suffix"));
+  CHECK_THAT(refusal([](Json& f) { f["model"]["end_of_word_suffix"] = 5; }), ContainsSubstring("end_of_word_suffix"));
+  CHECK_THAT(refusal([](Json& f) { f["model"]["continuing_subword_prefix"] = "##"; }),
+             ContainsSubstring("continuing_subword_prefix"));
   CHECK_THAT(refusal([](Json& f) { f["model"]["magic"] = 1; }), ContainsSubstring("magic"));
   CHECK_THAT(refusal([](Json& f) { f["model"]["unk_token"] = "<unk>"; }), ContainsSubstring("<unk>"));
   CHECK_THAT(refusal([](Json& f) { f["model"]["merges"].push_back("he zz"); }), ContainsSubstring("merges[6]"));
