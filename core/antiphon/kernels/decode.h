@@ -49,10 +49,12 @@ struct DecodeKernels {
   void (*multiply)(const Product<T>& product, int64_t begin, int64_t end);
   // y [size] = x in float32.
   void (*expand)(const T* x, float* y, int64_t size);
-  // y [size] += x.
-  void (*add)(T* y, const T* x, int64_t size);
-  // y [head_size] = Σ softmax(scale · q·keys) · values over what is seen; scratch holds length + 2 · head_size floats.
-  void (*attend)(const T* q, const SeenBlocks<T>& seen, int64_t head_size, float scale, float* scratch, T* y);
+  // y [size] = factor · y, rounded to T, + x.
+  void (*add)(T* y, float factor, const T* x, int64_t size);
+  // y [head_size] = Σ softmax(s) · values over what is seen, with s = scale · q·keys, or cap · tanh(s / cap) if cap is
+  // above 0; scratch holds length + 2 · head_size floats.
+  void (*attend)(const T* q, const SeenBlocks<T>& seen, int64_t head_size, float scale, float cap, float* scratch,
+                 T* y);
   // y [in, out], the transpose: columns [begin, end), rows of a quantised matrix; multiples of kPanel.
   void (*unpack)(const Matrix& matrix, T* y, int64_t begin, int64_t end);
   // Rows [begin, end), multiples of kPanel, of a weight [out, in], quantised into values and scales. int8: the scale

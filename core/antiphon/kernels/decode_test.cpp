@@ -158,6 +158,18 @@ TEST_CASE("a matrix is quantised with the best of the scales") {
   });
 }
 
+TEST_CASE("a sum with a multiple") {
+  for_all([](const auto& kernels, auto type, at::ScalarType dtype, double) {
+    using T = decltype(type);
+    for (const int64_t size : {1, 16, 70}) {
+      const auto y = random({size}, 1, dtype), x = random({size}, 2, dtype);
+      const auto expected = y * 0.22 + x;  // of LibTorch, which rounds the product, too
+      kernels.add(data<T>(y), 0.22f, data<T>(x), size);
+      CHECK(error(y, expected) < (dtype == at::kFloat ? 2e-7 : 1e-12));
+    }
+  });
+}
+
 TEST_CASE("attention of one query") {
   for_all([](const auto& kernels, auto type, at::ScalarType dtype, double tolerance) {
     using T = decltype(type);
@@ -165,8 +177,8 @@ TEST_CASE("attention of one query") {
       for (const int64_t size : {2, 8, 64, 80}) {
         const auto q = random({size}, 1, dtype), keys = random({length, size}, 2, dtype),
                    values = random({length, size}, 3, dtype);
-        const auto share = at::softmax(0.3 * keys.to(at::kDouble).mv(q.to(at::kDouble)), 0);
-        const auto expected = values.to(at::kDouble).t().mv(share);
+        const auto scores = 0.3 * keys.to(at::kDouble).mv(q.to(at::kDouble));
+        const auto expected = [&](const at::Tensor& of) { return values.to(at::kDouble).t().mv(at::softmax(of, 0)); };
         // In one block; in blocks of 4, of which the first begins in the middle; the last block first in memory.
         for (const int64_t block : {length, int64_t{4}}) {
           const int64_t first = block == 4 ? 3 : 0, blocks = (first + length + block - 1) / block;
@@ -179,9 +191,11 @@ TEST_CASE("attention of one query") {
           std::vector<const T*> k, v;
           for (int64_t i = blocks; i-- > 0;) k.push_back(data<T>(kept_keys[i])), v.push_back(data<T>(kept_values[i]));
           const auto y = at::empty_like(q), scratch = at::empty({length + 2 * size}, at::kFloat);
-          kernels.attend(data<T>(q), {k.data(), v.data(), block, first, length}, size, 0.3f, data<float>(scratch),
-                         data<T>(y));
-          CHECK(error(y, expected) < tolerance);
+          for (const double cap : {0.0, 0.4, 50.0}) {
+            kernels.attend(data<T>(q), {k.data(), v.data(), block, first, length}, size, 0.3f, static_cast<float>(cap),
+                           data<float>(scratch), data<T>(y));
+            CHECK(error(y, expected(cap > 0 ? cap * (scores / cap).tanh() : scores)) < tolerance);
+          }
         }
       }
   });

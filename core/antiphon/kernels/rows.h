@@ -13,6 +13,9 @@ struct RowKernels {
   // y = x · rstd · weight with rstd = 1/sqrt(mean(x²) + eps); x · rstd is rounded to T first, as transformers does.
   void (*rms_norm)(const T* x, const T* weight, T* y, float* rstd, int64_t begin, int64_t end, int64_t width,
                    float eps);
+  // y = x · rstd · (weight + 1), rounded once.
+  void (*rms_norm_plus_one)(const T* x, const T* weight, T* y, float* rstd, int64_t begin, int64_t end, int64_t width,
+                            float eps);
   void (*rms_norm_backward)(const T* grad, const T* x, const T* weight, const float* rstd, T* grad_x, int64_t begin,
                             int64_t end, int64_t width);
   // x, y [tokens, heads, head_size]; cos, sin [tokens, rotary_size]: the first rotary_size of each head are turned, the
@@ -23,6 +26,8 @@ struct RowKernels {
   void (*swiglu)(const T* gate, const T* up, T* y, int64_t begin, int64_t end);
   void (*swiglu_backward)(const T* grad, const T* gate, const T* up, T* grad_gate, T* grad_up, int64_t begin,
                           int64_t end);
+  // y = gelu(gate) · up over elements, with tanh's form of GELU (Hendrycks & Gimpel 2016), which is rounded to T first.
+  void (*geglu_tanh)(const T* gate, const T* up, T* y, int64_t begin, int64_t end);
   // y = x · sigmoid(1.702 x) over elements.
   void (*quick_gelu)(const T* x, T* y, int64_t begin, int64_t end);
   // In place: softmax of scale · scores over the first min(keys, first + row % queries + 1) columns, 0 in the others.

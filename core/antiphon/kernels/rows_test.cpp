@@ -57,6 +57,9 @@ TEST_CASE("rms_norm and its gradient") {
       expected.backward(grad.to(at::kDouble));
       CHECK(error(y, expected.detach()) < tolerance);
       CHECK(error(grad_x, x64.grad()) < tolerance);
+      kernel.rms_norm_plus_one(data<T>(x), data<T>(weight), data<T>(y), data<float>(rstd), 0, 5, width, 1e-5f);
+      const auto normal = x.to(at::kDouble) * (x.to(at::kDouble).square().mean(-1, true) + 1e-5).rsqrt();
+      CHECK(error(y, normal * (weight.to(at::kDouble) + 1)) < tolerance);
     }
   });
 }
@@ -83,6 +86,18 @@ TEST_CASE("rope turns and turns back") {
         CHECK(error(part.narrow(2, 0, 32), x64.narrow(2, 0, 32) * short_cos.to(at::kDouble).unsqueeze(1)) < tolerance);
       }
     }
+  });
+}
+
+TEST_CASE("a gate by tanh's form of GELU, also far from zero") {
+  for_all([](const auto& kernel, auto type, at::ScalarType dtype, double tolerance) {
+    using T = decltype(type);
+    for (const auto n : kWidths)
+      for (const double scale : {0.01, 2.0, 40.0}) {
+        const auto gate = random({n}, 1, dtype, scale), up = random({n}, 2, dtype), y = at::empty_like(gate);
+        kernel.geglu_tanh(data<T>(gate), data<T>(up), data<T>(y), 0, n);
+        CHECK(error(y, at::gelu(gate.to(at::kDouble), "tanh") * up.to(at::kDouble)) < tolerance);
+      }
   });
 }
 

@@ -116,9 +116,9 @@ void expand(const T* x, float* y, int64_t size) {
 }
 
 template <class T>
-void add_to(T* y, const T* x, int64_t size) {
+void add_to(T* y, float factor, const T* x, int64_t size) {
 #pragma omp simd
-  for (int64_t i = 0; i < size; ++i) store(y + i, load(y[i]) + load(x[i]));
+  for (int64_t i = 0; i < size; ++i) store(y + i, rounded<T>(factor * load(y[i])) + load(x[i]));
 }
 
 // Calls visit(key or value, t) for each position that is seen, in order.
@@ -132,7 +132,7 @@ inline void each_seen(const SeenBlocks<T>& seen, const T* const* blocks, int64_t
 }
 
 template <class T>
-void attend(const T* q, const SeenBlocks<T>& seen, int64_t head_size, float scale, float* scratch, T* y) {
+void attend(const T* q, const SeenBlocks<T>& seen, int64_t head_size, float scale, float cap, float* scratch, T* y) {
   float *p = scratch, *query = scratch + seen.length, *sum = query + head_size;
   float largest = -3.4e38f, weight = 0;
 #pragma omp simd
@@ -144,6 +144,11 @@ void attend(const T* q, const SeenBlocks<T>& seen, int64_t head_size, float scal
     p[t] = score;
     largest = score > largest ? score : largest;
   });
+  if (cap > 0) {
+#pragma omp simd
+    for (int64_t t = 0; t < seen.length; ++t) p[t] = cap * hyperbolic_tangent(p[t] / cap);
+    largest = cap * hyperbolic_tangent(largest / cap);
+  }
 #pragma omp simd reduction(+ : weight)
   for (int64_t t = 0; t < seen.length; ++t) weight += p[t] = exponential(p[t] - largest);
   each_seen(seen, seen.values, head_size, [&](const T* value, int64_t t) {

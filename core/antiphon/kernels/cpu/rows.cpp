@@ -5,7 +5,12 @@
 namespace antiphon::kernels::ANTIPHON_ISA {
 namespace {
 
-template <class T>
+template <class T, bool kPlusOne>
+inline float weighed(float normal, T weight) {
+  return kPlusOne ? normal * (load(weight) + 1.0f) : rounded<T>(normal) * load(weight);
+}
+
+template <class T, bool kPlusOne>
 void rms_norm(const T* x, const T* weight, T* y, float* rstd, int64_t begin, int64_t end, int64_t width, float eps) {
   for (int64_t row = begin; row < end; ++row) {
     const T* in = x + row * width;
@@ -16,7 +21,7 @@ void rms_norm(const T* x, const T* weight, T* y, float* rstd, int64_t begin, int
     const float scale = 1.0f / __builtin_sqrtf(sum / static_cast<float>(width) + eps);
     rstd[row] = scale;
 #pragma omp simd
-    for (int64_t i = 0; i < width; ++i) store(out + i, rounded<T>(load(in[i]) * scale) * load(weight[i]));
+    for (int64_t i = 0; i < width; ++i) store(out + i, weighed<T, kPlusOne>(load(in[i]) * scale, weight[i]));
   }
 }
 
@@ -71,6 +76,17 @@ void swiglu_backward(const T* grad, const T* gate, const T* up, T* grad_gate, T*
     const float d = load(grad[i]), g = load(gate[i]), s = sigmoid(g);
     store(grad_gate + i, d * load(up[i]) * s * (1.0f + g * (1.0f - s)));
     store(grad_up + i, d * g * s);
+  }
+}
+
+// (1 + tanh(z)) / 2 is sigmoid(2 z), which keeps its digits where tanh is near -1.
+template <class T>
+void geglu_tanh(const T* gate, const T* up, T* y, int64_t begin, int64_t end) {
+  constexpr float kTwice = 1.59576912160573f;  // 2 · sqrt(2 / π)
+#pragma omp simd
+  for (int64_t i = begin; i < end; ++i) {
+    const float g = load(gate[i]);
+    store(y + i, rounded<T>(g * sigmoid(kTwice * (g + 0.044715f * g * g * g))) * load(up[i]));
   }
 }
 
@@ -153,8 +169,9 @@ void causal_softmax_backward(const T* p, T* grad, int64_t begin, int64_t end, in
 }
 
 template <class T>
-constexpr RowKernels<T> table{rms_norm<T>,        rms_norm_backward<T>, rope<T>,           swiglu<T>,
-                              swiglu_backward<T>, quick_gelu<T>,        causal_softmax<T>, causal_softmax_backward<T>};
+constexpr RowKernels<T> table{rms_norm<T, false>, rms_norm<T, true>,         rms_norm_backward<T>, rope<T>,
+                              swiglu<T>,          swiglu_backward<T>,        geglu_tanh<T>,        quick_gelu<T>,
+                              causal_softmax<T>,  causal_softmax_backward<T>};
 
 }  // namespace
 

@@ -69,9 +69,9 @@ at::Tensor row_by_row(const at::Tensor& q_thd, const at::Tensor& k_thd, const at
 }
 
 template <class T>
-at::Tensor next_tokens(const at::Tensor& q_thd, const DecoderInput& input, size_t layer, int64_t window) {
+at::Tensor next_tokens(const at::Tensor& q_thd, const DecoderInput& input, size_t layer, const Sight& sight) {
   const auto q = q_thd.contiguous(), y = at::empty_like(q);
-  NextTokens<T>(input, layer).attend(data<T>(q), q.size(1), window, data<T>(y));
+  NextTokens<T>(input, layer).attend(data<T>(q), q.size(1), sight, 1, data<T>(y));
   return y.view({q.size(0), -1});
 }
 
@@ -104,9 +104,9 @@ at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
   if (input.blocks_nb.defined()) return step_attention(q_thd, k_thd, v_thd, input, layer, sight);
   kernels::append_kv(k_thd, v_thd, cache.keys(layer), cache.values(layer), input.slots_n);
   const bool one_each = std::ranges::all_of(input.lengths, [](int64_t n) { return n == 1; });
-  if (one_each && kernels::fits(q_thd) && !at::GradMode::is_enabled() && sight.score_cap == 0)
-    return q_thd.scalar_type() == at::kFloat ? next_tokens<float>(q_thd, input, layer, sight.window)
-                                             : next_tokens<uint16_t>(q_thd, input, layer, sight.window);
+  if (one_each && kernels::fits(q_thd) && !at::GradMode::is_enabled())
+    return q_thd.scalar_type() == at::kFloat ? next_tokens<float>(q_thd, input, layer, sight)
+                                             : next_tokens<uint16_t>(q_thd, input, layer, sight);
   return row_by_row(q_thd, k_thd, v_thd, input, layer, sight);
 }
 
@@ -123,11 +123,12 @@ int64_t NextTokens<T>::offset(int64_t i, int64_t kv_head) const {
 }
 
 template <class T>
-void NextTokens<T>::attend(const T* q, int64_t heads, int64_t window, T* y) const {
+void NextTokens<T>::attend(const T* q, int64_t heads, const Sight& sight, double multiplier, T* y) const {
   const auto& cache = *input_.cache;
   const int64_t size = cache.shape().head_size, block_size = cache.block_size(), group = heads / cache.shape().kv_heads,
                 n = static_cast<int64_t>(input_.rows.size());
-  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(size)));
+  const auto scale = static_cast<float>(multiplier / std::sqrt(static_cast<double>(size))),
+             cap = static_cast<float>(sight.score_cap);
   int64_t longest = 1;
   for (int64_t i = 0; i < n; ++i) longest = std::max(longest, length(i));
   kernels::share_rows(n * heads, 2 * longest * size, [&](int64_t begin, int64_t end) {
@@ -135,7 +136,7 @@ void NextTokens<T>::attend(const T* q, int64_t heads, int64_t window, T* y) cons
     std::vector<const T*> k, v;
     for (int64_t task = begin; task < end; ++task) {
       const int64_t i = task / heads, kv_head = task % heads / group, tokens = length(i);
-      const int64_t first = window ? std::max<int64_t>(0, tokens - window) : 0;
+      const int64_t first = sight.window ? std::max<int64_t>(0, tokens - sight.window) : 0;
       k.clear(), v.clear();
       const auto& blocks = cache.blocks(input_.rows[static_cast<size_t>(i)]);
       for (int64_t b = first / block_size; b * block_size < tokens; ++b) {
@@ -144,7 +145,7 @@ void NextTokens<T>::attend(const T* q, int64_t heads, int64_t window, T* y) cons
       }
       kernels::decode_kernels<T>().attend(q + task * size,
                                           {k.data(), v.data(), block_size, first % block_size, tokens - first}, size,
-                                          scale, scratch.data(), y + task * size);
+                                          scale, cap, scratch.data(), y + task * size);
     }
   });
 }

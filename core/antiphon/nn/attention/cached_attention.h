@@ -25,9 +25,9 @@ class NextTokens {
   NextTokens(const DecoderInput& input, size_t layer);
   T* key(int64_t i, int64_t kv_head) const { return keys_ + offset(i, kv_head); }
   T* value(int64_t i, int64_t kv_head) const { return values_ + offset(i, kv_head); }
-  // q and y [rows, heads, head_size], which may be the same: each query over its row's tokens, the new one included, or
-  // the last `window` of them.
-  void attend(const T* q, int64_t heads, int64_t window, T* y) const;
+  // q and y [rows, heads, head_size], which may be the same: each query, times `multiplier`, over its row's tokens, the
+  // new one included, or the last `sight.window` of them.
+  void attend(const T* q, int64_t heads, const Sight& sight, double multiplier, T* y) const;
 
  private:
   int64_t length(int64_t i) const { return input_.cache->length(input_.rows[static_cast<size_t>(i)]) + 1; }

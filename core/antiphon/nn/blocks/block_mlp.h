@@ -20,6 +20,7 @@ class BlockMlp : public Module {
   explicit BlockMlp(const BlockMlpOptions& options);
   // x [tokens, hidden_size] -> the same shape.
   at::Tensor forward(const at::Tensor& x_td) const;
+  const std::string& activation() const { return activation_; }
 
   std::unique_ptr<Linear> gate;  // or nullptr
   Linear up, down;

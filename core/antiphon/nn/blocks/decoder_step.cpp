@@ -31,6 +31,10 @@ class Scratch {
 
 int64_t panels(int64_t rows) { return (rows + kPanel - 1) / kPanel; }
 
+bool is_tanh_gelu(const std::string& name) {
+  return name == "gelu_tanh" || name == "gelu_pytorch_tanh" || name == "gelu_new";
+}
+
 }  // namespace
 
 template <class T>
@@ -64,22 +68,23 @@ class LayerStep {
     normalize(l_.input_norm_, kernels::data<T>(x));
     project();
     turn(rope);
-    next_.attend(seen_, heads_, l_.sight_.window, seen_);
+    next_.attend(seen_, heads_, l_.sight_, l_.query_multiplier_, seen_);
     decode_.expand(seen_, wide_, n_ * heads_ * head_);
-    add(l_.o_proj_, kernels::data<T>(x), middle_);
+    add(l_.o_proj_, l_.attention_output_norm_.get(), kernels::data<T>(x), middle_);
     normalize(l_.post_attention_norm_, middle_);
     gate();
     decode_.expand(gated_, wide_, n_ * inner_);
-    add(l_.mlp_->down, middle_, kernels::data<T>(y));
+    add(l_.mlp_->down, l_.mlp_output_norm_.get(), middle_, kernels::data<T>(y));
     return y;
   }
 
  private:
-  // A layer's product and what its adapter adds; then + residual.
+  // A layer's product and what its adapter adds; then times the factor + residual, unless the product adds it itself.
   struct Job {
     Product<T> main;
     LowRank change;
     std::vector<float> inner;  // [rows, rank] = scale · A x
+    float factor = 1;
     const T* residual = nullptr;
   };
 
@@ -88,8 +93,9 @@ class LayerStep {
     const T* bias = linear.bias.defined() ? kernels::data<T>(linear.bias) : nullptr;
     job.main = {matrix_of(linear), wide_, n_, bias, residual, y, stride};
     job.change = linear.low_rank().value();
+    if (residual) job.factor = multiplier_;
+    if (job.change.a.defined() || job.factor != 1) job.main.residual = nullptr, job.residual = residual;
     if (!job.change.a.defined()) return job;
-    job.main.residual = nullptr, job.residual = residual;
     const auto a = matrix_of(job.change.a);
     job.inner.resize(static_cast<size_t>(n_ * a.out));
     kernels::decode_kernels<float>().multiply({a, wide_, n_, nullptr, nullptr, job.inner.data(), a.out}, 0, a.out);
@@ -103,20 +109,21 @@ class LayerStep {
     begin = std::max<int64_t>(begin, 0) * kPanel, end = std::min(end * kPanel, p.matrix.out);
     if (begin >= end) return;
     decode_.multiply(p, begin, end);
-    if (job.inner.empty()) return;
-    decode_.multiply({matrix_of(job.change.b), job.inner.data(), n_, nullptr, p.y, p.y, p.stride}, begin, end);
+    if (!job.inner.empty())
+      decode_.multiply({matrix_of(job.change.b), job.inner.data(), n_, nullptr, p.y, p.y, p.stride}, begin, end);
     if (!job.residual) return;
     for (int64_t i = 0; i < n_; ++i)
-      decode_.add(p.y + i * p.stride + begin, job.residual + i * p.stride + begin, end - begin);
+      decode_.add(p.y + i * p.stride + begin, job.factor, job.residual + i * p.stride + begin, end - begin);
   }
 
   void normalize(const Norm& norm, const T* x) {
-    rows_.rms_norm(x, kernels::data<T>(norm.weight()), normal_, rstd_, 0, n_, hidden_, static_cast<float>(norm.eps()));
+    normalize(norm, x, normal_, n_, hidden_);
     decode_.expand(normal_, wide_, n_ * hidden_);
   }
 
-  void normalize_heads(const Norm& norm, T* x, int64_t heads) {
-    rows_.rms_norm(x, kernels::data<T>(norm.weight()), x, rstd_, 0, heads, head_, static_cast<float>(norm.eps()));
+  void normalize(const Norm& norm, const T* x, T* y, int64_t rows, int64_t width) {
+    const auto kernel = norm.kind() == NormKind::rms_plus_one ? rows_.rms_norm_plus_one : rows_.rms_norm;
+    kernel(x, kernels::data<T>(norm.weight()), y, rstd_, 0, rows, width, static_cast<float>(norm.eps()));
   }
 
   void project() {
@@ -140,7 +147,7 @@ class LayerStep {
     for (int64_t i = 0; i < n_; ++i) {
       const T *cos = kernels::data<T>(rope.cos_td) + i * rotary, *sin = kernels::data<T>(rope.sin_td) + i * rotary;
       T *q = qkv_ + i * width_, *k = q + heads_ * head_, *v = k + kv_heads_ * head_;
-      if (l_.q_norm_) normalize_heads(*l_.q_norm_, q, heads_), normalize_heads(*l_.k_norm_, k, kv_heads_);
+      if (l_.q_norm_) normalize(*l_.q_norm_, q, q, heads_, head_), normalize(*l_.k_norm_, k, k, kv_heads_, head_);
       rows_.rope(q, cos, sin, seen_ + i * heads_ * head_, 0, 1, heads_, head_, rotary, 1);
       for (int64_t h = 0; h < kv_heads_; ++h) {
         rows_.rope(k + h * head_, cos, sin, next_.key(i, h), 0, 1, 1, head_, rotary, 1);
@@ -149,10 +156,14 @@ class LayerStep {
     }
   }
 
-  void add(const Linear& linear, const T* residual, T* y) {
-    const auto sum = job(linear, y, hidden_, residual);
+  // What a branch adds: a norm needs all of it first.
+  void add(const Linear& linear, const Norm* norm, const T* residual, T* y) {
+    const auto sum = job(linear, y, hidden_, norm ? nullptr : residual);
     kernels::share_rows(panels(hidden_), kPanel * linear.in(),
                         [&](int64_t begin, int64_t end) { run(sum, begin, end); });
+    if (!norm) return;
+    normalize(*norm, y, y, n_, hidden_);
+    decode_.add(y, multiplier_, residual, n_ * hidden_);
   }
 
   void gate() {
@@ -160,14 +171,16 @@ class LayerStep {
     kernels::share_rows(panels(inner_), 2 * kPanel * hidden_, [&](int64_t begin, int64_t end) {
       run(gate, begin, end), run(up, begin, end);
       for (int64_t i = 0; i < n_; ++i)
-        rows_.swiglu(gate_ + i * inner_, up_ + i * inner_, gated_ + i * inner_, begin * kPanel,
-                     std::min(end * kPanel, inner_));
+        activate_(gate_ + i * inner_, up_ + i * inner_, gated_ + i * inner_, begin * kPanel,
+                  std::min(end * kPanel, inner_));
     });
   }
 
   const DecoderLayer& l_;
   const kernels::DecodeKernels<T>& decode_ = kernels::decode_kernels<T>();
   const kernels::RowKernels<T>& rows_ = kernels::row_kernels<T>();
+  const decltype(rows_.swiglu) activate_ = is_tanh_gelu(l_.mlp_->activation()) ? rows_.geglu_tanh : rows_.swiglu;
+  const float multiplier_ = static_cast<float>(l_.branch_multiplier_);
   const int64_t n_, hidden_, head_, heads_, kv_heads_, inner_, width_;
   const NextTokens<T> next_;
   Scratch scratch_;
@@ -181,8 +194,8 @@ bool is_block_of_step(const DecoderOptions& options) {
                mlp_bias, qk_norm, score_scale, score_cap, branch_norms, activation, gated_mlp, tie_embeddings,
                embed_multiplier, branch_multiplier, logits, window, first_window_layer, full_layers, window_rope_theta,
                media_see_all, moe, dense_layers] = options;
-  return norm == NormKind::rms && activation == "silu" && gated_mlp && score_scale == 0 && score_cap == 0 &&
-         !branch_norms && branch_multiplier == 1;
+  return (norm == NormKind::rms || norm == NormKind::rms_plus_one) && gated_mlp &&
+         (activation == "silu" || is_tanh_gelu(activation));
 }
 
 bool fits_layer_step(const DecoderLayer& l, const at::Tensor& x_td, const DecoderInput& input, size_t index) {
