@@ -21,7 +21,7 @@ class Omni(grid_test.Grid):
         make_tiny.write_set(sounds, 2, seed=32, kinds=("audio",))
         lines = cls.data.read_text().splitlines()[2:] + [json.dumps({**record, "id": f"sound-{i}"}) for i, record in enumerate(records(sounds))]
         cls.data.write_text("\n".join(lines) + "\n")
-        cls.sound = next(sounds.with_suffix("").rglob("*.wav"))
+        cls.sound = next(cls.data.parent.rglob("*.wav"))
 
     def test_sounds(self):
         heard = self.answer(self.qwen, "--audio", self.sound)

@@ -35,7 +35,8 @@ int64_t others_in(const std::string& directory) {
     for (const char* name : {one, index})
       if (path_exists(std::filesystem::path(directory) / name, ErrorKind::weights)) {
         int64_t count = 0;
-        for (const auto& tensor : weights::Checkpoint(directory).names()) count += !tensor.starts_with("thinker.");
+        const weights::Checkpoint file(directory);
+        for (const auto& tensor : file.names()) count += !tensor.starts_with("thinker.");
         return count;
       }
   return 0;
