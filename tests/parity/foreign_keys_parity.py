@@ -71,7 +71,7 @@ HARMLESS = {
     "qwen2_5_omni_audio_encoder": {"output_dim": "of the projection", "max_source_positions": "positions begin again in each chunk", "scale_embedding": "set aside by Qwen2_5OmniAudioEncoder.forward"},
     "qwen2_5_vl_vision": {"out_hidden_size": "as before"}, "qwen3_vl_text": {}, "qwen3_vl_vision": {"out_hidden_size": "as before"},
     "gemma2": {}, "gemma3_text": {}, "mistral": {}, "granite": {}, "pixtral": {"head_dim": "follows from the width and the heads, in transformers, too"},
-    "internvit": {"layer_scale_init_value": "the start", "use_mask_token": "masks of training"},
+    "internvit": {"layer_scale_init_value": "the start", "use_mask_token": "masks of training", "chunk_size_feed_forward": "read by InternVLVisionLayer, and not used"},
     "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen2_moe": {"sliding_window": "only of layers with a window, which are refused"}, "qwen3_moe": {}, "mixtral": {},
 }
 # plugin, kind of slot, class of the configuration, a small one, the module whose uses of it count.
