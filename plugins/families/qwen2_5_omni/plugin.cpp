@@ -55,22 +55,26 @@ class Thinker : public ModelFamily {
   std::string prefix_;
 };
 
-// Names as files on disk have them, then as transformers 5 has them in memory.
+// Names as files on disk have them, then as transformers 5 has them in memory. What came out of a whole model's
+// directory keeps its prefix.
 std::vector<WholePart> Thinker::parts() const {
   std::vector<NameRule> text, tower, merger, ears, projection;
-  for (const std::string module : {"embed_tokens", "layers", "norm"})
-    text.push_back({prefix_ + "model." + module + ".{}", "model." + module + ".{}"});
-  text.push_back({prefix_ + "lm_head.{}", "lm_head.{}"});
-  text.push_back({prefix_ + "model.language_model.{}", "model.{}"});
-  for (const std::string& before : {prefix_, prefix_ + "model."}) {
-    for (const std::string module : {"patch_embed", "blocks"})
-      tower.push_back({before + "visual." + module + ".{}", module + ".{}"});
-    merger.push_back({before + "visual.merger.ln_q.{}", "norm.{}"});
-    merger.push_back({before + "visual.merger.mlp.0.{}", "layers.0.{}"});
-    merger.push_back({before + "visual.merger.mlp.2.{}", "layers.1.{}"});
-    for (const std::string module : {"conv1", "conv2", "layers", "ln_post"})
-      ears.push_back({before + "audio_tower." + module + ".{}", module + ".{}"});
-    projection.push_back({before + "audio_tower.proj.{}", "{}"});
+  const auto prefixes = prefix_.empty() ? std::vector<std::string>{"", "thinker."} : std::vector{prefix_};
+  for (const auto& prefix : prefixes) {
+    for (const std::string module : {"embed_tokens", "layers", "norm"})
+      text.push_back({prefix + "model." + module + ".{}", "model." + module + ".{}"});
+    text.push_back({prefix + "lm_head.{}", "lm_head.{}"});
+    text.push_back({prefix + "model.language_model.{}", "model.{}"});
+    for (const std::string& before : {prefix, prefix + "model."}) {
+      for (const std::string module : {"patch_embed", "blocks"})
+        tower.push_back({before + "visual." + module + ".{}", module + ".{}"});
+      merger.push_back({before + "visual.merger.ln_q.{}", "norm.{}"});
+      merger.push_back({before + "visual.merger.mlp.0.{}", "layers.0.{}"});
+      merger.push_back({before + "visual.merger.mlp.2.{}", "layers.1.{}"});
+      for (const std::string module : {"conv1", "conv2", "layers", "ln_post"})
+        ears.push_back({before + "audio_tower." + module + ".{}", module + ".{}"});
+      projection.push_back({before + "audio_tower.proj.{}", "{}"});
+    }
   }
   return {{"language_model", "llm", "text_config", text},
           {"vision_tower", "streams.image.encoder", "vision_config", tower},
