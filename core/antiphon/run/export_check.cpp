@@ -7,8 +7,10 @@
 #include <antiphon/base/gguf.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/config/path.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
+#include <antiphon/model/whole_model.h>
 #include <antiphon/weights/checkpoint.h>
 
 #include <algorithm>
@@ -94,20 +96,35 @@ std::unique_ptr<model::Model> loaded(model::ModelSpec& spec) {
   return model;
 }
 
-// A slot that takes its values from what was written.
-void take_from(config::Value& slot, const fs::path& weights, bool keeps_part) {
+// A slot that takes its values from what was written; `weights` empty: as before.
+void take_from(config::Value& slot, const std::string& weights, const std::string& part) {
   auto& table = *slot.get_if<config::Value::Table>();
-  if (!weights.empty()) table["weights"] = config::Value(weights.string());
-  if (!weights.empty() && !keeps_part) table.erase("part");
   table.erase("peft");
+  if (weights.empty()) return;
+  table["weights"] = config::Value(weights);
+  table.erase("part");
+  if (!part.empty()) table["part"] = config::Value(part);
 }
 
-// The composition of what was written, with nothing beside its weights.
+// The composition of what was written, with nothing beside its weights, if it is a whole model's directory: where each
+// part lies the directory says.
+model::ModelSpec whole_spec(model::ModelSpec spec, const config::Value& said) {
+  const auto of = [&](const std::string& slot, const char* key) { return config::text_at(said, slot + "." + key); };
+  spec.llm.weights = of("llm", "weights"), spec.llm.part = of("llm", "part"), spec.llm.peft.clear();
+  for (auto& [name, stream] : spec.streams) {
+    const auto encoder = "streams." + name + ".encoder", connector = "streams." + name + ".connector";
+    take_from(stream.encoder, of(encoder, "weights"), of(encoder, "part"));
+    stream.connector.weights = of(connector, "weights"), stream.connector.part = of(connector, "part");
+    stream.connector.peft.clear();
+  }
+  return spec;
+}
+
+// The same of a language model with connectors and encoders in folders beside it.
 model::ModelSpec written_spec(model::ModelSpec spec, const fs::path& output) {
-  const auto there = [](const fs::path& path) { return path_exists(path, ErrorKind::weights); };
-  const bool whole = !spec.llm.part.empty() && !there(output / "connectors") && !spec.streams.empty();
-  spec.llm.weights = output.string(), spec.llm.peft.clear();
-  if (!whole) spec.llm.part.clear();
+  if (!is_gguf(output))
+    if (const auto said = model::compose(output.string()); said.find("streams")) return whole_spec(spec, said);
+  spec.llm.weights = output.string(), spec.llm.peft.clear(), spec.llm.part.clear();
   for (auto& [name, stream] : spec.streams) {
     std::vector<config::Value*> encoders{&stream.encoder};
     if (auto* list = stream.encoder.get_if<config::Value::Array>()) {
@@ -116,18 +133,17 @@ model::ModelSpec written_spec(model::ModelSpec spec, const fs::path& output) {
     }
     for (size_t i = 0; i < encoders.size(); ++i) {
       const auto folder = output / "encoders" / (i ? fmt::format("{}.{}", name, i) : name);
-      take_from(*encoders[i], whole ? output : there(folder) ? folder : fs::path(), whole);
+      take_from(*encoders[i], path_exists(folder, ErrorKind::weights) ? folder.string() : "", "");
     }
-    stream.connector.peft.clear();
-    stream.connector.weights = whole ? output.string() : (output / "connectors" / (name + ".safetensors")).string();
-    if (!whole) stream.connector.part.clear();
+    stream.connector.peft.clear(), stream.connector.part.clear();
+    stream.connector.weights = (output / "connectors" / (name + ".safetensors")).string();
   }
   return spec;
 }
 
-bool is_rounded(const fs::path& output) {
-  if (is_gguf(output)) return true;
-  const weights::Checkpoint file(output);
+bool is_rounded(const fs::path& llm) {
+  if (is_gguf(llm)) return true;
+  const weights::Checkpoint file(llm);
   return std::ranges::any_of(file.names(), [&](const auto& name) {
     const auto type = file.tensor(name).scalar_type();
     return type == at::kBFloat16 || type == at::kHalf;
@@ -151,7 +167,7 @@ ExportCheck check_export(const OpenOptions& open, const fs::path& output, std::o
   ExportCheck check;
   check.difference = (adapted - written).abs().max().item<double>();
   check.largest = adapted.abs().max().item<double>(), check.logits = adapted.numel();
-  check.bound = bound.value_or(is_rounded(output) ? kRoundedBound : kBound);
+  check.bound = bound.value_or(is_rounded(other.llm.weights) ? kRoundedBound : kBound);
   if (check.difference <= check.bound * check.largest) return check;
   fail(ErrorKind::weights,
        fmt::format(
