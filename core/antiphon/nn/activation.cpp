@@ -51,11 +51,15 @@ bool is_spare(const at::Tensor& x) {
   return !at::GradMode::is_enabled() && x.use_count() == 1 && x.storage().use_count() == 1;
 }
 
+bool is_tanh_gelu(const std::string& name) {
+  return name == "gelu_tanh" || name == "gelu_pytorch_tanh" || name == "gelu_new";
+}
+
 at::Tensor activate(const std::string& name, at::Tensor x) {
   const bool spare = is_spare(x);
   const auto gelu = [&](const char* kind) { return spare ? at::gelu_(x, kind) : at::gelu(x, kind); };
   if (name == "gelu") return gelu("none");
-  if (name == "gelu_tanh" || name == "gelu_pytorch_tanh" || name == "gelu_new") return gelu("tanh");
+  if (is_tanh_gelu(name)) return gelu("tanh");
   if (name == "relu") return spare ? at::relu_(x) : at::relu(x);
   if (name == "relu2") return at::relu(x).square();
   if (name == "quick_gelu")

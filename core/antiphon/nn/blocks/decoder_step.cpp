@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <antiphon/kernels/for_rows.h>
+#include <antiphon/nn/activation.h>
 #include <antiphon/nn/attention/cached_attention.h>
 #include <antiphon/nn/linear/few_rows.h>
 
@@ -30,10 +31,6 @@ class Scratch {
 };
 
 int64_t panels(int64_t rows) { return (rows + kPanel - 1) / kPanel; }
-
-bool is_tanh_gelu(const std::string& name) {
-  return name == "gelu_tanh" || name == "gelu_pytorch_tanh" || name == "gelu_new";
-}
 
 }  // namespace
 
