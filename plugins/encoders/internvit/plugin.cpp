@@ -8,11 +8,10 @@
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/register.h>
 #include <antiphon/media/image/image_processor.h>
+#include <antiphon/media/image/processor_keys.h>
 #include <antiphon/plugin/manifest.h>
 
 #include "frames.h"
-
-#include <cmath>
 
 namespace antiphon::internvit {
 
@@ -95,28 +94,25 @@ void InternVitOptions::read_remote_tower(const JsonTable& json) {
 void InternVitOptions::read_video(const JsonTable& json) {
   if (!json.exists()) return;
   const std::string same = "pictures and videos go through one encoder: give both the same";
-  const ForeignKeys keys{.options = {{"num_frames", "video_frames"}},
-                         .fixed = {{"do_resize", {true}},
-                                   {"do_rescale", {true}},
-                                   {"do_normalize", {true}},
-                                   {"do_convert_rgb", {true}},
-                                   {"do_center_crop", {false}},
-                                   {"do_pad", {false}},
-                                   {"pad_size", {}},
-                                   {"crop_size", {}},
-                                   {"fps", {}, "set frames_per_second under [data.video] in the configuration"},
-                                   {"initial_shift", {true}},
-                                   {"resample", {resample}, same},
-                                   {"image_mean", {mean}, same},
-                                   {"image_std", {std}, same},
-                                   {"video_processor_type", {"InternVLVideoProcessor"}}},
-                         .other = {"rescale_factor", "size", "do_sample_frames", "return_metadata", "processor_class",
-                                   "auto_map", "default_to_square", "data_format", "input_data_format", "device",
-                                   "return_tensors", "image_processor_type", "disable_grouping", "backend",
-                                   "video_metadata", "_processor_class", "transformers_version"}};
+  const ForeignKeys keys = media::processor_keys().with(
+      {.options = {{"num_frames", "video_frames"}},
+       .fixed = {{"do_resize", {true}},
+                 {"do_rescale", {true}},
+                 {"do_normalize", {true}},
+                 {"do_convert_rgb", {true}},
+                 {"do_center_crop", {false}},
+                 {"do_pad", {false}},
+                 {"pad_size", {}},
+                 {"crop_size", {}},
+                 {"fps", {}, "set frames_per_second under [data.video] in the configuration"},
+                 {"initial_shift", {true}},
+                 {"resample", {resample}, same},
+                 {"image_mean", {mean}, same},
+                 {"image_std", {std}, same},
+                 {"video_processor_type", {"InternVLVideoProcessor"}}},
+       .other = {"do_sample_frames", "return_metadata", "image_processor_type", "video_metadata"}});
   read_keys(json, keys, internvit_table(), *this);
-  if (std::abs(json.number("rescale_factor", 1.0 / 255.0, 0, 1e6) * 255.0 - 1.0) > 1e-6)
-    json.refuse("rescale_factor", "1 / 255");
+  media::check_rescaled(json);
   const auto size = json.table("size");
   for (const char* edge : {"height", "width"})
     if (size.integer(edge, input_size, 1, 1 << 14) != input_size)

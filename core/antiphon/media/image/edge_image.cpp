@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/media/image/processor_keys.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,21 +15,19 @@ namespace {
 constexpr int64_t kMostEdge = 16384;
 
 const ForeignKeys& edge_image_keys() {
-  static const auto* keys = new ForeignKeys{
-      .options = {{"resample", "resample"}, {"image_mean", "mean"}, {"image_std", "std"}},
-      .fixed = {{"do_resize", {true}},
-                {"do_rescale", {true}},
-                {"do_normalize", {true}},
-                {"do_convert_rgb", {true}},
-                {"do_center_crop", {false}},
-                {"pad_size", {}},
-                {"crop_size", {}},
-                {"image_processor_type",
-                 {"PixtralImageProcessor", "PixtralImageProcessorFast", "PixtralImageProcessorPil"}}},
-      // do_pad: pictures of a batch are filled up, and cut again
-      .other = {"do_pad", "rescale_factor", "size", "patch_size", "processor_class", "auto_map", "default_to_square",
-                "data_format", "input_data_format", "return_tensors", "device", "disable_grouping", "image_seq_length",
-                "backend", "_processor_class", "transformers_version"}};
+  static const auto* keys = new ForeignKeys(processor_keys().with(
+      {.options = {{"resample", "resample"}, {"image_mean", "mean"}, {"image_std", "std"}},
+       .fixed = {{"do_resize", {true}},
+                 {"do_rescale", {true}},
+                 {"do_normalize", {true}},
+                 {"do_convert_rgb", {true}},
+                 {"do_center_crop", {false}},
+                 {"pad_size", {}},
+                 {"crop_size", {}},
+                 {"image_processor_type",
+                  {"PixtralImageProcessor", "PixtralImageProcessorFast", "PixtralImageProcessorPil"}}},
+       // do_pad: pictures of a batch are filled up, and cut again
+       .other = {"do_pad", "patch_size", "image_seq_length"}}));
   return *keys;
 }
 
@@ -63,8 +62,7 @@ void read_edge_image(const JsonTable& json, int64_t patch_size, const config::Sc
                      void* options) {
   if (!json.exists()) return;
   foreign::read_keys(json, edge_image_keys(), table, options);
-  if (const double factor = json.number("rescale_factor", 1.0 / 255.0, 0, 1e6); std::abs(factor * 255.0 - 1.0) > 1e-6)
-    json.refuse("rescale_factor", "1 / 255");
+  check_rescaled(json);
   if (edge_of(json, "patch_size", patch_size) % patch_size != 0)
     json.refuse("patch_size", fmt::format("{}, as the encoder has it, or squares of those", patch_size));
   const auto size = json.table("size");

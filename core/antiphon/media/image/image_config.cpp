@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/media/image/image_processor.h>
+#include <antiphon/media/image/processor_keys.h>
 
 #include <cmath>
 
@@ -32,60 +33,39 @@ JsonTable with_tables(JsonTable json) {
 
 // Steps that this processor always performs, with fixed settings.
 const ForeignKeys& image_keys() {
-  static const auto* keys = new ForeignKeys{
-      .options = {{"resample", "resample"},
-                  {"image_mean", "mean"},
-                  {"image_std", "std"},
-                  {"min_patches", "min_tiles"},
-                  {"max_patches", "max_tiles"}},
-      .fixed = {{"do_resize", {true}},
-                {"do_rescale", {true}},
-                {"do_normalize", {true}},
-                {"do_convert_rgb", {true}},
-                {"pad_size", {}},
-                {"use_square_size", {false}},
-                {"do_thumbnail", {false}},
-                {"do_align_long_axis", {false}},
-                {"do_reduce_labels", {false}},
-                {"do_flip_channel_order", {false}},
-                {"do_color_quantize", {false}},
-                {"crop_pct", {}},
-                {"do_pan_and_scan", {false}, "crops of pictures that are much longer than wide are not cut out"},
-                {"image_processor_type",
-                 {"CLIPImageProcessor",      "CLIPImageProcessorFast",      "CLIPImageProcessorPil",
-                  "SiglipImageProcessor",    "SiglipImageProcessorFast",    "SiglipImageProcessorPil",
-                  "BitImageProcessor",       "BitImageProcessorFast",       "BitImageProcessorPil",
-                  "ViTImageProcessor",       "ViTImageProcessorFast",       "ViTImageProcessorPil",
-                  "LlavaImageProcessor",     "LlavaImageProcessorFast",     "LlavaImageProcessorPil",
-                  "LlavaNextImageProcessor", "LlavaNextImageProcessorFast", "LlavaNextImageProcessorPil",
-                  "Gemma3ImageProcessor",    "Gemma3ImageProcessorFast",    "Gemma3ImageProcessorPil",
-                  "GotOcr2ImageProcessor",   "GotOcr2ImageProcessorFast",   "GotOcr2ImageProcessorPil"}}},
-      // How transformers runs; settings of combined processors that concern the text, and one that InternVLProcessor
-      // overrules.
-      .other = {"rescale_factor",
-                "crop_to_patches",
-                "do_pad",
-                "size",
-                "crop_size",
-                "do_center_crop",
-                "image_grid_pinpoints",
-                "processor_class",
-                "auto_map",
-                "feature_extractor_type",
-                "default_to_square",
-                "data_format",
-                "input_data_format",
-                "return_tensors",
-                "device",
-                "disable_grouping",
-                "image_seq_length",
-                "backend",
-                "aspect_ratio_setting",
-                "pan_and_scan_min_crop_size",
-                "pan_and_scan_max_num_crops",
-                "pan_and_scan_min_ratio_to_activate",
-                "_processor_class",
-                "transformers_version"}};
+  static const auto* keys = new ForeignKeys(processor_keys().with(
+      {.options = {{"resample", "resample"},
+                   {"image_mean", "mean"},
+                   {"image_std", "std"},
+                   {"min_patches", "min_tiles"},
+                   {"max_patches", "max_tiles"}},
+       .fixed = {{"do_resize", {true}},
+                 {"do_rescale", {true}},
+                 {"do_normalize", {true}},
+                 {"do_convert_rgb", {true}},
+                 {"pad_size", {}},
+                 {"use_square_size", {false}},
+                 {"do_thumbnail", {false}},
+                 {"do_align_long_axis", {false}},
+                 {"do_reduce_labels", {false}},
+                 {"do_flip_channel_order", {false}},
+                 {"do_color_quantize", {false}},
+                 {"crop_pct", {}},
+                 {"do_pan_and_scan", {false}, "crops of pictures that are much longer than wide are not cut out"},
+                 {"image_processor_type",
+                  {"CLIPImageProcessor",      "CLIPImageProcessorFast",      "CLIPImageProcessorPil",
+                   "SiglipImageProcessor",    "SiglipImageProcessorFast",    "SiglipImageProcessorPil",
+                   "BitImageProcessor",       "BitImageProcessorFast",       "BitImageProcessorPil",
+                   "ViTImageProcessor",       "ViTImageProcessorFast",       "ViTImageProcessorPil",
+                   "LlavaImageProcessor",     "LlavaImageProcessorFast",     "LlavaImageProcessorPil",
+                   "LlavaNextImageProcessor", "LlavaNextImageProcessorFast", "LlavaNextImageProcessorPil",
+                   "Gemma3ImageProcessor",    "Gemma3ImageProcessorFast",    "Gemma3ImageProcessorPil",
+                   "GotOcr2ImageProcessor",   "GotOcr2ImageProcessorFast",   "GotOcr2ImageProcessorPil"}}},
+       // How transformers runs; settings of combined processors that concern the text, and one that InternVLProcessor
+       // overrules.
+       .other = {"crop_to_patches", "do_pad", "crop_size", "do_center_crop", "image_grid_pinpoints",
+                 "feature_extractor_type", "image_seq_length", "aspect_ratio_setting", "pan_and_scan_min_crop_size",
+                 "pan_and_scan_max_num_crops", "pan_and_scan_min_ratio_to_activate"}}));
   return *keys;
 }
 

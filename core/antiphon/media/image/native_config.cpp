@@ -2,8 +2,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/media/image/native_image.h>
-
-#include <cmath>
+#include <antiphon/media/image/processor_keys.h>
 
 namespace antiphon::media {
 namespace {
@@ -15,60 +14,36 @@ constexpr std::pair<const char*, const char*> kBounds[] = {{"min_pixels", "min_p
                                                            {"longest_edge", "max_pixels"}};
 
 ForeignKeys native_image_keys(const PatchSizes& sizes) {
-  return {.options = {{"resample", "resample"},
-                      {"image_mean", "mean"},
-                      {"image_std", "std"},
-                      {"min_pixels", "min_pixels"},
-                      {"max_pixels", "max_pixels"}},
-          .fixed = {{"do_resize", {true}},
-                    {"do_rescale", {true}},
-                    {"do_normalize", {true}},
-                    {"do_convert_rgb", {true}},
-                    {"do_pad", {false}},
-                    {"do_center_crop", {false}},
-                    {"pad_size", {}},
-                    {"crop_size", {}},
-                    {"patch_size", {sizes.patch}},
-                    {"temporal_patch_size", {sizes.frames}},
-                    {"merge_size", {sizes.merge}},
-                    {"image_processor_type",
-                     {"Qwen2VLImageProcessor", "Qwen2VLImageProcessorFast", "Qwen2VLImageProcessorPil"}}},
-          // From chunk_length on, a feature extractor's, which Qwen2.5-Omni has in the same file.
-          .other = {"rescale_factor",
-                    "size",
-                    "processor_class",
-                    "auto_map",
-                    "default_to_square",
-                    "data_format",
-                    "input_data_format",
-                    "return_tensors",
-                    "device",
-                    "disable_grouping",
-                    "image_seq_length",
-                    "backend",
-                    "_processor_class",
-                    "transformers_version",
-                    "chunk_length",
-                    "dither",
-                    "feature_extractor_type",
-                    "feature_size",
-                    "hop_length",
-                    "n_fft",
-                    "n_samples",
-                    "nb_max_frames",
-                    "padding_side",
-                    "padding_value",
-                    "return_attention_mask",
-                    "sampling_rate",
-                    "mel_filters"}};
+  return processor_keys().with(
+      {.options = {{"resample", "resample"},
+                   {"image_mean", "mean"},
+                   {"image_std", "std"},
+                   {"min_pixels", "min_pixels"},
+                   {"max_pixels", "max_pixels"}},
+       .fixed = {{"do_resize", {true}},
+                 {"do_rescale", {true}},
+                 {"do_normalize", {true}},
+                 {"do_convert_rgb", {true}},
+                 {"do_pad", {false}},
+                 {"do_center_crop", {false}},
+                 {"pad_size", {}},
+                 {"crop_size", {}},
+                 {"patch_size", {sizes.patch}},
+                 {"temporal_patch_size", {sizes.frames}},
+                 {"merge_size", {sizes.merge}},
+                 {"image_processor_type",
+                  {"Qwen2VLImageProcessor", "Qwen2VLImageProcessorFast", "Qwen2VLImageProcessorPil"}}},
+       // From chunk_length on, a feature extractor's, which Qwen2.5-Omni has in the same file.
+       .other = {"image_seq_length", "chunk_length", "dither", "feature_extractor_type", "feature_size", "hop_length",
+                 "n_fft", "n_samples", "nb_max_frames", "padding_side", "padding_value", "return_attention_mask",
+                 "sampling_rate", "mel_filters"}});
 }
 
 }  // namespace
 
 void read_native_image(const JsonTable& json, const PatchSizes& sizes, const config::Schema& table, void* options) {
   if (!json.exists()) return;
-  if (const double factor = json.number("rescale_factor", 1.0 / 255.0, 0, 1e6); std::abs(factor * 255.0 - 1.0) > 1e-6)
-    json.refuse("rescale_factor", "1 / 255");
+  check_rescaled(json);
   std::vector<ForeignKeys::Option> bounds;
   for (const auto& [key, option] : kBounds) bounds.push_back({key, option});
   foreign::read_options(json.table("size"), bounds, table, options);

@@ -1,7 +1,6 @@
 // video_preprocessor_config.json -> NativeVideo.
+#include <antiphon/media/image/processor_keys.h>
 #include <antiphon/media/video/native_video.h>
-
-#include <cmath>
 
 namespace antiphon::media {
 namespace {
@@ -17,33 +16,31 @@ const std::vector<ForeignKeys::Option>& video_bounds() {
 
 ForeignKeys native_video_keys(const PatchSizes& sizes, const std::string& type, const NativeImage& image) {
   const std::string same = "pictures and videos go through one encoder: give both the same";
-  return {.options = {{"fps", "video_fps"},
-                      {"num_frames", "video_frames"},
-                      {"min_frames", "video_min_frames"},
-                      {"max_frames", "video_max_frames"},
-                      {"min_pixels", "video_min_pixels"},
-                      {"max_pixels", "video_max_pixels"},
-                      {"cap_pixels_per_frame", "video_cap"},
-                      {"max_video_tokens", "video_max_tokens"}},
-          .fixed = {{"do_resize", {true}},
-                    {"do_rescale", {true}},
-                    {"do_normalize", {true}},
-                    {"do_convert_rgb", {true}},
-                    {"do_pad", {false}},
-                    {"do_center_crop", {false}},
-                    {"pad_size", {}},
-                    {"crop_size", {}},
-                    {"patch_size", {sizes.patch}},
-                    {"temporal_patch_size", {sizes.frames}},
-                    {"merge_size", {sizes.merge}},
-                    {"resample", {image.resample}, same},
-                    {"image_mean", {image.mean}, same},
-                    {"image_std", {image.std}, same},
-                    {"video_processor_type", {type}}},
-          .other = {"rescale_factor", "size", "do_sample_frames", "return_metadata", "processor_class", "auto_map",
-                    "default_to_square", "data_format", "input_data_format", "return_tensors", "device",
-                    "image_processor_type", "max_image_size", "max_duration", "disable_grouping", "backend",
-                    "video_metadata", "_processor_class", "transformers_version"}};
+  return processor_keys().with({.options = {{"fps", "video_fps"},
+                                            {"num_frames", "video_frames"},
+                                            {"min_frames", "video_min_frames"},
+                                            {"max_frames", "video_max_frames"},
+                                            {"min_pixels", "video_min_pixels"},
+                                            {"max_pixels", "video_max_pixels"},
+                                            {"cap_pixels_per_frame", "video_cap"},
+                                            {"max_video_tokens", "video_max_tokens"}},
+                                .fixed = {{"do_resize", {true}},
+                                          {"do_rescale", {true}},
+                                          {"do_normalize", {true}},
+                                          {"do_convert_rgb", {true}},
+                                          {"do_pad", {false}},
+                                          {"do_center_crop", {false}},
+                                          {"pad_size", {}},
+                                          {"crop_size", {}},
+                                          {"patch_size", {sizes.patch}},
+                                          {"temporal_patch_size", {sizes.frames}},
+                                          {"merge_size", {sizes.merge}},
+                                          {"resample", {image.resample}, same},
+                                          {"image_mean", {image.mean}, same},
+                                          {"image_std", {image.std}, same},
+                                          {"video_processor_type", {type}}},
+                                .other = {"do_sample_frames", "return_metadata", "image_processor_type",
+                                          "max_image_size", "max_duration", "video_metadata"}});
 }
 
 }  // namespace
@@ -57,8 +54,7 @@ void read_native_video(const PretrainedConfig& pretrained, const PatchSizes& siz
     foreign::read_options(pretrained.preprocessor, video_bounds(), table, options);
     return;
   }
-  if (const double factor = json.number("rescale_factor", 1.0 / 255.0, 0, 1e6); std::abs(factor * 255.0 - 1.0) > 1e-6)
-    json.refuse("rescale_factor", "1 / 255");
+  check_rescaled(json);
   foreign::read_options(json.table("size"), video_bounds(), table, options);
   foreign::read_keys(json, native_video_keys(sizes, type, image), table, options);
 }
