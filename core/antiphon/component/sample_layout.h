@@ -10,7 +10,7 @@ namespace antiphon {
 struct MediaSpan {
   int64_t begin = 0, tokens = 0;  // on the sample's token axis
   std::vector<TokenGrid> parts;   // what they show, one part after the other: a picture as one, or frames of a video
-  double part_step = 1;           // how many positions lie between a part and the next
+  double part_step = 1;           // how many positions lie between a part and the next; 0: it counts as text
 
   // Whether the embeddings are those of the parts; connectors may join them otherwise, or put others between them.
   bool is_of_parts() const {

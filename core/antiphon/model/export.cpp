@@ -9,6 +9,7 @@
 #include <antiphon/base/gguf.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/config/path.h>
 #include <antiphon/model/export_gguf.h>
 #include <antiphon/model/export_tensors.h>
 #include <antiphon/model/export_unsaid.h>
@@ -50,14 +51,6 @@ const Place* place_at(const std::vector<Place>& places, const std::string& path)
   return nullptr;
 }
 
-// The value of a slot's key; empty: there is none.
-std::string text_in(const config::Value& model, const std::string& slot, const std::string& key) {
-  const auto* value = &model;
-  for (const auto& step : split(slot + "." + key, '.'))
-    if (!(value = value->find(step))) return {};
-  return *value->get_if<std::string>();
-}
-
 // Why the model is not what its language model's directory holds; empty if it is.
 std::string why_not_whole(const std::vector<Place>& places, const WholeModel& whole) {
   const auto composed = whole.compose();
@@ -66,7 +59,7 @@ std::string why_not_whole(const std::vector<Place>& places, const WholeModel& wh
     slots.insert(wanted.slot);
     const auto* place = place_at(places, wanted.slot);
     if (!place) return fmt::format("it has no [model.{}]", wanted.slot);
-    const auto plugin = text_in(composed, wanted.slot, "plugin");
+    const auto plugin = config::text_at(composed, wanted.slot + ".plugin");
     if (place->slot.kind == PartKind::connector && place->part.plugin != plugin)
       return fmt::format("its connector is a '{}' in place of a '{}'", place->part.plugin, plugin);
   }
@@ -82,7 +75,7 @@ std::unique_ptr<WholeModel> holder_of(const std::string& llm_weights) {
   if (parent.empty() || !path_exists(parent / "config.json", ErrorKind::weights)) return nullptr;
   try {
     auto whole = std::make_unique<WholeModel>(parent);
-    const auto llm = text_in(whole->compose(), "llm", "weights");
+    const auto llm = config::text_at(whole->compose(), "llm.weights");
     return fs::path(llm) == fs::path(llm_weights) ? std::move(whole) : nullptr;
   } catch (const Error&) {  // it is another kind of folder
     return nullptr;
@@ -380,7 +373,7 @@ ExportReport Exporter::export_folders(const WholeModel& whole) {
   };
   for (const auto& wanted : whole.parts()) {
     const auto& [part, slot] = *place_at(places_, wanted.slot);
-    const auto from = fs::path(text_in(composed, wanted.slot, "weights"));
+    const auto from = fs::path(config::text_at(composed, wanted.slot + ".weights"));
     const auto folder = output_ / from.filename();
     if (slot.kind == PartKind::llm) {
       write_directory(folder, add_language_model());

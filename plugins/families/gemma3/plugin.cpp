@@ -1,6 +1,6 @@
 // Gemma 3 (Team et al. 2025; transformers: models/gemma3) as a composition: SigLIP, whose patches are averaged to 256
 // vectors of a picture, which see each other in the language model.
-#include <antiphon/component/model_family.h>
+#include <antiphon/component/family_parts.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
@@ -20,22 +20,13 @@ class Gemma3 : public ModelFamily {
   void describe(const Value&, nlohmann::json&) const override {}
 };
 
-// Names as files on disk have them, then as transformers 5 has them in memory.
 std::vector<WholePart> Gemma3::parts() const {
   std::vector<NameRule> projector;
-  for (const std::string prefix : {"multi_modal_projector.", "model.multi_modal_projector."}) {
+  for (const auto& prefix : projector_prefixes()) {
     projector.push_back({prefix + "mm_input_projection_weight", "projection"});
     projector.push_back({prefix + "mm_soft_emb_norm.{}", "norm.{}"});
   }
-  return {{"language_model",
-           "llm",
-           "text_config",
-           {{"language_model.{}", "{}"}, {"model.language_model.{}", "model.{}"}, {"lm_head.{}", "lm_head.{}"}}},
-          {"vision_tower",
-           "streams.image.encoder",
-           "vision_config",
-           {{"vision_tower.{}", "{}"}, {"model.vision_tower.{}", "{}"}}},
-          {"multi_modal_projector", "streams.image.connector", "", projector}};
+  return picture_parts(projector);
 }
 
 // The edge of the squares of patches that become one of the picture's vectors.
@@ -58,9 +49,7 @@ Value Gemma3::compose(const PretrainedConfig& pretrained, const std::string& dir
                                     "eoi_token_index", "image_token_index", "boi_token_id", "eoi_token_id",
                                     "image_token_id", "tie_word_embeddings", "vocab_size"}}));
   check_keys(config, *keys);
-  const auto slot = [&](const std::string& plugin, const char* part) {
-    return Value::Table{{"plugin", plugin}, {"weights", directory}, {"part", part}};
-  };
+  const auto slot = [&](const std::string& plugin, const char* part) { return part_slot(plugin, directory, part); };
   auto connector = slot("average_pool", "multi_modal_projector");
   connector.emplace("pool", pool_of(config));
   connector.emplace("norm_eps", config.table("vision_config").number("layer_norm_eps", 1e-6, 0, 1));

@@ -1,7 +1,7 @@
 // InternVL 2.5 to 3.5 (Chen et al. 2024, Zhu et al. 2025, Wang et al. 2025) as compositions: InternViT, squares of
 // whose vectors are joined, and Qwen2, Qwen3 or Llama; in the form of transformers (models/internvl) and in that of the
 // remote code (OpenGVLab/InternVL, internvl_chat/internvl/model/internvl_chat).
-#include <antiphon/component/model_family.h>
+#include <antiphon/component/family_parts.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/plugin/manifest.h>
@@ -14,10 +14,6 @@ namespace {
 using config::Value;
 using nlohmann::json;
 
-Value::Table slot(const std::string& plugin, const std::string& directory, const char* part) {
-  return {{"plugin", plugin}, {"weights", directory}, {"part", part}};
-}
-
 // The edge of the squares that are joined.
 int64_t factor_of(const JsonTable& config) {
   const double ratio = config.number("downsample_ratio", 0.5, 0.05, 1);
@@ -27,21 +23,8 @@ int64_t factor_of(const JsonTable& config) {
   return factor;
 }
 
-int64_t layer_of(const JsonTable& config, const char* key, int64_t blocks) {
-  if (const auto* layer = config.find(key); layer && layer->is_array())
-    config.refuse(key, "one layer: several are not joined");
-  const int64_t all = config.table("vision_config").integer("num_hidden_layers", blocks, 1, 1000);
-  return config.integer(key, -1, -all - 1, all);
-}
-
 Value composed(Value::Table llm, Value::Table stream) {
   return Value::Table{{"llm", std::move(llm)}, {"streams", Value::Table{{"image", std::move(stream)}}}};
-}
-
-// As the encoder is used in a [model] table.
-void write_layer(const Value& model, const char* key, json& config) {
-  const auto* layer = model.find("streams")->find("image")->find("encoder")->find("layer");
-  if (layer) config[key] = *layer->get_if<int64_t>();
 }
 
 class InternVl : public ModelFamily {
@@ -49,30 +32,21 @@ class InternVl : public ModelFamily {
   std::vector<WholePart> parts() const override;
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override;
   void describe(const Value& model, json& config) const override {
-    write_layer(model, "vision_feature_layer", config);
+    write_feature_layer(model, "vision_feature_layer", config);
     const auto* connector = model.find("streams")->find("image")->find("connector");
     if (const auto* activation = connector->find("activation"))
       config["projector_hidden_act"] = *activation->get_if<std::string>();
   }
 };
 
-// Names as files on disk have them, then as transformers 5 has them in memory.
 std::vector<WholePart> InternVl::parts() const {
   std::vector<NameRule> projector;
-  for (const std::string prefix : {"multi_modal_projector.", "model.multi_modal_projector."}) {
+  for (const auto& prefix : projector_prefixes()) {
     projector.push_back({prefix + "layer_norm.{}", "norm.{}"});
     projector.push_back({prefix + "linear_1.{}", "layers.0.{}"});
     projector.push_back({prefix + "linear_2.{}", "layers.1.{}"});
   }
-  return {{"language_model",
-           "llm",
-           "text_config",
-           {{"language_model.{}", "{}"}, {"model.language_model.{}", "model.{}"}, {"lm_head.{}", "lm_head.{}"}}},
-          {"vision_tower",
-           "streams.image.encoder",
-           "vision_config",
-           {{"vision_tower.{}", "{}"}, {"model.vision_tower.{}", "{}"}}},
-          {"multi_modal_projector", "streams.image.connector", "", projector}};
+  return picture_parts(projector);
 }
 
 // With the class token, "full", the vectors are no square.
@@ -85,12 +59,12 @@ Value InternVl::compose(const PretrainedConfig& pretrained, const std::string& d
   check_keys(config, *keys);
   const auto& known = nn::activation_names();
   check_fixed(config, {"projector_hidden_act", std::vector<json>(known.begin(), known.end())});
-  auto encoder = slot(plugin_reading("encoder", config, "vision_config"), directory, "vision_tower");
-  encoder.emplace("layer", layer_of(config, "vision_feature_layer", 24));
-  auto connector = slot("pixel_shuffle", directory, "multi_modal_projector");
+  auto encoder = part_slot(plugin_reading("encoder", config, "vision_config"), directory, "vision_tower");
+  encoder.emplace("layer", feature_layer(config, "vision_feature_layer", "vision_config", 24, -1));
+  auto connector = part_slot("pixel_shuffle", directory, "multi_modal_projector");
   connector.emplace("factor", factor_of(config));
   connector.emplace("activation", config.text("projector_hidden_act", "gelu"));
-  return composed(slot(plugin_reading("language_model", config, "text_config"), directory, "language_model"),
+  return composed(part_slot(plugin_reading("language_model", config, "text_config"), directory, "language_model"),
                   {{"placeholder", "<IMG_CONTEXT>"},
                    {"video_placeholder", "<video>"},
                    {"begin", "<img>"},
@@ -103,7 +77,7 @@ class InternVlChat : public ModelFamily {
  public:
   std::vector<WholePart> parts() const override;
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override;
-  void describe(const Value& model, json& config) const override { write_layer(model, "select_layer", config); }
+  void describe(const Value& model, json& config) const override { write_feature_layer(model, "select_layer", config); }
 };
 
 std::vector<WholePart> InternVlChat::parts() const {
@@ -144,13 +118,13 @@ Value InternVlChat::compose(const PretrainedConfig& pretrained, const std::strin
   check_keys(config, *keys);
   if (config.text("ps_version", "v1") != "v2")
     config.refuse("ps_version", "\"v2\": without it the squares of a picture are taken column by column");
-  auto encoder = slot(plugin_reading("encoder", config, "vision_config"), directory, "vision_model");
-  encoder.emplace("layer", layer_of(config, "select_layer", 48));
+  auto encoder = part_slot(plugin_reading("encoder", config, "vision_config"), directory, "vision_model");
+  encoder.emplace("layer", feature_layer(config, "select_layer", "vision_config", 48, -1));
   read_tiles(config, encoder);
-  auto connector = slot("pixel_shuffle", directory, "mlp1");
+  auto connector = part_slot("pixel_shuffle", directory, "mlp1");
   connector.emplace("factor", factor_of(config));
   return composed(
-      slot(plugin_reading("language_model", config, "llm_config"), directory, "language_model"),
+      part_slot(plugin_reading("language_model", config, "llm_config"), directory, "language_model"),
       {{"begin", "<img>"}, {"end", "</img>\n"}, {"encoder", std::move(encoder)}, {"connector", std::move(connector)}});
 }
 

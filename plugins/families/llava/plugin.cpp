@@ -1,6 +1,6 @@
 // LLaVA-1.5 (Liu et al. 2023; transformers: models/llava), Pixtral in its form (mistral-community/pixtral-12b) and
 // LLaVA-NeXT (models/llava_next) as compositions.
-#include <antiphon/component/model_family.h>
+#include <antiphon/component/family_parts.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/plugin/manifest.h>
@@ -10,22 +10,9 @@ namespace {
 
 using config::Value;
 
-// Names as files on disk have them, then as transformers 5 has them in memory.
-std::vector<WholePart> parts_of(const std::vector<NameRule>& projector) {
-  return {{"language_model",
-           "llm",
-           "text_config",
-           {{"language_model.{}", "{}"}, {"model.language_model.{}", "model.{}"}, {"lm_head.{}", "lm_head.{}"}}},
-          {"vision_tower",
-           "streams.image.encoder",
-           "vision_config",
-           {{"vision_tower.{}", "{}"}, {"model.vision_tower.{}", "{}"}}},
-          {"multi_modal_projector", "streams.image.connector", "", projector}};
-}
-
 std::vector<NameRule> projector_names() {
   std::vector<NameRule> rules;
-  for (const std::string prefix : {"multi_modal_projector.", "model.multi_modal_projector."}) {
+  for (const auto& prefix : projector_prefixes()) {
     rules.push_back({prefix + "linear_1.{}", "layers.0.{}"});
     rules.push_back({prefix + "linear_2.{}", "layers.1.{}"});
   }
@@ -55,25 +42,14 @@ Tower tower_of(const JsonTable& json) {
   return {.class_token = type != "siglip_vision_model"};
 }
 
-// hidden_states[n] of transformers never has the final norm of a tower; "layer = -1" of an encoder has it.
-int64_t feature_layer(const JsonTable& json) {
-  if (const auto* layer = json.find("vision_feature_layer"); layer && layer->is_array())
-    json.refuse("vision_feature_layer", "one layer: several are not joined",
-                "compose it by hand: encoder = [{…}, {…}] with a layer each");
-  const int64_t blocks = json.table("vision_config").integer("num_hidden_layers", tower_of(json).blocks, 1, 1000);
-  const int64_t layer = json.integer("vision_feature_layer", -2, -blocks - 1, blocks);
-  return layer == -1 ? blocks : layer;
-}
-
 Value encoder(const PretrainedConfig& pretrained, const std::string& directory) {
   const auto& json = pretrained.config;
   check_keys(json, llava_keys());
   const auto& known = nn::activation_names();
   check_fixed(json, {"projector_hidden_act", std::vector<nlohmann::json>(known.begin(), known.end())});
-  Value::Table slot{{"plugin", plugin_reading("encoder", json, "vision_config")},
-                    {"weights", directory},
-                    {"part", "vision_tower"},
-                    {"layer", feature_layer(json)}};
+  auto slot = part_slot(plugin_reading("encoder", json, "vision_config"), directory, "vision_tower");
+  slot.emplace("layer",
+               feature_layer_without_norm(json, "vision_feature_layer", "vision_config", tower_of(json).blocks));
   check_fixed(json, {"vision_feature_select_strategy", {"default", "full"}});
   const bool full = json.text("vision_feature_select_strategy", "default") == "full";
   const bool has_class_token = tower_of(json).class_token;
@@ -84,30 +60,24 @@ Value encoder(const PretrainedConfig& pretrained, const std::string& directory) 
   return slot;
 }
 
-Value model(const PretrainedConfig& pretrained, const std::string& directory, Value encoder, std::string connector) {
+Value model(const PretrainedConfig& pretrained, const std::string& directory, Value encoder,
+            const std::string& connector) {
   const auto& json = pretrained.config;
-  Value::Table projector{{"plugin", std::move(connector)},
-                         {"depth", 2},
-                         {"activation", json.text("projector_hidden_act", "gelu")},
-                         {"weights", directory},
-                         {"part", "multi_modal_projector"}};
+  auto projector = part_slot(connector, directory, "multi_modal_projector");
+  projector.insert({{"depth", 2}, {"activation", json.text("projector_hidden_act", "gelu")}});
   const auto tower = tower_of(json);
   Value::Table stream{
       {"placeholder", tower.placeholder}, {"encoder", std::move(encoder)}, {"connector", std::move(projector)}};
   if (*tower.end) stream.emplace("end", tower.end), stream.emplace("row_break", tower.row_break);
-  Value::Table llm{{"plugin", plugin_reading("language_model", json, "text_config")},
-                   {"weights", directory},
-                   {"part", "language_model"}};
+  auto llm = part_slot(plugin_reading("language_model", json, "text_config"), directory, "language_model");
   return Value::Table{{"llm", std::move(llm)}, {"streams", Value::Table{{"image", std::move(stream)}}}};
 }
 
 // As the encoder and the projector are used in a [model] table.
 void write_use(const Value& model, nlohmann::json& json) {
   const auto& stream = *model.find("streams")->find("image");
-  const auto& encoder = *stream.find("encoder");
-  const auto* layer = encoder.find("layer");
-  const auto* class_token = encoder.find("class_token");
-  if (layer) json["vision_feature_layer"] = *layer->get_if<int64_t>();
+  const auto* class_token = stream.find("encoder")->find("class_token");
+  write_feature_layer(model, "vision_feature_layer", json);
   const bool whole = !class_token || *class_token->get_if<bool>();  // nothing is dropped
   json["vision_feature_select_strategy"] = whole ? "full" : "default";
   json["projector_hidden_act"] = *stream.find("connector")->find("activation")->get_if<std::string>();
@@ -116,7 +86,7 @@ void write_use(const Value& model, nlohmann::json& json) {
 class Llava : public ModelFamily {
  public:
   void describe(const Value& model, nlohmann::json& config) const override { write_use(model, config); }
-  std::vector<WholePart> parts() const override { return parts_of(projector_names()); }
+  std::vector<WholePart> parts() const override { return picture_parts(projector_names()); }
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override {
     return model(pretrained, directory, encoder(pretrained, directory), "mlp");
   }
@@ -128,7 +98,7 @@ class LlavaNext : public ModelFamily {
   std::vector<WholePart> parts() const override {
     auto names = projector_names();
     names.insert(names.end(), {{"image_newline", "newline"}, {"model.image_newline", "newline"}});
-    return parts_of(names);
+    return picture_parts(names);
   }
 
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override {

@@ -1,6 +1,6 @@
 // Mistral Small 3.1 (transformers: models/mistral3) as a composition: Pixtral's vision transformer, squares of whose
 // vectors are joined, and Mistral, with tokens between the rows of a picture.
-#include <antiphon/component/model_family.h>
+#include <antiphon/component/family_parts.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/plugin/manifest.h>
@@ -17,36 +17,19 @@ class Mistral3 : public ModelFamily {
   std::vector<WholePart> parts() const override;
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override;
   void describe(const Value& model, nlohmann::json& config) const override {
-    const auto* layer = model.find("streams")->find("image")->find("encoder")->find("layer");
-    if (layer) config["vision_feature_layer"] = *layer->get_if<int64_t>();
+    write_feature_layer(model, "vision_feature_layer", config);
   }
 };
 
-// Names as files on disk have them, then as transformers 5 has them in memory.
 std::vector<WholePart> Mistral3::parts() const {
   std::vector<NameRule> projector;
-  for (const std::string prefix : {"multi_modal_projector.", "model.multi_modal_projector."}) {
+  for (const auto& prefix : projector_prefixes()) {
     projector.push_back({prefix + "norm.{}", "norm.{}"});
     projector.push_back({prefix + "patch_merger.merging_layer.{}", "merging_layer.{}"});
     projector.push_back({prefix + "linear_1.{}", "layers.0.{}"});
     projector.push_back({prefix + "linear_2.{}", "layers.1.{}"});
   }
-  return {{"language_model",
-           "llm",
-           "text_config",
-           {{"language_model.{}", "{}"}, {"model.language_model.{}", "model.{}"}, {"lm_head.{}", "lm_head.{}"}}},
-          {"vision_tower",
-           "streams.image.encoder",
-           "vision_config",
-           {{"vision_tower.{}", "{}"}, {"model.vision_tower.{}", "{}"}}},
-          {"multi_modal_projector", "streams.image.connector", "", projector}};
-}
-
-int64_t feature_layer(const JsonTable& config) {
-  if (const auto* layer = config.find("vision_feature_layer"); layer && layer->is_array())
-    config.refuse("vision_feature_layer", "one layer: several are not joined");
-  const int64_t blocks = config.table("vision_config").integer("num_hidden_layers", kBlocks, 1, 1000);
-  return config.integer("vision_feature_layer", -1, -blocks - 1, blocks);
+  return picture_parts(projector);
 }
 
 Value Mistral3::compose(const PretrainedConfig& pretrained, const std::string& directory) const {
@@ -58,12 +41,11 @@ Value Mistral3::compose(const PretrainedConfig& pretrained, const std::string& d
   check_keys(config, *keys);
   const auto& known = nn::activation_names();
   check_fixed(config, {"projector_hidden_act", std::vector<nlohmann::json>(known.begin(), known.end())});
-  const auto slot = [&](const std::string& plugin, const char* part) {
-    return Value::Table{{"plugin", plugin}, {"weights", directory}, {"part", part}};
-  };
+  const auto slot = [&](const std::string& plugin, const char* part) { return part_slot(plugin, directory, part); };
   const int64_t factor = config.integer("spatial_merge_size", 2, 1, 16);
   auto encoder = slot(plugin_reading("encoder", config, "vision_config"), "vision_tower");
-  encoder.emplace("merge_size", factor), encoder.emplace("layer", feature_layer(config));
+  encoder.emplace("merge_size", factor),
+      encoder.emplace("layer", feature_layer(config, "vision_feature_layer", "vision_config", kBlocks, -1));
   auto connector = slot("patch_merger", "multi_modal_projector");
   connector.insert({{"factor", factor},
                     {"activation", config.text("projector_hidden_act", "gelu")},

@@ -5,8 +5,9 @@
 
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
-#include <antiphon/component/model_family.h>
+#include <antiphon/component/family_parts.h>
 #include <antiphon/component/register.h>
+#include <antiphon/config/path.h>
 #include <antiphon/plugin/manifest.h>
 #include <antiphon/weights/checkpoint.h>
 
@@ -107,9 +108,7 @@ Value Thinker::compose(const PretrainedConfig& pretrained, const std::string& di
   if (const auto others = prefix_.empty() ? 0 : others_in(directory))
     log::info(fmt::format("{}: {} tensors of the talker and of what makes waves of its codes are not read", directory,
                           others));
-  const auto slot = [&](const std::string& plugin, const char* part) {
-    return Value::Table{{"plugin", plugin}, {"weights", directory}, {"part", part}};
-  };
+  const auto slot = [&](const std::string& plugin, const char* part) { return part_slot(plugin, directory, part); };
   const auto reading = [&](const char* kind, const char* key) { return plugin_reading(kind, config, key); };
   auto seeing = slot(reading("encoder", "vision_config"), "vision_tower");
   seeing.emplace("tokens_per_second", config.number("position_id_per_seconds", 25, 0, 1e4));
@@ -134,9 +133,8 @@ Value Thinker::compose(const PretrainedConfig& pretrained, const std::string& di
 }
 
 void Thinker::describe(const Value& model, json& config) const {
-  const Value* at = &model;
-  for (const char* key : {"streams", "image", "encoder", "tokens_per_second"})
-    if (!(at = at->find(key))) return;
+  const auto* at = config::at_path(model, "streams.image.encoder.tokens_per_second");
+  if (!at) return;
   const auto* whole = at->get_if<int64_t>();
   const double number = whole ? static_cast<double>(*whole) : *at->get_if<double>();
   if (number != static_cast<double>(static_cast<int64_t>(number)))

@@ -1,6 +1,6 @@
 // Qwen2-Audio (Chu et al. 2024; transformers: models/qwen2_audio) as a composition: a Whisper-like encoder that sees
 // the clip's own length and halves its vectors, one linear layer, Qwen2.
-#include <antiphon/component/model_family.h>
+#include <antiphon/component/family_parts.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
@@ -34,9 +34,9 @@ class Qwen2Audio : public ModelFamily {
                                       "ignore_index", "vocab_size", "tie_word_embeddings"}}));
     check_keys(json, *keys);
     const auto slot = [&](const char* kind, const char* part, const char* key) {
-      return Value::Table{{"plugin", plugin_reading(kind, json, key)}, {"weights", directory}, {"part", part}};
+      return part_slot(plugin_reading(kind, json, key), directory, part);
     };
-    Value::Table connector{{"plugin", "linear"}, {"weights", directory}, {"part", "multi_modal_projector"}};
+    auto connector = part_slot("linear", directory, "multi_modal_projector");
     Value::Table stream{{"placeholder", "<|AUDIO|>"},
                         {"encoder", slot("encoder", "audio_tower", "audio_config")},
                         {"connector", std::move(connector)}};

@@ -1,7 +1,7 @@
 // Qwen2-VL (Wang et al. 2024; transformers: models/qwen2_vl) and Qwen2.5-VL (Bai et al. 2025; models/qwen2_5_vl) as
 // compositions: a vision transformer over pictures of any size, a merger of squares of its vectors, and Qwen2 that
 // places them by row and column.
-#include <antiphon/component/model_family.h>
+#include <antiphon/component/family_parts.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
@@ -78,9 +78,7 @@ JsonTable Qwen2Vl::current(const JsonTable& config) const {
 Value Qwen2Vl::compose(const PretrainedConfig& pretrained, const std::string& directory) const {
   const auto& config = pretrained.config;
   check_keys(config, whole_keys());
-  const auto slot = [&](const std::string& plugin, const char* part) {
-    return Value::Table{{"plugin", plugin}, {"weights", directory}, {"part", part}};
-  };
+  const auto slot = [&](const std::string& plugin, const char* part) { return part_slot(plugin, directory, part); };
   auto llm = slot(plugin_reading("language_model", config, "text_config"), "language_model");
   auto encoder = slot(plugin_reading("encoder", config, "vision_config"), "vision_tower");
   const auto tower = config.table("vision_config");

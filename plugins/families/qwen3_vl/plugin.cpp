@@ -1,7 +1,7 @@
 // Qwen3-VL (Bai et al. 2025; transformers: models/qwen3_vl) as a composition: a vision transformer over pictures and
 // videos of any size, mergers of squares of its vectors, of the last block and of some before, and Qwen3 that places
 // them by row and column and adds the others after its first layers.
-#include <antiphon/component/model_family.h>
+#include <antiphon/component/family_parts.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
@@ -50,9 +50,7 @@ JsonTable Qwen3Vl::current(const JsonTable& config) const {
 Value Qwen3Vl::compose(const PretrainedConfig& pretrained, const std::string& directory) const {
   const auto& config = pretrained.config;
   check_keys(config, whole_keys());
-  const auto slot = [&](const std::string& plugin, const char* part) {
-    return Value::Table{{"plugin", plugin}, {"weights", directory}, {"part", part}};
-  };
+  const auto slot = [&](const std::string& plugin, const char* part) { return part_slot(plugin, directory, part); };
   auto llm = slot(plugin_reading("language_model", config, "text_config"), "language_model");
   auto encoder = slot(plugin_reading("encoder", config, "vision_config"), "vision_tower");
   const auto tower = config.table("vision_config");

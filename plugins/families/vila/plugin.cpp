@@ -2,7 +2,7 @@
 // or seen at several scales, squares of whose vectors are joined, and Qwen2 or Llama. A directory holds the folders
 // llm, vision_tower and mm_projector, each a model's own (NVlabs/VILA: llava/model/llava_arch.py,
 // configuration_llava.py, multimodal_projector/base_projector.py, encoders/image/basic.py).
-#include <antiphon/component/model_family.h>
+#include <antiphon/component/family_parts.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
@@ -90,13 +90,6 @@ Value::Array scales_of(const JsonTable& config) {
   return scales;
 }
 
-// As they are released: a tower's hidden_states never have its final norm.
-int64_t layer_of(const JsonTable& config) {
-  const int64_t blocks = config.table(kTower).integer("num_hidden_layers", 12, 1, 1000);
-  const int64_t layer = config.integer("mm_vision_select_layer", -2, -blocks - 1, blocks);
-  return layer == -1 ? blocks : layer;
-}
-
 int64_t factor_of(const JsonTable& config) {
   const auto projector = config.table(kProjector);
   if (!projector.exists()) config.refuse(kProjector, "a table");
@@ -154,8 +147,7 @@ class Vila : public ModelFamily {
   }
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override;
   void describe(const Value& model, json& config) const override {
-    const auto* layer = model.find("streams")->find("image")->find("encoder")->find("layer");
-    if (layer) config["mm_vision_select_layer"] = *layer->get_if<int64_t>();
+    write_feature_layer(model, "mm_vision_select_layer", config);
   }
 };
 
@@ -168,7 +160,7 @@ Value Vila::compose(const PretrainedConfig& pretrained, const std::string& direc
   };
   auto llm = slot(plugin_reading("language_model", config, kText), "llm");
   auto encoder = slot(plugin_reading("encoder", config, kTower), "vision_tower");
-  encoder.emplace("layer", layer_of(config));
+  encoder.emplace("layer", feature_layer_without_norm(config, "mm_vision_select_layer", kTower, 12));
   auto connector = slot("downsample_mlp", "mm_projector");
   const int64_t factor = factor_of(config);
   check_squares(config, factor);
