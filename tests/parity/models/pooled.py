@@ -32,9 +32,9 @@ def run_clip(bench):
     one(bench, "clip pooled, grid 5 x 3 interpolated", "clip", model, whole, lambda x: image(x, interpolate_pos_encoding=True), (35, 21))
     tower = tiny.saved(CLIPVisionModelWithProjection(CLIPVisionConfig(**tiny.VIT, projection_dim=12)), 32, alone)
     one(bench, "clip pooled, of a CLIPVisionModelWithProjection", "clip", tower, alone, lambda x: tower(x).image_embeds[:, None])
-    bench.refused("clip pooled, inner layer", "layer = -2", "encoder", plugin="clip", weights=whole, options="pooled = true\nlayer = -2")
-    bench.refused("clip pooled, class token", "class_token = true and pooled = true", "encoder", plugin="clip", weights=whole, options="pooled = true\nclass_token = true")
-    bench.refused("clip pooled, without a projection", "visual_projection", "encoder", plugin="clip", weights=without(bench, whole, "visual_projection.weight"), options="pooled = true")
+    bench.refused("clip pooled refuses an inner layer", "layer = -2", "encoder", plugin="clip", weights=whole, options="pooled = true\nlayer = -2")
+    bench.refused("clip pooled refuses the class token beside it", "class_token = true and pooled = true", "encoder", plugin="clip", weights=whole, options="pooled = true\nclass_token = true")
+    bench.refused("clip pooled refuses a checkpoint without a projection", "visual_projection", "encoder", plugin="clip", weights=without(bench, whole, "visual_projection.weight"), options="pooled = true")
 
 
 def without(bench, folder, name):
@@ -55,7 +55,7 @@ def run_siglip(bench):
     model = tiny.saved(SiglipModel(SiglipConfig(text_config=TEXT, vision_config={**tiny.VIT, "hidden_act": "gelu"})), 33, whole)
     one(bench, "siglip pooled, of a SiglipModel", "siglip", model, whole, lambda x: model.vision_model(x).pooler_output[:, None])
     tiny.siglip(headless, vision_use_head=False)
-    bench.refused("siglip pooled, checkpoint without a head", "vision_use_head", "encoder", plugin="siglip", weights=headless, options="pooled = true")
+    bench.refused("siglip pooled refuses a checkpoint without a head", "vision_use_head", "encoder", plugin="siglip", weights=headless, options="pooled = true")
 
 
 def run(bench):
