@@ -59,7 +59,7 @@ ANYWHERE = {"_attn_implementation": "how, and not what", "initializer_range": "t
             "num_labels": HEAD, "id": HEAD, "id2label": HEAD, "label2id": HEAD}
 HARMLESS = {
     "dinov2": {"layerscale_value": "the start", "apply_layernorm": "of the backbone class", "reshape_hidden_states": "of the backbone class", "use_mask_token": "masks of training"},
-    "clip": {"projection_dim": HEAD}, "siglip": {"vision_use_head": HEAD, "projection_size": HEAD},
+    "clip": {}, "siglip": {"vision_use_head": "there is none, and only pooled = true asks for it", "projection_size": HEAD},
     "whisper": {**{key: HEAD for key in ["vocab_size", "decoder_layers", "decoder_attention_heads", "decoder_ffn_dim", "decoder_layerdrop", "max_target_positions", "classifier_proj_size",
                                          "use_weighted_layer_sum", "num_hidden_layers", "is_encoder_decoder"]},
                 **{key: MASKS for key in ["mask_time_prob", "mask_time_length", "mask_time_min_masks", "mask_feature_prob", "mask_feature_length", "mask_feature_min_masks"]},
@@ -119,7 +119,7 @@ DEFAULTS = {"qwen3_vl_text": {**GRID, "head_size": "head_dim", "attention_bias":
             "mistral": {**LLM, "norm_eps": "rms_norm_eps", "sliding_window": "sliding_window"},
             "granite": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias", **{key: key for key in ["embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling"]}},
             "pixtral": {**{option: key for option, key in TOWER.items() if option not in ("image_size", "layer_norm_eps")}, "intermediate_size": "intermediate_size"},
-            "nemotron": {**LLM, "norm_eps": "norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "dinov2": TOWER, "clip": {**TOWER, "intermediate_size": "intermediate_size"},
+            "nemotron": {**LLM, "norm_eps": "norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "dinov2": TOWER, "clip": {**TOWER, "intermediate_size": "intermediate_size", "projection_dim": "projection_dim"},
             "internvit": {**{option: key for option, key in TOWER.items() if option not in ("image_size", "patch_size")}, "intermediate_size": "intermediate_size", "attention_bias": "attention_bias", "qk_norm": "use_qk_norm", "norm": "norm_type"},
             "siglip": {**TOWER, "intermediate_size": "intermediate_size"}, "whisper": EARS, "qwen2_audio_encoder": EARS,
             "fastconformer": {"hidden_size": "hidden_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads", "intermediate_size": "intermediate_size",

@@ -12,13 +12,15 @@ class VitEncoder : public Encoder {
  public:
   VitEncoder(const nn::VitOptions& options, const nn::VitKind& kind);
   Modality modality() const override { return Modality::image; }
-  int64_t output_size() const override { return width_; }
+  int64_t output_size() const override { return vit_.pool() ? vit_.pool()->output_size() : width_; }
   TokenGrid output_grid(at::IntArrayRef part_shape) const override;
   at::Tensor forward(const at::Tensor& parts) override;
   Module& module() override { return vit_; }
 
  protected:
   const nn::Vit& vit() const { return vit_; }
+  // Of options.pooled: forward() gives one vector a picture. Error(config) with `layer` or `class_token`.
+  void pool_with(std::unique_ptr<nn::VitPool> pool);
 
  private:
   int64_t width_;

@@ -3,11 +3,13 @@
 
 #include <antiphon/backbone/vit_encoder.h>
 #include <antiphon/backbone/vit_pretrained.h>
+#include <antiphon/base/error.h>
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/register.h>
 #include <antiphon/media/image/image_processor.h>
 #include <antiphon/plugin/manifest.h>
 
+#include "attention_pool.h"
 #include "scales.h"
 
 #include <algorithm>
@@ -21,13 +23,17 @@ struct SiglipOptions : nn::VitOptions, media::ImageProcessing {
     activation = "gelu_pytorch_tanh";
     fit = "stretch", mean = {0.5, 0.5, 0.5}, std = {0.5, 0.5, 0.5};
   }
+  bool pooled = false;
+  bool has_head = true;  // of the checkpoint
   void read_pretrained(const PretrainedConfig& pretrained);
 };
 
 const config::Table<SiglipOptions>& siglip_table() {
   static const auto* table = [] {
     auto* t = new config::Table<SiglipOptions>("siglip");
-    backbone::add_vit_fields(*t, /*class_token=*/false);
+    backbone::add_vit_fields(*t, /*class_token=*/false)
+        .field("pooled", &SiglipOptions::pooled,
+               "one vector a picture: the attention pooling that SigLIP compares with texts");
     media::add_image_fields(*t);
     t->field(
         "s2_scales", &SiglipOptions::s2_scales,
@@ -42,7 +48,9 @@ const config::Table<SiglipOptions>& siglip_table() {
 void SiglipOptions::read_pretrained(const PretrainedConfig& pretrained) {
   static const auto* keys =
       new ForeignKeys(backbone::vit_keys().with({.options = {{"intermediate_size", "intermediate_size"}}}));
-  read_keys(backbone::vision_config(pretrained, "siglip"), *keys, siglip_table(), *this);
+  const auto vision = backbone::vision_config(pretrained, "siglip");
+  read_keys(vision, *keys, siglip_table(), *this);
+  has_head = vision.flag("vision_use_head", true);
   media::read_image_processing(pretrained.preprocessor, "siglip", siglip_table(), *this);
 }
 
@@ -53,6 +61,14 @@ class Siglip : public backbone::VitEncoder {
         image_(options),
         scales_(options.s2_scales, options) {
     media::check_image_processing(image_, "siglip");
+    if (!options.pooled) return;
+    if (scales_.count() > 0)
+      fail(ErrorKind::config, "siglip: pooled = true and s2_scales: one vector of a picture has one scale",
+           "leave one of them out");
+    if (!options.has_head)
+      fail(ErrorKind::weights, "siglip: pooled = true, and the checkpoint has no head (vision_use_head is false)",
+           "leave pooled out");
+    pool_with(attention_pool(options));
   }
   int64_t output_size() const override { return VitEncoder::output_size() * std::max<int64_t>(1, scales_.count()); }
   std::vector<at::Tensor> process(const MediaItem& item) const override {
@@ -90,8 +106,15 @@ at::Tensor Siglip::forward(const at::Tensor& parts) {
 }
 
 NameMap Siglip::name_map() const {
-  return backbone::clip_names(vit(), {{"post_layernorm.{}", "norm.{}"}},
-                              {"head.*", "vision_model.head.*", "text_model.*", "logit_scale", "logit_bias"});
+  std::vector<NameRule> own{{"post_layernorm.{}", "norm.{}"}};
+  std::vector<std::string> ignored{"text_model.*", "logit_scale", "logit_bias"};
+  if (vit().pool())
+    for (const auto& rule : {NameRule{"head.layernorm.{}", "pool.norm.{}"}, NameRule{"head.mlp.{}", "pool.mlp.{}"},
+                             NameRule{"head.probe", "pool.probe"}, NameRule{"head.attention.{}", "pool.{}"}})
+      own.push_back(rule);
+  else
+    for (const auto* names : {"head.*", "vision_model.head.*"}) ignored.emplace_back(names);
+  return backbone::clip_names(vit(), own, ignored);
 }
 
 }  // namespace antiphon::siglip

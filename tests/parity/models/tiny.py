@@ -11,7 +11,7 @@ def randomise(model, seed):
             noise = torch.randn(parameter.shape, generator=generator)
             if "norm" in name and name.endswith("weight") or "lambda1" in name:
                 parameter.copy_(1 + 0.3 * noise)
-            elif parameter.dim() == 1:
+            elif parameter.dim() <= 1:
                 parameter.copy_(0.3 * noise)
             elif "position" in name or "token" in name:  # so that tokens differ: else gradients of keys and queries cancel out
                 parameter.copy_(noise)

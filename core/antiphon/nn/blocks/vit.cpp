@@ -68,6 +68,15 @@ Vit::Vit(const VitOptions& o, const VitKind& kind)
   }
 }
 
+void Vit::pool_with(std::unique_ptr<VitPool> pool) {
+  if (options_.layer != -1)
+    fail(ErrorKind::config,
+         fmt::format("{}: pooled = true needs the last layer, not layer = {}", kind_.plugin, options_.layer),
+         "leave layer out, or pooled");
+  pool_ = std::move(pool);
+  add("pool", *pool_);
+}
+
 TokenGrid Vit::grid(at::IntArrayRef part_shape) const {
   if (part_shape.size() != 3 || part_shape[0] != 3 || part_shape[1] < options_.patch_size ||
       part_shape[2] < options_.patch_size)
@@ -100,12 +109,13 @@ at::Tensor Vit::forward(const at::Tensor& parts) const {
   auto x = embed(parts);
   if (pre_norm_) x = pre_norm_->forward(x);
   x = run_blocks(layers_, x, [](const auto& layer, const at::Tensor& in, size_t) { return layer.forward(in); });
-  return norm_ ? norm_->forward(x) : x;
+  if (norm_) x = norm_->forward(x);
+  return pool_ ? pool_->forward(x).unsqueeze(1) : x;
 }
 
 std::vector<std::string> Vit::unused(const std::string& block, const std::string& norm) const {
   std::vector<std::string> names;
-  if (!norm_) names.push_back(norm);
+  if (!norm_ && !pool_) names.push_back(norm);  // a pool may begin with it
   for (int64_t i = layers_used_; i < options_.num_layers; ++i) names.push_back(fmt::format(fmt::runtime(block), i));
   return names;
 }

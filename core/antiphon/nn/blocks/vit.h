@@ -32,13 +32,25 @@ struct VitKind {
   bool batched_tables = false;  // class token [1, 1, width] and positions [1, n, width], else [width] and [n, width]
 };
 
+// What makes one vector of a picture of the last layer's output: the head of a dual encoder's image tower.
+class VitPool : public Module {
+ public:
+  // x [n, tokens, hidden_size] -> [n, output_size()].
+  virtual at::Tensor forward(const at::Tensor& x_ntd) const = 0;
+  virtual int64_t output_size() const = 0;
+};
+
 // Parameters: cls_token, position_embeddings, patch_projection.{weight, bias}, pre_norm, layers.N (see EncoderLayer),
-// norm. Blocks that `layer` does not need are left out.
+// norm, pool. Blocks that `layer` does not need are left out.
 class Vit : public Module {
  public:
   // Error(config) if the options contradict each other.
   Vit(const VitOptions& options, const VitKind& kind);
-  // parts [n, 3, height, width] -> [n, 1 + patches, hidden_size], the first vector only if there is a class token.
+  // From here on forward() gives what `pool` makes. Error(config) unless `layer` is the last.
+  void pool_with(std::unique_ptr<VitPool> pool);
+  const VitPool* pool() const { return pool_.get(); }
+  // parts [n, 3, height, width] -> [n, 1 + patches, hidden_size], the first vector only if there is a class token; with
+  // a pool [n, 1, pool().output_size()].
   // Positions of a grid other than the checkpoint's are interpolated (bicubic).
   at::Tensor forward(const at::Tensor& parts) const;
   // Rows and columns of patches of a part [3, height, width]. Error(data) for another shape.
@@ -57,6 +69,7 @@ class Vit : public Module {
   at::Tensor class_token_, position_embedding_, patch_weight_, patch_bias_;
   std::unique_ptr<Norm> pre_norm_, norm_;
   std::vector<std::unique_ptr<EncoderLayer>> layers_;
+  std::unique_ptr<VitPool> pool_;
 };
 
 }  // namespace antiphon::nn
