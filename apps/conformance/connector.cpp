@@ -8,7 +8,9 @@
 namespace antiphon::apps::conformance {
 namespace {
 
-constexpr ConnectorShape shape{24, 40};
+// Set by check_connector(): a connector that changes no width takes the second.
+ConnectorShape shape;
+constexpr ConnectorShape kShapes[] = {{24, 40}, {24, 24}};
 constexpr TokenGrid all_grids[] = {{1, 7}, {1, 8}, {4, 4}, {5, 3}, {1, 1}};
 
 // Of an embedding with what the taps give beside it.
@@ -92,7 +94,17 @@ void passes_gradient(Connector& connector, const TokenGrid& grid) {
   expect_gradient(x, "the encoder's vectors, so that the encoder can be trained");
 }
 
+bool takes(const Subject& subject, const ConnectorShape& widths) {
+  try {
+    build<Connector>(subject, widths);
+    return true;
+  } catch (const Error& error) {
+    return error.kind() != ErrorKind::config;
+  }
+}
+
 void check_connector(Report& report, const Subject& subject) {
+  shape = kShapes[!takes(subject, kShapes[0]) && takes(subject, kShapes[1])];
   if (!check_options(report, subject, resolver<Connector>(subject, shape))) return;
   const auto connector = build<Connector>(subject, shape);
   if (!check_size(report, subject, connector->module())) return;

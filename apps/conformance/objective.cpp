@@ -11,7 +11,7 @@
 namespace antiphon::apps::conformance {
 namespace {
 
-constexpr int64_t groups = 3;
+constexpr int64_t groups = 3, pair_width = 5;
 
 // Sequences of 1 to 4 tokens.
 ObjectiveInput made_input(const Objective& objective) {
@@ -28,6 +28,8 @@ ObjectiveInput made_input(const Objective& objective) {
   }
   if (needs.scores > 0)
     input.scores_sk = made({groups * needs.candidates, needs.scores}, 64);
+  else if (needs.pairs)
+    input.scores_sk = made({groups, 2 * pair_width}, 65), input.own_sequences = groups;
   else
     input.logp_n = -made({n}, 61).abs() - 0.1;
   if (needs.reference) input.reference_n = -made({n}, 62).abs() - 0.1;
@@ -56,7 +58,9 @@ ObjectiveInput piece(const ObjectiveInput& whole, int64_t begin, int64_t end) {
   auto out = whole;
   out.groups = of(whole.groups, begin, end), out.counts = of(whole.counts, first, last);
   out.weights = of(whole.weights, first, last), out.values = of(whole.values, first, last);
-  if (whole.scores_sk.defined()) out.scores_sk = whole.scores_sk.narrow(0, first, last - first);
+  if (whole.own_sequences > 0)
+    out.first_own = first, out.own_sequences = last - first;  // of the whole step's rows
+  else if (whole.scores_sk.defined()) out.scores_sk = whole.scores_sk.narrow(0, first, last - first);
   if (whole.logp_n.defined()) out.logp_n = whole.logp_n.narrow(0, from, n);
   if (whole.reference_n.defined()) out.reference_n = whole.reference_n.narrow(0, from, n);
   return out;
@@ -78,7 +82,10 @@ void shapes_hold(Objective& objective) {
            metric.name, metric.count);
     expect(std::ranges::find(kRunMetrics, metric.name) == kRunMetrics.end(),
            "expected a name of its own; every run has a metric '{}'", metric.name);
-    expect_shape(metric.sum, {}, "the sum of a metric");
+    if (objective.needs().pairs)
+      expect_shape(metric.sum, {groups}, "a metric of each own sequence");
+    else
+      expect_shape(metric.sum, {}, "the sum of a metric");
     expect(!metric.sum.requires_grad(), "expected the metric '{}' detached, got a gradient on it", metric.name);
   }
 }

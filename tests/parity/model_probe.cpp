@@ -350,6 +350,7 @@ json run_objective(const json& request) {
   const auto leaf =
       file.tensor(file.contains("scores") ? "scores" : "logp").to(device()).clone().set_requires_grad(true);
   (file.contains("scores") ? input.scores_sk : input.logp_n) = leaf;
+  input.first_own = request.value("first_own", 0), input.own_sequences = request.value("own_sequences", 0);
   if (file.contains("reference")) input.reference_n = file.tensor("reference").to(device()).clone();
   input.counts.assign(counts.const_data_ptr<int64_t>(), counts.const_data_ptr<int64_t>() + counts.numel());
   input.groups = request.at("groups").get<std::vector<int64_t>>();
@@ -359,7 +360,7 @@ json run_objective(const json& request) {
   const auto out = objective->forward(input);
   torch::autograd::backward({out.loss}, {});
   json metrics = json::object();
-  for (const auto& metric : out.metrics) metrics[metric.name] = metric.sum.item<double>() / metric.count;
+  for (const auto& metric : out.metrics) metrics[metric.name] = metric.sum.sum().item<double>() / metric.count;
   write_outputs(request, {{"loss", out.loss}, {"grad", leaf.grad()}});
   return {{"metrics", metrics}};
 }
@@ -447,6 +448,7 @@ json answer(const std::string& line) {
   if (kind == "model") return run_model(request);
   if (kind == "parameters") return run_parameters(request);
   if (kind == "score") return run_score(request);
+  if (kind == "pairs") return run_pairs(request);
   if (kind == "cached") return run_cached(request);
   if (kind == "read_again") return run_read_again(request);
   if (kind == "generate") return run_generate(request);

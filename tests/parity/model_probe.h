@@ -24,6 +24,7 @@ void add_gradients(NamedTensors& out, const std::string& prefix, Module& module,
 json run_model(const json& request);              // forward, loss and gradients of a composition
 json run_parameters(const json& request);         // how many a composition has
 json run_score(const json& request);              // numbers of sequences of a reward model, and gradients
+json run_pairs(const json& request);              // vectors of a dual encoder, its loss, and gradients
 json run_cached(const json& request);             // hidden states through the KV cache, in pieces
 json run_generate(const json& request);           // answers
 json run_read_again(const json& request);         // answers of a conversation that grows

@@ -272,6 +272,45 @@ json run_score(const json& request) {
   return {{"scores", model->scores()}};
 }
 
+// Pictures "pixels" [n, 3, height, width], processed, and the texts "ids"; the objective "objective" of them.
+json run_pairs(const json& request) {
+  config::Problems problems;
+  auto spec = model::model_table().parse(model_table_of(request), "model", problems);
+  problems.throw_if_any();
+  const auto model = model::build(spec);
+  model->load({device(), {dtype_of(request), dtype_of(request), ""}, 1});
+  const auto pixels = weights::SafetensorsFile(request.at("inputs").get<std::string>()).tensor("pixels").unbind(0);
+  std::vector<data::Prepared> samples;
+  for (size_t i = 0; i < pixels.size(); ++i) {
+    data::Prepared sample;
+    sample.id = std::to_string(i), sample.ids = request.at("ids").at(i).get<std::vector<int64_t>>();
+    sample.supervised.assign(sample.ids.size() + 1, true), sample.supervised[0] = false;
+    sample.ids.insert(sample.ids.begin(), 0);
+    model::BatchMedia media;
+    media.stream = "image", media.content = sample.id, media.sample_id = sample.id;
+    media.item.inputs = {{pixels[i].clone()}}, media.item.grids = {{1, 1}};
+    media.item.tokens = 1, media.item.part_tokens = {1};
+    sample.media.push_back(std::move(media));
+    samples.push_back(std::move(sample));
+  }
+  auto batch = data::pack(std::move(samples), data::kPackMultiple);
+  model->lm().encode(batch);
+  const auto scores = model->score(batch, {});
+  model::ComponentSpec objective;
+  objective.plugin = request.at("objective");
+  ObjectiveInput input;
+  input.scores_sk = scores, input.own_sequences = scores.size(0), input.totals.sequences = scores.size(0);
+  const auto output = run::build_objective(objective)->forward(input);
+  NamedTensors out{{"scores", scores}, {"loss", output.loss}};
+  torch::autograd::backward({output.loss}, {});
+  for (auto& part : model->parts()) {
+    auto names = part.names;
+    add_gradients(out, "grad:" + part.path + ":", *part.module, names);
+  }
+  write_outputs(request, std::move(out));
+  return {{"scores", model->scores()}};
+}
+
 // "steps": for each call the number of tokens of every sequence (0: not in this call). Hidden states in the order of
 // "ids", as one packed batch would give.
 json run_cached(const json& request) {

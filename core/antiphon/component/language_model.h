@@ -8,6 +8,7 @@
 #include <antiphon/component/sample_layout.h>
 
 #include <memory>
+#include <optional>
 
 namespace antiphon {
 
@@ -78,6 +79,11 @@ struct TokenPart {
   int64_t begin = 0;
 };
 
+// Tokens `id` behind each text up to so many.
+struct TextPadding {
+  int64_t tokens = 0, id = 0;
+};
+
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
@@ -99,6 +105,11 @@ class LanguageModel {
   // [vocab_size, hidden_size]; logits = hidden · headᵀ, and then what logit_rule() says.
   virtual at::Tensor head_weight() = 0;
   virtual LogitRule logit_rule() const { return {}; }
+  // Whether it has a head. A text tower, which makes vectors of texts for a dual encoder, has none: head_weight() is an
+  // Error(config), and there is no cache.
+  virtual bool writes() const { return true; }
+  // Of text towers that read every text padded to one length, to whose last token its vector belongs, padding or not.
+  virtual std::optional<TextPadding> padding() const { return std::nullopt; }
   // hidden [n, hidden_size] -> [n, vocab_size] in its dtype.
   virtual at::Tensor logits(const at::Tensor& hidden_nd);
   // Keeps the weights as "int8", "int4" or "nf4" from here on, frozen. Error(config) if the model does not support it.

@@ -26,7 +26,11 @@ void fill(at::Tensor& tensor, Init init, at::Generator& generator) {
       const double fan_in = static_cast<double>(tensor.numel() / tensor.size(0));
       const double bound = 1.0 / std::sqrt(fan_in);
       tensor.uniform_(-bound, bound, generator);
+      break;
     }
+    case Init::log_inverse_007: tensor.fill_(-std::log(0.07)); break;
+    case Init::log_10: tensor.fill_(std::log(10.0)); break;
+    case Init::minus_10: tensor.fill_(-10); break;
   }
 }
 
@@ -122,7 +126,8 @@ void Module::to(at::Device device, at::ScalarType dtype) {
   }
 }
 
-void Module::add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init, Role role) {
+void Module::add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init, Role role,
+                 std::optional<double> most) {
   double values = 1;
   for (const int64_t size : shape) values *= static_cast<double>(size);
   if (!(values >= 0 && values <= 0x1p38))
@@ -131,6 +136,7 @@ void Module::add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, In
          "check the sizes that it is made of");
   tensor = at::empty(shape, at::TensorOptions().device(at::kMeta).dtype(at::kFloat));
   own_.push_back({std::move(name), &tensor, init, role});
+  own_.back().most = most;
 }
 
 void Module::keep_part(at::Tensor& tensor, int64_t dimension, int64_t begin, int64_t size) {

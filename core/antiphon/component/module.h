@@ -23,7 +23,10 @@ enum class Init {
   ones,
   normal_002 /* N(0, 0.02) */,
   normal /* N(0, 1), as torch.nn.Embedding */,
-  linear_uniform /* U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch.nn.Linear */
+  linear_uniform /* U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch.nn.Linear */,
+  log_inverse_007 /* ln(1 / 0.07), CLIP's scale of logits */,
+  log_10 /* SigLIP's */,
+  minus_10 /* SigLIP's bias of logits */
 };
 
 // What a parameter is, whatever its shape: optimizers treat these differently.
@@ -48,6 +51,7 @@ struct Parameter {
   bool fixed = false;                     // never trained: running statistics
   std::optional<Box> box = std::nullopt;  // nullopt: the tensor is the whole parameter
   bool constant = false;                  // fixed, and no statistics either: passes do not change it
+  std::optional<double> most = std::nullopt;  // optimizers keep its values at this or below
 
   std::vector<int64_t> whole_sizes() const;
   int64_t numel() const;  // of the whole
@@ -87,7 +91,8 @@ class Module {
 
  protected:
   // Declares `tensor` as parameter `name` of this shape, on the meta device, float32. The tensor must be a member.
-  void add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init, Role role);
+  void add(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init, Role role,
+           std::optional<double> most = std::nullopt);
   // The same for a tensor that a checkpoint holds and that is never trained.
   void add_fixed(std::string name, at::Tensor& tensor, at::IntArrayRef shape, Init init);
   // The same for one that forward passes leave alone, too: what a method of fine-tuning began with.

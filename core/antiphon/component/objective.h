@@ -20,6 +20,9 @@ struct ObjectiveNeeds {
   // Numbers that the model gives of each sequence (model.graph = "reward_model"), in place of log-probabilities; then
   // there is no reference.
   int64_t scores = 0;
+  // Two vectors of each sequence (model.graph = "dual_encoder"), side by side in scores_sk, in place of
+  // log-probabilities: the loss compares those of all sequences of a step, whatever batches and processes they are of.
+  bool pairs = false;
   // The derivative of the loss is the same number for every token of a step, so that the gradient of a trained head is
   // computed together with its logits, which are not recomputed.
   bool even_gradient = false;
@@ -36,6 +39,9 @@ struct StepTotals {
 struct ObjectiveInput {
   at::Tensor logp_n;            // [n] float32: log-probability of each token; carries the gradient
   at::Tensor scores_sk;         // [sequences, needs().scores] float32, if there are any: these carry the gradient
+  // If needs().pairs: scores_sk [totals.sequences, 2 * width] holds those of the whole step, and this process's, which
+  // carry the gradient, are the `own_sequences` from `first_own` on.
+  int64_t first_own = 0, own_sequences = 0;
   at::Tensor reference_n;       // [n] float32: the same under the reference; undefined unless needed
   at::Tensor behaviour_n;       // [n] float32: the same under the policy that wrote them; undefined in training on data
   std::vector<int64_t> counts;  // tokens of each sequence; their sum is n
@@ -71,13 +77,16 @@ inline constexpr std::array<std::string_view, 21> kRunMetrics{"loss",
 // Its mean over a step is the sum of `sum` over the batches divided by that of `count`.
 struct Metric {
   std::string name;  // "rewards/margins"
-  at::Tensor sum;    // scalar, detached
+  at::Tensor sum;    // scalar, detached; if needs().pairs: of each own sequence [n]
   double count = 0;
 };
 
 struct ObjectiveOutput {
-  at::Tensor loss;  // scalar float32; carries the gradient
+  // Scalar float32; carries the gradient. If needs().pairs: the own sequences' part of the loss, with the gradient of
+  // the whole loss for their rows.
+  at::Tensor loss;
   std::vector<Metric> metrics = {};
+  at::Tensor losses_n = {};  // if needs().pairs: each own sequence's part of the loss, detached
 };
 
 class Objective {

@@ -1,4 +1,4 @@
-#include <antiphon/eval/evaluate.h>
+#include <antiphon/eval/together.h>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -65,34 +65,6 @@ void Evaluator::each_good(const Members& members, std::vector<Outcome>& outcomes
     }
   }
   for (const auto member : members) each_good({member}, outcomes, work);
-}
-
-// What one process cannot read, none measures: the others would wait for it.
-template <class Read>
-auto Evaluator::read_together(const Read& read) const {
-  decltype(read()) samples;
-  std::exception_ptr failure;
-  try {
-    samples = read();
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data) throw;
-    failure = std::current_exception();
-  }
-  const bool failed = largest && largest(failure ? 1 : 0) > 0;
-  if (failure) std::rethrow_exception(failure);
-  if (failed) fail(ErrorKind::data, "another process cannot read it");
-  return samples;
-}
-
-// A process that fails in it leaves the others in the middle of a pass.
-template <class Pass>
-auto Evaluator::pass_together(const Pass& pass) const {
-  try {
-    return pass();
-  } catch (const Error& error) {
-    if (!largest || error.kind() != ErrorKind::data) throw;
-    fail(ErrorKind::distributed, std::string("a pass that other processes take part in was left: ") + error.what());
-  }
 }
 
 at::Tensor Evaluator::score_together(model::Batch& batch) const {
@@ -195,6 +167,7 @@ void Evaluator::score(const std::vector<Sample>& samples, const Members& members
 std::vector<Outcome> Evaluator::compare(const std::vector<Sample>& samples, Objective& objective,
                                         checkpoint::Reference* reference,
                                         const std::function<void(size_t done)>& on_progress) const {
+  if (objective.needs().pairs) return compare_pairs(samples, objective, on_progress);
   c10::AutoGradMode no_grad(false);
   std::vector<Outcome> outcomes(samples.size());
   std::vector<ObjectiveInput> scored(samples.size());

@@ -12,6 +12,7 @@
 #include <antiphon/data/prepare.h>
 #include <antiphon/engine/engine.h>
 #include <antiphon/eval/options.h>
+#include <antiphon/eval/pair_vectors.h>
 #include <antiphon/text/tokenizer/tokenizer.h>
 
 namespace antiphon::eval {
@@ -42,6 +43,9 @@ struct Evaluator {
   // How they write answers; none: as engine::answers_to().
   std::function<std::vector<engine::Answer>(std::vector<data::Prepared>, const engine::GenerateOptions&)> write = {};
 
+  // Of dual encoders: tells the classes of media apart as well; nullptr: none.
+  const LinearProbe* probe = nullptr;
+
   // Loss (and answers if `answers`) of every sample, in order. What is wrong with a sample's data is reported in its
   // outcome, and does not affect other samples. A loss that is not finite is left as it is, without an answer.
   std::vector<Outcome> run(const std::vector<Sample>& samples, bool answers,
@@ -56,6 +60,9 @@ struct Evaluator {
   std::vector<Outcome> compare(const std::vector<Sample>& samples, Objective& objective,
                                checkpoint::Reference* reference,
                                const std::function<void(size_t done)>& on_progress) const;
+  // Both vectors of each sample that has no failure then, for a model with pairs().
+  PairVectors pair_vectors(const std::vector<Sample>& samples, std::vector<Outcome>& outcomes,
+                           const std::function<void(size_t done)>& on_progress) const;
 
  private:
   using Members = std::vector<size_t>;  // indices of samples
@@ -64,6 +71,10 @@ struct Evaluator {
                  const std::function<void(const Members&)>& work) const;
   std::vector<data::Prepared> prepare(const std::vector<Sample>& samples, const Members& members,
                                       data::Purpose purpose) const;
+  // As compare(), of an objective that compares all: the loss is of the whole set.
+  std::vector<Outcome> compare_pairs(const std::vector<Sample>& samples, Objective& objective,
+                                     const std::function<void(size_t done)>& on_progress) const;
+  at::Tensor class_vectors(const std::vector<std::string>& classes) const;
   template <class Read>
   auto read_together(const Read& read) const;
   template <class Pass>

@@ -18,6 +18,14 @@ const config::Table<EvalOptions>& eval_table() {
                  "are",
                  {.choices = {"accuracy", "f1", "chrf", "wer", "cer", "bleu", "corpus_chrf", "corpus_chrf++", "rouge1",
                               "rouge2", "rougeL", "rougeLsum"}})
+          .field("templates", &O::templates,
+                 "of dual encoders: texts of a class, such as \"a photo of a {}.\", by whose vectors media are classified; "
+                 "the classes are the different texts of the set")
+          .field("probe", &O::probe,
+                 "of dual encoders: the set of [data.eval] whose texts a linear probe learns to tell by the media's "
+                 "vectors; empty: none")
+          .field("probe_inverse_l2", &O::probe_inverse_l2, "C of scikit-learn's LogisticRegression",
+                 {.min = 0, .max = 1e12, .above_min = true})
           .field("normalizer", &O::normalizer,
                  "how answers are compared: jiwer (lower case, no punctuation), whisper (its BasicTextNormalizer) or "
                  "whisper_english (its EnglishTextNormalizer)",

@@ -12,6 +12,9 @@ struct EvalOptions {
   std::vector<std::string> controls = {"shuffled", "removed"};
   bool generate = true;
   std::vector<std::string> metrics = {"accuracy", "f1", "chrf", "wer", "cer"};
+  std::vector<std::string> templates = {};  // of dual encoders: texts of a class, {} is its name; none: no zero-shot
+  std::string probe = {};                   // the set that a linear probe learns; empty: none
+  double probe_inverse_l2 = 1;
   std::string normalizer = "jiwer", spelling = {}, bleu_tokenizer = "13a";
   int64_t resamples = 10000, seed = 0;
   // How a refusal begins.

@@ -1,8 +1,10 @@
 #include <antiphon/model/model.h>
 
 #include <ATen/core/Tensor.h>
+#include <fmt/format.h>
 
 #include <antiphon/component/pipeline_pass.h>
+#include <antiphon/model/dual_encoder.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/reward_model.h>
 #include <antiphon/model/slot.h>
@@ -18,6 +20,12 @@ at::Tensor Model::score_all_chunks(const Batch& batch, const nn::TokenScoreOptio
   }
   return given;
 }
+
+at::Tensor Model::text_vectors(const std::vector<std::vector<int64_t>>&) {
+  fail(ErrorKind::internal, "the model makes no vectors of texts");
+}
+
+int64_t Model::longest_sequence() { return lm().context(); }
 
 std::vector<Parameter> Model::trainable_parameters() {
   auto all = saved_parameters();
@@ -38,15 +46,28 @@ std::vector<Parameter> Model::saved_parameters() {
   return all;
 }
 
+namespace {
+
+std::unique_ptr<Model> build_language_model(ModelSpec& spec) {
+  if (spec.graph == "reward_model") return RewardModel::build(spec);
+  if (!spec.head.plugin.empty() || !spec.head.weights.empty())
+    fail(ErrorKind::config, "[model.head] is read by model.graph = \"reward_model\" and \"dual_encoder\" only",
+         "set it, or leave the head out");
+  return MultimodalLm::build(spec);
+}
+
+}  // namespace
+
 std::unique_ptr<Model> build(ModelSpec& spec) {
   config::Problems problems;
   check_head(spec, problems);
   problems.throw_if_any();
-  if (spec.graph == "reward_model") return RewardModel::build(spec);
-  if (!spec.head.plugin.empty() || !spec.head.weights.empty())
-    fail(ErrorKind::config, "[model.head] is read by model.graph = \"reward_model\" only",
-         "set it, or leave the head out");
-  return MultimodalLm::build(spec);
+  if (spec.graph == "dual_encoder") return DualEncoder::build(spec);
+  auto model = build_language_model(spec);
+  if (!model->lm().llm().writes())
+    fail(ErrorKind::config, fmt::format("model.llm.plugin = \"{}\" makes vectors of texts and writes none", spec.llm.plugin),
+         "set model.graph = \"dual_encoder\", or take a language model");
+  return model;
 }
 
 }  // namespace antiphon::model

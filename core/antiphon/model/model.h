@@ -43,6 +43,12 @@ class Model {
   virtual const ComponentSpec* head_spec() const { return nullptr; }
   // Numbers that it gives of a sequence; 0: it gives log-probabilities of tokens.
   virtual int64_t scores() const { return 0; }
+  // Those numbers are two vectors, see ObjectiveNeeds::pairs.
+  virtual bool pairs() const { return false; }
+  // Of a model with pairs(): the second vectors of texts, tokens [text][token], for classes.
+  virtual at::Tensor text_vectors(const std::vector<std::vector<int64_t>>& texts);
+  // Tokens that a sequence may have, with the places of media.
+  virtual int64_t longest_sequence();
   // Of a batch whose media are encoded: log-probabilities of the supervised tokens [n] in the order of labels_n, or if
   // scores() > 0 the numbers [sequences, scores()]. float32, with a gradient if one is wanted. In a stage of a pipeline
   // that is not the last: the scalar 0 that its backward pass begins with.

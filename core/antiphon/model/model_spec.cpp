@@ -123,6 +123,7 @@ const config::Table<ComponentSpec>& head_slot() {
       config::Table<S>("head")
           .field("plugin", &S::plugin, "name of the component, see `antiphon inspect`; empty: no head")
           .field("weights", &S::weights, "a Hugging Face directory, or the folder of a run; empty: random")
+          .field("part", &S::part, kPartDoc)
           .field("trainable", &S::trainable, "train its parameters")
           .rest(&S::options));
   return *table;
@@ -167,11 +168,12 @@ const config::Table<ModelSpec>& model_table() {
               "from", &S::from,
               "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Qwen2.5-VL, Gemma 3, Llama), or a .gguf "
               "file of a language model: stands for what `antiphon compose` prints; the other keys win")
-          .field("graph", &S::graph, "how the parts are put together", {.choices = {"multimodal_lm", "reward_model"}})
+          .field("graph", &S::graph, "how the parts are put together", {.choices = {"multimodal_lm", "reward_model", "dual_encoder"}})
           .table("llm", &S::llm, llm_table(), "the language model", {.required = true})
           .map("streams", &S::streams, stream_table(), "media -> encoder -> connector -> embeddings, by name")
           .table("head", &S::head, head_slot(),
-                 "what graph = \"reward_model\" reads a sequence's numbers with, off its last hidden state"));
+                 "what graph = \"reward_model\" reads a sequence's numbers with, off its last hidden state, and what "
+                 "\"dual_encoder\" compares a text with a medium by"));
   return *table;
 }
 

@@ -87,13 +87,13 @@ std::vector<TokenSpan> parts_of(const Batch& batch) {
 
 }  // namespace
 
-std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec) {
+std::unique_ptr<MultimodalLm> MultimodalLm::build(ModelSpec& spec, const Width& width) {
   config::Problems problems;
   auto model = std::make_unique<MultimodalLm>();
   auto& llm = spec.llm;
   model->llm_ = build_slot<LanguageModel>(llm.plugin, {llm.weights, llm.part}, llm.options, "model.llm", problems);
   if (model->llm_) model->llm_->module().set_requires_grad(llm.trainable);
-  const int64_t hidden_size = model->llm_ ? model->llm_->hidden_size() : 0;
+  const int64_t hidden_size = !model->llm_ ? 0 : width ? width(*model->llm_, problems) : model->llm_->hidden_size();
   for (const auto& [name, stream] : spec.streams)
     if (!stream.enabled) check_slots(name, stream, problems);
   std::erase_if(spec.streams, [](const auto& entry) { return !entry.second.enabled; });
@@ -221,6 +221,10 @@ at::Tensor MultimodalLm::connected(const Batch& batch, const std::string& name, 
     fail(ErrorKind::internal, fmt::format("stream {}: {} placeholder positions and {} embeddings, in {}", name, count,
                                           rows.size(0), samples_of(batch, name)));
   return rows;
+}
+
+at::Tensor MultimodalLm::media_embeddings(const Batch& batch, const std::string& name, int64_t count) const {
+  return connected(batch, name, *streams_.at(name), count);
 }
 
 void MultimodalLm::share(SharedBy by) {

@@ -12,7 +12,9 @@ namespace antiphon::model {
 
 class MultimodalLm : public Model {
  public:
-  static std::unique_ptr<MultimodalLm> build(ModelSpec& spec);  // model.h
+  // See model.h. `width`: of what connectors give, by the language model; none: its hidden_size.
+  using Width = std::function<int64_t(const LanguageModel& llm, config::Problems& problems)>;
+  static std::unique_ptr<MultimodalLm> build(ModelSpec& spec, const Width& width = {});
 
   void load(const LoadSettings& settings) override;
   std::vector<Part> parts() override;
@@ -55,6 +57,9 @@ class MultimodalLm : public Model {
   // Text and media embeddings [tokens, hidden_size]; the media must be encoded. `added`: gets what connectors give
   // beside them. Error(internal) with the sample id if a connector gives a different number of rows than it announced.
   at::Tensor embed(const Batch& batch, AddedStates* added = nullptr);
+  // What the connector of a stream gives for its media in a batch, which must be so many: [count, width], in the
+  // dtype of computing.
+  at::Tensor media_embeddings(const Batch& batch, const std::string& name, int64_t count) const;
   // An empty cache of so many blocks, for forward(); what stands before every sequence has blocks beside them.
   KvCache make_cache(int64_t blocks) const;
   // Before load(): each batch is computed by processes together, each with its part of the language model; what else is

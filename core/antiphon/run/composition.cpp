@@ -14,6 +14,7 @@ text::PromptBuilder open_prompts(const RunConfig& config) {
     fail(ErrorKind::config, "the language model has no tokenizer",
          "give model.llm.weights, or model.llm.tokenizer: a directory with tokenizer.json");
   auto tokenizer = text::Tokenizer::load(folder);
+  if (config.model.graph == "dual_encoder") return text::PromptBuilder(std::move(tokenizer));
   auto chat_template =
       text::ChatTemplate::load(llm.chat_template.empty() ? folder : llm.chat_template, tokenizer.special_tokens());
   if (!llm.template_variables.empty())

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
 #include <antiphon/eval/variants.h>
 #include <antiphon/run/load_set.h>
 #include <antiphon/run/predictions.h>
@@ -53,6 +54,26 @@ Evaluation::Evaluation(LoadedModel& loaded, const OpenOptions& flags)
   check_objective(*objective_, loaded.config.objective.plugin, *loaded.model);
   if (loaded.config.data.eval.empty())
     fail(ErrorKind::config, "there is nothing to evaluate", "add [[data.eval.NAME.sources]] with a path");
+  learn_probe();
+}
+
+void Evaluation::learn_probe() {
+  const auto& name = loaded_.config.eval.probe;
+  if (name.empty()) return;
+  if (!loaded_.model->pairs())
+    fail(ErrorKind::config, "eval.probe is for dual encoders, and the model is none", "leave it empty");
+  const auto set = loaded_.config.data.eval.find(name);
+  if (set == loaded_.config.data.eval.end())
+    fail(ErrorKind::config, fmt::format("eval.probe = \"{}\" is no set of [data.eval]", name),
+         "add [[data.eval." + name + ".sources]], or correct the name");
+  const auto samples = load_set(set->second, loaded_, objective_->needs().candidates).samples;
+  std::vector<eval::Outcome> outcomes(samples.size());
+  const auto vectors = evaluator_of(loaded_).pair_vectors(samples, outcomes, [](size_t) {});
+  if (vectors.count() == 0)
+    fail(ErrorKind::data, "no sample of eval.probe can be read: " + outcomes.front().failure,
+         "look at the warnings above");
+  probe_ = std::make_unique<eval::LinearProbe>(vectors, loaded_.config.eval.probe_inverse_l2);
+  log::info(fmt::format("linear probe: {} classes of {} samples of {}", probe_->classes().size(), vectors.count(), name));
 }
 
 checkpoint::Reference* Evaluation::reference() {
@@ -67,8 +88,11 @@ checkpoint::Reference* Evaluation::reference() {
 std::vector<Condition> Evaluation::conditions(const std::string& set, const std::vector<Sample>& all, bool compares,
                                               std::ostream& predictions, const Progress& progress) {
   auto* compared_with = compares ? reference() : nullptr;
-  const auto variants = eval::variants_of(all, loaded_.config.eval);
-  const auto evaluator = evaluator_of(loaded_);
+  auto options = loaded_.config.eval;
+  if (loaded_.model->pairs()) std::erase(options.controls, "removed");  // there is no pair then
+  const auto variants = eval::variants_of(all, options);
+  auto evaluator = evaluator_of(loaded_);
+  evaluator.probe = probe_.get();
   std::vector<Condition> conditions;
   size_t done = 0;
   for (const auto& [name, samples] : variants) {

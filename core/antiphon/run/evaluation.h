@@ -29,6 +29,7 @@ class Evaluation {
 
  private:
   checkpoint::Reference* reference();
+  void learn_probe();
   std::vector<Condition> conditions(const std::string& set, const std::vector<Sample>& samples, bool compares,
                                     std::ostream& predictions, const Progress& progress);
 
@@ -36,6 +37,7 @@ class Evaluation {
   const OpenOptions& flags_;
   std::unique_ptr<Objective> objective_;
   Scoring scoring_;
+  std::unique_ptr<eval::LinearProbe> probe_;  // of eval.probe
   std::unique_ptr<checkpoint::Reference> reference_;  // if the objective needs one and the model was trained
 };
 

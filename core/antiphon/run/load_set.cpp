@@ -17,7 +17,7 @@ void check_candidates(const Sample& sample, const LoadedSet& set, int64_t compar
          fmt::format("the record has {} candidates; the objective {}", found,
                      compared == 1 ? "learns one answer" : fmt::format("compares {}", compared)),
          "choose the objective that fits the data, see docs/data.md");
-  if (!set.samples.empty() && set.compares != (found > 0))
+  if (!set.samples.empty() && set.samples.front().candidates.empty() != (found == 0))
     fail(ErrorKind::data,
          found > 0 ? "the record has candidates, and those before it have none"
                    : "the record has no candidates, and those before it have some",
@@ -45,7 +45,7 @@ LoadedSet load_set(const data::SplitOptions& split, const LoadedModel& loaded, i
         sample = records.sample(i);
         check_candidates(sample, set, compared);
         loaded.preparer.prepare_group(sample);
-        set.compares = !sample.candidates.empty();
+        set.compares = loaded.model->pairs() || !sample.candidates.empty();
         unread.tell(records.path(), records.line(i), sample.unread);
         set.samples.push_back(std::move(sample));
       } catch (const Error& error) {

@@ -11,7 +11,7 @@ namespace antiphon::run {
 struct LoadedSet {
   std::vector<Sample> samples;
   std::vector<data::BadSample> bad;
-  bool compares = false;  // samples have candidates, for an objective that compares them
+  bool compares = false;  // samples have candidates, or are pairs, for an objective that compares them
 };
 
 // Says so and takes note of it.

@@ -120,7 +120,7 @@ struct Estimator {
   // Numbers that attention keeps for each token: probabilities of short sequences in bf16
   // (nn/attention/short_attention.h), laid out in powers of two. Others are made again in the backward pass.
   double kept_probabilities() const {
-    if (compute == 4 || sample() > 256) return 0;
+    if (compute == 4 || sample() > 256 || !model.llm().writes()) return 0;
     const auto shape = model.llm().kv_shape();
     const auto heads = static_cast<double>(model.llm().hidden_size() / shape.head_size);
     return heads * static_cast<double>(shape.layers) *
@@ -134,7 +134,7 @@ struct Estimator {
     const double of_value = format == "nf4" ? 0.5 + kNf4Scale : (format == "int4" ? 0.5 : 1) + kScale;
     std::map<const void*, double> of_matrix;
     for (const auto& site : module.sites()) of_matrix[site.linear->weight.unsafeGetTensorImpl()] = of_value;
-    if (format != "nf4") of_matrix[model.llm().head_weight().unsafeGetTensorImpl()] = 1 + kScale;
+    if (format != "nf4" && model.llm().writes()) of_matrix[model.llm().head_weight().unsafeGetTensorImpl()] = 1 + kScale;
     double bytes = 0;
     for (const auto& parameter : module.parameters()) {
       const auto found = of_matrix.find(parameter.tensor->unsafeGetTensorImpl());

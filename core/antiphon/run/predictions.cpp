@@ -19,7 +19,8 @@ nlohmann::json prediction(const Sample& sample, const Condition& condition, cons
     record["expected"] = eval::expected_answer(sample), record["predicted"] = outcome.predicted;
   if (!outcome.thought.empty()) record["thought"] = outcome.thought;
   if (!outcome.scores.empty()) record["logprobs"] = engine::logprobs_json(outcome.ids, outcome.scores, tokenizer);
-  for (const auto& [name, metric] : outcome.metrics) record["metrics"][name] = metric.first / metric.second;
+  for (const auto& [name, metric] : outcome.metrics)
+    if (metric.second > 0) record["metrics"][name] = metric.first / metric.second;
   for (const auto& [key, value] : sample.tags) record["tags"][key] = value;
   if (condition.name == "right")  // what a report shows; a relative manifest may be out of reach then
     record["question"] = question_of(sample), record["media_files"] = media_files_of(sample);

@@ -37,6 +37,14 @@ void check_objective(const Objective& objective, const std::string& name, const 
   if (wanted > 0 && objective.needs().reference)
     fail(ErrorKind::plugin, fmt::format("the objective '{}' reads scores and wants a reference, which has none", name),
          "let its needs() name one of the two");
+  if (objective.needs().pairs && model.pairs()) return;
+  if (objective.needs().pairs || model.pairs())
+    fail(ErrorKind::config,
+         fmt::format("the objective '{}' {} pairs of a text and a medium, and the model {}", name,
+                     objective.needs().pairs ? "compares" : "knows nothing of",
+                     model.pairs() ? "gives nothing else" : "gives none"),
+         model.pairs() ? "set objective.plugin = \"contrastive\" or \"sigmoid_pairs\""
+                       : "set model.graph = \"dual_encoder\", or choose another objective");
   if (wanted == given) return;
   const auto words = [](int64_t n) {
     return n == 0 ? std::string("log-probabilities of tokens") : fmt::format("{} number(s) of each sequence", n);

@@ -96,11 +96,41 @@ PromptBuilder::PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template, bo
       guard_(tokenizer_),
       as_processor_(as_processor) {}
 
+PromptBuilder::PromptBuilder(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)), guard_(tokenizer_) {}
+
+std::vector<int32_t> PromptBuilder::caption(const std::string& text) const {
+  return tokenizer_.encode(text, {.control = Control::never, .add_special_tokens = true});
+}
+
+Prompt PromptBuilder::captioned(const std::vector<Turn>& turns) const {
+  Prompt prompt;
+  std::string text;
+  for (const auto& turn : turns)
+    for (const auto& part : turn.parts) {
+      if (part.media >= 0)
+        prompt.ids.push_back(-1 - part.media);
+      else if (turn.role == "assistant" && turn.trained)
+        text += part.text;
+    }
+  if (text.find_first_not_of(" \t\n\r") == std::string::npos)
+    fail(ErrorKind::data, "the record has no text to compare its medium with",
+         "give it an assistant turn, or a caption, with the text");
+  prompt.supervised.resize(prompt.ids.size(), false);
+  const auto ids = caption(text);
+  prompt.ids.insert(prompt.ids.end(), ids.begin(), ids.end());
+  prompt.supervised.resize(prompt.ids.size(), true);
+  return prompt;
+}
+
 Prompt PromptBuilder::training(const std::vector<Turn>& turns, Time now, const std::string& tools) const {
+  if (!template_) return captioned(turns);
   return build(turns, false, now, tools);
 }
 
 Prompt PromptBuilder::generation(const std::vector<Turn>& turns, Time now, const std::string& tools) const {
+  if (!template_)
+    fail(ErrorKind::config, "the model compares texts with media and writes no answers",
+         "measure it with `antiphon eval`");
   if (turns.empty() || turns.back().role == "assistant")
     fail(ErrorKind::data, "there is no turn to answer: the conversation is empty or ends with the assistant",
          "end it with a user turn");
@@ -116,6 +146,7 @@ bool PromptBuilder::ends_with_eos(const Prompt& prompt) const {
 }
 
 bool PromptBuilder::ends_answers() const {
+  if (!template_) return true;
   const std::vector<Turn> system{{"system", {{"s"}}}, {"user", {{"a"}}}, {"assistant", {{"b"}}}},
       bare(system.begin() + 1, system.end());
   for (const auto& turns : {bare, system}) {
@@ -160,8 +191,8 @@ std::string PromptBuilder::guarded(const Turn& turn, std::string_view text, bool
 
 // A value whose texts and keys cannot become control tokens. Error(data) if the template does not show it.
 Json PromptBuilder::guarded_json(const std::string& text, const char* name) const {
-  if (!template_.mentions(name))
-    fail(ErrorKind::data, fmt::format("{} does not show {}", template_.name(), name),
+  if (!template_->mentions(name))
+    fail(ErrorKind::data, fmt::format("{} does not show {}", template_->name(), name),
          "take a template that knows tools, or take them out of the data");
   return guarded_json(Json::parse(text));
 }
@@ -215,7 +246,7 @@ Json PromptBuilder::messages_of(const std::vector<Turn>& turns, bool lists) cons
   auto messages = Json::array();
   for (const auto& turn : turns) {
     check_role(turn.role);
-    check_reasoning(turn, template_);
+    check_reasoning(turn, *template_);
     auto list = content_of(turn);
     messages.push_back({{"role", turn.role}, {"content", lists ? std::move(list) : joined(list)}});
     if (!turn.reasoning.empty()) messages.back()["reasoning_content"] = guard_(turn.reasoning);
@@ -227,13 +258,13 @@ Json PromptBuilder::messages_of(const std::vector<Turn>& turns, bool lists) cons
 
 Prompt PromptBuilder::build(const std::vector<Turn>& turns, bool answer, Time now, const std::string& tools) const {
   auto waiting = this->waiting(turns);
-  const auto messages = messages_of(turns, !waiting.empty() || template_.wants_lists());
+  const auto messages = messages_of(turns, !waiting.empty() || template_->wants_lists());
   const auto offered = tools.empty() ? Json() : guarded_json(tools, "tools");
   const auto whole =
-      render_conversation(template_, tokenizer_, messages, {answer, now, tools.empty() ? nullptr : &offered});
+      render_conversation(*template_, tokenizer_, messages, {answer, now, tools.empty() ? nullptr : &offered});
   const std::string_view text = whole.text;
   if (text.empty())
-    fail(ErrorKind::data, template_.name() + " writes nothing for this conversation",
+    fail(ErrorKind::data, template_->name() + " writes nothing for this conversation",
          "take the template of the original model");
   Prompt prompt;
   const auto trained = trained_answers(turns);

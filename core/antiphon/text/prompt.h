@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,11 @@ class PromptBuilder {
   // post-processor puts first unless the template has written it; its tokenizers leave that to the template.
   PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template, bool as_processor = false);
 
+  // Without a template, for models that read a text by itself, beside a medium: training() gives the places of the
+  // media, then what assistant turns say as one text, with what the tokenizer's post-processor puts around it, all
+  // supervised; generation() is a config error.
+  explicit PromptBuilder(Tokenizer tokenizer);
+
   using Time = std::chrono::system_clock::time_point;  // what the template takes as the current time
   // The whole conversation. Data error if a turn is malformed, if there are more than 10,000, if one has a thought that
   // the template does not support, or if the template refuses them, writes nothing or loses media; config error if its
@@ -64,6 +70,8 @@ class PromptBuilder {
   // Data error if the template shows no tools, or no calls of them, and there are some.
   Prompt training(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now(),
                   const std::string& tools = {}) const;
+  // The ids of such a text.
+  std::vector<int32_t> caption(const std::string& text) const;
   // The same plus the opening of the assistant's answer to the last turn, which must not be the assistant's.
   Prompt generation(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now(),
                     const std::string& tools = {}) const;
@@ -84,6 +92,7 @@ class PromptBuilder {
     bool empty() const { return alone.empty() && surrounded.empty(); }
   };
 
+  Prompt captioned(const std::vector<Turn>& turns) const;
   Prompt build(const std::vector<Turn>& turns, bool answer, Time now, const std::string& tools) const;
   Waiting waiting(const std::vector<Turn>& turns) const;
   nlohmann::ordered_json messages_of(const std::vector<Turn>& turns, bool lists) const;
@@ -98,9 +107,9 @@ class PromptBuilder {
   void append(std::string_view text, bool supervised, Waiting& waiting, Prompt& prompt) const;
 
   Tokenizer tokenizer_;
-  ChatTemplate template_;
+  std::optional<ChatTemplate> template_;  // nullopt: of captions
   DataGuard guard_;
-  bool as_processor_;
+  bool as_processor_ = false;
 };
 
 }  // namespace antiphon::text

@@ -76,6 +76,7 @@ void Optimizer::update_narrow(size_t index, const Group& group, double lr_ratio,
   for (const auto& [name, tensor] : state_[index]) item.state.push_back(tensor);
   rule_.update({item}, group.lr * lr_ratio, group.weight_decay);
   for (const char letter : parameter.name) key = mixed(key, static_cast<unsigned char>(letter));
+  if (parameter.most) wide.clamp_max_(*parameter.most);
   auto value = parameter.tensor->detach();
   round_stochastically(wide, value, key, parameter.box);
   parameter.tensor->unsafeGetTensorImpl()->bump_version();
@@ -101,6 +102,8 @@ void Optimizer::step(double lr_ratio, uint64_t key) {
     // What is derived from a weight (nn/linear/of_weight.h) is made anew by its version, which LibTorch's fused updates
     // do not raise.
     for (const auto& item : items) item.parameter.unsafeGetTensorImpl()->bump_version();
+    for (const auto i : group.members)
+      if (parameters_[i].most) parameters_[i].tensor->clamp_max_(*parameters_[i].most);
   }
   drop_gradients();
 }

@@ -5,7 +5,7 @@
 namespace antiphon::train {
 
 void StepMetrics::add(const std::vector<Metric>& metrics) {
-  for (const auto& metric : metrics) add("train/" + metric.name, {metric.sum.item<double>(), metric.count});
+  for (const auto& metric : metrics) add("train/" + metric.name, {metric.sum.sum().item<double>(), metric.count});
 }
 
 void StepMetrics::add(const std::string& name, const Sum& more) {

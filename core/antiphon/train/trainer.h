@@ -79,8 +79,17 @@ class Trainer {
   std::vector<model::Batch> draw(DrawnRecord& agreed);
   DrawnRecord drawn(const std::vector<model::Batch>& batches) const;
   void compute(std::vector<model::Batch>& batches, StepResult& result);
-  ObjectiveOutput forward_of(model::Batch& batch, const at::Tensor& reference_n, const parallel::Pass& pass,
+  // What is known of a batch before its pass.
+  struct Compared {
+    at::Tensor reference_n = {};   // its log-probabilities under the reference, if the objective needs them
+    at::Tensor gradient_sk = {};   // of the loss for its scores, if that is known
+  };
+  ObjectiveOutput forward_of(model::Batch& batch, const Compared& compared, const parallel::Pass& pass,
                              StepResult& result);
+  std::vector<Compared> compare(std::vector<model::Batch>& batches, StepResult& result);
+  std::vector<at::Tensor> compare_pairs(std::vector<model::Batch>& batches, StepResult& result);
+  ObjectiveOutput of_pairs(const at::Tensor& own_sk, const StepTotals& totals);
+  uint64_t seed_of_batch(int64_t batch) const;
   StepResult step_or_save();
   [[noreturn]] void stop(int signal);
   void backward(const ObjectiveOutput& output, StepResult& result);
@@ -88,7 +97,7 @@ class Trainer {
   bool holds(const Parameter& piece) const;
   void begin_reference();
   std::vector<at::Tensor> compare_with_reference(std::vector<model::Batch>& batches);
-  ObjectiveOutput forward(model::Batch& batch, const at::Tensor& reference_n, uint64_t seed, StepResult& result);
+  ObjectiveOutput forward(model::Batch& batch, const Compared& compared, uint64_t seed, StepResult& result);
   void update(StepResult& result, const std::vector<std::string>& samples);
   void keep_statistics();
   void put_statistics_back();

@@ -38,6 +38,12 @@ void add_auxiliary(const AuxiliaryLosses& losses, double share, StepResult& resu
   }
 }
 
+// Nothing is added to the loss, which is counted already.
+at::Tensor with_gradient(const at::Tensor& scores, const at::Tensor& gradient) {
+  const auto linear = (scores * gradient).sum();
+  return linear - linear.detach();
+}
+
 }  // namespace
 
 nn::TokenScoreOptions Trainer::score_options() const {
@@ -67,12 +73,11 @@ std::vector<at::Tensor> Trainer::compare_with_reference(std::vector<model::Batch
 }
 
 // What is compared with a reference is computed as the reference is: without dropout.
-ObjectiveOutput Trainer::forward(model::Batch& batch, const at::Tensor& reference_n, uint64_t seed,
-                                 StepResult& result) {
+ObjectiveOutput Trainer::forward(model::Batch& batch, const Compared& compared, uint64_t seed, StepResult& result) {
   const auto& drawn = result.drawn;
   const nn::BlockPolicyScope policy(placement_.around(recompute_ ? &*recompute_ : nullptr));
   auto input = model::objective_input(batch, drawn.totals);
-  input.reference_n = reference_n;
+  input.reference_n = compared.reference_n;
   std::optional<TrainingPass> training;
   std::optional<AuxiliaryLosses> losses;
   const double share = static_cast<double>(batch.tokens() - batch.padding) / static_cast<double>(drawn.tokens);
@@ -87,7 +92,8 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, const at::Tensor& referenc
   (model_.scores() ? input.scores_sk : input.logp_n) = model_.score(batch, score_options());
   if (losses) add_auxiliary(*losses, share, result);
   if (!model_.lm().is_last_stage()) return {model_.scores() ? input.scores_sk : input.logp_n, {}};
-  return objective_.forward(input);
+  if (compared.gradient_sk.defined()) return {with_gradient(input.scores_sk, compared.gradient_sk)};
+  return objective_.needs().pairs ? of_pairs(input.scores_sk, drawn.totals) : objective_.forward(input);
 }
 
 void Trainer::backward(const ObjectiveOutput& output, StepResult& result) {
@@ -144,21 +150,32 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
   return batches;
 }
 
-ObjectiveOutput Trainer::forward_of(model::Batch& batch, const at::Tensor& reference_n, const parallel::Pass& pass,
+uint64_t Trainer::seed_of_batch(int64_t batch) const {
+  return seed_of(static_cast<uint64_t>(options_.seed), step_, loader_.share().first + batch);
+}
+
+ObjectiveOutput Trainer::forward_of(model::Batch& batch, const Compared& compared, const parallel::Pass& pass,
                                     StepResult& result) {
-  const auto seed = seed_of(static_cast<uint64_t>(options_.seed), step_, loader_.share().first + pass.batch);
+  const auto seed = seed_of_batch(pass.batch);
   if (pass.batch > 0 && pass.chunk == 0) put_statistics_back();
   seed_generators(model_.lm().device(), seed);
-  auto output = forward(batch, reference_n, seed, result);
+  auto output = forward(batch, compared, seed, result);
   if (pass.chunk == 0) add_statistics();
   return output;
 }
 
+std::vector<Trainer::Compared> Trainer::compare(std::vector<model::Batch>& batches, StepResult& result) {
+  std::vector<Compared> compared(batches.size());
+  const auto references = compare_with_reference(batches), gradients = compare_pairs(batches, result);
+  for (size_t i = 0; i < batches.size(); ++i) compared[i] = {references[i], gradients[i]};
+  return compared;
+}
+
 void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
-  const auto references = compare_with_reference(batches);
+  const auto compared = compare(batches, result);
   const auto forward = [&](const parallel::Pass& pass) {
     const auto i = static_cast<size_t>(pass.batch);
-    return forward_of(batches[i], references[i], pass, result);
+    return forward_of(batches[i], compared[i], pass, result);
   };
   run_passes(passes_, placement_, recompute_.has_value(),
              {forward, [&](const ObjectiveOutput& output) { backward(output, result); }});

@@ -72,11 +72,10 @@ std::array<at::Tensor, 3> EncoderLayer::projected(const at::Tensor& x) const {
   return qkv;
 }
 
-at::Tensor EncoderLayer::attend(const at::Tensor& x) const {
+at::Tensor EncoderLayer::attend(const at::Tensor& x, const std::vector<int64_t>& lengths) const {
   auto qkv = projected(x);
-  for (auto& vectors : qkv) vectors = vectors.view({x.size(0) * x.size(1), options_.num_heads, -1});
-  const std::vector<int64_t> lengths(static_cast<size_t>(x.size(0)), x.size(1));
-  const auto y = packed_attention(qkv[0], qkv[1], qkv[2], lengths, false);
+  for (auto& vectors : qkv) vectors = vectors.view({x.numel() / x.size(-1), options_.num_heads, -1});
+  const auto y = packed_attention(qkv[0], qkv[1], qkv[2], lengths, options_.causal);
   return o_proj_.forward(y.view(x.sizes()));
 }
 
@@ -86,7 +85,11 @@ at::Tensor EncoderLayer::scaled(at::Tensor y, const at::Tensor& scale) const {
 }
 
 at::Tensor EncoderLayer::forward(const at::Tensor& x) const {
-  const auto h = sum(x, scaled(attend(norm1_.forward(x)), scale1_));
+  return forward(x, std::vector<int64_t>(static_cast<size_t>(x.size(0)), x.size(1)));
+}
+
+at::Tensor EncoderLayer::forward(const at::Tensor& x, const std::vector<int64_t>& lengths) const {
+  const auto h = sum(x, scaled(attend(norm1_.forward(x), lengths), scale1_));
   return sum(h, scaled(fc2_.forward(activate(options_.activation, fc1_.forward(norm2_.forward(h)))), scale2_));
 }
 

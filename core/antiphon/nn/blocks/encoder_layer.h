@@ -1,4 +1,4 @@
-// The bidirectional pre-norm block that ViT-like and Whisper-like encoders share.
+// The pre-norm block that ViT-like and Whisper-like encoders and the text towers of dual encoders share.
 #pragma once
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/norm.h>
@@ -21,6 +21,7 @@ struct EncoderLayerOptions {
   double qk_norm_eps = 0;    // > 0: queries and keys are normed (RMS), all heads of a vector together (InternViT-6B)
   bool layer_scale = false;  // DINOv2: each branch is multiplied by a learned vector (Touvron et al. 2021)
   std::string activation = "gelu";
+  bool causal = false;  // no token sees a later one
 };
 
 // How many of an encoder's blocks the feature layer `layer` needs: -1 is the last block's output, -2 the one before, 0
@@ -34,11 +35,13 @@ class EncoderLayer : public Module {
   explicit EncoderLayer(const EncoderLayerOptions& options);
   // x [n, tokens, hidden_size] -> the same shape.
   at::Tensor forward(const at::Tensor& x) const;
+  // Sequences one after the other, x [tokens, hidden_size]; `lengths`: tokens of each.
+  at::Tensor forward(const at::Tensor& x_td, const std::vector<int64_t>& lengths) const;
 
  private:
   void add_projections();
   std::array<at::Tensor, 3> projected(const at::Tensor& x) const;
-  at::Tensor attend(const at::Tensor& x) const;
+  at::Tensor attend(const at::Tensor& x, const std::vector<int64_t>& lengths) const;
   at::Tensor scaled(at::Tensor y, const at::Tensor& scale) const;
   EncoderLayerOptions options_;
   Norm norm1_, norm2_;

@@ -1,0 +1,96 @@
+#include <antiphon/backbone/text_tower.h>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/nn/blocks/run_blocks.h>
+#include <antiphon/nn/linear/linear.h>
+
+namespace antiphon::backbone {
+namespace {
+
+nn::EncoderLayerOptions block(const TextTowerOptions& o, const TextTowerKind& kind) {
+  nn::EncoderLayerOptions layer;
+  layer.hidden_size = o.hidden_size, layer.intermediate_size = o.intermediate_size, layer.num_heads = o.num_heads;
+  layer.norm_eps = o.layer_norm_eps, layer.activation = o.activation, layer.causal = kind.causal;
+  return layer;
+}
+
+}  // namespace
+
+const ForeignKeys& text_tower_keys() {
+  static const auto* keys =
+      new ForeignKeys(common_keys().with({.options = {{"vocab_size", "vocab_size"},
+                                                      {"hidden_size", "hidden_size"},
+                                                      {"intermediate_size", "intermediate_size"},
+                                                      {"num_hidden_layers", "num_layers"},
+                                                      {"num_attention_heads", "num_heads"},
+                                                      {"max_position_embeddings", "max_positions"},
+                                                      {"layer_norm_eps", "layer_norm_eps"},
+                                                      {"hidden_act", "activation"}},
+                                          .training = {"attention_dropout", "dropout"},
+                                          .other = {"projection_dim", "projection_size", "tie_word_embeddings"}}));
+  return *keys;
+}
+
+JsonTable text_config(const PretrainedConfig& pretrained, const std::string& family) {
+  const auto half = pretrained.config.table("text_config");
+  expect_model_type(pretrained, family + "_text", half.exists() ? family : family + "_text_model");
+  return half.exists() ? half : pretrained.config;
+}
+
+TextTower::TextTower(const TextTowerOptions& o, const TextTowerKind& kind)
+    : options_(o), kind_(kind), norm_(nn::NormKind::layer, o.hidden_size, o.layer_norm_eps) {
+  if (o.hidden_size % o.num_heads != 0)
+    fail(ErrorKind::config, fmt::format("{}: hidden_size = {} is not a multiple of num_heads = {}", kind.plugin,
+                                        o.hidden_size, o.num_heads));
+  add("token_embedding", tokens_vd_, {o.vocab_size, o.hidden_size}, Init::normal_002, Role::embedding);
+  add("position_embedding", positions_pd_, {o.max_positions, o.hidden_size}, Init::normal_002, Role::embedding);
+  for (int64_t i = 0; i < o.num_layers; ++i) {
+    layers_.push_back(std::make_unique<nn::EncoderLayer>(block(o, kind)));
+    add(fmt::format("layers.{}", i), *layers_.back());
+  }
+  add("norm", norm_);
+}
+
+at::Tensor TextTower::embed(const at::Tensor& ids) { return at::embedding(tokens_vd_, ids); }
+
+at::Tensor TextTower::forward(const DecoderInput& input) {
+  if (input.cache) fail(ErrorKind::internal, kind_.plugin + " reads whole texts, without a cache");
+  auto x = input.x_td + nn::like(at::embedding(positions_pd_, input.positions_at.select(0, 0)), input.x_td);
+  x = nn::run_blocks(layers_, x, [&lengths = input.lengths](const auto& layer, const at::Tensor& in, size_t) {
+    return layer.forward(in, lengths);
+  });
+  return norm_.forward(x);
+}
+
+at::Tensor TextTower::head_weight() {
+  fail(ErrorKind::config, kind_.plugin + " makes vectors of texts and writes none",
+       "set model.graph = \"dual_encoder\", or take a language model");
+}
+
+std::vector<Module*> TextTower::blocks() {
+  std::vector<Module*> all;
+  for (const auto& layer : layers_) all.push_back(layer.get());
+  return all;
+}
+
+NameMap TextTower::name_map() const {
+  NameMap map;
+  map.ignored = kind_.others;
+  for (const std::string prefix : {"", "text_model."}) {  // of transformers 5, of 4
+    for (const auto& rule :
+         {NameRule{"embeddings.token_embedding.weight", "token_embedding"},
+          NameRule{"embeddings.position_embedding.weight", "position_embedding"},
+          NameRule{"encoder.layers.{}.layer_norm{}", "layers.{}.norm{}"},
+          NameRule{"encoder.layers.{}.self_attn.out_proj.{}", "layers.{}.self_attn.o_proj.{}"},
+          NameRule{"encoder.layers.{}.self_attn.{}", "layers.{}.self_attn.{}"},
+          NameRule{"encoder.layers.{}.mlp.{}", "layers.{}.mlp.{}"}, NameRule{"final_layer_norm.{}", "norm.{}"}})
+      map.rules.push_back({prefix + rule.checkpoint, rule.parameter});
+    map.ignored.push_back(prefix + "embeddings.position_ids");
+  }
+  return map;
+}
+
+}  // namespace antiphon::backbone

@@ -1,0 +1,39 @@
+// The text half of CLIP (Radford et al. 2021; transformers: models/clip/modeling_clip.py): causal blocks; a text's
+// vector is that of its last token, <|endoftext|>.
+#include <antiphon/backbone/text_tower.h>
+#include <antiphon/component/language_model.h>
+#include <antiphon/component/register.h>
+#include <antiphon/plugin/manifest.h>
+
+namespace antiphon::clip_text {
+
+struct ClipTextOptions : backbone::TextTowerOptions {
+  void read_pretrained(const PretrainedConfig& pretrained);
+};
+
+const config::Table<ClipTextOptions>& clip_text_table() {
+  static const auto* table =
+      new config::Table<ClipTextOptions>(backbone::text_tower_table<ClipTextOptions>("clip_text"));
+  return *table;
+}
+
+void ClipTextOptions::read_pretrained(const PretrainedConfig& pretrained) {
+  read_keys(backbone::text_config(pretrained, "clip"), backbone::text_tower_keys(), clip_text_table(), *this);
+}
+
+class ClipText : public backbone::TextTower {
+ public:
+  explicit ClipText(const ClipTextOptions& options)
+      : TextTower(options,
+                  {.plugin = "clip_text",
+                   .causal = true,
+                   .others = {"vision_model.*", "visual_projection.*", "text_projection.*", "logit_scale"}}) {}
+};
+
+}  // namespace antiphon::clip_text
+
+ANTIPHON_PLUGIN(clip_text, "0.1.0") {
+  using namespace antiphon::clip_text;
+  antiphon::register_component<antiphon::LanguageModel, ClipText>(registrar, "clip_text", "the text half of CLIP",
+                                                                  clip_text_table());
+}
