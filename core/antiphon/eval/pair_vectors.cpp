@@ -73,17 +73,23 @@ void add_zero_shot(const PairVectors& vectors, const std::vector<std::string>& c
   }
 }
 
-LinearProbe::LinearProbe(const PairVectors& vectors, double inverse_l2) {
+at::Tensor LinearProbe::loss(const PairVectors& vectors, const std::vector<int64_t>& labels, double inverse_l2,
+                             const at::Tensor& weight_cw, const at::Tensor& bias_c) {
+  const auto logits = at::addmm(bias_c, media_directions(vectors), weight_cw.t());
+  return at::cross_entropy_loss(logits, at::tensor(labels, at::kLong)) +
+         weight_cw.square().sum() / (2 * static_cast<double>(vectors.count()) * inverse_l2);
+}
+
+LinearProbe::LinearProbe(const PairVectors& vectors, double inverse_l2) : inverse_l2_(inverse_l2) {
   const auto labels = distinct(vectors.texts);
   classes_ = labels.names;
   if (classes_.size() < 2)
     fail(ErrorKind::data, "all samples of eval.probe have the same text, so there is nothing to tell apart",
          "name a set whose texts are the classes");
   c10::AutoGradMode with_grad(true);
-  const auto x = media_directions(vectors), y = at::tensor(labels.number, at::kLong);
-  const auto n = static_cast<double>(vectors.count()), classes = static_cast<double>(classes_.size());
-  auto weight = at::zeros({static_cast<int64_t>(classes), x.size(1)}).requires_grad_(true);
-  auto bias = at::zeros({static_cast<int64_t>(classes)}).requires_grad_(true);
+  const auto classes = std::ssize(classes_);
+  auto weight = at::zeros({classes, vectors.media_nw.size(1) - 1}).requires_grad_(true);
+  auto bias = at::zeros({classes}).requires_grad_(true);
   torch::optim::LBFGS optimizer({weight, bias}, torch::optim::LBFGSOptions(1)
                                                     .max_iter(1000)
                                                     .tolerance_grad(1e-7)
@@ -92,12 +98,18 @@ LinearProbe::LinearProbe(const PairVectors& vectors, double inverse_l2) {
                                                     .line_search_fn("strong_wolfe"));
   optimizer.step([&] {
     optimizer.zero_grad();
-    const auto logits = at::addmm(bias, x, weight.t());
-    const auto loss = at::cross_entropy_loss(logits, y) + weight.square().sum() / (2 * n * inverse_l2);
-    loss.backward();
-    return loss;
+    const auto value = loss(vectors, labels.number, inverse_l2, weight, bias);
+    value.backward();
+    return value;
   });
   weight_cw_ = weight.detach(), bias_c_ = bias.detach();
+}
+
+double LinearProbe::largest_gradient(const PairVectors& vectors) const {
+  c10::AutoGradMode with_grad(true);
+  const auto weight = weight_cw_.clone().requires_grad_(true), bias = bias_c_.clone().requires_grad_(true);
+  loss(vectors, distinct(vectors.texts).number, inverse_l2_, weight, bias).backward();
+  return std::max(weight.grad().abs().max().item<double>(), bias.grad().abs().max().item<double>());
 }
 
 void LinearProbe::add(const PairVectors& vectors, PairMetrics& metrics) const {

@@ -39,8 +39,14 @@ class LinearProbe {
   // "probe/accuracy".
   void add(const PairVectors& vectors, PairMetrics& metrics) const;
   const std::vector<std::string>& classes() const { return classes_; }
+  // Of what it minimises, on the samples that it has learnt: how near it came.
+  double largest_gradient(const PairVectors& vectors) const;
 
  private:
+  // Of these weights and biases, which may want a gradient.
+  static at::Tensor loss(const PairVectors& vectors, const std::vector<int64_t>& labels, double inverse_l2,
+                         const at::Tensor& weight_cw, const at::Tensor& bias_c);
+  double inverse_l2_;
   std::vector<std::string> classes_;
   at::Tensor weight_cw_, bias_c_;
 };

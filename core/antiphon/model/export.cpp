@@ -37,7 +37,7 @@ struct Place {
   PartSlot slot;
 };
 
-std::vector<Place> places_of(MultimodalLm& model) {
+std::vector<Place> places_of(Model& model) {
   const auto parts = model.parts();
   const auto slots = slots_of(model);
   std::vector<Place> all;
@@ -49,6 +49,11 @@ const Place* place_at(const std::vector<Place>& places, const std::string& path)
   for (const auto& place : places)
     if (place.part.path == path) return &place;
   return nullptr;
+}
+
+// Whether the composition of a directory has a part for which it needs no tensors.
+bool is_said(const Part& part, const config::Value& composed) {
+  return part.module->parameters().empty() && config::text_at(composed, part.path + ".plugin") == part.plugin;
 }
 
 // Why the model is not what its language model's directory holds; empty if it is.
@@ -64,7 +69,7 @@ std::string why_not_whole(const std::vector<Place>& places, const WholeModel& wh
       return fmt::format("its connector is a '{}' in place of a '{}'", place->part.plugin, plugin);
   }
   for (const auto& [part, slot] : places)
-    if (slot.kind != PartKind::peft && !slots.contains(part.path))
+    if (slot.kind != PartKind::peft && !slots.contains(part.path) && !is_said(part, composed))
       return fmt::format("it has [model.{}], too", part.path);
   return {};
 }
@@ -161,8 +166,9 @@ void set_tied(json& config, const config::Value& options) {
 
 class Exporter {
  public:
-  Exporter(MultimodalLm& model, const fs::path& output, const ExportOptions& options)
-      : model_(model),
+  Exporter(Model& model, const fs::path& output, const ExportOptions& options)
+      : model_(model.lm()),
+        pairs_(model.pairs()),
         output_(output),
         options_(options),
         places_(places_of(model)),
@@ -189,6 +195,11 @@ class Exporter {
       why = why_not_whole(places_, whole);
       if (why.empty()) return export_whole(whole);
     }
+    if (pairs_)
+      fail(ErrorKind::config,
+           fmt::format("a dual encoder is written like the directory that it came from, and this one has none{}",
+                       why.empty() ? "" : ": " + why),
+           "compose it with from = \"a CLIP or SigLIP directory\"; the run's folder has what was trained");
     return export_language_model(why);
   }
 
@@ -215,6 +226,7 @@ class Exporter {
   }
 
   MultimodalLm& model_;
+  bool pairs_;
   const fs::path& output_;
   const ExportOptions& options_;
   const std::vector<Place> places_;
@@ -448,7 +460,7 @@ ExportTensors Exporter::write_encoder(const Part& part, const fs::path& folder) 
 
 }  // namespace
 
-ExportReport export_model(MultimodalLm& model, const fs::path& output, const ExportOptions& options) {
+ExportReport export_model(Model& model, const fs::path& output, const ExportOptions& options) {
   return Exporter(model, output, options).run();
 }
 

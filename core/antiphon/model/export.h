@@ -31,6 +31,6 @@ struct ExportReport {
 // byte; one tensor is in memory at a time. As GGUF the language model is written (export_gguf.h) and, of a LLaVA
 // that is still its directory's, the mmproj file beside it (gguf_mmproj.h). Error(config)
 // if the language model has no directory to follow, Error(weights) for a part without a configuration to write.
-ExportReport export_model(MultimodalLm& model, const std::filesystem::path& output, const ExportOptions& options = {});
+ExportReport export_model(Model& model, const std::filesystem::path& output, const ExportOptions& options = {});
 
 }  // namespace antiphon::model

@@ -90,6 +90,24 @@ at::Tensor logits_of_probe(model::MultimodalLm& model) {
   return model.llm().logits(at::cat({last(hidden[0]), last(hidden[1])})).clone();
 }
 
+// Of a dual encoder the two vectors of noise and a text: [1, scores()].
+at::Tensor vectors_of_probe(model::Model& model) {
+  c10::InferenceMode inference;
+  Noise noise;
+  auto sample = text_of(model.lm(), noise, "pair");
+  sample.supervised.assign(sample.ids.size(), true);
+  model::BatchMedia media;
+  const auto& [name, stream] = *model.lm().streams().begin();
+  media.stream = name, media.sample_id = sample.id, media.item = stream->process(noise_item(*stream, noise));
+  sample.ids.insert(sample.ids.begin(), 0), sample.supervised.insert(sample.supervised.begin(), false);
+  sample.media.push_back(std::move(media));
+  auto batch = data::pack(std::vector<data::Prepared>{sample});
+  model.lm().encode(batch);
+  return model.score(batch, {}).clone();
+}
+
+at::Tensor probe_of(model::Model& model) { return model.pairs() ? vectors_of_probe(model) : logits_of_probe(model.lm()); }
+
 std::unique_ptr<model::Model> loaded(model::ModelSpec& spec) {
   auto model = model::build(spec);
   model->load({at::kCPU, {at::kFloat, at::kFloat, ""}, 1});
@@ -111,6 +129,7 @@ void take_from(config::Value& slot, const std::string& weights, const std::strin
 model::ModelSpec whole_spec(model::ModelSpec spec, const config::Value& said) {
   const auto of = [&](const std::string& slot, const char* key) { return config::text_at(said, slot + "." + key); };
   spec.llm.weights = of("llm", "weights"), spec.llm.part = of("llm", "part"), spec.llm.peft.clear();
+  if (said.find("head")) spec.head.weights = of("head", "weights"), spec.head.part = of("head", "part");
   for (auto& [name, stream] : spec.streams) {
     const auto encoder = "streams." + name + ".encoder", connector = "streams." + name + ".connector";
     take_from(stream.encoder, of(encoder, "weights"), of(encoder, "part"));
@@ -160,10 +179,10 @@ ExportCheck check_export(const OpenOptions& open, const fs::path& output, std::o
     const auto model = loaded(spec);
     load_trained(*model, open, config.train.ema);
     choose_adapters(model->lm(), open);
-    adapted = logits_of_probe(model->lm());
+    adapted = probe_of(*model);
   }
   auto other = written_spec(config.model, output);
-  written = logits_of_probe(loaded(other)->lm());
+  written = probe_of(*loaded(other));
   ExportCheck check;
   check.difference = (adapted - written).abs().max().item<double>();
   check.largest = adapted.abs().max().item<double>(), check.logits = adapted.numel();
