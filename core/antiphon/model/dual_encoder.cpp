@@ -80,6 +80,10 @@ std::unique_ptr<DualEncoder> DualEncoder::build(ModelSpec& spec) {
   if (model->lm_->streams().empty())
     fail(ErrorKind::config, "model.graph = \"dual_encoder\" has no stream to compare texts with",
          "add [model.streams.image]");
+  for (const auto& [name, stream] : model->lm_->streams())
+    if (const auto vectors = stream->example_tokens(); vectors != 1)
+      fail(ErrorKind::config, fmt::format("[model.streams.{}] gives {} vectors of a medium; a dual encoder compares one", name, vectors),
+           "set pooled = true in its encoder, or take a connector that makes one");
   model->head_->module().set_requires_grad(spec.head.trainable);
   model->head_spec_ = spec.head;
   return model;

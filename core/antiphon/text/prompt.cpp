@@ -115,6 +115,9 @@ Prompt PromptBuilder::captioned(const std::vector<Turn>& turns) const {
   if (text.find_first_not_of(" \t\n\r") == std::string::npos)
     fail(ErrorKind::data, "the record has no text to compare its medium with",
          "give it an assistant turn, or a caption, with the text");
+  if (prompt.ids.size() != 1)
+    fail(ErrorKind::data, fmt::format("the record has {} media; one is compared with a text", prompt.ids.size()),
+         "give every record one medium");
   prompt.supervised.resize(prompt.ids.size(), false);
   const auto ids = caption(text);
   prompt.ids.insert(prompt.ids.end(), ids.begin(), ids.end());
