@@ -5,6 +5,7 @@
     train_{image,audio,both}.jsonl  the same lines by stream, for compositions of one stream or for weights of sources
     train_full.jsonl                every language and every prompt
     heldout_{image,audio,both}.jsonl, heldout_turns.jsonl
+    train_pairs.jsonl, heldout_pairs.jsonl   each picture with its English name, for dual encoders
     stamps_train.jsonl, stamps_heldout_{image,audio,both}.jsonl   stamps with French names only
 
 Pictures and prompts are split by a hash of their group (a picture with those that share its recording; a prompt key in
@@ -23,7 +24,7 @@ from mixes import build_manifests
 from prompts import read_prompts
 from stamps import read_stamps
 
-VERSION = 2
+VERSION = 3
 README = """Made by tools/demo/prepare.sh; not part of Antiphon. Media under media/:
 stamps/    Tux Paint stamps, GPL-2 (Debian package tuxpaint-stamps-default)
 asterisk/  Asterisk core sounds, CC-BY-SA-3.0 (en, es: Allison Smith; fr: June Wallack) and CC-BY-3.0 (it, ru:
@@ -70,6 +71,7 @@ def check_disjoint(manifests):
 EXPECTED = {
     "train": 5189, "train_image": 1287, "train_audio": 2644, "train_both": 1258, "train_full": 8821,
     "heldout_image": 196, "heldout_audio": 210, "heldout_both": 190, "heldout_turns": 83,
+    "train_pairs": 393, "heldout_pairs": 83,
     "stamps_train": 1510, "stamps_heldout_image": 158, "stamps_heldout_audio": 80, "stamps_heldout_both": 80,
 }
 

@@ -48,6 +48,11 @@ def image_items(tasks, stamps, categories, languages_each):
     return items
 
 
+def pair_items(tasks, stamps):
+    """Each picture with its English name."""
+    return [tasks.caption(stamp) for stamp in stamps]
+
+
 def spoken_items(tasks, stamps, every_language):
     items = [tasks.spoken(stamp, "fr") for stamp in speaking(stamps, "fr")]
     for stamp in stamps:
@@ -85,7 +90,7 @@ def train_manifests(stamps, prompts, categories):
     }
     full = (image_items(tasks, stamps, categories, len(ASKED)) + about_picture + spoken_items(tasks, stamps, True) +
             [transcribe(prompt) for prompt in prompts] + parts["train_both"])
-    return {"train": sum(parts.values(), []), **parts, "train_full": full}
+    return {"train": sum(parts.values(), []), **parts, "train_full": full, "train_pairs": pair_items(tasks, stamps)}
 
 
 def held_out_manifests(stamps, prompts, categories):
@@ -101,6 +106,7 @@ def held_out_manifests(stamps, prompts, categories):
         "heldout_image": image_items(tasks, stamps, categories, 0) + image_items(tasks, some, (), 1)[len(some):],
         "heldout_audio": [tasks.spoken(stamp, "fr") for stamp in french] + in_second + transcripts,
         "heldout_both": both_items(tasks, stamps, some),
+        "heldout_pairs": pair_items(tasks, stamps),
         "heldout_turns": sum(turn_items(tasks, stamps, categories, 50), []),
     }
 

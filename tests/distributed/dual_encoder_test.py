@@ -1,0 +1,70 @@
+"""Dual encoders, whose loss compares the pairs of all processes: as on one process."""
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from together import Together
+from harness import losses, main, records, sets
+import tiny_dual
+
+
+class DualEncoder(Together):
+    OBJECTIVE = "contrastive"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        model, data = cls.folder / "models" / "dual", cls.folder / "data" / "pairs.jsonl"
+        cls.write(model)
+        tiny_dual.write_pairs(data)
+        text = cls.config.read_text()
+        begin, end = text.index("[model.llm]"), text.index("[data]")
+        source = f'path = "{data}"\n'
+        cls.config = cls.folder / "dual.toml"
+        cls.config.write_text(text[:begin] + f'[model]\nfrom = "{model}"\n\n[objective]\nplugin = "{cls.OBJECTIVE}"\n\n[[data.train.sources]]\n{source}\n[[data.eval.held.sources]]\n{source}\n' + text[end:])
+
+    @staticmethod
+    def write(folder):
+        tiny_dual.write_clip_model(folder)
+
+    def run_with(self, name, processes, *args, config=None, code=0):
+        return super().run_with(name, processes, *sets(train__steps=4, train__eval_every=2, train__optimizer__eps=1e-4), *args, config=config, code=code)
+
+    def same(self, one, many):
+        for step, loss in losses(one).items():
+            self.assertAlmostEqual(losses(many)[step], loss, delta=1e-4 * loss)
+        for left, right in zip(records(one / "metrics.jsonl"), records(many / "metrics.jsonl"), strict=True):
+            for key in left:
+                if key.startswith(("eval/held/", "train/media", "train/text", "train/scale")):
+                    self.assertAlmostEqual(left[key], right[key], delta=1e-3 * abs(left[key]) + 1e-6, msg=key)
+            self.assertAlmostEqual(left["train/gradient_norm"], right["train/gradient_norm"], delta=1e-3 * left["train/gradient_norm"])
+
+    def test_processes_compare_all_pairs(self):
+        """A batch for each process, whose rows are gathered, and two for each, which are computed twice."""
+        for name, accumulate in (("gathered", 2), ("twice", 4)):
+            options = sets(train__accumulate=accumulate, train__tokens_per_batch=128)
+            one, _ = self.run_with(f"{name}_one", 1, *options)
+            for mesh, more in (("replicate", ()), ("fsdp", sets(parallel__fsdp=2))):
+                with self.subTest(f"{name}, {mesh}"):
+                    many, _ = self.run_with(f"{name}_{mesh}", 2, *options, *more)
+                    self.same(one, many)
+
+    def test_what_cannot_be_divided(self):
+        for axis in ("tensor", "context", "pipeline"):
+            _, done = self.run_with(f"no_{axis}", 2, *sets(**{f"parallel__{axis}": 2}), code=2)
+            self.assertIn("cannot be divided among processes", done.stderr)
+
+
+class Sigmoid(DualEncoder):
+    OBJECTIVE = "sigmoid_pairs"
+    test_what_cannot_be_divided = None
+
+    @staticmethod
+    def write(folder):
+        tiny_dual.write_siglip_model(folder)
+
+
+if __name__ == "__main__":
+    main()
