@@ -5,6 +5,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/config/keys.h>
 #include <antiphon/config/schema.h>
+#include <antiphon/config/schema_read.h>
 #include <antiphon/config/text.h>
 
 #include <fmt/format.h>
@@ -78,7 +79,7 @@ Value describe_field(const Field& field, const Value& defaults) {
   if (field.rule.required) out["required"] = true;
   if (std::isfinite(field.rule.min)) out[field.rule.above_min ? "above" : "min"] = bound_value(field.rule.min, field);
   if (std::isfinite(field.rule.max)) out["max"] = bound_value(field.rule.max, field);
-  if (!field.rule.choices.empty()) out["choices"] = detail::write(field.rule.choices);
+  if (!field.rule.choices.empty()) out["choices"] = detail::leaf_type<std::vector<std::string>>().write(&field.rule.choices);
   const Value* value = defaults.find(field.key);
   const bool table = field.nested && field.type == "table";
   if (field.nested) out["fields"] = table && value ? describe_fields(*field.nested, *value) : field.nested->describe();
@@ -162,6 +163,17 @@ void Schema::add(Field field) {
       std::any_of(fields_.begin(), fields_.end(), [&](const Field& other) { return other.key == field.key; });
   if (twice) fail(ErrorKind::internal, fmt::format("the table '{}' declares the key '{}' twice", name_, field.key));
   fields_.push_back(std::move(field));
+}
+
+void Schema::add_leaf(std::string_view key, const detail::LeafType& type, Access member, std::string_view doc,
+                      const Rule& rule) {
+  Field field{std::string(key), type.name, std::string(doc), rule};
+  field.set = [member, &type, key = field.key, rule](void* object, const Value& value, const std::string& section,
+                                                     Problems& problems) {
+    type.read(value, member(object), key, section, rule, problems);
+  };
+  field.get = [member, &type](const void* object) { return type.write(member(const_cast<void*>(object))); };
+  add(std::move(field));
 }
 
 std::string Schema::described(const std::string& section) const { return config::described(*this, section); }

@@ -14,6 +14,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <antiphon/config/value.h>
@@ -55,6 +56,9 @@ struct Rule {
 };
 
 class Schema;
+namespace detail {
+struct LeafType;
+}
 
 // One key of a table. `set` reports to Problems and leaves the member alone on a bad value.
 struct Field {
@@ -87,7 +91,10 @@ class Schema {
   Value describe() const;
 
  protected:
+  using Access = std::function<void*(void* object)>;  // the member's address
   void add(Field field);
+  void add_leaf(std::string_view key, const detail::LeafType& type, Access member, std::string_view doc,
+                const Rule& rule);
   Value without_required(Value defaults) const;
   std::string name_;
   std::vector<Field> fields_;
@@ -107,7 +114,7 @@ class Table : public Schema {
 
   // M: bool, int64_t, double, std::string, std::optional of these, std::vector of these, Value (kept as it is).
   template <class M>
-  Table& field(std::string key, M T::*member, std::string doc, Rule rule = {});
+  Table& field(std::string_view key, M T::*member, std::string_view doc, const Rule& rule = {});
   // A nested table (unset if absent, for std::optional); a list of tables; a map of tables by name.
   // `schema` must outlive this table.
   template <class M>

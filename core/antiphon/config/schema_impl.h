@@ -1,23 +1,43 @@
-// The templates behind config/schema.h: each type of member is read and written by one small function; the checks
-// and texts are in schema.cpp.
+// The templates behind config/schema.h.
 #pragma once
 #include <antiphon/config/schema.h>
+
+#include <type_traits>
 
 namespace antiphon::config {
 namespace detail {
 
-// The key being read, for messages.
-struct Place {
-  std::string key, section;
-  const Rule* rule;
+// How a member that is no table is called, read and written: one of these for each type of member, all in
+// schema_leaves.cpp, so that a plugin's tables compile to little.
+struct LeafType {
+  std::string name;
+  // Sets `out`, or reports and leaves it alone.
+  void (*read)(const Value& value, void* out, const std::string& key, const std::string& section, const Rule& rule,
+               Problems& problems);
+  Value (*write)(const void* member);
 };
 
-// Each sets `out` and returns true, or reports and leaves `out` alone.
-bool read(const Value& value, bool& out, const Place& place, Problems& problems);
-bool read(const Value& value, int64_t& out, const Place& place, Problems& problems);
-bool read(const Value& value, double& out, const Place& place, Problems& problems);
-bool read(const Value& value, std::string& out, const Place& place, Problems& problems);
-bool read(const Value& value, Value& out, const Place& place, Problems& problems);
+template <class M>
+struct Leaf : std::false_type {};
+template <>
+struct Leaf<bool> : std::true_type {};
+template <>
+struct Leaf<int64_t> : std::true_type {};
+template <>
+struct Leaf<double> : std::true_type {};
+template <>
+struct Leaf<std::string> : std::true_type {};
+template <>
+struct Leaf<Value> : std::true_type {};
+template <class M>
+struct Leaf<std::optional<M>> : Leaf<M> {};
+template <class M>
+struct Leaf<std::vector<M>> : Leaf<M> {};
+
+// Of the types above, an optional or a list of one, and an optional list.
+template <class M>
+const LeafType& leaf_type();
+
 // The elements of a list, or of a table; nullptr (and a report) if it is neither.
 const Value::Array* read_list(const Value& value, const std::string& key, const std::string& section,
                               Problems& problems);
@@ -26,91 +46,16 @@ const Value::Table* read_map(const Value& value, const std::string& key, const s
 std::string section_of(const std::string& section, const std::string& key);
 std::string section_of(const std::string& section, const std::string& key, size_t index);
 
-template <class M>
-bool read(const Value& value, std::optional<M>& out, const Place& place, Problems& problems) {
-  M read_out{};
-  if (!read(value, read_out, place, problems)) return false;
-  out = std::move(read_out);
-  return true;
-}
-
-template <class M>
-bool read(const Value& value, std::vector<M>& out, const Place& place, Problems& problems) {
-  const auto* list = read_list(value, place.key, place.section, problems);
-  if (!list) return false;
-  std::vector<M> items;
-  bool good = true;
-  for (const auto& item : *list) {
-    M read_out{};
-    good &= read(item, read_out, {place.key + "[" + std::to_string(items.size()) + "]", place.section, place.rule},
-                 problems);
-    items.push_back(std::move(read_out));
-  }
-  if (good) out = std::move(items);
-  return good;
-}
-
-inline Value write(const Value& value) { return value; }
-template <class M>
-requires std::same_as<M, bool> || std::same_as<M, int64_t> || std::same_as<M, double> || std::same_as<M, std::string>
-    Value write(const M& value) {
-  return Value(value);
-}
-template <class M>
-Value write(const std::optional<M>& value) {
-  return value ? write(*value) : Value();
-}
-template <class M>
-Value write(const std::vector<M>& list) {
-  Value::Array out;
-  for (const M& item : list) out.push_back(write(item));
-  return Value(std::move(out));
-}
-
-template <class M>
-struct TypeName {
-  static_assert(sizeof(M) == 0,
-                "a member of an options struct is bool, int64_t, double, std::string, config::Value, "
-                "or std::optional or std::vector of these; use table(), tables(), map() for structs");
-};
-template <>
-struct TypeName<bool> {
-  static std::string get() { return "boolean"; }
-};
-template <>
-struct TypeName<int64_t> {
-  static std::string get() { return "integer"; }
-};
-template <>
-struct TypeName<double> {
-  static std::string get() { return "number"; }
-};
-template <>
-struct TypeName<std::string> {
-  static std::string get() { return "string"; }
-};
-template <>
-struct TypeName<Value> {
-  static std::string get() { return "any"; }
-};
-template <class M>
-struct TypeName<std::optional<M>> : TypeName<M> {};
-template <class M>
-struct TypeName<std::vector<M>> {
-  static std::string get() { return "list of " + TypeName<M>::get(); }
-};
-
 }  // namespace detail
 
 template <class T>
 template <class M>
-Table<T>& Table<T>::field(std::string key, M T::*member, std::string doc, Rule rule) {
-  Field field{key, detail::TypeName<M>::get(), std::move(doc), rule};
-  field.set = [=](void* object, const Value& value, const std::string& section, Problems& problems) {
-    detail::read(value, static_cast<T*>(object)->*member, {key, section, &rule}, problems);
-  };
-  field.get = [=](const void* object) { return detail::write(static_cast<const T*>(object)->*member); };
-  add(std::move(field));
+Table<T>& Table<T>::field(std::string_view key, M T::*member, std::string_view doc, const Rule& rule) {
+  static_assert(detail::Leaf<M>::value,
+                "a member of an options struct is bool, int64_t, double, std::string, config::Value, "
+                "or std::optional or std::vector of these; use table(), tables(), map() for structs");
+  add_leaf(key, detail::leaf_type<M>(),
+           [member](void* object) -> void* { return &(static_cast<T*>(object)->*member); }, doc, rule);
   return *this;
 }
 

@@ -26,7 +26,8 @@ constexpr uint64_t max_tokenizer_bytes = 128 << 20, max_config_bytes = 32 << 20;
 
 // Classes whose ids are SentencePiece's; others move them or add steps of their own.
 constexpr std::string_view sentencepiece_classes[] = {
-    "", "LlamaTokenizer", "GemmaTokenizer", "T5Tokenizer", "PreTrainedTokenizer", "TokenizersBackend"};
+    "", "LlamaTokenizer", "GemmaTokenizer", "T5Tokenizer", "SiglipTokenizer", "PreTrainedTokenizer",
+    "TokenizersBackend"};
 
 std::vector<fs::path> files_ending(const fs::path& directory, std::string_view end) {
   std::vector<fs::path> found;
@@ -77,16 +78,36 @@ void name_token(json& config, const char* name, const PieceTable& table, int64_t
     config[name] = table.pieces[static_cast<size_t>(id)].text;
 }
 
+// What transformers' SiglipTokenizer does before SentencePiece: small letters, no ASCII punctuation, single spaces, and
+// a first one in any case (transformers: models/siglip/tokenization_siglip.py, canonicalize_text).
+json canonical(const json& pieces, const JsonFields& config) {
+  const auto replace = [](const char* what, const char* by) {
+    return json{{"type", "Replace"}, {"pattern", {{"Regex", what}}}, {"content", by}};
+  };
+  auto steps = json::array({replace("\xE2\x96\x81", " "), {{"type", "Prepend"}, {"prepend", "\xE2\x96\x81"}}});
+  if (config.flag("do_lower_case", true)) steps.push_back({{"type", "Lowercase"}});
+  steps.push_back(replace(R"([!-/:-@\[-`{-~])", "")), steps.push_back(replace(R"(\s+)", " "));
+  steps.push_back({{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}});
+  steps.push_back(pieces);
+  return {{"type", "Sequence"}, {"normalizers", std::move(steps)}};
+}
+
 TokenizerSource of_sentencepiece(const Tokenizer::Files& files, json config, const json& model) {
   const auto kind = tokenizer_class(config, model);
   if (std::ranges::find(sentencepiece_classes, kind) == std::end(sentencepiece_classes))
     fail(ErrorKind::config,
          fmt::format("{}: transformers' {} does not give SentencePiece's ids", files.other_name, kind),
          "save tokenizer.json with AutoTokenizer.from_pretrained(...).save_pretrained(...)");
-  const auto table = read_sentencepiece(files.other, files.other_name);
+  auto table = read_sentencepiece(files.other, files.other_name);
+  const bool siglip = kind == "SiglipTokenizer";
+  if (siglip) table.add_dummy_prefix = false;
   const bool by_id = kind == "LlamaTokenizer" || kind == "GemmaTokenizer";
   TokenizerSource source{tokenizer_json(table, files.other_name, by_id), std::move(config), true,
                          files.other_name + " (SentencePiece)"};
+  if (siglip) {
+    source.file["normalizer"] = canonical(source.file["normalizer"], JsonFields(source.config, "tokenizer_config.json"));
+    source.config.emplace("add_eos_token", true);
+  }
   name_token(source.config, "bos_token", table, table.bos);
   name_token(source.config, "eos_token", table, table.eos);
   name_token(source.config, "pad_token", table, table.pad);
