@@ -53,11 +53,6 @@ int run(const ExportFlags& flags) {
   const auto options = options_of(flags);
   auto config = run::read_config(flags.open.file, flags.open.sets);
   const auto model = model::build(config.model);
-  if (model->head_spec() && !model->pairs())
-    fail(ErrorKind::config, "export writes models that give tokens, and this one has a head that gives scores",
-         "take the head from head.safetensors in the run's folder; for the rest compose a model without model.graph "
-         "whose slots "
-         "have weights = the run");
   model::load_own(*model, static_cast<uint64_t>(config.train.seed));
   run::load_trained(*model, flags.open, config.train.ema);
   run::choose_adapters(model->lm(), flags.open);

@@ -62,10 +62,24 @@ class Reward(Case):
         self.assertRegex(row, r"head +scalar +32 +0")
         for verb, args in [("generate", ["What colour?"]), ("chat", [])]:
             self.assertIn('"reward_model" gives scores and writes no answers', self.call(verb, run, *args, code=2, input="").stderr)
-        self.assertIn("head.safetensors", self.call("export", run, "--output", self.folder / "out", code=2).stderr)
+        self.goes_out(run)
         other = self.folder / "goes_on"
         done = self.train(other, *REWARD, *self.source("pairs"), *sets(train__steps=1, model__head__weights=run))
         self.assertIn("head: applied 1/1 tensors", done.stderr)
+
+    def goes_out(self, run):
+        """As transformers' …ForSequenceClassification, with the same scores; streams in folders beside it."""
+        import torch
+        from transformers import AutoModelForSequenceClassification
+
+        out = self.folder / "out"
+        said = self.call("export", run, "--output", out, "--check").stderr
+        self.assertRegex(said, r"a llama model of scores[^\n]*\n(.*\n)*.*checked")
+        theirs, report = AutoModelForSequenceClassification.from_pretrained(out, output_loading_info=True)
+        self.assertFalse(report["missing_keys"] or report["unexpected_keys"], report)
+        self.assertEqual(theirs.config.num_labels, 1)
+        torch.testing.assert_close(theirs.score.weight.detach(), torch.from_numpy(load_file(run / "head.safetensors")["score.weight"]))
+        self.assertIn("no place for a head", self.call("export", run, "--format", "gguf", "--output", self.folder / "out.gguf", code=2).stderr)
 
     def test_learns_from_pictures(self):
         """The answer is the same: a model that does not look gives both one score."""

@@ -185,6 +185,8 @@ class Exporter {
     if (llm_.weights.empty())
       fail(ErrorKind::config, "the language model has no weights, so there is no directory to write one like",
            "name a Hugging Face directory in model.llm.weights");
+    if (options_.gguf && place_at(places_, "head"))
+      fail(ErrorKind::config, "a GGUF file has no place for a head of scores", "leave --format out");
     if (options_.gguf) return export_gguf();
     std::string why;
     if (const auto holder = llm_.part.empty() ? holder_of(llm_.weights) : nullptr) {
@@ -210,6 +212,7 @@ class Exporter {
   ExportReport export_gguf();
   ExportReport export_gguf_pair(const WholeModel& whole);
   json add_language_model();
+  void add_scores(const Place& head, json& config);
   json add_whole(const WholeModel& whole);
   template <class Copy>
   void copy_rest(const WholeModel& whole, const weights::Checkpoint& source, const std::set<std::string>& owned,
@@ -346,6 +349,29 @@ json Exporter::add_language_model() {
   return config;
 }
 
+// transformers' …ForSequenceClassification: the head of scores in the place of that of tokens.
+void Exporter::add_scores(const Place& head, json& config) {
+  constexpr std::string_view writes = "ForCausalLM";
+  const auto names = config.value("architectures", std::vector<std::string>());
+  if (names.size() != 1 || !names.front().ends_with(writes))
+    fail(ErrorKind::config,
+         fmt::format("{} is not of the architecture …{}, beside which transformers has one of scores", llm_.weights,
+                     writes),
+         "take the head from head.safetensors in the run's folder");
+  config["architectures"] = {names.front().substr(0, names.front().size() - writes.size()) +
+                             "ForSequenceClassification"};
+  tensors_.leave_out("lm_head.weight");
+  add_own(tensors_, head.part, as_it_is);
+  tensors_.add_rest(head.part, head.part.names);
+  const auto outputs = config::at_path(*head.slot.options, "outputs");
+  auto labels = json::object(), ids = json::object();
+  for (int64_t i = 0; i < (outputs ? *outputs->get_if<int64_t>() : 1); ++i) {
+    const auto label = fmt::format("LABEL_{}", i);
+    labels[std::to_string(i)] = label, ids[label] = i;
+  }
+  config["id2label"] = std::move(labels), config["label2id"] = std::move(ids);
+}
+
 ExportReport Exporter::export_gguf() {
   if (!llm_.part.empty())
     if (const WholeModel whole(llm_.weights); why_not_whole(places_, whole).empty()) return export_gguf_pair(whole);
@@ -406,11 +432,13 @@ ExportReport Exporter::export_folders(const WholeModel& whole) {
 }
 
 ExportReport Exporter::export_language_model(const std::string& why) {
-  const auto config = add_language_model();
+  auto config = add_language_model();
+  const auto* head = place_at(places_, "head");
+  if (head) add_scores(*head, config);
   write_directory(output_, config);
   auto beside = add_beside();
   if (!why.empty()) beside = fmt::format("the model is not what {} holds: {}; {}", llm_.weights, why, beside);
-  return report(fmt::format("a {} language model", config.value("model_type", "")), beside);
+  return report(fmt::format("a {} {}", config.value("model_type", ""), head ? "model of scores" : "language model"), beside);
 }
 
 // What transformers has no place for: connectors, and encoders that were trained.

@@ -134,6 +134,13 @@ void ExportTensors::add_rest(const Part& part, const NameMap& names) {
   }
 }
 
+void ExportTensors::leave_out(const std::string& name) {
+  const auto found = std::ranges::find(tensors_, name, &weights::LazyTensor::name);
+  if (found == tensors_.end()) return;
+  owners_.erase(owners_.begin() + (found - tensors_.begin()));
+  tensors_.erase(found);
+}
+
 at::ScalarType ExportTensors::dtype(const std::string& path) const {
   std::map<at::ScalarType, uint64_t> bytes;
   for (size_t i = 0; i < tensors_.size(); ++i)

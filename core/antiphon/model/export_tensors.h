@@ -26,6 +26,9 @@ class ExportTensors {
   // The parameters of `part` that add() has found in no source, named as `names` says. Error(config) if it has no name.
   void add_rest(const Part& part, const NameMap& names);
 
+  // Takes a tensor out again, if there is one of that name.
+  void leave_out(const std::string& name);
+
   const weights::LazyTensors& tensors() const { return tensors_; }
   size_t changed() const { return changed_; }
   // The floating-point format of most of the bytes: of the part at `path`, or of all parts.

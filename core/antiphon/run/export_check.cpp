@@ -106,7 +106,25 @@ at::Tensor vectors_of_probe(model::Model& model) {
   return model.score(batch, {}).clone();
 }
 
-at::Tensor probe_of(model::Model& model) { return model.pairs() ? vectors_of_probe(model) : logits_of_probe(model.lm()); }
+// Of a reward model the numbers of two texts, the second with media: [2, scores()].
+at::Tensor scores_of_probe(model::Model& model) {
+  c10::InferenceMode inference;
+  Noise noise;
+  auto first = text_of(model.lm(), noise, "text"), second = text_of(model.lm(), noise, "media");
+  add_media(model.lm(), second, noise);
+  for (auto* sample : {&first, &second}) {
+    sample->supervised.back() = true;
+    data::begin_with_prompt(*sample, model.lm().prompt_tokens());
+    data::give_positions(*sample, model.lm().llm());
+  }
+  auto batch = data::pack({first, second});
+  model.lm().encode(batch);
+  return model.score(batch, {}).clone();
+}
+
+at::Tensor probe_of(model::Model& model) {
+  if (model.scores() > 0 && !model.pairs()) return scores_of_probe(model);
+  return return model.pairs() ? vectors_of_probe(model) : logits_of_probe(model.lm()); }
 
 std::unique_ptr<model::Model> loaded(model::ModelSpec& spec) {
   auto model = model::build(spec);
@@ -144,6 +162,7 @@ model::ModelSpec written_spec(model::ModelSpec spec, const fs::path& output) {
   if (!is_gguf(output))
     if (const auto said = model::compose(output.string()); said.find("streams")) return whole_spec(spec, said);
   spec.llm.weights = output.string(), spec.llm.peft.clear(), spec.llm.part.clear();
+  if (!spec.head.plugin.empty()) spec.head.weights = output.string();
   for (auto& [name, stream] : spec.streams) {
     std::vector<config::Value*> encoders{&stream.encoder};
     if (auto* list = stream.encoder.get_if<config::Value::Array>()) {
