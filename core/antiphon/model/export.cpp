@@ -360,7 +360,7 @@ void Exporter::add_scores(const Place& head, json& config) {
          "take the head from head.safetensors in the run's folder");
   config["architectures"] = {names.front().substr(0, names.front().size() - writes.size()) +
                              "ForSequenceClassification"};
-  tensors_.leave_out("lm_head.weight");
+  tensors_.leave_out("lm_head.weight"), config["tie_word_embeddings"] = true;  // whoever asks for it finds none
   add_own(tensors_, head.part, as_it_is);
   tensors_.add_rest(head.part, head.part.names);
   const auto outputs = config::at_path(*head.slot.options, "outputs");

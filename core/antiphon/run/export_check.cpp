@@ -124,7 +124,8 @@ at::Tensor scores_of_probe(model::Model& model) {
 
 at::Tensor probe_of(model::Model& model) {
   if (model.scores() > 0 && !model.pairs()) return scores_of_probe(model);
-  return return model.pairs() ? vectors_of_probe(model) : logits_of_probe(model.lm()); }
+  return model.pairs() ? vectors_of_probe(model) : logits_of_probe(model.lm());
+}
 
 std::unique_ptr<model::Model> loaded(model::ModelSpec& spec) {
   auto model = model::build(spec);
@@ -162,7 +163,11 @@ model::ModelSpec written_spec(model::ModelSpec spec, const fs::path& output) {
   if (!is_gguf(output))
     if (const auto said = model::compose(output.string()); said.find("streams")) return whole_spec(spec, said);
   spec.llm.weights = output.string(), spec.llm.peft.clear(), spec.llm.part.clear();
-  if (!spec.head.plugin.empty()) spec.head.weights = output.string();
+  if (!spec.head.plugin.empty()) {  // the head of tokens is not in it
+    spec.head.weights = output.string();
+    if (auto* options = spec.llm.options.get_if<config::Value::Table>(); options && options->contains("tie_embeddings"))
+      (*options)["tie_embeddings"] = config::Value(true);
+  }
   for (auto& [name, stream] : spec.streams) {
     std::vector<config::Value*> encoders{&stream.encoder};
     if (auto* list = stream.encoder.get_if<config::Value::Array>()) {
