@@ -25,10 +25,16 @@ bool is_floating(Dtype dtype) {
   return dtype == Dtype::F16 || dtype == Dtype::BF16 || dtype == Dtype::F32 || dtype == Dtype::F64;
 }
 
+// Parameters have rows to be cut up by, which single numbers of some checkpoints (CLIP's logit_scale) have not.
+bool is_one_number(const Parameter& parameter, size_t axes) {
+  return axes == 0 && parameter.whole_sizes() == std::vector<int64_t>{1};
+}
+
 // Why this tensor cannot become this parameter; empty if it can.
 std::string mismatch(const Parameter& parameter, const TensorInfo& info) {
   const auto sizes = parameter.whole_sizes();
-  if (!std::equal(sizes.begin(), sizes.end(), info.shape.begin(), info.shape.end(),
+  if (!is_one_number(parameter, info.shape.size()) &&
+      !std::equal(sizes.begin(), sizes.end(), info.shape.begin(), info.shape.end(),
                   [](int64_t a, uint64_t b) { return static_cast<uint64_t>(a) == b; })) {
     return fmt::format("{}: expected [{}], got [{}] from '{}'", parameter.name, fmt::join(sizes, ", "),
                        fmt::join(info.shape, ", "), info.name);
@@ -142,7 +148,8 @@ LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const N
   for (const auto& warning : checkpoint.warnings()) log::info(warning);
   for (const auto& [parameter, name] : plan.targets) {
     stop_if_requested();
-    const auto value = checkpoint.tensor(name);
+    auto value = checkpoint.tensor(name);
+    if (value.dim() == 0) value = value.view({1});
     assign(*parameter.tensor, changes(parameter, trained), parameter.part_of(value), options);
     if (!parameter.tensor->is_alias_of(value)) checkpoint.forget(name);
     ++report.applied;

@@ -35,10 +35,9 @@ class Pair : public Head, private Module {
   Pair(const PairOptions& options, HeadShape shape)
       : projection_(shape.hidden_size, options.projection_dim, options.projection_bias) {
     add("projection", projection_);
-    const std::vector<int64_t> one(options.logit_bias ? 1 : 0, 1);  // as the checkpoints have it
     const auto most = options.max_scale > 0 ? std::optional(std::log(options.max_scale)) : std::nullopt;
-    add("logit_scale", scale_, one, options.logit_bias ? Init::log_10 : Init::log_inverse_007, Role::vector, most);
-    if (options.logit_bias) add("logit_bias", bias_, one, Init::minus_10, Role::vector);
+    add("logit_scale", scale_, {1}, options.logit_bias ? Init::log_10 : Init::log_inverse_007, Role::vector, most);
+    if (options.logit_bias) add("logit_bias", bias_, {1}, Init::minus_10, Role::vector);
   }
   // [n, projection_dim + 2]: the vector, then the logarithm of the scale and the bias, the same for all.
   int64_t outputs() const override { return projection_.out() + 2; }

@@ -39,7 +39,7 @@ def compare(bench, case, model, folder, rows, ids, objective, x, loss):
     media, written = halves(ours["scores"])
     logits = media @ written.T
     bench.compare(f"{case}: logits and loss", {"logits": logits, "loss": ours["loss"]}, {"logits": out.logits_per_image, "loss": expected})
-    gradients = {name: p.grad for name, p in model.named_parameters()}
+    gradients = {name: p.grad.reshape(p.shape or 1) for name, p in model.named_parameters()}
     mine = {name.split(":", 1)[1]: grad for name, grad in starting(ours, "grad:").items()}
     scales = {name: name[:-4] + "weight" for name in gradients if name.endswith("k_proj.bias")}
     scales |= {name: name[:-4] + "weight" for name in gradients if name.endswith("in_proj_bias")}
