@@ -82,7 +82,7 @@ at::ScalarType ExportTensors::format(at::ScalarType source) const {
 
 void ExportTensors::write(const std::string& path, weights::LazyTensor tensor, bool changed) {
   tensor.values = [values = std::move(tensor.values), dtype = tensor.dtype, sizes = tensor.sizes] {
-    return values().to(dtype).view(sizes);  // a number without axes is a parameter of one row
+    return values().to(dtype).reshape(sizes);  // a number without axes is a parameter of one row
   };
   tensors_.push_back(std::move(tensor));
   owners_.push_back(path);
