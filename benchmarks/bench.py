@@ -23,7 +23,7 @@ class Bench:
         """`recorded`: what a check compares with; rounds go on until it can tell."""
         self.options, self.folder, self.recorded = options, folder, recorded
         self.ours, self.program = (Path(options.build) / "bin" / name for name in ("antiphon_bench", "antiphon"))
-        self.rows, self.commands, self.versions, self.sessions, self.skipped = [], [], {}, [], []
+        self.rows, self.commands, self.versions, self.sessions, self.skipped, self.peak = [], [], {}, [], [], {}
 
     def repeats(self, threads=None, most=3):
         return ["--warmup", 1, "--reps", min(most, 2 if self.options.quick else 3), "--threads", threads or self.options.threads]
@@ -78,7 +78,7 @@ class Bench:
             return True
         if len(row.quiet()) < rows.LEAST:
             return False
-        then = self.recorded and self.recorded["rows"].get(row.key())
+        then = self.recorded and record.rows_of(self.recorded).get(row.key())
         return record.judge(row.key(), record.entry(row), then).kind == "as recorded" if then else row.spread() <= rows.WANTED
 
     @staticmethod

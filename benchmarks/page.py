@@ -3,8 +3,8 @@
 import statistics
 from pathlib import Path
 
+import record
 from rows import BUSY
-
 
 
 def begin(isa=""):
@@ -35,9 +35,17 @@ def spread(values):
     return f"{number(statistics.median(values))} ({number(min(values))} to {number(max(values))}, n={len(values)})"
 
 
+HEAD = ["| what | unit | Antiphon: median (min to max) | peer: median (min to max) | ours / peer (rounds) | better is | goal | others' share |", "|---|---|---:|---:|---:|---|---|---:|"]
+
+
 def table(rows):
-    head = ["| what | unit | Antiphon: median (min to max) | peer: median (min to max) | ours / peer (rounds) | better is | goal | others' share |", "|---|---|---:|---:|---:|---|---|---:|"]
-    return "\n".join(head + [line(row) for row in rows])
+    return "\n".join(HEAD + [line(row) for row in rows])
+
+
+def part(facts, rows, commands, sessions=(), skipped=()):
+    """What the page and later runs know of a part, for recorded.json."""
+    known = {row.key(): {**record.entry(row), "reached": row.reached() if row.goal else None, "line": line(row)} for row in rows}
+    return {"facts": facts, "rows": known, "commands": list(commands), "session": session_table(sessions), "skipped": list(skipped)}
 
 
 def session_table(lines):
@@ -58,18 +66,31 @@ def session_table(lines):
 
 
 def verdict(rows):
-    busy = sum(row.busy() for row in rows)
+    busy = sum(row["busy"] for row in rows)
     quiet = f"**The machine was not quiet: in {busy} of {len(rows)} rows, marked (busy), others used {BUSY:.0%} of the cores or more in too many rounds. Trust their ratios little and their figures less.**" if busy else "The machine was quiet."
-    goals = [row for row in rows if row.goal]
-    return f"{quiet} {sum(row.reached() for row in goals)} of {len(goals)} goals are reached."
+    goals = [row["reached"] for row in rows if row.get("reached") is not None]
+    return f"{quiet} {sum(goals)} of {len(goals)} goals are reached."
 
 
-def generated(isa, facts, peak, rows, commands, sessions=(), skipped=()):
-    limits = ", ".join(f"{key} {value}" for key, value in peak.items() if key not in ("bench", "threads"))
+def measured(parts):
+    """When what was measured: parts of one commit on one machine together."""
+    when = {}
+    for name, one in parts.items():
+        facts = one["facts"]
+        when.setdefault((facts["date"][:10], facts["commit"], *(f"{key}: {facts[key]}" for key in facts if key not in ("date", "commit"))), []).append(name)
+    return [f"- {', '.join(names)}: {date}, commit {commit}; {'; '.join(rest)}" for (date, commit, *rest), names in when.items()]
+
+
+def generated(isa, recorded):
+    parts = recorded["parts"]
+    limits = ", ".join(f"{key} {value}" for key, value in recorded["peak"].items() if key not in ("bench", "threads"))
+    rows = [f"| **{name}** | | | | | | | |\n" + "\n".join(row["line"] for row in one["rows"].values()) for name, one in parts.items() if one["rows"]]
+    commands = dict.fromkeys(command for one in parts.values() for command in one["commands"])
     return "\n".join([
-        begin(isa), "", *[f"- {key}: {value}" for key, value in facts.items()], f"- at best this machine does: {limits} (a row: one row times 128 MiB of weights)",
-        *[f"- not measured: {reason}" for reason in skipped], "",
-        verdict(rows), "", table(rows), *session_table(sessions), "", "Commands, ours and the peers' in turn (A B A B), as often as the table says:", "```sh", *commands, "```", END])
+        begin(isa), "", *measured(parts), f"- at best this machine does: {limits} (a row: one row times 128 MiB of weights)",
+        *[f"- not measured: {reason}" for one in parts.values() for reason in one["skipped"]], "",
+        verdict([row for one in parts.values() for row in one["rows"].values()]), "", *HEAD, *rows, *[line for one in parts.values() for line in one["session"]],
+        "", "Commands, ours and the peers' in turn (A B A B), as often as the table says:", "```sh", *commands, "```", END])
 
 
 def put_in(path, isa, text):

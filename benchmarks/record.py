@@ -1,4 +1,4 @@
-"""What a full run leaves for later ones (recorded.json), and whether a run is worse than that."""
+"""What each part leaves for later runs and for the page (recorded.json), and whether a run is worse than that."""
 
 import json
 import math
@@ -12,9 +12,26 @@ def entry(row):
     return {"ratio": round(row.ratio(), 4), "better": row.better, "spread": round(row.spread(), 4), "rounds": len(row.used()), "busy": row.busy()}
 
 
-def write(path, facts, rows):
-    everything = {"facts": facts, "rows": {row.key(): entry(row) for row in rows}}
-    Path(path).write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n")
+def read(path):
+    return json.loads(Path(path).read_text()) if Path(path).exists() else {"peak": {}, "parts": {}}
+
+
+def write(path, recorded):
+    Path(path).write_text(json.dumps(recorded, indent=1, ensure_ascii=False) + "\n")
+
+
+def rows_of(recorded):
+    return {key: row for part in recorded["parts"].values() for key, row in part["rows"].items()}
+
+
+def put(recorded, name, part, order):
+    """The part in the place of what it was, and its rows out of other parts; parts stay in this order."""
+    parts = {**recorded["parts"], name: part}
+    for other, of in parts.items():
+        if other != name:
+            of["rows"] = {key: row for key, row in of["rows"].items() if key not in part["rows"]}
+    place = {one: i for i, one in enumerate(order)}
+    recorded["parts"] = {one: parts[one] for one in sorted(parts, key=lambda one: place.get(one, len(place))) if parts[one]["rows"] or one == name}
 
 
 def worse_by(now, then):
@@ -47,7 +64,8 @@ def judge(key, now, then):
 
 
 def check(rows, recorded):
-    return [judge(row.key(), entry(row), recorded["rows"].get(row.key())) for row in rows]
+    known = rows_of(recorded)
+    return [judge(row.key(), entry(row), known.get(row.key())) for row in rows]
 
 
 def report(findings):

@@ -1,7 +1,7 @@
 """Measures Antiphon beside the programs that do the same, on this machine: ours, the peer, ours, the peer. Prints a JSON
-line for each run and a table of ratios, and writes them into docs/performance.md and benchmarks/recorded.json.
+line for each run and a table of ratios, and writes each part that is done into docs/performance.md and benchmarks/recorded.json.
 
-usage: ./dev bench [--isa avx2|avx512] [--quick] [--only WORD] [--check] [--threads N] [--page FILE] [--build FOLDER]
+usage: ./dev bench [--isa avx2|avx512] [--quick] [--only WORD,…] [--check] [--threads N] [--page FILE] [--build FOLDER]
        ./dev bench --before BUILD [--only WORD] [--quick]
 
 --isa: both sides as on a processor without bf16 products, with AVX2 or AVX-512; the parts are then those of a class.
@@ -65,7 +65,7 @@ def options_of(words):
     parser.add_argument("--quick", action="store_true", help="one round of few repetitions; writes no page")
     parser.add_argument("--isa", default="", choices=["", *isa.ENVIRONMENTS])
     parser.add_argument("--before", default="", help="another build's folder; writes no page")
-    parser.add_argument("--only", default="", choices=["", *{**PARTS, **parts_before.PARTS}], help="one part; writes no page")
+    parser.add_argument("--only", default="", help=f"parts with commas between: {', '.join({**PARTS, **parts_before.PARTS})}")
     parser.add_argument("--check", action="store_true", help="compare the ratios with those of --recorded; fails where one is worse, or may be; writes no page")
     parser.add_argument("--recorded", default="")
     parser.add_argument("--threads", type=int, default=CORES)
@@ -77,6 +77,10 @@ def options_of(words):
         parser.error("--before is neither for --check nor for --isa; set the variables of a class by hand")
     if options.quick and options.check:
         parser.error("--quick has one round, which tells too little for --check")
+    parts = parts_before.PARTS if options.before else OF_A_CLASS if options.isa else PARTS
+    if unknown := [name for name in options.only.split(",") if name and name not in parts]:
+        parser.error(f"there is no part '{unknown[0]}'{' with --before' if options.before else f' with --isa {options.isa}' if options.isa else ''}; there are {', '.join(parts)}")
+    options.parts = {name: part for name, part in parts.items() if not options.only or name in options.only.split(",")}
     return options
 
 
@@ -92,8 +96,8 @@ def attempt(bench, name, part):
 
 
 def check(bench):
-    if bench.recorded["facts"]["machine"] != facts(bench)["machine"]:
-        print(f"run.py: recorded on another machine: {bench.recorded['facts']['machine']}", file=sys.stderr)
+    for machine in {part["facts"]["machine"] for part in bench.recorded["parts"].values()} - {facts(bench)["machine"]}:
+        print(f"run.py: recorded on another machine: {machine}", file=sys.stderr)
     text, well = record.report(record.check(bench.rows, bench.recorded))
     print(text)
     return 0 if well else 1
@@ -106,12 +110,27 @@ def lost(bench):
     return 0 if well else 1
 
 
-def write(bench):
-    peak = run([PYTHON, str(HERE / "machine_peak.py"), "--threads", str(bench.options.threads)]).line()
-    about = facts(bench)
-    page.put_in(bench.options.page, bench.options.isa, page.generated(bench.options.isa, about, peak, bench.rows, bench.commands, bench.sessions, bench.skipped))
-    record.write(bench.options.recorded, about, bench.rows)
-    print(f"written to {bench.options.page} and {bench.options.recorded}")
+def write(bench, name, begun):
+    """The part that was measured since `begun`: how many rows, sessions and reasons there were before."""
+    recorded, options = record.read(bench.options.recorded), bench.options
+    rows, sessions, skipped = (whole[before:] for whole, before in zip((bench.rows, bench.sessions, bench.skipped), begun))
+    record.put(recorded, name, page.part(facts(bench), rows, bench.commands, sessions, skipped), list(PARTS))
+    recorded["peak"] = bench.peak = bench.peak or run([PYTHON, str(HERE / "machine_peak.py"), "--threads", str(options.threads)]).line()
+    record.write(options.recorded, recorded)
+    page.put_in(options.page, options.isa, page.generated(options.isa, recorded))
+    print(f"{name}: written to {options.page} and {options.recorded}")
+
+
+def measure(bench, parts):
+    """Whether all could be measured."""
+    whole, options = True, bench.options
+    for name, part in parts.items():
+        begun, bench.commands = [len(bench.rows), len(bench.sessions), len(bench.skipped)], []
+        well = attempt(bench, name, part)
+        whole &= well
+        if well and not (options.check or options.quick or options.before):
+            write(bench, name, begun)
+    return whole
 
 
 def main():
@@ -121,17 +140,12 @@ def main():
     if options.check and not Path(options.recorded).exists():
         sys.exit(f"run.py: {options.recorded} is not there: a full run without --check writes it")
     os.environ["HF_HUB_OFFLINE"] = "1"
-    parts = parts_before.PARTS if options.before else OF_A_CLASS if options.isa else PARTS
-    if options.only and options.only not in parts:
-        sys.exit(f"run.py: {'--before' if options.before else f'--isa {options.isa}'} has the parts {', '.join(parts)}")
     isa.limit(options.isa)
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         bench = Bench(options, Path(folder), json.loads(Path(options.recorded).read_text()) if options.check else None)
-        whole = all([attempt(bench, name, part) for name, part in parts.items() if options.only in ("", name)])
+        whole = measure(bench, options.parts)
     print("\n".join([page.table(bench.rows), *page.session_table(bench.sessions)]))
     worse = check(bench) if options.check else lost(bench) if options.before and not options.quick else 0
-    if not (options.only or options.check or options.quick or options.before):
-        write(bench)
     sys.exit(worse or (0 if whole else 1))
 
 

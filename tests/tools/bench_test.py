@@ -76,8 +76,11 @@ class PageTest(unittest.TestCase):
 
     def test_the_page_counts_goals_and_busy_rows_and_names_what_is_missing(self):
         two = [faster(*alike(2, 1), goal=("C1", 1.5)), shorter(*alike(2, 1, others=0.4), goal=("C3", 0.5))]
-        text = page.generated("", {"machine": "a box"}, {"bench": "peak", "copy_gb_s": 9}, two, ["one", "two"], skipped=["llama.cpp: not there"])
-        for expected in ("- machine: a box", "copy_gb_s 9", "- not measured: llama.cpp: not there", "in 1 of 2 rows", "1 of 2 goals are reached", "one\ntwo"):
+        facts = {"date": "2026-01-02 03:04 UTC", "commit": "abc", "machine": "a box"}
+        parts = {"train": page.part(facts, two, ["one", "two"], skipped=["llama.cpp: not there"]), "video": page.part(facts, [faster(*alike(2, 1), peer="PyAV")], ["two"])}
+        text = page.generated("", {"peak": {"bench": "peak", "copy_gb_s": 9}, "parts": parts})
+        self.assertEqual(text.count("two"), 1)
+        for expected in ("- train, video: 2026-01-02, commit abc; machine: a box", "copy_gb_s 9", "| **video** |", "- not measured: llama.cpp: not there", "in 1 of 3 rows", "1 of 2 goals are reached", "one\ntwo"):
             self.assertIn(expected, text)
 
     def test_only_what_stands_between_the_markers_is_replaced(self):
@@ -140,11 +143,19 @@ class RecordTest(unittest.TestCase):
 
         def verdict(ratio):
             then = measured(1)
-            return self.judged(measured(ratio, {"rows": {then.key(): record.entry(then)}}), then)
+            return self.judged(measured(ratio, {"parts": {"one": {"rows": {then.key(): record.entry(then)}}}}), then)
         kinds = {ratio: [verdict(ratio) for _ in range(1000)] for ratio in (0.9, 1)}
         self.assertLess(kinds[0.9].count("as recorded"), 40)
         self.assertLess(kinds[1].count("worse"), 20)
         self.assertGreater(kinds[1].count("as recorded"), 970)
+
+    def test_a_part_takes_its_rows_from_where_they_were(self):
+        facts, both = {"machine": "a box"}, [faster(*alike(1, 1)), shorter(*alike(1, 1), peer="PyAV")]
+        recorded = {"peak": {}, "parts": {"earlier": page.part(facts, both, [])}}
+        record.put(recorded, "train", page.part(facts, both[:1], []), ["train"])
+        self.assertEqual({name: list(part["rows"]) for name, part in recorded["parts"].items()}, {"train": [both[0].key()], "earlier": [both[1].key()]})
+        record.put(recorded, "files", page.part(facts, both[1:], []), ["train", "files"])
+        self.assertEqual(list(recorded["parts"]), ["train", "files"])
 
     def test_a_new_row_is_said_to_be_new(self):
         self.assertEqual(self.judged(faster(*alike(1, 1)), None), "not recorded")
@@ -152,9 +163,13 @@ class RecordTest(unittest.TestCase):
     def test_what_is_written_is_what_later_runs_are_compared_with(self):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "recorded.json"
-            record.write(path, {"machine": "a box"}, [faster(*alike(100, 100)), shorter(*alike(100, 100), peer="PyAV")])
-            recorded = json.loads(path.read_text())
-        self.assertEqual(recorded["facts"]["machine"], "a box")
+            whole = record.read(path)
+            record.put(whole, "files", page.part({"machine": "a box"}, [shorter(*alike(100, 100), peer="PyAV")], []), ["train", "files"])
+            record.put(whole, "train", page.part({"machine": "a box"}, [faster(*alike(100, 100))], []), ["train", "files"])
+            record.write(path, whole)
+            recorded = record.read(path)
+        self.assertEqual(list(recorded["parts"]), ["train", "files"])
+        self.assertEqual(recorded["parts"]["files"]["facts"]["machine"], "a box")
         findings = record.check([faster(*alike(50, 100)), shorter(*alike(100, 100), peer="PyAV"), shorter(*alike(1, 1), peer="ffmpeg")], recorded)
         self.assertEqual([finding.kind for finding in findings], ["worse", "as recorded", "not recorded"])
         text, well = record.report(findings)
@@ -210,7 +225,7 @@ class CompareTest(unittest.TestCase):
             self.assertEqual(self.rounds_until_settled(list(range(10, 300, 10))), rows.BEST)
 
     def test_a_check_goes_on_until_it_can_tell(self):
-        recorded = {"rows": {faster().key(): record.entry(faster(*alike(100, 100)))}}
+        recorded = {"parts": {"train": {"rows": {faster().key(): record.entry(faster(*alike(100, 100)))}}}}
         self.assertEqual(self.rounds_until_settled([130, 120, 140] * 9, recorded), rows.LEAST)  # better in any case
         self.assertEqual(self.rounds_until_settled([98, 97, 91, 90, 80, 96, 96], recorded), 6)  # 5 % worse ± 7 % after five
         self.assertEqual(self.rounds_until_settled([85] * 99, recorded), rows.MOST)  # no hasty verdict
@@ -239,7 +254,7 @@ class CompareTest(unittest.TestCase):
     def test_a_check_fails_where_a_ratio_is_worse(self):
         with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
             path = Path(folder) / "recorded.json"
-            record.write(path, run.facts(self.bench), [faster(*alike(100, 100))])
+            record.write(path, {"peak": {}, "parts": {"train": page.part(run.facts(self.bench), [faster(*alike(100, 100))], [])}})
             checked = self.bench_with("--check", recorded=json.loads(path.read_text()))
             checked.rows = [faster(*alike(100, 100))]
             self.assertEqual(run.check(checked), 0)
@@ -258,7 +273,7 @@ class OthersTest(unittest.TestCase):
         self.assertEqual(Child('talk\n{"bench": "b"}\n', 1, 1, 1, 0).line(), {"bench": "b"})
 
     def test_every_part_has_a_name_to_ask_for(self):
-        self.assertEqual(run.options_of(["--only", "video"]).only, "video")
+        self.assertEqual(list(run.options_of(["--only", "video,train"]).parts), ["train", "video"])
         with self.assertRaises(SystemExit), mock.patch("sys.stderr", new=io.StringIO()):
             run.options_of(["--only", "nothing"])
 
