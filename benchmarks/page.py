@@ -81,13 +81,17 @@ def measured(parts):
     return [f"- {', '.join(names)}: {date}, commit {commit}; {'; '.join(rest)}" for (date, commit, *rest), names in when.items()]
 
 
+def best(peak):
+    """What `machine_peak.py` found."""
+    return ", ".join(f"{key} {value}" for key, value in peak.items() if key not in ("bench", "threads"))
+
+
 def generated(isa, recorded):
     parts = recorded["parts"]
-    limits = ", ".join(f"{key} {value}" for key, value in recorded["peak"].items() if key not in ("bench", "threads"))
     rows = [f"| **{name}** | | | | | | | |\n" + "\n".join(row["line"] for row in one["rows"].values()) for name, one in parts.items() if one["rows"]]
     commands = dict.fromkeys(command for one in parts.values() for command in one["commands"])
     return "\n".join([
-        begin(isa), "", *measured(parts), f"- at best this machine does: {limits} (a row: one row times 128 MiB of weights)",
+        begin(isa), "", *measured(parts), "- at best: what the machine does; a row is one row times 128 MiB of weights",
         *[f"- not measured: {reason}" for one in parts.values() for reason in one["skipped"]], "",
         verdict([row for one in parts.values() for row in one["rows"].values()]), "", *HEAD, *rows, *[line for one in parts.values() for line in one["session"]],
         "", "Commands, ours and the peers' in turn (A B A B), as often as the table says:", "```sh", *commands, "```", END])

@@ -13,7 +13,7 @@ def entry(row):
 
 
 def read(path):
-    return json.loads(Path(path).read_text()) if Path(path).exists() else {"peak": {}, "parts": {}}
+    return json.loads(Path(path).read_text()) if Path(path).exists() else {"parts": {}}
 
 
 def write(path, recorded):

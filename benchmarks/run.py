@@ -45,7 +45,7 @@ def cpu():
     info = [line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line]
     values = {key.strip(): value.strip() for key, value in info}
     flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in values.get("flags", "").split()]
-    return f"{values.get('model name', 'unknown')}, {CORES} cores, {' '.join(flags)}"
+    return f"{values.get('model name', 'unknown')} (family {values.get('cpu family', '?')}, model {values.get('model', '?')}), {CORES} cores, {' '.join(flags)}"
 
 
 def git(*words):
@@ -114,8 +114,8 @@ def write(bench, name, begun):
     """The part that was measured since `begun`: how many rows, sessions and reasons there were before."""
     recorded, options = record.read(bench.options.recorded), bench.options
     rows, sessions, skipped = (whole[before:] for whole, before in zip((bench.rows, bench.sessions, bench.skipped), begun))
-    record.put(recorded, name, page.part(facts(bench), rows, bench.commands, sessions, skipped), list(PARTS))
-    recorded["peak"] = bench.peak = bench.peak or run([PYTHON, str(HERE / "machine_peak.py"), "--threads", str(options.threads)]).line()
+    bench.peak = bench.peak or run([PYTHON, str(HERE / "machine_peak.py"), "--threads", str(options.threads)]).line()
+    record.put(recorded, name, page.part({**facts(bench), "at best": page.best(bench.peak)}, rows, bench.commands, sessions, skipped), list(PARTS))
     record.write(options.recorded, recorded)
     page.put_in(options.page, options.isa, page.generated(options.isa, recorded))
     print(f"{name}: written to {options.page} and {options.recorded}")

@@ -76,9 +76,9 @@ class PageTest(unittest.TestCase):
 
     def test_the_page_counts_goals_and_busy_rows_and_names_what_is_missing(self):
         two = [faster(*alike(2, 1), goal=("C1", 1.5)), shorter(*alike(2, 1, others=0.4), goal=("C3", 0.5))]
-        facts = {"date": "2026-01-02 03:04 UTC", "commit": "abc", "machine": "a box"}
+        facts = {"date": "2026-01-02 03:04 UTC", "commit": "abc", "machine": "a box", "at best": page.best({"bench": "peak", "copy_gb_s": 9})}
         parts = {"train": page.part(facts, two, ["one", "two"], skipped=["llama.cpp: not there"]), "video": page.part(facts, [faster(*alike(2, 1), peer="PyAV")], ["two"])}
-        text = page.generated("", {"peak": {"bench": "peak", "copy_gb_s": 9}, "parts": parts})
+        text = page.generated("", {"parts": parts})
         self.assertEqual(text.count("two"), 1)
         for expected in ("- train, video: 2026-01-02, commit abc; machine: a box", "copy_gb_s 9", "| **video** |", "- not measured: llama.cpp: not there", "in 1 of 3 rows", "1 of 2 goals are reached", "one\ntwo"):
             self.assertIn(expected, text)
@@ -151,7 +151,7 @@ class RecordTest(unittest.TestCase):
 
     def test_a_part_takes_its_rows_from_where_they_were(self):
         facts, both = {"machine": "a box"}, [faster(*alike(1, 1)), shorter(*alike(1, 1), peer="PyAV")]
-        recorded = {"peak": {}, "parts": {"earlier": page.part(facts, both, [])}}
+        recorded = {"parts": {"earlier": page.part(facts, both, [])}}
         record.put(recorded, "train", page.part(facts, both[:1], []), ["train"])
         self.assertEqual({name: list(part["rows"]) for name, part in recorded["parts"].items()}, {"train": [both[0].key()], "earlier": [both[1].key()]})
         record.put(recorded, "files", page.part(facts, both[1:], []), ["train", "files"])
@@ -254,7 +254,7 @@ class CompareTest(unittest.TestCase):
     def test_a_check_fails_where_a_ratio_is_worse(self):
         with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
             path = Path(folder) / "recorded.json"
-            record.write(path, {"peak": {}, "parts": {"train": page.part(run.facts(self.bench), [faster(*alike(100, 100))], [])}})
+            record.write(path, {"parts": {"train": page.part(run.facts(self.bench), [faster(*alike(100, 100))], [])}})
             checked = self.bench_with("--check", recorded=json.loads(path.read_text()))
             checked.rows = [faster(*alike(100, 100))]
             self.assertEqual(run.check(checked), 0)
