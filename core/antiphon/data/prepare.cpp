@@ -68,8 +68,8 @@ void begin_parts(model::BatchMedia& media, const model::MultimodalLm& model, con
   const auto& texts = model.streams().at(media.stream)->tile_texts();
   if (!texts.any()) return;
   std::vector<std::vector<int32_t>> before;
-  for (const auto& text : texts.before_parts(media.item.tiling, media.item.grids.size()))
-    before.push_back(tokenizer.encode(text, {.before = text::Before::token}));
+  for (const auto& words : texts.before_parts(media.item.tiling, media.item.grids.size()))
+    before.push_back(tokenizer.encode(words, {.before = text::Before::token}));
   media.item.begin_parts(before);
 }
 

@@ -342,7 +342,7 @@ at::Tensor Stream::connect(const std::vector<const StreamItem*>& items) {
     rows.push_back(connector_->assemble({part, end}, item->tiling));
     check_connector(rows.back().dim() == 2 && rows.back().size(0) == item->embeddings(), rows.back(),
                     fmt::format("{} embeddings for an item of {} parts", item->embeddings(), item->features.size()));
-    if (item->whole_last > 0) rows.back() = rows.back().roll(-item->whole_last, 0);
+    if (item->whole_last > 0) rows.back() = rows.back().roll({-item->whole_last}, {0});
     part = end;
   }
   return at::cat(rows);

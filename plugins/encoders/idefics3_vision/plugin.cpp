@@ -21,29 +21,35 @@ struct VisionOptions : nn::VitOptions, SplitImage, VideoOptions {
   void read_pretrained(const PretrainedConfig& pretrained);
 };
 
+// A member of what the options derive from, as theirs.
+template <class Member, class Base>
+constexpr Member VisionOptions::*of(Member Base::*member) {
+  return member;
+}
+
 config::Table<VisionOptions>& add_image_fields(config::Table<VisionOptions>& table) {
   using O = VisionOptions;
   return table
-      .field("longest_edge", &O::longest_edge, "pictures are brought to so many pixels on the longer edge",
+      .field("longest_edge", of(&O::longest_edge), "pictures are brought to so many pixels on the longer edge",
              {.min = 1, .max = kMostPixels})
-      .field("tile_size", &O::tile_size, "edge of the square that the encoder sees, pixels",
+      .field("tile_size", of(&O::tile_size), "edge of the square that the encoder sees, pixels",
              {.min = 1, .max = kMostPixels})
-      .field("split", &O::split,
+      .field("split", of(&O::split),
              "the picture is stretched over whole tiles and cut into them, beside the whole; false: the whole alone")
-      .field("resample", &O::resample, "Pillow's filter number: 1 lanczos, 2 bilinear, 3 bicubic, 4 box, 5 hamming",
+      .field("resample", of(&O::resample), "Pillow's filter number: 1 lanczos, 2 bilinear, 3 bicubic, 4 box, 5 hamming",
              {.min = 1, .max = 5})
-      .field("mean", &O::mean, "subtracted from each channel, of 1", {.min = -1000, .max = 1000})
-      .field("std", &O::std, "divides each channel, of 1", {.min = 0, .max = 1000, .above_min = true});
+      .field("mean", of(&O::mean), "subtracted from each channel, of 1", {.min = -1000, .max = 1000})
+      .field("std", of(&O::std), "divides each channel, of 1", {.min = 0, .max = 1000, .above_min = true});
 }
 
 config::Table<VisionOptions>& add_video_fields(config::Table<VisionOptions>& table) {
   using O = VisionOptions;
   return table
-      .field("video_fps", &O::video_fps, "frames of a video, a second", {.min = 0, .max = 240, .above_min = true})
-      .field("video_frames", &O::video_frames, "at most", {.min = 1, .max = 4096})
-      .field("video_longest_edge", &O::video_longest_edge, "frames are brought to so many pixels on the longer edge",
-             {.min = 1, .max = kMostPixels})
-      .field("video_resample", &O::video_resample, "the same as resample, of frames", {.min = 1, .max = 5});
+      .field("video_fps", of(&O::video_fps), "frames of a video, a second", {.min = 0, .max = 240, .above_min = true})
+      .field("video_frames", of(&O::video_frames), "at most", {.min = 1, .max = 4096})
+      .field("video_longest_edge", of(&O::video_longest_edge),
+             "frames are brought to so many pixels on the longer edge", {.min = 1, .max = kMostPixels})
+      .field("video_resample", of(&O::video_resample), "the same as resample, of frames", {.min = 1, .max = 5});
 }
 
 const config::Table<VisionOptions>& vision_table() {
@@ -68,7 +74,7 @@ void VisionOptions::read_pretrained(const PretrainedConfig& pretrained) {
   read_video(pretrained, *this, vision_table(), *this, this);
 }
 
-nn::VitKind kind() {
+nn::VitKind vit_kind() {
   nn::VitKind kind;
   kind.plugin = kName, kind.class_token = false, kind.bucketed_positions = true;
   return kind;
@@ -89,7 +95,7 @@ class Vision : public backbone::VitEncoder {
 };
 
 Vision::Vision(const VisionOptions& options)
-    : VitEncoder(options, kind()), image_(options), frame_(options), video_(options) {
+    : VitEncoder(options, vit_kind()), image_(options), frame_(options), video_(options) {
   if (options.mean.size() != 3 || options.std.size() != 3)
     fail(ErrorKind::config, fmt::format("{}: mean and std need three values each", kName));
   frame_.resample = options.video_resample;
