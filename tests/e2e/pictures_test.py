@@ -107,7 +107,7 @@ class SmolVlm(Pictures, Case):
         whole = ("model__streams__image__encoder__split", "false")
         self.assertNotEqual(ask("--image", self.picture), ask("--image", self.picture, whole))
         self.assertEqual(ask("--video", clip), ask("--video", clip, whole), "frames are never cut")
-        self.assertNotEqual(ask("--video", clip), ask("--video", clip, ("model__streams__image__encoder__video_frames", "1")))
+        self.assertNotEqual(ask("--video", clip), ask("--video", clip, ("model__streams__image__encoder__video_fps", "4")))
 
 
 if __name__ == "__main__":

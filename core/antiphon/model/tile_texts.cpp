@@ -7,14 +7,14 @@
 namespace antiphon::model {
 namespace {
 
-void put(std::string& text, std::string_view name, int64_t number) {
+void put_number(std::string& text, std::string_view name, int64_t number) {
   const auto digits = std::to_string(number);
   for (size_t at = 0; (at = text.find(name, at)) != std::string::npos; at += digits.size())
     text.replace(at, name.size(), digits);
 }
 
 std::string begin_of(std::string text, int64_t row, int64_t column) {
-  put(text, "{row}", row), put(text, "{column}", column);
+  put_number(text, "{row}", row), put_number(text, "{column}", column);
   return text;
 }
 
