@@ -17,7 +17,7 @@ const ForeignKeys& whole_keys() {
   static const auto* keys = new ForeignKeys(
       common_keys().with({.fixed = {{"use_resampler", {false}}},
                           .other = {"text_config", kTower, "image_token_id", "scale_factor", "tie_word_embeddings",
-                                    "vocab_size", "image_seq_len", "use_reentrant_checkpointing"}}));
+                                    "vocab_size", "image_seq_len", "use_reentrant_checkpointing", "_pad_token_id"}}));
   return *keys;
 }
 
