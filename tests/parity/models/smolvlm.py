@@ -13,7 +13,7 @@ from transformers.models.idefics3.modeling_idefics3 import Idefics3VisionTransfo
 from transformers.models.smolvlm.configuration_smolvlm import SmolVLMVisionConfig
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil, get_resize_output_image_size
 from transformers.models.smolvlm.modeling_smolvlm import SmolVLMVisionTransformer
-from transformers.models.smolvlm.processing_smolvlm import get_image_prompt_string
+from transformers.models.smolvlm.processing_smolvlm import DEFAULT_CHAT_TEMPLATE, get_image_prompt_string
 from transformers.models.smolvlm.video_processing_smolvlm import SmolVLMVideoProcessor
 from transformers.models.smolvlm.video_processing_smolvlm import get_resize_output_image_size as frame_size
 from transformers.video_utils import VideoMetadata
@@ -206,6 +206,7 @@ class SmolVlm(Pictures):
         turns(("user", [text("First "), image("a.png"), text(" then "), video("v.mov"), image("b.png")]), ("assistant", "Both."), ("user", "Are you sure?"), ("assistant", "Yes!"))]
     config, vision_config, pictures = SmolVLMConfig, SmolVLMVisionConfig, SmolVLMImageProcessorPil
     tower, scale, longest, edge, split, tied, more = TOWER, 2, 56, 28, True, False, {}
+    published = None  # the template that the processor is given, if that is not the directory's
 
     def __init__(self, bench):
         self.clip = np.stack([picture(28, 28, seed=i) for i in range(9)])
@@ -272,13 +273,13 @@ class SmolVlm(Pictures):
         processor = self.full_processor()
         media = [part for message in sample["messages"] if isinstance(message["content"], list) for part in message["content"] if part["type"] != "text"]
         messages = [{**message, "content": message["content"] if isinstance(message["content"], list) else [text(message["content"])]} for message in sample["messages"]]
-        written = processor.tokenizer.apply_chat_template(messages, tokenize=False)
+        written = processor.tokenizer.apply_chat_template(messages, tokenize=False, chat_template=self.published)
         given = {}
         if any(part["type"] == "image" for part in media):
             given["images"] = [[Image.open(self.folder / part["image"]) for part in media if part["type"] == "image"]]
         if any(part["type"] == "video" for part in media):
             given |= dict(videos=[self.clip for part in media if part["type"] == "video"], video_metadata=[dict(total_num_frames=len(self.clip), fps=3.0, duration=len(self.clip) / 3.0)], do_sample_frames=True, num_frames=4, fps=1)
-        ids = torch.as_tensor(processor(text=[written], **given)["input_ids"]).flatten()
+        ids = torch.as_tensor(processor(text=[written], return_tensors="pt", **given)["input_ids"]).flatten()
         return torch.where(ids == self.media_id, 0, ids)
 
 
@@ -292,6 +293,7 @@ class SmolVlmWhole(SmolVlm):
     """As SmolVLM2 writes conversations; pictures that are not cut, one head of keys."""
     name, split, more = "smolvlm, whole pictures", False, dict(num_key_value_heads=1)
     template = plain_template = CHAT
+    published = DEFAULT_CHAT_TEMPLATE.replace("<end_of_utterance>", "<|im_end|>")
 
 
 class Idefics3(SmolVlm):
