@@ -116,6 +116,7 @@ void videos_hold(const Encoder& encoder) {
       frames.images.push_back(made_image(choice.height, choice.width, i % 2 == 1).image);
     std::vector<int64_t> seen;
     for (const auto& piece : encoder.video()->pieces(frames)) {
+      if (piece.frames.images.empty()) continue;  // text alone
       seen.insert(seen.end(), piece.frames.numbers.begin(), piece.frames.numbers.end());
       MediaItem item{Modality::video, {}, {}};
       item.video = piece.frames;

@@ -94,6 +94,11 @@ INTERNVL = {"model_type": "internvl", "text_config": QWEN2, "vision_config": INT
 REMOTE_VIT = {**VIT, "model_type": "intern_vit_6b", "qkv_bias": True, "qk_normalization": False, "norm_type": "layer_norm", "use_flash_attn": True, "initializer_factor": 1.0}
 INTERNVL_CHAT = {"model_type": "internvl_chat", "llm_config": QWEN3, "vision_config": REMOTE_VIT, "select_layer": -1, "force_image_size": 28, "downsample_ratio": 0.5, "ps_version": "v2", "pad2square": False, "use_backbone_lora": 0, "use_llm_lora": 0,
                  "dynamic_image_size": True, "use_thumbnail": True, "min_dynamic_patch": 1, "max_dynamic_patch": 12, "template": "internvl2_5", "tie_word_embeddings": False}
+SPLIT_VIT = {**VIT, "model_type": "smolvlm_vision", "max_image_size": {"longest_edge": 28}, "size": {"longest_edge": 56}}
+SPLIT = {**PICTURE, "image_processor_type": "SmolVLMImageProcessor", "size": {"longest_edge": 56}, "max_image_size": {"longest_edge": 28}, "crop_size": None, "do_center_crop": False, "do_image_splitting": True, "do_pad": True, "resample": 1,
+         "video_sampling": {"fps": 1, "max_frames": 64, "video_size": {"longest_edge": 56}}}
+SMOLVLM = {"model_type": "smolvlm", "text_config": LLAMA, "vision_config": SPLIT_VIT, "image_token_id": 3, "scale_factor": 2, "tie_word_embeddings": False}
+IDEFICS3 = {**SMOLVLM, "model_type": "idefics3", "vision_config": {**SPLIT_VIT, "model_type": "idefics3"}}
 # plugin -> kind, config.json, preprocessor_config.json
 SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "qwen2_moe": ("llm", QWEN2_MOE, None), "qwen3_moe": ("llm", QWEN3_MOE, None), "mixtral": ("llm", MIXTRAL, None), "mistral": ("llm", MISTRAL, None), "granite": ("llm", GRANITE, None), "gemma2": ("llm", GEMMA2, None), "gemma3_text": ("llm", GEMMA3, None),
             "pixtral": ("encoder", PIXTRAL, EDGES), "gemma3": ("whole", WHOLE_GEMMA3, SQUARE), "mistral3": ("whole", MISTRAL3, EDGES), "nemotron": ("llm", NEMOTRON, None),
@@ -105,7 +110,8 @@ SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3
             "qwen2_vl": ("whole", QWEN2_VL, NATIVE), "qwen2_5_vl": ("whole", QWEN2_5_VL, NATIVE),
             "qwen2_5_omni_thinker": ("whole", OMNI, {**SOUND, **NATIVE}), "qwen2_5_omni": ("whole", WHOLE_OMNI, {**SOUND, **NATIVE}), "qwen2_5_omni_audio": ("encoder", OMNI_EARS, SOUND),
             "qwen3_vl_text": ("llm", TURNING_TEXT, None), "qwen3_vl_vision": ("encoder", TAPPED_TOWER, NATIVE), "qwen3_vl": ("whole", QWEN3_VL, NATIVE),
-            "internvit": ("encoder", INTERNVIT, TILED), "internvl": ("whole", INTERNVL, TILED), "internvl_chat": ("whole", INTERNVL_CHAT, PICTURE)}
+            "internvit": ("encoder", INTERNVIT, TILED), "internvl": ("whole", INTERNVL, TILED), "internvl_chat": ("whole", INTERNVL_CHAT, PICTURE),
+            "idefics3_vision": ("encoder", SPLIT_VIT, SPLIT), "smolvlm": ("whole", SMOLVLM, SPLIT), "idefics3": ("whole", IDEFICS3, SPLIT)}
 VIDEO = {"video_processor_type": "Qwen2VLVideoProcessor", "fps": 2, "num_frames": None, "min_frames": 4, "max_frames": 768, "do_sample_frames": True, "cap_pixels_per_frame": False, "max_video_tokens": 768,
          **{key: value for key, value in NATIVE.items() if key != "image_processor_type"}}
 

@@ -92,6 +92,7 @@ class Commands(Case):
         make_tiny.write_mistral3(folder / "Mistral-Small-3.1-24B-Instruct-2503")
         make_tiny.write_internvl(folder / "InternVL3-2B-hf")
         make_tiny.write_vila(folder / "NVILA-Lite-8B")
+        make_tiny.write_smolvlm(folder / "SmolVLM2-500M-Video-Instruct")
         make_tiny.write_set(folder / "more.jsonl", 3, seed=8)
         shutil.copy(next((self.folder / "data").glob("*.png")), folder / "cat.png")
         shutil.copy(next((self.folder / "data").glob("*.wav")), folder / "prompt.wav")

@@ -20,6 +20,7 @@ from harness import PROGRAM, Case, main, sets
 from models.common import LIMIT, Bench, relative
 from models.conversations import named
 from models.internvl import InternVl
+from models.smolvlm import Idefics3
 from models.whole import Gemma3Pictures, Llava, LlavaNext, Mistral3Pictures, Qwen2Audio, Qwen2Vl, Qwen25Vl, Qwen3Vl
 
 transformers.utils.logging.set_verbosity_error()
@@ -136,6 +137,9 @@ class Export(Case):
 
     def test_internvl(self):
         self.whole(InternVl)
+
+    def test_idefics3(self):
+        self.whole(Idefics3)
 
     def test_language_model(self):
         """A bare language model with a stream of its own: the directory is the language model's, the rest lies beside it."""

@@ -386,6 +386,27 @@ def write_vila(folder, seed=14, hidden=32, vision=16, layers=2, aspect="dynamic"
                                                     "image_encoder": json.dumps({"_target_": "llava.model.encoders.BasicImageEncoder"}), **{f"{name}_cfg": config for name, (config, _) in parts.items()}}, indent=1))
 
 
+def write_smolvlm(folder, seed=15, hidden=32, vision=16, layers=2):
+    """A whole model: SigLIP over pictures in up to 2 x 2 tiles, squares of whose vectors are joined, Llama; videos as frames with their times."""
+    w = Weights(seed)
+    text = llama_tensors(w, "", hidden, layers)
+    w.tensors = {name.replace("model.", "model.text_model.", 1): tensor for name, tensor in w.tensors.items()}
+    tower = tower_tensors(w, "model.vision_model.", "siglip", vision, layers)
+    w.normal("model.vision_model.embeddings.patch_embedding.weight", vision, 3, 7, 7)
+    w.normal("model.vision_model.embeddings.position_embedding.weight", 16, vision, std=0.1)
+    w.linear("model.connector.modality_projection.proj", hidden, 16 * vision, bias=False)
+    first, marks = text["vocab_size"], ["<image>", "<fake_token_around_image>", "<global-img>", *(f"<row_{row}_col_{column}>" for row in (1, 2) for column in (1, 2))]
+    for name in ["model.text_model.embed_tokens.weight", "lm_head.weight"]:
+        w.tensors[name] = w.tensors[name][[*range(first), *[0] * len(marks)]]
+    own = {key: value for key, value in text.items() if key not in ("architectures", "torch_dtype")}
+    write_model(folder, {"architectures": ["SmolVLMForConditionalGeneration"], "model_type": "smolvlm", "image_token_id": first, "scale_factor": 4, "tie_word_embeddings": False, "text_config": {**own, "vocab_size": first + len(marks)},
+                         "vision_config": {**tower, "model_type": "smolvlm_vision", "patch_size": 7, "max_image_size": {"longest_edge": 28}, "size": {"longest_edge": 56}}, "torch_dtype": "float32"}, w.tensors)
+    copy_tokenizer(folder)
+    add_marks(folder, first, marks, "<image>")
+    (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "SmolVLMImageProcessor", "size": {"longest_edge": 56}, "max_image_size": {"longest_edge": 28}, "do_image_splitting": True, "do_pad": True, "resample": 1,
+                                                                 "image_mean": [0.5] * 3, "image_std": [0.5] * 3, "video_sampling": {"fps": 1, "max_frames": 4, "video_size": {"longest_edge": 56}}}))
+
+
 def with_row(w):
     """One more row in the embedding and the head, for <image>."""
     import numpy

@@ -1,10 +1,10 @@
-"""Gemma 3, Mistral Small 3, InternVL and NVILA directories as a newcomer uses them, in the form in which they are published: they answer, a
+"""Gemma 3, Mistral Small 3, InternVL, NVILA and SmolVLM2 directories as a newcomer uses them, in the form in which they are published: they answer, a
 chat goes on from its pictures, a sample is the same among others and alone, LoRA trains them, and what goes out answers
 as the run does."""
 import json
 import unittest
 
-from harness import Case, main, records, sets
+from harness import ROOT, Case, main, records, sets
 import make_tiny
 
 
@@ -93,6 +93,21 @@ class InternVl(Pictures, Case):
 class Vila(Pictures, Case):
     model_type, changed = "llava_llama", 9  # the same, in folders; of the tower one layer is used
     write = staticmethod(make_tiny.write_vila)
+
+
+class SmolVlm(Pictures, Case):
+    model_type, changed = "smolvlm", 5  # q_proj of two layers each, the projector's matrix
+    write = staticmethod(make_tiny.write_smolvlm)
+
+    def test_videos_and_how_pictures_are_cut(self):
+        """A video costs a frame a second, a picture its tiles and the whole; options change both."""
+        config = self.composed("cut", f'[model]\nfrom = "{self.source}"\n')
+        ask = lambda what, file, *args: self.call("generate", config, what, file, "What is this?", *sets(generate__max_tokens=12, **dict(args))).stdout
+        clip = ROOT / "tests" / "media" / "clip.mp4"
+        whole = ("model__streams__image__encoder__split", "false")
+        self.assertNotEqual(ask("--image", self.picture), ask("--image", self.picture, whole))
+        self.assertEqual(ask("--video", clip), ask("--video", clip, whole), "frames are never cut")
+        self.assertNotEqual(ask("--video", clip), ask("--video", clip, ("model__streams__image__encoder__video_fps", "4")))
 
 
 if __name__ == "__main__":

@@ -28,11 +28,13 @@ SHRUNK = {
     "qwen2_vl_text": {**DECODER, "intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "mrope_section": [1, 1, 2], "tie_embeddings": False, "vocab_size": make_tiny.vocab_size() + 4},
     "qwen2_vl_vision": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "window_size": 56, "full_attention_layers": [1], "max_pixels": 20000, "video_max_pixels": 20000},
     "pixel_shuffle": {"hidden_size": 64},
+    "idefics3_vision": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "image_size": 28, "patch_size": 7, "layer_norm_eps": 1e-5, "tile_size": 28, "longest_edge": 56, "video_longest_edge": 56},
     "internvit": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "image_size": 28, "input_size": 28, "max_tiles": 4},
 }
 # Of a whole model's decoder that is not the usual one of its plugin.
-OF_WHOLE = {"models/InternVL3-2B-hf": {"intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 4}}
-WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl, "models/InternVL3-2B-hf": make_tiny.write_internvl}
+OF_WHOLE = {"models/InternVL3-2B-hf": {"intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 4},
+            "models/SmolVLM2-500M-Video-Instruct": {"intermediate_size": 64, "max_positions": 512, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 7}}
+WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl, "models/InternVL3-2B-hf": make_tiny.write_internvl, "models/SmolVLM2-500M-Video-Instruct": make_tiny.write_smolvlm}
 # In place of a recipe's lora.
 METHODS = {
     "lora": '{ plugin = "lora", rank = 4, targets = "all-linear" }',

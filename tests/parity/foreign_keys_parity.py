@@ -22,14 +22,19 @@ from transformers import (Gemma2Config, Gemma3Config, Gemma3ImageProcessorPil, G
                           LlavaNextImageProcessorPil, NemotronConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, Qwen2AudioConfig, Qwen2AudioEncoderConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig, Qwen3MoeConfig, MixtralConfig,
                           SiglipImageProcessorPil, SiglipVisionConfig, ViTImageProcessorPil, WhisperConfig, WhisperFeatureExtractor)
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig, Qwen2_5OmniTextConfig, Qwen2_5OmniVisionEncoderConfig
-from transformers import InternVLConfig, InternVLVisionConfig
+from transformers import Idefics3Config, InternVLConfig, InternVLVisionConfig, SmolVLMConfig
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
+from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.internvl.video_processing_internvl import InternVLVideoProcessor
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
 from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionConfig
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
+from transformers.models.smolvlm.configuration_smolvlm import SmolVLMVisionConfig
+from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
+from transformers.models.smolvlm.video_processing_smolvlm import SmolVLMVideoProcessor
 
 TOKENIZER = Path(__file__).resolve().parents[1] / "e2e" / "tiny" / "tokenizer"
 PROGRAM = ""
@@ -47,7 +52,7 @@ TAPPED_TOWER = dict(depth=3, hidden_size=32, intermediate_size=48, num_heads=2, 
 # model types that another plugin reads
 OMNI_EARS = dict(d_model=48, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=64, num_mel_bins=80)
 READ_BY = {"qwen2_5_omni_text": "qwen2_vl_text", "qwen2_5_omni_vision_encoder": "qwen2_vl_vision", "qwen2_5_omni_audio_encoder": "qwen2_5_omni_audio",
-           "qwen2_audio_encoder": "whisper", "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision", "gemma2": "gemma", "gemma3_text": "gemma"}
+           "qwen2_audio_encoder": "whisper", "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision", "gemma2": "gemma", "gemma3_text": "gemma", "smolvlm_vision": "idefics3_vision"}
 
 CONFORMER = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, conv_kernel_size=5, subsampling_conv_channels=8)
 
@@ -71,6 +76,7 @@ HARMLESS = {
     "qwen2_5_omni_audio_encoder": {"output_dim": "of the projection", "max_source_positions": "positions begin again in each chunk", "scale_embedding": "set aside by Qwen2_5OmniAudioEncoder.forward"},
     "qwen2_5_vl_vision": {"out_hidden_size": "as before"}, "qwen3_vl_text": {}, "qwen3_vl_vision": {"out_hidden_size": "as before"},
     "gemma2": {}, "gemma3_text": {}, "mistral": {}, "granite": {}, "pixtral": {"head_dim": "follows from the width and the heads, in transformers, too"},
+    "idefics3_vision": {}, "smolvlm_vision": {},
     "internvit": {"layer_scale_init_value": "the start", "use_mask_token": "masks of training", "chunk_size_feed_forward": "read by InternVLVisionLayer, and not used"},
     "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen2_moe": {"sliding_window": "only of layers with a window, which are refused"}, "qwen3_moe": {}, "mixtral": {},
 }
@@ -89,10 +95,11 @@ SUBJECTS = [("llama", "llm", LlamaConfig, DECODER, "llama"), ("qwen2", "llm", Qw
             ("qwen2_5_omni_text", "llm", Qwen2_5OmniTextConfig, GRID_TEXT, "qwen2_5_omni"), ("qwen2_5_omni_vision_encoder", "encoder", Qwen2_5OmniVisionEncoderConfig, WINDOWED_TOWER, "qwen2_5_omni"),
             ("qwen2_5_omni_audio_encoder", "encoder", Qwen2_5OmniAudioEncoderConfig, OMNI_EARS, "qwen2_5_omni"),
             ("qwen2_vl_vision", "encoder", Qwen2VLVisionConfig, GRID_TOWER, "qwen2_vl"), ("qwen2_5_vl_vision", "encoder", Qwen2_5_VLVisionConfig, WINDOWED_TOWER, "qwen2_5_vl"), ("fastconformer", "encoder", ParakeetEncoderConfig, CONFORMER, "parakeet"),
-            ("internvit", "encoder", InternVLVisionConfig, VIT, "internvl")]
+            ("internvit", "encoder", InternVLVisionConfig, VIT, "internvl"), ("idefics3_vision", "encoder", Idefics3VisionConfig, VIT, "idefics3"), ("smolvlm_vision", "encoder", SmolVLMVisionConfig, VIT, "smolvlm")]
 PROCESSORS = [("clip", CLIPImageProcessorPil), ("clip", LlavaImageProcessorPil), ("clip", LlavaNextImageProcessorPil), ("siglip", SiglipImageProcessorPil), ("siglip", Gemma3ImageProcessorPil), ("pixtral", PixtralImageProcessorPil), ("dinov2", BitImageProcessorPil),
               ("dinov2", ViTImageProcessorPil), ("whisper", WhisperFeatureExtractor), ("fastconformer", ParakeetFeatureExtractor), ("qwen2_vl_vision", Qwen2VLImageProcessorPil),
-              ("qwen2_5_omni_vision_encoder", Qwen2VLImageProcessorPil), ("qwen2_5_omni_audio_encoder", WhisperFeatureExtractor), ("internvit", GotOcr2ImageProcessorPil)]
+              ("qwen2_5_omni_vision_encoder", Qwen2VLImageProcessorPil), ("qwen2_5_omni_audio_encoder", WhisperFeatureExtractor), ("internvit", GotOcr2ImageProcessorPil),
+              ("idefics3_vision", Idefics3ImageProcessorPil), ("smolvlm_vision", SmolVLMImageProcessorPil)]
 # option -> attribute of the class, for the defaults.
 LLM = {"vocab_size": "vocab_size", "hidden_size": "hidden_size", "intermediate_size": "intermediate_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads",
        "max_positions": "max_position_embeddings", "tie_embeddings": "tie_word_embeddings"}
@@ -121,7 +128,7 @@ DEFAULTS = {"qwen3_vl_text": {**GRID, "head_size": "head_dim", "attention_bias":
             "pixtral": {**{option: key for option, key in TOWER.items() if option not in ("image_size", "layer_norm_eps")}, "intermediate_size": "intermediate_size"},
             "nemotron": {**LLM, "norm_eps": "norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "dinov2": TOWER, "clip": {**TOWER, "intermediate_size": "intermediate_size", "projection_dim": "projection_dim"},
             "internvit": {**{option: key for option, key in TOWER.items() if option not in ("image_size", "patch_size")}, "intermediate_size": "intermediate_size", "attention_bias": "attention_bias", "qk_norm": "use_qk_norm", "norm": "norm_type"},
-            "siglip": {**TOWER, "intermediate_size": "intermediate_size"}, "whisper": EARS, "qwen2_audio_encoder": EARS,
+            **{name: {**TOWER, "intermediate_size": "intermediate_size"} for name in ("siglip", "idefics3_vision", "smolvlm_vision")}, "whisper": EARS, "qwen2_audio_encoder": EARS,
             "fastconformer": {"hidden_size": "hidden_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads", "intermediate_size": "intermediate_size",
                               "kernel_size": "conv_kernel_size", "num_mels": "num_mel_bins", "subsampling_factor": "subsampling_factor", "subsampling_channels": "subsampling_conv_channels",
                               "activation": "hidden_act", "attention_bias": "attention_bias", "convolution_bias": "convolution_bias", "scale_input": "scale_input"}}
@@ -228,12 +235,13 @@ class ForeignKeys(unittest.TestCase):
                            (Qwen2_5OmniThinkerConfig, dict(text_config=GRID_TEXT, vision_config=WINDOWED_TOWER, audio_config=OMNI_EARS)),
                            (Gemma3Config, dict(text_config=GEMMA, vision_config=SiglipVisionConfig(**VIT).to_dict(), mm_tokens_per_image=4)),
                            (LlavaConfig, dict(text_config=MistralConfig(**DECODER).to_dict(), vision_config=PixtralVisionConfig(**PIXTRAL).to_dict(), vision_feature_layer=-1, vision_feature_select_strategy="full")),
+                           *[(cls, dict(text_config=text, vision_config=tower(**VIT).to_dict())) for cls, tower in ((Idefics3Config, Idefics3VisionConfig), (SmolVLMConfig, SmolVLMVisionConfig))],
                            (InternVLConfig, dict(text_config=qwen, vision_config=InternVLVisionConfig(**VIT).to_dict())),
                            (Mistral3Config, dict(text_config=MistralConfig(**DECODER).to_dict(), vision_config=PixtralVisionConfig(**PIXTRAL).to_dict()))]:
             with self.subTest(family=cls.model_type):
                 name = self.add("", "whole", plain(cls(**parts).to_dict()))
                 changed = [self.add("", "whole", {**plain(cls(**parts).to_dict()), key: value}) for key, value in
-                           [("multimodal_projector_bias", "no" if cls is Mistral3Config else False), ("mm_tokens_per_image", 5), ("vision_feature_layer", [-2, -5]), ("vision_feature_select_strategy", "cls"), ("downsample_ratio", 0.4)] if hasattr(cls(**parts), key)]
+                           [("multimodal_projector_bias", "no" if cls is Mistral3Config else False), ("mm_tokens_per_image", 5), ("vision_feature_layer", [-2, -5]), ("vision_feature_select_strategy", "cls"), ("downsample_ratio", 0.4), ("scale_factor", 0)] if hasattr(cls(**parts), key)]
                 options, said = self.validate()
                 self.assertIsNotNone(options[name], said)
                 self.assertNotIn(f"{name}/config.json: not known here", said)
@@ -257,6 +265,8 @@ class ForeignKeys(unittest.TestCase):
                     silent += ("crop_to_patches",)  # which InternVLProcessor overrules
                 if cls is PixtralImageProcessorPil:
                     silent += ("do_pad",)  # which fills up a batch
+                if cls in (Idefics3ImageProcessorPil, SmolVLMImageProcessorPil):
+                    silent += ("do_pad", "return_row_col_info")  # pictures of a batch have one size; what is returned besides
                 if cls is LlavaNextImageProcessorPil:
                     silent += ("do_pad",)  # tiles that fill up a batch, and are cut off again
                 cases = {self.add(plugin, kind, config, preprocessor_config={**settings, k: v}): k for k in settings if k not in silent for v in other_values(k, settings[k])[:1]}
@@ -269,8 +279,8 @@ class ForeignKeys(unittest.TestCase):
 
     def test_every_key_of_every_video_processor(self):
         by_plugin = {plugin: plain(cls(**small).to_dict()) for plugin, kind, cls, small, _ in SUBJECTS}
-        silent = ("processor_class", "do_sample_frames", "return_metadata", "rescale_factor", "max_image_size", "max_duration", "data_format", "default_to_square", "input_data_format", "device")
-        for plugin, cls in (("qwen2_5_vl_vision", Qwen2VLVideoProcessor), ("qwen3_vl_vision", Qwen3VLVideoProcessor)):
+        silent = ("processor_class", "do_sample_frames", "return_metadata", "rescale_factor", "max_image_size", "max_duration", "data_format", "default_to_square", "input_data_format", "device", "do_pad")
+        for plugin, cls in (("qwen2_5_vl_vision", Qwen2VLVideoProcessor), ("qwen3_vl_vision", Qwen3VLVideoProcessor), ("smolvlm_vision", SmolVLMVideoProcessor)):
             with self.subTest(processor=cls.__name__):
                 settings = plain(cls(fps=2).to_dict())
                 add = lambda **files: self.add(plugin, "encoder", by_plugin[plugin], **files)

@@ -232,11 +232,12 @@ json run_video(const json& request) {
   for (auto& [text, piece] : encoder->video()->pieces(std::move(frames))) {
     MediaItem item{Modality::video, {}, {}};
     item.video = std::move(piece);
+    texts.push_back(text);
+    if (item.video.images.empty()) continue;
     steps.push_back(encoder->video()->part_step(item.video));
     int64_t part = 0;
     for (const auto& tensor : encoder->process(item))
-      out.emplace_back(std::to_string(texts.size()) + "." + std::to_string(part++), tensor);
-    texts.push_back(text);
+      out.emplace_back(std::to_string(texts.size() - 1) + "." + std::to_string(part++), tensor);
   }
   write_outputs(request, std::move(out));
   return {{"choice", as_json(choice)}, {"texts", texts}, {"steps", steps}};
@@ -450,6 +451,7 @@ json answer(const std::string& line) {
   if (kind == "score") return run_score(request);
   if (kind == "pairs") return run_pairs(request);
   if (kind == "cached") return run_cached(request);
+  if (kind == "in_pieces") return run_in_pieces(request);
   if (kind == "read_again") return run_read_again(request);
   if (kind == "generate") return run_generate(request);
   if (kind == "generation_config") return run_generation_config(request);

@@ -26,6 +26,7 @@ json run_parameters(const json& request);         // how many a composition has
 json run_score(const json& request);              // numbers of sequences of a reward model, and gradients
 json run_pairs(const json& request);              // vectors of a dual encoder, its loss, and gradients
 json run_cached(const json& request);             // hidden states through the KV cache, in pieces
+json run_in_pieces(const json& request);          // the same of conversations, media included
 json run_generate(const json& request);           // answers
 json run_read_again(const json& request);         // answers of a conversation that grows
 json run_generation_config(const json& request);  // what is taken of a directory's, and what is said

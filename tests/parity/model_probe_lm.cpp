@@ -351,6 +351,50 @@ json run_cached(const json& request) {
 
 namespace {
 
+// `count` tokens of a batch from `begin` on, as the next ones of a row.
+void add_piece(const DecoderInput& whole, int64_t begin, int64_t count, int64_t row, DecoderInput& piece) {
+  const auto joined = [](const at::Tensor& before, const at::Tensor& more, int64_t axis) {
+    return before.defined() ? at::cat({before, more}, axis) : more;
+  };
+  piece.x_td = joined(piece.x_td, whole.x_td.narrow(0, begin, count), 0);
+  piece.positions_at = joined(piece.positions_at, whole.positions_at.narrow(1, begin, count), 1);
+  piece.lengths.push_back(count), piece.rows.push_back(row);
+}
+
+}  // namespace
+
+// The "samples" together, "piece" tokens of each at a time; in the order of one packed batch.
+json run_in_pieces(const json& request) {
+  c10::InferenceMode inference;
+  const auto model = load_model(request);
+  auto batch = data::pack(prepare(request, *model, data::Purpose::training));
+  model->encode(batch);
+  const auto whole = model->input_of(batch);
+  if (!whole.added.after.empty()) fail(ErrorKind::config, "vectors that are added after blocks are not cut here");
+  const auto longest = std::ranges::max(batch.lengths), step = request.at("piece").get<int64_t>();
+  auto cache = model->make_cache(std::ssize(batch.lengths) * engine::blocks_of_text(*model, longest));
+  std::vector<int64_t> rows;
+  for (size_t i = 0; i < batch.lengths.size(); ++i) rows.push_back(cache.add_row());
+  std::vector<std::vector<at::Tensor>> hidden(rows.size());
+  for (int64_t done = 0; done < longest; done += step) {
+    DecoderInput piece;
+    std::vector<size_t> of;
+    int64_t begin = 0;
+    for (size_t i = 0; i < rows.size(); begin += batch.lengths[i++])
+      if (const auto count = std::min(step, batch.lengths[i] - done); count > 0)
+        add_piece(whole, begin + done, count, rows[i], piece), of.push_back(i);
+    piece.cache = &cache;
+    const auto states = model->llm().forward(piece).split_with_sizes(piece.lengths);
+    for (size_t i = 0; i < states.size(); ++i) hidden[of[i]].push_back(states[i]);
+  }
+  std::vector<at::Tensor> joined;
+  for (const auto& states : hidden) joined.push_back(at::cat(states));
+  write_outputs(request, {{"hidden", at::cat(joined)}});
+  return json::object();
+}
+
+namespace {
+
 template <class T>
 void set(const json& request, const char* key, std::optional<T>& option) {
   if (request.contains(key)) option = request.at(key).get<T>();

@@ -26,7 +26,7 @@ struct FrameChoice {
   int64_t resample = 3;           // by Pillow's filter of that number
 };
 
-// Frames that stand in the text as one medium, and what is written before them.
+// Frames that stand in the text as one medium, and what is written before them; without frames, text alone.
 struct VideoPiece {
   std::string text;
   Frames frames;
@@ -37,7 +37,7 @@ class VideoRule {
   virtual ~VideoRule() = default;
   // Error(data) if the video cannot be taken.
   virtual FrameChoice choose(const VideoShape& video, const VideoWish& wish) const = 0;
-  // The frames chosen, in one piece or several, each of which process() takes.
+  // The frames chosen, in one piece or several, each of which process() takes if it has frames.
   virtual std::vector<VideoPiece> pieces(Frames frames) const = 0;
   // How many positions lie between a part that process() makes of them and the next (SampleLayout).
   virtual double part_step(const Frames& frames) const = 0;

@@ -63,6 +63,16 @@ void end_parts(model::BatchMedia& media, const model::MultimodalLm& model, const
   media.item.end_parts(end, between);
 }
 
+// With the stream's texts before its parts, if it has some; none of them depends on the text around the item.
+void begin_parts(model::BatchMedia& media, const model::MultimodalLm& model, const text::Tokenizer& tokenizer) {
+  const auto& texts = model.streams().at(media.stream)->tile_texts();
+  if (!texts.any()) return;
+  std::vector<std::vector<int32_t>> before;
+  for (const auto& words : texts.before_parts(media.item.tiling, media.item.grids.size()))
+    before.push_back(tokenizer.encode(words, {.before = text::Before::token}));
+  media.item.begin_parts(before);
+}
+
 void append_media(model::BatchMedia media, Prepared& to) {
   media.position = to.tokens();
   to.ids.resize(to.ids.size() + static_cast<size_t>(media.item.tokens), 0);
@@ -212,6 +222,7 @@ Prepared Preparer::make(const Sample& sample, Purpose purpose, const Media& medi
     auto media = media_at(static_cast<size_t>(-1 - prompt.ids[i]));
     break_rows(media, model_, prompts_.tokenizer());
     end_parts(media, model_, prompts_.tokenizer());
+    begin_parts(media, model_, prompts_.tokenizer());
     append_media(std::move(media), out);
   }
   if (training && out.supervised_count() == 0)

@@ -41,6 +41,10 @@ class Expansion {
     push({Modality::image, std::move(frame.image), {}}, fmt::format("frame at {:.3f} s", frame.seconds));
   }
   void add(VideoPiece piece) {
+    if (piece.frames.images.empty()) {
+      items_.push_back({std::move(piece.text), std::nullopt});
+      return;
+    }
     const auto& numbers = piece.frames.numbers;
     const auto what = fmt::format("frames {} to {}", numbers.front(), numbers.back());
     MediaItem item{Modality::video, {}, {}};
@@ -74,14 +78,15 @@ class Expansion {
   std::vector<ExpandedVideo> items_;
 };
 
-// Each piece, with the sound before it if both stand in the order of time, then the sound that is left.
+// Each piece, with the sound before it if both stand in the order of time, then the sound that is left. `begin`: when a
+// piece begins; not above 0 for one that has no time.
 template <class Pieces, class Begin>
 std::vector<ExpandedVideo> laid_out(Expansion expansion, Pieces pieces, const std::optional<Audio>& audio,
                                     bool interleave, const Begin& begin) {
   double heard = 0;
   for (auto& piece : pieces) {
-    if (const double seconds = begin(piece); interleave && audio)
-      expansion.add(*audio, heard, seconds), heard = std::max(heard, seconds);
+    if (const double seconds = begin(piece); interleave && audio && seconds > heard)
+      expansion.add(*audio, heard, seconds), heard = seconds;
     expansion.add(std::move(piece));
   }
   if (audio) expansion.add(*audio, heard, audio->seconds());
@@ -115,9 +120,11 @@ std::vector<ExpandedVideo> as_items(const MediaRef& ref, const std::string& byte
                              fmt::join(choice.numbers, ","), sampling.interleave);
   Frames frames{{}, std::move(choice.numbers), shape.frames, shape.per_second};
   for (auto& frame : video.frames) frames.images.push_back(std::move(frame.image));
-  return laid_out(
-      Expansion(ref, std::move(content)), rule.pieces(std::move(frames)), video.audio, sampling.interleave,
-      [&](const VideoPiece& piece) { return static_cast<double>(piece.frames.numbers.front()) / shape.per_second; });
+  return laid_out(Expansion(ref, std::move(content)), rule.pieces(std::move(frames)), video.audio, sampling.interleave,
+                  [&](const VideoPiece& piece) {
+                    const auto& numbers = piece.frames.numbers;
+                    return numbers.empty() ? 0 : static_cast<double>(numbers.front()) / shape.per_second;
+                  });
 }
 
 std::vector<ExpandedVideo> expand(const MediaRef& ref, const VideoSampling& sampling, const model::MultimodalLm& model,
@@ -157,8 +164,9 @@ Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const 
       }
       for (auto& [text, item] : items_of(sample.media.at(static_cast<size_t>(part.media)))) {
         if (!text.empty()) parts.push_back({std::move(text), -1, /*added=*/true});
+        if (!item) continue;
         parts.push_back({{}, static_cast<int64_t>(out.media.size())});
-        out.media.push_back(std::move(item));
+        out.media.push_back(std::move(*item));
       }
     }
     turn.parts = std::move(parts);

@@ -1,6 +1,7 @@
 // A video as a model sees it: its frames as one medium or several, or as pictures, and its sound.
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,10 +15,10 @@ namespace antiphon::data {
 // One that is not decoded yet.
 bool has_video(const Sample& sample);
 
-// A medium that a video becomes, and the text before it.
+// A medium that a video becomes, and the text before it; or text alone.
 struct ExpandedVideo {
   std::string text;
-  MediaRef medium;
+  std::optional<MediaRef> medium;
 };
 
 // Videos by stream and MediaBytes::key() as what they become.

@@ -42,7 +42,62 @@ Sample expanded(const std::string& video, const VideoSampling& sampling, bool he
   return expand_videos(question(video), sampling, *model, {});
 }
 
+// The first frame of a video and the one in its middle, each after a text, and a text after both.
+class Halves : public VideoRule {
+ public:
+  FrameChoice choose(const VideoShape& video, const VideoWish&) const override {
+    return {{0, video.frames / 2}, video.height, video.width, 3};
+  }
+  std::vector<VideoPiece> pieces(Frames frames) const override {
+    std::vector<VideoPiece> all;
+    for (size_t i = 0; i < 2; ++i)
+      all.push_back({fmt::format("half {}", i), {{frames.images[i]}, {frames.numbers[i]}, frames.total, 1}});
+    all.push_back({"end", {}});
+    return all;
+  }
+  double part_step(const Frames&) const override { return 1; }
+};
+
+class TestClips : public model::testing::TestPixels {
+ public:
+  using TestPixels::TestPixels;
+  const VideoRule* video() const override { return &rule_; }
+
+ private:
+  Halves rule_;
+};
+
+std::unique_ptr<model::MultimodalLm> model_of_clips() {
+  using model::testing::EncoderOptions;
+  static const config::Table<EncoderOptions> table("test_clips");
+  static const bool done = [] {
+    plugin::Registrar registrar(plugin::Entry{});
+    register_component<Encoder, TestClips>(registrar, "test_clips", "", table);
+    plugin::Registry::instance().add(registrar.entries());
+    return true;
+  }();
+  static_cast<void>(done);
+  return model::testing::test_model(R"(llm = { plugin = "test_lm" }
+    streams.image = { encoder = { plugin = "test_clips" }, connector = { plugin = "test_linear" } }
+    streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } })",
+                                    false);
+}
+
 }  // namespace
+
+TEST_CASE("pieces of a video stand after their texts, among the sound or before it, and the last text after them") {
+  const auto model = model_of_clips();
+  const auto apart = expand_videos(question("clip.mp4"), {}, *model, {}),
+             among = expand_videos(question("clip.mp4"), {.interleave = true}, *model, {});
+  CHECK(kinds(apart) == "ttvtvtat");
+  CHECK(kinds(among) == "ttvatvtat");
+  for (const auto* sample : {&apart, &among}) {
+    std::string added;
+    for (const auto& part : sample->turns.front().parts)
+      if (part.added) added += part.text + ";";
+    CHECK(added == "half 0;half 1;end;");
+  }
+}
 
 TEST_CASE("frames come first and sound last, or both in the order of time") {
   CHECK(kinds(expanded("clip.mp4", {.frames = 3})) == "tiiiat");

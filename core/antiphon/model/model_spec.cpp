@@ -88,6 +88,13 @@ const config::Table<StreamSpec>& stream_table() {
               "text after the embeddings of each part of an item, such as a tile, which becomes tokens by itself, as "
               "a text of its own does")
           .field("part_break", &S::part_break, "the same between parts, after part_end, as the middle of a text")
+          .field("tile_begin", &S::tile_begin,
+                 "text before the embeddings of a tile of a picture, \"{row}\" and \"{column}\" in it being its place, "
+                 "from 1; with any of these four texts the whole picture stands after its tiles, and what lies between "
+                 "two parts becomes tokens by itself")
+          .field("tile_row_end", &S::tile_row_end, "text after those of a row of tiles")
+          .field("tiles_end", &S::tiles_end, "text after all tiles, behind that of the last row")
+          .field("whole_begin", &S::whole_begin, "text before those of the whole picture, in tiles or not")
           .field("encoder", &S::encoder,
                  "a component {plugin, weights, trainable, peft, …}, or a list of them whose features are joined",
                  {.required = true})

@@ -31,6 +31,14 @@ at::Tensor padded_rows(const at::Tensor& rows) {
 
 TokenGrid grid_of(const at::Tensor& features) { return {features.size(0), features.size(1)}; }
 
+void check_parts_apart(const StreamItem& item, const char* option) {
+  if (!item.ids.empty() || item.part_tokens.size() != item.grids.size())
+    fail(
+        ErrorKind::config,
+        fmt::format("the parts of an item are not one after the other, so that {} has no place", option),
+        "leave part_end, part_break, row_break or the texts of tiles out, or take a connector that leaves parts apart");
+}
+
 }  // namespace
 
 int64_t StreamItem::embeddings() const { return ids.empty() ? tokens : std::ranges::count(ids, -1); }
@@ -51,13 +59,27 @@ void StreamItem::break_rows(int64_t id) {
 }
 
 void StreamItem::end_parts(const std::vector<int32_t>& end, const std::vector<int32_t>& between) {
-  if (!ids.empty() || part_tokens.size() != grids.size())
-    fail(ErrorKind::config, "the parts of an item are not one after the other, so that part_end has no place",
-         "leave part_end, part_break or row_break out, or take a connector that leaves parts apart");
+  check_parts_apart(*this, "part_end");
   for (size_t i = 0; i < part_tokens.size(); ++i) {
     ids.insert(ids.end(), static_cast<size_t>(part_tokens[i]), -1);
     ids.insert(ids.end(), end.begin(), end.end());
     if (i + 1 < part_tokens.size()) ids.insert(ids.end(), between.begin(), between.end());
+  }
+  tokens = std::ssize(ids), part_tokens = {tokens};
+}
+
+void StreamItem::begin_parts(const std::vector<std::vector<int32_t>>& before) {
+  check_parts_apart(*this, "tile_begin");
+  if (before.size() != grids.size())
+    fail(ErrorKind::internal, fmt::format("texts before {} of {} parts", before.size(), grids.size()));
+  if (tiling.rows > 0) {
+    whole_last = part_tokens.front();
+    std::ranges::rotate(part_tokens, part_tokens.begin() + 1);
+    std::ranges::rotate(grids, grids.begin() + 1);
+  }
+  for (size_t i = 0; i < part_tokens.size(); ++i) {
+    ids.insert(ids.end(), before[i].begin(), before[i].end());
+    ids.insert(ids.end(), static_cast<size_t>(part_tokens[i]), -1);
   }
   tokens = std::ssize(ids), part_tokens = {tokens};
 }
@@ -70,6 +92,7 @@ std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec,
   stream->placeholder_ = spec.placeholder, stream->video_placeholder_ = spec.video_placeholder;
   stream->begin_ = spec.begin, stream->end_ = spec.end, stream->row_break_ = spec.row_break;
   stream->part_end_ = spec.part_end, stream->part_break_ = spec.part_break;
+  stream->tile_texts_ = {spec.tile_begin, spec.tile_row_end, spec.tiles_end, spec.whole_begin};
   int64_t width = 0;
   bool whole = hidden_size > 0;
   auto slots = read_encoders(spec.encoder, section + ".encoder", problems);
@@ -319,6 +342,7 @@ at::Tensor Stream::connect(const std::vector<const StreamItem*>& items) {
     rows.push_back(connector_->assemble({part, end}, item->tiling));
     check_connector(rows.back().dim() == 2 && rows.back().size(0) == item->embeddings(), rows.back(),
                     fmt::format("{} embeddings for an item of {} parts", item->embeddings(), item->features.size()));
+    if (item->whole_last > 0) rows.back() = rows.back().roll({-item->whole_last}, {0});
     part = end;
   }
   return at::cat(rows);

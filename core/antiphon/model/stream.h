@@ -5,6 +5,7 @@
 
 #include <antiphon/component/connector.h>
 #include <antiphon/model/model_spec.h>
+#include <antiphon/model/tile_texts.h>
 
 namespace antiphon::model {
 
@@ -19,6 +20,7 @@ struct StreamItem {
   double part_step = 1;                         // see SampleLayout
   // Of each of the tokens: the id of a token of text, or -1 for an embedding. Empty: all are embeddings.
   std::vector<int64_t> ids = {};
+  int64_t whole_last = 0;  // embeddings of the first part, which stand after those of the others; 0: in their order
 
   int64_t embeddings() const;
   // Puts the token `id` after each row of embeddings but the last. Error(config) if they are not in rows.
@@ -26,6 +28,9 @@ struct StreamItem {
   // Puts the tokens `end` after the embeddings of each part, and `between` after these but for the last part.
   // Error(config) if its parts do not stand one after the other, or there are tokens among its embeddings already.
   void end_parts(const std::vector<int32_t>& end, const std::vector<int32_t>& between);
+  // Puts the tokens before[i] before the i-th part in the order of the text: of a picture in tiles the whole goes to
+  // the end. Error(config) as above.
+  void begin_parts(const std::vector<std::vector<int32_t>>& before);
 };
 
 class Stream {
@@ -53,6 +58,7 @@ class Stream {
   const std::string& row_break() const { return row_break_; }
   const std::string& part_end() const { return part_end_; }
   const std::string& part_break() const { return part_break_; }
+  const TileTexts& tile_texts() const { return tile_texts_; }
   Modality modality() const { return encoders_.front().encoder->modality(); }
   int64_t sample_rate() const { return encoders_.front().encoder->sample_rate(); }
   // Neither encoder is trained, nor are adapters on one: features of a medium stay what they are.
@@ -104,6 +110,7 @@ class Stream {
   std::vector<at::Tensor> embed_parts(const std::vector<const StreamItem*>& items);
   void check_connector(bool good, const at::Tensor& got, const std::string& expected) const;
   std::string name_, placeholder_, video_placeholder_, begin_, end_, row_break_, part_end_, part_break_, settings_;
+  TileTexts tile_texts_;
   int64_t hidden_size_ = 0;
   std::vector<EncoderSlot> encoders_;
   std::unique_ptr<Connector> connector_;

@@ -22,8 +22,12 @@ const config::Table<LlamaOptions>& llama_table() {
 }
 
 void LlamaOptions::read_pretrained(const PretrainedConfig& pretrained) {
-  static const auto* keys = new ForeignKeys{.options = {{"attention_bias", "attention_bias"}, {"mlp_bias", "mlp_bias"}},
-                                            .fixed = {{"partial_rotary_factor", {1}}}};
+  // The last ones are of SmolVLM2's text_config.
+  static const auto* keys = new ForeignKeys{
+      .options = {{"attention_bias", "attention_bias"}, {"mlp_bias", "mlp_bias"}},
+      .fixed = {{"partial_rotary_factor", {1}}, {"qk_layer_norms", {false}}, {"use_resampler", {false}}},
+      .training = {"neftune_noise_alpha"},
+      .other = {"perceiver_config", "pixel_shuffle_factor"}};
   backbone::read_decoder_config(pretrained, {.plugin = "llama", .model_type = "llama", .hidden_act = "silu"}, *keys,
                                 llama_table(), *this);
   check_fixed(backbone::rope_table(pretrained.config), {"partial_rotary_factor", {1}});

@@ -19,7 +19,7 @@ from .conversations import TEMPLATE as STRINGS
 from .conversations import image, named, text, turns, video
 from .encoders import compare as compare_tower
 from .processors import picture
-from .whole import EXACT, NEAR, TEMPLATE, Pictures, adapted, ask, counted, export, family, layout, read_again, write_video
+from .whole import EXACT, NEAR, TEMPLATE, Pictures, adapted, ask, counted, export, family, in_pieces, layout, read_again, write_video
 
 TOWER = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7)
 SIX_B = dict(norm_type="rms_norm", use_qk_norm=True)
@@ -334,13 +334,15 @@ def run(bench):
     for kind in (InternVl, InternVlQwen3, InternVlLlama):
         reference = family(bench, kind)
         layout(bench, reference)
-        if kind is not InternVlLlama:
-            read_again(bench, reference)
+        read_again(bench, reference, (0, 5) if kind is not InternVlLlama else (0,))
+        in_pieces(bench, reference)
         if reference.layer == -1:  # peft adapts blocks behind the layer, too, which are not there
             adapted(bench, reference)
     for kind in (Remote, RemoteQwen3):
         reference = kind(bench)
         compare_remote(bench, reference)
+        read_again(bench, reference)
+        in_pieces(bench, reference)
         export(bench, reference)
         if kind is Remote:
             refusals(bench, reference)

@@ -11,7 +11,7 @@ from transformers import Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditio
 
 from .conversations import audio, expand, image, named, text, turns, video
 from .processors import speech, write_wav
-from .whole import TEMPLATE, Qwen25Vl, adapted, ask, compare, export, read_again
+from .whole import TEMPLATE, Qwen25Vl, adapted, ask, compare, export, in_pieces, read_again
 
 EARS = dict(d_model=48, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96, num_mel_bins=80, n_window=10, output_dim=48)
 SAMPLES = [
@@ -238,6 +238,7 @@ def run(bench):
         bench.check(f"{reference.name}: 32 greedy tokens for each conversation", got["tokens"] == reference.answers(samples))
         export(bench, reference)
         read_again(bench, reference)
+        in_pieces(bench, reference)
         if kind is Omni:
             whole_directory(bench, Omni(bench), batch)
             adapted(bench, reference)

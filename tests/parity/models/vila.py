@@ -13,7 +13,7 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optim
 from . import tiny
 from .common import starting
 from .conversations import image, make_tokenizer, named, tokenise, write_media
-from .whole import EXACT, NEAR, TEXT, samples_of
+from .whole import EXACT, NEAR, TEXT, in_pieces, read_again, samples_of
 
 EDGE, PATCH, WIDTH = 28, 7, tiny.VIT["hidden_size"]
 
@@ -274,5 +274,7 @@ def run(bench):
     for kind in (Vila, Tiles, TilesLlama, Scales):
         reference = kind(bench)
         compare(bench, reference)
+        read_again(bench, reference, (0,))
+        in_pieces(bench, reference)
         export(bench, reference)
     refusals(bench, reference)

@@ -53,6 +53,7 @@ class Whole:
     """The reference: a directory, its model and its processor. Every sample goes through alone."""
     template, names, seed = TEMPLATE, NAMES, 71
     llm, projector = "language_model.", "multi_modal_projector"  # on disk
+    textual, plain_template = "language_model", TEMPLATE  # the text model's attribute; the template of text that says "<image>"
     specials = ["<image>", "<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"]
 
     def __init__(self, bench):
@@ -105,7 +106,7 @@ class Whole:
         if not any("\ufdd0" in part.get("text", "") for message in messages for part in message["content"]):
             out = self.tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=not answer, add_generation_prompt=answer)
             return out["input_ids"], out.get("assistant_masks")
-        plain = self.tokenizer.__class__(tokenizer_object=self.plain_tokenizer(), chat_template=TEMPLATE)
+        plain = self.tokenizer.__class__(tokenizer_object=self.plain_tokenizer(), chat_template=self.plain_template)
         messages = [{**m, "content": [{**p, "text": p["text"].replace("\ufdd0", "<")} for p in m["content"]]} for m in messages]
         out = plain.apply_chat_template(messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=not answer, add_generation_prompt=answer)
         return out["input_ids"], out.get("assistant_masks")
@@ -629,10 +630,18 @@ def old_form(bench, reference, batch):
     path.write_text(written)
 
 
-def read_again(bench, reference):
+def in_pieces(bench, reference):
+    """Conversations with their media through the cache, so many tokens of each at a time: hidden states as of all at once."""
+    asked = dict(model=reference.table(trainable=False), samples=named(reference.samples), folder=reference.folder)
+    hidden = bench.ask("model", **asked)[1]["hidden"]
+    for piece in (1, 7, 64):
+        bench.compare(f"{reference.name}: cache in pieces of {piece}", bench.ask("in_pieces", piece=piece, **asked)[1], {"hidden": hidden})
+
+
+def read_again(bench, reference, samples=(0, 5)):
     """Conversations that grow over one cache, media included: each turn is computed once, and answers are those of all of it at once."""
-    turns_of = lambda n: [{"messages": sample["messages"][:n] + [{"role": "assistant", "content": "x"}]} for sample in (reference.samples[0], reference.samples[5])]
-    for i in range(2):
+    turns_of = lambda n: [{"messages": reference.samples[i]["messages"][:n] + [{"role": "assistant", "content": "x"}]} for i in samples]
+    for i in range(len(samples)):
         grown = [turns_of(1)[i], turns_of(3)[i]]
         got, _ = bench.ask("read_again", model=reference.table(trainable=False), samples=named(grown), folder=reference.folder, max_tokens=16)
         whole, _ = bench.ask("generate", model=reference.table(trainable=False), samples=named(grown), folder=reference.folder, max_tokens=16)
@@ -643,7 +652,7 @@ def adapted(bench, reference):
     """LoRA of peft on the text model and on the tower; changes the reference."""
     inner, samples = reference.model.model, reference.samples
     of_text, of_tower = ["q_proj", "down_proj"], reference.sites
-    text, tower = with_lora(inner.language_model, of_text, 81), with_lora(getattr(inner, reference.visual), of_tower, 82)
+    text, tower = with_lora(getattr(inner, reference.textual), of_text, 81), with_lora(getattr(inner, reference.visual), of_tower, 82)
     tables = {}
     for slot, model, targets in [("llm", text, of_text), ("streams.image.encoder", tower, of_tower)]:
         model.save_pretrained(reference.folder / slot)
@@ -744,6 +753,8 @@ def grids(bench):
         for what, index in (("a video", 4), ("pictures and videos", 5)):
             compare(bench, f"{reference.name}, {what}", reference, [reference.samples[index]])
         read_again(bench, reference)
+        if kind is Qwen25Vl:
+            in_pieces(bench, reference)
         if kind in (Qwen2Vl, Qwen25Vl, Qwen3Vl):
             adapted(bench, reference)
 

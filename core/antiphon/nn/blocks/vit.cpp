@@ -40,6 +40,22 @@ at::Tensor patches_of(const at::Tensor& parts, int64_t size) {
   return cut.reshape({n, rows * columns, 3 * size * size});
 }
 
+// Which of `side` places each of `count` patches takes along an edge: the last that begins before it does, in float32
+// and with operations in this order, as transformers' Idefics3VisionEmbeddings has it. Rounding puts some of them a
+// place lower than they are, in a grid of the table's own size, too, and the weights were trained so.
+at::Tensor places_along(int64_t count, int64_t side) {
+  const auto floats = at::TensorOptions(at::kFloat);
+  const double step = 1.0 / static_cast<double>(side);
+  const auto begins = at::arange(count, floats) * at::full({1}, count, at::kLong).reciprocal();
+  return at::bucketize(begins.clamp_max(1.0 - 1e-6), at::arange(step, 1.0, step, floats), /*out_int32=*/false,
+                       /*right=*/true);
+}
+
+// The places of rows x columns patches in a table of side x side, row by row.
+at::Tensor bucketed_places(int64_t rows, int64_t columns, int64_t side) {
+  return (places_along(rows, side).unsqueeze(1) * side + places_along(columns, side)).flatten();
+}
+
 }  // namespace
 
 Vit::Vit(const VitOptions& o, const VitKind& kind)
@@ -89,6 +105,7 @@ TokenGrid Vit::grid(at::IntArrayRef part_shape) const {
 at::Tensor Vit::position_embedding(int64_t rows, int64_t columns) const {
   const int64_t side = options_.image_size / options_.patch_size, first = kind_.class_token;
   const auto all = position_embedding_.view({1, -1, options_.hidden_size});
+  if (kind_.bucketed_positions) return all.index_select(1, bucketed_places(rows, columns, side).to(all.device()));
   if (rows == side && columns == side) return all;
   const auto patches = all.narrow(1, first, side * side).to(at::kFloat);
   const auto table = patches.reshape({1, side, side, -1}).permute({0, 3, 1, 2});

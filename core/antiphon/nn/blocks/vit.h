@@ -30,6 +30,7 @@ struct VitKind {
   bool qkv_bias = true, fused_qkv = false;
   double qk_norm_eps = 0;
   bool batched_tables = false;  // class token [1, 1, width] and positions [1, n, width], else [width] and [n, width]
+  bool bucketed_positions = false;  // of any grid those of the table's grid at the same part of an edge (Idefics2, 3)
 };
 
 // What makes one vector of a picture of the last layer's output: the head of a dual encoder's image tower.
@@ -51,7 +52,7 @@ class Vit : public Module {
   const VitPool* pool() const { return pool_.get(); }
   // parts [n, 3, height, width] -> [n, 1 + patches, hidden_size], the first vector only if there is a class token; with
   // a pool [n, 1, pool().output_size()].
-  // Positions of a grid other than the checkpoint's are interpolated (bicubic).
+  // Positions of a grid other than the checkpoint's are interpolated (bicubic), unless they are bucketed.
   at::Tensor forward(const at::Tensor& parts) const;
   // Rows and columns of patches of a part [3, height, width]. Error(data) for another shape.
   TokenGrid grid(at::IntArrayRef part_shape) const;
