@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/weights/stacked.h>
 
 #include <algorithm>
 
@@ -82,8 +83,8 @@ at::ScalarType ExportTensors::format(at::ScalarType source) const {
 
 void ExportTensors::write(const std::string& path, weights::LazyTensor tensor, bool changed) {
   tensor.values = [values = std::move(tensor.values), dtype = tensor.dtype] { return values().to(dtype); };
+  owners_[tensor.name] = path;
   tensors_.push_back(std::move(tensor));
-  owners_.push_back(path);
   changed_ += changed;
 }
 
@@ -132,13 +133,20 @@ void ExportTensors::add_rest(const Part& part, const NameMap& names) {
     write(part.path, {*name, usual, change.value.sizes().vec(), [change = change] { return current(change, {}); }},
           true);
   }
+  stack(part.path, names);
+}
+
+void ExportTensors::stack(const std::string& path, const NameMap& names) {
+  if (!weights::has_stacks(names)) return;
+  tensors_ = weights::stacked(std::move(tensors_), names);
+  for (const auto& tensor : tensors_) owners_.emplace(tensor.name, path);
 }
 
 at::ScalarType ExportTensors::dtype(const std::string& path) const {
   std::map<at::ScalarType, uint64_t> bytes;
-  for (size_t i = 0; i < tensors_.size(); ++i)
-    if (at::isFloatingType(tensors_[i].dtype) && (path.empty() || owners_[i] == path))
-      bytes[tensors_[i].dtype] += weights::stored_bytes(tensors_[i]);
+  for (const auto& tensor : tensors_)
+    if (at::isFloatingType(tensor.dtype) && (path.empty() || owners_.at(tensor.name) == path))
+      bytes[tensor.dtype] += weights::stored_bytes(tensor);
   const auto most =
       std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == bytes.end() ? at::kFloat : most->first;
