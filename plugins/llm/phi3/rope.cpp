@@ -37,7 +37,11 @@ double table_multiplier(const Phi3Options& o) {
   if (o.rope_attention_factor > 0) return o.rope_attention_factor;
   const auto original = static_cast<double>(o.rope_original_max_positions);
   const double factor = o.rope_factor > 1 ? o.rope_factor : static_cast<double>(o.max_positions) / original;
-  return factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original));
+  if (factor <= 1) return 1;
+  if (o.rope_original_max_positions < 2)
+    fail(ErrorKind::config, "phi3: rope_original_max_positions = 1 gives no rope_attention_factor",
+         "set rope_attention_factor, or take a longer text");
+  return std::sqrt(1 + std::log(factor) / std::log(original));
 }
 
 }  // namespace
@@ -70,6 +74,10 @@ void set_rope(const Phi3Options& o, nn::DecoderOptions& decoder) {
          fmt::format("phi3: partial_rotary_factor = {} of a head of {} gives {} values; an even number is needed",
                      o.partial_rotary_factor, decoder.head_size, decoder.rotary_size));
   if (!o.has_long_texts()) return;
+  if (o.rope_type != "none")
+    fail(ErrorKind::config, fmt::format("phi3: rope_type = \"{}\" beside rope_short_factors and rope_long_factors",
+                                        o.rope_type),
+         "set rope_type = \"none\", or leave the factors out");
   check_length("rope_short_factors", o.rope_short_factors, decoder.rotary_size);
   check_length("rope_long_factors", o.rope_long_factors, decoder.rotary_size);
   auto& scaling = decoder.rope_scaling;
