@@ -1,5 +1,4 @@
-// What config.json of some families has beyond what all have, out of a GGUF file, and for Phi-3 into one. Used inside
-// this area.
+// What config.json of some families has beyond what all have, out of a GGUF file and into one. Used inside this area.
 #pragma once
 #include <nlohmann/json.hpp>
 
@@ -15,7 +14,8 @@ inline constexpr const char *kShortFactors = "rope_factors_short.weight", *kLong
 void add_gemma(const GgufFile& file, nlohmann::json& config);
 void add_phi3(const GgufFile& file, nlohmann::json& config);
 
-// Factors of Phi-3's rotary embedding, and the keys of these and of its window. `rope`: its table in config.json.
+// See GgufArchitecture::put_keys. Error(weights) for models that llama.cpp would compute otherwise.
+void put_gemma(GgufModel& out, const JsonTable& config, const JsonTable& rope);
 void put_phi3(GgufModel& out, const JsonTable& config, const JsonTable& rope);
 
 }  // namespace antiphon::weights

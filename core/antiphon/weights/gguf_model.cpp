@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/component/json_table.h>
-#include <antiphon/weights/gguf_families.h>
 #include <antiphon/weights/gguf_names.h>
 #include <antiphon/weights/gguf_rope.h>
 
@@ -58,9 +57,9 @@ void put_sizes(GgufMetadata& out, const std::string& at, const JsonTable& config
 void put_rope(GgufModel& out, const GgufArchitecture& architecture, const JsonTable& config, const ModelSizes& sizes) {
   const auto at = std::string(architecture.name) + ".";
   const auto rope = rope_of(config);
+  if (architecture.put_keys) return architecture.put_keys(out, config, rope);
   const double theta = config.number("rope_theta", rope.number("rope_theta", 10000, 1e-9, 1e12), 1e-9, 1e12);
   out.metadata.put(at + "rope.freq_base", static_cast<float>(theta));
-  if (architecture.long_rope) return put_phi3(out, config, rope);
   const auto type = rope.text("rope_type", rope.text("type", "default"));
   if (type == "linear") {
     out.metadata.put(at + "rope.scaling.type", std::string_view("linear"));
@@ -106,6 +105,8 @@ void put_tensor(GgufModel& out, const GgufArchitecture& architecture, LazyTensor
   const auto heads = is_query(*name) ? sizes.heads : is_key(*name) ? sizes.key_heads : 0;
   if (architecture.interleaved && heads > 0)
     tensor.values = [values = tensor.values, heads] { return in_pairs(values(), heads); };
+  if (architecture.adds_one_to_norms && name->ends_with("norm.weight"))
+    tensor.values = [values = tensor.values] { return values().to(at::kFloat) + 1; };
   const auto own = type_of(tensor, type, out.kept);
   out.tensors.push_back({own, std::move(tensor)});
 }

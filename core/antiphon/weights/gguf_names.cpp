@@ -18,28 +18,30 @@ constexpr Pair gemma_names[] = {{"post_attention_norm", "post_attention_layernor
                                 {"post_ffw_norm", "post_feedforward_layernorm"}};
 constexpr Pair phi3_names[] = {{"attn_qkv", "self_attn.qkv_proj"}, {"ffn_up", "mlp.gate_up_proj"}};
 constexpr GgufArchitecture architectures[] = {
-    {.name = "llama", .model_type = "llama", .class_name = "LlamaForCausalLM", .interleaved = true, .is_written = true},
-    {.name = "qwen2", .model_type = "qwen2", .class_name = "Qwen2ForCausalLM", .is_written = true},
-    {.name = "qwen3", .model_type = "qwen3", .class_name = "Qwen3ForCausalLM", .is_written = true},
+    {.name = "llama", .model_type = "llama", .class_name = "LlamaForCausalLM", .interleaved = true},
+    {.name = "qwen2", .model_type = "qwen2", .class_name = "Qwen2ForCausalLM"},
+    {.name = "qwen3", .model_type = "qwen3", .class_name = "Qwen3ForCausalLM"},
     {.name = "phi3",
      .model_type = "phi3",
      .class_name = "Phi3ForCausalLM",
-     .is_written = true,
      .long_rope = true,
      .own_names = phi3_names,
-     .add_keys = add_phi3},
+     .add_keys = add_phi3,
+     .put_keys = put_phi3},
     {.name = "gemma2",
      .model_type = "gemma2",
      .class_name = "Gemma2ForCausalLM",
      .adds_one_to_norms = true,
      .own_names = gemma_names,
-     .add_keys = add_gemma},
+     .add_keys = add_gemma,
+     .put_keys = put_gemma},
     {.name = "gemma3",
      .model_type = "gemma3_text",
      .class_name = "Gemma3ForCausalLM",
      .adds_one_to_norms = true,
      .own_names = gemma_names,
-     .add_keys = add_gemma}};
+     .add_keys = add_gemma,
+     .put_keys = put_gemma}};
 
 // Of a layer, then of the model.
 constexpr Pair layer_names[] = {
@@ -96,11 +98,10 @@ std::string_view other_name(const GgufArchitecture& architecture, std::string_vi
   return own.empty() ? other_name(layer_names, name, from, to) : own;
 }
 
-// The names of those that are read, or of those that are written: "llama, qwen2 or qwen3".
-std::string known(bool written) {
+// "llama, qwen2 or qwen3"
+std::string known() {
   std::vector<std::string> names;
-  for (const auto& one : architectures)
-    if (one.is_written || !written) names.emplace_back(one.name);
+  for (const auto& one : architectures) names.emplace_back(one.name);
   const auto last = names.back();
   names.pop_back();
   return fmt::format("{} or {}", fmt::join(names, ", "), last);
@@ -122,15 +123,15 @@ const GgufArchitecture& gguf_architecture(const GgufFile& file) {
   for (const auto& architecture : architectures)
     if (architecture.name == name) return architecture;
   fail(ErrorKind::weights,
-       fmt::format("{}: general.architecture is '{}', expected {}", file.path().string(), name, known(false)),
+       fmt::format("{}: general.architecture is '{}', expected {}", file.path().string(), name, known()),
        "take the model's Hugging Face directory");
 }
 
 const GgufArchitecture& gguf_architecture(const std::string& model_type) {
   for (const auto& architecture : architectures)
-    if (architecture.is_written && architecture.model_type == model_type) return architecture;
+    if (architecture.model_type == model_type) return architecture;
   fail(ErrorKind::weights,
-       fmt::format("a model of the type '{}' has no GGUF form here, expected {}", model_type, known(true)),
+       fmt::format("a model of the type '{}' has no GGUF form here, expected {}", model_type, known()),
        "export a Hugging Face directory: leave --format out");
 }
 

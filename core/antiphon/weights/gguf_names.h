@@ -8,7 +8,13 @@
 
 #include <antiphon/base/gguf.h>
 
+namespace antiphon {
+class JsonTable;
+}
+
 namespace antiphon::weights {
+
+struct GgufModel;
 
 // The parts of a layer: "attn_q" and "self_attn.q_proj".
 using GgufNames = std::span<const std::pair<std::string_view, std::string_view>>;
@@ -16,17 +22,18 @@ using GgufNames = std::span<const std::pair<std::string_view, std::string_view>>
 struct GgufArchitecture {
   const char *name, *model_type, *class_name;
   bool interleaved = false;        // rows of q and k in pairs, as ggml turns them for this architecture
-  bool is_written = false;         // by gguf_model()
   bool adds_one_to_norms = false;  // norms hold 1 + the published weight
   bool long_rope = false;          // factors of rotary frequencies for short and for long texts
   GgufNames own_names = {};        // before those that all have
-  // More keys of config.json, a window's among them; nullptr: there are none.
+  // More keys of config.json, a window's among them, and the other way round all keys of rotary embeddings and windows;
+  // nullptr: what most have.
   void (*add_keys)(const GgufFile& file, nlohmann::json& config) = nullptr;
+  void (*put_keys)(GgufModel& out, const JsonTable& config, const JsonTable& rope) = nullptr;
 };
 
 // That of general.architecture. Error(weights) for others.
 const GgufArchitecture& gguf_architecture(const GgufFile& file);
-// That of config.json's model_type, to be written. Error(weights) for others.
+// That of config.json's model_type. Error(weights) for others.
 const GgufArchitecture& gguf_architecture(const std::string& model_type);
 
 // "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight" and back; nullopt for other names.

@@ -78,6 +78,8 @@ void put_phi3(GgufModel& out, const JsonTable& config, const JsonTable& rope) {
   };
   const auto longest = config.integer("max_position_embeddings", 4096, 1, kMost),
              original = config.integer("original_max_position_embeddings", 4096, 1, kMost);
+  const double theta = config.number("rope_theta", rope.number("rope_theta", 10000, 1e-9, 1e12), 1e-9, 1e12);
+  out.metadata.put("phi3.rope.freq_base", static_cast<float>(theta));
   put("rope.scaling.original_context_length", original);
   put("attention.sliding_window", config.integer("sliding_window", 0, 0, kMost));
   const auto type = rope.text("rope_type", rope.text("type", "default"));

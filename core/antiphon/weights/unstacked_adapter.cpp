@@ -44,11 +44,14 @@ class AdapterUnstacking {
     std::map<std::string, std::pair<Stack, std::map<std::string, std::string>>> stacks;  // keys by their ends
     for (const auto& key : file_->names()) {
       const auto plain = without_adapter_name(key), site = lora_site(plain);
-      if (const auto stack = site.empty() ? std::nullopt : stack_at(site))
-        stacks.try_emplace(stack->name, *stack, std::map<std::string, std::string>())
-            .first->second.second[plain.substr(kPeftPrefix.size() + site.size())] = key;
-      else
+      const auto stack = site.empty() ? std::nullopt : stack_at(site);
+      if (!stack) {
         keep(key, plain);
+        continue;
+      }
+      auto& keys = stacks.try_emplace(stack->name, *stack, std::map<std::string, std::string>()).first->second.second;
+      if (!keys.emplace(plain.substr(kPeftPrefix.size() + site.size()), key).second)
+        refuse(*stack, fmt::format("is there twice, the second time as '{}'", key));
     }
     if (stacks.empty()) return file_;
     for (const auto& [name, entry] : stacks) divide(entry.first, entry.second);
