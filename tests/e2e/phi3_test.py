@@ -21,7 +21,7 @@ from models.common import LIMIT, Bench, relative
 
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
-ORIGINAL = 40
+ORIGINAL = 24
 LONG = {"rope_type": "longrope", "rope_theta": 1e4, "partial_rotary_factor": 0.75, "short_factor": [1.0, 1.1, 1.3, 1.6, 2.0, 2.5], "long_factor": [1.0, 2.0, 4.0, 9.0, 30.0, 60.0]}
 FP32 = sets(precision__compute="fp32")
 PROMPT = "What is the tone?"

@@ -170,11 +170,11 @@ TEST_CASE("longrope: texts turn by the factors of their length, all their tokens
       const double angle =
           static_cast<double>(positions[t]) * std::pow(10000, -2 * static_cast<double>(i) / 8) / factor;
       for (const size_t column : {i, i + 4}) {
-        const auto at = [&](const at::Tensor& x) {
+        const auto entry = [&](const at::Tensor& x) {
           return x[static_cast<int64_t>(t)][static_cast<int64_t>(column)].item<double>();
         };
-        CHECK(std::abs(at(table.cos_td) - 1.25 * std::cos(angle)) < 1e-6);
-        CHECK(std::abs(at(table.sin_td) - 1.25 * std::sin(angle)) < 1e-6);
+        CHECK(std::abs(entry(table.cos_td) - 1.25 * std::cos(angle)) < 1e-6);
+        CHECK(std::abs(entry(table.sin_td) - 1.25 * std::sin(angle)) < 1e-6);
       }
     }
 }
