@@ -32,10 +32,13 @@ void add_training(CLI::App& program, Flags& flags, Verb& chosen) {
       program.add_subcommand("llava", "a picture in each sample; CLIP ViT-B/32 and a connector of 2 layers");
   llava_verb->add_option("--stage", flags.what)->required()->check(CLI::IsMember({"connector", "full", "lora"}));
   auto* vision_verb = program.add_subcommand("vision", "Qwen3-VL with fewer blocks, a picture in each sample");
-  vision_verb->add_option("--what", flags.what)->required()->check(CLI::IsMember({"train", "decode"}));
-  vision_verb->add_option("--layers", flags.layers)->check(CLI::PositiveNumber);
-  vision_verb->add_option("--blocks", flags.blocks)->check(CLI::Range(3, 24));
-  for (auto* verb : {train_verb, llava_verb, vision_verb}) {
+  auto* omni_verb = program.add_subcommand("omni", "Qwen2.5-Omni's thinker with fewer blocks, a picture and a sound");
+  for (auto* verb : {vision_verb, omni_verb}) {
+    verb->add_option("--what", flags.what)->required()->check(CLI::IsMember({"train", "decode"}));
+    verb->add_option("--layers", flags.layers)->check(CLI::PositiveNumber);
+    verb->add_option("--blocks", flags.blocks)->check(CLI::Range(3, 24));
+  }
+  for (auto* verb : {train_verb, llava_verb, vision_verb, omni_verb}) {
     verb->add_option("--batch", flags.batch)->check(CLI::PositiveNumber);
     verb->add_option("--seq", flags.sequence)->check(CLI::PositiveNumber);
   }
@@ -43,6 +46,7 @@ void add_training(CLI::App& program, Flags& flags, Verb& chosen) {
   mixed_verb->callback([&] { chosen = [&] { mixed(flags); }; });
   llava_verb->callback([&] { chosen = [&] { llava(flags); }; });
   vision_verb->callback([&] { chosen = [&] { vision(flags); }; });
+  omni_verb->callback([&] { chosen = [&] { omni(flags); }; });
 }
 
 void add_inference(CLI::App& program, Flags& flags, SessionFlags& spoken, Verb& chosen) {

@@ -96,6 +96,19 @@ def vision(bench):
                    (Row("Qwen3-VL answer to a picture, bf16: first token", "s", "lower", peer=TRANSFORMERS), "ours.first_s", "peer.first_s")])
 
 
+def omni(bench):
+    """The sizes of Qwen2.5-Omni-3B's thinker with a part of its blocks; a picture and four seconds of sound in each sample."""
+    words = ["--model", ROOT / "configs/models/qwen2.5-omni-3b.toml", "--dtype", "bf16", *bench.repeats()]
+    steps = [*words, "--what", "train", "--batch", 2, "--seq", 384]
+    size = "6 of 36 layers, 6 of 32 blocks, bf16"
+    bench.compare({"ours": [bench.ours, "omni", *steps], "peer": [PYTHON, HERE / "peer_omni.py", *steps]},
+                  [(Row(f"Qwen2.5-Omni step, connectors and LoRA, {size}", "tokens/s", "higher"), "ours.tokens_per_s", "peer.tokens_per_s"),
+                   (Row(f"Qwen2.5-Omni step, connectors and LoRA, {size}: peak memory", "MiB", "lower"), "ours.peak_rss_mib", "peer.peak_rss_mib")])
+    bench.compare({"ours": [bench.ours, "omni", *words, "--what", "decode"], "peer": [PYTHON, HERE / "peer_omni.py", *words, "--what", "decode"]},
+                  [(Row(f"Qwen2.5-Omni answer to a picture and a sound, {size}", "tokens/s", "higher", peer=TRANSFORMERS), "ours.decode_tok_s", "peer.decode_tok_s"),
+                   (Row("Qwen2.5-Omni answer to a picture and a sound, bf16: first token", "s", "lower", peer=TRANSFORMERS), "ours.first_s", "peer.first_s")])
+
+
 def decode_metrics(dtype, peer, side, goals):
     """Speed only: `goals` of decoding and of prefill."""
     rows = [Row(f"decode, {dtype}", "tokens/s", "higher", peer=peer, goal=goals[0]), Row(f"first token after 64, {dtype}", "s", "lower", peer=peer),

@@ -42,7 +42,7 @@ def inputs(batch, length):
                 image_grid_thw=torch.tensor([[1, SIDE, SIDE]] * batch))
 
 
-facts = {"what": a.what, "dtype": a.dtype, "layers": a.layers, "blocks": a.blocks, "image_tokens": tokens}
+facts = {"what": a.what, "dtype": a.dtype, "layers": a.layers, "blocks": a.blocks, "media_tokens": tokens}
 if a.what == "train":
     import peft
 

@@ -24,9 +24,10 @@ void train(const Flags& flags);
 void mixed(const Flags& flags);
 void llava(const Flags& flags);
 
-// Qwen3-VL with so many `layers` and `blocks`, a picture in each sample; `what`: train (LoRA and the mergers) or
-// decode.
+// Qwen3-VL with so many `layers` and `blocks`, a picture in each sample; Qwen2.5-Omni's thinker, a picture and a sound in
+// each; `what`: train (LoRA and the connectors) or decode.
 void vision(const Flags& flags);
+void omni(const Flags& flags);
 
 // Greedy, KV cache, `rows` answers at once; `weights`: int8, int4, or as computed.
 void decode(const Flags& flags);

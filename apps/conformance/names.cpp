@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include <antiphon/weights/export.h>
@@ -29,7 +30,7 @@ void names_both_ways(Module& module, const NameMap& map) {
 void reads_back(const MakeNetwork& make, const NameMap& map) {
   const auto written = started(make, 21), read = make();
   const TemporaryFolder folder;
-  weights::save_checkpoint(folder.path(), weights::checkpoint_tensors(*written.module, map));
+  weights::save_pretrained(folder.path(), *written.module, map, nlohmann::json::object());
   const auto load = weights::load_parameters(*read.module, weights::Checkpoint(folder.path()), map);
   const auto a = written.module->parameters(), b = read.module->parameters();
   expect(load.applied == static_cast<int64_t>(a.size()), "expected {} tensors applied, got {}", a.size(), load.applied);

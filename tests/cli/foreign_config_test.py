@@ -36,6 +36,8 @@ QWEN2_MOE = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "qwen2_moe", **EXPERTS
 MIXTRAL = {**PLAIN, "rms_norm_eps": 1e-5, "model_type": "mixtral", **EXPERTS, "num_local_experts": 4, "sliding_window": 32, "router_jitter_noise": 0.0}
 MISTRAL = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "mistral", "sliding_window": 32}
 GRANITE = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "granite", "attention_bias": False, "mlp_bias": False, "embedding_multiplier": 12.0, "attention_multiplier": 0.1, "residual_multiplier": 0.22, "logits_scaling": 8.0}
+PHI3 = {**PLAIN, "rms_norm_eps": 1e-5, "model_type": "phi3", "sliding_window": 32, "original_max_position_embeddings": 256, "partial_rotary_factor": 0.75, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attention_bias": False,
+        "rope_scaling": {"type": "longrope", "short_factor": [1.0, 1.05, 1.1, 1.2, 1.5, 2.0], "long_factor": [1.0, 1.5, 2.5, 6.0, 20.0, 60.0], "attention_factor": 1.1, "factor": 2.0}}
 GEMMA = {**{key: value for key, value in PLAIN.items() if key not in ("hidden_act", "rope_theta")}, "rms_norm_eps": 1e-6, "hidden_activation": "gelu_pytorch_tanh", "sliding_window": 32, "query_pre_attn_scalar": 16, "attention_bias": False,
          "final_logit_softcapping": 30.0, "layer_types": ["sliding_attention", "full_attention"]}
 GEMMA2 = {**GEMMA, "model_type": "gemma2", "attn_logit_softcapping": 50.0, "rope_theta": 10000.0}
@@ -100,7 +102,7 @@ SPLIT = {**PICTURE, "image_processor_type": "SmolVLMImageProcessor", "size": {"l
 SMOLVLM = {"model_type": "smolvlm", "text_config": LLAMA, "vision_config": SPLIT_VIT, "image_token_id": 3, "scale_factor": 2, "tie_word_embeddings": False}
 IDEFICS3 = {**SMOLVLM, "model_type": "idefics3", "vision_config": {**SPLIT_VIT, "model_type": "idefics3"}}
 # plugin -> kind, config.json, preprocessor_config.json
-SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "qwen2_moe": ("llm", QWEN2_MOE, None), "qwen3_moe": ("llm", QWEN3_MOE, None), "mixtral": ("llm", MIXTRAL, None), "mistral": ("llm", MISTRAL, None), "granite": ("llm", GRANITE, None), "gemma2": ("llm", GEMMA2, None), "gemma3_text": ("llm", GEMMA3, None),
+SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "qwen2_moe": ("llm", QWEN2_MOE, None), "qwen3_moe": ("llm", QWEN3_MOE, None), "mixtral": ("llm", MIXTRAL, None), "mistral": ("llm", MISTRAL, None), "granite": ("llm", GRANITE, None), "phi3": ("llm", PHI3, None), "gemma2": ("llm", GEMMA2, None), "gemma3_text": ("llm", GEMMA3, None),
             "pixtral": ("encoder", PIXTRAL, EDGES), "gemma3": ("whole", WHOLE_GEMMA3, SQUARE), "mistral3": ("whole", MISTRAL3, EDGES), "nemotron": ("llm", NEMOTRON, None),
             "dinov2": ("encoder", DINOV2, PICTURE), "clip": ("encoder", CLIP, PICTURE),
             "siglip": ("encoder", {**VIT, "model_type": "siglip_vision_model"}, {**PICTURE, "size": {"height": 28, "width": 28}, "crop_size": None, "do_center_crop": False}),

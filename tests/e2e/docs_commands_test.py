@@ -90,6 +90,7 @@ class Commands(Case):
         shutil.copy(ROOT / "tests" / "media" / "clip.mp4", folder / "clip.mp4")
         make_tiny.write_gemma3(folder / "gemma-3-4b-it")
         make_tiny.write_mistral3(folder / "Mistral-Small-3.1-24B-Instruct-2503")
+        make_tiny.write_phi3(folder / "Phi-3.5-mini-instruct")
         make_tiny.write_internvl(folder / "InternVL3-2B-hf")
         make_tiny.write_vila(folder / "NVILA-Lite-8B")
         make_tiny.write_smolvlm(folder / "SmolVLM2-500M-Video-Instruct")

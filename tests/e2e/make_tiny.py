@@ -120,6 +120,21 @@ def write_llama(folder, seed=1, hidden=32, layers=2):
     copy_tokenizer(folder)
 
 
+def write_phi3(folder, seed=15, hidden=32, layers=2):
+    """Matrices joined as its files have them, and LongRoPE."""
+    import numpy
+
+    w = Weights(seed)
+    config = llama_tensors(w, "", hidden, layers)
+    for i in range(layers):
+        for name, parts in [("self_attn.qkv_proj", ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]), ("mlp.gate_up_proj", ["mlp.gate_proj", "mlp.up_proj"])]:
+            w.tensors[f"model.layers.{i}.{name}.weight"] = numpy.concatenate([w.tensors.pop(f"model.layers.{i}.{part}.weight") for part in parts])
+    factors = {"short_factor": [1.0, 1.1, 1.3, 2.0], "long_factor": [1.0, 3.0, 9.0, 40.0]}
+    config.update(architectures=["Phi3ForCausalLM"], model_type="phi3", original_max_position_embeddings=64, sliding_window=None, rope_scaling={"type": "longrope", **factors})
+    write_model(folder, config, w.tensors)
+    copy_tokenizer(folder)
+
+
 def copy_tokenizer(folder):
     for name in ["tokenizer.json", "tokenizer_config.json"]:
         (folder / name).write_bytes((TOKENIZER / name).read_bytes())

@@ -47,6 +47,8 @@ COMPOSITIONS = {
     "adapters over nf4, auto": (llm("llama", LARGE) + LORA, (), "auto", 2048, {}, {"weights": "nf4"}),
     "full fine-tuning, kept on the host, fp32": (llm("llama", SMALL, True), (), "fp32", 1024, {}, {}, {"offload_optimizer": True}),
     "adapters, blocks computed again, fp32": (llm("llama", LARGE) + LORA, (), "fp32", 2048, {"recompute": "full"}),
+    "capped scores, adapters, fp32": (llm("gemma", {**SMALL, "attn_logit_softcapping": 5.0}) + LORA + PICTURES, ("image",), "fp32", 2048),
+    "many narrow heads, adapters, auto": (llm("llama", {**SMALL, "num_heads": 96, "num_kv_heads": 6, "head_size": 8}) + LORA, (), "auto", 2048),
     "preference, many logits at once, fp32": (DPO + llm("llama", {**SMALL, "vocab_size": 32000}, True), ("pairs",), "fp32", 1024, {"logits_chunk": 1024, "checkpoint_every": 9}),
 }
 

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from data_formats_test import TEMPLATE
 from harness import PROGRAM, ROOT, Case, losses, main, records, sets
 import make_tiny
+import tiny_omni
 from report_run import data_of, report
 
 FOLDER = ROOT / "configs" / "recipes"
@@ -30,11 +31,13 @@ SHRUNK = {
     "pixel_shuffle": {"hidden_size": 64},
     "idefics3_vision": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "image_size": 28, "patch_size": 7, "layer_norm_eps": 1e-5, "tile_size": 28, "longest_edge": 56, "video_longest_edge": 56},
     "internvit": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "image_size": 28, "input_size": 28, "max_tiles": 4},
+    "qwen2_5_omni_audio": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "num_mels": 80, "n_window": 20},
 }
 # Of a whole model's decoder that is not the usual one of its plugin.
-OF_WHOLE = {"models/InternVL3-2B-hf": {"intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 4},
+OF_WHOLE = {"models/Qwen2.5-Omni-3B": {"vocab_size": make_tiny.vocab_size() + len(tiny_omni.MARKS)},
+            "models/InternVL3-2B-hf": {"intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 4},
             "models/SmolVLM2-500M-Video-Instruct": {"intermediate_size": 64, "max_positions": 512, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 7}}
-WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl, "models/InternVL3-2B-hf": make_tiny.write_internvl, "models/SmolVLM2-500M-Video-Instruct": make_tiny.write_smolvlm}
+WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl, "models/Qwen2.5-Omni-3B": tiny_omni.write_qwen2_5_omni, "models/InternVL3-2B-hf": make_tiny.write_internvl, "models/SmolVLM2-500M-Video-Instruct": make_tiny.write_smolvlm}
 # In place of a recipe's lora.
 METHODS = {
     "lora": '{ plugin = "lora", rank = 4, targets = "all-linear" }',
@@ -131,13 +134,15 @@ class Recipes(Case):
 
     def test_a_whole_model_is_exported(self):
         """What the recipe trains goes back into a directory like the one that it came from, and answers there without a TOML file."""
-        config, _ = self.shrunk(FOLDER / "qwen2_5_vl_3b_finetune.toml")
-        run, out = self.folder / "runs" / "qwen", self.folder / "qwen_out"
-        self.train(run, config=config, cwd=self.folder)
-        self.assertIn("a qwen2_5_vl model", self.call("export", run, "--output", out, cwd=self.folder).stderr)
-        picture = next((self.folder / "data").rglob("*.png"))
-        ask = lambda model: self.call("generate", model, "--image", picture, "What is this?", *sets(generate__max_tokens=8, precision__compute="fp32"), cwd=self.folder).stdout
-        self.assertEqual(ask(out), ask(run))
+        for recipe, written in (("qwen2_5_vl_3b_finetune", "a qwen2_5_vl model"), ("qwen2_5_omni_3b_finetune", "a qwen2_5_omni_thinker model")):
+            with self.subTest(recipe):
+                config, kinds = self.shrunk(FOLDER / f"{recipe}.toml")
+                run, out = self.folder / "runs" / f"{recipe}_run", self.folder / f"{recipe}_out"
+                self.train(run, config=config, cwd=self.folder)
+                self.assertIn(written, self.call("export", run, "--output", out, cwd=self.folder).stderr)
+                given = [word for kind, ending in (("image", "png"), ("audio", "wav")) if kind in kinds for word in (f"--{kind}", next((self.folder / "data").rglob(f"*.{ending}")))]
+                ask = lambda model: self.call("generate", model, *given, "What is this?", *sets(generate__max_tokens=8, precision__compute="fp32"), cwd=self.folder).stdout
+                self.assertEqual(ask(out), ask(run))
 
     def test_vila_comparison(self):
         """Both sides differ in the tower and the projector only, see the same samples in the same order, and lie side by side in the report."""

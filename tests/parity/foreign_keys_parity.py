@@ -22,7 +22,7 @@ from transformers import (Gemma2Config, Gemma3Config, Gemma3ImageProcessorPil, G
                           LlavaNextImageProcessorPil, NemotronConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, Qwen2AudioConfig, Qwen2AudioEncoderConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig, Qwen3MoeConfig, MixtralConfig,
                           SiglipImageProcessorPil, SiglipVisionConfig, ViTImageProcessorPil, WhisperConfig, WhisperFeatureExtractor)
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig, Qwen2_5OmniTextConfig, Qwen2_5OmniVisionEncoderConfig
-from transformers import Idefics3Config, InternVLConfig, InternVLVisionConfig, SmolVLMConfig
+from transformers import Idefics3Config, InternVLConfig, InternVLVisionConfig, Phi3Config, SmolVLMConfig
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
@@ -75,7 +75,7 @@ HARMLESS = {
     "qwen2_5_omni_text": {}, "qwen2_5_omni_vision_encoder": {"out_hidden_size": "as before"},
     "qwen2_5_omni_audio_encoder": {"output_dim": "of the projection", "max_source_positions": "positions begin again in each chunk", "scale_embedding": "set aside by Qwen2_5OmniAudioEncoder.forward"},
     "qwen2_5_vl_vision": {"out_hidden_size": "as before"}, "qwen3_vl_text": {}, "qwen3_vl_vision": {"out_hidden_size": "as before"},
-    "gemma2": {}, "gemma3_text": {}, "mistral": {}, "granite": {}, "pixtral": {"head_dim": "follows from the width and the heads, in transformers, too"},
+    "gemma2": {}, "gemma3_text": {}, "mistral": {}, "granite": {}, "phi3": {}, "pixtral": {"head_dim": "follows from the width and the heads, in transformers, too"},
     "idefics3_vision": {}, "smolvlm_vision": {},
     "internvit": {"layer_scale_init_value": "the start", "use_mask_token": "masks of training", "chunk_size_feed_forward": "read by InternVLVisionLayer, and not used"},
     "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen2_moe": {"sliding_window": "only of layers with a window, which are refused"}, "qwen3_moe": {}, "mixtral": {},
@@ -85,7 +85,7 @@ SUBJECTS = [("llama", "llm", LlamaConfig, DECODER, "llama"), ("qwen2", "llm", Qw
             ("qwen3", "llm", Qwen3Config, {**DECODER, "head_dim": 16, "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1}, "qwen3"),
             ("qwen2_moe", "llm", Qwen2MoeConfig, {**DECODER, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 40}, "qwen2_moe"),
             ("qwen3_moe", "llm", Qwen3MoeConfig, {**DECODER, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "use_sliding_window": True, "sliding_window": 32}, "qwen3_moe"), ("mixtral", "llm", MixtralConfig, DECODER, "mixtral"),
-            ("mistral", "llm", MistralConfig, {**DECODER, "sliding_window": 32}, "mistral"), ("granite", "llm", GraniteConfig, DECODER, "granite"),
+            ("mistral", "llm", MistralConfig, {**DECODER, "sliding_window": 32}, "mistral"), ("granite", "llm", GraniteConfig, DECODER, "granite"), ("phi3", "llm", Phi3Config, {**DECODER, "sliding_window": 32, "pad_token_id": None}, "phi3"),
             ("gemma2", "llm", Gemma2Config, GEMMA, "gemma2"), ("gemma3_text", "llm", Gemma3TextConfig, GEMMA, "gemma3"), ("pixtral", "encoder", PixtralVisionConfig, PIXTRAL, "pixtral"),
             ("nemotron", "llm", NemotronConfig, DECODER, "nemotron"), ("dinov2", "encoder", Dinov2Config, {k: v for k, v in VIT.items() if k != "intermediate_size"}, "dinov2"),
             ("clip", "encoder", CLIPVisionConfig, VIT, "clip"), ("siglip", "encoder", SiglipVisionConfig, VIT, "siglip"), ("whisper", "encoder", WhisperConfig, WHISPER, "whisper"),
@@ -124,6 +124,7 @@ DEFAULTS = {"qwen3_vl_text": {**GRID, "head_size": "head_dim", "attention_bias":
             "mixtral": {**LLM, "norm_eps": "rms_norm_eps", **EXPERTS, "num_experts": "num_local_experts"},
             "gemma2": {**LLM, **GEMMAS, "attn_logit_softcapping": "attn_logit_softcapping", "final_logit_softcapping": "final_logit_softcapping"}, "gemma3_text": {**LLM, **GEMMAS},
             "mistral": {**LLM, "norm_eps": "rms_norm_eps", "sliding_window": "sliding_window"},
+            "phi3": {**LLM, "norm_eps": "rms_norm_eps", "rope_original_max_positions": "original_max_position_embeddings"},
             "granite": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias", **{key: key for key in ["embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling"]}},
             "pixtral": {**{option: key for option, key in TOWER.items() if option not in ("image_size", "layer_norm_eps")}, "intermediate_size": "intermediate_size"},
             "nemotron": {**LLM, "norm_eps": "norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "dinov2": TOWER, "clip": {**TOWER, "intermediate_size": "intermediate_size", "projection_dim": "projection_dim"},
@@ -303,7 +304,7 @@ class ForeignKeys(unittest.TestCase):
                 self.assertIsNotNone(options[name], said)
                 got = next(iter(options[name].values()))
                 self.assertEqual({option: got[option] for option in DEFAULTS[plugin]}, {option: getattr(config, attribute) for option, attribute in DEFAULTS[plugin].items()})
-                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral", "qwen2_vl_text", "qwen2_5_vl_text", "qwen2_5_omni_text", "qwen3_vl_text", "mistral", "granite", "gemma2"):
+                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral", "qwen2_vl_text", "qwen2_5_vl_text", "qwen2_5_omni_text", "qwen3_vl_text", "mistral", "granite", "phi3", "gemma2"):
                     self.assertEqual(got["num_kv_heads"] or got["num_heads"], config.num_key_value_heads or config.num_attention_heads)
                     self.assertEqual(got["rope_theta"], config.rope_parameters["rope_theta"])
                     self.assertEqual(got.get("partial_rotary_factor", 1), config.rope_parameters.get("partial_rotary_factor", 1))

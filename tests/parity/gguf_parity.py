@@ -16,6 +16,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+import gguf_families
 from gguf_files import Type, in_pairs, write
 from models import tiny
 from models.common import Bench
@@ -119,6 +120,7 @@ def main(gguf_probe, model_probe):
             for kind in [Type.F32, Type.Q8_0, Type.Q4_1]:
                 one(bench, gguf_probe, name, make, {**SMALL, **changes}, kind)
         llama3(bench, gguf_probe)
+        gguf_families.run(bench, gguf_probe)
         written(bench, gguf_probe)
         refusals(bench, gguf_probe)
         print(f"{bench.passed} passed, {bench.failed} failed")

@@ -153,11 +153,14 @@ users={{ counted }}{{ ' many' if counted > 1 }} {{ ['x', 'y'] | join('+') }} {{ 
 {% if add_generation_prompt %}GO{% endif %}
 """
 
+PHI3 = """{% for m in messages %}{% if m['role'] == 'system' and m['content'] %}{{ '<|system|>\\n' + m['content'] + '<|end|>\\n' }}{% elif m['role'] == 'user' %}{{ '<|user|>\\n' + m['content'] + '<|end|>\\n' }}{% elif m['role'] == 'assistant' %}{{ '<|assistant|>\\n' + m['content'] + '<|end|>\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% else %}{{ eos_token }}{% endif %}"""
+
 STYLES = {
     "chatml": (CHATML, ["<|im_start|>", "<|im_end|>"], "<|im_start|>", "<|im_end|>"),
     "llama3": (LLAMA3, ["<|begin|>", "<|start|>", "<|end|>", "<|eot|>"], "<|begin|>", "<|eot|>"),
     "qwen": (QWEN, ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_response>", "</tool_response>"], None, "<|im_end|>"),
     "mistral": (MISTRAL, ["<s>", "</s>", "[INST]", "[/INST]"], "<s>", "</s>"),
+    "phi3": (PHI3, ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>"], None, "<|endoftext|>"),
     "language": (LANGUAGE, ["<s>", "</s>"], "<s>", "</s>"),
 }
 

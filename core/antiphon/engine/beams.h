@@ -33,6 +33,8 @@ class BeamSearch {
   // logits [beams, vocab_size] of any floating dtype: of one beam at first, then of those that the last call gave, in
   // their order. The beams from now on; none once the search is over. Error(data) if no logit is finite.
   std::vector<Step> next(const at::Tensor& logits);
+  // What the beams have written so far, in the order of the last call's steps.
+  const std::vector<Answer>& running() const { return running_; }
   // The best answer, once the search is over.
   Answer best() &&;
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/component/long_texts.h>
 #include <antiphon/component/training_pass.h>
 
 #include <algorithm>
@@ -52,6 +53,7 @@ Engine::Engine(model::MultimodalLm& model, int64_t tokens, std::optional<text::T
       cache_(model.make_cache(blocks_of_text(model, tokens))),
       steps_(model, cache_),
       tokenizer_(std::move(tokenizer)),
+      longest_short_(longest_short(model.llm())),
       free_blocks_(cache_.free_blocks()) {}
 
 int64_t Engine::add(int64_t capacity, std::optional<Request> request) {
@@ -115,7 +117,10 @@ int64_t Engine::read(int64_t number, data::Prepared prompt) {
     end(number);
     return 0;
   }
-  const int64_t begin = shared_tokens(text.held, keys, prompt), next = prompt.next_position();
+  const int64_t next = prompt.next_position();
+  const bool alike = is_long(cache_.next_position(text.row)) == is_long(cache_.prefix() + next);
+  const int64_t begin = alike ? shared_tokens(text.held, keys, prompt) : 0;
+  auto own = kept(prompt);
   auto batch = data::pack({from(std::move(prompt), begin)});
   model_.encode(batch);
   end(number);
@@ -125,7 +130,7 @@ int64_t Engine::read(int64_t number, data::Prepared prompt) {
   const auto hidden = model_.forward(batch, &cache_, {text.row});
   cache_.set_next_position(text.row, cache_.prefix() + next);
   text.hidden = hidden.narrow(0, hidden.size(0) - 1, 1);
-  text.held = std::move(keys);
+  text.held = std::move(keys), text.prompt = std::move(own);
   return batch.tokens();
 }
 
@@ -221,6 +226,7 @@ void Engine::read_all(const Numbers& numbers) {
     text.hidden = hidden.narrow(0, static_cast<int64_t>(i), 1);
     text.held = keys_of(request.prompt);
     cache_.set_next_position(text.row, cache_.prefix() + request.prompt.next_position());
+    text.prompt = kept(request.prompt);
     begin(text, request.options, std::move(request.stop_ids), std::move(request.on_token),
           text.capacity - request.prompt.tokens());
     request.prompt = {};
@@ -242,6 +248,10 @@ void Engine::read_last_tokens() {
       finish(number, Finish::failed,
              failure(fmt::format("the conversation is full: {} tokens", capacity(number)), "begin a new one"));
     return full;
+  });
+  std::erase_if(numbers, [this](int64_t number) {
+    auto& text = texts_.at(number);
+    return outgrows(text) && (read_again(text), true);
   });
   if (numbers.empty()) return;
   std::vector<int64_t> ids, rows;

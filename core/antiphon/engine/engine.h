@@ -104,6 +104,7 @@ class Engine {
     int64_t capacity = 0, row = -1;
     int64_t blocks = 0;             // promised to it
     std::vector<PositionKey> held;  // what each position of the row was computed from
+    std::optional<data::Prepared> prompt = {};  // that may have to be read again (engine_long.cpp)
     at::Tensor hidden;              // [1, hidden_size] after the last position
     std::optional<Writing> writing;
     std::optional<Request> request;  // that made it; without one it stays
@@ -115,6 +116,12 @@ class Engine {
   void join(const Numbers& numbers);
   void read_all(const Numbers& numbers);
   void read_last_tokens();
+  bool is_long(int64_t next_position) const;
+  bool outgrows(const Text& text) const;
+  std::optional<data::Prepared> kept(const data::Prepared& prompt) const;
+  void read_again(Text& text);
+  void read_beams_again(Text& text, const data::Prepared& before);
+  at::Tensor read_into(int64_t row, data::Prepared prompt, int64_t begin);
   void write();
   void take_token(int64_t number, Text& text, const std::optional<int64_t>& id, const at::Tensor& logits_v);
   void begin_beams(Text& text);
@@ -131,6 +138,7 @@ class Engine {
   KvCache cache_;
   DecodingSteps steps_;
   std::optional<text::Tokenizer> tokenizer_;
+  std::optional<int64_t> longest_short_;
   int64_t free_blocks_;  // that are not promised to a text
   int64_t next_ = 0;
   std::map<int64_t, Text> texts_;

@@ -28,5 +28,7 @@ int64_t shared_tokens(const std::vector<PositionKey>& held, const std::vector<Po
                       const data::Prepared& prompt);
 // The prompt from a token on that shared_tokens() gave.
 data::Prepared from(data::Prepared prompt, int64_t begin);
+// The prompt with one more token of text.
+void append(data::Prepared& prompt, int64_t id);
 
 }  // namespace antiphon::engine

@@ -24,13 +24,6 @@ struct Growing {
   bool done = false;
 };
 
-void append(data::Prepared& row, int64_t id) {
-  if (row.positions_at.defined())
-    row.positions_at =
-        at::cat({row.positions_at, at::full({row.positions_at.size(0), 1}, row.next_position(), at::kLong)}, 1);
-  row.ids.push_back(id), row.supervised.push_back(false);
-}
-
 class ByPasses {
  public:
   ByPasses(model::MultimodalLm& model, const GenerateOptions& options, const std::vector<int32_t>& stop_ids,

@@ -20,6 +20,7 @@
 #include <antiphon/weights/gguf_mmproj.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/load.h>
+#include <antiphon/weights/stacked.h>
 
 #include <algorithm>
 #include <map>
@@ -105,7 +106,8 @@ NameMap only(const std::vector<NameRule>& rules) { return {rules, {}, {}}; }
 template <class Rename>
 void add_own(ExportTensors& tensors, const Part& part, const Rename& rename) {
   if (part.weights.empty()) return;
-  auto source = std::make_shared<const weights::Checkpoint>(part.weights);
+  const auto source =
+      weights::unstacked(std::make_shared<const weights::Checkpoint>(part.weights), part.names, *part.module);
   const auto own = own_names(*source, part.names);
   const auto whole = only(part.names.whole);
   tensors.add(part, source, [&](const std::string& name) -> std::optional<std::string> {
@@ -306,7 +308,7 @@ json Exporter::add_whole(const WholeModel& whole) {
       if (slot.kind == PartKind::encoder) processor_ = part.weights;
       continue;
     }
-    tensors_.add(part, source, [&](const std::string& name) {
+    tensors_.add(part, weights::unstacked(source, part.names, *part.module), [&](const std::string& name) {
       return names.to_parameter(name) ? std::optional(name) : std::nullopt;
     });
     tensors_.add_rest(part, part.names);

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/weights/stacked.h>
 
 #include <algorithm>
 
@@ -84,8 +85,8 @@ void ExportTensors::write(const std::string& path, weights::LazyTensor tensor, b
   tensor.values = [values = std::move(tensor.values), dtype = tensor.dtype, sizes = tensor.sizes] {
     return values().to(dtype).reshape(sizes);  // a number without axes is a parameter of one row
   };
+  owners_[tensor.name] = path;
   tensors_.push_back(std::move(tensor));
-  owners_.push_back(path);
   changed_ += changed;
 }
 
@@ -134,20 +135,27 @@ void ExportTensors::add_rest(const Part& part, const NameMap& names) {
     write(part.path, {*name, usual, change.value.sizes().vec(), [change = change] { return current(change, {}); }},
           true);
   }
+  stack(part.path, names);
+}
+
+void ExportTensors::stack(const std::string& path, const NameMap& names) {
+  if (!weights::has_stacks(names)) return;
+  tensors_ = weights::stacked(std::move(tensors_), names);
+  for (const auto& tensor : tensors_) owners_.emplace(tensor.name, path);
 }
 
 void ExportTensors::leave_out(const std::string& name) {
   const auto found = std::ranges::find(tensors_, name, &weights::LazyTensor::name);
   if (found == tensors_.end()) return;
-  owners_.erase(owners_.begin() + (found - tensors_.begin()));
+  owners_.erase(name);
   tensors_.erase(found);
 }
 
 at::ScalarType ExportTensors::dtype(const std::string& path) const {
   std::map<at::ScalarType, uint64_t> bytes;
-  for (size_t i = 0; i < tensors_.size(); ++i)
-    if (at::isFloatingType(tensors_[i].dtype) && (path.empty() || owners_[i] == path))
-      bytes[tensors_[i].dtype] += weights::stored_bytes(tensors_[i]);
+  for (const auto& tensor : tensors_)
+    if (at::isFloatingType(tensor.dtype) && (path.empty() || owners_.at(tensor.name) == path))
+      bytes[tensor.dtype] += weights::stored_bytes(tensor);
   const auto most =
       std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == bytes.end() ? at::kFloat : most->first;

@@ -23,7 +23,8 @@ class ExportTensors {
   // Those that the part does not use are copied.
   using Naming = std::function<std::optional<std::string>(const std::string&)>;
   void add(const Part& part, std::shared_ptr<const weights::Checkpoint> source, const Naming& written);
-  // The parameters of `part` that add() has found in no source, named as `names` says. Error(config) if it has no name.
+  // The parameters of `part` that add() has found in no source, named as `names` says; what the file of such a part
+  // holds as one becomes one (weights/stacked.h). Error(config) if a parameter has no name.
   void add_rest(const Part& part, const NameMap& names);
 
   // Takes a tensor out again, if there is one of that name.
@@ -36,10 +37,11 @@ class ExportTensors {
 
  private:
   void write(const std::string& path, weights::LazyTensor tensor, bool changed);
+  void stack(const std::string& path, const NameMap& names);
   at::ScalarType format(at::ScalarType source) const;
   std::optional<at::ScalarType> dtype_;
   weights::LazyTensors tensors_;
-  std::vector<std::string> owners_;                     // the path of each
+  std::map<std::string, std::string> owners_;           // the path of each, by name
   std::map<std::string, std::set<std::string>> found_;  // parameters that have been written, by part
   size_t changed_ = 0;
 };

@@ -152,6 +152,33 @@ TEST_CASE("rope: value and gradients are those of the formula, for every scaling
   }
 }
 
+TEST_CASE("longrope: texts turn by the factors of their length, all their tokens alike, and cos and sin are multiplied") {
+  const RopeScaling scaling{.type = "longrope",
+                            .original_max_positions = 6,
+                            .short_factors = {1, 1.5, 2, 4},
+                            .long_factors = {3, 5, 8, 64},
+                            .table_multiplier = 1.25};
+  const Rope rope(8, 10000, scaling);
+  CHECK(rope.needs_last());
+  CHECK_FALSE(Rope(8, 10000, {}).needs_last());
+  const std::vector<int64_t> positions{0, 3, 5, 1, 6, 2}, last{5, 5, 5, 6, 6, 900};  // the last of a short text is 5
+  const auto table =
+      rope.table(at::tensor(positions, at::kLong).unsqueeze(0), at::kFloat, at::tensor(last, at::kLong));
+  for (size_t t = 0; t < positions.size(); ++t)
+    for (size_t i = 0; i < 4; ++i) {
+      const double factor = (last[t] < 6 ? scaling.short_factors : scaling.long_factors)[i];
+      const double angle =
+          static_cast<double>(positions[t]) * std::pow(10000, -2 * static_cast<double>(i) / 8) / factor;
+      for (const size_t column : {i, i + 4}) {
+        const auto entry = [&](const at::Tensor& x) {
+          return x[static_cast<int64_t>(t)][static_cast<int64_t>(column)].item<double>();
+        };
+        CHECK(std::abs(entry(table.cos_td) - 1.25 * std::cos(angle)) < 1e-6);
+        CHECK(std::abs(entry(table.sin_td) - 1.25 * std::sin(angle)) < 1e-6);
+      }
+    }
+}
+
 TEST_CASE("rope over several axes: each frequency turns by the position on its axis") {
   const auto positions = at::tensor({7, 8, 100, 7, 9, 3, 7, 8, 55}, at::kLong).view({3, 3});
   const auto axes = axes_of_sections({1, 2, 3, 2}, 3);

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/strings.h>
 #include <antiphon/model/multimodal_lm.h>
+#include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/linear/nf4_weight.h>
 #include <antiphon/nn/linear/quantized_weight.h>
@@ -118,13 +119,18 @@ struct Estimator {
   double items() const { return tokens / static_cast<double>(sample()); }
 
   // Numbers that attention keeps for each token: probabilities of short sequences in bf16
-  // (nn/attention/short_attention.h), laid out in powers of two. Others are made again in the backward pass.
+  // (nn/attention/short_attention.h), laid out in powers of two. Others are made again in the backward pass, but for
+  // those of capped scores (nn/attention/capped_attention.h): what tanh and softmax gave, in float32, and the
+  // probabilities as they are multiplied.
   double kept_probabilities() const {
-    if (compute == 4 || sample() > 256 || !model.llm().writes()) return 0;
-    const auto shape = model.llm().kv_shape();
-    const auto heads = static_cast<double>(model.llm().hidden_size() / shape.head_size);
-    return heads * static_cast<double>(shape.layers) *
-           static_cast<double>(std::bit_ceil(static_cast<uint64_t>(sample())));
+    const auto* decoder = dynamic_cast<const nn::Decoder*>(&model.llm().module());
+    if (!decoder) return 0;
+    const auto& options = decoder->options();
+    const auto heads = static_cast<double>(options.num_heads * options.num_layers);
+    if (options.score_cap > 0)
+      return heads * static_cast<double>(sample()) * (compute == 4 ? 2 : 1 + 8 / compute);
+    if (compute == 4 || sample() > 256) return 0;
+    return heads * static_cast<double>(std::bit_ceil(static_cast<uint64_t>(sample())));
   }
 
   // Of the language model as precision.weights keeps it; what does not fit stays in `frozen` bytes a value.

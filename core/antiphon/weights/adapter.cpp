@@ -9,6 +9,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/weights/adapter_keys.h>
 #include <antiphon/weights/json_file.h>
 
 namespace antiphon::weights {
@@ -17,7 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-const std::string prefix = "base_model.model.";
 constexpr std::string_view config_name = "adapter_config.json", tensors_name = "adapter_model.safetensors";
 const std::string prompt_name = "prompt_embeddings";  // of virtual tokens, without the prefix
 
@@ -33,14 +33,6 @@ std::string checkpoint_path(const std::string& name, const NameMap& map) {
        "add a rule for its layer to the component's name map");
 }
 
-// "x.lora_A.default.weight" -> "x.lora_A.weight", "x.ia3_l.default" -> "x.ia3_l".
-std::string without_adapter_name(std::string key) {
-  constexpr std::string_view name = ".default";
-  const auto at = key.rfind(name);
-  const bool whole = at != std::string::npos && (at + name.size() == key.size() || key[at + name.size()] == '.');
-  return whole ? key.erase(at, name.size()) : key;
-}
-
 // Where transformers puts a language model within a whole one, by version and class, and on its own.
 std::string alone(const std::string& key) {
   constexpr std::pair<std::string_view, std::string_view> places[] = {{"model.language_model.lm_head.", "lm_head."},
@@ -49,10 +41,10 @@ std::string alone(const std::string& key) {
                                                                       {"language_model.lm_head.", "lm_head."},
                                                                       {"language_model.", "model."},
                                                                       {"layers.", "model.layers."}};
-  if (!key.starts_with(prefix)) return key;
+  if (!key.starts_with(kPeftPrefix)) return key;
   for (const auto& [within, own] : places)
-    if (std::string_view(key).substr(prefix.size()).starts_with(within))
-      return prefix + std::string(own) + key.substr(prefix.size() + within.size());
+    if (std::string_view(key).substr(kPeftPrefix.size()).starts_with(within))
+      return kPeftPrefix + std::string(own) + key.substr(kPeftPrefix.size() + within.size());
   return key;
 }
 
@@ -67,8 +59,8 @@ bool same_end(std::string_view a, std::string_view b) {
 std::string alike(const std::string& key, const std::unordered_map<std::string, std::string>& parameters) {
   std::string found;
   for (const auto& [name, parameter] : parameters) {
-    if (!key.starts_with(prefix) ||
-        !same_end(std::string_view(key).substr(prefix.size()), std::string_view(name).substr(prefix.size())))
+    if (!key.starts_with(kPeftPrefix) ||
+        !same_end(std::string_view(key).substr(kPeftPrefix.size()), std::string_view(name).substr(kPeftPrefix.size())))
       continue;
     if (!found.empty()) return {};
     found = parameter;
@@ -133,7 +125,7 @@ void check_same(const json& file, const json& attached, std::vector<std::string>
 }  // namespace
 
 void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_model, const NameMap& map,
-                  const std::vector<Parameter>& of_part) {
+                  const std::vector<Parameter>& of_part, const std::optional<StackedPart>& stacks) {
   NamedTensors tensors;
   if (has_virtual_tokens(peft)) {
     c10::AutoGradMode no_grad(false);
@@ -145,6 +137,10 @@ void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_mo
   }
   if (tensors.empty()) fail(ErrorKind::weights, "no adapter is attached, so none can be saved to " + folder.string());
   auto config = peft.adapter_config();
+  if (stacks && !has_virtual_tokens(peft)) {
+    auto file = stacked_adapter({std::move(tensors), std::move(config)}, *stacks);
+    tensors = std::move(file.tensors), config = std::move(file.config);
+  }
   if (!base_model.empty()) config["base_model_name_or_path"] = base_model;
   make_folder(folder, ErrorKind::weights);
   save_safetensors(folder / tensors_name, tensors, {{"format", "pt"}});
@@ -152,16 +148,23 @@ void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_mo
 }
 
 LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, const LoadOptions& options,
-                        const std::vector<Parameter>& of_part) {
+                        const std::vector<Parameter>& of_part, const std::optional<StackedPart>& stacks) {
   const auto config = folder / config_name, tensors = folder / tensors_name;
   const auto there = [](const fs::path& path) { return path_exists(path, ErrorKind::weights); };
   if (!there(config))
     fail(ErrorKind::weights, folder.string() + " has no adapter_config.json", "give the folder of a PEFT adapter");
-  const auto written = read_json_object(config);
-  check_same(written, peft.adapter_config(), peft.compared_keys(), config);
-  check_keys(JsonTable(written, config.string()), peft.config_keys());
-  const Checkpoint file(there(tensors) || !there(folder / "adapter_model.bin") ? tensors
-                                                                               : folder / "adapter_model.bin");
+  auto written = read_json_object(config);
+  const auto check_settings = [&] {
+    check_same(written, peft.adapter_config(), peft.compared_keys(), config);
+    check_keys(JsonTable(written, config.string()), peft.config_keys());
+  };
+  const bool stacked = stacks && has_stacks(stacks->names) && setting(written, "peft_type") == "LORA";
+  if (!stacked) check_settings();
+  const auto given = std::make_shared<const Checkpoint>(
+      there(tensors) || !there(folder / "adapter_model.bin") ? tensors : folder / "adapter_model.bin");
+  const auto source = stacked ? unstacked_adapter(given, written, peft, *stacks) : given;
+  if (stacked) check_settings();
+  const auto& file = *source;
   const auto names = has_virtual_tokens(peft) ? NameMap{{{prompt_name, peft.prompt_parameter()}}, {}, {}}
                                               : exact_names(peft, file, map, of_part);
   BothModules all(peft.module(), of_part);

@@ -122,7 +122,7 @@ void Checkpoint::add(const fs::path& path, const LazyTensors& tensors) {
     info.shape.assign(tensor.sizes.begin(), tensor.sizes.end());
     note(tensor.name, path);
     total_bytes_ += stored_bytes(tensor);
-    given_[tensor.name] = {std::move(info), tensor.values};
+    given_[tensor.name] = {std::move(info), tensor.values, tensor.forget};
   }
 }
 
@@ -194,11 +194,13 @@ at::Tensor Checkpoint::tensor(const std::string& name) const {
 
 at::Tensor Checkpoint::slice(const std::string& name, int64_t begin, int64_t end) const {
   const auto* own = given(name);
-  return own ? own->values().narrow(0, begin, end - begin) : file_of(name).slice(name, begin, end);
+  return own ? own->values().narrow(0, begin, end - begin).clone() : file_of(name).slice(name, begin, end);
 }
 
 void Checkpoint::forget(const std::string& name) const {
-  if (!given(name)) file_of(name).forget(name);
+  const auto* own = given(name);
+  if (!own) return file_of(name).forget(name);
+  if (own->forget) own->forget();
 }
 
 const SafetensorsFile& Checkpoint::file_of(const std::string& name) const {

@@ -52,6 +52,7 @@ class Checkpoint {
   struct Given {
     TensorInfo info;
     std::function<at::Tensor()> values;
+    std::function<void()> forget = {};
   };
   const Given* given(const std::string& name) const;
   std::filesystem::path path_;

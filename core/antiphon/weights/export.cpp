@@ -14,6 +14,7 @@
 #include <antiphon/text/tokenizer/gguf_tokenizer.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/name_report.h>
+#include <antiphon/weights/stacked.h>
 
 namespace antiphon::weights {
 
@@ -41,7 +42,7 @@ NamedTensors checkpoint_tensors(Module& module, const NameMap& map) {
 
 void save_pretrained(const std::filesystem::path& folder, Module& module, const NameMap& map,
                      const nlohmann::json& config, uint64_t max_shard_bytes) {
-  save_checkpoint(folder, checkpoint_tensors(module, map), max_shard_bytes);
+  save_checkpoint(folder, stacked(lazy(checkpoint_tensors(module, map)), map), max_shard_bytes);
   write_json(folder / "config.json", config);
 }
 

@@ -56,7 +56,7 @@ int64_t heads_of(const GgufFile& file, const GgufTensor& tensor) {
 }
 
 void check(const GgufFile& file, const GgufTensor& tensor, std::vector<std::string>& unexpected) {
-  if (!published_name(tensor.name)) unexpected.push_back(tensor.name);
+  if (!published_name(gguf_architecture(file), tensor.name)) unexpected.push_back(tensor.name);
   if (!has_blocks(tensor.type))
     fail(ErrorKind::weights,
          fmt::format("{}: '{}' is in {}, which is not read", file.path().string(), tensor.name,
@@ -64,22 +64,28 @@ void check(const GgufFile& file, const GgufTensor& tensor, std::vector<std::stri
          "take the file in F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K");
 }
 
+// As it was published, before llama.cpp's converter: norms of Gemma around zero.
+at::Tensor published(const at::Tensor& values, int64_t heads, bool has_one_more) {
+  const auto rows = heads > 0 ? in_halves(values, heads) : values;
+  return has_one_more ? rows - 1 : rows;
+}
+
 }  // namespace
 
 LazyTensors gguf_tensors(const std::filesystem::path& path) {
   const auto file = std::make_shared<const GgufFile>(path, ErrorKind::weights);
+  const auto& architecture = gguf_architecture(*file);
   LazyTensors all;
   std::vector<std::string> unexpected;
   for (const auto& tensor : file->tensors()) {
-    if (tensor.name == "rope_freqs.weight") continue;  // gguf_config() has read it
+    if (is_setting(architecture, tensor.name)) continue;
     check(*file, tensor, unexpected);
     std::vector<int64_t> sizes(tensor.shape.begin(), tensor.shape.end());
     const auto heads = heads_of(*file, tensor);
-    all.push_back({published_name(tensor.name).value_or(tensor.name), stored_type(tensor.type), sizes,
-                   [file, &tensor, sizes, heads] {
-                     const auto values = values_of(tensor, sizes);
-                     return heads > 0 ? in_halves(values, heads) : values;
-                   }});
+    const bool one_more = architecture.adds_one_to_norms && tensor.name.ends_with("norm.weight");
+    all.push_back(
+        {published_name(architecture, tensor.name).value_or(tensor.name), stored_type(tensor.type), sizes,
+         [file, &tensor, sizes, heads, one_more] { return published(values_of(tensor, sizes), heads, one_more); }});
   }
   if (!unexpected.empty())
     fail(ErrorKind::weights,

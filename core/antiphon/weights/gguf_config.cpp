@@ -50,13 +50,14 @@ json llama3_scaling(const GgufFile& file, const GgufTensor& tensor, double theta
 json rope_scaling(const GgufFile& file, double theta) {
   if (const auto* factors = tensor_in(file, "rope_freqs.weight")) return llama3_scaling(file, *factors, theta);
   const auto* type = gguf_value(file, "rope.scaling.type");
-  if (!type || *type == "none") return nullptr;
+  if (!type || *type == "none" || (gguf_architecture(file).long_rope && *type == "longrope")) return nullptr;
   if (*type != "linear") refuse_model(file, fmt::format("rope.scaling.type is {}, expected \"linear\"", type->dump()));
   return {{"rope_type", "linear"}, {"factor", gguf_number(file, "rope.scaling.factor", 1)}};
 }
 
 void refuse_others(const GgufFile& file) {
   if (gguf_integer(file, "expert_count", 0, 0) > 0) refuse_model(file, "its layers have experts, which are not read");
+  if (gguf_architecture(file).add_keys) return;
   const auto context = gguf_integer(file, "context_length", 1, 2048);
   if (const auto window = gguf_integer(file, "attention.sliding_window", 0, 0); window > 0 && window < context)
     refuse_model(file, fmt::format("it looks back {} tokens only, which is not read", window));
@@ -104,6 +105,7 @@ json gguf_config(const std::filesystem::path& path) {
     config["attention_bias"] = tensor_in(file, "blk.0.attn_q.bias") != nullptr;
     config["mlp_bias"] = tensor_in(file, "blk.0.ffn_gate.bias") != nullptr;
   }
+  if (architecture.add_keys) architecture.add_keys(file, config);
   add_ids(file, config);
   return config;
 }

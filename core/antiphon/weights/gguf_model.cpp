@@ -46,14 +46,18 @@ void put_sizes(GgufMetadata& out, const std::string& at, const JsonTable& config
   put("attention.head_count_kv", sizes.key_heads);
   put("attention.key_length", sizes.head);
   put("attention.value_length", sizes.head);
-  put("rope.dimension_count", sizes.head);
+  const auto rope = rope_of(config);
+  const double part = rope.number("partial_rotary_factor", config.number("partial_rotary_factor", 1, 0, 1), 0, 1);
+  put("rope.dimension_count", static_cast<int64_t>(static_cast<double>(sizes.head) * part));
   put("vocab_size", config.integer("vocab_size", 0, 1, most_size));
   out.put(at + "attention.layer_norm_rms_epsilon", static_cast<float>(config.number("rms_norm_eps", 1e-6, 0, 1)));
 }
 
 // The rotary settings; with Llama 3's scaling, the factors as a tensor too.
-void put_rope(GgufModel& out, const std::string& at, const JsonTable& config, const ModelSizes& sizes) {
+void put_rope(GgufModel& out, const GgufArchitecture& architecture, const JsonTable& config, const ModelSizes& sizes) {
+  const auto at = std::string(architecture.name) + ".";
   const auto rope = rope_of(config);
+  if (architecture.put_keys) return architecture.put_keys(out, config, rope);
   const double theta = config.number("rope_theta", rope.number("rope_theta", 10000, 1e-9, 1e12), 1e-9, 1e12);
   out.metadata.put(at + "rope.freq_base", static_cast<float>(theta));
   const auto type = rope.text("rope_type", rope.text("type", "default"));
@@ -92,7 +96,7 @@ GgmlType type_of(const LazyTensor& tensor, GgmlType wanted, size_t& kept) {
 
 void put_tensor(GgufModel& out, const GgufArchitecture& architecture, LazyTensor tensor, const ModelSizes& sizes,
                 GgmlType type) {
-  const auto name = gguf_name(tensor.name);
+  const auto name = gguf_name(architecture, tensor.name);
   if (!name)
     fail(ErrorKind::weights, fmt::format("'{}' has no name in a GGUF file of a {}", tensor.name, architecture.name),
          "export a Hugging Face directory: leave --format out");
@@ -101,6 +105,8 @@ void put_tensor(GgufModel& out, const GgufArchitecture& architecture, LazyTensor
   const auto heads = is_query(*name) ? sizes.heads : is_key(*name) ? sizes.key_heads : 0;
   if (architecture.interleaved && heads > 0)
     tensor.values = [values = tensor.values, heads] { return in_pairs(values(), heads); };
+  if (architecture.adds_one_to_norms && name->ends_with("norm.weight"))
+    tensor.values = [values = tensor.values] { return values().to(at::kFloat) + 1; };
   const auto own = type_of(tensor, type, out.kept);
   out.tensors.push_back({own, std::move(tensor)});
 }
@@ -119,7 +125,7 @@ GgufModel gguf_model(const nlohmann::json& json, const LazyTensors& tensors, Ggm
   out.metadata.put("general.file_type", file_type(type));
   out.metadata.put("general.quantization_version", uint32_t{2});
   put_sizes(out.metadata, at, config, sizes);
-  put_rope(out, at, config, sizes);
+  put_rope(out, architecture, config, sizes);
   const bool tied = config.flag("tie_word_embeddings", false);
   for (const auto& tensor : tensors)
     if (!tied || tensor.name != "lm_head.weight") put_tensor(out, architecture, tensor, sizes, type);

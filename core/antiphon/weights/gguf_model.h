@@ -14,8 +14,8 @@ struct GgufModel {
 };
 
 // `config` and `tensors` are a directory's; matrices become `type`, the rest is F32. Error(weights) for models of other
-// types than llama, qwen2 and qwen3, tensors without a name in GGUF, and rotary scalings other than linear and Llama
-// 3's.
+// types than gguf_checkpoint.h reads, tensors without a name in GGUF, rotary scalings other than linear, Llama 3's and
+// phi3's LongRoPE, and a Gemma that is not as its files are taken to be.
 GgufModel gguf_model(const nlohmann::json& config, const LazyTensors& tensors, GgmlType type, const std::string& name);
 
 }  // namespace antiphon::weights

@@ -5,23 +5,53 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <antiphon/weights/gguf_families.h>
 
 namespace antiphon::weights {
 namespace {
 
-constexpr GgufArchitecture architectures[] = {{"llama", "llama", "LlamaForCausalLM", true},
-                                              {"qwen2", "qwen2", "Qwen2ForCausalLM", false},
-                                              {"qwen3", "qwen3", "Qwen3ForCausalLM", false}};
+using Pair = std::pair<std::string_view, std::string_view>;
+constexpr Pair gemma_names[] = {{"post_attention_norm", "post_attention_layernorm"},
+                                {"ffn_norm", "pre_feedforward_layernorm"},
+                                {"post_ffw_norm", "post_feedforward_layernorm"}};
+constexpr Pair phi3_names[] = {{"attn_qkv", "self_attn.qkv_proj"}, {"ffn_up", "mlp.gate_up_proj"}};
+constexpr GgufArchitecture architectures[] = {
+    {.name = "llama", .model_type = "llama", .class_name = "LlamaForCausalLM", .interleaved = true},
+    {.name = "qwen2", .model_type = "qwen2", .class_name = "Qwen2ForCausalLM"},
+    {.name = "qwen3", .model_type = "qwen3", .class_name = "Qwen3ForCausalLM"},
+    {.name = "phi3",
+     .model_type = "phi3",
+     .class_name = "Phi3ForCausalLM",
+     .long_rope = true,
+     .own_names = phi3_names,
+     .add_keys = add_phi3,
+     .put_keys = put_phi3},
+    {.name = "gemma2",
+     .model_type = "gemma2",
+     .class_name = "Gemma2ForCausalLM",
+     .adds_one_to_norms = true,
+     .own_names = gemma_names,
+     .add_keys = add_gemma,
+     .put_keys = put_gemma},
+    {.name = "gemma3",
+     .model_type = "gemma3_text",
+     .class_name = "Gemma3ForCausalLM",
+     .adds_one_to_norms = true,
+     .own_names = gemma_names,
+     .add_keys = add_gemma,
+     .put_keys = put_gemma}};
 
 // Of a layer, then of the model.
-constexpr std::pair<std::string_view, std::string_view> layer_names[] = {
+constexpr Pair layer_names[] = {
     {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
     {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
     {"attn_output", "self_attn.o_proj"}, {"attn_q_norm", "self_attn.q_norm"},
     {"attn_k_norm", "self_attn.k_norm"}, {"ffn_norm", "post_attention_layernorm"},
     {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
     {"ffn_down", "mlp.down_proj"}};
-constexpr std::pair<std::string_view, std::string_view> model_names[] = {
+constexpr Pair model_names[] = {
     {"token_embd.weight", "model.embed_tokens.weight"},
     {"output_norm.weight", "model.norm.weight"},
     {"output.weight", "lm_head.weight"}};
@@ -55,6 +85,28 @@ std::string_view part_after(const std::string& name) {
              : std::string_view();
 }
 
+// The other one of a pair, by its `from`.
+std::string_view other_name(GgufNames names, std::string_view name, std::string_view Pair::*from,
+                            std::string_view Pair::*to) {
+  const auto found = std::ranges::find(names, name, from);
+  return found == names.end() ? std::string_view() : (*found).*to;
+}
+
+std::string_view other_name(const GgufArchitecture& architecture, std::string_view name, std::string_view Pair::*from,
+                            std::string_view Pair::*to) {
+  const auto own = other_name(architecture.own_names, name, from, to);
+  return own.empty() ? other_name(layer_names, name, from, to) : own;
+}
+
+// "llama, qwen2 or qwen3"
+std::string known() {
+  std::vector<std::string> names;
+  for (const auto& one : architectures) names.emplace_back(one.name);
+  const auto last = names.back();
+  names.pop_back();
+  return fmt::format("{} or {}", fmt::join(names, ", "), last);
+}
+
 [[noreturn]] void refuse_value(const GgufFile& file, const std::string& key, const std::string& expected) {
   const auto* value = gguf_value(file, key);
   fail(ErrorKind::weights,
@@ -71,7 +123,7 @@ const GgufArchitecture& gguf_architecture(const GgufFile& file) {
   for (const auto& architecture : architectures)
     if (architecture.name == name) return architecture;
   fail(ErrorKind::weights,
-       fmt::format("{}: general.architecture is '{}', expected llama, qwen2 or qwen3", file.path().string(), name),
+       fmt::format("{}: general.architecture is '{}', expected {}", file.path().string(), name, known()),
        "take the model's Hugging Face directory");
 }
 
@@ -79,25 +131,27 @@ const GgufArchitecture& gguf_architecture(const std::string& model_type) {
   for (const auto& architecture : architectures)
     if (architecture.model_type == model_type) return architecture;
   fail(ErrorKind::weights,
-       fmt::format("a model of the type '{}' has no GGUF form here, expected llama, qwen2 or qwen3", model_type),
+       fmt::format("a model of the type '{}' has no GGUF form here, expected {}", model_type, known()),
        "export a Hugging Face directory: leave --format out");
 }
 
-std::optional<std::string> published_name(const std::string& name) {
+std::optional<std::string> published_name(const GgufArchitecture& architecture, const std::string& name) {
   for (const auto& [gguf, published] : model_names)
     if (gguf == name) return std::string(published);
-  return renamed(name, layer_start, published_start, [](std::string_view part) {
-    const auto* found = std::ranges::find(layer_names, part, &std::pair<std::string_view, std::string_view>::first);
-    return found == std::end(layer_names) ? std::string_view() : found->second;
+  return renamed(name, layer_start, published_start, [&](std::string_view part) {
+    return other_name(architecture, part, &Pair::first, &Pair::second);
   });
 }
 
-std::optional<std::string> gguf_name(const std::string& name) {
+bool is_setting(const GgufArchitecture& architecture, const std::string& name) {
+  return name == "rope_freqs.weight" || (architecture.long_rope && (name == kShortFactors || name == kLongFactors));
+}
+
+std::optional<std::string> gguf_name(const GgufArchitecture& architecture, const std::string& name) {
   for (const auto& [gguf, published] : model_names)
     if (published == name) return std::string(gguf);
-  return renamed(name, published_start, layer_start, [](std::string_view part) {
-    const auto* found = std::ranges::find(layer_names, part, &std::pair<std::string_view, std::string_view>::second);
-    return found == std::end(layer_names) ? std::string_view() : found->first;
+  return renamed(name, published_start, layer_start, [&](std::string_view part) {
+    return other_name(architecture, part, &Pair::second, &Pair::first);
   });
 }
 

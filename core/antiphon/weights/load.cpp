@@ -15,6 +15,7 @@
 #include <antiphon/component/pretrained.h>
 #include <antiphon/weights/json_file.h>
 #include <antiphon/weights/name_report.h>
+#include <antiphon/weights/stacked.h>
 
 namespace antiphon::weights {
 namespace {
@@ -107,6 +108,8 @@ Plan good_plan(Module& module, const Checkpoint& checkpoint, const NameMap& map,
   return plan;
 }
 
+std::shared_ptr<const Checkpoint> borrowed(const Checkpoint& file) { return {std::shared_ptr<void>(), &file}; }
+
 // A parameter that changes has its own memory and is not a view of the file.
 void assign(at::Tensor& parameter, bool changing, const at::Tensor& value, const LoadOptions& options) {
   c10::AutoGradMode no_grad(false);
@@ -133,19 +136,20 @@ void cast_parameters(Module& module, const LoadOptions& options) {
   }
 }
 
-LoadReport check_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map, const std::string& name,
+LoadReport check_parameters(Module& module, const Checkpoint& file, const NameMap& map, const std::string& name,
                             bool partial) {
-  const auto plan = good_plan(module, checkpoint, map, name, partial);
+  const auto plan = good_plan(module, *unstacked(borrowed(file), map, module), map, name, partial);
   const auto count = static_cast<int64_t>(plan.targets.size());
   return {count, count, plan.ignored, 0};
 }
 
-LoadReport load_parameters(Module& module, const Checkpoint& checkpoint, const NameMap& map,
-                           const LoadOptions& options) {
+LoadReport load_parameters(Module& module, const Checkpoint& file, const NameMap& map, const LoadOptions& options) {
+  const auto source = unstacked(borrowed(file), map, module);
+  const auto& checkpoint = *source;
   const auto plan = good_plan(module, checkpoint, map, options.name, options.partial);
   LoadReport report{0, static_cast<int64_t>(plan.targets.size()), plan.ignored, 0};
   const bool trained = module.trainable_count() > 0;
-  for (const auto& warning : checkpoint.warnings()) log::info(warning);
+  for (const auto& warning : file.warnings()) log::info(warning);
   for (const auto& [parameter, name] : plan.targets) {
     stop_if_requested();
     auto value = checkpoint.tensor(name);

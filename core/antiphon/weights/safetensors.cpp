@@ -120,16 +120,19 @@ void SafetensorsFile::forget(const std::string& name) const {
   mapping_->forget(header_.data_start + tensor.begin, header_.data_start + tensor.end);
 }
 
-at::Tensor SafetensorsFile::view(const TensorInfo& info, std::vector<int64_t> sizes, uint64_t offset) const {
+at::ScalarType scalar_type_of(const TensorInfo& info, const std::filesystem::path& path) {
   const auto* entry = std::find_if(std::begin(scalar_types), std::end(scalar_types),
                                    [&](const auto& row) { return row.first == info.dtype; });
-  if (entry == std::end(scalar_types)) {
-    fail(ErrorKind::weights,
-         fmt::format("{}: tensor '{}' has dtype {}, which is not supported", path_.string(), info.name,
-                     to_string(info.dtype)),
-         "convert it to U8, F16, BF16 or F32");
-  }
-  const int64_t item = static_cast<int64_t>(c10::elementSize(entry->second));
+  if (entry != std::end(scalar_types)) return entry->second;
+  fail(ErrorKind::weights,
+       fmt::format("{}: tensor '{}' has dtype {}, which is not supported", path.string(), info.name,
+                   to_string(info.dtype)),
+       "convert it to U8, F16, BF16 or F32");
+}
+
+at::Tensor SafetensorsFile::view(const TensorInfo& info, std::vector<int64_t> sizes, uint64_t offset) const {
+  const auto type = scalar_type_of(info, path_);
+  const int64_t item = static_cast<int64_t>(c10::elementSize(type));
   int64_t span = item, bytes = item;  // LibTorch computes strides as if empty dimensions had length 1
   for (const auto size : sizes) {
     if (size < 0 || __builtin_mul_overflow(span, std::max<int64_t>(size, 1), &span)) {
@@ -138,7 +141,7 @@ at::Tensor SafetensorsFile::view(const TensorInfo& info, std::vector<int64_t> si
     }
     bytes *= size;
   }
-  const auto options = at::TensorOptions().dtype(entry->second);
+  const auto options = at::TensorOptions().dtype(type);
   if (bytes == 0) return at::empty(sizes, options);
   char* data = mapping_->data() + header_.data_start + info.begin + offset;
   if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(item) == 0) {

@@ -20,6 +20,8 @@ using Metadata = std::map<std::string, std::string>;
 
 // "BF16" for at::kBFloat16. Error(weights) if the format has no such type.
 Dtype dtype_of(at::ScalarType type, const std::string& tensor_name);
+// The other way round. Error(weights) if LibTorch has no such type.
+at::ScalarType scalar_type_of(const TensorInfo& info, const std::filesystem::path& path);
 
 // One open file. Tensors keep its mapping alive, so they may outlive this object. Writing to a tensor changes the
 // process's own copy of the page, never the file. A file that is truncated while it is mapped ends the process

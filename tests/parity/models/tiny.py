@@ -1,6 +1,6 @@
 """Tiny random checkpoints. Weights are larger than at a usual start, so that every part of a model shows."""
 import torch
-from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, MistralConfig, MistralForCausalLM, MixtralConfig, MixtralForCausalLM, CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, NemotronConfig, NemotronForCausalLM, ParakeetEncoder,
+from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, MistralConfig, MistralForCausalLM, MixtralConfig, MixtralForCausalLM, Phi3Config, Phi3ForCausalLM, CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, NemotronConfig, NemotronForCausalLM, ParakeetEncoder,
                           ParakeetEncoderConfig, Qwen2Config, Qwen2ForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, SiglipVisionConfig, SiglipVisionModel, WhisperConfig, WhisperForConditionalGeneration)
 
 
@@ -112,6 +112,10 @@ def gemma3(folder, seed=21, **changes):
     model = around_zero(randomise(Gemma3ForCausalLM(Gemma3TextConfig(**{**GEMMA, "num_hidden_layers": 6, "sliding_window_pattern": 3, **changes})), seed))
     model.save_pretrained(folder)
     return model
+
+
+def phi3(folder, seed=24, **changes):
+    return saved(Phi3ForCausalLM(Phi3Config(**{**DECODER, "pad_token_id": None, **changes})), seed, folder)
 
 
 def mistral(folder, seed=22, **changes):

@@ -43,11 +43,19 @@ struct RopeFunction : torch::autograd::Function<RopeFunction> {
 
 Rope::Rope(int64_t rotary_size, double theta, const RopeScaling& scaling, const std::vector<int64_t>& axes) {
   const auto exponents = at::arange(0, rotary_size, 2, at::kLong).to(at::kFloat) / static_cast<double>(rotary_size);
-  inverse_frequency_ = 1.0 / at::pow(theta, exponents);
+  const auto powers = at::pow(theta, exponents);
+  inverse_frequency_ = 1.0 / powers;
   if (scaling.type == "linear") inverse_frequency_ = inverse_frequency_ / scaling.factor;
   if (scaling.type == "llama3") {
     auto* value = inverse_frequency_.mutable_data_ptr<float>();
     for (int64_t i = 0; i < inverse_frequency_.numel(); ++i) value[i] = llama3_scaled(value[i], scaling);
+  }
+  if (scaling.type == "longrope") {
+    const auto divided = [&](const std::vector<double>& factors) {
+      return 1.0 / (at::tensor(factors, at::kFloat) * powers);
+    };
+    inverse_frequency_ = divided(scaling.short_factors), long_inverse_frequency_ = divided(scaling.long_factors);
+    long_from_ = scaling.original_max_positions, multiplier_ = scaling.table_multiplier;
   }
   if (axes.empty()) return;
   axis_of_frequency_ = at::tensor(axes, at::kLong);
@@ -72,15 +80,21 @@ at::Tensor Rope::positions_of_frequencies(const at::Tensor& positions_at) const 
   return axes_ == 1 ? positions_ta : positions_ta.index_select(1, axis_of_frequency_);
 }
 
-RopeTable Rope::table(const at::Tensor& positions_at, at::ScalarType dtype) const {
+// [frequencies], or [tokens, frequencies] if they depend on how long a token's text is.
+at::Tensor Rope::frequencies(const at::Tensor& last_t) const {
+  if (!needs_last()) return inverse_frequency_;
+  return at::where(last_t.ge(long_from_).unsqueeze(1), long_inverse_frequency_, inverse_frequency_);
+}
+
+RopeTable Rope::table(const at::Tensor& positions_at, at::ScalarType dtype, const at::Tensor& last_t) const {
   const auto device = positions_at.device();
-  if (inverse_frequency_.device() != device) {
-    inverse_frequency_ = inverse_frequency_.to(device);
-    if (axis_of_frequency_.defined()) axis_of_frequency_ = axis_of_frequency_.to(device);
-  }
-  const auto angles = positions_of_frequencies(positions_at) * inverse_frequency_;
+  if (inverse_frequency_.device() != device)
+    for (auto* own : {&inverse_frequency_, &long_inverse_frequency_, &axis_of_frequency_})
+      if (own->defined()) *own = own->to(device);
+  const auto angles = positions_of_frequencies(positions_at) * frequencies(last_t);
   const auto both = at::cat({angles, angles}, -1);
-  return {both.cos().to(dtype), both.sin().to(dtype)};
+  if (multiplier_ == 1) return {both.cos().to(dtype), both.sin().to(dtype)};
+  return {(both.cos() * multiplier_).to(dtype), (both.sin() * multiplier_).to(dtype)};
 }
 
 std::vector<int64_t> axes_of_sections(const std::vector<int64_t>& sections, int64_t axes) {

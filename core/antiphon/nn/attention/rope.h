@@ -1,4 +1,5 @@
-// Rotary position embedding (Su et al. 2021), with the frequency scaling of Llama 3.1, over one or several axes.
+// Rotary position embedding (Su et al. 2021), with the frequency scalings of Llama 3.1 and LongRoPE, over one or several
+// axes.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -8,13 +9,17 @@
 namespace antiphon::nn {
 
 // `type` "none", "linear" (positions divided by factor) or "llama3" (transformers: modeling_rope_utils.py,
-// _compute_llama3_parameters: long wavelengths are divided by factor, short ones kept, those in between blended).
+// _compute_llama3_parameters: long wavelengths are divided by factor, short ones kept, those in between blended), or
+// "longrope" (Ding et al. 2024; there _compute_longrope_parameters: each frequency is divided by a factor of its own,
+// of `long_factors` in texts of more positions than the original ones; cos and sin are multiplied).
 struct RopeScaling {
   std::string type = "none";
   double factor = 1.0;
   double low_freq_factor = 1.0;
   double high_freq_factor = 4.0;
   int64_t original_max_positions = 8192;
+  std::vector<double> short_factors = {}, long_factors = {};  // longrope: one for each frequency
+  double table_multiplier = 1;                                // longrope: of cos and sin
 };
 
 // Angles of each token, computed once for all layers.
@@ -33,14 +38,18 @@ class Rope {
   static Rope of_grid(int64_t head_size, double theta, bool interleaved = false);
   // positions [axes, tokens] int64 -> the table, in `dtype` on the device of the positions. Error(internal) for another
   // number of axes.
+  // `last_t` [tokens] int64, on their device: where the last token of each token's text is, by which longrope chooses.
   int64_t axes() const { return axes_; }
-  RopeTable table(const at::Tensor& positions_at, at::ScalarType dtype) const;
+  bool needs_last() const { return long_inverse_frequency_.defined(); }
+  RopeTable table(const at::Tensor& positions_at, at::ScalarType dtype, const at::Tensor& last_t = {}) const;
 
  private:
   at::Tensor positions_of_frequencies(const at::Tensor& positions_at) const;
-  // [rotary_size / 2] float32 and int64; they follow the positions to their device.
-  mutable at::Tensor inverse_frequency_, axis_of_frequency_;
-  int64_t axes_ = 1;
+  at::Tensor frequencies(const at::Tensor& last_t) const;
+  // [rotary_size / 2] float32, float32 and int64; they follow the positions to their device.
+  mutable at::Tensor inverse_frequency_, long_inverse_frequency_, axis_of_frequency_;
+  int64_t axes_ = 1, long_from_ = 0;
+  double multiplier_ = 1;
 };
 
 // The axes of the frequencies if they are cut into sections of these lengths, of which the i-th takes axis i mod

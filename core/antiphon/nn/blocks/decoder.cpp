@@ -35,6 +35,17 @@ double query_multiplier(const DecoderOptions& o) {
   return o.score_scale > 0 ? o.score_scale * std::sqrt(static_cast<double>(o.head_size)) : 1;
 }
 
+// Where the last token of each token's text is [tokens]. One token for each text: no list from the host, as the step
+// may be recorded.
+at::Tensor last_positions(const DecoderInput& input) {
+  const auto positions_t = input.positions_at[0];
+  if (std::ranges::all_of(input.lengths, [](int64_t n) { return n == 1; })) return positions_t;
+  std::vector<int64_t> last;
+  for (const int64_t n : input.lengths)
+    last.insert(last.end(), static_cast<size_t>(n), std::ssize(last) + n - 1);
+  return positions_t.index_select(0, at::tensor(last, at::kLong).to(positions_t.device()));
+}
+
 }  // namespace
 
 DecoderLayer::DecoderLayer(const DecoderOptions& o, int64_t index)
@@ -241,7 +252,9 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   place_tokens(input);
   const auto context = slices_.of_context(input.tokens());
   const auto positions_at = input.positions_at.narrow(1, context.begin, context.size);
-  const auto rope = rope_.table(positions_at, input.x_td.scalar_type());
+  const auto last_t =
+      rope_.needs_last() ? last_positions(input).narrow(0, context.begin, context.size) : at::Tensor();
+  const auto rope = rope_.table(positions_at, input.x_td.scalar_type(), last_t);
   const auto window_rope = window_rope_ ? window_rope_->table(positions_at, input.x_td.scalar_type()) : rope;
   const auto losses = router_losses(input);
   const auto range = stage_ ? stage_->range() : PipelineStage::Range{0, options_.num_layers};

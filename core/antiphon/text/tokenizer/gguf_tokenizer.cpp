@@ -15,6 +15,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::string_view kTurnEnds[] = {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>"};
+
 class GgufTokens {
  public:
   explicit GgufTokens(const GgufFile& file) : file_(file) {
@@ -39,6 +41,12 @@ class GgufTokens {
     auto ids = json::array();
     for (const auto* name : {"eos", "eot", "eom"})
       if (const auto id = token_id(name); id >= 0) ids.push_back(id);
+    // Many files do not name the end of a turn, for which llama.cpp knows texts (src/llama-vocab.cpp).
+    const auto& tokens = list("tokens");
+    for (size_t id = 0; id < tokens.size() && token_id("eot") < 0; ++id)
+      if (kind(id) == PieceKind::control && std::ranges::find(kTurnEnds, token(id)) != std::end(kTurnEnds) &&
+          std::ranges::find(ids, json(id)) == ids.end())
+        ids.push_back(id);
     return ids;
   }
 

@@ -11,7 +11,8 @@ namespace antiphon::text {
 // for others, and lists that do not fit together.
 TokenizerSource gguf_tokenizer(const std::filesystem::path& path);
 
-// The stop ids that the file names, as generation_config.json has them: the end of a text and of a turn.
+// The stop ids that the file names, as generation_config.json has them: the end of a text and of a turn, or of the
+// latter the control tokens that are called as one.
 nlohmann::json gguf_generation(const std::filesystem::path& path);
 
 }  // namespace antiphon::text

@@ -1,0 +1,153 @@
+// Texts that grow beyond what their model computes as a short one, against passes through all of each text.
+#include <ATen/ATen.h>
+
+#include <antiphon/component/long_texts.h>
+#include <antiphon/engine/passes.h>
+#include <antiphon/model/test_model.h>
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace antiphon;
+using namespace antiphon::engine;
+
+namespace {
+
+constexpr int64_t kShort = 24;
+
+struct LongOptions {
+  int64_t hidden_size = 16;
+};
+
+// Turns all tokens of texts of more than kShort positions by other frequencies.
+class LongLm : public backbone::DecoderLm, public LongTexts {
+ public:
+  explicit LongLm(const LongOptions& o) : DecoderLm(options(o)) {}
+  NameMap name_map() const override { return {{{"{}", "{}"}}, {}, {}}; }
+  std::optional<int64_t> longest_short() const override { return kShort; }
+
+ private:
+  static nn::DecoderOptions options(const LongOptions& o) {
+    nn::DecoderOptions d;
+    d.vocab_size = 300, d.hidden_size = o.hidden_size, d.intermediate_size = 24, d.num_layers = 2;
+    d.num_heads = 2, d.num_kv_heads = 1, d.head_size = 8, d.max_positions = 256;
+    d.rope_scaling.type = "longrope", d.rope_scaling.original_max_positions = kShort;
+    d.rope_scaling.short_factors = {1, 1, 1, 1}, d.rope_scaling.long_factors = {4, 0.2, 3, 50};
+    d.rope_scaling.table_multiplier = 1.2;
+    return d;
+  }
+};
+
+std::unique_ptr<model::MultimodalLm> long_model() {
+  static const bool registered = [] {
+    static const auto* table = new config::Table<LongOptions>(config::Table<LongOptions>("test_long_lm").field(
+        "hidden_size", &LongOptions::hidden_size, "width", {.min = 1}));
+    plugin::Registrar registrar(plugin::Entry{});
+    register_component<LanguageModel, LongLm>(registrar, "test_long_lm", "", *table);
+    plugin::Registry::instance().add(registrar.entries());
+    return true;
+  }();
+  static_cast<void>(registered);
+  return model::testing::test_model_that_answers(R"(
+llm = { plugin = "test_long_lm" }
+streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } }
+)");
+}
+
+data::Prepared prompt(const model::MultimodalLm& model, int64_t first, int64_t length, bool with_media = false) {
+  data::Prepared out;
+  for (int64_t i = 0; i < length; ++i) out.ids.push_back((first + i * 13) % 300);
+  if (with_media) {
+    model::BatchMedia media;
+    media.stream = "image", media.position = 1, media.content = std::to_string(first);
+    media.item = model.streams().at("image")->process(model::testing::test_image(2, 2, static_cast<uint8_t>(first)));
+    out.ids.insert(out.ids.begin() + 1, static_cast<size_t>(media.item.tokens), 0);
+    out.media.push_back(std::move(media));
+  }
+  out.supervised.resize(out.ids.size(), false);
+  return out;
+}
+
+// Every token by a pass through all of the text, which is long or not as a whole.
+std::vector<int32_t> by_passes(model::MultimodalLm& model, const data::Prepared& one, const GenerateOptions& options) {
+  return answers_by_passes(model, {one}, options, {}, std::nullopt, {}).front().ids;
+}
+
+std::vector<int32_t> written(Engine& engine, int64_t text) {
+  while (engine.step()) {
+  }
+  return engine.take(text).value().ids;
+}
+
+}  // namespace
+
+TEST_CASE("answers that outgrow a short text are those of passes through all of it, alone and together") {
+  auto lm = long_model();
+  Engine engine(*lm, 2000);
+  std::vector<std::pair<int64_t, std::vector<int32_t>>> expected;
+  for (const int64_t length : {1, 9, 19, 22, 23, 24, 25, 40})
+    for (const int64_t beams : {1, 3}) {
+      GenerateOptions options{.max_tokens = 14};
+      options.num_beams = beams;
+      const auto one = prompt(*lm, 5 * length, length, length % 2 == 1);
+      expected.emplace_back(engine.submit({one, options}), by_passes(*lm, one, options));
+    }
+  while (engine.step()) {
+  }
+  for (const auto& [text, ids] : expected) CHECK(engine.take(text).value().ids == ids);
+}
+
+TEST_CASE("a text that outgrows is another one than one whose frequencies stay") {
+  auto lm = long_model();
+  const auto one = prompt(*lm, 7, 20);
+  const auto ids = by_passes(*lm, one, {.max_tokens = 30});
+  auto cache = lm->make_cache(4);
+  const auto row = cache.add_row();
+  auto batch = data::pack({one});
+  auto hidden = lm->forward(batch, &cache, {row}).slice(0, -1);
+  DecodingSteps steps(*lm, cache);
+  std::vector<int32_t> stayed;  // as a cache that is never computed anew gives it
+  for (size_t i = 0; i < ids.size(); ++i) {
+    stayed.push_back(static_cast<int32_t>(logits_of(*lm, hidden).argmax().item<int64_t>()));
+    hidden = steps({stayed.back()}, {row});
+  }
+  CHECK(stayed != ids);
+  CHECK(std::equal(ids.begin(), ids.begin() + 4, stayed.begin()));
+}
+
+TEST_CASE("a conversation goes on from what is held on the same side of the limit alone") {
+  auto lm = long_model();
+  Engine engine(*lm, 600);
+  const auto text = engine.open(120);
+  auto said = prompt(*lm, 3, 10, true);
+  CHECK(engine.read(text, said) == said.tokens());
+  engine.answer(text, {.max_tokens = 30}, {});
+  const auto first = written(engine, text);
+  CHECK(first == by_passes(*lm, said, {.max_tokens = 30}));
+  for (const auto id : first) append(said, id);
+  append(said, 17);
+  CHECK(engine.read(text, said) < 4);  // long before and after
+  engine.answer(text, {.max_tokens = 5}, {});
+  CHECK(written(engine, text) == by_passes(*lm, said, {.max_tokens = 5}));
+  const auto shorter = prompt(*lm, 3, 12, true);
+  CHECK(engine.read(text, shorter) == shorter.tokens());  // short again: nothing of it is held
+  auto longer = shorter;
+  while (longer.tokens() < 40) append(longer, 2 * longer.tokens());
+  CHECK(engine.read(text, longer) == longer.tokens());
+  GenerateOptions beams{.max_tokens = 12};
+  beams.num_beams = 2;
+  CHECK(engine.read(text, shorter) == shorter.tokens());
+  engine.answer(text, beams, {});
+  CHECK(written(engine, text) == by_passes(*lm, shorter, beams));
+}
+
+TEST_CASE("tokens of short and long texts in one batch turn each as in its own") {
+  auto lm = long_model();
+  const std::vector<data::Prepared> all{prompt(*lm, 1, 30), prompt(*lm, 2, 24), prompt(*lm, 3, 25), prompt(*lm, 4, 1)};
+  std::vector<at::Tensor> alone;
+  for (const auto& one : all) {
+    auto batch = data::pack({one});
+    alone.push_back(lm->forward(batch));
+  }
+  auto batch = data::pack(std::vector<data::Prepared>(all));
+  CHECK(at::allclose(lm->forward(batch), at::cat(alone), 1e-5, 1e-6));
+}

@@ -1,0 +1,34 @@
+// Matrices that a file holds one below the other as one, and the model each for itself: queries, keys and values of
+// Phi-3, its gate and up.
+//
+// A name map (component/name_map.h) says so by a rule whose parameter has a list, in the order of the rows:
+//   {"model.layers.{}.self_attn.qkv_proj.{}", "layers.{}.self_attn.[q_proj,k_proj,v_proj].{}"}
+// Its other rules name the parts, as if a file had them; these are the names of sites for adapters, too.
+#pragma once
+#include <antiphon/component/module.h>
+#include <antiphon/component/name_map.h>
+#include <antiphon/weights/checkpoint.h>
+
+namespace antiphon::weights {
+
+struct Stack {
+  std::string name;                // in the file
+  std::vector<std::string> parts;  // parameters
+};
+
+bool has_stacks(const NameMap& map);
+// What a checkpoint's tensor holds; nullopt: it is no stack.
+std::optional<Stack> stack_called(const NameMap& map, const std::string& checkpoint_name);
+// Where a parameter is a part; nullopt: it has a tensor of its own.
+std::optional<Stack> stack_with(const NameMap& map, const std::string& parameter);
+
+// The checkpoint with parts in place of stacks, under their names; each is a view of the stack's rows if the file has it
+// in memory. As it is if there are no stacks. Error(weights) for a stack with another number of rows than the module's
+// parameters have together.
+std::shared_ptr<const Checkpoint> unstacked(std::shared_ptr<const Checkpoint> file, const NameMap& map, Module& module);
+
+// The other way round: parts, under their names in a checkpoint, become stacks, each where its first part was, and
+// computed part by part when its turn comes. Error(weights) if some parts of a stack are there and others are not.
+LazyTensors stacked(LazyTensors tensors, const NameMap& map);
+
+}  // namespace antiphon::weights
