@@ -18,21 +18,25 @@ constexpr int64_t kWidth = 1280, kPositions = 1500;
 
 constexpr const char* kTied = "tie_word_embeddings";
 
-// The text model's table with VoxtralConfig's defaults, which are not Llama's. The head is never tied: the class has no
-// tied weights.
-json text_table(const JsonTable& config) {
-  json text = {{"model_type", "llama"},
-               {"vocab_size", 131072},
-               {"hidden_size", 3072},
-               {"intermediate_size", 8192},
-               {"num_hidden_layers", 30},
-               {"num_key_value_heads", 8},
-               {"max_position_embeddings", 131072},
-               {"rms_norm_eps", 1e-5},
-               {"head_dim", 128}};
-  const auto given = config.table("text_config");
-  if (!given.table("rope_parameters").find("rope_theta")) text["rope_theta"] = 1e8;
-  if (given.exists()) text.update(given.json());
+// A table of config.json over VoxtralConfig's own defaults for it.
+json over(json defaults, const JsonTable& given) {
+  if (given.exists()) defaults.update(given.json());
+  return defaults;
+}
+
+// The head is never tied: the class has no tied weights.
+json text_table(const JsonTable& given) {
+  json usual = {{"model_type", "llama"},
+                {"vocab_size", 131072},
+                {"hidden_size", 3072},
+                {"intermediate_size", 8192},
+                {"num_hidden_layers", 30},
+                {"num_key_value_heads", 8},
+                {"max_position_embeddings", 131072},
+                {"rms_norm_eps", 1e-5},
+                {"head_dim", 128}};
+  if (!given.table("rope_parameters").find("rope_theta")) usual["rope_theta"] = 1e8;
+  auto text = over(std::move(usual), given);
   text[kTied] = false;
   return text;
 }
@@ -54,7 +58,9 @@ class Voxtral : public ModelFamily {
  public:
   std::vector<WholePart> parts() const override;
   JsonTable current(const JsonTable& config) const override {
-    return config.with("text_config", text_table(config)).with(kTied, false);
+    return config.with("text_config", text_table(config.table("text_config")))
+        .with("audio_config", over({{"model_type", "voxtral_encoder"}}, config.table("audio_config")))
+        .with(kTied, false);
   }
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override;
   void describe(const Value&, json&) const override {}

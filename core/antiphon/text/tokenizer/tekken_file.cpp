@@ -1,5 +1,6 @@
 #include <antiphon/text/tokenizer/tekken_file.h>
 
+#include <charconv>
 #include <set>
 #include <vector>
 
@@ -66,16 +67,26 @@ Sizes sizes_of(const JsonFields& config) {
   return sizes;
 }
 
+// "v7" -> 7; 0 for what is no version.
+int version_number(std::string_view version) {
+  int number = 0;
+  if (!version.starts_with('v')) return 0;
+  std::from_chars(version.data() + 1, version.data() + version.size(), number);
+  return number;
+}
+
 std::vector<std::string> listed_controls(const JsonFields& file) {
-  if (!file.has("special_tokens")) return {std::begin(kUsualControls), std::end(kUsualControls)};
+  const JsonFields config(file.object("config"), file.at("config"));
+  if (!file.has("special_tokens") && version_number(config.text("version")) <= 7)
+    return {std::begin(kUsualControls), std::end(kUsualControls)};
   const auto& list = file.array("special_tokens");
   std::vector<std::string> names(list.size());
   for (size_t i = 0; i < list.size(); ++i) {
     const JsonFields token(list[i], fmt::format("{}: special_tokens[{}]", kTekkenName, i));
     const auto rank = token.integer("rank");
     const bool has_place = rank >= 0 && static_cast<size_t>(rank) < names.size();
-    if (!has_place || !names[static_cast<size_t>(rank)].empty())
-      fail(ErrorKind::config, fmt::format("{} is {}, expected each of 0 to {} once", token.at("rank"), rank, names.size() - 1),
+    if (!has_place || !names[static_cast<size_t>(rank)].empty() || token.text("token_str").empty())
+      fail(ErrorKind::config, fmt::format("{} is {}, expected each of 0 to {} once, with a text", token.at("rank"), rank, names.size() - 1),
            kFetchTekken);
     names[static_cast<size_t>(rank)] = token.text("token_str");
   }
