@@ -1,6 +1,7 @@
 """A Voxtral directory as a newcomer uses it: it hears sounds of any length without a TOML file, transcribes, is trained and
 exported with the tokenizer that it came with."""
 import json
+import random
 
 from harness import Case, main, records, sets
 import make_tiny
@@ -21,7 +22,7 @@ class Voxtral(Case):
         make_tiny.write_set(cls.data, 8, seed=33, kinds=("audio",))
         cls.sound = next(cls.data.parent.rglob("*.wav"))
         cls.long = cls.folder / "data" / "long.wav"
-        make_tiny.write_wav(cls.long, 300, 0.02, seconds=3.3)
+        make_tiny.write_wav(cls.long, 300, random.Random(3), seconds=3.3)
 
     def answer(self, config, *args):
         return self.call("generate", config, *args, *sets(generate__max_tokens=12, precision__compute="fp32")).stdout
