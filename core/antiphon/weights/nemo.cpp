@@ -135,6 +135,26 @@ std::string renamed_as_published(std::string name) {
   return name;
 }
 
+// "10 of transf_decoder, 2 of log_softmax": the modules beside the encoder, those of SALM's speech part one by one.
+class NemoRest {
+ public:
+  void add(std::string_view name) {
+    const size_t from = name.starts_with(kPerception) ? std::string_view(kPerception).size() : 0;
+    ++counts_[std::string(name.substr(0, name.find('.', from)))];
+  }
+  std::string said() const {
+    constexpr size_t most = 12;
+    std::vector<std::string> parts;
+    for (const auto& [module, count] : counts_)
+      if (parts.size() < most) parts.push_back(fmt::format("{} of {}", count, shown(module)));
+    if (counts_.size() > most) parts.push_back(fmt::format("those of {} modules more", counts_.size() - most));
+    return join(parts, ", ");
+  }
+
+ private:
+  std::map<std::string, size_t> counts_;
+};
+
 }  // namespace
 
 bool is_nemo(const std::filesystem::path& path) { return path.extension() == ".nemo"; }
@@ -213,10 +233,14 @@ LazyTensors nemo_tensors(const std::filesystem::path& path, std::vector<std::str
   const auto member = member_of(path, kModelWeights);
   auto all = torch_tensors(open_bytes(path).part(member.offset, member.size, kModelWeights), warnings);
   LazyTensors encoder;
+  NemoRest rest;
   for (auto& tensor : all) {
     std::string_view name = tensor.name;
     if (name.starts_with(kPerception)) name.remove_prefix(std::string_view(kPerception).size());
-    if (!name.starts_with("encoder.")) continue;
+    if (!name.starts_with("encoder.")) {
+      rest.add(tensor.name);
+      continue;
+    }
     tensor.name = renamed_as_published(std::string(name));
     encoder.push_back(std::move(tensor));
   }
@@ -224,8 +248,8 @@ LazyTensors nemo_tensors(const std::filesystem::path& path, std::vector<std::str
     fail(ErrorKind::weights, fmt::format("{}: none of its {} tensors is of an encoder", path.string(), all.size()),
          "read are FastConformer models: Parakeet, Canary, SALM");
   if (encoder.size() < all.size())
-    warnings.push_back(fmt::format("{}: {} of {} tensors are of the encoder, the others are not read", path.string(),
-                                   encoder.size(), all.size()));
+    warnings.push_back(fmt::format("{}: {} of {} tensors are of the encoder; not read: {}", path.string(),
+                                   encoder.size(), all.size(), rest.said()));
   return encoder;
 }
 

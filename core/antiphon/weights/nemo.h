@@ -21,7 +21,8 @@ bool is_nemo(const std::filesystem::path& path);
 nlohmann::json nemo_config(const std::filesystem::path& path);
 nlohmann::json nemo_preprocessor_config(const std::filesystem::path& path);
 
-// The encoder's tensors, "encoder.layers.0.self_attn.q_proj.weight"; how many others there are goes to `warnings`.
+// The encoder's tensors, "encoder.layers.0.self_attn.q_proj.weight"; how many others there are of which module goes to
+// `warnings`.
 LazyTensors nemo_tensors(const std::filesystem::path& path, std::vector<std::string>& warnings);
 
 }  // namespace antiphon::weights
