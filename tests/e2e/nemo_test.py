@@ -28,8 +28,8 @@ class Nemo(Case):
         path, toml = nemo_archives.archive(self.folder / f"{name}.nemo", config, state), self.folder / f"{name}.toml"
         toml.write_text(f'[model.llm]\nplugin = "llama"\nweights = "{self.folder}/models/llama"\n[model.streams.audio]\nencoder = {{ plugin = "fastconformer", weights = "{path}" }}\nconnector = {{ plugin = "linear" }}\n[data]\nfeature_cache = ""\n')
         done = self.call("generate", toml, "--audio", self.sound, "What?", *sets(generate__max_tokens=1))
-        count = len(self.encoder.state_dict())
-        self.assertRegex(done.stderr, rf"{name}.nemo: {count} of {len(state)} tensors are of the encoder; not read: ")
+        count = sum("encoder." in tensor or "perception." in tensor for tensor in state)
+        self.assertRegex(done.stderr, rf"{name}.nemo: {count} of {len(state)} tensors are of the speech part; not read: ")
         return done.stderr.split("not read: ", 1)[1].split("\n", 1)[0]
 
     def test_canary(self):
@@ -39,7 +39,7 @@ class Nemo(Case):
     def test_salm(self):
         config = {"perception": {"encoder": self.whole["encoder"], "preprocessor": self.whole["preprocessor"], "modality_adapter": {"_target_": "x"}}, "language_model_path": "llama.nemo"}
         said = self.said("salm", config, nemo_archives.tensors(self.encoder, "perception.encoder.", SALM))
-        self.assertEqual(said, "1 of model, 1 of perception.modality_adapter, 2 of perception.proj, 2 of preprocessor")
+        self.assertEqual(said, "1 of model, 2 of preprocessor")
 
     def test_many_modules(self):
         said = self.said("many", self.whole, nemo_archives.tensors(self.encoder, others=[f"part{i:03}.weight" for i in range(100)]))
