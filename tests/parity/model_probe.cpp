@@ -70,7 +70,8 @@ template <class Interface, class... Extra>
 std::unique_ptr<Interface> build(const json& request, Extra... extra) {
   config::Problems problems;
   auto options = toml(request, "options");
-  const std::string weights = std::is_same_v<Interface, Encoder> || request.contains("part") ? request.value("weights", "") : "";
+  const std::string weights =
+      std::is_same_v<Interface, Encoder> || request.contains("part") ? request.value("weights", "") : "";
   auto component =
       model::build_slot<Interface>(request.at("plugin").get<std::string>(), {weights, request.value("part", "")},
                                    options, KindOf<Interface>::name, problems, extra...);

@@ -46,16 +46,16 @@ const ForeignKeys& whisper_keys() {
 // VoxtralEncoderConfig, which names what Whisper's calls d_model, encoder_layers and so on as others do; its forward()
 // reads no scale.
 const ForeignKeys& voxtral_keys() {
-  static const auto* keys = new ForeignKeys(common_keys().with(
-      {.options = {{"hidden_size", "hidden_size"},
-                   {"num_hidden_layers", "num_layers"},
-                   {"num_attention_heads", "num_heads"},
-                   {"intermediate_size", "intermediate_size"},
-                   {"num_mel_bins", "num_mels"},
-                   {"max_source_positions", "max_positions"},
-                   {"activation_function", "activation"}},
-       .training = {"dropout", "attention_dropout", "activation_dropout", "layerdrop"},
-       .other = {"vocab_size", "scale_embedding", "head_dim", "num_key_value_heads"}}));
+  static const auto* keys = new ForeignKeys(
+      common_keys().with({.options = {{"hidden_size", "hidden_size"},
+                                      {"num_hidden_layers", "num_layers"},
+                                      {"num_attention_heads", "num_heads"},
+                                      {"intermediate_size", "intermediate_size"},
+                                      {"num_mel_bins", "num_mels"},
+                                      {"max_source_positions", "max_positions"},
+                                      {"activation_function", "activation"}},
+                          .training = {"dropout", "attention_dropout", "activation_dropout", "layerdrop"},
+                          .other = {"vocab_size", "scale_embedding", "head_dim", "num_key_value_heads"}}));
   return *keys;
 }
 

@@ -1,5 +1,5 @@
-// Voxtral (Liu et al. 2025, "Voxtral"; transformers: models/voxtral) as a composition: Whisper's encoder, which hears as
-// many windows of 30 s as a clip fills, four of whose vectors are joined, two layers, and Llama.
+// Voxtral (Liu et al. 2025, "Voxtral"; transformers: models/voxtral) as a composition: Whisper's encoder, which hears
+// as many windows of 30 s as a clip fills, four of whose vectors are joined, two layers, and Llama.
 #include <fmt/format.h>
 
 #include <antiphon/component/family_parts.h>
@@ -59,7 +59,7 @@ class Voxtral : public ModelFamily {
   std::vector<WholePart> parts() const override;
   JsonTable current(const JsonTable& config) const override {
     return config.with("text_config", text_table(config.table("text_config")))
-        .with("audio_config", over({{"model_type", "voxtral_encoder"}}, config.table("audio_config")))
+        .with("audio_config", over(json::object({{"model_type", "voxtral_encoder"}}), config.table("audio_config")))
         .with(kTied, false);
   }
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override;

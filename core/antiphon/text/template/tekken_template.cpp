@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -16,7 +17,7 @@ namespace antiphon::text {
 namespace {
 
 constexpr uint64_t kMostTekkenBytes = 128 << 20;
-constexpr const char* kVersions[] = {"v7", "v11", "v13"};  // which differ in tools only
+constexpr std::string_view kVersions[] = {"v7", "v11", "v13"};  // which differ in tools only
 
 constexpr const char* kLayout =
     "<s>{% for message in messages %}"

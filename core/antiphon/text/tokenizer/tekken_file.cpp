@@ -86,8 +86,10 @@ std::vector<std::string> listed_controls(const JsonFields& file) {
     const auto rank = token.integer("rank");
     const bool has_place = rank >= 0 && static_cast<size_t>(rank) < names.size();
     if (!has_place || !names[static_cast<size_t>(rank)].empty() || token.text("token_str").empty())
-      fail(ErrorKind::config, fmt::format("{} is {}, expected each of 0 to {} once, with a text", token.at("rank"), rank, names.size() - 1),
-           kFetchTekken);
+      fail(
+          ErrorKind::config,
+          fmt::format("{} is {}, expected each of 0 to {} once, with a text", token.at("rank"), rank, names.size() - 1),
+          kFetchTekken);
     names[static_cast<size_t>(rank)] = token.text("token_str");
   }
   return names;

@@ -114,7 +114,8 @@ TEST_CASE("a tekken.json that is damaged is refused") {
   CHECK_THAT(tekken_refused([](auto& d) { d["special_tokens"][1]["rank"] = -1; }), ContainsSubstring("is -1"));
   CHECK_THAT(tekken_refused([](auto& d) { d["special_tokens"][1]["token_str"] = "<unk>"; }),
              ContainsSubstring("\"<unk>\" is there twice"));
-  CHECK_THAT(tekken_refused([](auto& d) { d["special_tokens"][1]["token_str"] = ""; }), ContainsSubstring("special_tokens"));
+  CHECK_THAT(tekken_refused([](auto& d) { d["special_tokens"][1]["token_str"] = ""; }),
+             ContainsSubstring("special_tokens"));
   const auto whole = tekken_document().dump();
   for (size_t length = 0; length < whole.size(); length += 997)
     CHECK_THROWS_AS(Tokenizer::from_files({.other = whole.substr(0, length), .other_name = kTekkenName}), Error);

@@ -145,8 +145,8 @@ fs::path tokenizer_file(const fs::path& directory) {
   const auto ranks = files_ending(directory, ".tiktoken");
   if (ranks.size() == 1) return ranks.front();
   fail(ErrorKind::config,
-       fmt::format("{} has no tokenizer.json, tokenizer.model, spiece.model or tekken.json, and {} *.tiktoken", directory.string(),
-                   ranks.empty() ? "no" : "more than one"),
+       fmt::format("{} has no tokenizer.json, tokenizer.model, spiece.model or tekken.json, and {} *.tiktoken",
+                   directory.string(), ranks.empty() ? "no" : "more than one"),
        "name a Hugging Face directory with a tokenizer, or make one with "
        "AutoTokenizer.from_pretrained(...).save_pretrained(...)");
 }
