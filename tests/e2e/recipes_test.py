@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from data_formats_test import TEMPLATE
 from harness import PROGRAM, ROOT, Case, losses, main, records, sets
 import make_tiny
+import tiny_voxtral
 from report_run import data_of, report
 
 FOLDER = ROOT / "configs" / "recipes"
@@ -31,8 +32,10 @@ SHRUNK = {
     "internvit": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "image_size": 28, "input_size": 28, "max_tiles": 4},
 }
 # Of a whole model's decoder that is not the usual one of its plugin.
-OF_WHOLE = {"models/InternVL3-2B-hf": {"intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 4}}
-WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl, "models/InternVL3-2B-hf": make_tiny.write_internvl}
+OF_WHOLE = {"models/InternVL3-2B-hf": {"intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 4},
+            "models/Voxtral-Mini-3B-2507": {"intermediate_size": 64, "head_size": 8, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "vocab_size": tiny_voxtral.VOCABULARY}}
+OF_TOWER = {"models/Voxtral-Mini-3B-2507": {"intermediate_size": 64, "max_positions": 52}}
+WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl, "models/InternVL3-2B-hf": make_tiny.write_internvl, "models/Voxtral-Mini-3B-2507": tiny_voxtral.write_voxtral}
 # In place of a recipe's lora.
 METHODS = {
     "lora": '{ plugin = "lora", rank = 4, targets = "all-linear" }',
@@ -80,7 +83,7 @@ class Recipes(Case):
         lines = [f'extends = ["{recipe}"]', "[model]", f"llm = {table(small)}"]
         for name, stream in whole.get("streams", {}).items():
             own, plugin = stream["encoder"]["weights"], stream["encoder"]["plugin"]
-            encoder = {**SHRUNK[plugin], "weights": own if own.startswith("runs/") or own in WHOLE else str(self.folder / "models" / plugin) if plugin in WITH_WEIGHTS else ""}
+            encoder = {**SHRUNK[plugin], **OF_TOWER.get(own, {}), "weights": own if own.startswith("runs/") or own in WHOLE else str(self.folder / "models" / plugin) if plugin in WITH_WEIGHTS else ""}
             if stream["encoder"].get("tile_resolutions"):
                 encoder["tile_resolutions"] = ["28x56", "56x28", "56x56"]
             lines.append(f"streams.{name}.encoder = {table(encoder)}")

@@ -9,12 +9,13 @@ from make_tiny import Weights, llama_tensors, write_model
 import tekken
 
 WORDS = ["What", " colour", " is", " the", " pitch", " tone", "low", "high", " and", "lang", "fr"]
+VOCABULARY = len(tekken.words_of(WORDS)) + 40
 
 
 def write_voxtral(folder, seed=17, hidden=32, width=16, layers=2):
     w = Weights(seed)
     text = llama_tensors(w, "language_model.", hidden, layers)
-    vocab = len(tekken.words_of(WORDS)) + 40
+    vocab = VOCABULARY
     w.normal("language_model.model.embed_tokens.weight", vocab, hidden, std=0.5)
     w.normal("language_model.lm_head.weight", vocab, hidden)
     w.normal("audio_tower.conv1.weight", width, 80, 3)
