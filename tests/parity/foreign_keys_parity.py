@@ -65,7 +65,7 @@ HARMLESS = {
                                          "use_weighted_layer_sum", "num_hidden_layers", "is_encoder_decoder"]},
                 **{key: MASKS for key in ["mask_time_prob", "mask_time_length", "mask_time_min_masks", "mask_feature_prob", "mask_feature_length", "mask_feature_min_masks"]},
                 "scale_embedding": "set aside by WhisperEncoder.forward"},
-    "voxtral_encoder": {"scale_embedding": "set aside by VoxtralEncoder.forward"},
+    "voxtral_encoder": {"scale_embedding": "set aside by VoxtralEncoder.forward", "vocab_size": "used of the text model's table only"},
     "qwen2_audio_encoder": {"scale_embedding": "set aside by Qwen2AudioEncoder.forward"},
     "fastconformer": {"max_position_embeddings": "positions are made as long as they are needed"},
     "qwen2_vl_text": {}, "qwen2_5_vl_text": {}, "qwen2_vl_vision": {"hidden_size": "of the merger, whose vectors are as wide as the language model's"},
