@@ -72,6 +72,9 @@ QWEN2_VL = {"model_type": "qwen2_vl", "text_config": GRID_TEXT, "vision_config":
 # As up to transformers 4.51: the language model's keys beside those of the whole.
 QWEN2_5_VL = {**{key: value for key, value in GRID_TEXT.items() if key != "rope_parameters"}, **{key: value for key, value in QWEN2_VL.items() if key != "text_config"}, "model_type": "qwen2_5_vl", "rope_theta": 1e6,
               "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]}, "vision_config": {key: value for key, value in WINDOWED_TOWER.items() if key not in ("model_type", "rope_parameters")}}
+VOXTRAL_EARS = {"model_type": "voxtral_encoder", "hidden_size": 32, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "num_mel_bins": 80, "max_source_positions": 1500,
+                "activation_function": "gelu", "scale_embedding": False, "vocab_size": 51866, "layerdrop": 0.0, "dropout": 0.0, "head_dim": 16, "num_key_value_heads": 2}
+VOXTRAL = {"model_type": "voxtral", "text_config": LLAMA, "audio_config": VOXTRAL_EARS, "audio_token_id": 24, "projector_hidden_act": "gelu", "hidden_size": 64, "vocab_size": 256}
 OMNI_EARS = {**{key: value for key, value in WHISPER.items() if key != "max_source_positions"}, "model_type": "qwen2_5_omni_audio_encoder", "n_window": 100, "output_dim": 64}
 OMNI = {"model_type": "qwen2_5_omni_thinker", "text_config": {**GRID_TEXT, "model_type": "qwen2_5_omni_text"}, "audio_config": OMNI_EARS, "position_id_per_seconds": 25, "tie_word_embeddings": False, "image_token_index": 3,
         "vision_config": {**{key: value for key, value in WINDOWED_TOWER.items() if key != "tokens_per_second"}, "model_type": "qwen2_5_omni_vision_encoder"}}
@@ -108,7 +111,7 @@ SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3
             "siglip": ("encoder", {**VIT, "model_type": "siglip_vision_model"}, {**PICTURE, "size": {"height": 28, "width": 28}, "crop_size": None, "do_center_crop": False}),
             "whisper": ("encoder", WHISPER, SOUND), "fastconformer": ("encoder", FASTCONFORMER, None),
             "llava": ("whole", LLAVA, PICTURE), "llava_next": ("whole", LLAVA_NEXT, {**PICTURE, "image_grid_pinpoints": [[28, 56], [56, 56]]}),
-            "qwen2_audio": ("whole", QWEN2_AUDIO, SOUND), "qwen2_vl_text": ("llm", GRID_TEXT, None), "qwen2_vl_vision": ("encoder", GRID_TOWER, NATIVE),
+            "voxtral": ("whole", VOXTRAL, SOUND), "qwen2_audio": ("whole", QWEN2_AUDIO, SOUND), "qwen2_vl_text": ("llm", GRID_TEXT, None), "qwen2_vl_vision": ("encoder", GRID_TOWER, NATIVE),
             "qwen2_vl": ("whole", QWEN2_VL, NATIVE), "qwen2_5_vl": ("whole", QWEN2_5_VL, NATIVE),
             "qwen2_5_omni_thinker": ("whole", OMNI, {**SOUND, **NATIVE}), "qwen2_5_omni": ("whole", WHOLE_OMNI, {**SOUND, **NATIVE}), "qwen2_5_omni_audio": ("encoder", OMNI_EARS, SOUND),
             "qwen3_vl_text": ("llm", TURNING_TEXT, None), "qwen3_vl_vision": ("encoder", TAPPED_TOWER, NATIVE), "qwen3_vl": ("whole", QWEN3_VL, NATIVE),

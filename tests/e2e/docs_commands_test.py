@@ -11,6 +11,7 @@ import subprocess
 from harness import PROGRAM, ROOT, Case, main
 import make_tiny
 import tiny_omni
+import tiny_voxtral
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ALL = [*PAGES, *sorted((ROOT / "docs" / "decisions").glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "examples" / "plugin-template" / "README.md"]
@@ -87,6 +88,7 @@ class Commands(Case):
         make_tiny.write_qwen2_5_vl(folder / "Qwen2.5-VL-3B-Instruct")
         make_tiny.write_qwen3_vl(folder / "Qwen3-VL-2B-Instruct")
         tiny_omni.write_qwen2_5_omni(folder / "Qwen2.5-Omni-7B")
+        tiny_voxtral.write_voxtral(folder / "Voxtral-Mini-3B-2507")
         shutil.copy(ROOT / "tests" / "media" / "clip.mp4", folder / "clip.mp4")
         make_tiny.write_gemma3(folder / "gemma-3-4b-it")
         make_tiny.write_mistral3(folder / "Mistral-Small-3.1-24B-Instruct-2503")

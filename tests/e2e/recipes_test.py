@@ -14,6 +14,7 @@ from data_formats_test import TEMPLATE
 from harness import PROGRAM, ROOT, Case, losses, main, records, sets
 import make_tiny
 import tiny_omni
+import tiny_voxtral
 from report_run import data_of, report
 
 FOLDER = ROOT / "configs" / "recipes"
@@ -36,8 +37,10 @@ SHRUNK = {
 # Of a whole model's decoder that is not the usual one of its plugin.
 OF_WHOLE = {"models/Qwen2.5-Omni-3B": {"vocab_size": make_tiny.vocab_size() + len(tiny_omni.MARKS)},
             "models/InternVL3-2B-hf": {"intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 4},
+            "models/Voxtral-Mini-3B-2507": {"intermediate_size": 64, "head_size": 8, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "vocab_size": tiny_voxtral.VOCABULARY},
             "models/SmolVLM2-500M-Video-Instruct": {"intermediate_size": 64, "max_positions": 512, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 7}}
-WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl, "models/Qwen2.5-Omni-3B": tiny_omni.write_qwen2_5_omni, "models/InternVL3-2B-hf": make_tiny.write_internvl, "models/SmolVLM2-500M-Video-Instruct": make_tiny.write_smolvlm}
+OF_TOWER = {"models/Voxtral-Mini-3B-2507": {"intermediate_size": 64, "max_positions": 52}}
+WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl, "models/Qwen2.5-Omni-3B": tiny_omni.write_qwen2_5_omni, "models/InternVL3-2B-hf": make_tiny.write_internvl, "models/Voxtral-Mini-3B-2507": tiny_voxtral.write_voxtral, "models/SmolVLM2-500M-Video-Instruct": make_tiny.write_smolvlm}
 # In place of a recipe's lora.
 METHODS = {
     "lora": '{ plugin = "lora", rank = 4, targets = "all-linear" }',
@@ -85,7 +88,7 @@ class Recipes(Case):
         lines = [f'extends = ["{recipe}"]', "[model]", f"llm = {table(small)}"]
         for name, stream in whole.get("streams", {}).items():
             own, plugin = stream["encoder"]["weights"], stream["encoder"]["plugin"]
-            encoder = {**SHRUNK[plugin], "weights": own if own.startswith("runs/") or own in WHOLE else str(self.folder / "models" / plugin) if plugin in WITH_WEIGHTS else ""}
+            encoder = {**SHRUNK[plugin], **OF_TOWER.get(own, {}), "weights": own if own.startswith("runs/") or own in WHOLE else str(self.folder / "models" / plugin) if plugin in WITH_WEIGHTS else ""}
             if stream["encoder"].get("tile_resolutions"):
                 encoder["tile_resolutions"] = ["28x56", "56x28", "56x56"]
             lines.append(f"streams.{name}.encoder = {table(encoder)}")

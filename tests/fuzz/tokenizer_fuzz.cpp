@@ -1,6 +1,6 @@
 // Any bytes as tokenizer.json are either rejected with antiphon::Error or make a tokenizer that encodes and decodes a
-// text within bounds. A NUL byte in the input ends the file; what follows is the text. An input that starts with "P" or
-// "T" is a file of SentencePiece or tiktoken, whose length follows in four bytes.
+// text within bounds. A NUL byte in the input ends the file; what follows is the text. An input that starts with "P",
+// "T" or "K" is a file of SentencePiece or tiktoken, or a tekken.json, whose length follows in four bytes.
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -34,12 +34,13 @@ void check(const Tokenizer& tokenizer, std::string_view text) {
 // What the input is, and the text to encode.
 std::pair<Tokenizer::Files, std::string_view> parts_of(std::string_view input) {
   constexpr std::string_view usual = "Hello, <s>world</s>! e\xCC\x81  \xE4\xBD\xA0";
-  if (input.size() >= 5 && (input[0] == 'P' || input[0] == 'T')) {
+  if (input.size() >= 5 && (input[0] == 'P' || input[0] == 'T' || input[0] == 'K')) {
     uint32_t length = 0;
     std::memcpy(&length, input.data() + 1, sizeof length);
     const auto file = input.substr(5, length);
     const auto text = input.substr(5 + file.size());
-    return {{.other = std::string(file), .other_name = "tokenizer.model"}, text.empty() ? usual : text};
+    const auto* name = input[0] == 'K' ? "tekken.json" : "tokenizer.model";
+    return {{.other = std::string(file), .other_name = name}, text.empty() ? usual : text};
   }
   const auto end = std::min(input.find('\0'), input.size());
   return {{std::string(input.substr(0, end))}, end < input.size() ? input.substr(end + 1) : usual};

@@ -22,7 +22,7 @@ from transformers import (Gemma2Config, Gemma3Config, Gemma3ImageProcessorPil, G
                           LlavaNextImageProcessorPil, NemotronConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, Qwen2AudioConfig, Qwen2AudioEncoderConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig, Qwen3MoeConfig, MixtralConfig,
                           SiglipImageProcessorPil, SiglipVisionConfig, ViTImageProcessorPil, WhisperConfig, WhisperFeatureExtractor)
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig, Qwen2_5OmniTextConfig, Qwen2_5OmniVisionEncoderConfig
-from transformers import Idefics3Config, InternVLConfig, InternVLVisionConfig, Phi3Config, SmolVLMConfig
+from transformers import Idefics3Config, InternVLConfig, InternVLVisionConfig, Phi3Config, SmolVLMConfig, VoxtralConfig, VoxtralEncoderConfig
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
@@ -41,6 +41,7 @@ PROGRAM = ""
 DECODER = dict(vocab_size=96, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256)
 VIT = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7)
 WHISPER = dict(d_model=48, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96, num_mel_bins=80)
+VOXTRAL = dict(hidden_size=48, num_hidden_layers=2, num_attention_heads=4, intermediate_size=96, num_mel_bins=80)
 
 GRID_TEXT = {**DECODER, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 2, 3]}, "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1}
 GRID_TOWER = dict(depth=2, embed_dim=32, hidden_size=48, num_heads=2, mlp_ratio=2)
@@ -52,7 +53,7 @@ TAPPED_TOWER = dict(depth=3, hidden_size=32, intermediate_size=48, num_heads=2, 
 # model types that another plugin reads
 OMNI_EARS = dict(d_model=48, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=64, num_mel_bins=80)
 READ_BY = {"qwen2_5_omni_text": "qwen2_vl_text", "qwen2_5_omni_vision_encoder": "qwen2_vl_vision", "qwen2_5_omni_audio_encoder": "qwen2_5_omni_audio",
-           "qwen2_audio_encoder": "whisper", "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision", "gemma2": "gemma", "gemma3_text": "gemma", "smolvlm_vision": "idefics3_vision"}
+           "qwen2_audio_encoder": "whisper", "voxtral_encoder": "whisper", "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision", "gemma2": "gemma", "gemma3_text": "gemma", "smolvlm_vision": "idefics3_vision"}
 
 CONFORMER = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, conv_kernel_size=5, subsampling_conv_channels=8)
 
@@ -69,6 +70,7 @@ HARMLESS = {
                                          "use_weighted_layer_sum", "num_hidden_layers", "is_encoder_decoder"]},
                 **{key: MASKS for key in ["mask_time_prob", "mask_time_length", "mask_time_min_masks", "mask_feature_prob", "mask_feature_length", "mask_feature_min_masks"]},
                 "scale_embedding": "set aside by WhisperEncoder.forward"},
+    "voxtral_encoder": {"scale_embedding": "set aside by VoxtralEncoder.forward", "vocab_size": "used of the text model's table only"},
     "qwen2_audio_encoder": {"scale_embedding": "set aside by Qwen2AudioEncoder.forward"},
     "fastconformer": {"max_position_embeddings": "positions are made as long as they are needed"},
     "qwen2_vl_text": {}, "qwen2_5_vl_text": {}, "qwen2_vl_vision": {"hidden_size": "of the merger, whose vectors are as wide as the language model's"},
@@ -89,7 +91,7 @@ SUBJECTS = [("llama", "llm", LlamaConfig, DECODER, "llama"), ("qwen2", "llm", Qw
             ("gemma2", "llm", Gemma2Config, GEMMA, "gemma2"), ("gemma3_text", "llm", Gemma3TextConfig, GEMMA, "gemma3"), ("pixtral", "encoder", PixtralVisionConfig, PIXTRAL, "pixtral"),
             ("nemotron", "llm", NemotronConfig, DECODER, "nemotron"), ("dinov2", "encoder", Dinov2Config, {k: v for k, v in VIT.items() if k != "intermediate_size"}, "dinov2"),
             ("clip", "encoder", CLIPVisionConfig, VIT, "clip"), ("siglip", "encoder", SiglipVisionConfig, VIT, "siglip"), ("whisper", "encoder", WhisperConfig, WHISPER, "whisper"),
-            ("qwen2_audio_encoder", "encoder", Qwen2AudioEncoderConfig, WHISPER, "qwen2_audio"),
+            ("qwen2_audio_encoder", "encoder", Qwen2AudioEncoderConfig, WHISPER, "qwen2_audio"), ("voxtral_encoder", "encoder", VoxtralEncoderConfig, VOXTRAL, "voxtral"),
             ("qwen2_vl_text", "llm", Qwen2VLTextConfig, GRID_TEXT, "qwen2_vl"), ("qwen2_5_vl_text", "llm", Qwen2_5_VLTextConfig, GRID_TEXT, "qwen2_5_vl"),
             ("qwen3_vl_text", "llm", Qwen3VLTextConfig, TURNING_TEXT, "qwen3_vl"), ("qwen3_vl_vision", "encoder", Qwen3VLVisionConfig, TAPPED_TOWER, "qwen3_vl"),
             ("qwen2_5_omni_text", "llm", Qwen2_5OmniTextConfig, GRID_TEXT, "qwen2_5_omni"), ("qwen2_5_omni_vision_encoder", "encoder", Qwen2_5OmniVisionEncoderConfig, WINDOWED_TOWER, "qwen2_5_omni"),
@@ -130,6 +132,7 @@ DEFAULTS = {"qwen3_vl_text": {**GRID, "head_size": "head_dim", "attention_bias":
             "nemotron": {**LLM, "norm_eps": "norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias"}, "dinov2": TOWER, "clip": {**TOWER, "intermediate_size": "intermediate_size", "projection_dim": "projection_dim"},
             "internvit": {**{option: key for option, key in TOWER.items() if option not in ("image_size", "patch_size")}, "intermediate_size": "intermediate_size", "attention_bias": "attention_bias", "qk_norm": "use_qk_norm", "norm": "norm_type"},
             **{name: {**TOWER, "intermediate_size": "intermediate_size"} for name in ("siglip", "idefics3_vision", "smolvlm_vision")}, "whisper": EARS, "qwen2_audio_encoder": EARS,
+            "voxtral_encoder": {"hidden_size": "hidden_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads", "intermediate_size": "intermediate_size", **{option: EARS[option] for option in ("num_mels", "max_positions", "activation")}},
             "fastconformer": {"hidden_size": "hidden_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads", "intermediate_size": "intermediate_size",
                               "kernel_size": "conv_kernel_size", "num_mels": "num_mel_bins", "subsampling_factor": "subsampling_factor", "subsampling_channels": "subsampling_conv_channels",
                               "activation": "hidden_act", "attention_bias": "attention_bias", "convolution_bias": "convolution_bias", "scale_input": "scale_input"}}
@@ -231,7 +234,7 @@ class ForeignKeys(unittest.TestCase):
         text, tower = LlamaConfig(**DECODER).to_dict(), CLIPVisionConfig(**VIT).to_dict()
         ears, qwen = Qwen2AudioEncoderConfig(**WHISPER).to_dict(), Qwen2Config(**DECODER).to_dict()
         for cls, parts in [(LlavaConfig, dict(text_config=text, vision_config=tower)), (LlavaNextConfig, dict(text_config=text, vision_config=tower, image_grid_pinpoints=[[224, 448]])),
-                           (Qwen2AudioConfig, dict(text_config=qwen, audio_config=ears)), (Qwen2VLConfig, dict(text_config=GRID_TEXT, vision_config=GRID_TOWER)),
+                           (Qwen2AudioConfig, dict(text_config=qwen, audio_config=ears)), (VoxtralConfig, dict(text_config=text, audio_config=VoxtralEncoderConfig(**{**VOXTRAL, "intermediate_size": 192}).to_dict(), audio_token_id=24)), (Qwen2VLConfig, dict(text_config=GRID_TEXT, vision_config=GRID_TOWER)),
                            (Qwen2_5_VLConfig, dict(text_config=GRID_TEXT, vision_config=WINDOWED_TOWER)), (Qwen3VLConfig, dict(text_config=TURNING_TEXT, vision_config=TAPPED_TOWER)),
                            (Qwen2_5OmniThinkerConfig, dict(text_config=GRID_TEXT, vision_config=WINDOWED_TOWER, audio_config=OMNI_EARS)),
                            (Gemma3Config, dict(text_config=GEMMA, vision_config=SiglipVisionConfig(**VIT).to_dict(), mm_tokens_per_image=4)),

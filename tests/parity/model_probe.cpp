@@ -70,7 +70,8 @@ template <class Interface, class... Extra>
 std::unique_ptr<Interface> build(const json& request, Extra... extra) {
   config::Problems problems;
   auto options = toml(request, "options");
-  const std::string weights = std::is_same_v<Interface, Encoder> ? request.value("weights", "") : "";
+  const std::string weights =
+      std::is_same_v<Interface, Encoder> || request.contains("part") ? request.value("weights", "") : "";
   auto component =
       model::build_slot<Interface>(request.at("plugin").get<std::string>(), {weights, request.value("part", "")},
                                    options, KindOf<Interface>::name, problems, extra...);
@@ -155,7 +156,8 @@ at::Tensor connect_parts(Connector& connector, const at::Tensor& x, const std::v
 json run_connector(const json& request) {
   const ConnectorShape shape{request.at("input_size").get<int64_t>(), request.at("output_size").get<int64_t>()};
   const auto connector = build<Connector>(request, shape);
-  const NameMap names{{{"{}", "{}"}}, {}, {}};
+  const NameMap names{
+      {{"{}", "{}"}}, {}, model::whole_names(request.at("weights").get<std::string>(), request.value("part", ""))};
   load(connector->module(), names, request);
   const TokenGrid grid{request.at("rows").get<int64_t>(), request.at("columns").get<int64_t>()};
   const auto lengths = request.value("lengths", std::vector<int64_t>());

@@ -85,6 +85,7 @@ void copy_tokenizer(const std::filesystem::path& from, const std::filesystem::pa
                                  "spiece.model",
                                  "generation_config.json",
                                  "sentencepiece.bpe.model",
+                                 "tekken.json",
                                  "chat_template.jinja",
                                  "chat_template.json"};
   if (is_folder(from, ErrorKind::weights))

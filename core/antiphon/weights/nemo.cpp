@@ -135,6 +135,43 @@ std::string renamed_as_published(std::string name) {
   return name;
 }
 
+// "10 of transf_decoder, 2 of log_softmax": the modules beside the encoder, those of SALM's speech part one by one.
+class NemoRest {
+ public:
+  void add(std::string_view name) {
+    const size_t from = name.starts_with(kPerception) ? std::string_view(kPerception).size() : 0;
+    ++counts_[std::string(name.substr(0, name.find('.', from)))];
+  }
+  std::string said() const {
+    constexpr size_t most = 12;
+    std::vector<std::string> parts;
+    for (const auto& [module, count] : counts_)
+      if (parts.size() < most) parts.push_back(fmt::format("{} of {}", count, shown(module)));
+    if (counts_.size() > most) parts.push_back(fmt::format("those of {} modules more", counts_.size() - most));
+    return join(parts, ", ");
+  }
+
+ private:
+  std::map<std::string, size_t> counts_;
+};
+
+// What SALM's projection is called depends on what is before it: an adapter, whose last layer it is, or nothing.
+bool has_adapter(const std::filesystem::path& path) {
+  std::string where;
+  const auto adapter = nemo_speech_config(path, where).value("modality_adapter", json());
+  const auto target = adapter.is_object() ? adapter.value("_target_", json()) : json();
+  return !target.is_string() || !target.get<std::string>().ends_with("IdentityConnector");
+}
+
+// The name here of a tensor of the speech part; "" for what no component here has.
+std::string nemo_name_here(std::string_view name, bool salm, const std::function<bool()>& adapted) {
+  if (name.starts_with("encoder.")) return renamed_as_published(std::string(name));
+  if (!salm || name.ends_with("num_batches_tracked")) return {};
+  if (name.starts_with("modality_adapter.")) return renamed_as_published(std::string(name));
+  if (!name.starts_with("proj.")) return {};
+  return (adapted() ? "modality_adapter." : "") + std::string(name);
+}
+
 }  // namespace
 
 bool is_nemo(const std::filesystem::path& path) { return path.extension() == ".nemo"; }
@@ -172,6 +209,7 @@ json nemo_config(const std::filesystem::path& path) {
            {"attention_bias", bias},
            {"convolution_bias", bias},
            {"scale_input", keys.value("xscaling", true)}};
+  if (config.contains("modality_adapter")) out["modality_adapter"] = config["modality_adapter"];
   const auto channels = keys.number("subsampling_conv_channels", -1);
   out["subsampling_conv_channels"] = channels == -1 ? width : channels;
   keys.check_all_known();
@@ -213,19 +251,27 @@ LazyTensors nemo_tensors(const std::filesystem::path& path, std::vector<std::str
   const auto member = member_of(path, kModelWeights);
   auto all = torch_tensors(open_bytes(path).part(member.offset, member.size, kModelWeights), warnings);
   LazyTensors encoder;
+  NemoRest rest;
+  std::optional<bool> known;
+  const auto adapted = [&] { return known ? *known : *(known = has_adapter(path)); };
   for (auto& tensor : all) {
     std::string_view name = tensor.name;
-    if (name.starts_with(kPerception)) name.remove_prefix(std::string_view(kPerception).size());
-    if (!name.starts_with("encoder.")) continue;
-    tensor.name = renamed_as_published(std::string(name));
+    const bool salm = name.starts_with(kPerception);
+    if (salm) name.remove_prefix(std::string_view(kPerception).size());
+    auto here = nemo_name_here(name, salm, adapted);
+    if (here.empty()) {
+      rest.add(tensor.name);
+      continue;
+    }
+    tensor.name = std::move(here);
     encoder.push_back(std::move(tensor));
   }
   if (encoder.empty())
     fail(ErrorKind::weights, fmt::format("{}: none of its {} tensors is of an encoder", path.string(), all.size()),
          "read are FastConformer models: Parakeet, Canary, SALM");
   if (encoder.size() < all.size())
-    warnings.push_back(fmt::format("{}: {} of {} tensors are of the encoder, the others are not read", path.string(),
-                                   encoder.size(), all.size()));
+    warnings.push_back(fmt::format("{}: {} of {} tensors are of the speech part; not read: {}", path.string(),
+                                   encoder.size(), all.size(), rest.said()));
   return encoder;
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <antiphon/component/connector.h>
+#include <antiphon/component/pretrained.h>
 #include <antiphon/component/register.h>
 #include <antiphon/component/training_pass.h>
 #include <antiphon/nn/blocks/conformer.h>
@@ -21,6 +22,8 @@ struct ConformerConnectorOptions {
   int64_t hidden_size = 512, num_layers = 2, num_heads = 8, mlp_ratio = 4, kernel_size = 9;
   bool scale_input = true;
   double dropout = 0.1, input_dropout = 0.1, attention_dropout = 0.1;
+
+  void read_pretrained(const PretrainedConfig& pretrained);
 };
 
 const config::Table<ConformerConnectorOptions>& conformer_table() {
@@ -39,6 +42,41 @@ const config::Table<ConformerConnectorOptions>& conformer_table() {
           .field("attention_dropout", &O::attention_dropout, "in training, on the attention's weights",
                  {.min = 0, .max = 1}));
   return *table;
+}
+
+// modality_adapter of a .nemo archive: the arguments of NeMo's ConformerEncoder, and its defaults.
+void ConformerConnectorOptions::read_pretrained(const PretrainedConfig& pretrained) {
+  static const auto* keys = new ForeignKeys{
+      .options = {{"d_model", "hidden_size"},
+                  {"n_layers", "num_layers"},
+                  {"n_heads", "num_heads"},
+                  {"ff_expansion_factor", "mlp_ratio"},
+                  {"conv_kernel_size", "kernel_size"},
+                  {"xscaling", "scale_input"},
+                  {"dropout", "dropout"},
+                  {"dropout_pre_encoder", "input_dropout"},
+                  {"dropout_att", "attention_dropout"}},
+      .fixed = {{"_target_", {"nemo.collections.asr.modules.ConformerEncoder"}},
+                {"subsampling_factor", {1}},
+                {"self_attention_model", {"rel_pos"}},
+                {"att_context_size", {nlohmann::json::array({-1, -1})}},
+                {"att_context_style", {"regular"}},
+                {"conv_norm_type", {"batch_norm"}},
+                {"untie_biases", {true}},
+                {"use_bias", {true}},
+                {"causal_downsampling", {false}},
+                {"reduction_factor", {1}},
+                {"feat_out", {-1}}},
+      .training = {"dropout_emb", "stochastic_depth_drop_prob"},
+      .other = {"feat_in", "subsampling", "subsampling_conv_channels", "pos_emb_max_len", "stochastic_depth_mode",
+                "stochastic_depth_start_layer", "subsampling_conv_chunking_factor", "sync_max_audio_length",
+                "use_pytorch_sdpa", "use_pytorch_sdpa_backends"},
+      .unknown_refused = true};
+  const auto& json = pretrained.config;
+  num_heads = 4, kernel_size = 31;
+  read_keys(json, *keys, conformer_table(), *this);
+  for (const char* key : {"_target_", "d_model", "n_layers", "subsampling_factor"})
+    if (!json.find(key)) json.refuse(key, "as an adapter of NeMo's archives says it");
 }
 
 void check(const ConformerConnectorOptions& o) {

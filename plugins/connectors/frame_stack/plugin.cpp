@@ -12,6 +12,7 @@ namespace antiphon::frame_stack {
 struct FrameStackOptions {
   int64_t factor = 8, depth = 2, hidden_size = 0;
   std::string activation = "gelu";
+  bool bias = true;
 };
 
 const config::Table<FrameStackOptions>& frame_stack_table() {
@@ -22,7 +23,8 @@ const config::Table<FrameStackOptions>& frame_stack_table() {
                  {.min = 1, .max = 256})
           .field("depth", &O::depth, "linear layers", {.min = 1, .max = 16})
           .field("hidden_size", &O::hidden_size, "width between them; 0: the language model's", {.min = 0})
-          .field("activation", &O::activation, "between the layers", {.choices = nn::activation_names()}));
+          .field("activation", &O::activation, "between the layers", {.choices = nn::activation_names()})
+          .field("bias", &O::bias, "biases in the layers"));
   return *table;
 }
 
@@ -31,7 +33,7 @@ class FrameStack : public Connector {
   FrameStack(const FrameStackOptions& options, ConnectorShape shape)
       : factor_(options.factor),
         mlp_(shape.input_size * options.factor, options.hidden_size ? options.hidden_size : shape.output_size,
-             shape.output_size, options.depth, options.activation) {}
+             shape.output_size, options.depth, options.activation, options.bias) {}
 
   TokenGrid output_grid(const TokenGrid& input) const override { return {1, (input.count() + factor_ - 1) / factor_}; }
 

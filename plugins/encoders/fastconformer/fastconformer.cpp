@@ -138,7 +138,7 @@ at::Tensor FastConformer::forward(const at::Tensor& parts) {
 NameMap FastConformer::name_map() const {
   NameMap map;
   map.rules = {{"encoder.{}", "{}"}, {"{}", "{}"}};  // within a model with a head, or alone
-  map.ignored = {"*num_batches_tracked", "ctc_head.*", "decoder.*", "joint.*"};
+  map.ignored = {"*num_batches_tracked", "ctc_head.*", "decoder.*", "joint.*", "modality_adapter.*", "proj.*"};
   for (int64_t i = static_cast<int64_t>(layers_.size()); i < options_.num_layers; ++i)
     for (const char* prefix : {"encoder.", ""}) map.ignored.push_back(fmt::format("{}layers.{}.*", prefix, i));
   return map;

@@ -23,7 +23,7 @@ const ForeignKeys& fastconformer_keys() {
                    {"scale_input", "scale_input"}},
        .fixed = {{"subsampling_conv_kernel_size", {3}}, {"subsampling_conv_stride", {2}}},
        .training = {"dropout", "dropout_positions", "layerdrop", "activation_dropout", "attention_dropout"},
-       .other = {"max_position_embeddings", "num_key_value_heads"}}));
+       .other = {"max_position_embeddings", "num_key_value_heads", "modality_adapter"}}));
   return *keys;
 }
 

@@ -43,6 +43,22 @@ const ForeignKeys& whisper_keys() {
   return *keys;
 }
 
+// VoxtralEncoderConfig, which names what Whisper's calls d_model, encoder_layers and so on as others do; its forward()
+// reads no scale.
+const ForeignKeys& voxtral_keys() {
+  static const auto* keys = new ForeignKeys(
+      common_keys().with({.options = {{"hidden_size", "hidden_size"},
+                                      {"num_hidden_layers", "num_layers"},
+                                      {"num_attention_heads", "num_heads"},
+                                      {"intermediate_size", "intermediate_size"},
+                                      {"num_mel_bins", "num_mels"},
+                                      {"max_source_positions", "max_positions"},
+                                      {"activation_function", "activation"}},
+                          .training = {"dropout", "attention_dropout", "activation_dropout", "layerdrop"},
+                          .other = {"vocab_size", "scale_embedding", "head_dim", "num_key_value_heads"}}));
+  return *keys;
+}
+
 // WhisperFeatureExtractor: only these are computed here.
 void check_features(const JsonTable& json, const WhisperOptions& o) {
   check_keys(json, {.fixed = {{"feature_size", {o.num_mels}},
@@ -77,8 +93,9 @@ const config::Table<WhisperOptions>& whisper_table() {
               "length", &O::length,
               "window: each window is filled up with silence, as the model was trained; clip: the clip's own "
               "length, about ten times cheaper for short clips; masked: the mel spectrogram is that of a window, and "
-              "only the clip's own frames are encoded, as in Qwen2-Audio",
-              {.choices = {"window", "clip", "masked"}})
+              "only the clip's own frames are encoded, as in Qwen2-Audio; whole: full windows out of one spectrogram "
+              "of the whole clip, as in Voxtral",
+              {.choices = {"window", "clip", "masked", "whole"}})
           .field("pool", &O::pool, "runs of so many vectors are averaged before the final norm; 2 in Qwen2-Audio",
                  {.min = 1, .max = 8})
           .field("multiple", &O::multiple,
@@ -98,16 +115,18 @@ const config::Table<WhisperOptions>& whisper_table() {
   return *table;
 }
 
-// Another start: Qwen2-Audio's encoder has defaults of its own.
+// Another start: encoders of whole models have defaults of their own.
 void WhisperOptions::read_pretrained(const PretrainedConfig& pretrained) {
   const auto& json = pretrained.config;
-  if (json.text("model_type", "") == "qwen2_audio_encoder") {
+  const auto type = json.text("model_type", "");
+  const bool voxtral = type == "voxtral_encoder";
+  if (voxtral || type == "qwen2_audio_encoder") {
     hidden_size = 1280, num_layers = 32, num_heads = 20, intermediate_size = 5120, num_mels = 128;
-    length = "masked", pool = 2;
+    length = voxtral ? "whole" : "masked", pool = voxtral ? 1 : 2;
   } else {
     expect_model_type(pretrained, "whisper", "whisper");
   }
-  read_keys(json, whisper_keys(), whisper_table(), *this);
+  read_keys(json, voxtral ? voxtral_keys() : whisper_keys(), whisper_table(), *this);
   check_features(pretrained.preprocessor, *this);
 }
 

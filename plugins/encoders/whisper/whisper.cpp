@@ -74,7 +74,8 @@ int64_t Whisper::sample_rate() const { return media::kLogMelSampleRate; }
 Chunking Whisper::chunking() const { return chunking_; }
 
 std::vector<int64_t> Whisper::example_shape() const {
-  return {options_.num_mels, options_.length == "window" ? 2 * options_.max_positions : 4 * options_.pool};
+  const bool full = options_.length == "window" || options_.length == "whole";
+  return {options_.num_mels, full ? 2 * options_.max_positions : 4 * options_.pool};
 }
 
 int64_t Whisper::clip_vectors(int64_t samples) const {
@@ -102,6 +103,16 @@ at::Tensor Whisper::mel_of(std::span<const float> samples) const {
   return mel.narrow(1, 0, std::min(2 * vectors + 1, mel.size(1))).contiguous();
 }
 
+// Windows of one spectrogram: frames at their edges hear both sides, and the loudest band of all sets the floor.
+std::vector<at::Tensor> Whisper::windows_of_whole(std::span<const float> samples) const {
+  const int64_t window = options_.max_positions * kSamplesPerVector, frames = 2 * options_.max_positions;
+  const int64_t count = (static_cast<int64_t>(samples.size()) + window - 1) / window;
+  const auto mel = media::log_mel(samples, {options_.num_mels, count * window});
+  std::vector<at::Tensor> parts;
+  for (int64_t i = 0; i < count; ++i) parts.push_back(mel.narrow(1, i * frames, frames).contiguous());
+  return parts;
+}
+
 // A clip becomes chunks with their context, or several parts if it is longer than a window; nothing is cut off.
 std::vector<at::Tensor> Whisper::process(const MediaItem& item) const {
   if (item.modality != Modality::audio)
@@ -109,6 +120,7 @@ std::vector<at::Tensor> Whisper::process(const MediaItem& item) const {
   if (item.audio.sample_rate != sample_rate())
     fail(ErrorKind::data, fmt::format("whisper wants {} Hz and got {} Hz", sample_rate(), item.audio.sample_rate));
   if (item.audio.samples.empty()) fail(ErrorKind::data, "the audio has no samples");
+  if (options_.length == "whole") return windows_of_whole(item.audio.samples);
   const int64_t window = options_.max_positions * kSamplesPerVector,
                 total = static_cast<int64_t>(item.audio.samples.size());
   const int64_t step = chunking_.samples ? chunking_.samples : window;

@@ -1,5 +1,6 @@
 // The encoder of Whisper (Radford et al. 2022; transformers: models/whisper/modeling_whisper.py) with its log-mel, and
-// that of Qwen2-Audio (Chu et al. 2024; models/qwen2_audio), which is the same with pooling and masks.
+// those of Qwen2-Audio (Chu et al. 2024; models/qwen2_audio), which is the same with pooling and masks, and of Voxtral
+// (Liu et al. 2025; models/voxtral), which hears as many windows as a clip fills.
 #pragma once
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/pretrained.h>
@@ -42,6 +43,7 @@ class Whisper : public Encoder, private Module {
   int64_t clip_vectors(int64_t samples) const;
   int64_t own_vectors(int64_t vectors) const;
   at::Tensor mel_of(std::span<const float> samples) const;
+  std::vector<at::Tensor> windows_of_whole(std::span<const float> samples) const;
   WhisperOptions options_;
   int64_t layers_used_;
   Chunking chunking_;

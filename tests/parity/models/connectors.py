@@ -235,3 +235,5 @@ def run(bench):
         parameters = layers([IN * factor] + [hidden or OUT] * (depth - 1) + [OUT], "", generator)
         compare(bench, f"frame_stack {factor}, depth {depth}, {count} frames", "frame_stack", f"factor = {factor}\ndepth = {depth}\nhidden_size = {hidden}", [1, count], parameters,
                 lambda x, p: mlp(stacked(x, factor), p, "", depth, "gelu"), [1, -(-count // factor)])
+    parameters = {name: value for name, value in layers([IN * 4, OUT, OUT], "", generator).items() if name.endswith("weight")}
+    compare(bench, "frame_stack 4 without biases", "frame_stack", "factor = 4\nbias = false", [1, 12], parameters, lambda x, p: F.gelu(stacked(x, 4) @ p["0.weight"].T) @ p["1.weight"].T, [1, 3])

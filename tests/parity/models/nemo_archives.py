@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from . import tiny
+from .salm_adapter import random_adapter
 
 TO_NEMO = [(r"^subsampling\.layers\.", "pre_encode.conv."), (r"^subsampling\.linear\.", "pre_encode.out."), (r"\.conv\.norm\.", ".conv.batch_norm."), (r"\.([qkv])_proj\.", r".linear_\1."),
            (r"\.o_proj\.", ".linear_out."), (r"\.relative_k_proj\.", ".linear_pos."), (r"\.bias_([uv])$", r".pos_bias_\1")]
@@ -55,7 +56,53 @@ def archive(path, config, state, mode="w", prefix="./"):
     return path
 
 
+def adapters(bench):
+    """What is between SALM's encoder and its language model: a Conformer adapter with a layer, or a layer alone."""
+    generator = torch.Generator().manual_seed(15)
+    folder = bench.new_folder()
+    model = tiny.fastconformer(folder, intermediate_size=96).float()
+    whole, count_in, count_out = configuration(model.config), 48, 20
+    settings = {"_target_": "nemo.collections.asr.modules.ConformerEncoder", "feat_in": count_in, "feat_out": -1, "n_layers": 2, "d_model": 16, "subsampling": "dw_striding", "subsampling_factor": 1, "subsampling_conv_channels": 256,
+                "causal_downsampling": False, "ff_expansion_factor": 4, "self_attention_model": "rel_pos", "n_heads": 2, "att_context_size": [-1, -1], "xscaling": True, "untie_biases": True, "pos_emb_max_len": 5000, "conv_kernel_size": 5,
+                "conv_norm_type": "batch_norm", "dropout": 0.1, "dropout_pre_encoder": 0.1, "dropout_emb": 0.0, "dropout_att": 0.1}
+    adapter = random_adapter(generator, count_in, count_out, 16, 2, 2, 5).eval()
+    there = {"in_proj.": "perception.modality_adapter.pre_encode.", "out_proj.": "perception.proj.", "layers.": "perception.modality_adapter.layers."}
+    state = {}
+    for name, value in adapter.state_dict().items():
+        first, rest = name.split(".", 1)
+        state[there[first + "."] + nemo_name("." + rest)[1:]] = value
+    encoder = tensors(model, "perception.encoder.", others=())
+
+    def salm(name, settings, state):
+        config = {"perception": {"encoder": whole["encoder"], "preprocessor": whole["preprocessor"], "modality_adapter": settings, "output_dim": count_out}, "language_model_path": "llama.nemo"}
+        return archive(folder / f"{name}.nemo", config, encoder | state)
+
+    def ask(path, **how):
+        return bench.ask("connector", {"x": x}, weights=path, input_size=count_in, output_size=count_out, rows=1, columns=11, **how)[1]["y"]
+
+    x = torch.randn(2, 11, count_in, generator=generator)
+    path = salm("adapter", settings, state)
+    bench.compare("SALM's adapter", {"y": ask(path, plugin="conformer", part="modality_adapter")}, {"y": adapter([*x]).view(2, 11, count_out)})
+    inputs = torch.randn(1, 77, 80, generator=generator)
+    _, out = bench.ask("encoder", {"x": inputs}, plugin="fastconformer", weights=path)
+    bench.compare("SALM's encoder beside an adapter", {"y": out["y"]}, {"y": model(inputs).last_hidden_state})
+    layer = {name: value for name, value in state.items() if ".proj." in name}
+    layer["perception.proj.weight"] = torch.randn(count_out, count_in, generator=generator)
+    alone = salm("alone", {"_target_": "nemo.collections.speechlm2.modules.perception.IdentityConnector", "d_model": count_in}, layer)
+    bench.compare("SALM's layer without an adapter", {"y": ask(alone, plugin="linear", part="proj")}, {"y": x @ layer["perception.proj.weight"].T + layer["perception.proj.bias"]})
+
+    def refused(case, word, path, **how):
+        bench.refused(case, word, "connector", inputs={"x": x}, weights=path, input_size=count_in, output_size=count_out, rows=1, columns=11, **how)
+
+    refused("refused: the layer behind an adapter alone", "proj.weight", path, plugin="linear", part="proj")
+    refused("refused: an adapter that is not there", "modality_adapter", archive(folder / "none.nemo", whole, tensors(model)), plugin="conformer", part="modality_adapter")
+    refused("refused: a part that is not there", "modality_adapter, proj", path, plugin="conformer", part="adapter")
+    for key, value in [("subsampling_factor", 2), ("self_attention_model", "rel_pos_local_attn"), ("conv_norm_type", "layer_norm"), ("use_bias", False), ("_target_", "x.Qformer"), ("n_experts", 4), ("d_model", 0), ("n_layers", None), ("att_context_size", [4, 0])]:
+        refused(f"refused: modality_adapter.{key} = {value}", key, salm("changed", {**settings, key: value}, state), plugin="conformer", part="modality_adapter")
+
+
 def run(bench):
+    adapters(bench)
     generator = torch.Generator().manual_seed(12)
     for case, changes in [("parakeet", {}), ("no biases, 128 bands, factor 4", dict(attention_bias=False, convolution_bias=False, num_mel_bins=128, subsampling_factor=4, scale_input=False))]:
         folder = bench.new_folder()

@@ -654,7 +654,8 @@ def adapted(bench, reference):
     of_text, of_tower = ["q_proj", "down_proj"], reference.sites
     text, tower = with_lora(getattr(inner, reference.textual), of_text, 81), with_lora(getattr(inner, reference.visual), of_tower, 82)
     tables = {}
-    for slot, model, targets in [("llm", text, of_text), ("streams.image.encoder", tower, of_tower)]:
+    encoder = f"streams.{reference.stream}.encoder"
+    for slot, model, targets in [("llm", text, of_text), (encoder, tower, of_tower)]:
         model.save_pretrained(reference.folder / slot)
         tables[slot] = f"{slot}.peft = {lora_table(reference.folder / slot, targets)}\n"
     reference.model.zero_grad()
@@ -663,7 +664,7 @@ def adapted(bench, reference):
     _, out = bench.ask("model", model=reference.table(trainable=False, more="".join(tables.values())), samples=named(samples), folder=reference.folder)
     bench.compare(f"lora on {reference.name}: hidden, logits, loss", {name: out[name] for name in NEAR}, {name: theirs[name] for name in NEAR})
     of = lambda model, prefix: {prefix + plain(name): p.grad for name, p in model.named_parameters() if "lora_" in name}
-    gradients = of(text, "llm.peft.0:model.") | of(tower, "streams.image.encoder.peft.0:")
+    gradients = of(text, "llm.peft.0:model.") | of(tower, f"{encoder}.peft.0:")
     ours = {name: grad for name, grad in starting(out, "grad:").items() if ".peft." in name}
     bench.compare(f"lora on {reference.name}: gradients", ours, gradients, gradients=gradients)
 
@@ -771,7 +772,7 @@ def family(bench, kind):
     bench.check(f"{reference.name}: 32 greedy tokens for each conversation", got["tokens"] == reference.answers(samples))
     beams = dict(num_beams=3, length_penalty=0.5, repetition_penalty=1.0)
     # generate() repeats each sound by itself, which mixes up several, and fails for media of a Qwen3-VL without taps.
-    few = [samples[1], samples[3]] if kind is Qwen2Audio else [samples[1]] if kind is Qwen3VlTied else samples[:4]
+    few = [samples[1], samples[3]] if issubclass(kind, Qwen2Audio) else [samples[1]] if kind is Qwen3VlTied else samples[:4]
     got, _ = bench.ask("generate", model=reference.table(trainable=False), samples=named(few), folder=reference.folder, max_tokens=32, **beams)
     bench.check(f"{reference.name}: 32 tokens of 3 beams for each conversation", got["tokens"] == reference.answers(few, **beams))
     export(bench, reference)

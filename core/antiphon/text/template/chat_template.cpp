@@ -11,7 +11,9 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/text/jinja/run.h>
 #include <antiphon/text/template/gguf_template.h>
+#include <antiphon/text/template/tekken_template.h>
 #include <antiphon/text/tokenizer/json_fields.h>
+#include <antiphon/text/tokenizer/tekken_file.h>
 
 namespace antiphon::text {
 namespace {
@@ -151,6 +153,7 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& path,
     const auto file = is_file ? path : path / "chat_template.jinja";
     // First that of processors of multimodal models, before they had a file of their own; then that of tokenizers.
     const auto processor = path / "chat_template.json", config = path / "tokenizer_config.json";
+    const auto tekken = path / kTekkenName;
     std::string source;
     if (is_file && is_gguf(path)) {
       source = gguf_chat_template(path);
@@ -161,6 +164,7 @@ ChatTemplate ChatTemplate::load(const std::filesystem::path& path,
     } else if (path_exists(config, ErrorKind::config)) {
       source = default_template(parse_file(read_file(config, ErrorKind::config, limit), "tokenizer_config.json"));
     }
+    if (source.empty() && !is_file && path_exists(tekken, ErrorKind::config)) source = tekken_chat_template(tekken);
     if (source.empty())
       fail(ErrorKind::config, fmt::format("{} has no chat template", path.string()),
            "put the template of the model's instruction-tuned version there as chat_template.jinja, or name a file in "

@@ -18,9 +18,9 @@ namespace antiphon::text {
 class ChatTemplate {
  public:
   // From a Jinja file; or, in a directory, from chat_template.jinja, else from chat_template of chat_template.json or
-  // of tokenizer_config.json (a string, or a list of {name, template}, of which "default" is taken). `special_tokens`
-  // as Tokenizer::special_tokens gives them. Config error if there is none, or if it is malformed or larger than 256
-  // KiB; data error if a conversation of one word exceeds a limit.
+  // of tokenizer_config.json (a string, or a list of {name, template}: "default"), else as belongs to tekken.json.
+  // `special_tokens` as Tokenizer::special_tokens gives them. Config error if there is none, or if it is malformed or
+  // larger than 256 KiB; data error if a conversation of one word exceeds a limit.
   static ChatTemplate load(const std::filesystem::path& path, const std::map<std::string, std::string>& special_tokens);
   // `name` is used in messages.
   static ChatTemplate from_source(std::string_view source, const std::map<std::string, std::string>& special_tokens,

@@ -78,12 +78,13 @@ nlohmann::json part_or_null(const nlohmann::json& file, const char* name) {
 
 }  // namespace
 
-Tokenizer::State::State(const nlohmann::json& file, bool own_ids)
+Tokenizer::State::State(const nlohmann::json& file, bool own_ids, bool own_space)
     : pre_tokenizer(part_or_null(file, "pre_tokenizer"), "tokenizer.json: pre_tokenizer"),
       model(make_token_model(JsonFields(file, "tokenizer.json").object("model"), "tokenizer.json: model",
                              pre_tokenizer.byte_level())),
       spelling(part_or_null(file, "decoder"), "tokenizer.json: decoder"),
-      given_ids(own_ids) {
+      given_ids(own_ids),
+      apart(own_space) {
   const JsonFields fields(file, "tokenizer.json");
   fields.only({"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
                "decoder", "model"});
@@ -112,8 +113,8 @@ void Tokenizer::State::add_token(AddedToken token, const std::string& where) {
     fail(ErrorKind::config, fmt::format("{}: \"{}\" is there twice", where, token.content), kSaveAgain);
   next_id = std::max(next_id, static_cast<int32_t>(model->size()));
   const auto in_vocabulary = model->id_of(token.content);
-  const bool free = given_ids && token.id >= 0 && in_vocabulary < 0 && !has_token(token.id);
-  const auto expected = in_vocabulary >= 0 ? in_vocabulary : free ? token.id : next_id;
+  const bool free = given_ids && token.id >= 0 && (apart || in_vocabulary < 0) && !has_token(token.id);
+  const auto expected = free ? token.id : in_vocabulary >= 0 ? in_vocabulary : next_id;
   if (token.id >= 0 && token.id != expected)
     fail(ErrorKind::config,
          fmt::format("{}: \"{}\" has the id {}, expected {}", where, token.content, token.id, expected), kSaveAgain);
@@ -284,7 +285,7 @@ Tokenizer Tokenizer::from_files(const Files& files) { return from_source(tokeniz
 
 Tokenizer Tokenizer::from_source(TokenizerSource source, const Files& files) {
   put_around(source);
-  auto state = std::make_shared<State>(source.file, source.given_ids);
+  auto state = std::make_shared<State>(source.file, source.given_ids, source.apart);
   state->source = source.name;
   state->read_config(source.config, parse_file(files.special_tokens, "special_tokens_map.json"),
                      parse_file(files.generation, "generation_config.json or config.json"));

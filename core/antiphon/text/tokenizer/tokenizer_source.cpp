@@ -13,6 +13,7 @@
 #include <antiphon/text/tokenizer/json_fields.h>
 #include <antiphon/text/tokenizer/llama_tokenizer.h>
 #include <antiphon/text/tokenizer/piece_table.h>
+#include <antiphon/text/tokenizer/tekken_file.h>
 #include <antiphon/text/tokenizer/tiktoken_file.h>
 #include <antiphon/text/tokenizer/vocabulary.h>
 
@@ -123,6 +124,15 @@ TokenizerSource of_tiktoken(const Tokenizer::Files& files, json config) {
   return source;
 }
 
+TokenizerSource of_tekken(const Tokenizer::Files& files, json config) {
+  auto read = read_tekken(files.other);
+  read.config.update(config);
+  TokenizerSource source{std::move(read.file), std::move(read.config), true,
+                         fmt::format("{} ({})", files.other_name, read.version), true};
+  add_tokens(source);
+  return source;
+}
+
 std::string read_if_there(const std::filesystem::path& path) {
   return path_exists(path, ErrorKind::config) ? read_file(path, ErrorKind::config, max_config_bytes) : "{}";
 }
@@ -151,13 +161,13 @@ void put_around(TokenizerSource& source) {
 }
 
 fs::path tokenizer_file(const fs::path& directory) {
-  for (const auto* name : {"tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"})
+  for (const auto* name : {"tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", kTekkenName})
     if (path_exists(directory / name, ErrorKind::config)) return directory / name;
   const auto ranks = files_ending(directory, ".tiktoken");
   if (ranks.size() == 1) return ranks.front();
   fail(ErrorKind::config,
-       fmt::format("{} has no tokenizer.json, tokenizer.model or spiece.model, and {} *.tiktoken", directory.string(),
-                   ranks.empty() ? "no" : "more than one"),
+       fmt::format("{} has no tokenizer.json, tokenizer.model, spiece.model or tekken.json, and {} *.tiktoken",
+                   directory.string(), ranks.empty() ? "no" : "more than one"),
        "name a Hugging Face directory with a tokenizer, or make one with "
        "AutoTokenizer.from_pretrained(...).save_pretrained(...)");
 }
@@ -184,6 +194,7 @@ TokenizerSource tokenizer_source(const Tokenizer::Files& files) {
   auto config = parse_file(files.config, "tokenizer_config.json");
   const JsonFields is_object(config, "tokenizer_config.json");
   const auto model = parse_file(files.model, "config.json");
+  if (files.other_name == kTekkenName) return of_tekken(files, std::move(config));
   if (!files.other_name.empty() && !is_tiktoken(files.other)) {
     auto source = of_sentencepiece(files, std::move(config), model);
     read_as_llama(source.file, source.config, model);

@@ -10,7 +10,8 @@
 namespace antiphon::text {
 
 // The file of `directory` that describes it: tokenizer.json, else tokenizer.model, spiece.model,
-// sentencepiece.bpe.model or the only *.tiktoken. Config error if there is none, or several of the last kind.
+// sentencepiece.bpe.model, tekken.json or the only *.tiktoken. Config error if there is none, or several of the last
+// kind.
 std::filesystem::path tokenizer_file(const std::filesystem::path& directory);
 
 // That file and the JSON files beside it that say how it is used. Config error if one cannot be read.
@@ -20,11 +21,12 @@ struct TokenizerSource {
   nlohmann::json file, config;  // tokenizer.json and tokenizer_config.json
   bool given_ids = false;       // see Tokenizer::State
   std::string name;             // of the form: "tokenizer.model (SentencePiece)"
+  bool apart = false;           // given ids stand even if the vocabulary has the same text under another id
 };
 
 // tokenizer.json as it is, or as transformers reads it for its class LlamaTokenizer (llama_tokenizer.h); files of
-// SentencePiece and tiktoken with the tokens that tokenizer_config.json adds. Config error for anything malformed, and
-// for classes of transformers that give other ids than SentencePiece.
+// SentencePiece, tiktoken and Mistral (tekken.json) with the tokens that tokenizer_config.json adds. Config error for
+// anything malformed, and for classes of transformers that give other ids than SentencePiece.
 TokenizerSource tokenizer_source(const Tokenizer::Files& files);
 
 // Makes a post-processor of what the configuration of another form says: add_bos_token, add_eos_token.

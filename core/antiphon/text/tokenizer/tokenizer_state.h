@@ -31,7 +31,8 @@ struct Tokenizer::State {
   std::string source = "tokenizer.json";
 
   // `given_ids`: added tokens have the ids of the file, with gaps, as other forms than tokenizer.json have them.
-  explicit State(const nlohmann::json& file, bool given_ids = false);
+  // `apart`: even if the vocabulary has the same text under another id.
+  explicit State(const nlohmann::json& file, bool given_ids = false, bool apart = false);
   void read_config(const nlohmann::json& config, const nlohmann::json& special_tokens,
                    const nlohmann::json& generation);
 
@@ -42,7 +43,7 @@ struct Tokenizer::State {
              const OnText& on_text) const;
 
  private:
-  bool given_ids = false;
+  bool given_ids = false, apart = false;
   std::unordered_set<int32_t> added_ids;
   int32_t next_id = 0;  // of an added token that the vocabulary lacks
   void read_added(const JsonFields& file);
