@@ -24,8 +24,8 @@ void train(const Flags& flags);
 void mixed(const Flags& flags);
 void llava(const Flags& flags);
 
-// Qwen3-VL with so many `layers` and `blocks`, a picture in each sample; Qwen2.5-Omni's thinker, a picture and a sound in
-// each; `what`: train (LoRA and the connectors) or decode.
+// Qwen3-VL with so many `layers` and `blocks`, a picture in each sample; Qwen2.5-Omni's thinker, a picture and a sound
+// in each; `what`: train (LoRA and the connectors) or decode.
 void vision(const Flags& flags);
 void omni(const Flags& flags);
 

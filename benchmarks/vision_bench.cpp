@@ -1,5 +1,5 @@
-// Qwen3-VL, or Qwen2.5-Omni's thinker, of the sizes of a file but with fewer blocks, with a picture in each sample, and a
-// sound, too, if the model hears: training steps, and answers.
+// Qwen3-VL, or Qwen2.5-Omni's thinker, of the sizes of a file but with fewer blocks, with a picture in each sample, and
+// a sound, too, if the model hears: training steps, and answers.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -49,8 +49,8 @@ std::unique_ptr<model::MultimodalLm> model_of(const Flags& flags, const Subject&
   return random_model(flags.model, flags.dtype, settings);
 }
 
-// Media, with a few tokens between them, and text: `tokens` in all, or kText beside the media; the second half of all is
-// supervised.
+// Media, with a few tokens between them, and text: `tokens` in all, or kText beside the media; the second half of all
+// is supervised.
 data::Prepared sample_of(model::MultimodalLm& model, const Subject& subject, int64_t tokens) {
   std::vector<model::BatchMedia> all;
   int64_t taken = 0;

@@ -1,6 +1,6 @@
 #include <ATen/ATen.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include <antiphon/weights/export.h>
 #include <antiphon/weights/load.h>

@@ -102,10 +102,10 @@ class Engine {
   };
   struct Text {
     int64_t capacity = 0, row = -1;
-    int64_t blocks = 0;             // promised to it
-    std::vector<PositionKey> held;  // what each position of the row was computed from
+    int64_t blocks = 0;                         // promised to it
+    std::vector<PositionKey> held;              // what each position of the row was computed from
     std::optional<data::Prepared> prompt = {};  // that may have to be read again (engine_long.cpp)
-    at::Tensor hidden;              // [1, hidden_size] after the last position
+    at::Tensor hidden;                          // [1, hidden_size] after the last position
     std::optional<Writing> writing;
     std::optional<Request> request;  // that made it; without one it stays
   };

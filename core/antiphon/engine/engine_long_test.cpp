@@ -39,8 +39,9 @@ class LongLm : public backbone::DecoderLm, public LongTexts {
 
 std::unique_ptr<model::MultimodalLm> long_model() {
   static const bool registered = [] {
-    static const auto* table = new config::Table<LongOptions>(config::Table<LongOptions>("test_long_lm").field(
-        "hidden_size", &LongOptions::hidden_size, "width", {.min = 1}));
+    static const auto* table =
+        new config::Table<LongOptions>(config::Table<LongOptions>("test_long_lm")
+                                           .field("hidden_size", &LongOptions::hidden_size, "width", {.min = 1}));
     plugin::Registrar registrar(plugin::Entry{});
     register_component<LanguageModel, LongLm>(registrar, "test_long_lm", "", *table);
     plugin::Registry::instance().add(registrar.entries());

@@ -88,8 +88,8 @@ data::Prepared from(data::Prepared prompt, int64_t begin) {
 
 void append(data::Prepared& prompt, int64_t id) {
   if (prompt.positions_at.defined())
-    prompt.positions_at =
-        at::cat({prompt.positions_at, at::full({prompt.positions_at.size(0), 1}, prompt.next_position(), at::kLong)}, 1);
+    prompt.positions_at = at::cat(
+        {prompt.positions_at, at::full({prompt.positions_at.size(0), 1}, prompt.next_position(), at::kLong)}, 1);
   prompt.ids.push_back(id), prompt.supervised.push_back(false);
 }
 

@@ -152,7 +152,8 @@ TEST_CASE("rope: value and gradients are those of the formula, for every scaling
   }
 }
 
-TEST_CASE("longrope: texts turn by the factors of their length, all their tokens alike, and cos and sin are multiplied") {
+TEST_CASE(
+    "longrope: texts turn by the factors of their length, all their tokens alike, and cos and sin are multiplied") {
   const RopeScaling scaling{.type = "longrope",
                             .original_max_positions = 6,
                             .short_factors = {1, 1.5, 2, 4},
@@ -162,8 +163,7 @@ TEST_CASE("longrope: texts turn by the factors of their length, all their tokens
   CHECK(rope.needs_last());
   CHECK_FALSE(Rope(8, 10000, {}).needs_last());
   const std::vector<int64_t> positions{0, 3, 5, 1, 6, 2}, last{5, 5, 5, 6, 6, 900};  // the last of a short text is 5
-  const auto table =
-      rope.table(at::tensor(positions, at::kLong).unsqueeze(0), at::kFloat, at::tensor(last, at::kLong));
+  const auto table = rope.table(at::tensor(positions, at::kLong).unsqueeze(0), at::kFloat, at::tensor(last, at::kLong));
   for (size_t t = 0; t < positions.size(); ++t)
     for (size_t i = 0; i < 4; ++i) {
       const double factor = (last[t] < 6 ? scaling.short_factors : scaling.long_factors)[i];

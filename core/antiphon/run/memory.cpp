@@ -127,8 +127,7 @@ struct Estimator {
     if (!decoder) return 0;
     const auto& options = decoder->options();
     const auto heads = static_cast<double>(options.num_heads * options.num_layers);
-    if (options.score_cap > 0)
-      return heads * static_cast<double>(sample()) * (compute == 4 ? 2 : 1 + 8 / compute);
+    if (options.score_cap > 0) return heads * static_cast<double>(sample()) * (compute == 4 ? 2 : 1 + 8 / compute);
     if (compute == 4 || sample() > 256) return 0;
     return heads * static_cast<double>(std::bit_ceil(static_cast<uint64_t>(sample())));
   }

@@ -11,8 +11,9 @@
 
 namespace antiphon::weights {
 
-// Every parameter of the module under its checkpoint name (parts of stacks under their own: stacked.h), in its own dtype. Error(weights) that lists the parameters
-// that the map does not name, those that are still on the meta device, and names that two parameters would take.
+// Every parameter of the module under its checkpoint name (parts of stacks under their own: stacked.h), in its own
+// dtype. Error(weights) that lists the parameters that the map does not name, those that are still on the meta device,
+// and names that two parameters would take.
 NamedTensors checkpoint_tensors(Module& module, const NameMap& map);
 
 // The tensors (see save_checkpoint()) and config.json.

@@ -23,9 +23,9 @@ std::vector<std::string> kinds_of_layers(const GgufFile& file, int64_t layers, b
   const bool listed = pattern && pattern->is_array() && static_cast<int64_t>(pattern->size()) == layers;
   const auto period = listed ? 0 : gguf_integer(file, "attention.sliding_window_pattern", 1, usual);
   for (int64_t layer = 0; layer < layers; ++layer) {
-    const bool windowed = listed ? (*pattern)[static_cast<size_t>(layer)] != false &&
-                                       (*pattern)[static_cast<size_t>(layer)] != 0
-                                 : (layer + 1) % period != 0;
+    const bool windowed =
+        listed ? (*pattern)[static_cast<size_t>(layer)] != false && (*pattern)[static_cast<size_t>(layer)] != 0
+               : (layer + 1) % period != 0;
     kinds.emplace_back(has_window && windowed ? "sliding_attention" : "full_attention");
   }
   return kinds;

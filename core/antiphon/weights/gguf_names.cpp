@@ -44,17 +44,15 @@ constexpr GgufArchitecture architectures[] = {
      .put_keys = put_gemma}};
 
 // Of a layer, then of the model.
-constexpr Pair layer_names[] = {
-    {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
-    {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
-    {"attn_output", "self_attn.o_proj"}, {"attn_q_norm", "self_attn.q_norm"},
-    {"attn_k_norm", "self_attn.k_norm"}, {"ffn_norm", "post_attention_layernorm"},
-    {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
-    {"ffn_down", "mlp.down_proj"}};
-constexpr Pair model_names[] = {
-    {"token_embd.weight", "model.embed_tokens.weight"},
-    {"output_norm.weight", "model.norm.weight"},
-    {"output.weight", "lm_head.weight"}};
+constexpr Pair layer_names[] = {{"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
+                                {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
+                                {"attn_output", "self_attn.o_proj"}, {"attn_q_norm", "self_attn.q_norm"},
+                                {"attn_k_norm", "self_attn.k_norm"}, {"ffn_norm", "post_attention_layernorm"},
+                                {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
+                                {"ffn_down", "mlp.down_proj"}};
+constexpr Pair model_names[] = {{"token_embd.weight", "model.embed_tokens.weight"},
+                                {"output_norm.weight", "model.norm.weight"},
+                                {"output.weight", "lm_head.weight"}};
 
 constexpr std::string_view layer_start = "blk.", published_start = "model.layers.";
 
@@ -138,9 +136,8 @@ const GgufArchitecture& gguf_architecture(const std::string& model_type) {
 std::optional<std::string> published_name(const GgufArchitecture& architecture, const std::string& name) {
   for (const auto& [gguf, published] : model_names)
     if (gguf == name) return std::string(published);
-  return renamed(name, layer_start, published_start, [&](std::string_view part) {
-    return other_name(architecture, part, &Pair::first, &Pair::second);
-  });
+  return renamed(name, layer_start, published_start,
+                 [&](std::string_view part) { return other_name(architecture, part, &Pair::first, &Pair::second); });
 }
 
 bool is_setting(const GgufArchitecture& architecture, const std::string& name) {
@@ -150,9 +147,8 @@ bool is_setting(const GgufArchitecture& architecture, const std::string& name) {
 std::optional<std::string> gguf_name(const GgufArchitecture& architecture, const std::string& name) {
   for (const auto& [gguf, published] : model_names)
     if (published == name) return std::string(gguf);
-  return renamed(name, published_start, layer_start, [&](std::string_view part) {
-    return other_name(architecture, part, &Pair::second, &Pair::first);
-  });
+  return renamed(name, published_start, layer_start,
+                 [&](std::string_view part) { return other_name(architecture, part, &Pair::second, &Pair::first); });
 }
 
 bool is_query(const std::string& name) { return part_after(name) == "attn_q"; }

@@ -53,8 +53,7 @@ at::Tensor tensor_of(const JsonTable& rope, const char* key) {
 }  // namespace
 
 void add_phi3(const GgufFile& file, json& config) {
-  const auto head = config.at("head_dim").get<int64_t>(),
-             longest = config.at("max_position_embeddings").get<int64_t>(),
+  const auto head = config.at("head_dim").get<int64_t>(), longest = config.at("max_position_embeddings").get<int64_t>(),
              original = gguf_integer(file, "rope.scaling.original_context_length", 2, longest),
              window = gguf_integer(file, "attention.sliding_window", 0, 0);
   config["original_max_position_embeddings"] = original;

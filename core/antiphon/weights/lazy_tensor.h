@@ -11,8 +11,8 @@ struct LazyTensor {
   std::string name;
   at::ScalarType dtype;
   std::vector<int64_t> sizes;
-  std::function<at::Tensor()> values;   // of that dtype and these sizes
-  std::function<void()> forget = {};    // SafetensorsFile::forget() of what they were read from, if they were
+  std::function<at::Tensor()> values;  // of that dtype and these sizes
+  std::function<void()> forget = {};   // SafetensorsFile::forget() of what they were read from, if they were
 };
 using LazyTensors = std::vector<LazyTensor>;
 

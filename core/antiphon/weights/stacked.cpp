@@ -79,9 +79,8 @@ class Unstacking {
     int64_t begin = 0;
     for (const auto& part : stack.parts) {
       const int64_t end = begin + rows_of(rows_, part);
-      auto tensor = lazily(map_.to_checkpoint(part).value_or(part), stack.name, [file = file_, stack, begin, end] {
-        return file->slice(stack.name, begin, end);
-      });
+      auto tensor = lazily(map_.to_checkpoint(part).value_or(part), stack.name,
+                           [file = file_, stack, begin, end] { return file->slice(stack.name, begin, end); });
       tensor.sizes.front() = end - begin;
       all_.push_back(std::move(tensor));
       begin = end;
@@ -158,8 +157,7 @@ LazyTensors stacked(LazyTensors tensors, const NameMap& map) {
     for (const auto& part : stack->parts) {
       const auto found = places.find(map.to_checkpoint(part).value_or(part));
       if (found == places.end())
-        fail(ErrorKind::weights,
-             fmt::format("'{}' is to be written, and '{}' of it is not there", stack->name, part));
+        fail(ErrorKind::weights, fmt::format("'{}' is to be written, and '{}' of it is not there", stack->name, part));
       taken[found->second] = true;
       parts.push_back(std::move(tensors[found->second]));
     }

@@ -22,9 +22,9 @@ std::optional<Stack> stack_called(const NameMap& map, const std::string& checkpo
 // Where a parameter is a part; nullopt: it has a tensor of its own.
 std::optional<Stack> stack_with(const NameMap& map, const std::string& parameter);
 
-// The checkpoint with parts in place of stacks, under their names; each is a view of the stack's rows if the file has it
-// in memory. As it is if there are no stacks. Error(weights) for a stack with another number of rows than the module's
-// parameters have together.
+// The checkpoint with parts in place of stacks, under their names; each is a view of the stack's rows if the file has
+// it in memory. As it is if there are no stacks. Error(weights) for a stack with another number of rows than the
+// module's parameters have together.
 std::shared_ptr<const Checkpoint> unstacked(std::shared_ptr<const Checkpoint> file, const NameMap& map, Module& module);
 
 // The other way round: parts, under their names in a checkpoint, become stacks, each where its first part was, and

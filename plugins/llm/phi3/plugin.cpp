@@ -1,5 +1,5 @@
-// Phi-3, Phi-3.5 and Phi-4-mini (Abdin et al. 2024; transformers: models/phi3): Llama whose files hold queries, keys and
-// values as one matrix and gate and up as another, with a window and LongRoPE, or without.
+// Phi-3, Phi-3.5 and Phi-4-mini (Abdin et al. 2024; transformers: models/phi3): Llama whose files hold queries, keys
+// and values as one matrix and gate and up as another, with a window and LongRoPE, or without.
 #include <antiphon/component/long_texts.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
@@ -31,13 +31,14 @@ const config::Table<Phi3Options>& phi3_table() {
 void Phi3Options::read_pretrained(const PretrainedConfig& pretrained) {
   PretrainedConfig own = pretrained;
   own.config = read_long_rope(pretrained.config, *this);
-  static const auto* keys = new ForeignKeys{.options = {{"sliding_window", "sliding_window", 1},
-                                                        {"partial_rotary_factor", "partial_rotary_factor"}},
-                                            .fixed = {{"attention_bias", {false}}},
-                                            .training = {"resid_pdrop", "embd_pdrop"}};
+  static const auto* keys = new ForeignKeys{
+      .options = {{"sliding_window", "sliding_window", 1}, {"partial_rotary_factor", "partial_rotary_factor"}},
+      .fixed = {{"attention_bias", {false}}},
+      .training = {"resid_pdrop", "embd_pdrop"}};
   backbone::read_decoder_config(own, {.plugin = "phi3", .model_type = "phi3", .hidden_act = "silu"}, *keys,
                                 phi3_table(), *this);
-  read_options(backbone::rope_table(own.config), {{"partial_rotary_factor", "partial_rotary_factor"}}, phi3_table(), *this);
+  read_options(backbone::rope_table(own.config), {{"partial_rotary_factor", "partial_rotary_factor"}}, phi3_table(),
+               *this);
 }
 
 nn::DecoderOptions decoder(const Phi3Options& options) {

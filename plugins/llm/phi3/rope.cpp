@@ -27,8 +27,8 @@ std::vector<double> factors_in(const JsonTable& rope, const char* key) {
 void check_length(const char* key, const std::vector<double>& factors, int64_t rotary_size) {
   if (std::ssize(factors) * 2 != rotary_size)
     fail(ErrorKind::config,
-         fmt::format("phi3: {} has {} numbers; {} values of each head are turned, so that there are {} frequencies", key,
-                     factors.size(), rotary_size, rotary_size / 2),
+         fmt::format("phi3: {} has {} numbers; {} values of each head are turned, so that there are {} frequencies",
+                     key, factors.size(), rotary_size, rotary_size / 2),
          "give one number for each frequency, in both lists, or leave both out");
 }
 
@@ -75,8 +75,8 @@ void set_rope(const Phi3Options& o, nn::DecoderOptions& decoder) {
                      o.partial_rotary_factor, decoder.head_size, decoder.rotary_size));
   if (!o.has_long_texts()) return;
   if (o.rope_type != "none")
-    fail(ErrorKind::config, fmt::format("phi3: rope_type = \"{}\" beside rope_short_factors and rope_long_factors",
-                                        o.rope_type),
+    fail(ErrorKind::config,
+         fmt::format("phi3: rope_type = \"{}\" beside rope_short_factors and rope_long_factors", o.rope_type),
          "set rope_type = \"none\", or leave the factors out");
   check_length("rope_short_factors", o.rope_short_factors, decoder.rotary_size);
   check_length("rope_long_factors", o.rope_long_factors, decoder.rotary_size);

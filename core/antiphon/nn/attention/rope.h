@@ -1,5 +1,5 @@
-// Rotary position embedding (Su et al. 2021), with the frequency scalings of Llama 3.1 and LongRoPE, over one or several
-// axes.
+// Rotary position embedding (Su et al. 2021), with the frequency scalings of Llama 3.1 and LongRoPE, over one or
+// several axes.
 #pragma once
 #include <ATen/core/Tensor.h>
 

@@ -41,8 +41,7 @@ at::Tensor last_positions(const DecoderInput& input) {
   const auto positions_t = input.positions_at[0];
   if (std::ranges::all_of(input.lengths, [](int64_t n) { return n == 1; })) return positions_t;
   std::vector<int64_t> last;
-  for (const int64_t n : input.lengths)
-    last.insert(last.end(), static_cast<size_t>(n), std::ssize(last) + n - 1);
+  for (const int64_t n : input.lengths) last.insert(last.end(), static_cast<size_t>(n), std::ssize(last) + n - 1);
   return positions_t.index_select(0, at::tensor(last, at::kLong).to(positions_t.device()));
 }
 
@@ -252,8 +251,7 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   place_tokens(input);
   const auto context = slices_.of_context(input.tokens());
   const auto positions_at = input.positions_at.narrow(1, context.begin, context.size);
-  const auto last_t =
-      rope_.needs_last() ? last_positions(input).narrow(0, context.begin, context.size) : at::Tensor();
+  const auto last_t = rope_.needs_last() ? last_positions(input).narrow(0, context.begin, context.size) : at::Tensor();
   const auto rope = rope_.table(positions_at, input.x_td.scalar_type(), last_t);
   const auto window_rope = window_rope_ ? window_rope_->table(positions_at, input.x_td.scalar_type()) : rope;
   const auto losses = router_losses(input);
