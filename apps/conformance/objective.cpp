@@ -60,7 +60,8 @@ ObjectiveInput piece(const ObjectiveInput& whole, int64_t begin, int64_t end) {
   out.weights = of(whole.weights, first, last), out.values = of(whole.values, first, last);
   if (whole.own_sequences > 0)
     out.first_own = first, out.own_sequences = last - first;  // of the whole step's rows
-  else if (whole.scores_sk.defined()) out.scores_sk = whole.scores_sk.narrow(0, first, last - first);
+  else if (whole.scores_sk.defined())
+    out.scores_sk = whole.scores_sk.narrow(0, first, last - first);
   if (whole.logp_n.defined()) out.logp_n = whole.logp_n.narrow(0, from, n);
   if (whole.reference_n.defined()) out.reference_n = whole.reference_n.narrow(0, from, n);
   return out;

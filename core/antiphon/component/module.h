@@ -48,9 +48,9 @@ struct Parameter {
   at::Tensor* tensor = nullptr;
   Init init = Init::zeros;
   Role role = Role::matrix;
-  bool fixed = false;                     // never trained: running statistics
-  std::optional<Box> box = std::nullopt;  // nullopt: the tensor is the whole parameter
-  bool constant = false;                  // fixed, and no statistics either: passes do not change it
+  bool fixed = false;                         // never trained: running statistics
+  std::optional<Box> box = std::nullopt;      // nullopt: the tensor is the whole parameter
+  bool constant = false;                      // fixed, and no statistics either: passes do not change it
   std::optional<double> most = std::nullopt;  // optimizers keep its values at this or below
 
   std::vector<int64_t> whole_sizes() const;

@@ -37,8 +37,8 @@ struct StepTotals {
 
 // The supervised tokens of one batch, sequence by sequence, and the sequences group by group.
 struct ObjectiveInput {
-  at::Tensor logp_n;            // [n] float32: log-probability of each token; carries the gradient
-  at::Tensor scores_sk;         // [sequences, needs().scores] float32, if there are any: these carry the gradient
+  at::Tensor logp_n;     // [n] float32: log-probability of each token; carries the gradient
+  at::Tensor scores_sk;  // [sequences, needs().scores] float32, if there are any: these carry the gradient
   // If needs().pairs: scores_sk [totals.sequences, 2 * width] holds those of the whole step, and this process's, which
   // carry the gradient, are the `own_sequences` from `first_own` on.
   int64_t first_own = 0, own_sequences = 0;

@@ -79,7 +79,8 @@ Value describe_field(const Field& field, const Value& defaults) {
   if (field.rule.required) out["required"] = true;
   if (std::isfinite(field.rule.min)) out[field.rule.above_min ? "above" : "min"] = bound_value(field.rule.min, field);
   if (std::isfinite(field.rule.max)) out["max"] = bound_value(field.rule.max, field);
-  if (!field.rule.choices.empty()) out["choices"] = detail::leaf_type<std::vector<std::string>>().write(&field.rule.choices);
+  if (!field.rule.choices.empty())
+    out["choices"] = detail::leaf_type<std::vector<std::string>>().write(&field.rule.choices);
   const Value* value = defaults.find(field.key);
   const bool table = field.nested && field.type == "table";
   if (field.nested) out["fields"] = table && value ? describe_fields(*field.nested, *value) : field.nested->describe();

@@ -54,8 +54,9 @@ Table<T>& Table<T>::field(std::string_view key, M T::*member, std::string_view d
   static_assert(detail::Leaf<M>::value,
                 "a member of an options struct is bool, int64_t, double, std::string, config::Value, "
                 "or std::optional or std::vector of these; use table(), tables(), map() for structs");
-  add_leaf(key, detail::leaf_type<M>(),
-           [member](void* object) -> void* { return &(static_cast<T*>(object)->*member); }, doc, rule);
+  add_leaf(
+      key, detail::leaf_type<M>(), [member](void* object) -> void* { return &(static_cast<T*>(object)->*member); }, doc,
+      rule);
   return *this;
 }
 

@@ -86,17 +86,18 @@ struct Name<std::vector<M>> {
 
 template <class M>
 const LeafType& leaf_type() {
-  static const auto* type = new LeafType{
-      Name<M>::get(),
-      [](const Value& value, void* out, const std::string& key, const std::string& section, const Rule& rule,
-         Problems& problems) { read(value, *static_cast<M*>(out), {key, section, &rule}, problems); },
-      [](const void* member) { return write(*static_cast<const M*>(member)); }};
+  static const auto* type = new LeafType{Name<M>::get(),
+                                         [](const Value& value, void* out, const std::string& key,
+                                            const std::string& section, const Rule& rule, Problems& problems) {
+                                           read(value, *static_cast<M*>(out), {key, section, &rule}, problems);
+                                         },
+                                         [](const void* member) { return write(*static_cast<const M*>(member)); }};
   return *type;
 }
 
-#define ANTIPHON_LEAF(M)                                 \
-  template const LeafType& leaf_type<M>();               \
-  template const LeafType& leaf_type<std::vector<M>>();  \
+#define ANTIPHON_LEAF(M)                                  \
+  template const LeafType& leaf_type<M>();                \
+  template const LeafType& leaf_type<std::vector<M>>();   \
   template const LeafType& leaf_type<std::optional<M>>(); \
   template const LeafType& leaf_type<std::optional<std::vector<M>>>();
 ANTIPHON_LEAF(bool)

@@ -27,8 +27,8 @@ at::Tensor Evaluator::class_vectors(const std::vector<std::string>& classes) con
   for (const auto& name : classes) {
     std::vector<std::vector<int64_t>> texts;
     for (const auto& pattern : options.templates) {
-      const auto ids = tokenizer.encode(filled(pattern, name),
-                                        {.control = text::Control::never, .add_special_tokens = true});
+      const auto ids =
+          tokenizer.encode(filled(pattern, name), {.control = text::Control::never, .add_special_tokens = true});
       texts.emplace_back(ids.begin(), ids.end());
       if (std::ssize(ids) >= model.longest_sequence())
         fail(ErrorKind::data,

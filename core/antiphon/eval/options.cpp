@@ -19,7 +19,8 @@ const config::Table<EvalOptions>& eval_table() {
                  {.choices = {"accuracy", "f1", "chrf", "wer", "cer", "bleu", "corpus_chrf", "corpus_chrf++", "rouge1",
                               "rouge2", "rougeL", "rougeLsum"}})
           .field("templates", &O::templates,
-                 "of dual encoders: texts of a class, such as \"a photo of a {}.\", by whose vectors media are classified; "
+                 "of dual encoders: texts of a class, such as \"a photo of a {}.\", by whose vectors media are "
+                 "classified; "
                  "the classes are the different texts of the set")
           .field("probe", &O::probe,
                  "of dual encoders: the set of [data.eval] whose texts a linear probe learns to tell by the media's "

@@ -116,7 +116,8 @@ void LinearProbe::add(const PairVectors& vectors, PairMetrics& metrics) const {
   const auto chosen = at::addmm(bias_c_, media_directions(vectors), weight_cw_.t()).argmax(1);
   for (int64_t i = 0; i < vectors.count(); ++i) {
     const auto& text = vectors.texts[static_cast<size_t>(i)];
-    metrics[static_cast<size_t>(i)]["probe/accuracy"] = {classes_[static_cast<size_t>(chosen[i].item<int64_t>())] == text, 1};
+    metrics[static_cast<size_t>(i)]["probe/accuracy"] = {
+        classes_[static_cast<size_t>(chosen[i].item<int64_t>())] == text, 1};
   }
 }
 

@@ -9,7 +9,8 @@
 
 namespace antiphon::eval {
 
-// Of samples, row by row: logits = media · textsᵀ, as model::DualEncoder::score() gives the halves. float32, on the CPU.
+// Of samples, row by row: logits = media · textsᵀ, as model::DualEncoder::score() gives the halves. float32, on the
+// CPU.
 struct PairVectors {
   at::Tensor media_nw, texts_nw;
   std::vector<std::string> media, texts;  // what they are: equal texts are one
@@ -20,18 +21,18 @@ struct PairVectors {
 using PairMetrics = std::vector<std::map<std::string, std::pair<double, double>>>;
 
 // "media_to_text/recall_at_1" (5, 10, if there are more candidates than that): of each different medium, whether one of
-// its texts is among the k different texts with the largest logits; it counts at the first sample that has it. "text_to_
-// media/…" likewise. As retrieval on COCO and Flickr30k is measured (Karpathy & Fei-Fei 2015).
+// its texts is among the k different texts with the largest logits; it counts at the first sample that has it.
+// "text_to_ media/…" likewise. As retrieval on COCO and Flickr30k is measured (Karpathy & Fei-Fei 2015).
 void add_retrieval(const PairVectors& vectors, PairMetrics& metrics);
 
-// "zero_shot/accuracy" and, of more than five classes, "zero_shot/top_5": whether the class that is the sample's own text
-// has the largest product with its medium, or one of the five largest. `classes`: the different texts, and of each its
-// vector of length 1: [classes, width - 1].
+// "zero_shot/accuracy" and, of more than five classes, "zero_shot/top_5": whether the class that is the sample's own
+// text has the largest product with its medium, or one of the five largest. `classes`: the different texts, and of each
+// its vector of length 1: [classes, width - 1].
 void add_zero_shot(const PairVectors& vectors, const std::vector<std::string>& classes, const at::Tensor& classes_cw,
                    PairMetrics& metrics);
 
-// Multinomial logistic regression on media vectors of length 1, by L-BFGS: the mean cross-entropy plus ‖weights‖² / (2 n
-// inverse_l2), as scikit-learn's LogisticRegression(C = inverse_l2).
+// Multinomial logistic regression on media vectors of length 1, by L-BFGS: the mean cross-entropy plus ‖weights‖² / (2
+// n inverse_l2), as scikit-learn's LogisticRegression(C = inverse_l2).
 class LinearProbe {
  public:
   // Learns the texts of the samples. Error(data) if they all have the same.

@@ -64,16 +64,16 @@ void check_methods(const MultimodalLm& lm) {
 std::unique_ptr<DualEncoder> DualEncoder::build(ModelSpec& spec) {
   auto model = std::make_unique<DualEncoder>();
   if (spec.head.plugin.empty())
-    fail(ErrorKind::config, "model.graph = \"dual_encoder\" needs a head",
-         "add [model.head] with plugin = \"pair\"");
+    fail(ErrorKind::config, "model.graph = \"dual_encoder\" needs a head", "add [model.head] with plugin = \"pair\"");
   model->lm_ = MultimodalLm::build(spec, [&](const LanguageModel& tower, config::Problems& problems) -> int64_t {
     auto& head = spec.head;
     model->head_ = build_slot<Head>(head.plugin, {head.weights, head.part}, head.options, "model.head", problems,
                                     HeadShape{tower.hidden_size()});
     if (model->head_ && model->head_->outputs() < 3)
-      problems.add({}, fmt::format("the head {} gives {} numbers, too few to compare vectors", head.plugin,
-                                   model->head_->outputs()),
-                   "take plugin = \"pair\"");
+      problems.add(
+          {},
+          fmt::format("the head {} gives {} numbers, too few to compare vectors", head.plugin, model->head_->outputs()),
+          "take plugin = \"pair\"");
     return model->head_ ? model->head_->outputs() - 2 : tower.hidden_size();
   });
   check_methods(*model->lm_);
@@ -82,7 +82,8 @@ std::unique_ptr<DualEncoder> DualEncoder::build(ModelSpec& spec) {
          "add [model.streams.image]");
   for (const auto& [name, stream] : model->lm_->streams())
     if (const auto vectors = stream->example_tokens(); vectors != 1)
-      fail(ErrorKind::config, fmt::format("[model.streams.{}] gives {} vectors of a medium; a dual encoder compares one", name, vectors),
+      fail(ErrorKind::config,
+           fmt::format("[model.streams.{}] gives {} vectors of a medium; a dual encoder compares one", name, vectors),
            "set pooled = true in its encoder, or take a connector that makes one");
   model->head_->module().set_requires_grad(spec.head.trainable);
   model->head_spec_ = spec.head;

@@ -18,9 +18,9 @@ class DualEncoder : public Model {
   int64_t scores() const override { return 2 * (width() + 1); }
   bool pairs() const override { return true; }
   int64_t longest_sequence() override;  // a text and the place of a medium
-  // Of each sequence, whose text is its supervised tokens: [scale · x, bias] of its medium and [y, 1] of its text, x and
-  // y of length 1, so that the product of the two halves, of any two sequences, is their logit. Error(data) unless each
-  // sequence has one medium of one vector.
+  // Of each sequence, whose text is its supervised tokens: [scale · x, bias] of its medium and [y, 1] of its text, x
+  // and y of length 1, so that the product of the two halves, of any two sequences, is their logit. Error(data) unless
+  // each sequence has one medium of one vector.
   at::Tensor score(const Batch& batch, const nn::TokenScoreOptions& options) override;
 
   // The second halves of texts: [texts, width + 1].

@@ -440,7 +440,8 @@ ExportReport Exporter::export_language_model(const std::string& why) {
   write_directory(output_, config);
   auto beside = add_beside();
   if (!why.empty()) beside = fmt::format("the model is not what {} holds: {}; {}", llm_.weights, why, beside);
-  return report(fmt::format("a {} {}", config.value("model_type", ""), head ? "model of scores" : "language model"), beside);
+  return report(fmt::format("a {} {}", config.value("model_type", ""), head ? "model of scores" : "language model"),
+                beside);
 }
 
 // What transformers has no place for: connectors, and encoders that were trained.

@@ -65,7 +65,8 @@ std::unique_ptr<Model> build(ModelSpec& spec) {
   if (spec.graph == "dual_encoder") return DualEncoder::build(spec);
   auto model = build_language_model(spec);
   if (!model->lm().llm().writes())
-    fail(ErrorKind::config, fmt::format("model.llm.plugin = \"{}\" makes vectors of texts and writes none", spec.llm.plugin),
+    fail(ErrorKind::config,
+         fmt::format("model.llm.plugin = \"{}\" makes vectors of texts and writes none", spec.llm.plugin),
          "set model.graph = \"dual_encoder\", or take a language model");
   return model;
 }

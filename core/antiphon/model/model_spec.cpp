@@ -175,7 +175,8 @@ const config::Table<ModelSpec>& model_table() {
               "from", &S::from,
               "a Hugging Face directory of a whole model (LLaVA, Qwen2-Audio, Qwen2.5-VL, Gemma 3, Llama), or a .gguf "
               "file of a language model: stands for what `antiphon compose` prints; the other keys win")
-          .field("graph", &S::graph, "how the parts are put together", {.choices = {"multimodal_lm", "reward_model", "dual_encoder"}})
+          .field("graph", &S::graph, "how the parts are put together",
+                 {.choices = {"multimodal_lm", "reward_model", "dual_encoder"}})
           .table("llm", &S::llm, llm_table(), "the language model", {.required = true})
           .map("streams", &S::streams, stream_table(), "media -> encoder -> connector -> embeddings, by name")
           .table("head", &S::head, head_slot(),

@@ -73,7 +73,8 @@ void Evaluation::learn_probe() {
     fail(ErrorKind::data, "no sample of eval.probe can be read: " + outcomes.front().failure,
          "look at the warnings above");
   probe_ = std::make_unique<eval::LinearProbe>(vectors, loaded_.config.eval.probe_inverse_l2);
-  log::info(fmt::format("linear probe: {} classes of {} samples of {}", probe_->classes().size(), vectors.count(), name));
+  log::info(
+      fmt::format("linear probe: {} classes of {} samples of {}", probe_->classes().size(), vectors.count(), name));
 }
 
 checkpoint::Reference* Evaluation::reference() {

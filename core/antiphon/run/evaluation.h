@@ -37,7 +37,7 @@ class Evaluation {
   const OpenOptions& flags_;
   std::unique_ptr<Objective> objective_;
   Scoring scoring_;
-  std::unique_ptr<eval::LinearProbe> probe_;  // of eval.probe
+  std::unique_ptr<eval::LinearProbe> probe_;          // of eval.probe
   std::unique_ptr<checkpoint::Reference> reference_;  // if the objective needs one and the model was trained
 };
 

@@ -45,7 +45,8 @@ RunConfig configured(const OpenOptions& flags) {
 std::unique_ptr<model::Model> loaded(RunConfig& config, at::Device device, const SharedBy* by) {
   auto model = model::build(config.model);
   if (by && model->pairs())
-    fail(ErrorKind::config, "model.graph = \"dual_encoder\" cannot be divided among processes that compute a batch together",
+    fail(ErrorKind::config,
+         "model.graph = \"dual_encoder\" cannot be divided among processes that compute a batch together",
          "use replicate and fsdp of [parallel]");
   if (by) model->lm().share(*by);
   const auto formats = model::number_formats(config.precision.compute, device);
@@ -104,8 +105,8 @@ LoadedModel::LoadedModel(const OpenOptions& flags, const SharedBy* by)
       prompts(open_prompts(config)),
       cache(config.data.feature_cache, cache_settings(config, lm())),
       augmenter(config.data.augment, lm()),
-      preparer(lm(), prompts, cache, media::MediaLimits{}, model->longest_sequence(), config.data.video, config.data.image,
-               &augmenter) {
+      preparer(lm(), prompts, cache, media::MediaLimits{}, model->longest_sequence(), config.data.video,
+               config.data.image, &augmenter) {
   if (prompts.tokenizer().vocab_size() > lm().llm().vocab_size())
     fail(ErrorKind::config,
          fmt::format("the tokenizer has {} tokens and the language model an embedding of {} rows",

@@ -139,7 +139,8 @@ struct Estimator {
     const double of_value = format == "nf4" ? 0.5 + kNf4Scale : (format == "int4" ? 0.5 : 1) + kScale;
     std::map<const void*, double> of_matrix;
     for (const auto& site : module.sites()) of_matrix[site.linear->weight.unsafeGetTensorImpl()] = of_value;
-    if (format != "nf4" && model.llm().writes()) of_matrix[model.llm().head_weight().unsafeGetTensorImpl()] = 1 + kScale;
+    if (format != "nf4" && model.llm().writes())
+      of_matrix[model.llm().head_weight().unsafeGetTensorImpl()] = 1 + kScale;
     double bytes = 0;
     for (const auto& parameter : module.parameters()) {
       const auto found = of_matrix.find(parameter.tensor->unsafeGetTensorImpl());

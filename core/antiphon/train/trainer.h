@@ -81,8 +81,8 @@ class Trainer {
   void compute(std::vector<model::Batch>& batches, StepResult& result);
   // What is known of a batch before its pass.
   struct Compared {
-    at::Tensor reference_n = {};   // its log-probabilities under the reference, if the objective needs them
-    at::Tensor gradient_sk = {};   // of the loss for its scores, if that is known
+    at::Tensor reference_n = {};  // its log-probabilities under the reference, if the objective needs them
+    at::Tensor gradient_sk = {};  // of the loss for its scores, if that is known
   };
   ObjectiveOutput forward_of(model::Batch& batch, const Compared& compared, const parallel::Pass& pass,
                              StepResult& result);

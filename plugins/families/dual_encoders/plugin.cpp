@@ -9,27 +9,27 @@ namespace {
 
 using config::Value;
 
-// What the two differ in.
+// What the two differ in: names of what follows the towers.
 struct Kind {
-  const char *encoder, *text;
   std::vector<NameRule> tower_head, text_head;
 };
 
 const ForeignKeys& keys() {
-  static const auto* keys = new ForeignKeys(
-      common_keys().with({.other = {"text_config", "vision_config", "text_config_dict", "vision_config_dict",
-                                    "projection_dim", "tie_word_embeddings"}}));
+  static const auto* keys =
+      new ForeignKeys(common_keys().with({.other = {"text_config", "vision_config", "text_config_dict",
+                                                    "vision_config_dict", "projection_dim", "tie_word_embeddings"}}));
   return *keys;
 }
 
-Value::Table composed(const Kind& kind, const std::string& directory, Value::Table encoder_options,
+Value::Table composed(const JsonTable& json, const std::string& directory, Value::Table encoder_options,
                       const Value::Table& head_options) {
-  auto encoder = part_slot(kind.encoder, directory, "vision_model");
+  check_keys(json, keys());
+  auto encoder = part_slot(plugin_reading("encoder", json, "vision_config"), directory, "vision_model");
   encoder.merge(encoder_options);
   encoder["pooled"] = true, encoder["trainable"] = true;
   auto head = part_slot("pair", directory, "head");
   for (const auto& [key, value] : head_options) head[key] = value;
-  auto text = part_slot(kind.text, directory, "text_model");
+  auto text = part_slot(plugin_reading("language_model", json, "text_config"), directory, "text_model");
   text["trainable"] = true;
   return {{"graph", "dual_encoder"},
           {"llm", std::move(text)},
@@ -45,8 +45,8 @@ std::vector<WholePart> parts_of(const Kind& kind) {
                  {{"text_model.embeddings.{}", "embeddings.{}"},
                   {"text_model.encoder.{}", "encoder.{}"},
                   {"text_model.final_layer_norm.{}", "final_layer_norm.{}"}}};
-  WholePart vision{"vision_model", "streams.image.encoder", "vision_config", {{"vision_model.{}", "{}"}}};
-  vision.names.insert(vision.names.end(), kind.tower_head.begin(), kind.tower_head.end());
+  WholePart vision{"vision_model", "streams.image.encoder", "vision_config", kind.tower_head};
+  vision.names.push_back({"vision_model.{}", "{}"});
   return {std::move(text), std::move(vision), {"head", "head", "", kind.text_head}};
 }
 
@@ -54,17 +54,14 @@ class Clip : public ModelFamily {
  public:
   std::vector<WholePart> parts() const override { return parts_of(kind()); }
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override {
-    check_keys(pretrained.config, keys());
     const auto width = pretrained.config.integer("projection_dim", 512, 1, 1 << 20);
-    return composed(kind(), directory, {{"projection_dim", width}}, {{"projection_dim", width}});
+    return composed(pretrained.config, directory, {{"projection_dim", width}}, {{"projection_dim", width}});
   }
   void describe(const Value&, nlohmann::json&) const override {}
 
  private:
   static Kind kind() {
-    return {"clip",
-            "clip_text",
-            {{"visual_projection.{}", "visual_projection.{}"}},
+    return {{{"visual_projection.{}", "visual_projection.{}"}},
             {{"text_projection.{}", "text_projection.{}"}, {"logit_scale", "logit_scale"}}};
   }
 };
@@ -73,21 +70,19 @@ class Siglip : public ModelFamily {
  public:
   std::vector<WholePart> parts() const override { return parts_of(kind()); }
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override {
-    check_keys(pretrained.config, keys());
     const auto text = pretrained.config.table("text_config");
     constexpr int64_t usual = 768;
     const auto width = text.integer("projection_size", text.integer("hidden_size", usual, 1, 1 << 20), 1, 1 << 20);
-    return composed(kind(), directory, {},
+    return composed(pretrained.config, directory, {},
                     {{"projection_dim", width}, {"projection_bias", true}, {"logit_bias", true}, {"max_scale", 0.0}});
   }
   void describe(const Value&, nlohmann::json&) const override {}
 
  private:
   static Kind kind() {
-    return {"siglip",
-            "siglip_text",
-            {},
-            {{"text_model.head.{}", "text_projection.{}"}, {"logit_scale", "logit_scale"}, {"logit_bias", "logit_bias"}}};
+    return {
+        {},
+        {{"text_model.head.{}", "text_projection.{}"}, {"logit_scale", "logit_scale"}, {"logit_bias", "logit_bias"}}};
   }
 };
 

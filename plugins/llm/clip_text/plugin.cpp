@@ -24,10 +24,9 @@ void ClipTextOptions::read_pretrained(const PretrainedConfig& pretrained) {
 class ClipText : public backbone::TextTower {
  public:
   explicit ClipText(const ClipTextOptions& options)
-      : TextTower(options,
-                  {.plugin = "clip_text",
-                   .causal = true,
-                   .others = {"vision_model.*", "visual_projection.*", "text_projection.*", "logit_scale"}}) {}
+      : TextTower(options, {.plugin = "clip_text",
+                            .causal = true,
+                            .others = {"vision_model.*", "visual_projection.*", "text_projection.*", "logit_scale"}}) {}
 };
 
 }  // namespace antiphon::clip_text

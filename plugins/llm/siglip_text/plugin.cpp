@@ -35,8 +35,8 @@ void SiglipTextOptions::read_pretrained(const PretrainedConfig& pretrained) {
 
 TextPadding padding_of(const SiglipTextOptions& o) {
   if (o.pad_token_id >= o.vocab_size)
-    fail(ErrorKind::config, fmt::format("siglip_text: pad_token_id = {} and vocab_size = {}", o.pad_token_id,
-                                        o.vocab_size));
+    fail(ErrorKind::config,
+         fmt::format("siglip_text: pad_token_id = {} and vocab_size = {}", o.pad_token_id, o.vocab_size));
   return {o.max_positions, o.pad_token_id};
 }
 

@@ -21,7 +21,8 @@ struct PairsOptions {
 const config::Table<PairsOptions>& pairs_table() {
   using O = PairsOptions;
   static const auto* table = new config::Table<O>(config::Table<O>("pairs").field(
-      "chunk", &O::chunk, "media whose logits with all texts of the step are alive at once", {.min = 1, .max = 1 << 24}));
+      "chunk", &O::chunk, "media whose logits with all texts of the step are alive at once",
+      {.min = 1, .max = 1 << 24}));
   return *table;
 }
 
@@ -71,7 +72,7 @@ class Pairs : public Objective {
 
  protected:
   struct Loss {
-    at::Tensor losses_n;                  // each pair's part of the whole
+    at::Tensor losses_n;                 // each pair's part of the whole
     Derivative of_media, of_texts = {};  // rows are media, or texts
   };
   virtual Loss loss(const Halves& halves) const = 0;
@@ -114,7 +115,8 @@ class Contrastive : public Pairs {
   Loss loss(const Halves& halves) const override {
     const auto options = halves.media_nw.options();
     const int64_t n = halves.count();
-    auto of_media = at::empty({n}, options), of_texts = at::full({n}, -INFINITY, options), own = at::empty({n}, options);
+    auto of_media = at::empty({n}, options), of_texts = at::full({n}, -INFINITY, options),
+         own = at::empty({n}, options);
     halves.each_piece(halves.media_nw, halves.texts_nw, [&](const at::Tensor& logits, int64_t begin) {
       of_media.narrow(0, begin, logits.size(0)).copy_(logits.logsumexp(1));
       of_texts.copy_(at::logaddexp(of_texts, logits.logsumexp(0)));

@@ -68,8 +68,8 @@ def clip(bench):
         model.save_pretrained(folder)
         rows = texts([5, 1, 9, 3, 10], [START], [END])
         compare(bench, case, model, folder, rows, padded(rows, 12, END), "contrastive", pixels(5), clip_loss)
-    bench.refused("clip: a decoder's graph with a text tower", "writes none", "pairs", model=f'from = "{folder}"\ngraph = "multimodal_lm"\nhead.plugin = ""\nhead.weights = ""', inputs=None, ids=[], objective="contrastive")
-    bench.refused("dual encoder without a head", "needs a head", "pairs", model=f'from = "{folder}"\nhead.plugin = ""', ids=[], objective="contrastive")
+    bench.refused("clip: a decoder's graph with a text tower", "writes none", "pairs", model=f'llm = {{ plugin = "clip_text", weights = "{folder}", part = "text_model" }}', ids=[], objective="contrastive")
+    bench.refused("dual encoder without a head", "needs a head", "pairs", model=f'graph = "dual_encoder"\nllm = {{ plugin = "clip_text", weights = "{folder}", part = "text_model" }}', ids=[], objective="contrastive")
     bench.refused("dual encoder with other widths", "identity", "pairs", model=f'from = "{folder}"\nhead.projection_dim = 9', ids=[], objective="contrastive")
 
 

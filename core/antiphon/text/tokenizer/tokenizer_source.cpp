@@ -26,9 +26,13 @@ namespace fs = std::filesystem;
 constexpr uint64_t max_tokenizer_bytes = 128 << 20, max_config_bytes = 32 << 20;
 
 // Classes whose ids are SentencePiece's; others move them or add steps of their own.
-constexpr std::string_view sentencepiece_classes[] = {
-    "", "LlamaTokenizer", "GemmaTokenizer", "T5Tokenizer", "SiglipTokenizer", "PreTrainedTokenizer",
-    "TokenizersBackend"};
+constexpr std::string_view sentencepiece_classes[] = {"",
+                                                      "LlamaTokenizer",
+                                                      "GemmaTokenizer",
+                                                      "T5Tokenizer",
+                                                      "SiglipTokenizer",
+                                                      "PreTrainedTokenizer",
+                                                      "TokenizersBackend"};
 
 std::vector<fs::path> files_ending(const fs::path& directory, std::string_view end) {
   std::vector<fs::path> found;
@@ -106,7 +110,8 @@ TokenizerSource of_sentencepiece(const Tokenizer::Files& files, json config, con
   TokenizerSource source{tokenizer_json(table, files.other_name, by_id), std::move(config), true,
                          files.other_name + " (SentencePiece)"};
   if (siglip) {
-    source.file["normalizer"] = canonical(source.file["normalizer"], JsonFields(source.config, "tokenizer_config.json"));
+    source.file["normalizer"] =
+        canonical(source.file["normalizer"], JsonFields(source.config, "tokenizer_config.json"));
     source.config.emplace("add_eos_token", true);
   }
   name_token(source.config, "bos_token", table, table.bos);
