@@ -51,6 +51,8 @@ def finish(folder, config, w):
 
 
 def write_clip_model(folder, seed=21):
+    import numpy
+
     folder.mkdir(parents=True)
     vocab, start, end = write_tokenizer(folder, clip=True)
     w = Weights(seed)
@@ -58,7 +60,7 @@ def write_clip_model(folder, seed=21):
     vision = {**tower_tensors(w, "vision_model.", "clip", HIDDEN, 2), "projection_dim": WIDTH}
     w.linear("visual_projection", WIDTH, HIDDEN, bias=False)
     w.linear("text_projection", WIDTH, HIDDEN, bias=False)
-    w.tensors["logit_scale"] = w.random.standard_normal(()).astype("float32") * 0 + 2.6592
+    w.tensors["logit_scale"] = numpy.array(2.6592, "float32")
     finish(folder, {"architectures": ["CLIPModel"], "model_type": "clip", "projection_dim": WIDTH, "logit_scale_init_value": 2.6592, "text_config": text, "vision_config": vision, "torch_dtype": "float32"}, w)
 
 
@@ -83,7 +85,7 @@ def write_siglip_model(folder, seed=22):
     finish(folder, {"architectures": ["SiglipModel"], "model_type": "siglip", "text_config": text, "vision_config": vision, "torch_dtype": "float32"}, w)
 
 
-LIGHT = {"dark": 40, "dim": 140, "bright": 235}
+LIGHT = {"dusk": 40, "grey": 140, "noon": 235}  # of as many tokens
 
 
 def write_pairs(path, names=None):
@@ -94,7 +96,7 @@ def write_pairs(path, names=None):
     for i, (r, g, b) in enumerate((r, g, b) for r in LIGHT for g in LIGHT for b in LIGHT):
         picture = f"{path.stem}_{i}.png"
         (path.parent / picture).write_bytes(png_bytes((LIGHT[r], LIGHT[g], LIGHT[b]), noise))
-        text = names[i % len(names)] if names else f"{r} {g} {b}"[:LONGEST - 4]
+        text = names[i % len(names)] if names else f"{r} {g} {b}"
         rows.append({"id": f"pair-{i}", "messages": [{"role": "user", "content": [{"type": "image", "image": picture}]}, {"role": "assistant", "content": text}]})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return rows

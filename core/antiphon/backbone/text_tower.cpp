@@ -59,7 +59,7 @@ at::Tensor TextTower::embed(const at::Tensor& ids) { return at::embedding(tokens
 at::Tensor TextTower::forward(const DecoderInput& input) {
   if (input.cache) fail(ErrorKind::internal, kind_.plugin + " reads whole texts, without a cache");
   auto x = input.x_td + nn::like(at::embedding(positions_pd_, input.positions_at.select(0, 0)), input.x_td);
-  x = nn::run_blocks(layers_, x, [&lengths = input.lengths](const auto& layer, const at::Tensor& in, size_t) {
+  x = nn::run_blocks(layers_, x, [lengths = input.lengths](const auto& layer, const at::Tensor& in, size_t) {
     return layer.forward(in, lengths);
   });
   return norm_.forward(x);

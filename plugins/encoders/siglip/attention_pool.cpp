@@ -6,6 +6,8 @@
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/norm.h>
 
+#include <cmath>
+
 namespace antiphon::siglip {
 namespace {
 
@@ -51,7 +53,8 @@ at::Tensor AttentionPool::attend(const at::Tensor& x_ntd) const {
   const int64_t n = x_ntd.size(0), d = options_.hidden_size, heads = options_.num_heads;
   const auto q = project(nn::like(probe_, x_ntd), 0, 1).view({1, 1, heads, -1}).expand({n, 1, heads, d / heads});
   const auto kv = project(x_ntd, 1, 3).view({n, -1, 2, heads, d / heads}).permute({2, 0, 3, 1, 4});
-  const auto y = at::scaled_dot_product_attention(q.transpose(1, 2), kv[0], kv[1]);
+  const double scale = 1 / std::sqrt(static_cast<double>(d / heads));
+  const auto y = at::softmax(at::matmul(q.transpose(1, 2) * scale, kv[0].transpose(2, 3)), -1).matmul(kv[1]);
   return out_proj_.forward(y.reshape({n, d}));
 }
 
