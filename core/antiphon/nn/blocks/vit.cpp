@@ -42,7 +42,7 @@ at::Tensor patches_of(const at::Tensor& parts, int64_t size) {
 
 // Which of `side` places each of `count` patches takes along an edge: the last that begins before it does, in float32
 // and with operations in this order, as transformers' Idefics3VisionEmbeddings has it. Rounding puts some of them a
-// place lower than they are, in a grid of the table's own size, too, and the weights were trained so.
+// place lower, with tables of some sizes (25) in a grid of that size, too, and weights are trained so.
 at::Tensor places_along(int64_t count, int64_t side) {
   const auto floats = at::TensorOptions(at::kFloat);
   const double step = 1.0 / static_cast<double>(side);
