@@ -41,6 +41,15 @@ class Nemo(Case):
         said = self.said("salm", config, nemo_archives.tensors(self.encoder, "perception.encoder.", SALM))
         self.assertEqual(said, "1 of model, 2 of preprocessor")
 
+    def test_no_language_model(self):
+        """The archive is no whole model, and says so."""
+        path = nemo_archives.archive(self.folder / "whole.nemo", self.whole, nemo_archives.tensors(self.encoder))
+        toml = self.folder / "whole.toml"
+        toml.write_text(f'[model]\nfrom = "{path}"\n')
+        self.assertIn("is a speech encoder, and no whole model", self.call("validate", toml, code=4).stderr)
+        toml.write_text(f'[model.llm]\nplugin = "llama"\nweights = "{path}"\npart = "language_model"\n')
+        self.assertIn("language_model is missing", self.call("validate", toml, code=4).stderr)
+
     def test_many_modules(self):
         said = self.said("many", self.whole, nemo_archives.tensors(self.encoder, others=[f"part{i:03}.weight" for i in range(100)]))
         self.assertTrue(said.endswith("1 of part011, those of 89 modules more"), said)

@@ -56,7 +56,7 @@ class Forms(Case):
     def test_none_is_told(self):
         folder = self.directory("none")
         error = self.call("generate", self.toml_of(folder), "x", code=2).stderr
-        self.assertIn("has no tokenizer.json, tokenizer.model or spiece.model, and no *.tiktoken", error)
+        self.assertIn("has no tokenizer.json, tokenizer.model, spiece.model or tekken.json, and no *.tiktoken", error)
         for name in ("a.tiktoken", "b.tiktoken"):
             (folder / name).write_text("AA== 0\n")
         self.assertIn("more than one *.tiktoken", self.call("generate", self.toml_of(folder), "x", code=2).stderr)

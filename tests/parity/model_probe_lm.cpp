@@ -110,6 +110,8 @@ std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& mo
   if (request.contains("ids")) return from_ids(request, model);
   auto tokenizer = text::Tokenizer::load(model.spec().llm.weights);
   auto chat_template = text::ChatTemplate::load(model.spec().llm.weights, tokenizer.special_tokens());
+  if (const auto& variables = model.spec().llm.template_variables; !variables.empty())
+    chat_template = chat_template.with(nlohmann::ordered_json::parse(config::to_json(variables)));
   const text::PromptBuilder prompts(std::move(tokenizer), std::move(chat_template), model.spec().has_placeholders());
   const data::FeatureCache cache("", {});
   const data::Preparer preparer(model, prompts, cache, {}, model.context());

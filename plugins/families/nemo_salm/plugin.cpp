@@ -11,14 +11,17 @@ namespace {
 
 class NemoSalm : public ModelFamily {
  public:
+  // The last rule is that of a layer alone: names in the file tell which of the two is there. A language model is never
+  // there, so that whoever asks for one is told that its table is missing.
   std::vector<WholePart> parts() const override {
     return {{"modality_adapter",
              "streams.audio.connector",
              "modality_adapter",
              {{"modality_adapter.pre_encode.{}", "in_proj.{}"},
               {"modality_adapter.proj.{}", "out_proj.{}"},
-              {"modality_adapter.layers.{}", "layers.{}"}}},
-            {"proj", "streams.audio.connector", "", {{"proj.{}", "{}"}}}};
+              {"modality_adapter.layers.{}", "layers.{}"},
+              {"proj.{}", "{}"}}},
+            {"language_model", "llm", "language_model", {{"language_model.{}", "{}"}}}};
   }
 
   config::Value compose(const PretrainedConfig&, const std::string& directory) const override {

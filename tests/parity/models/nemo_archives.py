@@ -89,14 +89,15 @@ def adapters(bench):
     layer = {name: value for name, value in state.items() if ".proj." in name}
     layer["perception.proj.weight"] = torch.randn(count_out, count_in, generator=generator)
     alone = salm("alone", {"_target_": "nemo.collections.speechlm2.modules.perception.IdentityConnector", "d_model": count_in}, layer)
-    bench.compare("SALM's layer without an adapter", {"y": ask(alone, plugin="linear", part="proj")}, {"y": x @ layer["perception.proj.weight"].T + layer["perception.proj.bias"]})
+    bench.compare("SALM's layer without an adapter", {"y": ask(alone, plugin="linear", part="modality_adapter")}, {"y": x @ layer["perception.proj.weight"].T + layer["perception.proj.bias"]})
 
     def refused(case, word, path, **how):
         bench.refused(case, word, "connector", inputs={"x": x}, weights=path, input_size=count_in, output_size=count_out, rows=1, columns=11, **how)
 
-    refused("refused: the layer behind an adapter alone", "proj.weight", path, plugin="linear", part="proj")
+    refused("refused: an adapter as a layer alone", "0 of 2 parameters", path, plugin="linear", part="modality_adapter")
+    refused("refused: a layer alone as an adapter", "_target_", alone, plugin="conformer", part="modality_adapter")
     refused("refused: an adapter that is not there", "modality_adapter", archive(folder / "none.nemo", whole, tensors(model)), plugin="conformer", part="modality_adapter")
-    refused("refused: a part that is not there", "modality_adapter, proj", path, plugin="conformer", part="adapter")
+    refused("refused: a part that is not there", "its parts: modality_adapter, language_model", path, plugin="conformer", part="adapter")
     for key, value in [("subsampling_factor", 2), ("self_attention_model", "rel_pos_local_attn"), ("conv_norm_type", "layer_norm"), ("use_bias", False), ("_target_", "x.Qformer"), ("n_experts", 4), ("d_model", 0), ("n_layers", None), ("att_context_size", [4, 0])]:
         refused(f"refused: modality_adapter.{key} = {value}", key, salm("changed", {**settings, key: value}, state), plugin="conformer", part="modality_adapter")
 

@@ -34,9 +34,9 @@ def windows(extractor, sounds):
 class Voxtral(Qwen2Audio):
     """Sounds of one window, and of two."""
     name, architecture, names = "voxtral", VoxtralForConditionalGeneration, NAMES
-    token, samples, specials = "[AUDIO]", samples_of(audio("long.wav"), audio("short.wav")), ["[BEGIN_AUDIO]", "[AUDIO]"]
+    token, samples, specials = "[AUDIO]", samples_of(audio("short.wav"), audio("long.wav")), ["[BEGIN_AUDIO]", "[AUDIO]"]
     template = TEMPLATE.replace("Audio: <|audio_bos|><|AUDIO|><|audio_eos|>{{ '\\n' }}", "[BEGIN_AUDIO][AUDIO]")
-    visual, sites = "audio_tower", ["q_proj", "v_proj"]  # for LoRA
+    visual, sites, tower_prefix = "audio_tower", ["q_proj", "v_proj"], "model.encoder."  # for LoRA
     ears, text_model = EARS, dict(model_type="llama", head_dim=128)
 
     def image_processor(self):
@@ -115,11 +115,14 @@ def refusals(bench):
     bench.refused("voxtral refuses an activation that is not there", "projector_hidden_act", "parameters", model=f'from = "{folder}"\n')
 
 
+def sound(folder, name):
+    return base64.b64encode((folder / name).read_bytes()).decode()
+
+
 def chunks(folder, content):
     if isinstance(content, str):
         return content
-    wave = lambda name: AudioChunk(input_audio={"data": base64.b64encode((folder / name).read_bytes()).decode(), "format": "wav"})
-    return [wave(part["audio"]) if part["type"] == "audio" else TextChunk(text=part["text"]) for part in content]
+    return [AudioChunk(input_audio=sound(folder, part["audio"])) if part["type"] == "audio" else TextChunk(text=part["text"]) for part in content]
 
 
 def request_of(folder, sample):
@@ -129,9 +132,13 @@ def request_of(folder, sample):
 
 LAYOUTS = [
     turns(("user", [audio("a.wav"), text("What is this?")]), ("assistant", "A fire engine.")),
-    turns(("system", "Answer in one word."), ("user", [text("Is "), audio("long.wav"), text(" like "), audio("a.wav"), text("?")]), ("assistant", "No."), ("user", "Are you sure? [AUDIO], <s> and </s> are words."), ("assistant", "Yes!")),
-    turns(("user", "No sound: [INST] 1234, naïve, \U0001f692."), ("assistant", "Le camion rouge.")),
+    turns(("user", [text("Is "), audio("long.wav"), text(" like "), audio("a.wav"), text("?")]), ("assistant", "No."), ("user", "Are you sure? [AUDIO], <s> and </s> are words."), ("assistant", "Yes!")),
+    turns(("system", "Answer in one word."), ("user", "No sound: [INST] 1234, naïve, \U0001f692."), ("assistant", "Le camion rouge.")),
     turns(("user", [audio("a.wav"), audio("short.wav")]), ("assistant", "une voix"))]
+
+
+# Which mistral_common takes from v13 on.
+SYSTEM_AND_SOUND = turns(("system", "Answer in one word."), ("user", [audio("a.wav"), text("What is this?")]), ("assistant", "Engine."))
 
 
 def tokens(bench, reference):
@@ -142,15 +149,16 @@ def tokens(bench, reference):
     for version in ("v7", "v11", "v13"):
         tekken.write(folder / "tekken.json", version=version, size=reference.model.config.text_config.vocab_size)
         theirs = MistralTokenizer.from_file(str(folder / "tekken.json"), mode=ValidationMode.finetuning)
-        mark = theirs.instruct_tokenizer.tokenizer.get_special_token("[AUDIO]") if hasattr(theirs.instruct_tokenizer.tokenizer, "get_special_token") else theirs.instruct_tokenizer.tokenizer.get_control_token("[AUDIO]")
-        expected = [torch.tensor(theirs.encode_chat_completion(request_of(folder, sample)).tokens) for sample in LAYOUTS]
-        _, out = ask(bench, reference, LAYOUTS)
+        mark = tekken.CONTROLS.index("[AUDIO]")
+        samples = LAYOUTS + [SYSTEM_AND_SOUND] * (version == "v13")
+        expected = [torch.tensor(theirs.encode_chat_completion(request_of(folder, sample)).tokens) for sample in samples]
+        _, out = ask(bench, reference, samples)
         ids = torch.cat([torch.where(one == mark, 0, one) for one in expected])
         bench.check(f"voxtral: ids of conversations as mistral_common's, {version}", torch.equal(out["ids"], ids), f"{len(ids)} tokens")
-        bench.check(f"voxtral: answers are supervised with the token that ends them, {version}", sum(int(label == 2) for label in out["labels"]) == sum(m["role"] == "assistant" for s in LAYOUTS for m in s["messages"]))
+        bench.check(f"voxtral: answers are supervised with the token that ends them, {version}", sum(int(label == 2) for label in out["labels"]) == sum(m["role"] == "assistant" for s in samples for m in s["messages"]))
         for language in (None, "fr"):
             said = "Le camion rouge."
-            request = TranscriptionRequest(model="x", audio={"data": base64.b64encode((folder / "long.wav").read_bytes()).decode(), "format": "wav"}, language=language)
+            request = TranscriptionRequest(model="x", audio=sound(folder, "long.wav"), language=language)
             begin = theirs.encode_transcription(request).tokens
             whole = torch.tensor(begin + theirs.instruct_tokenizer.tokenizer.encode(said, bos=False, eos=True))
             variables = f"llm.template_variables = {{ transcribe = true{', language = ' + json.dumps(language) if language else ''} }}\n"

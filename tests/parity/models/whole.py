@@ -53,6 +53,7 @@ class Whole:
     """The reference: a directory, its model and its processor. Every sample goes through alone."""
     template, names, seed = TEMPLATE, NAMES, 71
     llm, projector = "language_model.", "multi_modal_projector"  # on disk
+    tower_prefix = ""  # before the names of a tower alone
     textual, plain_template = "language_model", TEMPLATE  # the text model's attribute; the template of text that says "<image>"
     specials = ["<image>", "<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"]
 
@@ -664,7 +665,7 @@ def adapted(bench, reference):
     _, out = bench.ask("model", model=reference.table(trainable=False, more="".join(tables.values())), samples=named(samples), folder=reference.folder)
     bench.compare(f"lora on {reference.name}: hidden, logits, loss", {name: out[name] for name in NEAR}, {name: theirs[name] for name in NEAR})
     of = lambda model, prefix: {prefix + plain(name): p.grad for name, p in model.named_parameters() if "lora_" in name}
-    gradients = of(text, "llm.peft.0:model.") | of(tower, f"{encoder}.peft.0:")
+    gradients = of(text, "llm.peft.0:model.") | of(tower, f"{encoder}.peft.0:{reference.tower_prefix}")
     ours = {name: grad for name, grad in starting(out, "grad:").items() if ".peft." in name}
     bench.compare(f"lora on {reference.name}: gradients", ours, gradients, gradients=gradients)
 
