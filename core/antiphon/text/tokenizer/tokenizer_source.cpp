@@ -83,13 +83,13 @@ void name_token(json& config, const char* name, const PieceTable& table, int64_t
     config[name] = table.pieces[static_cast<size_t>(id)].text;
 }
 
-// What transformers' SiglipTokenizer does before SentencePiece: small letters, no ASCII punctuation, single spaces, and
-// a first one in any case (transformers: models/siglip/tokenization_siglip.py, canonicalize_text).
+// What transformers' SiglipTokenizer does before SentencePiece: small letters, no ASCII punctuation, single spaces
+// (transformers: models/siglip/tokenization_siglip.py, canonicalize_text).
 json canonical(const json& pieces, const JsonFields& config) {
   const auto replace = [](const char* what, const char* by) {
     return json{{"type", "Replace"}, {"pattern", {{"Regex", what}}}, {"content", by}};
   };
-  auto steps = json::array({replace("\xE2\x96\x81", " "), {{"type", "Prepend"}, {"prepend", "\xE2\x96\x81"}}});
+  auto steps = json::array({replace("\xE2\x96\x81", " ")});
   if (config.flag("do_lower_case", true)) steps.push_back({{"type", "Lowercase"}});
   steps.push_back(replace(R"([!-/:-@\[-`{-~])", "")), steps.push_back(replace(R"(\s+)", " "));
   steps.push_back({{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}});
@@ -105,7 +105,7 @@ TokenizerSource of_sentencepiece(const Tokenizer::Files& files, json config, con
          "save tokenizer.json with AutoTokenizer.from_pretrained(...).save_pretrained(...)");
   auto table = read_sentencepiece(files.other, files.other_name);
   const bool siglip = kind == "SiglipTokenizer";
-  if (siglip) table.add_dummy_prefix = false;
+  if (siglip) table.add_dummy_prefix = true;  // whatever the file says
   const bool by_id = kind == "LlamaTokenizer" || kind == "GemmaTokenizer";
   TokenizerSource source{tokenizer_json(table, files.other_name, by_id), std::move(config), true,
                          files.other_name + " (SentencePiece)"};
