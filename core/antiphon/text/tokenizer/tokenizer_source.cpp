@@ -91,7 +91,7 @@ json canonical(const json& pieces, const JsonFields& config) {
   };
   auto steps = json::array({replace("\xE2\x96\x81", " ")});
   if (config.flag("do_lower_case", true)) steps.push_back({{"type", "Lowercase"}});
-  steps.push_back(replace(R"([!-/:-@\[-`{-~])", "")), steps.push_back(replace(R"(\s+)", " "));
+  steps.push_back(replace(R"([!-/:-@\[-`{-~])", "")), steps.push_back(replace(R"([\s\x1C-\x1F]+)", " "));
   steps.push_back({{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}});
   steps.push_back(pieces);
   return {{"type", "Sequence"}, {"normalizers", std::move(steps)}};
