@@ -104,7 +104,7 @@ ALL = 'targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj"
 FROM_PEFT = {
     "fused layers": (dict(target_modules=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]), ALL),
     "all-linear": (dict(target_modules="all-linear"), ALL),
-    "rslora, one layer": (dict(target_modules=["model.layers.1.self_attn.qkv_proj"], use_rslora=True), 'targets = ["model.layers.1.self_attn.?_proj"]\nexclude = ["o_proj"]\nrslora = true'),
+    "rslora, one layer": (dict(target_modules=["model.layers.1.self_attn.qkv_proj"], use_rslora=True), 'targets = ["model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.k_proj", "model.layers.1.self_attn.v_proj"]\nrslora = true'),
     "dora": (dict(target_modules=["qkv_proj"], use_dora=True), 'targets = ["q_proj", "k_proj", "v_proj"]\ndora = true'),
 }
 FROM_OURS = {
