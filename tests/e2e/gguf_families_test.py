@@ -73,7 +73,8 @@ class Families(Case):
         for name, said in [("phi3_short", "a phi3"), ("phi3_long", "a phi3"), ("gemma2", "a gemma2"), ("gemma3", "a gemma3_text")]:
             with self.subTest(name):
                 model, folder, path = self.made(name)
-                toml, written, again = self.folder / f"{name}.toml", self.folder / f"{name}_out.gguf", self.folder / f"{name}_again"
+                # llama.cpp wants "</s>" in the vocabulary of a model that is called "phi3", which the tiny one has not.
+                toml, written, again = self.folder / f"{name}.toml", self.folder / f"out_{name[-5:]}.gguf", self.folder / f"{name}_again"
                 toml.write_text(f'[model]\nfrom = "{folder}"\n[data]\nfeature_cache = ""\n')
                 self.assertIn(f"{said} language model in F32", self.call("export", toml, "--output", written, "--format", "gguf", "--dtype", "fp32").stderr)
                 self.call("export", toml, "--output", self.folder / "checked.gguf", "--format", "gguf", "--dtype", "fp32", "--check")
