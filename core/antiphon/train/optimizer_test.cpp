@@ -38,3 +38,31 @@ TEST_CASE("gradients that LibTorch lets share memory are added and clipped once"
   CHECK(norm == Approx(6 * std::sqrt(16.0)));
   CHECK(at::cat({token.grad().view(-1), positions.grad().view(-1)}).norm().item<double>() == Approx(1));
 }
+
+TEST_CASE("a parameter stays at its largest value or below, in both formats, and comes back from there") {
+  class Rise : public NoRule {
+   public:
+    void update(const std::vector<antiphon::UpdateItem>& items, double lr, double) override {
+      for (const auto& item : items) item.parameter.sub_(item.gradient, lr);
+    }
+  };
+  for (const auto format : {at::kFloat, at::kBFloat16}) {
+    auto scale = at::full({1}, 4.5, format).set_requires_grad(true),
+         free = scale.detach().clone().set_requires_grad(true);
+    antiphon::Parameter bounded{"scale", &scale};
+    bounded.most = 4.625;
+    Rise rule;
+    TrainOptions options;
+    options.optimizer.lr = 1;
+    Optimizer optimizer({bounded, {"free", &free}}, options, rule);
+    const auto step = [&](double gradient) {
+      for (auto* tensor : {&scale, &free}) tensor->mutable_grad() = at::full({1}, gradient, format);
+      optimizer.step(1);
+    };
+    step(-1);
+    CHECK(scale.item<double>() == 4.625);
+    CHECK(free.item<double>() == 5.5);
+    step(0.5);
+    CHECK(scale.item<double>() == 4.125);
+  }
+}
