@@ -27,11 +27,13 @@ def rows_of(recorded):
 def put(recorded, name, part, order):
     """The part in the place of what it was, and its rows out of other parts; parts stay in this order."""
     parts = {**recorded["parts"], name: part}
+    emptied = set()
     for other, of in parts.items():
-        if other != name:
+        if other != name and of["rows"]:
             of["rows"] = {key: row for key, row in of["rows"].items() if key not in part["rows"]}
+            emptied |= set() if of["rows"] else {other}
     place = {one: i for i, one in enumerate(order)}
-    recorded["parts"] = {one: parts[one] for one in sorted(parts, key=lambda one: place.get(one, len(place))) if parts[one]["rows"] or one == name}
+    recorded["parts"] = {one: parts[one] for one in sorted(parts, key=lambda one: place.get(one, len(place))) if one not in emptied}
 
 
 def worse_by(now, then):

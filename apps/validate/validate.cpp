@@ -89,6 +89,7 @@ void validate(const std::string& file, const std::string& stage, const ValidateF
   const auto objective = run::build_objective(config.objective);
   run::check_objective(*objective, config.objective.plugin, *model);
   run::check_smoothing(*objective, config.objective.plugin, config.train);
+  run::check_pairs(config.eval, *model);
   const auto rule = run::build_update_rule(config.train.optimizer);
   const auto processes = run::check_parallel(config);
   run::build_voice_activity(config.session.vad);

@@ -65,8 +65,16 @@ void end_parts(model::BatchMedia& media, const model::MultimodalLm& model, const
 
 // With the stream's texts before its parts, if it has some; none of them depends on the text around the item.
 void begin_parts(model::BatchMedia& media, const model::MultimodalLm& model, const text::Tokenizer& tokenizer) {
-  const auto& texts = model.streams().at(media.stream)->tile_texts();
+  const auto& stream = *model.streams().at(media.stream);
+  const auto& texts = stream.tile_texts();
   if (!texts.any()) return;
+  if (media.item.tiling.rows == 0 && media.item.grids.size() > 1 && !stream.video())
+    fail(
+        ErrorKind::config,
+        fmt::format("the encoder of the stream {} does not say where in a picture its {} parts lie, so that tile_begin "
+                    "and the like have no place",
+                    media.stream, media.item.grids.size()),
+        "leave tile_begin, tile_row_end, tiles_end and whole_begin out");
   std::vector<std::vector<int32_t>> before;
   for (const auto& words : texts.before_parts(media.item.tiling, media.item.grids.size()))
     before.push_back(tokenizer.encode(words, {.before = text::Before::token}));
@@ -220,6 +228,11 @@ Prepared Preparer::make(const Sample& sample, Purpose purpose, const Media& medi
       continue;
     }
     auto media = media_at(static_cast<size_t>(-1 - prompt.ids[i]));
+    if (prompts_.is_captions() && media.item.embeddings() != 1)
+      fail(ErrorKind::data,
+           fmt::format("the stream {} gives {} vectors of the medium; one is compared with a text", media.stream,
+                       media.item.embeddings()),
+           "leave the record out, or let the encoder cut no tiles and take the length that it has one part for");
     break_rows(media, model_, prompts_.tokenizer());
     end_parts(media, model_, prompts_.tokenizer());
     begin_parts(media, model_, prompts_.tokenizer());

@@ -3,43 +3,54 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
-#include <antiphon/base/error.h>
+#include <antiphon/base/log.h>
 #include <antiphon/eval/together.h>
 #include <antiphon/model/multimodal_lm.h>
 
 namespace antiphon::eval {
 namespace {
 
+// What is compared with the sample's medium (text/prompt.h).
+std::string caption_of(const Sample& sample) {
+  std::string text;
+  for (const auto& turn : sample.turns)
+    for (const auto& part : turn.parts)
+      if (turn.role == "assistant" && turn.trained && part.media < 0) text += part.text;
+  return text;
+}
+
 // "a photo of a {}." with the class in the place of {}.
 std::string filled(const std::string& pattern, const std::string& name) {
   const auto place = pattern.find("{}");
-  if (place == std::string::npos)
-    fail(ErrorKind::config, fmt::format("eval.templates: '{}' has no {{}} for the class", pattern),
-         "write for example \"a photo of a {}.\"");
   return pattern.substr(0, place) + name + pattern.substr(place + 2);
 }
 
 }  // namespace
 
-// The mean of the directions of all templates, made of length 1 again (Radford et al. 2021, 3.1.4).
+// The mean of the directions of all templates, made of length 1 again (Radford et al. 2021, 3.1.4). A template that
+// leaves a class no room is not one of its own; a class without any stands for itself.
 at::Tensor Evaluator::class_vectors(const std::vector<std::string>& classes) const {
   std::vector<at::Tensor> all;
+  int64_t without = 0;
+  const auto ids_of = [&](const std::string& text) {
+    const auto ids = tokenizer.encode(text, {.control = text::Control::never, .add_special_tokens = true});
+    return std::vector<int64_t>(ids.begin(), ids.end());
+  };
   for (const auto& name : classes) {
     std::vector<std::vector<int64_t>> texts;
     for (const auto& pattern : options.templates) {
-      const auto ids =
-          tokenizer.encode(filled(pattern, name), {.control = text::Control::never, .add_special_tokens = true});
-      texts.emplace_back(ids.begin(), ids.end());
-      if (std::ssize(ids) >= model.longest_sequence())
-        fail(ErrorKind::data,
-             fmt::format("the class '{}' has {} tokens in '{}'; at most {} fit", name, ids.size(), pattern,
-                         model.longest_sequence() - 1),
-             "shorten the text, or leave eval.templates empty");
+      auto ids = ids_of(filled(pattern, name));
+      if (std::ssize(ids) < model.longest_sequence()) texts.push_back(std::move(ids));
     }
+    without += texts.size() < options.templates.size();
+    if (texts.empty()) texts.push_back(ids_of(name));  // which is a text of the set, and fits
     const auto given = pass_together([&] { return model.text_vectors(texts); }).to(at::kCPU, at::kFloat);
     const auto mean = given.narrow(1, 0, given.size(1) - 1).mean(0);
     all.push_back(mean / mean.norm());
   }
+  if (without > 0)
+    log::warning(fmt::format("{} of {} classes are too long for some of eval.templates, which leave them out", without,
+                             classes.size()));
   return at::stack(all);
 }
 
@@ -63,7 +74,7 @@ PairVectors Evaluator::pair_vectors(const std::vector<Sample>& samples, std::vec
   for (size_t i = 0; i < samples.size(); ++i) {
     if (!outcomes[i].failure.empty()) continue;
     good.push_back(rows[i]);
-    vectors.media.push_back(media[i]), vectors.texts.push_back(expected_answer(samples[i]));
+    vectors.media.push_back(media[i]), vectors.texts.push_back(caption_of(samples[i]));
   }
   if (good.empty()) return vectors;
   const auto halves = at::cat(good).chunk(2, 1);

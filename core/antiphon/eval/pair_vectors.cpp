@@ -30,7 +30,7 @@ void add_direction(const std::string& name, const Distinct& own, const Distinct&
     for (int64_t row = 0; row < logits.size(0); ++row) {
       const auto at_row = static_cast<size_t>(begin + row);
       const auto best = logits[row].index_select(0, at::tensor(wanted[at_row], at::kLong)).max();
-      const auto before = logits[row].gt(best).sum().item<int64_t>();
+      const auto before = logits[row].le(best).logical_not().sum().item<int64_t>();  // what is no number is no hit
       for (const int64_t k : {1, 5, 10})
         if (k == 1 || k < asked.size(0))
           metrics[static_cast<size_t>(own.first[at_row])][fmt::format("{}/recall_at_{}", name, k)] = {before < k, 1};
@@ -67,7 +67,7 @@ void add_zero_shot(const PairVectors& vectors, const std::vector<std::string>& c
   const auto products = at::mm(media_directions(vectors), classes_cw.t());
   for (int64_t i = 0; i < vectors.count(); ++i) {
     const auto own = std::ranges::find(classes, vectors.texts[static_cast<size_t>(i)]) - classes.begin();
-    const auto before = products[i].gt(products[i][own]).sum().item<int64_t>();
+    const auto before = products[i].le(products[i][own]).logical_not().sum().item<int64_t>();
     metrics[static_cast<size_t>(i)]["zero_shot/accuracy"] = {before < 1, 1};
     if (classes.size() > 5) metrics[static_cast<size_t>(i)]["zero_shot/top_5"] = {before < 5, 1};
   }

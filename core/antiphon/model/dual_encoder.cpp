@@ -41,7 +41,7 @@ std::vector<const BatchMedia*> one_medium_each(const Batch& batch) {
                        count),
            "give every record one medium");
     if (first->item.embeddings() != 1)
-      fail(ErrorKind::config,
+      fail(ErrorKind::data,
            fmt::format("the stream {} gives {} vectors of the medium of sample {}; a dual encoder compares one",
                        first->stream, first->item.embeddings(), shown(batch.sequences[i].id)),
            "set pooled = true in its encoder, or take a connector that makes one");

@@ -1,20 +1,24 @@
 #include <antiphon/run/composition.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/origin.h>
 
 #include <nlohmann/json.hpp>
 
 namespace antiphon::run {
 
-text::PromptBuilder open_prompts(const RunConfig& config) {
+text::PromptBuilder open_prompts(const RunConfig& config, model::Model& model) {
   const auto& llm = config.model.llm;
   const auto folder = model::tokenizer_folder(llm);
   if (folder.empty())
     fail(ErrorKind::config, "the language model has no tokenizer",
          "give model.llm.weights, or model.llm.tokenizer: a directory with tokenizer.json");
   auto tokenizer = text::Tokenizer::load(folder);
-  if (config.model.graph == "dual_encoder") return text::PromptBuilder(std::move(tokenizer));
+  if (model.pairs()) {
+    const auto padding = model.lm().llm().padding().value_or(TextPadding{});
+    return text::PromptBuilder(std::move(tokenizer), padding.tokens, padding.id);
+  }
   auto chat_template =
       text::ChatTemplate::load(llm.chat_template.empty() ? folder : llm.chat_template, tokenizer.special_tokens());
   if (!llm.template_variables.empty())
@@ -23,6 +27,8 @@ text::PromptBuilder open_prompts(const RunConfig& config) {
 }
 
 Composition::Composition(const std::string& file, const std::vector<std::string>& sets, const std::string& stage)
-    : config(read_config(file, sets, stage)), model(model::build(config.model)), prompts(open_prompts(config)) {}
+    : config(read_config(file, sets, stage)),
+      model(model::build(config.model)),
+      prompts(open_prompts(config, *model)) {}
 
 }  // namespace antiphon::run

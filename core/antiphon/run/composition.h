@@ -10,7 +10,7 @@
 namespace antiphon::run {
 
 // The tokenizer and the chat template of a configuration. Error(config) if it names none.
-text::PromptBuilder open_prompts(const RunConfig& config);
+text::PromptBuilder open_prompts(const RunConfig& config, model::Model& model);
 
 struct Composition {
   // Error(config) with all problems of the file, as `antiphon validate` lists them.

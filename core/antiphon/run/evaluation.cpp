@@ -52,6 +52,7 @@ Evaluation::Evaluation(LoadedModel& loaded, const OpenOptions& flags)
   loaded.load_for_inference(flags);
   objective_ = build_objective(loaded.config.objective);
   check_objective(*objective_, loaded.config.objective.plugin, *loaded.model);
+  check_pairs(loaded.config.eval, *loaded.model);
   if (loaded.config.data.eval.empty())
     fail(ErrorKind::config, "there is nothing to evaluate", "add [[data.eval.NAME.sources]] with a path");
   learn_probe();
@@ -60,8 +61,6 @@ Evaluation::Evaluation(LoadedModel& loaded, const OpenOptions& flags)
 void Evaluation::learn_probe() {
   const auto& name = loaded_.config.eval.probe;
   if (name.empty()) return;
-  if (!loaded_.model->pairs())
-    fail(ErrorKind::config, "eval.probe is for dual encoders, and the model is none", "leave it empty");
   const auto set = loaded_.config.data.eval.find(name);
   if (set == loaded_.config.data.eval.end())
     fail(ErrorKind::config, fmt::format("eval.probe = \"{}\" is no set of [data.eval]", name),

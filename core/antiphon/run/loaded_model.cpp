@@ -102,7 +102,7 @@ LoadedModel::LoadedModel(const OpenOptions& flags, const SharedBy* by)
     : config(configured(flags)),
       device(flags.shapes_only ? at::Device(at::kMeta) : open_device(flags.device)),
       model(loaded(config, device, by)),
-      prompts(open_prompts(config)),
+      prompts(open_prompts(config, *model)),
       cache(config.data.feature_cache, cache_settings(config, lm())),
       augmenter(config.data.augment, lm()),
       preparer(lm(), prompts, cache, media::MediaLimits{}, model->longest_sequence(), config.data.video,

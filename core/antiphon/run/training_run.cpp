@@ -57,6 +57,11 @@ TrainingRun::TrainingRun(TrainingOptions options, Processes& processes)
   objective_ = build_objective(config_.objective);
   check_objective(*objective_, config_.objective.plugin, *loaded_.model);
   check_smoothing(*objective_, config_.objective.plugin, config_.train);
+  check_pairs(config_.eval, *loaded_.model);
+  if (loaded_.model->pairs() && (config_.train.eval_answers > 0 || !config_.train.eval_controls.empty()))
+    log::warning(
+        "train.eval_answers and train.eval_controls do nothing for a dual encoder, which writes no answers\n"
+        "  fix: leave them out; `antiphon eval` measures it with shuffled media");
   open_data();
   start_values();
   place();

@@ -20,6 +20,16 @@ std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options) 
   return rule;
 }
 
+void check_pairs(const eval::EvalOptions& options, const model::Model& model) {
+  if (!model.pairs() && !(options.templates.empty() && options.probe.empty()))
+    fail(ErrorKind::config, "eval.templates and eval.probe are for dual encoders, and the model is none",
+         "leave them empty, or set model.graph = \"dual_encoder\"");
+  for (const auto& pattern : options.templates)
+    if (pattern.find("{}") == std::string::npos)
+      fail(ErrorKind::config, fmt::format("eval.templates: '{}' has no {{}} for the class", pattern),
+           "write for example \"a photo of a {}.\"");
+}
+
 void check_smoothing(const Objective& objective, const std::string& name, const train::TrainOptions& options) {
   const auto needs = objective.needs();
   const bool wanted = options.label_smoothing > 0 || options.z_loss > 0;

@@ -4,6 +4,7 @@
 
 #include <antiphon/component/objective.h>
 #include <antiphon/component/update_rule.h>
+#include <antiphon/eval/options.h>
 #include <antiphon/model/model.h>
 #include <antiphon/train/options.h>
 
@@ -14,6 +15,8 @@ std::unique_ptr<Objective> build_objective(model::ComponentSpec& spec);
 std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options);
 
 // Error(config) unless the objective is the mean loss of tokens, if train.label_smoothing or train.z_loss change that.
+// What [eval] says of dual encoders. Error(config) for a template without a place, and for a model that is none.
+void check_pairs(const eval::EvalOptions& options, const model::Model& model);
 void check_smoothing(const Objective& objective, const std::string& name, const train::TrainOptions& options);
 
 // Error(config) if the objective reads of sequences what the model does not give.

@@ -96,7 +96,8 @@ PromptBuilder::PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template, bo
       guard_(tokenizer_),
       as_processor_(as_processor) {}
 
-PromptBuilder::PromptBuilder(Tokenizer tokenizer) : tokenizer_(std::move(tokenizer)), guard_(tokenizer_) {}
+PromptBuilder::PromptBuilder(Tokenizer tokenizer, int64_t padded, int64_t pad_id)
+    : tokenizer_(std::move(tokenizer)), guard_(tokenizer_), padded_(padded), pad_id_(pad_id) {}
 
 std::vector<int32_t> PromptBuilder::caption(const std::string& text) const {
   return tokenizer_.encode(text, {.control = Control::never, .add_special_tokens = true});
@@ -119,7 +120,8 @@ Prompt PromptBuilder::captioned(const std::vector<Turn>& turns) const {
     fail(ErrorKind::data, fmt::format("the record has {} media; one is compared with a text", prompt.ids.size()),
          "give every record one medium");
   prompt.supervised.resize(prompt.ids.size(), false);
-  const auto ids = caption(text);
+  auto ids = caption(text);
+  if (std::ssize(ids) < padded_) ids.resize(static_cast<size_t>(padded_), static_cast<int32_t>(pad_id_));
   prompt.ids.insert(prompt.ids.end(), ids.begin(), ids.end());
   prompt.supervised.resize(prompt.ids.size(), true);
   return prompt;

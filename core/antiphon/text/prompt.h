@@ -60,8 +60,8 @@ class PromptBuilder {
 
   // Without a template, for models that read a text by itself, beside a medium: training() gives the places of the
   // media, then what assistant turns say as one text, with what the tokenizer's post-processor puts around it, all
-  // supervised; generation() is a config error.
-  explicit PromptBuilder(Tokenizer tokenizer);
+  // supervised; generation() is a config error. `padded` > 0: tokens `pad_id` behind each text up to so many.
+  explicit PromptBuilder(Tokenizer tokenizer, int64_t padded = 0, int64_t pad_id = 0);
 
   using Time = std::chrono::system_clock::time_point;  // what the template takes as the current time
   // The whole conversation. Data error if a turn is malformed, if there are more than 10,000, if one has a thought that
@@ -70,6 +70,7 @@ class PromptBuilder {
   // Data error if the template shows no tools, or no calls of them, and there are some.
   Prompt training(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now(),
                   const std::string& tools = {}) const;
+  bool is_captions() const { return !template_; }
   // The ids of such a text.
   std::vector<int32_t> caption(const std::string& text) const;
   // The same plus the opening of the assistant's answer to the last turn, which must not be the assistant's.
@@ -110,6 +111,7 @@ class PromptBuilder {
   std::optional<ChatTemplate> template_;  // nullopt: of captions
   DataGuard guard_;
   bool as_processor_ = false;
+  int64_t padded_ = 0, pad_id_ = 0;
 };
 
 }  // namespace antiphon::text

@@ -82,12 +82,13 @@ class Trainer {
   // What is known of a batch before its pass.
   struct Compared {
     at::Tensor reference_n = {};  // its log-probabilities under the reference, if the objective needs them
-    at::Tensor gradient_sk = {};  // of the loss for its scores, if that is known
+    at::Tensor scores_sk = {}, gradient_sk = {};  // its scores, and the loss's gradient for them, if that is known
   };
   ObjectiveOutput forward_of(model::Batch& batch, const Compared& compared, const parallel::Pass& pass,
                              StepResult& result);
   std::vector<Compared> compare(std::vector<model::Batch>& batches, StepResult& result);
-  std::vector<at::Tensor> compare_pairs(std::vector<model::Batch>& batches, StepResult& result);
+  void compare_pairs(std::vector<model::Batch>& batches, std::vector<Compared>& compared, StepResult& result);
+  at::Tensor with_gradient(const at::Tensor& scores_sk, const Compared& compared) const;
   ObjectiveOutput of_pairs(const at::Tensor& own_sk, const StepTotals& totals);
   uint64_t seed_of_batch(int64_t batch) const;
   StepResult step_or_save();

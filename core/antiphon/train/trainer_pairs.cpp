@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <fmt/format.h>
+
 #include <antiphon/base/beacon.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/component/training_pass.h>
@@ -27,10 +29,21 @@ ObjectiveOutput Trainer::of_pairs(const at::Tensor& own_sk, const StepTotals& to
   return objective_.forward(input);
 }
 
-// Undefined if the one pass over each batch will do. The same dropout is drawn in both.
-std::vector<at::Tensor> Trainer::compare_pairs(std::vector<model::Batch>& batches, StepResult& result) {
-  std::vector<at::Tensor> gradients(batches.size());
-  if (!objective_.needs().pairs || batches.size() == 1) return gradients;
+// Of the second pass over a batch. Nothing is added to the loss, which is counted already.
+at::Tensor Trainer::with_gradient(const at::Tensor& scores_sk, const Compared& compared) const {
+  const double bound = model_.lm().compute_dtype() == at::kFloat ? 1e-3 : 5e-2;  // kernels without gradients differ
+  const auto apart = (scores_sk.detach() - compared.scores_sk).norm(), size = compared.scores_sk.norm();
+  if (apart.item<double>() > bound * size.item<double>())
+    fail(ErrorKind::internal,
+         fmt::format("the second pass over a batch gives other vectors than the first: by {:.3g} of {:.3g}",
+                     apart.item<double>(), size.item<double>()));
+  const auto linear = (scores_sk * compared.gradient_sk).sum();
+  return linear - linear.detach();
+}
+
+// Does nothing if the one pass over each batch will do. The same dropout is drawn in both.
+void Trainer::compare_pairs(std::vector<model::Batch>& batches, std::vector<Compared>& compared, StepResult& result) {
+  if (!objective_.needs().pairs || batches.size() == 1) return;
   const TraceScope scope("pairs");
   beacon::doing("computing all pairs of the step");
   placement_.make_usable();
@@ -57,7 +70,8 @@ std::vector<at::Tensor> Trainer::compare_pairs(std::vector<model::Batch>& batche
   torch::autograd::backward({output.loss}, {});
   result.loss += output.loss.item<double>();
   result.metrics.add(output.metrics);
-  return own.grad().split_with_sizes(counts);
+  const auto gradients = own.grad().split_with_sizes(counts);
+  for (size_t i = 0; i < batches.size(); ++i) compared[i].scores_sk = scores[i], compared[i].gradient_sk = gradients[i];
 }
 
 }  // namespace antiphon::train

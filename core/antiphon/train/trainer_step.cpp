@@ -38,12 +38,6 @@ void add_auxiliary(const AuxiliaryLosses& losses, double share, StepResult& resu
   }
 }
 
-// Nothing is added to the loss, which is counted already.
-at::Tensor with_gradient(const at::Tensor& scores, const at::Tensor& gradient) {
-  const auto linear = (scores * gradient).sum();
-  return linear - linear.detach();
-}
-
 }  // namespace
 
 nn::TokenScoreOptions Trainer::score_options() const {
@@ -92,7 +86,7 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, const Compared& compared, 
   (model_.scores() ? input.scores_sk : input.logp_n) = model_.score(batch, score_options());
   if (losses) add_auxiliary(*losses, share, result);
   if (!model_.lm().is_last_stage()) return {model_.scores() ? input.scores_sk : input.logp_n, {}};
-  if (compared.gradient_sk.defined()) return {with_gradient(input.scores_sk, compared.gradient_sk)};
+  if (compared.gradient_sk.defined()) return {with_gradient(input.scores_sk, compared)};
   return objective_.needs().pairs ? of_pairs(input.scores_sk, drawn.totals) : objective_.forward(input);
 }
 
@@ -166,8 +160,9 @@ ObjectiveOutput Trainer::forward_of(model::Batch& batch, const Compared& compare
 
 std::vector<Trainer::Compared> Trainer::compare(std::vector<model::Batch>& batches, StepResult& result) {
   std::vector<Compared> compared(batches.size());
-  const auto references = compare_with_reference(batches), gradients = compare_pairs(batches, result);
-  for (size_t i = 0; i < batches.size(); ++i) compared[i] = {references[i], gradients[i]};
+  const auto references = compare_with_reference(batches);
+  for (size_t i = 0; i < batches.size(); ++i) compared[i].reference_n = references[i];
+  compare_pairs(batches, compared, result);
   return compared;
 }
 

@@ -46,7 +46,7 @@ at::Tensor hits(const Halves& halves, const at::Tensor& rows, const at::Tensor& 
   std::vector<at::Tensor> found;
   halves.each_piece(rows, columns, [&](const at::Tensor& logits, int64_t begin) {
     const auto own = logits.diagonal(first + begin).unsqueeze(1);
-    found.push_back(logits.gt(own).sum(1).eq(0).to(at::kFloat));
+    found.push_back(logits.le(own).all(1).to(at::kFloat));
   });
   return found.empty() ? at::zeros({0}, rows.options()) : at::cat(found);
 }
