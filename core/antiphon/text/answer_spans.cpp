@@ -139,6 +139,9 @@ class SpanFinder {
     // A turn that is followed by another is closed by a different token than the last one.
     if (const auto end = end_of_turn(rest)) return from + *end;
     if (const auto end = token_at(rest)) return from + *end;
+    // What the last turn alone is followed by (Phi-3's <|endoftext|>) comes after what closes every turn.
+    const auto closed = first_control(rest), alone = first_control(tail);
+    if (closed && alone && closed->id == alone->id) return from + closed->end;
     refuse(turn, "later turns change what is written for it");
   }
 
@@ -180,6 +183,21 @@ class SpanFinder {
       end = behind(text, token, found);
     }
     return end;
+  }
+
+  struct Control {
+    int32_t id;
+    size_t end;  // behind it
+  };
+  std::optional<Control> first_control(std::string_view text) const {
+    size_t first = nowhere;
+    std::optional<Control> control;
+    for (const auto& token : tokenizer_.added_tokens()) {
+      if (!tokenizer_.is_control(token.id)) continue;
+      const size_t found = text.find(token.content);
+      if (found < first) first = found, control = Control{token.id, behind(text, token, found)};
+    }
+    return control;
   }
 
   std::optional<size_t> token_at(std::string_view text) const {
