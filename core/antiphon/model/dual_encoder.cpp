@@ -6,8 +6,8 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/model/head_part.h>
 #include <antiphon/model/part_slot.h>
-#include <antiphon/model/slot.h>
 
 #include <numeric>
 
@@ -67,8 +67,7 @@ std::unique_ptr<DualEncoder> DualEncoder::build(ModelSpec& spec) {
     fail(ErrorKind::config, "model.graph = \"dual_encoder\" needs a head", "add [model.head] with plugin = \"pair\"");
   model->lm_ = MultimodalLm::build(spec, [&](const LanguageModel& tower, config::Problems& problems) -> int64_t {
     auto& head = spec.head;
-    model->head_ = build_slot<Head>(head.plugin, {head.weights, head.part}, head.options, "model.head", problems,
-                                    HeadShape{tower.hidden_size()});
+    model->head_ = build_head(head, tower.hidden_size(), problems);
     if (model->head_ && model->head_->outputs() < 3)
       problems.add(
           {},
@@ -85,7 +84,6 @@ std::unique_ptr<DualEncoder> DualEncoder::build(ModelSpec& spec) {
       fail(ErrorKind::config,
            fmt::format("[model.streams.{}] gives {} vectors of a medium; a dual encoder compares one", name, vectors),
            "set pooled = true in its encoder, or take a connector that makes one");
-  model->head_->module().set_requires_grad(spec.head.trainable);
   model->head_spec_ = spec.head;
   return model;
 }
@@ -97,9 +95,7 @@ void DualEncoder::load(const LoadSettings& settings) {
 
 std::vector<Part> DualEncoder::parts() {
   auto all = lm_->parts();
-  const auto origin = origin_of(head_spec_.plugin, head_spec_.weights, head_spec_.part, "model.head");
-  all.push_back({"head", head_spec_.plugin, &head_->module(), origin.weights, origin.part, head_->name_map()});
-  if (!origin.part.empty()) all.back().names.whole = whole_names(origin.weights, origin.part);
+  all.push_back(head_part(head_spec_, *head_));
   return all;
 }
 

@@ -6,8 +6,8 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/model/head_part.h>
 #include <antiphon/model/part_slot.h>
-#include <antiphon/model/slot.h>
 
 namespace antiphon::model {
 namespace {
@@ -36,12 +36,9 @@ std::unique_ptr<RewardModel> RewardModel::build(ModelSpec& spec) {
     fail(ErrorKind::config, "model.graph = \"reward_model\" needs a head",
          "add [model.head] with plugin = \"scalar\"; `antiphon inspect` lists the heads");
   config::Problems problems;
-  auto& head = spec.head;
-  model->head_ = build_slot<Head>(head.plugin, {head.weights, {}}, head.options, "model.head", problems,
-                                  HeadShape{model->lm_->llm().hidden_size()});
+  model->head_ = build_head(spec.head, model->lm_->llm().hidden_size(), problems);
   problems.throw_if_any();
-  model->head_->module().set_requires_grad(head.trainable);
-  model->head_spec_ = head;
+  model->head_spec_ = spec.head;
   return model;
 }
 
@@ -52,8 +49,7 @@ void RewardModel::load(const LoadSettings& settings) {
 
 std::vector<Part> RewardModel::parts() {
   auto all = lm_->parts();
-  const auto origin = origin_of(head_spec_.plugin, head_spec_.weights, {}, "model.head");
-  all.push_back({"head", head_spec_.plugin, &head_->module(), origin.weights, {}, head_->name_map()});
+  all.push_back(head_part(head_spec_, *head_));
   return all;
 }
 
