@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/base/error.h>
 #include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/nn/linear/linear.h>
@@ -32,12 +33,6 @@ const ForeignKeys& text_tower_keys() {
                                           .training = {"attention_dropout", "dropout"},
                                           .other = {"projection_dim", "projection_size", "tie_word_embeddings"}}));
   return *keys;
-}
-
-JsonTable text_config(const PretrainedConfig& pretrained, const std::string& family) {
-  const auto half = pretrained.config.table("text_config");
-  expect_model_type(pretrained, family + "_text", half.exists() ? family : family + "_text_model");
-  return half.exists() ? half : pretrained.config;
 }
 
 TextTower::TextTower(const TextTowerOptions& o, const TextTowerKind& kind)
@@ -79,15 +74,12 @@ std::vector<Module*> TextTower::blocks() {
 NameMap TextTower::name_map() const {
   NameMap map;
   map.ignored = kind_.others;
+  auto rules = encoder_layer_names();
+  rules.push_back({"embeddings.token_embedding.weight", "token_embedding"});
+  rules.push_back({"embeddings.position_embedding.weight", "position_embedding"});
+  rules.push_back({"final_layer_norm.{}", "norm.{}"});
   for (const std::string prefix : {"", "text_model."}) {  // of transformers 5, of 4
-    for (const auto& rule :
-         {NameRule{"embeddings.token_embedding.weight", "token_embedding"},
-          NameRule{"embeddings.position_embedding.weight", "position_embedding"},
-          NameRule{"encoder.layers.{}.layer_norm{}", "layers.{}.norm{}"},
-          NameRule{"encoder.layers.{}.self_attn.out_proj.{}", "layers.{}.self_attn.o_proj.{}"},
-          NameRule{"encoder.layers.{}.self_attn.{}", "layers.{}.self_attn.{}"},
-          NameRule{"encoder.layers.{}.mlp.{}", "layers.{}.mlp.{}"}, NameRule{"final_layer_norm.{}", "norm.{}"}})
-      map.rules.push_back({prefix + rule.checkpoint, rule.parameter});
+    for (const auto& rule : rules) map.rules.push_back({prefix + rule.checkpoint, rule.parameter});
     map.ignored.push_back(prefix + "embeddings.position_ids");
   }
   return map;

@@ -20,9 +20,6 @@ struct TextTowerOptions {
 
 // What config.json of all of them has.
 const ForeignKeys& text_tower_keys();
-// Of a dual encoder's checkpoint (model_type `family`) its text_config, of a text tower's (`family`_text_model) all of
-// config.json. Error(weights) for any other model_type.
-JsonTable text_config(const PretrainedConfig& pretrained, const std::string& family);
 
 // A table with the shared keys, for an options struct that derives from TextTowerOptions.
 template <class Options>

@@ -44,7 +44,7 @@ config::Table<Options>& add_vit_fields(config::Table<Options>& table, bool class
       .field("layer_norm_eps", of(&V::layer_norm_eps), "epsilon of the norms", {.min = 0, .max = 1})
       .field("activation", of(&V::activation), "of the MLP", {.choices = nn::activation_names()})
       .field("layer", of(&V::layer),
-             "feature layer: -1 is the last, with the final norm where the model has one; -2 the output of the block "
+             "feature layer: -1 is the last, with the final norm if the model has one; -2 the output of the block "
              "before, without it; 0 the patch embedding, n block n");
 }
 

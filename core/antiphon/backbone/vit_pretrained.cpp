@@ -19,19 +19,24 @@ const ForeignKeys& vit_keys() {
   return *keys;
 }
 
-JsonTable vision_config(const PretrainedConfig& pretrained, const std::string& family) {
-  const auto half = pretrained.config.table("vision_config");
-  expect_model_type(pretrained, family, half.exists() ? family : family + "_vision_model");
-  return half.exists() ? half : pretrained.config;
+JsonTable half_config(const PretrainedConfig& pretrained, const std::string& plugin, const std::string& family,
+                      const std::string& half) {
+  const auto own = pretrained.config.table(half + "_config");
+  expect_model_type(pretrained, plugin, own.exists() ? family : family + "_" + half + "_model");
+  return own.exists() ? own : pretrained.config;
+}
+
+std::vector<NameRule> encoder_layer_names() {
+  return {{"encoder.layers.{}.layer_norm{}", "layers.{}.norm{}"},
+          {"encoder.layers.{}.self_attn.out_proj.{}", "layers.{}.self_attn.o_proj.{}"},
+          {"encoder.layers.{}.self_attn.{}", "layers.{}.self_attn.{}"},
+          {"encoder.layers.{}.mlp.{}", "layers.{}.mlp.{}"}};
 }
 
 NameMap clip_names(const nn::Vit& vit, const std::vector<NameRule>& own, const std::vector<std::string>& ignored) {
-  std::vector<NameRule> rules{{"embeddings.patch_embedding.{}", "patch_projection.{}"},
-                              {"embeddings.position_embedding.weight", "position_embeddings"},
-                              {"encoder.layers.{}.layer_norm{}", "layers.{}.norm{}"},
-                              {"encoder.layers.{}.self_attn.out_proj.{}", "layers.{}.self_attn.o_proj.{}"},
-                              {"encoder.layers.{}.self_attn.{}", "layers.{}.self_attn.{}"},
-                              {"encoder.layers.{}.mlp.{}", "layers.{}.mlp.{}"}};
+  auto rules = encoder_layer_names();
+  rules.push_back({"embeddings.patch_embedding.{}", "patch_projection.{}"});
+  rules.push_back({"embeddings.position_embedding.weight", "position_embeddings"});
   rules.insert(rules.end(), own.begin(), own.end());
   auto unused = vit.unused("encoder.layers.{}.*", "post_layernorm.*");
   unused.push_back("embeddings.position_ids");

@@ -1,4 +1,5 @@
-// How Hugging Face directories describe vision transformers: for the plugins that load one into a Vit.
+// How Hugging Face directories describe vision transformers, and the text towers beside them: for the plugins that load
+// one.
 #pragma once
 #include <antiphon/component/pretrained.h>
 #include <antiphon/nn/blocks/vit.h>
@@ -11,9 +12,14 @@ namespace antiphon::backbone {
 // The config.json keys that all of them have.
 const ForeignKeys& vit_keys();
 
-// For a CLIP-style checkpoint (model_type `family`), its vision_config; for a vision-only one (model_type
-// `family`_vision_model), the whole config.json. Error(weights) for any other model_type.
-JsonTable vision_config(const PretrainedConfig& pretrained, const std::string& family);
+// Of a CLIP-style checkpoint (model_type `family`) the table of one half, "vision" or "text"; of one that is this half
+// alone (model_type `family`_vision_model) all of config.json. Error(weights), which names `plugin`, for any other
+// model_type.
+JsonTable half_config(const PretrainedConfig& pretrained, const std::string& plugin, const std::string& family,
+                      const std::string& half);
+
+// The names of their blocks and those of nn::EncoderLayer.
+std::vector<NameRule> encoder_layer_names();
 
 // The parameter names of CLIP and its successors, as transformers 5 and transformers 4 write them. `own` holds the
 // family's rules besides those for patches, positions and blocks; `ignored` holds the names of what it has besides the

@@ -9,18 +9,31 @@ int64_t blocks_of(const JsonTable& config, const std::string& tower, int64_t usu
   return config.table(tower).integer("num_hidden_layers", usual, 1, 1000);
 }
 
+WholePart language_model() {
+  return {"language_model",
+          "llm",
+          "text_config",
+          {{"language_model.{}", "{}"}, {"model.language_model.{}", "model.{}"}, {"lm_head.{}", "lm_head.{}"}}};
+}
+
 }  // namespace
 
 std::vector<WholePart> picture_parts(const std::vector<NameRule>& projector) {
-  return {{"language_model",
-           "llm",
-           "text_config",
-           {{"language_model.{}", "{}"}, {"model.language_model.{}", "model.{}"}, {"lm_head.{}", "lm_head.{}"}}},
+  return {language_model(),
           {"vision_tower",
            "streams.image.encoder",
            "vision_config",
            {{"vision_tower.{}", "{}"}, {"model.vision_tower.{}", "{}"}}},
           {"multi_modal_projector", "streams.image.connector", "", projector}};
+}
+
+std::vector<WholePart> sound_parts(const std::vector<NameRule>& projector) {
+  return {language_model(),
+          {"audio_tower",
+           "streams.audio.encoder",
+           "audio_config",
+           {{"audio_tower.{}", "model.encoder.{}"}, {"model.audio_tower.{}", "model.encoder.{}"}}},
+          {"multi_modal_projector", "streams.audio.connector", "", projector}};
 }
 
 std::vector<std::string> projector_prefixes() { return {"multi_modal_projector.", "model.multi_modal_projector."}; }

@@ -7,6 +7,8 @@ namespace antiphon {
 // A language model, a tower and a projector between them, by the names of LLaVA's directories: as files on disk have
 // them, then as transformers 5 has them in memory. `projector`: its rules, behind either of projector_prefixes().
 std::vector<WholePart> picture_parts(const std::vector<NameRule>& projector);
+// The same with Whisper's encoder, of whose directories it has names.
+std::vector<WholePart> sound_parts(const std::vector<NameRule>& projector);
 std::vector<std::string> projector_prefixes();
 
 // The slot of a part of a whole model's directory.

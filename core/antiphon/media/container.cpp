@@ -118,7 +118,7 @@ void Container::open(const AVInputFormat* format) {
   }
   const int found = avformat_find_stream_info(context_.get(), nullptr);
   deadline_.check();
-  if (found < 0) fail(ErrorKind::data, fmt::format("the {} file is damaged: its streams cannot be told", format->name));
+  if (found < 0) fail(ErrorKind::data, fmt::format("the {} file is damaged: its streams cannot be read", format->name));
 }
 
 void Container::check_streams() const {

@@ -2,9 +2,6 @@
 #pragma once
 #include <algorithm>
 #include <string>
-#include <unordered_map>
-
-#include <antiphon/component/module.h>
 
 namespace antiphon::weights {
 
@@ -45,14 +42,6 @@ bool any_module_of(const std::string& key, const Is& is) {
 // Whether PEFT means the module by this name.
 inline bool is_named(const std::string& path, const std::string& name) {
   return path == name || path.ends_with("." + name);
-}
-
-// The rows of each parameter.
-inline std::unordered_map<std::string, int64_t> rows_of_parameters(Module& module) {
-  std::unordered_map<std::string, int64_t> rows;
-  for (const auto& parameter : module.parameters())
-    if (const auto sizes = parameter.whole_sizes(); !sizes.empty()) rows[parameter.name] = sizes.front();
-  return rows;
 }
 
 }  // namespace antiphon::weights

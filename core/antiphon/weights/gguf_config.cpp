@@ -28,10 +28,7 @@ const GgufTensor* tensor_in(const GgufFile& file, const std::string& name) {
 }
 
 // llama.cpp keeps the factors themselves; transformers the numbers that they come from.
-json llama3_scaling(const GgufFile& file, const GgufTensor& tensor, double theta) {
-  if (tensor.type != GgmlType::F32 || tensor.shape.size() != 1) refuse_model(file, "rope_freqs.weight is not a list");
-  std::vector<float> factors(tensor.shape[0]);
-  read_blocks(tensor.type, tensor.bytes, factors);
+json llama3_scaling(const GgufFile& file, const std::vector<float>& factors, double theta) {
   const double largest = *std::max_element(factors.begin(), factors.end());
   for (size_t i = 0; i < factors.size(); ++i) {
     const double wanted =
@@ -48,7 +45,7 @@ json llama3_scaling(const GgufFile& file, const GgufTensor& tensor, double theta
 }
 
 json rope_scaling(const GgufFile& file, double theta) {
-  if (const auto* factors = tensor_in(file, "rope_freqs.weight")) return llama3_scaling(file, *factors, theta);
+  if (const auto factors = gguf_list(file, "rope_freqs.weight")) return llama3_scaling(file, *factors, theta);
   const auto* type = gguf_value(file, "rope.scaling.type");
   if (!type || *type == "none" || (gguf_architecture(file).long_rope && *type == "longrope")) return nullptr;
   if (*type != "linear") refuse_model(file, fmt::format("rope.scaling.type is {}, expected \"linear\"", type->dump()));

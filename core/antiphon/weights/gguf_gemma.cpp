@@ -94,9 +94,8 @@ void put_gemma(GgufModel& out, const JsonTable& config, const JsonTable& rope) {
   if (const double most = config.number("final_logit_softcapping", 0, 0, 1e6); most > 0 || second)
     put("final_logit_softcapping", most);
   const auto full = rope.table("full_attention").exists() ? rope.table("full_attention") : rope;
-  const double usual = second ? 1e4 : 1e6;
-  put("rope.freq_base", config.number("rope_theta", full.number("rope_theta", usual, 1e-9, 1e12), 1e-9, 1e12));
-  const auto type = full.text("rope_type", full.text("type", "default"));
+  put("rope.freq_base", rope_theta(config, full, second ? 1e4 : 1e6));
+  const auto type = rope_type(full);
   if (type == "default") return;
   if (type != "linear") full.refuse("rope_type", "'default' or 'linear', which GGUF files of Gemma have");
   out.metadata.put(at + "rope.scaling.type", std::string_view("linear"));

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <antiphon/component/json_table.h>
+#include <antiphon/weights/gguf_families.h>
 #include <antiphon/weights/gguf_names.h>
 #include <antiphon/weights/gguf_rope.h>
 
@@ -58,9 +59,9 @@ void put_rope(GgufModel& out, const GgufArchitecture& architecture, const JsonTa
   const auto at = std::string(architecture.name) + ".";
   const auto rope = rope_of(config);
   if (architecture.put_keys) return architecture.put_keys(out, config, rope);
-  const double theta = config.number("rope_theta", rope.number("rope_theta", 10000, 1e-9, 1e12), 1e-9, 1e12);
+  const double theta = rope_theta(config, rope);
   out.metadata.put(at + "rope.freq_base", static_cast<float>(theta));
-  const auto type = rope.text("rope_type", rope.text("type", "default"));
+  const auto type = rope_type(rope);
   if (type == "linear") {
     out.metadata.put(at + "rope.scaling.type", std::string_view("linear"));
     out.metadata.put(at + "rope.scaling.factor", static_cast<float>(rope.number("factor", 1, 1e-6, 1e6)));
@@ -112,6 +113,12 @@ void put_tensor(GgufModel& out, const GgufArchitecture& architecture, LazyTensor
 }
 
 }  // namespace
+
+double rope_theta(const JsonTable& config, const JsonTable& rope, double usual) {
+  return config.number("rope_theta", rope.number("rope_theta", usual, 1e-9, 1e12), 1e-9, 1e12);
+}
+
+std::string rope_type(const JsonTable& rope) { return rope.text("rope_type", rope.text("type", "default")); }
 
 GgufModel gguf_model(const nlohmann::json& json, const LazyTensors& tensors, GgmlType type, const std::string& name) {
   const JsonTable config(json);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <antiphon/weights/ggml_blocks.h>
 #include <antiphon/weights/gguf_families.h>
 
 namespace antiphon::weights {
@@ -185,6 +186,17 @@ double gguf_number(const GgufFile& file, const std::string& key, double otherwis
   double shortest = exact;
   std::from_chars(text.data(), text.data() + text.size(), shortest);
   return shortest;
+}
+
+std::optional<std::vector<float>> gguf_list(const GgufFile& file, const std::string& name) {
+  const auto tensor = std::ranges::find(file.tensors(), name, &GgufTensor::name);
+  if (tensor == file.tensors().end()) return std::nullopt;
+  if (tensor->type != GgmlType::F32 || tensor->shape.size() != 1)
+    fail(ErrorKind::weights, fmt::format("{}: {} is not a list in F32", file.path().string(), name),
+         "take the model's Hugging Face directory");
+  std::vector<float> values(tensor->shape[0]);
+  read_blocks(tensor->type, tensor->bytes, values);
+  return values;
 }
 
 }  // namespace antiphon::weights

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <antiphon/base/gguf.h>
 
@@ -52,5 +53,7 @@ const nlohmann::json* gguf_value(const GgufFile& file, const std::string& key);
 int64_t gguf_integer(const GgufFile& file, const std::string& key, int64_t least);
 int64_t gguf_integer(const GgufFile& file, const std::string& key, int64_t least, int64_t otherwise);
 double gguf_number(const GgufFile& file, const std::string& key, double otherwise);
+// A tensor of one axis in F32; nullopt if there is none by that name. Error(weights) if it is something else.
+std::optional<std::vector<float>> gguf_list(const GgufFile& file, const std::string& name);
 
 }  // namespace antiphon::weights

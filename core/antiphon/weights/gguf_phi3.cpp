@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
-#include <antiphon/weights/ggml_blocks.h>
 #include <antiphon/weights/gguf_families.h>
 
 namespace antiphon::weights {
@@ -12,20 +11,6 @@ namespace {
 
 using nlohmann::json;
 constexpr int64_t kMost = int64_t{1} << 31;
-
-// nullopt: the file has no such tensor.
-std::optional<std::vector<double>> factors_in(const GgufFile& file, const std::string& name) {
-  for (const auto& tensor : file.tensors()) {
-    if (tensor.name != name) continue;
-    if (tensor.type != GgmlType::F32 || tensor.shape.size() != 1)
-      fail(ErrorKind::weights, fmt::format("{}: {} is not a list in F32", file.path().string(), name),
-           "take the model's Hugging Face directory");
-    std::vector<float> factors(tensor.shape[0]);
-    read_blocks(tensor.type, tensor.bytes, factors);
-    return std::vector<double>(factors.begin(), factors.end());
-  }
-  return std::nullopt;
-}
 
 // The share of a head of which transformers makes these values again.
 double share(int64_t values, int64_t head) {
@@ -59,7 +44,7 @@ void add_phi3(const GgufFile& file, json& config) {
   config["original_max_position_embeddings"] = original;
   config["partial_rotary_factor"] = share(gguf_integer(file, "rope.dimension_count", 2, head), head);
   config["sliding_window"] = window > 0 && window < longest ? json(window) : json();
-  const auto short_ones = factors_in(file, kShortFactors), long_ones = factors_in(file, kLongFactors);
+  const auto short_ones = gguf_list(file, kShortFactors), long_ones = gguf_list(file, kLongFactors);
   if (!short_ones && !long_ones) return;
   if (!short_ones || !long_ones)
     fail(ErrorKind::weights, fmt::format("{}: {} or {} is missing", file.path().string(), kShortFactors, kLongFactors),
@@ -77,11 +62,10 @@ void put_phi3(GgufModel& out, const JsonTable& config, const JsonTable& rope) {
   };
   const auto longest = config.integer("max_position_embeddings", 4096, 1, kMost),
              original = config.integer("original_max_position_embeddings", 4096, 1, kMost);
-  const double theta = config.number("rope_theta", rope.number("rope_theta", 10000, 1e-9, 1e12), 1e-9, 1e12);
-  out.metadata.put("phi3.rope.freq_base", static_cast<float>(theta));
+  out.metadata.put("phi3.rope.freq_base", static_cast<float>(rope_theta(config, rope)));
   put("rope.scaling.original_context_length", original);
   put("attention.sliding_window", config.integer("sliding_window", 0, 0, kMost));
-  const auto type = rope.text("rope_type", rope.text("type", "default"));
+  const auto type = rope_type(rope);
   if (type == "default") return;
   if (type != "longrope" && type != "su" && type != "yarn") rope.refuse("rope_type", "'default' or 'longrope'");
   const double usual = usual_attention_factor(static_cast<double>(longest), static_cast<double>(original)),

@@ -30,7 +30,7 @@ uint64_t bytes_in(const GgufOutput& output) {
   const auto layout = *ggml_layout(output.type);
   const auto row = output.tensor.sizes.empty() ? 1 : static_cast<uint64_t>(output.tensor.sizes.back());
   if (row % layout.numbers != 0)
-    fail(ErrorKind::weights, fmt::format("'{}' has rows of {} numbers, which are no whole blocks of {}",
+    fail(ErrorKind::weights, fmt::format("'{}' has rows of {} numbers, which are not whole blocks of {}",
                                          output.tensor.name, row, layout.name));
   return numbers_in(output) / layout.numbers * layout.bytes;
 }

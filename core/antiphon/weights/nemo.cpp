@@ -50,7 +50,7 @@ records::TarMember member_of(const std::filesystem::path& path, const char* name
 class NemoKeys {
  public:
   NemoKeys(const json& table, std::string where) : table_(table), where_(std::move(where)) {
-    if (!table_.is_object()) refuse("", "is no table");
+    if (!table_.is_object()) refuse("", "is not a table");
   }
 
   [[noreturn]] void refuse(const std::string& key, const std::string& why) const {
@@ -65,7 +65,7 @@ class NemoKeys {
   }
   json number(const std::string& key, const json& fallback) {
     const auto found = value(key, fallback);
-    if (!found.is_number()) refuse(key, fmt::format("is {}, which is no number", shown(found.dump())));
+    if (!found.is_number()) refuse(key, fmt::format("is {}, which is not a number", shown(found.dump())));
     return found;
   }
   // One of the values that are computed here, of which the first is the default.
@@ -108,7 +108,7 @@ json nemo_speech_config(const std::filesystem::path& path, std::string& where) {
     where += kPerception, config = json(config["perception"]);
   for (const char* part : {"encoder", "preprocessor"})
     if (!config.is_object() || !config.contains(part))
-      fail(ErrorKind::weights, fmt::format("{}there is no '{}': this is no speech model that is read", where, part),
+      fail(ErrorKind::weights, fmt::format("{}there is no '{}': this is not a speech model that is read", where, part),
            "read are FastConformer models: Parakeet, Canary, SALM");
   return config;
 }

@@ -31,17 +31,10 @@ int64_t rows_of(const std::unordered_map<std::string, int64_t>& rows, const std:
   return found == rows.end() ? 0 : found->second;
 }
 
-std::unordered_map<std::string, int64_t> rows_of(Module& module) {
-  std::unordered_map<std::string, int64_t> rows;
-  for (const auto& parameter : module.parameters())
-    if (const auto sizes = parameter.whole_sizes(); !sizes.empty()) rows[parameter.name] = sizes.front();
-  return rows;
-}
-
 class Unstacking {
  public:
   Unstacking(std::shared_ptr<const Checkpoint> file, const NameMap& map, Module& module)
-      : file_(std::move(file)), map_(map), rows_(rows_of(module)) {}
+      : file_(std::move(file)), map_(map), rows_(rows_of_parameters(module)) {}
 
   LazyTensors run() {
     for (const auto& name : file_->names()) {
@@ -111,6 +104,13 @@ LazyTensor joined(const std::string& name, LazyTensors parts) {
 }
 
 }  // namespace
+
+std::unordered_map<std::string, int64_t> rows_of_parameters(Module& module) {
+  std::unordered_map<std::string, int64_t> rows;
+  for (const auto& parameter : module.parameters())
+    if (const auto sizes = parameter.whole_sizes(); !sizes.empty()) rows[parameter.name] = sizes.front();
+  return rows;
+}
 
 bool has_stacks(const NameMap& map) {
   return std::ranges::any_of(map.rules, [](const auto& rule) { return !listed(rule.parameter).empty(); });

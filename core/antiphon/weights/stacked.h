@@ -5,6 +5,8 @@
 //   {"model.layers.{}.self_attn.qkv_proj.{}", "layers.{}.self_attn.[q_proj,k_proj,v_proj].{}"}
 // Its other rules name the parts, as if a file had them; these are the names of sites for adapters, too.
 #pragma once
+#include <unordered_map>
+
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
 #include <antiphon/weights/checkpoint.h>
@@ -15,6 +17,9 @@ struct Stack {
   std::string name;                // in the file
   std::vector<std::string> parts;  // parameters
 };
+
+// The rows of each parameter of a module, by its name.
+std::unordered_map<std::string, int64_t> rows_of_parameters(Module& module);
 
 bool has_stacks(const NameMap& map);
 // What a checkpoint's tensor holds; nullopt: it is no stack.

@@ -35,7 +35,7 @@ const config::Table<ClipOptions>& clip_table() {
 void ClipOptions::read_pretrained(const PretrainedConfig& pretrained) {
   static const auto* keys =
       new ForeignKeys(backbone::vit_keys().with({.options = {{"intermediate_size", "intermediate_size"}}}));
-  read_keys(backbone::vision_config(pretrained, "clip"), *keys, clip_table(), *this);
+  read_keys(backbone::half_config(pretrained, "clip", "clip", "vision"), *keys, clip_table(), *this);
   // A whole model's stands beside the halves, and theirs have no effect.
   read_options(pretrained.config, {{"projection_dim", "projection_dim"}}, clip_table(), *this);
   media::read_image_processing(pretrained.preprocessor, "clip", clip_table(), *this);

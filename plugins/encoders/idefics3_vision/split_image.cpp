@@ -76,13 +76,7 @@ std::vector<at::Tensor> split_parts(const Image& picture, const SplitImage& o) {
 
 const ForeignKeys& shared_keys() {
   static const auto* keys = new ForeignKeys(
-      media::processor_keys().with({.fixed = {{"do_resize", {true}},
-                                              {"do_rescale", {true}},
-                                              {"do_normalize", {true}},
-                                              {"do_convert_rgb", {true}},
-                                              {"do_center_crop", {false}},
-                                              {"pad_size", {}},
-                                              {"crop_size", {}}},
+      media::processor_keys().with({.fixed = {{"do_center_crop", {false}}, {"crop_size", {}}},
                                     // do_pad: pictures of a batch are filled up, and have one size already
                                     .other = {"do_pad", "max_image_size", "return_row_col_info", "video_sampling",
                                               "do_sample_frames", "image_seq_len", "image_seq_length"}}));

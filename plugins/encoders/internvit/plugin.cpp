@@ -96,13 +96,8 @@ void InternVitOptions::read_video(const JsonTable& json) {
   const std::string same = "pictures and videos go through one encoder: give both the same";
   const ForeignKeys keys = media::processor_keys().with(
       {.options = {{"num_frames", "video_frames"}},
-       .fixed = {{"do_resize", {true}},
-                 {"do_rescale", {true}},
-                 {"do_normalize", {true}},
-                 {"do_convert_rgb", {true}},
-                 {"do_center_crop", {false}},
+       .fixed = {{"do_center_crop", {false}},
                  {"do_pad", {false}},
-                 {"pad_size", {}},
                  {"crop_size", {}},
                  {"fps", {}, "set frames_per_second under [data.video] in the configuration"},
                  {"initial_shift", {true}},

@@ -48,7 +48,7 @@ const config::Table<SiglipOptions>& siglip_table() {
 void SiglipOptions::read_pretrained(const PretrainedConfig& pretrained) {
   static const auto* keys =
       new ForeignKeys(backbone::vit_keys().with({.options = {{"intermediate_size", "intermediate_size"}}}));
-  const auto vision = backbone::vision_config(pretrained, "siglip");
+  const auto vision = backbone::half_config(pretrained, "siglip", "siglip", "vision");
   read_keys(vision, *keys, siglip_table(), *this);
   has_head = vision.flag("vision_use_head", true);
   media::read_image_processing(pretrained.preprocessor, "siglip", siglip_table(), *this);

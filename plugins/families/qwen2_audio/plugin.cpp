@@ -11,20 +11,8 @@ using config::Value;
 
 class Qwen2Audio : public ModelFamily {
  public:
-  // Names as files on disk have them, then as transformers 5 has them in memory; the encoder's are Whisper's.
   std::vector<WholePart> parts() const override {
-    return {{"language_model",
-             "llm",
-             "text_config",
-             {{"language_model.{}", "{}"}, {"model.language_model.{}", "model.{}"}, {"lm_head.{}", "lm_head.{}"}}},
-            {"audio_tower",
-             "streams.audio.encoder",
-             "audio_config",
-             {{"audio_tower.{}", "model.encoder.{}"}, {"model.audio_tower.{}", "model.encoder.{}"}}},
-            {"multi_modal_projector",
-             "streams.audio.connector",
-             "",
-             {{"multi_modal_projector.linear.{}", "{}"}, {"model.multi_modal_projector.linear.{}", "{}"}}}};
+    return sound_parts({{"multi_modal_projector.linear.{}", "{}"}, {"model.multi_modal_projector.linear.{}", "{}"}});
   }
 
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override {

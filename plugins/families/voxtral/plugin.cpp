@@ -66,22 +66,13 @@ class Voxtral : public ModelFamily {
   void describe(const Value&, json&) const override {}
 };
 
-// Names as files on disk have them, then as transformers 5 has them in memory; the encoder's are Whisper's.
 std::vector<WholePart> Voxtral::parts() const {
   std::vector<NameRule> projector;
   for (const auto& prefix : projector_prefixes()) {
     projector.push_back({prefix + "linear_1.{}", "0.{}"});
     projector.push_back({prefix + "linear_2.{}", "1.{}"});
   }
-  return {{"language_model",
-           "llm",
-           "text_config",
-           {{"language_model.{}", "{}"}, {"model.language_model.{}", "model.{}"}, {"lm_head.{}", "lm_head.{}"}}},
-          {"audio_tower",
-           "streams.audio.encoder",
-           "audio_config",
-           {{"audio_tower.{}", "model.encoder.{}"}, {"model.audio_tower.{}", "model.encoder.{}"}}},
-          {"multi_modal_projector", "streams.audio.connector", "", projector}};
+  return sound_parts(projector);
 }
 
 Value Voxtral::compose(const PretrainedConfig& pretrained, const std::string& directory) const {

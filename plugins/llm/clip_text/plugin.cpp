@@ -1,6 +1,7 @@
 // The text half of CLIP (Radford et al. 2021; transformers: models/clip/modeling_clip.py): causal blocks; a text's
 // vector is that of its last token, <|endoftext|>.
 #include <antiphon/backbone/text_tower.h>
+#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
@@ -18,7 +19,8 @@ const config::Table<ClipTextOptions>& clip_text_table() {
 }
 
 void ClipTextOptions::read_pretrained(const PretrainedConfig& pretrained) {
-  read_keys(backbone::text_config(pretrained, "clip"), backbone::text_tower_keys(), clip_text_table(), *this);
+  read_keys(backbone::half_config(pretrained, "clip_text", "clip", "text"), backbone::text_tower_keys(),
+            clip_text_table(), *this);
 }
 
 class ClipText : public backbone::TextTower {

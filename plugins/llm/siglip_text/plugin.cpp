@@ -1,6 +1,7 @@
 // The text half of SigLIP (Zhai et al. 2023; transformers: models/siglip/modeling_siglip.py): every text is padded to
 // max_positions, tokens see each other and the padding, and a text's vector is that of the last token.
 #include <antiphon/backbone/text_tower.h>
+#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/component/language_model.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
@@ -28,7 +29,7 @@ const config::Table<SiglipTextOptions>& siglip_text_table() {
 }
 
 void SiglipTextOptions::read_pretrained(const PretrainedConfig& pretrained) {
-  const auto text = backbone::text_config(pretrained, "siglip");
+  const auto text = backbone::half_config(pretrained, "siglip_text", "siglip", "text");
   read_keys(text, backbone::text_tower_keys(), siglip_text_table(), *this);
   read_options(text, {{"pad_token_id", "pad_token_id"}}, siglip_text_table(), *this);
 }

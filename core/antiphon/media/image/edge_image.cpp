@@ -17,12 +17,7 @@ constexpr int64_t kMostEdge = 16384;
 const ForeignKeys& edge_image_keys() {
   static const auto* keys = new ForeignKeys(processor_keys().with(
       {.options = {{"resample", "resample"}, {"image_mean", "mean"}, {"image_std", "std"}},
-       .fixed = {{"do_resize", {true}},
-                 {"do_rescale", {true}},
-                 {"do_normalize", {true}},
-                 {"do_convert_rgb", {true}},
-                 {"do_center_crop", {false}},
-                 {"pad_size", {}},
+       .fixed = {{"do_center_crop", {false}},
                  {"crop_size", {}},
                  {"image_processor_type",
                   {"PixtralImageProcessor", "PixtralImageProcessorFast", "PixtralImageProcessorPil"}}},

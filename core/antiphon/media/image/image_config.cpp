@@ -39,12 +39,7 @@ const ForeignKeys& image_keys() {
                    {"image_std", "std"},
                    {"min_patches", "min_tiles"},
                    {"max_patches", "max_tiles"}},
-       .fixed = {{"do_resize", {true}},
-                 {"do_rescale", {true}},
-                 {"do_normalize", {true}},
-                 {"do_convert_rgb", {true}},
-                 {"pad_size", {}},
-                 {"use_square_size", {false}},
+       .fixed = {{"use_square_size", {false}},
                  {"do_thumbnail", {false}},
                  {"do_align_long_axis", {false}},
                  {"do_reduce_labels", {false}},
@@ -84,9 +79,8 @@ void read_fit(const JsonTable& json, const std::string& plugin, ImageProcessing&
   if (size.find("height")) {
     o.fit = "stretch", o.input_size = square_edge(json, "size", plugin);
     if (crops)
-      json.refuse(
-          "do_center_crop",
-          fmt::format("false where the size is a square, to which the plugin {} stretches the picture", plugin));
+      json.refuse("do_center_crop",
+                  fmt::format("false if the size is a square, to which the plugin {} stretches the picture", plugin));
   } else if (size.exists()) {
     o.fit = "crop";
     o.shortest_edge = size.integer("shortest_edge", o.shortest_edge, 1, kMostPixels);

@@ -45,7 +45,7 @@ void check_image_processing(const ImageProcessing& o, const std::string& plugin)
          "it goes with fit = \"stretch\", no more min_tiles and no tile_resolutions");
   for (const auto& size : resolutions(o))
     if (size.height % o.input_size != 0 || size.width % o.input_size != 0)
-      fail(ErrorKind::config, fmt::format("{}: tile_resolutions has {}x{}, which is no multiple of input_size = {}",
+      fail(ErrorKind::config, fmt::format("{}: tile_resolutions has {}x{}, which is not a multiple of input_size = {}",
                                           plugin, size.height, size.width, o.input_size));
 }
 

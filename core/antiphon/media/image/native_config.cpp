@@ -14,24 +14,13 @@ constexpr std::pair<const char*, const char*> kBounds[] = {{"min_pixels", "min_p
                                                            {"longest_edge", "max_pixels"}};
 
 ForeignKeys native_image_keys(const PatchSizes& sizes) {
-  return processor_keys().with(
+  return patch_keys(sizes).with(
       {.options = {{"resample", "resample"},
                    {"image_mean", "mean"},
                    {"image_std", "std"},
                    {"min_pixels", "min_pixels"},
                    {"max_pixels", "max_pixels"}},
-       .fixed = {{"do_resize", {true}},
-                 {"do_rescale", {true}},
-                 {"do_normalize", {true}},
-                 {"do_convert_rgb", {true}},
-                 {"do_pad", {false}},
-                 {"do_center_crop", {false}},
-                 {"pad_size", {}},
-                 {"crop_size", {}},
-                 {"patch_size", {sizes.patch}},
-                 {"temporal_patch_size", {sizes.frames}},
-                 {"merge_size", {sizes.merge}},
-                 {"image_processor_type",
+       .fixed = {{"image_processor_type",
                   {"Qwen2VLImageProcessor", "Qwen2VLImageProcessorFast", "Qwen2VLImageProcessorPil"}}},
        // From chunk_length on, a feature extractor's, which Qwen2.5-Omni has in the same file.
        .other = {"image_seq_length", "chunk_length", "dither", "feature_extractor_type", "feature_size", "hop_length",
@@ -40,6 +29,15 @@ ForeignKeys native_image_keys(const PatchSizes& sizes) {
 }
 
 }  // namespace
+
+ForeignKeys patch_keys(const PatchSizes& sizes) {
+  return processor_keys().with({.fixed = {{"do_pad", {false}},
+                                          {"do_center_crop", {false}},
+                                          {"crop_size", {}},
+                                          {"patch_size", {sizes.patch}},
+                                          {"temporal_patch_size", {sizes.frames}},
+                                          {"merge_size", {sizes.merge}}}});
+}
 
 void read_native_image(const JsonTable& json, const PatchSizes& sizes, const config::Schema& table, void* options) {
   if (!json.exists()) return;

@@ -31,6 +31,9 @@ Size native_size(Size picture, int64_t multiple, int64_t min_pixels, int64_t max
 
 Normalization normalization_of(const NativeImage& options);
 
+// Keys of processors that cut pictures or frames into patches.
+ForeignKeys patch_keys(const PatchSizes& sizes);
+
 // `plugin` is for messages, `options` is the same object, as the type that `table` describes. Error(weights) for steps
 // that are not supported, and for other patches than the encoder's.
 void read_native_image(const JsonTable& preprocessor, const PatchSizes& sizes, const config::Schema& table,

@@ -6,7 +6,12 @@ namespace antiphon::media {
 
 const ForeignKeys& processor_keys() {
   static const auto* keys =
-      new ForeignKeys{.other = {"rescale_factor", "size", "processor_class", "auto_map", "default_to_square",
+      new ForeignKeys{.fixed = {{"do_resize", {true}},
+                                {"do_rescale", {true}},
+                                {"do_normalize", {true}},
+                                {"do_convert_rgb", {true}},
+                                {"pad_size", {}}},
+                      .other = {"rescale_factor", "size", "processor_class", "auto_map", "default_to_square",
                                 "data_format", "input_data_format", "return_tensors", "device", "disable_grouping",
                                 "backend", "_processor_class", "transformers_version"}};
   return *keys;

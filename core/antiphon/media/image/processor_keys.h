@@ -4,7 +4,8 @@
 
 namespace antiphon::media {
 
-// Keys that say how transformers runs, and those that read_… functions here look at themselves.
+// Keys that say how transformers runs, those that read_… functions here look at themselves, and the steps that all
+// these processors perform.
 const ForeignKeys& processor_keys();
 // Error(weights) if pixels are not divided by 255.
 void check_rescaled(const JsonTable& json);

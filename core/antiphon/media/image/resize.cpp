@@ -46,7 +46,7 @@ std::string_view to_string(Filter filter) {
 
 Filter filter_from_number(int64_t number) {
   if (number < 0 || number > 5)
-    fail(ErrorKind::config, fmt::format("resample = {} is no filter", number),
+    fail(ErrorKind::config, fmt::format("resample = {} is not a filter", number),
          "0 nearest, 1 lanczos, 2 bilinear, 3 bicubic, 4 box, 5 hamming");
   return static_cast<Filter>(number);
 }

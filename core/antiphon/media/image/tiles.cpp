@@ -47,7 +47,7 @@ Size parse_size(const std::string& text) {
   const auto width = good ? std::from_chars(height.ptr + 1, end, size.width) : height;
   if (!good || width.ec != std::errc() || width.ptr != end || size.height <= 0 || size.width <= 0 ||
       size.height > 65536 || size.width > 65536)
-    fail(ErrorKind::config, fmt::format("'{}' is no resolution", text), "write HEIGHTxWIDTH, such as 336x672");
+    fail(ErrorKind::config, fmt::format("'{}' is not a resolution", text), "write HEIGHTxWIDTH, such as 336x672");
   return size;
 }
 

@@ -16,31 +16,20 @@ const std::vector<ForeignKeys::Option>& video_bounds() {
 
 ForeignKeys native_video_keys(const PatchSizes& sizes, const std::string& type, const NativeImage& image) {
   const std::string same = "pictures and videos go through one encoder: give both the same";
-  return processor_keys().with({.options = {{"fps", "video_fps"},
-                                            {"num_frames", "video_frames"},
-                                            {"min_frames", "video_min_frames"},
-                                            {"max_frames", "video_max_frames"},
-                                            {"min_pixels", "video_min_pixels"},
-                                            {"max_pixels", "video_max_pixels"},
-                                            {"cap_pixels_per_frame", "video_cap"},
-                                            {"max_video_tokens", "video_max_tokens"}},
-                                .fixed = {{"do_resize", {true}},
-                                          {"do_rescale", {true}},
-                                          {"do_normalize", {true}},
-                                          {"do_convert_rgb", {true}},
-                                          {"do_pad", {false}},
-                                          {"do_center_crop", {false}},
-                                          {"pad_size", {}},
-                                          {"crop_size", {}},
-                                          {"patch_size", {sizes.patch}},
-                                          {"temporal_patch_size", {sizes.frames}},
-                                          {"merge_size", {sizes.merge}},
-                                          {"resample", {image.resample}, same},
-                                          {"image_mean", {image.mean}, same},
-                                          {"image_std", {image.std}, same},
-                                          {"video_processor_type", {type}}},
-                                .other = {"do_sample_frames", "return_metadata", "image_processor_type",
-                                          "max_image_size", "max_duration", "video_metadata"}});
+  return patch_keys(sizes).with({.options = {{"fps", "video_fps"},
+                                             {"num_frames", "video_frames"},
+                                             {"min_frames", "video_min_frames"},
+                                             {"max_frames", "video_max_frames"},
+                                             {"min_pixels", "video_min_pixels"},
+                                             {"max_pixels", "video_max_pixels"},
+                                             {"cap_pixels_per_frame", "video_cap"},
+                                             {"max_video_tokens", "video_max_tokens"}},
+                                 .fixed = {{"resample", {image.resample}, same},
+                                           {"image_mean", {image.mean}, same},
+                                           {"image_std", {image.std}, same},
+                                           {"video_processor_type", {type}}},
+                                 .other = {"do_sample_frames", "return_metadata", "image_processor_type",
+                                           "max_image_size", "max_duration", "video_metadata"}});
 }
 
 }  // namespace
