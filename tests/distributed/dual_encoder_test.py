@@ -16,14 +16,7 @@ class DualEncoder(Together):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        model, data = cls.folder / "models" / "dual", cls.folder / "data" / "pairs.jsonl"
-        cls.write(model)
-        tiny_dual.write_pairs(data)
-        text = cls.config.read_text()
-        begin, end = text.index("[model.llm]"), text.index("[data]")
-        source = f'path = "{data}"\n'
-        cls.config = cls.folder / "dual.toml"
-        cls.config.write_text(text[:begin] + f'[model]\nfrom = "{model}"\n\n[objective]\nplugin = "{cls.OBJECTIVE}"\n\n[[data.train.sources]]\n{source}\n[[data.eval.held.sources]]\n{source}\n' + text[end:])
+        cls.config = tiny_dual.config_of_pairs(cls.config, cls.folder, cls.write, cls.OBJECTIVE)
 
     @staticmethod
     def write(folder):

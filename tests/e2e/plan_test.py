@@ -4,12 +4,14 @@ import json
 import re
 import sys
 import unittest
+import unittest.mock
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "distributed"))
 
 from together import ALL, COMMON, Together, experts, limited_experts
 from harness import main, records, sets
+import tiny_dual
 
 CONTROL = 800  # bytes a step for each other process: records, norms, who has gradients
 
@@ -55,6 +57,26 @@ class Plan(Together):
             with self.subTest(config.name):
                 plan, = self.planned(1, config=config)
                 self.assertGreater(plan["working"], 0)
+
+    def test_dual_encoder(self):
+        """Whose pairs are compared in one pass, or once over all batches with a second pass over each. The kernels of the CPU keep less of its towers than
+        those of a GPU, and pixels that a step draws are no tensors of the plan: memory is within 12 % of what they took."""
+        with unittest.mock.patch.object(tiny_dual, "HIDDEN", 256):
+            config = tiny_dual.config_of_pairs(self.config, self.folder)
+        most = {}
+        for batches in (1, 4):
+            args = sets(train__tokens_per_batch=2048, train__accumulate=batches)
+            plan, = self.planned(1, *args, config=config)
+            step = self.measured(f"pairs_{batches}", *args, config=config)
+            self.assertAlmostEqual(plan["gradients"] + plan["working"], step, delta=0.12 * step)
+            most[batches] = plan["most"]
+        self.assertLess(most[1], most[4])
+        self.assertLess(most[4], 1.5 * most[1])  # one batch's activations at a time
+        for mesh in ([], sets(parallel__fsdp=2)):
+            args = [*sets(train__tokens_per_batch=128, train__accumulate=4), *mesh]
+            expected, sent = self.sent(f"pairs_sent_{len(mesh)}", 2, *args, config=config)
+            self.assertLessEqual(expected, sent)
+            self.assertLess(sent, expected + CONTROL)
 
     def test_sent(self):
         """By process 0, but for what all agree on at each step."""

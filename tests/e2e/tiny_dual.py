@@ -100,3 +100,14 @@ def write_pairs(path, names=None):
         rows.append({"id": f"pair-{i}", "messages": [{"role": "user", "content": [{"type": "image", "image": picture}]}, {"role": "assistant", "content": text}]})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return rows
+
+
+def config_of_pairs(config, folder, write=write_clip_model, objective="contrastive"):
+    """`config` with a dual encoder and pairs in place of its model and data."""
+    model, data, dual = folder / "models" / "dual", folder / "data" / "pairs.jsonl", folder / "dual.toml"
+    write(model)
+    write_pairs(data)
+    text = config.read_text()
+    source = f'path = "{data}"\n'
+    dual.write_text(text[:text.index("[model.llm]")] + f'[model]\nfrom = "{model}"\n\n[objective]\nplugin = "{objective}"\n\n[[data.train.sources]]\n{source}\n[[data.eval.held.sources]]\n{source}\n' + text[text.index("[data]"):])
+    return dual

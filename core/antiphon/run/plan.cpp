@@ -14,6 +14,7 @@
 #include <antiphon/run/training_slots.h>
 #include <antiphon/train/average.h>
 #include <antiphon/train/optimizer.h>
+#include <antiphon/train/pairs.h>
 #include <antiphon/train/recompute.h>
 #include <antiphon/train/run_passes.h>
 
@@ -29,11 +30,11 @@ void count_meta_tensors() {
   profile::count_tensors(c10::kMeta, kUnit);
 }
 
-// What the passes of a step compute, without an objective.
+// What the passes of a step compute. Of objectives only those are called that compare the sequences of a whole step.
 class PlannedStep {
  public:
-  PlannedStep(LoadedModel& loaded, const Objective& objective, parallel::Placement& placement)
-      : loaded_(loaded), placement_(placement) {
+  PlannedStep(LoadedModel& loaded, Objective& objective, parallel::Placement& placement, comm::Group* group)
+      : loaded_(loaded), objective_(objective), placement_(placement), group_(group) {
     options_ = {loaded.config.train.logits_chunk, objective.needs().even_gradient};
     config::Problems problems;
     if (const auto blocks = train::recomputed_blocks(loaded.config.train.recompute, problems); blocks > 0)
@@ -41,23 +42,44 @@ class PlannedStep {
   }
 
   void run(std::vector<model::Batch>& batches, const std::vector<parallel::Pass>& passes) {
+    const auto compared = compare(batches);
     train::run_passes(passes, placement_, recompute_.has_value(),
                       {[&](const parallel::Pass& pass) {
-                         return ObjectiveOutput{forward_of(batches[static_cast<size_t>(pass.batch)]), {}};
+                         const auto i = static_cast<size_t>(pass.batch);
+                         return ObjectiveOutput{forward_of(batches[i], compared[i]), {}};
                        },
                        [&](const ObjectiveOutput& output) { backward_of(output.loss); }});
   }
 
  private:
-  // The sum of what the model gives in place of the objective, which makes no tensors as large as the model's.
-  at::Tensor forward_of(model::Batch& batch) {
+  // As the trainer does before the passes of several batches.
+  std::vector<train::ComparedPairs> compare(std::vector<model::Batch>& batches) {
+    if (!objective_.needs().pairs || batches.size() == 1) return std::vector<train::ComparedPairs>(batches.size());
+    placement_.make_usable();
+    const nn::BlockPolicyScope policy(placement_.around(nullptr));
+    const TrainingPass training(/*training=*/true, /*again=*/true);
+    return train::compare_pairs(
+               batches.size(), [&](size_t i) { return train::scores_before(*loaded_.model, batches[i], options_); },
+               [&](const at::Tensor& own_sk) { return loss_of_pairs(own_sk); })
+        .batches;
+  }
+
+  ObjectiveOutput loss_of_pairs(const at::Tensor& own_sk) {
+    return train::loss_of_pairs(objective_, own_sk, {}, group_);
+  }
+
+  // Of other objectives the sum of what the model gives: they make no tensors as large as the model's.
+  at::Tensor forward_of(model::Batch& batch, const train::ComparedPairs& compared) {
     const nn::BlockPolicyScope policy(placement_.around(recompute_ ? &*recompute_ : nullptr));
     const TrainingPass training;
     AuxiliaryLosses losses(1);
     auto& model = loaded_.lm();
     model.encode(batch);
     const auto scores = loaded_.model->score(batch, options_);
-    return model.is_last_stage() ? scores.sum() : scores;
+    if (!model.is_last_stage()) return scores;
+    if (!objective_.needs().pairs) return scores.sum();
+    return compared.gradient_sk.defined() ? train::with_gradient(scores, compared.gradient_sk)
+                                          : loss_of_pairs(scores).loss;
   }
 
   void backward_of(const at::Tensor& loss) {
@@ -66,7 +88,9 @@ class PlannedStep {
   }
 
   LoadedModel& loaded_;
+  Objective& objective_;
   parallel::Placement& placement_;
+  comm::Group* group_;
   nn::TokenScoreOptions options_;
   std::optional<nn::Recompute> recompute_;
 };
@@ -150,7 +174,7 @@ PlannedProcess plan_process(const OpenOptions& flags, int rank, int size) {
   plan.optimizer = profile::tensor_memory().now - held;
   const auto sent = processes.group() ? processes.group()->sent() : std::map<std::string, comm::Group::Sent>();
   profile::forget_most();
-  PlannedStep step(loaded, *objective, *placement);
+  PlannedStep step(loaded, *objective, *placement, processes.group());
   step.run(batches, processes.passes());
   for (const auto& parameter : own)
     if (parameter.tensor->grad().defined()) plan.gradients += static_cast<int64_t>(parameter.tensor->grad().nbytes());

@@ -41,27 +41,25 @@ struct Halves {
   }
 };
 
-// Whether each row's pair, at `first` + its number, has the largest logit: [rows] float32.
-at::Tensor hits(const Halves& halves, const at::Tensor& rows, const at::Tensor& columns, int64_t first) {
-  std::vector<at::Tensor> found;
-  halves.each_piece(rows, columns, [&](const at::Tensor& logits, int64_t begin) {
-    const auto own = logits.diagonal(first + begin).unsqueeze(1);
-    found.push_back(logits.le(own).all(1).to(at::kFloat));
-  });
-  return found.empty() ? at::zeros({0}, rows.options()) : at::cat(found);
-}
-
 // One of the two directions: the derivative of the whole loss for the logits of these rows, by the place of the first.
 using Derivative = std::function<at::Tensor(const at::Tensor& logits, int64_t first)>;
 
-// What the rows get by it: [rows, width].
-at::Tensor pulled_back(const Halves& halves, const at::Tensor& rows, const at::Tensor& columns, int64_t first,
-                       const Derivative& derivative) {
-  auto gradient = at::zeros_like(rows);
+struct OfRows {
+  at::Tensor hits_n;       // 1 if the row's pair has the largest logit
+  at::Tensor gradient_nw;  // undefined if none is wanted
+};
+
+// Of some rows, whose pairs are the columns from `first` on.
+OfRows of_rows(const Halves& halves, const at::Tensor& rows, const at::Tensor& columns, int64_t first,
+               const Derivative& derivative, bool wants_gradient) {
+  OfRows all{at::empty({rows.size(0)}, rows.options()), wants_gradient ? at::empty_like(rows) : at::Tensor()};
   halves.each_piece(rows, columns, [&](const at::Tensor& logits, int64_t begin) {
-    gradient.narrow(0, begin, logits.size(0)).copy_(at::mm(derivative(logits, first + begin), columns));
+    const auto own = logits.diagonal(first + begin).unsqueeze(1);
+    all.hits_n.narrow(0, begin, logits.size(0)).copy_(logits.le(own).all(1));
+    if (wants_gradient)
+      all.gradient_nw.narrow(0, begin, logits.size(0)).copy_(at::mm(derivative(logits, first + begin), columns));
   });
-  return gradient;
+  return all;
 }
 
 class Pairs : public Objective {
@@ -92,13 +90,14 @@ ObjectiveOutput Pairs::forward(const ObjectiveInput& input) {
   ObjectiveOutput output;
   output.losses_n = loss.losses_n.narrow(0, first, n);
   output.loss = output.losses_n.sum();
-  output.metrics = {{"media_to_text/accuracy", hits(halves, media, halves.texts_nw, first), static_cast<double>(n)},
-                    {"text_to_media/accuracy", hits(halves, texts, halves.media_nw, first), static_cast<double>(n)},
+  const bool learns = own.requires_grad();
+  const auto of_media = of_rows(halves, media, halves.texts_nw, first, loss.of_media, learns),
+             of_texts = of_rows(halves, texts, halves.media_nw, first, loss.of_texts, learns);
+  output.metrics = {{"media_to_text/accuracy", of_media.hits_n, static_cast<double>(n)},
+                    {"text_to_media/accuracy", of_texts.hits_n, static_cast<double>(n)},
                     {"scale", media.narrow(1, 0, width - 1).norm(2, {1}), static_cast<double>(n)}};
-  if (!own.requires_grad()) return output;
-  const auto gradient = at::cat({pulled_back(halves, media, halves.texts_nw, first, loss.of_media),
-                                 pulled_back(halves, texts, halves.media_nw, first, loss.of_texts)},
-                                1);
+  if (!learns) return output;
+  const auto gradient = at::cat({of_media.gradient_nw, of_texts.gradient_nw}, 1);
   c10::AutoGradMode with_grad(true);
   const auto linear = (own * gradient).sum();  // its gradient is the loss's
   output.loss = output.loss + (linear - linear.detach());
@@ -148,7 +147,7 @@ class Sigmoid : public Pairs {
     halves.each_piece(halves.media_nw, halves.texts_nw, [&](const at::Tensor& logits, int64_t begin) {
       auto answers = -logits;
       answers.diagonal(begin).neg_();
-      losses.narrow(0, begin, logits.size(0)).copy_(at::log_sigmoid(answers).sum(1).neg_());
+      losses.narrow(0, begin, logits.size(0)).copy_(at::softplus(answers.neg_()).sum(1));
     });
     const Derivative derivative = [n](const at::Tensor& logits, int64_t first) {
       auto all = logits.sigmoid();
