@@ -53,6 +53,13 @@ json parse_unique(std::string_view text, std::string& repeated) {
   });
 }
 
+json parse_without(std::string_view text, const std::vector<std::string>& skipped) {
+  return json::parse(text, [&](int depth, json::parse_event_t event, json& value) {
+    return depth != 1 || event != json::parse_event_t::key ||
+           std::ranges::find(skipped, value.get_ref<std::string&>()) == skipped.end();
+  });
+}
+
 // What `parse` gives, or a discarded value and the problem.
 template <class Value, class Parse>
 Value parse_safely(std::string_view text, JsonProblem& problem, Parse&& parse) {
@@ -102,7 +109,9 @@ json parse_json(std::string_view text) {
 
 json parse_json(std::string_view text, const JsonSource& source) {
   JsonProblem problem;
-  auto value = parse_json(text, problem, source.unique_keys);
+  auto value = source.skipped.empty()
+                   ? parse_json(text, problem, source.unique_keys)
+                   : parse_safely<json>(text, problem, [&] { return parse_without(text, source.skipped); });
   if (!problem.problem.empty())
     fail(source.kind, fmt::format("{}:{}: the file is {}", source.name, position(text, problem.byte), problem.problem),
          source.fix);

@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -44,6 +45,7 @@ struct JsonSource {
   ErrorKind kind = ErrorKind::config;
   std::string fix = {};
   bool unique_keys = false;  // a repeated key in an object is an error; else the last one counts, as in Python
+  std::vector<std::string> skipped = {};  // members of the outermost object that are not kept
 };
 
 // The value, or a discarded value and `problem` set. The text need not be UTF-8 or end in a NUL.

@@ -138,10 +138,9 @@ class SpanFinder {
     if (rest.starts_with(tail)) return from + stop.value_or(tail.size());
     // A turn that is followed by another is closed by a different token than the last one.
     if (const auto end = end_of_turn(rest)) return from + *end;
-    if (const auto end = token_at(rest)) return from + *end;
     // What the last turn alone is followed by (Phi-3's <|endoftext|>) comes after what closes every turn.
     const auto closed = first_control(rest), alone = first_control(tail);
-    if (closed && alone && closed->id == alone->id) return from + closed->end;
+    if (closed && (closed->begin == 0 || (alone && closed->id == alone->id))) return from + closed->end;
     refuse(turn, "later turns change what is written for it");
   }
 
@@ -170,40 +169,25 @@ class SpanFinder {
     return *tail_;
   }
 
-  // Data holds no control token any more, so the first one that ends a turn is the template's.
-  std::optional<size_t> end_of_turn(std::string_view text) const {
-    const auto& eos = tokenizer_.eos_ids();
-    size_t first = nowhere;
-    std::optional<size_t> end;
-    for (const auto& token : tokenizer_.added_tokens()) {
-      if (!tokenizer_.is_control(token.id) || std::find(eos.begin(), eos.end(), token.id) == eos.end()) continue;
-      const size_t found = text.find(token.content);
-      if (found >= first) continue;
-      first = found;
-      end = behind(text, token, found);
-    }
-    return end;
-  }
-
   struct Control {
     int32_t id;
-    size_t end;  // behind it
+    size_t begin, end;
   };
-  std::optional<Control> first_control(std::string_view text) const {
-    size_t first = nowhere;
-    std::optional<Control> control;
+  // The first in the text. Data holds none any more, so it is the template's.
+  std::optional<Control> first_control(std::string_view text, const std::vector<int32_t>* among = nullptr) const {
+    std::optional<Control> first;
     for (const auto& token : tokenizer_.added_tokens()) {
-      if (!tokenizer_.is_control(token.id)) continue;
-      const size_t found = text.find(token.content);
-      if (found < first) first = found, control = Control{token.id, behind(text, token, found)};
+      if (!tokenizer_.is_control(token.id) || (among && std::ranges::find(*among, token.id) == among->end())) continue;
+      const size_t begin = text.find(token.content);
+      if (begin < (first ? first->begin : nowhere)) first = {token.id, begin, behind(text, token, begin)};
     }
-    return control;
+    return first;
   }
 
-  std::optional<size_t> token_at(std::string_view text) const {
-    for (const auto& token : tokenizer_.added_tokens())
-      if (tokenizer_.is_control(token.id) && text.starts_with(token.content)) return behind(text, token, 0);
-    return std::nullopt;
+  // The end of the first one that ends a turn.
+  std::optional<size_t> end_of_turn(std::string_view text) const {
+    const auto control = first_control(text, &tokenizer_.eos_ids());
+    return control ? std::optional(control->end) : std::nullopt;
   }
 
   static size_t behind(std::string_view text, const AddedToken& token, size_t at) {

@@ -9,6 +9,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
+#include <antiphon/base/json.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/text/tokenizer/json_fields.h>
 #include <antiphon/text/tokenizer/tekken_file.h>
@@ -47,7 +48,8 @@ constexpr const char* kLayout =
 }  // namespace
 
 std::string tekken_chat_template(const std::filesystem::path& path) {
-  const auto parsed = parse_file(read_file(path, ErrorKind::config, kMostTekkenBytes), kTekkenName);
+  const auto parsed = parse_json(read_file(path, ErrorKind::config, kMostTekkenBytes),
+                                 {.name = kTekkenName, .fix = kSaveAgain, .skipped = {"vocab", "special_tokens"}});
   const JsonFields file(parsed, kTekkenName);
   const JsonFields config(file.object("config"), file.at("config"));
   const auto version = config.text("version");
