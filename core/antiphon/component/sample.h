@@ -34,7 +34,7 @@ struct ContentPart {
 };
 
 struct SampleTurn {
-  std::string role;  // "system", "user", "assistant", "tool"
+  std::string role;  // "system", "user", "assistant", "tool"; or "document", alone: text to learn as it is
   std::vector<ContentPart> parts;
   std::string reasoning = {};  // "reasoning_content": what the assistant thought before it said that
   bool trained = true;         // of an assistant's turn: whether it is supervised

@@ -6,18 +6,10 @@
 #include <antiphon/base/log.h>
 #include <antiphon/eval/together.h>
 #include <antiphon/model/multimodal_lm.h>
+#include <antiphon/text/prompt.h>
 
 namespace antiphon::eval {
 namespace {
-
-// What is compared with the sample's medium (text/prompt.h).
-std::string caption_of(const Sample& sample) {
-  std::string text;
-  for (const auto& turn : sample.turns)
-    for (const auto& part : turn.parts)
-      if (turn.role == "assistant" && turn.trained && part.media < 0) text += part.text;
-  return text;
-}
 
 // "a photo of a {}." with the class in the place of {}.
 std::string filled(const std::string& pattern, const std::string& name) {
@@ -33,7 +25,7 @@ at::Tensor Evaluator::class_vectors(const std::vector<std::string>& classes) con
   std::vector<at::Tensor> all;
   int64_t without = 0;
   const auto ids_of = [&](const std::string& text) {
-    const auto ids = tokenizer.encode(text, {.control = text::Control::never, .add_special_tokens = true});
+    const auto ids = text::caption_ids(tokenizer, text);
     return std::vector<int64_t>(ids.begin(), ids.end());
   };
   for (const auto& name : classes) {
@@ -74,7 +66,7 @@ PairVectors Evaluator::pair_vectors(const std::vector<Sample>& samples, std::vec
   for (size_t i = 0; i < samples.size(); ++i) {
     if (!outcomes[i].failure.empty()) continue;
     good.push_back(rows[i]);
-    vectors.media.push_back(media[i]), vectors.texts.push_back(caption_of(samples[i]));
+    vectors.media.push_back(media[i]), vectors.texts.push_back(text::caption_of(samples[i].turns));
   }
   if (good.empty()) return vectors;
   const auto halves = at::cat(good).chunk(2, 1);

@@ -20,8 +20,7 @@ const config::Table<EvalOptions>& eval_table() {
                               "rouge2", "rougeL", "rougeLsum"}})
           .field("templates", &O::templates,
                  "of dual encoders: texts of a class, such as \"a photo of a {}.\", by whose vectors media are "
-                 "classified; "
-                 "the classes are the different texts of the set")
+                 "classified; the classes are the different texts of the set")
           .field("probe", &O::probe,
                  "of dual encoders: the set of [data.eval] whose texts a linear probe learns to tell by the media's "
                  "vectors; empty: none")

@@ -22,7 +22,7 @@ using PairMetrics = std::vector<std::map<std::string, std::pair<double, double>>
 
 // "media_to_text/recall_at_1" (5, 10, if there are more candidates than that): of each different medium, whether one of
 // its texts is among the k different texts with the largest logits; it counts at the first sample that has it.
-// "text_to_ media/…" likewise. As retrieval on COCO and Flickr30k is measured (Karpathy & Fei-Fei 2015).
+// text_to_media/… likewise. As retrieval on COCO and Flickr30k is measured (Karpathy & Fei-Fei 2015).
 void add_retrieval(const PairVectors& vectors, PairMetrics& metrics);
 
 // "zero_shot/accuracy" and, of more than five classes, "zero_shot/top_5": whether the class that is the sample's own

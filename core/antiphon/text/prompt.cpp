@@ -99,20 +99,16 @@ PromptBuilder::PromptBuilder(Tokenizer tokenizer, ChatTemplate chat_template, bo
 PromptBuilder::PromptBuilder(Tokenizer tokenizer, int64_t padded, int64_t pad_id)
     : tokenizer_(std::move(tokenizer)), guard_(tokenizer_), padded_(padded), pad_id_(pad_id) {}
 
-std::vector<int32_t> PromptBuilder::caption(const std::string& text) const {
-  return tokenizer_.encode(text, {.control = Control::never, .add_special_tokens = true});
+std::vector<int32_t> caption_ids(const Tokenizer& tokenizer, const std::string& text) {
+  return tokenizer.encode(text, {.control = Control::never, .add_special_tokens = true});
 }
 
 Prompt PromptBuilder::captioned(const std::vector<Turn>& turns) const {
   Prompt prompt;
-  std::string text;
   for (const auto& turn : turns)
-    for (const auto& part : turn.parts) {
-      if (part.media >= 0)
-        prompt.ids.push_back(-1 - part.media);
-      else if (turn.role == "assistant" && turn.trained)
-        text += part.text;
-    }
+    for (const auto& part : turn.parts)
+      if (part.media >= 0) prompt.ids.push_back(-1 - part.media);
+  const auto text = caption_of(turns);
   if (text.find_first_not_of(" \t\n\r") == std::string::npos)
     fail(ErrorKind::data, "the record has no text to compare its medium with",
          "give it an assistant turn, or a caption, with the text");
@@ -120,15 +116,49 @@ Prompt PromptBuilder::captioned(const std::vector<Turn>& turns) const {
     fail(ErrorKind::data, fmt::format("the record has {} media; one is compared with a text", prompt.ids.size()),
          "give every record one medium");
   prompt.supervised.resize(prompt.ids.size(), false);
-  auto ids = caption(text);
+  auto ids = caption_ids(tokenizer_, text);
   if (std::ssize(ids) < padded_) ids.resize(static_cast<size_t>(padded_), static_cast<int32_t>(pad_id_));
   prompt.ids.insert(prompt.ids.end(), ids.begin(), ids.end());
   prompt.supervised.resize(prompt.ids.size(), true);
   return prompt;
 }
 
+// The tokens that a model has around its media, which some templates write (Qwen's <|vision_start|>); just the
+// placeholder if the template puts media elsewhere, such as before all text.
+std::string PromptBuilder::between_texts(const Part& medium) const {
+  constexpr std::string_view before = "left of it", behind = "right of it";
+  const auto content = Json::array(
+      {{{"type", "text"}, {"text", before}}, {{"type", medium.type}}, {{"type", "text"}, {"text", behind}}});
+  try {
+    const auto text = template_->render(Json::array({{{"role", "user"}, {"content", content}}}), {});
+    const auto left = text.find(before), right = text.find(behind), place = text.find(medium.placeholder);
+    const bool between = left < place && place < right && right != std::string::npos &&
+                         text.find(medium.placeholder, place + 1) == std::string::npos;
+    if (between) return text.substr(left + before.size(), right - left - before.size());
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+  }
+  return medium.placeholder;
+}
+
+Prompt PromptBuilder::document(const Turn& turn) const {
+  auto waiting = this->waiting({turn});
+  Prompt prompt{tokenizer_.prefix_ids(), std::vector<bool>(tokenizer_.prefix_ids().size(), false)};
+  std::string text;
+  for (const auto& part : turn.parts)
+    text += part.media < 0 ? guard_(part.text) : part.placeholder.empty() ? mark_of(part) : between_texts(part);
+  append(text, true, waiting, prompt);
+  check_media({turn}, prompt);
+  for (size_t i = 0; i < prompt.ids.size(); ++i)  // those of media: the text's own are none
+    if (prompt.ids[i] >= 0 && tokenizer_.is_control(prompt.ids[i])) prompt.supervised[i] = false;
+  if (!tokenizer_.eos_ids().empty())
+    prompt.ids.push_back(tokenizer_.eos_ids().front()), prompt.supervised.push_back(true);
+  return prompt;
+}
+
 Prompt PromptBuilder::training(const std::vector<Turn>& turns, Time now, const std::string& tools) const {
   if (!template_) return captioned(turns);
+  if (turns.size() == 1 && turns.front().role == document_role) return document(turns.front());
   return build(turns, false, now, tools);
 }
 

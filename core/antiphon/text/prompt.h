@@ -31,8 +31,11 @@ struct Part {
   std::string begin = {}, end = {};
 };
 
+// Of the one turn of a sample that is no conversation: text to learn as it is, with media between.
+constexpr std::string_view document_role = "document";
+
 struct Turn {
-  std::string role;  // system, developer, user, assistant or tool
+  std::string role;  // system, developer, user, assistant or tool; or document_role
   std::vector<Part> parts;
   std::string reasoning = {};  // an assistant's thought, given to the template as reasoning_content; empty: none
   bool trained = true;         // for an assistant's turn: it is supervised
@@ -51,6 +54,19 @@ struct Prompt {
   std::vector<bool> supervised;
 };
 
+// What a conversation says of its medium to models without a template: its assistant's texts, of turns that are
+// trained.
+template <class Turns>
+std::string caption_of(const Turns& turns) {
+  std::string text;
+  for (const auto& turn : turns)
+    for (const auto& part : turn.parts)
+      if (turn.role == "assistant" && turn.trained && part.media < 0) text += part.text;
+  return text;
+}
+// Its ids, with what the tokenizer's post-processor puts around it.
+std::vector<int32_t> caption_ids(const Tokenizer& tokenizer, const std::string& text);
+
 // Immutable; all methods are safe for many threads.
 class PromptBuilder {
  public:
@@ -68,11 +84,12 @@ class PromptBuilder {
   // the template does not support, or if the template refuses them, writes nothing or loses media; config error if its
   // answers cannot be found (answer_spans.h). `tools`: a JSON text, the list that apply_chat_template takes as tools;
   // Data error if the template shows no tools, or no calls of them, and there are some.
+  //
+  // A document is what the tokenizer's post-processor puts first, its text, which is supervised, with media between as
+  // the template writes them between two texts, and the first of Tokenizer::eos_ids.
   Prompt training(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now(),
                   const std::string& tools = {}) const;
   bool is_captions() const { return !template_; }
-  // The ids of such a text.
-  std::vector<int32_t> caption(const std::string& text) const;
   // The same plus the opening of the assistant's answer to the last turn, which must not be the assistant's.
   Prompt generation(const std::vector<Turn>& turns, Time now = std::chrono::system_clock::now(),
                     const std::string& tools = {}) const;
@@ -94,6 +111,8 @@ class PromptBuilder {
   };
 
   Prompt captioned(const std::vector<Turn>& turns) const;
+  Prompt document(const Turn& turn) const;
+  std::string between_texts(const Part& medium) const;
   Prompt build(const std::vector<Turn>& turns, bool answer, Time now, const std::string& tools) const;
   Waiting waiting(const std::vector<Turn>& turns) const;
   nlohmann::ordered_json messages_of(const std::vector<Turn>& turns, bool lists) const;

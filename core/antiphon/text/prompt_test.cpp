@@ -510,3 +510,30 @@ TEST_CASE("tools, their calls and results go to the template, and cannot become 
              }),
              ContainsSubstring("does not show tools"));
 }
+
+TEST_CASE("a document is its text with its media between, as the template writes them between texts") {
+  const auto tokenizer = with_media_tokens();
+  const auto with = [&](const std::string& content) {
+    return builder("{% for m in messages %}<|im_start|>" + content + "<|im_end|>{% endfor %}", tokenizer);
+  };
+  const auto between = with(
+      "{% for p in m.content %}{% if p.type == 'image' %}<sound><image>{% else %}{{ p.text }}{% endif %}{% endfor %}");
+  const auto first = with(
+      "{% for p in m.content if p.type == 'image' %}<sound><image>{% endfor %}"
+      "{% for p in m.content if p.type == 'text' %}{{ p.text }}{% endfor %}");
+  const Part picture{"", 0, "image", "<image>"}, around{"", 1, "image", "", "\n", ""};
+  const std::vector<Turn> turns{{std::string(document_role), {{"hello <image>"}, picture, {"a\n"}, around}}};
+  const int32_t sound = *tokenizer.id_of("<sound>"), breaks = 261;
+  for (const auto* prompts : {&between, &first}) {
+    const auto prompt = prompts->training(turns);
+    CHECK(taught(*prompts, prompt) == "hello <image>a\n\n<|im_end|>");
+    const auto place = std::ranges::find(prompt.ids, -1);
+    REQUIRE((place != prompt.ids.end() && place != prompt.ids.begin()));
+    CHECK((*(place - 1) == sound) == (prompts == &between));
+    CHECK(controls(*prompts, prompt) == (prompts == &between ? 2 : 1));
+    CHECK(std::ranges::count(prompt.ids, breaks) == 1);  // "\n" of the text and of the medium: one token
+    CHECK(std::ranges::count(prompt.ids, -2) == 1);
+  }
+  CHECK_THAT(refusal([&] { between.training({turns[0], turns[0]}); }), ContainsSubstring("document"));
+  CHECK_THAT(refusal([&] { between.generation(turns); }), ContainsSubstring("document"));
+}

@@ -13,7 +13,7 @@ namespace antiphon::records {
 namespace {
 
 std::string path_in(const Json& value, const std::string& key) {
-  if (!value.is_string()) fail(ErrorKind::data, fmt::format("'{}' lists something that is no path", key));
+  if (!value.is_string()) fail(ErrorKind::data, fmt::format("'{}' lists something that is not a path", key));
   return value.get<std::string>();
 }
 

@@ -59,6 +59,7 @@ std::set<std::string> answer_keys() { return {"prompt", "chosen", "rejected", "c
 
 void check_roles(const std::vector<SampleTurn>& turns) {
   if (turns.empty()) fail(ErrorKind::data, "the conversation is empty");
+  if (turns.size() == 1 && turns.front().role == "document") return;
   for (const auto& turn : turns) {
     if (turn.role != "system" && turn.role != "user" && turn.role != "assistant" && turn.role != "tool")
       fail(ErrorKind::data,

@@ -56,7 +56,7 @@ std::set<std::string> keys_beside_turns();
 // Those of answers that are compared, which a reader of turns passes over.
 std::set<std::string> answer_keys();
 
-// Error(data) unless there are turns, of known roles, with media only in those of users.
+// Error(data) unless there are turns, of known roles, with media only in those of users; or one that is a document.
 void check_roles(const std::vector<SampleTurn>& turns);
 // What is left of the record is checked, too: all media have a place.
 Sample finished(Record&& record);

@@ -1,0 +1,147 @@
+// Documents: text with pictures between, which a model learns to go on with.
+//   {"texts": ["…", null], "images": [null, "a.png"]}: one of both at each place
+//   {"text_list": ["…"], "image_info": [{"image_name", "matched_text_index", "matched_sim"?}]}: each picture before the
+//   sentence that it belongs to, sentences with a space between
+//
+// Sources: Laurençon et al. 2023 (OBELICS); Zhu et al. 2023 (Multimodal C4); open_flamingo, train/data.py (the order).
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/component/record/record_keys.h>
+#include <antiphon/component/record/turns.h>
+#include <antiphon/component/register.h>
+#include <antiphon/plugin/manifest.h>
+
+#include <map>
+
+namespace antiphon::interleaved {
+namespace {
+
+using records::is_there;
+using records::Json;
+
+struct InterleavedOptions {
+  double least_similarity = -1;
+};
+
+const config::Table<InterleavedOptions>& interleaved_table() {
+  using O = InterleavedOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("interleaved")
+          .field("least_similarity", &O::least_similarity,
+                 "pictures whose matched_sim with their sentence is less are left out (0.24 in OpenFlamingo)",
+                 {.min = -1, .max = 1}));
+  return *table;
+}
+
+const Json& list_in(const Json& record, const char* key) {
+  if (!is_there(record, key) || !record.at(key).is_array()) fail(ErrorKind::data, fmt::format("'{}' is no list", key));
+  return record.at(key);
+}
+
+bool is_list(const Json& record, const char* key) { return is_there(record, key) && record.at(key).is_array(); }
+
+std::string string_in(const Json& value, const char* key) {
+  if (!value.is_string()) fail(ErrorKind::data, fmt::format("'{}' lists something that is no text", key));
+  return value.get<std::string>();
+}
+
+// A document that is being read.
+struct Document {
+  const records::RecordMedia media;
+  Sample sample = {};
+  SampleTurn turn{"document", {}};
+
+  void add_text(std::string text) {
+    if (!text.empty()) turn.parts.push_back({std::move(text)});
+  }
+  void add_picture(const std::string& path) { turn.parts.push_back({{}, media.add(sample, Modality::image, path)}); }
+};
+
+void read_places(const Json& record, Document& document) {
+  const auto &texts = list_in(record, "texts"), &pictures = list_in(record, "images");
+  if (texts.size() != pictures.size())
+    fail(ErrorKind::data,
+         fmt::format("the record has {} texts and {} images; each place has one of both, and null for the other",
+                     texts.size(), pictures.size()));
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (texts[i].is_null() == pictures[i].is_null())
+      fail(ErrorKind::data, fmt::format("place {} has {}; expected a text or an image", i,
+                                        texts[i].is_null() ? "neither a text nor an image" : "both"));
+    if (texts[i].is_null())
+      document.add_picture(string_in(pictures[i], "images"));
+    else
+      document.add_text(string_in(texts[i], "texts"));
+  }
+}
+
+// The paths of pictures, by the number of their sentence.
+std::multimap<int64_t, std::string> matched(const Json& record, size_t sentences, double least,
+                                            std::set<std::string>& unread) {
+  std::multimap<int64_t, std::string> all;
+  for (const auto& picture : list_in(record, "image_info")) {
+    if (!picture.is_object()) fail(ErrorKind::data, "'image_info' lists something that is no object");
+    records::check_keys(picture, {"image_name", "raw_url", "matched_text_index", "matched_sim", "face_detections"},
+                        "image_info: ", unread);
+    const auto& name = records::text_of(picture, "image_name", "a picture of 'image_info'");
+    const auto index = picture.find("matched_text_index"), similar = picture.find("matched_sim");
+    if (index == picture.end() || !index->is_number_integer() || index->get<int64_t>() < 0 ||
+        index->get<int64_t>() >= static_cast<int64_t>(sentences))
+      fail(ErrorKind::data,
+           fmt::format("'matched_text_index' of a picture is not the number of one of {} sentences", sentences));
+    if (similar != picture.end() && !similar->is_number())
+      fail(ErrorKind::data, "'matched_sim' of a picture is no number");
+    if (similar == picture.end() || similar->get<double>() >= least) all.emplace(index->get<int64_t>(), name);
+  }
+  return all;
+}
+
+void read_sentences(const Json& record, double least, Document& document) {
+  const auto& sentences = list_in(record, "text_list");
+  const auto pictures = matched(record, sentences.size(), least, document.sample.unread);
+  for (size_t i = 0; i < sentences.size(); ++i) {
+    if (i > 0) document.add_text(" ");
+    const auto [first, last] = pictures.equal_range(static_cast<int64_t>(i));
+    for (auto it = first; it != last; ++it) document.add_picture(it->second);
+    document.add_text(string_in(sentences[i], "text_list"));
+  }
+}
+
+}  // namespace
+
+class Interleaved : public RecordFormat {
+ public:
+  explicit Interleaved(const InterleavedOptions& options) : options_(options) {}
+  std::string expects() const override { return "lists 'texts' and 'images', or 'text_list' and 'image_info'"; }
+  bool recognises(const Json& record) const override {
+    return (is_list(record, "texts") && is_list(record, "images")) ||
+           (is_list(record, "text_list") && is_list(record, "image_info"));
+  }
+  std::set<std::string> keys() const override {
+    return {"texts",     "images",     "metadata",          "general_metadata",
+            "text_list", "image_info", "similarity_matrix", "could_have_url_duplicate"};
+  }
+  Sample read(const Json& record, const MediaFolder& folder) const override {
+    static const Json no_lists = Json::object();  // of paths beside turns
+    Document document{records::RecordMedia(no_lists, folder)};
+    if (is_list(record, "texts"))
+      read_places(record, document);
+    else
+      read_sentences(record, options_.least_similarity, document);
+    if (document.turn.parts.empty()) fail(ErrorKind::data, "the document is empty");
+    document.sample.turns.push_back(std::move(document.turn));
+    return std::move(document.sample);
+  }
+
+ private:
+  InterleavedOptions options_;
+};
+
+}  // namespace antiphon::interleaved
+
+ANTIPHON_PLUGIN(interleaved, "0.1.0") {
+  using namespace antiphon::interleaved;
+  antiphon::register_component<antiphon::RecordFormat, Interleaved>(
+      registrar, "interleaved", "documents of text with pictures between, as OBELICS and MMC4 have them",
+      interleaved_table());
+}
