@@ -1,5 +1,5 @@
-// antiphon data convert FILE OUT: the samples of a set, whatever form it has, as messages in JSON lines or WebDataset
-// tars.
+// antiphon data convert FILE OUT: the samples of a set, whatever form it has, in JSON lines, a JSON list or WebDataset
+// tars, as messages or in the layout of another program.
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
@@ -11,11 +11,13 @@
 #include <data/sample_json.h>
 #include <data/sources.h>
 
+#include <algorithm>
+
 namespace antiphon::apps {
 namespace {
 
 struct ConvertFlags {
-  std::string file, out;
+  std::string file, out, layout = "messages";
   std::vector<std::string> sets;
   int64_t shard_samples = 0;
 };
@@ -46,16 +48,11 @@ void for_all(const std::vector<data::RecordSet>& sets, Visit visit) {
       with_context(fmt::format("{}:{}", shown(set.path().string()), set.line(i)), [&] { visit(set, i); });
 }
 
-// As a text that says everything but where media are.
-std::string said_by(const Sample& sample) {
-  return to_record(sample, [](size_t index) { return std::to_string(index); }).dump();
-}
-
-int64_t write_all(const Input& input, RecordWriter& writer) {
+int64_t write_all(const Input& input, const Layout& layout, RecordWriter& writer) {
   int64_t count = 0;
   for_all(input.sets, [&](const data::RecordSet& set, int64_t index) {
     const auto sample = set.sample(index);
-    const auto record = to_record(sample, [&](size_t medium) { return writer.add(sample.media.at(medium)); });
+    const auto record = layout.write(sample, [&](size_t medium) { return writer.add(sample.media.at(medium)); });
     writer.add_record(record.dump());
     ++count;
   });
@@ -75,7 +72,7 @@ void check_media(const Sample& before, const Sample& after) {
 }
 
 // What was written is read again, and must say the same.
-void check_written(const Input& input, const std::vector<RecordWriter::File>& files) {
+void check_written(const Input& input, const Layout& layout, const std::vector<RecordWriter::File>& files) {
   std::vector<data::RecordSet> written;
   for (const auto& file : files) written.emplace_back(data::SourceOptions{file.temporary.string()}, input.candidates);
   size_t part = 0;
@@ -86,18 +83,20 @@ void check_written(const Input& input, const std::vector<RecordWriter::File>& fi
     const auto before = said_by(sample), after = said_by(again);
     if (before != after)
       fail(ErrorKind::data, fmt::format("the sample would be read as another one: {}", shown(after, kWordsLetters)),
-           "a key beside the turns may mean something in the layout 'messages': take it out");
+           fmt::format("a key beside the turns, or a mark in a text, may mean something in the layout {}: take it out",
+                       layout.name));
     check_media(sample, again);
   });
 }
 
 int convert(const ConvertFlags& flags) {
   const auto input = open_input(flags);
+  const auto& layout = *std::ranges::find(layouts(), flags.layout, &Layout::name);
   const auto writer = make_writer(flags.out, flags.shard_samples);
   try {
-    const auto count = write_all(input, *writer);
+    const auto count = write_all(input, layout, *writer);
     const auto files = writer->finish();
-    check_written(input, files);
+    check_written(input, layout, files);
     for (const auto& file : files) std::filesystem::rename(file.temporary, file.path);
     log::info(fmt::format("wrote {} records to {} files; each was read again and says the same", count, files.size()));
   } catch (...) {
@@ -110,10 +109,15 @@ int convert(const ConvertFlags& flags) {
 }  // namespace
 
 void add_data_convert(CLI::App& data, Action& action) {
-  auto* command = data.add_subcommand("convert", "write samples as messages: JSON lines, or WebDataset tars");
+  auto* command = data.add_subcommand("convert", "write samples in another form: lines, a list or WebDataset tars");
   auto flags = std::make_shared<ConvertFlags>();
   command->add_option("file", flags->file, "a file of records, or a TOML configuration: its training data")->required();
-  command->add_option("out", flags->out, "OUT.jsonl, or OUT.tar with the media in it")->required();
+  command->add_option("out", flags->out, "OUT.jsonl, OUT.json (a list), or OUT.tar with the media in it")->required();
+  std::vector<std::string> names;
+  for (const auto& layout : layouts()) names.push_back(layout.name);
+  command->add_option("--layout", flags->layout, "how the records are written")
+      ->check(CLI::IsMember(names))
+      ->capture_default_str();
   command->add_option("--set", flags->sets, "override one value of the configuration (may be repeated)")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);

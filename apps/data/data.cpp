@@ -3,6 +3,8 @@
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
+#include <antiphon/base/files.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/early/cpu_quota.h>
@@ -25,9 +27,9 @@ struct CheckFlags {
   bool json = false;
 };
 
-int finish(const std::vector<SourceFindings>& findings, bool as_json) {
+int finish(const std::vector<SourceFindings>& findings, const CheckFlags& flags) {
   const auto found = to_json(findings);
-  if (as_json) {
+  if (flags.json) {
     fmt::print("{}\n", found.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     push_stdout();
   } else {
@@ -47,11 +49,14 @@ bool is_data(const std::string& file) {
          (!file.ends_with(".toml") && std::filesystem::is_regular_file(file, ignored));
 }
 
-// For a person, or as JSON for machines.
-int finish_stats(const std::vector<SourceFindings>& findings, bool as_json) {
+// For a person, or as JSON for machines; of a run beside it, too, for its report.
+int finish_stats(const std::vector<SourceFindings>& findings, const CheckFlags& flags) {
   const auto stats = stats_of(findings);
-  if (!as_json) return print_stats(stats), 0;
-  fmt::print("{}\n", stats.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  const auto text = stats.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (is_folder(flags.file, ErrorKind::config))
+    write_file_atomic(std::filesystem::path(flags.file) / "data_stats.json", text, ErrorKind::config);
+  if (!flags.json) return print_stats(stats), 0;
+  fmt::print("{}", text);
   push_stdout();
   return 0;
 }
@@ -68,7 +73,7 @@ std::vector<SourceFindings> look(const CheckFlags& flags) {
 
 // Two verbs look at all samples, and differ in what they say.
 void add_looking(CLI::App& data, Action& action, const char* name, const char* does,
-                 int (*finish)(const std::vector<SourceFindings>&, bool)) {
+                 int (*finish)(const std::vector<SourceFindings>&, const CheckFlags&)) {
   auto* command = data.add_subcommand(name, does);
   auto flags = std::make_shared<CheckFlags>();
   command->add_option("file", flags->file, "a TOML configuration, the folder of a run, or a file of records alone")
@@ -83,8 +88,7 @@ void add_looking(CLI::App& data, Action& action, const char* name, const char* d
       ->check(within(0, kMaxThreads))
       ->capture_default_str();
   command->add_flag("--json", flags->json, "print JSON");
-  command->callback(
-      [flags, finish, &action] { action = [flags, finish] { return finish(look(*flags), flags->json); }; });
+  command->callback([flags, finish, &action] { action = [flags, finish] { return finish(look(*flags), *flags); }; });
 }
 
 }  // namespace
@@ -100,7 +104,8 @@ void add_data(CLI::App& program, Action& action) {
   data->require_subcommand(1);
   add_data_show(*data, action);
   add_looking(*data, action, "check", "go over every sample: parsing, media, tokens, same media in two sets", finish);
-  add_looking(*data, action, "stats", "histograms of tokens, lengths, sizes of pictures, supervised shares",
+  add_looking(*data, action, "stats",
+              "histograms of tokens, lengths, sizes of pictures, supervised shares; of a run for its report, too",
               finish_stats);
   add_data_index(*data, action);
   add_data_synthesize(*data, action);

@@ -72,8 +72,10 @@ fs::path temporary_of(const fs::path& path) { return path.string() + ".part"; }
 
 class Lines : public RecordWriter {
  public:
-  explicit Lines(const fs::path& path)
+  // `list`: one JSON list in place of lines.
+  Lines(const fs::path& path, bool list)
       : path_(path),
+        list_(list),
         media_(path.parent_path() / (path.stem().string() + "_media")),
         out_((check_new(path), temporary_of(path))) {
     check_new(media_);
@@ -86,8 +88,18 @@ class Lines : public RecordWriter {
     write_file_atomic(media_ / name, bytes, ErrorKind::config);
     return (media_.filename() / name).string();
   }
-  void add_record(const std::string& json) override { out_.write(json + "\n"); }
-  std::vector<File> finish() override { return out_.close(), std::vector{File{temporary_of(path_), path_}}; }
+  void add_record(const std::string& json) override {
+    if (list_)
+      out_.write((records_ == 0 ? "[\n" : ",\n") + json);
+    else
+      out_.write(json + "\n");
+    ++records_;
+  }
+  std::vector<File> finish() override {
+    if (list_) out_.write(records_ == 0 ? "[]\n" : "\n]\n");
+    out_.close();
+    return {{temporary_of(path_), path_}};
+  }
   void discard() noexcept override {
     std::error_code ignored;
     fs::remove(temporary_of(path_), ignored);
@@ -96,8 +108,9 @@ class Lines : public RecordWriter {
 
  private:
   fs::path path_, media_;
+  bool list_;
   Out out_;
-  int64_t count_ = 0;
+  int64_t count_ = 0, records_ = 0;
 };
 
 // A header as POSIX has it; names are ours, and short.
@@ -166,11 +179,11 @@ class Archives : public RecordWriter {
 
 std::unique_ptr<RecordWriter> make_writer(const fs::path& out, int64_t shard_samples) {
   if (out.extension() == ".tar") return std::make_unique<Archives>(out, shard_samples);
-  if (out.extension() != ".jsonl")
+  if (out.extension() != ".jsonl" && out.extension() != ".json")
     fail(ErrorKind::config, fmt::format("'{}' says no form that is written", shown(out.string())),
-         "name a .jsonl file (messages, media beside them) or a .tar (WebDataset)");
+         "name a .jsonl file or a .json list (media beside them), or a .tar (WebDataset)");
   if (shard_samples > 0) fail(ErrorKind::config, "--shard-samples is for archives", "name a .tar");
-  return std::make_unique<Lines>(out);
+  return std::make_unique<Lines>(out, out.extension() == ".json");
 }
 
 }  // namespace antiphon::apps

@@ -1,4 +1,4 @@
-// Where converted records go: lines with media beside them, or archives with media in them.
+// Where converted records go: lines or a list with media beside them, or archives with media in them.
 #pragma once
 #include <filesystem>
 #include <fstream>
@@ -25,8 +25,9 @@ class RecordWriter {
   virtual void discard() noexcept = 0;
 };
 
-// By the extension of `out`: .jsonl, or .tar with at most `shard_samples` in each archive (0: one archive; else "out"
-// is numbered, pairs-000000.tar). Error(config) for other extensions, and if anything is there already.
+// By the extension of `out`: .jsonl, .json (one list), or .tar with at most `shard_samples` in each archive (0: one
+// archive; else "out" is numbered, pairs-000000.tar). Error(config) for other extensions, and if anything is there
+// already.
 std::unique_ptr<RecordWriter> make_writer(const std::filesystem::path& out, int64_t shard_samples);
 
 }  // namespace antiphon::apps

@@ -58,14 +58,7 @@ class Writer {
   const MediaName& name_of_;
 };
 
-}  // namespace
-
-Json to_record(const Sample& sample, const MediaName& name_of) {
-  for (const auto& ref : sample.media)
-    if (data::is_piece(ref))
-      fail(ErrorKind::data,
-           fmt::format("'{}' is a piece of a recording, which messages cannot name", shown(ref.bytes.name())),
-           "read this set as it is, or cut the recordings first");
+Json record_of(const Sample& sample, const MediaName& name_of) {
   const Writer writer(sample, name_of);
   auto record = Json::object();
   record["id"] = sample.id;
@@ -74,6 +67,27 @@ Json to_record(const Sample& sample, const MediaName& name_of) {
   for (const auto& one : sample.candidates) record["candidates"].push_back(writer.candidate(one));
   if (!sample.tools.empty()) record["tools"] = Json::parse(sample.tools);
   return record;
+}
+
+}  // namespace
+
+void check_whole(const Sample& sample, const char* layout) {
+  for (const auto& ref : sample.media)
+    if (data::is_piece(ref))
+      fail(ErrorKind::data,
+           fmt::format("'{}' is a piece of a recording, which {} cannot name", shown(ref.bytes.name()), layout),
+           "write it as --layout nemo_manifest, read this set as it is, or cut the recordings first");
+}
+
+Json to_record(const Sample& sample, const MediaName& name_of) {
+  check_whole(sample);
+  return record_of(sample, name_of);
+}
+
+std::string said_by(const Sample& sample) {
+  auto text = record_of(sample, [](size_t index) { return std::to_string(index); }).dump();
+  for (const auto& ref : sample.media) text += fmt::format(" {:.6f}+{:.6f}", ref.begin, ref.seconds);
+  return text;
 }
 
 }  // namespace antiphon::apps

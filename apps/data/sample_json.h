@@ -1,16 +1,16 @@
 // A sample as a record in the layout `messages`, whatever layout it came from.
 #pragma once
-#include <functional>
 #include <string>
 
-#include <antiphon/component/sample.h>
-#include <nlohmann/json.hpp>
+#include <data/layouts.h>
 
 namespace antiphon::apps {
 
-// `name_of` says how the record calls medium `index` of the sample. Error(data) for what the layout cannot hold: pieces
-// of recordings.
-using MediaName = std::function<std::string(size_t index)>;
+// Error(data) for pieces of recordings, which `layout` cannot name.
+void check_whole(const Sample& sample, const char* layout = "messages");
+// Error(data) as of check_whole().
 nlohmann::ordered_json to_record(const Sample& sample, const MediaName& name_of);
+// All that a sample says, pieces of recordings too; media as their numbers.
+std::string said_by(const Sample& sample);
 
 }  // namespace antiphon::apps

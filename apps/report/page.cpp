@@ -31,6 +31,7 @@ json head_of(const RunData& run) {
           {"loss", t.last_loss},
           {"curves", curves_of(t)},
           {"skipped", run.skipped},
+          {"data", run.data},
           {"answers", run.answers.sets},
           {"notes", run.notes}};
 }
@@ -76,7 +77,7 @@ std::string page(const json& data) {
   };
   put("/*STYLE*/", {page_css});
   put("/*DATA*/", {safe_json(data)});
-  put("/*SCRIPT*/", {charts_js, tables_js, gallery_js, page_js});
+  put("/*SCRIPT*/", {charts_js, tables_js, histograms_js, gallery_js, page_js});
   return out.append(rest);
 }
 

@@ -16,6 +16,7 @@ function drawPage() {
   drawTables(data);
   document.getElementById("skipped-body").append(...data.runs.map((run, i) => skippedOf(run, i, several, data.evaluation)));
   drawTrainingAnswers(data);
+  drawSpread(data);
   drawDifferences(data);
   drawSamples(data);
   document.getElementById("foot").textContent = `Made by antiphon ${data.version}. This page holds everything that it shows and loads nothing.`;

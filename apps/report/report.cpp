@@ -51,7 +51,7 @@ void add_report(CLI::App& program, Action& action) {
   auto flags = std::make_shared<ReportFlags>();
   command->add_option("runs", flags->runs, "a run folder, or two to compare")->required()->expected(1, 2);
   command->add_option("--output", flags->output,
-                      "the page; default: <run>/report.html, or report.html where there are two runs");
+                      "the page; default: <run>/report.html, or report.html if there are two runs");
   command->add_option("--samples", flags->gallery.samples, "how many samples of each set to show at most")
       ->capture_default_str()
       ->check(at_least(0));

@@ -24,7 +24,7 @@ void check_run_folder(const fs::path& path) {
     fail(ErrorKind::config, fmt::format("there is no folder {}", path.string()), fix);
   if (!path_exists(path / "config.toml", ErrorKind::config) && !path_exists(path / "metrics.jsonl", ErrorKind::config))
     fail(ErrorKind::config,
-         fmt::format("{} is no run folder: it holds neither config.toml nor metrics.jsonl", path.string()), fix);
+         fmt::format("{} is not a run folder: it holds neither config.toml nor metrics.jsonl", path.string()), fix);
 }
 
 json read_json(const fs::path& path, json otherwise, RunData& run) {
@@ -51,6 +51,11 @@ void note_lines(const LineCounts& lines, const char* file, RunData& run) {
   if (lines.cut) run.notes.push_back(fmt::format("The last line of {} is half written and was left out.", file));
 }
 
+void read_data_stats(RunData& run) {
+  auto stats = read_json(run.path / "data_stats.json", json::object(), run);
+  if (auto sources = stats.find("sources"); sources != stats.end() && sources->is_array()) run.data = *sources;
+}
+
 void note_missing(RunData& run) {
   if (run.training.lines.good == 0) run.notes.emplace_back("There are no metrics yet: the run has not made a step.");
   if (run.results.empty() && run.predictions.all.empty())
@@ -65,6 +70,7 @@ RunData read_run(const fs::path& path) {
   run.name = folder_name(path), run.path = path;
   read_configuration(run);
   run.env = read_json(path / "env.json", json::object(), run);
+  read_data_stats(run);
   run.results = read_json(path / "eval" / "results.json", json::array(), run);
   run.training = read_training(path / "metrics.jsonl");
   run.skipped = skipped_samples(path / "bad_samples.jsonl");

@@ -10,10 +10,11 @@ namespace antiphon::apps::report {
 struct RunData {
   std::string name;  // the folder's
   std::filesystem::path path;
-  nlohmann::json config;   // null if it cannot be read
-  nlohmann::json env;      // of env.json; an object
-  nlohmann::json skipped;  // as skipped_samples()
-  nlohmann::json results;  // of eval/results.json; an empty list if there was no evaluation
+  nlohmann::json config;                          // null if it cannot be read
+  nlohmann::json env;                             // of env.json; an object
+  nlohmann::json skipped;                         // as skipped_samples()
+  nlohmann::json data = nlohmann::json::array();  // the sources of data_stats.json (apps/data/stats.h), if it is there
+  nlohmann::json results;                         // of eval/results.json; an empty list if there was no evaluation
   Training training;
   Predictions predictions;
   TrainingAnswers answers;

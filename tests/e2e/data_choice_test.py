@@ -13,6 +13,7 @@ from pathlib import Path
 
 import make_tiny
 from harness import PROGRAM, ROOT, Case, checkpoints, losses, main, records, sets
+from report_run import data_of
 
 PAGE = (ROOT / "docs" / "data.md").read_text()
 SHORT = sets(train__steps=8, train__checkpoint_every=4, train__tokens_per_batch=96, train__accumulate=2)
@@ -169,6 +170,12 @@ class Verbs(Choice):
         text = self.call("data", "stats", self.config).stdout
         self.assertIn("tokens of a sample, ", text)
         self.assertIn("█" * 40, text)
+        run = self.folder / "spread"
+        self.train(run, *SHORT)
+        of_run = json.loads(self.call("data", "stats", run, "--json").stdout)
+        self.assertEqual(of_run["sources"], found)
+        self.call("report", run, "--output", self.folder / "spread.html", threads=None)
+        self.assertEqual(data_of(self.folder / "spread.html")["runs"][0]["data"], found)
         alone = json.loads(self.call("data", "stats", self.folder / "data" / "train.jsonl", "--json").stdout)["sources"][0]
         self.assertIsNone(alone["tokens"])
         self.assertEqual(alone["seconds"], train["seconds"])

@@ -94,6 +94,18 @@ class Layouts(Formats):
         self.assertEqual(self.check(path)["bad"], 0)
         self.trains(path, f"{len(found)} records, read by json_lines as alpaca and conversations and messages")
 
+    def test_media_elsewhere(self):
+        """Records beside none of their media, as LLaVA's are."""
+        (self.data / "lists").mkdir()
+        record = blocks("")[0][2]
+        self.assertEqual(record["image"], "cat.png")
+        path = self.write("lists/talks.jsonl", [record])
+        self.assertEqual(self.check(path, code=3)["bad"], 1)
+        self.assertEqual(self.check(path, f'media_folder = "{self.data}"')["bad"], 0)
+        self.trains(path, "1 records", f'media_folder = "{self.data}"')
+        done = self.call("data", "check", self.config_for(path, f'media_folder = "{self.data}/nothing"'), code=3)
+        self.assertIn("is not a folder", done.stdout + done.stderr)
+
     def test_each_is_learnt(self):
         """Of each layout alone, a run learns its answers by heart."""
         for number, record in enumerate(sum(blocks("Layouts of other programs"), [])):
@@ -101,6 +113,42 @@ class Layouts(Formats):
                 run = self.trains(self.write("one.jsonl", [record]), "1 records", steps=8)
                 found = losses(run)
                 self.assertLess(found[8], found[1])
+
+
+class Documents(Formats):
+    def test_records(self):
+        """The records of the page, and what of them is learnt; converted, they are the same documents."""
+        found = sum(blocks("Documents"), [])
+        self.assertEqual(len(found), 3)
+        path = self.write("pages.jsonl", found)
+        self.assertEqual(self.check(path)["bad"], 0)
+        self.trains(path, "3 records, read by json_lines as interleaved and messages")
+        shown = self.call("data", "show", self.data / "tiny.toml", "--count", 3).stdout
+        self.call("data", "convert", path, self.data / "again.jsonl", threads=None)
+        self.assertEqual([message["role"] for record in records(self.data / "again.jsonl") for message in record["messages"]], ["document"] * 3)
+        self.assertEqual(losses(self.trains(self.data / "again.jsonl", "read by json_lines as messages")), losses(self.trains(path, "3 records")))
+        for said in ("[image 4: cat.png 32x32]«The·dog·is·outside:·»[image 4: dog.png 32x32]«<|im_end|>»", "«Two·animals·live·here.·»[image 4: cat.png 32x32]«One·is·a·cat.<|im_end|>»"):
+            self.assertIn(said, shown)
+
+    def test_least_similarity(self):
+        path = self.write("pages.jsonl", [blocks("Documents")[0][1]])
+        for least, pictures in (("0.24", 1), ("0.5", 0)):
+            checked = self.check(path, f"format = \"interleaved\"\nformat_options = {{ least_similarity = {least} }}")
+            self.assertEqual(len(checked["media"]), pictures)
+
+    def test_refused(self):
+        picture = {"image_name": "cat.png", "matched_text_index": 0}
+        for record, words in [({"texts": ["a"], "images": []}, "1 texts and 0 images"), ({"texts": ["a", None], "images": ["cat.png", None]}, "place 0 has both"),
+                              ({"texts": [None], "images": [None]}, "neither"), ({"texts": [], "images": []}, "empty"),
+                              ({"text_list": ["a"], "image_info": [{**picture, "matched_text_index": 1}]}, "one of 1 sentences"),
+                              ({"text_list": ["a"], "image_info": [{**picture, "photo": "dog.png"}]}, "may name media"),
+                              ({"text_list": ["a"], "image_info": [{**picture, "image_name": "https://a.example/cat.png"}]}, "is an address"),
+                              ({"messages": [{"role": "document", "content": "a"}, {"role": "user", "content": "b"}]}, "role 'document'")]:
+            with self.subTest(words):
+                path = self.write("pages.jsonl", [record])
+                (self.data / "template.jinja").write_text(TEMPLATE)
+                done = self.call("data", "check", self.config_for(path), code=3)
+                self.assertIn(words, done.stdout + done.stderr)
 
 
 class Nemo(Formats):
@@ -122,6 +170,9 @@ class Nemo(Formats):
         self.assertEqual(shown[0], shown[1])
         asked = re.findall(r"talk\.wav .*?s\](.*?)<", shown[0])
         self.assertEqual((len(asked), set(asked)), (20, {"What·is·said?", "Write·it·down."}))
+        (self.data / "questions.txt").write_text("What is said?\nWrite down all of it.\n")
+        done = self.train(self.data / "run", *sets(model__llm__chat_template=self.data / "template.jinja", train__steps=4, train__tokens_per_batch=1024, train__checkpoint_every=1), "--resume", config=self.data / "tiny.toml", code=4)
+        self.assertIn("--accept-changes", done.stderr)
 
     def test_pieces_are_those_samples(self):
         """A piece of a recording gives the loss of a file that holds just that."""
@@ -295,6 +346,35 @@ class Convert(Formats):
         self.convert(pairs, "pairs.tar")
         self.convert(self.data / "pairs.tar", "pairs_again.jsonl")
         self.assertEqual([len(record["candidates"]) for record in records(self.data / "pairs_again.jsonl")], [2, 2])
+
+    def test_other_layouts(self):
+        """Written for another program and read again as messages, they are those that are written at once."""
+        ask = lambda kind, name, text: {"role": "user", "content": [{"type": kind, kind: name}, {"type": "text", "text": text}]}
+        say = lambda text, role="assistant": {"role": role, "content": text}
+        talk = {"id": "a", "task": "look", "messages": [say("Be brief.", "system"), ask("image", "cat.png", "What is this?"), say("A cat."), say("Sure?", "user"), say("Yes.")]}
+        sound = {"id": "b", "messages": [ask("audio", "talk.wav", "What is said?"), say("low")]}
+        two = {"id": "c", "messages": [{"role": "user", "content": [{"type": "image", "image": name} for name in ("cat.png", "dog.png")]}, {**say("Both."), "loss": False}, say("More?", "user"), say("No.")]}
+        for layout, out, found in (("conversations", "list.json", [talk, sound, two]), ("alpaca", "asked.jsonl", [talk, sound]), ("nemo_manifest", "nemo.tar", [sound])):
+            with self.subTest(layout):
+                path = self.write(f"{layout}.jsonl", found)
+                self.assertIn(f"wrote {len(found)} records", self.convert(path, out, "--layout", layout))
+                self.convert(self.data / out, f"{layout}_again.jsonl"), self.convert(path, f"{layout}_plain.jsonl")
+                again, plain = (records(self.data / f"{layout}_{name}.jsonl") for name in ("again", "plain"))
+                if out.endswith(".tar"):  # media lie beside what came out of an archive
+                    again = [json.loads(re.sub(r'"audio":"[^"]*"', f'"audio":"{self.data}/talk.wav"', json.dumps(record, separators=(",", ":")))) for record in again]
+                self.assertEqual(again, plain)
+        listed = json.loads((self.data / "list.json").read_text())
+        self.assertEqual(listed[0]["conversations"][1], {"from": "human", "value": "<image>\nWhat is this?"})
+        self.assertTrue(listed[0]["image"].endswith("/cat.png"))
+        pieces = self.write("pieces.jsonl", [{"id": "d", "audio_filepath": "talk.wav", "offset": 0.25, "duration": 0.5, "text": "low", "context": "Said?"}])
+        self.convert(pieces, "pieces_again.jsonl", "--layout", "nemo_manifest")
+        piece, = records(self.data / "pieces_again.jsonl")
+        self.assertEqual((piece["offset"], piece["duration"], piece["context"]), (0.25, 0.5, "Said?"))
+        for layout, record, words in (("conversations", json.loads(pieces.read_text()), "is a piece of a recording, which conversations cannot name"),
+                                      ("alpaca", two, "not supervised"), ("alpaca", {"messages": [say("a", "user"), say("b"), say("c")]}, "questions and answers in turn"), ("nemo_manifest", talk, "anything but one question")):
+            with self.subTest(words):
+                self.assertIn(words, self.convert(self.write("odd.jsonl", [record]), "odd_out.jsonl", "--layout", layout, code=3))
+                self.assertFalse((self.data / "odd_out.jsonl").exists())
 
     def test_configuration(self):
         """The options of a format hold."""

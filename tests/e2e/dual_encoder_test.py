@@ -173,7 +173,7 @@ class DualEncoder(Case):
         self.assertAlmostEqual(right["zero_shot/accuracy"]["mean"], self.zero_shot(named, ["a {}.", "the {}"]), delta=1e-6)
         self.assertNotIn("zero_shot/top_5", right)
         self.assertGreater(right["probe/accuracy"]["mean"], 0.5)
-        self.assertIn("no set of [data.eval]", self.call("eval", self.dual, "--output", self.folder / "x", *sets(eval__probe="nowhere"), code=2).stderr)
+        self.assertIn("not a set of [data.eval]", self.call("eval", self.dual, "--output", self.folder / "x", *sets(eval__probe="nowhere"), code=2).stderr)
         long = self.call("eval", self.dual, "--output", self.folder / "long", *sources, *sets(precision__compute="fp32", eval__controls="[]", eval__templates='["a very very long template {}"]'))
         self.assertIn("too long for some of eval.templates", long.stderr)
         self.assertIn("has no {}", self.call("eval", self.dual, "--output", self.folder / "y", *sets(eval__templates='["a photo"]'), code=2).stderr)

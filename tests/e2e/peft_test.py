@@ -22,6 +22,8 @@ ON_LLM = {
     "prompt_tuning": ('plugin = "prompt_tuning"\ntokens = 4\ninit = "text"\ninit_text = "a cat"\ntokenizer = "{root}/models/llama"', "PROMPT_TUNING"),
     "prefix_tuning": ('plugin = "prefix_tuning"\ntokens = 4', "PREFIX_TUNING"),
 }
+# Those that have tests of their own elsewhere.
+OTHERS = {"ia3": 'plugin = "ia3"', "adapters": 'plugin = "adapters"\nbottleneck = 4', "ptuning": 'plugin = "ptuning"\ntokens = 4\nencoder_size = 16'}
 
 
 class Methods(Case):
@@ -288,7 +290,7 @@ class Methods(Case):
     @ON_CPU
     def test_each_method_over_bits(self):
         for bits in ("int8", "int4", "nf4"):
-            for name, (table, _) in ON_LLM.items():
+            for name, table in {**{name: table for name, (table, _) in ON_LLM.items()}, **OTHERS}.items():
                 with self.subTest(method=name, bits=bits):
                     if name == "selective" or "modules_to_save" in table:
                         config = self.with_method("bits", table)
@@ -351,6 +353,23 @@ class Methods(Case):
         for ours, other_loss in zip(losses_of["one"], self.answers(self.write("exported", merged)), strict=True):
             self.assertAlmostEqual(ours, other_loss, places=4)
         self.assertEqual(len(measured), len(losses_of["one"]))
+
+    def test_names_on_an_encoder(self):
+        """Two methods that are chosen by name while the program runs: without that of the encoder it computes as the plain one."""
+        text = self.with_method("sight", 'name = "words"\nplugin = "lora"\nrank = 4\ntargets = ["q_proj"]').read_text()
+        config = self.write("sight", text.replace('fit = "stretch"', f'peft = [{LORA.replace("{", "{ name = " + chr(34) + "eyes" + chr(34) + ",", 1)}], fit = "stretch"', 1))
+        run = self.folder / "sight"
+        self.train(run, *sets(train__steps=6), config=config)
+        self.assertEqual(sorted(path.name for path in (run / "adapters").iterdir()), ["eyes", "words"])
+        losses_of = {names: self.answers(run, "--adapter", names) for names in ("all", "eyes", "words", "none")}
+        self.assertEqual(losses_of["all"], self.answers(run))
+        self.assertEqual(len({tuple(values) for values in losses_of.values()}), 4)
+        blind = self.write("blind", self.from_run(run, self.with_method("words", f'plugin = "lora"\nweights = "{run}/adapters/words"'), "blind").read_text())
+        for ours, other in zip(losses_of["words"], self.answers(blind), strict=True):
+            self.assertAlmostEqual(ours, other, places=5)
+        chat = self.call("chat", run, "--history", "", *sets(generate__temperature=0), input=f"/image {next(self.folder.rglob('*.png'))}\nWhat?\n/adapter words\nWhat?\n/adapter eyes\n")
+        self.assertIn("adapters in use: words\n", chat.stderr)
+        self.assertIn("adapters in use: eyes\n", chat.stderr)
 
     @ON_CPU
     def test_over_nf4(self):

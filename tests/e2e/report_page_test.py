@@ -73,6 +73,14 @@ class Browser(report_run.Base):
             self.assertTrue(self.js("return [...document.querySelectorAll('.card img')].every(n => n.alt)"))
             self.assert_quiet()
 
+    def test_histograms(self):
+        for page, runs in ((self.one, 1), (self.two, 2)):
+            self.open(page)
+            self.assertEqual(self.js("return [...document.querySelectorAll('#spread figcaption')].map(n => n.firstChild.textContent)"), ["tokens of a sample", "width of a picture", "height of a picture"] * runs)
+            self.assertEqual(self.js("return [...document.querySelectorAll('#spread figure')].slice(0, 1).flatMap(n => [...n.querySelectorAll('.bin')].map(b => b.style.width))"), ["33.3333%", "100%"])
+            self.assertEqual(self.js("return [...document.querySelectorAll('#spread .bin')].filter(n => n.offsetWidth < 2).length"), 0)
+            self.assert_quiet()
+
     def test_a_player_plays(self):
         self.open(self.one)
         self.js("document.querySelector('audio').scrollIntoView({block: 'center'})")

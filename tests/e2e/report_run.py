@@ -106,6 +106,8 @@ class Folder:
         run = self.root / "runs" / name
         write_lines(run / "metrics.jsonl", [*metrics(2500, 4.0), "not json", {"step": 2501, "train/loss": None}], tail='{"step": 2502, "train/lo')
         (run / "config.toml").write_text(CONFIG.format(rank=rank, lr=lr))
+        spread = {"mean": 31.5, "bins": [{"from": 20, "to": 30, "count": 3}, {"from": 30, "to": 40, "count": 9}]}
+        (run / "data_stats.json").write_text(json.dumps({"sources": [{"set": "train", "path": HOSTILE, "samples": 12, "bad": 1, "left_out": 0, "tokens": spread, "supervised_share": None, "seconds": None, "width": spread, "height": spread}]}))
         (run / "env.json").write_text(json.dumps({"antiphon": "0.1.0", "torch": "2.11.0", "device": "cpu", "cores": 2}))
         bad = [{"file": "data/train.jsonl", "line": 7 + i, "id": f"s{i}", "reason": f"cannot open a/{i}.png: no such file\n  fix: look"} for i in range(7)]
         write_lines(run / "bad_samples.jsonl", [*bad, {"file": "data/train.jsonl", "line": 99, "id": "", "reason": HOSTILE}])

@@ -22,6 +22,10 @@ class Content(report_run.Base):
         self.assertTrue(any("1 line of metrics.jsonl" in note for note in run["notes"]), run["notes"])
         self.assertTrue(any("half written" in note for note in run["notes"]), run["notes"])
 
+    def test_how_data_are_spread(self):
+        source, = data_of(self.one)["runs"][0]["data"]
+        self.assertEqual((source["samples"], [bin["count"] for bin in source["tokens"]["bins"]]), (12, [3, 9]))
+
     def test_skipped(self):
         skipped = data_of(self.one)["runs"][0]["skipped"]
         self.assertEqual((skipped["count"], [g["count"] for g in skipped["groups"]]), (8, [7, 1]))
@@ -82,7 +86,7 @@ class Content(report_run.Base):
 
     def test_refused(self):
         self.assertIn("no folder", report(self.root / "nowhere", code=2))
-        self.assertIn("no run folder", report(self.root / "data", code=2))
+        self.assertIn("not a run folder", report(self.root / "data", code=2))
         self.assertIn("report", report(self.a, self.a, self.a, code=2))
         self.assertIn("cannot create", report(self.a, "--output", self.one / "no.html", code=2))
 

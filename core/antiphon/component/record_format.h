@@ -34,6 +34,8 @@ class RecordFormat {
   // Error(data) says what is wrong and what was expected. Sets turns, media, candidates, tools, and `unread` for keys
   // within members.
   virtual Sample read(const nlohmann::ordered_json& record, const MediaFolder& media) const = 0;
+  // A hash of files that it reads beside the records, by which a run that goes on notices that they changed; "": none.
+  virtual std::string fingerprint() const { return {}; }
 };
 
 template <>

@@ -35,6 +35,8 @@ const config::Table<SourceOptions>& source_table() {
       config::Table<O>("source")
           .field("path", &O::path, "a file of records, a folder, or a pattern of several files: talks-{0..7}.jsonl",
                  {.required = true})
+          .field("media_folder", &O::media_folder,
+                 "the folder that its relative paths of media are relative to; empty: that of the file")
           .field("weight", &O::weight, "how often its samples come, relative to those of other sources",
                  {.min = 0, .above_min = true})
           .field("max_samples", &O::max_samples, "its first records alone, so many; 0: all", {.min = 0})
@@ -86,7 +88,7 @@ const config::Table<VideoSampling>& video_table() {
                  {.min = 0, .max = 768})
           .field("frames_per_second", &V::frames_per_second, "frames by time instead; 0: `frames` of them",
                  {.min = 0, .max = 60})
-          .field("sound", &V::sound, "its sound too, where the model has a stream for it")
+          .field("sound", &V::sound, "its sound too, if the model has a stream for it")
           .field("interleave", &V::interleave, "frames and sound in the order of time; else the sound comes last"));
   return *table;
 }

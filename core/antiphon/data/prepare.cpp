@@ -21,7 +21,9 @@ namespace {
 std::vector<SampleTurn> without_answer(const Sample& sample) {
   auto turns = sample.turns;
   while (!turns.empty() && turns.back().role != "user" && turns.back().role != "tool") turns.pop_back();
-  if (turns.empty()) fail(ErrorKind::data, "the conversation has no user turn to answer");
+  if (turns.empty())
+    fail(ErrorKind::data, "the sample has no user turn to answer",
+         "measure documents by their loss alone: eval.generate = false");
   return turns;
 }
 
@@ -48,7 +50,7 @@ void break_rows(model::BatchMedia& media, const model::MultimodalLm& model, cons
   if (token.empty()) return;
   const auto id = tokenizer.id_of(token);
   if (!id)
-    fail(ErrorKind::config, fmt::format("row_break = '{}' of the stream {} is no token", token, media.stream),
+    fail(ErrorKind::config, fmt::format("row_break = '{}' of the stream {} is not a token", token, media.stream),
          "take the tokenizer of the model's own directory, or leave row_break out");
   media.item.break_rows(*id);
 }

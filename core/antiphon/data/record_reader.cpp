@@ -68,6 +68,12 @@ RecordReader::RecordReader(const SourceOptions& options, int64_t candidates)
   for (auto& one : formats_) one.keys = one.format->keys();
 }
 
+std::string RecordReader::fingerprint() const {
+  std::string all;
+  for (const auto& one : formats_) all += one.format->fingerprint();
+  return all;
+}
+
 const RecordReader::Format& RecordReader::choose(const Json& record) const {
   if (chosen_) return formats_.front();
   std::vector<const Format*> fitting[2];  // those for the objective, and others

@@ -22,6 +22,8 @@ class RecordReader {
 
   // The record as a sample, without the place it is from. Error(data) for what is wrong with it. Thread-safe.
   Sample read(const DataRecord& record, const std::filesystem::path& folder) const;
+  // Of what the formats read beside the records.
+  std::string fingerprint() const;
   // The name of the format that reads it. Error(data) if none does, or if it is not a JSON object.
   std::string format_of(const DataRecord& record) const;
 

@@ -5,6 +5,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/data/components.h>
@@ -61,10 +62,14 @@ std::string text_of_options(const config::Value& options) {
 
 RecordSet::RecordSet(const SourceOptions& options, int64_t candidates)
     : path_(options.path),
+      media_folder_(options.media_folder.empty() ? path_.parent_path() : std::filesystem::path(options.media_folder)),
       format_(options.format),
       options_(text_of_options(options.format_options)),
       source_options_(text_of_options(options.source_options)),
       reader_(options, candidates) {
+  if (!options.media_folder.empty() && !is_folder(media_folder_, ErrorKind::data))
+    fail(ErrorKind::data, fmt::format("media_folder = \"{}\" is not a folder", shown(options.media_folder)),
+         "name the folder that the paths of the records begin in");
   const auto source = find_source(options);
   records_ = source.component->open(path_);
   const auto size = records_->size();
@@ -112,7 +117,7 @@ std::optional<int64_t> RecordSet::at_line(int64_t number) const {
 
 Sample RecordSet::sample(int64_t index) const {
   const auto record = records_->record(index);
-  auto sample = reader_.read(record, path_.parent_path());
+  auto sample = reader_.read(record, media_folder_);
   sample.file = path_, sample.line = record.number;
   if (sample.id.empty()) sample.id = fmt::format("{}:{}", path_.filename().string(), record.number);
   return sample;
@@ -120,7 +125,7 @@ Sample RecordSet::sample(int64_t index) const {
 
 std::string RecordSet::fingerprint() const {
   return (format_ == kAuto ? records_->fingerprint() : records_->fingerprint() + " as " + format_ + options_) +
-         source_options_ + limited_;
+         reader_.fingerprint() + source_options_ + limited_;
 }
 
 }  // namespace antiphon::data

@@ -28,7 +28,7 @@ class RecordSet {
 
  private:
   std::string formats() const;
-  std::filesystem::path path_;
+  std::filesystem::path path_, media_folder_;
   std::string format_, options_, source_options_, read_by_;  // options_: those of the format, if any are given
   std::string limited_;                                      // to how many records, if that is fewer than there are
   std::unique_ptr<Records> records_;

@@ -195,8 +195,8 @@ TEST_CASE("sample: what is wrong with a URL is told") {
            {"file:///a.png", "is an address"},
            {"data:image/png;base64,Zm9vYmF", "is not base64"},
            {"data:image/png;base64,", "is empty"},
-           {"data:image/png,abc", "is no data: URL in base64"},
-           {"data:image/png;base64", "is no data: URL in base64"},
+           {"data:image/png,abc", "is not a data: URL in base64"},
+           {"data:image/png;base64", "is not a data: URL in base64"},
            {"data:audio/wav;base64,Zm9v", "has the type 'audio/wav'; expected image/"},
            {"data:text/html;base64,Zm9v", "has the type 'text/html'"}}) {
     INFO(url);
@@ -311,7 +311,7 @@ TEST_CASE("sample: everything malformed is refused, with what was wrong") {
       {llava(R"(, "image": ["a", "b"])"), "2 paths are named under 'image' but the text marks 1"},
       {llava(R"(, "image": "a", "audio": "b")"), "1 paths are named under 'audio' but the text marks 0"},
       {llava(R"(, "image": {})"), "neither a path nor a list"},
-      {llava(R"(, "image": ["a", 3])"), "no path"},
+      {llava(R"(, "image": ["a", 3])"), "not a path"},
       {llava(R"(, "image": "")"), "path is empty"},
   };
   CHECK(cases.size() >= 30);

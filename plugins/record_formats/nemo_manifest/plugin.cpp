@@ -86,6 +86,7 @@ class NemoManifest : public RecordFormat {
     keys.insert(questions_.answer_keys().begin(), questions_.answer_keys().end());
     return keys;
   }
+  std::string fingerprint() const override { return questions_.fingerprint(); }
   Sample read(const Json& object, const MediaFolder& folder) const override {
     Record record(object, folder);
     if (!records::is_there(object, "conversations"))

@@ -39,7 +39,9 @@ Questions::Questions(const NemoOptions& options)
     : context_(options.context),
       question_keys_(keys_or(options.context_key, {"context", "question"})),
       answer_keys_(keys_or(options.answer_key, {"answer", "text"})) {
-  if (!options.context_file.empty()) lines_ = lines_of(options.context_file);
+  if (options.context_file.empty()) return;
+  lines_ = lines_of(options.context_file);
+  fingerprint_ = content_hash(join(lines_, "\n"));
 }
 
 std::string Questions::question_of(const Json& record) const {

@@ -26,9 +26,11 @@ class Questions {
   std::string question_of(const Json& record) const;
   // Error(data) if it has none.
   std::string answer_of(const Json& record) const;
+  // Of the file's questions; "" without one.
+  const std::string& fingerprint() const { return fingerprint_; }
 
  private:
-  std::string context_;
+  std::string context_, fingerprint_;
   std::vector<std::string> lines_, question_keys_, answer_keys_;
 };
 
