@@ -1,5 +1,5 @@
 // The metrics of a run as a table: metrics.csv, a row for each line of metrics.jsonl and a column for each name in it
-// (RFC 4180; a cell is empty where a line has no such name).
+// (RFC 4180; a cell is empty if a line has no such name).
 #pragma once
 #include <filesystem>
 #include <map>

@@ -213,7 +213,7 @@ StepResult Trainer::step_or_save() {
   try {
     return step();
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::preempted || step_ == 0) throw;
+    if ((error.kind() != ErrorKind::preempted && !ends_together_) || step_ == 0) throw;
     put_statistics_back();
     if (const int signal = stop_requested()) stop(signal);
     save_last();

@@ -20,6 +20,7 @@
 #include <antiphon/train/best.h>
 #include <antiphon/train/loss_scale.h>
 #include <antiphon/train/optimizer.h>
+#include <antiphon/train/pairs.h>
 #include <antiphon/train/progress.h>
 #include <antiphon/train/run_checkpoints.h>
 #include <antiphon/train/run_folder.h>
@@ -82,14 +83,13 @@ class Trainer {
   // What is known of a batch before its pass.
   struct Compared {
     at::Tensor reference_n = {};  // its log-probabilities under the reference, if the objective needs them
-    at::Tensor scores_sk = {}, gradient_sk = {};  // its scores, and the loss's gradient for them, if that is known
+    ComparedPairs pairs = {};     // if the step's pairs are compared before
   };
   ObjectiveOutput forward_of(model::Batch& batch, const Compared& compared, const parallel::Pass& pass,
                              StepResult& result);
   std::vector<Compared> compare(std::vector<model::Batch>& batches, StepResult& result);
-  void compare_pairs(std::vector<model::Batch>& batches, std::vector<Compared>& compared, StepResult& result);
-  at::Tensor with_gradient(const at::Tensor& scores_sk, const Compared& compared) const;
-  ObjectiveOutput of_pairs(const at::Tensor& own_sk, const StepTotals& totals);
+  void compare_all_pairs(std::vector<model::Batch>& batches, std::vector<Compared>& compared, StepResult& result);
+  void check_same_pairs(const at::Tensor& scores_sk, const ComparedPairs& before) const;
   uint64_t seed_of_batch(int64_t batch) const;
   StepResult step_or_save();
   [[noreturn]] void stop(int signal);
@@ -151,7 +151,8 @@ class Trainer {
   data::LoaderState rows_;  // all, after the last whole step
   std::unique_ptr<RunCheckpoints> checkpoints_;
   std::optional<beacon::Slow> saving_;
-  bool data_ended_ = false;  // all sources have, so there is no next step
+  bool data_ended_ = false;     // all sources have, so there is no next step
+  bool ends_together_ = false;  // all have agreed that there is no next step, so that they can write a checkpoint
   int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
   double loss_average_ = 0;
   double shown_waited_ = 0, shown_sent_ = 0;

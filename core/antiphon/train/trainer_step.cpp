@@ -86,8 +86,11 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, const Compared& compared, 
   (model_.scores() ? input.scores_sk : input.logp_n) = model_.score(batch, score_options());
   if (losses) add_auxiliary(*losses, share, result);
   if (!model_.lm().is_last_stage()) return {model_.scores() ? input.scores_sk : input.logp_n, {}};
-  if (compared.gradient_sk.defined()) return {with_gradient(input.scores_sk, compared)};
-  return objective_.needs().pairs ? of_pairs(input.scores_sk, drawn.totals) : objective_.forward(input);
+  if (!objective_.needs().pairs) return objective_.forward(input);
+  if (!compared.pairs.gradient_sk.defined())
+    return loss_of_pairs(objective_, input.scores_sk, drawn.totals, agreement_.group());
+  check_same_pairs(input.scores_sk, compared.pairs);
+  return {with_gradient(input.scores_sk, compared.pairs.gradient_sk)};
 }
 
 void Trainer::backward(const ObjectiveOutput& output, StepResult& result) {
@@ -121,7 +124,8 @@ DrawnRecord Trainer::drawn(const std::vector<model::Batch>& batches) const {
   return record;
 }
 
-// A process that cannot draw its batches says so, since the others have theirs; Error(preempted) in all then.
+// A process that cannot draw its batches says so, since the others have theirs: its own error there, and
+// Error(preempted) in the others.
 std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
   std::vector<model::Batch> batches;
   std::exception_ptr reason;
@@ -131,13 +135,13 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
     for (int64_t i = 0; i < loader_.share().count; ++i) batches.push_back(loader_.next_batch());
     own = drawn(batches);
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::preempted) throw;
     reason = std::current_exception();
     own = drawn({});
-    own.stop = stop_requested() ? stop_requested() : kNoData;
+    own.stop = error.kind() == ErrorKind::preempted && stop_requested() ? stop_requested() : kNoData;
   }
   agreed = agreement_.agree(own);
   saving_.reset();
+  ends_together_ = agreed.stop != 0;
   if (reason && agreed.stop == own.stop) std::rethrow_exception(reason);
   if (agreed.stop)
     fail(ErrorKind::preempted, "another process was asked to stop, or cannot draw its batches, as it says");
@@ -162,7 +166,7 @@ std::vector<Trainer::Compared> Trainer::compare(std::vector<model::Batch>& batch
   std::vector<Compared> compared(batches.size());
   const auto references = compare_with_reference(batches);
   for (size_t i = 0; i < batches.size(); ++i) compared[i].reference_n = references[i];
-  compare_pairs(batches, compared, result);
+  compare_all_pairs(batches, compared, result);
   return compared;
 }
 
