@@ -83,7 +83,7 @@ class Bench:
 
     @staticmethod
     def agree(one, two):
-        """Ends the run where the two sides did not do the same work."""
+        """Ends the run if the two sides did not do the same work."""
         if "loss0" in two and abs(one["loss0"] - two["loss0"]) > TOLERANCE:
             sys.exit(f"run.py: the first losses differ ({one['loss0']:.3f} and {two['loss0']:.3f}): the two sides do not train the same model")
         for key in ("outputs", "tokens", "supervised", "trainable"):

@@ -31,7 +31,7 @@ class Child:
 
 
 def run(command, until=None):
-    """stdout and stderr come together where a word is waited for, else stdout alone."""
+    """stdout and stderr come together if a word is waited for, else stdout alone."""
     busy, begin, reached, text = busy_seconds(), time.perf_counter(), None, []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT if until else None, text=True)
     for line in process.stdout:

@@ -21,7 +21,7 @@ struct DeviceFlags {
 // What a part runs on, and how it is timed.
 class Bench {
  public:
-  // Opens the CUDA libraries for "cuda"; Error(config) where there is no device. "cpu" is for trying the parts out.
+  // Opens the CUDA libraries for "cuda"; Error(config) if there is no device. "cpu" is for trying the parts out.
   explicit Bench(const DeviceFlags& flags);
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return flags_.dtype == "bf16" ? at::kBFloat16 : at::kFloat; }

@@ -83,7 +83,7 @@ void device_train(const Bench& bench, bool full) {
   };
   const double peak = bench.peak_mib(step);
   const auto walls = bench.walls(step);
-  // 4 N a token with adapters (forward, and the gradient of what is computed), 6 N where the weights have one too.
+  // 4 N a token with adapters (forward, and the gradient of what is computed), 6 N if the weights have one too.
   const double flops_of_token = (full ? 6 : 4) * multiplied(*model), tokens = static_cast<double>(batch.tokens());
   std::vector<double> rates, tflops;
   for (const double wall : walls)

@@ -82,6 +82,34 @@ class Steps:
         return {"trainable": sum(p.numel() for p in self.trained), "loss0": self.losses[0], "loss_last": self.losses[-1]}
 
 
+def lora_steps(torch, model, batch, a, sites, also):
+    """Steps of LoRA on the modules that `sites` matches, with the parameters trained whose names have a word of `also`: the samples of
+    a line, and its facts. The first half of each row is the question."""
+    import peft
+
+    model.requires_grad_(False)
+    model = peft.get_peft_model(model, lora_config(target_modules=sites))
+    for name, parameter in model.named_parameters():
+        if any(word in name for word in also):
+            parameter.requires_grad = True
+    labels = batch["input_ids"].clone()
+    labels[:, :a.seq // 2] = -100
+    step = Steps(torch, model, a.dtype)
+    walls = repeat(lambda: step(**batch, labels=labels), a.warmup, a.reps)
+    facts = {"batch": a.batch, "seq": a.seq, "supervised": int((labels != -100).sum()), **step.facts()}
+    return facts, {"wall_med_s": walls, "tokens_per_s": [a.batch * a.seq / wall for wall in walls]}
+
+
+def greedy_answers(torch, model, batch, a, new):
+    """The samples of a line, for answers of `new` tokens."""
+    @torch.inference_mode()
+    def generate(count):
+        model.generate(**batch, max_new_tokens=count, min_new_tokens=count, do_sample=False, use_cache=True, pad_token_id=0, eos_token_id=None)
+
+    first, walls = repeat(lambda: generate(1), a.warmup, a.reps), repeat(lambda: generate(new), a.warmup, a.reps)
+    return {"wall_med_s": walls, "first_s": first, "decode_tok_s": [(new - 1) / (wall - statistics.median(first)) for wall in walls]}
+
+
 def repeat(body, warmup, count, before=None):
     """Wall seconds of each counted call of `body`; `before` each of them, what is not counted."""
     seconds = []

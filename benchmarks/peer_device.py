@@ -1,5 +1,5 @@
 """The pair of `antiphon_bench device`: LoRA steps and decoding of the same shape in transformers on a GPU, bf16, random
-weights made on the device. peft where it is installed; else the same adapters written out in plain torch ("lora": "plain")."""
+weights made on the device. peft if it is installed; else the same adapters written out in plain torch ("lora": "plain")."""
 
 import sys
 

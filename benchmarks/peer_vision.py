@@ -2,11 +2,10 @@
 LoRA steps on the language model with the mergers trained and the tower frozen, or greedy answers of 64 tokens to a picture
 and 64 tokens of text. The pair of `antiphon_bench vision`."""
 
-import statistics
 import tomllib
 from pathlib import Path
 
-from peer_common import PROJECTIONS, Steps, arguments, emit, lora_config, repeat, torch_with
+from peer_common import PROJECTIONS, arguments, emit, greedy_answers, lora_steps, torch_with
 
 parser = arguments(__doc__)
 parser.add_argument("--what", required=True, choices=["train", "decode"])
@@ -44,28 +43,8 @@ def inputs(batch, length):
 
 facts = {"what": a.what, "dtype": a.dtype, "layers": a.layers, "blocks": a.blocks, "media_tokens": tokens}
 if a.what == "train":
-    import peft
-
-    model.requires_grad_(False)
-    model = peft.get_peft_model(model, lora_config(target_modules=rf".*language_model.*\.({'|'.join(PROJECTIONS)})"))
-    for name, parameter in model.named_parameters():
-        if "merger" in name:
-            parameter.requires_grad = True
-    batch = inputs(a.batch, a.seq)
-    labels = batch["input_ids"].clone()
-    labels[:, :a.seq // 2] = -100
-    step = Steps(torch, model, a.dtype)
-    walls = repeat(lambda: step(**batch, labels=labels), a.warmup, a.reps)
-    emit("vision", {**facts, "batch": a.batch, "seq": a.seq, "supervised": int((labels != -100).sum()), **step.facts()},
-         {"wall_med_s": walls, "tokens_per_s": [a.batch * a.seq / wall for wall in walls]})
+    of_steps, samples = lora_steps(torch, model, inputs(a.batch, a.seq), a, rf".*language_model.*\.({'|'.join(PROJECTIONS)})", ["merger"])
+    emit("vision", {**facts, **of_steps}, samples)
 else:
     model = model.to({"fp32": torch.float32, "bf16": torch.bfloat16}[a.dtype]).eval()
-    batch = inputs(1, tokens + TEXT)
-
-    @torch.inference_mode()
-    def generate(new):
-        model.generate(**batch, max_new_tokens=new, min_new_tokens=new, do_sample=False, use_cache=True, pad_token_id=0, eos_token_id=None)
-
-    first, walls = repeat(lambda: generate(1), a.warmup, a.reps), repeat(lambda: generate(NEW), a.warmup, a.reps)
-    emit("vision", {**facts, "prompt": tokens + TEXT, "new": NEW},
-         {"wall_med_s": walls, "first_s": first, "decode_tok_s": [(NEW - 1) / (wall - statistics.median(first)) for wall in walls]})
+    emit("vision", {**facts, "prompt": tokens + TEXT, "new": NEW}, greedy_answers(torch, model, inputs(1, tokens + TEXT), a, NEW))

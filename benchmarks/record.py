@@ -37,7 +37,7 @@ def put(recorded, name, part, order):
 
 
 def worse_by(now, then):
-    """Share by which the ratio is worse than the one recorded; negative where it is better."""
+    """Share by which the ratio is worse than the one recorded; negative if it is better."""
     return then["ratio"] / now["ratio"] - 1 if now["better"] == "higher" else now["ratio"] / then["ratio"] - 1
 
 
@@ -52,7 +52,7 @@ KINDS = ["as recorded", "not recorded", "cannot tell", "worse"]
 
 
 def judge(key, now, then):
-    """Passes only where the ratio is not worse by a tenth even with the spread of both runs; "cannot tell" where it is
+    """Passes only if the ratio is not worse by a tenth even with the spread of both runs; "cannot tell" if it is
     the same with that, too."""
     if then is None:
         return Finding(key, "not recorded", f"{now['ratio']:.2f}")

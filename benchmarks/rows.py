@@ -37,7 +37,7 @@ class Row:
         return [one for one in self.rounds if one.others < BUSY]
 
     def used(self):
-        """The quiet rounds; where there are too few, all."""
+        """The quiet rounds; if there are too few, all."""
         return self.rounds if self.busy() else self.quiet()
 
     def busy(self):

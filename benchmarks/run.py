@@ -5,7 +5,7 @@ usage: ./dev bench [--isa avx2|avx512] [--quick] [--only WORD,…] [--check] [--
        ./dev bench --before BUILD [--only WORD] [--quick]
 
 --isa: both sides as on a processor without bf16 products, with AVX2 or AVX-512; the parts are then those of a class.
---before: beside the build of an earlier commit instead of the peers; fails where this one is slower or larger by a tenth.
+--before: beside the build of an earlier commit instead of the peers; fails if this one is slower or larger by a tenth.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def git(*words):
 
 
 def facts(bench):
-    commit = git("rev-parse", "--short=12", "HEAD") + (" with local changes" if git("status", "--porcelain", "--untracked-files=no", "--", "core", "plugins", "apps", "benchmarks") else "")
+    commit = git("rev-parse", "--short=12", "HEAD") + (" with local changes" if git("status", "--porcelain", "--untracked-files=no", "--", "core", "plugins", "apps", "benchmarks", ":(exclude)benchmarks/recorded*.json") else "")
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
     settings = [f"{key}={os.environ[key]}" for key in sorted(os.environ) if key.startswith(("OMP_", "GOMP_", "KMP_", "MKL_", "DNNL_", "ONEDNN_", "ATEN_", "ANTIPHON_ISA"))]
     return {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "commit": commit, "machine": f"{cpu()}, {memory:.0f} GiB",
@@ -66,7 +66,7 @@ def options_of(words):
     parser.add_argument("--isa", default="", choices=["", *isa.ENVIRONMENTS])
     parser.add_argument("--before", default="", help="another build's folder; writes no page")
     parser.add_argument("--only", default="", help=f"parts with commas between: {', '.join({**PARTS, **parts_before.PARTS})}")
-    parser.add_argument("--check", action="store_true", help="compare the ratios with those of --recorded; fails where one is worse, or may be; writes no page")
+    parser.add_argument("--check", action="store_true", help="compare the ratios with those of --recorded; fails if one is worse, or may be; writes no page")
     parser.add_argument("--recorded", default="")
     parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--page", default=str(ROOT / "docs/performance.md"))

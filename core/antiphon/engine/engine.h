@@ -1,6 +1,7 @@
 // Texts in progress over one cache of keys and values. They join and leave between steps, and what becomes of one does
-// not depend on the others: each has random numbers of its own. Everything that writes answers drives it: `generate`,
-// `chat` and its half-duplex session, `eval`. No thread of its own, and not thread-safe.
+// not depend on the others: each has random numbers of its own. `generate`, `chat` and its half-duplex session and `eval`
+// drive it; models that several processes have together have no cache, and write by whole passes (engine/passes.h). No
+// thread of its own, and not thread-safe.
 #pragma once
 #include <deque>
 #include <exception>

@@ -3,12 +3,14 @@
 
 #include <antiphon/component/long_texts.h>
 #include <antiphon/engine/passes.h>
+#include <antiphon/engine/test_prompt.h>
 #include <antiphon/model/test_model.h>
 
 #include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon;
 using namespace antiphon::engine;
+using engine::testing::prompt;
 
 namespace {
 
@@ -52,20 +54,6 @@ std::unique_ptr<model::MultimodalLm> long_model() {
 llm = { plugin = "test_long_lm" }
 streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } }
 )");
-}
-
-data::Prepared prompt(const model::MultimodalLm& model, int64_t first, int64_t length, bool with_media = false) {
-  data::Prepared out;
-  for (int64_t i = 0; i < length; ++i) out.ids.push_back((first + i * 13) % 300);
-  if (with_media) {
-    model::BatchMedia media;
-    media.stream = "image", media.position = 1, media.content = std::to_string(first);
-    media.item = model.streams().at("image")->process(model::testing::test_image(2, 2, static_cast<uint8_t>(first)));
-    out.ids.insert(out.ids.begin() + 1, static_cast<size_t>(media.item.tokens), 0);
-    out.media.push_back(std::move(media));
-  }
-  out.supervised.resize(out.ids.size(), false);
-  return out;
 }
 
 // Every token by a pass through all of the text, which is long or not as a whole.

@@ -5,6 +5,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/engine/generator.h>
 #include <antiphon/engine/step.h>
+#include <antiphon/engine/test_prompt.h>
 #include <antiphon/model/test_model.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -13,25 +14,12 @@
 
 using namespace antiphon;
 using namespace antiphon::engine;
+using engine::testing::prompt;
 using Ids = std::vector<int32_t>;
 
 namespace {
 
 const bool quiet = (log::set_level(log::Level::error), true);
-
-data::Prepared prompt(const model::MultimodalLm& model, int64_t first, int64_t length, bool with_media = false) {
-  data::Prepared out;
-  for (int64_t i = 0; i < length; ++i) out.ids.push_back((first + i * 13) % 300);
-  if (with_media) {
-    model::BatchMedia media;
-    media.stream = "image", media.position = 1, media.content = std::to_string(first);
-    media.item = model.streams().at("image")->process(model::testing::test_image(2, 2, static_cast<uint8_t>(first)));
-    out.ids.insert(out.ids.begin() + 1, static_cast<size_t>(media.item.tokens), 0);
-    out.media.push_back(std::move(media));
-  }
-  out.supervised.resize(out.ids.size(), false);
-  return out;
-}
 
 Ids alone(model::MultimodalLm& model, const data::Prepared& prompt, const GenerateOptions& options) {
   return generate(model, {prompt}, options, {}).front();
@@ -118,6 +106,7 @@ TEST_CASE("beams are those of whole passes; their rows and blocks are free again
       auto whole = one;
       whole.ids.insert(whole.ids.end(), answer.begin(), answer.end());
       whole.supervised.resize(whole.ids.size(), false);
+      data::give_positions(whole, lm->llm());
       auto batch = data::pack({whole});
       lm->encode(batch);
       hidden.push_back(lm->forward(batch).slice(0, -1));

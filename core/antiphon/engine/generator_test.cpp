@@ -3,31 +3,18 @@
 
 #include <antiphon/base/log.h>
 #include <antiphon/engine/generator.h>
+#include <antiphon/engine/test_prompt.h>
 #include <antiphon/model/test_model.h>
 
 #include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon;
 using namespace antiphon::engine;
+using engine::testing::prompt;
 
 namespace {
 
 const bool quiet = (log::set_level(log::Level::error), true);
-
-data::Prepared prompt(const model::MultimodalLm& model, int64_t first, int64_t length, bool with_media) {
-  data::Prepared out;
-  for (int64_t i = 0; i < length; ++i) out.ids.push_back((first + i * 13) % 300);
-  if (with_media) {
-    model::BatchMedia media;
-    media.stream = "image", media.position = 1;
-    media.item = model.streams().at("image")->process(model::testing::test_image(2, 2, static_cast<uint8_t>(first)));
-    out.ids.insert(out.ids.begin() + 1, static_cast<size_t>(media.item.tokens), 0);
-    out.media.push_back(std::move(media));
-  }
-  out.supervised.resize(out.ids.size(), false);
-  data::give_positions(out, model.llm());
-  return out;
-}
 
 std::vector<data::Prepared> prompts(const model::MultimodalLm& model) {
   return {prompt(model, 3, 5, true), prompt(model, 40, 1, false), prompt(model, 77, 9, false),

@@ -6,34 +6,22 @@
 #include <antiphon/base/log.h>
 #include <antiphon/comm/test_group.h>
 #include <antiphon/engine/generator.h>
+#include <antiphon/engine/test_prompt.h>
 #include <antiphon/model/test_model.h>
 
 #include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon;
 using namespace antiphon::engine;
+using engine::testing::prompt;
 
 namespace {
 
 const bool quiet_passes = (log::set_level(log::Level::error), true);
 
-data::Prepared asked(const model::MultimodalLm& model, int64_t first, int64_t length, bool with_media) {
-  data::Prepared out;
-  for (int64_t i = 0; i < length; ++i) out.ids.push_back((first + i * 13) % 300);
-  if (with_media) {
-    model::BatchMedia media;
-    media.stream = "image", media.position = 1, media.content = std::to_string(first);
-    media.item = model.streams().at("image")->process(model::testing::test_image(2, 2, static_cast<uint8_t>(first)));
-    out.ids.insert(out.ids.begin() + 1, static_cast<size_t>(media.item.tokens), 0);
-    out.media.push_back(std::move(media));
-  }
-  out.supervised.resize(out.ids.size(), false);
-  data::give_positions(out, model.llm());
-  return out;
-}
-
 std::vector<data::Prepared> questions(const model::MultimodalLm& model) {
-  return {asked(model, 3, 5, true), asked(model, 40, 1, false), asked(model, 77, 9, false), asked(model, 5, 2, true)};
+  return {prompt(model, 3, 5, true), prompt(model, 40, 1, false), prompt(model, 77, 9, false),
+          prompt(model, 5, 2, true)};
 }
 
 void compare(model::MultimodalLm& model, const GenerateOptions& options, const std::vector<int32_t>& stop_ids = {},
