@@ -132,7 +132,7 @@ int run(const ConformanceFlags& flags) {
 
 void add_conformance(CLI::App& program, Action& action) {
   auto* command =
-      program.add_subcommand("conformance", "run the checks that every plugin must pass; exit code 5 where one fails");
+      program.add_subcommand("conformance", "run the checks that every plugin must pass; exit code 5 if one fails");
   auto flags = std::make_shared<ConformanceFlags>();
   command->add_option("plugin", flags->file, "the plugin's .so file, with its .toml beside it")
       ->required()

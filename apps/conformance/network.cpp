@@ -218,7 +218,7 @@ void check_network(Report& report, const MakeNetwork& make) {
   report.check("gradient: reaches every trainable parameter", [&] { gradient_reaches_all(make); });
   if (make().exact_gradient)
     report.check("gradient: agrees with a finite difference", [&] { gradient_is_right(make); });
-  report.check("gradient: none where the parameters are frozen", [&] { frozen_makes_none(make); });
+  report.check("gradient: none if the parameters are frozen", [&] { frozen_makes_none(make); });
 }
 
 }  // namespace antiphon::apps::conformance

@@ -141,7 +141,7 @@ void leaves_base_alone(const Subject& subject) {
     expect(!parameter.tensor->grad().defined(), "expected no gradient on the frozen weight {}", parameter.name);
 }
 
-// Where the file holds something else than the parameters (of LoRA, a kept start beside what is trained), it is
+// If the file holds something else than the parameters (of LoRA, a kept start beside what is trained), it is
 // refused.
 void reads_back(const Subject& subject) {
   auto written = attached(subject), read = attached(subject);

@@ -100,7 +100,7 @@ int run() {
 
 void add_doctor(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand(
-      "doctor", "show versions, devices, libraries and plugins; exit code 5 where a plugin is refused");
+      "doctor", "show versions, devices, libraries and plugins; exit code 5 if a plugin is refused");
   command->callback([&action] { action = run; });
 }
 

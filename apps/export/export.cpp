@@ -39,7 +39,7 @@ GgmlType gguf_type_of(const std::string& name) {
 model::ExportOptions options_of(const ExportFlags& flags) {
   if (flags.format == "gguf") {
     if (!is_gguf(flags.output))
-      fail(ErrorKind::config, fmt::format("--output {} is no name of a GGUF file", flags.output),
+      fail(ErrorKind::config, fmt::format("--output {} is not the name of a GGUF file", flags.output),
            "let it end in .gguf: --output model.gguf");
     return {{}, gguf_type_of(flags.dtype)};
   }

@@ -250,7 +250,8 @@ void remove_unfinished(const fs::path& folder) {
 void verify_checkpoint(const fs::path& checkpoint) {
   const auto manifest_path = checkpoint / kManifest;
   if (!path_exists(manifest_path, ErrorKind::weights))
-    fail(ErrorKind::weights, fmt::format("{} is no complete checkpoint: it has no manifest.json", checkpoint.string()),
+    fail(ErrorKind::weights,
+         fmt::format("{} is not a complete checkpoint: it has no manifest.json", checkpoint.string()),
          "use another checkpoint of the run");
   const auto manifest = read_json(manifest_path, kMaxManifest);
   for (const auto& name : files_of(manifest)) {

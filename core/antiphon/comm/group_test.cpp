@@ -299,7 +299,7 @@ TEST_CASE("the place as torchrun says it") {
   }
   {
     const auto set = with("0", "2", "no such host", "29500");
-    CHECK(refused("'no such host' is no address that this machine knows"));
+    CHECK(refused("'no such host' is not an address that this machine knows"));
   }
   {
     const auto set = with("0", "2", "127.0.0.1", "");

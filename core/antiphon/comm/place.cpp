@@ -40,7 +40,7 @@ sockaddr_in address_of(const std::string& address, int port) {
   where.sin_family = AF_INET;
   where.sin_port = htons(static_cast<uint16_t>(port));
   if (inet_pton(AF_INET, address.c_str(), &where.sin_addr) != 1)
-    fail(ErrorKind::config, fmt::format("'{}' is no address of the form 127.0.0.1", address.substr(0, 80)),
+    fail(ErrorKind::config, fmt::format("'{}' is not an address of the form 127.0.0.1", address.substr(0, 80)),
          "give MASTER_ADDR by its number");
   return where;
 }
@@ -102,7 +102,7 @@ std::string resolved(const std::string& host) {
   hints.ai_family = AF_INET, hints.ai_socktype = SOCK_STREAM;
   if (const int problem = getaddrinfo(host.c_str(), nullptr, &hints, &found))
     fail(ErrorKind::config,
-         fmt::format("'{}' is no address that this machine knows: {}", host.substr(0, 80), gai_strerror(problem)),
+         fmt::format("'{}' is not an address that this machine knows: {}", host.substr(0, 80), gai_strerror(problem)),
          "give MASTER_ADDR by its number, e.g. 10.0.0.1");
   std::array<char, INET_ADDRSTRLEN> text{};
   inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(found->ai_addr)->sin_addr, text.data(), text.size());

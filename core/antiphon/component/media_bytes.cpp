@@ -80,7 +80,7 @@ MediaBytes from_data_url(std::string_view url, Modality modality) {
   const auto comma = url.find(',');
   const auto head = lower(url.substr(0, comma));
   if (comma == std::string_view::npos || !head.ends_with(kBase64))
-    fail(ErrorKind::data, fmt::format("'{}' is no data: URL in base64", shown(url, 40)),
+    fail(ErrorKind::data, fmt::format("'{}' is not a data: URL in base64", shown(url, 40)),
          "write data:image/png;base64, and the bytes");
   const auto type = head.substr(kScheme.size(), head.find(';') - kScheme.size());
   check_type(type, modality);

@@ -266,7 +266,7 @@ TEST_CASE("CUDA source, emulated: decode attention over a cache of rows of mixed
   for (const auto& s : subjects(emulated(), at::kCPU)) decode_over_mixed_lengths(s);
 }
 
-TEST_CASE("CUDA source, emulated: 8 bit floats, as they lie and transposed") {
+TEST_CASE("CUDA source, emulated: FP8, as it lies and transposed") {
   for (const auto& s : subjects(emulated(), at::kCPU)) float8_both_ways(s);
 }
 

@@ -208,14 +208,13 @@ void MultimodalLm::encode(Batch& batch) {
   }
 }
 
-// The embeddings of all its items in a batch, which must be so many.
-at::Tensor MultimodalLm::connected(const Batch& batch, const std::string& name, Stream& stream, int64_t count) const {
+at::Tensor MultimodalLm::media_embeddings(const Batch& batch, const std::string& name, int64_t count) const {
   std::vector<const StreamItem*> items;
   for (const auto& media : batch.media)
     if (media.stream == name) items.push_back(&media.item);
   const TraceScope scope("connectors/", name);
   const auto rows = with_context("embedding media of " + samples_of(batch, name), [&] {
-                      return stream.connect(items);
+                      return streams_.at(name)->connect(items);
                     }).to(settings_.formats.compute);
   if (rows.size(0) != count)
     fail(ErrorKind::internal, fmt::format("stream {}: {} placeholder positions and {} embeddings, in {}", name, count,
@@ -223,8 +222,8 @@ at::Tensor MultimodalLm::connected(const Batch& batch, const std::string& name, 
   return rows;
 }
 
-at::Tensor MultimodalLm::media_embeddings(const Batch& batch, const std::string& name, int64_t count) const {
-  return connected(batch, name, *streams_.at(name), count);
+bool MultimodalLm::encoders_frozen() const {
+  return std::ranges::all_of(streams_, [](const auto& stream) { return stream.second->encoders_frozen(); });
 }
 
 void MultimodalLm::share(SharedBy by) {
@@ -280,7 +279,7 @@ at::Tensor MultimodalLm::embed(const Batch& batch, AddedStates* added) {
     if (positions.empty()) continue;
     const auto index = at::cat(positions).to(settings_.device);
     put(index, [&] {
-      const auto rows = connected(batch, name, *stream, index.size(0));
+      const auto rows = media_embeddings(batch, name, index.size(0));
       if (stream->taps() > 0) tapped.push_back({index, rows, stream->taps()});
       return stream->taps() > 0 ? rows.narrow(1, 0, llm_->hidden_size()) : rows;
     });

@@ -70,6 +70,8 @@ class MultimodalLm : public Model {
   bool is_first_stage() const;
   bool is_last_stage() const;
   int chunks() const { return by_.chunks; }
+  // Neither of any stream's encoders is trained, nor are adapters on one: features of media stay what they are.
+  bool encoders_frozen() const;
   // What the language model reads of a batch. If there is a cache, its rows begin with what stands before sequences.
   DecoderInput input_of(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
   // Hidden states [tokens, hidden_size] after the final norm; of a stage that is not the last, see LanguageModel.
@@ -99,7 +101,6 @@ class MultimodalLm : public Model {
   at::Tensor prompt() const;
   at::Tensor prefix() const;
   at::Tensor embeddings_of(const at::Tensor& ids);
-  at::Tensor connected(const Batch& batch, const std::string& name, Stream& stream, int64_t count) const;
   ModelSpec spec_;
   LoadSettings settings_;
   SharedBy by_;

@@ -12,9 +12,8 @@ namespace antiphon::model {
 std::vector<at::Tensor> reference_scores(Model& model, std::span<Batch> batches, checkpoint::Reference& reference,
                                          const nn::TokenScoreOptions& options) {
   c10::AutoGradMode no_grad(false);
-  const auto frozen = [](const auto& stream) { return stream.second->encoders_frozen(); };
   auto& lm = model.lm();
-  if (std::ranges::all_of(lm.streams(), frozen))
+  if (lm.encoders_frozen())
     for (auto& batch : batches) lm.encode(batch);
   std::vector<at::Tensor> scores;
   const checkpoint::Reference::Scope as_it_was(reference);

@@ -25,7 +25,7 @@ at::Device open_device(const std::string& name) {
          "use --device cpu; `antiphon doctor` says more");
   if (const auto why = kernels::open_cuda_kernels(); !why.empty())
     log::warning("no CUDA kernels of Antiphon's own, LibTorch's operations take their place: " + why +
-                 " (ANTIPHON_CUDA builds them where there is an nvcc)");
+                 " (ANTIPHON_CUDA builds them if there is an nvcc)");
   auto device = at::Device(name == "cuda" ? "cuda:0" : name);
   const int count = at::detail::getCUDAHooks().deviceCount();
   if (name == "cuda") device.set_index(static_cast<c10::DeviceIndex>(comm::local_rank() % count));

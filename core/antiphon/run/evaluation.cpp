@@ -63,7 +63,7 @@ void Evaluation::learn_probe() {
   if (name.empty()) return;
   const auto set = loaded_.config.data.eval.find(name);
   if (set == loaded_.config.data.eval.end())
-    fail(ErrorKind::config, fmt::format("eval.probe = \"{}\" is no set of [data.eval]", name),
+    fail(ErrorKind::config, fmt::format("eval.probe = \"{}\" is not a set of [data.eval]", name),
          "add [[data.eval." + name + ".sources]], or correct the name");
   const auto samples = load_set(set->second, loaded_, objective_->needs().candidates).samples;
   std::vector<eval::Outcome> outcomes(samples.size());

@@ -71,18 +71,24 @@ void add_media(const model::MultimodalLm& model, data::Prepared& sample, Noise& 
   }
 }
 
-// [2 * kCompared, vocab_size]
-at::Tensor logits_of_probe(model::MultimodalLm& model) {
-  c10::InferenceMode inference;
+// Two texts, the second with media; the last token of each is supervised.
+model::Batch batch_of_probe(model::MultimodalLm& model) {
   Noise noise;
   auto first = text_of(model, noise, "text"), second = text_of(model, noise, "media");
   add_media(model, second, noise);
   for (auto* sample : {&first, &second}) {
+    sample->supervised.back() = true;
     data::begin_with_prompt(*sample, model.prompt_tokens());
     data::give_positions(*sample, model.llm());
   }
   auto batch = data::pack({first, second});
   model.encode(batch);
+  return batch;
+}
+
+// [2 * kCompared, vocab_size]
+at::Tensor logits_of_probe(model::MultimodalLm& model) {
+  const auto batch = batch_of_probe(model);
   const auto hidden = model.forward(batch).split_with_sizes(batch.lengths);
   const auto last = [](const at::Tensor& x) {
     return x.narrow(0, std::max<int64_t>(0, x.size(0) - kCompared), std::min(x.size(0), kCompared));
@@ -92,7 +98,6 @@ at::Tensor logits_of_probe(model::MultimodalLm& model) {
 
 // Of a dual encoder the two vectors of noise and a text: [1, scores()].
 at::Tensor vectors_of_probe(model::Model& model) {
-  c10::InferenceMode inference;
   Noise noise;
   auto sample = text_of(model.lm(), noise, "pair");
   sample.supervised.assign(sample.ids.size(), true);
@@ -106,25 +111,12 @@ at::Tensor vectors_of_probe(model::Model& model) {
   return model.score(batch, {}).clone();
 }
 
-// Of a reward model the numbers of two texts, the second with media: [2, scores()].
-at::Tensor scores_of_probe(model::Model& model) {
-  c10::InferenceMode inference;
-  Noise noise;
-  auto first = text_of(model.lm(), noise, "text"), second = text_of(model.lm(), noise, "media");
-  add_media(model.lm(), second, noise);
-  for (auto* sample : {&first, &second}) {
-    sample->supervised.back() = true;
-    data::begin_with_prompt(*sample, model.lm().prompt_tokens());
-    data::give_positions(*sample, model.lm().llm());
-  }
-  auto batch = data::pack({first, second});
-  model.lm().encode(batch);
-  return model.score(batch, {}).clone();
-}
-
+// Of a reward model its numbers of both texts: [2, scores()].
 at::Tensor probe_of(model::Model& model) {
-  if (model.scores() > 0 && !model.pairs()) return scores_of_probe(model);
-  return model.pairs() ? vectors_of_probe(model) : logits_of_probe(model.lm());
+  c10::InferenceMode inference;
+  if (model.pairs()) return vectors_of_probe(model);
+  if (model.scores() == 0) return logits_of_probe(model.lm());
+  return model.score(batch_of_probe(model.lm()), {}).clone();
 }
 
 std::unique_ptr<model::Model> loaded(model::ModelSpec& spec) {

@@ -14,9 +14,10 @@ namespace antiphon::run {
 std::unique_ptr<Objective> build_objective(model::ComponentSpec& spec);
 std::unique_ptr<UpdateRule> build_update_rule(train::OptimizerOptions& options);
 
-// Error(config) unless the objective is the mean loss of tokens, if train.label_smoothing or train.z_loss change that.
 // What [eval] says of dual encoders. Error(config) for a template without a place, and for a model that is none.
 void check_pairs(const eval::EvalOptions& options, const model::Model& model);
+
+// Error(config) unless the objective is the mean loss of tokens, if train.label_smoothing or train.z_loss change that.
 void check_smoothing(const Objective& objective, const std::string& name, const train::TrainOptions& options);
 
 // Error(config) if the objective reads of sequences what the model does not give.

@@ -15,8 +15,8 @@ struct StackBlock {
   std::function<at::Tensor(const at::Tensor& x)> forward;
 };
 
-// What is done around each block: computing it again in the backward pass, and later gathering its parameters, moving
-// them to the device, measuring.
+// What is done around each block: computing it again in the backward pass, gathering its parameters, moving them to the
+// device.
 class BlockPolicy {
  public:
   virtual ~BlockPolicy() = default;
