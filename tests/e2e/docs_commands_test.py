@@ -20,7 +20,7 @@ PARSED = {
     r"\./dev demo": "downloads weights and recordings, and trains for ten minutes",
     r"\./dev test": "it runs this test",
     r"\./dev bench.*": "measures for up to an hour, beside programs that have to be downloaded",
-    r"build/bin/antiphon train FOLDER/.*": "benchmarks/run.py makes that folder, of weights at full size",
+    r"build/bin/antiphon (train|launch) FOLDER/.*": "benchmarks/run.py makes that folder, of weights at full size",
     r"antiphon conformance build/plugins/my_encoder\.so .*": "needs a plugin that is built first: tests/cli/template_test.py does it",
     r"ANTIPHON_PLUGIN_PATH=\S+ antiphon inspect my_encoder": "needs a plugin that is built first: tests/cli/template_test.py does it",
 }
