@@ -13,7 +13,7 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optim
 from . import tiny
 from .common import starting
 from .conversations import image, make_tokenizer, named, tokenise, write_media
-from .whole import EXACT, NEAR, TEXT, in_pieces, read_again, samples_of
+from .whole import EXACT, NEAR, TEXT, adapted, exports, in_pieces, read_again, samples_of
 
 EDGE, PATCH, WIDTH = 28, 7, tiny.VIT["hidden_size"]
 
@@ -84,9 +84,10 @@ class Vila:
     """Pictures as a whole."""
     name, stream, samples = "vila, as a whole, squares of 3", "image", samples_of(image("a.png"), image("b.png"))
     aspect, type, factor, scales, most = "resize", "mlp_downsample_3x3_fix", 3, [], 1
-    more = {}
+    more, sites, read_blocks, tower_prefix = {}, ["q_proj", "fc1"], "01", ""
 
     def __init__(self, bench):
+        self.new_folder = bench.new_folder
         self.folder = bench.new_folder()
         write_media(self.folder)
         llm = self.folder / "llm"
@@ -152,7 +153,7 @@ class Vila:
         assert 0 not in [token for token in ids]
         return torch.tensor(out), torch.tensor(supervised).bool(), spans, {"input_ids": torch.tensor(out)[None], "pictures": pictures}
 
-    def run_all(self, samples):
+    def run(self, samples):
         parts, media, lengths = {name: [] for name in EXACT + NEAR[:-1]}, [], []
         for sample in samples:
             ids, supervised, spans, inputs = self.prepare(sample)
@@ -175,9 +176,12 @@ class Vila:
                 out.append(self.model.llm.generate(inputs_embeds=x, attention_mask=torch.ones(x.shape[:2], dtype=torch.long), max_new_tokens=32, do_sample=False, eos_token_id=None, pad_token_id=0)[0].tolist())
         return out
 
-    def table(self, trainable=True):
+    def parts(self, model):
+        return model.llm.model, model.vision_tower
+
+    def table(self, trainable=True, more=""):
         on = str(trainable).lower()
-        return f'from = "{self.folder}"\nllm.trainable = {on}\nstreams.image.encoder.trainable = {on}\n'
+        return f'from = "{self.folder}"\nllm.trainable = {on}\nstreams.image.encoder.trainable = {on}\n{more}'
 
 
 class Tiles(Vila):
@@ -217,7 +221,7 @@ class Scales(Vila):
 
 def compare(bench, reference):
     reference.model.zero_grad()
-    theirs, media, lengths = reference.run_all(reference.samples)
+    theirs, media, lengths = reference.run(reference.samples)
     theirs["loss"].backward()
     answer, out = bench.ask("model", model=reference.table(), samples=named(reference.samples), folder=reference.folder)
     bench.check(f"{reference.name}: ids, places and labels", all(torch.equal(out[name], theirs[name]) for name in EXACT) and answer["media"] == media and answer["lengths"] == lengths, f"{len(theirs['ids'])} tokens, {len(media)} media")
@@ -235,9 +239,11 @@ def compare(bench, reference):
 
 def export(bench, reference):
     """Each folder is loaded with no key missing or left, and they compute the same together; adapters are folded in."""
-    for case, more in {"": "", ", LoRA folded in": 'llm.peft = [{ plugin = "lora", rank = 4, targets = ["all-linear"] }]\n'}.items():
-        target, sample = bench.new_folder(), reference.samples[2]
-        _, out = bench.ask("model", model=reference.table(trainable=False) + more, samples=named([sample]), folder=reference.folder, merge=bool(more), export=target)
+    sample = reference.samples[2]
+    forward = lambda model: model.lm_head(model.model(**reference.prepare(sample)[3]).last_hidden_state)[0]
+    for case, more, expected in exports(reference, forward):
+        target = bench.new_folder()
+        _, out = bench.ask("model", model=reference.table(trainable=False, more=more), samples=named([sample]), folder=reference.folder, merge=bool(more), export=target)
         read = Definition(type(reference.model.llm)(reference.model.llm.config), reference.factor, reference.scales)
         wrong = {}
         for part, kind in {"llm": type(reference.model.llm), "vision_tower": SiglipVisionModel}.items():
@@ -250,10 +256,9 @@ def export(bench, reference):
         config = [json.loads((folder / "config.json").read_text()) for folder in (reference.folder, target)]
         wrong |= {"config": key for key in config[0] if key not in ("llm_cfg", "vision_tower_cfg") and config[0][key] != config[1].get(key)}
         with torch.no_grad():
-            hidden = read.eval().model(**reference.prepare(sample)[3]).last_hidden_state
-            logits = read.lm_head(hidden)[0]
+            logits = forward(read.eval())
         bench.check(f"{reference.name} export{case}: no key missing or left", not wrong, wrong or "")
-        bench.compare(f"{reference.name} export{case}: logits", {"logits": out["logits"]}, {"logits": logits})
+        bench.compare(f"{reference.name} export{case}: logits", {"ours": out["logits"], "read again": logits}, {"ours": expected, "read again": expected})
 
 
 def refusals(bench, reference):
@@ -277,4 +282,6 @@ def run(bench):
         read_again(bench, reference, (0,))
         in_pieces(bench, reference)
         export(bench, reference)
-    refusals(bench, reference)
+        if kind is Scales:
+            refusals(bench, reference)
+        adapted(bench, reference)

@@ -36,7 +36,6 @@ class Voxtral(Qwen2Audio):
     name, architecture, names = "voxtral", VoxtralForConditionalGeneration, NAMES
     token, samples, specials = "[AUDIO]", samples_of(audio("short.wav"), audio("long.wav")), ["[BEGIN_AUDIO]", "[AUDIO]"]
     template = TEMPLATE.replace("Audio: <|audio_bos|><|AUDIO|><|audio_eos|>{{ '\\n' }}", "[BEGIN_AUDIO][AUDIO]")
-    visual, sites, tower_prefix = "audio_tower", ["q_proj", "v_proj"], "model.encoder."  # for LoRA
     ears, text_model = EARS, dict(model_type="llama", head_dim=128)
 
     def image_processor(self):

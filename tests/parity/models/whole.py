@@ -1,5 +1,6 @@
 """Whole models out of their directories, LLaVA-1.5, LLaVA-NeXT, Qwen2-Audio, Qwen2-VL, Qwen2.5-VL, Qwen3-VL, Gemma 3, Mistral Small 3 and Pixtral, against transformers: ids and places,
 hidden states, logits, loss, every gradient, greedy answers, and the directory that ours writes."""
+import copy
 import json
 import subprocess
 import wave
@@ -18,7 +19,7 @@ from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoP
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
 from . import tiny
-from .common import starting
+from .common import relative, starting
 from .conversations import audio, expand, image, make_tokenizer, named, text, turns, video, write_media
 from .encoder_adapters import lora_table, with_lora
 from .lora import plain
@@ -54,10 +55,12 @@ class Whole:
     template, names, seed = TEMPLATE, NAMES, 71
     llm, projector = "language_model.", "multi_modal_projector"  # on disk
     tower_prefix = ""  # before the names of a tower alone
+    read_blocks = None  # which of the tower's are read, if not all; peft knows only of all
     textual, plain_template = "language_model", TEMPLATE  # the text model's attribute; the template of text that says "<image>"
     specials = ["<image>", "<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"]
 
     def __init__(self, bench):
+        self.new_folder = bench.new_folder
         self.folder = bench.new_folder()
         write_media(self.folder)
         self.tokenizer = self.make_tokenizer()
@@ -147,6 +150,10 @@ class Whole:
                 out.append(ids[0, inputs["input_ids"].shape[1]:].tolist())
         return out
 
+    def parts(self, model):
+        """Those that are adapted: the text model and the tower."""
+        return getattr(model.model, self.textual), getattr(model.model, self.visual)
+
     def table(self, trainable=True, more=""):
         on = str(trainable).lower()
         return f'from = "{self.folder}"\nllm.trainable = {on}\nstreams.{self.stream}.encoder.trainable = {on}\n{more}'
@@ -176,7 +183,7 @@ class Pictures(Whole):
 
 class Llava(Pictures):
     name, inputs, architecture = "llava", ["pixel_values"], LlavaForConditionalGeneration
-    layer, select = -2, "default"
+    layer, select, read_blocks = -2, "default", "01"
 
     def make_processor(self):
         return LlavaProcessor(self.image_processor(), self.tokenizer, patch_size=7, vision_feature_select_strategy=self.select, num_additional_image_tokens=1, chat_template=self.template)
@@ -186,14 +193,14 @@ class Llava(Pictures):
 
 
 class LlavaClassToken(Llava):
-    name, layer, select = "llava, Qwen2, class token, last layer", -1, "full"
+    name, layer, select, read_blocks = "llava, Qwen2, class token, last layer", -1, "full", None
 
     def text(self, changes):
         return Qwen2Config(**changes)
 
 
 class LlavaSiglip(Llava):
-    name, layer, select = "llava on siglip, last layer", -1, "full"
+    name, layer, select, read_blocks = "llava on siglip, last layer", -1, "full", None
 
     def vision(self):
         return SiglipVisionConfig(**tiny.VIT)
@@ -228,6 +235,7 @@ class LlavaVicuna(Llava):
 
 class LlavaNext(Pictures):
     name, inputs, architecture = "llava_next", ["pixel_values", "image_sizes"], LlavaNextForConditionalGeneration
+    read_blocks = "01"
 
     def image_processor(self):
         return LlavaNextImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}, image_grid_pinpoints=PINPOINTS)
@@ -242,6 +250,7 @@ class LlavaNext(Pictures):
 class Qwen2Audio(Whole):
     token, stream, samples = "<|AUDIO|>", "audio", samples_of(audio("a.wav"), audio("short.wav"))
     name, architecture = "qwen2_audio", Qwen2AudioForConditionalGeneration
+    visual, sites, tower_prefix = "audio_tower", ["q_proj", "v_proj"], "model.encoder."  # for LoRA
 
     def __init__(self, bench):
         super().__init__(bench)
@@ -564,7 +573,7 @@ class Mistral3Pictures(Rows):
 
 class Mistral3Window(Mistral3Pictures):
     """A window, tied embeddings, a layer before the last, other frequencies."""
-    name, layer = "mistral3, window", -2
+    name, layer, read_blocks = "mistral3, window", -2, "0"
     more = dict(sliding_window=5, tie_word_embeddings=True, head_dim=16)
     tower = {**Rows.tower, "hidden_act": "silu", "num_attention_heads": 4, "rope_parameters": {"rope_type": "axial", "rope_theta": 50.0}}
 
@@ -597,19 +606,44 @@ def compare(bench, case, reference, samples):
     return out
 
 
+LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def lora_on(reference, model, folder, of_text):
+    """LoRA of peft, no factor of which is zero, on parts of a model, which has it from then on: (each by its slot, our table of them)"""
+    text, tower = reference.parts(model)
+    of_tower = reference.sites if reference.read_blocks is None else rf"(.*\.)?[{reference.read_blocks}]\..*({'|'.join(reference.sites)})"
+    adapters, table = {}, ""
+    for slot, part, ours, theirs, seed in [("llm", text, of_text, of_text, 81), (f"streams.{reference.stream}.encoder", tower, reference.sites, of_tower, 82)]:
+        adapters[slot] = with_lora(part, theirs, seed)
+        adapters[slot].save_pretrained(folder / slot)
+        table += f"{slot}.peft = {lora_table(folder / slot, ours)}\n"
+    return adapters, table
+
+
+def exports(reference, forward):
+    """(case, more of our table, logits) of what is written: the model itself, and with adapters on it that change much. `forward`: logits of a model."""
+    changed = copy.deepcopy(reference.model).eval()
+    _, table = lora_on(reference, changed, reference.new_folder(), LINEAR)
+    with torch.no_grad():
+        plain, folded = forward(reference.model), forward(changed)
+    assert relative(folded, plain) > 1e-2
+    return [("", "", plain), (", LoRA folded in", table, folded)]
+
+
 def export(bench, reference):
     """transformers loads what ours writes, with no key missing or left, and computes the same; adapters are folded in."""
     sample = [reference.samples[-1 if isinstance(reference, QwenPictures) else 2]]
-    for case, more in {"": "", ", LoRA folded in": 'llm.peft = [{ plugin = "lora", rank = 4, targets = ["all-linear"] }]\n'}.items():
+    inputs = reference.prepare(sample[0])[3]
+    for case, more, expected in exports(reference, lambda model: model(**inputs).logits[0]):
         target = bench.new_folder()
         _, out = bench.ask("model", model=reference.table(trainable=False, more=more), samples=named(sample), folder=reference.folder, merge=bool(more), export=target)
         model, info = reference.architecture.from_pretrained(target, output_loading_info=True)
         wrong = {name: keys for name, keys in info.items() if keys}
         with torch.no_grad():
-            inputs = reference.prepare(sample[0])[3]
             logits = model.eval()(**inputs).logits[0]
         bench.check(f"{reference.name} export{case}: no key missing or left", not wrong, wrong or "")
-        bench.compare(f"{reference.name} export{case}: logits", {"logits": out["logits"]}, {"logits": logits})
+        bench.compare(f"{reference.name} export{case}: logits", {"ours": out["logits"], "read by transformers": logits}, {"ours": expected, "read by transformers": expected})
 
 
 def old_form(bench, reference, batch):
@@ -651,21 +685,14 @@ def read_again(bench, reference, samples=(0, 5)):
 
 def adapted(bench, reference):
     """LoRA of peft on the text model and on the tower; changes the reference."""
-    inner, samples = reference.model.model, reference.samples
-    of_text, of_tower = ["q_proj", "down_proj"], reference.sites
-    text, tower = with_lora(getattr(inner, reference.textual), of_text, 81), with_lora(getattr(inner, reference.visual), of_tower, 82)
-    tables = {}
-    encoder = f"streams.{reference.stream}.encoder"
-    for slot, model, targets in [("llm", text, of_text), (encoder, tower, of_tower)]:
-        model.save_pretrained(reference.folder / slot)
-        tables[slot] = f"{slot}.peft = {lora_table(reference.folder / slot, targets)}\n"
+    samples = reference.samples
+    adapters, tables = lora_on(reference, reference.model, reference.folder, ["q_proj", "down_proj"])
     reference.model.zero_grad()
     theirs = reference.run(samples)[0]
     theirs["loss"].backward()
-    _, out = bench.ask("model", model=reference.table(trainable=False, more="".join(tables.values())), samples=named(samples), folder=reference.folder)
+    _, out = bench.ask("model", model=reference.table(trainable=False, more=tables), samples=named(samples), folder=reference.folder)
     bench.compare(f"lora on {reference.name}: hidden, logits, loss", {name: out[name] for name in NEAR}, {name: theirs[name] for name in NEAR})
-    of = lambda model, prefix: {prefix + plain(name): p.grad for name, p in model.named_parameters() if "lora_" in name}
-    gradients = of(text, "llm.peft.0:model.") | of(tower, f"{encoder}.peft.0:{reference.tower_prefix}")
+    gradients = {f"{slot}.peft.0:{'model.' if slot == 'llm' else reference.tower_prefix}{plain(name)}": p.grad for slot, model in adapters.items() for name, p in model.named_parameters() if "lora_" in name}
     ours = {name: grad for name, grad in starting(out, "grad:").items() if ".peft." in name}
     bench.compare(f"lora on {reference.name}: gradients", ours, gradients, gradients=gradients)
 
@@ -745,7 +772,7 @@ def run(bench):
         reference = family(bench, kind)
         if isinstance(reference, Gemma3Pictures):
             layout(bench, reference)
-        if kind in (Gemma3Pictures, Mistral3Pictures, Pixtral):
+        if kind in (Llava, LlavaSiglip, Qwen2Audio, Gemma3Pictures, Mistral3Pictures, Pixtral):
             adapted(bench, reference)
 
 
