@@ -264,6 +264,37 @@ json run_tiles(const json& request) {
   return {{"tiles", answers}};
 }
 
+// For pictures [height, width] or sounds [samples] of "shapes", all of them zero: how many parts an encoder makes of
+// each, and how many vectors, or how many embeddings a connector makes of these.
+json run_part_counts(const json& request) {
+  const auto encoder = build<Encoder>(request);
+  std::unique_ptr<Connector> connector;
+  if (request.contains("connector")) {
+    config::Problems problems;
+    auto options = toml(request, "connector_options");
+    connector = model::build_slot<Connector>(request.at("connector").get<std::string>(), {}, options, "connector",
+                                             problems, ConnectorShape{encoder->output_size(), 8});
+    problems.throw_if_any();
+  }
+  json answers = json::array();
+  for (const auto& shape : request.at("shapes")) {
+    MediaItem item{encoder->modality(), {}, {}};
+    if (item.modality == Modality::image)
+      item.image = {shape.at(0), shape.at(1),
+                    std::vector<uint8_t>(shape[0].get<size_t>() * shape[1].get<size_t>() * 3)};
+    else
+      item.audio = {encoder->sample_rate(), std::vector<float>(shape.at(0).get<size_t>())};
+    const auto parts = encoder->process(item);
+    int64_t vectors = 0;
+    for (const auto& part : parts) {
+      const auto grid = encoder->output_grid(part.sizes());
+      vectors += (connector ? connector->output_grid(grid) : grid).count();
+    }
+    answers.push_back({parts.size(), vectors});
+  }
+  return {{"counts", answers}};
+}
+
 // For pictures of "sizes" [height, width] what they become, or null if they are refused.
 json run_native_sizes(const json& request) {
   json answers = json::array();
@@ -442,6 +473,7 @@ json answer(const std::string& line) {
   if (kind == "optimizer") return run_optimizer(request);
   if (kind == "scaled") return run_scaled(request);
   if (kind == "tiles") return run_tiles(request);
+  if (kind == "part_counts") return run_part_counts(request);
   if (kind == "tile_grids") return run_tile_grids(request);
   if (kind == "native_sizes") return run_native_sizes(request);
   if (kind == "frames") return run_frames(request);

@@ -245,7 +245,7 @@ json run_parameters(const json& request) {
   auto table = model_table_of(request);
   auto spec = model::model_table().parse(table, "model", problems);
   problems.throw_if_any();
-  const auto model = model::MultimodalLm::build(spec);
+  const auto model = model::build(spec);
   int64_t count = 0;
   for (const auto& part : model->parts()) count += part.module->parameter_count();
   return {{"parameters", count}};
@@ -313,85 +313,168 @@ json run_pairs(const json& request) {
   return {{"scores", model->scores()}};
 }
 
-// "steps": for each call the number of tokens of every sequence (0: not in this call). Hidden states in the order of
-// "ids", as one packed batch would give.
-json run_cached(const json& request) {
-  c10::InferenceMode inference;
-  const auto model = load_model(request);
-  const auto rows = request.at("ids").get<std::vector<std::vector<int64_t>>>();
-  const auto samples = from_ids(request, *model);
-  int64_t longest = 0;
-  for (const auto& row : rows) longest = std::max(longest, static_cast<int64_t>(row.size()));
-  auto cache = model->make_cache(static_cast<int64_t>(rows.size()) * engine::blocks_of_text(*model, longest));
-  std::vector<int64_t> numbers;
-  for (size_t row = 0; row < rows.size(); ++row) numbers.push_back(cache.add_row());
-  const int64_t prefix = cache.prefix();
-  std::vector<std::vector<at::Tensor>> hidden(rows.size());
-  for (const auto& step : request.at("steps")) {
+namespace {
+
+// The "ids" over one cache, some tokens of each at a time.
+class Rows {
+ public:
+  Rows(const json& request, model::MultimodalLm& model)
+      : request_(request),
+        model_(model),
+        ids_(request.at("ids").get<std::vector<std::vector<int64_t>>>()),
+        samples_(from_ids(request, model)),
+        cache_(model.make_cache(2 * std::ssize(ids_) * engine::blocks_of_text(model, longest()))),
+        hidden_(ids_.size()) {
+    for (size_t i = 0; i < ids_.size(); ++i) rows_.push_back(cache_.add_row());
+  }
+
+  // So many more tokens of each.
+  void read(const std::vector<int64_t>& counts) {
+    for (auto& [i, piece] : pass(counts, false)) hidden_[i].push_back(piece);
+  }
+  // So many tokens that are not the text's, and back: in the row itself ("row"), in a copy that goes away ("copy"), or
+  // in the row, which goes away for its copy ("original").
+  void try_others(const std::vector<int64_t>& counts, const std::string& where) {
+    const auto before = rows_;
+    std::vector<int64_t> copies, lengths;
+    for (const auto row : before) {
+      if (where != "row") copies.push_back(cache_.fork(row));
+      lengths.push_back(cache_.length(row));
+    }
+    if (where == "copy") rows_ = copies;
+    pass(counts, true);
+    for (size_t i = 0; i < before.size(); ++i)
+      where == "row" ? cache_.truncate(rows_[i], lengths[i]) : cache_.drop_row(rows_[i]);
+    rows_ = where == "original" ? copies : before;
+  }
+  at::Tensor hidden() const {
+    std::vector<at::Tensor> all;
+    for (const auto& pieces : hidden_) all.push_back(at::cat(pieces));
+    return at::cat(all);
+  }
+
+ private:
+  int64_t longest() const {
+    size_t most = 0;
+    for (const auto& row : ids_) most = std::max(most, row.size());
+    return static_cast<int64_t>(most);
+  }
+
+  // Hidden states of each sequence that takes part. `others`: of other tokens in the place of the text's.
+  std::vector<std::pair<size_t, at::Tensor>> pass(const std::vector<int64_t>& counts, bool others) {
     DecoderInput input;
     std::vector<int64_t> ids;
     std::vector<at::Tensor> positions;
     std::vector<size_t> of;
-    for (size_t row = 0; row < rows.size(); ++row) {
-      const int64_t n = step.at(row).get<int64_t>(), begin = cache.length(numbers[row]);
+    for (size_t i = 0; i < ids_.size(); ++i) {
+      const int64_t n = counts.at(i), begin = cache_.length(rows_[i]) - cache_.prefix();
       if (n == 0) continue;
-      ids.insert(ids.end(), rows[row].begin() + begin - prefix, rows[row].begin() + begin - prefix + n);
-      positions.push_back(samples[row].positions_at.narrow(1, begin - prefix, n) + prefix);
-      add_media(request, row, begin - prefix, n, static_cast<int64_t>(ids.size()) - n, input);
-      input.lengths.push_back(n), input.rows.push_back(numbers[row]), of.push_back(row);
+      for (int64_t k = begin; k < begin + n; ++k)
+        ids.push_back((ids_[i].at(static_cast<size_t>(k)) + (others ? 17 : 0)) % model_.llm().vocab_size());
+      positions.push_back(samples_[i].positions_at.narrow(1, begin, n) + cache_.prefix());
+      add_media(request_, i, begin, n, std::ssize(ids) - n, input);
+      input.lengths.push_back(n), input.rows.push_back(rows_[i]), of.push_back(i);
     }
-    input.x_td = model->llm().embed(at::tensor(ids, at::kLong).to(device())).to(model->compute_dtype()),
-    input.positions_at = at::cat(positions, 1).to(device()), input.cache = &cache;
-    const auto pieces = model->llm().forward(input).split_with_sizes(input.lengths);
-    for (size_t i = 0; i < pieces.size(); ++i) hidden[of[i]].push_back(pieces[i]);
+    input.x_td = model_.llm().embed(at::tensor(ids, at::kLong).to(device())).to(model_.compute_dtype());
+    input.positions_at = at::cat(positions, 1).to(device()), input.cache = &cache_;
+    const auto pieces = model_.llm().forward(input).split_with_sizes(input.lengths);
+    std::vector<std::pair<size_t, at::Tensor>> states;
+    for (size_t k = 0; k < pieces.size(); ++k) states.emplace_back(of[k], pieces[k]);
+    return states;
   }
-  std::vector<at::Tensor> joined;
-  for (const auto& pieces : hidden) joined.push_back(at::cat(pieces));
-  write_outputs(request, {{"hidden", at::cat(joined)}});
+
+  const json& request_;
+  model::MultimodalLm& model_;
+  std::vector<std::vector<int64_t>> ids_;
+  std::vector<data::Prepared> samples_;
+  KvCache cache_;
+  std::vector<int64_t> rows_;
+  std::vector<std::vector<at::Tensor>> hidden_;
+};
+
+}  // namespace
+
+// "steps": for each call the number of tokens of every sequence (0: not in this call), or {"others": these numbers,
+// "where": …}, see try_others(). Hidden states in the order of "ids", as one packed batch would give.
+json run_cached(const json& request) {
+  c10::InferenceMode inference;
+  const auto model = load_model(request);
+  Rows rows(request, *model);
+  for (const auto& step : request.at("steps"))
+    step.is_object() ? rows.try_others(step.at("others"), step.at("where")) : rows.read(step);
+  write_outputs(request, {{"hidden", rows.hidden()}});
   return json::object();
 }
 
 namespace {
 
+at::Tensor joined(const at::Tensor& before, const at::Tensor& more, int64_t axis) {
+  return before.defined() ? at::cat({before, more}, axis) : more;
+}
+
 // `count` tokens of a batch from `begin` on, as the next ones of a row.
 void add_piece(const DecoderInput& whole, int64_t begin, int64_t count, int64_t row, DecoderInput& piece) {
-  const auto joined = [](const at::Tensor& before, const at::Tensor& more, int64_t axis) {
-    return before.defined() ? at::cat({before, more}, axis) : more;
-  };
+  const int64_t place = piece.x_td.defined() ? piece.x_td.size(0) : 0;
   piece.x_td = joined(piece.x_td, whole.x_td.narrow(0, begin, count), 0);
   piece.positions_at = joined(piece.positions_at, whole.positions_at.narrow(1, begin, count), 1);
   piece.lengths.push_back(count), piece.rows.push_back(row);
+  for (const auto& span : whole.media)
+    if (span.begin >= begin && span.begin + span.tokens <= begin + count)
+      piece.media.push_back({span.begin - begin + place, span.tokens});
+  const auto& added = whole.added;
+  if (added.after.empty()) return;
+  const auto in_it = added.tokens_n.ge(begin).logical_and(added.tokens_n.lt(begin + count)).nonzero().squeeze(1);
+  piece.added.tokens_n = joined(piece.added.tokens_n, added.tokens_n.index_select(0, in_it) - begin + place, 0);
+  piece.added.after.resize(added.after.size());
+  for (size_t i = 0; i < added.after.size(); ++i)
+    piece.added.after[i] = joined(piece.added.after[i], added.after[i].index_select(0, in_it), 0);
+}
+
+// Where a piece up to `end` ends if it cuts no medium's part.
+int64_t behind_part(const DecoderInput& whole, int64_t end) {
+  for (const auto& span : whole.media)
+    if (span.begin < end && end < span.begin + span.tokens) return span.begin + span.tokens;
+  return end;
 }
 
 }  // namespace
 
-// The "samples" together, "piece" tokens of each at a time; in the order of one packed batch.
+// The "samples" together, "piece" tokens of each at a time, with "whole_parts" as many more as a medium's part has; in
+// the order of one packed batch.
 json run_in_pieces(const json& request) {
   c10::InferenceMode inference;
   const auto model = load_model(request);
   auto batch = data::pack(prepare(request, *model, data::Purpose::training));
   model->encode(batch);
   const auto whole = model->input_of(batch);
-  if (!whole.added.after.empty()) fail(ErrorKind::config, "vectors that are added after blocks are not cut here");
-  const auto longest = std::ranges::max(batch.lengths), step = request.at("piece").get<int64_t>();
-  auto cache = model->make_cache(std::ssize(batch.lengths) * engine::blocks_of_text(*model, longest));
-  std::vector<int64_t> rows;
-  for (size_t i = 0; i < batch.lengths.size(); ++i) rows.push_back(cache.add_row());
+  const auto step = request.at("piece").get<int64_t>();
+  const bool whole_parts = request.value("whole_parts", false);
+  auto cache =
+      model->make_cache(std::ssize(batch.lengths) * engine::blocks_of_text(*model, std::ranges::max(batch.lengths)));
+  std::vector<int64_t> rows, next, ends;
+  for (const auto length : batch.lengths) {
+    rows.push_back(cache.add_row());
+    next.push_back(ends.empty() ? 0 : ends.back());
+    ends.push_back(next.back() + length);
+  }
   std::vector<std::vector<at::Tensor>> hidden(rows.size());
-  for (int64_t done = 0; done < longest; done += step) {
+  while (next != ends) {
     DecoderInput piece;
     std::vector<size_t> of;
-    int64_t begin = 0;
-    for (size_t i = 0; i < rows.size(); begin += batch.lengths[i++])
-      if (const auto count = std::min(step, batch.lengths[i] - done); count > 0)
-        add_piece(whole, begin + done, count, rows[i], piece), of.push_back(i);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (next[i] == ends[i]) continue;
+      auto end = std::min(next[i] + step, ends[i]);
+      if (whole_parts) end = behind_part(whole, end);
+      add_piece(whole, next[i], end - next[i], rows[i], piece);
+      next[i] = end, of.push_back(i);
+    }
     piece.cache = &cache;
     const auto states = model->llm().forward(piece).split_with_sizes(piece.lengths);
     for (size_t i = 0; i < states.size(); ++i) hidden[of[i]].push_back(states[i]);
   }
-  std::vector<at::Tensor> joined;
-  for (const auto& states : hidden) joined.push_back(at::cat(states));
-  write_outputs(request, {{"hidden", at::cat(joined)}});
+  std::vector<at::Tensor> all;
+  for (const auto& states : hidden) all.push_back(at::cat(states));
+  write_outputs(request, {{"hidden", at::cat(all)}});
   return json::object();
 }
 
