@@ -88,6 +88,17 @@ def relative(ours, theirs, unit=None):
     return difference / max(unit.detach().double().abs().max().item(), 1e-30)
 
 
+def isolated(bench, case, before, after, changed):
+    """Of a batch in which one sample became another, (what came out, lengths) before and after: its own states differ, those of all others do not."""
+    halves = []
+    for out, lengths in (before, after):
+        halves.append({f"{name} of {i}": piece for name in ("hidden", "logits") for i, piece in enumerate(out[name].split(lengths))})
+    own = [[one.pop(f"{name} of {changed}") for name in ("hidden", "logits")] for one in halves]
+    if any(a.shape == b.shape and torch.allclose(a, b, atol=1e-2) for a, b in zip(*own)):
+        return bench.check(f"{case}: another sample changes no other", False, "it did not change itself")
+    bench.compare(f"{case}: another sample changes no other", *halves[::-1], limit=1e-6)
+
+
 def named_gradients(module, rename=lambda name: name):
     return {rename(name): p.grad for name, p in module.named_parameters() if p.grad is not None}
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from . import tiny
-from .common import named_gradients, starting
+from .common import isolated, named_gradients, starting
 
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
 LINEAR = {"rope_type": "linear", "rope_theta": 1000.0, "factor": 2.5}
@@ -126,6 +126,24 @@ def model_table(folder, trainable=True, plugin="llama"):
     return f'[llm]\nplugin = "{READ_BY.get(plugin, plugin)}"\nweights = "{folder}"\ntrainable = {str(trainable).lower()}\n'
 
 
+# Some tokens of each row; and others in their place, which are taken back, or written into a copy, or after one was made.
+STEPS = [[7, 0, 20, 1, 0], [10, 1, 15, 0, 3]] + [[1, 0, 1, 0, 1]] * 2 + [[0, 0, 3, 39, 1]] + [[0, 0, 0, 0, 1]]
+BACK = [{"others": [3, 1, 8, 40, 2], "where": "row"}, [7, 0, 20, 1, 0], {"others": [12, 1, 20, 5, 7], "where": "copy"}, [10, 1, 15, 0, 3], {"others": [2, 0, 5, 39, 4], "where": "original"},
+        [1, 0, 1, 0, 1], {"others": [1, 0, 1, 1, 1], "where": "row"}, [1, 0, 4, 39, 3]]
+
+
+def one_changed(bench, case, out, rows, changed=2, **asked):
+    """Other tokens in one row of a packed batch."""
+    others = [[(token + 17) % 96 for token in row] if i == changed else row for i, row in enumerate(rows)]
+    answer, after = bench.ask("model", ids=others, **asked)
+    isolated(bench, case, (out, answer["lengths"]), (after, answer["lengths"]), changed)
+
+
+def through_cache(bench, case, hidden, steps, back, **asked):
+    for name, how in (("cache in pieces", steps), ("cache, rows copied and taken back", back)):
+        bench.compare(f"{case}: {name}", bench.ask("cached", steps=how, **asked)[1], {"hidden": hidden})
+
+
 def variant(bench, plugin, name, changes):
     title = f"{READ_BY[plugin]} as {plugin}, {name}" if plugin in READ_BY else f"{plugin} {name}"
     folder = bench.new_folder()
@@ -142,9 +160,8 @@ def variant(bench, plugin, name, changes):
         case = title + (" (config of transformers 4)" if spelling == "old" else "")
         bench.compare(f"{case}: packed", {key: out[key] for key in theirs}, theirs)
         bench.compare(f"{case}: gradients", starting(out, "grad:llm:"), gradients, gradients=gradients)
-    steps = [[7, 0, 20, 1, 0], [10, 1, 15, 0, 3]] + [[1, 0, 1, 0, 1]] * 2 + [[0, 0, 3, 39, 1]] + [[0, 0, 0, 0, 1]]
-    _, out = bench.ask("cached", model=table, ids=rows, steps=steps)
-    bench.compare(f"{title}: cache in pieces", out, {"hidden": theirs["hidden"]})
+    one_changed(bench, title, out, rows, model=table)
+    through_cache(bench, title, theirs["hidden"], STEPS, BACK, model=table, ids=rows)
     answers(bench, title, model, table)
     export(bench, title, model, table, rows)
     if "moe" in plugin or plugin == "mixtral":

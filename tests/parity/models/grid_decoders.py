@@ -12,7 +12,7 @@ from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLTextModel
 
 from . import tiny
 from .common import named_gradients, starting
-from .decoders import WINDOW, model_table, rows_of
+from .decoders import BACK, STEPS, WINDOW, model_table, one_changed, rows_of, through_cache
 
 ROPE = {"rope_type": "default", "rope_theta": 1e4}
 TURNS = {**ROPE, "mrope_interleaved": True}
@@ -97,9 +97,8 @@ def variant(bench, name, config_class, model_class, changes):
         bench.compare(f"{spelled}: gradients", starting(out, "grad:llm:"), gradients, gradients=gradients)
     alone = [bench.ask("model", model=table, ids=[row], positions=[place])[1]["hidden"] for row, place in zip(rows, places)]
     bench.compare(f"{case}: one by one equals the batch", {"hidden": torch.cat(alone)}, {"hidden": out["hidden"]})
-    steps = [[7, 0, 20, 1, 0], [10, 1, 15, 0, 3]] + [[1, 0, 1, 0, 1]] * 2 + [[0, 0, 3, 39, 1]] + [[0, 0, 0, 0, 1]]
-    _, out = bench.ask("cached", model=table, ids=rows, positions=places, steps=steps)
-    bench.compare(f"{case}: cache in pieces", out, {"hidden": theirs["hidden"]})
+    one_changed(bench, case, out, rows, model=table, positions=places)
+    through_cache(bench, case, theirs["hidden"], STEPS, BACK, model=table, ids=rows, positions=places)
     prompts = rows_of([9, 1, 23, 12], seed=12)
     places = [positions_of(len(prompt), 7 + i) for i, prompt in enumerate(prompts)]
     with torch.no_grad():

@@ -6,7 +6,7 @@ from transformers.models.gemma3.modeling_gemma3 import create_masks_for_vision_m
 
 from . import tiny
 from .common import named_gradients, starting
-from .decoders import logits_of, model_table, rows_of
+from .decoders import logits_of, model_table, one_changed, rows_of, through_cache
 
 VARIANTS = {
     "windows of six": {},
@@ -17,6 +17,8 @@ VARIANTS = {
 LENGTHS = [19, 1, 40, 40, 7]
 SPANS = [[[2, 5]], [], [[0, 9], [12, 8], [35, 5]], [[30, 10]], [[0, 7]]]
 STEPS = [[7, 0, 9, 0, 0], [10, 1, 11, 29, 0], [1, 0, 1, 0, 0], [1, 0, 1, 0, 0], [0, 0, 18, 11, 7]]  # none cuts a span
+BACK = [{"others": [7, 1, 9, 40, 7], "where": "row"}, STEPS[0], {"others": [12, 1, 11, 30, 7], "where": "copy"}, STEPS[1], {"others": [2, 0, 2, 11, 7], "where": "original"}, STEPS[2],
+        {"others": [1, 0, 1, 1, 7], "where": "row"}, *STEPS[3:]]
 
 
 def hidden(model, row, spans):
@@ -45,8 +47,8 @@ def variant(bench, name, changes):
     bench.compare(f"{case}: gradients", starting(out, "grad:llm:"), gradients, gradients=gradients)
     alone = [bench.ask("model", model=table, ids=[row], media=[spans])[1]["hidden"] for row, spans in zip(rows, SPANS)]
     bench.compare(f"{case}: one by one equals the batch", {"hidden": torch.cat(alone)}, {"hidden": out["hidden"]})
-    _, cached = bench.ask("cached", model=table, ids=rows, media=SPANS, steps=STEPS)
-    bench.compare(f"{case}: cache in pieces", cached, {"hidden": theirs["hidden"]})
+    one_changed(bench, case, out, rows, model=table, media=SPANS)
+    through_cache(bench, case, theirs["hidden"], STEPS, BACK, model=table, ids=rows, media=SPANS)
     _, blind = bench.ask("model", model=table + "media_see_all = false\n", ids=rows, media=SPANS)
     bench.check(f"{case}: media_see_all = false sees what is before", not torch.allclose(blind["hidden"], out["hidden"], atol=1e-3))
     bench.refused(f"{case}: no piece cuts a picture", "see each other", "cached", model=table, ids=rows[:1], media=SPANS[:1], steps=[[4], [15]])
