@@ -6,8 +6,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaForCausalLM
 
 from . import tiny
-from .common import starting
-from .decoders import model_table, reference, rows_of
+from .common import relative, starting
+from .decoders import READ_BY, model_table, reference, rows_of
 
 CASES = {
     "suffixes": (dict(target_modules=["q_proj", "v_proj"]), 'targets = ["q_proj", "v_proj"]'),
@@ -24,7 +24,10 @@ def peft_table(options, weights="", rank=5, alpha=12):
 
 
 def with_adapter(folder, settings, rank=5, alpha=12, seed=21):
-    base = LlamaForCausalLM.from_pretrained(folder)
+    return adapted(LlamaForCausalLM.from_pretrained(folder), settings, rank, alpha, seed)
+
+
+def adapted(base, settings, rank=5, alpha=12, seed=21):
     model = get_peft_model(base, LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, **settings)).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -71,6 +74,32 @@ def input_gradient(bench, name, model, table, rows):
     bench.compare(f"lora {name}: gradient of the input", {"x": out["grad_x"]}, {"x": torch.cat([leaf.grad[0] for leaf in leaves])}, gradients=["x"])
 
 
+# Where the layers of the families lie; of those with experts what is beside these.
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+LAYERS = {"qwen2": ATTENTION + ["gate_proj", "up_proj", "down_proj"], "nemotron": ATTENTION + ["up_proj", "down_proj"], "qwen2_moe": ATTENTION, "qwen3_moe": ATTENTION, "mixtral": ATTENTION}
+
+
+def family(bench, plugin):
+    """The other decoders: what they compute, gradients, and what transformers reads of them with the adapter folded in."""
+    folder, adapter, saved = bench.new_folder(), bench.new_folder(), bench.new_folder()
+    base, rows, targets = getattr(tiny, plugin)(folder), rows_of([13, 6, 21]), LAYERS.get(plugin, LAYERS["qwen2"])
+    plain_logits = reference(base, rows)["logits"]
+    model = adapted(base, dict(target_modules=targets))
+    model.save_pretrained(adapter)
+    theirs = reference(base, rows)
+    assert relative(theirs["logits"], plain_logits) > 1e-2
+    theirs["loss"].backward()
+    gradients = {plain(key): p.grad for key, p in model.named_parameters() if p.requires_grad}
+    table, name = model_table(folder, False, plugin) + peft_table(f"targets = {targets}", adapter), READ_BY.get(plugin, plugin) + (f" as {plugin}" if plugin in READ_BY else "")
+    _, out = bench.ask("model", model=table, ids=rows)
+    bench.compare(f"lora on {name}: hidden, logits, loss", {key: out[key] for key in theirs}, theirs)
+    bench.compare(f"lora on {name}: gradients of A and B", starting(out, "grad:llm.peft.0:"), gradients, gradients=gradients)
+    _, merged = bench.ask("model", model=table, ids=rows, merge=True, save=saved)
+    read = type(base).from_pretrained(saved, attn_implementation=base.config._attn_implementation).eval()
+    with torch.no_grad():
+        bench.compare(f"lora on {name}: merged, and read by transformers", {"ours": merged["logits"], "read": reference(read, rows)["logits"]}, {"ours": theirs["logits"], "read": theirs["logits"]})
+
+
 def refusals(bench, folder):
     """An adapter that was trained otherwise is refused, not bent."""
     adapter = bench.new_folder()
@@ -88,3 +117,5 @@ def run(bench):
     for name, (settings, options) in CASES.items():
         one(bench, name, settings, options, folder)
     refusals(bench, folder)
+    for plugin in ("qwen2", "qwen3", "nemotron", "mistral", "granite", "gemma2", "gemma3", "qwen2_moe", "qwen3_moe", "mixtral"):
+        family(bench, plugin)

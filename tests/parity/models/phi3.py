@@ -8,7 +8,7 @@ from transformers import Phi3ForCausalLM
 
 from . import tiny
 from .common import named_gradients, starting
-from .decoders import answers, export, model_table, reference, rows_of
+from .decoders import answers, export, model_table, one_changed, reference, rows_of, through_cache
 from .lora import peft_table
 
 HALF = {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 0.5}
@@ -74,8 +74,10 @@ def variant(bench, name, changes):
     (folder / "config.json").write_text(config.replace('"type": "su"', '"type": "longrope"'))
     # A row of the cache stays on its side of the limit: the first piece of a long one is long.
     steps = [[7, 0, 33, 20, 33, 0], [10, 1, 1, 11, 0, 3], [1, 0, 6, 1, 0, 1], [1, 0, 0, 0, 0, 3]]
-    _, out = bench.ask("cached", model=table, ids=rows, steps=steps)
-    bench.compare(f"{title}: cache in pieces", out, {"hidden": theirs["hidden"]})
+    back = [{"others": [3, 1, 35, 20, 33, 7], "where": "row"}, steps[0], {"others": [12, 1, 7, 12, 0, 7], "where": "copy"}, steps[1], {"others": [2, 0, 6, 1, 0, 4], "where": "original"}, steps[2],
+            {"others": [1, 0, 0, 0, 0, 3], "where": "row"}, steps[3]]
+    one_changed(bench, title, out, rows, model=table)
+    through_cache(bench, title, theirs["hidden"], steps, back, model=table, ids=rows)
     answers(bench, title, model, table)
     export(bench, title, model, table, rows)
     same_file(bench, title, folder, table, rows)
@@ -127,6 +129,11 @@ def adapters(bench, folder):
         _, out = bench.ask("model", model=table, ids=rows, save_adapter=written)
         bench.compare(f"phi3 lora {name}: peft's adapter in ours", {"logits": out["logits"]}, theirs)
         in_peft(bench, f"phi3 lora {name}: written again, in peft", folder, written, rows, theirs)
+        merged = bench.new_folder()
+        _, out = bench.ask("model", model=table, ids=rows, merge=True, save=merged)
+        with torch.no_grad():
+            read = reference(Phi3ForCausalLM.from_pretrained(merged).eval(), rows)["logits"]
+        bench.compare(f"phi3 lora {name}: merged, and read by transformers", {"ours": out["logits"], "read": read}, {"ours": theirs["logits"], "read": theirs["logits"]})
     for name, options in FROM_OURS.items():
         written, again = bench.new_folder(), bench.new_folder()
         table = model_table(folder, False, "phi3") + peft_table(options, rank=3, alpha=7)
