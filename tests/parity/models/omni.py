@@ -11,7 +11,7 @@ from transformers import Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditio
 
 from .conversations import audio, expand, image, named, text, turns, video
 from .processors import speech, write_wav
-from .whole import TEMPLATE, Qwen25Vl, adapted, ask, compare, export, in_pieces, read_again
+from .whole import TEMPLATE, Qwen25Vl, adapted, ask, compare, export, in_pieces, one_changed, read_again
 
 EARS = dict(d_model=48, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=96, num_mel_bins=80, n_window=10, output_dim=48)
 SAMPLES = [
@@ -155,6 +155,11 @@ def features(bench):
     counts = [grids[0][0] * grids[0][1] for grids in answer["grids"]]
     wanted = [max(1, int(_get_feat_extract_output_lengths(-(-length // 160)))) for length in lengths]
     bench.check("qwen2_5_omni_audio: counts; up to 20 ms one vector, where transformers has none", counts == wanted and all(len(grids) == 1 for grids in answer["grids"]))
+    many = sorted({frames * 160 + more for frames in range(3, 500) for more in (-1, 0, 1)})  # all edges of chunks of 20 frames among them
+    many += [generator.randrange(1, 80000) for _ in range(2000 - len(many))]
+    got = bench.ask("part_counts", plugin="qwen2_5_omni_audio", weights=folder, shapes=[[n] for n in many])[0]["counts"]
+    wanted = [[1, max(1, int(n))] for n in _get_feat_extract_output_lengths(torch.tensor([-(-n // 160) for n in many]))]
+    bench.check(f"qwen2_5_omni_audio: vectors of sounds of {len(many)} lengths", got == wanted, [case for case in zip(many, got, wanted) if case[1] != case[2]][:3] or "")
     samples = speech(11.3, 3)
     write_wav(folder / "long.wav", samples)
     answer, out = bench.ask("process", plugin="qwen2_5_omni_audio", weights=folder, media=[str(folder / "long.wav")])
@@ -234,6 +239,7 @@ def run(bench):
             compare(bench, f"{reference.name}, {what}", reference, [samples[index]])
         alone = [ask(bench, reference, [sample])[1] for sample in samples]
         bench.compare(f"{reference.name}: one by one equals the batch", {"hidden": torch.cat([out["hidden"] for out in alone])}, {"hidden": batch["hidden"]})
+        one_changed(bench, reference, batch, [len(out["ids"]) for out in alone])
         got, _ = bench.ask("generate", model=reference.table(trainable=False), samples=named(samples), folder=reference.folder, max_tokens=32)
         bench.check(f"{reference.name}: 32 greedy tokens for each conversation", got["tokens"] == reference.answers(samples))
         export(bench, reference)

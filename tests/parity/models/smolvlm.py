@@ -22,7 +22,7 @@ from . import tiny
 from .conversations import named, text, turns, image, video
 from .encoders import compare as compare_tower
 from .processors import picture
-from .whole import TEMPLATE, Pictures, adapted, ask, compare, counted, family, in_pieces, layout, read_again, write_video
+from .whole import TEMPLATE, Pictures, adapted, ask, compare, counted, family, layout, write_video
 
 PLUGIN = "idefics3_vision"
 TOWER = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, image_size=28, patch_size=7)
@@ -360,8 +360,6 @@ def run(bench):
     for kind in (SmolVlm, SmolVlmWhole, Idefics3):
         reference = family(bench, kind)
         layout(bench, reference)
-        read_again(bench, reference, (0, 5) if kind is not Idefics3 else (0,))
-        in_pieces(bench, reference)
         if kind is SmolVlm:
             compare(bench, "smolvlm, a video", reference, [reference.samples[4]])
             texts(bench, reference)

@@ -2,6 +2,7 @@
 LlamaForCausalLM of transformers, which has no class for them (NVlabs/VILA: llava/mm_utils.py, llava/model/llava_arch.py,
 multimodal_projector/base_projector.py, encoders/image/basic.py)."""
 import json
+import random
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optim
 from . import tiny
 from .common import starting
 from .conversations import image, make_tokenizer, named, tokenise, write_media
-from .whole import EXACT, NEAR, TEXT, adapted, exports, in_pieces, read_again, samples_of
+from .whole import EXACT, NEAR, TEXT, adapted, exports, in_pieces, one_changed, read_again, samples_of
 
 EDGE, PATCH, WIDTH = 28, 7, tiny.VIT["hidden_size"]
 
@@ -84,7 +85,7 @@ class Vila:
     """Pictures as a whole."""
     name, stream, samples = "vila, as a whole, squares of 3", "image", samples_of(image("a.png"), image("b.png"))
     aspect, type, factor, scales, most = "resize", "mlp_downsample_3x3_fix", 3, [], 1
-    more, sites, read_blocks, tower_prefix = {}, ["q_proj", "fc1"], "01", ""
+    more, sites, read_blocks, tower_prefix, whole_parts = {}, ["q_proj", "fc1"], "01", "", False
 
     def __init__(self, bench):
         self.new_folder = bench.new_folder
@@ -179,6 +180,9 @@ class Vila:
     def parts(self, model):
         return model.llm.model, model.vision_tower
 
+    def rename(self, adapter):
+        pass
+
     def table(self, trainable=True, more=""):
         on = str(trainable).lower()
         return f'from = "{self.folder}"\nllm.trainable = {on}\nstreams.image.encoder.trainable = {on}\n{more}'
@@ -219,6 +223,32 @@ class Scales(Vila):
         return (self.pixels(squares), (rows, columns)), [4 * rows * columns], ["<media>"]
 
 
+def closest(height, width, least, most):
+    """Rows and columns: find_closest_aspect_ratio of mm_utils.py, smaller grids first."""
+    best, difference = None, float("inf")
+    for columns, rows in sorted(((i, j) for i in range(1, most + 1) for j in range(1, most + 1) if least <= i * j <= most), key=lambda grid: grid[0] * grid[1]):
+        apart = abs(width / height - columns / rows)
+        if apart < difference or apart == difference and width * height > 0.5 * EDGE * EDGE * columns * rows:
+            best, difference = (rows, columns), apart
+    return best
+
+
+def counts(bench, weights):
+    """How many tiles and embeddings pictures of 5,000 sizes have."""
+    generator = random.Random(3)
+    sizes = [[1, 1], [1, 200], [201, 1], [28, 28], [27, 29], [28, 56], [29, 56], [35, 28], [84, 28], [28, 336], [39, 40], [40, 40]]
+    sizes += [[int(10 ** generator.uniform(0, 2.6)), int(10 ** generator.uniform(0, 2.6))] for _ in range(5000 - len(sizes))]
+    for case, options, least, most in [("tiles, up to 12", "max_tiles = 12", 1, 12), ("tiles, 3 to 5", "min_tiles = 3\nmax_tiles = 5", 3, 5), ("scales, up to 12", "max_tiles = 12\ns2_scales = [28, 56, 84]", 9, 12), ("scales, up to 9", "max_tiles = 9\ns2_scales = [28, 84]", 9, 9)]:
+        got = bench.ask("part_counts", plugin="siglip", weights=weights, shapes=sizes, options=f'fit = "stretch"\nlayer = -2\n{options}\n', connector="downsample_mlp", connector_options="factor = 2\n")[0]["counts"]
+        expected = []
+        for size in sizes:
+            rows, columns = closest(*size, least, most)
+            tiles = 1 if "scales" in case else rows * columns + (rows * columns > 1)
+            expected.append([tiles, 4 * rows * columns if "scales" in case else 4 * tiles])
+        wrong = [case for case in zip(sizes, got, expected) if case[1] != case[2]]
+        bench.check(f"nvila, {case}: {len(sizes)} pictures", not wrong, wrong[:3] or "")
+
+
 def compare(bench, reference):
     reference.model.zero_grad()
     theirs, media, lengths = reference.run(reference.samples)
@@ -233,6 +263,7 @@ def compare(bench, reference):
     bench.compare(f"{reference.name}: gradients", ours, gradients, scales=scales, gradients=gradients)
     alone = [bench.ask("model", model=reference.table(), samples=named([sample]), folder=reference.folder)[1] for sample in reference.samples]
     bench.compare(f"{reference.name}: one by one equals the batch", {"hidden": torch.cat([one["hidden"] for one in alone])}, {"hidden": out["hidden"]})
+    one_changed(bench, reference, out, lengths)
     got, _ = bench.ask("generate", model=reference.table(trainable=False), samples=named(reference.samples), folder=reference.folder, max_tokens=32)
     bench.check(f"{reference.name}: 32 greedy tokens for each conversation", got["tokens"] == reference.answers())
 
@@ -283,5 +314,6 @@ def run(bench):
         in_pieces(bench, reference)
         export(bench, reference)
         if kind is Scales:
+            counts(bench, reference.folder / "vision_tower")
             refusals(bench, reference)
         adapted(bench, reference)

@@ -99,6 +99,11 @@ def features(bench):
     expected = {f"{i}.{j}": part for i, sound in enumerate(sounds) for j, part in enumerate(windows(extractor, [sound])[0])}
     bench.compare(f"voxtral: windows of {len(lengths)} sounds", out, expected)
     bench.check("voxtral: as many windows as a sound fills", [len(grids) for grids in answer["grids"]] == [-(-length // 32000) for length in lengths])
+    many = sorted({n + more for n in range(0, 97000, 160 * FRAMES // 2) for more in (-160, -1, 0, 1, 160)} - {-160, -1, 0})
+    many += [generator.randrange(1, 97000) for _ in range(2000 - len(many))]
+    got = bench.ask("part_counts", plugin="whisper", weights=folder, shapes=[[n] for n in many], connector="frame_stack", connector_options="factor = 4\n")[0]["counts"]
+    wrong = [case for case in zip(many, got) if case[1] != [-(-case[0] // (160 * FRAMES)), -(-case[0] // (160 * FRAMES)) * FRAMES // 2 // 4]]
+    bench.check(f"voxtral: windows and vectors of sounds of {len(many)} lengths", not wrong, wrong[:3] or "")
     for key, value in (("hop_length", 80), ("n_fft", 512), ("sampling_rate", 8000), ("feature_size", 128), ("chunk_length", 30), ("dither", 0.1)):
         (folder / "preprocessor_config.json").write_text(json.dumps({**json.loads(extractor.to_json_string()), key: value}))
         bench.refused(f"voxtral refuses {key} = {value}", key, "process", plugin="whisper", weights=folder, media=[])
