@@ -8,6 +8,9 @@ from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
 
 from . import tiny
 from .common import starting
+from .encoder_adapters import lora_table, with_lora
+from .lora import plain
+from .whole import counted
 
 TEXT = dict(hidden_size=40, intermediate_size=56, num_hidden_layers=3, num_attention_heads=4, vocab_size=96, max_position_embeddings=12)
 START, END = 1, 95  # of CLIP's texts; the end is the largest id
@@ -68,6 +71,7 @@ def clip(bench):
         model.save_pretrained(folder)
         rows = texts([5, 1, 9, 3, 10], [START], [END])
         compare(bench, case, model, folder, rows, padded(rows, 12, END), "contrastive", pixels(5), clip_loss)
+    adapted(bench, "clip", model, folder, rows, padded(rows, 12, END), "contrastive", pixels(5), clip_loss, ["q_proj", "out_proj", "fc2"])
     bench.refused("clip: a decoder's graph with a text tower", "writes none", "pairs", model=f'llm = {{ plugin = "clip_text", weights = "{folder}", part = "text_model" }}', ids=[], objective="contrastive")
     bench.refused("dual encoder without a head", "needs a head", "pairs", model=f'graph = "dual_encoder"\nllm = {{ plugin = "clip_text", weights = "{folder}", part = "text_model" }}', ids=[], objective="contrastive")
     bench.refused("dual encoder with other widths", "identity", "pairs", model=f'from = "{folder}"\nhead.projection_dim = 9', ids=[], objective="contrastive")
@@ -82,6 +86,35 @@ def siglip(bench):
     model.save_pretrained(folder)
     rows = texts([5, 1, 12, 3])
     compare(bench, "siglip", model, folder, rows, padded(rows, 12, 1), "sigmoid_pairs", pixels(4), siglip_loss)
+    adapted(bench, "siglip", model, folder, rows, padded(rows, 12, 1), "sigmoid_pairs", pixels(4), siglip_loss, ["v_proj", "fc1"])
+
+
+def adapted(bench, case, model, folder, rows, ids, objective, x, loss, sites):
+    """LoRA of peft on both towers; changes the model."""
+    table, adapters = f'from = "{folder}"\n', {}
+    for seed, (slot, tower, name) in enumerate([("llm", model.text_model, "text_model"), ("streams.image.encoder", model.vision_model, "vision_model")]):
+        adapters[slot] = with_lora(tower, sites, 91 + seed)
+        adapters[slot].save_pretrained(folder / slot)
+        table += f"{slot}.trainable = false\n{slot}.peft = {lora_table(folder / slot, sites)}\n"
+    model.zero_grad()
+    out = model(input_ids=ids, pixel_values=x)
+    expected = loss(out.logits_per_image)
+    expected.backward()
+    _, ours = bench.ask("pairs", {"pixels": x}, model=table, ids=rows, objective=objective)
+    media, written = halves(ours["scores"])
+    bench.compare(f"lora on {case}: logits and loss", {"logits": media @ written.T, "loss": ours["loss"]}, {"logits": out.logits_per_image, "loss": expected})
+    gradients = {f"{slot}.peft.0:{plain(name)}": p.grad for slot, tower in adapters.items() for name, p in tower.named_parameters() if "lora_" in name}
+    bench.compare(f"lora on {case}: gradients", {name: grad for name, grad in starting(ours, "grad:").items() if ".peft." in name}, gradients, gradients=gradients)
+
+
+def sizes(bench):
+    """At the sizes of published models."""
+    counted(bench, "clip, ViT-B/32", CLIPConfig(), CLIPModel, 151_277_313)
+    large = dict(text_config=dict(hidden_size=768, intermediate_size=3072, num_attention_heads=12), vision_config=dict(hidden_size=1024, intermediate_size=4096, num_attention_heads=16, num_hidden_layers=24, patch_size=14))
+    counted(bench, "clip, ViT-L/14", CLIPConfig(**large, projection_dim=768), CLIPModel, 427_616_513)
+    counted(bench, "siglip, base-patch16-224", SiglipConfig(), SiglipModel, 203_155_970)
+    so400m = dict(hidden_size=1152, intermediate_size=4304, num_attention_heads=16, num_hidden_layers=27)
+    counted(bench, "siglip, so400m-patch14-384", SiglipConfig(text_config=so400m, vision_config=dict(so400m, patch_size=14, image_size=384)), SiglipModel)
 
 
 def parts(bench, plugin, loss):
@@ -115,6 +148,7 @@ def hits(bench):
 
 
 def run(bench):
+    sizes(bench)
     clip(bench)
     siglip(bench)
     parts(bench, "contrastive", clip_loss)

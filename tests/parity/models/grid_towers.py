@@ -137,21 +137,22 @@ def counts(bench):
     generator = random.Random(3)
     edges = [1, 2, 13, 14, 15, 27, 28, 29, 41, 42, 43, 55, 56, 57, 70, 98, 200, 201]
     sizes = [(h, w) for h in edges for w in edges]
-    for root in (56, 1003):  # halves of a multiple, and areas about the bounds
+    for root in (56, 64, 256, 1003):  # halves of a multiple, and areas about the bounds
         sizes += [(root + d, root + e) for d in range(-1, 2) for e in range(-1, 2)]
     sizes += [(14 * generator.randrange(1, 200), 14 * generator.randrange(1, 200)) for _ in range(1000)]
     while len(sizes) < 5000:
         sizes.append((int(10 ** generator.uniform(0, 4)), int(10 ** generator.uniform(0, 4))))
-    for bounds in [(56 * 56, 28 * 28 * 1280), (4 * 28 * 28, 16384 * 28 * 28), (3136, 4000)]:
+    for plugin, factor, bounds in [("qwen2_vl_vision", 28, (56 * 56, 28 * 28 * 1280)), ("qwen2_vl_vision", 28, (4 * 28 * 28, 16384 * 28 * 28)), ("qwen2_vl_vision", 28, (3136, 4000)),
+                                   ("qwen3_vl_vision", 32, (65536, 16777216)), ("qwen3_vl_vision", 32, (4 * 32 * 32, 1280 * 32 * 32)), ("qwen3_vl_vision", 32, (4096, 5000))]:
         expected = []
         for height, width in sizes:
             try:
-                expected.append(list(smart_resize(height, width, 28, *bounds)))
+                expected.append(list(smart_resize(height, width, factor, *bounds)))
             except ValueError:
                 expected.append(None)
-        got = bench.ask("native_sizes", sizes=sizes, multiple=28, min_pixels=bounds[0], max_pixels=bounds[1])[0]["sizes"]
+        got = bench.ask("native_sizes", sizes=sizes, multiple=factor, min_pixels=bounds[0], max_pixels=bounds[1])[0]["sizes"]
         wrong = [size for size, one, other in zip(sizes, got, expected) if one != other]
-        bench.check(f"images, qwen2_vl_vision, {bounds[0]} to {bounds[1]} pixels: {len(sizes)} sizes, {expected.count(None)} refused", not wrong and None in expected, wrong[:5])
+        bench.check(f"images, {plugin}, {bounds[0]} to {bounds[1]} pixels: {len(sizes)} sizes, {expected.count(None)} refused", not wrong and None in expected, wrong[:5])
 
 
 def refusals(bench):
