@@ -63,12 +63,17 @@ def one(bench, program, name, make, changes, kind):
         bench.compare(f"{name}, {kind.name}: logits", {"logits": out["logits"]}, {"logits": reference(model, rows)["logits"]})
 
 
-def with_factors(writer):
-    """No tokens to speak of, and a tensor that is none of a llama's."""
+def tokens(writer):
+    """None to speak of."""
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list([f"t{i}" for i in range(96)])
     writer.add_token_merges([])
+
+
+def with_factors(writer):
+    """And a tensor that is none of a llama's."""
+    tokens(writer)
     writer.add_tensor("rope_factors_short.weight", np.ones(8, np.float32))
 
 
@@ -89,6 +94,9 @@ def refusals(bench):
     plain = json.loads((folder / "llama" / "config.json").read_text())
     write(folder / "llama.gguf", {key: value.detach().numpy() for key, value in llama.state_dict().items()}, plain, tokenizer=with_factors)
     bench.refused("a llama with factors of LongRoPE's kind is refused", "rope_factors_short.weight", **ask(folder / "llama.gguf"))
+    for name, add, word in [("experts", lambda writer: writer.add_expert_count(4), "have experts"), ("a window", lambda writer: writer.add_sliding_window(6), "looks back 6 tokens only")]:
+        write(folder / "more.gguf", {key: value.detach().numpy() for key, value in llama.state_dict().items()}, plain, tokenizer=lambda writer: (tokens(writer), add(writer)))
+        bench.refused(f"a llama with {name} is refused", word, **ask(folder / "more.gguf"))
 
 
 def run(bench, program):
