@@ -4,7 +4,8 @@
 //   FAULT_CALL    counts only calls of this name
 //   FAULT_AT      k, from 1 on
 //   FAULT_MODE    kill, EIO, ENOSPC or EINTR, or flip: of a write, one bit is another; with a plus (ENOSPC+) every later
-//                 call that could need space fails, too
+//                 call that could need space fails, too; or hang: only openings to read are counted, and the k-th never
+//                 ends, as of a medium that does not answer
 //
 //   FAULT_REPORT  file that takes how many calls there were
 //
@@ -78,9 +79,16 @@ void log(const char* call, const char* path) {
   if (syscall(SYS_write, fd, line, size) != size) std::abort();
 }
 
+bool hangs() { return plan().mode && std::strcmp(plan().mode, "hang") == 0; }
+
+void hang_if_told(const char* path) {
+  if (!hangs() || !below(path) || ++calls != plan().at) return;
+  for (;;) pause();
+}
+
 // Whether the call is to fail, with errno set. `takes_space`: a full disk would refuse it.
 bool fails(const char* call, bool takes_space) {
-  if (plan().call && std::strcmp(plan().call, call) != 0) return false;
+  if (hangs() || (plan().call && std::strcmp(plan().call, call) != 0)) return false;
   const long k = ++calls;
   report_count(k);
   const char* mode = plan().mode;
@@ -105,6 +113,7 @@ int opened(const char* name, const char* path, int flags, va_list more) {
   static Open* real = next<Open>(name);
   const int mode = flags & O_CREAT ? va_arg(more, int) : 0;
   const bool writes = (flags & O_CREAT) || (flags & O_ACCMODE) != O_RDONLY;
+  if (!writes) hang_if_told(path);
   return writes && below(path) && fails(name, true) ? -1 : real(path, flags, mode);
 }
 

@@ -1,0 +1,119 @@
+"""What goes wrong in one process alone: its gradient is not finite, its data are bad, its medium does not answer. All go on, or all end in time, and it is
+said which process it was and why."""
+
+import json
+import os
+import sys
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from together import COMMON, Together, children, tensors
+from harness import LIMIT, losses, main, make_tiny, records, sets
+
+SHIM = os.environ.get("FAULT_SHIM", "")
+# Each process has a row of batches: the first the even samples, the second the odd ones.
+TWO_ROWS = sets(train__accumulate=2, data__shuffle="false", train__checkpoint_every=1000)
+SPOILT = "~"  # a letter whose embedding is infinite
+
+
+class OneFails(Together):
+    def records(self):
+        return records(self.config.parent / "data" / "train.jsonl")
+
+    def source(self, name, lines):
+        path = self.config.parent / "data" / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return ["--set", f'data.train.sources=[{{ path = "{path}" }}]']
+
+    def infinite(self):
+        """The configuration with a language model that cannot read one letter; a file."""
+        from safetensors.numpy import load_file, save_file
+
+        folder = self.folder / "models" / "infinite"
+        if not folder.exists():
+            make_tiny.write_llama(folder)
+            number = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"][SPOILT]
+            values = load_file(folder / "model.safetensors")
+            values["model.embed_tokens.weight"][number] = float("inf")
+            save_file(values, folder / "model.safetensors", metadata={"format": "pt"})
+        return self.edited("infinite", ("models/llama", "models/infinite"))
+
+    def spoilt(self, name, numbers):
+        """Samples of which some have that letter."""
+        lines = self.records()
+        for i in numbers:
+            lines[i]["messages"][0]["content"][-1]["text"] += SPOILT
+        return self.source(name, lines)
+
+    def timed(self, seconds, call):
+        begin = time.monotonic()
+        result = call()
+        self.assertLess(time.monotonic() - begin, seconds)
+        return result
+
+    def test_a_gradient_that_is_not_finite(self):
+        """All skip the step, and nothing of it stays."""
+        args = [*TWO_ROWS, *self.spoilt("few", (7, 21))]
+        one, _ = self.run_with("few_1", 1, *args, config=self.infinite())
+        for name, mesh in (("copies", []), ("shards", sets(parallel__fsdp=2))):
+            with self.subTest(name):
+                two, done = self.timed(LIMIT, lambda: self.run_with(f"few_{name}", 2, *args, *mesh, config=self.infinite()))
+                skipped = [line.partition("step ")[2].partition(":")[0] for line in done.stderr.splitlines() if "not finite; the step is skipped" in line and not line.startswith("[1]")]
+                self.assertTrue(0 < len(skipped) < 12, skipped)
+                for step in skipped:
+                    self.assertIn(f"[1] warning: step {step}: ", done.stderr)
+                for step, loss in losses(one).items():
+                    self.assertEqual(loss is None, str(step) in skipped)
+                    self.assertAlmostEqual(loss or 0, losses(two)[step] or 0, delta=1e-6)
+                for key, value in tensors(one).items():
+                    self.assertLessEqual(abs(value - tensors(two)[key]).max(), 1e-5 * abs(value).max(), key)
+
+    def test_no_gradient_is_finite(self):
+        """After ten such steps all end, with the samples."""
+        args = [*TWO_ROWS, *self.spoilt("each", range(1, self.TRAIN, 2)), *sets(train__steps=100)]
+        _, done = self.timed(LIMIT, lambda: self.run_with("each", 2, *args, config=self.infinite(), code=3))
+        self.assertEqual(done.stderr.count("10 steps in a row had no finite gradient"), 2)
+        self.assertRegex(done.stderr, r"(?m)^\[1\] error: .*\n?.*\b(image|audio|both)-\d*[13579]\b")
+        self.assertNotIn("started again", done.stderr)
+
+    def test_samples_that_cannot_be_read(self):
+        lines = self.records()
+        for line in lines[31::2]:
+            for part in line["messages"][0]["content"]:
+                part.update({key: "gone." + part[key] for key in ("image", "audio") if key in part})
+        args = [*TWO_ROWS, *self.source("gone", lines), *sets(train__steps=1000, data__max_consecutive_bad=4)]
+        run, done = self.timed(LIMIT, lambda: self.run_with("gone", 2, *args, code=3))
+        self.assertRegex(done.stderr, r"\[1\] error: .*samples are bad, the last 4 in a row; the last one: .*gone\.jsonl:\d+: .*gone\.")
+        self.assertIn("process 1 ended with exit code 3", done.stderr)
+        self.assertNotIn("started again", done.stderr)
+        self.assertGreater(max(losses(run)), 2)
+        codes, texts = self.timed(LIMIT, lambda: self.by_hand(self.folder / "gone_by_hand", [{}, {}], *COMMON, *args))
+        self.assertEqual(codes, [6, 3], texts)
+        self.assertIn("samples are bad", texts[1])
+
+    @unittest.skipUnless(SHIM, "without the library that lets calls fail")
+    def test_a_medium_that_does_not_answer(self):
+        """The loader of one process waits for a picture for ever."""
+        run, picture = self.folder / "silent", self.config.parent / "data" / "train_21.png"
+        self.assertTrue(picture.exists())
+        env = {**os.environ, "LD_PRELOAD": SHIM, "FAULT_BELOW": str(picture), "FAULT_AT": "15", "FAULT_MODE": "hang"}
+        args = [*sets(train__output=run), *COMMON, *TWO_ROWS, *sets(train__steps=100000)]
+        process = self.start("launch", self.config, "--procs", 2, "--stall", 3, "--restarts", 0, *args, env=env)
+        pids, end = [], time.monotonic() + LIMIT
+        while len(pids) < 2:
+            self.assertLess(time.monotonic(), end)
+            pids = children(process)
+        _, err = process.communicate(timeout=LIMIT)
+        self.assertEqual(process.returncode, 6, err[-3000:])
+        self.assertRegex(err, r"nothing has happened for \d+ s")
+        self.assertRegex(err, r"process 1, step \d+: drawing batches")
+        self.assertRegex(err, r"process 0, step \d+: waits for the others in")
+        self.assertGreater(max(losses(run)), 20)
+        self.assertFalse([pid for pid in pids if Path(f"/proc/{pid}").exists()])
+
+
+if __name__ == "__main__":
+    main()
