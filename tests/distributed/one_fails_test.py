@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from together import COMMON, Together, children, tensors
-from harness import LIMIT, losses, main, make_tiny, records, sets
+from harness import LIMIT, checkpoints, losses, main, make_tiny, records, sets
 
 SHIM = os.environ.get("FAULT_SHIM", "")
 # Each process has a row of batches: the first the even samples, the second the odd ones.
@@ -90,9 +90,13 @@ class OneFails(Together):
         self.assertIn("process 1 ended with exit code 3", done.stderr)
         self.assertNotIn("started again", done.stderr)
         self.assertGreater(max(losses(run)), 2)
-        codes, texts = self.timed(LIMIT, lambda: self.by_hand(self.folder / "gone_by_hand", [{}, {}], *COMMON, *args))
-        self.assertEqual(codes, [6, 3], texts)
+        by_hand = self.folder / "gone_by_hand"
+        codes, texts = self.timed(LIMIT, lambda: self.by_hand(by_hand, [{}, {}], *COMMON, *args))
+        self.assertEqual(codes, [75, 3], texts)
         self.assertIn("samples are bad", texts[1])
+        self.assertIn("another process was asked to stop, or cannot draw its batches", texts[0])
+        for ended in (run, by_hand):
+            self.assertEqual(checkpoints(ended)[0], f"step_{max(losses(ended))}")  # no step is lost
 
     @unittest.skipUnless(SHIM, "without the library that lets calls fail")
     def test_a_medium_that_does_not_answer(self):
