@@ -99,8 +99,8 @@ class Pipeline(Together):
         for name, config in (("balanced", experts(self)), ("limited", limited_experts(self))):
             one = self.compare(name, config=config, counts=(2,))
             for kind in ("gpipe", "zero_bubble"):
-                with self.subTest(f"{name} {kind}"):
-                    two, _ = self.run_with(f"{name}_{kind}", 2, *schedule(kind), config=config)
+                with self.subTest(f"{name} {kind}"):  # with experts in both stages
+                    two, _ = self.run_with(f"{name}_{kind}", 2, *schedule(kind), *sets(parallel__layers_per_stage="[2, 1]"), config=config)
                     self.assert_same_training(one, two)
             four, _ = self.run_with(f"{name}_parts", 4, *sets(parallel__tensor=2), config=config)
             self.assert_same_training(one, four)
