@@ -280,7 +280,7 @@ void Loader::note_bad(Row& row, const BadSample& bad) {
   if (own.consecutive_bad < options_.max_consecutive_bad && !too_many) return;
   fail(ErrorKind::data,
        fmt::format("{} of {} samples are bad, the last {} in a row; the last one: {}:{}: {}", all.bad, seen,
-                   own.consecutive_bad, shown(bad.file), bad.line, bad.reason),
+                   own.consecutive_bad, shown(bad.file), bad.line, bad.reason.substr(0, bad.reason.find('\n'))),
        "mend the data (bad_samples.jsonl lists them), or raise data.max_bad_fraction and data.max_consecutive_bad");
 }
 

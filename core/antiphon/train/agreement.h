@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <antiphon/component/objective.h>
 #include <antiphon/data/loader.h>
@@ -29,9 +30,10 @@ inline constexpr int64_t kNoData = 1 << 20;  // above all signals
 
 // What a step gave, before its update.
 struct ComputedRecord {
-  double loss = 0;      // agreed: the sum
-  bool finite = true;   // of the loss and of the gradient; agreed: whether all are
-  StepMetrics metrics;  // of the objective; agreed: the sums
+  double loss = 0;                   // agreed: the sum
+  bool finite = true;                // of the loss and of the gradient; agreed: whether all are
+  StepMetrics metrics;               // of the objective; agreed: the sums
+  std::vector<int> not_finite = {};  // agreed: the processes whose own loss is not finite
 };
 
 // After its update. A process on its own looks at signals while it waits for data, too.

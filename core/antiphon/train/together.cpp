@@ -103,7 +103,11 @@ ComputedRecord Together::agree(const ComputedRecord& own) {
   ComputedRecord all;
   std::vector<StepMetrics::Sum> sums(metrics.size());
   const auto of_all = parallel::gathered(mine, group_);
-  for (const auto& numbers : of_all) all.finite &= numbers[1] != 0;
+  for (int rank = 0; rank < group_.size(); ++rank) {
+    const auto& numbers = of_all[static_cast<size_t>(rank)];
+    all.finite &= numbers[1] != 0;
+    if (!std::isfinite(real(numbers[0]))) all.not_finite.push_back(rank);
+  }
   for (int cell = 0; cell < mesh_.cells(); ++cell) {
     const auto& numbers = of_all[static_cast<size_t>(mesh_.last_of(cell))];
     all.loss += real(numbers[0]);

@@ -31,11 +31,12 @@ namespace antiphon::train {
 
 struct StepResult {
   double loss = 0, gradient_norm = 0;
-  DrawnRecord drawn;      // of all processes
-  StepMetrics metrics;    // of the objective
-  double lr_ratio = 0;    // of the learning rate to its peak
-  double loss_scale = 1;  // of this step's gradients
-  bool skipped = false;   // the gradient was not finite
+  DrawnRecord drawn;                 // of all processes
+  StepMetrics metrics;               // of the objective
+  double lr_ratio = 0;               // of the learning rate to its peak
+  double loss_scale = 1;             // of this step's gradients
+  bool skipped = false;              // the gradient was not finite
+  std::vector<int> not_finite = {};  // of several processes those whose own loss was not
 };
 
 // When held-out samples are measured.
@@ -113,6 +114,7 @@ class Trainer {
   void tell_of_time() const;
   void tell_of_data() const;
   void count_skipped(const StepResult& result, const std::vector<std::string>& samples);
+  std::string blamed(const StepResult& result, const std::vector<std::string>& samples) const;
   bool is_overflow(const StepResult& result) const;
   checkpoint::CheckpointContent content();
   bool check_draws(const Progress& progress, bool accept_changes) const;

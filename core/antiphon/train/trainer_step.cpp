@@ -214,6 +214,7 @@ void Trainer::update(StepResult& result, const std::vector<std::string>& samples
   const bool finite = std::isfinite(result.gradient_norm) && std::isfinite(result.loss);
   const auto computed = agreement_.agree(ComputedRecord{result.loss, finite, result.metrics});
   result.loss = computed.loss, result.metrics = computed.metrics, result.skipped = !computed.finite;
+  result.not_finite = computed.not_finite;
   if (loss_scale_) loss_scale_->update(result.skipped);
   count_skipped(result, samples);
   average_statistics();
@@ -232,6 +233,17 @@ bool Trainer::is_overflow(const StepResult& result) const {
   return loss_scale_ && std::isfinite(result.loss) && result.loss_scale >= 1;
 }
 
+// What the last step without a finite gradient held: the samples of this process, unless it is another's loss that was
+// not finite.
+std::string Trainer::blamed(const StepResult& result, const std::vector<std::string>& samples) const {
+  const auto* group = agreement_.group();
+  if (!group || result.not_finite.empty() || std::ranges::count(result.not_finite, group->rank()) > 0)
+    return "the last one held the samples " + name_list(samples);
+  std::vector<std::string> others;
+  for (const int rank : result.not_finite) others.push_back(std::to_string(rank));
+  return "in the last one the loss was not finite in process " + name_list(others) + ", which names its samples";
+}
+
 void Trainer::count_skipped(const StepResult& result, const std::vector<std::string>& samples) {
   if (!result.skipped) {
     not_finite_ = 0;
@@ -248,8 +260,7 @@ void Trainer::count_skipped(const StepResult& result, const std::vector<std::str
                            result.loss, result.gradient_norm));
   if (++not_finite_ >= kMaxNotFinite)
     fail(ErrorKind::data,
-         fmt::format("{} steps in a row had no finite gradient; the last one held the samples {}", not_finite_,
-                     name_list(samples)),
+         fmt::format("{} steps in a row had no finite gradient; {}", not_finite_, blamed(result, samples)),
          "lower the learning rate, use precision.compute = \"fp32\", or look at these samples");
 }
 
