@@ -5,7 +5,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
-#include <common/wav_file.h>
+#include <antiphon/media/audio/wav_file.h>
 
 #include <set>
 
@@ -29,7 +29,7 @@ class Saver {
       return videos_.insert(ref.origin).second ? std::optional(as_part(Modality::video, ref.origin)) : std::nullopt;
     if (!ref.item) return as_part(ref.modality, ref.bytes.file());
     const auto sound = file_.string() + fmt::format(".sound-{}.wav", ++sounds_);
-    write_file_atomic(sound, wav_file(ref.item->audio), ErrorKind::data);
+    write_file_atomic(sound, media::wav_file(ref.item->audio), ErrorKind::data);
     return as_part(Modality::audio, sound);
   }
   void next_turn() { videos_.clear(); }

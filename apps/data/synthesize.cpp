@@ -10,8 +10,8 @@
 #include <antiphon/component/speech_synthesizer.h>
 #include <antiphon/data/components.h>
 #include <antiphon/data/record_set.h>
+#include <antiphon/media/audio/wav_file.h>
 #include <common/command.h>
-#include <common/wav_file.h>
 #include <data/sample_json.h>
 
 namespace antiphon::apps {
@@ -39,7 +39,7 @@ class Speaker {
   fs::path file_of(const std::string& text) {
     const auto path = folder_ / (content_hash(settings_ + "\n" + text) + ".wav");
     if (path_exists(path, ErrorKind::config)) return ++found_, path;
-    write_file_atomic(path, wav_file(synthesizer_->say(text)), ErrorKind::config);
+    write_file_atomic(path, media::wav_file(synthesizer_->say(text)), ErrorKind::config);
     return ++said_, path;
   }
   std::string counts() const { return fmt::format("{} texts said, {} there already", said_, found_); }

@@ -7,10 +7,10 @@
 #include <antiphon/base/base64.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/media/audio/wav_file.h>
 #include <antiphon/media/decode.h>
 #include <antiphon/media/image/image_header.h>
 #include <antiphon/media/image/resize.h>
-#include <common/wav_file.h>
 #include <report/jpeg_file.h>
 
 namespace antiphon::apps::report {
@@ -59,7 +59,7 @@ Embedded sound(const std::string& bytes, const fs::path& path) {
     note = fmt::format("the first {} s of {}", kSeconds, human_duration(audio.seconds()));
     audio.samples.resize(kSeconds * kSampleRate);
   }
-  return {"audio", "audio/wav", wav_file(audio), note};
+  return {"audio", "audio/wav", media::wav_file(audio), note};
 }
 
 Embedded video(const std::string& bytes, const fs::path& path) {

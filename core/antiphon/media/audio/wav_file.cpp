@@ -1,9 +1,9 @@
-#include <common/wav_file.h>
+#include <antiphon/media/audio/wav_file.h>
 
 #include <algorithm>
 #include <cmath>
 
-namespace antiphon::apps {
+namespace antiphon::media {
 namespace {
 
 void append(std::string& out, uint32_t value, int bytes) {
@@ -26,4 +26,4 @@ std::string wav_file(const Audio& audio) {
   return out;
 }
 
-}  // namespace antiphon::apps
+}  // namespace antiphon::media
