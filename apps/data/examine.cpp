@@ -41,7 +41,8 @@ MediaFacts decoded(const MediaRef& ref, const std::string& bytes, const media::M
   if (ref.modality == Modality::image) {
     item.image = media::decode_image(bytes, limits);
   } else if (ref.modality == Modality::audio) {
-    item.audio = data::piece_of(media::decode_audio(bytes, kSampleRate, ref.bytes.extension(), limits), ref);
+    item.audio =
+        data::piece_of(media::decode_audio(bytes, kSampleRate, ref.bytes.extension(), limits, ref.channel), ref);
   } else {
     auto video = media::decode_video(bytes, {.frames = 1, .sample_rate = kSampleRate}, limits);
     item.image = std::move(video.frames.at(0).image);
@@ -58,7 +59,7 @@ void read_media(const Sample& sample, Examined& out) {
     with_context("reading " + shown(ref.bytes.name()), [&] {
       const auto bytes = ref.bytes.read(limits.file_bytes);
       out.media.push_back(decoded(ref, bytes, limits));
-      out.media.back().content = data::content_of(bytes, ref);
+      out.media.back().content = data::content_of(bytes, ref, ref.channel);
     });
   }
 }

@@ -131,6 +131,7 @@ Json nemo_manifest(const Sample& sample, const MediaName& name_of) {
     const auto& ref = sample.media.at(static_cast<size_t>(part.media));
     if (ref.modality != Modality::audio || !question.empty())
       refuse("nemo_manifest", "media other than recordings before the question");
+    if (ref.channel) refuse("nemo_manifest", "one channel of a recording");
     files.push_back(name_of(static_cast<size_t>(part.media)));
     begins.push_back(ref.begin), lengths.push_back(std::isfinite(ref.seconds) ? Json(ref.seconds) : Json());
   }

@@ -72,11 +72,17 @@ Json record_of(const Sample& sample, const MediaName& name_of) {
 }  // namespace
 
 void check_whole(const Sample& sample, const char* layout) {
-  for (const auto& ref : sample.media)
+  for (const auto& ref : sample.media) {
+    if (ref.channel)
+      fail(ErrorKind::data,
+           fmt::format("channel {} of '{}' is meant, which {} cannot say", *ref.channel, shown(ref.bytes.name()),
+                       layout),
+           "read this set as it is, or write the channel as a recording of its own first");
     if (data::is_piece(ref))
       fail(ErrorKind::data,
            fmt::format("'{}' is a piece of a recording, which {} cannot name", shown(ref.bytes.name()), layout),
            "write it as --layout nemo_manifest, read this set as it is, or cut the recordings first");
+  }
 }
 
 Json to_record(const Sample& sample, const MediaName& name_of) {
@@ -86,7 +92,8 @@ Json to_record(const Sample& sample, const MediaName& name_of) {
 
 std::string said_by(const Sample& sample) {
   auto text = record_of(sample, [](size_t index) { return std::to_string(index); }).dump();
-  for (const auto& ref : sample.media) text += fmt::format(" {:.6f}+{:.6f}", ref.begin, ref.seconds);
+  for (const auto& ref : sample.media)
+    text += fmt::format(" {:.6f}+{:.6f} {}", ref.begin, ref.seconds, ref.channel.value_or(-1));
   return text;
 }
 

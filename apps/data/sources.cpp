@@ -16,7 +16,7 @@ Reader::Reader(const run::Composition& composition)
       augmenter_(composition.config.data.augment, composition.model->lm()),
       preparer_(composition.model->lm(), composition.prompts, no_cache_, media::MediaLimits{},
                 std::numeric_limits<int64_t>::max(), composition.config.data.video, composition.config.data.image,
-                &augmenter_) {}
+                composition.config.data.audio, &augmenter_) {}
 
 data::AugmentSeed Reader::seed_of(size_t source, int64_t index, int64_t epoch) const {
   return data::augment_seed(static_cast<uint64_t>(composition_.config.train.seed), source, index, epoch);

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ struct MediaRef {
   std::filesystem::path origin = {};  // the video that it is a piece of
   // Of a sound: the piece that is meant, in seconds from its beginning.
   double begin = 0, seconds = std::numeric_limits<double>::infinity();
+  std::optional<int64_t> channel = {};  // and its channel, from 0 on; nothing: as data.audio.channel says
 };
 
 struct ContentPart {

@@ -70,15 +70,41 @@ TEST_CASE("lhotse: recordings in Shar archives, by the id of the cut") {
   CHECK(parsed(cut, {{"c", MediaBytes::memory("sound", "c.flac")}}).media.at(0).bytes.read(10) == "sound");
 }
 
+TEST_CASE("lhotse: of several channels the one that the cut is of") {
+  const auto heard = [](const Json& sources, const Json& channel) {
+    auto cut = plain_cut();
+    cut["recording"]["sources"] = sources, cut["recording"]["channel_ids"] = {3, 5, 8}, cut["channel"] = channel;
+    const auto ref = parsed(cut).media.at(0);
+    return std::pair(ref.bytes.file().string(), ref.channel.value_or(-1));
+  };
+  CHECK_FALSE(parsed(plain_cut()).media.at(0).channel);
+  const auto source = [](const char* name, const Json& channels) {
+    return Json{{"type", "file"}, {"channels", channels}, {"source", name}};
+  };
+  const auto one = Json::array({source("a.wav", {3, 5, 8})});
+  const auto several = Json::array({source("a.wav", {5}), source("b.wav", {8, 3})});
+  CHECK(heard(one, 3) == std::pair<std::string, int64_t>("/d/a.wav", 0));
+  CHECK(heard(one, 8) == std::pair<std::string, int64_t>("/d/a.wav", 2));
+  CHECK(heard(several, 5) == std::pair<std::string, int64_t>("/d/a.wav", 0));
+  CHECK(heard(several, 3) == std::pair<std::string, int64_t>("/d/b.wav", 1));
+  const auto refusal = [&](const Json& sources, const Json& channel) {
+    auto cut = plain_cut();
+    cut["recording"]["sources"] = sources, cut["channel"] = channel;
+    return refused(cut);
+  };
+  CHECK(says(refusal(one, 4), "has 3 channels, and none of its sources has channel 4"));
+  for (const auto& channel : {Json("3"), Json(nullptr), Json::array({3, 5}), Json(3.5)})
+    CHECK(says(refusal(one, channel), "expected the number of one"));
+  CHECK(says(refusal(Json::array({source("a.wav", {"left", "right"})}), 0), "which is no channel"));
+}
+
 TEST_CASE("lhotse: what would have to be computed is refused, and what is wrong told") {
   for (const auto* type : {"MixedCut", "MultiCut", "PaddingCut"})
     CHECK(says(refused_with("/type", type), "only a MonoCut is read"));
   CHECK(says(refused_with("/recording/transforms", {{{"name", "Speed"}}}), "'transforms', which are not computed"));
-  CHECK(says(refused_with("/recording/channel_ids", {0, 1}), "several channels"));
-  CHECK(says(refused_with("/recording/sources/0/channels", {0, 1}), "several channels"));
   CHECK(says(refused_with("/recording", nullptr), "no 'recording'"));
-  CHECK(says(refused_with("/recording/sources", Json::array()), "has not one source"));
-  CHECK(says(refused_with("/recording/sources", {1}), "has not one source"));
+  CHECK(says(refused_with("/recording/sources", Json::array()), "no list of 'sources'"));
+  CHECK(says(refused_with("/recording/sources", {1}), "no list of 'sources'"));
   for (const auto* type : {"command", "url", "memory"})
     CHECK(says(refused_with("/recording/sources/0/type", type), "files and Shar archives are read"));
   CHECK(says(refused_with("/recording/sources/0/source", 3), "'source'; expected a string"));

@@ -125,6 +125,7 @@ std::string Loader::draw_settings() const {
     text += "; epochs " + join(epochs, ", ");
   if (options_.packing.looks_ahead()) text += "; packed " + options_.packing.describe();
   if (options_.filter.any()) text += "; filter " + options_.filter.describe();
+  if (const auto channel = options_.audio.chosen()) text += fmt::format("; channel {} of sounds", *channel);
   return text + (preparer_.augments().empty() ? "" : "; " + preparer_.augments());
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/media/limits.h>
 #include <antiphon/model/slot.h>
 
 namespace antiphon::data {
@@ -79,6 +80,13 @@ const config::Table<media::ImageReading>& image_table() {
   return *table;
 }
 
+const config::Table<SoundReading>& audio_table() {
+  static const auto* table = new config::Table<SoundReading>(config::Table<SoundReading>("audio").field(
+      "channel", &SoundReading::channel,
+      "what is heard of sounds with several channels: mean, or the number of one of them, from 0 on"));
+  return *table;
+}
+
 const config::Table<VideoSampling>& video_table() {
   using V = VideoSampling;
   static const auto* table = new config::Table<V>(
@@ -93,6 +101,16 @@ const config::Table<VideoSampling>& video_table() {
   return *table;
 }
 
+void check_audio(const SoundReading& audio, config::Problems& problems) {
+  const auto* word = audio.channel.get_if<std::string>();
+  const auto most = media::MediaLimits{}.channels - 1;
+  if (word ? *word == "mean" : audio.chosen().value_or(-1) >= 0 && *audio.chosen() <= most) return;
+  problems.add(audio.channel.where,
+               fmt::format("data.audio.channel is {}; expected \"mean\" or a number from 0 to {}",
+                           config::to_json(audio.channel, -1), most),
+               "channels are counted from 0: the left one of two is 0");
+}
+
 }  // namespace
 
 const config::Table<DataOptions>& data_table() {
@@ -102,6 +120,7 @@ const config::Table<DataOptions>& data_table() {
           .table("train", &O::train, train_split_table(), "samples to train on")
           .map("eval", &O::eval, split_table(), "named sets of held-out samples")
           .table("image", &O::image, image_table(), "how pictures become RGB")
+          .table("audio", &O::audio, audio_table(), "how sounds become samples")
           .table("video", &O::video, video_table(), "what is taken of a video")
           .field("blend", &O::blend,
                  "by_size: each source at a rate of its samples times its weight; round_robin: one of each in turn",
@@ -122,6 +141,11 @@ const config::Table<DataOptions>& data_table() {
           .field("max_bad_fraction", &O::max_bad_fraction,
                  "the run stops when more than this share of at least 200 samples is bad", {.min = 0, .max = 1}));
   return *table;
+}
+
+std::optional<int64_t> SoundReading::chosen() const {
+  const auto* number = channel.get_if<int64_t>();
+  return number ? std::optional(*number) : std::nullopt;
 }
 
 void check_sources(const DataOptions& options, config::Problems& problems) {
@@ -145,6 +169,7 @@ void check_data(const DataOptions& o, config::Problems& problems) {
   if (o.augment.any() && !o.feature_cache.empty())
     problems.add({}, "data.augment changes media anew each time, and data.feature_cache would keep their features",
                  "set data.feature_cache = \"\", or leave data.augment out");
+  check_audio(o.audio, problems);
   check_packing(o.packing, problems);
   check_augment(o.augment, problems);
 }

@@ -1,6 +1,7 @@
 // The [data] part of a configuration.
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,12 @@ struct SplitOptions {
   std::vector<SourceOptions> sources;
 };
 
+// How sounds become samples.
+struct SoundReading {
+  config::Value channel = "mean";         // or a number from 0 on
+  std::optional<int64_t> chosen() const;  // nothing: the mean of all channels
+};
+
 // What is taken from a video.
 struct VideoSampling {
   int64_t frames = 0;
@@ -45,6 +52,7 @@ struct DataOptions {
   AugmentOptions augment;
   int64_t threads = 2, prefetch = 64;
   media::ImageReading image;
+  SoundReading audio;
   VideoSampling video;
   std::string feature_cache = ".cache/features";
   int64_t max_consecutive_bad = 100;

@@ -27,9 +27,16 @@ Audio piece_of(Audio audio, const MediaRef& ref) {
   return {audio.sample_rate, {begin, end}};
 }
 
-std::string content_of(std::string_view bytes, const MediaRef& ref) {
-  const auto whole = content_hash(bytes);
-  return is_piece(ref) ? content_hash(fmt::format("{} {} {}", whole, ref.begin, ref.seconds)) : whole;
+std::optional<int64_t> channel_of(const MediaRef& ref, std::optional<int64_t> otherwise) {
+  return ref.channel ? ref.channel : otherwise;
+}
+
+std::string content_of(std::string_view bytes, const MediaRef& ref, std::optional<int64_t> channel) {
+  auto content = content_hash(bytes);
+  if (is_piece(ref)) content = content_hash(fmt::format("{} {} {}", content, ref.begin, ref.seconds));
+  if (ref.modality == Modality::audio && channel)
+    content = content_hash(fmt::format("{} channel {}", content, *channel));
+  return content;
 }
 
 }  // namespace antiphon::data

@@ -1,5 +1,6 @@
-// A piece of a sound, which a record may name in place of the whole.
+// A piece of a sound, or one of its channels, which a record may name in place of the whole.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,7 +11,9 @@ namespace antiphon::data {
 bool is_piece(const MediaRef& ref);
 // The samples of the piece. Error(data) if none of it lies within the sound.
 Audio piece_of(Audio audio, const MediaRef& ref);
-// content_hash() of the file, and of the piece if it is one.
-std::string content_of(std::string_view bytes, const MediaRef& ref);
+// The channel of a sound that is heard: the record's, else `otherwise`; nothing: the mean of all.
+std::optional<int64_t> channel_of(const MediaRef& ref, std::optional<int64_t> otherwise);
+// content_hash() of the file, and of the piece and the channel if one is meant.
+std::string content_of(std::string_view bytes, const MediaRef& ref, std::optional<int64_t> channel);
 
 }  // namespace antiphon::data

@@ -124,7 +124,7 @@ void begin_with_prompt(Prepared& sample, int64_t tokens) {
 
 Preparer::Preparer(const model::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
                    const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video,
-                   const media::ImageReading& image, const Augmenter* augmenter)
+                   const media::ImageReading& image, const SoundReading& sound, const Augmenter* augmenter)
     : model_(model),
       prompts_(prompts),
       cache_(cache),
@@ -132,6 +132,7 @@ Preparer::Preparer(const model::MultimodalLm& model, const text::PromptBuilder& 
       max_tokens_(max_tokens),
       video_(video),
       image_(image),
+      channel_(sound.chosen()),
       augmenter_(augmenter) {}
 
 MediaItem Preparer::decode(const MediaRef& ref, std::string_view bytes, int64_t sample_rate) const {
@@ -140,7 +141,8 @@ MediaItem Preparer::decode(const MediaRef& ref, std::string_view bytes, int64_t 
   if (ref.modality == Modality::image)
     item.image = media::decode_image(bytes, limits_, image_);
   else
-    item.audio = piece_of(media::decode_audio(bytes, sample_rate, ref.bytes.extension(), limits_), ref);
+    item.audio = piece_of(
+        media::decode_audio(bytes, sample_rate, ref.bytes.extension(), limits_, channel_of(ref, channel_)), ref);
   return item;
 }
 
@@ -163,7 +165,7 @@ model::BatchMedia Preparer::read(const MediaRef& ref, const std::string& sample_
   model::BatchMedia media;
   media.stream = stream.name(), media.sample_id = sample_id;
   const auto bytes = ref.item ? std::string() : ref.bytes.read(limits_.file_bytes);
-  media.content = ref.item ? ref.content : content_of(bytes, ref);
+  media.content = ref.item ? ref.content : content_of(bytes, ref, channel_of(ref, channel_));
   if (!changes) media.cache_key = cache_.key(stream.name(), media.content);
   if (auto features = cache_.load(media.cache_key)) {
     media.seconds = features->seconds;
@@ -182,7 +184,7 @@ model::BatchMedia Preparer::read(const MediaRef& ref, const std::string& sample_
 }
 
 Sample Preparer::expanded(const Sample& sample, Expansions* known) const {
-  return has_video(sample) ? expand_videos(sample, video_, model_, limits_, known) : sample;
+  return has_video(sample) ? expand_videos(sample, video_, channel_, model_, limits_, known) : sample;
 }
 
 Preparer::Media Preparer::reader(const Sample& sample, const OnDecoded& decoded, AugmentSeed seed) const {
@@ -322,8 +324,8 @@ PreparedGroup Preparer::prepare_any_length(const Sample& raw, AugmentSeed seed) 
     const auto sample = expanded(sequence, &videos);
     group.sequences.push_back(make(sample, Purpose::training, [&](size_t index) {
       const auto& ref = sample.media.at(index);
-      const auto key = fmt::format("{}\n{}\n{} {}\n{}", to_string(ref.modality), ref.stream, ref.begin, ref.seconds,
-                                   ref.item ? ref.content : ref.bytes.key());
+      const auto key = fmt::format("{}\n{}\n{} {} {}\n{}", to_string(ref.modality), ref.stream, ref.begin, ref.seconds,
+                                   ref.channel.value_or(-1), ref.item ? ref.content : ref.bytes.key());
       if (!seen.contains(key))
         seen[key] = with_context("reading " + shown(ref.bytes.name()), [&] { return read(ref, sample.id, {}, seed); });
       return seen.at(key);

@@ -52,7 +52,7 @@ class Preparer {
   // changes media if a seed is given.
   Preparer(const model::MultimodalLm& model, const text::PromptBuilder& prompts, const FeatureCache& cache,
            const media::MediaLimits& limits, int64_t max_tokens, const VideoSampling& video = {},
-           const media::ImageReading& image = {}, const Augmenter* augmenter = nullptr);
+           const media::ImageReading& image = {}, const SoundReading& sound = {}, const Augmenter* augmenter = nullptr);
 
   // Called from many threads. Error(data) for whatever is wrong with the sample. For training, the sample needs a
   // supervised token; for generation, the last assistant turn is left out and the prompt for it is opened.
@@ -88,6 +88,7 @@ class Preparer {
   int64_t max_tokens_;
   VideoSampling video_;
   media::ImageReading image_;
+  std::optional<int64_t> channel_;  // of sounds whose record names none; nothing: the mean of all
   const Augmenter* augmenter_;
 };
 

@@ -49,7 +49,7 @@ struct Setup {
         prompts(testing::tiny_prompts()),
         cache("", {}),
         augmenter(augment, *model),
-        preparer(*model, prompts, cache, {}, 200, {}, {}, &augmenter) {}
+        preparer(*model, prompts, cache, {}, 200, {}, {}, {}, &augmenter) {}
 
   DataOptions options(const std::vector<std::pair<std::string, double>>& sources) {
     DataOptions o;

@@ -6,6 +6,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/data/piece.h>
 #include <antiphon/media/decode.h>
 
 #include <algorithm>
@@ -23,6 +24,14 @@ int64_t sound_rate(const model::MultimodalLm& model) {
     if (stream->modality() == Modality::audio) return model.stream_for(Modality::audio).sample_rate();
   return 0;
 }
+
+// What is heard of a video: at which rate (0: nothing), and which channel (nothing: the mean of all).
+struct Heard {
+  int64_t rate = 0;
+  std::optional<int64_t> channel;
+  // For names of what is cut out of it, which is another sound then.
+  std::string name() const { return rate > 0 && channel ? fmt::format(":channel {}", *channel) : ""; }
+};
 
 // How the model takes videos as items; nullptr: frames go in as pictures.
 const VideoRule* rule_for(const MediaRef& ref, const model::MultimodalLm& model) {
@@ -94,30 +103,31 @@ std::vector<ExpandedVideo> laid_out(Expansion expansion, Pieces pieces, const st
 }
 
 std::vector<ExpandedVideo> as_pictures(const MediaRef& ref, const std::string& bytes, const VideoSampling& sampling,
-                                       int64_t sample_rate, const media::MediaLimits& limits) {
+                                       const Heard& heard, const media::MediaLimits& limits) {
   const int64_t frames = sampling.frames > 0 ? sampling.frames : kPictures;
   auto video = media::decode_video(
-      bytes, {sampling.frames_per_second > 0 ? 0 : frames, sampling.frames_per_second, sample_rate}, limits);
-  auto content =
-      fmt::format("{}:{}:{}:{}", content_hash(bytes), frames, sampling.frames_per_second, sampling.interleave);
+      bytes, {sampling.frames_per_second > 0 ? 0 : frames, sampling.frames_per_second, heard.rate, heard.channel},
+      limits);
+  auto content = fmt::format("{}:{}:{}:{}{}", content_hash(bytes), frames, sampling.frames_per_second,
+                             sampling.interleave, heard.name());
   return laid_out(Expansion(ref, std::move(content)), std::move(video.frames), video.audio, sampling.interleave,
                   [](const media::VideoFrame& frame) { return frame.seconds; });
 }
 
 std::vector<ExpandedVideo> as_items(const MediaRef& ref, const std::string& bytes, const VideoSampling& sampling,
-                                    int64_t sample_rate, const media::MediaLimits& limits, const VideoRule& rule) {
+                                    const Heard& heard, const media::MediaLimits& limits, const VideoRule& rule) {
   VideoShape shape;
   FrameChoice choice;
   media::VideoOptions options;
-  options.sample_rate = sample_rate;
+  options.sample_rate = heard.rate, options.channel = heard.channel;
   options.choose = [&](const VideoShape& found) {
     const bool by_time = sampling.frames_per_second > 0;
     shape = found, choice = rule.choose(found, {by_time ? 0 : sampling.frames, sampling.frames_per_second});
     return choice;
   };
   auto video = media::decode_video(bytes, options, limits);
-  auto content = fmt::format("{}:{}x{}:{}:{}", content_hash(bytes), choice.height, choice.width,
-                             fmt::join(choice.numbers, ","), sampling.interleave);
+  auto content = fmt::format("{}:{}x{}:{}:{}{}", content_hash(bytes), choice.height, choice.width,
+                             fmt::join(choice.numbers, ","), sampling.interleave, heard.name());
   Frames frames{{}, std::move(choice.numbers), shape.frames, shape.per_second};
   for (auto& frame : video.frames) frames.images.push_back(std::move(frame.image));
   return laid_out(Expansion(ref, std::move(content)), rule.pieces(std::move(frames)), video.audio, sampling.interleave,
@@ -127,12 +137,12 @@ std::vector<ExpandedVideo> as_items(const MediaRef& ref, const std::string& byte
                   });
 }
 
-std::vector<ExpandedVideo> expand(const MediaRef& ref, const VideoSampling& sampling, const model::MultimodalLm& model,
-                                  const media::MediaLimits& limits) {
+std::vector<ExpandedVideo> expand(const MediaRef& ref, const VideoSampling& sampling, std::optional<int64_t> channel,
+                                  const model::MultimodalLm& model, const media::MediaLimits& limits) {
   const auto bytes = ref.bytes.read(limits.file_bytes);
-  const int64_t rate = sampling.sound ? sound_rate(model) : 0;
+  const Heard heard{sampling.sound ? sound_rate(model) : 0, channel_of(ref, channel)};
   const auto* rule = rule_for(ref, model);
-  return rule ? as_items(ref, bytes, sampling, rate, limits, *rule) : as_pictures(ref, bytes, sampling, rate, limits);
+  return rule ? as_items(ref, bytes, sampling, heard, limits, *rule) : as_pictures(ref, bytes, sampling, heard, limits);
 }
 
 bool is_file(const MediaRef& ref) { return ref.modality == Modality::video && !ref.item; }
@@ -141,8 +151,8 @@ bool is_file(const MediaRef& ref) { return ref.modality == Modality::video && !r
 
 bool has_video(const Sample& sample) { return std::ranges::any_of(sample.media, is_file); }
 
-Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const model::MultimodalLm& model,
-                     const media::MediaLimits& limits, Expansions* known) {
+Sample expand_videos(const Sample& sample, const VideoSampling& sampling, std::optional<int64_t> channel,
+                     const model::MultimodalLm& model, const media::MediaLimits& limits, Expansions* known) {
   Sample out = sample;
   out.media.clear();
   Expansions own;
@@ -151,8 +161,8 @@ Sample expand_videos(const Sample& sample, const VideoSampling& sampling, const 
     if (!is_file(ref)) return std::vector<ExpandedVideo>{{{}, ref}};
     const auto key = ref.stream + ":" + ref.bytes.key();
     if (!videos.contains(key))
-      videos[key] =
-          with_context("reading " + shown(ref.bytes.name()), [&] { return expand(ref, sampling, model, limits); });
+      videos[key] = with_context("reading " + shown(ref.bytes.name()),
+                                 [&] { return expand(ref, sampling, channel, model, limits); });
     return videos.at(key);
   };
   for (auto& turn : out.turns) {

@@ -39,7 +39,7 @@ Sample expanded(const std::string& video, const VideoSampling& sampling, bool he
   const auto model = model::testing::test_model(hears ? model::testing::kTwoStreams : R"(llm = { plugin = "test_lm" }
                  streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } })",
                                                 false);
-  return expand_videos(question(video), sampling, *model, {});
+  return expand_videos(question(video), sampling, {}, *model, {});
 }
 
 // The first frame of a video and the one in its middle, each after a text, and a text after both.
@@ -87,8 +87,8 @@ std::unique_ptr<model::MultimodalLm> model_of_clips() {
 
 TEST_CASE("pieces of a video stand after their texts, among the sound or before it, and the last text after them") {
   const auto model = model_of_clips();
-  const auto apart = expand_videos(question("clip.mp4"), {}, *model, {}),
-             among = expand_videos(question("clip.mp4"), {.interleave = true}, *model, {});
+  const auto apart = expand_videos(question("clip.mp4"), {}, {}, *model, {}),
+             among = expand_videos(question("clip.mp4"), {.interleave = true}, {}, *model, {});
   CHECK(kinds(apart) == "ttvtvtat");
   CHECK(kinds(among) == "ttvatvtat");
   for (const auto* sample : {&apart, &among}) {
@@ -145,12 +145,12 @@ TEST_CASE("a video that several samples have is read once") {
   auto sample = question("clip.mp4");
   sample.media[0].bytes = copy;
   Expansions known;
-  const auto first = expand_videos(sample, {.frames = 3}, *model, {}, &known);
+  const auto first = expand_videos(sample, {.frames = 3}, {}, *model, {}, &known);
   std::filesystem::remove(copy);
-  const auto second = expand_videos(sample, {.frames = 3}, *model, {}, &known);
+  const auto second = expand_videos(sample, {.frames = 3}, {}, *model, {}, &known);
   REQUIRE(second.media.size() == first.media.size());
   for (size_t i = 0; i < first.media.size(); ++i) CHECK(first.media[i].item == second.media[i].item);
-  CHECK_THROWS_AS(expand_videos(sample, {.frames = 3}, *model, {}), Error);
+  CHECK_THROWS_AS(expand_videos(sample, {.frames = 3}, {}, *model, {}), Error);
 }
 
 TEST_CASE("a sample with a video is prepared like one with its frames and sound") {

@@ -30,18 +30,20 @@ namespace antiphon::media {
 // error.
 Image decode_image(std::string_view bytes, const MediaLimits& limits = {}, const ImageReading& reading = {});
 
-// Mono audio at `sample_rate` Hz: the mean of all channels, then libswresample. `extension` is the file's ("g722",
-// ".wav"; "" if unknown). A clip of n samples at rate r gives ceil(n * sample_rate / r) samples.
+// Mono audio at `sample_rate` Hz: the mean of all channels, or channel number `channel` of them, from 0 on, alone; then
+// libswresample. Error(data) if there is no such channel. `extension` is the file's ("g722", ".wav"; "" if unknown). A
+// clip of n samples at rate r gives ceil(n * sample_rate / r) samples.
 // Encoder delay and padding are dropped if the file declares them. Damaged packets are skipped;
 // it is an error if all are damaged, if a clip has no samples, or if a WAV is shorter than it says.
 Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view extension = {},
-                   const MediaLimits& limits = {});
+                   const MediaLimits& limits = {}, std::optional<int64_t> channel = {});
 
 // Exactly one of `frames`, `frames_per_second` and `choose` is set.
 struct VideoOptions {
-  int64_t frames = 0;            // n frames, at the inner points of linspace(0, duration, n + 2)
-  double frames_per_second = 0;  // frames at 0, 1/f, 2/f, ... below the duration
-  int64_t sample_rate = 0;       // also decode the audio, at this rate; 0: no audio
+  int64_t frames = 0;                   // n frames, at the inner points of linspace(0, duration, n + 2)
+  double frames_per_second = 0;         // frames at 0, 1/f, 2/f, ... below the duration
+  int64_t sample_rate = 0;              // also decode the audio, at this rate; 0: no audio
+  std::optional<int64_t> channel = {};  // of the audio, as in decode_audio()
   // Each frame is resized to this size, as by resize() of resize.h, before it is stored: faster than doing it later,
   // and in a fraction of the memory. Not positive: frames stay as they are.
   Size size{};

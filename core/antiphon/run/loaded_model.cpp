@@ -106,7 +106,7 @@ LoadedModel::LoadedModel(const OpenOptions& flags, const SharedBy* by)
       cache(config.data.feature_cache, cache_settings(config, lm())),
       augmenter(config.data.augment, lm()),
       preparer(lm(), prompts, cache, media::MediaLimits{}, model->longest_sequence(), config.data.video,
-               config.data.image, &augmenter) {
+               config.data.image, config.data.audio, &augmenter) {
   if (prompts.tokenizer().vocab_size() > lm().llm().vocab_size())
     fail(ErrorKind::config,
          fmt::format("the tokenizer has {} tokens and the language model an embedding of {} rows",

@@ -264,7 +264,7 @@ TEST_CASE("augment: media that are changed are no others' content, and have no p
   options.image.flip = 1;
   const Augmenter augmenter(options, *setup.model);
   FeatureCache cache(setup.folder / "features", {{"image", "x"}, {"audio", "y"}});
-  const Preparer preparer(*setup.model, setup.prompts, cache, {}, 10000, {}, {}, &augmenter);
+  const Preparer preparer(*setup.model, setup.prompts, cache, {}, 10000, {}, {}, {}, &augmenter);
   const MediaRef ref{Modality::image, kMedia / "rgba.png"};
   const auto plain = preparer.read(ref, "s"), changed = preparer.read(ref, "s", {}, 1),
              again = preparer.read(ref, "s", {}, 1), other = preparer.read(ref, "s", {}, 2);

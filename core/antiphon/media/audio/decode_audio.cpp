@@ -10,10 +10,11 @@
 
 namespace antiphon::media {
 
-Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view extension, const MediaLimits& limits) {
+Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view extension, const MediaLimits& limits,
+                   std::optional<int64_t> channel) {
   check_wav_length(bytes);
   const Deadline deadline(limits);
-  Resampler resampler(sample_rate, limits);
+  Resampler resampler(sample_rate, limits, channel);
   Container container(bytes, extension, limits, deadline);
   const AVStream* stream = container.best(AVMEDIA_TYPE_AUDIO);
   if (!stream) fail(ErrorKind::data, "the file holds no sound");

@@ -12,7 +12,8 @@ extern "C" {
 
 namespace antiphon::media {
 
-Resampler::Resampler(int64_t sample_rate, const MediaLimits& limits) : rate_(sample_rate), limits_(limits) {
+Resampler::Resampler(int64_t sample_rate, const MediaLimits& limits, std::optional<int64_t> channel)
+    : rate_(sample_rate), limits_(limits), channel_(channel) {
   if (sample_rate < 1000 || sample_rate > limits.sample_rate)
     fail(ErrorKind::config,
          fmt::format("cannot resample to {} Hz; 1000 to {} Hz are possible", sample_rate, limits.sample_rate));
@@ -22,6 +23,18 @@ Resampler::~Resampler() = default;
 
 void Resampler::FreeResampler::operator()(SwrContext* context) const { swr_free(&context); }
 
+// By what each channel is multiplied before they are added up.
+std::vector<double> Resampler::weights(int channels) const {
+  if (!channel_) return std::vector<double>(static_cast<size_t>(channels), 1.0 / channels);
+  if (*channel_ < 0 || *channel_ >= channels)
+    fail(ErrorKind::data,
+         fmt::format("channel {} of the sound was asked for, counted from 0; it has {}", *channel_, channels),
+         "name a channel that it has in data.audio.channel, or in its record, or leave that out for the mean of all");
+  std::vector<double> weights(static_cast<size_t>(channels), 0.0);
+  weights[static_cast<size_t>(*channel_)] = 1;
+  return weights;
+}
+
 void Resampler::begin(const AVFrame& frame) {
   const int channels = frame.ch_layout.nb_channels;
   if (channels < 1 || channels > limits_.channels)
@@ -30,7 +43,7 @@ void Resampler::begin(const AVFrame& frame) {
     fail(ErrorKind::data, fmt::format("the sound has {} samples a second; at most {} are accepted", frame.sample_rate,
                                       limits_.sample_rate));
   AVChannelLayout mono = AV_CHANNEL_LAYOUT_MONO;
-  AVChannelLayout source{};  // which speaker a channel belongs to does not matter for the mean
+  AVChannelLayout source{};  // which speaker a channel belongs to does not matter
   av_channel_layout_default(&source, channels);
   if (source.order == AV_CHANNEL_ORDER_UNSPEC) av_channel_layout_from_mask(&source, (uint64_t{1} << channels) - 1);
   SwrContext* context = nullptr;
@@ -39,8 +52,8 @@ void Resampler::begin(const AVFrame& frame) {
   context_.reset(static_cast<SwrContext*>(allocated(context)));
   av_opt_set_int(context, "filter_size", 64, 0);
   av_opt_set_sample_fmt(context, "internal_sample_fmt", AV_SAMPLE_FMT_FLTP, 0);
-  const std::vector<double> mean(static_cast<size_t>(channels), 1.0 / channels);
-  if (swr_set_matrix(context, mean.data(), channels) < 0 || swr_init(context) < 0)
+  const auto weights = this->weights(channels);
+  if (swr_set_matrix(context, weights.data(), channels) < 0 || swr_init(context) < 0)
     fail(ErrorKind::data,
          fmt::format("sound of {} channels at {} Hz cannot be resampled", channels, frame.sample_rate));
   source_rate_ = frame.sample_rate, source_format_ = frame.format, source_channels_ = channels;

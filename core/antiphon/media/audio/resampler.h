@@ -18,11 +18,13 @@ namespace antiphon::media {
 
 class Resampler {
  public:
-  Resampler(int64_t sample_rate, const MediaLimits& limits);
+  // `channel`: the one that is heard, from 0 on; nothing: the mean of all.
+  Resampler(int64_t sample_rate, const MediaLimits& limits, std::optional<int64_t> channel = {});
   ~Resampler();
   // Anything after this much of the source is dropped.
   void end_after(std::optional<SoundLength> length) { length_ = length; }
-  // Error(data) beyond the limits. A frame whose rate or layout differs from the last one's begins a new stretch.
+  // Error(data) beyond the limits, or without such a channel. A frame whose rate or layout differs from the last one's
+  // begins a new stretch.
   void add(const AVFrame& frame);
   // The samples available so far; the rest follows.
   std::vector<float> take();
@@ -33,12 +35,14 @@ class Resampler {
   struct FreeResampler {
     void operator()(SwrContext* context) const;
   };
+  std::vector<double> weights(int channels) const;
   void begin(const AVFrame& frame);
   void end();
   void convert(const uint8_t** samples, int count, int64_t room);
 
   int64_t rate_;
   const MediaLimits& limits_;
+  std::optional<int64_t> channel_;
   std::unique_ptr<SwrContext, FreeResampler> context_;
   int source_rate_ = 0, source_format_ = -1, source_channels_ = 0;
   int64_t taken_ = 0;         // samples of the current stretch

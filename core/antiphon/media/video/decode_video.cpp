@@ -56,7 +56,7 @@ class Survey {
       fail(ErrorKind::data, "the file holds no video");
     container.select(video_, sound_);
     if (sound_) {
-      resampler_.emplace(options.sample_rate, limits);
+      resampler_.emplace(options.sample_rate, limits, options.channel);
       resampler_->end_after(container.sound_length(*sound_));
       decoder_.emplace(*sound_->codecpar, sound_->time_base, "sound", limits, deadline);
     }
