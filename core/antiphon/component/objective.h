@@ -52,7 +52,7 @@ struct ObjectiveInput {
 };
 
 // Names that every run writes beside those of its objective, which therefore has others.
-inline constexpr std::array<std::string_view, 21> kRunMetrics{"loss",
+inline constexpr std::array<std::string_view, 22> kRunMetrics{"loss",
                                                               "lr",
                                                               "gradient_norm",
                                                               "tokens_per_second",
@@ -68,6 +68,7 @@ inline constexpr std::array<std::string_view, 21> kRunMetrics{"loss",
                                                               "bad_samples",
                                                               "filtered_samples",
                                                               "batch_fill",
+                                                              "batches",
                                                               "checkpoint_failures",
                                                               "gflops_per_second",
                                                               "share_of_peak",

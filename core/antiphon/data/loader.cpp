@@ -360,7 +360,11 @@ std::vector<PreparedGroup> Loader::looking_ahead(Row& row) {
 }
 
 model::Batch Loader::next_batch() {
-  auto& row = rows_[std::exchange(turn_, (turn_ + 1) % rows_.size())];
+  return next_batch(static_cast<int64_t>(std::exchange(turn_, (turn_ + 1) % rows_.size())));
+}
+
+model::Batch Loader::next_batch(int64_t of_row) {
+  auto& row = rows_.at(static_cast<size_t>(of_row));
   return pack(options_.packing.looks_ahead() ? looking_ahead(row) : in_order(row), kPackMultiple);
 }
 

@@ -74,6 +74,8 @@ class Loader {
   // Error(data) if too many samples are bad; Error(preempted) if a stop is requested meanwhile, after which the loader
   // cannot be used.
   model::Batch next_batch();
+  // Of one of them, counted from the first that this process has.
+  model::Batch next_batch(int64_t row);
   // Of this process's rows, after the batches handed out so far.
   LoaderState state() const;
   LoaderCounts counts() const { return state().counts(); }

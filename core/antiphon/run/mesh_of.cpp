@@ -9,6 +9,7 @@
 #include <antiphon/comm/group.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/parallel/alike.h>
+#include <antiphon/train/ramp.h>
 
 #include <algorithm>
 #include <limits>
@@ -56,7 +57,9 @@ parallel::Mesh mesh_of(const ParallelOptions& parallel, int size) {
           static_cast<int>(parallel.expert),   static_cast<int>(parallel.context), static_cast<int>(parallel.tensor)};
 }
 
-void check_schedule(const ParallelOptions& parallel, int64_t batches, config::Problems& problems) {
+void check_batches(const RunConfig& config, int64_t cells, config::Problems& problems) {
+  const auto& parallel = config.parallel;
+  const int64_t batches = config.train.accumulate / cells;  // of each
   const bool interleaved = parallel.schedule == "interleaved";
   if (parallel.pipeline == 1 && (parallel.schedule != "1f1b" || !parallel.layers_per_stage.empty()))
     problems.add({}, "parallel.schedule and parallel.layers_per_stage say how a pipeline works, and there is none",
@@ -73,6 +76,7 @@ void check_schedule(const ParallelOptions& parallel, int64_t batches, config::Pr
                              "step, and each pipeline has {}",
                              parallel.pipeline, batches),
                  "choose another train.accumulate, or parallel.schedule = \"1f1b\"");
+  train::check_ramp(config.train, interleaved ? cells * parallel.pipeline : cells, problems);
 }
 
 void check_can_be_cut(const RunConfig& config, config::Problems& problems) {
@@ -157,7 +161,7 @@ std::string check_parallel(const RunConfig& config) {
                              config.train.accumulate, mesh.cells()),
                  fmt::format("set train.accumulate to a multiple of {}", mesh.cells()));
   else
-    check_schedule(parallel, config.train.accumulate / mesh.cells(), problems);
+    check_batches(config, mesh.cells(), problems);
   check_can_be_cut(config, problems);
   int64_t most = 0;
   try {

@@ -9,8 +9,8 @@ namespace antiphon::run {
 // The mesh of so many processes. Error(config) if they are not as many as it takes.
 parallel::Mesh mesh_of(const train::ParallelOptions& parallel, int size);
 
-// Whether so many batches a step can be computed by the pipeline.
-void check_schedule(const train::ParallelOptions& parallel, int64_t batches, config::Problems& problems);
+// Whether the batches of each step can be computed by so many cells and their pipelines.
+void check_batches(const RunConfig& config, int64_t cells, config::Problems& problems);
 // Whether parameters may be anywhere but whole in each process.
 void check_can_be_cut(const RunConfig& config, config::Problems& problems);
 

@@ -175,7 +175,7 @@ PlannedProcess plan_process(const OpenOptions& flags, int rank, int size) {
   const auto sent = processes.group() ? processes.group()->sent() : std::map<std::string, comm::Group::Sent>();
   profile::forget_most();
   PlannedStep step(loaded, *objective, *placement, processes.group());
-  step.run(batches, processes.passes());
+  step.run(batches, processes.passes(std::ssize(batches)));
   for (const auto& parameter : own)
     if (parameter.tensor->grad().defined()) plan.gradients += static_cast<int64_t>(parameter.tensor->grad().nbytes());
   const auto of_passes = profile::tensor_memory().most;

@@ -101,7 +101,7 @@ void Processes::meet(const RunConfig& config, at::Device device) {
   share_ =
       train::share_of(mesh_.cell_of(rank()), mesh_.cells(), config.train.accumulate, mesh_.stages * mesh_.slices());
   config::Problems problems;
-  check_schedule(parallel, share_.count, problems);
+  check_batches(config, mesh_.cells(), problems);
   problems.throw_if_any();
   agreement_ = std::make_unique<train::Alone>();
   if (!several()) return;
@@ -144,9 +144,9 @@ void Processes::meet(const RunConfig& config, at::Device device) {
   log::info(fmt::format("{} processes share the {} batches of a step{}", place_.size, share_.all, how));
 }
 
-std::vector<parallel::Pass> Processes::passes() const {
+std::vector<parallel::Pass> Processes::passes(int64_t batches) const {
   return parallel::passes_of(parallel::schedule_of(options_.schedule),
-                             {mesh_.stages, static_cast<int>(options_.chunks), static_cast<int>(share_.count)},
+                             {mesh_.stages, static_cast<int>(options_.chunks), static_cast<int>(batches)},
                              mesh_.stage_of(place_.rank));
 }
 

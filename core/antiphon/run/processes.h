@@ -44,8 +44,8 @@ class Processes {
   comm::Group* block() { return block_; }  // of those that have the model together
   // What the model is to be told of them; nullptr if there are none.
   const SharedBy* shared_by() const { return block_ ? &shared_by_ : nullptr; }
-  // In which order this process computes its batches of a step.
-  std::vector<parallel::Pass> passes() const;
+  // In which order this process computes its batches of a step, so many of them.
+  std::vector<parallel::Pass> passes(int64_t batches) const;
 
  private:
   comm::Group* group_of(const std::string& name, const std::vector<int>& ranks);

@@ -13,6 +13,7 @@
 #include <antiphon/config/keys.h>
 #include <antiphon/run/stages.h>
 #include <antiphon/train/best.h>
+#include <antiphon/train/ramp.h>
 #include <antiphon/train/recompute.h>
 #include <antiphon/train/schedule.h>
 
@@ -159,6 +160,7 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
     model::check_keys("optimizer", optimizer.name, optimizer.options, "train.optimizer", problems);
   train::recomputed_blocks(config.train.recompute, problems);
   train::check_schedule(config.train.schedule, problems);
+  train::check_ramp(config.train, 1, problems);
   train::check_best(config.train, problems);
   data::check_sources(config.data, problems);
   data::check_data(config.data, problems);

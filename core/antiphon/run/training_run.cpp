@@ -107,7 +107,7 @@ void TrainingRun::place() {
   owners_ = processes_.owners(*loaded_.model, *placement_, *rule_);
   trainer_.emplace(*loaded_.model, *objective_, *rule_, *loader_, loaded_.cache, folder_, processes_.agreement(),
                    *placement_, owners_.get(), config_.train);
-  trainer_->set_passes(processes_.passes());
+  trainer_->set_passes([this](int64_t batches) { return processes_.passes(batches); });
   if (loaded_.lm().compute_dtype() == at::kHalf) trainer_->scale_loss(config_.precision.loss_scale);
 }
 

@@ -48,6 +48,17 @@ const config::Table<ScheduleOptions>& schedule_table() {
   return *table;
 }
 
+const config::Table<RampOptions>& ramp_table() {
+  using O = RampOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("ramp")
+          .field("from", &O::from, "batches of the first steps; 0: train.accumulate at once", {.min = 0, .max = 65536})
+          .field("by", &O::by, "how many more there are each time", {.min = 1, .max = 65536})
+          .field("every", &O::every, "after so many steps, until there are train.accumulate",
+                 {.min = 1, .max = static_cast<double>(kMaxSteps)}));
+  return *table;
+}
+
 const config::Table<EmaOptions>& ema_table() {
   using O = EmaOptions;
   static const auto* table = new config::Table<O>(
@@ -81,6 +92,7 @@ const config::Table<TrainOptions>& train_table() {
                  {.min = 16, .max = 1 << 24})
           .field("accumulate", &O::accumulate, "batches for one step; the loss is that of all of them together",
                  {.min = 1, .max = 65536})
+          .table("ramp", &O::ramp, ramp_table(), "fewer batches a step at first, and more from time to time")
           .field("recompute", &O::recompute,
                  "activation recomputation: none, full, or of each stack of blocks the first N: they keep their inputs "
                  "only and are computed again in the backward pass, for less memory and up to a third more time")

@@ -31,6 +31,11 @@ struct ScheduleOptions {
   double power = 1.0;
 };
 
+// Fewer batches a step at first; see ramp.h. 0: none.
+struct RampOptions {
+  int64_t from = 0, by = 1, every = 100;
+};
+
 constexpr int64_t kMaxSteps = 1'000'000'000;  // of a run
 
 // Moving averages of what is trained; see average.h. A decay of 0: none.
@@ -44,6 +49,7 @@ struct TrainOptions {
   int64_t steps = 1000, min_steps = 0;
   double max_minutes = 0;
   int64_t tokens_per_batch = 2048, accumulate = 1, logits_chunk = 256;
+  RampOptions ramp;
   config::Value recompute = "none";  // see recompute.h
   OptimizerOptions optimizer;
   std::vector<GroupOptions> groups;

@@ -91,7 +91,10 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
       saved_(placement.own(model.saved_parameters())),
       recompute_(recompute_of(options)),
       length_(options),
-      passes_(passes_of(parallel::ScheduleKind::one_f_one_b, {1, 1, static_cast<int>(loader.share().count)}, 0)),
+      passes_([](int64_t batches) {
+        return passes_of(parallel::ScheduleKind::one_f_one_b, {1, 1, static_cast<int>(batches)}, 0);
+      }),
+      ramp_(options.ramp, loader.share().all),
       checkpoints_(
           checkpoints_in({folder.checkpoints(), options.keep_checkpoints}, folder.writes(), placement, agreement)) {
   for (const auto& parameter : saved_)
@@ -100,6 +103,7 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
           {*parameter.tensor, at::empty_like(*parameter.tensor), at::zeros_like(*parameter.tensor, at::kDouble)});
   if (options_.ema.decay > 0) average_.emplace(placement.own(model.trainable_parameters()), options_.ema.decay);
   log::info("  optimizer: " + optimizer_.describe());
+  if (ramp_.any()) log::info("  a step: " + ramp_.describe());
 }
 
 // True if the clock has just fixed the number of steps.
@@ -147,7 +151,7 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
   const double rate = static_cast<double>(result.drawn.tokens) / seconds, waited = loader_.waited_seconds();
   const double lr = options_.optimizer.lr * result.lr_ratio;
   const auto filtered = data::total(rows_.counts().filtered);
-  const double room = static_cast<double>(loader_.tokens_per_batch()) * static_cast<double>(loader_.share().all);
+  const double room = static_cast<double>(loader_.tokens_per_batch()) * static_cast<double>(batches_);
   std::map<std::string, double> metrics{{"train/loss", result.loss},
                                         {"train/lr", lr},
                                         {"train/gradient_norm", result.gradient_norm},
@@ -165,6 +169,7 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
   metrics["train/loader_wait"] = metrics["train/data_wait_seconds"] / std::max(seconds, 1e-9);
   if (const auto device = model_.lm().device(); !device.is_cpu())
     metrics["train/device_memory_bytes"] = device_bytes(device);
+  if (ramp_.any()) metrics["train/batches"] = static_cast<double>(batches_);
   if (loss_scale_) {
     metrics["train/loss_scale"] = result.loss_scale;
     metrics["train/overflows"] = static_cast<double>(loss_scale_->overflows());
@@ -202,7 +207,7 @@ void Trainer::average_statistics() {
   for (auto& [running, before, sum] : statistics_) {
     if (!placement_.leads()) sum.zero_();  // the first of its cell has it
     if (auto* group = agreement_.group()) group->sum(sum);
-    running.copy_(sum.div_(static_cast<double>(loader_.share().all)));
+    running.copy_(sum.div_(static_cast<double>(batches_)));
   }
 }
 

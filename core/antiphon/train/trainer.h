@@ -22,6 +22,7 @@
 #include <antiphon/train/optimizer.h>
 #include <antiphon/train/pairs.h>
 #include <antiphon/train/progress.h>
+#include <antiphon/train/ramp.h>
 #include <antiphon/train/run_checkpoints.h>
 #include <antiphon/train/run_folder.h>
 #include <antiphon/train/run_length.h>
@@ -67,8 +68,9 @@ class Trainer {
   void set_profiler(profile::Profiler* profiler) { profiler_ = profiler; }
   // Measures every train.eval_every steps and after the last.
   void set_evaluation(Evaluation evaluation) { evaluation_ = std::move(evaluation); }
-  // In which order this process computes its batches of a step; without it, one after the other.
-  void set_passes(std::vector<parallel::Pass> passes) { passes_ = std::move(passes); }
+  // In which order this process computes its batches of a step, so many of them; without it, one after the other.
+  using Passes = std::function<std::vector<parallel::Pass>(int64_t batches)>;
+  void set_passes(Passes passes) { passes_ = std::move(passes); }
   // Trains to the end of the steps or of the data, or until the first steps show that fewer than train.min_steps fit,
   // or until a signal: then writes a checkpoint and throws Error(preempted). Returns and throws only once the
   // checkpoint is on disk; the destructor waits for it, too.
@@ -78,6 +80,7 @@ class Trainer {
 
  private:
   StepResult step();
+  void take_rows(int64_t batches);
   std::vector<model::Batch> draw(DrawnRecord& agreed);
   DrawnRecord drawn(const std::vector<model::Batch>& batches) const;
   void compute(std::vector<model::Batch>& batches, StepResult& result);
@@ -117,6 +120,7 @@ class Trainer {
   std::string blamed(const StepResult& result, const std::vector<std::string>& samples) const;
   bool is_overflow(const StepResult& result) const;
   checkpoint::CheckpointContent content();
+  std::string draw_settings() const;
   bool check_draws(const Progress& progress, bool accept_changes) const;
   void save_last();
   void save_if_possible();
@@ -149,8 +153,11 @@ class Trainer {
   std::optional<checkpoint::Reference> reference_;  // if the objective needs one, from the first step on
   std::optional<nn::Recompute> recompute_;
   RunLength length_;
-  std::vector<parallel::Pass> passes_;
-  data::LoaderState rows_;  // all, after the last whole step
+  Passes passes_;
+  Ramp ramp_;
+  int64_t batches_ = 0;             // of the step, of all processes
+  std::vector<int64_t> step_rows_;  // of the step and of this process, counted from its first
+  data::LoaderState rows_;          // all, after the last whole step
   std::unique_ptr<RunCheckpoints> checkpoints_;
   std::optional<beacon::Slow> saving_;
   bool data_ended_ = false;     // all sources have, so there is no next step

@@ -36,6 +36,9 @@ std::string joined_digests(const std::string& own, const parallel::Shares& share
 
 }  // namespace
 
+// What decides which samples come into which step.
+std::string Trainer::draw_settings() const { return loader_.draw_settings() + ramp_.settings(); }
+
 // With other data or other draws the run goes on, but not as it would have. Whether they are others.
 bool Trainer::check_draws(const Progress& progress, bool accept_changes) const {
   std::string changed;
@@ -44,8 +47,8 @@ bool Trainer::check_draws(const Progress& progress, bool accept_changes) const {
     changed = fmt::format("the run drew from {} data sources; now there are {}", sources, loader_.sources());
   else if (progress.data != loader_.fingerprint())
     changed = "the data is not what the run was trained on: its files, train.seed or data.shuffle have changed";
-  else if (!progress.draws.empty() && progress.draws != loader_.draw_settings())
-    changed = fmt::format("the run drew its samples otherwise: {}; now {}", progress.draws, loader_.draw_settings());
+  else if (!progress.draws.empty() && progress.draws != draw_settings())
+    changed = fmt::format("the run drew its samples otherwise: {}; now {}", progress.draws, draw_settings());
   else if (const auto rows = static_cast<int64_t>(progress.loader.rows.size()); rows != loader_.share().all)
     changed = fmt::format("the run drew its samples in {} rows; now there are {} (train.accumulate)", rows,
                           loader_.share().all);
@@ -128,10 +131,9 @@ checkpoint::CheckpointContent Trainer::content() {
   if (average_)
     for (const auto& [value, of] : average_->state())
       if (holds(*of)) add(content.state, value);
-  content.progress =
-      to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
-                       loader_.fingerprint(), loader_.draw_settings(), reference_ ? reference_->digest() : "",
-                       best_.state(), loss_scale_ ? std::optional(loss_scale_->state()) : std::nullopt});
+  content.progress = to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
+                                      loader_.fingerprint(), draw_settings(), reference_ ? reference_->digest() : "",
+                                      best_.state(), loss_scale_ ? std::optional(loss_scale_->state()) : std::nullopt});
   return content;
 }
 

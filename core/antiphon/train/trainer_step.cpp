@@ -124,6 +124,14 @@ DrawnRecord Trainer::drawn(const std::vector<model::Batch>& batches) const {
   return record;
 }
 
+// Which rows the step has a batch of.
+void Trainer::take_rows(int64_t batches) {
+  const auto& [all, first, count] = loader_.share();
+  batches_ = batches, step_rows_.clear();
+  for (const auto row : rows_of_step(batches, all, step_))
+    if (row >= first && row < first + count) step_rows_.push_back(row - first);
+}
+
 // A process that cannot draw its batches says so, since the others have theirs: its own error there, and
 // Error(preempted) in the others.
 std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
@@ -132,7 +140,7 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
   DrawnRecord own;
   beacon::doing("drawing batches");
   try {
-    for (int64_t i = 0; i < loader_.share().count; ++i) batches.push_back(loader_.next_batch());
+    for (const auto row : step_rows_) batches.push_back(loader_.next_batch(row));
     own = drawn(batches);
   } catch (const Error& error) {
     reason = std::current_exception();
@@ -149,7 +157,8 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
 }
 
 uint64_t Trainer::seed_of_batch(int64_t batch) const {
-  return seed_of(static_cast<uint64_t>(options_.seed), step_, loader_.share().first + batch);
+  return seed_of(static_cast<uint64_t>(options_.seed), step_,
+                 loader_.share().first + step_rows_[static_cast<size_t>(batch)]);
 }
 
 ObjectiveOutput Trainer::forward_of(model::Batch& batch, const Compared& compared, const parallel::Pass& pass,
@@ -176,13 +185,18 @@ void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
     const auto i = static_cast<size_t>(pass.batch);
     return forward_of(batches[i], compared[i], pass, result);
   };
-  run_passes(passes_, placement_, recompute_.has_value(),
+  run_passes(passes_(std::ssize(batches)), placement_, recompute_.has_value(),
              {forward, [&](const ObjectiveOutput& output) { backward(output, result); }});
 }
 
 StepResult Trainer::step() {
   StepResult result;
+  take_rows(ramp_.batches(step_));
   auto batches = draw(result.drawn);
+  if (result.drawn.totals.sequences == 0 && batches_ < loader_.share().all) {  // these rows have ended; others may not
+    take_rows(loader_.share().all);
+    batches = draw(result.drawn);
+  }
   data_ended_ = result.drawn.totals.sequences == 0;
   if (data_ended_) return result;
   std::vector<std::string> samples;
