@@ -12,6 +12,7 @@ namespace antiphon::beacon {
 namespace {
 
 Page* page = nullptr;
+std::atomic<int64_t> waited{0};  // nanoseconds
 
 template <size_t Size>
 void put(char (&place)[Size], std::string_view text) {
@@ -56,9 +57,12 @@ Waiting::Waiting(std::string_view operation) {
 }
 
 Waiting::~Waiting() {
+  waited += std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin_).count();
   if (!page) return;
   --page->waits, ++page->beats;
 }
+
+double waited_seconds() { return std::chrono::duration<double>(std::chrono::nanoseconds(waited)).count(); }
 
 Slow::Slow(std::string_view what) {
   doing(what);

@@ -2,6 +2,7 @@
 // gone.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <string_view>
 
@@ -33,7 +34,13 @@ class Waiting {
   explicit Waiting(std::string_view operation);
   ~Waiting();
   Waiting(const Waiting&) = delete;
+
+ private:
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
+
+// Seconds that this process has waited for others so far, with or without a page.
+double waited_seconds();
 
 // Within it the process may take long without a sign.
 class Slow {

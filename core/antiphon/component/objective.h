@@ -52,13 +52,15 @@ struct ObjectiveInput {
 };
 
 // Names that every run writes beside those of its objective, which therefore has others.
-inline constexpr std::array<std::string_view, 22> kRunMetrics{"loss",
+inline constexpr std::array<std::string_view, 24> kRunMetrics{"loss",
                                                               "lr",
                                                               "gradient_norm",
                                                               "tokens_per_second",
                                                               "supervised_tokens",
                                                               "samples",
                                                               "step_seconds",
+                                                              "slowest_seconds",
+                                                              "fastest_seconds",
                                                               "data_wait_seconds",
                                                               "loader_wait",
                                                               "loss_scale",

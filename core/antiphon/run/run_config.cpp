@@ -105,6 +105,12 @@ void throw_problems(const config::Problems& problems, const config::Value& root)
   }
 }
 
+void check_stragglers(double ratio, config::Problems& problems) {
+  if (ratio == 0 || ratio > 1) return;
+  problems.add({}, fmt::format("train.straggler_ratio is {}; expected more than 1, or 0", ratio),
+               "1.5 is told of processes that take half as long again as the median");
+}
+
 void check_trained(const RunConfig& config, config::Problems& problems) {
   if (config.precision.trained == "bf16" && config.train.ema.decay > 0)
     problems.add({}, "precision.trained = \"bf16\" beside train.ema, whose averages need more digits",
@@ -167,6 +173,7 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   check_voice_activity(config.session.vad, root, problems);
   check_held_out(config, root, problems);
   check_trained(config, problems);
+  check_stragglers(config.train.straggler_ratio, problems);
   if (!problems.empty()) model::check_slots(config.model, problems);  // else the model does it when it is built
   throw_problems(problems, root);
   return config;

@@ -36,11 +36,18 @@ struct ComputedRecord {
   std::vector<int> not_finite = {};  // agreed: the processes whose own loss is not finite
 };
 
+// What one process did in a step.
+struct StepWork {
+  double seconds = 0;  // without those in which it waited for other processes
+  int stage = 0;       // of a pipeline
+};
+
 // After its update. A process on its own looks at signals while it waits for data, too.
 struct EndedRecord {
-  int stop = 0;            // number of the signal that asks for an end, or 0; agreed: the largest
-  double seconds = 0;      // that the step took; agreed: the longest
-  data::LoaderState rows;  // of the process; agreed: all, in order
+  int stop = 0;                     // number of the signal that asks for an end, or 0; agreed: the largest
+  double seconds = 0;               // that the step took; agreed: the longest
+  data::LoaderState rows;           // of the process; agreed: all, in order
+  std::vector<StepWork> work = {};  // of the process, its stage left open; agreed: of each, in the order of ranks
 };
 
 class Agreement {

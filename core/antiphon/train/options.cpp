@@ -136,6 +136,10 @@ const config::Table<TrainOptions>& train_table() {
           .field("patience", &O::patience,
                  "measurements in a row without a better metric after which the run ends; 0: it does not",
                  {.min = 0, .max = static_cast<double>(kMaxSteps)})
+          .field("straggler_ratio", &O::straggler_ratio,
+                 "of several processes: a warning names one whose work takes more than so many times the median's time "
+                 "for 20 steps in a row; 0: none",
+                 {.min = 0, .max = 1000})
           .table("ema", &O::ema, ema_table(), "moving averages of what is trained")
           .field("loggers", &O::loggers,
                  "beside metrics.jsonl: tensorboard (events.out.tfevents.*), csv (metrics.csv), mlflow (a server)",

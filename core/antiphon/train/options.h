@@ -59,6 +59,7 @@ struct TrainOptions {
   double keep_minutes = 0;
   int64_t eval_answers = 0, eval_answers_every = 1;
   std::vector<std::string> eval_controls = {};
+  double straggler_ratio = 1.5;
   int64_t keep_best = 0, patience = 0;
   std::string best_metric = "", best_mode = "min";
   EmaOptions ema;

@@ -91,6 +91,7 @@ Trainer::Trainer(model::Model& model, Objective& objective, UpdateRule& rule, da
       saved_(placement.own(model.saved_parameters())),
       recompute_(recompute_of(options)),
       length_(options),
+      stragglers_(options.straggler_ratio),
       passes_([](int64_t batches) {
         return passes_of(parallel::ScheduleKind::one_f_one_b, {1, 1, static_cast<int>(batches)}, 0);
       }),
@@ -242,6 +243,10 @@ std::exception_ptr Trainer::finish_step(const StepResult& result, const EndedRec
   std::exception_ptr failure;
   best_is_due_ = false;
   if (profiler_) more = profiler_->metrics(ended.seconds);
+  if (ended.work.size() > 1) {
+    const auto [least, most] = std::ranges::minmax(ended.work, {}, &StepWork::seconds);
+    more["train/fastest_seconds"] = least.seconds, more["train/slowest_seconds"] = most.seconds;
+  }
   try {
     auto measured = evaluate(ended.stop != 0);
     best_is_due_ = is_best(measured);
@@ -286,16 +291,18 @@ RunEnd Trainer::run() {
   while (!length_.done(step_) && !length_.too_few() && !best_.has_stopped()) {
     if (profiler_) profiler_->begin_step();
     const auto begin = Clock::now();
+    const double waited = beacon::waited_seconds();
     const auto result = step_or_save();
     if (data_ended_) {
       if (profiler_) profiler_->end_step();
       break;
     }
-    const double seconds = since(begin);
+    const double seconds = since(begin), worked = seconds - (beacon::waited_seconds() - waited);
     tell_of_checkpoint(/*wait=*/step_ + 1 == length_.steps());  // so that the last record counts every failure
     ++step_;
-    const auto ended = agreement_.agree(EndedRecord{stop_requested(), seconds, loader_.state()});
+    const auto ended = agreement_.agree(EndedRecord{stop_requested(), seconds, loader_.state(), {{worked}}});
     rows_ = ended.rows;
+    look_for_stragglers(ended.work);
     const bool fixed = count_time(ended.seconds);
     const auto failure = finish_step(result, ended);
     if (ended.stop) stop(ended.stop);

@@ -27,6 +27,7 @@
 #include <antiphon/train/run_folder.h>
 #include <antiphon/train/run_length.h>
 #include <antiphon/train/step_metrics.h>
+#include <antiphon/train/stragglers.h>
 
 namespace antiphon::train {
 
@@ -112,6 +113,7 @@ class Trainer {
   std::exception_ptr finish_step(const StepResult& result, const EndedRecord& ended);
   std::map<std::string, double> evaluate(bool stops);
   void measure_at_end();
+  void look_for_stragglers(const std::vector<StepWork>& work);
   bool count_time(double seconds);
   RunEnd tell_of_end() const;
   void tell_of_time() const;
@@ -153,6 +155,7 @@ class Trainer {
   std::optional<checkpoint::Reference> reference_;  // if the objective needs one, from the first step on
   std::optional<nn::Recompute> recompute_;
   RunLength length_;
+  Stragglers stragglers_;
   Passes passes_;
   Ramp ramp_;
   int64_t batches_ = 0;             // of the step, of all processes

@@ -1,8 +1,9 @@
-// What a run says when it ends.
+// What a run says of its processes, and when it ends.
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/parallel/agreed.h>
 #include <antiphon/train/trainer.h>
 
 namespace antiphon::train {
@@ -32,6 +33,14 @@ void Trainer::tell_of_data() const {
   const auto filtered = rows_.counts().filtered;
   if (data::total(filtered) > 0)
     log::info(fmt::format("data.filter left out {} samples: {}", data::total(filtered), data::describe(filtered)));
+}
+
+// All processes find the same, so all take part in asking for the name.
+void Trainer::look_for_stragglers(const std::vector<StepWork>& work) {
+  for (const auto& found : stragglers_.add(work)) {
+    const auto host = parallel::said_by(found.rank, host_name(), *agreement_.group());
+    if (folder_.writes()) log::warning(described(found, host));
+  }
 }
 
 RunEnd Trainer::tell_of_end() const {
