@@ -46,7 +46,7 @@ class Mock(Case):
         done = self.call("train", self.extended(other, "other.toml"), "--resume", *SHORT, *sets(train__output=again, train__steps=8), code=4)
         self.assertIn("the data is not what the run was trained on", done.stderr)
         plan = json.loads(self.call("plan", file, "--gpus", 2, "--json", *SHORT).stdout)
-        self.assertEqual(len(plan["processes"]), 2)
+        self.assertGreater(plan["processes"][0]["trained"], 0)
 
     def test_sizes(self):
         """Of words, pictures and sounds; read by other programs, too."""

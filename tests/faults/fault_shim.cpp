@@ -6,6 +6,7 @@
 //   FAULT_MODE    kill, EIO, ENOSPC or EINTR, or flip: of a write, one bit is another; with a plus (ENOSPC+) every later
 //                 call that could need space fails, too; or hang: only openings to read are counted, and the k-th never
 //                 ends, as of a medium that does not answer
+//   FAULT_DELAY   milliseconds that it takes to open a file below the folder for reading: a slow disk
 //
 //   FAULT_REPORT  file that takes how many calls there were
 //
@@ -34,6 +35,7 @@ struct Plan {
   const char* mode = std::getenv("FAULT_MODE");
   const char* call = std::getenv("FAULT_CALL");
   const char* report = std::getenv("FAULT_REPORT");
+  const char* delay = std::getenv("FAULT_DELAY");
   long at = std::getenv("FAULT_AT") ? std::atol(std::getenv("FAULT_AT")) : 0;
 };
 
@@ -114,6 +116,7 @@ int opened(const char* name, const char* path, int flags, va_list more) {
   const int mode = flags & O_CREAT ? va_arg(more, int) : 0;
   const bool writes = (flags & O_CREAT) || (flags & O_ACCMODE) != O_RDONLY;
   if (!writes) hang_if_told(path);
+  if (!writes && plan().delay && below(path)) usleep(static_cast<useconds_t>(1000 * std::atol(plan().delay)));
   return writes && below(path) && fails(name, true) ? -1 : real(path, flags, mode);
 }
 

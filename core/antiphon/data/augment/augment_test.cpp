@@ -376,7 +376,7 @@ TEST_CASE("augment: options that do not go together are refused") {
   CHECK(problems_of(data) == 1);  // the cache of features is on
   data.feature_cache = "";
   CHECK(problems_of(data) == 0);
-  data.blend = "round_robin", data.temperature = 2, data.train.sources = {{"a", 2.0}, {"b"}};
+  data.blend = "round_robin", data.temperature = 2, data.train.sources = {{.path = "a", .weight = 2.0}, {.path = "b"}};
   CHECK(problems_of(data) == 2);
   data.eval["held"].sources = {{"c"}};
   data.eval["held"].sources[0].epochs = 1;
