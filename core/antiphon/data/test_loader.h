@@ -56,7 +56,7 @@ struct Setup {
     for (const auto& [content, weight] : sources) {
       const auto name = "set" + std::to_string(o.train.sources.size()) + ".jsonl";
       folder.write(name, content);
-      o.train.sources.push_back({.path = (folder / name).string(), .media_folder = "", .weight = weight});
+      o.train.sources.push_back({(folder / name).string(), weight});
     }
     return o;
   }
