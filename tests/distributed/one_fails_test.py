@@ -77,7 +77,7 @@ class OneFails(Together):
         _, done = self.timed(LIMIT, lambda: self.run_with("each", 2, *args, config=self.infinite(), code=3))
         self.assertEqual(done.stderr.count("10 steps in a row had no finite gradient"), 2)
         self.assertRegex(done.stderr, r"(?m)^\[1\] error: .*\n?.*\b(image|audio|both)-\d*[13579]\b")
-        self.assertRegex(done.stderr, r"(?m)^\[0\] error: .*not finite in process 1, which names its samples")
+        self.assertRegex(done.stderr, r"(?m)^error: .*the loss was not finite in process 1, which names its samples")
         self.assertNotIn("started again", done.stderr)
 
     def test_samples_that_cannot_be_read(self):
