@@ -364,7 +364,7 @@ class Methods(Case):
         losses_of = {names: self.answers(run, "--adapter", names) for names in ("all", "eyes", "words", "none")}
         self.assertEqual(losses_of["all"], self.answers(run))
         self.assertEqual(len({tuple(values) for values in losses_of.values()}), 4)
-        blind = self.write("blind", self.from_run(run, self.with_method("words", f'plugin = "lora"\nweights = "{run}/adapters/words"'), "blind").read_text())
+        blind = self.from_run(run, self.with_method("words", f'plugin = "lora"\nrank = 4\ntargets = ["q_proj"]\nweights = "{run}/adapters/words"'), "blind")
         for ours, other in zip(losses_of["words"], self.answers(blind), strict=True):
             self.assertAlmostEqual(ours, other, places=5)
         chat = self.call("chat", run, "--history", "", *sets(generate__temperature=0), input=f"/image {next(self.folder.rglob('*.png'))}\nWhat?\n/adapter words\nWhat?\n/adapter eyes\n")
