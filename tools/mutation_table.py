@@ -56,7 +56,7 @@ TABLE = [
     Mutation("the balance of experts is of the own tokens", "nn/blocks/router_losses.cpp", "if (balance_) balance_->add_up(*slices);", "", EXPERTS),
     Mutation("the balance of experts is added up twice", "nn/blocks/router_losses.cpp", "if (sums_.defined()) group.sum(sums_);", "if (sums_.defined()) group.sum(sums_), group.sum(sums_);", EXPERTS),
     # What is random.
-    Mutation("all processes drop alike", "train/trainer_step.cpp", "loader_.share().first + batch);", "batch);", BITS),
+    Mutation("all processes drop alike", "train/trainer_step.cpp", "loader_.share().first + step_rows_[static_cast<size_t>(batch)]);", "step_rows_[static_cast<size_t>(batch)]);", BITS),
     Mutation("all contexts drop alike", "nn/blocks/decoder.cpp", "slices_.contexts ? slices_.of_context(tokens).begin : DropoutRows::first()", "DropoutRows::first()", "distributed/context_test.py: Context.test_lora"),
     Mutation("all parts of a row drop alike", "nn/keyed_dropout.cpp", "place.first_row * columns + place.first_column, columns", "place.first_row * columns, columns", "test_nn: keyed dropout: a part of a tensor is dropped as it is in the whole"),
     # What is agreed on.
