@@ -25,9 +25,9 @@ Json begun(const Sample& sample) {
   return record;
 }
 
+// What only messages can hold, but for pieces of recordings.
 void check_plain(const char* layout, const Sample& sample) {
   if (!sample.candidates.empty()) refuse(layout, "several answers to one prompt");
-  check_whole(sample, layout);
   for (const auto& ref : sample.media)
     if (!ref.stream.empty()) refuse(layout, "a medium of a stream that is named");
   for (const auto& turn : sample.turns) {
@@ -76,7 +76,7 @@ class Marked {
 };
 
 Json conversations(const Sample& sample, const MediaName& name_of) {
-  check_plain("conversations", sample);
+  check_plain("conversations", sample), check_whole(sample, "conversations");
   Marked marked(sample, name_of);
   auto record = begun(sample), turns = Json::array();
   for (const auto& turn : sample.turns) {
@@ -92,7 +92,7 @@ Json conversations(const Sample& sample, const MediaName& name_of) {
 
 // The last question and its answer; those before as "history".
 Json alpaca(const Sample& sample, const MediaName& name_of) {
-  check_plain("alpaca", sample);
+  check_plain("alpaca", sample), check_whole(sample, "alpaca");
   Marked marked(sample, name_of);
   auto record = begun(sample);
   std::vector<std::string> texts;
@@ -116,10 +116,10 @@ Json alpaca(const Sample& sample, const MediaName& name_of) {
 
 // One question with recordings before it, pieces too, and its answer.
 Json nemo_manifest(const Sample& sample, const MediaName& name_of) {
+  check_plain("nemo_manifest", sample);
   const auto& turns = sample.turns;
   const bool fits = turns.size() == 2 && turns[0].role == "user" && turns[1].role == "assistant" && turns[1].trained &&
-                    turns[1].parts.size() == 1 && sample.candidates.empty() && sample.tools.empty() &&
-                    turns[1].reasoning.empty() && turns[1].tool_calls.empty() && !turns[0].parts.empty();
+                    turns[1].parts.size() == 1 && sample.tools.empty() && !turns[0].parts.empty();
   if (!fits) refuse("nemo_manifest", "anything but one question and its answer");
   auto record = begun(sample), files = Json::array(), begins = Json::array(), lengths = Json::array();
   std::string question;

@@ -145,8 +145,17 @@ Prompt PromptBuilder::document(const Turn& turn) const {
   auto waiting = this->waiting({turn});
   Prompt prompt{tokenizer_.prefix_ids(), std::vector<bool>(tokenizer_.prefix_ids().size(), false)};
   std::string text;
-  for (const auto& part : turn.parts)
-    text += part.media < 0 ? guard_(part.text) : part.placeholder.empty() ? mark_of(part) : between_texts(part);
+  std::map<std::string, std::string> written;  // by what stands for a medium: the template is rendered once for each
+  for (const auto& part : turn.parts) {
+    if (part.media < 0)
+      text += guard_(part.text);
+    else if (part.placeholder.empty())
+      text += mark_of(part);
+    else if (const auto known = written.find(part.placeholder); known != written.end())
+      text += known->second;
+    else
+      text += written[part.placeholder] = between_texts(part);
+  }
   append(text, true, waiting, prompt);
   check_media({turn}, prompt);
   for (size_t i = 0; i < prompt.ids.size(); ++i)  // those of media: the text's own are none
