@@ -75,8 +75,8 @@ class Lines : public RecordWriter {
   // `list`: one JSON list in place of lines.
   Lines(const fs::path& path, bool list)
       : path_(path),
-        list_(list),
         media_(path.parent_path() / (path.stem().string() + "_media")),
+        list_(list),
         out_((check_new(path), temporary_of(path))) {
     check_new(media_);
   }

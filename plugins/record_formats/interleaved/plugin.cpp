@@ -17,8 +17,9 @@
 namespace antiphon::interleaved {
 namespace {
 
-using records::is_there;
+using records::has_list;
 using records::Json;
+using records::list_at;
 
 struct InterleavedOptions {
   double least_similarity = -1;
@@ -33,13 +34,6 @@ const config::Table<InterleavedOptions>& interleaved_table() {
                  {.min = -1, .max = 1}));
   return *table;
 }
-
-const Json& list_in(const Json& record, const char* key) {
-  if (!is_there(record, key) || !record.at(key).is_array()) fail(ErrorKind::data, fmt::format("'{}' is no list", key));
-  return record.at(key);
-}
-
-bool is_list(const Json& record, const char* key) { return is_there(record, key) && record.at(key).is_array(); }
 
 std::string string_in(const Json& value, const char* key) {
   if (!value.is_string()) fail(ErrorKind::data, fmt::format("'{}' lists something that is no text", key));
@@ -59,7 +53,7 @@ struct Document {
 };
 
 void read_places(const Json& record, Document& document) {
-  const auto &texts = list_in(record, "texts"), &pictures = list_in(record, "images");
+  const auto &texts = list_at(record, "texts"), &pictures = list_at(record, "images");
   if (texts.size() != pictures.size())
     fail(ErrorKind::data,
          fmt::format("the record has {} texts and {} images; each place has one of both, and null for the other",
@@ -79,7 +73,7 @@ void read_places(const Json& record, Document& document) {
 std::multimap<int64_t, std::string> matched(const Json& record, size_t sentences, double least,
                                             std::set<std::string>& unread) {
   std::multimap<int64_t, std::string> all;
-  for (const auto& picture : list_in(record, "image_info")) {
+  for (const auto& picture : list_at(record, "image_info")) {
     if (!picture.is_object()) fail(ErrorKind::data, "'image_info' lists something that is no object");
     records::check_keys(picture, {"image_name", "raw_url", "matched_text_index", "matched_sim", "face_detections"},
                         "image_info: ", unread);
@@ -97,7 +91,7 @@ std::multimap<int64_t, std::string> matched(const Json& record, size_t sentences
 }
 
 void read_sentences(const Json& record, double least, Document& document) {
-  const auto& sentences = list_in(record, "text_list");
+  const auto& sentences = list_at(record, "text_list");
   const auto pictures = matched(record, sentences.size(), least, document.sample.unread);
   for (size_t i = 0; i < sentences.size(); ++i) {
     if (i > 0) document.add_text(" ");
@@ -114,8 +108,8 @@ class Interleaved : public RecordFormat {
   explicit Interleaved(const InterleavedOptions& options) : options_(options) {}
   std::string expects() const override { return "lists 'texts' and 'images', or 'text_list' and 'image_info'"; }
   bool recognises(const Json& record) const override {
-    return (is_list(record, "texts") && is_list(record, "images")) ||
-           (is_list(record, "text_list") && is_list(record, "image_info"));
+    return (has_list(record, "texts") && has_list(record, "images")) ||
+           (has_list(record, "text_list") && has_list(record, "image_info"));
   }
   std::set<std::string> keys() const override {
     return {"texts",     "images",     "metadata",          "general_metadata",
@@ -124,7 +118,7 @@ class Interleaved : public RecordFormat {
   Sample read(const Json& record, const MediaFolder& folder) const override {
     static const Json no_lists = Json::object();  // of paths beside turns
     Document document{records::RecordMedia(no_lists, folder)};
-    if (is_list(record, "texts"))
+    if (has_list(record, "texts"))
       read_places(record, document);
     else
       read_sentences(record, options_.least_similarity, document);

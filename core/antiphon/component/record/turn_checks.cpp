@@ -9,14 +9,16 @@
 #include <algorithm>
 
 namespace antiphon::records {
-namespace {
 
 bool has_list(const Json& object, const std::string& key) {
   const auto it = object.find(key);
   return it != object.end() && it->is_array();
 }
 
-}  // namespace
+const Json& list_at(const Json& object, const std::string& key) {
+  if (!has_list(object, key)) fail(ErrorKind::data, fmt::format("the object has no list '{}'", key));
+  return object.at(key);
+}
 
 bool is_there(const Json& object, const std::string& key) {
   const auto it = object.find(key);

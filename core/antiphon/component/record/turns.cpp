@@ -14,12 +14,6 @@
 namespace antiphon::records {
 namespace {
 
-const Json& list_at(const Json& object, const std::string& key) {
-  const auto it = object.find(key);
-  if (it == object.end() || !it->is_array()) fail(ErrorKind::data, fmt::format("the object has no list '{}'", key));
-  return *it;
-}
-
 constexpr const char* kFunctionCall = "function_call";
 
 // Names of speakers in data sets like ShareGPT's; others stay, and check_roles() refuses them.

@@ -21,6 +21,9 @@ struct Record {
 
 // Whether the key is there and is not null.
 bool is_there(const Json& object, const std::string& key);
+bool has_list(const Json& object, const std::string& key);
+// Error(data) unless it is there.
+const Json& list_at(const Json& object, const std::string& key);
 // Whether the record has "candidates" that are answers, objects each: other lists under that name are metadata.
 bool has_answers(const Json& record);
 // Whether the record has a list `key` of turns to learn from, and not a question alone with the answers beside it: the
