@@ -134,9 +134,12 @@ class Checkpoints(Case):
         (folder / "step_99").mkdir()  # a future that is not complete
         (folder / "step_x").mkdir()
         (folder / "step_14").write_text("a file")
+        for name in ["config.toml.tmp-1-0", "adapter/a.tmp-1-0", "adapters/x/a.tmp-1-0"]:
+            (run / name).parent.mkdir(parents=True, exist_ok=True)
+            (run / name).write_text("half")
         self.assertIn("resumed at step 12", self.resume(run).stderr)
         self.assert_same_run(self.undisturbed, run)
-        self.assertFalse(list(folder.glob(".tmp-*")))
+        self.assertEqual([str(path) for path in run.rglob("*") if ".tmp-" in path.name], [])
         self.assertTrue((folder / "step_99.damaged").is_dir())
 
     def test_newer_damaged_ones_do_not_push_out_good_ones(self):

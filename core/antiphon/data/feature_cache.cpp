@@ -7,6 +7,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/base/temporaries.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/weights/safetensors.h>
 
@@ -39,13 +40,24 @@ std::string hash_of(const at::Tensor& tensor) {
 
 FeatureCache::FeatureCache(std::filesystem::path folder, std::map<std::string, std::string> settings)
     : folder_(std::move(folder)) {
-  for (auto& [stream, text] : settings) settings_[stream] = content_hash(text);
+  for (auto& [stream, text] : settings) settings_[stream] = content_hash(text).substr(0, 16);
+  if (enabled()) remove_leftovers();
+}
+
+// Other processes may be writing to the same folders, on other machines, too, but none takes so long for a file.
+void FeatureCache::remove_leftovers() {
+  try {
+    for (const auto& [stream, name] : settings_)
+      remove_temporaries(folder_ / name, std::chrono::hours(1), ErrorKind::data);
+  } catch (const Error& error) {
+    warn_once(error.message());
+  }
 }
 
 std::string FeatureCache::key(const std::string& stream, std::string_view content) const {
   const auto settings = settings_.find(stream);
   if (!enabled() || settings == settings_.end()) return {};
-  return settings->second.substr(0, 16) + "/" + std::string(content);
+  return settings->second + "/" + std::string(content);
 }
 
 std::filesystem::path FeatureCache::path(const std::string& key) const { return folder_ / (key + ".safetensors"); }

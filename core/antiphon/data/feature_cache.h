@@ -22,6 +22,7 @@ std::string hash_of(const at::Tensor& tensor);
 class FeatureCache {
  public:
   // `settings` by stream name: whatever features depend on besides the media's bytes. An empty folder: no caching.
+  // Removes what killed processes left half written.
   FeatureCache(std::filesystem::path folder, std::map<std::string, std::string> settings);
 
   bool enabled() const { return !folder_.empty(); }
@@ -37,8 +38,9 @@ class FeatureCache {
  private:
   std::filesystem::path path(const std::string& key) const;
   void warn_once(const std::string& reason);
+  void remove_leftovers();
   std::filesystem::path folder_;
-  std::map<std::string, std::string> settings_;
+  std::map<std::string, std::string> settings_;  // hashed, by stream name
   bool warned_ = false;
 };
 

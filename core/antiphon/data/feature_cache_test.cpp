@@ -93,3 +93,17 @@ TEST_CASE("feature cache: a folder that cannot be written is no error") {
   CHECK_NOTHROW(cache.store(cache.key("image", "a"), features(at::kFloat)));
   CHECK_FALSE(cache.load(cache.key("image", "a")));
 }
+
+TEST_CASE("feature cache: what a killed process left half written goes, what is being written stays") {
+  TestFolder folder;
+  FeatureCache cache(folder / "cache", {{"image", "settings"}});
+  cache.store(cache.key("image", "a"), features(at::kFloat));
+  const auto whole = only_file(folder / "cache");
+  const auto old = whole.string() + ".tmp-1-0", fresh = whole.string() + ".tmp-2-0";
+  for (const auto& path : {old, fresh}) std::ofstream(path) << "half";
+  std::filesystem::last_write_time(old, std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  const FeatureCache again(folder / "cache", {{"image", "settings"}});
+  CHECK_FALSE(std::filesystem::exists(old));
+  CHECK(std::filesystem::exists(fresh));
+  CHECK(again.load(again.key("image", "a")));
+}

@@ -12,6 +12,7 @@
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/base/temporaries.h>
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/early/cpu_quota.h>
 #include <nlohmann/json.hpp>
@@ -46,28 +47,11 @@ std::string text_in(const json& record, const char* key) {
   return found != record.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-// NAME.tmp-PROCESS-NUMBER, as files are called before they are renamed.
-bool is_temporary_name(const std::string& name) {
-  const auto mark = name.rfind(".tmp-");
-  return mark != std::string::npos && mark + 5 < name.size() &&
-         name.find_first_not_of("0123456789-", mark + 5) == std::string::npos;
-}
-
-size_t remove_temporaries(const fs::path& folder) {
-  size_t removed = 0;
-  for (const auto& path : entries_of(folder, ErrorKind::config)) {
-    if (!is_temporary_name(path.filename().string())) continue;
-    remove_file(path, ErrorKind::config);
-    ++removed;
-  }
-  return removed;
-}
-
-// Folders that the run itself writes; an evaluation, which may be on its way, writes into eval.
-bool is_written_into(const fs::path& path) {
+// What the run itself writes; an evaluation, which may be on its way, writes into eval.
+bool is_own(const fs::path& path) {
   const auto name = path.filename().string();
   std::error_code ignored;
-  return (name.starts_with("adapter") || name == "connectors" || name == "profile") && fs::is_directory(path, ignored);
+  return !fs::is_directory(path, ignored) || name.starts_with("adapter") || name == "connectors" || name == "profile";
 }
 
 }  // namespace
@@ -101,9 +85,9 @@ RunFolder::~RunFolder() {
 void RunFolder::remove_leftovers() const {
   if (!writes()) return;
   checkpoint::remove_unfinished(checkpoints());
-  size_t removed = remove_temporaries(path_);
+  size_t removed = 0;
   for (const auto& path : entries_of(path_, ErrorKind::config))
-    if (is_written_into(path)) removed += remove_temporaries(path);
+    if (is_own(path)) removed += remove_temporaries(path, std::chrono::seconds(0), ErrorKind::config);
   if (removed > 0)
     log::info(fmt::format("{} temporary files of a killed process removed from {}", removed, shown(path_.string())));
 }

@@ -1,0 +1,42 @@
+#include <antiphon/base/temporaries.h>
+
+#include <antiphon/base/paths.h>
+
+#include <string>
+
+namespace antiphon {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_temporary_name(const std::string& name) {
+  const auto mark = name.rfind(".tmp-");
+  return mark != std::string::npos && mark + 5 < name.size() &&
+         name.find_first_not_of("0123456789-", mark + 5) == std::string::npos;
+}
+
+// Whoever writes it may rename it meanwhile: then it is none.
+bool is_left(const fs::path& path, std::chrono::seconds age) {
+  if (!is_temporary_name(path.filename().string())) return false;
+  std::error_code missing;
+  const auto written = fs::last_write_time(path, missing);
+  return !missing && fs::file_time_type::clock::now() - written >= age;
+}
+
+}  // namespace
+
+size_t remove_temporaries(const fs::path& path, std::chrono::seconds age, ErrorKind kind) {
+  if (!is_folder(path, kind)) return is_left(path, age) ? remove_file(path, kind), 1 : 0;
+  size_t removed = 0;
+  std::error_code error;
+  fs::recursive_directory_iterator entry(path, error);
+  for (const fs::recursive_directory_iterator end; !error && entry != end; entry.increment(error)) {
+    if (!is_left(entry->path(), age)) continue;
+    remove_file(entry->path(), kind);
+    ++removed;
+  }
+  if (error) fail_path(kind, "list", path, error.value());
+  return removed;
+}
+
+}  // namespace antiphon
