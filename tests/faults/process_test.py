@@ -222,7 +222,7 @@ class Surroundings(Case):
         file.write_text("text")
         run = self.folder / "run"
         self.train(run, *COMMON)
-        odd = [loop, loop / "below", file / "below", long, self.folder / long, "", "/dev/null", "/proc/self/mem", self.folder, "\udcff\udcfe"]
+        odd = [loop, loop / "below", file / "below", long, "/proc/self/mem", self.folder / long, "", "/dev/null", self.folder, "\udcff\udcfe"]
         forms = [lambda p: ["validate", p], lambda p: ["train", p], lambda p: ["eval", p], lambda p: ["generate", p, "hello"], lambda p: ["report", p], lambda p: ["data", "check", p],
                  lambda p: ["data", "show", self.config, "--source", p], lambda p: ["compose", p], lambda p: ["conformance", p], lambda p: ["eval", self.config, "--output", p],
                  lambda p: ["eval", self.config, "--checkpoint", p], lambda p: ["train", self.config, "--set", f"train.output={p}", *COMMON], lambda p: ["generate", self.config, "hello", "--image", p],
@@ -246,6 +246,8 @@ class Surroundings(Case):
         reason = "Too many levels of symbolic links"
         run = self.folder / "reasons"
         self.train(run, *COMMON)
+        for words in [["inspect", "llama"], ["validate", self.config]]:
+            self.assertIn(reason, self.call(*words, code=5, threads=None, env=dict(os.environ, ANTIPHON_PLUGIN_PATH=str(loop))).stderr, words)
         for code, words in [(2, ["validate", loop]), (2, ["eval", loop]), (2, ["report", loop]), (4, ["eval", self.config, "--checkpoint", loop]), (2, ["eval", self.config, "--output", loop / "x"])]:
             self.assertIn(reason, self.call(*words, code=code, threads=None).stderr, words)
 

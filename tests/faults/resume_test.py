@@ -128,7 +128,8 @@ class Resume(Case):
         done = self.train(auto, *COMMON, *sets(precision__compute="auto", train__steps=3), env=lesser)
         self.assertIn("model: llama on cpu, in bf16 matrices, fp32 products: this processor (avx2) has no bf16 products, so", done.stderr)
         self.train(auto, "--resume", *COMMON, *sets(precision__compute="auto"), env=lesser)
-        self.train(asked, *COMMON, *sets(precision__compute="bf16"), env=lesser)
+        done = self.train(asked, *COMMON, *sets(precision__compute="bf16"), env=lesser)
+        self.assertIn("model: llama on cpu, in bf16 matrices, fp32 products: this processor (avx2) has no bf16 products, so", done.stderr)
         self.assertEqual(losses(auto), losses(asked))
         self.assertEqual(json.loads((auto / "env.json").read_text())["formats"], "bf16 matrices, fp32 products")
         for step, loss in losses(self.undisturbed_run()).items():  # the tiny model's weights are no bf16 numbers
@@ -144,7 +145,7 @@ class Resume(Case):
         """max_minutes fixes the number of steps once; a run that lost its second half computes that half again."""
         whole, again = self.folder / "clocked", self.folder / "clocked_again"
         timed = sets(train__steps=1000000, train__max_minutes=0.05, train__tokens_per_batch=96, train__checkpoint_every=10, train__keep_checkpoints=100000)
-        self.train(whole, *timed)
+        self.assertRegex(self.train(whole, *timed).stderr, r"\ds a step: \d+ steps of at most 1000000 fit into 3\.0s")
         kept = [name for name in checkpoints(whole) if self.clock(whole, name)["planned_steps"]]
         self.assertGreater(len(kept), 1, "the number of steps is in the checkpoint that follows it")
         middle = kept[len(kept) // 2]

@@ -27,7 +27,8 @@ class Root {
     std::ofstream(path_ / name) << text;
     return *this;
   }
-  double quota() const { return cpu_quota(path_.c_str()); }
+  const char* path() const { return path_.c_str(); }
+  double quota() const { return cpu_quota(path()); }
 
  private:
   std::filesystem::path path_;
@@ -98,4 +99,18 @@ TEST_CASE("spinning is bounded unless the user says how to wait") {
   antiphon::early::settle_openmp();
   CHECK_FALSE(std::getenv("GOMP_SPINCOUNT"));
   unsetenv("OMP_WAIT_POLICY");
+}
+
+TEST_CASE("a quota is the number of threads unless the user says one") {
+  Root root;
+  root.file("proc/self/mountinfo", kSecond).file("proc/self/cgroup", "0::/\n");
+  root.file("sys/fs/cgroup/cpu.max", "70000 100000\n");
+  unsetenv("OMP_NUM_THREADS");
+  CHECK(antiphon::early::settle_openmp(root.path()));
+  REQUIRE(std::getenv("OMP_NUM_THREADS"));
+  CHECK(std::string(std::getenv("OMP_NUM_THREADS")) == "1");
+  setenv("OMP_NUM_THREADS", "5", 1);
+  antiphon::early::settle_openmp(root.path());
+  CHECK(std::string(std::getenv("OMP_NUM_THREADS")) == "5");
+  unsetenv("OMP_NUM_THREADS");
 }

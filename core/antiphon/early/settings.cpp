@@ -18,8 +18,8 @@ bool set(const char* name, const char* value) { return !std::getenv(name) && set
 bool bound_spinning() { return !std::getenv("OMP_WAIT_POLICY") && set("GOMP_SPINCOUNT", kSpinCount); }
 
 // A quota does not show in the number of processors: with a thread for each of them, all are stopped in turn.
-bool follow_quota() {
-  const double quota = cpu_quota();
+bool follow_quota(const char* root) {
+  const double quota = cpu_quota(root);
   if (quota <= 0) return false;
   char threads[32];
   std::snprintf(threads, sizeof threads, "%d", processors(quota));
@@ -28,9 +28,9 @@ bool follow_quota() {
 
 }  // namespace
 
-bool settle_openmp() {
+bool settle_openmp(const char* root) {
   const bool bounded = bound_spinning();
-  return follow_quota() || bounded;
+  return follow_quota(root) || bounded;
 }
 
 }  // namespace antiphon::early

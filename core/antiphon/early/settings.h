@@ -5,7 +5,7 @@
 namespace antiphon::early {
 
 // Bounds how long waiting threads spin, and limits the threads to the processors of a container's quota. What the user
-// has set is kept. True if the environment was changed.
-bool settle_openmp();
+// has set is kept. True if the environment was changed. `root` as of cpu_quota().
+bool settle_openmp(const char* root = "");
 
 }  // namespace antiphon::early

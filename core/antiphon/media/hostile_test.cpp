@@ -1,6 +1,8 @@
 // Input that is damaged, lies, or tries to reach other files: always Error(data) or an item, never more.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -74,6 +76,32 @@ class Trap {
  private:
   std::filesystem::path folder_;
   int watch_ = -1;
+};
+
+// A port of this machine, and whether anyone has come.
+class Port {
+ public:
+  Port() {
+    REQUIRE(socket_ >= 0);
+    REQUIRE(::bind(socket_, address(), sizeof place_) == 0);
+    socklen_t size = sizeof place_;
+    REQUIRE(::getsockname(socket_, address(), &size) == 0);
+    REQUIRE(::listen(socket_, 8) == 0);
+  }
+  ~Port() { ::close(socket_); }
+  sockaddr* address() { return reinterpret_cast<sockaddr*>(&place_); }
+  std::string url(const std::string& name) const {
+    return "http://127.0.0.1:" + std::to_string(ntohs(place_.sin_port)) + "/" + name;
+  }
+  bool visited() {
+    const int guest = ::accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (guest >= 0) ::close(guest);
+    return guest >= 0;
+  }
+
+ private:
+  int socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  sockaddr_in place_{AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {}};
 };
 
 std::string big_endian(uint32_t value) {
@@ -201,4 +229,31 @@ TEST_CASE("a playlist that calls itself a video opens no other file") {
   }
   std::ifstream(target).get();
   CHECK(trap.sprung());  // opening a file would have been noticed
+}
+
+TEST_CASE("a playlist that calls itself a medium asks no server") {
+  Port port;
+  const auto part = port.url("a.ts");
+  const std::vector<std::string> playlists{
+      "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\n" + part + "\n#EXT-X-ENDLIST\n",
+      "#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"" + port.url("key") + "\"\n#EXTINF:1,\n" + part + "\n",
+      "ffconcat version 1.0\nfile '" + part + "'\n",
+      "<ASX version=\"3.0\"><Entry><Ref href=\"" + part + "\"/></Entry></ASX>",
+      "[Reference]\nRef1=" + part + "\n",
+      "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" "
+      "mediaPresentationDuration=\"PT1S\"><Period><AdaptationSet mimeType=\"video/mp4\"><Representation id=\"0\" "
+      "bandwidth=\"1\"><BaseURL>" +
+          part + "</BaseURL></Representation></AdaptationSet></Period></MPD>",
+      "<svg xmlns=\"http://www.w3.org/2000/svg\"><image href=\"" + part + "\"/></svg>",
+      part,
+  };
+  for (const std::string& bytes : playlists) {
+    INFO(bytes.substr(0, 40));
+    for (const char* name : {"clip.mp4", "tone.mp3", "any.png"}) CHECK_FALSE(survives(name, bytes));
+    CHECK_FALSE(port.visited());
+  }
+  const int guest = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  CHECK(::connect(guest, port.address(), sizeof(sockaddr_in)) == 0);
+  CHECK(port.visited());  // a visit would have been noticed
+  ::close(guest);
 }
