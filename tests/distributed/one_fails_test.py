@@ -114,7 +114,7 @@ class OneFails(Together):
         _, err = process.communicate(timeout=LIMIT)
         self.assertEqual(process.returncode, 6, err[-3000:])
         self.assertRegex(err, r"nothing has happened for \d+ s")
-        self.assertRegex(err, r"process 1, step \d+: drawing batches")
+        self.assertRegex(err, r"process 1, step \d+: waiting for sample \d+ of \w+\.jsonl\n")
         self.assertRegex(err, r"process 0, step \d+: waits for the others in")
         self.assertGreater(max(losses(run)), 20)
         self.assertFalse([pid for pid in pids if Path(f"/proc/{pid}").exists()])

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <antiphon/base/beacon.h>
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
@@ -285,6 +286,13 @@ void Loader::note_bad(Row& row, const BadSample& bad) {
        "mend the data (bad_samples.jsonl lists them), or raise data.max_bad_fraction and data.max_consecutive_bad");
 }
 
+// By the sample's number, since asking for its line may take as long.
+void Loader::tell_waits_for(const Result& result) const {
+  const auto& [source, index, epoch, number] = result.draw;
+  beacon::doing(fmt::format("waiting for sample {} of {}", index + 1,
+                            sets_[static_cast<size_t>(source)].path().filename().string()));
+}
+
 std::shared_ptr<Loader::Result> Loader::wait_for(Row& row) {
   const TraceScope scope("data wait");
   std::unique_lock lock(mutex_);
@@ -292,7 +300,10 @@ std::shared_ptr<Loader::Result> Loader::wait_for(Row& row) {
   room_.notify_one();
   const auto begin = std::chrono::steady_clock::now();
   const auto there = [&] { return row.window.empty() ? row.ended : row.window.front()->ready; };
-  while (!ready_.wait_for(lock, kLook, there)) stop_if_requested();
+  for (bool told = false; !ready_.wait_for(lock, kLook, there); told = true) {
+    stop_if_requested();
+    if (!told && !row.window.empty()) tell_waits_for(*row.window.front());
+  }
   waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (row.window.empty()) return nullptr;
   auto result = std::move(row.window.front());

@@ -123,6 +123,7 @@ class Loader {
   Row* row_with_room();
   bool draw_into(Row& row, Result& result);
   void prepare_into(Result& result) const;
+  void tell_waits_for(const Result& result) const;
   std::shared_ptr<Result> wait_for(Row& row);
   bool take_next(Row& row);
   bool fill(Row& row, size_t count);

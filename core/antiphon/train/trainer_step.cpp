@@ -138,6 +138,7 @@ std::vector<model::Batch> Trainer::draw(DrawnRecord& agreed) {
   std::vector<model::Batch> batches;
   std::exception_ptr reason;
   DrawnRecord own;
+  beacon::step(step_ + 1, "");
   beacon::doing("drawing batches");
   try {
     for (const auto row : step_rows_) batches.push_back(loader_.next_batch(row));
