@@ -37,7 +37,7 @@ int index(const IndexFlags& flags) {
     built += counts.built, current += counts.current;
     fmt::print("{}: {} records; {}\n", shown(source.path), set.size(),
                counts.built + counts.current == 0
-                   ? "nothing to keep: its files say themselves where they are"
+                   ? "no index is kept of such files"
                    : fmt::format("{} indexes built, {} as they were, {}", counts.built, counts.current,
                                  human_bytes(static_cast<double>(counts.bytes))));
     push_stdout();

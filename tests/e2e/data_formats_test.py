@@ -1,6 +1,7 @@
 """The records of docs/data.md, as they stand there: each is read without an error, by the format that the page says, and trained on."""
 
 import datetime
+import gzip
 import importlib.util
 import io
 import json
@@ -297,17 +298,22 @@ class Lhotse(Formats):
             make_tiny.write_wav(self.data / f"{number}.wav", 200 + 100 * number, random.Random(number), seconds=0.4)
             files.append(self.cut(number, {"type": "file", "channels": [0], "source": f"{number}.wav"}))
             cuts.append(self.cut(number, {"type": "shar", "channels": [0], "source": ""}))
-        plain = losses(self.trains(self.write("files.jsonl", files), "6 records"))
+        lines = self.write("files.jsonl", files)
+        plain = losses(self.trains(lines, "6 records"))
+        packed = self.data / "files.jsonl.gz"
+        packed.write_bytes(gzip.compress(lines.read_bytes()))
+        self.assertEqual(losses(self.trains(packed, "6 records, read by json_lines as lhotse_cut")), plain)
         for shard in range(2):
             part = range(3 * shard, 3 * shard + 3)
-            self.write(f"shar/cuts.{shard:06}.jsonl", [cuts[number] for number in part])
+            lines = self.write(f"cuts.{shard:06}.jsonl", [cuts[number] for number in part])
+            (self.data / "shar" / f"{lines.name}.gz").write_bytes(gzip.compress(lines.read_bytes()))
             members = {}
             for number in part:
                 members[f"cut.{number}.wav"] = (self.data / f"{number}.wav").read_bytes()
                 members[f"cut.{number}.json"] = json.dumps(cuts[number]["recording"]).encode()
             write_tar(self.data / "shar" / f"recording.{shard:06}.tar", members)
         text = re.search(r'(?s)path = "shar/cuts.*?\n(.*?)```', PAGE)[1].replace("shar/", f"{self.data}/shar/")
-        self.assertEqual(losses(self.trains(self.data / "shar" / "cuts.*.jsonl", "6 records, read by json_lines as lhotse_cut", text)), plain)
+        self.assertEqual(losses(self.trains(self.data / "shar" / "cuts.*.jsonl.gz", "6 records, read by json_lines as lhotse_cut", text)), plain)
 
 
 class Convert(Formats):

@@ -4,8 +4,17 @@
 
 namespace antiphon {
 
-std::optional<Records::Step> Records::step(const std::string&) const {
-  fail(ErrorKind::plugin, "a data source has neither a size nor steps", "override Records::step()");
+namespace {
+
+[[noreturn]] void refuse_access(const char* function) {
+  fail(ErrorKind::plugin, "a data source has neither a size and records by number nor steps",
+       std::string("override Records::") + function);
 }
+
+}  // namespace
+
+DataRecord Records::record(int64_t) const { refuse_access("record()"); }
+int64_t Records::number(int64_t) const { refuse_access("number()"); }
+std::optional<Records::Step> Records::step(const std::string&) const { refuse_access("step()"); }
 
 }  // namespace antiphon

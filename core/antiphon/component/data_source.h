@@ -22,21 +22,23 @@ struct DataRecord {
   bool closed = false;  // other names are none: what an archive says may not name files of the machine
 };
 
-// A record is JSON of at most 16 MiB: longer ones are an Error(data).
+// A record is JSON of at most 16 MiB: longer ones are an Error(data), or, of step(), are cut to one byte more.
 constexpr uint64_t kMaxRecordBytes = 16 << 20;
 
-// An open data set. Thread-safe. An Error(data) concerns one record, which is then skipped; errors of other kinds end
-// the run.
+// An open data set: either with a size and records by number, or with steps from its beginning to its end. Thread-safe.
+// An Error(data) of record() concerns that record, which is then skipped; errors of other kinds, and of step(), end the
+// run.
 class Records {
  public:
   virtual ~Records() = default;
   // Nothing if it can only be read from its beginning to its end.
   virtual std::optional<int64_t> size() const = 0;
   // Record `index` of size(), and where it stands, which costs less.
-  virtual DataRecord record(int64_t index) const = 0;
-  virtual int64_t number(int64_t index) const = 0;
+  virtual DataRecord record(int64_t index) const;
+  virtual int64_t number(int64_t index) const;
   // Without a size: the record at a position and the position after it. Positions are texts of the source's own, "" the
-  // beginning; what was read to a position goes on from there in another process. Nothing at the end.
+  // beginning; what was read to a position goes on from there in another process. Nothing at the end. A run goes
+  // through all records once when it begins, and later to any of those positions (record/stepped.h).
   struct Step {
     DataRecord record;
     std::string next;

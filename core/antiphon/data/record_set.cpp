@@ -8,6 +8,7 @@
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/component/record/stepped.h>
 #include <antiphon/data/components.h>
 
 #include <algorithm>
@@ -71,13 +72,10 @@ RecordSet::RecordSet(const SourceOptions& options, int64_t candidates)
     fail(ErrorKind::data, fmt::format("media_folder = \"{}\" is not a folder", shown(options.media_folder)),
          "name the folder that the paths of the records begin in");
   const auto source = find_source(options);
-  records_ = source.component->open(path_);
-  const auto size = records_->size();
-  if (!size)
-    fail(ErrorKind::config, fmt::format("{} can only be read from its beginning to its end", shown(path_.string())),
-         fmt::format("samples are drawn in any order: take a source that has an index instead of {}", source.name));
-  size_ = options.max_samples > 0 ? std::min(*size, options.max_samples) : *size;
-  if (size_ < *size) limited_ = fmt::format(" first {}", size_);
+  records_ = records::with_size(source.component->open(path_), path_.string());
+  const auto size = records_->size().value();
+  size_ = options.max_samples > 0 ? std::min(size, options.max_samples) : size;
+  if (size_ < size) limited_ = fmt::format(" first {}", size_);
   read_by_ = source.name + " as " + formats();
 }
 

@@ -10,7 +10,7 @@ class RecordSet {
  public:
   // Opens the source; "auto" asks the installed plugins by the file's beginning.
   // `candidates`: answers that the objective compares, see RecordReader. Error(data) if the file is missing, holds no
-  // sample, or if no plugin or more than one reads it; Error(config) for a source that has no size.
+  // sample, or if no plugin or more than one reads it.
   explicit RecordSet(const SourceOptions& source, int64_t candidates = 1);
 
   // Logs how many records there are, and what reads them.

@@ -1,13 +1,16 @@
 // JSON lines (jsonlines.org): a record on each line. Lines of white space count and are no records. A pattern of
-// several files is one set; media may lie in tar archives (NeMo's tarred manifests).
+// several files is one set, each packed by gzip or not; media may lie in tar archives (NeMo's tarred manifests,
+// Lhotse's Shar).
 #include <antiphon/component/record/indexed_file.h>
 #include <antiphon/component/record/joined.h>
 #include <antiphon/component/record/json_list.h>
 #include <antiphon/component/record/shards.h>
+#include <antiphon/component/record/stepped.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
 #include "archives.h"
+#include "gzip_lines.h"
 
 namespace antiphon::json_lines {
 namespace {
@@ -42,10 +45,26 @@ const config::Table<JsonLinesOptions>& json_lines_table() {
   return *table;
 }
 
+bool is_lines(const std::filesystem::path& name) { return name.extension() == ".jsonl" || name.extension() == ".json"; }
+bool is_tar(const std::filesystem::path& name) {
+  return name.extension() == ".tgz" || name.stem().extension() == ".tar";
+}
+
 std::unique_ptr<Records> open_one(const std::filesystem::path& path) {
-  const auto begin = records::byte_order_mark(OpenFile(path, ErrorKind::data).read(0, 3));
+  const auto start = OpenFile(path, ErrorKind::data).read(0, 3);
+  if (is_gzip(start)) return std::make_unique<GzipLines>(path);
+  const auto begin = records::byte_order_mark(start);
   return std::make_unique<records::IndexedFile>(
       path, begin, []() -> std::unique_ptr<records::RecordCutter> { return std::make_unique<Lines>(); }, "lines");
+}
+
+// By the number of a record it is joined to others, and its media are found.
+std::unique_ptr<Records> open_sized(const std::filesystem::path& path) {
+  return records::with_size(open_one(path), path.string());
+}
+
+bool has_lines(const FileStart& start) {
+  return !records::begins_list(start) && has_object(start.bytes.substr(records::byte_order_mark(start.bytes)));
 }
 
 }  // namespace
@@ -54,12 +73,15 @@ class JsonLines : public DataSource {
  public:
   explicit JsonLines(const JsonLinesOptions& options) : archives_(options.archives) {}
   bool recognises(const FileStart& start) const override {
-    const auto extension = start.path.extension();
-    if (records::is_pattern(start.path)) return extension == ".jsonl" || extension == ".json";
-    return !records::begins_list(start) && has_object(start.bytes.substr(records::byte_order_mark(start.bytes)));
+    if (records::is_pattern(start.path))
+      return is_lines(start.path) || (start.path.extension() == ".gz" && is_lines(start.path.stem()));
+    if (is_gzip(start.bytes)) return !is_tar(start.path) && has_lines({start.path, unpacked(start.bytes)});
+    return has_lines(start);
   }
   std::unique_ptr<Records> open(const std::filesystem::path& path) const override {
-    auto all = records::open_joined(records::files_of(path), open_one);
+    const auto files = records::files_of(path);
+    if (files.size() == 1 && archives_.empty()) return open_one(files.front());
+    auto all = records::open_joined(files, open_sized);
     if (archives_.empty()) return all;
     return std::make_unique<WithArchives>(std::move(all), records::TarIndex(records::files_of(archives_)));
   }

@@ -1,0 +1,84 @@
+#include <antiphon/component/record/stepped.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/base/shown.h>
+#include <antiphon/base/signals.h>
+#include <antiphon/base/strings.h>
+
+namespace antiphon::records {
+namespace {
+
+constexpr size_t kMostKept = 1 << 16;
+constexpr size_t kMostRecent = 64;  // more than threads that read
+
+}  // namespace
+
+Stepped::Stepped(std::unique_ptr<Records> stream, const std::string& name) : stream_(std::move(stream)) {
+  std::string position;
+  while (auto step = stream_->step(position)) {
+    stop_if_requested();
+    note({size_, last_number_, std::move(position)});
+    ++size_, last_number_ = step->record.number;
+    position = std::move(step->next);
+  }
+  if (size_ == 0)
+    fail(ErrorKind::data, fmt::format("{} holds no samples", shown(name)), "see docs/data.md for what is read");
+}
+
+// Every second place is forgotten if there are too many.
+void Stepped::note(Place place) {
+  if (place.index % apart_ != 0) return;
+  kept_.push_back(std::move(place));
+  if (kept_.size() < kMostKept) return;
+  for (size_t i = 0; 2 * i < kept_.size(); ++i) kept_[i] = kept_[2 * i];
+  kept_.resize(kMostKept / 2);
+  apart_ *= 2;
+}
+
+Stepped::Place Stepped::nearest(int64_t index) const {
+  const auto& kept = kept_[static_cast<size_t>(index / apart_)];
+  const std::scoped_lock lock(mutex_);
+  const Place* best = &kept;
+  for (const auto& place : recent_)
+    if (place.index <= index && place.index > best->index) best = &place;
+  return *best;
+}
+
+void Stepped::remember(Place place) const {
+  const std::scoped_lock lock(mutex_);
+  recent_.push_front(std::move(place));
+  if (recent_.size() > kMostRecent) recent_.pop_back();
+}
+
+DataRecord Stepped::record(int64_t index) const {
+  auto place = nearest(index);
+  auto step = stream_->step(place.position);
+  for (; step && place.index < index; ++place.index) step = stream_->step(step->next);
+  if (!step)
+    fail(ErrorKind::preempted, fmt::format("record {} is not there any more", index + 1),
+         "the data were changed while they were read: start again with --resume");
+  if (step->record.bytes.size() > kMaxRecordBytes)
+    fail(ErrorKind::data,
+         fmt::format("the record has more than {}, which is not allowed", human_bytes(kMaxRecordBytes)));
+  remember({index + 1, step->record.number, std::move(step->next)});
+  return std::move(step->record);
+}
+
+// Without a step if numbers follow one another here.
+int64_t Stepped::number(int64_t index) const {
+  const auto at = static_cast<size_t>(index / apart_);
+  const auto& before = kept_[at];
+  const bool last = at + 1 == kept_.size();
+  const auto records = (last ? size_ : kept_[at + 1].index) - before.index;
+  const auto numbers = (last ? last_number_ : kept_[at + 1].number) - before.number;
+  return records == numbers ? before.number + index - before.index + 1 : record(index).number;
+}
+
+std::unique_ptr<Records> with_size(std::unique_ptr<Records> records, const std::string& name) {
+  if (records->size()) return records;
+  return std::make_unique<Stepped>(std::move(records), name);
+}
+
+}  // namespace antiphon::records

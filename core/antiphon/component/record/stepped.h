@@ -1,0 +1,45 @@
+// Records by number out of a source that can only be read forwards.
+#pragma once
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <antiphon/component/data_source.h>
+
+namespace antiphon::records {
+
+class Stepped : public Records {
+ public:
+  // Goes through `stream`, which has no size, once, and keeps at most 65,536 of its positions: from the one before it a
+  // record is reached in steps, as many as positions are apart at most. Error(data) if there is no record;
+  // Error(preempted) if a stop is requested meanwhile.
+  Stepped(std::unique_ptr<Records> stream, const std::string& name);
+
+  std::optional<int64_t> size() const override { return size_; }
+  DataRecord record(int64_t index) const override;
+  int64_t number(int64_t index) const override;
+  std::string fingerprint() const override { return stream_->fingerprint(); }
+
+ private:
+  // Where record `index` begins; `number`: that of the record before it.
+  struct Place {
+    int64_t index = 0, number = 0;
+    std::string position;
+  };
+  void note(Place place);
+  Place nearest(int64_t index) const;
+  void remember(Place place) const;
+
+  std::unique_ptr<Records> stream_;
+  std::vector<Place> kept_;  // of each record whose index is a multiple of apart_
+  int64_t apart_ = 1, size_ = 0, last_number_ = 0;
+  mutable std::mutex mutex_;
+  mutable std::deque<Place> recent_;  // where reads have ended: the next ones often go on there
+};
+
+// The source itself if it has a size.
+std::unique_ptr<Records> with_size(std::unique_ptr<Records> records, const std::string& name);
+
+}  // namespace antiphon::records

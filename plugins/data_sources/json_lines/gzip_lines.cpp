@@ -1,0 +1,133 @@
+#include "gzip_lines.h"
+
+#include <fmt/format.h>
+
+#include <antiphon/base/error.h>
+#include <antiphon/component/record/indexed_file.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace antiphon::json_lines {
+namespace {
+
+constexpr size_t kMostPlaces = 1024, kMostIdle = 16;
+constexpr uint64_t kHashed = 1 << 20;
+
+struct LinePlace {
+  uint64_t offset = 0;
+  int64_t lines = 0;
+};
+
+LinePlace place_of(const std::string& position) {
+  LinePlace place;
+  const char *begin = position.data(), *end = begin + position.size();
+  const auto offset = std::from_chars(begin, end, place.offset);
+  if (!position.empty() && (offset.ptr == end || std::from_chars(offset.ptr + 1, end, place.lines).ptr != end))
+    fail(ErrorKind::internal, fmt::format("'{}' is no position of a packed file's lines", position));
+  return place;
+}
+
+std::string hash_of(const OpenFile& file) {
+  ContentHash hash;
+  for (uint64_t at = 0; at < file.size(); at += kHashed) hash.add(file.read(at, kHashed));
+  return hash.digits();
+}
+
+}  // namespace
+
+// A reader, and what it has read beyond the last line that was taken.
+class GzipLines::Cursor {
+ public:
+  Cursor(const GzipLines& lines, const GzipPlace& from) : lines_(lines), reader_(lines.file_, from), at_(from.text) {}
+
+  uint64_t offset() const { return at_; }  // of the next line
+  void skip(uint64_t bytes) {
+    while (bytes > 0 && more()) bytes -= take(bytes).size();
+  }
+  // Without its end; nothing at the end of the file. One byte more than is allowed stands for all of a longer line.
+  std::optional<std::string> line() {
+    if (!more()) return std::nullopt;
+    if (at_ == 0) skip(records::byte_order_mark(rest_));
+    std::string line;
+    for (bool ended = false; !ended && more();) {
+      const auto end = rest_.find('\n');
+      ended = end != std::string_view::npos;
+      const auto part = take(ended ? end + 1 : rest_.size());
+      line.append(part.substr(0, std::min<size_t>(part.size() - ended, kMaxRecordBytes + 1 - line.size())));
+    }
+    return line;
+  }
+
+ private:
+  bool more() {
+    if (!rest_.empty()) return true;
+    rest_ = reader_.next();
+    lines_.note(reader_, at_ + rest_.size());
+    return !rest_.empty();
+  }
+  std::string_view take(uint64_t most) {
+    const auto part = rest_.substr(0, most);
+    rest_.remove_prefix(part.size()), at_ += part.size();
+    return part;
+  }
+  const GzipLines& lines_;
+  GzipReader reader_;
+  std::string_view rest_;
+  uint64_t at_;
+};
+
+GzipLines::GzipLines(const std::filesystem::path& path, uint64_t apart)
+    : file_(path, ErrorKind::data), fingerprint_(hash_of(file_)), apart_(apart) {}
+
+GzipLines::~GzipLines() = default;
+
+// Keeps a place of the file from time to time; every second one is forgotten if there are too many.
+void GzipLines::note(GzipReader& reader, uint64_t text) const {
+  const std::scoped_lock lock(mutex_);
+  if (text < places_.back().text + apart_) return;
+  auto place = reader.place();
+  if (!place) return;
+  places_.push_back(std::move(*place));
+  if (places_.size() < kMostPlaces) return;
+  for (size_t i = 0; 2 * i < places_.size(); ++i) places_[i] = std::move(places_[2 * i]);
+  places_.resize(kMostPlaces / 2);
+  apart_ *= 2;
+}
+
+std::unique_ptr<GzipLines::Cursor> GzipLines::cursor_at(uint64_t offset) const {
+  GzipPlace from;
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto same = std::ranges::find_if(idle_, [&](const auto& cursor) { return cursor->offset() == offset; });
+    if (same != idle_.end()) {
+      auto cursor = std::move(*same);
+      return idle_.erase(same), std::move(cursor);
+    }
+    from = *(std::ranges::upper_bound(places_, offset, {}, &GzipPlace::text) - 1);
+  }
+  auto cursor = std::make_unique<Cursor>(*this, from);
+  cursor->skip(offset - from.text);
+  return cursor;
+}
+
+void GzipLines::put_back(std::unique_ptr<Cursor> cursor) const {
+  const std::scoped_lock lock(mutex_);
+  idle_.push_back(std::move(cursor));
+  if (idle_.size() > kMostIdle) idle_.erase(idle_.begin());
+}
+
+std::optional<Records::Step> GzipLines::step(const std::string& position) const {
+  auto [offset, lines] = place_of(position);
+  auto cursor = cursor_at(offset);
+  for (auto line = cursor->line(); line; line = cursor->line()) {
+    ++lines;
+    if (line->find_first_not_of(" \t\r") == std::string::npos) continue;
+    Step step{{std::move(*line), lines}, fmt::format("{} {}", cursor->offset(), lines)};
+    put_back(std::move(cursor));
+    return step;
+  }
+  return std::nullopt;
+}
+
+}  // namespace antiphon::json_lines

@@ -1,0 +1,40 @@
+// Lines of a gzip file, one after the other: Lhotse and others keep their manifests as .jsonl.gz.
+#pragma once
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <antiphon/component/data_source.h>
+
+#include "gzip_reader.h"
+
+namespace antiphon::json_lines {
+
+// A position is the number of bytes of the text before it and the number of its lines. At most 1,024 places of the file
+// are kept, from which lines are reached: 32 KiB each, `apart` bytes of text or more from one to the next, further in
+// larger files.
+class GzipLines : public Records {
+ public:
+  // Error(data) if the file is missing.
+  explicit GzipLines(const std::filesystem::path& path, uint64_t apart = 1 << 20);
+  ~GzipLines() override;
+  std::optional<int64_t> size() const override { return std::nullopt; }
+  std::optional<Step> step(const std::string& position) const override;
+  std::string fingerprint() const override { return fingerprint_; }  // content_hash() of the file as it is packed
+
+ private:
+  class Cursor;
+  std::unique_ptr<Cursor> cursor_at(uint64_t offset) const;
+  void put_back(std::unique_ptr<Cursor> cursor) const;
+  void note(GzipReader& reader, uint64_t text) const;
+
+  OpenFile file_;
+  std::string fingerprint_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<Cursor>> idle_;  // the last ones that were used, the oldest first
+  mutable std::vector<GzipPlace> places_{1};           // the beginning, and others
+  mutable uint64_t apart_;
+};
+
+}  // namespace antiphon::json_lines
