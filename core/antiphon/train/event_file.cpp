@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <antiphon/base/host_name.h>
+
 #include <array>
 #include <bit>
 #include <chrono>
@@ -58,9 +60,8 @@ uint32_t crc32c(std::string_view bytes) {
 }
 
 EventFile::EventFile(const std::filesystem::path& folder) {
-  char host[256] = "host";
-  ::gethostname(host, sizeof host - 1);
-  const auto name = fmt::format("events.out.tfevents.{}.{}.{}", static_cast<long>(wall_time()), host, ::getpid());
+  const auto name =
+      fmt::format("events.out.tfevents.{}.{}.{}", static_cast<long>(wall_time()), host_name(), ::getpid());
   file_ = std::fopen((folder / name).c_str(), "ab");
   record(field(1, 1, raw(wall_time())) + field(3, 2, "brain.Event:2"));
 }

@@ -1,10 +1,8 @@
 #include <antiphon/train/stragglers.h>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 
 namespace antiphon::train {
 namespace {
@@ -49,11 +47,6 @@ std::string described(const Stragglers::Found& found, const std::string& host) {
       "them; the median is {:.3f} s\n  fix: look at what else runs there, at the files that it reads and at its "
       "clock rate; train.straggler_ratio sets when this is said, 0 turns it off",
       found.rank, host, found.seconds, Stragglers::kSteps, found.median);
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 && name[0] ? name.data() : "?";
 }
 
 }  // namespace antiphon::train

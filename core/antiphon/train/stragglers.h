@@ -39,7 +39,4 @@ class Stragglers {
 // "process 3 on node-7 is slower …", with what to do.
 std::string described(const Stragglers::Found& found, const std::string& host);
 
-// The name of this machine; "?" if it has none.
-std::string host_name();
-
 }  // namespace antiphon::train

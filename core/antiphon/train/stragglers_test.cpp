@@ -71,5 +71,4 @@ TEST_CASE("stragglers: what is said names the process and its machine") {
   const auto text = described({3, 0.4125, 0.1}, "node-7");
   CHECK(text.starts_with("process 3 on node-7 is slower than the others: 0.412 s of work a step over the last 20"));
   CHECK(text.find("the median is 0.100 s") != std::string::npos);
-  CHECK_FALSE(host_name().empty());
 }

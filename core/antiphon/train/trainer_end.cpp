@@ -1,6 +1,7 @@
 // What a run says of its processes, and when it ends.
 #include <fmt/format.h>
 
+#include <antiphon/base/host_name.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/parallel/agreed.h>
