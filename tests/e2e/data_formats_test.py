@@ -303,6 +303,7 @@ class Lhotse(Formats):
         packed = self.data / "files.jsonl.gz"
         packed.write_bytes(gzip.compress(lines.read_bytes()))
         self.assertEqual(losses(self.trains(packed, "6 records, read by json_lines as lhotse_cut")), plain)
+        self.assertIn("0 failed", self.call("conformance", ROOT / "build/plugins/json_lines.so", "--data", packed, threads=None).stdout)
         for shard in range(2):
             part = range(3 * shard, 3 * shard + 3)
             lines = self.write(f"cuts.{shard:06}.jsonl", [cuts[number] for number in part])
