@@ -143,7 +143,7 @@ def survives(request, data):
         ask(request, out, path, *([16000] if request == "audio" else []))
         return True
     except RuntimeError as error:
-        return str(error).startswith("error data: ") and not re.search("0x[0-9a-f]{5,}", str(error))
+        return str(error).startswith("error data error: ") and not re.search("0x[0-9a-f]{5,}", str(error))
 
 
 def damaged():

@@ -4,6 +4,7 @@
 #include <set>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/plugin/elf.h>
 #include <antiphon/plugin/loader.h>
@@ -31,12 +32,15 @@ std::vector<fs::path> without_repeats(const std::vector<fs::path>& folders) {
   return kept;
 }
 
+// None if there is no such folder, as with PATH; one that cannot be looked into is another thing.
 std::vector<fs::path> plugin_files(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     if (it->path().extension() == ".so") files.push_back(it->path());
   }
+  if (error && error != std::errc::no_such_file_or_directory)
+    fail_path(ErrorKind::plugin, "look for plugins in", folder, error.value());
   std::sort(files.begin(), files.end());
   return files;
 }
