@@ -28,7 +28,8 @@ def hidden(model, row, spans):
     if not spans:
         return model.model(input_ids=ids).last_hidden_state[0]
     x = model.model.embed_tokens(ids)
-    masks = create_masks_for_vision_model(config=model.config, inputs_embeds=x, attention_mask=None, past_key_values=None, position_ids=None, block_sequence_ids=get_block_sequence_ids_for_mask(kinds))
+    # By position: the cache's name is another one in transformers 5.24.
+    masks = create_masks_for_vision_model(model.config, x, None, None, None, get_block_sequence_ids_for_mask(kinds))
     return model.model(inputs_embeds=x, attention_mask=masks).last_hidden_state[0]
 
 
