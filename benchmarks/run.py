@@ -1,10 +1,11 @@
 """Measures Antiphon beside the programs that do the same, on this machine: ours, the peer, ours, the peer. Prints a JSON
 line for each run and a table of ratios, and writes each part that is done into docs/performance.md and benchmarks/recorded.json.
 
-usage: ./dev bench [--isa avx2|avx512] [--quick] [--only WORD,…] [--check] [--threads N] [--page FILE] [--build FOLDER]
+usage: ./dev bench [--isa avx2|avx512|amx] [--quick] [--only WORD,…] [--check] [--threads N] [--page FILE] [--build FOLDER]
        ./dev bench --before BUILD [--only WORD] [--quick]
 
---isa: both sides as on a processor without bf16 products, with AVX2 or AVX-512; the parts are then those of a class.
+--isa: both sides as on a processor without bf16 products, with AVX2 or AVX-512; the parts are then those of a class. amx: all parts, in the
+table of processors with AMX.
 --before: beside the build of an earlier commit instead of the peers; fails if this one is slower or larger by a tenth.
 """
 
@@ -77,7 +78,9 @@ def options_of(words):
         parser.error("--before is neither for --check nor for --isa; set the variables of a class by hand")
     if options.quick and options.check:
         parser.error("--quick has one round, which tells too little for --check")
-    parts = parts_before.PARTS if options.before else OF_A_CLASS if options.isa else PARTS
+    if not isa.is_here(options.isa):
+        parser.error(f"this processor is not of the class {options.isa}")
+    parts = parts_before.PARTS if options.before else OF_A_CLASS if options.isa in isa.LESSER else PARTS
     if unknown := [name for name in options.only.split(",") if name and name not in parts]:
         parser.error(f"there is no part '{unknown[0]}'{' with --before' if options.before else f' with --isa {options.isa}' if options.isa else ''}; there are {', '.join(parts)}")
     options.parts = {name: part for name, part in parts.items() if not options.only or name in options.only.split(",")}
