@@ -2,7 +2,12 @@
 from unittest import mock
 
 import torch
+from transformers import LlamaForCausalLM
 from transformers.optimization import Adafactor
+
+from . import tiny
+from .common import starting
+from .decoders import model_table, reference, rows_of
 
 STEPS = 50
 SHAPES = {"square": (12, 12), "tall": (20, 8), "wide": (6, 18), "vector": (10,), "column": (9, 1), "table": (15, 6), "kernel": (4, 3, 2)}
@@ -124,8 +129,32 @@ def loss_scale(bench, inputs):
     bench.compare("loss scale: parameters", {name: out[name] for name in SHAPES}, {name: parameter.detach() for name, parameter in parameters.items()})
 
 
+def kind_of(name):
+    return "norm" if "norm" in name else "layer 1" if ".1." in name else "vector" if name.endswith("bias") else "other"
+
+
+def groups(bench):
+    """Rates and decays of their own: the first that matches a parameter counts; vectors that no group has do not decay."""
+    folder, rows, lr, decay = bench.new_folder(), rows_of([13, 6, 21]), 2e-3, 0.5
+    tiny.llama(folder, attention_bias=True, tie_word_embeddings=False)
+    model = LlamaForCausalLM.from_pretrained(folder).eval()
+    settings = {"norm": dict(lr=3 * lr, weight_decay=0.2), "layer 1": dict(lr=lr / 2, weight_decay=0.1), "vector": dict(lr=lr, weight_decay=0.0), "other": dict(lr=lr, weight_decay=decay)}
+    of_kind = {kind: [p for name, p in model.named_parameters() if kind_of(name) == kind] for kind in settings}
+    optimizer = torch.optim.AdamW([{"params": of_kind[kind], **options} for kind, options in settings.items()], eps=1e-4)
+    for _ in range(4):
+        optimizer.zero_grad()
+        reference(model, rows)["loss"].backward()
+        optimizer.step()
+    own = "".join(f'[[groups]]\nmatch = "{match}"\nlr = {settings[kind]["lr"]}\nweight_decay = {settings[kind]["weight_decay"]}\n' for match, kind in (("*norm*", "norm"), ("llm/*.1.*", "layer 1")))
+    train = f'[optimizer]\nname = "adamw"\nlr = {lr}\neps = 1e-4\nweight_decay = {decay}\n{own}'
+    _, out = bench.ask("model", model=model_table(folder, trainable=True), ids=rows, steps=4, train=train, merge=True)
+    bench.check("groups: parameters of every kind", all(of_kind.values()), {kind: len(found) for kind, found in of_kind.items()})
+    bench.compare("groups of rates and weight decays: every parameter after 4 steps", starting(out, "weight:"), dict(model.state_dict()))
+
+
 def run(bench):
     inputs = data()
+    groups(bench)
     loss_scale(bench, inputs)
     ask = lambda plugin, lr, decay, options="": bench.ask("optimizer", inputs, plugin=plugin, lr=lr, weight_decay=decay, steps=STEPS, roles=ROLES, options=options)[1]
     define = lambda lr, decay, change: trained(inputs, lambda parameters: [ByDefinition(parameters.values(), lr, decay, change)])
