@@ -48,8 +48,9 @@ class Parquet : public DataSource {
     return start.bytes.starts_with("PAR1");
   }
   std::unique_ptr<Records> open(const std::filesystem::path& path) const override {
+    const auto cursors = std::make_shared<Cursors>();
     return records::open_joined(records::files_of(path), [&](const auto& file) -> std::unique_ptr<Records> {
-      return std::make_unique<TableFile>(file, renamed_);
+      return std::make_unique<TableFile>(file, renamed_, cursors);
     });
   }
 

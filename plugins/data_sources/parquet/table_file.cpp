@@ -1,7 +1,6 @@
 // Sources: Apache Parquet format (README.md, thrift footer); Arrow C++, parquet/arrow/reader.h.
 #include "table_file.h"
 
-#include <parquet/arrow/reader.h>
 #include <parquet/file_reader.h>
 
 #include <fmt/format.h>
@@ -13,23 +12,11 @@
 namespace antiphon::parquet_table {
 namespace {
 
-constexpr int64_t kMostBytes = int64_t{4} << 30;  // that Arrow may hold for one file
-constexpr int64_t kBatchBytes = 8 << 20;          // of rows that are decoded at once
-constexpr int64_t kMostRows = 256;                // in a batch
-constexpr size_t kMostCursors = 8;
+constexpr int64_t kBatchBytes = 8 << 20;     // of rows that are decoded at once
+constexpr int64_t kMostRows = 256;           // in a batch
 constexpr int64_t kStreamBytes = 256 << 10;  // read ahead of a column
 
 }  // namespace
-
-// A place in a row group: `batch` holds the rows from `begin` on, the reader those after it.
-struct TableFile::Cursor {
-  int group;
-  std::unique_ptr<parquet::arrow::FileReader> file;
-  std::unique_ptr<arrow::RecordBatchReader> reader;
-  std::shared_ptr<arrow::RecordBatch> batch;
-  int64_t begin = 0;
-  int64_t end() const { return begin + (batch ? batch->num_rows() : 0); }
-};
 
 // What Arrow finds wrong is the file's fault, unless the disk failed.
 template <class Call>
@@ -51,14 +38,12 @@ auto TableFile::guarded(Call call) const {
   }
 }
 
-TableFile::TableFile(const std::filesystem::path& path, Renamed renamed)
-    : pool_(std::make_unique<arrow::CappedMemoryPool>(arrow::system_memory_pool(), kMostBytes)),
-      file_(std::make_shared<ByteFile>(path)),
-      renamed_(std::move(renamed)) {
+TableFile::TableFile(const std::filesystem::path& path, Renamed renamed, std::shared_ptr<Cursors> cursors)
+    : cursors_(std::move(cursors)), file_(std::make_shared<ByteFile>(path)), renamed_(std::move(renamed)) {
   const auto size = static_cast<uint64_t>(file_->GetSize().ValueOrDie());
   if (size == 0) fail(ErrorKind::data, shown(path.string()) + " is empty", "fetch the file again");
   footer_ = guarded([&]() -> arrow::Result<std::shared_ptr<parquet::FileMetaData>> {
-    return parquet::ParquetFileReader::Open(file_, parquet::ReaderProperties(pool_.get()))->metadata();
+    return parquet::ParquetFileReader::Open(file_, parquet::ReaderProperties(cursors_->pool()))->metadata();
   });
   for (const auto& [column, key] : renamed_)
     if (footer_->schema()->group_node()->FieldIndex(column) < 0)
@@ -78,38 +63,25 @@ TableFile::TableFile(const std::filesystem::path& path, Renamed renamed)
   fingerprint_ = content_hash(fmt::format("{} {}", size, content_hash(tail)));
 }
 
-TableFile::~TableFile() = default;
+TableFile::~TableFile() { cursors_->close(*this); }
 
-std::unique_ptr<TableFile::Cursor> TableFile::open_cursor(int group) const {
+std::unique_ptr<Cursor> TableFile::open_cursor(int group) const {
   const auto meta = footer_->RowGroup(group);
   const auto row_bytes = std::max<int64_t>(1, meta->total_byte_size() / std::max<int64_t>(1, meta->num_rows()));
   return guarded([&]() -> arrow::Result<std::unique_ptr<Cursor>> {
-    parquet::ReaderProperties reading(pool_.get());
+    parquet::ReaderProperties reading(cursors_->pool());
     reading.enable_buffered_stream(), reading.set_buffer_size(kStreamBytes);
     parquet::ArrowReaderProperties arrow_reading(/*use_threads=*/false);
     arrow_reading.set_pre_buffer(false);
     arrow_reading.set_batch_size(std::clamp<int64_t>(kBatchBytes / row_bytes, 1, kMostRows));
     parquet::arrow::FileReaderBuilder builder;
     ARROW_RETURN_NOT_OK(builder.Open(file_, reading, footer_));
-    builder.memory_pool(pool_.get())->properties(arrow_reading);
-    auto cursor = std::make_unique<Cursor>(Cursor{group, {}, {}, {}});
+    builder.memory_pool(cursors_->pool())->properties(arrow_reading);
+    auto cursor = std::make_unique<Cursor>(Cursor{this, group, {}, {}, {}});
     ARROW_ASSIGN_OR_RAISE(cursor->file, builder.Build());
     ARROW_ASSIGN_OR_RAISE(cursor->reader, cursor->file->GetRecordBatchReader({group}));
     return cursor;
   });
-}
-
-// The nearest one at or before the row.
-std::unique_ptr<TableFile::Cursor> TableFile::take_cursor(int group, int64_t row) const {
-  std::scoped_lock lock(mutex_);
-  auto best = cursors_.end();
-  for (auto it = cursors_.begin(); it != cursors_.end(); ++it)
-    if ((*it)->group == group && (*it)->begin <= row && (best == cursors_.end() || (*it)->begin > (*best)->begin))
-      best = it;
-  if (best == cursors_.end()) return nullptr;
-  auto cursor = std::move(*best);
-  cursors_.erase(best);
-  return cursor;
 }
 
 void TableFile::advance(Cursor& cursor, int64_t row) const {
@@ -124,24 +96,15 @@ void TableFile::advance(Cursor& cursor, int64_t row) const {
   }
 }
 
-void TableFile::keep(std::unique_ptr<Cursor> cursor) const {
-  std::unique_ptr<Cursor> oldest;  // closed after the lock
-  std::scoped_lock lock(mutex_);
-  cursors_.push_front(std::move(cursor));
-  if (cursors_.size() <= kMostCursors) return;
-  oldest = std::move(cursors_.back());
-  cursors_.pop_back();
-}
-
 DataRecord TableFile::record(int64_t index) const {
   const auto group = static_cast<int>(std::ranges::upper_bound(first_rows_, index) - first_rows_.begin()) - 1;
   const auto row = index - first_rows_[static_cast<size_t>(group)];
-  auto cursor = take_cursor(group, row);
+  auto cursor = cursors_->take(*this, group, row);
   if (!cursor) cursor = open_cursor(group);
   advance(*cursor, row);
   const auto batch = cursor->batch;
   const auto begin = cursor->begin;
-  keep(std::move(cursor));
+  cursors_->keep(std::move(cursor));
   auto record = record_of(*batch, row - begin, renamed_);
   record.number = index + 1;
   return record;
