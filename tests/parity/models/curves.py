@@ -4,12 +4,15 @@ import os
 
 import torch
 from peft import LNTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import save_file
 from transformers import LlamaForCausalLM
 
 from . import adapters, ia3, lora_forms, parallel_adapters, prefix_tuning, prompt_tuning, ptuning, selective, tiny, vera
+from .common import starting
 from .decoders import model_table, reference, rows_of
 from .lora_forms import EPS, LR, TRAIN, in_peft, written_by
+from .qlora import nf4_numbers
 
 LONG = 200 if os.environ.get("ANTIPHON_LONG") else 20
 LIMIT = 1e-4
@@ -18,7 +21,15 @@ LORA = {
     "lora": (dict(target_modules="all-linear"), 'targets = "all-linear"'),
     "lora, rslora, patterns": (dict(target_modules=["q_proj", "v_proj"], use_rslora=True, rank_pattern={"v_proj": 2}), 'targets = ["q_proj", "v_proj"]\nrslora = true\nrank_pattern = { v_proj = 2 }'),
     "lora, biases, a whole module": (dict(target_modules=["q_proj"], bias="all", modules_to_save=["norm"]), 'targets = ["q_proj"]\nbias = "all"\nmodules_to_save = ["norm"]'),
+    "lora, some left out, their biases": (dict(target_modules="all-linear", exclude_modules=["k_proj"], bias="lora_only"), 'targets = "all-linear"\nexclude_modules = ["k_proj"]\nbias = "lora_only"'),
+    "lora, layers by number": (dict(target_modules=["v_proj", "down_proj"], layers_to_transform=[0, 2]), 'targets = ["v_proj", "down_proj"]\nlayers_to_transform = [0, 2]'),
     "dora": (dict(target_modules=["q_proj", "down_proj"], use_dora=True), 'targets = ["q_proj", "down_proj"]\ndora = true'),
+}
+OVER_BITS = {
+    "lora over nf4": ("nf4", dict(target_modules="all-linear"), 'targets = "all-linear"'),
+    "dora over nf4": ("nf4", dict(target_modules=["q_proj", "down_proj"], use_dora=True), 'targets = ["q_proj", "down_proj"]\ndora = true'),
+    "lora over int8": ("int8", dict(target_modules=["q_proj", "v_proj", "down_proj"]), 'targets = ["q_proj", "v_proj", "down_proj"]'),
+    "lora over int4": ("int4", dict(target_modules=["q_proj", "v_proj", "down_proj"]), 'targets = ["q_proj", "v_proj", "down_proj"]'),
 }
 
 
@@ -30,8 +41,8 @@ def of_tokens(losses_of, model):
     return lambda rows: losses_of(model, rows)[1].mean()
 
 
-def compared(bench, name, loss_of, parameters, mine, rate=LR, **request):
-    optimizer = torch.optim.AdamW(parameters, lr=rate, eps=EPS, weight_decay=0)
+def compared(bench, name, loss_of, parameters, mine, rate=LR, optimizer=None, groups="", **request):
+    optimizer = optimizer or torch.optim.AdamW(parameters, lr=rate, eps=EPS, weight_decay=0)
     losses = []
     for step in range(LONG):
         optimizer.zero_grad()
@@ -39,7 +50,7 @@ def compared(bench, name, loss_of, parameters, mine, rate=LR, **request):
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
-    _, out = bench.ask("model", model=mine, ids=BATCHES[0], curve=BATCHES, steps=LONG, train=TRAIN.replace(f"lr = {LR}", f"lr = {rate}"), **request)
+    _, out = bench.ask("model", model=mine, ids=BATCHES[0], curve=BATCHES, steps=LONG, train=TRAIN.replace(f"lr = {LR}", f"lr = {rate}") + groups, **request)
     theirs = torch.stack(losses)
     bench.compare(f"curves, {name}: losses of {LONG} steps", {"losses": out["curve"]}, {"losses": theirs}, limit=LIMIT)
     rounds = theirs.view(-1, len(BATCHES)).mean(1)
@@ -75,6 +86,39 @@ def in_files(bench, folder):
     compared(bench, "pissa", of_rows(model.get_base_model()), learnt(model), lora_forms.table(folder, 'targets = ["q_proj", "down_proj"]\ninit = "pissa"'))
 
 
+def starts_and_rates(bench, folder):
+    """LoRA's orthogonal start, and LoRA+: B learns sixteen times as fast as A."""
+    torch.manual_seed(6)
+    model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), lora_forms.LoraConfig(r=4, lora_alpha=12, init_lora_weights="orthogonal", target_modules=["q_proj", "down_proj"])).eval()
+    compared(bench, "lora, an orthogonal start", of_rows(model.get_base_model()), learnt(model), lora_forms.table(folder, 'targets = ["q_proj", "down_proj"]', written_by(bench, model)), rate=LR / 4)
+    model, slow = in_peft(folder, target_modules=["q_proj", "down_proj"]), LR / 16
+    plus = create_loraplus_optimizer(model, torch.optim.AdamW, lr=slow, loraplus_lr_ratio=16, eps=EPS)
+    compared(bench, "lora, rates of LoRA+", of_rows(model.get_base_model()), learnt(model), lora_forms.table(folder, 'targets = ["q_proj", "down_proj"]', written_by(bench, model)), rate=slow, optimizer=plus,
+             groups=f'[[groups]]\nmatch = "*.lora_B.weight"\nlr = {16 * slow}\n')
+
+
+def rounded(bench, folder, format):
+    """The model with the numbers that the bits stand for: bitsandbytes' of nf4, else those of ours, which qlora.py compares."""
+    base = LlamaForCausalLM.from_pretrained(folder)
+    weights = {key: value for key, value in base.state_dict().items() if "layers" in key and value.dim() == 2}
+    if format == "nf4":
+        weights = {key: nf4_numbers(value)[0] for key, value in weights.items()}
+    else:
+        weights = starting(bench.ask("model", model=model_table(folder, False), ids=BATCHES[0], quantize=format)[1], "weight:")
+    base.load_state_dict({**base.state_dict(), **weights})
+    base.save_pretrained(target := bench.new_folder())
+    return target
+
+
+def over_bits(bench):
+    """QLoRA: over a language model in 4 and 8 bits."""
+    folder = bench.new_folder()
+    tiny.llama(folder, hidden_size=64, intermediate_size=128, attention_bias=True)
+    for name, (format, settings, options) in OVER_BITS.items():
+        model = in_peft(rounded(bench, folder, format), **settings)
+        compared(bench, name, of_rows(model.get_base_model()), learnt(model), lora_forms.table(folder, options, written_by(bench, model)), rate=LR / 4, quantize=format)
+
+
 def with_networks(bench, folder):
     """Methods whose files hold what a network computes: they begin with its values."""
     torch.manual_seed(5)
@@ -104,5 +148,7 @@ def run(bench):
     folder = bench.new_folder()
     tiny.llama(folder, attention_bias=True)
     in_files(bench, folder)
+    starts_and_rates(bench, folder)
+    over_bits(bench)
     with_networks(bench, folder)
     defined_here(bench, folder)
