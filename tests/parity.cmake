@@ -1,5 +1,5 @@
 # Live comparisons with the Python libraries: transformers, peft and torch (tests/parity/models/), tokenizers, Pillow.
-target_sources(model_probe PRIVATE parity/model_probe_lm.cpp)
+target_sources(model_probe PRIVATE parity/model_probe_lm.cpp parity/model_probe_methods.cpp)
 
 function(antiphon_parity_test NAME SCRIPT)
   if(EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)

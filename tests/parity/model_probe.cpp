@@ -97,9 +97,10 @@ weights::SafetensorsFile inputs_of(const json& request) {
 
 // y and, where "grad" is among the inputs, the gradients of sum(y * grad), the running statistics after that
 // ("fixed:<name>"), and y again without any gradient ("y_frozen"). "training": as in a training run, with LibTorch's
-// generator seeded by "seed".
+// generator seeded by "seed". "peft": methods on the module, whose gradients are "grad:peft.<index>:<name>".
 template <class Forward>
 void run_module(const json& request, Module& module, const NameMap& names, const Forward& forward) {
+  const auto methods = add_methods(request, module, names);
   const auto file = inputs_of(request);
   auto x = file.tensor("x").to(device(), dtype_of(request));
   const bool backward = file.contains("grad");
@@ -116,6 +117,8 @@ void run_module(const json& request, Module& module, const NameMap& names, const
     const TrainingPass evaluation(false);
     out.emplace_back("y_frozen", forward(x));
     add_gradients(out, "grad:", module, names);
+    for (const auto& peft : methods)
+      add_gradients(out, fmt::format("grad:peft.{}:", peft.index), peft.method->module(), {});
     for (const auto& parameter : module.parameters())
       if (parameter.fixed) out.emplace_back("fixed:" + parameter.name, *parameter.tensor);
   }

@@ -2,9 +2,12 @@
 #pragma once
 #include <nlohmann/json.hpp>
 
+#include <vector>
+
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
 #include <antiphon/config/value.h>
+#include <antiphon/model/attach_peft.h>
 #include <antiphon/weights/safetensors.h>
 
 namespace antiphon::probe {
@@ -20,6 +23,9 @@ at::Device device();                           // $ANTIPHON_TEST_DEVICE, or the 
 void write_outputs(const json& request, NamedTensors tensors);
 // "<prefix><checkpoint name>" -> gradient, for every parameter that requires one.
 void add_gradients(NamedTensors& out, const std::string& prefix, Module& module, const NameMap& names);
+// The methods of fine-tuning in "peft", tables [[peft]] as of a slot, on a module that has values. With any of them,
+// nothing else of the module is trained.
+std::vector<model::AttachedPeft> add_methods(const json& request, Module& module, const NameMap& names);
 
 json run_model(const json& request);              // forward, loss and gradients of a composition
 json run_parameters(const json& request);         // how many a composition has

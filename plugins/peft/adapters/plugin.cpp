@@ -39,13 +39,14 @@ const config::Table<AdaptersOptions>& adapters_table() {
 }
 
 // The last layers of attention and of MLPs, as Hugging Face's models call them.
-const Names kAttention{"o_proj", "out_proj", "attention.output.dense"};
-const Names kMlp{"down_proj", "fc2", "feed_forward2.linear2"};
+const Names kAttention{"o_proj", "out_proj", "attention.output.dense", "projection_layer", "attn.proj"};
+const Names kMlp{"down_proj", "fc2", "linear_fc2", "feed_forward2.linear2"};
 
+// Within some module: a part's own first or last layer may be called the same.
 Names found_among(const Names& known, const std::vector<Site>& sites, const char* what) {
   Names found;
   for (const auto& name : known)
-    if (std::ranges::any_of(sites, [&](const auto& site) { return nn::matches_target(name, site.path); }))
+    if (std::ranges::any_of(sites, [&](const auto& site) { return site.path.ends_with("." + name); }))
       found.push_back(name);
   if (found.empty())
     fail(ErrorKind::config, fmt::format("adapters: no site of this part is called as the last layer of {} is", what),

@@ -47,11 +47,25 @@ struct Ends {
 };
 constexpr Ends kMlp[] = {{"up_proj", "down_proj"},
                          {"fc1", "fc2"},
+                         {"linear_fc1", "linear_fc2"},
                          {"w3", "w2"},
                          {"feed_forward1.linear1", "feed_forward1.linear2"},
                          {"feed_forward2.linear1", "feed_forward2.linear2"}};
-constexpr Ends kAttention[] = {
-    {"q_proj", "o_proj"}, {"q_proj", "out_proj"}, {"attention.attention.query", "attention.output.dense"}};
+constexpr Ends kAttention[] = {{"q_proj", "o_proj"},
+                               {"q_proj", "out_proj"},
+                               {"q_proj", "projection_layer"},
+                               {"attn.qkv", "attn.proj"},
+                               {"attention.attention.query", "attention.output.dense"}};
+
+// Whether the part has a sublayer with these ends: both in one module.
+bool has_both(const Ends& ends, const std::vector<Site>& sites) {
+  const std::string first = std::string(".") + ends.first;
+  return std::ranges::any_of(sites, [&](const Site& begin) {
+    if (!begin.path.ends_with(first)) return false;
+    const auto last = begin.path.substr(0, begin.path.size() - first.size() + 1) + ends.last;
+    return std::ranges::count(sites, last, &Site::path) > 0;
+  });
+}
 
 bool any_matches(const Names& targets, const Site& site) {
   return std::ranges::any_of(targets, [&](const auto& target) { return nn::matches_target(target, site.path); });
@@ -99,12 +113,9 @@ class ParallelAdapters : public Peft, private Module {
   void choose_ends(const std::vector<Site>& sites) {
     if (!options_.inputs.empty()) return;
     const auto add_all = [&](std::span<const Ends> known) {
-      for (const auto& [first, last] : known) {
-        const auto has = [&](const char* name) {
-          return std::ranges::any_of(sites, [&](const auto& site) { return nn::matches_target(name, site.path); });
-        };
-        if (!has(first) || !has(last)) continue;
-        options_.inputs.emplace_back(first), options_.outputs.emplace_back(last);
+      for (const auto& ends : known) {
+        if (!has_both(ends, sites)) continue;
+        options_.inputs.emplace_back(ends.first), options_.outputs.emplace_back(ends.last);
       }
     };
     if (options_.sublayers != "attention") add_all(kMlp);

@@ -36,11 +36,9 @@ class Adapter(torch.nn.Module):
         return y + (self.adapter_norm(change) if self.norm == "post" else change)
 
 
-def adapted(folder, targets, activation, norm, zero=False):
-    """The model with adapters in place of the layers, and these by name."""
-    model = LlamaForCausalLM.from_pretrained(folder).eval().requires_grad_(False)
-    generator = torch.Generator().manual_seed(31)
-    found = {}
+def put(model, targets, activation, norm, zero=False):
+    """In place of the layers of these names; the adapters by name."""
+    generator, found = torch.Generator().manual_seed(31), {}
     for name, module in list(model.named_modules()):
         if not any(name == target or name.endswith("." + target) for target in targets):
             continue
@@ -53,7 +51,13 @@ def adapted(folder, targets, activation, norm, zero=False):
                 adapter.adapter_up.weight.zero_()
         setattr(model.get_submodule(parent), last, adapter)
         found[name] = adapter
-    return model, found
+    return found
+
+
+def adapted(folder, *how):
+    """The model with adapters in place of the layers, and these by name."""
+    model = LlamaForCausalLM.from_pretrained(folder).eval().requires_grad_(False)
+    return model, put(model, *how)
 
 
 def named(found):

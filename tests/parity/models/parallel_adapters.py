@@ -20,18 +20,47 @@ CASES = {
 LAST = {"mlp": "mlp.down_proj", "self_attn": "self_attn.o_proj"}
 
 
-class Beside(torch.nn.Module):
-    def __init__(self, layer, activation, scale):
+class Branch(torch.nn.Module):
+    """What stands beside a sublayer: scale * up(act(down(x)))."""
+
+    def __init__(self, activation, scale, wide=HIDDEN, out=HIDDEN):
         super().__init__()
-        self.layer = [layer]  # no parameter of this module
         self.activation, self.scale = ACTIVATIONS[activation], scale
-        self.parallel_down, self.parallel_up = torch.nn.Linear(HIDDEN, WIDTH), torch.nn.Linear(WIDTH, HIDDEN)
+        self.parallel_down, self.parallel_up = torch.nn.Linear(wide, WIDTH), torch.nn.Linear(WIDTH, out)
+
+    def change(self, x):
+        return self.scale * self.parallel_up(self.activation(self.parallel_down(x)))
+
+    def randomise(self, generator):
+        with torch.no_grad():
+            for p in self.parameters():
+                p.copy_(0.2 * torch.randn(p.shape, generator=generator))
+        return self
+
+
+class Beside(Branch):
+    def __init__(self, layer, activation, scale):
+        super().__init__(activation, scale)
+        self.layer = [layer]  # no parameter of this module
 
     def forward(self, *args, **kwargs):
-        x = args[0] if args else kwargs["hidden_states"]
         y = self.layer[0](*args, **kwargs)
-        change = self.scale * self.parallel_up(self.activation(self.parallel_down(x)))
+        change = self.change(args[0] if args else kwargs["hidden_states"])
         return (y[0] + change, *y[1:]) if isinstance(y, tuple) else y + change
+
+
+def beside_layers(model, ends, activation, scale):
+    """Of sublayers from one linear layer to another, by the ends of their names: what stands beside each, by the name of the last."""
+    generator, found = torch.Generator().manual_seed(33), {}
+    for name, last in list(model.named_modules()):
+        for begin, end in ends:
+            if name != end and not name.endswith("." + end):
+                continue
+            first, given = model.get_submodule(name[: len(name) - len(end)] + begin), []
+            found[name] = Branch(activation, scale, first.in_features, last.out_features).randomise(generator)
+            first.register_forward_pre_hook(lambda layer, args, given=given: given.append(args[0]))
+            last.register_forward_hook(lambda layer, args, y, given=given, branch=found[name]: y + branch.change(given.pop()))
+    return found
 
 
 def adapted(cls, folder, sublayers, activation, scale):
@@ -39,10 +68,7 @@ def adapted(cls, folder, sublayers, activation, scale):
     generator, found = torch.Generator().manual_seed(33), {}
     for i, layer in enumerate(model.model.layers):
         for sublayer in sublayers:
-            adapter = Beside(getattr(layer, sublayer), activation, scale)
-            with torch.no_grad():
-                for p in adapter.parameters():
-                    p.copy_(0.2 * torch.randn(p.shape, generator=generator))
+            adapter = Beside(getattr(layer, sublayer), activation, scale).randomise(generator)
             setattr(layer, sublayer, adapter)
             found[f"model.layers.{i}.{LAST[sublayer]}"] = adapter
     return model, found
