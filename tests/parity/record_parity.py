@@ -2,7 +2,7 @@
 tags, of the conversation that each record means, which is written beside it here.
 
 record_parity.py PROGRAM. `antiphon data show` gives the prompt with « and » around what is taught; the tokens are bytes, so
-that equal texts are equal ids, masks and labels. Each record comes in many variants, with other texts in the places of its own: 20, and 1000
+that equal texts are equal ids, masks and labels; an item of media is its place and its name. Each record comes in many variants, with other texts in the places of its own: 20, and 1000
 with ANTIPHON_LONG (`./dev test --long`). Exit code 1 where anything differs.
 """
 
@@ -16,7 +16,19 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+import make_tiny
 from tools_parity import make, visible
+
+# Encoders of random weights, which `data show` counts vectors of and does not load.
+STREAMS = """
+[model.streams.image]
+encoder = { plugin = "siglip", hidden_size = 16, intermediate_size = 32, num_layers = 1, num_heads = 2, patch_size = 14, image_size = 28, input_size = 28 }
+connector = { plugin = "mlp" }
+[model.streams.audio]
+encoder = { plugin = "whisper", hidden_size = 16, intermediate_size = 32, num_layers = 1, num_heads = 2, length = "clip" }
+connector = { plugin = "frame_stack", factor = 5 }
+"""
 
 # In the manner of Hermes and Qwen, and of Llama: what is learnt ends with the token that ends the turn.
 TEMPLATES = {
@@ -71,6 +83,29 @@ RECORDS = {
     "OpenAI, function_call": ({"tools": TOOLS, "messages": [QUESTION, say("assistant", None, function_call={"name": "weather", "arguments": json.dumps(CALL["function"]["arguments"], ensure_ascii=False)}), say("function", "dry", name="weather"), ANSWER]},
                               [QUESTION, say("assistant", None, tool_calls=[CALL]), say("tool", "dry", name="weather"), ANSWER], TOOLS),
 }
+CAT, DOG, TALK, OTHER = ("\2cat.png\3", "\2dog.png\3", "\2talk.wav\3", "\2a.wav\3")  # where a medium stands
+WHAT, MORNING, HEARD = "What is this?", "good morning", "Transcribe the audio."
+CUT = {"id": "cut-1", "start": 0, "duration": 1.0, "channel": 0, "type": "MonoCut", "recording": {"id": "talk", "sources": [{"type": "file", "channels": [0], "source": "talk.wav"}], "sampling_rate": 16000, "num_samples": 16000, "duration": 1.0}}
+SAYS = {"id": "s", "recording_id": "talk", "start": 0.0, "duration": 1.0, "text": MORNING}
+RECORDS |= {
+    "LLaVA": ({"id": "1", "image": "cat.png", "conversations": [{"from": "human", "value": "<image>\nWhat is this?"}, {"from": "gpt", "value": "Hi."}, {"from": "human", "value": "And 4?"}, {"from": "gpt", "value": "dry"}]},
+              [say("user", f"{CAT}{WHAT}"), say("assistant", "Hi."), say("user", "And 4?"), say("assistant", "dry")], None),
+    "ms-swift, media": ({"messages": [say("user", "<image>Hello <audio>"), say("assistant", "Hi."), say("user", "And 4?<image>"), say("assistant", "dry")], "images": ["cat.png", "dog.png"], "audios": ["talk.wav"]},
+                        [say("user", f"{CAT}Hello {TALK}"), say("assistant", "Hi."), say("user", f"And 4?{DOG}"), say("assistant", "dry")], None),
+    "ms-swift, no marks": ({"messages": [say("system", "Be brief."), say("user", WHAT), say("assistant", "Hi.")], "images": ["cat.png", "dog.png"]}, [say("system", "Be brief."), say("user", CAT + DOG + WHAT), say("assistant", "Hi.")], None),
+    "OpenAI, parts": ({"messages": [say("user", [{"type": "text", "text": "Hello"}, {"type": "image", "image": "cat.png"}, {"type": "text", "text": WHAT}, {"type": "audio", "audio": "a.wav"}]), say("assistant", "Hi.")]},
+                      [say("user", f"Hello{CAT}{WHAT}{OTHER}"), say("assistant", "Hi.")], None),
+    "Alpaca, media": ({"instruction": "Add the numbers.", "input": "", "output": "5", "images": ["cat.png"]}, [say("user", f"{CAT}Add the numbers."), say("assistant", "5")], None),
+    "NeMo": ({"audio_filepath": "talk.wav", "duration": 1.0, "text": MORNING, "lang": "en"}, [say("user", TALK + HEARD), say("assistant", MORNING)], None),
+    "NeMo, questions": ({"audio_filepath": ["a.wav", "talk.wav"], "duration": [1.0, None], "context": WHAT, "answer": MORNING}, [say("user", OTHER + TALK + WHAT), say("assistant", MORNING)], None),
+    "NeMo, turns": ({"id": "1", "conversations": [{"from": "User", "type": "text", "value": WHAT}, {"from": "User", "type": "audio", "value": "talk.wav"}, {"from": "Assistant", "type": "text", "value": MORNING},
+                                                 {"from": "User", "type": "audio", "value": "a.wav"}, {"from": "Assistant", "type": "text", "value": "dry"}]},
+                    [say("user", WHAT + TALK), say("assistant", MORNING), say("user", OTHER), say("assistant", "dry")], None),
+    "Lhotse": ({**CUT, "supervisions": [SAYS]}, [say("user", TALK + HEARD), say("assistant", MORNING)], None),
+    "Lhotse, questions": ({**CUT, "supervisions": [SAYS], "custom": {"context": WHAT, "answer": "dry"}}, [say("user", TALK + WHAT), say("assistant", "dry")], None),
+    "captions": ({"image": "cat.png", "caption": "Hi."}, [say("user", CAT), say("assistant", "Hi.")], None),
+    "captions, answers": ({"images": ["cat.png", "dog.png"], "context": [f"{WHAT}<image>", "And 4? <image>"], "answers": ["Hi.", "dry"]}, [say("user", f"{WHAT}{CAT}"), say("assistant", "Hi."), say("user", f"And 4? {DOG}"), say("assistant", "dry")], None),
+}
 # Answers that are not learnt: the mask without theirs, which are the first.
 UNLEARNT = {
     "weight": ({"messages": [say("user", "a"), say("assistant", "b", weight=0), say("user", "c"), say("assistant", "d", weight=1)]}, [say("user", "a"), say("assistant", "b"), say("user", "c"), say("assistant", "d")], None),
@@ -80,7 +115,7 @@ UNLEARNT = {
 
 VARIANTS = 1000 if os.environ.get("ANTIPHON_LONG") else 20
 # Texts of the records; each has its place in the conversation as in the record, and in the calls within them.
-PLACES = ["Be brief.", "Hello", "Hi.", "And <image>?", "Also", "Köln", "I look.", "No, it is dry.", "Is it raining in", "dry", "wet", "Add the numbers.", "2 3", "tells it", "Count.", "And 4?"]
+PLACES = ["Be brief.", "Hello", "Hi.", "And <image>?", "Also", "Köln", "I look.", "No, it is dry.", "Is it raining in", "dry", "wet", "Add the numbers.", "2 3", "tells it", "Count.", "And 4?", WHAT, MORNING]
 LETTERS = "abcdefghijklmnopqrstuvwxyz  äöüßéñ日本語тест🙂.,:;!?-_()<>|&%$#@*+=/~^0123456789"  # none that JSON in JSON writes in another way
 
 
@@ -127,7 +162,20 @@ def shown(program, directory, records):
         return [done.stdout + done.stderr] * len(records)
     ends = [match.start() for match in begins[1:]] + [len(done.stdout)]
     blocks = [done.stdout[match.end():end] for match, end in zip(begins, ends)]
-    return [block[:block.rfind("\n", 0, block.rfind(" tokens, "))].strip("\n") for block in blocks]
+    return [MEDIUM.sub("\2\\1\3", block[:block.rfind("\n", 0, block.rfind(" tokens, "))].strip("\n")) for block in blocks]
+
+
+MEDIUM = re.compile(r"\[(?:image|audio) \d+: (\S+) [^\]]*\]")  # as `data show` writes it
+
+
+def write_media(directory):
+    noise = random.Random(3)
+    for name in ("cat.png", "dog.png"):
+        (directory / name).write_bytes(make_tiny.png_bytes((200, 30, 30), noise))
+    for name in ("a.wav", "talk.wav"):
+        make_tiny.write_wav(directory / name, 400, noise, seconds=1.0)
+    with open(directory / "model.toml", "a") as file:
+        file.write(STREAMS)
 
 
 def main():
@@ -136,8 +184,10 @@ def main():
         with tempfile.TemporaryDirectory() as name:
             directory = Path(name)
             tokenizer = make(template, end, directory)
+            write_media(directory)
             for records, unlearnt in [(RECORDS, 0), (UNLEARNT, 1)]:
                 for layout, written in records.items():
+                    shown_one = False
                     all_of = list(variants(layout, *written))
                     for (_, talk, tools), got in zip(all_of, shown(sys.argv[1], directory, [record for record, _, _ in all_of]), strict=True):
                         want = marked(tokenizer, talk, tools, unlearnt).strip("\n")
@@ -145,7 +195,8 @@ def main():
                             continue
                         wrong += 1
                         at = max(0, len(os.path.commonprefix([want, got])) - 60)
-                        if wrong < 20:
+                        if not shown_one:
+                            shown_one = True
                             print(f"{style}, {layout}:\n  expected …{ascii(want[at:at + 200])}\n  got      …{ascii(got[at:at + 200])}")
         print(f"{style}: {len(RECORDS) + len(UNLEARNT)} layouts, {VARIANTS} records of each, {wrong} differ so far", flush=True)
     return wrong
