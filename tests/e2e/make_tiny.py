@@ -225,8 +225,8 @@ def write_qwen2_5_vl(folder, seed=7, hidden=32, vision=16, layers=2):
                                                                  "merge_size": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
 
 
-def write_qwen3_vl(folder, seed=8, hidden=32, vision=16, layers=2):
-    """A whole model: a tower with a table of positions, of whose blocks the first is tapped, mergers, Qwen3."""
+def write_qwen3_vl(folder, seed=8, hidden=32, vision=16, layers=2, taps=(0,)):
+    """A whole model: a tower with a table of positions, some of whose blocks are tapped, mergers, Qwen3."""
     w = Weights(seed)
     text = llama_tensors(w, "", hidden, layers)
     w.tensors = {name.replace("model.", "model.language_model.", 1): tensor for name, tensor in w.tensors.items()}
@@ -242,7 +242,7 @@ def write_qwen3_vl(folder, seed=8, hidden=32, vision=16, layers=2):
         w.norm(at + "norm2", vision)
         for name, rows, columns in [("attn.qkv", 3 * vision, vision), ("attn.proj", vision, vision), ("mlp.linear_fc1", 2 * vision, vision), ("mlp.linear_fc2", vision, 2 * vision)]:
             w.linear(at + name, rows, columns)
-    for at, norm in (("model.visual.merger.", vision), ("model.visual.deepstack_merger_list.0.", 4 * vision)):
+    for at, norm in (("model.visual.merger.", vision), *((f"model.visual.deepstack_merger_list.{i}.", 4 * vision) for i in range(len(taps)))):
         w.norm(at + "norm", norm)
         w.linear(at + "linear_fc1", 4 * vision, 4 * vision)
         w.linear(at + "linear_fc2", hidden, 4 * vision)
@@ -252,7 +252,7 @@ def write_qwen3_vl(folder, seed=8, hidden=32, vision=16, layers=2):
                          "text_config": {**own, "model_type": "qwen3_vl_text", "vocab_size": marks["vocab_size"], "head_dim": hidden // 4, "attention_bias": False,
                                          "rope_scaling": {"rope_type": "default", "mrope_interleaved": True, "mrope_section": [2, 1, 1]}},
                          "vision_config": {"model_type": "qwen3_vl", "depth": layers, "hidden_size": vision, "intermediate_size": 2 * vision, "num_heads": 2, "patch_size": 14, "out_hidden_size": hidden,
-                                           "num_position_embeddings": 16, "deepstack_visual_indexes": [0]}}, w.tensors)
+                                           "num_position_embeddings": 16, "deepstack_visual_indexes": list(taps)}}, w.tensors)
     with_template(folder, text["vocab_size"])
     pixels = {"patch_size": 14, "temporal_patch_size": 2, "merge_size": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": "Qwen2VLImageProcessorFast", "size": {"shortest_edge": 3136, "longest_edge": 20000}, **pixels}))

@@ -19,7 +19,9 @@ namespace nn {
 class Prefix;
 }
 
-// What is added to the hidden states of some tokens after the first blocks (Meng et al. 2024, DeepStack).
+// What is added to the hidden states of some tokens after the first blocks (Meng et al. 2024, DeepStack). Of processes
+// that divide the tokens each has that of its slice, counted from there (nn/token_slices.h); of stages of a pipeline
+// the first has it, and in the others only its shape counts.
 struct AddedStates {
   at::Tensor tokens_n;            // [n] int64, on the device of x
   std::vector<at::Tensor> after;  // of block i [n, hidden_size], in the dtype of x

@@ -8,6 +8,7 @@
 #include <antiphon/base/trace.h>
 #include <antiphon/comm/group.h>
 #include <antiphon/component/pipeline_pass.h>
+#include <antiphon/model/embedding_places.h>
 #include <antiphon/model/encode_media.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/model/slot.h>
@@ -20,54 +21,6 @@
 
 namespace antiphon::model {
 namespace {
-
-// How many of the positions, which rise, each context has.
-std::vector<int64_t> counts_in(const at::Tensor& positions_n, const nn::TokenSlices& slices, int64_t tokens) {
-  if (!slices.contexts) return {positions_n.size(0)};
-  std::vector<int64_t> counts;
-  const auto* begin = positions_n.const_data_ptr<int64_t>();
-  const auto* end = begin + positions_n.size(0);
-  for (int i = 0; i < slices.contexts->size(); ++i) {
-    const auto [first, size] = slices.of_context(tokens, i);
-    counts.push_back(std::lower_bound(begin, end, first + size) - std::lower_bound(begin, end, first));
-  }
-  return counts;
-}
-
-// Of embeddings.
-std::vector<at::Tensor> positions_of(const Batch& batch, const std::string& stream) {
-  std::vector<at::Tensor> positions;
-  for (const auto& media : batch.media) {
-    if (media.stream != stream) continue;
-    const auto all = at::arange(media.position, media.position + media.item.tokens, at::kLong);
-    const auto& ids = media.item.ids;
-    positions.push_back(ids.empty() ? all : all.masked_select(at::tensor(ids, at::kLong).lt(0)));
-  }
-  return positions;
-}
-
-// Rows of a connector with taps, and where they go.
-struct TappedRows {
-  at::Tensor tokens_n, rows_nd;
-  int64_t taps = 0;
-};
-
-// Of several streams together; one with fewer taps adds nothing after later blocks.
-AddedStates added_by(const std::vector<TappedRows>& streams, int64_t width) {
-  AddedStates all;
-  std::vector<at::Tensor> tokens;
-  int64_t most = 0;
-  for (const auto& stream : streams) tokens.push_back(stream.tokens_n), most = std::max(most, stream.taps);
-  for (int64_t tap = 0; tap < most; ++tap) {
-    std::vector<at::Tensor> rows;
-    for (const auto& [tokens_n, rows_nd, taps] : streams)
-      rows.push_back(tap < taps ? rows_nd.narrow(1, (1 + tap) * width, width)
-                                : at::zeros({tokens_n.size(0), width}, rows_nd.options()));
-    all.after.push_back(at::cat(rows));
-  }
-  if (most > 0) all.tokens_n = at::cat(tokens);
-  return all;
-}
 
 bool takes(const Stream& stream, Modality modality) {
   return stream.modality() == modality || (modality == Modality::video && stream.video());
@@ -232,16 +185,6 @@ void MultimodalLm::share(SharedBy by) {
          "a method of fine-tuning puts keys and values before those of every sequence, and each process has some of "
          "the language model's layers (parallel.pipeline)",
          "use parallel.pipeline = 1, or another method");
-  for (const auto& [name, stream] : streams_)
-    if (stream->taps() > 0 && (by.slices || by.stages))
-      fail(ErrorKind::config,
-           fmt::format("[model.streams.{}] adds vectors to hidden states after the first blocks, and each process has "
-                       "some of the language model's {}",
-                       name,
-                       by.stages     ? "layers (parallel.pipeline)"
-                       : by.contexts ? "tokens (parallel.context)"
-                                     : "heads (parallel.tensor)"),
-           "use replicate, fsdp or expert of [parallel]");
   by.learns_before = prompt_tokens() + prefix_tokens() > 0;
   for (const auto& part : parts())
     by.learns_before |= part.path.starts_with("streams.") && part.module->trainable_count() > 0;
@@ -260,6 +203,13 @@ bool MultimodalLm::is_last_stage() const {
 }
 
 at::Tensor MultimodalLm::embed(const Batch& batch, AddedStates* added) {
+  std::map<std::string, at::Tensor> tapped;
+  const auto x = embedded(batch, tapped);
+  if (added) *added = added_to_own(batch, tapped);
+  return x;
+}
+
+at::Tensor MultimodalLm::embedded(const Batch& batch, std::map<std::string, at::Tensor>& tapped) {
   const auto options = at::TensorOptions(settings_.device).dtype(settings_.formats.compute);
   if (!is_first_stage()) return at::empty({0, llm_->hidden_size()}, options);
   if (by_.contexts && by_.contexts->rank() > 0) return at::zeros({batch.tokens(), llm_->hidden_size()}, options);
@@ -269,22 +219,21 @@ at::Tensor MultimodalLm::embed(const Batch& batch, AddedStates* added) {
   const auto put = [&](const at::Tensor& index, const std::function<at::Tensor()>& rows) {
     x = first ? x.index_copy(0, index, rows()) : x.index_fill(0, index, 0);
   };
-  if (const auto places = positions_of(batch, {}); !places.empty())
+  if (const auto places = embedding_places(batch, {}); !places.empty())
     put(at::cat(places).to(settings_.device), [&] {
       return prompt().repeat({static_cast<int64_t>(places.size()), 1});
     });
-  std::vector<TappedRows> tapped;
   for (const auto& [name, stream] : streams_) {
-    const auto positions = positions_of(batch, name);
-    if (positions.empty()) continue;
-    const auto index = at::cat(positions).to(settings_.device);
+    const auto places = embedding_places(batch, name);
+    if (places.empty()) continue;
+    const auto index = at::cat(places).to(settings_.device);
     put(index, [&] {
+      const auto width = llm_->hidden_size(), others = stream->taps() * width;
       const auto rows = media_embeddings(batch, name, index.size(0));
-      if (stream->taps() > 0) tapped.push_back({index, rows, stream->taps()});
-      return stream->taps() > 0 ? rows.narrow(1, 0, llm_->hidden_size()) : rows;
+      if (others > 0) tapped[name] = rows.narrow(1, width, others);
+      return others > 0 ? rows.narrow(1, 0, width) : rows;
     });
   }
-  if (added) *added = added_by(tapped, llm_->hidden_size());
   return x;
 }
 
@@ -352,7 +301,7 @@ at::Tensor MultimodalLm::next_logits(const Batch& batch, const at::Tensor& last_
 MultimodalLm::OwnTokens MultimodalLm::own_of(const at::Tensor& tokens_n, const Batch& batch) const {
   const nn::TokenSlices slices{by_.group, by_.contexts, by_.slices};
   OwnTokens own;
-  own.in_contexts = counts_in(tokens_n, slices, batch.tokens());
+  own.in_contexts = nn::counts_in(tokens_n, slices.in_contexts(batch.tokens()));
   const auto first = own.in_contexts.begin();
   own.begin = std::accumulate(first, first + slices.context(), int64_t{0});
   own.count = own.in_contexts[static_cast<size_t>(slices.context())];

@@ -55,7 +55,8 @@ class MultimodalLm : public Model {
   // frozen, and the first has all then; it alone encodes what learns.
   void encode(Batch& batch);
   // Text and media embeddings [tokens, hidden_size]; the media must be encoded. `added`: gets what connectors give
-  // beside them. Error(internal) with the sample id if a connector gives a different number of rows than it announced.
+  // beside them, of the tokens of this process's slice (nn/token_slices.h). Error(internal) with the sample id if a
+  // connector gives a different number of rows than it announced.
   at::Tensor embed(const Batch& batch, AddedStates* added = nullptr);
   // What the connector of a stream gives for its media in a batch, which must be so many: [count, width], in the
   // dtype of computing.
@@ -95,6 +96,9 @@ class MultimodalLm : public Model {
     at::Tensor rows_n;
   };
   OwnTokens own_of(const at::Tensor& tokens_n, const Batch& batch) const;
+  // `tapped`: gets, by stream, what connectors with taps give beside embeddings: [embeddings, taps * hidden_size].
+  at::Tensor embedded(const Batch& batch, std::map<std::string, at::Tensor>& tapped);
+  AddedStates added_to_own(const Batch& batch, const std::map<std::string, at::Tensor>& tapped) const;
   bool is_first() const;  // of the processes that compute a batch together
   void attach_all(ModelSpec& spec, config::Problems& problems);
   bool active(size_t peft) const { return in_use(peft) && AdapterScope::active(static_cast<int>(peft)); }

@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace antiphon::nn {
 namespace {
@@ -90,6 +92,18 @@ at::Tensor crossed(const at::Tensor& x, const Sizes& sizes, comm::Group& group, 
 Part part_of(int64_t all, int rank, int size) {
   const int64_t begin = all * rank / size;
   return {begin, all * (rank + 1) / size - begin};
+}
+
+std::vector<int64_t> counts_in(const at::Tensor& positions_n, const std::vector<int64_t>& sizes) {
+  Sizes counts;
+  const auto* begin = positions_n.const_data_ptr<int64_t>();
+  const auto* end = begin + positions_n.size(0);
+  int64_t slice_end = 0;
+  for (const auto size : sizes) {
+    const auto* next = std::lower_bound(begin, end, slice_end += size);
+    counts.push_back(next - std::exchange(begin, next));
+  }
+  return counts;
 }
 
 Part TokenSlices::of_context(int64_t tokens, int context) const {

@@ -33,13 +33,25 @@ DecoderOptions options_with(bool tied) {
   return o;
 }
 
+// What is trained beside the decoder: rows [blocks, 2, hidden_size] that are added after blocks, of two tokens.
+struct Beside {
+  explicit Beside(int64_t blocks) {
+    if (blocks > 0) rows = at::arange(blocks * 2 * 16, at::kDouble).sin().view({blocks, 2, 16}).requires_grad_();
+  }
+  at::Tensor rows;
+};
+
 // Each batch has another number of tokens. What a stage that is not the last gives is only to be passed back.
-at::Tensor loss_of(Decoder& decoder, int batch, bool first, bool last) {
+at::Tensor loss_of(Decoder& decoder, const Beside& beside, int batch, bool first, bool last) {
   const int64_t tokens = 3 + batch;
   DecoderInput input;
   input.x_td = first ? decoder.embed((at::arange(tokens, at::kLong) * 7 + batch).remainder(37))
                      : at::empty({0, 16}, at::kDouble);
   input.positions_at = at::arange(tokens, at::kLong).unsqueeze(0), input.lengths = {tokens};
+  if (beside.rows.defined()) {
+    input.added.tokens_n = at::tensor({0, 2}, at::kLong);
+    input.added.after = (first ? beside.rows : at::zeros_like(beside.rows).detach()).unbind();
+  }
   const auto given = decoder.forward(input);
   return last ? at::matmul(given, decoder.head_weight().t()).sin().sum() * 0.1 : given;
 }
@@ -67,10 +79,21 @@ struct Case {
   int chunks = 1;
   bool tied = true, embedding_trained = true;
   std::vector<int64_t> blocks = {};
+  int64_t added = 0;  // blocks that something is added after
 };
 
+// Each process has a share of the gradient, or none.
+void check_sum(const at::Tensor& shared, const at::Tensor& whole, comm::Group& all) {
+  if (!whole.defined()) return;
+  const auto sum = shared.grad().defined() ? shared.grad().contiguous().clone() : at::zeros_like(whole).detach();
+  all.sum(sum);
+  CHECK(at::allclose(sum, whole.grad(), 1e-9, 1e-12));
+  CHECK(whole.grad().abs().max().item<double>() > 0);
+}
+
 void compare(Mesh& mesh, const Case& c) {
-  CAPTURE(c.kind, c.chunks, c.tied, c.embedding_trained, c.blocks);
+  CAPTURE(c.kind, c.chunks, c.tied, c.embedding_trained, c.blocks, c.added);
+  const Beside beside_whole(c.added), beside(c.added);
   Decoder whole(options_with(c.tied)), shared(options_with(c.tied));
   for (auto* decoder : {&whole, &shared}) {
     decoder->set_requires_grad(true);
@@ -80,6 +103,7 @@ void compare(Mesh& mesh, const Case& c) {
         parameter.tensor->set_requires_grad(false);
   }
   shared.share({.group = mesh.tensor.get(),
+                .learns_before = c.added > 0,
                 .slices = mesh.tensor.get(),
                 .stages = mesh.pipeline.get(),
                 .chunks = c.chunks,
@@ -89,7 +113,7 @@ void compare(Mesh& mesh, const Case& c) {
 
   double expected = 0, got = 0;
   for (int batch = 0; batch < kBatches; ++batch) {
-    const auto loss = loss_of(whole, batch, true, true);
+    const auto loss = loss_of(whole, beside_whole, batch, true, true);
     torch::autograd::backward({loss}, {});
     expected += loss.item<double>();
   }
@@ -105,8 +129,8 @@ void compare(Mesh& mesh, const Case& c) {
     const nn::DeferredGradients::Scope defers(c.kind == ScheduleKind::zero_bubble ? &later : nullptr);
     if (pass.kind == Pass::Kind::forward) {
       const PipelinePass scope(pass.batch, pass.chunk);
-      losses[{pass.batch, pass.chunk}] =
-          loss_of(shared, pass.batch, stage == 0 && pass.chunk == 0, stage + 1 == stages && pass.chunk + 1 == c.chunks);
+      losses[{pass.batch, pass.chunk}] = loss_of(shared, beside, pass.batch, stage == 0 && pass.chunk == 0,
+                                                 stage + 1 == stages && pass.chunk + 1 == c.chunks);
       continue;
     }
     const auto loss = losses.extract({pass.batch, pass.chunk}).mapped();
@@ -121,6 +145,7 @@ void compare(Mesh& mesh, const Case& c) {
   auto trained = shared.parameters();
   std::erase_if(trained, [](const Parameter& parameter) { return !parameter.tensor->requires_grad(); });
   const auto names = parallel::testing::check_gradients(trained, whole.parameters(), mesh.all, 1e-9, 1e-13);
+  check_sum(beside.rows, beside_whole.rows, mesh.all);
   const auto compared = at::tensor({static_cast<int64_t>(names.size())}, at::kLong);
   mesh.all.sum(compared);
   CHECK(compared.item<int64_t>() > 0);
@@ -144,12 +169,15 @@ TEST_CASE("member is a stage of two", "[.]") {
   compare(mesh, {.tied = false, .embedding_trained = false, .blocks = {1, 4}});  // nothing is trained in the first
   compare(mesh, {.blocks = {0, 5}});
   compare(mesh, {.blocks = {5, 0}});
+  for (const int64_t added : {1, 4, 5}) compare(mesh, {.tied = false, .embedding_trained = false, .added = added});
+  compare(mesh, {.blocks = {0, 5}, .added = 2});
+  compare(mesh, {.kind = ScheduleKind::interleaved, .chunks = 2, .added = 4});
 }
 
 TEST_CASE("member is a stage", "[.]") {
   Mesh mesh(3);
   for (const auto kind : {ScheduleKind::gpipe, ScheduleKind::one_f_one_b}) compare(mesh, {.kind = kind});
-  compare(mesh, {.blocks = {2, 0, 3}});
+  for (const int64_t more : {0, 4}) compare(mesh, {.blocks = {2, 0, 3}, .added = more});
 }
 
 TEST_CASE("member is a part of a stage", "[.]") {

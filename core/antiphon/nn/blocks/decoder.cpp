@@ -10,6 +10,7 @@
 #include <antiphon/nn/attention/prefix.h>
 #include <antiphon/nn/blocks/decoder_step.h>
 #include <antiphon/nn/blocks/expert_exchange.h>
+#include <antiphon/nn/blocks/later_states.h>
 #include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/nn/keyed_dropout.h>
 #include <antiphon/nn/linear/few_rows.h>
@@ -221,11 +222,13 @@ Quantization Decoder::quantize(const std::string& format) {
   return sum;
 }
 
-// What goes into the blocks of this pass.
-at::Tensor Decoder::entered(const DecoderInput& input, const std::shared_ptr<RouterLosses>& losses) const {
+// What goes into the blocks of this pass; what is added after them comes with it.
+at::Tensor Decoder::entered(DecoderInput& input, const std::shared_ptr<RouterLosses>& losses) const {
   const int64_t tokens = input.tokens();
   if (stage_ && !stage_->is_first()) {
-    return stage_->received({slices_.own(tokens).size, options_.hidden_size}, input.x_td.options(), losses);
+    const auto begin = stage_->range().begin, rows = slices_.own(tokens).size + rows_for_later(input.added, begin);
+    const auto all = stage_->received({rows, options_.hidden_size}, input.x_td.options(), losses);
+    return without_later(all, input.added, begin);
   }
   const bool learns = by_.learns_before || embed_tokens_.requires_grad();
   if (slices_.all) return slice_of_sum(input.x_td, slices_.in_all(tokens), *slices_.all, learns);
@@ -245,8 +248,8 @@ std::shared_ptr<RouterLosses> Decoder::router_losses(const DecoderInput& input) 
 
 at::Tensor Decoder::forward(const DecoderInput& given) const {
   if (is_divided() && given.cache) fail(ErrorKind::internal, "a divided model has no cache of keys and values");
-  if (given.added.after.size() > (slices_.all || stage_ ? 0 : layers_.size()))
-    fail(ErrorKind::internal, "states are added after blocks that are not there, or are other processes'");
+  if (given.added.after.size() > layers_.size())
+    fail(ErrorKind::internal, "states are added after blocks that are not there");
   auto input = given;
   place_tokens(input);
   const auto context = slices_.of_context(input.tokens());
@@ -261,12 +264,13 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   };
   auto x = entered(input, losses);
   size_t done = static_cast<size_t>(range.begin);
+  const auto end = static_cast<size_t>(range.end);
   // Between blocks and not within them, so that the gradient reaches what is added even if a block is computed again.
-  for (; done < input.added.after.size(); ++done)
+  for (; done < std::min(end, input.added.after.size()); ++done)
     x = run_blocks(layers_, done, done + 1, x, run).index_add(0, input.added.tokens_n, input.added.after[done]);
-  x = run_blocks(layers_, done, static_cast<size_t>(range.end), x, run);
+  x = run_blocks(layers_, done, end, x, run);
   advance_rows(input);
-  if (stage_ && !stage_->is_last()) return stage_->sent(x, losses);
+  if (stage_ && !stage_->is_last()) return stage_->sent(with_later(x, input.added, range.end), losses);
   if (losses) losses->finish(slices_.all), losses->tell(*AuxiliaryLosses::now());
   const auto y = norm_.forward(x);
   return by_.group ? whole_tokens(y, slices_.in_parts(input.tokens()), *by_.group) : y;

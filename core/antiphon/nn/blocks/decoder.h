@@ -121,7 +121,7 @@ class Decoder : public Module {
   void deal_out();
   std::vector<int64_t> dealt_out() const;
   std::vector<PipelineStage::Range> ranges();
-  at::Tensor entered(const DecoderInput& input, const std::shared_ptr<RouterLosses>& losses) const;
+  at::Tensor entered(DecoderInput& input, const std::shared_ptr<RouterLosses>& losses) const;
   std::shared_ptr<RouterLosses> router_losses(const DecoderInput& input) const;
   DecoderOptions options_;
   at::Tensor embed_tokens_, lm_head_;
