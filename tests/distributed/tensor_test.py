@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, CONFORMER, Together
+from together import ALL, CONFORMER, METHODS, Together
 from harness import losses, main, make_tiny, sets
 
 
@@ -86,6 +86,24 @@ class Tensor(Together):
     def test_drawn_weights(self):
         """A language model without weights begins as one process draws it."""
         self.compare("drawn", *ALL, config=self.drawn("drawn", 2), counts=(2,))
+
+    def test_fewer_key_and_value_heads(self):
+        """Than processes: each is in several, whose gradients of it are added up. Also cut up, in contexts, and before sequences."""
+        few, config = sets(train__steps=4), self.drawn("one_head", 2, num_kv_heads=1)
+        one = self.compare("one_head", *ALL, *few, config=config, counts=(2,))
+        for name, mesh in (("four", sets(parallel__tensor=4)), ("shards", sets(parallel__fsdp=2)), ("contexts", sets(parallel__context=2))):
+            with self.subTest(name):
+                many, _ = self.run_with(f"one_head_{name}", 4, *ALL, *few, *mesh, config=config)
+                self.assert_same_training(one, many)
+        adapted = self.drawn("adapted", 2)  # two heads for four processes
+        text = adapted.read_text()
+        lora = text[text.index('plugin = "lora"') : text.index("[model.streams.image]")]
+        for name, table in (("prefix", METHODS["prefix_tuning"]), ("rows", METHODS["dora"].replace('"q_proj"', '"k_proj"'))):
+            with self.subTest(name):
+                adapted.write_text(text.replace(lora, table + "\n\n"))
+                one, _ = self.run_with(f"heads_{name}", 1, *few, config=adapted)
+                four, _ = self.run_with(f"heads_{name}_four", 4, *few, *sets(parallel__tensor=4), config=adapted)
+                self.assert_same_training(one, four)
 
     def test_bad_samples(self):
         self.compare_bad_samples()

@@ -94,6 +94,10 @@ Part part_of(int64_t all, int rank, int size) {
   return {begin, all * (rank + 1) / size - begin};
 }
 
+Part kv_heads_of(int64_t all, int rank, int size) {
+  return all < size ? Part{all * rank / size, 1} : part_of(all, rank, size);
+}
+
 std::vector<int64_t> counts_in(const at::Tensor& positions_n, const std::vector<int64_t>& sizes) {
   Sizes counts;
   const auto* begin = positions_n.const_data_ptr<int64_t>();

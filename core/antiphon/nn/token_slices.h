@@ -16,6 +16,8 @@ struct Part {
   int64_t begin = 0, size = 0;
 };
 Part part_of(int64_t all, int rank, int size);
+// The same of key and value heads; of fewer heads than processes each is in several.
+Part kv_heads_of(int64_t all, int rank, int size);
 // How many of the positions [n], which rise, lie in each of consecutive slices of these sizes.
 std::vector<int64_t> counts_in(const at::Tensor& positions_n, const std::vector<int64_t>& sizes);
 

@@ -124,7 +124,7 @@ TEST_CASE("member has some tokens of four", "[.]") {
 
 TEST_CASE("member is a part of a context", "[.]") {
   Cell cell(2);
-  for (const int64_t kv_heads : {4, 2})
+  for (const int64_t kv_heads : {4, 2, 1})
     for (const int64_t before : {0, 3}) compare(cell, kv_heads, 0, 8, before);
 }
 

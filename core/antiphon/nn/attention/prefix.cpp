@@ -125,7 +125,7 @@ at::Tensor own_heads(const at::Tensor& kv, const TokenSlices& slices) {
   constexpr int64_t kHeads = 3;
   auto own = kv;
   if (slices.parts) {
-    const auto part = part_of(own.size(kHeads), slices.parts->rank(), slices.parts->size());
+    const auto part = kv_heads_of(own.size(kHeads), slices.parts->rank(), slices.parts->size());
     own = own.narrow(kHeads, part.begin, part.size);
   }
   if (!slices.contexts) return own;

@@ -16,7 +16,7 @@ namespace antiphon::nn {
 void DecoderLayer::share(const DecoderOptions& o, const TokenSlices& slices) {
   slices_ = slices;
   if (slices.contexts) {  // key and value heads are repeated until there are some for each
-    const int64_t heads = o.num_kv_heads / (slices.parts ? slices.parts->size() : 1);
+    const int64_t parts = slices.parts ? slices.parts->size() : 1, heads = std::max<int64_t>(1, o.num_kv_heads / parts);
     kv_repeats_ = slices.contexts->size() / std::gcd(heads, int64_t{slices.contexts->size()});
   }
   for (auto* projection : {&q_proj_, &k_proj_, &v_proj_, &o_proj_}) projection->together = slices.all;
@@ -24,7 +24,7 @@ void DecoderLayer::share(const DecoderOptions& o, const TokenSlices& slices) {
     for (auto& site : mlp_->sites()) site.linear->together = slices.all;
   if (!slices.parts) return;
   const int rank = slices.parts->rank(), size = slices.parts->size();
-  const auto q = part_of(o.num_heads, rank, size), kv = part_of(o.num_kv_heads, rank, size),
+  const auto q = part_of(o.num_heads, rank, size), kv = kv_heads_of(o.num_kv_heads, rank, size),
              inner = part_of(o.intermediate_size, rank, size);
   q_proj_.keep_outputs(q.begin * head_size_, q.size * head_size_);
   for (auto* projection : {&k_proj_, &v_proj_}) projection->keep_outputs(kv.begin * head_size_, kv.size * head_size_);
@@ -56,11 +56,11 @@ void Decoder::check_parts(config::Problems& problems) const {
   if (!by_.group) return;
   const auto& o = options_;
   const int size = by_.group->size();
-  if (o.num_heads % size != 0 || o.num_kv_heads % size != 0)
+  if (o.num_heads % size != 0 || (o.num_kv_heads % size != 0 && size % o.num_kv_heads != 0))
     problems.add({},
                  fmt::format("parallel.tensor = {} does not divide the {} heads and {} key and value heads", size,
                              o.num_heads, o.num_kv_heads),
-                 "choose a number that divides both");
+                 "choose a number that divides the heads, and the key and value heads or a multiple of these");
   if (o.intermediate_size < size || o.vocab_size < size)
     problems.add({}, fmt::format("parallel.tensor = {} is more than the {} inner values or {} tokens", size,
                                  o.intermediate_size, o.vocab_size));
@@ -70,7 +70,7 @@ void Decoder::check_contexts(config::Problems& problems) const {
   if (!by_.contexts) return;
   const int contexts = by_.contexts->size();
   const int64_t parts = by_.group ? by_.group->size() : 1, heads = options_.num_heads / parts,
-                kv_heads = options_.num_kv_heads / parts;
+                kv_heads = std::max<int64_t>(1, options_.num_kv_heads / parts);
   if (heads % contexts == 0) return;
   problems.add({},
                fmt::format("parallel.context = {} does not divide the {} heads and {} key and value heads of each part",

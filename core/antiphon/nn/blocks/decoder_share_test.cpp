@@ -81,7 +81,8 @@ void compare(comm::Group& group, const DecoderOptions& options, bool of_scores, 
     auto gradient = parameter.tensor->grad();
     if (!gradient.defined()) gradient = at::zeros_like(*parameter.tensor).detach();
     parts += parameter.box.has_value();
-    if (!parameter.box) group.sum(gradient = gradient.contiguous().clone());
+    const bool in_all = !parameter.box || parameter.tensor->sizes() == parameter.box->whole;
+    if (in_all) group.sum(gradient = gradient.contiguous().clone());
     if (!of_whole[i].tensor->grad().defined()) continue;  // the head, if it is not asked
     const auto wanted = parameter.part_of(of_whole[i].tensor->grad());
     const double most = of_whole[i].tensor->grad().abs().max().item<double>();
@@ -105,6 +106,9 @@ TEST_CASE("member shares a decoder", "[.]") {
   for (const bool tied : {true, false})
     for (const bool of_scores : {true, false}) compare(group, options_with(tied), of_scores);
   for (const bool of_scores : {true, false}) compare(group, more_options(), of_scores);
+  auto one_head = options_with(true);
+  one_head.num_kv_heads = 1;  // of keys and values, which both have
+  compare(group, one_head, false);
   compare(group, options_with(true), true, {.label_smoothing = 0.2, .z_loss = 0.01});
   group.wait_for_all();
 }
