@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, CONFORMER, Together, experts, limited_experts, tensors
+from together import ALL, CONFORMER, METHODS, Together, experts, limited_experts, tensors
 from harness import losses, main, records, sets
 
 SCHEDULES = {"1f1b": [], "gpipe": [], "zero_bubble": [], "interleaved": sets(parallel__chunks=2, parallel__layers_per_stage="[1, 0, 1, 0]")}
@@ -109,7 +109,20 @@ class Pipeline(Together):
                     self.assertAlmostEqual(left[key], right[key], delta=1e-4 * left[key], msg=key)
 
     def test_other_methods(self):
-        self.compare_methods(refused="layers (parallel.pipeline)")
+        self.compare_methods()
+
+    def test_keys_and_values_before_sequences(self):
+        """Each stage has those of its layers, of which one has none here; the network that makes them is in all."""
+        text = self.config.read_text()
+        lora = text[text.index('plugin = "lora"') : text.index("[model.streams.image]")]
+        config = self.edited("prefix", (lora, METHODS["prefix_tuning"] + "\n\n"))
+        few = sets(train__steps=4)
+        one, _ = self.run_with("prefix_one", 1, *few, config=config)
+        for name, processes, args in (*((kind, 2, schedule(kind)) for kind in ("zero_bubble", "interleaved")), ("uneven", 2, sets(parallel__layers_per_stage="[2, 0]")),
+                                      ("parts", 4, sets(parallel__tensor=2)), ("contexts", 4, [*sets(parallel__context=2), *schedule("gpipe")])):
+            with self.subTest(name):
+                many, _ = self.run_with(f"prefix_{name}", processes, *few, *args, config=config)
+                self.assert_same_training(one, many)
 
     def test_quantized_base(self):
         """int8 blocks beside adapters: each process keeps those of its stage so."""

@@ -170,19 +170,14 @@ class Together(Case):
         self.assertEqual(process.returncode, 75, err[-3000:])
         self.assertEqual(len(checkpoints(run)), 1)
 
-    def compare_methods(self, refused="", **other):
-        """Of fine-tuning other than LoRA; `other`: tables in place of those that cannot be divided so. `refused`: what is said of keys and values before
-        sequences, if they cannot be shared."""
+    def compare_methods(self, **other):
+        """Of fine-tuning other than LoRA; `other`: tables in place of those that cannot be divided so."""
         from safetensors.numpy import load_file
 
         lora = self.config.read_text()
         lora = lora[lora.index('plugin = "lora"') : lora.index("[model.streams.image]")]
         for name, table in {**METHODS, **other}.items():
             with self.subTest(name):
-                if refused and name == "prefix_tuning":
-                    _, done = self.run_with(name, 2, config=self.edited("method", (lora, table + "\n\n")), code=2)
-                    self.assertIn(refused, done.stderr)
-                    continue
                 self.compare(name, config=self.edited("method", (lora, table + "\n\n")), counts=(2,))
                 one, two = (load_file(self.folder / f"{name}_{n}" / "adapter" / "adapter_model.safetensors") for n in (1, 2))
                 self.assertEqual(one.keys(), two.keys())

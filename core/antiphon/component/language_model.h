@@ -42,7 +42,8 @@ struct DecoderInput {
   // given in pieces.
   std::vector<TokenSpan> media = {};
   // Learned keys and values before those of every sequence, whose positions go on behind them (nn/attention/prefix.h);
-  // for models with takes_prefix(), and without a cache, whose rows begin with them.
+  // for models with takes_prefix(), whose blocks follow from Prefix::begun(), and without a cache, whose rows begin
+  // with them.
   std::shared_ptr<const nn::Prefix> prefix = nullptr;
   AddedStates added = {};    // for models whose most_added() allows it
   KvCache* cache = nullptr;  // if set, sequence i continues row rows[i] and is appended to it

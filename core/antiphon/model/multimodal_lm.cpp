@@ -180,11 +180,6 @@ bool MultimodalLm::encoders_frozen() const {
 }
 
 void MultimodalLm::share(SharedBy by) {
-  if (prefix_tokens() > 0 && by.stages)
-    fail(ErrorKind::config,
-         "a method of fine-tuning puts keys and values before those of every sequence, and each process has some of "
-         "the language model's layers (parallel.pipeline)",
-         "use parallel.pipeline = 1, or another method");
   by.learns_before = prompt_tokens() + prefix_tokens() > 0;
   for (const auto& part : parts())
     by.learns_before |= part.path.starts_with("streams.") && part.module->trainable_count() > 0;
@@ -254,8 +249,7 @@ DecoderInput MultimodalLm::input_of(const Batch& batch, KvCache* cache, const st
   input.cache = cache, input.rows = rows;
   if (const int64_t before = prefix_tokens()) input.positions_at = input.positions_at + before;
   if (cache || prefix_tokens() == 0) return input;
-  const auto begin = std::make_shared<nn::Prefix>(nn::own_heads(prefix(), {by_.group, by_.contexts, by_.slices}));
-  input.x_td = begin->begun(input.x_td), input.prefix = begin;
+  input.prefix = std::make_shared<nn::Prefix>(nn::own_heads(prefix(), {by_.group, by_.contexts, by_.slices}));
   return input;
 }
 

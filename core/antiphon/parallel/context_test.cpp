@@ -52,7 +52,7 @@ at::Tensor loss_of(Decoder& decoder, const TokenSlices& slices, const at::Tensor
   input.media = {{0, 2}, {5, 4}};
   if (kv.defined()) {
     const auto prefix = std::make_shared<Prefix>(own_heads(kv, slices));
-    input.x_td = prefix->begun(input.x_td), input.prefix = prefix;
+    input.prefix = prefix;
     input.positions_at = input.positions_at + prefix->tokens();
   }
   const auto hidden = decoder.forward(input);

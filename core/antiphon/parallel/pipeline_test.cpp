@@ -5,6 +5,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/comm/test_group.h>
 #include <antiphon/component/pipeline_pass.h>
+#include <antiphon/nn/attention/prefix.h>
 #include <antiphon/nn/blocks/decoder.h>
 #include <antiphon/nn/deferred_gradients.h>
 #include <antiphon/parallel/schedule.h>
@@ -33,12 +34,14 @@ DecoderOptions options_with(bool tied) {
   return o;
 }
 
-// What is trained beside the decoder: rows [blocks, 2, hidden_size] that are added after blocks, of two tokens.
+// What is trained beside the decoder: rows [blocks, 2, hidden_size] that are added after blocks, of two tokens, and
+// keys and values before sequences.
 struct Beside {
-  explicit Beside(int64_t blocks) {
+  Beside(int64_t blocks, int64_t before) {
     if (blocks > 0) rows = at::arange(blocks * 2 * 16, at::kDouble).sin().view({blocks, 2, 16}).requires_grad_();
+    if (before > 0) kv = at::arange(5 * 2 * before * 8, at::kDouble).cos().view({5, 2, before, 2, 4}).requires_grad_();
   }
-  at::Tensor rows;
+  at::Tensor rows, kv;
 };
 
 // Each batch has another number of tokens. What a stage that is not the last gives is only to be passed back.
@@ -52,6 +55,7 @@ at::Tensor loss_of(Decoder& decoder, const Beside& beside, int batch, bool first
     input.added.tokens_n = at::tensor({0, 2}, at::kLong);
     input.added.after = (first ? beside.rows : at::zeros_like(beside.rows).detach()).unbind();
   }
+  if (beside.kv.defined()) input.prefix = std::make_shared<Prefix>(beside.kv);
   const auto given = decoder.forward(input);
   return last ? at::matmul(given, decoder.head_weight().t()).sin().sum() * 0.1 : given;
 }
@@ -79,7 +83,7 @@ struct Case {
   int chunks = 1;
   bool tied = true, embedding_trained = true;
   std::vector<int64_t> blocks = {};
-  int64_t added = 0;  // blocks that something is added after
+  int64_t added = 0, before = 0;  // blocks that something is added after, and tokens before sequences
 };
 
 // Each process has a share of the gradient, or none.
@@ -92,8 +96,8 @@ void check_sum(const at::Tensor& shared, const at::Tensor& whole, comm::Group& a
 }
 
 void compare(Mesh& mesh, const Case& c) {
-  CAPTURE(c.kind, c.chunks, c.tied, c.embedding_trained, c.blocks, c.added);
-  const Beside beside_whole(c.added), beside(c.added);
+  CAPTURE(c.kind, c.chunks, c.tied, c.embedding_trained, c.blocks, c.added, c.before);
+  const Beside beside_whole(c.added, c.before), beside(c.added, c.before);
   Decoder whole(options_with(c.tied)), shared(options_with(c.tied));
   for (auto* decoder : {&whole, &shared}) {
     decoder->set_requires_grad(true);
@@ -103,7 +107,7 @@ void compare(Mesh& mesh, const Case& c) {
         parameter.tensor->set_requires_grad(false);
   }
   shared.share({.group = mesh.tensor.get(),
-                .learns_before = c.added > 0,
+                .learns_before = c.added + c.before > 0,
                 .slices = mesh.tensor.get(),
                 .stages = mesh.pipeline.get(),
                 .chunks = c.chunks,
@@ -145,7 +149,7 @@ void compare(Mesh& mesh, const Case& c) {
   auto trained = shared.parameters();
   std::erase_if(trained, [](const Parameter& parameter) { return !parameter.tensor->requires_grad(); });
   const auto names = parallel::testing::check_gradients(trained, whole.parameters(), mesh.all, 1e-9, 1e-13);
-  check_sum(beside.rows, beside_whole.rows, mesh.all);
+  check_sum(beside.rows, beside_whole.rows, mesh.all), check_sum(beside.kv, beside_whole.kv, mesh.all);
   const auto compared = at::tensor({static_cast<int64_t>(names.size())}, at::kLong);
   mesh.all.sum(compared);
   CHECK(compared.item<int64_t>() > 0);
@@ -171,13 +175,13 @@ TEST_CASE("member is a stage of two", "[.]") {
   compare(mesh, {.blocks = {5, 0}});
   for (const int64_t added : {1, 4, 5}) compare(mesh, {.tied = false, .embedding_trained = false, .added = added});
   compare(mesh, {.blocks = {0, 5}, .added = 2});
-  compare(mesh, {.kind = ScheduleKind::interleaved, .chunks = 2, .added = 4});
+  compare(mesh, {.kind = ScheduleKind::interleaved, .chunks = 2, .added = 4, .before = 3});
 }
 
 TEST_CASE("member is a stage", "[.]") {
   Mesh mesh(3);
   for (const auto kind : {ScheduleKind::gpipe, ScheduleKind::one_f_one_b}) compare(mesh, {.kind = kind});
-  for (const int64_t more : {0, 4}) compare(mesh, {.blocks = {2, 0, 3}, .added = more});
+  for (const int64_t more : {0, 4}) compare(mesh, {.blocks = {2, 0, 3}, .added = more, .before = more});
 }
 
 TEST_CASE("member is a part of a stage", "[.]") {

@@ -78,20 +78,24 @@ std::shared_ptr<T> kept(AutogradContext* context) {
 }  // namespace
 
 struct Prefix::Begin : torch::autograd::Function<Begin> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& /*kv*/,
-                            const std::shared_ptr<Gathered>& gathered) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& kv, int64_t begin,
+                            int64_t end, const std::shared_ptr<Gathered>& gathered) {
+    context->saved_data["begin"] = begin, context->saved_data["end"] = end;
+    context->saved_data["sizes"] = kv.sizes().vec();
     keep(context, gathered);
     return x.detach();
   }
 
-  // All layers have gone before, since x reaches them from here.
+  // All layers of the pass have gone before, since x reaches them from here; those of other stages give none.
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const auto gathered = kept<Gathered>(context);
-    std::vector<at::Tensor> of_layers;
-    for (auto& grad : gathered->of_layers) of_layers.push_back(std::exchange(grad, at::Tensor()));
-    for (const auto& grad : of_layers)
+    const auto all = at::zeros(context->saved_data["sizes"].toIntVector(), grads[0].options());
+    for (auto i = context->saved_data["begin"].toInt(); i < context->saved_data["end"].toInt(); ++i) {
+      const auto grad = std::exchange(gathered->of_layers[static_cast<size_t>(i)], at::Tensor());
       if (!grad.defined()) fail(ErrorKind::internal, "a layer gave no gradient of what stands before its sequences");
-    return {grads[0], at::stack(of_layers), at::Tensor()};
+      all[i].copy_(grad);
+    }
+    return {grads[0], all, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -139,7 +143,9 @@ Prefix::Prefix(const at::Tensor& kv) : kv_(kv), layers_(kv.detach().unbind(0)) {
   if (at::GradMode::is_enabled() && kv.requires_grad()) gathered_ = std::make_shared<Gathered>(layers_.size());
 }
 
-at::Tensor Prefix::begun(const at::Tensor& x_td) const { return gathered_ ? Begin::apply(x_td, kv_, gathered_) : x_td; }
+at::Tensor Prefix::begun(const at::Tensor& x_td, int64_t begin, int64_t end) const {
+  return gathered_ ? Begin::apply(x_td, kv_, begin, end, gathered_) : x_td;
+}
 
 at::Tensor Prefix::attention(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Tensor& v_thd,
                              const std::vector<int64_t>& lengths, size_t layer, const Sight& sight,

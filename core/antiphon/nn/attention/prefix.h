@@ -23,9 +23,10 @@ class Prefix {
   explicit Prefix(const at::Tensor& kv);
   int64_t tokens() const { return layers_.front().size(1); }
 
-  // x as it is; all layers must follow from what is given back. Their shares of the gradient of `kv` are gathered on
-  // the way, so that what computes `kv` runs once in the backward pass, whether or not blocks are computed again in it.
-  at::Tensor begun(const at::Tensor& x_td) const;
+  // x as it is; layers [begin, end), which all of a pass are, must follow from what is given back. Their shares of the
+  // gradient of `kv` are gathered on the way, so that what computes `kv` runs once in the backward pass, whether or not
+  // blocks are computed again in it.
+  at::Tensor begun(const at::Tensor& x_td, int64_t begin, int64_t end) const;
 
   // As packed_attention (attention.h) with `sight`: each query sees what stands before its sequence, too, unless that
   // is more than window - 1 tokens away.

@@ -49,7 +49,7 @@ TEST_CASE("a prefix: values and gradients are those of each sequence behind it, 
     const auto weights = random({kAll, 32}, 5);
     const auto expected = by_sequence(a[0], a[1], a[2], a[3][0], window);
     const Prefix prefix(b[3]);
-    const auto k = prefix.begun(b[1]);
+    const auto k = prefix.begun(b[1], 0, 1);
     const auto got = prefix.attention(b[0], k, b[2], kLengths, 0, {.window = window}, {});
     CHECK(relative_error(got, expected) < 1e-5);
     (expected * weights).sum().backward(), (got * weights).sum().backward();
@@ -83,7 +83,7 @@ Trained trained(BlockPolicy* policy) {
   const auto kv = leaf.mm(network).tanh().view({kTokens, 3, 2, 2, 4}).permute({1, 2, 0, 3, 4});
   const auto prefix = std::make_shared<Prefix>(kv);
   DecoderInput input;
-  input.x_td = prefix->begun(decoder.embed(at::arange(11, at::kLong)));
+  input.x_td = decoder.embed(at::arange(11, at::kLong));
   input.positions_at = (at::cat({at::arange(4, at::kLong), at::arange(7, at::kLong)}) + kTokens).unsqueeze(0);
   input.lengths = {4, 7}, input.prefix = prefix;
   const BlockPolicyScope scope(policy);

@@ -263,6 +263,7 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
     return layer.forward(in, layer.has_window() ? window_rope : rope, input, i, losses);
   };
   auto x = entered(input, losses);
+  if (input.prefix) x = input.prefix->begun(x, range.begin, range.end);
   size_t done = static_cast<size_t>(range.begin);
   const auto end = static_cast<size_t>(range.end);
   // Between blocks and not within them, so that the gradient reaches what is added even if a block is computed again.
