@@ -39,15 +39,24 @@ class DualEncoder(Together):
         for name, accumulate in (("gathered", 2), ("twice", 4)):
             options = sets(train__accumulate=accumulate, train__tokens_per_batch=128)
             one, _ = self.run_with(f"{name}_one", 1, *options)
-            for mesh, more in (("replicate", ()), ("fsdp", sets(parallel__fsdp=2))):
+            for mesh, processes, more in (("replicate", 2, ()), ("fsdp", 2, sets(parallel__fsdp=2)), ("tensor", 2, sets(parallel__tensor=2)), ("cells", 4, sets(parallel__tensor=2))):
                 with self.subTest(f"{name}, {mesh}"):
-                    many, _ = self.run_with(f"{name}_{mesh}", 2, *options, *more)
+                    many, _ = self.run_with(f"{name}_{mesh}", processes, *options, *more)
                     self.same(one, many)
 
+    def test_one_batch_in_parts(self):
+        """Whose rows are computed once; the encoder is frozen, and each process encodes some of the pictures."""
+        options = sets(train__accumulate=1, train__tokens_per_batch=128, model__streams__image__encoder__trainable="false")
+        one, _ = self.run_with("part_one", 1, *options)
+        two, _ = self.run_with("part_two", 2, *options, *sets(parallel__tensor=2))
+        self.same(one, two)
+
     def test_what_cannot_be_divided(self):
-        for axis in ("tensor", "context", "pipeline"):
+        for axis in ("context", "pipeline"):
             _, done = self.run_with(f"no_{axis}", 2, *sets(**{f"parallel__{axis}": 2}), code=2)
-            self.assertIn("cannot be divided among processes", done.stderr)
+            self.assertIn("is not divided by parallel.context, parallel.pipeline or parallel.expert", done.stderr)
+        _, done = self.run_with("heads", 4, *sets(parallel__tensor=4), code=2)
+        self.assertIn("parallel.tensor = 4 does not divide the 2 heads", done.stderr)
 
 
 class Sigmoid(DualEncoder):

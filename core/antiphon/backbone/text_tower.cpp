@@ -7,6 +7,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/token_slices.h>
 
 namespace antiphon::backbone {
 namespace {
@@ -49,15 +50,42 @@ TextTower::TextTower(const TextTowerOptions& o, const TextTowerKind& kind)
   add("norm", norm_);
 }
 
-at::Tensor TextTower::embed(const at::Tensor& ids) { return at::embedding(tokens_vd_, ids); }
+at::Tensor TextTower::embed(const at::Tensor& ids) {
+  if (!parts()) return at::embedding(tokens_vd_, ids);
+  const auto rows = ids - nn::part_of(options_.vocab_size, parts()->rank(), parts()->size()).begin;
+  const auto own = rows.ge(0).logical_and(rows.lt(tokens_vd_.size(0)));
+  const auto x = at::embedding(tokens_vd_, rows * own);
+  return x * own.unsqueeze(-1).to(x.scalar_type());
+}
+
+void TextTower::share(const SharedBy& by) {
+  if (!by.group || by.contexts || by.stages) {
+    auto others = by;
+    others.group = nullptr;
+    return LanguageModel::share(others);
+  }
+  const int rank = by.group->rank(), size = by.group->size();
+  if (options_.num_heads % size != 0)
+    fail(ErrorKind::config,
+         fmt::format("parallel.tensor = {} does not divide the {} heads of {}", size, options_.num_heads, kind_.plugin),
+         "choose a number that does");
+  const auto tokens = nn::part_of(options_.vocab_size, rank, size);
+  keep_part(tokens_vd_, 0, tokens.begin, tokens.size);
+  for (auto& layer : layers_) layer->share(*by.group);
+}
 
 at::Tensor TextTower::forward(const DecoderInput& input) {
   if (input.cache) fail(ErrorKind::internal, kind_.plugin + " reads whole texts, without a cache");
-  auto x = input.x_td + nn::like(at::embedding(positions_pd_, input.positions_at.select(0, 0)), input.x_td);
+  const nn::TokenSlices slices{parts(), nullptr, parts()};
+  const auto own = slices.own(input.tokens());
+  auto x = parts() ? nn::slice_of_sum(input.x_td, slices.in_all(input.tokens()), *parts()) : input.x_td;
+  const auto positions_t = input.positions_at.select(0, 0).narrow(0, own.begin, own.size);
+  x = x + nn::like(at::embedding(positions_pd_, positions_t), x);
   x = nn::run_blocks(layers_, x, [lengths = input.lengths](const auto& layer, const at::Tensor& in, size_t) {
     return layer.forward(in, lengths);
   });
-  return norm_.forward(x);
+  const auto y = norm_.forward(x);
+  return parts() ? nn::whole_tokens(y, slices.in_parts(input.tokens()), *parts()) : y;
 }
 
 at::Tensor TextTower::head_weight() {

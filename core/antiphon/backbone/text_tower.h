@@ -63,8 +63,10 @@ class TextTower : public LanguageModel, private Module {
   Module& module() override { return *this; }
   NameMap name_map() const override;
   std::vector<Module*> blocks() override;
+  void share(const SharedBy& by) override;  // parallel.tensor
 
  private:
+  comm::Group* parts() const { return layers_.front()->parts(); }
   TextTowerOptions options_;
   TextTowerKind kind_;
   at::Tensor tokens_vd_, positions_pd_;

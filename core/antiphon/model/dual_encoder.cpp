@@ -6,6 +6,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/comm/group.h>
 #include <antiphon/model/head_part.h>
 #include <antiphon/model/part_slot.h>
 
@@ -93,6 +94,15 @@ void DualEncoder::load(const LoadSettings& settings) {
   load_parts(*this, settings, lm_->parts().size());
 }
 
+void DualEncoder::share(const SharedBy& by) {
+  const int slices = by.slices ? by.slices->size() : 1;
+  if (by.contexts || by.stages || (by.experts && by.experts->size() > slices))
+    fail(ErrorKind::config,
+         "model.graph = \"dual_encoder\" is not divided by parallel.context, parallel.pipeline or parallel.expert",
+         "use replicate, fsdp and tensor of [parallel]");
+  lm_->share(by);
+}
+
 std::vector<Part> DualEncoder::parts() {
   auto all = lm_->parts();
   all.push_back(head_part(head_spec_, *head_));
@@ -103,7 +113,7 @@ int64_t DualEncoder::longest_sequence() { return lm_->context() + 1; }
 
 // Filled up as the tower wants them; without texts, one of one token, so that processes that share the tower's weights
 // pass through it together.
-at::Tensor DualEncoder::heads_of(const Texts& given) {
+at::Tensor DualEncoder::heads_of_own(const Texts& given) {
   auto texts = given;
   if (texts.empty()) texts = {{0}};
   std::vector<int64_t> ids, positions, ends;
@@ -122,16 +132,18 @@ at::Tensor DualEncoder::heads_of(const Texts& given) {
   };
   input.x_td = lm_->llm().embed(place(ids)).to(lm_->compute_dtype());
   input.positions_at = place(positions).expand({lm_->llm().position_axes(), -1});
-  const auto hidden = lm_->llm().forward(input).index_select(0, place(ends));
+  const auto [begin, count] = lm_->own_rows(static_cast<int64_t>(given.size()));
+  const auto hidden = lm_->llm().forward(input).index_select(0, place(ends).narrow(0, begin, count));
   const TraceScope scope("head");
-  return head_->forward(hidden.to(at::kFloat)).narrow(0, 0, static_cast<int64_t>(given.size()));
+  return head_->forward(hidden.to(at::kFloat));
 }
 
 at::Tensor DualEncoder::text_vectors(const Texts& texts) {
-  const auto y = of_length_one(heads_of(texts).narrow(1, 0, width()));
-  return at::cat({y, at::ones({y.size(0), 1}, y.options())}, 1);
+  const auto y = of_length_one(heads_of_own(texts).narrow(1, 0, width()));
+  return lm_->all_of_own(at::cat({y, at::ones({y.size(0), 1}, y.options())}, 1), static_cast<int64_t>(texts.size()));
 }
 
+// Of the first process that computes a batch; zeros in the others.
 at::Tensor DualEncoder::media_vectors(const Batch& batch) {
   const auto media = one_medium_each(batch);
   auto x = at::zeros({static_cast<int64_t>(media.size()), width()}, at::TensorOptions(lm_->device()));
@@ -139,18 +151,18 @@ at::Tensor DualEncoder::media_vectors(const Batch& batch) {
     std::vector<int64_t> rows;
     for (size_t i = 0; i < media.size(); ++i)
       if (media[i]->stream == name) rows.push_back(static_cast<int64_t>(i));
-    if (rows.empty()) continue;
+    if (rows.empty() || !lm_->is_first()) continue;
     const auto vectors = lm_->media_embeddings(batch, name, static_cast<int64_t>(rows.size())).to(at::kFloat);
     x = x.index_copy(0, at::tensor(rows, at::kLong).to(lm_->device()), vectors);
   }
-  return of_length_one(x);
+  return x;
 }
 
 at::Tensor DualEncoder::score(const Batch& batch, const nn::TokenScoreOptions&) {
-  const auto x = media_vectors(batch), of_texts = heads_of(texts_of(batch));
+  const auto x = of_length_one(lm_->own_of_first(media_vectors(batch))), of_texts = heads_of_own(texts_of(batch));
   const auto y = of_length_one(of_texts.narrow(1, 0, width()));
   const auto scale = of_texts.narrow(1, width(), 1).exp(), bias = of_texts.narrow(1, width() + 1, 1);
-  return at::cat({scale * x, bias, y, at::ones_like(bias)}, 1);
+  return lm_->all_of_own(at::cat({scale * x, bias, y, at::ones_like(bias)}, 1), std::ssize(batch.sequences));
 }
 
 }  // namespace antiphon::model

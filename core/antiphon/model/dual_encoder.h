@@ -13,6 +13,7 @@ class DualEncoder : public Model {
 
   void load(const LoadSettings& settings) override;
   std::vector<Part> parts() override;
+  void share(const SharedBy& by) override;
   MultimodalLm& lm() override { return *lm_; }
   const ComponentSpec* head_spec() const override { return &head_spec_; }
   int64_t scores() const override { return 2 * (width() + 1); }
@@ -28,8 +29,8 @@ class DualEncoder : public Model {
 
  private:
   int64_t width() const { return head_->outputs() - 2; }
-  // As the head gives them: [texts, width + 2], float32.
-  at::Tensor heads_of(const std::vector<std::vector<int64_t>>& texts);
+  // As the head gives them, of the texts that are this process's (MultimodalLm::own_rows): [own, width + 2], float32.
+  at::Tensor heads_of_own(const std::vector<std::vector<int64_t>>& texts);
   at::Tensor media_vectors(const Batch& batch);
 
   std::unique_ptr<MultimodalLm> lm_;

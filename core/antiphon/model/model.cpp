@@ -21,6 +21,8 @@ at::Tensor Model::score_all_chunks(const Batch& batch, const nn::TokenScoreOptio
   return given;
 }
 
+void Model::share(const SharedBy& by) { lm().share(by); }
+
 at::Tensor Model::text_vectors(const std::vector<std::vector<int64_t>>&) {
   fail(ErrorKind::internal, "the model makes no vectors of texts");
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include <antiphon/component/language_model.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
 #include <antiphon/model/batch.h>
@@ -39,6 +40,9 @@ class Model {
   virtual std::vector<Part> parts() = 0;
   // The streams and the language model in it.
   virtual MultimodalLm& lm() = 0;
+  // Before load(): each batch is computed by processes together (LanguageModel::share). Error(config) if that cannot
+  // be.
+  virtual void share(const SharedBy& by);
   // The slot of its head; nullptr: it has none.
   virtual const ComponentSpec* head_spec() const { return nullptr; }
   // Numbers that it gives of a sequence; 0: it gives log-probabilities of tokens.

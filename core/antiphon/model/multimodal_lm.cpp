@@ -179,12 +179,12 @@ bool MultimodalLm::encoders_frozen() const {
   return std::ranges::all_of(streams_, [](const auto& stream) { return stream.second->encoders_frozen(); });
 }
 
-void MultimodalLm::share(SharedBy by) {
-  by.learns_before = prompt_tokens() + prefix_tokens() > 0;
-  for (const auto& part : parts())
-    by.learns_before |= part.path.starts_with("streams.") && part.module->trainable_count() > 0;
+void MultimodalLm::share(const SharedBy& by) {
   by_ = by;
-  llm_->share(by);
+  by_.learns_before = prompt_tokens() + prefix_tokens() > 0;
+  for (const auto& part : parts())
+    by_.learns_before |= part.path.starts_with("streams.") && part.module->trainable_count() > 0;
+  llm_->share(by_);
 }
 
 bool MultimodalLm::is_first_stage() const {
@@ -259,15 +259,27 @@ at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::
   return llm_->forward(input);
 }
 
+nn::Part MultimodalLm::own_rows(int64_t rows) const {
+  return by_.group ? nn::part_of(rows, by_.group->rank(), by_.group->size()) : nn::Part{0, rows};
+}
+
+at::Tensor MultimodalLm::own_of_first(const at::Tensor& rows_nd) const {
+  const nn::TokenSlices parts{by_.group, nullptr, by_.group};
+  return by_.group ? nn::slice_of_sum(rows_nd, parts.in_parts(rows_nd.size(0)), *by_.group, by_.learns_before)
+                   : rows_nd;
+}
+
+at::Tensor MultimodalLm::all_of_own(const at::Tensor& own_nd, int64_t rows) const {
+  const nn::TokenSlices parts{by_.group, nullptr, by_.group};
+  return by_.group ? nn::all_values(own_nd, parts.in_parts(rows), *by_.group) : own_nd;
+}
+
 at::Tensor MultimodalLm::of_all_rows(const at::Tensor& given, const Batch& batch, const at::Tensor& tokens_n,
                                      const std::function<at::Tensor(const at::Tensor&)>& body) const {
   const auto tokens = own_of(tokens_n, batch);
-  const int parts = by_.group ? by_.group->size() : 1, part = by_.group ? by_.group->rank() : 0;
-  std::vector<int64_t> in_parts;
-  for (int i = 0; i < parts; ++i) in_parts.push_back(nn::part_of(tokens.count, i, parts).size);
-  const auto own = nn::part_of(tokens.count, part, parts);
-  auto values = body(given.index_select(0, tokens.rows_n.narrow(0, own.begin, own.size)));
-  if (by_.group) values = nn::all_values(values, in_parts, *by_.group);
+  const auto own = own_rows(tokens.count);
+  const auto values =
+      all_of_own(body(given.index_select(0, tokens.rows_n.narrow(0, own.begin, own.size))), tokens.count);
   return by_.contexts ? nn::all_values(values, tokens.in_contexts, *by_.contexts) : values;
 }
 

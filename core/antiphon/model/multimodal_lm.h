@@ -7,6 +7,7 @@
 #include <antiphon/component/language_model.h>
 #include <antiphon/model/attach_peft.h>
 #include <antiphon/model/model.h>
+#include <antiphon/nn/token_slices.h>
 
 namespace antiphon::model {
 
@@ -63,13 +64,13 @@ class MultimodalLm : public Model {
   at::Tensor media_embeddings(const Batch& batch, const std::string& name, int64_t count) const;
   // An empty cache of so many blocks, for forward(); what stands before every sequence has blocks beside them.
   KvCache make_cache(int64_t blocks) const;
-  // Before load(): each batch is computed by processes together, each with its part of the language model; what else is
-  // trained is told to it here. Error(config) if that cannot be divided.
-  void share(SharedBy by);
+  // Each with its part of the language model; what else is trained is told to it here.
+  void share(const SharedBy& by) override;
   // Of the chunk that a pass computes (component/pipeline_pass.h): whether it begins with the embeddings, and whether
   // it ends with what score() gives. A model that is not a stage of a pipeline does both.
   bool is_first_stage() const;
   bool is_last_stage() const;
+  bool is_first() const;  // of the processes that compute a batch together
   int chunks() const { return by_.chunks; }
   // Neither of any stream's encoders is trained, nor are adapters on one: features of media stay what they are.
   bool encoders_frozen() const;
@@ -86,6 +87,11 @@ class MultimodalLm : public Model {
   // `given` by forward() and computes some of the rows, of which it has the gradient; all have the values.
   at::Tensor of_all_rows(const at::Tensor& given, const Batch& batch, const at::Tensor& tokens_n,
                          const std::function<at::Tensor(const at::Tensor& hidden_nd)>& body) const;
+  // Of rows that the parts of a batch's processes share, those of this process; of rows [n, any] that the first has,
+  // its own; and all of them, of which each has the gradient of its own. Nobody shares: it has all.
+  nn::Part own_rows(int64_t rows) const;
+  at::Tensor own_of_first(const at::Tensor& rows_nd) const;
+  at::Tensor all_of_own(const at::Tensor& own_nd, int64_t rows) const;
 
  private:
   // Of tokens [n] in rising order: how many each context has, and where those of this process's context lie among all
@@ -99,7 +105,6 @@ class MultimodalLm : public Model {
   // `tapped`: gets, by stream, what connectors with taps give beside embeddings: [embeddings, taps * hidden_size].
   at::Tensor embedded(const Batch& batch, std::map<std::string, at::Tensor>& tapped);
   AddedStates added_to_own(const Batch& batch, const std::map<std::string, at::Tensor>& tapped) const;
-  bool is_first() const;  // of the processes that compute a batch together
   void attach_all(ModelSpec& spec, config::Problems& problems);
   bool active(size_t peft) const { return in_use(peft) && AdapterScope::active(static_cast<int>(peft)); }
   at::Tensor prompt() const;

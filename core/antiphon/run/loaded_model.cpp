@@ -44,11 +44,7 @@ RunConfig configured(const OpenOptions& flags) {
 
 std::unique_ptr<model::Model> loaded(RunConfig& config, at::Device device, const SharedBy* by) {
   auto model = model::build(config.model);
-  if (by && model->pairs())
-    fail(ErrorKind::config,
-         "model.graph = \"dual_encoder\" cannot be divided among processes that compute a batch together",
-         "use replicate and fsdp of [parallel]");
-  if (by) model->lm().share(*by);
+  if (by) model->share(*by);
   const auto formats = model::number_formats(config.precision.compute, device);
   log::info(fmt::format("model: {} on {}, in {}: {}", config.model.llm.plugin, device.str(), model::name_of(formats),
                         formats.reason));

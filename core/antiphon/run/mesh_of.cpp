@@ -119,7 +119,7 @@ struct DryCell {
 std::unique_ptr<model::Model> model_of(const RunConfig& config, const DryCell& cell) {
   auto spec = config.model;
   auto model = model::build(spec);
-  if (!cell.groups.empty()) model->lm().share(cell.by);
+  if (!cell.groups.empty()) model->share(cell.by);
   return model;
 }
 

@@ -65,7 +65,7 @@ class PlannedStep {
   }
 
   ObjectiveOutput loss_of_pairs(const at::Tensor& own_sk) {
-    return train::loss_of_pairs(objective_, own_sk, {}, group_);
+    return train::loss_of_pairs(objective_, own_sk, {}, group_, placement_.leads());
   }
 
   // Of other objectives the sum of what the model gives: they make no tensors as large as the model's.

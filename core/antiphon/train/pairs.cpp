@@ -10,13 +10,13 @@
 namespace antiphon::train {
 
 ObjectiveOutput loss_of_pairs(Objective& objective, const at::Tensor& own_sk, const StepTotals& totals,
-                              comm::Group* group) {
-  const auto all = parallel::gather_rows(own_sk.detach(), group);
-  const int64_t own = own_sk.size(0), end = all.first + own;
+                              comm::Group* group, bool leads) {
+  const int64_t own = own_sk.size(0);
+  const auto all = parallel::gather_rows(own_sk.detach().narrow(0, 0, leads ? own : 0), group);
+  const int64_t first = leads ? all.first : all.first - own, end = first + own;
   ObjectiveInput input;
-  input.scores_sk =
-      at::cat({all.rows.narrow(0, 0, all.first), own_sk, all.rows.narrow(0, end, all.rows.size(0) - end)});
-  input.first_own = all.first, input.own_sequences = own, input.totals = totals;
+  input.scores_sk = at::cat({all.rows.narrow(0, 0, first), own_sk, all.rows.narrow(0, end, all.rows.size(0) - end)});
+  input.first_own = first, input.own_sequences = own, input.totals = totals;
   return objective.forward(input);
 }
 

@@ -12,9 +12,10 @@
 namespace antiphon::train {
 
 // The loss of all pairs of a step, of which this process has some: with a gradient for its own scores, if they want
-// one. `group`: of all processes; nullptr: this one alone.
+// one. `group`: of all processes; nullptr: this one alone. `leads`: it is the first of those that have the same ones,
+// whose ranks follow.
 ObjectiveOutput loss_of_pairs(Objective& objective, const at::Tensor& own_sk, const StepTotals& totals,
-                              comm::Group* group);
+                              comm::Group* group, bool leads);
 
 // What is known of a batch before the pass that has its gradient.
 struct ComparedPairs {

@@ -37,7 +37,7 @@ void Trainer::compare_all_pairs(std::vector<model::Batch>& batches, std::vector<
         return scores_before(model_, batches[i], score_options());
       },
       [&](const at::Tensor& own_sk) {
-        return loss_of_pairs(objective_, own_sk, result.drawn.totals, agreement_.group());
+        return loss_of_pairs(objective_, own_sk, result.drawn.totals, agreement_.group(), placement_.leads());
       });
   result.loss += all.output.loss.item<double>();
   result.metrics.add(all.output.metrics);

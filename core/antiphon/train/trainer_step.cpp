@@ -88,7 +88,7 @@ ObjectiveOutput Trainer::forward(model::Batch& batch, const Compared& compared, 
   if (!model_.lm().is_last_stage()) return {model_.scores() ? input.scores_sk : input.logp_n, {}};
   if (!objective_.needs().pairs) return objective_.forward(input);
   if (!compared.pairs.gradient_sk.defined())
-    return loss_of_pairs(objective_, input.scores_sk, drawn.totals, agreement_.group());
+    return loss_of_pairs(objective_, input.scores_sk, drawn.totals, agreement_.group(), placement_.leads());
   check_same_pairs(input.scores_sk, compared.pairs);
   return {with_gradient(input.scores_sk, compared.pairs.gradient_sk)};
 }

@@ -6,11 +6,19 @@
 #include <antiphon/base/error.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/nn/attention/attention.h>
+#include <antiphon/nn/token_slices.h>
+
+#include <numeric>
 
 namespace antiphon::nn {
 namespace {
 
 at::Tensor sum(const at::Tensor& x, at::Tensor y) { return is_spare(y) ? y.add_(x) : x + y; }
+
+// Of the tokens of all sequences, how many each part has.
+std::vector<int64_t> sizes_of(const std::vector<int64_t>& lengths, comm::Group* parts) {
+  return TokenSlices{parts, nullptr, parts}.in_parts(std::accumulate(lengths.begin(), lengths.end(), int64_t{0}));
+}
 
 }  // namespace
 
@@ -74,9 +82,11 @@ std::array<at::Tensor, 3> EncoderLayer::projected(const at::Tensor& x) const {
 
 at::Tensor EncoderLayer::attend(const at::Tensor& x, const std::vector<int64_t>& lengths) const {
   auto qkv = projected(x);
-  for (auto& vectors : qkv) vectors = vectors.view({x.numel() / x.size(-1), options_.num_heads, -1});
+  auto sizes = qkv[0].sizes().vec();
+  const auto head_size = options_.hidden_size / options_.num_heads;
+  for (auto& vectors : qkv) vectors = vectors.view({x.numel() / x.size(-1), -1, head_size});
   const auto y = packed_attention(qkv[0], qkv[1], qkv[2], lengths, options_.causal);
-  return o_proj_.forward(y.view(x.sizes()));
+  return o_proj_.forward(y.view(sizes));
 }
 
 at::Tensor EncoderLayer::scaled(at::Tensor y, const at::Tensor& scale) const {
@@ -89,8 +99,30 @@ at::Tensor EncoderLayer::forward(const at::Tensor& x) const {
 }
 
 at::Tensor EncoderLayer::forward(const at::Tensor& x, const std::vector<int64_t>& lengths) const {
-  const auto h = sum(x, scaled(attend(norm1_.forward(x), lengths), scale1_));
-  return sum(h, scaled(fc2_.forward(activate(options_.activation, fc1_.forward(norm2_.forward(h)))), scale2_));
+  const auto attended = left(attend(entered(norm1_.forward(x), lengths), lengths), lengths);
+  const auto h = sum(x, scaled(o_proj_.after_sum(attended), scale1_));
+  const auto inner = activate(options_.activation, fc1_.forward(entered(norm2_.forward(h), lengths)));
+  return sum(h, scaled(fc2_.after_sum(left(fc2_.forward(inner), lengths)), scale2_));
+}
+
+at::Tensor EncoderLayer::entered(const at::Tensor& x, const std::vector<int64_t>& lengths) const {
+  return parts() ? whole_tokens(x, sizes_of(lengths, parts()), *parts()) : x;
+}
+
+at::Tensor EncoderLayer::left(const at::Tensor& x, const std::vector<int64_t>& lengths) const {
+  return parts() ? slice_of_sum(x, sizes_of(lengths, parts()), *parts()) : x;
+}
+
+void EncoderLayer::share(comm::Group& parts) {
+  if (options_.fused_qkv || q_norm_) fail(ErrorKind::internal, "such a layer is not divided among processes");
+  const auto head_size = options_.hidden_size / options_.num_heads;
+  const auto heads = part_of(options_.num_heads, parts.rank(), parts.size()),
+             inner = part_of(options_.intermediate_size, parts.rank(), parts.size());
+  for (auto& projection : projections_) projection->keep_outputs(heads.begin * head_size, heads.size * head_size);
+  o_proj_.keep_inputs(heads.begin * head_size, heads.size * head_size, parts);
+  fc1_.keep_outputs(inner.begin, inner.size);
+  fc2_.keep_inputs(inner.begin, inner.size, parts);
+  for (auto& site : sites()) site.linear->together = &parts;
 }
 
 }  // namespace antiphon::nn

@@ -1,5 +1,6 @@
 // The pre-norm block that ViT-like and Whisper-like encoders and the text towers of dual encoders share.
 #pragma once
+#include <antiphon/comm/group.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/norm.h>
 
@@ -37,8 +38,14 @@ class EncoderLayer : public Module {
   at::Tensor forward(const at::Tensor& x) const;
   // Sequences one after the other, x [tokens, hidden_size]; `lengths`: tokens of each.
   at::Tensor forward(const at::Tensor& x_td, const std::vector<int64_t>& lengths) const;
+  // From then on x_td is the slice of this process (nn/token_slices.h); of its part it keeps some of the heads and of
+  // the MLP's inner values. Of a layer whose projections are apart and have no norms. The group outlives it.
+  void share(comm::Group& parts);
+  comm::Group* parts() const { return fc1_.together; }  // nullptr: this process has all of it
 
  private:
+  at::Tensor entered(const at::Tensor& x, const std::vector<int64_t>& lengths) const;
+  at::Tensor left(const at::Tensor& x, const std::vector<int64_t>& lengths) const;
   void add_projections();
   std::array<at::Tensor, 3> projected(const at::Tensor& x) const;
   at::Tensor attend(const at::Tensor& x, const std::vector<int64_t>& lengths) const;
