@@ -155,7 +155,7 @@ void side_effects(const json& request, model::MultimodalLm& model, NamedTensors&
     const auto owner = request.value("save_adapter_of", "llm");
     const auto peft = std::ranges::find(model.pefts(), owner, &model::AttachedPeft::owner);
     weights::save_adapter(request.at("save_adapter").get<std::string>(), *peft->method, model.spec().llm.weights, {},
-                          peft->also_trained(), weights::StackedPart{peft->names, *peft->part});
+                          peft->also_trained(), StackedPart{peft->names, *peft->part});
   }
   if (request.contains("save")) {
     const auto& folder = model.spec().llm.weights;

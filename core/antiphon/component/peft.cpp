@@ -1,3 +1,4 @@
+#include <antiphon/component/adapter_file.h>
 #include <antiphon/component/peft.h>
 
 #include <fmt/format.h>
@@ -34,12 +35,18 @@ void LinearAdapter::keep(bool) {
        "use 1 for both, or lora");
 }
 
-std::string Peft::key_of(const std::string& parameter) const { return "base_model.model." + parameter; }
+std::string Peft::key_of(const std::string& parameter) const { return kPeftPrefix + parameter; }
 
 std::vector<std::pair<std::string, at::Tensor>> Peft::file_tensors() {
   std::vector<std::pair<std::string, at::Tensor>> all;
   for (const auto& parameter : module().parameters()) all.emplace_back(parameter.name, *parameter.tensor);
   return all;
 }
+
+std::string Peft::stack_layers(AdapterFile&, const StackedPart&) const {
+  return "its method has no form for the layer that it has";
+}
+
+bool Peft::unstack_layers(AdapterFile&, const StackedPart&) { return false; }
 
 }  // namespace antiphon

@@ -15,6 +15,9 @@
 
 namespace antiphon {
 
+struct AdapterFile;  // component/adapter_file.h
+struct StackedPart;
+
 // A low-rank change of a linear map: y += scale · B (A x).
 struct LowRank {
   at::Tensor a, b;  // [rank, in], [out, rank]
@@ -134,6 +137,14 @@ class Peft {
   virtual std::string key_of(const std::string& parameter) const;
   // What PEFT's file holds, by such names. Default: the parameters.
   virtual std::vector<std::pair<std::string, at::Tensor>> file_tensors();
+  // Of a part with layers that are several here and one in the model of transformers (weights/stacked.h), whose name
+  // PEFT's files have: `file` names them as they are here, and becomes what PEFT has on that one. Returns why there is
+  // no such form; then the file is written as it was, with a warning. Default: the method has none.
+  virtual std::string stack_layers(AdapterFile& file, const StackedPart& part) const;
+  // The other way round, before the file's settings are compared: its tensors become those of what is attached, and
+  // the settings of stacks are taken out. False: it is not of this method, or has nothing to take apart, and stays as
+  // it is. Error(weights) if that is not the same change. Default: false.
+  virtual bool unstack_layers(AdapterFile& file, const StackedPart& part);
   // PEFT's adapter_config.json for what is attached.
   virtual nlohmann::json adapter_config() const = 0;
   // The keys that PEFT's class for the method has: those with the one value that is supported, and those without effect

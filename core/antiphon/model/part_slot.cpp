@@ -103,7 +103,7 @@ bool load_part(Model& model, Part& part, const PartSlot& slot, const weights::Lo
       const bool below = !layers.whole && !from.empty();
       if (below && slot.kind == PartKind::peft) {
         const auto& peft = model.lm().pefts()[slot.index];
-        const weights::StackedPart stacks{peft.names, *peft.part};
+        const StackedPart stacks{peft.names, *peft.part};
         report(part, weights::load_adapter(from, *peft.method, {}, options, peft.also_trained(), stacks), from);
       } else if (below && !only_own) {
         report(part, weights::load_parameters(*part.module, weights::Checkpoint(from), part.names, options), from);

@@ -35,7 +35,7 @@ void export_parts(model::Model& whole, const std::filesystem::path& folder) {
     const auto name = folder_of(peft, model);
     const auto owner = std::ranges::find(parts, peft.owner, &model::Part::path);
     weights::save_adapter(folder / name, *peft.method, owner->weights, {}, peft.also_trained(),
-                          weights::StackedPart{peft.names, *peft.part});
+                          StackedPart{peft.names, *peft.part});
     log::info(fmt::format("adapter in {}", (folder / name).string()));
   }
   make_folder(folder / "connectors", ErrorKind::weights);

@@ -9,7 +9,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/paths.h>
-#include <antiphon/weights/adapter_keys.h>
+#include <antiphon/component/adapter_file.h>
 #include <antiphon/weights/json_file.h>
 
 namespace antiphon::weights {
@@ -19,7 +19,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::string_view config_name = "adapter_config.json", tensors_name = "adapter_model.safetensors";
-const std::string prompt_name = "prompt_embeddings";  // of virtual tokens, without the prefix
 
 // The path of an adapter's parameter in the Hugging Face model. Rules name whole parameters ("{}.q_proj.weight"), so
 // the longest leading part that is a module with a weight is translated.
@@ -112,7 +111,7 @@ json setting(const json& config, const std::string& key) {
 
 // Settings that change what the adapter computes without changing all its shapes.
 void check_same(const json& file, const json& attached, std::vector<std::string> keys, const fs::path& path) {
-  keys.insert(keys.begin(), "peft_type");
+  keys.insert(keys.begin(), kPeftMethod);
   for (const auto& key : keys) {
     const auto got = setting(file, key), expected = setting(attached, key);
     if (got == expected) continue;
@@ -129,7 +128,7 @@ void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_mo
   NamedTensors tensors;
   if (has_virtual_tokens(peft)) {
     c10::AutoGradMode no_grad(false);
-    tensors.emplace_back(prompt_name, peft.prompt_embeddings().contiguous());
+    tensors.emplace_back(kPeftPrompt, peft.prompt_embeddings().contiguous());
   } else {
     for (const auto& [name, tensor] : peft.file_tensors())
       tensors.emplace_back(peft.key_of(checkpoint_path(name, map)), tensor);
@@ -138,10 +137,10 @@ void save_adapter(const fs::path& folder, Peft& peft, const std::string& base_mo
   if (tensors.empty()) fail(ErrorKind::weights, "no adapter is attached, so none can be saved to " + folder.string());
   auto config = peft.adapter_config();
   if (stacks && !has_virtual_tokens(peft)) {
-    auto file = stacked_adapter({std::move(tensors), std::move(config)}, *stacks);
+    auto file = stacked_adapter({folder.string(), std::move(tensors), std::move(config)}, peft, *stacks);
     tensors = std::move(file.tensors), config = std::move(file.config);
   }
-  if (!base_model.empty()) config["base_model_name_or_path"] = base_model;
+  if (!base_model.empty()) config[kPeftBaseModel] = base_model;
   make_folder(folder, ErrorKind::weights);
   save_safetensors(folder / tensors_name, tensors, {{"format", "pt"}});
   write_json(folder / config_name, config);
@@ -158,14 +157,14 @@ LoadReport load_adapter(const fs::path& folder, Peft& peft, const NameMap& map, 
     check_same(written, peft.adapter_config(), peft.compared_keys(), config);
     check_keys(JsonTable(written, config.string()), peft.config_keys());
   };
-  const bool stacked = stacks && has_stacks(stacks->names) && setting(written, "peft_type") == "LORA";
+  const bool stacked = stacks && has_stacks(stacks->names);
   if (!stacked) check_settings();
   const auto given = std::make_shared<const Checkpoint>(
       there(tensors) || !there(folder / "adapter_model.bin") ? tensors : folder / "adapter_model.bin");
   const auto source = stacked ? unstacked_adapter(given, written, peft, *stacks) : given;
   if (stacked) check_settings();
   const auto& file = *source;
-  const auto names = has_virtual_tokens(peft) ? NameMap{{{prompt_name, peft.prompt_parameter()}}, {}, {}}
+  const auto names = has_virtual_tokens(peft) ? NameMap{{{kPeftPrompt, peft.prompt_parameter()}}, {}, {}}
                                               : exact_names(peft, file, map, of_part);
   BothModules all(peft.module(), of_part);
   return load_parameters(all, file, names, options);

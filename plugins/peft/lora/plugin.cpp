@@ -16,9 +16,11 @@
 #include <nlohmann/json.hpp>
 
 #include "adapter.h"
+#include "file_keys.h"
 #include "keys.h"
 #include "options.h"
 #include "own_parameters.h"
+#include "stacks.h"
 
 namespace antiphon::lora {
 
@@ -60,14 +62,19 @@ class Lora : public Peft, private Module {
     if (!starts_from_weight()) return Peft::file_tensors();
     std::vector<std::pair<std::string, at::Tensor>> all;
     for (const auto& [name, tensor] : Peft::file_tensors())
-      if (name.ends_with("lora_magnitude_vector")) all.emplace_back(name, tensor);
+      if (name.ends_with(kLengths)) all.emplace_back(name, tensor);
     for (size_t i = 0; i < adapters_.size(); ++i) {
       const auto whole = adapters_[i]->whole();
-      all.emplace_back(sites_.sites()[i].path + ".lora_A.weight", whole.a.detach().contiguous());
-      all.emplace_back(sites_.sites()[i].path + ".lora_B.weight", whole.b.detach().contiguous());
+      all.emplace_back(sites_.sites()[i].path + kFactorA, whole.a.detach().contiguous());
+      all.emplace_back(sites_.sites()[i].path + kFactorB, whole.b.detach().contiguous());
     }
     return all;
   }
+
+  std::string stack_layers(AdapterFile& file, const StackedPart& part) const override {
+    return into_stacks(file, part);
+  }
+  bool unstack_layers(AdapterFile& file, const StackedPart& part) override { return out_of_stacks(file, *this, part); }
 
   nlohmann::json adapter_config() const override {
     const int64_t ranks = starts_from_weight() ? 2 : 1;

@@ -3,18 +3,22 @@
 #include <fmt/ranges.h>
 
 #include <antiphon/base/error.h>
-#include <antiphon/weights/adapter_keys.h>
-#include <antiphon/weights/stacked_adapter.h>
+#include <antiphon/weights/stacked.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
-namespace antiphon::weights {
+#include "file_keys.h"
+#include "stacks.h"
+
+namespace antiphon::lora {
 namespace {
 
 using nlohmann::json;
+using weights::Stack, weights::stack_called, weights::stack_with;
+using Tensors = decltype(AdapterFile::tensors);
 
 double scale_of(const json& config, double r, double alpha) {
   return alpha / (config.value("use_rslora", false) ? std::sqrt(r) : r);
@@ -26,41 +30,48 @@ struct PartOfChange {
   int64_t rows, rank;
 };
 
-class AdapterUnstacking {
+class Unstacking {
  public:
-  AdapterUnstacking(std::shared_ptr<const Checkpoint> file, json& config, Peft& peft, const StackedPart& stacks)
-      : file_(std::move(file)),
-        config_(config),
+  Unstacking(AdapterFile& file, Peft& lora, const StackedPart& stacks)
+      : file_(file),
+        config_(file.config),
         names_(stacks.names),
         own_names_{names_.rules, {}, {}},
-        rows_(rows_of_parameters(stacks.part)),
-        attached_(peft.adapter_config()) {
-    for (const auto& parameter : peft.module().parameters())
+        rows_(weights::rows_of_parameters(stacks.part)),
+        attached_(lora.adapter_config()) {
+    for (const auto& parameter : lora.module().parameters())
       if (parameter.name.ends_with(kFactorA))
         ranks_[without_end(parameter.name, kFactorA)] = parameter.whole_sizes().front();
   }
 
-  std::shared_ptr<const Checkpoint> run() {
-    std::map<std::string, std::pair<Stack, std::map<std::string, std::string>>> stacks;  // keys by their ends
-    for (const auto& key : file_->names()) {
+  // Whether there were any.
+  bool run() {
+    std::map<std::string, Change> changes;  // by the stack's name
+    for (const auto& [key, value] : file_.tensors) {
       const auto plain = without_adapter_name(key), site = lora_site(plain);
       const auto stack = site.empty() ? std::nullopt : stack_at(site);
       if (!stack) {
-        keep(key, plain);
+        keep(key, plain, value);
         continue;
       }
-      auto& keys = stacks.try_emplace(stack->name, *stack, std::map<std::string, std::string>()).first->second.second;
-      if (!keys.emplace(plain.substr(kPeftPrefix.size() + site.size()), key).second)
+      auto& change = changes.try_emplace(stack->name, Change{*stack, {}}).first->second;
+      if (!change.tensors.emplace(plain.substr(kPeftPrefix.size() + site.size()), value).second)
         refuse(*stack, fmt::format("is there twice, the second time as '{}'", key));
     }
-    if (stacks.empty()) return file_;
-    for (const auto& [name, entry] : stacks) divide(entry.first, entry.second);
+    if (changes.empty()) return false;
+    for (const auto& [name, change] : changes) divide(change);
     for (const auto& [pattern, names] : used_)
       for (const auto& name : names) config_[pattern].erase(name);
-    return std::make_shared<const Checkpoint>(file_->path(), parts_);
+    file_.tensors = std::move(parts_);
+    return true;
   }
 
  private:
+  struct Change {
+    Stack stack;
+    std::map<std::string, at::Tensor> tensors;  // by the ends of their keys
+  };
+
   // The stack of a module as PEFT calls it, in this part or as it lies within a larger or a smaller model.
   std::optional<Stack> stack_at(const std::string& site) const {
     if (const auto found = stack_called(names_, site + kWeightEnd)) return found;
@@ -73,24 +84,20 @@ class AdapterUnstacking {
     return std::nullopt;
   }
 
-  void keep(const std::string& key, const std::string& plain) {
+  void keep(const std::string& key, const std::string& plain, const at::Tensor& value) {
     if (any_module_of(plain, [&](const auto& module) { return stack_at(module).has_value(); }))
       fail(ErrorKind::weights,
            fmt::format("{}: '{}' is of a layer that is several here; of these, LoRA alone can be taken apart",
-                       file_->path().string(), key),
+                       file_.path, key),
            "train the adapter here, or merge it into the weights in PEFT");
-    give(key, file_->tensor(key));
-  }
-
-  void give(const std::string& key, const at::Tensor& value) {
-    parts_.push_back({key, value.scalar_type(), value.sizes().vec(), [value] { return value; }});
+    parts_.emplace_back(key, value);
   }
 
   [[noreturn]] void refuse(const Stack& stack, const std::string& what) const {
     std::vector<std::string> sites;
     for (const auto& part : parts_of(stack)) sites.push_back(part.site);
     fail(ErrorKind::weights,
-         fmt::format("{}: the change of {} {}", file_->path().string(), without_end(stack.name, kWeightEnd), what),
+         fmt::format("{}: the change of {} {}", file_.path, without_end(stack.name, kWeightEnd), what),
          fmt::format("configure the adapter as it was trained, on {}", fmt::join(sites, ", ")));
   }
 
@@ -126,11 +133,12 @@ class AdapterUnstacking {
       refuse(stack, fmt::format("is multiplied by {}, and that of the attached adapters by {}", got, own));
   }
 
-  void divide(const Stack& stack, const std::map<std::string, std::string>& keys) {
+  void divide(const Change& change) {
+    const auto& stack = change.stack;
     const auto parts = parts_of(stack);
     const auto tensor = [&](const std::string& end) {
-      const auto found = keys.find(end);
-      return found == keys.end() ? at::Tensor() : file_->tensor(found->second);
+      const auto found = change.tensors.find(end);
+      return found == change.tensors.end() ? at::Tensor() : found->second;
     };
     const auto a = tensor(kFactorA), b = tensor(kFactorB), lengths = tensor(kLengths);
     int64_t rows = 0, all = 0, largest = 0;
@@ -152,15 +160,15 @@ class AdapterUnstacking {
       if (part.rank == 0 && lengths.defined()) refuse(stack, fmt::format("has DoRA's lengths of {}, too", part.site));
       if (part.rank > 0) {
         const auto key = kPeftPrefix + part.site;
-        give(key + kFactorA, a.narrow(0, shared ? 0 : column, part.rank));
-        give(key + kFactorB, mine.contiguous());
-        if (lengths.defined()) give(key + kLengths, lengths.narrow(0, row, part.rows));
+        parts_.emplace_back(key + kFactorA, a.narrow(0, shared ? 0 : column, part.rank));
+        parts_.emplace_back(key + kFactorB, mine.contiguous());
+        if (lengths.defined()) parts_.emplace_back(key + kLengths, lengths.narrow(0, row, part.rows));
       }
       row += part.rows, column += part.rank;
     }
   }
 
-  std::shared_ptr<const Checkpoint> file_;
+  AdapterFile& file_;
   json& config_;
   const NameMap& names_;
   const NameMap own_names_;
@@ -168,15 +176,13 @@ class AdapterUnstacking {
   const json attached_;
   std::unordered_map<std::string, int64_t> ranks_;  // of the attached adapters, by site
   std::map<std::string, std::set<std::string>> used_;
-  LazyTensors parts_;
+  Tensors parts_;
 };
 
 }  // namespace
 
-std::shared_ptr<const Checkpoint> unstacked_adapter(std::shared_ptr<const Checkpoint> file, json& config, Peft& peft,
-                                                    const StackedPart& stacks) {
-  if (!has_stacks(stacks.names)) return file;
-  return AdapterUnstacking(std::move(file), config, peft, stacks).run();
+bool out_of_stacks(AdapterFile& file, Peft& lora, const StackedPart& stacks) {
+  return file.config.value(kPeftMethod, json()) == "LORA" && Unstacking(file, lora, stacks).run();
 }
 
-}  // namespace antiphon::weights
+}  // namespace antiphon::lora
