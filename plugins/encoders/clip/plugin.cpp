@@ -66,6 +66,7 @@ class Clip : public backbone::VitEncoder {
       : VitEncoder(options, {.plugin = "clip", .patch_bias = false, .pre_norm = true, .final_norm = false}),
         image_(options) {
     media::check_image_processing(image_, "clip");
+    media::check_patch(image_, options.patch_size, "clip");
     if (options.pooled) pool_with(std::make_unique<ClassTokenPool>(options));
   }
   std::vector<at::Tensor> process(const MediaItem& item) const override {

@@ -43,6 +43,7 @@ class Dinov2 : public backbone::VitEncoder {
   explicit Dinov2(const Dinov2Options& options)
       : VitEncoder(options, {.plugin = "dinov2", .layer_scale = true, .batched_tables = true}), image_(options) {
     media::check_image_processing(image_, "dinov2");
+    media::check_patch(image_, options.patch_size, "dinov2");
   }
   std::vector<at::Tensor> process(const MediaItem& item) const override {
     return media::process_image(item, image_, "dinov2");

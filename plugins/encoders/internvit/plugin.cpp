@@ -143,6 +143,7 @@ class InternVit : public backbone::VitEncoder {
         fused_(options.fused_qkv),
         video_(options.video_frames, options.input_size, options.resample) {
     media::check_image_processing(image_, "internvit");
+    media::check_patch(image_, options.patch_size, "internvit");
   }
   std::vector<at::Tensor> process(const MediaItem& item) const override;
   Tiling tiling(const MediaItem& item) const override {

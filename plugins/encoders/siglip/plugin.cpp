@@ -61,6 +61,7 @@ class Siglip : public backbone::VitEncoder {
         image_(options),
         scales_(options.s2_scales, options) {
     media::check_image_processing(image_, "siglip");
+    media::check_patch(image_, options.patch_size, "siglip");
     if (!options.pooled) return;
     if (scales_.count() > 0)
       fail(ErrorKind::config, "siglip: pooled = true and s2_scales: one vector of a picture has one scale",

@@ -73,6 +73,8 @@ class Siglip : public ModelFamily {
     const auto text = pretrained.config.table("text_config");
     constexpr int64_t usual = 768;
     const auto width = text.integer("projection_size", text.integer("hidden_size", usual, 1, 1 << 20), 1, 1 << 20);
+    const auto seen = pretrained.config.table("vision_config").integer("hidden_size", usual, 1, 1 << 20);
+    if (width != seen) text.refuse("projection_size", std::to_string(seen) + ", the width of the vision tower");
     return composed(pretrained.config, directory, {},
                     {{"projection_dim", width}, {"projection_bias", true}, {"logit_bias", true}, {"max_scale", 0.0}});
   }

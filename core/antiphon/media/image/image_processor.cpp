@@ -49,6 +49,12 @@ void check_image_processing(const ImageProcessing& o, const std::string& plugin)
                                           plugin, size.height, size.width, o.input_size));
 }
 
+void check_patch(const ImageProcessing& o, int64_t patch_size, const std::string& plugin) {
+  if (o.input_size < patch_size)
+    fail(ErrorKind::config,
+         fmt::format("{}: input_size = {} is smaller than a patch, patch_size = {}", plugin, o.input_size, patch_size));
+}
+
 Normalization normalization_of(const ImageProcessing& o) {
   Normalization normalization;
   std::copy_n(o.mean.begin(), 3, normalization.mean.begin());

@@ -30,6 +30,8 @@ void read_image_processing(const JsonTable& preprocessor, const std::string& plu
 Normalization normalization_of(const ImageProcessing& options);
 // Error(config) if the options contradict each other.
 void check_image_processing(const ImageProcessing& options, const std::string& plugin);
+// Error(config) if a picture is smaller than a patch.
+void check_patch(const ImageProcessing& options, int64_t patch_size, const std::string& plugin);
 
 // Parts of [3, input_size, input_size]: the whole image, then its tiles row by row if there are resolutions to tile to;
 // with max_tiles the tiles first.
