@@ -1,6 +1,7 @@
 """Dual encoders as a user trains them: out of a CLIP or SigLIP directory, measured by retrieval, classes and a probe, and
 written as a directory in which transformers finds the same numbers."""
 import json
+import shutil
 import subprocess
 
 from harness import Case, losses, main, records, sets
@@ -127,6 +128,15 @@ class DualEncoder(Case):
     def test_the_directory_as_transformers_has_it(self):
         right = self.measured(self.dual, "plain", *sets(eval__controls="[]"))["right"]
         self.assertAlmostEqual(self.loss_of(self.reference(self.model)), right["loss"]["mean"], delta=1e-4)
+
+    def test_a_text_ends_with_the_token_that_the_tower_looks_for(self):
+        """CLIP's vector is that of eos_token_id, or of the largest id for 2, as early files have it; SigLIP's that of the last token."""
+        config, other = json.loads((self.model / "config.json").read_text()), self.folder / "ends"
+        shutil.copytree(self.model, other)
+        for token, code in ((2, 0), (0, 4 if self.OBJECTIVE == "contrastive" else 0)):
+            (other / "config.json").write_text(json.dumps({**config, "text_config": {**config["text_config"], "eos_token_id": token}}))
+            done = self.call("eval", self.dual, "--output", self.folder / f"ends_{token}", *sets(model__from=other, eval__controls="[]"), code=code)
+            self.assertEqual("the tokenizer ends texts with" in done.stderr, code == 4)
 
     def test_batches_of_a_step_are_one(self):
         """All 27 pairs in one batch, and in nine: the same losses and values, but for rounding."""

@@ -1,8 +1,32 @@
 #include <antiphon/backbone/vit_pretrained.h>
 
+#include <antiphon/base/log.h>
 #include <antiphon/component/pretrained.h>
 
+#include <fmt/format.h>
+
 namespace antiphon::backbone {
+namespace {
+
+bool differ(const JsonTable& table, const JsonTable& other) {
+  for (const auto& [key, value] : table.json().items())
+    if (const auto* there = other.find(key); there && *there != value) return true;
+  return false;
+}
+
+}  // namespace
+
+JsonTable with_config_dicts(const JsonTable& config) {
+  auto out = config;
+  for (const std::string half : {"text_config", "vision_config"}) {
+    const auto counts = config.table(half + "_dict"), other = config.table(half);
+    if (!counts.exists()) continue;
+    if (differ(counts, other))
+      log::warning(fmt::format("{} differs from {}, and counts", config.place(half + "_dict"), half));
+    out = out.with(half, counts.with("model_type", other.text("model_type", "")).json());
+  }
+  return out;
+}
 
 const ForeignKeys& vit_keys() {
   static const auto* keys = new ForeignKeys(

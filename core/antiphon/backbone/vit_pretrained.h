@@ -12,6 +12,11 @@ namespace antiphon::backbone {
 // The config.json keys that all of them have.
 const ForeignKeys& vit_keys();
 
+// config.json of a CLIP: in early files each half has a second table, text_config_dict or vision_config_dict, and that
+// one counts, with the class's defaults for what it leaves out (transformers: models/clip/configuration_clip.py,
+// CLIPConfig).
+JsonTable with_config_dicts(const JsonTable& config);
+
 // Of a CLIP-style checkpoint (model_type `family`) the table of one half, "vision" or "text"; of one that is this half
 // alone (model_type `family`_vision_model) all of config.json. Error(weights), which names `plugin`, for any other
 // model_type.

@@ -6,7 +6,28 @@
 
 #include <nlohmann/json.hpp>
 
+#include <fmt/format.h>
+
 namespace antiphon::run {
+namespace {
+
+// A text tower with the option eos_token_id looks for that token, or the largest id for 2, and takes its vector. Here
+// it is the last one's.
+void check_text_end(const config::Value& options, const text::Tokenizer& tokenizer) {
+  const auto* option = options.find("eos_token_id");
+  const auto* id = option ? option->get_if<int64_t>() : nullptr;
+  if (!id || *id < 0) return;
+  const int64_t wanted = *id == 2 ? tokenizer.vocab_size() - 1 : *id;
+  const auto ids = text::caption_ids(tokenizer, "a");
+  if (!ids.empty() && ids.back() == wanted) return;
+  fail(ErrorKind::weights,
+       fmt::format("eos_token_id of the text tower: a text's vector is that of token {}, and the tokenizer ends texts "
+                   "with {}",
+                   wanted, ids.empty() ? "nothing" : std::to_string(ids.back())),
+       "use the tokenizer of that model");
+}
+
+}  // namespace
 
 text::PromptBuilder open_prompts(const RunConfig& config, model::Model& model) {
   const auto& llm = config.model.llm;
@@ -16,6 +37,7 @@ text::PromptBuilder open_prompts(const RunConfig& config, model::Model& model) {
          "give model.llm.weights, or model.llm.tokenizer: a directory with tokenizer.json");
   auto tokenizer = text::Tokenizer::load(folder);
   if (model.pairs()) {
+    check_text_end(llm.options, tokenizer);
     const auto padding = model.lm().llm().padding().value_or(TextPadding{});
     return text::PromptBuilder(std::move(tokenizer), padding.tokens, padding.id);
   }

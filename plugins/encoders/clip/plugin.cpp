@@ -32,7 +32,9 @@ const config::Table<ClipOptions>& clip_table() {
   return *table;
 }
 
-void ClipOptions::read_pretrained(const PretrainedConfig& pretrained) {
+void ClipOptions::read_pretrained(const PretrainedConfig& given) {
+  auto pretrained = given;
+  pretrained.config = backbone::with_config_dicts(given.config);
   static const auto* keys =
       new ForeignKeys(backbone::vit_keys().with({.options = {{"intermediate_size", "intermediate_size"}}}));
   read_keys(backbone::half_config(pretrained, "clip", "clip", "vision"), *keys, clip_table(), *this);

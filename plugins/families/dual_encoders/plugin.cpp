@@ -1,5 +1,6 @@
 // CLIP (Radford et al. 2021; transformers: models/clip) and SigLIP (Zhai et al. 2023; models/siglip) as compositions of
 // the graph "dual_encoder": an image tower with its pool, a text tower, and what compares the two.
+#include <antiphon/backbone/vit_pretrained.h>
 #include <antiphon/component/family_parts.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
@@ -53,6 +54,7 @@ std::vector<WholePart> parts_of(const Kind& kind) {
 class Clip : public ModelFamily {
  public:
   std::vector<WholePart> parts() const override { return parts_of(kind()); }
+  JsonTable current(const JsonTable& config) const override { return backbone::with_config_dicts(config); }
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override {
     const auto width = pretrained.config.integer("projection_dim", 512, 1, 1 << 20);
     return composed(pretrained.config, directory, {{"projection_dim", width}}, {{"projection_dim", width}});
