@@ -71,6 +71,11 @@ class Template(unittest.TestCase):
             self.assertIn(name, out)
         out, _ = run(self.program, "conformance", self.plugins / "patch_mean.so", "--options", self.copy / "conformance.toml")
         self.assertRegex(out, r"\n[1-9][0-9] passed, 0 failed\n$")
+        text = (self.copy / "conformance.toml").read_text()
+        for key, bad in [("hidden_size", "hiden_size"), ("patch_size", "pacth_size")]:
+            (self.copy / "misspelt.toml").write_text(text.replace(key, bad))
+            out, _ = run(self.program, "conformance", self.plugins / "patch_mean.so", "--options", self.copy / "misspelt.toml", wanted=5)
+            self.assertRegex(out, rf"misspelt\.toml:\d:1: unknown key '{bad}' .*; did you mean '{key}'\?")
 
     def test_3_it_is_listed(self):
         out, _ = run(self.program, "inspect", ANTIPHON_PLUGIN_PATH=str(self.plugins))

@@ -40,13 +40,15 @@ config::Value load_root(const std::filesystem::path& file) {
   return Value::Table{{"model", Value::Table{{"from", read.string()}}}};
 }
 
-// `extends` is gone when a file has been read, so no table knows it.
-void refuse_misspelt_extends(config::Value& root, config::Problems& problems) {
+// `extends` and `stage` are gone when a file has been read, so no table knows them.
+void refuse_misspelt_others(config::Value& root, config::Problems& problems) {
+  const std::vector<std::string> gone{"extends", "stage"};
   auto known = config::keys_of(run_table());
-  known.push_back("extends");
+  known.insert(known.end(), gone.begin(), gone.end());
   std::erase_if(*root.get_if<config::Value::Table>(), [&](const auto& member) {
-    const bool meant = member.first != "extends" && nearest(member.first, known) == "extends";
-    if (meant) config::report_unknown(run_table(), {"extends"}, member.first, member.second.where, "", problems);
+    const auto near = nearest(member.first, known);
+    const bool meant = near != member.first && std::ranges::count(gone, near) > 0;
+    if (meant) config::report_unknown(run_table(), gone, member.first, member.second.where, "", problems);
     return meant;
   });
 }
@@ -157,7 +159,7 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   config::Problems problems;
   if (table) read_loss_table(*table, problems);
   RunConfig config;
-  refuse_misspelt_extends(root, problems);
+  refuse_misspelt_others(root, problems);
   run_table().read(&config, root, "", problems);
   if (!config.objective.plugin.empty())
     model::check_keys("objective", config.objective.plugin, config.objective.options, "objective", problems);

@@ -5,9 +5,11 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/checkpoint/checkpoint.h>
+#include <antiphon/config/keys.h>
 #include <antiphon/config/path.h>
 #include <antiphon/model/origin.h>
 #include <antiphon/model/whole_model.h>
+#include <antiphon/run/run_config.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -25,6 +27,18 @@ const Value::Array* stages_of(const Value& root) {
 [[noreturn]] void fail_at(const Value& where, const std::string& message, const std::string& remedy) {
   const auto place = where.where.str();
   fail(ErrorKind::config, place.empty() ? message : place + ": " + message, remedy);
+}
+
+void refuse_misspelt_name(const Value& stage) {
+  const auto* keys = stage.get_if<Value::Table>();
+  if (!keys || keys->contains("name")) return;
+  auto known = config::keys_of(run_table());
+  known.push_back("name");
+  config::Problems problems;
+  for (const auto& [key, value] : *keys)
+    if (nearest(key, known) == "name")
+      config::report_unknown(run_table(), {"name"}, key, value.where, "stage", problems);
+  problems.throw_if_any();
 }
 
 struct Slot {
@@ -118,6 +132,7 @@ std::vector<std::string> stage_names(const Value& root) {
   const std::string remedy = "write [[stage]], name = \"align\", and the tables that differ below [stage.train], …";
   if (!stages_of(root)) fail_at(*value, "stage is not a list of tables", remedy);
   for (auto stage : *stages_of(root)) {
+    refuse_misspelt_name(stage);
     const auto name = stage.get_if<Value::Table>() ? text_at(stage, "name") : "";
     if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos)
       fail_at(stage,
