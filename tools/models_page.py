@@ -16,6 +16,8 @@ PAGES = {ROOT / "docs/models.md": "models", ROOT / "README.md": "plugins"}
 FIRST = ("encoder", "connector", "language_model", "peft", "head", "objective", "optimizer", "voice_activity", "model_family")
 TITLES = {"peft": "fine-tuning", "voice_activity": "voice activity", "model_family": "whole models"}
 NO_MODELS = ("data_source", "record_format", "speech_synthesizer")  # no cases with a reference are theirs
+# A graph as its cases call it -> its name, and what it is.
+GRAPHS = {("graph", "composed"): ("multimodal_lm", "streams into a language model"), ("graph", "dual_encoder"): ("dual_encoder", "a medium's vector beside a text's")}
 # A column, and the words of the titles that it counts. "gradients" are the tensors that were compared as such.
 COLUMNS = [("KV cache", r"cache"), ("32 greedy tokens", r"greedy|answers"), ("0, 1, 3 media", r"\d media|no media|1 medium"), ("batch = one by one", r"one by one|masked batch"),
            ("export", r"export|our adapter in peft|merged"), ("bf16", r"^bf16"), ("refused", r"refuses")]
@@ -36,23 +38,30 @@ def components(found):
     return dict(sorted(out.items(), key=lambda item: (place.get(item[0][0], len(FIRST)), *item[0])))
 
 
-def subject(case):
-    """The component that a case is about: its first word, or the one after "bf16", "fp16" or "images," and "sounds,"."""
-    words = re.sub(r"^(bf16|fp16|images,|videos,|sounds,) ", "", case).split()
-    return words[0].rstrip(":,")
+def subject(case, known):
+    """(kind, name) of what a case is about: its first word, or the one after "bf16" and "fp16". After "images,", "videos,"
+    and "sounds," stands an encoder. A name that plugins of several kinds have stands behind the kind. None: about no component."""
+    medium, first, second = re.match(r"(?:bf16 |fp16 )?((?:images|videos|sounds), )?(\S+) ?(\S*)", case).groups()
+    names = [word.rstrip(":,") for word in (first, second)]
+    if (names[0], names[1]) in known:
+        return names[0], names[1]
+    found = [one for one in known if one[1] == names[0] and (not medium or one[0] == "encoder")]
+    if len(found) > 1:
+        sys.exit(f"'{case}': {' and '.join(kind for kind, _ in found)} have the name '{names[0]}'; begin the case with one of these")
+    return found[0] if found else None
 
 
-def counts(cases, names):
-    """name -> column -> number of cases, and of gradients; every case must have passed."""
-    table = {}
+def counts(cases, components):
+    """(kind, name) -> column -> number of cases, and of gradients; every case must have passed."""
+    table, known = {}, [*(one for one in components if one[0] not in NO_MODELS), *GRAPHS]
     for asserted in cases:
         case = asserted["case"]
         if not asserted["ok"]:
             sys.exit(f"'{case}' failed; mend that first")
-        name = subject(case)
-        if name not in names and name != "composed":
+        about = subject(case, known)
+        if not about:
             continue
-        row = table.setdefault(name, {})
+        row = table.setdefault(about, {})
         row["all"] = row.get("all", 0) + 1
         row["gradients"] = row.get("gradients", 0) + asserted.get("gradients", 0)
         for column, pattern in COLUMNS:
@@ -81,19 +90,19 @@ def limits_text(cases):
 
 def models_text(cases, found):
     all_components = components(found)
-    names = {name for _, name in all_components}
-    table = counts(cases, names)
+    table = counts(cases, all_components)
     columns = ["cases", "gradients"] + [column for column, _ in COLUMNS]
     lines = [f"Cases that agree with `transformers`, `peft` or `torch` in this commit: {len(cases)}. {limits_text(cases)}", "",
              "| kind | name | what | reads `model_type` | " + " | ".join(columns) + " |", "|---|---|---|---|" + "---:|" * len(columns)]
     for (kind, name), (doc, types) in all_components.items():
         if kind in NO_MODELS:
             continue
-        row = table.get(name, {})
+        row = table.get((kind, name), {})
         numbers = [row.get("all", 0)] + [row.get(column, 0) for column in columns[1:]]
         lines.append(f"| {kind} | `{name}` | {doc} | {', '.join(types) or ('`' + name + '`' if kind == 'model_family' else '–')} | " + " | ".join(str(n) if n else "–" for n in numbers) + " |")
-    row = table.get("composed", {})
-    lines.append("| graph | `multimodal_lm` | streams into a language model | – | " + " | ".join(str(n) if n else "–" for n in [row.get("all", 0)] + [row.get(c, 0) for c in columns[1:]]) + " |")
+    for graph, (name, doc) in GRAPHS.items():
+        row = table.get(graph, {})
+        lines.append(f"| graph | `{name}` | {doc} | – | " + " | ".join(str(n) if n else "–" for n in [row.get("all", 0)] + [row.get(c, 0) for c in columns[1:]]) + " |")
     return "\n".join(lines)
 
 

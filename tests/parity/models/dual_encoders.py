@@ -33,7 +33,14 @@ def halves(scores):
     return scores.chunk(2, 1)
 
 
-def compare(bench, case, model, folder, rows, ids, objective, x, loss):
+def part_of(parameter, family):
+    """The component that computes with it: gradients are counted for the part."""
+    if parameter.startswith(("vision_model.", "visual_projection.")):
+        return f"encoder {family}"
+    return "pair" if parameter.startswith(("text_projection.", "text_model.head.", "logit_")) else f"{family}_text"
+
+
+def compare(bench, family, how, model, folder, rows, ids, objective, x, loss):
     model.zero_grad()
     out = model(input_ids=ids, pixel_values=x)
     expected = loss(out.logits_per_image)
@@ -41,12 +48,14 @@ def compare(bench, case, model, folder, rows, ids, objective, x, loss):
     answer, ours = bench.ask("pairs", {"pixels": x}, model=f'from = "{folder}"', ids=rows, objective=objective)
     media, written = halves(ours["scores"])
     logits = media @ written.T
-    bench.compare(f"{case}: logits and loss", {"logits": logits, "loss": ours["loss"]}, {"logits": out.logits_per_image, "loss": expected})
+    bench.compare(f"model_family {family}{how}: logits and loss", {"logits": logits, "loss": ours["loss"]}, {"logits": out.logits_per_image, "loss": expected})
     gradients = {name: p.grad.reshape(p.shape or 1) for name, p in model.named_parameters()}
     mine = {name.split(":", 1)[1]: grad for name, grad in starting(ours, "grad:").items()}
     scales = {name: name[:-4] + "weight" for name in gradients if name.endswith("k_proj.bias")}
     scales |= {name: name[:-4] + "weight" for name in gradients if name.endswith("in_proj_bias")}
-    bench.compare(f"{case}: gradients", mine, gradients, scales=scales, gradients=gradients)
+    for part in (f"encoder {family}", f"{family}_text", "pair"):
+        own = [{name: grad for name, grad in each.items() if part_of(name, family) == part} for each in (mine, gradients)]
+        bench.compare(f"{part} in a whole {family}{how}: gradients", *own, scales={name: scales[name] for name in own[1] if name in scales}, gradients=own[1])
 
 
 def clip_loss(logits):
@@ -62,7 +71,7 @@ def siglip_loss(logits):
 
 
 def clip(bench):
-    for case, end in (("clip", END), ("clip with eos_token_id = 2", 2)):
+    for how, end in (("", END), (" with eos_token_id = 2", 2)):
         folder = bench.new_folder()
         config = CLIPConfig(text_config={**TEXT, "eos_token_id": end, "bos_token_id": START}, vision_config=tiny.VIT, projection_dim=24)
         model = tiny.saved(CLIPModel(config), 51, folder)
@@ -70,11 +79,11 @@ def clip(bench):
             model.logit_scale.fill_(2.1)
         model.save_pretrained(folder)
         rows = texts([5, 1, 9, 3, 10], [START], [END])
-        compare(bench, case, model, folder, rows, padded(rows, 12, END), "contrastive", pixels(5), clip_loss)
+        compare(bench, "clip", how, model, folder, rows, padded(rows, 12, END), "contrastive", pixels(5), clip_loss)
     adapted(bench, "clip", model, folder, rows, padded(rows, 12, END), "contrastive", pixels(5), clip_loss, ["q_proj", "out_proj", "fc2"])
-    bench.refused("clip: a decoder's graph with a text tower", "writes none", "pairs", model=f'llm = {{ plugin = "clip_text", weights = "{folder}", part = "text_model" }}', ids=[], objective="contrastive")
-    bench.refused("dual encoder without a head", "needs a head", "pairs", model=f'graph = "dual_encoder"\nllm = {{ plugin = "clip_text", weights = "{folder}", part = "text_model" }}', ids=[], objective="contrastive")
-    bench.refused("dual encoder with other widths", "identity", "pairs", model=f'from = "{folder}"\nhead.projection_dim = 9', ids=[], objective="contrastive")
+    bench.refused("clip_text refuses a decoder's graph", "writes none", "pairs", model=f'llm = {{ plugin = "clip_text", weights = "{folder}", part = "text_model" }}', ids=[], objective="contrastive")
+    bench.refused("dual_encoder refuses to be without a head", "needs a head", "pairs", model=f'graph = "dual_encoder"\nllm = {{ plugin = "clip_text", weights = "{folder}", part = "text_model" }}', ids=[], objective="contrastive")
+    bench.refused("identity refuses vectors of another width than the texts'", "identity", "pairs", model=f'from = "{folder}"\nhead.projection_dim = 9', ids=[], objective="contrastive")
 
 
 def siglip(bench):
@@ -85,7 +94,7 @@ def siglip(bench):
         model.logit_scale.fill_(1.3), model.logit_bias.fill_(-2.5)
     model.save_pretrained(folder)
     rows = texts([5, 1, 12, 3])
-    compare(bench, "siglip", model, folder, rows, padded(rows, 12, 1), "sigmoid_pairs", pixels(4), siglip_loss)
+    compare(bench, "siglip", "", model, folder, rows, padded(rows, 12, 1), "sigmoid_pairs", pixels(4), siglip_loss)
     adapted(bench, "siglip", model, folder, rows, padded(rows, 12, 1), "sigmoid_pairs", pixels(4), siglip_loss, ["v_proj", "fc1"])
 
 
@@ -109,12 +118,12 @@ def adapted(bench, case, model, folder, rows, ids, objective, x, loss, sites):
 
 def sizes(bench):
     """At the sizes of published models."""
-    counted(bench, "clip, ViT-B/32", CLIPConfig(), CLIPModel, 151_277_313)
+    counted(bench, "model_family clip, ViT-B/32", CLIPConfig(), CLIPModel, 151_277_313)
     large = dict(text_config=dict(hidden_size=768, intermediate_size=3072, num_attention_heads=12), vision_config=dict(hidden_size=1024, intermediate_size=4096, num_attention_heads=16, num_hidden_layers=24, patch_size=14))
-    counted(bench, "clip, ViT-L/14", CLIPConfig(**large, projection_dim=768), CLIPModel, 427_616_513)
-    counted(bench, "siglip, base-patch16-224", SiglipConfig(), SiglipModel, 203_155_970)
+    counted(bench, "model_family clip, ViT-L/14", CLIPConfig(**large, projection_dim=768), CLIPModel, 427_616_513)
+    counted(bench, "model_family siglip, base-patch16-224", SiglipConfig(), SiglipModel, 203_155_970)
     so400m = dict(hidden_size=1152, intermediate_size=4304, num_attention_heads=16, num_hidden_layers=27)
-    counted(bench, "siglip, so400m-patch14-384", SiglipConfig(text_config=so400m, vision_config=dict(so400m, patch_size=14, image_size=384)), SiglipModel)
+    counted(bench, "model_family siglip, so400m-patch14-384", SiglipConfig(text_config=so400m, vision_config=dict(so400m, patch_size=14, image_size=384)), SiglipModel)
 
 
 def parts(bench, plugin, loss):

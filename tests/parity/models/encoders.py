@@ -120,7 +120,7 @@ def run_towers(bench):
             return y[:, 1:] if class_token is False else y
         x = torch.randn(2, 3, *size, generator=generator)
         options = f"layer = {layer}" + ("" if class_token is None else f"\nclass_token = {str(class_token).lower()}")
-        compare(bench, f"{plugin} {name}", plugin, model, weights, x, options, forward)
+        compare(bench, f"encoder {plugin} {name}", plugin, model, weights, x, options, forward)
 
     for plugin, build, whole, keep in [("clip", tiny.clip, CLIPModel, (False, True)), ("siglip", tiny.siglip, SiglipModel, (None,))]:
         folder, old = bench.new_folder(), bench.new_folder()

@@ -82,24 +82,24 @@ def adapters(bench):
 
     x = torch.randn(2, 11, count_in, generator=generator)
     path = salm("adapter", settings, state)
-    bench.compare("SALM's adapter", {"y": ask(path, plugin="conformer", part="modality_adapter")}, {"y": adapter([*x]).view(2, 11, count_out)})
+    bench.compare("parakeet_encoder: SALM's adapter", {"y": ask(path, plugin="conformer", part="modality_adapter")}, {"y": adapter([*x]).view(2, 11, count_out)})
     inputs = torch.randn(1, 77, 80, generator=generator)
     _, out = bench.ask("encoder", {"x": inputs}, plugin="fastconformer", weights=path)
-    bench.compare("SALM's encoder beside an adapter", {"y": out["y"]}, {"y": model(inputs).last_hidden_state})
+    bench.compare("fastconformer beside SALM's adapter", {"y": out["y"]}, {"y": model(inputs).last_hidden_state})
     layer = {name: value for name, value in state.items() if ".proj." in name}
     layer["perception.proj.weight"] = torch.randn(count_out, count_in, generator=generator)
     alone = salm("alone", {"_target_": "nemo.collections.speechlm2.modules.perception.IdentityConnector", "d_model": count_in}, layer)
-    bench.compare("SALM's layer without an adapter", {"y": ask(alone, plugin="linear", part="modality_adapter")}, {"y": x @ layer["perception.proj.weight"].T + layer["perception.proj.bias"]})
+    bench.compare("parakeet_encoder: SALM's layer without an adapter", {"y": ask(alone, plugin="linear", part="modality_adapter")}, {"y": x @ layer["perception.proj.weight"].T + layer["perception.proj.bias"]})
 
     def refused(case, word, path, **how):
         bench.refused(case, word, "connector", inputs={"x": x}, weights=path, input_size=count_in, output_size=count_out, rows=1, columns=11, **how)
 
-    refused("refused: an adapter as a layer alone", "0 of 2 parameters", path, plugin="linear", part="modality_adapter")
-    refused("refused: a layer alone as an adapter", "_target_", alone, plugin="conformer", part="modality_adapter")
-    refused("refused: an adapter that is not there", "modality_adapter", archive(folder / "none.nemo", whole, tensors(model)), plugin="conformer", part="modality_adapter")
-    refused("refused: a part that is not there", "its parts: modality_adapter, language_model", path, plugin="conformer", part="adapter")
+    refused("parakeet_encoder refuses an adapter as a layer alone", "0 of 2 parameters", path, plugin="linear", part="modality_adapter")
+    refused("parakeet_encoder refuses a layer alone as an adapter", "_target_", alone, plugin="conformer", part="modality_adapter")
+    refused("parakeet_encoder refuses an adapter that is not there", "modality_adapter", archive(folder / "none.nemo", whole, tensors(model)), plugin="conformer", part="modality_adapter")
+    refused("parakeet_encoder refuses a part that is not there", "its parts: modality_adapter, language_model", path, plugin="conformer", part="adapter")
     for key, value in [("subsampling_factor", 2), ("self_attention_model", "rel_pos_local_attn"), ("conv_norm_type", "layer_norm"), ("use_bias", False), ("_target_", "x.Qformer"), ("n_experts", 4), ("d_model", 0), ("n_layers", None), ("att_context_size", [4, 0])]:
-        refused(f"refused: modality_adapter.{key} = {value}", key, salm("changed", {**settings, key: value}, state), plugin="conformer", part="modality_adapter")
+        refused(f"parakeet_encoder refuses modality_adapter.{key} = {value}", key, salm("changed", {**settings, key: value}, state), plugin="conformer", part="modality_adapter")
 
 
 def run(bench):
@@ -116,7 +116,7 @@ def run(bench):
         for name, config, state in [("CTC", whole, tensors(model)), ("Canary", whole, tensors(model, others=canary)), ("SALM", salm, tensors(model, "perception.encoder.", ("perception.proj.weight", "model.layers.0.weight")))]:
             path = archive(folder / f"{name}.nemo", config, state)
             _, out = bench.ask("encoder", {"x": x}, plugin="fastconformer", weights=path)
-            bench.compare(f"{case}: {name}", {"y": out["y"]}, {"y": expected})
+            bench.compare(f"fastconformer of an archive, {case}: {name}", {"y": out["y"]}, {"y": expected})
 
     folder = bench.new_folder()
     model = tiny.fastconformer(folder, intermediate_size=96).float()
@@ -130,24 +130,24 @@ def run(bench):
                    preprocessor__window="hamming", preprocessor__log=False, preprocessor__frame_splicing=2)
     for key, value in changes.items():
         path = archive(folder / "changed.nemo", configuration(model.config, **{key: value}), tensors(model))
-        refused(f"refused: {key} = {value}", key.replace("__", "."), path)
+        refused(f"fastconformer refuses {key} = {value}", key.replace("__", "."), path)
     for key, value, word in [("encoder__n_experts", 4, "keys that are not known: n_experts"), ("encoder___target_", "nemo.collections.asr.modules.SqueezeformerEncoder", "SqueezeformerEncoder"), ("preprocessor__sample_rate", 8000, "sampling_rate"),
                              ("preprocessor__window_size", 0.02, "win_length"), ("encoder__conv_kernel_size", 10 ** 9, "conv_kernel_size"), ("preprocessor__n_window_size", 400, "n_window_size"), ("preprocessor__log_zero_guard_value", 1e-5, "log_zero_guard_value")]:
-        refused(f"refused: {key} = {value}", word, archive(folder / "changed.nemo", configuration(model.config, **{key: value}), tensors(model)))
+        refused(f"fastconformer refuses {key} = {value}", word, archive(folder / "changed.nemo", configuration(model.config, **{key: value}), tensors(model)))
     good = configuration(model.config)
     missing = tensors(model)
     del missing["encoder.layers.1.norm_out.weight"]
-    refused("refused: a tensor is missing", "norm_out.weight", archive(folder / "missing.nemo", good, missing))
-    refused("refused: no encoder's tensors", "none of its", archive(folder / "none.nemo", good, {"decoder.weight": torch.ones(2)}))
-    refused("refused: compressed", "gunzip", archive(folder / "packed.nemo", good, tensors(model), mode="w:gz"))
-    refused("refused: no speech model", "no 'encoder'", archive(folder / "other.nemo", {"model": {"layers": 3}}, tensors(model)))
-    refused("refused: no YAML", "model_config.yaml:", mangled(folder / "yaml.nemo"))
+    refused("fastconformer refuses an archive without a tensor", "norm_out.weight", archive(folder / "missing.nemo", good, missing))
+    refused("fastconformer refuses an archive without an encoder's tensors", "none of its", archive(folder / "none.nemo", good, {"decoder.weight": torch.ones(2)}))
+    refused("fastconformer refuses a compressed archive", "gunzip", archive(folder / "packed.nemo", good, tensors(model), mode="w:gz"))
+    refused("fastconformer refuses an archive of another model", "no 'encoder'", archive(folder / "other.nemo", {"model": {"layers": 3}}, tensors(model)))
+    refused("fastconformer refuses what is no YAML", "model_config.yaml:", mangled(folder / "yaml.nemo"))
     (folder / "text.nemo").write_text("no archive")
-    refused("refused: no archive", "text.nemo", folder / "text.nemo")
+    refused("fastconformer refuses what is no archive", "text.nemo", folder / "text.nemo")
     whole = archive(folder / "whole.nemo", good, tensors(model)).read_bytes()
     for cut in (0, 100, 600, 2000, len(whole) // 2):
         (folder / "cut.nemo").write_bytes(whole[:cut])
-        refused(f"refused: the first {cut} bytes", "cut.nemo", folder / "cut.nemo")
+        refused(f"fastconformer refuses the first {cut} bytes", "cut.nemo", folder / "cut.nemo")
 
 
 def mangled(path):

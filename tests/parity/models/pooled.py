@@ -28,13 +28,13 @@ def run_clip(bench):
     # The projection's width of a whole model is beside its halves; those of the halves mean nothing.
     model = tiny.saved(CLIPModel(CLIPConfig(text_config=TEXT, vision_config={**tiny.VIT, "projection_dim": 7}, projection_dim=20)), 31, whole)
     image = lambda x, **more: model.visual_projection(model.vision_model(x, **more).pooler_output)[:, None]
-    one(bench, "clip pooled, of a CLIPModel", "clip", model, whole, image)
-    one(bench, "clip pooled, grid 5 x 3 interpolated", "clip", model, whole, lambda x: image(x, interpolate_pos_encoding=True), (35, 21))
+    one(bench, "encoder clip pooled, of a CLIPModel", "clip", model, whole, image)
+    one(bench, "encoder clip pooled, grid 5 x 3 interpolated", "clip", model, whole, lambda x: image(x, interpolate_pos_encoding=True), (35, 21))
     tower = tiny.saved(CLIPVisionModelWithProjection(CLIPVisionConfig(**tiny.VIT, projection_dim=12)), 32, alone)
-    one(bench, "clip pooled, of a CLIPVisionModelWithProjection", "clip", tower, alone, lambda x: tower(x).image_embeds[:, None])
-    bench.refused("clip pooled refuses an inner layer", "layer = -2", "encoder", plugin="clip", weights=whole, options="pooled = true\nlayer = -2")
-    bench.refused("clip pooled refuses the class token beside it", "class_token = true and pooled = true", "encoder", plugin="clip", weights=whole, options="pooled = true\nclass_token = true")
-    bench.refused("clip pooled refuses a checkpoint without a projection", "visual_projection", "encoder", plugin="clip", weights=without(bench, whole, "visual_projection.weight"), options="pooled = true")
+    one(bench, "encoder clip pooled, of a CLIPVisionModelWithProjection", "clip", tower, alone, lambda x: tower(x).image_embeds[:, None])
+    bench.refused("encoder clip pooled refuses an inner layer", "layer = -2", "encoder", plugin="clip", weights=whole, options="pooled = true\nlayer = -2")
+    bench.refused("encoder clip pooled refuses the class token beside it", "class_token = true and pooled = true", "encoder", plugin="clip", weights=whole, options="pooled = true\nclass_token = true")
+    bench.refused("encoder clip pooled refuses a checkpoint without a projection", "visual_projection", "encoder", plugin="clip", weights=without(bench, whole, "visual_projection.weight"), options="pooled = true")
 
 
 def without(bench, folder, name):
@@ -50,12 +50,12 @@ def without(bench, folder, name):
 def run_siglip(bench):
     alone, whole, headless = bench.new_folder(), bench.new_folder(), bench.new_folder()
     tower = tiny.siglip(alone)
-    one(bench, "siglip pooled", "siglip", tower, alone, lambda x: tower(x).pooler_output[:, None])
-    one(bench, "siglip pooled, grid 5 x 3 interpolated", "siglip", tower, alone, lambda x: tower(x, interpolate_pos_encoding=True).pooler_output[:, None], (35, 21))
+    one(bench, "encoder siglip pooled", "siglip", tower, alone, lambda x: tower(x).pooler_output[:, None])
+    one(bench, "encoder siglip pooled, grid 5 x 3 interpolated", "siglip", tower, alone, lambda x: tower(x, interpolate_pos_encoding=True).pooler_output[:, None], (35, 21))
     model = tiny.saved(SiglipModel(SiglipConfig(text_config=TEXT, vision_config={**tiny.VIT, "hidden_act": "gelu"})), 33, whole)
-    one(bench, "siglip pooled, of a SiglipModel", "siglip", model, whole, lambda x: model.vision_model(x).pooler_output[:, None])
+    one(bench, "encoder siglip pooled, of a SiglipModel", "siglip", model, whole, lambda x: model.vision_model(x).pooler_output[:, None])
     tiny.siglip(headless, vision_use_head=False)
-    bench.refused("siglip pooled refuses a checkpoint without a head", "vision_use_head", "encoder", plugin="siglip", weights=headless, options="pooled = true")
+    bench.refused("encoder siglip pooled refuses a checkpoint without a head", "vision_use_head", "encoder", plugin="siglip", weights=headless, options="pooled = true")
 
 
 def run(bench):

@@ -47,13 +47,13 @@ def towers(bench):
             Image.fromarray(picture(*size, seed=i)).save(files[-1])
             expected[f"{i}.0"] = torch.tensor(processor(Image.open(files[-1]), return_tensors="np")["pixel_values"][0])
         _, out = bench.ask("process", plugin=plugin, weights=folder, media=files)
-        kind = type(processor).__name__.removesuffix("ImageProcessorPil").lower()
-        bench.compare(f"images, {kind}", out, expected, limit=1e-6)
-        if kind == "gemma3":
-            bench.check("images, gemma3: to the bit", all(torch.equal(out[key], expected[key]) for key in expected), f"{len(expected)} pictures")
+        gemma3 = isinstance(processor, Gemma3ImageProcessorPil)
+        bench.compare(f"images, {plugin}{' of Gemma 3' * gemma3}", out, expected, limit=1e-6)
+        if gemma3:
+            bench.check("images, siglip of Gemma 3: to the bit", all(torch.equal(out[key], expected[key]) for key in expected), f"{len(expected)} pictures")
             config = json.loads((folder / "preprocessor_config.json").read_text())
             (folder / "preprocessor_config.json").write_text(json.dumps({**config, "do_pan_and_scan": True}))
-            bench.refused("images, gemma3 refuses do_pan_and_scan", "do_pan_and_scan", "process", plugin=plugin, weights=folder, media=[])
+            bench.refused("images, siglip refuses do_pan_and_scan", "do_pan_and_scan", "process", plugin=plugin, weights=folder, media=[])
         if plugin == "clip":
             config = json.loads((folder / "preprocessor_config.json").read_text())
             (folder / "preprocessor_config.json").write_text(json.dumps({**config, "size": 30, "crop_size": 28}))
@@ -77,7 +77,7 @@ def tiled(bench):
         for part, pixels in enumerate(processor(Image.open(files[-1]), return_tensors="np")["pixel_values"][0]):
             expected[f"{i}.{part}"] = torch.tensor(pixels)
     _, out = bench.ask("process", plugin="clip", weights=folder, media=files)
-    bench.compare("images, in tiles", out, expected, limit=1e-6)
+    bench.compare("images, clip in tiles", out, expected, limit=1e-6)
 
 
 def conformer_sounds(bench):
@@ -106,7 +106,7 @@ def stretched(bench):
     Image.fromarray(picture(97, 61, 5)).save(folder / "a.png")
     expected = {"0.0": torch.tensor(processor(Image.open(folder / "a.png"), return_tensors="np")["pixel_values"][0])}
     _, out = bench.ask("process", plugin="dinov2", weights=folder, media=[str(folder / "a.png")])
-    bench.compare("images, stretched to a square", out, expected, limit=1e-6)
+    bench.compare("images, dinov2 stretched to a square", out, expected, limit=1e-6)
 
 
 def refusals(bench):
@@ -116,7 +116,7 @@ def refusals(bench):
         folder = bench.new_folder()
         tiny.dinov2(folder)
         (folder / "preprocessor_config.json").write_text(json.dumps({**whole, key: value}))
-        bench.refused(f"images refuse {key} = {value}", key.split("_")[0], "process", plugin="dinov2", weights=folder, media=[])
+        bench.refused(f"images, dinov2 refuses {key} = {value}", key.split("_")[0], "process", plugin="dinov2", weights=folder, media=[])
     folder = bench.new_folder()
     tiny.dinov2(folder, hidden_act="tanh")
     bench.refused("dinov2 refuses hidden_act = tanh", 'hidden_act is "tanh"; expected one of gelu', "process", plugin="dinov2", weights=folder, media=[])
@@ -141,7 +141,7 @@ def images(bench):
         Image.fromarray(picture(90, 120, 9)[..., 0]).save(files[-1])
         expected[f"{len(sizes)}.0"] = torch.tensor(processor(Image.open(files[-1]).convert("RGB"), return_tensors="np")["pixel_values"][0])
         _, out = bench.ask("process", plugin="dinov2", weights=folder, media=files)
-        bench.compare(f"images, {name}", out, expected, limit=1e-6)
+        bench.compare(f"images, dinov2, {name}", out, expected, limit=1e-6)
 
 
 def sounds(bench):
@@ -164,10 +164,10 @@ def sounds(bench):
                 clips[f"{i}.{part}"] = torch.tensor(extractor(piece, sampling_rate=16000, return_tensors="np", **own)["input_features"][0])
         for length, expected in [("window", windows), ("clip", clips)]:
             answer, out = bench.ask("process", plugin="whisper", weights=folder, media=files, options=f'length = "{length}"')
-            bench.compare(f"sounds, windows of {seconds} s, {mels} mels, length {length}", out, expected)
+            bench.compare(f"sounds, whisper, windows of {seconds} s, {mels} mels, length {length}", out, expected)
             counts = {f"{i}.{j}": tensor.shape[1] // 2 for i, grids in enumerate(answer["grids"]) for j, tensor in enumerate([expected[f"{i}.{j}"] for j in range(len(grids))])}
             announced = {f"{i}.{j}": grid[0] * grid[1] for i, grids in enumerate(answer["grids"]) for j, grid in enumerate(grids)}
-            bench.check(f"sounds, windows of {seconds} s, {mels} mels, length {length}: counts", counts == announced)
+            bench.check(f"sounds, whisper, windows of {seconds} s, {mels} mels, length {length}: counts", counts == announced)
 
 
 def very_short(bench):
