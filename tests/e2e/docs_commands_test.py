@@ -1,6 +1,7 @@
 """The commands of README and docs. Each `antiphon` or `./dev` line of an sh block runs, page by page, in a folder where tiny
 things have the names that the text uses; the lines of PARSED are only read. Of commands within a sentence, the verb and
-every flag must be there; of Python scripts, wherever they stand, the file and every flag."""
+every flag must be there; of Python scripts, wherever they stand, the file and every flag; of the benchmark, which is not built
+here, the verb and every flag as its sources declare them."""
 import functools
 import os
 import re
@@ -45,6 +46,29 @@ def words_of(line):
 
 def is_command(line):
     return words_of(line)[0] in ("antiphon", "build/bin/antiphon", "./dev")
+
+
+def verbs_of_the_benchmark():
+    """verb -> the flags that it takes, and under "" those that all take, out of the calls to CLI11 in their order."""
+    flags = {"": set()}
+    for text in (file.read_text() for file in sorted((ROOT / "benchmarks").glob("*.cpp"))):
+        verbs = {"program": [""]}
+        for name, verb, loop, of, at, flag in re.findall(r'(?:(\w+) =\s+)?program\.add_subcommand\("(\w+)"|for \(auto\* (\w+) : \{([\w, ]+)\}|(\w+)(?:->|\.)add_(?:option|flag)\("(--[\w-]+)"', text):
+            if verb:
+                verbs[name], flags[verb] = [verb], set()
+            elif loop:
+                verbs[loop] = [each for one in of.split(", ") for each in verbs[one]]
+            else:
+                for each in verbs[at]:
+                    flags[each].add(flag)
+    return flags
+
+
+def benchmark_commands(page):
+    """The words after `antiphon_bench` of each command, in blocks and sentences; a name alone is none."""
+    lines = [*lines_of(page), *re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S))]
+    for words in (shlex.split(line, posix=False) for line in lines if "antiphon_bench " in line):
+        yield words[next(place for place, word in enumerate(words) if word.endswith("antiphon_bench")) + 1:]
 
 
 def reason(line):
@@ -168,6 +192,18 @@ class Commands(Case):
                     self.assertLessEqual(set(flags), declared(ROOT / name), "no such flag")
                 found += len(flags)
         self.assertGreater(found, 100)
+
+    def test_the_benchmark_has_the_flags(self):
+        known, found = verbs_of_the_benchmark(), 0
+        for page in ALL:
+            for verb, *rest in benchmark_commands(page):
+                with self.subTest(page=page.name, command=[verb, *rest]):
+                    self.assertIn(verb, known, "no such verb")
+                    self.assertLessEqual({word.split("=")[0] for word in rest if word.startswith("--")}, known[verb] | known[""], "no such flag")
+                    for word in rest:
+                        self.assertTrue(not FILE.fullmatch(word) or word.startswith(MADE) or (ROOT / word).exists(), f"there is no file {word}")
+                found += 1
+        self.assertGreater(found, 40)
 
     def test_setups_are_known(self):
         usage = re.search(r"setup \[(.*)\]", (ROOT / "setup").read_text())[1].split("|")
