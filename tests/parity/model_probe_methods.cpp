@@ -13,7 +13,7 @@ namespace {
 void give_values(model::AttachedPeft& peft, const std::string& weights) {
   if (!weights.empty())
     weights::load_adapter(weights, *peft.method, {}, {.device = device(), .name = "adapter"}, peft.also_trained(),
-                          weights::StackedPart{peft.names, *peft.part});
+                          StackedPart{peft.names, *peft.part});
   peft.method->module().initialize(1, device());
   if (weights.empty()) peft.method->start(1);
 }
