@@ -5,7 +5,7 @@
 #include <antiphon/component/peft.h>
 #include <antiphon/nn/linear/linear.h>
 
-#include "subject.h"
+#include "network.h"
 
 namespace antiphon::apps::conformance {
 
@@ -19,7 +19,7 @@ class Base : public Module {
       for (const char* name : {"gate_proj", "up_proj", "down_proj"})
         add_linear(fmt::format("model.layers.{}.mlp.{}", layer, name), false);
     }
-    initialize(61, at::kCPU);
+    start(*this, 61);  // biases are not zero
     set_requires_grad(false);
   }
   // Every layer on the same input [tokens, in], side by side.

@@ -8,13 +8,19 @@
 namespace antiphon::apps::conformance {
 namespace {
 
-// Set by check_connector(): a connector that changes no width takes the second.
-ConnectorShape shape;
+// A connector that changes no width takes the second.
 constexpr ConnectorShape kShapes[] = {{24, 40}, {24, 24}};
 constexpr TokenGrid all_grids[] = {{1, 7}, {1, 8}, {4, 4}, {5, 3}, {1, 1}};
 
-// Of an embedding with what the taps give beside it.
-int64_t width_of(const Connector& connector) { return shape.output_size * (1 + connector.taps()); }
+struct Tested {
+  Connector& connector;
+  ConnectorShape shape;  // what it was built for
+  std::vector<TokenGrid> grids = {};
+
+  // Of an embedding with what the taps give beside it.
+  int64_t width() const { return shape.output_size * (1 + connector.taps()); }
+  at::Tensor features(int64_t n, const TokenGrid& grid) const { return made({n, grid.count(), shape.input_size}, 31); }
+};
 
 std::string text(const TokenGrid& grid) { return fmt::format("{} x {}", grid.rows, grid.columns); }
 
@@ -49,25 +55,25 @@ at::Tensor embedded(Connector& connector, const at::Tensor& x, const TokenGrid& 
   return at::stack(items);
 }
 
-at::Tensor features(int64_t n, const TokenGrid& grid) { return made({n, grid.count(), shape.input_size}, 31); }
-
-void counts_hold(Connector& connector, const std::vector<TokenGrid>& grids) {
+void counts_hold(const Tested& tested) {
   c10::AutoGradMode no_grad(false);
-  for (const auto& grid : grids)
+  auto& connector = tested.connector;
+  for (const auto& grid : tested.grids)
     for (const int64_t n : {1, 2}) {
-      const auto y = connector.forward(features(n, grid), grid);
-      expect_shape(y, {n, connector.output_grid(grid).count(), width_of(connector)},
+      const auto y = connector.forward(tested.features(n, grid), grid);
+      expect_shape(y, {n, connector.output_grid(grid).count(), tested.width()},
                    fmt::format("an output as output_grid() says for {} part(s) of {},", n, text(grid)));
-      expect_shape(embedded(connector, features(n, grid), grid),
-                   {n, connector.item_tokens({connector.output_grid(grid)}, {}), width_of(connector)},
+      expect_shape(embedded(connector, tested.features(n, grid), grid),
+                   {n, connector.item_tokens({connector.output_grid(grid)}, {}), tested.width()},
                    fmt::format("items as item_tokens() says for one part of {},", text(grid)));
     }
 }
 
-void batch_is_one_by_one(Connector& connector, const std::vector<TokenGrid>& grids) {
+void batch_is_one_by_one(const Tested& tested) {
   c10::AutoGradMode no_grad(false);
-  for (const auto& grid : grids) {
-    const auto x = features(2, grid);
+  auto& connector = tested.connector;
+  for (const auto& grid : tested.grids) {
+    const auto x = tested.features(2, grid);
     const auto apart =
         at::cat({connector.forward(x.narrow(0, 0, 1), grid), connector.forward(x.narrow(0, 1, 1), grid)});
     expect_close(connector.forward(x, grid), apart, 1e-4,
@@ -76,10 +82,11 @@ void batch_is_one_by_one(Connector& connector, const std::vector<TokenGrid>& gri
 }
 
 // Outside of training no part depends on another.
-void all_is_each(Connector& connector, const std::vector<TokenGrid>& grids) {
+void all_is_each(const Tested& tested) {
   c10::AutoGradMode no_grad(false);
+  const auto& [connector, shape, grids] = tested;
   std::vector<at::Tensor> parts;
-  for (const auto& grid : grids) parts.push_back(features(1, grid)[0]);
+  for (const auto& grid : grids) parts.push_back(tested.features(1, grid)[0]);
   const auto arranged = connector.arrange_all(parts, grids);
   expect(arranged.size() == parts.size(), "expected {} parts from arrange_all(), got {}", parts.size(),
          arranged.size());
@@ -88,9 +95,10 @@ void all_is_each(Connector& connector, const std::vector<TokenGrid>& grids) {
                  fmt::format("a part of {} among others against alone", text(grids[i])));
 }
 
-void passes_gradient(Connector& connector, const TokenGrid& grid) {
-  const auto x = features(1, grid).requires_grad_(true);
-  connector.forward(x, grid).sum().backward();
+void passes_gradient(const Tested& tested) {
+  const auto& grid = tested.grids.front();
+  const auto x = tested.features(1, grid).requires_grad_(true);
+  tested.connector.forward(x, grid).sum().backward();
   expect_gradient(x, "the encoder's vectors, so that the encoder can be trained");
 }
 
@@ -103,28 +111,33 @@ bool takes(const Subject& subject, const ConnectorShape& widths) {
   }
 }
 
+MakeNetwork networks(const Subject& subject, const Tested& tested) {
+  return [&subject, shape = tested.shape, x = tested.features(2, tested.grids.front()),
+          grid = tested.grids.front()]() -> Network {
+    std::shared_ptr<Connector> fresh = build<Connector>(subject, shape);
+    Connector* used = fresh.get();
+    return {fresh, &fresh->module(),
+            [used, x, grid](at::ScalarType type) { return embedded(*used, x.to(type), grid); }};
+  };
+}
+
 void check_connector(Report& report, const Subject& subject) {
-  shape = kShapes[!takes(subject, kShapes[0]) && takes(subject, kShapes[1])];
+  const auto shape = kShapes[!takes(subject, kShapes[0]) && takes(subject, kShapes[1])];
   if (!check_options(report, subject, resolver<Connector>(subject, shape))) return;
   const auto connector = build<Connector>(subject, shape);
   if (!check_size(report, subject, connector->module())) return;
-  std::vector<TokenGrid> grids;
-  if (!report.check("grids: each is taken or refused by output_grid()", [&] { grids = accepted_grids(*connector); }))
+  Tested tested{*connector, shape};
+  if (!report.check("grids: each is taken or refused by output_grid()",
+                    [&] { tested.grids = accepted_grids(*connector); }))
     return;
   start(connector->module(), 1);
   if (!report.check("counting contract: forward() and assemble() give what is announced, batch 1 and 2",
-                    [&] { counts_hold(*connector, grids); }))
+                    [&] { counts_hold(tested); }))
     return;
-  report.check("forward: a batch of two is two of one", [&] { batch_is_one_by_one(*connector, grids); });
-  report.check("forward: arrange_all() of several grids is arrange() of each", [&] { all_is_each(*connector, grids); });
-  report.check("gradient: reaches the input", [&] { passes_gradient(*connector, grids.front()); });
-  check_network(report, [&]() -> Network {
-    std::shared_ptr<Connector> fresh = build<Connector>(subject, shape);
-    Connector* used = fresh.get();
-    const auto grid = grids.front();
-    return {fresh, &fresh->module(),
-            [used, grid](at::ScalarType type) { return embedded(*used, features(2, grid).to(type), grid); }};
-  });
+  report.check("forward: a batch of two is two of one", [&] { batch_is_one_by_one(tested); });
+  report.check("forward: arrange_all() of several grids is arrange() of each", [&] { all_is_each(tested); });
+  report.check("gradient: reaches the input", [&] { passes_gradient(tested); });
+  check_network(report, networks(subject, tested));
 }
 
 const KindChecks registered{KindOf<Connector>::name, check_connector};

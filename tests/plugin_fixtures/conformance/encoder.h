@@ -1,16 +1,14 @@
-// A small encoder of images that obeys the contract, with one switch for each way to break it. Each fixture is this
-// encoder with one switch on; `antiphon conformance` must name that fault and find no other.
+// A small encoder of images that obeys the contract, with one switch for each way to break it.
 #pragma once
 #include <ATen/ATen.h>
 
 #include <antiphon/component/encoder.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/linear/linear.h>
-#include <antiphon/plugin/manifest.h>
 
 #include <stdexcept>
 
-namespace antiphon::fixture {
+namespace antiphon::fixture::encoder {
 
 enum class Fault {
   none,
@@ -83,11 +81,4 @@ class RowEncoder : public Encoder, private Module {
   nn::Linear first_, second_;
 };
 
-}  // namespace antiphon::fixture
-
-#define ANTIPHON_FIXTURE(name)                                                                              \
-  ANTIPHON_PLUGIN(name, "0.1.0") {                                                                          \
-    using namespace antiphon::fixture;                                                                      \
-    antiphon::register_component<antiphon::Encoder, RowEncoder<Fault::name>>(registrar, #name, "a fixture", \
-                                                                             options_table());              \
-  }
+}  // namespace antiphon::fixture::encoder

@@ -1,0 +1,66 @@
+#include <ATen/ATen.h>
+
+#include <antiphon/backbone/decoder_lm.h>
+
+#include <algorithm>
+
+#include "faulty.h"
+
+namespace antiphon::fixture {
+namespace language_model {
+namespace {
+
+enum class Fault { none, sees_future, ignores_rows, counts_from_one, turned_head };
+
+struct Options : backbone::DecoderLmOptions {
+  Options() { vocab_size = 64, hidden_size = 16, intermediate_size = 32, num_layers = 2, num_heads = 2; }
+};
+
+const config::Table<Options>& table() {
+  static const auto* table = new config::Table<Options>(backbone::decoder_lm_table<Options>("fixture"));
+  return *table;
+}
+
+// To each token of a sequence the mean of all of them.
+at::Tensor means(const DecoderInput& input) {
+  std::vector<at::Tensor> all;
+  for (const auto& own : input.x_td.split_with_sizes(input.lengths)) all.push_back(own.mean(0, true).expand_as(own));
+  return at::cat(all);
+}
+
+template <Fault fault>
+class SmallLm : public backbone::DecoderLm {
+ public:
+  explicit SmallLm(const Options& options) : DecoderLm(options.decoder()) {}
+  at::Tensor positions(const SampleLayout& layout) const override {
+    return DecoderLm::positions(layout) + (fault == Fault::counts_from_one ? 1 : 0);
+  }
+  at::Tensor forward(const DecoderInput& input) override {
+    auto own = input;
+    if (fault == Fault::ignores_rows) std::ranges::sort(own.rows);
+    const auto h = DecoderLm::forward(own);
+    return fault == Fault::sees_future ? h + means(input) : h;
+  }
+  at::Tensor head_weight() override {
+    return fault == Fault::turned_head ? DecoderLm::head_weight().t() : DecoderLm::head_weight();
+  }
+};
+
+template <Fault fault>
+void add(plugin::Registrar& registrar, const char* name, const char* doc) {
+  register_component<LanguageModel, SmallLm<fault>>(registrar, name, doc, table());
+}
+
+}  // namespace
+}  // namespace language_model
+
+void add_language_models(plugin::Registrar& registrar) {
+  using namespace language_model;
+  add<Fault::none>(registrar, "sound", "");
+  add<Fault::sees_future>(registrar, "sees_future", "a token sees those after it");
+  add<Fault::ignores_rows>(registrar, "ignores_rows", "sequence i goes into row i of the cache");
+  add<Fault::counts_from_one>(registrar, "counts_from_one", "positions begin with 1");
+  add<Fault::turned_head>(registrar, "turned_head", "the head is [hidden_size, vocab_size]");
+}
+
+}  // namespace antiphon::fixture

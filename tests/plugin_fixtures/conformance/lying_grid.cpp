@@ -1,2 +1,0 @@
-#include "encoder.h"
-ANTIPHON_FIXTURE(lying_grid)
