@@ -19,6 +19,11 @@ antiphon_parity_test("models, other transformers" other_transformers_parity.py $
 if(TEST "parity: models, other transformers")
   set_tests_properties("parity: models, other transformers" PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 7200)
 endif()
+foreach(of_all "" ", avx2" ", baseline")  # 3,800 cases
+  if(TEST "parity: models${of_all}")
+    set_tests_properties("parity: models${of_all}" PROPERTIES TIMEOUT 1500)
+  endif()
+endforeach()
 # The pages that say what works are made of what was tested.
 if(TEST "parity: models" AND ANTIPHON_FFMPEG)
   set_tests_properties("parity: models" PROPERTIES FIXTURES_SETUP model_parity)

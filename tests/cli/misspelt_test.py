@@ -47,11 +47,14 @@ def keys_of(line, table):
     bare = re.sub(r'"[^"]*"', lambda text: "_" * len(text[0]), line).split("#")[0]
     header = re.match(r"\[\[?([\w.]+)\]", bare)
     paths = [(header.start(1), header[1])] if header else [(found.start(1), found[1]) for found in re.finditer(r"(?:^|[{,])\s*([A-Za-z_][\w.]*)\s*=", bare)]
+    owners = {0: "" if header else table}  # by depth of inline tables
     for start, path in paths:
-        before = "" if header else table
+        depth = bare.count("{", 0, start) - bare.count("}", 0, start)
+        before = owners[depth]
         for part in path.split("."):
             yield start, part, before
             start, before = start + len(part) + 1, part
+        owners[depth + 1] = before
 
 
 class Misspelt(unittest.TestCase):

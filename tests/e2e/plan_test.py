@@ -72,9 +72,9 @@ class Plan(Together):
             most[batches] = plan["most"]
         self.assertLess(most[1], most[4])
         self.assertLess(most[4], 1.5 * most[1])  # one batch's activations at a time
-        for mesh in ([], sets(parallel__fsdp=2)):
+        for name, mesh in {"replicate": [], "fsdp": sets(parallel__fsdp=2), "tensor": sets(parallel__tensor=2)}.items():
             args = [*sets(train__tokens_per_batch=128, train__accumulate=4), *mesh]
-            expected, sent = self.sent(f"pairs_sent_{len(mesh)}", 2, *args, config=config)
+            expected, sent = self.sent(f"pairs_sent_{name}", 2, *args, config=config)
             self.assertLessEqual(expected, sent)
             self.assertLess(sent, expected + CONTROL)
 

@@ -300,10 +300,12 @@ std::shared_ptr<Loader::Result> Loader::wait_for(Row& row) {
   room_.notify_one();
   const auto begin = std::chrono::steady_clock::now();
   const auto there = [&] { return row.window.empty() ? row.ended : row.window.front()->ready; };
-  for (bool told = false; !ready_.wait_for(lock, kLook, there); told = true) {
+  bool told = false;
+  for (; !ready_.wait_for(lock, kLook, there); told = true) {
     stop_if_requested();
     if (!told && !row.window.empty()) tell_waits_for(*row.window.front());
   }
+  if (told) beacon::doing("drawing batches");
   waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (row.window.empty()) return nullptr;
   auto result = std::move(row.window.front());

@@ -8,17 +8,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace antiphon::run {
 namespace {
 
-// A text tower with the option eos_token_id looks for that token, or the largest id for 2, and takes its vector. Here
-// it is the last one's.
+// A text tower with the option eos_token_id looks for that token, or for 2 the largest of the text, and takes its
+// vector. Here it is the last one's.
 void check_text_end(const config::Value& options, const text::Tokenizer& tokenizer) {
   const auto* option = options.find("eos_token_id");
   const auto* id = option ? option->get_if<int64_t>() : nullptr;
   if (!id || *id < 0) return;
-  const int64_t wanted = *id == 2 ? tokenizer.vocab_size() - 1 : *id;
   const auto ids = text::caption_ids(tokenizer, "a");
+  const int64_t wanted = *id == 2 && !ids.empty() ? *std::ranges::max_element(ids) : *id;
   if (!ids.empty() && ids.back() == wanted) return;
   fail(ErrorKind::weights,
        fmt::format("eos_token_id of the text tower: a text's vector is that of token {}, and the tokenizer ends texts "

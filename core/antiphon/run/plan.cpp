@@ -64,8 +64,9 @@ class PlannedStep {
         .batches;
   }
 
+  // As the first of those that have the same scores: nothing comes from others here, so that their rows are its own.
   ObjectiveOutput loss_of_pairs(const at::Tensor& own_sk) {
-    return train::loss_of_pairs(objective_, own_sk, {}, group_, placement_.leads());
+    return train::loss_of_pairs(objective_, own_sk, {}, group_, /*leads=*/true);
   }
 
   // Of other objectives the sum of what the model gives: they make no tensors as large as the model's.

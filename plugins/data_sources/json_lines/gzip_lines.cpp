@@ -11,7 +11,7 @@
 namespace antiphon::json_lines {
 namespace {
 
-constexpr size_t kMostPlaces = 1024, kMostIdle = 16;
+constexpr size_t kMostIdle = 16;
 constexpr uint64_t kHashed = 1 << 20;
 
 struct LinePlace {
@@ -77,10 +77,45 @@ class GzipLines::Cursor {
   uint64_t at_;
 };
 
-GzipLines::GzipLines(const std::filesystem::path& path, uint64_t apart)
-    : file_(path, ErrorKind::data), fingerprint_(hash_of(file_)), apart_(apart) {}
+class GzipLines::Idle {
+ public:
+  std::unique_ptr<Cursor> take(const GzipLines& lines, uint64_t offset) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = std::ranges::find_if(
+        entries_, [&](const Entry& entry) { return entry.lines == &lines && entry.cursor->offset() == offset; });
+    if (found == entries_.end()) return nullptr;
+    auto cursor = std::move(found->cursor);
+    return entries_.erase(found), std::move(cursor);
+  }
+  void put(const GzipLines& lines, std::unique_ptr<Cursor> cursor) {
+    const std::scoped_lock lock(mutex_);
+    entries_.push_back({&lines, std::move(cursor)});
+    if (entries_.size() > kMostIdle) entries_.erase(entries_.begin());
+  }
+  void drop(const GzipLines& lines) {
+    const std::scoped_lock lock(mutex_);
+    std::erase_if(entries_, [&](const Entry& entry) { return entry.lines == &lines; });
+  }
 
-GzipLines::~GzipLines() = default;
+ private:
+  struct Entry {
+    const GzipLines* lines;
+    std::unique_ptr<Cursor> cursor;
+  };
+  std::mutex mutex_;
+  std::vector<Entry> entries_;  // the oldest first
+};
+
+std::shared_ptr<GzipLines::Idle> GzipLines::make_idle() { return std::make_shared<Idle>(); }
+
+GzipLines::GzipLines(const std::filesystem::path& path, std::shared_ptr<Idle> idle, size_t most_places, uint64_t apart)
+    : file_(path, ErrorKind::data),
+      fingerprint_(hash_of(file_)),
+      idle_(std::move(idle)),
+      most_places_(most_places),
+      apart_(apart) {}
+
+GzipLines::~GzipLines() { idle_->drop(*this); }
 
 // Keeps a place of the file from time to time; every second one is forgotten if there are too many.
 void GzipLines::note(GzipReader& reader, uint64_t text) const {
@@ -89,32 +124,22 @@ void GzipLines::note(GzipReader& reader, uint64_t text) const {
   auto place = reader.place();
   if (!place) return;
   places_.push_back(std::move(*place));
-  if (places_.size() < kMostPlaces) return;
-  for (size_t i = 0; 2 * i < places_.size(); ++i) places_[i] = std::move(places_[2 * i]);
-  places_.resize(kMostPlaces / 2);
+  if (places_.size() <= most_places_) return;
+  for (size_t i = 1; 2 * i < places_.size(); ++i) places_[i] = std::move(places_[2 * i]);
+  places_.resize((places_.size() + 1) / 2);
   apart_ *= 2;
 }
 
 std::unique_ptr<GzipLines::Cursor> GzipLines::cursor_at(uint64_t offset) const {
+  if (auto cursor = idle_->take(*this, offset)) return cursor;
   GzipPlace from;
   {
     const std::scoped_lock lock(mutex_);
-    const auto same = std::ranges::find_if(idle_, [&](const auto& cursor) { return cursor->offset() == offset; });
-    if (same != idle_.end()) {
-      auto cursor = std::move(*same);
-      return idle_.erase(same), std::move(cursor);
-    }
     from = *(std::ranges::upper_bound(places_, offset, {}, &GzipPlace::text) - 1);
   }
   auto cursor = std::make_unique<Cursor>(*this, from);
   cursor->skip(offset - from.text);
   return cursor;
-}
-
-void GzipLines::put_back(std::unique_ptr<Cursor> cursor) const {
-  const std::scoped_lock lock(mutex_);
-  idle_.push_back(std::move(cursor));
-  if (idle_.size() > kMostIdle) idle_.erase(idle_.begin());
 }
 
 std::optional<Records::Step> GzipLines::step(const std::string& position) const {
@@ -124,7 +149,7 @@ std::optional<Records::Step> GzipLines::step(const std::string& position) const 
     ++lines;
     if (line->find_first_not_of(" \t\r") == std::string::npos) continue;
     Step step{{std::move(*line), lines}, fmt::format("{} {}", cursor->offset(), lines)};
-    put_back(std::move(cursor));
+    idle_->put(*this, std::move(cursor));
     return step;
   }
   return std::nullopt;

@@ -11,13 +11,17 @@
 
 namespace antiphon::json_lines {
 
-// A position is the number of bytes of the text before it and the number of its lines. At most 1,024 places of the file
-// are kept, from which lines are reached: 32 KiB each, `apart` bytes of text or more from one to the next, further in
-// larger files.
+// A position is the number of bytes of the text before it and the number of its lines. Places of the file are kept,
+// from which lines are reached, `apart` bytes of text or more from one to the next; every second one is forgotten if
+// they are more than `most_places`, of 32 KiB each.
 class GzipLines : public Records {
  public:
+  // Readers that stand behind lines that were read, for the next ones: at most 16 of 170 KiB, of all files of a set.
+  class Idle;
+  static std::shared_ptr<Idle> make_idle();
   // Error(data) if the file is missing.
-  explicit GzipLines(const std::filesystem::path& path, uint64_t apart = 1 << 20);
+  explicit GzipLines(const std::filesystem::path& path, std::shared_ptr<Idle> idle = make_idle(),
+                     size_t most_places = 1024, uint64_t apart = 1 << 20);
   ~GzipLines() override;
   std::optional<int64_t> size() const override { return std::nullopt; }
   std::optional<Step> step(const std::string& position) const override;
@@ -26,14 +30,14 @@ class GzipLines : public Records {
  private:
   class Cursor;
   std::unique_ptr<Cursor> cursor_at(uint64_t offset) const;
-  void put_back(std::unique_ptr<Cursor> cursor) const;
   void note(GzipReader& reader, uint64_t text) const;
 
   OpenFile file_;
   std::string fingerprint_;
+  std::shared_ptr<Idle> idle_;
+  size_t most_places_;
   mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<Cursor>> idle_;  // the last ones that were used, the oldest first
-  mutable std::vector<GzipPlace> places_{1};           // the beginning, and others
+  mutable std::vector<GzipPlace> places_{1};  // the beginning, and others
   mutable uint64_t apart_;
 };
 

@@ -54,7 +54,7 @@ Made made(std::mt19937& random, int64_t lines) {
 }
 
 std::unique_ptr<Records> lines_of(const std::filesystem::path& path, uint64_t apart = 1 << 20) {
-  return std::make_unique<GzipLines>(path, apart);
+  return std::make_unique<GzipLines>(path, GzipLines::make_idle(), apart == 1 << 10 ? 64 : 1024, apart);
 }
 
 // Those of `all` from thread to thread in another order.
@@ -77,10 +77,11 @@ TEST_CASE("packed lines: each record is that of the text, in any order and from 
   TestFolder folder;
   const auto all = made(random, 6000);
   const auto half = all.text.find('\n', all.text.size() / 2) + 100;
-  // As one member; as two, cut within a line, and padding; without compression.
-  for (const auto& bytes :
-       {packed(all.text), packed(all.text.substr(0, half)) + packed(all.text.substr(half)) + std::string(7, '\0'),
-        packed("\xEF\xBB\xBF" + all.text, 0)}) {
+  // As one member; as two, cut within a line, with padding behind both; without compression.
+  for (const auto& bytes : {packed(all.text),
+                            packed(all.text.substr(0, half)) + std::string(509, '\0') + packed(all.text.substr(half)) +
+                                std::string(7, '\0'),
+                            packed("\xEF\xBB\xBF" + all.text, 0)}) {
     folder.write("a.jsonl.gz", bytes);
     for (const uint64_t apart : {1 << 20, 1 << 10}) {  // the second: places are forgotten
       const records::Stepped records(lines_of(folder / "a.jsonl.gz", apart), "a");
@@ -136,10 +137,11 @@ TEST_CASE("packed lines: damage is an error of the data, at opening") {
 
 TEST_CASE("packed lines: a line of any length takes no more memory than a record may, and is refused alone") {
   TestFolder folder;
-  folder.write("a.jsonl.gz", packed("{\"a\": 1}\n\"" + std::string(64 << 20, ' ') + "\"\n{\"a\": 3}"));
+  folder.write("a.jsonl.gz", packed("{\"a\": 1}\n\n\"" + std::string(64 << 20, ' ') + "\"\n{\"a\": 3}"));
   const records::Stepped records(lines_of(folder / "a.jsonl.gz"), "a");
   REQUIRE(records.size() == 3);
   CHECK(records.record(2).bytes == "{\"a\": 3}");
+  CHECK(records.number(1) == 3);  // behind an empty line
   try {
     records.record(1);
     FAIL("it was read");

@@ -61,14 +61,15 @@ bool GzipReader::fill() {
   return !in_.empty();
 }
 
-// Another member may follow; zeros at the end are padding, as gzip itself has it.
+// Another member may follow, behind zeros, which are padding.
 void GzipReader::end_member() {
   for (size_t left = bare_ ? kTrailer : 0; left > 0;) {
     if (!fill()) refuse("ends too early:");
     const auto some = std::min<size_t>(left, stream_.avail_in);
     stream_.next_in += some, stream_.avail_in -= static_cast<uInt>(some), left -= some;
   }
-  ended_ = !fill() || *stream_.next_in == 0;
+  while (fill() && *stream_.next_in == 0) ++stream_.next_in, --stream_.avail_in;
+  ended_ = !fill();
   bare_ = false;
   if (!ended_) inflateReset2(&stream_, kGzip);
 }

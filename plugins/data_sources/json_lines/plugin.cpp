@@ -9,6 +9,8 @@
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
+#include <algorithm>
+
 #include "archives.h"
 #include "gzip_lines.h"
 
@@ -50,18 +52,29 @@ bool is_tar(const std::filesystem::path& name) {
   return name.extension() == ".tgz" || name.stem().extension() == ".tar";
 }
 
-std::unique_ptr<Records> open_one(const std::filesystem::path& path) {
-  const auto start = OpenFile(path, ErrorKind::data).read(0, 3);
-  if (is_gzip(start)) return std::make_unique<GzipLines>(path);
-  const auto begin = records::byte_order_mark(start);
-  return std::make_unique<records::IndexedFile>(
-      path, begin, []() -> std::unique_ptr<records::RecordCutter> { return std::make_unique<Lines>(); }, "lines");
-}
+// Opens the files of a set, whose memory does not grow with their number.
+class Opening {
+ public:
+  explicit Opening(size_t files)
+      : places_(std::clamp<size_t>(4096 / files, 2, 1024)),
+        positions_(std::clamp<size_t>((1 << 20) / files, 64, 1 << 16)) {}
 
-// By the number of a record it is joined to others, and its media are found.
-std::unique_ptr<Records> open_sized(const std::filesystem::path& path) {
-  return records::with_size(open_one(path), path.string());
-}
+  std::unique_ptr<Records> as_it_is(const std::filesystem::path& path) const {
+    const auto start = OpenFile(path, ErrorKind::data).read(0, 3);
+    if (is_gzip(start)) return std::make_unique<GzipLines>(path, idle_, places_);
+    const auto begin = records::byte_order_mark(start);
+    return std::make_unique<records::IndexedFile>(
+        path, begin, []() -> std::unique_ptr<records::RecordCutter> { return std::make_unique<Lines>(); }, "lines");
+  }
+  // By the number of a record it is joined to others, and its media are found.
+  std::unique_ptr<Records> sized(const std::filesystem::path& path) const {
+    return records::with_size(as_it_is(path), path.string(), positions_);
+  }
+
+ private:
+  std::shared_ptr<GzipLines::Idle> idle_ = GzipLines::make_idle();
+  size_t places_, positions_;  // of each file
+};
 
 bool has_lines(const FileStart& start) {
   return !records::begins_list(start) && has_object(start.bytes.substr(records::byte_order_mark(start.bytes)));
@@ -80,8 +93,9 @@ class JsonLines : public DataSource {
   }
   std::unique_ptr<Records> open(const std::filesystem::path& path) const override {
     const auto files = records::files_of(path);
-    if (files.size() == 1 && archives_.empty()) return open_one(files.front());
-    auto all = records::open_joined(files, open_sized);
+    const Opening opening(files.size());
+    if (files.size() == 1 && archives_.empty()) return opening.as_it_is(files.front());
+    auto all = records::open_joined(files, [&](const auto& file) { return opening.sized(file); });
     if (archives_.empty()) return all;
     return std::make_unique<WithArchives>(std::move(all), records::TarIndex(records::files_of(archives_)));
   }

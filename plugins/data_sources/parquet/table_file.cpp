@@ -21,16 +21,20 @@ constexpr int64_t kStreamBytes = 256 << 10;  // read ahead of a column
 // What Arrow finds wrong is the file's fault, unless the disk failed.
 template <class Call>
 auto TableFile::guarded(Call call) const {
-  const auto damaged = [&](const std::string& what) {
+  const auto damaged = [&](const std::string& what, bool memory = false) {
     file_->rethrow();
     fail(ErrorKind::data, fmt::format("{}: {}", shown(file_->path().string()), shown(what, kWordsLetters)),
-         "fetch the file again, or write it anew");
+         memory ? "write it with smaller row groups and pages, or lower data.threads: what is read at once is too much"
+                : "fetch the file again, or write it anew");
   };
   try {
     auto result = call();
-    if (!result.ok()) damaged(result.status().ToString());
+    if (!result.ok()) damaged(result.status().ToString(), result.status().IsOutOfMemory());
     return std::move(result).ValueUnsafe();
   } catch (const Error&) {
+    throw;
+  } catch (const parquet::ParquetStatusException& error) {
+    damaged(error.what(), error.status().IsOutOfMemory());
     throw;
   } catch (const std::exception& error) {
     damaged(error.what());

@@ -10,12 +10,12 @@
 namespace antiphon::records {
 namespace {
 
-constexpr size_t kMostKept = 1 << 16;
 constexpr size_t kMostRecent = 64;  // more than threads that read
 
 }  // namespace
 
-Stepped::Stepped(std::unique_ptr<Records> stream, const std::string& name) : stream_(std::move(stream)) {
+Stepped::Stepped(std::unique_ptr<Records> stream, const std::string& name, size_t most_kept)
+    : stream_(std::move(stream)), most_kept_(most_kept) {
   std::string position;
   while (auto step = stream_->step(position)) {
     stop_if_requested();
@@ -31,9 +31,9 @@ Stepped::Stepped(std::unique_ptr<Records> stream, const std::string& name) : str
 void Stepped::note(Place place) {
   if (place.index % apart_ != 0) return;
   kept_.push_back(std::move(place));
-  if (kept_.size() < kMostKept) return;
-  for (size_t i = 0; 2 * i < kept_.size(); ++i) kept_[i] = kept_[2 * i];
-  kept_.resize(kMostKept / 2);
+  if (kept_.size() <= most_kept_) return;
+  for (size_t i = 1; 2 * i < kept_.size(); ++i) kept_[i] = std::move(kept_[2 * i]);
+  kept_.resize((kept_.size() + 1) / 2);
   apart_ *= 2;
 }
 
@@ -52,18 +52,27 @@ void Stepped::remember(Place place) const {
   if (recent_.size() > kMostRecent) recent_.pop_back();
 }
 
-DataRecord Stepped::record(int64_t index) const {
+// Of any length. What went well once and does not now is no single record's fault.
+DataRecord Stepped::reached(int64_t index) const {
   auto place = nearest(index);
-  auto step = stream_->step(place.position);
-  for (; step && place.index < index; ++place.index) step = stream_->step(step->next);
-  if (!step)
-    fail(ErrorKind::preempted, fmt::format("record {} is not there any more", index + 1),
-         "the data were changed while they were read: start again with --resume");
-  if (step->record.bytes.size() > kMaxRecordBytes)
+  try {
+    auto step = stream_->step(place.position);
+    for (; step && place.index < index; ++place.index) step = stream_->step(step->next);
+    if (!step) fail(ErrorKind::data, fmt::format("record {} is not there any more", index + 1));
+    remember({index + 1, step->record.number, std::move(step->next)});
+    return std::move(step->record);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    fail(ErrorKind::preempted, error.message(), "the data were changed while they were read: go on with --resume");
+  }
+}
+
+DataRecord Stepped::record(int64_t index) const {
+  auto record = reached(index);
+  if (record.bytes.size() > kMaxRecordBytes)
     fail(ErrorKind::data,
          fmt::format("the record has more than {}, which is not allowed", human_bytes(kMaxRecordBytes)));
-  remember({index + 1, step->record.number, std::move(step->next)});
-  return std::move(step->record);
+  return record;
 }
 
 // Without a step if numbers follow one another here.
@@ -73,12 +82,12 @@ int64_t Stepped::number(int64_t index) const {
   const bool last = at + 1 == kept_.size();
   const auto records = (last ? size_ : kept_[at + 1].index) - before.index;
   const auto numbers = (last ? last_number_ : kept_[at + 1].number) - before.number;
-  return records == numbers ? before.number + index - before.index + 1 : record(index).number;
+  return records == numbers ? before.number + index - before.index + 1 : reached(index).number;
 }
 
-std::unique_ptr<Records> with_size(std::unique_ptr<Records> records, const std::string& name) {
+std::unique_ptr<Records> with_size(std::unique_ptr<Records> records, const std::string& name, size_t most_kept) {
   if (records->size()) return records;
-  return std::make_unique<Stepped>(std::move(records), name);
+  return std::make_unique<Stepped>(std::move(records), name, most_kept);
 }
 
 }  // namespace antiphon::records

@@ -12,10 +12,10 @@ namespace antiphon::records {
 
 class Stepped : public Records {
  public:
-  // Goes through `stream`, which has no size, once, and keeps at most 65,536 of its positions: from the one before it a
-  // record is reached in steps, as many as positions are apart at most. Error(data) if there is no record;
+  // Goes through `stream`, which has no size, once, and keeps at most `most_kept` of its positions: from the one before
+  // it a record is reached in steps, as many as positions are apart at most. Error(data) if there is no record;
   // Error(preempted) if a stop is requested meanwhile.
-  Stepped(std::unique_ptr<Records> stream, const std::string& name);
+  Stepped(std::unique_ptr<Records> stream, const std::string& name, size_t most_kept = 1 << 16);
 
   std::optional<int64_t> size() const override { return size_; }
   DataRecord record(int64_t index) const override;
@@ -29,10 +29,12 @@ class Stepped : public Records {
     std::string position;
   };
   void note(Place place);
+  DataRecord reached(int64_t index) const;
   Place nearest(int64_t index) const;
   void remember(Place place) const;
 
   std::unique_ptr<Records> stream_;
+  size_t most_kept_;
   std::vector<Place> kept_;  // of each record whose index is a multiple of apart_
   int64_t apart_ = 1, size_ = 0, last_number_ = 0;
   mutable std::mutex mutex_;
@@ -40,6 +42,7 @@ class Stepped : public Records {
 };
 
 // The source itself if it has a size.
-std::unique_ptr<Records> with_size(std::unique_ptr<Records> records, const std::string& name);
+std::unique_ptr<Records> with_size(std::unique_ptr<Records> records, const std::string& name,
+                                   size_t most_kept = 1 << 16);
 
 }  // namespace antiphon::records

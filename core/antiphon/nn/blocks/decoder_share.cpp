@@ -57,10 +57,11 @@ void Decoder::check_parts(config::Problems& problems) const {
   const auto& o = options_;
   const int size = by_.group->size();
   if (o.num_heads % size != 0 || (o.num_kv_heads % size != 0 && size % o.num_kv_heads != 0))
-    problems.add({},
-                 fmt::format("parallel.tensor = {} does not divide the {} heads and {} key and value heads", size,
-                             o.num_heads, o.num_kv_heads),
-                 "choose a number that divides the heads, and the key and value heads or a multiple of these");
+    problems.add(
+        {},
+        fmt::format("parallel.tensor = {} does not divide the {} heads and {} key and value heads", size, o.num_heads,
+                    o.num_kv_heads),
+        "choose a number that divides the heads, and that divides the key and value heads or is a multiple of them");
   if (o.intermediate_size < size || o.vocab_size < size)
     problems.add({}, fmt::format("parallel.tensor = {} is more than the {} inner values or {} tokens", size,
                                  o.intermediate_size, o.vocab_size));
