@@ -35,7 +35,11 @@ Float8 to_float8(const at::Tensor& x, const at::Tensor& scale, at::ScalarType fo
 
 at::Tensor float8_product(const at::Tensor& a, const at::Tensor& a_scale, const at::Tensor& b,
                           const at::Tensor& b_scale, at::ScalarType dtype, bool fast) {
-  return at::_scaled_mm(a, b.t(), a_scale, b_scale, {}, {}, dtype, fast);
+  if (!a.is_cpu()) return at::_scaled_mm(a, b.t(), a_scale, b_scale, {}, {}, dtype, fast);
+  // As LibTorch does on most processors. On those with AMX it asks oneDNN, whose only way there is its reference code:
+  // a thousand times slower (LibTorch 2.11).
+  const auto x = a.to(at::kFloat).mul_(a_scale), y = b.to(at::kFloat).mul_(b_scale);
+  return at::mm(x, y.t()).to(dtype);
 }
 
 std::string float8_missing(at::Device device) {
