@@ -50,7 +50,7 @@ def keys_of(line, table):
     owners = {0: "" if header else table}  # by depth of inline tables
     for start, path in paths:
         depth = bare.count("{", 0, start) - bare.count("}", 0, start)
-        before = owners[depth]
+        before = owners.get(depth, "")  # of a list over several lines it is above
         for part in path.split("."):
             yield start, part, before
             start, before = start + len(part) + 1, part
