@@ -190,9 +190,11 @@ class Preference(Case):
         self.assertIn("the record has no candidates; the objective compares 2", done.stderr)
 
     def test_a_metric_with_a_name_of_the_run_is_refused(self):
-        fixture = PROGRAM_FOLDER / "fixtures" / "conformance" / "taken_name"
+        fixture = PROGRAM_FOLDER / "fixtures" / "conformance"
         environment = {**os.environ, "ANTIPHON_PLUGIN_PATH": str(fixture)}
-        done = self.train(self.folder / "taken", *sets(objective__plugin="taken_name", train__steps=2), code=5, env=environment)
+        # Said, since the fixture's sources and layouts take any file for theirs.
+        source = ["--set", f'data.train.sources=[{{path="{self.folder}/data/train.jsonl", source="json_lines", format="messages"}}]']
+        done = self.train(self.folder / "taken", *sets(objective__plugin="taken_name", train__steps=2), *source, code=5, env=environment)
         self.assertIn("the objective's metric 'train/lr' has a name that every run has", done.stderr)
 
     def test_names_of_the_run(self):
