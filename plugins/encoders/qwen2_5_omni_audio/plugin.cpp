@@ -5,6 +5,7 @@
 #include <antiphon/component/register.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/nn/blocks/run_blocks.h>
+#include <antiphon/nn/convolution.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/plugin/manifest.h>
 
@@ -94,10 +95,11 @@ TokenGrid OmniAudio::output_grid(at::IntArrayRef shape) const {
 // [n, mels, frames] of a chunk or less -> [n, vectors, hidden_size].
 at::Tensor OmniAudio::embed(const at::Tensor& frames_nmt) const {
   const auto convolve = [](const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride) {
-    return nn::activate("gelu", at::conv1d(x, nn::like(weight, x), nn::like(bias, x), stride, 1));
+    return nn::activate("gelu", nn::convolve_rows(x, weight, bias, stride));
   };
-  const auto y = convolve(convolve(frames_nmt, conv1_weight_, conv1_bias_, 1), conv2_weight_, conv2_bias_, 2);
-  return y.transpose(1, 2) + positions_td_.narrow(0, 0, y.size(2)).to(y.options());
+  const auto rows = frames_nmt.transpose(1, 2);
+  const auto y = convolve(convolve(rows, conv1_weight_, conv1_bias_, 1), conv2_weight_, conv2_bias_, 2);
+  return y + positions_td_.narrow(0, 0, y.size(1)).to(y.options());
 }
 
 at::Tensor OmniAudio::forward(const at::Tensor& parts) {

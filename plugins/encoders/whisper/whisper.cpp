@@ -7,6 +7,7 @@
 #include <antiphon/media/audio/log_mel.h>
 #include <antiphon/nn/activation.h>
 #include <antiphon/nn/blocks/run_blocks.h>
+#include <antiphon/nn/convolution.h>
 #include <antiphon/nn/linear/linear.h>
 
 #include <algorithm>
@@ -141,9 +142,9 @@ TokenGrid Whisper::output_grid(at::IntArrayRef part_shape) const {
 
 at::Tensor Whisper::forward(const at::Tensor& parts) {
   auto convolve = [&](const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, int64_t stride) {
-    return nn::activate("gelu", at::conv1d(x, nn::like(weight, x), nn::like(bias, x), stride, 1));
+    return nn::activate("gelu", nn::convolve_rows(x, weight, bias, stride));
   };
-  auto x = convolve(convolve(parts, conv1_weight_, conv1_bias_, 1), conv2_weight_, conv2_bias_, 2).transpose(1, 2);
+  auto x = convolve(convolve(parts.transpose(1, 2), conv1_weight_, conv1_bias_, 1), conv2_weight_, conv2_bias_, 2);
   const int64_t vectors = parts.size(2) / 2;
   x = x.narrow(1, 0, vectors) + nn::like(positions_.narrow(0, 0, vectors), x);
   x = nn::run_blocks(layers_, x, [](const auto& layer, const at::Tensor& in, size_t) { return layer.forward(in); });

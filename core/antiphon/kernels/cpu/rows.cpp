@@ -101,7 +101,7 @@ inline int64_t columns_seen(int64_t row, int64_t keys, int64_t queries, int64_t 
   return seen < keys ? seen : keys;
 }
 
-constexpr int64_t kShortRow = 1024;
+constexpr int64_t kShortRow = 4096;  // 16 KiB: half of a small first-level cache
 
 // For at most kShortRow values. Each exponential is computed once and kept, and the row is filled up to whole
 // registers: with what is e^-87 of the largest.

@@ -61,10 +61,17 @@ at::Tensor queries(const at::Tensor& cut_x, const Block& block) {
   return some.reshape({some.size(0) * some.size(1), -1, some.size(4)});
 }
 
+// oneDNN's products of bfloat16 take only what lies densely: LibTorch would copy anything else in each product, and
+// transposed keys number by number.
+at::Tensor dense(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 ? x.contiguous() : x; }
+
 // -> [sequences * groups, length, head_size]
 at::Tensor keys(const at::Tensor& cut_x) {
-  return cut_x.squeeze(3).transpose(1, 2).reshape({-1, cut_x.size(1), cut_x.size(4)});
+  return dense(cut_x.squeeze(3).transpose(1, 2).reshape({-1, cut_x.size(1), cut_x.size(4)}));
 }
+
+// What a block sees of keys or values.
+at::Tensor seen_by(const Block& block, const at::Tensor& laid) { return dense(laid.narrow(1, 0, block.keys)); }
 
 // Back from `queries` to the place of the block.
 void put(const at::Tensor& laid, const at::Tensor& cut_x, const Block& block) {
@@ -81,7 +88,7 @@ void for_scores(const at::Tensor& scores, const Body& body) {
 int64_t seen_before(const Block& block, bool causal) { return causal ? block.keys - block.count : block.keys; }
 
 at::Tensor probabilities(const at::Tensor& q, const at::Tensor& k, const Block& block, bool causal, double scale) {
-  auto scores = at::bmm(q, k.narrow(1, 0, block.keys).transpose(1, 2));
+  auto scores = at::bmm(q, k.transpose(1, 2));
   for_scores(scores, [&](const auto& kernel, auto type, int64_t begin, int64_t end) {
     kernel.causal_softmax(kernels::data<decltype(type)>(scores), begin, end, block.keys, block.count,
                           seen_before(block, causal), static_cast<float>(scale));
@@ -107,8 +114,8 @@ at::Tensor attend(const at::Tensor& q_thd, const at::Tensor& k_thd, const at::Te
     const auto k = keys(cut(k_thd, run, groups)), v = keys(cut(v_thd, run, groups));
     const auto from = cut(q_thd, run, groups), to = cut(y, run, groups);
     for (const auto& block : blocks_of(run.length, causal)) {
-      const auto p = probabilities(queries(from, block), k, block, causal, scale_of(q_thd));
-      put(at::bmm(p, v.narrow(1, 0, block.keys)), to, block);
+      const auto p = probabilities(queries(from, block), seen_by(block, k), block, causal, scale_of(q_thd));
+      put(at::bmm(p, seen_by(block, v)), to, block);
     }
   }
   return y;
@@ -128,11 +135,12 @@ void backward_run(const Run& run, const variable_list& qkv, const at::Tensor& gr
   const auto grad_k = at::zeros(k.sizes(), k.options().dtype(at::kFloat)), grad_v = at::zeros_like(grad_k);
   for (const auto& block : blocks_of(run.length, causal)) {
     const auto q = queries(from, block), grad = queries(grads, block);
-    const auto p = probabilities(q, k, block, causal, scale);
+    const auto k_seen = seen_by(block, k), v_seen = seen_by(block, v);
+    const auto p = probabilities(q, k_seen, block, causal, scale);
     grad_v.narrow(1, 0, block.keys).add_(at::bmm(p.transpose(1, 2), grad));
-    const auto grad_scores = at::bmm(grad, v.narrow(1, 0, block.keys).transpose(1, 2));
+    const auto grad_scores = at::bmm(grad, v_seen.transpose(1, 2));
     softmax_backward(p, grad_scores, block, causal, scale);
-    put(at::bmm(grad_scores, k.narrow(1, 0, block.keys)), grad_q, block);
+    put(at::bmm(grad_scores, k_seen), grad_q, block);
     grad_k.narrow(1, 0, block.keys).add_(at::bmm(grad_scores.transpose(1, 2), q));
   }
   const auto back = [&](const at::Tensor& sums, const at::Tensor& to) {
@@ -167,8 +175,8 @@ at::Tensor block_attention_over(const at::Tensor& q_thd, const at::Tensor& k_htd
   const auto q = q_thd.contiguous(), y = at::empty_like(q);
   const auto from = cut(q, run, k_htd.size(0)), to = cut(y, run, k_htd.size(0));
   for (const auto& block : blocks_of(run.length, true, k_htd.size(1) - run.length)) {
-    const auto p = probabilities(queries(from, block), k_htd, block, true, scale_of(q));
-    put(at::bmm(p, v_htd.narrow(1, 0, block.keys)), to, block);
+    const auto p = probabilities(queries(from, block), seen_by(block, k_htd), block, true, scale_of(q));
+    put(at::bmm(p, seen_by(block, v_htd)), to, block);
   }
   return y.view({q.size(0), -1});
 }
