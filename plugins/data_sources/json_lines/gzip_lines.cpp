@@ -109,25 +109,16 @@ class GzipLines::Idle {
 std::shared_ptr<GzipLines::Idle> GzipLines::make_idle() { return std::make_shared<Idle>(); }
 
 GzipLines::GzipLines(const std::filesystem::path& path, std::shared_ptr<Idle> idle, size_t most_places, uint64_t apart)
-    : file_(path, ErrorKind::data),
-      fingerprint_(hash_of(file_)),
-      idle_(std::move(idle)),
-      most_places_(most_places),
-      apart_(apart) {}
+    : file_(path, ErrorKind::data), fingerprint_(hash_of(file_)), idle_(std::move(idle)), places_(most_places, apart) {
+  places_.add({});
+}
 
 GzipLines::~GzipLines() { idle_->drop(*this); }
 
-// Keeps a place of the file from time to time; every second one is forgotten if there are too many.
 void GzipLines::note(GzipReader& reader, uint64_t text) const {
   const std::scoped_lock lock(mutex_);
-  if (text < places_.back().text + apart_) return;
-  auto place = reader.place();
-  if (!place) return;
-  places_.push_back(std::move(*place));
-  if (places_.size() <= most_places_) return;
-  for (size_t i = 1; 2 * i < places_.size(); ++i) places_[i] = std::move(places_[2 * i]);
-  places_.resize((places_.size() + 1) / 2);
-  apart_ *= 2;
+  if (!places_.is_due(text)) return;
+  if (auto place = reader.place()) places_.add(std::move(*place));
 }
 
 std::unique_ptr<GzipLines::Cursor> GzipLines::cursor_at(uint64_t offset) const {
@@ -135,7 +126,7 @@ std::unique_ptr<GzipLines::Cursor> GzipLines::cursor_at(uint64_t offset) const {
   GzipPlace from;
   {
     const std::scoped_lock lock(mutex_);
-    from = *(std::ranges::upper_bound(places_, offset, {}, &GzipPlace::text) - 1);
+    from = places_[places_.before(offset)];
   }
   auto cursor = std::make_unique<Cursor>(*this, from);
   cursor->skip(offset - from.text);

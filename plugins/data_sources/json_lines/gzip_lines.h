@@ -3,9 +3,9 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <vector>
 
 #include <antiphon/component/data_source.h>
+#include <antiphon/component/record/thinned_places.h>
 
 #include "gzip_reader.h"
 
@@ -35,10 +35,8 @@ class GzipLines : public Records {
   OpenFile file_;
   std::string fingerprint_;
   std::shared_ptr<Idle> idle_;
-  size_t most_places_;
   mutable std::mutex mutex_;
-  mutable std::vector<GzipPlace> places_{1};  // the beginning, and others
-  mutable uint64_t apart_;
+  mutable records::ThinnedPlaces<GzipPlace, &GzipPlace::text> places_;  // the beginning, and others
 };
 
 }  // namespace antiphon::json_lines

@@ -15,11 +15,11 @@ constexpr size_t kMostRecent = 64;  // more than threads that read
 }  // namespace
 
 Stepped::Stepped(std::unique_ptr<Records> stream, const std::string& name, size_t most_kept)
-    : stream_(std::move(stream)), most_kept_(most_kept) {
+    : stream_(std::move(stream)), kept_(most_kept, 1) {
   std::string position;
   while (auto step = stream_->step(position)) {
     stop_if_requested();
-    note({size_, last_number_, std::move(position)});
+    kept_.add({size_, last_number_, std::move(position)});
     ++size_, last_number_ = step->record.number;
     position = std::move(step->next);
   }
@@ -27,20 +27,9 @@ Stepped::Stepped(std::unique_ptr<Records> stream, const std::string& name, size_
     fail(ErrorKind::data, fmt::format("{} holds no samples", shown(name)), "see docs/data.md for what is read");
 }
 
-// Every second place is forgotten if there are too many.
-void Stepped::note(Place place) {
-  if (place.index % apart_ != 0) return;
-  kept_.push_back(std::move(place));
-  if (kept_.size() <= most_kept_) return;
-  for (size_t i = 1; 2 * i < kept_.size(); ++i) kept_[i] = std::move(kept_[2 * i]);
-  kept_.resize((kept_.size() + 1) / 2);
-  apart_ *= 2;
-}
-
 Stepped::Place Stepped::nearest(int64_t index) const {
-  const auto& kept = kept_[static_cast<size_t>(index / apart_)];
+  const Place* best = &kept_[kept_.before(index)];
   const std::scoped_lock lock(mutex_);
-  const Place* best = &kept;
   for (const auto& place : recent_)
     if (place.index <= index && place.index > best->index) best = &place;
   return *best;
@@ -77,7 +66,7 @@ DataRecord Stepped::record(int64_t index) const {
 
 // Without a step if numbers follow one another here.
 int64_t Stepped::number(int64_t index) const {
-  const auto at = static_cast<size_t>(index / apart_);
+  const auto at = kept_.before(index);
   const auto& before = kept_[at];
   const bool last = at + 1 == kept_.size();
   const auto records = (last ? size_ : kept_[at + 1].index) - before.index;

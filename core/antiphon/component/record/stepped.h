@@ -4,9 +4,9 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <vector>
 
 #include <antiphon/component/data_source.h>
+#include <antiphon/component/record/thinned_places.h>
 
 namespace antiphon::records {
 
@@ -28,15 +28,13 @@ class Stepped : public Records {
     int64_t index = 0, number = 0;
     std::string position;
   };
-  void note(Place place);
   DataRecord reached(int64_t index) const;
   Place nearest(int64_t index) const;
   void remember(Place place) const;
 
   std::unique_ptr<Records> stream_;
-  size_t most_kept_;
-  std::vector<Place> kept_;  // of each record whose index is a multiple of apart_
-  int64_t apart_ = 1, size_ = 0, last_number_ = 0;
+  ThinnedPlaces<Place, &Place::index> kept_;
+  int64_t size_ = 0, last_number_ = 0;
   mutable std::mutex mutex_;
   mutable std::deque<Place> recent_;  // where reads have ended: the next ones often go on there
 };
