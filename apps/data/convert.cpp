@@ -90,10 +90,10 @@ void check_written(const Input& input, const Layout& layout, const std::vector<R
 }
 
 int convert(const ConvertFlags& flags) {
-  const auto input = open_input(flags);
   const auto& layout = *std::ranges::find(layouts(), flags.layout, &Layout::name);
-  const auto writer = make_writer(flags.out, flags.shard_samples);
+  const auto writer = make_writer(flags.out, flags.shard_samples);  // before all of a large set is read
   try {
+    const auto input = open_input(flags);
     const auto count = write_all(input, layout, *writer);
     const auto files = writer->finish();
     check_written(input, layout, files);

@@ -7,6 +7,7 @@
 #include <antiphon/base/paths.h>
 #include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/base/writable.h>
 #include <antiphon/early/cpu_quota.h>
 #include <antiphon/run/composition.h>
 #include <common/command.h>
@@ -49,12 +50,16 @@ bool is_data(const std::string& file) {
          (!file.ends_with(".toml") && std::filesystem::is_regular_file(file, ignored));
 }
 
-// For a person, or as JSON for machines; of a run beside it, too, for its report.
+// Of a run beside it, for its report; empty: nowhere.
+std::filesystem::path stats_file(const CheckFlags& flags) {
+  return is_folder(flags.file, ErrorKind::config) ? std::filesystem::path(flags.file) / "data_stats.json" : "";
+}
+
+// For a person, or as JSON for machines.
 int finish_stats(const std::vector<SourceFindings>& findings, const CheckFlags& flags) {
   const auto stats = stats_of(findings);
   const auto text = stats.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  if (is_folder(flags.file, ErrorKind::config))
-    write_file_atomic(std::filesystem::path(flags.file) / "data_stats.json", text, ErrorKind::config);
+  if (const auto file = stats_file(flags); !file.empty()) write_file_atomic(file, text, ErrorKind::config);
   if (!flags.json) return print_stats(stats), 0;
   fmt::print("{}", text);
   push_stdout();
@@ -71,9 +76,15 @@ std::vector<SourceFindings> look(const CheckFlags& flags) {
   return check_sources(reader.sources(), flags.limit, threads);
 }
 
+int check(const CheckFlags& flags) { return finish(look(flags), flags); }
+
+int stats(const CheckFlags& flags) {
+  if (const auto file = stats_file(flags); !file.empty()) check_can_write(file, ErrorKind::config);
+  return finish_stats(look(flags), flags);
+}
+
 // Two verbs look at all samples, and differ in what they say.
-void add_looking(CLI::App& data, Action& action, const char* name, const char* does,
-                 int (*finish)(const std::vector<SourceFindings>&, const CheckFlags&)) {
+void add_looking(CLI::App& data, Action& action, const char* name, const char* does, int (*run)(const CheckFlags&)) {
   auto* command = data.add_subcommand(name, does);
   auto flags = std::make_shared<CheckFlags>();
   command->add_option("file", flags->file, "a TOML configuration, the folder of a run, or a file of records alone")
@@ -88,7 +99,7 @@ void add_looking(CLI::App& data, Action& action, const char* name, const char* d
       ->check(within(0, kMaxThreads))
       ->capture_default_str();
   command->add_flag("--json", flags->json, "print JSON");
-  command->callback([flags, finish, &action] { action = [flags, finish] { return finish(look(*flags), *flags); }; });
+  command->callback([flags, run, &action] { action = [flags, run] { return run(*flags); }; });
 }
 
 }  // namespace
@@ -103,10 +114,10 @@ void add_data(CLI::App& program, Action& action) {
       "data", "show samples as the model sees them, check, count, convert, index or say them; loads no weight");
   data->require_subcommand(1);
   add_data_show(*data, action);
-  add_looking(*data, action, "check", "go over every sample: parsing, media, tokens, same media in two sets", finish);
+  add_looking(*data, action, "check", "go over every sample: parsing, media, tokens, same media in two sets", check);
   add_looking(*data, action, "stats",
               "histograms of tokens, lengths, sizes of pictures, supervised shares; of a run for its report, too",
-              finish_stats);
+              stats);
   add_data_index(*data, action);
   add_data_synthesize(*data, action);
   add_data_convert(*data, action);

@@ -77,9 +77,7 @@ class Lines : public RecordWriter {
       : path_(path),
         media_(path.parent_path() / (path.stem().string() + "_media")),
         list_(list),
-        out_((check_new(path), temporary_of(path))) {
-    check_new(media_);
-  }
+        out_((check_new(path), check_new(media_), temporary_of(path))) {}
   std::string add(const MediaRef& ref) override {
     if (ref.bytes.is_file()) return fs::absolute(ref.bytes.file()).lexically_normal().string();
     const auto bytes = ref.bytes.read(media::MediaLimits{}.file_bytes);

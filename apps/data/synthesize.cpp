@@ -7,6 +7,7 @@
 #include <antiphon/base/progress.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/base/writable.h>
 #include <antiphon/component/speech_synthesizer.h>
 #include <antiphon/data/components.h>
 #include <antiphon/data/record_set.h>
@@ -89,6 +90,7 @@ int synthesize(const SynthesizeFlags& flags) {
     fail(ErrorKind::config, fmt::format("'{}' says no form that is written", shown(flags.out)), "name a .jsonl file");
   if (path_exists(out, ErrorKind::config))
     fail(ErrorKind::config, shown(flags.out) + " is there already", "name another file, or remove it first");
+  check_can_write(out, ErrorKind::config);
   const auto folder = fs::path(out.parent_path()) / (out.stem().string() + "_media");
   const data::RecordSet set(data::SourceOptions{flags.file});
   set.tell();

@@ -8,14 +8,15 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/progress.h>
-#include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/base/writable.h>
 #include <antiphon/run/evaluation.h>
 #include <common/command.h>
 #include <common/profile.h>
 #include <eval/table.h>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace antiphon::apps {
 namespace {
@@ -55,12 +56,13 @@ nlohmann::json evaluate_or_tell(const std::string& name, run::Evaluation& evalua
 }
 
 int run(const EvalFlags& flags) {
+  const auto output = output_of(flags), listed = output / "predictions.jsonl";
+  for (const auto& file : {output / "results.json", listed}) check_can_write(file, ErrorKind::config);
   run::LoadedModel loaded(flags.open);
   run::Evaluation evaluation(loaded, flags.open);
-  const auto output = output_of(flags);
   make_folder(output, ErrorKind::config);
-  std::ofstream predictions(output / "predictions.jsonl");
-  if (!predictions) fail(ErrorKind::config, "cannot write " + (output / "predictions.jsonl").string());
+  std::ofstream predictions(listed);
+  if (!predictions) fail_path(ErrorKind::config, "write", listed, errno);
   const ProfiledRun profiled(flags.profile, loaded, output / "profile", "evaluation");
   nlohmann::json results = nlohmann::json::array();
   std::vector<std::string> problems;
@@ -70,7 +72,7 @@ int run(const EvalFlags& flags) {
     write_file_atomic(output / "results.json", results.dump(2) + "\n", ErrorKind::config);
   }
   if (results.empty()) fail(ErrorKind::config, "none of the sets that --only names is in the configuration");
-  if (!predictions.flush()) fail(ErrorKind::config, "cannot write " + shown((output / "predictions.jsonl").string()));
+  if (!predictions.flush()) fail_path(ErrorKind::config, "write", listed, errno);
   log::info(fmt::format("results and predictions in {}", output.string()));
   if (!problems.empty())
     fail(ErrorKind::data, join(problems, "; "),

@@ -5,6 +5,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/gguf.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/writable.h>
 #include <antiphon/model/export.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/run/export_check.h>
@@ -51,6 +52,8 @@ model::ExportOptions options_of(const ExportFlags& flags) {
 
 int run(const ExportFlags& flags) {
   const auto options = options_of(flags);
+  const std::filesystem::path output = flags.output;
+  check_can_write(options.gguf ? output : output / "config.json", ErrorKind::config);
   auto config = run::read_config(flags.open.file, flags.open.sets);
   const auto model = model::build(config.model);
   model::load_own(*model, static_cast<uint64_t>(config.train.seed));

@@ -5,6 +5,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/base/writable.h>
 #include <common/command.h>
 #include <report/page.h>
 
@@ -30,6 +31,7 @@ int run(const ReportFlags& flags) {
   name_apart(runs);
   std::filesystem::path output = flags.output;
   if (output.empty()) output = runs.size() == 1 ? runs[0].path / "report.html" : "report.html";
+  check_can_write(output, ErrorKind::config);
   const auto data = report::page_data(runs, flags.gallery);
   const auto text = report::page(data);
   if (output.has_parent_path()) make_folder(output.parent_path(), ErrorKind::config);

@@ -5,6 +5,7 @@
 
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
+#include <antiphon/base/writable.h>
 #include <antiphon/profile/peak.h>
 #include <antiphon/profile/table.h>
 #include <antiphon/profile/tensor_memory.h>
@@ -44,6 +45,7 @@ std::pair<int64_t, int64_t> parse_steps(const std::string& text) {
 }
 
 Profiler::Profiler(ProfileOptions options) : options_(std::move(options)) {
+  check_can_write(options_.folder / "trace.json", ErrorKind::config);
   if (options_.device.is_cpu()) count_tensors(c10::kCPU);
   peak_ = measured_peak(options_.device, options_.dtype);
   log::info("profile: " + machine(options_, peak_));

@@ -25,7 +25,7 @@ struct ProfileOptions {
 // All calls come from one thread: the one whose scopes the table shows.
 class Profiler {
  public:
-  // Measures the peak and logs it.
+  // Measures the peak and logs it. Error(config) if nothing can be written into the folder.
   explicit Profiler(ProfileOptions options);
   ~Profiler();
 

@@ -7,6 +7,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/base/writable.h>
 
 namespace antiphon::run {
 namespace {
@@ -33,9 +34,12 @@ train::RunEnd train_stage(TrainingOptions options, Processes& processes, const s
 
 train::RunEnd train_stages(const TrainingOptions& options, Processes& processes,
                            const std::vector<std::string>& stages) {
-  // A later stage must not be found to be another run's once hours have gone into the first.
-  for (const auto& stage : stages)
-    refuse_leftover(read_config(options.open.file, options.open.sets, stage).train.output, options.resume);
+  // A later stage must not be found to be another run's, or nowhere to write, once hours have gone into the first.
+  for (const auto& stage : stages) {
+    const std::filesystem::path output = read_config(options.open.file, options.open.sets, stage).train.output;
+    refuse_leftover(output, options.resume);
+    check_can_write(output / kFinished, ErrorKind::config);
+  }
   for (size_t i = 0; i < stages.size(); ++i) {
     log::info(fmt::format("stage {} of {}: {}", i + 1, stages.size(), stages[i]));
     const auto end = train_stage(options, processes, stages[i]);

@@ -6,6 +6,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/writable.h>
 #include <antiphon/checkpoint/checkpoint.h>
 #include <antiphon/config/flat_config.h>
 #include <antiphon/model/part_slot.h>
@@ -24,6 +25,7 @@ LoadedModel opened(const OpenOptions& open, Processes& processes) {
   if (said.train.output.empty())
     fail(ErrorKind::config, "train.output is missing",
          "name the folder of the run, e.g. --set train.output=runs/first");
+  check_can_write(std::filesystem::path(said.train.output) / "config.toml", ErrorKind::config);
   processes.meet(said, open_device(open.device));
   return LoadedModel(open, processes.shared_by());
 }

@@ -10,6 +10,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/paths.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/writable.h>
 
 #include <atomic>
 #include <cerrno>
@@ -83,6 +84,7 @@ std::optional<KeptIndex> read(const fs::path& place, const json& expected) {
 
 std::optional<KeptIndex> kept_index(const std::vector<fs::path>& files, const std::string& kind) {
   const auto place = place_of(files, kind);
+  if (keeping) check_can_write(place, ErrorKind::config);  // before the files are read
   if (!path_exists(place, ErrorKind::data)) return std::nullopt;
   auto index = read(place, described(files, kind));
   if (index) {

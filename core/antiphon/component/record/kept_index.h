@@ -17,7 +17,7 @@ struct KeptIndex {
 
 // The index of these files, if one is kept; `kind` says what its numbers mean, with all options that they depend on.
 // One that is damaged or of files that have changed is a warning, and nothing. Error(data) if a file cannot be looked
-// at.
+// at; Error(config), while a KeepIndexes lives, if none could be written there.
 std::optional<KeptIndex> kept_index(const std::vector<std::filesystem::path>& files, const std::string& kind);
 // Writes it beside the first of the files, while a KeepIndexes lives; else does nothing. Error(config) if it cannot.
 void keep_index(const std::vector<std::filesystem::path>& files, const std::string& kind, const KeptIndex& index);

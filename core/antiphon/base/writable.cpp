@@ -1,0 +1,26 @@
+#include <antiphon/base/writable.h>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <antiphon/base/paths.h>
+#include <antiphon/base/shown.h>
+
+#include <cerrno>
+
+namespace antiphon {
+
+namespace fs = std::filesystem;
+
+void check_can_write(const fs::path& file, ErrorKind kind) {
+  if (is_folder(file, kind)) fail_path(kind, "write", file, EISDIR);
+  auto around = file.parent_path();
+  while (!around.empty() && !path_exists(around, kind)) around = around.parent_path();
+  if (around.empty()) around = ".";
+  const auto action = fmt::format("write {} into", shown(file.string()));
+  if (!is_folder(around, kind)) fail_path(kind, action, around, ENOTDIR);
+  if (::faccessat(AT_FDCWD, around.c_str(), W_OK | X_OK, AT_EACCESS) != 0) fail_path(kind, action, around, errno);
+}
+
+}  // namespace antiphon

@@ -1,0 +1,13 @@
+// Whether results have a place, asked before the work that makes them.
+#pragma once
+#include <filesystem>
+
+#include <antiphon/base/error.h>
+
+namespace antiphon {
+
+// Error if the file could not be made or written over: something is in its place, or the nearest folder around it that
+// is there cannot be written into. Changes nothing.
+void check_can_write(const std::filesystem::path& file, ErrorKind kind);
+
+}  // namespace antiphon

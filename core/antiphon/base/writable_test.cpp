@@ -1,0 +1,48 @@
+#include <antiphon/base/writable.h>
+
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+
+#include <catch2/catch_test_macros.hpp>
+
+using namespace antiphon;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("antiphon-writable-test-" + std::to_string(::getpid()));
+  Folder() { fs::create_directories(path); }
+  ~Folder() { fs::remove_all(path); }
+};
+
+std::string refusal(const std::function<void()>& body) {
+  try {
+    body();
+    return "";
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::weights);
+    return error.what();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("whether a file can be written is known before it is, and nothing is made") {
+  const Folder folder;
+  std::ofstream(folder.path / "file") << "x";
+  const auto said = [&](const fs::path& path) { return refusal([&] { check_can_write(path, ErrorKind::weights); }); };
+  for (const auto& path : {folder.path / "new", folder.path / "file", folder.path / "a/b/c", fs::path("new")})
+    CHECK(said(path).empty());
+  CHECK_FALSE(fs::exists(folder.path / "a"));
+  CHECK(said(folder.path).starts_with("cannot write " + folder.path.string() + ": Is a directory"));
+  CHECK(said(folder.path / "file/a/b")
+            .starts_with("cannot write " + (folder.path / "file/a/b").string() + " into " +
+                         (folder.path / "file").string() + ": Not a directory"));
+  if (::geteuid() == 0) return;  // who may write everywhere
+  fs::permissions(folder.path, fs::perms::owner_write, fs::perm_options::remove);
+  CHECK(said(folder.path / "a/b").find(": Permission denied") != std::string::npos);
+  fs::permissions(folder.path, fs::perms::owner_write, fs::perm_options::add);
+}
