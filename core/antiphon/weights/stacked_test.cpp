@@ -10,6 +10,7 @@
 #include <antiphon/weights/export.h>
 #include <antiphon/weights/stacked.h>
 #include <antiphon/weights/test_folder.h>
+#include <antiphon/weights/test_stacked_layers.h>
 
 using namespace antiphon;
 using namespace antiphon::weights;
@@ -17,25 +18,7 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-const std::array<const char*, 3> kNames{"q", "k", "v"};
-const std::array<int64_t, 3> kRows{4, 2, 2};
-
-class Layers : public Module {
- public:
-  Layers() {
-    for (size_t layer = 0; layer < 2; ++layer) {
-      for (size_t i = 0; i < 3; ++i)
-        add(fmt::format("layers.{}.{}.weight", layer, kNames[i]), parts[layer][i], {kRows[i], 5}, Init::normal,
-            Role::matrix);
-      add(fmt::format("layers.{}.o.weight", layer), o[layer], {5, 4}, Init::normal, Role::matrix);
-    }
-    set_requires_grad(false);
-  }
-  at::Tensor parts[2][3], o[2];
-};
-
-const NameMap map{{{"model.layers.{}.qkv.{}", "layers.{}.[q,k,v].{}"}, {"model.layers.{}.{}", "layers.{}.{}"}}, {}, {}};
-const NameMap within{map.rules, {}, {{"language_model.{}", "{}"}}};
+const NameMap within{kStackedNames.rules, {}, {{"language_model.{}", "{}"}}};
 
 NamedTensors file_tensors(const Layers& layers, const std::string& before = "") {
   NamedTensors all;
@@ -51,7 +34,7 @@ std::string load_error(const TestFolder& folder, const NamedTensors& tensors) {
   save_safetensors(folder / "model.safetensors", tensors);
   Layers layers;
   try {
-    load_parameters(layers, Checkpoint(folder.path()), map);
+    load_parameters(layers, Checkpoint(folder.path()), kStackedNames);
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::weights);
     CHECK(layers.o[0].is_meta());
@@ -102,7 +85,7 @@ TEST_CASE("parts are read out of their stack, and written as it, byte for byte")
   const TestFolder folder;
   Layers layers, read;
   layers.initialize(1, at::kCPU);
-  for (const auto& [names, before] : {std::pair{map, ""}, std::pair{within, "language_model."}}) {
+  for (const auto& [names, before] : {std::pair{kStackedNames, ""}, std::pair{within, "language_model."}}) {
     const auto tensors = file_tensors(layers, before);
     save_safetensors(folder / "model.safetensors", tensors);
     const Checkpoint file(folder.path());
@@ -139,15 +122,15 @@ TEST_CASE("stacks of other rows, parts that are missing and parts beside a stack
   wrong.emplace_back("model.layers.0.q.weight", at::ones({4, 5}));
   CHECK_THAT(load_error(folder, wrong), ContainsSubstring("model.layers.0.q.weight"));
   LazyTensors half = lazy(NamedTensors{{"model.layers.0.q.weight", at::ones({4, 5})}});
-  CHECK_THROWS_AS(stacked(half, map), Error);
+  CHECK_THROWS_AS(stacked(half, kStackedNames), Error);
 }
 
 TEST_CASE("a file of parts is taken as it is") {
   const TestFolder folder;
   Layers layers, read;
   layers.initialize(1, at::kCPU);
-  save_safetensors(folder / "model.safetensors", checkpoint_tensors(layers, map));
-  load_parameters(read, Checkpoint(folder.path()), map);
+  save_safetensors(folder / "model.safetensors", checkpoint_tensors(layers, kStackedNames));
+  load_parameters(read, Checkpoint(folder.path()), kStackedNames);
   CHECK(at::equal(read.parts[0][2], layers.parts[0][2]));
 }
 
@@ -157,12 +140,13 @@ TEST_CASE("what a method's file says of a stack the method says itself") {
     Layers layers;
     RowScale written(joins), read(joins);
     written.module().initialize(3, at::kCPU);
-    save_adapter(folder.path(), written, "", {}, {}, StackedPart{map, layers});
+    save_adapter(folder.path(), written, "", {}, {}, StackedPart{kStackedNames, layers});
     const Checkpoint file(folder / "adapter_model.safetensors");
     CHECK(file.contains(RowScale::kStack) == joins);
     CHECK(file.names().size() == (joins ? 1 : 3));
     CHECK(nlohmann::json::parse(folder.read("adapter_config.json")).contains("rows") == joins);
-    CHECK(load_adapter(folder.path(), read, {}, {.name = "adapter"}, {}, StackedPart{map, layers}).applied == 3);
+    CHECK(load_adapter(folder.path(), read, {}, {.name = "adapter"}, {}, StackedPart{kStackedNames, layers}).applied ==
+          3);
     for (size_t i = 0; i < 3; ++i) CHECK(at::equal(read.scales[i], written.scales[i]));
   }
 }

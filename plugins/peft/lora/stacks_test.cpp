@@ -9,33 +9,13 @@
 #include <antiphon/base/error.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/test_folder.h>
-
-#include <array>
+#include <antiphon/weights/test_stacked_layers.h>
 
 using namespace antiphon;
 using namespace antiphon::weights;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
-
-const std::array<const char*, 3> kNames{"q", "k", "v"};
-const std::array<int64_t, 3> kRows{4, 2, 2};
-
-class Layers : public Module {
- public:
-  Layers() {
-    for (size_t layer = 0; layer < 2; ++layer) {
-      for (size_t i = 0; i < 3; ++i)
-        add(fmt::format("layers.{}.{}.weight", layer, kNames[i]), parts[layer][i], {kRows[i], 5}, Init::normal,
-            Role::matrix);
-      add(fmt::format("layers.{}.o.weight", layer), o[layer], {5, 4}, Init::normal, Role::matrix);
-    }
-    set_requires_grad(false);
-  }
-  at::Tensor parts[2][3], o[2];
-};
-
-const NameMap map{{{"model.layers.{}.qkv.{}", "layers.{}.[q,k,v].{}"}, {"model.layers.{}.{}", "layers.{}.{}"}}, {}, {}};
 
 // LoRA on q, k and v of both layers, or on some of them.
 class Factors : public Module {
@@ -121,7 +101,7 @@ void write_peft(const TestFolder& folder, int64_t rank, const at::Tensor& b, con
   save_safetensors(folder / "adapter_model.safetensors", tensors);
 }
 
-LoadReport load(const TestFolder& folder, Lora& lora, const NameMap& names = map) {
+LoadReport load(const TestFolder& folder, Lora& lora, const NameMap& names = kStackedNames) {
   Layers layers;
   return load_adapter(folder.path(), lora, {}, {.name = "adapter"}, {}, StackedPart{names, layers});
 }
@@ -144,7 +124,7 @@ TEST_CASE("LoRA on parts is written as LoRA on the stack with the sum of the ran
     Layers layers;
     Lora lora(2, on), read(2, on);
     lora.factors.initialize(3, at::kCPU);
-    save_adapter(folder.path(), lora, "", {}, {}, StackedPart{map, layers});
+    save_adapter(folder.path(), lora, "", {}, {}, StackedPart{kStackedNames, layers});
     CHECK(Checkpoint(folder / "adapter_model.safetensors").names().size() == 4);
     CHECK(nlohmann::json::parse(folder.read("adapter_config.json")).at("target_modules") == nlohmann::json{"qkv"});
     CHECK(at::allclose(change_in(folder), change_of(lora), 1e-6, 1e-6));
@@ -200,7 +180,7 @@ TEST_CASE("ranks of their own leave the names as they are here, and are read aga
   Lora lora(2), read(2);
   lora.patterns = read.patterns = {{"nothing", 3}};
   lora.factors.initialize(3, at::kCPU);
-  save_adapter(folder.path(), lora, "", {}, {}, StackedPart{map, layers});
+  save_adapter(folder.path(), lora, "", {}, {}, StackedPart{kStackedNames, layers});
   CHECK(Checkpoint(folder / "adapter_model.safetensors").contains("base_model.model.model.layers.0.q.lora_A.weight"));
   CHECK(load(folder, read).applied == 12);
 }
