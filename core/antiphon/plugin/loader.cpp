@@ -35,6 +35,7 @@ constexpr const char* export_fix =
 struct Loaded {
   std::mutex mutex;
   std::map<std::string, fs::path> files;
+  std::vector<std::string> contents;  // loaded_contents()
   std::vector<dll::shared_library*> libraries;
 };
 
@@ -145,6 +146,7 @@ void load_locked(const fs::path& file) {
   check_provided(registrar.entries(), sidecar);
   Registry::instance().add(registrar.entries());
   files.emplace(binary.name, absolute);
+  loaded().contents.push_back(fmt::format("{} {} {}", binary.name, binary.version, sidecar.xxh3));
 }
 
 }  // namespace
@@ -152,6 +154,13 @@ void load_locked(const fs::path& file) {
 void load(const fs::path& file) {
   std::scoped_lock lock(loaded().mutex);
   load_locked(file);
+}
+
+std::vector<std::string> loaded_contents() {
+  std::scoped_lock lock(loaded().mutex);
+  auto all = loaded().contents;
+  std::ranges::sort(all);
+  return all;
 }
 
 }  // namespace antiphon::plugin

@@ -37,6 +37,10 @@ std::vector<Description> discover();
 // the file, both sides and the fix, and leaves the registry as it was. Loading the same file twice does nothing.
 void load(const std::filesystem::path& file);
 
+// content_hash() of each file that was loaded, as it was then, and its plugin's name and version: "lora 0.1.0 9f…", in
+// alphabetical order.
+std::vector<std::string> loaded_contents();
+
 // The component of this kind that reads config.json files of this model_type, by the sidecars; empty if none does.
 std::string component_reading(const std::string& kind, const std::string& model_type);
 

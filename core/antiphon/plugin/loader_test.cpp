@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <random>
@@ -87,11 +88,14 @@ TEST_CASE("a good plugin is loaded once") {
   CHECK(entry.version == "0.1.0");
   CHECK(entry.doc == "a fixture");
   CHECK(entry.file == fs::canonical(fixture("good")));
+  const auto content = "good 0.1.0 " + content_hash(read_file(fixture("good"), ErrorKind::data));
+  CHECK(std::ranges::count(loaded_contents(), content) == 1);
   CHECK(entry.schema->name() == "fixture");
   CHECK(std::any_cast<int>(entry.factory) == 42);
   const size_t count = Registry::instance().entries().size();
   load(fixture("good"));
   CHECK(Registry::instance().entries().size() == count);
+  CHECK(std::ranges::count(loaded_contents(), content) == 1);
   CHECK(&Registry::instance().find("encoder", "good") == &entry);
 
   Scratch scratch;

@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <antiphon/base/beacon.h>
-#include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/comm/nccl_table.h>
@@ -16,7 +15,7 @@
 #include <antiphon/parallel/alike.h>
 #include <antiphon/parallel/same_run.h>
 #include <antiphon/parallel/sharded.h>
-#include <antiphon/plugin/registry.h>
+#include <antiphon/plugin/loader.h>
 #include <antiphon/run/mesh_of.h>
 #include <antiphon/train/together.h>
 
@@ -275,21 +274,6 @@ void Processes::check_parts(model::Model& model) {
   }
 }
 
-namespace {
-
-// With what their files hold: two builds of one version compute otherwise.
-std::string plugins_in_use() {
-  std::map<std::filesystem::path, std::string> names;
-  for (const auto& entry : plugin::Registry::instance().entries())
-    names[entry.file] = entry.plugin + " " + entry.version;
-  std::set<std::string> all;  // folders may differ
-  for (const auto& [file, name] : names)
-    all.insert(name + " " + (file.empty() ? "" : content_hash(read_file(file, ErrorKind::plugin))));
-  return fmt::format("{}", fmt::join(all, "\n"));
-}
-
-}  // namespace
-
 void check_same(comm::Group& group, const RunConfig& config, const data::Loader& loader, int64_t step,
                 const std::string& values) {
   auto common = config;
@@ -297,7 +281,7 @@ void check_same(comm::Group& group, const RunConfig& config, const data::Loader&
   const auto resolved = config::to_toml(run_table().dump(&common));
   parallel::check_same(group, {{"version of the program", ANTIPHON_VERSION},
                                {"configuration", resolved},
-                               {"set of plugins", plugins_in_use()},
+                               {"set of plugins", fmt::format("{}", fmt::join(plugin::loaded_contents(), "\n"))},
                                {"step to go on from", std::to_string(step)},
                                {"training data", loader.fingerprint() + loader.draw_settings()},
                                {"value of a trained parameter", values}});
