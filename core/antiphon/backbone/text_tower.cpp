@@ -7,6 +7,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/nn/blocks/run_blocks.h>
 #include <antiphon/nn/linear/linear.h>
+#include <antiphon/nn/rows_of_part.h>
 #include <antiphon/nn/token_slices.h>
 
 namespace antiphon::backbone {
@@ -52,10 +53,8 @@ TextTower::TextTower(const TextTowerOptions& o, const TextTowerKind& kind)
 
 at::Tensor TextTower::embed(const at::Tensor& ids) {
   if (!parts()) return at::embedding(tokens_vd_, ids);
-  const auto rows = ids - nn::part_of(options_.vocab_size, parts()->rank(), parts()->size()).begin;
-  const auto own = rows.ge(0).logical_and(rows.lt(tokens_vd_.size(0)));
-  const auto x = at::embedding(tokens_vd_, rows * own);
-  return x * own.unsqueeze(-1).to(x.scalar_type());
+  return nn::rows_of_part(ids, nn::part_of(options_.vocab_size, parts()->rank(), parts()->size()),
+                          [this](const at::Tensor& rows) { return at::embedding(tokens_vd_, rows); });
 }
 
 void TextTower::share(const SharedBy& by) {

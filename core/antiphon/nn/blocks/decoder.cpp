@@ -15,6 +15,7 @@
 #include <antiphon/nn/keyed_dropout.h>
 #include <antiphon/nn/linear/few_rows.h>
 #include <antiphon/nn/linear/quantized_weight.h>
+#include <antiphon/nn/rows_of_part.h>
 #include <antiphon/nn/token_slices.h>
 
 #include <algorithm>
@@ -170,11 +171,7 @@ at::Tensor Decoder::embed(const at::Tensor& ids) const {
       return scaled(quantized_head_->rows(rows, norm_.weight().scalar_type()));
     return scaled(at::embedding(embed_tokens_, rows));
   };
-  if (!by_.group) return rows_of(ids);
-  const auto rows = ids - first_token_;
-  const auto own = rows.ge(0).logical_and(rows.lt(embed_tokens_.size(0)));
-  const auto x = rows_of(rows * own);
-  return x * own.unsqueeze(-1).to(x.scalar_type());
+  return by_.group ? rows_of_part(ids, {first_token_, embed_tokens_.size(0)}, rows_of) : rows_of(ids);
 }
 
 // The multiplier is rounded as the embedding is (transformers: models/gemma3, Gemma3TextScaledWordEmbedding).
