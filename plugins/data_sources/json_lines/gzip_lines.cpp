@@ -12,7 +12,6 @@ namespace antiphon::json_lines {
 namespace {
 
 constexpr size_t kMostIdle = 16;
-constexpr uint64_t kHashed = 1 << 20;
 
 struct LinePlace {
   uint64_t offset = 0;
@@ -26,12 +25,6 @@ LinePlace place_of(const std::string& position) {
   if (!position.empty() && (offset.ptr == end || std::from_chars(offset.ptr + 1, end, place.lines).ptr != end))
     fail(ErrorKind::internal, fmt::format("'{}' is no position of a packed file's lines", position));
   return place;
-}
-
-std::string hash_of(const OpenFile& file) {
-  ContentHash hash;
-  for (uint64_t at = 0; at < file.size(); at += kHashed) hash.add(file.read(at, kHashed));
-  return hash.digits();
 }
 
 }  // namespace
@@ -109,7 +102,7 @@ class GzipLines::Idle {
 std::shared_ptr<GzipLines::Idle> GzipLines::make_idle() { return std::make_shared<Idle>(); }
 
 GzipLines::GzipLines(const std::filesystem::path& path, std::shared_ptr<Idle> idle, size_t most_places, uint64_t apart)
-    : file_(path, ErrorKind::data), fingerprint_(hash_of(file_)), idle_(std::move(idle)), places_(most_places, apart) {
+    : file_(path), idle_(std::move(idle)), places_(most_places, apart) {
   places_.add({});
 }
 

@@ -25,15 +25,14 @@ class GzipLines : public Records {
   ~GzipLines() override;
   std::optional<int64_t> size() const override { return std::nullopt; }
   std::optional<Step> step(const std::string& position) const override;
-  std::string fingerprint() const override { return fingerprint_; }  // content_hash() of the file as it is packed
+  std::string fingerprint() const override { return file_.hash(); }  // of the file as it is packed
 
  private:
   class Cursor;
   std::unique_ptr<Cursor> cursor_at(uint64_t offset) const;
   void note(GzipReader& reader, uint64_t text) const;
 
-  OpenFile file_;
-  std::string fingerprint_;
+  HashedFile file_;
   std::shared_ptr<Idle> idle_;
   mutable std::mutex mutex_;
   mutable records::ThinnedPlaces<GzipPlace, &GzipPlace::text> places_;  // the beginning, and others

@@ -86,6 +86,7 @@ TEST_CASE("packed lines: each record is that of the text, in any order and from 
     for (const uint64_t apart : {1 << 20, 1 << 10}) {  // the second: places are forgotten
       const records::Stepped records(lines_of(folder / "a.jsonl.gz", apart), "a");
       REQUIRE(records.size() == static_cast<int64_t>(all.records.size()));
+      CHECK(records.fingerprint() == content_hash(bytes));
       std::vector<int> good(4);
       std::vector<std::thread> threads;
       for (size_t i = 0; i < good.size(); ++i) threads.emplace_back([&, i] { good[i] = same(records, all, i); });

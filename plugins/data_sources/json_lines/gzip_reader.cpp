@@ -33,7 +33,7 @@ std::string unpacked(std::string_view start) {
   return text;
 }
 
-GzipReader::GzipReader(const OpenFile& file, const GzipPlace& from)
+GzipReader::GzipReader(const HashedFile& file, const GzipPlace& from)
     : file_(file), out_(kBlock, '\0'), read_(from.packed), text_(from.text), bare_(from.packed > 0) {
   inflateInit2(&stream_, bare_ ? kBare : kGzip);
   if (bare_) begin_at(from);

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include <antiphon/base/files.h>
+#include "hashed_file.h"
 
 namespace antiphon::json_lines {
 
@@ -26,7 +26,7 @@ struct GzipPlace {
 
 class GzipReader {
  public:
-  explicit GzipReader(const OpenFile& file, const GzipPlace& from = {});
+  explicit GzipReader(const HashedFile& file, const GzipPlace& from = {});
   GzipReader(const GzipReader&) = delete;
   ~GzipReader() { inflateEnd(&stream_); }
   // Text of at most 64 KiB, valid until the next call; empty at the end. Error(data) if the file is damaged, ends too
@@ -42,7 +42,7 @@ class GzipReader {
   uint64_t packed() const { return read_ - stream_.avail_in; }
   [[noreturn]] void refuse(const char* reason) const;
 
-  const OpenFile& file_;
+  const HashedFile& file_;
   z_stream stream_{};
   std::string in_, out_;
   uint64_t read_ = 0, text_ = 0;  // bytes of the file; of the text
