@@ -9,7 +9,10 @@
 #include <antiphon/base/paths.h>
 #include <antiphon/base/temporaries.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/weights/lazy_tensor.h>
+#include <antiphon/weights/output_file.h>
 #include <antiphon/weights/safetensors.h>
+#include <antiphon/weights/safetensors_shard.h>
 
 #include <sstream>
 
@@ -23,6 +26,8 @@ Tiling to_tiling(const std::string& text) {
   std::istringstream(text) >> t.rows >> t.columns >> t.height >> t.width;
   return t;
 }
+
+constexpr const char* kUnfinished = "unfinished";  // beside the folders of features
 
 // Of all bytes: a damaged file would train on silently otherwise.
 std::string hash_of_all(const CachedFeatures& features) {
@@ -44,11 +49,10 @@ FeatureCache::FeatureCache(std::filesystem::path folder, std::map<std::string, s
   if (enabled()) remove_leftovers();
 }
 
-// Other processes may be writing to the same folders, on other machines, too, but none takes so long for a file.
+// Other processes may be writing to the same folder, on other machines, too, but none takes so long for a file.
 void FeatureCache::remove_leftovers() {
   try {
-    for (const auto& [stream, name] : settings_)
-      remove_temporaries(folder_ / name, std::chrono::hours(1), ErrorKind::data);
+    remove_temporaries(folder_ / kUnfinished, std::chrono::hours(1), ErrorKind::data);
   } catch (const Error& error) {
     warn_once(error.message());
   }
@@ -87,14 +91,17 @@ std::optional<CachedFeatures> FeatureCache::load(const std::string& key) const {
 void FeatureCache::store(const std::string& key, const CachedFeatures& features) {
   if (key.empty()) return;
   try {
-    make_folder(path(key).parent_path(), ErrorKind::data);
+    for (const auto& folder : {folder_ / kUnfinished, path(key).parent_path()}) make_folder(folder, ErrorKind::data);
     weights::NamedTensors tensors;
     for (size_t i = 0; i < features.parts.size(); ++i)
       tensors.emplace_back(std::to_string(i), features.parts[i].detach());
-    weights::save_safetensors(path(key), tensors,
-                              {{"xxh3", hash_of_all(features)},
-                               {"tiling", to_text(features.tiling)},
-                               {"seconds", fmt::format("{}", features.seconds)}});
+    weights::OutputFile file(path(key), folder_ / kUnfinished);
+    weights::write_safetensors(file, weights::lazy(tensors),
+                               {{"xxh3", hash_of_all(features)},
+                                {"tiling", to_text(features.tiling)},
+                                {"seconds", fmt::format("{}", features.seconds)}});
+    file.commit();
+    sync_folder_of(path(key), ErrorKind::data);
   } catch (const Error& error) {
     warn_once(error.message());
   }

@@ -22,7 +22,7 @@ std::string hash_of(const at::Tensor& tensor);
 class FeatureCache {
  public:
   // `settings` by stream name: whatever features depend on besides the media's bytes. An empty folder: no caching.
-  // Removes what killed processes left half written.
+  // Removes what killed processes left half written, which lies in one folder, whatever the cache holds.
   FeatureCache(std::filesystem::path folder, std::map<std::string, std::string> settings);
 
   bool enabled() const { return !folder_.empty(); }

@@ -99,11 +99,17 @@ TEST_CASE("feature cache: what a killed process left half written goes, what is 
   FeatureCache cache(folder / "cache", {{"image", "settings"}});
   cache.store(cache.key("image", "a"), features(at::kFloat));
   const auto whole = only_file(folder / "cache");
-  const auto old = whole.string() + ".tmp-1-0", fresh = whole.string() + ".tmp-2-0";
-  for (const auto& path : {old, fresh}) std::ofstream(path) << "half";
-  std::filesystem::last_write_time(old, std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  const auto unfinished = whole.parent_path().parent_path() / "unfinished";
+  CHECK(std::filesystem::is_empty(unfinished));
+  // The third is where whole files lie, which may be a million: they are not gone through.
+  const auto old = unfinished / "a.safetensors.tmp-1-0", fresh = unfinished / "a.safetensors.tmp-2-0",
+             elsewhere = std::filesystem::path(whole.string() + ".tmp-3-0");
+  for (const auto& path : {old, fresh, elsewhere}) std::ofstream(path) << "half";
+  for (const auto& path : {old, elsewhere})
+    std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
   const FeatureCache again(folder / "cache", {{"image", "settings"}});
   CHECK_FALSE(std::filesystem::exists(old));
   CHECK(std::filesystem::exists(fresh));
+  CHECK(std::filesystem::exists(elsewhere));
   CHECK(again.load(again.key("image", "a")));
 }

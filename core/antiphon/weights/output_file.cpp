@@ -15,10 +15,10 @@
 
 namespace antiphon::weights {
 
-OutputFile::OutputFile(std::filesystem::path path) : path_(std::move(path)) {
+OutputFile::OutputFile(std::filesystem::path path, const std::filesystem::path& unfinished) : path_(std::move(path)) {
   static std::atomic<unsigned> counter{0};
   do {  // a killed process may have had the same pid
-    temporary_ = path_;
+    temporary_ = unfinished.empty() ? path_ : unfinished / path_.filename();
     temporary_ += fmt::format(".tmp-{}-{}", ::getpid(), counter++);
     fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   } while (fd_ < 0 && errno == EEXIST);

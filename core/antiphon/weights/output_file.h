@@ -6,8 +6,9 @@ namespace antiphon::weights {
 
 class OutputFile {
  public:
-  // Creates "<path>.tmp-<pid>-<n>". Error(weights).
-  explicit OutputFile(std::filesystem::path path);
+  // Creates "<path>.tmp-<pid>-<n>", or a file called so in `unfinished`, a folder of the same file system.
+  // Error(weights).
+  explicit OutputFile(std::filesystem::path path, const std::filesystem::path& unfinished = {});
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
   // Removes the temporary file unless it was committed.

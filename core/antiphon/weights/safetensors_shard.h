@@ -1,4 +1,4 @@
-// Writing a safetensors file in two steps, so that several files can appear together. Used inside this area.
+// Writing a safetensors file in two steps, so that several files can appear together, or one out of another folder.
 #pragma once
 #include <antiphon/weights/lazy_tensor.h>
 #include <antiphon/weights/output_file.h>
