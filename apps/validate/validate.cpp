@@ -8,6 +8,7 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/config/path.h>
 #include <antiphon/model/part_slot.h>
+#include <antiphon/run/composition.h>
 #include <antiphon/run/memory.h>
 #include <antiphon/run/mesh_of.h>
 #include <antiphon/run/precision.h>
@@ -90,6 +91,7 @@ void validate(const std::string& file, const std::string& stage, const ValidateF
   run::check_objective(*objective, config.objective.plugin, *model);
   run::check_smoothing(*objective, config.objective.plugin, config.train);
   run::check_pairs(config.eval, *model);
+  run::check_text_end(config, *model);
   const auto rule = run::build_update_rule(config.train.optimizer);
   const auto processes = run::check_parallel(config);
   run::build_voice_activity(config.session.vad);

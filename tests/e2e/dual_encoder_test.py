@@ -137,6 +137,10 @@ class DualEncoder(Case):
             (other / "config.json").write_text(json.dumps({**config, "text_config": {**config["text_config"], "eos_token_id": token}}))
             done = self.call("eval", self.dual, "--output", self.folder / f"ends_{token}", *sets(model__from=other, eval__controls="[]"), code=code)
             self.assertEqual("the tokenizer ends texts with" in done.stderr, code == 4)
+            known = self.call("validate", self.dual, *sets(model__from=other), code=code)
+            self.assertEqual("the tokenizer ends texts with" in known.stderr, code == 4)
+        (other / "tokenizer.json").unlink()
+        self.call("validate", self.dual, *sets(model__from=other))  # which is not there yet
 
     def test_batches_of_a_step_are_one(self):
         """All 27 pairs in one batch, and in nine: the same losses and values, but for rounding."""

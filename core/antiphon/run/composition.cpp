@@ -1,6 +1,7 @@
 #include <antiphon/run/composition.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/paths.h>
 #include <antiphon/model/multimodal_lm.h>
 #include <antiphon/model/origin.h>
 
@@ -30,6 +31,12 @@ void check_text_end(const config::Value& options, const text::Tokenizer& tokeniz
 }
 
 }  // namespace
+
+void check_text_end(const RunConfig& config, const model::Model& model) {
+  const std::filesystem::path folder = model::tokenizer_folder(config.model.llm);
+  if (!model.pairs() || folder.empty() || !path_exists(folder / "tokenizer.json", ErrorKind::weights)) return;
+  check_text_end(config.model.llm.options, text::Tokenizer::load(folder));
+}
 
 text::PromptBuilder open_prompts(const RunConfig& config, model::Model& model) {
   const auto& llm = config.model.llm;
