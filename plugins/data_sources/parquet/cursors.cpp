@@ -20,12 +20,17 @@ std::unique_ptr<Cursor> Cursors::take(const TableFile& table, int group, int64_t
 void Cursors::keep(std::unique_ptr<Cursor> cursor) {
   std::scoped_lock lock(mutex_);
   kept_.push_front(std::move(cursor));
-  while (kept_.size() > 1 && counted_.bytes_allocated() > kKeptBytes) kept_.pop_back();
+  while (kept_.size() > 1 && counted_.bytes_allocated() > kept_bytes_) kept_.pop_back();
 }
 
 void Cursors::close(const TableFile& table) {
   std::scoped_lock lock(mutex_);
   kept_.remove_if([&](const auto& cursor) { return cursor->table == &table; });
+}
+
+void Cursors::close_all() {
+  std::scoped_lock lock(mutex_);
+  kept_.clear();
 }
 
 }  // namespace antiphon::parquet_table

@@ -10,6 +10,8 @@
 #include <arrow/record_batch.h>
 #include <parquet/arrow/reader.h>
 
+#include "many_or_one.h"
+
 namespace antiphon::parquet_table {
 
 class TableFile;
@@ -27,20 +29,26 @@ struct Cursor {
 
 class Cursors {
  public:
-  // What the files of the set allocate from; at most kMostBytes.
+  explicit Cursors(int64_t most_bytes = int64_t{4} << 30, int64_t kept_bytes = 256 << 20)
+      : kept_bytes_(kept_bytes), pool_(&counted_, most_bytes) {}
+
+  // What the files of the set allocate from; at most most_bytes, which threads that read at the same time share.
   arrow::MemoryPool* pool() { return &pool_; }
+  // Whoever reads is in; whoever has found no memory beside others is in alone.
+  ManyOrOne& reading() { return reading_; }
   // The nearest one at or before the row, which is the caller's then; null if there is none.
   std::unique_ptr<Cursor> take(const TableFile& table, int group, int64_t row);
-  // Closes those that were kept first as long as all that the set holds is more than kKeptBytes.
+  // Closes those that were kept first as long as all that the set holds is more than kept_bytes.
   void keep(std::unique_ptr<Cursor> cursor);
-  // Closes those of a file.
+  // Closes those of a file; all.
   void close(const TableFile& table);
+  void close_all();
 
  private:
-  static constexpr int64_t kMostBytes = int64_t{4} << 30, kKeptBytes = 256 << 20;
-
+  const int64_t kept_bytes_;
   arrow::ProxyMemoryPool counted_{arrow::system_memory_pool()};
-  arrow::CappedMemoryPool pool_{&counted_, kMostBytes};
+  arrow::CappedMemoryPool pool_;
+  ManyOrOne reading_;
   std::mutex mutex_;
   std::list<std::unique_ptr<Cursor>> kept_;  // the latest first
 };

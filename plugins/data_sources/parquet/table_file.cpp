@@ -18,13 +18,14 @@ constexpr int64_t kStreamBytes = 256 << 10;  // read ahead of a column
 
 }  // namespace
 
-// What Arrow finds wrong is the file's fault, unless the disk failed.
+// What Arrow finds wrong is the file's fault, unless the disk failed. Error(memory) if the pool has no more.
 template <class Call>
 auto TableFile::guarded(Call call) const {
   const auto damaged = [&](const std::string& what, bool memory = false) {
     file_->rethrow();
-    fail(ErrorKind::data, fmt::format("{}: {}", shown(file_->path().string()), shown(what, kWordsLetters)),
-         memory ? "write it with smaller row groups and pages, or lower data.threads: what is read at once is too much"
+    fail(memory ? ErrorKind::memory : ErrorKind::data,
+         fmt::format("{}: {}", shown(file_->path().string()), shown(what, kWordsLetters)),
+         memory ? "write it with smaller row groups and pages: what is read at once is too much"
                 : "fetch the file again, or write it anew");
   };
   try {
@@ -100,7 +101,26 @@ void TableFile::advance(Cursor& cursor, int64_t row) const {
   }
 }
 
+// Which records are read must not depend on what other threads read meanwhile. One that is too large alone is at fault
+// itself.
 DataRecord TableFile::record(int64_t index) const {
+  try {
+    const ManyOrOne::Many many(cursors_->reading());
+    return read(index);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::memory) throw;
+  }
+  const ManyOrOne::One alone(cursors_->reading());
+  cursors_->close_all();
+  try {
+    return read(index);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::memory) throw;
+    fail(ErrorKind::data, error.message(), error.fix());
+  }
+}
+
+DataRecord TableFile::read(int64_t index) const {
   const auto group = static_cast<int>(std::ranges::upper_bound(first_rows_, index) - first_rows_.begin()) - 1;
   const auto row = index - first_rows_[static_cast<size_t>(group)];
   auto cursor = cursors_->take(*this, group, row);

@@ -14,13 +14,15 @@ class TableFile : public Records {
   TableFile(const std::filesystem::path& path, Renamed renamed, std::shared_ptr<Cursors> cursors);
   ~TableFile() override;
   std::optional<int64_t> size() const override { return size_; }
-  // Decodes the rows of its row group up to it, some at once, or goes on from an earlier row.
+  // Decodes the rows of its row group up to it, some at once, or goes on from an earlier row. Waits until no other
+  // thread reads of the set, if there is too little memory beside them.
   DataRecord record(int64_t index) const override;
   int64_t number(int64_t index) const override { return index + 1; }
   // Of the footer, which has sizes, places and statistics of all columns.
   std::string fingerprint() const override { return fingerprint_; }
 
  private:
+  DataRecord read(int64_t index) const;
   std::unique_ptr<Cursor> open_cursor(int group) const;
   void advance(Cursor& cursor, int64_t row) const;
   template <class Call>
