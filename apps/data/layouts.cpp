@@ -90,27 +90,67 @@ Json conversations(const Sample& sample, const MediaName& name_of) {
   return record;
 }
 
-// The last question and its answer; those before as "history".
-Json alpaca(const Sample& sample, const MediaName& name_of) {
-  check_plain("alpaca", sample), check_whole(sample, "alpaca");
-  Marked marked(sample, name_of);
-  auto record = begun(sample);
+// What is asked and answered, in turn; a system turn before that becomes the record's "system".
+std::vector<std::string> in_turn(const char* layout, const Sample& sample, Marked& marked, Json& record) {
+  check_plain(layout, sample), check_whole(sample, layout);
   std::vector<std::string> texts;
   for (const auto& turn : sample.turns) {
-    if (!turn.trained) refuse("alpaca", "an answer that is not supervised");
+    if (!turn.trained) refuse(layout, "an answer that is not supervised");
     if (turn.role == "system") {
-      if (turn.parts.size() != 1 || !texts.empty() || record.contains("system")) refuse("alpaca", "such system turns");
+      if (turn.parts.size() != 1 || !texts.empty() || record.contains("system")) refuse(layout, "such system turns");
       record["system"] = turn.parts.front().text;
       continue;
     }
     if (turn.role != (texts.size() % 2 == 0 ? "user" : "assistant"))
-      refuse("alpaca", "turns that are not questions and answers in turn");
+      refuse(layout, "turns that are not questions and answers in turn");
     texts.push_back(marked.text(turn, false));
   }
-  if (texts.empty() || texts.size() % 2 != 0) refuse("alpaca", "a question without an answer");
-  for (size_t i = 0; i + 2 < texts.size(); i += 2) record["history"].push_back({texts[i], texts[i + 1]});
+  if (texts.empty() || texts.size() % 2 != 0) refuse(layout, "a question without an answer");
   marked.put_names(record);
+  return texts;
+}
+
+// The last question and its answer; those before as "history".
+Json alpaca(const Sample& sample, const MediaName& name_of) {
+  Marked marked(sample, name_of);
+  auto record = begun(sample);
+  const auto texts = in_turn("alpaca", sample, marked, record);
+  for (size_t i = 0; i + 2 < texts.size(); i += 2) record["history"].push_back({texts[i], texts[i + 1]});
   record["instruction"] = texts[texts.size() - 2], record["output"] = texts.back();
+  if (!sample.tools.empty()) record["tools"] = Json::parse(sample.tools);
+  return record;
+}
+
+// Media with questions and their answers; of one question a list of one answer (Energon).
+Json captioned(const Sample& sample, const MediaName& name_of) {
+  if (sample.media.empty()) refuse("captioned", "a sample without media");
+  if (!sample.tools.empty()) refuse("captioned", "descriptions of tools");
+  Marked marked(sample, name_of);
+  auto record = begun(sample), questions = Json::array(), answers = Json::array();
+  const auto texts = in_turn("captioned", sample, marked, record);
+  for (size_t i = 0; i < texts.size(); ++i) (i % 2 == 0 ? questions : answers).push_back(texts[i]);
+  record["context"] = questions.size() == 1 ? questions.front() : questions;
+  record["answers"] = std::move(answers);
+  return record;
+}
+
+// A document: a text or a picture at each place (OBELICS).
+Json interleaved(const Sample& sample, const MediaName& name_of) {
+  check_whole(sample, "interleaved");
+  if (sample.turns.size() != 1 || sample.turns[0].role != "document" || !sample.tools.empty())
+    refuse("interleaved", "anything but one document");
+  auto record = begun(sample), texts = Json::array(), pictures = Json::array();
+  for (const auto& part : sample.turns[0].parts) {
+    if (part.media < 0) {
+      texts.push_back(part.text), pictures.push_back(nullptr);
+      continue;
+    }
+    const auto& ref = sample.media.at(static_cast<size_t>(part.media));
+    if (ref.modality != Modality::image || !ref.stream.empty())
+      refuse("interleaved", "media other than pictures, or of a stream that is named");
+    texts.push_back(nullptr), pictures.push_back(name_of(static_cast<size_t>(part.media)));
+  }
+  record["texts"] = std::move(texts), record["images"] = std::move(pictures);
   return record;
 }
 
@@ -147,8 +187,9 @@ Json nemo_manifest(const Sample& sample, const MediaName& name_of) {
 }  // namespace
 
 const std::vector<Layout>& layouts() {
-  static const auto* all = new std::vector<Layout>{
-      {"messages", to_record}, {"conversations", conversations}, {"alpaca", alpaca}, {"nemo_manifest", nemo_manifest}};
+  static const auto* all = new std::vector<Layout>{{"messages", to_record},      {"conversations", conversations},
+                                                   {"alpaca", alpaca},           {"captioned", captioned},
+                                                   {"interleaved", interleaved}, {"nemo_manifest", nemo_manifest}};
   return *all;
 }
 

@@ -17,7 +17,8 @@ struct Layout {
   std::string name;
   nlohmann::ordered_json (*write)(const Sample& sample, const MediaName& name_of);
 };
-// messages; conversations, as LLaVA and ShareGPT have it; alpaca; nemo_manifest.
+// messages; conversations, as LLaVA and ShareGPT have it; alpaca; captioned, as Energon has questions about media;
+// interleaved, as OBELICS has documents; nemo_manifest.
 const std::vector<Layout>& layouts();
 
 }  // namespace antiphon::apps

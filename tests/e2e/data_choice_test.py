@@ -116,8 +116,8 @@ class Augmentation(Choice):
     def test_the_example_of_the_page(self):
         file, run = self.extended("augment.toml", block("Augmentation")), self.folder / "augmented"
         done = self.call("train", file, *SHORT, *sets(train__output=run))
-        self.assertIn("augmented by speed, gain, spec_augment, image (", done.stderr)
-        self.assertRegex(done.stderr, r"augmented by this process: speed \d+, .*colours \d+ of \d+ media")
+        self.assertIn("augmented by speed, white_noise, gain, shift, spec_augment, image (", done.stderr)
+        self.assertRegex(done.stderr, r"augmented by this process: speed \d+, .*colours \d+, white_noise \d+, shift \d+ of \d+ media")
         again = self.folder / "augmented_again"
         self.call("train", file, *SHORT, *sets(train__output=again, data__threads=4, data__prefetch=1))
         self.assert_same_run(run, again)
@@ -149,6 +149,12 @@ class Augmentation(Choice):
         for path, names in [(folder, {"hum.wav", "hiss.wav"}), (manifest, {"hum.wav"})]:
             text = self.call("data", "show", self.config, "--count", 24, *sets(data__augment__noise__probability=1, data__augment__noise__path=path)).stdout
             self.assertEqual(set(re.findall(r"noise (\S+) at \d+\.\d dB", text)), names)
+        room = sets(data__augment__impulse__probability=1, data__augment__impulse__path=folder)
+        text = self.call("data", "show", self.config, "--count", 24, *room).stdout
+        self.assertEqual(set(re.findall(r"room (\S+)", text)), {"hum.wav", "hiss.wav"})
+        self.train(self.folder / "in_rooms", *SHORT, *room)
+        self.train(self.folder / "in_rooms_again", *SHORT, *room, *sets(data__threads=4, data__prefetch=1))
+        self.assert_same_run(self.folder / "in_rooms", self.folder / "in_rooms_again")
         (folder / "broken.wav").write_bytes(b"RIFF")
         done = self.train(self.folder / "noisy", *SHORT, *sets(data__augment__noise__probability=1, data__augment__noise__path=folder), code=2)
         self.assertIn("noises/broken.wav cannot be read", done.stderr)

@@ -361,7 +361,10 @@ class Convert(Formats):
         talk = {"id": "a", "task": "look", "messages": [say("Be brief.", "system"), ask("image", "cat.png", "What is this?"), say("A cat."), say("Sure?", "user"), say("Yes.")]}
         sound = {"id": "b", "messages": [ask("audio", "talk.wav", "What is said?"), say("low")]}
         two = {"id": "c", "messages": [{"role": "user", "content": [{"type": "image", "image": name} for name in ("cat.png", "dog.png")]}, {**say("Both."), "loss": False}, say("More?", "user"), say("No.")]}
-        for layout, out, found in (("conversations", "list.json", [talk, sound, two]), ("alpaca", "asked.jsonl", [talk, sound]), ("nemo_manifest", "nemo.tar", [sound])):
+        tools = {"id": "f", "messages": [say("Hello", "user"), say("Hi.")], "tools": [{"name": "weather"}]}
+        page = {"id": "e", "messages": [{"role": "document", "content": [{"type": "text", "text": "A cat: "}, {"type": "image", "image": "cat.png"}, {"type": "image", "image": "dog.png"}, {"type": "text", "text": "both."}]}]}
+        for layout, out, found in (("conversations", "list.json", [talk, sound, two, tools]), ("alpaca", "asked.jsonl", [talk, sound, tools]), ("captioned", "shown.jsonl", [talk, sound]), ("interleaved", "pages.jsonl", [page]),
+                                   ("nemo_manifest", "nemo.tar", [sound])):
             with self.subTest(layout):
                 path = self.write(f"{layout}.jsonl", found)
                 self.assertIn(f"wrote {len(found)} records", self.convert(path, out, "--layout", layout))
@@ -373,12 +376,16 @@ class Convert(Formats):
         listed = json.loads((self.data / "list.json").read_text())
         self.assertEqual(listed[0]["conversations"][1], {"from": "human", "value": "<image>\nWhat is this?"})
         self.assertTrue(listed[0]["image"].endswith("/cat.png"))
+        first, = (record for record in records(self.data / "shown.jsonl") if record["id"] == "b")
+        self.assertEqual((first["context"], first["answers"]), ("<audio>What is said?", ["low"]))
+        self.assertEqual(records(self.data / "pages.jsonl")[0]["texts"], ["A cat: ", None, None, "both."])
         pieces = self.write("pieces.jsonl", [{"id": "d", "audio_filepath": "talk.wav", "offset": 0.25, "duration": 0.5, "text": "low", "context": "Said?"}])
         self.convert(pieces, "pieces_again.jsonl", "--layout", "nemo_manifest")
         piece, = records(self.data / "pieces_again.jsonl")
         self.assertEqual((piece["offset"], piece["duration"], piece["context"]), (0.25, 0.5, "Said?"))
         for layout, record, words in (("conversations", json.loads(pieces.read_text()), "is a piece of a recording, which conversations cannot name"),
-                                      ("alpaca", two, "not supervised"), ("alpaca", {"messages": [say("a", "user"), say("b"), say("c")]}, "questions and answers in turn"), ("nemo_manifest", talk, "anything but one question")):
+                                      ("alpaca", two, "not supervised"), ("alpaca", {"messages": [say("a", "user"), say("b"), say("c")]}, "questions and answers in turn"), ("nemo_manifest", talk, "anything but one question"),
+                                      ("captioned", tools, "a sample without media"), ("captioned", two, "not supervised"), ("captioned", {**sound, "tools": [{"name": "f"}]}, "descriptions of tools"), ("interleaved", talk, "anything but one document"), ("alpaca", page, "cannot hold a document")):
             with self.subTest(words):
                 self.assertIn(words, self.convert(self.write("odd.jsonl", [record]), "odd_out.jsonl", "--layout", layout, code=3))
                 self.assertFalse((self.data / "odd_out.jsonl").exists())

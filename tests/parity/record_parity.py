@@ -76,6 +76,9 @@ RECORDS = {
     "Alpaca, history": ({"instruction": "And 4?", "input": "", "output": "9", "system": "Count.", "history": [["2 3", "5"], ["0", "5"]]},
                         [say("system", "Count."), say("user", "2 3"), say("assistant", "5"), say("user", "0"), say("assistant", "5"), say("user", "And 4?"), say("assistant", "9")], None),
     "query and response": ({"query": "Hello", "response": "Hi.", "history": []}, [say("user", "Hello"), say("assistant", "Hi.")], None),
+    "NeMo, input and output": ({"input": "Add the numbers.", "output": "5", "system": "Be brief."}, [say("system", "Be brief."), say("user", "Add the numbers."), say("assistant", "5")], None),
+    "NeMo, chats": ({"system": "Be brief.", "mask": "User", "type": "VALUE_TO_TEXT", "conversations": [{"from": "User", "value": "Hello", "label": None}, {"from": "Assistant", "value": "Hi.", "label": None}, {"from": "User", "value": "And 4?", "label": None}, {"from": "Assistant", "value": "dry", "label": None}]},
+                    [say("system", "Be brief."), say("user", "Hello"), say("assistant", "Hi."), say("user", "And 4?"), say("assistant", "dry")], None),
     "ms-swift, tools": ({"tools": json.dumps(TOOLS), "messages": [QUESTION, say("assistant", "I look."), say("tool_call", bare("weather", city="Köln", days=1)), say("tool_call", bare("weather")), say("tool_response", "dry"), say("tool_response", "wet"), ANSWER]},
                         [QUESTION, say("assistant", "I look.", tool_calls=[CALL, call("weather")]), RESULT, say("tool", "wet"), ANSWER], TOOLS),
     "OpenAI, tools": ({"tools": TOOLS, "messages": [say("system", "Be brief."), say("user", [{"type": "text", "text": QUESTION["content"]}]), say("assistant", None, tool_calls=[{**CALL, "function": {"name": "weather", "arguments": json.dumps(CALL["function"]["arguments"], ensure_ascii=False)}}]), say("tool", "dry"), ANSWER]},
@@ -111,7 +114,19 @@ UNLEARNT = {
     "weight": ({"messages": [say("user", "a"), say("assistant", "b", weight=0), say("user", "c"), say("assistant", "d", weight=1)]}, [say("user", "a"), say("assistant", "b"), say("user", "c"), say("assistant", "d")], None),
     "loss": ({"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b", "loss": False}, {"from": "human", "value": "c"}, {"from": "gpt", "value": "d", "loss": True}]}, [say("user", "a"), say("assistant", "b"), say("user", "c"), say("assistant", "d")], None),
 }
-
+# Answers that are compared, each with the conversation that it ends; what was said before is not learnt.
+PAIRS = {
+    "TRL, texts": ({"prompt": "Hello", "chosen": "Hi.", "rejected": "dry"}, [[say("user", "Hello"), say("assistant", "Hi.")], [say("user", "Hello"), say("assistant", "dry")]], None),
+    "TRL, no prompt": ({"chosen": [say("system", "Be brief."), QUESTION, ANSWER], "rejected": [say("system", "Be brief."), QUESTION, say("assistant", "wet")]},
+                       [[say("system", "Be brief."), QUESTION, ANSWER], [say("system", "Be brief."), QUESTION, say("assistant", "wet")]], None),
+    "candidates": ({"messages": [say("user", "<image>What is this?")], "images": ["cat.png"], "candidates": [{"content": "Hi.", "score": 5}, {"content": "dry", "score": 1, "media": {"0": "dog.png"}}]},
+                   [[say("user", f"{CAT}{WHAT}"), say("assistant", "Hi.")], [say("user", f"{DOG}{WHAT}"), say("assistant", "dry")]], None),
+}
+LATER_PAIRS = {
+    "TRL, messages": ({"prompt": [say("user", "Hello"), say("assistant", "Hi."), say("user", "And 4?")], "chosen": [say("assistant", "dry")], "rejected": [say("assistant", "wet")]},
+                      [[say("user", "Hello"), say("assistant", "Hi."), say("user", "And 4?"), say("assistant", word)] for word in ("dry", "wet")], None),
+}
+COMPARED = ["--set", "objective.plugin=preference"]
 
 VARIANTS = 1000 if os.environ.get("ANTIPHON_LONG") else 20
 # Texts of the records; each has its place in the conversation as in the record, and in the calls within them.
@@ -154,12 +169,13 @@ def bytes_of(tokenizer, token):
     return bytes([letters[tokenizer.convert_ids_to_tokens(token)]])
 
 
-def shown(program, directory, records):
+def shown(program, directory, records, each=1, options=()):
+    """What is shown of each record, `each` times if it has as many answers."""
     (directory / "talk.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    done = subprocess.run([program, "data", "show", "model.toml", "--source", "talk.jsonl", "--count", str(len(records))], cwd=directory, capture_output=True, text=True)
+    done = subprocess.run([program, "data", "show", "model.toml", "--source", "talk.jsonl", "--count", str(len(records)), *options], cwd=directory, capture_output=True, text=True)
     begins = [match for match in re.finditer(r"(?m)^talk\.jsonl:(\d+) .*\n", done.stdout)]
-    if [int(match[1]) for match in begins] != list(range(1, len(records) + 1)):
-        return [done.stdout + done.stderr] * len(records)
+    if [int(match[1]) for match in begins] != [number for number in range(1, len(records) + 1) for _ in range(each)]:
+        return [done.stdout + done.stderr] * each * len(records)
     ends = [match.start() for match in begins[1:]] + [len(done.stdout)]
     blocks = [done.stdout[match.end():end] for match, end in zip(begins, ends)]
     return [MEDIUM.sub("\2\\1\3", block[:block.rfind("\n", 0, block.rfind(" tokens, "))].strip("\n")) for block in blocks]
@@ -178,27 +194,29 @@ def write_media(directory):
         file.write(STREAMS)
 
 
+def compared(tokenizer, directory, layout, written, unlearnt, pairs):
+    """(expected, got) of each variant, and of each of its answers if these are compared."""
+    all_of = list(variants(layout, *written))
+    got = shown(sys.argv[1], directory, [record for record, _, _ in all_of], 2 if pairs else 1, COMPARED if pairs else ())
+    talks = [(talk, tools) for _, said, tools in all_of for talk in (said if pairs else [said])]
+    return [(marked(tokenizer, talk, tools, unlearnt).strip("\n"), one) for (talk, tools), one in zip(talks, got, strict=True)]
+
+
 def main():
-    wrong = 0
+    wrong, sets = 0, [(RECORDS, 0, False), (UNLEARNT, 1, False), (PAIRS, 0, True), (LATER_PAIRS, 1, True)]
     for style, (end, template) in TEMPLATES.items():
         with tempfile.TemporaryDirectory() as name:
             directory = Path(name)
             tokenizer = make(template, end, directory)
             write_media(directory)
-            for records, unlearnt in [(RECORDS, 0), (UNLEARNT, 1)]:
+            for records, unlearnt, pairs in sets:
                 for layout, written in records.items():
-                    shown_one = False
-                    all_of = list(variants(layout, *written))
-                    for (_, talk, tools), got in zip(all_of, shown(sys.argv[1], directory, [record for record, _, _ in all_of]), strict=True):
-                        want = marked(tokenizer, talk, tools, unlearnt).strip("\n")
-                        if want == got and "«" in want:
-                            continue
-                        wrong += 1
+                    differ = [(want, got) for want, got in compared(tokenizer, directory, layout, written, unlearnt, pairs) if want != got or "«" not in want]
+                    wrong += len(differ)
+                    for want, got in differ[:1]:
                         at = max(0, len(os.path.commonprefix([want, got])) - 60)
-                        if not shown_one:
-                            shown_one = True
-                            print(f"{style}, {layout}:\n  expected …{ascii(want[at:at + 200])}\n  got      …{ascii(got[at:at + 200])}")
-        print(f"{style}: {len(RECORDS) + len(UNLEARNT)} layouts, {VARIANTS} records of each, {wrong} differ so far", flush=True)
+                        print(f"{style}, {layout}:\n  expected …{ascii(want[at:at + 200])}\n  got      …{ascii(got[at:at + 200])}")
+        print(f"{style}: {sum(len(records) for records, _, _ in sets)} layouts, {VARIANTS} records of each, {wrong} differ so far", flush=True)
     return wrong
 
 

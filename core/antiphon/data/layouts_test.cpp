@@ -104,6 +104,20 @@ TEST_CASE("layouts: answers that are not to be learnt") {
   CHECK(says(refused_as(talk(said("gpt", "a", R"(, "loss": false)") + "," + calls)), "the calls that belong to it"));
 }
 
+TEST_CASE("layouts: NeMo's chats") {
+  const auto chat = [](const std::string& label, const std::string& more) {
+    return talk(said("User", "q", R"(, "label": null)") + "," + said("Assistant", "a", R"(, "label": )" + label), more);
+  };
+  const auto* both = R"(, "system": "s", "mask": "User", "type": "VALUE_TO_TEXT")";
+  CHECK(told(chat("null", both)) == "system: s|user: q|assistant: a");
+  CHECK(told(chat(R"("quality:4")", R"(, "mask": "User", "type": null)")) == "user: q|assistant: a");
+  CHECK(told(chat("null", R"(, "mask": "car.png", "type": "chat")")) == "user: q|assistant: a");
+  CHECK(says(refused_as(chat("null", R"(, "mask": "Assistant")")), "'mask' is \"Assistant\""));
+  for (const auto* type : {"VALUE_TO_TEXT", "TEXT_TO_VALUE"})
+    CHECK(says(refused_as(chat(R"("quality:4")", std::string(R"(, "mask": "User", "type": ")") + type + "\"")),
+               "a turn has a 'label', which belongs to its text"));
+}
+
 TEST_CASE("layouts: Alpaca, and a query with its response") {
   CHECK(told(R"({"instruction": "Add.", "input": "2 3", "output": "5"})") == "user: Add.\n2 3|assistant: 5");
   CHECK(told(R"({"instruction": "Add 2 3.", "input": "", "output": "5"})") == "user: Add 2 3.|assistant: 5");
@@ -114,6 +128,13 @@ TEST_CASE("layouts: Alpaca, and a query with its response") {
       "system: s|user: [/d/1.png]a|assistant: A|user: [/d/2.png]|assistant: B|user: b|assistant: c");
   CHECK(told(R"({"query": "What?", "response": "A <image>", "images": "1.png", "task": "x"})") ==
         "user: [/d/1.png]What?|assistant: A <image>");
+  CHECK(told(R"({"input": "2 3", "output": "5", "system": "s"})") == "system: s|user: 2 3|assistant: 5");
+  CHECK(told(R"({"input": "<image>What?", "output": "5", "history": [["a", "b"]], "images": ["1.png"]})") ==
+        "user: a|assistant: b|user: [/d/1.png]What?|assistant: 5");
+  CHECK(
+      told(
+          R"({"input": "x", "output": "y", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]})") ==
+      "user: q|assistant: a");
   const auto sample = parse_sample(
       R"({"instruction": "a", "output": "b", "task": "x", "text": "all of it", "tools": [{"name": "f"}]})", "/d");
   CHECK(sample.tags == std::map<std::string, std::string>{{"task", "x"}, {"text", "all of it"}});
@@ -134,5 +155,8 @@ TEST_CASE("layouts: what is wrong with Alpaca's records is told") {
   CHECK(says(with(R"("query": "a", "response": "b")"), "both texts 'instruction' and 'output', and 'query'"));
   CHECK(says(with(R"("messages": [{"role": "user", "content": "x"}])"), "both texts 'instruction' and 'output'"));
   CHECK(says(refused_as(R"({"instruction": "a", "output": 3})"), "of no layout that is known"));
-  CHECK(says(refused_as("{}", "alpaca"), "neither texts 'instruction' and 'output', nor 'query' and 'response'"));
+  CHECK(says(refused_as(R"({"input": 3, "output": "a"})"), "of no layout that is known"));
+  CHECK(says(refused_as(R"({"instruction": 3, "input": "a", "output": "a"})"), "of no layout that is known"));
+  CHECK(says(refused_as("{}", "alpaca"),
+             "neither texts 'instruction' and 'output', nor 'query' and 'response', nor 'input' and 'output'"));
 }

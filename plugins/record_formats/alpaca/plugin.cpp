@@ -1,15 +1,18 @@
 // {"instruction", "input"?, "output", "system"?, "history"?: [[QUESTION, ANSWER], …], "images"?, "tools"?}, or with
-// "query" and "response" in place of "instruction" and "output".
+// "query" and "response" in place of "instruction" and "output", or with "input" and "output" alone.
 //
 // The question is the instruction, a line end and the input, as LLaMA-Factory and ms-swift have it; the chat template
 // does the rest. Sources: Stanford Alpaca, README.md (Data Release); LLaMA-Factory, data/README.md (alpaca format);
-// ms-swift, docs/source_en/Customization/Custom-dataset.md (query and response).
-#include <fmt/format.h>
-
+// ms-swift, docs/source_en/Customization/Custom-dataset.md (query and response); NeMo, GPTSFTDataset (input and
+// output).
 #include <antiphon/base/error.h>
 #include <antiphon/component/record/turns.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
 
 namespace antiphon::alpaca {
 namespace {
@@ -22,8 +25,24 @@ bool has_text(const Json& record, const std::string& key) {
   return it != record.end() && it->is_string();
 }
 
-bool is_instruction(const Json& record) { return has_text(record, "instruction") && has_text(record, "output"); }
-bool is_query(const Json& record) { return has_text(record, "query") && has_text(record, "response"); }
+// Keys of a question and its answer.
+struct Pair {
+  const char *question, *answer;
+};
+constexpr Pair kInstruction{"instruction", "output"}, kQuery{"query", "response"}, kInput{"input", "output"};
+// Records of these may have an input and an output as well, as metadata.
+constexpr std::array kOthers{"instruction", "query",      "messages", "conversations", "audio_filepath",
+                             "recording",   "candidates", "chosen",   "text_list",     "texts"};
+
+std::vector<Pair> pairs_in(const Json& record) {
+  std::vector<Pair> found;
+  const auto has = [&](const Pair& pair) { return has_text(record, pair.question) && has_text(record, pair.answer); };
+  for (const auto& pair : {kInstruction, kQuery})
+    if (has(pair)) found.push_back(pair);
+  const bool other = std::ranges::any_of(kOthers, [&](const char* key) { return record.contains(key); });
+  if (has(kInput) && !other) found.push_back(kInput);
+  return found;
+}
 
 void add_turn(const char* role, const std::string& text, Record& record) {
   records::add_text(text, false, record.sample.turns.emplace_back(SampleTurn{role, {}}), record);
@@ -41,33 +60,38 @@ void read_history(Record& record) {
   }
 }
 
-std::string question_of(const Json& object) {
-  const auto& instruction = records::text_of(object, is_instruction(object) ? "instruction" : "query", "the record");
-  if (!records::is_there(object, "input")) return instruction;
+std::string question_of(const Json& object, const char* key) {
+  const auto& question = records::text_of(object, key, "the record");
+  if (std::string_view(key) == "input" || !records::is_there(object, "input")) return question;
   const auto& input = records::text_of(object, "input", "the record");
-  return instruction.empty() || input.empty() ? instruction + input : instruction + "\n" + input;
+  return question.empty() || input.empty() ? question + input : question + "\n" + input;
 }
 
 }  // namespace
 
 class Alpaca : public RecordFormat {
  public:
-  std::string expects() const override { return "texts 'instruction' and 'output', or 'query' and 'response'"; }
-  bool recognises(const Json& record) const override { return is_instruction(record) || is_query(record); }
+  std::string expects() const override {
+    return "texts 'instruction' and 'output', or 'query' and 'response', or 'input' and 'output'";
+  }
+  bool recognises(const Json& record) const override { return !pairs_in(record).empty(); }
   std::set<std::string> keys() const override {
     auto keys = records::keys_beside_turns();
     keys.insert({"instruction", "input", "output", "query", "response", "history", "tools"});
     return keys;
   }
   Sample read(const Json& object, const MediaFolder& folder) const override {
-    if (is_instruction(object) == is_query(object))
-      fail(ErrorKind::data, fmt::format("the record has {} texts 'instruction' and 'output', {} 'query' and 'response'",
-                                        is_query(object) ? "both" : "neither", is_query(object) ? "and" : "nor"));
+    const auto pairs = pairs_in(object);
+    if (pairs.empty())
+      fail(ErrorKind::data,
+           "the record has neither texts 'instruction' and 'output', nor 'query' and 'response', nor "
+           "'input' and 'output'");
+    if (pairs.size() > 1)
+      fail(ErrorKind::data, "the record has both texts 'instruction' and 'output', and 'query' and 'response'");
     Record record(object, folder);
     read_history(record);
-    add_turn("user", question_of(object), record);
-    add_turn("assistant", records::text_of(object, is_instruction(object) ? "output" : "response", "the record"),
-             record);
+    add_turn("user", question_of(object, pairs.front().question), record);
+    add_turn("assistant", records::text_of(object, pairs.front().answer, "the record"), record);
     record.media.place_unmarked(record.sample);
     records::read_system(record);
     records::read_tools(record);

@@ -64,6 +64,26 @@ void add_calls(SampleTurn turn, std::vector<SampleTurn>& turns) {
   before.tool_calls = joined_calls(before.tool_calls, turn.tool_calls);
 }
 
+std::string text_in(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+// NeMo's chats (GPTSFTChatDataset): "mask" beside the turns names the speaker whose turns are not learnt, and by a
+// "type" the "label" of a turn is said before or after it (SteerLM). What would be read otherwise than there is
+// refused.
+void check_chat(const Json& record, const Json& object, const SampleTurn& turn) {
+  if (turn.role == "assistant" && text_in(object, "from") == text_in(record, "mask"))
+    fail(
+        ErrorKind::data,
+        fmt::format("'mask' is {}, and what the assistant says is what is learnt", shown(record.at("mask").dump(), 40)),
+        "leave the record out, or give answers that are not to be learnt \"loss\": false");
+  const auto type = text_in(record, "type");
+  if ((type == "VALUE_TO_TEXT" || type == "TEXT_TO_VALUE") && !text_in(object, "label").empty())
+    fail(ErrorKind::data, fmt::format("a turn has a 'label', which belongs to its text by 'type': \"{}\"", type),
+         "write the label into the turns, or take 'type' or the labels out");
+}
+
 }  // namespace
 
 void add_text(std::string_view text, bool drop_line_end, SampleTurn& turn, Record& record) {
@@ -106,6 +126,7 @@ SampleTurn read_conversation_turn(const Json& object, Record& record) {
   std::set<std::string> known{"from", "value"};
   if (turn.role == "assistant") known.merge(read_trained(object, turn));
   check_keys(object, known, "conversations: ", record.sample.unread);
+  check_chat(record.object, object, turn);
   const auto& value = text_of(object, "value", "a conversation turn");
   if (from == kFunctionCall)
     turn.tool_calls = tool_calls_in(value);

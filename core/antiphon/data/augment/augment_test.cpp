@@ -44,6 +44,7 @@ bool has_media() { return !media::backend_version().starts_with("off"); }
 AugmentOptions all_changes(const std::string& noise) {
   AugmentOptions o;
   o.speed.probability = o.gain.probability = o.noise.probability = 0.5, o.noise.path = noise;
+  o.white_noise.probability = o.shift.probability = o.impulse.probability = 0.5, o.impulse.path = noise;
   o.spec_augment = {.freq_masks = 1, .time_masks = 2, .freq_width = 1, .time_width = 0.3};
   o.image = {.flip = 0.5, .crop = 0.5, .brightness = 0.4, .contrast = 0.4, .saturation = 0.4, .hue = 0.1};
   return o;
@@ -85,6 +86,72 @@ TEST_CASE("augment: noise lies at its ratio below the sound, cut or placed if th
   auto same = sound;
   CHECK_FALSE(lay_noise(same, Audio{16000, std::vector<float>(100)}, 0, 10));
   CHECK(same.samples == sound.samples);
+}
+
+TEST_CASE("augment: a sound in a room is convolved with the room's response") {
+  const std::vector<float> x{0.5F, -0.25F, 0, 1}, room{0.125F, 0.5F, -0.25F};
+  const auto in_room = [&](const ImpulseOptions& options) {
+    Audio audio{16000, x};
+    REQUIRE(put_into_room(audio, {16000, room}, options));
+    return audio.samples;
+  };
+  const auto check = [](const std::vector<float>& got, const std::vector<double>& sums) {
+    double largest = 0;
+    for (const double sum : sums) largest = std::max(largest, std::abs(sum));
+    REQUIRE(got.size() == sums.size());
+    for (size_t i = 0; i < sums.size(); ++i) CHECK(got[i] == Catch::Approx(sums[i] / largest).margin(1e-6));
+  };
+  // Sums of x[i - k] room[k].
+  check(in_room({}), {0.0625, 0.21875, -0.25, 0.1875});
+  check(in_room({.shift_impulse = true}), {0.21875, -0.25, 0.1875, 0.5});
+  const std::vector<double> even{0, 0.375, -0.375};  // without their mean, of which the largest becomes 1
+  std::vector<double> sums(4);
+  for (size_t i = 0; i < 4; ++i)
+    for (size_t k = 0; k < 3 && k <= i; ++k) sums[i] += static_cast<double>(x[i - k]) * even[k] / 0.375;
+  check(in_room({.normalize_impulse = true}), sums);
+  auto silence = Audio{16000, std::vector<float>(10)};
+  CHECK_FALSE(put_into_room(silence, {16000, room}, {}));
+  Audio audio{16000, x};
+  CHECK_FALSE(put_into_room(audio, silence, {}));
+  CHECK_FALSE(put_into_room(audio, {16000, {}}, {.normalize_impulse = true}));
+  CHECK(audio.samples == x);
+}
+
+TEST_CASE("augment: white noise has its level, and is normal") {
+  Audio audio{16000, std::vector<float>(20001, 0.5F)};
+  Chance chance(3, 1);
+  add_white_noise(audio, -40, chance);
+  double sum = 0;
+  int within = 0;
+  for (auto& x : audio.samples) x -= 0.5F, sum += static_cast<double>(x), within += std::abs(x) < 0.01F;
+  CHECK(power(audio.samples) == Catch::Approx(1e-4).epsilon(0.03));
+  CHECK(std::abs(sum) / 20001 < 3e-4);
+  CHECK(within / 20001.0 == Catch::Approx(0.6827).epsilon(0.02));
+}
+
+TEST_CASE("augment: a sound that is moved keeps its length") {
+  const auto moved = [](double by) {
+    Audio audio{1000, {1, 2, 3, 4}};
+    CHECK(shift(audio, by));
+    return audio.samples;
+  };
+  CHECK(moved(1) == std::vector<float>{2, 3, 4, 0});
+  CHECK(moved(3.5) == std::vector<float>{4, 0, 0, 0});
+  CHECK(moved(-1.5) == std::vector<float>{0, 0, 1, 2});  // NeMo rounds down
+  CHECK(moved(0) == std::vector<float>{1, 2, 3, 4});
+  CHECK(moved(-4) == std::vector<float>{0, 0, 0, 0});
+  Audio audio{1000, {1, 2}};
+  CHECK_FALSE(shift(audio, 2.5 + 1));
+  CHECK(audio.samples == std::vector<float>{1, 2});
+}
+
+TEST_CASE("augment: kinds that came later are no part of older settings unless they are used") {
+  AugmentOptions o;
+  for (const auto* name : {"impulse", "white_noise", "shift"}) CHECK(o.settings().find(name) == std::string::npos);
+  o.shift.probability = 0.5;
+  CHECK(o.settings().find("\"min_shift_ms\"") != std::string::npos);
+  CHECK(o.settings().find("impulse") == std::string::npos);
+  CHECK((o.changes_sound() && o.describe() == "shift"));
 }
 
 TEST_CASE("augment: masks are drawn from all places and widths that NeMo's are, and from no other") {
@@ -203,13 +270,13 @@ TEST_CASE("augment: one seed, one change; another seed, another; and kinds that 
   }
   CHECK(told_of.size() == 40);
   auto fewer = options;
-  fewer.speed.probability = fewer.noise.probability = 0;
+  fewer.speed.probability = fewer.impulse.probability = fewer.noise.probability = 0;
   const Augmenter other(fewer, *setup.model);
   for (uint64_t seed = 0; seed < 20; ++seed) {
     std::string told, less;
     augmenter.changed(sound, seed, told), other.changed(sound, seed, less);
     CHECK(told.ends_with(less));
-    CHECK((told.find("gain") == std::string::npos) == less.empty());
+    CHECK((told.find("gain") == std::string::npos) == (less.find("gain") == std::string::npos));
   }
 }
 
@@ -276,7 +343,8 @@ TEST_CASE("augment: media that are changed are no others' content, and have no p
   CHECK(std::set{plain.content, changed.content, other.content}.size() == 3);
   CHECK(at::equal(changed.item.inputs[0][0], again.item.inputs[0][0]));
   CHECK_FALSE(at::equal(changed.item.inputs[0][0], plain.item.inputs[0][0]));
-  CHECK(preparer.augments().starts_with("augmented by speed, noise, gain, spec_augment, image ("));
+  CHECK(preparer.augments().starts_with(
+      "augmented by speed, impulse, noise, white_noise, gain, shift, spec_augment, image ("));
 }
 
 TEST_CASE("augment: masked frames are those of the sound, set to 0") {
@@ -318,7 +386,11 @@ TEST_CASE("augment: what cannot be done is refused before a run begins") {
     o.noise.path = (setup.folder / "noises.jsonl").string();
     return refused(o);
   };
+  CHECK(manifest("").find("data.augment.noise.path: ") != std::string::npos);
   CHECK(manifest("").find("holds no recording") != std::string::npos);
+  AugmentOptions room;
+  room.impulse.probability = 1, room.impulse.path = o.noise.path;
+  CHECK(refused(room).find("data.augment.impulse.path: ") != std::string::npos);
   CHECK(manifest("{\"audio_filepath\": \"a.wav\"}\nx\n").find("noises.jsonl:2") != std::string::npos);
   CHECK(manifest("[1]\n").find("no text audio_filepath") != std::string::npos);
   CHECK(manifest("{\"audio_filepath\": 3}\n").find("no text audio_filepath") != std::string::npos);
@@ -361,11 +433,12 @@ TEST_CASE("augment: options that do not go together are refused") {
   };
   AugmentOptions o;
   CHECK(refused(o) == 0);
-  o.noise.probability = 0.1;
-  CHECK(refused(o) == 1);
+  o.noise.probability = o.impulse.probability = 0.1;
+  CHECK(refused(o) == 2);
+  o.white_noise.min_level = -40, o.shift.max_shift_ms = -6;
   o.speed.min_speed_rate = 1.2, o.gain.max_gain_db = -20, o.noise.max_snr_db = 0;
   o.image.min_scale = 1, o.image.max_scale = 0.5, o.image.max_ratio = 0.1, o.spec_augment.time_width = 2.5;
-  CHECK(refused(o) == 7);
+  CHECK(refused(o) == 10);
   DataOptions data;
   data.augment.image.flip = 0.5;
   const auto problems_of = [](const DataOptions& options) {

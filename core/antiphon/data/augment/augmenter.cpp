@@ -20,8 +20,15 @@ namespace antiphon::data {
 namespace {
 
 // Kinds of random numbers; part of what a seed means.
-enum Kind : size_t { kSpeed, kNoise, kGain, kSpecAugment, kFlip, kCrop, kColours };
-constexpr std::array<std::string_view, 7> kKinds{"speed", "noise", "gain", "spec_augment", "flip", "crop", "colours"};
+enum Kind : size_t { kSpeed, kNoise, kGain, kSpecAugment, kFlip, kCrop, kColours, kImpulse, kWhiteNoise, kShift };
+constexpr std::array<std::string_view, 10> kKinds{"speed", "noise",   "gain",    "spec_augment", "flip",
+                                                  "crop",  "colours", "impulse", "white_noise",  "shift"};
+
+const MediaRef& one_of(const std::vector<MediaRef>& all, Chance& chance) {
+  return all[static_cast<size_t>(chance.whole(0, std::ssize(all) - 1))];
+}
+
+std::string file_of(const MediaRef& ref) { return shown(std::filesystem::path(ref.bytes.name()).filename().string()); }
 
 bool has(const model::MultimodalLm& model, Modality modality) {
   return std::ranges::any_of(model.streams(), [&](const auto& one) { return one.second->modality() == modality; });
@@ -62,6 +69,7 @@ Augmenter::Augmenter(const AugmentOptions& options, const model::MultimodalLm& m
   check_stream(options.changes_images(), model, Modality::image, "pictures");
   if (options.masks()) check_spectrograms(model);
   if (options.noise.probability > 0) noises_ = noises_of(options.noise.path);
+  if (options.impulse.probability > 0) rooms_ = noises_of(options.impulse.path, "impulse");
 }
 
 void Augmenter::note(size_t kind, const std::string& what, std::string* told) const {
@@ -80,15 +88,33 @@ MediaItem Augmenter::changed(MediaItem item, uint64_t seed, std::string& told) c
 }
 
 void Augmenter::change_sound(Audio& audio, uint64_t seed, std::string& told) const {
-  if (Chance chance(seed, kSpeed); chance.happens(options_.speed.probability)) {
-    const auto& [probability, least, most, rates] = options_.speed;
-    const auto step =
-        static_cast<double>(chance.whole(0, rates - 1)) / static_cast<double>(std::max<int64_t>(1, rates - 1));
-    const double rate = least + (most - least) * step;
-    audio = media::change_speed(audio, rate, limits_);
-    note(kSpeed, fmt::format("speed {:.3g}", rate), &told);
-  }
+  change_speed(audio, seed, told);
+  if (!rooms_.empty()) enter_room(audio, seed, told);
   if (!noises_.empty()) add_noise(audio, seed, told);
+  change_level(audio, seed, told);
+  if (Chance chance(seed, kShift); chance.happens(options_.shift.probability)) {
+    const double by = chance.between(options_.shift.min_shift_ms, options_.shift.max_shift_ms);
+    if (shift(audio, by)) note(kShift, fmt::format("shift {:+.1f} ms", by), &told);
+  }
+}
+
+void Augmenter::change_speed(Audio& audio, uint64_t seed, std::string& told) const {
+  Chance chance(seed, kSpeed);
+  if (!chance.happens(options_.speed.probability)) return;
+  const auto& [probability, least, most, rates] = options_.speed;
+  const auto step =
+      static_cast<double>(chance.whole(0, rates - 1)) / static_cast<double>(std::max<int64_t>(1, rates - 1));
+  const double rate = least + (most - least) * step;
+  audio = media::change_speed(audio, rate, limits_);
+  note(kSpeed, fmt::format("speed {:.3g}", rate), &told);
+}
+
+void Augmenter::change_level(Audio& audio, uint64_t seed, std::string& told) const {
+  if (Chance chance(seed, kWhiteNoise); chance.happens(options_.white_noise.probability)) {
+    const double db = chance.between(options_.white_noise.min_level, options_.white_noise.max_level);
+    add_white_noise(audio, db, chance);
+    note(kWhiteNoise, fmt::format("white noise of {:.1f} dB", db), &told);
+  }
   if (Chance chance(seed, kGain); chance.happens(options_.gain.probability)) {
     const double db = chance.between(options_.gain.min_gain_db, options_.gain.max_gain_db);
     gain(audio, db);
@@ -96,28 +122,35 @@ void Augmenter::change_sound(Audio& audio, uint64_t seed, std::string& told) con
   }
 }
 
-// A noise that is damaged is not the sample's fault.
-Audio Augmenter::noise(const MediaRef& ref, int64_t sample_rate) const {
+// One that is damaged is not the sample's fault.
+Audio Augmenter::recording(const MediaRef& ref, int64_t sample_rate, const char* key) const {
   try {
     return piece_of(
         media::decode_audio(ref.bytes.read(limits_.file_bytes), sample_rate, ref.bytes.extension(), limits_), ref);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
-    fail(ErrorKind::config, fmt::format("the noise {} cannot be read: {}", shown(ref.bytes.name()), error.message()),
-         "take it out of data.augment.noise.path");
+    fail(ErrorKind::config, fmt::format("the {} {} cannot be read: {}", key, shown(ref.bytes.name()), error.message()),
+         fmt::format("take it out of data.augment.{}.path", key));
   }
+}
+
+void Augmenter::enter_room(Audio& audio, uint64_t seed, std::string& told) const {
+  Chance chance(seed, kImpulse);
+  if (!chance.happens(options_.impulse.probability)) return;
+  const auto& ref = one_of(rooms_, chance);
+  if (put_into_room(audio, recording(ref, audio.sample_rate, "impulse"), options_.impulse))
+    note(kImpulse, "room " + file_of(ref), &told);
 }
 
 void Augmenter::add_noise(Audio& audio, uint64_t seed, std::string& told) const {
   Chance chance(seed, kNoise);
   if (!chance.happens(options_.noise.probability)) return;
-  const auto& ref = noises_[static_cast<size_t>(chance.whole(0, static_cast<int64_t>(noises_.size()) - 1))];
-  const auto noise = this->noise(ref, audio.sample_rate);
+  const auto& ref = one_of(noises_, chance);
+  const auto noise = recording(ref, audio.sample_rate, "noise");
   const double snr = chance.between(options_.noise.min_snr_db, options_.noise.max_snr_db);
-  const auto difference = static_cast<int64_t>(noise.samples.size()) - static_cast<int64_t>(audio.samples.size());
-  const auto name = shown(std::filesystem::path(ref.bytes.name()).filename().string());
+  const auto difference = std::ssize(noise.samples) - std::ssize(audio.samples);
   if (lay_noise(audio, noise, chance.whole(0, std::abs(difference)), snr))
-    note(kNoise, fmt::format("noise {} at {:.1f} dB", name, snr), &told);
+    note(kNoise, fmt::format("noise {} at {:.1f} dB", file_of(ref), snr), &told);
 }
 
 void Augmenter::change_image(Image& image, uint64_t seed, std::string* told) const {
@@ -184,11 +217,12 @@ void Augmenter::mask(model::StreamItem& item, const model::Stream& stream, int64
 
 std::string Augmenter::describe() const {
   if (!any()) return "";
-  std::string noises;
-  for (const auto& ref : noises_)
-    noises += fmt::format("{} {} {}\n", ref.bytes.file().filename().string(), ref.begin, ref.seconds);
+  std::string recordings;
+  for (const auto* all : {&noises_, &rooms_})
+    for (const auto& ref : *all)
+      recordings += fmt::format("{} {} {}\n", ref.bytes.file().filename().string(), ref.begin, ref.seconds);
   return fmt::format("augmented by {} ({})", options_.describe(),
-                     content_hash(config::to_json(augment_table().dump(&options_), -1) + noises).substr(0, 8));
+                     content_hash(options_.settings() + recordings).substr(0, 8));
 }
 
 std::string Augmenter::counts() const {

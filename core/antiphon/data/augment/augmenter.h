@@ -20,13 +20,14 @@ uint64_t augment_seed(uint64_t run_seed, size_t source, int64_t index, int64_t e
 
 class Augmenter {
  public:
-  // Error(config) if noises are asked for and there are none, or if the model has no stream that takes what is changed:
-  // spectrograms are those of encoders that say so (Encoder::spectrogram()).
+  // Error(config) if noises or rooms are asked for and there are none, or if the model has no stream that takes what is
+  // changed: spectrograms are those of encoders that say so (Encoder::spectrogram()).
   Augmenter(const AugmentOptions& options, const model::MultimodalLm& model, const media::MediaLimits& limits = {});
 
   bool any() const { return options_.any(); }
-  // A sound: speed, then noise, then gain. A picture: crop, flip, then the colours. What was done is added to `told`:
-  // "speed 0.95, noise rain.wav at 12.3 dB". Error(config) if a noise cannot be read. Thread-safe.
+  // A sound: speed, room, noise, white noise, gain, shift, in this order. A picture: crop, flip, then the colours. What
+  // was done is added to `told`: "speed 0.95, noise rain.wav at 12.3 dB". Error(config) if a noise or a room cannot be
+  // read. Thread-safe.
   MediaItem changed(MediaItem item, uint64_t seed, std::string& told) const;
   // Sets bands and stretches of the item's spectrograms to 0; `samples` are those of the sound. Thread-safe.
   void mask(model::StreamItem& item, const model::Stream& stream, int64_t samples, uint64_t seed,
@@ -41,18 +42,22 @@ class Augmenter {
   // `told`: nullptr for one more frame of the same video.
   void change_image(Image& image, uint64_t seed, std::string* told) const;
   void change_colours(Image& image, uint64_t seed, std::string* told) const;
+  void change_speed(Audio& audio, uint64_t seed, std::string& told) const;
+  void enter_room(Audio& audio, uint64_t seed, std::string& told) const;
   void add_noise(Audio& audio, uint64_t seed, std::string& told) const;
-  Audio noise(const MediaRef& ref, int64_t sample_rate) const;
+  void change_level(Audio& audio, uint64_t seed, std::string& told) const;
+  Audio recording(const MediaRef& ref, int64_t sample_rate, const char* key) const;
   void note(size_t kind, const std::string& what, std::string* told) const;
 
   AugmentOptions options_;
   media::MediaLimits limits_;
-  std::vector<MediaRef> noises_;
-  mutable std::array<std::atomic<int64_t>, 8> done_{};
+  std::vector<MediaRef> rooms_, noises_;
+  mutable std::array<std::atomic<int64_t>, 10> done_{};
   mutable std::atomic<int64_t> seen_{0};
 };
 
-// The noises of a folder, by name, or of a manifest. Error(config) if there are none.
-std::vector<MediaRef> noises_of(const std::filesystem::path& folder_or_manifest);
+// The recordings of a folder, by name, or of a manifest, which data.augment.`kind`.path names. Error(config) if there
+// are none.
+std::vector<MediaRef> noises_of(const std::filesystem::path& folder_or_manifest, const char* kind = "noise");
 
 }  // namespace antiphon::data

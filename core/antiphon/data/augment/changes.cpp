@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <span>
 
 namespace antiphon::data {
@@ -48,6 +49,30 @@ bool lay_noise(Audio& audio, const Audio& noise, int64_t begin, double snr_db) {
   const auto factor = static_cast<float>(std::sqrt(own / its) * std::pow(10.0, -snr_db / 20));
   float* to = audio.samples.data() + (longer ? 0 : begin);
   for (const float x : piece) *to++ += factor * x;
+  return true;
+}
+
+// Two at a time (Box and Muller 1958).
+void add_white_noise(Audio& audio, double db, Chance& chance) {
+  const double level = std::pow(10.0, db / 20);
+  auto& samples = audio.samples;
+  for (size_t i = 0; i < samples.size(); i += 2) {
+    const double radius = level * std::sqrt(-2 * std::log(1 - chance.between(0, 1)));
+    const double angle = chance.between(0, 2 * std::numbers::pi);
+    samples[i] += static_cast<float>(radius * std::cos(angle));
+    if (i + 1 < samples.size()) samples[i + 1] += static_cast<float>(radius * std::sin(angle));
+  }
+}
+
+bool shift(Audio& audio, double milliseconds) {
+  auto& samples = audio.samples;
+  const auto by = static_cast<int64_t>(std::floor(milliseconds * static_cast<double>(audio.sample_rate) / 1000));
+  if (std::abs(by) > std::ssize(samples)) return false;
+  if (by >= 0) {
+    std::fill(std::shift_left(samples.begin(), samples.end(), by), samples.end(), 0.0F);
+  } else {
+    std::fill(samples.begin(), std::shift_right(samples.begin(), samples.end(), -by), 0.0F);
+  }
   return true;
 }
 

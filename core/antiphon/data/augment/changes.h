@@ -16,6 +16,18 @@ void gain(Audio& audio, double db);
 // lengths this is torchaudio.functional.add_noise. False, and nothing is done, if one of them is silent.
 bool lay_noise(Audio& audio, const Audio& noise, int64_t begin, double snr_db);
 
+// The sound in the room of an impulse response: convolved with it, from its first sample or its loudest one on, cut to
+// the sound's length and brought to a largest magnitude of 1. False, and nothing is done, if one of them is silent.
+// Source: NeMo, ImpulsePerturbation.
+bool put_into_room(Audio& audio, const Audio& impulse, const ImpulseOptions& options);
+
+// Normal numbers of a standard deviation of 10^(db / 20), added to the samples.
+void add_white_noise(Audio& audio, double db, Chance& chance);
+
+// The sound so many milliseconds earlier, or later below 0, at its own length: what is free is silent. False, and
+// nothing is done, if that is more than the sound lasts.
+bool shift(Audio& audio, double milliseconds);
+
 struct Mask {
   int64_t begin = 0, width = 0;
   bool operator==(const Mask&) const = default;

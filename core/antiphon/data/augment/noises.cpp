@@ -1,4 +1,4 @@
-// Which noises there are.
+// Which noises and rooms there are.
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -65,13 +65,13 @@ void add_manifest(const fs::path& manifest, std::vector<MediaRef>& noises) {
 
 }  // namespace
 
-std::vector<MediaRef> noises_of(const fs::path& folder_or_manifest) {
+std::vector<MediaRef> noises_of(const fs::path& folder_or_manifest, const char* kind) {
   std::vector<MediaRef> noises;
   is_folder(folder_or_manifest, ErrorKind::config) ? add_folder(folder_or_manifest, noises)
                                                    : add_manifest(folder_or_manifest, noises);
   if (noises.empty())
     fail(ErrorKind::config,
-         fmt::format("data.augment.noise.path: {} holds no recording", shown(folder_or_manifest.string())),
+         fmt::format("data.augment.{}.path: {} holds no recording", kind, shown(folder_or_manifest.string())),
          "name a folder of sound files, or a manifest with an audio_filepath a line");
   return noises;
 }

@@ -33,6 +33,40 @@ const config::Table<NoiseOptions>& noise_table() {
   return *table;
 }
 
+const config::Table<ImpulseOptions>& impulse_table() {
+  using O = ImpulseOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("impulse")
+          .field("probability", &O::probability, "how often a sound is put into a room", kProbability)
+          .field("path", &O::path,
+                 "the rooms' impulse responses: a folder of recordings, or a manifest with an audio_filepath a line")
+          .field("normalize_impulse", &O::normalize_impulse, "to a mean of 0 and a largest magnitude of 1 first")
+          .field("shift_impulse", &O::shift_impulse,
+                 "begin at the response's loudest sample, so that nothing is late"));
+  return *table;
+}
+
+const config::Table<WhiteNoiseOptions>& white_noise_table() {
+  using O = WhiteNoiseOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("white_noise")
+          .field("probability", &O::probability, "how often white noise is added to a sound", kProbability)
+          .field("min_level", &O::min_level, "the softest, in dB of full scale", {.min = -200, .max = 0})
+          .field("max_level", &O::max_level, "the loudest", {.min = -200, .max = 0}));
+  return *table;
+}
+
+const config::Table<ShiftOptions>& shift_table() {
+  using O = ShiftOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("shift")
+          .field("probability", &O::probability, "how often a sound is moved in time", kProbability)
+          .field("min_shift_ms", &O::min_shift_ms, "least milliseconds that it comes earlier; below 0: later",
+                 {.min = -60000, .max = 60000})
+          .field("max_shift_ms", &O::max_shift_ms, "most of them", {.min = -60000, .max = 60000}));
+  return *table;
+}
+
 const config::Table<GainOptions>& gain_table() {
   using O = GainOptions;
   static const auto* table = new config::Table<O>(
@@ -81,7 +115,8 @@ void check_range(const char* names, double least, double most, config::Problems&
 }  // namespace
 
 bool AugmentOptions::changes_sound() const {
-  return speed.probability > 0 || noise.probability > 0 || gain.probability > 0;
+  return speed.probability > 0 || impulse.probability > 0 || noise.probability > 0 || white_noise.probability > 0 ||
+         gain.probability > 0 || shift.probability > 0;
 }
 
 bool AugmentOptions::masks() const { return spec_augment.freq_masks > 0 || spec_augment.time_masks > 0; }
@@ -96,9 +131,20 @@ std::string AugmentOptions::describe() const {
   const auto add = [&](const char* name, bool used) {
     if (used) words.push_back(name);
   };
-  add("speed", speed.probability > 0), add("noise", noise.probability > 0), add("gain", gain.probability > 0);
+  add("speed", speed.probability > 0), add("impulse", impulse.probability > 0);
+  add("noise", noise.probability > 0), add("white_noise", white_noise.probability > 0);
+  add("gain", gain.probability > 0), add("shift", shift.probability > 0);
   add("spec_augment", masks()), add("image", changes_images());
   return join(words, ", ");
+}
+
+std::string AugmentOptions::settings() const {
+  auto value = augment_table().dump(this);
+  auto& table = *value.get_if<config::Value::Table>();
+  if (impulse.probability == 0) table.erase("impulse");
+  if (white_noise.probability == 0) table.erase("white_noise");
+  if (shift.probability == 0) table.erase("shift");
+  return config::to_json(value, -1);
 }
 
 const config::Table<AugmentOptions>& augment_table() {
@@ -106,8 +152,11 @@ const config::Table<AugmentOptions>& augment_table() {
   static const auto* table =
       new config::Table<O>(config::Table<O>("augment")
                                .table("speed", &O::speed, speed_table(), "of sounds")
+                               .table("impulse", &O::impulse, impulse_table(), "of sounds")
                                .table("noise", &O::noise, noise_table(), "of sounds")
+                               .table("white_noise", &O::white_noise, white_noise_table(), "of sounds")
                                .table("gain", &O::gain, gain_table(), "of sounds")
+                               .table("shift", &O::shift, shift_table(), "of sounds")
                                .table("spec_augment", &O::spec_augment, spec_augment_table(), "of log-mel spectrograms")
                                .table("image", &O::image, image_augment_table(), "of pictures"));
   return *table;
@@ -116,11 +165,16 @@ const config::Table<AugmentOptions>& augment_table() {
 void check_augment(const AugmentOptions& o, config::Problems& problems) {
   check_range("speed: min_speed_rate and max_speed_rate", o.speed.min_speed_rate, o.speed.max_speed_rate, problems);
   check_range("noise: min_snr_db and max_snr_db", o.noise.min_snr_db, o.noise.max_snr_db, problems);
+  check_range("white_noise: min_level and max_level", o.white_noise.min_level, o.white_noise.max_level, problems);
+  check_range("shift: min_shift_ms and max_shift_ms", o.shift.min_shift_ms, o.shift.max_shift_ms, problems);
   check_range("gain: min_gain_db and max_gain_db", o.gain.min_gain_db, o.gain.max_gain_db, problems);
   check_range("image: min_scale and max_scale", o.image.min_scale, o.image.max_scale, problems);
   check_range("image: min_ratio and max_ratio", o.image.min_ratio, o.image.max_ratio, problems);
   if (o.noise.probability > 0 && o.noise.path.empty())
     problems.add({}, "data.augment.noise has a probability and no path", "name a folder or a manifest of noises");
+  if (o.impulse.probability > 0 && o.impulse.path.empty())
+    problems.add({}, "data.augment.impulse has a probability and no path",
+                 "name a folder or a manifest of impulse responses");
   const auto& spec = o.spec_augment;
   if (spec.time_width >= 1 && spec.time_width != static_cast<double>(static_cast<int64_t>(spec.time_width)))
     problems.add({}, fmt::format("data.augment.spec_augment.time_width = {}", spec.time_width),

@@ -19,6 +19,19 @@ struct NoiseOptions {
   std::string path;
   double min_snr_db = 10, max_snr_db = 50;
 };
+struct ImpulseOptions {
+  double probability = 0;
+  std::string path;
+  bool normalize_impulse = false, shift_impulse = false;
+};
+struct WhiteNoiseOptions {
+  double probability = 0;
+  double min_level = -90, max_level = -46;
+};
+struct ShiftOptions {
+  double probability = 0;
+  double min_shift_ms = -5, max_shift_ms = 5;
+};
 struct GainOptions {
   double probability = 0;
   double min_gain_db = -10, max_gain_db = 10;
@@ -43,8 +56,11 @@ struct ImageAugmentOptions {
 
 struct AugmentOptions {
   SpeedOptions speed;
+  ImpulseOptions impulse;
   NoiseOptions noise;
+  WhiteNoiseOptions white_noise;
   GainOptions gain;
+  ShiftOptions shift;
   SpecAugmentOptions spec_augment;
   ImageAugmentOptions image;
   bool changes_sound() const;  // its samples
@@ -53,6 +69,8 @@ struct AugmentOptions {
   bool any() const { return changes_sound() || masks() || changes_images(); }
   // "speed, noise, spec_augment"; empty without any.
   std::string describe() const;
+  // Every option as text, for what decides how media are changed. Kinds that came later count only if they are used.
+  std::string settings() const;
 };
 
 const config::Table<AugmentOptions>& augment_table();
