@@ -14,6 +14,7 @@ from harness import ON_CPU, Case, losses, main, make_tiny
 
 STEPS = 200 if os.environ.get("ANTIPHON_LONG") else 20
 ROWS, ROOM = 2, 96  # batches of a step, tokens of a batch
+LIMIT = 1e-5  # of each loss; what is asked is 1e-4, where clipping at 1 % more would pass
 RATE, DECAY, CLIP, WARMUP, EPS = 2e-3, 0.5, 0.7, STEPS // 5, 1e-4
 TEMPLATE = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}{% if message['role'] == 'assistant' %}{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}"
             "{% else %}{{ message['content'] + '<|im_end|>' }}{% endif %}{{ '\\n' }}{% endfor %}")
@@ -146,7 +147,7 @@ compute = "fp32"
                 self.assertEqual(len(ours), STEPS)
                 worst = max(abs(a - b) / b for a, b in zip(ours, theirs))
                 print(f"{method}: {STEPS} losses, {worst:.1e} apart; from {theirs[0]:.3f} to {theirs[-1]:.3f}", flush=True)
-                self.assertLess(worst, 1e-4)
+                self.assertLess(worst, LIMIT)
                 self.assertLess(sum(theirs[-5:]), sum(theirs[:5]))
 
 

@@ -156,6 +156,14 @@ at::Tensor connect_parts(Connector& connector, const at::Tensor& x, const std::v
   return connector.project(at::cat(connector.arrange_all(x.squeeze(0).split_with_sizes(lengths), grids))).unsqueeze(0);
 }
 
+// The parts x [1 + rows * columns, grid.count(), input_size] of a picture in tiles, "tiling" [rows, columns, height,
+// width], as one sequence [1, item_tokens(), output_size].
+at::Tensor connect_tiles(Connector& connector, const at::Tensor& x, const TokenGrid& grid, const json& tiling) {
+  const auto out = connector.output_grid(grid);
+  const auto parts = connector.forward(x, grid).reshape({x.size(0), out.rows, out.columns, -1});
+  return connector.assemble(parts.unbind(), {tiling.at(0), tiling.at(1), tiling.at(2), tiling.at(3)}).unsqueeze(0);
+}
+
 json run_connector(const json& request) {
   const ConnectorShape shape{request.at("input_size").get<int64_t>(), request.at("output_size").get<int64_t>()};
   const auto connector = build<Connector>(request, shape);
@@ -165,6 +173,7 @@ json run_connector(const json& request) {
   const TokenGrid grid{request.at("rows").get<int64_t>(), request.at("columns").get<int64_t>()};
   const auto lengths = request.value("lengths", std::vector<int64_t>());
   run_module(request, connector->module(), names, [&](const at::Tensor& x) {
+    if (request.contains("tiling")) return connect_tiles(*connector, x, grid, request["tiling"]);
     return lengths.empty() ? connector->forward(x, grid) : connect_parts(*connector, x, lengths);
   });
   return {{"grid", as_json(connector->output_grid(grid))}};

@@ -27,6 +27,7 @@
 #include <antiphon/nn/token_scores.h>
 #include <antiphon/run/training_slots.h>
 #include <antiphon/train/optimizer.h>
+#include <antiphon/train/schedule.h>
 #include <antiphon/weights/adapter.h>
 #include <antiphon/weights/export.h>
 
@@ -175,8 +176,9 @@ void side_effects(const json& request, model::MultimodalLm& model, NamedTensors&
       out.emplace_back("weight:" + name, tensor);
 }
 
-// "steps" steps of training as the table "train" says, at a constant rate: on the batch, or on those of "curve", rows
-// of ids each, in turn. The loss of each step before it, [steps].
+// "steps" steps of training as the table "train" says, at a constant rate and without clipping, or with "as_a_run" at
+// its rates and clipped: on the batch, or on those of "curve", rows of ids each, in turn. The loss of each step before
+// it, [steps].
 at::Tensor train_on(const json& request, model::MultimodalLm& model, model::Batch& batch) {
   config::Problems problems;
   auto options = train::train_table().parse(toml(request, "train"), "train", problems);
@@ -187,14 +189,18 @@ at::Tensor train_on(const json& request, model::MultimodalLm& model, model::Batc
   for (const auto& rows : request.value("curve", json::array()))
     batches.push_back(data::pack(from_ids({{"ids", rows}}, model)));
   std::vector<at::Tensor> losses;
-  for (size_t step = 0; step < request.at("steps").get<size_t>(); ++step) {
+  const bool as_a_run = request.value("as_a_run", false);
+  const auto steps = request.at("steps").get<size_t>();
+  for (size_t step = 0; step < steps; ++step) {
     const TrainingPass pass(true, false, step);
     auto& of_step = batches.empty() ? batch : batches[step % batches.size()];
     model.encode(of_step);
     losses.push_back(token_loss_of(model, of_step, model.forward(of_step)).mean());
     torch::autograd::backward({losses.back()}, {});
     losses.back() = losses.back().detach();
-    optimizer.step(1);
+    if (as_a_run) optimizer.clip(options.clip_norm);
+    optimizer.step(as_a_run ? train::lr_ratio(options.schedule, static_cast<int64_t>(step), static_cast<int64_t>(steps))
+                            : 1);
   }
   return at::stack(losses);
 }

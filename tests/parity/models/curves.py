@@ -1,5 +1,7 @@
 """The loss of each step of training, from equal weights over equal batches in equal order, of every method of fine-tuning: against peft, or
-the method's definition in torch. 20 steps; 200 with ANTIPHON_LONG (`./dev test --long`)."""
+the method's definition in torch. As a run trains: weight decay of matrices alone, gradients clipped, a rate that rises and falls. 20 steps; 200
+with ANTIPHON_LONG (`./dev test --long`)."""
+import math
 import os
 
 import torch
@@ -11,11 +13,12 @@ from transformers import LlamaForCausalLM
 from . import adapters, ia3, lora_forms, parallel_adapters, prefix_tuning, prompt_tuning, ptuning, selective, tiny, vera
 from .common import starting
 from .decoders import model_table, reference, rows_of
-from .lora_forms import EPS, LR, TRAIN, in_peft, written_by
+from .lora_forms import EPS, LR, in_peft, written_by
 from .qlora import nf4_numbers
 
 LONG = 200 if os.environ.get("ANTIPHON_LONG") else 20
-LIMIT = 1e-4
+LIMIT = 1e-5
+DECAY, CLIP, WARMUP, LEAST = 1.0, 0.5, LONG // 5, 0.1
 BATCHES = [rows_of(lengths, seed=80 + i) for i, lengths in enumerate(([13, 6, 21], [5, 17], [9, 9, 9, 2], [30], [4, 11, 7]))]
 LORA = {
     "lora": (dict(target_modules="all-linear"), 'targets = "all-linear"'),
@@ -41,20 +44,41 @@ def of_tokens(losses_of, model):
     return lambda rows: losses_of(model, rows)[1].mean()
 
 
+def rate_at(step):
+    """Of the peak: up in a line, then down along a cosine."""
+    if step < WARMUP:
+        return (step + 1) / WARMUP
+    return LEAST + (1 - LEAST) * (1 + math.cos(math.pi * (step - WARMUP) / (LONG - WARMUP))) / 2
+
+
+def decaying(parameters):
+    """Matrices decay, vectors (of one row or column, too) do not."""
+    is_matrix = lambda p: p.dim() > 1 and min(p.shape) > 1
+    return [{"params": [p for p in parameters if is_matrix(p)], "weight_decay": DECAY}, {"params": [p for p in parameters if not is_matrix(p)], "weight_decay": 0.0}]
+
+
+def train_table(rate, groups):
+    return (f'clip_norm = {CLIP}\n[optimizer]\nname = "adamw"\nlr = {rate}\neps = {EPS}\nweight_decay = {DECAY}\n'
+            f'[schedule]\nname = "cosine"\nwarmup_steps = {WARMUP}\nmin_ratio = {LEAST}\n{groups}')
+
+
 def compared(bench, name, loss_of, parameters, mine, rate=LR, optimizer=None, groups="", **request):
-    optimizer = optimizer or torch.optim.AdamW(parameters, lr=rate, eps=EPS, weight_decay=0)
-    losses = []
+    optimizer = optimizer or torch.optim.AdamW(decaying(parameters), lr=rate, eps=EPS)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_at)
+    losses, norms = [], []
     for step in range(LONG):
         optimizer.zero_grad()
         loss = loss_of(BATCHES[step % len(BATCHES)])
         loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(parameters, CLIP).item())
         optimizer.step()
+        schedule.step()
         losses.append(loss.detach())
-    _, out = bench.ask("model", model=mine, ids=BATCHES[0], curve=BATCHES, steps=LONG, train=TRAIN.replace(f"lr = {LR}", f"lr = {rate}") + groups, **request)
+    _, out = bench.ask("model", model=mine, ids=BATCHES[0], curve=BATCHES, steps=LONG, train=train_table(rate, groups), as_a_run=True, **request)
     theirs = torch.stack(losses)
     bench.compare(f"curves, {name}: losses of {LONG} steps", {"losses": out["curve"]}, {"losses": theirs}, limit=LIMIT)
     rounds = theirs.view(-1, len(BATCHES)).mean(1)
-    bench.check(f"curves, {name}: it learns", rounds[-1] < rounds[0] - 1e-3, rounds[0] - rounds[-1])
+    bench.check(f"curves, {name}: it learns", rounds[-1] < rounds[0] - 1e-3, f"{rounds[0] - rounds[-1]:.1e}; norms of gradients {min(norms):.2f} to {max(norms):.2f}")
 
 
 def learnt(model):
@@ -79,7 +103,7 @@ def in_files(bench, folder):
     model = ia3.with_scales(folder, dict(target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"]))
     compared(bench, "ia3", of_rows(model.get_base_model()), learnt(model), model_table(folder, False) + ia3.table('targets = ["k_proj", "v_proj", "down_proj"]\nfeedforward = ["down_proj"]', written_by(bench, model)))
     model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), LNTuningConfig(target_modules=["norm", "input_layernorm"])).eval()
-    compared(bench, "selective", of_rows(model.get_base_model()), learnt(model), selective.table(folder, 'targets = ["norm", "input_layernorm"]', written_by(bench, model)))
+    compared(bench, "selective", of_rows(model.get_base_model()), learnt(model), selective.table(folder, 'targets = ["*norm*"]\nexclude = ["post_attention_layernorm"]', written_by(bench, model)))
     model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=prompt_tuning.TOKENS)).eval()
     compared(bench, "prompt_tuning", of_tokens(ptuning.losses_of, model), learnt(model), prompt_tuning.table(folder, "", written_by(bench, model)))
     model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), lora_forms.LoraConfig(r=4, lora_alpha=12, init_lora_weights="pissa", target_modules=["q_proj", "down_proj"])).eval()
@@ -92,9 +116,9 @@ def starts_and_rates(bench, folder):
     model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), lora_forms.LoraConfig(r=4, lora_alpha=12, init_lora_weights="orthogonal", target_modules=["q_proj", "down_proj"])).eval()
     compared(bench, "lora, an orthogonal start", of_rows(model.get_base_model()), learnt(model), lora_forms.table(folder, 'targets = ["q_proj", "down_proj"]', written_by(bench, model)), rate=LR / 4)
     model, slow = in_peft(folder, target_modules=["q_proj", "down_proj"]), LR / 16
-    plus = create_loraplus_optimizer(model, torch.optim.AdamW, lr=slow, loraplus_lr_ratio=16, eps=EPS)
+    plus = create_loraplus_optimizer(model, torch.optim.AdamW, lr=slow, loraplus_lr_ratio=16, loraplus_weight_decay=DECAY, eps=EPS)
     compared(bench, "lora, rates of LoRA+", of_rows(model.get_base_model()), learnt(model), lora_forms.table(folder, 'targets = ["q_proj", "down_proj"]', written_by(bench, model)), rate=slow, optimizer=plus,
-             groups=f'[[groups]]\nmatch = "*.lora_B.weight"\nlr = {16 * slow}\n')
+             groups=f'[[groups]]\nmatch = "*.lora_B.weight"\nlr = {16 * slow}\nweight_decay = {DECAY}\n')
 
 
 def rounded(bench, folder, format):

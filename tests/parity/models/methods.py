@@ -106,10 +106,24 @@ def one_method(bench, kind, case, part, method):
     bench.compare(f"{method} on {case}: gradients", {"x": out["grad_x"], **ours}, gradients, gradients=gradients)
 
 
+def untouched(bench):
+    """A connector without linear layers: what changes these is refused, by name."""
+    part, folder = method_parts.connectors()["average_pool"], bench.new_folder()
+    part.build(folder)
+    for method, options in {"lora": 'targets = "all-linear"', "vera": 'targets = ["projection"]', "adapters": 'targets = ["projection"]'}.items():
+        bench.refused(f"{method} on a connector without linear layers", method, "connector", inputs={"x": torch.zeros(part.x)}, plugin=part.plugin, weights=folder / "connector.safetensors", options=part.options,
+                      peft=f'[[peft]]\nplugin = "{method}"\n{options}\n', **part.request)
+
+
+def fits(method, part):
+    return method == "selective" or part.targets and (part.ends or method != "parallel_adapters")
+
+
 def run(bench):
     parts = [("encoder", name, part) for name, part in method_parts.ENCODERS.items()]
     parts += [("connector", f"the connector {name}", part) for name, part in method_parts.connectors().items()]
     for kind, case, part in parts:
         for method in METHODS:
-            if part.ends or method != "parallel_adapters":
+            if fits(method, part):
                 one_method(bench, kind, case, part, method)
+    untouched(bench)
