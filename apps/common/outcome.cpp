@@ -7,7 +7,7 @@
 #include <antiphon/base/progress.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/standard_streams.h>
-#include <antiphon/train/out_of_memory.h>
+#include <antiphon/comm/out_of_memory.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -40,7 +40,7 @@ Error in_our_words(const std::system_error& error) {
 // Text of a library is for developers; a user gets one sentence.
 int tell_foreign(const std::exception& error, bool debug) {
   finish_progress();
-  if (train::is_out_of_memory(error)) {
+  if (comm::is_out_of_memory(error)) {
     log::error(
         "out of memory\n  fix: lower train.tokens_per_batch (`antiphon fit` finds the largest that fits) or "
         "eval.batch_size, or use a smaller model");

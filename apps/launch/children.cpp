@@ -10,6 +10,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/progress.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/comm/leave.h>
 #include <antiphon/comm/place.h>
 #include <antiphon/early/cpu_quota.h>
 #include <antiphon/early/stop_signals.h>
@@ -142,7 +143,7 @@ void Children::note_end(int index, int status) {
   show(index);
   children_[static_cast<size_t>(index)].pid = -1, --left_;
   const Ended ended{first_rank_ + index, WIFEXITED(status) ? WEXITSTATUS(status) : 0,
-                    WIFSIGNALED(status) ? WTERMSIG(status) : 0};
+                    WIFSIGNALED(status) ? WTERMSIG(status) : 0, pages_[index].doing == comm::kLeaving};
   if (!killed_ || ended.signal != SIGKILL) ended_.push_back(ended);
 }
 

@@ -24,8 +24,9 @@ struct LaunchPlan {
 // One that has ended.
 struct Ended {
   int rank = 0;
-  int code = 0;    // exit code
-  int signal = 0;  // or the signal that ended it
+  int code = 0;       // exit code
+  int signal = 0;     // or the signal that ended it
+  bool left = false;  // of its own accord: the others ended for it
 };
 
 // All of them die with this one.

@@ -73,8 +73,9 @@ bool orderly(const Ended& ended) {
 const Ended* cause_of(const std::vector<Ended>& ended) {
   const Ended* cause = nullptr;
   const auto rank_of = [](const Ended& one) {
-    if (one.signal) return 0;
-    return one.code == static_cast<int>(ErrorKind::distributed) ? 2 : 1;
+    if (one.left) return 0;
+    if (one.signal) return 1;
+    return one.code == static_cast<int>(ErrorKind::distributed) ? 3 : 2;
   };
   for (const auto& one : ended)
     if (!orderly(one) && (!cause || rank_of(one) < rank_of(*cause))) cause = &one;

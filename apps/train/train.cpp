@@ -11,7 +11,8 @@ int run(const TrainFlags& flags) {
   const auto profiler = [&](const run::LoadedModel& loaded, const std::filesystem::path& folder) {
     return open_profiler(flags.profile, loaded, folder);
   };
-  const auto end = run::train_file({flags.open, flags.resume, flags.accept_changes, profiler}, processes);
+  const auto end =
+      run::train_file({flags.open, flags.resume, flags.accept_changes, profiler, flags.profile.on}, processes);
   return end == train::RunEnd::too_few_steps ? kTooFewSteps : 0;
 }
 

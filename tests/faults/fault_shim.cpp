@@ -1,11 +1,15 @@
 // Preloaded into the program by tests/faults: counts what it does to files below a folder, and at the k-th such call
 // kills the process or lets the call fail.
 //   FAULT_BELOW   the folder; nothing is counted without it
-//   FAULT_CALL    counts only calls of this name
+//   FAULT_CALL    counts only calls of this name; with posix_memalign, wherever the files are, tensors of a page or
+//   more
+//                 that the first thread asks for, and each fails as if there were no memory
 //   FAULT_AT      k, from 1 on
-//   FAULT_MODE    kill, EIO, ENOSPC or EINTR, or flip: of a write, one bit is another; with a plus (ENOSPC+) every later
+//   FAULT_MODE    kill, EIO, ENOSPC or EINTR, or flip: of a write, one bit is another; with a plus (ENOSPC+) every
+//   later
 //                 call that could need space fails, too; or hang: only openings to read are counted, and the k-th never
 //                 ends, as of a medium that does not answer
+//   FAULT_RANK    of several processes the one to which all of this happens
 //   FAULT_DELAY   milliseconds that it takes to open a file below the folder for reading: a slow disk
 //
 //   FAULT_REPORT  file that takes how many calls there were
@@ -36,6 +40,8 @@ struct Plan {
   const char* call = std::getenv("FAULT_CALL");
   const char* report = std::getenv("FAULT_REPORT");
   const char* delay = std::getenv("FAULT_DELAY");
+  const char* rank = std::getenv("FAULT_RANK");
+  const char* own_rank = std::getenv("RANK");
   long at = std::getenv("FAULT_AT") ? std::atol(std::getenv("FAULT_AT")) : 0;
 };
 
@@ -81,6 +87,10 @@ void log(const char* call, const char* path) {
   if (syscall(SYS_write, fd, line, size) != size) std::abort();
 }
 
+bool concerns_this_process() {
+  return !plan().rank || (plan().own_rank && std::strcmp(plan().rank, plan().own_rank) == 0);
+}
+
 bool hangs() { return plan().mode && std::strcmp(plan().mode, "hang") == 0; }
 
 void hang_if_told(const char* path) {
@@ -90,7 +100,7 @@ void hang_if_told(const char* path) {
 
 // Whether the call is to fail, with errno set. `takes_space`: a full disk would refuse it.
 bool fails(const char* call, bool takes_space) {
-  if (hangs() || (plan().call && std::strcmp(plan().call, call) != 0)) return false;
+  if (hangs() || !concerns_this_process() || (plan().call && std::strcmp(plan().call, call) != 0)) return false;
   const long k = ++calls;
   report_count(k);
   const char* mode = plan().mode;
@@ -108,6 +118,12 @@ bool fails(const char* call, bool takes_space) {
 template <class F>
 F* next(const char* name) {
   return reinterpret_cast<F*>(dlsym(RTLD_NEXT, name));
+}
+
+// Where tensors are allocated; oneDNN, which allocates by itself, does not look whether it got something.
+bool is_libtorch(const void* caller) {
+  Dl_info info{};
+  return dladdr(caller, &info) && std::strstr(info.dli_fname, "libc10.so");
 }
 
 template <class Open>
@@ -186,6 +202,13 @@ int open64(const char* path, int flags, ...) {
   const int fd = opened<int(const char*, int, ...)>("open64", path, flags, more);
   va_end(more);
   return fd;
+}
+int posix_memalign(void** memory, size_t alignment, size_t size) noexcept {
+  static auto* real = next<int(void**, size_t, size_t)>("posix_memalign");
+  constexpr size_t kPage = 4096;
+  const bool counts =
+      plan().call && size >= kPage && syscall(SYS_gettid) == getpid() && is_libtorch(__builtin_return_address(0));
+  return counts && fails("posix_memalign", true) ? ENOMEM : real(memory, alignment, size);
 }
 FILE* fopen(const char* path, const char* mode) {
   static auto* real = next<FILE*(const char*, const char*)>("fopen");

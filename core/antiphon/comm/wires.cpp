@@ -1,20 +1,60 @@
 #include <antiphon/comm/wires.h>
 
 #include <antiphon/base/beacon.h>
+#include <antiphon/base/log.h>
+#include <antiphon/base/progress.h>
+#include <antiphon/comm/leave.h>
 #include <antiphon/comm/nccl_table.h>
 
+#include <cstdlib>
 #include <exception>
 
 namespace antiphon::comm {
+namespace {
 
-Group::Wires::Wires(Place place, c10::Device device) : place_(std::move(place)), device_(device) {
+// Where this process has met others, and the key of why one has left.
+struct MetAt {
+  c10::intrusive_ptr<c10d::Store> store;
+  std::string left;
+};
+
+MetAt& met_at() {
+  static MetAt place;
+  return place;
+}
+
+// The first that leaves is the reason of all that follow. A question is answered once what was set before it is there.
+void tell_why(const std::string& why) {
+  const auto& [store, left] = met_at();
+  try {
+    if (store->check({left})) return;
+    store->set(left, why);
+    store->check({left});
+  } catch (const std::exception&) {  // the store is gone, and with it the process that kept it
+  }
+}
+
+}  // namespace
+
+void leave(const Error& error) {
+  if (!met_at().store) throw error;
+  beacon::doing(kLeaving);
+  finish_progress();
+  log::error(fmt::format("{}: {}", to_string(error.kind()), error.what()));
+  tell_why(error.message());
+  std::_Exit(static_cast<int>(error.kind()));
+}
+
+Group::Wires::Wires(Place place, c10::Device device)
+    : place_(std::move(place)), left_("antiphon left" + place_.name), device_(device) {
   const beacon::Waiting waiting("meeting the other processes");
   store_ = guarded("meeting the other processes", [&] { return meet(); });
+  met_at() = {store_, left_};
   gloo_ = guarded("connecting the processes", [&] { return connect_gloo(); });
 }
 
 Group::Wires::Wires(Place place, const Wires& all)
-    : place_(std::move(place)), device_(all.device_), store_(all.store_), by_nccl_(all.by_nccl_) {
+    : place_(std::move(place)), left_(all.left_), device_(all.device_), store_(all.store_), by_nccl_(all.by_nccl_) {
   const beacon::Waiting waiting("connecting " + place_.name);
   gloo_ = guarded("connecting " + place_.name, [&] { return connect_gloo(); });
 }
@@ -37,6 +77,7 @@ std::string last_error_in(const std::string& reason) {
 
 // After an error the others may be gone: then NCCL must not wait for them.
 Group::Wires::~Wires() {
+  if (place_.name.find('/') == std::string::npos && met_at().store == store_) met_at() = {};
   for (auto& [lane, backend] : nccl_) {
     try {
       if (std::uncaught_exceptions() > 0)
@@ -48,7 +89,19 @@ Group::Wires::~Wires() {
   }
 }
 
+std::string Group::Wires::why_another_left() const {
+  try {
+    if (store_ && store_->check({left_})) return store_->get_to_str(left_);
+  } catch (const std::exception&) {  // the store is gone, and with it the process that kept it
+  }
+  return {};
+}
+
 void Group::Wires::failed(const std::string& what, const std::string& reason) const {
+  if (const auto why = why_another_left(); !why.empty())
+    fail(ErrorKind::memory,
+         fmt::format("process {} of {}: {}: another has left: {}", place_.rank, place_.size, what, why),
+         "look at what it says");
   fail(
       ErrorKind::distributed,
       fmt::format("process {} of {}: {}: {}{}", place_.rank, place_.size, what, reason.substr(0, reason.find('\n')),

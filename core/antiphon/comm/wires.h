@@ -10,6 +10,7 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/comm/group.h>
+#include <antiphon/comm/out_of_memory.h>
 
 #include <map>
 #include <string>
@@ -50,6 +51,7 @@ class Group::Wires {
     } catch (const Error&) {
       throw;
     } catch (const std::exception& error) {
+      if (is_out_of_memory(error)) throw;
       failed(what, error.what());
     }
   }
@@ -57,11 +59,13 @@ class Group::Wires {
 
  private:
   [[noreturn]] void failed(const std::string& what, const std::string& reason) const;
+  std::string why_another_left() const;
   c10::intrusive_ptr<c10d::Store> meet();
   c10::intrusive_ptr<c10d::Backend> connect_gloo();
   c10::intrusive_ptr<c10d::Store> store_of(const std::string& name) const;
 
   Place place_;
+  std::string left_;  // key of the store: why a process has left
   c10::Device device_;
   c10::intrusive_ptr<c10d::Store> store_;
   c10::intrusive_ptr<c10d::Backend> gloo_;

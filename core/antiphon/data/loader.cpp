@@ -9,6 +9,7 @@
 #include <antiphon/base/signals.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/profile/tensor_memory.h>
 
 #include <algorithm>
 #include <chrono>
@@ -210,6 +211,7 @@ bool Loader::draw_into(Row& row, Result& result) {
 
 void Loader::work() {
   trace::name_thread("loader");
+  const profile::NotCounted not_counted;
   std::unique_lock lock(mutex_);
   while (true) {
     room_.wait(lock, [&] { return stopping_ || row_with_room(); });

@@ -1,6 +1,9 @@
 #include <antiphon/parallel/placement.h>
 
+#include <fmt/format.h>
+
 #include <antiphon/base/error.h>
+#include <antiphon/comm/out_of_memory.h>
 #include <antiphon/parallel/agreed.h>
 #include <antiphon/parallel/separate_gradients.h>
 
@@ -31,18 +34,23 @@ void Placement::leave_to_others(const std::vector<Parameter>& own) {
   for (const auto& parameter : own) counted_by_others_.insert(parameter.tensor);
 }
 
+void Placement::leave_pass(const std::exception& reason) {
+  if (comm::is_out_of_memory(reason))
+    fail(ErrorKind::memory, "there is no memory for a pass that other processes take part in");
+  fail(ErrorKind::distributed, fmt::format("a pass that other processes take part in was left: {}", reason.what()));
+}
+
 void Placement::in_block(const std::function<void()>& passes) const {
   if (!block()) return passes();
-  std::string reason;
+  using enum ErrorKind;
   try {
     return passes();
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::preempted || error.kind() == ErrorKind::distributed) throw;
-    reason = error.what();
+    if (error.kind() == preempted || error.kind() == distributed || error.kind() == memory) throw;
+    leave_pass(error);
   } catch (const std::exception& error) {
-    reason = error.what();
+    leave_pass(error);
   }
-  fail(ErrorKind::distributed, "a pass that other processes take part in was left: " + reason);
 }
 
 Replicated::Replicated(std::vector<Held> held, const BlockMember& member) : Placement(member), held_(std::move(held)) {

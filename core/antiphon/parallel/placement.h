@@ -75,7 +75,8 @@ class Placement {
   // The largest over the processes of the block, which call it as often.
   int largest(int own);
   // Forward passes without gradients of which each block, all of its processes the same, does as many as it wants to.
-  // Returns once all have done theirs, or throws what `passes` does; Error(distributed) if that leaves others waiting.
+  // Returns once all have done theirs, or throws what `passes` does; Error(distributed), of memory
+  // Error(memory), if that leaves others waiting.
   virtual void run_uneven(const std::function<void()>& passes) = 0;
 
  protected:
@@ -84,8 +85,9 @@ class Placement {
   virtual void end_blocks() = 0;
   virtual void sum_gradients() = 0;
   // Of several in a block: a stop is agreed on between batches; whoever leaves otherwise leaves the others in the
-  // middle of one, which is Error(distributed).
+  // middle of one, which is Error(distributed), or Error(memory).
   void in_block(const std::function<void()>& passes) const;
+  [[noreturn]] static void leave_pass(const std::exception& reason);
   comm::Group* block() const { return member_.block; }
 
  private:

@@ -231,10 +231,8 @@ void Sharded::run_uneven(const std::function<void()>& passes) {
     in_block(passes);
   } catch (const std::exception& error) {
     const auto* own = dynamic_cast<const Error*>(&error);
-    if (own && own->kind() == ErrorKind::distributed) throw;
-    if (shards_ && window_.in_pass())
-      fail(ErrorKind::distributed,
-           fmt::format("a forward pass that other processes take part in was left: {}", error.what()));
+    if (own && (own->kind() == ErrorKind::distributed || own->kind() == ErrorKind::memory)) throw;
+    if (shards_ && window_.in_pass()) leave_pass(error);
     failure = std::current_exception();
   }
   uneven_ = false;

@@ -11,6 +11,7 @@ namespace antiphon::profile {
 namespace {
 
 std::atomic<int64_t> now{0}, most{0};
+thread_local bool counts = true;
 
 void add(int64_t bytes) {
   const auto after = now.fetch_add(bytes) + bytes;
@@ -46,9 +47,9 @@ class CountingCpu : public c10::Allocator {
   CountingCpu(c10::Allocator* below, int64_t unit) : below_(below), unit_(unit) { own_ = this; }
   at::DataPtr allocate(size_t n) override {
     void* memory = below_->raw_allocate(n);
-    const auto bytes = memory ? rounded(n, unit_) : 0;
-    add(bytes);
-    if (memory) {
+    if (memory && counts) {
+      const auto bytes = rounded(n, unit_);
+      add(bytes);
       const std::lock_guard lock(mutex_);
       bytes_[memory] = bytes;
     }
@@ -86,6 +87,10 @@ void count_tensors(c10::DeviceType type, int64_t unit) {
   else
     c10::SetAllocator(type, new CountingCpu(c10::GetAllocator(type), unit), kPriority);
 }
+
+NotCounted::NotCounted() { counts = false; }
+
+NotCounted::~NotCounted() { counts = true; }
 
 TensorMemory tensor_memory() { return {now, most}; }
 

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <thread>
+
 #include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon::profile;
@@ -20,4 +22,18 @@ TEST_CASE("tensors of the CPU are counted, those that oneDNN makes as well, and 
   CHECK(tensor_memory().most - before >= 4096 + 2 * 64 * 64 * 4);
   forget_most();
   CHECK(tensor_memory().most == tensor_memory().now);
+}
+
+TEST_CASE("what a thread allocates that does not count is not counted, whoever gives it back") {
+  count_tensors(c10::kCPU, 64);
+  const auto before = tensor_memory().now;
+  at::Tensor prepared;
+  std::thread([&] {
+    const NotCounted not_counted;
+    prepared = at::empty({1000}, at::kFloat);
+  }).join();
+  CHECK(tensor_memory().now == before);
+  const auto x = at::empty({1000}, at::kFloat);
+  prepared.reset();
+  CHECK(tensor_memory().now - before == 4032);
 }

@@ -216,7 +216,7 @@ HeldOut::Sums HeldOut::together(bool all, const std::function<Sums()>& work) con
   try {
     placement_.run_uneven([&] { sums = work(); });
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::distributed || !group_) throw;
+    if (error.kind() == ErrorKind::distributed || error.kind() == ErrorKind::memory || !group_) throw;
     stopped = error.kind() == ErrorKind::preempted, failure = std::current_exception();
   } catch (const std::exception&) {  // of LibTorch: out of memory, say
     if (!group_) throw;

@@ -33,7 +33,7 @@ Processes::Processes() : place_(comm::place_from_environment()) {
 
 Processes::Processes(int rank, int size) {
   place_.rank = rank, place_.size = size;
-  group_ = comm::Group::dry(rank, size);
+  if (size > 1) group_ = comm::Group::dry(rank, size);
 }
 
 Processes::~Processes() = default;

@@ -8,6 +8,9 @@
 #include <antiphon/base/paths.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/base/writable.h>
+#include <antiphon/comm/group.h>
+#include <antiphon/comm/leave.h>
+#include <antiphon/comm/out_of_memory.h>
 
 namespace antiphon::run {
 namespace {
@@ -48,13 +51,26 @@ train::RunEnd train_stages(const TrainingOptions& options, Processes& processes,
   return train::RunEnd::trained;
 }
 
-}  // namespace
-
-train::RunEnd train_file(const TrainingOptions& options, Processes& processes) {
+train::RunEnd train_all(const TrainingOptions& options, Processes& processes) {
   const auto stages = stages_of_file(options.open.file);
   if (stages.empty()) return TrainingRun(options, processes).train();
   return options.open.stage.empty() ? train_stages(options, processes, stages)
                                     : train_stage(options, processes, options.open.stage);
+}
+
+}  // namespace
+
+// Of steps the trainer says more; a model may be too large to be loaded.
+train::RunEnd train_file(const TrainingOptions& options, Processes& processes) {
+  try {
+    return train_all(options, processes);
+  } catch (const std::exception& error) {
+    auto* group = processes.group();
+    if (!group || !comm::is_out_of_memory(error)) throw;
+    comm::leave({ErrorKind::memory, fmt::format("process {} of {} is out of memory", group->rank(), group->size()),
+                 "lower train.tokens_per_batch, or divide the model among more processes ([parallel]; `antiphon plan` "
+                 "says what each holds)"});
+  }
 }
 
 }  // namespace antiphon::run

@@ -11,6 +11,7 @@
 #include <antiphon/config/flat_config.h>
 #include <antiphon/model/part_slot.h>
 #include <antiphon/parallel/put_together.h>
+#include <antiphon/profile/tensor_memory.h>
 #include <antiphon/run/device.h>
 #include <antiphon/run/export_parts.h>
 #include <antiphon/run/precision.h>
@@ -72,6 +73,7 @@ TrainingRun::TrainingRun(TrainingOptions options, Processes& processes)
   if (config_.train.eval_every > 0) hold_out();
   if (options_.profiler && folder_.writes()) profiler_ = options_.profiler(loaded_, folder_.path() / "profile");
   trainer_->set_profiler(profiler_.get());
+  if (options_.counts_tensors && loaded_.device.is_cpu()) profile::count_tensors(c10::kCPU);
   slow_.reset();
 }
 

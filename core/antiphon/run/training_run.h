@@ -27,6 +27,7 @@ struct TrainingOptions {
   bool accept_changes = false;  // though the data, the weights of sources or the sizes of batches are others now
   // What records steps, into a folder; nothing if none are to be.
   std::function<std::unique_ptr<profile::Profiler>(const LoadedModel&, const std::filesystem::path&)> profiler = {};
+  bool counts_tensors = false;  // on the CPU, in every process: each step says what they took
 };
 
 // Error(config) if `folder` holds a run with checkpoints and none is to be gone on with.

@@ -1,24 +1,13 @@
 #include <antiphon/train/out_of_memory.h>
 
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include <antiphon/base/shown.h>
 
 #include <algorithm>
 #include <functional>
-#include <new>
-#include <string_view>
 
 namespace antiphon::train {
-
-// LibTorch's allocator of the CPU throws its general exception.
-bool is_out_of_memory(const std::exception& error) {
-  if (dynamic_cast<const std::bad_alloc*>(&error) || dynamic_cast<const c10::OutOfMemoryError*>(&error)) return true;
-  if (!dynamic_cast<const c10::Error*>(&error)) return false;
-  const std::string_view text = error.what();
-  return text.find("DefaultCPUAllocator: ") != std::string_view::npos && text.find("memory") != std::string_view::npos;
-}
 
 std::string described_by_length(const std::vector<model::Batch>& batches) {
   constexpr size_t kShown = 5;

@@ -2,31 +2,9 @@
 
 #include <ATen/ATen.h>
 
-#include <new>
-#include <stdexcept>
-
 #include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon;
-
-TEST_CASE("out of memory: LibTorch's exceptions are told from others") {
-  CHECK(train::is_out_of_memory(std::bad_alloc()));
-  CHECK(train::is_out_of_memory(c10::OutOfMemoryError({"", "", 0}, "CUDA out of memory.")));
-  CHECK_FALSE(train::is_out_of_memory(std::runtime_error("DefaultCPUAllocator: not enough memory")));
-  bool thrown = false;
-  try {
-    (void)at::empty({int64_t{1} << 60}, at::kChar);
-  } catch (const std::exception& error) {
-    thrown = true;
-    CHECK(train::is_out_of_memory(error));
-  }
-  CHECK(thrown);
-  try {
-    (void)at::ones({2}).view({3});
-  } catch (const std::exception& error) {
-    CHECK_FALSE(train::is_out_of_memory(error));
-  }
-}
 
 TEST_CASE("out of memory: the longest samples of a step are named, with their lengths") {
   model::Batch one, two;

@@ -120,9 +120,9 @@ ComputedRecord Together::agree(const ComputedRecord& own) {
 }
 
 EndedRecord Together::agree(const EndedRecord& own) {
-  constexpr size_t kOfStep = 4;
+  constexpr size_t kOfStep = 5;
   Numbers mine{own.stop, bits(own.seconds), static_cast<int64_t>(group_.ledger()),
-               bits(own.work.empty() ? 0 : own.work.front().seconds)};
+               bits(own.work.empty() ? 0 : own.work.front().seconds), own.work.empty() ? 0 : own.work.front().memory};
   const int64_t most_held = own.rows.most_held;
   for (const auto& row : own.rows.rows) put(mine, row, most_held);
   const size_t sources = own.rows.rows.empty() ? 0 : own.rows.rows.front().order.drawn.size();
@@ -131,7 +131,7 @@ EndedRecord Together::agree(const EndedRecord& own) {
   const auto of_all = parallel::gathered(mine, group_);
   for (const auto& numbers : of_all) {
     all.stop = std::max(all.stop, static_cast<int>(numbers[0])), all.seconds = std::max(all.seconds, real(numbers[1]));
-    all.work.push_back({real(numbers[3]), mesh_.stage_of(static_cast<int>(all.work.size()))});
+    all.work.push_back({real(numbers[3]), mesh_.stage_of(static_cast<int>(all.work.size())), numbers[4]});
     if (numbers[2] != mine[2])
       fail(ErrorKind::distributed, "processes have exchanged different things in this step, or in another order",
            "start all of them with the same program and the same files; if that is so, report it");

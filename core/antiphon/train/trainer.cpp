@@ -12,7 +12,8 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/base/trace.h>
 #include <antiphon/comm/group.h>
-#include <antiphon/train/out_of_memory.h>
+#include <antiphon/comm/out_of_memory.h>
+#include <antiphon/profile/tensor_memory.h>
 #include <antiphon/train/recompute.h>
 
 #include <algorithm>
@@ -137,10 +138,13 @@ std::map<std::string, double> Trainer::evaluate(bool stops) {
     values["eval/seconds"] = since(begin);
     return values;
   } catch (const Error& error) {
+    if (error.kind() == ErrorKind::memory && agreement_.group())
+      end_without_memory(fmt::format("while held-out losses are measured after step {}", step_),
+                         "lower eval.batch_size");
     if (error.kind() != ErrorKind::preempted) throw;
     return {};
   } catch (const std::exception& error) {
-    if (!is_out_of_memory(error)) throw;
+    if (!comm::is_out_of_memory(error)) throw;
     fail(ErrorKind::memory, fmt::format("out of memory while held-out losses were measured after step {}", step_),
          "lower eval.batch_size");
   }
@@ -246,6 +250,8 @@ std::exception_ptr Trainer::finish_step(const StepResult& result, const EndedRec
   if (ended.work.size() > 1) {
     const auto [least, most] = std::ranges::minmax(ended.work, {}, &StepWork::seconds);
     more["train/fastest_seconds"] = least.seconds, more["train/slowest_seconds"] = most.seconds;
+    if (const auto memory = std::ranges::max(ended.work, {}, &StepWork::memory).memory; memory > 0)
+      more["profile/most_step_memory_bytes"] = static_cast<double>(memory);
   }
   try {
     auto measured = evaluate(ended.stop != 0);
@@ -290,8 +296,10 @@ RunEnd Trainer::run() {
   if (best_.wanted() && folder_.writes()) keep_checkpoints_of(best_.state().kept, folder_.path());
   while (!length_.done(step_) && !length_.too_few() && !best_.has_stopped()) {
     if (profiler_) profiler_->begin_step();
+    profile::forget_most();
     const auto begin = Clock::now();
     const double waited = beacon::waited_seconds();
+    const int64_t held = profile::tensor_memory().now;
     const auto result = step_or_save();
     if (data_ended_) {
       if (profiler_) profiler_->end_step();
@@ -300,7 +308,8 @@ RunEnd Trainer::run() {
     const double seconds = since(begin), worked = seconds - (beacon::waited_seconds() - waited);
     tell_of_checkpoint(/*wait=*/step_ + 1 == length_.steps());  // so that the last record counts every failure
     ++step_;
-    const auto ended = agreement_.agree(EndedRecord{stop_requested(), seconds, loader_.state(), {{worked}}});
+    const int64_t memory = profile::tensor_memory().most - held;
+    const auto ended = agreement_.agree(EndedRecord{stop_requested(), seconds, loader_.state(), {{worked, 0, memory}}});
     rows_ = ended.rows;
     look_for_stragglers(ended.work);
     const bool fixed = count_time(ended.seconds);
@@ -309,7 +318,10 @@ RunEnd Trainer::run() {
     if (fixed || failure || best_is_due_ || keep_is_due() || step_ % options_.checkpoint_every == 0) save_if_possible();
     if (best_is_due_) keep_best();
     if (keep_is_due()) keep_this();
-    if (failure) std::rethrow_exception(failure);
+    if (failure) {
+      tell_of_checkpoint(/*wait=*/true);  // all have failed, and each has a share of it
+      std::rethrow_exception(failure);
+    }
     if (profiler_) profiler_->end_step();
   }
   if (profiler_) profiler_->finish();

@@ -98,6 +98,8 @@ class Trainer {
   uint64_t seed_of_batch(int64_t batch) const;
   StepResult step_or_save();
   [[noreturn]] void stop(int signal);
+  [[noreturn]] void end_without_memory(const std::string& when, const std::string& fix);
+  void compute_step(std::vector<model::Batch>& batches, StepResult& result);
   void backward(const ObjectiveOutput& output, StepResult& result);
   nn::TokenScoreOptions score_options() const;
   bool holds(const Parameter& piece) const;

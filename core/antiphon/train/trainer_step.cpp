@@ -9,6 +9,9 @@
 #include <antiphon/base/name_list.h>
 #include <antiphon/base/signals.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/comm/group.h>
+#include <antiphon/comm/leave.h>
+#include <antiphon/comm/out_of_memory.h>
 #include <antiphon/component/auxiliary_losses.h>
 #include <antiphon/component/training_pass.h>
 #include <antiphon/model/multimodal_lm.h>
@@ -190,32 +193,47 @@ void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
              {forward, [&](const ObjectiveOutput& output) { backward(output, result); }});
 }
 
-StepResult Trainer::step() {
-  StepResult result;
+void Trainer::compute_step(std::vector<model::Batch>& batches, StepResult& result) {
   take_rows(ramp_.batches(step_));
-  auto batches = draw(result.drawn);
+  batches = draw(result.drawn);
   if (result.drawn.totals.sequences == 0 && batches_ < loader_.share().all) {  // these rows have ended; others may not
     take_rows(loader_.share().all);
     batches = draw(result.drawn);
   }
   data_ended_ = result.drawn.totals.sequences == 0;
-  if (data_ended_) return result;
+  if (data_ended_) return;
   std::vector<std::string> samples;
   for (const auto& batch : batches)
     for (const auto& sequence : batch.sequences) samples.push_back(sequence.id);
   beacon::step(step_ + 1, name_list(samples));
   if (loss_scale_) result.loss_scale = loss_scale_->value();
+  compute(batches, result);
+  update(result, samples);
+}
+
+StepResult Trainer::step() {
+  StepResult result;
+  std::vector<model::Batch> batches;
   try {
-    compute(batches, result);
-    update(result, samples);
+    compute_step(batches, result);
   } catch (const std::exception& error) {
-    if (!is_out_of_memory(error)) throw;
-    fail(
-        ErrorKind::memory, fmt::format("out of memory at step {}: {}", step_ + 1, described_by_length(batches)),
+    if (!comm::is_out_of_memory(error)) throw;
+    const auto what = batches.empty() ? "its batches are drawn" : described_by_length(batches);
+    end_without_memory(
+        fmt::format("at step {}: {}", step_ + 1, what),
         "lower train.tokens_per_batch (`antiphon fit` finds the largest that fits), set train.recompute = \"full\", or "
         "leave out long samples with data.filter.max_tokens");
   }
   return result;
+}
+
+// Of several processes the others are in the middle of something that waits for this one.
+void Trainer::end_without_memory(const std::string& when, const std::string& fix) {
+  auto* group = agreement_.group();
+  if (!group) fail(ErrorKind::memory, "out of memory " + when, fix);
+  comm::leave({ErrorKind::memory,
+               fmt::format("process {} of {} is out of memory {}", group->rank(), group->size(), when),
+               fix + "; or divide the model among more processes ([parallel]; `antiphon plan` says what each holds)"});
 }
 
 void Trainer::update(StepResult& result, const std::vector<std::string>& samples) {
