@@ -52,9 +52,15 @@ class DualEncoder(Together):
         self.same(one, two)
 
     def test_what_cannot_be_divided(self):
-        for axis in ("context", "pipeline"):
-            _, done = self.run_with(f"no_{axis}", 2, *sets(**{f"parallel__{axis}": 2}), code=2)
-            self.assertIn("is not divided by parallel.context, parallel.pipeline or parallel.expert", done.stderr)
+        """It is said why, and by what it can be."""
+        for axis, why, fix in (("context", "divides long texts", "parallel.tensor divides the text tower"), ("pipeline", "hands on the text tower's states alone", "parallel.fsdp divides what is trained"),
+                               ("expert", "has no experts", "parallel.fsdp or more copies")):
+            with self.subTest(axis):
+                _, done = self.run_with(f"no_{axis}", 2, *sets(**{f"parallel__{axis}": 2}), code=2)
+                self.assertIn(f'model.graph = "dual_encoder" is not divided by parallel.{axis}: ', done.stderr)
+                self.assertIn(why, done.stderr)
+                self.assertIn(f"fix: set parallel.{axis} = 1; {fix}", done.stderr)
+                self.assertNotIn("started again", done.stderr)
         _, done = self.run_with("heads", 4, *sets(parallel__tensor=4), code=2)
         self.assertIn("parallel.tensor = 4 does not divide the 2 heads", done.stderr)
 

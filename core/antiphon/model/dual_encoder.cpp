@@ -96,10 +96,21 @@ void DualEncoder::load(const LoadSettings& settings) {
 
 void DualEncoder::share(const SharedBy& by) {
   const int slices = by.slices ? by.slices->size() : 1;
-  if (by.contexts || by.stages || (by.experts && by.experts->size() > slices))
-    fail(ErrorKind::config,
-         "model.graph = \"dual_encoder\" is not divided by parallel.context, parallel.pipeline or parallel.expert",
-         "use replicate, fsdp and tensor of [parallel]");
+  const auto refuse = [](const std::string& key, const std::string& why, const std::string& fix) {
+    fail(ErrorKind::config, fmt::format("model.graph = \"dual_encoder\" is not divided by parallel.{}: {}", key, why),
+         fix);
+  };
+  if (by.contexts)
+    refuse("context", "that divides long texts, and the whole of a dual encoder's is as short as a caption",
+           "set parallel.context = 1; parallel.tensor divides the text tower, parallel.fsdp all that is trained");
+  if (by.stages)
+    refuse("pipeline",
+           "the vectors of media are made in the first stage and compared with those of texts in the last, and a "
+           "pipeline hands on the text tower's states alone",
+           "set parallel.pipeline = 1; parallel.fsdp divides what is trained among as many processes");
+  if (by.experts && by.experts->size() > slices)
+    refuse("expert", "its text tower has no experts",
+           "set parallel.expert = 1; parallel.fsdp or more copies use as many processes");
   lm_->share(by);
 }
 
