@@ -18,6 +18,7 @@ STAGES = "test_parallel: a pipeline of processes gives the gradients of one, und
 EXPERTS = "test_parallel: experts that are divided among processes: loss and gradients are those of one"
 PARTS = "test_nn: a decoder that several processes compute together: loss and gradients are those of one"
 BITS = "distributed/replicate_test.py: Replicate.test_two_batches_a_step_to_the_bit"
+FAMILIES = "distributed/families_test.py: Families."
 SMOOTHED = "distributed/tensor_test.py: Tensor.test_smoothed"
 
 SEND = "{ bucket.wait_for_it = group_.begin_sum(bucket.flat); }"
@@ -55,6 +56,11 @@ TABLE = [
     Mutation("a stage forgets what those before it counted", "nn/pipeline_stage.cpp", "sums->set_counted(numbers);", "", "distributed/pipeline_test.py: Pipeline.test_experts"),
     Mutation("the balance of experts is of the own tokens", "nn/blocks/router_losses.cpp", "if (balance_) balance_->add_up(*slices);", "", EXPERTS),
     Mutation("the balance of experts is added up twice", "nn/blocks/router_losses.cpp", "if (sums_.defined()) group.sum(sums_);", "if (sums_.defined()) group.sum(sums_), group.sum(sums_);", EXPERTS),
+    Mutation("key and value heads that are few are those of another process", "nn/token_slices.cpp", "Part{all * rank / size, 1}", "Part{rank % all, 1}", "distributed/tensor_test.py: Tensor.test_fewer_key_and_value_heads"),
+    Mutation("what is added after blocks goes to the wrong stage", "nn/blocks/later_states.cpp", "pieces.end(), added.after.end() - blocks);", "pieces.end(), added.after.begin());", FAMILIES + "test_what_is_added_after_blocks"),
+    Mutation("what is added after blocks goes to the first tokens of a slice", "model/added_states.cpp", "(tokens_n.narrow(0, begin, count) - own.begin)", "(tokens_n.narrow(0, 0, count))", FAMILIES + "test_what_is_added_after_blocks"),
+    Mutation("positions of a context are those of the first", "nn/blocks/decoder.cpp", "input.positions_at.narrow(1, context.begin, context.size);", "input.positions_at.narrow(1, 0, context.size);", CONTEXTS),
+    Mutation("lengths of a context's texts are those of the first's", "nn/blocks/decoder.cpp", "last_positions(input).narrow(0, context.begin, context.size)", "last_positions(input).narrow(0, 0, context.size)", FAMILIES + "test_matrices_that_a_file_has_as_one"),
     # What is random.
     Mutation("all processes drop alike", "train/trainer_step.cpp", "loader_.share().first + step_rows_[static_cast<size_t>(batch)]);", "step_rows_[static_cast<size_t>(batch)]);", BITS),
     Mutation("all contexts drop alike", "nn/blocks/decoder.cpp", "slices_.contexts ? slices_.of_context(tokens).begin : DropoutRows::first()", "DropoutRows::first()", "distributed/context_test.py: Context.test_lora"),
