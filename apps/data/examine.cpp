@@ -75,7 +75,7 @@ data::Prepared prepare(const data::Preparer& preparer, const Sample& sequence, E
     auto& media = out.media[before + i];
     media.stream = prepared.media[i].stream;
     media.content = prepared.media[i].content;
-    media.tokens = prepared.media[i].item.tokens;
+    media.tokens = prepared.media[i].item.own_tokens();
   }
   return prepared;
 }

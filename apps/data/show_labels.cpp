@@ -13,8 +13,11 @@ namespace {
 std::string token_at(const Shown& sample, const text::Tokenizer& tokenizer, int64_t i) {
   for (size_t m = 0; m < sample.prepared.media.size(); ++m) {
     const auto& media = sample.prepared.media[m];
-    if (i >= media.position && i < media.position + media.item.tokens)
-      return fmt::format("[{} {}/{}]", media.is_prompt() ? "virtual token" : media.stream, i - media.position + 1,
+    const auto within = i - media.position;
+    if (within < 0 || within >= media.item.tokens) continue;
+    const auto& ids = media.item.ids;
+    if (ids.empty() || ids[static_cast<size_t>(within)] != model::StreamItem::kOfOther)
+      return fmt::format("[{} {}/{}]", media.is_prompt() ? "virtual token" : media.stream, within + 1,
                          media.item.tokens);
   }
   return visible(tokenizer.bytes_of(static_cast<int32_t>(sample.prepared.ids[static_cast<size_t>(i)])), false);
@@ -46,7 +49,7 @@ std::string shown_counts(const Shown& sample) {
   for (const auto& media : prepared.media) {
     if (media.is_prompt()) continue;
     ++streams[media.stream].first;
-    streams[media.stream].second += media.item.tokens;
+    streams[media.stream].second += media.item.own_tokens();
   }
   for (const auto& [name, count] : streams)
     out += fmt::format("  stream {}: {}, {}\n", name, counted(count.first, "item"), counted(count.second, "token"));

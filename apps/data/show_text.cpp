@@ -23,7 +23,10 @@ std::string media_mark(const Shown& sample, size_t i) {
   const auto& media = sample.prepared.media[i];
   if (media.is_prompt()) return fmt::format("[{} virtual tokens]", media.item.tokens);
   const auto& name = sample.names[i];
-  return fmt::format("[{} {}: {} {}]", media.stream, media.item.tokens, shown(name), size_of(sample.facts[i]));
+  const auto mark =
+      fmt::format("[{} {}: {} {}]", media.stream, media.item.own_tokens(), shown(name), size_of(sample.facts[i]));
+  const bool with_sound = i + 1 < sample.prepared.media.size() && sample.prepared.media[i + 1].within;
+  return with_sound ? mark + media_mark(sample, i + 1) : mark;
 }
 
 // A supervised token, or a run of context; a character that is spread over tokens is not torn apart.
@@ -47,6 +50,7 @@ std::vector<Piece> pieces_of(const data::Prepared& prepared, const text::Tokeniz
     if (next < prepared.media.size() && prepared.media[next].position == i) {
       i += prepared.media[next].item.tokens - 1;
       pieces.push_back({"", false, false, static_cast<int64_t>(next++)});
+      if (next < prepared.media.size() && prepared.media[next].within) ++next;
       continue;
     }
     const auto id = static_cast<int32_t>(prepared.ids[static_cast<size_t>(i)]);

@@ -129,7 +129,7 @@ ANYWHERE_WHOLE = {"return_dict": RETURNED, "output_hidden_states": RETURNED, "ou
                   "chunk_size_feed_forward": "how, and not what", "transformers_version": "of the file", "_name_or_path": "of the file", "vocab_size": "of the text's table, where it counts", "image_seq_length": "follows from the tower", "image_seq_len": "follows from the tower",
                   **{f"{kind}_token_{form}": PLACES for kind in ("image", "video", "audio", "vision_start", "vision_end", "vision", "boi", "eoi", "audio_start", "audio_end") for form in ("id", "index")}}
 HARMLESS_WHOLE = {"voxtral": {"hidden_size": "of the text's table, where it counts"}, "clip": {"logit_scale_init_value": "the start"},
-                  "qwen2_5_omni_thinker": {"seconds_per_chunk": "of sounds within videos, which are not read", "user_token_id": "of the talker, which is not read"},
+                  "qwen2_5_omni_thinker": {"user_token_id": "of the talker, which is not read"},
                   "gemma3": {"tie_word_embeddings": "the text's table says it, too, and what the checkpoint holds decides"},
                   **{kind: {"_pad_token_id": TOKENS} for kind in ("idefics3", "smolvlm")},
                   "parakeet_ctc": {"ctc_loss_reduction": HEAD, "ctc_zero_infinity": HEAD},

@@ -27,6 +27,7 @@
 #include <antiphon/media/image/resize.h>
 #include <antiphon/media/image/tiles.h>
 #include <antiphon/model/slot.h>
+#include <antiphon/model/sound_within.h>
 #include <antiphon/nn/smoothing.h>
 #include <antiphon/nn/token_scores.h>
 #include <antiphon/run/device.h>
@@ -347,23 +348,35 @@ json run_edge_sizes(const json& request) {
   return {{"sizes", answers}};
 }
 
+// A sound of "sound" embeddings among those of the span, in chunks of "chunk" positions.
+void add_sound(const json& media, MediaSpan& span) {
+  model::StreamItem video, sound;
+  video.grids = span.parts, video.part_step = span.part_step;
+  for (const auto& part : span.parts) video.part_tokens.push_back(part.count());
+  sound.tokens = media.at("sound");
+  model::put_within(sound, video, media.at("chunk"), {});
+  span.tokens = video.tokens, span.runs = video.runs;
+}
+
 // Where a language model puts the tokens of "layouts": {"tokens", "media": [{"begin", "parts": [[rows, columns]],
-// "step"}]}.
+// "step", "sound", "chunk"}]}; and of each sound the runs of it and its video.
 json run_positions(const json& request) {
   const auto model = build<LanguageModel>(request);
   NamedTensors out;
+  json runs = json::array();
   for (const auto& layout : request.at("layouts")) {
     SampleLayout sample{layout.at("tokens"), {}};
     for (const auto& media : layout.at("media")) {
       MediaSpan span{media.at("begin"), 0, {}, media.value("step", 1.0)};
       for (const auto& part : media.at("parts")) span.parts.push_back({part.at(0), part.at(1)});
       for (const auto& part : span.parts) span.tokens += part.count();
+      if (media.contains("sound")) add_sound(media, span), runs.push_back(span.runs);
       sample.media.push_back(span);
     }
     out.emplace_back(std::to_string(out.size()), model->positions(sample));
   }
   write_outputs(request, std::move(out));
-  return json::object();
+  return {{"runs", runs}};
 }
 
 // sft over the log-probabilities of tokens: the loss, and its gradients with and without knowing that they are even.

@@ -106,7 +106,8 @@ std::vector<data::Prepared> from_ids(const json& request, const model::Multimoda
   return prepared;
 }
 
-// "ids": rows of ids; or "samples": lines of a manifest whose paths are relative to "folder".
+// "ids": rows of ids; or "samples": lines of a manifest whose paths are relative to "folder", "interleave" as in
+// data.video.
 std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& model, data::Purpose purpose) {
   if (request.contains("ids")) return from_ids(request, model);
   auto tokenizer = text::Tokenizer::load(model.spec().llm.weights);
@@ -115,7 +116,9 @@ std::vector<data::Prepared> prepare(const json& request, model::MultimodalLm& mo
     chat_template = chat_template.with(nlohmann::ordered_json::parse(config::to_json(variables)));
   const text::PromptBuilder prompts(std::move(tokenizer), std::move(chat_template), model.spec().has_placeholders());
   const data::FeatureCache cache("", {});
-  const data::Preparer preparer(model, prompts, cache, {}, model.context());
+  data::VideoSampling video;
+  video.interleave = request.value("interleave", false);
+  const data::Preparer preparer(model, prompts, cache, {}, model.context(), video);
   const data::RecordReader reader({}, 1);
   std::vector<data::Prepared> prepared;
   for (const auto& sample : request.at("samples"))

@@ -21,8 +21,7 @@ class Places {
   void add(const MediaSpan& span, AfterMedium after) {
     const int64_t begin = next_;
     for (size_t k = 0; k < span.parts.size(); ++k) {
-      // The product is rounded to float32 before it is cut, as the reference does.
-      const auto time = static_cast<int64_t>(static_cast<float>(k) * static_cast<float>(span.part_step));
+      const auto time = part_time(k, span.part_step);
       const auto& [rows, columns] = span.parts[k];
       for (int64_t i = 0; i < rows; ++i)
         for (int64_t j = 0; j < columns; ++j) put(begin + time, begin + i, begin + j);
@@ -31,9 +30,40 @@ class Places {
     }
   }
 
+  // As get_rope_index does it (transformers: models/qwen2_5_omni/modeling_qwen2_5_omni.py).
+  void add_with_sound(const MediaSpan& span) {
+    const auto cells = cells_of(span);
+    next_ = std::max<int64_t>(next_, 1);
+    put(next_ - 1, next_ - 1, next_ - 1);
+    const int64_t begin = next_;
+    std::array<int64_t, 2> done{};  // of what is seen and of what is heard
+    for (size_t run = 0; run < span.runs.size(); ++run) {
+      auto& from = done[run % 2];
+      if (span.runs[run] > 0) next_ = begin;
+      for (const int64_t end = from + span.runs[run]; from < end; ++from)
+        put_and_pass(begin, run % 2 ? Cell{from, from, from} : cells.at(static_cast<size_t>(from)));
+    }
+    put(next_, next_, next_);
+  }
+
   at::Tensor all() const { return all_; }
 
  private:
+  using Cell = std::array<int64_t, 3>;  // time, row and column behind the beginning of a medium
+
+  static std::vector<Cell> cells_of(const MediaSpan& span) {
+    std::vector<Cell> cells;
+    for (size_t k = 0; k < span.parts.size(); ++k)
+      for (int64_t i = 0; i < span.parts[k].rows; ++i)
+        for (int64_t j = 0; j < span.parts[k].columns; ++j) cells.push_back({part_time(k, span.part_step), i, j});
+    return cells;
+  }
+
+  void put_and_pass(int64_t begin, const Cell& cell) {
+    put(begin + cell[0], begin + cell[1], begin + cell[2]);
+    next_ = std::max(next_, begin + std::ranges::max(cell) + 1);
+  }
+
   void put(int64_t time, int64_t row, int64_t column) {
     axes_[0][token_] = time, axes_[1][token_] = row, axes_[2][token_] = column;
     ++token_;
@@ -49,9 +79,13 @@ class Places {
 at::Tensor grid_positions(const SampleLayout& layout, AfterMedium after) {
   Places places(layout.tokens);
   for (const auto& span : layout.media) {
-    if (!span.is_of_parts() || span.part_step == 0) continue;
+    const bool with_sound = !span.runs.empty();
+    if (!with_sound && (!span.is_of_parts() || span.part_step == 0)) continue;
     places.add_text(span.begin);
-    places.add(span, after);
+    if (with_sound)
+      places.add_with_sound(span);
+    else
+      places.add(span, after);
   }
   places.add_text(layout.tokens);
   return places.all();

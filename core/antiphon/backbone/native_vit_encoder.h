@@ -19,8 +19,8 @@ struct NativeVitOptions : media::NativeImage, media::NativeVideo {
 
   int64_t multiple() const { return patch_size * merge_size; }
   media::PatchSizes patches() const { return {patch_size, temporal_patch_size, merge_size}; }
-  media::VideoUse video_use(double positions_per_second = 0) const {
-    return {temporal_patch_size, multiple(), resample, positions_per_second};
+  media::VideoUse video_use(double positions_per_second = 0, double seconds_per_chunk = 0) const {
+    return {temporal_patch_size, multiple(), resample, positions_per_second, seconds_per_chunk};
   }
   // The tower with these options; norms, windows and tables are the family's.
   nn::PackedVitOptions vit() const;

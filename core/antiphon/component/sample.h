@@ -33,6 +33,7 @@ struct ContentPart {
   std::string text;    // used if `media` is negative
   int64_t media = -1;  // index into Sample::media
   bool added = false;  // text that belongs to the medium after it, and is not the record's
+  int64_t sound = -1;  // of a video with its sound among its embeddings (VideoRule): the sound's index
 };
 
 struct SampleTurn {

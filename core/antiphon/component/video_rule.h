@@ -41,6 +41,9 @@ class VideoRule {
   virtual std::vector<VideoPiece> pieces(Frames frames) const = 0;
   // How many positions lie between a part that process() makes of them and the next (SampleLayout).
   virtual double part_step(const Frames& frames) const = 0;
+  // How many positions a chunk of a video with its sound takes, if the sound may stand among the embeddings of the
+  // frames, which are one piece then: chunk by chunk, first what is seen and then what is heard. 0: it may not.
+  virtual int64_t sound_chunk() const { return 0; }
 };
 
 }  // namespace antiphon

@@ -97,7 +97,9 @@ const config::Table<VideoSampling>& video_table() {
           .field("frames_per_second", &V::frames_per_second, "frames by time instead; 0: `frames` of them",
                  {.min = 0, .max = 60})
           .field("sound", &V::sound, "its sound too, if the model has a stream for it")
-          .field("interleave", &V::interleave, "frames and sound in the order of time; else the sound comes last"));
+          .field("interleave", &V::interleave,
+                 "frames and sound in the order of time, or by chunks of it where a model takes both as one; else the "
+                 "sound comes last"));
   return *table;
 }
 

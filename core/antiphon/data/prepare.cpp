@@ -8,6 +8,7 @@
 #include <antiphon/base/mixed.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/trace.h>
+#include <antiphon/data/media_layout.h>
 #include <antiphon/data/piece.h>
 #include <antiphon/media/decode.h>
 
@@ -44,48 +45,18 @@ std::vector<text::Turn> to_prompt_turns(const std::vector<SampleTurn>& turns, co
   return out;
 }
 
-// With the stream's token between the rows of its embeddings, if it has one.
-void break_rows(model::BatchMedia& media, const model::MultimodalLm& model, const text::Tokenizer& tokenizer) {
-  const auto& token = model.streams().at(media.stream)->row_break();
-  if (token.empty()) return;
-  const auto id = tokenizer.id_of(token);
-  if (!id)
-    fail(ErrorKind::config, fmt::format("row_break = '{}' of the stream {} is not a token", token, media.stream),
-         "take the tokenizer of the model's own directory, or leave row_break out");
-  media.item.break_rows(*id);
-}
-
-// With the stream's texts after and between its parts, if it has some.
-void end_parts(model::BatchMedia& media, const model::MultimodalLm& model, const text::Tokenizer& tokenizer) {
-  const auto& stream = *model.streams().at(media.stream);
-  if (stream.part_end().empty() && stream.part_break().empty()) return;
-  std::vector<int32_t> end, between;
-  if (!stream.part_end().empty()) end = tokenizer.encode(stream.part_end(), {.add_special_tokens = true});
-  if (!stream.part_break().empty()) between = tokenizer.encode(stream.part_break(), {.before = text::Before::token});
-  media.item.end_parts(end, between);
-}
-
-// With the stream's texts before its parts, if it has some; none of them depends on the text around the item.
-void begin_parts(model::BatchMedia& media, const model::MultimodalLm& model, const text::Tokenizer& tokenizer) {
-  const auto& stream = *model.streams().at(media.stream);
-  const auto& texts = stream.tile_texts();
-  if (!texts.any()) return;
-  if (media.item.tiling.rows == 0 && media.item.grids.size() > 1 && !stream.video())
-    fail(
-        ErrorKind::config,
-        fmt::format("the encoder of the stream {} does not say where in a picture its {} parts lie, so that tile_begin "
-                    "and the like have no place",
-                    media.stream, media.item.grids.size()),
-        "leave tile_begin, tile_row_end, tiles_end and whole_begin out");
-  std::vector<std::vector<int32_t>> before;
-  for (const auto& words : texts.before_parts(media.item.tiling, media.item.grids.size()))
-    before.push_back(tokenizer.encode(words, {.before = text::Before::token}));
-  media.item.begin_parts(before);
+// Of videos with their sound among their embeddings: the sound of each.
+std::map<size_t, size_t> sounds_within(const Sample& sample) {
+  std::map<size_t, size_t> sounds;
+  for (const auto& turn : sample.turns)
+    for (const auto& part : turn.parts)
+      if (part.sound >= 0) sounds[static_cast<size_t>(part.media)] = static_cast<size_t>(part.sound);
+  return sounds;
 }
 
 void append_media(model::BatchMedia media, Prepared& to) {
-  media.position = to.tokens();
-  to.ids.resize(to.ids.size() + static_cast<size_t>(media.item.tokens), 0);
+  media.position = media.within ? to.media.back().position : to.tokens();
+  if (!media.within) to.ids.resize(to.ids.size() + static_cast<size_t>(media.item.tokens), 0);
   for (size_t i = 0; i < media.item.ids.size(); ++i)
     if (const auto id = media.item.ids[i]; id >= 0) to.ids[static_cast<size_t>(media.position) + i] = id;
   to.supervised.resize(to.ids.size(), false);
@@ -105,8 +76,9 @@ int64_t Prepared::next_position() const { return ids.empty() ? 0 : positions().m
 void give_positions(Prepared& sample, const LanguageModel& llm) {
   SampleLayout layout{sample.tokens(), {}};
   for (const auto& media : sample.media)
-    if (!media.is_prompt())
-      layout.media.push_back({media.position, media.item.tokens, media.item.grids, media.item.part_step});
+    if (!media.is_prompt() && !media.within)
+      layout.media.push_back(
+          {media.position, media.item.tokens, media.item.grids, media.item.part_step, media.item.runs});
   sample.positions_at = llm.positions(layout);
 }
 
@@ -222,6 +194,7 @@ Prepared Preparer::make(const Sample& sample, Purpose purpose, const Media& medi
   const auto now = std::chrono::system_clock::now();
   const auto prompt =
       training ? prompts_.training(turns, now, sample.tools) : prompts_.generation(turns, now, sample.tools);
+  const auto sounds = sounds_within(sample);
   Prepared out;
   out.id = sample.id;
   begin_with_prompt(out, model_.prompt_tokens());
@@ -231,16 +204,20 @@ Prepared Preparer::make(const Sample& sample, Purpose purpose, const Media& medi
       out.supervised.push_back(prompt.supervised[i]);
       continue;
     }
-    auto media = media_at(static_cast<size_t>(-1 - prompt.ids[i]));
+    const auto index = static_cast<size_t>(-1 - prompt.ids[i]);
+    auto media = media_at(index);
     if (prompts_.is_captions() && media.item.embeddings() != 1)
       fail(ErrorKind::data,
            fmt::format("the stream {} gives {} vectors of the medium; one is compared with a text", media.stream,
                        media.item.embeddings()),
            "leave the record out, or let the encoder cut no tiles and take the length that it has one part for");
-    break_rows(media, model_, prompts_.tokenizer());
-    end_parts(media, model_, prompts_.tokenizer());
-    begin_parts(media, model_, prompts_.tokenizer());
-    append_media(std::move(media), out);
+    lay_out(media, model_, prompts_.tokenizer());
+    if (const auto sound = sounds.find(index); sound != sounds.end()) {
+      auto heard = media_at(sound->second);
+      lay_within(heard, media, model_, prompts_.tokenizer());
+      append_media(std::move(media), out), append_media(std::move(heard), out);
+    } else
+      append_media(std::move(media), out);
   }
   if (training && out.supervised_count() == 0)
     fail(ErrorKind::data, "the sample has no supervised token", "give it an assistant turn with text");

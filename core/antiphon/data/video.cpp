@@ -130,11 +130,15 @@ std::vector<ExpandedVideo> as_items(const MediaRef& ref, const std::string& byte
                              fmt::join(choice.numbers, ","), sampling.interleave, heard.name());
   Frames frames{{}, std::move(choice.numbers), shape.frames, shape.per_second};
   for (auto& frame : video.frames) frames.images.push_back(std::move(frame.image));
-  return laid_out(Expansion(ref, std::move(content)), rule.pieces(std::move(frames)), video.audio, sampling.interleave,
-                  [&](const VideoPiece& piece) {
-                    const auto& numbers = piece.frames.numbers;
-                    return numbers.empty() ? 0 : static_cast<double>(numbers.front()) / shape.per_second;
-                  });
+  const bool within = sampling.interleave && rule.sound_chunk() > 0;
+  auto items = laid_out(Expansion(ref, std::move(content)), rule.pieces(std::move(frames)), video.audio,
+                        sampling.interleave && !within, [&](const VideoPiece& piece) {
+                          const auto& numbers = piece.frames.numbers;
+                          return numbers.empty() ? 0 : static_cast<double>(numbers.front()) / shape.per_second;
+                        });
+  if (within && items.size() == 2 && items[1].medium && items[1].medium->modality == Modality::audio)
+    items[1].within = true;
+  return items;
 }
 
 std::vector<ExpandedVideo> expand(const MediaRef& ref, const VideoSampling& sampling, std::optional<int64_t> channel,
@@ -172,10 +176,14 @@ Sample expand_videos(const Sample& sample, const VideoSampling& sampling, std::o
         parts.push_back(part);
         continue;
       }
-      for (auto& [text, item] : items_of(sample.media.at(static_cast<size_t>(part.media)))) {
+      for (auto& [text, item, within] : items_of(sample.media.at(static_cast<size_t>(part.media)))) {
         if (!text.empty()) parts.push_back({std::move(text), -1, /*added=*/true});
         if (!item) continue;
-        parts.push_back({{}, static_cast<int64_t>(out.media.size())});
+        const auto index = static_cast<int64_t>(out.media.size());
+        if (within)
+          parts.back().sound = index;
+        else
+          parts.push_back({{}, index});
         out.media.push_back(std::move(*item));
       }
     }

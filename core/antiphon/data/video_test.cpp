@@ -67,20 +67,57 @@ class TestClips : public model::testing::TestPixels {
   Halves rule_;
 };
 
-std::unique_ptr<model::MultimodalLm> model_of_clips() {
+// Four frames as one medium, each of two vectors and four positions behind the last, in chunks with their sound.
+class Film : public VideoRule {
+ public:
+  FrameChoice choose(const VideoShape& video, const VideoWish&) const override {
+    FrameChoice choice{{}, video.height, video.width, 3};
+    for (int64_t i = 0; i < 4; ++i) choice.numbers.push_back(std::min(i, video.frames - 1));
+    return choice;
+  }
+  std::vector<VideoPiece> pieces(Frames frames) const override { return {{"", std::move(frames)}}; }
+  double part_step(const Frames&) const override { return 4; }
+  int64_t sound_chunk() const override { return 8; }
+};
+
+class TestFilms : public model::testing::TestPixels {
+ public:
+  using TestPixels::TestPixels;
+  const VideoRule* video() const override { return &rule_; }
+  std::vector<at::Tensor> process(const MediaItem& item) const override {
+    return std::vector<at::Tensor>(item.video.images.size(), at::ones({3, 1, 2}));
+  }
+
+ private:
+  Film rule_;
+};
+
+// `stream`: more of that of pictures.
+std::unique_ptr<model::MultimodalLm> model_of_clips(const std::string& encoder = "test_clips",
+                                                    const std::string& stream = "") {
   using model::testing::EncoderOptions;
-  static const config::Table<EncoderOptions> table("test_clips");
+  static const config::Table<EncoderOptions> clips("test_clips"), films("test_films");
   static const bool done = [] {
     plugin::Registrar registrar(plugin::Entry{});
-    register_component<Encoder, TestClips>(registrar, "test_clips", "", table);
+    register_component<Encoder, TestClips>(registrar, "test_clips", "", clips);
+    register_component<Encoder, TestFilms>(registrar, "test_films", "", films);
     plugin::Registry::instance().add(registrar.entries());
     return true;
   }();
   static_cast<void>(done);
-  return model::testing::test_model(R"(llm = { plugin = "test_lm" }
-    streams.image = { encoder = { plugin = "test_clips" }, connector = { plugin = "test_linear" } }
-    streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } })",
+  return model::testing::test_model(fmt::format(R"(llm = {{ plugin = "test_lm", grid = true }}
+    streams.image = {{ encoder = {{ plugin = "{}" }}, connector = {{ plugin = "test_linear" }}{} }}
+    streams.audio = {{ encoder = {{ plugin = "test_levels" }}, connector = {{ plugin = "test_linear" }} }})",
+                                                encoder, stream),
                                     false);
+}
+
+const std::string kMarks = R"(, sound_begin = "<|im_start|>", sound_end = "<|im_end|>")";
+
+Prepared prepared(const model::MultimodalLm& model, const VideoSampling& sampling, const std::string& video) {
+  const auto prompts = testing::tiny_prompts();
+  const FeatureCache cache("", {});
+  return Preparer(model, prompts, cache, {}, 20000, sampling).prepare(question(video), Purpose::training);
 }
 
 }  // namespace
@@ -97,6 +134,60 @@ TEST_CASE("pieces of a video stand after their texts, among the sound or before 
       if (part.added) added += part.text + ";";
     CHECK(added == "half 0;half 1;end;");
   }
+}
+
+TEST_CASE("a sound that stands among a video's embeddings has no place of its own in the text") {
+  const auto model = model_of_clips("test_films", kMarks);
+  const auto among = expand_videos(question("clip.mp4"), {.interleave = true}, {}, *model, {});
+  CHECK(kinds(among) == "tvt");
+  REQUIRE(among.media.size() == 2);
+  CHECK(among.turns.front().parts[1].sound == 1);
+  CHECK(among.media[1].modality == Modality::audio);
+  for (const auto& [video, sampling] : std::vector<std::pair<const char*, VideoSampling>>{
+           {"clip.mp4", {}}, {"clip.mp4", {.sound = false, .interleave = true}}, {"first.gif", {.interleave = true}}}) {
+    const auto apart = expand_videos(question(video), sampling, {}, *model, {});
+    for (const auto& part : apart.turns.front().parts) CHECK(part.sound == -1);
+  }
+}
+
+TEST_CASE("each token of a video with its sound is an embedding of one of both, or a mark around them") {
+  const auto model = model_of_clips("test_films", kMarks);
+  const auto sample = prepared(*model, {.interleave = true}, "clip.mp4");
+  REQUIRE(sample.media.size() == 2);
+  const auto &video = sample.media[0], &sound = sample.media[1];
+  CHECK((!video.within && sound.within && video.stream == "image" && sound.stream == "audio"));
+  CHECK((video.position == sound.position && video.item.tokens == sound.item.tokens));
+  CHECK(video.item.embeddings() == 8);
+  CHECK(video.item.own_tokens() == 10);
+  CHECK(sound.item.own_tokens() == sound.item.embeddings());
+  CHECK(video.item.tokens == video.item.own_tokens() + sound.item.own_tokens());
+  const auto length = static_cast<size_t>(video.item.tokens), begin = static_cast<size_t>(video.position);
+  const auto prompts = testing::tiny_prompts();
+  const auto& tokenizer = prompts.tokenizer();
+  CHECK(sample.ids[begin] == *tokenizer.id_of("<|im_start|>"));
+  CHECK(sample.ids[begin + length - 1] == *tokenizer.id_of("<|im_end|>"));
+  for (size_t i = 1; i + 1 < length; ++i) {
+    CHECK((video.item.ids[i] == -1) != (sound.item.ids[i] == -1));
+    CHECK(sample.ids[begin + i] == 0);
+  }
+  CHECK(sample.positions_at.select(1, video.position).equal(sample.positions_at.select(1, video.position - 1)));
+  CHECK(video.part_contents == sound.part_contents);
+  CHECK(video.part_contents == std::vector{video.content + " with " + sound.content});
+}
+
+TEST_CASE("a video with its sound wants tokens around both") {
+  const auto refusal = [](const std::string& stream) {
+    try {
+      prepared(*model_of_clips("test_films", stream), {.interleave = true}, "clip.mp4");
+    } catch (const Error& error) {
+      return error.message();
+    }
+    return std::string();
+  };
+  CHECK(refusal("").find("has no sound_begin") != std::string::npos);
+  CHECK(refusal(R"(, sound_begin = "<|im_start|>", sound_end = "no token")").find("sound_end = 'no token'") !=
+        std::string::npos);
+  CHECK(refusal(kMarks + R"(, part_end = "x")").find("cannot stand among") != std::string::npos);
 }
 
 TEST_CASE("frames come first and sound last, or both in the order of time") {

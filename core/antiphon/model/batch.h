@@ -19,6 +19,7 @@ struct BatchMedia {
   double seconds = 0;                           // of a sound as the data have it
   int64_t position = 0;                         // first of its `item.tokens` positions on the token axis
   StreamItem item;
+  bool within = false;  // it stands among the embeddings of the medium before it, and has the same tokens
   // Places for the virtual tokens of a method of fine-tuning (Peft::prompt()) instead of a medium; of no stream.
   bool is_prompt() const { return stream.empty(); }
 };

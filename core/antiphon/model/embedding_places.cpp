@@ -10,7 +10,7 @@ std::vector<at::Tensor> embedding_places(const Batch& batch, const std::string& 
     if (media.stream != stream) continue;
     const auto all = at::arange(media.position, media.position + media.item.tokens, at::kLong);
     const auto& ids = media.item.ids;
-    places.push_back(ids.empty() ? all : all.masked_select(at::tensor(ids, at::kLong).lt(0)));
+    places.push_back(ids.empty() ? all : all.masked_select(at::tensor(ids, at::kLong).eq(-1)));
   }
   return places;
 }

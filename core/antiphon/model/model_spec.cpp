@@ -88,6 +88,10 @@ const config::Table<StreamSpec>& stream_table() {
               "text after the embeddings of each part of an item, such as a tile, which becomes tokens by itself, as "
               "a text of its own does")
           .field("part_break", &S::part_break, "the same between parts, after part_end, as the middle of a text")
+          .field("sound_begin", &S::sound_begin,
+                 "the token before a video that has its sound among its embeddings (\"<|audio_bos|>\"), see "
+                 "data.video.interleave")
+          .field("sound_end", &S::sound_end, "the token after it")
           .field("tile_begin", &S::tile_begin,
                  "text before the embeddings of a tile of a picture, \"{row}\" and \"{column}\" in it being its place, "
                  "from 1; with any of these four texts the whole picture stands after its tiles, and what lies between "

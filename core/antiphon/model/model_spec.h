@@ -48,6 +48,7 @@ struct StreamSpec {
   std::string row_break;          // the token after each row of an item's embeddings but the last; empty: none
   std::string part_end;           // a text that becomes tokens by itself, after the embeddings of each part of an item
   std::string part_break;         // the same between a part with its end and the next
+  std::string sound_begin, sound_end;  // the tokens around a video with its sound among its embeddings (VideoRule)
   // Texts among the embeddings of a picture in tiles: before those of a tile, of which "{row}" and "{column}" are the
   // place, from 1; after a row of tiles; after all of them; and before those of the whole, which then stands last.
   std::string tile_begin, tile_row_end, tiles_end, whole_begin;

@@ -31,7 +31,7 @@ std::vector<TokenSpan> parts_of(const Batch& batch) {
   for (const auto& media : batch.media) {
     int64_t begin = media.position;
     for (const auto tokens : media.item.part_tokens) {
-      if (!media.is_prompt()) parts.push_back({begin, tokens});
+      if (!media.is_prompt() && !media.within) parts.push_back({begin, tokens});
       begin += tokens;
     }
   }

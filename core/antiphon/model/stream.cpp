@@ -43,6 +43,8 @@ void check_parts_apart(const StreamItem& item, const char* option) {
 
 int64_t StreamItem::embeddings() const { return ids.empty() ? tokens : std::ranges::count(ids, -1); }
 
+int64_t StreamItem::own_tokens() const { return tokens - std::ranges::count(ids, kOfOther); }
+
 void StreamItem::break_rows(int64_t id) {
   std::vector<int64_t> broken;
   for (const auto& grid : grids)
@@ -92,6 +94,7 @@ std::unique_ptr<Stream> Stream::build(const std::string& name, StreamSpec& spec,
   stream->placeholder_ = spec.placeholder, stream->video_placeholder_ = spec.video_placeholder;
   stream->begin_ = spec.begin, stream->end_ = spec.end, stream->row_break_ = spec.row_break;
   stream->part_end_ = spec.part_end, stream->part_break_ = spec.part_break;
+  stream->sound_begin_ = spec.sound_begin, stream->sound_end_ = spec.sound_end;
   stream->tile_texts_ = {spec.tile_begin, spec.tile_row_end, spec.tiles_end, spec.whole_begin};
   int64_t width = 0;
   bool whole = hidden_size > 0;

@@ -18,11 +18,15 @@ struct StreamItem {
   int64_t tokens = 0;                           // that it takes: its embeddings, and `ids` among them
   std::vector<int64_t> part_tokens;             // of each part, if they stand one after the other; else all in one
   double part_step = 1;                         // see SampleLayout
-  // Of each of the tokens: the id of a token of text, or -1 for an embedding. Empty: all are embeddings.
+  // Of each of the tokens: the id of a token of text, -1 for an embedding, or kOfOther for one of another medium, if
+  // both share their tokens. Empty: all are embeddings.
   std::vector<int64_t> ids = {};
+  static constexpr int64_t kOfOther = -2;
+  std::vector<int64_t> runs = {};  // of a video with its sound among its embeddings, see MediaSpan
   int64_t whole_last = 0;  // embeddings of the first part, which stand after those of the others; 0: in their order
 
   int64_t embeddings() const;
+  int64_t own_tokens() const;  // without those of another medium
   // Puts the token `id` after each row of embeddings but the last. Error(config) if they are not in rows.
   void break_rows(int64_t id);
   // Puts the tokens `end` after the embeddings of each part, and `between` after these but for the last part.
@@ -58,6 +62,8 @@ class Stream {
   const std::string& row_break() const { return row_break_; }
   const std::string& part_end() const { return part_end_; }
   const std::string& part_break() const { return part_break_; }
+  const std::string& sound_begin() const { return sound_begin_; }
+  const std::string& sound_end() const { return sound_end_; }
   const TileTexts& tile_texts() const { return tile_texts_; }
   Modality modality() const { return encoders_.front().encoder->modality(); }
   int64_t sample_rate() const { return encoders_.front().encoder->sample_rate(); }
@@ -110,6 +116,7 @@ class Stream {
   std::vector<at::Tensor> embed_parts(const std::vector<const StreamItem*>& items);
   void check_connector(bool good, const at::Tensor& got, const std::string& expected) const;
   std::string name_, placeholder_, video_placeholder_, begin_, end_, row_break_, part_end_, part_break_, settings_;
+  std::string sound_begin_, sound_end_;
   TileTexts tile_texts_;
   int64_t hidden_size_ = 0;
   std::vector<EncoderSlot> encoders_;

@@ -92,13 +92,14 @@ void Session::attach(const MediaRef& ref) {
     read.back().item.inputs.clear();
   }
   begin_turn();
+  const auto keep = [&](int64_t& medium) {
+    if (medium < 0) return;
+    const auto index = static_cast<size_t>(std::exchange(medium, std::ssize(said_.media)));
+    said_.media.push_back(one.media[index]);
+    media_.push_back(std::move(read[index]));
+  };
   for (auto& part : one.turns.back().parts) {
-    const auto index = static_cast<size_t>(part.media);
-    if (part.media >= 0) {
-      part.media = static_cast<int64_t>(said_.media.size());
-      said_.media.push_back(one.media[index]);
-      media_.push_back(std::move(read[index]));
-    }
+    keep(part.media), keep(part.sound);
     said_.turns.back().parts.push_back(std::move(part));
   }
   changed_ = true;

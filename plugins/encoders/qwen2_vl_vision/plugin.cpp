@@ -14,7 +14,7 @@ struct VisionOptions : backbone::NativeVitOptions {
   std::vector<int64_t> full_attention_layers;
   std::string norm = "layer_norm";
   bool gated_mlp = false, fused_qkv = true;
-  double tokens_per_second = 0;
+  double tokens_per_second = 0, seconds_per_chunk = 0;
 
   VisionOptions() { activation = "quick_gelu"; }
   void read_pretrained(const PretrainedConfig& pretrained);
@@ -33,6 +33,10 @@ const config::Table<VisionOptions>& vision_table() {
         .field("fused_qkv", &O::fused_qkv, "one layer gives queries, keys and values")
         .field("tokens_per_second", &O::tokens_per_second,
                "positions of the language model that a second of a video takes; 0: one for each patch of frames",
+               {.min = 0, .max = 1e4})
+        .field("seconds_per_chunk", &O::seconds_per_chunk,
+               "of a video with data.video.interleave: what is seen in so many seconds stands before what is heard in "
+               "them, at the positions of their time; 0: all that is seen before all that is heard",
                {.min = 0, .max = 1e4});
     backbone::add_native_vit_fields(*t);
     return t;
@@ -48,6 +52,7 @@ void VisionOptions::read_pretrained(const PretrainedConfig& pretrained) {
   if (omni || type == "qwen2_5_vl_vision") {
     hidden_size = 3584, intermediate_size = 3420, window_size = 112, full_attention_layers = {7, 15, 23, 31};
     norm = "rms_norm", activation = "silu", gated_mlp = true, tokens_per_second = omni ? 25 : 4, fused_qkv = !omni;
+    seconds_per_chunk = omni ? 2 : 0;
     keys = keys.with({.options = {{"hidden_size", "hidden_size"},
                                   {"intermediate_size", "intermediate_size"},
                                   {"window_size", "window_size", 1},
@@ -84,7 +89,8 @@ class Vision : public backbone::NativeVitEncoder {
  public:
   explicit Vision(const VisionOptions& options)
       : NativeVitEncoder("qwen2_vl_vision", options, vit_options(options),
-                         std::make_unique<media::SteppedVideo>(options, options.video_use(options.tokens_per_second))),
+                         std::make_unique<media::SteppedVideo>(
+                             options, options.video_use(options.tokens_per_second, options.seconds_per_chunk))),
         gated_mlp_(options.gated_mlp),
         fused_qkv_(options.fused_qkv) {}
   NameMap name_map() const override;

@@ -112,6 +112,7 @@ Value Thinker::compose(const PretrainedConfig& pretrained, const std::string& di
   const auto reading = [&](const char* kind, const char* key) { return plugin_reading(kind, config, key); };
   auto seeing = slot(reading("encoder", "vision_config"), "vision_tower");
   seeing.emplace("tokens_per_second", config.number("position_id_per_seconds", 25, 0, 1e4));
+  seeing.emplace("seconds_per_chunk", config.number("seconds_per_chunk", 2, 0, 1e4));
   const auto tower = config.table("vision_config");
   const int64_t factor = tower.integer("spatial_merge_size", 2, 1, 16),
                 width = tower.integer("hidden_size", 3584, 1, 1 << 20);
@@ -121,10 +122,9 @@ Value Thinker::compose(const PretrainedConfig& pretrained, const std::string& di
                  {"norm_first", true},
                  {"norm_eps", 1e-6},
                  {"hidden_size", factor * factor * width}});
-  Value::Table image{{"placeholder", "<|IMAGE|>"},
-                     {"video_placeholder", "<|VIDEO|>"},
-                     {"encoder", std::move(seeing)},
-                     {"connector", std::move(merger)}};
+  Value::Table image{{"placeholder", "<|IMAGE|>"},     {"video_placeholder", "<|VIDEO|>"},
+                     {"sound_begin", "<|audio_bos|>"}, {"sound_end", "<|audio_eos|>"},
+                     {"encoder", std::move(seeing)},   {"connector", std::move(merger)}};
   Value::Table audio{{"placeholder", "<|AUDIO|>"},
                      {"encoder", slot(reading("encoder", "audio_config"), "audio_tower")},
                      {"connector", slot("linear", "audio_projection")}};
@@ -132,15 +132,21 @@ Value Thinker::compose(const PretrainedConfig& pretrained, const std::string& di
                       {"streams", Value::Table{{"image", std::move(image)}, {"audio", std::move(audio)}}}};
 }
 
-void Thinker::describe(const Value& model, json& config) const {
-  const auto* at = config::at_path(model, "streams.image.encoder.tokens_per_second");
+// What config.json of a thinker has room for whole numbers of only.
+void put_whole(const Value& model, const std::string& option, const char* key, json& config) {
+  const auto* at = config::at_path(model, "streams.image.encoder." + option);
   if (!at) return;
   const auto* whole = at->get_if<int64_t>();
   const double number = whole ? static_cast<double>(*whole) : *at->get_if<double>();
   if (number != static_cast<double>(static_cast<int64_t>(number)))
-    fail(ErrorKind::config, fmt::format("qwen2_5_omni: tokens_per_second = {} is no whole number", number),
+    fail(ErrorKind::config, fmt::format("qwen2_5_omni: {} = {} is no whole number", option, number),
          "config.json of a thinker has room for one only");
-  config["position_id_per_seconds"] = static_cast<int64_t>(number);
+  config[key] = static_cast<int64_t>(number);
+}
+
+void Thinker::describe(const Value& model, json& config) const {
+  put_whole(model, "tokens_per_second", "position_id_per_seconds", config);
+  put_whole(model, "seconds_per_chunk", "seconds_per_chunk", config);
 }
 
 struct InWhole : Thinker {

@@ -32,7 +32,7 @@ class Omni(Qwen25Vl):
     template = (TEMPLATE.replace("<image>{{ '\\n' }}", "<|vision_bos|><|IMAGE|><|vision_eos|>").replace("Audio: <|audio_bos|><|AUDIO|><|audio_eos|>{{ '\\n' }}", "<|audio_bos|><|AUDIO|><|audio_eos|>")
                 .replace("{% elif part.type == 'audio' %}", "{% elif part.type == 'video' %}<|vision_bos|><|VIDEO|><|vision_eos|>{% elif part.type == 'audio' %}"))
     tower = {name: value for name, value in Qwen25Vl.tower.items() if name != "tokens_per_second"}
-    ears, per_second, form = EARS, 25, "one file"
+    ears, per_second, seconds, form = EARS, 25, 2, "one file"
 
     def __init__(self, bench):
         super().__init__(bench)
@@ -53,7 +53,7 @@ class Omni(Qwen25Vl):
         number = lambda word: self.tokenizer.convert_tokens_to_ids(f"<|{word}|>")
         marks = dict(audio_token_index=number("AUDIO"), image_token_index=number("IMAGE"), video_token_index=number("VIDEO"), audio_start_token_id=number("audio_bos"), audio_end_token_id=number("audio_eos"),
                      vision_start_token_id=number("vision_bos"), vision_end_token_id=number("vision_eos"))
-        return self.architecture(self.config(text_config=dict(changes, rope_parameters=self.sections), vision_config=self.tower, audio_config=self.ears, position_id_per_seconds=self.per_second, **marks))
+        return self.architecture(self.config(text_config=dict(changes, rope_parameters=self.sections), vision_config=self.tower, audio_config=self.ears, position_id_per_seconds=self.per_second, seconds_per_chunk=self.seconds, **marks))
 
     def encode_media(self, media):
         inputs, seen = super().encode_media([part for part in media if part["type"] != "audio"])

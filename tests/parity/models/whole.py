@@ -282,10 +282,11 @@ class Qwen2Audio(Whole):
         return {name: out[name] for name in ("input_features", "feature_attention_mask")}, [(((int(n) - 1) // 2 + 1) - 2) // 2 + 1 for n in lengths]
 
 
-def write_video(path, frames, rate):
-    """Without loss."""
+def write_video(path, frames, rate, sound=None):
+    """Without loss. `sound`: a file."""
     n, height, width, _ = frames.shape
-    subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(rate), "-i", "-", "-c:v", "png", "-pix_fmt", "rgb24", path], input=frames.tobytes(), check=True)
+    heard = ["-i", sound, "-c:a", "pcm_s16le"] if sound else []
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(rate), "-i", "-", *heard, "-c:v", "png", "-pix_fmt", "rgb24", path], input=frames.tobytes(), check=True)
 
 
 class QwenPictures(Pictures):

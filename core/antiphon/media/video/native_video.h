@@ -19,6 +19,7 @@ struct NativeVideo {
 struct VideoUse {
   int64_t patch_frames = 2, multiple = 28, resample = 3;
   double positions_per_second = 0;  // 0: parts are one position apart
+  double seconds_per_chunk = 0;     // of a video with its sound among its embeddings; 0: it does not stand there
 };
 
 // Qwen2-VL and Qwen2.5-VL (Wang et al. 2024, Bai et al. 2025): frames at equal steps from the first on, as many as
@@ -30,6 +31,9 @@ class SteppedVideo : public VideoRule {
   FrameChoice choose(const VideoShape& video, const VideoWish& wish) const override;
   std::vector<VideoPiece> pieces(Frames frames) const override;
   double part_step(const Frames& frames) const override;
+  int64_t sound_chunk() const override {
+    return static_cast<int64_t>(use_.positions_per_second * use_.seconds_per_chunk);
+  }
 
  private:
   NativeVideo options_;
