@@ -14,6 +14,15 @@ std::vector<std::string> projector_prefixes();
 // The slot of a part of a whole model's directory.
 config::Value::Table part_slot(const std::string& plugin, const std::string& directory, const std::string& part);
 
+// The [model] table of a language model and a stream of pictures.
+config::Value picture_model(config::Value::Table llm, config::Value::Table stream);
+
+// Patches on an edge of what a tower sees, by its table.
+int64_t patches_on_edge(const JsonTable& tower);
+// The whole number that `key` is one over, such as the edge of squares that are joined by their share of the vectors.
+// Error(weights) if it is none.
+int64_t one_over(const JsonTable& config, const std::string& key, double usual);
+
 // `key` of config.json: the tower's feature layer, by default `usual`. `tower`: its table, which says how many blocks
 // there are, by default `blocks`. Error(weights) for several layers, and for one that is not there.
 int64_t feature_layer(const JsonTable& config, const std::string& key, const std::string& tower, int64_t blocks,
@@ -24,5 +33,10 @@ int64_t feature_layer_without_norm(const JsonTable& config, const std::string& k
                                    int64_t blocks);
 // The inverse: writes the encoder's layer in a [model] table, if it says one.
 void write_feature_layer(const config::Value& model, const std::string& key, nlohmann::json& config);
+// Writes the option at `path` of a [model] table as `key`, if the table says it.
+void write_option(const config::Value& model, const std::string& path, const std::string& key, nlohmann::json& config);
+// The same for keys that have room for whole numbers only. Error(config) for another.
+void write_whole_number(const config::Value& model, const std::string& path, const std::string& key,
+                        nlohmann::json& config);
 
 }  // namespace antiphon

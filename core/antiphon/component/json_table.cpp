@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
+#include <sstream>
 #include <utility>
 
 namespace antiphon {
@@ -80,6 +82,17 @@ std::vector<std::string> JsonTable::sizes(const std::string& key) const {
     sizes.push_back(fmt::format("{}x{}", size[0].get<int64_t>(), size[1].get<int64_t>()));
   }
   return sizes;
+}
+
+std::vector<int64_t> JsonTable::listed(const std::string& key) const {
+  std::vector<int64_t> numbers;
+  std::istringstream all(text(key, ""));
+  for (std::string word; std::getline(all, word, ',');) {
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), numbers.emplace_back());
+    if (error != std::errc() || end != word.data() + word.size())
+      refuse(key, "whole numbers with commas between them, \"448,896\"");
+  }
+  return numbers;
 }
 
 std::string JsonTable::place(const std::string& key) const {

@@ -40,6 +40,9 @@ class JsonTable {
   // Pairs such as [[336, 672], …] as "336x672"; empty if absent.
   std::vector<std::string> sizes(const std::string& key) const;
 
+  // The whole numbers of a text such as "448,896"; empty if absent. Error(weights) for another text.
+  std::vector<int64_t> listed(const std::string& key) const;
+
   // "DIR/config.json: text_config.hidden_size"
   std::string place(const std::string& key) const;
   // "[place] is [value]; expected [expected]", or "[place] is missing; …". Error(weights).

@@ -209,4 +209,12 @@ const SafetensorsFile& Checkpoint::file_of(const std::string& name) const {
   return *found->second;
 }
 
+int64_t tensors_outside(const std::filesystem::path& folder, const std::string& prefix) {
+  const auto is_there = [&](const char* name) { return path_exists(folder / name, ErrorKind::weights); };
+  if (std::ranges::none_of(kCheckpointNames,
+                           [&](const auto& one) { return is_there(one.first) || is_there(one.second); }))
+    return 0;
+  return std::ranges::count_if(Checkpoint(folder).names(), [&](const auto& name) { return !name.starts_with(prefix); });
+}
+
 }  // namespace antiphon::weights

@@ -14,6 +14,9 @@ namespace antiphon::weights {
 inline constexpr std::array<std::pair<const char*, const char*>, 2> kCheckpointNames{
     {{"model.safetensors", "model.safetensors.index.json"}, {"pytorch_model.bin", "pytorch_model.bin.index.json"}}};
 
+// How many tensors of a folder have other names than those behind the prefix; 0 without a file.
+int64_t tensors_outside(const std::filesystem::path& folder, const std::string& prefix);
+
 class Checkpoint {
  public:
   // `path` is a folder with model.safetensors or model.safetensors.index.json, or else with pytorch_model.bin or its

@@ -31,8 +31,7 @@ std::vector<WholePart> Gemma3::parts() const {
 
 // The edge of the squares of patches that become one of the picture's vectors.
 int64_t pool_of(const JsonTable& config) {
-  const auto tower = config.table("vision_config");
-  const int64_t side = tower.integer("image_size", 224, 1, 1 << 14) / tower.integer("patch_size", 16, 1, 1 << 12);
+  const auto side = patches_on_edge(config.table("vision_config"));
   const int64_t tokens = config.integer("mm_tokens_per_image", 256, 1, 1 << 20);
   const auto edge = static_cast<int64_t>(std::sqrt(static_cast<double>(tokens)));
   const int64_t pool = side / edge;
@@ -58,8 +57,8 @@ Value Gemma3::compose(const PretrainedConfig& pretrained, const std::string& dir
                       {"end", "<end_of_image>\n\n"},
                       {"encoder", slot(plugin_reading("encoder", config, "vision_config"), "vision_tower")},
                       {"connector", std::move(connector)}};
-  return Value::Table{{"llm", slot(plugin_reading("language_model", config, "text_config"), "language_model")},
-                      {"streams", Value::Table{{"image", std::move(stream)}}}};
+  return picture_model(slot(plugin_reading("language_model", config, "text_config"), "language_model"),
+                       std::move(stream));
 }
 
 }  // namespace

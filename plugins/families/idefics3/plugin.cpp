@@ -64,14 +64,12 @@ Value Idefics3::compose(const PretrainedConfig& pretrained, const std::string& d
                       {"encoder", part_slot(plugin_reading("encoder", config, kTower), directory, "vision_model")},
                       {"connector", std::move(connector)}};
   add_texts(stream);
-  return Value::Table{
-      {"llm", part_slot(plugin_reading("language_model", config, "text_config"), directory, "text_model")},
-      {"streams", Value::Table{{"image", std::move(stream)}}}};
+  return picture_model(part_slot(plugin_reading("language_model", config, "text_config"), directory, "text_model"),
+                       std::move(stream));
 }
 
 void Idefics3::describe(const Value& model, json& config) const {
-  const auto* connector = model.find("streams")->find("image")->find("connector");
-  if (const auto* factor = connector->find("factor")) config["scale_factor"] = *factor->get_if<int64_t>();
+  write_option(model, "streams.image.connector.factor", "scale_factor", config);
 }
 
 }  // namespace

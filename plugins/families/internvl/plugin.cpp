@@ -6,26 +6,11 @@
 #include <antiphon/nn/activation.h>
 #include <antiphon/plugin/manifest.h>
 
-#include <cmath>
-
 namespace antiphon::internvl {
 namespace {
 
 using config::Value;
 using nlohmann::json;
-
-// The edge of the squares that are joined.
-int64_t factor_of(const JsonTable& config) {
-  const double ratio = config.number("downsample_ratio", 0.5, 0.05, 1);
-  const auto factor = static_cast<int64_t>(std::llround(1 / ratio));
-  if (std::abs(static_cast<double>(factor) * ratio - 1) > 1e-9)
-    config.refuse("downsample_ratio", "one over a whole number");
-  return factor;
-}
-
-Value composed(Value::Table llm, Value::Table stream) {
-  return Value::Table{{"llm", std::move(llm)}, {"streams", Value::Table{{"image", std::move(stream)}}}};
-}
 
 class InternVl : public ModelFamily {
  public:
@@ -33,9 +18,7 @@ class InternVl : public ModelFamily {
   Value compose(const PretrainedConfig& pretrained, const std::string& directory) const override;
   void describe(const Value& model, json& config) const override {
     write_feature_layer(model, "vision_feature_layer", config);
-    const auto* connector = model.find("streams")->find("image")->find("connector");
-    if (const auto* activation = connector->find("activation"))
-      config["projector_hidden_act"] = *activation->get_if<std::string>();
+    write_option(model, "streams.image.connector.activation", "projector_hidden_act", config);
   }
 };
 
@@ -62,15 +45,15 @@ Value InternVl::compose(const PretrainedConfig& pretrained, const std::string& d
   auto encoder = part_slot(plugin_reading("encoder", config, "vision_config"), directory, "vision_tower");
   encoder.emplace("layer", feature_layer(config, "vision_feature_layer", "vision_config", 24, -1));
   auto connector = part_slot("pixel_shuffle", directory, "multi_modal_projector");
-  connector.emplace("factor", factor_of(config));
+  connector.emplace("factor", one_over(config, "downsample_ratio", 0.5));
   connector.emplace("activation", config.text("projector_hidden_act", "gelu"));
-  return composed(part_slot(plugin_reading("language_model", config, "text_config"), directory, "language_model"),
-                  {{"placeholder", "<IMG_CONTEXT>"},
-                   {"video_placeholder", "<video>"},
-                   {"begin", "<img>"},
-                   {"end", "</img>"},
-                   {"encoder", std::move(encoder)},
-                   {"connector", std::move(connector)}});
+  return picture_model(part_slot(plugin_reading("language_model", config, "text_config"), directory, "language_model"),
+                       {{"placeholder", "<IMG_CONTEXT>"},
+                        {"video_placeholder", "<video>"},
+                        {"begin", "<img>"},
+                        {"end", "</img>"},
+                        {"encoder", std::move(encoder)},
+                        {"connector", std::move(connector)}});
 }
 
 class InternVlChat : public ModelFamily {
@@ -122,8 +105,8 @@ Value InternVlChat::compose(const PretrainedConfig& pretrained, const std::strin
   encoder.emplace("layer", feature_layer(config, "select_layer", "vision_config", 48, -1));
   read_tiles(config, encoder);
   auto connector = part_slot("pixel_shuffle", directory, "mlp1");
-  connector.emplace("factor", factor_of(config));
-  return composed(
+  connector.emplace("factor", one_over(config, "downsample_ratio", 0.5));
+  return picture_model(
       part_slot(plugin_reading("language_model", config, "llm_config"), directory, "language_model"),
       {{"begin", "<img>"}, {"end", "</img>\n"}, {"encoder", std::move(encoder)}, {"connector", std::move(connector)}});
 }

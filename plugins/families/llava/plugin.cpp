@@ -70,7 +70,7 @@ Value model(const PretrainedConfig& pretrained, const std::string& directory, Va
       {"placeholder", tower.placeholder}, {"encoder", std::move(encoder)}, {"connector", std::move(projector)}};
   if (*tower.end) stream.emplace("end", tower.end), stream.emplace("row_break", tower.row_break);
   auto llm = part_slot(plugin_reading("language_model", json, "text_config"), directory, "language_model");
-  return Value::Table{{"llm", std::move(llm)}, {"streams", Value::Table{{"image", std::move(stream)}}}};
+  return picture_model(std::move(llm), std::move(stream));
 }
 
 // As the encoder and the projector are used in a [model] table.
@@ -80,7 +80,7 @@ void write_use(const Value& model, nlohmann::json& json) {
   write_feature_layer(model, "vision_feature_layer", json);
   const bool whole = !class_token || *class_token->get_if<bool>();  // nothing is dropped
   json["vision_feature_select_strategy"] = whole ? "full" : "default";
-  json["projector_hidden_act"] = *stream.find("connector")->find("activation")->get_if<std::string>();
+  write_option(model, "streams.image.connector.activation", "projector_hidden_act", json);
 }
 
 class Llava : public ModelFamily {

@@ -56,8 +56,8 @@ Value Mistral3::compose(const PretrainedConfig& pretrained, const std::string& d
                       {"row_break", "[IMG_BREAK]"},
                       {"encoder", std::move(encoder)},
                       {"connector", std::move(connector)}};
-  return Value::Table{{"llm", slot(plugin_reading("language_model", config, "text_config"), "language_model")},
-                      {"streams", Value::Table{{"image", std::move(stream)}}}};
+  return picture_model(slot(plugin_reading("language_model", config, "text_config"), "language_model"),
+                       std::move(stream));
 }
 
 }  // namespace

@@ -4,10 +4,9 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
-#include <antiphon/base/paths.h>
 #include <antiphon/component/family_parts.h>
+#include <antiphon/component/grid_parts.h>
 #include <antiphon/component/register.h>
-#include <antiphon/config/path.h>
 #include <antiphon/plugin/manifest.h>
 #include <antiphon/weights/checkpoint.h>
 
@@ -30,19 +29,6 @@ const ForeignKeys& thinker_keys() {
   return *keys;
 }
 
-// How many tensors of the file are not the thinker's; 0 without a file.
-int64_t others_in(const std::string& directory) {
-  for (const auto& [one, index] : weights::kCheckpointNames)
-    for (const char* name : {one, index})
-      if (path_exists(std::filesystem::path(directory) / name, ErrorKind::weights)) {
-        int64_t count = 0;
-        const weights::Checkpoint file(directory);
-        for (const auto& tensor : file.names()) count += !tensor.starts_with("thinker.");
-        return count;
-      }
-  return 0;
-}
-
 class Thinker : public ModelFamily {
  public:
   // `prefix`: before the names in the file, "thinker." in a directory of the whole model.
@@ -59,27 +45,21 @@ class Thinker : public ModelFamily {
 // Names as files on disk have them, then as transformers 5 has them in memory. What came out of a whole model's
 // directory keeps its prefix.
 std::vector<WholePart> Thinker::parts() const {
-  std::vector<NameRule> text, tower, merger, ears, projection;
+  GridRules seen;
+  std::vector<NameRule> ears, projection;
   const auto prefixes = prefix_.empty() ? std::vector<std::string>{"", "thinker."} : std::vector{prefix_};
   for (const auto& prefix : prefixes) {
-    for (const std::string module : {"embed_tokens", "layers", "norm"})
-      text.push_back({prefix + "model." + module + ".{}", "model." + module + ".{}"});
-    text.push_back({prefix + "lm_head.{}", "lm_head.{}"});
-    text.push_back({prefix + "model.language_model.{}", "model.{}"});
+    seen.add_text(prefix);
     for (const std::string& before : {prefix, prefix + "model."}) {
-      for (const std::string module : {"patch_embed", "blocks"})
-        tower.push_back({before + "visual." + module + ".{}", module + ".{}"});
-      merger.push_back({before + "visual.merger.ln_q.{}", "norm.{}"});
-      merger.push_back({before + "visual.merger.mlp.0.{}", "layers.0.{}"});
-      merger.push_back({before + "visual.merger.mlp.2.{}", "layers.1.{}"});
+      seen.add_tower(before + "visual.");
       for (const std::string module : {"conv1", "conv2", "layers", "ln_post"})
         ears.push_back({before + "audio_tower." + module + ".{}", module + ".{}"});
       projection.push_back({before + "audio_tower.proj.{}", "{}"});
     }
   }
-  return {{"language_model", "llm", "text_config", text},
-          {"vision_tower", "streams.image.encoder", "vision_config", tower},
-          {"merger", "streams.image.connector", "", merger},
+  return {{"language_model", "llm", "text_config", seen.text},
+          {"vision_tower", "streams.image.encoder", "vision_config", seen.tower},
+          {"merger", "streams.image.connector", "", seen.merger},
           {"audio_tower", "streams.audio.encoder", "audio_config", ears},
           {"audio_projection", "streams.audio.connector", "", projection}};
 }
@@ -105,7 +85,7 @@ JsonTable Thinker::current(const JsonTable& config) const {
 Value Thinker::compose(const PretrainedConfig& pretrained, const std::string& directory) const {
   const auto& config = pretrained.config;
   check_keys(config, thinker_keys());
-  if (const auto others = prefix_.empty() ? 0 : others_in(directory))
+  if (const auto others = prefix_.empty() ? 0 : weights::tensors_outside(directory, "thinker."))
     log::info(fmt::format("{}: {} tensors of the talker and of what makes waves of its codes are not read", directory,
                           others));
   const auto slot = [&](const std::string& plugin, const char* part) { return part_slot(plugin, directory, part); };
@@ -114,14 +94,7 @@ Value Thinker::compose(const PretrainedConfig& pretrained, const std::string& di
   seeing.emplace("tokens_per_second", config.number("position_id_per_seconds", 25, 0, 1e4));
   seeing.emplace("seconds_per_chunk", config.number("seconds_per_chunk", 2, 0, 1e4));
   const auto tower = config.table("vision_config");
-  const int64_t factor = tower.integer("spatial_merge_size", 2, 1, 16),
-                width = tower.integer("hidden_size", 3584, 1, 1 << 20);
-  auto merger = slot("pixel_shuffle", "merger");
-  merger.insert({{"factor", factor},
-                 {"norm", "rms_norm"},
-                 {"norm_first", true},
-                 {"norm_eps", 1e-6},
-                 {"hidden_size", factor * factor * width}});
+  auto merger = grid_merger(tower, tower.integer("hidden_size", 3584, 1, 1 << 20), directory, "rms_norm");
   Value::Table image{{"placeholder", "<|IMAGE|>"},     {"video_placeholder", "<|VIDEO|>"},
                      {"sound_begin", "<|audio_bos|>"}, {"sound_end", "<|audio_eos|>"},
                      {"encoder", std::move(seeing)},   {"connector", std::move(merger)}};
@@ -132,21 +105,9 @@ Value Thinker::compose(const PretrainedConfig& pretrained, const std::string& di
                       {"streams", Value::Table{{"image", std::move(image)}, {"audio", std::move(audio)}}}};
 }
 
-// What config.json of a thinker has room for whole numbers of only.
-void put_whole(const Value& model, const std::string& option, const char* key, json& config) {
-  const auto* at = config::at_path(model, "streams.image.encoder." + option);
-  if (!at) return;
-  const auto* whole = at->get_if<int64_t>();
-  const double number = whole ? static_cast<double>(*whole) : *at->get_if<double>();
-  if (number != static_cast<double>(static_cast<int64_t>(number)))
-    fail(ErrorKind::config, fmt::format("qwen2_5_omni: {} = {} is no whole number", option, number),
-         "config.json of a thinker has room for one only");
-  config[key] = static_cast<int64_t>(number);
-}
-
 void Thinker::describe(const Value& model, json& config) const {
-  put_whole(model, "tokens_per_second", "position_id_per_seconds", config);
-  put_whole(model, "seconds_per_chunk", "seconds_per_chunk", config);
+  write_whole_number(model, "streams.image.encoder.tokens_per_second", "position_id_per_seconds", config);
+  write_whole_number(model, "streams.image.encoder.seconds_per_chunk", "seconds_per_chunk", config);
 }
 
 struct InWhole : Thinker {

@@ -2,6 +2,7 @@
 // compositions: a vision transformer over pictures of any size, a merger of squares of its vectors, and Qwen2 that
 // places them by row and column.
 #include <antiphon/component/family_parts.h>
+#include <antiphon/component/grid_parts.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
@@ -38,23 +39,13 @@ class Qwen2Vl : public ModelFamily {
   std::string name_, norm_;
 };
 
-// Names as files on disk have them, then as transformers 5 has them in memory.
 std::vector<WholePart> Qwen2Vl::parts() const {
-  std::vector<NameRule> text, tower, merger;
-  for (const std::string module : {"embed_tokens", "layers", "norm"})
-    text.push_back({"model." + module + ".{}", "model." + module + ".{}"});
-  text.push_back({"lm_head.{}", "lm_head.{}"});
-  text.push_back({"model.language_model.{}", "model.{}"});
-  for (const std::string prefix : {"visual.", "model.visual."}) {
-    for (const std::string module : {"patch_embed", "blocks"})
-      tower.push_back({prefix + module + ".{}", module + ".{}"});
-    merger.push_back({prefix + "merger.ln_q.{}", "norm.{}"});
-    merger.push_back({prefix + "merger.mlp.0.{}", "layers.0.{}"});
-    merger.push_back({prefix + "merger.mlp.2.{}", "layers.1.{}"});
-  }
-  return {{"language_model", "llm", "text_config", text},
-          {"vision_tower", "streams.image.encoder", "vision_config", tower},
-          {"merger", "streams.image.connector", "", merger}};
+  GridRules rules;
+  rules.add_text("");
+  for (const char* prefix : {"visual.", "model.visual."}) rules.add_tower(prefix);
+  return {{"language_model", "llm", "text_config", rules.text},
+          {"vision_tower", "streams.image.encoder", "vision_config", rules.tower},
+          {"merger", "streams.image.connector", "", rules.merger}};
 }
 
 // Up to transformers 4.51 the language model's keys stand beside those of the whole, and the tower's table does not say
@@ -81,21 +72,14 @@ Value Qwen2Vl::compose(const PretrainedConfig& pretrained, const std::string& di
   const auto slot = [&](const std::string& plugin, const char* part) { return part_slot(plugin, directory, part); };
   auto llm = slot(plugin_reading("language_model", config, "text_config"), "language_model");
   auto encoder = slot(plugin_reading("encoder", config, "vision_config"), "vision_tower");
+  const bool first = name_ == "qwen2_vl";
   const auto tower = config.table("vision_config");
-  const int64_t factor = tower.integer("spatial_merge_size", 2, 1, 16),
-                width = tower.integer(name_ == "qwen2_vl" ? "embed_dim" : "hidden_size",
-                                      name_ == "qwen2_vl" ? 1280 : 3584, 1, 1 << 20);
-  auto connector = slot("pixel_shuffle", "merger");
-  connector.insert({{"factor", factor},
-                    {"norm", norm_},
-                    {"norm_first", true},
-                    {"norm_eps", 1e-6},
-                    {"hidden_size", factor * factor * width}});
+  const int64_t width = tower.integer(first ? "embed_dim" : "hidden_size", first ? 1280 : 3584, 1, 1 << 20);
   Value::Table stream{{"placeholder", "<|image_pad|>"},
                       {"video_placeholder", "<|video_pad|>"},
                       {"encoder", std::move(encoder)},
-                      {"connector", std::move(connector)}};
-  return Value::Table{{"llm", std::move(llm)}, {"streams", Value::Table{{"image", std::move(stream)}}}};
+                      {"connector", grid_merger(tower, width, directory, norm_)}};
+  return picture_model(std::move(llm), std::move(stream));
 }
 
 struct Qwen2 : Qwen2Vl {

@@ -68,7 +68,7 @@ Value Qwen3Vl::compose(const PretrainedConfig& pretrained, const std::string& di
                       {"video_placeholder", "<|video_pad|>"},
                       {"encoder", std::move(encoder)},
                       {"connector", std::move(connector)}};
-  return Value::Table{{"llm", std::move(llm)}, {"streams", Value::Table{{"image", std::move(stream)}}}};
+  return picture_model(std::move(llm), std::move(stream));
 }
 
 }  // namespace

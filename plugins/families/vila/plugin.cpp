@@ -6,9 +6,6 @@
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
-#include <charconv>
-#include <sstream>
-
 namespace antiphon::vila {
 namespace {
 
@@ -17,72 +14,34 @@ using nlohmann::json;
 
 constexpr const char *kText = "llm_cfg", *kTower = "vision_tower_cfg", *kProjector = "mm_projector_cfg";
 
+// Of the whole and its training, of its pictures and videos, and of pictures at sizes that are not made.
 const ForeignKeys& whole_keys() {
-  static const auto* keys = new ForeignKeys(common_keys().with(
-      {.fixed = {{"image_aspect_ratio", {"resize", "dynamic", "dynamic_s2"}},
-                 {"s2", {false}, "of pictures at several scales only those of dynamic_s2 are made"},
-                 {"ps3", {false}},
-                 {"mm_use_im_start_end", {false}},
-                 {"mm_use_im_patch_token", {false}},
-                 {"mm_vision_select_feature", {"cls_patch"}, "\"patch\" would drop the first patch of a SigLIP"}},
-       .other = {kText,
-                 kTower,
-                 kProjector,
-                 "resume_path",
-                 "hidden_size",
-                 "mm_hidden_size",
-                 "num_video_frames",
-                 "fps",
-                 "mm_vision_select_layer",
-                 "mm_projector_lr",
-                 "vision_tower_lr",
-                 "vision_resolution",
-                 "interpolate_mode",
-                 "dynamic_s2",
-                 "s2_scales",
-                 "s2_max_split_size",
-                 "s2_resize_output_to_scale_idx",
-                 "min_tiles",
-                 "max_tiles",
-                 "video_max_tiles",
-                 "look_close_mode",
-                 "num_look_close",
-                 "num_token_look_close",
-                 "top_down_prompt_head_type",
-                 "high_res_pos_embed",
-                 "ps3_dynamic_aspect_ratio",
-                 "mm_low_res_token_num",
-                 "mm_scale_num",
-                 "num_time_tokens",
-                 "time_token_format",
-                 "image_encoder",
-                 "video_encoder",
-                 "model_dtype",
-                 "model_name_or_path",
-                 "tune_language_model",
-                 "tune_vision_tower",
-                 "tune_mm_projector",
-                 "mm_projector",
-                 "vision_tower",
-                 "chat_template",
-                 "drop_path_rate",
-                 "soft_ce_std",
-                 "auto_map",
-                 "tie_word_embeddings"}}));
+  static const auto* keys = new ForeignKeys(
+      common_keys()
+          .with({.fixed =
+                     {{"image_aspect_ratio", {"resize", "dynamic", "dynamic_s2"}},
+                      {"s2", {false}, "of pictures at several scales only those of dynamic_s2 are made"},
+                      {"ps3", {false}},
+                      {"mm_use_im_start_end", {false}},
+                      {"mm_use_im_patch_token", {false}},
+                      {"mm_vision_select_feature", {"cls_patch"}, "\"patch\" would drop the first patch of a SigLIP"}},
+                 .other = {"llm_cfg", "vision_tower_cfg", "mm_projector_cfg", "resume_path", "hidden_size",
+                           "mm_projector_lr", "vision_tower_lr", "model_dtype", "model_name_or_path",
+                           "tune_language_model", "tune_vision_tower", "tune_mm_projector", "mm_projector",
+                           "vision_tower", "chat_template", "drop_path_rate", "tie_word_embeddings"}})
+          .with({.other = {"s2_scales", "dynamic_s2", "min_tiles", "max_tiles", "fps", "num_video_frames",
+                           "soft_ce_std", "auto_map", "image_encoder", "video_encoder", "mm_hidden_size",
+                           "mm_scale_num", "num_look_close"}})
+          .with({.other = {"s2_max_split_size", "s2_resize_output_to_scale_idx", "video_max_tiles", "look_close_mode",
+                           "num_token_look_close", "top_down_prompt_head_type", "high_res_pos_embed",
+                           "ps3_dynamic_aspect_ratio", "mm_low_res_token_num", "vision_resolution", "interpolate_mode",
+                           "num_time_tokens", "time_token_format", "mm_vision_select_layer"}}));
   return *keys;
 }
 
-// The edges of "448,896,1344".
 Value::Array scales_of(const JsonTable& config) {
   Value::Array scales;
-  std::istringstream text(config.text("s2_scales", ""));
-  for (std::string word; std::getline(text, word, ',');) {
-    int64_t edge = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), edge);
-    if (error != std::errc() || end != word.data() + word.size())
-      config.refuse("s2_scales", "numbers of pixels with commas between them, \"448,896,1344\"");
-    scales.emplace_back(edge);
-  }
+  for (const auto edge : config.listed("s2_scales")) scales.emplace_back(edge);
   const auto last = static_cast<int64_t>(scales.size()) - 1;
   if (last < 1) config.refuse("s2_scales", "several numbers of pixels with commas between them");
   if (const auto place = config.integer("s2_resize_output_to_scale_idx", 0, -1, 64); place != -1 && place != last)
@@ -130,8 +89,7 @@ void cut(const JsonTable& config, Value::Table& encoder, Value::Table& stream) {
 // Squares are joined within each square of a scale, which is the same over all of them only if they fill it.
 void check_squares(const JsonTable& config, int64_t factor) {
   if (config.text("image_aspect_ratio", "") != "dynamic_s2") return;
-  const auto tower = config.table(kTower);
-  const int64_t side = tower.integer("image_size", 224, 1, 1 << 14) / tower.integer("patch_size", 16, 1, 1 << 12);
+  const auto side = patches_on_edge(config.table(kTower));
   if (side % factor != 0)
     config.refuse("image_aspect_ratio", "\"resize\" or \"dynamic\": " + std::to_string(side) +
                                             " patches on an edge are no multiple of " + std::to_string(factor));
@@ -170,7 +128,7 @@ Value Vila::compose(const PretrainedConfig& pretrained, const std::string& direc
   if (const auto end = end_of(config); !end.empty()) stream.emplace("part_end", end);
   stream.emplace("encoder", std::move(encoder));
   stream.emplace("connector", std::move(connector));
-  return Value::Table{{"llm", std::move(llm)}, {"streams", Value::Table{{"image", std::move(stream)}}}};
+  return picture_model(std::move(llm), std::move(stream));
 }
 
 }  // namespace
