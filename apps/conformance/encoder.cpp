@@ -121,7 +121,7 @@ void videos_hold(const Encoder& encoder) {
       MediaItem item{Modality::video, {}, {}};
       item.video = piece.frames;
       const auto parts = encoder.process(item);
-      expect(!parts.empty() && encoder.video()->part_step(piece.frames) > 0,
+      expect(!parts.empty() && encoder.video()->part_step(piece.frames).step > 0,
              "expected parts of a piece of a video, some way from each other");
       for (const auto& part : parts) encoder.output_grid(part.sizes());
     }

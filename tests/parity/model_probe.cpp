@@ -217,7 +217,7 @@ json run_frames(const json& request) {
       const VideoShape shape{video.at(0), video.at(1), video.at(2), video.at(3)};
       const auto choice = encoder->video()->choose(shape, wish_of(request));
       answers.push_back(as_json(choice));
-      answers.back()["step"] = encoder->video()->part_step({{}, choice.numbers, shape.frames, shape.per_second});
+      answers.back()["step"] = encoder->video()->part_step({{}, choice.numbers, shape.frames, shape.per_second}).step;
     } catch (const Error&) {
       answers.push_back(nullptr);
     }
@@ -249,7 +249,7 @@ json run_video(const json& request) {
     item.video = std::move(piece);
     texts.push_back(text);
     if (item.video.images.empty()) continue;
-    steps.push_back(encoder->video()->part_step(item.video));
+    steps.push_back(encoder->video()->part_step(item.video).step);
     int64_t part = 0;
     for (const auto& tensor : encoder->process(item))
       out.emplace_back(std::to_string(texts.size() - 1) + "." + std::to_string(part++), tensor);
@@ -367,7 +367,7 @@ json run_positions(const json& request) {
   for (const auto& layout : request.at("layouts")) {
     SampleLayout sample{layout.at("tokens"), {}};
     for (const auto& media : layout.at("media")) {
-      MediaSpan span{media.at("begin"), 0, {}, media.value("step", 1.0)};
+      MediaSpan span{media.at("begin"), 0, {}, {media.value("step", 1.0), media.value("rate", 1.0)}};
       for (const auto& part : media.at("parts")) span.parts.push_back({part.at(0), part.at(1)});
       for (const auto& part : span.parts) span.tokens += part.count();
       if (media.contains("sound")) add_sound(media, span), runs.push_back(span.runs);

@@ -80,7 +80,7 @@ at::Tensor grid_positions(const SampleLayout& layout, AfterMedium after) {
   Places places(layout.tokens);
   for (const auto& span : layout.media) {
     const bool with_sound = !span.runs.empty();
-    if (!with_sound && (!span.is_of_parts() || span.part_step == 0)) continue;
+    if (!with_sound && (!span.is_of_parts() || span.part_step.step == 0)) continue;
     places.add_text(span.begin);
     if (with_sound)
       places.add_with_sound(span);

@@ -1,6 +1,7 @@
 // What the tokens of a sample are, as a language model places them.
 #pragma once
 #include <antiphon/component/encoder.h>
+#include <antiphon/component/part_step.h>
 
 #include <vector>
 
@@ -10,7 +11,7 @@ namespace antiphon {
 struct MediaSpan {
   int64_t begin = 0, tokens = 0;  // on the sample's token axis
   std::vector<TokenGrid> parts;   // what they show, one part after the other: a picture as one, or frames of a video
-  double part_step = 1;           // how many positions lie between a part and the next; 0: it counts as text
+  PartStep part_step;             // how many positions lie between a part and the next; 0: it counts as text
   // Of a video with its sound among its embeddings, between two tokens of text that are the span's first and last: how
   // many embeddings of its parts and of the sound follow each other by turns, those of its parts first. Empty: no
   // sound.
@@ -23,11 +24,6 @@ struct MediaSpan {
     return sum == tokens;
   }
 };
-
-// How far a part begins behind the first. The product is rounded to float32 before it is cut, as transformers does.
-inline int64_t part_time(size_t part, double part_step) {
-  return static_cast<int64_t>(static_cast<float>(part) * static_cast<float>(part_step));
-}
 
 struct SampleLayout {
   int64_t tokens = 0;

@@ -1,6 +1,7 @@
 // How an encoder takes videos: which frames it wants, of which size, and where they stand in the text.
 #pragma once
 #include <antiphon/component/media_item.h>
+#include <antiphon/component/part_step.h>
 
 #include <string>
 #include <vector>
@@ -40,7 +41,7 @@ class VideoRule {
   // The frames chosen, in one piece or several, each of which process() takes if it has frames.
   virtual std::vector<VideoPiece> pieces(Frames frames) const = 0;
   // How many positions lie between a part that process() makes of them and the next (SampleLayout).
-  virtual double part_step(const Frames& frames) const = 0;
+  virtual PartStep part_step(const Frames& frames) const = 0;
   // How many positions a chunk of a video with its sound takes, if the sound may stand among the embeddings of the
   // frames, which are one piece then: chunk by chunk, first what is seen and then what is heard. 0: it may not.
   virtual int64_t sound_chunk() const { return 0; }

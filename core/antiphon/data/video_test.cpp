@@ -55,7 +55,7 @@ class Halves : public VideoRule {
     all.push_back({"end", {}});
     return all;
   }
-  double part_step(const Frames&) const override { return 1; }
+  PartStep part_step(const Frames&) const override { return 1; }
 };
 
 class TestClips : public model::testing::TestPixels {
@@ -76,7 +76,7 @@ class Film : public VideoRule {
     return choice;
   }
   std::vector<VideoPiece> pieces(Frames frames) const override { return {{"", std::move(frames)}}; }
-  double part_step(const Frames&) const override { return 4; }
+  PartStep part_step(const Frames&) const override { return 4; }
   int64_t sound_chunk() const override { return 8; }
 };
 

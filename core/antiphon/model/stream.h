@@ -17,7 +17,7 @@ struct StreamItem {
   std::vector<TokenGrid> grids;                 // of the embeddings of each part, before they are joined
   int64_t tokens = 0;                           // that it takes: its embeddings, and `ids` among them
   std::vector<int64_t> part_tokens;             // of each part, if they stand one after the other; else all in one
-  double part_step = 1;                         // see SampleLayout
+  PartStep part_step;                           // see SampleLayout
   // Of each of the tokens: the id of a token of text, -1 for an embedding, or kOfOther for one of another medium, if
   // both share their tokens. Empty: all are embeddings.
   std::vector<int64_t> ids = {};

@@ -21,7 +21,7 @@ class TimedFrames : public VideoRule {
   FrameChoice choose(const VideoShape& video, const VideoWish& wish) const override;
   // One for each frame, and the text after the last.
   std::vector<VideoPiece> pieces(Frames frames) const override;
-  double part_step(const Frames&) const override { return 1; }
+  PartStep part_step(const Frames&) const override { return 1; }
 
  private:
   VideoOptions options_;

@@ -14,7 +14,7 @@ class SpreadFrames : public VideoRule {
   FrameChoice choose(const VideoShape& video, const VideoWish& wish) const override;
   // One for each frame. The line break between frames is the chat template's, or the stream's `end`.
   std::vector<VideoPiece> pieces(Frames frames) const override;
-  double part_step(const Frames&) const override { return 1; }
+  PartStep part_step(const Frames&) const override { return 1; }
 
  private:
   int64_t frames_, edge_, resample_;

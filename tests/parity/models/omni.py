@@ -205,7 +205,7 @@ def positions(bench):
                     seconds.append(time)
                 tokens = parts * rows * columns
                 ids += [8] + [5 if kind == "video" else 4] * tokens + [9]
-                media.append({"begin": len(ids) - 1 - tokens, "parts": [[rows, columns]] * parts, "step": float(25 * torch.tensor(time))})
+                media.append({"begin": len(ids) - 1 - tokens, "parts": [[rows, columns]] * parts, "step": time, "rate": 25})
             ids += [1] * generator.randint(0, 6)
         layouts.append({"tokens": len(ids), "media": media})
         row = torch.tensor([ids])

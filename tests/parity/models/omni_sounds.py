@@ -135,12 +135,12 @@ def positions(bench, per_second, chunk):
                 ids += [8] + [4] * rows * columns + [9]
                 media.append({"begin": len(ids) - 1 - rows * columns, "parts": [[rows, columns]]})
             else:
-                time = generator.choice([0.5, 1.0, 1.25, 1.5, 2.0, 7.0])  # the last lies beyond more than one chunk
+                time = generator.choice([0.4, 0.5, 0.7, 1.0, 1.25, 1.5, 2.0, 7.0])  # the last lies beyond more than one chunk
                 clips.append([parts, 2 * rows, 2 * columns]), seconds.append(time), sounds.append(frames)
                 run = runs_of(written(clips[-1], time, heard, per_second, chunk))
                 runs.append(run)
                 ids += [8]
-                media.append({"begin": len(ids), "parts": [[rows, columns]] * parts, "step": float(per_second * torch.tensor(time)), "sound": heard, "chunk": int(per_second * chunk)})
+                media.append({"begin": len(ids), "parts": [[rows, columns]] * parts, "step": time, "rate": per_second, "sound": heard, "chunk": int(per_second * chunk)})
                 ids += [6] + [tokens_of[kind] for kind, count in run for _ in range(count)] + [7, 9]
             ids += [1] * generator.randint(0, 6)
         layouts.append({"tokens": len(ids), "media": media})

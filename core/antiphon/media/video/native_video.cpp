@@ -98,11 +98,13 @@ std::vector<VideoPiece> SteppedVideo::pieces(Frames frames) const {
   return one;
 }
 
-// In float32 and in this order, as get_rope_index and the processor do.
-double SteppedVideo::part_step(const Frames& frames) const {
+// In float32 and in this order, as get_rope_index and the processor do: Qwen2.5-VL's multiplies by the rate first,
+// Qwen2.5-Omni's, which alone has chunks, last.
+PartStep SteppedVideo::part_step(const Frames& frames) const {
   if (use_.positions_per_second == 0) return 1;
   const double taken = static_cast<double>(frames.numbers.size()) / static_cast<double>(frames.total),
                seconds = static_cast<double>(use_.patch_frames) / (taken * frames.per_second);
+  if (use_.seconds_per_chunk > 0) return {seconds, use_.positions_per_second};
   return static_cast<double>(static_cast<float>(use_.positions_per_second) * static_cast<float>(seconds));
 }
 

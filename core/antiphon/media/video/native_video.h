@@ -30,7 +30,7 @@ class SteppedVideo : public VideoRule {
   SteppedVideo(const NativeVideo& options, const VideoUse& use) : options_(options), use_(use) {}
   FrameChoice choose(const VideoShape& video, const VideoWish& wish) const override;
   std::vector<VideoPiece> pieces(Frames frames) const override;
-  double part_step(const Frames& frames) const override;
+  PartStep part_step(const Frames& frames) const override;
   int64_t sound_chunk() const override {
     return static_cast<int64_t>(use_.positions_per_second * use_.seconds_per_chunk);
   }
@@ -48,7 +48,7 @@ class TimedVideo : public VideoRule {
   TimedVideo(const NativeVideo& options, const VideoUse& use) : options_(options), use_(use) {}
   FrameChoice choose(const VideoShape& video, const VideoWish& wish) const override;
   std::vector<VideoPiece> pieces(Frames frames) const override;
-  double part_step(const Frames&) const override { return 1; }
+  PartStep part_step(const Frames&) const override { return 1; }
 
  private:
   NativeVideo options_;
