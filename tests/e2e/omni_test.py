@@ -40,7 +40,7 @@ class Omni(grid_test.Grid):
         talked = self.call("chat", self.qwen, "--history", "", *sets(generate__max_tokens=12, precision__compute="fp32"), *among, input=f"/video {CLIP}\nWhat is this?\nAnd now?\n")
         self.assertTrue(talked.stdout.startswith(heard))
         shown = self.call("data", "show", self.qwen, "--source", self.data, "--id", "video-0", *among).stdout
-        self.assertRegex(shown, r"First .*\[image (\d+): .*clip.mp4 .*\]\[audio (\d+): .*clip.mp4 .*\]What colour")
+        self.assertRegex(shown, r"First·<\|vision_bos\|>\[image \d+: .*clip.mp4 .*\]\[audio \d+: .*clip.mp4 .*\]<\|vision_eos\|>What·colour")
         self.assertRegex(shown, r"stream audio: 1 item, \d+ tokens\n  stream image: 1 item")
 
     def test_sound_inside_videos_that_are_learnt(self):

@@ -181,7 +181,10 @@ at::Tensor PackedVit::forward(const std::vector<at::Tensor>& parts) const {
   size_t done = 0;
   for (const auto tap : options_.taps) {
     const auto end = static_cast<size_t>(tap) + 1;
-    given.push_back(x = run_blocks(layers_, done, end, x, run));
+    given.push_back(run_blocks(layers_, done, end, x, run));
+    // A node of its own, at which the gradients of the next block's parts meet before that of the tap is added: so the
+    // sum is the same, to the bit, if that block is computed again and gives one gradient.
+    x = given.back().view_as(given.back());
     done = end;
   }
   given[0] = run_blocks(layers_, done, layers_.size(), x, run);
