@@ -117,12 +117,21 @@ class Train(Case):
         self.assertEqual(table(run / "profile")["step"][0], 6, "counted from this start")
 
     def test_a_place_that_cannot_be_written(self):
+        """Known at the start, it is an error; a run that goes on already does not end of it."""
         run = self.folder / "blocked"
         run.mkdir()
         (run / "profile").write_text("a file")
-        self.assertIn("the profile is not written", self.train(run, *self.options, "--profile").stderr)
-        self.assertEqual(losses(run), losses(self.folder / "without"))
-        self.assertEqual(checkpoints(run)[0], "step_" + checkpoints(self.folder / "without")[0][5:])
+        self.assertIn("profile: Not a directory", self.train(run, *self.options, "--profile", code=2).stderr)
+        run, steps = self.folder / "blocked_later", sets(train__steps=200, train__checkpoint_every=100)
+        process = self.start("train", self.config, "--set", f"train.output={run}", *steps, "--profile", "--profile-steps", "20-190")
+        self.wait_for_step(run, 10, process)
+        (run / "profile").write_text("a file")
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn("the profile is not written", err)
+        self.train(self.folder / "not_blocked", *steps)
+        self.assertEqual(losses(run), losses(self.folder / "not_blocked"))
+        self.assertEqual(checkpoints(run)[0], "step_200")
 
 
 class Others(Case):
