@@ -88,7 +88,7 @@ class Content(report_run.Base):
         self.assertIn("no folder", report(self.root / "nowhere", code=2))
         self.assertIn("not a run folder", report(self.root / "data", code=2))
         self.assertIn("report", report(self.a, self.a, self.a, code=2))
-        self.assertIn("cannot create", report(self.a, "--output", self.one / "no.html", code=2))
+        self.assertIn("Not a directory", report(self.a, "--output", self.one / "no.html", code=2))
 
 
 class Trained(Case):

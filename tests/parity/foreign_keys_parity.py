@@ -367,7 +367,10 @@ class ForeignKeys(unittest.TestCase):
     def test_defaults_are_those_of_the_classes(self):
         names = {}
         for plugin, kind, cls, _, _ in SUBJECTS:
-            names[self.add(plugin, kind, {"model_type": cls.model_type})] = (plugin, cls())
+            name = self.add(plugin, kind, {"model_type": cls.model_type})
+            names[name] = (plugin, cls())
+            # Without a tokenizer.json yet: the one at hand ends texts with another token than the classes' defaults.
+            (self.folder / f"{name}.toml").write_text((self.folder / f"{name}.toml").read_text().replace('tokenizer = "words"', 'tokenizer = "later"'))
         options, said = self.validate()
         for name, (plugin, config) in names.items():
             with self.subTest(plugin=plugin):
