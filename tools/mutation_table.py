@@ -45,7 +45,7 @@ TABLE = [
     Mutation("the slice of a sum is of the own values", "nn/token_slices.cpp", "group.begin_scatter_sum(pieces_of(x.detach().contiguous(), sizes), {own})();", f"own.copy_({OWN_ROWS.format('sizes', 'group')}.detach());", PARTS),
     Mutation("gradients of gathered tokens are not added up", "nn/token_slices.cpp", GIVEN_BACK, f"const auto of = context->saved_data[\"sizes\"].toIntVector(); if (back == summed) return {{{OWN_ROWS.format('of', 'group_in(context)').replace('x.', 'grads[0].', 1)}, {{}}, {{}}, {{}}}}; {GIVEN_BACK}", PARTS),
     Mutation("each part adds the bias", "nn/linear/linear.cpp", "return over_ && over_->rank() > 0 ? at::Tensor() : bias;", "return bias;", PARTS),
-    Mutation("each part adds an embedding of its own", "nn/blocks/decoder.cpp", "return x * own.unsqueeze(-1).to(x.scalar_type());", "return x;", PARTS),
+    Mutation("each part adds an embedding of its own", "nn/rows_of_part.cpp", "return x * is_own.unsqueeze(-1).to(x.scalar_type());", "return x;", PARTS),
     Mutation("a normaliser is of the own part of the vocabulary", "nn/token_scores.cpp", "* all.select(2, 1)).sum(0);", "* all.select(2, 1)).select(0, o.group ? o.group->rank() : 0);", PARTS),
     Mutation("each part has a logit for the label", "nn/token_scores.cpp", "wide.gather(1, index).squeeze(1) * own};", "wide.gather(1, index).squeeze(1)};", PARTS),
     Mutation("lengths of rows are of the own inputs", "nn/linear/linear.cpp", "if (linear_.over_) linear_.over_->sum(sums);", "", "distributed/tensor_test.py: Tensor.test_starts_and_lengths_of_rows"),
