@@ -1,36 +1,16 @@
 #include <antiphon/base/paths.h>
 
 #include <antiphon/base/files.h>
-
-#include <unistd.h>
+#include <antiphon/base/test_folder.h>
 
 #include <fstream>
-#include <functional>
 
 #include <catch2/catch_test_macros.hpp>
 
 using namespace antiphon;
+using testing::Folder;
+using testing::refusal;
 namespace fs = std::filesystem;
-
-namespace {
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("antiphon-files-test-" + std::to_string(::getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
-
-std::string refusal(const std::function<void()>& body) {
-  try {
-    body();
-    return "";
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::weights);
-    return error.what();
-  }
-}
-
-}  // namespace
 
 TEST_CASE("what is not there is told from what cannot be looked at") {
   const Folder folder;
