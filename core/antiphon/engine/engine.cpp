@@ -19,10 +19,6 @@ struct Using {
   TrainingPass training{false};
 };
 
-std::exception_ptr failure(const std::string& message, const std::string& remedy) {
-  return std::make_exception_ptr(Error(ErrorKind::data, message, remedy));
-}
-
 }  // namespace
 
 int64_t blocks_of_text(const model::MultimodalLm& model, int64_t tokens) {
@@ -144,14 +140,9 @@ void Engine::answer(int64_t number, const GenerateOptions& options, std::vector<
 
 void Engine::begin(Text& text, const GenerateOptions& options, std::vector<int32_t> stop_ids, OnToken on_token,
                    int64_t left) {
-  std::optional<StopStrings> stops;
-  if (!options.stop.empty()) {
-    if (!tokenizer_) fail(ErrorKind::internal, "generate.stop is set, and the engine has no tokenizer");
-    stops.emplace(*tokenizer_, options.stop);
-  }
-  text.writing.emplace(
-      Writing{Sampler(options), options, std::move(stop_ids), std::move(stops), std::move(on_token), left});
-  for (const auto key : text.held) text.writing->seen.push_back(key.token());
+  std::vector<int64_t> prompt;
+  for (const auto key : text.held) prompt.push_back(key.token());
+  text.writing.emplace(options, std::move(stop_ids), std::move(prompt), left, tokenizer_, std::move(on_token));
   if (options.beams() > 1) begin_beams(text);
 }
 
@@ -162,13 +153,11 @@ void Engine::end(int64_t number) {
   finish(number, Finish::ended);
 }
 
-void Engine::finish(int64_t number, Finish how, std::exception_ptr failure) {
+void Engine::finish(int64_t number, Finish how, std::exception_ptr why) {
   auto& text = texts_.at(number);
-  auto& answer = answers_[number] = {{}, how, std::move(failure)};
-  if (text.writing) {
-    drop_beams(*text.writing);
-    answer.ids = std::move(text.writing->ids), answer.scores = std::move(text.writing->scores);
-  }
+  if (text.writing) drop_beams(*text.writing);
+  answers_[number] =
+      text.writing ? std::move(*text.writing).ended(how, std::move(why)) : Answer{{}, how, std::move(why)};
   text.writing.reset();
   if (text.request) close(number);
 }
@@ -295,7 +284,7 @@ void Engine::write() {
     auto& writing = *text.writing;
     const int64_t rows = hidden_of(text).size(0);
     if (!writing.beams) {
-      drafts.push_back({&writing.sampler, {writing.seen, writing.prompt(), writing.stop_ids}});
+      drafts.push_back(writing.draft());
       plain.push_back(number), places.push_back(begin);
     } else {
       write_beams(number, text, logits.narrow(0, begin, rows));
@@ -311,15 +300,8 @@ void Engine::write() {
 }
 
 void Engine::take_token(int64_t number, Text& text, const std::optional<int64_t>& id, const at::Tensor& logits_v) {
-  auto& writing = *text.writing;
-  if (!id) return finish(number, Finish::failed, failure(kNotFinite, kNotFiniteRemedy));
-  const auto token = static_cast<int32_t>(*id);
-  if (std::ranges::find(writing.stop_ids, token) != writing.stop_ids.end()) return finish(number, Finish::stop);
-  writing.ids.push_back(token), writing.seen.push_back(token), writing.unread = token, --writing.left;
-  if (const auto& k = writing.options.logprobs) writing.scores.push_back(scores_of(logits_v, token, *k));
-  if (writing.on_token && !writing.on_token(token)) return finish(number, Finish::ended);
-  if (writing.stops && writing.stops->completed_by_last(writing.ids)) return finish(number, Finish::stop);
-  if (writing.left == 0) finish(number, Finish::length);
+  text.writing->unread = id;
+  if (const auto how = text.writing->take(id, logits_v)) finish(number, *how);
 }
 
 }  // namespace antiphon::engine

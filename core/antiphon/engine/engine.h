@@ -1,40 +1,25 @@
 // Texts in progress over one cache of keys and values. They join and leave between steps, and what becomes of one does
-// not depend on the others: each has random numbers of its own. `generate`, `chat` and its half-duplex session and `eval`
-// drive it; models that several processes have together have no cache, and write by whole passes (engine/passes.h). No
-// thread of its own, and not thread-safe.
+// not depend on the others: each has random numbers of its own. `generate`, `chat` and its half-duplex session and
+// `eval` drive it; models that several processes have together have no cache, and write by whole passes
+// (engine/passes.h). No thread of its own, and not thread-safe.
 #pragma once
 #include <deque>
 #include <exception>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 
-#include <antiphon/engine/beams.h>
+#include <antiphon/engine/answer_so_far.h>
 #include <antiphon/engine/held_text.h>
-#include <antiphon/engine/sampling.h>
 #include <antiphon/engine/step.h>
 
 namespace antiphon::engine {
-
-// Called with each new token, within step(); returning false ends the answer. It must not call the engine. Beams give
-// all their tokens at the end.
-using OnToken = std::function<bool(int32_t id)>;
 
 struct Request {
   data::Prepared prompt;  // made with Purpose::generation
   GenerateOptions options = {};
   std::vector<int32_t> stop_ids = {};  // end the answer, as does the end of its room
-  OnToken on_token = {};
-};
-
-enum class Finish { stop, length, ended, failed };
-
-struct Answer {
-  std::vector<int32_t> ids;  // without the stop token, but with those that make up a stop string
-  Finish finish = Finish::stop;
-  std::exception_ptr failure = {};       // Error(data): what the model computed of this text is not finite, …
-  std::vector<TokenScores> scores = {};  // of each id, if options.logprobs asks for them
+  OnToken on_token = {};               // within step(); it must not call the engine
 };
 
 // Blocks of a cache that a text of so many tokens takes, beside those that all texts begin with.
@@ -86,19 +71,10 @@ class Engine {
     at::Tensor hidden;                  // [beams, hidden_size]
     int64_t blocks = 0;                 // promised to them
   };
-  struct Writing {
-    Sampler sampler;
-    GenerateOptions options;
-    std::vector<int32_t> stop_ids;
-    std::optional<StopStrings> stops;
-    OnToken on_token;
-    int64_t left = 0;                // tokens that the answer may still have
-    std::vector<int64_t> seen = {};  // the prompt's tokens and the answer's; -1 at media positions
-    std::vector<int32_t> ids = {};
-    std::vector<TokenScores> scores = {};
+  struct Writing : AnswerSoFar {
+    using AnswerSoFar::AnswerSoFar;
     std::optional<int64_t> unread = {};  // its last token, which the cache does not hold yet
     std::unique_ptr<Beams> beams = nullptr;
-    size_t prompt() const { return seen.size() - ids.size(); }
     bool has_unread() const { return beams ? !beams->unread.empty() : unread.has_value(); }
   };
   struct Text {
@@ -130,7 +106,7 @@ class Engine {
   void write_beams(int64_t number, Text& text, const at::Tensor& logits);
   void finish_beams(int64_t number, Text& text);
   void drop_beams(Writing& writing);
-  void finish(int64_t number, Finish how, std::exception_ptr failure = {});
+  void finish(int64_t number, Finish how, std::exception_ptr why = {});
   Numbers writing(bool unread) const;
   // What its next token is told from: [1, hidden_size], or of beams [beams, hidden_size].
   static at::Tensor& hidden_of(Text& text) { return text.writing->beams ? text.writing->beams->hidden : text.hidden; }

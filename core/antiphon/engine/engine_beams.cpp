@@ -60,17 +60,8 @@ void Engine::fork_beams(Beams& beams, const std::vector<BeamSearch::Step>& steps
 }
 
 void Engine::finish_beams(int64_t number, Text& text) {
-  auto& writing = *text.writing;
-  auto best = std::move(writing.beams->search).best();
-  auto how = best.stopped ? Finish::stop : Finish::length;
-  for (size_t i = 0; i < best.ids.size(); ++i) {
-    writing.ids.push_back(best.ids[i]);
-    if (!best.scores.empty()) writing.scores.push_back(std::move(best.scores[i]));
-    if (!writing.on_token || writing.on_token(best.ids[i])) continue;
-    how = Finish::ended;
-    break;
-  }
-  finish(number, how);
+  auto best = std::move(text.writing->beams->search).best();
+  finish(number, text.writing->take(std::move(best)));
 }
 
 void Engine::drop_beams(Writing& writing) {

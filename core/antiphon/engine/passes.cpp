@@ -5,41 +5,34 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/component/training_pass.h>
-#include <antiphon/engine/stop_strings.h>
 
 #include <algorithm>
+#include <deque>
 
 namespace antiphon::engine {
 namespace {
 
-// A prompt and its answer so far, or one for each beam.
+// A prompt with its answer so far, or one for each beam.
 struct Growing {
-  std::vector<data::Prepared> rows;
-  std::vector<int64_t> seen;  // the prompt's tokens and the answer's; -1 at media positions
-  size_t prompt = 0;          // of these
-  int64_t left = 0;           // tokens that the answer may still have
-  Sampler sampler;
+  AnswerSoFar written;
+  std::vector<data::Prepared> rows = {};
   std::unique_ptr<BeamSearch> beams = nullptr;
-  Answer answer = {};
-  bool done = false;
+  std::optional<Answer> answer = {};  // once it has ended
 };
 
 class ByPasses {
  public:
   ByPasses(model::MultimodalLm& model, const GenerateOptions& options, const std::vector<int32_t>& stop_ids,
            const std::optional<text::Tokenizer>& tokenizer, const TogetherWith& together)
-      : model_(model), options_(options), stop_ids_(stop_ids), together_(together) {
+      : model_(model), options_(options), stop_ids_(stop_ids), tokenizer_(tokenizer), together_(together) {
     check_options(options);
-    if (options.stop.empty()) return;
-    if (!tokenizer) fail(ErrorKind::internal, "generate.stop is set, and there is no tokenizer");
-    stops_.emplace(*tokenizer, options.stop);
   }
 
   std::vector<Answer> answers(std::vector<data::Prepared> prompts) {
     for (auto& prompt : prompts) begin(std::move(prompt));
-    while (std::ranges::any_of(texts_, [](const Growing& text) { return !text.done; })) pass();
+    while (std::ranges::any_of(texts_, [](const Growing& text) { return !text.answer; })) pass();
     std::vector<Answer> all;
-    for (auto& text : texts_) all.push_back(std::move(text.answer));
+    for (auto& text : texts_) all.push_back(std::move(*text.answer));
     return all;
   }
 
@@ -48,9 +41,9 @@ class ByPasses {
     std::vector<int64_t> seen;
     for (const auto key : keys_of(prompt)) seen.push_back(key.token());
     const auto left = room_for_answer(model_, prompt.tokens(), options_.limit());
-    auto& text = texts_.emplace_back(Growing{{}, seen, seen.size(), left, Sampler(options_)});
-    if (options_.beams() > 1)
-      text.beams = std::make_unique<BeamSearch>(options_, seen, stop_ids_, left, stops_ ? &*stops_ : nullptr);
+    auto& text = texts_.emplace_back(Growing{{options_, stop_ids_, seen, left, tokenizer_}});
+    const auto* stops = text.written.stops ? &*text.written.stops : nullptr;
+    if (options_.beams() > 1) text.beams = std::make_unique<BeamSearch>(options_, seen, stop_ids_, left, stops);
     text.rows.push_back(std::move(prompt));
   }
 
@@ -58,11 +51,11 @@ class ByPasses {
   void pass() {
     std::vector<data::Prepared> rows;
     for (const auto& text : texts_)
-      if (!text.done) rows.insert(rows.end(), text.rows.begin(), text.rows.end());
+      if (!text.answer) rows.insert(rows.end(), text.rows.begin(), text.rows.end());
     const auto logits = logits_of(std::move(rows));
     int64_t begin = 0;
     for (auto& text : texts_) {
-      if (text.done) continue;
+      if (text.answer) continue;
       const auto own = logits.narrow(0, begin, std::ssize(text.rows));
       begin += own.size(0);
       text.beams ? grow_beams(text, own) : grow(text, own);
@@ -98,46 +91,34 @@ class ByPasses {
   }
 
   void grow(Growing& text, const at::Tensor& logits) {
-    const auto id = next_tokens(logits, {Draft{&text.sampler, {text.seen, text.prompt, stop_ids_}}}).front();
-    if (!id) {
-      text.answer.failure = std::make_exception_ptr(Error(ErrorKind::data, kNotFinite, kNotFiniteRemedy));
-      return finish(text, Finish::failed);
-    }
-    const auto token = static_cast<int32_t>(*id);
-    if (std::ranges::find(stop_ids_, token) != stop_ids_.end()) return finish(text, Finish::stop);
-    text.answer.ids.push_back(token), text.seen.push_back(token), --text.left;
-    if (const auto& k = options_.logprobs) text.answer.scores.push_back(scores_of(logits[0], token, *k));
-    append(text.rows.front(), token);
-    if (stops_ && stops_->completed_by_last(text.answer.ids)) return finish(text, Finish::stop);
-    if (text.left == 0) finish(text, Finish::length);
+    const auto id = next_tokens(logits, {text.written.draft()}).front();
+    if (const auto how = text.written.take(id, logits[0])) return finish(text, *how);
+    append(text.rows.front(), *id);
   }
 
   void grow_beams(Growing& text, const at::Tensor& logits) {
     try {
       const auto steps = text.beams->next(logits);
-      if (steps.empty()) {
-        auto best = std::move(*text.beams).best();
-        text.answer.ids = std::move(best.ids), text.answer.scores = std::move(best.scores);
-        return finish(text, best.stopped ? Finish::stop : Finish::length);
-      }
+      if (steps.empty()) return finish(text, text.written.take(std::move(*text.beams).best()));
       std::vector<data::Prepared> rows;
       for (const auto& [parent, id] : steps) append(rows.emplace_back(text.rows[parent]), id);
       text.rows = std::move(rows);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
-      text.answer.failure = std::current_exception();
-      finish(text, Finish::failed);
+      finish(text, Finish::failed, std::current_exception());
     }
   }
 
-  static void finish(Growing& text, Finish how) { text.done = true, text.answer.finish = how; }
+  static void finish(Growing& text, Finish how, std::exception_ptr why = {}) {
+    text.answer = std::move(text.written).ended(how, std::move(why));
+  }
 
   model::MultimodalLm& model_;
   const GenerateOptions& options_;
   const std::vector<int32_t>& stop_ids_;
+  const std::optional<text::Tokenizer>& tokenizer_;
   TogetherWith together_;
-  std::optional<StopStrings> stops_;
-  std::vector<Growing> texts_;
+  std::deque<Growing> texts_;  // beams point into them
   bool encoded_ = false;
 };
 
