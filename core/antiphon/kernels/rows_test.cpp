@@ -3,6 +3,8 @@
 #include <antiphon/kernels/rows.h>
 #include <catch2/catch_test_macros.hpp>
 
+#include <limits>
+
 namespace antiphon::kernels {
 namespace baseline {
 const RowKernels<float>& float_table();
@@ -155,6 +157,36 @@ TEST_CASE("causal softmax of long rows, after keys of the past") {
     kernel.causal_softmax(data<decltype(type)>(p), 0, kQueries, kKeys, kQueries, kFirst, 0.125f);
     const auto hidden = at::ones({kQueries, kKeys}, at::kBool).triu(kFirst + 1);
     CHECK(error(p, (scores.to(at::kDouble) * 0.125).masked_fill(hidden, -INFINITY).softmax(-1)) < tolerance);
+  });
+}
+
+// They cost a hundred cycles each, in whatever is computed of them next, too.
+TEST_CASE("no number below the smallest normal one is written, and the thread's arithmetic stays as it was") {
+  const float tiny = std::numeric_limits<float>::min();
+  const auto normal = [&](const at::Tensor& y) {
+    const auto size = y.to(at::kFloat).abs();
+    return ((size == 0) | (size >= tiny)).all().item<bool>();
+  };
+  for_all([&](const auto& kernel, auto type, at::ScalarType dtype, double) {
+    using T = decltype(type);
+    const auto x = at::linspace(-120, 0, 1000, at::kFloat).to(dtype), small = at::full({1000}, 0.01, dtype),
+               y = at::empty_like(x), z = at::empty_like(x);
+    kernel.quick_gelu(data<T>(x), data<T>(y), 0, 1000);
+    CHECK(normal(y));
+    kernel.swiglu(data<T>(x), data<T>(small), data<T>(y), 0, 1000);
+    CHECK(normal(y));
+    kernel.geglu_tanh(data<T>(x), data<T>(small), data<T>(y), 0, 1000);
+    CHECK(normal(y));
+    kernel.swiglu_backward(data<T>(small), data<T>(x), data<T>(small), data<T>(y), data<T>(z), 0, 1000);
+    CHECK((normal(y) && normal(z)));
+    const auto p = x.clone();
+    kernel.causal_softmax(data<T>(p), 0, 1, 1000, 1, 999, 1);
+    CHECK(normal(p));
+    kernel.causal_softmax_backward(data<T>(p), data<T>(small), 0, 1, 1000, 1, 999, 1e-30f);
+    CHECK(normal(small));
+    volatile float half = tiny;
+    half = half * 0.5f;
+    CHECK(half != 0);
   });
 }
 

@@ -133,6 +133,7 @@ inline void each_seen(const SeenBlocks<T>& seen, const T* const* blocks, int64_t
 
 template <class T>
 void attend(const T* q, const SeenBlocks<T>& seen, int64_t head_size, float scale, float cap, float* scratch, T* y) {
+  const TinyIsZero scope;
   float *p = scratch, *query = scratch + seen.length, *sum = query + head_size;
   float largest = -3.4e38f, weight = 0;
 #pragma omp simd
@@ -150,7 +151,7 @@ void attend(const T* q, const SeenBlocks<T>& seen, int64_t head_size, float scal
     largest = cap * hyperbolic_tangent(largest / cap);
   }
 #pragma omp simd reduction(+ : weight)
-  for (int64_t t = 0; t < seen.length; ++t) weight += p[t] = exponential(p[t] - largest);
+  for (int64_t t = 0; t < seen.length; ++t) weight += p[t] = power_of_two(kLog2E * (p[t] - largest));
   each_seen(seen, seen.values, head_size, [&](const T* value, int64_t t) {
     const float share = p[t];
 #pragma omp simd

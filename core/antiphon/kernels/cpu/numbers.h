@@ -1,6 +1,10 @@
 // How the kernels read and write numbers of type float or uint16_t (bfloat16's bits), and functions of them that can be
 // vectorised.
 #pragma once
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
+
 #include <cstdint>
 
 namespace antiphon::kernels::ANTIPHON_ISA {
@@ -23,6 +27,25 @@ inline float rounded(float value) {
   return load(stored);
 }
 
+// While it lives, this thread takes numbers below 2^-126 for 0, read or computed. A processor hands each product with
+// one of them to microcode, a hundred cycles or more; what is so far below the other terms of a sum changes none of
+// them.
+class TinyIsZero {
+#ifdef __SSE__
+ public:
+  TinyIsZero() { _mm_setcsr(before_ | kFlushResults | kFlushOperands); }
+  ~TinyIsZero() { _mm_setcsr(before_); }
+  TinyIsZero(const TinyIsZero&) = delete;
+
+ private:
+  static constexpr unsigned kFlushResults = 0x8000, kFlushOperands = 0x0040;
+  const unsigned before_ = _mm_getcsr();
+#else
+ public:
+  TinyIsZero() {}  // NOLINT: a variable of a type with a constructor is not unused
+#endif
+};
+
 // 2^n · p(r): range reduction and polynomial of Cephes' expf, within 2 units in the last place; no call, so that loops
 // over it are vectorised.
 inline float exponential(float x) {
@@ -38,6 +61,23 @@ inline float exponential(float x) {
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
   return p * __builtin_bit_cast(float, (static_cast<int32_t>(n) + 127) << 23);
+}
+
+constexpr float kLog2E = 1.44269504088896341f;
+
+// 2^x for x ≤ 0, and 2^-125 for all that is less; NaN stays NaN. Within 2e-7 of the result: a polynomial with the least
+// largest relative error over [-1/2, 1/2].
+inline float power_of_two(float x) {
+  x = x < -125.0f ? -125.0f : x;
+  const float shifted = x + 12582912.0f;  // 1.5 · 2^23: its last bits are x, rounded
+  const float r = x - (shifted - 12582912.0f);
+  float p = 1.3264728468e-3f;
+  p = p * r + 9.6715127135e-3f;
+  p = p * r + 5.5507337388e-2f;
+  p = p * r + 2.4022242084e-1f;
+  p = p * r + 6.9314697760e-1f;
+  p = p * r + 1.0f;
+  return p * __builtin_bit_cast(float, (__builtin_bit_cast(uint32_t, shifted) << 23) + (127u << 23));
 }
 
 inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }

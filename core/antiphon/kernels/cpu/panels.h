@@ -124,8 +124,8 @@ inline void spanning_scales(const Group& group, float limit, float* scale) {
   for (int64_t r = 0; r < kPanel; ++r) scale[r] = rounded<uint16_t>((far[r] < 0 ? -far[r] : far[r]) / limit);
 }
 
-// Of `tries` scales, by which it becomes that or, with a scale of either sign, -limit - 1, or a little less: it is never
-// cut.
+// Of `tries` scales, by which it becomes that or, with a scale of either sign, -limit - 1, or a little less: it is
+// never cut.
 inline void best_scales(const Group& group, float limit, int tries, float* best) {
   float far[kPanel], scale[kPanel];
   farthest(group, far);

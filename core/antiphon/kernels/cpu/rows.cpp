@@ -62,6 +62,7 @@ void rope(const T* x, const T* cos, const T* sin, T* y, int64_t begin, int64_t e
 
 template <class T>
 void swiglu(const T* gate, const T* up, T* y, int64_t begin, int64_t end) {
+  const TinyIsZero scope;
 #pragma omp simd
   for (int64_t i = begin; i < end; ++i) {
     const float g = load(gate[i]);
@@ -71,6 +72,7 @@ void swiglu(const T* gate, const T* up, T* y, int64_t begin, int64_t end) {
 
 template <class T>
 void swiglu_backward(const T* grad, const T* gate, const T* up, T* grad_gate, T* grad_up, int64_t begin, int64_t end) {
+  const TinyIsZero scope;
 #pragma omp simd
   for (int64_t i = begin; i < end; ++i) {
     const float d = load(grad[i]), g = load(gate[i]), s = sigmoid(g);
@@ -82,6 +84,7 @@ void swiglu_backward(const T* grad, const T* gate, const T* up, T* grad_gate, T*
 // (1 + tanh(z)) / 2 is sigmoid(2 z), which keeps its digits where tanh is near -1.
 template <class T>
 void geglu_tanh(const T* gate, const T* up, T* y, int64_t begin, int64_t end) {
+  const TinyIsZero scope;
   constexpr float kTwice = 1.59576912160573f;  // 2 · sqrt(2 / π)
 #pragma omp simd
   for (int64_t i = begin; i < end; ++i) {
@@ -92,6 +95,7 @@ void geglu_tanh(const T* gate, const T* up, T* y, int64_t begin, int64_t end) {
 
 template <class T>
 void quick_gelu(const T* x, T* y, int64_t begin, int64_t end) {
+  const TinyIsZero scope;
 #pragma omp simd
   for (int64_t i = begin; i < end; ++i) store(y + i, load(x[i]) * sigmoid(1.702f * load(x[i])));
 }
@@ -104,11 +108,12 @@ inline int64_t columns_seen(int64_t row, int64_t keys, int64_t queries, int64_t 
 constexpr int64_t kShortRow = 4096;  // 16 KiB: half of a small first-level cache
 
 // For at most kShortRow values. Each exponential is computed once and kept, and the row is filled up to whole
-// registers: with what is e^-87 of the largest.
+// registers: with what is 2^-125 of the largest.
 template <class T>
 inline void softmax_short(T* p, int64_t size, float scale) {
   float x[kShortRow];
   const int64_t padded = (size + 15) / 16 * 16;
+  const float factor = scale * kLog2E;
   float largest = load(p[0]), sum = 0;
 #pragma omp simd reduction(max : largest)
   for (int64_t i = 0; i < size; ++i) {
@@ -117,7 +122,7 @@ inline void softmax_short(T* p, int64_t size, float scale) {
   }
   for (int64_t i = size; i < padded; ++i) x[i] = -3.4e38f;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < padded; ++i) sum += x[i] = exponential(scale * (x[i] - largest));
+  for (int64_t i = 0; i < padded; ++i) sum += x[i] = power_of_two(factor * (x[i] - largest));
   const float inverse = 1.0f / sum;
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i) store(p + i, x[i] * inverse);
@@ -127,23 +132,25 @@ inline void softmax_short(T* p, int64_t size, float scale) {
 template <class T>
 inline void softmax_long(T* p, int64_t size, float scale) {
   constexpr bool kKept = sizeof(T) == sizeof(float);
+  const float factor = scale * kLog2E;
   float largest = load(p[0]), sum = 0;
 #pragma omp simd reduction(max : largest)
   for (int64_t i = 0; i < size; ++i) largest = load(p[i]) > largest ? load(p[i]) : largest;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < size; ++i) {
-    const float x = exponential(scale * (load(p[i]) - largest));
+    const float x = power_of_two(factor * (load(p[i]) - largest));
     if (kKept) store(p + i, x);
     sum += x;
   }
   const float inverse = 1.0f / sum;
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i)
-    store(p + i, (kKept ? load(p[i]) : exponential(scale * (load(p[i]) - largest))) * inverse);
+    store(p + i, (kKept ? load(p[i]) : power_of_two(factor * (load(p[i]) - largest))) * inverse);
 }
 
 template <class T>
 void causal_softmax(T* scores, int64_t begin, int64_t end, int64_t keys, int64_t queries, int64_t first, float scale) {
+  const TinyIsZero scope;
   for (int64_t row = begin; row < end; ++row) {
     T* p = scores + row * keys;
     const int64_t seen = columns_seen(row, keys, queries, first);
@@ -155,6 +162,7 @@ void causal_softmax(T* scores, int64_t begin, int64_t end, int64_t keys, int64_t
 template <class T>
 void causal_softmax_backward(const T* p, T* grad, int64_t begin, int64_t end, int64_t keys, int64_t queries,
                              int64_t first, float scale) {
+  const TinyIsZero scope;
   for (int64_t row = begin; row < end; ++row) {
     const T* probability = p + row * keys;
     T* g = grad + row * keys;
