@@ -7,23 +7,15 @@ function(antiphon_parity_test NAME SCRIPT)
     set_tests_properties("parity: ${NAME}" PROPERTIES LABELS parity TIMEOUT 600)
   endif()
 endfunction()
-antiphon_parity_test(models model_parity.py $<TARGET_FILE:model_probe> --report ${CMAKE_BINARY_DIR}/model_parity.json)
-# The same with the kernels of lesser processors, and without oneDNN's float32 products.
-foreach(isa avx2 baseline)
-  antiphon_parity_test("models, ${isa}" model_parity.py $<TARGET_FILE:model_probe>)
-  if(TEST "parity: models, ${isa}")
-    set_tests_properties("parity: models, ${isa}" PROPERTIES ENVIRONMENT "ANTIPHON_ISA=${isa}")
-  endif()
-endforeach()
+# In one run, for the sake of the references: the chosen kernels, those of lesser processors, and without oneDNN's float32 products.
+antiphon_parity_test(models model_parity.py $<TARGET_FILE:model_probe> --also avx2,baseline --report ${CMAKE_BINARY_DIR}/model_parity.json)
 antiphon_parity_test("models, other transformers" other_transformers_parity.py $<TARGET_FILE:model_probe>)
 if(TEST "parity: models, other transformers")
   set_tests_properties("parity: models, other transformers" PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 7200)
 endif()
-foreach(of_all "" ", avx2" ", baseline")  # 3,800 cases
-  if(TEST "parity: models${of_all}")
-    set_tests_properties("parity: models${of_all}" PROPERTIES TIMEOUT 1500)
-  endif()
-endforeach()
+if(TEST "parity: models")
+  set_tests_properties("parity: models" PROPERTIES TIMEOUT 1500 COST 600)  # 4,000 cases
+endif()
 # The pages that say what works are made of what was tested.
 if(TEST "parity: models" AND ANTIPHON_FFMPEG)
   set_tests_properties("parity: models" PROPERTIES FIXTURES_SETUP model_parity)

@@ -1,8 +1,9 @@
 """Our components and models against transformers, peft and torch, live, on tiny random checkpoints.
 
-model_parity.py PROBE [--report FILE] [GROUP...]
+model_parity.py PROBE [GROUP...] [--report FILE] [--also ISA,…]
 
-PROBE is the program model_probe; without GROUP, all groups are run. The report lists every case, for docs/models.md.
+PROBE is the program model_probe; without GROUP, all groups are run. The report lists every case, for docs/models.md. --also: the kernels of
+these instruction sets are held to the same limits in the same run; ANTIPHON_ISA=avx2 in front of the command asks one of them alone.
 
 Differences are largest absolute differences in units of the largest value of the reference, tensor by tensor; the
 limit is 1e-5 in float32. Exit code 1 where any case fails.
@@ -31,11 +32,12 @@ def main():
     parser.add_argument("probe")
     parser.add_argument("groups", nargs="*", metavar="GROUP")
     parser.add_argument("--report")
+    parser.add_argument("--also", default="", help="avx2,baseline")
     options = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
-    with Bench(options.probe) as bench:
+    with Bench(options.probe, [isa for isa in options.also.split(",") if isa]) as bench:
         for group in options.groups or GROUPS:
             begin, bench.group = time.time(), group
             try:

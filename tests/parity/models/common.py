@@ -8,14 +8,18 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from models.each import Each, joined, picked
+
 LIMIT = 1e-5
 
 
 class Bench:
-    def __init__(self, program):
+    def __init__(self, program, others=()):
+        """`others`: instruction sets whose kernels are asked as well; their tensors come as one (each.py)."""
         self.scratch = tempfile.TemporaryDirectory(prefix="model_parity_")
         self.folder = Path(self.scratch.name)
-        self.program = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        settings = [{}, *({"ANTIPHON_ISA": isa} for isa in others)]
+        self.programs = [subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **more}) for more in settings]
         self.passed = self.failed = self.folders = 0
         self.cases = []  # what was asserted: group, case, ok, and of tensors: limit, how many, how many of them gradients
         self.group = ""
@@ -24,8 +28,9 @@ class Bench:
         return self
 
     def __exit__(self, *error):
-        self.program.stdin.close()
-        self.program.wait()
+        for program in self.programs:
+            program.stdin.close()
+            program.wait()
         self.scratch.cleanup()
 
     def new_folder(self):
@@ -37,19 +42,30 @@ class Bench:
     def ask(self, kind, inputs=None, **request):
         """(answer, tensors). Raises RuntimeError with the probe's error."""
         folder = self.new_folder()
+        outputs = [self.send(i, folder, kind, inputs, request) for i in range(len(self.programs))]
+        answers = [json.loads(program.stdout.readline() or '{"error": "the probe has ended"}') for program in self.programs]
+        if "error" in answers[0]:
+            raise RuntimeError(answers[0]["error"])
+        tensors = [load_file(path) if path.exists() else {} for path in outputs]
+        return joined(answers, kind), joined(tensors, kind) if len(tensors) > 1 else tensors[0]
+
+    def send(self, i, folder, kind, inputs, request):
+        """A request to the i-th program; the file that will hold its tensors. What it writes elsewhere only the first one's is looked at."""
+        more = {key: str(value) if isinstance(value, Path) else value for key, value in request.items()}
         if isinstance(inputs, dict):
-            save_file({name: tensor.detach().contiguous() for name, tensor in inputs.items()}, folder / "inputs.safetensors")
-            inputs = folder / "inputs.safetensors"
+            path = folder / f"inputs_{i}.safetensors"
+            if i == 0 or any(isinstance(tensor, Each) for tensor in inputs.values()):
+                save_file({name: picked(tensor, i).detach().contiguous() for name, tensor in inputs.items()}, path)
+            inputs = path if path.exists() else folder / "inputs_0.safetensors"
         if inputs:
-            request["inputs"] = str(inputs)
-        outputs = folder / "outputs.safetensors"
-        request = {"kind": kind, "outputs": str(outputs), **{key: str(v) if isinstance(v, Path) else v for key, v in request.items()}}
-        self.program.stdin.write(json.dumps(request) + "\n")
-        self.program.stdin.flush()
-        answer = json.loads(self.program.stdout.readline() or '{"error": "the probe has ended"}')
-        if "error" in answer:
-            raise RuntimeError(answer["error"])
-        return answer, load_file(outputs) if outputs.exists() else {}
+            more["inputs"] = str(inputs)
+        for key in ("save", "save_adapter"):
+            if i and key in more:
+                more[key] += f"_{i}"
+        outputs = folder / f"outputs_{i}.safetensors"
+        self.programs[i].stdin.write(json.dumps({"kind": kind, "outputs": str(outputs), **more}) + "\n")
+        self.programs[i].stdin.flush()
+        return outputs
 
     def refused(self, case, word, kind, **request):
         """The probe must answer with an error that has the word in it."""
