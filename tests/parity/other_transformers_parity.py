@@ -22,6 +22,8 @@ DIFFERS = {
         r"^(whole|voxtral) stops": "Qwen2-Audio and Voxtral are written as language_model.model.model.…, which no other version reads",
         r"^processors stops": "Parakeet's needs librosa",
         r"^omni stops": "the function that counts a sound's vectors is elsewhere",
+        r"^omni_sounds stops": "the function that writes a video with its sound is elsewhere",
+        r"^methods stops": "the modules of DINOv2's attention, to which the reference puts adapters, have other names",
         r"^smolvlm stops": "its processor counts frames as videos",
     },
 }

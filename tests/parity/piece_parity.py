@@ -75,6 +75,7 @@ def of_sentencepiece(probe, name, options, strings):
         users = [user for user in USERS if user in options.get("user_defined_symbols", [])]
         rng = random.Random(5)
         mixed = [s + rng.choice(users) + rng.choice(["", " ", "a ", "  b"]) for s in strings[:500] if s.strip()] if users else []
+        mixed += [rng.choice(["", " ", "\n "]) + user + rng.choice(["", " ", "\n\n"]) + s for s in strings[:200] for user in users]
         plain = [s for s in strings if not any(word in s for word in CONTROL)] + mixed
         return compare(name, probe, folder, "", plain, lambda s: {"ids": (ids := model.encode(s)), "text": model.decode(ids)})
 
@@ -163,7 +164,7 @@ def of_tekken(probe, strings):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("probe")
-    parser.add_argument("--count", type=int, default=1_200_000 if os.environ.get("ANTIPHON_LONG") else 24_000, help="strings in total")
+    parser.add_argument("--count", type=int, default=1_700_000 if os.environ.get("ANTIPHON_LONG") else 24_000, help="strings in total")
     parser.add_argument("--seed", type=int, default=2)
     options = parser.parse_args()
     rng = random.Random(options.seed)

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -254,8 +255,16 @@ def sample(rng, words):
     return "".join(parts)
 
 
+# Marks of Unicode 16 and 17, which `tokenizers` counts to the letter before them: where text is normalized letter by letter, marks included, an
+# older ICU gives another text (Debian 12 has Unicode 15).
+NEW_MARKS = re.compile("[\u0897\u1ACF-\u1ADD\u1AE0-\u1AEB\U00010D69-\U00010D6D\U00010EFA-\U00010EFC\U000113B8-\U000113D2\U000113E1\U000113E2"
+                       "\U00011B60-\U00011B67\U00011F5A\U0001611E-\U0001612F\U0001E5EE\U0001E5EF\U0001E6E3-\U0001E6F5]")
+
+
 def compare(name, tokenizer, probe, directory, strings):
     """Prints and counts differences."""
+    if name in ("t5", "xlmr"):
+        strings = [text for text in strings if not NEW_MARKS.search(text)]
     wrong = 0
     for mode in ("plain", "special"):
         part = strings if mode == "plain" else strings[:300]
@@ -288,7 +297,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("probe")
     parser.add_argument("directory", nargs="?")
-    parser.add_argument("--count", type=int, default=1_600_000 if os.environ.get("ANTIPHON_LONG") else 100_000, help="strings in total")
+    parser.add_argument("--count", type=int, default=1_800_000 if os.environ.get("ANTIPHON_LONG") else 100_000, help="strings in total")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     rng = random.Random(options.seed)

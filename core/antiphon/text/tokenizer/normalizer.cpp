@@ -120,9 +120,12 @@ bool Normalizer::add_charsmap(const JsonFields& fields, const std::string& type)
     steps_.emplace_back([map](std::string text, size_t most, Edges) { return map.by_clusters(text, most); });
     return true;
   }
-  fields.only({"type", "precompiled_charsmap", "add_dummy_prefix", "remove_extra_whitespaces", "escape_whitespaces"});
+  fields.only({"type", "precompiled_charsmap", "add_dummy_prefix", "remove_extra_whitespaces", "escape_whitespaces",
+               "symbols_are_text"});
   const PieceSpaces spaces{fields.flag("add_dummy_prefix", true), fields.flag("remove_extra_whitespaces", true),
                            fields.flag("escape_whitespaces", true)};
+  if (spaces.add_dummy_prefix && fields.flag("symbols_are_text", false))
+    before_symbol_ = spaces.escape_whitespaces ? escaped_space : " ";
   steps_.emplace_back([map, spaces](std::string text, size_t most, Edges edges) {
     return as_sentencepiece(text, map, spaces, edges, most);
   });

@@ -30,6 +30,9 @@ class Normalizer {
   std::string operator()(std::string_view text, Edges edges) const;
   std::string operator()(std::string_view text) const { return (*this)(text, Edges{}); }
   bool empty() const { return steps_.empty(); }
+  // What SentencePiece puts at the beginning of a text whose first word is a user-defined symbol, which is not
+  // normalized; "" for others.
+  const std::string& before_symbol() const { return before_symbol_; }
 
  private:
   void add(const nlohmann::json& description, const std::string& where, int depth);
@@ -39,7 +42,7 @@ class Normalizer {
   bool add_edit(const JsonFields& fields, const std::string& type);
   bool add_cleaning(const JsonFields& fields, const std::string& type);
   bool add_charsmap(const JsonFields& fields, const std::string& type);
-  std::string where_;
+  std::string where_, before_symbol_;
   std::vector<Step> steps_;
 };
 

@@ -5,8 +5,6 @@
 namespace antiphon::text {
 namespace {
 
-constexpr std::string_view escaped_space = "\xE2\x96\x81";  // "▁"
-
 // What stands for the beginning of a text, and how many bytes of it.
 Charsmap::Rule first_of(const Charsmap& map, std::string_view text) {
   if (const auto rule = map.longest(text)) return *rule;

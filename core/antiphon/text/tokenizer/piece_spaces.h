@@ -6,6 +6,8 @@
 
 namespace antiphon::text {
 
+constexpr std::string_view escaped_space = "\xE2\x96\x81";  // "▁"
+
 struct PieceSpaces {
   bool add_dummy_prefix = true;          // a space before the text
   bool remove_extra_whitespaces = true;  // none at the ends, one between words

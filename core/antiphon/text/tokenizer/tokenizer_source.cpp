@@ -109,6 +109,8 @@ TokenizerSource of_sentencepiece(const Tokenizer::Files& files, json config, con
   const bool by_id = kind == "LlamaTokenizer" || kind == "GemmaTokenizer";
   TokenizerSource source{tokenizer_json(table, files.other_name, by_id), std::move(config), true,
                          files.other_name + " (SentencePiece)"};
+  // User-defined symbols are words of a text there, and transformers' classes for Llama and Gemma look for them first.
+  source.file["normalizer"]["symbols_are_text"] = !by_id;
   if (siglip) {
     source.file["normalizer"] =
         canonical(source.file["normalizer"], JsonFields(source.config, "tokenizer_config.json"));

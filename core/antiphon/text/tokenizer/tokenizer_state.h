@@ -62,14 +62,19 @@ template <class OnToken, class OnText>
 void Tokenizer::State::split(std::string_view text, bool with_control, Before before, const OnToken& on_token,
                              const OnText& on_text) const {
   const auto wanted = [&](const AddedToken& token) { return with_control || !control[token.id]; };
+  bool begun = before != Before::nothing;
   for (const auto& outer : raw.split(text, wanted)) {
     if (outer.token >= 0) {
-      on_token(added[outer.token].id);
+      const auto id = added[outer.token].id;
+      if (!begun && !special[id] && !normalizer.before_symbol().empty())
+        on_text(normalizer.before_symbol(), Before::nothing);
+      on_token(id), begun = true;
       continue;
     }
     const auto outer_before = outer.begin == 0 ? before : Before::token;
     const auto piece =
         normalizer(text.substr(outer.begin, outer.end - outer.begin), {outer_before, outer.end == text.size()});
+    begun = begun || !piece.empty();
     for (const auto& inner : normalized.split(piece, wanted)) {
       if (inner.token >= 0) {
         on_token(added[inner.token].id);
