@@ -76,6 +76,7 @@ def of_sentencepiece(probe, name, options, strings):
         rng = random.Random(5)
         mixed = [s + rng.choice(users) + rng.choice(["", " ", "a ", "  b"]) for s in strings[:500] if s.strip()] if users else []
         mixed += [rng.choice(["", " ", "\n "]) + user + rng.choice(["", " ", "\n\n"]) + s for s in strings[:200] for user in users]
+        mixed += ["▁" * count + rest for count in (1, 2, 3) for rest in ("\u2abf", "a", " ", "")]
         plain = [s for s in strings if not any(word in s for word in CONTROL)] + mixed
         return compare(name, probe, folder, "", plain, lambda s: {"ids": (ids := model.encode(s)), "text": model.decode(ids)})
 
@@ -87,7 +88,7 @@ def of_siglip(probe, strings):
         Path(folder, "tokenizer.model").rename(Path(folder, "spiece.model"))
         theirs = transformers.SiglipTokenizer(str(Path(folder, "spiece.model")))
         theirs.save_pretrained(folder)
-        plain = [s for s in strings if not any(word in s for word in CONTROL)]
+        plain = [s for s in strings if not any(word in s for word in CONTROL)] + ["ΟΔΟΣ", "ΟΔΟΣ ΣΑΣ", "ΑΣ.Β", "ΑΣ\u0301 Σ"]
         return compare("siglip", probe, folder, "special", plain, lambda s: {"ids": theirs(s).input_ids})
 
 

@@ -1,5 +1,6 @@
 #include <antiphon/text/unicode.h>
 
+#include <unicode/locid.h>
 #include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
 #include <unicode/uniset.h>
@@ -118,6 +119,13 @@ std::string lowercase(std::string_view text) {
     }
   }
   return out;
+}
+
+std::string lowercase_in_context(std::string_view text) {
+  std::string out;
+  return icu::UnicodeString::fromUTF8(icu::StringPiece(text.data(), static_cast<int32_t>(text.size())))
+      .toLower(icu::Locale::getRoot())
+      .toUTF8String(out);
 }
 
 CodePoint code_point_at(std::string_view text, size_t position) {

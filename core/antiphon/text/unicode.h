@@ -13,6 +13,8 @@ enum class NormalForm { nfc, nfd, nfkc, nfkd };
 std::string normalize(NormalForm form, std::string_view text);
 // Lower case, each character on its own, without context (a final sigma is like any other).
 std::string lowercase(std::string_view text);
+// The same by Unicode's rules of context: a sigma that ends a word is a final one, as str.lower() of Python has it.
+std::string lowercase_in_context(std::string_view text);
 
 // The character that starts at text[position], and its length in bytes.
 struct CodePoint {

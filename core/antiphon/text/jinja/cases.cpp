@@ -63,7 +63,7 @@ bool cased_without(std::string_view text, Bad bad) {
 }  // namespace
 
 std::string upper(std::string_view text) { return narrow(wide(text).toUpper(icu::Locale::getRoot())); }
-std::string lower(std::string_view text) { return narrow(wide(text).toLower(icu::Locale::getRoot())); }
+std::string lower(std::string_view text) { return lowercase_in_context(text); }
 
 std::string title(std::string_view text) {
   std::string out;

@@ -103,6 +103,7 @@ bool Normalizer::add_cleaning(const JsonFields& fields, const std::string& type)
   }
   using Change = std::string (*)(std::string_view);
   const Change change = type == "Lowercase"      ? Change(lowercase)
+                        : type == "PythonLower"  ? Change(lowercase_in_context)
                         : type == "StripAccents" ? Change(without_marks)
                         : type == "Nmt"          ? Change(as_nmt)
                                                  : nullptr;

@@ -1,5 +1,6 @@
 // The normalizers of tokenizer.json: null, NFC, NFD, NFKC, NFKD, Lowercase, Replace, Prepend, Strip, StripAccents, Nmt,
-// BertNormalizer, Precompiled, Sequence; and SentencePiece, which stands for the normalizer in a file of that library.
+// BertNormalizer, Precompiled, Sequence; and SentencePiece, which stands for the normalizer in a file of that library,
+// and PythonLower, what transformers does in Python before it.
 #pragma once
 #include <functional>
 #include <string>

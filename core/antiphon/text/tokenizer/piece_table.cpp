@@ -64,7 +64,8 @@ class PieceWriter {
             {"precompiled_charsmap", to_base64(table_.charsmap)},
             {"add_dummy_prefix", table_.add_dummy_prefix},
             {"remove_extra_whitespaces", table_.remove_extra_whitespaces},
-            {"escape_whitespaces", table_.escape_whitespaces}};
+            {"escape_whitespaces", table_.escape_whitespaces},
+            {"symbols_are_text", table_.as_library}};
   }
 
   json decoder() const {
@@ -75,7 +76,11 @@ class PieceWriter {
     if (table_.byte_fallback) list.push_back({{"type", "ByteFallback"}});
     list.push_back({{"type", "Fuse"}});
     if (table_.add_dummy_prefix || table_.remove_extra_whitespaces)
-      list.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+      list.push_back({{"type", "Strip"},
+                      {"content", " "},
+                      {"start", 1},
+                      {"stop", 0},
+                      {"until_text", table_.as_library && table_.remove_extra_whitespaces}});
     return {{"type", "Sequence"}, {"decoders", list}};
   }
 

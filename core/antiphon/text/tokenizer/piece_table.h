@@ -26,6 +26,10 @@ struct PieceTable {
   std::string unknown_surface = " \xE2\x81\x87 ";
   std::string charsmap;
   bool add_dummy_prefix = true, remove_extra_whitespaces = true, escape_whitespaces = true;
+  // As the library itself: a user-defined symbol is a word of the text, which may begin with it, and decoding leaves
+  // out the space of each token until there is text. Llama's and Gemma's classes in transformers, and llama.cpp, do
+  // neither.
+  bool as_library = false;
 };
 
 // Config error, naming `where`, for what is not such a file, pieces that are empty, doubled or not UTF-8, models of

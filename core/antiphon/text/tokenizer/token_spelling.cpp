@@ -72,7 +72,7 @@ void TokenSpelling::add_in_sequence(const JsonFields& fields, const std::string&
   } else if (type == "Strip") {
     if (!fused_ || fields.text("content") != " " || fields.integer("start") != 1 || fields.integer("stop") != 0)
       fields.refuse("this Strip");
-    strips_start_ = true;
+    strips_start_ = true, starts_until_text_ = fields.flag("until_text", false);
   } else {
     fields.refuse("the decoder " + type);
   }
@@ -108,7 +108,8 @@ std::string TokenSpelling::first_bytes_of(std::string_view token) const {
   if (apart_) return cleaned(std::string(token));
   if (metaspace_ && strips_start_) return with_spaces(token, "");
   auto bytes = bytes_of(token);
-  if (strips_start_ && bytes.starts_with(' ')) bytes.erase(0, 1);
+  const bool unknown = !unknown_.empty() && token == unknown_;  // the space is a part of its surface
+  if (strips_start_ && !unknown && bytes.starts_with(' ')) bytes.erase(0, 1);
   return bytes;
 }
 

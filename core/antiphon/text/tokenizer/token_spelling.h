@@ -20,6 +20,8 @@ class TokenSpelling {
   // The bytes that a token represents after others, and at the start of a text.
   std::string bytes_of(std::string_view token) const;
   std::string first_bytes_of(std::string_view token) const;
+  // Whether a text still starts after tokens that gave none of it, as SentencePiece has it where it removes spaces.
+  bool starts_until_text() const { return starts_until_text_; }
 
  private:
   void add(const nlohmann::json& description, const std::string& where, int depth);
@@ -27,6 +29,7 @@ class TokenSpelling {
   std::string cleaned(std::string text) const;
   std::string with_spaces(std::string_view token, std::string_view space) const;
   bool byte_level_ = false, metaspace_ = false, byte_fallback_ = false, fused_ = false, strips_start_ = false;
+  bool starts_until_text_ = false;
   bool apart_ = false, cleans_ = false;  // a space before each token; none before signs
   std::string space_, continuing_;       // what represents a space, and what says that none is there; empty: nothing
   std::string unknown_, unknown_surface_;

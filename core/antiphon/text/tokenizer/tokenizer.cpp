@@ -57,7 +57,8 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
   bool first = true;
   for (int32_t id : ids) {
     if (skip_special && is_special(id)) continue;
-    bytes += std::exchange(first, false) ? first_bytes_of(id) : bytes_of(id);
+    bytes += first ? first_bytes_of(id) : bytes_of(id);
+    first = first && starts_after(bytes);
   }
   return to_valid_utf8(bytes);
 }
@@ -90,6 +91,9 @@ std::string Tokenizer::first_bytes_of(int32_t id) const {
   const auto respelled = state_->respelled.find(id);
   return state_->spelling.first_bytes_of(respelled == state_->respelled.end() ? token_of(id) : respelled->second);
 }
+bool Tokenizer::starts_after(std::string_view bytes) const {
+  return bytes.empty() && state_->spelling.starts_until_text();
+}
 std::optional<int32_t> Tokenizer::unknown_id() const {
   const auto id = state_->model->unknown();
   return id < 0 ? std::nullopt : std::optional<int32_t>(id);
@@ -116,7 +120,8 @@ StreamDecoder::StreamDecoder(Tokenizer tokenizer, bool skip_special)
 
 std::string StreamDecoder::push(int32_t id) {
   if (skip_special_ && tokenizer_.is_special(id)) return {};
-  pending_ += std::exchange(at_start_, false) ? tokenizer_.first_bytes_of(id) : tokenizer_.bytes_of(id);
+  pending_ += at_start_ ? tokenizer_.first_bytes_of(id) : tokenizer_.bytes_of(id);
+  at_start_ = at_start_ && tokenizer_.starts_after(pending_);
   const size_t whole = pending_.size() - incomplete_tail(pending_);
   auto text = to_valid_utf8(std::string_view(pending_).substr(0, whole));
   pending_.erase(0, whole);

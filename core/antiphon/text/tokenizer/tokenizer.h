@@ -62,6 +62,8 @@ class Tokenizer {
   const std::string& bytes_of(int32_t id) const;
   // The same at the start of a text, where a space that stands for the word's beginning is left out.
   std::string first_bytes_of(int32_t id) const;
+  // Whether a text still is at its start after a token, of all of which only these bytes came.
+  bool starts_after(std::string_view bytes) const;
 
   // The highest id plus one.
   int64_t vocab_size() const;

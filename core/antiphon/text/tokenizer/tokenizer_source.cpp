@@ -90,7 +90,7 @@ json canonical(const json& pieces, const JsonFields& config) {
     return json{{"type", "Replace"}, {"pattern", {{"Regex", what}}}, {"content", by}};
   };
   auto steps = json::array({replace("\xE2\x96\x81", " ")});
-  if (config.flag("do_lower_case", true)) steps.push_back({{"type", "Lowercase"}});
+  if (config.flag("do_lower_case", true)) steps.push_back({{"type", "PythonLower"}});
   steps.push_back(replace(R"([!-/:-@\[-`{-~])", "")), steps.push_back(replace(R"([\s\x1C-\x1F]+)", " "));
   steps.push_back({{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}});
   steps.push_back(pieces);
@@ -107,10 +107,9 @@ TokenizerSource of_sentencepiece(const Tokenizer::Files& files, json config, con
   const bool siglip = kind == "SiglipTokenizer";
   if (siglip) table.add_dummy_prefix = true;  // whatever the file says
   const bool by_id = kind == "LlamaTokenizer" || kind == "GemmaTokenizer";
+  table.as_library = !by_id;
   TokenizerSource source{tokenizer_json(table, files.other_name, by_id), std::move(config), true,
                          files.other_name + " (SentencePiece)"};
-  // User-defined symbols are words of a text there, and transformers' classes for Llama and Gemma look for them first.
-  source.file["normalizer"]["symbols_are_text"] = !by_id;
   if (siglip) {
     source.file["normalizer"] =
         canonical(source.file["normalizer"], JsonFields(source.config, "tokenizer_config.json"));
