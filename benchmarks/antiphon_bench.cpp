@@ -132,8 +132,8 @@ int run(int argc, char** argv) {
 }  // namespace antiphon::bench
 
 int main(int argc, char** argv) {
-  if (antiphon::early::settle_openmp())
-    execv("/proc/self/exe", argv);  // which the OpenMP library reads when it is loaded
+  if (antiphon::early::settle())
+    execv("/proc/self/exe", argv);  // which the OpenMP and C libraries read when they are loaded
   antiphon::keep_freed_memory();
   antiphon::log::set_level(antiphon::log::Level::warning);
   try {

@@ -7,6 +7,8 @@
 #include <torch/headeronly/version.h>
 
 #include <cstdlib>
+#include <fstream>
+#include <string_view>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/shown.h>
@@ -36,6 +38,17 @@ std::string quota() {
   const char* spin = std::getenv("GOMP_SPINCOUNT");
   return fmt::format("{} processors for this process, {}; waiting threads spin {}", early::processors(), limit,
                      spin ? fmt::format("{} rounds (GOMP_SPINCOUNT)", spin) : std::string("as OpenMP chooses"));
+}
+
+std::string huge_pages() {
+  std::string said;
+  std::getline(std::ifstream("/sys/kernel/mm/transparent_hugepage/enabled"), said);
+  const auto begin = said.find('['), end = said.find(']');
+  const auto set = begin < end && end != said.npos ? said.substr(begin + 1, end - begin - 1) : std::string("unknown");
+  const char* tunables = std::getenv("GLIBC_TUNABLES");
+  const bool asked = tunables && std::string_view(tunables).find("malloc.hugetlb=1") != std::string_view::npos;
+  return fmt::format("the kernel's setting is {}; memory is {}marked for them (GLIBC_TUNABLES)", set,
+                     asked ? "" : "not ");
 }
 
 std::string cuda() {
@@ -79,6 +92,7 @@ int run() {
   line(" ", quota());
   const auto formats = model::number_formats("auto", at::kCPU);
   line(" ", fmt::format("precision.compute = \"auto\" is {}: {}", model::name_of(formats), formats.reason));
+  line("huge pages", huge_pages());
   line("CUDA", cuda());
   line("CUDA kernels", cuda_kernels());
   line("NCCL", nccl());

@@ -97,7 +97,7 @@ int main(int argc, char** argv) {
   if (!has_working_directory())
     return refuse("config error: the working directory cannot be used", "change into one that is there", 2);
   if (lists_plugins(argc, argv)) become_lister(argc, argv);
-  antiphon::early::settle_openmp();
+  antiphon::early::settle();
   execv(path.c_str(), argv);
   return refuse("cannot start " + path, "install Antiphon again, all of it", 1);
 }

@@ -359,6 +359,13 @@ class Look(Case):
         self.assertIn("waiting threads spin 7 rounds", doctor(GOMP_SPINCOUNT="7"))
         self.assertIn("waiting threads spin as OpenMP chooses", doctor(OMP_WAIT_POLICY="PASSIVE"))
 
+    def test_memory_is_marked_for_huge_pages_unless_the_user_says_otherwise(self):
+        def doctor(**settings):
+            kept = {key: value for key, value in os.environ.items() if key != "GLIBC_TUNABLES"}
+            return subprocess.run([PROGRAM, "doctor"], env={**kept, **settings}, capture_output=True, text=True).stdout
+        self.assertRegex(doctor(), r"huge pages   the kernel's setting is (always|madvise|never|unknown); memory is marked for them")
+        self.assertIn("memory is not marked for them", doctor(GLIBC_TUNABLES="glibc.malloc.hugetlb=0"))
+
     def test_plugins_that_are_damaged_or_open_to_all(self):
         folder, built = self.folder / "plugins", Path(PROGRAM).parents[1] / "plugins"
         folder.mkdir(0o755)

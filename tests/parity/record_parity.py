@@ -6,6 +6,7 @@ that equal texts are equal ids, masks and labels; an item of media is its place 
 with ANTIPHON_LONG (`./dev test --long`). Exit code 1 where anything differs.
 """
 
+import functools
 import json
 import os
 import random
@@ -149,24 +150,28 @@ def variants(layout, record, talk, tools):
 def marked(tokenizer, talk, tools, unlearnt):
     """The prompt with « and » where the mask of assistant tokens begins and ends, without the first `unlearnt` of them."""
     out = tokenizer.apply_chat_template(talk, tools=tools, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
-    pieces, before, begun = [], 0, 0
+    pieces, before, begun, added_tokens = [], 0, 0, tokenizer.added_tokens_decoder
     for token, taught in [*zip(out["input_ids"], out["assistant_masks"]), (None, 0)]:
         begun += taught > before
         if taught != before and begun > unlearnt:
             pieces.append(b"\0" if taught else b"\1")
         before = taught
         if token is not None:
-            added = tokenizer.added_tokens_decoder.get(token)
+            added = added_tokens.get(token)
             pieces.append(added.content.encode() if added else bytes_of(tokenizer, token))
     return visible(b"".join(pieces).decode()).replace("\0", "«").replace("\1", "»")
 
 
 def bytes_of(tokenizer, token):
-    """The byte of a token, which the byte-level alphabet writes as a letter."""
+    return bytes(byte_of_letter()[letter] for letter in tokenizer.convert_ids_to_tokens(token))
+
+
+@functools.cache
+def byte_of_letter():
+    """The alphabet that byte-level tokens are spelled in."""
     letters = {chr(n): n for n in [*range(33, 127), *range(161, 173), *range(174, 256)]}
     others = [n for n in range(256) if n not in letters.values()]
-    letters.update({chr(256 + i): n for i, n in enumerate(others)})
-    return bytes([letters[tokenizer.convert_ids_to_tokens(token)]])
+    return letters | {chr(256 + i): n for i, n in enumerate(others)}
 
 
 def shown(program, directory, records, each=1, options=()):

@@ -89,16 +89,27 @@ TEST_CASE("no cgroup and odd files are no quota") {
 TEST_CASE("spinning is bounded unless the user says how to wait") {
   const char* names[] = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"};
   for (const auto* name : names) unsetenv(name);
-  CHECK(antiphon::early::settle_openmp());
+  CHECK(antiphon::early::settle());
   CHECK(std::getenv("GOMP_SPINCOUNT"));
   setenv("GOMP_SPINCOUNT", "7", 1);
-  antiphon::early::settle_openmp();
+  antiphon::early::settle();
   CHECK(std::string(std::getenv("GOMP_SPINCOUNT")) == "7");
   unsetenv("GOMP_SPINCOUNT");
   setenv("OMP_WAIT_POLICY", "PASSIVE", 1);
-  antiphon::early::settle_openmp();
+  antiphon::early::settle();
   CHECK_FALSE(std::getenv("GOMP_SPINCOUNT"));
   unsetenv("OMP_WAIT_POLICY");
+}
+
+TEST_CASE("huge pages are asked for unless the user tunes the C library") {
+  unsetenv("GLIBC_TUNABLES");
+  CHECK(antiphon::early::settle());
+  REQUIRE(std::getenv("GLIBC_TUNABLES"));
+  CHECK(std::string(std::getenv("GLIBC_TUNABLES")) == "glibc.malloc.hugetlb=1");
+  setenv("GLIBC_TUNABLES", "glibc.malloc.check=0", 1);
+  antiphon::early::settle();
+  CHECK(std::string(std::getenv("GLIBC_TUNABLES")) == "glibc.malloc.check=0");
+  unsetenv("GLIBC_TUNABLES");
 }
 
 TEST_CASE("a quota is the number of threads unless the user says one") {
@@ -106,11 +117,11 @@ TEST_CASE("a quota is the number of threads unless the user says one") {
   root.file("proc/self/mountinfo", kSecond).file("proc/self/cgroup", "0::/\n");
   root.file("sys/fs/cgroup/cpu.max", "70000 100000\n");
   unsetenv("OMP_NUM_THREADS");
-  CHECK(antiphon::early::settle_openmp(root.path()));
+  CHECK(antiphon::early::settle(root.path()));
   REQUIRE(std::getenv("OMP_NUM_THREADS"));
   CHECK(std::string(std::getenv("OMP_NUM_THREADS")) == "1");
   setenv("OMP_NUM_THREADS", "5", 1);
-  antiphon::early::settle_openmp(root.path());
+  antiphon::early::settle(root.path());
   CHECK(std::string(std::getenv("OMP_NUM_THREADS")) == "5");
   unsetenv("OMP_NUM_THREADS");
 }
