@@ -1,5 +1,6 @@
 """Large sets in Parquet, in tars and in packed lines: what they take of memory while a training opens them and draws from them at random does not grow
-with them. Sets of 64 and 512 MiB; of 64 MiB and 4 GiB with ANTIPHON_LONG (`./dev test --long`)."""
+with them. Sets of 64 and 512 MiB; of 64 MiB and 4 GiB with ANTIPHON_LONG (`./dev test --long`), and of 100 GiB, most files of which are names of one
+file."""
 import base64
 import gzip
 import io
@@ -60,12 +61,13 @@ def write_table(path, numbers):
 
 @unittest.skipIf(DEVICE, "resident memory is the host's")
 class LargeData(Case):
-    def measured(self, suffix, write, of_file, mebibytes):
-        """The largest resident size of a training on a set of that size, as the kernel counted it."""
+    def measured(self, suffix, write, of_file, mebibytes, own=LARGE):
+        """The largest resident size of a training on a set of that size, as the kernel counted it. `own`: how much of it is written; the rest are links."""
         data, run = self.folder / "large", self.folder / f"run_{suffix}_{mebibytes}"
         data.mkdir()
         for file in range(mebibytes // of_file):
-            write(data / f"{file:04}.{suffix}", range(file * of_file, (file + 1) * of_file))
+            path = data / f"{file:04}.{suffix}"
+            write(path, range(file * of_file, (file + 1) * of_file)) if file * of_file < own else os.link(data / f"{file * of_file % own // of_file:04}.{suffix}", path)
         command = self.command("train", self.config, *sets(train__output=run, train__steps=STEPS, train__tokens_per_batch=512, data__feature_cache='""'), "--set", f'data.train.sources=[{{path="{data}/*.{suffix}"}}]')
         with open(self.folder / "log.txt", "w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -82,6 +84,14 @@ class LargeData(Case):
         small, large = (self.measured(suffix, write, of_file, mebibytes) for mebibytes in (SMALL, LARGE))
         print(f"{suffix}: {small / 2**20:.0f} MiB over {SMALL} MiB, {large / 2**20:.0f} MiB over {LARGE} MiB", flush=True)
         self.assertLess(large - small, MOST_GROWTH)
+
+    @unittest.skipUnless(os.environ.get("ANTIPHON_LONG"), "opens 1,600 files of 64 MiB")
+    def test_a_hundred_gibibytes(self):
+        for suffix, write in (("tar", write_tar), ("parquet", write_table)):
+            with self.subTest(suffix):
+                small, large = self.measured(suffix, write, OF_FILE, SMALL), self.measured(suffix, write, OF_FILE, 100 << 10, own=1024)
+                print(f"{suffix}: {small / 2**20:.0f} MiB over {SMALL} MiB, {large / 2**20:.0f} MiB over 100 GiB", flush=True)
+                self.assertLess(large - small, MOST_GROWTH)
 
     def test_tars(self):
         self.bounded("tar", write_tar)

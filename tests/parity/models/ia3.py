@@ -76,6 +76,8 @@ def run(bench):
     adapter = bench.new_folder()
     with_scales(folder, CASES["outputs alone"][0]).save_pretrained(adapter)
     bench.refused("ia3 refuses an adapter for other sites", "missing", "model", model=model_table(folder, False) + table('targets = ["k_proj"]\nfeedforward = []', adapter), ids=[[1, 2, 3]])
+    for key in ("targets", "feedforward"):
+        bench.refused(f"ia3 refuses {key} that match no site", "did you mean 'k_proj'", "model", model=model_table(folder, False) + table(f'{key} = ["k_porj"]'), ids=[[1, 2, 3]])
     bench.refused("ia3 refuses a LoRA adapter", "peft_type", "model", model=model_table(folder, False) + table('targets = ["k_proj"]\nfeedforward = []', lora_folder(bench, folder)), ids=[[1, 2, 3]])
 
 
