@@ -342,7 +342,8 @@ class Look(Case):
             self.assertIn(words, out)
 
     def test_doctor_says_which_kernels_run(self):
-        for isa in ["baseline", "avx2"]:
+        avx512 = ["avx512"] if "avx512bw" in Path("/proc/cpuinfo").read_text() else []
+        for isa in ["baseline", "avx2", *avx512]:
             done = subprocess.run([PROGRAM, "doctor"], env={**os.environ, "ANTIPHON_ISA": isa}, capture_output=True, text=True)
             self.assertRegex(done.stdout, rf"CPU .* our kernels for {isa}\n")
             self.assertIn(f"precision.compute = \"auto\" is bf16 matrices, fp32 products: this processor ({isa}) has no bf16 products", done.stdout)

@@ -244,6 +244,26 @@ class Archives(Formats):
             self.assertEqual(losses(run), losses(self.data / "files"))
         self.compare_resumed(run, *settings)
 
+    def test_prepared_by_energon(self):
+        """A folder with .nv-meta gives the run that lines give, of its part alone; a stopped run goes on exactly."""
+        settings = sets(train__steps=6, train__checkpoint_every=3)
+        pairs = [{"image": "cat.png", "context": f"What is {n}?", "answers": [f"It is {n}."]} for n in range(12)]
+        self.train(self.data / "lines", *settings, config=self.config_for(self.write("pairs.jsonl", pairs)))
+        folder = self.data / "prepared"
+        (folder / ".nv-meta").mkdir(parents=True)
+        picture = (self.data / "cat.png").read_bytes()
+        for part, kept in {"s_0": pairs[:7], "s_1": pairs[7:], "held": pairs[:2]}.items():
+            write_tar(folder / f"{part}.tar", {name: content for n, pair in enumerate(kept) for name, content in {
+                f"{part}{n}.png": picture, f"{part}{n}.json": json.dumps([{"q": pair["context"], "a": pair["answers"]}]).encode()}.items()})
+        (folder / ".nv-meta" / "dataset.yaml").write_text("__module__: megatron.energon\n__class__: VQAWebdataset\nfield_map:\n  image: png\n  context: json[0][q]\n  answers: json[0][a]\n")
+        (folder / ".nv-meta" / "split.yaml").write_text("split_parts:\n  train:\n  - s_{0..1}.tar\n  val:\n  - held.tar\nexclude: []\n")
+        run = self.data / "run"
+        done = self.train(run, *settings, config=self.config_for(folder))
+        self.assertIn("12 records, read by webdataset as captioned", done.stderr)
+        self.assertEqual(losses(run), losses(self.data / "lines"))
+        self.compare_resumed(run, *settings)
+        self.assertEqual(self.check(folder, 'source_options = { part = "val" }\nsource = "webdataset"')["samples"], 2)
+
     def test_records(self):
         """The records of the page, as members beside their media."""
         found = blocks("Archives")[0]

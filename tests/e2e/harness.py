@@ -31,7 +31,8 @@ def records(path):
 
 
 def losses(run):
-    return {r["step"]: r["train/loss"] for r in records(Path(run) / "metrics.jsonl")}
+    """Of each step; what is measured later has a record of its own."""
+    return {r["step"]: r["train/loss"] for r in records(Path(run) / "metrics.jsonl") if "train/loss" in r}
 
 
 def checkpoints(run):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from harness import Case, checkpoints, losses, main, sets
+from harness import Case, checkpoints, losses, main, records, sets
 
 STEPS = 60
 COMMON = sets(train__steps=STEPS, train__accumulate=2, train__tokens_per_batch=96, train__checkpoint_every=1000)
@@ -45,6 +45,25 @@ class Stop(Case):
                 step = self.stop(run, step + chance.randrange(1, 10), number)
             self.train(run, "--resume", *COMMON)
             self.assert_same_run(self.undisturbed, run)
+
+    def test_stopped_while_it_measures(self):
+        """Nearly all of such a run is held-out samples: it ends after the batch that is measured, and the measurement is made again."""
+        measured = sets(train__eval_every=1, train__steps=12, eval__batch_size=1)
+        whole = self.folder / "measured"
+        self.train(whole, *COMMON, *measured)
+        run, step = self.folder / "measured_and_stopped", 0
+        for number in [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]:
+            process = self.start("train", self.config, "--resume", *sets(train__output=run), *COMMON, *measured)
+            self.wait_for_step(run, step + 2, process)
+            process.send_signal(number)
+            _, text = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 75, text)
+            step = max(losses(run))
+            self.assertEqual(checkpoints(run)[0], f"step_{step}")
+        self.train(run, "--resume", *COMMON, *measured)
+        self.assert_same_run(whole, run)
+        held = [[(r["step"], r["eval/held/loss"]) for r in records(path / "metrics.jsonl") if "eval/held/loss" in r] for path in (whole, run)]
+        self.assertEqual(*held)
 
     def test_second_signal_ends_at_once(self):
         run = self.folder / "twice"

@@ -348,6 +348,18 @@ class ForeignKeys(unittest.TestCase):
                 passed = [k for name, k in cases.items() if options[name] == options[base] and not re.search(rf"{name}/\w+.json: {k}", said)]
                 self.assertEqual(passed, [])
 
+    def test_every_key_of_whole_processors(self):
+        """What a class of transformers takes beside the processors of its media, all of it in one file: known, or said if it would count."""
+        names = ["Llava", "LlavaNext", "Qwen2VL", "Qwen2_5_VL", "Qwen3VL", "Gemma3", "Pixtral", "InternVL", "SmolVLM", "Idefics3", "Voxtral", "Qwen2_5Omni", "Qwen2Audio", "Whisper", "CLIP", "Siglip", "Parakeet"]
+        keys = {key for name in names for key in inspect.signature(getattr(transformers, f"{name}Processor").__init__).parameters} - {"self", "args", "kwargs", "tokenizer"}
+        self.assertGreater(len(keys), 12)
+        given = {key: 7 if "patch" in key or "num" in key or "size" in key or "_len" in key else "x" for key in sorted(keys) if not key.endswith(("processor", "extractor"))}
+        config, settings = plain(CLIPVisionConfig(**VIT).to_dict()), plain(CLIPImageProcessorPil().to_dict())
+        file = self.add("clip", "encoder", config, processor_config={"processor_class": "X", "image_processor": settings, **given, "frobnicate": 1})
+        options, said = self.validate()
+        self.assertIsNotNone(options[file], said)
+        self.assertRegex(said, rf"{file}/processor_config.json: not known here, and without effect: chat_template, frobnicate\n")
+
     def test_every_key_of_every_video_processor(self):
         by_plugin = {plugin: plain(cls(**small).to_dict()) for plugin, kind, cls, small, _ in SUBJECTS}
         silent = ("processor_class", "do_sample_frames", "return_metadata", "rescale_factor", "max_image_size", "max_duration", "data_format", "default_to_square", "input_data_format", "device", "do_pad")

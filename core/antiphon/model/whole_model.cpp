@@ -6,7 +6,9 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/component/model_family.h>
 #include <antiphon/component/register.h>
+#include <antiphon/model/processor_file.h>
 #include <antiphon/plugin/loader.h>
+#include <antiphon/weights/json_file.h>
 #include <antiphon/weights/load.h>
 
 namespace antiphon::model {
@@ -19,6 +21,10 @@ std::string model_type(const PretrainedConfig& pretrained, const std::filesystem
     fail(ErrorKind::weights, fmt::format("{} has no config.json", directory.string()),
          "name a Hugging Face directory with config.json and model.safetensors");
   return pretrained.config.text("model_type", "");
+}
+
+JsonTable processor_file(const std::filesystem::path& directory) {
+  return weights::read_json_table(directory / "processor_config.json");
 }
 
 std::unique_ptr<ModelFamily> family_of(const std::string& type) {
@@ -59,6 +65,7 @@ PretrainedConfig WholeModel::pretrained(const WholePart& part) const {
   if (part.config_key.empty()) return own;
   own.config = pretrained_.config.table(part.config_key);
   if (!own.config.exists()) pretrained_.config.refuse(part.config_key, "a table");
+  if (part.slot.ends_with("encoder")) check_processor_file(processor_file(directory_), pretrained_.config);
   // The head is tied if the whole model or the language model's own table says so.
   const auto* tied = pretrained_.config.find(kTied);
   if (part.slot == "llm" && tied && !own.config.flag(kTied, false)) own.config = own.config.with(kTied, *tied);
@@ -74,6 +81,7 @@ PretrainedConfig pretrained_for(const std::string& weights, const std::string& p
     if (pretrained.empty() && is_folder(weights, ErrorKind::weights))
       fail(ErrorKind::weights, weights + " has no config.json, which says what model its tensors are",
            "take the whole directory of the model");
+    check_processor_file(processor_file(weights), pretrained.config);
     return pretrained;
   }
   if (!path_exists(weights, ErrorKind::weights)) return {};  // as without a part: its options may all be given

@@ -234,7 +234,8 @@ json to_json(const Progress& progress) {
            {{"metric", progress.best.metric},
             {"kept", to_json(progress.best.kept)},
             {"best", to_json(progress.best.best)},
-            {"waited", progress.best.waited}}}};
+            {"waited", progress.best.waited}}},
+          {"unmeasured", progress.unmeasured ? 1 : 0}};
 }
 
 Progress progress_of(const json& object, const std::filesystem::path& file) {
@@ -251,6 +252,7 @@ Progress progress_of(const json& object, const std::filesystem::path& file) {
   if (reader.has("reference")) progress.reference = reader.text("reference");
   if (reader.holds("loss_scale")) progress.loss_scale = loss_scale_of(reader.inner("loss_scale"));
   if (reader.has("best")) progress.best = best_of(reader.inner("best"));
+  if (reader.has("unmeasured")) progress.unmeasured = reader.count("unmeasured", 1) > 0;
   return progress;
 }
 

@@ -23,6 +23,7 @@ struct Progress {
   std::string reference;  // digest of reference.safetensors; empty: the objective has none
   BestState best;
   std::optional<LossScale::State> loss_scale;  // of a run in fp16
+  bool unmeasured = false;  // held-out losses were due after the step, and a stop was asked for before they were known
 };
 
 nlohmann::json to_json(const Progress& progress);

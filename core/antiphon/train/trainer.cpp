@@ -117,10 +117,11 @@ bool Trainer::count_time(double seconds) {
   return true;
 }
 
-// Nothing if none is due, or if the run stops. A stop that is asked for meanwhile is left to the next step.
+// Nothing if none is due, or if the run stops, or is asked to meanwhile: it is made when the run goes on.
 std::map<std::string, double> Trainer::evaluate(bool stops) {
   const bool last = length_.done(step_) || data_ended_;
   const bool due = options_.eval_every > 0 && (step_ % options_.eval_every == 0 || last);
+  unmeasured_ = evaluation_ && due && stops;
   if (!evaluation_ || !due || stops) return {};
   const TraceScope scope("evaluation");
   const beacon::Slow slow("measuring held-out losses");
@@ -142,6 +143,7 @@ std::map<std::string, double> Trainer::evaluate(bool stops) {
       end_without_memory(fmt::format("while held-out losses are measured after step {}", step_),
                          "lower eval.batch_size");
     if (error.kind() != ErrorKind::preempted) throw;
+    unmeasured_ = true;
     return {};
   } catch (const std::exception& error) {
     if (!comm::is_out_of_memory(error)) throw;
@@ -236,7 +238,8 @@ void Trainer::stop(int signal) {
   finish_progress();
   if (step_ == 0) stop_if_requested();
   save_last();
-  fail(ErrorKind::preempted, fmt::format("stopped by signal {} after step {}; a checkpoint is written", signal, step_),
+  const auto by = signal ? fmt::format("signal {}", signal) : std::string("a signal to another process");
+  fail(ErrorKind::preempted, fmt::format("stopped by {} after step {}; a checkpoint is written", by, step_),
        "start the same command with --resume to go on");
 }
 
@@ -278,6 +281,16 @@ void Trainer::measure_at_end() {
   folder_.metrics(step_, measured);
 }
 
+// Before a run goes on that was stopped while it measured.
+void Trainer::measure_what_was_left() {
+  const auto measured = evaluate(/*stops=*/false);
+  if (unmeasured_) stop(stop_requested());
+  if (measured.empty()) return;
+  best_is_due_ = is_best(measured);
+  folder_.metrics(step_, measured);
+  if (best_is_due_) keep_best();
+}
+
 // All processes go by what the first has measured: they have added up the same, but for the last bits, perhaps.
 bool Trainer::is_best(const std::map<std::string, double>& measured) {
   if (!best_.wanted() || measured.empty() || best_.waits_for_answers(measured)) return false;
@@ -294,6 +307,7 @@ RunEnd Trainer::run() {
   if (auto* group = agreement_.group()) shown_sent_ = sent_by(*group);
   if (checkpoints_->writes() && step_ + options_.checkpoint_every < options_.steps) checkpoints_->prepare(content());
   if (best_.wanted() && folder_.writes()) keep_checkpoints_of(best_.state().kept, folder_.path());
+  if (unmeasured_) measure_what_was_left();
   while (!length_.done(step_) && !length_.too_few() && !best_.has_stopped()) {
     if (profiler_) profiler_->begin_step();
     profile::forget_most();
@@ -314,7 +328,7 @@ RunEnd Trainer::run() {
     look_for_stragglers(ended.work);
     const bool fixed = count_time(ended.seconds);
     const auto failure = finish_step(result, ended);
-    if (ended.stop) stop(ended.stop);
+    if (ended.stop || unmeasured_) stop(ended.stop ? ended.stop : stop_requested());
     if (fixed || failure || best_is_due_ || keep_is_due() || step_ % options_.checkpoint_every == 0) save_if_possible();
     if (best_is_due_) keep_best();
     if (keep_is_due()) keep_this();

@@ -130,6 +130,7 @@ class Trainer {
   void save_if_possible();
   bool is_best(const std::map<std::string, double>& measured);
   void keep_best();
+  void measure_what_was_left();
   bool keep_is_due() const;
   void keep_this();
   void tell_of_checkpoint(bool wait);
@@ -149,6 +150,7 @@ class Trainer {
   std::optional<LossScale> loss_scale_;
   Best best_;
   bool best_is_due_ = false;      // of the step that has just been measured
+  bool unmeasured_ = false;       // a stop came before what was due after this step
   std::vector<Parameter> saved_;  // of every checkpoint
   struct Statistic {
     at::Tensor running, before, sum;  // as it is, before the step, and the sum of what the step's batches make of it

@@ -77,6 +77,7 @@ int64_t Trainer::resume(bool accept_changes) {
     if (average_) average_->restore(loaded.state);
     if (loss_scale_ && progress.loss_scale) loss_scale_->restore(*progress.loss_scale);
     best_.restore(progress.best);
+    unmeasured_ = progress.unmeasured;
     loader_.restore(progress.loader, changed);
     if (objective_.needs().reference && progress.reference.empty())
       fail(ErrorKind::weights, "the objective compares with a reference, and the run was begun without one",
@@ -131,9 +132,10 @@ checkpoint::CheckpointContent Trainer::content() {
   if (average_)
     for (const auto& [value, of] : average_->state())
       if (holds(*of)) add(content.state, value);
-  content.progress = to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
-                                      loader_.fingerprint(), draw_settings(), reference_ ? reference_->digest() : "",
-                                      best_.state(), loss_scale_ ? std::optional(loss_scale_->state()) : std::nullopt});
+  content.progress =
+      to_json(Progress{step_, trained_tokens_, not_finite_, loss_average_, length_.state(), rows_,
+                       loader_.fingerprint(), draw_settings(), reference_ ? reference_->digest() : "", best_.state(),
+                       loss_scale_ ? std::optional(loss_scale_->state()) : std::nullopt, unmeasured_});
   return content;
 }
 

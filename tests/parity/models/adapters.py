@@ -99,5 +99,5 @@ def run(bench):
     for norm in ("pre", "post", "none"):
         _, out = bench.ask("model", model=table + f'norm = "{norm}"\n', ids=rows)
         bench.compare(f"adapters begin as the identity, norm {norm}", {"logits": out["logits"]}, {"logits": plain["logits"]})
-    bench.refused("adapters refuse targets that match no site", "did you mean 'mlp'", "model", model=model_table(folder, False) + '[[llm.peft]]\nplugin = "adapters"\ntargets = ["mpl"]\n', ids=rows)
+    bench.refused("adapters refuse targets that match no site", "no site matches the target mpl", "model", model=model_table(folder, False) + '[[llm.peft]]\nplugin = "adapters"\ntargets = ["mpl"]\n', ids=rows)
     bench.refused("adapters cannot be merged", "cannot become part of the weights", "model", model=table, ids=rows, merge=True)
