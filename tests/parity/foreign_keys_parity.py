@@ -358,7 +358,7 @@ class ForeignKeys(unittest.TestCase):
         file = self.add("clip", "encoder", config, processor_config={"processor_class": "X", "image_processor": settings, **given, "frobnicate": 1})
         options, said = self.validate()
         self.assertIsNotNone(options[file], said)
-        self.assertRegex(said, rf"{file}/processor_config.json: not known here, and without effect: chat_template, frobnicate\n")
+        self.assertRegex(said, rf"{file}/processor_config.json: not known here, and without effect: \"chat_template\", \"frobnicate\"\n")
 
     def test_every_key_of_every_video_processor(self):
         by_plugin = {plugin: plain(cls(**small).to_dict()) for plugin, kind, cls, small, _ in SUBJECTS}

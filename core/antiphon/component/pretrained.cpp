@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 #include <set>
 
 namespace antiphon {
@@ -68,17 +69,25 @@ std::vector<std::string> unknown_keys(const JsonTable& json, const ForeignKeys& 
   return unknown;
 }
 
+// A directory is read again for each of its parts, and says the same each time.
+void warn_once(const std::string& text) {
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::scoped_lock lock(mutex);
+  if (said.insert(text).second) log::warning(text);
+}
+
 void say_ignored(const JsonTable& json, const ForeignKeys& keys) {
   for (const auto& key : keys.training)
     if (const auto* value = json.find(key); value && *value != 0 && *value != false)
-      log::warning(fmt::format("{} is {}; training here does without it", json.place(key), short_text(*value)));
+      warn_once(fmt::format("{} is {}; training here does without it", json.place(key), short_text(*value)));
   auto unknown = unknown_keys(json, keys);
   if (unknown.empty() || keys.unknown_refused) return;
   const size_t count = unknown.size();
   unknown.resize(std::min<size_t>(count, 20));
   for (auto& key : unknown) key = short_text(key);
-  log::warning(fmt::format("{}: not known here, and without effect: {}{}", json.file(), join(unknown, ", "),
-                           count > 20 ? fmt::format(" and {} more", count - 20) : ""));
+  warn_once(fmt::format("{}: not known here, and without effect: {}{}", json.file(), join(unknown, ", "),
+                        count > 20 ? fmt::format(" and {} more", count - 20) : ""));
 }
 
 // Of quantised checkpoints those in bitsandbytes' 4 bits are read (weights/bitsandbytes.h).
