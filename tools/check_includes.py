@@ -34,7 +34,7 @@ NOT_INSTALLED = re.compile(r"^antiphon/(kernels)/cpu/|^antiphon/(comm)/wires\.h"
 FOR_TESTS = re.compile(r"(^|/)(testing\.h|test_\w+\.h|\w+_test\.(h|cpp))$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 HEADERS = {".h", ".hpp", ".cuh"}
-SOURCES = HEADERS | {".cpp", ".cu"}
+SOURCES = HEADERS | {".cpp", ".cc", ".cu", ".inc", ".ipp"}
 
 
 def includes(file):
@@ -91,6 +91,8 @@ def check_file(root, file):
         found = limited(name, include, parts[0])
         if not found and parts[0] == "core" and area_of(include):
             found = check_core(parts[2], area_of(include))
+        if not found and parts[0] == "core" and "../" in include:
+            found = "a file of another folder is <antiphon/…>"
         if not found and PLUGINS.match(name):
             found = check_plugin(name, include)
         if not found and not PLUGINS.match(name) and INSIDE_PLUGIN.search(include):

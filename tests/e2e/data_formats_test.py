@@ -322,7 +322,9 @@ class Lhotse(Formats):
         plain = losses(self.trains(lines, "6 records"))
         packed = self.data / "files.jsonl.gz"
         packed.write_bytes(gzip.compress(lines.read_bytes()))
-        self.assertEqual(losses(self.trains(packed, "6 records, read by json_lines as lhotse_cut")), plain)
+        run = self.trains(packed, "6 records, read by json_lines as lhotse_cut")
+        self.assertEqual(losses(run), plain)
+        self.compare_resumed(run, *sets(model__llm__chat_template=self.data / "template.jinja", train__steps=3, train__tokens_per_batch=1024, train__checkpoint_every=1))
         self.assertIn("0 failed", self.call("conformance", ROOT / "build/plugins/json_lines.so", "--data", packed, threads=None).stdout)
         for shard in range(2):
             part = range(3 * shard, 3 * shard + 3)

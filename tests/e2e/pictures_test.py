@@ -42,6 +42,18 @@ class Pictures:
         self.assertEqual(self.answer(short), self.answer(long))
         self.assertNotEqual(self.answer(short).strip(), "")
 
+    def test_a_chat_goes_on_from_its_pictures(self):
+        said = self.folder / "said.jsonl"
+        talked = self.call("chat", self.composed("chat", f'[model]\nfrom = "{self.source}"\n'), "--history", "", *sets(generate__max_tokens=12), input=f"/image {self.picture}\n/image {self.picture}\nWhat is this?\nAnd now?\n/save {said}\n").stdout
+        self.assertTrue(talked.startswith(self.answer(self.composed("chat", f'[model]\nfrom = "{self.source}"\n'))))
+        turns = records(said)[0]["messages"]
+        self.assertEqual([turn["role"] for turn in turns], ["user", "assistant"] * 2)
+        self.assertEqual(turns[0]["content"], [*[{"type": "image", "image": str(self.picture)}] * 2, {"type": "text", "text": "What is this?"}])
+        # The session's second answer is that to the whole conversation, read at once.
+        self.call("eval", self.source, "--output", self.folder / "said_eval", *sets(eval__max_tokens=12, eval__controls="[]", data__feature_cache='""', data__eval__held__sources=f'[{{path="{said}"}}]'))
+        read = records(self.folder / "said_eval" / "predictions.jsonl")[0]
+        self.assertEqual(read["predicted"], turns[3]["content"][0]["text"])
+
     def test_a_sample_is_the_same_packed_and_alone(self):
         packed, alone = self.losses("packed", *sets(eval__batch_size=12)), self.losses("alone", *sets(eval__batch_size=1))
         self.assertEqual(len(packed), 12)

@@ -97,15 +97,15 @@ class Preference(Case):
         tokens = len(Tokenizer.from_file(str(make_tiny.TOKENIZER / "tokenizer.json")).encode(text).ids) + 1  # the end of the turn
         return -entry["loss"] * tokens
 
-    def second_step_is_the_formula(self, name, pair):
+    def second_step_is_the_formula(self, name, pair, config=None):
         """The loss of the second step, out of log-probabilities that `eval` measures before and after the first."""
         self.one = pair
         (self.folder / "data" / "one.jsonl").write_text(json.dumps(self.one) + "\n")
         run, words = self.folder / name, {}
         common = [*DPO, *self.source("one"), *sets(train__checkpoint_every=1, train__keep_checkpoints=5, train__schedule__name="constant", train__tokens_per_batch=100)]
-        self.train(run, *common, *sets(train__steps=2))
+        self.train(run, *common, *sets(train__steps=2), config=config)
         start = self.folder / f"{name}_start"
-        self.train(start, *common, *sets(train__steps=1, train__optimizer__lr=1e-30))
+        self.train(start, *common, *sets(train__steps=1, train__optimizer__lr=1e-30), config=config)
         for side in ["chosen", "rejected"]:
             text = self.one[side][0]["content"]
             words[side] = self.answer_logp(text, run, "--checkpoint", run / "checkpoints" / "step_1") - self.answer_logp(text, start)
@@ -116,6 +116,20 @@ class Preference(Case):
 
     def test_second_step_is_the_formula(self):
         self.second_step_is_the_formula("formula", records(self.folder / "data" / "pairs.jsonl")[0])
+
+    def test_after_fine_tuning(self):
+        """The reference is what was trained before, adapters and connectors, and not the model without its adapters."""
+        first = self.folder / "tuned"
+        self.train(first, *sets(train__steps=30, train__checkpoint_every=30, train__optimizer__lr=5e-3))
+        text = self.config.read_text()
+        for old, new in (('plugin = "lora"', f'plugin = "lora"\nweights = "{first}"'), ('{ plugin = "mlp" }', f'{{ plugin = "mlp", weights = "{first}" }}'), ('{ plugin = "frame_stack",', f'{{ plugin = "frame_stack", weights = "{first}",')):
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        config = self.folder / "after.toml"
+        config.write_text(text)
+        run = self.second_step_is_the_formula("after", records(self.folder / "data" / "pairs.jsonl")[0], config)
+        self.assertAlmostEqual(losses(run)[1], LOG2, places=6)
+        self.assertEqual(metric(run, "rewards/margins")[1], 0)
 
     def test_second_step_is_the_formula_without_media(self):
         """A text-only pair; the answers are of unequal length."""

@@ -1,4 +1,4 @@
-"""train.recompute gives the same run to the bit, with dropout, batch statistics and a trained encoder; it keeps less memory."""
+"""train.recompute gives the same run to the bit, with dropout, batch statistics and a trained encoder. What it keeps is in memory_test.py."""
 import unittest
 
 from harness import Case, checkpoint_state, losses, main, sets

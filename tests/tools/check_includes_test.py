@@ -55,6 +55,8 @@ BAD = {
     "tests/plugin_fixtures/20.cpp": ("#include <antiphon/run/h.h>\n", "a plugin must not include run"),
     "examples/kinds/21.cpp": ("#include <antiphon/train/b.h>\n", "a plugin must not include train"),
     "examples/kinds/22_test.cpp": ("#include <antiphon/nn/testing.h>\n", "is not installed"),
+    "core/antiphon/base/24.cpp": ('#include "../model/b.h"\n', "a file of another folder is <antiphon/…>"),
+    "core/antiphon/base/25.inc": ("#include <antiphon/model/b.h>\n", "base must not include model"),
     "core/antiphon/data/g.h": ("#include <antiphon/data/g.h>\n", "headers include each other"),
 }
 

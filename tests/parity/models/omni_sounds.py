@@ -121,7 +121,7 @@ def positions(bench, per_second, chunk):
                                                                                     position_id_per_seconds=per_second, seconds_per_chunk=chunk, **marks))
     generator = random.Random(13)
     layouts, expected, runs = [], [], []
-    for _ in range(500):
+    for _ in range(1000):
         ids, media, pictures, clips, seconds, sounds = [1] * generator.randint(1, 4), [], [], [], [], []
         for kind in generator.choices(["image", "video", "audio"], weights=[1, 3, 1], k=generator.randint(0, 5)):
             rows, columns, parts, frames = generator.randint(1, 5), generator.randint(1, 5), generator.randint(1, 9), generator.randint(3, 900)
@@ -150,9 +150,9 @@ def positions(bench, per_second, chunk):
     answer, got = bench.ask("positions", plugin="qwen2_vl_text", options=options + "\n", layouts=layouts)
     wrong = [i for i, one in enumerate(expected) if not torch.equal(got[str(i)], one)]
     case = f"qwen2_vl_text positions, sound in videos, {per_second} a second in chunks of {chunk} s"
-    bench.check(f"{case}: 500 samples equal get_rope_index", not wrong, f"{len(wrong)} differ, {wrong[:3]}")
+    bench.check(f"{case}: 1000 samples equal get_rope_index", not wrong, f"{len(wrong)} differ, {wrong[:3]}")
     ours = [join(("VIDEO" if i % 2 == 0 else "AUDIO", count) for i, count in enumerate(one)) for one in answer["runs"]]
-    bench.check(f"{case}: {len(runs)} videos as the processor lays them out", ours == runs and len(runs) > 500, [pair for pair in zip(ours, runs) if pair[0] != pair[1]][:1])
+    bench.check(f"{case}: {len(runs)} videos as the processor lays them out", ours == runs and len(runs) > 1000, [pair for pair in zip(ours, runs) if pair[0] != pair[1]][:1])
 
 
 def join(runs):

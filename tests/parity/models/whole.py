@@ -717,7 +717,7 @@ def read_again(bench, reference, samples=(0, 5)):
 def adapted(bench, reference):
     """LoRA of peft on the text model and on the tower; changes the reference."""
     samples = reference.samples
-    adapters, tables = lora_on(reference, reference.model, reference.folder, ["q_proj", "down_proj"])
+    adapters, tables = lora_on(reference, reference.model, reference.folder, ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
     reference.model.zero_grad()
     theirs = reference.run(samples)[0]
     theirs["loss"].backward()
@@ -726,6 +726,8 @@ def adapted(bench, reference):
     gradients = {f"{slot}.peft.0:{'model.' if slot == 'llm' else reference.tower_prefix}{plain(name)}": p.grad for slot, model in adapters.items() for name, p in model.named_parameters() if "lora_" in name}
     ours = {name: grad for name, grad in starting(out, "grad:").items() if ".peft." in name}
     bench.compare(f"lora on {reference.name}: gradients", ours, gradients, gradients=gradients)
+    still = sorted(name for name, grad in ours.items() if not grad.any())
+    bench.check(f"lora on {reference.name}: each of {len(ours)} matrices has a gradient", not still, still[:3] or "")
 
 
 TEXT_3B = dict(hidden_size=2048, intermediate_size=11008, num_hidden_layers=36, num_attention_heads=16, num_key_value_heads=2, vocab_size=151936)
