@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -12,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "faults"))
 
 import bad_samples_test
 import make_tiny
-from harness import PROGRAM, Case, main, records, sets
+from harness import PROGRAM, ROOT, Case, main, records, sets
 
 GOLDEN = """\
 {path}:1 (image-0)
@@ -278,6 +279,23 @@ class Help(Data):
             text = subprocess.run([PROGRAM, "data", verb, "--help"], capture_output=True, text=True, check=True).stdout
             for flag in flags:
                 self.assertIn(flag, text)
+
+    def test_every_table_of_the_page_is_one(self):
+        """Each block of TOML on docs/data.md is accepted in place of the tiny configuration's own data, and not if its first key is misspelt."""
+        page = (ROOT / "docs" / "data.md").read_text()
+        found = re.findall(r"^```toml\n(.*?)^```", page, flags=re.M | re.S)
+        self.assertGreaterEqual(len(found), 10)
+        whole = re.sub(r"(?ms)^\[+data[^\n]*\n.*?(?=^\[(?!\[?data)|\Z)", "", self.config.read_text())
+        self.assertNotIn("[data", whole)
+        own = f'[[data.train.sources]]\npath = "{self.folder}/data/train.jsonl"\n'
+        for number, block in enumerate(found):
+            with self.subTest(block):
+                path = self.folder / f"block_{number}.toml"
+                path.write_text(whole + block + (own if "[[data.train.sources]]" not in block else ""))
+                self.call("validate", path)
+                key = re.search(r"(?m)^(\w+) = ", block)[1]
+                path.write_text(path.read_text().replace(f"\n{key} = ", f"\n{key}x = "))
+                self.assertIn(f"'{key}x'", self.call("validate", path, code=2).stderr)
 
 
 if __name__ == "__main__":
