@@ -44,8 +44,9 @@ class Pictures:
 
     def test_a_chat_goes_on_from_its_pictures(self):
         said = self.folder / "said.jsonl"
-        talked = self.call("chat", self.composed("chat", f'[model]\nfrom = "{self.source}"\n'), "--history", "", *sets(generate__max_tokens=12), input=f"/image {self.picture}\n/image {self.picture}\nWhat is this?\nAnd now?\n/save {said}\n").stdout
-        self.assertTrue(talked.startswith(self.answer(self.composed("chat", f'[model]\nfrom = "{self.source}"\n'))))
+        config = self.composed("chat", f'[model]\nfrom = "{self.source}"\n')
+        talked = self.call("chat", config, "--history", "", *sets(generate__max_tokens=12), input=f"/image {self.picture}\n/image {self.picture}\nWhat is this?\nAnd now?\n/save {said}\n").stdout
+        self.assertTrue(talked.startswith(self.answer(config)))
         turns = records(said)[0]["messages"]
         self.assertEqual([turn["role"] for turn in turns], ["user", "assistant"] * 2)
         self.assertEqual(turns[0]["content"], [*[{"type": "image", "image": str(self.picture)}] * 2, {"type": "text", "text": "What is this?"}])

@@ -275,6 +275,11 @@ std::exception_ptr Trainer::finish_step(const StepResult& result, const EndedRec
 void Trainer::measure_at_end() {
   best_is_due_ = false;
   if (step_ == 0 || options_.eval_every == 0 || step_ % options_.eval_every == 0) return;
+  measure_by_itself();
+}
+
+// With a record of its own.
+void Trainer::measure_by_itself() {
   const auto measured = evaluate(/*stops=*/false);
   if (measured.empty()) return;
   best_is_due_ = is_best(measured);
@@ -283,11 +288,9 @@ void Trainer::measure_at_end() {
 
 // Before a run goes on that was stopped while it measured.
 void Trainer::measure_what_was_left() {
-  const auto measured = evaluate(/*stops=*/false);
+  best_is_due_ = false;
+  measure_by_itself();
   if (unmeasured_) stop(stop_requested());
-  if (measured.empty()) return;
-  best_is_due_ = is_best(measured);
-  folder_.metrics(step_, measured);
   if (best_is_due_) keep_best();
 }
 

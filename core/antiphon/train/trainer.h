@@ -131,6 +131,7 @@ class Trainer {
   bool is_best(const std::map<std::string, double>& measured);
   void keep_best();
   void measure_what_was_left();
+  void measure_by_itself();
   bool keep_is_due() const;
   void keep_this();
   void tell_of_checkpoint(bool wait);

@@ -1,10 +1,8 @@
 // (IA)³ (Liu et al. 2022): y = l ⊙ (W x + b), at feed-forward sites y = W (l ⊙ x) + b. Reads and writes PEFT's format
 // (peft/tuners/ia3): peft_type IA3, keys <site>.ia3_l, [out, 1] or [1, in].
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 
 #include <antiphon/base/error.h>
-#include <antiphon/base/strings.h>
 #include <antiphon/component/register.h>
 #include <antiphon/nn/linear/linear.h>
 #include <antiphon/nn/linear/site_adapters.h>
@@ -74,7 +72,9 @@ class Ia3 : public Peft, private Module {
       add(site.path, *adapter);
       return adapter;
     });
-    if (options_.feedforward != Ia3Options().feedforward) check_feedforward();
+    // As in PEFT they are some of the targets; those by default need not be.
+    if (options_.feedforward != Ia3Options().feedforward)
+      nn::matching_sites("ia3: feedforward", options_.feedforward, adapters_.sites());
     return paths;
   }
 
@@ -103,20 +103,6 @@ class Ia3 : public Peft, private Module {
   void merge() override { adapters_.merge(); }
 
  private:
-  // As in PEFT they are some of the targets; those by default need not be.
-  void check_feedforward() const {
-    for (const auto& name : options_.feedforward) {
-      const auto& sites = adapters_.sites();
-      if (std::ranges::any_of(sites, [&](const Site& site) { return nn::matches_target(name, site.path); })) continue;
-      std::vector<std::string> ends;
-      for (const auto& site : sites) ends.push_back(site.path.substr(site.path.rfind('.') + 1));
-      const auto near = nearest(name, ends);
-      fail(ErrorKind::config,
-           fmt::format("ia3: feedforward names {}, which is none of the targets{}", name,
-                       near.empty() ? "" : fmt::format("; did you mean '{}'?", near)),
-           "name it among the targets, too");
-    }
-  }
   bool is_feedforward(const std::string& path) const {
     return std::ranges::any_of(options_.feedforward,
                                [&](const auto& target) { return nn::matches_target(target, path); });

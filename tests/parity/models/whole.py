@@ -717,7 +717,7 @@ def read_again(bench, reference, samples=(0, 5)):
 def adapted(bench, reference):
     """LoRA of peft on the text model and on the tower; changes the reference."""
     samples = reference.samples
-    adapters, tables = lora_on(reference, reference.model, reference.folder, ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
+    adapters, tables = lora_on(reference, reference.model, reference.folder, LINEAR)
     reference.model.zero_grad()
     theirs = reference.run(samples)[0]
     theirs["loss"].backward()
