@@ -36,16 +36,16 @@ at::Tensor hidden(LanguageModel& model, const at::Tensor& ids) {
 }
 
 // With blocks of four tokens, so that rows have several.
-KvCache small_cache(LanguageModel& model, int64_t rows, int64_t capacity) {
+DecoderState small_cache(LanguageModel& model, int64_t rows, int64_t capacity) {
   constexpr int64_t block = 4;
   const auto dtype = model.embed(at::zeros({1}, at::kLong)).scalar_type();
-  KvCache cache(model.kv_shape(), rows * KvCache::blocks_for(capacity, block), dtype, block);
+  DecoderState cache(model.kv_shape(), rows * DecoderState::blocks_for(capacity, block), dtype, block);
   for (int64_t row = 0; row < rows; ++row) cache.add_row();
   return cache;
 }
 
 // `ids` into row `row` of the cache, after what it holds.
-at::Tensor append(LanguageModel& model, KvCache& cache, int64_t row, const at::Tensor& ids,
+at::Tensor append(LanguageModel& model, DecoderState& cache, int64_t row, const at::Tensor& ids,
                   const std::vector<TokenSpan>& media = {}) {
   auto input = input_of(model, ids, {ids.size(0)}, {cache.length(row)});
   input.media = media;

@@ -396,7 +396,7 @@ class Rows {
   model::MultimodalLm& model_;
   std::vector<std::vector<int64_t>> ids_;
   std::vector<data::Prepared> samples_;
-  KvCache cache_;
+  DecoderState cache_;
   std::vector<int64_t> rows_;
   std::vector<std::vector<at::Tensor>> hidden_;
 };

@@ -1,7 +1,7 @@
 // The decoder that reads text and media embeddings and returns hidden states.
 #pragma once
 #include <antiphon/component/kind.h>
-#include <antiphon/component/kv_cache.h>
+#include <antiphon/component/decoder_state.h>
 #include <antiphon/component/logit_rule.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
@@ -46,7 +46,7 @@ struct DecoderInput {
   // with them.
   std::shared_ptr<const nn::Prefix> prefix = nullptr;
   AddedStates added = {};    // for models whose most_added() allows it
-  KvCache* cache = nullptr;  // if set, sequence i continues row rows[i] and is appended to it
+  DecoderState* cache = nullptr;  // if set, sequence i continues row rows[i] and is appended to it
   std::vector<int64_t> rows;
   // If defined, on the device of x, one token for each row: the blocks of the rows [rows, blocks], the tokens that they
   // hold [rows] and the slots of the new ones [rows], all int64. The step reads them here, so that it can be recorded

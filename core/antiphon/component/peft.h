@@ -1,7 +1,7 @@
 // A parameter-efficient fine-tuning method: small trainable tensors attached to sites of a frozen model.
 #pragma once
 #include <antiphon/component/kind.h>
-#include <antiphon/component/kv_cache.h>
+#include <antiphon/component/decoder_state.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/pretrained.h>
 

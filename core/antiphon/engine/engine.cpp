@@ -23,7 +23,7 @@ struct Using {
 
 int64_t blocks_of_text(const model::MultimodalLm& model, int64_t tokens) {
   const int64_t prefix = model.prefix_tokens();
-  return KvCache::blocks_for(prefix + tokens) - prefix / KvCache::kBlockSize;
+  return DecoderState::blocks_for(prefix + tokens) - prefix / DecoderState::kBlockSize;
 }
 
 int64_t room_for_answer(model::MultimodalLm& model, int64_t prompt_tokens, int64_t max_tokens) {
@@ -39,8 +39,8 @@ int64_t room_for_answer(model::MultimodalLm& model, int64_t prompt_tokens, int64
 int64_t blocks_for_text(const model::MultimodalLm& model, int64_t prompt_tokens, int64_t capacity,
                         const GenerateOptions& options) {
   if (options.beams() == 1) return blocks_of_text(model, capacity);
-  const int64_t prefix = model.prefix_tokens(), all = KvCache::blocks_for(prefix + capacity),
-                shared = (prefix + prompt_tokens) / KvCache::kBlockSize;
+  const int64_t prefix = model.prefix_tokens(), all = DecoderState::blocks_for(prefix + capacity),
+                shared = (prefix + prompt_tokens) / DecoderState::kBlockSize;
   return blocks_of_text(model, prompt_tokens) + options.beams() * (all - shared);
 }
 
@@ -63,7 +63,7 @@ int64_t Engine::submit(Request request) {
   const int64_t prompt = request.prompt.tokens(),
                 capacity = prompt + room_for_answer(model_, prompt, request.options.limit());
   const int64_t blocks = blocks_for_text(model_, prompt, capacity, request.options),
-                all = cache_.keys(0).size(0) - KvCache::blocks_for(cache_.prefix());
+                all = cache_.keys(0).size(0) - DecoderState::blocks_for(cache_.prefix());
   if (blocks > all)
     fail(ErrorKind::data,
          fmt::format("a prompt and its answer take {} tokens; {} fit", blocks * cache_.block_size(),

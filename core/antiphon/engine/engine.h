@@ -34,7 +34,7 @@ int64_t blocks_for_text(const model::MultimodalLm& model, int64_t prompt_tokens,
 
 class Engine {
  public:
-  // `tokens`: what all texts hold together at most; each takes whole blocks of KvCache::kBlockSize. The model must
+  // `tokens`: what all texts hold together at most; each takes whole blocks of DecoderState::kBlockSize. The model must
   // outlive the engine. `tokenizer`: needed for options.stop.
   Engine(model::MultimodalLm& model, int64_t tokens, std::optional<text::Tokenizer> tokenizer = std::nullopt);
 
@@ -112,7 +112,7 @@ class Engine {
   static at::Tensor& hidden_of(Text& text) { return text.writing->beams ? text.writing->beams->hidden : text.hidden; }
 
   model::MultimodalLm& model_;
-  KvCache cache_;
+  DecoderState cache_;
   DecodingSteps steps_;
   std::optional<text::Tokenizer> tokenizer_;
   std::optional<int64_t> longest_short_;

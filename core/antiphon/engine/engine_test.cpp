@@ -123,7 +123,7 @@ TEST_CASE("beams are those of whole passes; their rows and blocks are free again
   CHECK(expected != alone(*lm, one, {.max_tokens = 40}));
   CHECK(alone(*lm, one, options) == expected);
 
-  const auto tokens = blocks_for_text(*lm, one.tokens(), one.tokens() + 40, options) * KvCache::kBlockSize;
+  const auto tokens = blocks_for_text(*lm, one.tokens(), one.tokens() + 40, options) * DecoderState::kBlockSize;
   Engine engine(*lm, tokens);  // just enough: what is not given back is missed
   for (int i = 0; i < 3; ++i) {
     const auto ended = engine.submit({one, options});
@@ -134,7 +134,7 @@ TEST_CASE("beams are those of whole passes; their rows and blocks are free again
     }
     CHECK(engine.take(text)->ids == expected);
   }
-  CHECK_THROWS_AS(Engine(*lm, tokens - KvCache::kBlockSize).submit({one, options}), Error);
+  CHECK_THROWS_AS(Engine(*lm, tokens - DecoderState::kBlockSize).submit({one, options}), Error);
   auto sampled = options;
   sampled.temperature = 1;
   CHECK_THROWS_AS(engine.submit({one, sampled}), Error);

@@ -9,7 +9,7 @@ std::vector<Answer> answers_to(model::MultimodalLm& model, std::vector<data::Pre
   for (const auto& prompt : prompts)
     blocks += blocks_for_text(model, prompt.tokens(),
                               prompt.tokens() + room_for_answer(model, prompt.tokens(), options.limit()), options);
-  Engine engine(model, blocks * KvCache::kBlockSize, std::move(tokenizer));
+  Engine engine(model, blocks * DecoderState::kBlockSize, std::move(tokenizer));
   std::vector<int64_t> texts;
   for (size_t i = 0; i < prompts.size(); ++i)
     texts.push_back(engine.submit({std::move(prompts[i]), options, stop_ids,

@@ -50,7 +50,7 @@ at::Tensor logits_of(model::MultimodalLm& model, const at::Tensor& hidden) {
   return model.llm().logits(hidden);
 }
 
-DecodingSteps::DecodingSteps(model::MultimodalLm& model, KvCache& cache) : model_(model), cache_(cache) {}
+DecodingSteps::DecodingSteps(model::MultimodalLm& model, DecoderState& cache) : model_(model), cache_(cache) {}
 DecodingSteps::~DecodingSteps() = default;
 
 // What is written is text.

@@ -13,7 +13,7 @@ at::Tensor logits_of(model::MultimodalLm& model, const at::Tensor& hidden);
 // Steps over one cache, which must outlive them as the model must.
 class DecodingSteps {
  public:
-  DecodingSteps(model::MultimodalLm& model, KvCache& cache);
+  DecodingSteps(model::MultimodalLm& model, DecoderState& cache);
   ~DecodingSteps();
   // Appends ids[i] to row rows[i] of the cache -> hidden states [rows, hidden_size] after it. Error(internal) if the
   // cache is full.
@@ -30,7 +30,7 @@ class DecodingSteps {
   at::Tensor run(const at::Tensor& inputs, const std::vector<int64_t>& rows);
   at::Tensor inputs_of(const std::vector<int64_t>& ids, const std::vector<int64_t>& rows, int64_t most_blocks);
   model::MultimodalLm& model_;
-  KvCache& cache_;
+  DecoderState& cache_;
   std::map<std::pair<size_t, int64_t>, std::unique_ptr<Recorded>> recorded_;  // by rows and blocks of a row
 };
 

@@ -49,7 +49,7 @@ struct CrossEntropy {
 CrossEntropy cross_entropy(const at::Tensor& logits, const at::Tensor& labels, bool gradient);
 
 // k, v [n, kv_heads, head_size] to the slots [n] int64 of keys and values [blocks, kv_heads, block_size, head_size]:
-// slot / block_size is the block, the rest the place in it (component/kv_cache.h). All on one device.
+// slot / block_size is the block, the rest the place in it (component/decoder_state.h). All on one device.
 void append_kv(const at::Tensor& k, const at::Tensor& v, const at::Tensor& keys, const at::Tensor& values,
                const at::Tensor& slots);
 // One query per row, q [n, heads, head_size], over the first lengths[i] + 1 positions of the row that lies in blocks[i]

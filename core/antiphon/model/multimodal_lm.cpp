@@ -232,16 +232,16 @@ at::Tensor MultimodalLm::embedded(const Batch& batch, std::map<std::string, at::
   return x;
 }
 
-KvCache MultimodalLm::make_cache(int64_t blocks) const {
-  const int64_t prefix_blocks = KvCache::blocks_for(prefix_tokens());
-  KvCache cache(llm_->kv_shape(), blocks + prefix_blocks,
+DecoderState MultimodalLm::make_cache(int64_t blocks) const {
+  const int64_t prefix_blocks = DecoderState::blocks_for(prefix_tokens());
+  DecoderState cache(llm_->kv_shape(), blocks + prefix_blocks,
                 at::TensorOptions().dtype(settings_.formats.compute).device(settings_.device));
   c10::AutoGradMode no_grad(false);
   if (prefix_blocks > 0) cache.begin_rows_with(prefix());
   return cache;
 }
 
-DecoderInput MultimodalLm::input_of(const Batch& batch, KvCache* cache, const std::vector<int64_t>& rows) {
+DecoderInput MultimodalLm::input_of(const Batch& batch, DecoderState* cache, const std::vector<int64_t>& rows) {
   DecoderInput input;
   input.x_td = embed(batch, &input.added);
   input.positions_at = batch.positions_at.to(settings_.device);
@@ -253,7 +253,7 @@ DecoderInput MultimodalLm::input_of(const Batch& batch, KvCache* cache, const st
   return input;
 }
 
-at::Tensor MultimodalLm::forward(const Batch& batch, KvCache* cache, const std::vector<int64_t>& rows) {
+at::Tensor MultimodalLm::forward(const Batch& batch, DecoderState* cache, const std::vector<int64_t>& rows) {
   const auto input = input_of(batch, cache, rows);
   const TraceScope scope("decoder");
   return llm_->forward(input);

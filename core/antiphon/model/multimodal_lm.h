@@ -63,7 +63,7 @@ class MultimodalLm : public Model {
   // dtype of computing.
   at::Tensor media_embeddings(const Batch& batch, const std::string& name, int64_t count) const;
   // An empty cache of so many blocks, for forward(); what stands before every sequence has blocks beside them.
-  KvCache make_cache(int64_t blocks) const;
+  DecoderState make_cache(int64_t blocks) const;
   // Each with its part of the language model; what else is trained is told to it here.
   void share(const SharedBy& by) override;
   // Of the chunk that a pass computes (component/pipeline_pass.h): whether it begins with the embeddings, and whether
@@ -75,9 +75,9 @@ class MultimodalLm : public Model {
   // Neither of any stream's encoders is trained, nor are adapters on one: features of media stay what they are.
   bool encoders_frozen() const;
   // What the language model reads of a batch. If there is a cache, its rows begin with what stands before sequences.
-  DecoderInput input_of(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
+  DecoderInput input_of(const Batch& batch, DecoderState* cache = nullptr, const std::vector<int64_t>& rows = {});
   // Hidden states [tokens, hidden_size] after the final norm; of a stage that is not the last, see LanguageModel.
-  at::Tensor forward(const Batch& batch, KvCache* cache = nullptr, const std::vector<int64_t>& rows = {});
+  at::Tensor forward(const Batch& batch, DecoderState* cache = nullptr, const std::vector<int64_t>& rows = {});
   // Logits of the tokens that come after `last_n`, [n] in rising order, of a batch whose media are encoded:
   // [n, vocab_size], in each process in which the batch ends; undefined in others. Of processes that have the model
   // together all call it alike. Without gradients.

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
-#include <antiphon/component/kv_cache.h>
+#include <antiphon/component/decoder_state.h>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -22,10 +22,10 @@ inline double relative_error(const at::Tensor& got, const at::Tensor& expected) 
 }
 
 // A cache for so many rows of `capacity` tokens, which are there, in blocks of four.
-inline KvCache small_cache(const KvShape& shape, int64_t rows, int64_t capacity,
+inline DecoderState small_cache(const KvShape& shape, int64_t rows, int64_t capacity,
                            at::TensorOptions options = at::kFloat) {
   constexpr int64_t block = 4;
-  KvCache cache(shape, rows * KvCache::blocks_for(capacity, block), options, block);
+  DecoderState cache(shape, rows * DecoderState::blocks_for(capacity, block), options, block);
   for (int64_t row = 0; row < rows; ++row) cache.add_row();
   return cache;
 }

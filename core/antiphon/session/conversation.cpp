@@ -6,8 +6,8 @@ namespace {
 // Tokens of a text and, in their worst case, of its beams.
 int64_t room_for(const engine::GenerateOptions& options, int64_t capacity) {
   const int64_t beams = options.beams() == 1 ? 0 : options.beams();
-  const int64_t answer = std::min(capacity, options.limit()) + 2 * KvCache::kBlockSize;
-  return KvCache::blocks_for(capacity) * KvCache::kBlockSize + beams * answer;
+  const int64_t answer = std::min(capacity, options.limit()) + 2 * DecoderState::kBlockSize;
+  return DecoderState::blocks_for(capacity) * DecoderState::kBlockSize + beams * answer;
 }
 
 std::unique_ptr<engine::Engine> engine_for(model::MultimodalLm& model, int64_t capacity,

@@ -163,7 +163,7 @@ TEST_CASE("a decoder with a cache, in pieces, gives what it gives at once; packi
   decoder.initialize(5, at::kCPU);
   const auto ids = at::arange(18, at::kLong) % 20;
   const auto run = [&](int64_t begin, const std::vector<int64_t>& lengths, const std::vector<int64_t>& first,
-                       KvCache* cache, std::vector<int64_t> rows) {
+                       DecoderState* cache, std::vector<int64_t> rows) {
     DecoderInput input;
     std::vector<int64_t> positions;
     for (size_t i = 0; i < lengths.size(); ++i)

@@ -28,7 +28,7 @@ Heads random_heads(int64_t tokens, uint64_t seed, int64_t size = 8) {
 }
 
 // A cache whose rows hold 5, 1 and 9 tokens.
-KvCache filled_cache() {
+DecoderState filled_cache() {
   auto cache = small_cache({1, 2, 8}, kRows, kCapacity);
   DecoderInput input;
   input.cache = &cache, input.rows = {0, 1, 2}, input.lengths = {5, 1, 9};

@@ -119,7 +119,7 @@ TEST_CASE("a cache whose rows begin with a prefix gives what sequences behind it
   whole.positions_at = (at::cat({at::arange(4, at::kLong), at::arange(7, at::kLong)}) + kTokens).unsqueeze(0);
   whole.lengths = {4, 7}, whole.prefix = prefix;
   const auto expected = decoder.forward(whole);
-  KvCache cache(decoder.kv_shape(), 16, at::kFloat, 4);
+  DecoderState cache(decoder.kv_shape(), 16, at::kFloat, 4);
   cache.begin_rows_with(kv);
   const std::vector<int64_t> rows{cache.add_row(), cache.add_row()};
   std::vector<at::Tensor> got(11);

@@ -75,7 +75,7 @@ double rounding(const at::Tensor& got, const at::Tensor& exact) {
   return ((got.to(at::kFloat) - exact).norm() / exact.norm()).item<double>();
 }
 
-bool fits(const DecoderLayer& layer, const at::Tensor& x, KvCache& cache) {
+bool fits(const DecoderLayer& layer, const at::Tensor& x, DecoderState& cache) {
   const at::NoGradGuard guard;
   DecoderInput input;
   input.lengths = {1}, input.rows = {0}, input.cache = &cache;

@@ -1,4 +1,4 @@
-#include <antiphon/component/kv_cache.h>
+#include <antiphon/component/decoder_state.h>
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
@@ -10,9 +10,9 @@
 
 namespace antiphon {
 
-int64_t KvCache::blocks_for(int64_t tokens, int64_t block_size) { return (tokens + block_size - 1) / block_size; }
+int64_t DecoderState::blocks_for(int64_t tokens, int64_t block_size) { return (tokens + block_size - 1) / block_size; }
 
-KvCache::KvCache(const KvShape& shape, int64_t blocks, at::TensorOptions options, int64_t block_size)
+DecoderState::DecoderState(const KvShape& shape, int64_t blocks, at::TensorOptions options, int64_t block_size)
     : shape_(shape), block_size_(block_size), holders_(static_cast<size_t>(blocks), 0) {
   c10::InferenceMode normal(false);  // it may outlive the scope of such a mode
   for (int64_t layer = 0; layer < shape.layers; ++layer)
@@ -21,7 +21,7 @@ KvCache::KvCache(const KvShape& shape, int64_t blocks, at::TensorOptions options
   for (int64_t block = blocks; block-- > 0;) free_.push_back(block);
 }
 
-void KvCache::begin_rows_with(const at::Tensor& kv) {
+void DecoderState::begin_rows_with(const at::Tensor& kv) {
   if (!rows_.empty()) fail(ErrorKind::internal, "rows of the KV cache are to begin with something, and there are some");
   const int64_t row = unused_row(), tokens = kv.size(2);
   reserve(row, tokens);
@@ -37,9 +37,9 @@ void KvCache::begin_rows_with(const at::Tensor& kv) {
   begin_ = row;
 }
 
-int64_t KvCache::add_row() { return begin_ < 0 ? unused_row() : fork(begin_); }
+int64_t DecoderState::add_row() { return begin_ < 0 ? unused_row() : fork(begin_); }
 
-int64_t KvCache::unused_row() {
+int64_t DecoderState::unused_row() {
   const auto unused = std::ranges::find(rows_, false, &Row::used);
   const auto row = unused - rows_.begin();
   if (unused == rows_.end()) rows_.emplace_back();
@@ -47,7 +47,7 @@ int64_t KvCache::unused_row() {
   return row;
 }
 
-int64_t KvCache::fork(int64_t row) {
+int64_t DecoderState::fork(int64_t row) {
   const auto copy = static_cast<size_t>(unused_row());
   rows_[copy] = rows_[static_cast<size_t>(row)];
   // What was reserved beyond its tokens is not the copy's.
@@ -56,12 +56,12 @@ int64_t KvCache::fork(int64_t row) {
   return static_cast<int64_t>(copy);
 }
 
-void KvCache::drop_row(int64_t row) {
+void DecoderState::drop_row(int64_t row) {
   truncate(row, 0);
   rows_[static_cast<size_t>(row)].used = false;
 }
 
-void KvCache::truncate(int64_t row, int64_t tokens) {
+void DecoderState::truncate(int64_t row, int64_t tokens) {
   auto& r = rows_[static_cast<size_t>(row)];
   r.length = std::min(r.length, tokens);
   while (static_cast<int64_t>(r.blocks.size()) > blocks_for(r.length, block_size_)) {
@@ -70,7 +70,7 @@ void KvCache::truncate(int64_t row, int64_t tokens) {
   }
 }
 
-void KvCache::reserve(int64_t row, int64_t tokens) {
+void DecoderState::reserve(int64_t row, int64_t tokens) {
   auto& r = rows_[static_cast<size_t>(row)];
   const int64_t held = static_cast<int64_t>(r.blocks.size()),
                 missing = std::max<int64_t>(0, blocks_for(r.length + tokens, block_size_) - held);
@@ -86,42 +86,42 @@ void KvCache::reserve(int64_t row, int64_t tokens) {
   for (int64_t i = 0; i < missing; ++i) r.blocks.push_back(take_block());
 }
 
-void KvCache::advance(int64_t row, int64_t tokens) { rows_[static_cast<size_t>(row)].length += tokens; }
+void DecoderState::advance(int64_t row, int64_t tokens) { rows_[static_cast<size_t>(row)].length += tokens; }
 
-int64_t KvCache::next_position(int64_t row) const {
+int64_t DecoderState::next_position(int64_t row) const {
   const auto& r = rows_[static_cast<size_t>(row)];
   return r.length + r.ahead;
 }
 
-void KvCache::set_next_position(int64_t row, int64_t position) {
+void DecoderState::set_next_position(int64_t row, int64_t position) {
   auto& r = rows_[static_cast<size_t>(row)];
   r.ahead = position - r.length;
 }
 
-int64_t KvCache::slot(int64_t row, int64_t position) const {
+int64_t DecoderState::slot(int64_t row, int64_t position) const {
   return blocks(row)[static_cast<size_t>(position / block_size_)] * block_size_ + position % block_size_;
 }
 
-at::Tensor KvCache::gathered(const at::Tensor& keys_or_values, int64_t row, int64_t tokens) const {
+at::Tensor DecoderState::gathered(const at::Tensor& keys_or_values, int64_t row, int64_t tokens) const {
   const auto& all = blocks(row);
   const std::vector<int64_t> used(all.begin(), all.begin() + blocks_for(tokens, block_size_));
   const auto of_row = keys_or_values.index_select(0, at::tensor(used, at::kLong).to(keys_or_values.device()));
   return of_row.transpose(0, 1).reshape({shape_.kv_heads, -1, shape_.head_size}).narrow(1, 0, tokens);
 }
 
-int64_t KvCache::take_block() {
+int64_t DecoderState::take_block() {
   const int64_t block = free_.back();
   free_.pop_back();
   holders_[static_cast<size_t>(block)] = 1;
   return block;
 }
 
-void KvCache::give_back(int64_t block) {
+void DecoderState::give_back(int64_t block) {
   if (--holders_[static_cast<size_t>(block)] == 0) free_.push_back(block);
 }
 
 // The block into which the next token goes, which others hold, too.
-void KvCache::own_last_block(Row& row) {
+void DecoderState::own_last_block(Row& row) {
   auto& block = row.blocks[static_cast<size_t>(row.length / block_size_)];
   const int64_t own = take_block();
   for (auto* all : {&keys_, &values_})

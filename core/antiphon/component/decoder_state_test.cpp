@@ -2,7 +2,7 @@
 #include <ATen/ATen.h>
 
 #include <antiphon/base/error.h>
-#include <antiphon/component/kv_cache.h>
+#include <antiphon/component/decoder_state.h>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -17,7 +17,7 @@ constexpr int64_t kBlock = 4;
 constexpr KvShape kShape{1, 2, 3};
 
 // Puts a token that is known by one number at the end of a row.
-void write(KvCache& cache, int64_t row, double token) {
+void write(DecoderState& cache, int64_t row, double token) {
   cache.reserve(row, 1);
   const int64_t slot = cache.slot(row, cache.length(row));
   cache.keys(0)[slot / kBlock].select(1, slot % kBlock).fill_(token);
@@ -25,7 +25,7 @@ void write(KvCache& cache, int64_t row, double token) {
   cache.advance(row, 1);
 }
 
-std::vector<double> tokens_of(const KvCache& cache, int64_t row) {
+std::vector<double> tokens_of(const DecoderState& cache, int64_t row) {
   const auto keys = cache.gathered(cache.keys(0), row, cache.length(row)),
              values = cache.gathered(cache.values(0), row, cache.length(row));
   CHECK(keys.sizes() == at::IntArrayRef({kShape.kv_heads, cache.length(row), kShape.head_size}));
@@ -42,7 +42,7 @@ std::vector<double> tokens_of(const KvCache& cache, int64_t row) {
 }  // namespace
 
 TEST_CASE("the next position of a row is its length, or goes on from where it was set") {
-  KvCache cache(kShape, 4, at::kFloat, kBlock);
+  DecoderState cache(kShape, 4, at::kFloat, kBlock);
   const auto row = cache.add_row();
   write(cache, row, 1), write(cache, row, 2);
   CHECK(cache.next_position(row) == 2);
@@ -59,7 +59,7 @@ TEST_CASE("the next position of a row is its length, or goes on from where it wa
 
 TEST_CASE("rows of a KV cache that grow, shrink, fork and end hold what was written into each") {
   std::mt19937_64 random(7);
-  KvCache cache(kShape, 12, at::kFloat, kBlock);
+  DecoderState cache(kShape, 12, at::kFloat, kBlock);
   std::map<int64_t, std::vector<double>> rows;
   double token = 0;
   for (int round = 0; round < 600; ++round) {
@@ -91,7 +91,7 @@ TEST_CASE("rows of a KV cache that grow, shrink, fork and end hold what was writ
 }
 
 TEST_CASE("rows that share a beginning share its blocks") {
-  KvCache cache(kShape, 8, at::kFloat, kBlock);
+  DecoderState cache(kShape, 8, at::kFloat, kBlock);
   const int64_t first = cache.add_row();
   for (int i = 1; i <= 10; ++i) write(cache, first, i);
   const int64_t second = cache.fork(first);
@@ -106,7 +106,7 @@ TEST_CASE("rows that share a beginning share its blocks") {
 }
 
 TEST_CASE("a row that does not fit takes nothing") {
-  KvCache cache(kShape, 3, at::kFloat, kBlock);
+  DecoderState cache(kShape, 3, at::kFloat, kBlock);
   const int64_t row = cache.add_row(), other = cache.add_row();
   cache.reserve(row, 5);
   cache.advance(row, 5);
@@ -118,7 +118,7 @@ TEST_CASE("a row that does not fit takes nothing") {
 }
 
 TEST_CASE("rows that begin with something share the blocks that it fills, and keep it when they are cut") {
-  KvCache cache(kShape, 6, at::kFloat, kBlock);
+  DecoderState cache(kShape, 6, at::kFloat, kBlock);
   const auto tokens = at::arange(1, 7, at::kFloat).view({1, 1, 6, 1, 1});  // one block and a half
   cache.begin_rows_with(at::cat({tokens, -tokens}, 1).expand({1, 2, 6, kShape.kv_heads, kShape.head_size}));
   CHECK(cache.prefix() == 6);

@@ -13,13 +13,13 @@ struct KvShape {
 };
 
 // A row is one text: the blocks that hold it, in order, and how many tokens it has. Not thread-safe.
-class KvCache {
+class DecoderState {
  public:
   static constexpr int64_t kBlockSize = 32;  // tokens
   static int64_t blocks_for(int64_t tokens, int64_t block_size = kBlockSize);
 
   // Zeros. `options`: the dtype that the model computes in, and its device.
-  KvCache(const KvShape& shape, int64_t blocks, at::TensorOptions options, int64_t block_size = kBlockSize);
+  DecoderState(const KvShape& shape, int64_t blocks, at::TensorOptions options, int64_t block_size = kBlockSize);
 
   // Every row that is added from here on begins with these keys and values, [layers, 2, tokens, kv_heads, head_size].
   // They take blocks_for(tokens) blocks for good; of those that they fill each row takes none of its own.
