@@ -26,6 +26,7 @@ DecoderInput input_of(LanguageModel& model, const at::Tensor& ids, const std::ve
     positions.push_back(at::arange(begin, begin + lengths[i], at::kLong));
   }
   input.x_td = model.embed(ids), input.lengths = lengths;
+  if (model.reads_ids()) input.ids_t = ids;
   const auto all = at::cat(positions);
   input.positions_at = all.expand({model.position_axes(), all.size(0)});
   return input;
@@ -39,7 +40,7 @@ at::Tensor hidden(LanguageModel& model, const at::Tensor& ids) {
 DecoderState small_cache(LanguageModel& model, int64_t rows, int64_t capacity) {
   constexpr int64_t block = 4;
   const auto dtype = model.embed(at::zeros({1}, at::kLong)).scalar_type();
-  DecoderState cache(model.kv_shape(), rows * DecoderState::blocks_for(capacity, block), dtype, block);
+  DecoderState cache(model.state_shape(), rows * DecoderState::blocks_for(capacity, block), dtype, block);
   for (int64_t row = 0; row < rows; ++row) cache.add_row();
   return cache;
 }
@@ -151,6 +152,28 @@ void cache_rows_are_independent(LanguageModel& model) {
   }
 }
 
+// A row that others were made of, and one that was cut, go on as if nothing had been.
+void rows_go_back(LanguageModel& model) {
+  c10::AutoGradMode no_grad(false);
+  const auto ids = some_ids(model, 14), first = ids.narrow(0, 0, 6), one = ids.narrow(0, 6, 4),
+             other = ids.narrow(0, 10, 4);
+  const auto after = [&](const at::Tensor& rest) {
+    return hidden(model, at::cat({first, rest})).narrow(0, first.size(0), rest.size(0));
+  };
+  auto cache = small_cache(model, 1, 40);
+  append(model, cache, 0, first);
+  cache.keep_place(0);
+  const auto copy = cache.fork(0);
+  expect_close(append(model, cache, 0, one), after(one), tolerance, "4 tokens after 6 that a copy has, too");
+  expect_close(append(model, cache, copy, other), after(other), tolerance, "4 other tokens after a copy of 6");
+  const auto kept = cache.reachable(0, 8);
+  expect(kept == 6 || kept == 8, "expected a row of 10 tokens, 6 of which are kept, to be cut to 6 or 8, got {}", kept);
+  cache.truncate(0, 6);
+  expect_close(append(model, cache, 0, other), after(other), tolerance, "4 other tokens after a row was cut to 6");
+  cache.truncate(0, 0);
+  expect_close(append(model, cache, 0, ids), hidden(model, ids), tolerance, "14 tokens in a row that was cut to none");
+}
+
 void full_cache_is_an_error(LanguageModel& model) {
   c10::AutoGradMode no_grad(false);
   auto cache = small_cache(model, 1, 4);
@@ -191,6 +214,7 @@ void check_language_model(Report& report, const Subject& subject) {
   report.check("media: a part is a whole, at once and in the cache", [&] { media_are_a_whole(*model); });
   report.check("cache: in pieces and token by token equal all at once", [&] { cache_continues(*model); });
   report.check("cache: rows do not mix", [&] { cache_rows_are_independent(*model); });
+  report.check("cache: copies of rows and rows that are cut go on", [&] { rows_go_back(*model); });
   report.check("cache: more than its capacity is an error", [&] { full_cache_is_an_error(*model); });
   check_network(report, make);
   check_name_map(report, make, model->name_map());

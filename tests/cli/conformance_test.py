@@ -30,7 +30,8 @@ FAULTS = {
     },
     "language_model": {
         "sees_future": {"attention: no token sees a later one": "the first 8 of 9 tokens after a change of the last: expected a difference of at most",
-                        "cache: in pieces": "12 tokens through the cache in 7 piece(s) against all at once", "cache: rows": None, "media: ": None},
+                        "cache: in pieces": "12 tokens through the cache in 7 piece(s) against all at once", "cache: rows": None, "cache: copies": None, "media: ": None},
+        "sums_in_place": {"cache: copies of rows": "4 other tokens after a copy of 6: expected a difference of at most", "cache: rows": None},
         "ignores_rows": {"cache: rows do not mix": "one step of two cache rows against all at once: expected a difference of at most"},
         "counts_from_one": {"positions: text counts on": "expected text at 0, 1, … on all axes"},
         "turned_head": {"shapes: ": "expected a head [vocab_size, hidden_size] of shape [64, 16], got [16, 64]"},

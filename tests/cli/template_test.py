@@ -6,6 +6,7 @@ template_test.py BUILD_FOLDER CMAKE     (a folder that `ninja` has filled)
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -100,6 +101,8 @@ class Template(unittest.TestCase):
         """A copy of an example, built against the installation, whose tests pass."""
         launcher = ["-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
         copy = self.work / example
+        if copy.exists():
+            return copy / "build" / "plugins"
         shutil.copytree(SOURCE / "examples" / example, copy)
         run(CMAKE, "-S", ".", "-B", "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={self.prefix}", *launcher, cwd=copy)
         run(CMAKE, "--build", "build", cwd=copy)
@@ -119,6 +122,27 @@ class Template(unittest.TestCase):
         kinds = {provided.split(":")[0] for plugin in listed for provided in plugin["provides"]}
         ours = [plugin for plugin in listed if Path(plugin["file"]).parent in [folder.resolve() for folder in folders]]
         self.assertEqual({provided.split(":")[0] for plugin in ours for provided in plugin["provides"]}, kinds)
+
+    def test_7_a_model_that_keeps_a_state(self):
+        """The recurrent language model trains on pictures and texts, and answers, greedily and by beams, as its loss says."""
+        folder = self.work / "stateful"
+        folder.mkdir()
+        make_tiny.write_set(folder / "train.jsonl", 12, seed=3, kinds=["image"])
+        shutil.copytree(make_tiny.TOKENIZER, folder / "tokenizer")
+        text = (SOURCE / "examples" / "plugin-template" / "model.toml").read_text()
+        kept = "\n".join(line for line in text.splitlines() if not re.match(r"(intermediate_size|num_layers|num_heads|max_positions) = ", line))
+        (folder / "model.toml").write_text(kept.replace('plugin = "llama"', 'plugin = "recurrent"'))
+        found = {"ANTIPHON_PLUGIN_PATH": f"{self.built('kinds')}:{self.plugins}"}
+        run(self.program, "train", "model.toml", "--set", "model.llm.trainable=true", "--set", "train.steps=60", "--set", "train.optimizer.lr=1e-2", cwd=folder, **found)
+        steps = [json.loads(line)["train/loss"] for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+        self.assertLess(steps[-1], 0.5 * steps[0])
+        picture, asked = "train_0.png", json.loads((folder / "train.jsonl").read_text().splitlines()[0])["messages"]
+        question = next(part["text"] for part in asked[0]["content"] if part["type"] == "text")
+        answers = [run(self.program, "generate", "run", "--image", picture, question, "--set", f"generate.num_beams={beams}", cwd=folder, **found)[0] for beams in (1, 3)]
+        text_of = lambda content: content if isinstance(content, str) else "".join(part["text"] for part in content)
+        known = {text_of(json.loads(line)["messages"][1]["content"]) for line in (folder / "train.jsonl").read_text().splitlines()}
+        for answer in answers:
+            self.assertIn(answer.strip(), known)
 
     def test_5_data_of_ones_own(self):
         """The examples of a data source and of a record format, together."""

@@ -52,6 +52,29 @@ class Methods(Case):
         self.assert_same_run(whole, cut)
         return whole
 
+    def test_for_some_tokens(self):
+        """A method that changes media alone leaves what the model says to texts as it was, and trains."""
+        lora = re.search(r'\[\[model\.llm\.peft\]\]\nplugin = "lora"\n', self.config.read_text())[0]
+        config = self.write("of_media", self.with_methods((lora, lora + 'only = "media"\n')))
+        run = self.resumed(config, "of_media_run")
+        again = self.folder / "of_media_again"
+        done = self.train(again, *sets(train__steps=10, train__checkpoint_every=5, train__recompute="full"), config=config)
+        self.assertIn("for embeddings of media alone", done.stderr)
+        self.assertIn("no adapter in", done.stderr)
+        self.assert_same_run(run, again)
+        self.assertLess(losses(run)[10], losses(run)[1])
+        self.assertFalse((run / "adapter").exists(), "PEFT's files cannot say it")
+        bare = self.write("bare", self.with_methods((re.search(r"(?s)\[\[model\.llm\.peft\]\].*?\n\n", self.config.read_text())[0], "\n")))
+        asked = ["What colour is it?", *sets(generate__max_tokens=12)]
+        self.assertEqual(self.call("generate", run, *asked).stdout, self.call("generate", bare, *asked).stdout)
+        from_run = self.write("from_run", self.with_methods((lora, lora + f'only = "media"\nweights = "{run}"\n'), ('{ plugin = "mlp" }', f'{{ plugin = "mlp", weights = "{run}" }}'), ('"frame_stack"', f'"frame_stack", weights = "{run}"')))
+        self.assertEqual(self.answers(from_run), self.answers(run))
+        self.assertIn("cannot become part of the weights", self.call("export", run, "--output", self.folder / "of_media_out", code=2).stderr)
+        for slot, words in (('[{ plugin = "prompt_tuning", only = "media" }]', "changes no layer"), ('[{ plugin = "lora", only = "pictures" }]', "only")):
+            self.assertIn(words, self.call("validate", bare, "--set", f"model.llm.peft={slot}", code=2).stderr)
+        of_encoder = self.write("of_encoder", self.with_methods(('fit = "stretch"', 'peft = [{ plugin = "lora", targets = "all-linear", only = "text" }], fit = "stretch"')))
+        self.assertIn("no language model", self.call("validate", of_encoder, code=2).stderr)
+
     def test_on_every_slot(self):
         on_image, on_audio = ('fit = "stretch"', f'peft = [{LORA}], fit = "stretch"'), ('length = "clip"', f'peft = [{BOTTLENECK}], length = "clip"')
         config = self.write("slots", self.with_methods(on_image, on_audio, ('{ plugin = "mlp" }', f'{{ plugin = "mlp", peft = [{IA3}] }}')))

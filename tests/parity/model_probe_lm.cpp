@@ -137,6 +137,20 @@ void add_media(const json& request, size_t row, int64_t begin, int64_t count, in
   }
 }
 
+// What "media" says of the tokens of all rows, to methods that ask; else what the batch does.
+std::shared_ptr<const TokenKinds> kinds_of(const json& request, const model::MultimodalLm& model,
+                                           const model::Batch& batch) {
+  if (!request.contains("media")) return model.kinds_of(batch);
+  DecoderInput input;
+  int64_t place = 0;
+  for (size_t row = 0; row < batch.lengths.size(); place += batch.lengths[row++])
+    add_media(request, row, 0, batch.lengths[row], place, input);
+  std::vector<int64_t> tokens;
+  for (const auto& span : input.media)
+    for (int64_t i = 0; i < span.tokens; ++i) tokens.push_back(span.begin + i);
+  return std::make_shared<TokenKinds>(batch.tokens(), at::tensor(tokens, at::kLong).to(device()));
+}
+
 at::Tensor logits_of(model::MultimodalLm& model, const at::Tensor& hidden) { return model.llm().logits(hidden); }
 
 at::Tensor token_loss_of(model::MultimodalLm& model, const model::Batch& batch, const at::Tensor& hidden) {
@@ -198,7 +212,9 @@ at::Tensor train_on(const json& request, model::MultimodalLm& model, model::Batc
     const TrainingPass pass(true, false, step);
     auto& of_step = batches.empty() ? batch : batches[step % batches.size()];
     model.encode(of_step);
-    losses.push_back(token_loss_of(model, of_step, model.forward(of_step)).mean());
+    const auto input = model.input_of(of_step);
+    const TokenKindScope kinds(kinds_of(request, model, of_step));
+    losses.push_back(token_loss_of(model, of_step, model.llm().forward(input)).mean());
     torch::autograd::backward({losses.back()}, {});
     losses.back() = losses.back().detach();
     if (as_a_run) optimizer.clip(options.clip_norm);
@@ -222,6 +238,7 @@ json run_model(const json& request) {
     add_media(request, row, 0, batch.lengths[row], place, input);
   const bool cut = request.value("grad_x", false);  // the embeddings become a leaf
   if (cut) input.x_td = input.x_td.detach().clone().set_requires_grad(true);
+  const TokenKindScope kinds(kinds_of(request, *model, batch));
   std::optional<AuxiliaryLosses> losses;
   if (request.contains("share")) losses.emplace(request.at("share").get<double>());
   const auto hidden = model->llm().forward(input);
@@ -426,6 +443,7 @@ void add_piece(const DecoderInput& whole, int64_t begin, int64_t count, int64_t 
   const int64_t place = piece.x_td.defined() ? piece.x_td.size(0) : 0;
   piece.x_td = joined(piece.x_td, whole.x_td.narrow(0, begin, count), 0);
   piece.positions_at = joined(piece.positions_at, whole.positions_at.narrow(1, begin, count), 1);
+  if (whole.ids_t.defined()) piece.ids_t = joined(piece.ids_t, whole.ids_t.narrow(0, begin, count), 0);
   piece.lengths.push_back(count), piece.rows.push_back(row);
   for (const auto& span : whole.media)
     if (span.begin >= begin && span.begin + span.tokens <= begin + count)

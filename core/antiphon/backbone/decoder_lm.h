@@ -90,7 +90,7 @@ class DecoderLm : public LanguageModel {
   LogitRule logit_rule() const override { return decoder_.options().logits; }
   at::Tensor logits(const at::Tensor& hidden_nd) override { return decoder_.logits(hidden_nd); }
   Quantization quantize(const std::string& format) override { return decoder_.quantize(format); }
-  KvShape kv_shape() const override { return decoder_.kv_shape(); }
+  StateShape state_shape() const override { return antiphon::state_shape(decoder_.kv_shape()); }
   bool takes_prefix() const override { return true; }
   int64_t most_added() const override { return decoder_.options().num_layers; }
   Module& module() override { return decoder_; }

@@ -59,7 +59,7 @@ class TextTower : public LanguageModel, private Module {
   at::Tensor head_weight() override;
   bool writes() const override { return false; }
   std::optional<TextPadding> padding() const override { return kind_.padding; }
-  KvShape kv_shape() const override { return {}; }
+  StateShape state_shape() const override { return {}; }
   Module& module() override { return *this; }
   NameMap name_map() const override;
   std::vector<Module*> blocks() override;

@@ -137,3 +137,77 @@ TEST_CASE("rows that begin with something share the blocks that it fills, and ke
   CHECK(tokens_of(cache, cache.add_row()) == begin);
   CHECK_THROWS_AS(cache.begin_rows_with(at::zeros({1, 2, 1, kShape.kv_heads, kShape.head_size})), Error);
 }
+
+namespace {
+
+// A layer of one number for each text, which adds up what it reads, beside one with keys and values of its own and one
+// that shares these.
+const StateShape kMixed{{2, 3}, {.recurrent = {{1}}}, {.shares = 0}};
+
+void read(DecoderState& state, int64_t row, double token) {
+  state.reserve(row, 1);
+  state.set_recurrent(1, 0, row, state.recurrent(1, 0, row) + token);
+  state.advance(row, 1);
+}
+
+double sum_of(const DecoderState& state, int64_t row) { return state.recurrent(1, 0, row).item<double>(); }
+
+}  // namespace
+
+TEST_CASE("layers keep what each of them needs, and share what they say") {
+  DecoderState state(kMixed, 4, at::kFloat, kBlock);
+  CHECK(state.keys(0).sizes() == at::IntArrayRef({4, 2, kBlock, 3}));
+  CHECK_FALSE(state.keys(1).defined());
+  CHECK(state.keys(2).is_same(state.keys(0)));
+  CHECK(state.has_recurrent());
+  CHECK(kv_shape(kMixed).layers == 0);
+  CHECK(kv_shape(state_shape(KvShape{3, 2, 5})).layers == 3);
+  CHECK(kv_shape({{2, 5}, {1, 5}}).layers == 0);
+  CHECK_THROWS_AS(DecoderState({{.shares = 0}}, 4, at::kFloat), Error);
+  CHECK_THROWS_AS(DecoderState({{}, {.shares = 0}}, 4, at::kFloat), Error);
+  CHECK_THROWS_AS(state.begin_rows_with(at::zeros({3, 2, 1, 2, 3})), Error);
+}
+
+TEST_CASE("a text's tensors are what they were in copies, at kept places and at the begin, and nowhere else") {
+  DecoderState state(kMixed, 16, at::kFloat, kBlock);
+  const auto row = state.add_row();
+  read(state, row, 1), read(state, row, 2);
+  state.keep_place(row);
+  const auto copy = state.fork(row);
+  read(state, row, 10), read(state, copy, 20);
+  CHECK(sum_of(state, row) == 13);
+  CHECK(sum_of(state, copy) == 23);
+  CHECK(state.reachable(row, 5) == 3);
+  CHECK(state.reachable(row, 2) == 2);
+  CHECK(state.reachable(row, 1) == 0);
+  read(state, row, 10);
+  CHECK(state.reachable(row, 3) == 2);
+  CHECK_THROWS_AS(state.truncate(row, 3), Error);
+  state.truncate(row, 2);
+  CHECK(sum_of(state, row) == 3);
+  read(state, row, 5);
+  CHECK(sum_of(state, row) == 8);
+  state.truncate(row, 0);
+  CHECK(sum_of(state, row) == 0);
+  CHECK(state.reachable(row, 2) == 0);
+  CHECK(sum_of(state, copy) == 23);
+  // What was not advanced over counts for nothing.
+  state.set_recurrent(1, 0, copy, state.recurrent(1, 0, copy) + 100);
+  state.truncate(copy, state.length(copy));
+  read(state, copy, 1);
+  CHECK(sum_of(state, copy) == 24);
+  state.drop_row(copy);
+  CHECK(sum_of(state, state.add_row()) == 0);
+}
+
+TEST_CASE("the last places that are kept hold") {
+  DecoderState state(kMixed, 16, at::kFloat, kBlock);
+  const auto row = state.add_row();
+  constexpr int64_t most = DecoderState::kKeptPlaces;
+  for (int64_t i = 1; i <= most + 2; ++i) read(state, row, 1), state.keep_place(row), state.keep_place(row);
+  CHECK(state.reachable(row, 3) == 3);
+  CHECK(state.reachable(row, 2) == 0);
+  state.truncate(row, 4);
+  CHECK(sum_of(state, row) == 4);
+  CHECK(state.reachable(row, 3) == 3);
+}

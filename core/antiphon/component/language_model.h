@@ -1,7 +1,7 @@
 // The decoder that reads text and media embeddings and returns hidden states.
 #pragma once
-#include <antiphon/component/kind.h>
 #include <antiphon/component/decoder_state.h>
+#include <antiphon/component/kind.h>
 #include <antiphon/component/logit_rule.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/name_map.h>
@@ -38,6 +38,7 @@ struct DecoderInput {
   at::Tensor positions_at;       // [position_axes(), tokens] int64
   std::vector<int64_t> lengths;  // tokens of each sequence; their sum is `tokens`; attention never crosses
   int64_t padding = 0;           // tokens at the end that belong to no sample
+  at::Tensor ids_t = {};         // [tokens] int64, of models with reads_ids(); 0 for what is no text
   // The embeddings of media, part by part, in order: models may let those of a part see each other. A part is never
   // given in pieces.
   std::vector<TokenSpan> media = {};
@@ -45,7 +46,7 @@ struct DecoderInput {
   // for models with takes_prefix(), whose blocks follow from Prefix::begun(), and without a cache, whose rows begin
   // with them.
   std::shared_ptr<const nn::Prefix> prefix = nullptr;
-  AddedStates added = {};    // for models whose most_added() allows it
+  AddedStates added = {};         // for models whose most_added() allows it
   DecoderState* cache = nullptr;  // if set, sequence i continues row rows[i] and is appended to it
   std::vector<int64_t> rows;
   // If defined, on the device of x, one token for each row: the blocks of the rows [rows, blocks], the tokens that they
@@ -117,8 +118,11 @@ class LanguageModel {
   virtual at::Tensor logits(const at::Tensor& hidden_nd);
   // Keeps the weights as "int8", "int4" or "nf4" from here on, frozen. Error(config) if the model does not support it.
   virtual Quantization quantize(const std::string& format);
-  virtual KvShape kv_shape() const = 0;
-  // Whether forward() heeds DecoderInput::prefix.
+  // What it keeps of texts between two calls of forward(), layer by layer.
+  virtual StateShape state_shape() const = 0;
+  // Whether forward() reads DecoderInput::ids_t, beside the embeddings that it gave for them.
+  virtual bool reads_ids() const { return false; }
+  // Whether forward() heeds DecoderInput::prefix. Then its layers keep keys and values alone, alike in all.
   virtual bool takes_prefix() const { return false; }
   // After how many blocks forward() adds what DecoderInput::added says.
   virtual int64_t most_added() const { return 0; }

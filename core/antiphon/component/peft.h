@@ -1,9 +1,10 @@
 // A parameter-efficient fine-tuning method: small trainable tensors attached to sites of a frozen model.
 #pragma once
-#include <antiphon/component/kind.h>
 #include <antiphon/component/decoder_state.h>
+#include <antiphon/component/kind.h>
 #include <antiphon/component/module.h>
 #include <antiphon/component/pretrained.h>
+#include <antiphon/component/token_kinds.h>
 
 #include <cstdint>
 #include <functional>
@@ -76,6 +77,8 @@ class LinearAdapter {
   virtual void keep(bool all);
 
   int set = 0;  // which of a model's methods it belongs to; see AdapterScope
+  // Which rows it changes, of language models: forward() gets these alone. Not in the place of all, it is not merged.
+  TokenChoice tokens = TokenChoice::all;
 };
 
 // Which methods' adapters take part in the forward passes of this thread while an object lives: bit i for set i.

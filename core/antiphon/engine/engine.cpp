@@ -50,7 +50,11 @@ Engine::Engine(model::MultimodalLm& model, int64_t tokens, std::optional<text::T
       steps_(model, cache_),
       tokenizer_(std::move(tokenizer)),
       longest_short_(longest_short(model.llm())),
-      free_blocks_(cache_.free_blocks()) {}
+      free_blocks_(cache_.free_blocks()) {
+  if (longest_short_ && cache_.has_recurrent())  // beams that are read again go back to the end of their prompt
+    fail(ErrorKind::internal,
+         "a model with tensors of its texts computes long texts otherwise; the engine does neither");
+}
 
 int64_t Engine::add(int64_t capacity, std::optional<Request> request) {
   auto& text = texts_[next_];
@@ -63,7 +67,7 @@ int64_t Engine::submit(Request request) {
   const int64_t prompt = request.prompt.tokens(),
                 capacity = prompt + room_for_answer(model_, prompt, request.options.limit());
   const int64_t blocks = blocks_for_text(model_, prompt, capacity, request.options),
-                all = cache_.keys(0).size(0) - DecoderState::blocks_for(cache_.prefix());
+                all = cache_.all_blocks() - DecoderState::blocks_for(cache_.prefix());
   if (blocks > all)
     fail(ErrorKind::data,
          fmt::format("a prompt and its answer take {} tokens; {} fit", blocks * cache_.block_size(),
@@ -115,7 +119,7 @@ int64_t Engine::read(int64_t number, data::Prepared prompt) {
   }
   const int64_t next = prompt.next_position();
   const bool alike = is_long(cache_.next_position(text.row)) == is_long(cache_.prefix() + next);
-  const int64_t begin = alike ? shared_tokens(text.held, keys, prompt) : 0;
+  const int64_t begin = reachable(text.row, alike ? shared_tokens(text.held, keys, prompt) : 0);
   auto own = kept(prompt);
   auto batch = data::pack({from(std::move(prompt), begin)});
   model_.encode(batch);
@@ -125,9 +129,15 @@ int64_t Engine::read(int64_t number, data::Prepared prompt) {
   text.held.resize(static_cast<size_t>(begin), PositionKey::of_token(0));
   const auto hidden = model_.forward(batch, &cache_, {text.row});
   cache_.set_next_position(text.row, cache_.prefix() + next);
+  cache_.keep_place(text.row);
   text.hidden = hidden.narrow(0, hidden.size(0) - 1, 1);
   text.held = std::move(keys), text.prompt = std::move(own);
   return batch.tokens();
+}
+
+// Of the first `tokens` tokens of a text those to which what is kept of it can be cut.
+int64_t Engine::reachable(int64_t row, int64_t tokens) const {
+  return cache_.reachable(row, cache_.prefix() + tokens) - cache_.prefix();
 }
 
 void Engine::answer(int64_t number, const GenerateOptions& options, std::vector<int32_t> stop_ids, OnToken on_token) {

@@ -1,6 +1,6 @@
-// Texts in progress over one cache of keys and values. They join and leave between steps, and what becomes of one does
-// not depend on the others: each has random numbers of its own. `generate`, `chat` and its half-duplex session and
-// `eval` drive it; models that several processes have together have no cache, and write by whole passes
+// Texts in progress over the state that a model keeps of them. They join and leave between steps, and what becomes of
+// one does not depend on the others: each has random numbers of its own. `generate`, `chat` and its half-duplex session
+// and `eval` drive it; models that several processes have together have no cache, and write by whole passes
 // (engine/passes.h). No thread of its own, and not thread-safe.
 #pragma once
 #include <deque>
@@ -93,6 +93,7 @@ class Engine {
   void join(const Numbers& numbers);
   void read_all(const Numbers& numbers);
   void read_last_tokens();
+  int64_t reachable(int64_t row, int64_t tokens) const;
   bool is_long(int64_t next_position) const;
   bool outgrows(const Text& text) const;
   std::optional<data::Prepared> kept(const data::Prepared& prompt) const;

@@ -52,11 +52,13 @@ void Engine::read_beams_again(Text& text, const data::Prepared& before) {
 // Puts the prompt from `begin` on into a row that has what comes before -> [1, hidden_size] after its last token.
 at::Tensor Engine::read_into(int64_t row, data::Prepared prompt, int64_t begin) {
   const auto next = prompt.next_position();
+  begin = reachable(row, begin);
   auto batch = data::pack({from(std::move(prompt), begin)});
   model_.encode(batch);
   cache_.truncate(row, cache_.prefix() + begin);
   const auto hidden = model_.forward(batch, &cache_, {row});
   cache_.set_next_position(row, cache_.prefix() + next);
+  cache_.keep_place(row);
   return hidden.narrow(0, hidden.size(0) - 1, 1);
 }
 

@@ -59,14 +59,17 @@ at::Tensor DecodingSteps::on_all_axes(const at::Tensor& positions_n) const {
 }
 
 at::Tensor DecodingSteps::operator()(const std::vector<int64_t>& ids, const std::vector<int64_t>& rows) {
-  if (model_.device().is_cuda()) return on_device(ids, rows);
+  // Tensors of a text are set by the host, which a replay leaves out.
+  if (model_.device().is_cuda() && !cache_.has_recurrent()) return on_device(ids, rows);
   DecoderInput input;
   std::vector<int64_t> positions;
   for (const int64_t row : rows) positions.push_back(cache_.next_position(row));
   input.x_td = model_.llm().embed(at::tensor(ids, at::kLong).to(model_.device())).to(model_.compute_dtype());
   input.positions_at = on_all_axes(at::tensor(positions, at::kLong).to(model_.device()));
+  if (model_.llm().reads_ids()) input.ids_t = at::tensor(ids, at::kLong).to(model_.device());
   input.lengths.assign(rows.size(), 1);
   input.cache = &cache_, input.rows = rows;
+  const TokenKindScope kinds(model_.kinds_of_text(input.tokens()));
   const kernels::TeamScope team(model_.device().is_cpu());
   const TraceScope scope("decoder");
   return model_.llm().forward(input);
@@ -91,10 +94,12 @@ at::Tensor DecodingSteps::run(const at::Tensor& inputs, const std::vector<int64_
   DecoderInput input;
   input.x_td = model_.llm().embed(inputs[kIds]).to(model_.compute_dtype());
   input.positions_at = on_all_axes(inputs[kPositions]);
+  if (model_.llm().reads_ids()) input.ids_t = inputs[kIds];
   input.lengths.assign(rows.size(), 1);
   input.cache = &cache_, input.rows = rows;
   input.held_n = inputs[kHeld], input.slots_n = inputs[kSlots];
   input.blocks_nb = inputs.narrow(0, kBlocks, inputs.size(0) - kBlocks).t().contiguous();
+  const TokenKindScope kinds(model_.kinds_of_text(input.tokens()));
   const TraceScope scope("decoder");
   return model_.llm().forward(input);
 }

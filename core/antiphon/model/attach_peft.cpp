@@ -13,14 +13,28 @@
 namespace antiphon::model {
 namespace {
 
+// Experts get the rows of tokens in an order of their own.
+void check_tokens(const ComponentSpec& slot, const PeftTarget& target) {
+  if (slot.only == "all") return;
+  const auto refuse = [&](const std::string& what) {
+    fail(ErrorKind::config, fmt::format("'{}' has only = \"{}\", and {}", slot.plugin, slot.only, what),
+         "leave `only` out");
+  };
+  if (target.hidden_size == 0) refuse("the part is no language model, whose tokens are text or media");
+  for (const auto& site : target.sites)
+    for (const auto& adapter : site.linear->adapters)
+      if (adapter->tokens != TokenChoice::all && site.linear->has_own_rows)
+        refuse(fmt::format("{} is an expert's, which gets tokens in an order of its own", site.path));
+}
+
 // The number of sites; their new adapters are of this set.
-size_t attach_set(Peft& peft, const PeftTarget& target, int set) {
+size_t attach_set(Peft& peft, const PeftTarget& target, int set, TokenChoice tokens) {
   std::vector<size_t> before;
   for (const auto& site : target.sites) before.push_back(site.linear->adapters.size());
   const auto count = peft.attach(target).size();
   for (size_t i = 0; i < target.sites.size(); ++i) {
     const auto& adapters = target.sites[i].linear->adapters;
-    for (size_t j = before[i]; j < adapters.size(); ++j) adapters[j]->set = set;
+    for (size_t j = before[i]; j < adapters.size(); ++j) adapters[j]->set = set, adapters[j]->tokens = tokens;
   }
   return count;
 }
@@ -92,10 +106,15 @@ void attach_pefts(const std::string& owner, const std::optional<PeftPart>& part,
       if (all.size() == AdapterScope::kMost)
         fail(ErrorKind::config, fmt::format("a model has at most {} methods of fine-tuning", AdapterScope::kMost));
       check_name(slot, all);
-      const size_t sites = attach_set(*method, part->target, static_cast<int>(all.size()));
-      check_choice(slot, *method);
+      const auto tokens = token_choice(slot.only);
+      const size_t sites = attach_set(*method, part->target, static_cast<int>(all.size()), tokens);
+      check_choice(slot, *method), check_tokens(slot, part->target);
+      if (tokens != TokenChoice::all && sites == 0)
+        fail(ErrorKind::config, fmt::format("'{}' has only = \"{}\", and changes no layer", slot.plugin, slot.only),
+             "leave `only` out");
       method->module().set_requires_grad(!slot.frozen);
       all.push_back({owner, i, std::move(method), sites, &part->module, part->names, slot.name});
+      all.back().tokens = tokens;
       for (const auto& parameter : all.back().also_trained()) parameter.tensor->set_requires_grad(true);
       return true;
     });
@@ -110,7 +129,10 @@ std::string described(const AttachedPeft& peft, const std::string& plugin) {
   const auto own = peft.method->also_trained().size();
   const auto also = own ? fmt::format("{} of the part's own tensors", own) : "";
   if (peft.sites == 0) return fmt::format("{} trains {}", plugin, also);
-  return fmt::format("{} attached to {} sites{}", plugin, peft.sites, own ? ", trains " + also : "");
+  const auto* of_tokens = peft.tokens == TokenChoice::media  ? ", for embeddings of media alone"
+                          : peft.tokens == TokenChoice::text ? ", for text alone"
+                                                             : "";
+  return fmt::format("{} attached to {} sites{}{}", plugin, peft.sites, of_tokens, own ? ", trains " + also : "");
 }
 
 }  // namespace antiphon::model

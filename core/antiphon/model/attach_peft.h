@@ -18,9 +18,11 @@ struct AttachedPeft {
   std::unique_ptr<Peft> method;
   size_t sites = 0;
   Module* part = nullptr;
-  NameMap names = {};     // of the part
-  std::string name = {};  // by which it is chosen; empty: it is always in use
-  bool given = false;     // something gave its parameters, so that it does not start anew
+  NameMap names = {};                     // of the part
+  std::string name = {};                  // by which it is chosen; empty: it is always in use
+  bool given = false;                     // something gave its parameters, so that it does not start anew
+  TokenChoice tokens = TokenChoice::all;  // which its adapters change
+  bool can_merge() const { return method->can_merge() && tokens == TokenChoice::all; }
   // What it trains of the part itself, by the names of the Hugging Face model.
   std::vector<Parameter> also_trained() const;
 };

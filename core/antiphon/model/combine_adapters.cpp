@@ -64,12 +64,17 @@ Combination combination_of(const std::string& name) {
 
 void combine_adapters(MultimodalLm& model, const std::vector<WeightedAdapter>& adapters, Combination combination) {
   std::vector<std::string> names;
+  std::set<TokenChoice> tokens;
   for (const auto& adapter : adapters) {
     if (std::ranges::count(names, adapter.name) > 0)
       fail(ErrorKind::config, fmt::format("the adapter '{}' is there twice", adapter.name), "give it one weight");
     names.push_back(adapter.name);
   }
   model.use_adapters(names);
+  for (const auto& peft : model.pefts())
+    if (std::ranges::count(names, peft.name) > 0) tokens.insert(peft.tokens);
+  if (combination == Combination::linear && tokens.size() > 1)
+    fail(ErrorKind::config, "adapters that change other tokens have no linear combination", "use --combine cat");
   c10::AutoGradMode no_grad(false);
   const auto by_set = weights_by_set(model, adapters);
   const auto own = own_parameters(model);

@@ -77,6 +77,9 @@ std::unique_ptr<DualEncoder> DualEncoder::build(ModelSpec& spec) {
     return model->head_ ? model->head_->outputs() - 2 : tower.hidden_size();
   });
   check_methods(*model->lm_);
+  if (model->lm_->chooses_tokens())
+    fail(ErrorKind::config, "the text tower of a dual encoder reads text alone, of which `only` chooses all or nothing",
+         "leave `only` out of [[model.llm.peft]]");
   if (model->lm_->streams().empty())
     fail(ErrorKind::config, "model.graph = \"dual_encoder\" has no stream to compare texts with",
          "add [model.streams.image]");
@@ -143,6 +146,7 @@ at::Tensor DualEncoder::heads_of_own(const Texts& given) {
   };
   input.x_td = lm_->llm().embed(place(ids)).to(lm_->compute_dtype());
   input.positions_at = place(positions).expand({lm_->llm().position_axes(), -1});
+  if (lm_->llm().reads_ids()) input.ids_t = place(ids);
   const auto [begin, count] = lm_->own_rows(static_cast<int64_t>(given.size()));
   const auto hidden = lm_->llm().forward(input).index_select(0, place(ends).narrow(0, begin, count));
   const TraceScope scope("head");

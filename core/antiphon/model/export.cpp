@@ -44,10 +44,12 @@ bool has_adapters(const Part& part) {
 ExportReport Exporter::run() {
   for (const auto& place : places_)
     if (place.slot.kind == PartKind::peft && model_.in_use(place.slot.index) &&
-        !model_.pefts()[place.slot.index].method->can_merge())
+        !model_.pefts()[place.slot.index].can_merge())
       fail(ErrorKind::config,
            fmt::format("[model.{}] a '{}' cannot become part of the weights", place.part.path, place.part.plugin),
-           "use the adapter folders of the run beside the language model's directory");
+           model_.pefts()[place.slot.index].tokens == TokenChoice::all
+               ? "use the adapter folders of the run beside the language model's directory"
+               : "it changes some tokens only: use the run's folder as its `weights`");
   if (llm_.weights.empty())
     fail(ErrorKind::config, "the language model has no weights, so there is no directory to write one like",
          "name a Hugging Face directory in model.llm.weights");

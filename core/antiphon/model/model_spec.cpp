@@ -26,6 +26,9 @@ const config::Table<ComponentSpec>& peft_slot() {
     t->field("name", &ComponentSpec::name,
              "by which --adapter and, in `antiphon chat`, /adapter choose it; empty: it is always in use")
         .field("frozen", &ComponentSpec::frozen, "it stays as `weights` gives it while others are trained")
+        .field("only", &ComponentSpec::only,
+               "which tokens of the language model its adapters change: embeddings of media alone, or text alone",
+               {.choices = {"all", "media", "text"}})
         .rest(&ComponentSpec::options);
     return t;
   }();

@@ -15,9 +15,11 @@ struct ComponentSpec {
   std::string part;     // which part of a whole model `weights` is meant; empty: all of it
   bool trainable = false;
   std::vector<ComponentSpec> peft;  // adapters on its sites, if it is a part of the model
-  // Of a method of fine-tuning: by which it is chosen, empty: it is always in use; and whether it is not trained.
+  // Of a method of fine-tuning: by which it is chosen, empty: it is always in use; whether it is not trained; and which
+  // tokens it changes (TokenChoice).
   std::string name;
   bool frozen = false;
+  std::string only = "all";
   config::Value options = config::Value::Table{};
 
   // Whether training changes what it computes.

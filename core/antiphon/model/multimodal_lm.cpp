@@ -75,8 +75,9 @@ void MultimodalLm::attach_all(ModelSpec& spec, config::Problems& problems) {
     llm.emplace(llm_->module(), llm_->name_map(),
                 PeftTarget{.hidden_size = llm_->hidden_size(),
                            .embed = [this](const at::Tensor& ids) { return embeddings_of(ids); },
-                           .kv = llm_->takes_prefix() ? llm_->kv_shape() : KvShape{}});
+                           .kv = llm_->takes_prefix() ? kv_shape(llm_->state_shape()) : KvShape{}});
   attach_pefts("llm", llm, spec.llm.peft, pefts_, problems);
+  chooses_tokens_ = std::ranges::any_of(pefts_, [](const auto& peft) { return peft.tokens != TokenChoice::all; });
   if (llm_ && context() < 1)
     problems.add({},
                  fmt::format("[model.llm.peft] puts {} keys and values before every sequence, and the language model "
@@ -180,6 +181,11 @@ bool MultimodalLm::encoders_frozen() const {
 }
 
 void MultimodalLm::share(const SharedBy& by) {
+  if (chooses_tokens_ && (by.contexts || by.group))
+    fail(ErrorKind::config,
+         "a method of fine-tuning changes some tokens only, which processes with parallel.tensor and parallel.context "
+         "have apart",
+         "leave `only` out of [[model.llm.peft]], or use parallel.tensor = 1 and parallel.context = 1");
   by_ = by;
   by_.learns_before = prompt_tokens() + prefix_tokens() > 0;
   for (const auto& part : parts())
@@ -234,8 +240,8 @@ at::Tensor MultimodalLm::embedded(const Batch& batch, std::map<std::string, at::
 
 DecoderState MultimodalLm::make_cache(int64_t blocks) const {
   const int64_t prefix_blocks = DecoderState::blocks_for(prefix_tokens());
-  DecoderState cache(llm_->kv_shape(), blocks + prefix_blocks,
-                at::TensorOptions().dtype(settings_.formats.compute).device(settings_.device));
+  DecoderState cache(llm_->state_shape(), blocks + prefix_blocks,
+                     at::TensorOptions().dtype(settings_.formats.compute).device(settings_.device));
   c10::AutoGradMode no_grad(false);
   if (prefix_blocks > 0) cache.begin_rows_with(prefix());
   return cache;
@@ -247,6 +253,7 @@ DecoderInput MultimodalLm::input_of(const Batch& batch, DecoderState* cache, con
   input.positions_at = batch.positions_at.to(settings_.device);
   input.lengths = batch.lengths, input.padding = batch.padding, input.media = parts_of(batch);
   input.cache = cache, input.rows = rows;
+  if (llm_->reads_ids()) input.ids_t = batch.ids_t.to(settings_.device);
   if (const int64_t before = prefix_tokens()) input.positions_at = input.positions_at + before;
   if (cache || prefix_tokens() == 0) return input;
   input.prefix = std::make_shared<nn::Prefix>(nn::own_heads(prefix(), {by_.group, by_.contexts, by_.slices}));
@@ -255,8 +262,22 @@ DecoderInput MultimodalLm::input_of(const Batch& batch, DecoderState* cache, con
 
 at::Tensor MultimodalLm::forward(const Batch& batch, DecoderState* cache, const std::vector<int64_t>& rows) {
   const auto input = input_of(batch, cache, rows);
+  const TokenKindScope kinds(kinds_of(batch));
   const TraceScope scope("decoder");
   return llm_->forward(input);
+}
+
+std::shared_ptr<const TokenKinds> MultimodalLm::kinds_of(const Batch& batch) const {
+  if (!chooses_tokens_) return nullptr;
+  std::vector<at::Tensor> all{at::empty({0}, at::kLong)};
+  for (const auto& [name, stream] : streams_)
+    for (const auto& places : embedding_places(batch, name)) all.push_back(places);
+  return std::make_shared<TokenKinds>(batch.tokens(), at::cat(all).to(settings_.device));
+}
+
+std::shared_ptr<const TokenKinds> MultimodalLm::kinds_of_text(int64_t tokens) const {
+  if (!chooses_tokens_) return nullptr;
+  return std::make_shared<TokenKinds>(tokens, at::empty({0}, at::TensorOptions(settings_.device).dtype(at::kLong)));
 }
 
 nn::Part MultimodalLm::own_rows(int64_t rows) const {

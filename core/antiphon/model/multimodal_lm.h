@@ -40,6 +40,11 @@ class MultimodalLm : public Model {
   int64_t prompt_tokens() const;
   // Keys and values that stand before those of every sequence, of the methods that are active (AdapterScope).
   int64_t prefix_tokens() const;
+  // Whether a method changes some tokens only; what the rows of a batch, or of so many tokens that were written, are to
+  // it, null if there is none.
+  bool chooses_tokens() const { return chooses_tokens_; }
+  std::shared_ptr<const TokenKinds> kinds_of(const Batch& batch) const;
+  std::shared_ptr<const TokenKinds> kinds_of_text(int64_t tokens) const;
   // Positions that are left for a sequence.
   int64_t context() const { return llm_->max_positions() - prefix_tokens(); }
   // The stream for a media part: the one named `wanted`, or else the only one of that modality, or for a video the only
@@ -118,6 +123,7 @@ class MultimodalLm : public Model {
   std::vector<AttachedPeft> pefts_;
   uint64_t in_use_ = ~uint64_t{0};  // bit i: pefts_[i]
   bool folded_in_ = false;
+  bool chooses_tokens_ = false;  // adapters of some method change some tokens only
   std::vector<std::pair<nn::Linear*, std::vector<std::shared_ptr<LinearAdapter>>>> adapters_;  // all, once some are not
   std::map<std::string, std::vector<NameRule>> whole_names_;  // of parts that come from a whole model, by path
 };

@@ -26,17 +26,38 @@ struct LmOptions {
   int64_t hidden_size = 16, vocab_size = 300;
   bool grid = false;   // positions by part, row and column
   bool media = false;  // the embeddings of a part of a medium see each other, beyond a window of three
+  bool sums = false;   // adds to each token the sum of those before it and a number of its own
 };
 
 class TestLm : public backbone::DecoderLm {
  public:
-  explicit TestLm(const LmOptions& o) : DecoderLm(options(o)), grid_(o.grid) {}
+  explicit TestLm(const LmOptions& o) : DecoderLm(options(o)), grid_(o.grid), sums_(o.sums) {}
   at::Tensor positions(const SampleLayout& layout) const override {
     return grid_ ? backbone::grid_positions(layout, backbone::AfterMedium::largest) : DecoderLm::positions(layout);
   }
   NameMap name_map() const override { return {{{"{}", "{}"}}, {}, {}}; }
+  bool takes_prefix() const override { return !sums_; }
+  bool reads_ids() const override { return sums_; }
+  StateShape state_shape() const override {
+    auto shape = DecoderLm::state_shape();
+    if (sums_) shape.front().recurrent = {{hidden_size()}};
+    return shape;
+  }
+  at::Tensor forward(const DecoderInput& input) override { return DecoderLm::forward(sums_ ? summed(input) : input); }
 
  private:
+  static DecoderInput summed(DecoderInput input) {
+    std::vector<at::Tensor> all;
+    int64_t begin = 0;
+    for (size_t i = 0; i < input.lengths.size(); begin += input.lengths[i++]) {
+      auto sums = input.x_td.narrow(0, begin, input.lengths[i]).cumsum(0);
+      if (input.cache) sums = sums + input.cache->recurrent(0, 0, input.rows[i]);
+      if (input.cache) input.cache->set_recurrent(0, 0, input.rows[i], sums[sums.size(0) - 1].clone());
+      all.push_back(sums);
+    }
+    input.x_td = input.x_td + at::cat(all) + input.ids_t.remainder(7).unsqueeze(1);
+    return input;
+  }
   static nn::DecoderOptions options(const LmOptions& o) {
     nn::DecoderOptions d;
     d.vocab_size = o.vocab_size, d.hidden_size = o.hidden_size, d.intermediate_size = 24, d.num_layers = 2;
@@ -45,7 +66,7 @@ class TestLm : public backbone::DecoderLm {
     if (o.media) d.media_see_all = true, d.window = 3, d.full_layers = {1};
     return d;
   }
-  bool grid_;
+  bool grid_, sums_;
 };
 
 struct EncoderOptions {
@@ -215,7 +236,8 @@ inline void register_test_components() {
                                          .field("hidden_size", &LmOptions::hidden_size, "width", {.min = 1})
                                          .field("vocab_size", &LmOptions::vocab_size, "tokens", {.min = 1})
                                          .field("grid", &LmOptions::grid, "positions by part, row and column")
-                                         .field("media", &LmOptions::media, "embeddings of media see each other"));
+                                         .field("media", &LmOptions::media, "embeddings of media see each other")
+                                         .field("sums", &LmOptions::sums, "keeps a tensor of each text"));
     static const auto* encoder =
         new config::Table<EncoderOptions>(config::Table<EncoderOptions>("test_encoder")
                                               .field("lie", &EncoderOptions::lie, "rows too many")

@@ -23,7 +23,7 @@ inline double relative_error(const at::Tensor& got, const at::Tensor& expected) 
 
 // A cache for so many rows of `capacity` tokens, which are there, in blocks of four.
 inline DecoderState small_cache(const KvShape& shape, int64_t rows, int64_t capacity,
-                           at::TensorOptions options = at::kFloat) {
+                                at::TensorOptions options = at::kFloat) {
   constexpr int64_t block = 4;
   DecoderState cache(shape, rows * DecoderState::blocks_for(capacity, block), options, block);
   for (int64_t row = 0; row < rows; ++row) cache.add_row();

@@ -33,6 +33,13 @@ void export_parts(model::Model& whole, const std::filesystem::path& folder) {
   const auto parts = whole.parts();
   for (const auto& peft : model.pefts()) {
     const auto name = folder_of(peft, model);
+    if (peft.tokens != TokenChoice::all) {
+      log::warning(
+          fmt::format("no adapter in {}: it changes some tokens only, which PEFT's files cannot say; the run's "
+                      "folder as its `weights` has it",
+                      (folder / name).string()));
+      continue;
+    }
     const auto owner = std::ranges::find(parts, peft.owner, &model::Part::path);
     weights::save_adapter(folder / name, *peft.method, owner->weights, {}, peft.also_trained(),
                           StackedPart{peft.names, *peft.part});

@@ -53,8 +53,8 @@ bool merge_adapters(model::MultimodalLm& model) {
   for (size_t i = 0; i < model.pefts().size(); ++i) {
     const auto& peft = model.pefts()[i];
     if (peft.owner != "llm" || !model.in_use(i)) continue;
-    if (!peft.method->can_merge() && peft.sites > 0) break;
-    if (peft.method->can_merge()) peft.method->merge(), merged = true;
+    if (!peft.can_merge() && peft.sites > 0) break;
+    if (peft.can_merge()) peft.method->merge(), merged = true;
   }
   return merged;
 }

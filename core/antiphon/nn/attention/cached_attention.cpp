@@ -86,7 +86,7 @@ void place_tokens(DecoderInput& input) {
     cache.reserve(row, input.lengths[i]);
     for (int64_t j = 0; j < input.lengths[i]; ++j) slots.push_back(cache.slot(row, cache.length(row) + j));
   }
-  input.slots_n = at::tensor(slots, at::kLong).to(cache.keys(0).device());
+  input.slots_n = at::tensor(slots, at::kLong).to(cache.device());
 }
 
 void advance_rows(const DecoderInput& input) {
@@ -112,20 +112,24 @@ at::Tensor cached_attention(const at::Tensor& q_thd, const at::Tensor& k_thd, co
 
 template <class T>
 NextTokens<T>::NextTokens(const DecoderInput& input, size_t layer)
-    : input_(input), keys_(data<T>(input.cache->keys(layer))), values_(data<T>(input.cache->values(layer))) {}
+    : input_(input),
+      keys_(data<T>(input.cache->keys(layer))),
+      values_(data<T>(input.cache->values(layer))),
+      kv_heads_(input.cache->keys(layer).size(1)),
+      head_size_(input.cache->keys(layer).size(3)) {}
 
 template <class T>
 int64_t NextTokens<T>::offset(int64_t i, int64_t kv_head) const {
   const auto& cache = *input_.cache;
   const int64_t row = input_.rows[static_cast<size_t>(i)], position = cache.length(row);
   const int64_t block = cache.blocks(row)[static_cast<size_t>(position / cache.block_size())];
-  return block_offset(block, kv_head) + position % cache.block_size() * cache.shape().head_size;
+  return block_offset(block, kv_head) + position % cache.block_size() * head_size_;
 }
 
 template <class T>
 void NextTokens<T>::attend(const T* q, int64_t heads, const Sight& sight, double multiplier, T* y) const {
   const auto& cache = *input_.cache;
-  const int64_t size = cache.shape().head_size, block_size = cache.block_size(), group = heads / cache.shape().kv_heads,
+  const int64_t size = head_size_, block_size = cache.block_size(), group = heads / kv_heads_,
                 n = static_cast<int64_t>(input_.rows.size());
   const auto scale = static_cast<float>(multiplier / std::sqrt(static_cast<double>(size))),
              cap = static_cast<float>(sight.score_cap);

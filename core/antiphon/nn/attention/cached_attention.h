@@ -33,11 +33,11 @@ class NextTokens {
   int64_t length(int64_t i) const { return input_.cache->length(input_.rows[static_cast<size_t>(i)]) + 1; }
   int64_t offset(int64_t i, int64_t kv_head) const;
   int64_t block_offset(int64_t block, int64_t kv_head) const {
-    return (block * input_.cache->shape().kv_heads + kv_head) * input_.cache->block_size() *
-           input_.cache->shape().head_size;
+    return (block * kv_heads_ + kv_head) * input_.cache->block_size() * head_size_;
   }
   const DecoderInput& input_;
   T *keys_, *values_;
+  int64_t kv_heads_, head_size_;
 };
 
 }  // namespace antiphon::nn

@@ -31,11 +31,13 @@ MixtureOfExperts::MixtureOfExperts(int64_t hidden_size, const std::string& activ
     experts_.push_back(std::make_unique<BlockMlp>(BlockMlpOptions{hidden_size, options.intermediate_size, activation}));
     add(fmt::format("experts.{}", i), *experts_.back());
     for (auto& site : experts_.back()->sites())
+      site.linear->has_own_rows = true,
       site.linear->share = static_cast<double>(options.top_k) / static_cast<double>(options.experts);
   }
   if (options.shared_size == 0) return;
   shared_ = std::make_unique<BlockMlp>(BlockMlpOptions{hidden_size, options.shared_size, activation});
   add("shared_expert", *shared_);
+  for (auto& site : shared_->sites()) site.linear->has_own_rows = true;  // without padding
   add("shared_expert_gate.weight", shared_gate_, {1, hidden_size}, Init::normal_002, Role::matrix);
 }
 

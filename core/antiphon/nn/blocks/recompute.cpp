@@ -63,6 +63,7 @@ struct Kept : torch::CustomClassHolder {
   std::function<at::Tensor(const at::Tensor&)> forward;
   bool training = TrainingPass::now();
   uint64_t key = TrainingPass::key(), adapters = AdapterScope::now();
+  std::shared_ptr<const TokenKinds> kinds = TokenKindScope::now();
   DeferredGradients* later = DeferredGradients::now();
   std::optional<RandomNumbers> numbers;  // only a training pass draws any
 };
@@ -85,6 +86,7 @@ struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {
     c10::AutoGradMode gradients(true);
     const TrainingPass training(kept->training, /*again=*/true, kept->key);
     const AdapterScope adapters(kept->adapters);
+    const TokenKindScope kinds(kept->kinds);
     const DeferredGradients::Scope defers(kept->later);
     at::Tensor y;
     {

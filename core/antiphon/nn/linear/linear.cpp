@@ -76,6 +76,7 @@ class Linear::Before : public LinearBase {
   }
   Plain weights() const override {
     c10::AutoGradMode no_grad(false);
+    if (count_ > 0 && linear_.adapters[count_ - 1]->tokens != TokenChoice::all) return {};  // no one map
     if (count_ > 0)
       return linear_.adapters[count_ - 1]->merged(Before(linear_, count_ - 1).weights()).value_or(Plain());
     const auto wide = [](const at::Tensor& t) { return t.defined() ? t.detach().to(at::kFloat) : t; };
@@ -117,11 +118,46 @@ class Given : public LinearBase {
   at::Tensor y_;
 };
 
+// Rows of the pass that the adapter changes and those that it does not; null if it changes all.
+const TokenKinds* kinds_for(const LinearAdapter& adapter, const at::Tensor& x) {
+  if (adapter.tokens == TokenChoice::all) return nullptr;
+  const auto* kinds = TokenKindScope::now().get();
+  if (!kinds || x.size(0) != kinds->tokens())
+    fail(ErrorKind::config,
+         "a method of fine-tuning changes some tokens only, and this pass does not say which its rows are",
+         "leave `only` out of [[model.llm.peft]]");
+  return kinds->others(adapter.tokens).size(0) > 0 ? kinds : nullptr;
+}
+
+// Each row by the adapter or by the map before it, as it is chosen.
+at::Tensor by_row(LinearAdapter& adapter, const at::Tensor& x, const LinearBase& base) {
+  const auto* kinds = kinds_for(adapter, x);
+  if (!kinds) return adapter.forward(x, base);
+  const auto &chosen = kinds->chosen(adapter.tokens), &others = kinds->others(adapter.tokens);
+  const auto other = adapter.tokens == TokenChoice::media ? TokenChoice::text : TokenChoice::media;
+  at::Tensor changed, same;
+  {
+    const TokenKindScope scope(kinds->alone(adapter.tokens));  // what the adapters below get
+    changed = adapter.forward(x.index_select(0, chosen), base);
+  }
+  {
+    const TokenKindScope scope(kinds->alone(other));
+    same = base.product(x.index_select(0, others));
+  }
+  return at::cat({changed, same}).index_select(0, at::cat({chosen, others}).argsort());
+}
+
 }  // namespace
 
 at::Tensor Linear::after_sum(at::Tensor y) const {
-  for (size_t i = after_sum_; i < adapters.size(); ++i)
-    if (AdapterScope::active(adapters[i]->set)) y = adapters[i]->forward(y, Given(y));
+  for (size_t i = after_sum_; i < adapters.size(); ++i) {
+    auto& adapter = *adapters[i];
+    if (!is_active(adapter)) continue;
+    const auto* kinds = kinds_for(adapter, y);
+    const auto rows = kinds ? y.index_select(0, kinds->chosen(adapter.tokens)) : y;
+    const auto changed = adapter.forward(rows, Given(rows));
+    y = kinds ? y.index_copy(0, kinds->chosen(adapter.tokens), changed) : changed;
+  }
   return y;
 }
 
@@ -139,18 +175,27 @@ at::Tensor Linear::product(const at::Tensor& x) const {
 
 at::Tensor Linear::adapted(const at::Tensor& x, size_t count) const {
   count = last_active(count);
-  return count == 0 ? product(x) : adapters[count - 1]->forward(x, Before(*this, count - 1));
+  return count == 0 ? product(x) : by_row(*adapters[count - 1], x, Before(*this, count - 1));
+}
+
+bool Linear::is_active(const LinearAdapter& adapter) {
+  if (!AdapterScope::active(adapter.set)) return false;
+  const auto* kinds = TokenKindScope::now().get();
+  return adapter.tokens == TokenChoice::all || !kinds || kinds->chosen(adapter.tokens).size(0) > 0;
 }
 
 size_t Linear::last_active(size_t count) const {
-  while (count > 0 && !AdapterScope::active(adapters[count - 1]->set)) --count;
+  while (count > 0 && !is_active(*adapters[count - 1])) --count;
   return count;
 }
 
 std::optional<LowRank> Linear::low_rank() const {
   const size_t last = last_active(adapters.size());
   if (last == 0) return LowRank();
-  auto change = adapters[last - 1]->low_rank();
+  const auto& adapter = *adapters[last - 1];
+  const auto* kinds = TokenKindScope::now().get();
+  if (adapter.tokens != TokenChoice::all && (!kinds || kinds->others(adapter.tokens).size(0) > 0)) return std::nullopt;
+  auto change = adapter.low_rank();
   if (last_active(last - 1) > 0 || !change.a.defined()) return std::nullopt;
   return change;
 }

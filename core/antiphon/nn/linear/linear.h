@@ -68,6 +68,7 @@ class Linear : public Module {
   std::vector<std::shared_ptr<LinearAdapter>> adapters;  // each wraps the map of those before it
   std::shared_ptr<const QuantizedWeight> quantized;      // or
   std::shared_ptr<const Nf4Weight> nf4;                  // or neither
+  bool has_own_rows = false;                             // it gets other vectors than the pass has rows: an expert's
   double share = 1;                 // of the vectors that go through the module: less than 1 for an expert's layers
   comm::Group* together = nullptr;  // of processes that have some of the vectors or of the weight each
 
@@ -76,6 +77,8 @@ class Linear : public Module {
   // With the first `count` adapters.
   at::Tensor adapted(const at::Tensor& x, size_t count) const;
   size_t last_active(size_t count) const;
+  // Whether it changes any row of the pass that is running.
+  static bool is_active(const LinearAdapter& adapter);
   comm::Group* over_ = nullptr;                            // over which products are added up
   size_t after_sum_ = std::numeric_limits<size_t>::max();  // from this adapter on
   std::shared_ptr<PackedWeight> packed_;

@@ -80,7 +80,8 @@ void SiteAdapters::merge() {
     if (linear.adapters.empty() || linear.adapters.front() != adapters_[i])
       fail(ErrorKind::config, fmt::format("{}: another method's adapter lies below this one", sites_[i].path),
            "merge the methods in the order of [[peft]]");
-    const auto merged = adapters_[i]->merged({linear.weight, linear.bias});
+    const bool of_all = adapters_[i]->tokens == TokenChoice::all;
+    const auto merged = of_all ? adapters_[i]->merged({linear.weight, linear.bias}) : std::nullopt;
     if (!merged)
       fail(ErrorKind::config,
            fmt::format("{}: this method's adapters cannot become part of the weights", sites_[i].path),
