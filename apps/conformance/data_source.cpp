@@ -89,6 +89,29 @@ void fingerprint_is_of_the_content(const DataSource& source, const std::filesyst
          second);
 }
 
+// The same records with the same media, in a file of its own.
+void reads_what_it_writes(const DataSource& source, const Records& records) {
+  if (source.written_extension().empty()) return;
+  const TemporaryFolder folder;
+  const auto path = folder.path() / ("again" + source.written_extension());
+  const auto all = all_of(records);
+  const auto sink = source.create(path);
+  for (const auto& record : all) sink->describe(record);
+  for (const auto& record : all) sink->add(record);
+  sink->finish();
+  const auto again = all_of(*source.open(path));
+  expect(again.size() == all.size(), "expected {} records of what was written, got {}", all.size(), again.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    expect(parse_json(again[i].bytes) == parse_json(all[i].bytes), "expected record {} as it was written, {}, got {}",
+           i + 1, all[i].bytes, again[i].bytes);
+    for (const auto& [name, bytes] : all[i].media) {
+      const auto found = again[i].media.find(name);
+      expect(found != again[i].media.end() && found->second.read(INT32_MAX) == bytes.read(INT32_MAX),
+             "expected the medium '{}' of record {} with its bytes", name, i + 1);
+    }
+  }
+}
+
 void refuses_what_is_missing(const DataSource& source) {
   const TemporaryFolder folder;
   expect_error(ErrorKind::data, {"nowhere"}, [&] { source.open(folder.path() / "nowhere.data"); });
@@ -111,6 +134,7 @@ void check_data_source(Report& report, const Subject& subject) {
   report.check("records: the same from several threads", [&] { threads_agree(*records); });
   report.check("steps: go on from a position", [&] { goes_on_from_a_position(*records, *source->open(subject.data)); });
   report.check("fingerprint: of the content", [&] { fingerprint_is_of_the_content(*source, subject.data); });
+  report.check("create: what is written is read again", [&] { reads_what_it_writes(*source, *records); });
   report.check("open: a missing file and an empty one are refused", [&] { refuses_what_is_missing(*source); });
 }
 

@@ -1,5 +1,5 @@
-// antiphon data convert FILE OUT: the samples of a set, whatever form it has, in JSON lines, a JSON list or WebDataset
-// tars, as messages or in the layout of another program.
+// antiphon data convert FILE OUT: the samples of a set, whatever form it has, in JSON lines, a JSON list, WebDataset
+// tars or a table, as messages or in the layout of another program.
 #include <fmt/format.h>
 
 #include <antiphon/base/log.h>
@@ -48,15 +48,26 @@ void for_all(const std::vector<data::RecordSet>& sets, Visit visit) {
       with_context(fmt::format("{}:{}", shown(set.path().string()), set.line(i)), [&] { visit(set, i); });
 }
 
-int64_t write_all(const Input& input, const Layout& layout, RecordWriter& writer) {
+Sample completed(const data::RecordSet& set, int64_t index, const Layout& layout) {
+  auto sample = set.sample(index);
+  layout.complete(sample);
+  return sample;
+}
+
+int64_t add_all(const Input& input, const Layout& layout, RecordWriter& writer) {
   int64_t count = 0;
   for_all(input.sets, [&](const data::RecordSet& set, int64_t index) {
-    const auto sample = set.sample(index);
-    const auto record = layout.write(sample, [&](size_t medium) { return writer.add(sample.media.at(medium)); });
-    writer.add_record(record.dump());
+    const auto sample = completed(set, index, layout);
+    const auto name_of = [&](size_t medium) { return writer.add(sample.media.at(medium)); };
+    writer.add_record(layout.write(sample, {name_of, writer.is_table()}).dump());
     ++count;
   });
   return count;
+}
+
+int64_t write_all(const Input& input, const Layout& layout, RecordWriter& writer) {
+  if (writer.is_table()) add_all(input, layout, writer), writer.all_said();
+  return add_all(input, layout, writer);
 }
 
 // Byte for byte, one by one in order.
@@ -79,7 +90,7 @@ void check_written(const Input& input, const Layout& layout, const std::vector<R
   int64_t at = 0;
   for_all(input.sets, [&](const data::RecordSet& set, int64_t index) {
     if (at == written.at(part).size()) ++part, at = 0;
-    const auto sample = set.sample(index), again = written.at(part).sample(at++);
+    const auto sample = completed(set, index, layout), again = written.at(part).sample(at++);
     const auto before = said_by(sample), after = said_by(again);
     if (before != after)
       fail(ErrorKind::data, fmt::format("the sample would be read as another one: {}", shown(after, kWordsLetters)),
@@ -91,6 +102,9 @@ void check_written(const Input& input, const Layout& layout, const std::vector<R
 
 int convert(const ConvertFlags& flags) {
   const auto& layout = *std::ranges::find(layouts(), flags.layout, &Layout::name);
+  if (layout.lines_only && !flags.out.ends_with(".jsonl"))
+    fail(ErrorKind::config, fmt::format("'{}': the layout {} is written as lines", shown(flags.out), layout.name),
+         "name a .jsonl file");
   const auto writer = make_writer(flags.out, flags.shard_samples);  // before all of a large set is read
   try {
     const auto input = open_input(flags);
@@ -109,10 +123,12 @@ int convert(const ConvertFlags& flags) {
 }  // namespace
 
 void add_data_convert(CLI::App& data, Action& action) {
-  auto* command = data.add_subcommand("convert", "write samples in another form: lines, a list or WebDataset tars");
+  auto* command =
+      data.add_subcommand("convert", "write samples in another form: lines, a list, WebDataset tars or a table");
   auto flags = std::make_shared<ConvertFlags>();
   command->add_option("file", flags->file, "a file of records, or a TOML configuration: its training data")->required();
-  command->add_option("out", flags->out, "OUT.jsonl, OUT.json (a list), or OUT.tar with the media in it")->required();
+  command->add_option("out", flags->out, "OUT.jsonl, OUT.json (a list), or OUT.tar or OUT.parquet with the media in it")
+      ->required();
   std::vector<std::string> names;
   for (const auto& layout : layouts()) names.push_back(layout.name);
   command->add_option("--layout", flags->layout, "how the records are written")

@@ -12,13 +12,22 @@ namespace antiphon::apps {
 // How the record calls medium `index` of the sample.
 using MediaName = std::function<std::string(size_t index)>;
 
-// Error(data) for what the layout cannot hold.
+// What a record is written into.
+struct Target {
+  MediaName name_of;
+  bool table = false;  // each key has values of one type in all records
+};
+
 struct Layout {
   std::string name;
-  nlohmann::ordered_json (*write)(const Sample& sample, const MediaName& name_of);
+  // Error(data) for what the layout cannot hold.
+  std::function<nlohmann::ordered_json(const Sample& sample, const Target& target)> write;
+  // Sets what the layout says of every sample and the sample itself leaves open. Error(data) if it cannot be found out.
+  std::function<void(Sample& sample)> complete = [](Sample&) {};
+  bool lines_only = false;
 };
 // messages; conversations, as LLaVA and ShareGPT have it; alpaca; captioned, as Energon has questions about media;
-// interleaved, as OBELICS has documents; nemo_manifest.
+// interleaved, as OBELICS has documents; nemo_manifest; lhotse_cut; preference, as TRL has pairs.
 const std::vector<Layout>& layouts();
 
 }  // namespace antiphon::apps

@@ -1,4 +1,4 @@
-// A sample as a record in the layout `messages`, whatever layout it came from.
+// A sample as a record in the layout `messages`, whatever layout it came from, or as a pair of answers.
 #pragma once
 #include <string>
 
@@ -6,10 +6,12 @@
 
 namespace antiphon::apps {
 
-// Error(data) for pieces and single channels of recordings, which `layout` cannot name.
-void check_whole(const Sample& sample, const char* layout = "messages");
-// Error(data) as of check_whole().
-nlohmann::ordered_json to_record(const Sample& sample, const MediaName& name_of);
+// Media stand where they are in the turns; in tables, whose values have one type, they are listed beside them, and what
+// a tool is called with is its JSON. Error(data) for pieces and channels of recordings.
+nlohmann::ordered_json to_record(const Sample& sample, const Target& target);
+// {"prompt", "chosen", "rejected"}, lists of messages, with media listed beside them (TRL,
+// docs/source/dataset_formats.md). Error(data) for anything but two answers without values and media of their own.
+nlohmann::ordered_json to_pair(const Sample& sample, const Target& target);
 // All that a sample says, pieces and channels of recordings too; media as their numbers.
 std::string said_by(const Sample& sample);
 

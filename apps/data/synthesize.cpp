@@ -74,14 +74,15 @@ nlohmann::ordered_json spoken_record(Sample sample, Speaker& speaker, const fs::
     if (turn.role == "user") speak_turn(turn, sample, speaker, spoken);
   if (spoken.empty()) fail(ErrorKind::data, "no question has a text to say");
   sample.tags["spoken"] = join(spoken, "\n");
-  return to_record(sample, [&](size_t medium) {
+  const auto name_of = [&](size_t medium) {
     const auto& bytes = sample.media.at(medium).bytes;
     if (!bytes.is_file())
       fail(ErrorKind::data, fmt::format("'{}' is in an archive or a table", shown(bytes.name())),
            "write the set as JSON lines first: antiphon data convert");
     const auto& file = bytes.file();
     return (file.parent_path() == folder ? file.lexically_relative(folder.parent_path()) : fs::absolute(file)).string();
-  });
+  };
+  return to_record(sample, {name_of});
 }
 
 int synthesize(const SynthesizeFlags& flags) {

@@ -137,6 +137,11 @@ class Documents(Formats):
             checked = self.check(path, f"format = \"interleaved\"\nformat_options = {{ least_similarity = {least} }}")
             self.assertEqual(len(checked["media"]), pictures)
 
+    def test_pictures_after_their_sentence(self):
+        path = self.write("pages.jsonl", [blocks("Documents")[0][1]])
+        self.check(path, 'format = "interleaved"\nformat_options = { pictures = "after" }')
+        self.assertIn("«Two·animals·live·here.·One·is·a·cat.»[image 4: cat.png 32x32]«<|im_end|>»", self.call("data", "show", self.data / "tiny.toml").stdout)
+
     def test_refused(self):
         picture = {"image_name": "cat.png", "matched_text_index": 0}
         for record, words in [({"texts": ["a"], "images": []}, "1 texts and 0 images"), ({"texts": ["a", None], "images": ["cat.png", None]}, "place 0 has both"),
@@ -384,14 +389,18 @@ class Convert(Formats):
         sound = {"id": "b", "messages": [ask("audio", "talk.wav", "What is said?"), say("low")]}
         two = {"id": "c", "messages": [{"role": "user", "content": [{"type": "image", "image": name} for name in ("cat.png", "dog.png")]}, {**say("Both."), "loss": False}, say("More?", "user"), say("No.")]}
         tools = {"id": "f", "messages": [say("Hello", "user"), say("Hi.")], "tools": [{"name": "weather"}]}
+        calls = [{"type": "function", "function": {"name": "weather", "arguments": {"city": "Bonn", "days": 2}}}, {"type": "function", "function": {"name": "time", "arguments": {}}}]
+        called = {"id": "g", "messages": [say("Hello", "user"), {**say("I look."), "tool_calls": calls}, say("dry", "tool"), say("noon", "tool"), say("Dry, at noon."), say("Sure?", "user"), {"role": "assistant", "content": None, "tool_calls": calls[:1], "loss": False}, say("dry", "tool"), say("Yes.")]}
+        heard = {"id": "h", "messages": [say("Listen.", "system"), {"role": "user", "content": [{"type": "text", "text": "First: "}, {"type": "audio", "audio": "a.wav"}, {"type": "audio", "audio": "talk.wav"}, {"type": "text", "text": "which?"}]}, say("The second."), ask("audio", "b.wav", "And this?"), say("low")]}
         page = {"id": "e", "messages": [{"role": "document", "content": [{"type": "text", "text": "A cat: "}, {"type": "image", "image": "cat.png"}, {"type": "image", "image": "dog.png"}, {"type": "text", "text": "both."}]}]}
-        for layout, out, found in (("conversations", "list.json", [talk, sound, two, tools]), ("alpaca", "asked.jsonl", [talk, sound, tools]), ("captioned", "shown.jsonl", [talk, sound]), ("interleaved", "pages.jsonl", [page]),
-                                   ("nemo_manifest", "nemo.tar", [sound])):
+        for layout, out, found in (("conversations", "list.json", [talk, sound, two, tools, called]), ("alpaca", "asked.jsonl", [talk, sound, tools]), ("captioned", "shown.jsonl", [talk, sound]), ("interleaved", "pages.jsonl", [page]),
+                                   ("nemo_manifest", "nemo.tar", [sound]), ("nemo_manifest", "talks.jsonl", [sound, heard, {**sound, "messages": [say("Be brief.", "system"), *sound["messages"]]}])):
             with self.subTest(layout):
                 path = self.write(f"{layout}.jsonl", found)
                 self.assertIn(f"wrote {len(found)} records", self.convert(path, out, "--layout", layout))
-                self.convert(self.data / out, f"{layout}_again.jsonl"), self.convert(path, f"{layout}_plain.jsonl")
-                again, plain = (records(self.data / f"{layout}_{name}.jsonl") for name in ("again", "plain"))
+                stem = out.split(".")[0]
+                self.convert(self.data / out, f"{stem}_again.jsonl"), self.convert(path, f"{stem}_plain.jsonl")
+                again, plain = (records(self.data / f"{stem}_{name}.jsonl") for name in ("again", "plain"))
                 if out.endswith(".tar"):  # media lie beside what came out of an archive
                     again = [json.loads(re.sub(r'"audio":"[^"]*"', f'"audio":"{self.data}/talk.wav"', json.dumps(record, separators=(",", ":")))) for record in again]
                 self.assertEqual(again, plain)
@@ -406,11 +415,57 @@ class Convert(Formats):
         piece, = records(self.data / "pieces_again.jsonl")
         self.assertEqual((piece["offset"], piece["duration"], piece["context"]), (0.25, 0.5, "Said?"))
         for layout, record, words in (("conversations", json.loads(pieces.read_text()), "is a piece of a recording, which conversations cannot name"),
-                                      ("alpaca", two, "not supervised"), ("alpaca", {"messages": [say("a", "user"), say("b"), say("c")]}, "questions and answers in turn"), ("nemo_manifest", talk, "anything but one question"),
+                                      ("alpaca", two, "not supervised"), ("alpaca", {"messages": [say("a", "user"), say("b"), say("c")]}, "questions and answers in turn"), ("nemo_manifest", talk, "media other than recordings"), ("nemo_manifest", tools, "without a recording"),
+                                      ("conversations", {"messages": [say("a", "user"), {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": {}}}]}, say("x", "tool"), say("b")]}, "with ids"),
                                       ("captioned", tools, "a sample without media"), ("captioned", two, "not supervised"), ("captioned", {**sound, "tools": [{"name": "f"}]}, "descriptions of tools"), ("interleaved", talk, "anything but one document"), ("alpaca", page, "cannot hold a document")):
             with self.subTest(words):
                 self.assertIn(words, self.convert(self.write("odd.jsonl", [record]), "odd_out.jsonl", "--layout", layout, code=3))
                 self.assertFalse((self.data / "odd_out.jsonl").exists())
+
+    def test_as_pairs(self):
+        """Two answers to one prompt as TRL has them, with marks in texts that stand for nothing."""
+        written = [*blocks("Several answers to one prompt")[0][:1], {"prompt": "Is <image> a mark?", "chosen": "No.", "rejected": "Yes.", "task": "ask"}]
+        self.assertIn("wrote 2 records", self.convert(self.write("pairs.jsonl", written), "again.jsonl", "--layout", "preference"))
+        first, second = records(self.data / "again.jsonl")
+        self.assertEqual(first["prompt"], [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is this?"}]}])
+        self.assertEqual((first["images"], first["chosen"]), ([str(self.data / "cat.png")], [{"role": "assistant", "content": [{"type": "text", "text": "A cat."}]}]))
+        self.assertEqual((second["prompt"], second["rejected"], second["task"]), ([{"role": "user", "content": "Is <image> a mark?"}], [{"role": "assistant", "content": "Yes."}], "ask"))
+        for record, words in ((blocks("Several answers to one prompt")[0][1], "scores or media of their own"), ({"query": "a", "response": "b"}, "anything but two answers")):
+            self.assertIn(words, self.convert(self.write("odd.jsonl", [record]), "odd_out.jsonl", "--layout", "preference", code=3))
+
+    def stereo(self):
+        import array
+        import wave
+        noise = random.Random(8)
+        with wave.open(str(self.data / "both.wav"), "wb") as out:
+            out.setnchannels(2), out.setsampwidth(2), out.setframerate(8000)
+            out.writeframes(array.array("h", [noise.randrange(-9000, 9000) for _ in range(2 * 6001)]).tobytes())
+        return {"id": "two", "start": 0.25, "duration": 0.5, "channel": 1, "supervisions": [{"text": "right"}], "custom": {"lang": "de"},
+                "recording": {"sources": [{"type": "file", "channels": [0, 1], "source": "both.wav"}], "channel_ids": [0, 1]}}
+
+    def test_as_cuts(self):
+        """Pieces and channels of recordings as cuts that Lhotse reads, with the same samples."""
+        found = [{"id": "whole", "audio_filepath": "talk.wav", "text": "low", "lang": "en"}, {"id": "piece", "audio_filepath": "talk.wav", "offset": 0.25, "duration": 0.5, "text": "high", "context": "Said?"}, self.stereo()]
+        path = self.write("heard.jsonl", found)
+        self.assertIn("wrote 3 records", self.convert(path, "cuts.jsonl", "--layout", "lhotse_cut"))
+        whole, piece, right = records(self.data / "cuts.jsonl")
+        self.assertEqual((whole["start"], whole["duration"], whole["custom"]), (0.0, 1.0, {"context": "Transcribe the audio.", "lang": "en"}))
+        self.assertEqual((piece["start"], piece["duration"], piece["supervisions"][0]["text"]), (0.25, 0.5, "high"))
+        self.assertEqual((right["channel"], right["recording"]["sampling_rate"], right["recording"]["num_samples"], right["recording"]["channel_ids"]), (1, 8000, 6001, [0, 1]))
+        self.convert(self.data / "cuts.jsonl", "cuts_again.jsonl", "--layout", "lhotse_cut")
+        self.assertEqual(records(self.data / "cuts_again.jsonl"), [whole, piece, right])
+        for record, words in (({"audio_filepath": "both.wav", "text": "x"}, "the mean of the channels"), ({"audio_filepath": ["a.wav", "b.wav"], "text": "x"}, "several recordings"), ({"query": "a", "response": "b"}, "anything but a recording")):
+            self.assertIn(words, self.convert(self.write("odd.jsonl", [record]), "odd_out.jsonl", "--layout", "lhotse_cut", code=3))
+        self.assertIn("is written as lines", self.convert(path, "cuts.tar", "--layout", "lhotse_cut", code=2))
+        if importlib.util.find_spec("lhotse"):
+            import lhotse
+            import numpy
+            import soundfile
+            for cut in lhotse.CutSet.from_jsonl(self.data / "cuts.jsonl"):
+                name, begin, end, channel = {"whole": ("talk.wav", 0, 16000, 0), "piece": ("talk.wav", 4000, 12000, 0), "two": ("both.wav", 2000, 6000, 1)}[cut.id]
+                samples, rate = soundfile.read(self.data / name, always_2d=True, dtype="float32")
+                self.assertTrue(numpy.array_equal(cut.load_audio()[0], samples[begin:end, channel]))
+                self.assertEqual((cut.sampling_rate, cut.supervisions[0].text, lhotse.validate(cut)), (rate, {"whole": "low", "piece": "high", "two": "right"}[cut.id], None))
 
     def test_configuration(self):
         """The options of a format hold."""
@@ -479,6 +534,47 @@ class Tables(Formats):
             self.assertIn(f"{len(rows)} records, read by parquet as messages", done.stderr)
             self.assertEqual(losses(run), losses(self.data / "files"))
         self.compare_resumed(run, *settings)
+
+    def convert(self, source, out, *args, code=0):
+        return self.call("data", "convert", source, self.data / out, *args, code=code, threads=None).stderr
+
+    def command(self, verb, *args, threads=1):
+        return super().command(verb, *args, threads=None if args[:1] == ("convert",) else threads)
+
+    def test_written(self):
+        """What is written trains as the files do, and is what Hugging Face's data sets open."""
+        settings = sets(train__steps=4)
+        self.train(self.data / "files", *settings)
+        self.assertIn("wrote 24 records to 1 files; each was read again and says the same", self.convert(self.folder / "data" / "train.jsonl", "tiny.parquet"))
+        self.train(self.data / "table", *settings, config=self.config_for(self.data / "tiny.parquet"))
+        self.assertEqual(losses(self.data / "table"), losses(self.data / "files"))
+        self.assertEqual([path.name for path in self.data.glob("tiny.par*")], ["tiny.parquet"])
+        if not importlib.util.find_spec("datasets"):
+            return
+        import datasets
+        from PIL import Image
+        found, source = datasets.Dataset.from_parquet(str(self.data / "tiny.parquet"), cache_dir=str(self.data / "cache")), records(self.folder / "data" / "train.jsonl")
+        self.assertIsInstance(found.features["images"].feature if hasattr(found.features["images"], "feature") else found.features["images"][0], datasets.Image)
+        self.assertEqual([row["id"] for row in found.select_columns("id")], [row["id"] for row in source])
+        for row, written in zip(found.select_columns(["images", "messages"]), source):
+            names = [part["image"] for part in written["messages"][0]["content"] if part["type"] == "image"]
+            self.assertEqual([picture.tobytes() for picture in row["images"] or []], [Image.open(self.folder / "data" / name).convert("RGB").tobytes() for name in names])
+            self.assertEqual([part["text"] for part in row["messages"][0]["content"] if part["type"] == "text"], [part["text"] for part in written["messages"][0]["content"] if part["type"] == "text"])
+
+    def test_every_layout_written(self):
+        """Records of the page as tables, calls of tools and thoughts among them, are read the same; what a column cannot hold is refused."""
+        talks = self.write("talks.jsonl", [record for section in ["", "Layouts of other programs"] for block in blocks(section)[:1] for record in block])
+        pages, pairs = self.write("pages.jsonl", sum(blocks("Documents"), [])), self.write("pairs.jsonl", blocks("Several answers to one prompt")[0])
+        pieces = self.write("pieces.jsonl", [{"id": "a", "audio_filepath": "talk.wav", "offset": 0.25, "duration": 0.5, "text": "low"}, {"id": "b", "audio_filepath": ["a.wav", "b.wav"], "text": "two"}])
+        asked = self.write("asked.jsonl", [{"image": "cat.png", "context": "What?", "answers": ["A cat."]}, {"images": ["cat.png", "dog.png"], "context": ["<image>What?", "<image>Where?"], "answers": ["Two.", "Here."]}])
+        for source, layout in ((talks, "messages"), (pages, "messages"), (pairs, "messages"), (pages, "interleaved"), (pairs, "preference"), (pieces, "nemo_manifest"), (asked, "captioned"), (asked, "conversations"), (asked, "alpaca")):
+            with self.subTest(source.stem, layout=layout):
+                if (source, layout) in ((pages, "interleaved"), (pairs, "preference")):
+                    source = self.write("first.jsonl", records(source)[:1])
+                said = self.convert(source, f"{source.stem}_{layout}.parquet", "--layout", layout)
+                self.assertIn(f"wrote {len(records(source))} records", said)
+        odd = self.write("odd.jsonl", [{"query": "a", "response": "b"}, {"query": "a", "response": "b", "when": "now"}, {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "tools": [{"name": "f", "parameters": {}}]}])
+        self.assertIn("wrote 3", self.convert(odd, "odd.parquet"))
 
     def test_columns(self):
         """Each layout of columns that the page tells of."""

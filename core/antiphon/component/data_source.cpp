@@ -17,4 +17,9 @@ DataRecord Records::record(int64_t) const { refuse_access("record()"); }
 int64_t Records::number(int64_t) const { refuse_access("number()"); }
 std::optional<Records::Step> Records::step(const std::string&) const { refuse_access("step()"); }
 
+std::unique_ptr<RecordSink> DataSource::create(const std::filesystem::path&) const {
+  fail(ErrorKind::plugin, "a data source names an extension of what it writes, and writes nothing",
+       "override DataSource::create()");
+}
+
 }  // namespace antiphon

@@ -55,6 +55,18 @@ struct FileStart {
   std::string_view bytes;
 };
 
+// Writes a set anew: every record is described, then every record is added, in the same order.
+class RecordSink {
+ public:
+  virtual ~RecordSink() = default;
+  // What the set will hold. Media have their names alone.
+  virtual void describe(const DataRecord& record) = 0;
+  // Error(data) for what the form cannot hold; Error(config) if the file cannot be written.
+  virtual void add(const DataRecord& record) = 0;
+  // Without it, what was written is no set.
+  virtual void finish() = 0;
+};
+
 class DataSource {
  public:
   virtual ~DataSource() = default;
@@ -62,6 +74,10 @@ class DataSource {
   virtual bool recognises(const FileStart& start) const = 0;
   // Error(data) if the file is missing or is not of its kind. May read all of it once, and keeps little of it.
   virtual std::unique_ptr<Records> open(const std::filesystem::path& path) const = 0;
+  // Sets that it writes have names that end so (".parquet"); empty: it writes none.
+  virtual std::string written_extension() const { return {}; }
+  // Error(config) if the file cannot be made. Called only if it has an extension of its own.
+  virtual std::unique_ptr<RecordSink> create(const std::filesystem::path& path) const;
 };
 
 template <>

@@ -31,8 +31,8 @@ class RecordFormat {
   // The members of the record that it reads. Others are refused if they may name media or change what the sample says;
   // else texts become tags, and the rest is told once. "id" is read by the caller.
   virtual std::set<std::string> keys() const = 0;
-  // Error(data) says what is wrong and what was expected. Sets turns, media, candidates, tools, and `unread` for keys
-  // within members.
+  // Error(data) says what is wrong and what was expected. Sets turns, media, candidates, tools, and `tags` and `unread`
+  // for keys within members.
   virtual Sample read(const nlohmann::ordered_json& record, const MediaFolder& media) const = 0;
   // A hash of files that it reads beside the records, by which a run that goes on notices that they changed; "": none.
   virtual std::string fingerprint() const { return {}; }

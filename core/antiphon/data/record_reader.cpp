@@ -98,7 +98,7 @@ Sample RecordReader::read(const DataRecord& record, const std::filesystem::path&
   const auto& [name, format, keys] = choose(object);
   auto named = names_in(object, keys);
   auto sample = format->read(object, {folder, record.media, record.closed});
-  sample.id = std::move(named.id), sample.tags = std::move(named.tags), sample.unread.merge(named.unread);
+  sample.id = std::move(named.id), sample.tags.merge(named.tags), sample.unread.merge(named.unread);
   note_unused(record.media, sample);
   return sample;
 }

@@ -126,4 +126,10 @@ std::string RecordSet::fingerprint() const {
          reader_.fingerprint() + source_options_ + limited_;
 }
 
+std::unique_ptr<RecordSink> create_set(const std::filesystem::path& path, const std::string& extension) {
+  for (const auto& [name, source] : installed<DataSource>())
+    if (!extension.empty() && source->written_extension() == extension) return source->create(path);
+  return nullptr;
+}
+
 }  // namespace antiphon::data

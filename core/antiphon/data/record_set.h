@@ -36,4 +36,8 @@ class RecordSet {
   int64_t size_ = 0;
 };
 
+// Writes a set by the installed source whose files end as this name does; null if there is none. Error(config) if the
+// file cannot be made.
+std::unique_ptr<RecordSink> create_set(const std::filesystem::path& path, const std::string& extension);
+
 }  // namespace antiphon::data

@@ -38,6 +38,13 @@ Image decode_image(std::string_view bytes, const MediaLimits& limits = {}, const
 Audio decode_audio(std::string_view bytes, int64_t sample_rate, std::string_view extension = {},
                    const MediaLimits& limits = {}, std::optional<int64_t> channel = {});
 
+// A sound as the file has it.
+struct AudioShape {
+  int64_t sample_rate = 0, channels = 0, samples = 0;  // samples of one channel
+};
+// Decodes all of it: headers may say other lengths than decode_audio() gives.
+AudioShape audio_shape(std::string_view bytes, std::string_view extension = {}, const MediaLimits& limits = {});
+
 // Exactly one of `frames`, `frames_per_second` and `choose` is set.
 struct VideoOptions {
   int64_t frames = 0;                   // n frames, at the inner points of linspace(0, duration, n + 2)

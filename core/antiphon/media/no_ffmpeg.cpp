@@ -17,6 +17,7 @@ Image decode_image(std::string_view, const MediaLimits&, const ImageReading&) { 
 Audio decode_audio(std::string_view, int64_t, std::string_view, const MediaLimits&, std::optional<int64_t>) {
   fail_without("sound");
 }
+AudioShape audio_shape(std::string_view, std::string_view, const MediaLimits&) { fail_without("sound"); }
 Video decode_video(std::string_view, const VideoOptions&, const MediaLimits&) { fail_without("videos"); }
 Audio change_speed(const Audio&, double, const MediaLimits&) { fail_without("sound at another speed"); }
 std::string backend_version() { return "off: this build has no FFmpeg"; }

@@ -10,6 +10,7 @@
 #include <antiphon/plugin/manifest.h>
 
 #include "table_file.h"
+#include "table_sink.h"
 
 namespace antiphon::parquet_table {
 namespace {
@@ -52,6 +53,10 @@ class Parquet : public DataSource {
     return records::open_joined(records::files_of(path), [&](const auto& file) -> std::unique_ptr<Records> {
       return std::make_unique<TableFile>(file, renamed_, cursors);
     });
+  }
+  std::string written_extension() const override { return ".parquet"; }
+  std::unique_ptr<RecordSink> create(const std::filesystem::path& path) const override {
+    return std::make_unique<TableSink>(path);
   }
 
  private:

@@ -1,9 +1,10 @@
 // Documents: text with pictures between, which a model learns to go on with.
 //   {"texts": ["…", null], "images": [null, "a.png"]}: one of both at each place
 //   {"text_list": ["…"], "image_info": [{"image_name", "matched_text_index", "matched_sim"?}]}: each picture before the
-//   sentence that it belongs to, sentences with a space between
+//   sentence that it belongs to, or after it, sentences with a space between
 //
-// Sources: Laurençon et al. 2023 (OBELICS); Zhu et al. 2023 (Multimodal C4); open_flamingo, train/data.py (the order).
+// Sources: Laurençon et al. 2023 (OBELICS); Zhu et al. 2023 (Multimodal C4); open_flamingo, train/data.py (the order);
+// NeMo, collections/multimodal/data/energon (image_following_text: pictures after their sentence).
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
@@ -23,6 +24,7 @@ using records::list_at;
 
 struct InterleavedOptions {
   double least_similarity = -1;
+  std::string pictures = "before";
 };
 
 const config::Table<InterleavedOptions>& interleaved_table() {
@@ -31,7 +33,9 @@ const config::Table<InterleavedOptions>& interleaved_table() {
       config::Table<O>("interleaved")
           .field("least_similarity", &O::least_similarity,
                  "pictures whose matched_sim with their sentence is less are left out (0.24 in OpenFlamingo)",
-                 {.min = -1, .max = 1}));
+                 {.min = -1, .max = 1})
+          .field("pictures", &O::pictures, "where pictures stand that belong to a sentence: before it or after it",
+                 {.choices = {"before", "after"}}));
   return *table;
 }
 
@@ -90,14 +94,16 @@ std::multimap<int64_t, std::string> matched(const Json& record, size_t sentences
   return all;
 }
 
-void read_sentences(const Json& record, double least, Document& document) {
+void read_sentences(const Json& record, const InterleavedOptions& options, Document& document) {
   const auto& sentences = list_at(record, "text_list");
-  const auto pictures = matched(record, sentences.size(), least, document.sample.unread);
+  const auto pictures = matched(record, sentences.size(), options.least_similarity, document.sample.unread);
   for (size_t i = 0; i < sentences.size(); ++i) {
     if (i > 0) document.add_text(" ");
+    const auto sentence = string_in(sentences[i], "text_list");
+    if (options.pictures == "after") document.add_text(sentence);
     const auto [first, last] = pictures.equal_range(static_cast<int64_t>(i));
     for (auto it = first; it != last; ++it) document.add_picture(it->second);
-    document.add_text(string_in(sentences[i], "text_list"));
+    if (options.pictures == "before") document.add_text(sentence);
   }
 }
 
@@ -121,7 +127,7 @@ class Interleaved : public RecordFormat {
     if (has_list(record, "texts"))
       read_places(record, document);
     else
-      read_sentences(record, options_.least_similarity, document);
+      read_sentences(record, options_, document);
     if (document.turn.parts.empty()) fail(ErrorKind::data, "the document is empty");
     document.sample.turns.push_back(std::move(document.turn));
     return std::move(document.sample);

@@ -81,7 +81,10 @@ class LhotseCut : public RecordFormat {
     Record record(object, folder);
     if (is_there(object, "custom")) {
       if (!object.at("custom").is_object()) fail(ErrorKind::data, "'custom' is not an object");
-      records::check_keys(object.at("custom"), {"context", "question", "answer"}, "custom: ", record.sample.unread);
+      const std::set<std::string> known{"context", "question", "answer"};
+      records::check_keys(object.at("custom"), known, "custom: ", record.sample.unread);
+      for (const auto& [key, value] : object.at("custom").items())
+        if (value.is_string() && !known.contains(key)) record.sample.tags[key] = value.get<std::string>();
     }
     const auto* question = custom_text(object, {"context", "question"});
     const auto* answer = custom_text(object, {"answer"});

@@ -1,0 +1,83 @@
+#include <data/writers.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/media/limits.h>
+#include <data/written_file.h>
+
+#include <algorithm>
+
+namespace antiphon::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A header as POSIX has it; names are ours, and short.
+std::string tar_header(const std::string& name, uint64_t size) {
+  std::string block(512, '\0');
+  const auto put = [&](size_t at, const std::string& text) { block.replace(at, text.size(), text); };
+  put(0, name), put(100, "0000644"), put(108, "0000000"), put(116, "0000000"), put(124, fmt::format("{:011o}", size));
+  put(136, "00000000000"), put(148, "        "), put(156, "0"), put(257, std::string("ustar\0", 6) + "00");
+  unsigned sum = 0;
+  for (const unsigned char c : block) sum += c;
+  put(148, fmt::format("{:06o}", sum) + '\0');
+  return block;
+}
+
+class Archives : public RecordWriter {
+ public:
+  Archives(const fs::path& path, int64_t shard_samples) : path_(path), shard_samples_(shard_samples) { open(); }
+  std::string add(const MediaRef& ref) override {
+    auto bytes = ref.bytes.read(media::MediaLimits{}.file_bytes);
+    pending_.push_back({fmt::format("{}.{}{}", key(), pending_.size(), extension_for(ref, bytes)), std::move(bytes)});
+    return pending_.back().first;
+  }
+  void add_record(const std::string& json) override {
+    write(key() + ".json", json);
+    for (const auto& [name, bytes] : pending_) write(name, bytes);
+    pending_.clear();
+    if (++count_ % std::max<int64_t>(1, shard_samples_) == 0 && shard_samples_ > 0) close();
+  }
+  std::vector<File> finish() override {
+    if (out_) close();
+    return files_;
+  }
+  void discard() noexcept override {
+    std::error_code ignored;
+    for (const auto& file : files_) fs::remove(file.temporary, ignored);
+  }
+
+ private:
+  std::string key() const { return fmt::format("{:08}", count_); }
+  void open() {
+    const auto number = shard_samples_ > 0 ? fmt::format("-{:06}", files_.size()) : "";
+    const auto path = path_.parent_path() / (path_.stem().string() + number + ".tar");
+    check_new(path);
+    files_.push_back({temporary_of(path), path});
+    out_ = std::make_unique<Out>(files_.back().temporary);
+  }
+  void close() {
+    out_->write(std::string(1024, '\0'));
+    out_->close();
+    out_.reset();
+  }
+  void write(const std::string& name, std::string_view bytes) {
+    if (!out_) open();
+    out_->write(tar_header(name, bytes.size()));
+    out_->write(bytes);
+    out_->write(std::string((512 - bytes.size() % 512) % 512, '\0'));
+  }
+  fs::path path_;
+  int64_t shard_samples_, count_ = 0;
+  std::vector<File> files_;
+  std::unique_ptr<Out> out_;
+  std::vector<std::pair<std::string, std::string>> pending_;
+};
+
+}  // namespace
+
+std::unique_ptr<RecordWriter> make_archive_writer(const fs::path& path, int64_t shard_samples) {
+  return std::make_unique<Archives>(path, shard_samples);
+}
+
+}  // namespace antiphon::apps

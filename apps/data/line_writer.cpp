@@ -1,0 +1,61 @@
+#include <data/writers.h>
+
+#include <fmt/format.h>
+
+#include <antiphon/base/files.h>
+#include <antiphon/media/limits.h>
+#include <data/written_file.h>
+
+namespace antiphon::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Lines : public RecordWriter {
+ public:
+  // `list`: one JSON list in place of lines.
+  Lines(const fs::path& path, bool list)
+      : path_(path),
+        media_(path.parent_path() / (path.stem().string() + "_media")),
+        list_(list),
+        out_((check_new(path), check_new(media_), temporary_of(path))) {}
+  std::string add(const MediaRef& ref) override {
+    if (ref.bytes.is_file()) return fs::absolute(ref.bytes.file()).lexically_normal().string();
+    const auto bytes = ref.bytes.read(media::MediaLimits{}.file_bytes);
+    if (count_ == 0) fs::create_directories(media_);
+    const auto name = fmt::format("{:08}{}", count_++, extension_for(ref, bytes));
+    write_file_atomic(media_ / name, bytes, ErrorKind::config);
+    return (media_.filename() / name).string();
+  }
+  void add_record(const std::string& json) override {
+    if (list_)
+      out_.write((records_ == 0 ? "[\n" : ",\n") + json);
+    else
+      out_.write(json + "\n");
+    ++records_;
+  }
+  std::vector<File> finish() override {
+    if (list_) out_.write(records_ == 0 ? "[]\n" : "\n]\n");
+    out_.close();
+    return {{temporary_of(path_), path_}};
+  }
+  void discard() noexcept override {
+    std::error_code ignored;
+    fs::remove(temporary_of(path_), ignored);
+    if (count_ > 0) fs::remove_all(media_, ignored);
+  }
+
+ private:
+  fs::path path_, media_;
+  bool list_;
+  Out out_;
+  int64_t count_ = 0, records_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<RecordWriter> make_line_writer(const fs::path& path, bool list) {
+  return std::make_unique<Lines>(path, list);
+}
+
+}  // namespace antiphon::apps
