@@ -29,6 +29,12 @@ void MoeLmOptions::put_into(nn::DecoderOptions& decoder) const {
          "use the dense model's plugin, or give other layers");
 }
 
+void read_stacked_experts(NameMap& map) {
+  const std::string theirs = "model.layers.{}.mlp.experts.", ours = "layers.{}.mlp.experts.*.";
+  map.rules.insert(map.rules.begin(), {{theirs + "gate_up_proj", ours + "[gate_proj,up_proj].weight", true},
+                                       {theirs + "down_proj", ours + "down_proj.weight", true}});
+}
+
 ForeignKeys keys_of_experts() {
   return {.options = {{"num_experts_per_tok", "num_experts_per_tok"},
                       {"moe_intermediate_size", "moe_intermediate_size", 1},

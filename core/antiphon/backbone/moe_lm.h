@@ -15,6 +15,10 @@ struct MoeLmOptions {
   void put_into(nn::DecoderOptions& decoder) const;
 };
 
+// For files that hold the experts of a layer in one tensor, as transformers has them in memory; they are never written
+// so.
+void read_stacked_experts(NameMap& map);
+
 // The keys of config.json of families whose experts are not all alike with the dense layers, but for their number.
 ForeignKeys keys_of_experts();
 

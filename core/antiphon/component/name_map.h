@@ -10,6 +10,7 @@ namespace antiphon {
 // {"encoder.layer.{}.attention.attention.query.{}", "layers.{}.self_attn.q_proj.{}"}
 struct NameRule {
   std::string checkpoint, parameter;
+  bool read_only = false;  // another spelling of what a rule that does not say so is written as
 };
 
 // The first rule that matches wins in either direction, so of several spellings the first is the one written.

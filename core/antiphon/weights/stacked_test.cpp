@@ -161,3 +161,95 @@ TEST_CASE("a method is not asked about layers that are no part of a stack") {
   save_adapter(folder.path(), written, "", {}, {}, StackedPart{other, layers});
   CHECK(Checkpoint(folder / "adapter_model.safetensors").names().size() == 3);
 }
+
+namespace {
+
+constexpr int64_t kExperts = 3;
+
+// Two layers of experts, each with a gate and an up [4, 5], and a down [5, 4].
+class Experts : public Module {
+ public:
+  Experts() {
+    for (size_t layer = 0; layer < 2; ++layer)
+      for (size_t expert = 0; expert < kExperts; ++expert)
+        for (size_t i = 0; i < 3; ++i)
+          add(fmt::format("layers.{}.experts.{}.{}.weight", layer, expert, std::array{"gate", "up", "down"}[i]),
+              parts[layer][expert][i], {i < 2 ? 4 : 5, i < 2 ? 5 : 4}, Init::normal, Role::matrix);
+    set_requires_grad(false);
+  }
+  at::Tensor parts[2][kExperts][3];
+};
+
+NameMap expert_names(bool transposed, bool read_only) {
+  const std::string end = transposed ? "'" : "";
+  return {{{"model.{}.experts.gate_up", "layers.{}.experts.*.[gate,up].weight" + end, read_only},
+           {"model.{}.experts.down", "layers.{}.experts.*.down.weight" + end, read_only},
+           {"model.{}.{}", "layers.{}.{}"}},
+          {},
+          {}};
+}
+
+NamedTensors of_experts(const Experts& module, bool transposed) {
+  NamedTensors all;
+  for (size_t layer = 0; layer < 2; ++layer) {
+    std::vector<at::Tensor> gate_up, down;
+    for (const auto& expert : module.parts[layer])
+      gate_up.push_back(at::cat({expert[0], expert[1]})), down.push_back(expert[2]);
+    for (const auto& [name, list] : {std::pair{"gate_up", &gate_up}, {"down", &down}}) {
+      const auto whole = at::stack(*list);
+      all.emplace_back(fmt::format("model.{}.experts.{}", layer, name),
+                       transposed ? whole.transpose(1, 2).contiguous() : whole);
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "experts that a file has in one tensor are read apart, in both orders of their sides, and written as they were") {
+  Experts module;
+  module.initialize(3, at::kCPU);
+  for (const bool transposed : {false, true}) {
+    const TestFolder folder, again;
+    const auto names = expert_names(transposed, false);
+    const auto written = of_experts(module, transposed);
+    save_safetensors(folder / "model.safetensors", written);
+    Experts read;
+    load_parameters(read, Checkpoint(folder.path()), names);
+    for (size_t layer = 0; layer < 2; ++layer)
+      for (size_t expert = 0; expert < kExperts; ++expert)
+        for (size_t i = 0; i < 3; ++i) CHECK(at::equal(read.parts[layer][expert][i], module.parts[layer][expert][i]));
+    save_pretrained(again.path(), read, names, {{"model_type", "test"}});
+    const Checkpoint file(again.path());
+    REQUIRE(file.names().size() == written.size());
+    for (const auto& [name, tensor] : written) CHECK(at::equal(file.tensor(name), tensor));
+    // Another spelling is read, and the parts are written.
+    const TestFolder apart;
+    save_pretrained(apart.path(), read, expert_names(transposed, true), {{"model_type", "test"}});
+    const Checkpoint parts(apart.path());
+    CHECK(parts.names().size() == 2 * kExperts * 3);
+    CHECK(at::equal(parts.tensor("model.0.experts.1.up.weight"), module.parts[0][1][1]));
+    Experts other;
+    load_parameters(other, Checkpoint(folder.path()), expert_names(transposed, true));
+    CHECK(at::equal(other.parts[1][2][1], module.parts[1][2][1]));
+  }
+}
+
+TEST_CASE("experts in one tensor that the model does not have so are refused") {
+  Experts module;
+  module.initialize(3, at::kCPU);
+  const auto written = of_experts(module, false);
+  for (const auto& changed :
+       {written[0].second.narrow(0, 0, 2).contiguous(), written[0].second.narrow(1, 0, 6).contiguous(),
+        written[0].second.flatten(0, 1), at::cat({written[0].second, written[0].second})}) {
+    const TestFolder folder;
+    auto tensors = written;
+    tensors[0].second = changed;
+    save_safetensors(folder / "model.safetensors", tensors);
+    Experts read;
+    CHECK_THROWS_WITH(
+        load_parameters(read, Checkpoint(folder.path()), expert_names(false, false)),
+        ContainsSubstring("model.0.experts.gate_up") && ContainsSubstring("8 rows together, of each of 3 experts"));
+  }
+}

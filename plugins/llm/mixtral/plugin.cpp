@@ -57,6 +57,8 @@ class Mixtral : public backbone::DecoderLm {
     for (const auto& [theirs, ours] : {std::pair{"w1", "gate_proj"}, {"w2", "down_proj"}, {"w3", "up_proj"}})
       map.rules.push_back({std::string("model.layers.{}.block_sparse_moe.experts.{}.") + theirs + ".{}",
                            std::string("layers.{}.mlp.experts.{}.") + ours + ".{}"});
+    map.rules.push_back({"model.layers.{}.mlp.gate.weight", "layers.{}.mlp.gate.weight", true});
+    backbone::read_stacked_experts(map);
     return map;
   }
 };

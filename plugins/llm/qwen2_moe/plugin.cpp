@@ -56,6 +56,11 @@ nn::DecoderOptions decoder(const Qwen2MoeOptions& options) {
 class Qwen2Moe : public backbone::DecoderLm {
  public:
   explicit Qwen2Moe(const Qwen2MoeOptions& options) : DecoderLm(decoder(options)) {}
+  NameMap name_map() const override {
+    auto map = DecoderLm::name_map();
+    backbone::read_stacked_experts(map);
+    return map;
+  }
 };
 
 }  // namespace antiphon::qwen2_moe

@@ -53,6 +53,11 @@ nn::DecoderOptions decoder(const Qwen3MoeOptions& options) {
 class Qwen3Moe : public backbone::DecoderLm {
  public:
   explicit Qwen3Moe(const Qwen3MoeOptions& options) : DecoderLm(decoder(options)) {}
+  NameMap name_map() const override {
+    auto map = DecoderLm::name_map();
+    backbone::read_stacked_experts(map);
+    return map;
+  }
 };
 
 }  // namespace antiphon::qwen3_moe

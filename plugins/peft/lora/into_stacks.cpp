@@ -64,7 +64,8 @@ class Stacking {
  private:
   std::optional<Stack> stack_of(const std::string& site) const {
     const auto parameter = names_.to_parameter(site + kWeightEnd);
-    return parameter ? weights::stack_with(names_, *parameter) : std::nullopt;
+    const auto stack = parameter ? weights::stack_with(names_, *parameter) : std::nullopt;
+    return stack && !stack->is_of_experts() ? stack : std::nullopt;
   }
 
   // Whether it is a factor of a part of a stack.

@@ -1,8 +1,11 @@
 """llama, qwen2, qwen3, nemotron, mistral, granite, gemma, qwen2_moe, qwen3_moe and mixtral: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
 import json
+import shutil
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
+from transformers import LlamaForCausalLM
 
 from . import tiny
 from .common import isolated, named_gradients, starting
@@ -165,7 +168,19 @@ def variant(bench, plugin, name, changes):
     answers(bench, title, model, table)
     export(bench, title, model, table, rows)
     if "moe" in plugin or plugin == "mixtral":
+        as_in_memory(bench, title, model, folder, plugin, rows)
         balance(bench, title, model, folder, plugin, rows)
+
+
+def as_in_memory(bench, title, model, folder, plugin, rows):
+    """A file in which the experts of a layer are one tensor, as transformers has them in memory."""
+    other = bench.new_folder()
+    shutil.copy(folder / "config.json", other)
+    tensors = {name: tensor.clone() for name, tensor in model.state_dict().items() if not (name == "lm_head.weight" and model.config.tie_word_embeddings)}
+    bench.check(f"{title}: transformers has its experts in one tensor", any(name.endswith(".mlp.experts.gate_up_proj") for name in tensors))
+    save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
+    _, out = bench.ask("model", model=model_table(other, plugin=plugin), ids=rows)
+    bench.compare(f"{title}: experts in one tensor", {"logits": out["logits"]}, {"logits": reference(model, rows)["logits"]})
 
 
 def by_expert(gradients, plugin):
@@ -252,8 +267,26 @@ def refusals(bench):
         bench.refused(f"{READ_BY.get(plugin, plugin)} refuses {key} {value}", word, "model", model=model_table(folder, plugin=plugin), ids=[[1, 2, 3]])
 
 
+def padding_row(bench):
+    """A token that config.json calls padding, within a text: its embedding learns like any other, where transformers leaves it."""
+    folder, rows = bench.new_folder(), [[3, 7, 11, 7, 5], [7, 9, 2]]
+    tiny.llama(folder, pad_token_id=7, tie_word_embeddings=False)
+    found = {}
+    for padding in (7, None):
+        model = LlamaForCausalLM.from_pretrained(folder)
+        bench.check("llama, padding token: transformers has it", model.model.embed_tokens.padding_idx == 7)
+        model.model.embed_tokens.padding_idx = padding
+        reference(model, rows)["loss"].backward()
+        found[padding] = named_gradients(model)
+    _, out = bench.ask("model", model=model_table(folder), ids=rows)
+    bench.compare("llama, padding token: gradients as of any other token", starting(out, "grad:llm:"), found[None], gradients=found[None])
+    row = lambda gradients: gradients["model.embed_tokens.weight"][7].abs().max().item()
+    bench.check("llama, padding token: its row learns, which it does not in transformers", row(found[7]) == 0 and row(found[None]) > 0)
+
+
 def run(bench):
     refusals(bench)
+    padding_row(bench)
     for plugin, variants in [("llama", LLAMA), ("qwen2", QWEN2), ("qwen3", QWEN3), ("nemotron", NEMOTRON), ("mistral", MISTRAL), ("granite", GRANITE), ("gemma2", GEMMA2), ("gemma3", GEMMA3), ("qwen2_moe", QWEN2_MOE), ("qwen3_moe", QWEN3_MOE), ("mixtral", MIXTRAL)]:
         for name, changes in variants.items():
             variant(bench, plugin, name, changes)
