@@ -14,6 +14,8 @@ namespace {
 constexpr size_t kMaxEvents = 100'000;
 uint32_t last_recording = 0;
 std::function<void()> wait_for_device;
+std::atomic<void (*)(const char*)> push_mark{nullptr};
+std::atomic<void (*)()> pop_mark{nullptr};
 std::atomic<double> orphan_flops{0};
 
 int64_t now() {
@@ -44,7 +46,7 @@ ThreadLog& log_of_this_thread() {
   return *log;
 }
 
-void start(std::function<void()> device) {
+void start(std::function<void()> device, Marks marks) {
   stop();
   log_of_this_thread();
   std::scoped_lock lock(logs().mutex);
@@ -55,6 +57,7 @@ void start(std::function<void()> device) {
   }
   log_of_this_thread().main = true;
   wait_for_device = std::move(device);
+  push_mark = marks.push, pop_mark = marks.pop;
   orphan_flops = 0;
   logs().began = now();
   recording = ++last_recording;
@@ -104,12 +107,15 @@ void TraceScope::begin(std::string_view name, std::string_view detail) {
   log.recording = recording_;
   trace::synchronize(log);
   log.open.push_back({std::string(name).append(detail), trace::now(), 0, 0});
+  if (const auto push = trace::push_mark.load()) push(log.open.back().name.c_str()), pop_ = trace::pop_mark.load();
 }
 
 void TraceScope::end() {
   auto& log = trace::log_of_this_thread();
-  if (log.recording != recording_ || trace::recording != recording_ || log.open.empty()) return;
-  trace::synchronize(log);
+  const bool counts = log.recording == recording_ && trace::recording == recording_ && !log.open.empty();
+  if (counts) trace::synchronize(log);
+  if (pop_) pop_();
+  if (!counts) return;
   const auto scope = std::move(log.open.back());
   log.open.pop_back();
   const int64_t lasted = trace::now() - scope.begin;

@@ -9,9 +9,15 @@
 
 namespace antiphon::trace {
 
+// What another tool's marks are made by: `push` with the name as a scope begins, `pop` as it ends, on its thread.
+struct Marks {
+  void (*push)(const char* name) = nullptr;
+  void (*pop)() = nullptr;
+};
+
 // Drops what was recorded before and records from now on. `synchronize`, if given, is called as the scopes of the
 // calling thread begin and end: it waits for an asynchronous device.
-void start(std::function<void()> synchronize = {});
+void start(std::function<void()> synchronize = {}, Marks marks = {});
 // Scopes that are still open are left out.
 void stop();
 
@@ -59,6 +65,7 @@ class TraceScope {
   void begin(std::string_view name, std::string_view detail);
   void end();
   uint32_t recording_ = 0;
+  void (*pop_)() = nullptr;  // the mark of another tool
 };
 
 }  // namespace antiphon

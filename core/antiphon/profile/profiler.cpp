@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <torch/csrc/profiler/stubs/base.h>
 
 #include <antiphon/base/files.h>
 #include <antiphon/base/log.h>
@@ -28,6 +29,13 @@ std::string machine(const ProfileOptions& options, double peak) {
   return fmt::format("{} in {}{}: the quickest matrix product reaches {:.1f} GFLOP/s", options.device.str(),
                      options.dtype == at::kBFloat16 ? "bf16" : (options.dtype == at::kHalf ? "fp16" : "fp32"),
                      options.device.is_cpu() ? fmt::format(" on {} threads", at::get_num_threads()) : "", peak / 1e9);
+}
+
+// Ranges of NVTX, which Nsight Systems shows, where LibTorch has them: in its builds for CUDA.
+trace::Marks nvtx_marks() {
+  if (!torch::profiler::impl::cudaStubs()->enabled()) return {};
+  return {[](const char* name) { torch::profiler::impl::cudaStubs()->rangePush(name); },
+          [] { torch::profiler::impl::cudaStubs()->rangePop(); }};
 }
 
 }  // namespace
@@ -60,7 +68,8 @@ void Profiler::begin_step() {
   if (!counter_) {
     counter_ = std::make_unique<FlopCounter>();
     const auto device = options_.device;
-    trace::start(device.is_cpu() ? std::function<void()>() : [device] { synchronize(device); });
+    trace::start(
+        device.is_cpu() ? std::function<void()>() : [device] { synchronize(device); }, nvtx_marks());
   }
   forget_most();
   held_ = tensor_memory().now;

@@ -118,7 +118,8 @@ double Optimizer::clip(double max_norm, const Joint* joint) {
   }
   double norm = norm_of(counted);
   if (joint) norm = std::sqrt(joint->add_up(norm * norm));
-  if (max_norm > 0 && norm > max_norm && !gradients.empty()) at::_foreach_mul_(gradients, max_norm / (norm + 1e-6));
+  const bool too_large = max_norm > 0 && norm > max_norm && std::isfinite(norm);  // else the step is skipped
+  if (too_large && !gradients.empty()) at::_foreach_mul_(gradients, max_norm / (norm + 1e-6));
   return norm;
 }
 

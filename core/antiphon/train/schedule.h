@@ -14,7 +14,8 @@
 //     wsd                     b = e - decay_steps; f as `decay`: cosine, linear, or one_minus_sqrt: 1 - sqrt(d)
 //   inverse_sqrt              max(m, sqrt((w + 1) / (s - h + 1)))
 //   noam                      max(m, sqrt(w / (s - h + 1))), w at least 1
-// Noam's own rate is lr · (hidden_size · w)^-0.5 at its peak; here the peak is train.optimizer.lr.
+// NeMo rises to 1 in w + 1 steps, and its noam counts a step less; after the rise the rest is the same
+// (schedule_test.cpp). Noam's own rate is lr · (hidden_size · w)^-0.5 at its peak; here the peak is train.optimizer.lr.
 #pragma once
 #include <cstdint>
 

@@ -80,6 +80,32 @@ TEST_CASE("learning rate: one over the root of the step") {
   }
 }
 
+// nemo/core/optim/lr_scheduler.py, in units of the rate: CosineAnnealing, with the minimum held at the end as Megatron
+// does, WarmupAnnealing, PolynomialHoldDecayAnnealing, InverseSquareRootAnnealing, NoamHoldAnnealing. s: steps, from 0.
+TEST_CASE("learning rate: NeMo's, after its rise") {
+  constexpr double w = 7, h = 11, c = 13, total = 100, m = 0.15, power = 1.7;
+  const auto cosine = [](double s, double end) {
+    return m + (1 - m) * (1 + std::cos(std::numbers::pi * (s - w) / (end - w))) / 2;
+  };
+  for (int64_t step = 8; step < 100; ++step) {
+    const auto s = static_cast<double>(step);
+    check_rates({.name = "cosine", .warmup_steps = 7, .min_ratio = m}, {{step, cosine(s, total)}});
+    check_rates({.name = "cosine", .warmup_steps = 7, .min_ratio = m, .constant_steps = 13},
+                {{step, s <= total - c ? cosine(s, total - c) : m}});
+    check_rates({.name = "linear", .warmup_steps = 7, .min_ratio = m},
+                {{step, m + (1 - m) * (1 - (s - w) / (total - w))}});
+    const double left = 1 - (s - w - h) / (total - w - h);
+    check_rates({.name = "polynomial", .warmup_steps = 7, .min_ratio = m, .hold_steps = 11, .power = power},
+                {{step, s < w + h ? 1 : m + (1 - m) * std::pow(left, power)}});
+    check_rates({.name = "inverse_sqrt", .warmup_steps = 7}, {{step, 1 / std::sqrt((s + 1) / (w + 1))}});
+    const double next = s + 1;  // the step that it counts
+    check_rates({.name = "noam", .warmup_steps = 7, .min_ratio = m, .hold_steps = 11},
+                {{step, next < w + h ? 1 : std::max(m, std::sqrt(w) / std::sqrt(next - h))}});
+  }
+  for (int64_t step = 0; step <= 7; ++step)  // its rise
+    check_rates({.name = "cosine", .warmup_steps = 8}, {{step, static_cast<double>(step + 1) / (w + 1)}});
+}
+
 TEST_CASE("a schedule's key that has no effect, or is missing, is a problem") {
   CHECK(schedule_problems({}) == 0);
   CHECK(schedule_problems({.name = "constant", .warmup_steps = 3, .min_ratio = 0.5}) == 0);

@@ -18,6 +18,7 @@
 #include <antiphon/model/objective_input.h>
 #include <antiphon/model/reference_scores.h>
 #include <antiphon/nn/smoothing.h>
+#include <antiphon/train/gradient_norms.h>
 #include <antiphon/train/out_of_memory.h>
 #include <antiphon/train/run_passes.h>
 #include <antiphon/train/schedule.h>
@@ -293,7 +294,8 @@ void Trainer::count_skipped(const StepResult& result, const std::vector<std::str
                            result.loss, result.gradient_norm));
   if (++not_finite_ >= kMaxNotFinite)
     fail(ErrorKind::data,
-         fmt::format("{} steps in a row had no finite gradient; {}", not_finite_, blamed(result, samples)),
+         fmt::format("{} steps in a row had no finite gradient; {}; norms of the gradients in it: {}", not_finite_,
+                     blamed(result, samples), described_gradients(optimizer_.parameters())),
          "lower the learning rate, use precision.compute = \"fp32\", or look at these samples");
 }
 
