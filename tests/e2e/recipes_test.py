@@ -21,7 +21,7 @@ FOLDER = ROOT / "configs" / "recipes"
 DECODER = {"hidden_size": 32, "intermediate_size": 48, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_size": 8, "max_positions": 2048}
 TOWER = {"hidden_size": 16, "intermediate_size": 24, "num_layers": 3, "num_heads": 2, "patch_size": 4, "image_size": 28, "input_size": 28}
 SHRUNK = {
-    "llama": DECODER, "qwen2": DECODER, "qwen3": DECODER, "nemotron": DECODER, "siglip": TOWER,
+    "llama": DECODER, "qwen2": DECODER, "qwen3": DECODER, "nemotron": DECODER, "gemma": DECODER, "mistral": DECODER, "siglip": TOWER,
     "clip": {**TOWER, "intermediate_size": 32, "num_layers": 2, "patch_size": 14, "shortest_edge": 28},
     "whisper": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "num_mels": 80, "max_positions": 50},
     "fastconformer": {"hidden_size": 16, "intermediate_size": 24, "num_layers": 2, "num_heads": 2, "subsampling_channels": 4},
@@ -29,18 +29,25 @@ SHRUNK = {
     # Of make_tiny's directory, which stands in for the published one.
     "qwen2_vl_text": {**DECODER, "intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "mrope_section": [1, 1, 2], "tie_embeddings": False, "vocab_size": make_tiny.vocab_size() + 4},
     "qwen2_vl_vision": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "window_size": 56, "full_attention_layers": [1], "max_pixels": 20000, "video_max_pixels": 20000},
+    "qwen3_vl_text": {**DECODER, "intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "mrope_section": [2, 1, 1], "tie_embeddings": False, "vocab_size": make_tiny.vocab_size() + 4},
+    "qwen3_vl_vision": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "patch_size": 14, "positions": 4, "taps": [0], "min_pixels": 3136, "max_pixels": 20000, "video_min_pixels": 3136, "video_max_pixels": 60000},
+    "pixtral": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "longest_edge": 84},
     "pixel_shuffle": {"hidden_size": 64},
     "idefics3_vision": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "image_size": 28, "patch_size": 7, "layer_norm_eps": 1e-5, "tile_size": 28, "longest_edge": 56, "video_longest_edge": 56},
     "internvit": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "image_size": 28, "input_size": 28, "max_tiles": 4},
     "qwen2_5_omni_audio": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "num_mels": 80, "n_window": 20},
 }
+OF_CONNECTOR = {"models/Qwen3-VL-2B-Instruct": {"taps": 1}, "models/gemma-3-4b-it": {"pool": 1, "norm_eps": 1e-5}}
 # Of a whole model's decoder that is not the usual one of its plugin.
 OF_WHOLE = {"models/Qwen2.5-Omni-3B": {"vocab_size": make_tiny.vocab_size() + len(tiny_omni.MARKS)},
+            "models/gemma-3-4b-it": {"intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_type": "none", "rope_factor": 1.0, "sliding_window": 4, "full_attention_layers": [1], "query_pre_attn_scalar": 8.0, "vocab_size": make_tiny.vocab_size() + 3},
+            "models/Mistral-Small-3.1-24B-Instruct-2503": {"intermediate_size": 64, "max_positions": 512, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 3},
             "models/InternVL3-2B-hf": {"intermediate_size": 64, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 4},
             "models/Voxtral-Mini-3B-2507": {"intermediate_size": 64, "head_size": 8, "max_positions": 512, "norm_eps": 1e-5, "rope_theta": 1e4, "vocab_size": tiny_voxtral.VOCABULARY},
             "models/SmolVLM2-500M-Video-Instruct": {"intermediate_size": 64, "max_positions": 512, "rope_theta": 1e4, "vocab_size": make_tiny.vocab_size() + 7}}
-OF_TOWER = {"models/Voxtral-Mini-3B-2507": {"intermediate_size": 64, "max_positions": 52}}
-WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl, "models/Qwen2.5-Omni-3B": tiny_omni.write_qwen2_5_omni, "models/InternVL3-2B-hf": make_tiny.write_internvl, "models/Voxtral-Mini-3B-2507": tiny_voxtral.write_voxtral, "models/SmolVLM2-500M-Video-Instruct": make_tiny.write_smolvlm}
+OF_TOWER = {"models/gemma-3-4b-it": {"patch_size": 14, "num_layers": 2, "intermediate_size": 32}, "models/Voxtral-Mini-3B-2507": {"intermediate_size": 64, "max_positions": 52}}
+WHOLE = {"models/Qwen2.5-VL-3B-Instruct": make_tiny.write_qwen2_5_vl, "models/Qwen2.5-Omni-3B": tiny_omni.write_qwen2_5_omni, "models/Qwen3-VL-2B-Instruct": make_tiny.write_qwen3_vl, "models/gemma-3-4b-it": make_tiny.write_gemma3,
+         "models/Mistral-Small-3.1-24B-Instruct-2503": make_tiny.write_mistral3, "models/InternVL3-2B-hf": make_tiny.write_internvl, "models/Voxtral-Mini-3B-2507": tiny_voxtral.write_voxtral, "models/SmolVLM2-500M-Video-Instruct": make_tiny.write_smolvlm}
 # In place of a recipe's lora.
 METHODS = {
     "lora": '{ plugin = "lora", rank = 4, targets = "all-linear" }',
@@ -92,8 +99,9 @@ class Recipes(Case):
             if stream["encoder"].get("tile_resolutions"):
                 encoder["tile_resolutions"] = ["28x56", "56x28", "56x56"]
             lines.append(f"streams.{name}.encoder = {table(encoder)}")
-            if stream["connector"]["plugin"] in SHRUNK and stream["connector"].get("hidden_size"):
-                lines.append(f"streams.{name}.connector = {table(SHRUNK[stream['connector']['plugin']])}")
+            connector = {**(SHRUNK.get(stream["connector"]["plugin"], {}) if stream["connector"].get("hidden_size") else {}), **OF_CONNECTOR.get(own, {})}
+            if connector:
+                lines.append(f"streams.{name}.connector = {table(connector)}")
         kinds = sorted(whole.get("streams", {}))
         data = self.folder / "data" / f"{'_'.join(kinds)}.jsonl"
         if not data.exists():
