@@ -7,7 +7,7 @@ import random
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
-from peft import IA3Config, LoraConfig, PromptTuningConfig, get_peft_model
+from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptTuningConfig, VeraConfig, get_peft_model
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from harness import ON_CPU, Case, losses, main, make_tiny
@@ -22,6 +22,8 @@ METHODS = {
     "lora": (lambda: LoraConfig(r=4, lora_alpha=12, target_modules="all-linear", task_type="CAUSAL_LM"), 'plugin = "lora"\nrank = 4\nalpha = 12\ntargets = "all-linear"'),
     "dora": (lambda: LoraConfig(r=4, lora_alpha=12, target_modules=["q_proj", "down_proj"], use_dora=True, task_type="CAUSAL_LM"), 'plugin = "lora"\nrank = 4\nalpha = 12\ndora = true\ntargets = ["q_proj", "down_proj"]'),
     "ia3": (lambda: IA3Config(target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"], task_type="CAUSAL_LM"), 'plugin = "ia3"'),
+    "vera": (lambda: VeraConfig(r=6, target_modules=["q_proj", "up_proj"], task_type="CAUSAL_LM"), 'plugin = "vera"\nrank = 6\ntargets = ["q_proj", "up_proj"]'),
+    "prefix_tuning": (lambda: PrefixTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"), 'plugin = "prefix_tuning"\ntokens = 3'),
     "prompt_tuning": (lambda: PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"), 'plugin = "prompt_tuning"\ntokens = 3'),
 }
 VIRTUAL = {"prompt_tuning": 3}  # tokens of a sequence that take room

@@ -29,6 +29,25 @@ class HeldOut(Case):
         self.assertEqual([m["title"] for m in page["metrics"] if m["key"] == "eval/held/loss"], ["Held out: held/loss"])
         self.assertEqual([step for step, _ in page["runs"][0]["curves"]["eval/held/loss"]["points"]], [4, 6])
 
+    def test_several_sets(self):
+        """Sets have their names; one of two sources is both of them; `antiphon eval` says the same of each."""
+        lines = (self.folder / "data" / "held.jsonl").read_text().splitlines(keepends=True)
+        for name, part in {"first": lines[:5], "second": lines[5:]}.items():
+            (self.folder / "data" / f"{name}.jsonl").write_text("".join(part))
+        source = lambda name: f'{{ path = "{self.folder}/data/{name}.jsonl" }}'
+        values = dict(data__eval__first__sources=f"[{source('first')}]", data__eval__second__sources=f"[{source('second')}]", data__eval__both__sources=f"[{source('first')}, {source('second')}]")
+        run = self.run_with("several", train__eval_every=3, train__eval_answers=3, train__best_metric="eval/both/loss", train__keep_best=1, **values)
+        last = records(run / "metrics.jsonl")[-1]
+        self.assertEqual(last["eval/both/loss"], last["eval/held/loss"])
+        self.assertNotEqual(last["eval/first/loss"], last["eval/second/loss"])
+        self.assertEqual(last["eval/answers"], 4 * 3)
+        out = self.folder / "eval_several"
+        self.call("eval", run, "--output", out, *sets(eval__generate="false", eval__controls="[]"))
+        said = {result["set"]: result["tasks"]["all"]["conditions"]["right"]["loss"]["mean"] for result in json.loads((out / "results.json").read_text())}
+        self.assertEqual(set(said), {"held", "first", "second", "both"})
+        for name, loss in said.items():
+            self.assertAlmostEqual(last[f"eval/{name}/loss"], loss, places=5)
+
     def test_answers_and_controls(self):
         """What `antiphon eval` says of the same checkpoint and samples; the training does not notice; a resumed run goes on."""
         import sacrebleu

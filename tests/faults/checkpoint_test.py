@@ -1,6 +1,9 @@
-"""Damaged checkpoints are never chosen, and never stand in the way of the next ones."""
+"""Damaged checkpoints are never chosen, and never stand in the way of the next ones. Of random damages there are a few; 200 with ANTIPHON_LONG
+(`./dev test --long`)."""
 
 import json
+import os
+import random
 import re
 import shutil
 import sys
@@ -63,6 +66,31 @@ DAMAGES = {
 }
 
 
+def damage_at_random(checkpoint, chance):
+    """One to three files of a checkpoint, each in some way; returns what was done."""
+    done = []
+    for path in chance.sample(sorted(checkpoint.iterdir()), chance.randint(1, 3)):
+        data = bytearray(path.read_bytes())
+        at = chance.randrange(len(data))
+        kind = chance.choice(["flip", "cut", "more", "zeros", "swap", "remove"])
+        if kind == "flip":
+            data[at] ^= 1 << chance.randrange(8)
+        elif kind == "cut":
+            del data[at:]
+        elif kind == "more":
+            data[at:at] = bytes([data[at] ^ 1])
+        elif kind == "zeros":
+            data[at:at + 64] = bytes(len(data[at:at + 64]))
+            data[at] ^= 1 if data[at] == path.read_bytes()[at] else 0  # zeros before
+        elif kind == "swap":
+            data[:1], data[-1:] = bytes([data[-1] ^ 1]), data[:1]
+        path.unlink()
+        if kind != "remove":
+            path.write_bytes(data)
+        done.append((path.name, kind, at))
+    return done
+
+
 class Checkpoints(Case):
     @classmethod
     def setUpClass(cls):
@@ -99,6 +127,18 @@ class Checkpoints(Case):
                 self.assertIn("resumed at step 8", text)
                 self.assert_same_run(self.undisturbed, run)
                 self.assertEqual(checkpoints(run), ["step_16", "step_12", "step_8"], "the damaged one was written anew")
+
+    def test_random_damages_are_passed_over(self):
+        chance = random.Random(77)
+        for number in range(200 if os.environ.get("ANTIPHON_LONG") else 6):
+            run = self.copy(f"random_{number}")
+            done = damage_at_random(run / "checkpoints" / "step_12", chance)
+            with self.subTest(number, done=done):
+                text = self.resume(run).stderr
+                self.assertIn("passing over a damaged checkpoint", text)
+                self.assertIn("resumed at step 8", text)
+                self.assert_same_run(self.undisturbed, run)
+            shutil.rmtree(run)
 
     def test_a_link_to_itself_is_passed_over(self):
         run = self.copy("loop")

@@ -98,6 +98,15 @@ class Resume(Case):
         rows = json.loads((run / "checkpoints" / checkpoints(run)[0] / "progress.json").read_text())["loader"]["rows"]
         self.assertGreater(min(len(row["held"]) for row in rows), 2)
 
+    def test_killed_with_buckets(self):
+        args, kills = sets(data__packing__method="buckets", data__packing__buckets="[24, 40, 60]", data__packing__look_ahead=9), 4
+        if os.environ.get("ANTIPHON_LONG"):
+            args, kills = args + sets(train__steps=400), 50
+        run = self.folder / "killed_buckets"
+        self.kill_loop(run, 12, kills, *args)
+        self.assert_same_run(self.undisturbed_run(*args), run)
+        self.assertNotEqual(losses(run), losses(self.undisturbed_run()), "they are packed otherwise")
+
     def test_killed_with_feature_cache(self):
         cache = sets(data__feature_cache=self.folder / "features")
         run = self.folder / "killed_cache"

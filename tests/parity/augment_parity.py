@@ -1,6 +1,6 @@
 """Changes of media in training against Pillow's ImageEnhance, HSV, crop and resize (what torchvision's transforms call for
-pictures) byte for byte, and, if they are there, against torchvision.transforms.functional itself and torchaudio's speed and
-add_noise.
+pictures) byte for byte; of sounds at another speed and noise at a ratio, against their definitions; and, if they are there, against
+torchvision.transforms.functional itself and torchaudio's resample and add_noise.
 
 Usage: augment_parity.py BUILD_FOLDER
 """
@@ -68,30 +68,56 @@ def heard(*words):
     return np.fromfile(out, np.float32)[:count]
 
 
+def resampled(sound, source, target=16000, width=64, rolloff=0.97, beta=14.77):
+    """Each sample as the sum over those of the source, times a sinc in a Kaiser window (Smith, Digital Audio Resampling), as
+    torchaudio's resample has its parameters."""
+    count, band = -(-target * len(sound) // source), min(source, target) * rolloff
+    reach = int(np.ceil(width * source / band))
+    taps, made = np.arange(-reach, reach + 1), np.arange(count)
+    centre = made * source // target
+    places = centre[:, None] + taps
+    apart = (places / source - made[:, None] / target) * band
+    inside = np.abs(apart) < width
+    window = np.i0(beta * np.sqrt(np.clip(1 - (apart / width) ** 2, 0, None))) / np.i0(beta)
+    padded = np.pad(sound.astype(np.float64), reach)
+    return (padded[np.clip(places + reach, 0, len(padded) - 1)] * np.sinc(apart) * window * inside).sum(1) * band / source
+
+
+def with_noise(sound, noise, snr):
+    """The noise brought to a power of 10^(-snr / 10) of the sound's."""
+    sound, noise = sound.astype(np.float64), noise.astype(np.float64)
+    return sound + noise * np.sqrt((sound ** 2).sum() / (noise ** 2).sum() / 10 ** (snr / 10))
+
+
+def decibels_apart(ours, theirs):
+    middle = slice(len(ours) // 8, -len(ours) // 8)
+    return 20 * np.log10(np.std(ours[middle] - theirs[middle]) / np.std(theirs[middle]))
+
+
 def sounds():
     time = np.arange(32000) / 16000
     speech = sum(np.sin(2 * np.pi * k * 350 * time + k * k) / k for k in range(1, 18)).astype(np.float32) * 0.1
     speech.tofile(folder / "speech.f32")
     for rate in [0.9, 0.95, 1.05, 1.1]:
         ours = heard("speed", out, folder / "speech.f32", 16000, rate)
-        theirs = torchaudio.functional.resample(torch.tensor(speech), int(rate * 16000), 16000, lowpass_filter_width=64, rolloff=0.97, resampling_method="sinc_interp_kaiser", beta=14.77).numpy()
-        middle = slice(len(ours) // 8, -len(ours) // 8)
-        apart = 20 * np.log10(np.std(ours[middle] - theirs[middle]) / np.std(theirs[middle]))
-        check(f"speed {rate}: as torchaudio's resample at a filter of that length", len(ours) == len(theirs) and apart < -90, f"{apart:.0f} dB apart, {len(ours)} samples and {len(theirs)}")
-        length = torchaudio.functional.speed(torch.tensor(speech)[None], 16000, rate)[0].shape[-1]
-        check(f"speed {rate}: as long as torchaudio's speed", len(ours) == length, f"{len(ours)} and {length}")
+        all_of = {"its definition": resampled(speech, int(rate * 16000))}
+        if torchaudio:
+            all_of["torchaudio's resample"] = torchaudio.functional.resample(torch.tensor(speech), int(rate * 16000), 16000, lowpass_filter_width=64, rolloff=0.97, resampling_method="sinc_interp_kaiser", beta=14.77).numpy()
+        for what, theirs in all_of.items():
+            apart = decibels_apart(ours, theirs) if len(ours) == len(theirs) else 0
+            check(f"speed {rate}: as {what} at a filter of that length", apart < -90, f"{apart:.0f} dB apart, {len(ours)} samples and {len(theirs)}")
     noise = rng.normal(0, 0.3, len(speech)).astype(np.float32)
     noise.tofile(folder / "noise.f32")
     for snr in [-5, 0, 10.5, 40]:
         ours = heard("noise", out, folder / "speech.f32", folder / "noise.f32", 0, snr)
-        theirs = torchaudio.functional.add_noise(torch.tensor(speech)[None], torch.tensor(noise)[None], torch.tensor([float(snr)]))[0].numpy()
-        error = np.abs(ours - theirs).max() / np.abs(theirs).max()
-        check(f"noise at {snr} dB: as torchaudio's add_noise", error < 1e-5, f"{error:.1e}")
+        all_of = {"its definition": with_noise(speech, noise, snr)}
+        if torchaudio:
+            all_of["torchaudio's add_noise"] = torchaudio.functional.add_noise(torch.tensor(speech)[None], torch.tensor(noise)[None], torch.tensor([float(snr)]))[0].numpy()
+        for what, theirs in all_of.items():
+            error = np.abs(ours - theirs).max() / np.abs(theirs).max()
+            check(f"noise at {snr} dB: as {what}", error < 1e-5, f"{error:.1e}")
 
 
 pictures()
-if torchaudio:
-    sounds()
-else:
-    print("      torchaudio is not there: without it")
+sounds()
 finish()

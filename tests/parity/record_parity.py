@@ -6,11 +6,13 @@ that equal texts are equal ids, masks and labels; an item of media is its place 
 with ANTIPHON_LONG (`./dev test --long`). Exit code 1 where anything differs.
 """
 
+import base64
 import functools
 import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -110,6 +112,21 @@ RECORDS |= {
     "captions": ({"image": "cat.png", "caption": "Hi."}, [say("user", CAT), say("assistant", "Hi.")], None),
     "captions, answers": ({"images": ["cat.png", "dog.png"], "context": [f"{WHAT}<image>", "And 4? <image>"], "answers": ["Hi.", "dry"]}, [say("user", f"{WHAT}{CAT}"), say("assistant", "Hi."), say("user", f"And 4? {DOG}"), say("assistant", "dry")], None),
 }
+# A picture in whose base64 no text stands that is replaced below.
+URL = next(url for url in ("data:image/png;base64," + base64.b64encode(make_tiny.png_bytes((30, 30, 200), random.Random(seed))).decode() for seed in range(99)) if not any(place in url for place in ("dry", "wet", "Also", "Hello")))
+CLIP = "\2clip.mp4\3" * 9  # eight frames, and the sound
+RECORDS |= {
+    "OpenAI, data: URL": ({"messages": [say("user", [{"type": "image_url", "image_url": {"url": URL}}, {"type": "text", "text": WHAT}]), say("assistant", "Hi.")]}, [say("user", f"\2data:image/png\3{WHAT}"), say("assistant", "Hi.")], None),
+    "OpenAI, video": ({"messages": [say("user", [{"type": "text", "text": "Hello"}, {"type": "video", "video": "clip.mp4"}, {"type": "text", "text": WHAT}]), say("assistant", "Hi.")]}, [say("user", f"Hello{CLIP}{WHAT}"), say("assistant", "Hi.")], None),
+    "ms-swift, videos": ({"messages": [say("user", "<video>Hello<image>"), say("assistant", "Hi."), say("user", "And 4?"), say("assistant", "dry")], "videos": ["clip.mp4"], "images": ["cat.png"]},
+                         [say("user", f"{CLIP}Hello{CAT}"), say("assistant", "Hi."), say("user", "And 4?"), say("assistant", "dry")], None),
+}
+# Documents: all of their text is learnt, and what ends a text after it; their parts in order.
+DOCUMENTS = {
+    "OBELICS": ({"texts": ["Hello", None, "Add the numbers.", None], "images": [None, "cat.png", None, "dog.png"]}, ["Hello", CAT, "Add the numbers.", DOG], None),
+    "MMC4": ({"text_list": ["Hello", "Hi.", "dry"], "image_info": [{"image_name": "cat.png", "matched_text_index": 1}, {"image_name": "dog.png", "matched_text_index": 1}]}, ["Hello ", CAT, DOG, "Hi. dry"], None),
+    "document": ({"messages": [say("document", [{"type": "image", "image": "cat.png"}, {"type": "text", "text": "Hello"}, {"type": "video", "video": "clip.mp4"}])]}, [CAT, "Hello", CLIP], None),
+}
 # Answers that are not learnt: the mask without theirs, which are the first.
 UNLEARNT = {
     "weight": ({"messages": [say("user", "a"), say("assistant", "b", weight=0), say("user", "c"), say("assistant", "d", weight=1)]}, [say("user", "a"), say("assistant", "b"), say("user", "c"), say("assistant", "d")], None),
@@ -195,8 +212,22 @@ def write_media(directory):
         (directory / name).write_bytes(make_tiny.png_bytes((200, 30, 30), noise))
     for name in ("a.wav", "talk.wav"):
         make_tiny.write_wav(directory / name, 400, noise, seconds=1.0)
+    shutil.copy(Path(__file__).resolve().parents[1] / "media" / "clip.mp4", directory)
     with open(directory / "model.toml", "a") as file:
         file.write(STREAMS)
+
+
+def of_document(parts, end):
+    """As `data show` has it."""
+    last = [] if parts[-1].startswith("\2") else [parts[-1] + end]
+    pieces = parts[:-1] + last if last else parts + [end]
+    return "".join(part if part.startswith("\2") else f"«{visible(part)}»" for part in pieces)
+
+
+def documents(directory, layout, written, end):
+    """(expected, got) of each variant."""
+    all_of = list(variants(layout, *written))
+    return [(of_document(parts, end).strip("\n"), one) for (_, parts, _), one in zip(all_of, shown(sys.argv[1], directory, [record for record, _, _ in all_of]), strict=True)]
 
 
 def compared(tokenizer, directory, layout, written, unlearnt, pairs):
@@ -214,14 +245,15 @@ def main():
             directory = Path(name)
             tokenizer = make(template, end, directory)
             write_media(directory)
-            for records, unlearnt, pairs in sets:
-                for layout, written in records.items():
-                    differ = [(want, got) for want, got in compared(tokenizer, directory, layout, written, unlearnt, pairs) if want != got or "«" not in want]
-                    wrong += len(differ)
-                    for want, got in differ[:1]:
-                        at = max(0, len(os.path.commonprefix([want, got])) - 60)
-                        print(f"{style}, {layout}:\n  expected …{ascii(want[at:at + 200])}\n  got      …{ascii(got[at:at + 200])}")
-        print(f"{style}: {sum(len(records) for records, _, _ in sets)} layouts, {VARIANTS} records of each, {wrong} differ so far", flush=True)
+            found = {layout: compared(tokenizer, directory, layout, written, unlearnt, pairs) for records, unlearnt, pairs in sets for layout, written in records.items()}
+            found |= {layout: documents(directory, layout, written, end) for layout, written in DOCUMENTS.items()}
+            for layout, pairs in found.items():
+                differ = [(want, got) for want, got in pairs if want != got or "«" not in want]
+                wrong += len(differ)
+                for want, got in differ[:1]:
+                    at = max(0, len(os.path.commonprefix([want, got])) - 60)
+                    print(f"{style}, {layout}:\n  expected …{ascii(want[at:at + 200])}\n  got      …{ascii(got[at:at + 200])}")
+        print(f"{style}: {len(found)} layouts, {VARIANTS} records of each, {wrong} differ so far", flush=True)
     return wrong
 
 

@@ -1,5 +1,7 @@
 #include <antiphon/base/error.h>
+#include <antiphon/data/prepare.h>
 #include <antiphon/data/test_records.h>
+#include <antiphon/model/objective_input.h>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -159,4 +161,29 @@ TEST_CASE("candidates: thoughts and media tell answers apart") {
   };
   CHECK(refusal(pair(asked("a.png"), asked("b.png"))).empty());
   CHECK(refusal(pair(asked("a.png"), asked("a.png"))).find("say the same") != std::string::npos);
+}
+
+TEST_CASE("candidates: their scores, groups and lengths reach the objective, in whatever batch they are") {
+  const auto made = [](const std::string& id, int64_t answer, double value) {
+    Prepared one;
+    one.id = id, one.ids = {1, 2, 3, 4, 5, 6}, one.value = value;
+    one.supervised.assign(one.ids.size(), false);
+    for (int64_t i = 0; i < answer; ++i) one.supervised[one.ids.size() - 1 - static_cast<size_t>(i)] = true;
+    return one;
+  };
+  const auto nan = std::numeric_limits<double>::quiet_NaN();
+  const auto batch = pack(
+      std::vector<PreparedGroup>{{{made("a", 2, 4.5), made("b", 3, 0)}}, {{made("c", 1, nan), made("d", 4, -1)}}}, 64);
+  StepTotals totals;
+  model::add_to(totals, batch), model::add_to(totals, batch);
+  const auto input = model::objective_input(batch, totals);
+  CHECK(input.counts == std::vector<int64_t>{2, 3, 1, 4});
+  CHECK(input.groups == std::vector<int64_t>{2, 2});
+  CHECK(input.weights == std::vector<double>(4, 1));
+  REQUIRE(input.values.size() == 4);
+  CHECK((input.values[0] == 4.5 && input.values[1] == 0 && std::isnan(input.values[2]) && input.values[3] == -1));
+  CHECK(input.totals.tokens == 20);
+  CHECK(input.totals.sequences == 8);
+  CHECK(input.totals.groups == 4);
+  CHECK(input.totals.preferred_tokens == 6);
 }
