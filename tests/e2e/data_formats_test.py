@@ -86,6 +86,12 @@ class Formats(Case):
         found = json.loads(self.call("data", "check", config, *sets(model__llm__chat_template=self.data / "template.jinja", train__tokens_per_batch=1024), "--json", code=code).stdout)
         return next(source for source in found["sources"] if source["set"] == "train")
 
+    def convert(self, source, out, *args, code=0):
+        return self.call("data", "convert", source, self.data / out, *args, code=code, threads=None).stderr
+
+    def command(self, verb, *args, threads=1):
+        return super().command(verb, *args, threads=None if args[:1] == ("convert",) else threads)
+
 
 class Layouts(Formats):
     def test_turns(self):
@@ -345,12 +351,6 @@ class Lhotse(Formats):
 
 
 class Convert(Formats):
-    def convert(self, source, out, *args, code=0):
-        return self.call("data", "convert", source, self.data / out, *args, code=code, threads=None).stderr
-
-    def command(self, verb, *args, threads=1):
-        return super().command(verb, *args, threads=None if args[:1] == ("convert",) else threads)
-
     def test_tiny_set(self):
         """Lines to archives and back: the same run each time."""
         settings = sets(train__steps=4)
@@ -534,12 +534,6 @@ class Tables(Formats):
             self.assertIn(f"{len(rows)} records, read by parquet as messages", done.stderr)
             self.assertEqual(losses(run), losses(self.data / "files"))
         self.compare_resumed(run, *settings)
-
-    def convert(self, source, out, *args, code=0):
-        return self.call("data", "convert", source, self.data / out, *args, code=code, threads=None).stderr
-
-    def command(self, verb, *args, threads=1):
-        return super().command(verb, *args, threads=None if args[:1] == ("convert",) else threads)
 
     def test_written(self):
         """What is written trains as the files do, and is what Hugging Face's data sets open."""

@@ -64,9 +64,10 @@ at::Tensor DecodingSteps::operator()(const std::vector<int64_t>& ids, const std:
   DecoderInput input;
   std::vector<int64_t> positions;
   for (const int64_t row : rows) positions.push_back(cache_.next_position(row));
-  input.x_td = model_.llm().embed(at::tensor(ids, at::kLong).to(model_.device())).to(model_.compute_dtype());
+  const auto ids_t = at::tensor(ids, at::kLong).to(model_.device());
+  input.x_td = model_.llm().embed(ids_t).to(model_.compute_dtype());
   input.positions_at = on_all_axes(at::tensor(positions, at::kLong).to(model_.device()));
-  if (model_.llm().reads_ids()) input.ids_t = at::tensor(ids, at::kLong).to(model_.device());
+  if (model_.llm().reads_ids()) input.ids_t = ids_t;
   input.lengths.assign(rows.size(), 1);
   input.cache = &cache_, input.rows = rows;
   const TokenKindScope kinds(model_.kinds_of_text(input.tokens()));
