@@ -1,5 +1,7 @@
 #include <antiphon/comm/group.h>
 
+#include <sched.h>
+
 #include <ATen/ATen.h>
 
 #include <antiphon/base/error.h>
@@ -8,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 
 using namespace antiphon;
@@ -42,6 +45,24 @@ TEST_CASE("member sums", "[.]") {
     CHECK(at::equal(y, numbers(group.size() - 1, 5, dtype)));
     CHECK(at::equal(z, numbers(group.size() - 1, 5, dtype)));
   }
+  group.wait_for_all();
+}
+
+TEST_CASE("a thread that takes what arrives does not take the processor of one that computes") {
+  CHECK(run_group(2, "member has patient threads") == 0);
+}
+
+TEST_CASE("member has patient threads", "[.]") {
+  const auto patient = [] {
+    int64_t threads = 0;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task"))
+      threads += ::sched_getscheduler(std::stoi(task.path().filename())) == SCHED_BATCH;
+    return threads;
+  };
+  CHECK(patient() == 0);
+  Group group(my_place(), test_device());
+  CHECK(patient() == 1);
+  CHECK(::sched_getscheduler(0) == SCHED_OTHER);
   group.wait_for_all();
 }
 

@@ -6,8 +6,14 @@
 #include <antiphon/comm/leave.h>
 #include <antiphon/comm/nccl_table.h>
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <cstdlib>
 #include <exception>
+#include <future>
+#include <memory>
+#include <string>
 
 namespace antiphon::comm {
 namespace {
@@ -132,9 +138,27 @@ c10::intrusive_ptr<c10d::Store> Group::Wires::store_of(const std::string& name) 
   return c10::make_intrusive<c10d::PrefixStore>(name + place_.name, store_);
 }
 
+namespace {
+
+// Gloo's thread for what arrives asks the kernel again and again while another thread holds a connection's lock. One of
+// SCHED_BATCH does not take the processor of that thread when it wakes up; a thread that makes others hands that on.
+// Measured in docs/decisions/0043.
+std::shared_ptr<gloo::transport::Device> patient_device(const std::string& interface) {
+  return std::async(std::launch::async,
+                    [&] {
+                      const sched_param none{};
+                      (void)::pthread_setschedparam(::pthread_self(), SCHED_BATCH,
+                                                    &none);  // if it may not, it is only slower
+                      return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
+                    })
+      .get();
+}
+
+}  // namespace
+
 c10::intrusive_ptr<c10d::Backend> Group::Wires::connect_gloo() {
   const auto options = c10d::ProcessGroupGloo::Options::create(place_.timeout);
-  options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(place_.interface));
+  options->devices.push_back(patient_device(place_.interface));
   return c10::make_intrusive<c10d::ProcessGroupGloo>(store_of("antiphon"), place_.rank, place_.size, options);
 }
 
