@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <map>
+#include <mutex>
 #include <set>
 
 #include <antiphon/base/error.h>
@@ -61,6 +63,36 @@ Description describe(const fs::path& file) {
   }
 }
 
+struct Contents {
+  fs::file_time_type changed;  // the folder, when it was read
+  std::string trusted;         // $ANTIPHON_TRUST_PLUGINS then
+  std::vector<Description> plugins;
+};
+
+Contents read_folder(const fs::path& folder, fs::file_time_type changed, std::string trusted) {
+  Contents contents{changed, std::move(trusted), {}};
+  for (const auto& file : plugin_files(folder)) contents.plugins.push_back(describe(file));
+  return contents;
+}
+
+// Read once for as long as the folder stays as it is, since a start asks some twenty times. A folder that has just
+// changed is not kept: the next change may get the same time. load() checks a file again whatever is kept here.
+std::vector<Description> plugins_of(const fs::path& folder) {
+  static std::mutex mutex;
+  static auto* kept = new std::map<fs::path, Contents>;
+  const char* trusted = std::getenv("ANTIPHON_TRUST_PLUGINS");
+  std::error_code error;
+  const auto changed = fs::last_write_time(folder, error);
+  std::scoped_lock lock(mutex);
+  const auto known = kept->find(folder);
+  if (known != kept->end() && !error && known->second.changed == changed &&
+      known->second.trusted == (trusted ? trusted : ""))
+    return known->second.plugins;
+  auto contents = read_folder(folder, changed, trusted ? trusted : "");
+  if (error || fs::file_time_type::clock::now() - changed < std::chrono::seconds(2)) return contents.plugins;
+  return kept->insert_or_assign(folder, std::move(contents)).first->second.plugins;
+}
+
 bool provides(const Description& plugin, const std::string& kind, const std::string& component) {
   if (!plugin.refusal.empty() && plugin.provides.empty()) return plugin.name == component;
   return std::find(plugin.provides.begin(), plugin.provides.end(), kind + ":" + component) != plugin.provides.end();
@@ -84,12 +116,11 @@ std::vector<Description> discover() {
   std::vector<Description> found;
   std::map<std::string, fs::path> names;
   for (const auto& folder : search_path()) {
-    for (const auto& file : plugin_files(folder)) {
-      Description plugin = describe(file);
-      const auto [first, added] = names.try_emplace(plugin.name, file);
+    for (auto& plugin : plugins_of(folder)) {
+      const auto [first, added] = names.try_emplace(plugin.name, plugin.file);
       if (!added)
-        plugin.refusal = fmt::format("{}: the plugin '{}' is found earlier in the search path, as {}", file.string(),
-                                     plugin.name, first->second.string());
+        plugin.refusal = fmt::format("{}: the plugin '{}' is found earlier in the search path, as {}",
+                                     plugin.file.string(), plugin.name, first->second.string());
       found.push_back(std::move(plugin));
     }
   }

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <random>
+#include <set>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
@@ -363,6 +364,25 @@ TEST_CASE("components are found and loaded on demand") {
   CHECK(unknown.find("; 2 plugin(s) there are refused, `antiphon doctor` says why\n") != std::string::npos);
   CHECK(message("codec", "x").starts_with("there is no codec 'x'; none is known; searched: "));
   CHECK_FALSE(load_providing("encoder", "unheard_of"));
+}
+
+TEST_CASE("a folder is read again when what it holds has changed") {
+  Scratch scratch;
+  const auto names = [] {
+    std::set<std::string> found;
+    for (const auto& plugin : discover()) found.insert(plugin.name);
+    return found;
+  };
+  ::setenv("ANTIPHON_PLUGIN_PATH", scratch.path.c_str(), 1);
+  scratch.copy("good");
+  fs::last_write_time(scratch.path, fs::file_time_type::clock::now() - std::chrono::hours(1));
+  CHECK(names().contains("good"));
+  CHECK_FALSE(names().contains("throws_int"));
+  scratch.copy("throws_int");
+  CHECK(names().contains("throws_int"));
+  fs::remove(scratch.path / "good.so");
+  CHECK_FALSE(names().contains("good"));
+  ::unsetenv("ANTIPHON_PLUGIN_PATH");
 }
 
 TEST_CASE("looking through many plugins is quick") {
