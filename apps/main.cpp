@@ -9,10 +9,9 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/files.h>
 #include <antiphon/base/heap.h>
-#include <antiphon/base/log.h>
 #include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
-#include <antiphon/early/stop_signals.h>
+#include <antiphon/comm/out_of_memory.h>
 #include <common/command.h>
 #include <common/outcome.h>
 
@@ -84,34 +83,20 @@ void keep_help(CLI::App& program, const CLI::App& of, const std::filesystem::pat
   }
 }
 
-int parse_and_run(CLI::App& program, const apps::Action& action, int argc, char** argv, const bool& debug) {
-  try {
-    program.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return apps::report_usage(program, error, argc, argv);
-  }
-  early::release_stop_signals();  // the launcher held them; a command that takes them has its handlers now
-  if (debug) log::set_level(log::Level::debug);
-  apps::check_thread_variables();
-  return action();
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   open_standard_streams();
   keep_freed_memory();
   allow_open_files();
-  CLI::App program("Antiphon: audio-visual language models, composed from plugins by TOML.", "antiphon");
-  program.set_version_flag("--version", "antiphon " ANTIPHON_VERSION);
-  program.require_subcommand(1);
-  program.fallthrough();
+  CLI::App program;
   bool debug = false;
-  program.add_flag("--debug", debug, "say more, and show the text of libraries");
+  apps::prepare(program, debug);
   apps::Action action;
   add_commands(program, action);
   if (argc == 3 && std::string_view(argv[1]) == "--keep-help") return keep_help(program, program, argv[2]), leave(0);
-  const int code = apps::outcome_of([&] { return parse_and_run(program, action, argc, argv, debug); }, debug);
-  const int written = apps::outcome_of([] { return flush_stdout(), 0; }, debug);
+  const int code = apps::outcome_of([&] { return apps::run_chosen(program, action, argc, argv, debug); }, debug,
+                                    comm::is_out_of_memory);
+  const int written = apps::outcome_of([] { return flush_stdout(), 0; }, debug, comm::is_out_of_memory);
   return leave(code ? code : written);
 }

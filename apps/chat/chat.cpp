@@ -15,6 +15,7 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/media/audio/microphone.h>
+#include <antiphon/run/loaded_model.h>
 #include <antiphon/run/voice_activity.h>
 #include <antiphon/session/session.h>
 #include <chat/line_editor.h>

@@ -5,6 +5,7 @@
 #include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/early/stop_signals.h>
 
 #include <cstdlib>
 #include <limits>
@@ -43,6 +44,26 @@ int report_usage(const CLI::App& program, const CLI::ParseError& error, int argc
                            near.empty() ? "" : "; did you mean '" + near + "'?", join(verbs, ", ")));
   }
   return static_cast<int>(ErrorKind::config);
+}
+
+void prepare(CLI::App& program, bool& debug) {
+  program.name("antiphon")->description("Antiphon: audio-visual language models, composed from plugins by TOML.");
+  program.set_version_flag("--version", "antiphon " ANTIPHON_VERSION);
+  program.require_subcommand(1);
+  program.fallthrough();
+  program.add_flag("--debug", debug, "say more, and show the text of libraries");
+}
+
+int run_chosen(CLI::App& program, const Action& action, int argc, char** argv, const bool& debug) {
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return report_usage(program, error, argc, argv);
+  }
+  early::release_stop_signals();  // `antiphon` held them; a command that takes them has its handlers now
+  if (debug) log::set_level(log::Level::debug);
+  check_thread_variables();
+  return action();
 }
 
 CLI::Validator within(int64_t least, int64_t most) {

@@ -5,7 +5,7 @@
 #include <functional>
 
 #include <antiphon/base/error.h>
-#include <antiphon/run/loaded_model.h>
+#include <antiphon/run/open_options.h>
 
 namespace antiphon::apps {
 
@@ -28,6 +28,12 @@ void add_data(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
 void add_conformance(CLI::App& program, Action& action);
 void add_doctor(CLI::App& program, Action& action);
+
+// What belongs to no command: the program's name, --version, --debug.
+void prepare(CLI::App& program, bool& debug);
+
+// Has the command line understood, and runs what was chosen. The result is the exit code. `debug`: what --debug sets.
+int run_chosen(CLI::App& program, const Action& action, int argc, char** argv, const bool& debug);
 
 // Prints one line and where to read on for a command line that is not understood, or the help or version that was asked
 // for. Returns the exit code.

@@ -7,7 +7,6 @@
 #include <antiphon/base/progress.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/base/standard_streams.h>
-#include <antiphon/comm/out_of_memory.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -38,9 +37,9 @@ Error in_our_words(const std::system_error& error) {
 }
 
 // Text of a library is for developers; a user gets one sentence.
-int tell_foreign(const std::exception& error, bool debug) {
+int tell_foreign(const std::exception& error, bool debug, bool out_of_memory) {
   finish_progress();
-  if (comm::is_out_of_memory(error)) {
+  if (out_of_memory) {
     log::error(
         "out of memory\n  fix: lower train.tokens_per_batch (`antiphon fit` finds the largest that fits) or "
         "eval.batch_size, or use a smaller model");
@@ -54,7 +53,7 @@ int tell_foreign(const std::exception& error, bool debug) {
 
 }  // namespace
 
-int outcome_of(const std::function<int()>& body, const bool& debug) {
+int outcome_of(const std::function<int()>& body, const bool& debug, bool (*out_of_memory)(const std::exception&)) {
   try {
     return body();
   } catch (const Error& error) {
@@ -62,7 +61,7 @@ int outcome_of(const std::function<int()>& body, const bool& debug) {
   } catch (const std::system_error& error) {
     return tell(in_our_words(error));
   } catch (const std::exception& error) {
-    return tell_foreign(error, debug);
+    return tell_foreign(error, debug, out_of_memory(error));
   }
 }
 

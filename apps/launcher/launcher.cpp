@@ -63,6 +63,9 @@ void become_lister(int argc, char** argv) {
   execv(lister.c_str(), words);
 }
 
+// What only starts processes and watches them. Returns if it cannot be started: the program launches, too.
+void become_launch(char** argv) { execv(beside(ANTIPHON_LAUNCH).c_str(), argv); }
+
 // A training that is asked to stop ends with the exit code for it, so signals that come while its libraries are loaded
 // wait for its handlers. Any word may be the command's name, since options may stand before it; the program lets the
 // signals through, whatever it does.
@@ -97,6 +100,7 @@ int main(int argc, char** argv) {
   if (!has_working_directory())
     return refuse("config error: the working directory cannot be used", "change into one that is there", 2);
   if (lists_plugins(argc, argv)) become_lister(argc, argv);
+  if (argc > 1 && std::strcmp(argv[1], "launch") == 0) become_launch(argv);
   antiphon::early::settle();
   execv(path.c_str(), argv);
   return refuse("cannot start " + path, "install Antiphon again, all of it", 1);

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include <common/command.h>
-#include <common/profile.h>
+#include <common/profile_flags.h>
 
 namespace antiphon::apps {
 

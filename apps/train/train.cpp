@@ -1,6 +1,7 @@
 // antiphon train FILE [--resume]
 #include <antiphon/base/signals.h>
 #include <antiphon/run/train_file.h>
+#include <common/profile.h>
 #include <train/flags.h>
 
 namespace antiphon::apps {

@@ -90,6 +90,16 @@ class Launch(Case):
         self.assertEqual(loaders[0], loaders[1])
         self.assertGreater(min(len(row["held"]) for row in loaders[0]["rows"]), 2)
 
+    def test_what_only_watches_is_small(self):
+        """It has no LibTorch, and no 200 MB beside each machine's processes."""
+        process = self.launch(self.folder / "watched", *sets(train__steps=2000))
+        self.wait_for_children(process)
+        self.assertNotIn("libtorch", Path(f"/proc/{process.pid}/maps").read_text())
+        most = next(line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+        self.assertLess(int(most.split()[1]), 20 * 1024, most)
+        process.terminate()
+        self.ended(process, 75)
+
     def test_no_process_outlives_the_launcher(self):
         run = self.folder / "orphans"
         process = self.launch(run)

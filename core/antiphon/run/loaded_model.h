@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 
+#include <antiphon/run/open_options.h>
 #include <antiphon/run/run_config.h>
 
 #include <antiphon/checkpoint/reference.h>
@@ -9,21 +10,6 @@
 #include <antiphon/model/multimodal_lm.h>
 
 namespace antiphon::run {
-
-// What is to be opened, and where.
-struct OpenOptions {
-  std::string file;               // a TOML file, a run folder or a model's directory
-  std::vector<std::string> sets;  // --set a.b=c
-  std::string device = "cpu";     // cpu, cuda, cuda:N
-  bool shapes_only = false;       // on the meta device, to plan with (plan.h)
-  int threads = 0;                // 0: all cores
-  std::string checkpoint;         // --checkpoint, of the subcommands that have it
-  std::string stage;              // of a file with [[stage]]; empty: the last
-  std::string adapters;           // --adapter, of the subcommands that have it: names, "none"; empty: all
-  std::string combine;            // --combine, of the same: "cat", "linear"; empty: cat, if there are weights
-
-  bool weighs_adapters() const { return !combine.empty() || adapters.find('=') != std::string::npos; }
-};
 
 // Reads the configuration, builds the model, loads its weights. Members are in the order of dependence.
 struct LoadedModel {
