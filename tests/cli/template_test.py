@@ -68,8 +68,8 @@ class Template(unittest.TestCase):
         run(CMAKE, "-S", ".", "-B", "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={self.prefix}", *launcher, cwd=self.copy)
         run(CMAKE, "--build", "build", cwd=self.copy)
         out, _ = run("ctest", "--test-dir", "build", "--output-on-failure", cwd=self.copy)
-        for name in ["plugin patch_mean: conformance", "plugin patch_mean: exports", "plugin patch_mean: a picture of one colour"]:
-            self.assertIn(name, out)
+        for name in ["plugin patch_mean: conformance", "plugin patch_mean: exports", "plugin patch_mean"]:
+            self.assertRegex(out, rf"(?m): {name} \.+ +Passed")
         out, _ = run(self.program, "conformance", self.plugins / "patch_mean.so", "--options", self.copy / "conformance.toml")
         self.assertRegex(out, r"\n[1-9][0-9] passed, 0 failed\n$")
         text = (self.copy / "conformance.toml").read_text()
