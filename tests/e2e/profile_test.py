@@ -63,7 +63,12 @@ class Train(Case):
     def test_trace(self):
         events, names = spans(self.profile)
         main_thread = next(tid for tid, name in names.items() if name == "main")
-        self.assertEqual({e["name"] for e in events if e["tid"] == main_thread}, {"step", *PARTS})
+        listed = {e["name"] for e in events if e["tid"] == main_thread}
+        self.assertEqual({name for name in listed if not name.startswith("block ")}, {"step", *PARTS})
+        decoders = [e for e in events if e["name"] == "decoder"]
+        for block in ("block 0", "block 1"):  # of the language model; those of towers lie in their encoders
+            within = [e for e in events if e["name"] == block and any(d["ts"] <= e["ts"] and e["ts"] + e["dur"] <= d["ts"] + d["dur"] + 0.01 for d in decoders)]
+            self.assertEqual(len(within), 10)
         loaders = [tid for tid, name in names.items() if name == "loader"]
         self.assertIn(len(loaders), (1, 2))
         self.assertEqual({e["name"] for e in events if e["tid"] in loaders}, {"prepare", "decode"})

@@ -100,29 +100,33 @@ std::vector<Total> totals() {
 
 namespace antiphon {
 
-void TraceScope::begin(std::string_view name, std::string_view detail) {
+void TraceScope::begin(std::string_view name, std::string_view detail, bool part) {
   auto& log = trace::log_of_this_thread();
   recording_ = trace::recording;
   if (log.recording != recording_) log.open.clear();
   log.recording = recording_;
-  trace::synchronize(log);
-  log.open.push_back({std::string(name).append(detail), trace::now(), 0, 0});
+  if (!part) trace::synchronize(log);
+  log.open.push_back({std::string(name).append(detail), trace::now(), 0, 0, part});
   if (const auto push = trace::push_mark.load()) push(log.open.back().name.c_str()), pop_ = trace::pop_mark.load();
 }
 
 void TraceScope::end() {
   auto& log = trace::log_of_this_thread();
   const bool counts = log.recording == recording_ && trace::recording == recording_ && !log.open.empty();
-  if (counts) trace::synchronize(log);
+  if (counts && !log.open.back().part) trace::synchronize(log);
   if (pop_) pop_();
   if (!counts) return;
   const auto scope = std::move(log.open.back());
   log.open.pop_back();
   const int64_t lasted = trace::now() - scope.begin;
-  if (!log.open.empty()) log.open.back().inside += lasted;
+  const bool given = scope.part && !log.open.empty();  // to the outer one, with what is inside
+  if (!log.open.empty()) log.open.back().inside += given ? scope.inside : lasted;
+  if (given) log.open.back().flops += scope.flops;
   std::scoped_lock lock(log.mutex);
-  auto& total = log.totals[scope.name];
-  ++total.calls, total.flops += scope.flops, total.seconds += 1e-9 * static_cast<double>(lasted - scope.inside);
+  if (!given) {
+    auto& total = log.totals[scope.name];
+    ++total.calls, total.flops += scope.flops, total.seconds += 1e-9 * static_cast<double>(lasted - scope.inside);
+  }
   if (log.events.size() < trace::kMaxEvents) log.events.push_back({scope.name, scope.begin, lasted, scope.flops});
 }
 

@@ -12,6 +12,7 @@ struct OpenScope {
   std::string name;
   int64_t begin = 0, inside = 0;  // nanoseconds; inside: spent in nested scopes
   double flops = 0;
+  bool part = false;
 };
 
 struct Event {

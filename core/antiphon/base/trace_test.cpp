@@ -77,6 +77,29 @@ TEST_CASE("trace: what a scope holds is not its own") {
   }
 }
 
+TEST_CASE("trace: parts of a scope are listed, and what they take is the scope's") {
+  trace::start();
+  {
+    TraceScope outer("outer");
+    for (size_t i = 0; i < 2; ++i) {
+      const auto part = TraceScope::part("block ", i);
+      trace::add_flops(10);
+      sleep_ms(5);
+      TraceScope inner("inner");
+      sleep_ms(20);
+    }
+  }
+  trace::stop();
+  CHECK(total("outer").flops == 20);
+  CHECK(total("outer").seconds >= 0.01);
+  CHECK(total("outer").seconds < 0.04);
+  CHECK(total("inner").seconds >= 0.04);
+  CHECK(total("block 0").calls == 0);
+  std::vector<std::string> names;
+  for (const auto& event : events("X")) names.push_back(event.at("name"));
+  CHECK(names == std::vector<std::string>{"inner", "block 0", "inner", "block 1", "outer"});
+}
+
 TEST_CASE("trace: what is open as the recording begins or ends is left out") {
   std::optional<TraceScope> before(std::in_place, "before");
   trace::start();

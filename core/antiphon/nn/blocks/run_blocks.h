@@ -1,5 +1,7 @@
-// The one way to run a stack of blocks, of decoders, encoders and connectors alike, and what may be done around each.
+// The one way to run a stack of blocks, of decoders, encoders and connectors alike, and what may be done around each. A
+// profile's trace has each by its number.
 #pragma once
+#include <antiphon/base/trace.h>
 #include <antiphon/component/module.h>
 
 #include <functional>
@@ -47,6 +49,7 @@ at::Tensor run_blocks(const std::vector<std::unique_ptr<Layer>>& layers, size_t 
   const auto shared = policy ? std::make_shared<const Forward>(forward) : nullptr;
   for (size_t i = begin; i < end; ++i) {
     auto& layer = *layers[i];
+    const auto scope = TraceScope::part("block ", i);
     if (!policy) {
       x = forward(layer, x, i);
       continue;
