@@ -70,9 +70,15 @@ class Plan(Together):
                 # Of each layer what attention gives for half of the heads, which is exchanged before o_proj reads it.
                 kept = 8 * 2048 * (96 // 2) * 4 if name == "context" and what != "recompute" else 0
                 if (name, what) == ("interleaved", "recompute"):
-                    continue
+                    continue  # the next test
                 with self.subTest(f"{name} {what}"):
                     self.compare_memory(f"memory_{name}_{what}", 2, *tokens, *args, *mesh, config=config, kept=kept)
+
+    def test_memory_of_recomputed_chunks(self):
+        """At a larger width: many batches are under way, and what the host keeps of each is no part of the plan."""
+        config = self.drawn("wider", 8, hidden_size=192, intermediate_size=400)
+        mesh = sets(parallel__pipeline=2, parallel__schedule='"interleaved"', parallel__chunks=2)
+        self.compare_memory("memory_of_chunks", 2, *sets(train__tokens_per_batch=1024, train__accumulate=4, train__logits_chunk=64, train__recompute='"full"'), *ALL, *mesh, config=config)
 
     def test_memory_of_experts(self):
         """In the plan each expert has as many tokens."""
