@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import Together, experts, limited_experts
+from together import METHODS, Together, experts, limited_experts
 from harness import losses, main, records, sets
 
 LORA = '\n[[model.llm.peft]]\nplugin = "lora"\nrank = 4\nalpha = 8\ntargets = ["q_proj", "up_proj", "down_proj"]\n\n'
@@ -51,6 +51,34 @@ class Expert(Together):
                 alone, _ = self.run_with(f"one_{name}_1", 1, *fixed, config=config)
                 two, _ = self.run_with(f"one_{name}_2", 2, *fixed, *mesh, config=config)
                 self.assert_same_training(alone, two)
+
+    def test_other_methods(self):
+        """Beside experts, and on them."""
+        for name, table in METHODS.items():
+            with self.subTest(name):
+                self.compare(name, config=self.frozen(name, f"\n[[model.llm.peft]]\n{table}\n\n"), counts=(2,))
+
+    def wide(self, config):
+        """With sizes that few bits need; a file."""
+        text = config.read_text()
+        for narrow, wide in (("hidden_size = 32", "hidden_size = 64"), ("moe_intermediate_size = 16", "moe_intermediate_size = 32"), ("\nintermediate_size = 48", "\nintermediate_size = 96")):
+            self.assertIn(narrow, text)
+            text = text.replace(narrow, wide)
+        path = self.folder / f"wide_{config.name}"
+        path.write_text(text)
+        return path
+
+    def test_quantized_base(self):
+        self.compare("int8", *sets(precision__weights='"int8"'), config=self.wide(self.frozen("int8")), counts=(2,))
+
+    def test_fp8(self):
+        """A scale is that of all tokens of an expert, which come from two batches here."""
+        config = self.wide(experts(self))
+        plain, one, two = (self.run_with(name, processes, *args, config=config)[0]
+                           for name, processes, args in (("plain", 1, []), ("fp8_1", 1, sets(precision__linear='"fp8"')), ("fp8_2", 2, sets(precision__linear='"fp8"'))))
+        own = abs(losses(plain)[1] - losses(one)[1])
+        self.assertGreater(own, 1e-4)
+        self.assertLess(abs(losses(one)[1] - losses(two)[1]), own / 5)
 
     def test_dropout_of_adapters_on_experts(self):
         """Masks are others than one process's, and the same in every run."""

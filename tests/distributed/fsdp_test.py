@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from together import ALL, COMMON, Together, children, experts, tensors
+from together import ALL, COMMON, CONFORMER, Together, children, experts, tensors
 import make_tiny
 from harness import LIMIT, checkpoints, losses, main, records, sets
 
@@ -29,6 +29,9 @@ class Fsdp(Together):
     def test_lora(self):
         """By 2 processes, and by 4 of which two cut up each copy."""
         self.compare("lora")
+
+    def test_batch_statistics(self):
+        self.compare("conformer", config=self.edited("conformer", CONFORMER), counts=(2,))
 
     def test_everything_trained(self):
         self.compare("all", *ALL)

@@ -38,6 +38,23 @@ class Replicate(Together):
         again, _ = self.run_with("bits_again", 2, *sets(train__accumulate=2))
         self.assert_same_run(two, again)
 
+    def test_bf16_to_the_bit(self):
+        args = [*ALL, *sets(precision__compute="bf16", train__accumulate=2)]
+        one, two = (self.run_with(f"bf16_{processes}", processes, *args)[0] for processes in (1, 2))
+        self.assert_same_run(one, two)
+
+    def test_narrow_products_and_weights(self):
+        """Scales are those of a batch, which one process computes."""
+        wide = self.drawn("wide", 2, hidden_size=64, intermediate_size=96, num_kv_heads=4)
+        self.compare("fp8", *sets(precision__linear='"fp8"'), config=wide, counts=(2,))
+        self.compare("int8", *sets(precision__weights='"int8"'), counts=(2,))
+
+    def test_other_methods(self):
+        self.compare_methods()
+
+    def test_only_connectors(self):
+        self.compare("connectors", config=self.connectors_only(), counts=(2,))
+
     def test_recomputed(self):
         """A trained encoder is called several times for a batch, and so are its blocks again."""
         args = [*ALL, *sets(train__accumulate=2, train__recompute='"full"')]
