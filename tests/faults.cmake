@@ -16,13 +16,14 @@ if(ANTIPHON_FFMPEG AND EXISTS ${CMAKE_SOURCE_DIR}/.venv/bin/python)
     set_tests_properties("faults: ${name}" PROPERTIES TIMEOUT 3600)  # the long form, with ANTIPHON_LONG=1
   endforeach()
   # These look at times: what waits for whom, and for how long. The others may share the processors.
-  foreach(name kills launch one_fails out_of_memory starters straggler)
+  foreach(name kills launch one_fails starters straggler)
     set_tests_properties("distributed: ${name}" PROPERTIES PROCESSORS 2)
   endforeach()
   # The longest first, so that no processor waits for one of them at the end.
   foreach(name context expert families fsdp meshes pipeline replicate tensor)
     set_tests_properties("distributed: ${name}" PROPERTIES COST 300 TIMEOUT 1800)
   endforeach()
+  set_tests_properties("e2e: memory" "e2e: plan" "distributed: out_of_memory" PROPERTIES COST 150)
   set_tests_properties("distributed: families" "distributed: gradients" "distributed: kills" "distributed: launch" "distributed: meshes" PROPERTIES TIMEOUT 3600)
   set_tests_properties("e2e: steady_memory" PROPERTIES TIMEOUT 7200)
   set_tests_properties("e2e: large_data" PROPERTIES TIMEOUT 3600)  # the long form writes 8 GiB

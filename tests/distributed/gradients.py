@@ -30,5 +30,6 @@ class OfGradients(Together):
         most = max(abs(value).max() for value in one.values())
         self.assertEqual(one.keys(), many.keys())
         for name, value in one.items():
+            # One process gives gradients that differ by up to 4.3e-6 of the largest (Gemma 3) between instruction sets, so less than that is rounding.
             # The second: biases before a softmax have no gradient but what rounding leaves.
-            self.assertLessEqual(abs(value - many[name]).max(), 3e-6 * abs(value).max() + 1e-8 * most, name)
+            self.assertLessEqual(abs(value - many[name]).max(), 6e-6 * abs(value).max() + 1e-8 * most, name)

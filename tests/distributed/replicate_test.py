@@ -38,16 +38,13 @@ class Replicate(Together):
         again, _ = self.run_with("bits_again", 2, *sets(train__accumulate=2))
         self.assert_same_run(two, again)
 
-    def test_bf16_to_the_bit(self):
-        args = [*ALL, *sets(precision__compute="bf16", train__accumulate=2)]
-        one, two = (self.run_with(f"bf16_{processes}", processes, *args)[0] for processes in (1, 2))
-        self.assert_same_run(one, two)
-
-    def test_narrow_products_and_weights(self):
-        """Scales are those of a batch, which one process computes."""
+    def test_narrow_formats_to_the_bit(self):
+        """Scales of FP8 are those of a batch, which one process computes."""
         wide = self.drawn("wide", 2, hidden_size=64, intermediate_size=96, num_kv_heads=4)
-        self.compare("fp8", *sets(precision__linear='"fp8"'), config=wide, counts=(2,))
-        self.compare("int8", *sets(precision__weights='"int8"'), counts=(2,))
+        for name, args in {"bf16": [*ALL, *sets(precision__compute="bf16")], "fp8": [*ALL, *sets(precision__linear='"fp8"')], "int8": sets(precision__weights='"int8"')}.items():
+            with self.subTest(name):
+                one, two = (self.run_with(f"{name}_{processes}", processes, *args, *sets(train__accumulate=2), config=wide)[0] for processes in (1, 2))
+                self.assert_same_run(one, two)
 
     def test_other_methods(self):
         self.compare_methods()

@@ -72,7 +72,7 @@ class Memory(Case):
         model, kinds, compute, tokens, *more = COMPOSITIONS[name]
         file = self.folder / f"{name.replace(' ', '_').replace(',', '')}.toml"
         file.write_text(model + f'[data]\nfeature_cache = ""\nprefetch = 8\ntrain.sources = [{{ path = "{self.data(kinds)}" }}]\n'
-                        + table("train", {"steps": 3, "checkpoint_every": 2, "tokens_per_batch": tokens, **(more[0] if more else {})}) + table("precision", {"compute": compute, **(more[1] if len(more) > 1 else {})})
+                        + table("train", {"steps": 2, "checkpoint_every": 1, "tokens_per_batch": tokens, **(more[0] if more else {})}) + table("precision", {"compute": compute, **(more[1] if len(more) > 1 else {})})
                         + table("parallel", more[2] if len(more) > 2 else {}))
         return file
 
