@@ -94,6 +94,10 @@ class Template(unittest.TestCase):
         steps = [json.loads(line) for line in (self.copy / "run" / "metrics.jsonl").read_text().splitlines()]
         self.assertEqual([s["step"] for s in steps], [1, 2])
         self.assertGreater(steps[-1]["train/loss"], 0)
+        two = ["--set", "train.output=two", "--set", "train.accumulate=2"]
+        run(self.program, "launch", "model.toml", "--procs", "2", *two, cwd=self.copy, **found)
+        self.assertTrue((self.prefix / "libexec" / "antiphon" / "antiphon_launch").exists())
+        self.assertEqual(len((self.copy / "two" / "metrics.jsonl").read_text().splitlines()), 2)
         _, err = run(self.program, "validate", "model.toml", cwd=self.copy, wanted=5)
         self.assertIn("there is no encoder 'patch_mean'", err)
 
