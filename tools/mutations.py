@@ -21,7 +21,7 @@ from mutation_table import TABLE
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 300  # seconds of a test; a fault may let processes wait for each other
 # What the tests need beside libantiphon and their own executables.
-PLUGINS = "adamw conformer dinov2 frame_stack json_lines llama lora messages mlp phi3 prefix_tuning qwen2_moe qwen3_moe qwen3_vl qwen3_vl_text qwen3_vl_vision sft sgd whisper".split()
+PLUGINS = "adamw conformer dinov2 frame_stack json_lines llama lora messages mlp phi3 pixel_shuffle prefix_tuning qwen2_moe qwen3_moe qwen3_vl qwen3_vl_text qwen3_vl_vision sft sgd whisper".split()
 
 
 def wanted_files():

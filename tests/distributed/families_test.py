@@ -91,8 +91,12 @@ class Families(OfGradients):
         self.compare_whole(WHOLE)
 
     def test_what_is_added_after_blocks(self):
-        """By Qwen3-VL's second tap in the second stage."""
-        self.compare_whole({"qwen3_vl": (lambda folder: make_tiny.write_qwen3_vl(folder, taps=(0, 1)), "image")})
+        """By Qwen3-VL's third tap in the second stage, before its last block: what is added after that reaches no token that is learnt."""
+        config = self.whole("tapped", lambda folder: make_tiny.write_qwen3_vl(folder, layers=4, taps=(0, 1, 2)), ("image",))
+        one = self.compare_gradients("tapped", [*((axis,) for axis in (*AXES, *SHARING)), *(PAIRS if LONG else ())], *FEW, *trained(encoders=False), config=config)
+        taps = {name: abs(value).max() for name, value in one.items() if ".connector/taps." in name}
+        self.assertEqual(len(taps), 3 * 6)
+        self.assertGreater(min(taps.values()), 1e-4, taps)
 
     def test_decoders(self):
         self.compare_decoders(DECODERS)

@@ -144,14 +144,12 @@ namespace {
 // SCHED_BATCH does not take the processor of that thread when it wakes up; a thread that makes others hands that on.
 // Measured in docs/decisions/0043.
 std::shared_ptr<gloo::transport::Device> patient_device(const std::string& interface) {
-  return std::async(std::launch::async,
-                    [&] {
-                      const sched_param none{};
-                      (void)::pthread_setschedparam(::pthread_self(), SCHED_BATCH,
-                                                    &none);  // if it may not, it is only slower
-                      return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
-                    })
-      .get();
+  const auto made = [&] {
+    const sched_param none{};
+    (void)::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &none);  // without it, it is only slower
+    return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
+  };
+  return std::async(std::launch::async, made).get();
 }
 
 }  // namespace
