@@ -56,7 +56,7 @@ class Expert(Together):
         """Beside experts, and on them."""
         for name, table in METHODS.items():
             with self.subTest(name):
-                self.compare(name, config=self.frozen(name, f"\n[[model.llm.peft]]\n{table}\n\n"), counts=(2,))
+                self.compare(f"method_{name}", config=self.frozen(name, f"\n[[model.llm.peft]]\n{table}\n\n"), counts=(2,))
 
     def wide(self, config):
         """With sizes that few bits need; a file."""
