@@ -13,7 +13,6 @@
 #include <antiphon/base/strings.h>
 #include <antiphon/comm/out_of_memory.h>
 #include <common/command.h>
-#include <common/outcome.h>
 
 namespace {
 
@@ -95,8 +94,5 @@ int main(int argc, char** argv) {
   apps::Action action;
   add_commands(program, action);
   if (argc == 3 && std::string_view(argv[1]) == "--keep-help") return keep_help(program, program, argv[2]), leave(0);
-  const int code = apps::outcome_of([&] { return apps::run_chosen(program, action, argc, argv, debug); }, debug,
-                                    comm::is_out_of_memory);
-  const int written = apps::outcome_of([] { return flush_stdout(), 0; }, debug, comm::is_out_of_memory);
-  return leave(code ? code : written);
+  return leave(apps::run_program(program, action, argc, argv, debug, comm::is_out_of_memory));
 }

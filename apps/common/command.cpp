@@ -4,8 +4,10 @@
 
 #include <antiphon/base/log.h>
 #include <antiphon/base/shown.h>
+#include <antiphon/base/standard_streams.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/early/stop_signals.h>
+#include <common/outcome.h>
 
 #include <cstdlib>
 #include <limits>
@@ -54,7 +56,9 @@ void prepare(CLI::App& program, bool& debug) {
   program.add_flag("--debug", debug, "say more, and show the text of libraries");
 }
 
-int run_chosen(CLI::App& program, const Action& action, int argc, char** argv, const bool& debug) {
+namespace {
+
+int parse_and_run(CLI::App& program, const Action& action, int argc, char** argv, const bool& debug) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -64,6 +68,15 @@ int run_chosen(CLI::App& program, const Action& action, int argc, char** argv, c
   if (debug) log::set_level(log::Level::debug);
   check_thread_variables();
   return action();
+}
+
+}  // namespace
+
+int run_program(CLI::App& program, const Action& action, int argc, char** argv, const bool& debug,
+                bool (*out_of_memory)(const std::exception&)) {
+  const int code = outcome_of([&] { return parse_and_run(program, action, argc, argv, debug); }, debug, out_of_memory);
+  const int written = outcome_of([] { return flush_stdout(), 0; }, debug, out_of_memory);
+  return code ? code : written;
 }
 
 CLI::Validator within(int64_t least, int64_t most) {

@@ -32,8 +32,10 @@ void add_doctor(CLI::App& program, Action& action);
 // What belongs to no command: the program's name, --version, --debug.
 void prepare(CLI::App& program, bool& debug);
 
-// Has the command line understood, and runs what was chosen. The result is the exit code. `debug`: what --debug sets.
-int run_chosen(CLI::App& program, const Action& action, int argc, char** argv, const bool& debug);
+// Has the command line understood, runs what was chosen and sees to it that its result is written. Returns the exit
+// code. `debug`: what --debug sets; `out_of_memory`: see outcome_of().
+int run_program(CLI::App& program, const Action& action, int argc, char** argv, const bool& debug,
+                bool (*out_of_memory)(const std::exception&));
 
 // Prints one line and where to read on for a command line that is not understood, or the help or version that was asked
 // for. Returns the exit code.

@@ -1,4 +1,4 @@
-// `--profile` of train, eval and generate.
+// The options of common/profile.h, which `antiphon launch` has, too.
 #pragma once
 #include <string>
 
