@@ -60,13 +60,8 @@ class Expert(Together):
 
     def wide(self, config):
         """With sizes that few bits need; a file."""
-        text = config.read_text()
-        for narrow, wide in (("hidden_size = 32", "hidden_size = 64"), ("moe_intermediate_size = 16", "moe_intermediate_size = 32"), ("\nintermediate_size = 48", "\nintermediate_size = 96")):
-            self.assertIn(narrow, text)
-            text = text.replace(narrow, wide)
-        path = self.folder / f"wide_{config.name}"
-        path.write_text(text)
-        return path
+        return self.edited(f"wide_{config.stem}", ("\nhidden_size = 32", "\nhidden_size = 64"), ("moe_intermediate_size = 16", "moe_intermediate_size = 32"),
+                           ("\nintermediate_size = 48", "\nintermediate_size = 96"), config=config)
 
     def test_quantized_base(self):
         self.compare("int8", *sets(precision__weights='"int8"'), config=self.wide(self.frozen("int8")), counts=(2,))

@@ -131,9 +131,9 @@ class Together(Case):
         texts = [process.communicate(timeout=LIMIT)[1] for process in processes]
         return [process.returncode for process in processes], texts
 
-    def edited(self, name, *pairs):
-        """The configuration with texts replaced; a file."""
-        text = self.config.read_text()
+    def edited(self, name, *pairs, config=None):
+        """A configuration with texts replaced; a file."""
+        text = (config or self.config).read_text()
         for old, new in pairs:
             self.assertIn(old, text)
             text = text.replace(old, new)

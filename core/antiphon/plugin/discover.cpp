@@ -69,26 +69,21 @@ struct Contents {
   std::vector<Description> plugins;
 };
 
-Contents read_folder(const fs::path& folder, fs::file_time_type changed, std::string trusted) {
-  Contents contents{changed, std::move(trusted), {}};
-  for (const auto& file : plugin_files(folder)) contents.plugins.push_back(describe(file));
-  return contents;
-}
-
 // Read once for as long as the folder stays as it is, since a start asks some twenty times. A folder that has just
 // changed is not kept: the next change may get the same time. load() checks a file again whatever is kept here.
 std::vector<Description> plugins_of(const fs::path& folder) {
   static std::mutex mutex;
   static auto* kept = new std::map<fs::path, Contents>;
-  const char* trusted = std::getenv("ANTIPHON_TRUST_PLUGINS");
+  const char* given = std::getenv("ANTIPHON_TRUST_PLUGINS");
+  const std::string trusted = given ? given : "";
   std::error_code error;
   const auto changed = fs::last_write_time(folder, error);
   std::scoped_lock lock(mutex);
   const auto known = kept->find(folder);
-  if (known != kept->end() && !error && known->second.changed == changed &&
-      known->second.trusted == (trusted ? trusted : ""))
+  if (known != kept->end() && !error && known->second.changed == changed && known->second.trusted == trusted)
     return known->second.plugins;
-  auto contents = read_folder(folder, changed, trusted ? trusted : "");
+  Contents contents{changed, trusted, {}};
+  for (const auto& file : plugin_files(folder)) contents.plugins.push_back(describe(file));
   if (error || fs::file_time_type::clock::now() - changed < std::chrono::seconds(2)) return contents.plugins;
   return kept->insert_or_assign(folder, std::move(contents)).first->second.plugins;
 }
