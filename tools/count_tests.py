@@ -62,12 +62,12 @@ def of_unittest(output: str) -> Count | None:
 
 def of_test(status: str, output: str) -> Count:
     count = of_unittest(output) or of_catch(output) or (Count(passed=1) if status == "Passed" else Count())
-    if status == "Passed":
+    if status == "Passed" or count.failed:
         return count
     if "Skipped" in status:
         reason = re.search(r"(?:SKIPPED:?|skipped:?)\s*(.+)", output)
         return count if count.skipped else Count(skipped=1, skips=[reason[1].strip() if reason else "see build/tests.log"])
-    return count if count.failed else Count(failed=1, failed_names=[""])  # it ended before it could say so
+    return Count(failed=1, failed_names=[""])  # it ended before it could say so
 
 
 def main(log: str, outputs: str) -> int:

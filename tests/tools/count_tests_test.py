@@ -64,6 +64,10 @@ class Counted(unittest.TestCase):
     def test_skipped_as_a_whole(self):
         self.assertEqual(self.closing(("long", "***Skipped", "skipped: with ANTIPHON_LONG=1 alone\n"), ("one", "   Passed", ""))[1], ["skipped: long: with ANTIPHON_LONG=1 alone", "1 passed, 0 failed, 1 skipped"])
 
+    def test_failed_by_its_own_words(self):
+        """Whatever ctest makes of an exit code."""
+        self.assertEqual(self.closing(("nn", "***Skipped", MIXED))[1][-1], "10 passed, 1 failed, 1 skipped")
+
     def test_nothing_ran(self):
         self.assertEqual(self.closing(), (1, ["0 passed, 0 failed"]))
 
