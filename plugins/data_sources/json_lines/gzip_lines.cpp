@@ -23,7 +23,7 @@ LinePlace place_of(const std::string& position) {
   const char *begin = position.data(), *end = begin + position.size();
   const auto offset = std::from_chars(begin, end, place.offset);
   if (!position.empty() && (offset.ptr == end || std::from_chars(offset.ptr + 1, end, place.lines).ptr != end))
-    fail(ErrorKind::internal, fmt::format("'{}' is no position of a packed file's lines", position));
+    fail(ErrorKind::internal, fmt::format("'{}' is not a position of a packed file's lines", position));
   return place;
 }
 

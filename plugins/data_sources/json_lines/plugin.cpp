@@ -1,4 +1,4 @@
-// JSON lines (jsonlines.org): a record on each line. Lines of white space count and are no records. A pattern of
+// JSON lines (jsonlines.org): a record on each line. Lines of white space count and are not records. A pattern of
 // several files is one set, each packed by gzip or not; media may lie in tar archives (NeMo's tarred manifests,
 // Lhotse's Shar).
 #include <antiphon/component/record/indexed_file.h>
@@ -6,12 +6,12 @@
 #include <antiphon/component/record/json_list.h>
 #include <antiphon/component/record/shards.h>
 #include <antiphon/component/record/stepped.h>
+#include <antiphon/component/record/with_archives.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
 #include <algorithm>
 
-#include "archives.h"
 #include "gzip_lines.h"
 
 namespace antiphon::json_lines {
@@ -95,9 +95,8 @@ class JsonLines : public DataSource {
     const auto files = records::files_of(path);
     const Opening opening(files.size());
     if (files.size() == 1 && archives_.empty()) return opening.as_it_is(files.front());
-    auto all = records::open_joined(files, [&](const auto& file) { return opening.sized(file); });
-    if (archives_.empty()) return all;
-    return std::make_unique<WithArchives>(std::move(all), records::TarIndex(records::files_of(archives_)));
+    return records::with_archives(records::open_joined(files, [&](const auto& file) { return opening.sized(file); }),
+                                  archives_);
   }
 
  private:

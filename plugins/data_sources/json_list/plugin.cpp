@@ -1,10 +1,11 @@
 // A file that is one JSON list of objects, as LLaVA's and LLaMA-Factory's are. Its elements are not parsed: they are
-// cut at the commas that stand in no string and no inner bracket.
+// cut at the commas that stand in no string and no inner bracket. Media may lie in tar archives.
 #include <antiphon/base/error.h>
 #include <antiphon/base/json.h>
 #include <antiphon/base/shown.h>
 #include <antiphon/component/record/indexed_file.h>
 #include <antiphon/component/record/json_list.h>
+#include <antiphon/component/record/with_archives.h>
 #include <antiphon/component/register.h>
 #include <antiphon/plugin/manifest.h>
 
@@ -29,10 +30,24 @@ class Elements : public records::RecordCutter {
   bool finished_ = false;
 };
 
+struct JsonListOptions {
+  std::string archives;
+};
+
+const config::Table<JsonListOptions>& json_list_table() {
+  using O = JsonListOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("json_list")
+          .field("archives", &O::archives,
+                 "tar archives that hold media of the records: images_{0..9}.tar; empty: files do"));
+  return *table;
+}
+
 }  // namespace
 
 class JsonList : public DataSource {
  public:
+  explicit JsonList(const JsonListOptions& options) : archives_(options.archives) {}
   bool recognises(const FileStart& start) const override { return records::begins_list(start); }
   std::unique_ptr<Records> open(const std::filesystem::path& path) const override {
     const auto start = OpenFile(path, ErrorKind::data).read(0, kFileStartBytes);
@@ -40,15 +55,21 @@ class JsonList : public DataSource {
     if (bracket == std::string::npos || start[bracket] != '[')
       fail(ErrorKind::data, shown(path.string()) + " is not one JSON list",
            "use source = \"json_lines\" for one record a line");
-    return std::make_unique<records::IndexedFile>(
-        path, bracket + 1, []() -> std::unique_ptr<records::RecordCutter> { return std::make_unique<Elements>(); },
-        "list");
+    return records::with_archives(
+        std::make_unique<records::IndexedFile>(
+            path, bracket + 1, []() -> std::unique_ptr<records::RecordCutter> { return std::make_unique<Elements>(); },
+            "list"),
+        archives_);
   }
+
+ private:
+  std::string archives_;
 };
 
 }  // namespace antiphon::json_list
 
 ANTIPHON_PLUGIN(json_list, "0.1.0") {
   antiphon::register_component<antiphon::DataSource, antiphon::json_list::JsonList>(
-      registrar, "json_list", "a file that is one JSON list of objects, as LLaVA's are");
+      registrar, "json_list", "a file that is one JSON list of objects, as LLaVA's are",
+      antiphon::json_list::json_list_table());
 }

@@ -1,16 +1,17 @@
-#include "archives.h"
+#include <antiphon/component/record/with_archives.h>
 
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/json.h>
+#include <antiphon/component/record/shards.h>
 
 #include <algorithm>
 #include <cctype>
 
-namespace antiphon::json_lines {
+namespace antiphon::records {
 namespace {
 
-constexpr size_t kMostNameBytes = 4096;
+constexpr size_t kMostMemberName = 4096;
 
 // "a.wav" of "a-sub2.wav"; the name itself if it has no such part.
 std::string whole_name(const std::string& name) {
@@ -21,10 +22,10 @@ std::string whole_name(const std::string& name) {
   return numbered ? name.substr(0, at) + name.substr(end) : name;
 }
 
-void find_media(const nlohmann::ordered_json& value, const records::TarIndex& index, DataRecord& record) {
+void find_media(const nlohmann::ordered_json& value, const TarIndex& index, DataRecord& record) {
   if (value.is_structured())
     for (const auto& inner : value) find_media(inner, index, record);
-  if (!value.is_string() || value.get_ref<const std::string&>().size() > kMostNameBytes) return;
+  if (!value.is_string() || value.get_ref<const std::string&>().size() > kMostMemberName) return;
   const auto& name = value.get_ref<const std::string&>();
   auto found = index.find(name);
   if (!found) found = index.find(whole_name(name));
@@ -33,7 +34,7 @@ void find_media(const nlohmann::ordered_json& value, const records::TarIndex& in
 
 }  // namespace
 
-WithArchives::WithArchives(std::unique_ptr<Records> records, records::TarIndex index)
+WithArchives::WithArchives(std::unique_ptr<Records> records, TarIndex index)
     : records_(std::move(records)), index_(std::move(index)) {}
 
 DataRecord WithArchives::record(int64_t index) const {
@@ -43,6 +44,11 @@ DataRecord WithArchives::record(int64_t index) const {
   return record;
 }
 
+std::unique_ptr<Records> with_archives(std::unique_ptr<Records> records, const std::string& archives) {
+  if (archives.empty()) return records;
+  return std::make_unique<WithArchives>(std::move(records), TarIndex(files_of(archives)));
+}
+
 std::string WithArchives::fingerprint() const { return content_hash(records_->fingerprint() + index_.fingerprint()); }
 
-}  // namespace antiphon::json_lines
+}  // namespace antiphon::records
