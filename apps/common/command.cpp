@@ -74,6 +74,7 @@ int parse_and_run(CLI::App& program, const Action& action, int argc, char** argv
 
 int run_program(CLI::App& program, const Action& action, int argc, char** argv, const bool& debug,
                 bool (*out_of_memory)(const std::exception&)) {
+  expect_no_memory();
   const int code = outcome_of([&] { return parse_and_run(program, action, argc, argv, debug); }, debug, out_of_memory);
   const int written = outcome_of([] { return flush_stdout(), 0; }, debug, out_of_memory);
   return code ? code : written;
@@ -124,9 +125,8 @@ void add_adapter_flag(CLI::App& command, run::OpenOptions& flags) {
 }
 
 void add_checkpoint_flag(CLI::App& command, run::OpenOptions& flags) {
-  command.add_option(
-      "--checkpoint", flags.checkpoint,
-      "trained parameters: a run folder or one checkpoint; default: those of the run, where FILE is one");
+  command.add_option("--checkpoint", flags.checkpoint,
+                     "trained parameters: a run folder or one checkpoint; default: those of the run, if FILE is one");
 }
 
 }  // namespace antiphon::apps

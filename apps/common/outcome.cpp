@@ -1,6 +1,7 @@
 #include <common/outcome.h>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
@@ -8,8 +9,12 @@
 #include <antiphon/base/shown.h>
 #include <antiphon/base/standard_streams.h>
 
+#include <atomic>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <filesystem>
+#include <new>
 #include <system_error>
 
 namespace antiphon::apps {
@@ -36,13 +41,43 @@ Error in_our_words(const std::system_error& error) {
   return {ErrorKind::config, "the system refuses: " + reason};
 }
 
+constexpr std::string_view kOutOfMemory =
+    "out of memory\n  fix: lower train.tokens_per_batch (`antiphon fit` finds the largest that fits) or "
+    "eval.batch_size, "
+    "or use a smaller model";
+
+std::atomic<bool> wanted{false};  // memory that was not there
+std::terminate_handler otherwise = nullptr;
+
+void note_want() {
+  wanted = true;
+  std::set_new_handler(nullptr);  // so that std::bad_alloc is thrown next
+}
+
+bool is_want(const std::exception_ptr& error) try {
+  if (error) std::rethrow_exception(error);
+  return wanted;
+} catch (const std::bad_alloc&) {
+  return true;
+} catch (...) {
+  return false;
+}
+
+[[noreturn]] void end_for_want() {
+  if (is_want(std::current_exception())) {
+    for (const auto text : {std::string_view("error: "), kOutOfMemory, std::string_view("\n")})  // which takes none
+      if (::write(STDERR_FILENO, text.data(), text.size()) < 0) break;
+    ::_exit(static_cast<int>(ErrorKind::memory));
+  }
+  if (otherwise) otherwise();
+  std::abort();
+}
+
 // Text of a library is for developers; a user gets one sentence.
 int tell_foreign(const std::exception& error, bool debug, bool out_of_memory) {
   finish_progress();
   if (out_of_memory) {
-    log::error(
-        "out of memory\n  fix: lower train.tokens_per_batch (`antiphon fit` finds the largest that fits) or "
-        "eval.batch_size, or use a smaller model");
+    log::error(kOutOfMemory);
     return static_cast<int>(ErrorKind::memory);
   }
   log::error(debug ? fmt::format("internal error: {}", error.what())
@@ -52,6 +87,11 @@ int tell_foreign(const std::exception& error, bool debug, bool out_of_memory) {
 }
 
 }  // namespace
+
+void expect_no_memory() {
+  std::set_new_handler(note_want);
+  otherwise = std::set_terminate(end_for_want);
+}
 
 int outcome_of(const std::function<int()>& body, const bool& debug, bool (*out_of_memory)(const std::exception&)) {
   try {

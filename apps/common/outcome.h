@@ -9,4 +9,8 @@ namespace antiphon::apps {
 // exception of a library says that there is no more.
 int outcome_of(const std::function<int()>& body, const bool& debug, bool (*out_of_memory)(const std::exception&));
 
+// From then on a want of memory that libraries do not let through (std::filesystem, the parser of TOML) ends the
+// program with these words and this code, too, and not as a crash.
+void expect_no_memory();
+
 }  // namespace antiphon::apps

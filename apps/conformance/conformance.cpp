@@ -57,7 +57,7 @@ config::Value read_options(const std::string& file, const std::vector<plugin::En
     else
       for (const auto& [name, options] : *table)
         if (std::find(known.begin(), known.end(), kind + "." + name) == known.end())
-          problems.add(options.where, fmt::format("[{}.{}] is no component of this plugin; it has: {}", kind, name,
+          problems.add(options.where, fmt::format("[{}.{}] is not a component of this plugin; it has: {}", kind, name,
                                                   join(known, ", ")));
   }
   problems.throw_if_any();

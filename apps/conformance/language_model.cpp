@@ -68,16 +68,19 @@ void sizes_hold(LanguageModel& model) {
 void positions_hold(const LanguageModel& model) {
   const auto axes = model.position_axes();
   const auto text = model.positions({9, {}});
-  expect(text.scalar_type() == at::kLong && text.device().is_cpu(), "expected int64 positions on the CPU, got {} on {}",
-         at::toString(text.scalar_type()), text.device().str());
+  const auto type = text.scalar_type();
+  expect((type == at::kLong || type == at::kFloat) && text.device().is_cpu(),
+         "expected int64 or float32 positions on the CPU, got {} on {}", at::toString(type), text.device().str());
   expect_shape(text, {axes, 9}, "positions [position_axes(), tokens]");
-  expect(at::equal(text, at::arange(9, at::kLong).expand({axes, 9})), "expected text at 0, 1, … on all axes");
+  expect(at::equal(text, at::arange(9, type).expand({axes, 9})), "expected text at 0, 1, … on all axes");
   const auto mixed = model.positions({12, {{2, 6, {{2, 3}}}}});
   expect_shape(mixed, {axes, 12}, "positions of text and a picture [position_axes(), tokens]");
+  expect(mixed.scalar_type() == type, "expected {} positions of every sample, got {}", at::toString(type),
+         at::toString(mixed.scalar_type()));
   const auto after = mixed.narrow(1, 8, 4);
-  expect(at::equal(after - after.narrow(1, 0, 1), at::arange(4, at::kLong).expand({axes, 4})) &&
-             after.min().item<int64_t>() == mixed.select(1, 8).max().item<int64_t>() &&
-             mixed.narrow(1, 0, 8).max().item<int64_t>() < after.min().item<int64_t>(),
+  expect(at::equal(after - after.narrow(1, 0, 1), at::arange(4, type).expand({axes, 4})) &&
+             after.min().item<double>() == mixed.select(1, 8).max().item<double>() &&
+             mixed.narrow(1, 0, 8).max().item<double>() < after.min().item<double>(),
          "expected text after a picture to count on from one number on all axes, beyond those of the picture");
 }
 

@@ -144,7 +144,7 @@ void frozen_makes_none(const MakeNetwork& make) {
   const auto network = started(make, 3);
   network.module->set_requires_grad(false);
   expect(!network.forward(at::kFloat).requires_grad(),
-         "expected no gradient where every parameter is frozen, got an output that carries one");
+         "expected no gradient if every parameter is frozen, got an output that carries one");
 }
 
 void runs_in_bf16(const MakeNetwork& make) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace antiphon::backbone {
 namespace {
 
@@ -14,11 +16,12 @@ void check_rope_table(const JsonTable& rope, const std::string& plugin) {
     for (const char* key : keys)
       if (!rope.find(key)) rope.refuse(key, "a number for the scaling '" + type + "'");
   };
+  if (type == "yarn") return;
   if (type == "linear") return needed({"factor"});
   if (type == "llama3") return needed({"factor", "low_freq_factor", "high_freq_factor"});
   if (type != "default")
     rope.refuse(rope.find("rope_type") ? "rope_type" : "type",
-                "'default', 'linear' or 'llama3', which the plugin " + plugin + " has");
+                "'default', 'linear', 'llama3' or 'yarn', which the plugin " + plugin + " has");
 }
 
 const ForeignKeys& rope_keys() {
@@ -27,7 +30,13 @@ const ForeignKeys& rope_keys() {
                                   {"factor", "rope_factor"},
                                   {"low_freq_factor", "rope_low_freq_factor"},
                                   {"high_freq_factor", "rope_high_freq_factor"},
-                                  {"original_max_position_embeddings", "rope_original_max_positions"}},
+                                  {"original_max_position_embeddings", "rope_original_max_positions"},
+                                  {"attention_factor", "rope_attention_factor"},
+                                  {"beta_fast", "rope_beta_fast"},
+                                  {"beta_slow", "rope_beta_slow"},
+                                  {"mscale", "rope_mscale"},
+                                  {"mscale_all_dim", "rope_mscale_all_dim"},
+                                  {"truncate", "rope_truncate"}},
                       .other = {"type", "rope_type", "partial_rotary_factor"}};
   return *keys;
 }
@@ -57,17 +66,33 @@ JsonTable rope_table(const JsonTable& config) {
   return scaling.empty() ? config.table("rope_parameters") : scaling;
 }
 
-// Up to transformers 4 the keys are `rope_theta` and `rope_scaling`, from 5 on both are in `rope_parameters`.
+// Up to transformers 4 the keys are `rope_theta` and `rope_scaling`, from 5 on both are in `rope_parameters`. The
+// context of pre-training beside the table goes before that within it; YaRN without a factor stretches it to the
+// longest text.
 void read_rope(const JsonTable& config, const DecoderFamily& family, const config::Schema& table, DecoderLmOptions& o,
                void* options) {
   const auto rope = rope_table(config);
   check_rope_table(rope, family.plugin);
   o.rope_type = rope.text("rope_type", rope.text("type", "default"));
   if (o.rope_type == "default") o.rope_type = "none";
-  if (o.rope_type == "llama3" && !config.find("original_max_position_embeddings"))
+  if ((o.rope_type == "llama3" || o.rope_type == "yarn") && !config.find("original_max_position_embeddings"))
     o.rope_original_max_positions = o.max_positions;
   foreign::read_keys(rope, rope_keys().with(family.rope), table, options);
+  foreign::read_options(config, {{"original_max_position_embeddings", "rope_original_max_positions"}}, table, options);
+  if (o.rope_type == "yarn" && !rope.find("factor"))
+    o.rope_factor = static_cast<double>(o.max_positions) / static_cast<double>(o.rope_original_max_positions);
 }
+
+namespace {
+
+// What YaRN multiplies cos and sin by: the square root of what it divides the logits' temperature by.
+double yarn_multiplier(const DecoderLmOptions& o) {
+  const auto of = [&](double mscale) { return o.rope_factor <= 1 ? 1 : 0.1 * mscale * std::log(o.rope_factor) + 1; };
+  if (o.rope_attention_factor > 0) return o.rope_attention_factor;
+  return o.rope_mscale > 0 && o.rope_mscale_all_dim > 0 ? of(o.rope_mscale) / of(o.rope_mscale_all_dim) : of(1);
+}
+
+}  // namespace
 
 nn::DecoderOptions DecoderLmOptions::decoder() const {
   nn::DecoderOptions o;
@@ -82,6 +107,12 @@ nn::DecoderOptions DecoderLmOptions::decoder() const {
          "an even width is needed");
   o.max_positions = max_positions, o.norm_eps = norm_eps, o.rope_theta = rope_theta;
   o.rope_scaling = {rope_type, rope_factor, rope_low_freq_factor, rope_high_freq_factor, rope_original_max_positions};
+  if (rope_type == "yarn") {
+    o.rope_scaling.table_multiplier = yarn_multiplier(*this), o.rope_scaling.truncate = rope_truncate;
+    o.rope_scaling.beta_fast = rope_beta_fast, o.rope_scaling.beta_slow = rope_beta_slow;
+    if (rope_theta == 1)
+      fail(ErrorKind::config, "rope_type = \"yarn\" with rope_theta = 1: all frequencies are one", "set rope_theta");
+  }
   o.tie_embeddings = tie_embeddings;
   const double cached = static_cast<double>(num_layers) * static_cast<double>(o.num_kv_heads * o.head_size);
   if (num_heads * o.head_size > kMostHeads || cached > kMostCached)

@@ -16,6 +16,8 @@ struct DecoderLmOptions {
   std::string rope_type = "none";
   double rope_factor = 1.0, rope_low_freq_factor = 1.0, rope_high_freq_factor = 4.0;
   int64_t rope_original_max_positions = 8192;
+  double rope_attention_factor = 0, rope_beta_fast = 32, rope_beta_slow = 1, rope_mscale = 0, rope_mscale_all_dim = 0;
+  bool rope_truncate = true;
   bool tie_embeddings = false;
 
   // The decoder with these options; norm, biases and MLP are as in Llama. Error(config) if the head counts disagree.
@@ -65,14 +67,25 @@ config::Table<Options> decoder_lm_table(const std::string& name) {
       .field("norm_eps", of(&D::norm_eps), "epsilon of the norms", {.min = 0, .max = 1})
       .field("rope_theta", of(&D::rope_theta), "base of the rotary frequencies",
              {.min = 0, .max = 1e15, .above_min = true})
-      .field("rope_type", of(&D::rope_type), "frequency scaling", {.choices = {"none", "linear", "llama3"}})
+      .field("rope_type", of(&D::rope_type), "frequency scaling", {.choices = {"none", "linear", "llama3", "yarn"}})
       .field("rope_factor", of(&D::rope_factor), "scaling factor", {.min = 0, .max = 1e6, .above_min = true})
       .field("rope_low_freq_factor", of(&D::rope_low_freq_factor), "llama3: see Llama 3.1",
              {.min = 0, .max = 1e6, .above_min = true})
       .field("rope_high_freq_factor", of(&D::rope_high_freq_factor), "llama3: see Llama 3.1",
              {.min = 0, .max = 1e6, .above_min = true})
-      .field("rope_original_max_positions", of(&D::rope_original_max_positions), "llama3: context of pre-training",
-             {.min = 1, .max = 1 << 30})
+      .field("rope_original_max_positions", of(&D::rope_original_max_positions),
+             "llama3, yarn: context of pre-training", {.min = 1, .max = 1 << 30})
+      .field("rope_attention_factor", of(&D::rope_attention_factor),
+             "yarn, longrope: what cos and sin are multiplied by; 0: as follows from how much longer texts may be",
+             {.min = 0, .max = 1e6})
+      .field("rope_beta_fast", of(&D::rope_beta_fast), "yarn: turns in pre-training above which a frequency is kept",
+             {.min = 0, .max = 1e6, .above_min = true})
+      .field("rope_beta_slow", of(&D::rope_beta_slow), "yarn: turns below which it is divided by rope_factor",
+             {.min = 0, .max = 1e6, .above_min = true})
+      .field("rope_mscale", of(&D::rope_mscale),
+             "yarn: with rope_mscale_all_dim, what rope_attention_factor follows from", {.min = 0, .max = 1e6})
+      .field("rope_mscale_all_dim", of(&D::rope_mscale_all_dim), "yarn: see rope_mscale", {.min = 0, .max = 1e6})
+      .field("rope_truncate", of(&D::rope_truncate), "yarn: blend between whole numbers of frequencies")
       .field("tie_embeddings", of(&D::tie_embeddings), "the head is the embedding");
 }
 

@@ -13,6 +13,7 @@ std::string_view to_string(ErrorKind kind) {
     case ErrorKind::plugin: return "plugin error";
     case ErrorKind::distributed: return "distributed error";
     case ErrorKind::memory: return "out of memory";
+    case ErrorKind::hardware: return "wrong computation";
     case ErrorKind::preempted: return "preempted";
     case ErrorKind::internal: break;
   }

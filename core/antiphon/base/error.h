@@ -17,6 +17,7 @@ enum class ErrorKind {
   plugin = 5,
   distributed = 6,
   memory = 7,
+  hardware = 9,  // 8 is not an error: fewer than train.min_steps fit
   preempted = 75,
 };
 

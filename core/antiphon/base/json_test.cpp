@@ -34,7 +34,7 @@ TEST_CASE("json: 64 levels are read, 65 and eight million are not") {
   CHECK(problem_of(std::string(100000, '[')) == "nested more than 64 levels deep");
 }
 
-TEST_CASE("json: brackets inside strings are no levels") {
+TEST_CASE("json: brackets inside strings are not levels") {
   const auto brackets = std::string(1000, '[');
   CHECK(problem_of("[\"" + brackets + "\"]").empty());
   CHECK(problem_of("[\"\\\"" + brackets + "\\\\\"]").empty());

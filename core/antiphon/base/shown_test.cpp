@@ -21,7 +21,7 @@ TEST_CASE("what steers a terminal is escaped, letters of every script are not") 
   CHECK(shown("é 世 한 ا ש 🎵 \u2764\uFE0F") == "é 世 한 ا ש 🎵 \u2764\uFE0F");
 }
 
-TEST_CASE("bytes that are no UTF-8 are shown one by one") {
+TEST_CASE("bytes that are not UTF-8 are shown one by one") {
   CHECK(shown("a\xFF\xC0\xAFz") == "a\\xff\\xc0\\xafz");
   CHECK(shown("\xE4\xB8") == "\\xe4\\xb8");
   CHECK(shown("\xED\xA0\x80") == "\\xed\\xa0\\x80");

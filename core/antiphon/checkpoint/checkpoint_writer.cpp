@@ -52,7 +52,7 @@ void shape_like(checkpoint::CheckpointContent& copy, const checkpoint::Checkpoin
     copy = {};
     fail(ErrorKind::memory,
          fmt::format("no memory for the copy of {} that a checkpoint is written from", human_bytes(needed)),
-         "train fewer parameters, or where more memory is free");
+         "train fewer parameters, or on a machine with more free memory");
   }
 }
 

@@ -5,7 +5,6 @@
 
 #include <antiphon/base/error.h>
 #include <antiphon/base/log.h>
-#include <antiphon/base/mixed.h>
 #include <antiphon/comm/nccl_table.h>
 #include <antiphon/comm/wires.h>
 
@@ -26,6 +25,7 @@ void put_back(const at::Tensor& reached, const at::Tensor& x) {
 }  // namespace
 
 Group::Group(const Place& place, c10::Device device) : place_(place), wires_(std::make_unique<Wires>(place, device)) {
+  family_->groups.push_back(this);
   if (device.is_cpu()) return;
   const auto own = static_cast<int64_t>(std::hash<std::string>()(nccl_table().identity(device)));
   const auto all = at::empty({size()}, at::kLong);
@@ -36,16 +36,24 @@ Group::Group(const Place& place, c10::Device device) : place_(place), wires_(std
     log::warning("processes share a GPU, which NCCL cannot do: they exchange tensors through the host's memory");
 }
 
-Group::Group(const Place& place, std::unique_ptr<Wires> wires, std::string name,
-             std::shared_ptr<std::map<std::string, Sent>> sent)
-    : place_(place), wires_(std::move(wires)), name_(std::move(name)), sent_(std::move(sent)) {}
+Group::Group(const Place& place, std::unique_ptr<Wires> wires, std::string name, std::shared_ptr<Family> family)
+    : place_(place), wires_(std::move(wires)), name_(std::move(name)), family_(std::move(family)) {
+  family_->groups.push_back(this);
+}
 
-Group::~Group() = default;
+Group::~Group() { std::erase(family_->groups, this); }
+
+std::vector<const Group*> Group::with_ledgers() const {
+  std::vector<const Group*> groups;
+  for (const auto* group : family_->groups)
+    if (!group->sends_) groups.push_back(group);
+  return groups;
+}
 
 std::unique_ptr<Group> Group::dry(int rank, int size) {
   Place place;
   place.rank = rank, place.size = size;
-  return std::unique_ptr<Group>(new Group(place, nullptr, "all", std::make_shared<std::map<std::string, Sent>>()));
+  return std::unique_ptr<Group>(new Group(place, nullptr, "all", std::make_shared<Family>()));
 }
 
 std::unique_ptr<Group> Group::subgroup(const std::string& name, const std::vector<int>& members) {
@@ -57,24 +65,24 @@ std::unique_ptr<Group> Group::subgroup(const std::string& name, const std::vecto
   place.name += fmt::format("/{}/{}", name, members.front());
   auto wires = wires_ ? std::make_unique<Wires>(place, *wires_) : nullptr;
   return std::unique_ptr<Group>(
-      new Group(place, std::move(wires), name.substr(0, name.find_first_of("0123456789")), sent_));
+      new Group(place, std::move(wires), name.substr(0, name.find_first_of("0123456789")), family_));
 }
 
 void Group::enter(const char* operation, const at::Tensor& x) {
-  for (const char* letter = operation; *letter; ++letter) ledger_ = mixed(ledger_, static_cast<uint64_t>(*letter));
-  ledger_ = mixed(mixed(ledger_, static_cast<uint64_t>(x.scalar_type())), static_cast<uint64_t>(x.numel()));
+  ledger_.note(operation, c10::toString(x.scalar_type()), {x.numel()});
 }
 
 void Group::count(const char* operation, int64_t bytes) {
   if (size() == 1) return;
-  auto& sent = (*sent_)[name_ + " " + operation];
+  auto& sent = family_->sent[name_ + " " + operation];
   ++sent.calls, sent.bytes += bytes;
 }
 
 // The pieces of all processes together are the same everywhere.
 void Group::enter_pieces(const char* operation, const std::vector<Pieces>& of_processes, size_t piece) {
-  enter(operation, of_processes.front()[piece].view(-1).narrow(0, 0, 0));
-  for (const auto& pieces : of_processes) ledger_ = mixed(ledger_, static_cast<uint64_t>(pieces[piece].numel()));
+  std::vector<int64_t> numbers;
+  for (const auto& pieces : of_processes) numbers.push_back(pieces[piece].numel());
+  ledger_.note(operation, c10::toString(of_processes.front()[piece].scalar_type()), numbers);
 }
 
 namespace {
@@ -252,6 +260,7 @@ std::function<void()> Group::begin_exchange(const std::vector<Pieces>& to, const
 int Group::lane_of(int from, int to, int lane) { return 2 * lane + (from < to ? 0 : 1); }
 
 std::function<void()> Group::begin_send(const at::Tensor& x, int to, int lane, int tag) {
+  sends_ = true;
   enter("send", x);
   count("send", static_cast<int64_t>(x.nbytes()));
   if (!wires_) return nothing;
@@ -262,6 +271,7 @@ std::function<void()> Group::begin_send(const at::Tensor& x, int to, int lane, i
 }
 
 void Group::receive(const at::Tensor& x, int from, int lane, int tag) {
+  sends_ = true;
   enter("receive", x);
   if (!wires_) return;
   const auto what = fmt::format("receive from process {} of{}", from, place_.name);

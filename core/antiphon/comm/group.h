@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <antiphon/comm/ledger.h>
 #include <antiphon/comm/place.h>
 
 namespace antiphon::comm {
@@ -73,15 +74,23 @@ class Group {
   struct Sent {
     int64_t calls = 0, bytes = 0;  // of a sum, what a ring takes: 2 (n - 1) / n of the tensor
   };
-  const std::map<std::string, Sent>& sent() const { return *sent_; }
+  const std::map<std::string, Sent>& sent() const { return family_->sent; }
 
-  // A hash of all that was called: operation, dtype and number of values, but not of rows that exchange() moves.
-  uint64_t ledger() const { return ledger_; }
+  // Of all that was called: operation, dtype and number of values, but not of rows that exchange() moves.
+  const Ledger& ledger() const { return ledger_; }
+  // This group and those that were made of it and are still there, but for those in which one process sends to another:
+  // in each of them all processes have the same ledger.
+  std::vector<const Group*> with_ledgers() const;
+  // The same in all of its processes, and in no other group's: "all/fsdp1/0".
+  std::string id() const { return "all" + place_.name; }
 
  private:
   class Wires;
-  Group(const Place& place, std::unique_ptr<Wires> wires, std::string name,
-        std::shared_ptr<std::map<std::string, Sent>> sent);
+  struct Family {
+    std::map<std::string, Sent> sent;
+    std::vector<const Group*> groups;
+  };
+  Group(const Place& place, std::unique_ptr<Wires> wires, std::string name, std::shared_ptr<Family> family);
   void enter(const char* operation, const at::Tensor& x);
   void count(const char* operation, int64_t bytes);
   void enter_pieces(const char* operation, const std::vector<Pieces>& of_processes, size_t piece);
@@ -92,10 +101,11 @@ class Group {
   static int lane_of(int from, int to, int lane);
   Place place_;
   std::unique_ptr<Wires> wires_;
-  uint64_t ledger_ = 0;
+  Ledger ledger_;
+  bool sends_ = false;  // one to another
   uint32_t swaps_ = 0;  // begun so far
   std::string name_ = "all";
-  std::shared_ptr<std::map<std::string, Sent>> sent_ = std::make_shared<std::map<std::string, Sent>>();
+  std::shared_ptr<Family> family_ = std::make_shared<Family>();
 };
 
 }  // namespace antiphon::comm

@@ -139,7 +139,7 @@ Place place_from_environment() {
   const auto name = place.address;
   place.address = resolved(name);
   if (name != place.address && spans_machines(*by) && place.address.starts_with("127."))
-    fail(ErrorKind::config, fmt::format("'{}' is {} here, where other machines cannot reach it", name, place.address),
+    fail(ErrorKind::config, fmt::format("'{}' is {} here, which other machines cannot reach", name, place.address),
          "give MASTER_ADDR by the number that the others know");
   if (place.rank == 0 && !variable(kListener).empty()) {
     place.listener = number(kListener, 0, kMostFiles);

@@ -63,7 +63,7 @@ class RecordSink {
   virtual void describe(const DataRecord& record) = 0;
   // Error(data) for what the form cannot hold; Error(config) if the file cannot be written.
   virtual void add(const DataRecord& record) = 0;
-  // Without it, what was written is no set.
+  // Without it, what was written is not a set.
   virtual void finish() = 0;
 };
 

@@ -37,9 +37,10 @@ DecoderState::DecoderState(const StateShape& shape, int64_t blocks, at::TensorOp
   for (size_t layer = 0; layer < shape.size(); ++layer) {
     const auto& kept = shape[layer];
     if (kept.shares && (*kept.shares >= layer || !keys_[*kept.shares].defined()))
-      fail(ErrorKind::internal, fmt::format("layer {} shares the keys and values of layer {}, which is no earlier one "
-                                            "that has some",
-                                            layer, *kept.shares));
+      fail(ErrorKind::internal,
+           fmt::format("layer {} shares the keys and values of layer {}, which is not an earlier one "
+                       "that has some",
+                       layer, *kept.shares));
     for (auto* all : {&keys_, &values_})
       if (kept.shares)
         (*all)[layer] = (*all)[*kept.shares];
@@ -161,14 +162,14 @@ void DecoderState::advance(int64_t row, int64_t tokens) {
   if (!r.next.empty()) r.tensors = std::exchange(r.next, {});
 }
 
-int64_t DecoderState::next_position(int64_t row) const {
+double DecoderState::next_position(int64_t row) const {
   const auto& r = rows_[static_cast<size_t>(row)];
-  return r.length + r.ahead;
+  return static_cast<double>(r.length) + r.ahead;
 }
 
-void DecoderState::set_next_position(int64_t row, int64_t position) {
+void DecoderState::set_next_position(int64_t row, double position) {
   auto& r = rows_[static_cast<size_t>(row)];
-  r.ahead = position - r.length;
+  r.ahead = position - static_cast<double>(r.length);
 }
 
 int64_t DecoderState::slot(int64_t row, int64_t position) const {

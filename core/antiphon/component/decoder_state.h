@@ -65,8 +65,8 @@ class DecoderState {
 
   // Where the row's next token is: after its last one, unless positions do not count tokens. Appending and forking keep
   // the distance to length(); so does truncating, after which it is to be set anew if it matters.
-  int64_t next_position(int64_t row) const;
-  void set_next_position(int64_t row, int64_t position);
+  double next_position(int64_t row) const;
+  void set_next_position(int64_t row, double position);
 
   int64_t length(int64_t row) const { return rows_[static_cast<size_t>(row)].length; }
   const std::vector<int64_t>& blocks(int64_t row) const { return rows_[static_cast<size_t>(row)].blocks; }
@@ -100,7 +100,7 @@ class DecoderState {
     std::vector<int64_t> blocks;
     int64_t length = 0;
     bool used = false;
-    int64_t ahead = 0;           // of its next position, beyond its length
+    double ahead = 0;            // of its next position, beyond its length
     Tensors tensors, next = {};  // next: what advance() makes of them
     std::vector<Place> kept = {};
   };

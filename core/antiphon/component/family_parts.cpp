@@ -93,7 +93,7 @@ void write_whole_number(const config::Value& model, const std::string& path, con
   if (!config::at_path(model, path) || !found->is_number_float()) return;
   const auto number = found->get<double>();
   if (number != std::trunc(number))
-    fail(ErrorKind::config, fmt::format("model.{} = {} is no whole number", path, number),
+    fail(ErrorKind::config, fmt::format("model.{} = {} is not a whole number", path, number),
          fmt::format("{} of config.json has room for one only", key));
   *found = static_cast<int64_t>(number);
 }

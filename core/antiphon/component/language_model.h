@@ -35,10 +35,10 @@ struct TokenSpan {
 // Sequences packed one after the other, without padding.
 struct DecoderInput {
   at::Tensor x_td;               // [tokens, hidden_size], embeddings in the module's dtype
-  at::Tensor positions_at;       // [position_axes(), tokens] int64
+  at::Tensor positions_at;       // [position_axes(), tokens] int64, or float32: see positions()
   std::vector<int64_t> lengths;  // tokens of each sequence; their sum is `tokens`; attention never crosses
   int64_t padding = 0;           // tokens at the end that belong to no sample
-  at::Tensor ids_t = {};         // [tokens] int64, of models with reads_ids(); 0 for what is no text
+  at::Tensor ids_t = {};         // [tokens] int64, of models with reads_ids(); 0 for what is not text
   // The embeddings of media, part by part, in order: models may let those of a part see each other. A part is never
   // given in pieces.
   std::vector<TokenSpan> media = {};
@@ -97,9 +97,9 @@ class LanguageModel {
   // How many numbers say where a token is: 1, or more for models that place the embeddings of a picture by row and
   // column.
   virtual int64_t position_axes() const { return 1; }
-  // Where the tokens of a sample are, [position_axes(), tokens] int64 on the CPU. What is written after them goes on
-  // at the largest of these numbers + 1, on all axes. Called from loader threads: const, thread-safe, reads no
-  // parameter. Default: 0, 1, … on all axes.
+  // Where the tokens of a sample are, [position_axes(), tokens] int64 on the CPU, or float32 for every sample if frames
+  // may lie between whole numbers. What is written after them goes on at the largest of these numbers + 1, on all axes.
+  // Called from loader threads: const, thread-safe, reads no parameter. Default: 0, 1, … on all axes.
   virtual at::Tensor positions(const SampleLayout& layout) const;
   // ids [n] int64 -> [n, hidden_size].
   virtual at::Tensor embed(const at::Tensor& ids) = 0;

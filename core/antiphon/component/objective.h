@@ -52,7 +52,7 @@ struct ObjectiveInput {
 };
 
 // Names that every run writes beside those of its objective, which therefore has others.
-inline constexpr std::array<std::string_view, 24> kRunMetrics{"loss",
+inline constexpr std::array<std::string_view, 25> kRunMetrics{"loss",
                                                               "lr",
                                                               "gradient_norm",
                                                               "tokens_per_second",
@@ -72,6 +72,7 @@ inline constexpr std::array<std::string_view, 24> kRunMetrics{"loss",
                                                               "batch_fill",
                                                               "batches",
                                                               "checkpoint_failures",
+                                                              "verified_steps",
                                                               "gflops_per_second",
                                                               "share_of_peak",
                                                               "step_memory_bytes",

@@ -7,7 +7,7 @@
 namespace antiphon::config {
 namespace detail {
 
-// How a member that is no table is called, read and written: one of these for each type of member, all in
+// How a member that is not a table is called, read and written: one of these for each type of member, all in
 // schema_leaves.cpp, so that a plugin's tables compile to little.
 struct LeafType {
   std::string name;

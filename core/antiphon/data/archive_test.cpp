@@ -219,7 +219,7 @@ TEST_CASE("webdataset: members that share a name are a sample") {
   CHECK(set.at_line(2) == 1);
 }
 
-TEST_CASE("webdataset: an archive of texts is no text") {
+TEST_CASE("webdataset: an archive of texts is not text") {
   TestFolder folder;
   CHECK(archive(folder, member("0.txt", "\n{\"messages\": []}\n") + member("0.png", "P") + kEnd).size() == 1);
 }

@@ -86,7 +86,7 @@ TEST_CASE("feature cache: any damage is a miss, and what is stored anew is good"
   CHECK(cache.load(key));
 }
 
-TEST_CASE("feature cache: a folder that cannot be written is no error") {
+TEST_CASE("feature cache: a folder that cannot be written is not an error") {
   TestFolder folder;
   folder.write("file", "");
   FeatureCache cache(folder / "file" / "cache", {{"image", "settings"}});

@@ -95,7 +95,7 @@ TEST_CASE("lhotse: of several channels the one that the cut is of") {
   CHECK(says(refusal(one, 4), "has 3 channels, and none of its sources has channel 4"));
   for (const auto& channel : {Json("3"), Json(nullptr), Json::array({3, 5}), Json(3.5)})
     CHECK(says(refusal(one, channel), "expected the number of one"));
-  CHECK(says(refusal(Json::array({source("a.wav", {"left", "right"})}), 0), "which is no channel"));
+  CHECK(says(refusal(Json::array({source("a.wav", {"left", "right"})}), 0), "which is not a channel"));
 }
 
 TEST_CASE("lhotse: what would have to be computed is refused, and what is wrong told") {

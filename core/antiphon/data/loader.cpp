@@ -33,7 +33,10 @@ std::shared_ptr<Permutations> permutations_of(const std::vector<RecordSet>& sets
   for (const auto& set : sets) sources.sizes.push_back(set.size());
   for (const auto& source : options.train.sources)
     weights.push_back(source.weight), sources.epochs.push_back(source.epochs);
-  sources.rates = rates_of(sources.sizes, weights, {options.blend == "round_robin", options.temperature});
+  const auto kind = options.blend == "round_robin" ? Blend::Kind::in_turn
+                    : options.blend == "by_weight" ? Blend::Kind::by_weight
+                                                   : Blend::Kind::by_size;
+  sources.rates = rates_of(sources.sizes, weights, {kind, options.temperature});
   return std::make_shared<Permutations>(std::move(sources));
 }
 

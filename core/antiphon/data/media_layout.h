@@ -6,7 +6,7 @@
 namespace antiphon::data {
 
 // Gives the item the tokens of text that StreamSpec names between and around its rows and parts. Error(config) if they
-// have no place, or are no tokens.
+// have no place, or are not tokens.
 void lay_out(model::BatchMedia& media, const model::MultimodalLm& model, const text::Tokenizer& tokenizer);
 // Puts the sound of a video among its embeddings (model/sound_within.h). What both were computed from names either.
 void lay_within(model::BatchMedia& sound, model::BatchMedia& video, const model::MultimodalLm& model,

@@ -98,7 +98,7 @@ const config::Table<VideoSampling>& video_table() {
                  {.min = 0, .max = 60})
           .field("sound", &V::sound, "its sound too, if the model has a stream for it")
           .field("interleave", &V::interleave,
-                 "frames and sound in the order of time, or by chunks of it where a model takes both as one; else the "
+                 "frames and sound in the order of time, or by chunks of it if a model takes both as one; else the "
                  "sound comes last"));
   return *table;
 }
@@ -125,8 +125,9 @@ const config::Table<DataOptions>& data_table() {
           .table("audio", &O::audio, audio_table(), "how sounds become samples")
           .table("video", &O::video, video_table(), "what is taken of a video")
           .field("blend", &O::blend,
-                 "by_size: each source at a rate of its samples times its weight; round_robin: one of each in turn",
-                 {.choices = {"by_size", "round_robin"}})
+                 "by_size: each source at a rate of its samples times its weight; by_weight: of its weight alone; "
+                 "round_robin: one of each in turn",
+                 {.choices = {"by_size", "by_weight", "round_robin"}})
           .field("temperature", &O::temperature,
                  "by_size with the samples to the power of 1 / temperature: above 1 small sources come more often than "
                  "that, and all equally often in the end",
@@ -155,11 +156,12 @@ void check_sources(const DataOptions& options, config::Problems& problems) {
   for (const auto& [name, split] : options.eval) check_split(split, "data.eval." + name, problems);
 }
 
-// With round_robin weights and temperature would have no effect; features that are kept know nothing of changes.
+// Temperature is of sizes, and with round_robin weights have no effect; features that are kept know nothing of changes.
 void check_data(const DataOptions& o, config::Problems& problems) {
   const bool in_turn = o.blend == "round_robin";
-  if (in_turn && o.temperature != 1)
-    problems.add({}, "data.temperature has no effect with data.blend = \"round_robin\"", "leave one of them out");
+  if (o.blend != "by_size" && o.temperature != 1)
+    problems.add({}, fmt::format("data.temperature has no effect with data.blend = \"{}\"", o.blend),
+                 "leave one of them out");
   for (size_t i = 0; in_turn && i < o.train.sources.size(); ++i)
     if (o.train.sources[i].weight != 1)
       problems.add({}, fmt::format("data.train.sources.{}.weight has no effect with data.blend = \"round_robin\"", i),

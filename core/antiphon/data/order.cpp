@@ -31,9 +31,12 @@ int64_t OrderState::draws() const { return std::reduce(drawn.begin(), drawn.end(
 std::vector<double> rates_of(const std::vector<int64_t>& sizes, const std::vector<double>& weights,
                              const Blend& blend) {
   std::vector<double> rates(sizes.size(), 1);
-  for (size_t i = 0; i < sizes.size() && !blend.in_turn; ++i) {
+  if (blend.kind == Blend::Kind::in_turn) return rates;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    rates[i] = weights[i];
+    if (blend.kind == Blend::Kind::by_weight) continue;
     const auto size = static_cast<double>(sizes[i]);
-    rates[i] = weights[i] * (blend.temperature == 1 ? size : std::pow(size, 1 / blend.temperature));
+    rates[i] *= blend.temperature == 1 ? size : std::pow(size, 1 / blend.temperature);
   }
   return rates;
 }

@@ -26,12 +26,13 @@ struct Draw {
   OrderState after;   // the state that draws the row's next one
 };
 
-// How sources are blended, by their sizes n and weights w: each is drawn at a rate proportional to w * n^(1 / T), or,
-// in turn, all at one rate. T = 1: by size; T > 1: small sources more often than that (mT5, arXiv 2010.11934,
-// section 3.1; NeMo's ConcatDataset).
+// How sources are blended, by their sizes n and weights w: each is drawn at a rate proportional to w * n^(1 / T); to w
+// alone (Energon's and Lhotse's weights, the probabilities of NeMo's ConcatDataset); or, in turn, all at one rate. T =
+// 1: by size; T > 1: small sources more often than that (mT5, arXiv 2010.11934, section 3.1; NeMo's ConcatDataset).
 struct Blend {
-  bool in_turn = false;
-  double temperature = 1;
+  enum class Kind { by_size, by_weight, in_turn };
+  Kind kind = Kind::by_size;
+  double temperature = 1;  // of by_size
 };
 std::vector<double> rates_of(const std::vector<int64_t>& sizes, const std::vector<double>& weights,
                              const Blend& blend = {});

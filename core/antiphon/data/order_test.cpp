@@ -107,7 +107,7 @@ TEST_CASE("order: after a change the new shares hold from there on, and over a r
 TEST_CASE("order: with a temperature T sources come at rates of their samples to the power of 1 / T") {
   const std::vector<int64_t> sizes{10000, 100};
   const auto shares = [&](double temperature) {
-    const auto rates = rates_of(sizes, {1, 1}, {false, temperature});
+    const auto rates = rates_of(sizes, {1, 1}, {Blend::Kind::by_size, temperature});
     SampleOrder order(std::make_shared<Permutations>(Sources{sizes, rates, 1, true}), 0, 1);
     int second = 0;
     for (int i = 0; i < 1100; ++i) second += order.next()->source == 1;
@@ -117,12 +117,15 @@ TEST_CASE("order: with a temperature T sources come at rates of their samples to
   CHECK(shares(2) == 100);                   // 10 of 110
   CHECK(std::abs(shares(1000) - 550) <= 3);  // nearly as often
   CHECK(rates_of({3, 4}, {2, 0.5}) == std::vector<double>{6, 2});
-  CHECK(rates_of({9, 4}, {2, 1}, {false, 2}) == std::vector<double>{6, 2});
+  CHECK(rates_of({9, 4}, {2, 1}, {Blend::Kind::by_size, 2}) == std::vector<double>{6, 2});
+  CHECK(rates_of({900, 4}, {2, 0.5}, {Blend::Kind::by_weight}) == std::vector<double>{2, 0.5});
 }
 
 TEST_CASE("order: in turn, one of each source, whatever their sizes") {
   const std::vector<int64_t> sizes{100, 3, 7};
-  SampleOrder order(std::make_shared<Permutations>(Sources{sizes, rates_of(sizes, {1, 1, 1}, {true}), 1, true}), 0, 1);
+  SampleOrder order(
+      std::make_shared<Permutations>(Sources{sizes, rates_of(sizes, {1, 1, 1}, {Blend::Kind::in_turn}), 1, true}), 0,
+      1);
   for (size_t i = 0; i < 90; ++i) CHECK(order.next()->source == i % 3);
 }
 

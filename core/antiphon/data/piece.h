@@ -9,7 +9,8 @@
 namespace antiphon::data {
 
 bool is_piece(const MediaRef& ref);
-// The samples of the piece. Error(data) if none of it lies within the sound.
+// The samples of the piece. Error(data) if none of it lies within the sound, or if it ends a quarter of a second after
+// it.
 Audio piece_of(Audio audio, const MediaRef& ref);
 // The channel of a sound that is heard: the record's, else `otherwise`; nothing: the mean of all.
 std::optional<int64_t> channel_of(const MediaRef& ref, std::optional<int64_t> otherwise);

@@ -71,7 +71,7 @@ at::Tensor Prepared::positions() const {
   return positions_at.defined() ? positions_at : at::arange(tokens(), at::kLong).unsqueeze(0);
 }
 
-int64_t Prepared::next_position() const { return ids.empty() ? 0 : positions().max().item<int64_t>() + 1; }
+double Prepared::next_position() const { return ids.empty() ? 0 : positions().max().item<double>() + 1; }
 
 void give_positions(Prepared& sample, const LanguageModel& llm) {
   SampleLayout layout{sample.tokens(), {}};
@@ -347,7 +347,8 @@ model::Batch pack(std::vector<PreparedGroup> groups, int64_t multiple) {
   batch.padding = tokens == 0 ? multiple : (multiple - tokens % multiple) % multiple;
   if (batch.padding > 0) {
     ids.resize(static_cast<size_t>(tokens + batch.padding), 0);
-    positions.push_back(at::arange(batch.padding, at::kLong).expand({axes, batch.padding}));
+    const auto type = positions.empty() ? at::kLong : positions.front().scalar_type();
+    positions.push_back(at::arange(batch.padding, type).expand({axes, batch.padding}));
     batch.lengths.push_back(batch.padding);
   }
   batch.ids_t = at::tensor(ids, at::kLong);

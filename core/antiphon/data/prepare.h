@@ -21,13 +21,13 @@ struct Prepared {
   std::string id;
   std::vector<int64_t> ids;      // 0 where embeddings of media are
   std::vector<bool> supervised;  // the token at this position is to be predicted
-  at::Tensor positions_at;       // [axes, tokens] int64, see give_positions(); undefined: 0, 1, … on one axis
+  at::Tensor positions_at;  // [axes, tokens] int64 or float32, see give_positions(); undefined: 0, 1, … on one axis
   std::vector<model::BatchMedia> media;
   double value = std::numeric_limits<double>::quiet_NaN();  // see Candidate
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t supervised_count() const;
   at::Tensor positions() const;
-  int64_t next_position() const;  // of what is written after it
+  double next_position() const;  // of what is written after it
 };
 
 // The candidates of one sample, or the one sample that has none: what an objective looks at together.

@@ -17,11 +17,21 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// Counted in characters from 1, of the line that the byte is in.
+size_t column_of(std::string_view text, size_t byte) {
+  const auto before = text.substr(0, byte), line = before.substr(before.rfind('\n') + 1);
+  return 1 + static_cast<size_t>(
+                 std::ranges::count_if(line, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
 Json parsed(const std::string& text) {
   if (!is_utf8(text)) fail(ErrorKind::data, "the record is not valid UTF-8");
   JsonProblem problem;
   auto object = parse_ordered_json(text, problem);
-  if (!problem.problem.empty()) fail(ErrorKind::data, "the record is " + problem.problem);
+  if (!problem.problem.empty()) {
+    const auto where = problem.byte ? fmt::format(", at column {}", column_of(text, problem.byte)) : "";
+    fail(ErrorKind::data, "the record is " + problem.problem + where);
+  }
   if (!object.is_object())
     fail(ErrorKind::data, fmt::format("the record is a JSON {}; expected an object", object.type_name()));
   return object;

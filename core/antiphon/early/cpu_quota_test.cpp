@@ -75,7 +75,7 @@ TEST_CASE("the quota of a cgroup, version 1") {
   CHECK(root.quota() == Catch::Approx(2.5));
 }
 
-TEST_CASE("no cgroup and odd files are no quota") {
+TEST_CASE("no cgroup and odd files are not a quota") {
   CHECK(Root().quota() == 0);
   Root root;
   root.file("proc/self/mountinfo", "\n- - -\nx - cgroup2\n" + std::string(20000, 'x'))

@@ -117,8 +117,8 @@ int64_t Engine::read(int64_t number, data::Prepared prompt) {
     end(number);
     return 0;
   }
-  const int64_t next = prompt.next_position();
-  const bool alike = is_long(cache_.next_position(text.row)) == is_long(cache_.prefix() + next);
+  const double next = static_cast<double>(cache_.prefix()) + prompt.next_position();
+  const bool alike = is_long(cache_.next_position(text.row)) == is_long(next);
   const int64_t begin = reachable(text.row, alike ? shared_tokens(text.held, keys, prompt) : 0);
   auto own = kept(prompt);
   auto batch = data::pack({from(std::move(prompt), begin)});
@@ -128,7 +128,7 @@ int64_t Engine::read(int64_t number, data::Prepared prompt) {
   cache_.truncate(text.row, cache_.prefix() + begin);
   text.held.resize(static_cast<size_t>(begin), PositionKey::of_token(0));
   const auto hidden = model_.forward(batch, &cache_, {text.row});
-  cache_.set_next_position(text.row, cache_.prefix() + next);
+  cache_.set_next_position(text.row, next);
   cache_.keep_place(text.row);
   text.hidden = hidden.narrow(0, hidden.size(0) - 1, 1);
   text.held = std::move(keys), text.prompt = std::move(own);
@@ -224,7 +224,7 @@ void Engine::read_all(const Numbers& numbers) {
     auto& request = *text.request;
     text.hidden = hidden.narrow(0, static_cast<int64_t>(i), 1);
     text.held = keys_of(request.prompt);
-    cache_.set_next_position(text.row, cache_.prefix() + request.prompt.next_position());
+    cache_.set_next_position(text.row, static_cast<double>(cache_.prefix()) + request.prompt.next_position());
     text.prompt = kept(request.prompt);
     begin(text, request.options, std::move(request.stop_ids), std::move(request.on_token),
           text.capacity - request.prompt.tokens());
@@ -274,9 +274,9 @@ void Engine::read_last_tokens() {
     if (text.writing->beams)
       text.writing->beams->unread.clear();
     else
-      text.held.push_back(
-          PositionKey::of_token(*std::exchange(text.writing->unread, {}),
-                                cache_.next_position(text.row) - cache_.prefix() - 1 - std::ssize(text.held)));
+      text.held.push_back(PositionKey::of_token(
+          *std::exchange(text.writing->unread, {}),
+          cache_.next_position(text.row) - static_cast<double>(cache_.prefix() + 1 + std::ssize(text.held))));
   }
 }
 

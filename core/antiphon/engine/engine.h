@@ -94,7 +94,7 @@ class Engine {
   void read_all(const Numbers& numbers);
   void read_last_tokens();
   int64_t reachable(int64_t row, int64_t tokens) const;
-  bool is_long(int64_t next_position) const;
+  bool is_long(double next_position) const;
   bool outgrows(const Text& text) const;
   std::optional<data::Prepared> kept(const data::Prepared& prompt) const;
   void read_again(Text& text);

@@ -8,15 +8,19 @@
 
 namespace antiphon::engine {
 
-bool Engine::is_long(int64_t next_position) const { return longest_short_ && next_position > *longest_short_; }
+bool Engine::is_long(double next_position) const {
+  return longest_short_ && next_position > static_cast<double>(*longest_short_);
+}
 
+// The next token is the first that is read as one of a long text.
 bool Engine::outgrows(const Text& text) const {
   const auto* beams = text.writing->beams.get();
-  return longest_short_ && cache_.next_position(beams ? beams->rows.front() : text.row) == *longest_short_;
+  const double next = cache_.next_position(beams ? beams->rows.front() : text.row);
+  return !is_long(next) && is_long(next + 1);
 }
 
 std::optional<data::Prepared> Engine::kept(const data::Prepared& prompt) const {
-  const bool may_outgrow = longest_short_ && !is_long(cache_.prefix() + prompt.next_position());
+  const bool may_outgrow = longest_short_ && !is_long(static_cast<double>(cache_.prefix()) + prompt.next_position());
   return may_outgrow ? std::optional(prompt) : std::nullopt;
 }
 
@@ -57,7 +61,7 @@ at::Tensor Engine::read_into(int64_t row, data::Prepared prompt, int64_t begin) 
   model_.encode(batch);
   cache_.truncate(row, cache_.prefix() + begin);
   const auto hidden = model_.forward(batch, &cache_, {row});
-  cache_.set_next_position(row, cache_.prefix() + next);
+  cache_.set_next_position(row, static_cast<double>(cache_.prefix()) + next);
   cache_.keep_place(row);
   return hidden.narrow(0, hidden.size(0) - 1, 1);
 }

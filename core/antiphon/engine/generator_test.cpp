@@ -61,6 +61,17 @@ TEST_CASE("where pictures are placed by row and column, answers go on after the 
   CHECK(generate(*lm, {counted}, {.max_tokens = 8}, {})[0] != answers[0]);
 }
 
+TEST_CASE("answers go on between whole numbers after a picture that lies there") {
+  auto lm = model::testing::test_model_that_answers(model::testing::kBetween);
+  auto all = prompts(*lm);
+  all.push_back(prompt(*lm, 11, 1, true));
+  CHECK(all[0].positions_at.scalar_type() == at::kFloat);
+  CHECK(all[0].next_position() == static_cast<double>(all[0].tokens()) - 2 + 0.25);
+  CHECK(data::pack({all[0]}, 64).positions_at.scalar_type() == at::kFloat);  // padding, too
+  const auto answers = generate(*lm, all, {.max_tokens = 8}, {});
+  for (size_t i = 0; i < all.size(); ++i) CHECK(answers[i] == plain(*lm, all[i], 8));
+}
+
 TEST_CASE("an answer ends at a stop token, which is not part of it, or when the caller says so; the others go on") {
   auto lm = model::testing::test_model_that_answers();
   const auto free = generate(*lm, prompts(*lm), {.max_tokens = 8}, {});

@@ -20,10 +20,11 @@ std::string content_of(const model::BatchMedia& media, size_t part) {
 }
 
 // How far the position of each token lies from its place; on all axes by as much, as it is text.
-std::vector<int64_t> shifts_of(const data::Prepared& prompt) {
+std::vector<double> shifts_of(const data::Prepared& prompt) {
   if (!prompt.positions_at.defined()) return {};
-  const auto shifts_t = (prompt.positions_at[0] - at::arange(prompt.tokens(), at::kLong)).contiguous();
-  const auto* first = shifts_t.const_data_ptr<int64_t>();
+  const auto shifts_t =
+      (prompt.positions_at[0].to(at::kDouble) - at::arange(prompt.tokens(), at::kDouble)).contiguous();
+  const auto* first = shifts_t.const_data_ptr<double>();
   return {first, first + shifts_t.numel()};
 }
 
@@ -88,8 +89,10 @@ data::Prepared from(data::Prepared prompt, int64_t begin) {
 
 void append(data::Prepared& prompt, int64_t id) {
   if (prompt.positions_at.defined())
-    prompt.positions_at = at::cat(
-        {prompt.positions_at, at::full({prompt.positions_at.size(0), 1}, prompt.next_position(), at::kLong)}, 1);
+    prompt.positions_at =
+        at::cat({prompt.positions_at,
+                 at::full({prompt.positions_at.size(0), 1}, prompt.next_position(), prompt.positions_at.options())},
+                1);
   prompt.ids.push_back(id), prompt.supervised.push_back(false);
 }
 

@@ -9,7 +9,7 @@ class PositionKey {
  public:
   // `shift`: of its position, if that is not its place in the text: an answer may have been written at positions that a
   // later prompt does not give it.
-  static PositionKey of_token(int64_t id, int64_t shift = 0) { return {static_cast<uint64_t>(id), shift}; }
+  static PositionKey of_token(int64_t id, double shift = 0) { return {static_cast<uint64_t>(id), shift}; }
   static PositionKey of_media(uint64_t content, int64_t place);
   // The token, or -1 at a media position.
   int64_t token() const { return value_ & kMedia ? -1 : static_cast<int64_t>(value_); }
@@ -17,9 +17,9 @@ class PositionKey {
 
  private:
   static constexpr uint64_t kMedia = uint64_t{1} << 63;
-  PositionKey(uint64_t value, int64_t shift) : value_(value), shift_(shift) {}
+  PositionKey(uint64_t value, double shift) : value_(value), shift_(shift) {}
   uint64_t value_;
-  int64_t shift_;
+  double shift_;
 };
 
 std::vector<PositionKey> keys_of(const data::Prepared& prompt);

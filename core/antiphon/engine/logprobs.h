@@ -10,7 +10,7 @@
 namespace antiphon::engine {
 
 // [{id, token, logprob, top: [{id, token, logprob}, …]}, …]: natural logarithms, before penalties and temperature; the
-// likeliest first. `token`: its bytes, what is no UTF-8 as U+FFFD.
+// likeliest first. `token`: its bytes, what is not UTF-8 as U+FFFD.
 nlohmann::json logprobs_json(std::span<const int32_t> ids, std::span<const TokenScores> scores,
                              const text::Tokenizer& tokenizer);
 

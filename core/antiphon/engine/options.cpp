@@ -19,7 +19,8 @@ const config::Table<GenerateOptions>& generate_table() {
                  "of sampling; 0: the likeliest token each time; unset: that of generation_config.json if it has "
                  "do_sample = true, else 0",
                  {.min = 0, .max = 100})
-          .field("top_k", &O::top_k, "sample from the k likeliest tokens; 0, as where nothing says it: all", {.min = 0})
+          .field("top_k", &O::top_k,
+                 "sample from the k likeliest tokens; 0, the default if nothing says otherwise: all", {.min = 0})
           .field("top_p", &O::top_p, "sample from the likeliest tokens that hold this share (nucleus); 1: all",
                  {.min = 0, .max = 1, .above_min = true})
           .field("min_p", &O::min_p, "sample from tokens at least this share as likely as the likeliest; 0: all",

@@ -41,9 +41,8 @@ void compare(model::MultimodalLm& model, const GenerateOptions& options, const s
 }  // namespace
 
 TEST_CASE("each token by a pass through the whole text: the same answers, stops, scores and beams") {
-  for (const bool grid : {false, true}) {
-    auto lm = grid ? model::testing::test_model_that_answers(model::testing::kGrid)
-                   : model::testing::test_model_that_answers();
+  for (const char* toml : {model::testing::kTwoStreams, model::testing::kGrid, model::testing::kBetween}) {
+    auto lm = model::testing::test_model_that_answers(toml);
     compare(*lm, {.max_tokens = 8, .logprobs = 2});
     const auto free = generate(*lm, questions(*lm), {.max_tokens = 8}, {});
     compare(*lm, {.max_tokens = 8}, {free[2][3]});

@@ -22,7 +22,8 @@ constexpr int64_t kIds = 0, kHeld = 1, kSlots = 2, kPositions = 3, kBlocks = 4;
 
 // One number of rows, and of blocks that a row may have.
 struct DecodingSteps::Recorded {
-  // [4 + blocks, rows] int64 on the device: ids, tokens held, slots, positions, and the blocks of each row
+  // [4 + blocks, rows] int64 on the device: ids, tokens held, slots, positions as the bits of a double,
+  // and the blocks of each row
   at::Tensor inputs;
   at::Tensor hidden;  // what a replay writes
   std::shared_ptr<void> graph;
@@ -50,7 +51,8 @@ at::Tensor logits_of(model::MultimodalLm& model, const at::Tensor& hidden) {
   return model.llm().logits(hidden);
 }
 
-DecodingSteps::DecodingSteps(model::MultimodalLm& model, DecoderState& cache) : model_(model), cache_(cache) {}
+DecodingSteps::DecodingSteps(model::MultimodalLm& model, DecoderState& cache)
+    : model_(model), cache_(cache), positions_(model.llm().positions({1, {}}).scalar_type()) {}
 DecodingSteps::~DecodingSteps() = default;
 
 // What is written is text.
@@ -62,11 +64,11 @@ at::Tensor DecodingSteps::operator()(const std::vector<int64_t>& ids, const std:
   // Tensors of a text are set by the host, which a replay leaves out.
   if (model_.device().is_cuda() && !cache_.has_recurrent()) return on_device(ids, rows);
   DecoderInput input;
-  std::vector<int64_t> positions;
+  std::vector<double> positions;
   for (const int64_t row : rows) positions.push_back(cache_.next_position(row));
   const auto ids_t = at::tensor(ids, at::kLong).to(model_.device());
   input.x_td = model_.llm().embed(ids_t).to(model_.compute_dtype());
-  input.positions_at = on_all_axes(at::tensor(positions, at::kLong).to(model_.device()));
+  input.positions_at = on_all_axes(at::tensor(positions, at::kDouble).to(positions_).to(model_.device()));
   if (model_.llm().reads_ids()) input.ids_t = ids_t;
   input.lengths.assign(rows.size(), 1);
   input.cache = &cache_, input.rows = rows;
@@ -84,7 +86,8 @@ at::Tensor DecodingSteps::inputs_of(const std::vector<int64_t>& ids, const std::
   for (int64_t i = 0; i < n; ++i) {
     const int64_t row = rows[static_cast<size_t>(i)];
     all[kIds][i] = ids[static_cast<size_t>(i)], all[kHeld][i] = cache_.length(row);
-    all[kSlots][i] = cache_.slot(row, cache_.length(row)), all[kPositions][i] = cache_.next_position(row);
+    all[kSlots][i] = cache_.slot(row, cache_.length(row)),
+    all[kPositions][i] = std::bit_cast<int64_t>(cache_.next_position(row));
     const auto& blocks = cache_.blocks(row);
     for (size_t b = 0; b < blocks.size(); ++b) all[kBlocks + static_cast<int64_t>(b)][i] = blocks[b];
   }
@@ -94,7 +97,7 @@ at::Tensor DecodingSteps::inputs_of(const std::vector<int64_t>& ids, const std::
 at::Tensor DecodingSteps::run(const at::Tensor& inputs, const std::vector<int64_t>& rows) {
   DecoderInput input;
   input.x_td = model_.llm().embed(inputs[kIds]).to(model_.compute_dtype());
-  input.positions_at = on_all_axes(inputs[kPositions]);
+  input.positions_at = on_all_axes(inputs[kPositions].view(at::kDouble).to(positions_));
   if (model_.llm().reads_ids()) input.ids_t = inputs[kIds];
   input.lengths.assign(rows.size(), 1);
   input.cache = &cache_, input.rows = rows;

@@ -31,6 +31,7 @@ class DecodingSteps {
   at::Tensor inputs_of(const std::vector<int64_t>& ids, const std::vector<int64_t>& rows, int64_t most_blocks);
   model::MultimodalLm& model_;
   DecoderState& cache_;
+  at::ScalarType positions_;                                                  // int64 or float32
   std::map<std::pair<size_t, int64_t>, std::unique_ptr<Recorded>> recorded_;  // by rows and blocks of a row
 };
 

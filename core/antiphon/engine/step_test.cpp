@@ -11,6 +11,7 @@
 #include <antiphon/model/test_model.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 using namespace antiphon;
 using namespace antiphon::engine;
@@ -56,8 +57,10 @@ TEST_CASE("a step with lengths on the device gives what the plain step gives, ro
   for (size_t i = 0; i < expected.size(); ++i) CHECK(difference(got[i], expected[i]) < 1e-5);
 }
 
-TEST_CASE("steps on the device go on from the position of each row, on all axes") {
-  auto model = model::testing::test_model_that_answers(model::testing::kGrid);
+TEST_CASE("steps on the device go on from the position of each row, on all axes, also between whole numbers") {
+  const bool between = GENERATE(false, true);
+  auto model = model::testing::test_model_that_answers(between ? model::testing::kBetween : model::testing::kGrid);
+  const double ahead = between ? 43.5 : 43;
   const auto states = [&](auto step) {
     c10::InferenceMode inference;
     auto cache = model->make_cache(2);
@@ -65,10 +68,10 @@ TEST_CASE("steps on the device go on from the position of each row, on all axes"
     std::vector<at::Tensor> all;
     for (int64_t row : {0, 1}) CHECK(cache.add_row() == row);
     for (int64_t id = 3; id < 9; ++id) {
-      if (id == 6) cache.set_next_position(1, 43);  // after three tokens
+      if (id == 6) cache.set_next_position(1, ahead);  // after three tokens
       all.push_back(step(steps, {id, id}, {0, 1}));
     }
-    CHECK(cache.next_position(1) == 46);
+    CHECK(cache.next_position(1) == ahead + 3);
     return at::stack(all);
   };
   const auto expected = states(plain), got = states(on_device);

@@ -14,7 +14,7 @@ std::string rewritten(std::string text, const std::vector<text::Rewrite>& rewrit
   return text;
 }
 
-// Symbols, points and commas beside what is no digit, dashes after digits.
+// Symbols, points and commas beside what is not a digit, dashes after digits.
 std::vector<std::string> western(std::string text) {
   static const auto* rewrites = new std::vector<text::Rewrite>{
       {R"(([\{-\~\[-\` -\&\(-\+\:-\@\/]))", " $1 "},

@@ -5,6 +5,7 @@
 #include <antiphon/base/json.h>
 #include <antiphon/base/strings.h>
 #include <antiphon/eval/evaluate.h>
+#include <antiphon/eval/json_schema.h>
 #include <antiphon/eval/metrics.h>
 
 #include <algorithm>
@@ -41,55 +42,6 @@ json calls_of(const json& value) {
   return calls.empty() ? json() : calls;
 }
 
-bool is_type(const json& value, const std::string& type) {
-  if (type == "object") return value.is_object();
-  if (type == "array") return value.is_array();
-  if (type == "string") return value.is_string();
-  if (type == "boolean") return value.is_boolean();
-  if (type == "null") return value.is_null();
-  if (type == "number") return value.is_number();
-  if (type == "integer")
-    return value.is_number_integer() || (value.is_number() && value.get<double>() == std::floor(value.get<double>()));
-  return true;
-}
-
-bool of_a_type(const json& value, const json& types) {
-  if (types.is_string()) return is_type(value, types.get<std::string>());
-  return !types.is_array() ||
-         std::ranges::any_of(types, [&](const json& type) { return type.is_string() && is_type(value, type); });
-}
-
-// A number from the schema that a measure must not be below, or above.
-bool within(double measure, const json& schema, const char* least, const char* most) {
-  const auto bound = [&](const char* key, double otherwise) {
-    const auto found = schema.find(key);
-    return found == schema.end() || !found->is_number() ? otherwise : found->get<double>();
-  };
-  return measure >= bound(least, measure) && measure <= bound(most, measure);
-}
-
-bool object_conforms(const json& value, const json& schema) {
-  const auto properties = schema.value("properties", json::object());
-  const auto required = schema.value("required", json::array());
-  const auto others = schema.find("additionalProperties");
-  for (const auto& key : required)
-    if (key.is_string() && !value.contains(key.get<std::string>())) return false;
-  for (const auto& [key, member] : value.items()) {
-    if (properties.is_object() && properties.contains(key)) {
-      if (!conforms(member, properties[key])) return false;
-    } else if (others != schema.end() && !conforms(member, *others)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-bool array_conforms(const json& value, const json& schema) {
-  const auto items = schema.find("items");
-  if (!within(static_cast<double>(value.size()), schema, "minItems", "maxItems")) return false;
-  return items == schema.end() || std::ranges::all_of(value, [&](const json& one) { return conforms(one, *items); });
-}
-
 json expected_calls(const Sample& sample) {
   const auto last = std::ranges::find_if(sample.turns.rbegin(), sample.turns.rend(),
                                          [](const auto& turn) { return turn.role == "assistant"; });
@@ -115,25 +67,6 @@ json calls_in(std::string_view text) {
     if (calls.back().is_null()) return nullptr;
   }
   return calls;
-}
-
-bool conforms(const json& value, const json& schema) {
-  if (schema.is_boolean()) return schema.get<bool>();
-  if (!schema.is_object()) return true;
-  if (schema.contains("type") && !of_a_type(value, schema["type"])) return false;
-  if (schema.contains("const") && value != schema["const"]) return false;
-  if (schema.contains("enum") && schema["enum"].is_array() &&
-      std::ranges::find(schema["enum"], value) == schema["enum"].end())
-    return false;
-  if (value.is_number()) return within(value.get<double>(), schema, "minimum", "maximum");
-  if (value.is_string()) {
-    const auto& text = value.get_ref<const std::string&>();
-    const auto letters =
-        std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-    return within(static_cast<double>(letters), schema, "minLength", "maxLength");
-  }
-  if (value.is_object()) return object_conforms(value, schema);
-  return !value.is_array() || array_conforms(value, schema);
 }
 
 bool valid_calls(const json& calls, const json& tools) {

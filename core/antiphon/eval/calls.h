@@ -18,11 +18,6 @@ namespace antiphon::eval {
 // the text is none of that.
 nlohmann::json calls_in(std::string_view text);
 
-// Whether a value is what a JSON Schema asks for, as far as tools use it: type (one or a list), enum, const,
-// properties, required, additionalProperties, items, minimum, maximum, minItems, maxItems, minLength, maxLength
-// (json-schema.org, draft 2020-12). Other keywords are passed over.
-bool conforms(const nlohmann::json& value, const nlohmann::json& schema);
-
 // Whether each call is to one of the tools, a list of {"name", "parameters"} or {"type": "function", "function": {…}},
 // and its arguments conform to the parameters. False without a call.
 bool valid_calls(const nlohmann::json& calls, const nlohmann::json& tools);

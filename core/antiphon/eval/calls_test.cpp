@@ -1,4 +1,5 @@
 #include <antiphon/eval/calls.h>
+#include <antiphon/eval/json_schema.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>

@@ -16,7 +16,7 @@ std::string normalize_answer(std::string_view text, std::string_view normalizer 
                              const text::Spellings& spellings = {});
 
 // For whisper_english: those of options.spelling, else of the first normalizer.json in `folders`; none otherwise, and
-// that is said. Error(config) if a file that is named is not there, or is no JSON table of texts.
+// that is said. Error(config) if a file that is named is not there, or is not a JSON table of texts.
 text::Spellings read_spellings(const EvalOptions& options, const std::vector<std::filesystem::path>& folders);
 
 }  // namespace antiphon::eval

@@ -30,7 +30,8 @@ void add_direction(const std::string& name, const Distinct& own, const Distinct&
     for (int64_t row = 0; row < logits.size(0); ++row) {
       const auto at_row = static_cast<size_t>(begin + row);
       const auto best = logits[row].index_select(0, at::tensor(wanted[at_row], at::kLong)).max();
-      const auto before = logits[row].le(best).logical_not().sum().item<int64_t>();  // what is no number is no hit
+      const auto before =
+          logits[row].le(best).logical_not().sum().item<int64_t>();  // what is not a number is not a hit
       for (const int64_t k : {1, 5, 10})
         if (k == 1 || k < asked.size(0))
           metrics[static_cast<size_t>(own.first[at_row])][fmt::format("{}/recall_at_{}", name, k)] = {before < k, 1};

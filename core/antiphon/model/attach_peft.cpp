@@ -20,7 +20,7 @@ void check_tokens(const ComponentSpec& slot, const PeftTarget& target) {
     fail(ErrorKind::config, fmt::format("'{}' has only = \"{}\", and {}", slot.plugin, slot.only, what),
          "leave `only` out");
   };
-  if (target.hidden_size == 0) refuse("the part is no language model, whose tokens are text or media");
+  if (target.hidden_size == 0) refuse("the part is not a language model, whose tokens are text or media");
   for (const auto& site : target.sites)
     for (const auto& adapter : site.linear->adapters)
       if (adapter->tokens != TokenChoice::all && site.linear->has_own_rows)

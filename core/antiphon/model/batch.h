@@ -33,7 +33,7 @@ struct Sequence {
 // Samples one after the other on one token axis, without padding.
 struct Batch {
   at::Tensor ids_t;                 // [tokens] int64; 0 where embeddings of media are
-  at::Tensor positions_at;          // [axes, tokens] int64: LanguageModel::positions() of each sample
+  at::Tensor positions_at;          // [axes, tokens] as LanguageModel::positions() has them of each sample
   std::vector<int64_t> lengths;     // tokens of each sample; padding, if any, comes last
   int64_t padding = 0;              // tokens at the end that belong to no sample
   std::vector<Sequence> sequences;  // one per sample, in the order of `lengths`

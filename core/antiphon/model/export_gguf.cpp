@@ -52,7 +52,7 @@ std::string write_gguf(const std::filesystem::path& output, const nlohmann::json
   weights::save_gguf(output, model.metadata, model.tensors);
   const auto* name = ggml_layout(type)->name;
   return model.kept == 0 ? fmt::format("in {}", name)
-                         : fmt::format("in {}, {} matrices in F16, whose rows are no whole blocks", name, model.kept);
+                         : fmt::format("in {}, {} matrices in F16, whose rows are not whole blocks", name, model.kept);
 }
 
 }  // namespace antiphon::model

@@ -24,16 +24,22 @@ namespace antiphon::model::testing {
 
 struct LmOptions {
   int64_t hidden_size = 16, vocab_size = 300;
-  bool grid = false;   // positions by part, row and column
-  bool media = false;  // the embeddings of a part of a medium see each other, beyond a window of three
-  bool sums = false;   // adds to each token the sum of those before it and a number of its own
+  bool grid = false;     // positions by part, row and column
+  bool between = false;  // and media begin a quarter later, between whole numbers
+  bool media = false;    // the embeddings of a part of a medium see each other, beyond a window of three
+  bool sums = false;     // adds to each token the sum of those before it and a number of its own
 };
 
 class TestLm : public backbone::DecoderLm {
  public:
-  explicit TestLm(const LmOptions& o) : DecoderLm(options(o)), grid_(o.grid), sums_(o.sums) {}
+  explicit TestLm(const LmOptions& o) : DecoderLm(options(o)), grid_(o.grid), between_(o.between), sums_(o.sums) {}
   at::Tensor positions(const SampleLayout& layout) const override {
-    return grid_ ? backbone::grid_positions(layout, backbone::AfterMedium::largest) : DecoderLm::positions(layout);
+    if (!grid_) return DecoderLm::positions(layout);
+    const auto positions_at = backbone::grid_positions(layout, backbone::AfterMedium::largest);
+    if (!between_) return positions_at;
+    auto later_at = positions_at.to(at::kFloat);
+    for (const auto& span : layout.media) later_at.narrow(1, span.begin, layout.tokens - span.begin).add_(0.25);
+    return later_at;
   }
   NameMap name_map() const override { return {{{"{}", "{}"}}, {}, {}}; }
   bool takes_prefix() const override { return !sums_; }
@@ -66,7 +72,7 @@ class TestLm : public backbone::DecoderLm {
     if (o.media) d.media_see_all = true, d.window = 3, d.full_layers = {1};
     return d;
   }
-  bool grid_, sums_;
+  bool grid_, between_, sums_;
 };
 
 struct EncoderOptions {
@@ -236,6 +242,7 @@ inline void register_test_components() {
                                          .field("hidden_size", &LmOptions::hidden_size, "width", {.min = 1})
                                          .field("vocab_size", &LmOptions::vocab_size, "tokens", {.min = 1})
                                          .field("grid", &LmOptions::grid, "positions by part, row and column")
+                                         .field("between", &LmOptions::between, "media begin a quarter later")
                                          .field("media", &LmOptions::media, "embeddings of media see each other")
                                          .field("sums", &LmOptions::sums, "keeps a tensor of each text"));
     static const auto* encoder =
@@ -272,6 +279,13 @@ streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "
 // The same, of which the language model places pictures by row and column.
 inline const char* kGrid = R"(
 llm = { plugin = "test_lm", grid = true }
+streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } }
+streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } }
+)";
+
+// The same, whose media, and what follows them, lie between whole numbers.
+inline const char* kBetween = R"(
+llm = { plugin = "test_lm", grid = true, between = true }
 streams.image = { encoder = { plugin = "test_pixels" }, connector = { plugin = "test_linear" } }
 streams.audio = { encoder = { plugin = "test_levels" }, connector = { plugin = "test_linear" } }
 )";

@@ -44,6 +44,17 @@ void compare(const Function& ours, const Function& formula, const std::vector<at
 double frequency(const RopeScaling& scaling, int64_t i, int64_t head_size, double theta) {
   const double plain = std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_size));
   if (scaling.type == "linear") return plain / scaling.factor;
+  if (scaling.type == "yarn") {
+    const auto of_turns = [&](double turns) {
+      return static_cast<double>(head_size) *
+             std::log(static_cast<double>(scaling.original_max_positions) / (turns * 2 * M_PI)) / (2 * std::log(theta));
+    };
+    double low = of_turns(scaling.beta_fast), high = of_turns(scaling.beta_slow);
+    if (scaling.truncate) low = std::floor(low), high = std::ceil(high);
+    low = std::max(low, 0.0), high = std::min(high, static_cast<double>(head_size - 1));
+    const double divided = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    return plain * (1 - divided) + plain / scaling.factor * divided;
+  }
   if (scaling.type != "llama3") return plain;
   const double turns = static_cast<double>(scaling.original_max_positions) * plain / (2 * M_PI);
   if (turns > scaling.high_freq_factor) return plain;
@@ -131,7 +142,14 @@ TEST_CASE("rope: value and gradients are those of the formula, for every scaling
   const std::vector<RopeScaling> scalings{
       {},
       {.type = "linear", .factor = 4},
-      {.type = "llama3", .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_positions = 64}};
+      {.type = "llama3", .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_positions = 64},
+      {.type = "yarn", .factor = 4, .original_max_positions = 4096},
+      {.type = "yarn",
+       .factor = 16,
+       .original_max_positions = 512,
+       .beta_fast = 16,
+       .beta_slow = 2,
+       .truncate = false}};
   for (const auto& scaling : scalings) {
     INFO(scaling.type);
     std::vector<double> angles;

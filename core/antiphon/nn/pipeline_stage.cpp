@@ -47,7 +47,7 @@ at::Tensor wanting(bool gradient, const at::TensorOptions& options) {
 
 }  // namespace
 
-// `any` wants a gradient, although what is received is no result of anything here.
+// `any` wants a gradient, although what is received is not a result of anything here.
 struct Received : torch::autograd::Function<Received> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& any, at::IntArrayRef sizes, int64_t stage,
                             int64_t tag, const c10::intrusive_ptr<HeldSums>& sums) {

@@ -120,7 +120,7 @@ TEST_CASE("member keeps to the plan", "[.]") {
   group.wait_for_all();
 }
 
-TEST_CASE("a second gradient after the first was sent is no silent loss") {
+TEST_CASE("a second gradient after the first was sent is not a silent loss") {
   CHECK(run_group(1, "member computes twice") == 0);
 }
 

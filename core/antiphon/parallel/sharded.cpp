@@ -18,7 +18,8 @@ namespace antiphon::parallel {
 
 namespace {
 
-constexpr size_t kMostTogether = size_t{25} << 20;  // bytes of a unit that is no block, unless one parameter has more
+constexpr size_t kMostTogether = size_t{25}
+                                 << 20;  // bytes of a unit that is not a block, unless one parameter has more
 
 }  // namespace
 

@@ -56,7 +56,7 @@ void check_elf(const std::filesystem::path& file) {
   Elf64_Ehdr header{};
   in.read(reinterpret_cast<char*>(&header), sizeof header);
   if (in.bad() || in.gcount() == 0) refuse(file, "cannot be read");
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) refuse(file, "is not an ELF file, so it is no plugin");
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) refuse(file, "is not an ELF file, so it is not a plugin");
   if (in.gcount() < static_cast<std::streamsize>(sizeof header))
     refuse(file, fmt::format("is cut short: it has {} bytes", size));
   if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||

@@ -127,13 +127,13 @@ TEST_CASE("a sidecar of another build is refused before the file is opened") {
                                      ANTIPHON_TORCH_VERSION, rebuild));
 }
 
-TEST_CASE("a file that is no plugin is refused") {
+TEST_CASE("a file that is not a plugin is refused") {
   CHECK(refusal(fixture("no_manifest")) == "exports no antiphon_plugin_manifest" + export_fix);
   CHECK(refusal(fixture("no_entry")) == "exports no antiphon_plugin_entry" + export_fix);
   CHECK(refusal("nowhere/x.so") == "there is no such file\n  fix: check the path");
   Scratch scratch;
   scratch.write("text.so", "#!/bin/sh\necho hello\n");
-  CHECK(refusal(scratch.path / "text.so") == "is not an ELF file, so it is no plugin" + build_again);
+  CHECK(refusal(scratch.path / "text.so") == "is not an ELF file, so it is not a plugin" + build_again);
   scratch.write("empty.so", "");
   CHECK(refusal(scratch.path / "empty.so") == "is empty" + build_again);
   fs::create_directory(scratch.path / "folder.so");

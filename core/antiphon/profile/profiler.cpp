@@ -31,7 +31,7 @@ std::string machine(const ProfileOptions& options, double peak) {
                      options.device.is_cpu() ? fmt::format(" on {} threads", at::get_num_threads()) : "", peak / 1e9);
 }
 
-// Ranges of NVTX, which Nsight Systems shows, where LibTorch has them: in its builds for CUDA.
+// Ranges of NVTX, which Nsight Systems shows, if LibTorch has them: in its builds for CUDA.
 trace::Marks nvtx_marks() {
   if (!torch::profiler::impl::cudaStubs()->enabled()) return {};
   return {[](const char* name) { torch::profiler::impl::cudaStubs()->rangePush(name); },

@@ -207,8 +207,8 @@ HeldOut::Sums HeldOut::answered(const std::string& name, const std::vector<Sampl
 }
 
 // A process that is stopped or fails says so to the others at the end of the set, where they wait for its sums; unless
-// it has left them in the middle of a pass. What objectives say of a set is no sum over samples, so that each process
-// measures `all` of these. If one of them has failed, all do: Error(preempted) if by being stopped.
+// it has left them in the middle of a pass. What objectives say of a set is not a sum over samples, so that each
+// process measures `all` of these. If one of them has failed, all do: Error(preempted) if by being stopped.
 HeldOut::Sums HeldOut::together(bool all, const std::function<Sums()>& work) const {
   Sums sums;
   bool stopped = false;

@@ -38,7 +38,7 @@ class PlannedStep {
     options_ = {loaded.config.train.logits_chunk, objective.needs().even_gradient};
     config::Problems problems;
     if (const auto blocks = train::recomputed_blocks(loaded.config.train.recompute, problems); blocks > 0)
-      recompute_.emplace(blocks);
+      recompute_.emplace(blocks, loaded.config.train.offload_activations);
   }
 
   void run(std::vector<model::Batch>& batches, const std::vector<parallel::Pass>& passes) {

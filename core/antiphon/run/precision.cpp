@@ -40,7 +40,7 @@ void keep_as(model::MultimodalLm& model, const std::string& format, const char* 
   if (sum.applied == 0 && sum.total > 0)
     fail(ErrorKind::config,
          fmt::format("none of the language model's {} matrices can be kept as {}: their {}", sum.total, format,
-                     format == "nf4" ? "rows are no multiples of 64" : "sides are no multiples of 16 and 32"),
+                     format == "nf4" ? "rows are not multiples of 64" : "sides are not multiples of 16 and 32"),
          fmt::format("leave {} empty", key));
   log::info(fmt::format("  llm: {}/{} matrices as {}{}, {:.1f} -> {:.1f} MiB", sum.applied, sum.total, format, also,
                         static_cast<double>(sum.bytes_before) / (1 << 20), static_cast<double>(sum.bytes) / (1 << 20)));

@@ -167,6 +167,10 @@ RunConfig read_config(const std::filesystem::path& file_or_run, const std::vecto
   if (!optimizer.name.empty())
     model::check_keys("optimizer", optimizer.name, optimizer.options, "train.optimizer", problems);
   train::recomputed_blocks(config.train.recompute, problems);
+  const auto* recompute = config.train.recompute.get_if<std::string>();
+  if (config.train.offload_activations && recompute && *recompute == "none")
+    problems.add({}, "train.offload_activations has no effect with train.recompute = \"none\"",
+                 "give train.recompute = \"full\", or leave it out");
   train::check_schedule(config.train.schedule, problems);
   train::check_ramp(config.train, 1, problems);
   train::check_best(config.train, problems);

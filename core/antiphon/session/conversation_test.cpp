@@ -10,6 +10,7 @@
 #include <antiphon/text/tokenizer/small_tokenizer_test.h>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 using namespace antiphon;
 using namespace antiphon::session;
@@ -80,8 +81,8 @@ TEST_CASE("each turn answers as if all were computed anew, and computes what is 
   CHECK(answer(conversation, 6) == anew(*lm, second));
 }
 
-TEST_CASE("what a conversation goes on from is placed by row and column as in one piece") {
-  auto lm = model::testing::test_model_that_answers(model::testing::kGrid);
+TEST_CASE("what a conversation goes on from is placed by row and column as in one piece, also between whole numbers") {
+  auto lm = model::testing::test_model_that_answers(GENERATE(model::testing::kGrid, model::testing::kBetween));
   Conversation conversation(*lm, 200);
   Ids ids{3, -9, 16};
   conversation.prefill(prompt(*lm, ids));

@@ -211,7 +211,7 @@ PromptBuilder::Waiting PromptBuilder::waiting(const std::vector<Turn>& turns) co
       const auto id = tokenizer_.id_of(part.placeholder);
       if (!id || !tokenizer_.is_control(*id))
         fail(ErrorKind::config,
-             fmt::format("the placeholder '{}' is no control token of the tokenizer", part.placeholder),
+             fmt::format("the placeholder '{}' is not a control token of the tokenizer", part.placeholder),
              "correct `placeholder` of the stream, or leave it out: embeddings then stand where the item stands");
       (is_surrounded(part) ? waiting.surrounded : waiting.alone)[*id].push_back(&part);
     }

@@ -31,7 +31,7 @@ struct Part {
   std::string begin = {}, end = {};
 };
 
-// Of the one turn of a sample that is no conversation: text to learn as it is, with media between.
+// Of the one turn of a sample that is not a conversation: text to learn as it is, with media between.
 constexpr std::string_view document_role = "document";
 
 struct Turn {

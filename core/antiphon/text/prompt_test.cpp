@@ -202,7 +202,7 @@ TEST_CASE("media stand where the template writes their token") {
   CHECK_THAT(refusal([&] {
                prompts.training({{"user", {{"", 0, "image", "<picture>"}}}});
              }),
-             ContainsSubstring("no control token"));
+             ContainsSubstring("not a control token"));
   const auto lost =
       builder("{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}", tokenizer);
   CHECK_THAT(refusal([&] { lost.training({{"user", {{"a"}, picture}}}); }), ContainsSubstring("media"));
@@ -417,7 +417,7 @@ TEST_CASE("variables of a template that it does not have, or that are the conver
                chat.with({{"enable_thinkin", true}});
              }),
              ContainsSubstring("no variable 'enable_thinkin'"));
-  CHECK_THAT(refusal([&] { chat.with({{"messages", 1}}); }), ContainsSubstring("'messages' is no variable"));
+  CHECK_THAT(refusal([&] { chat.with({{"messages", 1}}); }), ContainsSubstring("'messages' is not a variable"));
   CHECK_THAT(refusal([&] { chat.with(Json::array()); }), ContainsSubstring("expected a table"));
 }
 

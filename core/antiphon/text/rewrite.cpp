@@ -23,21 +23,30 @@ PCRE2_SPTR bytes(std::string_view text) { return reinterpret_cast<PCRE2_SPTR>(te
 
 // PCRE2's own classes differ: its \w may have marks, its \s lacks U+001C and has U+180E.
 std::string as_python(std::string_view pattern) {
-  constexpr std::string_view word = R"([\p{L}\p{N}_])", space = R"(\p{Z}\x09-\x0d\x1c-\x1f\x85)";
+  constexpr std::string_view letters = R"(\p{L}\p{N}_)", word = R"([\p{L}\p{N}_])",
+                             space = R"(\p{Z}\x09-\x0d\x1c-\x1f\x85)";
   std::string out;
+  bool in_class = false;  // within [ ]
+  size_t begin = 0;       // of its letters
   for (size_t i = 0; i < pattern.size(); ++i) {
     const char next = pattern[i] == '\\' && i + 1 < pattern.size() ? pattern[i + 1] : '\0';
     if (next == '\0') {
-      out += pattern[i];
+      const char letter = pattern[i];
+      if (letter == '[' && in_class) out += '\\';
+      out += letter;
+      if (letter == '[' && !in_class)
+        in_class = true, begin = out.size() + (pattern.substr(i + 1).starts_with('^') ? 1 : 0);
+      else if (letter == ']' && out.size() - 1 > begin)  // one that comes first is a letter of the class
+        in_class = false;
       continue;
     }
     ++i;
-    if (next == 'b')
+    if (next == 'b' && !in_class)
       out += fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", word);
     else if (next == 's')
-      out += fmt::format("[{}]", space);
+      out += in_class ? std::string(space) : fmt::format("[{}]", space);
     else if (next == 'w' || next == 'd')
-      out += next == 'w' ? word : std::string_view(R"(\p{Nd})");
+      out += next == 'd' ? std::string_view(R"(\p{Nd})") : in_class ? letters : word;
     else
       out += '\\', out += next;
   }
@@ -69,6 +78,13 @@ std::string Rewrite::operator()(std::string_view text) const {
     out.resize(size);
     if (done >= 0) return out;
   }
+}
+
+bool Rewrite::matches(std::string_view text) const {
+  const Match match(pcre2_match_data_create_from_pattern(code_of(code_), nullptr), pcre2_match_data_free);
+  const int found = pcre2_match(code_of(code_), bytes(text), text.size(), 0, 0, match.get(), nullptr);
+  if (found < 0 && found != PCRE2_ERROR_NOMATCH) fail_match(found);
+  return found >= 0;
 }
 
 std::vector<std::string> Rewrite::split(std::string_view text) const {

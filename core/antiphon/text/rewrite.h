@@ -14,6 +14,8 @@ class Rewrite {
   // digits and _. `replacement`: $1 is the first group. Error(internal) if either is malformed.
   Rewrite(std::string_view pattern, std::string replacement);
   std::string operator()(std::string_view text) const;
+  // Whether it is found anywhere, as re.search. Error(internal) if that takes too many steps.
+  bool matches(std::string_view text) const;
   // What lies between the matches, as re.split without groups.
   std::vector<std::string> split(std::string_view text) const;
 

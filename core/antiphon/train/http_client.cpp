@@ -21,7 +21,7 @@ HttpAnswer answer_of(std::istream& in) {
   HttpAnswer answer;
   in >> version >> answer.status;
   if (!in || !version.starts_with("HTTP/1.") || answer.status < 100 || answer.status > 599)
-    return {0, "", "what came back is no HTTP"};
+    return {0, "", "what came back is not HTTP"};
   while (std::getline(in, line) && line != "\r") {
   }
   char piece[4096];

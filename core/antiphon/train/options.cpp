@@ -59,6 +59,18 @@ const config::Table<RampOptions>& ramp_table() {
   return *table;
 }
 
+const config::Table<VerifyOptions>& verify_table() {
+  using O = VerifyOptions;
+  static const auto* table = new config::Table<O>(
+      config::Table<O>("verify")
+          .field("every", &O::every, "every so-many-th step, before its update; 0: none",
+                 {.min = 0, .max = static_cast<double>(kMaxSteps)})
+          .field("spike", &O::spike,
+                 "steps whose loss is above so many times the average of the last ones, e.g. 3; 0: none",
+                 {.min = 0, .max = 1e6}));
+  return *table;
+}
+
 const config::Table<EmaOptions>& ema_table() {
   using O = EmaOptions;
   static const auto* table = new config::Table<O>(
@@ -85,7 +97,7 @@ const config::Table<TrainOptions>& train_table() {
                  "0: no limit",
                  {.min = 0})
           .field("min_steps", &O::min_steps,
-                 "with max_minutes: where the first steps show that fewer fit, the run stops there, with a checkpoint "
+                 "with max_minutes: if the first steps show that fewer fit, the run stops there, with a checkpoint "
                  "and exit code 8; 0: never",
                  {.min = 0, .max = static_cast<double>(kMaxSteps)})
           .field("tokens_per_batch", &O::tokens_per_batch, "budget of one packed batch, media included",
@@ -96,6 +108,8 @@ const config::Table<TrainOptions>& train_table() {
           .field("recompute", &O::recompute,
                  "activation recomputation: none, full, or of each stack of blocks the first N: they keep their inputs "
                  "only and are computed again in the backward pass, for less memory and up to a third more time")
+          .field("offload_activations", &O::offload_activations,
+                 "with recompute: what blocks keep, their inputs, waits for the backward pass in the host's memory")
           .field("logits_chunk", &O::logits_chunk, "positions whose logits are alive at once", {.min = 1})
           .table("optimizer", &O::optimizer, optimizer_table(), "how parameters are updated")
           .tables("groups", &O::groups, group_table(), "other settings for some parameters; the first match counts")
@@ -141,6 +155,8 @@ const config::Table<TrainOptions>& train_table() {
                  "for 20 steps in a row; 0: none",
                  {.min = 0, .max = 1000})
           .table("ema", &O::ema, ema_table(), "moving averages of what is trained")
+          .table("verify", &O::verify, verify_table(),
+                 "steps that are computed twice, to find a processor or a memory that computes wrongly")
           .field("loggers", &O::loggers,
                  "beside metrics.jsonl: tensorboard (events.out.tfevents.*), csv (metrics.csv), mlflow (a server)",
                  {.choices = {"csv", "tensorboard", "mlflow"}})

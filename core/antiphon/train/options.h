@@ -38,6 +38,12 @@ struct RampOptions {
 
 constexpr int64_t kMaxSteps = 1'000'000'000;  // of a run
 
+// Steps that are computed twice; see trainer_verify.cpp. 0: none.
+struct VerifyOptions {
+  int64_t every = 0;
+  double spike = 0;
+};
+
 // Moving averages of what is trained; see average.h. A decay of 0: none.
 struct EmaOptions {
   double decay = 0;
@@ -51,6 +57,7 @@ struct TrainOptions {
   int64_t tokens_per_batch = 2048, accumulate = 1, logits_chunk = 256;
   RampOptions ramp;
   config::Value recompute = "none";  // see recompute.h
+  bool offload_activations = false;
   OptimizerOptions optimizer;
   std::vector<GroupOptions> groups;
   ScheduleOptions schedule;
@@ -63,6 +70,7 @@ struct TrainOptions {
   int64_t keep_best = 0, patience = 0;
   std::string best_metric = "", best_mode = "min";
   EmaOptions ema;
+  VerifyOptions verify;
   std::vector<std::string> loggers = {"tensorboard"};
   MlflowOptions mlflow;
   int64_t seed = 0;

@@ -105,7 +105,7 @@ void RunFolder::write_environment(const std::string& device, const std::string& 
   if (begun.is_string() && begun != formats)
     log::warning(
         fmt::format("this run was begun in {} and goes on in {}: it is not what it would have been to the bit\n"
-                    "  fix: give --set precision.compute=…, or go on where it was begun",
+                    "  fix: give --set precision.compute=…, or go on on the machine where it was begun",
                     begun.get<std::string>(), formats));
   const nlohmann::json environment{{"antiphon", ANTIPHON_VERSION},
                                    {"torch", TORCH_VERSION},

@@ -4,11 +4,14 @@
 #include <fmt/format.h>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/mixed.h>
+#include <antiphon/comm/ledger.h>
 #include <antiphon/parallel/agreed.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <sstream>
 
@@ -119,10 +122,79 @@ ComputedRecord Together::agree(const ComputedRecord& own) {
   return all;
 }
 
+namespace {
+
+constexpr size_t kMostGroups = 16;  // that a process is in
+
+uint64_t number_of(const std::string& id) {
+  uint64_t number = 0;
+  for (const char letter : id) number = mixed(number, static_cast<unsigned char>(letter));
+  return number;
+}
+
+// Of each group with a ledger its number and its ledger's hash.
+Numbers ledgers_of(const comm::Group& group) {
+  Numbers numbers;
+  for (const auto* each : group.with_ledgers())
+    numbers.insert(numbers.end(),
+                   {static_cast<int64_t>(number_of(each->id())), static_cast<int64_t>(each->ledger().hash())});
+  if (numbers.size() > 2 * kMostGroups)
+    fail(ErrorKind::internal, fmt::format("a process is in {} groups", numbers.size() / 2));
+  numbers.resize(2 * kMostGroups);
+  return numbers;
+}
+
+std::string lines_of(const comm::Group& group, int64_t number) {
+  for (const auto* each : group.with_ledgers())
+    if (static_cast<int64_t>(number_of(each->id())) == number) return each->ledger().lines();
+  return {};
+}
+
+std::string named_of(const comm::Group& group, int64_t number) {
+  for (const auto* each : group.with_ledgers())
+    if (static_cast<int64_t>(number_of(each->id())) == number) return each->id();
+  return "another one's";
+}
+
+// Two processes whose calls in a group that both are in are not the same.
+struct Parted {
+  int one = 0, other = 0;
+  int64_t group = 0;
+};
+
+std::optional<Parted> parted(const std::vector<Numbers>& of_all, size_t first) {
+  std::map<int64_t, std::pair<int, int64_t>> seen;
+  for (int rank = 0; rank < std::ssize(of_all); ++rank)
+    for (size_t i = 0; i < kMostGroups; ++i) {
+      const auto* pair = &of_all[static_cast<size_t>(rank)][first + 2 * i];
+      if (pair[0] == 0) break;
+      const auto [at, is_new] = seen.try_emplace(pair[0], rank, pair[1]);
+      if (!is_new && at->second.second != pair[1]) return Parted{at->second.first, rank, pair[0]};
+    }
+  return std::nullopt;
+}
+
+// All processes know of it, and all say the same.
+[[noreturn]] void fail_parted(const Parted& two, comm::Group& group) {
+  const auto lines = lines_of(group, two.group);  // before what follows is called
+  const auto one = parallel::said_by(two.one, lines, group), other = parallel::said_by(two.other, lines, group),
+             name = parallel::said_by(two.one, named_of(group, two.group), group);
+  fail(
+      ErrorKind::distributed,
+      fmt::format(
+          "processes have exchanged different things in this step, or in another order: of the group {}, {}", name,
+          comm::first_difference(fmt::format("process {}", two.one), one, fmt::format("process {}", two.other), other)),
+      "start all of them with the same program and the same files; if that is so, report it");
+}
+
+}  // namespace
+
 EndedRecord Together::agree(const EndedRecord& own) {
-  constexpr size_t kOfStep = 5;
-  Numbers mine{own.stop, bits(own.seconds), static_cast<int64_t>(group_.ledger()),
-               bits(own.work.empty() ? 0 : own.work.front().seconds), own.work.empty() ? 0 : own.work.front().memory};
+  constexpr size_t kLedgers = 4, kOfStep = kLedgers + 2 * kMostGroups;
+  Numbers mine{own.stop, bits(own.seconds), bits(own.work.empty() ? 0 : own.work.front().seconds),
+               own.work.empty() ? 0 : own.work.front().memory};
+  const auto ledgers = ledgers_of(group_);
+  mine.insert(mine.end(), ledgers.begin(), ledgers.end());
   const int64_t most_held = own.rows.most_held;
   for (const auto& row : own.rows.rows) put(mine, row, most_held);
   const size_t sources = own.rows.rows.empty() ? 0 : own.rows.rows.front().order.drawn.size();
@@ -131,11 +203,9 @@ EndedRecord Together::agree(const EndedRecord& own) {
   const auto of_all = parallel::gathered(mine, group_);
   for (const auto& numbers : of_all) {
     all.stop = std::max(all.stop, static_cast<int>(numbers[0])), all.seconds = std::max(all.seconds, real(numbers[1]));
-    all.work.push_back({real(numbers[3]), mesh_.stage_of(static_cast<int>(all.work.size())), numbers[4]});
-    if (numbers[2] != mine[2])
-      fail(ErrorKind::distributed, "processes have exchanged different things in this step, or in another order",
-           "start all of them with the same program and the same files; if that is so, report it");
+    all.work.push_back({real(numbers[2]), mesh_.stage_of(static_cast<int>(all.work.size())), numbers[3]});
   }
+  if (const auto two = parted(of_all, kLedgers)) fail_parted(*two, group_);
   for (int cell = 0; cell < mesh_.cells(); ++cell) {
     const auto& numbers = of_all[static_cast<size_t>(mesh_.first_of(cell))];
     for (size_t at = kOfStep; at < numbers.size(); at += numbers_of_row(sources, most_held))

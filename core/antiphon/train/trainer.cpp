@@ -31,7 +31,7 @@ std::optional<nn::Recompute> recompute_of(const TrainOptions& options) {
   config::Problems problems;
   const int64_t blocks = recomputed_blocks(options.recompute, problems);
   problems.throw_if_any();
-  return blocks > 0 ? std::optional<nn::Recompute>(blocks) : std::nullopt;
+  return blocks > 0 ? std::optional<nn::Recompute>(std::in_place, blocks, options.offload_activations) : std::nullopt;
 }
 
 // Into `metrics`, which has names of its own.
@@ -173,6 +173,8 @@ void Trainer::after_step(const StepResult& result, double seconds, std::map<std:
                                         {"train/batch_fill", static_cast<double>(result.drawn.tokens) / room},
                                         {"train/checkpoint_failures", static_cast<double>(failed_saves_)}};
   for (const auto& [name, items] : result.drawn.items) metrics["media/" + name] = static_cast<double>(items);
+  if (options_.verify.every > 0 || options_.verify.spike > 0)
+    metrics["train/verified_steps"] = static_cast<double>(verified_);
   metrics["train/loader_wait"] = metrics["train/data_wait_seconds"] / std::max(seconds, 1e-9);
   if (const auto device = model_.lm().device(); !device.is_cpu())
     metrics["train/device_memory_bytes"] = device_bytes(device);

@@ -85,6 +85,9 @@ class Trainer {
   std::vector<model::Batch> draw(DrawnRecord& agreed);
   DrawnRecord drawn(const std::vector<model::Batch>& batches) const;
   void compute(std::vector<model::Batch>& batches, StepResult& result);
+  void compute_once(std::vector<model::Batch>& batches, StepResult& result);
+  bool is_verified(const StepResult& result);
+  void verify(std::vector<model::Batch> batches, StepResult again, double loss);
   // What is known of a batch before its pass.
   struct Compared {
     at::Tensor reference_n = {};  // its log-probabilities under the reference, if the objective needs them
@@ -170,7 +173,7 @@ class Trainer {
   std::optional<beacon::Slow> saving_;
   bool data_ended_ = false;     // all sources have, so there is no next step
   bool ends_together_ = false;  // all have agreed that there is no next step, so that they can write a checkpoint
-  int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0;
+  int64_t step_ = 0, saved_step_ = -1, trained_tokens_ = 0, not_finite_ = 0, failed_saves_ = 0, verified_ = 0;
   double loss_average_ = 0;
   double shown_waited_ = 0, shown_sent_ = 0;
   profile::Profiler* profiler_ = nullptr;

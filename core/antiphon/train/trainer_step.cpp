@@ -116,7 +116,8 @@ DrawnRecord Trainer::drawn(const std::vector<model::Batch>& batches) const {
   uint64_t content = 0;
   for (const auto& batch : batches) {
     model::add_to(record.totals, batch), record.tokens += batch.tokens() - batch.padding;
-    for (const auto& list : {batch.ids_t, batch.positions_at, batch.supervised_n, batch.labels_n})
+    const auto positions_at = batch.positions_at.to(at::kDouble).contiguous().view(at::kLong);
+    for (const auto& list : {batch.ids_t, positions_at, batch.supervised_n, batch.labels_n})
       for (const auto *at = list.const_data_ptr<int64_t>(), *end = at + list.numel(); at != end; ++at)
         content = mixed(content, static_cast<uint64_t>(*at));
   }
@@ -184,7 +185,7 @@ std::vector<Trainer::Compared> Trainer::compare(std::vector<model::Batch>& batch
   return compared;
 }
 
-void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
+void Trainer::compute_once(std::vector<model::Batch>& batches, StepResult& result) {
   const auto compared = compare(batches, result);
   const auto forward = [&](const parallel::Pass& pass) {
     const auto i = static_cast<size_t>(pass.batch);
@@ -192,6 +193,14 @@ void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
   };
   run_passes(passes_(std::ssize(batches)), placement_, recompute_.has_value(),
              {forward, [&](const ObjectiveOutput& output) { backward(output, result); }});
+}
+
+void Trainer::compute(std::vector<model::Batch>& batches, StepResult& result) {
+  const bool verifies = options_.verify.every > 0 || options_.verify.spike > 0;
+  const auto before = verifies ? batches : std::vector<model::Batch>();  // as they are before media are encoded
+  const auto begun = result;
+  compute_once(batches, result);
+  if (verifies && is_verified(result)) verify(before, begun, result.loss);
 }
 
 void Trainer::compute_step(std::vector<model::Batch>& batches, StepResult& result) {

@@ -135,7 +135,7 @@ TEST_CASE("an adapter that fits nothing, or in part, or with other settings is r
   std::filesystem::remove(folder / "adapter_model.safetensors");
   CHECK_THAT(load_error(folder), ContainsSubstring("does not exist"));
   folder.write("adapter_model.bin", "\x80\x02");
-  CHECK_THAT(load_error(folder), ContainsSubstring("adapter_model.bin is no zip archive"));
+  CHECK_THAT(load_error(folder), ContainsSubstring("adapter_model.bin is not a zip archive"));
   folder.write("adapter_config.json", R"({"peft_type":"LORA","r":2,"lora_alpha":8})");
   CHECK_THAT(load_error(folder), ContainsSubstring("lora_alpha is 8, but the attached adapter has 4"));
   folder.write("adapter_config.json", R"({"peft_type":"LORA","r":2,"lora_alpha":4,"use_dora":true})");

@@ -84,11 +84,11 @@ FourBits::FourBits(const std::string& name, const FindTensor& find) : name_(name
 // JSON in bytes.
 void FourBits::read_state(const at::Tensor& bytes) {
   constexpr int64_t kMostBytes = 1 << 16, kLargestBlock = 1 << 20;
-  if (bytes.scalar_type() != at::kByte || bytes.numel() > kMostBytes) fail_state(name_, "its state is no text");
+  if (bytes.scalar_type() != at::kByte || bytes.numel() > kMostBytes) fail_state(name_, "its state is not text");
   const auto text = bytes.contiguous();
   const auto* first = text.const_data_ptr<uint8_t>();
   const auto state = json::parse(first, first + text.numel(), nullptr, /*allow_exceptions=*/false);
-  if (!state.is_object()) fail_state(name_, "its state is no JSON object");
+  if (!state.is_object()) fail_state(name_, "its state is not a JSON object");
   const auto shape = state.find("shape");
   if (shape == state.end() || !shape->is_array() || shape->size() != 2)
     fail_state(name_, "the state's shape has not two sizes");

@@ -90,7 +90,7 @@ TEST_CASE("a save that fails changes nothing in the folder") {
   CHECK(folder.read("model-00001-of-00003.safetensors") == before);
 }
 
-TEST_CASE("what is no checkpoint is refused with advice") {
+TEST_CASE("what is not a checkpoint is refused with advice") {
   const TestFolder folder;
   CHECK_THAT(open_error(folder / "none"), ContainsSubstring("does not exist"));
   CHECK_THAT(open_error(folder.path()), ContainsSubstring("has no model.safetensors"));
@@ -98,7 +98,7 @@ TEST_CASE("what is no checkpoint is refused with advice") {
   CHECK_THAT(open_error(folder.path()),
              ContainsSubstring("bare Python pickles") && ContainsSubstring("safetensors.torch.save_file"));
   folder.write("pytorch_model.bin", "PK");
-  CHECK_THAT(open_error(folder / "pytorch_model.bin"), ContainsSubstring("pytorch_model.bin: it is no zip archive"));
+  CHECK_THAT(open_error(folder / "pytorch_model.bin"), ContainsSubstring("pytorch_model.bin: it is not a zip archive"));
 }
 
 TEST_CASE("hostile and broken indexes are refused") {

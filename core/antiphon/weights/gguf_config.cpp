@@ -44,11 +44,29 @@ json llama3_scaling(const GgufFile& file, const std::vector<float>& factors, dou
           {"original_max_position_embeddings", 8192}};
 }
 
+// As llama.cpp computes it without settings of its own (llama_hparams, ggml_rope_yarn_corr_dims).
+json yarn_scaling(const GgufFile& file) {
+  const std::pair<const char*, double> usual[] = {{"attn_factor", 1},      {"yarn_ext_factor", 1},
+                                                  {"yarn_attn_factor", 1}, {"yarn_beta_fast", 32},
+                                                  {"yarn_beta_slow", 1},   {"yarn_log_multiplier", 0}};
+  for (const auto& [key, value] : usual) {
+    const auto name = std::string("rope.scaling.") + key;
+    if (const double got = gguf_number(file, name.c_str(), value); got != value)
+      refuse_model(file, fmt::format("{} is {}, expected {}", name, got, value));
+  }
+  return {{"rope_type", "yarn"},
+          {"factor", gguf_number(file, "rope.scaling.factor", 1)},
+          {"original_max_position_embeddings",
+           gguf_integer(file, "rope.scaling.original_context_length", 1, gguf_integer(file, "context_length", 1))}};
+}
+
 json rope_scaling(const GgufFile& file, double theta) {
   if (const auto factors = gguf_list(file, "rope_freqs.weight")) return llama3_scaling(file, *factors, theta);
   const auto* type = gguf_value(file, "rope.scaling.type");
   if (!type || *type == "none" || (gguf_architecture(file).long_rope && *type == "longrope")) return nullptr;
-  if (*type != "linear") refuse_model(file, fmt::format("rope.scaling.type is {}, expected \"linear\"", type->dump()));
+  if (*type == "yarn") return yarn_scaling(file);
+  if (*type != "linear")
+    refuse_model(file, fmt::format("rope.scaling.type is {}, expected \"linear\" or \"yarn\"", type->dump()));
   return {{"rope_type", "linear"}, {"factor", gguf_number(file, "rope.scaling.factor", 1)}};
 }
 

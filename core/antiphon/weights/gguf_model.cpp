@@ -9,6 +9,8 @@
 #include <antiphon/weights/gguf_names.h>
 #include <antiphon/weights/gguf_rope.h>
 
+#include <cmath>
+
 namespace antiphon::weights {
 namespace {
 
@@ -54,6 +56,27 @@ void put_sizes(GgufMetadata& out, const std::string& at, const JsonTable& config
   out.put(at + "attention.layer_norm_rms_epsilon", static_cast<float>(config.number("rms_norm_eps", 1e-6, 0, 1)));
 }
 
+// llama.cpp takes YaRN with the paper's own settings for granted.
+void put_yarn(GgufModel& out, const std::string& at, const JsonTable& config, const JsonTable& rope) {
+  const auto only = [&](const char* key, double usual) {
+    if (rope.number(key, usual, -1e12, 1e12) != usual)
+      rope.refuse(key, fmt::format("{} with 'yarn', which GGUF files of these models have", usual));
+  };
+  only("beta_fast", 32), only("beta_slow", 1), only("mscale", 0), only("mscale_all_dim", 0);
+  // As backbone::read_rope() takes them.
+  const auto longest = config.integer("max_position_embeddings", 2048, 1, 1 << 30);
+  const auto original =
+      config.integer("original_max_position_embeddings",
+                     rope.integer("original_max_position_embeddings", longest, 1, 1 << 30), 1, 1 << 30);
+  const double factor = rope.number("factor", static_cast<double>(longest) / static_cast<double>(original), 1e-6, 1e6);
+  only("attention_factor", factor <= 1 ? 1 : 0.1 * std::log(factor) + 1);
+  if (const auto* truncate = rope.find("truncate"); truncate && *truncate != true)
+    rope.refuse("truncate", "true, which GGUF files of these models have");
+  out.metadata.put(at + "rope.scaling.type", std::string_view("yarn"));
+  out.metadata.put(at + "rope.scaling.factor", static_cast<float>(factor));
+  out.metadata.put(at + "rope.scaling.original_context_length", static_cast<uint32_t>(original));
+}
+
 // The rotary settings; with Llama 3's scaling, the factors as a tensor too.
 void put_rope(GgufModel& out, const GgufArchitecture& architecture, const JsonTable& config, const ModelSizes& sizes) {
   const auto at = std::string(architecture.name) + ".";
@@ -65,6 +88,8 @@ void put_rope(GgufModel& out, const GgufArchitecture& architecture, const JsonTa
   if (type == "linear") {
     out.metadata.put(at + "rope.scaling.type", std::string_view("linear"));
     out.metadata.put(at + "rope.scaling.factor", static_cast<float>(rope.number("factor", 1, 1e-6, 1e6)));
+  } else if (type == "yarn") {
+    put_yarn(out, at, config, rope);
   } else if (type == "llama3") {
     const RopeFactors factors{rope.number("factor", 8, 1e-6, 1e6), rope.number("low_freq_factor", 1, 1e-6, 1e6),
                               rope.number("high_freq_factor", 4, 1e-6, 1e6),
@@ -78,7 +103,7 @@ void put_rope(GgufModel& out, const GgufArchitecture& architecture, const JsonTa
                                              return at::tensor(all);
                                            }}});
   } else if (type != "default") {
-    rope.refuse("rope_type", "'default', 'linear' or 'llama3', which GGUF files of these models have");
+    rope.refuse("rope_type", "'default', 'linear', 'yarn' or 'llama3', which GGUF files of these models have");
   }
 }
 
@@ -87,7 +112,7 @@ at::Tensor in_pairs(const at::Tensor& rows, int64_t heads) {
   return rows.reshape({heads, 2, half, -1}).transpose(1, 2).reshape(rows.sizes());
 }
 
-// Matrices are of the wanted type, or F16 if their rows are no whole blocks.
+// Matrices are of the wanted type, or F16 if their rows are not whole blocks.
 GgmlType type_of(const LazyTensor& tensor, GgmlType wanted, size_t& kept) {
   if (tensor.sizes.size() < 2) return GgmlType::F32;
   if (tensor.sizes.back() % static_cast<int64_t>(ggml_layout(wanted)->numbers) == 0) return wanted;

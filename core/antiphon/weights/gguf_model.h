@@ -10,7 +10,7 @@ struct GgufModel {
   GgufMetadata metadata;  // general.* and the architecture's; without the tokenizer
   std::vector<GgufOutput> tensors;
   int64_t vocabulary = 0;  // rows of the embedding
-  size_t kept = 0;         // matrices in F16 whose rows are no whole blocks of `type`
+  size_t kept = 0;         // matrices in F16 whose rows are not whole blocks of `type`
 };
 
 // `config` and `tensors` are a directory's; matrices become `type`, the rest is F32. Error(weights) for models of other

@@ -36,7 +36,7 @@ struct GgufOutput {
 };
 
 // All of it is on the disk before the file takes its name; one tensor is in memory at a time. Error(weights) for I/O,
-// rows that are no whole blocks, and numbers that are not finite.
+// rows that are not whole blocks, and numbers that are not finite.
 void save_gguf(const std::filesystem::path& path, const GgufMetadata& metadata, const std::vector<GgufOutput>& tensors);
 
 }  // namespace antiphon::weights

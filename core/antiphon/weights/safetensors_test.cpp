@@ -117,7 +117,7 @@ TEST_CASE("large hostile headers stay cheap") {
   CHECK_THAT(rejection(folder, file_of(many + "}", 0)).value(), ContainsSubstring("more than 1000000 tensors"));
 }
 
-TEST_CASE("what is no regular file is an error that says so") {
+TEST_CASE("what is not a regular file is an error that says so") {
   const TestFolder folder;
   ::mkfifo((folder / "pipe").c_str(), 0600);
   CHECK_THROWS_AS(SafetensorsFile(folder / "pipe"), Error);

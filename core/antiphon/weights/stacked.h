@@ -28,7 +28,7 @@ struct Stack {
 std::unordered_map<std::string, int64_t> rows_of_parameters(Module& module);
 
 bool has_stacks(const NameMap& map);
-// What a checkpoint's tensor holds; nullopt: it is no stack.
+// What a checkpoint's tensor holds; nullopt: it is not a stack.
 std::optional<Stack> stack_called(const NameMap& map, const std::string& checkpoint_name);
 // Where a parameter is a part of what is written; nullopt: it has a tensor of its own.
 std::optional<Stack> stack_with(const NameMap& map, const std::string& parameter);

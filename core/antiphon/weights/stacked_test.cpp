@@ -151,7 +151,7 @@ TEST_CASE("what a method's file says of a stack the method says itself") {
   }
 }
 
-TEST_CASE("a method is not asked about layers that are no part of a stack") {
+TEST_CASE("a method is not asked about layers that are not part of a stack") {
   const TestFolder folder;
   Layers layers;
   RowScale written(true);

@@ -27,7 +27,7 @@ void check(const FastConformerOptions& o) {
                                         o.hidden_size, o.num_heads));
   if (!std::has_single_bit(static_cast<uint64_t>(o.subsampling_factor)))
     fail(ErrorKind::config,
-         fmt::format("fastconformer: subsampling_factor = {} is no power of two", o.subsampling_factor));
+         fmt::format("fastconformer: subsampling_factor = {} is not a power of two", o.subsampling_factor));
   if (o.kernel_size % 2 == 0)
     fail(ErrorKind::config, fmt::format("fastconformer: kernel_size = {} is not odd", o.kernel_size));
 }

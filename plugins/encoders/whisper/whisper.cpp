@@ -60,7 +60,7 @@ void Whisper::check_chunks() const {
   if (options_.length != "clip") refuse("the length is '" + options_.length + "'", "use length = \"clip\"");
   const int64_t step = kSamplesPerVector * options_.multiple;
   if (chunk % step != 0)
-    refuse(fmt::format("a chunk of {} samples is no multiple of {}", chunk, step),
+    refuse(fmt::format("a chunk of {} samples is not a multiple of {}", chunk, step),
            fmt::format("use multiples of {} s, which are {} vectors",
                        static_cast<double>(step) / media::kLogMelSampleRate, options_.multiple));
   if (context % chunk != 0) refuse("the context is not a number of whole chunks", "use a multiple of chunk");

@@ -32,7 +32,7 @@ std::vector<WholePart> InternVl::parts() const {
   return picture_parts(projector);
 }
 
-// With the class token, "full", the vectors are no square.
+// With the class token, "full", the vectors are not a square.
 Value InternVl::compose(const PretrainedConfig& pretrained, const std::string& directory) const {
   const auto& config = pretrained.config;
   static const auto* keys = new ForeignKeys(common_keys().with(

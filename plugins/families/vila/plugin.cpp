@@ -92,7 +92,7 @@ void check_squares(const JsonTable& config, int64_t factor) {
   const auto side = patches_on_edge(config.table(kTower));
   if (side % factor != 0)
     config.refuse("image_aspect_ratio", "\"resize\" or \"dynamic\": " + std::to_string(side) +
-                                            " patches on an edge are no multiple of " + std::to_string(factor));
+                                            " patches on an edge are not a multiple of " + std::to_string(factor));
 }
 
 class Vila : public ModelFamily {

@@ -8,7 +8,6 @@ struct Phi3Options : backbone::DecoderLmOptions {
   int64_t sliding_window = 0;
   double partial_rotary_factor = 1;
   std::vector<double> rope_short_factors, rope_long_factors;
-  double rope_attention_factor = 0;
 
   Phi3Options() {
     vocab_size = 32064, hidden_size = 3072, intermediate_size = 8192, max_positions = 4096, norm_eps = 1e-5;

@@ -20,11 +20,7 @@ const config::Table<Phi3Options>& phi3_table() {
           .field("rope_short_factors", &O::rope_short_factors,
                  "LongRoPE: what each frequency is divided by in texts of up to rope_original_max_positions tokens",
                  factors)
-          .field("rope_long_factors", &O::rope_long_factors, "LongRoPE: the same in longer texts", factors)
-          .field("rope_attention_factor", &O::rope_attention_factor,
-                 "LongRoPE: what queries and keys are multiplied by where they are turned; 0: as follows from how much "
-                 "longer texts may be, max_positions / rope_original_max_positions or rope_factor",
-                 {.min = 0, .max = 1e6}));
+          .field("rope_long_factors", &O::rope_long_factors, "LongRoPE: the same in longer texts", factors));
   return *table;
 }
 

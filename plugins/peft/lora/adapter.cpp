@@ -89,8 +89,14 @@ void LoraAdapter::keep_inputs(int64_t begin, int64_t size) {
 bool LoraAdapter::drops() const { return shape_.dropout > 0 && TrainingPass::now(); }
 
 at::Tensor LoraAdapter::dropped(const at::Tensor& x) const {
-  if (!drops()) return x;
+  if (!drops() || shape_.drops_output) return x;
   return nn::keyed_dropout(x, shape_.dropout, nn::dropout_key(site_), {0, first_input_, shape_.in});
+}
+
+// Of outputs that several processes add up each drops the same.
+at::Tensor LoraAdapter::dropped_output(const at::Tensor& y) const {
+  if (!drops() || !shape_.drops_output) return y;
+  return nn::keyed_dropout(y, shape_.dropout, nn::dropout_key(site_), {0, first_output_, shape_.out});
 }
 
 at::Tensor LoraAdapter::changed(const at::Tensor& x) const {
@@ -109,7 +115,7 @@ at::Tensor LoraAdapter::forward(const at::Tensor& x, const LinearBase& base) {
     const auto bias = plain->bias.defined() ? std::optional(plain->bias) : std::nullopt;
     return without_start(LoraFunction::apply(x, plain->weight, bias, a_, b_, shape_.scale), x);
   }
-  return without_start(base.product(x), x) + changed(dropped(x));
+  return without_start(base.product(x), x) + dropped_output(changed(dropped(x)));
 }
 
 // The lengths of the rows of W + s B A [out] and whether there is a bias. Of a W that stays, without forming the sum:

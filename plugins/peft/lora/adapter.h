@@ -1,7 +1,8 @@
 // LoRA (Hu et al. 2021): y = W x + scale · B A x with W frozen. With a start that takes part of W over (PiSSA, Meng et
 // al. 2024), y = W x + scale · (B A - B₀ A₀) x, where B₀ A₀ is that start, kept. DoRA (Liu et al. 2024): the rows of
 // what W becomes so are scaled to trained lengths m; no gradient goes through their own lengths (section 4.3). Sources:
-// these papers; huggingface/peft, src/peft/tuners/lora/{layer,dora,variants}.py (0.21).
+// these papers; huggingface/peft, src/peft/tuners/lora/{layer,dora,variants}.py (0.21); dropout of what the adapter
+// gives: NeMo, nemo/collections/llm/peft/lora.py.
 #pragma once
 #include <ATen/core/Generator.h>
 #include <antiphon/component/peft.h>
@@ -13,6 +14,7 @@ struct LoraShape {
   double scale = 1, dropout = 0;
   std::string init = "kaiming";  // see LoraOptions
   bool dora = false;
+  bool drops_output = false;  // in place of the input
 };
 
 class LoraAdapter : public LinearAdapter, public Module {
@@ -39,6 +41,7 @@ class LoraAdapter : public LinearAdapter, public Module {
   Lengths lengths(const LinearBase& base) const;
   at::Tensor directed(const at::Tensor& x, const LinearBase& base) const;
   at::Tensor dropped(const at::Tensor& x) const;
+  at::Tensor dropped_output(const at::Tensor& y) const;
   at::Tensor without_start(const at::Tensor& y, const at::Tensor& x) const;
   at::Tensor matrix(const at::Tensor& weight) const;  // what W becomes, before its rows are scaled
   bool drops() const;

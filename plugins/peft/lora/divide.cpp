@@ -45,7 +45,7 @@ std::string why_no_factors(const StackedFactors& change, const std::vector<PartO
   const auto rows = SumsOfParts(parts).rows;
   const bool good = a.defined() && b.defined() && a.dim() == 2 && b.dim() == 2 && b.size(0) == rows &&
                     a.size(0) == b.size(1) && (!lengths.defined() || (lengths.dim() == 1 && lengths.size(0) == rows));
-  return good ? "" : fmt::format("is no pair of factors for {} rows", rows);
+  return good ? "" : fmt::format("is not a pair of factors for {} rows", rows);
 }
 
 std::string divide(const StackedFactors& change, const std::vector<PartOfChange>& parts,

@@ -23,13 +23,17 @@ const config::Table<LoraOptions>& lora_table() {
               .field("alpha_pattern", &O::alpha_pattern, "the same of alpha")
               .field("rslora", &O::rslora, "scale by alpha / sqrt(rank) instead (Kalajdzievski 2023)")
               .field("dora", &O::dora, "train the lengths of the changed weight's rows, too (Liu et al. 2024)")
-              .field("dropout", &O::dropout, "on the adapter's input, in training", {.min = 0, .max = 1})
+              .field("dropout", &O::dropout, "in training, where dropout_position says", {.min = 0, .max = 1})
+              .field("dropout_position", &O::dropout_position,
+                     "pre: on the adapter's input, as in PEFT; post: on what it gives (NeMo)",
+                     {.choices = {"pre", "post"}})
               .field(
                   "init", &O::init,
-                  "how it begins: kaiming (A random, B zero); gaussian: A normal, of deviation 1 / rank; orthogonal: "
+                  "how it begins: kaiming (A random, B zero); gaussian: A normal, of deviation 1 / rank; xavier: A "
+                  "normal, of variance 2 / (rank + inputs) (Glorot and Bengio 2010; NeMo); orthogonal: "
                   "neither is zero, their product is; pissa: what the weight's largest singular values make of it is "
                   "trained, the rest stays (Meng et al. 2024)",
-                  {.choices = {"kaiming", "gaussian", "orthogonal", "pissa"}})
+                  {.choices = {"kaiming", "gaussian", "xavier", "orthogonal", "pissa"}})
               .field("bias", &O::bias,
                      "biases of the part that are trained, too: none, all, or lora_only: of the targets",
                      {.choices = {"none", "all", "lora_only"}}))

@@ -11,7 +11,7 @@ struct LoraOptions : nn::SiteOptions {
   int64_t rank = 8;
   double alpha = 16, dropout = 0;
   bool rslora = false, dora = false;
-  std::string init = "kaiming", bias = "none";
+  std::string dropout_position = "pre", init = "kaiming", bias = "none";
   std::vector<std::string> modules_to_save = {};
   config::Value rank_pattern = config::Value::Table{}, alpha_pattern = config::Value::Table{};
 

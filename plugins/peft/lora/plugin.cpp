@@ -112,6 +112,7 @@ class Lora : public Peft, private Module {
     LoraShape shape{site.linear->in(), site.linear->out(), static_cast<int64_t>(rank)};
     shape.scale = alpha / (options_.rslora ? std::sqrt(rank) : rank);
     shape.dropout = options_.dropout, shape.init = options_.init, shape.dora = options_.dora;
+    shape.drops_output = options_.dropout_position == "post";
     check(site.path, shape);
     adapters_.push_back(std::make_shared<LoraAdapter>(site.path, shape));
     add(site.path, *adapters_.back());
@@ -119,6 +120,11 @@ class Lora : public Peft, private Module {
   }
 
   static void check(const std::string& path, const LoraShape& shape) {
+    if (shape.drops_output && (shape.dora || shape.init == "pissa"))
+      fail(ErrorKind::config,
+           fmt::format("lora: {}: dropout_position = \"post\" beside {}", path,
+                       shape.dora ? "dora" : "init = \"pissa\""),
+           "leave dropout_position out: what is dropped then is the adapter's input");
     if (shape.init == "orthogonal" && shape.rank % 2 != 0)
       fail(ErrorKind::config, fmt::format("lora: {}: init = \"orthogonal\" has a rank of {}", path, shape.rank),
            "use an even rank");

@@ -7,6 +7,7 @@
 #include <antiphon/nn/whole_of_parts.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "adapter.h"
 
@@ -51,6 +52,9 @@ void LoraAdapter::start(const LinearBase& base, nn::Linear& layer, at::Generator
   };
   if (shape_.init == "gaussian")
     put_a(a_, at::randn({shape_.rank, shape_.in}, generator) / static_cast<double>(shape_.rank));
+  if (shape_.init == "xavier")
+    put_a(a_,
+          at::randn({shape_.rank, shape_.in}, generator) * std::sqrt(2 / static_cast<double>(shape_.rank + shape_.in)));
   if (shape_.init == "orthogonal") {
     const auto [a, b] = orthogonal(shape_, generator);
     put_a(a_, a), put_b(b_, b);

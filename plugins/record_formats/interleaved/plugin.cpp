@@ -40,7 +40,7 @@ const config::Table<InterleavedOptions>& interleaved_table() {
 }
 
 std::string string_in(const Json& value, const char* key) {
-  if (!value.is_string()) fail(ErrorKind::data, fmt::format("'{}' lists something that is no text", key));
+  if (!value.is_string()) fail(ErrorKind::data, fmt::format("'{}' lists something that is not text", key));
   return value.get<std::string>();
 }
 
@@ -78,7 +78,7 @@ std::multimap<int64_t, std::string> matched(const Json& record, size_t sentences
                                             std::set<std::string>& unread) {
   std::multimap<int64_t, std::string> all;
   for (const auto& picture : list_at(record, "image_info")) {
-    if (!picture.is_object()) fail(ErrorKind::data, "'image_info' lists something that is no object");
+    if (!picture.is_object()) fail(ErrorKind::data, "'image_info' lists something that is not an object");
     records::check_keys(picture, {"image_name", "raw_url", "matched_text_index", "matched_sim", "face_detections"},
                         "image_info: ", unread);
     const auto& name = records::text_of(picture, "image_name", "a picture of 'image_info'");
@@ -88,7 +88,7 @@ std::multimap<int64_t, std::string> matched(const Json& record, size_t sentences
       fail(ErrorKind::data,
            fmt::format("'matched_text_index' of a picture is not the number of one of {} sentences", sentences));
     if (similar != picture.end() && !similar->is_number())
-      fail(ErrorKind::data, "'matched_sim' of a picture is no number");
+      fail(ErrorKind::data, "'matched_sim' of a picture is not a number");
     if (similar == picture.end() || similar->get<double>() >= least) all.emplace(index->get<int64_t>(), name);
   }
   return all;

@@ -39,7 +39,7 @@ std::vector<int64_t> channels_in(const Json& object, const char* key) {
   if (list == object.end() || !list->is_array()) return channels;
   for (const auto& one : *list) {
     if (!one.is_number_integer())
-      fail(ErrorKind::data, fmt::format("'{}' lists {}, which is no channel", key, shown(one.dump())));
+      fail(ErrorKind::data, fmt::format("'{}' lists {}, which is not a channel", key, shown(one.dump())));
     channels.push_back(one.get<int64_t>());
   }
   return channels;

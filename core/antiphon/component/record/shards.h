@@ -7,7 +7,7 @@
 namespace antiphon::records {
 
 // Whether the path stands for several files: "{0..9}", "{a,b}", NeMo's "_OP_0..9_CL_", or '*' in its last part. A file
-// of that very name is no pattern.
+// of that very name is not a pattern.
 bool is_pattern(const std::filesystem::path& path);
 
 // The files of a pattern in its order ('*': sorted by name), or the path itself if it is none. "{000..012}" keeps its

@@ -12,7 +12,7 @@
 namespace antiphon::records {
 namespace {
 
-// A value, or the value that a text holds; discarded if it is no JSON.
+// A value, or the value that a text holds; discarded if it is not JSON.
 Json unquoted(const Json& value) {
   JsonProblem ignored;
   return value.is_string() ? parse_ordered_json(value.get_ref<const std::string&>(), ignored) : value;

@@ -131,7 +131,7 @@ class Document {
     }
     auto& top = open_.back();
     if (top.value->is_array()) return &top.value->emplace_back(std::move(value));
-    if (!top.has_key) refuse(line, "a key that is no text");
+    if (!top.has_key) refuse(line, "a key that is not text");
     top.has_key = false;
     return &((*top.value)[top.key] = std::move(value));
   }

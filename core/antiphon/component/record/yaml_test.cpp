@@ -78,7 +78,7 @@ TEST_CASE("yaml: what cannot be read is refused with its line") {
   CHECK(says(refused("a: 1\na: 2\n"), "a.yaml:2: the key 'a' stands twice"));
   CHECK(says(refused("a: !tag 1\n"), "a.yaml:1: the tag '!tag'"));
   CHECK(says(refused("a: 1\n---\nb: 2\n"), "a second document"));
-  CHECK(says(refused("[1]: 2\n"), "a key that is no text"));
+  CHECK(says(refused("[1]: 2\n"), "a key that is not text"));
   CHECK(says(refused("a: \xff\n"), "not UTF-8"));
   std::string deep;
   for (int i = 0; i < 200; ++i) deep += std::string(static_cast<size_t>(i), ' ') + "a:\n";

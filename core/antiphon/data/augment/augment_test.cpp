@@ -145,7 +145,7 @@ TEST_CASE("augment: a sound that is moved keeps its length") {
   CHECK(audio.samples == std::vector<float>{1, 2});
 }
 
-TEST_CASE("augment: kinds that came later are no part of older settings unless they are used") {
+TEST_CASE("augment: kinds that came later are not part of older settings unless they are used") {
   AugmentOptions o;
   for (const auto* name : {"impulse", "white_noise", "shift"}) CHECK(o.settings().find(name) == std::string::npos);
   o.shift.probability = 0.5;
@@ -411,7 +411,7 @@ TEST_CASE("augment: what cannot be done is refused before a run begins") {
         std::string::npos);
 }
 
-TEST_CASE("augment: a noise that cannot be read ends the run; it is no fault of the sample") {
+TEST_CASE("augment: a noise that cannot be read ends the run; it is not a fault of the sample") {
   if (!has_media()) SKIP("built without FFmpeg");
   Setup scratch;
   scratch.folder.write("broken.wav", "RIFF");

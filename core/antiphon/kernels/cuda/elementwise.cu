@@ -73,7 +73,7 @@ __global__ void swiglu_backward_items(const T* grad, const T* gate, const T* up,
   });
 }
 
-// base/mixed.h, which is no device function.
+// base/mixed.h, which is not a device function.
 __device__ inline uint64_t mixed(uint64_t hash, uint64_t value) {
   hash += value + 0x9e3779b97f4a7c15;
   hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;

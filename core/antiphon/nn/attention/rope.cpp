@@ -25,6 +25,23 @@ float llama3_scaled(float frequency, const RopeScaling& s) {
   return static_cast<float>((1 - smooth) * frequency / s.factor + smooth * frequency);
 }
 
+// The frequency, by its number, that turns so many times within the original positions.
+double frequency_turning(double times, int64_t rotary_size, double theta, const RopeScaling& s) {
+  return static_cast<double>(rotary_size) *
+         std::log(static_cast<double>(s.original_max_positions) / (times * 2 * std::numbers::pi)) /
+         (2 * std::log(theta));
+}
+
+at::Tensor yarn_scaled(const at::Tensor& powers, int64_t rotary_size, double theta, const RopeScaling& s) {
+  double low = frequency_turning(s.beta_fast, rotary_size, theta, s),
+         high = frequency_turning(s.beta_slow, rotary_size, theta, s);
+  if (s.truncate) low = std::floor(low), high = std::ceil(high);
+  low = std::max(low, 0.0), high = std::min(high, static_cast<double>(rotary_size - 1));
+  if (low == high) high += 0.001;
+  const auto ramp = ((at::arange(rotary_size / 2, at::kFloat) - low) / (high - low)).clamp(0, 1), kept = 1 - ramp;
+  return 1.0 / (s.factor * powers) * (1 - kept) + 1.0 / powers * kept;
+}
+
 // A rotation's gradient is the rotation back, so nothing of x is kept.
 struct RopeFunction : torch::autograd::Function<RopeFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
@@ -49,6 +66,10 @@ Rope::Rope(int64_t rotary_size, double theta, const RopeScaling& scaling, const 
   if (scaling.type == "llama3") {
     auto* value = inverse_frequency_.mutable_data_ptr<float>();
     for (int64_t i = 0; i < inverse_frequency_.numel(); ++i) value[i] = llama3_scaled(value[i], scaling);
+  }
+  if (scaling.type == "yarn") {
+    inverse_frequency_ = yarn_scaled(powers, rotary_size, theta, scaling);
+    multiplier_ = scaling.table_multiplier;
   }
   if (scaling.type == "longrope") {
     const auto divided = [&](const std::vector<double>& factors) {

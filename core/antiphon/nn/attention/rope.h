@@ -1,4 +1,4 @@
-// Rotary position embedding (Su et al. 2021), with the frequency scalings of Llama 3.1 and LongRoPE, over one or
+// Rotary position embedding (Su et al. 2021), with the frequency scalings of Llama 3.1, YaRN and LongRoPE, over one or
 // several axes.
 #pragma once
 #include <ATen/core/Tensor.h>
@@ -9,9 +9,12 @@
 namespace antiphon::nn {
 
 // `type` "none", "linear" (positions divided by factor) or "llama3" (transformers: modeling_rope_utils.py,
-// _compute_llama3_parameters: long wavelengths are divided by factor, short ones kept, those in between blended), or
-// "longrope" (Ding et al. 2024; there _compute_longrope_parameters: each frequency is divided by a factor of its own,
-// of `long_factors` in texts of more positions than the original ones; cos and sin are multiplied).
+// _compute_llama3_parameters: long wavelengths are divided by factor, short ones kept, those in between blended),
+// "yarn" (Peng et al. 2023; there _compute_yarn_parameters: frequencies that turn more than `beta_fast` times within
+// the original positions are kept, those that turn less than `beta_slow` times divided by factor, those in between
+// blended, between whole numbers of frequencies if `truncate`; cos and sin are multiplied), or "longrope" (Ding et al.
+// 2024; there _compute_longrope_parameters: each frequency is divided by a factor of its own, of `long_factors` in
+// texts of more positions than the original ones; cos and sin are multiplied).
 struct RopeScaling {
   std::string type = "none";
   double factor = 1.0;
@@ -19,12 +22,15 @@ struct RopeScaling {
   double high_freq_factor = 4.0;
   int64_t original_max_positions = 8192;
   std::vector<double> short_factors = {}, long_factors = {};  // longrope: one for each frequency
-  double table_multiplier = 1;                                // longrope: of cos and sin
+  double table_multiplier = 1;                                // yarn, longrope: of cos and sin
+  double beta_fast = 32, beta_slow = 1;                       // yarn
+  bool truncate = true;                                       // yarn
 };
 
 // Angles of each token, computed once for all layers.
 struct RopeTable {
-  at::Tensor cos_td, sin_td;  // [tokens, rotary_size]
+  at::Tensor cos_td, sin_td;           // [tokens, rotary_size]
+  at::Tensor query_multiplier_t = {};  // [tokens], of queries that depend on where they are; undefined: none
 };
 
 class Rope {

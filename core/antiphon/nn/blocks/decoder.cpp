@@ -37,6 +37,13 @@ double query_multiplier(const DecoderOptions& o) {
   return o.score_scale > 0 ? o.score_scale * std::sqrt(static_cast<double>(o.head_size)) : 1;
 }
 
+// [tokens] in `dtype`; undefined: all are 1.
+at::Tensor query_multipliers(const DecoderOptions& o, const at::Tensor& positions_t, at::ScalarType dtype) {
+  if (o.query_temperature == 0) return {};
+  const auto periods = (positions_t / static_cast<double>(o.rope_scaling.original_max_positions)).floor();
+  return (1 + o.query_temperature * (1 + periods).log()).to(dtype);
+}
+
 // Where the last token of each token's text is [tokens]. One token for each text: no list from the host, as the step
 // may be recorded.
 at::Tensor last_positions(const DecoderInput& input) {
@@ -98,6 +105,7 @@ at::Tensor DecoderLayer::attend(const at::Tensor& x_td, const RopeTable& rope, c
   if (q_norm_) q = q_norm_->forward(q), k = k_norm_->forward(k);
   q = apply_rope(q, rope), k = apply_rope(k, rope);
   if (query_multiplier_ != 1) q = q * query_multiplier_;
+  if (rope.query_multiplier_t.defined()) q = q * rope.query_multiplier_t.view({-1, 1, 1});
   if (slices_.contexts) return o_proj_.forward(attend_all(q, k, v, input, layer));
   if (input.prefix) return o_proj_.forward(input.prefix->attention(q, k, v, input.lengths, layer, sight_, input.media));
   return o_proj_.forward(input.cache ? cached_attention(q, k, v, input, layer, sight_)
@@ -252,8 +260,10 @@ at::Tensor Decoder::forward(const DecoderInput& given) const {
   const auto context = slices_.of_context(input.tokens());
   const auto positions_at = input.positions_at.narrow(1, context.begin, context.size);
   const auto last_t = rope_.needs_last() ? last_positions(input).narrow(0, context.begin, context.size) : at::Tensor();
-  const auto rope = rope_.table(positions_at, input.x_td.scalar_type(), last_t);
-  const auto window_rope = window_rope_ ? window_rope_->table(positions_at, input.x_td.scalar_type()) : rope;
+  auto rope = rope_.table(positions_at, input.x_td.scalar_type(), last_t);
+  auto window_rope = window_rope_ ? window_rope_->table(positions_at, input.x_td.scalar_type()) : rope;
+  rope.query_multiplier_t = window_rope.query_multiplier_t =
+      query_multipliers(options_, positions_at[0], input.x_td.scalar_type());
   const auto losses = router_losses(input);
   const auto range = stage_ ? stage_->range() : PipelineStage::Range{0, options_.num_layers};
   const auto run = [rope, window_rope, input, losses](const DecoderLayer& layer, const at::Tensor& in, size_t i) {

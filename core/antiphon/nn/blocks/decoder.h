@@ -30,6 +30,9 @@ struct DecoderOptions {
   std::vector<int64_t> rope_axes;  // for each frequency the axis of its positions; none: they have one axis
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
   bool qk_norm = false;  // each head of the queries and keys is normalized before it is rotated, by a norm of this kind
+  // Queries are multiplied by 1 + this · log(1 + ⌊position / rope_scaling.original_max_positions⌋), as in Llama 4
+  // (transformers: models/ministral3, get_llama_4_attn_scale).
+  double query_temperature = 0;
   double score_scale = 0;     // of queries times keys; 0: 1 / sqrt(head_size)
   double score_cap = 0;       // see Sight
   bool branch_norms = false;  // what a branch gives is normalized, too, before it is added

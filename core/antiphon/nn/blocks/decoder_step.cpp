@@ -188,10 +188,10 @@ class LayerStep {
 bool is_block_of_step(const DecoderOptions& options) {
   const auto& [vocab_size, hidden_size, intermediate_size, num_layers, num_heads, num_kv_heads, head_size,
                max_positions, norm, norm_eps, rope_theta, rotary_size, rope_scaling, rope_axes, qkv_bias, output_bias,
-               mlp_bias, qk_norm, score_scale, score_cap, branch_norms, activation, gated_mlp, tie_embeddings,
-               embed_multiplier, branch_multiplier, logits, window, first_window_layer, full_layers, window_rope_theta,
-               media_see_all, moe, dense_layers] = options;
-  return (norm == NormKind::rms || norm == NormKind::rms_plus_one) && gated_mlp &&
+               mlp_bias, qk_norm, query_temperature, score_scale, score_cap, branch_norms, activation, gated_mlp,
+               tie_embeddings, embed_multiplier, branch_multiplier, logits, window, first_window_layer, full_layers,
+               window_rope_theta, media_see_all, moe, dense_layers] = options;
+  return (norm == NormKind::rms || norm == NormKind::rms_plus_one) && gated_mlp && query_temperature == 0 &&
          (activation == "silu" || is_tanh_gelu(activation));
 }
 

@@ -58,6 +58,19 @@ class RandomNumbers {
   std::vector<at::Tensor> states_;
 };
 
+// A tensor that waits in the host's memory: there and back on the current stream, so that nobody has to wait for it. A
+// CPU's is copied within its memory, of one without values nothing is kept.
+at::Tensor on_host(const at::Tensor& x) {
+  if (x.is_meta()) return at::empty({0}, x.options());
+  if (x.is_cpu()) return x.clone();
+  const auto host = at::empty(x.sizes(), x.options().device(at::kCPU).pinned_memory(true));
+  return host.copy_(x, /*non_blocking=*/true);
+}
+
+at::Tensor on_device(const at::Tensor& host, const std::vector<int64_t>& sizes, at::Device device) {
+  return host.is_meta() ? at::empty(sizes, host.options()) : host.to(device, /*non_blocking=*/true);
+}
+
 // What the second time needs to be the first one again.
 struct Kept : torch::CustomClassHolder {
   std::function<at::Tensor(const at::Tensor&)> forward;
@@ -66,13 +79,15 @@ struct Kept : torch::CustomClassHolder {
   std::shared_ptr<const TokenKinds> kinds = TokenKindScope::now();
   DeferredGradients* later = DeferredGradients::now();
   std::optional<RandomNumbers> numbers;  // only a training pass draws any
+  bool input_on_host = false;
+  std::vector<int64_t> sizes;  // of the input
 };
 
 struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {
   // `any`: requires a gradient, so that the result does, if x does not but the block's parameters do.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& any,
                             const c10::intrusive_ptr<Kept>& kept) {
-    context->save_for_backward({x});
+    context->save_for_backward({kept->input_on_host ? on_host(x) : x});
     context->saved_data["kept"] = c10::IValue::make_capsule(kept);
     // With gradients, although nothing of them is kept: the same kernels run both times.
     c10::AutoGradMode gradients(true);
@@ -82,7 +97,8 @@ struct RecomputeFunction : torch::autograd::Function<RecomputeFunction> {
   static variable_list backward(AutogradContext* context, variable_list grads) {
     auto kept = c10::static_intrusive_pointer_cast<Kept>(context->saved_data["kept"].toCapsule());
     const auto saved = context->get_saved_variables()[0];
-    const auto x = saved.detach().set_requires_grad(context->needs_input_grad(0));
+    const auto input = kept->input_on_host ? on_device(saved, kept->sizes, grads[0].device()) : saved;
+    const auto x = input.detach().set_requires_grad(context->needs_input_grad(0));
     c10::AutoGradMode gradients(true);
     const TrainingPass training(kept->training, /*again=*/true, kept->key);
     const AdapterScope adapters(kept->adapters);
@@ -106,6 +122,7 @@ at::Tensor Recompute::run(const StackBlock& block, const at::Tensor& x) {
   if (!chosen || !(x.requires_grad() || learns(block.module))) return block.forward(x);
   auto kept = c10::make_intrusive<Kept>();
   kept->forward = block.forward;
+  kept->input_on_host = on_host_, kept->sizes = x.sizes().vec();
   if (kept->training) kept->numbers.emplace(x.device());
   const auto any = at::empty({0}, x.options()).set_requires_grad(true);
   return RecomputeFunction::apply(x, any, kept);

@@ -8,14 +8,15 @@ namespace antiphon::nn {
 
 class Recompute : public BlockPolicy {
  public:
-  // `blocks`: how many of each stack, from its first on.
-  explicit Recompute(int64_t blocks) : blocks_(blocks) {}
+  // `blocks`: how many of each stack, from its first on. `on_host`: their inputs wait in the host's memory.
+  explicit Recompute(int64_t blocks, bool on_host = false) : blocks_(blocks), on_host_(on_host) {}
   // The second time is the first one to the bit: with the same random numbers, adapters and mode. Gradients of
   // parameters go into their grad. Without a gradient to come, the block just runs.
   at::Tensor run(const StackBlock& block, const at::Tensor& x) override;
 
  private:
   int64_t blocks_;
+  bool on_host_;
 };
 
 }  // namespace antiphon::nn

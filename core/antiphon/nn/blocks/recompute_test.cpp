@@ -74,7 +74,7 @@ TEST_CASE("blocks that are computed again give the same to the bit, dropout and 
   for (const bool x_learns : {true, false})
     for (const int64_t blocks : {1, 2, 100}) {
       int once = 0, again = 0;
-      Recompute policy(blocks);
+      Recompute policy(blocks, /*on_host=*/blocks == 2);
       const auto expected = trained(nullptr, x_learns, once), got = trained(&policy, x_learns, again);
       CHECK(once == 3);
       CHECK(again == 3 + std::min<int64_t>(blocks, 3));

@@ -99,7 +99,7 @@ TEST_CASE("fp8: a weight that has changed is taken anew") {
   CHECK(relative_error(layer.linear.forward(layer.x).neg(), before) < 1e-6);
 }
 
-TEST_CASE("fp8: bfloat16 stays bfloat16, an adapter is put around, what is no number stays none") {
+TEST_CASE("fp8: bfloat16 stays bfloat16, an adapter is put around, what is not a number stays none") {
   Layer layer(true);
   REQUIRE(layer.linear.use_float8());
   const auto x = layer.x.detach().to(at::kBFloat16).requires_grad_(true);

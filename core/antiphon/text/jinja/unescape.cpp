@@ -52,7 +52,7 @@ class Unescaper {
   }
 
   void put(uint32_t value) {
-    if (value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) refuse("an escape that is no character");
+    if (value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) refuse("an escape that is not a character");
     append_utf8(out_, static_cast<char32_t>(value));
   }
 

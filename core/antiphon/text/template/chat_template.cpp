@@ -114,7 +114,7 @@ ChatTemplate ChatTemplate::with(const Json& variables) const {
          "model.llm.template_variables = { enable_thinking = false }");
   for (const auto& [key, value] : variables.items()) {
     if (key == "messages" || key == "add_generation_prompt" || key == "tools" || key == "documents")
-      fail(ErrorKind::config, fmt::format("'{}' is no variable that model.llm.template_variables can set", key),
+      fail(ErrorKind::config, fmt::format("'{}' is not a variable that model.llm.template_variables can set", key),
            "take it out: it is the conversation's own");
     if (!mentions(key))
       fail(ErrorKind::config, fmt::format("{} has no variable '{}'", name(), shown(key)),

@@ -61,7 +61,7 @@ void Charsmap::each(std::string_view text, const Visit& visit) const {
     const bool splits = i + 1 < text.size() && (static_cast<unsigned char>(text[i + 1]) & 0xC0) == 0x80;
     if (splits) continue;  // a key that ends inside a character: such a table is damaged
     const size_t begin = value_in(units_[node]);
-    // A place inside a character is no content: such a table is damaged.
+    // A place inside a character is not content: such a table is damaged.
     if (begin >= contents_.size() || (static_cast<unsigned char>(contents_[begin]) & 0xC0) == 0x80) continue;
     const auto content = std::string_view(contents_).substr(begin);
     if (!visit(Rule{i + 1, content.substr(0, content.find('\0'))})) return;

@@ -67,7 +67,7 @@ Sizes sizes_of(const JsonFields& config) {
   return sizes;
 }
 
-// "v7" -> 7; 0 for what is no version.
+// "v7" -> 7; 0 for what is not a version.
 int version_number(std::string_view version) {
   int number = 0;
   if (!version.starts_with('v')) return 0;

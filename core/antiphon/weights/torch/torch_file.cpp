@@ -69,7 +69,7 @@ class TorchFile {
     const auto* dict = pickle.root;
     if (const auto* inner = dict->find("state_dict"); inner && inner->kind == PickleKind::dict) dict = inner;
     if (dict->kind != PickleKind::dict)
-      fail(ErrorKind::weights, file_.name + ": what was saved is no dict of tensors", "save model.state_dict()");
+      fail(ErrorKind::weights, file_.name + ": what was saved is not a dict of tensors", "save model.state_dict()");
     return tensors_of(*dict, warnings);
   }
 
@@ -203,7 +203,7 @@ class TorchFile {
 LazyTensors torch_tensors(const ByteSource& file, std::vector<std::string>& warnings) {
   if (file.read(0, std::min<uint64_t>(file.size, 2)) != "PK")
     fail(ErrorKind::weights,
-         file.name + " is no zip archive: torch.save() before 1.6 wrote bare Python pickles, which are not read",
+         file.name + " is not a zip archive: torch.save() before 1.6 wrote bare Python pickles, which are not read",
          "convert it in Python: safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'model.safetensors')");
   return TorchFile(file).tensors(warnings);
 }

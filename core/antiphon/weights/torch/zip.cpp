@@ -50,7 +50,7 @@ Directory find_directory(const ByteSource& archive) {
     const bool is_64 = found.begin == 0xffffffff || found.size == 0xffffffff || found.entries == 0xffff;
     return is_64 ? directory64(archive, archive.size - tail_bytes + at) : found;
   }
-  damaged(archive, "it is no zip archive, as torch.save() writes it");
+  damaged(archive, "it is not a zip archive, as torch.save() writes it");
 }
 
 // The numbers that do not fit into 32 bits, in this order, of a member's extra fields.
