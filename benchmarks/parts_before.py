@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bench import MODEL
 from parts_media import ENCODERS
+from parts_recipes import EARLIER, GOAL, recipes
 from rows import Row
 
-EARLIER, GOAL = "an earlier build", {"higher": ("kept", 0.9), "lower": ("kept", 1.1)}
 MEMORY = ("peak memory", "MiB", "lower", "peak_rss_mib")
 
 
@@ -61,4 +61,4 @@ def media(bench):
     both(bench, "checkpoint of 512 MB", ["checkpoint", "--folder", bench.folder, *bench.repeats()], [("the step waits", "s", "lower", "blocked_s"), ("until it is on the disk", "s", "lower", "total_s")])
 
 
-PARTS = {"train": train, "mixed": mixed, "llava": llava, "decode": decode, "encoders": encoders, "media": media}
+PARTS = {"train": train, "mixed": mixed, "llava": llava, "decode": decode, "encoders": encoders, "media": media, "recipes": recipes}

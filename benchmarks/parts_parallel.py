@@ -1,6 +1,7 @@
 """The parts of the benchmark about several processes: what is exchanged beside nothing exchanged, and beside PyTorch."""
 
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import program_files
 from bench import HERE, MODEL, PYTHON, ROOT
+from child import loopback_bytes
 from rows import Row
 
 BATCH, SEQUENCE, PROCESSES = 2, 128, 2  # of each process
@@ -23,21 +25,27 @@ def rates(runs):
 
 
 def finished(commands):
-    """Runs commands at once."""
+    """Runs commands at once. -> the largest resident memory of one of their processes, in MiB."""
     processes = [subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for command in commands]
+    largest = 0
     for process, command in zip(processes, commands):
-        text = process.communicate()[1]
+        text = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)  # with those that it has waited for
+        process.returncode = os.waitstatus_to_exitcode(status)
+        largest = max(largest, usage.ru_maxrss // 1024)
         if process.returncode:
             sys.exit(f"run.py: exit code {process.returncode} of: {' '.join(map(str, command))}\n{text}")
+    return largest
 
 
 def side(name, commands, runs):
     def measure():
         for run in runs:
             shutil.rmtree(run, ignore_errors=True)
-        finished(commands)
-        samples = rates(runs)
-        return {"bench": "replicate", "side": name, "others_share": 0.0, "samples": {"tokens_per_s": samples}, "tokens_per_s": statistics.median(samples)}
+        before = loopback_bytes()
+        rss, samples = finished(commands), rates(runs)
+        sent = (loopback_bytes() - before) / 2**20 / (len(samples) + 1)  # a step, with what starting and ending a run takes
+        return {"bench": "replicate", "side": name, "others_share": 0.0, "samples": {"tokens_per_s": samples}, "tokens_per_s": statistics.median(samples), "rank_rss_mib": rss, "sent_mib": sent}
     return measure
 
 
@@ -73,6 +81,8 @@ def parallel(bench):
     rows = {"ours": (what, DDP, "ddp", 1 / 0.9), "cut": (f"{what}, fsdp", FSDP, "fsdp", 1 / 0.9), "between": (f"{what}, fsdp without reshard", FSDP, "fsdp", 1 / 0.9)}
     metrics = [(Row(name, unit, "higher", peer=peer, goal=("C14", goal)), f"{side}.tokens_per_s", f"{of}.tokens_per_s") for side, (name, peer, of, goal) in rows.items()]
     metrics += [(Row(rows[side][0], unit, "higher", peer=ALONE, goal=("C14", goal)), f"{side}.tokens_per_s", "alone.tokens_per_s") for side, goal in (("ours", 0.91), ("cut", 0.8), ("between", 0.8))]
+    for side_, (name, peer, of, _) in rows.items():
+        metrics += [(Row(f"{name}: {text}", "MiB", "lower", peer=peer, goal=("C14", 1)), f"{side_}.{key}", f"{of}.{key}") for text, key in (("peak memory of a process", "rank_rss_mib"), ("sent in a step", "sent_mib"))]
     metrics.append((Row(f"{DDP}: {what}", unit, "higher", peer=ALONE), "ddp.tokens_per_s", "ddp.apart_tokens_per_s"))
     bench.compare({"ours": side("together", [replicated], [run]), "ddp": peers["ddp"], "cut": side("cut", [cut], [run_cut]), "fsdp": peers["fsdp"],
                    "between": side("between", [between], [run_between]), "alone": side("apart", alone, apart)}, metrics)

@@ -3,10 +3,11 @@ same without any exchange (no_sync); or with its FSDP2 (fully_shard), each decod
 it. The pair of `antiphon launch` and of two `antiphon train` at once."""
 
 import os
-import statistics
+import resource
 import sys
 import time
 
+from child import loopback_bytes
 from peer_common import arguments, emit, llama_config, torch_with
 
 parser = arguments(__doc__)
@@ -50,22 +51,24 @@ def worker(rank, port, queue):
 
     def timed(body):
         dist.barrier()
-        begin = time.perf_counter()
+        before, begin = loopback_bytes(), time.perf_counter()
         body()
         dist.barrier()
-        return a.procs * a.batch * a.seq / (time.perf_counter() - begin)
+        return a.procs * a.batch * a.seq / (time.perf_counter() - begin), (loopback_bytes() - before) / 2**20
 
     def apart():
         with together.no_sync():
             step()
 
     bodies = {"apart_tokens_per_s": apart, "tokens_per_s": step} if a.kind == "ddp" else {"tokens_per_s": step}
-    rates = {name: [] for name in bodies}
+    rates = {name: [] for name in [*bodies, "sent_mib"]}
     for i in range(a.warmup + a.reps):
         for name, body in bodies.items():
-            rate = timed(body)
+            rate, sent = timed(body)
             if i >= a.warmup:
                 rates[name].append(rate)
+                if body is step:
+                    rates["sent_mib"].append(sent)
     if rank == 0:
         queue.put(rates)
     dist.destroy_process_group()
@@ -88,4 +91,5 @@ if __name__ == "__main__":
         process.join()
     if any(process.exitcode for process in processes):
         sys.exit(f"{__file__}: a process failed")
-    emit(a.kind, {"dtype": a.dtype, "batch": a.batch, "seq": a.seq, "procs": a.procs}, samples)
+    rss = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024  # of the process that needed most
+    emit(a.kind, {"dtype": a.dtype, "batch": a.batch, "seq": a.seq, "procs": a.procs, "rank_rss_mib": rss}, samples)

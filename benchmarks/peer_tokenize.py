@@ -15,6 +15,7 @@ parser = arguments(__doc__)
 parser.add_argument("--make", action="store_true")
 parser.add_argument("--kind", required=True, choices=KINDS)
 parser.add_argument("--folder", required=True, type=Path)
+parser.add_argument("--by", choices=["own", "tokenizers"], default="own", help="of sentencepiece and tiktoken: their own package, or what transformers makes of the file for tokenizers")
 a = parser.parse_args()
 
 
@@ -39,7 +40,20 @@ def make():
     (a.folder / "tokenizer.json").write_text(maker())
 
 
+def converted():
+    """The file as transformers gives it to `tokenizers`."""
+    if a.kind == "sentencepiece":
+        import transformers
+        return transformers.LlamaTokenizer.from_pretrained(a.folder).backend_tokenizer
+    import tokenizer_parity
+    from transformers.convert_slow_tokenizer import TikTokenConverter
+    return TikTokenConverter(vocab_file=str(a.folder / "qwen.tiktoken"), pattern=tokenizer_parity.QWEN2).converted()
+
+
 def encoder():
+    if a.by == "tokenizers":
+        made = converted()
+        return lambda line: made.encode(line, add_special_tokens=False).ids
     if a.kind == "sentencepiece":
         import sentencepiece
         return sentencepiece.SentencePieceProcessor(str(a.folder / "tokenizer.model")).encode

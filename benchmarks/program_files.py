@@ -33,6 +33,14 @@ rope_theta = 10000.0
 tie_embeddings = true
 """
 SHAPE_OF_FILE = ""
+WIDE = """vocab_size = 8192
+hidden_size = 1536
+intermediate_size = 4096
+num_layers = 12
+num_heads = 24
+num_kv_heads = 8
+max_positions = 512
+"""
 
 
 def tokens_of(root, letters):

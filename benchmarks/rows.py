@@ -4,7 +4,7 @@ import math
 import statistics
 from dataclasses import dataclass, field
 
-BUSY = 0.10  # others' share of the cores from which on a round is no evidence
+BUSY = 0.10  # others' share of the cores from which on a round is not evidence
 BEST = 3  # rounds of a side that count: what disturbs a machine only makes it slower
 LEAST = 5  # quiet rounds, in any case
 MOST, LONGEST = 10, 240  # rounds and seconds after which measuring ends

@@ -33,7 +33,7 @@ from child import CORES, run
 
 PARTS = {
     "train": lambda bench: (parts_model.train(bench, "bf16", [("C1", 1.5), ("C3", 0.5)]), parts_model.train(bench, "fp32", [("C2", 1.15), ()])),
-    "full": parts_model.full, "recompute": parts_model.recompute, "mixed": parts_model.mixed, "llava": parts_model.llava, "vision": parts_model.vision, "omni": parts_model.omni,
+    "full": parts_model.full, "recompute": parts_model.recompute, "qlora": parts_model.qlora, "mixed": parts_model.mixed, "llava": parts_model.llava, "vision": parts_model.vision, "omni": parts_model.omni,
     "decode": lambda bench: (parts_model.decode(bench, "bf16", [("C6", 2.4), ("C8", 1.0)]), parts_model.decode(bench, "fp32", [(), ()])),
     "quantized": parts_model.quantized, "encoders": parts_media.encoders, "front": parts_media.front_ends, "video": parts_media.video, "files": parts_media.files, "tokenizers": parts_media.tokenizers,
     "startup": parts_model.startup, "session": parts_model.session, "shared": parts_class.shared,

@@ -50,7 +50,7 @@ def area_of(include):
 
 def check_core(area, target):
     if target not in LEVEL:
-        return f"'{target}' is no area; known: {', '.join(LEVEL)}"
+        return f"'{target}' is not an area; known: {', '.join(LEVEL)}"
     beside = LEVEL[target] == LEVEL[area] and target != area
     if LEVEL[target] > LEVEL[area] or beside:
         return f"{area} must not include {target}"

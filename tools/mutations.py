@@ -74,7 +74,7 @@ class Copy:
         where, name = test.split(": ", 1)
         unit = where.startswith("test_")
         command = [self.build / "bin" / where, name.replace(",", "\\,")] if unit else [sys.executable, self.source / "tests" / where, name]
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "ANTIPHON": str(self.build / "bin" / "antiphon"), "HELD_VALUES": str(self.build / "fixtures" / "held_values")}
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "ANTIPHON": str(self.build / "bin" / "antiphon"), "FIXTURES": str(self.build / "fixtures")}
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=env, start_new_session=True) as process:
             try:
                 out, _ = process.communicate(timeout=LIMIT)

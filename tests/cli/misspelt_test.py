@@ -128,7 +128,7 @@ class Misspelt(unittest.TestCase):
                 first = lines.index(lines[bad[-1][0]])
                 for row, key, word in bad:
                     if row == first:  # others of its name belong to it
-                        self.assertRegex(done.stderr, rf"conformance\.toml:{row + 1}:\d+: \[\S*\b{word}\b\S*\] is no component of this plugin; it has: .*\b{key}\b")
+                        self.assertRegex(done.stderr, rf"conformance\.toml:{row + 1}:\d+: \[\S*\b{word}\b\S*\] is not a component of this plugin; it has: .*\b{key}\b")
 
     def conformance(self, library, lines, places):
         """All of these keys misspelt in one file -> [(row, key, misspelt)], what the command said of it."""

@@ -39,6 +39,9 @@ class Context(Together):
     def test_whole_matrices(self):
         self.compare("muon", *ALL, *sets(train__optimizer__name='"muon"'), counts=(2,))
 
+    def test_bf16(self):
+        self.compare_in_bf16()
+
     def test_bad_samples(self):
         self.compare_bad_samples()
 

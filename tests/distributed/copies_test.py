@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from together import ALL, Together, experts
 from harness import checkpoints, main, records, sets
 
-HELD = os.environ.get("HELD_VALUES", "")  # the folder of the plugin
+HELD = os.path.join(os.environ["FIXTURES"], "held_values") if "FIXTURES" in os.environ else ""  # the folder of the plugin
 SHARDS, PARTS, STAGES = sets(parallel__fsdp=2), sets(parallel__tensor=2), sets(parallel__pipeline=2)
 
 

@@ -10,13 +10,14 @@ import time
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from together import children, experts
 from harness import DEVICE, Case, checkpoints, losses, main, sets
-from launch_test import children
 
-KILLS, STEPS = (1000, 150) if os.environ.get("ANTIPHON_LONG") else (8, 50)
-MESHES = {"copies": {}, "fsdp": {"parallel__fsdp": 2}, "pipeline": {"parallel__pipeline": 2}, "tensor": {"parallel__tensor": 2}}
+KILLS, STEPS = (1000, 150) if os.environ.get("ANTIPHON_LONG") else (12, 50)
+MESHES = {"copies": {}, "fsdp": {"parallel__fsdp": 2}, "pipeline": {"parallel__pipeline": 2}, "tensor": {"parallel__tensor": 2},
+          "context": {"parallel__context": 2}, "expert": {"parallel__expert": 2}}
 
 
 @unittest.skipIf(DEVICE, "processes exchange tensors of the CPU")
@@ -26,7 +27,8 @@ class Kills(Case):
                        precision__compute="fp32", **MESHES[mesh])
         log = open(f"{run}.log", "w")
         self.addCleanup(log.close)
-        process = subprocess.Popen(self.command("launch", self.config, "--procs", 2, "--restarts", 10 * KILLS, *options), stdout=log, stderr=log)
+        config = experts(self) if mesh == "expert" else self.config
+        process = subprocess.Popen(self.command("launch", config, "--procs", 2, "--restarts", 10 * KILLS, *options), stdout=log, stderr=log)
         self.addCleanup(lambda: (process.kill(), process.wait()))
         return process
 

@@ -3,6 +3,7 @@ said which process it was and why."""
 
 import json
 import os
+import shutil
 import sys
 import time
 import unittest
@@ -98,6 +99,22 @@ class OneFails(Together):
         self.assertIn("another process was asked to stop, or cannot draw its batches", texts[0])
         for ended in (run, by_hand):
             self.assertEqual(checkpoints(ended)[0], f"step_{max(losses(ended))}")  # no step is lost
+
+    def test_files_that_differ_within_a_cell(self):
+        """Two machines read the same list and not the same pictures: whoever computes a batch together notices, before it is computed."""
+        machines = [self.folder / f"machine_{rank}" for rank in range(2)]
+        for machine in machines:
+            shutil.copytree(self.config.parent / "data", machine / "data")
+        (machines[1] / "data" / "train_21.png").unlink()
+        args = [*COMMON, *sets(train__accumulate=2, data__shuffle="false", train__checkpoint_every=1000), "--set", 'data.train.sources=[{ path = "data/train.jsonl" }]']
+        for axis in ("tensor", "context", "pipeline"):
+            with self.subTest(axis):
+                run = self.folder / f"differ_{axis}"
+                codes, texts = self.timed(LIMIT, lambda: self.by_hand(run, [{}, {}], *args, *sets(**{f"parallel__{axis}": 2}), folders=machines))
+                self.assertEqual(codes, [6, 6], texts)
+                for text in texts:
+                    self.assertIn("processes 0 and 1 compute a batch together and have drawn different ones", text)
+                    self.assertIn("all must read the same files without errors", text)
 
     @unittest.skipUnless(SHIM, "without the library that lets calls fail")
     def test_a_medium_that_does_not_answer(self):

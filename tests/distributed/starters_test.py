@@ -1,26 +1,47 @@
 """Processes started by torchrun, by mpirun, and by `antiphon launch` on two machines (network namespaces) train what one
 trains."""
 
+import functools
+import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+import tomllib
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from harness import DEVICE, LIMIT, PROGRAM, ROOT, Case, main, sets
+from harness import DEVICE, LIMIT, PROGRAM, ROOT, Case, checkpoints, losses, main, sets
 
 COMMON = sets(train__steps=8, train__accumulate=2, train__tokens_per_batch=96, train__checkpoint_every=4, precision__compute="fp32")
 ONE_THREAD = dict(os.environ, OMP_NUM_THREADS="1", ANTIPHON=str(PROGRAM))
 
 
+@functools.cache
 def namespaces_can_be_made():
     if not shutil.which("ip") or os.geteuid():
         return False
-    made = subprocess.run(["ip", "netns", "add", "antiphon-try"], capture_output=True).returncode == 0
-    return made and subprocess.run(["ip", "netns", "delete", "antiphon-try"]).returncode == 0
+    name = f"try-{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode == 0
+    return made and subprocess.run(["ip", "netns", "delete", name]).returncode == 0
+
+
+def ranks_of(run):
+    """The processes that train into this folder, in the order of their ranks: children of launchers."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"train.output={run}\0" in (folder / "cmdline").read_text():
+                environment = dict(word.split("=", 1) for word in (folder / "environ").read_text().split("\0") if "=" in word)
+                if "RANK" in environment:
+                    found[int(environment["RANK"])] = int(folder.name)
+        except (OSError, UnicodeDecodeError):  # it has ended
+            pass
+    return [found[rank] for rank in sorted(found)]
 
 
 def slurm_answers():
@@ -67,6 +88,58 @@ class Starters(Case):
         left = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
         self.assertNotIn("antiphon-", left)
 
+    def on_two_machines(self, name, steps, *more):
+        """A run on them that takes its time, once it has made three steps. -> the script's process, the run and the processes that train, in the order of ranks."""
+        run = self.folder / name
+        words = [*self.words(name)[2:], *sets(train__steps=steps), "--restarts", 20, *more]
+        script = subprocess.Popen(list(map(str, [ROOT / "configs/clusters/two_machines.sh", *words])), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ONE_THREAD)
+        self.addCleanup(lambda: (script.terminate(), script.communicate()))
+        self.wait_for_step(run, 3, script)
+        return script, run, ranks_of(run)
+
+    def ended_well(self, script, name, steps):
+        text = script.communicate(timeout=4 * LIMIT)[0]
+        self.assertEqual(script.returncode, 0, text[-4000:])
+        whole = self.folder / f"alone_{steps}"
+        if not whole.exists():
+            self.run_all([*self.words(whole.name), *map(str, sets(train__steps=steps))])
+        self.assert_same_run(whole, self.folder / name)
+        return text
+
+    @unittest.skipUnless(namespaces_can_be_made(), "no network namespaces can be made")
+    def test_a_process_of_either_machine_is_killed(self):
+        """Both launchers start theirs again, and the run ends as the undisturbed one, to the bit."""
+        for rank in (0, 1):
+            with self.subTest(rank=rank):
+                name = f"killed_{rank}"
+                script, _, ranks = self.on_two_machines(name, 150)
+                os.kill(ranks[rank], signal.SIGKILL)
+                self.assertIn("started again", self.ended_well(script, name, 150))
+
+    @unittest.skipUnless(namespaces_can_be_made(), "no network namespaces can be made")
+    def test_the_cable_is_pulled(self):
+        """For longer than either machine waits: both give up, try again and go on once it is back."""
+        script, _, ranks = self.on_two_machines("cable", 150, "--stall", 2)
+        inside = ["nsenter", f"--net=/proc/{ranks[1]}/ns/net", "sleep", "1000"]
+        keeper = subprocess.Popen(inside)  # keeps the way into that network when the process has ended
+        self.addCleanup(lambda: (keeper.kill(), keeper.wait()))
+        cable = ["nsenter", f"--net=/proc/{keeper.pid}/ns/net", "ip", "link", "set", "wire1"]
+        time.sleep(0.2)
+        subprocess.run([*cable, "down"], check=True)
+        time.sleep(6)
+        subprocess.run([*cable, "up"], check=True)
+        self.assertIn("started again", self.ended_well(script, "cable", 150))
+
+    @unittest.skipUnless(namespaces_can_be_made(), "no network namespaces can be made")
+    def test_one_of_the_launchers_is_asked_to_stop(self):
+        """All end after the same step with a checkpoint, and go on from it."""
+        script, run, ranks = self.on_two_machines("asked", 5000)
+        os.kill(int(Path(f"/proc/{ranks[1]}/stat").read_text().rsplit(")", 1)[1].split()[1]), signal.SIGTERM)
+        text = script.communicate(timeout=LIMIT)[0]
+        self.assertEqual(script.returncode, 75, text[-4000:])
+        self.assertEqual(checkpoints(run)[0], f"step_{max(losses(run))}")
+        self.assertEqual(text.count("a checkpoint is written"), 2, text[-4000:])
+
     @unittest.skipUnless(slurm_answers(), "no Slurm")
     def test_slurm(self):
         """Processes that srun starts, and a job of one launcher a machine."""
@@ -76,6 +149,19 @@ class Starters(Case):
         self.run_all(["sbatch", "--wait", "--output", output, ROOT / "configs/clusters/slurm.sh", *self.words("sbatch")[2:]])
         self.assertIn("2 processes share the 2 batches of a step", output.read_text())
         self.compare("sbatch")
+
+    def test_meshes_of_the_clusters(self):
+        """Each file is a composition, and its mesh has as many processes as its comment starts."""
+        files = sorted((ROOT / "configs/clusters").glob("*.toml"))
+        self.assertGreater(len(files), 1)
+        for file in files:
+            with self.subTest(file.name):
+                self.call("validate", file, cwd=ROOT)
+                [line] = [line for line in file.read_text().splitlines() if "antiphon launch" in line]
+                words = line.split()
+                count = lambda flag: int(words[words.index(flag) + 1]) if flag in words else 1
+                mesh = tomllib.loads(file.read_text())["parallel"]
+                self.assertEqual(math.prod(value for key, value in mesh.items() if key != "interface"), count("--procs") * count("--nodes"))
 
     def test_scripts(self):
         for script in sorted((ROOT / "configs/clusters").glob("*.sh")):

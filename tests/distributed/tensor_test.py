@@ -105,6 +105,9 @@ class Tensor(Together):
                 four, _ = self.run_with(f"heads_{name}_four", 4, *few, *sets(parallel__tensor=4), config=adapted)
                 self.assert_same_training(one, four)
 
+    def test_bf16(self):
+        self.compare_in_bf16()
+
     def test_bad_samples(self):
         self.compare_bad_samples()
 

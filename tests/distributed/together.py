@@ -118,8 +118,8 @@ class Together(Case):
         done = self.call(*verb, *sets(train__output=run), *COMMON, *(self.MESH if processes > 1 else ()), *args, code=code)
         return run, done
 
-    def by_hand(self, run, environments, *args, of_each=None, config=None):
-        """A process for each environment, without a launcher; their exit codes and what they say."""
+    def by_hand(self, run, environments, *args, of_each=None, config=None, folders=None):
+        """A process for each environment, without a launcher; their exit codes and what they say. `folders`: in which each is started."""
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             port = one.getsockname()[1]
@@ -127,7 +127,7 @@ class Together(Case):
         for rank, more in enumerate(environments):
             env = {**os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank), "WORLD_SIZE": str(len(environments)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **more}
             own = of_each[rank] if of_each else []
-            processes.append(self.start("train", config or self.config, *sets(train__output=run), *args, *own, env=env))
+            processes.append(self.start("train", config or self.config, *sets(train__output=run), *args, *own, env=env, cwd=folders[rank] if folders else None))
         texts = [process.communicate(timeout=LIMIT)[1] for process in processes]
         return [process.returncode for process in processes], texts
 
@@ -185,15 +185,29 @@ class Together(Case):
                     self.assertEqual(value.shape, two[key].shape, key)
                     self.assertLessEqual(abs(value - two[key]).max(), 4e-4 * abs(value).max() + 2e-5, key)
 
-    def compare_bad_samples(self):
-        """Skipped, counted and listed as by one process."""
+    def compare_in_bf16(self):
+        """Everything trained; what is rounded depends on who adds it up."""
+        one, two = (self.run_with(f"bf16_{processes}", processes, *ALL, *sets(precision__compute="bf16"))[0] for processes in (1, 2))
+        self.assert_same_progress(one, two)
+        self.assertEqual(losses(one).keys(), losses(two).keys())
+        for step, loss in losses(one).items():
+            self.assertAlmostEqual(loss, losses(two)[step], delta=1e-2 * loss, msg=f"step {step}")
+        first = [records(run / "metrics.jsonl")[0]["train/gradient_norm"] for run in (one, two)]
+        self.assertAlmostEqual(*first, delta=1e-2 * first[0])
+
+    def spoilt_source(self):
+        """Options of a source of which some samples cannot be read."""
         good = self.config.parent / "data" / "train.jsonl"
         lines = good.read_text().splitlines()
         for i in (3, 10, 17, 30):
             lines[i] = lines[i].replace(".png", ".gone").replace(".wav", ".gone")
         path = good.with_name("spoilt.jsonl")
         path.write_text("\n".join(lines) + "\n")
-        one = self.compare("spoilt", *sets(data__max_bad_fraction=1), "--set", f'data.train.sources=[{{ path = "{path}" }}]', counts=(2,))
+        return [*sets(data__max_bad_fraction=1), "--set", f'data.train.sources=[{{ path = "{path}" }}]']
+
+    def compare_bad_samples(self):
+        """Skipped, counted and listed as by one process."""
+        one = self.compare("spoilt", *self.spoilt_source(), counts=(2,))
         listed = [sorted(record["line"] for record in records(self.folder / f"spoilt_{n}" / "bad_samples.jsonl")) for n in (1, 2)]
         self.assertEqual(listed[0], listed[1])
         self.assertGreater(len(listed[0]), 1)

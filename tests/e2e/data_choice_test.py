@@ -85,18 +85,20 @@ class Blends(Choice):
         make_tiny.write_set(few, 3, seed=21)
         two = ["--set", f'data.train.sources=[{{path="{self.folder}/data/train.jsonl"}}, {{path="{few}"}}]']
         drawn = {}
-        for name, options in {"by_size": [], "warm": sets(data__temperature=3), "in_turn": sets(data__blend="round_robin")}.items():
+        for name, options in {"by_size": [], "warm": sets(data__temperature=3), "in_turn": sets(data__blend="round_robin"),
+                              "weights": [*sets(data__blend="by_weight"), "--set", f'data.train.sources=[{{path="{self.folder}/data/train.jsonl"}}, {{path="{few}", weight=3}}]']}.items():
             self.train(self.folder / name, *SHORT, *two, *options)
             counts = [row["drawn"] for row in self.progress(self.folder / name)]
             drawn[name] = counts[0][1] / sum(counts[0])
         self.assertAlmostEqual(drawn["by_size"], 3 / 27, delta=0.04)
         self.assertAlmostEqual(drawn["warm"], 3 ** (1 / 3) / (3 ** (1 / 3) + 24 ** (1 / 3)), delta=0.04)
         self.assertAlmostEqual(drawn["in_turn"], 0.5, delta=0.04)
+        self.assertAlmostEqual(drawn["weights"], 0.75, delta=0.04)
         done = self.train(self.folder / "by_size", *SHORT, *sets(train__steps=10), *two, *sets(data__temperature=3), "--resume", code=4)
         self.assertIn("temperature 3", done.stderr)
 
     def test_what_does_not_go_together(self):
-        for options, words in [(sets(data__blend="round_robin", data__temperature=2), "no effect with data.blend"), (sets(data__packing__method="buckets"), "give data.packing.buckets"),
+        for options, words in [(sets(data__blend="round_robin", data__temperature=2), "no effect with data.blend"), (sets(data__blend="by_weight", data__temperature=2), "no effect with data.blend"), (sets(data__packing__method="buckets"), "give data.packing.buckets"),
                                (sets(data__augment__image__flip=0.5, data__feature_cache="x"), "would keep their features"), (sets(data__augment__noise__probability=1), "no path"),
                                (sets(data__blend="by_luck"), "by_luck")]:
             self.assertIn(words, self.train(self.folder / "refused", *SHORT, *options, code=2).stderr)

@@ -217,6 +217,25 @@ class Nemo(Formats):
         tarred = self.trains(self.data / "tarred" / "manifest__OP_0..1_CL_.json", "6 records, read by json_lines as nemo_manifest", text)
         self.assertEqual(losses(tarred), plain)
 
+    def test_a_list_beside_archives(self):
+        """LLaVA's list of records and its pictures in tars give the losses of the same pictures as files."""
+        (self.data / "images").mkdir()
+        found, shards = [], [{}, {}]
+        for i, (colour, rgb) in enumerate(make_tiny.COLOURS.items()):
+            name = f"images/{i}.png"
+            (self.data / name).write_bytes(make_tiny.png_bytes(rgb, random.Random(i)))
+            shards[i % 2][name] = (self.data / name).read_bytes()
+            found.append({"id": str(i), "image": name, "conversations": [{"from": "human", "value": "<image>\nWhat colour?"}, {"from": "gpt", "value": colour}]})
+        path = self.data / "llava.json"
+        path.write_text(json.dumps(found))
+        words = f"{len(found)} records, read by json_list as conversations"
+        plain = losses(self.trains(path, words))
+        for number, shard in enumerate(shards):
+            write_tar(self.data / f"images_{number}.tar", shard)
+        shutil.rmtree(self.data / "images")
+        options = f'source = "json_list"\nsource_options = {{ archives = "{self.data}/images_{{0..1}}.tar" }}\n'
+        self.assertEqual(losses(self.trains(path, words, options)), plain)
+
 
 def write_tar(path, members, form=tarfile.PAX_FORMAT):
     with tarfile.open(path, "w", format=form) as out:
@@ -368,7 +387,7 @@ class Convert(Formats):
             self.assertEqual(losses(self.data / f"run_{number}"), losses(self.data / "files"))
 
     def test_every_layout(self):
-        """All records of the page that are no pieces, answers to be compared too, become messages that are read the same."""
+        """All records of the page that are not pieces, answers to be compared too, become messages that are read the same."""
         found = [record for section in ["", "Layouts of other programs", "Archives"] for block in blocks(section)[:1] for record in block]
         path = self.write("talks.jsonl", found)
         for out in ["out.jsonl", "out.tar"]:

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 
-from harness import PROGRAM, ROOT, Case, main
+from harness import PROGRAM, ROOT, Case, losses, main
 import make_tiny
 import tiny_omni
 import tiny_voxtral
@@ -99,9 +99,9 @@ def declared(script, seen=()):
 class Commands(Case):
     TRAIN, HELD = 6, 3
 
-    def stand_ins(self, page):
+    def stand_ins(self, page, name=""):
         """A folder that holds what a reader of the page has."""
-        folder = self.folder / page.stem
+        folder = self.folder / (name or page.stem)
         (folder / "configs" / "recipes").mkdir(parents=True)
         (folder / "build" / "bin").mkdir(parents=True)
         (folder / "build" / "bin" / "antiphon").symlink_to(PROGRAM)
@@ -139,6 +139,19 @@ class Commands(Case):
                     self.assertEqual(call.returncode, 0, f"mend the page or the program, give it a stand-in, or say in PARSED why it cannot run here\n{call.stderr[-2000:]}")
                     done += 1
         self.assertGreater(done, 20)
+
+    def test_one_and_two_processes_train_the_same(self):
+        """The first block of parallel.md, to its last line, which compares what both have trained."""
+        page = ROOT / "docs" / "parallel.md"
+        folder = self.stand_ins(page, "one_and_two")
+        block = re.search(r"^```sh\n(.*?)^```", page.read_text(), flags=re.M | re.S)[1]
+        self.assertIn("\ncmp ", block)
+        path = f"{folder / 'build' / 'bin'}:{os.environ['PATH']}"
+        done = subprocess.run(["bash", "-e", "-c", block], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, env={**os.environ, "PATH": path})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr[-3000:])
+        one, two = (losses(folder / "runs" / name) for name in ("by_one", "by_two"))
+        self.assertEqual(len(one), 20)
+        self.assertEqual(one, two)
 
     def test_every_reason_is_needed(self):
         lines = [line for page in PAGES for line in lines_of(page) if is_command(line)]

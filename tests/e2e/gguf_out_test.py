@@ -77,6 +77,25 @@ class GgufOut(Case):
         chat = post(theirs.listening_address, "v1/chat/completions", {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": 12, "temperature": 0, "top_k": 1})
         self.assertEqual(chat["choices"][0]["message"]["content"].strip(), self.call("generate", path, *FP32, "--set", "generate.max_tokens=12", PROMPT).stdout.strip())
 
+    def test_yarn(self):
+        """llama.cpp turns heads by it as transformers does, beyond the length of pre-training."""
+        folder = self.folder / "models" / "yarn"
+        make_tiny.write_llama(folder, seed=33)
+        config = json.loads((folder / "config.json").read_text())
+        config.pop("rope_theta", None)
+        config["rope_parameters"] = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32}
+        (folder / "config.json").write_text(json.dumps(config))
+        toml = self.folder / "yarn.toml"
+        toml.write_text(f'[model]\nfrom = "{folder}"\n')
+        theirs = server(self.export("fp32", toml))
+        ids = self.ids_of(PROMPT * 4)
+        self.assertGreater(len(ids), 40)
+        answer = post(theirs.listening_address, "completion", {"prompt": ids, "n_predict": 12, "temperature": 0, "top_k": 1, "return_tokens": True, "ignore_eos": True, "cache_prompt": False})
+        self.assertEqual(answer["tokens"], self.greedy(folder, ids))
+        plain = dict(config, rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+        (folder / "config.json").write_text(json.dumps(plain))
+        self.assertNotEqual(answer["tokens"], self.greedy(folder, ids), "without it the answer is another one")
+
     def test_blocks_are_near(self):
         plain = self.export("fp32")
         asked = {"prompt": self.ids_of(PROMPT), "n_predict": 1, "temperature": 0, "n_probs": 40, "cache_prompt": False}

@@ -507,7 +507,7 @@ def message(role, *parts):
 
 
 def sample(number, folder, noise, kind):
-    """Writes the media of one sample and returns its record: a colour, a pitch, or both are asked for."""
+    """Writes the media of one sample and returns its record: a colour, a pitch, or both are asked for; or, of text, a colour by its number."""
     colour, pitch = noise.choice(list(COLOURS)), noise.choice(list(PITCHES))
     parts, answer, question = [], [], []
     if kind in ("image", "both"):
@@ -522,6 +522,9 @@ def sample(number, folder, noise, kind):
         parts.append({"type": "audio", "audio": path})
         answer.append(pitch)
         question.append("What pitch is the tone?")
+    if kind == "text":
+        question.append(f"What is colour {list(COLOURS).index(colour)}?")
+        answer.append(colour)
     parts.append({"type": "text", "text": " ".join(question)})
     return {"id": f"{kind}-{number}", "task": kind, "messages": [message("user", *parts), message("assistant", {"type": "text", "text": " and ".join(answer)})]}
 

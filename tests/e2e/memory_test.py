@@ -44,6 +44,7 @@ COMPOSITIONS = {
     "adapters on an encoder, fp32": (llm("qwen2", SMALL) + PICTURES + '[[model.streams.image.encoder.peft]]\nplugin = "lora"\nrank = 16\ntargets = ["all-linear"]\n', ("image",), "fp32", 2048),
     "experts, fp32": (llm("qwen3_moe", {**SMALL, "moe_intermediate_size": 512, "num_experts": 8, "num_experts_per_tok": 2}, True), (), "fp32", 1024),
     "adapters over int4, auto": (llm("llama", LARGE) + LORA, (), "auto", 2048, {}, {"weights": "int4"}),
+    "adapters over int8, auto": (llm("llama", LARGE) + LORA, (), "auto", 2048, {}, {"weights": "int8"}),
     "adapters over nf4, auto": (llm("llama", LARGE) + LORA, (), "auto", 2048, {}, {"weights": "nf4"}),
     "full fine-tuning, kept on the host, fp32": (llm("llama", SMALL, True), (), "fp32", 1024, {}, {}, {"offload_optimizer": True}),
     "adapters, blocks computed again, fp32": (llm("llama", LARGE) + LORA, (), "fp32", 2048, {"recompute": "full"}),
@@ -102,7 +103,7 @@ class Memory(Case):
         """57 million weights in float32: what few bits replace does not stay in memory because the file is mapped for the rest of it."""
         make_tiny.write_llama(self.folder / "large", hidden=1024, layers=6)
         took = {}
-        for weights in ("", "nf4", "int8"):
+        for weights in ("", "nf4", "int8", "int4"):
             file = self.folder / f"file_{weights}.toml"
             file.write_text(table("model.llm", {"plugin": "llama", "weights": str(self.folder / "large")}) + LORA + f'[data]\ntrain.sources = [{{ path = "{self.data(())}" }}]\n'
                             + table("train", {"steps": 2, "tokens_per_batch": 64}) + table("precision", {"compute": "fp32", "weights": weights}))
@@ -111,6 +112,7 @@ class Memory(Case):
         whole = 9 * 1024**2 * 6 * 4 / 2**20
         self.assertLess(took["nf4"], took[""] - 0.6 * whole)
         self.assertLess(took["int8"], took[""] - 0.5 * whole)
+        self.assertLess(took["int4"], took[""] - 0.6 * whole)
 
 
 if __name__ == "__main__":

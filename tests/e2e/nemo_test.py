@@ -42,7 +42,7 @@ class Nemo(Case):
         self.assertEqual(said, "1 of model, 2 of preprocessor")
 
     def test_no_language_model(self):
-        """The archive is no whole model, and says so."""
+        """The archive is not a whole model, and says so."""
         path = nemo_archives.archive(self.folder / "whole.nemo", self.whole, nemo_archives.tensors(self.encoder))
         toml = self.folder / "whole.toml"
         toml.write_text(f'[model]\nfrom = "{path}"\n')

@@ -84,7 +84,7 @@ class Omni(grid_test.Grid):
         self.call("export", self.composed("chunks", f'[model]\nfrom = "{self.qwen}"\nstreams.image.encoder.seconds_per_chunk = 3\n'), "--output", self.folder / "chunks")
         self.assertEqual(json.loads((self.folder / "chunks" / "config.json").read_text())["seconds_per_chunk"], 3)
         half = self.composed("half", f'[model]\nfrom = "{self.qwen}"\nstreams.image.encoder.tokens_per_second = 2.5\n')
-        self.assertIn("tokens_per_second = 2.5 is no whole number", self.call("export", half, "--output", self.folder / "half", code=2).stderr)
+        self.assertIn("tokens_per_second = 2.5 is not a whole number", self.call("export", half, "--output", self.folder / "half", code=2).stderr)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class Methods(Case):
         for slot, words in (('[{ plugin = "prompt_tuning", only = "media" }]', "changes no layer"), ('[{ plugin = "lora", only = "pictures" }]', "only")):
             self.assertIn(words, self.call("validate", bare, "--set", f"model.llm.peft={slot}", code=2).stderr)
         of_encoder = self.write("of_encoder", self.with_methods(('fit = "stretch"', 'peft = [{ plugin = "lora", targets = "all-linear", only = "text" }], fit = "stretch"')))
-        self.assertIn("no language model", self.call("validate", of_encoder, code=2).stderr)
+        self.assertIn("not a language model", self.call("validate", of_encoder, code=2).stderr)
 
     def test_on_every_slot(self):
         on_image, on_audio = ('fit = "stretch"', f'peft = [{LORA}], fit = "stretch"'), ('length = "clip"', f'peft = [{BOTTLENECK}], length = "clip"')

@@ -183,7 +183,7 @@ class Pipeline(Case):
             self.assertGreater(difference, 0)
             self.assertLess(difference, most * plain)
             done = self.call("generate", self.run_folder, "What colour is the picture?", *sets(generate__weights=weights))
-            self.assertRegex(done.stderr, rf"llm: 14/15 matrices as {weights}, adapters merged, \d+\.\d -> \d+\.\d MiB")  # the tiny vocabulary is no multiple of 16
+            self.assertRegex(done.stderr, rf"llm: 14/15 matrices as {weights}, adapters merged, \d+\.\d -> \d+\.\d MiB")  # the tiny vocabulary is not a multiple of 16
             self.assertTrue(done.stdout.strip())
         self.assertIn("int8", self.call("generate", self.run_folder, "x", *sets(generate__weights="int3"), code=2).stderr)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 import unittest
 import unittest.mock
@@ -9,11 +10,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "distributed"))
 
+from starters_test import namespaces_can_be_made
 from together import ALL, COMMON, Together, experts, limited_experts
 from harness import main, records, sets
 import tiny_dual
 
-CONTROL = 800  # bytes a step for each other process: records, norms, who has gradients
+CONTROL = 1200  # bytes a step for each other process: records, ledgers, norms, who has gradients
 
 
 class Plan(Together):
@@ -57,6 +59,9 @@ class Plan(Together):
             with self.subTest(name):
                 most[name] = self.compare_memory(name, 1, *tokens, *args, config=config)
         self.assertLess(most["recompute"], 0.5 * most["all"])  # else nothing was compared
+        again = [*tokens, *ALL, *sets(train__recompute='"full"')]
+        (kept,), (gone,) = (self.planned(1, *again, *more, config=config) for more in ([], sets(train__offload_activations="true")))
+        self.assertAlmostEqual(kept["working"] - gone["working"], 7 * 2048 * 96 * 4, delta=0.2 * 8 * 2048 * 96 * 4)  # the inputs of eight blocks, of which one is in use
 
     def test_memory_of_several_processes(self):
         """Of each axis, and of each schedule of a pipeline."""
@@ -75,7 +80,7 @@ class Plan(Together):
                     self.compare_memory(f"memory_{name}_{what}", 2, *tokens, *args, *mesh, config=config, kept=kept)
 
     def test_memory_of_recomputed_chunks(self):
-        """At a larger width: many batches are under way, and what the host keeps of each is no part of the plan."""
+        """At a larger width: many batches are under way, and what the host keeps of each is not a part of the plan."""
         config = self.drawn("wider", 8, hidden_size=192, intermediate_size=400)
         mesh = sets(parallel__pipeline=2, parallel__schedule='"interleaved"', parallel__chunks=2)
         self.compare_memory("memory_of_chunks", 2, *sets(train__tokens_per_batch=1024, train__accumulate=4, train__logits_chunk=64, train__recompute='"full"'), *ALL, *mesh, config=config)
@@ -126,6 +131,26 @@ class Plan(Together):
                     expected, sent = self.sent(f"{name}_{what}", 2, *args, *mesh)
                     self.assertLessEqual(expected, sent)
                     self.assertLess(sent, expected + CONTROL)
+
+    def on_the_wire(self, name, steps, *args, config):
+        """Bytes that the loopback interface of a network of their own has carried for a run of two processes."""
+        words = self.command("launch", config, "--procs", 2, *sets(train__output=self.folder / f"{name}_{steps}"), *COMMON, *args, *sets(train__steps=steps))
+        done = subprocess.run(["unshare", "--net", "bash", "-c", 'ip link set lo up && "$@" && grep lo: /proc/net/dev', "_", *words], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+        return int(done.stdout.splitlines()[-1].split(":")[1].split()[8])
+
+    @unittest.skipUnless(namespaces_can_be_made(), "no network namespaces can be made")
+    def test_bytes_on_the_wire(self):
+        """By the kernel's count: what both processes send in a step is what was planned, headers of TCP and what is agreed on included, within 5 %."""
+        config = self.wide()
+        meshes = {"replicate": [], "fsdp": sets(parallel__fsdp=2), "between": sets(parallel__fsdp=2, parallel__reshard="false"), "tensor": sets(parallel__tensor=2),
+                  "context": sets(parallel__context=2), "pipeline": sets(parallel__pipeline=2)}
+        for name, mesh in meshes.items():
+            with self.subTest(name):
+                args = [*ALL, *sets(train__tokens_per_batch=1024, train__accumulate=4, train__checkpoint_every=100), *mesh]
+                planned = sum(entry["bytes"] for plan in self.planned(2, *args, config=config) for entry in plan["sent"].values())
+                few, many = (self.on_the_wire(f"wire_{name}", steps, *args, config=config) for steps in (1, 3))
+                self.assertAlmostEqual(planned, (many - few) / 2, delta=0.05 * planned)
 
     def test_sent_by_four(self):
         for name, mesh in {"fsdp_tensor": sets(parallel__fsdp=2, parallel__tensor=2), "pipeline_context": sets(parallel__pipeline=2, parallel__context=2)}.items():
@@ -192,7 +217,7 @@ class Plan(Together):
                 config = self.drawn(f"blocks_{layers}", layers)
                 args = [*ALL, *sets(train__accumulate=2 * batches)]
                 fsdp, copies = (self.planned(2, *args, *mesh, config=config)[0]["sent"] for mesh in (sets(parallel__fsdp=2), []))
-                self.assertEqual(fsdp["fsdp gather"]["calls"], batches * (2 * layers - 1) + 1)  # and what is no block, before the step
+                self.assertEqual(fsdp["fsdp gather"]["calls"], batches * (2 * layers - 1) + 1)  # and what is not a block, before the step
                 self.assertEqual(fsdp["fsdp scatter_sum"]["calls"], batches * layers + 1)
                 self.assertEqual(copies["all sum"]["calls"], 2)  # the gradients, and who has some
 

@@ -21,7 +21,7 @@ FOLDER = ROOT / "configs" / "recipes"
 DECODER = {"hidden_size": 32, "intermediate_size": 48, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "head_size": 8, "max_positions": 2048}
 TOWER = {"hidden_size": 16, "intermediate_size": 24, "num_layers": 3, "num_heads": 2, "patch_size": 4, "image_size": 28, "input_size": 28}
 SHRUNK = {
-    "llama": DECODER, "qwen2": DECODER, "qwen3": DECODER, "nemotron": DECODER, "gemma": DECODER, "mistral": DECODER, "siglip": TOWER,
+    "llama": DECODER, "qwen2": DECODER, "qwen3": DECODER, "nemotron": DECODER, "gemma": {**DECODER, "full_attention_layers": [1], "sliding_window": 4}, "mistral": DECODER, "phi3": DECODER, "granite": DECODER, "siglip": TOWER,
     "clip": {**TOWER, "intermediate_size": 32, "num_layers": 2, "patch_size": 14, "shortest_edge": 28},
     "whisper": {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "num_mels": 80, "max_positions": 50},
     "fastconformer": {"hidden_size": 16, "intermediate_size": 24, "num_layers": 2, "num_heads": 2, "subsampling_channels": 4},
@@ -103,9 +103,9 @@ class Recipes(Case):
             if connector:
                 lines.append(f"streams.{name}.connector = {table(connector)}")
         kinds = sorted(whole.get("streams", {}))
-        data = self.folder / "data" / f"{'_'.join(kinds)}.jsonl"
+        data = self.folder / "data" / f"{'_'.join(kinds) or 'text'}.jsonl"
         if not data.exists():
-            make_tiny.write_set(data, self.TRAIN, seed=21, kinds=tuple(kinds))
+            make_tiny.write_set(data, self.TRAIN, seed=21, kinds=tuple(kinds) or ("text",))
         lines += ["[data]", 'feature_cache = ""', f'train.sources = [{{ path = "{data}" }}]', f'eval.held.sources = [{{ path = "{data}" }}]', "[train]", "steps = 3", "accumulate = 1", "tokens_per_batch = 1024", "schedule.warmup_steps = 0"]
         path = self.folder / f"{recipe.stem}.toml"
         path.write_text("\n".join(lines) + "\n")
@@ -227,7 +227,7 @@ class Recipes(Case):
         metrics = {task: set(entry["conditions"]["right"]) & {"call_accuracy", "schema_validity", "refusal_rate", "over_refusal"} for task, entry in tasks.items()}
         self.assertEqual(metrics, {"tool_call": {"call_accuracy", "schema_validity", "over_refusal"}, "answer": {"over_refusal"}, "refusal": {"refusal_rate"}, "all": {"call_accuracy", "schema_validity", "refusal_rate", "over_refusal"}})
         self.assertEqual({tasks["tool_call"]["conditions"]["right"][name]["mean"] for name in ("call_accuracy", "schema_validity")}, {0}, "three steps teach no call")
-        # An answer of the untrained model is no refusal, unless its first letters are said to be one.
+        # An answer of the untrained model is not a refusal, unless its first letters are said to be one.
         first = records(result / "predictions.jsonl")[0]["predicted"]
         self.assertEqual(tasks["refusal"]["conditions"]["right"]["refusal_rate"]["mean"], 0, first)
 

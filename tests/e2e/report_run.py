@@ -86,7 +86,7 @@ class Folder:
         (self.media / "red.png").write_bytes(make_tiny.png_bytes((220, 30, 30), noise))
         (self.media / "blue.png").write_bytes(make_tiny.png_bytes((30, 40, 220), noise))
         (self.media / "big.png").write_bytes(make_tiny.png_bytes((30, 200, 40), noise, size=600))
-        (self.media / "text.png").write_text("this is no picture")
+        (self.media / "text.png").write_text("this is not a picture")
         make_tiny.write_wav(self.media / "tone.wav", 250, noise, seconds=0.5)
         shutil.copy(Path(__file__).resolve().parents[1] / "media" / "clip.webm", self.media)
         write_lines(root / "data" / "held.jsonl", [self.sample(*s[:4]) for s in self.SAMPLES])

@@ -1,4 +1,4 @@
-"""Directories whose tokenizer is no tokenizer.json: SentencePiece's and tiktoken's files train, answer, and are exported."""
+"""Directories whose tokenizer is not a tokenizer.json: SentencePiece's and tiktoken's files train, answer, and are exported."""
 import base64
 import json
 

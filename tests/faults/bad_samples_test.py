@@ -32,7 +32,7 @@ class BadSamples(Case):
         png, wav = make_tiny.png_bytes((1, 2, 3), random.Random(1)), (data / "train_1.wav").read_bytes()
         (data / "secret.txt").write_text("the secret")
         playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{data}/secret.txt\n#EXT-X-ENDLIST\n".encode()
-        media = {"half.png": png[: len(png) // 2], "flipped.png": png[:60] + bytes([png[60] ^ 255]) + png[61:], "empty.png": b"", "text.png": b"this is no picture", "sound.png": wav,
+        media = {"half.png": png[: len(png) // 2], "flipped.png": png[:60] + bytes([png[60] ^ 255]) + png[61:], "empty.png": b"", "text.png": b"this is not a picture", "sound.png": wav,
                  "half.wav": wav[: len(wav) // 2], "header.wav": wav[:44], "half_header.wav": wav[:20], "empty.wav": b"", "picture.wav": png, "list.wav": playlist, "list.mp4": playlist,
                  "concat.wav": f"ffconcat version 1.0\nfile {data}/train_1.wav\n".encode()}
         for name, content in media.items():

@@ -141,7 +141,7 @@ class Resume(Case):
         self.assertIn("model: llama on cpu, in bf16 matrices, fp32 products: this processor (avx2) has no bf16 products, so", done.stderr)
         self.assertEqual(losses(auto), losses(asked))
         self.assertEqual(json.loads((auto / "env.json").read_text())["formats"], "bf16 matrices, fp32 products")
-        for step, loss in losses(self.undisturbed_run()).items():  # the tiny model's weights are no bf16 numbers
+        for step, loss in losses(self.undisturbed_run()).items():  # the tiny model's weights are not bf16 numbers
             self.assertAlmostEqual(loss, losses(auto)[step], delta=0.02 * loss)
         done = self.train(auto, "--resume", *COMMON, *sets(precision__compute="fp32", train__steps=STEPS + 1))
         self.assertIn("begun in bf16 matrices, fp32 products and goes on in fp32", done.stderr)

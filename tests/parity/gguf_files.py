@@ -106,6 +106,10 @@ def write(path, tensors, config, kind=Type.F32, tokenizer=None, tokens=None, see
     writer.add_value_length(head)
     writer.add_rope_dimension_count(int(head * rope_of(config).get("partial_rotary_factor", 1)))
     writer.add_rope_freq_base(rope_of(config)["rope_theta"])
+    if rope_of(config).get("rope_type") == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(rope_of(config)["factor"])
+        writer.add_rope_scaling_orig_ctx_len(rope_of(config)["original_max_position_embeddings"])
     add_more(writer, config)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(config["vocab_size"])

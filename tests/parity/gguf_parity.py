@@ -85,6 +85,19 @@ def llama3(bench, program):
     bench.refused("llama, other frequencies are refused", "expected", "model", model=table(wrong), ids=rows)
 
 
+def yarn(bench):
+    """What llama.cpp keeps of YaRN are its factor and the length of pre-training."""
+    for make in (tiny.llama, tiny.qwen2):
+        folder = bench.new_folder()
+        rope = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 64}
+        model = make(folder / "source", **SMALL, rope_parameters=rope, max_position_embeddings=256, tie_word_embeddings=False)
+        config = json.loads((folder / "source" / "config.json").read_text())
+        write(folder / "model.gguf", {key: value.detach().numpy() for key, value in model.state_dict().items()}, config)
+        rows = rows_of([40])
+        _, out = bench.ask("model", model=table(folder / "model.gguf"), ids=rows)
+        bench.compare(f"{config['model_type']}, YaRN: logits", {"logits": out["logits"]}, {"logits": reference(model, rows)["logits"]})
+
+
 def written(bench, program):
     rng = np.random.default_rng(3)
     numbers = (rng.standard_normal((64, 64)) * np.exp(rng.standard_normal((64, 1)))).astype(np.float32)
@@ -120,6 +133,7 @@ def main(gguf_probe, model_probe):
             for kind in [Type.F32, Type.Q8_0, Type.Q4_1]:
                 one(bench, gguf_probe, name, make, {**SMALL, **changes}, kind)
         llama3(bench, gguf_probe)
+        yarn(bench)
         gguf_families.run(bench, gguf_probe)
         written(bench, gguf_probe)
         refusals(bench, gguf_probe)

@@ -1,5 +1,6 @@
 """Answers in many scripts: normalised as jiwer 4 and Whisper's BasicTextNormalizer and EnglishTextNormalizer do it, WER and
-CER as jiwer, chrF, chrF++ and BLEU as sacrebleu, ROUGE as rouge-score. Every character that this Python knows is compared. Usage: metrics_parity.py PROBE"""
+CER as jiwer, chrF, chrF++ and BLEU as sacrebleu, ROUGE as rouge-score. Every character that this Python knows is compared. What conforms to a
+JSON Schema, as jsonschema. Usage: metrics_parity.py PROBE"""
 
 import json
 import random
@@ -8,6 +9,7 @@ import sys
 import unicodedata
 
 import jiwer
+import jsonschema
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU, CHRF
 from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
@@ -138,6 +140,58 @@ def check_scores(got, predicted, expected, chrf, where):
     return 1
 
 
+NAMES, TEXTS, NUMBERS = ["a", "b", "id", "x-1"], ["", "a", "ab", "日本", "a-b", "x_1", "2024-01-05", "I\u0307"], [0, 1, 2, 3, -1, 2.0, 0.5, 1.5, 7, 1e3]
+PATTERNS = ["^a", "b$", r"^\w+$", r"^\d{4}-\d\d-\d\d$", r"[\w-]+", r"^[^\s]*$", "^x-", "^(a|b)+$", r"[]a]", r"^[\d.]*$"]
+
+
+def some_value(noise, depth=0):
+    kind = noise.randrange(8 if depth < 3 else 5)
+    if kind >= 6:
+        return {noise.choice(NAMES): some_value(noise, depth + 1) for _ in range(noise.randrange(4))}
+    if kind == 5:
+        return [some_value(noise, depth + 1) for _ in range(noise.randrange(4))]
+    return [None, noise.random() < 0.5, noise.choice(NUMBERS), noise.choice(NUMBERS), noise.choice(TEXTS)][kind]
+
+
+def some_schema(noise, depth=0):
+    inner = lambda: some_schema(noise, depth + 1)
+    named = lambda: {noise.choice(NAMES): inner() for _ in range(noise.randrange(1, 4))}
+    number, count = lambda: noise.choice(NUMBERS), lambda: noise.randrange(4)
+    if depth > 3 or noise.random() < 0.05:
+        return noise.choice([True, True, False, {}, {"type": "integer"}])
+    types = ["object", "array", "string", "number", "integer", "boolean", "null"]
+    keywords = {"type": lambda: noise.choice([noise.choice(types), noise.sample(types, 3)]), "enum": lambda: [some_value(noise, 2) for _ in range(5)], "const": lambda: some_value(noise, 2),
+                "minimum": number, "maximum": number, "exclusiveMinimum": number, "exclusiveMaximum": number, "multipleOf": lambda: noise.choice([1, 2, 0.5, 3]), "minLength": count, "maxLength": count,
+                "pattern": lambda: noise.choice(PATTERNS), "minItems": count, "maxItems": count, "uniqueItems": lambda: noise.random() < 0.7, "items": inner, "prefixItems": lambda: [inner() for _ in range(noise.randrange(1, 3))],
+                "contains": inner, "minContains": count, "maxContains": count, "properties": named, "patternProperties": lambda: {noise.choice(PATTERNS): inner()}, "additionalProperties": inner,
+                "propertyNames": inner, "required": lambda: noise.sample(NAMES, noise.randrange(1, 3)), "minProperties": count, "maxProperties": count, "dependentRequired": lambda: {noise.choice(NAMES): noise.sample(NAMES, 1)},
+                "dependentSchemas": named, "allOf": lambda: [inner(), inner()], "anyOf": lambda: [inner(), inner()], "oneOf": lambda: [inner(), inner()], "not": inner, "if": inner, "then": inner, "else": inner,
+                "$ref": lambda: noise.choice(["#/$defs/one", "#/$defs/a~1b", "#/$defs/tree"]), "format": lambda: "date", "title": lambda: "x"}
+    chosen = {key: keywords[key]() for key in noise.sample(list(keywords), noise.randrange(1, 4))}
+    return chosen
+
+
+def schemas(ask):
+    noise, cases, wanted = random.Random(41), [], []
+    for _ in range(6000):
+        schema = some_schema(noise)
+        if isinstance(schema, dict):
+            schema["$defs"] = {"one": some_schema(noise, 3), "a/b": {"type": "string"}, "tree": {"type": "object", "additionalProperties": {"$ref": "#/$defs/tree"}}}
+            if isinstance(schema["$defs"]["one"], dict):
+                schema["$defs"]["one"].pop("$ref", None)
+        for _ in range(8):
+            value = some_value(noise)
+            cases.append([value, schema])
+            wanted.append(jsonschema.Draft202012Validator(schema).is_valid(value))
+    [got] = ask([{"schemas": cases}])
+    wrong = [(case, want) for case, want, mine in zip(cases, wanted, got) if want != mine]
+    assert not wrong, f"{len(wrong)} of {len(cases)}, the first: {json.dumps(wrong[0])}"
+    assert 0.2 < sum(wanted) / len(wanted) < 0.8
+    odd = [[1, {"$ref": "#/nowhere"}], ["a", {"pattern": "("}], [{}, {"$ref": "#"}], [1, {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}], ["a" * 40 + "!", {"pattern": "^(a+)+$"}]]
+    assert ask([{"schemas": odd}]) == [[False] * 5]
+    print(f"{len(cases)} values conform to schemas as jsonschema says, {sum(wanted)} do")
+
+
 def main(probe):
     def ask(requests):
         text = "".join(json.dumps(request) + "\n" for request in requests)
@@ -162,6 +216,7 @@ def main(probe):
     print(f"{len(texts)} pairs agree with sacrebleu and jiwer ({compared} comparisons), {known} characters with jiwer and Whisper")
     whole_sets(ask, texts)
     english(ask)
+    schemas(ask)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 // Reads one JSON object a line: {pairs: [[predicted, expected], …], normalizer, tokenizer, spellings}. Writes one
-// object of scores a line: of each pair, and of all together. For metrics_parity.py.
+// object of scores a line: of each pair, and of all together. Or {schemas: [[value, schema], …]}, and writes for each
+// whether the value conforms. For metrics_parity.py.
 #include <iostream>
 
 #include <nlohmann/json.hpp>
 
 #include <antiphon/eval/answer_metrics.h>
+#include <antiphon/eval/json_schema.h>
 #include <antiphon/eval/normalizer.h>
 
 using nlohmann::json;
@@ -47,8 +49,18 @@ json scores_of(const json& request) {
   return {{"pairs", pairs}, {"whole", whole}};
 }
 
+json conforming(const json& pairs) {
+  json all = json::array();
+  for (const auto& pair : pairs) all.push_back(eval::conforms(pair[0], pair[1]));
+  return all;
+}
+
 }  // namespace
 
 int main() {
-  for (std::string line; std::getline(std::cin, line);) std::cout << scores_of(json::parse(line)).dump() << "\n";
+  for (std::string line; std::getline(std::cin, line);) {
+    const auto request = json::parse(line);
+    const auto answer = request.contains("schemas") ? conforming(request["schemas"]) : scores_of(request);
+    std::cout << answer.dump() << "\n";
+  }
 }

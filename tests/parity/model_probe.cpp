@@ -278,7 +278,7 @@ json run_tiles(const json& request) {
 }
 
 // For pictures [height, width] or sounds [samples] of "shapes", all of them zero: how many parts an encoder makes of
-// each, and how many vectors, or how many embeddings a connector makes of these.
+// each, and how many vectors, or how many embeddings a connector makes of these; null of what is refused.
 json run_part_counts(const json& request) {
   const auto encoder = build<Encoder>(request);
   std::unique_ptr<Connector> connector;
@@ -297,13 +297,17 @@ json run_part_counts(const json& request) {
                     std::vector<uint8_t>(shape[0].get<size_t>() * shape[1].get<size_t>() * 3)};
     else
       item.audio = {encoder->sample_rate(), std::vector<float>(shape.at(0).get<size_t>())};
-    const auto parts = encoder->process(item);
-    int64_t vectors = 0;
-    for (const auto& part : parts) {
-      const auto grid = encoder->output_grid(part.sizes());
-      vectors += (connector ? connector->output_grid(grid) : grid).count();
+    try {
+      const auto parts = encoder->process(item);
+      int64_t vectors = 0;
+      for (const auto& part : parts) {
+        const auto grid = encoder->output_grid(part.sizes());
+        vectors += (connector ? connector->output_grid(grid) : grid).count();
+      }
+      answers.push_back({parts.size(), vectors});
+    } catch (const Error&) {
+      answers.push_back(nullptr);
     }
-    answers.push_back({parts.size(), vectors});
   }
   return {{"counts", answers}};
 }

@@ -35,7 +35,7 @@ BAD = {
     "core/antiphon/model/1.cpp": ("#include <antiphon/data/a.h>\n", "model must not include data"),
     "core/antiphon/text/2.cpp": ("#include <antiphon/nn/c.h>\n", "text must not include nn"),
     "core/antiphon/train/3.cpp": ("#include <antiphon/eval/c.h>\n", "train must not include eval"),
-    "core/antiphon/base/4.cpp": ("#include <antiphon/newarea/c.h>\n", "'newarea' is no area"),
+    "core/antiphon/base/4.cpp": ("#include <antiphon/newarea/c.h>\n", "'newarea' is not an area"),
     "core/antiphon/nn/5.h": ("#include <torch/nn.h>\n", "a header may include <ATen/core/Tensor.h>"),
     "core/antiphon/plugin/6.cpp": ("#include <boost/dll/alias.hpp>\n", "only core/antiphon/plugin/loader.cpp may"),
     "core/antiphon/config/7.cpp": ("#include <toml++/toml.h>\n", "only core/antiphon/config/toml_io.cpp may"),

@@ -28,7 +28,7 @@ class Prompt:
 
 
 def parse_texts(lines):
-    """{key: text} of a core-sounds file. Sounds that are no speech ("[tone]", "(beep)", "<beep>") are left out."""
+    """{key: text} of a core-sounds file. Sounds that are not speech ("[tone]", "(beep)", "<beep>") are left out."""
     texts = {}
     for line in lines:
         key, colon, text = line.partition(":")

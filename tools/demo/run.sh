@@ -49,7 +49,7 @@ cat <<TEXT
 
 How to read this: an answer's loss should rise when its media are shuffled or removed; p is the chance that it does so
 by accident. A model of 135 M parameters that has trained for ten minutes on a few thousand short clips knows which
-kind of thing a picture shows, and picks up familiar words; it does not describe new scenes, and it is no speech
+kind of thing a picture shows, and picks up familiar words; it does not describe new scenes, and it is not a speech
 recogniser. The losses show what it takes from its media; the exact answers show how far it is from useful.
 
 Try next:

@@ -53,7 +53,7 @@ def tidy(text):
 
 
 def clean_english(text):
-    """The English caption as an answer to "What is this?", or None where it is no name of a thing."""
+    """The English caption as an answer to "What is this?", or None where it is not a name of a thing."""
     caption = tidy(text)
     if len(caption) > CAPTION_LIMIT or len(caption.split()) > CAPTION_WORDS:
         return None

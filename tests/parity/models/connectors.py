@@ -151,7 +151,7 @@ def run_average_pool(bench, generator):
     def written_out(x, p):
         x = F.avg_pool2d(x.transpose(1, 2).reshape(x.shape[0], IN, 4, 7), 2).flatten(2).transpose(1, 2)
         return x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt() * (1 + p["norm.weight"]) @ p["projection"]
-    compare(bench, "average_pool, a picture that is no square", "average_pool", "pool = 2", [4, 7], parameters, written_out, [2, 3])
+    compare(bench, "average_pool, a picture that is not a square", "average_pool", "pool = 2", [4, 7], parameters, written_out, [2, 3])
 
 
 def run_patch_merger(bench, generator):

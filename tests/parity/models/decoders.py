@@ -1,4 +1,4 @@
-"""llama, qwen2, qwen3, nemotron, mistral, granite, gemma, qwen2_moe, qwen3_moe and mixtral: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
+"""llama, qwen2, qwen3, nemotron, mistral, ministral3, granite, gemma, qwen2_moe, qwen3_moe and mixtral: hidden states, logits, loss, every gradient, the KV cache and greedy answers."""
 import json
 import shutil
 
@@ -11,6 +11,7 @@ from . import tiny
 from .common import isolated, named_gradients, starting
 
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+YARN = {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 64}
 LINEAR = {"rope_type": "linear", "rope_theta": 1000.0, "factor": 2.5}
 WINDOW = dict(use_sliding_window=True, sliding_window=6, max_window_layers=1)
 LLAMA = {
@@ -21,6 +22,8 @@ LLAMA = {
     "head_dim 20": dict(head_dim=20),
     "rope llama3": dict(rope_parameters=LLAMA3),
     "rope linear": dict(rope_parameters=LINEAR),
+    "rope yarn": dict(rope_parameters=YARN),
+    "rope yarn, settings of its own": dict(rope_parameters={**YARN, "attention_factor": 1.3, "beta_fast": 4.0, "beta_slow": 0.5, "truncate": False, "original_max_position_embeddings": 40}),
 }
 QWEN2 = {
     "grouped queries": {},
@@ -34,6 +37,8 @@ QWEN3 = {
     "head_dim 12, tied embeddings, all heads": dict(head_dim=12, num_key_value_heads=4, tie_word_embeddings=True),
     "biases, head_dim 20": dict(attention_bias=True, head_dim=20),
     "rope linear": dict(rope_parameters=LINEAR),
+    "rope yarn, no factor": dict(rope_parameters={**YARN, "factor": None, "original_max_position_embeddings": 48}, max_position_embeddings=192),
+    "rope yarn, two scales": dict(rope_parameters={**YARN, "mscale": 0.7, "mscale_all_dim": 0.4, "factor": 16.0}),
     "window in the upper layers": WINDOW,
 }
 QWEN3_MOE = {
@@ -78,11 +83,17 @@ MISTRAL = {
     "no window, head_dim 20, tied embeddings": dict(sliding_window=None, head_dim=20, tie_word_embeddings=True),
     "rope linear, window of two, all heads": dict(rope_parameters=LINEAR, sliding_window=2, num_key_value_heads=4),
 }
+GROWING = {**YARN, "original_max_position_embeddings": 9, "max_position_embeddings": 256, "llama_4_scaling_beta": 0.1}  # rows have up to 40 tokens
+MINISTRAL3 = {
+    "queries that grow": dict(rope_parameters=GROWING),
+    "growing fast, two scales, window, all heads": dict(rope_parameters={**GROWING, "llama_4_scaling_beta": 0.7, "mscale": 1.0, "mscale_all_dim": 0.5}, sliding_window=6, num_key_value_heads=4),
+    "its own table of angles, head_dim 20, tied embeddings": dict(head_dim=20, tie_word_embeddings=True),
+}
 GRANITE = {
     "all multipliers": {},
     "others, biases, tied embeddings, rope linear": dict(embedding_multiplier=12.0, attention_multiplier=0.1, residual_multiplier=0.22, logits_scaling=0.5, attention_bias=True, mlp_bias=True, tie_word_embeddings=True, rope_parameters=LINEAR),
 }
-READ_BY = {"gemma2": "gemma", "gemma3": "gemma"}
+READ_BY = {"gemma2": "gemma", "gemma3": "gemma", "ministral3": "mistral"}
 
 
 def rows_of(lengths, vocabulary=96, seed=11):
@@ -248,12 +259,12 @@ def answers(bench, case, model, table):
 
 def refusals(bench):
     """What a plugin does not compute is refused, never computed as something else."""
-    for plugin, key, value, word in [("llama", "rope_parameters", {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}, "yarn"), ("llama", "rope_scaling", {"type": "dynamic", "factor": 2.0}, "dynamic"),
+    for plugin, key, value, word in [("llama", "rope_parameters", {**YARN, "rope_theta": 1.0}, "rope_theta = 1"), ("llama", "rope_scaling", {"type": "dynamic", "factor": 2.0}, "dynamic"),
                                      ("llama", "hidden_act", "gelu", "gelu"), ("llama", "model_type", "mistral", "mistral"), ("nemotron", "hidden_act", "silu", "relu2"),
                                      ("nemotron", "partial_rotary_factor", 0.25, "even number"), ("qwen2", "layer_types", ["sliding_attention"] * 3, "layer_types"), ("qwen3", "layer_types", ["sliding_attention"] * 3, "layer_types"),
                                      ("gemma3", "attn_logit_softcapping", 5.0, "attn_logit_softcapping"), ("gemma3", "use_bidirectional_attention", True, "use_bidirectional_attention"), ("gemma3", "sliding_window", None, "sliding_window"),
                                      ("gemma3", "layer_types", ["full_attention"] * 5, "kind of each of 6 layers"), ("gemma2", "layer_types", ["chunked_attention"] * 4, "layer_types"), ("gemma2", "hidden_activation", "silu", "hidden_activation"),
-                                     ("gemma3", "rope_parameters", {"full_attention": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}, "yarn"),
+                                     ("gemma3", "rope_parameters", {"full_attention": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}, "dynamic"),
                                      ("gemma3", "rope_parameters", {"full_attention": {"rope_type": "default", "rope_theta": 1e4}, "sliding_attention": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}}, "rope_type"),
                                      ("granite", "hidden_act", "gelu", "gelu"), ("mistral", "hidden_act", "gelu", "gelu")]:
         folder = bench.new_folder()
@@ -287,6 +298,6 @@ def padding_row(bench):
 def run(bench):
     refusals(bench)
     padding_row(bench)
-    for plugin, variants in [("llama", LLAMA), ("qwen2", QWEN2), ("qwen3", QWEN3), ("nemotron", NEMOTRON), ("mistral", MISTRAL), ("granite", GRANITE), ("gemma2", GEMMA2), ("gemma3", GEMMA3), ("qwen2_moe", QWEN2_MOE), ("qwen3_moe", QWEN3_MOE), ("mixtral", MIXTRAL)]:
+    for plugin, variants in [("llama", LLAMA), ("qwen2", QWEN2), ("qwen3", QWEN3), ("nemotron", NEMOTRON), ("mistral", MISTRAL), ("ministral3", MINISTRAL3), ("granite", GRANITE), ("gemma2", GEMMA2), ("gemma3", GEMMA3), ("qwen2_moe", QWEN2_MOE), ("qwen3_moe", QWEN3_MOE), ("mixtral", MIXTRAL)]:
         for name, changes in variants.items():
             variant(bench, plugin, name, changes)

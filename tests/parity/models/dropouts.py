@@ -13,6 +13,7 @@ from .lora_forms import ALPHA, RANK, STEPS, TRAIN, adamw, written_by
 P = 0.35
 CASES = {
     "lora": (LoraConfig, dict(lora_alpha=ALPHA, lora_dropout=P, target_modules=["q_proj", "down_proj"]), 'plugin = "lora"\nalpha = 12\ntargets = ["q_proj", "down_proj"]'),
+    "lora, its output": (LoraConfig, dict(lora_alpha=ALPHA, lora_dropout=P, target_modules=["q_proj", "down_proj"]), 'plugin = "lora"\nalpha = 12\ndropout_position = "post"\ntargets = ["q_proj", "down_proj"]'),
     "dora": (LoraConfig, dict(lora_alpha=ALPHA, lora_dropout=P, target_modules=["q_proj", "down_proj"], use_dora=True), 'plugin = "lora"\nalpha = 12\ndora = true\ntargets = ["q_proj", "down_proj"]'),
     "vera": (VeraConfig, dict(vera_dropout=P, target_modules=["k_proj", "up_proj"], d_initial=0.3), 'plugin = "vera"\nd_initial = 0.3\ntargets = ["k_proj", "up_proj"]'),
 }
@@ -44,14 +45,24 @@ class Keyed(torch.nn.Module):
         return x * torch.from_numpy(kept.reshape(x.shape[-2:])) / (1 - P)
 
 
-def in_peft(folder, config, settings):
+def dropped_behind(module, drop):
+    """NeMo's other place: what goes into A as it is, what comes out of B dropped."""
+    module.lora_dropout["default"] = torch.nn.Identity()
+    module.lora_B["default"].register_forward_hook(lambda layer, inputs, y: drop(y))
+
+
+def in_peft(folder, config, settings, behind):
     """The model, off its start, and what says which pass it is."""
     model = get_peft_model(LlamaForCausalLM.from_pretrained(folder), config(r=RANK, **settings)).train()
     pass_now, generator = {"step": 0, "first": 0}, torch.Generator().manual_seed(51)
     for name, module in model.named_modules():
         for kind in ("lora_dropout", "vera_dropout"):
             if hasattr(module, kind) and "default" in getattr(module, kind):
-                getattr(module, kind)["default"] = Keyed(name.replace("base_model.model.", "", 1), pass_now)
+                drop = Keyed(name.replace("base_model.model.", "", 1), pass_now)
+                if behind:
+                    dropped_behind(module, drop)
+                else:
+                    getattr(module, kind)["default"] = drop
     with torch.no_grad():
         for name, p in model.named_parameters():
             if p.requires_grad:
@@ -73,7 +84,7 @@ def run(bench):
     folder, rows = bench.new_folder(), rows_of([13, 6, 21])
     tiny.llama(folder)
     for name, (config, settings, options) in CASES.items():
-        model, pass_now = in_peft(folder, config, settings)
+        model, pass_now = in_peft(folder, config, settings, "output" in name)
         table = lambda p: model_table(folder, trainable=False) + f'[[llm.peft]]\nrank = {RANK}\ndropout = {p}\nweights = "{adapter}"\n{options}\n'
         adapter, written, optimizer, curve = written_by(bench, model), bench.new_folder(), adamw(model), []
         for step in range(STEPS):

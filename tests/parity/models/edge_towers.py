@@ -97,6 +97,17 @@ def counts(bench):
         got = bench.ask("edge_sizes", sizes=sizes, longest_edge=longest, multiple=multiple)[0]["sizes"]
         wrong = [(size, one, other) for size, one, other in zip(sizes, got, expected) if one != other]
         bench.check(f"images, pixtral, longest edge {longest}, multiples of {multiple}: {len(sizes)} sizes, {expected.count(None)} refused", not wrong and None in expected, wrong[:5])
+    small = [(h, w) for h in edges[:12] for w in edges[:12]]
+    small += [(int(10 ** generator.uniform(0, 2.6)), int(10 ** generator.uniform(0, 2.6))) for _ in range(5000 - len(small))]
+    for longest, merge in [(40, 1), (64, 2)]:
+        expected = []
+        for height, width in small:
+            size = get_resize_output_image_size(np.broadcast_to(np.uint8(0), (3, height, width)), size=(longest, longest), patch_size=(4 * merge, 4 * merge), input_data_format="channels_first")
+            expected.append([1, size[0] * size[1] // (4 * merge) ** 2] if min(size) else None)
+        options = f"hidden_size = 16\nintermediate_size = 24\nnum_layers = 1\nnum_heads = 2\npatch_size = 4\nlongest_edge = {longest}\nmerge_size = {merge}\n"
+        got = bench.ask("part_counts", plugin="pixtral", options=options, shapes=small, connector="patch_merger", connector_options=f"factor = {merge}\n")[0]["counts"]
+        wrong = [case for case in zip(small, got, expected) if case[1] != case[2]]
+        bench.check(f"pixtral, embeddings of {len(small)} pictures, longest edge {longest}, squares of {merge}: {expected.count(None)} refused", not wrong and None in expected, wrong[:3] or "")
 
 
 def refusals(bench):

@@ -24,6 +24,8 @@ VARIANTS = {
     "Qwen3-VL, grouped queries": (Qwen3VLTextConfig, Qwen3VLTextModel, dict(head_dim=16, rope_parameters={**TURNS, "mrope_section": [4, 2, 2]})),
     "Qwen3-VL, tied, all heads, even sections": (Qwen3VLTextConfig, Qwen3VLTextModel, dict(head_dim=12, num_key_value_heads=4, tie_word_embeddings=True, rope_parameters={**TURNS, "mrope_section": [2, 2, 2]})),
     "Qwen3-VL, biases, one key head, short sections": (Qwen3VLTextConfig, Qwen3VLTextModel, dict(head_dim=16, num_key_value_heads=1, attention_bias=True, rope_parameters={**TURNS, "mrope_section": [6, 1, 1]})),
+    "Qwen2.5-VL, rope yarn": (Qwen2_5_VLTextConfig, Qwen2_5_VLTextModel, dict(rope_parameters={"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e3, "original_max_position_embeddings": 48, "mrope_section": [1, 2, 3]})),
+    "Qwen3-VL, rope yarn": (Qwen3VLTextConfig, Qwen3VLTextModel, dict(head_dim=16, rope_parameters={**TURNS, "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "beta_fast": 8.0, "mrope_section": [4, 2, 2]})),
     "rope linear": (Qwen2VLTextConfig, Qwen2VLTextModel, dict(rope_parameters={"rope_type": "linear", "factor": 2.5, "rope_theta": 1e3, "mrope_section": [1, 2, 3]})),
 }
 
@@ -197,7 +199,7 @@ def positions(bench):
 
 
 def refusals(bench):
-    for key, value, word in [("mrope_section", [1, 2], "mrope_section has 2 sections"), ("mrope_section", [2, 2, 3], "7 frequencies in all"), ("mrope_section", [0, 3, 3], "mrope_section"), ("rope_type", "yarn", "yarn")]:
+    for key, value, word in [("mrope_section", [1, 2], "mrope_section has 2 sections"), ("mrope_section", [2, 2, 3], "7 frequencies in all"), ("mrope_section", [0, 3, 3], "mrope_section"), ("rope_type", "dynamic", "dynamic")]:
         folder = bench.new_folder()
         config_class, model_class, changes = VARIANTS["Qwen2-VL, grouped queries"]
         Text(folder, config_class, model_class, changes)
@@ -205,7 +207,7 @@ def refusals(bench):
         config["rope_parameters"][key] = value
         (folder / "config.json").write_text(json.dumps(config))
         bench.refused(f"qwen2_vl_text refuses {key} {value}", word, "model", model=model_table(folder, plugin="qwen2_vl_text"), ids=[[1, 2, 3]])
-    for key, value, word in [("mrope_section", [4, 4], "mrope_section has 2 sections"), ("mrope_section", [4, 2, 3], "9 frequencies in all"), ("mrope_interleaved", False, "mrope_interleaved"), ("rope_type", "yarn", "yarn")]:
+    for key, value, word in [("mrope_section", [4, 4], "mrope_section has 2 sections"), ("mrope_section", [4, 2, 3], "9 frequencies in all"), ("mrope_interleaved", False, "mrope_interleaved"), ("rope_type", "dynamic", "dynamic")]:
         folder = bench.new_folder()
         Text(folder, *VARIANTS["Qwen3-VL, grouped queries"])
         config = json.loads((folder / "config.json").read_text())

@@ -155,6 +155,26 @@ def counts(bench):
         bench.check(f"images, {plugin}, {bounds[0]} to {bounds[1]} pixels: {len(sizes)} sizes, {expected.count(None)} refused", not wrong and None in expected, wrong[:5])
 
 
+def plugin_counts(bench):
+    """The same through plugin and merger, of 5,000 small pictures."""
+    generator = random.Random(8)
+    sizes = [(1, 1), (1, 200), (1, 201), (201, 1), (8, 8), (7, 9), (12, 12), (20, 20), (28, 4), (77, 78), (76, 80)]
+    sizes += [(int(10 ** generator.uniform(0, 2.6)), int(10 ** generator.uniform(0, 2.6))) for _ in range(5000 - len(sizes))]
+    for plugin, more in [("qwen2_vl_vision", "window_size = 16\nfull_attention_layers = [0]\n"), ("qwen3_vl_vision", "positions = 4\ntaps = []\n")]:
+        for least, most in [(64, 6000), (640, 1000)]:
+            processor = Qwen2VLImageProcessorPil(patch_size=4, merge_size=2, size={"shortest_edge": least, "longest_edge": most})
+            expected = []
+            for size in sizes:
+                try:
+                    expected.append([1, processor.get_number_of_image_patches(*size, {}) // 4])
+                except ValueError:
+                    expected.append(None)
+            options = f"hidden_size = 16\nintermediate_size = 24\nnum_layers = 1\nnum_heads = 2\npatch_size = 4\nmin_pixels = {least}\nmax_pixels = {most}\n{more}"
+            got = bench.ask("part_counts", plugin=plugin, options=options, shapes=sizes, connector="patch_merger", connector_options="factor = 2\n")[0]["counts"]
+            wrong = [case for case in zip(sizes, got, expected) if case[1] != case[2]]
+            bench.check(f"{plugin}, embeddings of {len(sizes)} pictures of {least} to {most} pixels, {expected.count(None)} refused", not wrong and None in expected, wrong[:3] or "")
+
+
 def refusals(bench):
     for key, value, word in [("hidden_act", "tanh", "hidden_act"), ("in_channels", 4, "in_channels"), ("window_size", 4, "holds no square"), ("num_heads", 3, "4 * num_heads"), ("fullatt_block_indexes", [3], "no block 3"),
                              ("model_type", "clip_vision_model", "model_type"), ("rope_parameters", {"rope_type": "default", "rope_theta": 1.0}, "rope_type")]:
@@ -174,6 +194,7 @@ def refusals(bench):
 def run(bench):
     refusals(bench)
     counts(bench)
+    plugin_counts(bench)
     pixels(bench)
     for name, (config_class, model_class, changes) in VARIANTS.items():
         vectors(bench, name, config_class, model_class, changes)

@@ -91,6 +91,15 @@ def tiles(bench):
         got = bench.ask("tile_grids", sizes=sizes, least=least, most=most, edge=edge)[0]["grids"]
         expected = [list(reversed(get_optimal_tiled_canvas(tuple(size), (edge, edge), least, most))) for size in sizes]
         bench.check(f"internvit, grids of {len(sizes)} pictures, {least} to {most} tiles of {edge}", got == expected, [case for case in zip(sizes, got, expected) if case[1] != case[2]][:3] or "")
+    small = [[h, w] for h in (1, 2, 27, 28, 29, 56, 57) for w in (1, 28, 55, 56, 84)]
+    small += [[int(10 ** generator.uniform(0, 2.4)), int(10 ** generator.uniform(0, 2.4))] for _ in range(5000 - len(small))]
+    for least, most in [(1, 12), (3, 5)]:
+        processor = GotOcr2ImageProcessorPil(size={"height": 28, "width": 28}, min_patches=least, max_patches=most, crop_to_patches=True)
+        expected = [[count, 4 * count] for count in (processor.get_number_of_image_patches(*size, {}) for size in small)]
+        options = f"hidden_size = 16\nintermediate_size = 24\nnum_layers = 1\nnum_heads = 2\npatch_size = 7\nimage_size = 28\ninput_size = 28\nmin_tiles = {least}\nmax_tiles = {most}\n"
+        got = bench.ask("part_counts", plugin="internvit", options=options, shapes=small, connector="pixel_shuffle", connector_options="factor = 2\n")[0]["counts"]
+        wrong = [case for case in zip(small, got, expected) if case[1] != case[2]]
+        bench.check(f"internvit, tiles and embeddings of {len(small)} pictures, {least} to {most} tiles", not wrong, wrong[:3] or "")
     folder = bench.new_folder()
     InternVLVisionModel(InternVLVisionConfig(**TOWER)).save_pretrained(folder)
     for settings in [dict(max_patches=6), dict(min_patches=2, max_patches=4, image_mean=[0.5] * 3, image_std=[0.5] * 3, resample=2), dict(max_patches=1)]:
@@ -327,7 +336,8 @@ def sizes(bench):
     for name, vision, language in [("InternVL3-2B", tower, Qwen2Config(**qwen, hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12)),
                                    ("InternVL3.5-8B", tower, Qwen3Config(vocab_size=151936, hidden_size=4096, intermediate_size=12288, num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8)),
                                    ("InternVL3-38B", large, Qwen2Config(vocab_size=151674, hidden_size=5120, intermediate_size=27648, num_hidden_layers=64, num_attention_heads=40, num_key_value_heads=8))]:
-        counted(bench, f"internvl, {name}", InternVLConfig(vision_config=InternVLVisionConfig(**vision), text_config=language, tie_word_embeddings=False), InternVLForConditionalGeneration)
+        counted(bench, f"internvl, {name}", InternVLConfig(vision_config=InternVLVisionConfig(**vision), text_config=language, tie_word_embeddings=False), InternVLForConditionalGeneration,
+                2_088_957_440 if name == "InternVL3-2B" else None)
 
 
 def run(bench):

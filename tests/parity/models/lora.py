@@ -117,5 +117,5 @@ def run(bench):
     for name, (settings, options) in CASES.items():
         one(bench, name, settings, options, folder)
     refusals(bench, folder)
-    for plugin in ("qwen2", "qwen3", "nemotron", "mistral", "granite", "gemma2", "gemma3", "qwen2_moe", "qwen3_moe", "mixtral"):
+    for plugin in ("qwen2", "qwen3", "nemotron", "mistral", "ministral3", "granite", "gemma2", "gemma3", "qwen2_moe", "qwen3_moe", "mixtral"):
         family(bench, plugin)

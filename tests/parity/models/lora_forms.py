@@ -164,6 +164,11 @@ def starts(bench, folder):
     """Random starts, by what makes them: the numbers are drawn otherwise than torch's modules draw them."""
     rows = rows_of([13, 6])
     plain = {"logits": reference(LlamaForCausalLM.from_pretrained(folder), rows)["logits"]}
+    written = bench.new_folder()
+    bench.ask("model", model=table(folder, 'targets = ["q_proj"]\ninit = "xavier"', rank=8), ids=rows, save_adapter=written)
+    drawn = [value for name, value in load_file(written / "adapter_model.safetensors").items() if "lora_A" in name]
+    wide = torch.cat([value.flatten() for value in drawn]).std().item()
+    bench.check("lora, xavier: A is spread as Glorot says", abs(wide - (2 / (8 + drawn[0].shape[1])) ** 0.5) < 0.1 * wide, f"{wide:.4f}")
     for init, rank in [("kaiming", 8), ("gaussian", 8), ("orthogonal", 8)]:
         written = bench.new_folder()
         _, out = bench.ask("model", model=table(folder, f'targets = "all-linear"\ninit = "{init}"', rank=rank), ids=rows, save_adapter=written)
@@ -244,7 +249,7 @@ def refusals(bench, folder, tied):
             ("layers beside an expression", "targets = '.*q_proj'\nlayers_to_transform = [1]", "", "beside a regular expression"), ("layers_pattern alone", q + '\nlayers_pattern = ["layers"]', "", "without layers_to_transform"),
             ("a pattern without a site", q + "\nrank_pattern = { v_proj = 3 }", "", "'v_proj' matches none"), ("two patterns for one site", q + "\nrank_pattern = { q_proj = 3, '.*proj' = 2 }", "", "both match"),
             ("half a rank", q + "\nrank_pattern = { q_proj = 2.5 }", "", "no number that fits"), ("a module that is not there", q + '\nmodules_to_save = ["lm_haed"]', "", "lm_haed"),
-            ("an odd orthogonal rank", q + '\ninit = "orthogonal"\nrank_pattern = { q_proj = 3 }', "", "even rank"), ("more ranks than singular values", q + '\ninit = "pissa"\nrank_pattern = { q_proj = 100 }', "", "fewer singular values"),
+            ("dropout behind dora", q + '\ndora = true\ndropout_position = "post"', "", "dropout_position"), ("an odd orthogonal rank", q + '\ninit = "orthogonal"\nrank_pattern = { q_proj = 3 }', "", "even rank"), ("more ranks than singular values", q + '\ninit = "pissa"\nrank_pattern = { q_proj = 100 }', "", "fewer singular values"),
             ("dora behind what makes no matrix", q + "\ndora = true", "", "makes none")]:
         mine = table(folder, options, weights)
         if "behind" in name:

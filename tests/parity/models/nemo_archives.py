@@ -141,9 +141,9 @@ def run(bench):
     refused("fastconformer refuses an archive without an encoder's tensors", "none of its", archive(folder / "none.nemo", good, {"decoder.weight": torch.ones(2)}))
     refused("fastconformer refuses a compressed archive", "gunzip", archive(folder / "packed.nemo", good, tensors(model), mode="w:gz"))
     refused("fastconformer refuses an archive of another model", "no 'encoder'", archive(folder / "other.nemo", {"model": {"layers": 3}}, tensors(model)))
-    refused("fastconformer refuses what is no YAML", "model_config.yaml:", mangled(folder / "yaml.nemo"))
+    refused("fastconformer refuses what is not YAML", "model_config.yaml:", mangled(folder / "yaml.nemo"))
     (folder / "text.nemo").write_text("no archive")
-    refused("fastconformer refuses what is no archive", "text.nemo", folder / "text.nemo")
+    refused("fastconformer refuses what is not an archive", "text.nemo", folder / "text.nemo")
     whole = archive(folder / "whole.nemo", good, tensors(model)).read_bytes()
     for cut in (0, 100, 600, 2000, len(whole) // 2):
         (folder / "cut.nemo").write_bytes(whole[:cut])

@@ -347,7 +347,8 @@ def sizes(bench):
                                                ("SmolVLM2-500M", SmolVlm, base, LlamaConfig(**small, hidden_size=960, intermediate_size=2560, num_hidden_layers=32, num_attention_heads=15, num_key_value_heads=5), 4),
                                                ("SmolVLM2-2.2B", SmolVlm, so400m, LlamaConfig(**small, hidden_size=2048, intermediate_size=8192, num_hidden_layers=24, num_attention_heads=32, num_key_value_heads=32), 3),
                                                ("Idefics3-8B", Idefics3, {**so400m, "image_size": 364}, LlamaConfig(vocab_size=128259, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=8, pad_token_id=128002), 2)]:
-        counted(bench, f"{kind.name}, {name}", kind.config(vision_config=kind.vision_config(**tower), text_config=language, scale_factor=scale, tie_word_embeddings=False), kind.architecture)
+        published = {"SmolVLM2-256M": 256_484_928, "SmolVLM2-500M": 507_482_304}.get(name)
+        counted(bench, f"{kind.name}, {name}", kind.config(vision_config=kind.vision_config(**tower), text_config=language, scale_factor=scale, tie_word_embeddings=False), kind.architecture, published)
 
 
 def run(bench):

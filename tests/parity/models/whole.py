@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from tokenizer_parity import make_over_characters, over_characters
 from tokenizers import Tokenizer
-from transformers import (GraniteConfig, GraniteForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, MistralForCausalLM, Gemma3Config, Gemma3ForConditionalGeneration, Gemma3ImageProcessorPil, Gemma3Processor, Gemma3TextConfig, Mistral3Config, Mistral3ForConditionalGeneration, MistralConfig, Phi3Config, Phi3ForCausalLM, PixtralImageProcessorPil, PixtralVisionConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaNextConfig, LlavaNextForConditionalGeneration,
+from transformers import (GraniteConfig, GraniteForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Ministral3Config, Ministral3ForCausalLM, MistralForCausalLM, Gemma3Config, Gemma3ForConditionalGeneration, Gemma3ImageProcessorPil, Gemma3Processor, Gemma3TextConfig, Mistral3Config, Mistral3ForConditionalGeneration, MistralConfig, Phi3Config, Phi3ForCausalLM, PixtralImageProcessorPil, PixtralVisionConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaNextConfig, LlavaNextForConditionalGeneration,
                           LlavaNextImageProcessorPil, LlavaNextProcessor, LlavaProcessor, PreTrainedTokenizerFast, Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor, Qwen2Config, Qwen3Config, Qwen3ForCausalLM, Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor,
                           SiglipImageProcessorPil, SiglipVisionConfig, WhisperFeatureExtractor)
 
@@ -22,6 +22,7 @@ from . import tiny
 from .common import isolated, relative, starting
 from .conversations import audio, expand, image, make_tokenizer, named, text, turns, video, write_media
 from .encoder_adapters import lora_table, with_lora
+from .decoders import GROWING
 from .lora import plain
 from .processors import PINPOINTS, picture, speech, write_wav
 
@@ -583,6 +584,16 @@ class Mistral3Window(Mistral3Pictures):
     tower = {**Rows.tower, "hidden_act": "silu", "num_attention_heads": 4, "rope_parameters": {"rope_type": "axial", "rope_theta": 50.0}}
 
 
+class Ministral3Pictures(Mistral3Pictures):
+    """Whose text model's queries grow with their position."""
+    name = "mistral3, Ministral 3"
+    more = dict(tie_word_embeddings=False, head_dim=16, rope_parameters=GROWING)
+
+    def make_model(self, changes):
+        text = Ministral3Config(**{**changes, **self.more})
+        return self.architecture(Mistral3Config(text_config=text, vision_config=PixtralVisionConfig(**self.tower), image_token_index=self.media_id, spatial_merge_size=self.merge, vision_feature_layer=self.layer, tie_word_embeddings=False))
+
+
 class Pixtral(Rows):
     name, architecture = "llava on pixtral", LlavaForConditionalGeneration
 
@@ -761,6 +772,7 @@ def text_sizes(bench):
     counted(bench, "qwen3, Qwen3-0.6B", Qwen3Config(**qwen, hidden_size=1024, intermediate_size=3072, num_hidden_layers=28, num_attention_heads=16, tie_word_embeddings=True), Qwen3ForCausalLM, 596_049_920)
     counted(bench, "qwen3, Qwen3-8B", Qwen3Config(**qwen, hidden_size=4096, intermediate_size=12288, num_hidden_layers=36, num_attention_heads=32), Qwen3ForCausalLM, 8_190_735_360)
     counted(bench, "mistral, Mistral-7B", MistralConfig(), MistralForCausalLM, 7_241_732_096)
+    counted(bench, "mistral, Ministral-3-8B", Ministral3Config(), Ministral3ForCausalLM)
     counted(bench, "gemma, Gemma-2-2B", Gemma2Config(), Gemma2ForCausalLM, 2_614_341_888)
     counted(bench, "gemma, Gemma-3-1B", Gemma3TextConfig(vocab_size=262144, hidden_size=1152, intermediate_size=6912, num_attention_heads=4, num_key_value_heads=1, sliding_window=512, max_position_embeddings=32768), Gemma3ForCausalLM, 999_885_952)
 
@@ -814,7 +826,7 @@ def run(bench):
     text_sizes(bench)
     more_sizes(bench)
     vicuna(bench)
-    for kind in (Llava, LlavaClassToken, LlavaSiglip, LlavaNext, Qwen2Audio, Gemma3Pictures, Gemma3Untied, Mistral3Pictures, Mistral3Window, Pixtral):
+    for kind in (Llava, LlavaClassToken, LlavaSiglip, LlavaNext, Qwen2Audio, Gemma3Pictures, Gemma3Untied, Mistral3Pictures, Mistral3Window, Ministral3Pictures, Pixtral):
         reference = family(bench, kind)
         if isinstance(reference, Gemma3Pictures):
             layout(bench, reference)
