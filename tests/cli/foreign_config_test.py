@@ -38,6 +38,9 @@ QWEN3_MOE = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "qwen3_moe", **EXPERTS
 QWEN2_MOE = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "qwen2_moe", **EXPERTS, "num_experts": 4, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 48,
              "norm_topk_prob": False, "decoder_sparse_step": 1, "mlp_only_layers": [0], "qkv_bias": True, "layer_types": ["full_attention"] * 2}
 MIXTRAL = {**PLAIN, "rms_norm_eps": 1e-5, "model_type": "mixtral", **EXPERTS, "num_local_experts": 4, "sliding_window": 32, "router_jitter_noise": 0.0}
+MINISTRAL3 = {**PLAIN, "rms_norm_eps": 1e-5, "model_type": "ministral3", "sliding_window": None,
+              "rope_parameters": {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0, "original_max_position_embeddings": 16, "max_position_embeddings": 64, "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0,
+                                  "attention_factor": 1.1, "truncate": True, "llama_4_scaling_beta": 0.1}}
 MISTRAL = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "mistral", "sliding_window": 32}
 GRANITE = {**PLAIN, "rms_norm_eps": 1e-6, "model_type": "granite", "attention_bias": False, "mlp_bias": False, "embedding_multiplier": 12.0, "attention_multiplier": 0.1, "residual_multiplier": 0.22, "logits_scaling": 8.0}
 PHI3 = {**PLAIN, "rms_norm_eps": 1e-5, "model_type": "phi3", "sliding_window": 32, "original_max_position_embeddings": 256, "partial_rotary_factor": 0.75, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attention_bias": False,
@@ -125,7 +128,7 @@ VILA = {"model_type": "llava_llama", "llm_cfg": LLAMA, "vision_tower_cfg": {**SI
 FOLDERS = {"llm": "llm_cfg", "vision_tower": "vision_tower_cfg", "mm_projector": "mm_projector_cfg"}
 PARAKEET = {"vocab_size": 32, "pad_token_id": 31, "encoder_config": FASTCONFORMER}
 # plugin, or what tells several of its subjects apart -> kind, config.json, preprocessor_config.json
-SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "qwen2_moe": ("llm", QWEN2_MOE, None), "qwen3_moe": ("llm", QWEN3_MOE, None), "mixtral": ("llm", MIXTRAL, None), "mistral": ("llm", MISTRAL, None), "granite": ("llm", GRANITE, None), "phi3": ("llm", PHI3, None), "gemma2": ("llm", GEMMA2, None), "gemma3_text": ("llm", GEMMA3, None),
+SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3": ("llm", QWEN3, None), "qwen2_moe": ("llm", QWEN2_MOE, None), "qwen3_moe": ("llm", QWEN3_MOE, None), "mixtral": ("llm", MIXTRAL, None), "mistral": ("llm", MISTRAL, None), "ministral3": ("llm", MINISTRAL3, None), "granite": ("llm", GRANITE, None), "phi3": ("llm", PHI3, None), "gemma2": ("llm", GEMMA2, None), "gemma3_text": ("llm", GEMMA3, None),
             "pixtral": ("encoder", PIXTRAL, EDGES), "gemma3": ("whole", WHOLE_GEMMA3, SQUARE), "mistral3": ("whole", MISTRAL3, EDGES), "nemotron": ("llm", NEMOTRON, None),
             "dinov2": ("encoder", DINOV2, PICTURE), "clip": ("encoder", CLIP, PICTURE),
             "siglip": ("encoder", SIGLIP, STRETCHED), "clip_half": ("encoder", WHOLE_CLIP, PICTURE), "siglip_half": ("encoder", WHOLE_SIGLIP, STRETCHED),
@@ -139,7 +142,7 @@ SUBJECTS = {"llama": ("llm", LLAMA, None), "qwen2": ("llm", QWEN2, None), "qwen3
             "qwen3_vl_text": ("llm", TURNING_TEXT, None), "qwen3_vl_vision": ("encoder", TAPPED_TOWER, NATIVE), "qwen3_vl": ("whole", QWEN3_VL, NATIVE),
             "internvit": ("encoder", INTERNVIT, TILED), "internvl": ("whole", INTERNVL, TILED), "internvl_chat": ("whole", INTERNVL_CHAT, PICTURE),
             "idefics3_vision": ("encoder", {**SPLIT_VIT, "model_type": "idefics3_vision"}, SPLIT), "smolvlm_vision": ("encoder", SPLIT_VIT, SPLIT), "smolvlm": ("whole", SMOLVLM, SPLIT), "idefics3": ("whole", IDEFICS3, SPLIT)}
-PLUGINS = {"gemma2": "gemma", "gemma3_text": "gemma", "clip_half": "clip", "siglip_half": "siglip", "parakeet_ctc": "fastconformer", "parakeet_tdt": "fastconformer", "parakeet_rnnt": "fastconformer",
+PLUGINS = {"gemma2": "gemma", "ministral3": "mistral", "gemma3_text": "gemma", "clip_half": "clip", "siglip_half": "siglip", "parakeet_ctc": "fastconformer", "parakeet_tdt": "fastconformer", "parakeet_rnnt": "fastconformer",
            "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision", "smolvlm_vision": "idefics3_vision"}
 VIDEO = {"video_processor_type": "Qwen2VLVideoProcessor", "fps": 2, "num_frames": None, "min_frames": 4, "max_frames": 768, "do_sample_frames": True, "cap_pixels_per_frame": False, "max_video_tokens": 768,
          **{key: value for key, value in NATIVE.items() if key != "image_processor_type"}}

@@ -37,7 +37,7 @@ class Mixed(Together):
         cls.source.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def run_mixed(self, name, processes, *args, **more):
-        ways = sets(train__steps=WAYS, train__tokens_per_batch=96, data__shuffle="false", train__checkpoint_every=WAYS)
+        ways = sets(train__steps=WAYS, train__tokens_per_batch=60, data__shuffle="false", train__checkpoint_every=WAYS)
         run, _ = self.run_with(name, processes, *ways, "--set", f'data.train.sources=[{{ path = "{self.source}" }}]', *args, **more)
         lines = records(run / "metrics.jsonl")
         self.assertEqual([line["train/samples"] for line in lines], [4] * WAYS)

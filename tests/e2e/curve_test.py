@@ -26,6 +26,15 @@ METHODS = {
     "prefix_tuning": (lambda: PrefixTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"), 'plugin = "prefix_tuning"\ntokens = 3'),
     "prompt_tuning": (lambda: PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"), 'plugin = "prompt_tuning"\ntokens = 3'),
 }
+if os.environ.get("ANTIPHON_LONG"):
+    METHODS |= {
+        "rslora, patterns": (lambda: LoraConfig(r=4, lora_alpha=12, use_rslora=True, rank_pattern={"q_proj": 2}, alpha_pattern={"down_proj": 5}, target_modules=["q_proj", "down_proj"], task_type="CAUSAL_LM"),
+                             'plugin = "lora"\nrank = 4\nalpha = 12\nrslora = true\nrank_pattern = { q_proj = 2 }\nalpha_pattern = { down_proj = 5 }\ntargets = ["q_proj", "down_proj"]'),
+        "lora, a head": (lambda: LoraConfig(r=4, lora_alpha=12, target_modules=["v_proj"], modules_to_save=["lm_head"], task_type="CAUSAL_LM"),
+                         'plugin = "lora"\nrank = 4\nalpha = 12\ntargets = ["v_proj"]\nmodules_to_save = ["lm_head"]'),
+        "lora, one layer": (lambda: LoraConfig(r=4, lora_alpha=12, target_modules=["q_proj", "o_proj"], layers_to_transform=[1], task_type="CAUSAL_LM"),
+                            'plugin = "lora"\nrank = 4\nalpha = 12\ntargets = ["q_proj", "o_proj"]\nlayers_to_transform = [1]'),
+    }
 VIRTUAL = {"prompt_tuning": 3}  # tokens of a sequence that take room
 
 

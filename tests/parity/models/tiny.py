@@ -123,7 +123,7 @@ def mistral(folder, seed=22, **changes):
 
 
 def ministral3(folder, seed=25, **changes):
-    return saved(Ministral3ForCausalLM(Ministral3Config(**{**DECODER, "head_dim": 12, **changes})), seed, folder)
+    return saved(Ministral3ForCausalLM(Ministral3Config(**{**DECODER, "head_dim": 12, "pad_token_id": None, **changes})), seed, folder)
 
 
 def granite(folder, seed=23, **changes):

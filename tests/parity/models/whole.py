@@ -587,7 +587,7 @@ class Mistral3Window(Mistral3Pictures):
 class Ministral3Pictures(Mistral3Pictures):
     """Whose text model's queries grow with their position."""
     name = "mistral3, Ministral 3"
-    more = dict(tie_word_embeddings=False, head_dim=16, rope_parameters=GROWING)
+    more = dict(tie_word_embeddings=False, head_dim=16, rope_parameters=GROWING, pad_token_id=None)
 
     def make_model(self, changes):
         text = Ministral3Config(**{**changes, **self.more})
