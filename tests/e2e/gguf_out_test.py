@@ -88,7 +88,7 @@ class GgufOut(Case):
         toml = self.folder / "yarn.toml"
         toml.write_text(f'[model]\nfrom = "{folder}"\n')
         theirs = server(self.export("fp32", toml))
-        ids = self.ids_of(PROMPT * 4)
+        ids = self.ids_of(PROMPT * 10)
         self.assertGreater(len(ids), 40)
         answer = post(theirs.listening_address, "completion", {"prompt": ids, "n_predict": 12, "temperature": 0, "top_k": 1, "return_tokens": True, "ignore_eos": True, "cache_prompt": False})
         self.assertEqual(answer["tokens"], self.greedy(folder, ids))
