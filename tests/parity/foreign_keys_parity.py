@@ -18,7 +18,7 @@ from pathlib import Path
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import transformers
-from transformers import (Gemma2Config, Gemma3Config, Gemma3ImageProcessorPil, Gemma3TextConfig, GraniteConfig, Mistral3Config, MistralConfig, PixtralImageProcessorPil, PixtralVisionConfig, Qwen2_5OmniThinkerConfig, Qwen3VLConfig, Qwen3VLTextConfig, Qwen2_5_VLConfig, Qwen2_5_VLTextConfig, Qwen2VLConfig, Qwen2VLImageProcessorPil, Qwen2VLTextConfig, BitImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, LlavaImageProcessorPil, LlavaNextConfig,
+from transformers import (Gemma2Config, Gemma3Config, Gemma3ImageProcessorPil, Gemma3TextConfig, GraniteConfig, Ministral3Config, Mistral3Config, MistralConfig, PixtralImageProcessorPil, PixtralVisionConfig, Qwen2_5OmniThinkerConfig, Qwen3VLConfig, Qwen3VLTextConfig, Qwen2_5_VLConfig, Qwen2_5_VLTextConfig, Qwen2VLConfig, Qwen2VLImageProcessorPil, Qwen2VLTextConfig, BitImageProcessorPil, CLIPImageProcessorPil, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, LlavaImageProcessorPil, LlavaNextConfig,
                           LlavaNextImageProcessorPil, NemotronConfig, ParakeetEncoderConfig, ParakeetFeatureExtractor, Qwen2AudioConfig, Qwen2AudioEncoderConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig, Qwen3MoeConfig, MixtralConfig,
                           SiglipImageProcessorPil, SiglipVisionConfig, ViTImageProcessorPil, WhisperConfig, WhisperFeatureExtractor)
 from transformers.models.qwen2_5_omni.configuration_qwen2_5_omni import Qwen2_5OmniAudioEncoderConfig, Qwen2_5OmniTextConfig, Qwen2_5OmniVisionEncoderConfig
@@ -59,7 +59,7 @@ TAPPED_TOWER = dict(depth=3, hidden_size=32, intermediate_size=48, num_heads=2, 
 # model types that another plugin reads
 OMNI_EARS = dict(d_model=48, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=64, num_mel_bins=80)
 READ_BY = {"qwen2_5_omni_text": "qwen2_vl_text", "qwen2_5_omni_vision_encoder": "qwen2_vl_vision", "qwen2_5_omni_audio_encoder": "qwen2_5_omni_audio",
-           "qwen2_audio_encoder": "whisper", "voxtral_encoder": "whisper", "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision", "gemma2": "gemma", "gemma3_text": "gemma", "smolvlm_vision": "idefics3_vision"}
+           "qwen2_audio_encoder": "whisper", "voxtral_encoder": "whisper", "qwen2_5_vl_text": "qwen2_vl_text", "qwen2_5_vl_vision": "qwen2_vl_vision", "gemma2": "gemma", "gemma3_text": "gemma", "ministral3": "mistral", "smolvlm_vision": "idefics3_vision"}
 
 CONFORMER = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, conv_kernel_size=5, subsampling_conv_channels=8)
 
@@ -86,7 +86,7 @@ HARMLESS = {
     "qwen2_5_omni_text": {}, "qwen2_5_omni_vision_encoder": {"out_hidden_size": "as before"},
     "qwen2_5_omni_audio_encoder": {"output_dim": "of the projection", "max_source_positions": "positions begin again in each chunk", "scale_embedding": "set aside by Qwen2_5OmniAudioEncoder.forward"},
     "qwen2_5_vl_vision": {"out_hidden_size": "as before"}, "qwen3_vl_text": {}, "qwen3_vl_vision": {"out_hidden_size": "as before"},
-    "gemma2": {}, "gemma3_text": {}, "mistral": {}, "granite": {}, "phi3": {}, "pixtral": {"head_dim": "follows from the width and the heads, in transformers, too"},
+    "gemma2": {}, "gemma3_text": {}, "mistral": {}, "ministral3": {}, "granite": {}, "phi3": {}, "pixtral": {"head_dim": "follows from the width and the heads, in transformers, too"},
     "idefics3_vision": {}, "smolvlm_vision": {},
     "internvit": {"layer_scale_init_value": "the start", "use_mask_token": "masks of training", "chunk_size_feed_forward": "read by InternVLVisionLayer, and not used"},
     "llama": {}, "qwen2": {}, "qwen3": {}, "nemotron": {}, "qwen2_moe": {"sliding_window": "only of layers with a window, which are refused"}, "qwen3_moe": {}, "mixtral": {},
@@ -96,7 +96,7 @@ SUBJECTS = [("clip_text", "text", CLIPTextConfig, TEXT, "clip"), ("siglip_text",
             ("qwen3", "llm", Qwen3Config, {**DECODER, "head_dim": 16, "use_sliding_window": True, "sliding_window": 32, "max_window_layers": 1}, "qwen3"),
             ("qwen2_moe", "llm", Qwen2MoeConfig, {**DECODER, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 40}, "qwen2_moe"),
             ("qwen3_moe", "llm", Qwen3MoeConfig, {**DECODER, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "use_sliding_window": True, "sliding_window": 32}, "qwen3_moe"), ("mixtral", "llm", MixtralConfig, DECODER, "mixtral"),
-            ("mistral", "llm", MistralConfig, {**DECODER, "sliding_window": 32}, "mistral"), ("granite", "llm", GraniteConfig, DECODER, "granite"), ("phi3", "llm", Phi3Config, {**DECODER, "sliding_window": 32, "pad_token_id": None}, "phi3"),
+            ("mistral", "llm", MistralConfig, {**DECODER, "sliding_window": 32}, "mistral"), ("ministral3", "llm", Ministral3Config, {**DECODER, "head_dim": 16, "sliding_window": 32, "pad_token_id": None}, "ministral3"), ("granite", "llm", GraniteConfig, DECODER, "granite"), ("phi3", "llm", Phi3Config, {**DECODER, "sliding_window": 32, "pad_token_id": None}, "phi3"),
             ("gemma2", "llm", Gemma2Config, GEMMA, "gemma2"), ("gemma3_text", "llm", Gemma3TextConfig, GEMMA, "gemma3"), ("pixtral", "encoder", PixtralVisionConfig, PIXTRAL, "pixtral"),
             ("nemotron", "llm", NemotronConfig, DECODER, "nemotron"), ("dinov2", "encoder", Dinov2Config, {k: v for k, v in VIT.items() if k != "intermediate_size"}, "dinov2"),
             ("clip", "encoder", CLIPVisionConfig, VIT, "clip"), ("siglip", "encoder", SiglipVisionConfig, VIT, "siglip"), ("whisper", "encoder", WhisperConfig, WHISPER, "whisper"),
@@ -165,6 +165,7 @@ DEFAULTS = {"clip_text": {**WRITTEN, "eos_token_id": "eos_token_id"}, "siglip_te
             "mixtral": {**LLM, "norm_eps": "rms_norm_eps", **EXPERTS, "num_experts": "num_local_experts"},
             "gemma2": {**LLM, **GEMMAS, "attn_logit_softcapping": "attn_logit_softcapping", "final_logit_softcapping": "final_logit_softcapping"}, "gemma3_text": {**LLM, **GEMMAS},
             "mistral": {**LLM, "norm_eps": "rms_norm_eps", "sliding_window": "sliding_window"},
+            "ministral3": {**LLM, "norm_eps": "rms_norm_eps", "head_size": "head_dim"},
             "phi3": {**LLM, "norm_eps": "rms_norm_eps", "rope_original_max_positions": "original_max_position_embeddings"},
             "granite": {**LLM, "norm_eps": "rms_norm_eps", "attention_bias": "attention_bias", "mlp_bias": "mlp_bias", **{key: key for key in ["embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling"]}},
             "pixtral": {**{option: key for option, key in TOWER.items() if option not in ("image_size", "layer_norm_eps")}, "intermediate_size": "intermediate_size"},
@@ -389,10 +390,13 @@ class ForeignKeys(unittest.TestCase):
                 self.assertIsNotNone(options[name], said)
                 got = next(iter(options[name].values()))
                 self.assertEqual({option: got[option] for option in DEFAULTS[plugin]}, {option: getattr(config, attribute) for option, attribute in DEFAULTS[plugin].items()})
-                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral", "qwen2_vl_text", "qwen2_5_vl_text", "qwen2_5_omni_text", "qwen3_vl_text", "mistral", "granite", "phi3", "gemma2"):
+                if plugin in ("llama", "qwen2", "qwen3", "nemotron", "qwen2_moe", "qwen3_moe", "mixtral", "qwen2_vl_text", "qwen2_5_vl_text", "qwen2_5_omni_text", "qwen3_vl_text", "mistral", "ministral3", "granite", "phi3", "gemma2"):
                     self.assertEqual(got["num_kv_heads"] or got["num_heads"], config.num_key_value_heads or config.num_attention_heads)
                     self.assertEqual(got["rope_theta"], config.rope_parameters["rope_theta"])
                     self.assertEqual(got.get("partial_rotary_factor", 1), config.rope_parameters.get("partial_rotary_factor", 1))
+                if plugin == "ministral3":
+                    own = {"rope_factor": "factor", "rope_original_max_positions": "original_max_position_embeddings"}
+                    self.assertEqual({option: got[option] for option in own}, {option: config.rope_parameters[key] for option, key in own.items()})
 
     def test_every_key_of_peft(self):
         """The program's own list, against peft's class: an unknown key is refused, so each must be there."""
