@@ -11,17 +11,13 @@ import time
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from together import children
 from harness import DEVICE, LIMIT, Case, checkpoint_state, checkpoints, losses, main, sets
 
 STEPS = 60
 COMMON = sets(train__steps=STEPS, train__accumulate=2, train__tokens_per_batch=96, train__checkpoint_every=4, precision__compute="fp32")
-
-
-def children(pid):
-    """Processes that a process has started, oldest first."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def alive(pid):
@@ -43,10 +39,10 @@ class Launch(Case):
 
     def wait_for_children(self, process, count=2):
         end = time.monotonic() + LIMIT
-        while len(children(process.pid)) < count:
+        while len(children(process)) < count:
             self.assertLess(time.monotonic(), end)
             time.sleep(0.01)
-        return children(process.pid)
+        return children(process)
 
     def undisturbed(self):
         run = self.folder / "undisturbed"
