@@ -11,8 +11,7 @@ OwnLibrary open_own_library(const std::string& name, const char* entry) {
   if (!dladdr(reinterpret_cast<const void*>(&open_own_library), &own) || !own.dli_fname)
     return {nullptr, "it is not known where this program lies"};
   const auto file = std::filesystem::absolute(own.dli_fname).parent_path() / name;
-  if (!std::filesystem::exists(file))
-    return {nullptr, "this build has no " + name};
+  if (!std::filesystem::exists(file)) return {nullptr, "this build has no " + name};
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) return {nullptr, dlerror()};
   const auto table = reinterpret_cast<const void* (*)()>(dlsym(library, entry));

@@ -20,7 +20,7 @@ struct SourceOptions {
   std::string source = "auto", format = "auto";
   config::Value source_options = config::Value::Table{}, format_options = config::Value::Table{};
   int64_t max_samples = 0, epochs = 0;  // 0: all records; without an end
-  std::string media_folder = {};  // "": that of the file
+  std::string media_folder = {};        // "": that of the file
 };
 
 struct SplitOptions {
