@@ -23,21 +23,22 @@ def make():
     import tokenizer_parity
 
     rng = random.Random(6)
-    words = [word for line in tokenizer_parity.SENTENCES for word in line.split(" ")]
+    words = [word for line in tokenizer_parity.SENTENCES for word in line.split()]  # no line begins with a space, before which transformers' form of a SentencePiece file puts none
     line = lambda: " ".join(rng.choice(words) if rng.random() < 0.9 else str(rng.randrange(10**6)) for _ in range(40))
     a.folder.mkdir(parents=True, exist_ok=True)
-    (a.folder / "text").write_text("\n".join(line() for _ in range(8000)))
     if a.kind == "sentencepiece":
         import piece_parity
-        return piece_parity.train_pieces(a.folder, piece_parity.PIECES["bpe llama"])
-    if a.kind == "tiktoken":
+        piece_parity.train_pieces(a.folder, piece_parity.PIECES["bpe llama"])
+    elif a.kind == "tiktoken":
         import base64
 
         import piece_parity
-        return (a.folder / "qwen.tiktoken").write_text("".join(f"{base64.b64encode(token).decode()} {rank}\n" for token, rank in piece_parity.train_ranks().items()))
-    maker = {"bpe": lambda: tokenizer_parity.make(*tokenizer_parity.kinds()["llama3"], merges_as_text=False), "unigram": lambda: tokenizer_parity.over_pieces()["t5"](),
-             "wordpiece": lambda: tokenizer_parity.over_pieces()["bert"]()}[a.kind]
-    (a.folder / "tokenizer.json").write_text(maker())
+        (a.folder / "qwen.tiktoken").write_text("".join(f"{base64.b64encode(token).decode()} {rank}\n" for token, rank in piece_parity.train_ranks().items()))
+    else:
+        maker = {"bpe": lambda: tokenizer_parity.make(*tokenizer_parity.kinds()["llama3"], merges_as_text=False), "unigram": lambda: tokenizer_parity.over_pieces()["t5"](),
+                 "wordpiece": lambda: tokenizer_parity.over_pieces()["bert"]()}[a.kind]
+        (a.folder / "tokenizer.json").write_text(maker())
+    (a.folder / "text").write_text("\n".join(line() for _ in range(8000)))  # last: SentencePiece's training writes what it reads there
 
 
 def converted():
