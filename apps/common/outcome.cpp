@@ -43,8 +43,7 @@ Error in_our_words(const std::system_error& error) {
 
 constexpr std::string_view kOutOfMemory =
     "out of memory\n  fix: lower train.tokens_per_batch (`antiphon fit` finds the largest that fits) or "
-    "eval.batch_size, "
-    "or use a smaller model";
+    "eval.batch_size, or use a smaller model";
 
 std::atomic<bool> wanted{false};  // memory that was not there
 std::terminate_handler otherwise = nullptr;

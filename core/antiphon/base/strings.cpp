@@ -109,6 +109,10 @@ size_t utf8_length(std::string_view text) {
   return n;
 }
 
+size_t count_characters(std::string_view text) {
+  return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
     const size_t n = utf8_length(text);

@@ -12,8 +12,7 @@
 namespace antiphon::comm {
 
 void Ledger::note(const char* operation, const char* type, const std::vector<int64_t>& numbers) {
-  for (const char* word : {operation, type})
-    for (const char* letter = word; *letter; ++letter) hash_ = mixed(hash_, static_cast<uint64_t>(*letter));
+  for (const std::string_view word : {operation, type}) hash_ = mixed(hash_, word);
   for (const int64_t number : numbers) hash_ = mixed(hash_, static_cast<uint64_t>(number));
   const Call call{operation, type, std::accumulate(numbers.begin(), numbers.end(), int64_t{0}), hash_};
   if (std::ssize(calls_) < kKept)

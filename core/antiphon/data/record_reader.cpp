@@ -6,6 +6,7 @@
 #include <antiphon/base/error.h>
 #include <antiphon/base/json.h>
 #include <antiphon/base/strings.h>
+#include <antiphon/base/utf8.h>
 #include <antiphon/component/record/record_keys.h>
 #include <antiphon/data/components.h>
 
@@ -20,8 +21,7 @@ using Json = nlohmann::ordered_json;
 // Counted in characters from 1, of the line that the byte is in.
 size_t column_of(std::string_view text, size_t byte) {
   const auto before = text.substr(0, byte), line = before.substr(before.rfind('\n') + 1);
-  return 1 + static_cast<size_t>(
-                 std::ranges::count_if(line, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return 1 + count_characters(line);
 }
 
 Json parsed(const std::string& text) {

@@ -44,11 +44,7 @@ struct KeyedDropoutFunction : torch::autograd::Function<KeyedDropoutFunction> {
 
 }  // namespace
 
-uint64_t dropout_key(std::string_view site) {
-  uint64_t key = TrainingPass::key();
-  for (const char letter : site) key = mixed(key, static_cast<unsigned char>(letter));
-  return key;
-}
+uint64_t dropout_key(std::string_view site) { return mixed(TrainingPass::key(), site); }
 
 DropoutRows::DropoutRows(int64_t first) : before_(std::exchange(first_row_now, first)) {}
 DropoutRows::~DropoutRows() { first_row_now = before_; }

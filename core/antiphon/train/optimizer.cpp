@@ -75,10 +75,9 @@ void Optimizer::update_narrow(size_t index, const Group& group, double lr_ratio,
   UpdateItem item{wide, gradient, {}, parameter.role, parameter.name};
   for (const auto& [name, tensor] : state_[index]) item.state.push_back(tensor);
   rule_.update({item}, group.lr * lr_ratio, group.weight_decay);
-  for (const char letter : parameter.name) key = mixed(key, static_cast<unsigned char>(letter));
   if (parameter.most) wide.clamp_max_(*parameter.most);
   auto value = parameter.tensor->detach();
-  round_stochastically(wide, value, key, parameter.box);
+  round_stochastically(wide, value, mixed(key, parameter.name), parameter.box);
   parameter.tensor->unsafeGetTensorImpl()->bump_version();
 }
 

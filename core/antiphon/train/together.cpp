@@ -126,34 +126,24 @@ namespace {
 
 constexpr size_t kMostGroups = 16;  // that a process is in
 
-uint64_t number_of(const std::string& id) {
-  uint64_t number = 0;
-  for (const char letter : id) number = mixed(number, static_cast<unsigned char>(letter));
-  return number;
-}
+int64_t number_of(const comm::Group& group) { return static_cast<int64_t>(mixed(0, group.id())); }
 
 // Of each group with a ledger its number and its ledger's hash.
 Numbers ledgers_of(const comm::Group& group) {
   Numbers numbers;
   for (const auto* each : group.with_ledgers())
-    numbers.insert(numbers.end(),
-                   {static_cast<int64_t>(number_of(each->id())), static_cast<int64_t>(each->ledger().hash())});
+    numbers.insert(numbers.end(), {number_of(*each), static_cast<int64_t>(each->ledger().hash())});
   if (numbers.size() > 2 * kMostGroups)
     fail(ErrorKind::internal, fmt::format("a process is in {} groups", numbers.size() / 2));
   numbers.resize(2 * kMostGroups);
   return numbers;
 }
 
-std::string lines_of(const comm::Group& group, int64_t number) {
+// Null if this process is not in it.
+const comm::Group* numbered(const comm::Group& group, int64_t number) {
   for (const auto* each : group.with_ledgers())
-    if (static_cast<int64_t>(number_of(each->id())) == number) return each->ledger().lines();
-  return {};
-}
-
-std::string named_of(const comm::Group& group, int64_t number) {
-  for (const auto* each : group.with_ledgers())
-    if (static_cast<int64_t>(number_of(each->id())) == number) return each->id();
-  return "another one's";
+    if (number_of(*each) == number) return each;
+  return nullptr;
 }
 
 // Two processes whose calls in a group that both are in are not the same.
@@ -176,9 +166,10 @@ std::optional<Parted> parted(const std::vector<Numbers>& of_all, size_t first) {
 
 // All processes know of it, and all say the same.
 [[noreturn]] void fail_parted(const Parted& two, comm::Group& group) {
-  const auto lines = lines_of(group, two.group);  // before what follows is called
+  const auto* of = numbered(group, two.group);
+  const auto lines = of ? of->ledger().lines() : std::string();  // before what follows is called
   const auto one = parallel::said_by(two.one, lines, group), other = parallel::said_by(two.other, lines, group),
-             name = parallel::said_by(two.one, named_of(group, two.group), group);
+             name = parallel::said_by(two.one, of ? of->id() : std::string(), group);
   fail(
       ErrorKind::distributed,
       fmt::format(

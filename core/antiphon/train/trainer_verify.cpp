@@ -77,10 +77,8 @@ void Trainer::verify(std::vector<model::Batch> batches, StepResult again, double
        fmt::format("step {} was computed twice from the same batches, and not to the same{}{}{}", step_ + 1, where,
                    what.empty() ? "" : ": ", what),
        "its update was not made and no checkpoint written. A processor or a memory computes wrongly (look at `dmesg` "
-       "and "
-       "at what counts memory errors, and go on with --resume on another machine), or a plugin draws numbers without "
-       "the "
-       "generators that the program seeds");
+       "and at what counts memory errors, and go on with --resume on another machine), or a plugin draws numbers "
+       "without the generators that the program seeds");
 }
 
 }  // namespace antiphon::train

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <antiphon/base/utf8.h>
 #include <antiphon/text/unicode.h>
 
 namespace antiphon::text::jinja {
@@ -41,7 +42,7 @@ bool is_ascii(std::string_view text) {
 
 size_t count_characters(Heap& heap, std::string_view text) {
   heap.work(text.size());
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+  return antiphon::count_characters(text);
 }
 
 size_t byte_of(Heap& heap, std::string_view text, size_t index) {

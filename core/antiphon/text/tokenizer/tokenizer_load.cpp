@@ -7,6 +7,7 @@
 #include <antiphon/base/files.h>
 #include <antiphon/base/gguf.h>
 #include <antiphon/base/paths.h>
+#include <antiphon/base/utf8.h>
 #include <antiphon/text/tokenizer/byte_alphabet.h>
 #include <antiphon/text/tokenizer/gguf_tokenizer.h>
 #include <antiphon/text/tokenizer/json_fields.h>
@@ -22,10 +23,6 @@ constexpr const char* named_tokens[] = {"bos_token", "eos_token", "unk_token", "
                                         "sep_token", "cls_token", "mask_token"};
 
 constexpr size_t max_added_letters = 1000, max_template_ids = 1000;
-
-size_t letters_in(std::string_view text) {
-  return static_cast<size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
-}
 
 constexpr char32_t space_letter = 0x2581;  // "▁", a space in SentencePiece's tokens
 
@@ -57,7 +54,7 @@ AddedToken added_token(const nlohmann::json& description, const std::string& whe
   token.rstrip = fields.flag("rstrip", false);
   token.normalized = fields.flag("normalized", !token.special);
   if (token.content.empty()) fail(ErrorKind::config, fmt::format("{}.content is empty", where), kSaveAgain);
-  if (const auto letters = letters_in(token.content); letters > max_added_letters)
+  if (const auto letters = count_characters(token.content); letters > max_added_letters)
     fail(ErrorKind::config,
          fmt::format("{}.content has {} letters; at most {} are allowed", where, letters, max_added_letters),
          "take the token out of the file, or a shorter one");

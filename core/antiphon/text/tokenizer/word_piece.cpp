@@ -1,11 +1,10 @@
 #include <antiphon/text/tokenizer/word_piece.h>
 
-#include <algorithm>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <antiphon/base/error.h>
+#include <antiphon/base/utf8.h>
 #include <antiphon/text/tokenizer/json_fields.h>
 
 namespace antiphon::text {
@@ -40,8 +39,7 @@ void WordPiece::encode(std::string_view word, std::vector<int32_t>& ids, const s
 }
 
 void WordPiece::cut(std::string_view word, std::vector<int32_t>& ids, const std::vector<bool>* barred) const {
-  const auto letters = std::count_if(word.begin(), word.end(), [](char c) { return (c & 0xC0) != 0x80; });
-  if (static_cast<size_t>(letters) > most_letters_) return ids.push_back(unknown_);
+  if (count_characters(word) > most_letters_) return ids.push_back(unknown_);
   const size_t before = ids.size();
   for (size_t begin = 0; begin < word.size();) {
     size_t length = 0;
