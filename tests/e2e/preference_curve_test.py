@@ -56,6 +56,7 @@ class PreferenceCurve(Case):
         model = LlamaForCausalLM.from_pretrained(self.llm, attn_implementation="eager", dtype=torch.float32)
         if not lora:
             return model, copy.deepcopy(model)
+        torch.manual_seed(5)  # of which peft draws
         model = get_peft_model(model, LoraConfig(r=4, lora_alpha=12, target_modules="all-linear", task_type="CAUSAL_LM"))
         model.save_pretrained(self.folder / "lora")  # B is zero: the model is its own reference
         return model, None

@@ -40,6 +40,7 @@ def main():
     with Bench(options.probe, [isa for isa in options.also.split(",") if isa]) as bench:
         for group in options.groups or GROUPS:
             begin, bench.group = time.time(), group
+            torch.manual_seed(7)  # what peft draws itself is the same in each run, too, of all groups and of one
             try:
                 importlib.import_module("models." + group).run(bench)
             except Exception:  # the other groups are still worth knowing
