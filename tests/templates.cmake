@@ -8,5 +8,5 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(TEMPLATE_ICU REQUIRED IMPORTED_TARGET icu-uc)
 file(GLOB template_sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/core/antiphon ${CMAKE_SOURCE_DIR}/core/antiphon/text/jinja/*.cpp)
 list(TRANSFORM template_sources REPLACE "[.]cpp$" "")
-antiphon_fuzz(template CORPUS fuzz/corpus/template LIBS PkgConfig::TEMPLATE_ICU
+antiphon_fuzz(template LONG CORPUS fuzz/corpus/template LIBS PkgConfig::TEMPLATE_ICU
   SOURCES ${template_sources} text/template/chat_template text/template/gguf_template text/template/tekken_template text/tokenizer/json_fields text/unicode base/error base/files base/gguf base/gguf_file base/json base/paths base/shown base/strings)

@@ -3,7 +3,7 @@
 namespace antiphon::json_lines {
 namespace {
 
-constexpr uint64_t kBlock = 1 << 20;
+constexpr uint64_t kHashedBytes = 1 << 20;  // at a time
 
 }  // namespace
 
@@ -18,7 +18,7 @@ std::string HashedFile::read(uint64_t offset, uint64_t size) const {
 
 std::string HashedFile::hash() const {
   const std::scoped_lock lock(mutex_);
-  while (hashed_ < file_.size()) add(file_.read(hashed_, kBlock));
+  while (hashed_ < file_.size()) add(file_.read(hashed_, kHashedBytes));
   return hash_.digits();
 }
 

@@ -15,7 +15,7 @@
 namespace antiphon::parquet_table {
 namespace {
 
-constexpr int64_t kMostRows = 10'000;  // in a row group
+constexpr int64_t kGroupRows = 10'000;  // at most
 
 std::shared_ptr<arrow::Schema> schema_of(const ColumnType& type) {
   const Json metadata{{"info", {{"features", huggingface_feature(type, "")}}}};
@@ -67,7 +67,7 @@ void TableSink::open() {
 void TableSink::add(const DataRecord& record) {
   if (!writer_) open();
   held_bytes_ += append(*rows_, type_, Json::parse(record.bytes), record.media);
-  if (held_bytes_ >= group_bytes_ || rows_->length() >= kMostRows) write_group();
+  if (held_bytes_ >= group_bytes_ || rows_->length() >= kGroupRows) write_group();
 }
 
 void TableSink::write_group() {
