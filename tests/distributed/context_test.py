@@ -58,7 +58,7 @@ class Context(Together):
         self.compare("few", *sets(train__tokens_per_batch=24), counts=(2,))
 
     def test_resumed_on_other_meshes(self):
-        constant = sets(train__schedule__name='"constant"')
+        constant = sets(train__steps=12, train__schedule__name='"constant"')
         whole, _ = self.run_with("whole", 1, *ALL, *constant)
         stations = ((3, 2, 2, 1), (5, 1, 1, 1), (8, 4, 2, 2), (10, 4, 4, 1), (12, 2, 1, 2))
         run = self.hand_on([(steps, processes, sets(parallel__context=context, parallel__tensor=tensor)) for steps, processes, context, tensor in stations], *ALL, *constant)

@@ -129,7 +129,7 @@ class Expert(Together):
         self.assert_same_training(one, four)
 
     def test_resumed_on_other_meshes(self):
-        constant = sets(train__schedule__name='"constant"')
+        constant = sets(train__steps=12, train__schedule__name='"constant"')
         self.config = experts(self)
         whole, _ = self.run_with("whole", 1, *constant)
         stations = ((3, 2, 2, 1), (5, 1, 1, 1), (8, 4, 4, 1), (10, 4, 2, 2), (12, 2, 1, 2))

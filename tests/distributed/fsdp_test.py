@@ -165,7 +165,7 @@ class Fsdp(Together):
         self.assertTrue(any(record["media/image"] + record["media/audio"] < 4 for record in records(one / "metrics.jsonl")))  # of 4 batches
 
     def test_resumed_on_other_meshes(self):
-        constant = sets(train__schedule__name='"constant"')
+        constant = sets(train__steps=12, train__schedule__name='"constant"')
         whole, _ = self.run_with("whole", 1, *ALL, *constant)
         stations = ((3, 2, 2, "true"), (5, 4, 2, "true"), (6, 4, 4, "true"), (8, 1, 1, "true"), (10, 2, 1, "true"), (12, 2, 2, "false"))
         run = self.hand_on([(steps, processes, sets(parallel__fsdp=fsdp, parallel__reshard=reshard)) for steps, processes, fsdp, reshard in stations], *ALL, *constant)

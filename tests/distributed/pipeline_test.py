@@ -156,7 +156,7 @@ class Pipeline(Together):
         self.compare("connectors", config=self.connectors_only(), counts=(2,))
 
     def test_resumed_on_other_meshes(self):
-        constant = sets(train__schedule__name='"constant"')
+        constant = sets(train__steps=12, train__schedule__name='"constant"')
         whole, _ = self.run_with("whole", 1, *ALL, *constant)
         stations = ((3, 2, 2, 1, 1), (5, 2, 1, 2, 1), (7, 4, 2, 2, 1), (8, 1, 1, 1, 1), (10, 4, 2, 1, 2), (12, 2, 1, 1, 2))
         run = self.hand_on([(steps, processes, sets(parallel__pipeline=pipeline, parallel__tensor=tensor, parallel__fsdp=fsdp, parallel__reshard="false"))

@@ -61,7 +61,7 @@ class Replicate(Together):
 
     def test_resumed_by_another_number(self):
         """With samples that cannot be read."""
-        options = [*sets(train__schedule__name='"constant"'), *self.spoilt_source()]
+        options = [*sets(train__steps=12, train__schedule__name='"constant"'), *self.spoilt_source()]
         run = self.hand_on([(4, 4, []), (8, 1, []), (12, 2, [])], *options)
         constant, _ = self.run_with("constant", 1, *options)
         self.assert_same_progress(constant, run)

@@ -39,7 +39,7 @@ class Verified(Together):
         self.check_unchanged("experts", 1, config=limited_experts(self))
 
     def wavering(self, name, processes, at, *args, code=HARDWARE, rank=0):
-        objective = ["--set", f'objective={{plugin="wavering",at={at},rank={rank}}}']
+        objective = [*sets(train__steps=12), "--set", f'objective={{plugin="wavering",at={at},rank={rank}}}']
         with mock.patch.dict(os.environ, ANTIPHON_PLUGIN_PATH=WAVERING):
             return self.run_with(name, processes, *objective, *args, code=code)
 

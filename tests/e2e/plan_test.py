@@ -1,6 +1,7 @@
 """`antiphon plan` says what training then holds and sends."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from together import ALL, COMMON, Together, experts, limited_experts
 from harness import main, records, sets
 import tiny_dual
 
+LONG = bool(os.environ.get("ANTIPHON_LONG"))
 CONTROL = 1200  # bytes a step for each other process: records, ledgers, norms, who has gradients
 
 
@@ -70,8 +72,9 @@ class Plan(Together):
         meshes = {"replicate": [], "fsdp": sets(parallel__fsdp=2), "between": sets(parallel__fsdp=2, parallel__reshard="false"), "tensor": sets(parallel__tensor=2),
                   "context": sets(parallel__context=2), "1f1b": stages, **{name: [*stages, *sets(parallel__schedule=f'"{name}"')] for name in ("gpipe", "zero_bubble")},
                   "interleaved": [*stages, *sets(parallel__schedule='"interleaved"', parallel__chunks=2)]}
-        for name, mesh in meshes.items():
-            for what, args in {"lora": [], "all": ALL, "recompute": [*ALL, *sets(train__recompute='"full"')]}.items():
+        trained = {"lora": [], "all": ALL, "recompute": [*ALL, *sets(train__recompute='"full"')]}
+        for i, (name, mesh) in enumerate(meshes.items()):
+            for what, args in trained.items() if LONG else [list(trained.items())[i % 3]]:
                 # Of each layer what attention gives for half of the heads, which is exchanged before o_proj reads it.
                 kept = 8 * 2048 * (96 // 2) * 4 if name == "context" and what != "recompute" else 0
                 if (name, what) == ("interleaved", "recompute"):

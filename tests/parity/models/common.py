@@ -59,7 +59,7 @@ class Bench:
             inputs = path if path.exists() else folder / "inputs_0.safetensors"
         if inputs:
             more["inputs"] = str(inputs)
-        for key in ("save", "save_adapter"):
+        for key in ("save", "save_adapter", "export_adapter"):
             if i and key in more:
                 more[key] += f"_{i}"
         outputs = folder / f"outputs_{i}.safetensors"
@@ -102,6 +102,12 @@ def relative(ours, theirs, unit=None):
     unit = theirs if unit is None else unit
     difference = (ours.detach().double() - theirs.detach().double()).abs().max().item()
     return difference / max(unit.detach().double().abs().max().item(), 1e-30)
+
+
+def likeliest(logits, prompt):
+    """Of logits [tokens, vocab] of `prompt` tokens and an answer without its last one: what is likeliest at each place of the answer. It is the
+    answer itself if that is the greedy one; one pass tells it, in place of one for each token."""
+    return logits[prompt - 1:].argmax(-1).tolist()
 
 
 def isolated(bench, case, before, after, changed):

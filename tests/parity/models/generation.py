@@ -119,11 +119,11 @@ def beams(bench):
     prompts = rows_of([9, 2, 37, 4], seed=15)
     folder = bench.new_folder()
     model = tiny.llama(folder)
-    free = [theirs_of(model, prompt, max_new_tokens=32, num_beams=3) for prompt in prompts]
+    free = theirs_of_all(model, prompts, max_new_tokens=32, num_beams=3)
     for name, stop in {"no stop id": [], "one stop id": [free[0][9]], "two stop ids": [free[1][5], free[2][20]], "six stop ids": sorted({answer[k] for answer in free for k in (3, 12)})[:6]}.items():
         lengths = set()
         for keys in BEAMS:
-            expected = [without_stop(theirs_of(model, prompt, max_new_tokens=32, eos_token_id=stop or None, **keys), stop) for prompt in prompts]
+            expected = [without_stop(answer, stop) for answer in theirs_of_all(model, prompts, max_new_tokens=32, eos_token_id=stop or None, **keys)]
             ours = bench.ask("generate", model=model_table(folder), ids=prompts, max_tokens=32, stop=stop, **{**keys, "early_stopping": str(keys.get("early_stopping", "")).lower()})[0]["tokens"]
             bench.check(f"beams {keys}, {name}: at most 32 tokens of generate()", ours == expected, "" if ours == expected else f"{ours} {expected}")
             lengths |= {len(answer) for answer in expected}
@@ -204,6 +204,18 @@ def stop_strings(bench):
 def theirs_of(model, prompt, **settings):
     ids = torch.tensor([prompt])
     return model.generate(ids, attention_mask=torch.ones_like(ids), pad_token_id=0, **settings)[0, len(prompt):].tolist()
+
+
+def theirs_of_all(model, prompts, **settings):
+    """The same of several prompts at once, which takes as long as one: with padding before the shorter ones, and behind what ends early."""
+    padding, longest = 1, max(map(len, prompts))  # a token that no answer ends in
+    ids = torch.tensor([[padding] * (longest - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    answers = model.generate(ids, attention_mask=mask, pad_token_id=padding, **settings)[:, longest:].tolist()
+    for answer in answers:
+        while answer and answer[-1] == padding:
+            answer.pop()
+    return answers
 
 
 def run(bench):

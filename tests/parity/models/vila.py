@@ -12,9 +12,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
 from . import tiny
-from .common import starting
+from .common import likeliest, starting
 from .conversations import image, make_tokenizer, named, tokenise, write_media
-from .whole import EXACT, NEAR, TEXT, adapted, exports, in_pieces, one_changed, read_again, samples_of
+from .whole import EXACT, NEAR, TEXT, adapted, exports, greedy, in_pieces, one_changed, read_again, samples_of
 
 EDGE, PATCH, WIDTH = 28, 7, tiny.VIT["hidden_size"]
 
@@ -168,13 +168,14 @@ class Vila:
         theirs = {name: torch.cat(values, -1 if name == "positions" else 0) for name, values in parts.items()}
         return {**theirs, "loss": theirs["token_loss"].mean()}, media, lengths
 
-    def answers(self):
+    def greedy(self, samples, answers):
+        """What is likeliest at each place of these answers."""
         out = []
         with torch.no_grad():
-            for sample in self.samples:
-                inputs = self.prepare(sample, answer=True)[3]
-                x = self.model.embed(**inputs)
-                out.append(self.model.llm.generate(inputs_embeds=x, attention_mask=torch.ones(x.shape[:2], dtype=torch.long), max_new_tokens=32, do_sample=False, eos_token_id=None, pad_token_id=0)[0].tolist())
+            for sample, answer in zip(samples, answers, strict=True):
+                x = self.model.embed(**self.prepare(sample, answer=True)[3])
+                written = self.model.llm.get_input_embeddings()(torch.tensor([answer[:-1]]))
+                out.append(likeliest(self.model.llm(inputs_embeds=torch.cat([x, written], 1)).logits[0], x.shape[1]))
         return out
 
     def parts(self, model):
@@ -264,8 +265,7 @@ def compare(bench, reference):
     alone = [bench.ask("model", model=reference.table(), samples=named([sample]), folder=reference.folder)[1] for sample in reference.samples]
     bench.compare(f"{reference.name}: one by one equals the batch", {"hidden": torch.cat([one["hidden"] for one in alone])}, {"hidden": out["hidden"]})
     one_changed(bench, reference, out, lengths)
-    got, _ = bench.ask("generate", model=reference.table(trainable=False), samples=named(reference.samples), folder=reference.folder, max_tokens=32)
-    bench.check(f"{reference.name}: 32 greedy tokens for each conversation", got["tokens"] == reference.answers())
+    greedy(bench, reference, reference.samples)
 
 
 def export(bench, reference):
